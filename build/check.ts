@@ -54,13 +54,13 @@ function run({ name, command, args }: Check): Promise<boolean> {
       // the tests of the package take the build that was made before them
       env: { ...process.env, LOCKSTEP_TEST_DIST: dist, PATH: `${join(root, 'node_modules/.bin')}:${process.env['PATH'] ?? ''}` },
     })
-    let said = ''
-    const listen = (chunk: Buffer): void => void (said += chunk.toString())
+    let output = ''
+    const listen = (chunk: Buffer): void => void (output += chunk.toString())
     child.stdout?.on('data', listen)
     child.stderr?.on('data', listen)
-    child.on('error', (error) => (said += error.message))
+    child.on('error', (error) => (output += error.message))
     child.on('close', (code) => {
-      if (code !== 0 && said !== '') console.log(said.trim())
+      if (code !== 0 && output !== '') console.log(output.trim())
       console.log(`${code === 0 ? 'ok    ' : 'FAILED'} ${name} (${((Date.now() - startedAt) / 1000).toFixed(1)} s)`)
       resolve(code === 0)
     })

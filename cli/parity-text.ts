@@ -35,8 +35,8 @@ export function parityText({ vectors, skipped, features, examples }: ParityRepor
 
 function exampleText(example: Difference): string {
   const { verdict, feature, keys, asOf, logged, history, model, version, requestId, entity } = example
-  const said = history === null ? "the service's code fails on the history" : `the history says ${answerText(history)}`
-  return `  ${verdict}: ${feature} of ${JSON.stringify(keys)} as of ${asOf}: ${answerText(logged)} was served, ${said} (${model}@${version}, request ${requestId}, entity ${entity})`
+  const historyText = history === null ? "the service's code fails on the history" : `the history says ${answerText(history)}`
+  return `  ${verdict}: ${feature} of ${JSON.stringify(keys)} as of ${asOf}: ${answerText(logged)} was served, ${historyText} (${model}@${version}, request ${requestId}, entity ${entity})`
 }
 
 function answerText({ value, status }: ShownAnswer): string {

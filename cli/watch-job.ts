@@ -33,10 +33,10 @@ export async function watchJob(
 
 /** Says, once, why a step has to be tried again: it may be long until it is given up. */
 function reportTrouble(log: Logger, signal: AbortSignal): (event: JobEvent) => void {
-  let said: string | undefined
+  let printed: string | undefined
   return (event) => {
-    if (signal.aborted || (event.type !== 'handed back' && event.type !== 'unavailable') || event.error === said) return
-    said = event.error
+    if (signal.aborted || (event.type !== 'handed back' && event.type !== 'unavailable') || event.error === printed) return
+    printed = event.error
     log.warn({ error: event.error }, 'a step of the job is retried')
   }
 }

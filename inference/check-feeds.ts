@@ -35,11 +35,11 @@ export function checkFeeds({ inputs }: ModelMetadata, feeds: Tensors, name: stri
  * @throws LockstepError `INVALID_REQUEST` for an output that the model does not have, that is not a tensor, or that is requested twice
  */
 export function checkOutputs({ outputs }: ModelMetadata, wanted: readonly string[] | undefined, name: string): readonly string[] {
-  const there = outputs.filter((output) => output.isTensor)
-  if (wanted === undefined || wanted.length === 0) return there.map((output) => output.name)
+  const tensors = outputs.filter((output) => output.isTensor)
+  if (wanted === undefined || wanted.length === 0) return tensors.map((output) => output.name)
   for (const [index, output] of wanted.entries()) {
-    if (!there.some((candidate) => candidate.name === output))
-      throw refused(name, output, `is not an output of the model, which has ${listed(there)}`)
+    if (!tensors.some((candidate) => candidate.name === output))
+      throw refused(name, output, `is not an output of the model, which has ${listed(tensors)}`)
     if (wanted.indexOf(output) !== index) throw refused(name, output, 'is requested twice; request it once')
   }
   return wanted

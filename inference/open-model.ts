@@ -138,10 +138,10 @@ export async function openModel(bytes: () => Promise<Uint8Array>, options: OpenM
     predictedRunMs(rows) {
       // cached rows need no run
       if (cache !== null || performance.now() - ranAt > outdatedMs) return 0
-      const most = loaded.maxRows ?? maxRows()
-      const full = Math.floor(rows / most)
-      const rest = rows % most
-      return full * times.predictMs(most) + (rest === 0 ? 0 : times.predictMs(rest))
+      const runRows = loaded.maxRows ?? maxRows()
+      const full = Math.floor(rows / runRows)
+      const rest = rows % runRows
+      return full * times.predictMs(runRows) + (rest === 0 ? 0 : times.predictMs(rest))
     },
   }
 

@@ -84,9 +84,9 @@ async function measure(session: ModelSession, { single, tolerance }: ProfileOpti
   if (together.length === 1) return { times, sharesRuns: false, independent: false }
   // if large terms cancel out, the rest is only as exact as the large terms
   const scales = new Map(fetches.map((name) => [name, greatest(together.at(-1)?.[1][name])]))
-  const most = Math.min(alone, together.at(-1)?.[0] ?? 1)
+  const singleRows = Math.min(alone, together.at(-1)?.[0] ?? 1)
   let sharesRuns = tolerance > 0
-  for (let row = 0; row < most; row++) {
+  for (let row = 0; row < singleRows; row++) {
     const { tensors } = await session.run(first(1, row), fetches)
     for (const [size, those] of together) {
       if (row >= size) continue
@@ -114,9 +114,10 @@ function sameRow(together: TensorValue | undefined, single: TensorValue | undefi
 
 /** The greatest absolute value, at least 1. */
 function greatest(tensor: TensorValue | undefined): number {
-  let most = 1
-  for (const value of tensor?.data ?? []) if (typeof value === 'number' && Number.isFinite(value)) most = Math.max(most, Math.abs(value))
-  return most
+  let result = 1
+  for (const value of tensor?.data ?? [])
+    if (typeof value === 'number' && Number.isFinite(value)) result = Math.max(result, Math.abs(value))
+  return result
 }
 
 /** @param seed null: zeros */

@@ -32,7 +32,7 @@ export function answerAt(plan: StatePlan, parts: StateParts, t: number, into: Vi
   const found = lastEvent >= horizonAt(plan, t)
   const answer = (into as Answer | null) ?? newAnswer(features.length)
   const { values } = answer
-  const whole = allPresent(features.length)
+  const present = allPresent(features.length)
   let { statuses } = answer
   let chain = -1
   let window = -1
@@ -65,7 +65,7 @@ export function answerAt(plan: StatePlan, parts: StateParts, t: number, into: Vi
     }
     values[i] = value ?? defaults[i] ?? null
     if (statuses[i] !== status) {
-      if (statuses === whole) statuses = whole.slice()
+      if (statuses === present) statuses = present.slice()
       ;(statuses as Status[])[i] = status
     }
   }

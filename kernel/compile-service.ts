@@ -44,7 +44,7 @@ export function compileService({ spec, fingerprint, views, onDemand }: ServicePa
     features.push(feature)
   }
 
-  /** The step of an on-demand view, after those of the on-demand views that it takes. */
+  /** The step of an on-demand view. Its inputs' steps come before it. */
   const stepIndex = (view: DefinitionId): number => {
     const known = steps.findIndex((step) => step.view === view)
     if (known >= 0) return known
@@ -184,7 +184,7 @@ function givenFeatures(service: DefinitionId, input: OnDemandInputSpec, from: Vi
   })
 }
 
-/** Where the values stand that no served row may lack: of the service's own features, then of what only on-demand views take. */
+/** The locations of required values: first the service's own features, then inputs of on-demand views. */
 function neededSites(
   features: readonly (ServiceFeature & FeatureSite)[],
   steps: readonly OnDemandStep[],

@@ -16,9 +16,9 @@ import { definitionId } from './view-spec.ts'
 import { ViewState } from './view-state.ts'
 
 /**
- * Compiles a stored view. Everything that trains and serves goes through what this returns.
+ * Compiles a stored view. Training and serving both use the result.
  *
- * @param code the stored text of its row transform, null where it has none
+ * @param code the stored text of its row transform; null: it has none
  * @throws LockstepError `UNKNOWN_COLUMN`, `INVALID_SCHEDULE`, `TRANSFORM_FAILED`
  */
 export function compileView({
@@ -54,7 +54,7 @@ export function compileView({
       if (visible === Number.POSITIVE_INFINITY) return null
       const row = derive === null ? values : derive(values, eventTime)
       if (row === null) return null
-      // A known time of -infinity says no more than none; one of infinity comes this far only where known times are set aside.
+      // A known time of -infinity counts as none. Infinity occurs here only if known times are ignored.
       const known = knownTime === null || knownTime === Number.NEGATIVE_INFINITY ? eventTime : Math.min(knownTime, endOfTime)
       return { eventTime, knownTime: known, visibleAt: visible, tie, values: row }
     },
@@ -67,7 +67,7 @@ export function compileView({
   }
 }
 
-/** A transform may read any column; without one, only what features name is ever looked at. */
+/** A transform may read any column. Without a transform only the columns that features name are read. */
 function readColumns({ source, features }: ViewSpec): readonly Column[] {
   const read = new Set<string | null | undefined>(features.flatMap(({ column, where }) => [column, where]))
   return source.columns.filter(({ name }) => read.has(name))
@@ -84,7 +84,7 @@ function visibility(spec: ViewSpec): (eventTime: number, knownTime: number | nul
   }
 }
 
-/** A tail moves by at most one hop beyond its window. */
+/** The start of a window lies at most one hop before the window. */
 function horizon(spec: ViewSpec): number {
   return spec.features.reduce(
     (reach, f) => Math.max(reach, f.kind === 'window' ? f.windowMicros + f.hopMicros : Number.POSITIVE_INFINITY),
@@ -92,7 +92,7 @@ function horizon(spec: ViewSpec): number {
   )
 }
 
-/** Of latest values the greatest row tells all, unless a transform or a condition may leave it out. */
+/** Latest values need only the greatest row, unless a transform or condition may drop it. */
 function needs({ features, code }: ViewSpec): ViewPlan['needs'] {
   const latest = features.filter((f) => f.kind === 'latest')
   const all = features.some((f) => f.kind === 'lifetime') || latest.some((f) => code !== null || f.where !== undefined)
@@ -119,7 +119,7 @@ function rowTransform(
     const row: Record<string, Value | null> = {}
     for (let i = 0; i < columns.length; i++) {
       const value = values[i] ?? null
-      // A transform may write to what it is given; the row's own vector must stay.
+      // A copy, because a transform may write to its input.
       row[(columns[i] as Column).name] = value instanceof Float32Array ? value.slice() : value
     }
     let derived: unknown

@@ -21,7 +21,7 @@ import { bodyFlags, endOfBody, historyNeeded } from './view-state.ts'
  */
 export function encodedReader(plan: StatePlan): (bytes: Uint8Array, bodyAt: number, highWater: number, t: number) => ViewValues | null {
   const parts = new EncodedParts(plan)
-  const whole = allPresent(plan.features.length)
+  const present = allPresent(plan.features.length)
   const layout = layoutOf(plan)
   return (bytes, bodyAt, highWater, t) => {
     const reader = passingReader(bytes, bodyAt)
@@ -34,7 +34,7 @@ export function encodedReader(plan: StatePlan): (bytes: Uint8Array, bodyAt: numb
     if ((flags & bodyFlags.folded) !== 0) {
       const eventTime = layout === null || succeeded ? null : completeRowAt(reader, from)
       if (layout !== null && eventTime !== null) {
-        const row = new PackedRow(layout, bytes, reader, whole, eventTime)
+        const row = new PackedRow(layout, bytes, reader, present, eventTime)
         endOfBody(plan, reader)
         return row
       }

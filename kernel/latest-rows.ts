@@ -22,7 +22,7 @@ const sameTime = 1
 const textTie = 2
 const someNull = 4
 
-/** Whether the times of these rows can stand in their encoding as distances from the high-water mark, which are short: both may be at far ends of time. */
+/** Whether the times of these rows can be encoded as distances from the high-water mark, which are short. Distances beyond 2^53 cannot be encoded. */
 export function isNear({ lastEvent, rows }: LatestRows, highWater: number): boolean {
   if (!Number.isSafeInteger(highWater - lastEvent)) return false
   for (const row of rows) {
@@ -34,9 +34,9 @@ export function isNear({ lastEvent, rows }: LatestRows, highWater: number): bool
 }
 
 /**
- * The event time of the greatest row of all, which is lastEvent by that row's key where one is kept; then the rows that a plan's `where` takes, if there were any.
+ * Writes the event time of the greatest row of all, unless that row is kept, since its key states it. Then writes the greatest row of each plan, if any.
  *
- * @param from what times are lastEvent as distances from: the high-water mark, or 0
+ * @param from the base of encoded times: the high-water mark, or 0
  */
 export function encodeLatest(plans: readonly LatestPlan[], writer: ByteWriter, { lastEvent, rows }: LatestRows, from: number): void {
   if (plans[0]?.where !== null) writer.int(from - lastEvent)
@@ -69,7 +69,7 @@ function encodeRow(slots: readonly SlotPlan[], writer: ByteWriter, { key, values
   }
 }
 
-/** What `encodeLatest` wrote, decoded. What is read next is written over it. */
+/** Rows decoded from what `encodeLatest` wrote. The next `read` overwrites them. */
 export class DecodedRows implements LatestRows {
   lastEvent = Number.NEGATIVE_INFINITY
   readonly rows: (LatestRow | null)[]
@@ -93,7 +93,7 @@ export class DecodedRows implements LatestRows {
     this.lastEvent = lastEvent ?? (this.rows[0] as LatestRow).key.eventTime
   }
 
-  /** Takes those rows of another one that come after its own. */
+  /** Takes each row of `other` that is greater than its own. */
   takeGreater(other: DecodedRows): void {
     for (let i = 0; i < this.rows.length; i++) {
       const [ours, theirs] = [this.rows[i] ?? null, other.rows[i] ?? null]
@@ -121,7 +121,7 @@ interface DecodedRow {
   readonly values: (Value | null)[]
 }
 
-/** Takes the reader to the values of the row of a plan without a condition, and past its key. @returns its event time; null where one of its values is null */
+/** Reads the key of a row of a plan without a condition, up to its values. @returns its event time; null if one of its values is null */
 export function completeRowAt(reader: ByteReader, from: number): number | null {
   const flags = reader.byte()
   const eventTime = from - reader.int()

@@ -9,7 +9,7 @@ import type { Value } from './value-type.ts'
 import { checkValue, ownCopy, show } from './value-type.ts'
 import type { DefinitionId } from './view-spec.ts'
 
-/** Features of one view for one row, by the view's own index. */
+/** The features of one view for one row, by index in the view. */
 export interface StepValues {
   readonly values: readonly (Value | null)[]
   readonly statuses: readonly Status[]
@@ -21,20 +21,19 @@ export interface StepInput {
   /** A view that is read, by index of the service's uses, or an on-demand view, by index of the steps. */
   readonly site: 'use' | 'onDemand'
   readonly source: number
-  /** The features that are given, by their index in the view. */
+  /** The input features, with their index in the view. */
   readonly features: readonly { readonly name: string; readonly index: number; readonly required: boolean }[]
 }
 
-/** One on-demand view at work in a service. Its steps run in order, so that each finds the answers of those that it takes as inputs. */
+/** One on-demand view in a service. Steps run in order, so that the inputs of each step are already computed. */
 export interface OnDemandStep {
   readonly view: DefinitionId
   readonly spec: OnDemandSpec
   readonly inputs: readonly StepInput[]
   /**
-   * Runs the transform. Where an input lacks a feature that is required, there is nothing that the transform was written for: it is not called, and all
-   * of its features are missing.
+   * Runs the transform. If a required input feature is missing, the transform is not called, and all of its features are missing.
    *
-   * @param sites the answers so far: of the views that were read, and of the steps before this one
+   * @param sites the values so far: of the read views, and of earlier steps
    * @param request by index of the service's request values
    * @throws LockstepError `TRANSFORM_FAILED`, `TRANSFORM_TIMEOUT`
    */
@@ -53,7 +52,7 @@ export interface OnDemandCode {
   readonly load?: LoadTransform
 }
 
-/** @param request the service's request values, those of this view among them */
+/** @param request the service's request values, which include those of this view */
 export function onDemandStep(
   { spec, code, load = loadTransform }: OnDemandCode,
   view: DefinitionId,

@@ -6,20 +6,20 @@ import type { StoredHeader } from './stored-state.ts'
 import { readHeader, sealed } from './stored-state.ts'
 import type { ViewPlan } from './view-plan.ts'
 
-/** The first byte of a body that stands in the place of a state that was too large; no state begins with it. */
+/** The first byte of a body that replaces a state that was too large. No state begins with it. */
 export const overCapFlag = 0x80
-/** The windows of an entity move on: so long after it was found too large, in microseconds, its next row has it looked at again. */
+/** An oversized entity is checked again at its next row after this time, microseconds, because its windows move on. */
 const againAfter = 3_600_000_000
 
-/** What is stored, in place of its state, of an entity whose state is larger than its view's cap: enough to know it by. */
+/** The record that replaces a state that is larger than the view's `maxStateBytes`. */
 export interface OverCap {
-  /** What the state would have taken. */
+  /** The size of the state. */
   readonly bytes: number
-  /** When that was found, epoch microseconds: the moment of the run. */
+  /** The moment of the run that found it, epoch microseconds. */
   readonly moment: number
 }
 
-/** The stored state, or where it is over the view's cap what stands in its place. */
+/** Returns the stored state, or its replacement if it is over the view's limit. */
 export function withinCap(plan: ViewPlan, stored: Buffer, moment: number): { readonly stored: Buffer; readonly over: OverCap | null } {
   const { maxStateBytes } = plan.upkeep
   if (maxStateBytes === null || stored.length <= maxStateBytes) return { stored, over: null }
@@ -33,20 +33,20 @@ export function withinCap(plan: ViewPlan, stored: Buffer, moment: number): { rea
   return { stored: sealed(writer, headEnd), over }
 }
 
-/** What stands in the place of a state that was too large; null where a state is stored. */
+/** Reads the replacement of an oversized state; null if a state is stored. */
 export function readOverCap(stored: Buffer, { bodyAt }: StoredHeader): OverCap | null {
   if (stored[bodyAt] !== overCapFlag) return null
   const reader = new ByteReader(stored, bodyAt + 1)
   return { bytes: reader.uint(), moment: reader.int() }
 }
 
-/** Whether its entity may have become small enough, or the cap large enough, so that the state is worth making from all its rows. */
+/** Whether the state may fit now, so that it is worth rebuilding from all rows of its entity. */
 export function worthMaking({ upkeep }: ViewPlan, over: OverCap, moment: number): boolean {
   const { maxStateBytes } = upkeep
   return maxStateBytes === null || over.bytes <= maxStateBytes || moment >= over.moment + againAfter
 }
 
-/** Says of which entity and view it is and what to do. */
+/** The error names the entity and the view, and says what to do. */
 export function overCapError(plan: ViewPlan, key: EntityKey, over: OverCap): LockstepError {
   const { maxStateBytes } = plan.upkeep
   const entity = plan.key.length === 0 ? 'The one entity' : `The entity ${showKey(plan.key, key)}`

@@ -4,7 +4,7 @@ import type { Status, ViewValues } from './state.ts'
 import type { SlotPlan } from './state-plan.ts'
 import type { Value } from './value-type.ts'
 
-/** How a model takes rows: each value as a number, at a place of its own. */
+/** Rows of a float tensor. */
 export type Floats = Float32Array | Float64Array
 
 /** @param at where the row begins in `floats` */
@@ -26,19 +26,18 @@ export function fillFloats(
 }
 
 /**
- * The values of a row in which none is null, as they lie in a stored state: for a model that takes numbers they are read straight into its tensor, and for whoever asks for them made into values
- * once.
+ * The values of a row without nulls, still encoded as in the stored state. For a model they are decoded directly into its tensor. For other callers they are decoded once on demand.
  */
 export class PackedRow implements ViewValues {
   readonly statuses: readonly Status[]
   readonly eventTime: number
   readonly #layout: PackedLayout
-  /** null: they were made into values, and nothing is kept of what came with them. */
+  /** null: the values were decoded, and the bytes are released. */
   #bytes: Uint8Array | null
   readonly #at: number
   #values: readonly (Value | null)[] | null = null
 
-  /** @param reader stands before the values; it is taken past them */
+  /** @param reader positioned at the values; it is moved past them */
   constructor(layout: PackedLayout, bytes: Uint8Array, reader: ByteReader, statuses: readonly Status[], eventTime: number) {
     this.#layout = layout
     this.#bytes = bytes
@@ -82,11 +81,11 @@ interface Run {
   bytes: number
 }
 
-/** How the values of some slots follow each other, where each is a number to a model. */
+/** The byte layout of slots whose values are all numbers to a model. */
 export class PackedLayout {
   readonly #slots: readonly SlotPlan[]
   readonly #runs: readonly Run[]
-  /** An array that is known to hold anything is not made over as a float comes to be beside a bool. */
+  /** A generic array, because V8 would otherwise convert its element kind when a float follows a bool. */
   readonly #none: readonly (Value | null)[]
 
   private constructor(slots: readonly SlotPlan[], runs: readonly Run[]) {
@@ -110,7 +109,7 @@ export class PackedLayout {
     return new PackedLayout(slots, runs)
   }
 
-  /** @throws LockstepError `STATE_CORRUPT` where the bytes end before them */
+  /** @throws LockstepError `STATE_CORRUPT` if the bytes end before the values */
   pass(reader: ByteReader): void {
     for (const { from, to, bytes } of this.#runs) {
       if (bytes > 0) reader.skip(bytes)

@@ -4,13 +4,13 @@ import type { Value, ValueType } from './value-type.ts'
 import { isValueOf, show, typeName } from './value-type.ts'
 
 /**
- * A value that a client sent as JSON, whose integers beyond 2^53 were read as bigint. What JSON can write and the type cannot hold is refused, and so is half a character.
+ * Parses a value that a client sent as JSON; integers beyond 2^53 were read as bigint. Values that the type cannot hold are refused, and so are lone surrogates.
  *
  * @param json not null
  * @throws LockstepError `INVALID_TYPE` or `INVALID_TIME`; `what` names the place
  */
 export function parseValue(type: ValueType, json: unknown, what: string): Value {
-  // for a float that is one more number
+  // a float type takes a bigint as a number
   const plain = typeof json === 'bigint' && (type.kind === 'float64' || type.kind === 'float32') ? Number(json) : json
   if (typeof plain === 'bigint' && !isValueOf(type, plain)) {
     throw new LockstepError('INVALID_TYPE', `${what} is ${shown(plain)}, which is not ${typeName(type)}.`)
@@ -25,12 +25,12 @@ export function parseValue(type: ValueType, json: unknown, what: string): Value 
   return value
 }
 
-/** As the client wrote it: JSON's integers have no "n" behind them. */
+/** The value as the client wrote it: JSON integers have no "n" suffix. */
 export function shown(json: unknown): string {
   return typeof json === 'bigint' ? String(json) : show(json)
 }
 
-/** A JSON number is finite, however large: one that reads as infinite does not fit. */
+/** Every JSON number is finite, so a number that was read as infinite does not fit. */
 function overflows(json: unknown, value: Value): boolean {
   if (value instanceof Float32Array && Array.isArray(json)) return json.some((each, i) => overflows(each, value[i] as number))
   return typeof json !== 'string' && (value === Number.POSITIVE_INFINITY || value === Number.NEGATIVE_INFINITY)

@@ -14,8 +14,7 @@ export interface ServedEntity {
 }
 
 /**
- * A feature service, compiled: which views to read under which keys, and how to turn their values and the request's into the
- * service's features. Training and serving both call `evaluate`; there is no other path. Made by `compileService`.
+ * A compiled feature service: which views to read under which keys, and how to compute its features from their values and the request. Training and serving both call `evaluate`; there is no other path. `compileService` makes it.
  */
 export interface ServicePlan {
   readonly id: DefinitionId
@@ -24,25 +23,24 @@ export interface ServicePlan {
   readonly fingerprint: string
   /** The distinct (view, key mapping) pairs to read, inputs of on-demand views included. */
   readonly uses: readonly ViewUse[]
-  /** Columns that name the entities: what a spine must carry and a request must send. */
+  /** The entity key columns that a spine and a request must have. */
   readonly keys: readonly Column<KeyType>[]
-  /** Request data that on-demand views need, beside the keys. */
+  /** Request values that on-demand views need in addition to the keys. */
   readonly request: readonly Column[]
   /** The service's features, in order. */
   readonly features: readonly ServiceFeature[]
   /**
-   * What a row must not lack to be served: the names of required features, and as `airport_delays@1.lastDelay` those that are required of a view that only an
-   * on-demand view takes.
+   * The features that a served row must have: names of required features, and names like `airport_delays@1.lastDelay` for required inputs of on-demand views.
    */
   readonly required: readonly string[]
   /**
-   * Where no code runs and nothing is required: by index of `features`, where each stands in what was read, which `evaluate` would only copy. Else null.
+   * The location of each feature in the read values, by index of `features`, if no code runs and nothing is required; `evaluate` would only copy them. Else null.
    */
   readonly direct: readonly { /** into `uses` */ readonly use: number; /** into the view's features */ readonly feature: number }[] | null
   /**
-   * All features for one entity row.
+   * Computes all features for one entity row.
    *
-   * @param read by index of `uses`; values are made of it as they are asked for, so it must stay as it is until then
+   * @param read by index of `uses`; it must not change, because values are decoded lazily
    * @param request by index of `request`
    * @param asOf the row's moment, epoch microseconds
    * @throws LockstepError `TRANSFORM_FAILED`
@@ -64,11 +62,11 @@ export interface ServiceFeature {
   readonly required: boolean
   /** The view that it comes from, for messages: `airport_delays@1`. */
   readonly view: DefinitionId
-  /** False where a default guarantees a value, or where it is required (in serving: a training set keeps the row with null). */
+  /** False if a default guarantees a value, or if the feature is required (only in serving: a training set keeps rows with null). */
   readonly nullable: boolean
 }
 
-/** Where a feature goes in a row of a tensor of floats. */
+/** The place of a feature in a row of a float tensor. */
 export interface FloatColumn {
   /** Index into the service's `features`. */
   readonly feature: number
@@ -80,20 +78,20 @@ export interface FloatColumn {
 export interface ServiceValues {
   readonly values: readonly (Value | null)[]
   readonly statuses: readonly Status[]
-  /** Event time of the row behind each value; null for on-demand features and where nothing was found. */
+  /** Event time of the row behind each value; null for on-demand features and if no row was found. */
   readonly eventTimes: readonly (number | null)[]
-  /** Which of the plan's `required` have no value in this row. A server refuses it; a training set keeps it. */
+  /** The names in the plan's `required` without a value in this row. A server refuses the row; a training set keeps it. */
   readonly missing: readonly string[]
 }
 
 /** A row as `evaluate` gives it. */
 export interface ServiceRow extends ServiceValues {
   /**
-   * Writes features into a tensor's row: a vector as its elements, any other as a number, what is missing as NaN. The same as from `values`, without making them where they lie packed.
+   * Writes features into a tensor row: a vector as its elements, other types as a number, missing values as NaN. Packed values are written without decoding `values`.
    *
    * @param at where the row begins in `floats`
    */
   fill(floats: Floats, at: number, columns: readonly FloatColumn[]): void
-  /** Adds 1 to `counts[feature * statusNames.length + status]` for each feature that is not PRESENT. The same as from `statuses`, without making them. */
+  /** Adds 1 to `counts[feature * statusNames.length + status]` for each feature that is not PRESENT. It does not build `statuses`. */
   countLacking(counts: Float64Array): void
 }

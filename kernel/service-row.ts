@@ -6,20 +6,20 @@ import type { ViewValues } from './state.ts'
 import { allPresent, Status, statusNames } from './state.ts'
 import type { Value } from './value-type.ts'
 
-/** Where a feature stands in what was read, followed by what was computed. */
+/** The location of a feature among the read views, followed by the computed ones. */
 export interface FeaturePlace {
   readonly site: number
   /** Index of the feature in it. */
   readonly feature: number
 }
 
-/** What the rows of a service are made of, once for all of them. */
+/** The layout that all rows of a service share. */
 export class RowLayout {
   readonly places: readonly FeaturePlace[]
   /** By index of the sites: for each feature of it that the service has, its index there and in the service, one after the other. */
   readonly pairs: readonly (readonly number[])[]
   readonly #fills = new WeakMap<readonly FloatColumn[], readonly SiteFill[]>()
-  /** The columns that were asked for last, and theirs. */
+  /** The last requested columns and their places, cached. */
   #last: readonly [columns: readonly FloatColumn[], fills: readonly SiteFill[]] = [[], []]
 
   constructor(places: readonly FeaturePlace[]) {
@@ -31,7 +31,7 @@ export class RowLayout {
 
   /**
    * @param read the views that were read
-   * @param sites those, and what was computed after them
+   * @param sites the read views, followed by the computed values
    */
   row(read: readonly ViewValues[], sites: readonly StepValues[], missing: readonly string[]): ServiceRow {
     return new Evaluated(this, read, sites, missing)
@@ -55,7 +55,7 @@ export class RowLayout {
     }
     for (const fill of fills) {
       const features = fill?.columns.map(({ feature }) => feature) ?? []
-      // one that is wanted at two places is read from the values
+      // a feature that is needed at two places is read from the values
       if (fill === undefined || new Set(features).size < features.length || fill.columns.some(({ width }) => width !== 1)) continue
       fill.places = new Int32Array(Math.max(...features) + 1).fill(-1)
       for (const { feature, offset } of fill.columns) fill.places[feature] = offset
@@ -71,7 +71,7 @@ interface SiteFill {
   places: Int32Array | null
 }
 
-/** What few ask for (values, statuses and event times) it makes as it is asked for. */
+/** Values, statuses and event times are built on demand, because few callers need them. */
 class Evaluated implements ServiceRow {
   readonly missing: readonly string[]
   readonly #layout: RowLayout

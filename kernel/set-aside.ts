@@ -9,17 +9,17 @@ import type { StoredHeader } from './stored-state.ts'
 import { encodeStored } from './stored-state.ts'
 import type { ViewPlan } from './view-plan.ts'
 
-/** The first byte of a body that stands in the place of a state that could not be made; no state begins with it. */
+/** The first byte of a body that replaces a state that could not be built. No state begins with it. */
 export const setAsideFlag = 0x81
 const maxCharacters = 1_000
 
-/** Why there is no state of an entity: one of its rows cannot be folded, or too many wait. Every run tries it again. */
+/** Why an entity has no state: one of its rows cannot be folded, or too many rows wait. Every run tries again. */
 export interface SetAside {
   readonly code: ErrorCode
   readonly message: string
 }
 
-/** Failures of one entity's rows, which are no reason to hold up others. */
+/** Failures of one entity's rows, which must not stop other entities. */
 const ofOneEntity: ReadonlySet<ErrorCode> = new Set([
   'PENDING_OVERFLOW',
   'TRANSFORM_FAILED',
@@ -53,7 +53,7 @@ export function readSetAside(stored: Buffer, { bodyAt }: StoredHeader): SetAside
   return { code: reader.string() as ErrorCode, message: reader.string() } // written by encodeSetAside alone
 }
 
-/** Says of which entity and view it is, and why. */
+/** The error names the entity, the view and the reason. */
 export function setAsideError(plan: ViewPlan, key: EntityKey, { code, message }: SetAside): LockstepError {
   const entity = plan.key.length === 0 ? 'The one entity' : `The entity ${showKey(plan.key, key)}`
   return new LockstepError(

@@ -71,19 +71,19 @@ export async function applyChanges(db: Database, set: DefinitionSet, options: Ap
 
 function audited(plan: ChangePlan, revision: number): AuditEntry {
   const moved = plan.changes.filter(({ status }) => status !== 'unchanged' && status !== 'absent')
-  const told = (side: 'was' | 'now') => (change: Change) => ({
+  const fieldsOf = (side: 'was' | 'now') => (change: Change) => ({
     [`${change.kind} ${change.label}`]: Object.fromEntries(change.differences.map((difference) => [difference.path, difference[side]])),
   })
   const differing = moved.filter(({ differences }) => differences.length > 0)
   return {
     action: 'apply',
     subject: basename(plan.file),
-    before: { revision: plan.revision, ...Object.assign({}, ...differing.map(told('was'))) },
+    before: { revision: plan.revision, ...Object.assign({}, ...differing.map(fieldsOf('was'))) },
     after: {
       revision,
       changes: moved.map(({ kind, label, status }) => `${status} ${kind} ${label}`),
       tables: plan.tables.map(({ relation }) => relation),
-      ...Object.assign({}, ...differing.map(told('now'))),
+      ...Object.assign({}, ...differing.map(fieldsOf('now'))),
     },
   }
 }

@@ -148,8 +148,8 @@ function pick<T>(
   throw broken.get(definitionKey(found)) ?? new LockstepError('INTERNAL', `The ${displayName(found)} was not compiled.`)
 }
 
-function named<T>(reference: string, kind: 'model' | 'source', definitions: readonly Definition[], there: ReadonlyMap<string, T>): T {
-  const found = there.get(reference)
+function named<T>(reference: string, kind: 'model' | 'source', definitions: readonly Definition[], byName: ReadonlyMap<string, T>): T {
+  const found = byName.get(reference)
   if (found !== undefined) return found
   throw unknownDefinition(definitions, kind, reference)
 }

@@ -78,10 +78,10 @@ async function refuseServed(
 }
 
 function noVersion(name: string, wanted: VersionReference, versions: readonly ModelVersion[]): LockstepError {
-  const there = versions.length === 0 ? 'it has none' : `it has ${versions.map(({ version }) => version).join(', ')}`
+  const existing = versions.length === 0 ? 'it has none' : `it has ${versions.map(({ version }) => version).join(', ')}`
   const what =
     typeof wanted === 'number'
       ? `There is no version ${wanted} of the model "${name}"`
       : `"${wanted}" is an alias; name the version of the model "${name}" by its number`
-  return new LockstepError('UNKNOWN_DEFINITION', `${what}: ${there}.`, { details: { model: name, version: wanted } })
+  return new LockstepError('UNKNOWN_DEFINITION', `${what}: ${existing}.`, { details: { model: name, version: wanted } })
 }

@@ -14,14 +14,14 @@ const graceMs = 1000
  */
 export async function importWithin(path: string, timeoutMs: number): Promise<unknown> {
   const done = new AbortController()
-  const late = setTimeout(timeoutMs, undefined, { signal: done.signal }).then(() => {
+  const timeout = setTimeout(timeoutMs, undefined, { signal: done.signal }).then(() => {
     throw new Error(`it has not finished after ${timeoutMs / 1000} s; remove the endless loop, or the top-level await that never settles`)
   })
-  late.catch(() => {}) // aborted
+  timeout.catch(() => {}) // aborted
   const unwatch = endLoopAfter(timeoutMs + graceMs)
   const listenAgain = withoutListeners(['SIGINT', 'SIGTERM'])
   try {
-    return await Promise.race([import(pathToFileURL(path).href), late])
+    return await Promise.race([import(pathToFileURL(path).href), timeout])
   } finally {
     listenAgain()
     unwatch()

@@ -142,12 +142,12 @@ function keptNotes(
   { metadata, metrics, params, dataset, gitCommit }: Omit<ModelPush, 'dataset'> & { readonly dataset: string | undefined },
   { version, ...kept }: ModelVersion,
 ): string[] {
-  const said = [
+  const sentences = [
     ['metrics', metrics, kept.metrics],
     ['params', params, kept.params],
     ['metadata', metadata, kept.metadata],
   ] as const
-  const names: string[] = said.flatMap(([name, now, then]) =>
+  const names: string[] = sentences.flatMap(([name, now, then]) =>
     now === undefined || Object.keys(now).length === 0 || isDeepStrictEqual(JSON.parse(JSON.stringify(now)), then) ? [] : [name],
   )
   if (dataset !== undefined && dataset !== kept.dataset) names.push('dataset')

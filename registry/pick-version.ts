@@ -36,12 +36,12 @@ export function pickVersion(model: CatalogModel, wanted?: VersionReference): Mod
     wanted === undefined ? (model.aliases.get(championAlias)?.version ?? model.versions.at(-1)?.version) : numberOf(model, wanted)
   const found = model.versions.find(({ version }) => version === number)
   if (found !== undefined) return found
-  const there = model.versions.map(({ version }) => version).join(', ')
+  const existing = model.versions.map(({ version }) => version).join(', ')
   throw new LockstepError(
     'UNKNOWN_DEFINITION',
-    there === ''
+    existing === ''
       ? `The model "${model.name}" has no version yet; push one with "lockstep model push ${model.name} FILE".`
-      : `The model "${model.name}" has no version ${String(number)}; it has ${there}.`,
+      : `The model "${model.name}" has no version ${String(number)}; it has ${existing}.`,
     { details: { model: model.name } },
   )
 }
@@ -59,18 +59,18 @@ function numberOf(model: CatalogModel, wanted: VersionReference): number {
  * @throws LockstepError `UNKNOWN_DEFINITION`
  */
 export function requireAlias(model: CatalogModel, alias: string): ModelAlias {
-  const there = model.aliases.get(alias)
-  if (there === undefined) throw noAlias(model, alias, 'It is set by')
-  return there
+  const existing = model.aliases.get(alias)
+  if (existing === undefined) throw noAlias(model, alias, 'It is set by')
+  return existing
 }
 
 function noAlias(model: CatalogModel, alias: string, advice: string): LockstepError {
-  const there = [...model.aliases.keys()]
+  const existing = [...model.aliases.keys()]
   const set = alias === championAlias ? `lockstep model promote ${model.name}@N` : `lockstep model alias ${model.name}@N ${alias}`
-  const known = there.length === 0 ? 'it has none' : `it has ${there.map((each) => `"${each}"`).join(', ')}`
+  const known = existing.length === 0 ? 'it has none' : `it has ${existing.map((each) => `"${each}"`).join(', ')}`
   return new LockstepError(
     'UNKNOWN_DEFINITION',
-    `The model "${model.name}" has no alias "${alias}"; ${known}.${didYouMean(alias, there)} ${advice} "${set}".`,
+    `The model "${model.name}" has no alias "${alias}"; ${known}.${didYouMean(alias, existing)} ${advice} "${set}".`,
     { details: { model: model.name, alias } },
   )
 }

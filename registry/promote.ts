@@ -78,16 +78,17 @@ export async function promoteModel(
   const change = await changeAlias(db, name, options, async (now, transaction) => {
     // it may have waited for its turn
     options.signal?.throwIfAborted()
-    const there = now.aliases.get(alias)?.version
-    if (servers !== null && servers.asked > 0 && there !== before && there !== version) throw changedMeanwhile(name, alias, version, there)
+    const current = now.aliases.get(alias)?.version
+    if (servers !== null && servers.asked > 0 && current !== before && current !== version)
+      throw changedMeanwhile(name, alias, version, current)
     return await pointAlias(transaction, now, alias, version, by)
   })
   return servers === null ? change : { ...change, servers }
 }
 
 /** A slow promotion must not overwrite a later change of the alias. */
-function changedMeanwhile(model: string, alias: string, version: number, there: number | undefined): LockstepError {
-  const what = there === undefined ? 'was removed' : `was set to the version ${there}`
+function changedMeanwhile(model: string, alias: string, version: number, current: number | undefined): LockstepError {
+  const what = current === undefined ? 'was removed' : `was set to the version ${current}`
   return new LockstepError(
     'NOT_PROMOTABLE',
     `The alias "${alias}" of the model "${model}" ${what} while servers loaded the version ${version}, so that change stays. Promote the version again if you still want it.`,
@@ -109,16 +110,16 @@ export async function rollBackModel(
 ): Promise<AliasChange> {
   return await changeAlias(db, name, options, async (model, transaction) => {
     if (alias === championAlias && !model.aliases.has(alias)) throw nothingPromoted(model)
-    const there = requireAlias(model, alias)
-    const to = there.former.at(-1)
+    const current = requireAlias(model, alias)
+    const to = current.former.at(-1)
     if (to === undefined) {
       throw new LockstepError(
         'NOT_PROMOTABLE',
-        `The alias "${alias}" of the model "${name}" cannot be rolled back: it pointed to no version before ${there.version}. Point it to one: lockstep model alias ${name}@N ${alias}.`,
+        `The alias "${alias}" of the model "${name}" cannot be rolled back: it pointed to no version before ${current.version}. Point it to one: lockstep model alias ${name}@N ${alias}.`,
         { details: { model: name, alias } },
       )
     }
-    return await writeAlias(transaction, model, alias, { to, former: there.former.slice(0, -1), action: 'rollback' }, by)
+    return await writeAlias(transaction, model, alias, { to, former: current.former.slice(0, -1), action: 'rollback' }, by)
   })
 }
 
@@ -165,9 +166,9 @@ export async function pointAlias(
   to: number,
   by: Actor,
 ): Promise<Omit<AliasChange, 'revision'>> {
-  const there = model.aliases.get(alias)
-  if (there?.version === to) return { model: model.name, alias, from: to, to, changed: false }
-  const before = there === undefined ? servedBefore(model, alias, to) : [...there.former, there.version]
+  const current = model.aliases.get(alias)
+  if (current?.version === to) return { model: model.name, alias, from: to, to, changed: false }
+  const before = current === undefined ? servedBefore(model, alias, to) : [...current.former, current.version]
   return await writeAlias(transaction, model, alias, { to, former: before.slice(-formerKept), action: 'promote' }, by)
 }
 

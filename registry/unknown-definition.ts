@@ -13,8 +13,8 @@ export function unknownDefinition(definitions: readonly Definition[], kind: Defi
   const versions = same.filter((definition) => definition.name === name && definition.version > 0)
   const newest = versions.toSorted((a, b) => a.version - b.version).at(-1)
   if (newest !== undefined) {
-    const there = versions.length === 1 ? 'Its only version is' : 'Its newest version is'
-    return error(`${missing}. ${there} "${labelOf(newest)}"; apply a file that declares it, or use that version.`)
+    const existing = versions.length === 1 ? 'Its only version is' : 'Its newest version is'
+    return error(`${missing}. ${existing} "${labelOf(newest)}"; apply a file that declares it, or use that version.`)
   }
   const other = definitions.find((definition) => [definition.name, labelOf(definition)].includes(reference))
   if (other !== undefined) return error(`${missing}: "${reference}" is ${aOrAn(other.kind)}.${servicesOf(definitions, other, kind)}`)

@@ -72,15 +72,15 @@ export function logToFile(fd: number): LogDestination {
 /** Counts what was dropped, and says in the log how much, once that can be written to again. */
 function createLosses(): { add(): void; say(write: (line: string) => void): void; readonly total: number } {
   let total = 0
-  let said = 0
+  let reported = 0
   return {
     add: () => void (total += 1),
     say(write) {
-      if (said === total) return
-      const lines = total - said
+      if (reported === total) return
+      const lines = total - reported
       const msg = 'log lines were dropped because the log could not be written'
       write(`${JSON.stringify({ level: 'warn', time: new Date().toISOString(), pid: process.pid, lines, msg })}\n`)
-      said += lines
+      reported += lines
     },
     get total() {
       return total

@@ -39,14 +39,14 @@ export const datasetDeleteCommand: Command = {
  */
 async function deleteFiles({ id, manifest }: StoredDataset): Promise<string[]> {
   const beside = pathOfManifest(manifest)
-  const there = await idIn(beside)
-  if (there !== null && there !== id)
+  const existing = await idIn(beside)
+  if (existing !== null && existing !== id)
     throw new LockstepError(
       'FILE_EXISTS',
-      `The files of the training set "${id}" were overwritten: "${beside}" belongs to "${there}". Delete it without --files.`,
-      { details: { id, path: beside, holds: there } },
+      `The files of the training set "${id}" were overwritten: "${beside}" belongs to "${existing}". Delete it without --files.`,
+      { details: { id, path: beside, holds: existing } },
     )
-  if (there === null) return []
+  if (existing === null) return []
   const paths = [...filesOf(manifest).map(({ path }) => path), beside]
   for (const path of paths) await rm(path, { force: true })
   // numbered parts have a folder of their own

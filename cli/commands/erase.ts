@@ -104,9 +104,9 @@ function receiptText({ id, entity, keyHash, parts }: Receipt, left: number): str
 }
 
 function partText({ what, kind, where, id, count, note }: ReceiptPart): string {
-  const told = note === undefined ? '' : ` (${note})`
+  const suffix = note === undefined ? '' : ` (${note})`
   // its rows are not all kept of the entity: perhaps none is
   if (kind === 'dataset')
-    return `KEPT: the training set ${id === undefined ? '' : `${id} `}in ${where}, of ${counted(count, 'row')} in all${told}`
-  return `${what === 'kept' ? 'KEPT' : what}: ${counted(count, kind === 'rows' ? 'row' : 'state')} in ${where}${told}`
+    return `KEPT: the training set ${id === undefined ? '' : `${id} `}in ${where}, of ${counted(count, 'row')} in all${suffix}`
+  return `${what === 'kept' ? 'KEPT' : what}: ${counted(count, kind === 'rows' ? 'row' : 'state')} in ${where}${suffix}`
 }

@@ -47,7 +47,7 @@ async function serveAlone(context: Context, input: Input): Promise<Outcome> {
     ...(policy === undefined ? {} : { onUnavailable: policy }),
   })
   return {
-    ...told(await server.listen(host, port, grpcPort), defaultAsOf),
+    ...listeningReport(await server.listen(host, port, grpcPort), defaultAsOf),
     async stay() {
       startWatchdog(config, log)
       // of a database that other processes reach, workers do it; history is served as it was
@@ -84,7 +84,7 @@ async function serveWithWorkers(context: Context, input: Input, count: number): 
     log,
   })
   context.add('workers', () => pool.close())
-  const { json, text } = told(await pool.start(), defaultAsOf)
+  const { json, text } = listeningReport(await pool.start(), defaultAsOf)
   return {
     json: { ...json, workers: count },
     text: `${text} ${count} workers answer.`,
@@ -105,7 +105,7 @@ function choices({ config }: Context, input: Input) {
   }
 }
 
-function told({ host, port, url, grpcPort }: ListeningAt, defaultAsOf: number | undefined): { json: object; text: string } {
+function listeningReport({ host, port, url, grpcPort }: ListeningAt, defaultAsOf: number | undefined): { json: object; text: string } {
   const asOf = defaultAsOf === undefined ? null : formatTimestamp(defaultAsOf)
   return {
     json: { url, host, port, ...(grpcPort === null ? {} : { grpcPort }), asOf },

@@ -6,12 +6,11 @@ import { varianceBytes } from '../sum-bytes.ts'
 import type { ValueType } from '../value-type.ts'
 import type { Accumulator, Aggregate } from './aggregate.ts'
 
-/** What the spread is taken over: the numbers themselves (`population`), or all those of which they are a sample, estimated over n - 1. */
+/** Whether the values are the `population` (divisor n) or a `sample` of it (divisor n - 1). */
 export type VarianceOf = 'population' | 'sample'
 
 /**
- * The variance of the non-null values or its root, float64, from exact sums, rounded once. NaN where a value is NaN or infinite. Null for none; of a
- * sample also for one alone.
+ * The variance or standard deviation of the non-null values, float64, from exact sums, rounded once. NaN if a value is NaN or infinite. Null without values; for a sample also with one value.
  */
 export function variance(which: 'variance' | 'stddev', of: VarianceOf, slot: number, type: ValueType): Aggregate<Accumulator> {
   const lane = `spread:${slot}`

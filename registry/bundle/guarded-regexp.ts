@@ -45,32 +45,32 @@ export function guardedRegExp(withinTime: <T>(run: () => T) => T): {
     }
 
     override exec(text: string): RegExpExecArray | null {
-      return this.#run(text, (whole) => super.exec(whole))
+      return this.#run(text, (subject) => super.exec(subject))
     }
 
     override [Symbol.replace](text: string, value: unknown): string {
       const replace = super[Symbol.replace] as (text: string, value: unknown) => string
-      return this.#run(text, (whole) => replace.call(this, whole, value))
+      return this.#run(text, (subject) => replace.call(this, subject, value))
     }
 
     override [Symbol.match](text: string): RegExpMatchArray | null {
-      return this.#run(text, (whole) => super[Symbol.match](whole))
+      return this.#run(text, (subject) => super[Symbol.match](subject))
     }
 
     override [Symbol.search](text: string): number {
-      return this.#run(text, (whole) => super[Symbol.search](whole))
+      return this.#run(text, (subject) => super[Symbol.search](subject))
     }
 
     override [Symbol.split](text: string, limit?: number): string[] {
-      return this.#run(text, (whole) => super[Symbol.split](whole, limit))
+      return this.#run(text, (subject) => super[Symbol.split](subject, limit))
     }
 
     #run<T>(text: unknown, run: (text: string) => T): T {
-      const whole = String(text)
-      if (watched || whole.length <= this.#length) return run(whole)
+      const subject = String(text)
+      if (watched || subject.length <= this.#length) return run(subject)
       watched = true
       try {
-        return withinTime(() => run(whole))
+        return withinTime(() => run(subject))
       } finally {
         watched = false
       }

@@ -50,8 +50,10 @@ export function rewriteModule(
       } else if (id.type === 'Identifier') {
         edits.push({ start: init.start, end: init.start, text: `${pure}(() => (` }, { start: init.end, end: init.end, text: '))()' })
       } else {
-        const whole = text.slice(id.start, init.end)
-        const values = names.map((name, i) => `${name} = ${pure}(() => { const ${i === 0 ? whole : flat(whole)}; return ${name} })()`)
+        const statement = text.slice(id.start, init.end)
+        const values = names.map(
+          (name, i) => `${name} = ${pure}(() => { const ${i === 0 ? statement : flat(statement)}; return ${name} })()`,
+        )
         edits.push({ start: id.start, end: init.end, text: values.join(', ') })
       }
     }

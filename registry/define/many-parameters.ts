@@ -15,17 +15,17 @@ export function manyParameters({ aggregate, n, cap }: Aggregate, what: string): 
   switch (aggregate) {
     case 'firstN':
     case 'lastN':
-      return { n: whole(n, maxElements, `The ${what} takes ${aggregate} of`) }
+      return { n: integer(n, maxElements, `The ${what} takes ${aggregate} of`) }
     case 'topK':
-      return { n: whole(n, maxElements, `The ${what} takes topK of`), cap: whole(cap, maxCategories, `The ${what} has a cap of`) }
+      return { n: integer(n, maxElements, `The ${what} takes topK of`), cap: integer(cap, maxCategories, `The ${what} has a cap of`) }
     case 'histogram':
-      return { cap: whole(cap, maxCategories, `The ${what} has a cap of`) }
+      return { cap: integer(cap, maxCategories, `The ${what} has a cap of`) }
     default:
       return {}
   }
 }
 
-function whole(value: unknown, most: number, what: string): number {
-  if (typeof value === 'number' && Number.isInteger(value) && value >= 1 && value <= most) return value
-  throw new LockstepError('DEFINITIONS_INVALID', `${what} ${show(value)}; write a whole number from 1 to ${most}.`)
+function integer(value: unknown, max: number, what: string): number {
+  if (typeof value === 'number' && Number.isInteger(value) && value >= 1 && value <= max) return value
+  throw new LockstepError('DEFINITIONS_INVALID', `${what} ${show(value)}; write a whole number from 1 to ${max}.`)
 }
