@@ -1,21 +1,16 @@
 import { LockstepError } from '../../kernel/errors.ts'
 import { exportsInParts } from '../../offline/distributed-export/export-in-parts.ts'
 import { exportKind } from '../../offline/distributed-export/export-spec.ts'
-import { sleep } from '../../runtime/async.ts'
+import { awaitJob } from '../../runtime/jobs/await-job.ts'
 import { cancelJob } from '../../runtime/jobs/end-job.ts'
 import { jobJson } from '../../runtime/jobs/job-json.ts'
-import { readJob, readSteps } from '../../runtime/jobs/read-jobs.ts'
-import { workOnJobs } from '../../runtime/jobs/work-on-jobs.ts'
+import { isSettled, readJob } from '../../runtime/jobs/read-jobs.ts'
 import { actorOf, reasonOption } from '../actor.ts'
 import type { Command } from '../command.ts'
 import type { Context } from '../context.ts'
 import { jobIdOf } from '../job-text.ts'
 import type { JobTools } from '../worker-tools.ts'
 import { jobTools } from '../worker-tools.ts'
-
-/** How long it waits until what the job has left is removed, by this process or a worker. */
-const maxCleanMs = 10_000
-const lookMs = 100
 
 export const jobCancelCommand: Command = {
   name: 'job cancel',
@@ -44,15 +39,6 @@ export const jobCancelCommand: Command = {
 
 /** Removes what an export has left, unless a worker does so. @returns whether it is removed */
 async function cleanUp({ signal }: Context, { db, jobs, worker, service }: JobTools, id: number): Promise<boolean> {
-  const stop = new AbortController()
-  const until = AbortSignal.any([stop.signal, signal, AbortSignal.timeout(maxCleanMs)])
-  const working = workOnJobs(jobs, { kinds: [exportsInParts({ db, find: service })], worker, only: id, signal: until })
-  const isOpen = async (): Promise<boolean> => (await readSteps(db, id)).some(({ state }) => state === 'open')
-  try {
-    while (!until.aborted && (await isOpen())) await sleep(lookMs, { signal: until })
-    return !(await isOpen())
-  } finally {
-    stop.abort()
-    await working
-  }
+  await awaitJob(jobs, id, { signal, work: { kinds: [exportsInParts({ db, find: service })], worker } })
+  return await isSettled(db, id)
 }

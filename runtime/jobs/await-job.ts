@@ -1,9 +1,10 @@
 import { setTimeout } from 'node:timers/promises'
 import { LockstepError } from '../../kernel/errors.ts'
+import { sleep } from '../async.ts'
 import type { Database } from '../database.ts'
 import { listenToJobs } from './job-notices.ts'
 import type { Job } from './read-jobs.ts'
-import { readJob } from './read-jobs.ts'
+import { isSettled, readJob } from './read-jobs.ts'
 import type { WorkOptions } from './work-on-jobs.ts'
 import { workOnJobs } from './work-on-jobs.ts'
 
@@ -17,9 +18,13 @@ export interface AwaitOptions {
 
 /** How often it is looked how far the job is; its end is told by a notice. */
 const lookMs = 500
+/** How long whoever works on a job waits until its leftovers are removed, by this process or another, and how often it looks. */
+const maxCleanMs = 10_000
+const cleanLookMs = 100
 
 /**
- * Waits until a job has ended, however it ends.
+ * Waits until a job has ended, however it ends. Where this process works on it, its leftovers are removed by then, or
+ * `maxCleanMs` have passed.
  *
  * @throws LockstepError `NOT_FOUND`, and what the signal was aborted with
  */
@@ -37,7 +42,11 @@ export async function awaitJob(db: Database, id: number, { signal, work, onProgr
       const unwatch = notices.watch(id, () => look.abort())
       const job = await readJob(db, id)
       onProgress?.(job)
-      if (job.state !== 'running') return job
+      if (job.state !== 'running') {
+        unwatch()
+        if (working !== null) await awaitClean(db, id, signal)
+        return job
+      }
       const ends = AbortSignal.any([look.signal, signal])
       await Promise.race([setTimeout(lookMs, undefined, { signal: ends }).catch(() => undefined), failed])
       unwatch()
@@ -47,6 +56,11 @@ export async function awaitJob(db: Database, id: number, { signal, work, onProgr
     await working?.catch(() => undefined)
     await notices.close()
   }
+}
+
+async function awaitClean(db: Database, id: number, stop: AbortSignal): Promise<void> {
+  const signal = AbortSignal.any([stop, AbortSignal.timeout(maxCleanMs)])
+  while (!signal.aborted && !(await isSettled(db, id))) await sleep(cleanLookMs, { signal })
 }
 
 /** The error that a job has ended with; null where it is done. */

@@ -36,16 +36,16 @@ export async function cancelJob({ kysely }: Handle, id: number, by: Actor, actio
   return await kysely.transaction().execute(async (transaction) => {
     const job = String(id)
     await transaction.selectFrom('lockstep.jobs').select('id').where('id', '=', job).forUpdate().execute()
+    // locked: a worker that is about to claim it has it, or passes it over
     const finishing = await transaction
       .selectFrom('lockstep.job_chunks')
-      .select('worker')
+      .select(['worker', sql<boolean>`claim is not null and claimable_at > clock_timestamp()`.as('held')])
       .where('job', '=', job)
       .where('step', '=', 'finish')
       .where('state', '=', 'open')
-      .where('claim', 'is not', null)
-      .where('claimable_at', '>', sql<Date>`clock_timestamp()`)
+      .forUpdate()
       .executeTakeFirst()
-    if (finishing !== undefined) {
+    if (finishing?.held === true) {
       throw new LockstepError(
         'BUSY',
         `The job "${id}" can no longer be cancelled: the worker "${finishing.worker}" is at its last step. See in a moment whether it is done.`,

@@ -158,3 +158,9 @@ export async function readSteps({ kysely }: Handle, job: number, limit = 100): P
   )
   return rows
 }
+
+/** Whether a job has no step that is still to be done; its clean is one. */
+export async function isSettled({ kysely }: Handle, job: number): Promise<boolean> {
+  const open = kysely.selectFrom('lockstep.job_chunks').select('step').where('job', '=', String(job)).where('state', '=', 'open').limit(1)
+  return (await open.executeTakeFirst()) === undefined
+}

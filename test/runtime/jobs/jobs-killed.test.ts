@@ -1,8 +1,10 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { join } from 'node:path'
+import { sql } from 'kysely'
 import { expect, it } from 'vitest'
 import { awaitJob } from '../../../runtime/jobs/await-job.ts'
+import { cancelJob } from '../../../runtime/jobs/end-job.ts'
 import { readJob } from '../../../runtime/jobs/read-jobs.ts'
 import { submitJob } from '../../../runtime/jobs/submit-job.ts'
 import { bareEnvironment } from '../../bare-environment.ts'
@@ -42,4 +44,26 @@ it('a job whose worker is killed amid a chunk is finished by another', { timeout
 it('a job is done although the process that submitted it is killed', { timeout: 90_000 }, async () => {
   const [, id] = await killAt('submit', /submitted (\d+)/)
   expect(await finish(Number(id))).toMatchObject({ state: 'done', submittedBy: 'killed', result: { sum: 3, unit: 'apples' } })
+})
+
+it('a job is not cancelled where its finish is being claimed', { timeout: 90_000 }, async () => {
+  const { db } = opened()
+  const { id } = (await submitJob(db, numbers, {
+    spec: { upTo: 0 },
+    subject: 's',
+    worker: 'test',
+    planned: { plan: { unit: 'u' }, chunks: [0] },
+  })) ?? { id: 0 }
+  await db.query(`UPDATE lockstep.job_chunks SET step = 'finish' WHERE job = $1`, [id])
+  let cancelling: Promise<unknown> | undefined
+  await db.kysely.transaction().execute(async (transaction) => {
+    await sql`update lockstep.job_chunks set claim = gen_random_uuid(), worker = 'late', claimable_at = clock_timestamp() + interval '1 hour' where job = ${id}`.execute(
+      transaction,
+    )
+    cancelling = cancelJob(db, id, { actor: 'ada@test' }).catch((error: unknown) => error)
+    const waits = () => db.query(`SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`)
+    await expect.poll(waits, { timeout: 60_000 }).toHaveLength(1)
+  })
+  expect(await cancelling).toMatchObject({ code: 'BUSY', details: { worker: 'late' } })
+  expect(await readJob(db, id)).toMatchObject({ state: 'running', workers: ['late'] })
 })

@@ -1,3 +1,4 @@
+import { once } from 'node:events'
 import { setTimeout } from 'node:timers/promises'
 import { Registry } from 'prom-client'
 import { afterEach, describe, expect, it } from 'vitest'
@@ -283,6 +284,27 @@ describe.each([
     await retryJob(db(), id, by)
     expect(await readJob(db(), id)).toMatchObject({ state: 'running', chunks: 0 })
     await cancelJob(db(), id, by)
+  })
+
+  it('have left nothing where the one process that works on them has awaited them', async () => {
+    const cleaned: number[] = []
+    let begin: () => void = () => undefined
+    const began = new Promise<void>((resolve) => (begin = resolve))
+    const kind = anew({
+      async run(_job, n, { signal }) {
+        begin()
+        await once(signal, 'abort')
+        await setTimeout(300) // it does not stop at once
+        return { n }
+      },
+      clean: async ({ id }) => void cleaned.push(id),
+    })
+    const id = await submit(kind, 1)
+    const awaited = awaitJob(db(), id, { signal: AbortSignal.timeout(60_000), work: { kinds: [kind], worker: 'alone' } })
+    await began
+    await cancelJob(db(), id, by)
+    expect([(await awaited).state, cleaned]).toEqual(['cancelled', [id]])
+    expect((await readSteps(db(), id)).filter(({ state }) => state === 'open')).toEqual([])
   })
 
   it('cannot be cancelled while a worker is at their finish', async () => {
