@@ -14,15 +14,13 @@ import { copyMessages, queryMessage } from './postgres-wire.ts'
 
 const copyPieceBytes = 8 * 1024 * 1024
 
-/** Memory to sort some million rows without files. A cursor's plan must be the plan for all its rows: they are all read. */
+/** Enough memory to sort a few million rows without files. Cursors are planned for all rows, because all rows are read. */
 const settings = ['work_mem=64MB', 'maintenance_work_mem=128MB', 'max_wal_size=1GB', 'cursor_tuple_fraction=1', 'TimeZone=UTC']
 
 /**
- * Opens the embedded PostgreSQL whose data are in a folder, which is made where it is missing. The folder must have one owner
- * (runtime/embedded-owner.ts): two processes on it lose each other's data.
+ * Opens the embedded PostgreSQL in a folder, which is created if it is missing. The folder must have one owner (runtime/embedded-owner.ts), because two processes would overwrite each other's data.
  *
- * It writes its log before it answers, as PostgreSQL does, but without waiting for the disk: a killed process loses nothing that was committed; a
- * machine that loses power may.
+ * It writes its log before it answers, like PostgreSQL, but does not wait for the disk. So a killed process loses no commit, but a power failure may.
  *
  * @throws LockstepError `WRITE_FAILED` where the disk is full or the folder may not be written to, also by whatever is asked of the database later;
  *   `CONFIG_INVALID` where it is no folder; `EMBEDDED_DAMAGED`
@@ -92,7 +90,7 @@ export async function openPglite(directory: string): Promise<EmbeddedDatabase> {
       await pglite.query('SELECT 1')
     },
     async close() {
-      // there is nothing to close in an engine that has broken down, and no end to it
+      // closing a failed engine would never end
       if (broken) return
       await kysely.destroy()
       if (!pglite.closed) await pglite.close()
@@ -114,7 +112,7 @@ async function createEngine(directory: string): Promise<PGlite> {
   makePrivate(directory)
   const files = await readdir(directory)
   const fresh = files.length === 0
-  // the engine would make a new database over what is left of the old one
+  // the engine would create a new database over the remains of the old one
   if (!fresh && !files.includes('PG_VERSION')) throw damaged(directory, 'database', 'it has no "PG_VERSION"', null)
   if (fresh) await writeFile(note, '')
   const engine = await PGlite.create(directory, {

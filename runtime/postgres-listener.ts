@@ -2,16 +2,16 @@ import type pg from 'pg'
 import { backoffMs } from './async.ts'
 import { stableInt32 } from './stable-id.ts'
 
-/** Between a lost connection, or a failed attempt, and the next attempt. */
+/** The wait before the next attempt after a lost connection or a failed attempt. */
 const reconnectBackoff = { firstMs: 100, maxMs: 5_000 }
 
-/** The group of the advisory locks that those who listen hold, by channel. */
+/** The group of the advisory locks that listeners hold, by channel. */
 export const listenerLocks = 0x6c73_4c4e
 
 /**
- * Listens to a channel on a connection of its own until it is stopped, and connects again where that is lost.
+ * Listens to a channel on its own connection until it is stopped. A lost connection is reopened.
  *
- * @param onNotice called with what each notification says, and with null whenever listening has begun: what was told before that was missed
+ * @param onNotice called with the payload of each notification, and with null each time listening starts, because earlier notifications were missed
  * @returns what stops it, at once
  */
 export function listenOnPostgres(
@@ -49,7 +49,7 @@ export function listenOnPostgres(
     if (stopped) letGo(client)
   }
 
-  /** It is not used again: it would go on listening for whoever has it next. */
+  /** The connection is closed, because it would keep listening for its next user. */
   function letGo(client: pg.PoolClient): void {
     if (held !== client) return
     held = null

@@ -23,7 +23,7 @@ const unavailableMessages = [
   /^Query read timeout/,
 ]
 
-/** Whether an error says that the server is away, and not that a statement is wrong. */
+/** Whether an error means that the server is unavailable, not that a statement is wrong. */
 export function isUnavailable(error: unknown): boolean {
   if (!(error instanceof Error)) return false
   if ('code' in error && typeof error.code === 'string') {
@@ -35,7 +35,7 @@ export function isUnavailable(error: unknown): boolean {
   return unavailableMessages.some((pattern) => pattern.test(error.message))
 }
 
-/** `POSTGRES_UNAVAILABLE` for a server, which is named as host:port; neither user nor password is told. */
+/** Makes a `POSTGRES_UNAVAILABLE` error that names the server as host:port, without user and password. */
 export function postgresUnavailable(server: string, cause: unknown): LockstepError {
   return new LockstepError(
     'POSTGRES_UNAVAILABLE',

@@ -1,4 +1,4 @@
-/** Messages of PostgreSQL's wire protocol, as far as PGlite is spoken to in them. */
+/** The messages of PostgreSQL's wire protocol that are exchanged with PGlite. */
 
 /** A simple query. */
 export function queryMessage(sql: string): Buffer {
@@ -11,7 +11,7 @@ export function copyMessages(data: readonly Uint8Array[]): Buffer[] {
   return [head('d', bytes), ...data.map((part) => Buffer.from(part.buffer, part.byteOffset, part.length)), message('c', Buffer.alloc(0))]
 }
 
-/** The error of an ErrorResponse message that starts the given bytes; null where another message does. */
+/** Parses the ErrorResponse message at the start of the bytes; null for another message. */
 export function parseErrorResponse(bytes: Buffer): Error | null {
   if (bytes[0] !== 'E'.charCodeAt(0)) return null
   const fields = new Map<string, string>()

@@ -5,13 +5,13 @@ import { cutCluster, openRedisCluster } from './redis-cluster.ts'
 import { parseRedisUrl } from './redis-url.ts'
 import { cutRedis, openRedis } from './redis.ts'
 
-/** What is taken from a limit that several processes share. */
+/** The result of taking units from a shared limit. */
 export interface RateTaken {
   /** How many units of those that were asked for there are. */
   readonly granted: number
   /** How many there are besides. */
   readonly remaining: number
-  /** Milliseconds until there is what was asked for; 0 where it was granted. */
+  /** Milliseconds until the requested units are available; 0 if they were granted. */
   readonly retryMs: number
   /** Milliseconds until all of them are there again. */
   readonly resetMs: number
@@ -25,7 +25,7 @@ export interface RateWanted {
   readonly least: number
 }
 
-/** Limits that are kept in Redis, so that all processes share them. */
+/** Rate limits in Redis, which all processes share. */
 export interface RedisRateLimits {
   /**
    * @param limit whose it is, and what it counts: all limits of one `owner` share a slot of a cluster

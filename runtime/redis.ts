@@ -1,10 +1,10 @@
 import { Redis } from 'ioredis'
 
 export const connectTimeoutMs = 2_000
-/** With the start and the end of a command line a failure is told within 5 s. */
+/** Including the start and end of a command, a failure is reported within 5 s. */
 export const commandTimeoutMs = 3_000
 export const maxReconnectDelayMs = 1_000
-/** How long commands under way may go on after the process is told to end. */
+/** How long running commands may continue after the process was told to stop. */
 export const stopMs = 1_000
 
 /**
@@ -21,7 +21,7 @@ export function openRedis(url: string, options: { readonly signal?: AbortSignal 
     maxRetriesPerRequest: 1,
     retryStrategy: (attempt) => Math.min(attempt * 50, maxReconnectDelayMs),
   })
-  // every command reports the lost connection to its caller; without a listener the client would print it, too
+  // every command reports the lost connection to its caller; without a listener the client would also print it
   redis.on('error', () => undefined)
   const stop = () => setTimeout(() => cutRedis(redis), stopMs).unref()
   options.signal?.addEventListener('abort', stop, { once: true })

@@ -29,7 +29,7 @@ interface Loaded {
 /** A certificate and its key, as the files hold them. */
 export interface TlsPair {
   readonly context: TlsContext
-  /** Calls `use` with each pair that takes the place of this one. */
+  /** Calls `use` with each pair that replaces this one. */
   onChange(use: (context: TlsContext) => void): void
   /** What an operator must see: a certificate that expires soon, or a new pair that cannot be used. */
   warnings(): readonly string[]
@@ -41,7 +41,7 @@ interface TlsPairDeps {
   readonly metrics: Registry
   /** Milliseconds since the epoch. */
   readonly now: () => number
-  /** How often the files are read where no notice of a change comes. Default 10,000. */
+  /** How often the files are read without a change notice, milliseconds. Default: 10,000. */
   readonly pollMs?: number
 }
 

@@ -3,7 +3,7 @@ import { children, parseModule } from './syntax.ts'
 
 /**
  * Takes the paths out of a bundle: esbuild names the wrapped CommonJS modules, `__commonJS({"../node_modules/x/index.js"(exports) {…}})`, after their
- * place on the disk, which must not be a part of the code's identity.
+ * place on the disk, which must not be part of the code's hash.
  */
 export function anonymousModules(expression: string): string {
   const keys: { readonly start: number; readonly end: number }[] = []

@@ -23,13 +23,11 @@ export interface TransformPlace {
 }
 
 /**
- * The code of a transform with all that it reaches, imported helpers and packages included: the text of one expression whose value is the
- * function. The same transform gives the same text in any folder, whatever else its file holds.
+ * Bundles a transform with everything that it uses, including imported helpers and packages. The result is the text of one expression whose value is the function. The same transform gives the same text in any folder, independent of the rest of its file.
  *
- * Modules count as free of effects: an import that the transform does not use is dropped. What an imported module does at its top level besides
- * defining values stays, and is held to the same purity.
+ * Modules count as free of side effects, so an unused import is dropped. Other top-level code of an imported module stays, and must be pure too.
  *
- * @throws LockstepError `TRANSFORM_IMPURE` naming the view, what it uses and where; `TRANSFORM_FAILED` where it cannot be bundled
+ * @throws LockstepError `TRANSFORM_IMPURE` naming the view, what it uses and where; `TRANSFORM_FAILED` if it cannot be bundled
  */
 export async function bundleTransform(place: TransformPlace, modules: ModuleCache): Promise<string> {
   const folder = dirname(place.file)
@@ -73,7 +71,7 @@ async function bundled(place: TransformPlace, folder: string, modules: ModuleCac
   }
 }
 
-/** Reads the user's modules through `rewriteModule`, and counts every import as free of effects. */
+/** Reads the user's modules through `rewriteModule`, and treats every import as free of side effects. */
 function shedding(place: TransformPlace, modules: ModuleCache): Plugin {
   return {
     name: 'shedding',
@@ -108,7 +106,7 @@ function shedding(place: TransformPlace, modules: ModuleCache): Plugin {
 
 const resolving = Symbol('resolving')
 
-/** The user's file and line behind an index into the bundle. */
+/** The user's file and line of an index into the bundle. */
 function originOf(text: string, at: number, map: SourceMapPayload, folder: string): { file: string; line: number } {
   const before = text.slice(0, at)
   const lineStart = before.lastIndexOf('\n') + 1

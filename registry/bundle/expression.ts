@@ -3,7 +3,7 @@ import type { TransformOptions } from 'esbuild'
 import type { Program } from 'oxc-parser'
 import { LockstepError, messageOf } from '../../kernel/errors.ts'
 
-/** How code is printed wherever two pieces of it are compared: short, with its names. */
+/** The print options for code that is compared: compact, with names kept. */
 export const printing = {
   target: 'node22',
   charset: 'utf8',
@@ -16,7 +16,7 @@ export const printing = {
 } as const satisfies TransformOptions
 
 /**
- * The text of one expression for a module that ends in `export { local as default }`, which must be all that it imports or exports.
+ * Converts a module to the text of one expression. The module must end in `export { local as default }` and have no other import or export.
  */
 export function asExpression(text: string, program: Program): string {
   const last = program.body.at(-1)
@@ -27,7 +27,7 @@ export function asExpression(text: string, program: Program): string {
 }
 
 /**
- * The text of an expression as the running esbuild prints it, to the point where printing changes nothing more.
+ * Prints an expression with the running esbuild until printing changes nothing more.
  *
  * @throws LockstepError `TRANSFORM_FAILED` where it does not parse
  */
@@ -49,14 +49,14 @@ async function printed(expression: string): Promise<string> {
       .replace(/^lockstep=/, '')
       .replace(/;$/, '')
   } catch (cause) {
-    // what has no list of errors is no fault of the code
+    // an error without an `errors` list is not caused by the code
     if (!(cause instanceof Error && 'errors' in cause)) throw cause
     throw new LockstepError('TRANSFORM_FAILED', `The code of a transform does not parse: ${messageOf(cause)}`, { cause })
   }
 }
 
 /**
- * Whether two stored texts are the same code: as the running esbuild prints them, for another one may have printed either.
+ * Whether two stored texts are the same code. Both are printed again, because another version of esbuild may have printed either.
  *
  * @throws LockstepError `TRANSFORM_FAILED` where one of them does not parse
  */

@@ -1,14 +1,14 @@
 import type { Node, Program } from 'oxc-parser'
 import { boundNames, children } from './syntax.ts'
 
-/** A name that nothing in the program declares, with the nodes around it, the innermost last. */
+/** A name that the program does not declare, with its enclosing nodes, the innermost last. */
 export interface FreeReference {
   readonly name: string
   readonly node: Node
   readonly parent: Node
 }
 
-/** Every use of a name that the program does not declare: the globals that it needs. Plain JavaScript only. */
+/** Finds every use of a name that the program does not declare, that is, its globals. Plain JavaScript only. */
 export function freeReferences(program: Program): FreeReference[] {
   const found: FreeReference[] = []
   visit(program, program, [declared(program)], found)
@@ -27,7 +27,7 @@ function visit(node: Node, parent: Node, scopes: readonly Scope[], found: FreeRe
   for (const child of children(node)) if (!isPlainName(node, child.field)) visit(child.node, node, inner, found)
 }
 
-/** Whether the field holds a name that is no reference: a property, a label. */
+/** Whether the field has a name that is not a reference: a property or a label. */
 function isPlainName(node: Node, field: string): boolean {
   switch (node.type) {
     case 'MemberExpression':
@@ -104,7 +104,7 @@ function declaredBy(statement: Node): string[] {
   }
 }
 
-/** The `var`s of a function's body, wherever in it they stand. */
+/** All `var`s of a function's body, at any depth. */
 function hoisted(node: Node): string[] {
   return children(node).flatMap(({ node: child }) => {
     switch (child.type) {

@@ -11,8 +11,7 @@ const tick = 'if(--__lockstepSteps<0)__lockstepSteps=__lockstepSpend();'
 const tickExpression = '(--__lockstepSteps<0&&(__lockstepSteps=__lockstepSpend()),'
 
 /**
- * Steps between two looks at the clock, at most: what they cost depends on what they do, and a step may copy or search
- * much.
+ * The maximum steps between two checks of the clock. It is low because one step may copy or search much data.
  */
 export const stepsAtOnce = 250
 

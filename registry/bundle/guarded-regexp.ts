@@ -1,16 +1,15 @@
 import { regexSteps } from './regex-steps.ts'
 
-/** What may be matched at once, in steps: some 20 ms. */
+/** The maximum steps of an unwatched match, about 20 ms. */
 const maxSteps = 2e6
 /** Of a pattern whose steps double with each letter. */
 const exponentialLength = 12
 const keptLengths = 1000
 
 /**
- * A class in place of `RegExp`, for the code of a transform. JavaScript cannot stop a match that is under way, so an
- * operation that may take long on a text of that length has a thread watch it; the others run as they are.
+ * A class that replaces `RegExp` in the code of a transform. JavaScript cannot stop a running match. So a thread watches operations that may take long for the length of their text; other operations run directly.
  *
- * @param withinTime runs an operation and breaks it off when the time is over
+ * @param withinTime runs an operation and aborts it when the time is over
  */
 export function guardedRegExp(withinTime: <T>(run: () => T) => T): {
   readonly RegExp: unknown
@@ -86,7 +85,7 @@ export function guardedRegExp(withinTime: <T>(run: () => T) => T): {
   }
 }
 
-/** Up to which length of a text a pattern takes no more than `maxSteps`. */
+/** The maximum text length for which a pattern takes at most `maxSteps`. */
 function safeLength(source: string, flags: string): number {
   const { exponent, choices } = regexSteps(source, flags)
   if (exponent === Number.POSITIVE_INFINITY) return exponentialLength

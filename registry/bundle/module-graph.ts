@@ -12,7 +12,7 @@ export interface ParsedModule {
   readonly text: string
   readonly program: Program
   readonly definitions: readonly StaticDefinition[]
-  /** The functions of the DSL that it uses otherwise than in `definitions`. */
+  /** The DSL functions that it uses outside of `definitions`. */
   readonly otherUses: ReadonlySet<string>
 }
 

@@ -4,9 +4,9 @@ import { keptRegExps } from './kept-regexps.ts'
 import { awaitMarker, definitionMarker } from './rewrite-module.ts'
 import { children } from './syntax.ts'
 
-/** What in a bundle keeps it from being a function of its input alone. */
+/** A part of a bundle that makes its result depend on more than its input. */
 export interface Impurity {
-  /** What it is, to be read behind "uses": `Math.random`. */
+  /** Its name, for messages after "uses": `Math.random`. */
   readonly what: string
   /** Index into the bundle's text. */
   readonly at: number
@@ -27,7 +27,7 @@ const deterministicGlobals: ReadonlySet<string> = new Set(
   ).split(' '),
 )
 
-/** Methods whose results depend on the zone or the language of the machine. */
+/** Methods whose results depend on the machine's time zone or locale. */
 const localMethods: ReadonlySet<string> = new Set(
   (
     'getDate getDay getFullYear getHours getMilliseconds getMinutes getMonth getSeconds getYear getTimezoneOffset ' +

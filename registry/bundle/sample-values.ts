@@ -17,7 +17,7 @@ export function sampleValue(type: ValueType, row: number, column: number, nullab
   return values[pick] ?? null
 }
 
-/** Zero first, then three ordinary values, then extremes. */
+/** Zero, then three ordinary values, then extreme values. */
 function samplesOf(type: ValueType): readonly Value[] {
   switch (type.kind) {
     case 'bool':

@@ -9,7 +9,7 @@ import { isOwnSource } from './module-graph.ts'
 import { boundNames } from './syntax.ts'
 
 /**
- * A module of the user's and those that it imports by path, each parsed.
+ * Parses a user's module and the modules that it imports by path.
  *
  * @throws LockstepError `DEFINITIONS_INVALID` for the first that does not parse, naming file and line
  */
@@ -26,7 +26,7 @@ export function ownModules(entry: string, modules: ModuleCache): ParsedModule[] 
       const specifier = imports ? statement.source?.value : undefined
       if (specifier === undefined || !/^\.{0,2}\//.test(specifier) || isLockstepImport(specifier, file)) continue
       const path = resolve(dirname(file), specifier)
-      // What is missing is reported by the import itself.
+      // The import itself reports a missing file.
       if (isOwnSource(path) && existsSync(path)) waiting.push(realpathSync(path))
     }
   }

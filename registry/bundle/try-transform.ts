@@ -21,13 +21,13 @@ export interface Trial {
   /** Whether the input has a moment, `asOf`. */
   readonly asOf: boolean
   readonly output: readonly Column<ValueType>[]
-  /** Whether null, for "leave the row out", is a result. */
+  /** Whether null, which drops the row, is a valid result. */
   readonly dropsRows: boolean
 }
 
 /** How long a transform may take for one sample. */
 const limitMs = 250
-/** The first samples hold nulls, zeros and ordinary values; on those it has to come to an end. */
+/** The first samples have nulls, zeros and ordinary values. The transform must finish on them. */
 const ordinarySamples = 8
 const tooLong = 'no answer in time'
 const failed = 'the error '
@@ -62,7 +62,7 @@ export function tryTransform(trial: Trial): void {
   }
 }
 
-/** The printed outcome of each sample, by its number. */
+/** The printed result of each sample, by number. */
 function runAll(trial: Trial, order: readonly number[]): string[] {
   const impure = (what: string): LockstepError =>
     new LockstepError('TRANSFORM_IMPURE', `The transform of ${trial.what} uses ${what}; it must depend only on its input.`, {
@@ -198,7 +198,7 @@ function guard(target: object, changes: string[]): object {
   return new Proxy(target, { set: refuse('sets'), defineProperty: refuse('defines'), deleteProperty: refuse('deletes') })
 }
 
-/** A text that tells every value from every other, NaN and -0 included. */
+/** A text that is different for different values, including NaN and -0. */
 function print(value: unknown): string {
   if (typeof value === 'string') return JSON.stringify(value)
   if (typeof value === 'bigint') return `${value}n`
