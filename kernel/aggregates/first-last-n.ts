@@ -104,7 +104,7 @@ class FirstLastRows implements Accumulator {
     return this.rows.at(this.#latest ? 0 : -1) as KeyedValue
   }
 
-  /** Whether `a` comes nearer to the edge than `b`. */
+  /** Whether `a` takes precedence over `b`: the later row for lastN, the earlier for firstN. */
   #isNearer(a: OrderKey, b: OrderKey): boolean {
     return this.#latest ? isBefore(b, a) : isBefore(a, b)
   }

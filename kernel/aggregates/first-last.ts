@@ -70,7 +70,7 @@ class FirstLastAccumulator implements Accumulator {
     this.#codec.write(writer, this.value)
   }
 
-  /** Whether `a` comes nearer to the firstLast than `b`. */
+  /** Whether `a` replaces `b`: it is later for `last`, earlier for `first`. */
   #isBeyond(a: OrderKey, b: OrderKey): boolean {
     return this.#latest ? isBefore(b, a) : isBefore(a, b)
   }
