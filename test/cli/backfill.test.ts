@@ -170,7 +170,7 @@ describe('a backfill', () => {
 
   it('says which entities are over the cap of their view', async () => {
     const { code, err } = await lockstep(env, 'backfill', 'capped', '--chunks', '1')
-    expect([code, err]).toEqual([0, expect.stringMatching(/STATE_TOO_LARGE.*capped@1.*is not kept/)])
+    expect([code, err]).toEqual([0, expect.stringMatching(/STATE_TOO_LARGE.*capped@1.*is not in the online store/)])
   }, 90_000)
 
   it('sets entities aside whose rows cannot be folded, and goes on with the others', async () => {
