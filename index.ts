@@ -1,4 +1,5 @@
-// The public API of a definitions file: the DSL and its types. It loads neither the database driver nor the bundler nor the model runtime.
+// The public API of a definitions file: the DSL and its types. It loads neither the database driver nor the bundler nor
+// the model runtime.
 export { LockstepError } from './kernel/errors.ts'
 export type { ErrorCode } from './kernel/errors.ts'
 export type { Value, ValueOf, ValueType } from './kernel/value-type.ts'

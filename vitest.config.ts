@@ -9,7 +9,9 @@ process.env['TZ'] = 'UTC'
 
 /** A server that is given is one for all, so its tests run one after the other. */
 const given = (process.env['LOCKSTEP_TEST_POSTGRES_URL'] ?? '') !== ''
-/** Each has a PostgreSQL of its own. One more than processors, as tests often wait for a process or for time to pass. */
+/**
+ * Each has a PostgreSQL of its own. One more than processors, as tests often wait for a process or for time to pass.
+ */
 const maxWorkers = given ? 1 : Math.min(8, availableParallelism() + 1)
 
 const tests = testsByProject()

@@ -5,7 +5,8 @@ import { join } from 'node:path'
 import { openPostgres } from '../runtime/open-postgres.ts'
 
 /**
- * Runs a step of a bench in a process of its own, so that its peak memory is its own: `file --step NAME --folder FOLDER`, which ends with `tell`.
+ * Runs a step of a bench in a process of its own, so that its peak memory is its own: `file --step NAME --folder
+ * FOLDER`, which ends with `tell`.
  *
  * @returns what the step told
  */

@@ -1,6 +1,6 @@
 /**
- * The online path at full size: 1,000,000 customers with 52 features in five views, of which four hold ten latest values each and one holds four aggregates over three windows.
- * Each ratio is of times within this one run:
+ * The online path at full size: 1,000,000 customers with 52 features in five views, of which four hold ten latest
+ * values each and one holds four aggregates over three windows. Each ratio is of times within this one run:
  *
  *     ratio_bulk            entities/s read as rows of features, 100 at once, over a bare MGET of the same bytes by ioredis
  *     ratio_single          the same, one entity at a time and 64 under way, over bare MGETs that are shared in the same way

@@ -1,11 +1,14 @@
 /**
- * What a server does with three times the load that it can take: how many requests it answers in time, beside its peak, and how long those wait that it lets in.
+ * What a server does with three times the load that it can take: how many requests it answers in time, beside its peak,
+ * and how long those wait that it lets in.
  *
  *     npm run bench -- overload [--redis redis://127.0.0.1:6379] [--seconds 30] [--rounds 3] [--entities 20] [--times 3] [--timeout-ms 1000] [--json]
  *
- * The peak is what it answers over the best of several numbers of connections that each ask again when they are answered. Then, in rounds, the same requests, each with a deadline, are sent at a fixed
- * rate, whatever comes back, and the peak is measured again: of a machine whose speed varies the mean of the peaks before and after says most, and the median of the rounds' own ratios. The server is a
- * process of its own, with API keys. With --json the last line is one of JSON.
+ * The peak is what it answers over the best of several numbers of connections that each ask again when they are
+ * answered. Then, in rounds, the same requests, each with a deadline, are sent at a fixed rate, whatever comes back,
+ * and the peak is measured again: of a machine whose speed varies the mean of the peaks before and after says most, and
+ * the median of the rounds' own ratios. The server is a process of its own, with API keys. With --json the last line is
+ * one of JSON.
  */
 import { spawn } from 'node:child_process'
 import type { ChildProcess } from 'node:child_process'
@@ -85,14 +88,19 @@ try {
   await end(child)
 }
 
-/** With the part of a processor that the server had meanwhile, which says more than the clock where the machine is busy. */
+/**
+ * With the part of a processor that the server had meanwhile, which says more than the clock where the machine is busy.
+ */
 async function measured<T>(run: () => Promise<T>): Promise<T & { readonly cpu: number }> {
   const [before, begin] = [await cpuSeconds(child), performance.now()]
   const result = await run()
   return { ...result, cpu: ((await cpuSeconds(child)) - before) / ((performance.now() - begin) / 1000) }
 }
 
-/** @returns the number of connections, of several, with the most answers: there and back, so that none has the better time of a machine whose speed varies */
+/**
+ * @returns the number of connections, of several, with the most answers: there and back, so that none has the better
+ *   time of a machine whose speed varies
+ */
 async function findPeak(requests: readonly Buffer[], forMs: number): Promise<number> {
   const [few, some, many] = [32, 64, 128]
   const rates = new Map<number, number>()

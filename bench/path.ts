@@ -1,6 +1,7 @@
 /**
- * The offline path at full size: the 3,000,000 flights of `vega-datasets` are ingested, a training set is exported and the views are materialized. Each step is a
- * process of its own, so that its peak memory is its own, and stands beside a floor that the same driver reaches in the same run:
+ * The offline path at full size: the 3,000,000 flights of `vega-datasets` are ingested, a training set is exported and
+ * the views are materialized. Each step is a process of its own, so that its peak memory is its own, and stands beside
+ * a floor that the same driver reaches in the same run:
  *
  *     ingest        COPY of bytes that are encoded already, into a table of the same shape
  *     export        draining the ordered streams that the join reads, without decoding

@@ -1,6 +1,6 @@
 /**
- * The point-in-time join at full size: 3,000,000 flights under an index on key and time, and a spine of 1,000,000 of them in random order. All ratios are of times
- * within this one run, the least of some rounds that take turns:
+ * The point-in-time join at full size: 3,000,000 flights under an index on key and time, and a spine of 1,000,000 of
+ * them in random order. All ratios are of times within this one run, the least of some rounds that take turns:
  *
  *     ratio_floor          the join (latest value and 24 h mean) over draining, by the same driver and without decoding, the two ordered streams that it reads
  *     ratio_lateral        the same join over PostgreSQL's own LATERAL … ORDER BY … LIMIT 1 for the latest value alone, whose values are compared as well
@@ -13,8 +13,8 @@
  *
  *     LOCKSTEP_POSTGRES_URL=… npm run bench -- point-in-time [--json]
  *
- * It works in a database of its own and drops it. `ordered` has the same for a spine in the order of time, where LATERAL finds its pages in the cache; `covering` for an index that
- * holds the columns too.
+ * It works in a database of its own and drops it. `ordered` has the same for a spine in the order of time, where
+ * LATERAL finds its pages in the cache; `covering` for an index that holds the columns too.
  */
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'

@@ -1,6 +1,7 @@
 /**
- * A CPU profile of the predict path: the server of the serving bench under load of /v1/predict with one entity, over 64 connections, for some seconds. Prints the functions that took most of
- * the time, and where the profile lies, which Chrome's and VS Code's tools open.
+ * A CPU profile of the predict path: the server of the serving bench under load of /v1/predict with one entity, over 64
+ * connections, for some seconds. Prints the functions that took most of the time, and where the profile lies, which
+ * Chrome's and VS Code's tools open.
  *
  *     LOCKSTEP_POSTGRES_URL=… LOCKSTEP_REDIS_URL=… npm run bench -- profile [--route predict|features|bulk|oipJson|oipBinary] [--entities 20000] [--seconds 8] [--out FOLDER]
  */

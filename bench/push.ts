@@ -1,6 +1,7 @@
 /**
- * How long a pushed event takes until a reader of the online store sees it: single events at a steady rate to `lockstep serve` as a process of its own, each of one of many entities
- * and of three online views. The time is from the request to its answer, which says that the events are online; one answer in fifty is held to its word by a read.
+ * How long a pushed event takes until a reader of the online store sees it: single events at a steady rate to `lockstep
+ * serve` as a process of its own, each of one of many entities and of three online views. The time is from the request
+ * to its answer, which says that the events are online; one answer in fifty is held to its word by a read.
  *
  *     LOCKSTEP_POSTGRES_URL=… LOCKSTEP_REDIS_URL=… npm run bench -- push [--rate 500] [--seconds 10] [--entities 10000] [--rows 200000] [--json]
  *

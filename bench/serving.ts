@@ -1,6 +1,8 @@
 /**
- * Features and predictions over HTTP: 100,000 customers with 50 features in five views in Redis (four of latest values, one of windows), a perceptron 50-64-1, keys and metrics on, one
- * prediction in a hundred logged. The server is one process of `lockstep serve`; the load comes from wrk where it is installed, else from autocannon, over 64 connections.
+ * Features and predictions over HTTP: 100,000 customers with 50 features in five views in Redis (four of latest values,
+ * one of windows), a perceptron 50-64-1, keys and metrics on, one prediction in a hundred logged. The server is one
+ * process of `lockstep serve`; the load comes from wrk where it is installed, else from autocannon, over 64
+ * connections.
  *
  *     raw_http_rps        requests/s of a bare node:http server that parses the same JSON body and answers a constant
  *     ratio_features      those of /v1/features with one entity, over it; ratio_predict those of /v1/predict. Each is the median of the rounds' own: of one round to the next a shared machine changes its speed
@@ -17,7 +19,8 @@
  *
  *     LOCKSTEP_POSTGRES_URL=… LOCKSTEP_REDIS_URL=… npm run bench -- serving [--entities 100000] [--seconds 3] [--rounds 5] [--json]
  *
- * Rates and times are the best of rounds that take turns, ratios the median of those within a round. It works in a database and under a key prefix of its own, and removes both.
+ * Rates and times are the best of rounds that take turns, ratios the median of those within a round. It works in a
+ * database and under a key prefix of its own, and removes both.
  */
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'

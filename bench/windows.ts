@@ -1,7 +1,8 @@
 /**
- * What the windows of the kernel cost, aggregate by aggregate: rows of 300 entities in order of time are folded, and every third one is asked for beside. Windows of an
- * hour, 24 hours and 30 days, each alone, stand beside eight at once, and a count beside all others: the cost must grow with the number of windows, not with their
- * length. Seconds are those of the processor.
+ * What the windows of the kernel cost, aggregate by aggregate: rows of 300 entities in order of time are folded, and
+ * every third one is asked for beside. Windows of an hour, 24 hours and 30 days, each alone, stand beside eight at
+ * once, and a count beside all others: the cost must grow with the number of windows, not with their length. Seconds
+ * are those of the processor.
  *
  *     npm run bench -- windows [--rows 3000000] [--only min,max] [--json]
  */

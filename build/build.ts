@@ -4,8 +4,8 @@ import { createRequire } from 'node:module'
 import { dirname, join, resolve } from 'node:path'
 import { emptyOutFolder } from './out-folder.ts'
 
-// Writes the package that is published: JavaScript and declarations, with a package.json of its own. `node build/build.ts [FOLDER]`, default dist.
-// The folder is new, empty or an earlier build, which is replaced.
+// Writes the package that is published: JavaScript and declarations, with a package.json of its own. `node
+// build/build.ts [FOLDER]`, default dist. The folder is new, empty or an earlier build, which is replaced.
 const root = dirname(import.meta.dirname)
 const out = resolve(process.argv[2] ?? join(root, 'dist'))
 
@@ -25,7 +25,10 @@ function compile(): void {
   if (status !== 0) process.exit(1)
 }
 
-/** The compiler rewrites the endings of imports, but not of files that are named by URL: such a name would point to nothing. */
+/**
+ * The compiler rewrites the endings of imports, but not of files that are named by URL: such a name would point to
+ * nothing.
+ */
 function refuseSourceNames(): void {
   for (const file of globSync('**/*.js', { cwd: out })) {
     const name = /new URL\(\s*(['"`])(\.[^'"`]*\.ts)\1/.exec(readFileSync(join(out, file), 'utf8'))?.[2]

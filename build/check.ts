@@ -67,7 +67,10 @@ function run({ name, command, args }: Check): Promise<boolean> {
   })
 }
 
-/** How many tests passed and failed, as vitest wrote it; a run that wrote nothing counts as one failure with the failed checks. */
+/**
+ * How many tests passed and failed, as vitest wrote it; a run that wrote nothing counts as one failure with the failed
+ * checks.
+ */
 function testCounts(): { passed: number; failed: number } {
   try {
     const counts: { numPassedTests: number; numFailedTests: number } = JSON.parse(readFileSync(report, 'utf8'))

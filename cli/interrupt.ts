@@ -1,6 +1,9 @@
 import { LockstepError } from '../kernel/errors.ts'
 
-/** How long the work under way may take to stop after a signal. A server finishes its requests first, and may be told to wait before it does. */
+/**
+ * How long the work under way may take to stop after a signal. A server finishes its requests first, and may be told to
+ * wait before it does.
+ */
 const patienceMs = 20_000
 export const serverPatienceMs = 29_000
 const codes = { SIGINT: 130, SIGTERM: 143 } as const

@@ -3,7 +3,10 @@ import type { Progress } from './progress.ts'
 import type { Terminal } from './terminal.ts'
 import { counted } from './human.ts'
 
-/** Shows the two halves of a join, one after the other: the features are looked up in the order of keys, then handed over in the spine's own. */
+/**
+ * Shows the two halves of a join, one after the other: the features are looked up in the order of keys, then handed
+ * over in the spine's own.
+ */
 export function createJoinProgress(terminal: Terminal, labels: Readonly<Record<JoinProgress['step'], string>>) {
   let step: JoinProgress['step'] = 'join'
   let bar: Progress = terminal.progress(labels.join, 'lookups')

@@ -57,7 +57,8 @@ const retryMs = 2_000
 const idleMs = 2_000
 
 /**
- * Keeps the views of an embedded database current and reads its streams, until the signal, within the process that serves them. An online store that is away is waited for.
+ * Keeps the views of an embedded database current and reads its streams, until the signal, within the process that
+ * serves them. An online store that is away is waited for.
  */
 export async function keepEmbedded(context: Context, registry: MetricsRegistry): Promise<void> {
   const { signal, log, config } = context

@@ -14,5 +14,6 @@ const interrupt = createInterrupt(command === 'serve' ? serverPatienceMs : undef
 const { run } = await import('./run.ts')
 const exitCode = await run(args, interrupt.signal)
 process.exitCode = exitCode === 0 ? 0 : (interrupt.exitCode() ?? exitCode)
-// all is closed; an embedded database that could not start may still have a timer, which would keep the process for ever
+// all is closed; an embedded database that could not start may still have a timer, which would keep the process for
+// ever
 setTimeout(() => process.exit(), 1_000).unref()

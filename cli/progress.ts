@@ -27,8 +27,8 @@ const redrawMs = 100
 const lineMs = 5000
 
 /**
- * Shows how far some work is. On a terminal one line is drawn again and again and taken away in the end; elsewhere a plain line is written now and then,
- * and none for what is done at once.
+ * Shows how far some work is. On a terminal one line is drawn again and again and taken away in the end; elsewhere a
+ * plain line is written now and then, and none for what is done at once.
  */
 export function createProgress(target: ProgressTarget, options: ProgressOptions): Progress {
   const now = options.now ?? Date.now

@@ -1,7 +1,9 @@
 import { LockstepError, messageOf } from '../kernel/errors.ts'
 import type { Terminal } from './terminal.ts'
 
-/** Says on standard error what went wrong, and returns the exit code: 2 where the command was called wrongly, else 1. */
+/**
+ * Says on standard error what went wrong, and returns the exit code: 2 where the command was called wrongly, else 1.
+ */
 export function reportError(error: unknown, terminal: Terminal, showStack: boolean): number {
   const { code, message, details } =
     error instanceof LockstepError ? error : { code: 'INTERNAL' as const, message: messageOf(error), details: {} }

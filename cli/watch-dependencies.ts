@@ -16,8 +16,9 @@ export interface WatchedDependencies {
 }
 
 /**
- * Asks the database, and the online store where there is one, again and again whether they answer; says so in the log when that changes, and in the metrics. A database that has gone silent
- * has its connections cut by that (`openPostgres`), so that whatever waits on them fails, and is tried again.
+ * Asks the database, and the online store where there is one, again and again whether they answer; says so in the log
+ * when that changes, and in the metrics. A database that has gone silent has its connections cut by that
+ * (`openPostgres`), so that whatever waits on them fails, and is tried again.
  */
 export async function watchDependencies(
   { db, store }: { readonly db: Database; readonly store: OnlineStore | null },

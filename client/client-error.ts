@@ -1,8 +1,8 @@
 import type { ErrorCode } from '../kernel/errors.ts'
 
 /**
- * What a server refused a request for, by its code; `NETWORK` where it could not be reached or broke off, `BAD_ANSWER` where what answers is no Lockstep.
- * A newer server may have codes that are not known here.
+ * What a server refused a request for, by its code; `NETWORK` where it could not be reached or broke off, `BAD_ANSWER`
+ * where what answers is no Lockstep. A newer server may have codes that are not known here.
  */
 export type ClientErrorCode = ErrorCode | 'NETWORK' | 'BAD_ANSWER'
 

@@ -7,8 +7,9 @@ export type Decode = (json: unknown) => Value | null
 const list = /^list\((\w+)( or null)?\)$/
 
 /**
- * What reads values of a type back, by its name as a server says it (`int64`, `vector(3)`, `list(string or null)`): an int64 is a bigint, a timestamp epoch
- * microseconds, a vector a Float32Array, counts a Map. A type that is not known here is left as JSON has it.
+ * What reads values of a type back, by its name as a server says it (`int64`, `vector(3)`, `list(string or null)`): an
+ * int64 is a bigint, a timestamp epoch microseconds, a vector a Float32Array, counts a Map. A type that is not known
+ * here is left as JSON has it.
  */
 export function decoderOf(type: string): Decode {
   const [, element, nulls] = list.exec(type) ?? []

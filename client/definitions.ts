@@ -39,12 +39,17 @@ export type Entity<S extends FeatureService> = { readonly [K in keyof S['needs']
 type KeyColumn<S extends AnySource> = S['key'][keyof S['key']]
 type KeyValue = string | number | bigint | boolean | Date
 
-/** An event of a source: every column, its key and its event time; the known time where there is one and it is not the receipt. */
+/**
+ * An event of a source: every column, its key and its event time; the known time where there is one and it is not the
+ * receipt.
+ */
 export type SourceEvent<S extends AnySource> = {
   readonly [C in keyof S['columns']]: Sent<S['columns'][C]> | null
 } & { readonly [C in Exclude<KeyColumn<S>, keyof S['columns']>]: KeyValue | null } & {
   readonly [C in Exclude<S['eventTime'], keyof S['columns']>]: Moment
 } & { readonly [C in NonNullable<S['known']>]?: Moment } & {
-  /** One event of its source for ever. Absent: the client gives it one, so that it counts once however often it is sent. */
+  /**
+   * One event of its source for ever. Absent: the client gives it one, so that it counts once however often it is sent.
+   */
   readonly _event_id?: string
 }

@@ -7,7 +7,10 @@ export function parseJson(text: string): unknown {
   return JSON.parse(text.replace(stringsAndNumbers, (token) => (longInteger.test(token) ? `"${token}"` : token)))
 }
 
-/** JSON as a server takes it, exactly: int64 as digits, dates as RFC 3339, typed arrays as arrays, what is not finite by its name. */
+/**
+ * JSON as a server takes it, exactly: int64 as digits, dates as RFC 3339, typed arrays as arrays, what is not finite by
+ * its name.
+ */
 export function writeJson(value: unknown): string {
   return JSON.stringify(value, (_, each: unknown) => {
     if (typeof each === 'bigint') return String(each)

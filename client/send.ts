@@ -28,8 +28,9 @@ const longestWaitMs = 5000
 const again: ReadonlySet<number> = new Set([429, 503])
 
 /**
- * Posts JSON and reads JSON. What is sent must be safe to send again: a 429, a 503 or a broken connection is followed by another attempt, after what the server
- * asks for (`retry-after`) or a random time that grows, as long as there is time.
+ * Posts JSON and reads JSON. What is sent must be safe to send again: a 429, a 503 or a broken connection is followed
+ * by another attempt, after what the server asks for (`retry-after`) or a random time that grows, as long as there is
+ * time.
  *
  * @throws ClientError; the signal's reason where that was aborted
  */

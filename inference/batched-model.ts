@@ -8,7 +8,10 @@ import { joinTensors, tensorRows } from './tensor-value.ts'
 
 /** A model that many callers use at once. */
 export interface BatchedModel {
-  /** The predictions of these rows, by index. Rows of several callers may share a run. @throws LockstepError what the run throws */
+  /**
+   * The predictions of these rows, by index. Rows of several callers may share a run. @throws LockstepError what the
+   * run throws
+   */
   predict(rows: readonly FeatureRow[]): Promise<readonly Prediction[]>
   /** As in `LoadedModel`. Calls whose tensors differ only in the first axis may share a run. */
   runTensors(feeds: Tensors, outputs?: readonly string[]): Promise<Tensors>
@@ -19,10 +22,13 @@ export interface BatchedModelOptions extends Omit<BatchOptions, 'maxRows'> {
   readonly maxRows: () => number
   /** Whether the rows of a batch are independent. If not, each row has its own run. */
   readonly sharesRuns: boolean
-  /** Whether the rows of a tensor call may be split into several runs, even if rows do not share runs. Default: false. */
+  /**
+   * Whether the rows of a tensor call may be split into several runs, even if rows do not share runs. Default: false.
+   */
   readonly independent?: boolean
   /**
-   * Time limit for one row when the rows of a run that ended the model's process are retried one by one, milliseconds. Default: the model's timeout.
+   * Time limit for one row when the rows of a run that ended the model's process are retried one by one, milliseconds.
+   * Default: the model's timeout.
    */
   readonly retryMs?: (rows: number) => number
 }

@@ -25,7 +25,10 @@ export interface BatchRuns<Job, Answer> {
 export interface BatchOptions {
   /** The maximum rows of one run. Evaluated before each run. */
   readonly maxRows: () => number
-  /** How long a job may wait for other jobs, milliseconds. With 0, a single row waits only for rows that arrive in the same turn of the event loop; several rows of one tick do not wait. */
+  /**
+   * How long a job may wait for other jobs, milliseconds. With 0, a single row waits only for rows that arrive in the
+   * same turn of the event loop; several rows of one tick do not wait.
+   */
   readonly delayMs: number
   /** The maximum concurrent runs. Jobs that arrive meanwhile wait and share the next run. */
   readonly inFlight: number
@@ -57,7 +60,9 @@ interface Piece<Job, Answer> {
 }
 
 /**
- * A micro-batcher. Jobs that arrive in one turn of the event loop run together. By default a row never waits for other rows. Rows that arrive in one tick, such as rows whose features were read together, run without waiting for the rest of the turn. Requests queue up during a run, so batches grow with the load.
+ * A micro-batcher. Jobs that arrive in one turn of the event loop run together. By default a row never waits for other
+ * rows. Rows that arrive in one tick, such as rows whose features were read together, run without waiting for the rest
+ * of the turn. Requests queue up during a run, so batches grow with the load.
  */
 export function createBatcher<Job, Answer>(runs: BatchRuns<Job, Answer>, options: BatchOptions): Batcher<Job, Answer> {
   let queue: Waiting<Job, Answer>[] = []
@@ -89,7 +94,10 @@ export function createBatcher<Job, Answer>(runs: BatchRuns<Job, Answer>, options
     }
   }
 
-  /** The next run: jobs of one group from the front of the queue while they fit, and parts of a job that is larger than a run. */
+  /**
+   * The next run: jobs of one group from the front of the queue while they fit, and parts of a job that is larger than
+   * a run.
+   */
   function take(): Piece<Job, Answer>[] {
     const maxRows = Math.max(1, options.maxRows())
     const pieces: Piece<Job, Answer>[] = []
@@ -142,7 +150,8 @@ export function createBatcher<Job, Answer>(runs: BatchRuns<Job, Answer>, options
   }
 
   /**
-   * Retries each piece separately after a run that ended the process. Pieces that answer within the short retry limit come first. A piece that ends the process again gets the full timeout at the end, so the others do not wait for it.
+   * Retries each piece separately after a run that ended the process. Pieces that answer within the short retry limit
+   * come first. A piece that ends the process again gets the full timeout at the end, so the others do not wait for it.
    */
   async function runAlone(pieces: readonly Piece<Job, Answer>[]): Promise<void> {
     const late: Piece<Job, Answer>[] = []

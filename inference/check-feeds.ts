@@ -11,7 +11,8 @@ export interface ModelMetadata {
 }
 
 /**
- * Refuses tensors that do not fit the model. ONNX Runtime ignores unknown inputs and reads past the end of data that is too short.
+ * Refuses tensors that do not fit the model. ONNX Runtime ignores unknown inputs and reads past the end of data that is
+ * too short.
  *
  * @param name the name for error messages: `delay@3`
  * @throws LockstepError `INVALID_REQUEST`, which names the tensor
@@ -32,7 +33,8 @@ export function checkFeeds({ inputs }: ModelMetadata, feeds: Tensors, name: stri
  * The outputs that a call asks for.
  *
  * @param wanted default: all tensor outputs
- * @throws LockstepError `INVALID_REQUEST` for an output that the model does not have, that is not a tensor, or that is requested twice
+ * @throws LockstepError `INVALID_REQUEST` for an output that the model does not have, that is not a tensor, or that is
+ *   requested twice
  */
 export function checkOutputs({ outputs }: ModelMetadata, wanted: readonly string[] | undefined, name: string): readonly string[] {
   const tensors = outputs.filter((output) => output.isTensor)

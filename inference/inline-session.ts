@@ -26,7 +26,8 @@ export async function openInlineSession(bytes: Uint8Array, name: string): Promis
       try {
         const given: Record<string, Tensor> = {}
         for (const input of inputs) given[input] = tensorOf(feeds[input] as TensorValue)
-        // ONNX Runtime computes in its own event-loop turn, scheduled after this one, so the clock starts just before the computation.
+        // ONNX Runtime computes in its own event-loop turn, scheduled after this one, so the clock starts just before
+        // the computation.
         let startMs = 0
         setImmediate(() => (startMs = performance.now()))
         const tensors = await session.run(given, fetches)

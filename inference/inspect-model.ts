@@ -9,7 +9,8 @@ const defaultTimeoutMs = 60_000
 const maxAnswerBytes = 16 * 2 ** 20
 
 /**
- * Reads a model's inputs and outputs from its ONNX bytes. The bytes are loaded in a child process, so a file that crashes or stalls ONNX Runtime cannot harm this process.
+ * Reads a model's inputs and outputs from its ONNX bytes. The bytes are loaded in a child process, so a file that
+ * crashes or stalls ONNX Runtime cannot harm this process.
  *
  * @example const contract = await inspectModel(await readFile('delay.onnx'))
  * @param options.file the file name for error messages; `options.timeoutMs` defaults to 60 s

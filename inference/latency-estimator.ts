@@ -1,10 +1,13 @@
 /** Estimates the time of a model's next runs from its past runs. */
 export interface LatencyEstimator {
   note(rows: number, ms: number): void
-  /** The expected time of a run with this many rows: `a * rows + b`, fitted to the noted runs. 0 while nothing is known. */
+  /**
+   * The expected time of a run with this many rows: `a * rows + b`, fitted to the noted runs. 0 while nothing is known.
+   */
   predictMs(rows: number): number
   /**
-   * The run size with the least time per row among sizes whose run stays within `budgetMs`; at least 1. If the next larger size has not been tried, it is returned when its expected time fits.
+   * The run size with the least time per row among sizes whose run stays within `budgetMs`; at least 1. If the next
+   * larger size has not been tried, it is returned when its expected time fits.
    */
   bestRows(budgetMs: number): number
 }
@@ -21,12 +24,16 @@ export const maxRunRows = 256
 /** Sizes are grouped by powers of two: 1, 2, 3 to 4, 5 to 8, …, and one group above the largest. */
 const slots = Math.log2(maxRunRows) + 2
 
-/** How fast an estimate follows slower runs. It is slow because noise (other processes, garbage collection) only ever adds time. */
+/**
+ * How fast an estimate follows slower runs. It is slow because noise (other processes, garbage collection) only ever
+ * adds time.
+ */
 const rise = 0.02
 const drift = 0.1
 
 /**
- * Keeps one estimate per run size: a slowly rising minimum. The best size can be well below the largest, because large tree models outgrow the processor's cache.
+ * Keeps one estimate per run size: a slowly rising minimum. The best size can be well below the largest, because large
+ * tree models outgrow the processor's cache.
  */
 export function createLatencyEstimator(): LatencyEstimator {
   const rowsOf = new Float64Array(slots)
@@ -108,7 +115,9 @@ const budgetRowTimes = 2
 const maxBudgetShare = 0.25
 
 /**
- * How long a batched run in a subprocess may take, milliseconds: 5 ms or twice the time of one row in the trial, whichever is greater, but at most a quarter of the timeout. A request that arrives just after a run began waits for about one row's time anyway.
+ * How long a batched run in a subprocess may take, milliseconds: 5 ms or twice the time of one row in the trial,
+ * whichever is greater, but at most a quarter of the timeout. A request that arrives just after a run began waits for
+ * about one row's time anyway.
  */
 export function subprocessBudgetMs(rowMs: number, timeoutMs: number): number {
   return Math.min(timeoutMs * maxBudgetShare, Math.max(minBudgetMs, budgetRowTimes * rowMs))

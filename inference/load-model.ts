@@ -26,10 +26,12 @@ export interface LoadedModel {
   /** All inputs and outputs of the file, whether declared or not. */
   readonly metadata: ModelMetadata
   /**
-   * Runs the model once on tensors, without the feature service: any input and output of the file, by name. Do not change the data until the promise has settled.
+   * Runs the model once on tensors, without the feature service: any input and output of the file, by name. Do not
+   * change the data until the promise has settled.
    *
    * @param outputs default: all tensor outputs of the file
-   * @throws LockstepError `INVALID_REQUEST` if the tensors do not fit the model, `MODEL_FAILED` with ONNX Runtime's message
+   * @throws LockstepError `INVALID_REQUEST` if the tensors do not fit the model, `MODEL_FAILED` with ONNX Runtime's
+   *   message
    */
   runTensors(feeds: Tensors, outputs?: readonly string[], timeoutMs?: number): Promise<Tensors>
   /** Checks a call of `runTensors`, as `runTensors` itself does, and returns the requested outputs. */

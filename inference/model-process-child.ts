@@ -9,7 +9,8 @@ import { readMetadata, validateOnnx } from './validate-onnx.ts'
 import type { LoadAnswer, ModelProcessCall, ModelProcessReply } from './model-process.ts'
 import { initializeOrt } from './initialize-ort.ts'
 
-// The child side of a `ModelProcess`. It holds at most one model and answers calls one at a time through a socket at file descriptor 3.
+// The child side of a `ModelProcess`. It holds at most one model and answers calls one at a time through a socket at
+// file descriptor 3.
 
 /** A load is measured up to this many times; the shortest time counts. */
 const loads = 3

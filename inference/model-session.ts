@@ -8,7 +8,8 @@ export interface ModelSession {
    * Runs checked tensors once. Do not change their data until the promise has settled.
    *
    * @param timeoutMs the time limit of a run in a subprocess. Default: the model's `timeout`
-   * @throws LockstepError `MODEL_FAILED` with ONNX Runtime's message; `MODEL_TIMEOUT` and `MODEL_UNAVAILABLE`, with `endedIn` in the details if this run ended the process
+   * @throws LockstepError `MODEL_FAILED` with ONNX Runtime's message; `MODEL_TIMEOUT` and `MODEL_UNAVAILABLE`, with
+   *   `endedIn` in the details if this run ended the process
    */
   run(feeds: Tensors, fetches: readonly string[], timeoutMs?: number): Promise<RunResult>
   /** Call once, when no run is in progress. */

@@ -1,6 +1,8 @@
 import { protobufFields } from './protobuf-fields.ts'
 
-/** Metadata of an ONNX file, read from its bytes without loading it. Field numbers: onnx/onnx.proto of the ONNX project. */
+/**
+ * Metadata of an ONNX file, read from its bytes without loading it. Field numbers: onnx/onnx.proto of the ONNX project.
+ */
 export interface OnnxMetadata {
   readonly irVersion: number
   /** `skl2onnx 1.17`; empty if the file does not state it. */
@@ -10,7 +12,10 @@ export interface OnnxMetadata {
   /** Every operator of the graph, its subgraphs and functions: `Gemm`, `ai.onnx.ml.ZipMap`. */
   readonly opTypes: ReadonlySet<string>
   readonly nodes: number
-  /** Whether the run time depends on the input values, not only on the number of rows. Such a model can have a long or endless run after many short ones. */
+  /**
+   * Whether the run time depends on the input values, not only on the number of rows. Such a model can have a long or
+   * endless run after many short ones.
+   */
   readonly valueDependentRunTime: boolean
   /** The names of tensors whose values are in another file. */
   readonly externalData: readonly string[]

@@ -24,13 +24,16 @@ import type { ProcessPool } from './process-pool.ts'
 /** A model version as servers run it. */
 export interface OpenModel extends BatchedModel, Pick<LoadedModel, 'outputs' | 'metadata' | 'close'> {
   /**
-   * Whether its trial ended. If the trial crashed the process or timed out, it is unknown whether the model ever answers.
+   * Whether its trial ended. If the trial crashed the process or timed out, it is unknown whether the model ever
+   * answers.
    */
   readonly tried: boolean
   /** Runs in this process or in a subprocess. */
   readonly place: 'inline' | 'process'
   /**
-   * The expected run time for this many rows, milliseconds, from past runs. The wait for current runs is not included. Returns 0 while nothing is known, and if there was no recent run, so that the next run updates the estimate. Returns 0 if predictions are cached.
+   * The expected run time for this many rows, milliseconds, from past runs. The wait for current runs is not included.
+   * Returns 0 while nothing is known, and if there was no recent run, so that the next run updates the estimate.
+   * Returns 0 if predictions are cached.
    */
   predictedRunMs(rows: number): number
   /** Clears the prediction cache. */
@@ -69,10 +72,12 @@ const retryFactor = 20
 const defaultTolerance = 1e-6
 
 /**
- * Loads a model for concurrent use. The model is first loaded and tried in a subprocess. It moves into this process if its run time depends only on the number of rows and the profile shows short runs; else it stays in the subprocess.
+ * Loads a model for concurrent use. The model is first loaded and tried in a subprocess. It moves into this process if
+ * its run time depends only on the number of rows and the profile shows short runs; else it stays in the subprocess.
  *
  * @param bytes called again when the model's process has to be restarted
- * @throws LockstepError `MODEL_INVALID` if the bytes do not load, `MODEL_TIMEOUT` if loading takes more than a minute, and what `bytes` throws
+ * @throws LockstepError `MODEL_INVALID` if the bytes do not load, `MODEL_TIMEOUT` if loading takes more than a minute,
+ *   and what `bytes` throws
  */
 export async function openModel(bytes: () => Promise<Uint8Array>, options: OpenModelOptions): Promise<OpenModel> {
   const { binding, name, operational, pool, log, onWait } = options
@@ -169,7 +174,8 @@ interface Tried {
 }
 
 /**
- * Whether runs are short for any request: the profile shows short runs, and the run time grows only with the number of rows.
+ * Whether runs are short for any request: the profile shows short runs, and the run time grows only with the number of
+ * rows.
  */
 function isSmall({ loaded, profile }: Tried, { maxRows }: ModelBinding): boolean {
   if (loaded.valueDependentRunTime || loaded.loadMs > inlineLoadMs || profile === null) return false

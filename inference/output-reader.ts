@@ -8,7 +8,8 @@ import type { TensorValue } from './tensor-value.ts'
 export type OutputReader = (tensor: TensorValue, rows: number) => Value[]
 
 /**
- * Compiles the reader of one declared output. A scalar is the row's only element. If a classifier returns the probabilities of two classes, it is the second element. A vector is the complete row.
+ * Compiles the reader of one declared output. A scalar is the row's only element. If a classifier returns the
+ * probabilities of two classes, it is the second element. A vector is the complete row.
  *
  * @throws LockstepError (the reader) `MODEL_FAILED` if the tensor does not have one value per row
  */

@@ -5,7 +5,9 @@ import type { Tensors } from './tensor-value.ts'
 import { joinTensors, tensorRows } from './tensor-value.ts'
 
 /**
- * Operators that ONNX Runtime 1.30 sums in another order for one row than for several rows. Measured: a row has bit-equal results in runs of 2 to 128 rows, and a different result alone. Probabilities differ by about 1e-7, and more if large inputs cancel out.
+ * Operators that ONNX Runtime 1.30 sums in another order for one row than for several rows. Measured: a row has
+ * bit-equal results in runs of 2 to 128 rows, and a different result alone. Probabilities differ by about 1e-7, and
+ * more if large inputs cancel out.
  */
 const linear: ReadonlySet<string> = new Set(['ai.onnx.ml.LinearClassifier', 'ai.onnx.ml.LinearRegressor'])
 /** Operators of linear models that process each row independently, so a duplicated row changes nothing. */
@@ -20,7 +22,8 @@ const rowByRow: ReadonlySet<string> = new Set([
 ])
 
 /**
- * Makes the result for a row independent of the batch size in linear models: a single row is run as a pair of equal rows. Other models are returned unchanged; their trial checks whether their rows are independent.
+ * Makes the result for a row independent of the batch size in linear models: a single row is run as a pair of equal
+ * rows. Other models are returned unchanged; their trial checks whether their rows are independent.
  *
  * @param bytes the ONNX file of the session
  */

@@ -10,7 +10,10 @@ export interface PredictionCacheOptions extends CacheSettings {
   readonly keyOf: (row: FeatureRow) => string
   /** Milliseconds. */
   readonly now: () => number
-  /** Called for each call with the numbers of rows that were cached, that shared a prediction in progress, and that had to be run. */
+  /**
+   * Called for each call with the numbers of rows that were cached, that shared a prediction in progress, and that had
+   * to be run.
+   */
   readonly onLookups: (hits: number, shared: number, misses: number) => void
 }
 
@@ -30,7 +33,10 @@ const maxBytes = 256 * 1024 * 1024
 const entryBytes = 200
 
 /**
- * Caches the predictions of one model version by the model's input values. The least recently used entry is evicted first. No entry is kept longer than twice its TTL. Requests for a row whose prediction is in progress share that prediction. The missing rows of a call run as one job, which is why `fetchMethod` of `lru-cache` (one call per key) is not used.
+ * Caches the predictions of one model version by the model's input values. The least recently used entry is evicted
+ * first. No entry is kept longer than twice its TTL. Requests for a row whose prediction is in progress share that
+ * prediction. The missing rows of a call run as one job, which is why `fetchMethod` of `lru-cache` (one call per key)
+ * is not used.
  */
 export function createPredictionCache(predict: BatchedModel['predict'], options: PredictionCacheOptions): PredictionCache {
   const { keyOf, now, onLookups } = options

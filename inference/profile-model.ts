@@ -11,7 +11,8 @@ export interface ModelProfile {
   /** Whether all outputs of each row stay within the tolerance for any other rows of the batch. */
   readonly sharesRuns: boolean
   /**
-   * The same with a margin for rounding, because ONNX Runtime may sum in another order. If true, a run of many rows costs no more than separate runs.
+   * The same with a margin for rounding, because ONNX Runtime may sum in another order. If true, a run of many rows
+   * costs no more than separate runs.
    */
   readonly independent: boolean
 }

@@ -18,7 +18,8 @@ const maxTagBytes = 5
 /**
  * Walks the fields of a protobuf message in order without copying, so skipping the weights of a large model is cheap.
  *
- * @throws Error if the bytes are not a protobuf message, or if parsers may disagree on it: groups, which no ONNX writer uses, and overlong tags
+ * @throws Error if the bytes are not a protobuf message, or if parsers may disagree on it: groups, which no ONNX writer
+ *   uses, and overlong tags
  */
 export function* protobufFields(message: Uint8Array): Generator<ProtobufField> {
   let at = 0

@@ -8,7 +8,8 @@ import { valuesOf } from './tensor-writer.ts'
 const keyLength = 22
 
 /**
- * Compiles the cache key of a model's input row: 132 bits of SHA-256 over the version and each value. Features that no input uses are not part of the key, because no prediction depends on them.
+ * Compiles the cache key of a model's input row: 132 bits of SHA-256 over the version and each value. Features that no
+ * input uses are not part of the key, because no prediction depends on them.
  *
  * @param version also part of the key: `delay@3`
  */

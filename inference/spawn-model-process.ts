@@ -12,7 +12,10 @@ const shell = '/bin/sh'
 const minMegabytes = 1536
 
 /**
- * Starts a process that loads ONNX files, which are foreign bytes parsed by native code. The process is restricted: - It has its own environment. - Its working directory contains only code, since a model may name other files by relative paths. - It may use half of this process's memory; an allocation beyond that fails, and so does the run. If memory is still short, Linux kills it first. Without `/bin/sh` there is no memory limit.
+ * Starts a process that loads ONNX files, which are foreign bytes parsed by native code. The process is restricted: -
+ * It has its own environment. - Its working directory contains only code, since a model may name other files by
+ * relative paths. - It may use half of this process's memory; an allocation beyond that fails, and so does the run. If
+ * memory is still short, Linux kills it first. Without `/bin/sh` there is no memory limit.
  *
  * Its JavaScript may not start processes or write files (Node's `--permission`). Native code is not bound by that.
  *

@@ -30,7 +30,10 @@ const restartBackoff = { firstMs: 5000, maxMs: 300_000 }
 const maxProbe = 4096
 
 /**
- * A model in a subprocess. If a run times out or crashes the process, the process is restarted and probed with an earlier successful run. If the probe succeeds, the rows of that run were the cause, and other requests only see a delay. If the probe fails, or no run has succeeded yet, the failure counts against the model. A model that fails repeatedly is paused:
+ * A model in a subprocess. If a run times out or crashes the process, the process is restarted and probed with an
+ * earlier successful run. If the probe succeeds, the rows of that run were the cause, and other requests only see a
+ * delay. If the probe fails, or no run has succeeded yet, the failure counts against the model. A model that fails
+ * repeatedly is paused:
  *
  *     runs ──3 ends in a row──> paused ──5 s, then twice as long each time──> one run is tried ──it answers──> runs
  *                                  └──────────────it ends the process again────────┘

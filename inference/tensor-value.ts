@@ -1,4 +1,7 @@
-/** The elements of a tensor in row-major order. Bool is 0 and 1 in a Uint8Array; float16 is the raw bits in a Uint16Array. */
+/**
+ * The elements of a tensor in row-major order. Bool is 0 and 1 in a Uint8Array; float16 is the raw bits in a
+ * Uint16Array.
+ */
 export type TensorData =
   | Float32Array
   | Float64Array

@@ -18,7 +18,8 @@ const isArray = (row: FeatureRow): row is readonly (Value | null)[] => Array.isA
 export type TensorWriter = (rows: readonly FeatureRow[]) => TensorValue
 
 /**
- * Compiles the writer of one input: from feature rows to a tensor of dims `[rows, ...rowShape]`. A null is NaN in float tensors. Each run gets a new buffer, because ONNX Runtime reads it until the run has ended.
+ * Compiles the writer of one input: from feature rows to a tensor of dims `[rows, ...rowShape]`. A null is NaN in float
+ * tensors. Each run gets a new buffer, because ONNX Runtime reads it until the run has ended.
  *
  * @throws LockstepError (the writer) `MODEL_FAILED` for a null in a tensor type that cannot represent it
  */

@@ -12,7 +12,8 @@ export const newestOnnx = {
 } as const
 
 /**
- * Reads the metadata of a file. A file that cannot be read here is not loaded, because its effect on ONNX Runtime is unknown.
+ * Reads the metadata of a file. A file that cannot be read here is not loaded, because its effect on ONNX Runtime is
+ * unknown.
  *
  * @param what the file, for error messages
  * @throws LockstepError `MODEL_INVALID`

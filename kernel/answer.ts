@@ -78,7 +78,10 @@ function newAnswer(features: number): Answer {
   return { values: new Array<Value | null>(features), statuses: allPresent(features), eventTime: null }
 }
 
-/** The earliest event time that counts at `t`. If all features have windows, it is the start of the window that reaches furthest back. */
+/**
+ * The earliest event time that counts at `t`. If all features have windows, it is the start of the window that reaches
+ * furthest back.
+ */
 function horizonAt({ endless, tails }: StatePlan, t: number): number {
   if (endless) return Number.MIN_SAFE_INTEGER
   return tails.reduce(

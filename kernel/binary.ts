@@ -1,6 +1,9 @@
 import { LockstepError } from './errors.ts'
 
-/** Grows as it is written to. Little-endian floats, LEB128 varints: one way to write each value, so equal values have equal bytes. */
+/**
+ * Grows as it is written to. Little-endian floats, LEB128 varints: one way to write each value, so equal values have
+ * equal bytes.
+ */
 export class ByteWriter {
   #bytes: Buffer
   #memory: DataView | null = null
@@ -34,7 +37,10 @@ export class ByteWriter {
     this.#bytes[this.#at++] = rest
   }
 
-  /** A signed safe integer: the sign in the lowest bit of the first byte, then the magnitude, so that no doubling can pass 2^53. */
+  /**
+   * A signed safe integer: the sign in the lowest bit of the first byte, then the magnitude, so that no doubling can
+   * pass 2^53.
+   */
   int(value: number): void {
     const negative = value < 0 ? 1 : 0
     const magnitude = negative === 1 ? -value : value
@@ -134,7 +140,10 @@ export class ByteWriter {
 
 let lastMemory: DataView = new DataView(new ArrayBuffer(0))
 
-/** Over all of the memory that bytes lie in: values that came over one connection share it, and to make a view costs more than to read a value. */
+/**
+ * Over all of the memory that bytes lie in: values that came over one connection share it, and to make a view costs
+ * more than to read a value.
+ */
 function memoryOf({ buffer }: Uint8Array): DataView {
   if (lastMemory.buffer !== buffer) lastMemory = new DataView(buffer)
   return lastMemory

@@ -24,7 +24,8 @@ export interface ServiceParts {
 /**
  * Compiles a stored feature service.
  *
- * @throws LockstepError `UNKNOWN_DEFINITION`, `UNKNOWN_FEATURE`, `FEATURE_NAME_CLASH`, `INVALID_TYPE`, each naming the service and the offender
+ * @throws LockstepError `UNKNOWN_DEFINITION`, `UNKNOWN_FEATURE`, `FEATURE_NAME_CLASH`, `INVALID_TYPE`, each naming the
+ *   service and the offender
  */
 export function compileService({ spec, fingerprint, views, onDemand }: ServiceParts): ServicePlan {
   const id = definitionId(spec)

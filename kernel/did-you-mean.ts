@@ -23,7 +23,10 @@ export function didYouMean(name: string, candidates: Iterable<string>): string {
   return candidate === null ? '' : ` Did you mean "${candidate}"?`
 }
 
-/** Optimal string alignment distance (insert, delete, replace, swap neighbours); at least `limit` is all that a larger one says. */
+/**
+ * Optimal string alignment distance (insert, delete, replace, swap neighbours); at least `limit` is all that a larger
+ * one says.
+ */
 function editDistance(a: string, b: string, limit: number): number {
   if (Math.abs(a.length - b.length) >= limit) return limit
   let before: number[] = []

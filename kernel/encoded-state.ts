@@ -15,9 +15,12 @@ import { floorTo } from './time.ts'
 import { bodyFlags, endOfBody, historyNeeded } from './view-state.ts'
 
 /**
- * Compiles a reader that computes `ViewState.decode(…).valueAt(t)` directly from the bytes. A server reads each state once, so tiles are merged into windows as they are read, and no mutable state is built. Both paths use the same code to decode parts and read features; `test/kernel/view-state.test.ts` compares their results.
+ * Compiles a reader that computes `ViewState.decode(…).valueAt(t)` directly from the bytes. A server reads each state
+ * once, so tiles are merged into windows as they are read, and no mutable state is built. Both paths use the same code
+ * to decode parts and read features; `test/kernel/view-state.test.ts` compares their results.
  *
- * @returns (the reader) null if rows are pending, which need a `ViewState`. If all features are values of one row without nulls, and no successors follow, it returns a `PackedRow`.
+ * @returns (the reader) null if rows are pending, which need a `ViewState`. If all features are values of one row
+ *   without nulls, and no successors follow, it returns a `PackedRow`.
  */
 export function encodedReader(plan: StatePlan): (bytes: Uint8Array, bodyAt: number, highWater: number, t: number) => ViewValues | null {
   const parts = new EncodedParts(plan)
@@ -57,7 +60,10 @@ function joinSuccessors(parts: EncodedParts, reader: ByteReader, t: number): voi
   }
 }
 
-/** The layout if all features are latest values of one row, in the row's order, never expire and are numbers for a model; else null. */
+/**
+ * The layout if all features are latest values of one row, in the row's order, never expire and are numbers for a
+ * model; else null.
+ */
 function layoutOf({ latest, lifetime, chains, features }: StatePlan): PackedLayout | null {
   const [row] = latest
   if (row === undefined || latest.length > 1 || row.where !== null || lifetime.length > 0 || chains.length > 0) return null
@@ -66,7 +72,8 @@ function layoutOf({ latest, lifetime, chains, features }: StatePlan): PackedLayo
 }
 
 /**
- * The parts of one encoded state, reused for the next state. Between `begin` and `end`, parts are read or joined to those already read.
+ * The parts of one encoded state, reused for the next state. Between `begin` and `end`, parts are read or joined to
+ * those already read.
  */
 class EncodedParts implements StateParts {
   readonly #plan: StatePlan
@@ -159,7 +166,9 @@ class EncodedChain {
   }
 
   /**
-   * Merges each tile into the windows that reach back to it. A state has no row after its high-water mark, so windows need no upper bound. The first tile of a window becomes its accumulator, unless another window already uses that tile.
+   * Merges each tile into the windows that reach back to it. A state has no row after its high-water mark, so windows
+   * need no upper bound. The first tile of a window becomes its accumulator, unless another window already uses that
+   * tile.
    */
   read(reader: ByteReader, highWater: number): void {
     const { hops, lanes } = this.#plan

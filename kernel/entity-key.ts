@@ -3,10 +3,10 @@ import type { Column, KeyType, Value } from './value-type.ts'
 import { isValueOf, show, typeName } from './value-type.ts'
 
 /**
- * An entity's key as a string of bytes (each character code 0 to 255) that sorts as PostgreSQL sorts the typed columns: text as
- * UTF-8 bytes (`COLLATE "C"`), numbers by value, false before true. So `a < b` in JavaScript is the order of the database, equal keys are
- * equal strings, and the same bytes name the entity in an online store. Composite keys are unambiguous: text ends with a zero
- * byte, which PostgreSQL text cannot hold; the other types have a fixed width.
+ * An entity's key as a string of bytes (each character code 0 to 255) that sorts as PostgreSQL sorts the typed columns:
+ * text as UTF-8 bytes (`COLLATE "C"`), numbers by value, false before true. So `a < b` in JavaScript is the order of
+ * the database, equal keys are equal strings, and the same bytes name the entity in an online store. Composite keys are
+ * unambiguous: text ends with a zero byte, which PostgreSQL text cannot hold; the other types have a fixed width.
  */
 export type EntityKey = string
 

@@ -92,10 +92,11 @@ export type ErrorCode =
   | 'INTERNAL'
 
 /**
- * The one error class. `message` says what failed, names the offender in double quotes and says what to do;
- * `details` holds the same facts for programs.
+ * The one error class. `message` says what failed, names the offender in double quotes and says what to do; `details`
+ * holds the same facts for programs.
  *
- * @example throw new LockstepError('INVALID_DURATION', 'The window "1x" is not a duration; write a number and a unit, as in "90s" or "6h".')
+ * @example throw new LockstepError('INVALID_DURATION', 'The window "1x" is not a duration; write a number and a unit,
+ *   as in "90s" or "6h".')
  */
 export class LockstepError extends Error {
   override readonly name = 'LockstepError'

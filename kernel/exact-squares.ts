@@ -8,9 +8,10 @@ const smallest = 2 ** -480
 const splitter = 134_217_729
 
 /**
- * The exact sum of the squares of finite doubles, whatever their order. A square is two doubles, itself rounded and what the rounding lost (Dekker, "A
- * Floating-Point Technique for Extending the Available Precision", 1971); where one of them would over- or underflow it is counted in units of
- * 2^-2148, the smallest square. Which of the two is decided by each number alone, so equal numbers give equal bytes.
+ * The exact sum of the squares of finite doubles, whatever their order. A square is two doubles, itself rounded and
+ * what the rounding lost (Dekker, "A Floating-Point Technique for Extending the Available Precision", 1971); where one
+ * of them would over- or underflow it is counted in units of 2^-2148, the smallest square. Which of the two is decided
+ * by each number alone, so equal numbers give equal bytes.
  */
 export class ExactSquares {
   readonly #sum: ExactSum

@@ -6,7 +6,9 @@ const largest = 2 ** 1000
 const fixedPointBits = 1074n
 
 /**
- * The exact sum of any doubles, independent of their order. Adding is error-free; only `value` and `mean` round, once. The sum is kept as doubles whose bits do not overlap (Shewchuk, "Adaptive Precision Floating-Point Arithmetic", 1997, GROW-EXPANSION), usually only one. NaN and infinities are counted separately, so that they can be removed again.
+ * The exact sum of any doubles, independent of their order. Adding is error-free; only `value` and `mean` round, once.
+ * The sum is kept as doubles whose bits do not overlap (Shewchuk, "Adaptive Precision Floating-Point Arithmetic", 1997,
+ * GROW-EXPANSION), usually only one. NaN and infinities are counted separately, so that they can be removed again.
  */
 export class ExactSum {
   #top = 0
@@ -73,7 +75,9 @@ export class ExactSum {
     return this.#special() === null ? this.#toFixed() : null
   }
 
-  /** Canonical encoding: a double if the sum is one, else the fixed-point integer; then the counters, if any is not 0. */
+  /**
+   * Canonical encoding: a double if the sum is one, else the fixed-point integer; then the counters, if any is not 0.
+   */
   encode(writer: ByteWriter): void {
     const counted = this.#nan !== 0 || this.#plus !== 0 || this.#minus !== 0 ? 2 : 0
     let double = this.#top
@@ -169,7 +173,9 @@ function twoSumError(a: number, b: number, sum: number): number {
   return a - (sum - part) + (b - part)
 }
 
-/** The nearest double to the sum of non-overlapping parts (ascending `rest`, then `top`), as CPython's `math.fsum` ends. */
+/**
+ * The nearest double to the sum of non-overlapping parts (ascending `rest`, then `top`), as CPython's `math.fsum` ends.
+ */
 function roundParts(rest: readonly number[], top: number): number {
   let high = top
   let low = 0
@@ -208,7 +214,8 @@ export function ratioToNumber(numerator: bigint, denominator: bigint): number {
   if (numerator === 0n) return 0
   const negative = numerator < 0n
   const n = negative ? -numerator : numerator
-  // The quotient has between `size` and `size + 1` integer bits. The exponent is chosen so that 53 bits remain, or fewer for subnormals.
+  // The quotient has between `size` and `size + 1` integer bits. The exponent is chosen so that 53 bits remain, or
+  // fewer for subnormals.
   const size = bitLength(n) - bitLength(denominator)
   let exponent = Math.max(size - 53, -1074)
   let [quotient, remainder, divisor] = divide(n, denominator, exponent)
@@ -225,7 +232,8 @@ export function ratioToNumber(numerator: bigint, denominator: bigint): number {
 /** The double nearest to the square root of `numerator / denominator` (ties to even); neither is negative. */
 export function rootToNumber(numerator: bigint, denominator: bigint): number {
   if (numerator === 0n) return 0
-  // A quotient of about 114 bits has a root of about 57 bits, four more than a double has. The shift must be even, because the root halves it.
+  // A quotient of about 114 bits has a root of about 57 bits, four more than a double has. The shift must be even,
+  // because the root halves it.
   let shift = bitLength(denominator) - bitLength(numerator) + 114
   if (shift % 2 !== 0) shift += 1
   const scaled = shift > 0 ? numerator << BigInt(shift) : numerator
@@ -238,7 +246,10 @@ export function rootToNumber(numerator: bigint, denominator: bigint): number {
   return half >= 0n ? ratioToNumber(root * 2n + sticky, 1n << half) : ratioToNumber((root * 2n + sticky) << -half, 1n)
 }
 
-/** The integer part of the square root of a number of at most 120 bits: the double's root is close; one Newton step and a correction downwards make it exact. */
+/**
+ * The integer part of the square root of a number of at most 120 bits: the double's root is close; one Newton step and
+ * a correction downwards make it exact.
+ */
 function floorRoot(x: bigint): bigint {
   const near = BigInt(Math.floor(Math.sqrt(Number(x))))
   let root = (near + x / near) >> 1n

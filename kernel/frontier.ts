@@ -8,7 +8,9 @@ export interface TransactionRange {
 }
 
 /**
- * A set of transactions: exactly those whose rows are in a state or an answer. It contains all transactions below `below`, and those of `beyond`. It is in normal form, so that equal sets have equal bytes and texts: the ranges ascend, are not empty, and touch neither each other nor `below`.
+ * A set of transactions: exactly those whose rows are in a state or an answer. It contains all transactions below
+ * `below`, and those of `beyond`. It is in normal form, so that equal sets have equal bytes and texts: the ranges
+ * ascend, are not empty, and touch neither each other nor `below`.
  */
 export interface Frontier {
   readonly below: number
@@ -16,7 +18,9 @@ export interface Frontier {
 }
 
 /**
- * The maximum ranges of a snapshot's frontier. Transactions beyond the last range are left for a later snapshot. When a single transaction is folded into a state with this many ranges, the entity's other rows are read too, which leaves few ranges.
+ * The maximum ranges of a snapshot's frontier. Transactions beyond the last range are left for a later snapshot. When a
+ * single transaction is folded into a state with this many ranges, the entity's other rows are read too, which leaves
+ * few ranges.
  */
 export const maxRanges = 512
 /** More than any build writes. Bytes with more ranges are corrupt. */
@@ -34,9 +38,11 @@ export function oneTransaction(xid: number): Frontier {
 }
 
 /**
- * The transactions that had ended when a snapshot was taken. These are all transactions whose rows it shows, except those beyond `maxRanges` ranges.
+ * The transactions that had ended when a snapshot was taken. These are all transactions whose rows it shows, except
+ * those beyond `maxRanges` ranges.
  *
- * @param bounds all transactions below `xmin` have ended, and none from `xmax` on. In between, all have ended except `running`, which ascends.
+ * @param bounds all transactions below `xmin` have ended, and none from `xmax` on. In between, all have ended except
+ *   `running`, which ascends.
  */
 export function frontierOf(bounds: { readonly xmin: number; readonly xmax: number; readonly running: readonly number[] }): Frontier {
   const { xmin, xmax, running } = bounds
@@ -133,7 +139,10 @@ function normalized(below: number, ranges: readonly TransactionRange[]): Frontie
   return { below: reached, beyond: beyond.length === 0 ? noRanges : beyond }
 }
 
-/** Writes `below`, the number of ranges, and for each range its distance from the previous one and its length. No encoding is a prefix of another one. */
+/**
+ * Writes `below`, the number of ranges, and for each range its distance from the previous one and its length. No
+ * encoding is a prefix of another one.
+ */
 export function writeFrontier(writer: ByteWriter, { below, beyond }: Frontier): void {
   writer.int(below)
   writer.uint(beyond.length)

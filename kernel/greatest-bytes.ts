@@ -2,8 +2,8 @@ import type { ColumnType } from './value-type.ts'
 import { maxMicros } from './value-type.ts'
 
 /**
- * The most bytes that something takes when it is encoded, if one entity has fewer than 2^35 rows. Of each text the length counts here, and its bytes come on
- * top: nothing bounds them.
+ * The most bytes that something takes when it is encoded, if one entity has fewer than 2^35 rows. Of each text the
+ * length counts here, and its bytes come on top: nothing bounds them.
  */
 export interface GreatestBytes {
   readonly bytes: number
@@ -42,7 +42,10 @@ export function intBytes(most: number): number {
 /** Of a number of rows. */
 export const countBytes = uintBytes(maxRows)
 
-/** Of the counts of so many kinds of rows, which are no more than all rows together: a count of n bytes takes 2^(7(n - 1)) of them. */
+/**
+ * Of the counts of so many kinds of rows, which are no more than all rows together: a count of n bytes takes 2^(7(n -
+ * 1)) of them.
+ */
 export function countsBytes(kinds: number): number {
   let bytes = 0
   for (let least = 1; least <= maxRows; least *= 0x80) bytes += Math.min(kinds, Math.floor(maxRows / least))

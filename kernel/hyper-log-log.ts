@@ -7,7 +7,10 @@ const rankBits = 64 - indexBits
 /** 1 / (2 ln 2) */
 const alpha = 0.7213475204444817
 
-/** The registers of a HyperLogLog of 64-bit hashes: each the greatest rank (position of the first set bit) among the hashes that fall to it. */
+/**
+ * The registers of a HyperLogLog of 64-bit hashes: each the greatest rank (position of the first set bit) among the
+ * hashes that fall to it.
+ */
 export class HyperLogLog {
   readonly registers: Uint8Array
 
@@ -33,8 +36,9 @@ export class HyperLogLog {
   }
 
   /**
-   * How many different hashes there were, by Ertl's improved raw estimator ("New cardinality estimation algorithms for HyperLogLog sketches", 2017,
-   * algorithm 6), which needs no table of biases. Only arithmetic that is the same on every machine.
+   * How many different hashes there were, by Ertl's improved raw estimator ("New cardinality estimation algorithms for
+   * HyperLogLog sketches", 2017, algorithm 6), which needs no table of biases. Only arithmetic that is the same on
+   * every machine.
    */
   estimate(): number {
     const ranks = new Array<number>(rankBits + 2).fill(0)

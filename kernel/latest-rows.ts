@@ -22,7 +22,10 @@ const sameTime = 1
 const textTie = 2
 const someNull = 4
 
-/** Whether the times of these rows can be encoded as distances from the high-water mark, which are short. Distances beyond 2^53 cannot be encoded. */
+/**
+ * Whether the times of these rows can be encoded as distances from the high-water mark, which are short. Distances
+ * beyond 2^53 cannot be encoded.
+ */
 export function isNear({ lastEvent, rows }: LatestRows, highWater: number): boolean {
   if (!Number.isSafeInteger(highWater - lastEvent)) return false
   for (const row of rows) {
@@ -34,7 +37,8 @@ export function isNear({ lastEvent, rows }: LatestRows, highWater: number): bool
 }
 
 /**
- * Writes the event time of the greatest row of all, unless that row is kept, since its key states it. Then writes the greatest row of each plan, if any.
+ * Writes the event time of the greatest row of all, unless that row is kept, since its key states it. Then writes the
+ * greatest row of each plan, if any.
  *
  * @param from the base of encoded times: the high-water mark, or 0
  */
@@ -121,7 +125,10 @@ interface DecodedRow {
   readonly values: (Value | null)[]
 }
 
-/** Reads the key of a row of a plan without a condition, up to its values. @returns its event time; null if one of its values is null */
+/**
+ * Reads the key of a row of a plan without a condition, up to its values. @returns its event time; null if one of its
+ * values is null
+ */
 export function completeRowAt(reader: ByteReader, from: number): number | null {
   const flags = reader.byte()
   const eventTime = from - reader.int()

@@ -7,10 +7,11 @@ const octaves = 64
 const bits = new DataView(new ArrayBuffer(8))
 
 /**
- * Counts of positive finite numbers in buckets whose width grows with the number, so that a bucket's middle is within a relative `error` of all that is in it:
- * the store of a DDSketch (Masson, Rim and Lee, "DDSketch", 2019) with the linearly interpolated logarithm, which takes only arithmetic that is the same on every
- * machine. Numbers more than 2^64 times smaller than the greatest share the lowest bucket. That is decided by the index of the greatest alone, so the order of
- * adding and merging never shows.
+ * Counts of positive finite numbers in buckets whose width grows with the number, so that a bucket's middle is within a
+ * relative `error` of all that is in it: the store of a DDSketch (Masson, Rim and Lee, "DDSketch", 2019) with the
+ * linearly interpolated logarithm, which takes only arithmetic that is the same on every machine. Numbers more than
+ * 2^64 times smaller than the greatest share the lowest bucket. That is decided by the index of the greatest alone, so
+ * the order of adding and merging never shows.
  */
 export class LogBuckets {
   readonly #perOctave: number
@@ -23,7 +24,8 @@ export class LogBuckets {
   #sorted: readonly number[] | null = null
 
   constructor(error: number) {
-    // Within an octave the index grows linearly, fastest (against the logarithm) at its end; a bucket of relative width 2 * error at its start is narrow enough.
+    // Within an octave the index grows linearly, fastest (against the logarithm) at its end; a bucket of relative width
+    // 2 * error at its start is narrow enough.
     this.#perOctave = perOctave(error)
     this.#span = spanOf(error)
   }
@@ -40,7 +42,10 @@ export class LogBuckets {
     for (const [index, count] of other.#counts) this.#put(index, count)
   }
 
-  /** Takes out what was merged in; false where numbers share the lowest bucket, so that it cannot be told which of them remain. */
+  /**
+   * Takes out what was merged in; false where numbers share the lowest bucket, so that it cannot be told which of them
+   * remain.
+   */
   unmerge(other: LogBuckets): boolean {
     if (other.#total === 0) return true
     if (this.#bottom <= this.#floor()) return false
@@ -160,7 +165,10 @@ function spanOf(error: number): number {
   return Math.ceil(octaves * perOctave(error))
 }
 
-/** Of the two encodings of what is above zero and what is below it, at most: all buckets that are kept, side by side, begin far from 0. */
+/**
+ * Of the two encodings of what is above zero and what is below it, at most: all buckets that are kept, side by side,
+ * begin far from 0.
+ */
 export function logBucketsBytes(error: number): number {
   const span = spanOf(error)
   return 2 * (uintBytes(span) + intBytes(Math.ceil(1075 * perOctave(error))) + span - 1) + countsBytes(2 * span)

@@ -31,7 +31,8 @@ export interface OnDemandStep {
   readonly spec: OnDemandSpec
   readonly inputs: readonly StepInput[]
   /**
-   * Runs the transform. If a required input feature is missing, the transform is not called, and all of its features are missing.
+   * Runs the transform. If a required input feature is missing, the transform is not called, and all of its features
+   * are missing.
    *
    * @param sites the values so far: of the read views, and of earlier steps
    * @param request by index of the service's request values

@@ -1,7 +1,10 @@
 import type { ByteReader, ByteWriter } from './binary.ts'
 import type { OrderKey } from './state.ts'
 
-/** The total order's key: event time, known time, tie. One byte first says whether the known time is the event time and what the tie is. */
+/**
+ * The total order's key: event time, known time, tie. One byte first says whether the known time is the event time and
+ * what the tie is.
+ */
 export function writeOrderKey(writer: ByteWriter, key: OrderKey): void {
   const sameTime = key.knownTime === key.eventTime
   writer.byte((sameTime ? 1 : 0) | (typeof key.tie === 'number' ? 0 : 2))

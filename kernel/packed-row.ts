@@ -26,7 +26,8 @@ export function fillFloats(
 }
 
 /**
- * The values of a row without nulls, still encoded as in the stored state. For a model they are decoded directly into its tensor. For other callers they are decoded once on demand.
+ * The values of a row without nulls, still encoded as in the stored state. For a model they are decoded directly into
+ * its tensor. For other callers they are decoded once on demand.
  */
 export class PackedRow implements ViewValues {
   readonly statuses: readonly Status[]

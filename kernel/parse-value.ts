@@ -4,7 +4,8 @@ import type { Value, ValueType } from './value-type.ts'
 import { isValueOf, show, typeName } from './value-type.ts'
 
 /**
- * Parses a value that a client sent as JSON; integers beyond 2^53 were read as bigint. Values that the type cannot hold are refused, and so are lone surrogates.
+ * Parses a value that a client sent as JSON; integers beyond 2^53 were read as bigint. Values that the type cannot hold
+ * are refused, and so are lone surrogates.
  *
  * @param json not null
  * @throws LockstepError `INVALID_TYPE` or `INVALID_TIME`; `what` names the place

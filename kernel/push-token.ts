@@ -3,10 +3,16 @@ import { LockstepError } from './errors.ts'
 import type { Frontier } from './frontier.ts'
 import { frontierText, noTransactions, parseFrontier, union, withTransaction } from './frontier.ts'
 
-/** More transactions than that are told as one range of the oldest of them, which takes in others: a read then waits for these too. */
+/**
+ * More transactions than that are told as one range of the oldest of them, which takes in others: a read then waits for
+ * these too.
+ */
 const maxTransactions = 64
 
-/** What a push answers, and a read takes so that it sees what was pushed: `landings~0+8123`, the source and the transactions that wrote to it. */
+/**
+ * What a push answers, and a read takes so that it sees what was pushed: `landings~0+8123`, the source and the
+ * transactions that wrote to it.
+ */
 export function pushToken(source: string, xids: readonly number[]): string {
   const sorted = xids.toSorted((a, b) => a - b)
   const many = sorted.length - maxTransactions

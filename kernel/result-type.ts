@@ -3,10 +3,11 @@ import type { AggregateName, FeatureSpec } from './view-spec.ts'
 import type { OnDemandFeatureSpec } from './service-spec.ts'
 
 /**
- * The type of an aggregate's value, or null where it does not go with the column's type. `column` is null for a count of rows. Counts are int32; the sum
- * of int64 stays int64 (out of range it is null with status INVALID), other sums, every mean, variance, stddev and quantile are float64; min and max keep
- * the type of numbers and times; first and last keep any type. firstN and lastN are lists of any
- * scalar type, nulls among them; topK is a list of the column's own type, histogram counts, of texts, bools and integers.
+ * The type of an aggregate's value, or null where it does not go with the column's type. `column` is null for a count
+ * of rows. Counts are int32; the sum of int64 stays int64 (out of range it is null with status INVALID), other sums,
+ * every mean, variance, stddev and quantile are float64; min and max keep the type of numbers and times; first and last
+ * keep any type. firstN and lastN are lists of any scalar type, nulls among them; topK is a list of the column's own
+ * type, histogram counts, of texts, bools and integers.
  */
 export function aggregateResultType(aggregate: AggregateName, column: ColumnType | null): ValueType | null {
   if (aggregate === 'count') return { kind: 'int32' }

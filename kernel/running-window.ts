@@ -5,7 +5,9 @@ import type { WindowPlan } from './tile-chain.ts'
 import type { Tile, Tiles } from './tiles.ts'
 
 /**
- * The running aggregate of a window between answers. Rows are added to its lanes as they arrive, and tiles that left the window are removed. A lane that cannot remove a tile is rebuilt for the next answer (`SuffixAggregates`); other lanes are not.
+ * The running aggregate of a window between answers. Rows are added to its lanes as they arrive, and tiles that left
+ * the window are removed. A lane that cannot remove a tile is rebuilt for the next answer (`SuffixAggregates`); other
+ * lanes are not.
  */
 export class RunningWindow {
   #from: number
@@ -59,7 +61,9 @@ export class RunningWindow {
     if (suffixes !== null) for (let i = 0; i < suffixes.length; i++) suffixes[i]?.add(row)
   }
 
-  /** Moves the window's start to `from`. Call it before the tiles that leave the window are merged into coarser ones. */
+  /**
+   * Moves the window's start to `from`. Call it before the tiles that leave the window are merged into coarser ones.
+   */
   moveTo(from: number): void {
     if (from === this.#from) return
     const levels = this.#levels

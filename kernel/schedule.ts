@@ -13,8 +13,8 @@ export interface Schedule {
 }
 
 /**
- * Reads a five-field cron expression (minute hour day-of-month month day-of-week; lists, ranges, steps, names; 0 and 7 are Sunday), in UTC. As in
- * POSIX cron, where both day fields are restricted a day that matches either counts.
+ * Reads a five-field cron expression (minute hour day-of-month month day-of-week; lists, ranges, steps, names; 0 and 7
+ * are Sunday), in UTC. As in POSIX cron, where both day fields are restricted a day that matches either counts.
  *
  * @throws LockstepError `INVALID_SCHEDULE` naming the text
  */

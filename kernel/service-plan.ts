@@ -14,7 +14,8 @@ export interface ServedEntity {
 }
 
 /**
- * A compiled feature service: which views to read under which keys, and how to compute its features from their values and the request. Training and serving both call `evaluate`; there is no other path. `compileService` makes it.
+ * A compiled feature service: which views to read under which keys, and how to compute its features from their values
+ * and the request. Training and serving both call `evaluate`; there is no other path. `compileService` makes it.
  */
 export interface ServicePlan {
   readonly id: DefinitionId
@@ -30,11 +31,13 @@ export interface ServicePlan {
   /** The service's features, in order. */
   readonly features: readonly ServiceFeature[]
   /**
-   * The features that a served row must have: names of required features, and names like `airport_delays@1.lastDelay` for required inputs of on-demand views.
+   * The features that a served row must have: names of required features, and names like `airport_delays@1.lastDelay`
+   * for required inputs of on-demand views.
    */
   readonly required: readonly string[]
   /**
-   * The location of each feature in the read values, by index of `features`, if no code runs and nothing is required; `evaluate` would only copy them. Else null.
+   * The location of each feature in the read values, by index of `features`, if no code runs and nothing is required;
+   * `evaluate` would only copy them. Else null.
    */
   readonly direct: readonly { /** into `uses` */ readonly use: number; /** into the view's features */ readonly feature: number }[] | null
   /**
@@ -62,7 +65,10 @@ export interface ServiceFeature {
   readonly required: boolean
   /** The view that it comes from, for messages: `airport_delays@1`. */
   readonly view: DefinitionId
-  /** False if a default guarantees a value, or if the feature is required (only in serving: a training set keeps rows with null). */
+  /**
+   * False if a default guarantees a value, or if the feature is required (only in serving: a training set keeps rows
+   * with null).
+   */
   readonly nullable: boolean
 }
 
@@ -80,18 +86,24 @@ export interface ServiceValues {
   readonly statuses: readonly Status[]
   /** Event time of the row behind each value; null for on-demand features and if no row was found. */
   readonly eventTimes: readonly (number | null)[]
-  /** The names in the plan's `required` without a value in this row. A server refuses the row; a training set keeps it. */
+  /**
+   * The names in the plan's `required` without a value in this row. A server refuses the row; a training set keeps it.
+   */
   readonly missing: readonly string[]
 }
 
 /** A row as `evaluate` gives it. */
 export interface ServiceRow extends ServiceValues {
   /**
-   * Writes features into a tensor row: a vector as its elements, other types as a number, missing values as NaN. Packed values are written without decoding `values`.
+   * Writes features into a tensor row: a vector as its elements, other types as a number, missing values as NaN. Packed
+   * values are written without decoding `values`.
    *
    * @param at where the row begins in `floats`
    */
   fill(floats: Floats, at: number, columns: readonly FloatColumn[]): void
-  /** Adds 1 to `counts[feature * statusNames.length + status]` for each feature that is not PRESENT. It does not build `statuses`. */
+  /**
+   * Adds 1 to `counts[feature * statusNames.length + status]` for each feature that is not PRESENT. It does not build
+   * `statuses`.
+   */
   countLacking(counts: Float64Array): void
 }

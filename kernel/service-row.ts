@@ -16,7 +16,10 @@ export interface FeaturePlace {
 /** The layout that all rows of a service share. */
 export class RowLayout {
   readonly places: readonly FeaturePlace[]
-  /** By index of the sites: for each feature of it that the service has, its index there and in the service, one after the other. */
+  /**
+   * By index of the sites: for each feature of it that the service has, its index there and in the service, one after
+   * the other.
+   */
   readonly pairs: readonly (readonly number[])[]
   readonly #fills = new WeakMap<readonly FloatColumn[], readonly SiteFill[]>()
   /** The last requested columns and their places, cached. */

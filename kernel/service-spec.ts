@@ -1,7 +1,10 @@
 import type { DefinitionId, JsonValue } from './view-spec.ts'
 import type { Column, ValueType } from './value-type.ts'
 
-/** What an on-demand view is, as plain JSON. Its transform computes features from other views' features and from request data. */
+/**
+ * What an on-demand view is, as plain JSON. Its transform computes features from other views' features and from request
+ * data.
+ */
 export interface OnDemandSpec {
   readonly name: string
   readonly version: number
@@ -12,7 +15,10 @@ export interface OnDemandSpec {
   readonly code: string
 }
 
-/** Under which name the transform receives which view's features: those of a feature view, or those of another on-demand view. */
+/**
+ * Under which name the transform receives which view's features: those of a feature view, or those of another on-demand
+ * view.
+ */
 export type OnDemandInputSpec = {
   readonly name: string
   /** Only these, in the view's own order; absent: all. */

@@ -69,8 +69,9 @@ function presentBytes(slots: readonly SlotPlan[]): GreatestBytes {
 }
 
 /**
- * Of a level those tiles are kept that begin from its own cutoff on, which lies up to one hop of the next level beyond its reach, and before the cutoff of the level
- * below it (`TileChain`). Side by side, each one's distance from the one before is a byte; with gaps there are fewer of them.
+ * Of a level those tiles are kept that begin from its own cutoff on, which lies up to one hop of the next level beyond
+ * its reach, and before the cutoff of the level below it (`TileChain`). Side by side, each one's distance from the one
+ * before is a byte; with gaps there are fewer of them.
  */
 function tileBytes({ hops, reach, lanes }: ChainPlan, tie: GreatestBytes): TileBytes[] {
   const each = inTurn(fixedBytes(1), ...lanes.map((lane) => lane.greatestBytes(tie)))

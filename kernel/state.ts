@@ -9,7 +9,10 @@ export interface FoldRow {
   readonly knownTime: number
   /** When the row counts, epoch microseconds: `plan.visibleAt(eventTime, knownTime)`, which includes availability. */
   readonly visibleAt: number
-  /** Breaks ties of event and known time: `_row` if Lockstep owns the table, else the row's raw canonical columns (`tieOf`). */
+  /**
+   * Breaks ties of event and known time: `_row` if Lockstep owns the table, else the row's raw canonical columns
+   * (`tieOf`).
+   */
   readonly tie: Tie
   /** By slot of `plan.row`: the source's columns, then the derived ones. */
   readonly values: readonly (Value | null)[]
@@ -33,16 +36,25 @@ export const statusNames = ['PRESENT', 'NULL_VALUE', 'NOT_FOUND', 'OUTSIDE_MAX_A
 
 const wholes: (readonly Status[])[] = []
 
-/** The statuses of `count` values that are all present. It is always the same array, so callers can recognize it by identity. */
+/**
+ * The statuses of `count` values that are all present. It is always the same array, so callers can recognize it by
+ * identity.
+ */
 export function allPresent(count: number): readonly Status[] {
   return (wholes[count] ??= new Array<Status>(count).fill(Status.present))
 }
 
-/** A view's features for one entity at one moment, by index of `plan.features`. Defaults are applied to the values, but not to the statuses. */
+/**
+ * A view's features for one entity at one moment, by index of `plan.features`. Defaults are applied to the values, but
+ * not to the statuses.
+ */
 export interface ViewValues {
   readonly values: readonly (Value | null)[]
   readonly statuses: readonly Status[]
-  /** Event time of the greatest visible row within the view's horizon; null if there is none (then every status is NOT_FOUND). */
+  /**
+   * Event time of the greatest visible row within the view's horizon; null if there is none (then every status is
+   * NOT_FOUND).
+   */
   readonly eventTime: number | null
 }
 
@@ -55,13 +67,16 @@ export interface EntityState {
   /** The greatest folded `visibleAt`; -Infinity if nothing is folded. `valueAt(t)` is defined for t >= this. */
   readonly highWater: number
   /**
-   * Adds a row. A row that is visible by `now` is folded. A later row waits until `advance` or `valueAt` reaches its `visibleAt`. It waits in the bounded list of pending rows or, in a scheduled view, in the partial state of its moment.
+   * Adds a row. A row that is visible by `now` is folded. A later row waits until `advance` or `valueAt` reaches its
+   * `visibleAt`. It waits in the bounded list of pending rows or, in a scheduled view, in the partial state of its
+   * moment.
    *
    * @throws LockstepError `PENDING_OVERFLOW` past `maxPendingRows` or `maxWaitingMoments`
    */
   add(row: FoldRow, now: number): void
   /**
-   * The view's feature values at `t` (epoch microseconds). Pending rows that are visible by `t` are folded first, so later calls need the same or a later `t`.
+   * The view's feature values at `t` (epoch microseconds). Pending rows that are visible by `t` are folded first, so
+   * later calls need the same or a later `t`.
    *
    * @param into an earlier answer of the same view to overwrite and return; default: a new answer
    *
@@ -72,7 +87,10 @@ export interface EntityState {
   advance(t: number): void
   /** Merges a partial state of other rows of the same entity into this state. */
   merge(other: EntityState): void
-  /** The canonical body: equal states write equal bytes. The high-water mark and the frontier are not part of it (`encodeStored`). */
+  /**
+   * The canonical body: equal states write equal bytes. The high-water mark and the frontier are not part of it
+   * (`encodeStored`).
+   */
   encode(writer: ByteWriter): void
 }
 

@@ -17,7 +17,9 @@ import type { ViewPlan } from './view-plan.ts'
  *     then     8 bytes      high-water mark H: float64 epoch microseconds, -Infinity if nothing is folded
  *     then                  canonical body (`EntityState.encode`)
  *
- * The frontier is the set of transactions whose rows of this entity are in the state, folded or pending. Compare-and-set compares the head and writes all bytes. Format 3 has no checksum. It is still read, and the next write of the state uses format 4.
+ * The frontier is the set of transactions whose rows of this entity are in the state, folded or pending.
+ * Compare-and-set compares the head and writes all bytes. Format 3 has no checksum. It is still read, and the next
+ * write of the state uses format 4.
  */
 const storedFormat = 4
 const withoutSum = 3
@@ -26,7 +28,10 @@ const sumBytes = 4
 const greatestFormat = 31
 const highWaterBytes = 8
 const minBytes = 1 + 1 + 1 + highWaterBytes
-/** The maximum bytes before the body if the frontier has no ranges. Each range of rows pushed since the last run adds a few bytes. */
+/**
+ * The maximum bytes before the body if the frontier has no ranges. Each range of rows pushed since the last run adds a
+ * few bytes.
+ */
 export const storedHeaderBytes = 1 + intBytes(Number.MAX_SAFE_INTEGER) + 1 + sumBytes + highWaterBytes
 
 const scratch = new ByteWriter(4096)
@@ -67,7 +72,8 @@ export interface StoredHeader {
 }
 
 /**
- * @throws LockstepError `STATE_VERSION` for bytes of another format, `STATE_CORRUPT` for foreign bytes or damaged ones (`isDamaged`)
+ * @throws LockstepError `STATE_VERSION` for bytes of another format, `STATE_CORRUPT` for foreign bytes or damaged ones
+ *   (`isDamaged`)
  */
 export function readHeader(bytes: Uint8Array, what: string): StoredHeader {
   if (bytes.length < minBytes) {

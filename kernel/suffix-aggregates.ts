@@ -4,14 +4,16 @@ import type { Tile, Tiles } from './tiles.ts'
 import { floorTo } from './time.ts'
 
 /**
- * Rebuilds a window's lane that cannot remove tiles. For example, if the minimum leaves the window, the new minimum is unknown. Of n tiles, about every sqrt(n)-th keeps the aggregate of all tiles from it to a common end:
+ * Rebuilds a window's lane that cannot remove tiles. For example, if the minimum leaves the window, the new minimum is
+ * unknown. Of n tiles, about every sqrt(n)-th keeps the aggregate of all tiles from it to a common end:
  *
  *     tiles    | | | | | | | | | | | | | | | | | |
  *     kept         |---------------------|
  *                          |-------------|
  *                                  |-----|  end
  *
- * A lane is then one of these suffixes, the few tiles before it, and the tiles after the end. The suffixes are rebuilt after n tiles were merged one by one. So a tile that leaves the window costs at worst about 2 sqrt(n) merges.
+ * A lane is then one of these suffixes, the few tiles before it, and the tiles after the end. The suffixes are rebuilt
+ * after n tiles were merged one by one. So a tile that leaves the window costs at worst about 2 sqrt(n) merges.
  */
 export class SuffixAggregates {
   readonly #lane: Aggregate
@@ -23,7 +25,10 @@ export class SuffixAggregates {
   #end = Number.NEGATIVE_INFINITY
   #merged = 0
 
-  /** @param index of the lane in a tile @param levels the window's levels, finest first @param hop the step of the window's start, microseconds */
+  /**
+   * @param index of the lane in a tile @param levels the window's levels, finest first @param hop the step of the
+   *   window's start, microseconds
+   */
   constructor(lane: Aggregate, index: number, levels: readonly Tiles[], hop: number) {
     this.#lane = lane
     this.#index = index

@@ -13,7 +13,10 @@ function exponentOf({ kind }: ValueType): number {
   return kind === 'int32' ? 32 : kind === 'int64' ? 64 : kind === 'float32' ? 128 : 1024
 }
 
-/** Of an `ExactSum` of numbers below 2^exponent: a byte, the fixed-point integer, and the counts of NaN and the infinities. */
+/**
+ * Of an `ExactSum` of numbers below 2^exponent: a byte, the fixed-point integer, and the counts of NaN and the
+ * infinities.
+ */
 function exactSumBytes(exponent: number): number {
   return 1 + bigintBytes(unitBits + exponent + rowBits) + 3 * countBytes
 }

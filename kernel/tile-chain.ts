@@ -25,15 +25,20 @@ export interface WindowPlan {
 }
 
 /**
- * Sawtooth windows (as in Chronon's `SawtoothAggregator`): the window of length W at t covers `[floor(t - W, hop), t]`. A state at high-water mark H has no row after H <= t, so the end of the window is exact. Only the start needs boundaries: rows are kept in tiles aligned to the hop.
+ * Sawtooth windows (as in Chronon's `SawtoothAggregator`): the window of length W at t covers `[floor(t - W, hop), t]`.
+ * A state at high-water mark H has no row after H <= t, so the end of the window is exact. Only the start needs
+ * boundaries: rows are kept in tiles aligned to the hop.
  *
  *     level 1 (coarse hop)      |        |        |
  *     level 0 (fine hop)                          | | | | | |
  *                               ^ cutoff 1        ^ cutoff 0      H
  *
- * Fine tiles are kept back to `cutoff(level) = floor(H - reach, next hop)`. Older tiles are merged into the next level, and tiles before the last cutoff are dropped, because they matter at no t >= H. So the tiles after `collapse(H)` depend only on the rows and H, not on the order of arrival.
+ * Fine tiles are kept back to `cutoff(level) = floor(H - reach, next hop)`. Older tiles are merged into the next level,
+ * and tiles before the last cutoff are dropped, because they matter at no t >= H. So the tiles after `collapse(H)`
+ * depend only on the rows and H, not on the order of arrival.
  *
- * Each window also keeps a running aggregate between calls (`RunningWindow`). It adds rows as they arrive and removes tiles that left the window, which exact sums allow. So the cost of a row or an answer does not grow with the window.
+ * Each window also keeps a running aggregate between calls (`RunningWindow`). It adds rows as they arrive and removes
+ * tiles that left the window, which exact sums allow. So the cost of a row or an answer does not grow with the window.
  */
 export class TileChain {
   readonly #plan: ChainPlan
@@ -109,7 +114,10 @@ export class TileChain {
     this.collapse(highWater)
   }
 
-  /** Call `collapse` first. For each level, writes the number of tiles, then each tile's distance in hops from the previous tile (the first: from the high-water mark's tile) and its lanes. */
+  /**
+   * Call `collapse` first. For each level, writes the number of tiles, then each tile's distance in hops from the
+   * previous tile (the first: from the high-water mark's tile) and its lanes.
+   */
   encode(writer: ByteWriter, highWater: number): void {
     for (const [level, tiles] of this.#levels.entries()) {
       const hop = this.#plan.hops[level] as number

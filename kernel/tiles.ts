@@ -6,7 +6,9 @@ export interface Tile {
   readonly lanes: readonly Accumulator[]
 }
 
-/** The tiles of one size, ascending. Rows come nearly in order, so a tile is nearly always found or added at the end. */
+/**
+ * The tiles of one size, ascending. Rows come nearly in order, so a tile is nearly always found or added at the end.
+ */
 export class Tiles {
   readonly list: Tile[] = []
 

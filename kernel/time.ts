@@ -8,8 +8,8 @@ const pattern = /^(\d{4})-(\d\d)-(\d\d)(?:[Tt ](\d\d):(\d\d)(?::(\d\d)(?:[.,](\d
 const daysInMonth = [31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31]
 
 /**
- * Reads an ISO 8601 / RFC 3339 moment into epoch microseconds; without a zone it is UTC. Digits past the sixth are cut, not rounded, as
- * PostgreSQL's own binary form has no place for them.
+ * Reads an ISO 8601 / RFC 3339 moment into epoch microseconds; without a zone it is UTC. Digits past the sixth are cut,
+ * not rounded, as PostgreSQL's own binary form has no place for them.
  *
  * @throws LockstepError `INVALID_TIME` naming the text
  */
@@ -33,7 +33,9 @@ export function parseTimestamp(text: string): number {
 let lastSecond = 0
 let lastText = '1970-01-01T00:00:00'
 
-/** RFC 3339 in UTC with as many decimals as needed, six at most: `2001-07-01T00:00:00Z`, `2001-07-01T00:00:00.000001Z`. */
+/**
+ * RFC 3339 in UTC with as many decimals as needed, six at most: `2001-07-01T00:00:00Z`, `2001-07-01T00:00:00.000001Z`.
+ */
 export function formatTimestamp(micros: number): string {
   const second = Math.floor(micros / 1_000_000)
   if (second !== lastSecond) {

@@ -22,7 +22,8 @@ export function tooManyCategories({
 }
 
 /**
- * The error that says which entity it is of, where it is such an error: in its message, and in its details as `key`, by the parts' names; else itself.
+ * The error that says which entity it is of, where it is such an error: in its message, and in its details as `key`, by
+ * the parts' names; else itself.
  *
  * @param parts the key of the view's entity
  */

@@ -1,11 +1,15 @@
 import { LockstepError, messageOf } from './errors.ts'
 
-/** A row transform or an on-demand transform as stored: the text of an expression whose value is the function (see registry/bundle). */
+/**
+ * A row transform or an on-demand transform as stored: the text of an expression whose value is the function (see
+ * registry/bundle).
+ */
 export type TransformFunction = (input: never) => unknown
 
 /**
- * Names that stored code must not reach. At run time they are shadowed by parameters that are undefined; `Date` and `Math` are
- * replaced by forms without the clock and without randomness. This keeps honest code pure; it is no boundary: stored code is trusted code.
+ * Names that stored code must not reach. At run time they are shadowed by parameters that are undefined; `Date` and
+ * `Math` are replaced by forms without the clock and without randomness. This keeps honest code pure; it is no
+ * boundary: stored code is trusted code.
  */
 export const shadowedNames = [
   'globalThis',
@@ -79,7 +83,10 @@ const pureMath: object = Object.freeze(
   }),
 )
 
-/** `new Date(x)`, `Date.UTC` and `Date.parse` of a zoned text are fine; `new Date()`, `Date()` and `Date.now()` are the clock. */
+/**
+ * `new Date(x)`, `Date.UTC` and `Date.parse` of a zoned text are fine; `new Date()`, `Date()` and `Date.now()` are the
+ * clock.
+ */
 const pureDate: unknown = new Proxy(Date, {
   construct(target, args: []) {
     if (args.length === 0) refused('new Date()')()

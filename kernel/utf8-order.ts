@@ -1,4 +1,6 @@
-/** Compares two texts by their UTF-8 bytes, which is the order of PostgreSQL's `COLLATE "C"`, without making the bytes. */
+/**
+ * Compares two texts by their UTF-8 bytes, which is the order of PostgreSQL's `COLLATE "C"`, without making the bytes.
+ */
 export function compareUtf8(a: string, b: string): number {
   const shared = Math.min(a.length, b.length)
   for (let i = 0; i < shared; i++) {

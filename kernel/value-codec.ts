@@ -6,7 +6,10 @@ export interface ValueCodec {
   read(reader: ByteReader): Value | null
 }
 
-/** The canonical codec of a type: a byte 0 for null, else a byte 1 (for bool 1 or 2) and the value. Values are canonical already. */
+/**
+ * The canonical codec of a type: a byte 0 for null, else a byte 1 (for bool 1 or 2) and the value. Values are canonical
+ * already.
+ */
 export function valueCodec(type: ValueType): ValueCodec {
   const { write, read } = presentCodec(type)
   if (type.kind === 'bool') {

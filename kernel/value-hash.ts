@@ -6,8 +6,9 @@ const bits = new DataView(new ArrayBuffer(8))
 export const hash = { high: 0, low: 0 }
 
 /**
- * A fixed hash of 64 bits of a canonical value, into `hash`; the same on every machine. The 64 bits of a number are permuted, so no two numbers of a column share a hash; a
- * string is first reduced to 64 bits, from its UTF-8, by two lanes of MurmurHash3_x86_128 (Appleby, public domain).
+ * A fixed hash of 64 bits of a canonical value, into `hash`; the same on every machine. The 64 bits of a number are
+ * permuted, so no two numbers of a column share a hash; a string is first reduced to 64 bits, from its UTF-8, by two
+ * lanes of MurmurHash3_x86_128 (Appleby, public domain).
  */
 export function hashValue(value: Hashable): void {
   switch (typeof value) {

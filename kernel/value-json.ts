@@ -5,8 +5,8 @@ import { checkValue } from './value-type.ts'
 import type { JsonValue } from './view-spec.ts'
 
 /**
- * A value as plain JSON that reads back exactly: int64 as a decimal string, timestamp as RFC 3339, NaN and the infinities as strings, a vector as an
- * array of such numbers, a list as an array of such values, counts as an object.
+ * A value as plain JSON that reads back exactly: int64 as a decimal string, timestamp as RFC 3339, NaN and the
+ * infinities as strings, a vector as an array of such numbers, a list as an array of such values, counts as an object.
  */
 export function valueToJson(type: ValueType, value: Value | null): JsonValue {
   if (value === null) return null
@@ -60,7 +60,8 @@ function isNamedFloat(json: unknown): boolean {
 const decimal = /^[+-]?\d{1,19}$/
 
 /**
- * The inverse of `valueToJson`, lenient where people write JSON by hand: int64 also as a number or bigint, timestamp also as epoch microseconds.
+ * The inverse of `valueToJson`, lenient where people write JSON by hand: int64 also as a number or bigint, timestamp
+ * also as epoch microseconds.
  *
  * @throws LockstepError `INVALID_TYPE` or `INVALID_TIME`; `what` names the place
  */

@@ -2,7 +2,10 @@ import { cutText } from './cut-text.ts'
 import { LockstepError } from './errors.ts'
 import { compareUtf8 } from './utf8-order.ts'
 
-/** The value type of a feature: that of a column, or one that only features have. Plain data: it is stored in the registry as it is. */
+/**
+ * The value type of a feature: that of a column, or one that only features have. Plain data: it is stored in the
+ * registry as it is.
+ */
 export type ValueType = ColumnType | ListType | CountsType
 /** What a column, a request value or a model's output may be. */
 export type ColumnType = ScalarType | VectorType
@@ -31,8 +34,9 @@ export type ScalarKind = 'bool' | 'int32' | 'int64' | 'float32' | 'float64' | 's
 export type KeyType = { readonly kind: 'string' | 'int32' | 'int64' | 'bool' | 'timestamp' }
 
 /**
- * A value in memory: bool is boolean; int32, float32, float64 and timestamp (epoch microseconds) are number; int64 is bigint;
- * string is string; vector is Float32Array; list is an array; counts is a Map whose keys come in the order of their UTF-8 bytes. Absent is always null, never undefined.
+ * A value in memory: bool is boolean; int32, float32, float64 and timestamp (epoch microseconds) are number; int64 is
+ * bigint; string is string; vector is Float32Array; list is an array; counts is a Map whose keys come in the order of
+ * their UTF-8 bytes. Absent is always null, never undefined.
  */
 export type Value = Scalar | Float32Array | ListValue | CountsValue
 export type Scalar = boolean | number | bigint | string
@@ -78,7 +82,9 @@ export function fitsInt64(value: bigint): boolean {
   return value >= int64Min && value <= int64Max
 }
 
-/** Whether `value` is a value of `type`, exactly (an int32 is a whole number in range; a float32 is not rounded here). */
+/**
+ * Whether `value` is a value of `type`, exactly (an int32 is a whole number in range; a float32 is not rounded here).
+ */
 export function isValueOf(type: ValueType, value: unknown): value is Value {
   switch (type.kind) {
     case 'bool':
@@ -106,8 +112,9 @@ export function isValueOf(type: ValueType, value: unknown): value is Value {
 }
 
 /**
- * The one form in which a value is stored, compared and served: -0 becomes +0 (integers too), a float32 is rounded to float32, counts are put in order.
- * (Every NaN is already one value in JavaScript; the codec writes one bit pattern for it.)
+ * The one form in which a value is stored, compared and served: -0 becomes +0 (integers too), a float32 is rounded to
+ * float32, counts are put in order. (Every NaN is already one value in JavaScript; the codec writes one bit pattern for
+ * it.)
  */
 export function canonical(type: ValueType, value: Value): Value {
   switch (type.kind) {

@@ -3,7 +3,8 @@ import type { Column, KeyType, Value, ValueType } from './value-type.ts'
 import type { CursorSpec, DefinitionId, ViewSpec } from './view-spec.ts'
 
 /**
- * A compiled feature view: everything that is needed to fold its rows and to answer from its states. `compileView` (kernel/compile-view.ts) makes it from the stored spec and code.
+ * A compiled feature view: everything that is needed to fold its rows and to answer from its states. `compileView`
+ * (kernel/compile-view.ts) makes it from the stored spec and code.
  */
 export interface ViewPlan {
   readonly id: DefinitionId
@@ -16,7 +17,9 @@ export interface ViewPlan {
   readonly columns: readonly Column[]
   readonly features: readonly { readonly name: string; readonly type: ValueType; readonly required: boolean }[]
   /**
-   * Turns a source row into the row to fold: appends the transform's columns to `values` and computes `visibleAt`. Returns null if the transform drops the row or the row never becomes visible. `values` are canonical and by slot of `columns`. `knowledge: 'latest'` ignores the known time; `freshness: 'ideal'` ignores the schedule.
+   * Turns a source row into the row to fold: appends the transform's columns to `values` and computes `visibleAt`.
+   * Returns null if the transform drops the row or the row never becomes visible. `values` are canonical and by slot of
+   * `columns`. `knowledge: 'latest'` ignores the known time; `freshness: 'ideal'` ignores the schedule.
    *
    * @throws LockstepError `TRANSFORM_FAILED` naming view and row
    */
@@ -26,13 +29,21 @@ export interface ViewPlan {
   newState(): EntityState
   /** Decodes the canonical body `bytes` of a state with this high-water mark (see `decodeStored`). */
   decodeState(bytes: Uint8Array, highWater: number): EntityState
-  /** The decoded state's `valueAt(t)`, computed without building the state. The body begins at `bodyAt`. `bytes` must not change afterwards, because values may be decoded lazily. */
+  /**
+   * The decoded state's `valueAt(t)`, computed without building the state. The body begins at `bodyAt`. `bytes` must
+   * not change afterwards, because values may be decoded lazily.
+   */
   valueAt(bytes: Uint8Array, bodyAt: number, highWater: number, t: number): ViewValues
   /**
-   * How far back a visible row can matter. Rows with an event time before `t - horizonMicros` affect no value or status at `t`. It includes one hop, since window starts are hop-aligned. Infinity for a view with latest-value or lifetime features.
+   * How far back a visible row can matter. Rows with an event time before `t - horizonMicros` affect no value or status
+   * at `t`. It includes one hop, since window starts are hop-aligned. Infinity for a view with latest-value or lifetime
+   * features.
    */
   readonly horizonMicros: number
-  /** The visible rows that an answer at `t` needs: those with an event time of at least `t - windowMicros` and, if `greatest`, the greatest row of all. */
+  /**
+   * The visible rows that an answer at `t` needs: those with an event time of at least `t - windowMicros` and, if
+   * `greatest`, the greatest row of all.
+   */
   readonly needs: { readonly windowMicros: number; readonly greatest: boolean }
 }
 

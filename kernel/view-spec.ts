@@ -1,8 +1,8 @@
 import type { Column, KeyType, ValueType } from './value-type.ts'
 
 /**
- * What a feature view is, as plain JSON: what the registry stores and fingerprints, what `compileView` turns into a `ViewPlan`.
- * Order matters wherever there is an array.
+ * What a feature view is, as plain JSON: what the registry stores and fingerprints, what `compileView` turns into a
+ * `ViewPlan`. Order matters wherever there is an array.
  */
 export interface ViewSpec {
   readonly name: string
@@ -41,8 +41,8 @@ export type SourceRelation =
   | { readonly kind: 'owned' }
 
 /**
- * `continuous`: a row counts from its `visibleAt` on. `schedule`: from the first instant of the cron schedule (UTC) at or after
- * `visibleAt`, plus the delay, as a view that a job refreshes would serve it.
+ * `continuous`: a row counts from its `visibleAt` on. `schedule`: from the first instant of the cron schedule (UTC) at
+ * or after `visibleAt`, plus the delay, as a view that a job refreshes would serve it.
  */
 export type Availability =
   | { readonly kind: 'continuous' }
@@ -61,7 +61,10 @@ interface FeatureBase {
   readonly where?: string
 }
 
-/** The value of `column` in the greatest visible row (of those that `where` takes); null with `OUTSIDE_MAX_AGE` where t - eventTime > ttl. */
+/**
+ * The value of `column` in the greatest visible row (of those that `where` takes); null with `OUTSIDE_MAX_AGE` where t
+ * - eventTime > ttl.
+ */
 export interface LatestFeatureSpec extends FeatureBase {
   readonly kind: 'latest'
   readonly column: string

@@ -16,7 +16,8 @@ import { formatTimestamp } from './time.ts'
 import type { Value } from './value-type.ts'
 
 /**
- * Flags in the first byte of a body. `far`: times are absolute, not distances from the high-water mark. `successors`: partial states follow, one for each later moment of the schedule.
+ * Flags in the first byte of a body. `far`: times are absolute, not distances from the high-water mark. `successors`:
+ * partial states follow, one for each later moment of the schedule.
  */
 export const bodyFlags = { folded: 1, pending: 2, far: 4, successors: 8 } as const
 
@@ -27,7 +28,9 @@ interface Successor {
 }
 
 /**
- * The state of one entity in one view: its greatest rows, its lifetime aggregates, the tiles of its windows, and rows that are not visible yet. A scheduled view keeps those rows as one partial state for each moment. So a run can fold rows before they count, and they count on every server from the same moment.
+ * The state of one entity in one view: its greatest rows, its lifetime aggregates, the tiles of its windows, and rows
+ * that are not visible yet. A scheduled view keeps those rows as one partial state for each moment. So a run can fold
+ * rows before they count, and they count on every server from the same moment.
  */
 export class ViewState implements EntityState, StateParts {
   readonly #plan: StatePlan

@@ -50,8 +50,8 @@ export interface UndoOptions {
  *     note that it is done                                who dies before is followed by the next call, which rebuilds the views
  *
  * @throws LockstepError `UNKNOWN_DEFINITION` where there is no such load, `USAGE` where it is undone already,
- *   `NOT_REPRODUCIBLE` where the table does not tell whose its rows are,
- *   and what `materializeView` throws: the rows are gone then, and it is called again
+ *   `NOT_REPRODUCIBLE` where the table does not tell whose its rows are, and what `materializeView` throws: the rows
+ *   are gone then, and it is called again
  */
 export async function undoIngest(
   db: Database,

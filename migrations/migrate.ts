@@ -8,8 +8,9 @@ const schema = 'lockstep'
 const table = 'migrations'
 
 /**
- * Brings the database to this program's schema, in one transaction, under an advisory lock: of several processes at once, one works and the
- * others find it done. Programs call it through runtime/migrated.ts, which knows the codes of what can go wrong.
+ * Brings the database to this program's schema, in one transaction, under an advisory lock: of several processes at
+ * once, one works and the others find it done. Programs call it through runtime/migrated.ts, which knows the codes of
+ * what can go wrong.
  *
  * @returns the names of the migrations that this call ran; empty where there was nothing to do
  */

@@ -1,8 +1,8 @@
 import type { ColumnType, Generated } from 'kysely'
 
 /**
- * The tables of the schema `lockstep`, as Kysely sees them. A column that a migration adds is a line here, or, where it is
- * of the prediction log, in monitoring/prediction-log/columns.ts.
+ * The tables of the schema `lockstep`, as Kysely sees them. A column that a migration adds is a line here, or, where it
+ * is of the prediction log, in monitoring/prediction-log/columns.ts.
  */
 export interface LockstepTables {
   'lockstep.definitions': DefinitionsTable
@@ -31,7 +31,9 @@ export interface LockstepTables {
 
 export type DefinitionKind = 'entity' | 'source' | 'view' | 'onDemand' | 'service' | 'model'
 
-/** `spec` is json, not jsonb: the order of its fields is part of what it says. It is read parsed and written as text. */
+/**
+ * `spec` is json, not jsonb: the order of its fields is part of what it says. It is read parsed and written as text.
+ */
 type Json = ColumnType<unknown, string, string>
 
 export interface DefinitionsTable {
@@ -56,7 +58,9 @@ export interface CodeTable {
   created_at: Generated<Date>
 }
 
-/** One row; `revision` grows with every change to the registry, so that a server sees that there is something to load. */
+/**
+ * One row; `revision` grows with every change to the registry, so that a server sees that there is something to load.
+ */
 export interface RegistryStateTable {
   only: Generated<boolean>
   revision: number
@@ -162,7 +166,10 @@ export interface ErasuresTable {
   finished_at: Date | null
 }
 
-/** A state that an erasure has to make anew, or to remove where it came out empty. Its key is here in clear, until that is done and no failover can undo it. */
+/**
+ * A state that an erasure has to make anew, or to remove where it came out empty. Its key is here in clear, until that
+ * is done and no failover can undo it.
+ */
 export interface ErasureStatesTable {
   erasure: string
   view: string
@@ -333,7 +340,8 @@ export interface AuditLogTable {
 }
 
 /**
- * Requests that a client marked, by the API key that they came with and the client's own key (serving/traffic/idempotency.ts).
+ * Requests that a client marked, by the API key that they came with and the client's own key
+ * (serving/traffic/idempotency.ts).
  */
 export interface IdempotencyKeysTable {
   owner: string

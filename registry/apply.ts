@@ -45,10 +45,13 @@ export interface AppliedChanges {
 }
 
 /**
- * Changes the registry, and the source tables that Lockstep owns, to what the file declares. One transaction makes all changes, and only one `apply` runs at a time. Definitions that are not in the file stay, unless `prune` is set, which retires those that nothing needs.
+ * Changes the registry, and the source tables that Lockstep owns, to what the file declares. One transaction makes all
+ * changes, and only one `apply` runs at a time. Definitions that are not in the file stay, unless `prune` is set, which
+ * retires those that nothing needs.
  *
  * @throws LockstepError the plan's first problem (`VERSION_CHANGED`, `SOURCE_MISSING`, `UNKNOWN_COLUMN`,
- *   `SOURCE_TYPE_MISMATCH`, `BREAKS_MODEL`, …); if there are several, the message and `details.problems` contain all of them
+ *   `SOURCE_TYPE_MISMATCH`, `BREAKS_MODEL`, …); if there are several, the message and `details.problems` contain all of
+ *   them
  */
 export async function applyChanges(db: Database, set: DefinitionSet, options: ApplyOptions = {}): Promise<AppliedChanges> {
   return await db.kysely.transaction().execute(async (transaction) => {

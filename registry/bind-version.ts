@@ -7,8 +7,8 @@ import { bindModel } from './model-binding.ts'
 import type { ModelVersion } from './model-versions.ts'
 
 /**
- * Whether and how a pushed version can be served: with the feature service that it was pushed for, whatever the model's declaration says by now, and
- * with the outputs that are declared now.
+ * Whether and how a pushed version can be served: with the feature service that it was pushed for, whatever the model's
+ * declaration says by now, and with the outputs that are declared now.
  *
  * @throws LockstepError `UNKNOWN_DEFINITION`, `MODEL_MISMATCH`, `MODEL_INVALID`, or why the service is broken
  */

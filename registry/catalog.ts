@@ -25,9 +25,11 @@ import { createTransformGuard, offlineGuard } from './transform-guard.ts'
 import { storedCode, verifiedCode } from './verified-code.ts'
 
 /**
- * The compiled registry. Training sets and servers use it. It is made only from the stored specs and the stored code. A catalog never changes; load a new one when `catalogRevision` changes.
+ * The compiled registry. Training sets and servers use it. It is made only from the stored specs and the stored code. A
+ * catalog never changes; load a new one when `catalogRevision` changes.
  *
- * A definition that does not compile, or whose code fails its hash check, is in none of the maps. Looking it up by name throws the reason.
+ * A definition that does not compile, or whose code fails its hash check, is in none of the maps. Looking it up by name
+ * throws the reason.
  */
 export interface Catalog {
   readonly revision: number
@@ -44,9 +46,15 @@ export interface Catalog {
   readonly models: ReadonlyMap<string, CatalogModel>
   /** Errors of views, on-demand views and services that cannot be used, by kind and id: `onDemand flight_context@1`. */
   readonly broken: ReadonlyMap<DefinitionKey, LockstepError>
-  /** `airport_delays@1`, or `airport_delays` for its newest version. @throws LockstepError `UNKNOWN_DEFINITION`, or why it is broken */
+  /**
+   * `airport_delays@1`, or `airport_delays` for its newest version. @throws LockstepError `UNKNOWN_DEFINITION`, or why
+   * it is broken
+   */
   view(reference: string): ViewPlan
-  /** `flight_features@1`, or `flight_features` for its newest version. @throws LockstepError `UNKNOWN_DEFINITION`, or why it is broken */
+  /**
+   * `flight_features@1`, or `flight_features` for its newest version. @throws LockstepError `UNKNOWN_DEFINITION`, or
+   * why it is broken
+   */
   service(reference: string): ServicePlan
   /** @throws LockstepError `UNKNOWN_DEFINITION` */
   model(name: string): CatalogModel

@@ -5,7 +5,10 @@ import type { DefinitionKind } from '../migrations/schema.ts'
 import type { Difference } from './diff.ts'
 import type { TableChange } from './owned-table.ts'
 
-/** What `apply` would do with a definitions file. It is plain data, except `problems`: the errors with which `apply` would refuse the file. */
+/**
+ * What `apply` would do with a definitions file. It is plain data, except `problems`: the errors with which `apply`
+ * would refuse the file.
+ */
 export interface ChangePlan {
   readonly file: string
   /** The registry's revision that the file was compared with. */

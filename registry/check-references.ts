@@ -4,7 +4,10 @@ import type { Definition, DefinitionKey } from './definition.ts'
 import { definitionKey, displayName, kindNames, labelOf, references } from './definition.ts'
 import { didYouMean } from '../kernel/did-you-mean.ts'
 
-/** References of the declared definitions to what is in neither the file nor the registry, and to features that their view does not have. */
+/**
+ * References of the declared definitions to what is in neither the file nor the registry, and to features that their
+ * view does not have.
+ */
 export function checkReferences(declared: readonly Definition[], stored: ReadonlyMap<DefinitionKey, Definition>): LockstepError[] {
   const known = new Map<DefinitionKey, Definition>()
   for (const definition of stored.values()) if (!definition.retired) known.set(definitionKey(definition), definition)

@@ -2,7 +2,10 @@ import { LockstepError } from '../kernel/errors.ts'
 import { streamName } from '../kernel/stream-spec.ts'
 import type { Definition } from './definition.ts'
 
-/** Two sources that read one stream as one group would each get a part of it: what is wrong, one error for each such pair. */
+/**
+ * Two sources that read one stream as one group would each get a part of it: what is wrong, one error for each such
+ * pair.
+ */
 export function checkStreams(definitions: readonly Definition[]): LockstepError[] {
   const readers = new Map<string, string>()
   return definitions.flatMap(({ kind, name, operational: { stream } }) => {

@@ -19,7 +19,9 @@ export interface CodeTexts {
 }
 
 /**
- * Compares each declared definition with the stored one of its name and version. Equal fingerprints mean equal definitions. If fingerprints differ, the fields and the code are compared, because another version of the bundler may print the same code differently.
+ * Compares each declared definition with the stored one of its name and version. Equal fingerprints mean equal
+ * definitions. If fingerprints differ, the fields and the code are compared, because another version of the bundler may
+ * print the same code differently.
  *
  * @param declared in `kindOrder`, so that referenced definitions are compared first
  */

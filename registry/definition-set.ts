@@ -3,7 +3,8 @@ import type { CursorSpec, EntitySpec, SourceSpec, ViewSpec } from '../kernel/vie
 import type { StreamSpec } from '../kernel/stream-spec.ts'
 
 /**
- * Everything that a definitions file declares, as data: specs, fingerprints and the bundled code. `loadDefinitions` makes it; `plan` and `apply` use it. It includes referenced definitions that are not exported.
+ * Everything that a definitions file declares, as data: specs, fingerprints and the bundled code. `loadDefinitions`
+ * makes it; `plan` and `apply` use it. It includes referenced definitions that are not exported.
  */
 export interface DefinitionSet {
   readonly file: string
@@ -50,7 +51,10 @@ export interface ViewOperational extends Described {
 
 /** Runtime options of a model. docs/models.md lists the defaults. */
 export interface ModelOperational extends Described {
-  /** How much a prediction may differ between batches with other rows; relative to the greatest output if that is above 1. */
+  /**
+   * How much a prediction may differ between batches with other rows; relative to the greatest output if that is above
+   * 1.
+   */
   readonly tolerance?: number
   /** How long a request may wait for other requests to share its run. */
   readonly batchDelayMicros?: number

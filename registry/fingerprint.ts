@@ -6,9 +6,10 @@ import { inputsFirst } from './inputs-first.ts'
 import { sha256 } from './sha256.ts'
 
 /**
- * Fingerprints, Merkle hashes of what decides a value: the semantic fields, the fingerprints of what a definition refers to, and the identity of its code
- * (the hash of the code as the running esbuild prints it). The order of columns, of request data and of inputs decides nothing and is left out of
- * it; the order of features is part of it, because a model's tensor follows it. SHA-256, hex.
+ * Fingerprints, Merkle hashes of what decides a value: the semantic fields, the fingerprints of what a definition
+ * refers to, and the identity of its code (the hash of the code as the running esbuild prints it). The order of
+ * columns, of request data and of inputs decides nothing and is left out of it; the order of features is part of it,
+ * because a model's tensor follows it. SHA-256, hex.
  */
 export function entityFingerprint(spec: EntitySpec): string {
   return hashed('entity', spec)

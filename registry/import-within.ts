@@ -3,14 +3,15 @@ import { Worker } from 'node:worker_threads'
 import { setTimeout } from 'node:timers/promises'
 
 /**
- * How much later than the main thread its watcher acts. Where the main thread is free, it has given up by then, and ending
- * what it executes would end the wrong thing; a busy machine may hold it up for some hundred milliseconds.
+ * How much later than the main thread its watcher acts. Where the main thread is free, it has given up by then, and
+ * ending what it executes would end the wrong thing; a busy machine may hold it up for some hundred milliseconds.
  */
 const graceMs = 1000
 
 /**
- * Imports a module, and gives up after some time. A top-level await that never settles would otherwise end the process without a word, and an endless
- * loop would hold it for ever, deaf to signals: a thread beside this one ends the loop from outside.
+ * Imports a module, and gives up after some time. A top-level await that never settles would otherwise end the process
+ * without a word, and an endless loop would hold it for ever, deaf to signals: a thread beside this one ends the loop
+ * from outside.
  */
 export async function importWithin(path: string, timeoutMs: number): Promise<unknown> {
   const done = new AbortController()

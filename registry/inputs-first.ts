@@ -1,4 +1,7 @@
-/** Things in an order in which each comes after those that it takes as inputs; what is not among them is passed over. Else their order stays. */
+/**
+ * Things in an order in which each comes after those that it takes as inputs; what is not among them is passed over.
+ * Else their order stays.
+ */
 export function inputsFirst<T>(things: readonly T[], idOf: (thing: T) => string, inputsOf: (thing: T) => readonly string[]): T[] {
   const byId = new Map(things.map((thing) => [idOf(thing), thing]))
   const ordered = new Set<T>()

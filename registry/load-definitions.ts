@@ -24,11 +24,13 @@ import { sha256 } from './sha256.ts'
 const loadTimeoutMs = 20_000
 
 /**
- * Loads a definitions file: imports it, collects its exported definitions and those that they refer to, bundles and tries their transforms, and computes the fingerprints. A process imports a file only once.
+ * Loads a definitions file: imports it, collects its exported definitions and those that they refer to, bundles and
+ * tries their transforms, and computes the fingerprints. A process imports a file only once.
  *
  * @param options.timeoutMs how long importing the file may take; default 20 s
- * @throws LockstepError `DEFINITIONS_INVALID`, with file and line, if the file is missing, does not parse, throws or does not finish; `DEFINITIONS_EMPTY`, `DUPLICATE_NAME`,
- * `TRANSFORM_NOT_STATIC`, `TRANSFORM_IMPURE`, `TRANSFORM_FAILED`; and errors of invalid definitions, with file and line added
+ * @throws LockstepError `DEFINITIONS_INVALID`, with file and line, if the file is missing, does not parse, throws or
+ *   does not finish; `DEFINITIONS_EMPTY`, `DUPLICATE_NAME`, `TRANSFORM_NOT_STATIC`, `TRANSFORM_IMPURE`,
+ *   `TRANSFORM_FAILED`; and errors of invalid definitions, with file and line added
  */
 export async function loadDefinitions(file: string, { timeoutMs = loadTimeoutMs } = {}): Promise<DefinitionSet> {
   const asked = resolve(file)

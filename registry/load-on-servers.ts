@@ -30,11 +30,12 @@ const defaultWaitMs = 30_000
 const defaultHearMs = 1000
 
 /**
- * Has every server load a version, and waits until all have, or for `waitMs`. What points at it afterwards takes no longer on any of them than a change of the registry
- * takes to be noticed.
+ * Has every server load a version, and waits until all have, or for `waitMs`. What points at it afterwards takes no
+ * longer on any of them than a change of the registry takes to be noticed.
  *
  * @param version.revision the registry's, which servers are to have when they load it
- * @throws LockstepError `NOT_PROMOTABLE` as soon as a server says that it cannot load it; `POSTGRES_UNAVAILABLE`; what `signal` gives
+ * @throws LockstepError `NOT_PROMOTABLE` as soon as a server says that it cannot load it; `POSTGRES_UNAVAILABLE`; what
+ *   `signal` gives
  */
 export function loadOnServers(
   db: Database,

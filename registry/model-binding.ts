@@ -8,12 +8,18 @@ import { fixedSize, tensorText } from './model-contract.ts'
 import { didYouMean } from '../kernel/did-you-mean.ts'
 
 /**
- * The mapping from a service's features to a model's input tensors, and from its output tensors to predictions. Plain data for the tensor writer and the output reader.
+ * The mapping from a service's features to a model's input tensors, and from its output tensors to predictions. Plain
+ * data for the tensor writer and the output reader.
  *
- * For N rows, an input is one buffer of `N * width` elements of its `type` in row-major order; its dims are `[N, ...rowShape]`. Within a row each column writes `width` elements at `offset`. A missing value (null) is NaN in float tensors, in each element of a vector. In other tensors the binding guarantees that no value is missing.
+ * For N rows, an input is one buffer of `N * width` elements of its `type` in row-major order; its dims are `[N,
+ * ...rowShape]`. Within a row each column writes `width` elements at `offset`. A missing value (null) is NaN in float
+ * tensors, in each element of a vector. In other tensors the binding guarantees that no value is missing.
  */
 export interface ModelBinding {
-  /** `packed`: one float tensor [N, F] of the service's numeric features in service order. `named`: one tensor for each feature, by name. */
+  /**
+   * `packed`: one float tensor [N, F] of the service's numeric features in service order. `named`: one tensor for each
+   * feature, by name.
+   */
   readonly layout: 'packed' | 'named'
   readonly inputs: readonly InputBinding[]
   readonly outputs: readonly OutputBinding[]
@@ -34,8 +40,10 @@ export interface InputBinding {
 }
 
 /**
- * One feature's place in a row of a tensor. Into float tensors: int32, int64, float32, float64 by value (int64 by way of float64, as what read it from a file of numbers has it, rounded to the nearest each time), bool as
- * 0 or 1, vector by element. Into int64: int32, int64, bool, timestamp as epoch microseconds. Into int32: int32, bool. Into bool and string: their own.
+ * One feature's place in a row of a tensor. Into float tensors: int32, int64, float32, float64 by value (int64 by way
+ * of float64, as what read it from a file of numbers has it, rounded to the nearest each time), bool as 0 or 1, vector
+ * by element. Into int64: int32, int64, bool, timestamp as epoch microseconds. Into int32: int32, bool. Into bool and
+ * string: their own.
  */
 export interface InputColumn {
   /** Index into the service's `features`. */
@@ -47,8 +55,9 @@ export interface InputColumn {
 }
 
 /**
- * One declared output. The tensor is [N], or [N, K]. A scalar is element 0 of [N] and [N, 1], and element 1 of [N, 2], which is how classifiers
- * write the probabilities of two classes: the answer is that of the second (positive) one. A vector(K) is the row of K elements.
+ * One declared output. The tensor is [N], or [N, K]. A scalar is element 0 of [N] and [N, 1], and element 1 of [N, 2],
+ * which is how classifiers write the probabilities of two classes: the answer is that of the second (positive) one. A
+ * vector(K) is the row of K elements.
  */
 export interface OutputBinding {
   readonly name: string
@@ -81,7 +90,8 @@ const answers: Readonly<Record<ElementType, readonly ValueType['kind'][]>> = {
 /**
  * Maps the service's features to the model's inputs and selects the returned outputs.
  *
- * @throws LockstepError `MODEL_INVALID` if an input or output is not a tensor; `MODEL_MISMATCH` if names, counts, types or shapes do not fit; the message states both sides
+ * @throws LockstepError `MODEL_INVALID` if an input or output is not a tensor; `MODEL_MISMATCH` if names, counts, types
+ *   or shapes do not fit; the message states both sides
  */
 export function bindModel(service: ServicePlan, contract: ModelContract, model: ModelSpec): ModelBinding {
   for (const [side, tensors] of [

@@ -1,6 +1,6 @@
 /**
- * What a model's bytes say that goes in and comes out, as data. Reading it from the bytes is the business of inference/ (`inspectModel`);
- * here it is compared with the feature service and stored.
+ * What a model's bytes say that goes in and comes out, as data. Reading it from the bytes is the business of inference/
+ * (`inspectModel`); here it is compared with the feature service and stored.
  */
 export interface ModelContract {
   readonly inputs: readonly TensorInfo[]
@@ -9,9 +9,15 @@ export interface ModelContract {
 
 export interface TensorInfo {
   readonly name: string
-  /** Element type as ONNX Runtime names it: `float32`, `float64`, `int64`, `int32`, `bool`, `string`, …; of what is no tensor, anything. */
+  /**
+   * Element type as ONNX Runtime names it: `float32`, `float64`, `int64`, `int32`, `bool`, `string`, …; of what is no
+   * tensor, anything.
+   */
   readonly type: string
-  /** A number is a fixed size; a text (or a number below 0) is a size that is free. Empty for what is no tensor, and for scalars. */
+  /**
+   * A number is a fixed size; a text (or a number below 0) is a size that is free. Empty for what is no tensor, and for
+   * scalars.
+   */
   readonly shape: readonly (number | string)[]
   /** False for sequences and maps, such as the output of ZipMap. */
   readonly isTensor: boolean

@@ -91,7 +91,8 @@ export async function readModelVersions(handle: Kysely<LockstepTables>, model?: 
  * Reads the bytes of a model version.
  *
  * @param options.unsigned whether to read bytes without a valid signature even if signing keys are set
- * @throws LockstepError `UNKNOWN_DEFINITION` if the version does not exist; `CODE_HASH_MISMATCH` if the bytes have changed since the push; `SIGNATURE_INVALID`
+ * @throws LockstepError `UNKNOWN_DEFINITION` if the version does not exist; `CODE_HASH_MISMATCH` if the bytes have
+ *   changed since the push; `SIGNATURE_INVALID`
  */
 export async function readModelBytes(
   db: Database,

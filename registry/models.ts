@@ -45,7 +45,10 @@ export interface ModelPush {
 
 export interface PushedModel {
   readonly version: ModelVersion
-  /** False if the same bytes were already pushed for the same feature service. The result is then that version with its own metadata. */
+  /**
+   * False if the same bytes were already pushed for the same feature service. The result is then that version with its
+   * own metadata.
+   */
   readonly created: boolean
   readonly binding: ModelBinding
   /** What the alias points at now; null: the push named no alias. */
@@ -55,7 +58,8 @@ export interface PushedModel {
 }
 
 /**
- * Stores a model file as the next version of a declared model. It first checks that the model's inputs and outputs fit its feature service. Concurrent pushes get different versions. An existing champion stays the served version.
+ * Stores a model file as the next version of a declared model. It first checks that the model's inputs and outputs fit
+ * its feature service. Concurrent pushes get different versions. An existing champion stays the served version.
  *
  * @throws LockstepError `UNKNOWN_DEFINITION`, `MODEL_MISMATCH`, `MODEL_INVALID`, `INVALID_NAME`, `DATASET_MISMATCH`
  */

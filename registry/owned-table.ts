@@ -21,8 +21,8 @@ export interface TableChange {
 }
 
 /**
- * The statements that bring the table of an owned source to its declaration: key columns, event and known time, columns, those that Lockstep keeps for itself,
- * and the indexes by which rows are read and told apart.
+ * The statements that bring the table of an owned source to its declaration: key columns, event and known time,
+ * columns, those that Lockstep keeps for itself, and the indexes by which rows are read and told apart.
  *
  * @param entities those of every view that reads the source, registered or declared
  * @param present the names of the indexes that the table has
@@ -69,7 +69,10 @@ export function ownedTableChange(
   }
 }
 
-/** What Lockstep keeps of each row for itself: in what order and by which transaction it arrived, under which id it was pushed, and whether offline reads leave it out. */
+/**
+ * What Lockstep keeps of each row for itself: in what order and by which transaction it arrived, under which id it was
+ * pushed, and whether offline reads leave it out.
+ */
 const ownedColumns = [
   { name: '_row', text: '_row bigint generated always as identity' },
   { name: '_xid', text: '_xid xid8 not null default pg_current_xact_id()' },
@@ -116,7 +119,10 @@ function columnTypes(source: SourceSpec, entities: readonly EntitySpec[]): Map<s
   return types
 }
 
-/** The indexes that give rows by key (text by its bytes), in the order of each entity's parts, and then by the moment at which they become visible. */
+/**
+ * The indexes that give rows by key (text by its bytes), in the order of each entity's parts, and then by the moment at
+ * which they become visible.
+ */
 function visibleIndexes(
   source: SourceSpec,
   entities: readonly EntitySpec[],

@@ -9,7 +9,9 @@ import { didYouMean } from '../kernel/did-you-mean.ts'
 /** A version by its number or by an alias. */
 export type VersionReference = number | string
 
-/** As it is written in a path, in a body or on the command line: `3` and `v3` are a number, anything else is an alias. */
+/**
+ * As it is written in a path, in a body or on the command line: `3` and `v3` are a number, anything else is an alias.
+ */
 export function versionReference(text: string): VersionReference {
   return numbered.test(text) ? Number(text.replace('v', '')) : text
 }

@@ -26,8 +26,9 @@ export interface PushedVersions {
 }
 
 /**
- * Holds the versions that answer requests, or that an alias points at, against what the file would make of their model and its service: each must go on
- * fitting. Where a model takes another service from now on, it is noted whether what is served would fit that one.
+ * Holds the versions that answer requests, or that an alias points at, against what the file would make of their model
+ * and its service: each must go on fitting. Where a model takes another service from now on, it is noted whether what
+ * is served would fit that one.
  *
  * @param staying what is in the registry and not in the file, and is kept
  * @param removed what is not, and goes

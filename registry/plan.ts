@@ -214,7 +214,9 @@ function modelNotes(comparisons: readonly Comparison[], uses: readonly ModelUse[
   })
 }
 
-/** Compiles the declared definitions, with the stored ones that they refer to, as a server would. Returns the errors. */
+/**
+ * Compiles the declared definitions, with the stored ones that they refer to, as a server would. Returns the errors.
+ */
 function checkCompiles(declared: readonly Definition[], stored: readonly Definition[], code: CodeTexts): LockstepError[] {
   const keys = new Set(declared.map(definitionKey))
   const all = [...declared, ...stored.filter((definition) => !keys.has(definitionKey(definition)))]

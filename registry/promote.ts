@@ -40,18 +40,22 @@ export interface ChangeOptions {
 }
 
 export interface PromoteOptions extends LoadOnServersOptions, ChangeOptions {
-  /** Changes the alias without waiting for servers to load the version. Each server switches once it has loaded the version. */
+  /**
+   * Changes the alias without waiting for servers to load the version. Each server switches once it has loaded the
+   * version.
+   */
   readonly atOnce?: boolean
   /** Promotes a version even if it was trained on other features than it is served with. */
   readonly datasetMismatch?: boolean
 }
 
 /**
- * Points an alias at a version. The version of `champion` answers requests without a version. By default all servers load the version first.
+ * Points an alias at a version. The version of `champion` answers requests without a version. By default all servers
+ * load the version first.
  *
  * @param wanted a number, or another alias
- * @throws LockstepError `UNKNOWN_DEFINITION`, `INVALID_NAME`, or `NOT_PROMOTABLE` if the version can no longer be served, a server cannot load it, or the alias was changed meanwhile;
- *   `DATASET_MISMATCH`
+ * @throws LockstepError `UNKNOWN_DEFINITION`, `INVALID_NAME`, or `NOT_PROMOTABLE` if the version can no longer be
+ *   served, a server cannot load it, or the alias was changed meanwhile; `DATASET_MISMATCH`
  */
 export async function promoteModel(
   db: Database,
@@ -99,7 +103,8 @@ function changedMeanwhile(model: string, alias: string, version: number, current
 /**
  * Points an alias at its previous version. Repeat it to go back further.
  *
- * @throws LockstepError `UNKNOWN_DEFINITION`, also if the alias does not exist; `NOT_PROMOTABLE` if there is no previous version or it can no longer be served
+ * @throws LockstepError `UNKNOWN_DEFINITION`, also if the alias does not exist; `NOT_PROMOTABLE` if there is no
+ *   previous version or it can no longer be served
  */
 export async function rollBackModel(
   db: Database,
@@ -172,7 +177,9 @@ export async function pointAlias(
   return await writeAlias(transaction, model, alias, { to, former: before.slice(-formerKept), action: 'promote' }, by)
 }
 
-/** The version that answered before the first champion: the newest one. Empty if the new champion is itself the newest. */
+/**
+ * The version that answered before the first champion: the newest one. Empty if the new champion is itself the newest.
+ */
 function servedBefore(model: CatalogModel, alias: string, to: number): number[] {
   const newest = model.versions.findLast(({ version }) => version !== to)
   return alias === championAlias && newest !== undefined && model.versions.at(-1)?.version !== to ? [newest.version] : []
@@ -196,7 +203,10 @@ async function writeAlias(
   return { model: model.name, alias, from, to, changed: true }
 }
 
-/** Runs one alias change at a time under the registry lock, and checks that the alias's version can be served afterwards. */
+/**
+ * Runs one alias change at a time under the registry lock, and checks that the alias's version can be served
+ * afterwards.
+ */
 async function changeAlias(
   db: Database,
   name: string,

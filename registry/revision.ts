@@ -3,7 +3,10 @@ import { sql } from 'kysely'
 import type { LockstepTables } from '../migrations/schema.ts'
 import type { Database } from '../runtime/database.ts'
 
-/** The registry's revision: it grows with every change, so a server that sees another number has something to load. Cheap enough to poll. */
+/**
+ * The registry's revision: it grows with every change, so a server that sees another number has something to load.
+ * Cheap enough to poll.
+ */
 export async function catalogRevision(db: Database): Promise<number> {
   return await readRevision(db.kysely)
 }
@@ -13,7 +16,10 @@ export async function readRevision(handle: Kysely<LockstepTables>): Promise<numb
   return Number(row?.revision ?? 0)
 }
 
-/** What is notified with the new revision when a change of the registry is committed, and without a revision when an API key has changed or an entity is erased. */
+/**
+ * What is notified with the new revision when a change of the registry is committed, and without a revision when an API
+ * key has changed or an entity is erased.
+ */
 export const registryChannel = 'lockstep_registry'
 export const erasedNotice = 'erased'
 
@@ -22,7 +28,10 @@ export async function notifyErased(handle: Kysely<LockstepTables>): Promise<void
   await sql`select pg_notify(${registryChannel}, ${erasedNotice})`.execute(handle)
 }
 
-/** Counts the revision up, returns the new one and tells whoever listens, once it counts. Within the transaction that changes something. */
+/**
+ * Counts the revision up, returns the new one and tells whoever listens, once it counts. Within the transaction that
+ * changes something.
+ */
 export async function bumpRevision(handle: Kysely<LockstepTables>): Promise<number> {
   const row = await handle
     .updateTable('lockstep.registry_state')

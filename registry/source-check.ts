@@ -5,7 +5,10 @@ import type { EntitySpec, SourceSpec } from '../kernel/view-spec.ts'
 import { didYouMean } from '../kernel/did-you-mean.ts'
 import type { SourceTable } from './source-table.ts'
 
-/** The types of a table's columns that each value type is read from without loss (numeric to float64 rounds to the nearest). */
+/**
+ * The types of a table's columns that each value type is read from without loss (numeric to float64 rounds to the
+ * nearest).
+ */
 const readFrom: Readonly<Record<ColumnType['kind'], readonly string[]>> = {
   bool: ['bool'],
   int32: ['int2', 'int4'],
@@ -17,7 +20,10 @@ const readFrom: Readonly<Record<ColumnType['kind'], readonly string[]>> = {
   vector: ['_float4'],
 }
 
-/** What is wrong between a source's declaration and what the database has; empty when all fits. Entities are those whose views read the source. */
+/**
+ * What is wrong between a source's declaration and what the database has; empty when all fits. Entities are those whose
+ * views read the source.
+ */
 export function checkSource(source: SourceSpec, entities: readonly EntitySpec[], table: SourceTable): LockstepError[] {
   if (!table.exists) {
     if (source.relation.kind === 'owned') return []

@@ -29,8 +29,8 @@ type Handle = Kysely<LockstepTables>
 /**
  * Reads the columns of a source's table, or of its query (which is described, not run).
  *
- * @throws LockstepError `DEFINITIONS_INVALID` where the query of a `sql` source or the name of a table is wrong, `SOURCE_MISSING` where the query names
- * a missing table or column (a missing table is told by `exists`)
+ * @throws LockstepError `DEFINITIONS_INVALID` where the query of a `sql` source or the name of a table is wrong,
+ *   `SOURCE_MISSING` where the query names a missing table or column (a missing table is told by `exists`)
  */
 export async function describeSource(handle: Handle, source: SourceSpec): Promise<SourceTable> {
   const { relation } = source

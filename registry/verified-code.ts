@@ -7,7 +7,10 @@ import { sha256 } from './sha256.ts'
 
 /** Stored transforms, each with its hash found right or wrong. */
 export interface VerifiedCode {
-  /** The text stored under a hash, for the definition of that id. @throws LockstepError `CODE_HASH_MISMATCH` where it is missing or is not what was stored */
+  /**
+   * The text stored under a hash, for the definition of that id. @throws LockstepError `CODE_HASH_MISMATCH` where it is
+   * missing or is not what was stored
+   */
   textOf(hash: string, id: string): string
 }
 

@@ -11,7 +11,8 @@ const ownerAnswer = z.object({ pid: z.number(), command: z.string(), owner: z.bo
 /**
  * Asks the process behind a socket of an embedded folder for its identity.
  *
- * @returns `dead` if no process listens on the socket; `gone` if the socket does not exist; `silent` if the process does not answer, such as a stopped one; `unclear` if the answer is incomplete, such as when the process is ending
+ * @returns `dead` if no process listens on the socket; `gone` if the socket does not exist; `silent` if the process
+ *   does not answer, such as a stopped one; `unclear` if the answer is incomplete, such as when the process is ending
  */
 export function askOwner(directory: string, name: string): Promise<OwnerAnswer | 'dead' | 'gone' | 'silent' | 'unclear'> {
   return withShortPath(

@@ -4,7 +4,10 @@ import { LockstepError } from '../kernel/errors.ts'
 /** The result of `orTimeout` if the time ran out first. */
 export const timedOut: unique symbol = Symbol('timed out')
 
-/** The result of `work`, or `timedOut` after `ms`. The work itself goes on; its later failure is ignored. Rejects as `work` does. */
+/**
+ * The result of `work`, or `timedOut` after `ms`. The work itself goes on; its later failure is ignored. Rejects as
+ * `work` does.
+ */
 export function orTimeout<T>(work: Promise<T>, ms: number): Promise<T | typeof timedOut> {
   return settleBefore(work, ms, (resolve) => resolve(timedOut))
 }
@@ -65,7 +68,10 @@ export interface SemaphoreOptions {
   readonly queue?: { readonly max: number; readonly name: string }
 }
 
-/** Runs `work` when a permit is free. @throws LockstepError `BUSY` if too many callers already wait, and what `work` throws */
+/**
+ * Runs `work` when a permit is free. @throws LockstepError `BUSY` if too many callers already wait, and what `work`
+ * throws
+ */
 export type Semaphore = <T>(work: () => Promise<T>) => Promise<T>
 
 /** A counting semaphore, first in, first out. */
@@ -98,7 +104,9 @@ export interface PollLoop {
   stop(): Promise<void>
 }
 
-/** Runs `task` until stopped: each run starts `delayMs()` after the last one ended. The timer keeps no process alive. */
+/**
+ * Runs `task` until stopped: each run starts `delayMs()` after the last one ended. The timer keeps no process alive.
+ */
 export function startPollLoop(task: () => Promise<void>, delayMs: () => number): PollLoop {
   let timer: NodeJS.Timeout | undefined
   let stopped = false

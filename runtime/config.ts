@@ -54,14 +54,20 @@ export interface Config {
   /** For how many days the audit log is kept. */
   readonly auditRetentionDays: number
   /**
-   * The signing keys of definitions and models. The first key signs, and all keys verify. null: no signatures. Never print them.
+   * The signing keys of definitions and models. The first key signs, and all keys verify. null: no signatures. Never
+   * print them.
    */
   readonly signingKeys: readonly [string, ...string[]] | null
-  /** Whether requests need an API key: always, never, or if a key was ever created or other machines can reach the server. */
+  /**
+   * Whether requests need an API key: always, never, or if a key was ever created or other machines can reach the
+   * server.
+   */
   readonly auth: Auth
   /** The deadline of requests that state none, milliseconds. */
   readonly requestTimeoutMs: number
-  /** The maximum age of stale states that are served while the online store is unavailable, seconds; 0: none are served. */
+  /**
+   * The maximum age of stale states that are served while the online store is unavailable, seconds; 0: none are served.
+   */
   readonly staleSeconds: number
   /** The memory for stale states, megabytes. */
   readonly staleMegabytes: number
@@ -81,7 +87,8 @@ export interface Config {
   /** How long a server keeps answering after it was told to stop, milliseconds. */
   readonly shutdownDelayMs: number
   /**
-   * A process whose event loop is blocked this long is ended, seconds; 0: never; null: 30, or never with the embedded database.
+   * A process whose event loop is blocked this long is ended, seconds; 0: never; null: 30, or never with the embedded
+   * database.
    */
   readonly watchdogSeconds: number | null
 }
@@ -184,9 +191,11 @@ export const variables = z.object({
 })
 
 /**
- * Reads the configuration. An empty variable counts as absent. An unknown variable that starts with LOCKSTEP_ is an error, because it is probably misspelt. LOCKSTEP_TEST_… variables belong to the tests and are ignored.
+ * Reads the configuration. An empty variable counts as absent. An unknown variable that starts with LOCKSTEP_ is an
+ * error, because it is probably misspelt. LOCKSTEP_TEST_… variables belong to the tests and are ignored.
  *
- * @throws LockstepError `CONFIG_INVALID`, which names every invalid variable, and its value unless it may contain a password
+ * @throws LockstepError `CONFIG_INVALID`, which names every invalid variable, and its value unless it may contain a
+ *   password
  */
 export function loadConfig(env: Readonly<Record<string, string | undefined>> = process.env): Config {
   const given = Object.fromEntries(

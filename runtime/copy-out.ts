@@ -31,8 +31,9 @@ export function copySql(select: string): string {
 }
 
 /**
- * Reads the socket itself while the COPY runs, as pg-copy-streams does, because the rows of a chunk are then found in place: a batch is a chunk of
- * the socket, uncopied. What is not a row goes to the driver's own parser. The socket is paused while the reader lags behind.
+ * Reads the socket itself while the COPY runs, as pg-copy-streams does, because the rows of a chunk are then found in
+ * place: a batch is a chunk of the socket, uncopied. What is not a row goes to the driver's own parser. The socket is
+ * paused while the reader lags behind.
  */
 export function createCopyOut(sql: string): CopyOut {
   const scanner = createTupleScanner(copyData, skipped)

@@ -7,8 +7,9 @@ export const copyHeader = Buffer.concat([signature, Buffer.alloc(8)])
 export const copyTrailer = Buffer.from([0xff, 0xff])
 
 /**
- * Gathers the bytes of one COPY into pieces that can each be a COPY of their own. Those of the binary format are cut between tuples, and come
- * without header and trailer; those of another format have no cheap place to cut and come in one piece.
+ * Gathers the bytes of one COPY into pieces that can each be a COPY of their own. Those of the binary format are cut
+ * between tuples, and come without header and trailer; those of another format have no cheap place to cut and come in
+ * one piece.
  */
 export async function* copyPieces(
   chunks: AsyncIterable<Uint8Array>,

@@ -8,8 +8,8 @@ export interface HistogramCell {
 
 /**
  * A histogram for what every request observes. Each set of labels is looked up once, and an observation is an addition:
- * 45 ns, where `observe` of prom-client, which hashes the labels each time, takes 400 ns. A predict request observes four
- * values, so the difference is 3.5 % of its 40 us.
+ * 45 ns, where `observe` of prom-client, which hashes the labels each time, takes 400 ns. A predict request observes
+ * four values, so the difference is 3.5 % of its 40 us.
  */
 export class CountedHistogram<Label extends string> extends Histogram<Label> {
   readonly #of: HistogramConfiguration<Label>

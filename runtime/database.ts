@@ -4,7 +4,9 @@ import type { Signing } from './signing.ts'
 import type { SnapshotBounds } from './snapshot-bounds.ts'
 
 /**
- * The database of the registry and the offline history: PostgreSQL (`openPostgres`) or the embedded PGlite (`openPglite`). Every session uses the time zone UTC. If the database is unreachable, calls throw `POSTGRES_UNAVAILABLE` within 5 s.
+ * The database of the registry and the offline history: PostgreSQL (`openPostgres`) or the embedded PGlite
+ * (`openPglite`). Every session uses the time zone UTC. If the database is unreachable, calls throw
+ * `POSTGRES_UNAVAILABLE` within 5 s.
  */
 export interface Database {
   readonly kind: 'postgres' | 'pglite'
@@ -12,9 +14,11 @@ export interface Database {
   /** The signing keys of definitions and models; absent: no signatures. */
   readonly signing?: Signing
   /**
-   * Runs one statement; a text with several statements is refused. int8 is returned as string, timestamps as Date. Use it for control, and `tuples` for data.
+   * Runs one statement; a text with several statements is refused. int8 is returned as string, timestamps as Date. Use
+   * it for control, and `tuples` for data.
    *
-   * @param options.signal cancels the statement, which throws the signal's reason. PGlite checks it only before the statement, because its statements block.
+   * @param options.signal cancels the statement, which throws the signal's reason. PGlite checks it only before the
+   *   statement, because its statements block.
    * @param options.prepared whether each connection keeps a prepared statement, for frequent statements
    */
   query<Row = Record<string, unknown>>(sql: string, parameters?: readonly unknown[], options?: QueryOptions): Promise<Row[]>
@@ -28,15 +32,19 @@ export interface Database {
    */
   copyIn(copy: string, chunks: AsyncIterable<Uint8Array>, around?: AroundCopy): Promise<number>
   /**
-   * Runs `fn` on one snapshot of the data (REPEATABLE READ). Inside `fn`, use only the snapshot. PGlite has one session, so any other call waits until `fn` ends. On PostgreSQL at most 8 snapshots run at once and others wait, so a snapshot within a snapshot may deadlock.
+   * Runs `fn` on one snapshot of the data (REPEATABLE READ). Inside `fn`, use only the snapshot. PGlite has one
+   * session, so any other call waits until `fn` ends. On PostgreSQL at most 8 snapshots run at once and others wait, so
+   * a snapshot within a snapshot may deadlock.
    */
   snapshot<T>(fn: (snapshot: Snapshot) => Promise<T>): Promise<T>
   /**
-   * Reads the rows of one SELECT (no parameters) in its own snapshot. On PostgreSQL it takes one round trip, and `snapshot` takes several. Use it for few rows, because `onBatch` blocks the connection.
+   * Reads the rows of one SELECT (no parameters) in its own snapshot. On PostgreSQL it takes one round trip, and
+   * `snapshot` takes several. Use it for few rows, because `onBatch` blocks the connection.
    */
   tuples(select: string, onBatch: (batch: TupleBatch) => void): Promise<void>
   /**
-   * Takes the advisory lock (group, id), two int4, and holds it on its own connection until `release` is called or this process ends. Other processes see it in `pg_locks`.
+   * Takes the advisory lock (group, id), two int4, and holds it on its own connection until `release` is called or this
+   * process ends. Other processes see it in `pg_locks`.
    *
    * @returns `release`
    */
@@ -44,12 +52,17 @@ export interface Database {
   /** Like `lock`, but returns null at once if the lock is held. */
   tryLock(group: number, id: number): Promise<(() => Promise<void>) | null>
   /**
-   * Calls `onNotice` with the payload of each notification of the channel (`pg_notify`), and with null each time listening starts, since earlier notifications were missed. PostgreSQL uses a separate connection, which is reopened when it is lost. Through a transaction pooler no notifications arrive.
+   * Calls `onNotice` with the payload of each notification of the channel (`pg_notify`), and with null each time
+   * listening starts, since earlier notifications were missed. PostgreSQL uses a separate connection, which is reopened
+   * when it is lost. Through a transaction pooler no notifications arrive.
    *
    * @param channel letters, digits and underscores @returns a function that stops listening
    */
   listen(channel: string, onNotice: (said: string | null) => void): Promise<() => Promise<void>>
-  /** How many listeners (`listen`) a channel has in all processes. Listeners on a lost machine count until PostgreSQL notices. */
+  /**
+   * How many listeners (`listen`) a channel has in all processes. Listeners on a lost machine count until PostgreSQL
+   * notices.
+   */
   listeners(channel: string): Promise<number>
   ping(): Promise<void>
   /** Waits for running statements and closes. PostgreSQL waits at most 2 s, then ends them. */
@@ -87,24 +100,31 @@ export interface Snapshot {
   readonly bounds: SnapshotBounds
   /** One statement; a text of several is refused. */
   query<Row = Record<string, unknown>>(sql: string): Promise<Row[]>
-  /** Streams the rows of a SELECT (no parameters: quote with runtime/sql.ts). Several streams may be read in turn, interleaved. */
+  /**
+   * Streams the rows of a SELECT (no parameters: quote with runtime/sql.ts). Several streams may be read in turn,
+   * interleaved.
+   */
   tuples(select: string, options?: StreamOptions): AsyncIterable<TupleBatch>
 }
 
 export interface StreamOptions {
   /**
-   * Set this if the rows are most of a table in another order. PostgreSQL then sorts, or reads a covering index, instead of looking up each row through an ordering index. Lookups are slower even in memory (3,000,000 rows: 4.4 s, sorted 2.4 s), so they get a higher planner cost.
+   * Set this if the rows are most of a table in another order. PostgreSQL then sorts, or reads a covering index,
+   * instead of looking up each row through an ordering index. Lookups are slower even in memory (3,000,000 rows: 4.4 s,
+   * sorted 2.4 s), so they get a higher planner cost.
    */
   readonly fullScan?: boolean
   /**
-   * The same data and query plan give the same rows in the same order. It disables parallel workers and synchronized scans, which change the order.
+   * The same data and query plan give the same rows in the same order. It disables parallel workers and synchronized
+   * scans, which change the order.
    */
   readonly stable?: boolean
 }
 
 /**
- * Rows in PostgreSQL's binary form. A tuple starts at `starts[i]`: int16 number of fields, then for each an int32 length (-1 for NULL) and the
- * value in its type's binary send format, all big-endian. `bytes` and `starts` may be reused after the next batch is asked for: decode first.
+ * Rows in PostgreSQL's binary form. A tuple starts at `starts[i]`: int16 number of fields, then for each an int32
+ * length (-1 for NULL) and the value in its type's binary send format, all big-endian. `bytes` and `starts` may be
+ * reused after the next batch is asked for: decode first.
  */
 export interface TupleBatch {
   readonly bytes: Buffer

@@ -4,7 +4,8 @@ import type { Database } from './database.ts'
 const pollMs = 25
 
 /**
- * Waits until every Lockstep transaction that is open in this database now has ended, at most `waitMs`. After that no process works on earlier rows. The embedded database has no other processes.
+ * Waits until every Lockstep transaction that is open in this database now has ended, at most `waitMs`. After that no
+ * process works on earlier rows. The embedded database has no other processes.
  *
  * @returns false if a transaction is still open
  */

@@ -22,9 +22,13 @@ export interface EmbeddedOwner {
 /**
  * Makes this process the only owner of an embedded folder until `release` or until the process ends for any reason.
  *
- * Each process first listens on a Unix socket in the folder, under a unique name, and then looks for other sockets. So of two starting processes at least one sees the other, and two never own the folder. A socket that refuses connections has lost its process and is removed. A name appears only when its socket already listens and is never reused, so no live socket is removed. If two starting processes see each other, the smaller (earlier) name wins.
+ * Each process first listens on a Unix socket in the folder, under a unique name, and then looks for other sockets. So
+ * of two starting processes at least one sees the other, and two never own the folder. A socket that refuses
+ * connections has lost its process and is removed. A name appears only when its socket already listens and is never
+ * reused, so no live socket is removed. If two starting processes see each other, the smaller (earlier) name wins.
  *
- * @throws LockstepError `EMBEDDED_IN_USE` within 1 s, with pid and command of the owner; `WRITE_FAILED`, `CONFIG_INVALID`
+ * @throws LockstepError `EMBEDDED_IN_USE` within 1 s, with pid and command of the owner; `WRITE_FAILED`,
+ *   `CONFIG_INVALID`
  */
 export async function ownEmbeddedFolder(directory: string): Promise<EmbeddedOwner> {
   try {

@@ -1,5 +1,6 @@
 /**
- * Caches the result of `make` for `ms`. Callers that ask while it is being made share that promise. A failure is not cached.
+ * Caches the result of `make` for `ms`. Callers that ask while it is being made share that promise. A failure is not
+ * cached.
  *
  * @param ms 0: the result is shared while it is being made, but not cached
  */

@@ -10,12 +10,16 @@ export interface Lifecycle {
   /** Registers an open resource. A resource that is added during closing is also closed. */
   add(name: string, close: () => Promise<void> | void): void
   /**
-   * Closes all resources, the last opened first. A second call waits for the first. If one close fails, the others still run.
+   * Closes all resources, the last opened first. A second call waits for the first. If one close fails, the others
+   * still run.
    *
    * @throws LockstepError `INTERNAL`, which names the resources that failed to close or were not closed in time
    */
   close(): Promise<void>
-  /** Makes SIGINT and SIGTERM close all resources and end the process, with exit code 0 if all closed. A second signal ends it at once. */
+  /**
+   * Makes SIGINT and SIGTERM close all resources and end the process, with exit code 0 if all closed. A second signal
+   * ends it at once.
+   */
   closeOnSignals(): void
 }
 

@@ -4,7 +4,10 @@ import { logToStandardError } from './log-destination.ts'
 
 export type { Logger } from 'pino'
 
-/** Logs one JSON object a line to standard error, since standard output belongs to what a command prints. `time` is RFC 3339, `level` a word. */
+/**
+ * Logs one JSON object a line to standard error, since standard output belongs to what a command prints. `time` is RFC
+ * 3339, `level` a word.
+ */
 export function createLogger(level: LogLevel, destination: DestinationStream = logToStandardError()): Logger {
   return pino(
     { level, base: { pid: process.pid }, timestamp: stdTimeFunctions.isoTime, formatters: { level: (label) => ({ level: label }) } },

@@ -9,7 +9,8 @@ import { isUnavailable } from './postgres-unavailable.ts'
  *
  * @param what which database it is, for the message
  * @returns the names of the migrations that this call ran; empty where there was nothing to do
- * @throws LockstepError `SCHEMA_NEWER` where a newer Lockstep has migrated the database, `INTERNAL` where a migration fails
+ * @throws LockstepError `SCHEMA_NEWER` where a newer Lockstep has migrated the database, `INTERNAL` where a migration
+ *   fails
  */
 export async function migrateDatabase(kysely: Kysely<LockstepTables>, what = 'The database'): Promise<string[]> {
   await refuseNewer(kysely, what)

@@ -14,7 +14,8 @@ export interface OldestWriter {
 }
 
 /**
- * The oldest open writing transaction in any database of the server, which holds back the `xmin` of snapshots. null if there is none. PostgreSQL shows ages of other users' transactions only to members of `pg_read_all_stats`.
+ * The oldest open writing transaction in any database of the server, which holds back the `xmin` of snapshots. null if
+ * there is none. PostgreSQL shows ages of other users' transactions only to members of `pg_read_all_stats`.
  */
 export async function oldestWriter(db: Pick<Database, 'query'>): Promise<OldestWriter | null> {
   const [row] = await db.query<Omit<OldestWriter, 'seconds'> & { readonly seconds: string | null }>(`

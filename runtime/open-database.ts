@@ -9,10 +9,11 @@ import { createSigning } from './signing.ts'
 import { closeFolder } from './private-folder.ts'
 
 /**
- * Opens the database that is configured: PostgreSQL where `postgresUrl` is set, else the embedded one, in the folder `postgres` of
- * `config.directory`, which this process owns until the database is closed.
+ * Opens the database that is configured: PostgreSQL where `postgresUrl` is set, else the embedded one, in the folder
+ * `postgres` of `config.directory`, which this process owns until the database is closed.
  *
- * @param options.signal its abort ends what PostgreSQL is doing; the embedded one cannot be interrupted, and heeds the signals of its calls only
+ * @param options.signal its abort ends what PostgreSQL is doing; the embedded one cannot be interrupted, and heeds the
+ *   signals of its calls only
  * @param options.warn called with what was wrong with the folder, and put right where that could be done
  * @throws LockstepError `EMBEDDED_IN_USE` where another process owns the folder
  */

@@ -14,16 +14,20 @@ import { copyMessages, queryMessage } from './postgres-wire.ts'
 
 const copyPieceBytes = 8 * 1024 * 1024
 
-/** Enough memory to sort a few million rows without files. Cursors are planned for all rows, because all rows are read. */
+/**
+ * Enough memory to sort a few million rows without files. Cursors are planned for all rows, because all rows are read.
+ */
 const settings = ['work_mem=64MB', 'maintenance_work_mem=128MB', 'max_wal_size=1GB', 'cursor_tuple_fraction=1', 'TimeZone=UTC']
 
 /**
- * Opens the embedded PostgreSQL in a folder, which is created if it is missing. The folder must have one owner (runtime/embedded-owner.ts), because two processes would overwrite each other's data.
+ * Opens the embedded PostgreSQL in a folder, which is created if it is missing. The folder must have one owner
+ * (runtime/embedded-owner.ts), because two processes would overwrite each other's data.
  *
- * It writes its log before it answers, like PostgreSQL, but does not wait for the disk. So a killed process loses no commit, but a power failure may.
+ * It writes its log before it answers, like PostgreSQL, but does not wait for the disk. So a killed process loses no
+ * commit, but a power failure may.
  *
- * @throws LockstepError `WRITE_FAILED` where the disk is full or the folder may not be written to, also by whatever is asked of the database later;
- *   `CONFIG_INVALID` where it is no folder; `EMBEDDED_DAMAGED`
+ * @throws LockstepError `WRITE_FAILED` where the disk is full or the folder may not be written to, also by whatever is
+ *   asked of the database later; `CONFIG_INVALID` where it is no folder; `EMBEDDED_DAMAGED`
  */
 export async function openPglite(directory: string): Promise<EmbeddedDatabase> {
   const engine = await createEngine(directory).catch((error: unknown) => {
@@ -100,8 +104,8 @@ export async function openPglite(directory: string): Promise<EmbeddedDatabase> {
 }
 
 /**
- * A first start that breaks off, as on a full disk, leaves files of which no database can be made. A note beside the folder says that it is under way, so that
- * the next one begins anew.
+ * A first start that breaks off, as on a full disk, leaves files of which no database can be made. A note beside the
+ * folder says that it is under way, so that the next one begins anew.
  */
 async function createEngine(directory: string): Promise<PGlite> {
   const { PGlite } = await import('@electric-sql/pglite')
@@ -125,7 +129,9 @@ async function createEngine(directory: string): Promise<PGlite> {
   return engine
 }
 
-/** The engine, whose failures go through `explain`: those of its own methods, and of the transactions that it hands out. */
+/**
+ * The engine, whose failures go through `explain`: those of its own methods, and of the transactions that it hands out.
+ */
 function explained<T extends object>(target: T, explain: (error: unknown) => unknown): T {
   const fail = (error: unknown): never => {
     throw explain(error)
@@ -152,8 +158,8 @@ function explained<T extends object>(target: T, explain: (error: unknown) => unk
 const discard = 'CLOSE ALL; SET SESSION AUTHORIZATION DEFAULT; RESET ALL; DEALLOCATE ALL; DISCARD PLANS; DISCARD TEMP; DISCARD SEQUENCES'
 
 /**
- * A script may leave a transaction or settings behind, which must not reach the next user of the session: the three are queued at once, so that no
- * other statement comes between them.
+ * A script may leave a transaction or settings behind, which must not reach the next user of the session: the three are
+ * queued at once, so that no other statement comes between them.
  */
 async function runScript(pglite: PGlite, sql: string): Promise<void> {
   const [script] = await Promise.allSettled([pglite.exec(sql), pglite.exec('ROLLBACK'), pglite.exec(discard)])

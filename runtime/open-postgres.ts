@@ -33,10 +33,14 @@ const maxSnapshots = 8
 const session = ['TimeZone=UTC', 'DateStyle=ISO', 'bytea_output=hex', 'extra_float_digits=1', 'idle_in_transaction_session_timeout=0']
 
 /**
- * Opens PostgreSQL 15 or newer. It connects at the first call, so a server can start while its database is down. If the database is unreachable, calls throw `POSTGRES_UNAVAILABLE` within 5 s. A `ping` without an answer closes every connection, because statements on a silent server would wait for hours. Statements share 10 connections. Snapshots and their streams use separate connections, one for each, so they cannot wait for each other.
+ * Opens PostgreSQL 15 or newer. It connects at the first call, so a server can start while its database is down. If the
+ * database is unreachable, calls throw `POSTGRES_UNAVAILABLE` within 5 s. A `ping` without an answer closes every
+ * connection, because statements on a silent server would wait for hours. Statements share 10 connections. Snapshots
+ * and their streams use separate connections, one for each, so they cannot wait for each other.
  *
  * @param url as `postgres://user:password@host:5432/database`, with the parameters that `pg` knows
- * @param options.signal when it is aborted, all statements are cancelled on the server. Later statements, for cleanup, get 0.25 s. After 0.75 s no statement starts, and after 1 s all connections are closed.
+ * @param options.signal when it is aborted, all statements are cancelled on the server. Later statements, for cleanup,
+ *   get 0.25 s. After 0.75 s no statement starts, and after 1 s all connections are closed.
  */
 export function openPostgres(url: string, options: { readonly signal?: AbortSignal | undefined } = {}): Database {
   const target = parseTarget(url)

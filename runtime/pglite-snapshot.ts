@@ -11,7 +11,10 @@ const firstFetchRows = 64
 const maxFetchRows = 20_000
 const batchBytes = 512 * 1024
 
-/** What `work` fails with is told, and not what its end then fails with: a transaction that has failed can often not be rolled back in order. */
+/**
+ * What `work` fails with is told, and not what its end then fails with: a transaction that has failed can often not be
+ * rolled back in order.
+ */
 export async function inTransaction<T>(pglite: PGlite, work: (transaction: Transaction) => Promise<T>): Promise<T> {
   let failed: { readonly error: unknown } | null = null
   const noted = async (transaction: Transaction): Promise<T> => {

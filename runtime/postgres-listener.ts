@@ -11,7 +11,8 @@ export const listenerLocks = 0x6c73_4c4e
 /**
  * Listens to a channel on its own connection until it is stopped. A lost connection is reopened.
  *
- * @param onNotice called with the payload of each notification, and with null each time listening starts, because earlier notifications were missed
+ * @param onNotice called with the payload of each notification, and with null each time listening starts, because
+ *   earlier notifications were missed
  * @returns what stops it, at once
  */
 export function listenOnPostgres(

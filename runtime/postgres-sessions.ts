@@ -17,7 +17,10 @@ export interface Session {
 /** All sessions of a `Database` on its server. */
 export interface PostgresSessions {
   readonly open: Set<Session>
-  /** Ends, on the server, the statements that have been running for so long. A server that does not answer is given up on. */
+  /**
+   * Ends, on the server, the statements that have been running for so long. A server that does not answer is given up
+   * on.
+   */
   cancel(afterMs: number): Promise<void>
   cut(): void
 }
@@ -52,12 +55,13 @@ export function createPostgresSessions(connectionString: string): PostgresSessio
 }
 
 /**
- * Ends the statements that run, and whatever else takes longer than a moment, so that what only cleans up still gets through. What is left after a second is
- * cut; the promise resolves once that is done and the server has been told.
+ * Ends the statements that run, and whatever else takes longer than a moment, so that what only cleans up still gets
+ * through. What is left after a second is cut; the promise resolves once that is done and the server has been told.
  *
  *     0 s all statements   0.25 s, 0.5 s those that have run for 0.25 s   0.75 s all statements   1 s all connections
  *
- * @param onLast called before the statements are ended for the last time: one that began after that would go on without its connection
+ * @param onLast called before the statements are ended for the last time: one that began after that would go on without
+ *   its connection
  */
 export async function stopSessions(sessions: PostgresSessions, onLast: () => void): Promise<void> {
   let over = false

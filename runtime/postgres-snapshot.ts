@@ -13,9 +13,9 @@ export interface SnapshotConnections {
 const terminateTimeoutMs = 2_000
 
 /**
- * One connection, the leader, holds the snapshot open and exports it; every stream imports it on a connection of its own. A stream that is left
- * early, or still open when `fn` ends, has its session ended on the server, so that a long sort does not go on for nobody; a query that is under way when `fn`
- * fails is cancelled there.
+ * One connection, the leader, holds the snapshot open and exports it; every stream imports it on a connection of its
+ * own. A stream that is left early, or still open when `fn` ends, has its session ended on the server, so that a long
+ * sort does not go on for nobody; a query that is under way when `fn` fails is cancelled there.
  */
 export async function withPostgresSnapshot<T>(connections: SnapshotConnections, fn: (snapshot: Snapshot) => Promise<T>): Promise<T> {
   const leader = await connections.connect()

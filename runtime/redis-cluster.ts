@@ -5,7 +5,10 @@ import type { RedisConnection } from './redis.ts'
 import { redisServers } from './redis-url.ts'
 import type { RedisAddress } from './redis-url.ts'
 
-/** The client sends a command that a lost or failing node refused again after a tenth of a second; for so long as a command may take. */
+/**
+ * The client sends a command that a lost or failing node refused again after a tenth of a second; for so long as a
+ * command may take.
+ */
 const retryMs = 100
 const refreshMs = 5_000
 
@@ -20,7 +23,8 @@ export function openRedisCluster(address: RedisAddress, options: { readonly sign
     maxRedirections: commandTimeoutMs / retryMs,
     retryDelayOnFailover: retryMs,
     retryDelayOnClusterDown: retryMs,
-    // A node that fell silent is replaced without its connections being closed, and one that came back is not seen otherwise.
+    // A node that fell silent is replaced without its connections being closed, and one that came back is not seen
+    // otherwise.
     slotsRefreshInterval: refreshMs,
     // certificates are made out for names, which a look-up of their own would lose
     ...(tls ? { dnsLookup: (host, done) => done(null, host) } : {}),

@@ -20,7 +20,10 @@ export interface RateTaken {
 export interface RateWanted {
   /** Units in a second; a second's worth, and one at least, may come at once. */
   readonly perSecond: number
-  /** As many of these as there are, and none where there are fewer than `least`; of more than a second's worth all, where a second's worth is there. */
+  /**
+   * As many of these as there are, and none where there are fewer than `least`; of more than a second's worth all,
+   * where a second's worth is there.
+   */
   readonly wanted: number
   readonly least: number
 }
@@ -39,7 +42,8 @@ export interface RedisRateLimits {
 const answerMs = 100
 
 /**
- * The generic cell rate algorithm by the clock of the Redis server: a key holds the moment at which all units of its limit are there again, and expires then.
+ * The generic cell rate algorithm by the clock of the Redis server: a key holds the moment at which all units of its
+ * limit are there again, and expires then.
  *
  *     KEYS  the limits, of one slot
  *     ARGV  for each limit: units in a second, units wanted, units without which none are taken

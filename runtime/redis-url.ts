@@ -12,7 +12,8 @@ const schemes = ['redis', 'rediss', 'redis+cluster', 'rediss+cluster']
 const defaultPort = 6379
 
 /**
- * Reads `redis://user:password@host:6379` or, for a cluster, `redis+cluster://user:password@host:6379,host:6379`; with `rediss` over TLS.
+ * Reads `redis://user:password@host:6379` or, for a cluster, `redis+cluster://user:password@host:6379,host:6379`; with
+ * `rediss` over TLS.
  *
  * @returns null where it is neither
  */

@@ -8,8 +8,9 @@ export const maxReconnectDelayMs = 1_000
 export const stopMs = 1_000
 
 /**
- * Connects to Redis 7.2+ or Valkey, in the background and again whenever the connection is lost, so that a server can start while its Redis is away.
- * A command fails within 3 s where there is no connection or no answer; the online store says `REDIS_UNAVAILABLE` then.
+ * Connects to Redis 7.2+ or Valkey, in the background and again whenever the connection is lost, so that a server can
+ * start while its Redis is away. A command fails within 3 s where there is no connection or no answer; the online store
+ * says `REDIS_UNAVAILABLE` then.
  *
  * @param url as `redis://:password@host:6379`, or `rediss:` for TLS
  * @param options.signal once it is aborted, commands get a second more; then the connection is cut

@@ -8,7 +8,10 @@ export interface Queryable {
 
 export interface RelationColumn {
   readonly name: string
-  /** PostgreSQL's own short name, of the base type where it is a domain: `int4`, `float8`, `timestamptz`, `_float4` (an array), or `enum`. */
+  /**
+   * PostgreSQL's own short name, of the base type where it is a domain: `int4`, `float8`, `timestamptz`, `_float4` (an
+   * array), or `enum`.
+   */
   readonly type: string
   /** As a person writes it, for messages: `double precision`, `numeric(10,2)`. */
   readonly described: string
@@ -51,15 +54,18 @@ export function trimQuery(sql: string): string {
 }
 
 /**
- * Has the database plan a query by itself, which it refuses where it is wrong, is several statements, or would get out of the parentheses in which it
- * is to stand. Nothing is run.
+ * Has the database plan a query by itself, which it refuses where it is wrong, is several statements, or would get out
+ * of the parentheses in which it is to stand. Nothing is run.
  */
 export async function checkQuery(db: Queryable, query: string): Promise<void> {
   // options in parentheses, so that a query that begins with ANALYZE is no option
   await db.query(`EXPLAIN (COSTS false) ${trimQuery(query)}`)
 }
 
-/** Whether rows carry their identity and the transaction that wrote them, by which what arrived since a moment can be told. */
+/**
+ * Whether rows carry their identity and the transaction that wrote them, by which what arrived since a moment can be
+ * told.
+ */
 export function arrivalColumns(types: ReadonlyMap<string, string>): { readonly hasRow: boolean; readonly hasXid: boolean } {
   return { hasRow: types.get('_row') === 'int8', hasXid: types.get('_xid') === 'xid8' }
 }
@@ -89,8 +95,8 @@ export async function tableColumns(db: Queryable, relation: string): Promise<Rel
 }
 
 /**
- * The columns of a query, which is planned and never run: `LIMIT 0` joined to a single row gives one row of NULLs that carry the names, and `pg_typeof` tells
- * their types.
+ * The columns of a query, which is planned and never run: `LIMIT 0` joined to a single row gives one row of NULLs that
+ * carry the names, and `pg_typeof` tells their types.
  */
 export async function queryColumns(db: Queryable, query: string): Promise<RelationColumn[]> {
   await checkQuery(db, query)
@@ -114,7 +120,9 @@ export async function isView(db: Queryable, relation: string): Promise<boolean> 
   return rows.length > 0
 }
 
-/** PostgreSQL's five-character code of what a statement failed with, through any wrappers; empty where there is none. */
+/**
+ * PostgreSQL's five-character code of what a statement failed with, through any wrappers; empty where there is none.
+ */
 export function sqlState(error: unknown): string {
   for (let cause = error; cause instanceof Error; cause = cause.cause) {
     if ('code' in cause && typeof cause.code === 'string' && /^(?=.*\d)[0-9A-Z]{5}$/.test(cause.code)) return cause.code

@@ -5,7 +5,9 @@ export interface SnapshotBounds {
   readonly xmax: number
   /** The transactions in between that have not ended, ascending: none of their rows is shown. */
   readonly running: readonly number[]
-  /** How many transactions have ended: of two snapshots, the one that shows more has more. Between `xmin` and `xmax`. */
+  /**
+   * How many transactions have ended: of two snapshots, the one that shows more has more. Between `xmin` and `xmax`.
+   */
   readonly ended: number
 }
 

@@ -6,7 +6,10 @@ const copySignatureBytes = 11
 
 export interface Scan {
   readonly batch: TupleBatch
-  /** From the first message on that `isRows` and `skip` do not cover; null while there was none. It and all that follows were not read. */
+  /**
+   * From the first message on that `isRows` and `skip` do not cover; null while there was none. It and all that follows
+   * were not read.
+   */
   readonly rest: Buffer | null
 }
 
@@ -16,9 +19,10 @@ export interface TupleScanner {
 }
 
 /**
- * Cuts PostgreSQL's wire into tuples without copying them. A CopyData message of a binary COPY and a DataRow message both hold exactly one tuple
- * (the protocol promises "always one per row"), so that only the messages need to be walked, never the fields. COPY's header precedes the first
- * tuple, or the trailer, in its message; the trailer is a tuple of -1 fields.
+ * Cuts PostgreSQL's wire into tuples without copying them. A CopyData message of a binary COPY and a DataRow message
+ * both hold exactly one tuple (the protocol promises "always one per row"), so that only the messages need to be
+ * walked, never the fields. COPY's header precedes the first tuple, or the trailer, in its message; the trailer is a
+ * tuple of -1 fields.
  *
  * @param rowMessage the type byte of the messages that hold tuples: CopyData or DataRow
  * @param skip the type bytes of messages to pass over

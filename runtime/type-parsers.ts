@@ -7,7 +7,10 @@ const date = 1082
 const timestamp = 1114
 const timestamptz = 1184
 
-/** The types, by their OID, that the two drivers would return differently. Times that a Date cannot hold (infinity, BC) are invalid Dates. */
+/**
+ * The types, by their OID, that the two drivers would return differently. Times that a Date cannot hold (infinity, BC)
+ * are invalid Dates.
+ */
 export const typeParsers: ReadonlyMap<number, ParseText> = new Map<number, ParseText>([
   [int8, (text) => text],
   [bytea, (text) => Buffer.from(text.slice(2), 'hex')],

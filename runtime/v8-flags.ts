@@ -4,19 +4,19 @@ import { setFlagsFromString } from 'node:v8'
  * Makes V8 allocate every object of this process in the young generation from now on.
  *
  * By default V8 watches the object literals of a program. Once most objects of a literal have lived long, as those of
- * requests in a queue do, it allocates all later ones as old, and does not undo that when they live briefly again. Only a
- * full collection frees an old object and what it refers to: a complete request, with everything that was read for it.
- * Measured at three times the load that a server can take: 31 MB/s became old instead of 7, and young collections took
- * 60 ms of each second instead of 25. One start in several had it at a load that the server could take.
+ * requests in a queue do, it allocates all later ones as old, and does not undo that when they live briefly again. Only
+ * a full collection frees an old object and what it refers to: a complete request, with everything that was read for
+ * it. Measured at three times the load that a server can take: 31 MB/s became old instead of 7, and young collections
+ * took 60 ms of each second instead of 25. One start in several had it at a load that the server could take.
  */
 export function disablePretenuring(): void {
   setFlagsFromString('--no-allocation-site-pretenuring')
 }
 
 /**
- * Makes V8 collect garbage early in this process from now on. By default the heap of a long stream grows to several times
- * the live data, in proportion to the length of the stream. Measured on exports of 1,000,000 and 3,000,000 rows: 250 MB
- * for both instead of 450 and 550, in the same time.
+ * Makes V8 collect garbage early in this process from now on. By default the heap of a long stream grows to several
+ * times the live data, in proportion to the length of the stream. Measured on exports of 1,000,000 and 3,000,000 rows:
+ * 250 MB for both instead of 450 and 550, in the same time.
  */
 export function limitHeapGrowth(): void {
   setFlagsFromString('--heap-growing-percent=50')

@@ -4,7 +4,8 @@ import type { Database } from './database.ts'
 const pollMs = 25
 
 /**
- * Waits until every transaction that was writing at the start has ended, in any database of the server; at most `waitMs`. In a snapshot taken then, all transactions committed before the start are below `xmin`.
+ * Waits until every transaction that was writing at the start has ended, in any database of the server; at most
+ * `waitMs`. In a snapshot taken then, all transactions committed before the start are below `xmin`.
  */
 export async function waitForWriters(db: Database, waitMs: number, signal?: AbortSignal): Promise<void> {
   const deadline = performance.now() + waitMs

@@ -46,9 +46,9 @@ import { createTraffic } from './traffic/traffic.ts'
 const patienceMs = 500
 
 /**
- * The serving process: watches the registry and the stores, and answers HTTP and gRPC. It starts while PostgreSQL or Redis
- * is down, and becomes ready once they answer. If PostgreSQL fails later, it goes on answering requests that need no
- * history. From then on V8 allocates all objects of the process young (`runtime/v8-flags.ts`).
+ * The serving process: watches the registry and the stores, and answers HTTP and gRPC. It starts while PostgreSQL or
+ * Redis is down, and becomes ready once they answer. If PostgreSQL fails later, it goes on answering requests that need
+ * no history. From then on V8 allocates all objects of the process young (`runtime/v8-flags.ts`).
  */
 export function createServer(options: ServerOptions): LockstepServer {
   disablePretenuring()

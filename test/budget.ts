@@ -1,8 +1,9 @@
 /**
- * How many generated cases a property is tried with. Each failure that they have found is kept as a case of its own, so that a run on a laptop needs few;
- * CI looks for new ones.
+ * How many generated cases a property is tried with. Each failure that they have found is kept as a case of its own, so
+ * that a run on a laptop needs few; CI looks for new ones.
  *
- * `LOCKSTEP_TEST_CASES` is the share of all cases: by default 1 where `CI` is set, and a tenth elsewhere. 10 runs ten times as many.
+ * `LOCKSTEP_TEST_CASES` is the share of all cases: by default 1 where `CI` is set, and a tenth elsewhere. 10 runs ten
+ * times as many.
  *
  * @param all the cases of a run in CI
  */

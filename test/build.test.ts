@@ -11,7 +11,9 @@ const run = promisify(execFile)
 
 describe('the package that is published', () => {
   let folder = ''
-  /** Where a user has installed it: `node_modules` holds the package and its declared dependencies, and nothing else. */
+  /**
+   * Where a user has installed it: `node_modules` holds the package and its declared dependencies, and nothing else.
+   */
   let project = ''
   let installed = ''
   let packed: string[] = []

@@ -3,8 +3,9 @@ import { type Node, parseSync } from 'oxc-parser'
 import { type FreeReference, freeReferences } from '../registry/bundle/free-references.ts'
 
 /**
- * How a module of TypeScript uses the names that it does not declare: `process.env` for a member, however it is read (`process.*` where the member is
- * computed), `Date()` for a call, `new Date()` and `new Date(…)`, `instanceof Date`, and `process` alone where the object itself is passed on.
+ * How a module of TypeScript uses the names that it does not declare: `process.env` for a member, however it is read
+ * (`process.*` where the member is computed), `Date()` for a call, `new Date()` and `new Date(…)`, `instanceof Date`,
+ * and `process` alone where the object itself is passed on.
  */
 export function globalUses(text: string): Set<string> {
   const { code } = transformSync(text, { loader: 'ts', format: 'esm', target: 'esnext' })
@@ -47,7 +48,9 @@ function text(node: Node): string {
   return node.type === 'TemplateLiteral' && node.expressions.length === 0 ? (node.quasis[0]?.value.cooked ?? '*') : '*'
 }
 
-/** Whether a use reaches the environment: by name, by a computed name, or because the object that holds it is passed on. */
+/**
+ * Whether a use reaches the environment: by name, by a computed name, or because the object that holds it is passed on.
+ */
 export const reachesEnvironment = (use: string): boolean => /^((globalThis|global)(\.(process|\*))?|process(\.(env|\*))?)$/.test(use)
 export const reachesConsole = (use: string): boolean =>
   /^((globalThis|global)(\.(console|process|\*))?|console(\..*)?|process(\.(stdout|stderr|\*))?)$/.test(use)

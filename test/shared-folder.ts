@@ -14,8 +14,9 @@ declare module 'vitest' {
 const shared = globalThis as { lockstepTestFolder?: Promise<string> }
 
 /**
- * Makes the folder of a run, with a compile cache: without one, each thread and process that starts from TypeScript strips types anew. The cache is of this run
- * alone, because tests write definitions in folders that never come again, and what was compiled of them would stay.
+ * Makes the folder of a run, with a compile cache: without one, each thread and process that starts from TypeScript
+ * strips types anew. The cache is of this run alone, because tests write definitions in folders that never come again,
+ * and what was compiled of them would stay.
  */
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
   const folder = await (shared.lockstepTestFolder ??= mkdtemp(join(tmpdir(), 'lockstep-tests-')))

@@ -11,8 +11,8 @@ export const windowedView = 'customer_spending'
 export const views = [...latestViews, windowedView]
 
 /**
- * Fills the tables of the definitions: one row for each customer where latest values are read, and three to seven, each in an hour of its own within seven days, where
- * windows are. Customers come in no order.
+ * Fills the tables of the definitions: one row for each customer where latest values are read, and three to seven, each
+ * in an hour of its own within seven days, where windows are. Customers come in no order.
  */
 export async function fillTables(db: Database, customers: number): Promise<void> {
   await migrateDatabase(db.kysely)

@@ -1,4 +1,7 @@
-/** What the online bench serves: 52 features of a customer, of which 40 are latest values, in four views of ten, and 12 are four aggregates over three windows. */
+/**
+ * What the online bench serves: 52 features of a customer, of which 40 are latest values, in four views of ten, and 12
+ * are four aggregates over three windows.
+ */
 import { count, entity, featureService, featureView, last, max, mean, source, sum, t } from 'lockstep'
 
 const customer = entity('customer', { key: { customer: t.int64 } })

@@ -34,7 +34,10 @@ export interface MaterializeFloor {
 const keysPerPipeline = 500
 const pipelinesPerRound = 20
 
-/** What the driver takes to drain the streams that were read, and what ioredis takes to store the same bytes under fresh keys, by SETs in pipelines, two of them under way. */
+/**
+ * What the driver takes to drain the streams that were read, and what ioredis takes to store the same bytes under fresh
+ * keys, by SETs in pipelines, two of them under way.
+ */
 export async function materializeFloor(
   db: Database,
   { redisUrl, prefix, plan, customers }: { redisUrl: string; prefix: string; plan: ViewPlan; customers: number },

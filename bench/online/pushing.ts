@@ -20,7 +20,8 @@ const warmUpSeconds = 3
 const seconds = 12
 
 /**
- * Pushes events one by one to a server of its own, evenly in time, and reads each customer's state until it holds what was pushed.
+ * Pushes events one by one to a server of its own, evenly in time, and reads each customer's state until it holds what
+ * was pushed.
  *
  * @param plan the view of latest values over the source
  */

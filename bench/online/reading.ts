@@ -49,7 +49,10 @@ export function reader({ store }: ReadingPlace, service: ServicePlan): (customer
   }
 }
 
-/** Reads the bytes that `reader` would decode, by one MGET for all that is asked for in one turn of the event loop. Its keys are made beforehand. */
+/**
+ * Reads the bytes that `reader` would decode, by one MGET for all that is asked for in one turn of the event loop. Its
+ * keys are made beforehand.
+ */
 export function bareReader({ redis }: ReadingPlace): (keys: readonly string[]) => Promise<readonly (Buffer | null)[]> {
   interface Asked {
     readonly keys: readonly string[]

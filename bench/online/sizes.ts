@@ -30,7 +30,10 @@ export async function sizesOf(redis: Redis, prefix: string, plan: ViewPlan, cust
   return { key: sizes.key / sampled, stored: sizes.stored / sampled, values: sizes.values / sampled }
 }
 
-/** What a tile adds to a stored state: customers with seven payments against those with three, each in a tile of its own. */
+/**
+ * What a tile adds to a stored state: customers with seven payments against those with three, each in a tile of its
+ * own.
+ */
 export async function bytesPerTile(redis: Redis, prefix: string, plan: ViewPlan, customers: number): Promise<number> {
   const meanOf = async (remainder: number): Promise<number> => {
     const keys = someCustomers(Math.floor(customers / 5) - 1, sampled).map((n) =>

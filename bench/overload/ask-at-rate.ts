@@ -34,8 +34,9 @@ const maxConnections = 1500
 const connectionsAtOnce = 50
 
 /**
- * Sends requests at a rate, whatever comes back, over as many connections as it takes, and asks every 100 ms whether the server lives. It goes on with it for `timeoutMs` longer, until what counts is
- * answered: those that a server holds as the load ends are answered late, but in time, and would be the slowest of all.
+ * Sends requests at a rate, whatever comes back, over as many connections as it takes, and asks every 100 ms whether
+ * the server lives. It goes on with it for `timeoutMs` longer, until what counts is answered: those that a server holds
+ * as the load ends are answered late, but in time, and would be the slowest of all.
  */
 export async function askAtRate(
   port: number,
@@ -93,7 +94,8 @@ export async function askAtRate(
     }
   }
 
-  // beforehand: a busy server takes in one connection a turn of its event loop, and what is asked for is how it deals with requests
+  // beforehand: a busy server takes in one connection a turn of its event loop, and what is asked for is how it deals
+  // with requests
   while (open < maxConnections) {
     await Promise.all(Array.from({ length: connectionsAtOnce }, add))
     await delay(50)

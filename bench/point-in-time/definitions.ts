@@ -1,4 +1,7 @@
-/** What the point-in-time bench computes: views of the flights, by where they left, where they went, on which route and how far. */
+/**
+ * What the point-in-time bench computes: views of the flights, by where they left, where they went, on which route and
+ * how far.
+ */
 import { count, entity, featureService, featureView, last, max, mean, source, sum, t } from 'lockstep'
 
 const airport = entity('airport', { key: { airport: t.string } })

@@ -8,7 +8,10 @@ import { keyOf, someCustomers } from '../online/reading.ts'
 import { perceptron } from './perceptron.ts'
 import { views, width } from './set-up.ts'
 
-/** Bare MGETs of what predictions read, by the Redis client or by the store's own reader: of a hundred customers, so many at once; and of one alone, the median in microseconds. */
+/**
+ * Bare MGETs of what predictions read, by the Redis client or by the store's own reader: of a hundred customers, so
+ * many at once; and of one alone, the median in microseconds.
+ */
 export async function bareReads(
   config: Config,
   customers: number,

@@ -1,4 +1,7 @@
-/** What the serving bench serves: 50 numbers of a customer, of which 38 are latest values, in four views, and 12 are four aggregates over three windows; and a model of all of them. */
+/**
+ * What the serving bench serves: 50 numbers of a customer, of which 38 are latest values, in four views, and 12 are
+ * four aggregates over three windows; and a model of all of them.
+ */
 import { count, entity, featureService, featureView, last, max, mean, model, source, sum, t } from 'lockstep'
 
 const customer = entity('customer', { key: { customer: t.int64 } })

@@ -105,7 +105,8 @@ function output(command: string, args: readonly string[]): Promise<string> {
 }
 
 /**
- * Sends at a steady rate, whether answers have come or not, over connections that take turns. Where none is free, the time that a request waits for one counts.
+ * Sends at a steady rate, whether answers have come or not, over connections that take turns. Where none is free, the
+ * time that a request waits for one counts.
  *
  * @param rate requests a second
  */

@@ -1,6 +1,9 @@
 import { floats, makeOnnx } from '../../test/inference/make-onnx.ts'
 
-/** Of one hidden layer: `features` [N, inputs] to `score` [N, 1], with weights that are all different, and so small that features of up to 2^31 come to scores in between. */
+/**
+ * Of one hidden layer: `features` [N, inputs] to `score` [N, 1], with weights that are all different, and so small that
+ * features of up to 2^31 come to scores in between.
+ */
 export function perceptron(inputs: number, hidden: number): Buffer {
   const weights = (name: string, greatest: number, ...dims: number[]) => {
     const size = dims.reduce((product, dim) => product * dim, 1)

@@ -18,8 +18,9 @@ export interface ServedPlace {
 }
 
 /**
- * Runs a bench beside a server of so many customers, one process of `lockstep serve` with one prediction in a hundred logged. It works in a database and under a key prefix of its own, and
- * removes both. Where no PostgreSQL and no Redis are given it says so, and the bench fails.
+ * Runs a bench beside a server of so many customers, one process of `lockstep serve` with one prediction in a hundred
+ * logged. It works in a database and under a key prefix of its own, and removes both. Where no PostgreSQL and no Redis
+ * are given it says so, and the bench fails.
  *
  * @param options of Node, for the server
  */

@@ -28,7 +28,10 @@ export async function untilReady(url: string): Promise<void> {
   }
 }
 
-/** Ends it, and waits until it is gone, so that it takes nothing from what is measured next; one that hangs is killed after 15 s. */
+/**
+ * Ends it, and waits until it is gone, so that it takes nothing from what is measured next; one that hangs is killed
+ * after 15 s.
+ */
 export async function end({ child }: Started): Promise<void> {
   if (child.exitCode !== null || child.signalCode !== null) return
   const gone = once(child, 'exit')

@@ -1,5 +1,6 @@
 /**
- * The area under the ROC curve: how often a flight that was late got a higher score than one that was not, ties counting half.
+ * The area under the ROC curve: how often a flight that was late got a higher score than one that was not, ties
+ * counting half.
  *
  * @param scores numbers; a NaN among them makes the answer NaN
  * @returns NaN where there is none of either kind

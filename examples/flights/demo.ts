@@ -16,7 +16,8 @@ import { evaluate } from './evaluate.ts'
 import { firstRows } from './first-rows.ts'
 import { createSteps } from './steps.ts'
 
-// The whole path on real flights: `npm run demo`, or `npm run demo -- --once` to stop when all is shown. See README.md beside this file.
+// The whole path on real flights: `npm run demo`, or `npm run demo -- --once` to stop when all is shown. See README.md
+// beside this file.
 
 /** The data end here. */
 const asOf = '2001-07-01T00:00:00Z'

@@ -10,7 +10,10 @@ export interface Evaluation {
   readonly seconds: number
 }
 
-/** How well the newest version of the model `delay` tells late flights from others, by predictions for every row of a spine with the label `late`. */
+/**
+ * How well the newest version of the model `delay` tells late flights from others, by predictions for every row of a
+ * spine with the label `late`.
+ */
 export async function evaluate(context: Context, spine: string): Promise<Evaluation> {
   const started = performance.now()
   const bar = createJoinProgress(context.terminal, { join: 'Joining the features', write: 'Predicting' })

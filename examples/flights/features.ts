@@ -33,7 +33,9 @@ export const airportTraffic = featureView('airport_traffic', {
   features: { departed1h: count('1h'), departed24h: count('24h') },
 })
 
-/** A job refreshes these every five minutes, and a refresh takes a minute: training sees them as late as serving does. */
+/**
+ * A job refreshes these every five minutes, and a refresh takes a minute: training sees them as late as serving does.
+ */
 export const airportDelays = featureView('airport_delays', {
   version: 1,
   entity: airport,

@@ -7,12 +7,15 @@ import { hash, hashValue } from '../value-hash.ts'
 import { isValueOf } from '../value-type.ts'
 import type { Accumulator, Aggregate } from './aggregate.ts'
 
-/** Up to so many different values are counted exactly; their hashes take as many bytes as the registers that take over. */
+/**
+ * Up to so many different values are counted exactly; their hashes take as many bytes as the registers that take over.
+ */
 const exactUpTo = 512
 
 /**
- * The number of different non-null values; zero for none. NaN is one value. Exact up to 512 (of strings: but for two with one 64-bit hash, less than one
- * chance in 10^14), then an estimate by HyperLogLog with a standard error of 1.6 %: 95 of 100 answers are within 3.3 %.
+ * The number of different non-null values; zero for none. NaN is one value. Exact up to 512 (of strings: but for two
+ * with one 64-bit hash, less than one chance in 10^14), then an estimate by HyperLogLog with a standard error of 1.6 %:
+ * 95 of 100 answers are within 3.3 %.
  */
 export function distinctCount(slot: number): Aggregate<DistinctAccumulator> {
   return {
@@ -32,7 +35,10 @@ const bits = new DataView(new ArrayBuffer(8))
 /** The set of hashes while it is small, the registers once it is not: which of the two depends on the values alone. */
 class DistinctAccumulator implements Accumulator {
   readonly #slot: number
-  /** Each with how often it came in: no part of the value or the bytes, but what tells when a window has lost the last of them. Read back it is once. */
+  /**
+   * Each with how often it came in: no part of the value or the bytes, but what tells when a window has lost the last
+   * of them. Read back it is once.
+   */
   #hashes = new Map<bigint, number>()
   #registers: HyperLogLog | null = null
 

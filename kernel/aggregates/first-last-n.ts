@@ -8,7 +8,10 @@ import { valueCodec } from '../value-codec.ts'
 import type { ColumnType, Scalar } from '../value-type.ts'
 import type { Accumulator, Aggregate } from './aggregate.ts'
 
-/** The values of the window's least or greatest `n` rows in the total order, the least first; a row's null is kept as a null. Null for no row. */
+/**
+ * The values of the window's least or greatest `n` rows in the total order, the least first; a row's null is kept as a
+ * null. Null for no row.
+ */
 export function firstLastN(which: 'firstN' | 'lastN', n: number, slot: number, type: ColumnType): Aggregate<FirstLastRows> {
   const codec = valueCodec(type)
   const latest = which === 'lastN'

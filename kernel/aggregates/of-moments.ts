@@ -4,7 +4,10 @@ import type { ValueType } from '../value-type.ts'
 import type { Accumulator, Aggregate } from './aggregate.ts'
 import { FloatMoments, IntegerMoments } from './moments.ts'
 
-/** How a value is read from the exact sum of values and their number, which is not 0; undefined where its type cannot hold it. */
+/**
+ * How a value is read from the exact sum of values and their number, which is not 0; undefined where its type cannot
+ * hold it.
+ */
 export interface ReadMoments {
   readonly integers: (total: bigint, count: number) => bigint | number | undefined
   readonly floats: (total: ExactSum, count: number) => number

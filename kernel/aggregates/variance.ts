@@ -10,7 +10,8 @@ import type { Accumulator, Aggregate } from './aggregate.ts'
 export type VarianceOf = 'population' | 'sample'
 
 /**
- * The variance or standard deviation of the non-null values, float64, from exact sums, rounded once. NaN if a value is NaN or infinite. Null without values; for a sample also with one value.
+ * The variance or standard deviation of the non-null values, float64, from exact sums, rounded once. NaN if a value is
+ * NaN or infinite. Null without values; for a sample also with one value.
  */
 export function variance(which: 'variance' | 'stddev', of: VarianceOf, slot: number, type: ValueType): Aggregate<Accumulator> {
   const lane = `spread:${slot}`

@@ -4,8 +4,8 @@ const randomLength = 8
 const randomValues = 36 ** randomLength
 
 /**
- * The base of the ids of a request's predictions. A caller may send one request id twice, so an id that the caller sent gets
- * a random part; then every prediction id is unique without a look-up.
+ * The base of the ids of a request's predictions. A caller may send one request id twice, so an id that the caller sent
+ * gets a random part; then every prediction id is unique without a look-up.
  *
  * @param sent what the caller sent as its request id; undefined: nothing
  */

@@ -2,8 +2,9 @@ import type { Node } from 'oxc-parser'
 import { children, parseModule } from './syntax.ts'
 
 /**
- * Takes the paths out of a bundle: esbuild names the wrapped CommonJS modules, `__commonJS({"../node_modules/x/index.js"(exports) {…}})`, after their
- * place on the disk, which must not be part of the code's hash.
+ * Takes the paths out of a bundle: esbuild names the wrapped CommonJS modules,
+ * `__commonJS({"../node_modules/x/index.js"(exports) {…}})`, after their place on the disk, which must not be part of
+ * the code's hash.
  */
 export function anonymousModules(expression: string): string {
   const keys: { readonly start: number; readonly end: number }[] = []

@@ -23,11 +23,15 @@ export interface TransformPlace {
 }
 
 /**
- * Bundles a transform with everything that it uses, including imported helpers and packages. The result is the text of one expression whose value is the function. The same transform gives the same text in any folder, independent of the rest of its file.
+ * Bundles a transform with everything that it uses, including imported helpers and packages. The result is the text of
+ * one expression whose value is the function. The same transform gives the same text in any folder, independent of the
+ * rest of its file.
  *
- * Modules count as free of side effects, so an unused import is dropped. Other top-level code of an imported module stays, and must be pure too.
+ * Modules count as free of side effects, so an unused import is dropped. Other top-level code of an imported module
+ * stays, and must be pure too.
  *
- * @throws LockstepError `TRANSFORM_IMPURE` naming the view, what it uses and where; `TRANSFORM_FAILED` if it cannot be bundled
+ * @throws LockstepError `TRANSFORM_IMPURE` naming the view, what it uses and where; `TRANSFORM_FAILED` if it cannot be
+ *   bundled
  */
 export async function bundleTransform(place: TransformPlace, modules: ModuleCache): Promise<string> {
   const folder = dirname(place.file)

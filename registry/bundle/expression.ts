@@ -16,7 +16,8 @@ export const printing = {
 } as const satisfies TransformOptions
 
 /**
- * Converts a module to the text of one expression. The module must end in `export { local as default }` and have no other import or export.
+ * Converts a module to the text of one expression. The module must end in `export { local as default }` and have no
+ * other import or export.
  */
 export function asExpression(text: string, program: Program): string {
   const last = program.body.at(-1)
@@ -56,7 +57,8 @@ async function printed(expression: string): Promise<string> {
 }
 
 /**
- * Whether two stored texts are the same code. Both are printed again, because another version of esbuild may have printed either.
+ * Whether two stored texts are the same code. Both are printed again, because another version of esbuild may have
+ * printed either.
  *
  * @throws LockstepError `TRANSFORM_FAILED` where one of them does not parse
  */

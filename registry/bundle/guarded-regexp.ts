@@ -7,7 +7,8 @@ const exponentialLength = 12
 const keptLengths = 1000
 
 /**
- * A class that replaces `RegExp` in the code of a transform. JavaScript cannot stop a running match. So a thread watches operations that may take long for the length of their text; other operations run directly.
+ * A class that replaces `RegExp` in the code of a transform. JavaScript cannot stop a running match. So a thread
+ * watches operations that may take long for the length of their text; other operations run directly.
  *
  * @param withinTime runs an operation and aborts it when the time is over
  */

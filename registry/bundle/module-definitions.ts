@@ -9,7 +9,10 @@ export interface StaticDefinition {
   /** The name and the version that it is given, where they stand there as literals. */
   readonly name: string | null
   readonly version: number | null
-  /** Where the source of the transform stands. `method` is one written as `transform(row) { … }`, its range that of the whole property. */
+  /**
+   * Where the source of the transform stands. `method` is one written as `transform(row) { … }`, its range that of the
+   * whole property.
+   */
   readonly transform: { readonly start: number; readonly end: number; readonly method: boolean } | null
 }
 

@@ -7,8 +7,8 @@ import { children } from './syntax.ts'
 const transforming = ['featureView', 'onDemandView']
 
 /**
- * Which functions of the DSL a module uses in any other way than in definitions in plain sight: called in a function, under a name that is computed, given
- * on as a value, exported. What they make may have any name.
+ * Which functions of the DSL a module uses in any other way than in definitions in plain sight: called in a function,
+ * under a name that is computed, given on as a value, exported. What they make may have any name.
  */
 export function otherUses(
   program: Program,

@@ -37,8 +37,8 @@ const localMethods: ReadonlySet<string> = new Set(
 )
 
 /**
- * Everything impure in a bundle, in the order of its text, references to definitions last: a bundle with `eval` in it holds everything. An unreachable part
- * counts too.
+ * Everything impure in a bundle, in the order of its text, references to definitions last: a bundle with `eval` in it
+ * holds everything. An unreachable part counts too.
  */
 export function impurities(program: Program): Impurity[] {
   const found: Impurity[] = []

@@ -12,9 +12,9 @@ export const transformExport = '__lockstep_transform'
 const pure = '/* @__PURE__ */ '
 
 /**
- * Rewrites a module of the user's so that a bundler can shed everything that a transform does not reach: definitions become markers,
- * other module-level values are computed by functions that are marked pure. The target's transform alone is kept, under a name of its own. Lines stay
- * where they are.
+ * Rewrites a module of the user's so that a bundler can shed everything that a transform does not reach: definitions
+ * become markers, other module-level values are computed by functions that are marked pure. The target's transform
+ * alone is kept, under a name of its own. Lines stay where they are.
  */
 export function rewriteModule(
   text: string,
@@ -96,7 +96,10 @@ function newlines(text: string, start: number, end: number): string {
   return '\n'.repeat(text.slice(start, end).split('\n').length - 1)
 }
 
-/** A repeated copy must not move the lines; where joining them could change its meaning (comments, templates), the lines stay. */
+/**
+ * A repeated copy must not move the lines; where joining them could change its meaning (comments, templates), the lines
+ * stay.
+ */
 function flat(text: string): string {
   return /[`]|\/\//.test(text) ? text : text.replaceAll('\n', ' ')
 }

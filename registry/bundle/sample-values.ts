@@ -5,8 +5,8 @@ import { canonical } from '../../kernel/value-type.ts'
 export const sampleCount = 48
 
 /**
- * The value of a column in a sample row: null and zero throughout the first two rows, ordinary values in the next, then any mixture of ordinary and extreme
- * ones. The same arguments give the same value.
+ * The value of a column in a sample row: null and zero throughout the first two rows, ordinary values in the next, then
+ * any mixture of ordinary and extreme ones. The same arguments give the same value.
  */
 export function sampleValue(type: ValueType, row: number, column: number, nullable: boolean): Value | null {
   const values = samplesOf(type)

@@ -2,7 +2,9 @@ import type { Node, Program } from 'oxc-parser'
 import { parseSync, visitorKeys } from 'oxc-parser'
 import { LockstepError } from '../../kernel/errors.ts'
 
-/** Parses a module; positions are indexes into `text`. @throws LockstepError `DEFINITIONS_INVALID` naming file and line */
+/**
+ * Parses a module; positions are indexes into `text`. @throws LockstepError `DEFINITIONS_INVALID` naming file and line
+ */
 export function parseModule(file: string, text: string): Program {
   const { program, errors } = parseSync(file, text)
   const error = errors.find((e) => String(e.severity) === 'Error')

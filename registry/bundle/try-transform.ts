@@ -9,7 +9,10 @@ import { withUnchangedGlobals } from './unchanged-globals.ts'
 import { isOverLimit, withinLimit } from './within-limit.ts'
 import { withoutHiddenGlobals } from './without-hidden-globals.ts'
 
-/** What a transform is tried with: groups of columns, each an object of its input; a group without a name is the input itself. */
+/**
+ * What a transform is tried with: groups of columns, each an object of its input; a group without a name is the input
+ * itself.
+ */
 export interface Trial {
   /** `view "airport_delays"`, for messages. */
   readonly what: string
@@ -33,11 +36,11 @@ const tooLong = 'no answer in time'
 const failed = 'the error '
 
 /**
- * Tries a transform on sample inputs: twice, the second time freshly loaded and in another order. An exception on a strange sample is no fault, as long as it
- * comes each time; nor is a long loop over an extreme value.
+ * Tries a transform on sample inputs: twice, the second time freshly loaded and in another order. An exception on a
+ * strange sample is no fault, as long as it comes each time; nor is a long loop over an extreme value.
  *
- * @throws LockstepError `TRANSFORM_IMPURE` where results differ or the input is changed; `TRANSFORM_FAILED` where a result has the wrong shape, an
- * ordinary row takes over 250 ms, or every ordinary row throws
+ * @throws LockstepError `TRANSFORM_IMPURE` where results differ or the input is changed; `TRANSFORM_FAILED` where a
+ *   result has the wrong shape, an ordinary row takes over 250 ms, or every ordinary row throws
  */
 export function tryTransform(trial: Trial): void {
   const order = Array.from({ length: sampleCount }, (_, i) => i)

@@ -4,7 +4,8 @@ const realm = createContext({ call: undefined as unknown })
 const script = new Script('call()')
 
 /**
- * Calls a function and aborts it when its time is over; it then throws an error that `isOverLimit` recognizes. A thread watches each call, which costs some tens of microseconds.
+ * Calls a function and aborts it when its time is over; it then throws an error that `isOverLimit` recognizes. A thread
+ * watches each call, which costs some tens of microseconds.
  */
 export function withinLimit<T>(call: () => T, limitMs: number): T {
   realm['call'] = call

@@ -1,9 +1,10 @@
 import type { LockstepError } from '../../kernel/errors.ts'
 
 /**
- * Runs `work`, which must not be asynchronous, while what every value has at hand as its `constructor` gives no way around the names that are shadowed: the
- * constructors that make functions out of text cannot be called, and a date's has no clock. To read and to compare them is as ever.
- * `Array.fromAsync`, which makes promises, cannot be called either.
+ * Runs `work`, which must not be asynchronous, while what every value has at hand as its `constructor` gives no way
+ * around the names that are shadowed: the constructors that make functions out of text cannot be called, and a date's
+ * has no clock. To read and to compare them is as ever. `Array.fromAsync`, which makes promises, cannot be called
+ * either.
  *
  * @param impure the error for a use, which is thrown whatever `work` makes of it
  */

@@ -54,7 +54,9 @@ type ColumnsFor<A extends AggregateName, C extends Types> = {
 type NumberKind = 'int32' | 'int64' | 'float32' | 'float64'
 type CategoryKind = 'string' | 'bool' | 'int32' | 'int64'
 
-/** The type of an aggregate over a column type; never where it takes none. The compiler's side of kernel/result-type.ts. */
+/**
+ * The type of an aggregate over a column type; never where it takes none. The compiler's side of kernel/result-type.ts.
+ */
 export type ResultType<A extends AggregateName, V extends ColumnType> = A extends ManyName
   ? ManyType<A, V>
   : A extends 'count' | (V extends ScalarType ? 'distinctCount' : never)
@@ -101,8 +103,8 @@ export type AggregateOver<C extends Types> =
     }[Exclude<AggregateName, CountName>]
 
 /**
- * How many rows fall into the window `[floor(t - window, hop), t]`, or with `'lifetime'` how many there ever were; with a column, how many of its values are
- * not null. Never null.
+ * How many rows fall into the window `[floor(t - window, hop), t]`, or with `'lifetime'` how many there ever were; with
+ * a column, how many of its values are not null. Never null.
  *
  * @example count('1h')
  * @example count('delay', '6h', { where: 'late' })
@@ -126,8 +128,9 @@ export function count(
 }
 
 /**
- * How many different non-null values of the column fall into the window. Never null. Exact up to 512 of them, but for two texts with one 64-bit hash; beyond, an
- * estimate by HyperLogLog with a standard error of 1.6 %: 95 of 100 answers are within 3.3 %.
+ * How many different non-null values of the column fall into the window. Never null. Exact up to 512 of them, but for
+ * two texts with one 64-bit hash; beyond, an estimate by HyperLogLog with a standard error of 1.6 %: 95 of 100 answers
+ * are within 3.3 %.
  *
  * @example distinctCount('destination', '24h')
  */
@@ -150,7 +153,10 @@ export type Windowed<A extends AggregateName, Options = unknown> = <
   options?: AggregateOptions<D, R, W> & Options,
 ) => Aggregate<A, NoInfer<C>, NoInfer<D>, NoInfer<R>, NoInfer<W>>
 
-/** The exact sum of the non-null values in the window; int64 stays int64, other numbers give float64. Null where there are none. */
+/**
+ * The exact sum of the non-null values in the window; int64 stays int64, other numbers give float64. Null where there
+ * are none.
+ */
 export const sum: Windowed<'sum'> = (column, window, options) => windowed('sum', column, window, options)
 
 /** The exact sum over the count of the non-null values in the window, rounded once. Null where there are none. */
@@ -166,8 +172,8 @@ export const max: Windowed<'max'> = (column, window, options) => windowed('max',
 export const first: Windowed<'first'> = (column, window, options) => windowed('first', column, window, options)
 
 /**
- * The value of the newest visible row, null included. Without a window it is the latest value ever, or at most `ttl` old; with a window, the latest
- * row of the window.
+ * The value of the newest visible row, null included. Without a window it is the latest value ever, or at most `ttl`
+ * old; with a window, the latest row of the window.
  *
  * @example last('delay')
  * @example last('delay', { ttl: '2d' })

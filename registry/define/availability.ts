@@ -3,7 +3,10 @@ import { LockstepError, messageOf } from '../../kernel/errors.ts'
 import { parseSchedule } from '../../kernel/schedule.ts'
 import type { Availability } from '../../kernel/view-spec.ts'
 
-/** `'continuous'`: push or a stream keeps the view current. Else the cron schedule (UTC) of its refreshes, and how long one takes at most. */
+/**
+ * `'continuous'`: push or a stream keeps the view current. Else the cron schedule (UTC) of its refreshes, and how long
+ * one takes at most.
+ */
 export type StatedAvailability = 'continuous' | { readonly schedule: string; readonly delay?: string }
 
 /** @throws LockstepError `INVALID_SCHEDULE`, `INVALID_DURATION` */

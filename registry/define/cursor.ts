@@ -7,7 +7,10 @@ import { checkColumnName } from './names.ts'
 export interface StatedCursor {
   /** A time that is set whenever a row is written, and never goes back. */
   readonly column: string
-  /** How far a run goes back behind the greatest time that the last one saw, for rows that were committed late, as in `'10m'`. */
+  /**
+   * How far a run goes back behind the greatest time that the last one saw, for rows that were committed late, as in
+   * `'10m'`.
+   */
   readonly overlap: string
   /** How often all is read all the same, for what the overlap has missed. Default: `'1d'`. */
   readonly reconcile?: string

@@ -5,7 +5,10 @@ import { checkFieldName, checkName } from './names.ts'
 import type { KeyTypes } from './t.ts'
 import { checkKeyType } from './t.ts'
 
-/** What features describe: an airport, a user. Its key is one or more typed parts; none at all for features of the whole world. */
+/**
+ * What features describe: an airport, a user. Its key is one or more typed parts; none at all for features of the whole
+ * world.
+ */
 export interface Entity<N extends string = string, K extends KeyTypes = KeyTypes> {
   readonly kind: 'entity'
   readonly name: N

@@ -57,11 +57,10 @@ type AllFeatures<M extends readonly Member[]> =
 /**
  * Declares a feature service.
  *
- * @example
- * export const flightFeatures = featureService('flight_features', {
- *   version: 1, features: [airportDelays, airportDelays.as('destination', { airport: 'destination' }), flightContext.pick('hour')],
- * })
- * @throws LockstepError `FEATURE_NAME_CLASH` naming both views, or the view and the column, `INVALID_NAME`, `INVALID_TYPE`, `DEFINITIONS_INVALID`
+ * @example export const flightFeatures = featureService('flight_features', { version: 1, features: [airportDelays,
+ *   airportDelays.as('destination', { airport: 'destination' }), flightContext.pick('hour')], })
+ * @throws LockstepError `FEATURE_NAME_CLASH` naming both views, or the view and the column, `INVALID_NAME`,
+ *   `INVALID_TYPE`, `DEFINITIONS_INVALID`
  */
 export function featureService<const N extends string, const M extends readonly Member[], const V extends number>(
   name: N,

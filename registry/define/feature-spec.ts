@@ -47,7 +47,8 @@ const maxHops = 10_000
 /**
  * One feature of a view as data, checked against the columns that it may read: the source's and the derived ones.
  *
- * @throws LockstepError `UNKNOWN_COLUMN`, `INVALID_TYPE`, `INVALID_DURATION`, `INVALID_NAME`, `DEFINITIONS_INVALID` naming view, feature and column
+ * @throws LockstepError `UNKNOWN_COLUMN`, `INVALID_TYPE`, `INVALID_DURATION`, `INVALID_NAME`, `DEFINITIONS_INVALID`
+ *   naming view, feature and column
  */
 export function featureSpec(
   view: string,

@@ -35,7 +35,10 @@ export interface FeatureView<N extends string = string, K extends KeyTypes = Key
   /** How far the online store may be behind the source, microseconds; null: nothing is said. */
   readonly freshnessMicros: number | null
   readonly described: Description
-  /** The view under another name, its entity named by other columns: `airportDelays.as('destination', { airport: 'destination' })`. */
+  /**
+   * The view under another name, its entity named by other columns: `airportDelays.as('destination', { airport:
+   * 'destination' })`.
+   */
   as<const A extends string, const M extends { readonly [P in keyof K]: string }>(alias: A, key: M): ViewUse<Renamed<K, M>, F, A>
   /** Only these features. */
   pick<P extends keyof F & string>(...names: P[]): ViewUse<K, Pick<F, P>, null>
@@ -70,8 +73,9 @@ interface FeatureViewBody<K extends KeyTypes, C extends Types, D extends Types, 
   /** Whether the view is kept in the online store; it is unless this says false. */
   readonly online?: boolean
   /**
-   * The most bytes that one entity's state may take in the online store, as in `'64kb'`. An entity that would take more is not kept there: it is answered from the offline
-   * history, as exactly and more slowly. `plan` prints what a state takes at most.
+   * The most bytes that one entity's state may take in the online store, as in `'64kb'`. An entity that would take more
+   * is not kept there: it is answered from the offline history, as exactly and more slowly. `plan` prints what a state
+   * takes at most.
    */
   readonly maxStateBytes?: string
   /** How far the online store may be behind the source, as in `'10m'`; `lockstep status` fails where it is further. */
@@ -79,16 +83,14 @@ interface FeatureViewBody<K extends KeyTypes, C extends Types, D extends Types, 
 }
 
 /**
- * Declares a feature view. Its values, in training and in serving, are those of the rows visible at the moment asked about.
+ * Declares a feature view. Its values, in training and in serving, are those of the rows visible at the moment asked
+ * about.
  *
- * @example
- * export const airportDelays = featureView('airport_delays', {
- *   version: 1, entity: airport, source: landings,
- *   derive: { late: t.int32 },
- *   transform: (row) => ({ late: row.delay === null ? null : row.delay > 15 ? 1 : 0 }),
- *   features: { landed1h: count('1h'), lateShare24h: mean('late', '24h'), lastDelay: last('delay', { ttl: '2d' }) },
- * })
- * @throws LockstepError `UNKNOWN_COLUMN`, `INVALID_TYPE`, `INVALID_DURATION`, `INVALID_SCHEDULE`, `INVALID_NAME`, `DEFINITIONS_INVALID`
+ * @example export const airportDelays = featureView('airport_delays', { version: 1, entity: airport, source: landings,
+ *   derive: { late: t.int32 }, transform: (row) => ({ late: row.delay === null ? null : row.delay > 15 ? 1 : 0 }),
+ *   features: { landed1h: count('1h'), lateShare24h: mean('late', '24h'), lastDelay: last('delay', { ttl: '2d' }) }, })
+ * @throws LockstepError `UNKNOWN_COLUMN`, `INVALID_TYPE`, `INVALID_DURATION`, `INVALID_SCHEDULE`, `INVALID_NAME`,
+ *   `DEFINITIONS_INVALID`
  */
 export function featureView<
   const N extends string,

@@ -4,7 +4,9 @@ import { windowed } from './aggregate.ts'
 import type { StatedValue } from './t.ts'
 
 export interface CategoryOptions<D, R, W = null> extends AggregateOptions<D, R, W> {
-  /** How many distinct values there may be in the window, 1 to 10,000; with more the feature is an error. Absent: 1,000. */
+  /**
+   * How many distinct values there may be in the window, 1 to 10,000; with more the feature is an error. Absent: 1,000.
+   */
   readonly cap?: number
 }
 
@@ -39,7 +41,8 @@ export const lastN: ManyOf<'lastN', {}> = (column, n, window, options) =>
   Object.freeze({ ...windowed('lastN', column, window, options), n })
 
 /**
- * The `n` values that came most often in the window, the most frequent first, the lesser of two that came equally often. Null where there are none.
+ * The `n` values that came most often in the window, the most frequent first, the lesser of two that came equally
+ * often. Null where there are none.
  *
  * @example topK('merchant', 3, '24h', { cap: 5000 })
  */
@@ -47,7 +50,8 @@ export const topK: ManyOf<'topK', { readonly cap?: number }> = (column, n, windo
   Object.freeze({ ...windowed('topK', column, window, options, ['cap']), n, cap: options?.cap ?? defaultCap })
 
 /**
- * How often each value came in the window: a Map from its text to a count, in the order of the texts' bytes. Null where there are none.
+ * How often each value came in the window: a Map from its text to a count, in the order of the texts' bytes. Null where
+ * there are none.
  *
  * @example histogram('status', '24h', { cap: 100 })
  */

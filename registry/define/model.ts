@@ -14,7 +14,9 @@ import { checkColumnType } from './t.ts'
 const defaultCacheEntries = 10_000
 const maxCacheEntries = 1_000_000
 
-/** A model: which features it takes and what it answers. Its versions, each an ONNX file, are pushed to the registry. */
+/**
+ * A model: which features it takes and what it answers. Its versions, each an ONNX file, are pushed to the registry.
+ */
 export interface Model<N extends string = string, S extends FeatureService = FeatureService, O extends Types = Types> {
   readonly kind: 'model'
   readonly name: N
@@ -28,15 +30,21 @@ export interface Model<N extends string = string, S extends FeatureService = Fea
 /** How a model is run. All of it may change at any time: it changes no version. */
 export interface ModelOptions {
   /**
-   * By how much an answer may differ between runs of other rows beside it, relative to the greatest answers where those are above 1: default 1e-6. A model that differs by
-   * more is run row by row, and 0 asks for that.
+   * By how much an answer may differ between runs of other rows beside it, relative to the greatest answers where those
+   * are above 1: default 1e-6. A model that differs by more is run row by row, and 0 asks for that.
    */
   readonly tolerance?: number
   /** How long a request may wait for others to share its run, as in `'2ms'`, at most 1s. Default: not at all. */
   readonly batchDelay?: string
-  /** How long one run may take, as in `'500ms'`, at most 10m: it is then ended, and its callers are told so. Default: 5s. */
+  /**
+   * How long one run may take, as in `'500ms'`, at most 10m: it is then ended, and its callers are told so. Default:
+   * 5s.
+   */
   readonly timeout?: string
-  /** Answers are kept for so long, as in `{ ttl: '30s' }`; at most `maxEntries` of them, 10,000 by default. Default: none are kept. */
+  /**
+   * Answers are kept for so long, as in `{ ttl: '30s' }`; at most `maxEntries` of them, 10,000 by default. Default:
+   * none are kept.
+   */
   readonly cache?: { readonly ttl: string; readonly maxEntries?: number }
 }
 

@@ -15,7 +15,8 @@ export function checkName(name: unknown, what: string): string {
 }
 
 /**
- * Checks the name of a feature, of a key part, of request data or of an input. Two underscores in a row are kept for aliases.
+ * Checks the name of a feature, of a key part, of request data or of an input. Two underscores in a row are kept for
+ * aliases.
  *
  * @throws LockstepError `INVALID_NAME`
  */

@@ -7,7 +7,8 @@ export type UnionToIntersection<U> = (U extends unknown ? (u: U) => void : never
 export type Flat<T> = T extends Types ? { readonly [K in keyof T]: T[K] } : never
 
 /**
- * Joins the columns that several parts need from a spine or request. Parts may share a column, if they agree about its type.
+ * Joins the columns that several parts need from a spine or request. Parts may share a column, if they agree about its
+ * type.
  *
  * @throws LockstepError `INVALID_TYPE` naming the column and both parts
  */

@@ -56,7 +56,10 @@ export interface OnDemandPick<Needs extends Types = Types, F extends Features = 
 export type OnDemandInput<R extends Types, I extends Inputs> = {
   /** The request data. */
   readonly request: ValuesOf<R>
-  /** The moment of the row, epoch microseconds: the spine's time in training, now (or `asOf`) in serving. There is no other clock. */
+  /**
+   * The moment of the row, epoch microseconds: the spine's time in training, now (or `asOf`) in serving. There is no
+   * other clock.
+   */
   readonly asOf: number
 } & { readonly [K in keyof I]: FeatureValues<I[K]['features']> }
 
@@ -102,12 +105,10 @@ interface OnDemandBody<R extends Types, I extends Inputs, S extends StatedFeatur
 /**
  * Declares an on-demand view.
  *
- * @example
- * export const flightContext = onDemandView('flight_context', {
- *   version: 1, request: { scheduledAt: t.timestamp }, inputs: { origin: airportDelays },
- *   features: { hour: t.int32, pressure: { type: t.float64, default: 0 } },
- *   transform: ({ request, origin }) => ({ hour: new Date(request.scheduledAt / 1000).getUTCHours(), pressure: origin.meanDelay6h }),
- * })
+ * @example export const flightContext = onDemandView('flight_context', { version: 1, request: { scheduledAt:
+ *   t.timestamp }, inputs: { origin: airportDelays }, features: { hour: t.int32, pressure: { type: t.float64, default:
+ *   0 } }, transform: ({ request, origin }) => ({ hour: new Date(request.scheduledAt / 1000).getUTCHours(), pressure:
+ *   origin.meanDelay6h }), })
  * @throws LockstepError `INVALID_NAME`, `INVALID_TYPE`, `DEFINITIONS_INVALID`
  */
 export function onDemandView<

@@ -49,11 +49,14 @@ interface SourceBody<K, C, E extends string, W extends string> extends Descripti
   /** The column that says when the row could first have been known; without it, at its event time. */
   readonly known?: W
   readonly columns: C
-  /** What feeds it, for a source whose table Lockstep makes: `redisStream('landings')`, `natsStream({ stream: 'LANDINGS' })`. May change. */
+  /**
+   * What feeds it, for a source whose table Lockstep makes: `redisStream('landings')`, `natsStream({ stream: 'LANDINGS'
+   * })`. May change.
+   */
   readonly stream?: StatedStream
   /**
-   * How what is new is found in a table or query of yours without `_row` and `_xid`: `{ column: 'updated_at', overlap: '10m' }`. Best effort, and checked by reading all of it
-   * once a day (`reconcile`). May change.
+   * How what is new is found in a table or query of yours without `_row` and `_xid`: `{ column: 'updated_at', overlap:
+   * '10m' }`. Best effort, and checked by reading all of it once a day (`reconcile`). May change.
    */
   readonly cursor?: StatedCursor
 }

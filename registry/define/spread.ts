@@ -2,13 +2,16 @@ import type { Windowed } from './aggregate.ts'
 import { windowed } from './aggregate.ts'
 
 export interface SpreadOptions {
-  /** Divides by n - 1: an estimate for all those of which the window's values are a sample. Null where there is only one. */
+  /**
+   * Divides by n - 1: an estimate for all those of which the window's values are a sample. Null where there is only
+   * one.
+   */
   readonly sample?: boolean
 }
 
 /**
- * The variance of the non-null values in the window, from exact sums, rounded once. Of the values themselves (over n), unless `sample` says otherwise. Null where there are none,
- * NaN where one is NaN or infinite.
+ * The variance of the non-null values in the window, from exact sums, rounded once. Of the values themselves (over n),
+ * unless `sample` says otherwise. Null where there are none, NaN where one is NaN or infinite.
  *
  * @example variance('delay', '24h', { sample: true })
  */

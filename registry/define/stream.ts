@@ -12,7 +12,8 @@ export type StatedStream = (Omit<RedisStreamSpec, 'group'> | Omit<NatsStreamSpec
  *
  * @param stream the key of the stream
  * @param options.field the field of each entry that holds its message, a row as JSON; `data` where it is not given
- * @param options.group the consumer group, `lockstep_` and the source's name where it is not given; two installations of Lockstep that read one stream need two
+ * @param options.group the consumer group, `lockstep_` and the source's name where it is not given; two installations
+ *   of Lockstep that read one stream need two
  * @example source('landings', { …, stream: redisStream('landings') })
  * @throws LockstepError `DEFINITIONS_INVALID`, `INVALID_NAME`
  */
@@ -26,10 +27,12 @@ export function redisStream(stream: string, options: { readonly field?: string; 
 }
 
 /**
- * A JetStream stream that feeds a source, on the servers of `LOCKSTEP_NATS_URL`. It is yours to make; Lockstep makes a durable consumer on it.
+ * A JetStream stream that feeds a source, on the servers of `LOCKSTEP_NATS_URL`. It is yours to make; Lockstep makes a
+ * durable consumer on it.
  *
  * @param body.subject only messages of this subject, which may hold the wildcards `*` and `>`
- * @param body.group the name of the durable consumer, `lockstep_` and the source's name where it is not given; two installations of Lockstep that read one stream need two
+ * @param body.group the name of the durable consumer, `lockstep_` and the source's name where it is not given; two
+ *   installations of Lockstep that read one stream need two
  * @example source('landings', { …, stream: natsStream({ stream: 'FLIGHTS', subject: 'flights.landed' }) })
  * @throws LockstepError `DEFINITIONS_INVALID`, `INVALID_NAME`
  */

@@ -13,11 +13,13 @@ export type RowOf<C extends Types> = { readonly [K in keyof C]: ValueOf<C[K]> | 
 export type ValuesOf<C extends Types> = { readonly [K in keyof C]: ValueOf<C[K]> }
 
 /**
- * The value types. int64 is a bigint; timestamp is a number of microseconds since 1970 (UTC); `vector(n)` is a Float32Array of length n.
- * Only features can be a `list(of)`, an array of any length, or `counts`, a Map from category to count.
+ * The value types. int64 is a bigint; timestamp is a number of microseconds since 1970 (UTC); `vector(n)` is a
+ * Float32Array of length n. Only features can be a `list(of)`, an array of any length, or `counts`, a Map from category
+ * to count.
  *
  * @example source('flights', { …, columns: { delay: t.float64, embedding: t.vector(16) } })
- * @example onDemandView('basket', { …, features: { brands: t.list(t.string), prices: t.list(t.float64, { nulls: true }), byBrand: t.counts } })
+ * @example onDemandView('basket', { …, features: { brands: t.list(t.string), prices: t.list(t.float64, { nulls: true
+ *   }), byBrand: t.counts } })
  */
 export const t = Object.freeze({
   bool: Object.freeze({ kind: 'bool' }),

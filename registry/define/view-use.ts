@@ -8,7 +8,8 @@ import type { AnyFeatureView } from './feature-view.ts'
 import type { KeyTypes } from './t.ts'
 
 /**
- * A feature view as a service or an on-demand view uses it: under an alias, or with some of its features only. Made by `.as` and `.pick`.
+ * A feature view as a service or an on-demand view uses it: under an alias, or with some of its features only. Made by
+ * `.as` and `.pick`.
  */
 export interface ViewUse<Needs extends KeyTypes = KeyTypes, F extends Features = Features, A extends string | null = string | null> {
   readonly kind: 'viewUse'
@@ -51,7 +52,10 @@ export function useOf(value: AnyFeatureView | ViewUse, what: string): ViewUse {
   return viewUse(view, null, Object.keys(view.entity.key), view.entity.key, view.features)
 }
 
-/** @throws LockstepError `UNKNOWN_FEATURE` naming the feature and the nearest one, `DEFINITIONS_INVALID` for none or one twice */
+/**
+ * @throws LockstepError `UNKNOWN_FEATURE` naming the feature and the nearest one, `DEFINITIONS_INVALID` for none or one
+ *   twice
+ */
 export function picked<F extends Features, P extends keyof F & string>(features: F, names: readonly P[], what: string): Pick<F, P> {
   if (names.length === 0) throw new LockstepError('DEFINITIONS_INVALID', `pick() of ${what} is empty; name at least one feature.`)
   const result: Partial<Record<string, unknown>> = {}

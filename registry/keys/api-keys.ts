@@ -79,8 +79,8 @@ export async function revokeKey(db: Database, id: string, by: Actor = unknownAct
 }
 
 /**
- * Makes a key in the place of another: of the same name, scopes and limits, and valid for as long as that one was to be when it was made. The old one works for `overlapMs` more,
- * unless it expires before.
+ * Makes a key in the place of another: of the same name, scopes and limits, and valid for as long as that one was to be
+ * when it was made. The old one works for `overlapMs` more, unless it expires before.
  *
  * @throws LockstepError `UNKNOWN_DEFINITION`; `INVALID_REQUEST` where the old one is over or was replaced before
  */

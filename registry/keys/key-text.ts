@@ -2,8 +2,9 @@ import { hash, randomBytes } from 'node:crypto'
 import { crc32 } from 'node:zlib'
 
 /**
- * The text of an API key: `lockstep_sk_ID_SECRETCHECK`. ID, 12 digits of base 62, is public and finds the key; SECRET is 32 of them, 190 random bits; CHECK is the CRC-32 of all
- * before it in 6, by which a mistyped or made-up text is told from a key without looking anything up, and a scanner of secrets knows one when it sees it.
+ * The text of an API key: `lockstep_sk_ID_SECRETCHECK`. ID, 12 digits of base 62, is public and finds the key; SECRET
+ * is 32 of them, 190 random bits; CHECK is the CRC-32 of all before it in 6, by which a mistyped or made-up text is
+ * told from a key without looking anything up, and a scanner of secrets knows one when it sees it.
  */
 const prefix = 'lockstep_sk_'
 const pattern = /^lockstep_sk_([0-9A-Za-z]{12})_[0-9A-Za-z]{32}([0-9A-Za-z]{6})$/
@@ -31,7 +32,9 @@ export function keyId(text: string): string | null {
   return id !== undefined && check === checkOf(text.slice(0, -checkLength)) ? id : null
 }
 
-/** SHA-256 of the text. A key has too many random bits to be found by trying, so that a slow hash would guard nothing. */
+/**
+ * SHA-256 of the text. A key has too many random bits to be found by trying, so that a slow hash would guard nothing.
+ */
 export function keyHash(text: string): Buffer {
   return hash('sha256', text, 'buffer')
 }

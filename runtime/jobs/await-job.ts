@@ -18,7 +18,10 @@ export interface AwaitOptions {
 
 /** How often it is looked how far the job is; its end is told by a notice. */
 const lookMs = 500
-/** How long whoever works on a job waits until its leftovers are removed, by this process or another, and how often it looks. */
+/**
+ * How long whoever works on a job waits until its leftovers are removed, by this process or another, and how often it
+ * looks.
+ */
 const maxCleanMs = 10_000
 const cleanLookMs = 100
 

@@ -16,14 +16,20 @@ const lullMs = 3
 /** Messages that all processes together may hold at once. */
 const maxUnacknowledged = 20_000
 
-/** A JetStream stream, read through a durable pull consumer that begins with the oldest message. The stream is the user's to make. */
+/**
+ * A JetStream stream, read through a durable pull consumer that begins with the oldest message. The stream is the
+ * user's to make.
+ */
 export function openNatsConsumer(url: string, spec: NatsStreamSpec, { redeliverMs }: StreamConsumerOptions): StreamConsumer {
   const server = new URL(url).host
   let connection: NatsConnection | null = null
   let consumer: Consumer | null = null
   /** When the stream was made: the sequence of one that is deleted and made again begins again, too. */
   let created = ''
-  /** A request for messages that is under way; it outlives a call of `take`, which does not wait for all that were asked for. */
+  /**
+   * A request for messages that is under way; it outlives a call of `take`, which does not wait for all that were asked
+   * for.
+   */
   let request: Request | null = null
   let upcoming: Promise<JsMsg | null> | null = null
   const held = new WeakMap<StreamMessage, JsMsg>()
@@ -72,7 +78,10 @@ export function openNatsConsumer(url: string, spec: NatsStreamSpec, { redeliverM
     return consumer
   }
 
-  /** The next message of the request, null where it has ended, or `timedOut` once `until` has passed (`performance.now()`). */
+  /**
+   * The next message of the request, null where it has ended, or `timedOut` once `until` has passed
+   * (`performance.now()`).
+   */
   async function next({ iterator }: Request, until: number): Promise<JsMsg | null | typeof timedOut> {
     upcoming ??= iterator.next().then(({ done, value }) => (done === true ? null : value))
     const come = await orTimeout(upcoming, Math.max(0, until - performance.now()))

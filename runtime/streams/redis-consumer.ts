@@ -45,7 +45,10 @@ export function openRedisConsumer(url: string, spec: RedisStreamSpec, { redelive
     joined = true
   }
 
-  /** Entries that were handed out and not acknowledged in time, those of this process included: an answer may have been lost. */
+  /**
+   * Entries that were handed out and not acknowledged in time, those of this process included: an answer may have been
+   * lost.
+   */
   async function claim(limit: number): Promise<StreamMessage[]> {
     if (Date.now() < claimAtMs) return []
     const reply = (await redis.callBuffer('XAUTOCLAIM', stream, group, consumer, redeliverMs, cursor, 'COUNT', limit)) as [
@@ -116,8 +119,8 @@ function isAnswer(error: unknown): boolean {
 }
 
 /**
- * KEYS: the stream. ARGV: the group, and how many entries are counted at most. Returns how many entries the group has not been given, and how many it was given and has
- * not acknowledged.
+ * KEYS: the stream. ARGV: the group, and how many entries are counted at most. Returns how many entries the group has
+ * not been given, and how many it was given and has not acknowledged.
  */
 const lagScript = `
 if redis.call('EXISTS', KEYS[1]) == 0 then return {0, 0} end
@@ -133,8 +136,8 @@ end
 return {redis.call('XLEN', KEYS[1]), 0}`
 
 /**
- * KEYS: the stream. ARGV: the group, a consumer, and milliseconds. Removes the consumer, and all that were not heard of for so long, where they hold no entry: with one
- * that does, its entries would be lost. Returns nothing.
+ * KEYS: the stream. ARGV: the group, a consumer, and milliseconds. Removes the consumer, and all that were not heard of
+ * for so long, where they hold no entry: with one that does, its entries would be lost. Returns nothing.
  */
 const forgetScript = `
 for _, fields in ipairs(redis.call('XINFO', 'CONSUMERS', KEYS[1], ARGV[1])) do

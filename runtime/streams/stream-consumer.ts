@@ -1,6 +1,7 @@
 /**
- * A stream of messages that several processes share: each message goes to one of them, and again, to the same or another, for as long as nobody has said that it is done
- * with. One file for each kind of server (`openConsumer` lists them). A consumer connects when it is first used, and again whenever it is used after a failure.
+ * A stream of messages that several processes share: each message goes to one of them, and again, to the same or
+ * another, for as long as nobody has said that it is done with. One file for each kind of server (`openConsumer` lists
+ * them). A consumer connects when it is first used, and again whenever it is used after a failure.
  */
 export interface StreamConsumer {
   /**
@@ -10,16 +11,24 @@ export interface StreamConsumer {
    * @throws LockstepError `STREAM_UNAVAILABLE`; the next call tries again
    */
   take(limit: number): Promise<readonly StreamMessage[]>
-  /** These messages are done with: nobody gets them again. @throws LockstepError `STREAM_UNAVAILABLE`, and they may come again */
+  /**
+   * These messages are done with: nobody gets them again. @throws LockstepError `STREAM_UNAVAILABLE`, and they may come
+   * again
+   */
   acknowledge(messages: readonly StreamMessage[]): Promise<void>
-  /** Does not need `take` to have been called, and makes nothing on the server. @throws LockstepError `STREAM_UNAVAILABLE` */
+  /**
+   * Does not need `take` to have been called, and makes nothing on the server. @throws LockstepError
+   * `STREAM_UNAVAILABLE`
+   */
   lag(): Promise<StreamLag>
   /** What was taken and not acknowledged goes to others, in time. */
   close(): Promise<void>
 }
 
 export interface StreamMessage {
-  /** Tells the message from all others that its stream has ever held or will hold; when it comes again it has the same. */
+  /**
+   * Tells the message from all others that its stream has ever held or will hold; when it comes again it has the same.
+   */
   readonly id: string
   /** null: what came is not of the form that holds a message. */
   readonly body: Uint8Array | null

@@ -5,7 +5,8 @@ const restartBackoff = { firstMs: 100, maxMs: 30_000 }
 const provenMs = 60_000
 
 /**
- * How long to wait before a worker is replaced. The first replacement is immediate, and each further wait doubles, so that a worker that always fails does not load the machine.
+ * How long to wait before a worker is replaced. The first replacement is immediate, and each further wait doubles, so
+ * that a worker that always fails does not load the machine.
  *
  * @param failures deaths in a row before this one
  * @param livedMs how long it lived

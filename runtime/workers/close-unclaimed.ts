@@ -9,7 +9,8 @@ interface ClusterMessage {
 }
 
 /**
- * Closes connections that were handed to a worker that died before it accepted them. Node's cluster leaves them open in this process, so their clients would wait until they time out.
+ * Closes connections that were handed to a worker that died before it accepted them. Node's cluster leaves them open in
+ * this process, so their clients would wait until they time out.
  */
 export function closeUnclaimed({ process: child }: Worker): void {
   const unclaimed = new Map<number, { close(): void }>()

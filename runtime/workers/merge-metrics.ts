@@ -8,7 +8,8 @@ export function mergeMetrics(all: readonly (readonly MetricJson[])[]): Registry 
 }
 
 /**
- * Adds the counts of an ended process to those of earlier ones, because counters and histograms must not decrease. Its gauges are dropped.
+ * Adds the counts of an ended process to those of earlier ones, because counters and histograms must not decrease. Its
+ * gauges are dropped.
  */
 export async function addGone(gone: readonly MetricJson[], metrics: readonly MetricJson[]): Promise<readonly MetricJson[]> {
   const counts = metrics.filter(({ type }) => type === 'counter' || type === 'histogram')

@@ -1,7 +1,8 @@
 import type { Readiness } from './messages.ts'
 
 /**
- * Merges the readiness of several processes behind one port. A request may reach any listening process, so the port is ready when all of them are. Processes that do not answer or are being replaced are reported as warnings.
+ * Merges the readiness of several processes behind one port. A request may reach any listening process, so the port is
+ * ready when all of them are. Processes that do not answer or are being replaced are reported as warnings.
  *
  * @param readiness of the listening processes; null: no answer in time
  * @param wanted how many there should be

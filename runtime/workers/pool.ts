@@ -35,7 +35,8 @@ const reportMs = 1000
 /** The report interval. A killed worker loses at most the counts of this time. */
 const defaultLookMs = 2000
 /**
- * A worker that misses this many consecutive reports is stuck. Reports are counted instead of time, because the machine may have been suspended.
+ * A worker that misses this many consecutive reports is stuck. Reports are counted instead of time, because the machine
+ * may have been suspended.
  */
 const silentLooks = 5
 /** The time limit for all workers to finish. It is shorter than that of the process itself. */
@@ -52,7 +53,9 @@ interface Slot {
 }
 
 /**
- * Runs workers behind one port and replaces those that die. The pool's process accepts connections and distributes them round-robin. Connections are long-lived, so this costs little per request. All workers get equally many, and waiting connections survive the death of a worker.
+ * Runs workers behind one port and replaces those that die. The pool's process accepts connections and distributes them
+ * round-robin. Connections are long-lived, so this costs little per request. All workers get equally many, and waiting
+ * connections survive the death of a worker.
  */
 export function createWorkerPool({ file, count, task, log, lookMs = defaultLookMs }: PoolOptions): WorkerPool {
   const slots = Array.from({ length: count }, (_, i): Slot => ({

@@ -9,10 +9,12 @@ import { typeName } from '../../kernel/value-type.ts'
 import { didYouMean } from '../../kernel/did-you-mean.ts'
 
 /**
- * Compiles a service's reader of entity objects, such as `{ airport: 'ATL', distance: 594 }`: the key columns and the request values, no more
- * and no less. An int64 is an integer or a decimal string, a timestamp RFC 3339 or epoch microseconds.
+ * Compiles a service's reader of entity objects, such as `{ airport: 'ATL', distance: 594 }`: the key columns and the
+ * request values, no more and no less. An int64 is an integer or a decimal string, a timestamp RFC 3339 or epoch
+ * microseconds.
  *
- * @throws LockstepError (the parser) `INVALID_ENTITY` or `MISSING_REQUEST_VALUE`, naming the entity's index and its field
+ * @throws LockstepError (the parser) `INVALID_ENTITY` or `MISSING_REQUEST_VALUE`, naming the entity's index and its
+ *   field
  */
 export function createEntityParser(service: ServicePlan): (entity: unknown, index: number) => ServedEntity {
   const names = new Set([...service.keys, ...service.request].map((column) => column.name))

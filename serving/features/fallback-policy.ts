@@ -13,7 +13,10 @@ import type { OnlineAnswer } from '../../online/read.ts'
 export type OnUnavailable = (typeof onUnavailable)[number]
 export const onUnavailable = ['error', 'stale', 'defaults'] as const
 
-/** Whether the online store is down, or lacks a part of a view. Any other error of the store is a failure under every policy. */
+/**
+ * Whether the online store is down, or lacks a part of a view. Any other error of the store is a failure under every
+ * policy.
+ */
 export function isStoreUnavailable(error: unknown): error is LockstepError {
   return error instanceof LockstepError && (error.code === 'REDIS_UNAVAILABLE' || error.code === 'NOT_READY')
 }

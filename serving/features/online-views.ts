@@ -28,8 +28,8 @@ export interface OnlineViews {
    */
   readonly failure: string | null
   /**
-   * Asks the store about every online view. Only views that a service uses have warnings. Never rejects: the ping reports
-   * a store that is down.
+   * Asks the store about every online view. Only views that a service uses have warnings. Never rejects: the ping
+   * reports a store that is down.
    */
   check(store: HoldingStore, catalog: Catalog): Promise<void>
   /**

@@ -34,7 +34,9 @@ export interface FeatureReaderDeps {
   readonly views?: Pick<OnlineViews, 'holds' | 'noteFailure'>
   /** Whether a view is kept in the online store; one that is not is answered from the offline history. */
   readonly isOnline: (view: DefinitionId) => boolean
-  /** Reads the offline history, by index of the requests, from one snapshot of the data. `onSeen` gets its transactions. */
+  /**
+   * Reads the offline history, by index of the requests, from one snapshot of the data. `onSeen` gets its transactions.
+   */
   readonly history: (requests: readonly HistoryRequest[], onSeen: (seen: Frontier) => void) => Promise<readonly ViewValues[]>
   /** States that were read recently, for when the store is down. Absent: none are kept. */
   readonly staleCache?: StaleCache | null
@@ -51,13 +53,16 @@ export interface FeatureReaderDeps {
 export interface FeatureMoment {
   /** Epoch microseconds. */
   readonly asOf: number
-  /** True if the caller named the moment; false if it is this machine's "now", which a skewed clock may put before what is stored. */
+  /**
+   * True if the caller named the moment; false if it is this machine's "now", which a skewed clock may put before what
+   * is stored.
+   */
   readonly asked: boolean
   /** What to answer while the online store cannot be read. Default: the error. */
   readonly onUnavailable?: OnUnavailable
   /**
-   * When to stop waiting for the online store, milliseconds of `performance.now()`, so that time is left for the fallback.
-   * Absent: the store's own timeout.
+   * When to stop waiting for the online store, milliseconds of `performance.now()`, so that time is left for the
+   * fallback. Absent: the store's own timeout.
    */
   readonly giveUpAt?: number | undefined
   /** What the read must include. */
@@ -74,7 +79,9 @@ export interface FeatureRead {
   readonly rows: readonly ServiceRow[]
   /** The one moment that all of it holds for, epoch microseconds. */
   readonly asOf: number
-  /** True if this machine's clock is behind what is stored: then `asOf` is the greatest high-water mark that was read. */
+  /**
+   * True if this machine's clock is behind what is stored: then `asOf` is the greatest high-water mark that was read.
+   */
   readonly skewed: boolean
   /** True if the online store could not be read: then its views are stale, or defaults with status UNAVAILABLE. */
   readonly degraded: boolean
@@ -84,19 +91,22 @@ export interface FeatureRead {
   readonly late: readonly DefinitionId[]
   /** How many answers, each of one entity and view, came from the history. */
   readonly fromHistory: number
-  /** By view: the transactions whose rows are in every answer of this read (`frontierText`); null where nothing is stored. Online views only. */
+  /**
+   * By view: the transactions whose rows are in every answer of this read (`frontierText`); null where nothing is
+   * stored. Online views only.
+   */
   frontiers(): ReadonlyMap<DefinitionId, string | null>
   /** By entity, and there by index of the service's `uses`. */
   origins(): ReadOrigin[][]
 }
 
 /**
- * The service's features for each entity at one moment, by the same `evaluate` as training. It reads the online store once
- * for all entities and views, and the offline history once for what the store cannot answer.
+ * The service's features for each entity at one moment, by the same `evaluate` as training. It reads the online store
+ * once for all entities and views, and the offline history once for what the store cannot answer.
  *
- * @throws LockstepError `REQUIRED_FEATURE_MISSING` naming the entity's index and the features; `TRANSFORM_FAILED` or `INVALID_ENTITY` naming the
- *   index of an entity whose data an on-demand view cannot take or makes an unwritable text of; `TOO_MANY_CATEGORIES` naming the index; what the
- *   stores throw
+ * @throws LockstepError `REQUIRED_FEATURE_MISSING` naming the entity's index and the features; `TRANSFORM_FAILED` or
+ *   `INVALID_ENTITY` naming the index of an entity whose data an on-demand view cannot take or makes an unwritable text
+ *   of; `TOO_MANY_CATEGORIES` naming the index; what the stores throw
  */
 export async function readFeatures(
   deps: FeatureReaderDeps,
@@ -118,7 +128,10 @@ export async function readFeatures(
   return read
 }
 
-/** Moves the moment of the request if the clock of another machine is ahead of this one, so that all values have one moment. */
+/**
+ * Moves the moment of the request if the clock of another machine is ahead of this one, so that all values have one
+ * moment.
+ */
 async function readAhead(reading: OnlineReading, first: OnlineAnswer[]): Promise<OnlineAnswer[]> {
   let answers = first
   let ahead = greatestHighWater(answers)
@@ -139,7 +152,8 @@ function foundIn(
   answers: readonly OnlineAnswer[],
 ): Found {
   const { uses } = service
-  // If one entity of a view is read from the history, entities without a state are too: they may have rows that are not materialized yet.
+  // If one entity of a view is read from the history, entities without a state are too: they may have rows that are not
+  // materialized yet.
   const past = isAsked ? viewsOfPast(requests, answers) : noViews
   const values = new Array<ViewValues | null>(entities.length * uses.length)
   let lacking: Lacking | null = null

@@ -42,8 +42,8 @@ const parserOf = memoizeWeak(createEntityParser)
 /**
  * Parses the entities of a request and reads their features at its moment.
  *
- * @throws LockstepError `INVALID_TIME`, `INVALID_TYPE`, `INVALID_REQUEST` for a token, and what `createEntityParser` and
- *   `readFeatures` throw
+ * @throws LockstepError `INVALID_TIME`, `INVALID_TYPE`, `INVALID_REQUEST` for a token, and what `createEntityParser`
+ *   and `readFeatures` throw
  */
 export function readEntities(
   context: FeatureContext,

@@ -54,7 +54,8 @@ interface Read {
  * Reads until the answers include what was pushed, for up to 250 ms.
  *
  * - The state of an entity, or the checkpoint of its view, names the transactions that it includes.
- * - If it lacks a pushed transaction, the table is asked whether that transaction wrote rows of the entity. Only then the read waits.
+ * - If it lacks a pushed transaction, the table is asked whether that transaction wrote rows of the entity. Only then
+ *   the read waits.
  * - A checkpoint is true of states that are read after it.
  *
  * @param read answers `requests`, by index; with `behind` as of `OnlineStore.read`

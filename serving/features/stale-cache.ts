@@ -7,7 +7,10 @@ import { memoizeWeak } from '../../kernel/memoize-weak.ts'
 export interface StaleCache {
   /** Call it before a read, and pass its result to `note`. */
   begin(): ReadBegun
-  /** Keeps what `readOnline` answered, unless `forget` was called since the read began: the answer may hold what was erased. */
+  /**
+   * Keeps what `readOnline` answered, unless `forget` was called since the read began: the answer may hold what was
+   * erased.
+   */
   note(begun: ReadBegun, requests: readonly OnlineRequest[], answers: readonly OnlineAnswer[]): void
   /** null: it was not read within the bound, or is no longer in the cache. */
   find(plan: ViewPlan, key: EntityKey): StaleState | null

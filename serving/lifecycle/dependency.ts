@@ -11,9 +11,14 @@ export interface Dependency<T> {
   readonly value: T | null
   /** The value if it answered the last check, else null. */
   readonly available: T | null
-  /** Why it could not be used at the last check, or null. It may name the server's host: for the operator, not for clients. */
+  /**
+   * Why it could not be used at the last check, or null. It may name the server's host: for the operator, not for
+   * clients.
+   */
   readonly failure: string | null
-  /** Opens it if that has not succeeded yet, and checks that it answers. Never rejects, and takes `answerMs` at most. */
+  /**
+   * Opens it if that has not succeeded yet, and checks that it answers. Never rejects, and takes `answerMs` at most.
+   */
   check(): Promise<void>
   close(): Promise<void>
 }

@@ -17,8 +17,8 @@ const takeInMs = 500
 const quietTurns = 3
 
 /**
- * Ends a server gracefully: it waits until the last request is answered and its connection closed. After `capMs` it cuts
- * the connections. A connection that has sent nothing for a while is idle, though Node does not count it.
+ * Ends a server gracefully: it waits until the last request is answered and its connection closed. After `capMs` it
+ * cuts the connections. A connection that has sent nothing for a while is idle, though Node does not count it.
  *
  * @param http before it listens
  */
@@ -41,8 +41,8 @@ export function drainOf(http: HttpServer): (capMs: number) => Promise<void> {
   }
 
   /**
-   * Accepts until no connection waits: those that wait are reset when the server stops listening. Each turn of the event
-   * loop accepts one, and reads what was sent.
+   * Accepts until no connection waits: those that wait are reset when the server stops listening. Each turn of the
+   * event loop accepts one, and reads what was sent.
    */
   async function takeIn(): Promise<void> {
     const until = performance.now() + takeInMs

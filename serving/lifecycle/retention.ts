@@ -21,8 +21,8 @@ export interface RetentionDeps {
 }
 
 /**
- * Deletes records that are kept for a limited time: every hour, and a minute after a failure. One server process of each
- * machine does it.
+ * Deletes records that are kept for a limited time: every hour, and a minute after a failure. One server process of
+ * each machine does it.
  */
 export function startRetention({ stores, catalog, predictionLog, auditRetentionDays, log }: RetentionDeps): PollLoop[] {
   function hourly(what: string, task: (db: Database) => Promise<void>): PollLoop {

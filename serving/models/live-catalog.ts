@@ -13,7 +13,10 @@ const defaultDeadlineMs = 5000
 /** How long after it failed a version is tried again. */
 const retryMs = 30_000
 
-/** The catalog that requests are answered by. It is replaced as one object, so a request has one catalog from beginning to end. */
+/**
+ * The catalog that requests are answered by. It is replaced as one object, so a request has one catalog from beginning
+ * to end.
+ */
 export interface LiveCatalog {
   /** @throws LockstepError `NOT_READY` while none was loaded */
   current(): Catalog
@@ -22,14 +25,16 @@ export interface LiveCatalog {
   /** Why the last refresh failed, or null. It may name the database's host: for the operator, not for clients. */
   readonly failure: string | null
   /**
-   * Loads a changed registry, and the model versions that serve by it. Never rejects: if it fails, the present catalog stays. A refresh
-   * that takes longer than the deadline counts as failed until it is done. No second one starts meanwhile.
+   * Loads a changed registry, and the model versions that serve by it. Never rejects: if it fails, the present catalog
+   * stays. A refresh that takes longer than the deadline counts as failed until it is done. No second one starts
+   * meanwhile.
    */
   refresh(db: Database): Promise<void>
 }
 
 /**
- * Refreshes until a revision of the registry is loaded, at most `refreshes` times: the first refresh may have read the registry before.
+ * Refreshes until a revision of the registry is loaded, at most `refreshes` times: the first refresh may have read the
+ * registry before.
  *
  * @returns whether it is loaded
  */

@@ -19,7 +19,10 @@ export interface TakenChange extends AliasChange {
   readonly inForce: boolean
 }
 
-/** Changes to models, and what a server answers about them beyond its catalog. A change is usually in force on this server when it is answered, and on the others within a second. */
+/**
+ * Changes to models, and what a server answers about them beyond its catalog. A change is usually in force on this
+ * server when it is answered, and on the others within a second.
+ */
 export interface ModelChanges {
   /** @throws LockstepError what `promoteModel` throws, `POSTGRES_UNAVAILABLE` */
   promote(model: string, version: VersionReference, alias: string, by: Actor, options?: PromoteOptions): Promise<TakenChange>

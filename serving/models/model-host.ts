@@ -4,7 +4,6 @@ import { LockstepError, messageOf } from '../../kernel/errors.ts'
 import type { ServicePlan } from '../../kernel/service-plan.ts'
 import { bindVersion } from '../../registry/bind-version.ts'
 import type { Catalog, CatalogModel } from '../../registry/catalog.ts'
-import { championAlias } from '../../registry/model-aliases.ts'
 import type { ModelVersion } from '../../registry/model-versions.ts'
 import type { VersionReference } from '../../registry/pick-version.ts'
 import { pickVersion } from '../../registry/pick-version.ts'
@@ -15,6 +14,7 @@ import { openModel } from '../../inference/open-model.ts'
 import { createProcessPool } from '../../inference/process-pool.ts'
 import { initializeOrt } from '../../inference/initialize-ort.ts'
 import type { RunMetrics } from './run-metrics.ts'
+import { mayAnswer, requireTried, reserves } from './version-rules.ts'
 import { warmUpRow } from './warm-up-models.ts'
 
 /** A model version as requests use it. */
@@ -32,7 +32,10 @@ export interface ModelHostDeps {
   readonly log: Logger
   /** Milliseconds, for the time that a version was last used. */
   readonly now: () => number
-  /** How long `prepare` waits for what a model is to answer with from now on, where it has something else to answer with; milliseconds. Absent: as long as it takes. */
+  /**
+   * How long `prepare` waits for what a model is to answer with from now on, where it has something else to answer
+   * with; milliseconds. Absent: as long as it takes.
+   */
   readonly patienceMs?: number
 }
 
@@ -47,7 +50,8 @@ export interface ModelHost {
    * Calls `fn` with the model, which stays loaded until `fn` is done.
    *
    * @param version a number or an alias; absent: the version of `answering`
-   * @throws LockstepError `UNKNOWN_DEFINITION`, `MODEL_MISMATCH`, `MODEL_INVALID`, `POSTGRES_UNAVAILABLE`, and what `fn` throws
+   * @throws LockstepError `UNKNOWN_DEFINITION`, `MODEL_MISMATCH`, `MODEL_INVALID`, `POSTGRES_UNAVAILABLE`, and what
+   *   `fn` throws
    */
   use<T>(catalog: Catalog, name: string, version: VersionReference | undefined, fn: (model: ServedModel) => Promise<T>): Promise<T>
   /**
@@ -56,13 +60,16 @@ export interface ModelHost {
    * @throws LockstepError as `use`
    */
   load(catalog: Catalog, name: string, version: VersionReference): Promise<Pick<ServedModel, 'tried'>>
-  /** The version that serves requests by default: the champion, or the newest without a champion. After `prepare` it is one that loads. null: none. */
+  /**
+   * The version that serves requests by default: the champion, or the newest without a champion. After `prepare` it is
+   * one that loads. null: none.
+   */
   answering(catalog: Catalog, model: CatalogModel): ModelVersion | null
   /**
    * Loads the versions that serve requests by default under this catalog, and runs each once as a warm-up.
    *
-   * - A version that does not load is logged and listed in `failures`. Another one serves in its place, preferably the one
-   *   that served until now. If none loads, requests get the error.
+   * - A version that does not load is logged and listed in `failures`. Another one serves in its place, preferably the
+   *   one that served until now. If none loads, requests get the error.
    * - A model that loads slowly does not delay others: it keeps its present version until the new one is loaded.
    *
    * @throws LockstepError `POSTGRES_UNAVAILABLE` if a version cannot be read now; then prepare the catalog again
@@ -72,7 +79,9 @@ export interface ModelHost {
   readonly failures: readonly string[]
   /** Why a version does not load; undefined: it loads, or has not been tried. */
   failureOf(model: string, version: number): string | undefined
-  /** Unloads versions that the catalog no longer has, and unused ones, each once no request uses it. Call it regularly. */
+  /**
+   * Unloads versions that the catalog no longer has, and unused ones, each once no request uses it. Call it regularly.
+   */
   retire(catalog: Catalog): void
   /** Empties the prediction caches of all versions. */
   forgetAnswers(): void
@@ -100,7 +109,9 @@ const failureKeptMs = 2000
 /** A warm-up that takes longer continues in the background, so that the rest of the catalog does not wait for it. */
 const warmUpMs = 1000
 const unusedMs = 5 * 60_000
-/** A version whose trial did not end is loaded again after this time, because a busy machine may have been the cause. */
+/**
+ * A version whose trial did not end is loaded again after this time, because a busy machine may have been the cause.
+ */
 const untriedKeptMs = 5 * 60_000
 /** The start of a server does not wait for a trial that takes longer. */
 const slowTrialMs = 1500
@@ -125,7 +136,10 @@ export function createModelHost(deps: ModelHostDeps): ModelHost {
   let preparations = 0
   let closed = false
 
-  /** Versions never change, but a model's declared outputs and how it is run may: then it is loaded anew. Remembered for the versions of one catalog. */
+  /**
+   * Versions never change, but a model's declared outputs and how it is run may: then it is loaded anew. Remembered for
+   * the versions of one catalog.
+   */
   function identity(model: CatalogModel, version: ModelVersion): string {
     let known = identities.get(version)
     if (known === undefined) {
@@ -163,7 +177,8 @@ export function createModelHost(deps: ModelHostDeps): ModelHost {
       onUnused: null,
     }
     entries.set(id, entry)
-    // A failure is kept for a moment, so that requests do not repeat a load that fails. A database that is down may be back by the next request.
+    // A failure is kept for a moment, so that requests do not repeat a load that fails. A database that is down may be
+    // back by the next request.
     const loaded = ({ served }: { served: ServedModel }) => {
       entry.served = served
       if (served.tried) return
@@ -248,7 +263,10 @@ export function createModelHost(deps: ModelHostDeps): ModelHost {
     return former.model.versions.find((each) => each.version === version.version && isLoaded(former.model, each))
   }
 
-  /** What there is to answer with at once: what is to answer, else what has until now, be it of a model as it was; nothing of one that has not answered yet. null: one that has lacks both. */
+  /**
+   * What there is to answer with at once: what is to answer, else what has until now, be it of a model as it was;
+   * nothing of one that has not answered yet. null: one that has lacks both.
+   */
   function loadedFor(catalog: Catalog): Map<string, ModelVersion> | null {
     if (answered.size === 0) return null
     const found = new Map<string, ModelVersion>()
@@ -459,31 +477,6 @@ export function createModelHost(deps: ModelHostDeps): ModelHost {
       pool.close()
     },
   }
-}
-
-/** The versions that may serve next and must be loaded by then: the newest, and those that aliases point at or pointed at last. */
-function reserves({ versions, aliases }: CatalogModel): ModelVersion[] {
-  const numbers = new Set([...aliases.values()].flatMap(({ version, former }) => [version, former.at(-1)]))
-  return versions.filter((each) => each === versions.at(-1) || numbers.has(each.version))
-}
-
-/**
- * Whether a version may serve requests by default. If its trial did not end, it serves only requests that name it, unless it
- * was made the champion anyway.
- */
-function mayAnswer({ aliases }: CatalogModel, { tried, version }: ServedModel): boolean {
-  return tried || aliases.get(championAlias)?.version === version.version
-}
-
-function requireTried(model: CatalogModel, served: ServedModel): void {
-  if (mayAnswer(model, served)) return
-  const { name } = model
-  const { version } = served.version
-  throw new LockstepError(
-    'MODEL_UNAVAILABLE',
-    `The trial run of the model "${name}@${version}" on made-up rows did not end in time or crashed the process, so this version is not served. Push a version that works, or promote this one anyway: lockstep model promote ${name}@${version} --untried.`,
-    { details: { model: name, version } },
-  )
 }
 
 const superseded = new Error('A newer catalog is in force.')

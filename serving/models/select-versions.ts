@@ -108,7 +108,10 @@ async function choose(model: CatalogModel, { before, load, isFatal, onChosen }: 
   return { model: model.name, chosen, failed }
 }
 
-/** The versions that may serve, in order: the first that loads does. A generator, because the version that has served may change while the champion loads. */
+/**
+ * The versions that may serve, in order: the first that loads does. A generator, because the version that has served
+ * may change while the champion loads.
+ */
 function* candidates(model: CatalogModel, before: SelectOptions['before']): Generator<ModelVersion> {
   const champion = model.aliases.get(championAlias)
   if (champion === undefined) {

@@ -8,7 +8,10 @@ export interface VersionAssignment {
   readonly rows: readonly number[]
 }
 
-/** Which version serves which rows of a request: every row has exactly one. All rows have the version that the request names. */
+/**
+ * Which version serves which rows of a request: every row has exactly one. All rows have the version that the request
+ * names.
+ */
 export function assignVersions(request: {
   readonly version?: VersionReference | undefined
   readonly entities: readonly unknown[]

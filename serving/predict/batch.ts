@@ -51,8 +51,8 @@ export interface PredictBatchSummary extends JoinSummary {
 }
 
 /**
- * Predicts every row of a spine as of the row's own moment. The features come from the join that makes training sets, by the
- * same `evaluate` as in the server; the model runs by the same `runGroups`.
+ * Predicts every row of a spine as of the row's own moment. The features come from the join that makes training sets,
+ * by the same `evaluate` as in the server; the model runs by the same `runGroups`.
  *
  * @param consume gets the batches in the spine's order. The next one waits until it is done.
  * @throws LockstepError what the spine, the join and the model throw

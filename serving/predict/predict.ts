@@ -68,8 +68,8 @@ export interface Predicted {
  *     select versions -> parse rows -> read features -> evaluate -> run models -> encode the answer -> log
  *
  * @param encode makes the answer, while the models are loaded. If it throws, nothing is logged.
- * @throws LockstepError `UNKNOWN_DEFINITION`, `DEADLINE_EXCEEDED`, and what the model host, the read of features and the
- *   models throw
+ * @throws LockstepError `UNKNOWN_DEFINITION`, `DEADLINE_EXCEEDED`, and what the model host, the read of features and
+ *   the models throw
  */
 export function predict<Answer>(
   context: PredictContext,
@@ -79,7 +79,10 @@ export function predict<Answer>(
   return predictAssigned(context, request, assignVersions(request), encode)
 }
 
-/** As `predict`, by given assignments of rows to versions. Each version reads its own feature service, all at one moment. */
+/**
+ * As `predict`, by given assignments of rows to versions. Each version reads its own feature service, all at one
+ * moment.
+ */
 export function predictAssigned<Answer>(
   context: PredictContext,
   request: PredictRequest,

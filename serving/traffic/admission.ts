@@ -5,12 +5,13 @@ import type { RequestDeadline } from './request-deadline.ts'
  *
  * - Below the limit a request enters at once. Up to `crowdFrom` requests all enter, whatever the limit.
  * - At the limit a request is held. It enters when another leaves, or is refused.
- * - The limit is `max`. While the event loop is busy all the time, the limit falls step by step, down to `minBusy`: more
- *   requests would only make each other wait. As soon as the event loop has time left, the limit rises again.
- * - The oldest of the held requests enters first, as long as it has waited no longer than `waitMs`. After that the newest
- *   enters first: it still has its time before it, and the oldest are refused.
+ * - The limit is `max`. While the event loop is busy all the time, the limit falls step by step, down to `minBusy`:
+ *   more requests would only make each other wait. As soon as the event loop has time left, the limit rises again.
+ * - The oldest of the held requests enters first, as long as it has waited no longer than `waitMs`. After that the
+ *   newest enters first: it still has its time before it, and the oldest are refused.
  *
- * Holding a request costs next to nothing, and a client that waits for its refusal does not send the next one meanwhile.
+ * Holding a request costs next to nothing, and a client that waits for its refusal does not send the next one
+ * meanwhile.
  */
 export interface Admission {
   /** Runs the request, now or later, or refuses it. A request that has run calls `leave`. */
@@ -62,8 +63,8 @@ const crowdFrom = 128
 /** In a busy process a request that has waited longer does not enter any more, and is refused when its time is over. */
 const waitMs = 12
 /**
- * How long a request is held: 2 ms for each held request, within these bounds. So about 500 are refused in a second, as a
- * refusal takes time too.
+ * How long a request is held: 2 ms for each held request, within these bounds. So about 500 are refused in a second, as
+ * a refusal takes time too.
  */
 const minHoldMs = 50
 const maxHoldMs = 1000

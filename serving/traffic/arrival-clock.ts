@@ -1,6 +1,6 @@
 /**
- * When a request arrived that is read now, milliseconds of `performance.now()`. In a busy process it may have waited in its
- * socket since the event loop last read there. A process that is not busy reads a request as soon as it arrives.
+ * When a request arrived that is read now, milliseconds of `performance.now()`. In a busy process it may have waited in
+ * its socket since the event loop last read there. A process that is not busy reads a request as soon as it arrives.
  *
  * @returns the earliest moment at which the request that is read now can have arrived
  */

@@ -1,6 +1,6 @@
 /**
- * The generic cell rate algorithm: of a limit of so many units in a second, a second's worth may come at once. All that is kept is when the bucket is full again (`fullAt`).
- * `runtime/redis-rate-limits.ts` has the same in Lua.
+ * The generic cell rate algorithm: of a limit of so many units in a second, a second's worth may come at once. All that
+ * is kept is when the bucket is full again (`fullAt`). `runtime/redis-rate-limits.ts` has the same in Lua.
  */
 export interface Gcra {
   /** Units in a second. */
@@ -26,7 +26,8 @@ export function burstOf(perSecond: number): number {
 }
 
 /**
- * Takes up to `wanted` units, and none where there are fewer than `least`. More than a second's worth are granted to a full bucket: who asks for so much waits for so much longer afterwards.
+ * Takes up to `wanted` units, and none where there are fewer than `least`. More than a second's worth are granted to a
+ * full bucket: who asks for so much waits for so much longer afterwards.
  *
  * @param at milliseconds
  */

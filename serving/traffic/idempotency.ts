@@ -21,8 +21,8 @@ export interface IdempotentRequest {
 /** The requests that clients sent with an `Idempotency-Key`, for 24 hours. */
 export interface Idempotency {
   /**
-   * Does the work of a request once and keeps its answer; for the same request again it returns that answer. If the work
-   * fails, nothing is kept.
+   * Does the work of a request once and keeps its answer; for the same request again it returns that answer. If the
+   * work fails, nothing is kept.
    *
    * @throws LockstepError `IDEMPOTENCY_KEY_REUSED` where the key was sent with another request, `IDEMPOTENCY_KEY_BUSY`
    *   while the first one is under way, and what the work throws

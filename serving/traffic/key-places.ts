@@ -1,8 +1,8 @@
 import { LockstepError } from '../../kernel/errors.ts'
 
 /**
- * Bounds how many requests of each API key are in flight: the clients of one key, slow or many, leave places to those of
- * the others.
+ * Bounds how many requests of each API key are in flight: the clients of one key, slow or many, leave places to those
+ * of the others.
  */
 export interface KeyPlaces {
   /**

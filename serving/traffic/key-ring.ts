@@ -9,7 +9,10 @@ import type { Database } from '../../runtime/database.ts'
 import type { Logger } from '../../runtime/log.ts'
 import { withTimeout } from '../../runtime/async.ts'
 
-/** `auto`: keys are needed once there has ever been one, or where other machines reach the server; `required`: always; `off`: never. */
+/**
+ * `auto`: keys are needed once there has ever been one, or where other machines reach the server; `required`: always;
+ * `off`: never.
+ */
 export type AuthMode = 'auto' | 'required' | 'off'
 
 /** The API key of a request, and what it may do. */

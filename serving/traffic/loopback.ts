@@ -31,9 +31,9 @@ export function isFromHere({ headers, socket }: IncomingMessage): boolean {
 }
 
 /**
- * Accepts requests to an address, or to this machine by its own name. A page can make its own name point at this machine
- * (DNS rebinding): its browser then takes the server for the page's own, and only `Host` shows that name. A server
- * without keys needs this check.
+ * Accepts requests to an address, or to this machine by its own name. A page can make its own name point at this
+ * machine (DNS rebinding): its browser then takes the server for the page's own, and only `Host` shows that name. A
+ * server without keys needs this check.
  *
  * @param host the header; undefined: the request comes from no browser
  * @throws LockstepError `FORBIDDEN`

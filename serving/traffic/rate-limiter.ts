@@ -8,8 +8,8 @@ import { takeUnits } from './gcra.ts'
 export type LimitUnit = 'requests' | 'rows'
 
 /**
- * While the Redis in which processes share their limits is down: each process counts on its own, there are no limits, or
- * every request is refused.
+ * While the Redis in which processes share their limits is down: each process counts on its own, there are no limits,
+ * or every request is refused.
  */
 export type LimitFallback = 'local' | 'open' | 'closed'
 
@@ -33,10 +33,11 @@ export interface LimitState {
 
 export interface RateLimiter {
   /**
-   * Takes units. It fetches some ahead of need, up to 20 times a second in a busy process, so that few requests wait for
-   * Redis.
+   * Takes units. It fetches some ahead of need, up to 20 times a second in a busy process, so that few requests wait
+   * for Redis.
    *
-   * @throws LockstepError `RATE_LIMITED` with `details.retryAfterSeconds`; `REDIS_UNAVAILABLE` where Redis is down and the fallback is `closed`
+   * @throws LockstepError `RATE_LIMITED` with `details.retryAfterSeconds`; `REDIS_UNAVAILABLE` where Redis is down and
+   *   the fallback is `closed`
    */
   take(key: LimitKey, units: number): LimitState | Promise<LimitState>
   close(): void

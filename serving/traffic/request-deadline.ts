@@ -12,7 +12,8 @@ export const timeoutHeader = 'x-request-timeout-ms'
 export const maxTimeoutMs = 3_600_000
 
 /**
- * The deadline of a request: what it asks for, within what the server allows. undefined: it may take as long as it does.
+ * The deadline of a request: what it asks for, within what the server allows. undefined: it may take as long as it
+ * does.
  *
  * @param wantedMs how long its client waits; null: it does not say
  * @param allowedMs null: without end
@@ -47,7 +48,10 @@ export function requireTime(deadline: RequestDeadline | undefined, neededMs = 0)
   if (deadline !== undefined && performance.now() + neededMs >= deadline.at) throw deadlineExceeded(deadline.limitMs)
 }
 
-/** Lifts the deadline: from here on the request is answered however long it takes. @throws LockstepError `DEADLINE_EXCEEDED` where it is past */
+/**
+ * Lifts the deadline: from here on the request is answered however long it takes. @throws LockstepError
+ * `DEADLINE_EXCEEDED` where it is past
+ */
 export function lift(deadline: RequestDeadline): void {
   requireTime(deadline)
   deadline.at = Number.POSITIVE_INFINITY
@@ -62,7 +66,8 @@ interface TimedWork {
 
 const sweepMs = 2
 /**
- * All of this process. A timer for each would cost more than most of the work. The next sweep drops those that are over.
+ * All of this process. A timer for each would cost more than most of the work. The next sweep drops those that are
+ * over.
  */
 let pending: TimedWork[] = []
 let sweeping: NodeJS.Timeout | null = null

@@ -17,7 +17,9 @@ import type { Paced } from './paced.ts'
 import { createPaced } from './paced.ts'
 import { createKeyRing } from './key-ring.ts'
 
-/** What requests pass before their handlers, in every protocol: keys, admission, limits, deadlines, circuit breakers. */
+/**
+ * What requests pass before their handlers, in every protocol: keys, admission, limits, deadlines, circuit breakers.
+ */
 export interface Traffic {
   readonly keys: KeyRing
   readonly admission: Admission

@@ -73,7 +73,8 @@ describe('with nothing configured', { timeout: 120_000 }, () => {
       { departed24h: 0, lastDelay: null },
     ])
 
-    // That the answer takes less than a second, test/runtime/embedded-owner.test.ts measures, without the start of a process.
+    // That the answer takes less than a second, test/runtime/embedded-owner.test.ts measures, without the start of a
+    // process.
     const second = await lockstep(env, 'status')
     expect(second.code).toBe(1)
     expect(second.err).toMatch(new RegExp(`^error EMBEDDED_IN_USE: .*process ${server.child.pid} \\("main.ts serve`))

@@ -24,7 +24,10 @@ beforeAll(async () => {
 })
 afterAll(() => rm(folder, { recursive: true, force: true }))
 
-/** Runs a script of the shell where it may mount a disk of its own, which is gone when it ends: `disk N` gives it so many MB, `ls WORDS` is lockstep. */
+/**
+ * Runs a script of the shell where it may mount a disk of its own, which is gone when it ends: `disk N` gives it so
+ * many MB, `ls WORDS` is lockstep.
+ */
 function onOwnDisk(script: string): Promise<string> {
   const prelude = `
     disk() { if mountpoint -q '${folder}/disk'; then mount -o remount,size=$1m '${folder}/disk'; else mount -t tmpfs -o size=$1m none '${folder}/disk'; fi; }

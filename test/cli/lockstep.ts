@@ -9,8 +9,8 @@ const waiting: CommandProcess[] = []
 afterAll(() => Promise.all(waiting.splice(0).map((commands) => commands.close())))
 
 /**
- * Runs a command as bin/lockstep does, in a process that has run others. Where it matters how a process starts and ends, take `start` of
- * run-lockstep.ts.
+ * Runs a command as bin/lockstep does, in a process that has run others. Where it matters how a process starts and
+ * ends, take `start` of run-lockstep.ts.
  */
 export async function lockstep(env: Environment, ...words: readonly string[]): Promise<Ended> {
   const commands = waiting.pop() ?? startCommandProcess()

@@ -1,6 +1,7 @@
 import { run } from '../../cli/run.ts'
 
-// The command line as a process that stays: it is sent command lines, runs each as bin/lockstep does, and sends back what came of it.
+// The command line as a process that stays: it is sent command lines, runs each as bin/lockstep does, and sends back
+// what came of it.
 
 export interface CommandLine {
   readonly words: readonly string[]

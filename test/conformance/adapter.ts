@@ -3,21 +3,25 @@ import type { Json } from './exact-json.ts'
 export type Row = Readonly<Record<string, Json>>
 
 /**
- * A feature store that the cases can be held against. What it gives back is JSON as the case files write it: see README.md, "Values".
- * A method that the store refuses throws `Refused`; any other error fails the case.
+ * A feature store that the cases can be held against. What it gives back is JSON as the case files write it: see
+ * README.md, "Values". A method that the store refuses throws `Refused`; any other error fails the case.
  */
 export interface Adapter {
   readonly name: string
   /** Which file of a case holds its definitions in this store's language. */
   readonly definitions: string
-  /** Takes up definitions, from these files all at once. The first call comes before everything else and has the files of all cases. */
+  /**
+   * Takes up definitions, from these files all at once. The first call comes before everything else and has the files
+   * of all cases.
+   */
   define(files: readonly string[]): Promise<void>
   /** Takes the definitions of one of those first files out again. The rows of its sources stay. */
   retire(file: string): Promise<void>
   /** Adds the rows of a file (.jsonl or .csv) to a source: they arrive together, after all that came before. */
   ingest(source: string, file: string): Promise<void>
   /**
-   * Has events arrive at a source, all or none, in training and, at the latest when it is asked, online. With an id an event that came before is not another one.
+   * Has events arrive at a source, all or none, in training and, at the latest when it is asked, online. With an id an
+   * event that came before is not another one.
    *
    * @param id the member of the rows that names the event, and is no column
    */

@@ -56,7 +56,9 @@ export interface TrainStep extends Refusable {
   readonly save?: string
   /** File of the rows that must come, in this order. */
   readonly expect?: string
-  /** The columns that a request sends: each row is asked for again online, as of its own moment, and must be the same. */
+  /**
+   * The columns that a request sends: each row is asked for again online, as of its own moment, and must be the same.
+   */
   readonly replay?: readonly string[]
 }
 export interface ReadStep extends Refusable {

@@ -21,7 +21,9 @@ export function exact(value: bigint): number | bigint {
   return value >= BigInt(Number.MIN_SAFE_INTEGER) && value <= BigInt(Number.MAX_SAFE_INTEGER) ? Number(value) : value
 }
 
-/** One line of text that tells every value from every other, -0 from 0 too; the members of an object keep their order. */
+/**
+ * One line of text that tells every value from every other, -0 from 0 too; the members of an object keep their order.
+ */
 export function exactText(value: Json): string {
   if (typeof value === 'bigint') return String(value)
   if (typeof value === 'number') return Object.is(value, -0) ? '-0' : String(value)

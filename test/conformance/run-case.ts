@@ -77,7 +77,10 @@ async function serve(adapter: Adapter, step: ServeStep, { inFolder }: Place): Pr
   sameRows(seen, expected)
 }
 
-/** Asks online, as of each row's own moment, for what the training set says. A row without a whole key names no entity that could be asked for. */
+/**
+ * Asks online, as of each row's own moment, for what the training set says. A row without a whole key names no entity
+ * that could be asked for.
+ */
 async function replay(adapter: Adapter, step: TrainStep, columns: readonly string[], rows: readonly Row[]): Promise<void> {
   const byMoment = new Map<string, Row[]>()
   for (const row of rows) {

@@ -35,7 +35,10 @@ export function shownPattern(text: string): RegExp {
   return new RegExp(`^${parts.join('.*')}$`)
 }
 
-/** What becomes of a file; `@@` stands between parts that are not together. @throws where the file lacks the lines before */
+/**
+ * What becomes of a file; `@@` stands between parts that are not together. @throws where the file lacks the lines
+ * before
+ */
 export function applyDiff(file: string, diff: string): string {
   let changed = file
   for (const part of diff.split(/^@@\n/m)) {

@@ -14,8 +14,8 @@ import { wordsOf } from './documented.ts'
 import type { Block } from './fenced-blocks.ts'
 import { applyDiff, fencedBlocks, shellCommands, shownPattern } from './fenced-blocks.ts'
 
-// A reader's empty folder beside the clone. Each block of docs/tutorial.md happens in it, in the order of the page: files
-// are saved, commands are run, and what a command prints is compared with what the page shows.
+// A reader's empty folder beside the clone. Each block of docs/tutorial.md happens in it, in the order of the page:
+// files are saved, commands are run, and what a command prints is compared with what the page shows.
 
 const run = promisify(execFile)
 /** What the page shows for the id of each training set. */

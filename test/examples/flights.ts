@@ -21,7 +21,10 @@ export interface Flights extends OpenedDatabase {
   readonly sample: string
 }
 
-/** The flights example as it is after `apply` and the ingest of a sample of the landings before `until`, in epoch microseconds. */
+/**
+ * The flights example as it is after `apply` and the ingest of a sample of the landings before `until`, in epoch
+ * microseconds.
+ */
 export async function openFlights(until: number): Promise<Flights> {
   const folder = await mkdtemp(join(tmpdir(), 'lockstep-flights-'))
   const { db, close } = await openServer()

@@ -19,7 +19,10 @@ beforeAll(() => {
 
 type TimeOptions = Pick<DatasetOptions, 'knowledge' | 'freshness' | 'asOf'>
 
-/** The AUC on the fourth week of January of a small model of the delays that were last seen, trained on the three weeks before. */
+/**
+ * The AUC on the fourth week of January of a small model of the delays that were last seen, trained on the three weeks
+ * before.
+ */
 async function aucOf(options: TimeOptions): Promise<number> {
   const { db, folder, sample } = flights()
   const out = join(folder, 'set.parquet')

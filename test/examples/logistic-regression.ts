@@ -1,5 +1,6 @@
 /**
- * Fits a logistic regression by gradient descent, on columns that are scaled to mean 0 and deviation 1, where a missing value is the mean.
+ * Fits a logistic regression by gradient descent, on columns that are scaled to mean 0 and deviation 1, where a missing
+ * value is the mean.
  *
  * @returns what scores other rows: higher means more likely true
  */

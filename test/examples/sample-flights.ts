@@ -17,7 +17,10 @@ const columns: readonly Column[] = [
 export const flightsFile = join(rootFolder, 'node_modules/vega-datasets/data/flights-3m.parquet')
 export const airportsFile = join(rootFolder, 'node_modules/vega-datasets/data/airports.csv')
 
-/** Writes the flights between twelve large airports, of the first days of 2001: some 60,000 in January. Returns how many. */
+/**
+ * Writes the flights between twelve large airports, of the first days of 2001: some 60,000 in January. Returns how
+ * many.
+ */
 export async function writeSampleFlights(path: string, before: number): Promise<number> {
   const file = await openTabularFile(flightsFile)
   const writer = await createDatasetWriter(path, columns, { format: 'parquet' })

@@ -24,7 +24,10 @@ beforeAll(async () => {
 })
 afterAll(() => world?.close())
 
-/** The longest that this thread computed without a pause while `work` went on, milliseconds of its processor's time, as what others do on the machine is no matter. */
+/**
+ * The longest that this thread computed without a pause while `work` went on, milliseconds of its processor's time, as
+ * what others do on the machine is no matter.
+ */
 async function longestTurnMs(work: () => Promise<unknown>): Promise<number> {
   let longest = 0
   let going = true
@@ -69,7 +72,8 @@ async function loadBesideRequests(): Promise<number> {
 
 it('a large model is read, loaded and tried while requests go on: no turn of the event loop is long', async () => {
   expect(bytes.length).toBeGreaterThan(8_000_000)
-  // a processor's time is told in steps of some milliseconds, and now and then garbage is collected: what the load itself takes, it takes each time
+  // a processor's time is told in steps of some milliseconds, and now and then garbage is collected: what the load
+  // itself takes, it takes each time
   let longest = Number.POSITIVE_INFINITY
   for (let i = 0; i < 3 && longest >= 10; i++) longest = Math.min(longest, await loadBesideRequests())
   expect(longest).toBeLessThan(10)

@@ -60,7 +60,10 @@ export function constantModel(value: number): Buffer {
   })
 }
 
-/** Subtracts from each value the mean of its column over all rows of the run: what one row is answered depends on those beside it. */
+/**
+ * Subtracts from each value the mean of its column over all rows of the run: what one row is answered depends on those
+ * beside it.
+ */
 export function centeringModel(): Buffer {
   return makeOnnx({
     graph: {
@@ -96,7 +99,10 @@ const countNodes = [
   { type: 'Cast', inputs: ['most'], outputs: ['count'], attributes: { to: 7n } },
 ]
 
-/** Runs its loop so many times, whatever it is given; by default as many times as the greatest of its last feature says: with 4e18 for ever. */
+/**
+ * Runs its loop so many times, whatever it is given; by default as many times as the greatest of its last feature says:
+ * with 4e18 for ever.
+ */
 export function endlessModel(rounds?: number): Buffer {
   return makeOnnx({
     graph: {

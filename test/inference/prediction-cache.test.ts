@@ -15,7 +15,10 @@ import { bindTo } from '../serving/load.ts'
 
 const failing = -1
 
-/** A cache before a model that answers twice a row's first value, with what it was asked and a clock that is set by hand. */
+/**
+ * A cache before a model that answers twice a row's first value, with what it was asked and a clock that is set by
+ * hand.
+ */
 function cached(options: { readonly ttlMs?: number; readonly maxEntries?: number; readonly version?: string } = {}) {
   const runs: (readonly FeatureRow[])[] = []
   const clock = { ms: 1 }

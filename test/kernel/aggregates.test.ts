@@ -30,7 +30,9 @@ function valueOf(aggregate: Aggregate, values: readonly (Value | null)[]): Value
   return aggregate.value(folded(aggregate, values))
 }
 
-/** A fixed sequence of numbers from 0 to 1 (mulberry32), so that what a sketch says of them is the same in every run. */
+/**
+ * A fixed sequence of numbers from 0 to 1 (mulberry32), so that what a sketch says of them is the same in every run.
+ */
 function random(seed: number): () => number {
   let state = seed
   return () => {

@@ -4,7 +4,9 @@ import { ByteReader, ByteWriter } from '../../kernel/binary.ts'
 import { ExactSum } from '../../kernel/exact-sum.ts'
 import { budget } from '../budget.ts'
 
-/** Doubles as m * 2^e, so that an exact sum is a sum of bigints: an oracle that shares nothing with the code under test. */
+/**
+ * Doubles as m * 2^e, so that an exact sum is a sum of bigints: an oracle that shares nothing with the code under test.
+ */
 const term = fc.record({ m: fc.integer({ min: -(2 ** 31), max: 2 ** 31 }), e: fc.integer({ min: -60, max: 60 }) })
 const toNumber = ({ m, e }: { m: number; e: number }): number => m * 2 ** e
 const exactly = (terms: readonly { m: number; e: number }[]): bigint =>
@@ -42,7 +44,8 @@ describe('ExactSum', () => {
     fc.assert(
       fc.property(fc.array(term, { minLength: 1, maxLength: 20 }), (terms) => {
         const mean = sumOf(terms.map(toNumber)).mean(terms.length)
-        // Compared as |candidate * n - sum|, all in units of 2^-160, which the mean and its neighbours are multiples of here.
+        // Compared as |candidate * n - sum|, all in units of 2^-160, which the mean and its neighbours are multiples of
+        // here.
         const distance = (candidate: number): bigint => {
           const difference = BigInt(candidate * 2 ** 160) * BigInt(terms.length) - exactly(terms) * 2n ** 100n
           return difference < 0n ? -difference : difference

@@ -75,7 +75,10 @@ function add(plan: ViewPlan, state: EntityState, time: number, tie: Tie, by: { c
   if (row !== null) state.add(row, now)
 }
 
-/** States that are as large as rows can make them, up to moments that fall differently between the edges of hops; the largest one's bytes. */
+/**
+ * States that are as large as rows can make them, up to moments that fall differently between the edges of hops; the
+ * largest one's bytes.
+ */
 function largest(plan: ViewPlan, kind: string, tieOf: (i: number) => Tie, pending: number): number {
   const column = kind === 'buckets' ? 'f' : kind === 'many' ? 'big' : kind
   const sizes = [0, 54 * minute + 59_999_999, 59 * minute + 59_999_998].map((offset) => {
@@ -87,7 +90,8 @@ function largest(plan: ViewPlan, kind: string, tieOf: (i: number) => Tie, pendin
       for (const value of worst[kind] as Value[]) add(plan, state, time, tieOf(i++), { column, value }, end)
     }
     add(plan, state, end - 1, tieOf(i++), { column, value: worst[kind]?.[0] as Value }, end)
-    // As if there were as many rows as there can be: joined with the one before, counts and sums grow as Fibonacci's numbers do.
+    // As if there were as many rows as there can be: joined with the one before, counts and sums grow as Fibonacci's
+    // numbers do.
     let [before, now] = [encodeStored(state, noTransactions), encodeStored(state, noTransactions)]
     for (let [fewer, rows] = [i, i]; fewer + rows < 2 ** 35; [fewer, rows] = [rows, fewer + rows]) {
       const joined = decodeStored(plan, now)

@@ -60,7 +60,10 @@ const aggregates = fc.constantFrom<AggregateName>(
 
 const defaults: Readonly<Record<string, JsonValue>> = { float64: -1, list: [], counts: { none: 1 } }
 
-/** Generated features: latest values with and without ttl, and every aggregate over a few lengths and over all time; of some rows or of all. */
+/**
+ * Generated features: latest values with and without ttl, and every aggregate over a few lengths and over all time; of
+ * some rows or of all.
+ */
 export const featuresArbitrary: fc.Arbitrary<FeatureSpec[]> = fc
   .array(
     fc.oneof(
@@ -264,10 +267,14 @@ function spread(name: 'variance' | 'stddev', sample: boolean, values: readonly (
   return name === 'variance' ? nearest(distances, (over * n * n) << 2148n) : nearestRoot(distances, (over * n * n) << 2148n)
 }
 
-/** The double nearest to the square root of n / d: the one whose two neighbours' midpoints lie, squared, on either side of n / d. */
+/**
+ * The double nearest to the square root of n / d: the one whose two neighbours' midpoints lie, squared, on either side
+ * of n / d.
+ */
 function nearestRoot(n: bigint, d: bigint): number {
   if (n === 0n) return 0
-  // From here on the nearest double would be 2^1024: half a step beyond the greatest one. Squares are in units of 2^-1075, squared.
+  // From here on the nearest double would be 2^1024: half a step beyond the greatest one. Squares are in units of
+  // 2^-1075, squared.
   if (n << 2150n >= (units(Number.MAX_VALUE) + units(Number.POSITIVE_INFINITY)) ** 2n * d) return Number.POSITIVE_INFINITY
   // Of n / d, times one of these powers of four, one is a double that has all its digits.
   const [square, exponent] = [0n, 500n, -500n, 1000n, -1000n]
@@ -314,7 +321,10 @@ export function quantile(values: readonly number[], q: number, error: number): n
   } as Near
 }
 
-/** A double in units of 2^-1074, by halving and doubling alone. Infinity is where the double after the greatest one would be. */
+/**
+ * A double in units of 2^-1074, by halving and doubling alone. Infinity is where the double after the greatest one
+ * would be.
+ */
 function units(x: number): bigint {
   if (x === Number.POSITIVE_INFINITY) return 2n ** 2098n
   let value = x

@@ -114,7 +114,8 @@ async function survives(operation: Operation, point: FaultPoint): Promise<void> 
     for (const plan of plans) await materializeView(db, store, plan, { moment: crashMoment })
     if (operation !== 'push') await insert(here, 'more')
     expect([operation, point, await elsewhere(here, operation, point)]).toEqual([operation, point, 'SIGKILL'])
-    // A client that got no answer sends its events again; a run is begun again; what an erasure noted is done by whoever comes next.
+    // A client that got no answer sends its events again; a run is begun again; what an erasure noted is done by
+    // whoever comes next.
     if (operation === 'erase') {
       for (const plan of plans) await materializeView(db, store, plan, { moment: crashMoment })
       expect(await finishErasures(db, store, catalog, { waitMs: 5_000, moment: crashMoment })).toBe(0)

@@ -10,14 +10,20 @@ export interface PaymentsTable {
   insert(payments: readonly Payment[]): Promise<void>
   /** The SQL of such an insert, for callers with a session of their own. */
   insertSql(payments: readonly Payment[]): string
-  /** What a store must hold of the view after folding everything that was inserted through `insert`, or what passes `only` of it. */
+  /**
+   * What a store must hold of the view after folding everything that was inserted through `insert`, or what passes
+   * `only` of it.
+   */
   expected(plan: ViewPlan, moment: number, how?: ExpectedOptions): Map<EntityKey, string>
   keys(plan: ViewPlan): EntityKey[]
 }
 
 export interface ExpectedOptions {
   readonly only?: (payment: Payment) => boolean
-  /** Whether ties are broken as in a table of Lockstep's (by `_row`) or in a user's (by the columns). Default: as the table was made. */
+  /**
+   * Whether ties are broken as in a table of Lockstep's (by `_row`) or in a user's (by the columns). Default: as the
+   * table was made.
+   */
   readonly ties?: 'owned' | 'plain'
 }
 

@@ -3,7 +3,10 @@ import { openEmbedded, openServer } from '../opened-database.ts'
 
 export type { OpenedDatabase }
 
-/** Each kind of database, opened fresh and migrated. The English one shows that nothing leans on the database's own order of texts. */
+/**
+ * Each kind of database, opened fresh and migrated. The English one shows that nothing leans on the database's own
+ * order of texts.
+ */
 export const databases: readonly { readonly kind: string; readonly open: () => Promise<OpenedDatabase> }[] = [
   { kind: 'PostgreSQL with English collation', open: () => openServer({ collation: 'en' }) },
   { kind: 'PGlite', open: () => openEmbedded() },

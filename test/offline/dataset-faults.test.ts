@@ -15,8 +15,8 @@ import { testDatabase } from '../services/index.ts'
 import { createManyThings, manyThings } from './many-things.ts'
 
 /**
- * Runs a program with a small disk at the folder `$0`: a file system of 128 kB, where one can be mounted, else a limit on the size of files stands in for it. The mount
- * is the program's own, and gone with it.
+ * Runs a program with a small disk at the folder `$0`: a file system of 128 kB, where one can be mounted, else a limit
+ * on the size of files stands in for it. The mount is the program's own, and gone with it.
  */
 const onSmallDisk = `
   if unshare -m mount -t tmpfs -o size=128k tmpfs "$0" 2>/dev/null; then

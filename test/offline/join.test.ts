@@ -127,7 +127,8 @@ function expectedAt(
     const at = scheduled(ruled.availability, known)
     return bound === 'at' ? at <= t : at < t
   })
-  // What is visible is settled, so the known time only orders ties: moved back by the same span for all, it still does, and hides nothing.
+  // What is visible is settled, so the known time only orders ties: moved back by the same span for all, it still does,
+  // and hides nothing.
   const ordered = visible.map((row) => ({ ...row, knownTime: (row.knownTime ?? row.eventTime) - 100 * hour }))
   return oracle({ ...ruled, availability: { kind: 'continuous' } }, ordered, t)
 }

@@ -28,7 +28,10 @@ function keysOf(view: `${string}@${number}`, count: number): OnlineKey[] {
   return Array.from({ length: count }, (_, i) => ({ view, entity: 'thing', key: `k${i}` }))
 }
 
-/** Adds one to every key, over and over, until told to stop; what is refused for a lost node is tried again. Counts the rounds, by key. */
+/**
+ * Adds one to every key, over and over, until told to stop; what is refused for a lost node is tried again. Counts the
+ * rounds, by key.
+ */
 async function writeUntil(over: () => boolean, keys: readonly OnlineKey[], counts: number[]): Promise<void> {
   await Promise.all(
     keys.map(async (key, i) => {

@@ -78,8 +78,9 @@ function cases(availability: fc.Arbitrary<Availability>): fc.Arbitrary<Case> {
 }
 
 /**
- * Runs generated cases: rows arrive in any order and in any split into runs of the materializer, into both online stores; then what a training export gives for (entity, t)
- * must be what the feature read gives with `asOf: t`, to the last bit and status. To be called in a `describe`, which gets what the cases work on.
+ * Runs generated cases: rows arrive in any order and in any split into runs of the materializer, into both online
+ * stores; then what a training export gives for (entity, t) must be what the feature read gives with `asOf: t`, to the
+ * last bit and status. To be called in a `describe`, which gets what the cases work on.
  */
 export function agreement(availability: fc.Arbitrary<Availability>, numRuns: number): () => Promise<void> {
   let db: Database

@@ -3,7 +3,8 @@ import { join } from 'node:path'
 import type { OpenApi } from '../../serving/protocols/http/openapi.ts'
 import { pythonWith, run, startPeerServer } from './peer-server.ts'
 
-// Sends what schemathesis, from PyPI, makes of the OpenAPI document to a server of its own: `node test/peers/fuzz.ts [OPTIONS]`.
+// Sends what schemathesis, from PyPI, makes of the OpenAPI document to a server of its own: `node test/peers/fuzz.ts
+// [OPTIONS]`.
 const bin = pythonWith('schemathesis', ['schemathesis==4.32.5'])
 const server = await startPeerServer()
 try {
@@ -14,7 +15,8 @@ try {
     '--max-examples=60',
     '--request-timeout=10',
     '--generation-database=none',
-    // the server of the peers has no keys, a schema cannot say all that a body must be, and a backfill that is cancelled can still be looked at
+    // the server of the peers has no keys, a schema cannot say all that a body must be, and a backfill that is
+    // cancelled can still be looked at
     '--exclude-checks=ignored_auth,missing_required_header,positive_data_acceptance,use_after_free',
     ...process.argv.slice(2),
   ]
@@ -23,7 +25,10 @@ try {
   await server.close()
 }
 
-/** A copy of the document without the headers of requests: a deadline of a millisecond is rightly answered with 504, which must stay a failure of any other request. */
+/**
+ * A copy of the document without the headers of requests: a deadline of a millisecond is rightly answered with 504,
+ * which must stay a failure of any other request.
+ */
 async function withoutHeaders(url: string, folder: string): Promise<string> {
   const document = (await (await fetch(`${url}/openapi.json`)).json()) as OpenApi
   const path = join(folder, 'openapi.json')

@@ -51,7 +51,10 @@ export interface SampleParts {
 
 const contextCode = '({ request, asOf }) => ({ hour: Math.floor(asOf / 3600000000) % 24, far: request.distance })'
 
-/** The flights of the design's example: two sources, two views, an on-demand view, a service and a model; each part may be exchanged. */
+/**
+ * The flights of the design's example: two sources, two views, an on-demand view, a service and a model; each part may
+ * be exchanged.
+ */
 export function sampleSet(parts: Partial<SampleParts> = {}): DefinitionSet {
   const transform = parts.transform ?? '(row) => ({ late: row.delay === null ? null : row.delay > 15 ? 1 : 0 })'
   const sourceOfDelays = parts.landings ?? landings

@@ -26,7 +26,10 @@ async function sleeping(): Promise<number> {
   return rows.length
 }
 
-/** The server tells of a failure, and of the end of a connection, a moment before it counts the statement as over; one that is not ended goes on for 30 s. */
+/**
+ * The server tells of a failure, and of the end of a connection, a moment before it counts the statement as over; one
+ * that is not ended goes on for 30 s.
+ */
 async function noneSleeps(): Promise<void> {
   await until(async () => (await sleeping()) === 0, 200)
 }

@@ -5,8 +5,8 @@ import { migrate } from '../../migrations/migrate.ts'
 import { openPglite } from '../../runtime/open-pglite.ts'
 
 /**
- * Puts the files of a fresh embedded PostgreSQL into `folder`, which `openPglite` then opens: making them takes seconds of processor time, and a copy a
- * twentieth of one.
+ * Puts the files of a fresh embedded PostgreSQL into `folder`, which `openPglite` then opens: making them takes seconds
+ * of processor time, and a copy a twentieth of one.
  *
  * @param options.migrate whether Lockstep's own tables are there
  */
@@ -20,7 +20,10 @@ export async function copyEmbedded(folder: string, { migrate }: { readonly migra
   })
 }
 
-/** The first of the run's files that asks for a template makes it. Of two at once, both do, and the second's is thrown away. */
+/**
+ * The first of the run's files that asks for a template makes it. Of two at once, both do, and the second's is thrown
+ * away.
+ */
 async function makeTemplate(template: string, migrated: boolean): Promise<void> {
   const own = await mkdtemp(`${template}-`)
   const files = join(own, 'files')

@@ -34,8 +34,8 @@ export default async function setup(project: TestProject): Promise<() => Promise
 }
 
 /**
- * Finds or starts the services. Each worker has a PostgreSQL cluster of its own, because a transaction that is open in one database holds back
- * `pg_snapshot_xmin` in all databases of its cluster.
+ * Finds or starts the services. Each worker has a PostgreSQL cluster of its own, because a transaction that is open in
+ * one database holds back `pg_snapshot_xmin` in all databases of its cluster.
  */
 async function start(workers: number): Promise<Started> {
   const run = `lockstep_test_${randomBytes(4).toString('hex')}`

@@ -7,14 +7,19 @@ import { migrateDatabase } from './template.ts'
 
 export interface TestDatabase {
   readonly url: string
-  /** Call it last in the file, after every connection is closed: one that is still open is an error, for it is a leak. */
+  /**
+   * Call it last in the file, after every connection is closed: one that is still open is an error, for it is a leak.
+   */
   drop(): Promise<void>
 }
 
 export interface TestDatabaseOptions {
   /** Whether Lockstep's own tables are there. Default true. */
   readonly migrate?: boolean
-  /** The database's collation: `C`, or English by ICU, which orders "a" before "B" and "B" before "c". Default `C` (a given server's: its own). */
+  /**
+   * The database's collation: `C`, or English by ICU, which orders "a" before "B" and "B" before "c". Default `C` (a
+   * given server's: its own).
+   */
   readonly collation?: 'C' | 'en'
 }
 
@@ -56,7 +61,10 @@ async function connections(client: Client, name: string): Promise<number> {
   return rows[0]?.open ?? 0
 }
 
-/** A Redis that is shared by the whole run, and a prefix under which this caller's keys are its own. They are removed when the run ends. */
+/**
+ * A Redis that is shared by the whole run, and a prefix under which this caller's keys are its own. They are removed
+ * when the run ends.
+ */
 export async function testRedis(): Promise<{ readonly url: string; readonly prefix: string }> {
   const { run, redis } = inject('services')
   return { url: redis, prefix: `${run}:${randomBytes(4).toString('hex')}:` }

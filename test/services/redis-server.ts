@@ -5,7 +5,8 @@ import { aptInstall, binaryFolders, isExecutable, run } from './binaries.ts'
 export type RedisServer = 'redis-server' | 'valkey-server'
 
 /**
- * The binary of a server, for tests that start, pause and kill their own: as found on the machine, else as root on Debian installed with apt-get.
+ * The binary of a server, for tests that start, pause and kill their own: as found on the machine, else as root on
+ * Debian installed with apt-get.
  *
  * @throws with both ways and why neither works
  */

@@ -6,8 +6,8 @@ const debian = '/usr/sbin/policy-rc.d'
 const mark = "# Written by Lockstep's tests, and removed when this process has installed what it needs: "
 
 /**
- * Runs `fn` while no installed package may start a service. One process at a time: the policy of another run is waited for.
- * A policy that somebody else has made stays as it is.
+ * Runs `fn` while no installed package may start a service. One process at a time: the policy of another run is waited
+ * for. A policy that somebody else has made stays as it is.
  *
  * @throws what `fn` throws, and where another run does not end within `patienceMs`
  */

@@ -67,7 +67,8 @@ describe('what a model answers with while loads take long', () => {
     expect([answering(models, second), echo(), selected?.answering.get('delay')?.version]).toEqual([1, 2, 1])
     const used = async () => await models.use(second, 'delay', undefined, async (model) => model.version.version)
     expect(await used()).toBe(1)
-    // the next one, whose load takes long too, goes on with what answers by then; what an older catalog does not know stays loaded
+    // the next one, whose load takes long too, goes on with what answers by then; what an older catalog does not know
+    // stays loaded
     const third = await loadCatalog(world.db)
     const slowEcho = await world.push('echo', 'identity', 'slow')
     await promoteModel(world.db, 'echo', slowEcho, by)

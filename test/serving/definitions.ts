@@ -166,7 +166,9 @@ const models: ModelSpec[] = [
   { name: 'strict', service: 'strict@1', output: [{ name: 'out', type: { kind: 'float32' } }] },
 ]
 
-/** Airports and accounts: every value type, aliases, an on-demand view, a view that is not online, a required feature. */
+/**
+ * Airports and accounts: every value type, aliases, an on-demand view, a view that is not online, a required feature.
+ */
 export const servingSet: DefinitionSet = {
   file: 'features.ts',
   entities: [airport, account].map(declared),

@@ -63,7 +63,8 @@ for (const kind of ['redis', 'embedded'] as const) {
       expect([again.status, again.text, again.headers.get('idempotency-replayed')]).toEqual([200, first.text, 'true'])
       expect((await send([landing('KEY', 3)])).status).toBe(422)
       expect((await send(events, '"k1"')).text).toBe(first.text)
-      // a server that died within it left its claim: once that has run out the request is done, and its events are there
+      // a server that died within it left its claim: once that has run out the request is done, and its events are
+      // there
       await world.db.query(`update lockstep.idempotency_keys set status = null, busy_until = now() + interval '1 hour' where key = 'k1'`)
       const busy = await send(events)
       expect([busy.status, busy.body.error.code, busy.headers.get('retry-after')]).toEqual([409, 'IDEMPOTENCY_KEY_BUSY', '1'])

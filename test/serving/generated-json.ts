@@ -63,7 +63,10 @@ export function textsOf(words: readonly string[]): fc.Arbitrary<string> {
   )
 }
 
-/** What a client may send by mistake or on purpose, in the place of `value`: a part of it is gone, of another type, too deep or too much. */
+/**
+ * What a client may send by mistake or on purpose, in the place of `value`: a part of it is gone, of another type, too
+ * deep or too much.
+ */
 export function mutationsOf(value: unknown, free: fc.Arbitrary<unknown>): fc.Arbitrary<unknown> {
   if (typeof value !== 'object' || value === null) return free
   const isArray = Array.isArray(value)

@@ -12,7 +12,10 @@ import { testRedis } from '../services/index.ts'
 import type { World } from './world.ts'
 import { createWorld } from './world.ts'
 
-/** The server collects its garbage twice a second, so that its size tells what it holds on to, and not how late V8 collects. */
+/**
+ * The server collects its garbage twice a second, so that its size tells what it holds on to, and not how late V8
+ * collects.
+ */
 const collecting = `
   import { setFlagsFromString } from 'node:v8'
   import { runInNewContext } from 'node:vm'
@@ -23,8 +26,9 @@ const collecting = `
 const perRound = Math.max(1000, budget(2000))
 const [warmUpRounds, rounds] = [6, 12]
 /**
- * The least of the last four rounds against the least of the first four: eight rounds lie between them. 1 kB that stays of each of their requests would be
- * 16 MB of 16,000, or 8 MB of 8,000; without a leak it was 1 to 3 MB, and the machine may be busy.
+ * The least of the last four rounds against the least of the first four: eight rounds lie between them. 1 kB that stays
+ * of each of their requests would be 16 MB of 16,000, or 8 MB of 8,000; without a leak it was 1 to 3 MB, and the
+ * machine may be busy.
  */
 const allowedBytes = 3_000_000 + perRound * 3500
 

@@ -11,7 +11,8 @@ import { gated, until } from './gate.ts'
 import type { World } from './world.ts'
 import { ask, createWorld } from './world.ts'
 
-// Silence is noticed after seconds, several times in a test, and a process of its own has to start: what a test proves of time it measures itself.
+// Silence is noticed after seconds, several times in a test, and a process of its own has to start: what a test proves
+// of time it measures itself.
 vi.setConfig({ testTimeout: 75_000 })
 
 let world: World

@@ -35,7 +35,10 @@ export interface World {
   readonly logged: string[]
   /** Into the world's store, or another. */
   materialize(view: string, moment?: number, into?: OnlineStore): Promise<void>
-  /** Pushes a model file. `producer`: what the file says it was made by, so that one model can be pushed as several versions. */
+  /**
+   * Pushes a model file. `producer`: what the file says it was made by, so that one model can be pushed as several
+   * versions.
+   */
   push(model: string, file: string | Uint8Array, producer?: string): Promise<number>
   /** A server of this world that listens on a free port; closed with the world. */
   serve(

@@ -8,8 +8,8 @@ import { didYouMean } from '../../../kernel/did-you-mean.ts'
 export type EntityColumns = Readonly<Record<string, readonly unknown[]>>
 
 /**
- * The columns as an object for each row, as the parser of the plan takes them. A key may go by its entity's name, where that has one part; what names a key of another
- * entity is passed over, as Feast does.
+ * The columns as an object for each row, as the parser of the plan takes them. A key may go by its entity's name, where
+ * that has one part; what names a key of another entity is passed over, as Feast does.
  *
  * @throws LockstepError `INVALID_ENTITY` naming a column that is unknown or of another length
  */

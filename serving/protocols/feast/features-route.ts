@@ -54,7 +54,10 @@ export const onlineFeaturesAnswer = z.object({
 
 const never = '"1970-01-01T00:00:00Z"'
 
-/** `POST /get-online-features`, column by column as Feast answers; with the statuses that Lockstep computes, ttl among them. */
+/**
+ * `POST /get-online-features`, column by column as Feast answers; with the statuses that Lockstep computes, ttl among
+ * them.
+ */
 export async function answerOnlineFeatures(
   call: Call,
   context: FeatureContext & Pick<ServingContext, 'readCatalog' | 'bodyLimitBytes'>,
@@ -102,7 +105,10 @@ function sentVector(name: string, values: readonly unknown[]): string {
   return `{"values":[${values.map((value) => sentText(name, value)).join()}],"statuses":[${present}],"event_timestamps":[${values.map(() => never).join()}]}`
 }
 
-/** As it was sent, integers beyond 2^53 too. What nobody takes may hold anything: no type of ours has arrays or objects in others. */
+/**
+ * As it was sent, integers beyond 2^53 too. What nobody takes may hold anything: no type of ours has arrays or objects
+ * in others.
+ */
 function sentText(column: string, value: unknown): string {
   if (typeof value === 'bigint') return String(value)
   if (isNested(value) && Object.values(value).some(isNested)) {

@@ -111,7 +111,10 @@ async function begin(
   return jsonAnswer(null)
 }
 
-/** Waits for a backfill: until it ends, makes no progress for too long, the client disconnects, or the server shuts down. */
+/**
+ * Waits for a backfill: until it ends, makes no progress for too long, the client disconnects, or the server shuts
+ * down.
+ */
 async function ended(call: Call, deps: ServingContext, id: number): Promise<void> {
   const connection = call.incoming.socket
   let [doneBefore, sinceMs] = [0, performance.now()]

@@ -34,7 +34,8 @@ const fields: Readonly<Record<Exclude<Datatype, 'FP16'>, keyof TypedContents>> =
  * The elements of a tensor in typed contents.
  *
  * @param tensor names it in errors
- * @throws LockstepError `INVALID_REQUEST` where they are in another field, are not as many as the shape says, or one is not of the datatype
+ * @throws LockstepError `INVALID_REQUEST` where they are in another field, are not as many as the shape says, or one is
+ *   not of the datatype
  */
 export function readContents(datatype: Datatype, shape: readonly number[], contents: TypedContents | null, tensor: string): TensorData {
   if (datatype === 'FP16') throw tensorError(tensor, 'is FP16, which has no typed contents. Send it in raw_input_contents')

@@ -49,11 +49,11 @@ type Env = { Bindings: HttpCall }
 
 /**
  * Answers HTTP. An ordinary Hono app has every route. The routes with `isHot` are also matched before it, by Hono's own
- * router, and answered without a `Request` and a `Response`: these cost more than all else that a prediction takes here.
- * A hot request with anything unusual (an `Origin`, a query, percent-encoding) is left to the app.
+ * router, and answered without a `Request` and a `Response`: these cost more than all else that a prediction takes
+ * here. A hot request with anything unusual (an `Origin`, a query, percent-encoding) is left to the app.
  *
- * Both ways go through the stages of `call-stages.ts` and are sent by `send-response.ts`. `@hono/node-server` would take
- * the place of the latter, but
+ * Both ways go through the stages of `call-stages.ts` and are sent by `send-response.ts`. `@hono/node-server` would
+ * take the place of the latter, but
  *
  * - it ends the connection of a request that is refused before all of its body was sent, so that the client never reads
  *   the answer;

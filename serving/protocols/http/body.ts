@@ -15,11 +15,12 @@ const jsonType = /^\s*(application\/([\w.-]+\+)?json|text\/json)\s*(;|$)/i
 const saysNothing = /^\s*(application\/x-www-form-urlencoded|text\/plain)\s*(;|$)/i
 
 /**
- * The body of a request: read within the limit, decompressed, parsed and validated. Its rows are taken from the limit of
- * the API key.
+ * The body of a request: read within the limit, decompressed, parsed and validated. Its rows are taken from the limit
+ * of the API key.
  *
  * @param whenEmpty stands for a body that was not sent; absent: there must be one
- * @throws LockstepError `BODY_TOO_LARGE`, `UNSUPPORTED_MEDIA_TYPE`, `REQUEST_ABORTED`, `RATE_LIMITED`, `DEADLINE_EXCEEDED`, or `INVALID_REQUEST` saying which field is wrong
+ * @throws LockstepError `BODY_TOO_LARGE`, `UNSUPPORTED_MEDIA_TYPE`, `REQUEST_ABORTED`, `RATE_LIMITED`,
+ *   `DEADLINE_EXCEEDED`, or `INVALID_REQUEST` saying which field is wrong
  */
 export async function readBody<Schema extends z.ZodType>(
   call: Call,

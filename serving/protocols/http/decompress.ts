@@ -18,7 +18,8 @@ export const acceptedEncodings = 'gzip, deflate, br, zstd'
  * Decompresses a body, up to the limit and no further.
  *
  * @param encoding the header `content-encoding`
- * @throws LockstepError `UNSUPPORTED_MEDIA_TYPE`, `INVALID_REQUEST` where the body is not in that encoding, or the error of `tooLarge`
+ * @throws LockstepError `UNSUPPORTED_MEDIA_TYPE`, `INVALID_REQUEST` where the body is not in that encoding, or the
+ *   error of `tooLarge`
  */
 export async function decompressed(
   bytes: Uint8Array,

@@ -36,8 +36,9 @@ export const eventRoutes: readonly Route[] = [
 ]
 
 /**
- * `POST /v1/sources/{name}/events`: writes events to the source, all or none, and answers when they are committed, and as a rule when the online views have them:
- * `{ "accepted": 2, "duplicates": 0, "online": true, "token": "landings~0+8123" }`.
+ * `POST /v1/sources/{name}/events`: writes events to the source, all or none, and answers when they are committed, and
+ * as a rule when the online views have them: `{ "accepted": 2, "duplicates": 0, "online": true, "token":
+ * "landings~0+8123" }`.
  */
 async function answerEvents(call: Call, deps: ServingContext, name: string): Promise<RouteAnswer> {
   const { push } = deps.metrics

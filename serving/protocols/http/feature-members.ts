@@ -31,7 +31,10 @@ export function frontiersJson(include: readonly string[] | undefined, read: Feat
 
 const typesOf = memoizeWeak((service: ServicePlan) => typesText(service.features))
 
-/** The member `types`, if the request asks for it: with the type of each feature a client can read its values back exactly. */
+/**
+ * The member `types`, if the request asks for it: with the type of each feature a client can read its values back
+ * exactly.
+ */
 export function typesJson(include: readonly string[] | undefined, service: ServicePlan): string {
   return include?.includes('types') === true ? `,"types":${typesOf(service)}` : ''
 }

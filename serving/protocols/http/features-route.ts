@@ -42,9 +42,10 @@ export const featureRoutes: readonly Route[] = [
 ]
 
 /**
- * `POST /v1/features`: the features of a service for each entity, with the status of each value. With `include: ['frontiers']` the answer has
- * `frontiers`, by online view (`{ "airport_delays@1": "8123+8125..8127" }`): the transactions whose rows are in every value of the answer (`frontierText`), null
- * where nothing is stored of any entity asked for.
+ * `POST /v1/features`: the features of a service for each entity, with the status of each value. With `include:
+ * ['frontiers']` the answer has `frontiers`, by online view (`{ "airport_delays@1": "8123+8125..8127" }`): the
+ * transactions whose rows are in every value of the answer (`frontierText`), null where nothing is stored of any entity
+ * asked for.
  */
 async function answerFeatures(
   call: Call,

@@ -67,9 +67,9 @@ function requireScraper({ incoming: { headers } }: Call, { traffic: { keys } }: 
 }
 
 /**
- * Whether a request may read texts that name hosts, views and models. A server with keys shows them to admin keys alone,
- * as a proxy on this machine may make every client look like a program of this machine. A server without keys shows them
- * to this machine.
+ * Whether a request may read texts that name hosts, views and models. A server with keys shows them to admin keys
+ * alone, as a proxy on this machine may make every client look like a program of this machine. A server without keys
+ * shows them to this machine.
  */
 function isOperator({ incoming }: Call, { traffic: { keys } }: ServingContext): boolean {
   if (!keys.required) return isFromHere(incoming)

@@ -13,8 +13,8 @@ const unaskedBytes = 64 * 1024
 
 /**
  * A request of Node's server whose body is gathered as the parser hands it over (by `push`, as to any readable stream).
- * Through a stream, with its events and ticks, a small body would cost more than everything else that is done to it. Read
- * as a stream, it has no body.
+ * Through a stream, with its events and ticks, a small body would cost more than everything else that is done to it.
+ * Read as a stream, it has no body.
  */
 export class IncomingRequest extends IncomingMessage {
   #chunks: Buffer[] = []

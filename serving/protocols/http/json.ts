@@ -4,7 +4,9 @@ import { formatTimestamp } from '../../../kernel/time.ts'
 import { countsJson } from '../../../kernel/value-json.ts'
 import type { Column, CountsValue, ListValue, Value, ValueType } from '../../../kernel/value-type.ts'
 
-/** Compiled text of a value as JSON: int64 as an integer literal, timestamp as RFC 3339, what JSON cannot say as null. */
+/**
+ * Compiled text of a value as JSON: int64 as an integer literal, timestamp as RFC 3339, what JSON cannot say as null.
+ */
 export function valueWriter(type: ValueType): (value: Value | null) => string {
   switch (type.kind) {
     case 'bool':

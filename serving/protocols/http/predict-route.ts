@@ -60,8 +60,8 @@ export const predictRoutes: readonly Route[] = [
 /**
  * `POST /v1/predict`: answers the model's declared outputs as `predictions`, in the order of the entities.
  *
- * An output that JSON cannot represent (NaN, an infinity) is null. If there is one, the answer also has `outputStatuses` in the
- * order of the entities, which names those outputs only:
+ * An output that JSON cannot represent (NaN, an infinity) is null. If there is one, the answer also has
+ * `outputStatuses` in the order of the entities, which names those outputs only:
  * `"predictions":[{"delay":null},{"delay":3}],"outputStatuses":[{"delay":"INVALID"},{}]`.
  */
 async function answerPredict(call: Call, context: PredictContext & Pick<ServingContext, 'bodyLimitBytes'>): Promise<RouteAnswer> {

@@ -18,7 +18,10 @@ export async function readChunks({ incoming, deadline }: Call, limitBytes: numbe
   return [await decompressed(Buffer.concat(chunks), encoding, limitBytes, tooLarge)]
 }
 
-/** A body as one, its bytes from `alignedFrom` on at a multiple of eight in memory, so that numbers there can be viewed in place. */
+/**
+ * A body as one, its bytes from `alignedFrom` on at a multiple of eight in memory, so that numbers there can be viewed
+ * in place.
+ */
 export function joined(chunks: readonly Uint8Array[], alignedFrom: number): Uint8Array {
   const [only] = chunks
   if (only === undefined) return new Uint8Array()

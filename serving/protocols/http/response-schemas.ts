@@ -1,6 +1,9 @@
 import { z } from 'zod'
 
-/** What routes answer, for the OpenAPI document: answers are written by hand where they are hot, and tests hold them against these. */
+/**
+ * What routes answer, for the OpenAPI document: answers are written by hand where they are hot, and tests hold them
+ * against these.
+ */
 
 const named = z.record(z.string(), z.unknown()).describe('By name of the feature or output')
 const statuses = z

@@ -19,7 +19,10 @@ export interface Route {
   readonly isPaced?: true
   /** Whether its requests are matched before Hono, which costs less (`app.ts`). */
   readonly isHot?: true
-  /** The field of the body that has the rows, which count for the limit of an API key: an array, or an object of columns. */
+  /**
+   * The field of the body that has the rows, which count for the limit of an API key: an array, or an object of
+   * columns.
+   */
   readonly rowsIn?: 'entities' | 'events' | 'df'
   /** Whether tensors in binary may follow the JSON of requests and answers. */
   readonly takesBinary?: true

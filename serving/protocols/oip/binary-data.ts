@@ -6,7 +6,10 @@ import { elementsOf, tensorError } from './infer-tensor.ts'
 
 type Elements = Exclude<TensorData, readonly string[]>
 
-/** What views bytes as elements. Little-endian, as the protocol is and as every machine is that ONNX Runtime is built for. */
+/**
+ * What views bytes as elements. Little-endian, as the protocol is and as every machine is that ONNX Runtime is built
+ * for.
+ */
 const views: Readonly<Record<Exclude<Datatype, 'BYTES'>, new (buffer: ArrayBufferLike, offset: number, length: number) => Elements>> = {
   BOOL: Uint8Array,
   UINT8: Uint8Array,
@@ -23,10 +26,12 @@ const views: Readonly<Record<Exclude<Datatype, 'BYTES'>, new (buffer: ArrayBuffe
 }
 
 /**
- * The elements of a tensor in binary: without a copy where the bytes lie at a multiple of the element's size, so the bytes must stay as they are.
+ * The elements of a tensor in binary: without a copy where the bytes lie at a multiple of the element's size, so the
+ * bytes must stay as they are.
  *
  * @param tensor names it in errors
- * @throws LockstepError `INVALID_REQUEST` where the bytes are not as many as the shape needs, a BOOL is neither 0 nor 1, or a BYTES element is cut or no UTF-8
+ * @throws LockstepError `INVALID_REQUEST` where the bytes are not as many as the shape needs, a BOOL is neither 0 nor
+ *   1, or a BYTES element is cut or no UTF-8
  */
 export function readBinary(datatype: Datatype, shape: readonly number[], bytes: Uint8Array, tensor: string): TensorData {
   const count = elementsOf(shape)

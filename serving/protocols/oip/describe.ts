@@ -64,7 +64,10 @@ export interface IndexEntry {
   readonly reason: string
 }
 
-/** Every version of every model. A version is READY unless it failed to load: others are loaded by the first request for them. */
+/**
+ * Every version of every model. A version is READY unless it failed to load: others are loaded by the first request for
+ * them.
+ */
 export function repositoryIndex(deps: Deps, readyOnly: boolean): IndexEntry[] {
   const entries = [...deps.catalog().models.values()].flatMap((model) =>
     model.versions.map(({ version }): IndexEntry => {

@@ -13,10 +13,11 @@ export function entityColumns(service: ServicePlan): readonly Column[] {
 }
 
 /**
- * Entity objects, as `POST /v1/predict` takes them, from tensors that are named after the service's key columns and request values: of shape [N] or [N, 1],
- * a vector [N, length].
+ * Entity objects, as `POST /v1/predict` takes them, from tensors that are named after the service's key columns and
+ * request values: of shape [N] or [N, 1], a vector [N, length].
  *
- * @throws LockstepError `INVALID_REQUEST` where the shapes do not fit; what the elements are is for the parser of entities to check
+ * @throws LockstepError `INVALID_REQUEST` where the shapes do not fit; what the elements are is for the parser of
+ *   entities to check
  */
 export function entitiesOf(service: ServicePlan, inputs: readonly InferTensor[]): Readonly<Record<string, unknown>>[] {
   const columns = new Map(entityColumns(service).map((column) => [column.name, column]))

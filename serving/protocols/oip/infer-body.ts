@@ -14,7 +14,10 @@ import { readJson, writeJson } from './json-data.ts'
 
 type JsonParameters = Readonly<Record<string, string | number | boolean>>
 
-/** One check for the whole object: a body may hold very many parameters, and an error for each would cost far more than the body. */
+/**
+ * One check for the whole object: a body may hold very many parameters, and an error for each would cost far more than
+ * the body.
+ */
 const parametersSchema = z
   .custom<JsonParameters>(isParameters, 'must be an object of strings, numbers and booleans')
   .meta({ type: 'object', additionalProperties: { type: ['string', 'number', 'boolean'] } })
@@ -141,7 +144,8 @@ export interface InferAnswerBody {
 }
 
 /**
- * The answer's body. An element that JSON cannot say (NaN, an infinity) is null, and the tensor's parameter `null_elements` says how many are.
+ * The answer's body. An element that JSON cannot say (NaN, an infinity) is null, and the tensor's parameter
+ * `null_elements` says how many are.
  *
  * @throws LockstepError `INVALID_REQUEST` where FP16 is not asked for in binary
  */

@@ -31,7 +31,10 @@ export interface InferAnswer {
   readonly outputs: readonly InferTensor[]
 }
 
-/** Parts of Triton's protocol that are not supported, by their parameter. To ignore one would give another answer than the caller wants. */
+/**
+ * Parts of Triton's protocol that are not supported, by their parameter. To ignore one would give another answer than
+ * the caller wants.
+ */
 const unsupported: Readonly<Record<string, string>> = {
   classification: 'the classification of outputs',
   sequence_id: 'sequences of requests',
@@ -39,8 +42,8 @@ const unsupported: Readonly<Record<string, string>> = {
 }
 
 /**
- * Refuses parameters of a request, or of one of its tensors, that need an unsupported part. Other unknown parameters are ignored,
- * as the protocol says.
+ * Refuses parameters of a request, or of one of its tensors, that need an unsupported part. Other unknown parameters
+ * are ignored, as the protocol says.
  *
  * @throws LockstepError `UNSUPPORTED`
  */

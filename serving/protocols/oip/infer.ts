@@ -24,8 +24,8 @@ import { inputsOf, outputsOf } from './model-tensors.ts'
 const longestMs = 2 ** 31 - 1
 
 /**
- * Answers an infer call. Its inputs are the tensors of the model, or what its feature service takes for each entity: then
- * the features are read as for `POST /v1/predict`, and the outputs are those that the model declares.
+ * Answers an infer call. Its inputs are the tensors of the model, or what its feature service takes for each entity:
+ * then the features are read as for `POST /v1/predict`, and the outputs are those that the model declares.
  *
  * @throws LockstepError `INVALID_REQUEST`, `UNSUPPORTED`, `DEADLINE_EXCEEDED` after the parameter `timeout`, and what
  *   `predict` and `runTensors` throw
@@ -70,8 +70,8 @@ function answerTo({ id }: InferRequest, { version }: ServedModel, answered: Pick
 }
 
 /**
- * Whether the inputs are the model's tensors, and not the entities of its feature service. If both have a name, it is the
- * model's as long as all inputs of the model are sent.
+ * Whether the inputs are the model's tensors, and not the entities of its feature service. If both have a name, it is
+ * the model's as long as all inputs of the model are sent.
  *
  * @throws LockstepError `INVALID_REQUEST` if they are neither, or incomplete
  */

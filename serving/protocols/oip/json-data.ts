@@ -4,11 +4,12 @@ import type { Datatype } from './datatype.ts'
 import { elementsOf, tensorError } from './infer-tensor.ts'
 
 /**
- * The elements of a tensor in JSON: flat, row after row, or nested as the shape says. An integer that a number cannot hold exactly is a bigint (`parseJson`).
- * `null` is NaN where the datatype has it.
+ * The elements of a tensor in JSON: flat, row after row, or nested as the shape says. An integer that a number cannot
+ * hold exactly is a bigint (`parseJson`). `null` is NaN where the datatype has it.
  *
  * @param tensor names it in errors
- * @throws LockstepError `INVALID_REQUEST` where there are not as many as the shape says, or one is not of the datatype, or the datatype is FP16
+ * @throws LockstepError `INVALID_REQUEST` where there are not as many as the shape says, or one is not of the datatype,
+ *   or the datatype is FP16
  */
 export function readJson(datatype: Datatype, shape: readonly number[], data: unknown, tensor: string): TensorData {
   if (!Array.isArray(data)) throw tensorError(tensor, 'has no "data"; send its elements as an array, or in binary with "binary_data_size"')

@@ -12,8 +12,8 @@ import type { Json } from '../exact-json.ts'
 import { exact, parseExact } from '../exact-json.ts'
 
 /**
- * Lockstep through its command line and over HTTP. Commands run in one process that stays, since starting one takes far longer than what it does here; the
- * server is a process of its own.
+ * Lockstep through its command line and over HTTP. Commands run in one process that stays, since starting one takes far
+ * longer than what it does here; the server is a process of its own.
  *
  * @param env where PostgreSQL and Redis are
  * @param folder for what it writes

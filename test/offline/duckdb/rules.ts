@@ -35,8 +35,9 @@ export function copyOfFlights(file: string): readonly string[] {
 }
 
 /**
- * The rows of the sources: `departed` are known when they happen, `arrived` when they land, and in `refreshed` they are seen after a refresh. `place` is
- * where a row stands in the one order of rows: by event time, known time and row. No two rows have one place.
+ * The rows of the sources: `departed` are known when they happen, `arrived` when they land, and in `refreshed` they are
+ * seen after a refresh. `place` is where a row stands in the one order of rows: by event time, known time and row. No
+ * two rows have one place.
  */
 export const rowsOfSources: readonly string[] = [
   rows('departed', 'origin', 'date'),
@@ -58,7 +59,10 @@ function rows(source: string, key: string, known: string): string {
       from flights`
 }
 
-/** For each key and moment at which rows became visible, the greatest of all that were visible then: one row for equal moments. */
+/**
+ * For each key and moment at which rows became visible, the greatest of all that were visible then: one row for equal
+ * moments.
+ */
 export function greatestRows(source: string): string {
   return `
     create table greatest_${source} as
@@ -67,7 +71,10 @@ export function greatestRows(source: string): string {
       group by all`
 }
 
-/** The latest values for each row of a spine. `bound` is `>=`, or `>` where a row counts only after the moment at which it became visible. */
+/**
+ * The latest values for each row of a spine. `bound` is `>=`, or `>` where a row counts only after the moment at which
+ * it became visible.
+ */
 export function latestOf(source: string, spine: string, key: string, bound: '>=' | '>'): string {
   return `
     select s.ordinal, r.reading, case when s.moment - r.event <= ${6 * hour} then r.reading end as recent, r.distance
@@ -90,9 +97,10 @@ export function sumsOf(source: string): readonly string[] {
 }
 
 /**
- * What is visible at t of the rows in [tail, t], for each row of a spine. Days that lie after the tail and are complete at t are taken as sums, so are hours
- * of the other days, and the rest row by row. No row is visible before its event time, so the head of the window needs no condition of its own. The
- * readings are whole numbers and their sums small, so a double holds each sum, and a quotient is rounded once.
+ * What is visible at t of the rows in [tail, t], for each row of a spine. Days that lie after the tail and are complete
+ * at t are taken as sums, so are hours of the other days, and the rest row by row. No row is visible before its event
+ * time, so the head of the window needs no condition of its own. The readings are whole numbers and their sums small,
+ * so a double holds each sum, and a quotient is rounded once.
  */
 export function windowOf(source: string, spine: string, key: string, tail: string): string {
   return `
@@ -131,7 +139,10 @@ export function windowOf(source: string, spine: string, key: string, tail: strin
     from ${spine} left join (select *, (numbers * squares - total * total)::double as spread from found) using (ordinal)`
 }
 
-/** Whether what was exported is not what was expected. A root of a quotient is rounded twice here and once there, so they may be neighbours. */
+/**
+ * Whether what was exported is not what was expected. A root of a quotient is rounded twice here and once there, so
+ * they may be neighbours.
+ */
 export function differs(feature: string, exported: string, expected: string): string {
   const distinct = `${exported} is distinct from ${expected}`
   if (feature !== 'deviation') return distinct

@@ -24,7 +24,10 @@ export interface FireEvent {
   readonly label: string
 }
 
-/** Events of one writer: most are new, at a minute of the last two hours, so that ties and late ones abound; some correct an earlier one, some are sent again. */
+/**
+ * Events of one writer: most are new, at a minute of the last two hours, so that ties and late ones abound; some
+ * correct an earlier one, some are sent again.
+ */
 export function fireEvents(writer: string, random: () => number): (most: number) => FireEvent[] {
   const sent: FireEvent[] = []
   let n = 0

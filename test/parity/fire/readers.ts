@@ -15,13 +15,19 @@ import { fireEntities, seeded } from './fire-events.ts'
 export interface ReadAnswer {
   readonly request: HistoryRequest
   readonly values: ViewValues
-  /** Nothing was stored of the entity: that none of the transactions that its view's checkpoint held before had a row of it. */
+  /**
+   * Nothing was stored of the entity: that none of the transactions that its view's checkpoint held before had a row of
+   * it.
+   */
   readonly absent: boolean
   /** When its read had ended, epoch microseconds. */
   readonly answeredAt: number
 }
 
-/** One reader: asks for some entities over and over, and keeps every answer with its moment and frontier; of what is absent, the frontier of the checkpoint. */
+/**
+ * One reader: asks for some entities over and over, and keeps every answer with its moment and frontier; of what is
+ * absent, the frontier of the checkpoint.
+ */
 export async function read(
   store: OnlineStore,
   plans: readonly ViewPlan[],

@@ -9,8 +9,9 @@ export interface OipWorld extends World {
 }
 
 /**
- * A server of HTTP and gRPC over the serving definitions. "echo" passes its three features through (version 1, also by the alias "steady"), or casts them to every datatype (version 2); "typed" passes
- * a feature of every type through; "classes" is a classifier; "strict" requires its feature.
+ * A server of HTTP and gRPC over the serving definitions. "echo" passes its three features through (version 1, also by
+ * the alias "steady"), or casts them to every datatype (version 2); "typed" passes a feature of every type through;
+ * "classes" is a classifier; "strict" requires its feature.
  */
 export async function createOipWorld(bodyLimitBytes = 100_000): Promise<OipWorld> {
   const world = await createWorld('embedded')

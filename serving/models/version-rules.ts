@@ -1,0 +1,33 @@
+import { LockstepError } from '../../kernel/errors.ts'
+import type { CatalogModel } from '../../registry/catalog.ts'
+import { championAlias } from '../../registry/model-aliases.ts'
+import type { ModelVersion } from '../../registry/model-versions.ts'
+import type { ServedModel } from './model-host.ts'
+
+/**
+ * The versions that may serve next and must be loaded by then: the newest, and those that aliases point at or pointed
+ * at last.
+ */
+export function reserves({ versions, aliases }: CatalogModel): ModelVersion[] {
+  const numbers = new Set([...aliases.values()].flatMap(({ version, former }) => [version, former.at(-1)]))
+  return versions.filter((each) => each === versions.at(-1) || numbers.has(each.version))
+}
+
+/**
+ * Whether a version may serve requests by default. If its trial did not end, it serves only requests that name it,
+ * unless it was made the champion anyway.
+ */
+export function mayAnswer({ aliases }: CatalogModel, { tried, version }: ServedModel): boolean {
+  return tried || aliases.get(championAlias)?.version === version.version
+}
+
+export function requireTried(model: CatalogModel, served: ServedModel): void {
+  if (mayAnswer(model, served)) return
+  const { name } = model
+  const { version } = served.version
+  throw new LockstepError(
+    'MODEL_UNAVAILABLE',
+    `The trial run of the model "${name}@${version}" on made-up rows did not end in time or crashed the process, so this version is not served. Push a version that works, or promote this one anyway: lockstep model promote ${name}@${version} --untried.`,
+    { details: { model: name, version } },
+  )
+}
