@@ -5,7 +5,7 @@ import { expect, it } from 'vitest'
 
 it('keeps V8 from making objects old at once, which by default it does with those of a literal that lived on', async () => {
   const told = async (by: string) => {
-    const script = join(import.meta.dirname, 'allocate-young-process.ts')
+    const script = join(import.meta.dirname, 'v8-flags-process.ts')
     const options = ['--max-semi-space-size=1', '--trace-pretenuring-statistics', script, by]
     return (await promisify(execFile)(process.execPath, options, { maxBuffer: 1 << 26 })).stdout
   }
