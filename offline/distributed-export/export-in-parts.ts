@@ -101,8 +101,10 @@ export function exportsInParts({ db, find }: ExportTools): JobKind<ExportSpec, E
       await rm(exportFolder(spec.out, id), { recursive: true, force: true })
       return { dataset: spec.id, path: spec.out }
     },
-    async clean({ id, spec, plan }, results) {
+    async clean({ id, spec, plan }, results, { isHeld }) {
       await alone(db, id, async () => {
+        // since another has cleaned, the export may have been retried
+        if (!(await isHeld())) return
         await dropUnderReaders(db, exportTable(id))
         await removeExport(db, spec, id, partsOf(results))
         await removeFolders(spec.out, plan?.made ?? null)
