@@ -182,7 +182,7 @@ for (const kind of ['redis', 'embedded'] as const) {
       })
       expect([unknown.status, unknown.body.error.message]).toEqual([400, expect.stringContaining('the source "nosuch", which is not')])
       const refused = await ask(url, '/v1/features', { service: 'flight', entities: [{ airport: 'ATL', distance: 1 }], after: 'landings' })
-      expect([refused.status, refused.body.error.message]).toEqual([400, expect.stringContaining('"landings" is no token')])
+      expect([refused.status, refused.body.error.message]).toEqual([400, expect.stringContaining('"landings" is not a token')])
     })
 
     it('finishes what was sent before it closes', async () => {
