@@ -127,7 +127,8 @@ describe('the owner of an embedded folder', () => {
         await owner.release()
       }
     }
-    await Promise.all(Array.from({ length: 12 }, (_, i) => attempt(i)))
+    // on a busy machine all attempts of a round may give way to each other
+    for (let round = 0; round < 20 && owned < 2; round++) await Promise.all(Array.from({ length: 12 }, (_, i) => attempt(i)))
     expect(owned).toBeGreaterThan(1)
     expect(await readdir(folder)).toEqual([])
   })
