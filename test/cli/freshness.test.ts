@@ -75,7 +75,9 @@ const apply = (file: string): Promise<Outcome> => run('apply', join(files, file)
 const insert = async (rows: string): Promise<void> => db.script(`insert into lockstep_source.rows (thing, at, x) ${rows}`)
 
 it('says in status and in metrics that a view is late, and by which rows and transaction', { timeout: 120_000 }, async () => {
-  await expect(run('plan', join(files, 'wrong.ts'))).rejects.toThrow('The maxStateBytes of view "seen" is "64 potatoes", which is not a size')
+  await expect(run('plan', join(files, 'wrong.ts'))).rejects.toThrow(
+    'The maxStateBytes of view "seen" is "64 potatoes", which is not a size',
+  )
   await apply('plain.ts')
   expect((await run('status')).exitCode).toBe(0)
   const plan = await run('plan', join(files, 'fresh.ts'))
