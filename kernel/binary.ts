@@ -1,8 +1,8 @@
 import { LockstepError } from './errors.ts'
 
 /**
- * Grows as it is written to. Little-endian floats, LEB128 varints: one way to write each value, so equal values have
- * equal bytes.
+ * Writes little-endian floats and LEB128 varints into a buffer that grows. Each value has one encoding, so equal values
+ * have equal bytes.
  */
 export class ByteWriter {
   #bytes: Buffer
@@ -38,8 +38,8 @@ export class ByteWriter {
   }
 
   /**
-   * A signed safe integer: the sign in the lowest bit of the first byte, then the magnitude, so that no doubling can
-   * pass 2^53.
+   * A signed safe integer. The lowest bit of the first byte is the sign, and the magnitude follows: doubling the value
+   * could exceed 2^53.
    */
   int(value: number): void {
     const negative = value < 0 ? 1 : 0
@@ -98,7 +98,7 @@ export class ByteWriter {
   }
 
   /**
-   * Leaves room for so many bytes, for the caller to write through `memory`.
+   * Reserves `size` bytes, which the caller writes through `memory`.
    *
    * @returns where the room begins
    */
@@ -109,18 +109,18 @@ export class ByteWriter {
     return at
   }
 
-  /** All the memory that there is; another after anything was written. */
+  /** The complete buffer. Any write may replace it. */
   get memory(): DataView {
     const { buffer, byteOffset, length } = this.#bytes
     return (this.#memory ??= new DataView(buffer, byteOffset, length))
   }
 
-  /** What was written, without copying; the writer must not be used again unless `reset`. */
+  /** The written bytes, without a copy. Do not use the writer afterwards, except after `reset`. */
   view(): Buffer {
     return this.#bytes.subarray(0, this.#at)
   }
 
-  /** A copy of what was written. */
+  /** A copy of the written bytes. */
   bytes(): Buffer {
     return Buffer.from(this.view())
   }
@@ -141,8 +141,8 @@ export class ByteWriter {
 let lastMemory: DataView = new DataView(new ArrayBuffer(0))
 
 /**
- * Over all of the memory that bytes lie in: values that came over one connection share it, and to make a view costs
- * more than to read a value.
+ * A view of the complete underlying buffer. Values that arrive over one connection share a buffer, and creating a view
+ * costs more than reading a value.
  */
 function memoryOf({ buffer }: Uint8Array): DataView {
   if (lastMemory.buffer !== buffer) lastMemory = new DataView(buffer)
@@ -153,7 +153,7 @@ function bufferOf(bytes: Uint8Array): Buffer {
   return Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
 }
 
-/** Reads what `ByteWriter` wrote; past the end or malformed it throws `STATE_CORRUPT`. */
+/** Reads what `ByteWriter` wrote. Throws `STATE_CORRUPT` if the bytes are malformed or end too early. */
 export class ByteReader {
   #bytes: Uint8Array
   #memory: DataView | null = null
@@ -170,7 +170,7 @@ export class ByteReader {
     this.#end = end
   }
 
-  /** Goes on with these bytes, as a new one would. */
+  /** Continues with these bytes, as a new reader would. */
   over(bytes: Uint8Array, start: number): this {
     if (bytes !== this.#bytes) {
       this.#bytes = bytes
@@ -227,7 +227,7 @@ export class ByteReader {
     this.#need(8)
     const at = this.#offset + this.#at
     this.#at += 8
-    // exact before the one rounding of the sum
+    // both terms are exact, so only the sum is rounded
     return this.#shared.getInt32(at + 4, true) * 2 ** 32 + this.#shared.getUint32(at, true)
   }
 
@@ -238,7 +238,7 @@ export class ByteReader {
     return value
   }
 
-  /** Several that follow each other, each to `at` and its place; one whose place is negative goes nowhere. */
+  /** Reads consecutive values, and writes each at `at` plus its place. A value with a negative place is skipped. */
   float64sInto(floats: Float32Array | Float64Array, at: number, places: Int32Array, from: number, to: number): void {
     if (to <= from) return
     this.#need(8 * (to - from))
@@ -259,7 +259,7 @@ export class ByteReader {
   }
 
   /**
-   * Passes over so many bytes, for the caller to read through `memory`.
+   * Skips `size` bytes, which the caller reads through `memory`.
    *
    * @returns where they begin
    */
@@ -270,7 +270,7 @@ export class ByteReader {
     return at
   }
 
-  /** A byte that was passed over. */
+  /** A byte that was skipped. */
   at(offset: number): number {
     return this.#bytes[offset] as number
   }
@@ -288,7 +288,7 @@ export class ByteReader {
     return value
   }
 
-  /** A view into the bytes that are read, not a copy. */
+  /** A view of the bytes, not a copy. */
   blob(): Buffer {
     const size = this.uint()
     this.#need(size)
@@ -304,7 +304,10 @@ export class ByteReader {
 
 const passing = new ByteReader(Buffer.alloc(0))
 
-/** For one who is done with it before anybody else reads: to make one costs as much as to read a value or two. */
+/**
+ * A shared reader, for callers that finish before anybody else reads. Creating a reader costs as much as reading one or
+ * two values.
+ */
 export function passingReader(bytes: Uint8Array, start: number): ByteReader {
   return passing.over(bytes, start)
 }

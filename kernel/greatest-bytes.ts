@@ -2,15 +2,15 @@ import type { ColumnType } from './value-type.ts'
 import { maxMicros } from './value-type.ts'
 
 /**
- * The most bytes that something takes when it is encoded, if one entity has fewer than 2^35 rows. Of each text the
- * length counts here, and its bytes come on top: nothing bounds them.
+ * The maximum encoded size of a value, if one entity has fewer than 2^35 rows. Texts are unbounded: only the bytes of
+ * their lengths are counted here.
  */
 export interface GreatestBytes {
   readonly bytes: number
   readonly texts: number
 }
 
-/** One entity's rows, at most: 34,359,738,367. */
+/** The maximum number of rows of one entity: 34,359,738,367. */
 export const maxRows = 2 ** 35 - 1
 
 export const noBytes: GreatestBytes = { bytes: 0, texts: 0 }
@@ -27,24 +27,24 @@ export function times(count: number, { bytes, texts }: GreatestBytes): GreatestB
   return { bytes: count * bytes, texts: count * texts }
 }
 
-/** Of `ByteWriter.uint`, for numbers up to `most`. */
+/** The maximum size of `ByteWriter.uint` for numbers up to `most`. */
 export function uintBytes(most: number): number {
   let bytes = 1
   for (let rest = most; rest >= 0x80; rest = Math.floor(rest / 0x80)) bytes++
   return bytes
 }
 
-/** Of `ByteWriter.int`, for numbers from `-most` to `most`. */
+/** The maximum size of `ByteWriter.int` for numbers from `-most` to `most`. */
 export function intBytes(most: number): number {
   return most < 0x40 ? 1 : 1 + uintBytes(Math.floor(most / 0x40))
 }
 
-/** Of a number of rows. */
+/** The maximum size of a row count. */
 export const countBytes = uintBytes(maxRows)
 
 /**
- * Of the counts of so many kinds of rows, which are no more than all rows together: a count of n bytes takes 2^(7(n -
- * 1)) of them.
+ * The maximum size of the row counts of `kinds` kinds. Together they count no more than all rows, and a count of n
+ * bytes needs at least 2^(7(n - 1)) rows.
  */
 export function countsBytes(kinds: number): number {
   let bytes = 0
@@ -52,19 +52,19 @@ export function countsBytes(kinds: number): number {
   return bytes
 }
 
-/** Of `writeBigint`, for numbers of so many bits. */
+/** The maximum size of `writeBigint` for numbers of `bits` bits. */
 export function bigintBytes(bits: number): number {
   const magnitude = Math.max(1, Math.ceil(bits / 8))
   return 1 + uintBytes(magnitude) + magnitude
 }
 
-/** Of a time, or of another safe integer. */
+/** The maximum size of a time or of another safe integer. */
 export const timeBytes = intBytes(maxMicros)
 
-/** PostgreSQL's values have 2^30 bytes at most. */
+/** A PostgreSQL value has at most 2^30 bytes. */
 const textLengthBytes = uintBytes(2 ** 30)
 
-/** Of a column's value in its codec (`valueCodec`), the byte for null included. */
+/** The maximum size of a column's value in its codec (`valueCodec`), with the byte for null. */
 export function valueBytes(type: ColumnType): GreatestBytes {
   switch (type.kind) {
     case 'bool':
@@ -87,16 +87,16 @@ export function valueBytes(type: ColumnType): GreatestBytes {
   }
 }
 
-/** Of what breaks ties where it is the row's columns: their values, behind one length. */
+/** The maximum size of a tie-breaker made of the row's columns: their values behind one length. */
 export function tieOfColumns(columns: readonly ColumnType[]): GreatestBytes {
   const values = inTurn(...columns.map(valueBytes))
   return inTurn(fixedBytes(values.texts > 0 ? textLengthBytes : uintBytes(values.bytes)), values)
 }
 
-/** Of what breaks ties where it is `_row`. */
+/** The maximum size of a tie-breaker that is `_row`. */
 export const tieOfIdentity = fixedBytes(timeBytes)
 
-/** Of a row's place in the total order (`writeOrderKey`). */
+/** The maximum size of a row's key in the total order (`writeOrderKey`). */
 export function orderKeyBytes(tie: GreatestBytes): GreatestBytes {
   return inTurn(fixedBytes(1 + 2 * timeBytes), tie)
 }

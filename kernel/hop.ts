@@ -5,9 +5,9 @@ const hour = 60 * minute
 const day = 24 * hour
 
 /**
- * The hop of a sawtooth window in microseconds where its author names none: a window of 12 days or more moves its tail
- * by days, of 12 hours or more by hours, of an hour or more by 5 minutes, a shorter one by a twelfth of itself (as in
- * Chronon, `windowing/Resolution.scala`, whose three steps these are).
+ * The default hop of a sawtooth window, in microseconds. Windows of 12 days or more move their tail by a day, of 12
+ * hours or more by an hour, of an hour or more by 5 minutes. Shorter windows move it by a twelfth of their length. The
+ * three steps are those of Chronon (`windowing/Resolution.scala`).
  */
 export function defaultHop(windowMicros: number): number {
   if (windowMicros >= 12 * day) return day
@@ -17,8 +17,8 @@ export function defaultHop(windowMicros: number): number {
 }
 
 /**
- * Splits hops (microseconds) into divisor chains, each ascending with every hop dividing the next, so that the windows
- * of one chain share tiles. The three default steps are one chain.
+ * Splits hops (microseconds) into divisor chains. Each chain ascends, and every hop divides the next one, so that the
+ * windows of one chain share tiles. The three default steps form one chain.
  */
 export function divisorChains(hops: readonly number[]): number[][] {
   const chains: number[][] = []
@@ -30,7 +30,7 @@ export function divisorChains(hops: readonly number[]): number[][] {
   return chains
 }
 
-/** Where a sawtooth window's tail stands at `t`: the earliest event time that it covers. All in microseconds. */
+/** The start of a sawtooth window at `t`: the earliest event time that it covers. All values are in microseconds. */
 export function windowStart(t: number, windowMicros: number, hopMicros: number): number {
   return floorTo(t - windowMicros, hopMicros)
 }

@@ -2,14 +2,14 @@
 const indexBits = 12
 const size = 2 ** indexBits
 export { size as registerBytes }
-/** The bits of a hash that are left for the rank, 52, and one more rank for none of them set. */
+/** The remaining 52 bits of a hash give the rank. One more rank means that none of them is set. */
 const rankBits = 64 - indexBits
 /** 1 / (2 ln 2) */
 const alpha = 0.7213475204444817
 
 /**
- * The registers of a HyperLogLog of 64-bit hashes: each the greatest rank (position of the first set bit) among the
- * hashes that fall to it.
+ * The registers of a HyperLogLog of 64-bit hashes. Each register holds the greatest rank (position of the first set
+ * bit) among its hashes.
  */
 export class HyperLogLog {
   readonly registers: Uint8Array
@@ -36,9 +36,9 @@ export class HyperLogLog {
   }
 
   /**
-   * How many different hashes there were, by Ertl's improved raw estimator ("New cardinality estimation algorithms for
-   * HyperLogLog sketches", 2017, algorithm 6), which needs no table of biases. Only arithmetic that is the same on
-   * every machine.
+   * Estimates the number of distinct hashes with Ertl's improved raw estimator ("New cardinality estimation algorithms
+   * for HyperLogLog sketches", 2017, algorithm 6), which needs no table of biases. It uses only arithmetic that gives
+   * the same result on every machine.
    */
   estimate(): number {
     const ranks = new Array<number>(rankBits + 2).fill(0)

@@ -1,17 +1,17 @@
 import type { ByteReader, ByteWriter } from './binary.ts'
 import { countsBytes, intBytes, uintBytes } from './greatest-bytes.ts'
 
-/** How many powers of two below the greatest magnitude the buckets keep apart: a factor of 10^19. */
+/** The number of powers of two below the greatest magnitude that have their own buckets: a factor of 10^19. */
 const octaves = 64
 
 const bits = new DataView(new ArrayBuffer(8))
 
 /**
- * Counts of positive finite numbers in buckets whose width grows with the number, so that a bucket's middle is within a
- * relative `error` of all that is in it: the store of a DDSketch (Masson, Rim and Lee, "DDSketch", 2019) with the
- * linearly interpolated logarithm, which takes only arithmetic that is the same on every machine. Numbers more than
- * 2^64 times smaller than the greatest share the lowest bucket. That is decided by the index of the greatest alone, so
- * the order of adding and merging never shows.
+ * Counts positive finite numbers in buckets whose width grows with the number. The middle of a bucket is within a
+ * relative `error` of every number in it. This is the store of a DDSketch (Masson, Rim and Lee, "DDSketch", 2019) with
+ * the linearly interpolated logarithm, which uses only arithmetic that gives the same result on every machine. Numbers
+ * more than 2^64 times smaller than the greatest share the lowest bucket. Only the index of the greatest number decides
+ * this, so the order of additions and merges does not matter.
  */
 export class LogBuckets {
   readonly #perOctave: number
@@ -20,12 +20,12 @@ export class LogBuckets {
   #total = 0
   #top = Number.NEGATIVE_INFINITY
   #bottom = Number.POSITIVE_INFINITY
-  /** The indexes in ascending order, until one comes or goes. */
+  /** The sorted indexes, cached until an index is added or removed. */
   #sorted: readonly number[] | null = null
 
   constructor(error: number) {
-    // Within an octave the index grows linearly, fastest (against the logarithm) at its end; a bucket of relative width
-    // 2 * error at its start is narrow enough.
+    // Within an octave the index grows linearly, and fastest (compared with the logarithm) at its end. So a bucket with
+    // a relative width of 2 * error at the start of the octave is narrow enough.
     this.#perOctave = perOctave(error)
     this.#span = spanOf(error)
   }
@@ -43,8 +43,7 @@ export class LogBuckets {
   }
 
   /**
-   * Takes out what was merged in; false where numbers share the lowest bucket, so that it cannot be told which of them
-   * remain.
+   * Removes a merged sketch. Returns false if numbers share the lowest bucket: then it is unknown which of them remain.
    */
   unmerge(other: LogBuckets): boolean {
     if (other.#total === 0) return true
@@ -65,7 +64,7 @@ export class LogBuckets {
     return true
   }
 
-  /** About the number of which `rank` are smaller; `rank` is below `total`. */
+  /** An approximation of the number with `rank` smaller numbers. `rank` is below `total`. */
   at(rank: number): number {
     this.#sorted ??= [...this.#counts.keys()].sort((a, b) => a - b)
     let below = 0
@@ -76,7 +75,7 @@ export class LogBuckets {
     return this.#middle(this.#top)
   }
 
-  /** The number of buckets, then each one's distance from the one before and its count. */
+  /** Writes the number of buckets, then for each bucket its distance from the previous one and its count. */
   encode(writer: ByteWriter): void {
     writer.uint(this.#counts.size)
     let before = 0
@@ -97,7 +96,7 @@ export class LogBuckets {
     return buckets
   }
 
-  /** The lowest index that is kept. */
+  /** The lowest index that has its own bucket. */
   #floor(): number {
     return this.#top - this.#span + 1
   }
@@ -114,7 +113,7 @@ export class LogBuckets {
     this.#counts.set(kept, (before ?? 0) + count)
   }
 
-  /** Moves what lies below `floor` into its bucket. */
+  /** Moves all counts below `floor` into the bucket of `floor`. */
   #collapse(floor: number): void {
     let moved = 0
     for (const [index, count] of this.#counts) {
@@ -140,7 +139,7 @@ export class LogBuckets {
     return Math.floor((exponent - shift + (bits.getFloat64(0) - 1)) * this.#perOctave)
   }
 
-  /** Of the bucket's two ends the harmonic mean, which is relatively as far from the one as from the other. */
+  /** The harmonic mean of the bucket's ends, whose relative distance from both is the same. */
   #middle(index: number): number {
     const low = this.#start(index)
     const high = this.#start(index + 1)
@@ -151,7 +150,7 @@ export class LogBuckets {
     const position = index / this.#perOctave
     const octave = Math.floor(position)
     if (octave > 1023) return Number.MAX_VALUE
-    // In two steps, so that a subnormal number is rounded once.
+    // Two steps, so that a subnormal number is rounded only once.
     return 2 ** Math.max(octave, -1022) * (1 + (position - octave)) * 2 ** Math.min(0, octave + 1022)
   }
 }
@@ -160,14 +159,14 @@ function perOctave(error: number): number {
   return 1 / (2 * error)
 }
 
-/** How many buckets are kept apart. */
+/** The maximum number of separate buckets. */
 function spanOf(error: number): number {
   return Math.ceil(octaves * perOctave(error))
 }
 
 /**
- * Of the two encodings of what is above zero and what is below it, at most: all buckets that are kept, side by side,
- * begin far from 0.
+ * The maximum size of both encodings together, for the numbers above zero and below it. It is reached when all buckets
+ * are in use, side by side, far from index 0.
  */
 export function logBucketsBytes(error: number): number {
   const span = spanOf(error)

@@ -2,8 +2,8 @@ import type { ByteReader, ByteWriter } from './binary.ts'
 import type { OrderKey } from './state.ts'
 
 /**
- * The total order's key: event time, known time, tie. One byte first says whether the known time is the event time and
- * what the tie is.
+ * Writes the key of the total order: event time, known time, tie. Its first byte says whether the known time equals the
+ * event time, and what the tie is.
  */
 export function writeOrderKey(writer: ByteWriter, key: OrderKey): void {
   const sameTime = key.knownTime === key.eventTime

@@ -17,7 +17,7 @@ export function fillFloats(
   for (let c = 0; c < columns.length; c++) {
     const { feature, offset, width } = columns[c] as (typeof columns)[number]
     const value = values[feature]
-    // most often
+    // the most common case
     if (typeof value === 'number') floats[at + offset] = value
     else if (value === null || value === undefined) floats.fill(Number.NaN, at + offset, at + offset + width)
     else if (value instanceof Float32Array) floats.set(value, at + offset)
@@ -57,7 +57,7 @@ export class PackedRow implements ViewValues {
   }
 
   /**
-   * Writes each value as a number into `floats`.
+   * Writes each value into `floats` as a number.
    *
    * @param at where the row begins there
    * @param places by index of the values: how far after that, -1 for one that is not wanted; it may end before them
@@ -72,13 +72,13 @@ export class PackedRow implements ViewValues {
 const widths = { float64: 8, float32: 4, bool: 1, int64: 8, int32: 0, timestamp: 0 } as const
 type NumberKind = keyof typeof widths
 
-/** Values of one type that follow each other. */
+/** Consecutive values of one type. */
 interface Run {
   readonly kind: NumberKind
-  /** Index of the first one. */
+  /** Index of the first value. */
   readonly from: number
   to: number
-  /** Of all of them; 0 where each says its own. */
+  /** The size of all values; 0 if each value has its own size. */
   bytes: number
 }
 
@@ -95,7 +95,7 @@ export class PackedLayout {
     this.#none = slots.map(() => null)
   }
 
-  /** null where one of them is no number. */
+  /** null if a slot is not numeric. */
   static of(slots: readonly SlotPlan[]): PackedLayout | null {
     const runs: Run[] = []
     for (const [i, { type }] of slots.entries()) {

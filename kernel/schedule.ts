@@ -2,10 +2,10 @@ import { LockstepError } from './errors.ts'
 
 const minuteMicros = 60_000_000
 const dayMicros = 24 * 60 * minuteMicros
-/** The rarest schedule that cron can say, 29 February on one weekday, comes round within 40 years. */
+/** The rarest cron schedule, 29 February on one weekday, recurs within 40 years. */
 const searchDays = 366 * 40
 
-/** A cron schedule in UTC, ready to be asked. */
+/** A parsed cron schedule in UTC. */
 export interface Schedule {
   readonly text: string
   /** The first scheduled instant at or after `micros`, in epoch microseconds. */
@@ -13,8 +13,9 @@ export interface Schedule {
 }
 
 /**
- * Reads a five-field cron expression (minute hour day-of-month month day-of-week; lists, ranges, steps, names; 0 and 7
- * are Sunday), in UTC. As in POSIX cron, where both day fields are restricted a day that matches either counts.
+ * Parses a five-field cron expression in UTC: minute, hour, day of month, month, day of week. Lists, ranges, steps and
+ * names are allowed; 0 and 7 are Sunday. If both day fields are restricted, a day that matches either one counts, as in
+ * POSIX cron.
  *
  * @throws LockstepError `INVALID_SCHEDULE` naming the text
  */
@@ -51,7 +52,7 @@ export function parseSchedule(text: string): Schedule {
   }
   if (search(0) === Number.POSITIVE_INFINITY) throw invalid(text, 'no day ever matches it')
 
-  // Rows come nearly in order: the answer for (previous instant, instant] is kept.
+  // Rows arrive nearly in order, so the answer for (previous instant, instant] is cached.
   let above = Number.POSITIVE_INFINITY
   let answer = Number.NEGATIVE_INFINITY
   return {

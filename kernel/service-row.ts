@@ -16,10 +16,7 @@ export interface FeaturePlace {
 /** The layout that all rows of a service share. */
 export class RowLayout {
   readonly places: readonly FeaturePlace[]
-  /**
-   * By index of the sites: for each feature of it that the service has, its index there and in the service, one after
-   * the other.
-   */
+  /** By index of the sites: pairs of a feature's index in the site and its index in the service, as one flat list. */
   readonly pairs: readonly (readonly number[])[]
   readonly #fills = new WeakMap<readonly FloatColumn[], readonly SiteFill[]>()
   /** The last requested columns and their places, cached. */
@@ -98,7 +95,7 @@ class Evaluated implements ServiceRow {
     let from: readonly (Value | null)[] = values
     for (let i = 0; i < places.length; i++) {
       const { site, feature } = places[i] as FeaturePlace
-      // features of one view mostly stand together
+      // features of one view are mostly adjacent
       if (site !== before) from = (this.#sites[(before = site)] as StepValues).values
       values[i] = from[feature] ?? null
     }

@@ -2,8 +2,7 @@ import type { DefinitionId, JsonValue } from './view-spec.ts'
 import type { Column, ValueType } from './value-type.ts'
 
 /**
- * What an on-demand view is, as plain JSON. Its transform computes features from other views' features and from request
- * data.
+ * An on-demand view as plain JSON. Its transform computes features from other views' features and from request data.
  */
 export interface OnDemandSpec {
   readonly name: string
@@ -15,13 +14,10 @@ export interface OnDemandSpec {
   readonly code: string
 }
 
-/**
- * Under which name the transform receives which view's features: those of a feature view, or those of another on-demand
- * view.
- */
+/** An input of a transform: its name there, and the feature view or on-demand view whose features it receives. */
 export type OnDemandInputSpec = {
   readonly name: string
-  /** Only these, in the view's own order; absent: all. */
+  /** Only these features, in the view's own order. Absent: all. */
   readonly features?: readonly string[]
 } & ({ readonly use: ViewUseSpec } | { readonly onDemand: DefinitionId })
 
@@ -41,7 +37,7 @@ export interface ViewUseSpec {
   readonly key: readonly string[]
 }
 
-/** What a feature service is: an ordered list of features. */
+/** A feature service: an ordered list of features. */
 export interface ServiceSpec {
   readonly name: string
   readonly version: number
@@ -52,10 +48,10 @@ export type ServiceMember =
   | { readonly kind: 'view'; readonly use: ViewUseSpec; readonly features: readonly string[] }
   | { readonly kind: 'onDemand'; readonly view: DefinitionId; readonly features: readonly string[] }
 
-/** What a model is declared to be; its versions (bytes, metadata) live in the registry. */
+/** A declared model. Its versions (bytes, metadata) live in the registry. */
 export interface ModelSpec {
   readonly name: string
   readonly service: DefinitionId
-  /** The outputs that are answered, by the name that the ONNX file gives them. */
+  /** The outputs in the answer, by their names in the ONNX file. */
   readonly output: readonly Column[]
 }

@@ -15,20 +15,20 @@ export interface StatePlan {
   /** The number of values in a folded row. */
   readonly slots: number
   /**
-   * Whether rows count from scheduled moments on: those that wait for one are kept as one partial state, and not row by
-   * row.
+   * Whether rows count only from scheduled moments on. Rows that wait for one are then kept as one partial state
+   * instead of row by row.
    */
   readonly scheduled: boolean
-  /** The slots that any feature reads: what a pending row keeps. */
+  /** The slots that any feature reads. Pending rows keep only these. */
   readonly usedSlots: readonly SlotPlan[]
-  /** What latest-value features read, by which rows they take; that of all rows, where there is one, is the first. */
+  /** The rows that latest-value features read, by their filter. An unfiltered row comes first, if there is one. */
   readonly latest: readonly LatestPlan[]
-  /** What aggregates over all visible rows are read from. */
+  /** The aggregates over all visible rows. */
   readonly lifetime: readonly Aggregate[]
-  /** Whether a row matters for ever. */
+  /** Whether rows matter for ever. */
   readonly endless: boolean
   readonly chains: readonly ChainPlan[]
-  /** The distinct windows that may reach furthest back: the longest of each hop. */
+  /** The windows that may reach furthest back: the longest of each hop. */
   readonly tails: readonly { readonly windowMicros: number; readonly hopMicros: number }[]
   readonly features: readonly FeaturePlan[]
   readonly defaults: readonly (Value | null)[]
@@ -41,11 +41,11 @@ export interface SlotPlan {
   readonly present: PresentCodec
 }
 
-/** The greatest of the rows that `where` takes. */
+/** The greatest row in the total order that passes `where`. */
 export interface LatestPlan {
-  /** The slot of a bool column; null: of all rows. */
+  /** The slot of a bool column; null: all rows pass. */
   readonly where: number | null
-  /** What of it is kept. */
+  /** The slots that are kept. */
   readonly slots: readonly SlotPlan[]
 }
 
@@ -111,13 +111,13 @@ export function planState(view: DefinitionId, row: readonly Column[], features: 
   }
 }
 
-/** The index of the lane that an aggregate reads, which it shares with its like. */
+/** The index of the aggregate's lane. Equal aggregates share a lane. */
 function laneOf(lanes: Aggregate[], aggregate: Aggregate): number {
   const shared = lanes.findIndex((lane) => lane.lane === aggregate.lane)
   return shared < 0 ? lanes.push(aggregate) - 1 : shared
 }
 
-/** Gathers what is kept of the greatest rows. */
+/** Collects the greatest rows and the slots to keep of them. */
 class LatestRows {
   readonly rows: { readonly where: number | null; readonly slots: number[] }[]
 
@@ -134,7 +134,7 @@ class LatestRows {
   }
 }
 
-/** Gathers the windows and lanes of one divisor chain. */
+/** Collects the windows and lanes of one divisor chain. */
 class ChainBuilder {
   readonly hops: readonly number[]
   readonly #lanes: Aggregate[] = []

@@ -1,15 +1,15 @@
 import { LockstepError, messageOf } from './errors.ts'
 
 /**
- * A row transform or an on-demand transform as stored: the text of an expression whose value is the function (see
- * registry/bundle).
+ * The stored form of a row transform or an on-demand transform: the text of an expression whose value is the function
+ * (see registry/bundle).
  */
 export type TransformFunction = (input: never) => unknown
 
 /**
- * Names that stored code must not reach. At run time they are shadowed by parameters that are undefined; `Date` and
- * `Math` are replaced by forms without the clock and without randomness. This keeps honest code pure; it is no
- * boundary: stored code is trusted code.
+ * Names that stored code must not use. At run time, parameters that are undefined shadow them. `Date` and `Math` are
+ * replaced by versions without the clock and without randomness. This keeps honest code pure. It is not a security
+ * boundary: stored code is trusted.
  */
 export const shadowedNames = [
   'globalThis',
@@ -50,11 +50,11 @@ export const shadowedNames = [
   'gc',
 ] as const
 
-/** How the stored code of a view becomes its function. */
+/** Turns the stored code of a view into its function. */
 export type LoadTransform = (code: string, what: string) => TransformFunction
 
 /**
- * The function that `code` (the text of one expression) evaluates to, in a scope without clock, randomness or I/O.
+ * Evaluates `code` (the text of one expression) to a function, in a scope without clock, randomness or I/O.
  *
  * @param scope what else the code finds, by name
  * @throws LockstepError `TRANSFORM_FAILED` naming `what` where the code does not evaluate to a function
@@ -84,8 +84,8 @@ const pureMath: object = Object.freeze(
 )
 
 /**
- * `new Date(x)`, `Date.UTC` and `Date.parse` of a zoned text are fine; `new Date()`, `Date()` and `Date.now()` are the
- * clock.
+ * Allows `new Date(x)`, `Date.UTC`, and `Date.parse` of a text with a time zone. `new Date()`, `Date()` and
+ * `Date.now()` read the clock and are refused.
  */
 const pureDate: unknown = new Proxy(Date, {
   construct(target, args: []) {
@@ -108,7 +108,7 @@ function refused(what: string): () => never {
 }
 
 /**
- * The error of a call that took too long.
+ * The error of a transform call that exceeds its time limit.
  *
  * @param call what it was called for: `on the row at 2026-03-01T10:00:00Z`; absent: not known
  */
@@ -120,7 +120,7 @@ export function transformTimeout(view: string, timeoutMs: number, call?: string)
   )
 }
 
-/** The same timeout, saying what the transform was called for; null for any other failure. */
+/** Adds to a timeout what the transform was called for. Returns null for any other failure. */
 export function timeoutOfCall(cause: unknown, call: string): LockstepError | null {
   if (!(cause instanceof LockstepError) || cause.code !== 'TRANSFORM_TIMEOUT') return null
   const { view, timeoutMs } = cause.details

@@ -7,8 +7,8 @@ export interface ValueCodec {
 }
 
 /**
- * The canonical codec of a type: a byte 0 for null, else a byte 1 (for bool 1 or 2) and the value. Values are canonical
- * already.
+ * The canonical codec of a type. A byte 0 means null; otherwise a byte 1 (for bool 1 or 2) precedes the value. Values
+ * must already be canonical.
  */
 export function valueCodec(type: ValueType): ValueCodec {
   const { write, read } = presentCodec(type)
@@ -21,7 +21,7 @@ export function valueCodec(type: ValueType): ValueCodec {
       },
     }
   }
-  // written out, as the most frequent: a call less for each value of a training set
+  // written out, because it is the most common type: it saves one call for each value of a training set
   if (type.kind === 'float64') {
     return {
       write(w, v) {
@@ -42,7 +42,7 @@ export function valueCodec(type: ValueType): ValueCodec {
   }
 }
 
-/** The codec of values that are known not to be null. */
+/** A codec of values that are never null. */
 export interface PresentCodec {
   write(writer: ByteWriter, value: Value): void
   read(reader: ByteReader): Value

@@ -2,13 +2,13 @@ export type Hashable = boolean | number | bigint | string
 
 const bits = new DataView(new ArrayBuffer(8))
 
-/** The two halves of the hash of the value that `hashValue` was last given. */
+/** The two halves of the last hash that `hashValue` computed. */
 export const hash = { high: 0, low: 0 }
 
 /**
- * A fixed hash of 64 bits of a canonical value, into `hash`; the same on every machine. The 64 bits of a number are
- * permuted, so no two numbers of a column share a hash; a string is first reduced to 64 bits, from its UTF-8, by two
- * lanes of MurmurHash3_x86_128 (Appleby, public domain).
+ * Writes the 64-bit hash of a canonical value into `hash`. It is the same on every machine. A number's 64 bits are
+ * permuted, so no two numbers of a column share a hash. A string is first reduced to 64 bits, from its UTF-8 bytes, by
+ * two lanes of MurmurHash3_x86_128 (Appleby, public domain).
  */
 export function hashValue(value: Hashable): void {
   switch (typeof value) {
@@ -29,13 +29,13 @@ export function hashValue(value: Hashable): void {
   permute(bits.getUint32(0), bits.getUint32(4))
 }
 
-/** The same of the bytes in [from, to). */
+/** Hashes the bytes in [from, to) like a string. */
 export function hashBytes(bytes: Buffer, from: number, to: number): void {
   reduce(bytes, from, to)
   permute(bits.getUint32(0), bits.getUint32(4))
 }
 
-/** Four rounds of a Feistel network: whatever the function inside, it maps 64 bits one to one. */
+/** Four rounds of a Feistel network, which maps 64 bits one to one for any inner function. */
 function permute(a: number, b: number): void {
   const high = a ^ mix(b ^ 0x9e3779b9)
   const low = b ^ mix(high ^ 0x85ebca6b)
@@ -44,7 +44,7 @@ function permute(a: number, b: number): void {
   hash.high = high2 >>> 0
 }
 
-/** MurmurHash3's finalizer of 32 bits. */
+/** MurmurHash3's 32-bit finalizer. */
 function mix(x: number): number {
   let h = x
   h = Math.imul(h ^ (h >>> 16), 0x85ebca6b)
@@ -52,7 +52,7 @@ function mix(x: number): number {
   return h ^ (h >>> 16)
 }
 
-/** Reduces the bytes in [from, to) to the 64 bits of `bits`. */
+/** Reduces the bytes in [from, to) to 64 bits, in `bits`. */
 function reduce(bytes: Buffer, from: number, to: number): void {
   let one = 0x239b961b
   let two = 0xab0e9789 | 0

@@ -5,8 +5,8 @@ import { checkValue } from './value-type.ts'
 import type { JsonValue } from './view-spec.ts'
 
 /**
- * A value as plain JSON that reads back exactly: int64 as a decimal string, timestamp as RFC 3339, NaN and the
- * infinities as strings, a vector as an array of such numbers, a list as an array of such values, counts as an object.
+ * Converts a value to plain JSON without loss. int64 becomes a decimal string, timestamp RFC 3339, and NaN and the
+ * infinities strings. A vector becomes an array of such numbers, a list an array of such values, and counts an object.
  */
 export function valueToJson(type: ValueType, value: Value | null): JsonValue {
   if (value === null) return null
@@ -34,13 +34,13 @@ function floatJson(value: number): number | string {
 }
 
 /**
- * The shortest decimal that a float32 is the nearest to, as its own number: 0.1 of the float32 that a float64 shows as
+ * The number with the fewest decimal digits that rounds to this float32. For example 0.1, where a float64 shows
  * 0.10000000149011612.
  */
 export function shortFloat32(value: number): number {
   const size = Math.abs(value)
   if (!Number.isFinite(value) || (size < 2 ** 24 && Number.isInteger(value))) return value
-  // six digits tell all but the smallest apart; what needs fewer ends in zeros
+  // six digits suffice for all but the smallest; numbers that need fewer end in zeros
   for (let digits = size < 2 ** -126 ? 1 : 6; digits < 9; digits++) {
     const short = Number(value.toPrecision(digits))
     if (Math.fround(short) === value) return short
@@ -48,7 +48,7 @@ export function shortFloat32(value: number): number {
   return Number(value.toPrecision(9))
 }
 
-/** Counts as the text of a JSON object, in their own order: an object of JavaScript puts keys such as "404" first. */
+/** Counts as the text of a JSON object, in their own order. A JavaScript object would put keys such as "404" first. */
 export function countsJson(counts: CountsValue): string {
   return `{${Array.from(counts, ([category, count]) => `${JSON.stringify(category)}:${count}`).join()}}`
 }
@@ -60,8 +60,8 @@ function isNamedFloat(json: unknown): boolean {
 const decimal = /^[+-]?\d{1,19}$/
 
 /**
- * The inverse of `valueToJson`, lenient where people write JSON by hand: int64 also as a number or bigint, timestamp
- * also as epoch microseconds.
+ * The inverse of `valueToJson`. To accept JSON written by hand, it also takes an int64 as a number or bigint, and a
+ * timestamp as epoch microseconds.
  *
  * @throws LockstepError `INVALID_TYPE` or `INVALID_TIME`; `what` names the place
  */

@@ -3,11 +3,11 @@ import { LockstepError } from './errors.ts'
 import { compareUtf8 } from './utf8-order.ts'
 
 /**
- * The value type of a feature: that of a column, or one that only features have. Plain data: it is stored in the
- * registry as it is.
+ * The value type of a feature: a column type, or a type that only features can have. It is plain data, and the registry
+ * stores it unchanged.
  */
 export type ValueType = ColumnType | ListType | CountsType
-/** What a column, a request value or a model's output may be. */
+/** The type of a column, a request value or a model's output. */
 export type ColumnType = ScalarType | VectorType
 export interface ScalarType {
   readonly kind: ScalarKind
@@ -17,26 +17,26 @@ export interface VectorType {
   readonly kind: 'vector'
   readonly length: number
 }
-/** Values of one type, any number of them, in an order that means something. */
+/** Any number of values of one type, in a meaningful order. */
 export interface ListType {
   readonly kind: 'list'
   readonly of: ScalarType
   /** Whether an element may be null. */
   readonly nulls: boolean
 }
-/** How often each category came, by its text. */
+/** The number of occurrences of each category, by its text. */
 export interface CountsType {
   readonly kind: 'counts'
 }
 export type ScalarKind = 'bool' | 'int32' | 'int64' | 'float32' | 'float64' | 'string' | 'timestamp'
 
-/** What an entity key may be made of. */
+/** The types that a part of an entity key can have. */
 export type KeyType = { readonly kind: 'string' | 'int32' | 'int64' | 'bool' | 'timestamp' }
 
 /**
- * A value in memory: bool is boolean; int32, float32, float64 and timestamp (epoch microseconds) are number; int64 is
- * bigint; string is string; vector is Float32Array; list is an array; counts is a Map whose keys come in the order of
- * their UTF-8 bytes. Absent is always null, never undefined.
+ * A value in memory. bool is boolean; int32, float32, float64 and timestamp (epoch microseconds) are number; int64 is
+ * bigint; string is string; vector is Float32Array; list is an array; counts is a Map with its keys in the order of
+ * their UTF-8 bytes. A missing value is always null, never undefined.
  */
 export type Value = Scalar | Float32Array | ListValue | CountsValue
 export type Scalar = boolean | number | bigint | string
@@ -63,7 +63,7 @@ export interface Column<V extends ValueType = ColumnType> {
   readonly type: V
 }
 
-/** `float64`, `vector(3)`, `list(string or null)`: how a type is printed. */
+/** The printed form of a type: `float64`, `vector(3)`, `list(string or null)`. */
 export function typeName(type: ValueType): string {
   if (type.kind === 'vector') return `vector(${type.length})`
   return type.kind === 'list' ? `list(${type.of.kind}${type.nulls ? ' or null' : ''})` : type.kind
@@ -75,16 +75,14 @@ export function sameType(a: ValueType, b: ValueType): boolean {
 
 const int64Max = 2n ** 63n - 1n
 const int64Min = -(2n ** 63n)
-/** Times outside +-2^53 microseconds cannot be told apart in a number and are refused. */
+/** Numbers cannot represent times outside +-2^53 microseconds exactly, so such times are refused. */
 export const maxMicros = Number.MAX_SAFE_INTEGER
 
 export function fitsInt64(value: bigint): boolean {
   return value >= int64Min && value <= int64Max
 }
 
-/**
- * Whether `value` is a value of `type`, exactly (an int32 is a whole number in range; a float32 is not rounded here).
- */
+/** Whether `value` is exactly a value of `type`. An int32 is a whole number in range. A float32 is not rounded here. */
 export function isValueOf(type: ValueType, value: unknown): value is Value {
   switch (type.kind) {
     case 'bool':
@@ -112,9 +110,9 @@ export function isValueOf(type: ValueType, value: unknown): value is Value {
 }
 
 /**
- * The one form in which a value is stored, compared and served: -0 becomes +0 (integers too), a float32 is rounded to
- * float32, counts are put in order. (Every NaN is already one value in JavaScript; the codec writes one bit pattern for
- * it.)
+ * The canonical form in which a value is stored, compared and served. -0 becomes +0 (also for integers), a float32 is
+ * rounded to float32, and counts are sorted. Every NaN is already one value in JavaScript; the codec writes one bit
+ * pattern for it.
  */
 export function canonical(type: ValueType, value: Value): Value {
   switch (type.kind) {
@@ -135,7 +133,7 @@ export function canonical(type: ValueType, value: Value): Value {
   }
 }
 
-/** `isValueOf` and `canonical` in one, with an error that names the place. */
+/** Checks `isValueOf` and returns the `canonical` form. The error names the place. */
 export function checkValue(type: ValueType, value: unknown, what: string): Value {
   if (!isValueOf(type, value)) {
     throw new LockstepError('INVALID_TYPE', `${what} is ${show(value)}, which is not ${typeName(type)}.`)
@@ -143,13 +141,13 @@ export function checkValue(type: ValueType, value: unknown, what: string): Value
   return canonical(type, value)
 }
 
-/** A value that code of a user may change without changing it for others. */
+/** A copy that user code may change without effect on others. */
 export function ownCopy<V extends Value | null>(value: V): V {
   if (typeof value !== 'object' || value === null) return value
   return (value instanceof Float32Array || Array.isArray(value) ? value.slice() : new Map(value as CountsValue)) as V
 }
 
-/** A short printed form of any value for messages. */
+/** A short printed form of any value, for messages. */
 export function show(value: unknown): string {
   if (typeof value === 'bigint') return `${value}n`
   if (typeof value === 'string') return JSON.stringify(cutText(value, 60))

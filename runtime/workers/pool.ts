@@ -9,7 +9,7 @@ import type { Address, Report, Task, ToPool, ToWorker, PoolStatus } from './mess
 import { createPoolMetrics } from './pool-metrics.ts'
 
 export interface PoolOptions {
-  /** The file that a worker runs; it calls `joinPool`. */
+  /** The file that a worker runs. It must call `joinPool`. */
   readonly file: string
   readonly count: number
   readonly task: Omit<Task, 'lead' | 'warmMs'>
@@ -18,10 +18,15 @@ export interface PoolOptions {
   readonly lookMs?: number
 }
 
-/** Several processes behind one port. */
+/**
+ * Several worker processes behind one port. The workers are not threads of tinypool or piscina, which take tasks: they
+ * are processes of `node:cluster` that share a port and answer requests.
+ */
 export interface WorkerPool {
   /**
-   * Resolves once all workers listen. * @throws LockstepError the error of the first worker that failed
+   * Resolves once all workers listen.
+   *
+   * @throws LockstepError the error of the first worker that failed
    */
   start(): Promise<Address>
   /** Lets all workers finish their work, and resolves once they have ended. */
@@ -48,7 +53,7 @@ interface Slot {
   listening: boolean
   latest: Report | null
   failures: number
-  /** How many looks in a row it has not answered. */
+  /** The number of consecutive reports that the worker has missed. */
   silent: number
 }
 

@@ -1,12 +1,14 @@
 /**
- * A circuit breaker: calls of a dependency that keeps failing are refused at once. Nobody waits for it in vain, and it
- * gets time to recover.
+ * A circuit breaker: it refuses calls of a dependency that keeps failing. Callers do not wait in vain, and the
+ * dependency gets time to recover.
  *
  *     closed --`failures` in a row--> open --after its time--> half open --one that succeeds--> closed
  *                                      ^                           |
  *                                      +-------one that fails------+  (for twice as long, up to `maxOpenMs`)
  *
- * While it is half open, one call tries and the others are refused.
+ * While it is half open, one call tries and the others are refused. In cockatiel (4.0.0) the others wait for that call,
+ * so they hold their places while a store is down. Cockatiel also measures open time by the wall clock, cannot be closed
+ * from outside, and costs 100 ns more per call.
  */
 export interface Breaker {
   /** @throws what `work` throws, or `refuse()` without it having begun */
@@ -33,7 +35,7 @@ const maxOpenMs = 5000
 export function createBreaker({ isUnavailable, refuse, now, onChange }: BreakerOptions): Breaker {
   let failures = 0
   let openMs = minOpenMs
-  /** null: closed. */
+  /** null: the circuit is closed. */
   let openUntil: number | null = null
   let trying = false
 
@@ -57,7 +59,7 @@ export function createBreaker({ isUnavailable, refuse, now, onChange }: BreakerO
     else answered()
   }
 
-  // the result of a call that began before it opened is out of date
+  // a call that began before the circuit opened has an outdated result
   const succeeded = () => {
     if (openUntil === null) failures = 0
   }
@@ -65,7 +67,7 @@ export function createBreaker({ isUnavailable, refuse, now, onChange }: BreakerO
     if (openUntil === null) note(error)
   }
 
-  /** While it is half open. */
+  /** The one call that tries while the circuit is half open. */
   async function probe<T>(work: () => Promise<T>): Promise<T> {
     if (trying || now() < (openUntil ?? 0)) throw refuse()
     trying = true
