@@ -180,7 +180,7 @@ describe('the product', () => {
       .filter((file) => [...file.globals].some(reaches) || modules.some((name) => file.imports.includes(name)))
       .map((file) => file.path)
 
-  it('reads the environment in runtime/config.ts alone, and where it must be set before something is used', () => {
+  it('reads the environment in runtime/config.ts, and elsewhere only to set it early', () => {
     expect(users(reachesEnvironment, 'node:process')).toEqual([
       'inference/onnx-runtime.ts',
       // what children get of it
@@ -236,7 +236,7 @@ describe('the product', () => {
 describe('these rules', () => {
   const wrong = (path: string, text: string): string[] => wrongImports(parse(path, text))
 
-  it('see a static, a re-exporting, a dynamic and a type import, and a file that is named by URL', () => {
+  it('see static, re-exporting, dynamic and type imports, and files named by URL', () => {
     const text = `import '../a.ts'; export * from '../b.ts'; await import('../c.ts'); type D = import('../d.ts').D; new URL('./e.ts', import.meta.url)`
     expect(parse('kernel/x.ts', text).imports).toEqual(['a.ts', 'b.ts', 'c.ts', 'd.ts', 'kernel/e.ts'])
   })

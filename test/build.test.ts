@@ -74,7 +74,7 @@ describe('the package that is published', () => {
     expect(stdout).toContain('serve')
   })
 
-  it('gives a definitions file what it imports, without a driver of a database or a model runtime', async () => {
+  it('gives a definitions file its imports without a database driver or model runtime', async () => {
     const definitions = `
       import { createRequire, registerHooks } from 'node:module'
       const loaded = []

@@ -117,7 +117,7 @@ describe('a backfill', () => {
   afterEach(() => killAll())
   afterAll(() => close?.())
 
-  it('has the bytes of a run, and runs go on from it; it can be done again, also of some entities alone', async () => {
+  it('writes the same bytes as a run, and can be repeated for chosen entities', async () => {
     const view = plan('delays@1')
     const printed = await must(env, 'backfill', 'delays', '--chunks', '5')
     expect(printed).toMatchObject({
@@ -145,7 +145,7 @@ describe('a backfill', () => {
     expect(await bounds(Number(printed['id' as keyof typeof printed]))).toBe(0)
   }, 90_000)
 
-  it('is joined by a second one of its range, and not by one of another; it can be cancelled', async () => {
+  it('is joined by a second one of the same range only, and can be cancelled', async () => {
     const view = plan('cancelled@1')
     const events = { from: moment - 1, to: moment }
     await expect(beginBackfill(tools(), view, { events, now: () => moment })).rejects.toMatchObject({ code: 'INVALID_REQUEST' })
@@ -198,7 +198,7 @@ describe('a backfill', () => {
     expect(await states(store, view)).toEqual(await states(other, view))
   }, 90_000)
 
-  it('goes on where a worker is killed in the midst of a chunk, and ends with the same bytes', async () => {
+  it('continues after a worker is killed inside a chunk, with the same bytes', async () => {
     const view = plan('killed@1')
     let id = 0
     const begun = await beginBackfill(tools(), view, { chunks: 6, now: () => moment, leaseSeconds: 3 })

@@ -41,7 +41,7 @@ describe('the verbs of training sets', () => {
     await rm(folder, { recursive: true, force: true })
   })
 
-  it('write a sample without incomplete rows, cut off and split, as JSON lines; show it, and verify it', async () => {
+  it('write, show and verify a sample of complete rows, split, as JSON lines', async () => {
     const options = [
       '--sample',
       '0.8',

@@ -26,7 +26,7 @@ const optionsIn = (text: string, pattern: RegExp): string[] =>
   [...text.matchAll(pattern)].map(([, option = '', value = '']) => `${option} ${value}`)
 
 describe('docs/cli.md', () => {
-  it('has a section for every command with its arguments, in their order, and for nothing else', () => {
+  it('has a section for every command, with its arguments in order, and no other', () => {
     expect([...sections.keys()]).toEqual(helps.map(usageOf))
   })
 

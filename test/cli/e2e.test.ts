@@ -154,7 +154,7 @@ describe('the whole path', { timeout: 120_000 }, () => {
     for (const probability of probabilities) expect(probability).toBeLessThan(1)
   })
 
-  it('serves what the training export and the batch predictions say, also after it was killed, and ends well on a signal', async () => {
+  it('serves the values of training exports and batch predictions, also after a kill', async () => {
     await must(
       env,
       'dataset',

@@ -56,7 +56,7 @@ describe('with nothing configured', { timeout: 120_000 }, () => {
     expect((await must(env, 'materialize', '--to', '2001-07-01T00:00:00Z')).views).toMatchObject([{ rows: 0, entities: 0 }])
   })
 
-  it('one process serves, another is told who owns the folder, and the next one goes on from there', async () => {
+  it('one process serves, another learns who owns the folder, and the next continues', async () => {
     await writeFile(
       join(folder, 'flights.csv'),
       'date,delay,distance,origin,destination\n2001-06-30T10:00:00Z,12.5,700,ATL,ORD\n2001-06-30T12:00:00Z,-3,700,ATL,DFW\n',

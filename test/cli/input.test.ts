@@ -84,7 +84,7 @@ describe('a command line', () => {
 })
 
 describe('help', () => {
-  it('is there for every command under its own name, with all of its options and an example of it', async () => {
+  it('exists for every command, with all of its options and an example', async () => {
     for (const entry of commands) {
       const loaded = await entry.load()
       expect(loaded.name).toBe(entry.name)

@@ -34,7 +34,7 @@ afterAll(async () => {
 const parity = (...words: string[]): Promise<Ended> => lockstep(env, 'parity', ...words)
 
 describe('lockstep parity', () => {
-  it('prints what is equal, also of definitions that were retired since, and ends with 0', async () => {
+  it('prints equal values, also of retired definitions, and exits with 0', async () => {
     await world.db.query(`update lockstep.definitions set retired_at = now() where kind = 'service' and name = 'flight'`)
     const { code, out } = await parity()
     await world.db.query(`update lockstep.definitions set retired_at = null`)

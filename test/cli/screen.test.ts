@@ -25,7 +25,7 @@ function progressOn(target: { isTTY: boolean; columns?: number }) {
 }
 
 describe('progress', () => {
-  it('draws one line again and again on a terminal, no wider than it, and takes it away', () => {
+  it('redraws one line on a terminal, within its width, and clears it', () => {
     const { written, at, end } = progressOn({ isTTY: true, columns: 60 })
     for (let ms = 0; ms <= 1000; ms += 10) at(ms, ms * 10, 20_000)
     end()
@@ -107,7 +107,7 @@ describe('an error', () => {
     return { code: reportError(error, createTerminal(json, streams), showStack), text: written.join('') }
   }
 
-  it('is one line with its code, and exits with 2 where the command was called wrongly, else with 1', () => {
+  it('is one line with its code; exit status 2 for wrong usage, else 1', () => {
     expect(told(false, new LockstepError('UNKNOWN_DEFINITION', 'There is none.'))).toEqual({
       code: 1,
       text: 'error UNKNOWN_DEFINITION: There is none.\n',

@@ -95,7 +95,7 @@ describe('an export that workers share', () => {
     await rm(folder, { recursive: true, force: true })
   })
 
-  it('by three workers, two at once, has the rows of one process in its order, and the same numbers', async () => {
+  it('gives the rows and numbers of one process in order, with three workers', async () => {
     const workers = await Promise.all([startWorker(), startWorker('--concurrency', '2'), startWorker()])
     const [, , parquet] = await Promise.all([
       must(env, ...create('all', 'one.jsonl')),
@@ -128,7 +128,7 @@ describe('an export that workers share', () => {
     expect((await readdir(inFolder('many'))).toSorted()).toEqual(['manifest.json', 'part-00000.parquet', 'part-00001.parquet'])
   }, 300_000)
 
-  it('goes on where a worker is told to end in the midst of its part, and where one is killed', async () => {
+  it('continues after a worker is stopped inside its part, or killed', async () => {
     const catalog = await loadCatalog(db)
     let id = 0
     await whileLocked(async () => {
@@ -159,7 +159,7 @@ describe('an export that workers share', () => {
     expect(await db.query(`SELECT relname FROM pg_class WHERE relname = 'export_${job?.id}'`)).toEqual([])
   }, 300_000)
 
-  it('gives its files their names once, also where a process is killed while it does so', async () => {
+  it('names its files once, even if a process is killed while renaming', async () => {
     const catalog = await loadCatalog(db)
     const tools = { db, find: (id: string) => Promise.resolve(catalog.service(id)) }
     const { id } = await beginExport({ jobs: db, worker: 'test' }, catalog.service('all'), {
@@ -201,7 +201,7 @@ describe('an export that workers share', () => {
     expect(await end(worker)).toMatch(/"part \d of 3 of bad@1[^"]*".*"msg":"a job has failed/)
   }, 300_000)
 
-  it('goes on where the process that began it is stopped or killed, and is joined by the same command', async () => {
+  it('continues after its first process stops, and the same command joins it', async () => {
     const words = create('all', 'orphan', '--parts', '3', '--format', 'jsonl')
     let id = 0
     await whileLocked(async () => {
@@ -227,7 +227,7 @@ describe('an export that workers share', () => {
     await end(worker)
   }, 300_000)
 
-  it('that is cancelled leaves nothing, its workers take other work, and a retry does it all', async () => {
+  it('leaves nothing when cancelled; workers take other jobs, and a retry completes it', async () => {
     const worker = await startWorker()
     let id = ''
     await whileLocked(async () => {

@@ -66,62 +66,52 @@ async function run(words: readonly string[]): Promise<Outcome> {
   return await withContext(context, async () => (await prepare(words))(context))
 }
 
-it(
-  'status says how far streams are read, how many messages are dead letters, and which server does not say',
-  { timeout: 60_000 },
-  async () => {
-    await run(['apply', join(files, 'redis.ts')])
-    await producer.send('things', ['a', 'b'])
-    await keepDeadLetters(db, 'rows', spec, [{ message: '1-0', body: null, reason: 'not_json', error: 'It is no \0 JSON.' }])
-    const { json, text } = await run(['status'])
-    const streams = (json as { streams: unknown[] }).streams
-    expect(streams).toMatchObject([
-      { source: 'other', spec: { group: 'g' }, lag: { waiting: 2, pending: 0 }, problem: null, deadLetters: null },
-      {
-        source: 'rows',
-        spec: { group: 'lockstep_rows' },
-        lag: { waiting: 2, pending: 0 },
-        deadLetters: { count: 1, lastError: 'It is no \uFFFD JSON.' },
-      },
-    ])
-    expect(text).toMatch(/rows +Redis stream "things" +lockstep_rows +2 +0 +1 +\d+ seconds? ago: It is no/)
+it('status shows stream lag, dead letters, and servers that do not report', { timeout: 60_000 }, async () => {
+  await run(['apply', join(files, 'redis.ts')])
+  await producer.send('things', ['a', 'b'])
+  await keepDeadLetters(db, 'rows', spec, [{ message: '1-0', body: null, reason: 'not_json', error: 'It is no \0 JSON.' }])
+  const { json, text } = await run(['status'])
+  const streams = (json as { streams: unknown[] }).streams
+  expect(streams).toMatchObject([
+    { source: 'other', spec: { group: 'g' }, lag: { waiting: 2, pending: 0 }, problem: null, deadLetters: null },
+    {
+      source: 'rows',
+      spec: { group: 'lockstep_rows' },
+      lag: { waiting: 2, pending: 0 },
+      deadLetters: { count: 1, lastError: 'It is no \uFFFD JSON.' },
+    },
+  ])
+  expect(text).toMatch(/rows +Redis stream "things" +lockstep_rows +2 +0 +1 +\d+ seconds? ago: It is no/)
 
-    // a change of what feeds a source is none of the source
-    const applied = await run(['apply', join(files, 'nats.ts')])
-    expect(JSON.stringify(applied.json)).toContain('"status":"changed"')
-    const after = await run(['status'])
-    expect(after.text).toContain(
-      '"rows" is unknown: The server of the JetStream stream "THINGS" is not configured; set "LOCKSTEP_NATS_URL".',
-    )
-    await expect(run(['apply', join(files, 'same.ts')])).rejects.toMatchObject({ code: 'DEFINITIONS_INVALID' })
-  },
-)
+  // a change of what feeds a source is none of the source
+  const applied = await run(['apply', join(files, 'nats.ts')])
+  expect(JSON.stringify(applied.json)).toContain('"status":"changed"')
+  const after = await run(['status'])
+  expect(after.text).toContain('"rows" is unknown: The server of the JetStream stream "THINGS" is not configured; set "LOCKSTEP_NATS_URL".')
+  await expect(run(['apply', join(files, 'same.ts')])).rejects.toMatchObject({ code: 'DEFINITIONS_INVALID' })
+})
 
-it(
-  'a worker reads the streams of sources, says the lag in its metrics, and ends with 0 when it is told to',
-  { timeout: 60_000 },
-  async () => {
-    await run(['apply', join(files, 'redis.ts')])
-    const worker = start(
-      {
-        LOCKSTEP_POSTGRES_URL: url,
-        LOCKSTEP_DIR: folder,
-        LOCKSTEP_REDIS_URL: producer.server.url,
-      },
-      'worker',
-      '--metrics-port',
-      '0',
-    )
-    const [, port] = await worker.until(/metrics are on port (\d+)/)
-    await producer.send('things', ['{"thing":"a","at":"2026-03-01T09:30:00Z","x":1}'])
-    const said = async (): Promise<string> => await (await fetch(`http://127.0.0.1:${port}/metrics`)).text()
-    await vi.waitFor(async () => expect(await said()).toContain('lockstep_stream_lag_messages{source="rows",state="waiting"} 0'), 30_000)
-    expect(await said()).toContain('lockstep_stream_messages_total{source="rows",outcome="appended"} 1')
-    expect(await db.query('select thing, x from lockstep_source.rows')).toEqual([{ thing: 'a', x: 1 }])
-    worker.child.kill('SIGTERM')
-    expect((await worker.ended).code).toBe(0)
-  },
-)
+it('a worker reads its streams, reports lag in metrics, and exits with 0 on a signal', { timeout: 60_000 }, async () => {
+  await run(['apply', join(files, 'redis.ts')])
+  const worker = start(
+    {
+      LOCKSTEP_POSTGRES_URL: url,
+      LOCKSTEP_DIR: folder,
+      LOCKSTEP_REDIS_URL: producer.server.url,
+    },
+    'worker',
+    '--metrics-port',
+    '0',
+  )
+  const [, port] = await worker.until(/metrics are on port (\d+)/)
+  await producer.send('things', ['{"thing":"a","at":"2026-03-01T09:30:00Z","x":1}'])
+  const said = async (): Promise<string> => await (await fetch(`http://127.0.0.1:${port}/metrics`)).text()
+  await vi.waitFor(async () => expect(await said()).toContain('lockstep_stream_lag_messages{source="rows",state="waiting"} 0'), 30_000)
+  expect(await said()).toContain('lockstep_stream_messages_total{source="rows",outcome="appended"} 1')
+  expect(await db.query('select thing, x from lockstep_source.rows')).toEqual([{ thing: 'a', x: 1 }])
+  worker.child.kill('SIGTERM')
+  expect((await worker.ended).code).toBe(0)
+})
 
 it('dead letters are kept once each, and no more than a thousand of a source', async () => {
   const letters = Array.from({ length: maxDeadLetters + 5 }, (_, i) => ({

@@ -64,7 +64,7 @@ async function folded(): Promise<number> {
   return Number(row?.n)
 }
 
-it('tells of a database that has gone silent, and goes on once it is back, without a restart', { timeout: 90_000 }, async () => {
+it('reports a silent database, and continues without a restart once it is back', { timeout: 90_000 }, async () => {
   const worker = start(env, 'worker', '--metrics-port', '0')
   const [, port] = await worker.until(/metrics are on port (\d+)/)
   const get = async (path: string) => {

@@ -119,7 +119,7 @@ it('goes on answering where a worker is killed, replaces it, and counts as one',
   await expect(fetch(url)).rejects.toThrow('fetch failed')
 })
 
-it('answers predictions by every worker behind one port over TLS, and logs all of them', { timeout: 120_000 }, async () => {
+it('answers and logs predictions in every worker, behind one TLS port', { timeout: 120_000 }, async () => {
   const db = openPostgres(env['LOCKSTEP_POSTGRES_URL'] ?? '')
   const store = createRedisStore({ redis: openRedis(env['LOCKSTEP_REDIS_URL'] ?? ''), prefix: env['LOCKSTEP_REDIS_PREFIX'] ?? '' })
   try {

@@ -46,7 +46,7 @@ describe('a client of definitions', () => {
     void client.features('typed@1', [{ airport: 'ATL' }]).then(({ results }) => results[0]?.features.amounts)
   })
 
-  it('refuses entities that lack a key or request data, have another, or of another type', () => {
+  it('refuses entities with missing, extra or wrongly typed keys or request data', () => {
     void client.features('accounts@1', [{ id: 9_007_199_254_740_993n }])
     // @ts-expect-error an int64 is a bigint
     void client.features('accounts@1', [{ id: 1 }])

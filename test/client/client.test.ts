@@ -129,7 +129,7 @@ describe('a client', () => {
     expect(wrong).toMatchObject({ code: 'UNKNOWN_DEFINITION', status: 404, attempts: 1 })
   })
 
-  it('says where the server is away or something else, and ends in time or when it is told to', async () => {
+  it('reports an unavailable or wrong server, and stops on a timeout or abort', async () => {
     const away = createClient<typeof definitions>({ url: 'http://127.0.0.1:1', retries: 1 })
     expect(await failure(away.features('typed@1', [{ airport: 'ATL' }]))).toMatchObject({ code: 'NETWORK', status: null, attempts: 2 })
     const other = client({ fetch: async () => new Response('<html>', { status: 200 }) })

@@ -49,7 +49,7 @@ async function aucOf(options: TimeOptions): Promise<number> {
 }
 
 describe('delays that are taken as known at departure', () => {
-  it('raise the AUC falsely: a little by flights that are still in the air, and to near 1 by the own label', async () => {
+  it('raise AUC falsely: slightly for flights in the air, to near 1 for the own label', async () => {
     const honest = await aucOf({ asOf: 'before' })
     const inTheAir = await aucOf({ asOf: 'before', knowledge: 'latest' })
     const ownLabel = await aucOf({ asOf: 'at', knowledge: 'latest', freshness: 'ideal' })
@@ -59,7 +59,7 @@ describe('delays that are taken as known at departure', () => {
     expect(ownLabel).toBeGreaterThan(0.95)
   }, 120_000)
 
-  it('are refused where the spine is drawn from the same table, unless the own moment is left out', async () => {
+  it('are refused if the spine has the same table, unless the own moment is excluded', async () => {
     const spine = { sql: 'select date, origin, destination, distance, delay > 15 as late from flights limit 10' }
     const { db, folder } = flights()
     const out = join(folder, 'refused.parquet')

@@ -42,7 +42,7 @@ describe('the model of the flights example', () => {
     expect(binding.unused).toEqual([])
   })
 
-  it('can be trained again from an export, to a file that fits as well, where Python is at hand', async () => {
+  it('can be retrained from an export, with an equal fit, if Python is installed', async () => {
     const { db, folder } = flights()
     const out = join(folder, 'training.parquet')
     // the last two days are moved to June, so that there is something to measure on

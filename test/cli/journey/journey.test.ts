@@ -114,7 +114,7 @@ describe('a newcomer with a table of their own', { timeout: 120_000 }, () => {
     await must('apply', features)
   })
 
-  it('makes the same training set twice from a query without an order, which is scanned in parallel', async () => {
+  it('exports the same training set twice from an unordered query scanned in parallel', async () => {
     const plan = await db.query(`explain (format text) ${spine}`)
     expect(JSON.stringify(plan)).toContain('Parallel')
     const create = (name: string, ...more: readonly string[]) =>
@@ -163,7 +163,7 @@ describe('a newcomer with a table of their own', { timeout: 120_000 }, () => {
     expect((await read(newcomer))?.features.txCount).toBe(1)
   })
 
-  it('hears that a model was trained on other features, and goes back to the version before', async () => {
+  it('is warned that a model was trained on other features, and rolls back', async () => {
     await writeFile(inFolder('next.onnx'), constantModel(0.75))
     expect(await fails('model', 'push', 'fraud', inFolder('next.onnx'), '--dataset', trained.id)).toContain('fraud_features@1')
     const second = await must<typeof trained>('dataset', 'create', 'fraud_features', '--spine', spine, '--out', inFolder('c.parquet'))
