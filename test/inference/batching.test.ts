@@ -80,32 +80,29 @@ describe('the batcher', () => {
     await model.close()
   })
 
-  it.each(['logistic', 'linear'])(
-    'gives a row of the model %s the same to the bit, alone and beside others, however large its values are',
-    async (file) => {
-      const session = await openInlineSession(await onnx(file), file)
-      const [input] = session.metadata.inputs
-      const fetches = session.metadata.outputs.map(({ name }) => name)
-      const width = Number(input?.shape[1])
-      const wide = fc.oneof(value, fc.float({ noNaN: true, min: -10_000, max: 10_000 }))
-      const rows = fc.array(fc.array(wide, { minLength: width, maxLength: width }), { minLength: 1, maxLength: 40, size: 'max' })
-      const run = async (some: readonly (readonly number[])[]) => {
-        const features = { type: 'float32', dims: [some.length, width], data: new Float32Array(some.flat()) }
-        return (await session.run({ [input?.name ?? '']: features }, fetches)).tensors
-      }
-      await fc.assert(
-        fc.asyncProperty(rows, async (some) => {
-          const together = await run(some)
-          for (const [at, each] of some.entries()) {
-            const alone = await run([each])
-            for (const name of fetches) expect(alone[name]).toEqual(tensorRows(together[name] as TensorValue, at, at + 1))
-          }
-        }),
-        { numRuns: 30, examples: [[[[99.8440933227539, 75, 0].slice(0, width), [0, 0, 0].slice(0, width)]]] },
-      )
-      await session.release()
-    },
-  )
+  it.each(['logistic', 'linear'])('gives a row the same bits from model %s, alone and in a batch, for large values', async (file) => {
+    const session = await openInlineSession(await onnx(file), file)
+    const [input] = session.metadata.inputs
+    const fetches = session.metadata.outputs.map(({ name }) => name)
+    const width = Number(input?.shape[1])
+    const wide = fc.oneof(value, fc.float({ noNaN: true, min: -10_000, max: 10_000 }))
+    const rows = fc.array(fc.array(wide, { minLength: width, maxLength: width }), { minLength: 1, maxLength: 40, size: 'max' })
+    const run = async (some: readonly (readonly number[])[]) => {
+      const features = { type: 'float32', dims: [some.length, width], data: new Float32Array(some.flat()) }
+      return (await session.run({ [input?.name ?? '']: features }, fetches)).tensors
+    }
+    await fc.assert(
+      fc.asyncProperty(rows, async (some) => {
+        const together = await run(some)
+        for (const [at, each] of some.entries()) {
+          const alone = await run([each])
+          for (const name of fetches) expect(alone[name]).toEqual(tensorRows(together[name] as TensorValue, at, at + 1))
+        }
+      }),
+      { numRuns: 30, examples: [[[[99.8440933227539, 75, 0].slice(0, width), [0, 0, 0].slice(0, width)]]] },
+    )
+    await session.release()
+  })
 
   it('runs what arrives in one turn together', async () => {
     const runs: number[] = []
@@ -118,7 +115,7 @@ describe('the batcher', () => {
     await model.close()
   })
 
-  it('runs single rows of one turn together, and rows that come together without the rest of it', async () => {
+  it('runs single rows of one turn together, and arriving batches separately', async () => {
     const runs: number[] = []
     const model = await load('identity', 'flight', 'echo', undefined, (rows) => runs.push(rows))
     const batched = createBatchedModel(model, byTurn)
@@ -235,7 +232,7 @@ describe('run times', () => {
     expect(times.bestRows(0.5)).toBe(1)
   })
 
-  it('let slow rows share a run that takes twice as long as one at most, and far less than its time', () => {
+  it('let slow rows share a run of at most twice the time, well below their sum', () => {
     expect(subprocessBudgetMs(0.7, 5000)).toBe(5)
     expect(subprocessBudgetMs(20, 5000)).toBe(40)
     expect(subprocessBudgetMs(20, 38)).toBe(9.5)

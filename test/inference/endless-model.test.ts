@@ -17,7 +17,7 @@ beforeAll(async () => {
 })
 afterAll(() => world?.close())
 
-it('a model whose run has no end fails its own request in time, and no other; it answers the next', async () => {
+it('a model whose run never ends fails its own request only, and answers the next', async () => {
   const { server, url, registry } = await world.serve()
   await server.whenReady()
   expect((await ask(url, '/v1/sources/landings/events', { events: [landing] })).status).toBe(200)
@@ -36,7 +36,7 @@ it('a model whose run has no end fails its own request in time, and no other; it
   await server.close()
 })
 
-it('a version whose trial has no end is not served, not promoted by chance, and holds up no start', { timeout: 120_000 }, async () => {
+it('a version whose trial never ends is not served and does not delay the start', { timeout: 120_000 }, async () => {
   const { server, url, registry } = await world.serve()
   await server.whenReady()
   expect(await world.push('echo', endlessModel(4e18))).toBe(2)

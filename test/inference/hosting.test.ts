@@ -206,7 +206,7 @@ describe('a run that never returns', () => {
     await Promise.all([endless.close(), other.close()])
   })
 
-  it('costs the requests beside it a moment, and the model nothing, however often it comes', async () => {
+  it('delays requests beside it briefly, and leaves the model running, every time', async () => {
     const ends: string[] = []
     const runs: number[] = []
     const endless = await open(
@@ -278,7 +278,7 @@ describe('the process of a model', () => {
     await again.session.release()
   })
 
-  it('ends with its model, and with the server, even where that is killed in the middle of an endless run', async () => {
+  it('ends with its model or its server, even a server killed during an endless run', async () => {
     const { session, modelProcess } = await hosted(await onnx('one'))
     await session.release()
     await until(async () => !exists(modelProcess))

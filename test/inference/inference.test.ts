@@ -88,7 +88,7 @@ describe('a loaded model', () => {
     await model.close()
   })
 
-  it('finishes runs under way when it is closed, refuses later ones and may be closed twice', async () => {
+  it('finishes current runs on close, refuses later ones, and can be closed twice', async () => {
     const model = await load('mlp', 'flight', 'delay')
     const run = model.run([[1, 2, 3]])
     const closed = model.close()

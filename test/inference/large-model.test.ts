@@ -70,7 +70,7 @@ async function loadBesideRequests(): Promise<number> {
   return longest
 }
 
-it('a large model is read, loaded and tried while requests go on: no turn of the event loop is long', async () => {
+it('a large model is read, loaded and tried without long turns of the event loop', async () => {
   expect(bytes.length).toBeGreaterThan(8_000_000)
   // a processor's time is told in steps of some milliseconds, and now and then garbage is collected: what the load
   // itself takes, it takes each time

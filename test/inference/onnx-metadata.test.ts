@@ -28,7 +28,7 @@ describe('the facts of an ONNX file', () => {
     expect([...parseOnnxMetadata(await onnx('zipmap')).opTypes]).toContain('ai.onnx.ml.ZipMap')
   })
 
-  it('are of what the runtime loads, also where a file begins like the format of its own', async () => {
+  it('describe what the runtime loads, even if a file starts like the ORT format', async () => {
     // a text of six bytes in front, of which four are the mark of that format
     const both = Buffer.concat([Buffer.from([6 * 8 + 2, 6, 0, 0]), Buffer.from('ORTM'), makeOnnx(twice)])
     expect(parseOnnxMetadata(both).nodes).toBe(1)
@@ -91,7 +91,7 @@ describe('the facts of an ONNX file', () => {
     expect(facts.nodes).toBe(4)
   })
 
-  it('say whether values decide how much is done: of operators that make as much as they are told, and of those that nobody knows', () => {
+  it('report value-dependent work of known operators, and of unknown ones', () => {
     const of = (type: string, domain = '') => parseOnnxMetadata(makeOnnx({ graph: { nodes: [{ type, domain }] } })).valueDependentRunTime
     expect(['Range', 'Tile', 'ConstantOfShape', 'Gemm', 'ReduceSum'].map((type) => of(type))).toEqual([true, true, true, false, false])
     expect([of('TreeEnsembleClassifier', 'ai.onnx.ml'), of('BeamSearch', 'com.microsoft'), of('Add', 'ai.onnx')]).toEqual([

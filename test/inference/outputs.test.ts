@@ -10,7 +10,7 @@ const rows: FeatureRow[] = [
 ]
 
 describe('a model of several outputs', () => {
-  it('answers a label, a score and probabilities of each row, from inputs of other types than the features', async () => {
+  it('answers label, score and probabilities per row, from inputs of other types', async () => {
     const bytes = makeOnnx({
       opsets: { '': 13 },
       graph: {
@@ -64,7 +64,7 @@ describe('a model of several outputs', () => {
     await model.close()
   })
 
-  it('answers the positive class of two, and one that is declared as a whole, from one packed input', async () => {
+  it('answers the positive class of two, and a full output, from one packed input', async () => {
     const bytes = makeOnnx({
       opsets: { '': 13, 'ai.onnx.ml': 1 },
       graph: {

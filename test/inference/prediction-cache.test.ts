@@ -88,7 +88,7 @@ describe('the prediction cache', () => {
     cache.close()
   })
 
-  it('drops old entries without being asked, at most twice their ttl after they were made', async () => {
+  it('drops old entries automatically within twice their ttl', async () => {
     const { cache, clock, ask } = cached({ ttlMs: 20 })
     await ask(1, 2)
     expect(cache.size).toBe(2)
@@ -129,7 +129,7 @@ describe('the prediction cache', () => {
 })
 
 describe('the key of a row', () => {
-  it('tells rows apart that differ in what the model is fed, and versions, and no others', async () => {
+  it('differs exactly when the fed values or the version differ', async () => {
     const binding = bindTo(await inspectModel(await onnx('named')), 'typed', 'typed')
     const keyOf = createRowKey(binding, 'typed@1')
     const other = createRowKey(binding, 'typed@2')

@@ -65,7 +65,7 @@ describe('the accumulator of', () => {
     for (const aggregate of [all, where(1, all)]) {
       const values = fc.array(fc.option(value), { maxLength: 30 })
 
-      it(`${name} (${aggregate.lane}) has the same bytes and value in any order, from any merged parts, and read back`, () => {
+      it(`${name} (${aggregate.lane}) has the same bytes in any order, merged or read back`, () => {
         fc.assert(
           fc.property(values, fc.nat(30), fc.infiniteStream(fc.nat()), (list, cut, order) => {
             const expected = folded(aggregate, list)
@@ -88,7 +88,7 @@ describe('the accumulator of', () => {
         )
       })
 
-      it(`${name} (${aggregate.lane}) is again what it was after a part is merged and taken out, where it says that it can`, () => {
+      it(`${name} (${aggregate.lane}) is unchanged after a merge and its removal, if supported`, () => {
         fc.assert(
           fc.property(values, values, (kept, gone) => {
             const accumulator = folded(aggregate, kept)
@@ -122,7 +122,7 @@ describe('variance and stddev', () => {
     expect(valueOf(exactVariance, [5e-324, 5e-324, 5e-324])).toBe(0)
   })
 
-  it('have no value for none, zero for equal numbers, none for a sample of one, and NaN where a number has no square', () => {
+  it('are null for no rows, 0 for equal numbers, NaN with an infinite or NaN value', () => {
     const population = variance('variance', 'population', 0, float64)
     expect(valueOf(population, [])).toBeNull()
     expect(valueOf(population, [null])).toBeNull()
@@ -181,7 +181,7 @@ describe('a quantile', () => {
 })
 
 describe('a HyperLogLog', () => {
-  it('keeps by the first 12 bits of a hash the place of the first bit after them, and the greatest of each', () => {
+  it('keeps the greatest first-bit position for each 12-bit prefix of a hash', () => {
     const ranksOf = (...hashes: [high: number, low: number][]): number[] => {
       const sketch = new HyperLogLog()
       for (const [high, low] of hashes) sketch.add(high, low)

@@ -99,7 +99,7 @@ describe('a frontier', () => {
     )
   })
 
-  it('of a snapshot beside very many open transactions is bounded, and leaves the last of it out', () => {
+  it('is bounded for a snapshot with very many open transactions, and omits the last', () => {
     const running = Array.from({ length: 2_000 }, (_, i) => 100 + 2 * i)
     const whole = { xmin: 100, xmax: 5_000, running }
     const frontier = frontierOf(whole)

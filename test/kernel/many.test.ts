@@ -53,7 +53,7 @@ function ordered(value: unknown): unknown {
 }
 
 describe.each(aggregates)('$1.aggregate', (aggregate, spec) => {
-  it('is what its definition says, in any order of the rows and any split into parts that are merged', () => {
+  it('matches its definition for any row order and any split into merged parts', () => {
     fc.assert(
       fc.property(rowsArbitrary, fc.infiniteStream(fc.nat()), fc.integer({ min: 1, max: 4 }), (rows, draws, parts) => {
         const inOrder = [...rows].sort((a, b) => (isBefore(a, b) ? -1 : 1))
@@ -111,7 +111,7 @@ describe('firstN and lastN', () => {
 })
 
 describe('topK and histogram', () => {
-  it('put the more frequent first, and of two the lesser; the categories of a histogram are in order of their bytes', () => {
+  it('sort topK by count and then value, and histogram categories by bytes', () => {
     const rows = ['b', '\u{1F600}', 'a', '\uFFFD', 'b', 'a', 'c', '\u{1F600}', '\uFFFD'].map((v, i) => row(i, 0, i, v))
     expect(topK(4, 0, text, limit).value(of(topK(4, 0, text, limit), rows))).toEqual(['a', 'b', '\uFFFD', '\u{1F600}'])
     expect(ordered(histogram(0, text, limit).value(of(histogram(0, text, limit), rows)))).toEqual([
@@ -143,7 +143,7 @@ describe('topK and histogram', () => {
     expect(ordered(histogram(0, text, limit).value(of(histogram(0, text, limit), rows)))).toEqual([['\uFFFD', 2]])
   })
 
-  it('are exact up to the cap and fail beyond it, in any order of the rows and any split', () => {
+  it('are exact up to the cap and fail above it, for any row order and split', () => {
     const small = { ...limit, cap: 3, shared: 5 }
     const letters = fc.array(fc.constantFrom('a', 'b', 'c', 'd', 'e', 'f', 'g'), { maxLength: 14 })
     fc.assert(
@@ -175,7 +175,7 @@ describe('topK and histogram', () => {
     )
   })
 
-  it('share their counts in a view, where each has its own cap, and recover once categories have left the window', () => {
+  it('share counts in a view, with separate caps, and recover after categories expire', () => {
     const origin = parseTimestamp('2001-03-01T00:00:00Z')
     const base = { kind: 'window', column: 's', windowMicros: hour, hopMicros: 5 * minute, default: null, required: false } as const
     const features: FeatureSpec[] = [

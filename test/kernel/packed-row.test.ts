@@ -67,7 +67,7 @@ const rowArbitrary = fc.array(fc.constantFrom(...numbers), { minLength: 1, maxLe
   ),
 )
 
-it('fills a tensor as its values would, whichever of them are wanted, before and after they were asked for', () => {
+it('fills a tensor as its values would, for any selection, read before or after', () => {
   fc.assert(
     fc.property(rowArbitrary, fc.boolean(), ([kinds, values, chosen], doubled) => {
       const plan = viewOf(
@@ -116,7 +116,7 @@ it('fills a tensor as its values would, whichever of them are wanted, before and
   )
 })
 
-it('says of bytes that end within its values that they are corrupt, before anybody asks for them', () => {
+it('reports bytes that end inside the values as corrupt, before they are read', () => {
   for (const kind of numbers) {
     const plan = viewOf('short', [{ kind: 'float64' }, { kind }])
     const state = plan.newState()

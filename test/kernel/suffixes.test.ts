@@ -34,7 +34,7 @@ function bytes(accumulator: Accumulator): Buffer {
 }
 
 describe.each(lanes)('what is made anew of the lane $lane', (lane) => {
-  it('is what the rows since its start make, whatever came late, and whichever tiles have become coarse', () => {
+  it('equals the rows since its start, with late rows and any coarse tiles', () => {
     fc.assert(
       fc.property(steps, (list) => {
         const [fine, old] = [new Tiles(), new Tiles()]

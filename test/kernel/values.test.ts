@@ -76,7 +76,7 @@ describe('durations', () => {
 })
 
 describe('default hops', () => {
-  it('are days from 12 days, hours from 12 hours, 5 minutes from an hour, else a twelfth', () => {
+  it('are a day from 12 days, an hour from 12 hours, 5 min from 1 h, else a twelfth', () => {
     const hops = ['12d', '11d23h', '12h', '11h59m', '1h', '59m', '11us'].map((w) => formatDuration(defaultHop(parseDuration(w))))
     expect(hops).toEqual(['1d', '1h', '1h', '5m', '5m', '4m55s', '1us'])
   })

@@ -93,7 +93,7 @@ describe.each(origins)('a view state of rows from %i µs on', (start) => {
   const world = worldFrom(start)
   const times = fc.array(timeArbitrary(start, 18), { minLength: 1, maxLength: 12 })
 
-  it('answers as a fold over all visible rows does, at every moment of a pass in order of visibility', () => {
+  it('answers like a fold over all visible rows, at every moment of an ordered pass', () => {
     fc.assert(
       fc.property(world, times, ({ rows, ...definition }, moments) => {
         const view = plan(definition)
@@ -123,7 +123,7 @@ describe.each(origins)('a view state of rows from %i µs on', (start) => {
     )
   })
 
-  it('has one body for the same rows, whatever their order, their split into runs and the moments of the runs', () => {
+  it('has one body for the same rows, in any order and any split into runs', () => {
     fc.assert(
       fc.property(world, fc.infiniteStream(fc.nat()), fc.array(fc.nat(40), { maxLength: 3 }), ({ rows, ...definition }, order, cuts) => {
         const view = plan(definition)
@@ -152,7 +152,7 @@ describe.each(origins)('a view state of rows from %i µs on', (start) => {
     )
   })
 
-  it('is what its merged parts are, whatever each was asked before, and leaves the other part as it was', () => {
+  it('equals its merged parts after any reads, and leaves the other part unchanged', () => {
     const moment = fc.integer({ min: 0, max: 18 }).map((h) => start + h * hour)
     fc.assert(
       fc.property(
@@ -191,7 +191,7 @@ describe.each(origins)('a view state of rows from %i µs on', (start) => {
 })
 
 describe('a view state', () => {
-  it('takes for a feature the rows where a derived column is true, not those where it is false or null', () => {
+  it('includes rows whose derived filter is true, not false or null', () => {
     const base = { default: null, required: false, where: 'late' }
     const count = { ...base, type: { kind: 'int32' }, aggregate: 'count', column: null } as const
     const spec = {
@@ -216,7 +216,7 @@ describe('a view state', () => {
     expect(at(6)).toMatchObject({ values: [0, 2, null], statuses: ['PRESENT', 'PRESENT', 'OUTSIDE_MAX_AGE'] })
   })
 
-  it('keeps the known time of its greatest row, so that a correction that was known earlier does not win', () => {
+  it('keeps the known time of its greatest row, so an earlier correction does not win', () => {
     const view = plan({
       features: [{ kind: 'latest', name: 'i', type: { kind: 'int32' }, column: 'i', ttlMicros: null, default: null, required: false }],
       availability: { kind: 'continuous' },
@@ -253,7 +253,7 @@ describe('a view state', () => {
     )
   })
 
-  it('of a scheduled view takes any number of rows that wait, in bytes that do not grow, for a bounded number of moments', () => {
+  it('of a scheduled view takes any number of waiting rows in bounded bytes', () => {
     const view = plan({
       features: [
         { ...latestI, ttlMicros: null },
