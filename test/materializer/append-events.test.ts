@@ -222,7 +222,7 @@ for (const { kind, open } of databases) {
       expect((await append([event({ at: '2026-03-01T12:10:00Z' })])).duplicates).toEqual([null])
     })
 
-    it('says what a table of later constraints refuses, and writes nothing of the request', async () => {
+    it('reports rows that later table constraints refuse, and writes nothing', async () => {
       await db.query('alter table lockstep_source.measures add constraint positive check (i > 0)')
       await expect(append([event({ i: 1 }), event({ i: -1 })])).rejects.toMatchObject({
         code: 'INVALID_ROW',

@@ -9,7 +9,7 @@ import { paymentsPlan } from './plans.ts'
 const fixture = materializerFixture()
 
 describe('finding what has arrived', () => {
-  it('does not read the whole of a table that Lockstep made, whether or not the database knows its rows yet', async () => {
+  it('does not scan a Lockstep table, with or without table statistics', async () => {
     const { db, store } = fixture().open('embedded')
     const plan = paymentsPlan({ relation: { kind: 'owned' } })
     const { source, entity } = plan.spec

@@ -31,7 +31,7 @@ const of = (account: string): Payment[] =>
   Array.from({ length: 5 }, () => ({ account, paidAt: moment - 60 * minute + paid++, knownAt: null, amount: paid / 4, label: `${paid}` }))
 
 describe('a view of a table that tells what is new by a cursor', () => {
-  it('makes the entities anew that have rows since the overlap, from all their rows, and counts none twice', async () => {
+  it('rebuilds entities with rows since the overlap from all rows, each counted once', async () => {
     const { db, store } = opened().open('redis')
     const { table, written, plan } = await updatedView(db)
     const now = Date.now() * 1000
@@ -77,7 +77,7 @@ describe('a view of a table that tells what is new by a cursor', () => {
     expect(await storedStates(store, plan, table.keys(plan))).toEqual(table.expected(plan, moment))
   })
 
-  it('reads all of it where the cursor is another one, the view begins anew, or there is no time yet', async () => {
+  it('reads all rows if the cursor changed, the view is new, or no time is stored', async () => {
     const { db, store } = opened().open('embedded')
     const { table, written, plan } = await updatedView(db)
     expect((await materializeView(db, store, plan, { moment })).mode).toBe('full')

@@ -204,7 +204,7 @@ describe.each(storeKinds)('erasing an entity, its states in a store of kind %s',
     await expectRebuilt(store)
   })
 
-  it('tells servers as it is begun and as it is done, which then forget what they hold in memory', async () => {
+  it('notifies servers at its start and end, and they clear their memory', async () => {
     const { db, store } = fixture().open(kind)
     const notices: (string | null)[] = []
     const stop = await db.listen(registryChannel, (said) => notices.push(said))

@@ -47,7 +47,7 @@ describe('the intake of pushed events', () => {
       })
   }
 
-  it('writes what comes while a transaction is under way in one transaction, and answers each request', async () => {
+  it('writes events that arrive during a transaction together, and answers each one', async () => {
     const { push, close } = intake()
     const first = await push(measures, [event({ i: 0 })], options)
     expect(first).toMatchObject({ accepted: 1, duplicates: 0, online: null })

@@ -35,7 +35,7 @@ afterAll(async () => {
   await cluster?.stop()
 })
 
-it('goes over the last arrivals again where a replica has taken over that lacks acknowledged writes', async () => {
+it('rereads the last arrivals after a failover to a replica that lacks writes', async () => {
   const { table, plan } = await freshView(db)
   await table.insert(many(1_500))
   await materializeView(db, store, plan, { moment })

@@ -18,7 +18,7 @@ function queue(fold: FoldQueueOptions['fold'], options: Partial<FoldQueueOptions
 }
 
 describe('the queue of transactions that are to be folded', () => {
-  it('folds those of a source one after the other, and together what has come meanwhile', async () => {
+  it('folds one source in sequence, and what arrives meanwhile together', async () => {
     let running = 0
     const { add, close, folded } = queue(async () => {
       expect(++running).toBe(1)
@@ -63,7 +63,7 @@ describe('the queue of transactions that are to be folded', () => {
     await close(1000)
   })
 
-  it('waits a bounded time for a store that does not answer, with a fold, for room and on closing', async () => {
+  it('waits a bounded time for a silent store when folding, queueing and closing', async () => {
     const { add, room, close } = queue(() => new Promise(() => undefined), { waitMs: 20 })
     const start = performance.now()
     expect(await Promise.all([add('s', 5), add('s', 6)])).toEqual([false, false])

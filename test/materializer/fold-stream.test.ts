@@ -37,7 +37,7 @@ describe('folding an ordered stream into stored states', () => {
     await rm(directory, { recursive: true })
   })
 
-  it('gives the bytes of one fold over all rows, however arrivals are split into runs, runs overlap and streams are cut into batches', async () => {
+  it('gives the bytes of one fold, for any split into runs and batches', async () => {
     const run = fc.record({
       upTo: fc.integer({ min: 0, max: 100 }),
       again: fc.integer({ min: 0, max: 60 }),
@@ -87,7 +87,7 @@ describe('folding an ordered stream into stored states', () => {
     expect([...(await statesOf(store, plan, rows)).keys()]).toEqual(['kept\0'])
   })
 
-  it('hands over the keys that somebody else wrote meanwhile, and leaves their states alone', async () => {
+  it('returns keys that another writer changed, and leaves their states unchanged', async () => {
     const plan = freshPlan()
     const rows = fc.sample(payment, 60).map((each, i) => asRow(plan, each, i, i))
     const other = createStateWriter(store, plan)
@@ -113,7 +113,7 @@ describe('folding an ordered stream into stored states', () => {
     expect(await fold(store, plan, rows, 20, 5, 'renew')).toMatchObject({ rows: 0, entities: 0 })
   })
 
-  it('refuses an entity that the store lacks where the stream does not begin at its first row', async () => {
+  it('refuses an entity missing in the store if the stream starts after its first row', async () => {
     const plan = freshPlan({ code: '(row) => row.label === "drop" ? null : {}' })
     const at = { paidAt: start, knownAt: null, amount: 1, label: null }
     const rows = ['known', 'lacking', 'dropped'].flatMap((account, i) =>

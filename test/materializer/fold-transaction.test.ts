@@ -21,7 +21,7 @@ import { paymentsPlan } from './plans.ts'
 const fixture = materializerFixture()
 
 describe.each(storeKinds)('folding single transactions into the %s store', (kind) => {
-  it('gives the bytes of one fold over all rows, whatever is pushed, run and folded again between', async () => {
+  it('gives the bytes of one fold over all rows, after any mix of pushes and runs', async () => {
     const { db, store } = fixture().open(kind)
     const step = fc.record({
       payments: fc.array(payment, { minLength: 1, maxLength: 4 }),
@@ -77,7 +77,7 @@ describe.each(storeKinds)('folding single transactions into the %s store', (kind
     expect(await storedStates(store, plan, table.keys(plan))).toEqual(table.expected(plan, moment))
   })
 
-  it('reads the rows once for all views of a source, and leaves those that are not begun, of elsewhere, or of a schedule', async () => {
+  it('reads rows once for all views of a source, and skips views it cannot fold', async () => {
     const { db, store } = fixture().open(kind)
     const { table, plan } = await freshView(db)
     const relation = { kind: 'table', table: table.name } as const
@@ -120,7 +120,7 @@ describe.each(storeKinds)('folding single transactions into the %s store', (kind
     expect(await materializeView(db, store, plan, { moment })).toMatchObject({ rows: 0 })
   })
 
-  it('keeps the frontier of an entity short, however many transactions between are of others', async () => {
+  it('keeps the frontier of an entity short after many transactions of others', async () => {
     const { db, store } = fixture().open(kind)
     const { table, plan } = await freshView(db)
     await table.insert([one('busy', 0, 0)])
@@ -154,7 +154,7 @@ describe.each(storeKinds)('folding single transactions into the %s store', (kind
     expect(await storedStates(store, plan, [key])).toEqual(await storedStates(store, fresh, [key]))
   })
 
-  it('counts each row once where four writers push to one entity, and others, while runs go on and a transaction stays open', async () => {
+  it('counts each row once, with four writers and runs during an open transaction', async () => {
     const { db, store } = fixture().open(kind)
     const { table, plan } = await freshView(db)
     const world = paymentsPlan({ name: `${table.name}_world`, relation: { kind: 'table', table: table.name }, world: true })

@@ -13,7 +13,7 @@ import { storedStates } from './payments.ts'
 const fixture = materializerFixture()
 
 describe.each(storeKinds)('a view that is forgotten in the %s store', (kind) => {
-  it('has no state, no checkpoint and no run, and is materialized again as if for the first time', async () => {
+  it('has no state, checkpoint or run, and is materialized as if for the first time', async () => {
     const { db, store } = fixture().open(kind)
     const [{ table, plan }, other] = [await freshView(db), await freshView(db)]
     await table.insert(many(300))
@@ -57,7 +57,7 @@ describe.each(storeKinds)('a view that is forgotten in the %s store', (kind) => 
     expect(await runningBackfill(db, what)).toBeNull()
   })
 
-  it('keeps the runs of its return where that comes between its last key and the end of its removal', async () => {
+  it('keeps runs of a returning view if it returns before its removal ends', async () => {
     const { db, store } = fixture().open(kind)
     const { plan } = await freshView(db)
     const identity = await store.identity()
@@ -95,7 +95,7 @@ describe.each(storeKinds)('a view that is forgotten in the %s store', (kind) => 
     expect(await readCheckpoint(store, plan.id)).toEqual(checkpoint)
   })
 
-  it('goes where its checkpoint cannot be read, and is nothing where the store never had it', async () => {
+  it('is deleted if its checkpoint is unreadable, and is a no-op if never stored', async () => {
     const { db, store } = fixture().open(kind)
     const { plan } = await freshView(db)
     expect(await forgetView(db, store, plan.id)).toBe(0)

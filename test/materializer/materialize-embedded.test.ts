@@ -32,7 +32,7 @@ describe('materializing in the embedded default', () => {
     await rm(directory, { recursive: true })
   })
 
-  it('gives the bytes of one fold over all rows, and goes on after both were closed and opened again', async () => {
+  it('gives the bytes of one fold, and continues after both are closed and reopened', async () => {
     const table = await createPaymentsTable(db, 'payments')
     const plan = paymentsPlan({ relation: { kind: 'table', table: 'payments' } })
     await table.insert(fc.sample(payment, 40))

@@ -25,7 +25,7 @@ const one = (account: string, minutes: number): Payment => ({
 })
 
 describe.each(storeKinds)('a view whose states are lost in the %s store', (kind) => {
-  it('folds an entity that the store lost from its first row, once anything of it arrives', async () => {
+  it('folds a lost entity from its first row on its next arrival', async () => {
     const { db, store } = fixture().open(kind)
     const { table, plan } = await freshView(db)
     await table.insert([one('kept', 1), one('gone', 2), one('gone', 3)])
@@ -36,7 +36,7 @@ describe.each(storeKinds)('a view whose states are lost in the %s store', (kind)
     expect(await storedStates(store, plan, table.keys(plan))).toEqual(table.expected(plan, moment))
   })
 
-  it('leaves no state that lacks rows when the store is emptied during a run that is stopped after its first write', async () => {
+  it('leaves no partial state when the store is emptied during a stopped run', async () => {
     const { db, store } = fixture().open(kind)
     const { table, plan } = await freshView(db)
     await table.insert(many(3_000))
@@ -74,7 +74,7 @@ describe.each(storeKinds)('a view whose states are lost in the %s store', (kind)
     expect(await storedStates(store, plan, table.keys(plan))).toEqual(table.expected(plan, moment))
   })
 
-  it('loses nothing when the view is rebuilt beside other runs, and records only the runs that came to their end', async () => {
+  it('loses nothing during a rebuild beside runs, and records finished runs only', async () => {
     const { db, store } = fixture().open(kind)
     const { table, plan } = await freshView(db)
     await table.insert(many(300))
@@ -99,7 +99,7 @@ describe.each(storeKinds)('a view whose states are lost in the %s store', (kind)
     expect(runs.filter(({ finished }) => finished).length).toBe(succeeded)
   }, 120_000)
 
-  it('lets no run begin on a view while a rebuild removes it, and the next one do that to the end where it was stopped', async () => {
+  it('blocks runs while a rebuild removes it, and the next run completes the removal', async () => {
     const { db, store } = fixture().open(kind)
     const { table, plan } = await freshView(db)
     await table.insert(many(50))
@@ -151,7 +151,7 @@ describe.each(storeKinds)('a view whose states are lost in the %s store', (kind)
   })
 })
 
-it('the owner of a view is asked of the database once, and again where it is to be told anew', async () => {
+it('reads the owner of a view from the database once, and again before notifying it', async () => {
   const { db, store } = fixture().open('embedded')
   const { table, plan } = await freshView(db)
   await table.insert(many(3))
@@ -178,7 +178,7 @@ it('the owner of a view is asked of the database once, and again where it is to 
 })
 
 describe('rows that cannot be folded yet, or never', () => {
-  it('refuses rows that were restored with the arrivals of another database, and takes them once they arrive anew', async () => {
+  it("refuses rows restored with another database's arrivals, until they arrive again", async () => {
     const { db, store } = fixture().open('embedded')
     const { table, plan } = await freshView(db)
     await table.insert(many(20))
@@ -220,7 +220,7 @@ describe('rows that cannot be folded yet, or never', () => {
     expect(await storedStates(store, plan, table.keys(plan))).toEqual(table.expected(plan, moment))
   })
 
-  it('folds what is committed beside a transaction that stays open, once, and its rows once it has ended', async () => {
+  it('folds commits beside an open transaction once, and its rows after it ends', async () => {
     const { db, store } = fixture().open('embedded')
     const { table, plan } = await freshView(db)
     await table.insert(fc.sample(payment, 3))
@@ -241,7 +241,7 @@ describe('rows that cannot be folded yet, or never', () => {
     expect(await storedStates(store, plan, keys)).toEqual(await statesOfAll(db, store, plan, keys))
   })
 
-  it('keeps the state of the later snapshot where two runs renew a view below the same open transaction', async () => {
+  it('keeps the later snapshot if two runs rebuild a view below one open transaction', async () => {
     const { db, store } = fixture().open('embedded')
     const { table, plan } = await freshView(db, 'plain')
     const other = await openTransaction()

@@ -14,7 +14,7 @@ import { paymentsPlan } from './plans.ts'
 const fixture = materializerFixture()
 
 describe.each(storeKinds)('materializing into the %s store', (kind) => {
-  it('gives the bytes of one fold over all rows, in whatever order and runs they arrive', async () => {
+  it('gives the bytes of one fold over all rows, in any order and any runs', async () => {
     const { db, store } = fixture().open(kind)
     await fc.assert(
       fc.asyncProperty(fc.array(fc.array(payment, { maxLength: 12 }), { maxLength: 5 }), async (arrivals) => {
@@ -42,7 +42,7 @@ describe.each(storeKinds)('materializing into the %s store', (kind) => {
     expect(await materializeView(db, store, plan, { moment })).toMatchObject({ from: second.to, rows: 3 })
   })
 
-  it('makes a damaged state anew from all its rows, with the next row and with a run over all', async () => {
+  it('rebuilds a damaged state from all rows, on its next row or a full run', async () => {
     const { db, store } = fixture().open(kind)
     const { table, plan } = await freshView(db)
     const row = (account: string, amount: number) => ({ account, paidAt: start, knownAt: null, amount, label: null })
@@ -134,7 +134,7 @@ describe.each(storeKinds)('materializing into the %s store', (kind) => {
     expect(await storedStates(store, plan, table.keys(plan))).toEqual(table.expected(plan, moment))
   })
 
-  it('refuses what another definition or another database put there, and replaces it where that is asked for', async () => {
+  it('refuses states of another definition or database, and replaces them on request', async () => {
     const { db, store } = fixture().open(kind)
     const { table, plan } = await freshView(db)
     await table.insert(fc.sample(payment, 20))

@@ -11,7 +11,7 @@ import { accountKey, minute, storedStates } from './payments.ts'
 const opened = materializerFixture()
 const hour = 60 * minute
 
-it('an entity over the cap stops no other one, is passed over for an hour, and comes back from all its rows, by a push too', async () => {
+it('an entity over the cap blocks no other, and recovers from all its rows', async () => {
   const { db, store } = opened().open('redis')
   const { table, plan } = await freshView(db)
   const cap = (maxStateBytes: number | null): ViewPlan => ({ ...plan, upkeep: { ...plan.upkeep, maxStateBytes } })

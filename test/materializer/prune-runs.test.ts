@@ -70,7 +70,7 @@ it.each(storeKinds)('keeps of the runs into the %s store what is asked for, in i
   expect(await storedStates(store, plan, table.keys(plan))).toEqual(table.expected(plan, moment))
 })
 
-it('leaves a view alone whose checkpoint is not there, and all that a longer replay may ask for', async () => {
+it('keeps runs of a view without a checkpoint, and all that a replay may need', async () => {
   const { db, store } = fixture().open('redis')
   const { table, plan } = await freshView(db)
   for (let i = 0; i < 4; i++) {

@@ -116,7 +116,7 @@ describe('what keeps views current', () => {
     expect(await storedStates(store, plan, table.keys(plan))).toEqual(table.expected(plan, moment))
   })
 
-  it('fills a view again at once where filling it has failed, and later after each failure', async () => {
+  it('retries a failed fill of a view at once, then with growing delays', async () => {
     const { db, store } = fixture().open('redis')
     const { table, plan } = await freshView(db)
     await table.insert(many(50))
@@ -136,7 +136,7 @@ describe('what keeps views current', () => {
     expect(pauseMs).toBeGreaterThanOrEqual(2_000)
   })
 
-  it('goes on with a rebuild that was stopped, though a backfill was cancelled before it', async () => {
+  it('continues a stopped rebuild, even if a backfill was cancelled before it', async () => {
     const { db, store } = fixture().open('redis')
     const { table, plan } = await freshView(db)
     await table.insert(many(50))
@@ -155,7 +155,7 @@ describe('what keeps views current', () => {
     expect(await storedStates(store, plan, table.keys(plan))).toEqual(table.expected(plan, moment))
   })
 
-  it('runs a scheduled view at its instant, and again for what came late, once over all workers', async () => {
+  it('runs a scheduled view at its instant and for late rows, once for all workers', async () => {
     const { db, store } = fixture().open('redis')
     const table = await createPaymentsTable(db, 'scheduled')
     const plan = paymentsPlan({ name: 'scheduled', relation: { kind: 'table', table: 'scheduled' }, availability })
@@ -185,7 +185,7 @@ describe('what keeps views current', () => {
     expect(await keep([plan], 2, () => instant + 22.5 * minute, looked(20))).toEqual([])
   })
 
-  it('serves a scheduled view from instant + delay on as it was trained, with any number of rows that wait', async () => {
+  it('serves a scheduled view from instant + delay as trained, with any waiting rows', async () => {
     const { db, store } = fixture().open('redis')
     const table = await createPaymentsTable(db, 'prompt')
     const plan = paymentsPlan({ name: 'prompt', relation: { kind: 'table', table: 'prompt' }, availability })
@@ -245,7 +245,7 @@ describe('what keeps views current', () => {
     await keep([plan], 1, () => moment, isWhole)
   })
 
-  it('knows a view whose runs fail, and runs it once they can succeed, though nothing arrived', async () => {
+  it('runs a failing view once it can succeed, without new arrivals', async () => {
     const { db, store } = fixture().open('redis')
     const { table, plan } = await freshView(db)
     await table.insert(many(5))
@@ -268,7 +268,7 @@ describe('what keeps views current', () => {
     await keep([plan], 1, () => moment, until)
   })
 
-  it('tries a run that fails again, and then keeps it as a dead letter until one has made up for it', async () => {
+  it('retries a failing run, then keeps a dead letter until a run succeeds', async () => {
     const { db, store } = fixture().open('redis')
     await createPaymentsTable(db, 'failing')
     const plan = paymentsPlan({ name: 'failing', relation: { kind: 'table', table: 'failing' }, availability })

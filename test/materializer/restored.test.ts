@@ -45,7 +45,7 @@ const refusal = {
 }
 
 describe.each(storeKinds)('a database that was restored, beside what the %s store knows from before', (kind) => {
-  it('is told by every writer that meets a state that is ahead of it, and a rebuild mends it', async () => {
+  it('is noticed by every writer that meets a newer state, until a rebuild repairs it', async () => {
     const { db, store } = fixture().open(kind)
     const { table, plan } = await freshView(db)
     await table.insert(many(30))
@@ -98,7 +98,7 @@ describe.each(storeKinds)('a database that was restored, beside what the %s stor
 })
 
 describe.each(storeKinds)('a table that is dropped and made again under its name, beside the %s store', (kind) => {
-  it('is refused by the next run, which would count its rows on top of those before, until a rebuild', async () => {
+  it('is refused by the next run, which would count rows twice, until a rebuild', async () => {
     const { db, store } = fixture().open(kind)
     const { table, plan } = await freshView(db)
     await table.insert(many(30))
@@ -119,7 +119,7 @@ describe.each(storeKinds)('a table that is dropped and made again under its name
 })
 
 describe.each(storeKinds)('an erasure that is under way, on the %s store', (kind) => {
-  it('is no restored database to a push that meets its states, whose last transaction is open', async () => {
+  it('does not look like a restored database to a push with an open transaction', async () => {
     const { db, store } = fixture().open(kind)
     const { table, plan } = await freshView(db)
     await table.insert(many(30))

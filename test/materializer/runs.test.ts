@@ -16,7 +16,7 @@ import { accountKey, start, storedStates } from './payments.ts'
 const fixture = materializerFixture()
 
 describe.each(storeKinds)('how far runs move a view on in the %s store', (kind) => {
-  it('is recorded in intervals that touch and never overlap, of runs one after another and at once, beside transactions that stay open', async () => {
+  it('is recorded in touching intervals without overlap, beside open transactions', async () => {
     const { db, store } = fixture().open(kind)
     const { table, plan } = await freshView(db)
     let inserting = true
@@ -57,7 +57,7 @@ describe.each(storeKinds)('how far runs move a view on in the %s store', (kind) 
     for (const { xid } of rows) expect(intervals.filter(({ from, to }) => from <= Number(xid) && Number(xid) < to).length).toBe(1)
   }, 120_000)
 
-  it('is in the interval of the next one where a run was killed before it could record it', async () => {
+  it('is in the next interval if a run was killed before it was recorded', async () => {
     const { db, store } = fixture().open(kind)
     const { table, plan } = await freshView(db)
     const runs = []
@@ -83,7 +83,7 @@ describe.each(storeKinds)('how far runs move a view on in the %s store', (kind) 
 })
 
 describe.each(storeKinds)('a checkpoint that is set back in the %s store', (kind) => {
-  it('makes the states exact that the store had set back, though rows were folded into them before that was seen', async () => {
+  it('repairs rolled-back states, even if rows were folded into them first', async () => {
     const { db, store } = fixture().open(kind)
     const { table, plan } = await freshView(db)
     const payments = (amount: number) => ['a', 'b'].map((account) => ({ account, paidAt: start, knownAt: null, amount, label: null }))

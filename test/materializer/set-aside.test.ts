@@ -13,7 +13,7 @@ import { paymentsPlan } from './plans.ts'
 
 const opened = materializerFixture()
 
-it('an entity whose rows cannot be folded stops no other, is named and tried by each run, and heals', async () => {
+it('an entity whose rows cannot be folded blocks no other, is retried, and recovers', async () => {
   const { db, store } = opened().open('redis')
   const {
     table,
@@ -88,7 +88,7 @@ it('an entity whose rows cannot be folded stops no other, is named and tried by 
     expect(healed.get(accountKey(plan, account))).toBe(rebuilt.get(accountKey(plan, account)))
 })
 
-it('an entity that was set aside by a run which ended before it noted that is tried by the next', async () => {
+it('an entity set aside by a run that ended before recording it is retried', async () => {
   const { db, store } = opened().open('redis')
   const { table, plan: fresh } = await freshView(db)
   const { source, name } = fresh.spec
@@ -111,7 +111,7 @@ it('an entity that was set aside by a run which ended before it noted that is tr
   expect(values?.values[0]).toBe(3)
 })
 
-it('over 1,000 entities whose rows cannot be folded stop their view alone, which says what to do', async () => {
+it('over 1,000 entities with bad rows stop only their view, which reports a remedy', async () => {
   const { db, store } = opened().open('redis')
   const { table, plan: other } = await freshView(db)
   const code = '(row) => { if (row.amount === 13) throw new Error("thirteen"); return {} }'

@@ -42,7 +42,7 @@ describe('a failover that is noticed while a view is written', () => {
     expect(await storedStates(store, plan, table.keys(plan))).toEqual(table.expected(plan, moment))
   })
 
-  it('has readers ask the history for what is absent, until a run has gone over the last arrivals', async () => {
+  it('sends readers of absent entities to history until a run rereads the arrivals', async () => {
     const { db, store } = fixture().open('redis')
     await detectFailover(db, store, { nowMs: Date.now() })
     const { table, plan } = await freshView(db)
@@ -79,7 +79,7 @@ describe('a failover that is noticed while a view is written', () => {
   })
 })
 
-it('fails a backfill that runs, and leaves the checkpoint set back where its finish comes later', async () => {
+it('fails a running backfill, and stays in effect after a later finish', async () => {
   const { db, store } = fixture().open('redis')
   const tools = { db, store, worker: 'test' }
   const now = (): number => moment

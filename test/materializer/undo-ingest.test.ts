@@ -92,7 +92,7 @@ describe.each(storeKinds)('a load that is undone, with states in %s', (kind) => 
     await expect(undone).rejects.toMatchObject({ code: 'NOT_REPRODUCIBLE', message: expect.stringContaining('no column "_xid"') })
   })
 
-  it('is refused where other rows have its transaction number, as after a restore from a dump', async () => {
+  it('is refused if other rows have its transaction number, as after a dump restore', async () => {
     const { db, store } = fixture().open(kind)
     const id = await load('a,2001-05-20,1')
     await db.query(

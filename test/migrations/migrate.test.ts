@@ -149,7 +149,7 @@ describe('the migrations', () => {
     await close()
   })
 
-  it('move backfills to jobs, so that one that runs goes on and the others stay in the history', async () => {
+  it('move backfills to jobs: running ones continue, the others stay in history', async () => {
     const { db, close } = await openServer()
     // as a database has them that comes from before
     await db.script('drop table lockstep.job_chunks, lockstep.jobs')

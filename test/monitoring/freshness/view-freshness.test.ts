@@ -56,7 +56,7 @@ describe('the freshness of a view', () => {
     expect((await freshnessOf(db, store, within(plan, null), now)).late).toBeNull()
   })
 
-  it.each(storeKinds)('counts only rows that are in no state of the %s store, and none that a push has folded already', async (kind) => {
+  it.each(storeKinds)('excludes rows without a state in the %s store, and rows that a push has folded', async (kind) => {
     const { db, store } = opened().open(kind)
     const { table, plan } = await freshView(db)
     const now = Date.now() * 1000
@@ -78,7 +78,7 @@ describe('the freshness of a view', () => {
     expect(await behind()).toEqual({ rows: 1, transactions: 1, seconds: 3600 })
   })
 
-  it('counts from when a row could be seen where the last run was long before, so that a quiet source makes no view late', async () => {
+  it("counts from a row's visibility after an old run, so a quiet source is not late", async () => {
     const { db, store } = opened().open('embedded')
     const { table, plan } = await freshView(db)
     const now = Date.now() * 1000
@@ -102,7 +102,7 @@ describe('the freshness of a view', () => {
     })
   })
 
-  it('goes by the last run where a source does not tell arrivals, and is late where the store does not answer', async () => {
+  it('uses the last run for a source without arrivals; a failing store makes it late', async () => {
     const { db, store } = opened().open('redis')
     const { table, plan } = await freshView(db, 'plain')
     const now = Date.now() * 1000

@@ -39,7 +39,7 @@ async function left(): Promise<string[]> {
 }
 
 describe('erasing an entity', () => {
-  it('removes what was logged of it, alone and beside others, and says so on the receipt', async () => {
+  it('removes its logged rows, alone and in batches, with a count on the receipt', async () => {
     const log = openLog(world.db, before)
     log.note(['A', 'B'], ['B', 'C'], ['C', 'A'], ['AA', 'B'], ['C', 'D'])
     await log.close()
@@ -48,7 +48,7 @@ describe('erasing an entity', () => {
     expect(await left()).toEqual(['AA B', 'B C', 'C D'])
   })
 
-  it('removes what a server had noted and not written yet, and nothing that came after it', async () => {
+  it('removes rows that a server has queued but not written, and no later ones', async () => {
     const [log, later] = [openLog(world.db, before), openLog(world.db, after)]
     log.note(['D', 'X'], ['X', 'E'])
     later.note(['D', 'Y'])
@@ -59,7 +59,7 @@ describe('erasing an entity', () => {
     expect(await left()).toEqual(['AA B', 'B C', 'D Y', 'X E'])
   })
 
-  it('removes what was noted before it was finished, whenever that is written, and what a server wrote that did not get to look', async () => {
+  it('removes rows logged before its end, even if written later by another server', async () => {
     const [first, second, third] = [openLog(world.db, during), openLog(world.db, during), openLog(world.db, after)]
     let isWritten = false
     const dying = openLog(world.db, during, new Registry(), () => {

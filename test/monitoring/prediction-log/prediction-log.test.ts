@@ -45,7 +45,7 @@ const metric = async (registry: Registry, name: string): Promise<number> =>
 const dropped = (registry: Registry, reason: string) => metric(registry, `lockstep_prediction_log_dropped_total{reason="${reason}"}`)
 
 describe('the prediction log', () => {
-  it('has each row under the id that was answered, which differs where a request id comes twice', async () => {
+  it('stores each row under the answered id, which is unique if a request id repeats', async () => {
     const { url, server } = await world.serve(logging(all))
     await server.whenReady()
     const request = { model: 'echo', entities: ['ATL', 'JFK'].map((airport) => ({ airport, distance: 1 })) }
@@ -67,7 +67,7 @@ describe('the prediction log', () => {
     expect(rows.map(({ id }) => id).toSorted()).toEqual(answered.toSorted())
   })
 
-  it('has a row for each entity, with values that read back to the bit, and from what they were made', async () => {
+  it('has a row per entity, with exact values and their sources', async () => {
     const { url, server, registry } = await world.serve(logging(all))
     await server.whenReady()
     const headers = { 'x-request-id': 'echo-1' }
@@ -138,7 +138,7 @@ describe('the prediction log', () => {
     ])
   })
 
-  it('takes the share that is asked for, of a model its own, and the same requests on every server', async () => {
+  it('samples the configured share per model, with the same requests on every server', async () => {
     const sampling = createSampling(parseLogShares('0.01,all=1,none=0')!)
     const ids = Array.from({ length: 100_000 }, (_, i) => `request-${i}`)
     const taken = ids.filter((id) => sampling.takes('m', id))
@@ -288,7 +288,7 @@ describe('a prediction log whose PostgreSQL is away', () => {
     await gate.shut()
   })
 
-  it('neither slows nor fails predictions where it holds the table up, and holds no more than it may', async () => {
+  it('neither slows nor fails predictions while its table is locked, in bounded memory', async () => {
     const { url, server, registry } = await world.serve({ ...logging(all), predictionLog: { maxValues: 400 } })
     await server.whenReady()
     await world.db.kysely.transaction().execute(async (transaction) => {

@@ -39,7 +39,7 @@ const row = {
   snapshot: parseSnapshot('3:7:4,5'),
 }
 
-it('writes to a table that is being read, and keeps rows of a day that has no partition until one can be made', async () => {
+it('writes to a table under read, and keeps rows of a day until it has a partition', async () => {
   const dropped: unknown[] = []
   const deps = {
     database: () => world.db,
