@@ -65,7 +65,7 @@ describe('a join beside transactions that are writing', () => {
     expect(heldBackRows).toEqual({ things: 0 })
   })
 
-  it('holds back what was committed after one that does not end, so that what it read can be read again', async () => {
+  it('excludes commits after an open transaction, so that a later read is repeatable', async () => {
     const held = await beside(async () => {
       await db.query(insert(3))
       return await join()
@@ -86,7 +86,7 @@ describe('a join beside transactions that are writing', () => {
     expect(heldBackRows).toEqual({})
   })
 
-  it("refuses rows of another database's transactions, which it would hold back for ever", async () => {
+  it("refuses rows of another database's transactions, which would stay hidden forever", async () => {
     await db.query(`UPDATE things SET "_xid" = '999999999999'::xid8`)
     await expect(join()).rejects.toMatchObject({ code: 'INVALID_ROW', message: expect.stringContaining('999999999999') })
     await db.query('UPDATE things SET "_xid" = pg_current_xact_id()')

@@ -47,7 +47,7 @@ for (const { kind, open } of databases) {
       return { manifest, features: values.split(',').slice(2).join(' ') }
     }
 
-    it('is no row that was known, or else happened, at the cut-off or after it, whatever the rule', async () => {
+    it('has no row that was known or happened at the cut-off or later, for any rule', async () => {
       await createThings(opened.db, 'things', [
         row('a', 1, null, 1),
         row('a', 2, 3, 2),

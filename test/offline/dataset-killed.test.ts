@@ -60,7 +60,7 @@ describe('an export that is killed', () => {
     return { sha256, manifest }
   }
 
-  it(`at ${kills} random moments gives, run again, the bytes of one that was never killed, and leaves nothing behind`, async () => {
+  it(`at ${kills} random moments gives, when repeated, the same bytes without leftovers`, async () => {
     const whole = await createDataset(db, manyThings.service, { spine: { sql: manyThings.spine }, out: join(folder, 'whole.parquet') })
     const lanes = ['left', 'right'].map(async (name) => {
       const out = join(folder, name, 'set.parquet')

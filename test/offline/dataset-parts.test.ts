@@ -99,7 +99,7 @@ for (const { kind, open } of databases) {
       expect(await readdir(folder)).toEqual([])
     })
 
-    it('is a sample of the rows, the same each time, in their order, and another with another seed', async () => {
+    it('is the same ordered sample of the rows each time, and differs by seed', async () => {
       const manifest = await make('one.csv', { sample: { fraction: 0.2, seed: 1 } })
       const rows = await numbersIn('one.csv')
       expect(rows).toEqual([...rows].toSorted((a, b) => a - b))

@@ -83,7 +83,7 @@ for (const { kind, open } of databases) {
       return found.map(({ name }) => name)
     }
 
-    it('holds the spine in its order, features as of each moment, and a manifest that describes it', async () => {
+    it('has the spine in order, features at each moment, and a manifest', async () => {
       const out = join(folder, 'set.csv')
       const manifest = await createDataset(opened.db, asked, { spine: { sql: spine }, out })
       const bytes = await readFile(out)
@@ -130,7 +130,7 @@ for (const { kind, open } of databases) {
       expect(await leftovers()).toEqual([])
     })
 
-    it('leaves out rows that lack a required feature where that is asked for, and counts them', async () => {
+    it('omits rows without a required feature on request, and counts them', async () => {
       const out = join(folder, 'set.csv')
       const manifest = await createDataset(opened.db, asked, { spine: { sql: spine }, out, dropIncomplete: true })
       const rest = (await readFile(out, 'utf8')).trim().split(/\r?\n/).slice(1)
@@ -148,7 +148,7 @@ for (const { kind, open } of databases) {
       expect(manifest.file.statistics.map(({ count, nulls }) => count + nulls)).toEqual(Array.from({ length: 7 }, () => 3))
     })
 
-    it('is the same bytes when it is made again, and carries only the columns that are asked for', async () => {
+    it('has the same bytes when repeated, with only the requested columns', async () => {
       const make = (name: string, columns?: string[]) =>
         createDataset(opened.db, asked, { spine: { sql: spine }, out: join(folder, name), ...(columns === undefined ? {} : { columns }) })
       const [first, second, fewer] = [await make('one.parquet'), await make('two.parquet'), await make('three.parquet', ['label'])]
@@ -169,7 +169,7 @@ for (const { kind, open } of databases) {
       expect(other.spine.sha256).not.toBe(first.spine.sha256)
     })
 
-    it("refuses a spine drawn from a view's own source of which nothing says when it was known", async () => {
+    it("refuses a spine from a view's own source without a known time", async () => {
       const refuse = (sql: string) =>
         expect(createDataset(opened.db, unknowing, { spine: { sql }, out: join(folder, 'leak.csv') })).rejects.toMatchObject({
           code: 'LABEL_LEAK',
@@ -191,7 +191,7 @@ for (const { kind, open } of databases) {
       ).toEqual(['last', '', '1', '2'])
     })
 
-    it('refuses one whose source has rows that are known by their own moment, or of which that is null', async () => {
+    it('refuses a spine whose source has its own moment, or null, as known time', async () => {
       const known = service([{ plan: things('known'), alias: null, key: ['thing'] }])
       const spine = { sql: "SELECT thing, at AS moment FROM things WHERE thing = 'a'" }
       const make = (out: string, options = {}) => createDataset(opened.db, known, { spine, out: join(folder, out), ...options })

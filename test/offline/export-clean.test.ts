@@ -15,7 +15,7 @@ beforeAll(async () => {
 })
 afterAll(() => rm(out, { recursive: true, force: true }))
 
-it('the leftovers of an export are removed by the process that owns the step, and by no other', async () => {
+it('leftovers of an export are removed only by the process that owns the step', async () => {
   const { db } = opened()
   const kind = exportsInParts({ db, find: () => Promise.reject(new Error('not asked for')) })
   const spec: ExportSpec = {

@@ -88,7 +88,7 @@ describe('a Parquet file', () => {
     expect(await columnOf(path, 'day', { kind: 'timestamp' })).toEqual([978_307_200_000_000, null, -86_400_000_000])
   })
 
-  it('refuses a time past 2^53 microseconds with its row, where a rounded one would pass', async () => {
+  it('refuses a time past 2^53 microseconds with its row, even if rounding would pass', async () => {
     const path = parquetFile(
       'late.parquet',
       [{ ...optional, name: 't', type: 'INT64', converted_type: 'TIMESTAMP_MICROS' }],
@@ -128,7 +128,7 @@ describe('a Parquet file', () => {
     )
   })
 
-  it('reads decimals as the nearest float, and small ones without the error of a multiplication', async () => {
+  it('reads decimals as the nearest float, and small ones without rounding error', async () => {
     const path = parquetFile(
       'decimals.parquet',
       [

@@ -67,7 +67,7 @@ describe('a dataset writer', () => {
     expect(await readBack(path)).toEqual([...rows, ...rows.toReversed()].map(canonicalRow))
   })
 
-  it('writes every type to JSON lines: whole numbers as literals, what JSON cannot say as null', async () => {
+  it('writes every type to JSON lines: exact integers, null for unsupported values', async () => {
     const path = join(folder, 'exact.jsonl')
     const writer = await createDatasetWriter(path, columns, { format: 'jsonl' })
     await writer.write(byColumn(rows.slice(0, 3)))
@@ -96,7 +96,7 @@ describe('a dataset writer', () => {
     fc.assert(fc.property(fc.float(), (number) => Object.is(Math.fround(shortFloat32(number)), number)))
   })
 
-  it('writes generated rows so that they read back exactly, across row groups and formats', async () => {
+  it('writes generated rows that read back exactly, across row groups and formats', async () => {
     const value = fc.tuple(
       fc.option(fc.boolean()),
       fc.option(fc.integer()),
@@ -277,7 +277,7 @@ describe('a dataset writer', () => {
     expect(await readdir(own)).toEqual(['raced.csv'])
   })
 
-  it('shows nothing under the name until it is closed, and leaves nothing after an abort', async () => {
+  it('hides its file until it is closed, and leaves nothing after an abort', async () => {
     const own = await mkdtemp(join(folder, 'abort-'))
     const path = join(own, 'set.parquet')
     const writer = await createDatasetWriter(path, columns, { format: 'parquet' })

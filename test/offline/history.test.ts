@@ -45,7 +45,7 @@ for (const { kind, open } of databases) {
     })
     afterAll(() => opened?.close())
 
-    it('answers any view, entity and moment as a fold over all visible rows does, in the order of the requests', async () => {
+    it('answers any view, entity and moment like a fold over visible rows, in order', async () => {
       await fc.assert(
         fc.asyncProperty(world, async ({ views, rows, requests }) => {
           const table = `things_${cases++}`

@@ -126,7 +126,7 @@ describe('result buckets', () => {
   })
   const plan = view('narrow', 'things')
 
-  it('give back by ordinal and mapping what was put in any order, over many buckets and flushes', async () => {
+  it('return rows by ordinal and mapping, from any order, across buckets and flushes', async () => {
     await fc.assert(
       fc.asyncProperty(fc.uniqueArray(fc.nat(300_000), { maxLength: 200, size: 'max' }), fc.nat(30), async (ordinals, every) => {
         const buckets = await createResultBuckets([[plan], [plan, plan]])

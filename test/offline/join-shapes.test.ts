@@ -144,7 +144,7 @@ for (const { kind, open } of databases) {
     const moments = (rows: number, step: number) =>
       `SELECT (ARRAY['AA', 'aa', 'Ä', '', 'none', null])[i % 6 + 1] AS carrier, nullif(i % 17 - 8, 8) AS number, '2001-03-01Z'::timestamptz + i * interval '${step} minutes' AS moment FROM generate_series(0, ${rows - 1}) i ORDER BY i % 7, i`
 
-    it('is one pass that answers every row, and reads only the keys that a short spine asks for', async () => {
+    it('answers every row in one pass, and reads only the keys of a short spine', async () => {
       expect(planPasses(asked.uses)).toHaveLength(1)
       const { rows, sources } = await join(moments(60, 997))
       expect(rows).toHaveLength(60)

@@ -167,7 +167,7 @@ for (const { kind, open } of databases) {
       }
     })
 
-    it('takes a column of several types where all are of the type that is needed, and else names the row', async () => {
+    it('takes a mixed column if all values have the required type, else names the row', async () => {
       const ids = await text('ids.jsonl', '{"thing":"a","timestamp":"2001-03-01","n":1}\n{"thing":"b","timestamp":"2001-03-01","n":2.5}\n')
       expect((await load(ids, 'timestamp')).columns).toEqual(['thing string', 'timestamp timestamp', 'n float64'])
       const mixed = await text('mixed.jsonl', '{"thing":"a","timestamp":"2001-03-01"}\n{"thing":7,"timestamp":"2001-03-01"}\n')
@@ -196,7 +196,7 @@ for (const { kind, open } of databases) {
       })
     })
 
-    it('refuses a column that is named like a feature, like another one, or as no column can be', async () => {
+    it('refuses columns named like a feature or another column, or invalid names', async () => {
       const clash = await text('clash.csv', 'thing,timestamp,last\na,2001-03-01,1\n')
       await expect(load(clash)).rejects.toMatchObject({ code: 'FEATURE_NAME_CLASH', message: expect.stringContaining('"last"') })
       for (const name of ['_lockstep_ordinal', '']) {

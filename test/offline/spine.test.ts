@@ -128,7 +128,7 @@ for (const { kind, open } of databases) {
       return Number(row?.n)
     }
 
-    it("keeps a query's order, duplicates, NULL keys and further columns with their types", async () => {
+    it('keeps the order, duplicates, NULL keys and typed extra columns of a query', async () => {
       const { spine, rows } = await load({
         sql: `SELECT * FROM (VALUES ('b'::varchar, '2001-03-01 12:00'::timestamp, true, 1.5::numeric, '{"a":1}'::json), (null, '2001-03-01 12:00', null, 2, null), ('b', '2001-03-01 12:00', true, 1.5, null)) v (thing, moment, label, weight, extra) ORDER BY weight DESC -- as given\n;`,
       })
@@ -305,7 +305,7 @@ for (const { kind, open } of databases) {
       expect(await tables()).toBe(0)
     })
 
-    it("removes what a killed run left behind when the next one starts, and nothing that somebody holds or that is a user's", async () => {
+    it('removes leftovers of a killed run on the next start, and nothing in use', async () => {
       const [dead, held] = [spineName(7), spineName(2 ** 31 - 1)]
       await opened.db.query(`CREATE UNLOGGED TABLE lockstep.${dead} (a int)`)
       await opened.db.query(`CREATE UNLOGGED TABLE lockstep.${held} (a int)`)

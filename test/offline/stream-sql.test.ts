@@ -34,7 +34,7 @@ const plain: StreamRequest = {
 const june = parseTimestamp('2001-06-01T00:00:00Z')
 
 describe('the SELECT of an ordered stream', () => {
-  it('sorts by key in byte order, then by the later of both times, and casts what is not of the declared type', () => {
+  it('sorts by key bytes, then by the later time, and casts undeclared types', () => {
     expect(streamSelect(plain)).toBe(
       'SELECT s."origin" COLLATE "C", s."date", s."landed", s."_row", s."delay"::int4 FROM "flights" s ' +
         'WHERE s."origin" IS NOT NULL ORDER BY s."origin" COLLATE "C", greatest(s."date", s."landed")',
@@ -46,7 +46,7 @@ describe('the SELECT of an ordered stream', () => {
     expect(streamSelect({ ...plain, order: 'event' })).toContain('ORDER BY s."origin" COLLATE "C", s."date"')
   })
 
-  it('leaves out rows that come too late, happened too early or arrived in another run, without converting a column', () => {
+  it('omits rows outside the time range or the run, without converting a column', () => {
     expect(streamSelect({ ...plain, xid: true, bounds: { until: june, eventFrom: june, arrival: { from: 5, to: 9 } } })).toBe(
       'SELECT s."origin" COLLATE "C", s."date", s."landed", s."_row", s."_xid", s."delay"::int4 FROM "flights" s WHERE s."origin" IS NOT NULL ' +
         `AND greatest(s."date", s."landed") <= timestamp '2001-06-01T00:00:00Z' AND s."date" >= timestamp '2001-06-01T00:00:00Z' ` +

@@ -107,7 +107,7 @@ for (const { kind, open } of databases) {
       expect(Object.is((rows[0] as SourceRow).values[3], 0) && Object.is((rows[0] as SourceRow).values[4], 0)).toBe(true)
     })
 
-    it('orders composite keys of every type as their bytes, and drops and counts those with a NULL', async () => {
+    it('sorts composite keys of every type by bytes; NULL keys are dropped and counted', async () => {
       const key = [
         column('s', text),
         column('i', { kind: 'int32' } as const),
@@ -158,7 +158,7 @@ for (const { kind, open } of databases) {
       ).toBe(1)
     })
 
-    it('takes rows as they become known; infinity is never, and a known time of -infinity says nothing', async () => {
+    it('takes rows as they become known: infinity is never, -infinity is no known time', async () => {
       await opened.db.query(`CREATE TABLE late (k text, at timestamp, known timestamptz, x int4)`)
       await opened.db.query(
         `INSERT INTO late VALUES ('k', '2001-03-01', '2001-03-03', 1), ('k', '2001-03-02', null, 2), ('k', '2001-03-01', 'infinity', 3), ('k', '2001-03-02 12:00', '-infinity', 4), ('k', '2001-03-04', '2001-03-01', 5)`,
@@ -184,7 +184,7 @@ for (const { kind, open } of databases) {
       expect(greatest.values).toEqual([1, 'z'])
     })
 
-    it('reads what arrived in an interval of transactions, and says where a table cannot tell', async () => {
+    it('reads arrivals in an interval of transactions, and reports unsupported tables', async () => {
       await opened.db.query(
         `CREATE TABLE arrivals (k text, at timestamptz, x int4, "_row" bigint generated always as identity, "_xid" xid8 NOT NULL DEFAULT pg_current_xact_id())`,
       )
@@ -224,7 +224,7 @@ for (const { kind, open } of databases) {
       }
     })
 
-    it('rounds a decimal to the nearest float, to zero too, and names the row of one that is too great', async () => {
+    it('rounds a decimal to the nearest float or zero, and names the row of an overflow', async () => {
       await opened.db.query(`CREATE TABLE decimals (k text, at timestamptz, d numeric, s numeric)`)
       await opened.db.query(
         `INSERT INTO decimals VALUES ('k', '2001-03-01', 1e-400, 7.0e-46), ('k', '2001-03-02', -2.5e-324, 7.1e-46), ('k', '2001-03-03', 0.1, 0.1)`,

@@ -103,7 +103,7 @@ it('recovers by itself when a primary is killed amid reads and writes', async ()
   expect((await store.read(writes)).every((bytes) => bytes !== null)).toBe(true)
 }, 120_000)
 
-it('reads from replicas where it is configured, and from the primary where no replica can answer', async () => {
+it('reads from replicas if configured, and from the primary if no replica answers', async () => {
   const keys = keysOf('replicas@1', 100)
   await store.write(keys.map((key) => ({ ...key, expected: null, bytes: stored(7, '') })))
   const shards = await cluster.shards()
@@ -137,7 +137,7 @@ it('reads from replicas where it is configured, and from the primary where no re
   await behind.close()
 })
 
-it('says which URL is right where a single Redis is named as a cluster, and a node as a single Redis', async () => {
+it('names the right URL for a single Redis as a cluster, and for a node as single', async () => {
   const single = await ownRedis('redis-server')
   const asCluster = await open('primary', single.url.replace('redis:', 'redis+cluster:'))
   const asSingle = await open('primary', `redis://127.0.0.1:${(await cluster.shards())[0]?.primary.port}`)
@@ -152,7 +152,7 @@ it('says which URL is right where a single Redis is named as a cluster, and a no
   await single.stop()
 })
 
-it('gives up within 4 s where no node of the cluster answers, and names them without the password', async () => {
+it('gives up within 4 s if no node answers, and names the nodes without the password', async () => {
   const lost = await open('primary', 'redis+cluster://user:hush@127.0.0.1:1,127.0.0.1:2')
   const began = performance.now()
   const failure = String(await lost.read(keysOf('odd@1', 1)).catch((error: unknown) => error))

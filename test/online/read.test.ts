@@ -59,7 +59,7 @@ describe('reading features from the online store', () => {
     await expect(readOnline(store, requests, moment, true, caller)).rejects.toBe(late)
   })
 
-  it('answers as of a moment with values, frontier and high-water mark, in the order of the requests', async () => {
+  it('answers at a moment with values, frontier and high-water mark, in request order', async () => {
     await put('one', { minutes: 1, amount: 10 }, { minutes: 3, amount: 20 })
     const asOf = start + 10 * minute
     const requests = ['nobody', 'one', null, 'one'].map((account) => ({ plan, key: account === null ? null : accountKey(plan, account) }))
@@ -87,7 +87,7 @@ describe('reading features from the online store', () => {
     expect(theirs?.frontier).toBe(null)
   })
 
-  it('takes an absent state for one of an entity that was never seen only where the store holds the view whole, and asks that only then', async () => {
+  it('treats an absent state as an unseen entity only in a complete view', async () => {
     const empty = paymentsPlan({ name: 'empty', relation: { kind: 'table', table: 'payments' } })
     await put('there', { minutes: 1, amount: 1 })
     const reads: (readonly OnlineKey[])[] = []
@@ -120,7 +120,7 @@ describe('reading features from the online store', () => {
     expect((await asked())[0]?.values?.statuses.every((status) => status === Status.notFound)).toBe(true)
   })
 
-  it('leaves what is absent to the history where its view was set back and may have lost it, and answers what is there', async () => {
+  it('reads absent states of a rolled-back view from history, and answers the others', async () => {
     const back = paymentsPlan({ name: 'back', relation: { kind: 'table', table: 'payments' } })
     const facts = { fingerprint: back.fingerprint, incremental: true, removing: false, origin: { id: '1', startedAt: new Date(0) } }
     await writeCheckpoint(store, back.id, { ...facts, setBack: true, frontier: allBelow(7) }, null)
@@ -159,7 +159,7 @@ describe('reading features from the online store', () => {
     expect((await readOnline(lagging, requests, moment)).map(({ frontier }) => frontier)).toEqual([null, allBelow(7)])
   })
 
-  it('leaves a moment before the high-water mark to the history, and answers at the mark itself', async () => {
+  it('reads moments before the high-water mark from history, the mark itself online', async () => {
     await put('past', { minutes: 5, amount: 1 })
     const key = accountKey(plan, 'past')
     const mark = start + 5 * minute

@@ -33,7 +33,7 @@ describe('a read', () => {
     expect(await mget(redis, ['b'])).toEqual([Buffer.alloc(0)])
   })
 
-  it('fails where the server is silent for longer than the client waits, and the next is answered by its own', async () => {
+  it("fails after the client's timeout on a silent server, and the next gets its reply", async () => {
     process.kill(server.pid, 'SIGSTOP')
     await expect(mget(redis, ['a'])).rejects.toThrow('Command timed out')
     process.kill(server.pid, 'SIGCONT')
@@ -48,7 +48,7 @@ describe('a read', () => {
     await expect(mget(closed, ['a'])).rejects.toThrow('Connection is closed')
   })
 
-  it('leaves nothing that only a full collection takes away, as the commands of the client do', async () => {
+  it("leaves no garbage for a full collection, as the client's commands do not", async () => {
     const becomeOld = async (by: string) => {
       const script = join(import.meta.dirname, 'redis-read-process.ts')
       return Number((await promisify(execFile)(process.execPath, ['--expose-gc', script, server.url, by])).stdout)

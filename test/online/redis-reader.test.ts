@@ -49,7 +49,7 @@ async function untilTaken(): Promise<string> {
   }
 }
 
-test('it reads before there is a connection of its own, and over it once there is, in order', async () => {
+test('it reads in order before and after its own connection opens', async () => {
   expect(await reader.read(keys)).toEqual(values)
   await untilTaken()
   const one = reader.read(['a', 'b'])
@@ -109,7 +109,7 @@ async function throughTest(commandTimeout = 20_000) {
   return { to, own, client, through, taken, readsAgain }
 }
 
-test('it fails where the server is silent for longer than the client waits, and takes a new connection then', async () => {
+test("it fails after the client's timeout on a silent server, and reconnects", async () => {
   const { own, through, taken, readsAgain } = await throughTest(400)
   await taken(1)
   process.kill(server.pid, 'SIGSTOP')
@@ -123,7 +123,7 @@ test('it fails where the server is silent for longer than the client waits, and 
   expect(own.length).toBeGreaterThanOrEqual(2)
 })
 
-test('what it asked over a connection that is lost the client asks again, and another connection takes its place', async () => {
+test('the client repeats reads of a lost connection, and a new connection replaces it', async () => {
   const { own, through, taken } = await throughTest()
   const { client, upstream } = await taken(1)
   upstream.unpipe(client)

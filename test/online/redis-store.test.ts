@@ -58,7 +58,7 @@ describe('the Redis store, beyond the contract', () => {
     expect(keyOf('a@1', '~', '')).toMatch(/^p:\{\}~[\w-]{6}$/)
   })
 
-  it('removes a view under a prefix of pattern characters, and nothing of a prefix that the pattern would match', async () => {
+  it('removes a view under a prefix of pattern characters, and no prefix that matches', async () => {
     const alike = createRedisStore({ redis: admin.duplicate(), prefix: prefix.replace('[a]*?\\', 'abc\\') })
     for (const each of [store, alike]) await each.write([{ ...key, expected: null, bytes: stored(1, '') }])
     expect(await store.removeView('odd@1')).toBe(1)
@@ -66,7 +66,7 @@ describe('the Redis store, beyond the contract', () => {
     await alike.close()
   })
 
-  it('neither overwrites nor takes for a state what another program wrote under its key', async () => {
+  it('neither overwrites nor reads as state what another program wrote under its key', async () => {
     for (const foreign of ['', 'short', 'something of another program altogether']) {
       await admin.set(redisKey(prefix, key), foreign)
       expect(await store.write([{ ...key, expected: null, bytes: stored(1, '') }])).toEqual([false])
@@ -108,7 +108,7 @@ describe('the Redis store, beyond the contract', () => {
     await admin.del(checkpoint)
   })
 
-  it('refuses what it cannot reach with REDIS_UNAVAILABLE, on every path, and closes all the same', async () => {
+  it('reports an unreachable server with REDIS_UNAVAILABLE on every path, and closes', async () => {
     // Port 1 is closed everywhere; one attempt, no waiting.
     const redis = new Redis('redis://127.0.0.1:1', { lazyConnect: true, retryStrategy: () => null, maxRetriesPerRequest: 0 })
     redis.on('error', () => {})

@@ -271,7 +271,7 @@ export function storeContract(name: string, setUp: () => Promise<StoreFixture>):
       await store.ping()
     })
 
-    it('keeps bytes and identity for whoever opens it later, and has another identity once it is emptied', async () => {
+    it('keeps bytes and identity across openings, and changes identity once emptied', async () => {
       const key = keyOf('lasting@1', 'k')
       const first = await fixture.open()
       const identity = await first.identity()

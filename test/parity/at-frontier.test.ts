@@ -16,7 +16,7 @@ const fixture = materializerFixture()
 const accounts = ['a', 'b', 'c', 'é', '}{']
 
 describe.each(storeKinds)('an answer of the %s store', (kind) => {
-  it('is what the offline history says at its moment and frontier, however much has arrived since', async () => {
+  it('equals the offline history at its moment and frontier, after any later arrivals', async () => {
     const { db, store } = fixture().open(kind)
     const step = fc.record({
       payments: fc.array(payment, { minLength: 1, maxLength: 5 }),
