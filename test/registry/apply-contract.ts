@@ -110,7 +110,7 @@ export function applyContract(opened: () => TestRegistry): void {
       ])
     })
 
-    it('makes the table of a source with arrival columns and the index that ordered reading goes by', async () => {
+    it('creates the table of a source with arrival columns and the ordering index', async () => {
       await applyChanges(registry.db, sampleSet())
       await registry.db.script(
         `insert into lockstep_source.weather (station, at, reported_at, temperature) values ('ATL', '2001-01-01Z', null, 21.5), (null, '2001-01-02Z', 'infinity', null)`,
@@ -167,7 +167,7 @@ export function applyContract(opened: () => TestRegistry): void {
       expect(await registry.db.query(live)).toHaveLength(4)
     })
 
-    it('says before it commits which views leave the online store and which return to it, and applies nothing where that throws', async () => {
+    it('reports views that leave or return before it commits, and aborts on a throw', async () => {
       const online = async (set: DefinitionSet, prune = false) => (await applyChanges(registry.db, set, { prune })).online
       const next = sampleSet({ delays: { version: 2 }, context: { version: 2 }, service: { version: 2 } })
       expect(await online(sampleSet())).toEqual({ leaving: [], returning: [] })
@@ -240,7 +240,7 @@ export function applyContract(opened: () => TestRegistry): void {
       ])
     })
 
-    it('does not prune a model of which a version is served, with all that it needs, unless that is meant', async () => {
+    it('does not prune a model with a served version or its dependencies, unless forced', async () => {
       const set = sampleSet()
       await applyChanges(registry.db, set)
       await registry.db.query(

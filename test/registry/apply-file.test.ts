@@ -73,7 +73,7 @@ describe('a definitions file', () => {
     expect(plan.problems).toEqual([])
   })
 
-  it('is refused where a helper of a transform changed under the version, and taken with a new one', async () => {
+  it('is refused if a helper of a transform changed under its version, else accepted', async () => {
     await applyChanges(registry.db, await load(files()))
     const refused = await applyChanges(registry.db, await load(files(definitions, '20'))).catch((error: unknown) => error)
     expect(refused).toBeInstanceOf(LockstepError)

@@ -73,7 +73,7 @@ export function auditContract(opened: () => TestRegistry): void {
       expect(await read({ what: 'mod' })).toEqual([])
     })
 
-    it('is written with the change or not at all, is bounded, and forgets by the clock of the database', async () => {
+    it('is written only with the change, is bounded, and expires by the database clock', async () => {
       const { db } = registry
       const undone = db.kysely.transaction().execute(async (transaction) => {
         await recordAudit({ kysely: transaction }, ann, { action: 'ingest', subject: 'landings' })

@@ -41,7 +41,7 @@ describe('the bundle of a transform', () => {
     expect(transform({ delay: 8 })).toEqual({ x: 9 })
   })
 
-  it('is one expression, found through aliases and namespaces, written as an arrow, a function, a method or a reference', async () => {
+  it('is one expression through aliases and namespaces, for every kind of function', async () => {
     const forms = [
       withTransform('(row) => ({ x: row.delay })'),
       withTransform('function (row) { return { x: row.delay } }'),
@@ -362,7 +362,7 @@ describe('code identity', () => {
     expect(await sameCode('(row) => ({ x: 1 }) // a note', 'row=>({x:1})')).toBe(true)
   })
 
-  it('is that of code which one more printing leaves as it is, also where the first does not', async () => {
+  it('is of code that another printing does not change, even if the first does', async () => {
     const print = async (expression: string) =>
       (await transform(`x=${expression}`, { ...printing, format: 'esm' })).code.trim().slice(2, -1)
     const slow = '(row => { const f = () => 3; const k = 1; { let z = f() + k; return { x: z } } })'

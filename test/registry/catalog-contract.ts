@@ -32,7 +32,7 @@ export function catalogContract(opened: () => TestRegistry): void {
       throw new Error('nothing was refused')
     }
 
-    it('compiles what is stored: views with their fingerprints, services with their features, models', async () => {
+    it('compiles stored views with fingerprints, services with features, and models', async () => {
       const set = sampleSet()
       await applyChanges(registry.db, set)
       const catalog = await loadCatalog(registry.db)

@@ -12,7 +12,7 @@ const landings = source('landings', {
 const base = { version: 1, entity: airport, source: landings } as const
 
 describe('aggregates', () => {
-  it('give each feature its type, over windows and over all time, of some rows or of all', () => {
+  it('type each feature, over windows and all time, with and without a filter', () => {
     const view = featureView('v', {
       ...base,
       derive: { late: t.bool },

@@ -54,7 +54,7 @@ const delays = featureView('delays', {
 })
 
 describe('feature views', () => {
-  it('give each feature the type of its aggregate, without null where a default or required says so', () => {
+  it('type each feature by its aggregate, without null if it is required or defaulted', () => {
     expectTypeOf<FeatureValues<typeof delays.features>>().toEqualTypeOf<{
       readonly landed1h: number
       readonly known6h: number

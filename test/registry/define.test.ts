@@ -276,7 +276,7 @@ describe('on-demand views', () => {
     expect(context.needs).toEqual({ at: t.timestamp, airport: t.string, destination: t.string })
   })
 
-  it('take other on-demand views, and say which features of an input they take where it is not all', () => {
+  it('take other on-demand views, and name the selected features of an input', () => {
     const second = onDemandView('second', {
       version: 1,
       inputs: { first: context, some: context.pick('hour'), here: delays.pick('newest', 'n'), one: delays.pick('n') },
@@ -339,7 +339,7 @@ describe('services and models', () => {
     })
   })
 
-  it('refuse a feature named like a key or request data, naming the view and the column', () => {
+  it('refuse a feature named like a key or request data, with its view and column', () => {
     const named = (feature: string) => featureView('named', { ...base, features: { [feature]: count('1h') } })
     const clash = (feature: string, ...others: unknown[]) =>
       errorOf(call('featureService', 's', { version: 1, features: [named(feature), ...others] }))

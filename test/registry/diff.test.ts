@@ -8,7 +8,7 @@ import { airport, landings, windowFeature } from './sample-set.ts'
 const texts = (was: unknown, now: unknown): string[] => diff(was, now).map(differenceText)
 
 describe('diff', () => {
-  it('name the field, by the name of the thing in an array, with durations as people write them', () => {
+  it('names fields, with items of an array by name and durations in readable units', () => {
     const was = { entity: airport, features: [windowFeature('landed', 'count', 1), windowFeature('mean', 'mean', 6)] }
     const now = { entity: airport, features: [windowFeature('landed', 'count', 2), windowFeature('mean', 'mean', 6, { default: 0 })] }
     expect(texts(was, now)).toEqual(['features.landed.window was 1h, now 2h', 'features.mean.default was null, now 0'])

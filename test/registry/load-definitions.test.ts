@@ -47,7 +47,7 @@ export const helper = () => 1
     expect(service?.request.map((r) => r.name)).toEqual(['at'])
   })
 
-  it('gives on-demand views after those that they take, and tries them with what they pick', async () => {
+  it('gives on-demand views after their inputs, and tries them with selected features', async () => {
     const set = await load({
       'features.ts': `${preamble}${delays}
 const first = onDemandView('c_first', {
@@ -113,7 +113,7 @@ export const third = onDemandView('a_third', {
     expect((await load({ 'features.ts': text })).unexported).toEqual(['entity "forgotten"'])
   })
 
-  it('refuses two definitions of one name, and takes two versions or one definition met twice', async () => {
+  it('refuses two definitions of one name, and accepts two versions or a repeat', async () => {
     await expect(
       load({ 'features.ts': `${preamble}export const again = entity('airport', { key: { airport: t.string } })\n` }),
     ).rejects.toMatchObject({
@@ -131,7 +131,7 @@ export const third = onDemandView('a_third', {
     expect(set.views.map((v) => definitionId(v.spec))).toEqual(['delays@1', 'delays@2'])
   })
 
-  it('keeps the code of a wrong definition and adds where it stands, in a process of its own', () => {
+  it("keeps an error's code and adds its location, in a separate process", () => {
     const folder = definitionFiles({
       'features.ts': preamble + delays.replace("mean('late'", "mean('lade'"),
       'throws.ts': `${preamble}\nconst nothing: any = null\nnothing.more()\n`,
@@ -180,7 +180,7 @@ describe('a definitions file that does not come to an end', () => {
   )
 })
 
-it('a definitions file that loops is ended by a signal at once, and listeners hear of signals again after a file was loaded', async () => {
+it('a looping definitions file stops on a signal, and listeners work after a load', async () => {
   const folder = definitionFiles({ 'good.ts': preamble, 'endless.ts': "console.log('loops')\nwhile (true);\n" })
   const program = `
     const { loadDefinitions } = await import(${JSON.stringify(resolve(import.meta.dirname, '../../registry/load-definitions.ts'))})

@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest'
 import { loadReplyNotice, loadRequestNotice, parseLoadReply, parseLoadRequest } from '../../registry/load-request.ts'
 
-it('what is asked of servers, and what they say, is read as it was written, and nothing else is', () => {
+it('requests to servers and their replies round-trip, and others are refused', () => {
   const request = { model: 'delay_2', version: 12, revision: 345, replyTo: 'lockstep_loads_0af' }
   expect(parseLoadRequest(loadRequestNotice(request))).toEqual(request)
   for (const notice of ['', '17', 'erased', 'load', 'load a b c d', `${loadRequestNotice(request)} more`, 'load a 1 2 "x"; drop'])

@@ -120,7 +120,7 @@ describe('one tensor for each feature', () => {
     expect(binding.unused).toEqual(['unused'])
   })
 
-  it('refuses a type without a form for a missing value, unless the feature has a default or is required', () => {
+  it('refuses a type without a missing value, unless a feature has a default', () => {
     const inputs = [tensor('stops', 'int64', 'N', 1), tensor('delay', 'float32', 'N', 1)]
     const error = refusal(() => bind(service(['stops', 'int32'], ['delay', 'float64']), inputs))
     expect(error.code).toBe('MODEL_MISMATCH')
