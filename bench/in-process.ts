@@ -5,29 +5,29 @@ import { join } from 'node:path'
 import { openPostgres } from '../runtime/open-postgres.ts'
 
 /**
- * Runs a step of a bench in a process of its own, so that its peak memory is its own: `file --step NAME --folder
- * FOLDER`, which ends with `tell`.
+ * Runs a step of a bench in a separate process, so that its peak memory can be measured. The command line is `file
+ * --step NAME --folder FOLDER`. The step stores its result with `tell`.
  *
- * @returns what the step told
+ * @returns the result that the step stored
  */
-export async function inProcess<Told>(
+export async function inProcess<Result>(
   file: string,
   step: string,
   folder: string,
   env: NodeJS.ProcessEnv,
   rest: readonly string[] = [],
-): Promise<Told> {
+): Promise<Result> {
   const child = spawn(process.execPath, [file, '--step', step, '--folder', folder, ...rest], {
     env,
     stdio: ['ignore', 'ignore', 'inherit'],
   })
   const status = await new Promise<number | null>((resolve) => child.on('close', resolve))
   if (status !== 0) throw new Error(`The step "${step}" ended with ${status}.`)
-  return JSON.parse(await readFile(join(folder, `${step}.json`), 'utf8')) as Told
+  return JSON.parse(await readFile(join(folder, `${step}.json`), 'utf8')) as Result
 }
 
-export async function tell(folder: string, step: string, told: unknown): Promise<void> {
-  await writeFile(join(folder, `${step}.json`), JSON.stringify(told))
+export async function tell(folder: string, step: string, result: unknown): Promise<void> {
+  await writeFile(join(folder, `${step}.json`), JSON.stringify(result))
 }
 
 /** Seconds. */
@@ -37,21 +37,21 @@ export async function clock(work: () => Promise<unknown>): Promise<number> {
   return (performance.now() - start) / 1000
 }
 
-/** Megabytes, of this process so far. */
+/** Megabytes, the peak of this process so far. */
 export function peakRssMb(): number {
   return Math.round(process.resourceUsage().maxRSS / 1024)
 }
 
-/** What a bench works in: both are removed when it ends. */
+/** The resources of a bench: both are removed when it ends. */
 export interface BenchPlace {
   readonly folder: string
   /** The name of the database. */
   readonly name: string
-  /** What a step is run with. */
+  /** The environment variables of each step. */
   readonly env: NodeJS.ProcessEnv
 }
 
-/** Runs a bench in a new database of the server at `postgresUrl` and a new folder. */
+/** Runs a bench in a new database of the server at `postgresUrl` and in a new folder. */
 export async function inOwnPlace(postgresUrl: string, work: (place: BenchPlace) => Promise<void>): Promise<void> {
   const server = openPostgres(postgresUrl)
   const name = `lockstep_bench_${process.pid}`
@@ -68,7 +68,7 @@ export async function inOwnPlace(postgresUrl: string, work: (place: BenchPlace) 
   }
 }
 
-/** Of an even number of them the mean of the middle two; NaN of none. */
+/** The mean of the middle two where their number is even; NaN where there are none. */
 export function median(numbers: readonly number[]): number {
   const sorted = numbers.toSorted((a, b) => a - b)
   const [low = Number.NaN, high = Number.NaN] = [sorted[(sorted.length - 1) >> 1], sorted[sorted.length >> 1]]

@@ -1,17 +1,17 @@
 /**
- * The online path at full size: 1,000,000 customers with 52 features in five views, of which four hold ten latest
- * values each and one holds four aggregates over three windows. Each ratio is of times within this one run:
+ * The online path at full size: 1,000,000 customers with 52 features in five views. Four views hold ten latest values
+ * each, and one holds four aggregates over three windows. Each ratio compares times of the same run:
  *
  *     ratio_bulk            entities/s read as rows of features, 100 at once, over a bare MGET of the same bytes by ioredis
- *     ratio_single          the same, one entity at a time and 64 under way, over bare MGETs that are shared in the same way
+ *     ratio_single          the same, one entity at a time and 64 in flight, over bare MGETs that are batched in the same way
  *     ratio_materialize     rows/s from PostgreSQL into Redis, over the slower of draining the same COPY and storing the same bytes by SETs in pipelines
- *     bytes_per_entity      of the values, and of what is stored for them: keys, headers, tiles; what Redis adds of its own is aside
- *     push_visible_p99_ms   from sending an event over HTTP until a reader's state holds it, 500 events a second, each a request of its own
- *     peak_rss_mb           of a process that materializes one view of all customers, the greatest of the five
+ *     bytes_per_entity      of the values, and of what is stored for them: keys, headers, tiles; without the overhead of Redis
+ *     push_visible_p99_ms   from sending an event over HTTP until a reader's state holds it, 500 events/s, each a separate request
+ *     peak_rss_mb           of a process that materializes one view of all customers; the greatest of the five
  *
  *     LOCKSTEP_POSTGRES_URL=… LOCKSTEP_REDIS_URL=… npm run bench -- online [--entities 1000000] [--json]
  *
- * It works in a database and under a key prefix of its own, and removes both. About 2 GB of Redis' memory are needed.
+ * It works in its own database and under its own key prefix, and removes both. It needs about 2 GB of Redis memory.
  */
 import { parseArgs } from 'node:util'
 import { openOnlineStore } from '../online/open-store.ts'
@@ -56,15 +56,15 @@ async function measure(): Promise<void> {
     process.exitCode = 2
     return
   }
-  // as long as the default one
+  // the same length as the default prefix
   const own = `b${process.pid}`.padEnd(8, '-')
   await inOwnPlace(config.postgresUrl, async (place) => {
     const { folder } = place
     const env = { ...place.env, LOCKSTEP_REDIS_PREFIX: own }
-    const run = async <Told>(key: string, rest: readonly string[] = []): Promise<Told> => {
-      const told = await inProcess<Told>(import.meta.filename, key, folder, env, ['--entities', args.entities, ...rest])
-      if (!args.json) process.stdout.write(`${key}: ${JSON.stringify(told)}\n`)
-      return told
+    const run = async <Result>(key: string, rest: readonly string[] = []): Promise<Result> => {
+      const result = await inProcess<Result>(import.meta.filename, key, folder, env, ['--entities', args.entities, ...rest])
+      if (!args.json) process.stdout.write(`${key}: ${JSON.stringify(result)}\n`)
+      return result
     }
     try {
       await run('setup')
@@ -154,17 +154,17 @@ async function outcome(db: Database, name: string, view: string): Promise<unknow
   if (name === 'materialize') {
     limitHeapGrowth() // as the command line does
     const store = await openOnlineStore(config)
-    const told = await materialized(db, store, viewOf(view))
+    const result = await materialized(db, store, viewOf(view))
     await store.close()
-    return told
+    return result
   }
   if (name === 'floor')
     return await materializeFloor(db, { redisUrl, prefix, plan: viewOf(view), customers }, JSON.parse(args.stream as string))
   if (name === 'push') {
     const store = await openOnlineStore(config)
-    const told = await pushed(store, { source: 'profiles', plan: viewOf(latestViews[0] as string), customers })
+    const result = await pushed(store, { source: 'profiles', plan: viewOf(latestViews[0] as string), customers })
     await store.close()
-    return told
+    return result
   }
   const redis = openRedis(redisUrl)
   try {

@@ -1,14 +1,14 @@
 /**
- * What a server does with three times the load that it can take: how many requests it answers in time, beside its peak,
- * and how long those wait that it lets in.
+ * Measures a server at three times the load that it can take: how many requests it answers in time compared with its
+ * peak, and how long the accepted requests wait.
  *
  *     npm run bench -- overload [--redis redis://127.0.0.1:6379] [--seconds 30] [--rounds 3] [--entities 20] [--times 3] [--timeout-ms 1000] [--json]
  *
- * The peak is what it answers over the best of several numbers of connections that each ask again when they are
- * answered. Then, in rounds, the same requests, each with a deadline, are sent at a fixed rate, whatever comes back,
- * and the peak is measured again: of a machine whose speed varies the mean of the peaks before and after says most, and
- * the median of the rounds' own ratios. The server is a process of its own, with API keys. With --json the last line is
- * one of JSON.
+ * The peak is the best rate over several numbers of connections, each of which sends its next request when it is
+ * answered. Then, in rounds, the same requests, each with a deadline, are sent at a fixed rate whatever comes back, and
+ * the peak is measured again. The speed of a machine varies, so the mean of the peaks before and after and the median
+ * of the rounds' own ratios are the most reliable figures. The server is a separate process with API keys. With --json
+ * the last line is one JSON document.
  */
 import { spawn } from 'node:child_process'
 import type { ChildProcess } from 'node:child_process'
@@ -89,7 +89,7 @@ try {
 }
 
 /**
- * With the part of a processor that the server had meanwhile, which says more than the clock where the machine is busy.
+ * Includes the share of a processor that the server got, which is more reliable than wall-clock time on a busy machine.
  */
 async function measured<T>(run: () => Promise<T>): Promise<T & { readonly cpu: number }> {
   const [before, begin] = [await cpuSeconds(child), performance.now()]
@@ -98,8 +98,8 @@ async function measured<T>(run: () => Promise<T>): Promise<T & { readonly cpu: n
 }
 
 /**
- * @returns the number of connections, of several, with the most answers: there and back, so that none has the better
- *   time of a machine whose speed varies
+ * @returns the number of connections with the most answers. Each number is tried on the way up and on the way down, so
+ * that a change of the machine's speed favours none
  */
 async function findPeak(requests: readonly Buffer[], forMs: number): Promise<number> {
   const [few, some, many] = [32, 64, 128]
@@ -147,15 +147,15 @@ async function start(): Promise<{ child: ChildProcess; port: number; key: string
       stdio: ['ignore', 'pipe', 'inherit'],
     },
   )
-  const [said] = (await Promise.race([
+  const [line] = (await Promise.race([
     once(server.stdout, 'data'),
     once(server, 'exit').then(([code]) => Promise.reject(new Error(`the server ended with ${String(code)}`))),
   ])) as [Buffer]
-  const [at = '', text = ''] = said.toString().split(' ')
+  const [at = '', text = ''] = line.toString().split(' ')
   return { child: server, port: Number(at), key: text }
 }
 
-/** Waits until it is gone; one that hangs is killed after 10 s. */
+/** Waits until the process has ended; kills it after 10 s. */
 async function end(server: ChildProcess): Promise<void> {
   if (server.exitCode !== null || server.signalCode !== null) return
   const gone = once(server, 'exit')

@@ -1,15 +1,15 @@
 /**
- * The offline path at full size: the 3,000,000 flights of `vega-datasets` are ingested, a training set is exported and
- * the views are materialized. Each step is a process of its own, so that its peak memory is its own, and stands beside
- * a floor that the same driver reaches in the same run:
+ * The offline path at full size: ingests the 3,000,000 flights of `vega-datasets`, exports a training set and
+ * materializes the views. Each step runs in a separate process, so that its peak memory can be measured. Each is
+ * compared with a floor that the same driver reaches in the same run:
  *
- *     ingest        COPY of bytes that are encoded already, into a table of the same shape
+ *     ingest        COPY of bytes that are already encoded, into a table of the same shape
  *     export        draining the ordered streams that the join reads, without decoding
  *     materialize   draining the ordered stream of the view
  *
  *     LOCKSTEP_POSTGRES_URL=… LOCKSTEP_REDIS_URL=… npm run bench -- path [--spine-every 3] [--json]
  *
- * It works in a database and under a key prefix of its own, and removes both.
+ * It works in its own database and under its own key prefix, and removes both.
  */
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -96,7 +96,7 @@ async function step(key: keyof typeof steps): Promise<void> {
   await tell(args.folder as string, key, figure)
 }
 
-/** Runs the work, notes the peak memory so far, then the floor, which tells its own seconds. */
+/** Runs the work, records the peak memory so far, then runs the floor, which reports its own seconds. */
 async function timed(work: () => Promise<number>, floor: () => Promise<number>): Promise<Figure> {
   let rows = 0
   const seconds = await clock(async () => (rows = await work()))
@@ -122,7 +122,7 @@ async function ingest(db: Database): Promise<Figure> {
   )
 }
 
-/** What ingest would send. */
+/** The bytes that ingest would send. */
 async function encode(db: Database, source: SourceSpec): Promise<Buffer[]> {
   const encoded: Buffer[] = []
   const copyIn: Database['copyIn'] = async (_copy, bytes) => {

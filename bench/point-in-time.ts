@@ -1,6 +1,6 @@
 /**
  * The point-in-time join at full size: 3,000,000 flights under an index on key and time, and a spine of 1,000,000 of
- * them in random order. All ratios are of times within this one run, the least of some rounds that take turns:
+ * them in random order. All ratios compare times of the same run, the least of several alternating rounds:
  *
  *     ratio_floor          the join (latest value and 24 h mean) over draining, by the same driver and without decoding, the two ordered streams that it reads
  *     ratio_lateral        the same join over PostgreSQL's own LATERAL … ORDER BY … LIMIT 1 for the latest value alone, whose values are compared as well
@@ -13,8 +13,8 @@
  *
  *     LOCKSTEP_POSTGRES_URL=… npm run bench -- point-in-time [--json]
  *
- * It works in a database of its own and drops it. `ordered` has the same for a spine in the order of time, where
- * LATERAL finds its pages in the cache; `covering` for an index that holds the columns too.
+ * It works in its own database and drops it. `ordered` has the same figures for a spine in time order, where LATERAL
+ * finds its pages in the cache; `covering` for an index that also holds the columns.
  */
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -49,7 +49,7 @@ const { values: args } = parseArgs({
 })
 const config = loadConfig()
 
-/** Spines: a sample in random order, the same in the order of time, a small one of it, and all flights. */
+/** Spines: a sample in random order, the same sample in time order, a small part of it, and all flights. */
 const sampled = 'select date, origin, destination, distance, delay > 15 as late from sampled'
 const spines = {
   sampled,
@@ -87,13 +87,13 @@ async function measure(): Promise<void> {
     return
   }
   await inOwnPlace(config.postgresUrl, async ({ folder, env }) => {
-    const run = async <Told>(key: string): Promise<Told> => {
-      const told = await inProcess<Told>(import.meta.filename, key, folder, env)
-      if (!args.json) process.stdout.write(`${key}: ${JSON.stringify(told)}\n`)
-      return told
+    const run = async <Result>(key: string): Promise<Result> => {
+      const result = await inProcess<Result>(import.meta.filename, key, folder, env)
+      if (!args.json) process.stdout.write(`${key}: ${JSON.stringify(result)}\n`)
+      return result
     }
     await run('setup')
-    const told = {
+    const result = {
       join: await run<Peers>('join'),
       ordered: await run<Peers>('ordered'),
       export: await run<{ ratio: number; seconds: number }>('export'),
@@ -105,11 +105,11 @@ async function measure(): Promise<void> {
       small: await run<Record<string, number>>('small'),
       covering: await run<Peers>('covering'),
     }
-    process.stdout.write(`${JSON.stringify(await summary(told))}\n`)
+    process.stdout.write(`${JSON.stringify(await summary(result))}\n`)
   })
 }
 
-interface Told {
+interface Result {
   readonly join: Peers
   readonly ordered: Peers
   readonly covering: Peers
@@ -122,7 +122,7 @@ interface Told {
   readonly small: Readonly<Record<string, number>>
 }
 
-async function summary(of: Told): Promise<Record<string, unknown>> {
+async function summary(of: Result): Promise<Record<string, unknown>> {
   const duckdb = await duckdbAsofSeconds(flights, 3)
   const ratios = ({ joinSeconds, floorSeconds, lateralSeconds }: Peers) => ({
     ratio_floor: round(joinSeconds / floorSeconds),
@@ -147,9 +147,9 @@ async function summary(of: Told): Promise<Record<string, unknown>> {
 async function step(key: string, folder: string): Promise<void> {
   limitHeapGrowth() // as the command line does
   const db = openPostgres(config.postgresUrl as string)
-  const told = await (steps[key] as (typeof steps)[string])(db, folder)
+  const result = await (steps[key] as (typeof steps)[string])(db, folder)
   await db.close()
-  await tell(folder, key, told)
+  await tell(folder, key, result)
 }
 
 async function setup(db: Database): Promise<number> {
@@ -196,7 +196,7 @@ function isFloor({ select }: ReadStream): boolean {
   return select.includes('ORDER BY') && !select.includes('ORDER BY s."_lockstep_ordinal"')
 }
 
-/** What the join reads, and the latest value of each row of the spine. */
+/** The columns that the join reads, and the latest value of each row of the spine. */
 async function joinedOnce(db: Database, service: ServicePlan, spine: Spine): Promise<{ streams: ReadStream[]; latest: (Value | null)[] }> {
   const streams: ReadStream[] = []
   const latest: (Value | null)[] = []
@@ -228,7 +228,7 @@ async function covering(db: Database): Promise<Peers> {
   return await joinAndPeers(db, spines.sampled, 2)
 }
 
-/** The streams that a join of the latest value and the 24 h mean reads, drained. */
+/** Drains the streams that a join of the latest value and the 24 h mean reads. */
 async function floorSeconds(db: Database): Promise<() => Promise<number>> {
   const service = (await loadCatalog(db)).service('latest_and_mean')
   const spine = await openSpine(db, service, { sql: spines.sampled })
@@ -253,7 +253,7 @@ async function exportRss(db: Database, folder: string, sql: string): Promise<num
   return peakRssMb()
 }
 
-/** A flight does not see itself: its label is of its own row. */
+/** A flight does not see itself: its own row holds its label. */
 async function exportTo(db: Database, service: ServicePlan, out: string, sql: string) {
   return await createDataset(db, service, { spine: { sql }, out, overwrite: true, asOf: 'before' })
 }
@@ -271,7 +271,7 @@ async function windows(db: Database): Promise<{ ratio: number; latestSeconds: nu
   return { ratio: eight / one, latestSeconds: latest }
 }
 
-/** By aggregate, eight windows over one, on 200,000 rows of the spine. */
+/** For each aggregate, eight windows over one, on 200,000 rows of the spine. */
 async function otherWindows(db: Database): Promise<Record<string, number>> {
   const catalog = await loadCatalog(db)
   const spine = await openSpine(db, catalog.service('one_window'), { sql: spines.fewer })
@@ -287,7 +287,7 @@ async function otherWindows(db: Database): Promise<Record<string, number>> {
   return ratios
 }
 
-/** The view with that aggregate of the delay alone in each of its windows. */
+/** A view with only that aggregate of the delay, in each of its windows. */
 function withAggregate(spec: ReturnType<typeof compileView>['spec'], aggregate: AggregateName): ServicePlan {
   const features = spec.features.flatMap((feature): FeatureSpec[] => {
     if (feature.kind !== 'window' || feature.aggregate !== 'mean') return []
@@ -319,18 +319,18 @@ async function mappings(db: Database): Promise<{ ratio: number; seconds: number 
   return { ratio: seconds / (4 * least), seconds }
 }
 
-/** The median of some joins, after one to warm up. */
+/** The median of several joins, after one warm-up. */
 async function small(db: Database): Promise<Record<string, number>> {
   const catalog = await loadCatalog(db)
-  const told: Record<string, number> = {}
+  const result: Record<string, number> = {}
   for (const [key, name] of Object.entries({ latest: 'latest', '1h': 'hourly', '24h': 'daily' })) {
     const spine = await openSpine(db, catalog.service(name), { sql: spines.small })
     const times: number[] = []
     for (let round = 0; round < 8; round++) times.push(await clock(() => joinSpine(db, catalog.service(name), spine, {}, () => {})))
-    told[`small_spine_${key}_ms`] = Math.round(1000 * (times.slice(1).sort((a, b) => a - b)[3] as number))
+    result[`small_spine_${key}_ms`] = Math.round(1000 * (times.slice(1).sort((a, b) => a - b)[3] as number))
     await spine.drop()
   }
-  return told
+  return result
 }
 
 function round(ratio: number): number {

@@ -1,6 +1,6 @@
 /**
  * A CPU profile of the predict path: the server of the serving bench under load of /v1/predict with one entity, over 64
- * connections, for some seconds. Prints the functions that took most of the time, and where the profile lies, which
+ * connections, for some seconds. Prints the functions that took the most time, and the path of the profile, which
  * Chrome's and VS Code's tools open.
  *
  *     LOCKSTEP_POSTGRES_URL=… LOCKSTEP_REDIS_URL=… npm run bench -- profile [--route predict|features|bulk|oipJson|oipBinary] [--entities 20000] [--seconds 8] [--out FOLDER]
@@ -33,7 +33,7 @@ await inServedPlace(Number(args.entities), profiled, async ({ served, key, folde
 const made = (await readdir(out)).filter((name) => !before.has(name) && name.endsWith('.cpuprofile'))
 for (const name of made) await printTop(join(out, name))
 
-/** As V8 writes it (https://chromedevtools.github.io/devtools-protocol/tot/Profiler/#type-Profile). */
+/** The format that V8 writes (https://chromedevtools.github.io/devtools-protocol/tot/Profiler/#type-Profile). */
 interface Profile {
   readonly nodes: readonly {
     readonly id: number

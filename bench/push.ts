@@ -1,11 +1,10 @@
 /**
- * How long a pushed event takes until a reader of the online store sees it: single events at a steady rate to `lockstep
- * serve` as a process of its own, each of one of many entities and of three online views. The time is from the request
- * to its answer, which says that the events are online; one answer in fifty is held to its word by a read.
- *
+ * How long it takes until readers of the online store see a pushed event. Sends single events at a steady rate to
+ * `lockstep serve` as a separate process, each of one of many entities and of three online views. The time runs from
+ * the request to its answer, which confirms that the events are online. A read verifies one answer in fifty.
  *     LOCKSTEP_POSTGRES_URL=… LOCKSTEP_REDIS_URL=… npm run bench -- push [--rate 500] [--seconds 10] [--entities 10000] [--rows 200000] [--json]
  *
- * It works in a database and under a key prefix of its own, and removes both.
+ * It works in its own database and under its own key prefix, and removes both.
  */
 import { spawn } from 'node:child_process'
 import { Agent, request } from 'node:http'
@@ -60,10 +59,10 @@ if (postgresUrl === null || redisUrl === null) {
     })
     try {
       const url = await new Promise<string>((resolve, reject) => {
-        let said = ''
+        let output = ''
         server.on('exit', () => reject(new Error('The server ended.')))
         server.stdout.on('data', (chunk: Buffer) => {
-          const [, found] = /"url": "(http:[^"]+)"/.exec((said += chunk.toString())) ?? []
+          const [, found] = /"url": "(http:[^"]+)"/.exec((output += chunk.toString())) ?? []
           if (found !== undefined) resolve(found)
         })
       })

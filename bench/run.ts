@@ -1,5 +1,5 @@
 /**
- * The benches, by name. Each prints what it measures beside a floor that it measures in the same run.
+ * The benches, by name. Each prints its figures beside a floor measured in the same run.
  *
  *     npm run bench -- online      reading 52 features of 1,000,000 customers from Redis, and materializing them
  *     npm run bench -- overload    three times the load that a server can take

@@ -5,10 +5,10 @@
  * connections.
  *
  *     raw_http_rps        requests/s of a bare node:http server that parses the same JSON body and answers a constant
- *     ratio_features      those of /v1/features with one entity, over it; ratio_predict those of /v1/predict. Each is the median of the rounds' own: of one round to the next a shared machine changes its speed
+ *     ratio_features      requests/s of /v1/features with one entity, over raw_http_rps; ratio_predict those of /v1/predict. Each is the median of the rounds' own ratios, because the speed of a shared machine changes between rounds
  *     cpu_us              processor time of the server per request, of the round with the best rate
  *     cpu_us_raw          the same as the median of the rounds; so are cpu_us_features and cpu_us_predict, and cpu_us_bulk_row for one
- *                         of the 100 rows of a request. Noise of the machine moves these less than rates
+ *                         of the 100 rows of a request. Noise of the machine affects these less than rates
  *     ratio_cpu_predict   cpu_us_predict over cpu_us_raw, 2.2 at most; ratio_cpu_features that of features, 2.4 at most
  *     predict_p99_ms      at 64 connections, of the round with the best rate; raw_p99_ms that of the bare server
  *     predict_1000        p50 and p99 at 1,000 requests/s, the best of three rounds by p99; raw_1000 those of the bare server
@@ -19,8 +19,8 @@
  *
  *     LOCKSTEP_POSTGRES_URL=… LOCKSTEP_REDIS_URL=… npm run bench -- serving [--entities 100000] [--seconds 3] [--rounds 5] [--json]
  *
- * Rates and times are the best of rounds that take turns, ratios the median of those within a round. It works in a
- * database and under a key prefix of its own, and removes both.
+ * Rates and times are the best of alternating rounds; ratios are the median of those within a round. It works in its
+ * own database and under its own key prefix, and removes both.
  */
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
@@ -140,7 +140,7 @@ await inServedPlace(entities, [], async ({ served, key, config, folder }) => {
   }
 })
 
-/** A request that the model has no answer to would be measured all the same. */
+/** Checks the answer first: requests that the model cannot answer would be measured all the same. */
 async function requireScores({ url, path, headers, bodies: [body] }: Target): Promise<void> {
   const answer = (await (await fetch(url + path, { method: 'POST', headers, body: body as string })).json()) as {
     predictions?: { score: number | null }[]
@@ -150,7 +150,7 @@ async function requireScores({ url, path, headers, bodies: [body] }: Target): Pr
 }
 
 interface Measured extends Loaded {
-  /** Of the server, per request. */
+  /** Of the server, for each request. */
   readonly cpuUs: number
 }
 

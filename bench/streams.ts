@@ -5,7 +5,7 @@ export interface ReadStream {
   readonly options?: StreamOptions | undefined
 }
 
-/** The same database, noting the streams that are read. */
+/** The same database, recording the streams that are read. */
 export function recording(db: Database, streams: ReadStream[]): Database {
   const snapshot: Database['snapshot'] = (fn) =>
     db.snapshot((inner) => {

@@ -1,8 +1,8 @@
 /**
- * What the windows of the kernel cost, aggregate by aggregate: rows of 300 entities in order of time are folded, and
- * every third one is asked for beside. Windows of an hour, 24 hours and 30 days, each alone, stand beside eight at
- * once, and a count beside all others: the cost must grow with the number of windows, not with their length. Seconds
- * are those of the processor.
+ * The cost of the kernel's windows, aggregate by aggregate. Folds rows of 300 entities in time order and queries at
+ * every third one. Compares windows of an hour, 24 hours and 30 days, each alone, with eight at once, and a count with
+ * all other aggregates. The cost must grow with the number of windows, not with their length. Seconds are processor
+ * time.
  *
  *     npm run bench -- windows [--rows 3000000] [--only min,max] [--json]
  */
@@ -31,7 +31,7 @@ const chosen = options.only === undefined ? names : names.filter((name) => optio
 
 interface Figure {
   readonly aggregate: string
-  /** With one window of that length, and with eight. */
+  /** With one window of that length, and with eight windows. */
   readonly hourSeconds: number
   readonly daySeconds: number
   readonly monthSeconds: number

@@ -4,15 +4,15 @@ import { loadDefinitions } from '../../registry/load-definitions.ts'
 import type { Database } from '../../runtime/database.ts'
 import { migrateDatabase } from '../../runtime/migrated.ts'
 
-/** The moment of the bench, epoch microseconds: all rows have happened by then. */
+/** The current time of the bench, epoch microseconds: all rows are older. */
 export const moment = Date.UTC(2026, 0, 8) * 1000
 export const latestViews = ['customer_profile', 'customer_account', 'customer_device', 'customer_offer']
 export const windowedView = 'customer_spending'
 export const views = [...latestViews, windowedView]
 
 /**
- * Fills the tables of the definitions: one row for each customer where latest values are read, and three to seven, each
- * in an hour of its own within seven days, where windows are. Customers come in no order.
+ * Fills the tables of the definitions. Views of latest values get one row for each customer. Views with windows get
+ * three to seven, each in its own hour within seven days. Customers come in no particular order.
  */
 export async function fillTables(db: Database, customers: number): Promise<void> {
   await migrateDatabase(db.kysely)

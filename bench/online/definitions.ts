@@ -1,6 +1,6 @@
 /**
- * What the online bench serves: 52 features of a customer, of which 40 are latest values, in four views of ten, and 12
- * are four aggregates over three windows.
+ * The definitions of the online bench: 52 features of a customer. Four views hold ten latest values each, and one holds
+ * four aggregates over three windows.
  */
 import { count, entity, featureService, featureView, last, max, mean, source, sum, t } from 'lockstep'
 

@@ -35,8 +35,8 @@ const keysPerPipeline = 500
 const pipelinesPerRound = 20
 
 /**
- * What the driver takes to drain the streams that were read, and what ioredis takes to store the same bytes under fresh
- * keys, by SETs in pipelines, two of them under way.
+ * Measures the two floors: the driver drains the streams that were read, and ioredis stores the same bytes under new
+ * keys by SETs in pipelines, two at once.
  */
 export async function materializeFloor(
   db: Database,

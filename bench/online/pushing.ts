@@ -11,7 +11,7 @@ import { keyOf, someCustomers } from './reading.ts'
 export interface Pushed {
   readonly p50Ms: number
   readonly p99Ms: number
-  /** Events a second, as they were really sent. */
+  /** Events a second, as measured. */
   readonly rate: number
 }
 
@@ -20,8 +20,8 @@ const warmUpSeconds = 3
 const seconds = 12
 
 /**
- * Pushes events one by one to a server of its own, evenly in time, and reads each customer's state until it holds what
- * was pushed.
+ * Pushes events one by one, evenly in time, to a server of its own. Reads each customer's state until it holds the
+ * pushed event.
  *
  * @param plan the view of latest values over the source
  */
@@ -69,7 +69,7 @@ function eventOf(customer: number, n: number): Record<string, unknown> {
   return { customer, at, a: n, b: 1.5, c: 2.5, d: 3.5, e: 4.5, f: 5, g: 6, h: 7, i: true, j: 'pushed' }
 }
 
-/** Whether the state holds what was pushed as the n-th event, or later. */
+/** Whether the state holds the n-th pushed event or a later one. */
 async function isVisible(store: OnlineStore, plan: ViewPlan, customer: number, n: number): Promise<boolean> {
   const [answer] = await readOnline(store, [{ plan, key: keyOf(customer) }], (Date.now() + 1000) * 1000)
   return answer?.values?.values[9] === 'pushed' && (answer.values.values[0] as number) >= n

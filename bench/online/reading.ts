@@ -15,7 +15,7 @@ export function keyOf(customer: number): EntityKey {
   return encodeKey(customerKey, [BigInt(customer)])
 }
 
-/** Customers in no order, and as often as asked for. */
+/** Customers in no particular order, as many as asked for. */
 export function someCustomers(customers: number, wanted: number): number[] {
   let seed = 1
   return Array.from({ length: wanted }, () => {
@@ -30,7 +30,7 @@ export interface ReadingPlace {
   readonly prefix: string
 }
 
-/** Reads the features of these customers by the same function as the server does. */
+/** Reads the features of these customers by the function that the server uses. */
 export function reader({ store }: ReadingPlace, service: ServicePlan): (customers: readonly number[]) => Promise<unknown> {
   const deps: FeatureReaderDeps = {
     store,
@@ -50,8 +50,8 @@ export function reader({ store }: ReadingPlace, service: ServicePlan): (customer
 }
 
 /**
- * Reads the bytes that `reader` would decode, by one MGET for all that is asked for in one turn of the event loop. Its
- * keys are made beforehand.
+ * Reads the bytes that `reader` would decode, by one MGET for all reads of one turn of the event loop. The keys are
+ * made beforehand.
  */
 export function bareReader({ redis }: ReadingPlace): (keys: readonly string[]) => Promise<readonly (Buffer | null)[]> {
   interface Asked {
@@ -73,7 +73,7 @@ export function bareReader({ redis }: ReadingPlace): (keys: readonly string[]) =
     })
 }
 
-/** Asks for each batch in turn, so many at once. @returns seconds */
+/** Reads each batch in turn, a fixed number at once. @returns seconds */
 export async function askAll<Batch>(batches: readonly Batch[], inFlight: number, ask: (batch: Batch) => Promise<unknown>): Promise<number> {
   let next = 0
   const lane = async (): Promise<void> => {
@@ -85,14 +85,14 @@ export async function askAll<Batch>(batches: readonly Batch[], inFlight: number,
 export interface ReadRatios {
   readonly bulk: number
   readonly single: number
-  /** Entities a second, ours. */
+  /** Entities a second by Lockstep's reader. */
   readonly bulkRate: number
   readonly singleRate: number
 }
 
 const rounds = 7
 
-/** The medians of rounds that take turns. */
+/** The medians of alternating rounds. */
 export async function readRatios(place: ReadingPlace, service: ServicePlan, customers: number, wanted: number): Promise<ReadRatios> {
   const read = reader(place, service)
   const bare = bareReader(place)

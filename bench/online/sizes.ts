@@ -7,10 +7,10 @@ import { moment } from './customers.ts'
 import { keyOf, someCustomers } from './reading.ts'
 
 export interface Sizes {
-  /** Mean bytes of a key of Redis, and of what it holds. */
+  /** Mean bytes of a Redis key and of its value. */
   readonly key: number
   readonly stored: number
-  /** Mean bytes of the values that are read from it, as they are in a column of their type. */
+  /** Mean bytes of the decoded values, each at the size of its column type. */
   readonly values: number
 }
 
@@ -31,8 +31,8 @@ export async function sizesOf(redis: Redis, prefix: string, plan: ViewPlan, cust
 }
 
 /**
- * What a tile adds to a stored state: customers with seven payments against those with three, each in a tile of its
- * own.
+ * The bytes that a tile adds to a stored state: compares customers with seven payments with those with three, each
+ * payment in its own tile.
  */
 export async function bytesPerTile(redis: Redis, prefix: string, plan: ViewPlan, customers: number): Promise<number> {
   const meanOf = async (remainder: number): Promise<number> => {

@@ -7,17 +7,17 @@ export interface Asked {
   readonly seconds: number
   /** Answered with 200 within the deadline. */
   readonly good: number
-  /** Answered with 200 after it. */
+  /** Answered with 200 after the deadline. */
   readonly late: number
   /** Answered with 503 or 504. */
   readonly refused: number
   readonly failed: number
-  /** When it was their turn, every connection waited for an answer. */
+  /** Not sent: every connection still waited for an answer when it was their turn. */
   readonly unsent: number
-  /** Milliseconds, of the good ones. */
+  /** Milliseconds, of the requests answered in time. */
   readonly p50: number
   readonly p99: number
-  /** The part of a processor that the server had while it was asked. */
+  /** The share of a processor that the server used during the load. */
   readonly cpu: number
   readonly health: { readonly asked: number; readonly answered: number; readonly slowestMs: number }
 }
@@ -26,7 +26,7 @@ export interface Load {
   readonly perSecond: number
   readonly forMs: number
   readonly timeoutMs: number
-  /** What the server has used of processors so far. */
+  /** The processor time that the server has used so far. */
   readonly cpuSeconds: () => Promise<number>
 }
 
@@ -34,9 +34,10 @@ const maxConnections = 1500
 const connectionsAtOnce = 50
 
 /**
- * Sends requests at a rate, whatever comes back, over as many connections as it takes, and asks every 100 ms whether
- * the server lives. It goes on with it for `timeoutMs` longer, until what counts is answered: those that a server holds
- * as the load ends are answered late, but in time, and would be the slowest of all.
+ * Sends requests at a fixed rate, whatever comes back, over as many connections as it takes, and checks every 100 ms
+ * that the server is live. It keeps sending for `timeoutMs` after the measured load, until the measured requests are
+ * answered. A server that holds requests when the load ends answers them late but in time, and these would be the
+ * slowest of all.
  */
 export async function askAtRate(
   port: number,
@@ -82,7 +83,7 @@ export async function askAtRate(
     idle.push(send)
   }
 
-  /** By the clock, also between two ticks of the timer: it is an answer that makes a connection idle. */
+  /** Uses the clock also between two ticks of the timer, because a connection becomes idle when an answer arrives. */
   function sendDue(): void {
     const elapsed = performance.now() - begin
     if (elapsed >= forMs + timeoutMs) return
@@ -94,8 +95,8 @@ export async function askAtRate(
     }
   }
 
-  // beforehand: a busy server takes in one connection a turn of its event loop, and what is asked for is how it deals
-  // with requests
+  // Connects beforehand: a busy server accepts one connection a turn of its event loop, and the bench measures how it
+  // handles requests.
   while (open < maxConnections) {
     await Promise.all(Array.from({ length: connectionsAtOnce }, add))
     await delay(50)

@@ -1,7 +1,10 @@
 import { quantile } from './quantile.ts'
 import { openConnection } from './connection.ts'
 
-/** Each connection asks, waits for the answer, and asks again. All must be answered with 200. Times in milliseconds. */
+/**
+ * Each connection sends a request, waits for the answer, and sends the next. All answers must be 200. Times in
+ * milliseconds.
+ */
 export async function askInTurn(port: number, requests: readonly Buffer[], connections: number, forMs: number) {
   const times: number[] = []
   let next = 0

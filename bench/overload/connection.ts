@@ -1,20 +1,20 @@
 import type { Socket } from 'node:net'
 import { connect } from 'node:net'
 
-/** A connection that is kept, on which one request at a time waits for its answer. */
+/** A keep-alive connection with at most one request in flight. */
 export interface Connection {
   send(request: Buffer): void
   close(): void
 }
 
 /**
- * @param onAnswer told the status of each answer once it is whole
- * @param onLost told when the connection ended while a request waited
+ * @param onAnswer called with the status of each complete answer
+ * @param onLost called when the connection ends while a request waits
  */
 export function openConnection(port: number, onAnswer: (status: number) => void, onLost: () => void): Promise<Connection> {
   return new Promise((resolve, reject) => {
     let waits = false
-    /** Of an answer that has begun, the bytes that are still to come. */
+    /** The bytes that are still missing from an answer that has begun. */
     let rest = 0
     let status = 0
     const take = (size: number, buffer: Uint8Array): boolean => {
@@ -34,7 +34,7 @@ export function openConnection(port: number, onAnswer: (status: number) => void,
       onAnswer(status)
       return true
     }
-    // into one buffer for all: what the bench takes of the machine, the server lacks
+    // one buffer for all: whatever the bench takes of the machine, the server lacks
     const socket: Socket = connect({ port, host: '127.0.0.1', noDelay: true, onread: { buffer: shared, callback: take } })
     socket.on('connect', () =>
       resolve({

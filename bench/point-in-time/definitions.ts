@@ -1,7 +1,4 @@
-/**
- * What the point-in-time bench computes: views of the flights, by where they left, where they went, on which route and
- * how far.
- */
+/** The views of the point-in-time bench: flights by origin, destination, route and distance. */
 import { count, entity, featureService, featureView, last, max, mean, source, sum, t } from 'lockstep'
 
 const airport = entity('airport', { key: { airport: t.string } })

@@ -2,9 +2,9 @@ import { DuckDBInstance } from '@duckdb/node-api'
 import { clock } from '../in-process.ts'
 
 /**
- * DuckDB's own ASOF JOIN for the latest delay of an airport, on tables in its memory; loading is not timed.
+ * DuckDB's own ASOF JOIN for the latest delay of an airport, on in-memory tables. Loading is not timed.
  *
- * @param every the spine is every so many-th flight
+ * @param every the spine takes every n-th flight
  */
 export async function duckdbAsofSeconds(
   flightsParquet: string,

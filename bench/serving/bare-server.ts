@@ -1,7 +1,7 @@
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 
-// The floor: parses the same JSON body, and answers a constant. A process of its own, which prints its port and ends at
+// The floor: parses the same JSON body, and answers a constant. A separate process, which prints its port and ends on
 // SIGTERM.
 const answer = JSON.stringify({ model: 'score', version: 1, asOf: '2026-01-08T00:00:00Z', predictions: [{ score: 0.5 }] })
 

@@ -9,8 +9,8 @@ import { perceptron } from './perceptron.ts'
 import { views, width } from './set-up.ts'
 
 /**
- * Bare MGETs of what predictions read, by the Redis client or by the store's own reader: of a hundred customers, so
- * many at once; and of one alone, the median in microseconds.
+ * Measures bare MGETs of the keys that predictions read, by the Redis client or by the store's own reader: of a hundred
+ * customers, several requests at once; and of a single customer, the median in microseconds.
  */
 export async function bareReads(
   config: Config,
@@ -46,7 +46,7 @@ export async function bareReads(
   return { entitiesPerSecond, oneUs: median(times) }
 }
 
-/** The median of runs of the model on one row, microseconds. */
+/** The median time to run the model on one row, microseconds. */
 export async function bareRunUs(): Promise<number> {
   const session = await InferenceSession.create(perceptron(width, 64), { intraOpNumThreads: 1, interOpNumThreads: 1 })
   const times: number[] = []

@@ -1,6 +1,6 @@
 /**
- * What the serving bench serves: 50 numbers of a customer, of which 38 are latest values, in four views, and 12 are
- * four aggregates over three windows; and a model of all of them.
+ * The definitions of the serving bench: 50 numbers of a customer, and a model that takes all of them. Four views hold
+ * 38 latest values, and one holds four aggregates over three windows.
  */
 import { count, entity, featureService, featureView, last, max, mean, model, source, sum, t } from 'lockstep'
 
@@ -40,7 +40,7 @@ const nine = (name: string) => ({
 })
 const ten = (name: string) => ({ ...nine(name), [`${name}_j`]: last('j') })
 
-/** A perceptron makes nothing of what is missing. */
+/** A perceptron cannot handle missing values. */
 const none = { default: 0 }
 
 export const profile = featureView('profile', { ...kept, source: profiles, features: ten('profile') })

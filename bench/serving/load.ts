@@ -23,7 +23,7 @@ export interface Loaded {
 
 export type Tool = 'wrk' | 'autocannon'
 
-/** wrk where it is installed: it takes less of the machine that the server runs on. */
+/** Uses wrk where it is installed, because it leaves more of the machine to the server. */
 export async function loadTool(): Promise<Tool> {
   return await new Promise((resolve) => {
     const child = spawn('wrk', ['-v'], { stdio: 'ignore' })
@@ -33,7 +33,7 @@ export async function loadTool(): Promise<Tool> {
 }
 
 /**
- * Asks over so many connections, each again as soon as it is answered.
+ * Sends requests over a number of connections, each again as soon as it is answered.
  *
  * @throws Error where an answer is not 200
  */
@@ -44,7 +44,7 @@ export async function load(tool: Tool, target: Target, { connections, seconds, f
 export interface LoadOptions {
   readonly connections: number
   readonly seconds: number
-  /** For scripts. */
+  /** The folder for scripts. */
   readonly folder: string
 }
 
@@ -71,13 +71,13 @@ function done(summary, latency)
 end
 `,
   )
-  const said = await output('wrk', ['-t1', `-c${connections}`, `-d${seconds}s`, '-s', script, url])
-  const { requests, seconds: took, p50Ms, p99Ms, errors } = JSON.parse(said.slice(said.indexOf('{"requests"'))) as Record<string, number>
+  const text = await output('wrk', ['-t1', `-c${connections}`, `-d${seconds}s`, '-s', script, url])
+  const { requests, seconds: took, p50Ms, p99Ms, errors } = JSON.parse(text.slice(text.indexOf('{"requests"'))) as Record<string, number>
   if (errors !== 0 || requests === undefined || took === undefined) throw new Error(`Of ${requests} requests to ${path}, ${errors} failed.`)
   return { requests, rps: requests / took, p50Ms: p50Ms ?? Number.NaN, p99Ms: p99Ms ?? Number.NaN }
 }
 
-/** Of bytes, as a Lua literal. */
+/** Bytes as a Lua literal. */
 function luaText(value: string | Buffer): string {
   return `"${[...Buffer.from(value)].map((byte) => (byte >= 32 && byte < 127 && byte !== 34 && byte !== 92 ? String.fromCharCode(byte) : `\\${String(byte).padStart(3, '0')}`)).join('')}"`
 }
@@ -97,16 +97,16 @@ async function withAutocannon({ url, path, headers, bodies }: Target, connection
 function output(command: string, args: readonly string[]): Promise<string> {
   return new Promise((resolve, reject) => {
     const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'inherit'] })
-    let said = ''
-    child.stdout.on('data', (chunk: Buffer) => (said += chunk.toString()))
+    let text = ''
+    child.stdout.on('data', (chunk: Buffer) => (text += chunk.toString()))
     child.on('error', reject)
-    child.on('close', (code) => (code === 0 ? resolve(said) : reject(new Error(`${command} ended with ${code}.`))))
+    child.on('close', (code) => (code === 0 ? resolve(text) : reject(new Error(`${command} ended with ${code}.`))))
   })
 }
 
 /**
- * Sends at a steady rate, whether answers have come or not, over connections that take turns. Where none is free, the
- * time that a request waits for one counts.
+ * Sends requests at a steady rate, whether answers have come or not, over connections that take turns. Where none is
+ * free, the time that a request waits for one counts.
  *
  * @param rate requests a second
  */

@@ -1,8 +1,8 @@
 import { floats, makeOnnx } from '../../test/inference/make-onnx.ts'
 
 /**
- * Of one hidden layer: `features` [N, inputs] to `score` [N, 1], with weights that are all different, and so small that
- * features of up to 2^31 come to scores in between.
+ * A perceptron with one hidden layer: `features` [N, inputs] to `score` [N, 1]. Its weights are all different, and so
+ * small that features of up to 2^31 give scores strictly between 0 and 1.
  */
 export function perceptron(inputs: number, hidden: number): Buffer {
   const weights = (name: string, greatest: number, ...dims: number[]) => {

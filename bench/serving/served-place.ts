@@ -10,19 +10,19 @@ import { setUp } from './set-up.ts'
 
 export interface ServedPlace {
   readonly served: Started
-  /** An API key of it. */
+  /** An API key of the server. */
   readonly key: string
   readonly config: Config
-  /** For scripts. */
+  /** The folder for scripts. */
   readonly folder: string
 }
 
 /**
- * Runs a bench beside a server of so many customers, one process of `lockstep serve` with one prediction in a hundred
- * logged. It works in a database and under a key prefix of its own, and removes both. Where no PostgreSQL and no Redis
- * are given it says so, and the bench fails.
+ * Runs a bench beside a server of a number of customers: one process of `lockstep serve` with one prediction in a
+ * hundred logged. It works in its own database and under its own key prefix, and removes both. Without PostgreSQL and
+ * Redis it reports so, and the bench fails.
  *
- * @param options of Node, for the server
+ * @param options Node's options for the server
  */
 export async function inServedPlace(
   customers: number,

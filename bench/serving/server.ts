@@ -9,7 +9,7 @@ export interface Started {
   readonly url: string
 }
 
-/** Starts a server, which prints `{ url }`, as a process of its own. */
+/** Starts a server as a separate process, which prints `{ url }`. */
 export async function start(args: readonly string[], env: NodeJS.ProcessEnv): Promise<Started> {
   const child = spawn(process.execPath, args, { env, stdio: ['ignore', 'pipe', 'inherit'] })
   const [line] = (await Promise.race([
@@ -29,8 +29,7 @@ export async function untilReady(url: string): Promise<void> {
 }
 
 /**
- * Ends it, and waits until it is gone, so that it takes nothing from what is measured next; one that hangs is killed
- * after 15 s.
+ * Ends the server and waits until it has ended, so that it does not disturb the next measurement; kills it after 15 s.
  */
 export async function end({ child }: Started): Promise<void> {
   if (child.exitCode !== null || child.signalCode !== null) return
@@ -45,7 +44,10 @@ export async function end({ child }: Started): Promise<void> {
   controller.abort()
 }
 
-/** What its process has used of processors so far, from /proc in the kernel's hundredths of a second; elsewhere NaN. */
+/**
+ * The processor time that the process has used so far, from /proc in the kernel's hundredths of a second; elsewhere
+ * NaN.
+ */
 export async function cpuSeconds(child: ChildProcess): Promise<number> {
   const stat = await readFile(`/proc/${child.pid}/stat`, 'utf8').catch(() => '')
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')

@@ -4,7 +4,7 @@ import { width } from './set-up.ts'
 
 export type TargetName = 'raw' | 'features' | 'predict' | 'bulk' | 'oipJson' | 'oipBinary'
 
-/** What is asked of the server and of the bare one. Customers come in no order. */
+/** The requests to the server and to the bare one. Customers come in no particular order. */
 export function targetsAt(url: string, bareUrl: string, key: string, customers: number): Record<TargetName, Target> {
   const headers = { 'content-type': 'application/json', authorization: `Bearer ${key}` }
   const entities = someCustomers(customers, 1000).map((customer) => ({ customer }))
