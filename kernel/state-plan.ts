@@ -28,7 +28,7 @@ export interface StatePlan {
   /** Whether rows matter for ever. */
   readonly endless: boolean
   readonly chains: readonly ChainPlan[]
-  /** The windows that may reach furthest back: the longest of each hop. */
+  /** The distinct windows that may reach furthest back: the longest of each hop. */
   readonly tails: readonly { readonly windowMicros: number; readonly hopMicros: number }[]
   readonly features: readonly FeaturePlan[]
   readonly defaults: readonly (Value | null)[]

@@ -7,7 +7,8 @@ const minError = 0.001
 const maxError = 0.2
 
 /**
- * What a variance, a stddev or a quantile takes besides its column, checked; nothing for another aggregate.
+ * Checks and returns the parameters that a variance, a stddev or a quantile takes besides its column. Empty for other
+ * aggregates.
  *
  * @throws LockstepError `DEFINITIONS_INVALID` naming view and feature
  */

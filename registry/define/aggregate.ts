@@ -3,7 +3,7 @@ import type { AggregateName, AggregateParameters, CountName, ManyName } from '..
 import { checkOptions } from './definition.ts'
 import type { StatedValue, Types } from './t.ts'
 
-/** One feature of a view, as `count`, `mean`, `last` and their like make it; durations are still text. */
+/** One feature of a view, as made by `count`, `mean`, `last` and similar functions. Durations are still text. */
 export interface Aggregate<
   A extends AggregateName = AggregateName,
   C extends string | null = string | null,
@@ -12,11 +12,11 @@ export interface Aggregate<
   W extends string | null = string | null,
 > extends AggregateParameters {
   readonly aggregate: A
-  /** null: a count of rows. */
+  /** null: the aggregate counts rows. */
   readonly column: C
   /** null: the latest value, without a window; `lifetime`: all time. */
   readonly window: string | null
-  /** A bool column that says which rows have part; null: all have. */
+  /** A bool column that selects the rows; null: all rows. */
   readonly where: W
   readonly hop: string | null
   readonly ttl: string | null
@@ -28,25 +28,25 @@ export interface Aggregate<
 export interface CountOptions<R, W = null> {
   /** Refuses an entity whose value is missing. */
   readonly required?: R
-  /** How far the tail of the window moves at a time, as in `'5m'`; see kernel/hop.ts for what it is otherwise. */
+  /** The step by which the window's tail moves, as in `'5m'`. See kernel/hop.ts for the default. */
   readonly hop?: string
-  /** A bool column, of the source or derived: rows where it is false or null have no part in this feature. */
+  /** A bool column, of the source or derived. The feature ignores rows where it is false or null. */
   readonly where?: W
 }
 export interface AggregateOptions<D, R, W = null> extends CountOptions<R, W> {
-  /** What a missing value becomes, in training and in serving. */
+  /** Replaces a missing value, in training and in serving. */
   readonly default?: D
 }
 export interface LatestOptions<D, R, W = null> {
   readonly default?: D
   readonly required?: R
-  /** How old the row may be at most, as in `'2d'`. */
+  /** The maximum age of the row, as in `'2d'`. */
   readonly ttl?: string
-  /** A bool column: the latest of the rows where it is true. */
+  /** A bool column. The feature uses the latest row where it is true. */
   readonly where?: W
 }
 
-/** The columns whose type an aggregate takes. */
+/** The columns with a type that the aggregate accepts. */
 type ColumnsFor<A extends AggregateName, C extends Types> = {
   [K in keyof C & string]: ResultType<A, C[K]> extends never ? never : K
 }[keyof C & string]
@@ -55,7 +55,8 @@ type NumberKind = 'int32' | 'int64' | 'float32' | 'float64'
 type CategoryKind = 'string' | 'bool' | 'int32' | 'int64'
 
 /**
- * The type of an aggregate over a column type; never where it takes none. The compiler's side of kernel/result-type.ts.
+ * The type of an aggregate over a column type; never if the aggregate does not accept it. The compiler's counterpart of
+ * kernel/result-type.ts.
  */
 export type ResultType<A extends AggregateName, V extends ColumnType> = A extends ManyName
   ? ManyType<A, V>
@@ -89,10 +90,10 @@ type ManyType<A extends ManyName, V extends ColumnType> = V extends ScalarType
       : never
   : never
 
-/** The columns that can say which rows have part. */
+/** The columns that can be a `where`. */
 type WhereOver<C extends Types> = { [K in keyof C & string]: C[K]['kind'] extends 'bool' ? K : never }[keyof C & string] | null
 
-/** Every aggregate that rows with these columns allow, with the default that its type allows. */
+/** All aggregates that these columns allow, with the defaults that their types allow. */
 export type AggregateOver<C extends Types> =
   | Aggregate<'count', null | (keyof C & string), undefined, boolean, WhereOver<C>>
   | Aggregate<'distinctCount', ColumnsFor<'distinctCount', C>, undefined, boolean, WhereOver<C>>
@@ -103,8 +104,8 @@ export type AggregateOver<C extends Types> =
     }[Exclude<AggregateName, CountName>]
 
 /**
- * How many rows fall into the window `[floor(t - window, hop), t]`, or with `'lifetime'` how many there ever were; with
- * a column, how many of its values are not null. Never null.
+ * The number of rows in the window `[floor(t - window, hop), t]`, or of all rows with `'lifetime'`. With a column, it
+ * counts the rows where the column is not null. Never null.
  *
  * @example count('1h')
  * @example count('delay', '6h', { where: 'late' })
@@ -128,9 +129,9 @@ export function count(
 }
 
 /**
- * How many different non-null values of the column fall into the window. Never null. Exact up to 512 of them, but for
- * two texts with one 64-bit hash; beyond, an estimate by HyperLogLog with a standard error of 1.6 %: 95 of 100 answers
- * are within 3.3 %.
+ * The number of distinct non-null values of the column in the window. Never null. Up to 512 it is exact, except that
+ * two texts with the same 64-bit hash count once. Above that it is a HyperLogLog estimate with a standard error of 1.6
+ * %: 95 of 100 answers are within 3.3 %.
  *
  * @example distinctCount('destination', '24h')
  */
@@ -154,26 +155,29 @@ export type Windowed<A extends AggregateName, Options = unknown> = <
 ) => Aggregate<A, NoInfer<C>, NoInfer<D>, NoInfer<R>, NoInfer<W>>
 
 /**
- * The exact sum of the non-null values in the window; int64 stays int64, other numbers give float64. Null where there
- * are none.
+ * The exact sum of the non-null values in the window. The sum of int64 values is int64; other numbers give float64.
+ * Null if there are none.
  */
 export const sum: Windowed<'sum'> = (column, window, options) => windowed('sum', column, window, options)
 
-/** The exact sum over the count of the non-null values in the window, rounded once. Null where there are none. */
+/**
+ * The mean of the non-null values in the window: their exact sum divided by their count, rounded once. Null if there
+ * are none.
+ */
 export const mean: Windowed<'mean'> = (column, window, options) => windowed('mean', column, window, options)
 
-/** The least non-null value in the window. Null where there are none. */
+/** The least non-null value in the window. Null if there are none. */
 export const min: Windowed<'min'> = (column, window, options) => windowed('min', column, window, options)
 
-/** The greatest non-null value in the window. Null where there are none. */
+/** The greatest non-null value in the window. Null if there are none. */
 export const max: Windowed<'max'> = (column, window, options) => windowed('max', column, window, options)
 
-/** The value of the oldest visible row in the window, null included. Null where there are no rows. */
+/** The value of the oldest visible row in the window, which may be null. Null if there are no rows. */
 export const first: Windowed<'first'> = (column, window, options) => windowed('first', column, window, options)
 
 /**
- * The value of the newest visible row, null included. Without a window it is the latest value ever, or at most `ttl`
- * old; with a window, the latest row of the window.
+ * The value of the newest visible row, which may be null. Without a window, it is the newest row of all time, or one at
+ * most `ttl` old. With a window, it is the newest row in the window.
  *
  * @example last('delay')
  * @example last('delay', { ttl: '2d' })

@@ -4,8 +4,8 @@ import { parseSchedule } from '../../kernel/schedule.ts'
 import type { Availability } from '../../kernel/view-spec.ts'
 
 /**
- * `'continuous'`: push or a stream keeps the view current. Else the cron schedule (UTC) of its refreshes, and how long
- * one takes at most.
+ * `'continuous'`: push or a stream keeps the view current. Otherwise the cron schedule (UTC) of its refreshes, and the
+ * maximum duration of one refresh.
  */
 export type StatedAvailability = 'continuous' | { readonly schedule: string; readonly delay?: string }
 

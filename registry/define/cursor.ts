@@ -3,16 +3,16 @@ import { LockstepError } from '../../kernel/errors.ts'
 import type { CursorSpec, SourceRelation } from '../../kernel/view-spec.ts'
 import { checkColumnName } from './names.ts'
 
-/** How what is new is found in a table or query of yours that does not tell arrivals. */
+/** How Lockstep finds new rows in your table or query if it does not record arrivals. */
 export interface StatedCursor {
-  /** A time that is set whenever a row is written, and never goes back. */
+  /** A time that is set on every write of a row, and never decreases. */
   readonly column: string
   /**
-   * How far a run goes back behind the greatest time that the last one saw, for rows that were committed late, as in
-   * `'10m'`.
+   * How far a run reads back from the greatest time that the previous run saw, to find rows that were committed late,
+   * as in `'10m'`.
    */
   readonly overlap: string
-  /** How often all is read all the same, for what the overlap has missed. Default: `'1d'`. */
+  /** The interval between full reads, which find what the overlap has missed. Default: `'1d'`. */
   readonly reconcile?: string
 }
 

@@ -4,13 +4,13 @@ import { didYouMean } from '../../kernel/did-you-mean.ts'
 
 export type DslKind = 'entity' | 'source' | 'featureView' | 'viewUse' | 'onDemandView' | 'onDemandPick' | 'featureService' | 'model'
 
-/** What every definition may say for people; it changes no value and may change under a version. */
+/** Descriptions for people, allowed in every definition. They change no value and may change without a new version. */
 export interface Description {
   readonly description?: string
   readonly owner?: string
 }
 
-/** Registered by name, so that two copies of the package know each other's definitions. */
+/** A registered symbol, so that two copies of the package recognize each other's definitions. */
 const brand: unique symbol = Symbol.for('lockstep.definition') as never
 
 /** Marks a definition and freezes it. */
@@ -19,13 +19,13 @@ export function define<T extends { readonly kind: DslKind }>(definition: T): Rea
   return Object.freeze(definition)
 }
 
-/** Which kind of definition a value is, or null. */
+/** The kind of a definition; null for any other value. */
 export function definitionKind(value: unknown): DslKind | null {
   if (typeof value !== 'object' || value === null) return null
   return ((value as Record<symbol, unknown>)[brand] as DslKind | undefined) ?? null
 }
 
-/** Refuses a value that is not a definition of one of these kinds; for definitions written in JavaScript. */
+/** Refuses a value that is not a definition of one of these kinds. TypeScript checks this, JavaScript does not. */
 export function checkKind(value: unknown, kinds: readonly DslKind[], what: string, wanted: string): void {
   const kind = definitionKind(value)
   if (kind !== null && kinds.includes(kind)) return
@@ -35,7 +35,7 @@ export function checkKind(value: unknown, kinds: readonly DslKind[], what: strin
   )
 }
 
-/** The body that a definition was given, which JavaScript may have left out. */
+/** Checks the body of a definition, which may be absent in JavaScript. */
 export function checkBody(body: unknown, what: string, known: readonly string[]): void {
   if (typeof body !== 'object' || body === null) {
     throw new LockstepError('DEFINITIONS_INVALID', `${what} has no body; its second argument is an object.`)
@@ -43,7 +43,7 @@ export function checkBody(body: unknown, what: string, known: readonly string[])
   refuseUnknown(body, what, 'field', [...known, 'description', 'owner'])
 }
 
-/** Refuses what JavaScript would set aside in silence: an option by a name that does not exist. */
+/** Refuses options with unknown names, which JavaScript would ignore silently. */
 export function checkOptions(options: unknown, what: string, known: readonly string[]): void {
   if (options === undefined) return
   if (typeof options !== 'object' || options === null) {
@@ -52,7 +52,7 @@ export function checkOptions(options: unknown, what: string, known: readonly str
   refuseUnknown(options, what, 'option', known)
 }
 
-/** What users put at a source or view that stands at a feature. */
+/** Options that users put on a source or view by mistake, although they belong to a feature. */
 const featureOptions: readonly string[] = ['ttl', 'hop', 'where', 'default', 'required']
 
 function refuseUnknown(given: object, what: string, kind: 'field' | 'option', known: readonly string[]): void {

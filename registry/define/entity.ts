@@ -6,8 +6,8 @@ import type { KeyTypes } from './t.ts'
 import { checkKeyType } from './t.ts'
 
 /**
- * What features describe: an airport, a user. Its key is one or more typed parts; none at all for features of the whole
- * world.
+ * The subject of features, such as an airport or a user. Its key has one or more typed parts, or none for global
+ * features.
  */
 export interface Entity<N extends string = string, K extends KeyTypes = KeyTypes> {
   readonly kind: 'entity'

@@ -22,18 +22,18 @@ export interface FeatureService<
   readonly kind: 'featureService'
   readonly name: N
   readonly version: V
-  /** The columns that a spine carries and a request sends: keys of entities and request data. */
+  /** The columns that a spine and a request must have: entity keys and request data. */
   readonly needs: Needs
-  /** By the name that they have here: `feature`, under an alias `alias__feature`. */
+  /** By their names in this service: `feature`, or `alias__feature` under an alias. */
   readonly features: F
   readonly members: readonly Member[]
   readonly spec: ServiceSpec
   readonly described: Description
 }
 
-/** What a request for this service sends for each entity, beside the time. */
+/** The values that a request for this service sends for each entity, besides the time. */
 export type EntityRow<S extends FeatureService> = ValuesOf<S['needs']>
-/** What this service answers for each entity. */
+/** The features that this service returns for each entity. */
 export type FeatureRow<S extends FeatureService> = FeatureValues<S['features']>
 
 type MemberFeatures<M> = M extends { readonly features: infer F extends Features }
@@ -44,7 +44,9 @@ type MemberFeatures<M> = M extends { readonly features: infer F extends Features
 
 type NeedsOf<M extends readonly Member[]> = Flat<UnionToIntersection<MemberNeeds<M[number]>>>
 
-/** Refuses features that are named like a key or request data: they would be one column of a training set. */
+/**
+ * Refuses features with the name of a key or of request data, because both would be the same column of a training set.
+ */
 type NoClash<Both> = [Both] extends [never]
   ? unknown
   : string extends Both

@@ -30,7 +30,7 @@ const aggregates: readonly AggregateName[] = [
   'histogram',
 ]
 
-/** What an aggregate takes where that is not numbers alone. */
+/** The types that an aggregate accepts, for messages, if they are not only numbers. */
 const taken: Partial<Record<AggregateName, string>> = {
   min: 'numbers and timestamps',
   max: 'numbers and timestamps',
@@ -41,11 +41,12 @@ const taken: Partial<Record<AggregateName, string>> = {
   histogram: 'strings, bools and integers',
 }
 
-/** A window keeps about so many tiles for each entity at most. */
+/** The maximum number of hops in a window. A window keeps about one tile per hop for each entity. */
 const maxHops = 10_000
 
 /**
- * One feature of a view as data, checked against the columns that it may read: the source's and the derived ones.
+ * Converts one feature of a view to data, and checks it against the columns that it may read: the source's and the
+ * derived ones.
  *
  * @throws LockstepError `UNKNOWN_COLUMN`, `INVALID_TYPE`, `INVALID_DURATION`, `INVALID_NAME`, `DEFINITIONS_INVALID`
  *   naming view, feature and column
@@ -122,7 +123,7 @@ export function featureSpec(
   return Object.freeze({ kind: 'window', ...fields, windowMicros, hopMicros })
 }
 
-/** A default in its JSON form; null where none is stated. */
+/** A default in its JSON form; null if there is none. */
 export function statedDefault(type: ValueType, value: unknown, what: string): JsonValue {
   if (value === undefined || value === null) return null
   const checked = checkValue(type, value, `The default of ${what}`)
@@ -160,7 +161,7 @@ function columnTypeOf(column: unknown, columns: readonly Column[], what: string,
   )
 }
 
-/** What else than a column the source takes it for. */
+/** The other role that the source gives to a column, if any. */
 function roleOf(column: unknown, { key, eventTime, known }: SourceSpec): string | null {
   if (key.some((part) => part.column === column)) return 'a key'
   if (column === eventTime) return 'the event time'

@@ -26,17 +26,17 @@ export interface FeatureView<N extends string = string, K extends KeyTypes = Key
   readonly entity: Entity<string, K>
   readonly source: Source
   readonly features: F
-  /** All but the hash of the transform's code, which is known once it is bundled. */
+  /** Everything except the hash of the transform's code, which is known only after bundling. */
   readonly spec: Omit<ViewSpec, 'code'>
   readonly transform: ((row: never) => unknown) | null
   readonly online: boolean
-  /** Of one entity's state in the online store; null: no cap. */
+  /** The maximum size of one entity's state in the online store; null: no maximum. */
   readonly maxStateBytes: number | null
-  /** How far the online store may be behind the source, microseconds; null: nothing is said. */
+  /** The maximum lag of the online store behind the source, microseconds; null: not stated. */
   readonly freshnessMicros: number | null
   readonly described: Description
   /**
-   * The view under another name, its entity named by other columns: `airportDelays.as('destination', { airport:
+   * The view under an alias, with other columns for the entity's key: `airportDelays.as('destination', { airport:
    * 'destination' })`.
    */
   as<const A extends string, const M extends { readonly [P in keyof K]: string }>(alias: A, key: M): ViewUse<Renamed<K, M>, F, A>
@@ -46,7 +46,7 @@ export interface FeatureView<N extends string = string, K extends KeyTypes = Key
 
 export type AnyFeatureView = FeatureView<string, KeyTypes, Features>
 
-/** The features that these aggregates make of rows with columns `C`. */
+/** The features that these aggregates compute from rows with columns `C`. */
 export type FeaturesOf<A extends Readonly<Record<string, Aggregate>>, C extends Types> = {
   readonly [K in keyof A]: Feature<
     A[K]['aggregate'] extends CountName
@@ -61,30 +61,33 @@ export type FeaturesOf<A extends Readonly<Record<string, Aggregate>>, C extends 
 interface FeatureViewBody<K extends KeyTypes, C extends Types, D extends Types, A> extends Description {
   readonly version: number
   readonly entity: Entity<string, K>
-  /** Its key names a column for every part of the entity's key. */
+  /** The source's key must name a column for every part of the entity's key. */
   readonly source: Source<string, { readonly [P in keyof K]: string }, C>
-  /** When a row counts: at once (`'continuous'`), or when the next scheduled refresh has run. */
+  /** When a row becomes visible: at once (`'continuous'`), or when the next scheduled refresh has run. */
   readonly availability?: StatedAvailability
   /** Columns that the transform adds to each row. */
   readonly derive?: D & { readonly [P in keyof C]?: never }
-  /** Pure, for each source row: the derived columns, or null to leave the row out. */
+  /** A pure function of one source row. It returns the derived columns, or null to leave out the row. */
   readonly transform?: (row: RowOf<C>) => RowOf<NoInfer<D>> | null
   readonly features: A
-  /** Whether the view is kept in the online store; it is unless this says false. */
+  /** Whether the view is kept in the online store. Default: true. */
   readonly online?: boolean
   /**
-   * The most bytes that one entity's state may take in the online store, as in `'64kb'`. An entity that would take more
-   * is not kept there: it is answered from the offline history, as exactly and more slowly. `plan` prints what a state
-   * takes at most.
+   * The maximum size of one entity's state in the online store, as in `'64kb'`. The online store does not keep a larger
+   * state; the offline history then answers for that entity, with the same values but more slowly. `plan` prints the
+   * maximum size of a state.
    */
   readonly maxStateBytes?: string
-  /** How far the online store may be behind the source, as in `'10m'`; `lockstep status` fails where it is further. */
+  /**
+   * The maximum lag of the online store behind the source, as in `'10m'`. `lockstep status` fails if the lag is
+   * greater.
+   */
   readonly freshness?: string
 }
 
 /**
- * Declares a feature view. Its values, in training and in serving, are those of the rows visible at the moment asked
- * about.
+ * Declares a feature view. In training and in serving, its values come from the rows that are visible at the requested
+ * time.
  *
  * @example export const airportDelays = featureView('airport_delays', { version: 1, entity: airport, source: landings,
  *   derive: { late: t.int32 }, transform: (row) => ({ late: row.delay === null ? null : row.delay > 15 ? 1 : 0 }),
@@ -134,7 +137,7 @@ export function featureView<
       return featureSpec(name, feature, aggregate, columns, source.spec)
     } catch (error) {
       if (!(error instanceof LockstepError)) throw error
-      // by its name its line is found in the file
+      // the name is used to find the line in the file
       throw new LockstepError(error.code, error.message, { cause: error.cause, details: { ...error.details, feature } })
     }
   })

@@ -7,7 +7,7 @@ const maxElements = 1_000
 const maxCategories = 10_000
 
 /**
- * What an aggregate of many values takes, checked; nothing for another aggregate.
+ * Checks and returns the parameters of an aggregate of many values. Empty for other aggregates.
  *
  * @throws LockstepError `DEFINITIONS_INVALID` naming view and feature
  */

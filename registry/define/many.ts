@@ -5,7 +5,8 @@ import type { StatedValue } from './t.ts'
 
 export interface CategoryOptions<D, R, W = null> extends AggregateOptions<D, R, W> {
   /**
-   * How many distinct values there may be in the window, 1 to 10,000; with more the feature is an error. Absent: 1,000.
+   * The maximum number of distinct values in the window, 1 to 10,000. If there are more, the feature is an error.
+   * Default: 1,000.
    */
   readonly cap?: number
 }
@@ -25,7 +26,7 @@ type ManyOf<A extends ManyName, Options> = <
 ) => Aggregate<A, NoInfer<C>, NoInfer<D>, NoInfer<R>, NoInfer<W>>
 
 /**
- * The values of the window's `n` oldest rows, the oldest first, nulls among them. Null where there are no rows.
+ * The values of the `n` oldest rows in the window, oldest first, including nulls. Null if there are no rows.
  *
  * @example firstN('page', 3, '1h')
  */
@@ -33,7 +34,7 @@ export const firstN: ManyOf<'firstN', {}> = (column, n, window, options) =>
   Object.freeze({ ...windowed('firstN', column, window, options), n })
 
 /**
- * The values of the window's `n` newest rows, the newest last, nulls among them. Null where there are no rows.
+ * The values of the `n` newest rows in the window, newest last, including nulls. Null if there are no rows.
  *
  * @example lastN('merchant', 5, '24h', { default: [] })
  */
@@ -41,8 +42,8 @@ export const lastN: ManyOf<'lastN', {}> = (column, n, window, options) =>
   Object.freeze({ ...windowed('lastN', column, window, options), n })
 
 /**
- * The `n` values that came most often in the window, the most frequent first, the lesser of two that came equally
- * often. Null where there are none.
+ * The `n` most frequent values in the window, most frequent first. Of two equally frequent values, the lesser comes
+ * first. Null if there are none.
  *
  * @example topK('merchant', 3, '24h', { cap: 5000 })
  */
@@ -50,8 +51,8 @@ export const topK: ManyOf<'topK', { readonly cap?: number }> = (column, n, windo
   Object.freeze({ ...windowed('topK', column, window, options, ['cap']), n, cap: options?.cap ?? defaultCap })
 
 /**
- * How often each value came in the window: a Map from its text to a count, in the order of the texts' bytes. Null where
- * there are none.
+ * The number of occurrences of each value in the window: a Map from the value's text to its count, in the byte order of
+ * the texts. Null if there are none.
  *
  * @example histogram('status', '24h', { cap: 100 })
  */

@@ -14,9 +14,7 @@ import { checkColumnType } from './t.ts'
 const defaultCacheEntries = 10_000
 const maxCacheEntries = 1_000_000
 
-/**
- * A model: which features it takes and what it answers. Its versions, each an ONNX file, are pushed to the registry.
- */
+/** A model: the features that it takes and its outputs. Its versions, each an ONNX file, are pushed to the registry. */
 export interface Model<N extends string = string, S extends FeatureService = FeatureService, O extends Types = Types> {
   readonly kind: 'model'
   readonly name: N
@@ -27,29 +25,29 @@ export interface Model<N extends string = string, S extends FeatureService = Fea
   readonly described: Description
 }
 
-/** How a model is run. All of it may change at any time: it changes no version. */
+/** How a model runs. These options may change at any time without a new version. */
 export interface ModelOptions {
   /**
-   * By how much an answer may differ between runs of other rows beside it, relative to the greatest answers where those
-   * are above 1: default 1e-6. A model that differs by more is run row by row, and 0 asks for that.
+   * The maximum difference of an answer when other rows share its run, relative to the greatest answers if those are
+   * above 1. Default: 1e-6. A model that differs by more runs row by row; 0 always does.
    */
   readonly tolerance?: number
-  /** How long a request may wait for others to share its run, as in `'2ms'`, at most 1s. Default: not at all. */
+  /** The maximum time that a request waits for others to share its run, as in `'2ms'`, at most 1s. Default: no wait. */
   readonly batchDelay?: string
   /**
-   * How long one run may take, as in `'500ms'`, at most 10m: it is then ended, and its callers are told so. Default:
-   * 5s.
+   * The time limit of one run, as in `'500ms'`, at most 10m. The run is then ended, and its callers get an error.
+   * Default: 5s.
    */
   readonly timeout?: string
   /**
-   * Answers are kept for so long, as in `{ ttl: '30s' }`; at most `maxEntries` of them, 10,000 by default. Default:
-   * none are kept.
+   * How long answers are cached, as in `{ ttl: '30s' }`, and how many (`maxEntries`, default 10,000). Default: no
+   * cache.
    */
   readonly cache?: { readonly ttl: string; readonly maxEntries?: number }
 }
 
 /**
- * Declares a model. The names of its outputs are those that the ONNX file gives them.
+ * Declares a model. Its outputs have the names that the ONNX file gives them.
  *
  * @example export const delayModel = model('delay', { service: flightFeatures, output: { probability: t.float32 } })
  * @throws LockstepError `INVALID_NAME`, `INVALID_TYPE`, `DEFINITIONS_INVALID`

@@ -2,7 +2,7 @@ import { LockstepError } from '../../kernel/errors.ts'
 import { show } from '../../kernel/value-type.ts'
 
 /**
- * Checks the name of a definition or of an alias.
+ * Checks the name of a definition or an alias.
  *
  * @throws LockstepError `INVALID_NAME`
  */
@@ -15,7 +15,7 @@ export function checkName(name: unknown, what: string): string {
 }
 
 /**
- * Checks the name of a feature, of a key part, of request data or of an input. Two underscores in a row are kept for
+ * Checks the name of a feature, a key part, request data or an input. Two consecutive underscores are reserved for
  * aliases.
  *
  * @throws LockstepError `INVALID_NAME`
@@ -29,8 +29,8 @@ export function checkFieldName(name: string, what: string): string {
 }
 
 /**
- * Checks the name of a column of the user's table, which may be anything that a database allows: PostgreSQL cuts longer
- * ones.
+ * Checks the name of a column in the user's table. Any name that a database allows is valid; PostgreSQL truncates
+ * longer ones.
  */
 export function checkColumnName(name: unknown, what: string): string {
   if (typeof name === 'string' && name !== '' && !name.includes('\0')) {

@@ -3,11 +3,11 @@ import { sameType, typeName } from '../../kernel/value-type.ts'
 import type { Types } from './t.ts'
 
 export type UnionToIntersection<U> = (U extends unknown ? (u: U) => void : never) extends (i: infer I) => void ? I : never
-/** An intersection of object types as one. */
+/** Flattens an intersection of object types into one object type. */
 export type Flat<T> = T extends Types ? { readonly [K in keyof T]: T[K] } : never
 
 /**
- * Joins the columns that several parts need from a spine or request. Parts may share a column, if they agree about its
+ * Merges the columns that several parts need from a spine or request. Parts may share a column if they agree on its
  * type.
  *
  * @throws LockstepError `INVALID_TYPE` naming the column and both parts

@@ -17,25 +17,28 @@ import { checkColumnType, checkType } from './t.ts'
 import type { ViewUse } from './view-use.ts'
 import { picked, useOf } from './view-use.ts'
 
-/** A feature of an on-demand view: its type, or its type with what a missing value becomes. */
+/** A feature of an on-demand view: its type, or its type with a default for missing values. */
 export type StatedFeature = ValueType | { readonly type: ValueType; readonly default?: StatedValue; readonly required?: boolean }
 
-/** What on-demand views and services are made of: views and on-demand views, whole or picked, under an alias or not. */
+/**
+ * What on-demand views and services can contain: feature views and on-demand views, complete or picked. A feature view
+ * may have an alias.
+ */
 export type Member = AnyFeatureView | ViewUse | OnDemandView | OnDemandPick
 
 type Inputs = Readonly<Record<string, Member>>
 type StatedFeatures = Readonly<Record<string, StatedFeature>>
 
-/** Features computed at the moment of the question, from request data and from other features. */
+/** Features that are computed at the requested time, from request data and from other features. */
 export interface OnDemandView<N extends string = string, Needs extends Types = Types, F extends Features = Features> {
   readonly kind: 'onDemandView'
   readonly name: N
   readonly version: number
-  /** The columns of the spine or request that it needs: its request data and the keys of its inputs. */
+  /** The columns that it needs from the spine or request: its request data and the keys of its inputs. */
   readonly needs: Needs
   readonly inputs: readonly (ViewUse | OnDemandPick)[]
   readonly features: F
-  /** All but the hash of the transform's code, which is known once it is bundled. */
+  /** Everything except the hash of the transform's code, which is known only after bundling. */
   readonly spec: Omit<OnDemandSpec, 'code'>
   readonly transform: (input: never) => unknown
   readonly described: Description
@@ -43,7 +46,7 @@ export interface OnDemandView<N extends string = string, Needs extends Types = T
   pick<P extends keyof F & string>(...names: P[]): OnDemandPick<Needs, Pick<F, P>>
 }
 
-/** An on-demand view as a service uses it, with some of its features only. */
+/** An on-demand view as a service uses it, with only some of its features. */
 export interface OnDemandPick<Needs extends Types = Types, F extends Features = Features> {
   readonly kind: 'onDemandPick'
   readonly view: OnDemandView<string, Needs>
@@ -52,12 +55,12 @@ export interface OnDemandPick<Needs extends Types = Types, F extends Features = 
   pick<P extends keyof F & string>(...names: P[]): OnDemandPick<Needs, Pick<F, P>>
 }
 
-/** What the transform of an on-demand view is given. */
+/** The argument of an on-demand view's transform. */
 export type OnDemandInput<R extends Types, I extends Inputs> = {
   /** The request data. */
   readonly request: ValuesOf<R>
   /**
-   * The moment of the row, epoch microseconds: the spine's time in training, now (or `asOf`) in serving. There is no
+   * The time of the row, epoch microseconds: the spine's time in training; now (or `asOf`) in serving. There is no
    * other clock.
    */
   readonly asOf: number
@@ -83,22 +86,22 @@ type InputNeeds<I extends Inputs> = {
   [K in keyof I]: MemberNeeds<I[K]>
 }[keyof I]
 
-/** The columns that a view needs of the spine or request. */
+/** The columns that a view needs from the spine or request. */
 export type MemberNeeds<M> = M extends { readonly needs: infer N } ? N : M extends AnyFeatureView ? M['entity']['key'] : never
 
-/** The columns of request data and of the keys of the inputs. */
+/** The columns of the request data and of the inputs' keys. */
 export type NeedsOf<R extends Types, I extends Inputs> = [keyof I] extends [never] ? R : Flat<R & UnionToIntersection<InputNeeds<I>>>
 
 interface OnDemandBody<R extends Types, I extends Inputs, S extends StatedFeatures> extends Description {
   readonly version: number
-  /** Values that the spine or the request brings; never null. */
+  /** Values from the spine or the request; never null. */
   readonly request?: R
   /** Feature views and other on-demand views, under the names that the transform uses. */
   readonly inputs?: I
   readonly features: S & {
     readonly [K in keyof S]: S[K] extends { readonly type: infer V extends ValueType } ? { readonly default?: ValueOf<V> } : unknown
   }
-  /** Pure: the features, any of which may be null. */
+  /** A pure function that returns the features, any of which may be null. */
   readonly transform: (input: OnDemandInput<R, I>) => Output<OnDemandFeatures<NoInfer<S>>>
 }
 
@@ -165,7 +168,7 @@ export function onDemandView<
   return view
 }
 
-/** A member that is given as it is, as one that is used. */
+/** Converts a member to a use or a pick. A plain view or on-demand view keeps all of its features. */
 export function usedMember(value: Member, what: string): ViewUse | OnDemandPick {
   checkKind(value, ['featureView', 'viewUse', 'onDemandView', 'onDemandPick'], what, 'a feature view or an on-demand view')
   switch (definitionKind(value)) {
@@ -183,7 +186,7 @@ export function originOf(member: ViewUse | OnDemandPick): string {
   return `${member.kind === 'viewUse' ? 'view' : 'on-demand view'} "${definitionId(member.view)}"`
 }
 
-/** The order of a pick decides nothing here, so the view's own stands for it. */
+/** The order of a pick has no effect here, so the view's own order is stored. */
 function inputSpec(name: string, use: ViewUse | OnDemandPick): OnDemandInputSpec {
   const all = Object.keys(use.view.features)
   const given = all.filter((feature) => Object.hasOwn(use.features, feature))

@@ -1,7 +1,7 @@
 import { LockstepError } from '../../kernel/errors.ts'
 
 const units: Readonly<Record<string, number>> = { b: 1, kb: 1000, mb: 1_000_000 }
-/** A state of fewer would be of no use, and one of more no online store. */
+/** A smaller state would be useless, and a larger one does not suit an online store. */
 const [least, most] = [64, 512_000_000]
 
 /**

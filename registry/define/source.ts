@@ -12,7 +12,7 @@ import { streamSpec } from './stream.ts'
 import type { Types } from './t.ts'
 import { checkColumnType } from './t.ts'
 
-/** Rows with a time and a key: an append-only log of what happened. */
+/** A source of rows with a time and a key: an append-only log of events. */
 export interface Source<
   N extends string = string,
   K extends Readonly<Record<string, string>> = Readonly<Record<string, string>>,
@@ -25,14 +25,14 @@ export interface Source<
   /** For each part of an entity's key, the column that holds it. */
   readonly key: K
   readonly columns: C
-  /** The column that says when a row happened. */
+  /** The column with the event time of a row. */
   readonly eventTime: E
-  /** The column that says when a row could first have been known; null: there is none. */
+  /** The column with the time when a row could first be known; null: there is none. */
   readonly known: W | null
   readonly spec: SourceSpec
-  /** What feeds it. */
+  /** The stream that feeds it, if any. */
   readonly stream: StreamSpec | null
-  /** How what is new is found in it. */
+  /** How Lockstep finds new rows in it, if it has a cursor. */
   readonly cursor: CursorSpec | null
   readonly described: Description
 }
@@ -40,29 +40,30 @@ export interface Source<
 interface SourceBody<K, C, E extends string, W extends string> extends Description {
   /** A table of yours: `flights` or `schema.flights`. */
   readonly table?: string
-  /** A query of yours. Without table and sql, Lockstep makes a table for what is ingested or pushed. */
+  /** A query of yours. Without `table` and `sql`, Lockstep creates a table for ingested and pushed rows. */
   readonly sql?: string
   /** For each part of an entity's key, the column that holds it. */
   readonly key: K
-  /** The column that says when the row happened. */
+  /** The column with the event time of a row. */
   readonly eventTime: E
-  /** The column that says when the row could first have been known; without it, at its event time. */
+  /** The column with the time when a row could first be known. Default: its event time. */
   readonly known?: W
   readonly columns: C
   /**
-   * What feeds it, for a source whose table Lockstep makes: `redisStream('landings')`, `natsStream({ stream: 'LANDINGS'
-   * })`. May change.
+   * The stream that feeds a source whose table Lockstep creates: `redisStream('landings')`, `natsStream({ stream:
+   * 'LANDINGS' })`. May change without a new version.
    */
   readonly stream?: StatedStream
   /**
-   * How what is new is found in a table or query of yours without `_row` and `_xid`: `{ column: 'updated_at', overlap:
-   * '10m' }`. Best effort, and checked by reading all of it once a day (`reconcile`). May change.
+   * How Lockstep finds new rows in a table or query of yours without `_row` and `_xid`: `{ column: 'updated_at',
+   * overlap: '10m' }`. Best effort; a full read once a day (`reconcile`) finds what it missed. May change without a new
+   * version.
    */
   readonly cursor?: StatedCursor
 }
 
 /**
- * Declares a source. Its columns may be null in any row.
+ * Declares a source. Any of its columns may be null in any row.
  *
  * @example
  * export const landings = source('landings', {

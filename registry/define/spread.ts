@@ -3,15 +3,15 @@ import { windowed } from './aggregate.ts'
 
 export interface SpreadOptions {
   /**
-   * Divides by n - 1: an estimate for all those of which the window's values are a sample. Null where there is only
-   * one.
+   * Divides by n - 1, to estimate the variance of a population from a sample in the window. Null if there is only one
+   * value.
    */
   readonly sample?: boolean
 }
 
 /**
- * The variance of the non-null values in the window, from exact sums, rounded once. Of the values themselves (over n),
- * unless `sample` says otherwise. Null where there are none, NaN where one is NaN or infinite.
+ * The variance of the non-null values in the window, from exact sums, rounded once. It divides by n unless `sample` is
+ * set. Null if there are no values, NaN if one is NaN or infinite.
  *
  * @example variance('delay', '24h', { sample: true })
  */
@@ -19,7 +19,7 @@ export const variance: Windowed<'variance', SpreadOptions> = (column, window, op
   Object.freeze({ ...windowed('variance', column, window, options, ['sample']), ...sampled(options) })
 
 /**
- * The standard deviation of the non-null values in the window: the root of their `variance`, rounded once.
+ * The standard deviation of the non-null values in the window: the square root of their `variance`, rounded once.
  *
  * @example stddev('delay', '24h')
  */

@@ -4,16 +4,16 @@ import type { NatsStreamSpec, RedisStreamSpec, StreamSpec } from '../../kernel/s
 
 const defaultField = 'data'
 
-/** As it is written at a source, whose name its group is called after where it has none. */
+/** A stream as stated in a source. The name of its group defaults to one made from the source's name. */
 export type StatedStream = (Omit<RedisStreamSpec, 'group'> | Omit<NatsStreamSpec, 'group'>) & { readonly group: string | null }
 
 /**
- * A Redis Stream that feeds a source, on the server of `LOCKSTEP_STREAM_REDIS_URL`.
+ * A Redis Stream on the server of `LOCKSTEP_STREAM_REDIS_URL` that feeds a source.
  *
  * @param stream the key of the stream
- * @param options.field the field of each entry that holds its message, a row as JSON; `data` where it is not given
- * @param options.group the consumer group, `lockstep_` and the source's name where it is not given; two installations
- *   of Lockstep that read one stream need two
+ * @param options.field the field of each entry that holds its message, a row as JSON; default: `data`
+ * @param options.group the consumer group; default: `lockstep_` and the source's name. Two installations of Lockstep
+ *   that read the same stream need different groups
  * @example source('landings', { …, stream: redisStream('landings') })
  * @throws LockstepError `DEFINITIONS_INVALID`, `INVALID_NAME`
  */
@@ -27,12 +27,12 @@ export function redisStream(stream: string, options: { readonly field?: string; 
 }
 
 /**
- * A JetStream stream that feeds a source, on the servers of `LOCKSTEP_NATS_URL`. It is yours to make; Lockstep makes a
- * durable consumer on it.
+ * A JetStream stream on the servers of `LOCKSTEP_NATS_URL` that feeds a source. You create the stream; Lockstep creates
+ * a durable consumer on it.
  *
  * @param body.subject only messages of this subject, which may hold the wildcards `*` and `>`
- * @param body.group the name of the durable consumer, `lockstep_` and the source's name where it is not given; two
- *   installations of Lockstep that read one stream need two
+ * @param body.group the name of the durable consumer; default: `lockstep_` and the source's name. Two installations of
+ *   Lockstep that read the same stream need different groups
  * @example source('landings', { …, stream: natsStream({ stream: 'FLIGHTS', subject: 'flights.landed' }) })
  * @throws LockstepError `DEFINITIONS_INVALID`, `INVALID_NAME`
  */
@@ -46,7 +46,7 @@ export function natsStream(body: { readonly stream: string; readonly subject?: s
   })
 }
 
-/** Registered by name, so that two copies of the package know each other's streams. */
+/** A registered symbol, so that two copies of the package recognize each other's streams. */
 const brand: unique symbol = Symbol.for('lockstep.stream') as never
 
 function marked(stated: StatedStream): StatedStream {
@@ -54,7 +54,7 @@ function marked(stated: StatedStream): StatedStream {
   return Object.freeze(stated)
 }
 
-/** @throws LockstepError `DEFINITIONS_INVALID` where it is not what `redisStream` or `natsStream` gave */
+/** @throws LockstepError `DEFINITIONS_INVALID` unless it is a result of `redisStream` or `natsStream` */
 export function streamSpec(stated: StatedStream, source: string): StreamSpec {
   if (typeof stated !== 'object' || stated === null || !(brand in stated)) {
     throw new LockstepError(
@@ -70,7 +70,7 @@ function checkText(text: unknown, what: string): string {
   throw new LockstepError('DEFINITIONS_INVALID', `${what} is ${show(text)}; write a string that is not empty.`)
 }
 
-/** What NATS takes for the name of a stream or of a consumer, and Redis for anything. */
+/** Checks the name of a group by the rules of NATS for streams and consumers. Redis allows any name. */
 function checkGroup(name: unknown, what: string): string {
   if (typeof name === 'string' && /^[A-Za-z0-9_-]{1,64}$/.test(name)) return name
   throw new LockstepError(

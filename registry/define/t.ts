@@ -2,18 +2,18 @@ import { LockstepError } from '../../kernel/errors.ts'
 import type { ColumnType, KeyType, ScalarType, Value, ValueOf, ValueType, VectorType } from '../../kernel/value-type.ts'
 import { show, typeName } from '../../kernel/value-type.ts'
 
-/** Names and their value types: the columns of a source, the request data of an on-demand view. */
+/** Names with their value types: the columns of a source, the request data of an on-demand view. */
 export type Types = Readonly<Record<string, ColumnType>>
 export type KeyTypes = Readonly<Record<string, KeyType>>
 
-/** A row of these columns as a transform receives it: any value may be null. */
+/** A row with these columns as a transform receives it. Any value may be null. */
 export type RowOf<C extends Types> = { readonly [K in keyof C]: ValueOf<C[K]> | null }
 
-/** Values of these types, none of them null: keys and request data. */
+/** Values of these types, never null: keys and request data. */
 export type ValuesOf<C extends Types> = { readonly [K in keyof C]: ValueOf<C[K]> }
 
 /**
- * The value types. int64 is a bigint; timestamp is a number of microseconds since 1970 (UTC); `vector(n)` is a
+ * The value types. An int64 is a bigint; a timestamp is a number of microseconds since 1970 (UTC); a `vector(n)` is a
  * Float32Array of length n. Only features can be a `list(of)`, an array of any length, or `counts`, a Map from category
  * to count.
  *
@@ -59,7 +59,7 @@ function list<const E extends ScalarType, const N extends boolean = false>(
 const scalarKinds: ReadonlySet<unknown> = new Set(['bool', 'int32', 'int64', 'float32', 'float64', 'string', 'timestamp'])
 const keyKinds: ReadonlySet<unknown> = new Set(['bool', 'int32', 'int64', 'string', 'timestamp'])
 
-/** For definitions written in JavaScript: refuses what is no value type. `what` names the place. */
+/** Refuses a value that is not a value type. TypeScript checks this, JavaScript does not. `what` names the place. */
 export function checkType(type: unknown, what: string): ValueType {
   if (typeof type === 'object' && type !== null && 'kind' in type) {
     if (scalarKinds.has(type.kind)) return type as ValueType
@@ -73,7 +73,7 @@ export function checkType(type: unknown, what: string): ValueType {
   )
 }
 
-/** As `checkType`, for what is not a feature: a column, a request value, an output of a model. */
+/** Like `checkType`, for a column, a request value or a model's output. */
 export function checkColumnType(type: unknown, what: string): ColumnType {
   const checked = checkType(type, what)
   if (checked.kind !== 'list' && checked.kind !== 'counts') return checked
@@ -89,5 +89,5 @@ export function checkKeyType(type: unknown, what: string): KeyType {
   throw new LockstepError('INVALID_TYPE', `${what} is ${typeName(checked)}; a key must be a string, int32, int64, bool or timestamp.`)
 }
 
-/** A default or another value that a definition states. */
+/** A default, or another value in a definition. */
 export type StatedValue = Value

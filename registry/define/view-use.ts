@@ -8,14 +8,14 @@ import type { AnyFeatureView } from './feature-view.ts'
 import type { KeyTypes } from './t.ts'
 
 /**
- * A feature view as a service or an on-demand view uses it: under an alias, or with some of its features only. Made by
- * `.as` and `.pick`.
+ * A feature view as a service or an on-demand view uses it: under an alias, or with only some of its features. `.as`
+ * and `.pick` create it.
  */
 export interface ViewUse<Needs extends KeyTypes = KeyTypes, F extends Features = Features, A extends string | null = string | null> {
   readonly kind: 'viewUse'
   readonly view: AnyFeatureView
   readonly alias: A
-  /** The columns of the spine or request that name the entity. */
+  /** The columns of the spine or request that identify the entity. */
   readonly needs: Needs
   readonly features: F
   readonly spec: ViewUseSpec
@@ -23,7 +23,7 @@ export interface ViewUse<Needs extends KeyTypes = KeyTypes, F extends Features =
   pick<P extends keyof F & string>(...names: P[]): ViewUse<Needs, Pick<F, P>, A>
 }
 
-/** A view's key under other names: for each part of the entity's key, the column that holds it. */
+/** A view's key in other columns: for each part of the entity's key, the column that holds it. */
 export type Renamed<K extends KeyTypes, M extends { readonly [P in keyof K]: string }> = { readonly [P in keyof K as M[P]]: K[P] }
 
 export function viewUse<Needs extends KeyTypes, F extends Features, A extends string | null>(
@@ -44,7 +44,7 @@ export function viewUse<Needs extends KeyTypes, F extends Features, A extends st
   })
 }
 
-/** The use of a view that is given as it is. */
+/** Converts a plain feature view to a use of all of its features. */
 export function useOf(value: AnyFeatureView | ViewUse, what: string): ViewUse {
   checkKind(value, ['featureView', 'viewUse'], what, 'a feature view, or one with .as(…) or .pick(…)')
   if (definitionKind(value) === 'viewUse') return value as ViewUse
@@ -53,8 +53,8 @@ export function useOf(value: AnyFeatureView | ViewUse, what: string): ViewUse {
 }
 
 /**
- * @throws LockstepError `UNKNOWN_FEATURE` naming the feature and the nearest one, `DEFINITIONS_INVALID` for none or one
- *   twice
+ * @throws LockstepError `UNKNOWN_FEATURE` naming the feature and the nearest one, `DEFINITIONS_INVALID` for no
+ *   feature or a repeated one
  */
 export function picked<F extends Features, P extends keyof F & string>(features: F, names: readonly P[], what: string): Pick<F, P> {
   if (names.length === 0) throw new LockstepError('DEFINITIONS_INVALID', `pick() of ${what} is empty; name at least one feature.`)

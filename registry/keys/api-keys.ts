@@ -11,20 +11,20 @@ import { newKey } from './key-text.ts'
 import type { Scope } from './scope.ts'
 import { scopes } from './scope.ts'
 
-/** What is kept of an API key. */
+/** An API key as it is stored. */
 export interface ApiKey {
   readonly id: string
   readonly name: string
   readonly scopes: readonly Scope[]
-  /** null: without a limit. */
+  /** null: no limit. */
   readonly requestsPerSecond: number | null
   readonly rowsPerSecond: number | null
   readonly createdAt: Date
   readonly expiresAt: Date | null
   readonly revokedAt: Date | null
-  /** To within a minute; null: never. */
+  /** Accurate to a minute; null: never used. */
   readonly lastUsedAt: Date | null
-  /** The key that was made in its place. */
+  /** The key that replaced it. */
   readonly replacedBy: string | null
 }
 
@@ -36,7 +36,7 @@ export interface KeyRequest {
   readonly expiresAt: Date | null
 }
 
-/** A key that was just made: `text` is the key itself, which is kept nowhere. */
+/** A new key. `text` is the key itself, which is not stored. */
 export interface MadeKey {
   readonly text: string
   readonly key: ApiKey
@@ -51,14 +51,14 @@ export async function createKey(db: Database, request: KeyRequest, by: Actor = u
   })
 }
 
-/** All keys, also those that are over, newest first. */
+/** Lists all keys, newest first, including expired and revoked ones. */
 export async function listKeys(db: Database): Promise<ApiKey[]> {
   const rows = await db.kysely.selectFrom('lockstep.api_keys').select(columns).orderBy('created_at', 'desc').orderBy('id').execute()
   return rows.map(apiKey)
 }
 
 /**
- * Ends a key for good. One that is revoked already stays as it is.
+ * Revokes a key for good. A key that is already revoked is unchanged.
  *
  * @throws LockstepError `UNKNOWN_DEFINITION`
  */
@@ -79,10 +79,10 @@ export async function revokeKey(db: Database, id: string, by: Actor = unknownAct
 }
 
 /**
- * Makes a key in the place of another: of the same name, scopes and limits, and valid for as long as that one was to be
- * when it was made. The old one works for `overlapMs` more, unless it expires before.
+ * Replaces a key by a new one with the same name, scopes and limits. The new key is valid for as long as the old one
+ * was when it was created. The old key keeps working for `overlapMs`, unless it expires before.
  *
- * @throws LockstepError `UNKNOWN_DEFINITION`; `INVALID_REQUEST` where the old one is over or was replaced before
+ * @throws LockstepError `UNKNOWN_DEFINITION`; `INVALID_REQUEST` if the old key has ended or was already replaced
  */
 export async function rotateKey(
   db: Database,
@@ -122,33 +122,33 @@ export async function rotateKey(
   })
 }
 
-/** Grows with every change of a key, so that a server sees that there is something to load. */
+/** Grows with every change of a key, so that servers notice that they must reload. */
 export async function keysRevision(db: Database): Promise<number> {
   const row = await db.kysely.selectFrom('lockstep.api_key_state').select('revision').executeTakeFirst()
   return Number(row?.revision ?? 0)
 }
 
-/** What a server checks keys by. */
+/** A key as a server checks it. */
 export interface StoredKey {
   readonly key: ApiKey
   /** `keyHash` of the key. */
   readonly hash: Buffer
 }
 
-/** Every key that is not revoked, and whether there has ever been one. */
+/** All keys that are not revoked, and whether there has ever been a key. */
 export async function readKeys(db: Database): Promise<{ readonly keys: readonly StoredKey[]; readonly configured: boolean }> {
   const rows = await db.kysely
     .selectFrom('lockstep.api_keys')
     .select([...columns, 'hash'])
     .execute()
   return {
-    // PGlite gives a Uint8Array, pg a Buffer
+    // PGlite returns a Uint8Array, pg a Buffer
     keys: rows.filter((row) => row.revoked_at === null).map((row) => ({ key: apiKey(row), hash: Buffer.from(row.hash) })),
     configured: rows.length > 0,
   }
 }
 
-/** Notes when keys were last used, epoch milliseconds by their ids. */
+/** Records when keys were last used: epoch milliseconds by key id. */
 export async function noteUsed(db: Database, used: ReadonlyMap<string, number>): Promise<void> {
   const [ids, times] = [[...used.keys()], [...used.values()].map((ms) => new Date(ms).toISOString())]
   await db.query(
@@ -224,7 +224,7 @@ async function insertKey(transaction: Kysely<LockstepTables>, request: KeyReques
   return { text, key: apiKey(row) }
 }
 
-/** Counts up, and tells whoever listens for changes of the registry. */
+/** Increments the revision, and notifies the listeners for changes of the registry. */
 async function bumpKeys(transaction: Kysely<LockstepTables>): Promise<void> {
   await transaction
     .updateTable('lockstep.api_key_state')

@@ -7,8 +7,8 @@
  *                                      +-------one that fails------+  (for twice as long, up to `maxOpenMs`)
  *
  * While it is half open, one call tries and the others are refused. In cockatiel (4.0.0) the others wait for that call,
- * so they hold their places while a store is down. Cockatiel also measures open time by the wall clock, cannot be closed
- * from outside, and costs 100 ns more per call.
+ * so they hold their places while a store is down. Cockatiel also measures open time by the wall clock, cannot be
+ * closed from outside, and costs 100 ns more per call.
  */
 export interface Breaker {
   /** @throws what `work` throws, or `refuse()` without it having begun */
