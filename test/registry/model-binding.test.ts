@@ -153,7 +153,7 @@ describe('one tensor for each feature', () => {
 })
 
 describe('rows', () => {
-  it('go one by one into a model whose first axis is fixed at 1, and any other number is refused', () => {
+  it('run one by one if the first axis is fixed at 1, and are refused if it is more', () => {
     const plan = service(['a', 'float32'], ['b', 'float32'])
     expect(bind(plan, [tensor('input', 'float32', 1, 2)]).maxRows).toBe(1)
     expect(refusal(() => bind(plan, [tensor('input', 'float32', 4, 2)])).message).toContain('fixed at 4 rows')
@@ -164,7 +164,7 @@ describe('outputs', () => {
   const plan = service(['a', 'float32'])
   const input = [tensor('input', 'float32', 'N', 1)]
 
-  it('are answered by their declared names: scalars from [N], [N, 1] and [N, 2], vectors from [N, K]', () => {
+  it('are answered by declared name: scalars from [N] or [N, 1..2], vectors from [N, K]', () => {
     const outputs = [
       tensor('label', 'int64', 'N'),
       tensor('two', 'float32', 'N', 2),
@@ -201,7 +201,7 @@ describe('outputs', () => {
     expect(declare({ kind: 'int64' }, tensor('labels', 'int64', 'N', 2))).toContain('several elements per row')
   })
 
-  it('that are maps, as ZipMap makes them, are refused whether they are declared or not', () => {
+  it('that are maps, as from ZipMap, are refused even if they are undeclared', () => {
     const zipped = { name: 'output_probability', type: 'seq', shape: [], isTensor: false }
     const error = refusal(() => bind(plan, input, [probabilities, zipped]))
     expect(error.code).toBe('MODEL_INVALID')

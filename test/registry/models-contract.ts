@@ -87,7 +87,7 @@ export function modelsContract(opened: () => TestRegistry): void {
       }
       const by = { actor: 'ann', reason: undefined }
 
-      it('is refused with other features, though they have the same names, unless that is meant', async () => {
+      it('is refused with other features of the same names, unless forced', async () => {
         await trainedOn('day-1', 'flight_features@1')
         expect((await push('one', { dataset: 'day-1' })).notes).toEqual([])
         await applyChanges(registry.db, sampleSet({ delays: { version: 2 }, context: { version: 2 }, service: { version: 2 } }))
@@ -110,7 +110,7 @@ export function modelsContract(opened: () => TestRegistry): void {
         expect(await promoteModel(registry.db, 'delay', version.version, by)).toMatchObject({ changed: false })
       })
 
-      it('is refused where its service had another definition, and taken where its features are the same', async () => {
+      it('is refused if its service had another definition, but not with equal features', async () => {
         await trainedOn('old', 'flight_features@1', 'another')
         const { message } = await refusal(push('one', { dataset: 'old' }))
         expect(message).toContain('it has the features of another definition of "flight_features@1"')

@@ -33,7 +33,7 @@ export function planContract(opened: () => TestRegistry): void {
       await registry.db.script(flightsTable)
     })
 
-    it('adds everything to an empty registry, makes the table that is missing and says what to backfill', async () => {
+    it('creates an empty registry with the missing table, and lists the backfills', async () => {
       const plan = await planChanges(registry.db, sampleSet())
       expect(plan.problems).toEqual([])
       expect(new Set(Object.values(statuses(plan)))).toEqual(new Set(['added']))
@@ -52,7 +52,7 @@ export function planContract(opened: () => TestRegistry): void {
       expect(plan.notes).toEqual([])
     })
 
-    it('says how many bytes of an entity a windowed view keeps at most, and what its cap is', async () => {
+    it('reports the maximum bytes per entity of a windowed view, and its cap', async () => {
       const { states } = await planChanges(registry.db, sampleSet({ delaysOperational: { online: true, maxStateBytes: 64_000 } }))
       expect(states).toMatchObject([{ view: 'airport_delays@1', maxStateBytes: 64_000, texts: 0, pending: { most: 10_000 } }])
       const [{ bytes, tiles, latest, lifetime, pending } = {} as never] = states
@@ -98,7 +98,7 @@ export function planContract(opened: () => TestRegistry): void {
       expect(plan.revision).toBe(1)
     })
 
-    it('takes a change of operational fields for a change, and a view that comes online for a backfill', async () => {
+    it('lists changed operational fields, and a backfill for a view that goes online', async () => {
       await applyChanges(registry.db, sampleSet({ delaysOperational: { online: false, owner: 'ops' } }))
       const plan = await planChanges(registry.db, sampleSet())
       expect(plan.problems).toEqual([])
@@ -108,7 +108,7 @@ export function planContract(opened: () => TestRegistry): void {
       expect(plan.backfills).toMatchObject([{ view: 'airport_delays@1', reason: 'the view becomes online' }])
     })
 
-    it('names each field of a definition that changed under its version, and the version to add', async () => {
+    it('names each changed field under an unchanged version, and the version to add', async () => {
       await applyChanges(registry.db, sampleSet())
       const features = [windowFeature('landed1h', 'count', 2), windowFeature('meanDelay6h', 'mean', 6, { default: 0 })]
       const plan = await planChanges(
@@ -141,7 +141,7 @@ export function planContract(opened: () => TestRegistry): void {
       expect(problem?.message).toMatch(/transform was .*row\.delay > 15.*, now .*row\.delay > 20/)
     })
 
-    it('takes code that another bundler printed in another way for the same, and all that refers to it', async () => {
+    it('treats code printed by another bundler as equal, and all that refers to it', async () => {
       await applyChanges(registry.db, sampleSet())
       const plan = await planChanges(registry.db, sampleSet({ transform: '(row)=>({late:row.delay===null?null:row.delay>15?1:0})' }))
       expect(plan.problems).toEqual([])
@@ -183,7 +183,7 @@ export function planContract(opened: () => TestRegistry): void {
       expect(problem.message).toContain('"public"."flihgts"')
     })
 
-    it("refuses a query that does not parse in the database's own words, which are of the query alone", async () => {
+    it("reports an invalid query with the database's own message, about the query only", async () => {
       for (const [end, said] of [
         ['/* open', 'unterminated /* comment at or near "/* open"'],
         ["where origin = 'open", `unterminated quoted string at or near "'open"`],
@@ -280,7 +280,7 @@ export function planContract(opened: () => TestRegistry): void {
         '_row, drop column _xid',
         '"_row" as text instead of bigint and "_xid" as bigint instead of xid8',
       ],
-    ])('says that scanning a table without arrival is best effort, and how to change that: %s', async (added, dropped, what) => {
+    ])('warns that scans without arrival are best effort, with a remedy: %s', async (added, dropped, what) => {
       const add = added === '' ? '' : `alter table flights add column ${added};`
       await registry.db.script(`alter table flights drop column ${dropped}; ${add}`)
       const { notes } = await planChanges(registry.db, sampleSet())
@@ -371,7 +371,7 @@ export function planContract(opened: () => TestRegistry): void {
       expect(plan.notes[0]).toContain('No view reads the source "weather" yet')
     })
 
-    it('refuses a source whose views leave the type of a key column open, and says where to write it', async () => {
+    it('refuses a source whose views do not type a key column, and says where to add it', async () => {
       const place = { ...weather, key: [...weather.key, { part: 'town', column: 'town' }] }
       const { problems } = await planChanges(registry.db, sampleSet({ weather: place }))
       expect([only(problems).code, only(problems).message]).toEqual(['DEFINITIONS_INVALID', expect.stringContaining('"town"')])
@@ -380,7 +380,7 @@ export function planContract(opened: () => TestRegistry): void {
       expect([plan.problems, plan.tables.map(({ kind }) => kind)]).toEqual([[], ['create']])
     })
 
-    it('makes the table for the views of other files too, and tells the index that a new entity brings', async () => {
+    it('creates the table for views of other files too, and an index for a new entity', async () => {
       const place = { ...weather, key: [...weather.key, { part: 'town', column: 'town' }] }
       const set = sampleSet({ weather: place })
       const view = set.views.find(({ spec }) => spec.name === 'airport_weather')
@@ -416,7 +416,7 @@ export function planContract(opened: () => TestRegistry): void {
       expect(await registry.db.query(`select 1 from pg_indexes where tablename = 'weather'`)).toHaveLength(5)
     })
 
-    it('gives a table of before the columns and the indexes that arrivals and pushed events need', async () => {
+    it('adds to an older table the columns and indexes for arrivals and pushed events', async () => {
       await applyChanges(registry.db, sampleSet())
       await registry.db.script(`
         insert into lockstep_source.weather (station, at) values ('ATL', '2001-01-01Z');

@@ -95,7 +95,7 @@ export function promoteContract(opened: () => TestRegistry): void {
       expect(await listModelEvents(registry.db, 'delay', 1)).toHaveLength(1)
     })
 
-    it('changes once where many promote it at once, and counts nothing that changes nothing', async () => {
+    it('changes once if many promote it at once, and does not count repeats', async () => {
       await push('one')
       await push('two')
       const before = await catalogRevision(registry.db)
@@ -216,7 +216,7 @@ export function promoteContract(opened: () => TestRegistry): void {
         expect(await promote()).not.toHaveProperty('servers')
       })
 
-      it('stays what it was where one says that it cannot load it, unless it is to be changed at once', async () => {
+      it('is unchanged if one server cannot load it, unless the promotion is forced', async () => {
         await server('slow', (say) => say('loading'))
         await server('broken', (say) => say('refused', 'It is no model.'))
         const before = await catalogRevision(registry.db)
@@ -233,7 +233,7 @@ export function promoteContract(opened: () => TestRegistry): void {
         expect(await served()).toBe(1)
       })
 
-      it('is changed without those that do not hear, that cannot say yet, and that take too long', async () => {
+      it('changes without servers that are silent, undecided or too slow', async () => {
         await server('deaf', async () => undefined)
         await server('late', (say) => say('late', 'The registry is away.'))
         const begun = performance.now()

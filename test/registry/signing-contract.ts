@@ -53,7 +53,7 @@ export function signingContract(opened: () => TestRegistry): void {
       await expect(storedServices(signed)).rejects.toEqual(refused)
     })
 
-    it('refuses bytes of a model under another version, and those that were changed with their hash', async () => {
+    it('refuses model bytes under another version, or changed together with their hash', async () => {
       await applyChanges(signed, sampleSet())
       await push(signed, 'one')
       await push(signed, 'two')
@@ -64,7 +64,7 @@ export function signingContract(opened: () => TestRegistry): void {
       await expect(readModelBytes(signed, 'delay', 2)).rejects.toEqual(refused)
     })
 
-    it('covers the bytes that are read, also where they are changed after it was verified', async () => {
+    it('covers the bytes that are read, even if they change after verification', async () => {
       await applyChanges(signed, sampleSet())
       await push(signed, 'one')
       let isChanged = false
@@ -81,7 +81,7 @@ export function signingContract(opened: () => TestRegistry): void {
       await expect(readModelBytes({ ...signed, kysely }, 'delay', 1)).rejects.toMatchObject({ code: 'CODE_HASH_MISMATCH' })
     })
 
-    it('refuses what was stored without it, until that is applied and pushed again, or signed', async () => {
+    it('refuses unsigned entries until they are applied and pushed again, or signed', async () => {
       const { db } = registry
       await applyChanges(db, sampleSet())
       await push(db, 'one')

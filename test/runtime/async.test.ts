@@ -27,7 +27,7 @@ describe('a poll loop', () => {
 })
 
 describe('a semaphore', () => {
-  it('runs so many at once, in order, and gives the place of one that failed to the next', async () => {
+  it('limits parallel runs, keeps their order, and frees the slot of a failed one', async () => {
     const limit = createSemaphore({ permits: 2, queue: { max: 3, name: 'things' } })
     const ends: (() => void)[] = []
     const begun: number[] = []

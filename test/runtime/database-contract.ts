@@ -24,7 +24,7 @@ export function databaseContract(name: string, open: () => Promise<OpenedDatabas
     beforeEach(() => db.script('drop table if exists item; create table item (id int primary key, name text)'))
 
     describe('statements', () => {
-      it('binds parameters and returns int8 as text, bytea as Buffer and times as Date, in UTC', async () => {
+      it('binds parameters and returns int8 as text, bytea as Buffer, times as UTC Date', async () => {
         const rows = await db.query(
           `select $1::text as name, $2::int as id, 9007199254740993::int8 as big, '\\x00ff'::bytea as bytes, true as yes, null as nothing,
             timestamp '2001-02-03 04:05:06.5' as local, timestamptz '2001-02-03 04:05:06+02' as zoned, date '2001-02-03' as day, '{"a": [1]}'::json as json`,

@@ -90,7 +90,7 @@ describe('the folder of the embedded database', { timeout: 120_000 }, () => {
   })
 })
 
-it('errors of the engine and of the system become errors with a code, and those of SQL stay', () => {
+it('engine and system errors become errors with a code, and SQL errors stay', () => {
   const full = { code: 'WRITE_FAILED', message: expect.stringMatching(/full.*Free some space and run again/) as string }
   expect(embeddedFailure(folder, { name: 'ErrnoError', errno: 51 }, 'opening')).toMatchObject(full)
   expect(embeddedFailure(folder, Object.assign(new Error('could not extend file'), { code: '53100' }), 'running')).toMatchObject(full)

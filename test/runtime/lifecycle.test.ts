@@ -81,7 +81,7 @@ describe('the lifecycle', () => {
     expect(await Promise.all([run('', ['SIGTERM']), run('', ['SIGINT'])])).toEqual([ended, ended])
   })
 
-  it('ends the process with 1, and logs why, where closing fails, hangs or is cut short by a second signal', async () => {
+  it('exits with 1 and a log if closing fails, hangs or gets a second signal', async () => {
     const [failed, hung, cut] = await Promise.all([
       run('fails', ['SIGTERM']),
       run('hangs', ['SIGTERM']),

@@ -119,7 +119,7 @@ describe('PostgreSQL', () => {
     await vi.waitFor(() => db.ping())
   })
 
-  it('listens again where its connection is lost, and says so, for what was told meanwhile was missed', async () => {
+  it('listens again after a lost connection, and reports that it missed notifications', async () => {
     let notices = 0
     const stop = await db.listen('lost_channel', () => notices++)
     await vi.waitFor(() => expect(notices).toBe(1))
@@ -174,7 +174,7 @@ describe('PostgreSQL', () => {
     expect(run.size).toBe(60)
   })
 
-  it('sets its own session settings beside those of the URL, and over those of the role', async () => {
+  it("applies its session settings beside those of the URL, and over the role's", async () => {
     const url = new URL(database.url)
     url.searchParams.set('options', '-c search_path=elsewhere -c TimeZone=Asia/Tokyo')
     const other = openPostgres(url.href)
@@ -199,7 +199,7 @@ describe('PostgreSQL', () => {
     }
   })
 
-  it('waits for a free connection as long as it takes, and runs more statements than it has connections', async () => {
+  it('waits for a free connection without a limit, and runs any number of statements', async () => {
     const results = await Promise.all(Array.from({ length: 40 }, (_, i) => db.query('select $1::int as i, pg_sleep(0.01)', [i])))
     expect(results.map(([row]) => row?.['i'])).toEqual(Array.from({ length: 40 }, (_, i) => i))
   })
@@ -234,7 +234,7 @@ describe('PostgreSQL that is away', () => {
     return { error, ms }
   }
 
-  it('is POSTGRES_UNAVAILABLE at once where nothing listens, and names the server without the password', async () => {
+  it('is POSTGRES_UNAVAILABLE at once, and names the server without the password', async () => {
     const { error, ms } = await failure('postgres://somebody:hush@127.0.0.1:1/nothing')
     expect(error).toMatchObject({ code: 'POSTGRES_UNAVAILABLE', message: expect.stringContaining('"127.0.0.1:1"') as string })
     expect(String(error)).not.toContain('hush')

@@ -34,7 +34,7 @@ async function noneSleeps(): Promise<void> {
   await until(async () => (await sleeping()) === 0, 200)
 }
 
-it('ends every statement on the server when it is told to stop, and lets through what cleans up', async () => {
+it('ends every statement on the server when it is aborted, except cleanup', async () => {
   const stop = new AbortController()
   const other = openPostgres(database.url, { signal: stop.signal })
   const work = [
@@ -61,7 +61,7 @@ it('ends every statement on the server when it is told to stop, and lets through
   await noneSleeps()
 })
 
-it('leaves no statement behind on the server that began just before the connections are cut', async () => {
+it('leaves no statement on the server that began just before the cut', async () => {
   const stop = new AbortController()
   const other = openPostgres(database.url, { signal: stop.signal })
   await other.ping()

@@ -13,7 +13,7 @@ describe('the Redis client', () => {
     await redis.quit()
   })
 
-  it('fails a command within 5 s where nothing listens, where nobody answers, and tells only the caller', async () => {
+  it('fails a command within 5 s without a server or a reply, and only for its caller', async () => {
     const sockets: Socket[] = []
     const silent = createServer((socket) => void sockets.push(socket))
     await new Promise<void>((resolve) => silent.listen(0, '127.0.0.1', resolve))

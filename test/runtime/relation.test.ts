@@ -34,7 +34,7 @@ describe('the description of a relation', () => {
     expect(arrivalColumns(new Map(columns?.map(({ name, type }) => [name, type])))).toEqual({ hasRow: true, hasXid: true })
   })
 
-  it('tells a table without columns from one that is not there, and takes no int4 for an identity', async () => {
+  it('distinguishes a missing table from an empty one, and rejects int4 as identity', async () => {
     expect(await tableColumns(db, '"bare"')).toEqual([])
     expect(await tableColumns(db, '"nowhere"')).toBe(null)
     const numbered = await tableColumns(db, '"numbered"')

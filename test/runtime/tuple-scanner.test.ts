@@ -22,7 +22,7 @@ function plain(rows: readonly (readonly (Uint8Array | null)[])[]): (string | nul
 }
 
 describe('the tuple scanner', () => {
-  it('finds every tuple of a COPY, whole, wherever the chunks are cut, and leaves the rest to others', () => {
+  it('finds every complete tuple of a COPY, for any chunk boundaries', () => {
     fc.assert(
       fc.property(tuples, fc.array(fc.nat(5_000), { maxLength: 30 }), fc.boolean(), (rows, places, headerAlone) => {
         const scanner = createTupleScanner(0x64, new Set([0x48, 0x4e, 0x63]))

@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { expect, it } from 'vitest'
 
-it('keeps V8 from making objects old at once, which by default it does with those of a literal that lived on', async () => {
+it('keeps V8 from allocating literals in old space, which it does by default', async () => {
   const told = async (by: string) => {
     const script = join(import.meta.dirname, 'v8-flags-process.ts')
     const options = ['--max-semi-space-size=1', '--trace-pretenuring-statistics', script, by]

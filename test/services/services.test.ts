@@ -13,7 +13,7 @@ async function query(url: string, sql: string): Promise<unknown[][]> {
   }
 }
 
-it('gives each caller a database of its own, in UTF-8, migrated unless it asks for none', async () => {
+it('gives each caller its own UTF-8 database, migrated unless it opts out', async () => {
   const [one, other] = await Promise.all([testDatabase(), testDatabase({ migrate: false })])
   expect(await query(one.url, `select count(*) > 0 from information_schema.tables where table_schema = 'lockstep'`)).toEqual([[true]])
   await query(one.url, 'create table only_here ()')
@@ -23,7 +23,7 @@ it('gives each caller a database of its own, in UTF-8, migrated unless it asks f
   await Promise.all([one.drop(), other.drop()])
 })
 
-it('gives a database in another collation, whose order of text is not that of its bytes', async () => {
+it('gives a database whose collation does not sort text by bytes', async () => {
   const english = await testDatabase({ collation: 'en' })
   const letters = `select string_agg(x, '' order by x), string_agg(x, '' order by x collate "C") from unnest('{B,a,c}'::text[]) x`
   expect(await query(english.url, letters)).toEqual([['aBc', 'Bac']])

@@ -65,7 +65,7 @@ export function streamConsumerContract(stream: string, start: () => Promise<Prod
       expect(performance.now() - sent).toBeLessThan(400)
     })
 
-    it('shares messages out among the processes of a group, and gives each group all of them', async () => {
+    it('shares messages among the processes of a group, and gives each group all of them', async () => {
       const s = await newStream()
       const [one, two, other] = [consumer(s), consumer(s), consumer(s, 'other')]
       const sent = Array.from({ length: 100 }, (_, i) => String(i))
@@ -106,7 +106,7 @@ export function streamConsumerContract(stream: string, start: () => Promise<Prod
       await vi.waitFor(async () => expect(await watcher.lag()).toEqual({ waiting: 1, pending: 0 }), 2_000)
     })
 
-    it('goes on after its stream was removed and made again, and tells new messages from old ones', async () => {
+    it('continues after its stream is recreated, and distinguishes new messages from old', async () => {
       const s = await newStream()
       const one = consumer(s)
       await producer.send(s, ['a'])
@@ -120,7 +120,7 @@ export function streamConsumerContract(stream: string, start: () => Promise<Prod
       expect(after[0]?.id).not.toBe(before[0]?.id)
     })
 
-    it('says where the server is that does not answer, and goes on when it is back: with what was not acknowledged, too', async () => {
+    it('names a server that does not answer, and resumes with unacknowledged messages', async () => {
       const s = await newStream()
       const one = consumer(s)
       await producer.send(s, ['a', 'b'])
