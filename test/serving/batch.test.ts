@@ -40,7 +40,7 @@ async function predict(model: string, sql: string) {
 }
 
 describe('predictBatch', () => {
-  it('gives for each row of the spine, in its order, what the server answers as of that moment', async () => {
+  it('gives what the server answers at each moment, for each spine row in order', async () => {
     const { summary, batches, column } = await predict('echo', 'select id, airport, at, distance, label from spine order by id')
     expect(summary).toMatchObject({ rows: 144, refused: 0, version: { model: 'echo', version: 1 }, outputs: [{ name: 'out' }] })
     expect(batches[0]?.columns.map((each) => each.name)).toEqual(expect.arrayContaining(['id', 'airport', 'at', 'distance', 'label']))
@@ -62,14 +62,14 @@ describe('predictBatch', () => {
     expect(outs.some((out) => Number((out as Float32Array)[0]) > 0)).toBe(true)
   })
 
-  it('answers as many rows as there are, in several runs of the model, as each by itself', async () => {
+  it('answers any number of rows in several runs, each equal to a single run', async () => {
     const once = (await predict('echo', 'select airport, at, distance from spine order by id')).column('predictions', 0)
     const sql = 'select airport, at, distance from spine, generate_series(0, 9) time order by time, id'
     const often = (await predict('echo', sql)).column('predictions', 0)
     expect(often).toEqual(Array.from({ length: 10 }, () => once).flat())
   })
 
-  it('leaves out the prediction of a row whose required feature is missing, and counts it', async () => {
+  it('omits the prediction of a row without a required feature, and counts it', async () => {
     const { summary, column, batches } = await predict('strict', `select airport, at from spine order by id`)
     const airport = batches[0]?.columns.findIndex((each) => each.name === 'airport') ?? -1
     const known = column('spine', airport).map((name) => name !== 'A7' && name !== 'A8')
@@ -81,7 +81,7 @@ describe('predictBatch', () => {
     expect(summary.refused).toBeLessThan(summary.rows)
   })
 
-  it('refuses a spine with a column that is called like an output, and one without the time', async () => {
+  it('refuses a spine with a column named like an output, or without the time', async () => {
     await expect(predict('echo', 'select airport, at, distance, 1 as out from spine')).rejects.toMatchObject({ code: 'SPINE_INVALID' })
     await expect(predict('echo', 'select airport, distance from spine')).rejects.toMatchObject({ code: 'SPINE_INVALID' })
     await expect(predict('ehco', 'select 1')).rejects.toMatchObject({ code: 'UNKNOWN_DEFINITION' })

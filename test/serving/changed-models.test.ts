@@ -44,7 +44,7 @@ function impatient(patienceMs: number, readBytes: ModelHostDeps['readBytes']): M
 }
 
 describe('what a model answers with while loads take long', () => {
-  it('is what it was for as long as the new one takes to load, which holds up no other model', async () => {
+  it('stays the same until the new version is loaded, and delays no other model', async () => {
     let slow = 0
     const reads: number[] = []
     const reading = Promise.withResolvers<void>()
@@ -92,7 +92,7 @@ describe('what a model answers with while loads take long', () => {
     await world.db.query(`delete from lockstep.model_versions where version > 2 or model = 'echo'`)
   })
 
-  it('is of a model as it was for as long as that loads as it is to be, which holds up no other change, and of each as soon as it is loaded', async () => {
+  it('changes per model once its load ends, and delays no other change', async () => {
     const gates = new Map<string, PromiseWithResolvers<void>>()
     const models = impatient(50, async (model, version) => {
       await gates.get(model)?.promise

@@ -11,7 +11,7 @@ const refused = (text: string) => {
   }
 }
 
-test('a text is refused beyond the depth, the members of an object and the values in all that there may be', () => {
+test('a text is refused above the limits on depth, object members or total values', () => {
   const deep = (depth: number) => `${'['.repeat(depth)}${pad}${']'.repeat(depth)}`
   expect([deep(64), deep(65)].map(refused)).toEqual([false, true])
   const wide = (members: number) => JSON.stringify([pad, Object.fromEntries(Array.from({ length: members }, (_, i) => [`k${i}`, i]))])

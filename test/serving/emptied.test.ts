@@ -18,7 +18,7 @@ afterAll(async () => {
   await redis?.stop()
 })
 
-it('never answers NOT_FOUND from a Redis that was emptied under a running server, until a run has filled it again', async () => {
+it('never answers NOT_FOUND from an emptied Redis until a run has refilled it', async () => {
   const open = () => openOnlineStore({ redisUrl: redis.url, redisPrefix: 'emptied', directory: '/nowhere' })
   const store = await open()
   await world.materialize('airport_delays', noon, store)

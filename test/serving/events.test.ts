@@ -104,7 +104,7 @@ for (const kind of ['redis', 'embedded'] as const) {
       expect(text).toContain('"vec":[0.5,2]')
     })
 
-    it('writes events of the online store alone so that only it has them, and those of history alone without folding them', async () => {
+    it('writes online-only events to the online store, and history-only without folding', async () => {
       expect((await push({ events: [landing('ONL', 3)], to: 'online' })).body).toMatchObject({ accepted: 1, online: true })
       expect(await delays('ONL')).toMatchObject({ lastDelay: 3, landed1h: 1 })
       const history = await ask(url, '/v1/features', { service: 'history', entities: [{ airport: 'ONL' }] })

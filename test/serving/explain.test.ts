@@ -82,7 +82,7 @@ describe('POST /v1/explain', () => {
     },
   )
 
-  it('explains the views behind an on-demand feature, keeps to the candidates asked for, and is exact beyond 2^53', async () => {
+  it('explains the views of an on-demand feature for the given candidates, exactly', async () => {
     const flight = await explain({ service: 'flight', entity: { airport: 'ATL', distance: 3 }, candidates: 1 })
     expect(flight.body).toMatchObject({
       onDemand: [{ feature: 'pressure', view: 'flight_context@1' }],

@@ -28,7 +28,7 @@ const read = async (body: unknown) => await ask(url, '/get-online-features', bod
 const epoch = '1970-01-01T00:00:00Z'
 
 describe('POST /get-online-features', () => {
-  it('answers column by column: the entities as they were sent, then each feature with its statuses and event times', async () => {
+  it('answers by column: the sent entities, then features with statuses and times', async () => {
     const airports = ['ATL', 'JFK', 'XXX', 'NUL', 'NAN']
     const { status, body } = await read({
       features: ['airport_delays:lastDelay', 'airport_delays:landed1h'],
@@ -94,7 +94,7 @@ describe('POST /get-online-features', () => {
     ])
   })
 
-  it('takes 5 for "5" and "5" for 5, echoes keys as they were sent, and is exact beyond 2^53', async () => {
+  it('converts between "5" and 5, echoes keys as sent, and is exact beyond 2^53', async () => {
     const texts = await read({ features: ['airport_delays:lastDelay'], entities: { airport: [5, '5'] } })
     expect(texts.body.results).toMatchObject([{ values: [5, '5'] }, { values: [1, 1] }])
     const numbers = await read('{"features":["account_balance:balance"],"entities":{"id":[9007199254740993,"5",5]}}')
@@ -131,7 +131,7 @@ describe('POST /get-online-features', () => {
 })
 
 describe('POST /push', () => {
-  it('writes the rows of a data frame, under the names that a Feast client gives to their times', async () => {
+  it("writes the rows of a data frame, with a Feast client's names for their times", async () => {
     const df = {
       airport: ['PSH', 'PSH'],
       event_timestamp: ['2001-07-01T11:00:00', '2001-07-01T11:10:00'],
@@ -172,7 +172,7 @@ describe('POST /materialize', () => {
     expect(await ask(url, '/materialize?async=true', range)).toMatchObject({ status: 409, body: { feature_views: ['airport_delays'] } })
   })
 
-  it('does not wait for ever where no worker does a backfill, and says what there is to do', async () => {
+  it('stops waiting if no worker runs a backfill, and says what to do', async () => {
     const patient = await world.serve({ idleBackfillMs: 300 })
     await patient.server.whenReady()
     const range = { start_ts: '2001-01-01', end_ts: '2001-08-01', feature_views: ['airport_typed'] }

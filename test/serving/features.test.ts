@@ -41,7 +41,7 @@ describe.each(['redis', 'embedded'] as const)('POST /v1/features over the %s sto
     expect([status, headers.get('x-request-id'), body]).toEqual([200, id, expect.objectContaining({ requestId: id })])
   })
 
-  it('answers values and statuses in the order of the entities, with service, version, moment and request id', async () => {
+  it('answers values and statuses in entity order, with version and request id', async () => {
     const { status, headers, body } = await ask(url, '/v1/features', {
       service: 'flight',
       entities: [
@@ -97,7 +97,7 @@ describe.each(['redis', 'embedded'] as const)('POST /v1/features over the %s sto
     expect(body.results[0]?.features).toMatchObject({ lastDelay: 25, destination__lastDelay: null, destination__landed1h: 0 })
   })
 
-  it('says int64 as an exact integer literal, float32, text, bool and vectors as JSON, and null with INVALID for what JSON cannot say', async () => {
+  it('writes int64 as exact integers, other types as JSON, and INVALID values as null', async () => {
     const { text, body } = await ask(url, '/v1/features', {
       service: 'typed',
       entities: [{ airport: 'ATL' }, { airport: 'NAN' }, { airport: 'JFK' }],
@@ -119,7 +119,7 @@ describe.each(['redis', 'embedded'] as const)('POST /v1/features over the %s sto
     expect(text).toContain('"balance":1,"seen":null')
   })
 
-  it('answers a moment before what is stored from the history, as the online store would have then', async () => {
+  it('answers an earlier moment than the stored one from history, with equal values', async () => {
     const entities = [
       { airport: 'ATL', distance: 1 },
       { airport: 'XXX', distance: 1 },
@@ -142,7 +142,7 @@ describe.each(['redis', 'embedded'] as const)('POST /v1/features over the %s sto
     expect(body.results[1]?.statuses.offlineDelay).toBe('NOT_FOUND')
   })
 
-  it('shares one moment among views and on-demand code, and moves it to the stored data where the clock is behind, which it flags', async () => {
+  it('uses one moment for views and on-demand code, and flags a clock that is behind', async () => {
     const behind = noon - 5 * hour
     const slow = await world.serve({ clock: () => behind })
     await slow.server.whenReady()

@@ -55,7 +55,7 @@ describe('the history', () => {
     await server.close()
   })
 
-  it('answers a key that is not stored as it does one that is, where a moment is asked for', async () => {
+  it('answers a key that is not stored like a stored one, at a requested moment', async () => {
     const { url, server } = await world.serve()
     await server.whenReady()
     await world.db.script(`insert into lockstep_source.landings (airport, at, delay) values ('NEW', '2001-07-01T11:00:00Z', 77)`)
@@ -88,7 +88,7 @@ describe('the history', () => {
     await server.close()
   })
 
-  it('is read by few requests at once, others wait, and those beyond are asked to come again', async () => {
+  it('serves few requests at once; others wait, and those beyond are told to retry', async () => {
     const { url, server } = await world.serve()
     await server.whenReady()
     const other = openPostgres(world.postgresUrl)

@@ -70,7 +70,7 @@ describe('an answer before the body is there', () => {
     return got
   }
 
-  it('reaches a client that reads it once all is sent, on the last request of its connection too', async () => {
+  it('reaches a client that reads only after sending all, on a closing connection too', async () => {
     for (const head of ['HTTP/1.1\r\nconnection: close', 'HTTP/1.0']) {
       const got = await answerTo(head)
       expect(got).toMatch(/^HTTP\/1\.[01] 413 /)
@@ -125,14 +125,14 @@ describe('a body', () => {
     expect(got.status).toBe(200)
   })
 
-  it('that grows over the limit as it is unpacked is refused, and costs no more than the limit', async () => {
+  it('that unpacks to more than the limit is refused, at the cost of the limit', async () => {
     const bomb = gzipSync(Buffer.alloc(50_000_000, ' '))
     expect(bomb.length).toBeLessThan(100_000)
     const got = await send('/v1/features', { headers: { ...json, 'content-encoding': 'gzip' }, body: bomb })
     expect([got.status, codeOf(got)]).toEqual([413, 'BODY_TOO_LARGE'])
   })
 
-  it('that is not what its header says, or in an encoding that is not known, is refused', async () => {
+  it('that differs from its header, or has an unknown encoding, is refused', async () => {
     const broken = await send('/v1/features', { headers: { ...json, 'content-encoding': 'gzip' }, body: one })
     expect([broken.status, codeOf(broken)]).toEqual([400, 'INVALID_REQUEST'])
     const cut = await send('/v1/features', { headers: { ...json, 'content-encoding': 'gzip' }, body: gzipSync(one).subarray(0, -12) })

@@ -40,7 +40,7 @@ async function until(socket: Socket, end: string): Promise<string> {
   })
 }
 
-test('a long body that is asked for late comes whole and in order, and what nobody has asked for stays with the client', async () => {
+test('a long body that is read late arrives in order, and unread parts stay unsent', async () => {
   let body: Buffer | null = null
   const sent: number[] = []
   const socket = await connected((incoming, outgoing) => {
@@ -63,7 +63,7 @@ test('a long body that is asked for late comes whole and in order, and what nobo
   expect(sent[0]).toBeLessThan(megabyte.length / 2)
 })
 
-test('a body is refused as it passes the limit, before or after it was asked for, and the connection takes the next request', async () => {
+test('a body is refused as it passes the limit, and the connection stays usable', async () => {
   const refused: unknown[] = []
   const socket = await connected((incoming, outgoing) => {
     void (async () => {
@@ -87,7 +87,7 @@ test('a body is refused as it passes the limit, before or after it was asked for
   expect(text.match(/\/\w+ \d+;/g)).toEqual(['/now 1;', '/late 2;', '/small 3;'])
 })
 
-test('whoever waits for a body is told that its connection has ended, and so is who asks later', async () => {
+test('readers of a body are notified that its connection ended, even if they ask later', async () => {
   const told: unknown[] = []
   const note = (error: unknown) => void told.push((error as { code: string }).code)
   const { promise: all, resolve } = Promise.withResolvers<void>()
@@ -146,7 +146,7 @@ test('a connection that is kept holds on to no request that was answered, whole 
   expect(made.map((each) => each.deref() === undefined)).toEqual([true, true])
 })
 
-test('pipelined requests are answered one after the other, and none are read while answers wait to be taken in', async () => {
+test('pipelined requests are answered in order, and not read while answers wait', async () => {
   const count = 10_000
   const [seen, bodies]: [number[], string[]] = [[], []]
   let [underWay, most, bytesRead] = [0, 0, 0]
@@ -211,7 +211,7 @@ test('pipelined requests are answered where they are few, however many others se
   expect(first.filter((path) => path === '/few')).toHaveLength(12)
 })
 
-test('pipelined requests whose connection ends are not answered, and leave room for others', async () => {
+test('pipelined requests of an ended connection are not answered, and free their slots', async () => {
   let answered = 0
   const ports: number[] = []
   const handle = serializePipelined((incoming, outgoing) => {

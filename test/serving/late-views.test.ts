@@ -22,7 +22,7 @@ beforeAll(async () => {
 })
 afterAll(() => world?.close())
 
-it('answers say from instant + delay on which view lacks its run, as does /readyz, and parity finds what it lacks', async () => {
+it('answers and /readyz name a view without its run, from instant + delay on', async () => {
   const land = (at: number) =>
     world.db.query('insert into lockstep_source.landings (airport, at, delay, amount) values ($1, $2, 7, 7)', ['LHR', formatTimestamp(at)])
   await land(noon - 30 * minute)

@@ -76,7 +76,7 @@ describe.each(['redis', 'embedded'] as const)('features of many values over the 
   const features = (cards: string[], more: object = {}) =>
     ask(url, '/v1/features', { service: 'habit_features', entities: cards.map((card) => ({ card })), ...more })
 
-  it('are answered as arrays and objects, and a transform that changes them changes its own', async () => {
+  it('are answered as arrays and objects, and a transform changes only its own copy', async () => {
     const { status, text, body } = await features(['a', 'none', 'wild'])
     expect(status).toBe(200)
     expect(text).toContain('"first":[9007199254740993,2]')
@@ -114,7 +114,7 @@ describe.each(['redis', 'embedded'] as const)('features of many values over the 
     expect(body.error).toMatchObject({ code: 'INVALID_ENTITY', details: { entity: 1, feature: 'known' } })
   })
 
-  it('fail an entity with more categories than the cap, naming it, online and from the history', async () => {
+  it('fail an entity above the category cap, naming it, online and from history', async () => {
     const online = await features(['a', 'many'])
     expect(online.status).toBe(422)
     expect(online.body.error).toMatchObject({

@@ -86,7 +86,7 @@ describe('the champion over HTTP', () => {
     })
   })
 
-  it('is not promoted with other features than it was trained on, unless the body says that it is meant', async () => {
+  it('is not promoted with features other than it was trained on, unless forced', async () => {
     await world.db.query(
       `insert into lockstep.datasets (id, service, fingerprint, path, manifest) values ('set-one', 'flight@1', 'other', '/one', '{}')`,
     )
@@ -211,7 +211,7 @@ it('a change that could not be made before its deadline is not made after it', a
 })
 
 describe('versions that change under load', () => {
-  it('fail no request, and none is answered by a version that was not current after it began', async () => {
+  it('fail no request, and never answer with a version replaced before it began', async () => {
     const contract: ModelContract = await inspectModel(constantModel(0))
     const files = budget(100)
     const failed: string[] = []

@@ -209,7 +209,7 @@ describe('what a model answers with', () => {
     await world.db.query(`delete from lockstep.model_versions where version > 2`)
   })
 
-  it('is the new champion on every server within a second, long before any looks by itself', { timeout: 240_000 }, async () => {
+  it('is the new champion on every server within a second, before any poll', { timeout: 240_000 }, async () => {
     const servers = await Promise.all([1, 2].map(() => world.serve({ pollMs: 400_000 })))
     for (const { server } of servers) await server.whenReady()
     const answers = async () =>
@@ -292,7 +292,7 @@ describe('what a model answers with', () => {
 })
 
 describe('a server that a new model version is pushed to', () => {
-  it('goes on with the one that it has while PostgreSQL cannot give the new one, and takes it up when it can', async () => {
+  it('keeps its version while PostgreSQL cannot give the new one, and then changes', async () => {
     const lost = { bytes: false }
     const { url, server } = await world.serve({
       async database() {

@@ -55,7 +55,7 @@ describe.each(['redis', 'embedded'] as const)('a server over the %s store', (kin
     await until(async () => (await gauge('airport_required@1')) === '1')
   })
 
-  it('takes a bare name for the newest version that the store holds, also while a newer one is filled', async () => {
+  it('resolves a bare name to the newest stored version, even while a newer one fills', async () => {
     const entities = [{ airport: 'ATL', distance: 100 }]
     const features = async (service: string) =>
       (await ask(url, '/v1/features', { service, entities: entities.map(({ airport }) => ({ airport })) })).body
@@ -95,7 +95,7 @@ describe.each(['redis', 'embedded'] as const)('a server over the %s store', (kin
     )
   })
 
-  it("answers nothing of another database's views, also of what is pushed, and is not ready", async () => {
+  it("never answers from another database's views or their pushes, and is not ready", async () => {
     const other = await testDatabase()
     const db = openPostgres(other.url)
     await applyChanges(db, servingSet)

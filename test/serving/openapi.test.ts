@@ -96,7 +96,7 @@ describe('the OpenAPI document', () => {
     for (const ms of [minimum - 1, maximum + 1]) expect(() => timeoutOf(String(ms))).toThrow('X-Request-Timeout-Ms')
   })
 
-  it('has tensors in binary both ways where a model is run on tensors, and nowhere else', () => {
+  it('has binary tensors in both directions, only where a model runs on tensors', () => {
     for (const { method, path } of routes) {
       const { requestBody, responses } = operationOf(method, path) ?? {}
       const types = path.endsWith('/infer') ? ['application/json', 'application/octet-stream'] : null

@@ -48,7 +48,7 @@ async function modelSays(file: string, model: string, rows: (number | null)[][])
 }
 
 describe('POST /v1/predict', () => {
-  it('answers what the model says to the features that it reads, with model, version, service and moment', async () => {
+  it("answers the model's output for its features, with versions and moment", async () => {
     const { status, body, headers } = await ask(
       url,
       '/v1/predict',
@@ -75,7 +75,7 @@ describe('POST /v1/predict', () => {
     expect((await ask(url, '/v1/predict', { ...asked, after: ['~'] })).body.error.code).toBe('INVALID_REQUEST')
   })
 
-  it('feeds a missing value as NaN, and answers features, statuses and event times on request', async () => {
+  it('feeds a missing value as NaN, and answers features with statuses on request', async () => {
     const { body } = await ask(url, '/v1/predict', { model: 'echo', entities, include: ['features', 'eventTimes'] })
     expect(body.predictions).toEqual([{ out: [25, 1, 0.25] }, { out: [-3, 1, Math.fround(-0.3)] }, { out: [null, 0, null] }])
     expect(body.outputStatuses).toEqual([{}, {}, { out: 'INVALID' }])
@@ -150,7 +150,7 @@ describe('GET /v1/models', () => {
 })
 
 describe('a running server', () => {
-  it('takes up a new version of a model, keeps the old one, and drops no request meanwhile', async () => {
+  it('loads a new model version, keeps the old one, and drops no request', async () => {
     let failed = 0
     const versions = new Set<number>()
     let pushed = false

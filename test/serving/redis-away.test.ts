@@ -51,7 +51,7 @@ function load(url: string): { stop(): Promise<Answer[]> } {
 const outcomeOf = (answer: Answer): string =>
   answer.status === 200 ? ('degraded' in answer.body ? 'degraded' : 'whole') : answer.body.error.code
 
-it('answers errors or flagged defaults, as it is told, while Redis is silent or gone, and recovers by itself', async () => {
+it('answers errors or flagged defaults while Redis is down, and then recovers', async () => {
   const [strict, lenient] = await Promise.all([world.serve({ store: open }), world.serve({ store: open, onUnavailable: 'defaults' })])
   await Promise.all([strict.server.whenReady(), lenient.server.whenReady()])
   const whole = await ask(strict.url, '/v1/features', question)
@@ -95,7 +95,7 @@ it('answers errors or flagged defaults, as it is told, while Redis is silent or 
   await Promise.all([strict.server.close(), lenient.server.close()])
 }, 120_000)
 
-it('answers what it has read lately, flagged, while Redis is silent, and nothing else as if it knew', async () => {
+it('answers recent reads, flagged, while Redis is silent, and nothing else as known', async () => {
   const config = { bodyLimitBytes: 100_000, staleSeconds: 600 }
   const { url, server, registry } = await world.serve({ store: open, onUnavailable: 'stale', config })
   await server.whenReady()
@@ -143,7 +143,7 @@ it('answers what it has read lately, flagged, while Redis is silent, and nothing
   await server.close()
 }, 120_000)
 
-it('answers what it has read lately from a Redis that was emptied since, and goes on doing so', async () => {
+it('keeps answering recent reads from a Redis that was emptied since', async () => {
   const config = { bodyLimitBytes: 100_000, staleSeconds: 600 }
   const { url, server } = await world.serve({ store: open, onUnavailable: 'stale', config })
   await server.whenReady()
@@ -161,7 +161,7 @@ it('answers what it has read lately from a Redis that was emptied since, and goe
   await server.close()
 }, 120_000)
 
-it('tells what is wrong with what Redis holds or answers, counts it, and loses nothing', async () => {
+it('reports and counts invalid data or replies of Redis, and loses nothing', async () => {
   const { url, server } = await world.serve({ store: open, onUnavailable: 'defaults' })
   await server.whenReady()
   await until(async () => outcomeOf(await ask(url, '/v1/features', question)) === 'whole')

@@ -117,7 +117,7 @@ describe('a bad request', () => {
     expect(answer.body.error.message).toContain('"flight"')
   })
 
-  it('over the body limit is refused, with a declared length and in chunks, and the server goes on', async () => {
+  it('above the body limit is refused, sized or chunked, and the server continues', async () => {
     const long = JSON.stringify({ ...good, pad: 'x'.repeat(200_000) })
     expectError(await ask(url, '/v1/features', long), 413, 'BODY_TOO_LARGE')
     expect(await chunked('/v1/features', long)).toBe(413)

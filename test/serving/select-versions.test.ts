@@ -6,7 +6,7 @@ const versions = [{ version: 1 }, { version: 2 }]
 const models = ['slow', 'broken', 'good', 'last'].map((name) => [name, { name, versions, aliases: new Map() }] as const)
 const catalog = { models: new Map(models) } as unknown as Catalog
 
-it('does not let a model that takes its time hold up the others, and tells them in their order', async () => {
+it('does not let a slow model delay the others, and reports them in order', async () => {
   let release: (() => void) | undefined
   const released = new Promise<void>((resolve) => (release = resolve))
   const told: string[] = []

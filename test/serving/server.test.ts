@@ -40,7 +40,7 @@ describe('a server whose stores are away', () => {
     await gate.shut()
   })
 
-  it('goes on with online reads and loaded models when PostgreSQL is lost, and refuses what needs the history', async () => {
+  it('continues online reads and predictions without PostgreSQL, and refuses history', async () => {
     const gate = await gated(world.postgresUrl)
     const { url, server } = await world.serve({ database: async () => openPostgres(gate.through(world.postgresUrl)) })
     await server.whenReady()
@@ -180,7 +180,7 @@ describe('a server that starts and stops', () => {
     expect(await answer).toBe('cut')
   })
 
-  it('closes what a prediction needs after those that are under way, whose clients have gone', async () => {
+  it('closes stores after the predictions that use them, even if clients disconnect', async () => {
     let read: () => void = () => undefined
     const { promise: reading, resolve: begun } = Promise.withResolvers<void>()
     const { url, server } = await world.serve({

@@ -28,7 +28,7 @@ const question = { service: 'flight', entities: [{ airport: 'ATL', distance: 1 }
 const past = { ...question, asOf: '2001-07-01T00:00:00Z' }
 
 describe('a PostgreSQL that accepts and never answers', () => {
-  it('is noticed within seconds, frees what waits for it, and is used again when it answers', async () => {
+  it('is noticed within seconds, releases waiting requests, and is used again later', async () => {
     const gate = await gated(world.postgresUrl)
     const { url, server } = await world.serve({ database: async () => openPostgres(gate.through(world.postgresUrl)) })
     await server.whenReady()
@@ -110,7 +110,7 @@ describe('a registry that is locked', () => {
 })
 
 describe('a Redis that is known to be away', () => {
-  it('is not waited for, and is named in the log and to operators, without its password and not to clients', async () => {
+  it('is not waited for, and is named in the log, without password, not to clients', async () => {
     const redis = await testRedis()
     const gate = await gated(redis.url)
     await gate.shut()

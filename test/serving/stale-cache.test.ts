@@ -69,7 +69,7 @@ it('forgets all when it is told to, and what is read meanwhile', () => {
   expect(found(cache, 'a')).toBe('of after')
 })
 
-it('holds no more than it may, lets go first of what was read longest ago, and passes over what is too large', () => {
+it('is bounded, evicts the least recently read, and skips entries that are too large', () => {
   const { cache, read } = states({ maxBytes: 9_000 })
   const large = Buffer.alloc(2_500, 'x')
   for (const key of ['a', 'b', 'c', 'a', 'd']) read({ [key]: large })

@@ -113,7 +113,7 @@ const outs = (predictions: readonly Prediction[]) => predictions.map(([out]) => 
 const servedBy = ({ groups }: Predicted) => groups.map(({ model, rows }) => [model.version.version, model.service.id, rows])
 
 describe('rows of one request that are assigned to two versions', () => {
-  it('are predicted from the feature service of their version, and come back in their order', async () => {
+  it('are predicted by the feature service of their version, and keep their order', async () => {
     const context = contextAt(noon)
     const { predicted } = await predictAssigned(context, request('two', entities), alternating, (predicted) => ({ predicted }))
     expect(servedBy(predicted)).toEqual([
@@ -137,7 +137,7 @@ describe('rows of one request that are assigned to two versions', () => {
     await context.close()
   })
 
-  it('are logged with their version and their index in the request, under ids that differ', async () => {
+  it('are logged with version and request index, under unique ids', async () => {
     const context = contextAt(noon)
     await predictAssigned(context, request('logged', entities), alternating, () => null)
     await context.close()

@@ -182,7 +182,7 @@ describe('the Open Inference Protocol over gRPC', () => {
     expect(JSON.parse(line ?? '{}')).toMatchObject({ traceId, spanId, parentId, code: 'UNKNOWN_DEFINITION' })
   })
 
-  it('begins a trace where a traceparent is not valid, and tells of none that was not asked for', async () => {
+  it('starts a trace for an invalid traceparent, and reports none without a header', async () => {
     const { head } = await answered('ServerLive', {}, { traceparent: 'nonsense' })
     expect(head['traceparent']).toMatch(/^00-[0-9a-f]{32}-[0-9a-f]{16}-00$/)
     expect(Object.keys((await answered('ServerLive', {}, {})).head)).toEqual(['x-request-id'])
@@ -228,7 +228,7 @@ describe('a call that takes long', () => {
     ],
   }
 
-  it('fails when its timeout or its deadline has passed, and is finished when the server closes', async () => {
+  it('fails after its timeout or deadline, and finishes when the server closes', async () => {
     const { server, url, grpcPort } = await world.serve({ store: slow }, { grpcPort: 0 })
     await server.whenReady()
     using slowly = openGrpc(`127.0.0.1:${grpcPort}`)
@@ -336,7 +336,7 @@ describe('the services of gRPC itself', () => {
     expect((await tell({ all_extension_numbers_of_type: 'x' }))['error_response']).toMatchObject({ error_code: status.NOT_FOUND })
   })
 
-  it('read no more requests for reflection from a client that does not read the answers', async () => {
+  it('stop reading reflection requests of a client that does not read the answers', async () => {
     const client = connectHttp2(`http://${world.grpc}`)
     const call = client.request({
       ':method': 'POST',
@@ -369,7 +369,7 @@ describe('a gRPC connection', () => {
     te: 'trailers',
   }
 
-  it('is closed where it makes no call in time or is one too many, and has few calls at once', async () => {
+  it('is closed if it makes no call in time or is one too many, and has few calls', async () => {
     const config = { bodyLimitBytes: 10_000, grpcMaxStreams: 7, grpcMaxConnections: 3 }
     const { grpcPort } = await world.serve({ config, headMs: 1500, requestMs: 2500 }, { grpcPort: 0 })
     const port = grpcPort ?? 0

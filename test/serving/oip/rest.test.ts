@@ -119,7 +119,7 @@ describe('the Open Inference Protocol over REST', () => {
     expect(answer).toMatchObject([200, { outputs: [{ data: [1, 2, 3] }] }])
   })
 
-  it('answers one output in binary and another in JSON, with the length of the JSON in a header', async () => {
+  it('answers one output in binary and another in JSON, with its length in a header', async () => {
     const body = JSON.stringify({ inputs, outputs: [{ name: 'i8' }, { name: 'out', parameters: { binary_data: true } }] })
     const response = await fetch(`${world.url}/v2/models/echo/versions/2/infer`, { method: 'POST', body })
     expect(response.headers.get('content-type')).toBe('application/octet-stream')
@@ -154,7 +154,7 @@ async function exchange(path: string, body: Buffer, jsonLength: number): Promise
 }
 
 describe('bytes that were written by hand', () => {
-  it('are taken from the wire, and answered byte for byte: one tensor, all of it in hexadecimal', async () => {
+  it('are read from the wire and answered byte for byte: one tensor, in hexadecimal', async () => {
     // {"inputs":[{"name":"features","shape":[1,3],"datatype":"FP32","parameters":{"binary_data_size":12}}],
     // "parameters":{"binary_data_output":true}}, and then 1, -2.5 and 0.15625
     const body = bytesOf(
@@ -179,7 +179,7 @@ describe('bytes that were written by hand', () => {
     expect(jsonLength).toBe('137')
   })
 
-  it('may hold tensors of several datatypes, one behind the other, with one in JSON between them', async () => {
+  it('may hold consecutive tensors of several datatypes, with one in JSON between', async () => {
     const tensor = (name: string, shape: string, datatype: string, rest: string) =>
       `{"name":"${name}","shape":[${shape}],"datatype":"${datatype}",${rest}}`
     const size = (bytes: number) => `"parameters":{"binary_data_size":${bytes}}`

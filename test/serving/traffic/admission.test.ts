@@ -29,7 +29,7 @@ function admission(most: number) {
 }
 
 describe('an admission', () => {
-  it('lets in up to its limit, holds the next, and lets the oldest of those in when one leaves', () => {
+  it('admits up to its limit, queues the next, and then admits the oldest', () => {
     const gate = admission(2)
     for (const name of ['a', 'b', 'c', 'd']) gate.enter(name)
     expect(gate.said).toEqual(['a in', 'b in'])
@@ -40,7 +40,7 @@ describe('an admission', () => {
     expect(gate.said.slice(3)).toEqual(['d refused'])
   })
 
-  it('of a busy process lets the newest in where the oldest has waited for too long, and refuses that in the end', () => {
+  it('admits the newest if the oldest waited too long, and finally refuses that one', () => {
     const gate = admission(1)
     gate.pass(10, 1)
     gate.enter('a')
@@ -102,7 +102,7 @@ describe('an admission', () => {
     gate.close()
   })
 
-  it('lets fewer in while the process has no time left, 16 at least, and more as soon as it has', () => {
+  it('admits fewer while the process has no idle time, at least 16, and then more', () => {
     const gate = admission(1000)
     const pass = (samples: number, load: number) => {
       for (let i = 0; i < samples; i++) gate.pass(10, load)
@@ -119,7 +119,7 @@ describe('an admission', () => {
     gate.close()
   })
 
-  it('of a busy process lets nobody in who has waited for more than 12 ms, and who comes now at once', () => {
+  it('refuses anyone who waits over 12 ms in a busy process, and admits new arrivals', () => {
     const gate = admission(1)
     gate.pass(10, 1)
     for (const name of ['a', 'b', 'x']) gate.enter(name)

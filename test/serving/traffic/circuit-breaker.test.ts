@@ -47,7 +47,7 @@ describe('a breaker', () => {
     expect(it.isOpen()).toBe(false)
   })
 
-  it('lets one try after its time, the others not meanwhile, and closes where that succeeds', async () => {
+  it('admits one trial after its time, and closes if that succeeds', async () => {
     const it = breaker()
     for (let i = 0; i < 5; i++) await it.fail()
     it.pass(500)
@@ -60,7 +60,7 @@ describe('a breaker', () => {
     expect(it.changes).toEqual([true, false])
   })
 
-  it('stays open twice as long after a trial that fails, up to 5 s, and closes by a trial whose error is an answer', async () => {
+  it('doubles its open time after a failed trial, up to 5 s, and closes on an answer', async () => {
     const it = breaker()
     for (let i = 0; i < 5; i++) await it.fail()
     for (const ms of [500, 1000, 2000, 4000, 5000, 5000]) {

@@ -51,7 +51,7 @@ const bearer = (text: string) => ({ authorization: `Bearer ${text}` })
 const told = ({ status, body }: Answer) => [status, body.error?.code]
 
 describe('a server that has keys', () => {
-  it('refuses a request without one, and one with a key that is forged, expired or revoked, and says how to send one', async () => {
+  it('refuses a missing, forged, expired or revoked key, and says how to send one', async () => {
     const good = await key(['read', 'predict'])
     const expired = await key(['read'], { expiresAt: new Date(Date.now() - 1000) })
     const { url, server } = await serve()
@@ -171,7 +171,7 @@ describe('a server without keys', () => {
     await server.close()
   })
 
-  it('answers to its address and to localhost, and to no name that was made to point at it', async () => {
+  it('answers to its address and to localhost, but to no name that resolves to it', async () => {
     const { url, server } = await serve({}, open)
     const { port } = new URL(url)
     const asked = async (host: string, path = '/v1/features') => {
@@ -241,7 +241,7 @@ describe('a deadline', () => {
 })
 
 describe('a deadline that the runs of a model would miss', () => {
-  it('ends a request before its features are read, until the model has not run for a while', async () => {
+  it('ends a request before its features are read, until the model was idle for long', async () => {
     const models = servingSet.models.map((model) => ({ ...model, operational: {} }))
     const slow = await createWorld('redis', { ...servingSet, models })
     try {
@@ -329,7 +329,7 @@ describe('a server that ends while clients connect', () => {
 })
 
 describe('a server with too much to do', () => {
-  it('holds what is beyond its limit for a moment and then refuses it, while health is answered and places are given on', async () => {
+  it('briefly queues excess requests, then refuses them, but always answers health', async () => {
     const held = heldStore(open)
     const { url, server, registry } = await serve(
       { store: held.store, config: { ...config, maxInFlight: 2, corsOrigins: ['https://app.example'] } },
@@ -372,7 +372,7 @@ describe('a client that does not behave', () => {
     await server.close()
   })
 
-  it('sends the head or the body of a request drop by drop: its connection ends, and nobody waits for it', async () => {
+  it('sends a head or body in drops: its connection ends, and nobody waits for it', async () => {
     const { url, server } = await serve({ headMs: 300, requestMs: 600 }, open)
     const [head, body] = [await dial(url), await dial(url)]
     head.write('POST /v1/features HTTP/1.1\r\nhost: localhost\r\nx-slow: ')
@@ -387,7 +387,7 @@ describe('a client that does not behave', () => {
     await server.close()
   })
 
-  it('sends what is no request, or a head that is too large: it is told so, as of any error', async () => {
+  it('sends an invalid request or too large a head: it gets a normal error', async () => {
     const { url, server } = await serve({ headMs: 300 }, open)
     const answerTo = async (text: string): Promise<string> => {
       const socket = await dial(url)
@@ -414,7 +414,7 @@ describe('a client that does not behave', () => {
 })
 
 describe('a trace', () => {
-  it('goes through the answer and the log, and begins anew where the header is not valid', async () => {
+  it('is in the answer and the log, and starts anew if the header is invalid', async () => {
     const { url, server } = await serve({}, open)
     const traceId = '4bf92f3577b34da6a3ce929d0e0e4736'
     const answer = await ask(url, '/v1/features', question, { traceparent: `00-${traceId}-00f067aa0ba902b7-01`, 'x-request-id': 'traced' })

@@ -19,7 +19,7 @@ beforeAll(async () => {
 })
 afterAll(() => world?.close())
 
-it(`answers beside ${connections} connections that do nothing, and each of those again when it asks`, async () => {
+it(`answers beside ${connections} idle connections, and each of those on request`, async () => {
   expect(connections).toBeGreaterThan(500)
   const { url, server } = await world.serve()
   await server.whenReady()

@@ -59,7 +59,7 @@ describe.each(Object.entries({ PostgreSQL: () => openServer(), PGlite: () => ope
     await expect(revokeKey(db, 'nobody')).rejects.toMatchObject({ code: 'UNKNOWN_DEFINITION' })
   })
 
-  it('rotate: the old one works on for the overlap and no longer than it was to, and once only', async () => {
+  it('rotate: the old one works only for the overlap, not past its expiry, and once', async () => {
     const { db } = opened()
     const before = Date.now()
     const made = await createKey(db, { ...reader, scopes: ['read', 'push'], expiresAt: new Date(before + 30 * day) })
@@ -79,7 +79,7 @@ describe('a ring of keys', () => {
   const opened = during<OpenedDatabase>(() => openServer())
   const ring = (mode: AuthMode, now = Date.now) => createKeyRing({ mode, now, log: createLogger('silent') })
 
-  it('says it does not know until the keys are read, and is open only where there has never been one and no other machine asks', async () => {
+  it('is unready until keys are read, and open only without keys or exposure', async () => {
     const { db } = opened()
     const keys = ring('auto')
     expect(() => keys.authorize(null, 'read')).toThrow(expect.objectContaining({ code: 'NOT_READY' }))
@@ -110,7 +110,7 @@ describe('a ring of keys', () => {
     expect(keys.required).toBe(true)
   })
 
-  it('lets an admin do all, refuses a forged key, and an expired one from that moment on, without reading anything', async () => {
+  it('lets an admin do all, and refuses forged or expired keys without a read', async () => {
     const { db } = opened()
     let now = Date.now()
     const keys = ring('auto', () => now)

@@ -54,7 +54,7 @@ function post(path: string, body: unknown, headers: Readonly<Record<string, stri
     .join('')}\r\n${text}`
 }
 
-it('makes metrics once a second, however many ask without a key, and answers others meanwhile', async () => {
+it('collects metrics once a second, for any number of callers without a key', async () => {
   const { url, server, registry } = await serve()
   let made = 0
   registry.registerMetric(new Gauge({ name: 'made', help: 'made', registers: [], collect: () => void made++ }))
@@ -74,7 +74,7 @@ it('makes metrics once a second, however many ask without a key, and answers oth
   await server.close()
 })
 
-it('answers metrics to a key of their scope, or on another port alone, where the configuration says so', async () => {
+it('answers metrics to a key of their scope or on another port, as configured', async () => {
   const [reader, scraper] = [await key(['read']), await key(['metrics'])]
   const closed = await serve({ config: { ...config, metricsAuth: 'required' } })
   const statuses = await Promise.all(
@@ -89,7 +89,7 @@ it('answers metrics to a key of their scope, or on another port alone, where the
   await elsewhere.server.close()
 })
 
-it('answers metrics on a port of their own, made once a second, and how the process is', async () => {
+it('answers metrics on their own port, collected once a second, and its health', async () => {
   let made = 0
   let ready = false
   const metrics = async () => `made ${++made}\n`
@@ -116,7 +116,7 @@ it('answers metrics on a port of their own, made once a second, and how the proc
   await server.close()
 })
 
-it('keeps places for other keys where the clients of one do not read, and cuts those at their deadline', async () => {
+it("keeps slots for other keys if one key's clients do not read", async () => {
   const [greedy, other] = [await key(['read']), await key(['read'])]
   const { url, server, registry } = await serve({ config: { ...config, maxInFlight: 4, requestTimeoutMs: 8000 } })
   const inFlight = async () => Number((await registry.getSingleMetricAsString('lockstep_in_flight_requests')).match(/(\d+)$/m)?.[1])

@@ -16,7 +16,7 @@ function limiter(shared: RedisRateLimits | null, fallback: LimitFallback = 'loca
 }
 
 describe('the cell rate', () => {
-  it('never grants more than a second’s worth and what has come back since, and grants all of that', () => {
+  it("never grants more than one second's worth plus the refill, and grants all of it", () => {
     fc.assert(
       fc.property(
         fc.integer({ min: 1, max: 50 }),
@@ -68,7 +68,7 @@ describe('limits that processes share in Redis', () => {
     expect(passed).toBeGreaterThan(200)
   })
 
-  it('let all pass that come at once where there is enough for them, and as many as there is where not', async () => {
+  it('pass all simultaneous requests within the limit, and no more', async () => {
     const { url, prefix } = await testRedis()
     for (const shared of [true, false]) {
       const limits = shared ? limiter(createRedisRateLimits(url, prefix)) : limiter(null, 'local', () => 0)
@@ -96,7 +96,7 @@ describe('limits that processes share in Redis', () => {
     limits.close()
   })
 
-  it('say how they stand, refuse with the time to wait, and are of each key and scope its own', async () => {
+  it('report their state, refuse with a retry time, and count per key and scope', async () => {
     const { url, prefix } = await testRedis()
     const limits = limiter(createRedisRateLimits(url, prefix))
     const states = [await limits.take(key('a', 2), 1), await limits.take(key('a', 2), 1)]
@@ -111,7 +111,7 @@ describe('limits that processes share in Redis', () => {
     limits.close()
   })
 
-  it('let a request of more than a second’s worth pass where all of it is there, and the next wait for it', async () => {
+  it("pass a request above a second's worth when all is there; the next one waits", async () => {
     const { url, prefix } = await testRedis()
     const limits = limiter(createRedisRateLimits(url, prefix))
     await limits.take(key('rows', 1000), 5000)

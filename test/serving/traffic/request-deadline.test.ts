@@ -5,7 +5,7 @@ import { beforeDeadline, lift } from '../../../serving/traffic/request-deadline.
 const within = (limitMs: number) => ({ at: performance.now() + limitMs, limitMs })
 const late = expect.objectContaining({ code: 'DEADLINE_EXCEEDED' })
 
-it('ends each of many waits at its own deadline, whenever they began, and gives what comes before', async () => {
+it('ends each of many waits at its own deadline, and returns earlier results', async () => {
   const begun = performance.now()
   const endless = new Promise<never>(() => undefined)
   const ended: [name: string, ms: number][] = []
@@ -23,7 +23,7 @@ it('ends each of many waits at its own deadline, whenever they began, and gives 
   for (const [i, ms] of [40, 150].entries()) expect(ended[i]?.[1]).toBeGreaterThanOrEqual(ms)
 })
 
-it('takes nothing that comes after the deadline, also where the process was too busy to see it pass', async () => {
+it('rejects results after the deadline, even if the busy process noticed it late', async () => {
   const made = beforeDeadline(within(20), delay(1, 'late'))
   const until = performance.now() + 40
   while (performance.now() < until) continue
