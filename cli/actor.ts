@@ -3,20 +3,20 @@ import type { Actor } from '../runtime/audit.ts'
 import type { Option } from './command.ts'
 import type { Input } from './input.ts'
 
-/** Why something is done, for those who read its history. */
+/** The option for the reason of a change, which the history shows. */
 export const reasonOption: Option = { value: 'TEXT', help: 'The reason, for the history.' }
 
-/** Who runs this process, `user@host`, and why by the option "reason". */
+/** The user and host of this process, `user@host`, and the reason from the option "reason". */
 export function actorOf(input: Input): Actor {
   return { actor: userAtHost(), reason: input.text('reason') }
 }
 
-/** Who runs this process. */
+/** The user and host of this process. */
 export function userAtHost(): string {
   return `${userName()}@${hostname()}`
 }
 
-/** A process may run under a number that has no name. */
+/** The user id of a process may have no name. */
 function userName(): string {
   try {
     return userInfo().username

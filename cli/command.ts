@@ -3,16 +3,16 @@ import type { Input } from './input.ts'
 
 /** One verb of the command line. */
 export interface Command {
-  /** As it is typed: `dataset create`. */
+  /** The words that are typed: `dataset create`. */
   readonly name: string
   /** One line for the list of commands. */
   readonly summary: string
-  /** What else there is to know, one paragraph each. */
+  /** Further help, one paragraph each. */
   readonly description?: readonly string[]
   readonly arguments?: readonly Argument[]
   readonly options?: Readonly<Record<string, Option>>
   readonly example: string
-  /** It reads or writes what need not fit into memory, and then ends. */
+  /** The command reads or writes data that may exceed memory, and then ends. */
   readonly streams?: true
   run(context: Context, input: Input): Promise<Outcome>
 }
@@ -26,7 +26,7 @@ export interface Argument {
 }
 
 export interface Option {
-  /** What its value is called, in capitals; absent: the option is a flag. */
+  /** The name of its value, in capitals; absent: the option is a flag. */
   readonly value?: string
   readonly help: string
   readonly needed?: boolean
@@ -37,10 +37,10 @@ export interface Option {
 export interface Outcome {
   /** What `--json` prints: one document. */
   readonly json: unknown
-  /** What is printed otherwise. */
+  /** The text that is printed without `--json`. */
   readonly text: string
   /** Absent: 0. */
   readonly exitCode?: number
-  /** What goes on after the outcome is printed, until the process is told to end. */
+  /** Work that continues after the outcome is printed, until the process is asked to end. */
   readonly stay?: () => Promise<void>
 }

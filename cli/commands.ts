@@ -1,12 +1,12 @@
 import type { Command } from './command.ts'
 
-/** A command that is there, and how to get it: a process loads only the one that it runs. */
+/** A command and how to load it: a process loads only the one that it runs. */
 export interface CommandEntry {
   readonly name: string
   load(): Promise<Command>
 }
 
-/** In the order in which they are listed, which is that in which they are first used. */
+/** In the order of the list, which is the order in which users first need them. */
 export const commands: readonly CommandEntry[] = [
   { name: 'migrate', load: async () => (await import('./commands/migrate.ts')).migrateCommand },
   { name: 'plan', load: async () => (await import('./commands/plan.ts')).planCommand },

@@ -11,16 +11,16 @@ import { createLogger } from '../runtime/log.ts'
 import { databaseName, openDatabase, requireMade } from '../runtime/open-database.ts'
 import type { Terminal } from './terminal.ts'
 
-/** What commands work with. Each thing is opened when it is first asked for, once, and closed with the context. */
+/** The resources of commands. Each is opened once, when it is first asked for, and closed with the context. */
 export interface Context {
   readonly config: Config
   readonly log: Logger
   readonly terminal: Terminal
-  /** Aborted when the process is told to end. */
+  /** Aborted when the process is asked to end. */
   readonly signal: AbortSignal
   /** @throws LockstepError `POSTGRES_UNAVAILABLE`, `EMBEDDED_IN_USE` */
   unmigratedDatabase(): Promise<Database>
-  /** @throws LockstepError `MIGRATIONS_PENDING`, `SCHEMA_NEWER` too */
+  /** @throws LockstepError also `MIGRATIONS_PENDING`, `SCHEMA_NEWER` */
   database(): Promise<Database>
   /** @throws LockstepError `REDIS_UNAVAILABLE` */
   store(): Promise<OnlineStore>
@@ -54,7 +54,7 @@ export function createContext(config: Config, terminal: Terminal, signal: AbortS
   }
 
   async function openStore(): Promise<OnlineStore> {
-    // who owns the database owns the folder, and with it the embedded store
+    // the owner of the database owns the folder, and so the embedded store
     if (config.redisUrl === null) await context.database()
     const store = await openOnlineStore(config, { signal })
     lifecycle.add('online store', () => store.close())
@@ -62,7 +62,7 @@ export function createContext(config: Config, terminal: Terminal, signal: AbortS
     return store
   }
 
-  /** It may be there when it is asked for again. */
+  /** The store may be available when it is asked for again. */
   function forgetStore(error: unknown): never {
     openingStore = null
     throw error

@@ -17,10 +17,9 @@ export interface InPartsOptions extends ExportOptions {
 }
 
 /**
- * Shares an export out among workers, and shows how far it is. Where this process is stopped meanwhile, the workers go
- * on.
+ * Distributes an export among workers, and shows its progress. If this process is stopped, the workers go on.
  *
- * @throws LockstepError `CONFIG_INVALID` where the database is embedded: exports are shared among processes
+ * @throws LockstepError `CONFIG_INVALID` where the database is embedded, as processes share the work of an export
  */
 export async function createInParts(
   context: Context,

@@ -3,7 +3,7 @@ import type { DatasetManifest } from '../offline/dataset-manifest.ts'
 import { filesOf } from '../offline/dataset-manifest.ts'
 import type { Database } from '../runtime/database.ts'
 
-/** A training set as the registry remembers it. */
+/** A training set as the registry stores it. */
 export interface StoredDataset {
   readonly id: string
   /** `flight_features@1` */
@@ -15,17 +15,17 @@ export interface StoredDataset {
   readonly manifest: DatasetManifest
 }
 
-/** What a list shows: all but the manifest. */
+/** The fields of a list: all but the manifest. */
 export function withoutManifest(dataset: StoredDataset): Omit<StoredDataset, 'manifest'> {
   const { id, service, fingerprint, path, rows, createdAt } = dataset
   return { id, service, fingerprint, path, rows, createdAt }
 }
 
-/** All that were written, newest first. */
+/** All training sets, newest first. */
 export async function readDatasets(db: Database): Promise<StoredDataset[]> {
   const rows = await db.kysely.selectFrom('lockstep.datasets').selectAll().orderBy('created_at', 'desc').orderBy('id').execute()
   return rows.map((row) => {
-    // written by createDataset alone
+    // only createDataset writes these
     const manifest = row.manifest as DatasetManifest
     const { id, service, fingerprint, path } = row
     return {
@@ -41,7 +41,7 @@ export async function readDatasets(db: Database): Promise<StoredDataset[]> {
 }
 
 /**
- * The one whose id begins so.
+ * The training set whose id begins with the text.
  *
  * @throws LockstepError `UNKNOWN_DEFINITION` where there is none, or more than one
  */

@@ -6,7 +6,7 @@ import { reasonOption } from './actor.ts'
 import type { Argument, Option } from './command.ts'
 import type { Input } from './input.ts'
 
-/** How commands that do something with dead letters are told with which. */
+/** The arguments and options that choose dead letters. */
 export const letterArguments: readonly Argument[] = [
   { name: 'ID', help: 'The ids, as "lockstep dead-letter list" shows them.', takes: 'many' },
 ]
@@ -19,7 +19,8 @@ export const letterOptions: Readonly<Record<string, Option>> = {
 /**
  * The dead letters that a command line chooses.
  *
- * @throws LockstepError `USAGE` where it chooses none, or in more than one way; `NOT_FOUND` naming an id that is none
+ * @throws LockstepError `USAGE` where it chooses none, or in more than one way; `NOT_FOUND` naming an id that does not
+ * exist
  */
 export async function chosenLetters(db: Database, input: Input): Promise<KeptLetter[]> {
   const [given, source, all] = [input.arguments('ID'), input.text('source'), input.flag('all')]
@@ -30,7 +31,7 @@ export async function chosenLetters(db: Database, input: Input): Promise<KeptLet
   return await lettersOf(db, given)
 }
 
-/** @throws LockstepError `USAGE` for what is no id, `NOT_FOUND` for one that is not there */
+/** @throws LockstepError `USAGE` for an invalid id, `NOT_FOUND` for one that does not exist */
 export async function lettersOf(db: Database, given: readonly string[]): Promise<KeptLetter[]> {
   const ids = given.map((id) => {
     if (/^[1-9]\d{0,14}$/.test(id)) return Number(id)

@@ -3,9 +3,9 @@ import { didYouMean } from '../kernel/did-you-mean.ts'
 import type { CommandEntry } from './commands.ts'
 
 /**
- * The command that the words begin with, and the words that follow its name. `--json` may stand before it.
+ * The command whose name the words begin with, and the words that follow. `--json` may stand before the name.
  *
- * @throws LockstepError `USAGE`, with the nearest one
+ * @throws LockstepError `USAGE`, suggesting the nearest command
  */
 export function findCommand(
   commands: readonly CommandEntry[],
@@ -29,7 +29,7 @@ export function findCommand(
   throw new LockstepError('USAGE', `There is no command "${asked}".${hint}`, { details: { command: asked } })
 }
 
-/** The commands that are `first` and a second word: `dataset create`, `dataset list`. */
+/** The commands of two words whose first is `first`: `dataset create`, `dataset list`. */
 export function groupOf(commands: readonly CommandEntry[], first: string): readonly CommandEntry[] {
   return commands.filter(({ name }) => name.startsWith(`${first} `))
 }

@@ -4,7 +4,7 @@ import type { ViewFreshness } from '../monitoring/freshness/view-freshness.ts'
 import type { OldestWriter } from '../runtime/oldest-writer.ts'
 import { ago, count, counted, duration } from './human.ts'
 
-/** How old the newest row is, how far the view is behind its source, and how far it may be. */
+/** The age of the newest row, how far the view is behind its source, and how far it may be. */
 export function freshnessCells({ newestRowSeconds, lag, freshnessMicros }: ViewFreshness): string[] {
   const newest = newestRowSeconds === null ? 'unknown' : ago(newestRowSeconds * 1000)
   const behind = lag === null ? 'unknown' : lag.rows === 0 ? 'none' : `${lagRows(lag.rows)}, ${duration(Math.max(1, lag.seconds * 1000))}`
@@ -27,7 +27,7 @@ export function freshnessJson({ newestRowSeconds, lastRunSeconds, lag, late, fre
   }
 }
 
-/** Which entities are set aside, the first few of them by name. */
+/** The entities that are set aside, the first few by name. */
 export function setAsideLines({ view, setAside: { entities, messages } }: Pick<ViewFreshness, 'view' | 'setAside'>): string[] {
   const more = entities - messages.length
   return [
@@ -36,7 +36,7 @@ export function setAsideLines({ view, setAside: { entities, messages } }: Pick<V
   ]
 }
 
-/** Its rows alone are left for later, whenever it ends. */
+/** Only its rows are left for later, whenever it ends. */
 export function oldestWriterText({ pid, application, database, state, seconds }: OldestWriter): string {
   const who = pid === null ? `prepared as "${application}"` : `process ${pid}${application === '' ? '' : `, "${application}"`}`
   const age = seconds === null ? 'of unknown age' : `open for ${duration(seconds * 1000)}`

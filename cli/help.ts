@@ -4,7 +4,7 @@ import { findCommand, groupOf } from './find-command.ts'
 import { commonOptions } from './input.ts'
 
 /**
- * The text for the words of a command line: of a command, of a group of them such as `dataset`, or of all where there
+ * The help for the words of a command line: of a command, of a group such as `dataset`, or of all commands where there
  * are no words.
  *
  * @throws LockstepError `USAGE`
@@ -22,7 +22,7 @@ async function loaded(entries: readonly CommandEntry[]): Promise<readonly Comman
   return await Promise.all(entries.map((entry) => entry.load()))
 }
 
-/** What `lockstep help` prints. */
+/** The text of `lockstep help`. */
 export function generalHelp(commands: readonly Command[]): string {
   return [
     'Lockstep: a feature store with model serving.',
@@ -39,7 +39,7 @@ export function generalHelp(commands: readonly Command[]): string {
   ].join('\n')
 }
 
-/** What `lockstep COMMAND --help` prints. */
+/** The text of `lockstep COMMAND --help`. */
 export function commandHelp(command: Command): string {
   const options = Object.entries({ ...command.options, ...commonOptions })
   return [
@@ -80,7 +80,7 @@ function argumentUsage({ name, takes }: Argument): string {
   return takes === 'optional' ? `[${name}]` : name
 }
 
-/** Name and text in two columns; a name that is too long has a line of its own. */
+/** Name and text in two columns. A name that is too long has its own line. */
 function pairs(rows: readonly (readonly [string, string])[]): string[] {
   const width = Math.min(30, Math.max(...rows.map(([name]) => name.length)))
   return rows.flatMap(([name, text]) => {

@@ -4,20 +4,20 @@ import { parseTimestamp } from '../kernel/time.ts'
 import { didYouMean } from '../kernel/did-you-mean.ts'
 import type { Argument, Command, Option } from './command.ts'
 
-/** What a command was called with, checked against what it takes. */
+/** The arguments and options of a call, checked against the command's declaration. */
 export interface Input {
   /** The argument of that name. */
   argument(name: string): string
-  /** All that were given for an argument that takes none, one or many. */
+  /** All values of an argument that takes none, one or many. */
   arguments(name: string): readonly string[]
   flag(option: string): boolean
   text(option: string): string | undefined
-  /** Of an option that may be given several times, in their order. */
+  /** The values of an option that may be given several times, in their order. */
   texts(option: string): readonly string[]
   /** The value of an option that the command declares as needed. */
   needed(option: string): string
   choice<const Choice extends string>(option: string, choices: readonly Choice[]): Choice | undefined
-  /** A whole number from `min` to `max`, which is 10^15 where it is not given. */
+  /** A whole number from `min` to `max`; the default of `max` is 10^15. */
   count(option: string, min: number, max?: number): number | undefined
   /** Epoch microseconds. */
   time(option: string): number | undefined
@@ -29,7 +29,7 @@ export const commonOptions: Readonly<Record<string, Option>> = {
   help: { help: 'Print this help.' },
 }
 
-/** @throws LockstepError `USAGE`, which names what is unknown, missing or too much */
+/** @throws LockstepError `USAGE`, which names the unknown, missing or surplus word */
 export function parseInput(command: Command, words: readonly string[]): Input {
   const options: Readonly<Record<string, Option>> = { ...command.options, ...commonOptions }
   const { tokens } = parseArgs({

@@ -1,7 +1,7 @@
 import { LockstepError } from '../kernel/errors.ts'
 
 /**
- * How long the work under way may take to stop after a signal. A server finishes its requests first, and may be told to
+ * How long running work may take to stop after a signal. A server finishes its requests first, and may be configured to
  * wait before it does.
  */
 const patienceMs = 20_000
@@ -11,14 +11,14 @@ const codes = { SIGINT: 130, SIGTERM: 143 } as const
 export interface Interrupt {
   /** Aborted at the first SIGINT or SIGTERM, with a `STOPPED`. */
   readonly signal: AbortSignal
-  /** What a process that was told to end before its work was done exits with: 130 or 143. null: it was not. */
+  /** The exit code of a process that was asked to end before its work was done: 130 or 143. null: it was not. */
   exitCode(): number | null
 }
 
 /**
- * Listens for the signals that tell a process to end. A second one ends it at once.
+ * Listens for the signals that ask a process to end. A second one ends it at once.
  *
- * @param withinMs after which it ends whatever it does
+ * @param withinMs the process ends at the latest after this time
  */
 export function createInterrupt(withinMs = patienceMs): Interrupt {
   const controller = new AbortController()

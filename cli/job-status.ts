@@ -11,7 +11,7 @@ export interface JobStatus {
   readonly deadLetters: readonly DeadLetter[]
 }
 
-/** The backfills that are running, and the scheduled runs of the store that were given up. */
+/** The running backfills, and the scheduled runs of the store that were given up. */
 export async function jobStatus(context: Context, store: string | null): Promise<JobStatus> {
   const db = await context.database()
   const backfills = await readBackfills(db, { state: 'running' })

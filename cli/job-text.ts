@@ -5,7 +5,7 @@ import { ago, count, duration, moment } from './human.ts'
 import type { Input } from './input.ts'
 import { table } from './table.ts'
 
-/** @throws LockstepError `USAGE` where it is no number */
+/** @throws LockstepError `USAGE` where it is not a number */
 export function jobIdOf(input: Input): number {
   const text = input.argument('ID')
   if (/^[1-9]\d{0,14}$/.test(text)) return Number(text)
@@ -53,7 +53,7 @@ function stepRow({ step, number, state, atWork, progress, attempts, worker, erro
   ]
 }
 
-/** A job that runs waits where nobody works on it. */
+/** A running job waits where no worker works on it. */
 function stateOf({ state, workers }: Job): string {
   return state === 'running' && workers.length === 0 ? 'waiting' : state
 }

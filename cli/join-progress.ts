@@ -4,8 +4,8 @@ import type { Terminal } from './terminal.ts'
 import { counted } from './human.ts'
 
 /**
- * Shows the two halves of a join, one after the other: the features are looked up in the order of keys, then handed
- * over in the spine's own.
+ * Shows the two halves of a join, one after the other: the lookup of the features in key order, then the output in the
+ * spine's own order.
  */
 export function createJoinProgress(terminal: Terminal, labels: Readonly<Record<JoinProgress['step'], string>>) {
   let step: JoinProgress['step'] = 'join'
@@ -25,7 +25,7 @@ export function createJoinProgress(terminal: Terminal, labels: Readonly<Record<J
   }
 }
 
-/** Says of which sources a join left out rows that came behind a transaction which was still open. */
+/** Names the sources whose rows a join left out because they came after a transaction that was still open. */
 export function heldBackNotes(heldBackRows: Readonly<Record<string, number>>): string[] {
   return Object.entries(heldBackRows).flatMap(([source, rows]) =>
     rows === 0

@@ -22,13 +22,13 @@ import type { WorkerTools } from './worker-tools.ts'
 import { jobKinds, workerTools } from './worker-tools.ts'
 
 export interface ViewsWork {
-  /** What keeps the online views current, until the signal. */
+  /** Keeps the online views current, until the signal. */
   keep(signal: AbortSignal): Promise<void>
   /** Backfills, scheduled runs and housekeeping. */
   readonly kinds: readonly JobKind[]
 }
 
-/** What a worker does for the online views, and a server of an embedded database. */
+/** The work of a worker, or of a server with an embedded database, for the online views. */
 export function viewsWork(tools: WorkerTools, log: Logger, metrics: ViewRunMetrics): ViewsWork {
   const all = { ...tools, log, clock: () => Date.now() * 1000 }
   const onTooLarge = logOversized(log, metrics.overCap)
@@ -53,12 +53,12 @@ export function viewsWork(tools: WorkerTools, log: Logger, metrics: ViewRunMetri
 }
 
 const retryMs = 2_000
-/** Every look at an embedded database holds the process up for a moment. */
+/** Each poll of an embedded database blocks the process for a moment. */
 const idleMs = 2_000
 
 /**
  * Keeps the views of an embedded database current and reads its streams, until the signal, within the process that
- * serves them. An online store that is away is waited for.
+ * serves them. If the online store is down, it waits.
  */
 export async function keepEmbedded(context: Context, registry: MetricsRegistry): Promise<void> {
   const { signal, log, config } = context

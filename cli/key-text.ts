@@ -1,7 +1,7 @@
 import type { ApiKey, MadeKey } from '../registry/keys/api-keys.ts'
 import { moment } from './human.ts'
 
-/** An API key as `--json` prints it: without the key itself. */
+/** An API key as `--json` prints it, without the key itself. */
 export function keyJson(key: ApiKey) {
   return {
     id: key.id,

@@ -1,7 +1,7 @@
 import type { JobEvent } from '../runtime/jobs/job-kind.ts'
 import type { Logger } from '../runtime/log.ts'
 
-/** Logs what becomes of the steps of jobs, one line each. */
+/** Logs the result of each step of a job, one line each. */
 export function logJobs(log: Logger): (event: JobEvent) => void {
   return (event) => {
     switch (event.type) {

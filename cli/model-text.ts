@@ -10,7 +10,7 @@ export function aliasChangeText({ model, alias, from, to, changed, servers }: Om
   return `${text}\n${servers.loaded} of ${servers.asked} servers had loaded it; the others serve it when they have loaded it.`
 }
 
-/** A model version for programs. */
+/** A model version as JSON. */
 export function modelVersionJson({ contract, ...version }: ModelVersion): object {
   return { ...version, inputs: contract.inputs, outputs: contract.outputs }
 }

@@ -13,8 +13,8 @@ import { counted } from './human.ts'
 const workMs = 2_000
 
 /**
- * Before a change of the registry is committed: has what the store holds of retired views removed, and forgets what it
- * holds of those that come back.
+ * Runs before a change of the registry is committed. Has the stored states of retired views removed, and forgets the
+ * stored states of views that come back.
  *
  * @returns views of another database, which stay
  */
@@ -25,7 +25,7 @@ export async function changeOnline(
 ): Promise<DefinitionId[]> {
   if (leaving.length + returning.length === 0) return []
   const foreign: DefinitionId[] = []
-  const store = await context.store() // one that is away stops all of it
+  const store = await context.store() // a store that is down stops the change
   for (const view of returning) await forgetView(transaction, store, view)
   for (const view of leaving) {
     if (await isOurs(transaction, store, view)) await requestRemoval(transaction, await store.identity(), view)
@@ -34,7 +34,7 @@ export async function changeOnline(
   return foreign
 }
 
-/** After it is committed: removes what is to go, for a moment. */
+/** Runs after the commit: removes keys for a moment. */
 export async function removeOnline(context: Context): Promise<Removals> {
   const db = await context.database()
   if (!(await hasRemovals(db))) return { removed: [], removing: [] }
@@ -47,8 +47,8 @@ export interface Removals {
 }
 
 /**
- * Removes what retired views left in the store, for a moment; on the embedded database, which no worker shares, to the
- * end.
+ * Removes for a moment the keys that retired views left in the store. On the embedded database, which no worker shares,
+ * removes all of them.
  */
 async function beginRemovals(db: Database, store: OnlineStore, signal: AbortSignal): Promise<Removals> {
   const bound = db.kind === 'pglite' ? {} : { forMs: workMs }

@@ -11,7 +11,7 @@ const skippedText: Readonly<Record<keyof ParityReport['skipped'], string>> = {
 
 const maxExamples = 10
 
-/** The report as a table by feature, with examples of what differs. */
+/** The report as a table by feature, with examples of differences. */
 export function parityText({ vectors, skipped, features, examples }: ParityReport): string {
   const shown = examples.slice(0, maxExamples)
   return [

@@ -15,8 +15,8 @@ const marks: Readonly<Record<ChangeStatus, string>> = {
 }
 
 /**
- * A plan as people read it: what changes, line by line, then what follows from it. What does not change is only
- * counted; what a conflict is about, its problem tells.
+ * A plan as text: what changes, line by line, then the consequences. Unchanged definitions are only counted. The
+ * problem of a conflict explains it.
  */
 export function planText(plan: ChangePlan): string {
   const moving = plan.changes.filter(({ status }) => status !== 'unchanged' && status !== 'absent')
@@ -60,7 +60,7 @@ export function changeCounts(plan: ChangePlan): string {
   return parts.join(', ')
 }
 
-/** The plan for programs: its problems are reduced to what `--json` prints of an error. */
+/** The plan as JSON: its problems have only the fields that `--json` prints of an error. */
 export function planJson(plan: ChangePlan): object {
   return { ...plan, problems: plan.problems.map(({ code, message, details }) => ({ code, message, details })) }
 }

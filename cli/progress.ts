@@ -1,6 +1,6 @@
 import { count, duration } from './human.ts'
 
-/** Where progress goes: a terminal whose last line can be drawn anew, or a file or pipe. */
+/** The target of progress: a terminal whose last line can be redrawn, or a file or pipe. */
 export interface ProgressTarget {
   readonly isTTY?: boolean
   readonly columns?: number
@@ -8,16 +8,16 @@ export interface ProgressTarget {
 }
 
 export interface Progress {
-  /** @param total null where it is not known */
+  /** @param total null where it is unknown */
   update(done: number, total: number | null): void
-  /** Takes the bar away. Call it however the work ended. */
+  /** Removes the bar. Call it whether the work succeeds or fails. */
   end(): void
 }
 
 export interface ProgressOptions {
-  /** What is being done: `Ingesting flights`. */
+  /** The work: `Ingesting flights`. */
   readonly label: string
-  /** What is counted: `rows`. */
+  /** The unit: `rows`. */
   readonly unit: string
   /** Epoch milliseconds. */
   readonly now?: () => number
@@ -27,14 +27,14 @@ const redrawMs = 100
 const lineMs = 5000
 
 /**
- * Shows how far some work is. On a terminal one line is drawn again and again and taken away in the end; elsewhere a
- * plain line is written now and then, and none for what is done at once.
+ * Shows the progress of work. A terminal redraws one line and clears it at the end. Otherwise a plain line is written
+ * now and then, and none for short work.
  */
 export function createProgress(target: ProgressTarget, options: ProgressOptions): Progress {
   const now = options.now ?? Date.now
   const tty = target.isTTY === true
   const draw = (text: string) => target.write(`\r${text.slice(0, (target.columns ?? 80) - 1)}\u001B[K`)
-  // the first rows may be long in coming, as from a sort: the rate is of what comes since
+  // the first rows may take long, for example behind a sort, so the rate counts only rows after them
   let first: { readonly time: number; readonly done: number } | null = null
   let next = 0
   if (tty) draw(`${options.label} ...`)

@@ -12,7 +12,7 @@ export const datasetMismatchOption: Option = { help: 'Allow a version that was t
 
 export const untriedOption: Option = { help: 'Allow a version whose trial run on made-up rows does not end.' }
 
-/** Points an alias at a version, and shows how many servers have loaded that meanwhile. */
+/** Points an alias at a version, and shows how many servers have loaded the version meanwhile. */
 export async function promoteWithProgress(
   context: Context,
   input: Input,

@@ -6,7 +6,7 @@ import { LockstepError, messageOf } from '../kernel/errors.ts'
 /**
  * Reads `auc=0.71`, given once for each metric.
  *
- * @throws LockstepError `USAGE` where one is no number, or is given twice
+ * @throws LockstepError `USAGE` where a value is not a number, or a metric is given twice
  */
 export function metricsOf(pairs: readonly string[]): Record<string, number> {
   return read('metric', pairs, 'auc=0.71', (text) => {
@@ -15,7 +15,7 @@ export function metricsOf(pairs: readonly string[]): Record<string, number> {
   })
 }
 
-/** Reads `depth=3`, given once for each parameter: JSON where it is some, else text. */
+/** Reads `depth=3`, given once for each parameter. A value that is valid JSON is JSON, otherwise text. */
 export function paramsOf(pairs: readonly string[]): Record<string, unknown> {
   return read<unknown>('param', pairs, 'depth=3', (text) => {
     try {
@@ -41,7 +41,7 @@ function read<T>(option: string, pairs: readonly string[], example: string, valu
 }
 
 /**
- * An object, given as JSON or by the name of a file that holds some.
+ * An object, given as JSON or as the name of a JSON file.
  *
  * @throws LockstepError `USAGE`, `FILE_UNREADABLE`
  */
@@ -52,7 +52,7 @@ export async function metadataOf(given: string): Promise<Record<string, unknown>
     const value: unknown = JSON.parse(text)
     if (typeof value === 'object' && value !== null && !Array.isArray(value)) return { ...value }
   } catch {
-    // said below
+    // reported below
   }
   const what = isFile ? `names the file "${given}", which holds` : `is "${given}", which is`
   throw new LockstepError('USAGE', `The option "--metadata" ${what} no JSON object; write it as '{"auc": 0.7}'.`)
@@ -73,7 +73,7 @@ async function fileText(path: string): Promise<string> {
 /**
  * The commit that is checked out here, with `-dirty` where files differ from it.
  *
- * @throws LockstepError `USAGE` where this is no git repository
+ * @throws LockstepError `USAGE` where this is not a git repository
  */
 export async function checkedOutCommit(): Promise<string> {
   const git = promisify(execFile)

@@ -1,9 +1,7 @@
 import { LockstepError, messageOf } from '../kernel/errors.ts'
 import type { Terminal } from './terminal.ts'
 
-/**
- * Says on standard error what went wrong, and returns the exit code: 2 where the command was called wrongly, else 1.
- */
+/** Prints the error on standard error, and returns the exit code: 2 for a wrong call, else 1. */
 export function reportError(error: unknown, terminal: Terminal, showStack: boolean): number {
   const { code, message, details } =
     error instanceof LockstepError ? error : { code: 'INTERNAL' as const, message: messageOf(error), details: {} }

@@ -16,9 +16,9 @@ import { createTerminal } from './terminal.ts'
 import { withContext } from './with-context.ts'
 
 /**
- * Runs one command line, prints what comes of it and closes what it opened.
+ * Runs one command line, prints its outcome and closes everything that it opened.
  *
- * @param signal aborted when the process is told to end
+ * @param signal aborted when the process is asked to end
  * @returns the exit code
  */
 export async function run(words: readonly string[], signal: AbortSignal): Promise<number> {
@@ -37,7 +37,7 @@ export async function run(words: readonly string[], signal: AbortSignal): Promis
       return outcome.exitCode ?? 0
     })
   } catch (error) {
-    // a stop fails whatever is under way; a command may say more of it
+    // a stop makes the running work fail; a command may report more
     const isOfStop = error instanceof LockstepError && error.cause === signal.reason
     return reportError(signal.aborted && !isOfStop ? signal.reason : error, terminal, level === 'debug' || level === 'trace')
   }
@@ -46,7 +46,7 @@ export async function run(words: readonly string[], signal: AbortSignal): Promis
 /**
  * Checks the words of a command line.
  *
- * @returns what runs it
+ * @returns a function that runs the command
  * @throws LockstepError `USAGE`
  */
 export async function prepare(words: readonly string[]): Promise<(context: Context) => Promise<Outcome>> {
@@ -59,7 +59,7 @@ export async function prepare(words: readonly string[]): Promise<(context: Conte
 
 const shortOptions: Readonly<Record<string, string>> = { '-h': '--help', '-v': '--version' }
 
-/** Help and version need nothing but the words. */
+/** Help and version need only the words. */
 async function printed(words: readonly string[], terminal: Terminal): Promise<boolean> {
   const named = words[0] === '--json' ? words.slice(1) : words
   const first = shortOptions[named[0] ?? ''] ?? named[0] ?? 'help'

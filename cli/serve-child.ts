@@ -10,7 +10,7 @@ import { startServer } from './start-server.ts'
 import { createTerminal } from './terminal.ts'
 import { withContext } from './with-context.ts'
 
-// A worker of `lockstep serve --workers`: it answers until its pool, or a signal, ends it.
+// A worker of `lockstep serve --workers`. It answers requests until its pool, or a signal, ends it.
 const interrupt = createInterrupt(serverPatienceMs)
 const member = joinPool()
 const signal = AbortSignal.any([interrupt.signal, member.signal])

@@ -7,9 +7,9 @@ import { didYouMean } from '../kernel/did-you-mean.ts'
 const beginnings = ['select', 'with', 'values', 'table']
 
 /**
- * Takes `--spine` for a query where it reads like one and no file has that name.
+ * Reads `--spine` as a query if it looks like one and no file has that name.
  *
- * @throws LockstepError `USAGE` where it is several words that neither name a file nor begin as a query does
+ * @throws LockstepError `USAGE` where it has several words that neither name a file nor begin like a query
  */
 export function spineInput(text: string): SpineInput {
   const bare = text.replace(/^(\s|--[^\n]*\n|\/\*[^]*?\*\/)+/, '')

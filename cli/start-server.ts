@@ -10,7 +10,7 @@ import type { Context } from './context.ts'
 
 type Choices = Pick<ServerOptions, 'defaultAsOf' | 'onUnavailable' | 'status' | 'lead' | 'warmMs'>
 
-/** The server of a process, which the context closes, and its metrics. */
+/** Starts the server of a process, which the context closes, and its metrics. */
 export async function startServer(context: Context, choices: Choices): Promise<{ server: LockstepServer; metrics: MetricsRegistry }> {
   const { config, log } = context
   const metrics = createMetricsRegistry()
@@ -34,8 +34,8 @@ export async function startServer(context: Context, choices: Choices): Promise<{
 }
 
 /**
- * A server with its own database and store starts without them and waits. Embedded ones belong to this process: what is
- * wrong with them is reported at once, and the context closes them after the server.
+ * A server with its own database and store starts without them and waits. Embedded ones belong to this process: their
+ * errors are reported at once, and the context closes them after the server.
  */
 async function dependencies(context: Context): Promise<Pick<ServerOptions, 'database' | 'store'>> {
   const { config } = context

@@ -3,7 +3,7 @@ import type { GreatestBytes } from '../kernel/greatest-bytes.ts'
 import type { StateSize } from '../registry/change-plan.ts'
 import { bytes, counted } from './human.ts'
 
-/** What a view keeps of each entity at most, and of which parts; above its cap, what becomes of it. */
+/** The greatest size of a view's state of one entity and of its parts. Above its cap, also the consequence. */
 export function stateSizeText({ view, tiles, pending, maxStateBytes, latest, lifetime, ...all }: StateSize): string {
   const levels = tiles.filter((level) => level.tiles > 0)
   const parts = [

@@ -4,7 +4,7 @@ import type { StreamStatus } from '../materializer/streams/stream-status.ts'
 import { streamName } from '../kernel/stream-spec.ts'
 import { ago, count } from './human.ts'
 
-/** What `status` says of streams, as a table. */
+/** The part of `status` about streams, as a table. */
 export const streamHeader: readonly string[] = ['STREAM OF', 'IS', 'GROUP', 'WAITING', 'PENDING', 'DEAD LETTERS', 'NEWEST']
 
 export function streamRow({ source, spec, lag, deadLetters }: StreamStatus, nowMs: number): string[] {

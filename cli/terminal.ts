@@ -3,9 +3,9 @@ import { LockstepError } from '../kernel/errors.ts'
 import type { Progress, ProgressTarget } from './progress.ts'
 import { createProgress } from './progress.ts'
 
-/** The one way to the screen: results go to standard output, progress and errors to standard error. */
+/** All output to the screen: results go to standard output, progress and errors to standard error. */
 export interface Terminal {
-  /** Whether one JSON document is all that standard output may hold. */
+  /** Whether standard output must hold only one JSON document. */
   readonly json: boolean
   /** Writes text and a line end to standard output. */
   print(text: string): void

@@ -8,7 +8,7 @@ import { startPollLoop } from '../runtime/async.ts'
 
 const watchMs = 2_000
 
-/** What a worker cannot do without, as of the last look. */
+/** The services that a worker needs, as of the last check. */
 export interface WatchedDependencies {
   /** The names of those that do not answer. */
   readonly away: readonly string[]
@@ -16,16 +16,16 @@ export interface WatchedDependencies {
 }
 
 /**
- * Asks the database, and the online store where there is one, again and again whether they answer; says so in the log
- * when that changes, and in the metrics. A database that has gone silent has its connections cut by that
- * (`openPostgres`), so that whatever waits on them fails, and is tried again.
+ * Pings the database, and the online store where there is one, repeatedly. Reports changes in the log and in the
+ * metrics. The ping also cuts the connections of a database that no longer answers (`openPostgres`), so that everything
+ * that waits on them fails and is retried.
  */
 export async function watchDependencies(
   { db, store }: { readonly db: Database; readonly store: OnlineStore | null },
   registry: ReturnType<typeof createMetricsRegistry>,
   log: Logger,
 ): Promise<WatchedDependencies> {
-  const close = (): Promise<void> => Promise.resolve() // they are others' to close
+  const close = (): Promise<void> => Promise.resolve() // their owners close them
   const watched = [
     { name: 'database', dependency: createDependency({ name: 'The database', open: async () => ({ close }), ping: () => db.ping(), log }) },
     ...(store === null

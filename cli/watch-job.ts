@@ -6,13 +6,13 @@ import type { Context } from './context.ts'
 import type { JobTools } from './worker-tools.ts'
 
 export interface WatchOptions {
-  /** What the progress bar says: `Backfilling`. */
+  /** The text of the progress bar: `Backfilling`. */
   readonly label: string
-  /** What this process works on, too; null: it leaves the job to workers. */
+  /** The jobs that this process works on, too; null: it leaves the job to workers. */
   readonly kinds: readonly JobKind[] | null
 }
 
-/** Shows how far a job is until it has ended, however it ends. */
+/** Shows the progress of a job until it ends, in whatever state. */
 export async function watchJob(
   { terminal, signal, log }: Context,
   { jobs, worker }: Pick<JobTools, 'jobs' | 'worker'>,
@@ -31,7 +31,7 @@ export async function watchJob(
   }
 }
 
-/** Says, once, why a step has to be tried again: it may be long until it is given up. */
+/** Reports once why a step has to be retried: it may take long until the job gives it up. */
 function reportTrouble(log: Logger, signal: AbortSignal): (event: JobEvent) => void {
   let printed: string | undefined
   return (event) => {

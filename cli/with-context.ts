@@ -1,8 +1,8 @@
 import type { Context } from './context.ts'
 
 /**
- * Does some work and closes the context, however it went. Where the work fails and the closing too, the work's error is
- * told, and the other one logged.
+ * Does some work and closes the context, whether the work succeeds or fails. If both the work and the closing fail, the
+ * work's error is thrown, and the other one is logged.
  */
 export async function withContext<T>(context: Context, work: () => Promise<T>): Promise<T> {
   let result: T

@@ -15,15 +15,15 @@ import { workerUrl } from '../runtime/worker-sessions.ts'
 import type { Context } from './context.ts'
 import { processName } from '../runtime/process-name.ts'
 
-/** All kinds of jobs that this version knows. */
+/** All job kinds of this version. */
 export const jobKinds = [backfillKind, scheduledRunKind, housekeepingKind, exportKind] as const
 
-/** What a process needs that works on jobs. */
+/** The resources of a process that works on jobs. */
 export interface JobTools {
   readonly db: Database
   /** The same database over connections that a stop does not end, so that steps can be handed back. */
   readonly jobs: Database
-  /** How others call this process: `host:pid`. */
+  /** The name of this process for others: `host:pid`. */
   readonly worker: string
   /** The registry, read again when it has changed. */
   catalog(): Promise<Catalog>
@@ -31,14 +31,14 @@ export interface JobTools {
   view(id: string): Promise<ViewPlan>
 }
 
-/** What a process needs that works on jobs of online views, too. */
+/** The resources of a process that also works on jobs of online views. */
 export interface WorkerTools extends JobTools {
   readonly store: OnlineStore
-  /** How far views are re-materialized after a failover of the store, milliseconds. */
+  /** How far back views are re-materialized after a failover of the store, milliseconds. */
   readonly replayMs: number
 }
 
-/** @param keepsViews whether others are to see that this process keeps the online views current */
+/** @param keepsViews whether this process announces to others that it keeps the online views current */
 export async function jobTools(context: Context, keepsViews = false): Promise<JobTools> {
   const { config } = context
   const db = await context.database()

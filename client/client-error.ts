@@ -1,8 +1,9 @@
 import type { ErrorCode } from '../kernel/errors.ts'
 
 /**
- * What a server refused a request for, by its code; `NETWORK` where it could not be reached or broke off, `BAD_ANSWER`
- * where what answers is no Lockstep. A newer server may have codes that are not known here.
+ * Why a request failed: the error code of the server. `NETWORK`: the server could not be reached, or the connection
+ * broke. `BAD_ANSWER`: the answer does not come from a Lockstep server. A newer server may have codes that this client
+ * does not know.
  */
 export type ClientErrorCode = ErrorCode | 'NETWORK' | 'BAD_ANSWER'
 
@@ -11,10 +12,10 @@ export class ClientError extends Error {
   readonly code: ClientErrorCode
   /** The HTTP status; null where there was no answer. */
   readonly status: number | null
-  /** Under which the server's log has it. */
+  /** The id of the request in the server's log. */
   readonly requestId: string | null
   readonly details: Readonly<Record<string, unknown>>
-  /** How often it was sent. */
+  /** The number of attempts. */
   readonly attempts: number
 
   constructor(

@@ -20,31 +20,33 @@ import type { SendLimits } from './send.ts'
 import { send } from './send.ts'
 
 export interface ClientOptions {
-  /** Where the server is: `https://features.example.com`. */
+  /** The URL of the server: `https://features.example.com`. */
   readonly url: string
-  /** Made by `lockstep keys create`. A page shows its key to whoever reads it. */
+  /** Made by `lockstep keys create`. Anyone who can read a page can read its key. */
   readonly apiKey?: string
-  /** How long a request may take with all its attempts, milliseconds, where it does not say itself. Default: 10,000. */
+  /**
+   * How long a request may take with all its attempts, milliseconds, unless it has its own timeout. Default: 10,000.
+   */
   readonly timeoutMs?: number
-  /** How often a request is sent again that failed for now. Default: 3. */
+  /** How often a request is retried after a temporary failure. Default: 3. */
   readonly retries?: number
-  /** Instead of the platform's own. */
+  /** Replaces the platform's own. */
   readonly fetch?: typeof fetch
 }
 
 export interface RequestOptions {
-  /** Instead of the client's. */
+  /** Replaces the client's. */
   readonly timeoutMs?: number
-  /** Ends the request, with its reason. */
+  /** Aborts the request, with its reason. */
   readonly signal?: AbortSignal
 }
 
 export interface ReadOptions extends RequestOptions {
   /** The moment of all values. Default: now. */
   readonly asOf?: Moment
-  /** Tokens of pushes that the answer is to hold. */
+  /** Tokens of pushes that the answer must include. */
   readonly after?: string | readonly string[]
-  /** What to answer where the online store is away. Default: as the server is set. */
+  /** The answer while the online store is down. Default: the server's setting. */
   readonly onUnavailable?: 'error' | 'stale' | 'defaults'
 }
 
@@ -54,11 +56,11 @@ interface Answer {
   readonly requestId: string
   /** The moment of all values, epoch microseconds. */
   readonly asOf: number
-  /** Whether the online store could not be read, and its features are as they were lately, or defaults. */
+  /** Whether the online store could not be read, so that its features are remembered values or defaults. */
   readonly degraded: boolean
-  /** Where they are as they were, how long ago the oldest state was read, milliseconds; else null. */
+  /** How long ago the oldest remembered state was read, milliseconds; null where none was used. */
   readonly staleMs: number | null
-  /** Views with a schedule whose run is late: their values lack what it was to bring by now. */
+  /** Views with a schedule whose run is late: their values lack what the run should have added by now. */
   readonly late: readonly string[]
 }
 
@@ -66,7 +68,7 @@ export interface FeaturesAnswer<S extends FeatureService> extends Answer {
   readonly service: S['name']
   readonly version: S['version']
   readonly fingerprint: string
-  /** In the order of the entities. A float that JSON cannot say is NaN, with the status INVALID. */
+  /** In the order of the entities. A float that JSON cannot express is NaN, with the status INVALID. */
   readonly results: readonly {
     readonly features: FeatureRow<S>
     readonly statuses: { readonly [F in keyof S['features']]: Status }
@@ -83,20 +85,20 @@ export interface PredictAnswer<M extends Model> extends Answer {
   readonly version: number
   /** `name@version` */
   readonly service: string
-  /** By index of the entities: the id of each prediction, as in the prediction log. */
+  /** The ids of the predictions by index of the entities, as in the prediction log. */
   readonly predictionIds: readonly string[]
   /** In the order of the entities. */
   readonly predictions: readonly Prediction<M>[]
-  /** What the predictions were made from, where `features` asks for it. */
+  /** The inputs of the predictions, where `features` asks for them. */
   readonly features: readonly FeatureRow<M['service']>[] | null
 }
 
 export interface PushAnswer {
   readonly requestId: string
   readonly accepted: number
-  /** Events whose id was there already. */
+  /** Events whose id was stored already. */
   readonly duplicates: number
-  /** Whether the online views have them; null where they were not to. */
+  /** Whether the online views include them; null where they were not to be updated. */
   readonly online: boolean | null
   /** For `after`. */
   readonly token: string
@@ -110,16 +112,16 @@ export interface Client<D> {
     options?: ReadOptions,
   ): Promise<FeaturesAnswer<ServiceNamed<D, N>>>
   /**
-   * @param options `version`: a number or an alias, default: the champion. `features`: the service whose features are
-   *   to be answered too, as in
-   * `flight_features@1`; a model version that takes another is refused with VERSION_CHANGED
+   * @param options `version`: a number or an alias, default: the champion. `features`: the service whose features the
+   * answer includes, such as `flight_features@1`. A model version that takes another service is refused with
+   * VERSION_CHANGED
    */
   predict<N extends ModelName<D>>(
     model: N,
     entities: readonly Entity<ModelNamed<D, N>['service']>[],
     options?: ReadOptions & { readonly version?: number | string; readonly features?: ServiceId<ModelNamed<D, N>['service']> },
   ): Promise<PredictAnswer<ModelNamed<D, N>>>
-  /** All events or none, each once, however often they are sent. */
+  /** Stores all events or none. Each is stored once, however often it is sent. */
   push<N extends SourceName<D>>(
     source: N,
     events: readonly SourceEvent<SourceNamed<D, N>>[],
@@ -131,16 +133,16 @@ type Named = Readonly<Record<string, unknown>>
 type Types = Readonly<Record<string, string>>
 
 /**
- * Makes a client of a server, for browsers and Node. What it takes and answers has the types of a definitions module,
- * of which only the types are used. A feature service is named with its version, so that a program goes on getting the
- * one that it was built with.
+ * Makes a client of a server, for browsers and Node. A definitions module gives the types of its parameters and
+ * results; only the types are used. A feature service is named with its version, so that a program keeps getting the
+ * version that it was built with.
  *
  * @example
  * import type * as definitions from './definitions.ts'
  * const client = createClient<typeof definitions>({ url: 'http://127.0.0.1:8080', apiKey })
  * const { predictions } = await client.predict('delay', [{ airport: 'ATL', distance: 594 }])
  * const { results } = await client.features('flight_features@1', [{ airport: 'ATL', distance: 594 }])
- * @throws ClientError `CONFIG_INVALID` where the url is not of a server
+ * @throws ClientError `CONFIG_INVALID` where the url is not one of a server
  */
 export function createClient<D>(options: ClientOptions): Client<D> {
   const url = baseUrl(options.url)
@@ -243,7 +245,7 @@ function moment(answer: Named): object {
   }
 }
 
-/** `crypto.randomUUID` is there for pages over https alone. */
+/** Pages have `crypto.randomUUID` only over https. */
 function randomId(): string {
   return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, '0')).join('')
 }

@@ -7,9 +7,9 @@ export type Decode = (json: unknown) => Value | null
 const list = /^list\((\w+)( or null)?\)$/
 
 /**
- * What reads values of a type back, by its name as a server says it (`int64`, `vector(3)`, `list(string or null)`): an
- * int64 is a bigint, a timestamp epoch microseconds, a vector a Float32Array, counts a Map. A type that is not known
- * here is left as JSON has it.
+ * Makes a reader of values of a type, by the server's name of it (`int64`, `vector(3)`, `list(string or null)`). An
+ * int64 becomes a bigint, a timestamp epoch microseconds, a vector a Float32Array, counts a Map. A value of an unknown
+ * type stays as JSON has it.
  */
 export function decoderOf(type: string): Decode {
   const [, element, nulls] = list.exec(type) ?? []
@@ -20,7 +20,7 @@ export function decoderOf(type: string): Decode {
   return orNull(decodeScalar(type))
 }
 
-/** The value of a float that JSON cannot say (`INVALID`): which one it was is not told. */
+/** The value of a float that JSON cannot express (`INVALID`). The server does not say which one it was. */
 export const invalidFloat = Number.NaN
 
 export function isFloat(type: string): boolean {

@@ -4,7 +4,7 @@ import type { Source } from '../registry/define/source.ts'
 import type { Types } from '../registry/define/t.ts'
 import type { ColumnType, ValueOf } from '../kernel/value-type.ts'
 
-// What a definitions module says to its callers: types alone, so nothing of it comes into their programs.
+// The types that callers take from a definitions module: types alone, so none of its code is in their programs.
 
 type Of<D, K extends string> = Extract<D[keyof D], { readonly kind: K }>
 type ModelOf<D> = Extract<Of<D, 'model'>, Model>
@@ -13,7 +13,7 @@ type ModelOf<D> = Extract<Of<D, 'model'>, Model>
 export type ModelName<D> = ModelOf<D>['name']
 /** The services that it exports, or that its models take, each with its version: `flight_features@1`. */
 export type ServiceName<D> = ServiceId<AnyService<D>>
-/** `flight_features@1`: never another version than the one whose types these are. */
+/** `flight_features@1`: always the version that these types describe. */
 export type ServiceId<S extends FeatureService> = S extends FeatureService ? `${S['name']}@${S['version']}` : never
 /** The names of the sources that it exports. */
 export type SourceName<D> = AnySourceOf<D>['name']
@@ -30,18 +30,18 @@ type AnySource = Source<string, Readonly<Record<string, string>>, Types, string,
 /** A moment: RFC 3339, a Date, or epoch microseconds. */
 export type Moment = string | number | Date
 
-/** As a request takes it: timestamps in any form. */
+/** A value in a request: timestamps in any form. */
 type Sent<T extends ColumnType> = T extends { readonly kind: 'timestamp' } ? Moment : ValueOf<T>
 
-/** What a request sends for each entity: keys and request data. */
+/** The fields of a request for each entity: keys and request data. */
 export type Entity<S extends FeatureService> = { readonly [K in keyof S['needs']]: Sent<S['needs'][K]> }
 
 type KeyColumn<S extends AnySource> = S['key'][keyof S['key']]
 type KeyValue = string | number | bigint | boolean | Date
 
 /**
- * An event of a source: every column, its key and its event time; the known time where there is one and it is not the
- * receipt.
+ * An event of a source: every column, including its key and event time. The known time is included where there is one
+ * and it is not the receipt.
  */
 export type SourceEvent<S extends AnySource> = {
   readonly [C in keyof S['columns']]: Sent<S['columns'][C]> | null
@@ -49,7 +49,8 @@ export type SourceEvent<S extends AnySource> = {
   readonly [C in Exclude<S['eventTime'], keyof S['columns']>]: Moment
 } & { readonly [C in NonNullable<S['known']>]?: Moment } & {
   /**
-   * One event of its source for ever. Absent: the client gives it one, so that it counts once however often it is sent.
+   * Identifies one event of its source forever. Absent: the client generates one, so that the event counts once however
+   * often it is sent.
    */
   readonly _event_id?: string
 }

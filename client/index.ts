@@ -1,5 +1,4 @@
-// The client of a Lockstep server. It needs nothing but fetch: no package and no module of Node, so it works in
-// browsers too.
+// The client of a Lockstep server. It needs only fetch: no package and no module of Node, so it works in browsers too.
 export { ClientError } from './client-error.ts'
 export type { ClientErrorCode } from './client-error.ts'
 export { createClient } from './create-client.ts'

@@ -17,20 +17,20 @@ export interface SendLimits {
   readonly signal: AbortSignal | undefined
 }
 
-/** What a server takes as `x-request-timeout-ms` at most. */
+/** The greatest `x-request-timeout-ms` that a server takes. */
 const longestHeaderMs = 3_600_000
-/** A timer takes no more, which is 24 days. */
+/** The greatest delay of a timer, which is 24 days. */
 const longestTimerMs = 2 ** 31 - 1
 const firstWaitMs = 100
 const longestWaitMs = 5000
 
-/** What can be made up for by sending again: the server was busy, or not ready. */
+/** Statuses after which sending again may succeed: the server was busy, or not ready. */
 const again: ReadonlySet<number> = new Set([429, 503])
 
 /**
- * Posts JSON and reads JSON. What is sent must be safe to send again: a 429, a 503 or a broken connection is followed
- * by another attempt, after what the server asks for (`retry-after`) or a random time that grows, as long as there is
- * time.
+ * Posts JSON and reads JSON. The request must be safe to send again. After a 429, a 503 or a broken connection the
+ * client tries again while there is time. It waits as long as the server asks for (`retry-after`), or else a random
+ * time that grows.
  *
  * @throws ClientError; the signal's reason where that was aborted
  */
@@ -125,7 +125,7 @@ function parsed(text: string): Record<string, unknown> | null {
   }
 }
 
-/** Node keeps what went wrong in the cause; what it says of TLS is a line of OpenSSL's. */
+/** Node keeps the actual error in the cause. Its text for a TLS error is a line of OpenSSL's. */
 function reasonOf({ message, cause }: Error): string {
   if (!(cause instanceof Error)) return message
   const { code } = cause as { readonly code?: unknown }

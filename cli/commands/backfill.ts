@@ -71,7 +71,7 @@ export const backfillCommand: Command = {
   },
 }
 
-/** Works on it unless it is told not to, and waits until it is done. */
+/** Works on the backfill unless an option forbids it, and waits until it is done. */
 async function finish(context: Context, tools: WorkerTools, id: number, work: boolean): Promise<Backfill> {
   const onTooLarge = logOversized(context.log, () => undefined)
   const kinds = work ? [backfills(tools, tools.view, { onTooLarge, now })] : null
@@ -97,7 +97,7 @@ async function cancel(tools: WorkerTools, view: string, events: Backfill['events
   }
 }
 
-/** @throws LockstepError `USAGE` where one of the two is missing, or the range is empty */
+/** @throws LockstepError `USAGE` where either end is missing, or the range is empty */
 function eventsOf(input: Input): Backfill['events'] {
   const [from, to] = [input.time('from'), input.time('to')]
   if (from === undefined && to === undefined) return null

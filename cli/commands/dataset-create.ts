@@ -124,7 +124,7 @@ async function createFile(context: Context, service: ServicePlan, options: Datas
   }
 }
 
-/** @throws LockstepError `USAGE` where options do not go together */
+/** @throws LockstepError `USAGE` where options conflict */
 function partsOf(input: Input): ExportOptions['parts'] | null {
   const [count, rows] = [input.count('parts', 1, 99_999), input.count('rows-per-part', 1)]
   if (count !== undefined && rows !== undefined) throw new LockstepError('USAGE', 'Give "--parts" or "--rows-per-part", not both.')
@@ -147,7 +147,7 @@ function missingNotes({ missingRequired, incomplete }: DatasetManifest): string[
   )
 }
 
-/** @throws LockstepError `USAGE` unless there is one of a spine and a view with both moments */
+/** @throws LockstepError `USAGE` unless exactly one is given: a spine, or a view with both moments */
 function spineOf(input: Input): SpineInput {
   const [spine, rowsOf, from, to] = [input.text('spine'), input.text('rows-of'), input.time('from'), input.time('to')]
   if (spine !== undefined && rowsOf === undefined && from === undefined && to === undefined) return spineInput(spine)
@@ -155,7 +155,7 @@ function spineOf(input: Input): SpineInput {
   throw new LockstepError('USAGE', 'Give either "--spine FILE|SQL", or "--rows-of VIEW" with "--from TIME" and "--to TIME".')
 }
 
-/** @throws LockstepError `USAGE` where the share is no number, or there is a seed and no share */
+/** @throws LockstepError `USAGE` where the share is not a number, or a seed is given without a share */
 function sampleOf(input: Input): SpineSample | undefined {
   const [text, seed] = [input.text('sample'), input.count('seed', 0)]
   if (text === undefined && seed !== undefined)

@@ -33,9 +33,9 @@ export const datasetDeleteCommand: Command = {
 }
 
 /**
- * The manifest beside a file says which training set it holds now; without one, nothing is deleted.
+ * The manifest beside a file names the training set that the file holds now. Without a manifest, nothing is deleted.
  *
- * @throws LockstepError `FILE_EXISTS` where it is another's
+ * @throws LockstepError `FILE_EXISTS` where the manifest belongs to another training set
  */
 async function deleteFiles({ id, manifest }: StoredDataset): Promise<string[]> {
   const beside = pathOfManifest(manifest)
@@ -49,12 +49,12 @@ async function deleteFiles({ id, manifest }: StoredDataset): Promise<string[]> {
   if (existing === null) return []
   const paths = [...filesOf(manifest).map(({ path }) => path), beside]
   for (const path of paths) await rm(path, { force: true })
-  // numbered parts have a folder of their own
+  // numbered parts are in their own folder
   if (dirname(beside) === manifest.path) await rmdir(manifest.path).catch(() => undefined)
   return paths
 }
 
-/** null: there is no manifest. @throws LockstepError `FILE_UNREADABLE` */
+/** Returns null where there is no manifest. @throws LockstepError `FILE_UNREADABLE` */
 async function idIn(path: string): Promise<string | null> {
   try {
     const json: unknown = JSON.parse(await readFile(path, 'utf8'))

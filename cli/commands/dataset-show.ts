@@ -17,7 +17,7 @@ export const datasetShowCommand: Command = {
   },
 }
 
-/** A manifest as people read it. */
+/** A manifest as text. */
 export function manifestText(manifest: DatasetManifest): string {
   const { service, spine, rule, source } = manifest
   const statistics = statisticsOf(manifest)
@@ -62,7 +62,7 @@ function spineText(from: DatasetManifest['spine']['from']): string {
   return 'sql' in from ? from.sql : from.file
 }
 
-/** How many are null, and what the others are like. */
+/** The number of nulls, and statistics of the other values. */
 function valuesText(statistics: ColumnStatistics | undefined): [string, string] {
   if (statistics === undefined) return ['', '']
   const { nulls, numbers, values, times, count: present } = statistics

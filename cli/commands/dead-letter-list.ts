@@ -15,7 +15,7 @@ export const deadLetterListCommand: Command = {
   async run(context, input) {
     const [source] = input.arguments('SOURCE')
     const letters = await readDeadLetters(await context.database(), source === undefined ? {} : { source })
-    // so that a misspelt name is an error and not an empty list; of a source that is gone there may be some
+    // reports a misspelt name as an error, not as an empty list; a source that was removed may still have dead letters
     if (source !== undefined && letters.length === 0) (await context.catalog()).source(source)
     const rows = letters.map(({ id, source: of, message, at, reason, error }) => [
       String(id),

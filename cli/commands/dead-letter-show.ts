@@ -32,10 +32,10 @@ export const deadLetterShowCommand: Command = {
   },
 }
 
-/** null: it is no text. */
+/** Returns null where the body is not text. */
 function textOf(body: Uint8Array): string | null {
   try {
-    // what was cut off may end amid a character
+    // a body that was cut off may end within a character
     return new TextDecoder('utf-8', { fatal: true }).decode(body, { stream: true })
   } catch {
     return null

@@ -11,7 +11,7 @@ import { actorOf, reasonOption } from '../actor.ts'
 import type { Command } from '../command.ts'
 import { counted } from '../human.ts'
 
-/** How long transactions that are open are waited for. */
+/** How long to wait for open transactions, milliseconds. */
 const waitMs = 5_000
 
 export const eraseCommand: Command = {
@@ -43,7 +43,7 @@ export const eraseCommand: Command = {
       await forgetErased(db, store, { replayMs, nowMs: Date.now() })
       return { json: { receipt, unfinished: left, problem: null }, text: receiptText(receipt, left) }
     } catch (error) {
-      // the rows are gone, and what is left is noted: the receipt must not be lost with the store
+      // the rows are deleted and the rest is recorded: the receipt must not be lost because the store fails
       if (!(error instanceof LockstepError) || error.code === 'STOPPED' || context.signal.aborted) throw error
       const { code, message } = error
       const problem = `not finished: ${code}: ${message} The rows are deleted; a worker deletes the states, or run this command again.`
@@ -105,7 +105,7 @@ function receiptText({ id, entity, keyHash, parts }: Receipt, left: number): str
 
 function partText({ what, kind, where, id, count, note }: ReceiptPart): string {
   const suffix = note === undefined ? '' : ` (${note})`
-  // its rows are not all kept of the entity: perhaps none is
+  // not all of its rows are of the entity, and perhaps none is
   if (kind === 'dataset')
     return `KEPT: the training set ${id === undefined ? '' : `${id} `}in ${where}, of ${counted(count, 'row')} in all${suffix}`
   return `${what === 'kept' ? 'KEPT' : what}: ${counted(count, kind === 'rows' ? 'row' : 'state')} in ${where}${suffix}`

@@ -4,7 +4,7 @@ import { actorOf, reasonOption } from '../actor.ts'
 import type { Command } from '../command.ts'
 import { counted } from '../human.ts'
 
-/** How long transactions that are open are waited for. */
+/** How long to wait for open transactions, milliseconds. */
 const waitMs = 5_000
 
 export const ingestUndoCommand: Command = {

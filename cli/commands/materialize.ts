@@ -42,7 +42,7 @@ export const materializeCommand: Command = {
         })
         done.push({ view: plan.id, ...result, seconds: (performance.now() - started) / 1000 })
       } catch (error) {
-        // what stands in the way of one stands in that of all
+        // an error that blocks one view blocks all
         if (context.signal.aborted || plans.length === 1 || isAway(error)) throw error
         failed.push({ view: plan.id, error: asLockstepError(error) })
       } finally {

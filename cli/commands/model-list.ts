@@ -15,14 +15,14 @@ export const modelListCommand: Command = {
   async run(context, input) {
     const [name] = input.arguments('NAME')
     const catalog = await context.catalog()
-    // so that a misspelt name is an error and not an empty list
+    // reports a misspelt name as an error, not as an empty list
     if (name !== undefined) catalog.model(name)
     const versions = await listModelVersions(await context.database(), name)
     const aliases = (version: ModelVersion): string[] => {
       const model = catalog.models.get(version.model)
       return model === undefined ? [] : aliasesOf(model, version.version)
     }
-    /** Whether it answers requests that name no version. */
+    /** Whether this version answers requests that name no version. */
     const isDefault = (version: ModelVersion): boolean => {
       const model = catalog.models.get(version.model)
       return model !== undefined && model.versions.length > 0 && pickVersion(model).version === version.version

@@ -49,7 +49,7 @@ export const modelPushCommand: Command = {
     const content = await read(file)
     const db = await context.database()
     const contract = await inspectModel(content, { file })
-    // what is served at once is tried at once
+    // a version that is served at once is tried at once
     if (alias !== undefined && !input.flag('untried') && !(await trialEnds(content, contract))) throw notTried(input.argument('NAME'))
     const pushed = await pushModel(db, {
       model: input.argument('NAME'),
@@ -85,7 +85,7 @@ export const modelPushCommand: Command = {
   },
 }
 
-/** null: there is none, and the newest version answers. */
+/** null: there is no champion, and the newest version answers. */
 async function championOf(db: Database, model: string): Promise<number | null> {
   return (await readModelAliases(db.kysely, model)).find(({ alias }) => alias === championAlias)?.version ?? null
 }

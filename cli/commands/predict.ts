@@ -57,7 +57,7 @@ export const predictCommand: Command = {
           await writer.write([...batch.spine, ...batch.predictions])
         },
       )
-      // without rows there was no batch, and the file has its columns alone
+      // without rows there was no batch, and the file has only its columns
       writer ??= await createDatasetWriter(out, [...summary.columns, ...summary.outputs], { format, overwrite })
       const file = await writer.close()
       const predictions = file.rows - summary.refused

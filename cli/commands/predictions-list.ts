@@ -33,7 +33,7 @@ export const predictionsListCommand: Command = {
       ...(requestId === undefined ? {} : { requestId }),
       ...(predictionId === undefined ? {} : { predictionId }),
     })
-    // so that a misspelt name is an error and not an empty list; of a model that is gone there may be some
+    // reports a misspelt name as an error, not as an empty list; a model that was deleted may still have predictions
     if (model !== undefined && rows.length === 0) (await context.catalog()).model(model)
     const lines = rows.map((row) => [
       moment(new Date(row.at)),

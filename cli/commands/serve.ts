@@ -50,7 +50,7 @@ async function serveAlone(context: Context, input: Input): Promise<Outcome> {
     ...listeningReport(await server.listen(host, port, grpcPort), defaultAsOf),
     async stay() {
       startWatchdog(config, log)
-      // of a database that other processes reach, workers do it; history is served as it was
+      // workers keep the views of a database that other processes share; history is served as it was
       const keeps = config.postgresUrl === null && defaultAsOf === undefined
       const keeping = keeps ? keepEmbedded(context, metrics) : null
       await aborted(signal)
@@ -59,7 +59,7 @@ async function serveAlone(context: Context, input: Input): Promise<Outcome> {
   }
 }
 
-/** This process hands out connections, and does nothing else. */
+/** This process only hands out connections. */
 async function serveWithWorkers(context: Context, input: Input, count: number): Promise<Outcome> {
   const { config, log, signal } = context
   for (const [name, url] of [
@@ -74,7 +74,7 @@ async function serveWithWorkers(context: Context, input: Input, count: number): 
     )
   }
   const { defaultAsOf, policy, host, port, grpcPort } = choices(context, input)
-  // all get the same number
+  // all processes get the same port number
   const boundPort = await tryPort(host, port)
   const boundGrpcPort = grpcPort === undefined ? null : await tryPort(host, grpcPort, 'LOCKSTEP_GRPC_PORT')
   const pool = createWorkerPool({

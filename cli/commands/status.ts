@@ -41,7 +41,7 @@ export const statusCommand: Command = {
     const failing = freshness.flatMap(({ view, failing: runs }) => (runs === null ? [] : [failingText(view, runs)]))
     const served = [...catalog.online].flatMap((id) => catalog.views.get(id) ?? [])
     const notReady = store === null ? [] : await findIncompleteViews({ ...store, owner: createCheckpointOwner(() => db) }, served)
-    // what is embedded is kept by the process that serves it
+    // the process that serves an embedded database keeps it current
     const worker = isEmbedded(db) || context.config.redisUrl === null ? null : await hasWorker(db)
     const removing = identity === null ? [] : await pendingRemovals(db, identity)
     const erasing = await pendingErasures(db)
@@ -134,7 +134,7 @@ export const statusCommand: Command = {
   },
 }
 
-/** Which store this is; a store that is away hides nothing else. */
+/** The identity of the store. A store that is down does not hide the rest of the status. */
 async function openedStore(context: Context): Promise<{ store: OnlineStore | null; identity: string | null; problem: string | null }> {
   try {
     const store = await context.store()
