@@ -14,14 +14,14 @@ import { bumpRevision, lockRegistry } from './revision.ts'
 
 export interface DeletedVersion {
   readonly deleted: ModelVersion
-  /** What nothing in the registry needs any more, now that this version is gone. */
+  /** The definitions that nothing in the registry needs any more without this version. */
   readonly freed: readonly Definition[]
   readonly revision: number
 }
 
 /**
- * Deletes a pushed version with its file. Its number is never given again: logged predictions, and notes of it, go
- * on naming it.
+ * Deletes a pushed version with its file. Its number is never reused, because logged predictions and notes still refer
+ * to it.
  *
  * @throws LockstepError `UNKNOWN_DEFINITION`; `IN_USE` while an alias points at it, or it answers requests that name no
  *   version

@@ -8,8 +8,8 @@ import { findTrainingSet } from './trained-features.ts'
 /**
  * Deletes a training set from the registry. It waits for a push that may name the set, and a push waits for it.
  *
- * @param id the whole id
- * @param removeFiles what to do with its files, once nothing refuses; if it throws, the set stays
+ * @param id the complete id
+ * @param removeFiles removes its files, after all checks have passed; if it throws, the set stays
  * @returns what `removeFiles` returns
  * @throws LockstepError `IN_USE` while a model version names it, `UNKNOWN_DEFINITION`, and what `removeFiles` throws
  */

@@ -6,21 +6,21 @@ import type { LoadReply } from './load-request.ts'
 import { loadRequestNotice, parseLoadReply } from './load-request.ts'
 import { registryChannel } from './revision.ts'
 
-/** How many servers were asked to load a version, and how many had loaded it when it was over. */
+/** The number of servers that were asked to load a version, and that had loaded it at the end. */
 export interface LoadedOn {
   readonly asked: number
   readonly loaded: number
 }
 
 export interface LoadOnServersOptions {
-  /** How long they may take, milliseconds. Default: 30,000. */
+  /** The time limit for loading, milliseconds. Default: 30,000. */
   readonly waitMs?: number
   /**
-   * How long a server may take to say that it is loading, milliseconds: one that does not is stuck or gone. Default:
-   * 1,000.
+   * The time limit for a server to report that it is loading, milliseconds. A server that misses it is stuck or gone.
+   * Default: 1,000.
    */
   readonly hearMs?: number
-  /** Takes a version whose trial did not end; it is not counted as loaded. */
+  /** Accepts a version whose trial did not end. It does not count as loaded. */
   readonly untried?: boolean
   readonly onProgress?: (servers: LoadedOn) => void
   readonly signal?: AbortSignal
@@ -30,12 +30,12 @@ const defaultWaitMs = 30_000
 const defaultHearMs = 1000
 
 /**
- * Has every server load a version, and waits until all have, or for `waitMs`. What points at it afterwards takes no
- * longer on any of them than a change of the registry takes to be noticed.
+ * Makes every server load a version, and waits until all have done so, at most `waitMs`. A change that points at the
+ * version afterwards takes effect on each server as soon as it notices the change of the registry.
  *
- * @param version.revision the registry's, which servers are to have when they load it
- * @throws LockstepError `NOT_PROMOTABLE` as soon as a server says that it cannot load it; `POSTGRES_UNAVAILABLE`; what
- *   `signal` gives
+ * @param version.revision the registry's revision that servers must have when they load the version
+ * @throws LockstepError `NOT_PROMOTABLE` as soon as a server reports that it cannot load the version;
+ *   `POSTGRES_UNAVAILABLE`; the reason of `signal`
  */
 export function loadOnServers(
   db: Database,
@@ -46,7 +46,7 @@ export function loadOnServers(
   return slots(() => load(db, model, which, options))
 }
 
-/** Each takes a connection of the database. */
+/** Each load uses a database connection. */
 const slots = createSemaphore({ permits: 8 })
 
 async function load(
@@ -65,19 +65,19 @@ async function load(
   })
   const replyTo = `lockstep_loads_${randomUUID().replaceAll('-', '')}`
   const settled = Promise.withResolvers<LoadedOn>()
-  // it may be over before it is waited for
+  // it may reject before anybody waits for it
   settled.promise.catch(() => undefined)
   let looking: NodeJS.Timeout | undefined
   let allHeard = false
   let over = false
 
-  /** @param gone how many of the servers listen no more */
+  /** @param gone the number of servers that no longer listen */
   function look(gone = 0): void {
     const refused = [...replies.values()].find(({ state }) => state === 'refused' || (state === 'untried' && !untried))
     if (refused !== undefined) settled.reject(notLoadable(model, version, refused))
     const loading = [...replies.values()].filter(({ state }) => state === 'loading').length
     allHeard ||= replies.size >= servers
-    // those that are gone and never replied are not among those that load
+    // servers that are gone and never replied are not among the loading ones
     const isOver = loading === 0 || loading <= gone - Math.max(0, servers - replies.size)
     if (allHeard && isOver) settled.resolve(count())
   }
@@ -88,7 +88,7 @@ async function load(
   }
 
   async function ask(): Promise<void> {
-    // servers may have begun since, whose answers are not those of others
+    // new servers may have started since; their replies must not count as those of others
     servers = await db.listeners(registryChannel)
     if (over) return
     await db.query('select pg_notify($1, $2)', [registryChannel, loadRequestNotice({ model, version, revision, replyTo })])
@@ -134,7 +134,7 @@ function notLoadable(model: string, version: number, { state, message }: LoadRep
   )
 }
 
-/** @param version absent: of one that is to be pushed */
+/** @param version absent: the version is not pushed yet */
 export function notTried(model: string, version?: number): LockstepError {
   const what = version === undefined ? 'The file' : `The version ${version}`
   return new LockstepError(

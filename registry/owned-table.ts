@@ -8,26 +8,26 @@ import { sha256 } from './sha256.ts'
 import { keyColumns } from './source-check.ts'
 import type { SourceTable } from './source-table.ts'
 
-/** What `apply` does to the table of a source that Lockstep makes. Nothing is ever dropped. */
+/** The changes that `apply` makes to the table of a source that Lockstep creates. It never drops anything. */
 export interface TableChange {
   readonly source: string
   readonly relation: string
   readonly kind: 'create' | 'addColumns' | 'addIndexes' | 'none'
   readonly columns: readonly string[]
-  /** The names of the indexes that are made. */
+  /** The names of the indexes to create. */
   readonly indexes: readonly string[]
-  /** The statements, to be run in order. */
+  /** The statements, in the order in which they must run. */
   readonly statements: readonly string[]
 }
 
 /**
- * The statements that bring the table of an owned source to its declaration: key columns, event and known time,
- * columns, those that Lockstep keeps for itself, and the indexes by which rows are read and told apart.
+ * The statements that change the table of an owned source to match its declaration: key columns, event and known time,
+ * columns, Lockstep's own columns, and the indexes for reading and identifying rows.
  *
- * @param entities those of every view that reads the source, registered or declared
- * @param present the names of the indexes that the table has
- * @returns null where the types of its key columns are not known yet, because no view reads the source
- * @throws LockstepError `SOURCE_TYPE_MISMATCH` where two entities want one key column in different types
+ * @param entities the entities of every view that reads the source, registered or declared
+ * @param present the names of the table's indexes
+ * @returns null if the types of its key columns are not known yet, because no view reads the source
+ * @throws LockstepError `SOURCE_TYPE_MISMATCH` if two entities need different types for one key column
  */
 export function ownedTableChange(
   source: SourceSpec,
@@ -70,8 +70,8 @@ export function ownedTableChange(
 }
 
 /**
- * What Lockstep keeps of each row for itself: in what order and by which transaction it arrived, under which id it was
- * pushed, and whether offline reads leave it out.
+ * Lockstep's own columns of each row: the order and the transaction in which it arrived, the id with which it was
+ * pushed, and whether offline reads omit it.
  */
 const ownedColumns = [
   { name: '_row', text: '_row bigint generated always as identity' },
@@ -80,20 +80,20 @@ const ownedColumns = [
   { name: '_online_only', text: '_online_only boolean not null default false' },
 ]
 
-/** By which what has arrived since the last run is found. */
+/** The index that finds the rows that arrived since the last run. */
 function arrivalIndex(source: SourceSpec): { readonly name: string; readonly statement: string } {
   const name = `${source.name.slice(0, 40)}_arrival_${sha256(source.name).slice(0, 8)}`
   return { name, statement: `create index if not exists ${sqlIdentifier(name)} on ${ownedSchema}.${sqlIdentifier(source.name)} (_xid)` }
 }
 
-/** By which an event that is pushed again is known. */
+/** The index that recognizes an event that is pushed again. */
 function eventIdIndex(source: SourceSpec): { readonly name: string; readonly statement: string } {
   const name = `${source.name.slice(0, 40)}_event_${sha256(source.name).slice(0, 8)}`
   const on = `${ownedSchema}.${sqlIdentifier(source.name)} (_event_id) where _event_id is not null`
   return { name, statement: `create unique index if not exists ${sqlIdentifier(name)} on ${on}` }
 }
 
-/** Key columns first, then times, then the rest; each once. */
+/** The column types, each once: key columns first, then times, then the rest. */
 function columnTypes(source: SourceSpec, entities: readonly EntitySpec[]): Map<string, ColumnType> | null {
   const types = new Map<string, ColumnType>()
   const declared = new Map<string, ColumnType>(source.columns.map(({ name, type }) => [name, type]))
@@ -120,7 +120,7 @@ function columnTypes(source: SourceSpec, entities: readonly EntitySpec[]): Map<s
 }
 
 /**
- * The indexes that give rows by key (text by its bytes), in the order of each entity's parts, and then by the moment at
+ * The indexes that return rows by key in the order of each entity's parts (text by its bytes), then by the moment at
  * which they become visible.
  */
 function visibleIndexes(
@@ -136,7 +136,7 @@ function visibleIndexes(
   const visible = source.known === null ? event : `greatest(${event}, ${sqlIdentifier(source.known)})`
   const column = (name: string): string => `${sqlIdentifier(name)}${types.get(name)?.kind === 'string' ? ' collate "C"' : ''}`
   return [...new Set(keys.map((names) => [...names.map(column), visible].join(', ')))].map((parts) => {
-    // the name tells indexes on other columns apart
+    // the hash in the name distinguishes indexes on other columns
     const name = `${source.name.slice(0, 40)}_visible_${sha256(parts).slice(0, 8)}`
     const statement = `create index if not exists ${sqlIdentifier(name)} on ${ownedSchema}.${sqlIdentifier(source.name)} (${parts})`
     return { name, statement }

@@ -20,14 +20,14 @@ export interface SourcesPlan {
   readonly tables: readonly TableChange[]
   readonly notes: readonly string[]
   readonly problems: readonly LockstepError[]
-  /** The sources that fit the database, by name. */
+  /** The sources that match the database, by name. */
   readonly found: ReadonlyMap<string, SourceTable>
 }
 
 /**
- * Holds the declared sources against the database.
+ * Compares the declared sources with the database.
  *
- * @param registered views that are in the registry, not in the file, and stay
+ * @param registered views that are only in the registry, not in the file, and that stay
  */
 export async function planSources(
   handle: Kysely<LockstepTables>,
@@ -70,7 +70,7 @@ export async function planSources(
   return { tables, notes, problems, found }
 }
 
-/** Without the type of a column the table cannot be made, and every view of the source would lack it. */
+/** The error of a key column without a type: the table cannot be created, so every view of the source would lack it. */
 function untypedKey(source: SourceSpec, entities: readonly EntitySpec[]): LockstepError {
   const known = new Set([...entities.flatMap((entity) => keyColumns(source, entity)), ...source.columns].map(({ name }) => name))
   const column = source.key.map((part) => part.column).find((name) => !known.has(name)) ?? ''
@@ -81,7 +81,7 @@ function untypedKey(source: SourceSpec, entities: readonly EntitySpec[]): Lockst
   )
 }
 
-/** The materialization that a view needs, or null where its source cannot be read yet. */
+/** The materialization that a view needs; null if its source cannot be read yet. */
 export async function planBackfill(
   handle: Kysely<LockstepTables>,
   view: ViewSpec,
@@ -94,7 +94,10 @@ export async function planBackfill(
   return { view: definitionId(view), reason, ...estimate }
 }
 
-/** The entities whose views read the source, by the columns that it has for their keys; of two of one name the last. */
+/**
+ * The entities of the views that read the source, if it has columns for all parts of their keys. Of entities with the
+ * same name, the last one is returned.
+ */
 function entitiesOf(source: SourceSpec, views: readonly ViewSpec[]): EntitySpec[] {
   const entities = views.filter((view) => view.source.name === source.name).map((view) => view.entity)
   const byName = new Map(entities.map((entity) => [entity.name, entity]))
@@ -151,15 +154,15 @@ function scanningNote(source: SourceSpec, entities: readonly EntitySpec[], table
 }
 
 /**
- * The indexes by which runs find what has arrived, and the history an entity's rows: those that `ownedTableChange`
- * makes, as far as the table's types allow.
+ * The indexes that find new rows for runs and an entity's rows for the history. They are those of `ownedTableChange`,
+ * as far as the table's types allow.
  */
 function indexAdvice(source: SourceSpec, entities: readonly EntitySpec[], table: SourceTable): string[] {
   const base = (name: string): string => table.columns.get(name)?.base ?? ''
   const texts = ['text', 'varchar', 'bpchar']
   const key = (name: string): string => `${sqlIdentifier(name)}${texts.includes(base(name)) ? ' collate "C"' : ''}`
   const event = sqlIdentifier(source.eventTime)
-  // PostgreSQL refuses an index over times of two types, whose comparison depends on the session's zone
+  // PostgreSQL refuses an index over times of two types, because their comparison depends on the session's time zone
   const visible =
     source.known === null || base(source.known) !== base(source.eventTime) ? event : `greatest(${event}, ${sqlIdentifier(source.known)})`
   const keyed = entities.map((entity) => [...keyColumns(source, entity).map(({ name }) => key(name)), visible].join(', '))
@@ -168,14 +171,14 @@ function indexAdvice(source: SourceSpec, entities: readonly EntitySpec[], table:
 
 interface ArrivalColumn {
   readonly name: string
-  /** As `SourceTable` has it, and as people write it. */
+  /** The type in the notation of `SourceTable` (`base`), and as people write it (`type`). */
   readonly base: string
   readonly type: string
   readonly rest: string
   readonly widened: readonly string[]
 }
 
-/** The columns by which arrivals are told, and the types that are made into theirs without loss. */
+/** The columns that record arrivals, and the types that convert to theirs without loss. */
 const arrivalColumns: readonly ArrivalColumn[] = [
   { name: '_row', base: 'int8', type: 'bigint', rest: 'generated always as identity', widened: ['int2', 'int4'] },
   { name: '_xid', base: 'xid8', type: 'xid8', rest: 'not null default pg_current_xact_id()', widened: [] },

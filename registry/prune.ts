@@ -22,10 +22,11 @@ export interface PrunedDefinitions {
 }
 
 /**
- * Retires definitions by name, those that nothing else needs. What is needed stays, and all that needs it is named.
+ * Retires the named definitions that nothing else needs. Definitions that are still needed stay, and the result names
+ * everything that needs them.
  *
- * @param names `airport_delays@1`; without a version where the kind has none
- * @throws LockstepError `UNKNOWN_DEFINITION`, and what `beforeCommit` throws, which undoes it
+ * @param names `airport_delays@1`; without a version if the kind has none
+ * @throws LockstepError `UNKNOWN_DEFINITION`, and what `beforeCommit` throws, which rolls back
  */
 export async function pruneDefinitions(
   db: Database,
@@ -65,8 +66,8 @@ function definitionsNamed(stored: readonly Definition[], name: string): Definiti
 }
 
 /**
- * What nothing in the registry needs any more once this service is not needed by one model version: it, and what it was
- * made of.
+ * The definitions that nothing in the registry needs any more once one model version no longer needs this service: the
+ * service, and the definitions that it is made of.
  */
 export async function freedBy(transaction: Kysely<LockstepTables>, service: string): Promise<Definition[]> {
   const stored = (await storedDefinitions(transaction)).filter(({ retired }) => !retired)

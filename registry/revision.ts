@@ -4,8 +4,8 @@ import type { LockstepTables } from '../migrations/schema.ts'
 import type { Database } from '../runtime/database.ts'
 
 /**
- * The registry's revision: it grows with every change, so a server that sees another number has something to load.
- * Cheap enough to poll.
+ * The registry's revision. It grows with every change, so a server that sees a different number must reload. Cheap
+ * enough to poll.
  */
 export async function catalogRevision(db: Database): Promise<number> {
   return await readRevision(db.kysely)
@@ -17,20 +17,20 @@ export async function readRevision(handle: Kysely<LockstepTables>): Promise<numb
 }
 
 /**
- * What is notified with the new revision when a change of the registry is committed, and without a revision when an API
- * key has changed or an entity is erased.
+ * The notification channel of the registry. When a change commits, it carries the new revision. When an API key changes
+ * or an entity is erased, it carries no revision.
  */
 export const registryChannel = 'lockstep_registry'
 export const erasedNotice = 'erased'
 
-/** Has servers forget what they hold of entities in memory. Within a transaction, once it is committed. */
+/** Makes servers drop what they hold of entities in memory. Within a transaction, this happens when it commits. */
 export async function notifyErased(handle: Kysely<LockstepTables>): Promise<void> {
   await sql`select pg_notify(${registryChannel}, ${erasedNotice})`.execute(handle)
 }
 
 /**
- * Counts the revision up, returns the new one and tells whoever listens, once it counts. Within the transaction that
- * changes something.
+ * Increments the revision, returns the new one, and notifies the listeners when the transaction commits. Call it in the
+ * transaction that makes the change.
  */
 export async function bumpRevision(handle: Kysely<LockstepTables>): Promise<number> {
   const row = await handle
@@ -42,10 +42,13 @@ export async function bumpRevision(handle: Kysely<LockstepTables>): Promise<numb
   return Number(row.revision)
 }
 
-/** One writer of the registry at a time: waits for the others, and lets go when the transaction ends. */
+/**
+ * Allows one writer of the registry at a time: it waits for the others, and the lock is released when the transaction
+ * ends.
+ */
 export async function lockRegistry(transaction: Kysely<LockstepTables>): Promise<void> {
   await sql`select pg_advisory_xact_lock(${registryLock}::bigint)`.execute(transaction)
 }
 
-/** Any number that nobody else takes an advisory lock on. */
+/** An arbitrary number that no other advisory lock uses. */
 const registryLock = '5790216439021177'

@@ -13,15 +13,15 @@ import { definitionFacts, modelFacts, modelName, signDefinition, signModel } fro
 import { storedCode, verifiedCode } from './verified-code.ts'
 
 export interface Signable {
-  /** As users know it. */
+  /** Its name for users. */
   readonly what: string
   readonly definition?: Definition
   readonly model?: ModelVersion
-  /** Whether one of the older keys has signed it. */
+  /** Whether it has a signature by one of the older keys. */
   readonly wasSigned: boolean
 }
 
-/** What is stored and not signed by the newest key: definitions, retired ones too, and versions of models. */
+/** All stored content that the newest key has not signed: definitions, including retired ones, and model versions. */
 export async function unsignedContent(handle: Kysely<LockstepTables>, signing: Signing): Promise<Signable[]> {
   const definitions = await storedDefinitions(handle)
   const models = await readModelVersions(handle)
@@ -40,12 +40,12 @@ export async function unsignedContent(handle: Kysely<LockstepTables>, signing: S
 }
 
 /**
- * Signs what was shown to who signs it, and nothing that was changed since.
+ * Signs exactly the content that was shown to the signer, and nothing that changed since.
  *
- * @throws LockstepError `CODE_HASH_MISMATCH` where code or bytes of a model are not those that were stored
+ * @throws LockstepError `CODE_HASH_MISMATCH` if code or model bytes differ from what was stored
  */
 export async function signContent(db: Database, signing: Signing, shown: readonly Signable[], by: Actor): Promise<void> {
-  // model files are large: they are read before others are kept from writing
+  // model files are large, so they are read before the lock keeps others from writing
   for (const { model } of shown) if (model !== undefined) await readModelBytes(db, model.model, model.version, { unsigned: true })
   await db.kysely.transaction().execute(async (transaction) => {
     await lockRegistry(transaction)

@@ -8,14 +8,14 @@ import { displayName } from './definition.ts'
 import type { ModelContract } from './model-contract.ts'
 
 /**
- * What the signature of a definition covers: all that it says, for its kind, name and version alone. The hash of its
- * code is in the spec.
+ * The content that the signature of a definition covers: all of its facts, bound to its kind, name and version. The
+ * spec includes the hash of its code.
  */
 export function definitionFacts({ kind, name, version, fingerprint, spec, operational }: Definition): unknown[] {
   return ['definition', kind, name, version, fingerprint, canonicalJson(spec), canonicalJson(operational)]
 }
 
-/** What of a model version is signed, and its signature. */
+/** The signed facts of a model version, and their signature. */
 export interface SignedModel {
   readonly model: string
   readonly version: number
@@ -27,15 +27,15 @@ export interface SignedModel {
 }
 
 /**
- * What the signature of a model version covers: its bytes, by their SHA-256, and what they take and give, for its model
- * and number alone.
+ * The content that the signature of a model version covers: the SHA-256 of its bytes, and its inputs and outputs, bound
+ * to its model and number.
  */
 export function modelFacts({ model, version, sha256, service, serviceFingerprint, contract }: SignedModel): unknown[] {
   return ['model', model, version, sha256, service, serviceFingerprint, canonicalJson(contract)]
 }
 
 /**
- * @throws LockstepError `SIGNATURE_INVALID` where keys are set and one of the definitions is not signed by one of them
+ * @throws LockstepError `SIGNATURE_INVALID` if keys are set and a definition is not signed by any of them
  */
 export function requireSigned(signing: Signing | undefined, definitions: readonly Definition[]): void {
   if (signing === undefined) return

@@ -5,7 +5,7 @@ import type { LockstepTables } from '../migrations/schema.ts'
 import { storedDefinitions } from './definition.ts'
 import type { ModelBinding } from './model-binding.ts'
 
-/** What a model version is served with. */
+/** The features that a model version is served with. */
 export interface ServedFeatures {
   readonly model: string
   /** `flight_features@2` */
@@ -22,7 +22,7 @@ interface TrainingSet {
   readonly path: string
 }
 
-/** The training set of a pushed version; null: it named none, or the registry does not know it any more. */
+/** The training set of a pushed version; null: it named none, or the registry no longer has it. */
 export async function trainingSetOf(
   handle: Kysely<LockstepTables>,
   { dataset }: { readonly dataset: string | null },
@@ -36,7 +36,7 @@ export async function trainingSetOf(
   return set ?? null
 }
 
-/** @throws LockstepError `UNKNOWN_DEFINITION` where there is no such training set, or several whose ids begin so */
+/** @throws LockstepError `UNKNOWN_DEFINITION` unless exactly one training set has an id with this beginning */
 export async function findTrainingSet(handle: Kysely<LockstepTables>, id: string): Promise<TrainingSet> {
   const sets = await handle.selectFrom('lockstep.datasets').select(['id', 'service', 'fingerprint', 'path']).execute()
   const exact = sets.find((set) => set.id === id)
@@ -48,11 +48,11 @@ export async function findTrainingSet(handle: Kysely<LockstepTables>, id: string
 }
 
 /**
- * Whether a model was trained on the features that it is served with.
+ * Checks whether a model was trained on the features that it is served with.
  *
- * @param dataset what it was trained on; null: nobody said
- * @param how `allowed`: a difference is meant; `allow`: what to do where it is
- * @returns what is worth knowing
+ * @param dataset the model's training set; null: none was named
+ * @param how `allowed`: a difference is intended; `allow`: how to allow one
+ * @returns notes for the user
  * @throws LockstepError `DATASET_MISMATCH` saying which features differ
  */
 export async function checkTrainedOn(
@@ -77,8 +77,8 @@ export async function checkTrainedOn(
 }
 
 /**
- * A feature that the training set does not have, or has from another view or another version of it, or in another place
- * of a packed input. null: there is none. Features that the model does not take do not matter.
+ * Finds a feature that the training set lacks, or that it takes from another view, another version of the view, or
+ * another place of a packed input. null: there is none. Features that the model does not use do not matter.
  */
 async function otherFeatures(
   handle: Kysely<LockstepTables>,
@@ -108,7 +108,7 @@ async function otherFeatures(
   return `its features have another order: ${inOrder.join(', ')} there and ${taken.join(', ')} here`
 }
 
-/** Where each feature of a service comes from, by its name there, in order. */
+/** The origin of each feature of a service, by its name there, in order. */
 function originsIn({ members }: ServiceSpec): ReadonlyMap<string, string> {
   return new Map(
     members.flatMap((member) =>

@@ -21,8 +21,8 @@ export async function modelUses(handle: Kysely<LockstepTables>): Promise<ModelUs
 }
 
 /**
- * Who needs what, through any number of steps: for each definition the printed names of the definitions and model
- * versions that stop working without it.
+ * The direct and indirect users of each definition: the printed names of the definitions and model versions that stop
+ * working without it.
  */
 export function usersOf(definitions: readonly Definition[], models: readonly ModelUse[]): ReadonlyMap<DefinitionKey, ReadonlySet<string>> {
   const byKey = new Map(definitions.map((definition) => [definitionKey(definition), definition]))

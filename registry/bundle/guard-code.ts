@@ -2,11 +2,11 @@ import type { Node } from 'oxc-parser'
 import { regexSteps } from './regex-steps.ts'
 import { children, parseModule } from './syntax.ts'
 
-// Guarded code finds in its scope, under names that clash with none of a bundle:
-//   __lockstepSpend()                   called when its steps are used up: how many more it may take; it throws when
-// the time is over
-//   __lockstepRegExp, RegExp            a class whose operations end when the time is over
-//   __lockstepPattern(pattern, flags)   such a regular expression of a text; any other value as it is
+// The scope of guarded code has these names, which clash with no name of a bundle:
+//   __lockstepSpend()                   called when the steps are used up; returns the next steps, or throws after the
+//                                       time limit
+//   __lockstepRegExp, RegExp            a class whose operations end at the time limit
+//   __lockstepPattern(pattern, flags)   such a regular expression for a text; any other value unchanged
 const tick = 'if(--__lockstepSteps<0)__lockstepSteps=__lockstepSpend();'
 const tickExpression = '(--__lockstepSteps<0&&(__lockstepSteps=__lockstepSpend()),'
 
@@ -15,23 +15,23 @@ const tickExpression = '(--__lockstepSteps<0&&(__lockstepSteps=__lockstepSpend()
  */
 export const stepsAtOnce = 250
 
-/** Each doubles the steps at most. */
+/** The number of choices that a pattern may have without a guard. Each choice at most doubles the steps. */
 const fewChoices = 8
 
 interface Edit {
   readonly at: number
-  /** What is replaced ends here. */
+  /** The end of the replaced text. */
   readonly to: number
   readonly text: string
 }
 
 /**
- * The text of a transform with a count of steps in each loop and function, so that one that does not end can be broken
- * off from within: JavaScript has no other way that costs next to nothing and leaves the rest of the process as it was.
- * What it means stays the same. Regular expressions are made by a class of ours, for they run outside of JavaScript.
+ * Adds a step count to each loop and function of a transform, so that code that does not end can be interrupted from
+ * within. JavaScript has no other way that costs almost nothing and leaves the rest of the process unchanged. The
+ * meaning of the code stays the same. Regular expressions are created by a class of ours, because they run outside of
+ * JavaScript.
  *
- * @param code the text of an expression; what was stored does not change, and this is made anew from it where it is
- *   loaded
+ * @param code the text of an expression; the stored code does not change, and each load guards it again
  */
 export function guardCode(code: string): string {
   const edits: Edit[] = []
@@ -44,12 +44,12 @@ export function guardCode(code: string): string {
     text += code.slice(at, edit.at - prefix.length) + edit.text
     at = edit.to - prefix.length
   }
-  // a function of its own, so that each transform has a count of its own; each call begins with a new one
+  // a separate function, so that each transform has its own count; each call starts a new count
   const call = `(__lockstepInput)=>{__lockstepSteps=${stepsAtOnce};return __lockstepRun(__lockstepInput)}`
   return `(()=>{let __lockstepSteps=0;const __lockstepPatterns=[${patterns.join()}];const __lockstepRun=(${text}${code.slice(at)}\n);return typeof __lockstepRun==='function'?${call}:__lockstepRun})()`
 }
 
-/** @param patterns those that are made once, as they keep nothing between calls */
+/** @param patterns the patterns that are created once, because they keep no state between calls */
 function visit(node: Node, edits: Edit[], patterns: string[]): void {
   const insert = (at: number, text: string): void => void edits.push({ at, to: at, text })
   switch (node.type) {
@@ -100,7 +100,7 @@ function isLinear({ pattern, flags }: { readonly pattern: string; readonly flags
   return exponent <= 1 && choices <= fewChoices
 }
 
-/** Methods of texts that make a regular expression of a text, and the flags that they give it. */
+/** String methods that create a regular expression from a text, and the flags that they give it. */
 function patternFlags(callee: Node): string | null {
   if (callee.type !== 'MemberExpression') return null
   const { property } = callee

@@ -1,10 +1,12 @@
 import type { Node } from 'oxc-parser'
 import { children } from './syntax.ts'
 
-// A regular expression with the flag g or y remembers where it stopped (`lastIndex`): its `test` and `exec` depend on
-// what it was asked before. One that lives longer than a call carries that from row to row.
+// A regular expression with the flag g or y stores its position in `lastIndex`, so the results of `test` and `exec`
+// depend on earlier calls. If it lives longer than one call of the transform, it carries that state from row to row.
 
-/** Places where a bundle asks such a one of module level, as in `/a/g.test(…)`, whether samples get there or not. */
+/**
+ * Places where a bundle uses such a module-level regular expression, as in `/a/g.test(…)`, even if no sample runs them.
+ */
 export function keptRegExps(program: Node): { readonly what: string; readonly at: number }[] {
   const kept = new Map<string, string>()
   collect(program, kept)
@@ -27,7 +29,7 @@ export function keptRegExps(program: Node): { readonly what: string; readonly at
 const stateful: ReadonlySet<string> = new Set(['test', 'exec', 'lastIndex'])
 const remembers = 'keeps its position between calls; remove its flags g and y, or create it inside the function'
 
-/** The variables outside of functions that hold one, with its text. */
+/** Collects the variables outside of functions that hold such a regular expression, with its text. */
 function collect(node: Node, kept: Map<string, string>): void {
   if (node.type === 'FunctionDeclaration' || node.type === 'FunctionExpression' || node.type === 'ArrowFunctionExpression') return
   if (node.type === 'VariableDeclarator' && node.id.type === 'Identifier' && node.init !== null) {
@@ -49,16 +51,16 @@ function regExpText(node: Node): string | null {
 }
 
 export interface RegExpWatch {
-  /** Another call of the transform begins. */
+  /** Starts another call of the transform. */
   begin(): void
-  /** One that was asked by `test` or `exec` in two calls; null: there is none. */
+  /** A regular expression on which `test` or `exec` was called in two calls of the transform; null: none. */
   readonly kept: string | null
   stop(): void
 }
 
 /**
- * Watches those that a text does not show, as one within a closure, while a transform is tried. What `replace`, `match`
- * and the like do with the flag g leaves nothing behind.
+ * Watches, while a transform is tried, the regular expressions that the text of the code does not show, such as one in
+ * a closure. With the flag g, `replace`, `match` and similar methods leave no state behind.
  */
 export function watchRegExps(): RegExpWatch {
   const askedIn = new WeakMap<RegExp, number>()
@@ -102,7 +104,7 @@ export function watchRegExps(): RegExpWatch {
 
 type Operation = (this: RegExp, ...args: unknown[]) => unknown
 
-/** What all regular expressions have. */
+/** The prototype of all regular expressions. */
 const shared: RegExp = RegExp.prototype
 
 function define(name: string | symbol, value: unknown): void {

@@ -1,23 +1,24 @@
 import type { CallExpression, Expression, Node, Program, VariableDeclarator } from 'oxc-parser'
 
-/** A module-level `const x = featureView('name', { … })`, or another call of the DSL. */
+/** A module-level `const x = featureView('name', { … })`, or another DSL call. */
 export interface StaticDefinition {
-  /** The function of the DSL that is called: `featureView`. */
+  /** The DSL function that is called: `featureView`. */
   readonly call: string
   readonly declarator: VariableDeclarator & { readonly init: Expression }
   readonly exported: boolean
-  /** The name and the version that it is given, where they stand there as literals. */
+  /** The name and version, if they are literals. */
   readonly name: string | null
   readonly version: number | null
   /**
-   * Where the source of the transform stands. `method` is one written as `transform(row) { … }`, its range that of the
-   * whole property.
+   * The position of the transform's source. `method` means that it is written as `transform(row) { … }`; the range then
+   * covers the complete property.
    */
   readonly transform: { readonly start: number; readonly end: number; readonly method: boolean } | null
 }
 
 /**
- * The definitions that a module makes in plain sight. `isLockstep` says which import specifiers lead to this package.
+ * The definitions that a module makes with module-level DSL calls. `isLockstep` says which import specifiers lead to
+ * this package.
  */
 export function moduleDefinitions(program: Program, isLockstep: (specifier: string) => boolean): StaticDefinition[] {
   const dsl = dslNames(program, isLockstep)
@@ -35,7 +36,7 @@ export function moduleDefinitions(program: Program, isLockstep: (specifier: stri
   return found
 }
 
-/** The variable declarations at module level, exported or not. */
+/** All module-level variable declarations, exported or not. */
 export function moduleVariables(program: Program) {
   return program.body.flatMap((statement) => {
     if (statement.type === 'VariableDeclaration') return [{ declaration: statement, exported: false }]
@@ -47,7 +48,7 @@ export function moduleVariables(program: Program) {
 }
 
 export interface DslNames {
-  /** `featureView`, or what it was imported as, to what it is. */
+  /** Maps `featureView`, or its name in the import, to the DSL function. */
   readonly functions: ReadonlyMap<string, string>
   readonly namespaces: ReadonlySet<string>
 }
@@ -81,7 +82,7 @@ function argumentsOf(call: CallExpression): Pick<StaticDefinition, 'name' | 'ver
   if (body?.type === 'ObjectExpression') {
     for (const property of body.properties) {
       if (property.type === 'SpreadElement') {
-        // a later spread may replace what was read
+        // a later spread may overwrite the version
         version = null
         transform = null
         continue
@@ -104,7 +105,7 @@ function argumentsOf(call: CallExpression): Pick<StaticDefinition, 'name' | 'ver
   return { name, version, transform }
 }
 
-/** An expression without the parentheses and type assertions around it. */
+/** Removes parentheses and type assertions around an expression. */
 export function unwrapped(expression: Expression): Expression {
   switch (expression.type) {
     case 'ParenthesizedExpression':

@@ -3,12 +3,12 @@ import type { StaticDefinition } from './module-definitions.ts'
 import { dslNames, unwrapped } from './module-definitions.ts'
 import { children } from './syntax.ts'
 
-/** The functions of the DSL that make something with a transform. */
+/** The DSL functions that take a transform. */
 const transforming = ['featureView', 'onDemandView']
 
 /**
- * Which functions of the DSL a module uses in any other way than in definitions in plain sight: called in a function,
- * under a name that is computed, given on as a value, exported. What they make may have any name.
+ * Finds the DSL functions that a module uses in any other way than in module-level definitions: called in a function,
+ * under a computed name, passed on as a value, or exported. Definitions made so may have any name.
  */
 export function otherUses(
   program: Program,

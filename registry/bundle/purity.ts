@@ -8,15 +8,15 @@ import { children } from './syntax.ts'
 export interface Impurity {
   /** Its name, for messages after "uses": `Math.random`. */
   readonly what: string
-  /** Index into the bundle's text. */
+  /** Its position in the bundle's text. */
   readonly at: number
-  /** Whether it is a marker that `rewriteModule` left. */
+  /** Whether it is a marker left by `rewriteModule`. */
   readonly marker: boolean
 }
 
 /**
- * The globals of ECMAScript whose results depend on their arguments alone. `Promise` is left out: what a promise runs
- * later is outside the time that a call may take, and an endless chain of promises stops the process.
+ * The ECMAScript globals whose results depend only on their arguments. `Promise` is not included: its callbacks run
+ * outside the time limit of a call, and an endless chain of promises blocks the process.
  */
 const deterministicGlobals: ReadonlySet<string> = new Set(
   (
@@ -37,8 +37,8 @@ const localMethods: ReadonlySet<string> = new Set(
 )
 
 /**
- * Everything impure in a bundle, in the order of its text, references to definitions last: a bundle with `eval` in it
- * holds everything. An unreachable part counts too.
+ * Finds everything impure in a bundle, including unreachable code, in the order of its text. References to definitions
+ * come last, because a bundle with `eval` in it contains everything.
  */
 export function impurities(program: Program): Impurity[] {
   const found: Impurity[] = []
@@ -92,7 +92,7 @@ function visit(node: Node, insideFunction: boolean, found: Impurity[]): void {
       break
     }
     case 'CallExpression':
-      // a new object of the kind that another is, as packages make it, is a NewExpression
+      // only calls: packages create an object of another's kind by `new x.constructor(…)`, a NewExpression
       if (isConstructor(node.callee)) report(codeFromText)
       break
     case 'FunctionDeclaration':
@@ -112,7 +112,7 @@ function isConstructor(node: Node): boolean {
   return memberName(node) === 'constructor'
 }
 
-/** What has nothing as its own constructor but `Function`. */
+/** Nodes whose `constructor` can only be `Function`. */
 function isFunctionOrConstructor(node: Node): boolean {
   if (node.type === 'ParenthesizedExpression') return isFunctionOrConstructor(node.expression)
   return (
@@ -120,7 +120,7 @@ function isFunctionOrConstructor(node: Node): boolean {
   )
 }
 
-/** Whether the node around an object reads this member of it: `object.name`, or `const { name } = object`. */
+/** Whether the parent node reads this member of an object: `object.name`, or `const { name } = object`. */
 function reads(parent: Node, name: string): boolean {
   if (memberName(parent) === name) return true
   const pattern = parent.type === 'VariableDeclarator' ? parent.id : parent.type === 'AssignmentExpression' ? parent.left : null

@@ -1,24 +1,25 @@
 /**
- * How the steps of a regular expression grow with the length of the text, in the worst case: `2 ** choices * length **
+ * The growth of a regular expression's steps with the length of the text, in the worst case: `2 ** choices * length **
  * exponent`.
  */
 export interface RegexSteps {
-  /** Infinity: exponentially. */
+  /** Infinity: the growth is exponential. */
   readonly exponent: number
   readonly choices: number
 }
 
 interface Group {
-  /** Whether its body can match in more ways than one. */
+  /** Whether its body can match in more than one way. */
   varies: boolean
 }
 
 /**
- * A bound for a matcher that goes back. A repetition of one character, class or fixed text may end in as many ways as
- * the text is long; where what is repeated itself may match in several ways, as in `(a+)+`, all of them multiply.
+ * An upper bound for a backtracking matcher. A repetition of one character, class or fixed text can end in as many ways
+ * as the text is long. If the repeated part can itself match in several ways, as in `(a+)+`, all of these ways
+ * multiply.
  */
 export function regexSteps(pattern: string, flags: string): RegexSteps {
-  // sets within sets are not read
+  // nested sets are not parsed
   if (flags.includes('v')) return { exponent: Number.POSITIVE_INFINITY, choices: 0 }
   const anchored = flags.includes('y') || (pattern.startsWith('^') && !flags.includes('m') && !pattern.includes('|'))
   let exponent = anchored ? 0 : 1
@@ -33,7 +34,7 @@ export function regexSteps(pattern: string, flags: string): RegexSteps {
     if (char === '\\') {
       const escape =
         /^\\(?:[pPu]\{[^}]*\}|u[\da-fA-F]{4}|x[\da-fA-F]{2}|k<[^>]*>|[1-9]\d*|c[A-Za-z]|.)/su.exec(pattern.slice(at, at + 64))?.[0] ?? '\\'
-      // to compare with what a group matched takes as many steps as that is long
+      // a comparison with the text of a group takes as many steps as that text is long
       if (/^\\[k1-9]/.test(escape)) exponent++
       at += escape.length
       last = { varies: false }
@@ -66,7 +67,7 @@ export function regexSteps(pattern: string, flags: string): RegexSteps {
         choices++
         vary()
       } else if (least !== undefined && comma === '') {
-        // so many times, and no other, which is as many steps
+        // an exact count n takes n times the steps
         if (last.varies && Number(least) > 1) exponent = Number.POSITIVE_INFINITY
         choices += Math.log2(Math.max(1, Number(least)))
       } else {

@@ -3,18 +3,18 @@ import type { StaticDefinition } from './module-definitions.ts'
 import { moduleVariables } from './module-definitions.ts'
 import { boundNames, someOutsideFunctions } from './syntax.ts'
 
-/** What stands in a bundle where live code refers to a definition, or to a value that was awaited. */
+/** Replaces, in a bundle, each reference of live code to a definition or to an awaited value. */
 export const definitionMarker = '__lockstep_definition'
 export const awaitMarker = '__lockstep_await'
-/** What the module that holds the transform exports it as. */
+/** The name under which the module exports the transform. */
 export const transformExport = '__lockstep_transform'
 
 const pure = '/* @__PURE__ */ '
 
 /**
- * Rewrites a module of the user's so that a bundler can shed everything that a transform does not reach: definitions
- * become markers, other module-level values are computed by functions that are marked pure. The target's transform
- * alone is kept, under a name of its own. Lines stay where they are.
+ * Rewrites a user's module so that a bundler can remove everything that a transform does not reach. Definitions become
+ * markers, and functions that are marked pure compute other module-level values. Of the transforms, only the target's
+ * is kept, under a separate name. Line numbers do not change.
  */
 export function rewriteModule(
   text: string,
@@ -97,14 +97,17 @@ function newlines(text: string, start: number, end: number): string {
 }
 
 /**
- * A repeated copy must not move the lines; where joining them could change its meaning (comments, templates), the lines
- * stay.
+ * Puts a repeated copy on one line, so that it moves no other lines. If joining lines could change its meaning
+ * (comments, templates), the lines stay.
  */
 function flat(text: string): string {
   return /[`]|\/\//.test(text) ? text : text.replaceAll('\n', ' ')
 }
 
-/** Has no effect and needs no wrapping; functions keep their names, and constants stay open to inlining. */
+/**
+ * Whether an initializer has no effect and needs no wrapper. Functions then keep their names, and constants can still
+ * be inlined.
+ */
 function isPlain(init: Expression): boolean {
   switch (init.type) {
     case 'Literal':

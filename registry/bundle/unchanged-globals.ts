@@ -1,6 +1,4 @@
-/**
- * The objects of JavaScript that all code shares: constructors, their prototypes, and the prototypes that have no name.
- */
+/** The JavaScript objects that all code shares: constructors, their prototypes, and unnamed prototypes. */
 const shared: ReadonlyMap<string, object> = new Map(
   [
     Object,
@@ -34,10 +32,10 @@ const shared: ReadonlyMap<string, object> = new Map(
 )
 
 /**
- * Runs `work`, which must not be asynchronous, and puts back what it has changed of the objects that all code shares:
- * what one transform leaves there would be found by another, or by this process.
+ * Runs `work`, which must be synchronous, and undoes its changes to the objects that all code shares. Otherwise other
+ * transforms and this process would see them.
  *
- * @param impure the error where something was changed, by its name: `Object.prototype.x`
+ * @param impure creates the error from the name of the changed property: `Object.prototype.x`
  */
 export function withUnchangedGlobals<T>(work: () => T, impure: (what: string) => Error): T {
   const before = new Map([...shared.values()].map((owner) => [owner, propertiesOf(owner)] as const))
@@ -50,7 +48,7 @@ export function withUnchangedGlobals<T>(work: () => T, impure: (what: string) =>
   try {
     result = work()
   } catch (error) {
-    // which may come of what was changed
+    // the error may be a result of the change
     putBack()
     throw error
   }
@@ -60,7 +58,7 @@ export function withUnchangedGlobals<T>(work: () => T, impure: (what: string) =>
 
 type Properties = ReadonlyMap<PropertyKey, PropertyDescriptor>
 
-/** A map, as an object would inherit what was put into `Object.prototype`. */
+/** A map, because an object would inherit what was added to `Object.prototype`. */
 function propertiesOf(owner: object): Properties {
   const found = new Map<PropertyKey, PropertyDescriptor>()
   for (const key of Reflect.ownKeys(owner)) {

@@ -1,12 +1,11 @@
 import type { LockstepError } from '../../kernel/errors.ts'
 
 /**
- * Runs `work`, which must not be asynchronous, while what every value has at hand as its `constructor` gives no way
- * around the names that are shadowed: the constructors that make functions out of text cannot be called, and a date's
- * has no clock. To read and to compare them is as ever. `Array.fromAsync`, which makes promises, cannot be called
- * either.
+ * Runs `work`, which must be synchronous. Meanwhile the `constructor` of a value gives no way around the shadowed
+ * names: constructors that create functions from text cannot be called, and the constructor of a date has no clock.
+ * They can still be read and compared. `Array.fromAsync` cannot be called either, because it creates promises.
  *
- * @param impure the error for a use, which is thrown whatever `work` makes of it
+ * @param impure creates the error for a use, which is thrown even if `work` catches it
  */
 export function withoutHiddenGlobals<T>(work: () => T, impure: (what: string) => LockstepError): T {
   const uses: LockstepError[] = []
@@ -33,7 +32,7 @@ export function withoutHiddenGlobals<T>(work: () => T, impure: (what: string) =>
   return result
 }
 
-/** The two prototypes that synchronous functions have. */
+/** The prototypes of the two kinds of synchronous functions. */
 const functions = [() => {}, function* () {}].map((each) => Object.getPrototypeOf(each) as object)
 
 type Refuse = (what: string) => never
@@ -54,7 +53,7 @@ function clockless(refuse: Refuse): ProxyHandler<Constructor> {
 
 type Constructor = new (...args: unknown[]) => object
 
-/** @returns what puts the property back */
+/** @returns a function that restores the property */
 function replace(owner: object, name: string, handler: ProxyHandler<Constructor>): () => void {
   const property = Object.getOwnPropertyDescriptor(owner, name)
   if (property === undefined) return () => undefined
