@@ -190,13 +190,13 @@ describe('the product', () => {
     ])
   })
 
-  it('prints in cli/ alone, but for the log', () => {
+  it('prints only in cli/, except for the log', () => {
     const printers = users(reachesConsole, 'node:process', 'node:console')
     const others = printers.filter((path) => !path.startsWith('cli/') && !path.endsWith('-child.ts'))
     expect(others).toEqual(['runtime/log-destination.ts'])
   })
 
-  it('decides by codes, and not by what errors say', () => {
+  it('decides by error codes, not by error messages', () => {
     // a test, a comparison or a search of the text of an error; servers say it in the language of their settings
     const said = String.raw`(?:\b(?:\w*[eE]rror|\w*[cC]ause|e|root)\??\.message|messageOf\([^()]*\))`
     const decides = new RegExp(
@@ -241,7 +241,7 @@ describe('these rules', () => {
     expect(parse('kernel/x.ts', text).imports).toEqual(['a.ts', 'b.ts', 'c.ts', 'd.ts', 'kernel/e.ts'])
   })
 
-  it('refuse an import that goes up, sideways, out of the list or out of its home', () => {
+  it('refuse an import to a higher rank, a sibling, an unlisted or a private module', () => {
     expect(wrong('kernel/x.ts', `import type { A } from '../runtime/database.ts'`)).toHaveLength(1)
     expect(wrong('materializer/x.ts', `import { a } from '../monitoring/a.ts'`)).toHaveLength(1)
     expect(wrong('online/x.ts', `import { a } from '../registry/a.ts'`)).toHaveLength(1)
@@ -256,7 +256,7 @@ describe('these rules', () => {
     expect(wrong('serving/protocols/http/x.ts', `import { Hono } from 'hono'\nimport { a } from '../../../online/a.ts'`)).toEqual([])
   })
 
-  it('see a cycle of what is there at run time', () => {
+  it('see a cycle of runtime imports', () => {
     const files = [
       parse('kernel/a.ts', `import { type B } from './b.ts'`),
       parse('kernel/b.ts', `export * from './c.ts'`),

@@ -54,7 +54,7 @@ describe('the package that is published', () => {
     await run(process.execPath, args, { cwd: project }).catch(({ stdout }: { stdout: string }) => expect.fail(stdout))
   }
 
-  it('holds the built product, its licence and nothing of the tests', () => {
+  it('contains the built product and its licence, without tests', () => {
     expect(packed).toEqual(
       expect.arrayContaining([
         'package/index.js',
@@ -92,7 +92,7 @@ describe('the package that is published', () => {
     expect(loaded.filter((url) => /node_modules\/(pg|ioredis|lmdb|onnxruntime-node|esbuild|hono|@electric-sql)\//.test(url))).toEqual([])
   })
 
-  it('loads every module that it holds, with its declared dependencies alone', async () => {
+  it('loads every module with only its declared dependencies', async () => {
     // what ends by itself, and what a page runs in a browser
     const modules = packed
       .filter((file) => file.endsWith('.js') && !/(cli\/main|-child|-worker|http\/docs\/try)\.js$/.test(file))
@@ -112,7 +112,7 @@ describe('the package that is published', () => {
     await compile('features.ts', '--skipLibCheck')
   })
 
-  it('types a page that uses the client, where nothing of Node has types', async () => {
+  it('types a page that uses the client, without types of Node', async () => {
     const definitions = `
       import { count, entity, featureService, featureView, source, t } from 'lockstep'
       const airport = entity('airport', { key: { airport: t.string } })
@@ -133,7 +133,7 @@ describe('the package that is published', () => {
     await compile('page.ts', '--lib', 'es2024,dom', '--allowImportingTsExtensions')
   })
 
-  it('tells an old Node what it needs, before anything else', async () => {
+  it('reports the required version to an old Node, before anything else', async () => {
     const old = `Object.defineProperty(process.versions, 'node', { value: '20.20.2' })`
     await writeFile(join(project, 'old.cjs'), old)
     const start = run(process.execPath, ['--require', join(project, 'old.cjs'), join(installed, 'bin/lockstep.cjs'), '--help'], {
@@ -157,12 +157,12 @@ describe('the folder of a build', () => {
   const empty = (out = folder): void => emptyOutFolder(out, rootFolder)
   const put = (name: string, text: string): Promise<void> => writeFile(join(folder, name), text)
 
-  it('is made where it is not there, with the folders above it', async () => {
+  it('is created if it is missing, with its parent folders', async () => {
     empty(join(folder, 'new', 'dist'))
     expect(await readdir(join(folder, 'new', 'dist'))).toEqual(['.lockstep-build'])
   })
 
-  it('is replaced where it holds an earlier build, a whole one or an interrupted one', async () => {
+  it('is replaced if it holds an earlier build, complete or interrupted', async () => {
     empty()
     await put('stale.js', '')
     empty()
@@ -172,7 +172,7 @@ describe('the folder of a build', () => {
     expect(await readdir(folder)).toEqual(['.lockstep-build'])
   })
 
-  it('is refused, and left as it is, where it holds anything else', async () => {
+  it('is refused and left unchanged if it holds anything else', async () => {
     await put('thesis.txt', 'years of work')
     expect(() => empty()).toThrow(`"${folder}" is not empty and not an earlier build`)
     await put('package.json', '{ "name": "lockstep" }')
@@ -186,7 +186,7 @@ describe('the folder of a build', () => {
     expect(await readFile(join(folder, 'thesis.txt'), 'utf8')).toBe('years of work')
   })
 
-  it('is refused where it is the repository or holds it, by whatever path', async () => {
+  it('is refused if it is or contains the repository, by any path', async () => {
     const root = join(folder, 'clone')
     await mkdir(root)
     await symlink(root, join(folder, 'link'))

@@ -4,7 +4,7 @@ import { parse } from './source-files.ts'
 
 const uses = (text: string): string[] => [...parse('kernel/x.ts', text).globals]
 
-it('sees the environment however it is reached', () => {
+it('finds uses of the environment in any form', () => {
   const ways = [
     `process.env['A']`,
     `process['env']`,
@@ -34,7 +34,7 @@ it('sees the environment however it is reached', () => {
   expect(others.filter((text) => uses(text).some(reachesEnvironment))).toEqual([])
 })
 
-it('sees the console and the standard streams however they are reached', () => {
+it('finds uses of the console and standard streams in any form', () => {
   const ways = [
     `console.log(1)`,
     `const { log } = console`,
@@ -49,7 +49,7 @@ it('sees the console and the standard streams however they are reached', () => {
   expect([`x.console.log(1)`, `const { console } = page; console.log(1)`].filter((text) => uses(text).some(reachesConsole))).toEqual([])
 })
 
-it('sees the clock and chance', () => {
+it('finds uses of the clock and of randomness', () => {
   const ways = [
     `new Date()`,
     `Date()`,
@@ -81,7 +81,7 @@ it('sees the clock and chance', () => {
   expect(pure.filter((text) => !uses(text).every((use) => isPure(use)))).toEqual([])
 })
 
-it('sees a package that is required', () => {
+it('finds a required package', () => {
   const ways = [
     `import { createRequire } from 'node:module'; createRequire(import.meta.url)('pg')`,
     `import { createRequire as load } from 'node:module'; load(import.meta.url)('pg')`,

@@ -168,12 +168,12 @@ describe('a backfill', () => {
     expect(await lockstep(env, 'backfill', 'cancelled', '--cancel')).toMatchObject({ code: 1, err: expect.stringContaining('NOT_FOUND') })
   }, 90_000)
 
-  it('says which entities are over the cap of their view', async () => {
+  it('names the entities over the cap of their view', async () => {
     const { code, err } = await lockstep(env, 'backfill', 'capped', '--chunks', '1')
     expect([code, err]).toEqual([0, expect.stringMatching(/STATE_TOO_LARGE.*capped@1.*is not in the online store/)])
   }, 90_000)
 
-  it('sets entities aside whose rows cannot be folded, and goes on with the others', async () => {
+  it('sets aside entities whose rows cannot be folded, and continues with the others', async () => {
     const aside = /TRANSFORM_FAILED.*unlucky@1.* is set aside.*thirteen/
     const { code, out, err } = await lockstep(env, 'backfill', 'unlucky', '--chunks', '2')
     expect([code, out, err]).toEqual([1, expect.stringMatching(/set aside: .*thirteen/), expect.stringMatching(aside)])
@@ -190,7 +190,7 @@ describe('a backfill', () => {
     })
   }, 90_000)
 
-  it('that is begun again after its process was killed goes on with what is left', async () => {
+  it('restarted after its process was killed, continues with the rest', async () => {
     const view = plan('again@1')
     const begun = await beginBackfill(tools(), view, { chunks: 3, now: () => moment })
     expect(await must(env, 'backfill', 'again')).toMatchObject({ id: begun.id, joined: true, chunks: 3, state: 'done' })

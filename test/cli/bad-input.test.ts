@@ -93,7 +93,7 @@ it('a definitions file that was refused has left the registry as it was', async 
 })
 
 describe('data that do not fit', () => {
-  it('are refused as a whole, with the row', async () => {
+  it('are refused together, with the bad row', async () => {
     const error = await failure(['ingest', 'landings', inFolder('wrong.csv')])
     expect(error.code).toBe('INVALID_ROW')
     expect(error.message).toMatch(/"late"/)
@@ -112,12 +112,12 @@ describe('data that do not fit', () => {
     expect((await lockstep(env, 'ingest', 'list')).out).toMatch(/^ *2 +landings +2 .* undone .*rows\.csv\n *1 +landings +2 .* loaded /m)
   }, 120_000)
 
-  it('are not erased without --yes where there is nobody to ask', async () => {
+  it('are not erased without --yes if there is no terminal', async () => {
     const { code, err } = await lockstep(env, 'erase', 'airport', 'ORD')
     expect([code, err]).toEqual([2, expect.stringMatching(/Erase airport ORD permanently\?.*--yes/)])
   })
 
-  it('are told where a key is erased that no row has', async () => {
+  it('are reported when an erased key has no rows', async () => {
     const note = /note: no source has a row with this key/
     const erase = async (key: string) => (await lockstep(env, 'erase', 'airport', key, '--yes')).out
     expect(await erase('nowhere')).toMatch(note)
@@ -150,8 +150,8 @@ describe('data that do not fit', () => {
   )
 })
 
-describe('a service that is away', () => {
-  it('is said within five seconds', async () => {
+describe('a service that is down', () => {
+  it('is reported within five seconds', async () => {
     const timed = async (words: readonly string[], environment: Environment) => {
       const started = Date.now()
       return { ...(await failure(words, environment)), tookMs: Date.now() - started }
@@ -176,7 +176,7 @@ describe('a service that is away', () => {
 })
 
 describe('the command line', () => {
-  it('says that a port is in use', async () => {
+  it('reports a port that is in use', async () => {
     const taken = createServer().listen(0, '127.0.0.1')
     await new Promise((resolve) => taken.once('listening', resolve))
     const { port } = taken.address() as AddressInfo
@@ -197,7 +197,7 @@ describe('the command line', () => {
     )
   })
 
-  it('exits with 2 and one line where it is called wrongly', async () => {
+  it('exits with 2 and one line for wrong usage', async () => {
     const { code, err, out } = await start(env, 'plan', 'features.ts', '--prun').ended
     expect([code, out]).toEqual([2, ''])
     expect(err).toBe('error USAGE: There is no option "--prun". Did you mean "--prune"? See "lockstep plan --help".\n')

@@ -53,7 +53,7 @@ async function rowsOf(path: string): Promise<Record<string, unknown>[]> {
 
 // The steps build on one another, as a person takes them.
 describe('the whole path', { timeout: 120_000 }, () => {
-  it('says that the database is not migrated, and migrates it once', async () => {
+  it('reports that the database is not migrated, and migrates it once', async () => {
     const [before, version, help] = await Promise.all([
       start(env, 'status').ended,
       start(env, '-v').ended,
@@ -70,7 +70,7 @@ describe('the whole path', { timeout: 120_000 }, () => {
     expect((await lockstep(env, 'migrate')).out).toMatch(new RegExp(`^The database "${database}" at ".+" is up to date\\.\\n$`))
   })
 
-  it('plans what apply would refuse, and then what it does', async () => {
+  it('plans what apply would refuse, then what it does', async () => {
     const refused = await lockstep(env, 'plan', features, '--json')
     expect(refused.code).toBe(1)
     expect(refused.json.problems.map((problem) => problem.code)).toContain('SOURCE_MISSING')

@@ -41,7 +41,7 @@ afterAll(async () => {
 })
 
 describe('with nothing configured', { timeout: 120_000 }, () => {
-  it('a command says which database is meant, and "migrate" alone makes it', () => {
+  it('a command names the database it uses, and only "migrate" creates it', () => {
     expect(before.err).toMatch(/^error MIGRATIONS_PENDING: There is no embedded database in ".*data", .* LOCKSTEP_POSTGRES_URL is not set/)
     expect([before.code, madeBefore]).toEqual([1, false])
     expect(migrated).toMatch(/^The embedded database in ".*data" \(LOCKSTEP_POSTGRES_URL is not set\) was brought up/)
@@ -104,7 +104,7 @@ describe('with nothing configured', { timeout: 120_000 }, () => {
     expect(await must(env, 'backfill', 'delays')).toMatchObject({ state: 'done', rows: 3, entities: 1 })
   })
 
-  it('a training set goes to CSV', async () => {
+  it('a training set is written to CSV', async () => {
     await writeFile(join(folder, 'spine.csv'), 'at,airport,late\n2001-06-30T11:00:00Z,ATL,1\n2001-06-30T09:59:59Z,ATL,0\n')
     const words = ['dataset', 'create', 'all', '--spine', join(folder, 'spine.csv'), '--time', 'at', '--out', join(folder, 'set.csv')]
     const { code, out } = await lockstep(env, ...words)

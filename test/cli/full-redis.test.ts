@@ -63,7 +63,7 @@ it('an erasure on a full Redis reports why it is unfinished; the next completes 
   expect((await keys()).length).toBe(9)
 })
 
-it('a backfill on a full Redis says why it waits, and is whole once there is room', { timeout: 120_000 }, async () => {
+it('a backfill on a full Redis reports why it waits, then completes with more room', { timeout: 120_000 }, async () => {
   await limit(1)
   await db.query(`insert into lockstep_source.rows (thing, at, x) values ('thing new', '2001-01-02', 1)`)
   const running = start(env, 'backfill', 'view')
@@ -74,7 +74,7 @@ it('a backfill on a full Redis says why it waits, and is whole once there is roo
   expect((await keys()).length).toBe(10)
 })
 
-it('a worker counts what a full Redis refuses', { timeout: 120_000 }, async () => {
+it('a worker counts writes that a full Redis refuses', { timeout: 120_000 }, async () => {
   await limit(1)
   const worker = start(env, 'worker', '--metrics-port', '0')
   const [, port] = await worker.until(/metrics are on port (\d+)/)

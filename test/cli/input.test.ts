@@ -46,7 +46,7 @@ describe('a command line', () => {
     [['a', '--out'], 'The option "--out" needs a value: --out FILE (or --out=FILE).'],
     [['a'], 'The option "--out FILE" is missing.'],
     [['--out', 'x'], 'The argument FILE (the file) is missing.'],
-  ])('%j is refused, and the message says why', (words, message) => {
+  ])('%j is refused, with a message that says why', (words, message) => {
     expect(() => parse(...words)).toThrow(expect.objectContaining({ code: 'USAGE', message: expect.stringContaining(message) }))
   })
 
@@ -56,7 +56,7 @@ describe('a command line', () => {
     )
   })
 
-  it('is refused where a value is none of the choices, no whole number or out of range', () => {
+  it('is refused if it is not a choice, not an integer or out of range', () => {
     const input = parse('a', '--out', 'x', '--rule', 'now', '--every', '0')
     expect(() => input.choice('rule', ['at', 'before'])).toThrow('"--rule" is "now"; it can be "at" or "before"')
     expect(() => input.count('every', 1)).toThrow('"--every" is "0"; it must be a whole number from 1 on')
@@ -64,7 +64,7 @@ describe('a command line', () => {
     expect(() => parse('a', '--out', 'x', '--every', '1e3').count('every', 1)).toThrow('whole number')
   })
 
-  it('is refused where a value is no time, or one that is out of range', () => {
+  it('is refused if it is not a time, or is out of range', () => {
     const time = (text: string) =>
       parseInput({ ...command, options: { to: { value: 'TIME', help: 'Until.' } } }, ['a', '--to', text]).time('to')
     expect(time('2001-07-01')).toBe(Date.UTC(2001, 6, 1) * 1000)
@@ -74,7 +74,7 @@ describe('a command line', () => {
     }
   })
 
-  it('names a command by one word or two, and the nearest one where there is none', () => {
+  it('finds a command by one word or two, and suggests the nearest for an unknown one', () => {
     expect(findCommand(commands, ['dataset', 'create', 'x'])).toMatchObject({ entry: { name: 'dataset create' }, rest: ['x'] })
     expect(() => findCommand(commands, ['aply'])).toThrow('There is no command "aply". Did you mean "apply"?')
     expect(() => findCommand(commands, ['dataset', 'make'])).toThrow(
@@ -95,7 +95,7 @@ describe('help', () => {
     }
   })
 
-  it('of a command that has others behind its name tells of it, and names those', async () => {
+  it('of a command with subcommands mentions and lists them', async () => {
     const text = await helpFor(commands, ['ingest'])
     expect(text).toMatch(/^Usage: lockstep ingest SOURCE FILE/)
     expect(text).toMatch(/See also:\n  ingest list .*\n  ingest undo ID /)
@@ -124,7 +124,7 @@ describe('--spine', () => {
     expect(spineInput(text)).toEqual({ sql: text })
   })
 
-  it('says how a query begins where several words are no file', () => {
+  it('says how a query begins if several words are not a file', () => {
     expect(() => spineInput('selec user_id from transactions')).toThrow(
       expect.objectContaining({ code: 'USAGE', message: expect.stringMatching(/starts with SELECT.*Did you mean "select"\?/) }),
     )

@@ -62,7 +62,7 @@ describe('predict', () => {
   })
 })
 
-it('rows behind an open transaction are said by what leaves them out', async () => {
+it('rows behind an open transaction are reported with the transaction', async () => {
   const db = await context.database()
   const insert = (delay: number) => `insert into lockstep_source.landings (airport, at, delay) values ('ATL', '2001-01-01', ${delay})`
   const create = (name: string) => run('dataset', 'create', 'strict', '--spine', spine(), '--out', inFolder(name), '--as-of', 'before')

@@ -45,7 +45,7 @@ const json = async (...words: string[]): Promise<unknown> => JSON.parse(JSON.str
 const refused = (code: string, message: string) => ({ code, message: expect.stringContaining(message) as string })
 
 describe('the life of a model', () => {
-  it('is pushed, promoted, rolled back and told of from the command line', async () => {
+  it('is pushed, promoted, rolled back and listed from the command line', async () => {
     await writeFile(join(folder, 'facts.json'), '{"team": "delays"}')
     const facts = '--metric auc=0.71 --metric loss=0.2 --param depth=3 --param kind=trees --dataset set --git-commit abc123'.split(' ')
     const push = ['model', 'push', 'delay', join(folder, 'logistic.onnx'), ...facts, '--metadata', join(folder, 'facts.json')]
@@ -95,7 +95,7 @@ describe('the life of a model', () => {
     expect(await json('model', 'list', 'delay')).toMatchObject({ versions: [{ default: false }, { default: true }] })
   })
 
-  it('ends with its training set, of which the files go where that is asked for', async () => {
+  it('is deleted with its training set, including the files on request', async () => {
     const path = join(folder, 'one.parquet')
     const manifest = { id: 'set-two', path, file: { path, rows: 1, range: null }, otherFiles: [] }
     const forget = (...more: string[]) => lockstep('dataset', 'delete', 'set-two', ...more)
@@ -141,7 +141,7 @@ describe('the life of a model', () => {
     })
   })
 
-  it('is refused where it is called wrongly, with what to write instead', async () => {
+  it('is refused for wrong usage, with the correct usage', async () => {
     const push = (file: string, ...more: string[]) => lockstep('model', 'push', 'delay', join(folder, file), ...more)
     await expect(push('mlp.onnx', '--metric', 'auc=high')).rejects.toMatchObject(refused('USAGE', 'auc=0.71'))
     await expect(push('mlp.onnx', '--param', 'a=1', '--param', 'a=2')).rejects.toMatchObject(refused('USAGE', '"a" twice'))

@@ -43,7 +43,7 @@ describe('lockstep parity', () => {
     expect(out).toContain('0 of 6 values differ (0%, and the budget is 0%).')
   }, 120_000)
 
-  it('ends with 1 where more differs than the budget allows, and gives an example', async () => {
+  it('exits with 1 if more differs than the budget allows, with an example', async () => {
     await world.db.query(
       `update lockstep.prediction_log set features = replace(features::text, '"lastDelay":25', '"lastDelay":26')::json where request_id = 'mine-1'`,
     )

@@ -50,7 +50,7 @@ describe('progress', () => {
     ])
   })
 
-  it('says nothing of what is done at once, and no share where the total is not known', () => {
+  it('prints nothing for instant work, and no percentage without a known total', () => {
     const quick = progressOn({ isTTY: false })
     for (let ms = 0; ms < 900; ms += 100) quick.at(ms, ms, null)
     quick.end()
@@ -87,7 +87,7 @@ describe('figures', () => {
     expect([count(3_000_000), counted(1, 'row'), counted(2, 'entity', 'entities')]).toEqual(['3,000,000', '1 row', '2 entities'])
   })
 
-  it('stand in aligned columns, numbers to the right', () => {
+  it('are in aligned columns, with numbers to the right', () => {
     expect(
       table(
         ['NAME', 'ROWS', 'FILE'],
@@ -123,7 +123,7 @@ describe('an error', () => {
     })
   })
 
-  it('shows where it comes from only when it is asked to', () => {
+  it('shows its stack only on request', () => {
     const error = new LockstepError('INTERNAL', 'Outer.', { cause: new Error('inner') })
     expect(told(false, error).text).not.toContain(' at ')
     expect(told(false, error, true).text).toMatch(/ at .*screen\.test\.ts[\s\S]*caused by Error: inner/)

@@ -248,7 +248,7 @@ describe('an export that workers share', () => {
     await end(worker)
   }, 300_000)
 
-  it('needs sources that tell arrivals, PostgreSQL, and options that go together', async () => {
+  it('needs sources with arrivals, PostgreSQL, and compatible options', async () => {
     const embedded = { LOCKSTEP_DIR: inFolder('.lockstep') }
     const refused = [
       { env, words: create('open', 'no', '--parts', '2'), code: 1, message: 'source "plain" has no column "_xid"' },

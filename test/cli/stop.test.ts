@@ -91,7 +91,7 @@ const words: readonly { readonly words: () => string[]; readonly table: string }
 ]
 
 describe('a command that waits for a lock', { timeout: 120_000 }, () => {
-  it.each(words)('%# ends with its statement and leaves nothing behind when it is told to', async ({ words: given, table }) => {
+  it.each(words)('%# ends with its statement and leaves nothing behind when it is stopped', async ({ words: given, table }) => {
     await whileLocked(table, async () => {
       const before = await readdir(folder)
       const running = start(env, ...given())
@@ -108,7 +108,7 @@ describe('a command that waits for a lock', { timeout: 120_000 }, () => {
     expect(await db.query(`select count(*)::int n from ${sales}`)).toEqual([{ n: 0 }])
   })
 
-  it('says so in JSON where it prints JSON, and exits with 130 after Ctrl-C', async () => {
+  it('reports it in JSON if it prints JSON, and exits with 130 after Ctrl-C', async () => {
     await whileLocked(sales, async () => {
       const running = start(env, 'materialize', '--json')
       await whenWaiting(running)
@@ -118,7 +118,7 @@ describe('a command that waits for a lock', { timeout: 120_000 }, () => {
   })
 })
 
-describe('a command whose database has fallen silent', { timeout: 120_000 }, () => {
+describe('a command whose database has stopped responding', { timeout: 120_000 }, () => {
   it('ends all the same, and leaves no file behind', async () => {
     await whileLocked(sales, async () => {
       const url = env['LOCKSTEP_POSTGRES_URL'] ?? ''

@@ -129,7 +129,7 @@ it('dead letters are kept once each, and no more than a thousand of a source', a
   expect(kept).toEqual([{ n: maxDeadLetters, most: 65_536, size: 70_000, oldest: false, newest: true }])
 })
 
-it('metrics count messages by what became of them, and say the lag', async () => {
+it('metrics count messages by outcome, and report the lag', async () => {
   const registry = new Registry()
   const metrics = createStreamMetrics(registry)
   metrics.messages('rows', { appended: 3, duplicate: 1, dead: 0 })

@@ -15,7 +15,7 @@ function opened(failing: boolean) {
   return { context, closed: () => closed }
 }
 
-it('work that fails is told, also where the closing after it fails', async () => {
+it('work that fails is reported, even if closing fails after it', async () => {
   for (const failing of [false, true]) {
     const { context, closed } = opened(failing)
     await expect(withContext(context, () => Promise.reject(new Error('no such table')))).rejects.toThrow('no such table')
@@ -23,7 +23,7 @@ it('work that fails is told, also where the closing after it fails', async () =>
   }
 })
 
-it('work that is done is told only once all is closed', async () => {
+it('finished work is reported only after everything is closed', async () => {
   const fine = opened(false)
   expect(await withContext(fine.context, async () => fine.closed())).toBe(0)
   expect(fine.closed()).toBe(1)

@@ -60,7 +60,7 @@ function sumOf(metrics: string, metric: RegExp): number {
 }
 const answered = /^lockstep_http_request_seconds_count\{route="\/v1\/models"/
 
-it('goes on answering where a worker is killed, replaces it, and counts as one', { timeout: 120_000 }, async () => {
+it('keeps answering when a worker is killed, replaces it, and counts as one', { timeout: 120_000 }, async () => {
   const server = start(env, 'serve', '--port', '0', '--workers', '2')
   const [, url = ''] = await server.until(/Listening on (\S+)\. 2 workers answer\./)
   await whenReady(url)
@@ -186,7 +186,7 @@ it('needs what processes can share', { timeout: 120_000 }, async () => {
   )
 })
 
-it('ends with what a worker says that cannot begin', { timeout: 120_000 }, async () => {
+it('exits with the error of a worker that cannot start', { timeout: 120_000 }, async () => {
   const { code, err } = await start(env, 'serve', '--workers', '1', '--port', '0', '--host', '0.0.0.0').ended
   expect(code).toBe(1)
   expect(err).toMatch(/^error CONFIG_INVALID: The server would listen on "0\.0\.0\.0"/m)

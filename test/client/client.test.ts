@@ -83,7 +83,7 @@ describe('a client', () => {
     expect(results[0]?.features).toEqual({ balance: -(2n ** 63n), seen: Date.UTC(2001, 5, 30, 23, 59, 59, 123) * 1000 + 456 })
   })
 
-  it('predicts, with the features where they are asked for', async () => {
+  it('predicts, with features on request', async () => {
     const { predictions, predictionIds, features, version, requestId } = await client().predict('typed', [{ airport: 'ATL' }], {
       features: 'typed@1',
     })
@@ -94,7 +94,7 @@ describe('a client', () => {
     expect((await client().predict('delay', [{ airport: 'ATL', distance: 100 }], { version: 1 })).features).toBeNull()
   })
 
-  it('reads as of a moment, and NaN where JSON cannot say it', async () => {
+  it('reads at a past moment, and NaN where JSON has no such value', async () => {
     const before = await client().features('flight@1', [{ airport: 'NAN', distance: 1 }], { asOf: new Date('2001-07-01T11:00:00Z') })
     expect(before.asOf).toBe(noon - 3_600_000_000)
     expect(before.results[0]?.features.lastDelay).toBeNull()
@@ -102,7 +102,7 @@ describe('a client', () => {
     expect(now.results[0]).toMatchObject({ features: { lastDelay: Number.NaN }, statuses: { lastDelay: 'INVALID' } })
   })
 
-  it('pushes each event once, though its answer was lost, and reads what it pushed', async () => {
+  it('pushes each event once, even if the reply was lost, and reads its own push', async () => {
     const { fetch, sent } = failing('lost')
     const at = noon - 1_000_000
     const event = { account: 7n, at, balance: 9_007_199_254_740_995n, seen: new Date('2001-07-01T00:00:00Z') }

@@ -31,7 +31,7 @@ function demo(port = 0, directory = folder): Promise<{ readonly code: number | n
 }
 
 describe('the demo', () => {
-  it('ends before it begins where its port is taken', async () => {
+  it('exits before it starts if its port is in use', async () => {
     const taken = createServer().listen(0, '127.0.0.1')
     await new Promise((resolve) => taken.once('listening', resolve))
     const { port } = taken.address() as AddressInfo
@@ -42,7 +42,7 @@ describe('the demo', () => {
     expect(existsSync(directory)).toBe(false)
   }, 120_000)
 
-  it('goes all the way, and again over what it left', async () => {
+  it('runs to the end, and again over its leftovers', async () => {
     const first = await demo()
     expect(first.code, first.text).toBe(0)
     for (let step = 1; step <= 6; step++) expect(first.text).toContain(`[${step}/6] done in`)

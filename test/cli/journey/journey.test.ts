@@ -104,7 +104,7 @@ async function bareRead(): Promise<{ status: number; service: string }> {
 }
 
 describe('a newcomer with a table of their own', { timeout: 120_000 }, () => {
-  it('does what plan says, and applies', async () => {
+  it('plans, then applies exactly the plan', async () => {
     await must('migrate')
     const { exitCode, out } = await commands.lockstep('plan', features)
     expect(exitCode).toBe(0)
@@ -130,7 +130,7 @@ describe('a newcomer with a table of their own', { timeout: 120_000 }, () => {
     expect(await must('dataset', 'verify', trained.id)).toMatchObject({ equal: true })
   })
 
-  it('serves what a worker keeps current, and predicts', async () => {
+  it('serves current values from a worker, and predicts', async () => {
     await writeFile(inFolder('fraud.onnx'), constantModel(0.25))
     await must('model', 'push', 'fraud', inFolder('fraud.onnx'), '--dataset', trained.id)
     server = start(env, 'serve', '--port', '0', '--json')
