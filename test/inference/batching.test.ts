@@ -33,7 +33,7 @@ function near(a: unknown, b: unknown, tolerance: number): boolean {
 }
 
 describe('the batcher', () => {
-  it.each(models)('gives each caller of $model what its rows give alone', async ({ bytes, name, output, tolerance }) => {
+  it.each(models)('gives each caller of $model the results of its rows alone', async ({ bytes, name, output, tolerance }) => {
     const runs: number[] = []
     const model = await load(bytes, 'flight', name, output, (rows) => runs.push(rows))
     const sizes = fc.integer({ min: 1, max: 128 })
@@ -55,7 +55,7 @@ describe('the batcher', () => {
     await model.close()
   })
 
-  it.each(models)('gives each call of $model on tensors what it gives alone', async ({ bytes, name, output, tolerance }) => {
+  it.each(models)('gives each tensor call of $model the results of that call alone', async ({ bytes, name, output, tolerance }) => {
     const model = await load(bytes, 'flight', name, output)
     const sizes = fc.integer({ min: 1, max: 64 })
     const calls = fc.array(fc.array(fc.tuple(value, value, value), { minLength: 1, maxLength: 40, size: 'max' }), { maxLength: 5 })
@@ -146,7 +146,7 @@ describe('the batcher', () => {
     await model.close()
   })
 
-  it('waits for company as long as it is told to, and not where a run is full', async () => {
+  it('waits for more rows as long as configured, unless a run is full', async () => {
     const runs: number[] = []
     const model = await load('identity', 'flight', 'echo', undefined, (rows) => runs.push(rows))
     const batched = createBatchedModel(model, { ...byTurn, maxRows: () => 3, delayMs: 20 })
@@ -177,7 +177,7 @@ describe('the batcher', () => {
     await model.close()
   })
 
-  it('runs rows alone where those of a run do not leave each other alone', async () => {
+  it('runs rows alone if the rows of a batch are not independent', async () => {
     const model = await load(centeringModel(), 'flight', 'echo')
     const batched = createBatchedModel(model, { ...byTurn, sharesRuns: false })
     const both = await Promise.all([batched.predict([[1, 2, 3]]), batched.predict([[4, 5, 6]])])
@@ -202,7 +202,7 @@ describe('the batcher', () => {
 })
 
 describe('run times', () => {
-  it('say what a run takes that grows with its rows', () => {
+  it('estimate run times that grow with the rows', () => {
     const times = createLatencyEstimator()
     for (const rows of [1, 8, 32, 128]) times.note(rows, 0.01 + rows * 0.002)
     expect(times.predictMs(64)).toBeCloseTo(0.138, 6)
@@ -245,7 +245,7 @@ describe('run times', () => {
     expect(linear.bestRows(subprocessBudgetMs(10, 5000))).toBe(1)
   })
 
-  it('leave a size alone whose run was ended after its time', () => {
+  it('skip a size whose run exceeded its time limit', () => {
     const times = createLatencyEstimator()
     for (const rows of [1, 8]) times.note(rows, 20)
     expect(times.bestRows(40)).toBe(8)
@@ -262,7 +262,7 @@ describe('run times', () => {
     expect(times.predictMs(1)).toBeCloseTo(4, 1)
   })
 
-  it('know nothing before the first run', () => {
+  it('are unknown before the first run', () => {
     expect(createLatencyEstimator().predictMs(100)).toBe(0)
     expect(createLatencyEstimator().bestRows(1)).toBe(32)
   })

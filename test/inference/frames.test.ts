@@ -42,7 +42,7 @@ const header = (length: number, kind: number): Buffer => {
 }
 
 describe('frames', () => {
-  it('carry values and bytes in order, also where a segment ends within a header', async () => {
+  it('carry values and bytes in order, even if a segment ends inside a header', async () => {
     const value = { id: 1, data: new Float32Array([1, Number.NaN]), big: 2n ** 60n }
     const written = async (socket: Socket) => {
       writeValue(socket, value)

@@ -98,7 +98,7 @@ describe('a model', () => {
     expect(Math.min(...times)).toBeLessThan(8)
   })
 
-  it('that is small is measured in a process, and then answers as it does alone', async () => {
+  it('that is small is measured in a process, then answers the same as inline', async () => {
     const opened = await open(await onnx('mlp'), 'delay')
     expect(opened.predictedRunMs(1)).toBeGreaterThan(0)
     expect(opened.predictedRunMs(1000)).toBeGreaterThanOrEqual(opened.predictedRunMs(1))
@@ -111,7 +111,7 @@ describe('a model', () => {
     await opened.close()
   })
 
-  it('whose rows are not independent is run row by row in a process, without a setting', async () => {
+  it('with dependent rows runs row by row in a process, without a setting', async () => {
     const opened = await open(centeringModel(), 'echo')
     expect([opened.place, opened.tried]).toEqual(['process', true])
     const rows = [1, 2, 3].map((x) => [x, x, x])
@@ -133,7 +133,7 @@ describe('a model', () => {
     expect(Math.min(...counts)).toBeLessThan(8)
   }, 300_000)
 
-  it('of every type gives in a process what it gives inline', async () => {
+  it('of every type gives the same results in a process as inline', async () => {
     const bytes = await onnx('named')
     const { session, run } = await hosted(bytes)
     const inline = await openInlineSession(bytes, 'named')
@@ -233,7 +233,7 @@ describe('a run that never returns', () => {
     await endless.close()
   })
 
-  it('is told of by its rows, so that the next is smaller', async () => {
+  it('is reported with its rows, so that the next batch is smaller', async () => {
     const { session } = await hosted(endlessModel(), 300)
     const late: number[] = []
     const model = loadedModel(session, bindTo(session.metadata, 'flight', 'echo'), 'echo', { onTimeout: (rows) => late.push(rows) })
@@ -243,7 +243,7 @@ describe('a run that never returns', () => {
     await model.close()
   })
 
-  it('time and again has its model left alone for a while, and then tried once', async () => {
+  it('repeatedly pauses its model for a while, then tries it once', async () => {
     const { session, clock, ends, run } = await hosted(endlessModel(), 300)
     for (let i = 0; i < 3; i++) await expect(run(...forEver)).rejects.toMatchObject({ code: 'MODEL_TIMEOUT' })
     await expect(run(1, 2, 3)).rejects.toMatchObject({ code: 'MODEL_UNAVAILABLE', details: { retryAfterSeconds: 5 } })
@@ -262,7 +262,7 @@ describe('a run that never returns', () => {
 })
 
 describe('the process of a model', () => {
-  it('is started anew when it was killed, within a run or between two', async () => {
+  it('is restarted after it was killed, during or between runs', async () => {
     const { session, modelProcess, ends, run } = await hosted(endlessModel())
     process.kill(modelProcess.pid ?? 0, 'SIGKILL')
     await until(async () => !modelProcess.alive())
@@ -294,7 +294,7 @@ describe('the process of a model', () => {
 })
 
 describe('a process that can open no more files', () => {
-  it('is told so by what would run or inspect a model, and goes on', async () => {
+  it('is reported to callers that run or inspect a model, and recovers', async () => {
     const child = fileURLToPath(new URL('./no-files-child.ts', import.meta.url))
     const { stdout } = await promisify(execFile)('sh', ['-c', 'ulimit -n 120 && exec "$0" "$1"', process.execPath, child])
     expect(stdout).toBe('MODEL_UNAVAILABLE INTERNAL MODEL_UNAVAILABLE\n')

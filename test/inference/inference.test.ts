@@ -16,12 +16,12 @@ describe('inspectModel', () => {
     ])
   })
 
-  it('loads a model whose run has no end, without running it', async () => {
+  it('loads a model whose run never ends, without running it', async () => {
     const { outputs } = await inspectModel(endlessModel())
     expect(outputs).toMatchObject([{ name: 'out', type: 'float32' }])
   })
 
-  it('tells a ZipMap output from a tensor', async () => {
+  it('distinguishes a ZipMap output from a tensor', async () => {
     const contract = await inspectModel(await onnx('zipmap'))
     expect(contract.outputs.map((output) => output.isTensor)).toEqual([true, false])
   })
@@ -82,7 +82,7 @@ describe('a loaded model', () => {
     await model.close()
   })
 
-  it('says which feature is missing where the input has no form for that', async () => {
+  it('names the missing feature if the input has no form for it', async () => {
     const model = await load('named', 'typed', 'typed')
     await expect(model.run([[1, null, '', false, null]])).rejects.toThrow('"count"')
     await model.close()
@@ -102,7 +102,7 @@ describe('a loaded model', () => {
 describe('a run on tensors', () => {
   const three = (...data: number[]) => ({ type: 'float32', dims: [data.length / 3, 3], data: new Float32Array(data) })
 
-  it('answers every output of the file, or those that are asked for', async () => {
+  it('answers every output of the file, or the requested ones', async () => {
     const model = await load('logistic', 'flight', 'delay')
     const all = await model.runTensors({ features: three(2, -1, 0.5, 0, 0, 0) })
     expect(Object.keys(all)).toEqual(['label', 'probabilities'])

@@ -10,7 +10,7 @@ const script = `
   import { initializeOrt } from '${join(rootFolder, 'inference/initialize-ort.ts')}'
   await initializeOrt()`
 
-it('runs models without the runtime telling its maker of it, or writing of it', async () => {
+it('runs models without telemetry from the runtime', async () => {
   const home = await mkdtemp(join(tmpdir(), 'lockstep-home-'))
   await promisify(execFile)(process.execPath, ['--input-type=module', '--eval', script], { env: { HOME: home, TMPDIR: home } })
   expect(await readdir(home)).toEqual([])

@@ -47,7 +47,7 @@ describe('the facts of an ONNX file', () => {
     expect(parseOnnxMetadata(makeOnnx({ ...twice, graph: { ...graph, nodes: [constant, ...graph.nodes] } })).externalData).toEqual(['far'])
   })
 
-  it('name such tensors in every spelling, and cannot be read where readers may differ', () => {
+  it('name such tensors in every encoding, and reject ambiguous files', () => {
     const { graph } = twice
     const far = (raw: Uint8Array): Buffer =>
       makeOnnx({ ...twice, graph: { ...graph, initializers: [{ name: 'far', type: 'float', dims: [1], raw }] } })
@@ -77,7 +77,7 @@ describe('the facts of an ONNX file', () => {
       expect(() => parseOnnxMetadata(Buffer.concat([makeOnnx(twice), Buffer.from(tail)]))).toThrow('not a protobuf message')
   })
 
-  it('tell control flow, also where it stands within another', () => {
+  it('report control flow, also when nested', () => {
     const inner = (then: OnnxGraph): OnnxModel => ({
       ...twice,
       graph: {

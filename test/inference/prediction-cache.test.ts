@@ -48,7 +48,7 @@ function cached(options: { readonly ttlMs?: number; readonly maxEntries?: number
 }
 
 describe('the prediction cache', () => {
-  it('answers what it has, runs what it lacks, and counts both', async () => {
+  it('answers cached rows, runs missing ones, and counts both', async () => {
     const { cache, runs, lookups, ask } = cached()
     expect(await ask(1, 2)).toEqual([[2], [4]])
     expect(await ask(2, 3, 1)).toEqual([[4], [6], [2]])
@@ -58,7 +58,7 @@ describe('the prediction cache', () => {
     cache.close()
   })
 
-  it('makes an answer once for all who ask for it meanwhile', async () => {
+  it('computes an answer once for all concurrent callers', async () => {
     const { cache, runs, lookups, ask } = cached()
     expect(await Promise.all([ask(1, 1), ask(2, 1), ask(1)])).toEqual([[[2], [2]], [[4], [2]], [[2]]])
     expect(runs).toEqual([[[1]], [[2]]])
@@ -66,7 +66,7 @@ describe('the prediction cache', () => {
     cache.close()
   })
 
-  it('keeps no failure, and lets it fail nobody but its own caller', async () => {
+  it('does not cache a failure, which fails only its own caller', async () => {
     const { cache, ask } = cached()
     const [both, good] = await Promise.allSettled([ask(failing, 1), ask(1)])
     expect([both.status, good]).toEqual(['rejected', { status: 'fulfilled', value: [[2]] }])
@@ -75,7 +75,7 @@ describe('the prediction cache', () => {
     cache.close()
   })
 
-  it('answers nothing that is older than its ttl, however often it was asked for', async () => {
+  it('never answers entries older than their ttl, however often they are read', async () => {
     const { cache, runs, clock, ask } = cached({ ttlMs: 100 })
     for (const ms of [1, 50, 101]) {
       clock.ms = ms
@@ -97,7 +97,7 @@ describe('the prediction cache', () => {
     cache.close()
   })
 
-  it.each([1, 2, 10])('holds %s entries at most, those that were used last', async (maxEntries) => {
+  it.each([1, 2, 10])('holds at most %s entries, the most recently used', async (maxEntries) => {
     const { cache, runs, ask } = cached({ maxEntries, ttlMs: 3_600_000 })
     for (let i = 0; i < 50; i++) await ask(i)
     const before = runs.length
@@ -108,7 +108,7 @@ describe('the prediction cache', () => {
     cache.close()
   })
 
-  it('forgets all that it has and all that is being made, and goes on', async () => {
+  it('clears stored and pending entries, then continues', async () => {
     const { cache, runs, ask } = cached()
     await ask(1)
     const making = ask(2)
@@ -120,7 +120,7 @@ describe('the prediction cache', () => {
     expect(runs.flat()).toHaveLength(4)
   })
 
-  it('keeps what is asked for all the time, whatever else comes', async () => {
+  it('keeps entries that are read all the time, under any other load', async () => {
     const { cache, runs, ask } = cached({ maxEntries: 10, ttlMs: 3_600_000 })
     for (let i = 0; i < 100; i++) await ask(1000, i)
     expect(runs.flat().filter((row) => valuesOf(row)[0] === 1000)).toHaveLength(1)

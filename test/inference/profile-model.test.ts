@@ -23,8 +23,8 @@ async function timed(msOf: (rows: number, run: number) => number): Promise<{ ses
   }
 }
 
-describe('what a model is measured by', () => {
-  it('is the least of several runs, also where the machine holds up the first', async () => {
+describe('the measured sizes of a model', () => {
+  it('are the minimum of several runs, even if the machine delays the first', async () => {
     const { session, runs } = await timed((_, run) => (run >= 8 && run % 4 === 0 ? 40 : 0.02))
     const { times, sharesRuns } = await profileModel(session, how)
     expect(times).toEqual([1, 8, 32, 128, 256].map((rows) => [rows, 0.02]))
@@ -33,7 +33,7 @@ describe('what a model is measured by', () => {
     await session.release()
   })
 
-  it('is two sizes at least where a row is slow, so that rows may share runs', async () => {
+  it('include at least two sizes for a slow row, so that rows can share runs', async () => {
     const { session } = await timed((rows) => 10 * rows)
     expect(await profileModel(session, how)).toEqual({
       times: [
@@ -46,14 +46,14 @@ describe('what a model is measured by', () => {
     await session.release()
   })
 
-  it('is each size whose run takes twice as long as a row at most', async () => {
+  it('include each size whose run takes at most twice the time of a row', async () => {
     const { session } = await timed((rows) => 20 + rows / 8)
     const { times } = await profileModel(session, how)
     expect(times).toEqual([1, 8, 32, 128, 256].map((rows) => [rows, 20 + rows / 8]))
     await session.release()
   })
 
-  it('is one row where the model takes no more at a time, whatever it says', async () => {
+  it('are one row if the model takes no more at a time, whatever it declares', async () => {
     const { session } = await timed((rows) => {
       if (rows > 1) throw new Error('It takes one row.')
       return 20
@@ -62,7 +62,7 @@ describe('what a model is measured by', () => {
     await session.release()
   })
 
-  it('is one run where a row takes so long that more cannot be waited for', async () => {
+  it('are one run if a row is so slow that more would take too long', async () => {
     const { session, runs } = await timed(() => 500)
     expect(await profileModel(session, how)).toEqual({ times: [[1, 500]], sharesRuns: false, independent: false })
     expect(runs).toEqual([1, 1])

@@ -112,7 +112,7 @@ describe('variance and stddev', () => {
     expect(valueOf(variance('stddev', 'population', 0, int64), [2n ** 62n + 1n, 2n ** 62n + 7n])).toBe(3)
   })
 
-  it('are exact where squares leave the range of doubles', () => {
+  it('are exact if squares exceed the range of doubles', () => {
     const exactVariance = variance('variance', 'population', 0, float64)
     const stddev = variance('stddev', 'population', 0, float64)
     expect(valueOf(stddev, [3e200, -3e200])).toBe(3e200)
@@ -173,7 +173,7 @@ describe('a quantile', () => {
     expect(bytesOf(folded(quantile(0.5, 0.2, 0), values.toReversed()))).toEqual(bytesOf(folded(quantile(0.5, 0.2, 0), values)))
   })
 
-  it('shares a lane with those of its column and error', () => {
+  it('shares a lane with others of its column and error', () => {
     expect(quantile(0.9, 0.01, 3).lane).toBe(quantile(0.5, 0.01, 3).lane)
     expect(quantile(0.9, 0.01, 3).lane).not.toBe(quantile(0.9, 0.02, 3).lane)
     expect(quantile(0.9, 0.01, 3).lane).not.toBe(where(1, quantile(0.9, 0.01, 3)).lane)

@@ -47,7 +47,7 @@ const service = (members: ServiceSpec['members'], onDemandCode = code) =>
   })
 
 describe('a compiled service', () => {
-  it('lists what a spine must carry and reads each view once per key mapping', () => {
+  it('lists the columns of a spine and reads each view once per key mapping', () => {
     const compiled = service([
       { kind: 'view', use: use(null, 'thing'), features: ['i', 'f'] },
       { kind: 'view', use: use('other', 'second'), features: ['i'] },
@@ -80,7 +80,7 @@ describe('a compiled service', () => {
     expect(answer.eventTimes).toEqual([null, null, 1000])
   })
 
-  it('names both views where two features have one name', () => {
+  it('names both views if two features have the same name', () => {
     expect(() =>
       service([
         { kind: 'view', use: use(null, 'thing'), features: ['i'] },
@@ -111,7 +111,7 @@ describe('a compiled service', () => {
     ).toThrow(expect.objectContaining({ code: 'UNKNOWN_DEFINITION' }))
   })
 
-  it('says which view failed, at which moment, and why', () => {
+  it('names the view that failed, with the moment and the reason', () => {
     const broken = service([{ kind: 'onDemand', view: 'context@1', features: ['far'] }], '() => ({ far: "x", asOf: null })')
     expect(() => broken.evaluate([plan.newState().valueAt(0)], [1], 0)).toThrow(
       /"context@1" failed for the moment 1970-01-01T00:00:00Z: "far" is "x", which is not float64/,
@@ -167,19 +167,19 @@ describe('on-demand views that take on-demand views', () => {
     return state.valueAt(2000)
   }
 
-  it('need what all of them need, and read each view once', () => {
+  it('need the inputs of all of them, and read each view once', () => {
     expect(compiled.keys.map(({ name }) => name)).toEqual(['thing'])
     expect(compiled.request.map(({ name }) => name)).toEqual(['extra', 'distance'])
     expect(compiled.uses).toHaveLength(1)
   })
 
-  it('are computed in their order, each from what it is given and no more', () => {
+  it('are computed in order, each from its declared inputs only', () => {
     const answer = compiled.evaluate([stateOf(3)], [7, 100], 2000)
     expect(answer.values).toEqual([2 * (100 + 3 + 0.5 + 7), 1.2])
     expect(answer.missing).toEqual([])
   })
 
-  it('are not called without what they require, and take their defaults then', () => {
+  it('are not called without required inputs, and use their defaults then', () => {
     expect(compiled.required).toEqual(['sum@1.total'])
     const answer = compiled.evaluate([stateOf()], [7, 100], 2000)
     expect(answer.values).toEqual([-1, null])
@@ -187,7 +187,7 @@ describe('on-demand views that take on-demand views', () => {
     expect(answer.missing).toEqual(['sum@1.total'])
   })
 
-  it('name a required feature by its own name where the service has it', () => {
+  it('name a required feature by its own name if the service has it', () => {
     const both = chained([
       { kind: 'onDemand', view: 'last@1', features: ['doubled'] },
       { kind: 'onDemand', view: 'sum@1', features: ['total'] },

@@ -28,7 +28,7 @@ describe('the runs of a schedule', () => {
     expect([15, 15.5, 16, 17].map((now) => runPoint(schedule, now * minute))).toEqual([15, 15.5, 16, 16].map((n) => n * minute))
   })
 
-  it('are late once what they fold was to count', () => {
+  it('are late after the time at which their rows should count', () => {
     const schedule = { kind: 'schedule', schedule: '*/5 * * * *', delayMicros: 7 * minute } as const
     expect(lateFrom(schedule, 15 * minute)).toBe(27 * minute)
     expect(lateFrom(schedule, 15 * minute - 1)).toBe(22 * minute)

@@ -34,13 +34,13 @@ describe('ExactSum', () => {
     )
   })
 
-  it('decides a tie by what lies far below it', () => {
+  it('decides a tie by digits far below it', () => {
     expect(sumOf([1, 2 ** -53, 2 ** -106]).value()).toBe(1 + 2 ** -52)
     expect(sumOf([1, 2 ** -53]).value()).toBe(1)
     expect(sumOf([1, 2 ** -53, -(2 ** -106)]).value()).toBe(1)
   })
 
-  it('rounds a mean once: neither neighbour of it is nearer to the exact quotient', () => {
+  it('rounds a mean once, to the nearest float of the exact quotient', () => {
     fc.assert(
       fc.property(fc.array(term, { minLength: 1, maxLength: 20 }), (terms) => {
         const mean = sumOf(terms.map(toNumber)).mean(terms.length)
@@ -76,7 +76,7 @@ describe('ExactSum', () => {
     )
   })
 
-  it('is again what it was after a part is merged and taken out', () => {
+  it('is unchanged after a part is merged and removed', () => {
     fc.assert(
       fc.property(fc.array(fc.double(), { maxLength: 10 }), fc.array(fc.double(), { maxLength: 10 }), (kept, gone) => {
         const sum = sumOf(kept)
@@ -93,7 +93,7 @@ describe('ExactSum', () => {
     expect(sumOf([1e308, 1e308]).mean(2)).toBe(1e308)
   })
 
-  it('reads back what it wrote', () => {
+  it('reads back the bytes that it wrote', () => {
     fc.assert(
       fc.property(fc.array(fc.double(), { maxLength: 10 }), (values) => {
         const bytes = Buffer.from(bytesOf(sumOf(values)), 'hex')

@@ -42,7 +42,7 @@ describe('a frontier', () => {
     )
   })
 
-  it('is united, cut, met and compared as sets are, and comes out in one form', () => {
+  it('has union, difference, subset and equality of sets, in one normal form', () => {
     fc.assert(
       fc.property(set, set, (a, b) => {
         const [one, other] = [asFrontier(a), asFrontier(b)]
@@ -59,7 +59,7 @@ describe('a frontier', () => {
     )
   })
 
-  it('is kept in bytes and texts, of which none begins with another', () => {
+  it('has bytes and texts of which none is a prefix of another', () => {
     fc.assert(
       fc.property(set, set, (a, b) => {
         const [one, other] = [asFrontier(a), asFrontier(b)]
@@ -72,14 +72,14 @@ describe('a frontier', () => {
     )
   })
 
-  it('costs few bytes where there are no ranges, and few more with one', () => {
+  it('takes few bytes without ranges, and few more with one', () => {
     const far = 2 ** 41
     expect(bytesOf(allBelow(far)).length).toBe(8)
     expect(bytesOf(withTransaction(allBelow(far), far + 1_000)).length).toBe(11)
     expect(readFrontier(new ByteReader(bytesOf(allBelow(-7))))).toEqual(allBelow(-7))
   })
 
-  it('reads as a text that says its first and last transactions', () => {
+  it('has a text with its first and last transactions', () => {
     expect(frontierText(allBelow(1234))).toBe('1234')
     expect(frontierText(union(union(allBelow(1234), { below: 0, beyond: [{ from: 1236, to: 1241 }] }), oneTransaction(1250)))).toBe(
       '1234+1236..1240,1250',
@@ -88,7 +88,7 @@ describe('a frontier', () => {
       expect(() => parseFrontier(text), text).toThrow(`"${text}" is not a frontier`)
   })
 
-  it('is that of a snapshot: what had ended when it was taken', () => {
+  it('of a snapshot contains the transactions that had ended', () => {
     const running = fc.uniqueArray(fc.integer({ min: 10, max: 39 })).map((xids) => xids.sort((a, b) => a - b))
     fc.assert(
       fc.property(running, fc.integer({ min: 40, max: 50 }), (xids, xmax) => {
@@ -111,7 +111,7 @@ describe('a frontier', () => {
     ])
   })
 
-  it('is refused where its bytes are malformed', () => {
+  it('is refused if its bytes are malformed', () => {
     const malformed = [[1, 0, 5], [1, 5, 0], [0xff, 0xff, 0xff, 0x7f], [2, 5, 5, 0, 5], [1]]
     for (const ranges of malformed) {
       const bytes = Buffer.concat([bytesOf(allBelow(9)).subarray(0, 1), Buffer.from(ranges)])

@@ -84,7 +84,7 @@ describe.each(aggregates)('$1.aggregate', (aggregate, spec) => {
     )
   })
 
-  it('gives up a part without a trace, or says that it cannot', () => {
+  it('removes a part without a trace, or reports that it cannot', () => {
     let without = 0
     fc.assert(
       fc.property(rowsArbitrary, fc.nat(6), fc.boolean(), (rows, cut, older) => {
@@ -101,7 +101,7 @@ describe.each(aggregates)('$1.aggregate', (aggregate, spec) => {
 })
 
 describe('firstN and lastN', () => {
-  it('keep copies of one row, which have one place in the order', () => {
+  it('keep copies of one row, which have the same position', () => {
     const same = [row(1, 0, 'x', 'a'), row(1, 0, 'x', 'a'), row(1, 0, 'y', 'b'), row(1, 0, 'x', 'a')]
     expect(aggregates.slice(0, 2).map(([aggregate]) => aggregate.value(of(aggregate, same)))).toEqual([
       ['a', 'a', 'a'],
@@ -138,7 +138,7 @@ describe('topK and histogram', () => {
     }
   })
 
-  it('take half a character for what it is stored as', () => {
+  it('treat half a surrogate pair as U+FFFD', () => {
     const rows = ['\uD83D', '\uFFFD'].map((v, i) => row(i, 0, i, v))
     expect(ordered(histogram(0, text, limit).value(of(histogram(0, text, limit), rows)))).toEqual([['\uFFFD', 2]])
   })

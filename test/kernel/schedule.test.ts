@@ -34,7 +34,7 @@ describe('a schedule', () => {
     )
   })
 
-  it('answers alike whatever was asked before', () => {
+  it('answers the same after any earlier calls', () => {
     const one = parseSchedule('*/7 3-5 * * 1,3')
     fc.assert(
       fc.property(fc.array(fc.integer({ min: -1e15, max: 1e15 }), { minLength: 1, maxLength: 10 }), (moments) => {
@@ -52,7 +52,7 @@ describe('a schedule', () => {
     expect(daily.at(noon - 1)).toBe(noon)
   })
 
-  it('takes names, and either day field where both are restricted', () => {
+  it('takes names, and matches either day field if both are restricted', () => {
     const either = parseSchedule('0 0 13 * fri')
     expect(either.at(parseTimestamp('2001-07-02T00:00:01Z'))).toBe(parseTimestamp('2001-07-06T00:00:00Z'))
     expect(either.at(parseTimestamp('2001-08-11T00:00:00Z'))).toBe(parseTimestamp('2001-08-13T00:00:00Z'))

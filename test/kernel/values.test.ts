@@ -81,7 +81,7 @@ describe('default hops', () => {
     expect(hops).toEqual(['1d', '1h', '1h', '5m', '5m', '4m55s', '1us'])
   })
 
-  it('form one chain where they divide each other, and more where they do not', () => {
+  it('form one chain if they divide each other, else several', () => {
     expect(divisorChains([86_400, 300, 3600, 300])).toEqual([[300, 3600, 86_400]])
     expect(divisorChains([150, 225, 300])).toEqual([[150, 300], [225]])
   })
@@ -122,7 +122,7 @@ describe('entity keys', () => {
     fc.assert(fc.property(entity, (values) => void expect(decodeKey(parts, encodeKey(parts, values))).toEqual(values)))
   })
 
-  it('never confuse composite keys whose texts hold separators', () => {
+  it('never confuse composite keys whose texts contain separators', () => {
     const two = [parts[0], parts[2]]
     expect(encodeKey(two, ['a', 'b,c'])).not.toBe(encodeKey(two, ['a,b', 'c']))
     expect(encodeKey(two, ['', 'a'])).not.toBe(encodeKey(two, ['a', '']))
@@ -226,7 +226,7 @@ describe('values', () => {
     expect([ownCopy(null), ownCopy('a'), ownCopy(1n)]).toEqual([null, 'a', 1n])
   })
 
-  it('are told from values of other types', () => {
+  it('are distinguished from values of other types', () => {
     const wrong: [ValueType, unknown][] = [
       [{ kind: 'int32' }, 2 ** 31],
       [{ kind: 'int32' }, 1.5],

@@ -328,7 +328,7 @@ describe('a view state', () => {
     expect(state.valueAt(origin + 99_999 * minute).values).toEqual([65])
   })
 
-  it('names view, moment and column where a transform returns the wrong type', () => {
+  it('names view, moment and column if a transform returns the wrong type', () => {
     const spec = {
       ...viewSpec(
         'things',
