@@ -101,7 +101,7 @@ for (const { kind, open } of databases) {
       ])
     })
 
-    it('has nothing known before it was received, and keeps what is known later or never', async () => {
+    it('is not known before it was received, and keeps a later or missing known time', async () => {
       await append([
         event(),
         event({ seen: null }),
@@ -114,7 +114,7 @@ for (const { kind, open } of databases) {
       expect(rows.map(({ seen }) => seen)).toEqual([received, received, received, '2026-03-01 12:05:00+00', 'infinity'])
     })
 
-    it('writes an event of an id once, and says which transaction did', async () => {
+    it('writes an event id once, and reports its transaction', async () => {
       const first = await append([event({ _event_id: 'a', i: 1 }), event({ i: 2 })])
       const second = await append([
         event({ _event_id: 'a', i: 3 }),
@@ -146,7 +146,7 @@ for (const { kind, open } of databases) {
       expect(await db.query('select count(*)::int4 as n from lockstep_source.measures')).toEqual([{ n: ids.length }])
     })
 
-    it('keeps rows of the online store alone out of offline reads', async () => {
+    it('hides online-only rows from offline reads', async () => {
       const history = await append([event({ i: 1 })], 'offline')
       const online = await append([event({ i: 2 })], 'online')
       const spec = { ...viewSpec('measures', [countOfThings], { kind: 'continuous' }), entity: sensor, source: measures }
@@ -249,7 +249,7 @@ for (const { kind, open } of databases) {
       })
     })
 
-    it('says so when the table changes under the process', async () => {
+    it('reports a table that changes while the process runs', async () => {
       const table = await readEventTable(db, measures)
       const read = createEventReader(table, { futureMicros: 0 })
       await db.script('alter table lockstep_source.measures drop column i')

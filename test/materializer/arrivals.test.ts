@@ -9,7 +9,7 @@ import { freshView, many, materializerFixture, moment } from './fixture.ts'
 const fixture = materializerFixture()
 
 describe('the rows that a run reads', () => {
-  it('are those of the transactions that it sees and does not know, wherever these lie', async () => {
+  it('are those of visible and unknown transactions, in any position', async () => {
     const { db } = fixture().open('embedded')
     const { table, plan } = await freshView(db)
     for (let i = 0; i < 6; i++) await table.insert(many(i + 1))
@@ -32,7 +32,7 @@ describe('the rows that a run reads', () => {
     expect(await read(all, all)).toBe(0)
   })
 
-  it('are not read again while a transaction stays open', async () => {
+  it('are not read again while a transaction is open', async () => {
     const { db, store } = fixture().open('embedded')
     const { table, plan } = await freshView(db)
     const open = new Client({ connectionString: fixture().databaseUrl })

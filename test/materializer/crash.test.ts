@@ -135,7 +135,7 @@ async function survives(operation: Operation, point: FaultPoint): Promise<void> 
 }
 
 it.each(operations)(
-  'loses and doubles nothing where a process is killed between any two steps of %s',
+  'loses and duplicates nothing if a process is killed between any steps of %s',
   { timeout: 120_000 },
   async (operation) => {
     const points = matrix[operation]

@@ -30,7 +30,7 @@ let paid = 0
 const of = (account: string): Payment[] =>
   Array.from({ length: 5 }, () => ({ account, paidAt: moment - 60 * minute + paid++, knownAt: null, amount: paid / 4, label: `${paid}` }))
 
-describe('a view of a table that tells what is new by a cursor', () => {
+describe('a view of a table that finds new rows by a cursor', () => {
   it('rebuilds entities with rows since the overlap from all rows, each counted once', async () => {
     const { db, store } = opened().open('redis')
     const { table, written, plan } = await updatedView(db)

@@ -93,7 +93,7 @@ const erase = (name: string) => eraseEntity(fixture().open('redis').db, catalog,
 const finish = (store: OnlineStore, waitMs = 2_000) => finishErasures(fixture().open('redis').db, store, catalog, { waitMs, moment })
 
 describe('the receipt of an erasure', () => {
-  it('tells training sets by their ids, and which of one path was written over', async () => {
+  it('lists training sets by id, and which file was overwritten', async () => {
     const { db } = fixture().open('redis')
     const manifest = JSON.stringify({ views: [{ id: 'of_account@1' }], file: { rows: 5 }, otherFiles: [] })
     const set = (id: string, at: string) => ({
@@ -126,7 +126,7 @@ describe.each(storeKinds)('erasing an entity, its states in a store of kind %s',
     await fixture().open(kind).db.query('truncate lockstep_source.orders')
   })
 
-  it('removes its rows and states, and makes the states of others anew without them', async () => {
+  it('removes its rows and states, and rebuilds the states of others without them', async () => {
     const { db, store } = fixture().open(kind)
     await insert([...Array(40).keys()].map((i) => [['a', 'b', 'c'][i % 3] ?? '', ((i % 7) % 3) + 1, i]))
     for (const plan of plans()) await materializeView(db, store, plan, { moment })
@@ -192,7 +192,7 @@ describe.each(storeKinds)('erasing an entity, its states in a store of kind %s',
     await expectRebuilt(store)
   })
 
-  it('keeps what comes after it', async () => {
+  it('keeps rows that arrive after it', async () => {
     const { db, store } = fixture().open(kind)
     await insert([['d', 3, 5]])
     for (const plan of plans()) await materializeView(db, store, plan, { moment })

@@ -84,7 +84,7 @@ describe('the intake of pushed events', () => {
     await close(0)
   })
 
-  it('refuses at once what is more than may wait, and loses nothing of what it took', async () => {
+  it('refuses at once above its queue limit, and loses nothing accepted', async () => {
     const { push, close } = intake({ waitingEvents: 10 })
     await push(measures, [event()], options)
     const outcomes: Promise<unknown>[] = []
@@ -119,7 +119,7 @@ describe('the intake of pushed events', () => {
     await close(0)
   })
 
-  it('finishes on closing what it took in', async () => {
+  it('writes all accepted events on close', async () => {
     const { push, close } = intake()
     await push(measures, [event()], options)
     const pushes = Array.from({ length: 20 }, () => push(measures, [event()], options))

@@ -74,7 +74,7 @@ it('rereads the last arrivals after a failover to a replica that lacks writes', 
   expect(await storedStates(store, plan, table.keys(plan))).toEqual(table.expected(plan, moment))
 }, 120_000)
 
-it('is not whole where one primary was emptied, until a run has made it anew', async () => {
+it('is incomplete if one primary was emptied, until a run has rebuilt it', async () => {
   await cluster.whole({ replicas: false })
   const { table, plan } = await freshView(db)
   await table.insert(many(300))

@@ -32,13 +32,13 @@ describe('the queue of transactions that are to be folded', () => {
     await close(1000)
   })
 
-  it('says where a view was left to its next run', async () => {
+  it('reports a view that is left to its next run', async () => {
     const { add, close } = queue(async () => false)
     expect(await add('s', 5)).toBe(false)
     await close(1000)
   })
 
-  it('folds again while the store is away, and answers at once that it is not done', async () => {
+  it('folds again while the store is down, and answers at once that it is not done', async () => {
     let tries = 0
     const { add, room, close, folded, failures } = queue(async () => {
       if (++tries < 3) throw away()
@@ -52,7 +52,7 @@ describe('the queue of transactions that are to be folded', () => {
     expect(failures).toHaveLength(1)
   })
 
-  it('leaves to the next run what fails by itself, and goes on', async () => {
+  it('leaves a single failing transaction to the next run, and continues', async () => {
     const { add, close, folded, failures } = queue(async (_, [xid]) => {
       if (xid === 5) throw new LockstepError('TRANSFORM_FAILED', 'It divides by nothing.')
       return true
@@ -74,7 +74,7 @@ describe('the queue of transactions that are to be folded', () => {
     expect(await add('s', 7)).toBe(false)
   })
 
-  it('makes those wait for room who come while more than one is left', async () => {
+  it('delays callers while the queue is full', async () => {
     let release: () => void = () => undefined
     const held = new Promise<void>((resolve) => (release = resolve))
     const { add, room, close } = queue(

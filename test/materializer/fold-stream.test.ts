@@ -74,7 +74,7 @@ describe('folding an ordered stream into stored states', () => {
     expect(await fold(store, plan, arrived(rows, 0, 20), 20)).toMatchObject({ rows: 0, entities: 0 })
   })
 
-  it('stores nothing for an entity whose rows are all dropped or never visible', async () => {
+  it('stores nothing for an entity whose rows are all dropped or invisible', async () => {
     const plan = freshPlan({ code: '(row) => row.label === "drop" ? null : {}' })
     const at = { paidAt: start, knownAt: null, amount: 1, label: 'drop' }
     const never = { ...at, label: null, knownAt: Number.POSITIVE_INFINITY }
@@ -103,7 +103,7 @@ describe('folding an ordered stream into stored states', () => {
     expect(await storedStates(store, plan, refused)).toEqual(foldAll(plan, rows, moment))
   })
 
-  it('renews states from a whole stream, replacing older ones and never newer ones', async () => {
+  it('rebuilds states from a complete stream, over older ones but not newer ones', async () => {
     const plan = freshPlan()
     const rows = fc.sample(payment, 40).map((each, i) => asRow(plan, each, i, -1))
     await fold(store, plan, rows.slice(0, 20), 10, 5, 'renew')

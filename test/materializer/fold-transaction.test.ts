@@ -47,7 +47,7 @@ describe.each(storeKinds)('folding single transactions into the %s store', (kind
     )
   }, 120_000)
 
-  it('is online at once, once, beside a transaction that stays open', async () => {
+  it('is online at once, one time, beside an open transaction', async () => {
     const { db, store } = fixture().open(kind)
     const { table, plan } = await freshView(db)
     await table.insert(many(50))
@@ -102,7 +102,7 @@ describe.each(storeKinds)('folding single transactions into the %s store', (kind
     expect(await storedStates(store, plan, table.keys(plan))).toEqual(table.expected(plan, moment))
   })
 
-  it('folds nothing of a transaction that has not been committed', async () => {
+  it('folds nothing of an uncommitted transaction', async () => {
     const { db, store } = fixture().open(kind)
     const { table, plan } = await freshView(db)
     await table.insert([one('a', 1, 1)])

@@ -34,7 +34,7 @@ describe.each(storeKinds)('a view that is forgotten in the %s store', (kind) => 
     expect(await storedStates(store, plan, keys)).toEqual(table.expected(plan, moment))
   })
 
-  it('leaves no backfill behind that would be joined when it comes back', async () => {
+  it('leaves no backfill that could be joined when it returns', async () => {
     const { db, store } = fixture().open(kind)
     const { plan } = await freshView(db)
     const what = { view: plan.id, store: await store.identity(), events: null }
@@ -85,7 +85,7 @@ describe.each(storeKinds)('a view that is forgotten in the %s store', (kind) => 
     await expect(run).rejects.toMatchObject({ code: 'STORE_MISMATCH' })
   })
 
-  it('stays where another database has materialized it', async () => {
+  it('is kept if another database has materialized it', async () => {
     const { db, store } = fixture().open(kind)
     const { plan } = await freshView(db)
     const origin = { id: '7', startedAt: new Date(0) }

@@ -59,7 +59,7 @@ describe.each(storeKinds)('materializing into the %s store, several runs at once
     expect(await storedStates(store, plan, table.keys(plan))).toEqual(table.expected(plan, moment))
   })
 
-  it('leaves alone what a newer run stored first', async () => {
+  it('does not overwrite what a newer run stored first', async () => {
     const { db, store } = fixture().open(kind)
     const { table, plan } = await freshView(db)
     await table.insert(many(1_500))
@@ -72,7 +72,7 @@ describe.each(storeKinds)('materializing into the %s store, several runs at once
     expect(await materializeView(db, store, plan, { moment })).toMatchObject({ from: newer.to, rows: 0 })
   })
 
-  it('takes up once what a long transaction commits late', async () => {
+  it('reads the rows of a late commit once', async () => {
     const { db, store } = fixture().open(kind)
     const { table, plan } = await freshView(db)
     const late = new Client({ connectionString: fixture().databaseUrl })

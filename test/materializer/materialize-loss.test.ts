@@ -63,7 +63,7 @@ describe.each(storeKinds)('a view whose states are lost in the %s store', (kind)
     expect(await storedStates(store, plan, table.keys(plan))).toEqual(table.expected(plan, moment))
   })
 
-  it('notices that the view was begun anew before it folds on what it reads', async () => {
+  it('notices that the view was restarted before it folds on its reads', async () => {
     const { db, store } = fixture().open(kind)
     const behind = await heldSecondRun(db, store)
     const { table, plan } = behind
@@ -126,7 +126,7 @@ describe.each(storeKinds)('a view whose states are lost in the %s store', (kind)
     expect(await storedStates(store, plan, table.keys(plan))).toEqual(table.expected(plan, moment))
   })
 
-  it("leaves a rebuild alone that is another database's", async () => {
+  it('does not touch a rebuild of another database', async () => {
     const { db, store } = fixture().open(kind)
     const { plan } = await freshView(db)
     const origin = { id: '1', startedAt: new Date(0) }

@@ -29,7 +29,7 @@ describe.each(storeKinds)('materializing into the %s store', (kind) => {
     )
   }, 120_000)
 
-  it('reads only what is new, and writes nothing where nothing is', async () => {
+  it('reads only new rows, and writes nothing without any', async () => {
     const { db, store } = fixture().open(kind)
     const { table, plan } = await freshView(db)
     await table.insert(fc.sample(payment, 50))
@@ -77,7 +77,7 @@ describe.each(storeKinds)('materializing into the %s store', (kind) => {
     expect([before?.values?.values[0], after?.values?.values[0]]).toEqual([null, 7])
   })
 
-  it('rebuilds a view over a table that tells no arrivals, each time from all rows', async () => {
+  it('rebuilds a view over a table without arrivals from all rows each time', async () => {
     const { db, store } = fixture().open(kind)
     const { table, plan } = await freshView(db, 'plain')
     await table.insert(fc.sample(payment, 20))
@@ -95,7 +95,7 @@ describe.each(storeKinds)('materializing into the %s store', (kind) => {
     )
   })
 
-  it('refuses to count rows again whose table has come to tell arrivals only now', async () => {
+  it('refuses to count rows twice if their table only now has arrivals', async () => {
     const { db, store } = fixture().open(kind)
     const { table, plan } = await freshView(db, 'plain')
     await table.insert(fc.sample(payment, 20))
@@ -158,7 +158,7 @@ describe.each(storeKinds)('materializing into the %s store', (kind) => {
     await elsewhere.drop()
   })
 
-  it('records its runs, and tells the last one of each view with its age', async () => {
+  it('records its runs, and reports the last one of each view with its age', async () => {
     const { db, store } = fixture().open(kind)
     const { table, plan } = await freshView(db)
     await table.insert(fc.sample(payment, 20))
@@ -179,7 +179,7 @@ describe.each(storeKinds)('materializing into the %s store', (kind) => {
     expect(status?.finishedAt.getTime()).toBe(clock / 1000)
   })
 
-  it('stops where it is told to, and goes on from there', async () => {
+  it('stops on request, and continues from there', async () => {
     const { db, store } = fixture().open(kind)
     const { table, plan } = await freshView(db)
     await table.insert(many(5_000))
@@ -194,7 +194,7 @@ describe.each(storeKinds)('materializing into the %s store', (kind) => {
     expect(await storedStates(store, plan, table.keys(plan))).toEqual(table.expected(plan, moment))
   })
 
-  it('sets entities aside on whose rows a transform throws, until it does so no more', async () => {
+  it('sets aside entities whose rows make a transform throw, until it succeeds', async () => {
     const { db, store } = fixture().open(kind)
     const { table, plan } = await freshView(db)
     const failing = paymentsPlan({ name: plan.spec.name, relation: plan.spec.source.relation, code: '() => { throw new Error("boom") }' })

@@ -26,7 +26,7 @@ async function recorded(db: Database, plan: ViewPlan): Promise<Recorded[]> {
   return rows.map(({ id, from, to }) => ({ id: Number(id), from: Number(from), to: Number(to) }))
 }
 
-it.each(storeKinds)('keeps of the runs into the %s store what is asked for, in intervals that touch', async (kind) => {
+it.each(storeKinds)('keeps the requested runs into the %s store, in touching intervals', async (kind) => {
   const { db, store } = fixture().open(kind)
   const { table, plan } = await freshView(db)
   const { plan: other } = await freshView(db)

@@ -216,7 +216,7 @@ describe('what keeps views current', () => {
     }
   })
 
-  it('folds a scheduled view again at once where a failover has set it back', async () => {
+  it('folds a scheduled view again at once if a failover has rolled it back', async () => {
     const { db, store } = fixture().open('redis')
     await createPaymentsTable(db, 'replaced')
     const plan = paymentsPlan({ name: 'replaced', relation: { kind: 'table', table: 'replaced' }, availability })
@@ -305,7 +305,7 @@ describe('what keeps views current', () => {
     expect(await deadLetters(db, identity)).toEqual([])
   })
 
-  it('asks for the run that is due also where some entities were made anew since', async () => {
+  it('requests a due run even if some entities were rebuilt since', async () => {
     const { db, store } = fixture().open('redis')
     const table = await createPaymentsTable(db, 'partly')
     await table.insert(many(50))
@@ -322,7 +322,7 @@ describe('what keeps views current', () => {
     expect(asked).toMatchObject([{ state: 'running', moment: due }])
   })
 
-  it('fails a backfill whose view was retired meanwhile', async () => {
+  it('fails a backfill whose view was retired during it', async () => {
     const { db, store } = fixture().open('redis')
     const { plan } = await freshView(db)
     const tools = { db, store, worker: 'test' }

@@ -44,7 +44,7 @@ const refusal = {
   ),
 }
 
-describe.each(storeKinds)('a database that was restored, beside what the %s store knows from before', (kind) => {
+describe.each(storeKinds)('a restored database, beside newer data in the %s store', (kind) => {
   it('is noticed by every writer that meets a newer state, until a rebuild repairs it', async () => {
     const { db, store } = fixture().open(kind)
     const { table, plan } = await freshView(db)
@@ -62,7 +62,7 @@ describe.each(storeKinds)('a database that was restored, beside what the %s stor
     expect(await storedStates(store, plan, table.keys(plan))).toEqual(table.expected(plan, moment))
   })
 
-  it('is told by a push that meets such a state: it leaves the view to its next run', async () => {
+  it('is noticed by a push that meets such a state: it leaves the view to its next run', async () => {
     const { db, store } = fixture().open(kind)
     const { table, plan } = await freshView(db)
     await table.insert(many(30))
@@ -77,7 +77,7 @@ describe.each(storeKinds)('a database that was restored, beside what the %s stor
     expect(await push()).toEqual([plan.id])
   })
 
-  it('is told where only a range of the checkpoint is ahead, and no push is folded', async () => {
+  it('is noticed if only a range of the checkpoint is ahead, and no push is folded', async () => {
     const { db, store } = fixture().open(kind)
     const { table, plan } = await freshView(db)
     await table.insert(many(30))
@@ -97,7 +97,7 @@ describe.each(storeKinds)('a database that was restored, beside what the %s stor
   })
 })
 
-describe.each(storeKinds)('a table that is dropped and made again under its name, beside the %s store', (kind) => {
+describe.each(storeKinds)('a table that is dropped and recreated under its name, beside the %s store', (kind) => {
   it('is refused by the next run, which would count rows twice, until a rebuild', async () => {
     const { db, store } = fixture().open(kind)
     const { table, plan } = await freshView(db)

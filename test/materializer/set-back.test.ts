@@ -21,7 +21,7 @@ function failedOver(store: OnlineStore): OnlineStore {
 }
 
 describe('a failover that is noticed while a view is written', () => {
-  it('ends a run that is under way as lost, however far back its checkpoint stands', async () => {
+  it('ends a current run as lost, however old its checkpoint is', async () => {
     const { db, store } = fixture().open('redis')
     await detectFailover(db, failedOver(store), { nowMs: Date.now() })
     const { table, plan, run, open } = await heldSecondRun(db, store)

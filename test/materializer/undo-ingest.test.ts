@@ -84,7 +84,7 @@ describe.each(storeKinds)('a load that is undone, with states in %s', (kind) => 
     expect(await states(store)).toEqual(before)
   })
 
-  it('is refused where the table does not tell whose its rows are', async () => {
+  it('is refused if the table does not record who wrote its rows', async () => {
     const { db, store } = fixture().open(kind)
     const id = await load('a,2001-05-20,1')
     await db.query(`update lockstep.ingests set relation = 'pg_catalog.pg_class' where id = $1`, [id])

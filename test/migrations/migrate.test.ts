@@ -27,7 +27,7 @@ describe.each(Object.entries(databases))('the migrations on %s', (_, open) => {
     db = opened().db
   })
 
-  it('are pending on an empty database, which says what to run', async () => {
+  it('are pending on an empty database, with the command to run', async () => {
     expect(await pendingMigrations(db.kysely)).toEqual(all)
     await expect(requireMigrated(db.kysely)).rejects.toMatchObject({
       code: 'MIGRATIONS_PENDING',
@@ -47,7 +47,7 @@ describe.each(Object.entries(databases))('the migrations on %s', (_, open) => {
     await expect(await describeSchema(db)).toMatchFileSnapshot(schemaFile)
   })
 
-  it('make tables that hold what their types say', async () => {
+  it('create tables that match their types', async () => {
     const { kysely } = db
     await kysely
       .insertInto('lockstep.definitions')
@@ -95,7 +95,7 @@ describe.each(Object.entries(databases))('the migrations on %s', (_, open) => {
     await expect(kysely.insertInto('lockstep.registry_state').values({ revision: 1 }).execute()).rejects.toMatchObject({ code: '23505' })
   })
 
-  it('of a newer Lockstep are left alone', async () => {
+  it('of a newer Lockstep are not changed', async () => {
     await sql`insert into lockstep.migrations values ('9999-of-the-future', '2999-01-01')`.execute(db.kysely)
     const newer = { code: 'SCHEMA_NEWER', message: expect.stringContaining('"9999-of-the-future"') as string }
     await expect(migrateDatabase(db.kysely)).rejects.toMatchObject(newer)
@@ -111,7 +111,7 @@ describe('the migrations', () => {
     expect(new Set(all.map((name) => name.slice(0, 4))).size).toBe(all.length)
   })
 
-  it('run once where four processes run them at once on an empty database', async () => {
+  it('run once if four processes run them at the same time on an empty database', async () => {
     const database = await testDatabase({ migrate: false })
     const processes = Array.from({ length: 4 }, () => {
       const child = spawn(process.execPath, [join(import.meta.dirname, 'migrate-process.ts'), database.url], {
@@ -128,7 +128,7 @@ describe('the migrations', () => {
     await database.drop()
   })
 
-  it('keep model files as they are, so that a piece of one is found at once', async () => {
+  it('keep model files uncompressed, so that parts can be read quickly', async () => {
     const { db, close } = await openServer()
     const shape = `'[]', '[]', '{}', 's', 1, 'f'`
     const push = (version: number) =>
@@ -191,7 +191,7 @@ describe('the migrations', () => {
     await close()
   })
 
-  it('undo everything where one fails', async () => {
+  it('roll back everything if one fails', async () => {
     const { db, close } = await openServer({ migrate: false })
     await db.script('create schema lockstep; create table lockstep.datasets (other int)')
     await expect(migrateDatabase(db.kysely)).rejects.toThrow(

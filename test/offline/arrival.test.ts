@@ -55,7 +55,7 @@ describe('a join beside transactions that are writing', () => {
     }
   }
 
-  it('waits for them, and reads what they and others committed', async () => {
+  it('waits for them, and reads their rows and those of others', async () => {
     const { values, heldBackRows } = await beside(async (end) => {
       await db.query(insert(3))
       setTimeout(end, 300)
@@ -76,7 +76,7 @@ describe('a join beside transactions that are writing', () => {
     expect(await join()).toMatchObject({ values: [3], heldBackRows: { things: 0 } })
   })
 
-  it('reads all of a table that tells no arrivals', async () => {
+  it('reads all rows of a table without arrivals', async () => {
     await db.query('ALTER TABLE things DROP COLUMN "_xid"')
     const { values, heldBackRows } = await beside(async () => {
       await db.query(insert(3))

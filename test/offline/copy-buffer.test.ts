@@ -18,7 +18,7 @@ it.each([
   expect(out.takeRest()).toEqual([])
 })
 
-it('goes on after all was taken, and leaves alone what was', () => {
+it('continues after all was taken, and leaves taken bytes unchanged', () => {
   const out = new CopyBuffer()
   out.int32(1)
   const [first] = out.takeRest()

@@ -60,12 +60,15 @@ describe('a training set that cannot be written', () => {
     return JSON.parse(stdout) as { readonly code?: string; readonly message?: string; readonly left: readonly string[] }
   }
 
-  it.each(['set.csv', 'set.parquet', 'set.jsonl'])('as the disk is full before the end of %s, says so and leaves nothing', async (name) => {
-    const { code, message, left } = await onFullDisk(folder, join(folder, name))
-    expect(code).toBe('WRITE_FAILED')
-    expect(message).toMatch(/ENOSPC|EFBIG/)
-    expect(left).toEqual([])
-  })
+  it.each(['set.csv', 'set.parquet', 'set.jsonl'])(
+    'as the disk is full before the end of %s, reports it and leaves nothing',
+    async (name) => {
+      const { code, message, left } = await onFullDisk(folder, join(folder, name))
+      expect(code).toBe('WRITE_FAILED')
+      expect(message).toMatch(/ENOSPC|EFBIG/)
+      expect(left).toEqual([])
+    },
+  )
 
   it('as the disk of temporary files is full, names their folder', async () => {
     const disk = join(folder, 'small')
@@ -76,7 +79,7 @@ describe('a training set that cannot be written', () => {
     expect(left).toEqual(['small'])
   })
 
-  it('as its name, that of a part or of the manifest is taken, leaves what is there', async () => {
+  it('whose name, part or manifest name is taken, leaves the existing files', async () => {
     const split = [Date.UTC(2001, 2, 2) * 1000]
     for (const [taken, options] of [
       ['set.csv', {}],

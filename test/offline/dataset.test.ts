@@ -212,7 +212,7 @@ for (const { kind, open } of databases) {
       await opened.db.query('UPDATE things SET known = NULL')
     })
 
-    it('says where it could not be checked whether the spine has rows of a source', async () => {
+    it('reports if it cannot check the spine for rows of a source', async () => {
       const file = join(folder, 'spine.csv')
       await writeFile(file, 'thing,moment\na,2001-03-01T12:00:00Z\n')
       const make = (spine: DatasetOptions['spine'], asOf: 'at' | 'before') =>
@@ -226,7 +226,7 @@ for (const { kind, open } of databases) {
       expect(opaque.unchecked).toEqual([expect.stringContaining('because the spine comes from the function "opaque_things"')])
     })
 
-    it('says that a source is missing', async () => {
+    it('reports a missing source', async () => {
       const spec = viewSpec('things', [requiredThing], { kind: 'continuous' })
       const over = (relation: SourceRelation) =>
         compileView({ spec: { ...spec, source: { ...spec.source, known: null, relation } }, code: null, fingerprint: 'f' })
@@ -249,7 +249,7 @@ for (const { kind, open } of databases) {
       expect(await opened.db.query(`SELECT to_regclass('pwned') AS pwned`)).toEqual([{ pwned: null }])
     })
 
-    it('leaves nothing after a failure, and an existing file alone', async () => {
+    it('leaves nothing after a failure, and does not touch an existing file', async () => {
       const out = join(folder, 'set.csv')
       const failing = service([{ plan: things('known'), alias: null, key: ['thing'] }], {
         spec: pressure,
@@ -301,7 +301,7 @@ for (const { kind, open } of databases) {
       expect((await readdir(folder)).toSorted()).toEqual(['free.csv.manifest.json', 'taken.csv'])
     })
 
-    it('leaves the old pair as it was where a later step fails, and nothing new', async () => {
+    it('keeps the old pair if a later step fails, and adds nothing', async () => {
       const out = join(folder, 'set.csv')
       const beside = `${out}.manifest.json`
       const recorded = async () => (await opened.db.kysely.selectFrom('lockstep.datasets').select('id').execute()).length

@@ -106,7 +106,7 @@ export function consumeContract(title: string, startProducer: () => Promise<Prod
       await vi.waitFor(async () => expect(await world.online(['a', 'b'])).toEqual([[2, 3], [1, 3]])) // prettier-ignore
     })
 
-    it('are folded in one go, however many transactions wrote them', async () => {
+    it('are folded together, for any number of transactions', async () => {
       const folds: (readonly number[])[] = []
       const deps = { db: world.db, source: clicks, spec: producer.spec(stream), log: quietLog, clock: () => Date.now() * 1000 }
       const read = (): void => {
@@ -136,7 +136,7 @@ export function consumeContract(title: string, startProducer: () => Promise<Prod
       expect(folds.map((xids) => xids.length)).toEqual([1, 1, 3])
     })
 
-    it('are dead letters where they are at fault, each counted once, and hold up nobody', async () => {
+    it('are dead letters if they are invalid, each counted once, and block no other', async () => {
       const wrong = ['{', '[]', '{"user":"a"}', event('a', '1'), event('a', 1).replace('}', ',"more":1}'), `"${'x'.repeat(2_000)}"`]
       await producer.send(stream, [...wrong, event('a', 5), JSON.stringify({ user: 'a', at: '2200-01-01T00:00:00Z', amount: 1 })])
       const counts = consume()
@@ -159,7 +159,7 @@ export function consumeContract(title: string, startProducer: () => Promise<Prod
       expect(kept[0]?.body.toString()).toBe('{')
     })
 
-    it('are passed over one by one where only the table refuses them', async () => {
+    it('are skipped one by one if only the table refuses them', async () => {
       await world.db.query('alter table lockstep_source.clicks add check (amount < 100)')
       await producer.send(
         stream,
@@ -188,7 +188,7 @@ export function consumeContract(title: string, startProducer: () => Promise<Prod
       expect(await world.online(['a'])).toEqual([[1_500, (1_499 * 1_500) / 2]])
     })
 
-    it('are read from another stream once the registry says so', async () => {
+    it('are read from another stream once the registry changes', async () => {
       consume()
       await producer.send(stream, [event('a', 1)])
       await drained()

@@ -31,7 +31,7 @@ async function freshnessOf(db: Database, store: OnlineStore | null, plan: ViewPl
 }
 
 describe('the freshness of a view', () => {
-  it('is told from the rows that the store lacks, whatever their event times say', async () => {
+  it('depends on the rows that the store lacks, for any event times', async () => {
     const { db, store } = opened().open('redis')
     const { table, plan } = await freshView(db)
     const now = Date.now() * 1000
@@ -87,7 +87,7 @@ describe('the freshness of a view', () => {
     expect(await freshnessOf(db, store, within(plan, hour), now)).toMatchObject({ lag: { rows: 1, seconds: 10 }, late: null })
   })
 
-  it('counts rows that cannot be read, and hides no other view where a time cannot', async () => {
+  it('counts unreadable rows, and hides no other view if a time is unreadable', async () => {
     const { db, store } = opened().open('embedded')
     const { table, plan } = await freshView(db)
     const now = Date.now() * 1000
@@ -115,7 +115,7 @@ describe('the freshness of a view', () => {
     expect((await freshnessOf(db, null, within(plan, 3 * hour), now)).late).toContain('the online store does not answer')
   })
 
-  it('of a scheduled view is late where the run has not come that was to count by now', async () => {
+  it('of a scheduled view is late if its due run has not come', async () => {
     const { db, store } = opened().open('embedded')
     const { plan: continuous } = await freshView(db)
     const availability = { kind: 'schedule', schedule: '0 * * * *', delayMicros: hour / 6 } as const
@@ -145,7 +145,7 @@ describe('the freshness of a view', () => {
 })
 
 describe('the oldest transaction that writes', () => {
-  it('is told with its age and who holds it', async () => {
+  it('is reported with its age and its owner', async () => {
     const { db } = opened().open('redis')
     expect(await oldestWriter(db)).toBeNull()
     const url = new URL(opened().databaseUrl)

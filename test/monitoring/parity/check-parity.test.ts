@@ -205,7 +205,7 @@ describe('a parity check', () => {
     expect(examples.filter(({ feature }) => feature === 'lastDelay')).toMatchObject([{ verdict: 'late', keys: { airport: 'BETWEEN' } }])
   })
 
-  it('leaves out what cannot be compared, and says why', async () => {
+  it('skips what cannot be compared, and reports why', async () => {
     await world.db.query('truncate lockstep.prediction_log')
     const served = await world.serve({ config: { ...logging.config, parityPerMinute: 1 } })
     url = served.url

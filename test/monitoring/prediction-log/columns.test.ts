@@ -17,7 +17,7 @@ describe.each([
   })
   afterAll(() => opened?.close())
 
-  it('are those of the migrated table', async () => {
+  it('match the migrated table', async () => {
     const migrated = await opened.db.query(`
       SELECT attname AS name, CASE WHEN atttypid = 'timestamptz'::regtype THEN 'timestamptz' ELSE format_type(atttypid, atttypmod) END AS type,
         NOT attnotnull AS nullable

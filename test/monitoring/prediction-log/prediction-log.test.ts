@@ -163,7 +163,7 @@ describe('the prediction log', () => {
     expect([await logged('oip-late'), await logged('oip-in-time')]).toMatchObject([[], [{ entity: 0 }]])
   })
 
-  it('holds on to nothing that came over the connection with what it has noted', async () => {
+  it('retains nothing of a connection with its entries', async () => {
     setFlagsFromString('--expose-gc')
     const gc = runInNewContext('gc') as () => void
     const came: WeakRef<ArrayBufferLike>[] = []
@@ -254,7 +254,7 @@ describe('the prediction log of the embedded database', () => {
   }, 120_000)
 })
 
-describe('a prediction log whose PostgreSQL is away', () => {
+describe('a prediction log whose PostgreSQL is down', () => {
   it('neither slows nor fails predictions, counts what it drops, and writes again', async () => {
     const gate = await gated(world.postgresUrl)
     const { url, server, registry } = await world.serve({
