@@ -100,7 +100,7 @@ export class ByteWriter {
   /**
    * Reserves `size` bytes, which the caller writes through `memory`.
    *
-   * @returns where the room begins
+   * @returns the start of the reserved bytes
    */
   skip(size: number): number {
     this.#need(size)
@@ -261,7 +261,7 @@ export class ByteReader {
   /**
    * Skips `size` bytes, which the caller reads through `memory`.
    *
-   * @returns where they begin
+   * @returns the start of the skipped bytes
    */
   skip(size: number): number {
     this.#need(size)

@@ -7,7 +7,7 @@ import type { Value } from './value-type.ts'
 /** Rows of a float tensor. */
 export type Floats = Float32Array | Float64Array
 
-/** @param at where the row begins in `floats` */
+/** @param at the start of the row in `floats` */
 export function fillFloats(
   floats: Floats,
   at: number,
@@ -59,8 +59,8 @@ export class PackedRow implements ViewValues {
   /**
    * Writes each value into `floats` as a number.
    *
-   * @param at where the row begins there
-   * @param places by index of the values: how far after that, -1 for one that is not wanted; it may end before them
+   * @param at the start of the row in `floats`
+   * @param places by index of the values: the offset from `at`, or -1 to omit the value; it may be shorter than the row
    */
   fill(floats: Floats, at: number, places: Int32Array): void {
     if (this.#bytes !== null) return this.#layout.fill(passingReader(this.#bytes, this.#at), floats, at, places)

@@ -98,7 +98,7 @@ export interface ServiceRow extends ServiceValues {
    * Writes features into a tensor row: a vector as its elements, other types as a number, missing values as NaN. Packed
    * values are written without decoding `values`.
    *
-   * @param at where the row begins in `floats`
+   * @param at the start of the row in `floats`
    */
   fill(floats: Floats, at: number, columns: readonly FloatColumn[]): void
   /**

@@ -56,8 +56,8 @@ export type LoadTransform = (code: string, what: string) => TransformFunction
 /**
  * Evaluates `code` (the text of one expression) to a function, in a scope without clock, randomness or I/O.
  *
- * @param scope what else the code finds, by name
- * @throws LockstepError `TRANSFORM_FAILED` naming `what` where the code does not evaluate to a function
+ * @param scope further values that the code can use, by name
+ * @throws LockstepError `TRANSFORM_FAILED` naming `what` if the code does not evaluate to a function
  */
 export function loadTransform(code: string, what: string, scope: Readonly<Record<string, unknown>> = {}): TransformFunction {
   let value: unknown
@@ -110,7 +110,7 @@ function refused(what: string): () => never {
 /**
  * The error of a transform call that exceeds its time limit.
  *
- * @param call what it was called for: `on the row at 2026-03-01T10:00:00Z`; absent: not known
+ * @param call the purpose of the call: `on the row at 2026-03-01T10:00:00Z`; absent: not known
  */
 export function transformTimeout(view: string, timeoutMs: number, call?: string): LockstepError {
   return new LockstepError(

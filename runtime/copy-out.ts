@@ -8,13 +8,13 @@ const readAheadChunks = 4
 
 /** A running `COPY … TO STDOUT (FORMAT binary)`, for `client.query(copyOut)`. */
 export interface CopyOut extends Submittable {
-  /** The next rows; null when all have been read and the connection is free for the next statement. */
+  /** The next rows; null when all rows have been read and the connection is free for the next statement. */
   next(): Promise<TupleBatch | null>
-  /** Gives up: cuts the connection, which can then not be used any more. */
+  /** Aborts the COPY by closing the connection, which is then unusable. */
   abort(): void
 }
 
-/** Hands over the rows of one SELECT. After a failure the connection cannot be used any more. */
+/** Passes the rows of one SELECT to `onBatch`. After a failure the connection is unusable. */
 export async function copyTuples(client: PoolClient, select: string, onBatch: (batch: TupleBatch) => void): Promise<void> {
   const copyOut = createCopyOut(copySql(select))
   client.query(copyOut)
@@ -31,9 +31,9 @@ export function copySql(select: string): string {
 }
 
 /**
- * Reads the socket itself while the COPY runs, as pg-copy-streams does, because the rows of a chunk are then found in
- * place: a batch is a chunk of the socket, uncopied. What is not a row goes to the driver's own parser. The socket is
- * paused while the reader lags behind.
+ * Reads the socket directly while the COPY runs, as pg-copy-streams does. This finds the rows without copying them: a
+ * batch is a chunk of the socket. The driver's own parser gets everything that is not a row. The socket is paused while
+ * the reader lags behind.
  */
 export function createCopyOut(sql: string): CopyOut {
   const scanner = createTupleScanner(copyData, skipped)
@@ -54,7 +54,7 @@ export function createCopyOut(sql: string): CopyOut {
     if (chunks.length >= readAheadChunks) socket?.pause()
     notify()
   }
-  /** Returns the socket to the driver, with the bytes that are the driver's. */
+  /** Returns the socket to the driver, with the bytes that belong to the driver. */
   const detach = (rest: Buffer) => {
     if (!attached || socket === null || driver === null) return
     attached = false
@@ -69,7 +69,7 @@ export function createCopyOut(sql: string): CopyOut {
   const copyOut = {
     submit(connection: Connection) {
       socket = connection.stream
-      // pg's parser is the one listener of the socket's data
+      // pg's parser is the only listener for the socket's data
       driver = socket.listeners('data')[0] as (chunk: Buffer) => void
       socket.off('data', driver)
       socket.on('data', onData)
@@ -94,7 +94,7 @@ export function createCopyOut(sql: string): CopyOut {
     abort() {
       socket?.destroy()
     },
-    // what pg's client calls on the query that runs
+    // pg's client calls these on the running query
     handleError(error: Error) {
       failure = error
       notify()

@@ -1,15 +1,14 @@
 const signature = Buffer.from('PGCOPY\n\xff\r\n\0', 'latin1')
 const fixedHeaderBytes = signature.length + 8
 
-/** A binary COPY without header extension or flags, to precede tuples. */
+/** The header of a binary COPY without header extension or flags. It precedes the tuples. */
 export const copyHeader = Buffer.concat([signature, Buffer.alloc(8)])
-/** What ends a binary COPY: a tuple of -1 fields. */
+/** The trailer of a binary COPY: a tuple of -1 fields. */
 export const copyTrailer = Buffer.from([0xff, 0xff])
 
 /**
- * Gathers the bytes of one COPY into pieces that can each be a COPY of their own. Those of the binary format are cut
- * between tuples, and come without header and trailer; those of another format have no cheap place to cut and come in
- * one piece.
+ * Collects the bytes of one COPY into pieces, each of which can be a COPY of its own. Pieces of the binary format are
+ * cut between tuples, and have no header or trailer. Other formats cannot be cut cheaply, so they form one piece.
  */
 export async function* copyPieces(
   chunks: AsyncIterable<Uint8Array>,
@@ -34,7 +33,7 @@ export async function* copyPieces(
     if (end > 0) yield { binary: true, bytes: bytes.subarray(0, end) }
     parts = [bytes.subarray(end)]
     held = bytes.length - end
-    // what is left is a tuple that is longer than a piece
+    // the remaining bytes are one tuple that is longer than a piece
     if (end === 0) pieceBytes = Math.max(pieceBytes, held * 2)
   }
   let bytes = Buffer.concat(parts, held)
@@ -57,7 +56,7 @@ function headerLength(bytes: Buffer): number {
   return fixedHeaderBytes + bytes.readUInt32BE(signature.length + 4)
 }
 
-/** Where the last whole tuple ends, before the trailer. */
+/** The end of the last complete tuple before the trailer. */
 function lastTupleEnd(bytes: Buffer): number {
   let at = 0
   while (at + 2 <= bytes.length && bytes.readInt16BE(at) >= 0) {
@@ -68,7 +67,7 @@ function lastTupleEnd(bytes: Buffer): number {
   return at
 }
 
-/** Where the tuple that starts at `at` ends; beyond the bytes where they do not hold all of it. */
+/** The end of the tuple that starts at `at`. It is beyond the bytes if the tuple is incomplete. */
 export function tupleEnd(bytes: Buffer, at: number): number {
   const fields = bytes.readInt16BE(at)
   let next = at + 2

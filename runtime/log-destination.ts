@@ -1,27 +1,29 @@
 import { fstatSync, writeSync } from 'node:fs'
 import type { Writable } from 'node:stream'
 
-/** How much of the log waits for the reader of its pipe, bytes. What comes on top is dropped. */
+/** The maximum size of the log lines that wait for the reader of the pipe, bytes. Further lines are dropped. */
 const maxWaitingBytes = 1024 ** 2
 
-/** Where the log goes. It never throws and never waits: a line that cannot be written is dropped, and counted. */
+/**
+ * The destination of the log. It never throws and never waits: a line that cannot be written is dropped and counted.
+ */
 export interface LogDestination {
   write(line: string): void
-  /** Lines that were dropped so far. */
+  /** The number of lines that have been dropped. */
   readonly dropped: number
 }
 
 let ofProcess: LogDestination | null = null
 
-/** Standard error, of which a process has one. */
+/** Logs to standard error, which a process has only once. */
 export function logToStandardError(): LogDestination {
   if (ofProcess !== null) return ofProcess
-  // without a listener, an error of the stream would end the process
+  // without a listener, an error of the stream ends the process
   process.stderr.on('error', () => undefined)
   return (ofProcess = isPipe(2) ? logToPipe(process.stderr) : logToFile(2))
 }
 
-/** A pipe or socket is written to without blocking; Node keeps what its reader has not taken yet. */
+/** Logs to a pipe or socket without blocking. Node buffers what the reader has not read yet. */
 export function logToPipe(stream: Writable): LogDestination {
   const losses = createLosses()
   const onWritten = (error?: Error | null) => {
@@ -41,10 +43,10 @@ export function logToPipe(stream: Writable): LogDestination {
   }
 }
 
-/** A file, a device or a terminal is written to at once. */
+/** Logs to a file, a device or a terminal, synchronously. */
 export function logToFile(fd: number): LogDestination {
   const losses = createLosses()
-  /** The disk became full within a line, whose beginning stands there. */
+  /** The disk became full in the middle of a line, so the file ends with its first part. */
   let lineIsOpen = false
   const writeAll = (text: string) => {
     let rest = Buffer.from(lineIsOpen ? `\n${text}` : text)
@@ -69,7 +71,7 @@ export function logToFile(fd: number): LogDestination {
   }
 }
 
-/** Counts what was dropped, and says in the log how much, once that can be written to again. */
+/** Counts dropped lines, and logs their number once the log can be written again. */
 function createLosses(): { add(): void; say(write: (line: string) => void): void; readonly total: number } {
   let total = 0
   let reported = 0

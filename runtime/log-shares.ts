@@ -1,4 +1,4 @@
-/** The share of the requests whose predictions are logged, 0 to 1: of models that are named, and of all others. */
+/** The share of the requests whose predictions are logged, 0 to 1: for named models, and for all others. */
 export interface LogShares {
   readonly share: number
   readonly models: ReadonlyMap<string, number>
@@ -6,7 +6,7 @@ export interface LogShares {
 
 export const logNothing: LogShares = { share: 0, models: new Map() }
 
-/** Reads `0.01`, or `0.01,delay=1,fraud=0.1`; null for another text. */
+/** Parses `0.01` or `0.01,delay=1,fraud=0.1`. Returns null for invalid text. */
 export function parseLogShares(text: string): LogShares | null {
   let share: number | null = null
   const models = new Map<string, number>()

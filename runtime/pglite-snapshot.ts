@@ -12,8 +12,8 @@ const maxFetchRows = 20_000
 const batchBytes = 512 * 1024
 
 /**
- * What `work` fails with is told, and not what its end then fails with: a transaction that has failed can often not be
- * rolled back in order.
+ * Reports the error of `work`, not the error of the rollback after it: a failed transaction often cannot be rolled back
+ * cleanly.
  */
 export async function inTransaction<T>(pglite: PGlite, work: (transaction: Transaction) => Promise<T>): Promise<T> {
   let failed: { readonly error: unknown } | null = null
@@ -30,7 +30,9 @@ export async function inTransaction<T>(pglite: PGlite, work: (transaction: Trans
   })
 }
 
-/** One read-only transaction of the one session; streams are binary cursors in it, so that they can take turns. */
+/**
+ * Runs one read-only transaction on the only session. Streams are binary cursors in it, so that they can take turns.
+ */
 export function withPgliteSnapshot<T>(pglite: PGlite, fn: (snapshot: Snapshot) => Promise<T>): Promise<T> {
   return inTransaction(pglite, async (transaction) => {
     await transaction.exec('SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY')
@@ -43,7 +45,7 @@ export function withPgliteSnapshot<T>(pglite: PGlite, fn: (snapshot: Snapshot) =
       query: async <Row>(sql: string) => (await transaction.query<Row>(sql)).rows,
       tuples: (select, options) => streamTuples(pglite, transaction, `lockstep_${++cursors}`, select, options),
     })
-    // nothing was written; a rollback also ends a transaction in which a stream has failed
+    // nothing was written, and a rollback also ends a transaction in which a stream has failed
     await transaction.rollback()
     return result
   })
@@ -86,16 +88,19 @@ async function* streamTuples(
       if (rows > 0) yield batch
       if (rows < fetchRows) return
       fetchRows = nextFetchRows(fetchRows, used)
-      // a FETCH blocks: let timers, sockets and signals have their turn
+      // a FETCH blocks the event loop, so timers, sockets and signals get a turn here
       await nextTurn()
     }
   } finally {
-    // in a transaction that another stream has broken it cannot be closed, and need not be
+    // the cursor cannot be closed in a transaction that another stream has broken, and need not be
     if (!failed && !transaction.closed) await transaction.exec(`CLOSE ${cursor}`).catch(() => undefined)
   }
 }
 
-/** As many rows as fill a batch, going by the last one; growing by steps, since later rows may be wider. */
+/**
+ * The number of rows that fill a batch, estimated from the last batch. It grows in steps, because later rows may be
+ * wider.
+ */
 function nextFetchRows(rows: number, bytes: number): number {
   const fitting = Math.floor((rows * batchBytes) / bytes)
   return Math.max(1, Math.min(fitting, rows * 4, maxFetchRows))

@@ -6,26 +6,29 @@ const stopStepMs = 250
 const lastMs = 750
 const stopMs = 1_000
 
-/** A connection of this process, from its beginning to its end. */
+/** One connection of this process. */
 export interface Session {
-  /** Of the server's process; null while it is not connected. */
+  /** The process id on the server; null while it is not connected. */
   pid(): number | null
-  /** Ends the connection at once, whoever waits for an answer on it. */
+  /** Closes the connection at once, even if a caller waits for an answer on it. */
   cut(): void
 }
 
-/** All sessions of a `Database` on its server. */
+/** All sessions of a `Database` on the server. */
 export interface PostgresSessions {
   readonly open: Set<Session>
   /**
-   * Ends, on the server, the statements that have been running for so long. A server that does not answer is given up
-   * on.
+   * Cancels, on the server, the statements that have been running for `afterMs`. If the server does not answer, it
+   * gives up.
    */
   cancel(afterMs: number): Promise<void>
   cut(): void
 }
 
-/** A statement that waits, as for a lock, goes on without its connection: the server has to be told, on another one. */
+/**
+ * A statement that waits, for example for a lock, continues without its connection. So the server must be asked on
+ * another connection to cancel it.
+ */
 export function createPostgresSessions(connectionString: string): PostgresSessions {
   const open = new Set<Session>()
   return {
@@ -43,7 +46,7 @@ export function createPostgresSessions(connectionString: string): PostgresSessio
           [pids, afterMs],
         )
       } catch {
-        // who stops does not wait for it
+        // stopping does not wait for the cancellation
       } finally {
         client.connection.stream.destroy()
       }
@@ -55,13 +58,14 @@ export function createPostgresSessions(connectionString: string): PostgresSessio
 }
 
 /**
- * Ends the statements that run, and whatever else takes longer than a moment, so that what only cleans up still gets
- * through. What is left after a second is cut; the promise resolves once that is done and the server has been told.
+ * Cancels the running statements, and later statements that take longer than a moment, so that short cleanup statements
+ * can still finish. After a second it closes the remaining connections. The promise resolves once that is done and the
+ * server has been asked to cancel.
  *
  *     0 s all statements   0.25 s, 0.5 s those that have run for 0.25 s   0.75 s all statements   1 s all connections
  *
- * @param onLast called before the statements are ended for the last time: one that began after that would go on without
- *   its connection
+ * @param onLast called before the statements are cancelled for the last time. A statement that starts after that would
+ *   continue without its connection
  */
 export async function stopSessions(sessions: PostgresSessions, onLast: () => void): Promise<void> {
   let over = false
@@ -76,7 +80,7 @@ export async function stopSessions(sessions: PostgresSessions, onLast: () => voi
   over = true
   onLast()
   const cancelled = sessions.cancel(0)
-  // a close may wait for it
+  // keeps the process alive, because a close may wait for it
   await delay(stopMs - lastMs)
   sessions.cut()
   await cancelled

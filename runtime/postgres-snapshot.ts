@@ -4,7 +4,7 @@ import type { Snapshot, StreamOptions, TupleBatch } from './database.ts'
 import { oneStatement } from './one-statement.ts'
 import { parseSnapshot, stableScans } from './snapshot-bounds.ts'
 
-/** Hands out connections of their own to a snapshot and its streams, and says what an error means. */
+/** Provides separate connections for a snapshot and its streams, and explains their errors. */
 export interface SnapshotConnections {
   connect(): Promise<PoolClient>
   explain(error: unknown): unknown
@@ -13,9 +13,9 @@ export interface SnapshotConnections {
 const terminateTimeoutMs = 2_000
 
 /**
- * One connection, the leader, holds the snapshot open and exports it; every stream imports it on a connection of its
- * own. A stream that is left early, or still open when `fn` ends, has its session ended on the server, so that a long
- * sort does not go on for nobody; a query that is under way when `fn` fails is cancelled there.
+ * One connection, the leader, holds the snapshot open and exports it. Each stream imports it on a connection of its
+ * own. If a stream is left early, or is still open when `fn` ends, the server terminates its session, so that a long
+ * sort does not continue for nobody. If a query is running when `fn` fails, it is cancelled on the server.
  */
 export async function withPostgresSnapshot<T>(connections: SnapshotConnections, fn: (snapshot: Snapshot) => Promise<T>): Promise<T> {
   const leader = await connections.connect()
@@ -33,7 +33,7 @@ export async function withPostgresSnapshot<T>(connections: SnapshotConnections, 
     const snapshot: Snapshot = {
       xmin: bounds.xmin,
       bounds,
-      // one connection has one query at a time
+      // a connection runs one query at a time
       query: async <Row>(sql: string) => {
         const query = last.then(() => leader.query(oneStatement(sql)))
         last = query.catch(() => undefined)
@@ -52,7 +52,7 @@ export async function withPostgresSnapshot<T>(connections: SnapshotConnections, 
     return result
   } catch (error) {
     broken = true
-    // a query that waits, for a lock perhaps, would go on for nobody, and the leader could not end the streams
+    // a query that waits, for example for a lock, would continue for nobody, and the leader could not end the streams
     if (asking > 0) await cancelQuery(connections, leader)
     await endAll(streams)
     throw connections.explain(error)
@@ -62,9 +62,9 @@ export async function withPostgresSnapshot<T>(connections: SnapshotConnections, 
 }
 
 interface Streams {
-  /** Ends each stream that is open. */
+  /** Functions that end the open streams. */
   readonly open: Set<() => Promise<void>>
-  /** After that no stream may begin. */
+  /** Once it is true, no stream may start. */
   closed: boolean
 }
 
@@ -97,7 +97,7 @@ async function* streamTuples(
     }
     copyOut.abort()
     client.release(true)
-    // where the leader cannot say it, the cut connection does, once the server writes to it
+    // if the leader fails, the server notices the closed connection on its next write to it
     await snapshot.leader.query('SELECT pg_terminate_backend($1, $2)', [backendOf(client), terminateTimeoutMs]).catch(() => undefined)
   }
   snapshot.streams.open.add(end)
@@ -122,7 +122,7 @@ async function cancelQuery(connections: SnapshotConnections, client: PoolClient)
   other?.release(cancelled === null)
 }
 
-/** The server process of a connection, which pg knows and its types do not. */
+/** The process id of a connection on the server. pg has it, but its types do not. */
 export function backendOf(client: object): number | null {
   return 'processID' in client && typeof client.processID === 'number' ? client.processID : null
 }

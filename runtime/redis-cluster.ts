@@ -6,16 +6,15 @@ import { redisServers } from './redis-url.ts'
 import type { RedisAddress } from './redis-url.ts'
 
 /**
- * The client sends a command that a lost or failing node refused again after a tenth of a second; for so long as a
- * command may take.
+ * The delay before the client repeats a command that a lost or failing node refused, up to the command's time limit.
  */
 const retryMs = 100
 const refreshMs = 5_000
 
-/** What messages call it: the client does not tell where it began. */
+/** The names of clusters for messages, because the client does not expose its start nodes. */
 const servers = new WeakMap<Cluster, string>()
 
-/** Connects to a Redis Cluster as `openRedis` does to one Redis: in the background, and again whenever it is lost. */
+/** Connects to a Redis Cluster as `openRedis` does to a single Redis: in the background, and again after each loss. */
 export function openRedisCluster(address: RedisAddress, options: { readonly signal?: AbortSignal | undefined } = {}): Cluster {
   const { username, password, tls } = address
   const cluster = new Cluster([...address.nodes], {
@@ -23,10 +22,10 @@ export function openRedisCluster(address: RedisAddress, options: { readonly sign
     maxRedirections: commandTimeoutMs / retryMs,
     retryDelayOnFailover: retryMs,
     retryDelayOnClusterDown: retryMs,
-    // A node that fell silent is replaced without its connections being closed, and one that came back is not seen
-    // otherwise.
+    // A silent node can be replaced while its connections stay open. Without this refresh the client notices neither
+    // that nor a node that came back.
     slotsRefreshInterval: refreshMs,
-    // certificates are made out for names, which a look-up of their own would lose
+    // certificates contain host names, which the client's own look-up would replace by addresses
     ...(tls ? { dnsLookup: (host, done) => done(null, host) } : {}),
     redisOptions: {
       connectTimeout: connectTimeoutMs,
@@ -44,7 +43,7 @@ export function openRedisCluster(address: RedisAddress, options: { readonly sign
   return cluster
 }
 
-/** Ends all connections for good, without a word from the servers. */
+/** Closes all connections for good, without waiting for the servers. */
 export function cutCluster(cluster: Cluster): void {
   const nodes: Redis[] = cluster.nodes()
   cluster.disconnect()
@@ -53,7 +52,7 @@ export function cutCluster(cluster: Cluster): void {
 
 export function watchCluster(cluster: Cluster): RedisConnection {
   let trouble: Error | null = null
-  // What a node fails with says more than that its connection is gone.
+  // The error of a node says more than the loss of its connection.
   const note = (error: Error): void => {
     if (trouble === null || !/^(Connection is closed|Failed to refresh)/.test(error.message)) trouble = error
   }

@@ -1,7 +1,7 @@
-/** Where a Redis is, as LOCKSTEP_REDIS_URL says it. */
+/** The address of a Redis, from LOCKSTEP_REDIS_URL. */
 export interface RedisAddress {
   readonly cluster: boolean
-  /** Of a cluster, any of its nodes: they tell of the others. */
+  /** For a cluster, any of its nodes: they report the others. */
   readonly nodes: readonly { readonly host: string; readonly port: number }[]
   readonly username: string | null
   readonly password: string | null
@@ -12,21 +12,21 @@ const schemes = ['redis', 'rediss', 'redis+cluster', 'rediss+cluster']
 const defaultPort = 6379
 
 /**
- * Reads `redis://user:password@host:6379` or, for a cluster, `redis+cluster://user:password@host:6379,host:6379`; with
- * `rediss` over TLS.
+ * Parses `redis://user:password@host:6379` or, for a cluster, `redis+cluster://user:password@host:6379,host:6379`. With
+ * `rediss`, the connection uses TLS.
  *
- * @returns null where it is neither
+ * @returns null for any other text
  */
 export function parseRedisUrl(text: string): RedisAddress | null {
   const [, scheme = '', authority = '', rest = ''] = /^([a-z+]+):\/\/([^/?#]*)(.*)$/.exec(text) ?? []
   if (!schemes.includes(scheme)) return null
   const cluster = scheme.endsWith('+cluster')
-  // a cluster has no numbered databases, and takes no parameters
+  // a cluster has no numbered databases and takes no parameters
   if (cluster && !['', '/', '/0'].includes(rest)) return null
   const at = authority.lastIndexOf('@')
   const hosts = authority.slice(at + 1).split(',')
   if (hosts.length > 1 && !cluster) return null
-  // each by itself is a URL that the platform can read
+  // each host is parsed separately, as a URL that the platform can parse
   const urls = hosts.map((host) => URL.parse(`http://${host === '' && !cluster ? '127.0.0.1' : host}`))
   if (!urls.every((url) => url !== null)) return null
   const [username, ...password] = at < 0 ? [] : authority.slice(0, at).split(':')
@@ -39,11 +39,11 @@ export function parseRedisUrl(text: string): RedisAddress | null {
       tls: scheme.startsWith('rediss'),
     }
   } catch {
-    return null // a "%" that begins no character
+    return null // a "%" that does not start an encoded character
   }
 }
 
-/** The servers as they may be shown: without user and password. */
+/** The servers in a form that is safe to show: without user and password. */
 export function redisServers({ nodes }: RedisAddress): string {
   return nodes.map(({ host, port }) => `${host.includes(':') ? `[${host}]` : host}:${port}`).join(',')
 }

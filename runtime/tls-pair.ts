@@ -10,12 +10,12 @@ import type { Logger } from './log.ts'
 
 /** Paths of PEM files. */
 export interface TlsFiles {
-  /** The certificate, and behind it those of its issuers. */
+  /** The certificate, followed by those of its issuers. */
   readonly cert: string
   readonly key: string
 }
 
-/** What servers take, as text in PEM. */
+/** The options of a server, as PEM text. */
 export interface TlsContext {
   readonly cert: string
   readonly key: string
@@ -26,12 +26,12 @@ interface Loaded {
   readonly expiresAtMs: number
 }
 
-/** A certificate and its key, as the files hold them. */
+/** A certificate and its key, reloaded from their files. */
 export interface TlsPair {
   readonly context: TlsContext
   /** Calls `use` with each pair that replaces this one. */
   onChange(use: (context: TlsContext) => void): void
-  /** What an operator must see: a certificate that expires soon, or a new pair that cannot be used. */
+  /** Problems for an operator: a certificate that expires soon, or a new pair that cannot be used. */
   warnings(): readonly string[]
   close(): void
 }
@@ -41,20 +41,21 @@ interface TlsPairDeps {
   readonly metrics: Registry
   /** Milliseconds since the epoch. */
   readonly now: () => number
-  /** How often the files are read without a change notice, milliseconds. Default: 10,000. */
+  /** The interval at which the files are read even without a change notice, milliseconds. Default: 10,000. */
   readonly pollMs?: number
 }
 
 const dayMs = 86_400_000
 const warnDays = 14
-/** Both files are changed one after the other. */
+/** The two files change one after the other, so a change is read after this delay. */
 const settleMs = 200
 
 /**
- * Reads a certificate and its key, and reads them again when the files change: at a notice of the file system, and
- * every 10 s, since network folders give none. A new pair that cannot be used is logged, and the old one stays.
+ * Reads a certificate and its key, and reads them again when the files change: on a notice of the file system, and
+ * every 10 s, because network folders send no notices. A new pair that cannot be used is logged, and the old one stays.
  *
- * @throws LockstepError `CONFIG_INVALID` where a file cannot be read, is no PEM, or the key is not the certificate's
+ * @throws LockstepError `CONFIG_INVALID` if a file cannot be read or is not PEM, or if the key does not belong to the
+ *   certificate
  */
 export function openTlsPair(files: TlsFiles, { log, metrics, now, pollMs = 10_000 }: TlsPairDeps): TlsPair {
   let loaded = load(files)
@@ -98,7 +99,7 @@ export function openTlsPair(files: TlsFiles, { log, metrics, now, pollMs = 10_00
     clearTimeout(settling)
     settling = setTimeout(reload, settleMs).unref()
   }
-  // the folders, since files are replaced by renaming, and in Kubernetes by another target of a link
+  // watches the folders, because files are replaced by renaming, and in Kubernetes by changing the target of a link
   const watchers = [...new Set([dirname(files.cert), dirname(files.key)])].flatMap((folder) => watchFolder(folder, noticed))
   const timer = setInterval(reload, pollMs).unref()
 
@@ -155,18 +156,21 @@ function parsed<T>(path: string, setting: string, what: string, parse: () => T):
   }
 }
 
-/** Anyone who can read the key can pose as the server, and anyone who can write to its folder can replace it. */
+/**
+ * Warns about file access: anyone who can read the key can pose as the server, and anyone who can write to its folder
+ * can replace it.
+ */
 function warnOfAccess({ key }: TlsFiles, log: Logger): void {
   try {
     if ((statSync(key).mode & 0o004) !== 0) log.warn({ file: key }, 'every user of this machine can read the TLS key: chmod o-r it')
     if ((statSync(dirname(key)).mode & 0o1002) === 0o002)
       log.warn({ folder: dirname(key) }, 'every user of this machine can replace the TLS key: chmod o-w its folder')
   } catch {
-    // a file that has just gone: the next look says so
+    // a file may have just been deleted: the next read reports it
   }
 }
 
-/** None where the system has no more watches: then the files are polled alone. */
+/** Returns no watcher if the system has none left. Then the files are only polled. */
 function watchFolder(folder: string, noticed: () => void): FSWatcher[] {
   try {
     const watcher = watch(folder, { persistent: false }, noticed)
