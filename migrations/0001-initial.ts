@@ -1,6 +1,6 @@
 import { type Kysely, sql } from 'kysely'
 
-/** The registry, the history of runs and data sets, and the schema of the tables that `apply` makes for sources. */
+/** The registry, the history of runs and data sets, and the schema of the tables that `apply` creates for sources. */
 export async function up(db: Kysely<unknown>): Promise<void> {
   await sql`create schema if not exists lockstep_source`.execute(db)
 

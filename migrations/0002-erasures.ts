@@ -1,6 +1,9 @@
 import { type Kysely, sql } from 'kysely'
 
-/** Receipts of erased entities, what is still to be done for them, and the views whose states are still to be removed from a store. */
+/**
+ * Receipts of erased entities, the remaining work of each erasure, and the views whose states are still to be removed
+ * from a store.
+ */
 export async function up(db: Kysely<unknown>): Promise<void> {
   await sql`
     create table lockstep.installation (

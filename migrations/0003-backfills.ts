@@ -1,6 +1,6 @@
 import { type Kysely, sql } from 'kysely'
 
-/** Backfills, and the ranges of keys that each is made of. */
+/** Backfills, and the key ranges of each. */
 export async function up(db: Kysely<unknown>): Promise<void> {
   await sql`
     create table lockstep.backfills (

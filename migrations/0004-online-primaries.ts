@@ -1,6 +1,6 @@
 import { type Kysely, sql } from 'kysely'
 
-/** The primaries of each online store as they were last seen, so that a new one is noticed. */
+/** The primaries of each online store when it was last checked, so that a new primary is noticed. */
 export async function up(db: Kysely<unknown>): Promise<void> {
   await sql`
     create table lockstep.online_primaries (

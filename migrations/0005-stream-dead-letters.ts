@@ -1,6 +1,6 @@
 import { type Kysely, sql } from 'kysely'
 
-/** Messages of streams that no row could be made of, each once. */
+/** Stream messages that could not be turned into rows, each once. */
 export async function up(db: Kysely<unknown>): Promise<void> {
   await sql`
     create table lockstep.stream_dead_letters (

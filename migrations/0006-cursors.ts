@@ -1,6 +1,6 @@
 import { type Kysely, sql } from 'kysely'
 
-/** How far a run has come by the cursor of its source, and whether it read all of it. */
+/** How far a run has read by the cursor of its source, and whether it read all of the source. */
 export async function up(db: Kysely<unknown>): Promise<void> {
   await sql`
     alter table lockstep.materialization_runs

@@ -1,6 +1,6 @@
 import { type Kysely, sql } from 'kysely'
 
-/** Names that point at versions of models, what was done to them, and what a version was made of. */
+/** Aliases of model versions, the history of versions and aliases, and how each version was trained. */
 export async function up(db: Kysely<unknown>): Promise<void> {
   await sql`
     alter table lockstep.model_versions

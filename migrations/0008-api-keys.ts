@@ -1,6 +1,6 @@
 import { type Kysely, sql } from 'kysely'
 
-/** API keys, by what is public of each: the key itself is nowhere. */
+/** API keys, by the public part of each: the key itself is not stored. */
 export async function up(db: Kysely<unknown>): Promise<void> {
   await sql`
     create table lockstep.api_keys (

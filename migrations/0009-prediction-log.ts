@@ -1,6 +1,9 @@
 import { type Kysely, sql } from 'kysely'
 
-/** What was predicted from what, one row for each entity of a logged request, in a partition for each day (UTC), which the servers make. */
+/**
+ * The prediction log: one row for each entity of a logged request, with inputs and outputs. The servers make a
+ * partition for each day (UTC).
+ */
 export async function up(db: Kysely<unknown>): Promise<void> {
   await sql`
     create table lockstep.prediction_log (

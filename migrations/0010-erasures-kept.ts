@@ -1,6 +1,9 @@
 import { type Kysely, sql } from 'kysely'
 
-/** What an erasure has done is noted for as long as a failover of the online store may undo it, and how often that was. */
+/**
+ * Keeps notes of an erasure's work as long as a failover of the online store may undo it, and counts how often that
+ * happened.
+ */
 export async function up(db: Kysely<unknown>): Promise<void> {
   await sql`
     alter table lockstep.erasure_states

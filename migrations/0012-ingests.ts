@@ -1,6 +1,6 @@
 import { type Kysely, sql } from 'kysely'
 
-/** Files that were loaded into tables of sources: by the transaction of each its rows are known. */
+/** Files that were loaded into tables of sources. The transaction of each identifies its rows. */
 export async function up(db: Kysely<unknown>): Promise<void> {
   await sql`
     create table lockstep.ingests (

@@ -1,6 +1,6 @@
 import { type Kysely, sql } from 'kysely'
 
-/** Who changed what, and what definitions and models are signed with. */
+/** The audit log, and the signatures of definitions and models. */
 export async function up(db: Kysely<unknown>): Promise<void> {
   await sql`
     create table lockstep.audit_log (

@@ -1,6 +1,6 @@
 import { type Kysely, sql } from 'kysely'
 
-/** Requests that a client marked, so that one that comes again is not done again. */
+/** Requests with an idempotency key, so that a repeated request is not executed twice. */
 export async function up(db: Kysely<unknown>): Promise<void> {
   await sql`
     create table lockstep.idempotency_keys (

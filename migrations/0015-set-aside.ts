@@ -1,6 +1,6 @@
 import { type Kysely, sql } from 'kysely'
 
-/** Entities of which a view has no state in a store, as their rows cannot be folded: every run tries them again. */
+/** Entities that a view has set aside in a store, because their rows cannot be folded. Every run tries them again. */
 export async function up(db: Kysely<unknown>): Promise<void> {
   await sql`
     create table lockstep.set_aside (

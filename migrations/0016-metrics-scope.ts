@@ -1,6 +1,6 @@
 import { type Kysely, sql } from 'kysely'
 
-/** A key may be for metrics alone. */
+/** Allows keys with the scope for metrics only. */
 export async function up(db: Kysely<unknown>): Promise<void> {
   await sql`
     alter table lockstep.api_keys

@@ -1,6 +1,6 @@
 import { type Kysely, sql } from 'kysely'
 
-/** The id of each logged prediction, by which it is looked up. Null in rows that are older than this column. */
+/** The id of each logged prediction, for look-ups. Null in rows that are older than this column. */
 export async function up(db: Kysely<unknown>): Promise<void> {
   await sql`alter table lockstep.prediction_log add column prediction_id text`.execute(db)
   await sql`

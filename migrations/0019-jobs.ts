@@ -1,6 +1,6 @@
 import { type Kysely, sql } from 'kysely'
 
-/** Jobs of every kind and the steps they are made of. Backfills move there; the queues of pg-boss go. */
+/** Jobs of every kind, and their steps. Moves backfills there and drops the queues of pg-boss. */
 export async function up(db: Kysely<unknown>): Promise<void> {
   await sql`
     create table lockstep.jobs (
@@ -87,7 +87,7 @@ export async function up(db: Kysely<unknown>): Promise<void> {
   await sql`create index job_chunks_open on lockstep.job_chunks (job, claimable_at, number) where state = 'open'`.execute(db)
 
   await sql`drop table lockstep.backfill_chunks, lockstep.backfills`.execute(db)
-  // Somebody else may own the schema of pg-boss. Nothing reads it any more.
+  // Another role may own the schema of pg-boss. Nothing reads it any more.
   await sql`
     do $$ begin
       drop schema if exists lockstep_jobs cascade;

@@ -19,7 +19,10 @@ import * as sourceOids from './0017-source-oids.ts'
 import * as predictionIds from './0018-prediction-ids.ts'
 import * as jobs from './0019-jobs.ts'
 
-/** Every migration, in order. Append-only: what is here has run somewhere, and is never edited, renamed or removed. */
+/**
+ * Every migration, in order. Append-only: each has already run on some database, so it is never edited, renamed or
+ * removed.
+ */
 export const migrations: Readonly<Record<string, Migration>> = {
   '0001-initial': initial,
   '0002-erasures': erasures,

@@ -8,9 +8,9 @@ const schema = 'lockstep'
 const table = 'migrations'
 
 /**
- * Brings the database to this program's schema, in one transaction, under an advisory lock: of several processes at
- * once, one works and the others find it done. Programs call it through runtime/migrated.ts, which knows the codes of
- * what can go wrong.
+ * Brings the database to this program's schema, in one transaction, under an advisory lock: of several concurrent
+ * processes one migrates, and the others find nothing left to do. Programs call it through runtime/migrated.ts, which
+ * knows the error codes.
  *
  * @returns the names of the migrations that this call ran; empty where there was nothing to do
  */
@@ -46,7 +46,7 @@ export async function pendingMigrations(kysely: Kysely<LockstepTables>): Promise
   return Object.keys(migrations).filter((name) => !done.has(name))
 }
 
-/** The names of the migrations that the database has and this program does not know: a newer one has run them. */
+/** The names of the migrations that the database has and this program does not know: a newer version has run them. */
 export async function unknownMigrations(kysely: Kysely<LockstepTables>): Promise<string[]> {
   return (await executedMigrations(kysely)).filter((name) => !(name in migrations))
 }

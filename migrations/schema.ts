@@ -1,8 +1,8 @@
 import type { ColumnType, Generated } from 'kysely'
 
 /**
- * The tables of the schema `lockstep`, as Kysely sees them. A column that a migration adds is a line here, or, where it
- * is of the prediction log, in monitoring/prediction-log/columns.ts.
+ * The tables of the schema `lockstep`, as Kysely sees them. Each new column of a migration needs a line here. Columns
+ * of the prediction log go to monitoring/prediction-log/columns.ts instead.
  */
 export interface LockstepTables {
   'lockstep.definitions': DefinitionsTable
@@ -31,15 +31,13 @@ export interface LockstepTables {
 
 export type DefinitionKind = 'entity' | 'source' | 'view' | 'onDemand' | 'service' | 'model'
 
-/**
- * `spec` is json, not jsonb: the order of its fields is part of what it says. It is read parsed and written as text.
- */
+/** `spec` is json, not jsonb, because the order of its fields matters. It is read parsed and written as text. */
 type Json = ColumnType<unknown, string, string>
 
 export interface DefinitionsTable {
   kind: DefinitionKind
   name: string
-  /** 0 for what has no version: entities, sources and models. */
+  /** 0 for kinds without versions: entities, sources and models. */
   version: number
   fingerprint: string
   spec: Json
@@ -58,9 +56,7 @@ export interface CodeTable {
   created_at: Generated<Date>
 }
 
-/**
- * One row; `revision` grows with every change to the registry, so that a server sees that there is something to load.
- */
+/** One row. `revision` grows with every change to the registry, so that a server notices that it must reload. */
 export interface RegistryStateTable {
   only: Generated<boolean>
   revision: number
@@ -79,10 +75,10 @@ export interface ModelVersionsTable {
   service_version: number
   service_fingerprint: string
   created_at: Generated<Date>
-  /** Numbers that it was judged by, and what it was trained with, by name. */
+  /** Metrics and training parameters, by name. */
   metrics: ColumnType<unknown, string | undefined, string>
   params: ColumnType<unknown, string | undefined, string>
-  /** The training set, by its whole id. */
+  /** The training set, by its full id. */
   dataset: Generated<string | null>
   git_commit: Generated<string | null>
   pushed_by: Generated<string | null>
@@ -95,12 +91,12 @@ export interface ModelAliasesTable {
   model: string
   alias: string
   version: number
-  /** A list: the versions that it pointed at before, the last one last. */
+  /** The versions that it pointed at before, the last one last. */
   former: Json
   set_at: Generated<Date>
 }
 
-/** What was done to the versions and aliases of models, by whom and why. Only added to. */
+/** The history of model versions and aliases: what changed, by whom and why. Append-only. */
 export interface ModelEventsTable {
   id: Generated<string>
   model: string
@@ -131,12 +127,12 @@ export interface MaterializationRunsTable {
   entities: string
   started_at: Generated<Date>
   finished_at: Date | null
-  /** Of a source that has a cursor: its column, and the greatest time there that the run saw, epoch microseconds. */
+  /** For a source that has a cursor: its column, and the greatest time there that the run saw, epoch microseconds. */
   cursor_column: Generated<string | null>
   cursor_to: Generated<string | null>
-  /** Whether it read all of a source that has a cursor. */
+  /** Whether the run read all of a source that has a cursor. */
   read_all: Generated<boolean>
-  /** The OID of the table that it read; null where it is not known, or a query was read. */
+  /** The OID of the table that the run read; null where it is unknown, or the run read a query. */
   source_oid: Generated<string | null>
 }
 
@@ -152,7 +148,7 @@ export interface DatasetsTable {
 /** One row. */
 export interface InstallationTable {
   only: Generated<boolean>
-  /** What the keys of erased entities are hashed with. */
+  /** The salt for the hashes of erased entities' keys. */
   salt: Generated<Buffer>
 }
 
@@ -175,15 +171,15 @@ export interface ErasureStatesTable {
   view: string
   entity: string
   key: Buffer
-  /** The head of the empty state that stands in its place; null: it was not made anew yet. */
+  /** The head of the empty state that replaces it; null: it has not been rebuilt yet. */
   emptied: Buffer | null
-  /** When it was done; kept for as long as a failover may undo it. */
+  /** When the work was done. The row is kept for as long as a failover may undo the work. */
   done_at: Date | null
-  /** How often a failover has had it done again. */
+  /** How often the work was repeated after a failover. */
   reopened: Generated<number>
 }
 
-/** A view that left the online store, whose keys are still to be deleted there. */
+/** A view that left the online store and whose keys are still to be deleted there. */
 export interface RemovalsTable {
   view: string
   store: string
@@ -191,33 +187,33 @@ export interface RemovalsTable {
   requested_at: Generated<Date>
 }
 
-/** A piece of work of one kind, which any number of processes do together (runtime/jobs). */
+/** A piece of work of one kind, which any number of processes share (runtime/jobs). */
 export interface JobsTable {
   id: Generated<string>
   kind: string
-  /** What it is about, for people: a view, a service. */
+  /** Its subject, for people: a view, a service. */
   subject: string
-  /** Only processes of the same scope may do it, as an online store's identity; empty: all may. */
+  /** Only processes of the same scope may work on it, for example an online store's identity; empty: all may. */
   scope: string
-  /** Of one kind, scope and key, one job is unfinished at most; null: any number. */
+  /** At most one unfinished job exists for each kind, scope and key; null: any number. */
   key: string | null
-  /** The instant of its schedule, epoch microseconds: of one kind, scope, key and moment there is one job ever. */
+  /** The instant of its schedule, epoch microseconds: only one job ever exists for each kind, scope, key and moment. */
   moment: string | null
   spec: Json
-  /** What the chunks share, found out by the plan step. */
+  /** Data that the chunks share, found by the plan step. */
   plan: ColumnType<unknown, string | null, string | null>
   state: JobState
-  /** Which steps its kind has, beside its chunks. */
+  /** The steps of its kind besides the chunks. */
   plans: boolean
   finishes: boolean
   cleans: boolean
-  /** A step whose worker is not heard of for so long goes to another. */
+  /** If the worker of a step sends no heartbeat for this long, another worker takes the step over. */
   lease_seconds: number
-  /** How long it stays in the history after its end. */
+  /** How long the job stays in the history after its end. */
   keep_days: number
   chunks: Generated<number>
   chunks_done: Generated<number>
-  /** `code`, `message` and `details` of what it failed with. */
+  /** `code`, `message` and `details` of the error that it failed with. */
   error: ColumnType<unknown, string | null, string | null>
   result: ColumnType<unknown, string | null, string | null>
   submitted_by: string
@@ -227,45 +223,45 @@ export interface JobsTable {
 
 export type JobState = 'running' | 'done' | 'failed' | 'cancelled'
 
-/** A step of a job: its plan, one of its chunks, its end, or what removes leftovers after a failure. */
+/** A step of a job: its plan, one of its chunks, its end, or the clean-up after a failure. */
 export interface JobChunksTable {
   job: string
   step: JobStep
   number: number
   /** `closed`: the job ended before it was done. */
   state: 'open' | 'done' | 'closed'
-  /** What is to be done; null once it is no longer open, as it may hold keys of entities. */
+  /** The work of the step. Null once the step is no longer open, because it may hold keys of entities. */
   data: Json
   attempts: Generated<number>
-  /** When it may be claimed: at once, after a back-off, or when the lease of its worker has run out. */
+  /** When a worker may claim it: at once, after a back-off, or when the lease of its worker has run out. */
   claimable_at: Generated<Date>
-  /** Whose it is now; null: nobody's. */
+  /** The worker that holds it now; null: none. */
   claim: string | null
   worker: string | null
-  /** From 0 to 1, as far as its worker says. */
+  /** From 0 to 1, as the worker reports. */
   progress: number | null
   result: ColumnType<unknown, string | null, string | null>
-  /** What its last attempt failed with. */
+  /** The error of its last attempt. */
   error: ColumnType<unknown, string | null, string | null>
   finished_at: Date | null
 }
 
 export type JobStep = 'plan' | 'chunk' | 'finish' | 'clean'
 
-/** One row for each server that held an online store when it was last looked at (`OnlineStore.primaries`). */
+/** One row for each server that held an online store when it was last checked (`OnlineStore.primaries`). */
 export interface OnlinePrimariesTable {
   /** `OnlineStore.identity` */
   store: string
   id: string
 }
 
-/** Messages of streams that no row could be made of. */
+/** Stream messages that could not be turned into rows. */
 export interface StreamDeadLettersTable {
   id: Generated<string>
   source: string
   /** `redis:landings` */
   stream: string
-  /** As the stream calls the message. */
+  /** The message's id in its stream. */
   message: string
   /** The first 64 KB; null: there is none. */
   body: Buffer | null
@@ -275,7 +271,7 @@ export interface StreamDeadLettersTable {
   at: Generated<Date>
 }
 
-/** A file that was loaded into the table of a source, in one transaction, which its rows name in `_xid`. */
+/** A file that was loaded into the table of a source in one transaction. Its rows hold that transaction in `_xid`. */
 export interface IngestsTable {
   id: Generated<string>
   source: string
@@ -284,17 +280,17 @@ export interface IngestsTable {
   path: string
   sha256: string
   every: number
-  /** Whether it was allowed although the same file was loaded before. */
+  /** Whether the load was allowed although the same file was loaded before. */
   again: boolean
-  /** The columns by which rows were told apart; empty: none. */
+  /** The columns that identify a row; empty: none. */
   key: string[]
   rows: string
-  /** Rows that were not loaded, as their keys were there. */
+  /** Rows that were not loaded, because their keys existed already. */
   already: string
   xid: string
   actor: string
   at: Generated<Date>
-  /** Its rows are deleted; states are not made anew yet. */
+  /** The rows are deleted, and the states are not rebuilt yet. */
   undoing_at: Date | null
   undone_at: Date | null
 }
@@ -305,31 +301,31 @@ export interface ApiKeysTable {
   /** SHA-256 of the key. */
   hash: Buffer
   scopes: string[]
-  /** null: without a limit. */
+  /** null: no limit. */
   requests_per_second: number | null
   rows_per_second: number | null
   created_at: Generated<Date>
   expires_at: Date | null
   revoked_at: Date | null
-  /** To within a minute. */
+  /** Accurate to a minute. */
   last_used_at: Date | null
-  /** The key that was made in its place. */
+  /** The key that replaces it. */
   replaced_by: string | null
 }
 
-/** One row; `revision` grows with every change to a key that matters to a server. */
+/** One row. `revision` grows with every change to a key that servers must notice. */
 export interface ApiKeyStateTable {
   only: Generated<boolean>
   revision: number
 }
 
-/** Who changed what. Only added to, and forgotten after a time (runtime/audit.ts). */
+/** The audit log. Append-only, and deleted after a retention period (runtime/audit.ts). */
 export interface AuditLogTable {
   id: Generated<string>
   at: Generated<Date>
   /** `user@host`, or the id of an API key. */
   actor: string
-  /** The name of that key when it was. */
+  /** The name of that key at the time. */
   actor_name: string | null
   action: string
   subject: string
@@ -340,18 +336,18 @@ export interface AuditLogTable {
 }
 
 /**
- * Requests that a client marked, by the API key that they came with and the client's own key
+ * Requests with an idempotency key, by the API key that they came with and the client's own key
  * (serving/traffic/idempotency.ts).
  */
 export interface IdempotencyKeysTable {
   owner: string
   key: string
   fingerprint: string
-  /** Who does it. */
+  /** The process that executes the request. */
   claim: string
   created_at: Generated<Date>
   busy_until: Date
-  /** Of its answer; null while it is under way. */
+  /** The status of its answer; null while it is running. */
   status: number | null
   content_type: string | null
   body: Buffer | null

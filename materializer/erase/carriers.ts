@@ -9,15 +9,15 @@ import { sourceRelation } from '../../runtime/relation.ts'
 /** A relation that holds rows of an entity, and the columns that hold its key, in the key's order. */
 export interface Carrier {
   readonly source: string
-  /** What stands behind FROM. */
+  /** The SQL after FROM. */
   readonly relation: string
-  /** Whether Lockstep made the table, and deletes from it. */
+  /** Whether Lockstep made the table, and so deletes from it. */
   readonly owned: boolean
   readonly columns: readonly string[]
 }
 
 /**
- * Every relation of the registry that holds rows of an entity, also those of retired sources and views, whose tables
+ * Every relation of the registry that holds rows of an entity. Includes retired sources and views, because their tables
  * stay.
  */
 export function carriersOf(entity: EntitySpec, definitions: readonly Definition[]): Carrier[] {
@@ -34,13 +34,13 @@ export function carriersOf(entity: EntitySpec, definitions: readonly Definition[
   return [...carriers.values()]
 }
 
-/** null where the source lacks a part of the key. */
+/** Returns null where the source lacks a part of the key. */
 export function keyColumnsOf(source: SourceSpec, key: readonly Column<KeyType>[]): string[] | null {
   const columns = key.map((part) => source.key.find((mapped) => mapped.part === part.name)?.column)
   return columns.every((column) => column !== undefined) ? columns : null
 }
 
-/** The views of an entity, retired ones included, with the key as each has it. */
+/** The views of an entity, including retired ones, each with its own key columns. */
 export function viewsOf(
   entity: EntitySpec,
   values: readonly Value[],

@@ -33,7 +33,7 @@ export async function deleteRows(
   return deleteWhere({ kysely }, carrier.relation, wanted.join(' AND '), readers)
 }
 
-/** The same of the rows of a table for which a condition holds. */
+/** Deletes the rows of a table for which a condition holds. */
 export async function deleteWhere(
   { kysely }: Pick<Database, 'kysely'>,
   relation: string,
@@ -58,7 +58,7 @@ export async function deleteWhere(
     if (row['n'] === '0') continue
     for (const [r, plan] of readers.entries()) {
       const parts = (outputs[r] ?? []).map((column) => fromText(column.type, row[`c${names.indexOf(column.name)}`] ?? null))
-      if (parts.includes(null)) continue // it belongs to no entity
+      if (parts.includes(null)) continue // the row belongs to no entity
       const keys = touched.get(plan) ?? new Set()
       touched.set(plan, keys.add(encodeKey(plan.key, parts)))
     }
@@ -76,7 +76,7 @@ export async function countRows(
   const wanted = carrier.columns.map(
     (column, i) => `s.${sqlIdentifier(column)} = ${literal((key[i] as Column<KeyType>).type, values[i] as Value)}`,
   )
-  // a query of the user's only reads; going back to the savepoint lets the transaction write again
+  // a user's query may only read; rolling back to the savepoint lets the transaction write again
   await sql`savepoint count_rows`.execute(kysely)
   await sql`set local transaction_read_only = on`.execute(kysely)
   const { rows } = await sql
@@ -108,7 +108,7 @@ function fromText(type: KeyType, text: string | null): Value | null {
   }
 }
 
-/** Without a type, so that the column decides, as it may be of any that the key is read from. */
+/** The literal has no type, so the column decides: it may have any type that the key can be read from. */
 function literal(type: KeyType, value: Value): string {
   if (type.kind === 'string') return sqlText(value as string)
   if (type.kind === 'timestamp') return `'${formatTimestamp(value as number)}'`

@@ -17,16 +17,16 @@ import { holders } from './holders.ts'
 const statesPerInsert = 1_000
 
 /**
- * Erases one entity: in one transaction the rows in Lockstep's tables go, the receipt is written, and what is to be
- * done online is noted; then `finishErasures` does that.
+ * Erases one entity. One transaction deletes the rows in Lockstep's tables, writes the receipt, and records the work
+ * that remains online. Then `finishErasures` does that work.
  *
  *     1 delete the rows, write the receipt, note the states that hold them          one transaction
- *     2 make each noted state anew from the rows that are left                       compare and set
- *     3 wait for every transaction that was open then                               who read the old rows is gone
+ *     2 rebuild each noted state from the remaining rows                             compare and set
+ *     3 wait for every transaction that was open then                               readers of the old rows have ended
  *     4 remove the states that came out empty, unless rows have come since           compare and set
  *
- * Who dies in between leaves notes that the next to call `finishErasures` goes on from. What is pushed from the
- * transaction on is a new entity of the same key.
+ * If a process dies in between, the next caller of `finishErasures` continues from the notes. Rows that are pushed
+ * after the transaction belong to a new entity with the same key.
  *
  * @throws LockstepError `INVALID_ENTITY` where the entity has no key
  */
@@ -75,7 +75,7 @@ export async function eraseEntity(
         .execute()
     }
     await recordAudit({ kysely: transaction }, by, { action: 'erase', subject: entity.name, after: { receipt: id, keyHash, parts } })
-    // the online store may be away, which is when servers answer what they remember
+    // the online store may be down, which is when servers answer with remembered states
     await notifyErased(transaction)
     return { id, entity: entity.name, keyHash, requestedAt: now.toISOString(), parts }
   })

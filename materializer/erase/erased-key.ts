@@ -1,7 +1,7 @@
 import { createHmac } from 'node:crypto'
 
 /**
- * What an erasure keeps of the entity that was erased: HMAC-SHA-256 of its name, a zero byte and its key, hex.
+ * The hash by which an erasure remembers an erased entity: HMAC-SHA-256 of its name, a zero byte and its key, hex.
  *
  * @param named name, zero byte and key
  */

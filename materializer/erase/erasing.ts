@@ -5,22 +5,21 @@ import type { DefinitionId, EntitySpec } from '../../kernel/view-spec.ts'
 import type { Definition } from '../../registry/definition.ts'
 import type { Database } from '../../runtime/database.ts'
 
-/** One entity that is being erased, inside the transaction that does it. */
+/** The context of one erasure, inside its transaction. */
 export interface Erasing {
   readonly entity: EntitySpec
   readonly values: readonly Value[]
-  /** All of the registry, retired ones included. */
+  /** The complete registry, including retired definitions. */
   readonly definitions: readonly Definition[]
   /** The views that are kept online. */
   readonly online: readonly ViewPlan[]
   readonly db: Pick<Database, 'kysely'>
-  /** Has a state made anew once the transaction is committed, or removed where no rows of it are left. */
+  /** Has a state rebuilt once the transaction is committed, or removed where no rows of it are left. */
   touch(view: DefinitionId, entity: string, key: EntityKey): void
 }
 
 /**
- * What an erasure did and left, without the key: that stands in `keyHash` alone. Its parts are what the holders
- * (holders.ts) have to say.
+ * The result of an erasure without the key, which appears only as `keyHash`. The holders (holders.ts) report its parts.
  */
 export interface Receipt {
   readonly id: string
@@ -32,17 +31,19 @@ export interface Receipt {
 }
 
 export interface ReceiptPart {
-  /** `removed`: it is gone. `renewed`: what it held of the entity is gone. `kept`: it is not Lockstep's to change. */
+  /**
+   * `removed`: it is deleted. `renewed`: it no longer holds anything of the entity. `kept`: Lockstep may not change it.
+   */
   readonly what: 'removed' | 'renewed' | 'kept'
   readonly kind: 'rows' | 'states' | 'dataset'
   /** The table, view or file. */
   readonly where: string
   /** Of a training set. */
   readonly id?: string
-  /** How many rows or states; of a data set, how many rows it has in all. */
+  /** How many rows or states; for a training set, all of its rows. */
   readonly count: number
   readonly note?: string
 }
 
-/** Something that may hold an entity: it removes what it holds, or says what it keeps. */
+/** A place that may hold an entity: removes what it holds, or reports what it keeps. */
 export type Holder = (erasing: Erasing) => Promise<ReceiptPart[]>

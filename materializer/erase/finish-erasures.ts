@@ -16,13 +16,13 @@ const statesAtOnce = 1_000
 
 export interface FinishOptions {
   /**
-   * How long transactions that were open before are waited for, milliseconds: as long as one goes on, empty states stay
-   * in the place of what was erased.
+   * How long to wait for transactions that were open before, milliseconds. While one is still open, empty states stay
+   * in the place of the erased ones.
    */
   readonly waitMs: number
   /** Epoch microseconds. */
   readonly moment: number
-  /** For how long notes of what is done are kept, as a failover may undo it; `FailoverOptions.replayMs`. */
+  /** How long notes of completed work are kept, as a failover may undo it; `FailoverOptions.replayMs`. */
   readonly replayMs?: number | undefined
   readonly signal?: AbortSignal
 }
@@ -32,7 +32,7 @@ interface State {
   readonly view: DefinitionId
   readonly entity: string
   readonly key: EntityKey
-  /** The head of the empty state that stands there. */
+  /** The head of the empty state that replaces it. */
   readonly emptied: Buffer | null
   readonly reopened: number
 }
@@ -40,10 +40,10 @@ interface State {
 type Views = Pick<Catalog, 'views' | 'online'>
 
 /**
- * Does what erasures have noted and not done (see `eraseEntity`), their own or another process's that died. Any number
- * may call it at once.
+ * Does the remaining work that erasures have noted (see `eraseEntity`), also for another process that died. Any number
+ * of processes may call it at once.
  *
- * @returns how many erasures are left, for which a transaction that is open is waited for
+ * @returns how many erasures are left, which wait for an open transaction
  * @throws LockstepError `REDIS_UNAVAILABLE`: call it again
  */
 export async function finishErasures(db: Database, store: OnlineStore, catalog: Views, options: FinishOptions): Promise<number> {
@@ -59,7 +59,7 @@ export async function finishErasures(db: Database, store: OnlineStore, catalog: 
   const finished = await db.query(
     `UPDATE lockstep.erasures e SET finished_at = now() WHERE finished_at IS NULL AND NOT EXISTS (SELECT FROM lockstep.erasure_states s WHERE s.erasure = e.id AND s.done_at IS NULL) RETURNING id`,
   )
-  // once more: what was read between the first notice and the removal of the states may be remembered since
+  // again: states that were read between the first notice and their removal may be remembered since
   if (finished.length > 0) await notifyErased(db.kysely)
   return pendingErasures(db)
 }
@@ -73,7 +73,7 @@ export async function pendingErasures({ kysely }: Pick<Database, 'kysely'>): Pro
   return Number(n)
 }
 
-/** Notes of states that came out empty are kept until these are removed. */
+/** Notes of states that came out empty are kept until these states are removed. */
 async function renew(db: Database, store: OnlineStore, catalog: Views, states: readonly State[], options: FinishOptions): Promise<void> {
   const keep = isKept(store, options)
   const [first] = states
@@ -108,8 +108,8 @@ async function renew(db: Database, store: OnlineStore, catalog: Views, states: r
 }
 
 /**
- * Where something else stands there by now, rows may have come, or a writer with the old ones who had begun before the
- * view was begun anew: it is made once more.
+ * If another state is stored there by now, there are two possible reasons: new rows came, or a writer with the old rows
+ * began before the view was restarted. The state is rebuilt once more.
  */
 async function remove(db: Database, store: OnlineStore, catalog: Views, states: readonly State[], options: FinishOptions): Promise<void> {
   const removed = await store.write(
@@ -128,7 +128,7 @@ async function remove(db: Database, store: OnlineStore, catalog: Views, states: 
   await settle(db, states, isKept(store, options))
 }
 
-/** Removes what stands there, whatever it is. */
+/** Removes the stored states, whatever they are. */
 async function removeStates(store: OnlineStore, states: readonly State[]): Promise<void> {
   for (let left = states.map(({ view, entity, key }) => ({ view, entity, key })); left.length > 0;) {
     const stored = await store.read(left)
@@ -149,7 +149,7 @@ async function notedViews({ kysely }: Database, emptied: boolean): Promise<strin
   return rows.map(({ view }) => view)
 }
 
-/** Runs `work` on the notes of a view, some at a time, which it deletes or changes. */
+/** Runs `work` on the notes of a view, a batch at a time. `work` deletes or changes them. */
 async function each(db: Database, view: string, emptied: boolean, work: (states: readonly State[]) => Promise<void>): Promise<void> {
   for (;;) {
     const rows = await db.kysely
@@ -165,14 +165,14 @@ async function each(db: Database, view: string, emptied: boolean, work: (states:
   }
 }
 
-/** A store that loses nothing, or of which nobody expects it, has nothing done again. */
+/** Work is repeated only for a store that may lose writes in a failover. */
 function isKept({ kind }: OnlineStore, { replayMs = defaultReplayMs }: FinishOptions): boolean {
   return kind !== 'embedded' && replayMs > 0
 }
 
 /**
- * All notes of an erasure are written at once, so that what was made anew after one of them was read was so after all
- * of them. Those that a failover has reopened meanwhile are left as they are.
+ * All notes of an erasure are written at once. So work that was done after one of them was read was done after all of
+ * them were written. Notes that a failover has reopened meanwhile are left as they are.
  */
 async function settle({ kysely }: Database, states: readonly State[], keep: boolean): Promise<void> {
   for (const [reopened, some] of Map.groupBy(states, (state) => state.reopened)) {

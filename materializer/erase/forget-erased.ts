@@ -4,8 +4,8 @@ import { sharedNowMs } from '../../runtime/database-clock.ts'
 import { defaultReplayMs, detectFailover } from '../detect-failover.ts'
 
 /**
- * Deletes the notes of erasures, and with them the keys, once what they did is surely on every copy of the store:
- * `replayMs` after it was done. A failover that nobody has noticed yet is looked for first.
+ * Deletes the notes of erasures, and with them the keys, once every copy of the store surely has their changes:
+ * `replayMs` after the work was done. First checks for a failover that nobody has noticed yet.
  */
 export async function forgetErased(
   db: Database,

@@ -10,7 +10,7 @@ interface ErasedEntity {
   readonly key: EntityKey
 }
 
-/** The entities of erasures that are not finished, as far as their keys are noted: of one that no view has, none is. */
+/** The entities of unfinished erasures whose keys are noted. An entity without views has no note. */
 export async function erasedEntities(db: Pick<Database, 'query'>): Promise<ErasedEntity[]> {
   const noted = await db.query<{ erasure: string; entity: string; key: Buffer; hash: string; salt: Buffer }>(
     `SELECT DISTINCT e.id AS erasure, e.entity, s.key, e.key_hash AS hash, i.salt
@@ -23,9 +23,9 @@ export async function erasedEntities(db: Pick<Database, 'query'>): Promise<Erase
 }
 
 /**
- * Deletes from the prediction log once more what was erased, of those erasures that have nothing left to do:
- * predictions of it were made until its states were gone, and the server that logged one may have died before it looked
- * for erasures itself.
+ * Deletes erased entities from the prediction log once more, for erasures that have no work left. Servers made
+ * predictions of the entity until its states were removed, and the server that logged one may have died before it
+ * checked for erasures itself.
  */
 export async function forgetLogged(db: Database, entities: readonly ErasedEntity[]): Promise<void> {
   if (entities.length === 0) return

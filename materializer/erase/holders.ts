@@ -10,7 +10,7 @@ import { carriersOf, viewsOf } from './carriers.ts'
 import { countRows, deleteRows } from './delete-rows.ts'
 import type { Erasing, Holder, ReceiptPart } from './erasing.ts'
 
-/** The rows in tables that Lockstep made. Other entities' states that hold them are made anew. */
+/** The rows in tables that Lockstep made. States of other entities that hold them are rebuilt. */
 const ownTables: Holder = async (erasing) => {
   const { entity, values, definitions, online, db } = erasing
   const parts: ReceiptPart[] = []
@@ -33,8 +33,8 @@ const ownTables: Holder = async (erasing) => {
 }
 
 /**
- * Messages of streams that were at fault: whichever of a source that carries the entity has all parts of the key in its
- * text, or is cut off or no text.
+ * Dead letters of streams. Removes each message of a source that carries the entity if its text contains all parts of
+ * the key, or if it is cut off or not text.
  */
 const deadLetters: Holder = async ({ entity, values, definitions, db }) => {
   const sources = [...new Set(carriersOf(entity, definitions).map(({ source }) => source))]
@@ -62,10 +62,10 @@ const deadLetters: Holder = async ({ entity, values, definitions, db }) => {
   ]
 }
 
-/** What was predicted of it and from it, as one of several entities of a request's row too. */
+/** Predictions of the entity and from it, also where it is one of several entities of a request's row. */
 const loggedPredictions: Holder = async ({ entity, values, db }) => {
-  // a server that writes to it waits until this is committed, and then looks for what it has written of the entity
-  // itself
+  // a server that writes to the log waits until this transaction is committed, and then checks its own rows for the
+  // entity
   await sql.raw(lockPredictionLog).execute(db.kysely)
   const { numAffectedRows } = await sql.raw(forgetLoggedEntity(entity.name, encodeKey(entity.key, values))).execute(db.kysely)
   const count = Number(numAffectedRows ?? 0)
@@ -80,19 +80,19 @@ const loggedPredictions: Holder = async ({ entity, values, db }) => {
   ]
 }
 
-/** Its own state in every version of every view, also of those that are retired and not removed yet. */
+/** Its own state in every version of every view, including retired views that are not removed yet. */
 const ownStates: Holder = async (erasing) => {
   const views = viewsOf(erasing.entity, erasing.values, erasing.definitions)
   for (const { view, key } of views) {
     erasing.touch(view, erasing.entity.name, key)
-    // what is said of one that was set aside names it
+    // the record of an entity that was set aside names its key
     await erasing.db.kysely
       .deleteFrom('lockstep.set_aside')
       .where('view', '=', view)
       .where('key', '=', Buffer.from(key, 'latin1'))
       .execute()
   }
-  // a view that was never in a store holds nothing, and is no part of what was removed
+  // a view that was never in a store holds nothing, so the receipt does not list it
   const runs = await erasing.db.kysely.selectFrom('lockstep.materialization_runs').select('view').distinct().execute()
   const stored = new Set([...runs.map(({ view }) => view), ...erasing.online.map(({ id }) => id)])
   const note = 'if there was one: the receipt is written before the store is updated'
@@ -118,12 +118,12 @@ const userTables: Holder = async ({ entity, values, definitions, db }) => {
   return parts
 }
 
-/** Files that were written before may hold it, and may lie anywhere. */
+/** Files that were written before may hold it, and may be anywhere. */
 const datasets: Holder = async ({ entity, definitions, db }) => {
   const views = new Set(viewsIn(entity.name, definitions))
   const rows = await db.kysely.selectFrom('lockstep.datasets').select(['id', 'path', 'manifest']).orderBy('created_at').execute()
   return rows.flatMap(({ id, path, manifest }, i) => {
-    const { views: used, ...rest } = manifest as DatasetManifest // written by createDataset alone
+    const { views: used, ...rest } = manifest as DatasetManifest // only createDataset writes these
     if (!used.some((view) => views.has(view.id))) return []
     const count = filesOf({ views: used, ...rest }).reduce((sum, file) => sum + file.rows, 0)
     const over = rows.slice(i + 1).some((later) => later.path === path)
@@ -134,7 +134,10 @@ const datasets: Holder = async ({ entity, definitions, db }) => {
   })
 }
 
-/** In this order: what names rows of the entity goes before what is made of them, and what holds others up, last. */
+/**
+ * The order matters: places that name rows of the entity come before those derived from them, and the one that blocks
+ * others comes last.
+ */
 export const holders: readonly Holder[] = [ownTables, deadLetters, ownStates, userTables, datasets, loggedPredictions]
 
 function viewsIn(entity: string, definitions: Erasing['definitions']): string[] {

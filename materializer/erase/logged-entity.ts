@@ -1,18 +1,18 @@
 import type { EntityKey } from '../../kernel/entity-key.ts'
 
-/** How far the clock of a machine that logs may be from the database's. */
+/** The greatest difference between the clock of a machine that logs and the database's. */
 export const clockSlackMs = 60_000
 
-/** How the log names an entity that was read: its name, a zero byte, and its key. */
+/** The log's name of an entity that was read: its name, a zero byte, and its key. */
 export function loggedEntity(entity: string, key: EntityKey): Buffer {
   return Buffer.concat([Buffer.from(`${entity}\0`), Buffer.from(key, 'latin1')])
 }
 
 /**
- * Deletes every logged row that was made of an entity. To be run in a transaction that has run `lockPredictionLog`, so
- * that no row is written beside it which it does not see.
+ * Deletes every logged row that was made from an entity. Run it in a transaction that has run `lockPredictionLog`, so
+ * that no concurrent write is missed.
  *
- * @param until of rows that were logged by then alone, epoch milliseconds
+ * @param until deletes only rows that were logged by then, epoch milliseconds
  */
 export function forgetLoggedEntity(entity: string, key: EntityKey, until?: number): string {
   const named = `'\\x${loggedEntity(entity, key).toString('hex')}'::bytea`

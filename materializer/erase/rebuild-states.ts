@@ -12,19 +12,19 @@ import type { SetAsideEntity } from '../set-aside.ts'
 import { noteSetAside } from '../set-aside.ts'
 import { createStateWriter } from '../state-writer.ts'
 
-/** The rows of so many entities are read in one snapshot. */
+/** The number of entities whose rows are read in one snapshot. */
 const keysPerSnapshot = 200
 
 /**
- * Makes the states of some entities anew, of the rows that their table holds now, and stores them whatever stood there.
- * Where an entity has no rows any more, that is an empty state: not nothing, so that a writer who read the rows before
- * they were deleted finds that they are covered, and stores nothing.
+ * Rebuilds the states of some entities from the current rows of their table, and stores them whatever was stored
+ * before. An entity without rows gets an empty state. An empty state, unlike none, tells a writer with deleted rows
+ * that they are covered, so that it stores nothing.
  *
- * The frontier of what is stored has a transaction in it that is open all the while, so nobody else's has: no writer
- * can take the new state for the one that he read.
+ * The stored frontier contains a transaction that is open throughout, so no other frontier does. Therefore no writer
+ * can take the new state for the one that it read.
  *
- * @returns of the entities that came out empty, the head of the state that stands there
- * @throws LockstepError `STORE_MISMATCH` where the store knows of transactions that this database has not come to
+ * @returns of the entities that came out empty, the head of the stored state
+ * @throws LockstepError `STORE_MISMATCH` where the store knows of transactions that this database has not reached
  */
 export async function rebuildStates(
   db: Database,
@@ -45,7 +45,7 @@ export async function rebuildStates(
   return empty
 }
 
-/** @returns what somebody else wrote meanwhile, or of rows that the snapshot lacks */
+/** @returns the states that another writer wrote meanwhile, or that hold rows that the snapshot lacks */
 async function renewIn(
   snapshot: Snapshot,
   store: OnlineStore,

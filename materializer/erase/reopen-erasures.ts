@@ -2,9 +2,9 @@ import { sql } from 'kysely'
 import type { Database } from '../../runtime/database.ts'
 
 /**
- * Has all that erasures did in an online store done again, as far as it is still noted: the store may have lost that,
- * and a copy that has not heard of it may hold what was erased. Who is at it finds that its notes were reopened amid
- * it, and leaves them open.
+ * Reopens the noted work of all erasures in an online store, so that it is done again. The store may have lost the
+ * changes, and a copy without them may still hold erased states. A process that is working on a note at that moment
+ * finds that it was reopened, and leaves it open.
  *
  * @returns how many erasures
  */

@@ -4,11 +4,12 @@ import { show } from '../../kernel/value-type.ts'
 import type { FileColumn } from './tabular-file.ts'
 
 /**
- * A value that its column cannot take. The message reads on from the column's name: `is "x", which is not a number`.
+ * Thrown for a value that its column cannot take. The message continues after the column's name: `is "x", which is not
+ * a number`.
  */
 export class UnfitValue extends Error {}
 
-/** Puts the place into the error of a value that does not fit; other errors pass as they are. */
+/** Adds the place to the error of a value that does not fit; other errors pass unchanged. */
 export function inRow(error: unknown, path: string, row: number, column: string): unknown {
   if (!(error instanceof UnfitValue)) return error
   return new LockstepError('INVALID_ROW', `Row ${row} of "${path}": column "${column}" ${error.message}; correct the row.`, {
@@ -31,12 +32,12 @@ export function toBool(value: unknown): boolean {
   throw unfit(value, 'true or false')
 }
 
-/** A whole number of any size; a bigint where it is past 2^53. */
+/** A whole number of any size; a bigint above 2^53. */
 export function toInteger(value: unknown, column: FileColumn): number | bigint {
   if (typeof value === 'number') {
     if (column.type?.kind === 'timestamp') throw unfit(value, 'a whole number but a time')
     if (Number.isSafeInteger(value)) return value
-    // beyond 2^53 JSON gives whole numbers as bigint: this one had a fraction
+    // JSON gives whole numbers beyond 2^53 as bigint, so this one had a fraction
     if (Number.isInteger(value) && !column.described.startsWith('JSON')) return BigInt(value)
   } else if (typeof value === 'bigint') {
     return value
@@ -44,14 +45,14 @@ export function toInteger(value: unknown, column: FileColumn): number | bigint {
     const number = Number(value)
     return Number.isSafeInteger(number) ? number : BigInt(value.trim().replace(/^\+/, ''))
   } else if (typeof value === 'string' && decimal.test(value.trim())) {
-    // as data frames write integers in columns with gaps: 3.0
+    // data frames write integers like this in columns with gaps: 3.0
     const number = Number(value)
     if (Number.isSafeInteger(number)) return number
   }
   throw unfit(value, 'a whole number')
 }
 
-/** @returns the integer itself, checked to fit into so many bytes */
+/** @returns the integer itself, checked to fit into the given number of bytes */
 export function inInteger(value: number | bigint, bytes: 2 | 4 | 8): number | bigint {
   if (bytes === 8) {
     if (typeof value === 'number' || BigInt.asIntN(64, value) === value) return value
@@ -82,7 +83,7 @@ export function toFloat(value: unknown, column: FileColumn): number {
   throw unfit(value, 'a number')
 }
 
-/** A decimal as text that a float64 holds to the last digit: what it prints is that decimal again. */
+/** A decimal as text, if a float64 holds it to the last digit: the float64 prints as the same decimal again. */
 export function toExactFloat(value: unknown, column: FileColumn): number {
   const number = toFloat(value, column)
   const text = typeof value === 'string' ? value.trim() : String(value)
@@ -90,7 +91,7 @@ export function toExactFloat(value: unknown, column: FileColumn): number {
   throw new UnfitValue(`is ${text}, which has more digits than a float64 holds`)
 }
 
-/** The digits of a decimal without zeros at either end, and the power of ten that they are times. */
+/** The digits of a decimal without zeros at either end, and the power of ten that multiplies them. */
 function canonicalDecimal(text: string): string {
   const [, sign = '', whole = '', fraction = '', exponent = '0'] = /^([+-]?)(\d*)\.?(\d*)(?:[eE]([+-]?\d+))?$/.exec(text) ?? []
   const digits = `${whole}${fraction}`.replace(/^0+/, '')
@@ -114,8 +115,8 @@ export function toText(value: unknown): string {
 }
 
 /**
- * Epoch microseconds. A bare number is a time only in a column that the file itself declares to hold times: its unit is
- * not guessed.
+ * Epoch microseconds. A bare number is a time only in a column that the file itself declares as times, because its unit
+ * is not guessed.
  */
 export function toMicros(value: unknown, column: FileColumn): number {
   if (typeof value === 'number' || typeof value === 'bigint') {
@@ -132,10 +133,10 @@ export function toMicros(value: unknown, column: FileColumn): number {
 }
 
 /**
- * An array of numbers; also as text, for CSV: a JSON array, or in braces as PostgreSQL prints it. NaN and the
- * infinities go by name.
+ * An array of numbers, or for CSV text: a JSON array, or braces as PostgreSQL prints it. NaN and the infinities are
+ * written by name.
  *
- * @param fit checks each number, and rounds it where its place is narrower
+ * @param fit checks each number, and rounds it where the column is narrower
  */
 export function toNumbers(value: unknown, column: FileColumn, fit: (number: number) => number): number[] {
   const elements = typeof value === 'string' ? elementsOf(value) : value

@@ -4,8 +4,8 @@ import type { Column, CountsValue, ListValue, Value, ValueType } from '../../ker
 import type { BatchEncoder } from './dataset-writer.ts'
 
 /**
- * RFC 4180 with a header: times as RFC 3339, null as nothing, empty text as `""`, NaN and the infinities by name, a
- * vector as a JSON array in quotes, a list and counts as JSON (`valueToJson`) in quotes.
+ * CSV by RFC 4180 with a header. Times are RFC 3339, null is an empty field, empty text is `""`, NaN and the infinities
+ * are written by name. A vector is a JSON array in quotes; a list and counts are JSON (`valueToJson`) in quotes.
  */
 export function createCsvEncoder(columns: readonly Column<ValueType>[]): BatchEncoder {
   const formats = columns.map(({ type }) => fieldFormat(type))

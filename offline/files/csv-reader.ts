@@ -6,10 +6,7 @@ import type { FileBatch, TabularFile } from './tabular-file.ts'
 
 const batchRows = 10_000
 
-/**
- * CSV with a header, comma-separated, RFC 4180 quoting, UTF-8. A field with nothing in it is null; `""` is the empty
- * text.
- */
+/** CSV with a header, comma-separated, RFC 4180 quoting, UTF-8. An empty field is null; `""` is empty text. */
 export async function openCsv(path: string): Promise<TabularFile> {
   const header = await readHeader(path)
   const columns = header.map((name) => ({ name, type: { kind: 'string' }, described: 'CSV text' }) as const)
@@ -51,8 +48,8 @@ async function readHeader(path: string): Promise<string[]> {
 }
 
 /**
- * The records after the header of so many columns; null: the header first. An empty line is a record only where a null
- * alone looks like it.
+ * Reads the records after a header with the given number of columns; null: reads the header first. An empty line is a
+ * record only in a file of one column, where it is a null.
  */
 async function* records(path: string, columns: number | null): AsyncGenerator<(string | null)[]> {
   const parser = parse({
@@ -79,7 +76,7 @@ async function* records(path: string, columns: number | null): AsyncGenerator<(s
   }
 }
 
-/** Lets bytes pass that are UTF-8, and fails on others, which would otherwise turn into replacement characters. */
+/** Passes UTF-8 through, and fails on other bytes, which would otherwise become replacement characters. */
 function utf8Check(): Transform {
   const decoder = new TextDecoder('utf-8', { fatal: true })
   const isText = (chunk?: Buffer): boolean => {

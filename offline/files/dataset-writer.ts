@@ -19,21 +19,21 @@ export interface DatasetOutput<Sealed = WrittenFile> {
    * @throws LockstepError `WRITE_FAILED` naming the path; what was written is removed
    */
   write(batch: readonly (readonly (Value | null)[])[]): Promise<void>
-  /** Ends the output. `sha256` is of its bytes, hex. */
+  /** Ends the output. `sha256` is the hash of its bytes, hex. */
   seal(): Promise<Sealed>
-  /** Removes what was written and has no name yet; also after a failure, and any number of times. */
+  /** Removes written files that have no final name yet. It may be called after a failure, and any number of times. */
   abort(): Promise<void>
 }
 
 /**
- * A file that is whole on the disk, under a temporary name still. `placeFiles` names it, together with others; `abort`
- * removes it.
+ * A file that is complete on the disk, still under a temporary name. `placeFiles` gives it its final name, together
+ * with others; `abort` removes it.
  */
 export interface SealedDataset extends SealedFile, WrittenFile {
   abort(): Promise<void>
 }
 
-/** Writes one file of typed columns. Nothing stands under the file's name before `close` has succeeded. */
+/** Writes one file of typed columns. No file has the final name before `close` has succeeded. */
 export interface DatasetWriter extends DatasetOutput<SealedDataset> {
   /** Seals the file, and gives it its name. */
   close(): Promise<WrittenFile>
@@ -45,7 +45,7 @@ export interface WrittenFile {
   readonly sha256: string
 }
 
-/** Turns batches into the bytes of a format. */
+/** Encodes batches as the bytes of a format. */
 export interface BatchEncoder {
   write(batch: readonly (readonly (Value | null)[])[]): Uint8Array[]
   finish(): Uint8Array[]
@@ -60,9 +60,9 @@ const encoders: Readonly<Record<DatasetFormat, (columns: readonly Column<ValueTy
 }
 
 /**
- * The format that a file's name asks for.
+ * The format for a file's extension.
  *
- * @throws LockstepError `USAGE` where it ends in none of .parquet, .csv, .jsonl and .ndjson
+ * @throws LockstepError `USAGE` unless it is one of .parquet, .csv, .jsonl and .ndjson
  */
 export function formatOf(path: string): DatasetFormat {
   switch (extname(path).toLowerCase()) {
@@ -85,10 +85,10 @@ export function formatOf(path: string): DatasetFormat {
 }
 
 /**
- * Also removes what killed processes have left half written in the folder.
+ * Also removes partial files of killed processes from the folder.
  *
  * @throws LockstepError `FILE_EXISTS` naming the path, unless `overwrite`; `WRITE_FAILED` where the folder cannot be
- *   written
+ * written
  */
 export async function createDatasetWriter(
   path: string,
@@ -117,7 +117,7 @@ export async function createDatasetWriter(
   }
 }
 
-/** Tells what the file would be, and writes none. */
+/** Computes the size and hash of the file without writing it. */
 export function createDatasetDigest(columns: readonly Column<ValueType>[], format: DatasetFormat): DatasetOutput {
   return encodeInto(createHashSink(), columns, format)
 }

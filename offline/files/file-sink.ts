@@ -9,20 +9,20 @@ import { writeFailed } from './place-files.ts'
 /** Takes the bytes of a file, in order. */
 export interface ByteSink<Sealed> {
   write(bytes: Uint8Array): Promise<void>
-  /** Ends it. `sha256` is of the bytes, hex. */
+  /** Ends the file. `sha256` is the hash of the bytes, hex. */
   seal(): Promise<Sealed>
-  /** Also after a failure, and any number of times. */
+  /** It may be called after a failure, and any number of times. */
   abort(): Promise<void>
 }
 
 /**
- * A file under a hidden temporary name in the folder of its path (`.name.….partial`), whole once it is sealed;
- * `placeFiles` gives it its own name.
+ * A file under a hidden temporary name in the folder of its path (`.name.….partial`). It is complete once it is sealed;
+ * `placeFiles` gives it its final name.
  */
 export interface FileSink extends ByteSink<SealedFile & { readonly bytes: number; readonly sha256: string }> {
   /** Waits until all bytes are on the disk. */
   seal(): Promise<SealedFile & { readonly bytes: number; readonly sha256: string }>
-  /** Removes what was written, sealed or not. */
+  /** Removes the file, sealed or not. */
   abort(): Promise<void>
 }
 

@@ -4,8 +4,8 @@ import type { Column, CountsValue, ListValue, Value, ValueType } from '../../ker
 import type { BatchEncoder } from './dataset-writer.ts'
 
 /**
- * One JSON object a line, every column in each: int64 as an integer literal, exact at any size; times as RFC 3339; null
- * where there is no value and where JSON has none (NaN and the infinities).
+ * One JSON object a line with every column: int64 as an integer literal, exact at any size; times as RFC 3339; null for
+ * missing values and for values that JSON lacks (NaN and the infinities).
  */
 export function createJsonLinesEncoder(columns: readonly Column<ValueType>[]): BatchEncoder {
   const names = columns.map(({ name }, i) => `${i === 0 ? '{' : ','}${JSON.stringify(name)}:`)

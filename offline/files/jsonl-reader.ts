@@ -6,7 +6,7 @@ import type { FileBatch, FileColumn, TabularFile } from './tabular-file.ts'
 
 const batchRows = 10_000
 
-/** One JSON object a line, UTF-8. Whole numbers are exact at any size; a field that is missing is null. */
+/** One JSON object a line, UTF-8. Whole numbers are exact at any size; a missing field is null. */
 export async function openJsonLines(path: string): Promise<TabularFile> {
   const columns = await inferColumns(path)
   return { path, format: 'jsonl', columns, rows: null, batches }
@@ -84,7 +84,7 @@ async function* objects(path: string): AsyncGenerator<Record<string, unknown>> {
 
 function parseLine(path: string, number: number, line: string): unknown {
   try {
-    // a number of 16 digits or more, or with an exponent, may be one that a double changes
+    // a double may change a number of 16 digits or more, or with an exponent
     return /\d{16}|\d[\d.]{16}|\d[eE]\+?\d/.test(line) ? JSON.parse(line, exactNumber) : JSON.parse(line)
   } catch (cause) {
     throw malformed(path, number, messageOf(cause), cause)
@@ -97,9 +97,7 @@ function exactNumber(this: unknown, _name: string, value: unknown, context?: { r
   return Number.isSafeInteger(value) ? value : (wholeNumber(context.source) ?? value)
 }
 
-/**
- * The exact value of a JSON number that is whole, however it is written: `9007199254740993.0`, `9.007199254740993e15`.
- */
+/** The exact value of a JSON number that is whole, in any notation: `9007199254740993.0`, `9.007199254740993e15`. */
 function wholeNumber(text: string): bigint | null {
   const [, sign = '', whole = '', fraction = '', exponent = '0'] = /^(-?)(\d+)(?:\.(\d*))?(?:[eE]\+?(-?\d+))?$/.exec(text) ?? []
   const zeros = Number(exponent) - fraction.length

@@ -21,7 +21,7 @@ export function createParquetEncoder(columns: readonly Column<ValueType>[]): Bat
       const data = waiting[i] ?? []
       return isFloat(type) && data.some(hasNegativeZero) ? { name, data, encoding: 'PLAIN' as const } : { name, data }
     })
-    void writer.write({ columnData, rowGroupSize: rowGroupRows }) // synchronous: the writer has no flush of its own
+    void writer.write({ columnData, rowGroupSize: rowGroupRows }) // synchronous: the writer has no separate flush
     waiting = columns.map(() => [])
   }
 
@@ -109,7 +109,7 @@ function scalarElement({ kind }: ScalarType): Omit<SchemaElement, 'name'> {
   }
 }
 
-/** null: as it is. */
+/** null: unchanged. */
 function conversion(type: ValueType): ((value: Value) => unknown) | null {
   switch (type.kind) {
     case 'timestamp':
@@ -132,7 +132,7 @@ function isFloat(type: ValueType): boolean {
   return type.kind === 'float32' || type.kind === 'float64' || type.kind === 'vector'
 }
 
-/** A dictionary page would make -0 and 0 one value, whichever came first. */
+/** A dictionary page would merge -0 and 0 into the one that came first. */
 function hasNegativeZero(value: unknown): boolean {
   return Object.is(value, -0) || (Array.isArray(value) && value.some(hasNegativeZero))
 }

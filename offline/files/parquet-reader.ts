@@ -6,7 +6,7 @@ import { LockstepError, messageOf } from '../../kernel/errors.ts'
 import type { ColumnType } from '../../kernel/value-type.ts'
 import type { FileBatch, FileColumn, TabularFile } from './tabular-file.ts'
 
-/** Row groups are decoded whole up to this size, larger ones in parts of it. */
+/** Row groups up to this size are decoded at once; larger ones in parts of this size. */
 const maxBatchRows = 524_288
 
 const compressors = {
@@ -62,7 +62,7 @@ export async function openParquet(path: string): Promise<TabularFile> {
 interface ParquetColumn extends FileColumn {
   readonly list: boolean
   readonly decimalScale: number | null
-  /** The annotations that hyparquet is to read it by; null: those in the file. */
+  /** The annotations that hyparquet uses; null: those in the file. */
   readonly readAs: Annotations | null
 }
 
@@ -110,8 +110,8 @@ function scalar({ type, converted_type: converted, logical_type: logical }: Sche
       }
     case 'INT64':
       if (converted === 'UINT_64' || (logical?.type === 'INTEGER' && !logical.isSigned)) return { type: { kind: 'int64' } }
-      // read through the parser of timestamps, which gives numbers where they are exact, and once for each dictionary
-      // entry
+      // read through the parser of timestamps, which gives numbers where they are exact, and runs once for each
+      // dictionary entry
       return { type: { kind: 'int64' }, readAs: { logical_type: { type: 'TIMESTAMP', isAdjustedToUTC: true, unit: 'MICROS' } } }
     case 'FLOAT':
       return { type: { kind: 'float32' } }
@@ -130,7 +130,7 @@ function scalar({ type, converted_type: converted, logical_type: logical }: Sche
 }
 
 function retyped(schema: readonly SchemaElement[], columns: readonly ParquetColumn[]): SchemaElement[] {
-  // a top-level leaf is known by its place: walk over the subtrees of those that have children
+  // a top-level leaf is identified by its position: walk over the subtrees of those that have children
   const result = [...schema]
   let at = 1
   for (const column of columns) {
@@ -154,7 +154,7 @@ function endOf(schema: readonly SchemaElement[], at: number): number {
   return next
 }
 
-/** The length of a list column's vectors, from the first one in the file; null where there is none to see. */
+/** The length of a list column's vectors, from the first one in the file; null where there is none. */
 async function listType(file: AsyncBuffer, metadata: FileMetaData, column: string): Promise<ColumnType | null> {
   const scan = await scanOf(file, metadata, [column])
   const first = scan.ranges[0]
@@ -172,7 +172,7 @@ const strictUtf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 
 function textOf(bytes: Uint8Array): string {
   const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('utf8')
-  // the replacement character is there, or was put in for bytes that are no text
+  // the text contains the replacement character itself, or it replaced invalid bytes
   return text.includes('\uFFFD') ? strictUtf8.decode(bytes) : text
 }
 
@@ -181,7 +181,7 @@ function exact(value: bigint): number | bigint {
   return Number.isSafeInteger(number) ? number : value
 }
 
-/** hyparquet types the results as Date; they go through untouched. */
+/** hyparquet types the results as Date; they pass through unchanged. */
 const parsers = {
   timestampFromMilliseconds: (millis: bigint) => exact(BigInt(millis) * 1000n),
   timestampFromMicroseconds: (micros: bigint) => exact(BigInt(micros)),

@@ -6,15 +6,14 @@ import { basename, dirname, join } from 'node:path'
 /** `.train.parquet.<machine>-<process>-<random>.partial` */
 const pattern = /^\..+\.([0-9a-f]{8})-(\d+)-[0-9a-f]{8}\.partial$/
 
-/** A hidden name beside `path`, which nobody else has, and which says what process writes there. */
+/** A unique hidden name beside `path`, which identifies the process that writes there. */
 export async function partialName(path: string): Promise<string> {
   return join(dirname(path), `.${basename(path)}.${await machineId()}-${process.pid}-${randomBytes(4).toString('hex')}.partial`)
 }
 
 /**
- * Removes what processes of this machine that are no more have left under such names in the folder: a process that is
- * killed cannot do so itself. What another machine writes there stays, as whether its process lives cannot be told from
- * here.
+ * Removes the files that dead processes of this machine left under such names in the folder: a killed process cannot do
+ * so itself. Files of another machine stay, because this machine cannot see whether their process lives.
  */
 export async function removeStalePartials(folder: string): Promise<void> {
   const machine = await machineId()
@@ -26,8 +25,8 @@ export async function removeStalePartials(folder: string): Promise<void> {
 }
 
 /**
- * Of the places in which a process id means the same process: a machine, and on Linux each of its process namespaces,
- * as containers have them.
+ * Identifies the scope in which a process id is unique: a machine, and on Linux a process namespace, as containers have
+ * their own.
  */
 async function machineId(): Promise<string> {
   const facts = [hostname(), await readFile('/etc/machine-id', 'utf8').catch(() => ''), await readlink('/proc/self/ns/pid').catch(() => '')]
@@ -39,7 +38,7 @@ function isAlive(pid: number): boolean {
     process.kill(pid, 0)
     return true
   } catch (error) {
-    // it is there, and another user's
+    // the process exists, and belongs to another user
     return !(error instanceof Error && 'code' in error && error.code === 'ESRCH')
   }
 }

@@ -3,13 +3,13 @@ import { access, link, lstat, open, rename, unlink } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { LockstepError, messageOf } from '../../kernel/errors.ts'
 
-/** A file that is whole under a temporary name in the folder of its own name. */
+/** A complete file under a temporary name in the folder of its final name. */
 export interface SealedFile {
   readonly partial: string
   readonly path: string
 }
 
-/** @throws LockstepError `FILE_EXISTS` naming the first of the paths at which something stands */
+/** @throws LockstepError `FILE_EXISTS` naming the first path that exists */
 export async function refuseExisting(paths: readonly string[]): Promise<void> {
   for (const path of paths) if (await exists(path)) throw alreadyThere(path)
 }
@@ -21,7 +21,7 @@ export async function refuseExisting(paths: readonly string[]): Promise<void> {
  *
  *     old a, old b   ->   old b   ->   (none)   ->   new a   ->   new a, new b
  *
- * @param gone names that nothing is to stand under afterwards, where `overwrite`
+ * @param gone names that must not exist afterwards, where `overwrite`
  * @throws LockstepError `FILE_EXISTS` unless `overwrite`; `WRITE_FAILED`
  */
 export async function placeFiles(files: readonly SealedFile[], overwrite: boolean, gone: readonly string[] = []): Promise<void> {
@@ -61,7 +61,7 @@ export function writeFailed(path: string, cause: unknown): LockstepError {
   )
 }
 
-/** Something else than a file, as a folder, is not ours to put aside. */
+/** Refuses anything that must not be moved aside, such as a folder. */
 async function isThere(path: string): Promise<boolean> {
   const found = await lstat(path).catch(() => null)
   if (found?.isDirectory() === true) throw new Error('it is a folder')
@@ -69,7 +69,7 @@ async function isThere(path: string): Promise<boolean> {
 }
 
 /**
- * A hard link fails where the name is taken, so that of two writers one wins; file systems without links get a check
+ * A hard link fails where the name is taken, so that of two writers one wins. File systems without links get a check
  * and a rename.
  */
 async function nameWithoutReplacing(partial: string, path: string): Promise<void> {
@@ -83,7 +83,9 @@ async function nameWithoutReplacing(partial: string, path: string): Promise<void
   await unlink(partial).catch(() => undefined)
 }
 
-/** Makes the names themselves durable; some systems cannot open a folder, and then they are durable soon. */
+/**
+ * Makes the names themselves durable. Some systems cannot open a folder; there, the names become durable soon after.
+ */
 async function syncFolder(folder: string): Promise<void> {
   const handle = await open(folder, 'r').catch(() => null)
   await handle?.sync().catch(() => undefined)

@@ -6,7 +6,7 @@ import { openJsonLines } from './jsonl-reader.ts'
 import { openParquet } from './parquet-reader.ts'
 
 /**
- * A file of rows with named columns. It holds nothing open: each call of `batches` reads the file from its start and
+ * A file of rows with named columns. It keeps no file open: each call of `batches` reads the file from its start and
  * closes it.
  */
 export interface TabularFile {
@@ -14,7 +14,7 @@ export interface TabularFile {
   readonly format: 'parquet' | 'csv' | 'jsonl'
   /** In the file's own order. JSON lines: the fields of the first 10,000 rows. */
   readonly columns: readonly FileColumn[]
-  /** Number of rows where the file says so (Parquet), else null. */
+  /** The number of rows where the file states it (Parquet), else null. */
   readonly rows: number | null
   /**
    * Reads the named columns, in the given order. A name that the file lacks is an error in Parquet and CSV; in JSON
@@ -29,8 +29,8 @@ export interface TabularFile {
 export interface FileColumn {
   readonly name: string
   /**
-   * What the values appear to be: exact for Parquet, always string for CSV, inferred from the first rows for JSON
-   * lines. null where the values are of no type that Lockstep has; the column can be named and passed over, not read.
+   * The type that the values appear to have: exact for Parquet, always string for CSV, inferred from the first rows for
+   * JSON lines. null where Lockstep has no such type; the column can be named and skipped, but not read.
    */
   readonly type: ColumnType | null
   /** The type in the file's own words, for messages: `INT64`, `CSV text`. */
@@ -38,15 +38,15 @@ export interface FileColumn {
 }
 
 /**
- * Consecutive rows, by column. A value is null or undefined where there is none; else boolean, string, array of
- * numbers, or number: whole numbers past 2^53 are bigint. The values of a column of type timestamp are epoch
- * microseconds; decimals are text. The encoder of a COPY (copy-encoder.ts) converts and checks them.
+ * Consecutive rows, by column. A missing value is null or undefined. Other values are boolean, string, array of
+ * numbers, or number; whole numbers above 2^53 are bigint. A column of type timestamp has epoch microseconds; decimals
+ * are text. The encoder of a COPY (copy-encoder.ts) converts and checks them.
  */
 export interface FileBatch {
   /** Number of the first row in the file, from 1 (a header does not count). */
   readonly firstRow: number
   readonly rows: number
-  /** By index of the names that were asked for; each has `rows` entries. */
+  /** By index of the requested names; each has `rows` entries. */
   readonly columns: readonly ArrayLike<unknown>[]
 }
 
