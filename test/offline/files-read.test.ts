@@ -45,7 +45,7 @@ describe('a Parquet file', () => {
   }
   const optional = { repetition_type: 'OPTIONAL' } as const
 
-  it('tells its types and its number of rows', async () => {
+  it('reports its types and its number of rows', async () => {
     const path = createRequire(import.meta.url)
       .resolve('vega-datasets')
       .replace(/vega-datasets\/.*/, 'vega-datasets/data/flights-3m.parquet')
@@ -169,7 +169,7 @@ describe('a Parquet file', () => {
     expect(await columnOf(path, 'none', { kind: 'string' })).toEqual(['7', '0', '-7', null, null, `1${'0'.repeat(30)}`])
   })
 
-  it('reads lists of floats as vectors, and refuses those of another length', async () => {
+  it('reads lists of floats as vectors, and refuses other lengths', async () => {
     const list: SchemaElement[] = [
       { ...optional, name: 'embedding', num_children: 1, converted_type: 'LIST' },
       { name: 'list', repetition_type: 'REPEATED', num_children: 1 },
@@ -194,7 +194,7 @@ describe('a Parquet file', () => {
     expect(await columnOf(path, 's', { kind: 'string' })).toEqual(['é', null, ''])
   })
 
-  it('reads bytes without a type as text, where they are text', async () => {
+  it('reads untyped bytes as text if they are valid text', async () => {
     const element: SchemaElement = { ...optional, name: 'raw', type: 'BYTE_ARRAY' }
     const text = parquetFile('text.parquet', [element], [[Buffer.from('naïve \uFFFD'), null]])
     expect(await columnOf(text, 'raw', { kind: 'string' })).toEqual(['naïve \uFFFD', null])
@@ -205,13 +205,13 @@ describe('a Parquet file', () => {
     })
   })
 
-  it('names a column whose type cannot be read, when it is asked for', async () => {
+  it('names a requested column whose type is unreadable', async () => {
     const path = parquetFile('clock.parquet', [{ ...optional, name: 'clock', type: 'INT32', converted_type: 'TIME_MILLIS' }], [[1]])
     expect(await typesOf(path)).toEqual([null])
     await expect(columnOf(path, 'clock', { kind: 'int32' })).rejects.toThrow('The column "clock"')
   })
 
-  it('is refused where it is damaged, naming it', async () => {
+  it('is refused with its name if it is damaged', async () => {
     const path = await textFile('damaged.parquet', 'PAR1 this is none')
     await expect(openTabularFile(path)).rejects.toMatchObject({ code: 'FILE_UNREADABLE', message: expect.stringContaining(path) })
   })
@@ -253,7 +253,7 @@ describe('a CSV file', () => {
     expect(await columnOf(times, 'v', { kind: 'timestamp' })).toEqual([978_307_200_000_001, 978_307_200_000_000, 978_307_200_000_000])
   })
 
-  it('reads whole JSON numbers beyond 2^53 exactly, however they are written', async () => {
+  it('reads integer JSON numbers beyond 2^53 exactly, in any notation', async () => {
     const path = await textFile(
       'whole.jsonl',
       '{"v":9007199254740993.0}\n{"v":9.007199254740993e15}\n{"v":90071992547409930e-1}\n{"v":1e3}\n',
@@ -292,7 +292,7 @@ describe('a CSV file', () => {
     })
   })
 
-  it('is refused without a header, with a name twice, or where it is not UTF-8', async () => {
+  it('is refused without a header, with a duplicate name, or if it is not UTF-8', async () => {
     await expect(openTabularFile(await textFile('none.csv', ''))).rejects.toThrow('it has no header')
     await expect(openTabularFile(await textFile('twice.csv', 'a,b,a\n'))).rejects.toThrow('names the column "a" twice')
     await expect(openTabularFile(await textFile('nameless.csv', 'a,,b\n'))).rejects.toThrow('no name for column 2')
@@ -363,7 +363,7 @@ describe('a JSON lines file', () => {
     )
   })
 
-  it('refuses bare numbers as times, whose unit it would have to guess', async () => {
+  it('refuses bare numbers as times, because their unit is unknown', async () => {
     const path = await textFile('epoch.jsonl', '{"t":"2001-01-01"}\n{"t":978307200000}\n')
     await expect(columnOf(path, 't', { kind: 'timestamp' })).rejects.toThrow(
       `Row 2 of "${path}": column "t" is 978307200000, which is not a time; write times as 2001-07-01T00:00:00Z`,
@@ -379,7 +379,7 @@ describe('a file of another kind', () => {
     })
   })
 
-  it('is refused where it is not there', async () => {
+  it('is refused if it does not exist', async () => {
     for (const kind of ['parquet', 'csv', 'jsonl']) {
       await expect(openTabularFile(join(folder, `absent.${kind}`))).rejects.toMatchObject({
         code: 'FILE_UNREADABLE',

@@ -120,7 +120,7 @@ describe('a dataset writer', () => {
     )
   })
 
-  it('writes Parquet that says what its types are, in row groups of 20,000', async () => {
+  it('writes Parquet with its types, in row groups of 20,000', async () => {
     const path = join(folder, 'groups.parquet')
     const writer = await createDatasetWriter(
       path,
@@ -214,7 +214,7 @@ describe('a dataset writer', () => {
     }
   })
 
-  it('quotes CSV as RFC 4180 has it, and tells null from empty text', async () => {
+  it('quotes CSV by RFC 4180, and distinguishes null from empty text', async () => {
     const path = join(folder, 'quoting.csv')
     const writer = await createDatasetWriter(
       path,
@@ -244,7 +244,7 @@ describe('a dataset writer', () => {
     expect(await readRows(path, [{ name: 'only', type: { kind: 'float64' } }])).toEqual([[1], [null], [3]])
   })
 
-  it('writes a whole file where there are no rows', async () => {
+  it('writes a valid file without rows', async () => {
     for (const format of ['parquet', 'csv'] as const) {
       const path = join(folder, `empty.${format}`)
       expect((await (await createDatasetWriter(path, columns, { format })).close()).rows).toBe(0)
@@ -253,7 +253,7 @@ describe('a dataset writer', () => {
     }
   })
 
-  it('refuses a file that exists and leaves it alone, unless told to overwrite', async () => {
+  it('refuses to overwrite a file unless configured to', async () => {
     const path = join(folder, 'taken.csv')
     await writeFile(path, 'precious')
     await expect(createDatasetWriter(path, columns, { format: 'csv' })).rejects.toMatchObject({
@@ -289,7 +289,7 @@ describe('a dataset writer', () => {
     await expect(writer.close()).rejects.toMatchObject({ code: 'WRITE_FAILED' })
   })
 
-  it('leaves nothing behind where a value is of the wrong type', async () => {
+  it('leaves nothing behind if a value has the wrong type', async () => {
     const own = await mkdtemp(join(folder, 'wrong-'))
     const writer = await createDatasetWriter(join(own, 'set.parquet'), [{ name: 'n', type: { kind: 'int64' } }], { format: 'parquet' })
     await writer.write([['text']])
@@ -297,7 +297,7 @@ describe('a dataset writer', () => {
     expect(await readdir(own)).toEqual([])
   })
 
-  it('names the path where the folder is not there', async () => {
+  it('names the path if the folder does not exist', async () => {
     const path = join(folder, 'nowhere', 'set.csv')
     await expect(createDatasetWriter(path, columns, { format: 'csv' })).rejects.toMatchObject({
       code: 'WRITE_FAILED',
@@ -305,7 +305,7 @@ describe('a dataset writer', () => {
     })
   })
 
-  it('fails and cleans up where the disk takes no more', async () => {
+  it('fails and cleans up if the disk is full', async () => {
     const own = await mkdtemp(join(folder, 'full-'))
     const path = join(own, 'set.csv')
     // a limit on the size of files stands in for a full disk

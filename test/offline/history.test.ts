@@ -75,7 +75,7 @@ for (const { kind, open } of databases) {
       )
     })
 
-    it('uses the index on key and visible moment where there is one', async () => {
+    it('uses an index on key and visible moment if there is one', async () => {
       await opened.db.query(
         `CREATE TABLE many AS SELECT 'key' || (i % 5000) AS thing, '2001-01-01'::timestamptz + i * interval '1 minute' AS at, null::timestamptz AS known, i, i::int8 AS big, 0::float8 AS f, '' AS s FROM generate_series(1, 50000) i`,
       )

@@ -44,7 +44,7 @@ for (const { kind, open } of databases) {
     const ids = async () => (await opened.db.query<{ id: number }>('SELECT id FROM sales ORDER BY "_row"')).map(({ id }) => id)
     const refused = { code: 'ALREADY_INGESTED', message: expect.stringMatching(/was loaded into this table .*--again/) }
 
-    it('is refused a second time, under another name too, unless that is asked for', async () => {
+    it('is refused a second time, even under another name, unless forced', async () => {
       const first = await load()
       expect(first).toMatchObject({ id: expect.stringMatching(/^\d+$/), rows: 2, already: 0 })
       const copy = await written('copy.csv', 'card,at,id\na,2001-01-01,1\nb,2001-01-02,2\n')
@@ -63,14 +63,14 @@ for (const { kind, open } of databases) {
       expect((await load()).rows).toBe(2)
     })
 
-    it('is loaded once where two loads of it run at the same time', async () => {
+    it('is loaded once if two loads of it run at the same time', async () => {
       const both = await Promise.allSettled([load(), load()])
       expect(both.map(({ status }) => status).toSorted()).toEqual(['fulfilled', 'rejected'])
       expect(both.find(({ status }) => status === 'rejected')).toMatchObject({ reason: refused })
       expect(await ids()).toEqual([1, 2])
     })
 
-    it('leaves nothing behind where a row is refused', async () => {
+    it('leaves nothing behind if a row is refused', async () => {
       const wrong = await written('wrong.csv', 'card,at,id\na,2001-01-01,1\nb,never,2\n')
       await expect(load(wrong)).rejects.toMatchObject({ code: 'INVALID_ROW' })
       await expect(load(wrong, { key: ['id'] })).rejects.toMatchObject({ code: 'INVALID_ROW' })
@@ -78,7 +78,7 @@ for (const { kind, open } of databases) {
       expect(await opened.db.query('SELECT id FROM lockstep.ingests')).toEqual([])
     })
 
-    it('adds only rows whose keys are new, in its order, with a key', async () => {
+    it('adds only rows with new keys, in order, if a key is given', async () => {
       await load()
       const more = await written('more.csv', 'card,at,id\nc,2001-01-05,5\nb,2001-01-02,2\nc,2001-01-04,4\nc,2001-01-06,4\n')
       expect(await load(more, { key: ['id'] })).toMatchObject({ rows: 2, already: 2 })

@@ -135,7 +135,7 @@ describe('loading flights', () => {
     ],
     ['no value where there must be one', '2001-01-01,1,,ATL', 'column "distance" has no value, but needs one'],
     ['no event time', ',1,100,ATL', 'column "date" has no value, but needs one'],
-  ])('loads nothing where a late row has %s', async (_, row, message) => {
+  ])('loads nothing if a late row has %s', async (_, row, message) => {
     const path = await textFile('bad.csv', `date,delay,distance,origin\n${'2001-01-01,1,100,ATL\n'.repeat(30_000)}${row}\n`)
     await expect(ingestFile(db, landings, path)).rejects.toMatchObject({
       code: 'INVALID_ROW',
@@ -161,7 +161,7 @@ describe('loading flights', () => {
     expect(await db.query('select count(*)::int as rows from flights')).toEqual([{ rows: 0 }])
   })
 
-  it('has loaded the rows where it cannot tell the planner of them', async () => {
+  it('keeps the loaded rows if it cannot update planner statistics', async () => {
     // fails while the table is analyzed, as a lack of room or a timeout would make it
     await db.script(`
       create function fragile(int) returns int immutable language plpgsql as $$ begin
@@ -177,7 +177,7 @@ describe('loading flights', () => {
     expect(await db.query('select count(*)::int as rows from flights')).toEqual([{ rows: 3 }])
   })
 
-  it('stops without a trace when it is told to', async () => {
+  it('stops without a trace when it is aborted', async () => {
     const abort = new AbortController()
     const run = ingestFile(db, landings, flights, { signal: abort.signal, onProgress: () => abort.abort(new Error('enough')) })
     await expect(run).rejects.toThrow('enough')
@@ -305,7 +305,7 @@ describe('the types of a table', () => {
     expect(await valuesOf()).toEqual(stored)
   })
 
-  it('take a domain and an enumeration by what they are made of', async () => {
+  it('accept a domain and an enumeration by base type', async () => {
     await db.script(`create domain positive as int4 check (value > 0); create type mood as enum ('calm', 'keen')`)
     await makeTyped('positive')
     await ingestFile(db, typed(), await jsonl(rowsOf([3])))
@@ -349,7 +349,7 @@ describe('the types of a table', () => {
     )
   })
 
-  it('are refused by name where they cannot be loaded, or do not go with the file', async () => {
+  it('are refused by name if they cannot be loaded or do not match the file', async () => {
     await makeTyped('jsonb')
     await expect(ingestFile(db, typed(), await jsonl(rowsOf(['{}'])))).rejects.toMatchObject({
       code: 'SOURCE_TYPE_MISMATCH',
@@ -374,7 +374,7 @@ describe('the types of a table', () => {
     })
   })
 
-  it('let the known time alone be infinite: such a row is never visible', async () => {
+  it('allow infinity only as known time: such a row is never visible', async () => {
     await makeTyped('timestamptz')
     await ingestFile(db, { ...typed(), known: 'v', columns: [] }, await jsonl(rowsOf(['infinity', null])))
     expect(await valuesOf()).toEqual(['infinity', null])
@@ -384,7 +384,7 @@ describe('the types of a table', () => {
     ['its event time', { eventTime: 'v' }],
     ['a part of its key', { key: [{ part: 'v', column: 'v' }] }],
     ['a column that features read', { columns: [{ name: 'v', type: { kind: 'timestamp' } }] }],
-  ] as const)('let it not be infinite where it is also %s', async (_, use) => {
+  ] as const)('refuse an infinite known time if it is also %s', async (_, use) => {
     await makeTyped('timestamptz')
     const source: SourceSpec = { ...typed(), columns: [], known: 'v', ...use }
     const path = await jsonl([...rowsOf(['2001-01-01', 'infinity'])])

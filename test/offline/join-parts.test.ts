@@ -31,7 +31,7 @@ describe('the passes of a join', () => {
   const [departures, delays, weather] = [view('departures', 'flights'), view('delays', 'flights'), view('weather', 'weather')]
   const use = (plan: ViewPlan, key: string) => ({ plan, alias: null, key: [key] })
 
-  it('read a source once, however many views and aliases ask it', () => {
+  it('read a source once, for any number of views and aliases', () => {
     const passes = planPasses([use(departures, 'from'), use(delays, 'from'), use(delays, 'to')])
     expect(passes).toHaveLength(1)
     expect(passes[0]?.streams.map(({ plans }) => plans.map(({ id }) => id))).toEqual([['departures@1', 'delays@1']])
@@ -47,7 +47,7 @@ describe('the passes of a join', () => {
     ])
   })
 
-  it('join what a mapping or a source connects, in any order, and nothing else', () => {
+  it('join views that share a mapping or a source, in any order, and no others', () => {
     const apart = planPasses([use(delays, 'from'), use(weather, 'to')])
     expect(apart).toHaveLength(2)
     const bridged = planPasses([use(delays, 'from'), use(weather, 'to'), use(weather, 'from')])
@@ -160,7 +160,7 @@ describe('result buckets', () => {
     )
   })
 
-  it('are smaller where lists and counts may be long', async () => {
+  it('are smaller if lists and counts can be long', async () => {
     const window = { kind: 'window', column: 's', windowMicros: hour, hopMicros: hour, default: null, required: false } as const
     const features: FeatureSpec[] = [
       { ...window, name: 'top', type: { kind: 'list', of: { kind: 'string' }, nulls: false }, aggregate: 'topK', n: 100, cap: 1_000 },
@@ -177,7 +177,7 @@ describe('result buckets', () => {
     await buckets.close()
   })
 
-  it('are smaller where rows are wide, ask to be flushed, and leave no file', async () => {
+  it('are smaller if rows are wide, ask for a flush, and leave no file', async () => {
     const folder = await mkdtemp(join(tmpdir(), 'lockstep-buckets-'))
     const buckets = await createResultBuckets([[vector]], folder)
     expect(buckets.rowsPerBucket).toBe(1_024)

@@ -154,7 +154,7 @@ for (const { kind, open } of databases) {
       for (const select of sources) expect(select).toMatch(/\(s\."number", s\."carrier" COLLATE "C"\) IN \(SELECT /)
     })
 
-    it('reads sources of many batches whole where the spine is long', async () => {
+    it('reads all batches of large sources if the spine is long', async () => {
       const { rows, sources, batches } = await join(moments(20_000, 3))
       expect(rows).toHaveLength(20_000)
       agree(rows.filter((_, i) => i % 331 === 0))

@@ -48,7 +48,7 @@ for (const { kind, open } of databases) {
     })
     afterAll(() => opened?.close())
 
-    it('gives every spine row what a fold over all rows visible at its moment gives', { timeout: 300_000 }, async () => {
+    it('gives every spine row the fold over all rows visible at its moment', { timeout: 300_000 }, async () => {
       await fc.assert(
         fc.asyncProperty(world, async ({ views, rows, lookups, bound, rule }) => {
           const spine = lookups.map((asked) => placed(asked, rows, views))

@@ -30,7 +30,7 @@ describe('files that belong together', () => {
     return Object.fromEntries(await Promise.all(names.map(async (name) => [name, await readFile(join(folder, name), 'utf8')])))
   }
 
-  it('get their names, in place of what stood there or where nothing stood', async () => {
+  it('get their final names, over existing files or none', async () => {
     await placeFiles(await sealed({ a: 'old a', b: 'old b' }), false)
     expect(await found()).toEqual({ a: 'old a', b: 'old b' })
     await placeFiles(await sealed({ a: 'new a', b: 'new b', c: 'new c' }), true)
@@ -46,14 +46,14 @@ describe('files that belong together', () => {
     expect(await found()).toEqual({ b: 'old b' })
   })
 
-  it.each([true, false])('leave all as it was where one of them cannot be named (overwrite: %s)', async (overwrite) => {
+  it.each([true, false])('leave everything unchanged if one cannot be renamed (overwrite: %s)', async (overwrite) => {
     const old = overwrite ? { a: 'old a', b: 'old b' } : {}
     for (const [name, text] of Object.entries(old)) await writeFile(join(folder, name), text)
     await expect(placeFiles(await sealed({ a: 'new a', b: null }), overwrite)).rejects.toMatchObject({ code: 'WRITE_FAILED' })
     expect(await found()).toEqual(old)
   })
 
-  it('never stand beside an old one, wherever the process is killed', async () => {
+  it('never exist beside an old one, wherever the process is killed', async () => {
     const script = `
       const { placeFiles } = await import(${JSON.stringify(new URL('../../offline/files/place-files.ts', import.meta.url).href)})
       const { writeFileSync } = await import('node:fs')

@@ -53,7 +53,7 @@ describe('the SQL of a spine', () => {
   }
   const key = [{ name: 'thing', type: { kind: 'string' } }] as const
 
-  it('asks under several mappings in one ordered stream', () => {
+  it('reads under several mappings in one ordered stream', () => {
     expect(lookupsSelect(spine, key, [{ columns: ['from'] }, { columns: ['to'] }])).toBe(
       'SELECT q.k0 COLLATE "C", q.t, q.o, q.m FROM (' +
         'SELECT s."from"::text AS k0, s."at" AS t, s."_lockstep_ordinal" AS o, 0 AS m FROM "lockstep"."spine_x" s WHERE s."from"::text IS NOT NULL UNION ALL ' +
@@ -198,7 +198,7 @@ for (const { kind, open } of databases) {
       expect(await opened.db.query(`SELECT to_regclass('pwned') AS pwned`)).toEqual([{ pwned: null }])
     })
 
-    it('runs its query where nothing can be written, by a function either', async () => {
+    it('runs its query read-only, including its functions', async () => {
       await opened.db.script(`CREATE TABLE kept AS SELECT 'a' AS thing;
         CREATE FUNCTION wipe() RETURNS text LANGUAGE sql VOLATILE AS $$ DELETE FROM kept RETURNING thing $$`)
       await expect(load({ sql: `SELECT wipe() AS thing, now() AS moment` })).rejects.toMatchObject({
@@ -217,7 +217,7 @@ for (const { kind, open } of databases) {
       expect(await tables()).toBe(0)
     })
 
-    it('asks which column is the time among those that stand for nothing else', async () => {
+    it('names the columns that could be the time if several could', async () => {
       const text = 'thing,distance,at,note\nb,120,2001-03-01T12:00:00Z,x\n'
       await expect(load(await file('which.csv', text), asking)).rejects.toMatchObject({
         code: 'SPINE_INVALID',
@@ -244,7 +244,7 @@ for (const { kind, open } of databases) {
       expect(spine).toMatchObject({ rows: 0, firstTime: null, lastTime: null })
     })
 
-    it('refuses what it cannot be, naming column and row, and leaves no table behind', async () => {
+    it('refuses invalid columns and rows by name, and leaves no table behind', async () => {
       const day = `'2001-03-01'::timestamptz`
       const refusals: (readonly [SpineInput, ServicePlan, string | undefined, string, string])[] = [
         [{ sql: 'SELEC 1' }, plain, undefined, 'SPINE_INVALID', 'syntax error'],

@@ -41,7 +41,7 @@ describe('the SELECT of an ordered stream', () => {
     )
   })
 
-  it('sorts by event time where nothing is known later, or where that is set aside', () => {
+  it('sorts by event time if the known time is absent or ignored', () => {
     expect(streamSelect({ ...plain, known: null })).toContain('ORDER BY s."origin" COLLATE "C", s."date"')
     expect(streamSelect({ ...plain, order: 'event' })).toContain('ORDER BY s."origin" COLLATE "C", s."date"')
   })
@@ -86,7 +86,7 @@ describe('the SELECT of an ordered stream', () => {
     expect(plans.map((plan) => columns(plan).map(({ name }) => name))).toEqual([['a', 'b', 'c'], [], []])
   })
 
-  it('counts what a stream leaves out, in one pass', () => {
+  it('counts the rows that a stream omits, in one pass', () => {
     const parts = [...key, { name: 'a"b', type: { kind: 'int64' } }] as const
     expect(leftOutSelect(plain.table, parts, 9)).toBe(
       `SELECT count(*) FILTER (WHERE NOT s."_xid" >= '9'::xid8) AS dropped, count(*) FILTER (WHERE s."_xid" >= '9'::xid8) AS later, ` +

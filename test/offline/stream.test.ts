@@ -171,7 +171,7 @@ for (const { kind, open } of databases) {
       expect((await read(view, { rule: { knowledge: 'latest', freshness: 'served' } })).map((row) => row.values[0])).toHaveLength(5)
     })
 
-    it('breaks ties by the declared columns in name order where rows have no identity', async () => {
+    it('breaks ties by the declared columns in name order if rows have no identity', async () => {
       await opened.db.query(`CREATE TABLE tied (k text, at timestamptz, b int4, a text, other int4)`)
       await opened.db.query(
         `INSERT INTO tied VALUES ('k', '2001-03-01', 1, 'z', 1), ('k', '2001-03-01', 2, 'y', 2), ('k', '2001-03-01', 1, 'z', 3)`,
@@ -203,7 +203,7 @@ for (const { kind, open } of databases) {
       ).rejects.toMatchObject({ code: 'SOURCE_MISSING' })
     })
 
-    it('names the source and the columns where a value does not fit its declared type', async () => {
+    it('names the source and the columns if a value does not fit its declared type', async () => {
       await opened.db.query(`CREATE TABLE wide (k text, at timestamptz, i int8, r float8, s varchar(9), n int4)`)
       await opened.db.query(`INSERT INTO wide VALUES ('k', '2001-03-01', 1, 1, 's', 1)`)
       const columns = [column('i', { kind: 'int32' }), column('r', { kind: 'float32' }), column('s', text), column('n', { kind: 'int32' })]

@@ -28,7 +28,7 @@ const asked = service([{ plan: view(viewSpec('things', [requiredThing], { kind: 
 const spineSql = { sql: 'SELECT thing, moment, label FROM labels ORDER BY n' }
 
 for (const { kind, open } of databases) {
-  describe(`a training set from ${kind} that is made again`, () => {
+  describe(`a training set from ${kind} that is rebuilt`, () => {
     let opened: OpenedDatabase
     let folder: string
     beforeAll(async () => {
@@ -76,7 +76,7 @@ for (const { kind, open } of databases) {
       expect((await readdir(folder)).length).toBe(4)
     })
 
-    it('is told apart from its file, which was altered or is gone', async () => {
+    it('is distinguished from its file, which was altered or deleted', async () => {
       const manifest = await make()
       await appendFile(manifest.file.path, ' ')
       const altered = await verify(manifest)
@@ -90,7 +90,7 @@ for (const { kind, open } of databases) {
       expect(gone.differences).toEqual([`The file "${manifest.file.path}" does not exist any more.`])
     })
 
-    it('says that the spine has changed, and to which hash', async () => {
+    it('reports that the spine has changed, and its new hash', async () => {
       const manifest = await make()
       await opened.db.query('DELETE FROM labels WHERE n = 2')
       const { equal, differences } = await verify(manifest)
@@ -100,7 +100,7 @@ for (const { kind, open } of databases) {
       expect(differences[1]).toContain(`not ${manifest.spine.sha256} (3 rows)`)
     })
 
-    it('is equal where a query without ORDER BY comes to give its rows in another order', async () => {
+    it('is equal if a query without ORDER BY gives its rows in another order', async () => {
       const spine = { sql: 'SELECT thing, moment, label FROM labels' }
       const sets = [
         await make({ spine }),
@@ -115,7 +115,7 @@ for (const { kind, open } of databases) {
       expect(sets.map(({ file }) => file.rows)).toEqual([3, 1, 1])
     })
 
-    it('says so where the same rows come in another order than the query asked for', async () => {
+    it('reports rows in another order than the query specifies', async () => {
       const manifest = await make({ spine: { sql: 'SELECT thing, moment, label FROM labels ORDER BY moment' } })
       await opened.db.query('UPDATE labels SET n = n WHERE n = 2') // the first of two of one moment
       const { equal, differences } = await verify(manifest)
@@ -123,7 +123,7 @@ for (const { kind, open } of databases) {
       expect(differences[1]).toMatch(/^The spine has the same rows in another order: its SHA-256 .* make the ORDER BY unique/)
     })
 
-    it.runIf(kind !== 'PGlite')('is equal where parallel workers may read the table of its spine', async () => {
+    it.runIf(kind !== 'PGlite')('is equal if parallel workers read the table of its spine', async () => {
       await opened.db
         .query(`CREATE TABLE large AS SELECT n, chr(97 + n % 3) AS thing, timestamptz '2001-03-01Z' + n * interval '1 second' AS moment
         FROM generate_series(1, 300000) n`)
@@ -137,7 +137,7 @@ for (const { kind, open } of databases) {
       }
     })
 
-    it('says that rows of a source have changed, or could not be told from later ones', async () => {
+    it('reports changed rows of a source, or rows it cannot tell from later ones', async () => {
       const manifest = await make()
       await opened.db.query('UPDATE things SET i = 7 WHERE i = 1')
       const changed = (await verify(manifest)).differences
@@ -150,7 +150,7 @@ for (const { kind, open } of databases) {
       expect(differences.at(-1)).toMatch(/^Rows of "things" have changed. Without a column "_xid"/)
     })
 
-    it('says what it was made of that is gone', async () => {
+    it('names the inputs that no longer exist', async () => {
       const spine = join(folder, 'spine.csv')
       await writeFile(spine, 'thing,event_timestamp\na,2001-03-01 13:00\n')
       const manifest = await make({ spine: { file: spine } })
@@ -177,7 +177,7 @@ for (const { kind, open } of databases) {
       expect((await verify(other)).differences).toEqual([expect.stringMatching(/^It cannot be recreated: There is no table "things"/)])
     })
 
-    it('fails where it cannot be told', async () => {
+    it('fails if it cannot be verified', async () => {
       const manifest = await make()
       const controller = new AbortController()
       controller.abort(new Error('enough'))

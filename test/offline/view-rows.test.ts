@@ -100,7 +100,7 @@ for (const { kind, open } of databases) {
       ])
     })
 
-    it('follows the schedule of the view, and the rule that is asked for', async () => {
+    it('follows the schedule of the view, and the requested rule', async () => {
       const scheduled = service([{ plan: things(schedule), alias: null, key: ['thing'] }])
       expect((await make(scheduled)).lines.slice(1)).toEqual([
         'a,2001-03-01T12:01:00Z,1', // the one that was there at 11:00
@@ -117,7 +117,7 @@ for (const { kind, open } of databases) {
       ])
     })
 
-    it('can be made again, whatever has arrived since, and sampled and split', async () => {
+    it('can be rebuilt after any later arrivals, and sampled and split', async () => {
       const { manifest } = await make(continuous)
       const parts = await make(continuous, { out: join(folder, 'parts.csv'), sample: { fraction: 0.9, seed: 3 } })
       await opened.db.query(`INSERT INTO things (thing, at, i, "_row") VALUES ('a', '2001-03-01 13:30Z', 9, 9)`)
@@ -126,7 +126,7 @@ for (const { kind, open } of databases) {
       expect((await make(continuous)).manifest.spine.rows).toBe(5)
     })
 
-    it('is refused where the view is not read, has not all keys, or there is no time', async () => {
+    it('is refused if the view is not read, a key is missing, or there is no time', async () => {
       const pair = service([
         { plan: things({ kind: 'continuous' }), alias: 'from', key: ['from'] },
         { plan: things({ kind: 'continuous' }), alias: 'to', key: ['to'] },

@@ -50,7 +50,7 @@ describe('a view of an entity without a key', () => {
       insert into things (thing, at) values ('a', '2001-03-01 10:00Z'), ('b', '2001-03-01 10:30Z'), (null, '2001-03-01 12:00Z')`)
   })
 
-  it('counts the rows of the whole world, in training', async () => {
+  it('counts all rows of the test world, in training', async () => {
     const spine = await openSpine(db, service, {
       sql: `select t from (values (timestamptz '2001-03-01 10:45Z'), ('2001-03-01 09:00Z'), ('2001-03-01 12:00Z')) v (t)`,
     })
@@ -60,7 +60,7 @@ describe('a view of an entity without a key', () => {
     expect(found).toEqual([0, 2, 1])
   })
 
-  it('and for a server that asks the history', async () => {
+  it('counts the same rows for a server that reads from history', async () => {
     const asOf = parseTimestamp('2001-03-01T10:45:00Z')
     const [one, early] = await readHistory(db, [
       { plan, key: '', asOf },

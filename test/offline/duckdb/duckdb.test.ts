@@ -70,7 +70,7 @@ describe('the rows of a training set', () => {
     ['latest', 'spine', flights],
     ['windows', 'asked', Math.floor(flights / 15) + Math.floor(flights / 120)],
   ])(
-    'are those of the spine, in its order and number: %s',
+    'match those of the spine, in order and number: %s',
     async (table, spine, rows) => {
       const query = `select count(*) as rows, count(*) filter (e.flight is distinct from s.flight) as differing from ${table} e full join ${spine} s using (ordinal)`
       expect(await first(query)).toEqual({ rows, differing: 0 })
@@ -85,7 +85,7 @@ describe('the latest values of the flights', () => {
     ['arrived', 'arrived', 'destination', ['reading', 'recent', 'distance']],
     ['arrived_at_origin', 'arrived', 'origin', ['reading']],
   ])(
-    'are those of an ASOF JOIN of DuckDB: %s',
+    'match those of an ASOF JOIN of DuckDB: %s',
     async (alias, source, key, features) => {
       expect(await differences('latest', alias, features, '', latestOf(source, 'spine', key, '>'))).toEqual(none(features))
     },
@@ -93,7 +93,7 @@ describe('the latest values of the flights', () => {
   )
 
   it(
-    'are not, where a row sees what becomes visible at its own moment',
+    'do not match if a row sees what becomes visible at its own moment',
     async () => {
       const found = await differences('latest', 'departed', ['reading'], '', latestOf('departed', 'spine', 'origin', '>='))
       expect(found['reading']).toBeGreaterThan((flights * 2) / 3)
@@ -117,7 +117,7 @@ describe('windows', () => {
     ['refreshed', 'destination', '24h', ['rows', 'variance', 'greatest']],
     ['refreshed', 'destination', '7d', ['rows', 'total']],
   ])(
-    'hold what DuckDB finds between their tail and what is visible: %s at its %s, %s',
+    'hold what DuckDB finds from their tail to the visible rows: %s at its %s, %s',
     async (source, key, name, features) => {
       const answer = windowOf(source, 'asked', key, sawtoothTail(stated(name)))
       expect(await differences('windows', source, features, name, answer)).toEqual(none(features))
@@ -126,7 +126,7 @@ describe('windows', () => {
   )
 
   it(
-    'do not, where the tail does not move by hops, or by other hops',
+    'do not match if the tail has no hops, or other hops',
     async () => {
       const window = stated('1h')
       for (const tail of [`moment - ${window.micros}`, sawtoothTail({ ...window, hopMicros: window.hopMicros - 60_000_000 })]) {
@@ -138,7 +138,7 @@ describe('windows', () => {
   )
 
   it(
-    'nor where a row counts before it is refreshed, or known',
+    'do not match if a row counts before it is refreshed or known',
     async () => {
       const tail = sawtoothTail(stated('1h'))
       for (const [alias, source] of [

@@ -30,7 +30,7 @@ function collect(rows: readonly (readonly (Value | null)[])[]) {
 }
 
 describe('statistics of rows in parts', () => {
-  it('are, merged by way of JSON, those of all the rows at once', () => {
+  it('equal those of all rows at once, when merged through JSON', () => {
     fc.assert(
       fc.property(fc.array(fc.array(row, { maxLength: 12 }), { maxLength: 5 }), (parts) => {
         const merged = collectStatistics(columns)
@@ -41,7 +41,7 @@ describe('statistics of rows in parts', () => {
     )
   })
 
-  it('have no more different values than are kept, and say how wrong they may be', () => {
+  it('keep a bounded number of distinct values, and report the error bound', () => {
     const text = [{ name: 'text', type: { kind: 'string' } }] as const
     const merged = collectStatistics(text)
     for (let part = 0; part < 3; part++) {

@@ -74,7 +74,7 @@ describe('the statistics of numbers', () => {
     )
   })
 
-  it('stay exact over many rows, between which sums are carried', () => {
+  it('stay exact over many rows, with sums carried between them', () => {
     const values = Array.from({ length: 100_000 }, (_, i) => (i % 7) - 3 + (i % 3) * 0.1)
     const sum = new ExactSum()
     for (const value of values) sum.add(value)
@@ -108,7 +108,7 @@ describe('the statistics of numbers', () => {
     )
   })
 
-  it('give small whole numbers exactly, and frequent ones a bin of their own', () => {
+  it('give small integers exactly, and frequent ones a separate bin', () => {
     const values = [...Array.from({ length: 500 }, () => 0), ...Array.from({ length: 300 }, (_, i) => (i % 100) - 20), -3, -3, 64, 1_000]
     const { quantiles, histogram } = numbers({ kind: 'int32' }, values)
     const sorted = values.toSorted((a, b) => a - b)
@@ -117,7 +117,7 @@ describe('the statistics of numbers', () => {
     expect([histogram.counts[zero], histogram.edges[zero + 1]]).toEqual([503, Number.MIN_VALUE])
   })
 
-  it('have 65 bins at most, where frequent and rare values take turns', () => {
+  it('have at most 65 bins if frequent and rare values alternate', () => {
     const values = Array.from({ length: 30 }, (_, i) => [...Array.from({ length: 40 }, () => 2 * i), 2 * i + 1]).flat()
     const { counts } = numbers({ kind: 'int32' }, values).histogram
     expect(counts.length).toBe(60)
@@ -129,7 +129,7 @@ describe('the statistics of numbers', () => {
     ).toBeLessThan(40)
   })
 
-  it('count what is no finite number, and leave it out of the rest', () => {
+  it('count values that are not finite, and exclude them from the rest', () => {
     const found = statistics(float64, [null, Number.NaN, Infinity, -Infinity, Infinity, 2, -0, null], [4])
     expect(found).toMatchObject({
       column: 'x',
@@ -152,7 +152,7 @@ describe('the statistics of numbers', () => {
 })
 
 describe('the statistics of other columns', () => {
-  it('list the most frequent texts and truth values', () => {
+  it('list the most frequent texts and booleans', () => {
     expect(statistics({ kind: 'string' }, ['b', 'a', null, 'b', 'a', 'c']).values).toEqual({
       top: [
         { value: 'a', count: 2 },
@@ -169,7 +169,7 @@ describe('the statistics of other columns', () => {
     ])
   })
 
-  it('are approximate where there are more values than can be kept, with a known error', () => {
+  it('are approximate above the limit of distinct values, with a known error', () => {
     const values = Array.from({ length: 60_000 }, (_, i) => (i % 4 === 0 ? 'often' : i % 5 === 0 ? 'less often' : `only ${i}`))
     const found = statistics({ kind: 'string' }, values).values
     if (found === undefined) throw new Error('no values')
@@ -188,7 +188,7 @@ describe('the statistics of other columns', () => {
     expect(statistics({ kind: 'string' }, ['x'.repeat(1000)]).values?.top).toEqual([{ value: `${'x'.repeat(200)}…`, count: 1 }])
   })
 
-  it('say when times begin and end, and of vectors how many there are', () => {
+  it('give the range of times, and the count of vectors', () => {
     expect(statistics({ kind: 'timestamp' }, [1_000_000, null, 0]).times).toEqual({
       min: '1970-01-01T00:00:00Z',
       max: '1970-01-01T00:00:01Z',
