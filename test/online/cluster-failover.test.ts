@@ -48,7 +48,7 @@ async function writeUntil(over: () => boolean, keys: readonly OnlineKey[], count
   )
 }
 
-it('goes on through a failover that was asked for, and loses nothing', async () => {
+it('continues through a requested failover, and loses nothing', async () => {
   const keys = keysOf('planned@1', 60)
   let over = false
   const counts = keys.map(() => 0)
@@ -67,7 +67,7 @@ it('goes on through a failover that was asked for, and loses nothing', async () 
   for (const [i, count] of counts.entries()) expect(found[i]).toBeGreaterThanOrEqual(count)
 })
 
-it('recovers by itself when a primary is killed amid reads and writes', async () => {
+it('recovers automatically when a primary is killed during reads and writes', async () => {
   const keys = keysOf('killed@1', 60)
   await store.write(keys.map((key) => ({ ...key, expected: null, bytes: stored(1, '') })))
   for (const { primary } of await cluster.shards()) await asking(primary.port, (redis) => redis.wait(1, 2_000))

@@ -7,7 +7,7 @@ const doubled = (asked: number[][]) => async (keys: readonly number[]) => {
   return keys.map((key) => key * 2)
 }
 
-test('what is asked for in one turn is answered at once, to each what it asked for', async () => {
+test('requests of one turn are answered together, each with its own values', async () => {
   const asked: number[][] = []
   const ask = coalesced(doubled(asked), 100)
   expect(await Promise.all([ask([1, 2]), ask([3]), ask([])])).toEqual([[2, 4], [6], []])
@@ -15,7 +15,7 @@ test('what is asked for in one turn is answered at once, to each what it asked f
   expect(asked).toEqual([[1, 2, 3], [4]])
 })
 
-test('of many, a group is answered a turn, and what one asks for is never parted', async () => {
+test('each turn answers one group of many, and never splits one request', async () => {
   const asked: number[][] = []
   const ask = coalesced(doubled(asked), 3)
   const answers = [ask([1, 2]), ask([3, 4]), ask([5]), ask([6, 7, 8, 9]), ask([10])]
@@ -30,7 +30,7 @@ test('of many, a group is answered a turn, and what one asks for is never parted
   ])
 })
 
-test('who asks for enough alone waits for no others', async () => {
+test('a large enough request waits for no others', async () => {
   const asked: number[][] = []
   const ask = coalesced(doubled(asked), 3)
   const answers = [ask([1, 2, 3]), ask([0, 0, 0, 0]), ask([4]), ask([5, 6, 7, 8])]
@@ -43,7 +43,7 @@ test('who asks for enough alone waits for no others', async () => {
   expect(asked).toEqual([...atOnce, [4, 5, 6, 7, 8]])
 })
 
-test('a failure is of those of one group alone', async () => {
+test('a failure affects only the requests of one group', async () => {
   const ask = coalesced(async (keys: readonly number[]) => {
     if (keys.includes(3)) throw new Error('three')
     return [...keys]

@@ -8,7 +8,7 @@ import { stored } from './stored-bytes.ts'
 
 const key = { view: 'opened@1', entity: 'thing', key: 'k' } as const
 
-it('opens Redis under its prefix where a URL is configured', async () => {
+it('opens Redis under its prefix if a URL is configured', async () => {
   const { url, prefix } = await testRedis()
   const config = { redisUrl: url, redisPrefix: prefix, directory: '/nowhere' }
   const [store, again, elsewhere] = [
@@ -33,7 +33,7 @@ it('opens the embedded store under the folder otherwise', async () => {
   await rm(directory, { recursive: true })
 })
 
-it('opens a Redis that is away, and says so within 5 s when it is asked', async () => {
+it('opens a Redis that is down, and reports it within 5 s on use', async () => {
   // Port 1 is closed everywhere.
   const store = await openOnlineStore({ redisUrl: 'redis://127.0.0.1:1', redisPrefix: 'p', directory: '/nowhere' })
   const began = performance.now()

@@ -47,7 +47,7 @@ describe('reading features from the online store', () => {
     expect(stored).toBe(true)
   }
 
-  it('makes nothing of what was read for a caller whose time is over', async () => {
+  it('decodes nothing for a caller whose deadline has passed', async () => {
     await store.write([{ ...keyOf('damaged'), expected: null, bytes: Buffer.from('no state') }])
     const late = new Error('late')
     const caller = {
@@ -137,7 +137,7 @@ describe('reading features from the online store', () => {
     expect(await asked()).toEqual([true, true, true, true])
   })
 
-  it('tells of a view whose checkpoint cannot be read, and of no other for its sake', async () => {
+  it('reports a view whose checkpoint is unreadable, and no other view', async () => {
     const bad = paymentsPlan({ name: 'bad', relation: { kind: 'table', table: 'payments' } })
     await store.write([{ ...checkpointKey(bad.id), expected: null, bytes: Buffer.from('\x05 the format of a later build') }])
     expect(await findIncompleteViews(store, [bad, plan, other])).toEqual([
@@ -150,7 +150,7 @@ describe('reading features from the online store', () => {
     expect((await readOnline(store, [{ plan, key: accountKey(plan, 'absent') }], moment))[0]?.frontier).toBeNull()
   })
 
-  it('asks the primary for what a copy that lags behind lacks', async () => {
+  it('reads from the primary what a lagging replica lacks', async () => {
     await put('lagging', { minutes: 1, amount: 1 })
     const lagging: Pick<OnlineStore, 'read'> = {
       read: async (keys, options) => (options?.behind === true ? keys.map(() => null) : await store.read(keys)),
@@ -232,7 +232,7 @@ describe('reading features from the online store', () => {
     expect(await readCheckpoint(store, old.id)).toEqual({ ...facts, frontier: allBelow(9), begunAt: 1 })
   })
 
-  it('names the view where the bytes are not a state', async () => {
+  it('names the view if the bytes are not a state', async () => {
     await store.write([{ ...keyOf('foreign'), expected: null, bytes: Buffer.from('not ours') }])
     await expect(readOnline(store, [{ plan, key: accountKey(plan, 'foreign') }], moment)).rejects.toMatchObject({
       code: 'STATE_CORRUPT',

@@ -37,7 +37,7 @@ async function failure(store: OnlineStore): Promise<{ message: string; ms: numbe
   return { message, ms: performance.now() - started }
 }
 
-it('names the server without its password, and what keeps it away', async () => {
+it('names the server without its password, and why it is unavailable', async () => {
   const refused = await failure(storeAt('redis://user:hush@127.0.0.1:1'))
   expect(refused.message).toMatch(/Redis at "127\.0\.0\.1:1" cannot be used: connect ECONNREFUSED.*\. Check LOCKSTEP_REDIS_URL/)
   const unknown = await failure(storeAt('redis://user:hush@nowhere.invalid:6379'))
@@ -46,14 +46,14 @@ it('names the server without its password, and what keeps it away', async () => 
   expect(Math.max(refused.ms, unknown.ms)).toBeLessThan(4_000)
 }, 120_000)
 
-it('gives up after 3 s where it accepts and never answers, and closes at once', async () => {
+it('gives up after 3 s if it accepts and never answers, and closes at once', async () => {
   const { port } = await silent()
   const { message, ms } = await failure(storeAt(`redis://user:hush@127.0.0.1:${port}`))
   expect(message).toContain(`Redis at "127.0.0.1:${port}" cannot be used: it did not answer within 3 s.`)
   expect(ms).toBeLessThan(4_000)
 }, 120_000)
 
-it('gives up after 3 s where it falls silent in the midst, and closes soon', async () => {
+it('gives up after 3 s if it stops responding, and closes soon', async () => {
   const { url } = await testRedis()
   const gate = await gated(url)
   closing.push(() => gate.shut())
@@ -65,7 +65,7 @@ it('gives up after 3 s where it falls silent in the midst, and closes soon', asy
   expect(ms).toBeLessThan(4_000)
 }, 120_000)
 
-it('waits a second at most once its signal is given', async () => {
+it('waits at most a second once its signal is aborted', async () => {
   const { port } = await silent()
   const stop = new AbortController()
   const store = storeAt(`redis://127.0.0.1:${port}`, stop.signal)

@@ -40,7 +40,7 @@ describe('a read', () => {
     expect(await mget(redis, ['é'])).toEqual([Buffer.from('of a long key')])
   })
 
-  it('waits for a connection that is made anew, and fails where there is none any more', async () => {
+  it('waits for a reconnect, and fails if there is no connection left', async () => {
     redis.disconnect(true)
     expect(await mget(redis, ['é'])).toEqual([Buffer.from('of a long key')])
     const closed = redis.duplicate()

@@ -59,7 +59,7 @@ test('it reads in order before and after its own connection opens', async () => 
   await expect(reader.read([])).rejects.toThrow('wrong number of arguments')
 })
 
-test('a value of many packets comes whole', async () => {
+test('a value of many packets arrives complete', async () => {
   const large = Buffer.alloc(5_000_000, 'abc')
   await redis.set('large', large)
   await untilTaken()
@@ -135,7 +135,7 @@ test('the client repeats reads of a lost connection, and a new connection replac
   expect(own).toHaveLength(2)
 })
 
-test('it asks the client again where a reply is not that of its command', async () => {
+test('it repeats a read on the client if a reply is not that of its command', async () => {
   const { through, taken } = await throughTest()
   for (const times of [1, 2]) {
     const { client } = await taken(times)
@@ -145,7 +145,7 @@ test('it asks the client again where a reply is not that of its command', async 
   }
 })
 
-test('it gives a connection up over which nothing comes any more', async () => {
+test('it drops a connection that delivers nothing any more', async () => {
   const { own, through, taken, readsAgain } = await throughTest(500)
   const { client, upstream } = await taken(1)
   upstream.unpipe(client)
@@ -156,7 +156,7 @@ test('it gives a connection up over which nothing comes any more', async () => {
   await readsAgain()
 })
 
-test('a read whose connection is lost after its time is asked no more', async () => {
+test('a read whose connection is lost after its deadline is not repeated', async () => {
   const { through, taken } = await throughTest(500)
   const { client, upstream } = await taken(1)
   upstream.unpipe(client)
@@ -169,7 +169,7 @@ test('a read whose connection is lost after its time is asked no more', async ()
   expect(await settled).toMatchObject([{ reason: { message: 'Command timed out' } }])
 })
 
-test('a read whose connection is lost late is asked again in the time that is left', async () => {
+test('a read whose connection is lost late is repeated in the remaining time', async () => {
   const { through, taken } = await throughTest(500)
   const { client, upstream } = await taken(1)
   upstream.unpipe(client)

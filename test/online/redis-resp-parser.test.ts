@@ -48,7 +48,7 @@ test('replies are read as they were sent, wherever they are cut', () => {
   )
 })
 
-test('a text of many chunks is put together once it is whole', () => {
+test('a text of many chunks is joined once it is complete', () => {
   const read: Reply[] = []
   const parser = new ReplyParser((each) => read.push(each))
   const text = Buffer.alloc(3_000_000, 'abcdefg')
@@ -57,7 +57,7 @@ test('a text of many chunks is put together once it is whole', () => {
   expect(read).toEqual([[text, Buffer.from('x')], Buffer.from('next')])
 })
 
-test('what is no such reply is refused', () => {
+test('an unexpected reply is refused', () => {
   for (const text of ['HTTP/1.1 400 Bad Request\r\n', '*2\r\n:1\r\n:2\r\n', '*x\r\n', '%1\r\n'])
     expect(() => new ReplyParser(() => undefined).write(Buffer.from(text))).toThrow('Unknown RESP type')
 })

@@ -75,7 +75,7 @@ describe('the Redis store, beyond the contract', () => {
     }
   })
 
-  it('says so where its key holds another type', async () => {
+  it('reports a key of another type', async () => {
     await admin.del(redisKey(prefix, key))
     await admin.rpush(redisKey(prefix, key), 'a list')
     await expect(store.write([{ ...key, expected: null, bytes: stored(1, '') }])).rejects.toMatchObject({
@@ -97,7 +97,7 @@ describe('the Redis store, beyond the contract', () => {
     await admin.del(redisKey(prefix, text))
   })
 
-  it('says so of a checkpoint too, rather than that its view is not materialized', async () => {
+  it('reports it for a checkpoint too, not that its view is unmaterialized', async () => {
     const plan = paymentsPlan({ relation: { kind: 'table', table: 'payments' } })
     const checkpoint = redisKey(prefix, checkpointKey(plan.id))
     expect(await findIncompleteViews(store, [plan])).toMatchObject([{ code: 'NOT_READY' }])
@@ -122,7 +122,7 @@ describe('the Redis store, beyond the contract', () => {
     await lost.close()
   })
 
-  it('tells what Redis answers apart from no answer, with a remedy of its own', async () => {
+  it('distinguishes an error reply from no reply, with separate remedies', async () => {
     const answers = {
       "OOM command not allowed when used memory > 'maxmemory'.": 'raise its maxmemory',
       'NOAUTH Authentication required.': 'LOCKSTEP_REDIS_URL',
@@ -143,7 +143,7 @@ describe('the Redis store, beyond the contract', () => {
     )
   })
 
-  it('reads for a user that may only read, and says what such a user may not do', async () => {
+  it('reads for a read-only user, and reports what that user may not do', async () => {
     const user = `reader${process.pid}`
     await admin.call('ACL', 'SETUSER', user, 'on', '>secret', '~*', '+@read', '+@connection', '+info')
     const identity = await store.identity()

@@ -67,14 +67,14 @@ export function storeContract(name: string, setUp: () => Promise<StoreFixture>):
       expect((await store.read(keys)).map(bodyOf)).toEqual(keys.map((_, i) => `${i}`))
     })
 
-    it('stores under an expected absence only where the key is absent', async () => {
+    it('stores under an expected absence only if the key is absent', async () => {
       const key = keyOf('cas@1', 'absent')
       expect(await store.write([put(key, null, stored(5, 'first'))])).toEqual([true])
       expect(await store.write([put(key, null, stored(6, 'second'))])).toEqual([false])
       expect(await store.read([key])).toEqual([stored(5, 'first')])
     })
 
-    it('stores over an expected frontier only where it is the stored one', async () => {
+    it('stores over an expected frontier only if it is the stored one', async () => {
       const key = keyOf('cas@1', 'frontier')
       expect(await store.write([put(key, 5, stored(6, 'too early'))])).toEqual([false])
       expect(await store.read([key])).toEqual([null])
@@ -95,7 +95,7 @@ export function storeContract(name: string, setUp: () => Promise<StoreFixture>):
       expect(await store.write([put(key, far, stored(far + 1, 'farther'))])).toEqual([true])
     })
 
-    it('tells frontiers apart that begin alike, whatever body follows', async () => {
+    it('distinguishes frontiers with a common start, before any body', async () => {
       const key = keyOf('cas@1', 'ranges')
       const [one, two] = [
         { from: 7, to: 9 },
@@ -127,7 +127,7 @@ export function storeContract(name: string, setUp: () => Promise<StoreFixture>):
       expect((await store.read(keys)).map((bytes) => bytes?.toString('latin1'))).toEqual(foreign)
     })
 
-    it('decides each entry of one call by itself, in order', async () => {
+    it('decides each entry of one call separately, in order', async () => {
       const [a, b, c] = [keyOf('mixed@1', 'a'), keyOf('mixed@1', 'b'), keyOf('mixed@1', 'c')]
       await store.write([put(a, null, stored(1, 'a')), put(b, null, stored(1, 'b'))])
       const outcome = await store.write([
@@ -156,7 +156,7 @@ export function storeContract(name: string, setUp: () => Promise<StoreFixture>):
       for (const handle of handles) await handle.close()
     })
 
-    it('sees at once what another handle wrote', async () => {
+    it('sees writes of another handle at once', async () => {
       const other = await fixture.open()
       const key = keyOf('fresh@1', 'k')
       await other.write([put(key, null, stored(1, ''))])
@@ -196,7 +196,7 @@ export function storeContract(name: string, setUp: () => Promise<StoreFixture>):
       expect((await store.read(keys)).map(bodyOf)).toEqual(['0', '1'])
     })
 
-    it("takes values of a megabyte, and the bytes stay the reader's own", async () => {
+    it('takes values of a megabyte, and the reader keeps its bytes', async () => {
       const keys = ['a', 'b', 'c', 'd', 'e', 'f'].map((key) => keyOf('big@1', key))
       const body = 'x'.repeat(1_000_000)
       expect(await store.write(keys.map((key) => put(key, null, stored(1, body + key.key))))).toEqual(keys.map(() => true))
@@ -207,7 +207,7 @@ export function storeContract(name: string, setUp: () => Promise<StoreFixture>):
       expect((await store.read(keys)).map(bodyOf)).toEqual(keys.map(() => 'small'))
     })
 
-    it('finds with certainty what is there, and what is not', async () => {
+    it('reports certainly which keys exist and which do not', async () => {
       const [there, absent] = [keyOf('sure@1', 'there'), keyOf('sure@1', 'absent')]
       await store.write([put(there, null, stored(1, 'x'))])
       await store.parts?.mark()
@@ -216,7 +216,7 @@ export function storeContract(name: string, setUp: () => Promise<StoreFixture>):
       expect(await store.read([], { sure: true })).toEqual([])
     })
 
-    it('removes one view and leaves those whose names begin or end alike', async () => {
+    it('removes one view and keeps those with a common prefix or suffix', async () => {
       const views: DefinitionId[] = ['gone@1', 'gone@11', 'gone@2', 'gon@1', 'begone@1', 'gone_too@1']
       const keys = views.flatMap((view) => ['a', '}:gone@1', '*', '\0'].map((key) => keyOf(view, key)))
       await store.write(keys.map((key) => put(key, null, stored(1, ''))))
@@ -226,7 +226,7 @@ export function storeContract(name: string, setUp: () => Promise<StoreFixture>):
       expect(await store.write([put(keyOf('gone@1', 'a'), null, stored(1, 'again'))])).toEqual([true])
     })
 
-    it('removes a view except for the key that it is told to keep', async () => {
+    it('removes a view except for the given key', async () => {
       const kept = keyOf('keeping@1', '~')
       const keys = [...Array.from({ length: 12_000 }, (_, i) => keyOf('keeping@1', `k${i}`)), kept]
       await store.write(keys.map((key) => put(key, null, stored(1, ''))))
@@ -246,7 +246,7 @@ export function storeContract(name: string, setUp: () => Promise<StoreFixture>):
       expect(await store.write([put(key, 1, noBytes)])).toEqual([false])
     })
 
-    it('removes a view by steps, as long as it is told to go on', async () => {
+    it('removes a view in steps, until it is stopped', async () => {
       const keys = Array.from({ length: 25_000 }, (_, i) => keyOf('steps@1', `k${i}`))
       for (let i = 0; i < keys.length; i += 5_000) await store.write(keys.slice(i, i + 5_000).map((key) => put(key, null, stored(1, 'x'))))
       let steps = 0
@@ -260,7 +260,7 @@ export function storeContract(name: string, setUp: () => Promise<StoreFixture>):
       expect(first + (await store.removeView('steps@1'))).toBe(keys.length)
     })
 
-    it('removes a view of many keys whole', async () => {
+    it('removes all keys of a large view', async () => {
       const keys = Array.from({ length: 12_345 }, (_, i) => keyOf('crowd@1', `k${i}`))
       await store.write(keys.map((key) => put(key, null, stored(1, ''))))
       expect(await store.removeView('crowd@1')).toBe(keys.length)

@@ -42,7 +42,7 @@ afterAll(async () => {
 })
 
 describe('generated definitions', () => {
-  it('serve and train what the oracle says, to the bit', { timeout: seconds * 1000 + 120_000 }, async () => {
+  it('serve and train the exact values of the oracle', { timeout: seconds * 1000 + 120_000 }, async () => {
     const until = Date.now() + seconds * 1000
     let compared = 0
     for (let seed = firstSeed; compared === 0 || Date.now() < until; seed++) {

@@ -61,7 +61,7 @@ describe.each(storeKinds)('an answer of the %s store', (kind) => {
     )
   }, 120_000)
 
-  it('differs from the whole history where it did not know all of it', async () => {
+  it('differs from the complete history if it did not know all of it', async () => {
     const { db, store } = fixture().open(kind)
     const { table, plan } = await freshView(db)
     const at = { account: 'a', paidAt: moment - minute, knownAt: null, label: null }
@@ -76,7 +76,7 @@ describe.each(storeKinds)('an answer of the %s store', (kind) => {
     expect(values.map((each) => each.values[0])).toEqual([2, 1, null])
   })
 
-  it('cannot be asked for of a table that tells no arrivals', async () => {
+  it('is refused for a table without arrivals', async () => {
     const { db } = fixture().open(kind)
     const { plan } = await freshView(db, 'plain')
     const request = { plan, key: accountKey(plan, 'a'), asOf: moment, frontier: parseFrontier('9') }

@@ -210,7 +210,7 @@ export function applyContract(opened: () => TestRegistry): void {
       expect(error.message).toContain('"version: 3"')
     })
 
-    it('does not prune what a pushed model version still needs', async () => {
+    it('does not prune dependencies of a pushed model version', async () => {
       await applyChanges(registry.db, sampleSet())
       await registry.db.query(
         `insert into lockstep.model_versions (model, version, bytes, sha256, size_bytes, inputs, outputs, metadata, service_name, service_version, service_fingerprint)
@@ -265,7 +265,7 @@ export function applyContract(opened: () => TestRegistry): void {
       expect(code.every((row) => hash(row.body) === row.hash)).toBe(true)
     })
 
-    it('refuses code that is not what its hash says', async () => {
+    it('refuses code that does not match its hash', async () => {
       const set = sampleSet()
       expect((await refusal({ ...set, code: new Map([...set.code].map(([key, text]) => [key, `${text} `])) })).code).toBe(
         'CODE_HASH_MISMATCH',
@@ -283,7 +283,7 @@ export function applyContract(opened: () => TestRegistry): void {
       expect(await registry.db.query(`select 1 from lockstep.definitions where name = 'airport_delays'`)).toHaveLength(2)
     })
 
-    it('applied at once with a conflict lets one through and refuses the other whole', async () => {
+    it('applied concurrently with a conflict accepts one and refuses the other', async () => {
       const sets = [sampleSet(), sampleSet({ delays: { features: [windowFeature('landed1h', 'count', 2)] }, service: { members: [] } })]
       const done = await Promise.allSettled(sets.map((set) => applyChanges(registry.db, set)))
       expect(done.map((each) => each.status).sort()).toEqual(['fulfilled', 'rejected'])

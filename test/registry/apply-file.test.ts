@@ -40,7 +40,7 @@ describe('a definitions file', () => {
     await registry?.close()
   })
 
-  it('is applied, and its service computed from the registry alone', async () => {
+  it('is applied, and its service computed from the registry only', async () => {
     const set = await load(files())
     await applyChanges(registry.db, set)
     const service = (await loadCatalog(registry.db)).service('flight_features')
@@ -91,7 +91,7 @@ describe('a definitions file', () => {
     expect([...catalog.services.keys()]).toEqual(['flight_features@1', 'flight_features@2'])
   })
 
-  it('takes the identity of code, not its print, for what it is', async () => {
+  it('identifies code by its identity, not its printed form', async () => {
     const set = await load(files())
     await applyChanges(registry.db, set)
     const view = set.views[0]

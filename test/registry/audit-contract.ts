@@ -21,7 +21,7 @@ export function auditContract(opened: () => TestRegistry): void {
     })
     const read = (filter: object = {}) => readAudit(registry.db, { limit: 100, ...filter })
 
-    it('says who changed what, with what was there before and after', async () => {
+    it('reports who changed what, with the states before and after', async () => {
       const { db } = registry
       await applyChanges(db, sampleSet(), { by: ann })
       await applyChanges(db, sampleSet(), { by: ann })

@@ -58,7 +58,7 @@ describe('the bundle of a transform', () => {
     for (const text of forms) expect((await loaded({ 'features.ts': text }))({ delay: 4 })).toEqual({ x: 4 })
   })
 
-  it('keeps what a helper does at its top level to prepare a value', async () => {
+  it('keeps values that a helper prepares at its top level', async () => {
     const above = "const codes = new Map<string, number>()\ncodes.set('ATL', 7)\nconst { delay, ...others } = { delay: 2, more: 3 }"
     const transform = await loaded({
       'features.ts': withTransform('(row) => ({ x: (codes.get(row.code ?? "") ?? 0) + delay + others.more })', above),
@@ -75,7 +75,7 @@ describe('the bundle of a transform', () => {
     expect(set.views[0]?.spec.code).toBe([...set.code.keys()][0])
   })
 
-  it('tells two versions of one view apart', async () => {
+  it('distinguishes two versions of one view', async () => {
     const text = withTransform('(row) => ({ x: 1 })')
     const second = text
       .slice(text.indexOf('export const delays'))
@@ -120,7 +120,7 @@ describe('a transform that is not in plain sight', () => {
     })
   }
 
-  it('is refused where another file exports one of its name and version', async () => {
+  it('is refused if another file exports the same name and version', async () => {
     const views =
       withTransform('(row) => ({ x: 1 })') +
       made('1')
@@ -235,7 +235,7 @@ describe('an impure transform', () => {
     })
   }
 
-  it('is named with the file and the line of what it uses', async () => {
+  it('is reported with the file and line of its use', async () => {
     const files = {
       'features.ts': withTransform('(row) => ({ x: jitter(row.delay) })', "import { jitter } from './jitter.ts'"),
       'jitter.ts':
@@ -263,7 +263,7 @@ describe('an impure transform', () => {
     await expect(load({ 'features.ts': text })).resolves.toBeDefined()
   })
 
-  it('is refused where it keeps something between calls, or changes its input', async () => {
+  it('is refused if it keeps state between calls, or changes its input', async () => {
     await expect(load({ 'features.ts': withTransform('(row) => ({ x: calls++ })', 'let calls = 0') })).rejects.toMatchObject({
       code: 'TRANSFORM_IMPURE',
     })
@@ -332,7 +332,7 @@ describe('a transform that returns the wrong shape', () => {
 })
 
 describe('a transform that throws', () => {
-  it('is refused where every ordinary row does it, and only there', async () => {
+  it('is refused if every ordinary row does it, and only then', async () => {
     await expect(load({ 'features.ts': withTransform('(row) => ({ x: (row as any).delya.value })') })).rejects.toMatchObject({
       code: 'TRANSFORM_FAILED',
       message: expect.stringMatching(/view "delays" throws .* undefined \(reading 'value'\)/),
@@ -342,8 +342,8 @@ describe('a transform that throws', () => {
   })
 })
 
-describe('a transform that does not come to an end', () => {
-  it('is refused where ordinary rows do it, and only there', async () => {
+describe('a transform that never ends', () => {
+  it('is refused if ordinary rows do it, and only then', async () => {
     await expect(
       load({ 'features.ts': withTransform('(row) => { for (;;) if (row.delay === -1e9) return { x: 1 } }') }),
     ).rejects.toMatchObject({

@@ -68,7 +68,7 @@ export function catalogContract(opened: () => TestRegistry): void {
       }
     })
 
-    it('gives the newest version of a name, or the version that is asked for', async () => {
+    it('gives the newest version of a name, or the requested version', async () => {
       await applyChanges(registry.db, sampleSet())
       for (const version of [2, 10]) {
         await applyChanges(
@@ -87,7 +87,7 @@ export function catalogContract(opened: () => TestRegistry): void {
       expect(catalog.service('flight_features@1').features).toHaveLength(4)
     })
 
-    it('names the nearest where there is no such name or version', async () => {
+    it('suggests the nearest if a name or version does not exist', async () => {
       await applyChanges(registry.db, sampleSet())
       const catalog = await loadCatalog(registry.db)
       expect(refusal(() => catalog.service('flight_feature')).message).toContain('Did you mean "flight_features"?')
@@ -100,7 +100,7 @@ export function catalogContract(opened: () => TestRegistry): void {
       })
     })
 
-    it('of an empty registry says so', async () => {
+    it('reports an empty registry', async () => {
       const catalog = await loadCatalog(registry.db)
       expect(catalog.revision).toBe(0)
       expect(refusal(() => catalog.service('flight_features')).message).toContain('apply a definitions file')
@@ -116,7 +116,7 @@ export function catalogContract(opened: () => TestRegistry): void {
       expect(refusal(() => catalog.view('airport_delays@1')).code).toBe('UNKNOWN_DEFINITION')
     })
 
-    it('reads the code of what is in use, and no other', async () => {
+    it('reads only the code in use', async () => {
       await applyChanges(registry.db, sampleSet())
       const next = sampleSet({
         transform: '(row) => ({ late: 1 })',
@@ -149,7 +149,7 @@ export function catalogContract(opened: () => TestRegistry): void {
       expect((await loadCatalog(registry.db)).service('flight_features').version).toBe(1)
     })
 
-    it('breaks what is broken, not what has its name and another kind', async () => {
+    it('invalidates broken definitions, not others of the same name', async () => {
       await applyChanges(registry.db, sampleSet({ context: { name: 'airport_delays' } }))
       await registry.db.query(`delete from lockstep.code where body like '%request.distance%'`)
       const catalog = await loadCatalog(registry.db)

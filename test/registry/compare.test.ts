@@ -8,12 +8,12 @@ describe('the comparison of code', () => {
   const stored = new Map(declaredDefinitions(before).map((definition) => [definitionKey(definition), definition]))
   const code = { declared: now.code, stored: before.code }
 
-  it('fails where the bundler fails, and takes nothing for changed', async () => {
+  it('fails if the bundler fails, and reports no change', async () => {
     const crash = new Error('The service was stopped')
     await expect(compareDefinitions(declaredDefinitions(now), stored, code, () => Promise.reject(crash))).rejects.toBe(crash)
   })
 
-  it('asks only about code that has another hash', async () => {
+  it('compares only code whose hash differs', async () => {
     const asked: string[][] = []
     await compareDefinitions(declaredDefinitions(now), stored, code, (a, b) => {
       asked.push([a, b])

@@ -28,14 +28,14 @@ const code: Readonly<Record<string, string>> = {
   third: '({ second }) => ({ a_third: second.b_second + 1 })',
 }
 
-describe('on-demand views of one another, as they are stored', () => {
-  it('compile in whatever order they come', () => {
+describe('nested on-demand views, as stored', () => {
+  it('compile in any order', () => {
     const { services, broken } = compileDefinitions(definitions, { textOf: (hash) => code[hash] ?? '' })
     expect(broken.size).toBe(0)
     expect(services.get('all@1')?.evaluate([], [], 0).values).toEqual([3])
   })
 
-  it('are broken by what they take, through any number of steps, with its own error', () => {
+  it('fail with the error of a broken input, through any number of steps', () => {
     const lost = new LockstepError('CODE_HASH_MISMATCH', 'The code of "c_first@1" is lost.')
     const textOf = (hash: string): string => {
       if (hash === 'first') throw lost

@@ -55,7 +55,7 @@ describe('aggregates', () => {
     featureView('v', { ...base, features: { x: first('coda', '1h') } })
   })
 
-  it('refuse a where that is no bool column', () => {
+  it('refuse a where column that is not bool', () => {
     // @ts-expect-error a number
     featureView('v', { ...base, features: { x: mean('delay', '1h', { where: 'delay' }) } })
     // @ts-expect-error no such column

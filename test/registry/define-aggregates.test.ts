@@ -34,7 +34,7 @@ const base = { version: 1, entity: airport, source: landings }
 const minute = 60_000_000
 
 describe('aggregates become plain specs', () => {
-  it('with what they take besides a column', () => {
+  it('with their parameters besides a column', () => {
     const { spec, features } = featureView('v', {
       ...base,
       features: {
@@ -79,7 +79,7 @@ describe('aggregates become plain specs', () => {
     ])
   })
 
-  it('with the column that says which rows have part, of the source or derived', () => {
+  it('with the column that selects rows, of the source or derived', () => {
     const { spec } = featureView('v', {
       ...base,
       derive: { late: t.bool },
@@ -119,7 +119,7 @@ describe('a fingerprint and a plan', () => {
     })
   }
 
-  it('do not change for an error or a sample that is what it would be anyway', () => {
+  it('do not change for an error or a sample equal to the default', () => {
     expect(viewFingerprint(one(quantile('delay', 0.5, '6h', { error: 0.01 })), null)).toBe(
       viewFingerprint(one(quantile('delay', 0.5, '6h')), null),
     )

@@ -50,7 +50,7 @@ describe('features of many values', () => {
     featureView('v', { ...base, features: { x: histogram('merchant', '1h', { default: {} }) } })
   })
 
-  it('go into on-demand views and come out of them', () => {
+  it('are inputs and outputs of on-demand views', () => {
     const basket = onDemandView('basket', {
       version: 1,
       inputs: { past: habits },

@@ -168,7 +168,7 @@ export const context = onDemandView('context', {
   transform: ({ past }) => { ${change}; return { seen: past.top, tally: past.tally } },
 })`
 
-  it('is refused where the transform that takes it changes a list or a map in place', async () => {
+  it('is refused if a transform changes a list or map input in place', async () => {
     for (const change of ['(past.top as string[]).sort()', "(past.tally as Map<string, number>).set('x', 1)"]) {
       await expect(load({ 'features.ts': changing(change) })).rejects.toMatchObject({
         code: 'TRANSFORM_IMPURE',
@@ -179,7 +179,7 @@ export const context = onDemandView('context', {
     expect(views[0]?.spec.features.map(({ name }) => name)).toEqual(['top', 'tally'])
   })
 
-  it('is refused where a transform gives another type of list', async () => {
+  it('is refused if a transform returns another type of list', async () => {
     await expect(
       load({ 'features.ts': changing('if (past.top.length > 1) return { seen: [1] as never, tally: past.tally }') }),
     ).rejects.toMatchObject({

@@ -7,7 +7,7 @@ import type { StreamSpec } from '../../kernel/stream-spec.ts'
 const rest = { key: { airport: 'origin' }, eventTime: 'date', columns: { delay: t.float64 } }
 
 describe('the stream of a source', () => {
-  it('is read as a group that is called after the source, where it has none', () => {
+  it('is read as a group named after the source by default', () => {
     expect(source('s', { ...rest, stream: redisStream('landings') }).stream).toEqual({
       kind: 'redis',
       stream: 'landings',
@@ -31,7 +31,7 @@ describe('the stream of a source', () => {
     expect(source('s', { ...rest, stream: redisStream('landings') }).spec).toEqual(source('s', rest).spec)
   })
 
-  it('is refused where the table is not of Lockstep, or it is no stream', () => {
+  it("is refused for a table that is not Lockstep's, or an invalid stream", () => {
     const stream = redisStream('landings')
     expect(() => source('s', { ...rest, table: 'flights', stream })).toThrow('"s" reads a table of your own')
     expect(() => source('s', { ...rest, sql: 'select 1', stream })).toThrow('"s" reads a query of your own')
@@ -43,7 +43,7 @@ describe('the stream of a source', () => {
     expect(() => natsStream({ stream: 'a', subject: 'a..b' })).toThrow('The subject of JetStream stream "a" is "a..b"')
   })
 
-  it('is not shared by two sources as one group', () => {
+  it('is refused if two sources share it as one group', () => {
     const sourceOf = (name: string, stream: StreamSpec | null): Definition => ({
       kind: 'source',
       version: 0,

@@ -107,7 +107,7 @@ describe('feature views', () => {
     featureView('v', { version: 1, entity: route, source: landings, features: { x: count('1h') } })
   })
 
-  it('refuse a transform that returns something else than derive says', () => {
+  it('refuse a transform that does not return the type of derive', () => {
     const base = { version: 1, entity: airport, source: landings, features: { x: count('1h') } } as const
     // @ts-expect-error late is a number
     featureView('v', { ...base, derive: { late: t.int32 }, transform: () => ({ late: 'yes' }) })
@@ -153,7 +153,7 @@ const context = onDemandView('context', {
 })
 
 describe('on-demand views', () => {
-  it('know what they need and what they give', () => {
+  it('have types for their inputs and outputs', () => {
     expectTypeOf(context.needs).toEqualTypeOf<{
       readonly scheduledAt: { readonly kind: 'timestamp' }
       readonly seats: { readonly kind: 'int64' }
@@ -167,7 +167,7 @@ describe('on-demand views', () => {
     }>()
   })
 
-  it('take other on-demand views, whole or picked, with all that these need', () => {
+  it('take other on-demand views, complete or selected, with their inputs', () => {
     const second = onDemandView('second', {
       version: 1,
       request: { note: t.string },
@@ -188,7 +188,7 @@ describe('on-demand views', () => {
     }>()
   })
 
-  it('refuse wrong results, wrong defaults and what is no input', () => {
+  it('refuse wrong results, wrong defaults and invalid inputs', () => {
     // @ts-expect-error hour is a number
     onDemandView('v', { version: 1, features: { hour: t.int32 }, transform: () => ({ hour: 'x' }) })
     // @ts-expect-error the default is a text

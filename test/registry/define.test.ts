@@ -217,7 +217,7 @@ describe('entities, sources and types', () => {
     expect(errorOf(() => t.vector(0)).code).toBe('INVALID_TYPE')
   })
 
-  it('tell the three kinds of relation apart', () => {
+  it('distinguish the three kinds of relation', () => {
     const rest = { key: { airport: 'origin' }, eventTime: 'date', columns: {} }
     expect(source('s', { ...rest, table: 'public.flights' }).spec.relation).toEqual({ kind: 'table', table: 'public.flights' })
     expect(source('s', { ...rest, sql: 'select * from flights;\n' }).spec.relation).toEqual({ kind: 'sql', sql: 'select * from flights' })
@@ -363,7 +363,7 @@ describe('services and models', () => {
     expect(errorOf(call('model', 'm', { service, output: {} })).code).toBe('DEFINITIONS_INVALID')
   })
 
-  it('say how a model is run, outside its spec', () => {
+  it('configure how a model is run, outside its spec', () => {
     const service = featureService('s', { version: 1, features: [delays] })
     const output = { p: t.float32 }
     const settings = { tolerance: 0, batchDelay: '2ms', timeout: '500ms', cache: { ttl: '30s' } }

@@ -72,7 +72,7 @@ it('refuses to delete the training set of a push that has not ended yet', async 
   expect(await sets()).toEqual([{ id: 'day-1' }])
 })
 
-it('refuses a push that names a training set whose deletion has not ended yet', async () => {
+it('refuses a push that names a training set under deletion', async () => {
   let pushing: Promise<unknown> = Promise.resolve()
   const removed = await remove(async () => {
     pushing = push().catch((error: unknown) => error)
@@ -84,7 +84,7 @@ it('refuses a push that names a training set whose deletion has not ended yet', 
   expect([await sets(), await listModelVersions(registry.db)]).toEqual([[], []])
 })
 
-it('keeps the training set where its files cannot be removed', async () => {
+it('keeps the training set if its files cannot be removed', async () => {
   await expect(remove(() => Promise.reject(new Error('no access')))).rejects.toThrow('no access')
   expect(await sets()).toEqual([{ id: 'day-1' }])
 })

@@ -14,7 +14,7 @@ describe('diff', () => {
     expect(texts(was, now)).toEqual(['features.landed.window was 1h, now 2h', 'features.mean.default was null, now 0'])
   })
 
-  it('name what came and what went', () => {
+  it('name additions and removals', () => {
     const [delay, distance] = landings.columns
     expect(texts({ columns: [delay] }, { columns: [distance] })).toEqual([
       'columns.delay was removed (it was type float64)',
@@ -22,7 +22,7 @@ describe('diff', () => {
     ])
   })
 
-  it('tell a change of order, which counts in an array', () => {
+  it('report a change of order, which counts in an array', () => {
     const [delay, distance] = landings.columns
     expect(texts({ columns: [delay, distance] }, { columns: [distance, delay] })).toEqual([
       'columns (order) was delay, distance, now distance, delay',
@@ -33,7 +33,7 @@ describe('diff', () => {
     expect(diff({ a: 1, b: [{ name: 'x', y: 2 }] }, { b: [{ y: 2, name: 'x' }], a: 1 })).toEqual([])
   })
 
-  it('are there exactly where the data differ', () => {
+  it('exist exactly where the data differ', () => {
     const json = fc.letrec((tie) => ({
       value: fc.oneof(
         { maxDepth: 3 },
@@ -56,7 +56,7 @@ describe('diff', () => {
 })
 
 describe('codeDifference', () => {
-  it('shows the place where two texts part', () => {
+  it('shows the position where two texts differ', () => {
     const long = 'x'.repeat(300)
     const { was, now } = codeDifference(`(row)=>({${long}late:row.delay>15,${long}})`, `(row)=>({${long}late:row.delay>20,${long}})`)
     expect(was).toContain('row.delay>15')
@@ -66,7 +66,7 @@ describe('codeDifference', () => {
 })
 
 describe('nearest', () => {
-  it('finds what was probably meant and nothing far away', () => {
+  it('suggests likely names and no distant ones', () => {
     expect(nearest('dealy', ['delay', 'distance'])).toBe('delay')
     expect(nearest('DELAY', ['delay', 'distance'])).toBe('delay')
     expect(nearest('flight_feature', ['flights', 'flight_features', 'flight_features@1'])).toBe('flight_features')

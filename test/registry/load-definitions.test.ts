@@ -15,7 +15,7 @@ const delays = `export const delays = featureView('delays', {
 `
 
 describe('loading a definitions file', () => {
-  it('gives what it exports and what that reaches, as specs that the kernel compiles', async () => {
+  it('gives its exports and their dependencies, as specs that the kernel compiles', async () => {
     const hidden = (preamble + delays).replaceAll('export const', 'const')
     const set = await load({
       'features.ts': `${hidden}
@@ -104,7 +104,7 @@ export const third = onDemandView('a_third', {
     await expect(load({ 'features.ts': '' })).rejects.toMatchObject({ code: 'DEFINITIONS_EMPTY' })
   })
 
-  it('tells what is defined and neither exported nor reached from what is', async () => {
+  it('reports definitions that are neither exported nor reachable', async () => {
     const text = `
       import { entity, t } from 'lockstep'
       const forgotten = entity('forgotten', { key: { id: t.string } })
@@ -151,7 +151,7 @@ export const third = onDemandView('a_third', {
   })
 })
 
-describe('a definitions file that does not come to an end', () => {
+describe('a definitions file that never ends', () => {
   const endings: Readonly<Record<string, string>> = {
     'an endless loop': 'while (true);',
     'an endless loop that catches everything': 'for (;;) try { while (true); } catch {} finally {}',
@@ -201,7 +201,7 @@ it('a looping definitions file stops on a signal, and listeners work after a loa
 })
 
 describe('a definitions file', () => {
-  it('loads neither database drivers, nor the bundler, nor the model runtime', () => {
+  it('loads neither database drivers, bundler nor model runtime', () => {
     const entry = JSON.stringify(resolve(import.meta.dirname, '../../index.ts'))
     const program = `
       import { registerHooks } from 'node:module'

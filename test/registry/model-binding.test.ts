@@ -108,7 +108,7 @@ describe('one float tensor', () => {
 })
 
 describe('one tensor for each feature', () => {
-  it('is told by the names of the inputs, in the order of the model', () => {
+  it('is found by the names of the inputs, in the order of the model', () => {
     const plan = service(['count', 'int32'], ['city', 'string', false], ['embedding', { kind: 'vector', length: 3 }], ['unused', 'string'])
     const binding = bind(plan, [tensor('embedding', 'float32', 'N', 3), tensor('city', 'string', 'N', 1), tensor('count', 'float32', 'N')])
     expect(binding.layout).toBe('named')
@@ -185,7 +185,7 @@ describe('outputs', () => {
     ])
   })
 
-  it('that the file does not have are refused, naming what it has', () => {
+  it('that the file lacks are refused, naming its outputs', () => {
     const error = refusal(() => bind(plan, input, [tensor('probabilities', 'float32', 'N', 2), tensor('label', 'int64', 'N')]))
     expect(error.code).toBe('MODEL_MISMATCH')
     expect(error.message).toContain('"label" int64[N]')

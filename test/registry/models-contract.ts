@@ -78,7 +78,7 @@ export function modelsContract(opened: () => TestRegistry): void {
       expect((await loadCatalog(registry.db)).model('delay').versions).toEqual([pushed.version])
     })
 
-    describe('of which a training set is named', () => {
+    describe('that names a training set', () => {
       const trainedOn = async (id: string, service: string, fingerprint = '') => {
         const { fingerprint: own } = (await loadCatalog(registry.db)).service(service)
         await registry.db.query(
@@ -119,14 +119,14 @@ export function modelsContract(opened: () => TestRegistry): void {
         expect((await push('one', { dataset: 'same' })).notes).toEqual([])
       })
 
-      it('says what it cannot compare where none is named', async () => {
+      it('reports what it cannot compare without a training set', async () => {
         expect((await push('one')).notes).toEqual([
           'without --dataset, Lockstep cannot check that "delay" was trained on the features of "flight_features@1"',
         ])
       })
     })
 
-    describe('of which a version is deleted', () => {
+    describe('with a deleted version', () => {
       const by = { actor: 'ann', reason: 'an experiment' }
       const remove = (version: number | string) => deleteModelVersion(registry.db, 'delay', version, by)
       const prune = async (...names: string[]) => {
@@ -173,7 +173,7 @@ export function modelsContract(opened: () => TestRegistry): void {
         })
       })
 
-      it('says what it frees, which can be pruned then, and not before', async () => {
+      it('reports what it releases, which can be pruned only then', async () => {
         await push('one')
         await applyChanges(registry.db, sampleSet({ delays: { version: 2 }, context: { version: 2 }, service: { version: 2 } }))
         await push('two')
@@ -198,7 +198,7 @@ export function modelsContract(opened: () => TestRegistry): void {
       })
     })
 
-    it('pushed again is the version that is there', async () => {
+    it('pushed again is the existing version', async () => {
       const first = await push('one')
       const second = await push('two')
       const again = await push('one', { metadata: { note: 'again' } })
@@ -241,12 +241,12 @@ export function modelsContract(opened: () => TestRegistry): void {
       expect(await listModelVersions(registry.db)).toEqual([])
     })
 
-    it('that nobody declared is refused, naming the nearest', async () => {
+    it('that is undeclared is refused, naming the nearest', async () => {
       const error = await refusal(push('one', { model: 'delays' }))
       expect([error.code, error.message]).toEqual(['UNKNOWN_DEFINITION', expect.stringContaining('Did you mean "delay"?')])
     })
 
-    it('whose stored bytes were changed is not given out', async () => {
+    it('whose stored bytes were changed is not served', async () => {
       await push('one')
       await registry.db.query(`update lockstep.model_versions set bytes = 'two'`)
       const error = await refusal(readModelBytes(registry.db, 'delay', 1))

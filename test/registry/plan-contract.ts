@@ -65,7 +65,7 @@ export function planContract(opened: () => TestRegistry): void {
       expect(size?.texts).toBeGreaterThan(10_000) // its rows' ties are their columns
     })
 
-    it('says that scanning by a cursor is best effort, and refuses one that is no time', async () => {
+    it('warns that a cursor scan is best effort, and refuses a cursor that is no time', async () => {
       await registry.db.script('alter table flights drop column _xid')
       const cursor = { column: 'landed_at', overlapMicros: 600_000_000, reconcileMicros: 86_400_000_000 }
       const withCursor = (column: string) => {
@@ -165,7 +165,7 @@ export function planContract(opened: () => TestRegistry): void {
       )
     })
 
-    it('tells the columns that a table that Lockstep made will gain', async () => {
+    it('lists the columns that an existing Lockstep table will gain', async () => {
       await applyChanges(registry.db, sampleSet())
       const wetter = { ...weather, columns: [...weather.columns, { name: 'humidity', type: { kind: 'float32' } as const }] }
       const plan = await planChanges(registry.db, sampleSet({ weather: wetter }))
@@ -309,7 +309,7 @@ export function planContract(opened: () => TestRegistry): void {
       expect(only(mistyped.problems).message).toContain('"delay"')
     })
 
-    it('tells what is wrong with a query as the database says it', async () => {
+    it("reports what is wrong with a query in the database's words", async () => {
       const planned = async (text: string): Promise<LockstepError> =>
         only((await planChanges(registry.db, sampleSet({ landings: { ...landings, relation: { kind: 'sql', sql: text } } }))).problems)
       const missing = await planned('select * from flihgts')
@@ -323,7 +323,7 @@ export function planContract(opened: () => TestRegistry): void {
       }
     })
 
-    it('refuses references to what is nowhere, naming the nearest', async () => {
+    it('refuses references to unknown names, naming the nearest', async () => {
       const set = sampleSet({
         model: { service: 'flight_feature@1' },
         service: { members: [{ kind: 'view', use: { view: 'airport_delays@1', alias: null, key: ['airport'] }, features: ['landed2h'] }] },
@@ -444,7 +444,7 @@ export function planContract(opened: () => TestRegistry): void {
       ).rejects.toThrow('weather_event_')
     })
 
-    it('refuses the table of a source whose column has another type now', async () => {
+    it('refuses the table of a source if a column now has another type', async () => {
       await applyChanges(registry.db, sampleSet())
       const columns = [{ name: 'temperature', type: { kind: 'string' } as const }]
       const set = sampleSet({ weather: { ...weather, columns } })

@@ -62,7 +62,7 @@ export function promoteContract(opened: () => TestRegistry): void {
       expect(await served()).toBe(3)
     })
 
-    it('goes back step by step to what answered before, the first time too', async () => {
+    it('rolls back step by step to earlier champions, the first time too', async () => {
       for (const text of ['one', 'two', 'three']) await push(text)
       await promoteModel(registry.db, 'delay', 1, ann)
       await promoteModel(registry.db, 'delay', 2, ann)
@@ -151,7 +151,7 @@ export function promoteContract(opened: () => TestRegistry): void {
       expect(await planChanges(registry.db, sampleSet())).toMatchObject({ problems: [], breaks: [] })
     })
 
-    it('is noted where it would not fit the service that its model takes from now on', async () => {
+    it('is recorded if it does not fit the service that its model now reads', async () => {
       await push('one')
       const service = sampleSet().services[0]?.spec
       const members = (service?.members ?? []).slice(0, 1)
@@ -194,7 +194,7 @@ export function promoteContract(opened: () => TestRegistry): void {
         await push('two')
       })
 
-      it('is loaded by all of them before it is the champion', async () => {
+      it('is loaded by all servers before it is the champion', async () => {
         const gate = Promise.withResolvers<void>()
         await server('fast', async (say) => {
           await say('loading')
@@ -245,7 +245,7 @@ export function promoteContract(opened: () => TestRegistry): void {
         expect(await served()).toBe(1)
       })
 
-      it('stays what it was set to while servers loaded what was promoted before', async () => {
+      it('keeps a setting made while servers loaded an earlier promotion', async () => {
         const [asked, gate] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
         await server('slow', async (say) => {
           await say('loading')
@@ -264,7 +264,7 @@ export function promoteContract(opened: () => TestRegistry): void {
         expect(await served()).toBe(three)
       })
 
-      it('is changed without one that has gone', async () => {
+      it('changes without a server that has left', async () => {
         await server('leaving', async (say) => {
           await say('loading')
           await stops.shift()?.()
@@ -275,7 +275,7 @@ export function promoteContract(opened: () => TestRegistry): void {
         expect(await served()).toBe(1)
       })
 
-      it('stays what it was where whoever promotes gives up', async () => {
+      it('is unchanged if the promoting caller gives up', async () => {
         await server('slow', (say) => say('loading'))
         const over = new AbortController()
         const promoting = promote({ signal: over.signal, onProgress: () => over.abort(new Error('enough')) })
@@ -286,7 +286,7 @@ export function promoteContract(opened: () => TestRegistry): void {
       })
     })
 
-    it('is refused of what is not there, and by a name that is none', async () => {
+    it('is refused for a missing version, and for an invalid name', async () => {
       await push('one')
       await expect(promoteModel(registry.db, 'delay', 2, ann)).rejects.toMatchObject(code('UNKNOWN_DEFINITION', 'it has 1'))
       await expect(promoteModel(registry.db, 'delay', 'champ', ann)).rejects.toMatchObject(code('UNKNOWN_DEFINITION', 'no alias "champ"'))

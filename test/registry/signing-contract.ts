@@ -30,7 +30,7 @@ export function signingContract(opened: () => TestRegistry): void {
       signed = under(older)
     })
 
-    it('signs what is applied and pushed, so that it is run', async () => {
+    it('signs what is applied and pushed, so that it runs', async () => {
       await applyChanges(signed, sampleSet())
       await push(signed, 'one')
       await everything(signed)

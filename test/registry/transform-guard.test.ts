@@ -59,7 +59,7 @@ describe('a guarded transform', () => {
     expect(load('() => 1')({})).toBe(1)
   })
 
-  it('that does not end says what it was called for, whatever its view is called', () => {
+  it('that never ends names its caller, for any view name', () => {
     const thrown = (() => {
       try {
         return load('() => { for (;;); }', 'one did not end')({})
@@ -72,7 +72,7 @@ describe('a guarded transform', () => {
     expect(timeoutOfCall(new Error('another'), 'on the row at noon')).toBe(null)
   })
 
-  it('that ends gives what it gives without a guard', () => {
+  it('that ends gives the same result as without a guard', () => {
     const code = `({ text, n }) => {
       const found = []
       const pattern = /a(b)?/g
@@ -92,7 +92,7 @@ describe('a guarded transform', () => {
     expect(JSON.stringify(load(code)(input))).toBe(JSON.stringify(plain(input)))
   })
 
-  it('knows which regular expressions take long on which texts', () => {
+  it('knows which regular expressions are slow on which texts', () => {
     const exponents = ['^\\d{4}-\\d\\d$', '@mail\\.com$', '\\s+', '(ab)+', '^[^\\s@]+@[^\\s@]+$', '(\\w+)\\s\\1', '(a+)+', '(a|b)*c'].map(
       (pattern) => regexSteps(pattern, '').exponent,
     )

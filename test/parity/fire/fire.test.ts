@@ -62,7 +62,7 @@ async function produce(url: string, stream: string, over: () => boolean): Promis
   return ids
 }
 
-it('every state and every answer under fire is that of the offline history', { timeout: seconds * 1_000 + 120_000 }, async () => {
+it('every state and answer under fire equals the offline history', { timeout: seconds * 1_000 + 120_000 }, async () => {
   const database = await testDatabase()
   const cluster = await testRedisCluster('redis-server')
   const db = openPostgres(database.url)
