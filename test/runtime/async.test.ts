@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { backoffMs, createSemaphore, jitter, orTimeout, sleep, startPollLoop, timedOut, withTimeout } from '../../runtime/async.ts'
 
 describe('a poll loop', () => {
-  it('runs at once when it is woken, and once more if it was running', async () => {
+  it('runs at once when woken, and again if it was running', async () => {
     let runs = 0
     let end: () => void = () => undefined
     const task = () => new Promise<void>((resolve) => (runs++, (end = resolve)))
@@ -83,7 +83,7 @@ describe('a back-off', () => {
     expect(waits).toEqual([0, 100, 200, 400, 700, 700])
   })
 
-  it('gets jitter of 25 % at most', () => {
+  it('gets at most 25 % jitter', () => {
     const waits = Array.from({ length: 1000 }, () => jitter(100))
     expect(Math.min(...waits)).toBeGreaterThanOrEqual(75)
     expect(Math.max(...waits)).toBeLessThan(125)

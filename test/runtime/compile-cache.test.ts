@@ -25,7 +25,7 @@ async function told(env: Readonly<Record<string, string>>): Promise<string> {
   return stdout
 }
 
-it('keeps what is compiled in the cache folder of the user', async () => {
+it("keeps compiled code in the user's cache folder", async () => {
   const main = join(rootFolder, 'cli/main.ts')
   await promisify(execFile)(process.execPath, [main, '--version'], { env: { XDG_CACHE_HOME: join(folder, 'cache') } })
   expect(await readdir(join(folder, 'cache/lockstep/compiled'))).toEqual([expect.stringContaining(process.version)])
@@ -33,14 +33,14 @@ it('keeps what is compiled in the cache folder of the user', async () => {
   expect(await readdir(join(folder, '.cache/lockstep/compiled'))).toHaveLength(1)
 })
 
-it('keeps it where NODE_COMPILE_CACHE says, and nowhere where Node is told not to', async () => {
+it('keeps it in NODE_COMPILE_CACHE, and nowhere if Node disables it', async () => {
   await told({ XDG_CACHE_HOME: join(folder, 'unused'), NODE_COMPILE_CACHE: join(folder, 'named') })
   expect(await readdir(join(folder, 'named'))).toHaveLength(1)
   expect(await told({ XDG_CACHE_HOME: join(folder, 'unused'), NODE_DISABLE_COMPILE_CACHE: '1' })).toBe('none')
   expect(await readdir(folder)).not.toContain('unused')
 })
 
-it('does without where the folder cannot be made', async () => {
+it('is skipped if the folder cannot be created', async () => {
   await writeFile(join(folder, 'file'), '')
   expect(await told({ XDG_CACHE_HOME: join(folder, 'file') })).toBe('none')
 })

@@ -14,7 +14,7 @@ function failure(env: Record<string, string>): string {
 }
 
 describe('the configuration', () => {
-  it('is embedded, on this machine, where nothing is set', () => {
+  it('is embedded on this machine by default', () => {
     const defaults = {
       postgresUrl: null,
       redisUrl: null,
@@ -154,7 +154,7 @@ describe('the configuration', () => {
     ['LOCKSTEP_BODY_LIMIT_BYTES', '9'.repeat(40), 'a whole number from 1 to 1073741824'],
     ['LOCKSTEP_LOG_LEVEL', 'loud', 'one of trace, debug, info, warn, error, fatal, silent'],
     ['LOCKSTEP_REDIS_PREFIX', 'a{b}', '1 to 64 letters, digits, or the signs _ . : -'],
-  ])('refuses %s=%s, and says what is allowed', (name, value, allowed) => {
+  ])('refuses %s=%s, with the allowed values', (name, value, allowed) => {
     expect(failure({ [name]: value })).toContain(`"${name}" is "${value}"; it must be ${allowed}`)
   })
 
@@ -188,7 +188,7 @@ describe('the configuration', () => {
     expect(failure({ LOCKSTEP_TLS_KEY: 'a.key' })).toContain('"LOCKSTEP_TLS_CERT" is missing')
   })
 
-  it('is what the page in docs says, variable by variable, default by default', async () => {
+  it('matches the page in docs, by variable and default', async () => {
     const page = await readFile(join(import.meta.dirname, '../../docs/configuration.md'), 'utf8')
     const unset: Readonly<Record<string, string>> = {
       LOCKSTEP_STREAM_REDIS_URL: '`LOCKSTEP_REDIS_URL`',

@@ -17,13 +17,13 @@ function both() {
   return { ours, theirs }
 }
 
-it('says what the histogram of the client says', async () => {
+it('equals the histogram of the client', async () => {
   const { ours, theirs } = both()
   expect(await ours.metrics()).toBe(await theirs.metrics())
   expect(await ours.metrics()).toContain('took_seconds_bucket{le="0.001",route="/a \\"b\\"",status="200"} 3')
 })
 
-it('is added up over processes as that of the client', async () => {
+it('is summed over processes like that of the client', async () => {
   const { ours, theirs } = both()
   const merged = async (registry: Registry) => {
     const metrics = asJson(await registry.getMetricsAsJSON())

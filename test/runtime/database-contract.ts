@@ -52,7 +52,7 @@ export function databaseContract(name: string, open: () => Promise<OpenedDatabas
         expect(await db.snapshot((snapshot) => snapshot.query(zone))).toEqual([{ zone: 'UTC' }])
       })
 
-      it('tells the code of a failed statement, and goes on', async () => {
+      it('reports the code of a failed statement, and continues', async () => {
         await expect(db.query('select * from missing')).rejects.toMatchObject({ code: '42P01' })
         await db.ping()
       })
@@ -81,7 +81,7 @@ export function databaseContract(name: string, open: () => Promise<OpenedDatabas
         expect(await db.query(held)).toEqual([])
       })
 
-      it('tells who listens of what is committed, until it is stopped', async () => {
+      it('notifies listeners of commits, until it is stopped', async () => {
         const notices: (string | null)[] = []
         const stop = await db.listen('some_channel', (said) => notices.push(said))
         await vi.waitFor(() => expect(notices).toEqual([null]))
@@ -105,7 +105,7 @@ export function databaseContract(name: string, open: () => Promise<OpenedDatabas
         expect(notices).toHaveLength(3)
       })
 
-      it('goes on telling who listens after a script', async () => {
+      it('keeps notifying listeners after a script', async () => {
         const notices: (string | null)[] = []
         const stop = await db.listen('scripted', (said) => notices.push(said))
         await vi.waitFor(() => expect(notices).toEqual([null]))
@@ -145,7 +145,7 @@ export function databaseContract(name: string, open: () => Promise<OpenedDatabas
         ])
       })
 
-      it('keeps what a script leaves behind from everybody else', async () => {
+      it('isolates the leftovers of a script from other users', async () => {
         await db.script('set search_path = nowhere; begin; insert into public.item values (1)')
         expect(await db.query('select count(*)::int as rows from item')).toEqual([{ rows: 0 }])
         await expect(db.script(`set search_path = nowhere; select 1 / 0`)).rejects.toMatchObject({ code: '22012' })
@@ -189,7 +189,7 @@ export function databaseContract(name: string, open: () => Promise<OpenedDatabas
         expect(await db.copyIn('copy item from stdin (format binary)', cut(Buffer.concat([copyHeader, copyTrailer]), 100))).toBe(0)
       })
 
-      it('copies none where a late row is wrong, and says which', async () => {
+      it('copies nothing if a late row is wrong, and names it', async () => {
         async function* rows() {
           for (let id = 0; id < 100_000; id += 10_000) {
             const lines = Array.from({ length: 10_000 }, (_, i) => (id + i === 300 ? 'x\twrong\n' : `${id + i}\tfine\n`))
@@ -203,7 +203,7 @@ export function databaseContract(name: string, open: () => Promise<OpenedDatabas
         expect(await db.query('select count(*)::int as rows from item')).toEqual([{ rows: 0 }])
       })
 
-      it('copies none where the rows end in an error', async () => {
+      it('copies nothing if the rows end in an error', async () => {
         async function* rows() {
           yield Buffer.from('1\ta\n')
           throw new Error('the file broke off')
@@ -213,7 +213,7 @@ export function databaseContract(name: string, open: () => Promise<OpenedDatabas
         expect(await db.copyIn('copy item from stdin', bytes('1\ta\n'))).toBe(1)
       })
 
-      it('refuses what is not a binary COPY, and copies none of it', async () => {
+      it('refuses an invalid binary COPY, and copies nothing', async () => {
         const cutOff = Buffer.concat([copyHeader, tupleOf([int4(1), null]), tupleOf([int4(2), null]).subarray(0, 5)])
         await expect(db.copyIn('copy item from stdin (format binary)', cut(cutOff, 100))).rejects.toThrow()
         await expect(db.copyIn('copy item from stdin (format binary)', bytes('1\ta\n'))).rejects.toThrow()
@@ -224,7 +224,7 @@ export function databaseContract(name: string, open: () => Promise<OpenedDatabas
     describe('snapshots', () => {
       beforeEach(() => db.script(`insert into item select i, 'name ' || i from generate_series(1, 30000) i`))
 
-      it('streams rows in order, whole, with their NULLs', async () => {
+      it('streams complete rows in order, with their NULLs', async () => {
         await db.query('update item set name = null where id % 7 = 0')
         const rows = await db.snapshot((snapshot) => textRows(snapshot, 'select id::text, name from item order by item.id'))
         expect(rows).toEqual(Array.from({ length: 30_000 }, (_, i) => [`${i + 1}`, (i + 1) % 7 === 0 ? null : `name ${i + 1}`]))
@@ -308,7 +308,7 @@ export function databaseContract(name: string, open: () => Promise<OpenedDatabas
         expect(await db.query('select count(*)::int as rows from item')).toEqual([{ rows: 30_000 }])
       })
 
-      it('frees everything where its user fails', async () => {
+      it('releases everything if its user fails', async () => {
         const failing = db.snapshot(async (snapshot) => {
           for await (const batch of snapshot.tuples('select name from item')) throw new Error(`seen ${batch.starts.length > 0}`)
         })
@@ -316,7 +316,7 @@ export function databaseContract(name: string, open: () => Promise<OpenedDatabas
         await db.ping()
       })
 
-      it('tells what is wrong with a stream, at its start and in its midst', async () => {
+      it('reports errors of a stream, at its start and later', async () => {
         const read = (select: string) => db.snapshot((snapshot) => textRows(snapshot, select))
         await expect(read('select missing from item')).rejects.toMatchObject({ code: '42703' })
         await expect(read('select (1000 / (25000 - id))::text from item order by id')).rejects.toMatchObject({ code: '22012' })
@@ -327,7 +327,7 @@ export function databaseContract(name: string, open: () => Promise<OpenedDatabas
         await expect(db.snapshot((snapshot) => snapshot.query('delete from item'))).rejects.toMatchObject({ code: '25006' })
       })
 
-      it('knows the transaction below which all is settled', async () => {
+      it('knows the transaction below which all have ended', async () => {
         const [row] = await db.query<{ xid: string }>('insert into item values (0) returning pg_current_xact_id()::text as xid')
         const xmin = await db.snapshot((snapshot) => Promise.resolve(snapshot.xmin))
         expect(xmin).toBe(Number(row?.xid) + 1)

@@ -24,7 +24,7 @@ beforeAll(async () => {
 afterAll(() => rm(folder, { recursive: true, force: true }))
 
 describe('the folder of the embedded database', { timeout: 120_000 }, () => {
-  it('is refused where it is a file, or below one', async () => {
+  it('is refused if it is a file, or below one', async () => {
     await writeFile(at('file'), '')
     const open = (directory: string): Promise<unknown> => failureOf(openDatabase(loadConfig({ LOCKSTEP_DIR: directory })))
     const message = (path: string): unknown => expect.stringContaining(`"${path}"`)
@@ -36,7 +36,7 @@ describe('the folder of the embedded database', { timeout: 120_000 }, () => {
     ['has lost its version', (path: string) => rm(join(path, 'PG_VERSION'))],
     ['has lost its control file', (path: string) => rm(join(path, 'global/pg_control'))],
     ['has lost its tables', (path: string) => rm(join(path, 'base'), { recursive: true })],
-  ])('is said to be damaged where it %s, and is left as it is', async (what, damage) => {
+  ])('is reported as damaged if it %s, and is not changed', async (what, damage) => {
     const path = at(what.replaceAll(' ', '-'))
     await cp(at('whole'), path, { recursive: true })
     await damage(path)
@@ -46,7 +46,7 @@ describe('the folder of the embedded database', { timeout: 120_000 }, () => {
     expect((await readdir(path)).filter((name) => name !== 'postmaster.pid').sort()).toEqual(before)
   })
 
-  it('begins anew where its making broke off, and keeps what was made whole', async () => {
+  it('is recreated if its creation was interrupted, and kept if complete', async () => {
     await mkdir(at('half'))
     await writeFile(at('half/PG_VERSION'), '18\n')
     await writeFile(at('half.unfinished'), '')
@@ -58,7 +58,7 @@ describe('the folder of the embedded database', { timeout: 120_000 }, () => {
     await again.close()
   })
 
-  it('is closed to other users of the machine, also where it was open, with a warning', async () => {
+  it('is closed to other users of the machine, with a warning if it was open', async () => {
     const directory = at('private')
     const told: string[] = []
     const modes = async (): Promise<Set<string>> => {
@@ -76,7 +76,7 @@ describe('the folder of the embedded database', { timeout: 120_000 }, () => {
     expect([await modes(), told]).toEqual([closed, [expect.stringContaining(`"${directory}"`)]])
   })
 
-  it('tells what a transaction failed with, and not what its end failed with', async () => {
+  it('reports why a transaction failed, not why its rollback failed', async () => {
     const db = await openPglite(at('whole'))
     const failed = failureOf(
       db.snapshot(async (snapshot) => {
@@ -106,14 +106,14 @@ it('engine and system errors become errors with a code, and SQL errors stay', ()
 })
 
 describe('the folder of the embedded online store', () => {
-  it.each(['', 'short', 'x'.repeat(100_000)])('is refused where its file is none of LMDB, and not where it is empty (%#)', async (text) => {
+  it.each(['', 'short', 'x'.repeat(100_000)])('is refused if its file is not LMDB, unless it is empty (%#)', async (text) => {
     const path = await mkdtemp(at('store-'))
     await writeFile(join(path, 'data.mdb'), text)
     if (text === '') await openEmbeddedStore(path).close()
     else expect(() => openEmbeddedStore(path)).toThrow(expect.objectContaining({ code: 'EMBEDDED_DAMAGED' }))
   })
 
-  it('is opened again where it is whole, and refused where it is a file', async () => {
+  it('is reopened if complete, and refused if it is a file', async () => {
     const store = openEmbeddedStore(at('store'))
     const identity = await store.identity()
     await store.close()

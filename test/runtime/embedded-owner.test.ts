@@ -53,7 +53,7 @@ describe('the owner of an embedded folder', () => {
     await once(child, 'exit')
   }
 
-  it('is one process; the second is told within 1 s who it is and what to do', async () => {
+  it('is one process; within 1 s the second learns who it is and what to do', async () => {
     const first = start()
     expect(await first.next()).toEqual({ owns: true })
     const from = performance.now()
@@ -89,7 +89,7 @@ describe('the owner of an embedded folder', () => {
     await owner.release()
   })
 
-  it('is still the process that was stopped and answers nobody', async () => {
+  it('is still a stopped process that answers nobody', async () => {
     const first = start()
     expect(await first.next()).toEqual({ owns: true })
     first.child.kill('SIGSTOP')
@@ -98,7 +98,7 @@ describe('the owner of an embedded folder', () => {
     expect(performance.now() - from).toBeLessThan(1_000)
   })
 
-  it('is exactly one of many that start at once, where the last owner was killed', { timeout: 120_000 }, async () => {
+  it('is exactly one of many that start at once after the last owner was killed', { timeout: 120_000 }, async () => {
     const dead = start()
     expect(await dead.next()).toEqual({ owns: true })
     await kill(dead)
@@ -145,7 +145,7 @@ describe('the owner of an embedded folder', () => {
     expect(await readdir(deep)).toEqual([])
   })
 
-  it('minds nothing else in the folder', async () => {
+  it('ignores everything else in the folder', async () => {
     await mkdir(folder)
     const other = createServer()
     await new Promise<void>((resolve) => other.listen(join(folder, 'other.sock'), resolve))
@@ -163,7 +163,7 @@ describe('the owner of an embedded folder', () => {
     expect((await ended)[0]).toBe(0)
   })
 
-  it('is whoever opened the embedded database, until it is closed', async () => {
+  it('is the opener of the embedded database, until it is closed', async () => {
     await copyEmbedded(join(folder, 'postgres'), { migrate: false })
     const config = loadConfig({ LOCKSTEP_DIR: folder })
     const db = await openDatabase(config)

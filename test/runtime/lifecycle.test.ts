@@ -30,7 +30,7 @@ describe('the lifecycle', () => {
     expect(events).toEqual(['server begins', 'server ends', 'database'])
   })
 
-  it('closes the others where one fails, and names it', async () => {
+  it('closes the others if one fails, and names it', async () => {
     const closed: string[] = []
     const lifecycle = createLifecycle(silent)
     lifecycle.add('a', () => void closed.push('a'))
@@ -40,13 +40,13 @@ describe('the lifecycle', () => {
     expect(closed).toEqual(['c', 'a'])
   })
 
-  it('names what is not closed in time', async () => {
+  it('names resources that are not closed in time', async () => {
     const lifecycle = createLifecycle(silent, { timeoutMs: 20 })
     lifecycle.add('slow', () => new Promise(() => undefined))
     await expect(lifecycle.close()).rejects.toThrow('"slow" was not closed within 20 ms.')
   })
 
-  it('closes what is opened while, or after, all is closed', async () => {
+  it('closes resources that are opened during or after the close', async () => {
     const closed: string[] = []
     const lifecycle = createLifecycle(silent)
     lifecycle.add('a', () => lifecycle.add('b', () => void closed.push('b')))

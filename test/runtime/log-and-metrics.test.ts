@@ -43,7 +43,7 @@ describe('the metrics of a process', () => {
 })
 
 describe('a log that cannot be written', () => {
-  it('drops what a reader leaves in a pipe, and says how much once it reads', async () => {
+  it('drops what a reader leaves in a pipe, and reports the amount once it reads', async () => {
     const folder = mkdtempSync(join(tmpdir(), 'lockstep-log-'))
     const server = createServer({ pauseOnConnect: true }).listen(join(folder, 'pipe'))
     const met = once(server, 'connection')
@@ -103,7 +103,7 @@ describe('a log that cannot be written', () => {
 })
 
 describe('the metrics', () => {
-  it('are those of the process, in a registry of its own each time', async () => {
+  it('belong to the process, in a new registry each time', async () => {
     const registry = createMetricsRegistry()
     expect(createMetricsRegistry()).not.toBe(registry)
     const text = await registry.metrics()

@@ -45,7 +45,7 @@ describe('PostgreSQL', () => {
     return row?.sessions ?? -1
   }
 
-  it('keeps a snapshot from what is committed after it began, in every stream', async () => {
+  it('excludes later commits from a snapshot, in every stream', async () => {
     await db.snapshot(async (snapshot) => {
       await db.query(`insert into item values (-1, 'later')`)
       expect(await textRows(snapshot, 'select name from item where id < 0')).toEqual([])
@@ -212,7 +212,7 @@ describe('PostgreSQL', () => {
   })
 })
 
-describe('PostgreSQL that is away', () => {
+describe('a PostgreSQL that is down', () => {
   const silent: Server = createServer((socket) => socket.resume())
   let silentPort = 0
 
@@ -241,13 +241,13 @@ describe('PostgreSQL that is away', () => {
     expect(ms).toBeLessThan(1_000)
   })
 
-  it('is POSTGRES_UNAVAILABLE within 5 s where the server never answers', async () => {
+  it('is POSTGRES_UNAVAILABLE within 5 s if the server never answers', async () => {
     const { error, ms } = await failure(`postgres://somebody:hush@127.0.0.1:${silentPort}/nothing`)
     expect(error).toMatchObject({ code: 'POSTGRES_UNAVAILABLE', message: expect.stringContaining('does not answer in time') as string })
     expect(ms).toBeLessThan(5_000)
   })
 
-  it('is CONFIG_INVALID where the URL is none', () => {
+  it('is CONFIG_INVALID if the URL is invalid', () => {
     expect(() => openPostgres('hush')).toThrow(
       expect.objectContaining({ code: 'CONFIG_INVALID', message: expect.not.stringContaining('hush') as string }),
     )

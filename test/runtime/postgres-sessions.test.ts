@@ -72,7 +72,7 @@ it('leaves no statement on the server that began just before the cut', async () 
   await noneSleeps()
 })
 
-it('has no connections any more a second after it is told to stop', async () => {
+it('has no connections left a second after it is aborted', async () => {
   const stop = new AbortController()
   const gate = await gated(database.url)
   const other = openPostgres(gate.through(database.url), { signal: stop.signal })
@@ -88,7 +88,7 @@ it('has no connections any more a second after it is told to stop', async () => 
   await gate.shut()
 })
 
-it('closes within seconds, though a statement goes on and a lock is held', async () => {
+it('closes within seconds during a statement with a held lock', async () => {
   const other = openPostgres(database.url)
   await other.lock(1, 1)
   const failed = failureOf(other.query('select pg_sleep(30)'))

@@ -4,7 +4,7 @@ import { openRedis } from '../../runtime/redis.ts'
 import { testRedis } from '../services/index.ts'
 
 describe('the Redis client', () => {
-  it('answers, and comes back after its connection is cut', async () => {
+  it('answers, and recovers after its connection is cut', async () => {
     const { url, prefix } = await testRedis()
     const redis = openRedis(url)
     await redis.set(`${prefix}:a`, '1')
@@ -27,7 +27,7 @@ describe('the Redis client', () => {
     await new Promise((resolve) => silent.close(resolve))
   })
 
-  it('works once a server appears where there was none', async () => {
+  it('works once a server appears', async () => {
     const { url } = await testRedis()
     const target = new URL(url)
     const probe = createServer()

@@ -18,7 +18,7 @@ describe('the description of a relation', () => {
       create table numbered (_row int, _xid xid8)`)
   })
 
-  it('tells types, nulls, defaults and what the database computes', async () => {
+  it('reports types, nulls, defaults and computed columns', async () => {
     const columns = await tableColumns(db, '"my schema"."T.x"')
     const plain = { nullable: false, hasDefault: false, generated: false }
     expect(columns).toEqual([
@@ -41,7 +41,7 @@ describe('the description of a relation', () => {
     expect(arrivalColumns(new Map(numbered?.map(({ name, type }) => [name, type])))).toEqual({ hasRow: false, hasXid: true })
   })
 
-  it('tells the columns of a query without running it', async () => {
+  it('reports the columns of a query without running it', async () => {
     const columns = await queryColumns(db, `select w, m, "B c" as price, 1 / (a - a) as never from "my schema"."T.x" -- all of it;\n;`)
     expect(columns.map(({ name, type, described }) => [name, type, described])).toEqual([
       ['w', 'int8', 'whole'],
@@ -58,7 +58,7 @@ describe('the description of a relation', () => {
     'analyze select 1',
     'analyze) create table escaped as select 1 --',
     'select 1 /*',
-  ])('refuses a query that is not one query by itself: %s', async (query) => {
+  ])('refuses text that is not a single query: %s', async (query) => {
     const refused = await checkQuery(db, query).catch(sqlState)
     expect(refused).toBe('42601')
     expect(await tableColumns(db, '"escaped"')).toBe(null)

@@ -42,7 +42,7 @@ function open(nowMs = Date.now(), pollMs = 100): { pair: TlsPair; metrics: Regis
 }
 
 describe('a certificate and its key', () => {
-  it('are read again when their files change, and say when they expire', async () => {
+  it('are reread when their files change, and report their expiry', async () => {
     // notices of the file system alone
     const { pair: opened, metrics } = open(Date.now(), 3_600_000)
     const used: string[] = []
@@ -56,7 +56,7 @@ describe('a certificate and its key', () => {
     expect([opened.warnings(), logged.length]).toEqual([[], 1])
   })
 
-  it('stay where the new ones are of no use, until they are', async () => {
+  it('stay in use while the new ones are unusable', async () => {
     const { pair: opened } = open()
     const { cert } = opened.context
     await copyFile(kept('second.key'), files.key)
@@ -78,7 +78,7 @@ describe('a certificate and its key', () => {
     expect(open(expiresMs + day).pair.warnings()[0]).toContain('expired on 2126-11-03')
   })
 
-  it('are refused where they are no pair, with the file and what to do', async () => {
+  it('are refused if they do not match, with the file and the remedy', async () => {
     const refused = () => failureOf(Promise.resolve().then(() => open()))
     await copyFile(kept('second.crt'), files.cert)
     expect(await refused()).toMatchObject({
@@ -93,7 +93,7 @@ describe('a certificate and its key', () => {
     expect(await refused()).toMatchObject({ message: expect.stringMatching(/a\.crt" of LOCKSTEP_TLS_CERT cannot be read: ENOENT/) })
   })
 
-  it('are warned of where every user can read the key or replace it', async () => {
+  it('are warned of if every user can read or replace the key', async () => {
     await chmod(files.key, 0o644)
     await chmod(folder, 0o777)
     open()

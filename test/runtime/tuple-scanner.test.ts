@@ -56,7 +56,7 @@ describe('the tuple scanner', () => {
     expect(rest).toEqual(Buffer.concat([error, error]))
   })
 
-  it('joins a tuple that comes in many chunks once, not again with each', () => {
+  it('joins a tuple of many chunks once, not again with each', () => {
     const scanner = createTupleScanner(0x64, new Set())
     const wide = message('d', tupleOf([Buffer.alloc(64 * 1024 * 1024, 7)]))
     const from = performance.now()
@@ -79,7 +79,7 @@ describe('the pieces of a COPY', () => {
     return found
   }
 
-  it('are whole tuples, all of them, in order, wherever the chunks are cut', async () => {
+  it('are all complete tuples in order, for any chunk boundaries', async () => {
     await fc.assert(
       fc.asyncProperty(
         tuples,
@@ -113,7 +113,7 @@ describe('the pieces of a COPY', () => {
     expect(await pieces([Buffer.concat([copyHeader, tuple, copyTrailer])], 1_000)).toEqual([{ binary: true, bytes: tuple }])
   })
 
-  it('are one where the format is text', async () => {
+  it('are a single piece if the format is text', async () => {
     const text = Buffer.from('1\ta\n'.repeat(1_000))
     expect(await pieces(cutAt(text, [7, 70, 700]), 100)).toEqual([{ binary: false, bytes: text }])
     expect(await pieces([], 100)).toEqual([{ binary: false, bytes: Buffer.alloc(0) }])

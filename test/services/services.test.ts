@@ -39,7 +39,7 @@ it('reports a connection that was left open', async () => {
   await client.end()
 })
 
-it("gives a Redis that keeps bytes, under a prefix of one's own", async () => {
+it('gives a Redis that keeps bytes, under a separate prefix', async () => {
   const [one, other] = await Promise.all([testRedis(), testRedis()])
   expect(one.prefix).not.toBe(other.prefix)
   const redis = new Redis(one.url)

@@ -35,13 +35,13 @@ describe('the ways to a service', () => {
     expect(tried).toEqual(['A', 'B'])
   })
 
-  it('are all named, each with its reason, where none works', async () => {
+  it('are all named, each with its reason, if none works', async () => {
     await expect(firstThatWorks('Redis', [way('Do A.', 'no a'), way('Do B.', 'no b')], 1)).rejects.toThrow(
       'The tests need Redis, and none was found. Any one of these ways will do:\n  - Do A.\n    (no a)\n  - Do B.\n    (no b)',
     )
   })
 
-  it('go from what is given to what must be installed', () => {
+  it('are tried from configured services to installed ones', () => {
     const subjects = (ways: readonly Way[]): string[] =>
       ways.map(({ advice }) => /LOCKSTEP_TEST_\w+|Docker|npm|apt-get|PATH/.exec(advice)?.[0] ?? advice)
     expect(subjects(postgresWays)).toEqual(['LOCKSTEP_TEST_POSTGRES_URL', 'Docker', 'PATH', 'npm', 'apt-get'])
@@ -54,7 +54,7 @@ it('takes a Redis from 7.2 on, or a Valkey', () => {
   for (const version of ['7.0.15', '6.9', 'of an unknown version']) expect(() => requireRedis(version)).toThrow('7.2 or newer is needed')
 })
 
-it('does not take the answer of another server for that of one that has ended', async () => {
+it("does not accept another server's answer for one that has ended", async () => {
   const start = startServer({
     name: 'brief',
     command: '/bin/sh',
@@ -83,7 +83,7 @@ describe('the policy that keeps installed services from starting', () => {
     expect(await readdir(folder)).toEqual([])
   })
 
-  it('is removed by the next run where one was killed', async () => {
+  it('is removed by the next run if a run was killed', async () => {
     await policyOf(deadPid())
     await forgetServicePolicy(file())
     expect(await readdir(folder)).toEqual([])
@@ -92,7 +92,7 @@ describe('the policy that keeps installed services from starting', () => {
     expect(await readdir(folder)).toEqual([])
   })
 
-  it('is waited for where another run has made it', async () => {
+  it('is awaited if another run creates it', async () => {
     await policyOf(process.ppid)
     await forgetServicePolicy(file())
     await expect(withoutServiceStarts(async () => undefined, file(), 150)).rejects.toThrow('another run of the tests is installing')
@@ -101,7 +101,7 @@ describe('the policy that keeps installed services from starting', () => {
     expect(await waiting).toBe('installed')
   })
 
-  it('is left alone where it is not of the tests', async () => {
+  it("is not touched if it is not the tests' own", async () => {
     await writeFile(file(), '#!/bin/sh\nexit 101\n')
     await forgetServicePolicy(file())
     expect(await withoutServiceStarts(async () => 'installed', file())).toBe('installed')

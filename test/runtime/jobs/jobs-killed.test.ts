@@ -33,7 +33,7 @@ async function killAt(role: string, pattern: RegExp): Promise<RegExpExecArray> {
 const finish = (id: number) =>
   awaitJob(opened().db, id, { signal: AbortSignal.timeout(60_000), work: { kinds: [numbers], worker: 'next' } })
 
-it('a job whose worker is killed amid a chunk is finished by another', { timeout: 90_000 }, async () => {
+it('a job whose worker is killed during a chunk is finished by another', { timeout: 90_000 }, async () => {
   const { db } = opened()
   const submitted = await submitJob(db, numbers, { spec: { upTo: 3 }, subject: 's', worker: 'test' })
   await killAt('work', /at chunk 0/)
@@ -46,7 +46,7 @@ it('a job is done although the process that submitted it is killed', { timeout: 
   expect(await finish(Number(id))).toMatchObject({ state: 'done', submittedBy: 'killed', result: { sum: 3, unit: 'apples' } })
 })
 
-it('a job is not cancelled where its finish is being claimed', { timeout: 90_000 }, async () => {
+it('a job is not cancelled while its finish is being claimed', { timeout: 90_000 }, async () => {
   const { db } = opened()
   const { id } = (await submitJob(db, numbers, {
     spec: { upTo: 0 },

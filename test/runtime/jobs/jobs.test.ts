@@ -126,7 +126,7 @@ describe.each([
     expect(order.slice(0, 6).toSorted()).toEqual(['large', 'large', 'large', 'small', 'small', 'small'])
   })
 
-  it('of one key are joined while they run, and of one instant for ever', async () => {
+  it('of one key are joined while they run, and of one instant always', async () => {
     const kind = anew()
     const spec = { upTo: 1 }
     const first = await submitJob(db(), kind, { spec, subject: 's', worker: 'w', key: 'k', moment: minute })
@@ -140,19 +140,19 @@ describe.each([
     expect((await submitJob(db(), kind, { ...same, moment: 2 * minute }))?.joined).toBe(false)
   })
 
-  it('are refused at once where the spec is not one of their kind', async () => {
+  it('are refused at once if their spec does not match their kind', async () => {
     const refused = submitJob(db(), anew(), { spec: { upTo: 'three' } as never, subject: 's', worker: 'w' })
     await expect(refused).rejects.toMatchObject({ code: 'INVALID_REQUEST', message: expect.stringContaining('upTo') as string })
   })
 
-  it('fail where the spec that is stored is not one that the worker knows', async () => {
+  it('fail if the worker does not know the stored spec', async () => {
     const kind = anew()
     const id = await submit(kind)
     hire([{ ...kind, spec: z.object({ downTo: z.int() }) }])
     expect(await ended(id)).toMatchObject({ state: 'failed', error: { code: 'INVALID_REQUEST' } })
   })
 
-  it('of a kind that no worker knows wait, and the worker says so once', async () => {
+  it('of a kind unknown to all workers wait, with one log entry', async () => {
     const newer = anew()
     const id = await submit(newer)
     const known = anew()
@@ -165,7 +165,7 @@ describe.each([
     expect(await unknownKinds(db(), [known.name])).toContain(newer.name)
   })
 
-  it('go to another worker where the heartbeat of the first has stopped', async () => {
+  it('move to another worker if the heartbeat of the first has stopped', async () => {
     const kind = anew()
     const id = await submit(kind, 1, { planned: { plan: { unit: 'u' }, chunks: [5] } })
     const stuck = await claim(kind, 'stuck')
@@ -216,7 +216,7 @@ describe.each([
     ])
   })
 
-  it('whose worker dies each time fail in the end, and say so', async () => {
+  it('whose worker dies each time finally fail, with a reason', async () => {
     const kind = anew()
     const id = await submit(kind, 1, { planned: { plan: { unit: 'u' }, chunks: [5] } })
     for (const attempt of [0, 1, 2]) {
@@ -227,7 +227,7 @@ describe.each([
     expect((await ended(id)).error?.message).toMatch(/failed 3 times: its worker stopped responding/)
   })
 
-  it('end at once with an error that every worker would meet; a retry plans them anew', async () => {
+  it('end at once with an error common to all workers; a retry plans them anew', async () => {
     let broken = true
     const kind = anew({
       run: async (__, n) => {
@@ -250,7 +250,7 @@ describe.each([
     ])
   })
 
-  it('are cancelled while their chunks are added, and what they left is removed', async () => {
+  it('are cancelled while their chunks are added, and their leftovers removed', async () => {
     const cleaned: unknown[] = []
     let add: () => void = () => undefined
     const isCancelled = new Promise<void>((resolve) => (add = resolve))
@@ -286,7 +286,7 @@ describe.each([
     await cancelJob(db(), id, by)
   })
 
-  it('have left nothing where the one process that works on them has awaited them', async () => {
+  it('have left nothing once their only worker process has awaited them', async () => {
     const cleaned: number[] = []
     let begin: () => void = () => undefined
     const began = new Promise<void>((resolve) => (begin = resolve))
@@ -334,7 +334,7 @@ describe.each([
     expect(await ended(id)).toMatchObject({ state: 'done' })
   })
 
-  it('wait untouched while the store that they need is unavailable, and others go on', async () => {
+  it('wait while the store they need is unavailable, and others continue', async () => {
     let isUp = false
     const down = anew({
       retries: 0,
@@ -353,7 +353,7 @@ describe.each([
     expect(await ended(waits)).toMatchObject({ state: 'done' })
   })
 
-  it('of a schedule are there once for each instant, whoever fires it', async () => {
+  it('of a schedule exist once per instant, for any number of workers', async () => {
     const runs: (number | null)[] = []
     const kind = anew({
       run: async ({ moment }, n) => (runs.push(moment), { n }),
@@ -397,7 +397,7 @@ describe.each([
     expect(await counts()).toEqual(['1', '0', '1'])
   })
 
-  it('of a store that nobody uses any more are cancelled after a week', async () => {
+  it('of an unused store are cancelled after a week', async () => {
     const kind = anew()
     const [old, fresh] = [await submit(kind, 1, { scope: 'emptied' }), await submit(kind, 2, { scope: 'emptied' })]
     await db().query(`UPDATE lockstep.job_chunks SET claimable_at = clock_timestamp() - interval '8 days' WHERE job = ${old}`)
@@ -408,7 +408,7 @@ describe.each([
     ])
   })
 
-  it('stay in the history as long as their kind says, and the newest of a key for ever', async () => {
+  it('stay in the history for the time of their kind, and the newest of a key always', async () => {
     const kind = anew({ keepDays: 2 })
     const { stop } = hire([kind])
     const ids: number[] = []

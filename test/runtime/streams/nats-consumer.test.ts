@@ -35,7 +35,7 @@ streamConsumerContract('a JetStream stream', natsProducer, ({ producer, stream, 
     await two.close()
   })
 
-  it('says that there is no such stream', async () => {
+  it('reports that the stream does not exist', async () => {
     await expect(consumer('nothing').take(1)).rejects.toMatchObject({
       code: 'STREAM_UNAVAILABLE',
       message: expect.stringContaining('stream not found') as string,

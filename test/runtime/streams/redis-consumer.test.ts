@@ -14,7 +14,7 @@ streamConsumerContract('a Redis Stream', redisProducer, ({ producer, stream, con
     }
   }
 
-  it('gives the named field of an entry, and none where it is not there', async () => {
+  it('gives the named field of an entry, or none if it is missing', async () => {
     const s = await stream()
     await withRedis(async (redis) => {
       await redis.xadd(s, '*', 'kind', 'x', 'data', Buffer.from([0xff, 0]), 'more', 'y')
@@ -23,7 +23,7 @@ streamConsumerContract('a Redis Stream', redisProducer, ({ producer, stream, con
     expect((await consumer(s).take(2)).map(({ body }) => body)).toEqual([Buffer.from([0xff, 0]), null])
   })
 
-  it('counts what waits where the server has lost count, for entries were deleted', async () => {
+  it('counts waiting entries if deletions made the server lose its count', async () => {
     const s = await stream()
     const one = consumer(s)
     await producer().send(s, ['a', 'b', 'c', 'd'])
@@ -36,7 +36,7 @@ streamConsumerContract('a Redis Stream', redisProducer, ({ producer, stream, con
     expect(texts(await one.take(9))).toEqual(['c', 'd'])
   })
 
-  it('forgets a consumer that is closed, but not what it holds', async () => {
+  it('forgets a closed consumer, but not its pending messages', async () => {
     const s = await stream()
     const at = { streamRedisUrl: producer().server.url, natsUrl: null }
     const consumers = (): Promise<number> =>

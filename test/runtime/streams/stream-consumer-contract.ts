@@ -35,7 +35,7 @@ export function streamConsumerContract(stream: string, start: () => Promise<Prod
     }
     const { stream: newStream, consumer } = tools
 
-    it('gives each message once, in order, and no more than was asked for', async () => {
+    it('gives each message once, in order, up to the requested number', async () => {
       const s = await newStream()
       await producer.send(s, ['a', 'b', 'c'])
       const one = consumer(s)
@@ -84,7 +84,7 @@ export function streamConsumerContract(stream: string, start: () => Promise<Prod
       expect(texts(await takeAll(other, 100)).toSorted()).toEqual(sent.toSorted())
     })
 
-    it('gives what nobody acknowledged to another, under the same id', async () => {
+    it('gives unacknowledged messages to another consumer, under the same id', async () => {
       const s = await newStream()
       const [one, two] = [consumer(s), consumer(s)]
       await producer.send(s, ['a', 'b'])
@@ -95,7 +95,7 @@ export function streamConsumerContract(stream: string, start: () => Promise<Prod
       expect(await two.lag()).toEqual({ waiting: 0, pending: 0 })
     })
 
-    it('counts what waits and what is not acknowledged, also before anything was taken', async () => {
+    it('counts waiting and unacknowledged messages, even before the first read', async () => {
       const s = await newStream()
       await producer.send(s, ['a', 'b', 'c'])
       const [one, watcher] = [consumer(s), consumer(s)]

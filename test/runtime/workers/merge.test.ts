@@ -16,7 +16,7 @@ async function worker(requests: number, seconds: number): Promise<readonly Metri
 }
 
 describe('the metrics of several workers', () => {
-  it('are added up, but for gauges that say otherwise', async () => {
+  it('are summed, except for gauges with another aggregation', async () => {
     const text = await mergeMetrics([await worker(3, 0.5), await worker(4, 1.5)]).metrics()
     expect(text).toContain('requests_total{route="/a"} 7')
     expect(text).toContain('under_way 7')
@@ -27,7 +27,7 @@ describe('the metrics of several workers', () => {
     expect(text).toContain('seconds_count 2')
   })
 
-  it('never go back where workers go', async () => {
+  it('never decrease when workers exit', async () => {
     const gone = await addGone(await addGone([], await worker(3, 0.5)), await worker(2, 0.5))
     const text = await mergeMetrics([await worker(1, 0.5), gone]).metrics()
     expect(text).toContain('requests_total{route="/a"} 6')
@@ -39,7 +39,7 @@ describe('the metrics of several workers', () => {
 describe('the readiness of several workers', () => {
   const ready = { ready: true, reasons: [], warnings: [], failing: [], degraded: [] }
 
-  it('is there where all that listen are ready, and says what is amiss', () => {
+  it('is given once all listeners are ready, and reports problems', () => {
     expect(mergeReadiness([ready, ready], 2)).toEqual(ready)
     expect(mergeReadiness([ready], 2)).toEqual({
       ...ready,
@@ -59,7 +59,7 @@ describe('the readiness of several workers', () => {
 })
 
 describe('a worker that dies', () => {
-  it('is replaced at once, and ever more slowly where it cannot live', () => {
+  it('is replaced at once, and ever more slowly if it keeps failing', () => {
     const waits: number[] = []
     for (let failures = 0; failures < 12;) {
       const next = backOff(failures, 500)
