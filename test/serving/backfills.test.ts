@@ -50,7 +50,7 @@ describe('/v1/backfills and /v1/jobs', () => {
     expect((await ask(url, '/v1/jobs?state=lost')).status).toBe(400)
   })
 
-  it('refuses what is no backfill', async () => {
+  it('refuses an invalid backfill', async () => {
     const codes = []
     const halfOpen = await ask(url, '/v1/backfills', { view: 'airport_delays', from: '2001-01-01' })
     expect(halfOpen.body.error.message).toContain('"to" is missing')

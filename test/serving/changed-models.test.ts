@@ -43,7 +43,7 @@ function impatient(patienceMs: number, readBytes: ModelHostDeps['readBytes']): M
   })
 }
 
-describe('what a model answers with while loads take long', () => {
+describe('the version that a model answers with during slow loads', () => {
   it('stays the same until the new version is loaded, and delays no other model', async () => {
     let slow = 0
     const reads: number[] = []
@@ -177,7 +177,7 @@ describe('what a model answers with while loads take long', () => {
     await world.db.query(`delete from lockstep.model_versions where model in ('classes', 'echo')`)
   })
 
-  it('is an error where nothing loads as the model is to be, whatever answered before', async () => {
+  it('is an error if no version loads, whatever answered before', async () => {
     let broken = false
     const models = impatient(5000, async (model, version) => {
       if (broken) throw new LockstepError('MODEL_INVALID', 'It is none.')

@@ -23,7 +23,7 @@ test('a text is refused above the limits on depth, object members or total value
   expect(refused(JSON.stringify(new Array(2 ** 20).fill(0)))).toBe(true)
 })
 
-test('what stands in texts counts for nothing, whatever is escaped there', () => {
+test('the contents of texts do not count, with any escapes', () => {
   for (const text of ['[{,'.repeat(9000), '\\'.repeat(20_001), '\\"'.repeat(9000), '"[\\\\"{,'.repeat(9000)]) {
     expect(refused(JSON.stringify({ a: text, b: [text, { [text]: text }] }))).toBe(false)
   }

@@ -53,14 +53,14 @@ describe('the entity parser', () => {
     expect(parse).toThrow(/[Ee]ntity 3/)
   })
 
-  it('says what to send for a service that takes nothing', () => {
+  it('says what to send for a service without inputs', () => {
     const nothing = createEntityParser({ ...servicePlan('flight'), keys: [], request: [], uses: [] })
     expect(nothing({}, 0)).toEqual({ keys: [], request: [] })
     expect(() => nothing(null, 0)).toThrow('Entity 0 is null; send an object without fields, {}.')
     expect(() => nothing({ airport: 'ATL' }, 0)).toThrow('which the service "flight@1" does not have. It takes none: send {}.')
   })
 
-  it('takes the infinities and NaN as the texts that say them', () => {
+  it('accepts infinities and NaN as their text forms', () => {
     expect(['Infinity', '-Infinity', 'NaN'].map((distance) => flight({ airport: 'ATL', distance }, 0).request[0])).toEqual([
       Number.POSITIVE_INFINITY,
       Number.NEGATIVE_INFINITY,

@@ -147,7 +147,7 @@ for (const kind of ['redis', 'embedded'] as const) {
       expect(await stored(`airport = 'BAD'`)).toBe(0)
     })
 
-    it('counts what it took, and how long folding took', async () => {
+    it('counts accepted events, and measures the folding time', async () => {
       const said = await metrics()
       expect(countOf(said, 'lockstep_push_events_total{source="landings"} ')).toBe(await stored('true'))
       expect(countOf(said, 'lockstep_push_duplicates_total{source="landings"} ')).toBe(3)
@@ -165,7 +165,7 @@ for (const kind of ['redis', 'embedded'] as const) {
       expect(await delays('RYW', { after: both })).toMatchObject({ lastDelay: 10, landed1h: 2 })
     })
 
-    it('does not wait for pushes that wrote nothing of the entity or of the source', async () => {
+    it('does not wait for pushes without rows of the entity or the source', async () => {
       const pushed = await push({ events: [landing('TOK', 1)], to: 'offline' })
       const { token } = pushed.body as unknown as { token: string }
       const historyOf = async () => countOf(await metrics(), 'lockstep_history_answers_total{service="flight@1"} ')
@@ -200,7 +200,7 @@ for (const kind of ['redis', 'embedded'] as const) {
   })
 }
 
-describe('pushing events while a store is away', () => {
+describe('pushing events while a store is down', () => {
   let world: World
   beforeAll(async () => {
     world = await createWorld('embedded')

@@ -30,7 +30,7 @@ afterAll(() => world?.close())
 const explain = async (body: unknown) => await ask(url, '/v1/explain', body)
 
 describe('POST /v1/explain', () => {
-  it('names the row that won, those that it beat and why, and what is not visible yet', async () => {
+  it('names the winning row, the rows it beat with reasons, and rows not yet visible', async () => {
     const { status, body } = await explain({ view: 'airport_delays', entity: { airport: 'ATL' } })
     expect(status).toBe(200)
     expect(body).toMatchObject({
@@ -69,7 +69,7 @@ describe('POST /v1/explain', () => {
   })
 
   it.each(['2001-07-01T09:00:00Z', '2001-07-01T10:59:59Z', '2001-07-01T11:03:00Z', '2001-07-01T13:00:00Z', '2001-07-05T00:00:00Z'])(
-    'says at %s what the features are',
+    'reports the features at %s',
     async (asOf) => {
       for (const airport of ['ATL', 'OLD', 'JFK', 'XXX']) {
         const answer = await ask(url, '/v1/features', { service: 'route', asOf, entities: [{ airport, destination: 'JFK' }] })
@@ -113,7 +113,7 @@ describe('POST /v1/explain', () => {
     expect([answer.status, answer.body.error.code]).toEqual([status, code])
   })
 
-  it('does not ask a database that has failed several times in a row', async () => {
+  it('does not query a database that has failed several times in a row', async () => {
     // the look at the database that would say that it is there comes after a minute
     const { url: at, server } = await world.serve({ pollMs: 60_000 })
     await server.whenReady()

@@ -160,7 +160,7 @@ describe.each(['redis', 'embedded'] as const)('POST /v1/features over the %s sto
     await slow.server.close()
   })
 
-  it('serves the moment that it was started with where a request names none', async () => {
+  it('uses the moment configured at start if a request has none', async () => {
     const past = await world.serve({ defaultAsOf: noon - 90 * 60_000_000 })
     await past.server.whenReady()
     const entities = [{ airport: 'ATL', distance: 1 }]

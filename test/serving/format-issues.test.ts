@@ -53,11 +53,11 @@ it.each([
     /^"inputs\.0\.shape\.0" is 1\.5; it must be a whole number/,
   ],
   ['a long text', '/v1/features', { service: 'a', entities: 'x'.repeat(1000) }, /^"entities" is "x{59}…"; it must be an array/],
-])('says what is wrong in sentences: %s', (_, path, body, pattern) => {
+])('describes the problem in sentences: %s', (_, path, body, pattern) => {
   expect(said(path, body)).toMatch(pattern)
 })
 
-it('names ten issues at most, and says how many more there are', () => {
+it('names at most ten issues, and the number of the rest', () => {
   const inputs = Array.from({ length: 200 }, () => ({ name: 5, shape: [], datatype: 'FP32' }))
   const text = said('/v2/models/:model/infer', { inputs })
   expect(text).toMatch(/^("inputs\.\d\.name" is 5; it must be a string \([^)]*\); ){10}and 190 more$/)

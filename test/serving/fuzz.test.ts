@@ -144,9 +144,9 @@ async function check(route: Route, { path, query, body, headers }: Sent): Promis
   if (parsed?.success === false) expect.fail(`${told}: ${parsed.error.message}`)
 }
 
-describe('a server that is sent what its schemas take, and what they do not,', () => {
+describe('a server that receives valid and invalid requests,', () => {
   it.each(routes.map((route) => [`${route.method} ${route.path}`, route] as const))(
-    'by %s answers in the shapes that it tells, and never fails',
+    'by %s answers in its documented shapes, and never fails',
     async (_, route) => {
       const numRuns = route.body === undefined && !route.path.includes(':') ? 3 : runs
       await fc.assert(
@@ -156,7 +156,7 @@ describe('a server that is sent what its schemas take, and what they do not,', (
     },
   )
 
-  it('is ready after all of it, and has logged no failure', async () => {
+  it('is ready after all requests, and has logged no failure', async () => {
     expect((await fetch(`${url}/readyz`)).status).toBe(200)
     const failures = world.logged.filter((line) => (JSON.parse(line) as { level: string }).level === 'error')
     expect(failures).toEqual([])

@@ -24,7 +24,7 @@ const before = '2001-07-01T11:10:00Z'
 const entity = (airport: string) => ({ airport, distance: 1 })
 
 describe('the history', () => {
-  it('gives all of one answer from one state of the data', async () => {
+  it('reads each answer from one state of the data', async () => {
     let written = false
     // Between the first portion and the next a row arrives, for entities of either.
     const meddled = (db: Database): Database => ({
@@ -69,7 +69,7 @@ describe('the history', () => {
     await server.close()
   })
 
-  it('answers for what the store lacks where a failover may have lost it', async () => {
+  it('answers for states that a failover may have lost', async () => {
     const view = 'airport_delays@1'
     const { url, server } = await world.serve()
     await server.whenReady()

@@ -80,7 +80,7 @@ describe('an answer before the body is there', () => {
 })
 
 describe('an answer', () => {
-  it('is compressed as its client takes it, where it is long', async () => {
+  it('is compressed as its client accepts it, if it is long', async () => {
     const plain = await send('/v1/features', { headers: json, body: many })
     expect(plain.headers).toMatchObject({ vary: 'accept-encoding' })
     expect(plain.headers['content-encoding']).toBeUndefined()
@@ -95,14 +95,14 @@ describe('an answer', () => {
     expect(results(brotliDecompressSync(brotli.body))).toEqual(results(plain.body))
   })
 
-  it('is sent as it is where it is short, or where nothing that is known is taken', async () => {
+  it('is not compressed if it is short, or if no known encoding is accepted', async () => {
     const short = await send('/v1/features', { headers: { ...json, 'accept-encoding': 'gzip, br' }, body: one })
     const odd = await send('/v1/features', { headers: { ...json, 'accept-encoding': 'compress, identity' }, body: many })
     expect([short.status, odd.status]).toEqual([200, 200])
     expect([short.headers['content-encoding'], odd.headers['content-encoding']]).toEqual([undefined, undefined])
   })
 
-  it('to HEAD has the headers alone, and to OPTIONS says what there is', async () => {
+  it('to HEAD has headers only, and to OPTIONS the allowed methods', async () => {
     const head = await send('/v1/models', { method: 'HEAD' })
     expect([head.status, head.body.length, head.headers['content-type']]).toEqual([200, 0, 'application/json'])
     const options = await send('/v1/backfills', { method: 'OPTIONS' })
@@ -141,7 +141,7 @@ describe('a body', () => {
     expect([unknown.status, codeOf(unknown)]).toEqual([415, 'UNSUPPORTED_MEDIA_TYPE'])
   })
 
-  it('is JSON whatever curl calls it, and what says that it is no JSON is refused', async () => {
+  it("is JSON with curl's default content type, but refused with another type", async () => {
     const status = async (type?: string, more = {}): Promise<number> =>
       (await send('/v1/features', { headers: { ...(type === undefined ? {} : { 'content-type': type }), ...more }, body: one })).status
     expect(await status()).toBe(200)
@@ -197,7 +197,7 @@ describe('a page of another origin', () => {
     expect((await send('/v1/features', { headers: { ...json, origin: url }, body: one })).status).toBe(200)
   })
 
-  it('may not where nobody is', async () => {
+  it('gets no access if no origin is allowed', async () => {
     const { server, url: closed } = await world.serve()
     await server.whenReady()
     const response = await fetch(`${closed}/livez`, { headers: { origin: 'https://app.example' } })

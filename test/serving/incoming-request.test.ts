@@ -106,7 +106,7 @@ test('readers of a body are notified that its connection ended, even if they ask
   expect(told).toEqual(['REQUEST_ABORTED', 'REQUEST_ABORTED', 'ended'])
 })
 
-test('whoever waits for a body whose rest is dropped is not given a part of it', async () => {
+test('readers of a body whose rest is dropped do not get a part of it', async () => {
   const told: unknown[] = []
   const socket = await connected((incoming, outgoing) => {
     const note = (error: unknown) => void told.push((error as { code: string }).code)
@@ -125,7 +125,7 @@ test('whoever waits for a body whose rest is dropped is not given a part of it',
   expect(told).toEqual(['REQUEST_ABORTED', 'REQUEST_ABORTED'])
 })
 
-test('a connection that is kept holds on to no request that was answered, whole or not', async () => {
+test('a reused connection retains no answered request, complete or not', async () => {
   setFlagsFromString('--expose-gc')
   const gc = runInNewContext('gc') as () => void
   const made: WeakRef<IncomingRequest>[] = []
@@ -187,7 +187,7 @@ test('pipelined requests are answered in order, and not read while answers wait'
   expect([most, new Set(bodies)]).toEqual([1, new Set(['abc'])])
 })
 
-test('pipelined requests are answered where they are few, however many others send', async () => {
+test('pipelined requests are answered if they are few, however many others send', async () => {
   const [first, floods]: [string[], Socket[]] = [[], []]
   const flood = await connected(
     serializePipelined((incoming, outgoing) => {

@@ -48,7 +48,7 @@ describe('valueWriter', () => {
     )
   })
 
-  it('writes null for what JSON cannot say', () => {
+  it('writes values that JSON lacks as null', () => {
     const write = recordWriter([
       { name: 'a', type: { kind: 'float64' } },
       { name: 'b"', type: { kind: 'vector', length: 2 } },

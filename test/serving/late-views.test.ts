@@ -69,7 +69,7 @@ it('answers and /readyz name a view without its run, from instant + delay on', a
   expect(await landed()).toEqual([1, []])
 })
 
-it('readiness says once what is about two parts, and names both', () => {
+it('readiness reports a problem of two parts once, and names both', () => {
   const late = ['The view "airport_delays@1" is late.']
   const { warnings, degraded } = readinessOf([], [...about('views', late), ...about('workers', late)])
   expect([warnings, degraded]).toEqual([late, ['views', 'workers']])

@@ -103,12 +103,12 @@ describe.each(['redis', 'embedded'] as const)('features of many values over the 
     expect(body.results[2]?.features).toMatchObject({ recent: ['404', 'wild'], tally: { 404: 1, wild: 1 }, changed: 1 })
   })
 
-  it('have an element that JSON cannot say as null, and say so in the status', async () => {
+  it('have null for elements that JSON lacks, with a status', async () => {
     const { body } = await features(['a'], { asOf: '2001-07-01T09:30:00Z' })
     expect(body.results[0]).toMatchObject({ features: { amounts: [1.5, null] }, statuses: { amounts: 'INVALID', recent: 'PRESENT' } })
   })
 
-  it('fail an entity where a text in a list is half a character', async () => {
+  it('fail an entity if a text in a list has half a surrogate pair', async () => {
     const { status, body } = await features(['a', 'half'])
     expect(status).toBe(400)
     expect(body.error).toMatchObject({ code: 'INVALID_ENTITY', details: { entity: 1, feature: 'known' } })
@@ -138,7 +138,7 @@ describe.each(['redis', 'embedded'] as const)('features of many values over the 
     ])
   })
 
-  it('are the same in a training set, which ends cleanly where one is beyond its cap', async () => {
+  it('are the same in a training set, which ends cleanly if one exceeds its cap', async () => {
     const catalog = await loadCatalog(world.db)
     const service = catalog.service('habit_features')
     const spine = (cards: string) => ({ sql: `select card, timestamptz '2001-07-01T12:00Z' as t from unnest('{${cards}}'::text[]) card` })

@@ -133,7 +133,7 @@ describe('the champion over HTTP', () => {
 })
 
 describe('a change that the server cannot load', () => {
-  it('is made, and said to be not in force', async () => {
+  it('is made, and reported as not in effect', async () => {
     const catalog: LiveCatalog = {
       current: () => expect.unreachable(),
       loaded: null,
@@ -147,7 +147,7 @@ describe('a change that the server cannot load', () => {
 })
 
 describe('a promotion that servers are loading the version for', () => {
-  it('is not made where the client has gone, or its deadline has passed', async () => {
+  it('is not made if the client has disconnected, or its deadline has passed', async () => {
     const asked: LoadRequest[] = []
     const say = (state: LoadReply['state']) =>
       world.db.query('select pg_notify($1, $2)', [asked.at(-1)?.replyTo, loadReplyNotice({ server: 'slow', state, message: '' })])

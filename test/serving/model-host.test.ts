@@ -48,7 +48,7 @@ function host() {
 const minute = 60_000
 
 describe('the model host', () => {
-  it('lets go of a version that nobody has used for five minutes, and keeps the newest', async () => {
+  it('releases a version unused for five minutes, and keeps the newest', async () => {
     const { models, read, clock, run } = host()
     await models.prepare(catalog)
     expect(await run(1)).toBe(1)
@@ -99,7 +99,7 @@ describe('the model host', () => {
     await models.close()
   })
 
-  it('loads no more where it is closed while a catalog is being prepared', async () => {
+  it('loads no more if it is closed while a catalog is being prepared', async () => {
     const read: number[] = []
     const gate = Promise.withResolvers<void>()
     const models = createModelHost({
@@ -126,7 +126,7 @@ describe('the model host', () => {
     expect(read).toEqual([1])
   })
 
-  it('says that a version cannot be read for now, and reads it again at the next call', async () => {
+  it('reports a version that is temporarily unreadable, and retries on the next call', async () => {
     let away = true
     const models = createModelHost({
       async readBytes(model, version) {
@@ -146,7 +146,7 @@ describe('the model host', () => {
   })
 })
 
-describe('what a model answers with', () => {
+describe('the version that a model answers with', () => {
   const by = { actor: 'test' }
   const answering = (models: ModelHost, at: Catalog) => models.answering(at, at.model('delay'))?.version
   const spoil = (version: number) =>
@@ -179,7 +179,7 @@ describe('what a model answers with', () => {
     await models.close()
   })
 
-  it('stays what it was where the new champion does not load, and says so', async () => {
+  it('stays the same if the new champion does not load, which is reported', async () => {
     const models = fresh()
     await models.prepare(await loadCatalog(world.db))
     const broken = await world.push('delay', 'mlp', 'broken')
@@ -198,7 +198,7 @@ describe('what a model answers with', () => {
     await begun.close()
   })
 
-  it('is the newest version that loads where there is no champion', async () => {
+  it('is the newest version that loads if there is no champion', async () => {
     await removeModelAlias(world.db, 'delay', 'champion', by)
     const models = fresh()
     const without = await loadCatalog(world.db)
@@ -249,7 +249,7 @@ describe('what a model answers with', () => {
     await world.db.query(`delete from lockstep.model_versions where version > 2`)
   })
 
-  it('stays what it was where a server cannot load the new one', async () => {
+  it('stays the same if a server cannot load the new one', async () => {
     const { url, server } = await world.serve({ pollMs: 60_000 })
     await server.whenReady()
     await listening(1)

@@ -87,7 +87,7 @@ describe.each(['redis', 'embedded'] as const)('a server over the %s store', (kin
     await until(async () => (await flight()).version === 1)
   })
 
-  it('says that a feature view is no service, and in which it is', async () => {
+  it('reports that a feature view is not a service, and names its services', async () => {
     const { status, body } = await ask(url, '/v1/features', { service: 'airport_typed', entities: [{ airport: 'ATL' }] })
     expect(status).toBe(404)
     expect(body.error.message).toBe(
@@ -137,7 +137,7 @@ describe.each(['redis', 'embedded'] as const)('a server over the %s store', (kin
     }
   })
 
-  it('says that no worker is seen, until one is connected', async () => {
+  it('reports that no worker is seen, until one is connected', async () => {
     const { url: there, server } = await world.serve({ workerGraceMs: 0 })
     await server.whenReady()
     const told = async () =>
@@ -156,7 +156,7 @@ describe.each(['redis', 'embedded'] as const)('a server over the %s store', (kin
     await server.close()
   })
 
-  it('answers no state of a view whose checkpoint is gone, though the state is there', async () => {
+  it('answers no state of a view without a checkpoint, even if the state exists', async () => {
     const { store } = world
     const checkpoint = await readCheckpoint(store, 'airport_delays@1')
     if (checkpoint === null) throw new Error('it was materialized')

@@ -51,7 +51,7 @@ describe('the OpenAPI document', () => {
     for (const [ref, kind = '', name = ''] of refs) expect(parts[kind]?.[name], ref).toBeDefined()
   })
 
-  it('tells of the headers that each route takes and answers with', () => {
+  it('documents the headers that each route accepts and returns', () => {
     for (const { method, path, scope, errors = 'lockstep', status = 200 } of routes) {
       const { parameters = [], responses = {} } = operationOf(method, path) ?? {}
       const taken = parameters.flatMap((parameter) => ('$ref' in parameter ? nameOf(parameter.$ref) : []))
@@ -139,7 +139,7 @@ describe('every field of a request', () => {
     expect(all.filter(([, { description = '' }]) => description === '').map(([at]) => at)).toEqual([])
   })
 
-  it('has one in answers too, where it holds no further fields', () => {
+  it('has one in answers too, unless it has nested fields', () => {
     const told = operations.flatMap(({ operationId, responses }) =>
       Object.values(responses).flatMap(({ content }) => fields(content?.['application/json']?.schema ?? {}, operationId)),
     )
@@ -147,7 +147,7 @@ describe('every field of a request', () => {
     expect(told.filter(([, field]) => !isInner(field) && field.description === undefined).map(([at]) => at)).toEqual([])
   })
 
-  it('says of what an array is made', () => {
+  it('documents the items of an array', () => {
     const lists = all.filter(([, { type }]) => type === 'array')
     expect(lists.filter(([, { items }]) => items === undefined).map(([at]) => at)).toEqual([])
     expect(all.find(([at]) => at === 'POST /v1/features.entities')?.[1].items).toMatchObject({ type: 'object' })
@@ -157,20 +157,20 @@ describe('every field of a request', () => {
 describe('the page on the interface', async () => {
   const { html, contentSecurityPolicy } = await docsPage(document)
 
-  it('shows every operation, and is whole by itself', () => {
+  it('shows every operation, and is self-contained', () => {
     for (const { operationId } of operations) expect(html).toContain(`<details id="${operationId}">`)
     expect(html).not.toMatch(/(src|href)="(https?:)?\/\//)
     expect(contentSecurityPolicy).toMatch(/default-src 'none'.*script-src 'sha256-/)
   })
 
-  it('tells of headers once, and has no fields for them in its forms', () => {
+  it('documents headers once, and has no form fields for them', () => {
     for (const { name } of Object.values(document.components.parameters)) expect(html.split(`<td><code>${name}</code>`)).toHaveLength(2)
     expect(new Set([...html.matchAll(/data-in="(\w+)"/g)].map(([, place]) => place))).toEqual(new Set(['path', 'query']))
     expect(html).toMatch(/<input name="model" data-in="path" value="" +required/)
     expect(html).not.toContain('undefined')
   })
 
-  it('takes what it is told as text and never as tags', async () => {
+  it('shows its input as text, never as tags', async () => {
     const wild = await docsPage({ ...document, info: { title: '<b>&"', version: '1', description: '</script>' } })
     expect(wild.html).toContain('<title>&lt;b&gt;&amp;&quot; HTTP interface</title>')
     expect(wild.html).toContain('&lt;/script&gt;')

@@ -16,7 +16,7 @@ beforeAll(async () => {
 })
 afterAll(() => world?.close())
 
-it('answers an entity over its cap with the rows of the online store alone too', async () => {
+it('answers an entity over its cap with online-only rows too', async () => {
   const { server, url } = await world.serve()
   await server.whenReady()
   const event = { airport: 'CAP', at: '2001-07-01T11:30:00Z', delay: 3, amount: null, count: null, city: null, open: null, vec: null }

@@ -103,7 +103,7 @@ describe('POST /v1/predict', () => {
     expect(body.features?.[0]?.lastDelay).toBeNull()
   })
 
-  it('gives many clients at once the answers that each gets alone', async () => {
+  it('gives many concurrent clients the answers that each gets alone', async () => {
     const alone = await Promise.all(
       entities.map(async (entity) => (await ask(url, '/v1/predict', { model: 'echo', entities: [entity] })).body.predictions[0]),
     )
@@ -117,7 +117,7 @@ describe('POST /v1/predict', () => {
     expect(await registry.metrics()).toContain('lockstep_model_batch_rows_count{model="echo"}')
   })
 
-  it('says what is wrong with the model asked for', async () => {
+  it('reports what is wrong with the requested model', async () => {
     const unknown = await ask(url, '/v1/predict', { model: 'dealy', entities })
     expect([unknown.status, unknown.body.error.code]).toEqual([404, 'UNKNOWN_DEFINITION'])
     expect(unknown.body.error.message).toContain('Did you mean "delay"')
@@ -171,7 +171,7 @@ describe('a running server', () => {
     expect([old.body.version, Math.fround(Number(old.body.predictions[0]?.probabilities))]).toEqual([1, expected])
   })
 
-  it('refuses a model whose stored bytes were changed, and serves the others', async () => {
+  it('refuses a model with altered bytes, and serves the others', async () => {
     await world.push('classes', 'logistic')
     await world.db.query(`update lockstep.model_versions set bytes = 'x' where model = 'classes'`)
     const fresh = await world.serve()

@@ -35,7 +35,7 @@ async function pushOffline(url: string): Promise<string> {
   return (body as unknown as { token: string }).token
 }
 
-it('sees what a run folds between the read of the states and that of the checkpoint', async () => {
+it('sees rows folded between the reads of the states and of the checkpoint', async () => {
   const { url, arm } = await serveBetween(() => world.materialize('airport_delays'))
   const after = await pushOffline(url)
   arm()
@@ -43,7 +43,7 @@ it('sees what a run folds between the read of the states and that of the checkpo
   expect(body.results[0]?.features).toMatchObject({ lastDelay: 7, landed1h: 1 })
 })
 
-it('gives defaults where the online store is away and the request asks for them', async () => {
+it('gives defaults if the online store is down and the request asks for them', async () => {
   const store = world.openStore()
   const { server: whole, url: pushing } = await world.serve()
   await whole.whenReady()

@@ -36,7 +36,7 @@ describe('a bad request', () => {
     ['an unknown field', { ...good, servce: 1 }, 'servce'],
     ['an unknown thing to include', { ...good, include: ['colour'] }, 'include.0'],
     ['a moment of another type', { ...good, asOf: true }, 'asOf'],
-  ])('with %s is refused, and says what is wrong', async (_, body, part) => {
+  ])('with %s is refused, with a message that says what is wrong', async (_, body, part) => {
     const answer = await ask(url, '/v1/features', body)
     expectError(answer, 400, 'INVALID_REQUEST')
     expect(answer.body.error.message).toContain(part)
@@ -111,7 +111,7 @@ describe('a bad request', () => {
     expect(request.body.error.details).toEqual({ entity: 0, field: 'distance' })
   })
 
-  it('for an unknown service is told the nearest name', async () => {
+  it('for an unknown service gets the nearest name', async () => {
     const answer = await ask(url, '/v1/features', { ...good, service: 'fligth' })
     expectError(answer, 404, 'UNKNOWN_DEFINITION')
     expect(answer.body.error.message).toContain('"flight"')
@@ -125,7 +125,7 @@ describe('a bad request', () => {
     expect((await ask(url, '/v1/features', good)).status).toBe(200)
   })
 
-  it('whose client goes away in the middle of its body is no failure of the server', async () => {
+  it('whose client disconnects inside its body is no failure of the server', async () => {
     for (const headers of [{ 'content-length': '1000' }, { 'transfer-encoding': 'chunked' }]) {
       const before = world.logged.length
       const counted = await aborts()
@@ -140,7 +140,7 @@ describe('a bad request', () => {
     }
   })
 
-  it('that an on-demand view cannot take is told which entity it is', async () => {
+  it('that an on-demand view cannot process gets the name of the entity', async () => {
     const entities = [
       { airport: 'ATL', note: 'hm' },
       { airport: 'ATL', note: '' },
@@ -153,7 +153,7 @@ describe('a bad request', () => {
     })
   })
 
-  it('whose on-demand view does not end is broken off, and others are answered', async () => {
+  it('whose on-demand view never ends is aborted, and others are answered', async () => {
     const features = (note: string) => ask(url, '/v1/features', { service: 'noted', entities: [{ airport: 'ATL', note }] })
     for (const note of ['for ever', `${'a'.repeat(60)}b`]) {
       const [answer, ...others] = await Promise.all([features(note), features('hm'), features('oh')])
@@ -238,7 +238,7 @@ describe('a bad request', () => {
     expect(answer.headers.get('x-request-id')).toMatch(/^[0-9a-f-]{36}$/)
   })
 
-  it('hides what an unexpected failure says, and logs it under the request id', async () => {
+  it('hides the text of an unexpected failure, and logs it under the request id', async () => {
     const broken = await world.serve({
       clock: () => {
         throw new Error('secret detail')

@@ -34,7 +34,7 @@ it('does not let a slow model delay the others, and reports them in order', asyn
   ])
 })
 
-it('goes on with the next where as many hang as are loaded at once', async () => {
+it('continues with the next if all concurrent loads hang', async () => {
   const gate = Promise.withResolvers<void>()
   const names = Array.from({ length: 5 }, (_, i) => `model${i}`)
   const many = { models: new Map(names.map((name) => [name, { name, versions, aliases: new Map() }])) } as unknown as Catalog
@@ -54,7 +54,7 @@ it('goes on with the next where as many hang as are loaded at once', async () =>
   expect(answering.size).toBe(5)
 })
 
-it('ends where nothing can be read', async () => {
+it('ends if nothing can be read', async () => {
   const away = new Error('away')
   await expect(
     selectVersions(catalog, { before: () => undefined, load: () => Promise.reject(away), isFatal: (error) => error === away }),

@@ -23,8 +23,8 @@ function warnsOf(answer: Answer, part: string): boolean {
   return answer.body.warnings?.some((warning) => warning.includes(part)) ?? false
 }
 
-describe('a server whose stores are away', () => {
-  it('starts without PostgreSQL, says so, and becomes ready by itself when it answers', async () => {
+describe('a server whose stores are down', () => {
+  it('starts without PostgreSQL, reports it, and is ready once it answers', async () => {
     const gate = await gated(world.postgresUrl)
     await gate.shut()
     const { url, server } = await world.serve({ database: async () => openPostgres(gate.through(world.postgresUrl)) })
@@ -58,7 +58,7 @@ describe('a server whose stores are away', () => {
     await gate.shut()
   })
 
-  it('is not ready while Redis is away, refuses with 503, and recovers by itself', async () => {
+  it('is not ready while Redis is down, refuses with 503, and recovers automatically', async () => {
     const redis = await testRedis()
     const gate = await gated(redis.url)
     await gate.shut()
@@ -83,7 +83,7 @@ describe('a server whose stores are away', () => {
     await gate.shut()
   })
 
-  it('says that migrations are to be run, and becomes ready once they are', async () => {
+  it('reports pending migrations, and is ready once they have run', async () => {
     const bare = await testDatabase({ migrate: false })
     const db = openPostgres(bare.url)
     const { url, server } = await world.serve({ database: async () => openPostgres(bare.url) })
@@ -99,7 +99,7 @@ describe('a server whose stores are away', () => {
 })
 
 describe('a server that starts and stops', () => {
-  it('names a port that is in use and says what to do', async () => {
+  it('names a port that is in use, and the remedy', async () => {
     const { url, server } = await world.serve()
     const port = Number(new URL(url).port)
     const { createServer } = await import('../../serving/server.ts')

@@ -75,7 +75,7 @@ describe('a PostgreSQL that accepts and never answers', () => {
 })
 
 describe('a read of the history that waits for a lock', () => {
-  it('ends with the server that it was asked of', async () => {
+  it('ends when its server closes', async () => {
     const { url, server } = await world.serve({ drainMs: 300 })
     await server.whenReady()
     const other = openPostgres(world.postgresUrl)
@@ -94,7 +94,7 @@ describe('a read of the history that waits for a lock', () => {
 })
 
 describe('a registry that is locked', () => {
-  it('is said to be away after the deadline, while requests are answered', async () => {
+  it('is reported as down after the deadline, while requests are answered', async () => {
     const { url, server } = await world.serve()
     await server.whenReady()
     const other = openPostgres(world.postgresUrl)
@@ -109,7 +109,7 @@ describe('a registry that is locked', () => {
   })
 })
 
-describe('a Redis that is known to be away', () => {
+describe('a Redis that is known to be down', () => {
   it('is not waited for, and is named in the log, without password, not to clients', async () => {
     const redis = await testRedis()
     const gate = await gated(redis.url)

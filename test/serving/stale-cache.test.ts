@@ -57,7 +57,7 @@ it('forgets a state that is known to be there no more, and none that may be lost
   expect([found(cache, 'a'), found(cache, 'b')]).toEqual([null, 'y'])
 })
 
-it('forgets all when it is told to, and what is read meanwhile', () => {
+it('clears all entries on request, including pending reads', () => {
   const { cache, read } = states()
   read({ a: 'x' })
   const begun = cache.begin()

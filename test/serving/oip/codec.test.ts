@@ -54,7 +54,7 @@ describe('the codec of tensors', () => {
     expect(readContents(datatype, [3], writeContents(datatype, data), 'x')).toEqual(data)
   })
 
-  it('reads numbers in place where they are aligned', () => {
+  it('reads aligned numbers in place', () => {
     const bytes = placed(bytesOf('0000803f 000020c0'), 8)
     const data = readBinary('FP32', [2], bytes, 'x') as Float32Array
     expect(data.buffer).toBe(bytes.buffer)
@@ -62,7 +62,7 @@ describe('the codec of tensors', () => {
     expect(writeBinary(data).buffer).toBe(bytes.buffer)
   })
 
-  it('reads nested data as flat, and refuses a nesting that is not that of the shape', () => {
+  it('reads nested data as flat, and refuses nesting that differs from the shape', () => {
     expect(readJson('INT32', [2, 1, 2], [[[1, 2]], [[3, 4]]], 'x')).toEqual(Int32Array.of(1, 2, 3, 4))
     expect(readJson('INT32', [2, 1, 2], [1, 2, 3, 4], 'x')).toEqual(Int32Array.of(1, 2, 3, 4))
     expect(failure(() => readJson('INT32', [2, 2], [[1, 2, 3], [4]], 'x'))).toMatch(/INVALID_REQUEST: .*"x" has an array of 3 where/)
@@ -105,12 +105,12 @@ describe('the codec of tensors', () => {
     expect(failure(() => readJson(datatype, [1], [element], 'x'))).toMatch(/^INVALID_REQUEST: The tensor "x" has the element/)
   })
 
-  it('writes what JSON cannot say as null, and counts it', () => {
+  it('writes values that JSON lacks as null, and counts them', () => {
     expect(writeJson('FP64', Float64Array.of(1, Number.NaN, Number.POSITIVE_INFINITY), 'x')).toEqual({ json: '[1,null,null]', nulls: 2 })
     expect(readJson('FP32', [2], [null, 1], 'x')).toEqual(Float32Array.of(Number.NaN, 1))
   })
 
-  it('has FP16 in binary alone', () => {
+  it('supports FP16 in binary only', () => {
     expect(readBinary('FP16', [2], bytesOf('003c 00c0'), 'x')).toEqual(Uint16Array.of(0x3c00, 0xc000))
     expect(failure(() => readJson('FP16', [1], [1], 'x'))).toMatch(/binary/)
     expect(failure(() => writeJson('FP16', Uint16Array.of(0x3c00), 'x'))).toMatch(/binary/)
@@ -135,7 +135,7 @@ describe('the codec of tensors', () => {
     expect(failure(() => readContents('FP32', [2], null, 'x'))).toMatch(/0 elements/)
   })
 
-  it('gives back what it was given, of any elements', () => {
+  it('returns the elements that it was given, for any values', () => {
     const text = fc.string({ unit: 'grapheme' })
     const cases: readonly (readonly [Datatype, fc.Arbitrary<TensorData>])[] = [
       ['FP32', fc.float32Array({ noNaN: true, noDefaultInfinity: true })],
@@ -226,7 +226,7 @@ describe('the body of an infer call', () => {
     expect(Buffer.from(body as Uint8Array).toString('latin1')).toBe(json + bytesOf('0100000000002000').toString('latin1'))
   })
 
-  it('refuses whatever else comes with an error of its own', () => {
+  it('refuses all other bodies, each with its own error', () => {
     const tensor = fc.record({
       name: fc.string(),
       shape: fc.array(fc.oneof(fc.nat(3), fc.maxSafeInteger())),
@@ -244,7 +244,7 @@ describe('the body of an infer call', () => {
     )
   })
 
-  it('says which outputs are wanted in binary', () => {
+  it('selects the outputs to return in binary', () => {
     const inputs = [{ name: 'a', shape: [1], datatype: 'FP32', data: [1] }]
     const outputs = [{ name: 'x' }, { name: 'y', parameters: { binary_data: false } }]
     const asked = readInferBody(header(inputs, { outputs, parameters: { binary_data_output: true } }), null)

@@ -70,7 +70,7 @@ async function answered(method: string, request: unknown, sent: Readonly<Record<
 }
 
 describe('the Open Inference Protocol over gRPC', () => {
-  it('tells of the server and its models', async () => {
+  it('describes the server and its models', async () => {
     expect(await caller.ask('ServerLive', {})).toEqual({ live: true })
     expect(await caller.ask('ServerReady', {})).toEqual({ ready: true })
     expect(await caller.ask('ServerMetadata', {})).toMatchObject({ name: 'lockstep', extensions: ['binary_tensor_data', 'parameters'] })
@@ -135,7 +135,7 @@ describe('the Open Inference Protocol over gRPC', () => {
     })
   })
 
-  it('refuses a call whose model is left out, as proto3 reads it', async () => {
+  it('refuses a call without a model, as proto3 reads it', async () => {
     for (const [method, field] of [
       ['ModelInfer', 'model_name'],
       ['ModelMetadata', 'name'],
@@ -157,7 +157,7 @@ describe('the Open Inference Protocol over gRPC', () => {
     expect(details.isWellFormed()).toBe(true)
   })
 
-  it('gives x-request-id back where it is acceptable, else a new one', async () => {
+  it('returns a valid x-request-id, else a new one', async () => {
     const idOf = async (sent: string) => (await answered('ServerLive', {}, { 'x-request-id': sent })).head['x-request-id']
     expect(await idOf('mine')).toBe('mine')
     expect(await idOf('x'.repeat(4000))).toMatch(/^[0-9a-f-]{36}$/)
@@ -266,7 +266,7 @@ describe('the gateway, over gRPC', () => {
   const call = { ...echo, inputs: [features], raw_input_contents: [raw] }
   const code = async (asked: Promise<unknown>) => (await refused(asked)).code
 
-  it('asks for a key with the scope, and holds it to its rows', async () => {
+  it('requires a key with the scope, and applies its row limit', async () => {
     const make = async (scopes: readonly Scope[], rowsPerSecond: number | null = null) => {
       const { text } = await createKey(world.db, { name: '', scopes, requestsPerSecond: null, rowsPerSecond, expiresAt: null })
       return { authorization: `Bearer ${text}` }
@@ -292,7 +292,7 @@ describe('the gateway, over gRPC', () => {
 })
 
 describe('the services of gRPC itself', () => {
-  it('say how the server and each model stand, and say it again when that changes', async () => {
+  it('report the state of the server and each model, and each change', async () => {
     const { server, grpcPort } = await world.serve({}, { grpcPort: 0 })
     await server.whenReady()
     using health = openGrpcService(`127.0.0.1:${grpcPort}`, 'health', 'grpc.health.v1.Health')
@@ -391,7 +391,7 @@ describe('a gRPC connection', () => {
     calling.destroy()
   })
 
-  it('stays open where a call is answered that its client has ended', async () => {
+  it('stays open if a call is answered after its client has ended it', async () => {
     const patrol = createGrpcPatrol({ firstCallMs: 60_000, requestMs: 300 })
     const server = new Server({ interceptors: [patrol.interceptor] })
     const answered = new Promise<void>((resolve) => {

@@ -22,7 +22,7 @@ const inputs = [{ name: 'features', shape: [1, 3], datatype: 'FP32', data: [1, 2
 const infer = '/v2/models/echo/versions/1/infer'
 
 describe('the Open Inference Protocol over REST', () => {
-  it('tells of the server', async () => {
+  it('describes the server', async () => {
     const manifest: { version: string } = (await import('../../../package.json', { with: { type: 'json' } })).default
     const about = { name: 'lockstep', version: manifest.version, extensions: ['binary_tensor_data', 'parameters'] }
     expect(await get('/v2')).toEqual([200, about])
@@ -31,7 +31,7 @@ describe('the Open Inference Protocol over REST', () => {
     expect(await get('/v2/health/ready')).toEqual([200, { live: true, ready: true }])
   })
 
-  it('tells of a model, by itself and by version', async () => {
+  it('describes a model, with and without a version', async () => {
     expect(await get('/v2/models/typed')).toEqual([
       200,
       {
@@ -90,7 +90,7 @@ describe('the Open Inference Protocol over REST', () => {
     expect(await get(path)).toEqual([status, { error: expect.stringContaining(says) }])
   })
 
-  it('refuses what is no body of an infer call', async () => {
+  it('refuses an invalid body of an infer call', async () => {
     const refused = async (body: Body, headers: Record<string, string>, status: number, says: string) => {
       expect(await post(infer, body, headers)).toEqual([status, { error: expect.stringContaining(says) }])
     }
@@ -103,7 +103,7 @@ describe('the Open Inference Protocol over REST', () => {
     await refused('x', { 'content-encoding': 'gzip' }, 400, 'gzip')
   })
 
-  it('takes a body that is compressed or comes in pieces', async () => {
+  it('accepts a compressed or chunked body', async () => {
     const body = JSON.stringify({ inputs })
     expect(await post(infer, gzipSync(body), { 'content-encoding': 'gzip' })).toMatchObject([200, { outputs: [{ data: [1, 2, 3] }] }])
     const pieces = new ReadableStream({

@@ -41,7 +41,7 @@ describe('a breaker', () => {
     expect(it.changes).toEqual([true])
   })
 
-  it('counts an error that is an answer as one', async () => {
+  it('counts an error reply as an answer', async () => {
     const it = breaker()
     for (let i = 0; i < 20; i++) await it.fail(i % 4 === 3 ? wrong : away)
     expect(it.isOpen()).toBe(false)

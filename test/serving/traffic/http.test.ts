@@ -107,7 +107,7 @@ describe('a server that has keys', () => {
     await server.close()
   })
 
-  it('answers health and metrics to all, and tells a path that it does not have', async () => {
+  it('answers health and metrics without a key, and reports an unknown path', async () => {
     const { url, server } = await serve()
     for (const path of ['/livez', '/readyz', '/metrics']) expect((await ask(url, path)).status).toBe(200)
     for (const path of ['/v1/nothing', '/../../etc/passwd', '/v1/features/..%2f..%2f', '//', '/%00']) {
@@ -116,7 +116,7 @@ describe('a server that has keys', () => {
     await server.close()
   })
 
-  it('goes on with the keys that it knows while PostgreSQL is away', async () => {
+  it('continues with its known keys while PostgreSQL is down', async () => {
     const text = await key(['read'])
     const gate = await gated(world.postgresUrl)
     const { url, server } = await serve({ database: async () => openPostgres(gate.through(world.postgresUrl)) })
@@ -130,7 +130,7 @@ describe('a server that has keys', () => {
 })
 
 describe('a key with limits', () => {
-  it('is told how they stand, and refused beyond them in the shape of the route', async () => {
+  it('gets its remaining limits, and refusals in the shape of the route', async () => {
     const [slow, narrow] = [await key(['read', 'predict'], { requestsPerSecond: 2 }), await key(['read'], { rowsPerSecond: 3 })]
     const { url, server } = await serve()
     const first = await ask(url, '/v1/features', question, bearer(slow))
@@ -164,7 +164,7 @@ describe('a key with limits', () => {
 })
 
 describe('a server without keys', () => {
-  it('answers this machine, and warns of it', async () => {
+  it('answers this machine, and logs a warning about it', async () => {
     const { url, server } = await serve({}, open)
     expect((await ask(url, '/v1/features', question)).status).toBe(200)
     expect(open.logged.some((line) => line.includes('"warn"') && line.includes('no API keys'))).toBe(true)
@@ -198,7 +198,7 @@ describe('a server without keys', () => {
     await off.server.close()
   })
 
-  it('does not listen where other machines reach it, unless keys are off', async () => {
+  it('refuses to listen where other machines reach it, unless keys are off', async () => {
     await expect(open.serve({ config }).then(({ server }) => server.listen('0.0.0.0', 0))).rejects.toMatchObject({
       code: 'CONFIG_INVALID',
       message: expect.stringContaining('lockstep keys create') as string,
@@ -208,7 +208,7 @@ describe('a server without keys', () => {
     await server.close()
   })
 
-  it('refuses all where keys are required', async () => {
+  it('refuses all requests if keys are required', async () => {
     const { url, server } = await serve({ config: { ...config, auth: 'required' } }, open)
     expect(told(await ask(url, '/v1/features', question))).toEqual([401, 'UNAUTHENTICATED'])
     await server.close()
@@ -231,7 +231,7 @@ describe('a deadline', () => {
     await server.close()
   })
 
-  it('is the configured one where the request does not say', async () => {
+  it('is the configured one if the request has none', async () => {
     const held = heldStore(open)
     const { url, server } = await serve({ store: held.store, config: { ...config, requestTimeoutMs: 50 } }, open)
     expect(told(await ask(url, '/v1/predict', prediction))).toEqual([504, 'DEADLINE_EXCEEDED'])
@@ -274,7 +274,7 @@ describe('a deadline that the runs of a model would miss', () => {
     }
   })
 
-  it('ends no request whose answer is cached', async () => {
+  it('never ends a request with a cached answer', async () => {
     const operational = { cache: { ttlMicros: 60_000_000, maxEntries: 100 } }
     const models = servingSet.models.map((model) => (model.spec.name === 'echo' ? { ...model, operational } : model))
     const slow = await createWorld('redis', { ...servingSet, models })
@@ -360,7 +360,7 @@ describe('a server with too much to do', () => {
 })
 
 describe('a client that does not behave', () => {
-  it('sends too long a body: refused, whether it says how long it is or not', async () => {
+  it('sends too long a body: it is refused, with or without a declared length', async () => {
     const { url, server } = await serve({ config: { bodyLimitBytes: 1000 } }, open)
     expect(told(await ask(url, '/v1/features', 'x'.repeat(1001)))).toEqual([413, 'BODY_TOO_LARGE'])
     const socket = await dial(url)

@@ -24,7 +24,7 @@ describe('the text of a key', () => {
     expect(new Set(keys.map(({ text }) => text)).size).toBe(200)
   })
 
-  it('is told from any text with another character, and from what was made up', () => {
+  it('differs from any text with another character, and from invented ones', () => {
     const { text } = newKey()
     fc.assert(
       fc.property(fc.nat(text.length - 1), fc.constantFrom('0', 'a', 'Z', '_', '-', 'é'), (at, other) => {
@@ -163,7 +163,7 @@ it('takes the key of a request from either header', () => {
   expect(keyOf({})).toBeNull()
 })
 
-it('knows an address that this machine alone reaches', () => {
+it('recognizes an address that only this machine reaches', () => {
   for (const host of ['127.0.0.1', '127.8.9.1', 'localhost', '::1', '[::1]', '::ffff:127.0.0.1']) expect(isLoopback(host)).toBe(true)
   for (const host of ['0.0.0.0', '::', '10.0.0.1', '128.0.0.1', 'example.org', '127.example.org']) expect(isLoopback(host)).toBe(false)
 })

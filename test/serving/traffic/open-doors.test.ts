@@ -144,7 +144,7 @@ async function answersTo(url: string, text: string): Promise<string> {
   return answer
 }
 
-it('answers a push before what comes behind it in one segment and is no request', async () => {
+it('answers a push before invalid bytes in the same segment', async () => {
   const rest = { amount: null, count: null, city: null, open: null, vec: null }
   const pusher = await key(['push'])
   const { url, server } = await serve()
@@ -185,7 +185,7 @@ it('gives the place of a half-sent request on as soon as that is refused', async
   await server.close()
 })
 
-it('names the registry in documents to readers alone, and answers on while it ends', async () => {
+it('names the registry in documents to readers only, and answers while it closes', async () => {
   const [push, read] = [await key(['push']), await key(['read'])]
   const { url, server } = await serve({ config: { ...config, shutdownDelayMs: 2000 } })
   const documents = await Promise.all([{}, push, read].map((headers) => ask(url, '/openapi.json', undefined, headers)))

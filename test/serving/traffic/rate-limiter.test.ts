@@ -43,7 +43,7 @@ describe('the cell rate', () => {
 })
 
 describe('limits that processes share in Redis', () => {
-  it('hold for all of them together, and are used up', async () => {
+  it('apply to all processes together, and are used up', async () => {
     const { url, prefix } = await testRedis()
     const shares = [createRedisRateLimits(url, prefix), createRedisRateLimits(url, prefix), createRedisRateLimits(url, prefix)]
     const start = performance.now()
@@ -86,7 +86,7 @@ describe('limits that processes share in Redis', () => {
     }
   })
 
-  it('are fetched ahead: Redis is asked for one request in many', async () => {
+  it('are fetched ahead: one Redis call serves many requests', async () => {
     const { url, prefix } = await testRedis()
     const shared = createRedisRateLimits(url, prefix)
     let asked = 0
@@ -127,7 +127,7 @@ describe('limits that processes share in Redis', () => {
     ['local', [undefined, undefined, 'RATE_LIMITED']],
     ['open', [undefined, undefined, undefined]],
     ['closed', ['REDIS_UNAVAILABLE', 'REDIS_UNAVAILABLE', 'REDIS_UNAVAILABLE']],
-  ])('go by the fallback "%s" while Redis is away', async (fallback, expected) => {
+  ])('use the fallback "%s" while Redis is down', async (fallback, expected) => {
     const limits = limiter(createRedisRateLimits('redis://127.0.0.1:1', 'x'), fallback)
     const codes: unknown[] = []
     for (let i = 0; i < 3; i++) {
@@ -142,7 +142,7 @@ describe('limits that processes share in Redis', () => {
   })
 })
 
-describe('limits of one process', () => {
+describe('limits in one process', () => {
   it('hold without any Redis, by its clock', async () => {
     let now = 0
     const limits = limiter(null, 'local', () => now)

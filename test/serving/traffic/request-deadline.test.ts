@@ -30,7 +30,7 @@ it('rejects results after the deadline, even if the busy process noticed it late
   await expect(made).rejects.toEqual(late)
 })
 
-it('waits on for what is past its point of no return, which nothing passes too late', async () => {
+it('waits past the deadline for work that began its last stage in time', async () => {
   const deadline = within(20)
   const made = beforeDeadline(deadline, delay(60, 'made'))
   lift(deadline)
