@@ -68,7 +68,7 @@ describe('the package that is published', () => {
     expect(packed.filter((file) => /(^package\/(test|bench|examples|build|\.[^/]*)(\/|$))|(?<!\.d)\.ts$/.test(file))).toEqual([])
   })
 
-  it('says how to use it', async () => {
+  it('explains its use', async () => {
     const { stdout } = await lockstep(['--help'])
     expect(stdout).toContain('materialize')
     expect(stdout).toContain('serve')

@@ -52,7 +52,7 @@ async function rowsOf(path: string): Promise<Record<string, unknown>[]> {
 }
 
 // The steps build on one another, as a person takes them.
-describe('the whole path', { timeout: 120_000 }, () => {
+describe('the complete path', { timeout: 120_000 }, () => {
   it('reports that the database is not migrated, and migrates it once', async () => {
     const [before, version, help] = await Promise.all([
       start(env, 'status').ended,

@@ -47,7 +47,7 @@ describe('with nothing configured', { timeout: 120_000 }, () => {
     expect(migrated).toMatch(/^The embedded database in ".*data" \(LOCKSTEP_POSTGRES_URL is not set\) was brought up/)
   })
 
-  it('a load that is stopped by Ctrl-C exits with 130 and leaves nothing behind', async () => {
+  it('a load that is stopped by Ctrl-C exits with 130 and leaves no rows or files', async () => {
     const running = start(env, 'ingest', 'flights', flightsFile)
     await running.until(/Ingesting flights-3m\.parquet .* rows/)
     running.child.kill('SIGINT')

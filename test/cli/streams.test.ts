@@ -148,7 +148,7 @@ it('metrics count messages by outcome, and report the lag', async () => {
   expect(said).not.toContain('outcome="dead"')
 })
 
-it('dead letters are listed, shown, tried again, each once, and dropped', { timeout: 120_000 }, async () => {
+it('dead letters are listed, shown, retried once each, and dropped', { timeout: 120_000 }, async () => {
   await run(['apply', join(files, 'redis.ts')])
   const env = ['rows', spec] as const
   const body = (x: unknown, more: object = {}): Buffer =>

@@ -112,7 +112,7 @@ describe('a client', () => {
     expect(results[0]?.features).toEqual({ balance: 9_007_199_254_740_995n, seen: Date.UTC(2001, 6, 1) * 1000 })
   })
 
-  it('sends again what failed for now, and nothing else', async () => {
+  it('retries only temporary failures', async () => {
     const { fetch, sent } = failing(503, 'broken', 429)
     await client({ fetch }).features('typed@1', [{ airport: 'ATL' }])
     expect(sent).toHaveLength(4)

@@ -42,7 +42,7 @@ describe('the demo', () => {
     expect(existsSync(directory)).toBe(false)
   }, 120_000)
 
-  it('runs to the end, and again over its leftovers', async () => {
+  it('runs to the end, even over the leftovers of an earlier run', async () => {
     const first = await demo()
     expect(first.code, first.text).toBe(0)
     for (let step = 1; step <= 6; step++) expect(first.text).toContain(`[${step}/6] done in`)

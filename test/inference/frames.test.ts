@@ -60,7 +60,7 @@ describe('frames', () => {
     ['bytes that are no value', Buffer.concat([header(3, 0), Buffer.from([1, 2, 3])])],
     ['a value that ends early', Buffer.concat([header(4, 0), serialize({ a: 'long enough' }).subarray(0, 4)])],
     ['a length of 4 GB', header(0xffff_ffff, 1)],
-  ])('are refused for %s, and nothing after is read', async (_, bad) => {
+  ])('are refused for %s, and later bytes are not read', async (_, bad) => {
     const written = (socket: Socket) => {
       writeValue(socket, 'first')
       socket.write(bad)

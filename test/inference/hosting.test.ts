@@ -148,7 +148,7 @@ describe('a model', () => {
     await Promise.all([there?.close(), here?.close()])
   })
 
-  it('that takes more memory than a model may have fails its run, and nothing else', async () => {
+  it('that takes more memory than its limit fails only its own run', async () => {
     const { session, modelProcess, ends } = await hosted(pairingModel())
     const feeds = (rows: number) => ({ features: { type: 'float32', dims: [rows, 3], data: new Float32Array(rows * 3) } })
     // 640 GB
@@ -190,7 +190,7 @@ describe('a model', () => {
 })
 
 describe('a run that never returns', () => {
-  it('is ended in its time, and holds up no other model; then the model answers again', async () => {
+  it('is ended on time, delays no other model, and its model then recovers', async () => {
     const ends: string[] = []
     const endless = await open(endlessModel(), 'echo', { timeoutMicros: 300_000 }, undefined, (why) => ends.push(why))
     const other = await open(await onnx('mlp'), 'delay')

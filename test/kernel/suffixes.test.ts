@@ -33,7 +33,7 @@ function bytes(accumulator: Accumulator): Buffer {
   return writer.bytes()
 }
 
-describe.each(lanes)('what is made anew of the lane $lane', (lane) => {
+describe.each(lanes)('the rebuilt windows of the lane $lane', (lane) => {
   it('equals the rows since its start, with late rows and any coarse tiles', () => {
     fc.assert(
       fc.property(steps, (list) => {

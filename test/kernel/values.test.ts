@@ -188,7 +188,7 @@ describe('values', () => {
     )
   })
 
-  it('lose the minus of zero and nothing else', () => {
+  it('lose the sign of zero only', () => {
     expect(Object.is(canonical({ kind: 'float64' }, -0), 0)).toBe(true)
     expect(Object.is(canonical({ kind: 'float32' }, -0), 0)).toBe(true)
     expect(Object.is(canonical({ kind: 'int32' }, -0), 0)).toBe(true)

@@ -176,7 +176,7 @@ describe('a newcomer with a table of their own', { timeout: 120_000 }, () => {
     await until(async () => (await answered()) === 1)
   })
 
-  it('erases a user, whom nothing answers afterwards', async () => {
+  it('erases a user, who then reads as NOT_FOUND', async () => {
     await spends(erased, 7)
     await until(async () => (await read(erased))?.features.txCount === 1)
     // rows in a table of one's own are one's own to delete
