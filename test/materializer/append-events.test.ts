@@ -231,7 +231,7 @@ for (const { kind, open } of databases) {
       expect(await db.query('select 1 from lockstep_source.measures')).toEqual([])
     })
 
-    it('refuses a source of the user, and a table that is not made or is of before', async () => {
+    it('refuses a source of the user, and a table that is missing or too old', async () => {
       const refused = async (source: typeof measures) => await readEventTable(db, source).catch((error: unknown) => error)
       expect(await refused({ ...measures, relation: { kind: 'table', table: 'mine' } })).toMatchObject({
         code: 'NOT_PUSHABLE',

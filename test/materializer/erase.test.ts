@@ -217,7 +217,7 @@ describe.each(storeKinds)('erasing an entity, its states in a store of kind %s',
     await stop()
   })
 
-  it('leaves what a store filled from nothing holds, also while others write', { timeout: 120_000 }, async () => {
+  it('keeps what a store filled from nothing holds, also during other writes', { timeout: 120_000 }, async () => {
     const { db, store } = fixture().open(kind)
     const until = performance.now() + 2_000
     let i = 0
@@ -283,7 +283,7 @@ describe('a failover to a replica that has not heard of an erasure', () => {
   const failedOver = (store: OnlineStore, to: string) =>
     detectFailover(fixture().open('redis').db, { ...store, primaries: () => Promise.resolve([to]) }, { nowMs: Date.now() })
 
-  it('brings nothing back that was erased: it is erased again', async () => {
+  it('restores no erased rows: they are erased again', async () => {
     const { db, store } = fixture().open('redis')
     await insert(rows)
     for (const plan of plans()) await materializeView(db, store, plan, { moment, rebuild: true })

@@ -146,7 +146,7 @@ describe('folding an ordered stream into stored states', () => {
     expect(Math.max(...sizes)).toBeLessThan(8_000_000)
   })
 
-  it('passes on a failed write, and has nothing under way afterwards', async () => {
+  it('passes on a failed write, with no other work pending', async () => {
     const plan = freshPlan()
     const rows = fc.sample(payment, 20).map((each, i) => asRow(plan, each, i, i))
     const closed = openEmbeddedStore(await mkdtemp(join(directory, 'closed-')))

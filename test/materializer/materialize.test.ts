@@ -112,7 +112,7 @@ describe.each(storeKinds)('materializing into the %s store', (kind) => {
     expect(await storedStates(store, plan, table.keys(plan))).toEqual(table.expected(plan, moment))
   })
 
-  it('begins again when the store was emptied', async () => {
+  it('restarts when the store was emptied', async () => {
     const { db, store } = fixture().open(kind)
     const { table, plan } = await freshView(db)
     await table.insert(fc.sample(payment, 30))

@@ -92,7 +92,7 @@ describe('what keeps views current', () => {
     )
   })
 
-  it('fills no view again that another one has filled since its checkpoint was read', async () => {
+  it('does not refill a view that another process has filled since its checkpoint', async () => {
     const { db, store } = fixture().open('redis')
     const { table, plan } = await freshView(db)
     await table.insert(many(50))
@@ -232,7 +232,7 @@ describe('what keeps views current', () => {
     expect(await finished(plan)).toEqual([instant, instant + 2 * minute])
   })
 
-  it('runs a view that a failover has set back, though nothing has arrived since', async () => {
+  it('runs a view that a failover has rolled back, even without new arrivals', async () => {
     const { db, store } = fixture().open('redis')
     const { table, plan } = await freshView(db)
     await table.insert(many(5))

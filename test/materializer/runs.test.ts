@@ -73,7 +73,7 @@ describe.each(storeKinds)('how far runs move a view on in the %s store', (kind) 
     expect(await materializeView(db, store, plan, { moment })).toMatchObject({ from: runs[0]?.to, rows: 10 })
   })
 
-  it('begins at nothing again when the view is rebuilt', async () => {
+  it('restarts from transaction 0 when the view is rebuilt', async () => {
     const { db, store } = fixture().open(kind)
     const { table, plan } = await freshView(db)
     await table.insert(many(10))

@@ -36,7 +36,7 @@ describe.each(Object.entries(databases))('the migrations on %s', (_, open) => {
     })
   })
 
-  it('run once, and then there is nothing to do', async () => {
+  it('run once, and a second time do nothing', async () => {
     expect(await migrateDatabase(db.kysely)).toEqual(all)
     expect(await migrateDatabase(db.kysely)).toEqual([])
     expect(await pendingMigrations(db.kysely)).toEqual([])

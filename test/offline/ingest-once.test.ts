@@ -55,7 +55,7 @@ for (const { kind, open } of databases) {
       expect(await ids()).toEqual([1, 2, 1, 2])
     })
 
-    it('is loaded again once none of its rows is left', async () => {
+    it('is loaded again once all of its rows are deleted', async () => {
       await load()
       await opened.db.query('DELETE FROM sales WHERE id = 1')
       await expect(load()).rejects.toMatchObject(refused)

@@ -37,7 +37,7 @@ describe('files that belong together', () => {
     expect(await found()).toEqual({ a: 'new a', b: 'new b', c: 'new c' })
   })
 
-  it('replace nothing unless they may', async () => {
+  it('replace no files unless allowed', async () => {
     await writeFile(join(folder, 'b'), 'old b')
     await expect(placeFiles(await sealed({ a: 'new a', b: 'new b' }), false)).rejects.toMatchObject({
       code: 'FILE_EXISTS',

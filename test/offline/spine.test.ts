@@ -185,7 +185,7 @@ for (const { kind, open } of databases) {
       expect(spine).toMatchObject({ firstTime: noon, lastTime: noon + 1 })
     })
 
-    it('runs one query and nothing beside it', async () => {
+    it('runs exactly one query', async () => {
       for (const sql of [
         `SELECT 'a' AS thing, now() AS moment; CREATE TABLE pwned (a int)`,
         `SELECT 'a' AS thing, now() AS moment) q; CREATE TABLE pwned (a int); SELECT * FROM (SELECT 1`,

@@ -28,7 +28,7 @@ describe('a read', () => {
     expect([before, again, after]).toEqual(['', read, 'of a long key'])
   })
 
-  it('fails with what the server says', async () => {
+  it('fails with the error of the server', async () => {
     await expect(mget(redis, [])).rejects.toThrow('wrong number of arguments')
     expect(await mget(redis, ['b'])).toEqual([Buffer.alloc(0)])
   })

@@ -209,7 +209,7 @@ test('it never reads from another server than the client', async () => {
   expect(await through.read(keys)).toEqual(values)
 })
 
-test('it fails with what the server says', async () => {
+test('it fails with the error of the server', async () => {
   await untilTaken()
   await admin.acl('SETUSER', 'default', '-mget')
   await expect(reader.read(['a'])).rejects.toMatchObject({ name: 'ReplyError', message: expect.stringContaining('NOPERM') })

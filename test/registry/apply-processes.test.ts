@@ -32,7 +32,7 @@ describe('apply in separate processes at once', () => {
     await registry?.close()
   })
 
-  it('is one after the other: each change counts once, and each table is made once', async () => {
+  it('runs one at a time: each change counts once, and each table is created once', async () => {
     const children = [1, 2, 1, 2].map((version) => applier(registry.url ?? '', version))
     expect(await Promise.all(children.map((child) => child.ready()))).toEqual(Array(4).fill('ready'))
     const results = (await Promise.all(children.map((child) => child.apply()))) as { changed?: boolean; revision?: number; code?: string }[]

@@ -250,7 +250,7 @@ describe('an impure transform', () => {
     await expect(load({ 'features.ts': own })).rejects.toMatchObject({ message: expect.stringContaining(`features.ts:${line})`) })
   })
 
-  it('is taken with a regular expression that keeps nothing between calls', async () => {
+  it('is accepted with a regular expression that keeps no state', async () => {
     const text = withTransform(
       `(row) => {
         const s = String(row.delay), own = /[0-9]/g

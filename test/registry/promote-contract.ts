@@ -122,7 +122,7 @@ export function promoteContract(opened: () => TestRegistry): void {
       expect([again.created, await served()]).toEqual([false, 1])
     })
 
-    it('is never a version that cannot be served: that is refused, and nothing changes', async () => {
+    it('is never a version that cannot be served: the promotion is refused', async () => {
       await push('one')
       await push('two')
       await promoteModel(registry.db, 'delay', 2, ann)
