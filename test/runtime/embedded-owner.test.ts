@@ -70,7 +70,7 @@ describe('the owner of an embedded folder', () => {
     expect(performance.now() - from).toBeLessThan(1_000)
   })
 
-  it('gives the folder back, and leaves nothing in it', async () => {
+  it('releases the folder, and leaves no files in it', async () => {
     const owner = await ownEmbeddedFolder(folder)
     await expect(ownEmbeddedFolder(folder)).rejects.toMatchObject({ code: 'EMBEDDED_IN_USE', details: { pid: process.pid } })
     await owner.release()

@@ -33,7 +33,7 @@ describe('the log', () => {
 })
 
 describe('the metrics of a process', () => {
-  it('are named as Prometheus has it: what ends in _total is a counter', async () => {
+  it('follow the names of Prometheus: a name with _total is a counter', async () => {
     const text = await createMetricsRegistry().metrics()
     const totals = [...text.matchAll(/^# TYPE (\S+_total) (\w+)$/gm)].map(([, name, type]) => [name, type])
     expect(totals.length).toBeGreaterThan(0)

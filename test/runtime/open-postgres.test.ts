@@ -69,7 +69,7 @@ describe('PostgreSQL', () => {
     expect(await db.snapshot((snapshot) => Promise.resolve(snapshot.xmin))).toBeGreaterThan(Number(later?.xid))
   })
 
-  it('ends a stream on the server when it is left, even in the midst of a sort', async () => {
+  it('ends a stream on the server when it is left, even during a sort', async () => {
     await db.snapshot(async (snapshot) => {
       for await (const batch of snapshot.tuples('select * from item')) {
         expect(batch.starts.length).toBeGreaterThan(0)

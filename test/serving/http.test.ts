@@ -193,7 +193,7 @@ describe('a page of another origin', () => {
     expect((await send('/livez', { method: 'GET', headers: { origin: 'https://elsewhere.example' } })).status).toBe(200)
   })
 
-  it('is none where the page is the server’s own', async () => {
+  it('is not refused if it is the server’s own page', async () => {
     expect((await send('/v1/features', { headers: { ...json, origin: url }, body: one })).status).toBe(200)
   })
 

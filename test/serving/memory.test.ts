@@ -76,7 +76,7 @@ function bodyOf(i: number): string {
   return JSON.stringify({ model: 'delay', entities })
 }
 
-it(`holds on to nothing of ${(warmUpRounds + rounds) * perRound} requests that it has answered`, { timeout: 600_000 }, async () => {
+it(`retains nothing of ${(warmUpRounds + rounds) * perRound} answered requests`, { timeout: 600_000 }, async () => {
   const server = start(env, 'serve', '--port', '0')
   const [, url = ''] = await server.until(/Listening on (http:\S+\d)/)
   await whenReady(url)

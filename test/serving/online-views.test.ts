@@ -169,7 +169,7 @@ describe.each(['redis', 'embedded'] as const)('a server over the %s store', (kin
     await until(async () => (await about('airport_delays@1')).length === 0)
   })
 
-  it('warns of a view that another definition made, and of a store that was emptied', async () => {
+  it('warns of a view from another definition, and of a store that was emptied', async () => {
     const { store } = world
     const checkpoint = await readCheckpoint(store, 'airport_delays@1')
     if (checkpoint === null) throw new Error('it was materialized')

@@ -44,7 +44,7 @@ describe('the OpenAPI document', () => {
     }
   })
 
-  it('refers to nothing that it does not have', () => {
+  it('has no dangling references', () => {
     const refs = [...JSON.stringify(document).matchAll(/"\$ref":"#\/components\/(\w+)\/([^"]+)"/g)]
     expect(refs.length).toBeGreaterThan(routes.length)
     const parts = document.components as Readonly<Record<string, Readonly<Record<string, unknown>>>>

@@ -45,7 +45,7 @@ const failure = (work: () => unknown): string => {
 }
 
 describe('the codec of tensors', () => {
-  it.each(golden)('has %s as the protocol has it, in JSON, in binary and typed', (datatype, json, hex) => {
+  it.each(golden)('has %s as in the protocol, in JSON, in binary and typed', (datatype, json, hex) => {
     const data = readJson(datatype, [3], parseJson(json), 'x')
     expect(Buffer.from(writeBinary(data)).toString('hex')).toBe(bytesOf(hex).toString('hex'))
     for (const offset of [0, 1, 4, 8]) {
@@ -204,7 +204,7 @@ describe('the body of an infer call', () => {
     expect(failure(() => readInferBody(header([binary('a', 4)]), null))).toContain('Inference-Header-Content-Length')
   })
 
-  it('answers as the protocol has it, byte for byte', () => {
+  it('answers as in the protocol, byte for byte', () => {
     const answer = {
       model: 'm',
       version: 3,

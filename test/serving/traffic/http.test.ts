@@ -300,7 +300,7 @@ describe('a deadline that the runs of a model would miss', () => {
 })
 
 describe('a server that ends', () => {
-  it('does not wait for connections over which nothing was sent', async () => {
+  it('does not wait for unused connections', async () => {
     const { url, server } = await serve({ drainMs: 20_000 }, open)
     const silent = connect(Number(new URL(url).port), '127.0.0.1')
     await once(silent, 'connect')
