@@ -1,7 +1,7 @@
-/** What is longer is no name that was mistyped, and would take long to compare. */
+/** A longer text is not a mistyped name, and would take long to compare. */
 const longestName = 200
 
-/** The candidate that `name` was probably meant to be, or null where none is near enough to be worth naming. */
+/** The candidate that `name` was probably meant to be; null if none is similar enough. */
 export function nearest(name: string, candidates: Iterable<string>): string | null {
   if (name.length > longestName) return null
   const limit = Math.max(2, Math.floor(name.length / 3))
@@ -17,15 +17,15 @@ export function nearest(name: string, candidates: Iterable<string>): string | nu
   return best
 }
 
-/** ` Did you mean "x"?`, or the empty string: to be put behind a sentence. */
+/** ` Did you mean "x"?` to append to a sentence, or the empty string. */
 export function didYouMean(name: string, candidates: Iterable<string>): string {
   const candidate = nearest(name, candidates)
   return candidate === null ? '' : ` Did you mean "${candidate}"?`
 }
 
 /**
- * Optimal string alignment distance (insert, delete, replace, swap neighbours); at least `limit` is all that a larger
- * one says.
+ * The optimal string alignment distance (insert, delete, replace, swap neighbours). For larger distances it returns any
+ * number of at least `limit`.
  */
 function editDistance(a: string, b: string, limit: number): number {
   if (Math.abs(a.length - b.length) >= limit) return limit

@@ -5,10 +5,13 @@ import type { Availability, DefinitionId } from './view-spec.ts'
 export type Scheduled = Extract<Availability, { kind: 'schedule' }>
 
 const minuteMicros = 60_000_000
-/** Further back there is no instant of any schedule: 29 February on one weekday comes round within 40 years. */
+/** No schedule has a longer gap: 29 February on one weekday recurs within 40 years. */
 const furthestMicros = 41 * 366 * 24 * 60 * minuteMicros
 
-/** The last instant of the schedule by `now`; -Infinity where there is none. All in epoch microseconds. */
+/**
+ * The last instant of the schedule at or before `now`; -Infinity if there is none. All values are in epoch
+ * microseconds.
+ */
 export function lastInstant({ schedule }: Scheduled, now: number): number {
   const { at } = parseSchedule(schedule)
   for (let back = minuteMicros; back < furthestMicros; back *= 2) {
@@ -21,10 +24,10 @@ export function lastInstant({ schedule }: Scheduled, now: number): number {
 }
 
 /**
- * When the newest run is to begin that a scheduled view wants by `now`. One begins at each instant of the schedule, and
- * has the delay for its work. What was committed after it began and says that it could be seen before is folded by two
- * more, halfway through the delay and at its end: a row that comes late by less than half of the delay still counts in
- * time.
+ * The start of the newest run that a scheduled view needs by `now`. A run starts at each instant of the schedule, and
+ * has the delay for its work. Two more runs start halfway through the delay and at its end. They fold rows that were
+ * committed after the first run started, but could be visible before it. So a row that is late by less than half of the
+ * delay still counts in time.
  */
 export function runPoint(availability: Scheduled, now: number): number {
   const { delayMicros } = availability
@@ -37,8 +40,8 @@ export function runPoint(availability: Scheduled, now: number): number {
 }
 
 /**
- * From when on a view is late whose newest run to have ended began at `begunAt`: when what the next instant's run makes
- * of the rows was to count.
+ * The time from which a view is late if its newest ended run started at `begunAt`: the moment from which the results of
+ * the next instant's run should count.
  */
 export function lateFrom({ schedule, delayMicros }: Scheduled, begunAt: number): number {
   return parseSchedule(schedule).at(begunAt + 1) + delayMicros

@@ -43,13 +43,13 @@ export class ExactSquares {
     this.#far += other.#far
   }
 
-  /** Takes out what was merged in. */
+  /** Removes a sum that was merged in. */
   unmerge(other: ExactSquares): void {
     this.#sum.unmerge(other.#sum)
     this.#far -= other.#far
   }
 
-  /** As `ExactSum.safeInteger`. */
+  /** Like `ExactSum.safeInteger`. */
   safeInteger(): number | null {
     return this.#far === 0n ? this.#sum.safeInteger() : null
   }

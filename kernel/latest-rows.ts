@@ -113,7 +113,7 @@ export class DecodedRows implements LatestRows {
     this.rows[i] = own
   }
 
-  /** Of an entity that has no row yet. */
+  /** Resets to the state of an entity without rows. */
   clear(): void {
     this.lastEvent = Number.NEGATIVE_INFINITY
     this.rows.fill(null)

@@ -4,13 +4,13 @@ import type { Frontier } from './frontier.ts'
 import { frontierText, noTransactions, parseFrontier, union, withTransaction } from './frontier.ts'
 
 /**
- * More transactions than that are told as one range of the oldest of them, which takes in others: a read then waits for
- * these too.
+ * The maximum number of transactions that a token lists. Beyond it, the oldest become one range, which includes other
+ * transactions: a read then waits for these too.
  */
 const maxTransactions = 64
 
 /**
- * What a push answers, and a read takes so that it sees what was pushed: `landings~0+8123`, the source and the
+ * The token that a push returns. A read that passes it sees the pushed rows. `landings~0+8123` names the source and the
  * transactions that wrote to it.
  */
 export function pushToken(source: string, xids: readonly number[]): string {
@@ -23,12 +23,12 @@ export function pushToken(source: string, xids: readonly number[]): string {
   return `${source}~${frontierText(written)}`
 }
 
-/** @throws LockstepError `INVALID_REQUEST` for what no push has answered */
+/** @throws LockstepError `INVALID_REQUEST` for a text that is not a push token */
 export function parsePushToken(token: string): { readonly source: string; readonly written: Frontier } {
   const at = token.indexOf('~')
   try {
     const written = parseFrontier(token.slice(at + 1))
-    // the range of the oldest is one more
+    // the range of the oldest transactions is one more entry
     if (at > 0 && written.beyond.length <= maxTransactions + 1) return { source: token.slice(0, at), written }
   } catch (cause) {
     throw invalid(token, cause)

@@ -3,11 +3,11 @@ import type { AggregateName, FeatureSpec } from './view-spec.ts'
 import type { OnDemandFeatureSpec } from './service-spec.ts'
 
 /**
- * The type of an aggregate's value, or null where it does not go with the column's type. `column` is null for a count
- * of rows. Counts are int32; the sum of int64 stays int64 (out of range it is null with status INVALID), other sums,
- * every mean, variance, stddev and quantile are float64; min and max keep the type of numbers and times; first and last
- * keep any type. firstN and lastN are lists of any scalar type, nulls among them; topK is a list of the column's own
- * type, histogram counts, of texts, bools and integers.
+ * The type of an aggregate's value; null if the aggregate does not accept the column's type. `column` is null for a
+ * count of rows. Counts are int32. The sum of int64 stays int64 (out of range it is null with status INVALID). Other
+ * sums and every mean, variance, stddev and quantile are float64. min and max keep the type of numbers and times; first
+ * and last keep any type. firstN and lastN are lists of any scalar type, including nulls. topK is a list of the
+ * column's type, and histogram is counts; both accept texts, bools and integers.
  */
 export function aggregateResultType(aggregate: AggregateName, column: ColumnType | null): ValueType | null {
   if (aggregate === 'count') return { kind: 'int32' }
@@ -53,7 +53,7 @@ function isNumeric(type: ColumnType): boolean {
   return type.kind === 'int32' || type.kind === 'int64' || type.kind === 'float32' || type.kind === 'float64'
 }
 
-/** Whether a value can be null. A default, or being required, takes null away; a count is never null. */
+/** Whether a value can be null. It cannot if it has a default, is required, or is a count. */
 export function isNullable(feature: FeatureSpec | OnDemandFeatureSpec): boolean {
   return !isCount(feature) && feature.default === null && !feature.required
 }

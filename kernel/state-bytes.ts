@@ -9,28 +9,29 @@ import { maxMicros } from './value-type.ts'
 import type { ViewSpec } from './view-spec.ts'
 import { definitionId } from './view-spec.ts'
 
-/** What one entity's stored state takes at most, in all and by its parts. */
+/** The maximum size of one entity's stored state, in total and by its parts. */
 export interface StateBytes extends GreatestBytes {
-  /** The greatest rows that latest values are read from, and what a state has besides its parts. */
+  /** The greatest rows for latest values, and the overhead of a state besides its parts. */
   readonly latest: GreatestBytes
   /** The aggregates of all rows. */
   readonly lifetime: GreatestBytes
-  /** The tiles of its windows, of each size. */
+  /** The tiles of its windows, by size. */
   readonly tiles: readonly TileBytes[]
   /**
-   * What is not visible yet: rows, or of a scheduled view moments, of which each holds all rows that count from it on.
+   * The part that is not visible yet: rows, or in a scheduled view moments. Each moment holds all rows that count from
+   * it on.
    */
   readonly pending: { readonly kind: 'rows' | 'moments'; readonly most: number; readonly each: GreatestBytes }
 }
 
 export interface TileBytes {
   readonly hopMicros: number
-  /** How many there are at most. */
+  /** The maximum number of tiles. */
   readonly tiles: number
   readonly each: GreatestBytes
 }
 
-/** @param tie of what breaks the ties of a row: `tieOfIdentity` or `tieOfColumns` */
+/** @param tie the maximum size of a row's tie-breaker: `tieOfIdentity` or `tieOfColumns` */
 export function stateBytes(spec: ViewSpec, tie: GreatestBytes): StateBytes {
   const plan = planState(definitionId(spec), [...spec.source.columns, ...spec.derive], spec.features, spec.availability.kind === 'schedule')
   const latest = inTurn(
@@ -47,7 +48,7 @@ export function stateBytes(spec: ViewSpec, tie: GreatestBytes): StateBytes {
     fixedBytes(starts.reduce((sum, bytes) => sum + bytes, 0)),
   )
   const row = inTurn(fixedBytes(timeBytes), orderKeyBytes(tie), valuesBytes(plan.usedSlots))
-  // a header is more than its moment and length
+  // a header contains more than its moment and length
   const pending = plan.scheduled
     ? ({ kind: 'moments', most: maxWaitingMoments, each: visible } as const)
     : ({ kind: 'rows', most: maxPendingRows, each: row } as const)
@@ -59,11 +60,11 @@ function valuesBytes(slots: readonly SlotPlan[]): GreatestBytes {
   return slots.reduce((all, { type }) => inTurn(all, valueBytes(type)), noBytes)
 }
 
-/** In a greatest row, bits say which values are null: those are not there. */
+/** In a greatest row, bits mark the null values, which are not stored. */
 function presentBytes(slots: readonly SlotPlan[]): GreatestBytes {
   const whole = slots.reduce((all, { type }) => inTurn(all, valueBytes(type), fixedBytes(type.kind === 'bool' ? 0 : -1)), noBytes)
   const bits = Math.ceil(slots.length / 8)
-  // with bits, at least one value is not there
+  // if there are bits, at least one value is not stored
   const least = Math.min(...slots.map(({ type }) => (type.kind === 'bool' ? 1 : valueBytes(type).bytes - 1)))
   return inTurn(whole, fixedBytes(Math.max(0, bits - least)))
 }

@@ -7,12 +7,12 @@ export interface Tile {
 }
 
 /**
- * The tiles of one size, ascending. Rows come nearly in order, so a tile is nearly always found or added at the end.
+ * The tiles of one size, ascending. Rows arrive nearly in order, so a tile is nearly always found or added at the end.
  */
 export class Tiles {
   readonly list: Tile[] = []
 
-  /** The tile that starts at `start`, made where there is none. */
+  /** The tile that starts at `start`, created if it does not exist. */
   at(start: number, make: () => readonly Accumulator[]): Tile {
     const { list } = this
     const last = list.at(-1)
@@ -26,7 +26,7 @@ export class Tiles {
     return tile
   }
 
-  /** The index of the first tile that starts at `time` or after it; the number of tiles where there is none. */
+  /** The index of the first tile that starts at or after `time`; the number of tiles if there is none. */
   indexFrom(time: number): number {
     const { list } = this
     let low = 0
@@ -39,7 +39,7 @@ export class Tiles {
     return low
   }
 
-  /** Takes away the tiles that start before `time`. */
+  /** Removes and returns the tiles that start before `time`. */
   takeBefore(time: number): Tile[] {
     const [first] = this.list
     return first === undefined || first.start >= time ? none : this.list.splice(0, this.indexFrom(time))

@@ -1,15 +1,15 @@
 import { LockstepError } from './errors.ts'
 import { maxMicros } from './value-type.ts'
 
-/** Microseconds between 1970-01-01 and 2000-01-01 UTC: where PostgreSQL's own count starts. */
+/** Microseconds between 1970-01-01 and 2000-01-01 UTC, the epoch of PostgreSQL. */
 export const postgresEpochMicros = 946_684_800_000_000
 
 const pattern = /^(\d{4})-(\d\d)-(\d\d)(?:[Tt ](\d\d):(\d\d)(?::(\d\d)(?:[.,](\d{1,9}))?)?\s*([Zz]|[+-]\d\d(?::?\d\d)?)?)?$/
 const daysInMonth = [31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31]
 
 /**
- * Reads an ISO 8601 / RFC 3339 moment into epoch microseconds; without a zone it is UTC. Digits past the sixth are cut,
- * not rounded, as PostgreSQL's own binary form has no place for them.
+ * Parses an ISO 8601 / RFC 3339 time into epoch microseconds. Without a zone it is UTC. Digits after the sixth decimal
+ * are cut, not rounded, because PostgreSQL's binary format has no place for them.
  *
  * @throws LockstepError `INVALID_TIME` naming the text
  */
@@ -29,7 +29,7 @@ export function parseTimestamp(text: string): number {
   return checkMicros(millis * 1000 + Number(fraction.padEnd(6, '0').slice(0, 6)), text)
 }
 
-/** The second that was written last: moments of requests and rows mostly follow each other. */
+/** The last formatted second, cached because requests and rows mostly have similar times. */
 let lastSecond = 0
 let lastText = '1970-01-01T00:00:00'
 
@@ -51,7 +51,7 @@ export function formatTimestamp(micros: number): string {
   return `${lastText}.${digits.slice(1, end)}Z`
 }
 
-/** Refuses what a number of microseconds cannot hold exactly, naming its origin. */
+/** Refuses a time that a number of microseconds cannot hold exactly. The error names its origin. */
 export function checkMicros(micros: number, what: string): number {
   if (!Number.isSafeInteger(micros)) {
     throw new LockstepError(

@@ -4,7 +4,7 @@ import { LockstepError } from './errors.ts'
 import { showKey } from './show-key.ts'
 import type { Column, KeyType } from './value-type.ts'
 
-/** The error of a feature that counts categories and met more than its cap. */
+/** The error of a feature that counts categories and has found more than its cap. */
 export function tooManyCategories({
   view,
   feature,
@@ -22,8 +22,8 @@ export function tooManyCategories({
 }
 
 /**
- * The error that says which entity it is of, where it is such an error: in its message, and in its details as `key`, by
- * the parts' names; else itself.
+ * Adds the entity to such an error: to its message, and to its details as `key`, by the parts' names. Returns any other
+ * error unchanged.
  *
  * @param parts the key of the view's entity
  */

@@ -1,8 +1,8 @@
 import type { Column, KeyType, ValueType } from './value-type.ts'
 
 /**
- * What a feature view is, as plain JSON: what the registry stores and fingerprints, what `compileView` turns into a
- * `ViewPlan`. Order matters wherever there is an array.
+ * A feature view as plain JSON. The registry stores and fingerprints it, and `compileView` turns it into a `ViewPlan`.
+ * The order of every array matters.
  */
 export interface ViewSpec {
   readonly name: string
@@ -34,10 +34,10 @@ export interface SourceSpec {
 }
 
 export type SourceRelation =
-  /** A table that the user made: `flights` or `schema.flights`. */
+  /** A table that the user created: `flights` or `schema.flights`. */
   | { readonly kind: 'table'; readonly table: string }
   | { readonly kind: 'sql'; readonly sql: string }
-  /** A table that `apply` makes in the schema `lockstep_source`, named after the source. */
+  /** A table that `apply` creates in the schema `lockstep_source`, named after the source. */
   | { readonly kind: 'owned' }
 
 /**
@@ -53,11 +53,11 @@ export type FeatureSpec = LatestFeatureSpec | WindowFeatureSpec | LifetimeFeatur
 interface FeatureBase {
   readonly name: string
   readonly type: ValueType
-  /** What a missing value becomes, in its JSON form (`valueToJson`); null: it stays null. */
+  /** The default for a missing value, in its JSON form (`valueToJson`); null: it stays null. */
   readonly default: JsonValue
   /** A missing value refuses the entity in serving. */
   readonly required: boolean
-  /** A bool column: rows where it is not true have no part in the feature. Absent: every row has. */
+  /** A bool column: the feature ignores rows where it is not true. Absent: all rows count. */
   readonly where?: string
 }
 
@@ -77,16 +77,16 @@ export interface AggregateSpec extends FeatureBase, AggregateParameters {
   readonly column: string | null
 }
 
-/** What an aggregate takes besides its column; absent where it takes none. */
+/** The parameters of an aggregate besides its column; absent if it has none. */
 export interface AggregateParameters {
-  /** Of `variance` and `stddev`: over n - 1, not over n. */
+  /** For `variance` and `stddev`: divide by n - 1 instead of n. */
   readonly sample?: true
-  /** Of `quantile`: which, between 0 and 1, and its relative error at most. */
+  /** For `quantile`: which one, between 0 and 1, and its maximum relative error. */
   readonly quantile?: number
   readonly error?: number
-  /** Of `firstN`, `lastN` and `topK`: how many at most. */
+  /** For `firstN`, `lastN` and `topK`: the maximum number of values. */
   readonly n?: number
-  /** Of `topK` and `histogram`: how many categories there may be; with more the feature fails. */
+  /** For `topK` and `histogram`: the maximum number of categories. With more the feature fails. */
   readonly cap?: number
 }
 

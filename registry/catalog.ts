@@ -35,7 +35,7 @@ export interface Catalog {
   readonly revision: number
   readonly entities: ReadonlyMap<string, EntitySpec>
   readonly sources: ReadonlyMap<string, SourceSpec>
-  /** What feeds a source, by the source's name. */
+  /** The stream of a source, by the source's name. */
   readonly streams: ReadonlyMap<string, StreamSpec>
   readonly views: ReadonlyMap<DefinitionId, ViewPlan>
   /** Stored on-demand views, which are needed to compile a service. */
@@ -148,7 +148,7 @@ function pick<T>(
   sound: ReadonlyMap<DefinitionId, T>,
   broken: ReadonlyMap<DefinitionKey, LockstepError>,
 ): T {
-  // they come by name and version, ascending
+  // the definitions are sorted by name and version, ascending
   const found = definitions.findLast((each) => each.kind === kind && (each.name === reference || labelOf(each) === reference))
   if (found === undefined) throw unknownDefinition(definitions, kind, reference)
   const plan = sound.get(`${found.name}@${found.version}`)

@@ -23,7 +23,7 @@ export interface ChangePlan {
   readonly breaks: readonly Breakage[]
   /** Definitions that pruning keeps, because others need them. */
   readonly kept: readonly KeptDefinition[]
-  /** What is worth knowing and stops nothing. */
+  /** Notes for the user that prevent nothing. */
   readonly notes: readonly string[]
   readonly problems: readonly LockstepError[]
 }

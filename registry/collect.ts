@@ -9,7 +9,7 @@ import type { OnDemandPick, OnDemandView } from './define/on-demand-view.ts'
 import type { Source } from './define/source.ts'
 import type { ViewUse } from './define/view-use.ts'
 
-/** The definitions that some values are or reach, in the order in which they are met; each is there once. */
+/** The definitions among some values and those that they refer to, in the order of discovery, each once. */
 export interface Collected {
   readonly entities: readonly Entity[]
   readonly sources: readonly Source[]
@@ -19,7 +19,7 @@ export interface Collected {
   readonly models: readonly Model[]
 }
 
-/** @throws LockstepError `DUPLICATE_NAME` where two definitions of a kind share a name, or name and version */
+/** @throws LockstepError `DUPLICATE_NAME` if two definitions of a kind share a name, or name and version */
 export function collectDefinitions(values: Iterable<unknown>): Collected {
   const found = {
     entities: new Named<Entity>('entity'),

@@ -34,7 +34,7 @@ export interface Described {
 }
 
 export interface SourceOperational extends Described {
-  /** What feeds the source. */
+  /** The stream that feeds the source. */
   readonly stream?: StreamSpec
   /** How new rows are found in a table or query that the user owns. */
   readonly cursor?: CursorSpec

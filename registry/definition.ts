@@ -27,7 +27,7 @@ interface DefinitionBase {
   readonly signature: string | null
 }
 
-/** `view airport_delays@1`, `model delay`: tells definitions apart, whatever their kind. */
+/** Identifies a definition of any kind: `view airport_delays@1`, `model delay`. */
 export type DefinitionKey = `${DefinitionKind} ${string}`
 
 export function definitionKey(definition: {
@@ -38,12 +38,12 @@ export function definitionKey(definition: {
   return `${definition.kind} ${labelOf(definition)}`
 }
 
-/** `airport_delays@1`, or the name alone where there is no version. */
+/** `airport_delays@1`, or only the name if there is no version. */
 export function labelOf(definition: { readonly name: string; readonly version: number }): string {
   return definition.version === 0 ? definition.name : `${definition.name}@${definition.version}`
 }
 
-/** What users call each kind. */
+/** The name of each kind for users. */
 export const kindNames: Readonly<Record<DefinitionKind, string>> = {
   entity: 'entity',
   source: 'source',
@@ -92,7 +92,7 @@ export async function storedDefinitions(handle: Kysely<LockstepTables>): Promise
     .sort((a, b) => kindOrder.indexOf(a.kind) - kindOrder.indexOf(b.kind))
 }
 
-/** What a definition refers to by name: what must be there for it to work. */
+/** The definitions that a definition needs in order to work. */
 export function references(definition: Definition): DefinitionKey[] {
   switch (definition.kind) {
     case 'entity':

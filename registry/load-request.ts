@@ -1,12 +1,12 @@
 import { cutText } from '../kernel/cut-text.ts'
 
-/** What is said on `registryChannel` to have every server load a version of a model that is to answer soon. */
+/** A request on `registryChannel` that every server loads a version of a model, before the version answers requests. */
 export interface LoadRequest {
   readonly model: string
   readonly version: number
-  /** The registry's revision that a server must have, as how a version is run is part of it. */
+  /** The registry's revision that a server must have, because it includes how the version runs. */
   readonly revision: number
-  /** The channel that listens for answers. */
+  /** The channel for the replies. */
   readonly replyTo: string
 }
 
@@ -16,21 +16,21 @@ export interface LoadRequest {
  * when it cannot read the registry.
  */
 export interface LoadReply {
-  /** The same in all that one server says; no spaces. */
+  /** Identifies the server in all of its replies; no spaces. */
   readonly server: string
   readonly state: 'loading' | 'loaded' | 'untried' | 'refused' | 'late'
-  /** '': there is nothing to say. */
+  /** '': no message. */
   readonly message: string
 }
 
-/** PostgreSQL takes notices of less than 8,000 bytes. */
+/** PostgreSQL limits notices to less than 8,000 bytes. */
 const messageLength = 1000
 
 export function loadRequestNotice({ model, version, revision, replyTo }: LoadRequest): string {
   return `load ${replyTo} ${revision} ${version} ${model}`
 }
 
-/** null: it is another notice. */
+/** Returns null for any other notice. */
 export function parseLoadRequest(notice: string): LoadRequest | null {
   const [, replyTo = '', revision = '', version = '', model = ''] = /^load (\w+) (\d{1,15}) (\d{1,9}) (\w+)$/.exec(notice) ?? []
   return replyTo === '' ? null : { model, version: Number(version), revision: Number(revision), replyTo }
@@ -40,7 +40,7 @@ export function loadReplyNotice({ server, state, message }: LoadReply): string {
   return `${server} ${state} ${cutText(message, messageLength)}`
 }
 
-/** null: it is none. */
+/** Returns null if the notice is not a reply. */
 export function parseLoadReply(notice: string): LoadReply | null {
   const [, server = '', state = '', message = ''] = /^(\S+) (loading|loaded|untried|refused|late) (.*)$/s.exec(notice) ?? []
   return state === '' ? null : { server, state: state as LoadReply['state'], message }

@@ -9,7 +9,7 @@ export interface ModelAlias {
   readonly model: string
   readonly alias: string
   readonly version: number
-  /** The versions that it pointed at before, the last one last: where it rolls back to. */
+  /** Its previous versions, most recent last, for rollbacks. */
   readonly former: readonly number[]
   readonly setAt: Date
 }
@@ -23,7 +23,7 @@ export async function readModelAliases(handle: Kysely<LockstepTables>, model?: s
     .orderBy('model')
     .orderBy('alias')
     .execute()
-  // written by promote and rollback alone
+  // only promote and rollback write these rows
   return rows.map(({ set_at, ...row }) => ({ ...row, former: row.former as number[], setAt: set_at }))
 }
 

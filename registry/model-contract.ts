@@ -1,6 +1,6 @@
 /**
- * What a model's bytes say that goes in and comes out, as data. Reading it from the bytes is the business of inference/
- * (`inspectModel`); here it is compared with the feature service and stored.
+ * The inputs and outputs of a model, as data. inference/ (`inspectModel`) reads them from the bytes; here they are
+ * compared with the feature service and stored.
  */
 export interface ModelContract {
   readonly inputs: readonly TensorInfo[]
@@ -10,13 +10,13 @@ export interface ModelContract {
 export interface TensorInfo {
   readonly name: string
   /**
-   * Element type as ONNX Runtime names it: `float32`, `float64`, `int64`, `int32`, `bool`, `string`, …; of what is no
-   * tensor, anything.
+   * The element type as ONNX Runtime names it: `float32`, `float64`, `int64`, `int32`, `bool`, `string`, …; any text if
+   * it is not a tensor.
    */
   readonly type: string
   /**
-   * A number is a fixed size; a text (or a number below 0) is a size that is free. Empty for what is no tensor, and for
-   * scalars.
+   * A number is a fixed size; a text (or a number below 0) is a variable size. Empty for scalars, and if it is not a
+   * tensor.
    */
   readonly shape: readonly (number | string)[]
   /** False for sequences and maps, such as the output of ZipMap. */
@@ -29,7 +29,7 @@ export function tensorText(tensor: TensorInfo): string {
   return `${tensor.type}[${tensor.shape.map((size, axis) => sizeText(size, axis)).join(', ')}]`
 }
 
-/** The size of an axis where it is fixed, else null. */
+/** The size of an axis if it is fixed, else null. */
 export function fixedSize(size: number | string | undefined): number | null {
   return typeof size === 'number' && size >= 0 ? size : null
 }

@@ -6,28 +6,28 @@ import type { Database } from '../runtime/database.ts'
 import { championAlias } from './model-aliases.ts'
 
 /**
- * What was done to a model: a version pushed, an alias set (`promote`), set back (`rollback`) or taken away (`remove`),
- * or a version deleted (`remove` without an alias).
+ * A change of a model: a version pushed, an alias set (`promote`), set back (`rollback`) or removed (`remove`), or a
+ * version deleted (`remove` without an alias).
  */
 export interface ModelEvent {
   readonly id: number
   readonly model: string
   readonly action: ModelAction
-  /** null of a push, and of a version that was deleted. */
+  /** null for a push, and for a deleted version. */
   readonly alias: string | null
-  /** What the alias pointed at before; of the first champion, the version that answered until then; null: nothing. */
+  /** The version before the change. For a first champion, the version that answered until then. null: none. */
   readonly from: number | null
-  /** What it points at from then on, or the version that was pushed; null: nothing. */
+  /** The version after the change, or the pushed version; null: none. */
   readonly to: number | null
   readonly actor: string
   readonly reason: string | null
   readonly at: Date
 }
 
-/** How many events are given at most. */
+/** The maximum number of returned events. */
 export const maxModelEvents = 1000
 
-/** What was done to a model, newest first: the newest `limit`, 100 where it is not given. */
+/** The changes of a model, newest first: the newest `limit`. */
 export async function listModelEvents(db: Database, model: string, limit = 100): Promise<ModelEvent[]> {
   const rows = await db.kysely
     .selectFrom('lockstep.model_events')
@@ -39,7 +39,10 @@ export async function listModelEvents(db: Database, model: string, limit = 100):
   return rows.map(({ id, from_version, to_version, ...row }) => ({ ...row, id: Number(id), from: from_version, to: to_version }))
 }
 
-/** Within the transaction that does it: in the history of the model, which is kept for good, and in the audit log. */
+/**
+ * Records a change in the model's history, which is kept for good, and in the audit log. Call it in the transaction
+ * that makes the change.
+ */
 export async function recordModelEvent(
   transaction: Kysely<LockstepTables>,
   {

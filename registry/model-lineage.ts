@@ -4,7 +4,7 @@ import type { Definition, DefinitionKey } from './definition.ts'
 import { definitionKey, labelOf, references, storedDefinitions } from './definition.ts'
 import type { ModelVersion } from './model-versions.ts'
 
-/** What a version of a model was made of, down to the tables. */
+/** The origins of a model version, down to the tables. */
 export interface ModelLineage {
   /** The training set that the push named; null: none. */
   readonly dataset: DatasetOrigin | null
@@ -19,13 +19,13 @@ export interface DefinitionOrigin {
   /** `flight_features@1` */
   readonly id: string
   readonly fingerprint: string
-  /** Whether it was pruned since. */
+  /** Whether it has been pruned since. */
   readonly retired: boolean
 }
 
 export interface SourceOrigin {
   readonly name: string
-  /** Where its rows are, as the views of this service have it. */
+  /** The location of its rows, according to the views of this service. */
   readonly relation: SourceSpec['relation']
   readonly eventTime: string
   readonly known: string | null
@@ -33,7 +33,7 @@ export interface SourceOrigin {
 
 export interface DatasetOrigin {
   readonly id: string
-  /** Where it was written to; null, as all that follows: the registry does not know it any more. */
+  /** The path to which it was written. null, like all fields below, if the registry no longer has it. */
   readonly path: string | null
   readonly createdAt: Date | null
   readonly service: string | null
@@ -42,7 +42,7 @@ export interface DatasetOrigin {
   readonly sameService: boolean | null
 }
 
-/** Where a version comes from, as the registry has it: what was pruned since is still told. */
+/** Reads the origins of a version from the registry, including definitions that have been pruned since. */
 export async function readModelLineage(db: Database, version: ModelVersion): Promise<ModelLineage> {
   const definitions = new Map((await storedDefinitions(db.kysely)).map((definition) => [definitionKey(definition), definition]))
   const reached = reachedFrom(`service ${version.service}`, definitions)
@@ -62,7 +62,7 @@ function origin(definition: Definition): DefinitionOrigin {
   return { id: labelOf(definition), fingerprint: definition.fingerprint, retired: definition.retired }
 }
 
-/** What a definition refers to, through any number of steps, each once. */
+/** The definitions that a definition refers to, directly or indirectly, each once. */
 function reachedFrom(start: DefinitionKey, definitions: ReadonlyMap<DefinitionKey, Definition>): Definition[] {
   const found = new Map<DefinitionKey, Definition>()
   const visit = (key: DefinitionKey): void => {

@@ -16,11 +16,11 @@ export interface ModelVersion {
   readonly sha256: string
   readonly sizeBytes: number
   readonly contract: ModelContract
-  /** What the pusher said about it. */
+  /** Metadata from the push. */
   readonly metadata: Readonly<Record<string, unknown>>
-  /** What it was judged by, by name. */
+  /** Its evaluation metrics, by name. */
   readonly metrics: Readonly<Record<string, number>>
-  /** What it was trained with, by name; JSON. */
+  /** Its training parameters, by name; JSON. */
   readonly params: Readonly<Record<string, unknown>>
   /** The id of its training set. */
   readonly dataset: string | null
@@ -72,7 +72,7 @@ export async function readModelVersions(handle: Kysely<LockstepTables>, model?: 
     version: row.version,
     sha256: row.sha256,
     sizeBytes: Number(row.size_bytes),
-    // these columns are written by pushModel alone
+    // only pushModel writes these columns
     contract: { inputs: row.inputs as TensorInfo[], outputs: row.outputs as TensorInfo[] },
     metadata: row.metadata as Record<string, unknown>,
     metrics: row.metrics as Record<string, number>,

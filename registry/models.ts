@@ -23,13 +23,13 @@ import { checkTrainedOn, findTrainingSet, trainingSetOf } from './trained-featur
 export interface ModelPush {
   readonly model: string
   readonly bytes: Uint8Array
-  /** What `inspectModel` reads from the bytes. */
+  /** The result of `inspectModel` for the bytes. */
   readonly contract: ModelContract
   /** Any metadata to keep with the version; JSON. */
   readonly metadata?: Readonly<Record<string, unknown>>
-  /** What it was judged by, by name. */
+  /** Its evaluation metrics, by name. */
   readonly metrics?: Readonly<Record<string, number>>
-  /** What it was trained with, by name; JSON. */
+  /** Its training parameters, by name; JSON. */
   readonly params?: Readonly<Record<string, unknown>>
   /** The id of its training set, or a unique prefix of the id. */
   readonly dataset?: string
@@ -51,9 +51,9 @@ export interface PushedModel {
    */
   readonly created: boolean
   readonly binding: ModelBinding
-  /** What the alias points at now; null: the push named no alias. */
+  /** The change of the alias; null: the push named no alias. */
   readonly alias: Omit<AliasChange, 'revision'> | null
-  /** What is worth knowing and stops nothing. */
+  /** Notes for the user that prevent nothing. */
   readonly notes: readonly string[]
 }
 
@@ -141,7 +141,7 @@ async function insertVersion(
     .execute()
 }
 
-/** A version keeps what it was pushed with. */
+/** Notes the values of this push that are not stored, because a version keeps those of its first push. */
 function keptNotes(
   { metadata, metrics, params, dataset, gitCommit }: Omit<ModelPush, 'dataset'> & { readonly dataset: string | undefined },
   { version, ...kept }: ModelVersion,

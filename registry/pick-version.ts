@@ -9,16 +9,14 @@ import { didYouMean } from '../kernel/did-you-mean.ts'
 /** A version by its number or by an alias. */
 export type VersionReference = number | string
 
-/**
- * As it is written in a path, in a body or on the command line: `3` and `v3` are a number, anything else is an alias.
- */
+/** Parses a version from a path, a body or the command line. `3` and `v3` are numbers; anything else is an alias. */
 export function versionReference(text: string): VersionReference {
   return numbered.test(text) ? Number(text.replace('v', '')) : text
 }
 
 const numbered = /^v?\d{1,9}$/
 
-/** @throws LockstepError `INVALID_NAME` also where it reads as a number */
+/** @throws LockstepError `INVALID_NAME` also if it reads as a number */
 export function checkAlias(alias: string): string {
   if (!numbered.test(alias)) return checkName(alias, 'An alias')
   throw new LockstepError(
@@ -28,9 +26,9 @@ export function checkAlias(alias: string): string {
 }
 
 /**
- * The version of that number or alias.
+ * The version with this number or alias.
  *
- * @param wanted absent: the champion, and where there is none the newest
+ * @param wanted absent: the champion, or the newest version if there is none
  * @throws LockstepError `UNKNOWN_DEFINITION`
  */
 export function pickVersion(model: CatalogModel, wanted?: VersionReference): ModelVersion {
@@ -56,7 +54,7 @@ function numberOf(model: CatalogModel, wanted: VersionReference): number {
 }
 
 /**
- * What an alias points at, and what it pointed at before.
+ * An alias with its version and its previous versions.
  *
  * @throws LockstepError `UNKNOWN_DEFINITION`
  */
@@ -78,7 +76,7 @@ function noAlias(model: CatalogModel, alias: string, advice: string): LockstepEr
 }
 
 /**
- * Reads `delay`, `delay@3` or `delay@champion`, as the command line takes them.
+ * Parses `delay`, `delay@3` or `delay@champion`, as on the command line.
  *
  * @throws LockstepError `USAGE`
  */

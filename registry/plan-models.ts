@@ -12,10 +12,10 @@ import { championAlias } from './model-aliases.ts'
 import { bindModel } from './model-binding.ts'
 import type { ModelVersion } from './model-versions.ts'
 
-/** What a file does to the model versions that are served. */
+/** The effects of a definitions file on the served model versions. */
 export interface ModelsPlan {
   readonly breaks: readonly Breakage[]
-  /** `BREAKS_MODEL`, one for each version that could be served and could no longer. */
+  /** `BREAKS_MODEL` errors, one for each version that can no longer be served. */
   readonly problems: readonly LockstepError[]
   readonly notes: readonly string[]
 }
@@ -26,12 +26,11 @@ export interface PushedVersions {
 }
 
 /**
- * Holds the versions that answer requests, or that an alias points at, against what the file would make of their model
- * and its service: each must go on fitting. Where a model takes another service from now on, it is noted whether what
- * is served would fit that one.
+ * Checks that the versions that answer requests, or that an alias points at, still fit their model and its service with
+ * the file applied. If a model changes its service, a note says whether the served version would fit the new one.
  *
- * @param staying what is in the registry and not in the file, and is kept
- * @param removed what is not, and goes
+ * @param staying definitions that are in the registry but not in the file, and are kept
+ * @param removed definitions that are in the registry but not in the file, and are pruned
  */
 export function planModels(
   comparisons: readonly Comparison[],
@@ -79,7 +78,7 @@ export function planModels(
   return plan
 }
 
-/** The champion, or the newest version where there is none, and what else aliases point at, each once. */
+/** The champion, or the newest version if there is none, and the versions that other aliases point at, each once. */
 function servedVersions(
   model: string,
   versions: readonly ModelVersion[],
@@ -115,7 +114,7 @@ function services(definitions: readonly Definition[], code: CodeTexts): { servic
   }
 }
 
-/** Why it throws; null where it does not. */
+/** The message of the error that it throws; null if it does not throw. */
 function refusal(check: () => unknown): string | null {
   try {
     check()

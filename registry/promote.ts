@@ -26,7 +26,7 @@ export interface AliasChange {
   readonly from: number | null
   /** The version after the change; null: the alias was deleted. */
   readonly to: number | null
-  /** False where it was so already. */
+  /** False if nothing had to change. */
   readonly changed: boolean
   /** The registry's revision afterwards. */
   readonly revision: number
@@ -80,7 +80,7 @@ export async function promoteModel(
   }
   const servers = atOnce || before === version ? null : await loadOnServers(db, name, { version, revision: catalog.revision }, options)
   const change = await changeAlias(db, name, options, async (now, transaction) => {
-    // it may have waited for its turn
+    // the change may have waited for its turn
     options.signal?.throwIfAborted()
     const current = now.aliases.get(alias)?.version
     if (servers !== null && servers.asked > 0 && current !== before && current !== version)

@@ -2,20 +2,20 @@ import type { Kysely } from 'kysely'
 import { sql } from 'kysely'
 import type { LockstepTables } from '../migrations/schema.ts'
 
-/** How many rows a backfill reads. */
+/** The number of rows that a backfill reads. */
 export interface RowEstimate {
   readonly rows: number
-  /** Whether they were counted; else it is the planner's estimate. */
+  /** Whether the rows were counted; otherwise it is the planner's estimate. */
   readonly exact: boolean
 }
 
-/** Up to this many rows by the planner's estimate are counted. */
+/** If the planner estimates at most this many rows, they are counted. */
 const countUpTo = 200_000
 
 /**
- * The rows of a table (counted where they are few) or of a query (which is never run).
+ * The number of rows of a table (counted if they are few) or of a query (which never runs).
  *
- * @param relation what stands behind FROM, as `sourceRelation` writes it
+ * @param relation the text after FROM, as `sourceRelation` writes it
  */
 export async function estimateRows(handle: Kysely<LockstepTables>, relation: string, isQuery: boolean): Promise<RowEstimate> {
   const explained = await sql.raw<{ 'QUERY PLAN': unknown }>(`explain (format json) select * from ${relation} _`).execute(handle)

@@ -5,10 +5,7 @@ import type { EntitySpec, SourceSpec } from '../kernel/view-spec.ts'
 import { didYouMean } from '../kernel/did-you-mean.ts'
 import type { SourceTable } from './source-table.ts'
 
-/**
- * The types of a table's columns that each value type is read from without loss (numeric to float64 rounds to the
- * nearest).
- */
+/** The column types from which each value type can be read without loss (numeric to float64 rounds to the nearest). */
 const readFrom: Readonly<Record<ColumnType['kind'], readonly string[]>> = {
   bool: ['bool'],
   int32: ['int2', 'int4'],
@@ -21,7 +18,7 @@ const readFrom: Readonly<Record<ColumnType['kind'], readonly string[]>> = {
 }
 
 /**
- * What is wrong between a source's declaration and what the database has; empty when all fits. Entities are those whose
+ * The differences between a source's declaration and the database; empty if all matches. The entities are those whose
  * views read the source.
  */
 export function checkSource(source: SourceSpec, entities: readonly EntitySpec[], table: SourceTable): LockstepError[] {
@@ -70,7 +67,7 @@ function checkColumn(
   const column = table.columns.get(need.name)
   const details = { source: source.name, column: need.name }
   if (column === undefined) {
-    // a table that apply made gains the column when it is applied
+    // apply adds the column to a table that it has created
     if (source.relation.kind === 'owned') return null
     const where = source.relation.kind === 'sql' ? 'its query' : `the table ${table.relation}`
     return new LockstepError(
@@ -88,7 +85,7 @@ function checkColumn(
 }
 
 /**
- * @param declared whether another type may be declared: a time is always a timestamp, and a key what its entity says
+ * @param declared whether another type may be declared: a time is always a timestamp, and a key has its entity's type
  */
 function advice(type: ColumnType, base: string, declared: boolean): string {
   const fitting = (['bool', 'int32', 'int64', 'float32', 'float64', 'string', 'timestamp'] as const).filter(

@@ -6,10 +6,10 @@ import type { LockstepTables } from '../migrations/schema.ts'
 import type { Queryable } from '../runtime/relation.ts'
 import { arrivalColumns, queryColumns, sourceRelation, sqlState, tableColumns } from '../runtime/relation.ts'
 
-/** What the database says about a source. */
+/** The database's description of a source. */
 export interface SourceTable {
   readonly source: string
-  /** What stands behind FROM: a quoted table name, or a query in parentheses. */
+  /** The text after FROM: a quoted table name, or a query in parentheses. */
   readonly relation: string
   readonly exists: boolean
   /** Whether arrival can be scanned: the table has `_row` (a bigint) and `_xid` (an xid8). */
@@ -29,8 +29,8 @@ type Handle = Kysely<LockstepTables>
 /**
  * Reads the columns of a source's table, or of its query (which is described, not run).
  *
- * @throws LockstepError `DEFINITIONS_INVALID` where the query of a `sql` source or the name of a table is wrong,
- *   `SOURCE_MISSING` where the query names a missing table or column (a missing table is told by `exists`)
+ * @throws LockstepError `DEFINITIONS_INVALID` if the query of a `sql` source or the name of a table is wrong,
+ *   `SOURCE_MISSING` if the query names a missing table or column (`exists` reports a missing table)
  */
 export async function describeSource(handle: Handle, source: SourceSpec): Promise<SourceTable> {
   const { relation } = source
@@ -49,8 +49,8 @@ export async function describeSource(handle: Handle, source: SourceSpec): Promis
 }
 
 /**
- * Runs `work` in a read-only transaction, or such a part of the one that is open, which stays usable, and tells what
- * the database refuses as the source's.
+ * Runs `work` in a read-only transaction, or in a savepoint of the open transaction, which stays usable. Errors of the
+ * database are reported as errors of the source.
  */
 async function readOnly<T>(handle: Handle, source: SourceSpec, work: (handle: Handle) => Promise<T>): Promise<T> {
   const reading = async (transaction: Handle): Promise<T> => {
@@ -63,7 +63,7 @@ async function readOnly<T>(handle: Handle, source: SourceSpec, work: (handle: Ha
     try {
       return await reading(handle)
     } finally {
-      // which also lets the transaction write again
+      // this also makes the transaction writable again
       await sql`rollback to savepoint describe_source`.execute(handle)
     }
   } catch (cause) {

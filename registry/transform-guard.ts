@@ -5,30 +5,30 @@ import { guardCode, stepsAtOnce } from './bundle/guard-code.ts'
 import { guardedRegExp } from './bundle/guarded-regexp.ts'
 import { isOverLimit, withinLimit } from './bundle/within-limit.ts'
 
-/** Where transforms run, and how long one call of one may take. */
+/** The environment of transforms, and the time limit of one call. */
 export interface TransformGuardOptions {
   readonly budgetMs: number
   /**
-   * The budget of a transform that was broken off less than `strictForMs` ago: its next inputs may be as bad, and most
-   * take microseconds.
+   * The time limit of a transform that was interrupted less than `strictForMs` ago: its next inputs may be as bad, and
+   * most inputs take microseconds.
    */
   readonly strictMs: number
   readonly strictForMs: number
-  /** Told each time a transform is broken off; `again`: of one that has a short budget already. */
+  /** Called whenever a transform is interrupted. `again`: it already had the short time limit. */
   readonly onTimeout: (view: string, ms: number, again: boolean) => void
 }
 
-/** Loads transforms so that each call of one ends in time. */
+/** Loads transforms so that each call ends in time. */
 export interface TransformGuard {
   readonly load: LoadTransform
-  /** The views whose transforms were broken off recently, and have a short budget for now. */
+  /** The views whose transforms were interrupted recently, and which have the short time limit now. */
   strict(): string[]
 }
 
-/** Steps that took longer are fewer the next time. */
+/** If the steps take longer than this, fewer are taken before the next check. */
 const lookMs = 1
 
-/** For work that no request waits for. */
+/** The limits for work that no request waits for. */
 export const offlineGuard: TransformGuardOptions = { budgetMs: 10_000, strictMs: 10_000, strictForMs: 0, onTimeout: () => undefined }
 
 /**

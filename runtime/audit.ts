@@ -3,17 +3,17 @@ import type { Database } from './database.ts'
 
 /** Who does something, and why. */
 export interface Actor {
-  /** As `user@host`, or the API key's id. */
+  /** `user@host`, or the id of an API key. */
   readonly actor: string
   readonly reason?: string | undefined
-  /** Of the HTTP request that asks for it. */
+  /** The id of the HTTP request that asks for the action. */
   readonly requestId?: string | undefined
 }
 
-/** Where nobody says who it is, as in a program that uses Lockstep's parts. */
+/** The actor if none is named, for example in a program that uses Lockstep's parts. */
 export const unknownActor: Actor = { actor: 'unknown' }
 
-/** What was done. A name before a point groups what belongs together: `model` means all that begin with `model.`. */
+/** The action. The name before the point is a group: `model` means all actions that begin with `model.`. */
 export type AuditAction =
   | 'apply'
   | 'prune'
@@ -40,20 +40,20 @@ export type AuditAction =
 
 export interface AuditEntry {
   readonly action: AuditAction
-  /** What it was done to: `flights`, `delay@3`, the id of a key. Never the key of an entity. */
+  /** The object of the action: `flights`, `delay@3`, the id of a key. Never the key of an entity. */
   readonly subject: string
-  /** What was there before and after, as JSON; without secrets and keys of entities. Absent or null: nothing. */
+  /** The values before and after the action, as JSON, without secrets and entity keys. Absent or null: none. */
   readonly before?: unknown
   readonly after?: unknown
 }
 
-/** A line of the audit log. */
+/** An entry of the audit log. */
 export interface AuditRecord {
   readonly id: number
-  /** By the clock of the database. */
+  /** The time by the database's clock. */
   readonly at: Date
   readonly actor: string
-  /** The name of the API key, where it was one. */
+  /** The name of the API key, if the actor is one. */
   readonly actorName: string | null
   readonly action: string
   readonly subject: string
@@ -65,21 +65,21 @@ export interface AuditRecord {
 
 export interface AuditFilter {
   readonly since?: Date | undefined
-  /** An actor, the user of one, or the name of a key. */
+  /** An actor, the user of an actor, or the name of a key. */
   readonly who?: string | undefined
-  /** An action, the beginning of one up to a point, or a subject, with or without its version. */
+  /** An action, a group of actions, or a subject with or without its version. */
   readonly what?: string | undefined
-  /** Only what is older than the line of that id. */
+  /** Only entries that are older than the entry with this id. */
   readonly before?: number | undefined
   readonly limit: number
 }
 
-/** How many lines are given at most. */
+/** The maximum number of returned entries. */
 export const maxAuditRecords = 1000
-/** What is kept of `before` and `after`. */
+/** The maximum stored size of `before` and `after`. */
 const maxJsonBytes = 16 * 1024
 
-/** Writes down who changed what, within the transaction that changes it. */
+/** Records who changed what, in the transaction that makes the change. */
 export async function recordAudit(
   { kysely }: Pick<Database, 'kysely'>,
   { actor, reason, requestId }: Actor,
@@ -100,7 +100,7 @@ export async function recordAudit(
     .execute()
 }
 
-/** Newest first. */
+/** Returns audit records, newest first. */
 export async function readAudit({ kysely }: Pick<Database, 'kysely'>, filter: AuditFilter): Promise<AuditRecord[]> {
   const { since, who, what, before } = filter
   let query = kysely.selectFrom('lockstep.audit_log').selectAll().orderBy('id', 'desc').limit(filter.limit)
@@ -114,7 +114,7 @@ export async function readAudit({ kysely }: Pick<Database, 'kysely'>, filter: Au
   return rows.map(({ id, actor_name, request_id, ...row }) => ({ ...row, id: Number(id), actorName: actor_name, requestId: request_id }))
 }
 
-/** Deletes what is older, by the clock of the database. @returns how many lines */
+/** Deletes entries older than `retentionDays`, by the database's clock. @returns the number of deleted entries */
 export async function forgetAudit({ kysely }: Pick<Database, 'kysely'>, retentionDays: number): Promise<number> {
   const { numDeletedRows } = await kysely
     .deleteFrom('lockstep.audit_log')
@@ -123,7 +123,7 @@ export async function forgetAudit({ kysely }: Pick<Database, 'kysely'>, retentio
   return Number(numDeletedRows)
 }
 
-/** A large change is shown by its beginning. */
+/** Shortens a large change to its beginning. */
 function bounded(value: unknown): string | null {
   if (value === undefined || value === null) return null
   const text = JSON.stringify(value)

@@ -19,9 +19,9 @@ import { where } from './where.ts'
 /**
  * The aggregate of a feature.
  *
- * @param slot of its column, and `type` that column's; null for a count of rows
- * @param whereSlot of the column that says which rows have part; null: all have
- * @param view its name, and its features, of which some may share what they count
+ * @param slot the slot of its column, and `type` the column's type; null for a count of rows
+ * @param whereSlot the slot of the bool column that selects the rows; null: all rows
+ * @param view the view's name and features, some of which may share their counts
  */
 export function aggregateOf(
   feature: AggregateSpec,
@@ -73,7 +73,7 @@ function overAll(
   }
 }
 
-/** Features of one column share its counts, which are kept up to the greatest of their caps. */
+/** Features of one column share its counts, which are kept up to the greatest of the features' caps. */
 function limitOf(
   { name, column, cap = 0 }: AggregateSpec,
   { id, features }: { readonly id: string; readonly features: readonly FeatureSpec[] },

@@ -13,13 +13,12 @@ export interface Aggregate<A extends Accumulator = Accumulator> {
   create(): A
   decode(reader: ByteReader): A
   /**
-   * The value of the feature; null where there is none; undefined where it is outside its type's range (status
-   * INVALID).
+   * The value of the feature; null if there is none; undefined if it is outside the range of its type (status INVALID).
    */
   value(accumulator: A): Value | null | undefined
-  /** Whether rows with later event times change nothing any more. Absent: they always may. */
+  /** Whether rows with later event times no longer change the value. Absent: they always may. */
   isFull?(accumulator: A): boolean
-  /** Of an accumulator's encoding. @param tie of what breaks a row's ties */
+  /** The maximum size of an accumulator's encoding. @param tie the maximum size of a row's tie-breaker */
   greatestBytes(tie: GreatestBytes): GreatestBytes
 }
 
@@ -27,9 +26,9 @@ export interface Accumulator {
   add(row: FoldRow): void
   merge(other: Accumulator): void
   /**
-   * Takes out an accumulator that was merged in before, where that can be done.
+   * Removes an accumulator that was merged in before, if possible.
    *
-   * @returns false where it cannot; then this accumulator is worthless and must be rebuilt from what remains
+   * @returns false if it cannot; this accumulator is then invalid and must be rebuilt from the remaining ones
    */
   remove(other: Accumulator): boolean
   encode(writer: ByteWriter): void

@@ -8,20 +8,20 @@ import { valueCodec } from '../value-codec.ts'
 import type { ColumnType, Scalar } from '../value-type.ts'
 import type { Accumulator, Aggregate } from './aggregate.ts'
 
-/** How many categories a feature allows, and which one it is. */
+/** The maximum number of categories of a feature. */
 export interface CategoryLimit {
   readonly view: string
   readonly feature: string
-  /** More categories than these make the feature fail. */
+  /** With more categories the feature fails. */
   readonly cap: number
   /** The greatest cap of the features that share the counts. */
   readonly shared: number
 }
 
 /**
- * An aggregate of how often each non-null value came, exact up to the cap. Null where there are no values.
+ * An aggregate over the counts of non-null values, exact up to the cap. Null if there are no values.
  *
- * @param read what the feature is, of counts that are not empty
+ * @param read computes the feature from counts that are not empty
  * @throws LockstepError (`value`) `TOO_MANY_CATEGORIES`
  */
 export function ofCategories(
@@ -43,7 +43,7 @@ export function ofCategories(
   }
 }
 
-/** Past the cap there are no counts any more, in whatever order the values came. */
+/** Counts up to a cap. Beyond it there are no counts, whatever the order of the values. */
 class CategoryCounts implements Accumulator {
   /** null: more than `cap` categories. */
   counts: Map<Scalar, number> | null
@@ -68,7 +68,7 @@ class CategoryCounts implements Accumulator {
 
   add(row: FoldRow): void {
     const value = row.values[this.#slot] as Scalar | null
-    // Half a surrogate pair has no bytes of its own: it is one category with what it is stored as.
+    // A lone surrogate has no UTF-8 bytes of its own, so it counts as the character that is stored for it.
     if (value !== null) this.#count(typeof value === 'string' ? value.toWellFormed() : value, 1)
   }
 
@@ -88,7 +88,7 @@ class CategoryCounts implements Accumulator {
     return true
   }
 
-  /** One more than the number of categories, or 0 past the cap; then each with its count, in order. */
+  /** Writes the number of categories plus one, or 0 beyond the cap; then each category with its count, in order. */
   encode(writer: ByteWriter): void {
     writer.uint(this.counts === null ? 0 : this.counts.size + 1)
     for (const [value, count] of [...(this.counts ?? [])].sort(([a], [b]) => compareCategories(a, b))) {
@@ -105,7 +105,7 @@ class CategoryCounts implements Accumulator {
   }
 }
 
-/** Texts by their UTF-8 bytes, numbers by value, false before true. */
+/** Orders texts by their UTF-8 bytes, numbers by value, and false before true. */
 export function compareCategories(a: Scalar, b: Scalar): number {
   if (typeof a === 'string' && typeof b === 'string') return compareUtf8(a, b)
   return a < b ? -1 : a > b ? 1 : 0

@@ -5,7 +5,7 @@ import type { Accumulator, Aggregate } from './aggregate.ts'
 
 const maxInt32 = 0x7fff_ffff
 
-/** The number of rows, or, with a slot, of rows whose value there is not null. Zero for none. */
+/** The number of rows; with a slot, only rows with a non-null value there. Zero if there are none. */
 export function count(slot: number | null): Aggregate<CountAccumulator> {
   return {
     lane: slot === null ? 'rows' : `count:${slot}`,

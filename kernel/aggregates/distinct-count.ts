@@ -8,14 +8,15 @@ import { isValueOf } from '../value-type.ts'
 import type { Accumulator, Aggregate } from './aggregate.ts'
 
 /**
- * Up to so many different values are counted exactly; their hashes take as many bytes as the registers that take over.
+ * The maximum number of values that are counted exactly. Their hashes take as many bytes as the registers that replace
+ * them.
  */
 const exactUpTo = 512
 
 /**
- * The number of different non-null values; zero for none. NaN is one value. Exact up to 512 (of strings: but for two
- * with one 64-bit hash, less than one chance in 10^14), then an estimate by HyperLogLog with a standard error of 1.6 %:
- * 95 of 100 answers are within 3.3 %.
+ * The number of distinct non-null values; zero if there are none. NaN is one value. The count is exact up to 512,
+ * except for two strings with the same 64-bit hash (less than one chance in 10^14). Above 512 it is a HyperLogLog
+ * estimate with a standard error of 1.6 %: 95 of 100 answers are within 3.3 %.
  */
 export function distinctCount(slot: number): Aggregate<DistinctAccumulator> {
   return {
@@ -32,12 +33,12 @@ export function distinctCount(slot: number): Aggregate<DistinctAccumulator> {
 
 const bits = new DataView(new ArrayBuffer(8))
 
-/** The set of hashes while it is small, the registers once it is not: which of the two depends on the values alone. */
+/** Holds a set of hashes while it is small, and registers afterwards. Only the values decide which of the two. */
 class DistinctAccumulator implements Accumulator {
   readonly #slot: number
   /**
-   * Each with how often it came in: no part of the value or the bytes, but what tells when a window has lost the last
-   * of them. Read back it is once.
+   * The number of occurrences of each hash. It is not part of the value or the bytes, but shows when the last one has
+   * left a window. After decoding it is one.
    */
   #hashes = new Map<bigint, number>()
   #registers: HyperLogLog | null = null
@@ -79,7 +80,7 @@ class DistinctAccumulator implements Accumulator {
     this.#estimated().merge(other.#registers)
   }
 
-  /** The registers do not tell how many hashes set them. */
+  /** Registers do not record how many hashes set them. */
   remove(other: DistinctAccumulator): boolean {
     if (other.#registers !== null) return false
     if (this.#registers !== null) return other.#hashes.size === 0
@@ -92,7 +93,9 @@ class DistinctAccumulator implements Accumulator {
     return true
   }
 
-  /** The hashes in ascending order after their number; a number above the bound stands for the registers. */
+  /**
+   * Writes the number of hashes, then the hashes in ascending order. A number above the limit stands for the registers.
+   */
   encode(writer: ByteWriter): void {
     if (this.#registers !== null) {
       writer.uint(exactUpTo + 1)
@@ -113,7 +116,7 @@ class DistinctAccumulator implements Accumulator {
     if (this.#hashes.size > exactUpTo) this.#estimated()
   }
 
-  /** The registers, into which the set goes over. */
+  /** The registers, made from the set if necessary. */
   #estimated(): HyperLogLog {
     if (this.#registers !== null) return this.#registers
     const hashes = this.#hashes

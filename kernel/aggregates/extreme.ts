@@ -6,7 +6,7 @@ import { valueCodec } from '../value-codec.ts'
 import type { ColumnType } from '../value-type.ts'
 import type { Accumulator, Aggregate } from './aggregate.ts'
 
-/** The least or the greatest of the non-null values, NaN where one of them is NaN (as NumPy has it). Null for none. */
+/** The least or the greatest non-null value; NaN if one is NaN (as in NumPy). Null if there are none. */
 export function extreme(which: 'min' | 'max', slot: number, type: ColumnType): Aggregate<ExtremeAccumulator> {
   const codec = valueCodec(type)
   const sign = which === 'min' ? -1 : 1
@@ -49,7 +49,7 @@ class ExtremeAccumulator implements Accumulator {
     this.offer(other.best)
   }
 
-  /** Only what never was the best can go without a trace. */
+  /** Another accumulator can be removed only if it never held the best value. */
   remove(other: ExtremeAccumulator): boolean {
     if (other.best === null) return true
     const { best } = this

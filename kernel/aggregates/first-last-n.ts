@@ -9,8 +9,8 @@ import type { ColumnType, Scalar } from '../value-type.ts'
 import type { Accumulator, Aggregate } from './aggregate.ts'
 
 /**
- * The values of the window's least or greatest `n` rows in the total order, the least first; a row's null is kept as a
- * null. Null for no row.
+ * The values of the window's least or greatest `n` rows in the total order, least first, including nulls. Null if there
+ * are no rows.
  */
 export function firstLastN(which: 'firstN' | 'lastN', n: number, slot: number, type: ColumnType): Aggregate<FirstLastRows> {
   const codec = valueCodec(type)
@@ -31,7 +31,7 @@ interface KeyedValue {
 }
 
 class FirstLastRows implements Accumulator {
-  /** In the total order, `n` at most. Rows of one key are copies of one row. */
+  /** At most `n` rows, in the total order. Rows with the same key are copies of one row. */
   rows: KeyedValue[]
   readonly #slot: number
   readonly #n: number
@@ -77,7 +77,7 @@ class FirstLastRows implements Accumulator {
     this.rows = this.#latest ? merged.slice(-this.#n) : merged.slice(0, this.#n)
   }
 
-  /** Rows that are here can go where none was left out for them, and where the other's never were here. */
+  /** The other's rows can be removed if they displaced no rows, or if they were never here. */
   remove(other: FirstLastRows): boolean {
     if (other.rows.length === 0) return true
     if (this.rows.length === this.#n) return this.#isNearer(this.#farthest().key, other.#nearest().key)

@@ -9,8 +9,8 @@ import type { ColumnType, Value } from '../value-type.ts'
 import type { Accumulator, Aggregate } from './aggregate.ts'
 
 /**
- * The value of the window's least or greatest row in the total order, null where that row's value is null: no falling
- * back to another one.
+ * The value of the window's least or greatest row in the total order. Null if that row's value is null: no other row
+ * replaces it.
  */
 export function firstLast(which: 'first' | 'last', slot: number, type: ColumnType): Aggregate<FirstLastAccumulator> {
   const codec = valueCodec(type)

@@ -4,7 +4,7 @@ import type { Aggregate } from './aggregate.ts'
 import type { CategoryLimit } from './category-counts.ts'
 import { ofCategories } from './category-counts.ts'
 
-/** How often each value came, by its text. */
+/** The number of occurrences of each value, by its text. */
 export function histogram(slot: number, type: ColumnType, limit: CategoryLimit): Aggregate {
   return ofCategories(slot, type, limit, (counts) => {
     const byText = Array.from(counts, ([value, count]) => [String(value), count] as const)

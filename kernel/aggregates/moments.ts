@@ -3,7 +3,7 @@ import { ExactSum, readBigint, writeBigint } from '../exact-sum.ts'
 import type { FoldRow } from '../state.ts'
 import type { Accumulator } from './aggregate.ts'
 
-/** The number of non-null values of a column and their exact sum: what sum and mean are read from. */
+/** The number of a column's non-null values and their exact sum, from which sum and mean are computed. */
 export class FloatMoments implements Accumulator {
   readonly slot: number
   readonly total: ExactSum
@@ -43,7 +43,7 @@ export class FloatMoments implements Accumulator {
   }
 }
 
-/** The same for int64: the total is a bigint without bounds. */
+/** The same for int64: the total is an unbounded bigint. */
 export class IntegerMoments implements Accumulator {
   readonly slot: number
   count: number

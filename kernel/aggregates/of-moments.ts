@@ -5,15 +5,18 @@ import type { Accumulator, Aggregate } from './aggregate.ts'
 import { FloatMoments, IntegerMoments } from './moments.ts'
 
 /**
- * How a value is read from the exact sum of values and their number, which is not 0; undefined where its type cannot
- * hold it.
+ * Computes a value from the exact sum of the values and their number, which is not 0. Undefined if the type cannot hold
+ * it.
  */
 export interface ReadMoments {
   readonly integers: (total: bigint, count: number) => bigint | number | undefined
   readonly floats: (total: ExactSum, count: number) => number
 }
 
-/** An aggregate that is read from a column's moments, in the one lane of all that are. Null where there is no value. */
+/**
+ * An aggregate that is computed from a column's moments. All such aggregates of the column share one lane. Null if
+ * there is no value.
+ */
 export function ofMoments(slot: number, type: ValueType, { integers, floats }: ReadMoments): Aggregate<Accumulator> {
   const lane = `moments:${slot}`
   const greatestBytes = () => momentsBytes(type)

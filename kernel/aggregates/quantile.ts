@@ -5,9 +5,9 @@ import type { FoldRow } from '../state.ts'
 import type { Accumulator, Aggregate } from './aggregate.ts'
 
 /**
- * The `q`-quantile of the non-null values, float64: the one of which floor(q * (n - 1)) are smaller, to within the
- * relative `error`. Zero and the infinities are exact; NaN where a value is NaN. Null for none. Quantiles of one column
- * and error share a lane.
+ * The `q`-quantile of the non-null values, float64: the value with floor(q * (n - 1)) smaller values, within the
+ * relative `error`. Zero and the infinities are exact. NaN if a value is NaN; null if there are no values. Quantiles
+ * with the same column and error share a lane.
  */
 export function quantile(q: number, error: number, slot: number): Aggregate<QuantileAccumulator> {
   return {

@@ -3,7 +3,7 @@ import { fitsInt64 } from '../value-type.ts'
 import type { Accumulator, Aggregate } from './aggregate.ts'
 import { ofMoments } from './of-moments.ts'
 
-/** The exact sum of the non-null values, rounded once; of int64 an int64. Null for none. */
+/** The exact sum of the non-null values, rounded once. The sum of int64 is an int64. Null if there are none. */
 export function sum(slot: number, type: ValueType): Aggregate<Accumulator> {
   return ofMoments(slot, type, {
     integers: (total) => (fitsInt64(total) ? total : undefined),

@@ -3,7 +3,7 @@ import type { Aggregate } from './aggregate.ts'
 import type { CategoryLimit } from './category-counts.ts'
 import { compareCategories, ofCategories } from './category-counts.ts'
 
-/** The `k` values that came most often, those first; of two that came equally often, the lesser first. */
+/** The `k` most frequent values, most frequent first. Of two equally frequent values, the lesser comes first. */
 export function topK(k: number, slot: number, type: ColumnType, limit: CategoryLimit): Aggregate {
   return ofCategories(slot, type, limit, (counts) => maxFrequent(counts, k))
 }

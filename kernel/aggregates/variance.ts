@@ -102,7 +102,7 @@ class FloatVariance implements Accumulator {
   }
 }
 
-/** The same for int64: the sums are bigints without bounds. */
+/** The same for int64: the sums are unbounded bigints. */
 class IntegerVariance implements Accumulator {
   readonly #slot: number
   count: number

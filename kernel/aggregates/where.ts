@@ -2,7 +2,7 @@ import type { ByteWriter } from '../binary.ts'
 import type { FoldRow } from '../state.ts'
 import type { Accumulator, Aggregate } from './aggregate.ts'
 
-/** An aggregate over the rows whose value in `slot`, a bool, is true: false and null leave a row out. */
+/** An aggregate over the rows whose value in `slot`, a bool, is true. Rows with false or null are left out. */
 export function where(slot: number, inner: Aggregate): Aggregate<FilteredAccumulator> {
   return {
     lane: `${inner.lane} where ${slot}`,
