@@ -129,7 +129,7 @@ describe('the rooms', () => {
     expect(rooms.filter((room) => !product.some((file) => roomOf(file.path) === room))).toEqual([])
   })
 
-  it('lean only on lower rooms and on the packages of their own list', () => {
+  it('import only lower rooms and the packages of their own list', () => {
     expect(product.flatMap(wrongImports)).toEqual([])
   })
 

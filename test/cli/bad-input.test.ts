@@ -84,7 +84,7 @@ describe('a definitions file', () => {
   })
 })
 
-it('a definitions file that was refused has left the registry as it was', async () => {
+it('a refused definitions file leaves the registry unchanged', async () => {
   const { code, out } = await lockstep(env, '--json', 'plan', join(defined, 'good.ts'))
   expect(code).toBe(0)
   const plan: { revision: number; changes: { status: string }[] } = JSON.parse(out)
@@ -126,7 +126,7 @@ describe('data that do not fit', () => {
     expect(known).not.toMatch(note)
   }, 120_000)
 
-  it('are refused as a spine that lacks the key or the time, and no file is left', async () => {
+  it('are refused as a spine without the key or the time, and leave no file', async () => {
     const out = inFolder('set.parquet')
     const keyless = await failure(['dataset', 'create', 'all', '--spine', inFolder('keyless.csv'), '--out', out, '--time', 'at'])
     expect(keyless).toMatchObject({ code: 'SPINE_INVALID', message: expect.stringContaining('"airport"') })
@@ -203,7 +203,7 @@ describe('the command line', () => {
     expect(err).toBe('error USAGE: There is no option "--prun". Did you mean "--prune"? See "lockstep plan --help".\n')
   })
 
-  it('refuses settings that are none', async () => {
+  it('refuses invalid settings', async () => {
     expect(await failure(['status'], { LOCKSTEP_POSTGRESS_URL: 'x' })).toMatchObject({
       code: 'CONFIG_INVALID',
       message: expect.stringContaining('"LOCKSTEP_POSTGRESS_URL"'),

@@ -39,7 +39,7 @@ describe('docs/cli.md', () => {
     expect(documented).toEqual(shown.filter((option) => !common.includes(option)))
   })
 
-  it('has the options that every command takes, and the exit codes', () => {
+  it('lists the options of every command, and the exit codes', () => {
     for (const option of Object.keys(commonOptions)) expect(page).toContain(`| \`--${option}\` |`)
     for (const code of ['0', '1', '2', '130, 143']) expect(page).toContain(`\n| ${code} | `)
   })

@@ -113,7 +113,7 @@ it('a worker reads its streams, reports lag in metrics, and exits with 0 on a si
   expect((await worker.ended).code).toBe(0)
 })
 
-it('dead letters are kept once each, and no more than a thousand of a source', async () => {
+it('dead letters are kept once each, at most a thousand per source', async () => {
   const letters = Array.from({ length: maxDeadLetters + 5 }, (_, i) => ({
     message: `m${i}`,
     body: Buffer.alloc(i === maxDeadLetters ? 70_000 : 10, 'x'),

@@ -178,7 +178,7 @@ it('answers and logs predictions in every worker, behind one TLS port', { timeou
   }
 })
 
-it('needs what processes can share', { timeout: 120_000 }, async () => {
+it('needs stores that processes can share', { timeout: 120_000 }, async () => {
   const { code, err } = await start({ LOCKSTEP_DIR: folder }, 'serve', '--workers', '2', '--port', '0').ended
   expect(code).toBe(1)
   expect(err).toContain(

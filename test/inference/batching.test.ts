@@ -188,7 +188,7 @@ describe('the batcher', () => {
     await model.close()
   })
 
-  it('lets a row that fails fail its own caller only', async () => {
+  it('fails only the caller of a row that fails', async () => {
     const model = await load('named', 'typed', 'typed')
     const batched = createBatchedModel(model, byTurn)
     const good: FeatureRow = [1, 2n, 'x', true, new Float32Array([3, 4])]

@@ -119,7 +119,7 @@ describe('a model', () => {
     await opened.close()
   })
 
-  it('that takes long, but hardly longer for several rows, runs them together', async () => {
+  it('that is slow, but hardly slower for several rows, runs them together', async () => {
     const rows = Array.from({ length: 33 }, (_, i) => [i, i, i])
     const counts: number[] = []
     // a busy machine holds up the runs of some trials, but not of all

@@ -37,7 +37,7 @@ describe('the facts of an ONNX file', () => {
     await session.release()
   })
 
-  it('name the tensors that lie in another file, wherever they are used', () => {
+  it('name the tensors stored in another file, in any use', () => {
     const { graph } = twice
     const elsewhere = { name: 'far', type: 'bfloat16', dims: [2] } as const
     const facts = parseOnnxMetadata(makeOnnx({ ...twice, graph: { ...graph, initializers: [elsewhere] } }))
@@ -111,7 +111,7 @@ describe('the facts of an ONNX file', () => {
     expect(() => parseOnnxMetadata(makeOnnx({ graph }))).toThrow('deep')
   })
 
-  it('are of files that the runtime takes', async () => {
+  it('match files that the runtime loads', async () => {
     const session = await InferenceSession.create(makeOnnx(twice))
     const { y } = await session.run({ x: new Tensor('float32', [1, 1], [1, 2]) })
     expect([...(y as Tensor).data]).toEqual([2, 3])

@@ -53,7 +53,7 @@ describe('a file that cannot be served', () => {
     modelProcess.kill()
   })
 
-  it('is none that has the newest format and operators that the runtime knows', async () => {
+  it('includes none with the newest format and operators that the runtime knows', async () => {
     const bytes = makeOnnx({ ...add, irVersion, opsets: { '': opset, 'ai.onnx.ml': ml } })
     expect((await inspectModel(bytes, { file: 'model.onnx' })).inputs).toMatchObject([{ name: 'x' }])
     await (await InferenceSession.create(bytes, { logSeverityLevel: 4 })).release()

@@ -167,7 +167,7 @@ describe('a quantile', () => {
     expect(valueOf(quantile(0.1, 0.01, 0), [null])).toBeNull()
   })
 
-  it('keeps a bounded number of buckets, whatever the range', () => {
+  it('keeps a bounded number of buckets for any range', () => {
     const values = Array.from({ length: 4000 }, (_, i) => 2 ** (i / 2 - 1000) * (1 + (i % 97) / 97))
     expect(bytesOf(folded(quantile(0.5, 0.2, 0), values)).length).toBeLessThan(64 * 2.5 * 4)
     expect(bytesOf(folded(quantile(0.5, 0.2, 0), values.toReversed()))).toEqual(bytesOf(folded(quantile(0.5, 0.2, 0), values)))
@@ -235,7 +235,7 @@ describe('a distinct count', () => {
     expect(rms).toBeLessThan(0.02)
   })
 
-  it('is of the same bytes in any order and split on both sides of its bound', () => {
+  it('has the same bytes in any order and split, on both sides of its bound', () => {
     const values = Array.from({ length: 1200 }, (_, i) => `v${i % 700}`)
     for (const cut of [0, 100, 512, 513, 800]) {
       for (const list of [values, values.toReversed()]) {

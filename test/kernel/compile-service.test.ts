@@ -119,7 +119,7 @@ describe('a compiled service', () => {
   })
 })
 
-describe('on-demand views that take on-demand views', () => {
+describe('on-demand views with on-demand inputs', () => {
   const feature = (name: string, extra: object = {}) => ({
     name,
     type: { kind: 'float64' as const },

@@ -34,7 +34,7 @@ const asFrontier = (xids: ReadonlySet<number>): Frontier =>
 const asSet = (frontier: Frontier): Set<number> => new Set(transactions.filter((xid) => covers(frontier, xid)))
 
 describe('a frontier', () => {
-  it('holds the transactions that were put into it, in whatever order, and no others', () => {
+  it('contains exactly the transactions that were added, in any order', () => {
     fc.assert(
       fc.property(set, (xids) => {
         expect(asSet(asFrontier(xids))).toEqual(xids)

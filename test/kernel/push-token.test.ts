@@ -9,7 +9,7 @@ describe('the token of a push', () => {
     expect(pushToken('landings', [])).toBe('landings~0')
   })
 
-  it('holds every transaction, and few ranges of however many', () => {
+  it('contains every transaction, in few ranges', () => {
     fc.assert(
       fc.property(fc.uniqueArray(fc.integer({ min: 1, max: 1000 }), { maxLength: 300 }), (xids) => {
         const { source, written } = parsePushToken(pushToken('s', xids))

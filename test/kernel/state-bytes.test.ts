@@ -163,7 +163,7 @@ describe('the greatest bytes of a state', () => {
     expect(real).toBeGreaterThan((bytes + texts * 100) * 0.85)
   })
 
-  it('are never less than a generated state takes', () => {
+  it('are never less than the size of a generated state', () => {
     fc.assert(
       fc.property(featuresArbitrary, rowsArbitrary(origin, 40), fc.integer({ min: 0, max: 20 }), (features, rows, hours) => {
         const plan = planOf(features)

@@ -27,7 +27,7 @@ describe('times', () => {
     expect(formatTimestamp(120_000)).toBe('1970-01-01T00:00:00.12Z')
   })
 
-  it('take a zone, and are UTC without one', () => {
+  it('accept a zone, and are UTC without one', () => {
     const noon = parseTimestamp('2001-07-01T12:00:00Z')
     for (const text of [
       '2001-07-01 12:00',
