@@ -218,7 +218,7 @@ for (const { kind, open } of databases) {
       expect(await db.query('select 1 from lockstep_source.measures')).toEqual([])
     })
 
-    it('takes a time as far in the future as is allowed', async () => {
+    it('accepts a time as far in the future as allowed', async () => {
       expect((await append([event({ at: '2026-03-01T12:10:00Z' })])).duplicates).toEqual([null])
     })
 

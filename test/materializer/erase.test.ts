@@ -247,7 +247,7 @@ describe.each(storeKinds)('erasing an entity, its states in a store of kind %s',
   })
 })
 
-describe('a failover to a replica that has not heard of an erasure', () => {
+describe('a failover to a replica that lacks an erasure', () => {
   beforeAll(async () => {
     await fixture().open('redis').db.query('truncate lockstep_source.orders')
   })

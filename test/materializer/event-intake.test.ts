@@ -105,7 +105,7 @@ describe('the intake of pushed events', () => {
     await close(0)
   })
 
-  it('bounds what waits by its bytes too', async () => {
+  it('limits the queue by bytes too', async () => {
     const { push, close } = intake({ waitingBytes: 100_000 })
     await push(measures, [event()], options)
     const outcomes: Promise<unknown>[] = []

@@ -126,7 +126,7 @@ describe('folding an ordered stream into stored states', () => {
     expect(writer.stored).toMatchObject({ rows: 1, entities: 1 })
   })
 
-  it('holds a bounded part of large stored states at a time', async () => {
+  it('keeps a bounded part of large stored states in memory', async () => {
     const plan = freshPlan()
     const label = 'x'.repeat(100_000)
     const payments = Array.from({ length: 200 }, (_, i) => ({ account: `large ${i}`, paidAt: start, knownAt: null, amount: 1, label }))

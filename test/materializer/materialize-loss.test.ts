@@ -193,7 +193,7 @@ describe('rows that cannot be folded yet, or never', () => {
     await expect(materializeView(db, store, plan, { moment })).rejects.toMatchObject(refused)
   })
 
-  it('names source, key and value of a row that fits in no state, and takes the others', async () => {
+  it('names source, key and value of a row that fits no state, and folds the others', async () => {
     const { db, store } = fixture().open('embedded')
     const { table, plan } = await freshView(db)
     await table.insert(many(20))

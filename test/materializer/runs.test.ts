@@ -82,7 +82,7 @@ describe.each(storeKinds)('how far runs move a view on in the %s store', (kind) 
   })
 })
 
-describe.each(storeKinds)('a checkpoint that is set back in the %s store', (kind) => {
+describe.each(storeKinds)('a checkpoint that is rolled back in the %s store', (kind) => {
   it('repairs rolled-back states, even if rows were folded into them first', async () => {
     const { db, store } = fixture().open(kind)
     const { table, plan } = await freshView(db)
@@ -109,7 +109,7 @@ describe.each(storeKinds)('a checkpoint that is set back in the %s store', (kind
     expect(await storedStates(store, plan, table.keys(plan))).toEqual(table.expected(plan, moment))
   })
 
-  it('is not moved on by a run that had begun before', async () => {
+  it('is not advanced by a run that started before', async () => {
     const { db, store } = fixture().open(kind)
     const first = await freshView(db)
     await materializeView(db, store, first.plan, { moment })

@@ -64,7 +64,7 @@ describe('a failover that is noticed while a view is written', () => {
     expect(await asked()).toEqual([true, true])
   })
 
-  it('ends a first run as lost, and the next one begins the view', async () => {
+  it('ends a first run as lost, and the next one starts the view', async () => {
     const { db, store } = fixture().open('redis')
     await detectFailover(db, store, { nowMs: Date.now() })
     const { table, plan } = await freshView(db)

@@ -26,7 +26,7 @@ const asked = service([
 const spine = { sql: `SELECT 'a' AS thing, '2001-03-02 12:00Z'::timestamptz AS moment` }
 
 for (const { kind, open } of databases) {
-  describe(`what a training set from ${kind} sees`, () => {
+  describe(`a frozen training set from ${kind}`, () => {
     let opened: OpenedDatabase
     let folder: string
     beforeAll(async () => {
@@ -74,7 +74,7 @@ for (const { kind, open } of databases) {
       await expect(future).rejects.toMatchObject({ code: 'INVALID_TIME', message: expect.stringContaining('in the future') })
     })
 
-    it('can be what an earlier one saw, whatever has arrived since', async () => {
+    it('equals an earlier one, after any later arrivals', async () => {
       await createThings(opened.db, 'things', [row('a', 1, null, 1), row('a', 2, 3, 2)])
       const first = await make({})
       expect(first.features).toBe('2 2')

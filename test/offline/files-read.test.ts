@@ -345,7 +345,7 @@ describe('a JSON lines file', () => {
     expect(await columnOf(path, 'n', { kind: 'int64' })).toEqual([9_007_199_254_740_993n, -(2n ** 63n), 2n ** 63n - 1n, 7n])
   })
 
-  it('names the line that is no JSON object or holds a number out of range', async () => {
+  it('names the line that is not a JSON object or has a number out of range', async () => {
     await expect(openTabularFile(await textFile('broken.jsonl', '{"a":1}\n{"a":\n'))).rejects.toMatchObject({
       code: 'INVALID_ROW',
       message: expect.stringContaining('Line 2 of '),

@@ -93,7 +93,7 @@ for (const { kind, open } of databases) {
       logical_type: { type: 'TIMESTAMP', isAdjustedToUTC: adjusted, unit },
     })
 
-    it('takes decimals that a float64 holds to the last digit, and refuses others', async () => {
+    it('accepts decimals that a float64 holds exactly, and refuses others', async () => {
       const decimal = {
         ...optional,
         name: 'order',
@@ -148,7 +148,7 @@ for (const { kind, open } of databases) {
       expect((await load(days)).rows.map((row) => row[1])).toEqual(['2001-03-01T00:00:00Z', '2001-03-02T00:00:00Z'].map(parseTimestamp))
     })
 
-    it('names the row and the value of a time that is none', async () => {
+    it('names the row and the value of an invalid time', async () => {
       const strings = parquet('bad.parquet', [
         thing,
         [{ ...optional, name: 'timestamp', type: 'BYTE_ARRAY', converted_type: 'UTF8' }, ['2001-03-01', '2001-02-30']],

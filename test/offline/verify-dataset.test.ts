@@ -50,7 +50,7 @@ for (const { kind, open } of databases) {
       verifyDataset(opened.db, JSON.parse(JSON.stringify(manifest)) as DatasetManifest, find, {})
     const arrive = () => opened.db.query(`INSERT INTO things (thing, at, i, "_row") VALUES ('a', '2001-03-01 12:30Z', 9, 9)`)
 
-    it('is equal, whatever rows have arrived since', async () => {
+    it('is equal after any later arrivals', async () => {
       const plain = await make()
       const other = await make({
         out: join(folder, 'other.jsonl'),

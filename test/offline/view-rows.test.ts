@@ -65,7 +65,7 @@ for (const { kind, open } of databases) {
       return { manifest, lines: (await readFile(out, 'utf8')).trim().split(/\r?\n/) }
     }
 
-    it('has each row at the moment at which it becomes visible, as often as it is there', async () => {
+    it('has each row at the moment at which it becomes visible, with duplicates', async () => {
       const { manifest, lines } = await make(continuous)
       expect(lines).toEqual([
         'thing,event_timestamp,n',

@@ -189,7 +189,7 @@ describe('reading features from the online store', () => {
     )
   })
 
-  it('answers no damaged state, whichever byte it is, but leaves it to the history', async () => {
+  it('never answers a damaged state, for any damaged byte, but reads from history', async () => {
     await put('sound', { minutes: 1, amount: 10 }, { minutes: 3, amount: 20 })
     const [sound] = await store.read([keyOf('sound')])
     if (!sound) throw new Error('it was stored')

@@ -21,7 +21,7 @@ afterAll(async () => {
 })
 
 describe('a read', () => {
-  it('answers what the client does, in its order among other commands', async () => {
+  it('answers like the client, in order among other commands', async () => {
     const keys = ['b', 'nothing', 'a', 'é']
     const [before, read, after, again] = await Promise.all([redis.get('b'), mget(redis, keys), redis.get('é'), redis.mgetBuffer(keys)])
     expect(read).toEqual([Buffer.alloc(0), null, Buffer.of(0, 255, 13, 10), Buffer.from('of a long key')])

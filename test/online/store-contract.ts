@@ -116,7 +116,7 @@ export function storeContract(name: string, setUp: () => Promise<StoreFixture>):
       }
     })
 
-    it("overwrites no bytes that are another program's, whatever they begin with", async () => {
+    it('never overwrites bytes of another program, for any first byte', async () => {
       const known = stored(5, 'state')
       const foreign = ['', '?', 'another program', known.toString('latin1', 0, 2), `\x01${known.toString('latin1', 1)}`]
       const keys = foreign.map((_, i) => keyOf('foreign@1', `${i}`))

@@ -194,7 +194,7 @@ describe('the prediction log', () => {
     await server.close()
   })
 
-  it('makes the days that it writes and drops those that are older than is kept', async () => {
+  it('creates the days that it writes, and drops expired ones', async () => {
     const { url, server } = await world.serve({ ...logging(all, 3), clock: () => noon + 10 * 86_400_000_000 })
     await server.whenReady()
     await ask(url, '/v1/predict', { model: 'typed', entities: [{ airport: 'ATL' }] }, { 'x-request-id': 'late-1' })

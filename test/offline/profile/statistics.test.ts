@@ -57,7 +57,7 @@ function integerRoot(n: bigint): bigint {
 describe('the statistics of numbers', () => {
   const finite = fc.oneof(fc.double({ noNaN: true, noDefaultInfinity: true }), fc.integer({ min: -1000, max: 1000 }), fc.constant(0.1))
 
-  it('have exact moments, whatever the order', () => {
+  it('have exact moments in any order', () => {
     fc.assert(
       fc.property(fc.array(finite, { minLength: 2, maxLength: 40 }), (values) => {
         const { mean, stddev, min, max } = numbers(float64, values)
