@@ -85,7 +85,7 @@ export function applyContract(opened: () => TestRegistry): void {
       expect(error.details['problems']).toHaveLength(3)
     })
 
-    it('refuses what the database does not have and leaves everything as it was', async () => {
+    it('refuses what the database lacks, and changes nothing', async () => {
       expect((await refusal(sampleSet({ landings: { ...landings, eventTime: 'dat' } }))).code).toBe('UNKNOWN_COLUMN')
       const query = await refusal(sampleSet({ landings: { ...landings, relation: { kind: 'sql', sql: 'select * from nowhere' } } }))
       expect(query.code).toBe('SOURCE_MISSING')

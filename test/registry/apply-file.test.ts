@@ -65,7 +65,7 @@ describe('a definitions file', () => {
     ])
   })
 
-  it('is unchanged by another folder, comments and what its transforms do not reach', async () => {
+  it('is unchanged by another folder, comments and code outside its transforms', async () => {
     await applyChanges(registry.db, await load(files()))
     const edited = definitions.replace('export const delays', '// at an airport\nconst other = 7\nexport const delays')
     const plan = await planChanges(registry.db, await load(files(edited), 'elsewhere'))

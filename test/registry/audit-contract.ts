@@ -43,7 +43,7 @@ export function auditContract(opened: () => TestRegistry): void {
       expect(second?.after).toMatchObject({ 'view airport_delays@1': { description: expect.stringContaining('delays at') as string } })
     })
 
-    it('names the API key that did it, and holds no key', async () => {
+    it('names the API key of the actor, without the key text', async () => {
       const { db } = registry
       const request = { name: 'ci', scopes: ['admin'], requestsPerSecond: null, rowsPerSecond: null, expiresAt: null } as const
       const made = await createKey(db, request, ann)

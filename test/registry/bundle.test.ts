@@ -12,7 +12,7 @@ async function loaded(files: Record<string, string>): Promise<(row: object) => u
 }
 
 describe('the bundle of a transform', () => {
-  it('takes along constants, helpers, other files and JSON', async () => {
+  it('includes constants, helpers, other files and JSON', async () => {
     const transform = await loaded({
       'features.ts': withTransform(
         '(row) => ({ x: scaled(row.delay) + OFFSET + table.plus })',
@@ -26,7 +26,7 @@ describe('the bundle of a transform', () => {
     expect(transform({ delay: 3 })).toEqual({ x: 34.5 })
   })
 
-  it('takes along packages of plain JavaScript, ES modules and CommonJS', async () => {
+  it('includes packages of plain JavaScript, ES modules and CommonJS', async () => {
     const transform = await loaded({
       'features.ts': withTransform(
         '(row) => ({ x: twice(half.half(row.delay ?? 0)) + 1 })',
@@ -133,7 +133,7 @@ describe('a transform that is not in plain sight', () => {
     })
   })
 
-  it('keeps none from being found that is exported beside it', async () => {
+  it('does not hide another transform that is exported beside it', async () => {
     const text = withTransform('(row) => ({ x: 1 })')
     const maker = made('1')
       .replace("'delays'", "'other'")

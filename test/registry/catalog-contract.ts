@@ -106,7 +106,7 @@ export function catalogContract(opened: () => TestRegistry): void {
       expect(refusal(() => catalog.service('flight_features')).message).toContain('apply a definitions file')
     })
 
-    it('does not have what was pruned', async () => {
+    it('omits pruned definitions', async () => {
       await applyChanges(registry.db, sampleSet())
       await applyChanges(registry.db, sampleSet({ delays: { version: 2 }, context: { version: 2 }, service: { version: 2 } }), {
         prune: true,

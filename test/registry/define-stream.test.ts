@@ -27,7 +27,7 @@ describe('the stream of a source', () => {
     })
   })
 
-  it('is no part of what the source means', () => {
+  it('does not change the identity of the source', () => {
     expect(source('s', { ...rest, stream: redisStream('landings') }).spec).toEqual(source('s', rest).spec)
   })
 

@@ -355,7 +355,7 @@ describe('services and models', () => {
     expect(Object.keys(featureService('s', { version: 1, features: [other] }).features)).toEqual(['here__airport'])
   })
 
-  it('refuse members, services and outputs that are none', () => {
+  it('refuse invalid members, services and outputs', () => {
     expect(errorOf(call('featureService', 's', { version: 1, features: [airport] })).code).toBe('DEFINITIONS_INVALID')
     expect(errorOf(call('featureService', 's', { version: 1, features: [] })).code).toBe('DEFINITIONS_INVALID')
     expect(errorOf(call('model', 'm', { service: 's', output: { p: t.float32 } })).code).toBe('DEFINITIONS_INVALID')

@@ -190,7 +190,7 @@ describe('fingerprints', () => {
     })
   }
 
-  it('are those that the specs and the identities of their code give', async () => {
+  it('match the specs and the identities of their code', async () => {
     const set = await load({ 'features.ts': features, 'late.ts': late })
     const specs = {
       entities: set.entities.map((d) => d.spec),

@@ -164,7 +164,7 @@ describe('outputs', () => {
   const plan = service(['a', 'float32'])
   const input = [tensor('input', 'float32', 'N', 1)]
 
-  it('are answered by declared name: scalars from [N] or [N, 1..2], vectors from [N, K]', () => {
+  it('are answered by declared name: scalars from [N] or [N, 1..2], others [N, K]', () => {
     const outputs = [
       tensor('label', 'int64', 'N'),
       tensor('two', 'float32', 'N', 2),

@@ -148,7 +148,7 @@ export function planContract(opened: () => TestRegistry): void {
       expect(new Set(Object.values(statuses(plan)))).toEqual(new Set(['unchanged']))
     })
 
-    it('adds a new version beside the old one, which is absent from the file and kept', async () => {
+    it('adds a new version, and keeps the old one that the file lacks', async () => {
       await applyChanges(registry.db, sampleSet())
       const plan = await planChanges(registry.db, sampleSet({ delays: { version: 2 }, context: { version: 2 }, service: { version: 2 } }))
       expect(plan.problems).toEqual([])
@@ -352,7 +352,7 @@ export function planContract(opened: () => TestRegistry): void {
       expect(only((await planChanges(registry.db, { ...alone, code })).problems).message).toContain('"flight_context@1"')
     })
 
-    it('refuses the name of a table that is none', async () => {
+    it('refuses an invalid table name', async () => {
       const planned = await planChanges(
         registry.db,
         sampleSet({ landings: { ...landings, relation: { kind: 'table', table: 'a.b.c.d' } } }),

@@ -41,7 +41,7 @@ export function promoteContract(opened: () => TestRegistry): void {
       (await listModelEvents(registry.db, 'delay')).map(({ action, alias, from, to }) => `${action} ${alias ?? '-'} ${from} ${to}`)
     const code = (expected: string, message: string) => ({ code: expected, message: expect.stringContaining(message) as string })
 
-    it('is what answers, whatever is pushed; without one the newest version does', async () => {
+    it('answers after any later pushes; without one the newest version answers', async () => {
       await push('one')
       await push('two')
       expect(await served()).toBe(2)
@@ -135,7 +135,7 @@ export function promoteContract(opened: () => TestRegistry): void {
       expect([await catalogRevision(registry.db), await served()]).toEqual([before, 2])
     })
 
-    it('is not broken by a change of the definitions unless that is meant', async () => {
+    it('is not broken by a change of the definitions unless forced', async () => {
       await push('one')
       await push('two', { alias: 'champion' })
       await push('three')

@@ -67,7 +67,7 @@ export function databaseContract(name: string, open: () => Promise<OpenedDatabas
         expect(await db.query(`select to_regclass('escaped') as escaped;`)).toEqual([{ escaped: null }])
       })
 
-      it('begins no statement for a signal that is given already', async () => {
+      it('starts no statement for an aborted signal', async () => {
         const signal = AbortSignal.abort(new Error('enough'))
         await expect(db.query('insert into item values (1)', [], { signal })).rejects.toThrow('enough')
         expect(await db.query('select id from item')).toEqual([])
@@ -293,7 +293,7 @@ export function databaseContract(name: string, open: () => Promise<OpenedDatabas
         expect(pairs).toEqual([450_015_000, 450_015_000])
       })
 
-      it('lets streams be left early, and never begun', async () => {
+      it('lets streams be left early, or never started', async () => {
         const rows = await db.snapshot(async (snapshot) => {
           for await (const batch of snapshot.tuples('select name from item')) {
             expect(batch.starts.length).toBeGreaterThan(0)

@@ -112,7 +112,7 @@ describe('the owner of an embedded folder', () => {
     }
   })
 
-  it('is never two, whatever the interleaving of many starts and ends in one process', async () => {
+  it('is never two, for any order of starts and ends in one process', async () => {
     let owners = 0
     let owned = 0
     const attempt = async (i: number) => {

@@ -183,7 +183,7 @@ describe('PostgreSQL', () => {
     await other.close()
   })
 
-  it('is waited for as a Lockstep, whatever its URL calls it', async () => {
+  it('identifies itself as Lockstep, for any application name in the URL', async () => {
     const url = new URL(database.url)
     url.searchParams.set('application_name', 'billing')
     const other = openPostgres(url.href)

@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 
 describe('a process of Lockstep', () => {
-  it('runs in UTC, whatever zone its machine is set to', () => {
+  it('runs in UTC in any zone of the machine', () => {
     const config = join(import.meta.dirname, '../../runtime/config.ts')
     const program = `await import(${JSON.stringify(config)}); process.stdout.write(new Date(2001, 6, 1, 12).toISOString())`
     const said = execFileSync(process.execPath, ['--input-type=module', '-e', program], {

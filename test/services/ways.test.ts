@@ -49,7 +49,7 @@ describe('the ways to a service', () => {
   })
 })
 
-it('takes a Redis from 7.2 on, or a Valkey', () => {
+it('accepts Redis from 7.2 on, or Valkey', () => {
   for (const version of ['7.2', '7.2.4', '7.10.0', '8.0.2', '10.0']) expect(() => requireRedis(version)).not.toThrow()
   for (const version of ['7.0.15', '6.9', 'of an unknown version']) expect(() => requireRedis(version)).toThrow('7.2 or newer is needed')
 })

@@ -201,7 +201,7 @@ describe('the version that a model answers with during slow loads', () => {
     await applyChanges(world.db, servingSet)
   })
 
-  it('is what loads in the place of what does not, while another model still loads', async () => {
+  it('falls back for one broken version while another model still loads', async () => {
     const gate = Promise.withResolvers<void>()
     let slow = 0
     const models = impatient(200, async (model, version) => {

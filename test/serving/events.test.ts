@@ -46,14 +46,14 @@ for (const kind of ['redis', 'embedded'] as const) {
       expect(await stored(`airport = 'ATL'`)).toBe(2)
     })
 
-    it('takes an event of an id once', async () => {
+    it('accepts an event id once', async () => {
       const event = landing('IDS', 1, { _event_id: 'one' })
       expect((await push({ events: [event, landing('IDS', 2)] })).body).toMatchObject({ accepted: 2, duplicates: 0 })
       expect((await push({ events: [event] })).body).toMatchObject({ accepted: 0, duplicates: 1, online: true })
       expect(await delays('IDS')).toMatchObject({ landed1h: 2 })
     })
 
-    it('does a request with an Idempotency-Key once, however often it is sent', async () => {
+    it('processes an Idempotency-Key once, for any number of requests', async () => {
       const send = (events: readonly object[], key = 'k1') =>
         ask(url, '/v1/sources/landings/events', { events }, { 'idempotency-key': key })
       const events = [landing('KEY', 1), landing('KEY', 2)]
@@ -155,7 +155,7 @@ for (const kind of ['redis', 'embedded'] as const) {
       expect(countOf(said, 'lockstep_push_fold_seconds_count{source="landings"} ')).toBeGreaterThanOrEqual(4)
     })
 
-    it('answers after a push with what was pushed, also before it is online', async () => {
+    it('answers with pushed values after a push, even before they are online', async () => {
       const offline = await push({ events: [landing('RYW', 9)], to: 'offline' })
       const { token } = offline.body as unknown as { token: string }
       expect(await delays('RYW')).toMatchObject({ lastDelay: null, landed1h: 0 })
@@ -185,7 +185,7 @@ for (const kind of ['redis', 'embedded'] as const) {
       expect([refused.status, refused.body.error.message]).toEqual([400, expect.stringContaining('"landings" is not a token')])
     })
 
-    it('finishes what was sent before it closes', async () => {
+    it('finishes sent requests before it closes', async () => {
       const { server, url: other } = await world.serve()
       await server.whenReady()
       await ask(other, '/v1/sources/landings/events', { events: [landing('END', 0)] })
@@ -231,7 +231,7 @@ describe('pushing events while a store is down', () => {
     await expect.poll(async () => (await ask(url, '/v1/sources/landings/events', { events: [event] })).status).toBe(200)
   })
 
-  it('takes them without the online store, and folds them when it is back', async () => {
+  it('accepts them without the online store, and folds them when it is back', async () => {
     let away = false
     const store = world.openStore()
     const { server, url, registry } = await world.serve({

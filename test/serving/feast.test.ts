@@ -154,7 +154,7 @@ describe('POST /push', () => {
 })
 
 describe('POST /materialize', () => {
-  it('incrementally brings what has arrived, and answers when it is there', async () => {
+  it('materializes new arrivals incrementally, and answers when they are online', async () => {
     await world.db.script(`insert into lockstep_source.landings (airport, at, delay) values ('NEW', '2001-07-01T11:00:00Z', 9)`)
     const done = await ask(url, '/materialize-incremental', { end_ts: '2001-07-01T12:00:00', feature_views: ['airport_delays'] })
     expect([done.status, done.text]).toEqual([200, 'null'])
@@ -162,7 +162,7 @@ describe('POST /materialize', () => {
     expect(body.results).toMatchObject([{}, { values: [9] }])
   })
 
-  it('begins backfills that are not waited for, one of a view at a time', async () => {
+  it('starts backfills without waiting, one per view at a time', async () => {
     const range = { start_ts: '2001-01-01T00:00:00', end_ts: '2001-08-01T00:00:00', feature_views: ['airport_delays'] }
     const accepted = { status: 'accepted', feature_views: ['airport_delays'] }
     expect(await ask(url, '/materialize?async=true', range)).toMatchObject({ status: 202, body: accepted })

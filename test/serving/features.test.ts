@@ -30,7 +30,7 @@ describe.each(['redis', 'embedded'] as const)('POST /v1/features over the %s sto
   })
   afterAll(() => world?.close())
 
-  it('answers with the request id that was sent, whatever of ASCII is in it', async () => {
+  it('answers with the request id that was sent, for any ASCII text', async () => {
     const id = String.fromCharCode(...Array.from({ length: 0x7e - 0x21 + 1 }, (_, i) => 0x21 + i))
     const { status, headers, body } = await ask(
       url,
@@ -136,7 +136,7 @@ describe.each(['redis', 'embedded'] as const)('POST /v1/features over the %s sto
     expect(await registry.metrics()).toContain('lockstep_history_answers_total{service="flight@1"} 4')
   })
 
-  it('answers a view that is not kept online from the history', async () => {
+  it('reads a view that is not kept online from the history', async () => {
     const { body } = await ask(url, '/v1/features', { service: 'history', entities: [{ airport: 'ATL' }, { airport: 'XXX' }] })
     expect(body.results[0]?.features).toEqual({ offlineDelay: 25, lastDelay: 25, landed1h: 1 })
     expect(body.results[1]?.statuses.offlineDelay).toBe('NOT_FOUND')

@@ -86,7 +86,7 @@ describe('the model host', () => {
     catalog = before
   })
 
-  it('keeps a version that is in use, however long it takes', async () => {
+  it('keeps a version while it is in use, for any time', async () => {
     const { models, read, clock, run } = host()
     const rows = await models.use(catalog, 'delay', 1, async ({ predict }) => {
       clock.ms = 60 * minute

@@ -110,7 +110,7 @@ describe('the OpenAPI document', () => {
     }
   })
 
-  it('has examples that the routes take', () => {
+  it('has valid examples for the routes', () => {
     for (const { path, body, example } of routes) {
       if (body === undefined || example === undefined) continue
       expect(body.safeParse(example), path).toMatchObject({ success: true })

@@ -195,7 +195,7 @@ describe('a bad request', () => {
     expectError(answer, 400, 'INVALID_ENTITY')
   })
 
-  it('that arrives slowly is answered as of its end', async () => {
+  it('that arrives slowly is answered when it is complete', async () => {
     let now = noon
     const served = await world.serve({ clock: () => now })
     await served.server.whenReady()

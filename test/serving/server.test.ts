@@ -125,7 +125,7 @@ describe('a server that starts and stops', () => {
     await server.close()
   })
 
-  it('finishes requests under way when it closes, and takes no new ones', async () => {
+  it('finishes requests in progress when it closes, and accepts no new ones', async () => {
     const redis = await testRedis()
     const gate = await gated(redis.url)
     const store = createRedisStore({ redis: openRedis(gate.through(redis.url)), prefix: redis.prefix })

@@ -20,7 +20,7 @@ streamConsumerContract('a JetStream stream', natsProducer, ({ producer, stream, 
     await one.close()
   })
 
-  it('gives back at once what came and was not taken, when it is closed', async () => {
+  it('returns untaken messages at once when it is closed', async () => {
     const s = await stream()
     const slow = { redeliverMs: 60_000 }
     const [one, two] = [openConsumer(at(), producer().spec(s), slow), openConsumer(at(), producer().spec(s), slow)]

@@ -50,7 +50,7 @@ export function streamConsumerContract(stream: string, start: () => Promise<Prod
       expect(new Set([...first, ...rest].map(({ id }) => id)).size).toBe(3)
     })
 
-    it('waits about a second for a message, and gives it as soon as it is there', async () => {
+    it('waits about a second for a message, and gives it on arrival', async () => {
       const s = await newStream()
       const one = consumer(s)
       const from = performance.now()

@@ -208,7 +208,7 @@ describe('the Open Inference Protocol over gRPC', () => {
   })
 })
 
-describe('a call that takes long', () => {
+describe('a slow call', () => {
   /** The world's store, whose reads take 400 ms. */
   const slow = async (): Promise<OnlineStore> => {
     const store = world.openStore()
@@ -431,7 +431,7 @@ describe('a gRPC connection', () => {
 })
 
 describe('TLS', () => {
-  it('holds for HTTP and gRPC, with the new certificate once its files change', async () => {
+  it('applies to HTTP and gRPC, with the new certificate once its files change', async () => {
     const folder = await mkdtemp(join(tmpdir(), 'lockstep-tls-'))
     const tls = { cert: join(folder, 'a.crt'), key: join(folder, 'a.key') }
     const pem = (name: string) => readFileSync(join(import.meta.dirname, '../../runtime/tls', name))

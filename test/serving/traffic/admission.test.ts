@@ -72,7 +72,7 @@ describe('an admission', () => {
     gate.close()
   })
 
-  it('lets the oldest in of a process that is not busy, however long it has waited', () => {
+  it('admits the oldest if the process is not busy, after any wait', () => {
     const gate = admission(1)
     gate.enter('a')
     gate.enter('old')
@@ -83,7 +83,7 @@ describe('an admission', () => {
     gate.close()
   })
 
-  it('refuses, when it is its turn, what would not be done by its deadline', () => {
+  it('refuses, at its turn, a request that would miss its deadline', () => {
     const gate = admission(100)
     for (let i = 0; i < 100; i++) gate.enter('x')
     // 1 in a millisecond
@@ -137,7 +137,7 @@ describe('an admission', () => {
     gate.close()
   })
 
-  it('lets those in who have waited for long as soon as they are no crowd any more', () => {
+  it('admits long waiting requests as soon as the queue is short', () => {
     const gate = admission(1000)
     for (let i = 0; i < 100; i++) gate.pass(10, 1)
     for (let i = 0; i < 200; i++) gate.enter(String(i))

@@ -74,7 +74,7 @@ describe('a breaker', () => {
     expect(it.isOpen()).toBe(false)
   })
 
-  it('does not heed what began before it opened', async () => {
+  it('ignores requests that started before it opened', async () => {
     const it = breaker()
     let answer: (value: string) => void = () => undefined
     const slow = it.run(() => new Promise<string>((resolve) => (answer = resolve)))

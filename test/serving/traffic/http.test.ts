@@ -73,7 +73,7 @@ describe('a server that has keys', () => {
     await server.close()
   })
 
-  it('holds a key to its scopes, and names the one that it lacks', async () => {
+  it('limits a key to its scopes, and names the missing one', async () => {
     const keys = { read: await key(['read']), predict: await key(['predict']), push: await key(['push']), admin: await key(['admin']) }
     const { url, server } = await serve()
     const asked: [Scope, string, unknown][] = [

@@ -95,7 +95,7 @@ describe('a ring of keys', () => {
     expect(off.authorize(null, 'admin')).toBeNull()
   })
 
-  it('needs a key from the first one on, also when the last one is revoked', async () => {
+  it('needs a key once one exists, even after the last one is revoked', async () => {
     const { db } = opened()
     const keys = ring('auto')
     const made = await createKey(db, reader)
@@ -155,7 +155,7 @@ describe('a ring of keys', () => {
   })
 })
 
-it('takes the key of a request from either header', () => {
+it('reads the key of a request from either header', () => {
   expect(keyOf({ authorization: 'Bearer a' })).toBe('a')
   expect(keyOf({ authorization: 'bearer  a ', 'x-api-key': 'b' })).toBe('a')
   expect(keyOf({ authorization: 'Basic dTpw', 'x-api-key': 'b' })).toBe('b')

@@ -143,7 +143,7 @@ describe('limits that processes share in Redis', () => {
 })
 
 describe('limits in one process', () => {
-  it('hold without any Redis, by its clock', async () => {
+  it('work without Redis, by the local clock', async () => {
     let now = 0
     const limits = limiter(null, 'local', () => now)
     await limits.take(key('a', 1), 1)
