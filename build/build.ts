@@ -4,8 +4,8 @@ import { createRequire } from 'node:module'
 import { dirname, join, resolve } from 'node:path'
 import { emptyOutFolder } from './out-folder.ts'
 
-// Writes the package that is published: JavaScript and declarations, with a package.json of its own. `node
-// build/build.ts [FOLDER]`, default dist. The folder is new, empty or an earlier build, which is replaced.
+// Builds the published package: JavaScript and declarations, with a separate package.json. Call: `node build/build.ts
+// [FOLDER]`; the default folder is dist. The folder must be new, empty, or an earlier build, which is replaced.
 const root = dirname(import.meta.dirname)
 const out = resolve(process.argv[2] ?? join(root, 'dist'))
 
@@ -26,8 +26,8 @@ function compile(): void {
 }
 
 /**
- * The compiler rewrites the endings of imports, but not of files that are named by URL: such a name would point to
- * nothing.
+ * The compiler rewrites the endings of imports, but not those of files named by URL: such a name would point to a
+ * missing file.
  */
 function refuseSourceNames(): void {
   for (const file of globSync('**/*.js', { cwd: out })) {
@@ -36,7 +36,7 @@ function refuseSourceNames(): void {
   }
 }
 
-/** Whatever a room holds besides TypeScript goes along: scripts of Redis, pages. */
+/** Copies files of a folder other than TypeScript: Redis scripts, pages. */
 function copyAssets(): void {
   const assets = globSync(
     folders.map((folder) => `${folder}/**/*.*`),

@@ -3,7 +3,7 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 
-// What CI runs: every check, then one line that says how it went. `npm run check`.
+// Runs every check of CI, then prints one line with the result. `npm run check`.
 const root = dirname(import.meta.dirname)
 const folder = mkdtempSync(join(tmpdir(), 'lockstep-check-'))
 const report = join(folder, 'tests.json')
@@ -43,7 +43,7 @@ if (failedChecks.length > 0) console.log(`Failed: ${failedChecks.join(', ')}.`)
 console.log(`${passed} passed, ${failed + otherChecks.length} failed`)
 process.exitCode = failedChecks.length === 0 ? 0 : 1
 
-/** Runs one check, prints what it says once it has ended (the tests: as they go), and answers whether it passed. */
+/** Runs one check, prints its output once it has ended (the tests: as they run), and returns whether it passed. */
 function run({ name, command, args }: Check): Promise<boolean> {
   const live = name === 'tests'
   const startedAt = Date.now()
@@ -51,7 +51,7 @@ function run({ name, command, args }: Check): Promise<boolean> {
     const child = spawn(command, args, {
       cwd: root,
       stdio: ['ignore', live ? 'inherit' : 'pipe', live ? 'inherit' : 'pipe'],
-      // the tests of the package take the build that was made before them
+      // the tests of the package use the build made before them
       env: { ...process.env, LOCKSTEP_TEST_DIST: dist, PATH: `${join(root, 'node_modules/.bin')}:${process.env['PATH'] ?? ''}` },
     })
     let output = ''
@@ -68,8 +68,8 @@ function run({ name, command, args }: Check): Promise<boolean> {
 }
 
 /**
- * How many tests passed and failed, as vitest wrote it; a run that wrote nothing counts as one failure with the failed
- * checks.
+ * The numbers of passed and failed tests, from vitest's report. A run without a report counts as one failure among the
+ * failed checks.
  */
 function testCounts(): { passed: number; failed: number } {
   try {

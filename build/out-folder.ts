@@ -1,13 +1,13 @@
 import { mkdirSync, readFileSync, readdirSync, realpathSync, rmSync, writeFileSync } from 'node:fs'
 import { isAbsolute, join, relative, sep } from 'node:path'
 
-/** What a build leaves in its folder, so that the next one knows that it may replace it. */
+/** A file that a build leaves in its folder, so that the next build knows that it may replace the folder. */
 const checkpoint = '.lockstep-build'
 
 /**
- * Makes `folder` an empty one that is marked as a build's.
+ * Empties `folder` and marks it as a build's.
  *
- * @throws Error, and removes nothing, where the folder holds `root` or anything that is not an earlier build
+ * @throws Error, and removes nothing, where the folder contains `root` or anything other than an earlier build
  */
 export function emptyOutFolder(folder: string, root: string): void {
   mkdirSync(folder, { recursive: true })
@@ -23,7 +23,7 @@ export function emptyOutFolder(folder: string, root: string): void {
   writeFileSync(join(folder, checkpoint), 'Written by build/build.ts: the next build replaces this folder.\n')
 }
 
-/** A build that was interrupted has no package.json yet. */
+/** An interrupted build has no package.json yet. */
 function isBuild(folder: string, names: readonly string[]): boolean {
   if (!names.includes(checkpoint) || names.includes('.git')) return false
   if (!names.includes('package.json')) return true

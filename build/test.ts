@@ -1,6 +1,6 @@
 import { parseCLI, startVitest } from 'vitest/node'
 
-// Runs vitest once with the words that follow; `--timings` adds a table of seconds by test file. `npm test`.
+// Runs vitest once with the given arguments; `--timings` adds a table of seconds by test file. `npm test`.
 const words = process.argv.slice(2).filter((word) => word !== '--timings')
 if (words.length + 2 < process.argv.length) {
   if (!words.some((word) => word.startsWith('--reporter'))) words.push('--reporter=default')

@@ -2,9 +2,9 @@ import type { Reporter, TestModule } from 'vitest/node'
 
 /** The columns of the table, in seconds. */
 const columns = {
-  /** The tests and hooks of the file, by the clock. */
+  /** The tests and hooks of the file, wall-clock time. */
   tests: (module: TestModule) => module.diagnostic().duration / 1000,
-  /** What comes before them, by the clock: starting the process, importing. */
+  /** Start of the process and imports before them, wall-clock time. */
   load: (module: TestModule) => {
     const { environmentSetupDuration, prepareDuration, setupDuration, collectDuration } = module.diagnostic()
     return (environmentSetupDuration + prepareDuration + setupDuration + collectDuration) / 1000

@@ -163,7 +163,7 @@ export interface ErasuresTable {
 }
 
 /**
- * A state that an erasure has to make anew, or to remove where it came out empty. Its key is here in clear, until that
+ * A state that an erasure has to rebuild, or to remove where it came out empty. Its key is stored in clear until that
  * is done and no failover can undo it.
  */
 export interface ErasureStatesTable {

@@ -15,7 +15,7 @@ export interface AskedFlight {
   readonly entity: { readonly origin: string; readonly destination: string; readonly distance: number }
 }
 
-/** What `POST /v1/predict` answers, as far as it is shown. */
+/** The fields of an answer of `POST /v1/predict` that are printed. */
 interface PredictAnswer {
   readonly asOf: string
   readonly predictions: readonly { readonly probability: number }[]
@@ -23,7 +23,7 @@ interface PredictAnswer {
   readonly statuses: readonly Readonly<Record<string, string>>[]
 }
 
-/** Flights between airports that are found by their names. */
+/** Flights between airports that are looked up by name. */
 export async function flightsBetween(db: Database, pairs: readonly (readonly [string, string])[]): Promise<AskedFlight[]> {
   const airports = await db.query<Airport>('select iata, name, city, latitude, longitude from airports')
   const named = (name: string): Airport => {
@@ -45,7 +45,7 @@ export function requestBody(flight: AskedFlight): string {
 }
 
 /**
- * Asks the server for each flight's probability, and tells request, answer and latency.
+ * Asks the server for each flight's probability, and prints request, answer and latency.
  *
  * @returns the text, flight by flight, and then all features with their statuses
  */
@@ -84,7 +84,7 @@ function value(feature: unknown): string {
   return typeof feature === 'number' ? String(Math.round(feature * 1000) / 1000) : String(feature)
 }
 
-/** Along the great circle. */
+/** The great-circle distance. */
 function miles(a: Airport, b: Airport): number {
   const radians = (degrees: number) => (degrees * Math.PI) / 180
   const [latitude, longitude] = [radians(b.latitude - a.latitude), radians(b.longitude - a.longitude)]

@@ -1,9 +1,8 @@
 /**
- * The area under the ROC curve: how often a flight that was late got a higher score than one that was not, ties
- * counting half.
+ * The area under the ROC curve: how often a late flight got a higher score than one that was on time. Ties count half.
  *
- * @param scores numbers; a NaN among them makes the answer NaN
- * @returns NaN where there is none of either kind
+ * @param scores numbers; a NaN among them makes the result NaN
+ * @returns NaN unless there are flights of both kinds
  */
 export function auc(scores: readonly number[], labels: readonly boolean[]): number {
   if (scores.some(Number.isNaN)) return Number.NaN

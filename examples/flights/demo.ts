@@ -16,10 +16,10 @@ import { evaluate } from './evaluate.ts'
 import { firstRows } from './first-rows.ts'
 import { createSteps } from './steps.ts'
 
-// The whole path on real flights: `npm run demo`, or `npm run demo -- --once` to stop when all is shown. See README.md
-// beside this file.
+// Runs the complete path on real flights: `npm run demo`, or `npm run demo -- --once` to stop when everything is shown.
+// See README.md in this folder.
 
-/** The data end here. */
+/** The end of the data. */
 const asOf = '2001-07-01T00:00:00Z'
 const trainingFlights = 100_000
 const juneFlights = 25_000
@@ -39,7 +39,7 @@ const interrupt = createInterrupt()
 try {
   const { values } = parseArgs({ options: { once: { type: 'boolean', default: false }, every: { type: 'string' } } })
   const loaded = loadConfig()
-  // what is shown here says what the log would say of what goes well
+  // the demo prints what the log would say about success
   const config = { ...loaded, logLevel: loaded.logLevel === 'info' ? ('warn' as const) : loaded.logLevel }
   const context = createContext(config, terminal, interrupt.signal)
   await withContext(context, async () => {
@@ -47,7 +47,7 @@ try {
     if (!Number.isInteger(every) || every < 1) {
       throw new LockstepError('USAGE', `The option "--every" is "${values.every}"; it must be a whole number from 1 on.`)
     }
-    await tryPort(config.host, config.port) // serving comes last, after most of a minute
+    await tryPort(config.host, config.port) // checks the port now, because serving starts only after most of a minute
     await demo(context, every, values.once)
   })
 } catch (error) {

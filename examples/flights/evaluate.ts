@@ -11,8 +11,8 @@ export interface Evaluation {
 }
 
 /**
- * How well the newest version of the model `delay` tells late flights from others, by predictions for every row of a
- * spine with the label `late`.
+ * Measures how well the newest version of the model `delay` separates late flights from others, by predictions for
+ * every row of a spine with the label `late`.
  */
 export async function evaluate(context: Context, spine: string): Promise<Evaluation> {
   const started = performance.now()

@@ -2,7 +2,7 @@ import { count, entity, featureService, featureView, last, max, mean, model, onD
 
 export const airport = entity('airport', { key: { airport: t.string } })
 
-/** A flight is known to have departed at its departure. */
+/** The departure of a flight is known when it departs. */
 export const departures = source('departures', {
   table: 'flights',
   key: { airport: 'origin' },
@@ -10,7 +10,7 @@ export const departures = source('departures', {
   columns: { distance: t.int32 },
 })
 
-/** How late a flight was is known once it has landed, where it has landed. */
+/** The delay of a flight is known once it has landed, at its destination. */
 export const landings = source('landings', {
   table: 'flights',
   key: { airport: 'destination' },
@@ -34,7 +34,8 @@ export const airportTraffic = featureView('airport_traffic', {
 })
 
 /**
- * A job refreshes these every five minutes, and a refresh takes a minute: training sees them as late as serving does.
+ * A job refreshes these every five minutes, and a refresh takes a minute. Training sees them with the same delay as
+ * serving.
  */
 export const airportDelays = featureView('airport_delays', {
   version: 1,
@@ -68,7 +69,7 @@ export const flightContext = onDemandView('flight_context', {
   inputs: { traffic: airportTraffic.as('origin', { airport: 'origin' }) },
   features: { hour: t.float64, weekday: t.int32, miles: t.float64, busyness: t.float64 },
   transform: ({ request, traffic, asOf }) => {
-    const date = new Date(asOf / 1000) // the data's times are the airport's own
+    const date = new Date(asOf / 1000) // the data's times are in the airport's local time
     return {
       hour: date.getUTCHours() + date.getUTCMinutes() / 60,
       weekday: date.getUTCDay(),

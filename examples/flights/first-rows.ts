@@ -2,7 +2,7 @@ import { table } from '../../cli/table.ts'
 import { formatTimestamp } from '../../kernel/time.ts'
 import { openTabularFile } from '../../offline/files/tabular-file.ts'
 
-/** The first rows of a file, each as a column, since training sets are wide. */
+/** Prints the first rows of a file, each as a column, because training sets are wide. */
 export async function firstRows(path: string, rows: number): Promise<string> {
   const file = await openTabularFile(path)
   for await (const batch of file.batches(file.columns.map(({ name }) => name))) {

@@ -3,7 +3,7 @@ import type { Context } from '../../cli/context.ts'
 import { duration } from '../../cli/human.ts'
 import { prepare } from '../../cli/run.ts'
 
-/** The demo as it goes: numbered steps, each with its time, and the command lines that they consist of. */
+/** The progress of the demo: numbered steps, each with its time and its command lines. */
 export interface Steps {
   step(title: string, work: () => Promise<void>): Promise<void>
   /** Runs a command line of Lockstep in this process, and prints both. */
@@ -36,7 +36,7 @@ export function createSteps(context: Context, total: number): Steps {
   }
 }
 
-/** A word as a shell wants it. */
+/** Quotes a word for a shell. */
 function shellWord(word: string): string {
   return /^[\w@%+=:,./-]+$/.test(word) ? word : `"${word.replace(/["\\$`]/g, '\\$&')}"`
 }

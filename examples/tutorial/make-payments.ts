@@ -29,7 +29,7 @@ writeCsv('labels.csv', [
   ...payments.map(({ card, at, amount, fraud }) => [card, time(at), String(amount), fraud ? '1' : '0']),
 ])
 
-/** Each card has its own usual amount, between 5 and 150. */
+/** Each card has its usual amount, between 5 and 150. */
 function paymentsOf(card: string): Payment[] {
   const usual = 5 * 30 ** random()
   const amount = (factor: number): number => Math.round(usual * factor * Math.exp(normal() * 0.5) * 100) / 100
@@ -49,12 +49,12 @@ function exponential(mean: number): number {
   return -mean * Math.log(1 - random())
 }
 
-/** By the method of Box and Muller. */
+/** A normal random number by the Box-Muller method. */
 function normal(): number {
   return Math.sqrt(-2 * Math.log(1 - random())) * Math.cos(2 * Math.PI * random())
 }
 
-/** Numbers from 0 to 1, the same ones on every machine. */
+/** Random numbers from 0 to 1, the same ones on every machine. */
 function mulberry32(seed: number): () => number {
   let state = seed
   return () => {

@@ -75,7 +75,7 @@ function scaled(row: readonly number[]): number[] {
   return row.map((value, j) => (value - (means[j] ?? 0)) / (spreads[j] ?? 1))
 }
 
-/** The same model for values that are not scaled. */
+/** Converts the model to unscaled values. */
 function rawScale(fitted: readonly number[]): { readonly weights: readonly number[]; readonly bias: number } {
   const raw = train.features.map((_, j) => (fitted[j] ?? 0) / (spreads[j] ?? 1))
   return { weights: raw, bias: (fitted.at(-1) ?? 0) - dot(raw, means) }

@@ -15,29 +15,30 @@ import { exportFolder, exportKind, exportSpec, tableName } from './export-spec.t
 import { planExport } from './plan-export.ts'
 
 export interface ExportOptions extends Omit<DatasetOptions, 'split' | 'onProgress'> {
-  /** How many files, or how many rows of the spine for each at most. */
+  /** The number of files, or the greatest number of spine rows in each. */
   readonly parts: ExportSpec['parts']
-  /** A worker that is not heard of for so long is gone. Absent: 30. */
+  /** A worker that sends no heartbeat for this long counts as dead. Absent: 30. */
   readonly leaseSeconds?: number
 }
 
 export interface ExportBeginner {
-  /** Over connections that the signal does not end: they keep the spine until the job has it. */
+  /** The database over connections that the signal does not end: they keep the spine until the job has it. */
   readonly jobs: Database
-  /** How others call this process: `host:pid`. */
+  /** The name of this process for others: `host:pid`. */
   readonly worker: string
 }
 
 /**
- * Begins to write a training set as numbered files in a folder, shared out among all workers of the database: the rows
- * of the files, one after another, are those of one file. The spine is loaded here, once; from then on nobody owns the
- * export. Each part reads the sources as they were at the beginning. The files get their names when all are there.
+ * Begins to write a training set as numbered files in a folder. All workers of the database share the work. The files,
+ * one after another, have the rows of a single file. The spine is loaded here, once; from then on no process owns the
+ * export. Each part reads the sources as they were at the beginning. The files get their final names when all are
+ * complete.
  *
  *     begin: spine, job -> every worker: part 0, part 3 …, facts of the manifest -> finish: registry, names, manifest
  *
- * The same export that runs already is joined. After an error nothing has changed.
+ * If the same export runs already, the call joins it. After an error nothing has changed.
  *
- * @throws LockstepError `IN_USE` where another export into the folder runs; whatever `recipeOf` and `planExport` throw
+ * @throws LockstepError `IN_USE` where another export into the folder runs; all errors of `recipeOf` and `planExport`
  */
 export async function beginExport(
   { jobs, worker }: ExportBeginner,
@@ -83,13 +84,13 @@ export async function beginExport(
       })
       if (submitted !== null && !submitted.joined) return submitted
     } finally {
-      // the job has the table under another name
+      // the job has renamed the table
       await spine.drop().catch(() => undefined)
     }
   }
 }
 
-/** @throws LockstepError `IN_USE` where the export that runs is another one */
+/** @throws LockstepError `IN_USE` where a different export runs */
 async function refuseOther(db: Database, id: number, spec: ExportSpec): Promise<void> {
   const running = exportSpec.parse((await readJob(db, id)).spec)
   if (isDeepStrictEqual({ ...running, id: '', createdAt: '' }, { ...spec, id: '', createdAt: '' })) return

@@ -21,7 +21,7 @@ export async function hashSpine(db: Database, spine: Spine, signal: AbortSignal)
   return hash.digest()
 }
 
-/** Which rows of the sources no part reads. */
+/** The rows of the sources that no part reads. */
 export async function leftOutOf(
   db: Database,
   service: ServicePlan,

@@ -23,16 +23,16 @@ import { planExport } from './plan-export.ts'
 import { isPublished, publishExport, removeExport } from './publish-export.ts'
 import { writePart } from './write-part.ts'
 
-/** The group of the advisory locks of those who name or remove the files of an export: `lsEX` in ASCII. */
+/** The group of the advisory locks for naming or removing the files of an export: `lsEX` in ASCII. */
 const exportLocks = 0x6c73_4558
 
 export interface ExportTools {
   readonly db: Database
-  /** Gives the service of that id, or throws why there is none. */
+  /** Returns the service of that id, or throws an error with the reason. */
   readonly find: (service: string) => Promise<ServicePlan>
 }
 
-/** Exports in parts as jobs. What another worker would fail of, too, fails the export. */
+/** Exports in parts as jobs. An error that every other worker would also get fails the export. */
 export function exportsInParts({ db, find }: ExportTools): JobKind<ExportSpec, ExportPlan, ExportChunk, ExportResult> {
   return {
     name: exportKind,
@@ -42,7 +42,7 @@ export function exportsInParts({ db, find }: ExportTools): JobKind<ExportSpec, E
     async plan({ id, spec }, { signal, isHeld }) {
       const service = await serviceOf(find, spec)
       const folder = exportFolder(spec.out, id)
-      // of an attempt that was killed
+      // left by an attempt that was killed
       await rm(folder, { recursive: true, force: true })
       await dropUnderReaders(db, exportTable(id))
       const { plan, chunks, spine } = await planExport(db, service, spec, signal)
@@ -103,7 +103,7 @@ export function exportsInParts({ db, find }: ExportTools): JobKind<ExportSpec, E
     },
     async clean({ id, spec, plan }, results, { isHeld }) {
       await alone(db, id, async () => {
-        // since another has cleaned, the export may have been retried
+        // if another worker has cleaned already, the export may have been retried since
         if (!(await isHeld())) return
         await dropUnderReaders(db, exportTable(id))
         await removeExport(db, spec, id, partsOf(results))
@@ -119,7 +119,7 @@ export function exportsInParts({ db, find }: ExportTools): JobKind<ExportSpec, E
   }
 }
 
-/** Makes the hidden folder of an export. Its own folder is there. */
+/** Makes the hidden folder of an export. The export's own folder exists already. */
 export async function makeFolder(folder: string): Promise<void> {
   await mkdir(folder).catch((cause: unknown) => {
     throw writeFailed(folder, cause)
@@ -143,7 +143,7 @@ async function describeExport(
   }
   const statistics = collectStatistics([...columns.spine, ...columns.features])
   for (const { written } of parts) {
-    // written by writePart alone
+    // only writePart writes these
     statistics.merge(JSON.parse(await readFile(join(folder, statisticsOfPart(written.file)), 'utf8')) as StatisticsState)
   }
   const files = parts.map(({ part, written: { file, rows, bytes, sha256, range } }) => ({
@@ -179,12 +179,12 @@ function missingOf(service: ServicePlan, parts: readonly { readonly written: Wri
   return { update: () => undefined, rows: () => sum(({ missing }) => missing.rows), byFeature: () => byFeature }
 }
 
-/** The parts that are written, by their number, which is that of their chunk. */
+/** The written parts by their number, which is that of their chunk. */
 function partsOf(results: readonly (ExportResult | null)[]) {
   return results.flatMap((written, part) => (written !== null && 'file' in written ? [{ part, written }] : []))
 }
 
-/** @throws LockstepError `NOT_REPRODUCIBLE` where the service is not the one that was asked for */
+/** @throws LockstepError `NOT_REPRODUCIBLE` where the service is not the requested one */
 async function serviceOf(find: ExportTools['find'], { service }: ExportSpec): Promise<ServicePlan> {
   const found = await find(service.id)
   if (found.fingerprint === service.fingerprint) return found
@@ -198,7 +198,7 @@ function spineOf({ id, plan }: RunningJob<ExportSpec, ExportPlan>): Spine {
   return { ...plan.spine, table: exportTable(id), drop: () => Promise.resolve() }
 }
 
-/** One process at a time, also where another was taken for dead and is not. */
+/** Runs `fn` in one process at a time, even if a worker that counted as dead is still running. */
 async function alone(db: Database, id: number, fn: () => Promise<void>): Promise<void> {
   const release = await db.tryLock(exportLocks, id % 2 ** 31)
   if (release === null) throw new LockstepError('BUSY', `Another process names or removes the files of export ${id}; it is tried again.`)
@@ -209,7 +209,7 @@ async function alone(db: Database, id: number, fn: () => Promise<void>): Promise
   }
 }
 
-/** Removes the folders that were made for the export, unless something is in them. */
+/** Removes the folders that were made for the export, unless they contain anything. */
 async function removeFolders(out: string, made: string | null): Promise<void> {
   for (let folder = out; made !== null && folder.length >= made.length; folder = dirname(folder)) {
     const removed = await rmdir(folder).then(

@@ -6,13 +6,13 @@ import type { SpineRange } from '../dataset-parts.ts'
 import type { WrittenFile } from '../files/dataset-writer.ts'
 import type { JoinSummary } from '../join.ts'
 
-/** The kind of jobs that exports in parts are. */
+/** The job kind of exports in parts. */
 export const exportKind = 'export'
 
 const micros = z.number().nullable()
 
 export const exportSpec = z.object({
-  /** Of the training set that it makes. */
+  /** The id of the training set. */
   id: z.string(),
   /** RFC 3339. */
   createdAt: z.string(),
@@ -34,27 +34,27 @@ export const exportSpec = z.object({
     dropIncomplete: z.boolean(),
     format: z.enum(['parquet', 'csv', 'jsonl']),
   }),
-  /** How many files, or how many rows of the spine for each at most. */
+  /** The number of files, or the greatest number of spine rows in each. */
   parts: z.union([z.object({ count: z.number() }), z.object({ rows: z.number() })]),
-  /** The folder, by its complete path. */
+  /** The absolute path of the folder. */
   out: z.string(),
   overwrite: z.boolean(),
 })
 export type ExportSpec = z.infer<typeof exportSpec>
 
-/** What the parts share. */
+/** Data that the parts share. */
 export interface ExportPlan {
   /** In the table `exportTable` of its job. */
   readonly spine: Omit<StoredSpine, 'table'>
-  /** The `xmin` of the first snapshot, below which all is settled. */
+  /** The `xmin` of the first snapshot: all transactions below it are settled. */
   readonly arrivedBefore: number
-  /** What could not be checked for leaks of labels; null: it is still to be checked. */
+  /** The label-leak checks that could not be done; null: the check is still to be done. */
   readonly unchecked: readonly string[] | null
-  /** The topmost folder that was made for it; null: all were there. */
+  /** The topmost folder that was made for it; null: all existed. */
   readonly made: string | null
 }
 
-/** A part of the files; or what the manifest says of the spine and the sources. */
+/** A part of the files, or the manifest's facts about the spine and the sources. */
 export type ExportChunk = { readonly part: number; readonly parts: number; readonly range: SpineRange } | { readonly facts: true }
 
 export type ExportResult = WrittenPart | ExportFacts
@@ -77,17 +77,17 @@ export function tableName(job: number): string {
   return `export_${job}`
 }
 
-/** The same, quoted, with its schema. */
+/** The table of the spine, quoted, with its schema. */
 export function exportTable(job: number): string {
   return `"lockstep"."${tableName(job)}"`
 }
 
-/** Where files are written, under names that nobody else takes, until all parts are there. */
+/** The folder where files are written, under unique names, until all parts are complete. */
 export function exportFolder(out: string, job: number): string {
   return join(out, `.export-${job}`)
 }
 
-/** Where the statistics of a part lie: they may hold texts that no JSON of a database does, and much of them. */
+/** The file with the statistics of a part. They may hold text that JSON in a database cannot, and be large. */
 export function statisticsOfPart(file: string): string {
   return `${file}.statistics.json`
 }

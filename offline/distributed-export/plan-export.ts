@@ -16,16 +16,16 @@ import type { ExportChunk, ExportPlan, ExportSpec } from './export-spec.ts'
 export interface PlannedExport {
   readonly plan: ExportPlan
   readonly chunks: readonly ExportChunk[]
-  /** The spine, which is still this process's own. */
+  /** The spine, which this process still owns. */
   readonly spine: Spine
 }
 
 /**
- * Loads the spine, which all parts read, and cuts it into parts.
+ * Loads the spine that all parts read, and splits it into parts.
  *
  * @param db must outlive the signal: it drops the spine after an error
- * @throws LockstepError `NOT_REPRODUCIBLE` where a source tells no arrivals, so that processes cannot see the same rows
- *   of it; `FILE_EXISTS`, `LABEL_LEAK`, `WRITE_FAILED`, and whatever `openSpine` throws
+ * @throws LockstepError `NOT_REPRODUCIBLE` where a source does not record arrivals, so that processes cannot see the
+ * same rows of it; `FILE_EXISTS`, `LABEL_LEAK`, `WRITE_FAILED`, and all errors of `openSpine`
  */
 export async function planExport(
   db: Database,
@@ -36,7 +36,7 @@ export async function planExport(
   if (!overwrite) await refuseExisting(await namesIn(out))
   await refuseUnfrozen(db, service)
   const { rule, knownBefore, time, sample, order } = recipe
-  // a file is never refused, so that it can wait
+  // a file never fails this check, so its check can wait
   const unchecked = 'file' in recipe.spine ? null : await refuseLabelLeak(db, service, recipe.spine, recipe)
   const arrivedBefore = recipe.arrivedBefore ?? (await settledNow(db, signal))
   const spine = await openSpine(db, service, recipe.spine, { time, sample, order, seen: { rule, knownBefore, arrivedBefore }, signal })
@@ -55,7 +55,7 @@ export async function planExport(
   }
 }
 
-/** What an export into the folder would write over: its parts, whatever their number, and its manifest. */
+/** The files that an export into the folder would overwrite: its parts, whatever their number, and its manifest. */
 export async function namesIn(folder: string): Promise<string[]> {
   const names = await readdir(folder).catch(() => [])
   return names
@@ -63,7 +63,7 @@ export async function namesIn(folder: string): Promise<string[]> {
     .map((name) => join(folder, name))
 }
 
-/** @throws LockstepError `NOT_REPRODUCIBLE` naming a source that tells no arrivals */
+/** @throws LockstepError `NOT_REPRODUCIBLE` naming a source that does not record arrivals */
 async function refuseUnfrozen(db: Database, service: ServicePlan): Promise<void> {
   for (const { plan } of service.uses) {
     const { source } = plan.spec

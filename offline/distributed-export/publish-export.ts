@@ -11,7 +11,7 @@ import type { ExportSpec, WrittenPart } from './export-spec.ts'
 import { exportFolder, partPathOf } from './export-spec.ts'
 import { namesIn } from './plan-export.ts'
 
-/** Whether the manifest of the export stands in its folder, which comes last. */
+/** Whether the folder contains the manifest of the export, which is written last. */
 export async function isPublished({ id, out }: Pick<ExportSpec, 'id' | 'out'>): Promise<boolean> {
   const text = await readFile(join(out, 'manifest.json'), 'utf8').catch(() => null)
   if (text === null) return false
@@ -24,10 +24,10 @@ export async function isPublished({ id, out }: Pick<ExportSpec, 'id' | 'out'>): 
 }
 
 /**
- * Notes the set in the registry, then gives the files their names, the manifest last. A process that is killed amid it
- * is made up for by the next that calls this: what has its name already keeps it.
+ * Records the training set in the registry, then gives the files their final names, the manifest last. If a process is
+ * killed halfway, the next caller completes the work: files with their final names keep them.
  *
- * @throws LockstepError `FILE_EXISTS`, `WRITE_FAILED`; then the registry knows nothing of the set
+ * @throws LockstepError `FILE_EXISTS`, `WRITE_FAILED`; then the registry has no record of the set
  */
 export async function publishExport(
   db: Pick<Database, 'kysely'>,
@@ -58,7 +58,7 @@ export async function publishExport(
   }
 }
 
-/** Removes what an export has left behind that failed or was cancelled, the manifest first. */
+/** Removes the files of an export that failed or was cancelled, the manifest first. */
 export async function removeExport(
   db: Pick<Database, 'kysely'>,
   spec: ExportSpec,
@@ -69,7 +69,8 @@ export async function removeExport(
   const folder = exportFolder(spec.out, job)
   for (const { part, written } of parts) {
     const path = partPathOf(spec, part)
-    // what is still under its hidden name has no other, and what has its name may be somebody else's
+    // a part that is still under its hidden name has no final name; a file with the final name may belong to another
+    // export
     if ((await find(join(folder, written.file))) !== null || (await find(path))?.size !== written.bytes) continue
     if ((await hashFile(path, undefined)) === written.sha256) await rm(path, { force: true })
   }
@@ -81,7 +82,7 @@ async function forgetDataset({ kysely }: Pick<Database, 'kysely'>, id: string): 
   await kysely.deleteFrom('lockstep.datasets').where('id', '=', id).execute()
 }
 
-/** Whether a file has got its name already; a hard link that was left under the hidden one goes. */
+/** Whether a file has its final name already. Also removes a hard link that was left under the hidden name. */
 async function isPlaced({ partial, path }: SealedFile): Promise<boolean> {
   const [hidden, named] = [await find(partial), await find(path)]
   if (hidden !== null && (named === null || hidden.ino !== named.ino || hidden.dev !== named.dev)) return false

@@ -21,25 +21,25 @@ import type { StoredSpine } from '../spine/spine.ts'
 import type { WrittenPart } from './export-spec.ts'
 import { statisticsOfPart } from './export-spec.ts'
 
-/** What one worker is to do: the rows of one range of a spine, seen as all parts of the export see them. */
+/** The task of one worker: the rows of one range of a spine, with the same view of the sources as all parts. */
 export interface PartTask extends Pick<DatasetRecipe, 'rule' | 'asOf' | 'knownBefore' | 'columns' | 'dropIncomplete' | 'format'> {
   /** From 0. */
   readonly part: number
   readonly range: SpineRange
   readonly spine: StoredSpine
-  /** The `xmin` of the first snapshot, below which all is settled. */
+  /** The `xmin` of the first snapshot: all transactions below it are settled. */
   readonly arrivedBefore: number
-  /** Where the file is written, under a name that nobody else takes, until all parts are there. */
+  /** The folder where the file is written, under a unique name, until all parts are complete. */
   readonly folder: string
-  /** How others call this process: `host:pid`. */
+  /** The name of this process for others: `host:pid`. */
   readonly worker: string
 }
 
 /**
- * Writes the rows of one part into the folder of its export, and its statistics beside it; after an error there is no
+ * Writes the rows of one part into the folder of its export, and its statistics beside it. After an error there is no
  * file.
  *
- * @throws LockstepError `WRITE_FAILED`, and whatever `joinSpine` throws
+ * @throws LockstepError `WRITE_FAILED`, and all errors of `joinSpine`
  */
 export async function writePart(db: Database, service: ServicePlan, task: PartTask, signal: AbortSignal): Promise<WrittenPart> {
   await access(task.folder).catch((cause: unknown) => {

@@ -15,9 +15,9 @@ export async function refuseExisting(paths: readonly string[]): Promise<void> {
 }
 
 /**
- * Gives files that belong together their names, in order: all or none. Where one name cannot be given, what stood there
- * stands there again. Should the process be killed in the midst, at no moment does a new file stand beside an old one:
- * what is replaced goes aside first, and its bytes stay under a hidden name.
+ * Gives files that belong together their final names, in order: all or none. If one name cannot be given, the files
+ * that were there before are restored. Even if the process is killed halfway, a new file never stands beside an old
+ * one: the old files are first moved to hidden names, where their bytes stay.
  *
  *     old a, old b   ->   old b   ->   (none)   ->   new a   ->   new a, new b
  *

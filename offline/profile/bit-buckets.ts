@@ -12,25 +12,26 @@ export interface BitBucketsState {
   readonly pages: readonly (readonly [index: number, counts: readonly number[]])[]
 }
 
-/** Of a fraction, this many bits tell buckets apart: each is at most 1/64 of its values wide. */
+/** The number of fraction bits that separate buckets: each bucket is at most 1/64 of its values wide. */
 const fractionBits = 6
 const fraction = 1 << fractionBits
 const shift = 20 - fractionBits
 
 /**
- * Counts finite doubles in buckets whose edges are in their bits: sign, exponent and the first 6 bits of the fraction
- * (DDSketch with a linearly interpolated logarithm; Masson, Rim and Lee, 2019). Order does not matter, nothing is lost
- * or merged, and no logarithm is taken, so the counts are the same everywhere. A column has a page of 64 buckets for
- * each power of two among its values.
+ * Counts finite doubles in buckets whose edges come from their bits: sign, exponent and the first 6 bits of the
+ * fraction (DDSketch with a linearly interpolated logarithm; Masson, Rim and Lee, 2019). The order of values does not
+ * matter, nothing is lost or merged, and no logarithm is computed, so the counts are the same everywhere. A column has
+ * a page of 64 buckets for each power of two among its values.
  */
 export class BitBuckets {
   /** By the first 12 bits of a double. */
   readonly #pages = new Array<Float64Array | null>(4096).fill(null)
   #zeros = 0
 
-  /** Takes a double that is not zero, by its bits. */
+  /** Counts a nonzero double, given by its bits. */
   add(high: number, low: number): void {
-    // a negative number belongs to the bucket that begins with it: its size ends the bucket's
+    // a negative number that is a bucket's lower edge belongs to that bucket, because its magnitude is the bucket's
+    // greatest
     const bits = high > 0x7fffffff && low === 0 ? high - 1 : high
     const page = (this.#pages[bits >>> 20] ??= new Float64Array(fraction))
     const slot = (bits >>> shift) & (fraction - 1)
@@ -41,7 +42,7 @@ export class BitBuckets {
     this.#zeros += count
   }
 
-  /** As plain data: the pages in use by their first 12 bits, each with its counts as pairs of slot and count. */
+  /** As plain data: the used pages by their first 12 bits, each with its counts as pairs of slot and count. */
   state(): BitBucketsState {
     const pages = this.#pages.flatMap((page, index): [number, number[]][] => {
       return page === null ? [] : [[index, [...page].flatMap((count, slot) => (count === 0 ? [] : [slot, count]))]]
@@ -49,7 +50,7 @@ export class BitBuckets {
     return { zeros: this.#zeros, pages }
   }
 
-  /** Counts what others counted, too. */
+  /** Adds the counts of another collector. */
   merge({ zeros, pages }: BitBucketsState): void {
     this.#zeros += zeros
     for (const [index, counts] of pages) {
@@ -61,7 +62,7 @@ export class BitBuckets {
     }
   }
 
-  /** Those that hold a value, ascending. */
+  /** The nonempty buckets, ascending. */
   buckets(): Bucket[] {
     const negative: Bucket[] = []
     const positive: Bucket[] = []
@@ -82,7 +83,7 @@ export class BitBuckets {
 
 const bits = createFloatBits()
 
-/** The positive double of these bits; the greatest where they are past it. */
+/** The positive double of these bits; the greatest double where they are beyond it. */
 function magnitude(high: number): number {
   bits.word[bits.high] = high
   bits.word[bits.low] = 0

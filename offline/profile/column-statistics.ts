@@ -5,28 +5,28 @@ import { NumberCounts } from './number-statistics.ts'
 import type { TopValues, ValueCountsState } from './top-values.ts'
 import { ValueCounts } from './top-values.ts'
 
-/** What a column of a training set looks like: what data that come later are held against. */
+/** Statistics of a column of a training set, with which later data are compared. */
 export interface ColumnStatistics {
   readonly column: string
   /** Values that are not null. */
   readonly count: number
   readonly nulls: number
-  /** Of int32, int64, float32 and float64. */
+  /** For int32, int64, float32 and float64. */
   readonly numbers?: NumberStatistics
-  /** Of bool and string. */
+  /** For bool and string. */
   readonly values?: TopValues
-  /** Of timestamp: RFC 3339. */
+  /** For timestamp: RFC 3339. */
   readonly times?: { readonly min: string | null; readonly max: string | null }
 }
 
 export interface StatisticsCollector {
-  /** Takes consecutive rows, by index of the columns. */
+  /** Adds consecutive rows, by index of the columns. */
   update(batch: readonly (readonly (Value | null)[])[]): void
-  /** All of it as plain data, which JSON holds as it is. */
+  /** The complete state as plain data, which JSON can hold unchanged. */
   state(): StatisticsState
   /**
-   * Takes the rows that another collector of the same columns took; of rows in several parts, in their order, it gives
-   * what one collector would.
+   * Adds the rows of another collector of the same columns. Collectors of consecutive parts, merged in order, give the
+   * result of one collector.
    */
   merge(state: StatisticsState): void
   result(): ColumnStatistics[]
@@ -35,7 +35,7 @@ export interface StatisticsCollector {
 export interface StatisticsState {
   readonly rows: number
   readonly nulls: readonly number[]
-  /** By column; null where nothing but nulls is counted. */
+  /** By column; null where only nulls are counted. */
   readonly counters: readonly CounterState[]
 }
 

@@ -1,8 +1,8 @@
 import { ratioToNumber } from '../../kernel/exact-sum.ts'
 
-/** A sum of products of parts is at most 2^37, so that so many of them are exact in a double. */
+/** The number of sums that a double holds exactly: a sum of products of parts is at most 2^37. */
 const addsBetweenCarries = 1 << 15
-/** The units of a sum: 2^-1074, the smallest double; of a sum of squares: the square of it. */
+/** The unit of a sum is 2^-1074, the smallest double; that of a sum of squares is its square. */
 const unitBits = 1074n
 
 export interface ExactMomentsState {
@@ -13,15 +13,12 @@ export interface ExactMomentsState {
 }
 
 /**
- * The exact sums of finite doubles and of their squares, in whatever order: mean and standard deviation are rounded
- * once, in the end. A fraction of 53 bits is cut into parts of 17, 18 and 18; for each exponent and sign, the sums of
- * the parts and of their products are kept as doubles that hold whole numbers, and now and then carried into big ones.
+ * The exact sums of finite doubles and of their squares, in any order. Mean and standard deviation are rounded once, at
+ * the end. A fraction of 53 bits is split into parts of 17, 18 and 18 bits. For each exponent and sign, doubles that
+ * hold whole numbers keep the sums of the parts and of their products. They are carried into bigints from time to time.
  */
 export class ExactMoments {
-  /**
-   * By the first 12 bits of a double: 3 sums of parts, then 5 of products, by the power of 2^18 that they stand for,
-   * descending.
-   */
+  /** By the first 12 bits of a double: 3 sums of parts, then 5 of products, each by its power of 2^18, descending. */
   readonly #parts = new Array<Float64Array | null>(4096).fill(null)
   readonly #sums = new Map<number, { sum: bigint; squares: bigint }>()
   #adds = 0
@@ -29,7 +26,7 @@ export class ExactMoments {
   #whole = 0n
   #wholeSquares = 0n
 
-  /** Takes a finite double that is not zero, by its bits. */
+  /** Adds a finite nonzero double, given by its bits. */
   add(high: number, low: number): void {
     const page = high >>> 20
     const parts = (this.#parts[page] ??= new Float64Array(8))
@@ -53,7 +50,7 @@ export class ExactMoments {
     this.#count += count
   }
 
-  /** Takes a whole number of any size. */
+  /** Adds a whole number of any size. */
   addWhole(value: bigint): void {
     this.#whole += value
     this.#wholeSquares += value * value
@@ -66,8 +63,8 @@ export class ExactMoments {
   }
 
   /**
-   * Of a sample: divided by one less than the number of values. null where there are fewer than two, or where no double
-   * is so great.
+   * The standard deviation of a sample: divided by one less than the number of values. null where there are fewer than
+   * two, or where it exceeds the greatest double.
    */
   stddev(): number | null {
     if (this.#count < 2) return null
@@ -77,7 +74,7 @@ export class ExactMoments {
     return Number.isFinite(deviation) ? deviation : null
   }
 
-  /** As plain data; big numbers as hexadecimal text. */
+  /** As plain data; bigints as hexadecimal text. */
   state(): ExactMomentsState {
     this.#carry()
     return {
@@ -88,7 +85,7 @@ export class ExactMoments {
     }
   }
 
-  /** Adds what others added up, too. */
+  /** Adds the sums of another collector. */
   merge({ count, whole, wholeSquares, sums }: ExactMomentsState): void {
     this.#count += count
     this.#whole += fromHex(whole)
@@ -138,12 +135,12 @@ function horner(parts: Float64Array, from: number, to: number): bigint {
   return value
 }
 
-/** Of a ratio that may be far outside what a double can be, though its root is not. */
+/** The square root of a ratio that may be outside the range of doubles although its root is inside. */
 function squareRoot(numerator: bigint, denominator: bigint): number {
   if (numerator <= 0n) return 0
   const half = Math.floor((numerator.toString(16).length - denominator.toString(16).length) * 2)
   const [n, d] = half < 0 ? [numerator << BigInt(-2 * half), denominator] : [numerator, denominator << BigInt(2 * half)]
-  // in two steps: 2 ** half may be past what a double can be
+  // in two steps: 2 ** half may exceed the greatest double
   const quarter = half >> 1
   return Math.sqrt(ratioToNumber(n, d)) * 2 ** quarter * 2 ** (half - quarter)
 }

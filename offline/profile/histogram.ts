@@ -1,11 +1,11 @@
 import type { Bucket } from './bit-buckets.ts'
 
 /**
- * What later data are held against: how many values lie in [edges[i], edges[i + 1]); the last bin holds its upper edge
- * too. The counts are exact.
+ * A histogram for comparison with later data: the number of values in [edges[i], edges[i + 1]). The last bin includes
+ * its upper edge. The counts are exact.
  */
 export interface Histogram {
-  /** Ascending; one more than there are counts, or none. */
+  /** Ascending; one more than the counts, or none. */
   readonly edges: readonly number[]
   readonly counts: readonly number[]
 }
@@ -13,10 +13,10 @@ export interface Histogram {
 const bins = 32
 
 /**
- * Some 32 bins of about equal counts, as the population stability index wants them, and fine enough for the greatest
- * distance of distributions (Kolmogorov and Smirnov). Edges are edges of buckets, so that other data can be counted
- * into the same bins exactly. A bucket that many rows share, as that of a frequent value, is a bin of its own, so that
- * there are 65 at most.
+ * Makes some 32 bins of about equal counts, as the population stability index needs. They are fine enough for the
+ * greatest distance of distributions (Kolmogorov and Smirnov). Edges are edges of buckets, so that other data can be
+ * counted into the same bins exactly. A bucket with many rows, such as that of a frequent value, is a separate bin, so
+ * there are 65 bins at most.
  */
 export function histogramOf(buckets: readonly Bucket[]): Histogram {
   const [first] = buckets

@@ -8,7 +8,7 @@ import type { Histogram } from './histogram.ts'
 import { histogramOf } from './histogram.ts'
 import { quantilesOf } from './quantiles.ts'
 
-/** A column of numbers. All but the first three are of the finite ones. */
+/** Statistics of a column of numbers. All but the first three describe its finite values. */
 export interface NumberStatistics {
   readonly nan: number
   readonly positiveInfinity: number
@@ -16,10 +16,10 @@ export interface NumberStatistics {
   readonly mean: number | null
   /** Of a sample (n - 1). */
   readonly stddev: number | null
-  /** An int64 is written as text where a double would change it. */
+  /** An int64 is text where a double would change it. */
   readonly min: number | string | null
   readonly max: number | string | null
-  /** By share, `0.5` the median; to within 1/128 of the value. */
+  /** By share, `0.5` is the median; accurate to 1/128 of the value. */
   readonly quantiles: Readonly<Record<string, number>>
   readonly histogram: Histogram
 }
@@ -27,11 +27,11 @@ export interface NumberStatistics {
 export interface NumberCountsState {
   readonly buckets: BitBucketsState
   readonly moments: ExactMomentsState
-  /** NaN, Infinity, -Infinity. */
+  /** The counts of NaN, Infinity and -Infinity. */
   readonly special: readonly [number, number, number]
   /**
-   * The least and the greatest: as text what is no safe integer as a number would be; null where there are no finite
-   * values.
+   * The least and the greatest value, as text where a number would not be a safe integer; null where there are no
+   * finite values.
    */
   readonly range: readonly [min: number | string, max: number | string] | null
 }
@@ -118,7 +118,7 @@ export class NumberCounts {
     }
   }
 
-  /** Counts what others counted, too. */
+  /** Adds the counts of another collector. */
   merge({ buckets, moments, special: [nan, plus, minus], range }: NumberCountsState): void {
     this.#buckets.merge(buckets)
     this.#moments.merge(moments)
@@ -131,7 +131,7 @@ export class NumberCounts {
     if (max > this.#max) this.#max = max
   }
 
-  /** What no double is. */
+  /** Adds a number that no double holds. */
   #addBig(x: bigint): void {
     this.#moments.addWhole(x)
     if (x < this.#min) this.#min = x

@@ -3,10 +3,9 @@ import type { Bucket } from './bit-buckets.ts'
 const asked = [0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99]
 
 /**
- * The values of which a share of all is smaller, by that share: the one of which floor(q * (n - 1)) are smaller, to
- * within 1/128 of itself.
+ * The quantiles by share q: the value of rank floor(q * (n - 1)), accurate to 1/128 of itself.
  *
- * @param whole whether the values are whole numbers, of which a bucket with a single one gives it exactly
+ * @param whole whether the values are whole numbers; a bucket with only one whole number gives it exactly
  */
 export function quantilesOf(buckets: readonly Bucket[], min: number, max: number, whole: boolean): Readonly<Record<string, number>> {
   const total = buckets.reduce((sum, { count }) => sum + count, 0)

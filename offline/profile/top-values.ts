@@ -1,10 +1,10 @@
-/** The most frequent values of a column of texts or truth values. */
+/** The most frequent values of a column of texts or booleans. */
 export interface TopValues {
-  /** By count, descending, then in the order of the values: 20 at most. */
+  /** By count, descending, then in value order: 20 at most. */
   readonly top: readonly { readonly value: string | boolean; readonly count: number }[]
-  /** Number of different values; null where there were more than were kept. */
+  /** The number of different values; null where there were more than are kept. */
   readonly distinct: number | null
-  /** Whether some values were not kept: each count is then too small by `error` at most. */
+  /** The greatest error of a count: each may be too small by up to `error`, because some values were not kept. */
   readonly approximate: boolean
   readonly error: number
 }
@@ -15,15 +15,15 @@ export interface ValueCountsState {
 }
 
 const shown = 20
-/** Different values that are kept. */
+/** The number of different values that are kept. */
 export const keptValues = 4096
-/** Longer texts count as what they begin with. */
+/** A longer text counts as its beginning. */
 export const keptCharacters = 200
 
 /**
- * Counts values exactly as long as there are 4,096 different ones; beyond, the rarest are taken away in turn, with as
- * much from all others (Misra and Gries, 1982), so that memory is bounded and the error known: at most a 4,096th of the
- * values.
+ * Counts values exactly up to 4,096 different ones. Beyond that, the rarest values are dropped in turn, and the same
+ * count is subtracted from all others (Misra and Gries, 1982). So memory is bounded, and the error is known: at most a
+ * 4,096th of the values.
  */
 export class ValueCounts {
   #counts = new Map<string | boolean, number>()
@@ -39,7 +39,7 @@ export class ValueCounts {
     return { error: this.#error, counts: [...this.#counts] }
   }
 
-  /** Counts what others counted, too: exactly, as long as there are not too many different values. */
+  /** Adds the counts of another collector. They are exact unless there are too many different values. */
   merge({ error, counts }: ValueCountsState): void {
     this.#error += error
     for (const [value, count] of counts) this.#counts.set(value, (this.#counts.get(value) ?? 0) + count)

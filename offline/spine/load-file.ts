@@ -13,10 +13,10 @@ import { assignRoles } from './spine-columns.ts'
 import { ordinalColumn } from './spine.ts'
 
 /**
- * Loads a file into a new unlogged table, each column with the type that the service gives it, else with its own.
+ * Loads a file into a new unlogged table. Each column has the type that the service requires, or else its own.
  *
  * @throws LockstepError `SPINE_INVALID`, `MISSING_REQUEST_VALUE`, `FILE_UNREADABLE`, `INVALID_ROW` naming row, column
- *   and value
+ * and value
  */
 export async function loadSpineFile(
   db: Database,
@@ -51,7 +51,7 @@ export async function loadSpineFile(
       `CREATE UNLOGGED TABLE ${table} (${[`${columns[0]} int8`, ...typed.map(({ type }, i) => `${columns[i + 1]} ${sqlTypeName(type)}`)].join(', ')})`,
     )
   } catch (cause) {
-    // 42: names that no column can have, or two columns; 54: more columns than a table can have
+    // 42: invalid or duplicate column names; 54: more columns than a table can have
     if (!/^(42|54)/.test(sqlState(cause))) throw cause
     throw new LockstepError('SPINE_INVALID', `${what} cannot be loaded as a table: ${messageOf(cause)}. Rename or remove columns.`, {
       cause,

@@ -16,12 +16,12 @@ import { assignRoles } from './spine-columns.ts'
 import { ordinalColumn } from './spine.ts'
 
 /**
- * Runs a query, in a read-only transaction, into a new unlogged table. Its rows are numbered in the order in which it
- * gives them, else by time and then by all other values.
+ * Runs a query, in a read-only transaction, into a new unlogged table. The rows are numbered in the query's own order
+ * if it has one, else by time and then by all other values.
  *
  * @returns also each column's type in the table
- * @throws LockstepError `SPINE_INVALID` with the database's own words where the query fails, or naming a column of the
- *   wrong type
+ * @throws LockstepError `SPINE_INVALID` with the database's message where the query fails, or naming a column of the
+ * wrong type
  */
 export async function loadSpineQuery(
   db: Database,
@@ -64,14 +64,14 @@ export async function loadSpineQuery(
 
 interface QueryColumn {
   readonly name: string
-  /** PostgreSQL's name of the type that it has in the spine's table. */
+  /** PostgreSQL's name of its type in the spine's table. */
   readonly stored: string
 }
 
 /**
  * The rows of a query, numbered.
  *
- * @param time the column by which they are ordered before all others; null: they stay as they come
+ * @param time the column that orders rows before all others; null: the query's own order
  */
 function spineSelect(query: string, columns: readonly QueryColumn[], time: string | null): string {
   const values = columns.map(({ name, stored }) => `q.${sqlIdentifier(name)}::${stored} AS ${sqlIdentifier(name)}`)
@@ -81,7 +81,10 @@ function spineSelect(query: string, columns: readonly QueryColumn[], time: strin
   return `SELECT ${[`row_number() OVER (${order})`, ...names].join(', ')} FROM (SELECT ${values.join(', ')} FROM ${inParentheses(query)} q) v`
 }
 
-/** By these, rows tie only if they are the same to the last digit: 0 and -0, 1.0 and 1.00 are equal to PostgreSQL. */
+/**
+ * Rows tie on these keys only if they are identical to the last digit: PostgreSQL treats 0 and -0, 1.0 and 1.00 as
+ * equal.
+ */
 function sortKeys({ name, stored }: QueryColumn): string[] {
   const column = `v.${sqlIdentifier(name)}`
   switch (stored) {
@@ -101,7 +104,7 @@ function sortKeys({ name, stored }: QueryColumn): string[] {
   }
 }
 
-/** Reads what the query gives and copies it, as it comes, into a new table. */
+/** Reads the query's rows and copies them unchanged into a new table. */
 async function fill(
   db: Database,
   table: string,
@@ -117,7 +120,7 @@ async function fill(
     await db.snapshot((snapshot) => unlessAborted(signal, () => db.copyIn(copy, copyOf(snapshot, select, signal))))
     return
   }
-  // an embedded database does one thing at a time: the rows are read in whole before they are loaded
+  // an embedded database runs one statement at a time, so all rows are read before they are loaded
   const spool = await openSpool()
   try {
     await db.snapshot(async (snapshot) => {
@@ -139,12 +142,12 @@ async function* copyOf(snapshot: Snapshot, select: string, signal: AbortSignal |
   yield copyTrailer
 }
 
-/** What the columns of a spine's table are; those of any other type are text. */
+/** The column types of a spine's table; a column of any other type is text. */
 const storedTypes: readonly string[] = 'bool int2 int4 int8 float4 float8 numeric bpchar timestamp timestamptz date _float4 _float8'.split(
   ' ',
 )
 
-/** What may stand for a type without a cast of the user's own. */
+/** The types that are accepted for a type without a cast by the user. */
 const accepts: Readonly<Record<ColumnType['kind'], readonly string[]>> = {
   bool: ['bool'],
   int32: ['int2', 'int4', 'int8'],

@@ -21,13 +21,13 @@ import { ordinalColumn } from './spine.ts'
 const timeColumn = 'event_timestamp'
 
 /**
- * Makes a spine of the rows of a view's source: each row that becomes visible in [from, to), at that very moment,
+ * Makes a spine from the rows of a view's source: each row that becomes visible in [from, to), at that very moment,
  * ordered by key and moment. Its columns are the keys under which the service reads the view, and `event_timestamp`.
- * When a row becomes visible is what the view itself says.
+ * The view itself defines when a row becomes visible.
  *
- * @param seen which rows of the source there are; `arrivedBefore` null: all that is settled
- * @throws LockstepError `SPINE_INVALID` where the service does not read the view, or needs keys that it does not have;
- *   `MISSING_REQUEST_VALUE`, and what `sourceRows` throws
+ * @param seen which rows of the source are read; `arrivedBefore` null: all settled rows
+ * @throws LockstepError `SPINE_INVALID` where the service does not read the view, or needs other keys;
+ * `MISSING_REQUEST_VALUE`, and all errors of `sourceRows`
  */
 export async function loadViewRows(
   db: Database,
@@ -59,7 +59,7 @@ export async function loadViewRows(
       nullable: false,
     })),
   )
-  // an embedded database does one thing at a time: the rows are read in whole before they are loaded
+  // an embedded database runs one statement at a time, so all rows are read before they are loaded
   const spool = await openSpool()
   try {
     await db.snapshot(async (snapshot) => {
@@ -96,7 +96,10 @@ export async function loadViewRows(
   return assigned
 }
 
-/** The use of the view of that id, or of the newest of that name; the one without an alias before others. */
+/**
+ * The use of the view with that id, or of the newest version with that name. A use without an alias comes before
+ * others.
+ */
 function useOf(service: ServicePlan, view: string): ViewUse {
   const named = ({ plan }: ViewUse): boolean => plan.id === view || plan.spec.name === view
   const versionOf = ({ spec }: ViewPlan): number => spec.version

@@ -22,23 +22,25 @@ import type { Spine, SpineColumn, SpineInput } from './spine.ts'
 import { ordinalColumn } from './spine.ts'
 
 export interface SpineOptions {
-  /** Name of the time column. Absent: the only column of times, else the one named `event_timestamp` or `timestamp`. */
+  /**
+   * The name of the time column. Absent: the only column of times, else the one named `event_timestamp` or `timestamp`.
+   */
   readonly time?: string | null | undefined
   /** Absent: all rows. */
   readonly sample?: SpineSample | null | undefined
   /** Absent: `naturalOrder`. */
   readonly order?: SpineOrder | undefined
-  /** Of a spine of a view's rows: which of them there are. Absent: all that are settled, by the rule of time. */
+  /** For a spine of a view's rows: which rows are read. Absent: all settled rows, by the rule of time. */
   readonly seen?: Omit<Seen, 'arrivedBefore'> & { readonly arrivedBefore: number | null }
   readonly signal?: AbortSignal | undefined
 }
 
 /**
- * Brings a spine into the database and checks it against the service: its keys, its time, its request values. Order,
- * duplicates and NULL keys are kept. Call `drop` when done with it, whatever happens.
+ * Loads a spine into the database and checks it against the service: its keys, its time, its request values. Order,
+ * duplicates and NULL keys are kept. Always call `drop` when done with it, also after an error.
  *
  * @throws LockstepError `SPINE_INVALID`, `MISSING_REQUEST_VALUE`, `FEATURE_NAME_CLASH`, `INVALID_ROW`,
- *   `FILE_UNREADABLE`
+ * `FILE_UNREADABLE`
  */
 export async function openSpine(db: Database, service: ServicePlan, input: SpineInput, options: SpineOptions = {}): Promise<Spine> {
   await dropLeftovers(db)
@@ -51,7 +53,7 @@ export async function openSpine(db: Database, service: ServicePlan, input: Spine
     })
     options.signal?.throwIfAborted()
     const check = (): Promise<SpineFacts> => checkSpine(db, table, time, roles, types, options.signal)
-    let facts = await check() // before rows are left out, so that a message names the number that a row has in the file
+    let facts = await check() // before sampling, so that a message names the row number of the file
     const sample = options.sample ?? null
     if (sample !== null) {
       await sampleSpine(db, table, roles, sample, options.signal)
@@ -95,7 +97,7 @@ interface SpineFacts {
   readonly nullKeyRows: number
 }
 
-/** One pass over the table that counts and finds the first row at fault, by column. */
+/** One pass over the table that counts and finds the first invalid row of each column. */
 async function checkSpine(
   db: Database,
   table: string,
@@ -166,7 +168,7 @@ async function checkSpine(
   return { rows: number(rows) ?? 0, nullKeyRows: number(nullKeyRows) ?? 0, firstTime: number(firstTime), lastTime: number(lastTime) }
 }
 
-/** A row for messages, by its number and its values: the number says little where a query has no order. */
+/** A row for messages, by its number and its values: the number alone helps little where a query has no order. */
 async function rowText(db: Database, table: string, ordinal: string): Promise<string> {
   const number = sqlIdentifier(ordinalColumn)
   // as text, which keeps all digits of a number
@@ -186,7 +188,7 @@ function outsideOf(type: ColumnType, number: string, actual: string | undefined)
   const wide = actual === 'numeric' || (actual === 'float8' && type.kind === 'float32')
   if (!wide || (type.kind !== 'float32' && type.kind !== 'float64')) return null
   const great = beyondFloat(type.kind, number, actual)
-  // PostgreSQL refuses to round a number of its own to zero
+  // PostgreSQL raises an error when a nonzero number would round to zero
   return actual === 'numeric' ? great : `(${great} OR abs(${number}) > 0 AND abs(${number}) <= 7.006492321624085e-46)`
 }
 

@@ -1,12 +1,12 @@
 /**
- * How the rows of a spine are ordered: as its file, view or query gives them, or, where a query has no ORDER BY, by
- * their values, since SQL then promises no order at all.
+ * The order of a spine's rows: that of its file, view or query. A query without ORDER BY is ordered by its values,
+ * because SQL then guarantees no order.
  */
 export type SpineOrder = 'given' | 'values'
 
 /**
- * Whether a query orders its own rows: the words ORDER BY outside of all parentheses, texts and comments. A query that
- * stands in parentheses is what is in them.
+ * Whether a query orders its own rows: it has ORDER BY outside of all parentheses, texts and comments. For a query in
+ * parentheses, their content decides.
  */
 export function ordersItself(query: string): boolean {
   const { words, inner } = outline(query)
@@ -25,7 +25,7 @@ const quoted = [
 const word = /[A-Za-z_\u0080-\uffff][\w$\u0080-\uffff]*/y
 
 /**
- * The words outside of parentheses, in lower case, and what is in the parentheses that the query begins with, if it
+ * The words outside of parentheses, in lower case, and the content of the parentheses that the query begins with, if it
  * does.
  */
 function outline(query: string): { readonly words: readonly string[]; readonly inner: string | null } {
@@ -68,7 +68,7 @@ function endOf(patterns: readonly RegExp[], text: string, at: number): number | 
   return null
 }
 
-/** PostgreSQL's comments nest. */
+/** Comments in PostgreSQL nest. */
 function endOfComment(text: string, from: number): number | null {
   if (!text.startsWith('/*', from)) return null
   let depth = 0

@@ -3,17 +3,19 @@ import type { Database } from '../../runtime/database.ts'
 import { sqlIdentifier } from '../../runtime/sql.ts'
 import { ordinalColumn } from './spine.ts'
 
-/** A share of a spine's rows, chosen by a hash: the same rows of the same spine, whenever and wherever. */
+/** A share of a spine's rows, chosen by a hash: the same spine always gives the same rows, on any machine. */
 export interface SpineSample {
   /** More than 0, at most 1. */
   readonly fraction: number
   /** Another seed chooses other rows. */
   readonly seed: number
-  /** What is hashed: the row's values, wherever it stands. Absent, as in what an earlier version wrote: its number. */
+  /**
+   * The input of the hash: the row's values, whatever its position. Absent, as earlier versions wrote it: its number.
+   */
   readonly by?: 'row'
 }
 
-/** Removes the rows of a spine's table that are not in the sample, and numbers the others anew, in their order. */
+/** Deletes the rows of a spine's table that are not in the sample, and renumbers the others in their order. */
 export async function sampleSpine(
   db: Database,
   table: string,
@@ -28,7 +30,7 @@ export async function sampleSpine(
   const ordinal = sqlIdentifier(ordinalColumn)
   const hash = (text: string): string => `sha256(convert_to('${seed}:' || ${text}, 'UTF8'))`
   const row = `ROW(${columns.map(({ name }) => `t.${sqlIdentifier(name)}`).join(', ')})::text`
-  // equal rows differ by how many of them came before; else all of them would be in the sample, or none
+  // equal rows differ by the number of equal rows before them; otherwise all of them would be in the sample, or none
   const hashed =
     by === 'row'
       ? `SELECT r.n, CASE WHEN r.again = 1 THEN r.h ELSE ${hash(`encode(r.h, 'hex') || r.again`)} END AS h FROM (

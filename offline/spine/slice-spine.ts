@@ -9,7 +9,8 @@ import { ordinalColumn } from './spine.ts'
 const endReadersEveryMs = 250
 
 /**
- * Some consecutive rows of a spine as a spine of their own, numbered anew. It is not dropped: the whole has an owner.
+ * A range of consecutive rows of a spine as a separate spine, renumbered. Its `drop` does nothing, because the complete
+ * spine has an owner.
  */
 export async function sliceSpine(
   db: Database,
@@ -33,15 +34,15 @@ export async function sliceSpine(
   return { ...spine, table, rows: to - from, firstTime: number(times?.min), lastTime: number(times?.max), drop: () => Promise.resolve() }
 }
 
-/** So that a range of its rows is found without reading all of them. */
+/** Indexes a spine, so that a range of its rows is found without reading all of them. */
 export async function indexSpine(db: Database, { table }: StoredSpine, signal: AbortSignal | undefined): Promise<void> {
   await db.query(`CREATE INDEX ON ${table} (${sqlIdentifier(ordinalColumn)})`, [], { signal })
   await db.query(`ANALYZE ${table}`, [], { signal })
 }
 
 /**
- * Drops the table of a spine, where it is there, though others may still read it: sessions of processes as this one are
- * ended, again and again until it is gone; others, as a backup, are waited for.
+ * Drops the table of a spine, if it exists, even while others read it. Sessions of Lockstep processes are ended
+ * repeatedly until the table is dropped. It waits for other sessions, such as a backup.
  */
 export async function dropUnderReaders(db: Database, table: string): Promise<void> {
   let dropped = false

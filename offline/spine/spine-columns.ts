@@ -4,12 +4,12 @@ import type { ColumnType } from '../../kernel/value-type.ts'
 import { typeName } from '../../kernel/value-type.ts'
 
 /**
- * What a column of the spine is for: its type is the service's where it is a key or request value, a time where it is
- * the time, else its own.
+ * The role of a spine column. A key or request value has the service's type, the time column is a time, and any other
+ * column keeps its own type.
  */
 export interface SpineRole {
   readonly name: string
-  /** null: whatever it is. */
+  /** null: any type. */
   readonly type: ColumnType | null
   readonly use: 'key' | 'request' | 'time' | 'other'
 }
@@ -17,7 +17,7 @@ export interface SpineRole {
 /** A column as the file or the query has it. */
 export interface FoundColumn {
   readonly name: string
-  /** null: text that may be anything, or nothing that is known. */
+  /** null: text of any kind, or an unknown type. */
   readonly type: ColumnType | null
 }
 
@@ -78,7 +78,7 @@ export function assignRoles(
   return { time: timeColumn, roles }
 }
 
-/** @param taken names of columns that stand for something else */
+/** @param taken names of columns with another role */
 function findTime(found: readonly FoundColumn[], taken: ReadonlySet<string>, time: string | undefined, what: string): string {
   if (time !== undefined) {
     if (found.some((column) => column.name === time)) return time

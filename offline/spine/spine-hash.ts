@@ -5,11 +5,11 @@ import { hashBytes, hash as rowHash } from '../../kernel/value-hash.ts'
 import type { Value } from '../../kernel/value-type.ts'
 import type { Spine } from './spine.ts'
 
-/** What the rows of a spine are known by, whatever file or query they came from. Both in hex. */
+/** Hashes that identify the rows of a spine, whatever file or query they came from. Both in hex. */
 export interface SpineDigest {
   /** SHA-256 over the names of the columns and the typed values of the rows, in order. */
   readonly sha256: string
-  /** The sum of a hash of each row: the same rows in any order have the same. */
+  /** The sum of the hashes of all rows: the same rows in any order have the same sum. */
   readonly rowsHash: string
 }
 

@@ -5,19 +5,19 @@ import { sqlIdentifier } from '../../runtime/sql.ts'
 /** The group of the advisory locks of spines: `lsSP` in ASCII. */
 export const spineLocks = 0x6c73_5350
 
-/** The place of a spine in the database, for as long as its owner holds it. */
+/** A reserved table name of a spine, for as long as its owner holds it. */
 export interface SpinePlace {
-  /** The number in its name, and of its lock. */
+  /** The number in its name and of its lock. */
   readonly id: number
-  /** Its table, quoted; still to be made. */
+  /** The table, quoted; not yet created. */
   readonly table: string
-  /** Drops the table, if it was made, and gives up the place. */
+  /** Drops the table, if it was created, and releases the name. */
   drop(): Promise<void>
 }
 
 /**
- * A name for a spine's table, with an advisory lock on the number in it, which tells others that somebody uses it,
- * wherever they run.
+ * Reserves a name for a spine's table. An advisory lock on the number in it shows other processes on any machine that
+ * the name is in use.
  */
 export async function takeSpinePlace(db: Database): Promise<SpinePlace> {
   const id = randomInt(2 ** 31)
@@ -41,7 +41,8 @@ export function spineName(id: number): string {
 }
 
 /**
- * Drops the spines whose owners are gone: nobody holds their lock, which is there before the table and until after it.
+ * Drops the spines of owners that have ended. An owner holds the lock from before the table is created until after it
+ * is dropped, so an unlocked table has no owner.
  */
 export async function dropLeftovers(db: Database): Promise<void> {
   const leftovers = await db.query<{ name: string }>(

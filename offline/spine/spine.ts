@@ -1,23 +1,22 @@
 import type { Column } from '../../kernel/value-type.ts'
 
 /**
- * What a training set is drawn on: rows of entity keys and moments, with labels and whatever else is to be carried
- * along.
+ * The rows for which a training set is made: entity keys and moments, with labels and any other columns to carry along.
  */
 export type SpineInput = { readonly file: string } | { readonly sql: string } | ViewRowsInput
 
-/** No labels at all: the rows of a view's own source that become visible in [from, to), at these moments. */
+/** A spine without labels: the rows of a view's own source that become visible in [from, to), at these moments. */
 export interface ViewRowsInput {
-  /** The view, by its id or name: one that the service reads. */
+  /** The id or name of a view that the service reads. */
   readonly rowsOf: string
   /** Epoch microseconds. */
   readonly from: number
   readonly to: number
 }
 
-/** A spine in the database, in its own order, with typed columns: plain data. */
+/** A spine in the database, in its own order, with typed columns. Plain data. */
 export interface StoredSpine {
-  /** Nobody else's, as long as it is there. */
+  /** A unique number while the spine exists. */
   readonly id: number
   /** Its table, quoted. */
   readonly table: string
@@ -29,17 +28,17 @@ export interface StoredSpine {
   /** Epoch microseconds; null where there are no rows. */
   readonly firstTime: number | null
   readonly lastTime: number | null
-  /** Rows with a NULL in any of the service's keys: they stay, and find nothing under that key. */
+  /** Rows with a NULL in any of the service's keys. They stay in the spine, and find no features under that key. */
   readonly nullKeyRows: number
 }
 
 export interface Spine extends StoredSpine {
-  /** Removes the table. */
+  /** Drops the table. */
   drop(): Promise<void>
 }
 
 export interface SpineColumn extends Column {
-  /** Its value as SQL, typed, over the table as `s`. */
+  /** The SQL of its typed value, over the table as `s`. */
   readonly sql: string
 }
 

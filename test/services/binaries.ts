@@ -6,7 +6,9 @@ import { withoutServiceStarts } from './service-policy.ts'
 
 export const run = promisify(execFile)
 
-/** The folders where servers are found: PATH, /usr/local/bin, and Debian's folders of PostgreSQL, newest first. */
+/**
+ * The folders that are searched for servers: PATH, /usr/local/bin, and Debian's folders of PostgreSQL, newest first.
+ */
 export async function binaryFolders(): Promise<string[]> {
   const debian = '/usr/lib/postgresql'
   const versions = await readdir(debian).catch(() => [])
@@ -23,10 +25,10 @@ export async function isExecutable(file: string): Promise<boolean> {
   )
 }
 
-/** apt-get refuses to run beside itself, so installations wait for one another. */
+/** apt-get does not run twice at once, so installations wait for one another. */
 let installed: Promise<unknown> = Promise.resolve()
 
-/** Installs a Debian package, as root, without letting it start a service of the system. */
+/** Installs a Debian package, as root, without starting a system service. */
 export async function aptInstall(name: string): Promise<void> {
   if (process.getuid?.() !== 0) throw new Error('this user is not root')
   if (!(await isExecutable('/usr/bin/apt-get'))) throw new Error('there is no apt-get here')
@@ -40,7 +42,7 @@ export async function aptInstall(name: string): Promise<void> {
   await own
 }
 
-/** Waits for up to a minute where something else, such as unattended-upgrades, holds the lock of dpkg. */
+/** Waits for up to a minute while another process, such as unattended-upgrades, holds the lock of dpkg. */
 async function aptGet(timeout: number, ...args: readonly string[]): Promise<void> {
   const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' }
   await run('apt-get', ['-o', 'DPkg::Lock::Timeout=60', ...args], { env, timeout, maxBuffer: 1e8 })

@@ -9,7 +9,7 @@ export interface Image {
   readonly port: number
   readonly command: readonly string[]
   readonly environment: Readonly<Record<string, string>>
-  /** The log line after which it answers, and how often it comes. */
+  /** The log line that shows that it answers, and how often the line appears. */
   readonly ready: readonly [line: RegExp, times: number]
   url(host: string, port: number): string
 }

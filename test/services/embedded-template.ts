@@ -5,10 +5,10 @@ import { migrate } from '../../migrations/migrate.ts'
 import { openPglite } from '../../runtime/open-pglite.ts'
 
 /**
- * Puts the files of a fresh embedded PostgreSQL into `folder`, which `openPglite` then opens: making them takes seconds
- * of processor time, and a copy a twentieth of one.
+ * Puts the files of a fresh embedded PostgreSQL into `folder`, for `openPglite`. Making them takes seconds of processor
+ * time; a copy takes a twentieth of one.
  *
- * @param options.migrate whether Lockstep's own tables are there
+ * @param options.migrate whether Lockstep's own tables exist
  */
 export async function copyEmbedded(folder: string, { migrate }: { readonly migrate: boolean }): Promise<void> {
   const copy = (template: string) => cp(template, folder, { recursive: true })
@@ -21,8 +21,8 @@ export async function copyEmbedded(folder: string, { migrate }: { readonly migra
 }
 
 /**
- * The first of the run's files that asks for a template makes it. Of two at once, both do, and the second's is thrown
- * away.
+ * The first test file of the run that asks for a template makes it. If two ask at once, both make one, and the second
+ * is thrown away.
  */
 async function makeTemplate(template: string, migrated: boolean): Promise<void> {
   const own = await mkdtemp(`${template}-`)

@@ -13,7 +13,7 @@ import { firstThatWorks } from './ways.ts'
 
 declare module 'vitest' {
   export interface ProvidedContext {
-    /** Where the services of this run are. A worker takes the PostgreSQL cluster of its own number. */
+    /** The addresses of the services of this run. A worker takes the PostgreSQL cluster of its own number. */
     services: { readonly run: string; readonly postgres: readonly string[]; readonly redis: string }
   }
 }
@@ -23,10 +23,12 @@ interface Started {
   stop(): Promise<void>
 }
 
-/** The services of this run. Each project of vitest loads this module anew, so they are kept where all find them. */
+/**
+ * The services of this run. Each vitest project loads this module again, so they are kept where all projects find them.
+ */
 const shared = globalThis as { lockstepTestServices?: Promise<Started> }
 
-/** Gives the tests of a project the services of the run, which the first project to ask finds or starts. */
+/** Gives the tests of a project the services of the run. The first project that asks finds or starts them. */
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
   const { services, stop } = await (shared.lockstepTestServices ??= start(project.config.maxWorkers))
   project.provide('services', services)
@@ -34,8 +36,8 @@ export default async function setup(project: TestProject): Promise<() => Promise
 }
 
 /**
- * Finds or starts the services. Each worker has a PostgreSQL cluster of its own, because a transaction that is open in
- * one database holds back `pg_snapshot_xmin` in all databases of its cluster.
+ * Finds or starts the services. Each worker has its own PostgreSQL cluster, because an open transaction in one database
+ * holds back `pg_snapshot_xmin` in all databases of its cluster.
  */
 async function start(workers: number): Promise<Started> {
   const run = `lockstep_test_${randomBytes(4).toString('hex')}`
@@ -78,7 +80,7 @@ function unusable(service: string, url: string, variable: string): (cause: unkno
   }
 }
 
-/** Drops what the run has made, and returns the databases that the tests should have dropped. */
+/** Drops what the run has created, and returns the databases that the tests should have dropped. */
 async function dropDatabases(url: string, run: string): Promise<string[]> {
   return administer(url, async (client) => {
     const { rows } = await client.query<{ datname: string }>('select datname from pg_database where starts_with(datname, $1)', [run])

@@ -7,18 +7,16 @@ import { migrateDatabase } from './template.ts'
 
 export interface TestDatabase {
   readonly url: string
-  /**
-   * Call it last in the file, after every connection is closed: one that is still open is an error, for it is a leak.
-   */
+  /** Call it last in the file, after every connection is closed. An open connection is a leak, and so an error. */
   drop(): Promise<void>
 }
 
 export interface TestDatabaseOptions {
-  /** Whether Lockstep's own tables are there. Default true. */
+  /** Whether Lockstep's own tables exist. Default true. */
   readonly migrate?: boolean
   /**
-   * The database's collation: `C`, or English by ICU, which orders "a" before "B" and "B" before "c". Default `C` (a
-   * given server's: its own).
+   * The database's collation: `C`, or English by ICU, which orders "a" before "B" and "B" before "c". Default `C` (on a
+   * given server: the server's own).
    */
   readonly collation?: 'C' | 'en'
 }
@@ -62,8 +60,8 @@ async function connections(client: Client, name: string): Promise<number> {
 }
 
 /**
- * A Redis that is shared by the whole run, and a prefix under which this caller's keys are its own. They are removed
- * when the run ends.
+ * A Redis server that the whole run shares, and a prefix for this caller's keys. The keys are removed when the run
+ * ends.
  */
 export async function testRedis(): Promise<{ readonly url: string; readonly prefix: string }> {
   const { run, redis } = inject('services')

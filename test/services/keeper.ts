@@ -10,16 +10,16 @@ export interface Service {
   stop(): Promise<void>
 }
 
-/** The user that a server runs under: PostgreSQL refuses to run as root. Undefined: as ourselves. */
+/** The user that a server runs as: PostgreSQL refuses to run as root. Undefined: our own user. */
 export interface ServerUser {
   readonly uid: number
   readonly gid: number
 }
 
 /**
- * Holds one server: the server lives as long as our end of its standard input is open, so it ends with this process
- * however this process ends, and its folder with it. It leads a process group of its own, so that Ctrl-C reaches us
- * alone. The signal is repeated, because a server that is only just starting may miss one.
+ * Holds one server. The server lives as long as our end of its standard input is open, so it ends, and its folder is
+ * removed, however this process ends. It leads its own process group, so that Ctrl-C reaches only us. The signal is
+ * repeated, because a server that is still starting may miss one.
  */
 const keeper = `
 dir=$1; signal=$2; shift 2
@@ -31,7 +31,7 @@ rm -rf "$dir"
 `
 
 export interface ServerCommand {
-  /** What errors call it. */
+  /** The name in errors. */
   readonly name: string
   readonly command: string
   readonly args: readonly string[]
@@ -42,7 +42,7 @@ export interface ServerCommand {
   readonly user: ServerUser | undefined
   readonly url: string
   /**
-   * Resolves once this very server answers, and not another that took its port; is tried every 25 ms for up to 15 s.
+   * Resolves once this server answers, and not another that took its port. It is retried every 25 ms for up to 15 s.
    */
   answers(): Promise<void>
 }
@@ -50,7 +50,7 @@ export interface ServerCommand {
 /**
  * Starts a server and waits until it answers.
  *
- * @throws with the server's last words where it ends, or does not answer within 15 s
+ * @throws with the server's last output where it ends, or does not answer within 15 s
  */
 export async function startServer(server: ServerCommand): Promise<Service> {
   const child = spawn('/bin/sh', ['-c', keeper, 'keeper', server.folder, server.signal, server.command, ...server.args], {
@@ -108,7 +108,7 @@ export async function serverFolder(service: string, user: ServerUser | undefined
   return folder
 }
 
-/** What `start` starts on ports from `freePort`; again where somebody else has taken one of them meanwhile. */
+/** Runs `start` on ports from `freePort`, and retries where another process has taken one of them meanwhile. */
 export async function onFreePort<T>(start: () => Promise<T>): Promise<T> {
   for (let tries = 1; ; tries++) {
     try {
@@ -119,7 +119,7 @@ export async function onFreePort<T>(start: () => Promise<T>): Promise<T> {
   }
 }
 
-/** The unprivileged user that servers run under when we are root. */
+/** The unprivileged user that servers run as when we are root. */
 export async function unprivilegedUser(): Promise<ServerUser | undefined> {
   if (process.getuid?.() !== 0) return undefined
   const users = (await readFile('/etc/passwd', 'utf8')).split('\n').map((line) => line.split(':'))

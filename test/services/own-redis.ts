@@ -10,7 +10,7 @@ export interface OwnRedis extends Service {
   readonly pid: number
 }
 
-/** Starts a server of the test's own, empty, on the port where one is named. */
+/** Starts an empty server for one test, on the given port if there is one. */
 export async function ownRedis(
   server: RedisServer,
   options: { readonly port?: number; readonly args?: readonly string[] } = {},
@@ -21,7 +21,7 @@ export async function ownRedis(
   return { ...service, port, pid }
 }
 
-/** Asks a server of this machine by a connection of its own. */
+/** Sends a command to a server of this machine over a separate connection. */
 export async function asking<T>(port: number, ask: (redis: Redis) => Promise<T>): Promise<T> {
   const redis = new Redis({ port, host: '127.0.0.1', lazyConnect: true, retryStrategy: () => null, protocol: 2 })
   redis.on('error', () => undefined)

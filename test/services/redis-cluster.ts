@@ -14,10 +14,11 @@ export interface TestCluster {
   /** `redis+cluster://…` */
   readonly url: string
   readonly nodes: readonly OwnRedis[]
-  /** The primaries as they are now, each with a replica of its own. */
+  /** The current primaries, each with its replica. */
   shards(): Promise<readonly { readonly primary: OwnRedis; readonly replica: OwnRedis | null }[]>
   /**
-   * Resolves once every slot has a primary that answers, and, where asked for, every primary a replica that follows it.
+   * Resolves once every slot has a primary that answers, and, if requested, every primary has a replica that follows
+   * it.
    */
   whole(options?: { readonly replicas?: boolean }): Promise<void>
   stop(): Promise<void>
@@ -27,7 +28,7 @@ export interface TestCluster {
 export async function testRedisCluster(server: RedisServer): Promise<TestCluster> {
   const node = async () =>
     ownRedis(server, {
-      // A replica is filled at once, and stands for election however far behind.
+      // A replica is filled at once, and stands for election however far behind it is.
       args: `--cluster-enabled yes --cluster-node-timeout ${nodeTimeoutMs} --cluster-port ${await freePort()} --repl-diskless-sync-delay 0 --cluster-replica-validity-factor 0`.split(
         ' ',
       ),
@@ -82,7 +83,7 @@ async function join(nodes: readonly OwnRedis[]): Promise<void> {
     })
   }
   const buses = await Promise.all(nodes.map(({ port }) => asking(port, (redis) => redis.config('GET', 'cluster-port'))))
-  // all with all, so that nobody has to wait for gossip
+  // connects all with all, so that no node has to wait for gossip
   for (const { port } of nodes) {
     await asking(port, async (redis) => {
       for (const [i, other] of nodes.entries())
@@ -114,7 +115,7 @@ interface Member {
   readonly slots: boolean
 }
 
-/** Who is what, as the first node that answers says. */
+/** The role of each node, as the first node that answers reports it. */
 async function membersOf(nodes: readonly OwnRedis[]): Promise<Member[]> {
   for (const { port } of nodes) {
     const answer = await asking(port, async (redis) => String(await redis.call('CLUSTER', 'NODES'))).catch(() => null)

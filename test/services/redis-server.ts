@@ -1,12 +1,12 @@
 import { join } from 'node:path'
 import { aptInstall, binaryFolders, isExecutable, run } from './binaries.ts'
 
-/** The two servers that the online store is tested on. */
+/** The two servers on which the online store is tested. */
 export type RedisServer = 'redis-server' | 'valkey-server'
 
 /**
- * The binary of a server, for tests that start, pause and kill their own: as found on the machine, else as root on
- * Debian installed with apt-get.
+ * The binary of a server, for tests that start, pause and kill their own. It is found on the machine, or installed with
+ * apt-get as root on Debian.
  *
  * @throws with both ways and why neither works
  */
@@ -24,7 +24,7 @@ export async function redisBinary(server: RedisServer): Promise<string> {
   )
 }
 
-/** @throws where it is not on this machine */
+/** @throws where it is not installed */
 export async function findBinary(server: RedisServer): Promise<string> {
   const refusals: string[] = []
   for (const folder of await binaryFolders()) {

@@ -52,7 +52,7 @@ async function startInstalled(count: number): Promise<Service[]> {
   throw new Error(refusals.join('; '))
 }
 
-/** One that keeps nothing on a disk, on a free port of this machine unless one is named. */
+/** A server without persistence, on a free port of this machine unless one is given. */
 export async function startRedis(
   command: string,
   options: { readonly port?: number; readonly args?: readonly string[] } = {},
@@ -71,7 +71,7 @@ export async function startRedis(
   })
 }
 
-/** Resolves where the Redis at the port is the one whose folder is named so. */
+/** Resolves if the Redis at the port runs in the folder of that name. */
 function answers(port: number, folder: string): Promise<void> {
   return new Promise((resolve, reject) => {
     const socket = connect(port, '127.0.0.1', () => socket.write('CONFIG GET dir\r\n'))

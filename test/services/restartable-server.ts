@@ -6,12 +6,12 @@ import { aptInstall, binaryFolders, isExecutable } from './binaries.ts'
 import { type Service, freePort, serverFolder, startServer } from './keeper.ts'
 import { type Way, firstThatWorks } from './ways.ts'
 
-/** A server that one test file has to itself, and may stop and start again: with the same port and the same data. */
+/** A server that belongs to one test file, which may stop and restart it with the same port and the same data. */
 export interface RestartableServer {
   readonly url: string
   stop(): Promise<void>
   start(): Promise<void>
-  /** For good, and with its data. */
+  /** Stops it for good, and removes its data. */
   remove(): Promise<void>
 }
 
@@ -19,15 +19,15 @@ interface ServerKind {
   readonly name: string
   readonly scheme: string
   readonly commands: readonly string[]
-  /** Debian's package. */
+  /** The Debian package. */
   readonly debian: string
   args(port: number, data: string): string[]
-  /** What to say to it, and what it answers, or says first. */
+  /** The bytes to send, and the expected answer or greeting. */
   readonly hello: string
   readonly answer: RegExp
 }
 
-/** A Redis that keeps what it holds on disk. */
+/** A Redis with persistence. */
 export function restartableRedis(): Promise<RestartableServer> {
   return restartableServer({
     name: 'Redis',

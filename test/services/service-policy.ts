@@ -1,15 +1,15 @@
 import { readFile, rm, writeFile } from 'node:fs/promises'
 import { setTimeout } from 'node:timers/promises'
 
-/** Where Debian's packages ask whether they may start the services that they install. */
+/** The script by which Debian's packages ask whether they may start the services that they install. */
 const debian = '/usr/sbin/policy-rc.d'
 const mark = "# Written by Lockstep's tests, and removed when this process has installed what it needs: "
 
 /**
- * Runs `fn` while no installed package may start a service. One process at a time: the policy of another run is waited
- * for. A policy that somebody else has made stays as it is.
+ * Runs `fn` while no installed package may start a service. One process at a time: it waits for the policy of another
+ * run. A policy that this suite did not make stays unchanged.
  *
- * @throws what `fn` throws, and where another run does not end within `patienceMs`
+ * @throws the errors of `fn`, and an error where another run does not end within `patienceMs`
  */
 export async function withoutServiceStarts<T>(fn: () => Promise<T>, file = debian, patienceMs = 300_000): Promise<T> {
   const deadline = Date.now() + patienceMs
@@ -44,13 +44,13 @@ async function create(file: string): Promise<boolean> {
   }
 }
 
-/** Whether there is a policy that somebody else has made. */
+/** Whether there is a policy that this suite did not make. */
 async function isForeign(file: string): Promise<boolean> {
   const text = await readFile(file, 'utf8').catch(() => null)
   return text !== null && text !== '' && !text.includes(mark)
 }
 
-/** The process of a run of the tests whose policy it is; null: there is none, or somebody else has made it. */
+/** The process of the test run that made the policy; null: there is none, or this suite did not make it. */
 async function owner(file: string): Promise<number | null> {
   const text = await readFile(file, 'utf8').catch(() => '')
   const at = text.indexOf(mark)

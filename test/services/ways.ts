@@ -1,14 +1,14 @@
 import type { Service } from './keeper.ts'
 
-/** One way to come by a service: starts `count` servers, or says in an error why it cannot. */
+/** One way to get a service: starts `count` servers, or reports in an error why it cannot. */
 export interface Way {
-  /** What a reader of the error can do to make this way work. */
+  /** How the reader of the error can make this way work. */
   readonly advice: string
   start(count: number): Promise<Service[]>
 }
 
 /**
- * Takes the first way that works.
+ * Uses the first way that works.
  *
  * @throws one error that lists every way and why it did not work
  */
@@ -36,7 +36,7 @@ export async function startAll(count: number, start: () => Promise<Service>): Pr
   return services
 }
 
-/** A server that somebody else runs, at the URL that an environment variable holds. */
+/** A server that is already running, at the URL in an environment variable. */
 export function givenUrl(variable: string): Way {
   return {
     advice: `Set ${variable} to the URL of a server that the tests may use.`,
