@@ -8,10 +8,10 @@ const smallest = 2 ** -480
 const splitter = 134_217_729
 
 /**
- * The exact sum of the squares of finite doubles, whatever their order. A square is two doubles, itself rounded and
- * what the rounding lost (Dekker, "A Floating-Point Technique for Extending the Available Precision", 1971); where one
- * of them would over- or underflow it is counted in units of 2^-2148, the smallest square. Which of the two is decided
- * by each number alone, so equal numbers give equal bytes.
+ * The exact sum of the squares of finite doubles, in any order. A square is taken as two doubles: its rounded value
+ * and the rounding error (Dekker, "A Floating-Point Technique for Extending the Available Precision", 1971). If one of
+ * them would over- or underflow, the square is counted in units of 2^-2148, the smallest square. Each number alone
+ * decides which of the two is used, so equal numbers give equal bytes.
  */
 export class ExactSquares {
   readonly #sum: ExactSum

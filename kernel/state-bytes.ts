@@ -70,9 +70,9 @@ function presentBytes(slots: readonly SlotPlan[]): GreatestBytes {
 }
 
 /**
- * Of a level those tiles are kept that begin from its own cutoff on, which lies up to one hop of the next level beyond
- * its reach, and before the cutoff of the level below it (`TileChain`). Side by side, each one's distance from the one
- * before is a byte; with gaps there are fewer of them.
+ * A level keeps the tiles from its own cutoff on and before the cutoff of the next finer level (`TileChain`). Its
+ * cutoff lies up to one hop of the next coarser level beyond its reach. For adjacent tiles the distance from the
+ * previous one takes a byte; with gaps there are fewer tiles.
  */
 function tileBytes({ hops, reach, lanes }: ChainPlan, tie: GreatestBytes): TileBytes[] {
   const each = inTurn(fixedBytes(1), ...lanes.map((lane) => lane.greatestBytes(tie)))

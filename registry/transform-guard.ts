@@ -32,13 +32,13 @@ const lookMs = 1
 export const offlineGuard: TransformGuardOptions = { budgetMs: 10_000, strictMs: 10_000, strictForMs: 0, onTimeout: () => undefined }
 
 /**
- * Transforms run in the process that serves, so an input that has one loop for ever would stop all. The code counts its
- * steps (`guardCode`), which costs about a nanosecond for a step, and looks at the clock once in a while; regular
- * expressions run under a watchdog where the pattern and the length say that they may take long.
+ * Transforms run in the process that serves, so one endless loop would stop everything. The code counts its steps
+ * (`guardCode`), which costs about a nanosecond per step, and checks the clock once in a while. Regular expressions run
+ * under a watchdog if their pattern and the text's length say that they may take long.
  *
- * Why so: a `vm` call with a time limit starts a thread, 50 to 500 us each; terminating from another thread unwinds all
- * of JavaScript and drops the promises of other requests; restarting a frame by the inspector crashes V8 in optimized
- * loops.
+ * The alternatives are worse: a `vm` call with a time limit starts a thread, 50 to 500 us each; terminating from
+ * another thread unwinds all of JavaScript and drops the promises of other requests; restarting a frame by the
+ * inspector crashes V8 in optimized loops.
  */
 export function createTransformGuard(options: TransformGuardOptions): TransformGuard {
   const strictUntil = new Map<string, number>()

@@ -5,7 +5,7 @@ import type { Definition } from './definition.ts'
 import { codeOf } from './definition.ts'
 import { sha256 } from './sha256.ts'
 
-/** Stored transforms, each with its hash found right or wrong. */
+/** Stored transforms with the results of their hash checks. */
 export interface VerifiedCode {
   /**
    * The text stored under a hash, for the definition of that id. @throws LockstepError `CODE_HASH_MISMATCH` where it is

@@ -30,7 +30,7 @@ export function asExpression(text: string, program: Program): string {
 /**
  * Prints an expression with the running esbuild until printing changes nothing more.
  *
- * @throws LockstepError `TRANSFORM_FAILED` where it does not parse
+ * @throws LockstepError `TRANSFORM_FAILED` if it does not parse
  */
 export async function reprint(expression: string): Promise<string> {
   let before = expression
@@ -60,7 +60,7 @@ async function printed(expression: string): Promise<string> {
  * Whether two stored texts are the same code. Both are printed again, because another version of esbuild may have
  * printed either.
  *
- * @throws LockstepError `TRANSFORM_FAILED` where one of them does not parse
+ * @throws LockstepError `TRANSFORM_FAILED` if one of them does not parse
  */
 export async function sameCode(a: string, b: string): Promise<boolean> {
   return a === b || (await reprint(a)) === (await reprint(b))

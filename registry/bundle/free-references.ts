@@ -79,7 +79,7 @@ function scopeOf(node: Node): Scope | null {
   }
 }
 
-/** What the statements directly inside a node declare, and the `var`s below them. */
+/** The names that the statements directly inside a node declare, and the `var`s below them. */
 function declared(node: Node): Set<string> {
   const names = new Set<string>(node.type === 'Program' || node.type === 'StaticBlock' ? hoisted(node) : [])
   const statements = children(node).flatMap((c) => (c.node.type === 'SwitchCase' ? c.node.consequent : [c.node]))

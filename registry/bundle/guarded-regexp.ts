@@ -2,7 +2,7 @@ import { regexSteps } from './regex-steps.ts'
 
 /** The maximum steps of an unwatched match, about 20 ms. */
 const maxSteps = 2e6
-/** Of a pattern whose steps double with each letter. */
+/** The safe text length for a pattern whose steps double with each letter. */
 const exponentialLength = 12
 const keptLengths = 1000
 

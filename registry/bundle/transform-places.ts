@@ -34,12 +34,12 @@ export function ownModules(entry: string, modules: ModuleCache): ParsedModule[] 
 }
 
 /**
- * Where the transform of a definition stands. Only what is in plain sight can be read, and only what is known to have
- * made the definition is: a version or a definition made in another way must not get the transform of one that is
- * written down under its name.
+ * Finds the source of a definition's transform. It reads only module-level DSL calls, and only one that certainly made
+ * the definition. A version or a definition made in another way must not get the transform of one that is written under
+ * its name.
  *
  * @param call `featureView` or `onDemandView`
- * @throws LockstepError `TRANSFORM_NOT_STATIC` unless it is in plain sight, once
+ * @throws LockstepError `TRANSFORM_NOT_STATIC` unless exactly one module-level call makes it
  */
 export async function findTransform(
   modules: readonly ParsedModule[],

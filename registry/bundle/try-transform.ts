@@ -10,8 +10,8 @@ import { isOverLimit, withinLimit } from './within-limit.ts'
 import { withoutHiddenGlobals } from './without-hidden-globals.ts'
 
 /**
- * What a transform is tried with: groups of columns, each an object of its input; a group without a name is the input
- * itself.
+ * The inputs with which a transform is tried: groups of columns, each an object of its input. A group without a name is
+ * the input itself.
  */
 export interface Trial {
   /** `view "airport_delays"`, for messages. */
@@ -36,10 +36,10 @@ const tooLong = 'no answer in time'
 const failed = 'the error '
 
 /**
- * Tries a transform on sample inputs: twice, the second time freshly loaded and in another order. An exception on a
- * strange sample is no fault, as long as it comes each time; nor is a long loop over an extreme value.
+ * Tries a transform on sample inputs twice, the second time freshly loaded and in another order. An exception on a
+ * strange sample is allowed if it comes each time, and so is a long loop over an extreme value.
  *
- * @throws LockstepError `TRANSFORM_IMPURE` where results differ or the input is changed; `TRANSFORM_FAILED` where a
+ * @throws LockstepError `TRANSFORM_IMPURE` if results differ or the input is changed; `TRANSFORM_FAILED` if a
  *   result has the wrong shape, an ordinary row takes over 250 ms, or every ordinary row throws
  */
 export function tryTransform(trial: Trial): void {
@@ -158,7 +158,7 @@ function checked(trial: Trial, result: unknown): string {
   return print(Object.fromEntries(trial.output.map(({ name }) => [name, values.get(name)])))
 }
 
-/** The JavaScript type alone: that a strange sample leads to a number out of range is no fault of the transform. */
+/** Checks only the JavaScript type, because a number out of range on a strange sample is not the transform's fault. */
 function isOfKind(type: ValueType, value: unknown): boolean {
   switch (type.kind) {
     case 'bool':
@@ -205,7 +205,7 @@ function guard(target: object, changes: string[]): object {
   return new Proxy(target, { set: refuse('sets'), defineProperty: refuse('defines'), deleteProperty: refuse('deletes') })
 }
 
-/** A text that is different for different values, including NaN and -0. */
+/** Prints a value so that different values, including NaN and -0, give different texts. */
 function print(value: unknown): string {
   if (typeof value === 'string') return JSON.stringify(value)
   if (typeof value === 'bigint') return `${value}n`
