@@ -1,11 +1,11 @@
 /**
- * How many generated cases a property is tried with. Each failure that they have found is kept as a case of its own, so
- * that a run on a laptop needs few; CI looks for new ones.
+ * The number of generated cases for a property. Each failure that was found is kept as a separate test, so that a run
+ * on a laptop needs few generated cases; CI searches for new failures.
  *
  * `LOCKSTEP_TEST_CASES` is the share of all cases: by default 1 where `CI` is set, and a tenth elsewhere. 10 runs ten
  * times as many.
  *
- * @param all the cases of a run in CI
+ * @param all the number of cases of a run in CI
  */
 export function budget(all: number): number {
   return Math.max(Math.ceil(all * share), Math.min(all, least))

@@ -11,8 +11,8 @@ declare module 'vitest' {
 }
 
 /**
- * What this process has used up to the end of its last test file. A process that runs one file alone counts from its
- * start.
+ * The processor time of this process up to the end of its last test file. A process that runs only one file counts from
+ * its start.
  */
 const noted: { own: number; children: number } = ((globalThis as { notedCpu?: typeof noted }).notedCpu ??= { own: 0, children: 0 })
 
@@ -25,7 +25,7 @@ afterAll(({}, file) => {
   Object.assign(noted, { own, children })
 })
 
-/** The processor seconds of all processes that this one started and that have ended, with theirs. Only Linux says. */
+/** The processor seconds of all ended children of this process, including their own children. Linux only. */
 function endedChildrenSeconds(): number {
   if (process.platform !== 'linux') return 0
   const stat = readFileSync('/proc/self/stat', 'utf8')

@@ -1,12 +1,12 @@
 import { existsSync, readFileSync, readdirSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 
-// Which test files are of which project of vitest: files say it by what they import, themselves or by a helper.
+// Assigns test files to vitest projects by their imports, direct or through a helper.
 
 interface Reached {
-  /** Services: what test/services finds or starts. */
+  /** Files that use services: those that test/services finds or starts. */
   services: boolean
-  /** Processes of its own. */
+  /** Files that start processes. */
   processes: boolean
 }
 

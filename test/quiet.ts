@@ -1,6 +1,6 @@
 import { afterAll, afterEach } from 'vitest'
 
-/** What a test leaves on the console is a defect of the product or of the test: it fails the test, or else its file. */
+/** Console output of a test shows a defect of the product or of the test, so it fails the test or its file. */
 const lines: string[] = []
 
 for (const method of ['log', 'info', 'warn', 'error', 'debug', 'trace'] as const) {

@@ -5,23 +5,23 @@ import type { TestProject } from 'vitest/node'
 
 declare module 'vitest' {
   export interface ProvidedContext {
-    /** A folder for what the test files of a run share. */
+    /** A folder that the test files of a run share. */
     folder: string
   }
 }
 
-/** Each project of vitest loads this module anew, so what they share is kept where all find it. */
+/** Each vitest project loads this module again, so shared data is kept where all projects find it. */
 const shared = globalThis as { lockstepTestFolder?: Promise<string> }
 
 /**
- * Makes the folder of a run, with a compile cache: without one, each thread and process that starts from TypeScript
- * strips types anew. The cache is of this run alone, because tests write definitions in folders that never come again,
- * and what was compiled of them would stay.
+ * Makes the folder of a run, with a compile cache. Without one, each thread and process that starts from TypeScript
+ * strips types again. The cache belongs to this run only, because tests write definitions in folders that are never
+ * used again, and their compiled code would stay.
  */
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
   const folder = await (shared.lockstepTestFolder ??= mkdtemp(join(tmpdir(), 'lockstep-tests-')))
   process.env['NODE_COMPILE_CACHE'] = join(folder, 'compiled')
   project.provide('folder', folder)
-  // a process that is ending may be writing there
+  // a process that is ending may still write there
   return () => rm(folder, { recursive: true, force: true, maxRetries: 10, retryDelay: 200 })
 }

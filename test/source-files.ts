@@ -10,15 +10,15 @@ export interface SourceFile {
   /** From the repository's root, with forward slashes: `kernel/time.ts`. */
   readonly path: string
   readonly lines: number
-  /** What it imports, in whatever form: files of the repository by their path, everything else as it is written. */
+  /** Its imports, in any form: files of the repository by their path, all others as written. */
   readonly imports: readonly string[]
-  /** Those of them that are there when it runs: not what `import type` says. */
+  /** The imports that exist at run time: all but `import type`. */
   readonly runtimeImports: readonly string[]
-  /** Whether it imports something whose name is computed. */
+  /** Whether it imports a computed name. */
   readonly importsComputed: boolean
-  /** Whether it can get at `require`, by which what it loads is not seen here. */
+  /** Whether it can reach `require`, whose imports are not seen here. */
   readonly requires: boolean
-  /** How it uses the names that it does not declare: `process.env`, `new Date()`, `console`. */
+  /** Its uses of undeclared names: `process.env`, `new Date()`, `console`. */
   readonly globals: ReadonlySet<string>
 }
 
@@ -68,7 +68,7 @@ export function parse(path: string, text: string): SourceFile {
     runtimeImports: [...runtimeImports],
     importsComputed,
     requires,
-    // it takes longest, and only the product is asked for it
+    // only product files need it, and it takes the longest
     get globals() {
       return (globals ??= globalUses(text))
     },

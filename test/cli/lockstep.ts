@@ -4,13 +4,13 @@ import { startCommandProcess } from './one-process.ts'
 import type { Ended, Environment, Printed } from './run-lockstep.ts'
 import { jsonOf } from './run-lockstep.ts'
 
-/** The processes that wait for a command: as many as commands of this file have run at once. */
+/** The processes that wait for a command: as many as this file has run commands at once. */
 const waiting: CommandProcess[] = []
 afterAll(() => Promise.all(waiting.splice(0).map((commands) => commands.close())))
 
 /**
- * Runs a command as bin/lockstep does, in a process that has run others. Where it matters how a process starts and
- * ends, take `start` of run-lockstep.ts.
+ * Runs a command as bin/lockstep does, in a process that has run others before. For tests of how a process starts and
+ * ends, use `start` of run-lockstep.ts.
  */
 export async function lockstep(env: Environment, ...words: readonly string[]): Promise<Ended> {
   const commands = waiting.pop() ?? startCommandProcess()
@@ -19,7 +19,7 @@ export async function lockstep(env: Environment, ...words: readonly string[]): P
   return { code, out, err, json: jsonOf(out) }
 }
 
-/** As `lockstep`, but a failure is an error: for what must succeed before there is anything to test. */
+/** As `lockstep`, but throws on a failure: for commands that must succeed before the actual test. */
 export async function must(env: Environment, ...words: readonly string[]): Promise<Printed> {
   const { code, err, json } = await lockstep(env, ...words, '--json')
   if (code !== 0) throw new Error(`lockstep ${words.join(' ')} ended with ${code}: ${err}`)

@@ -1,11 +1,11 @@
 import { run } from '../../cli/run.ts'
 
-// The command line as a process that stays: it is sent command lines, runs each as bin/lockstep does, and sends back
-// what came of it.
+// The command line as a long-lived process: it receives command lines, runs each as bin/lockstep does, and sends back
+// the outcome.
 
 export interface CommandLine {
   readonly words: readonly string[]
-  /** Environment variables for this command alone. */
+  /** Environment variables for this command only. */
   readonly env: Readonly<Record<string, string>>
 }
 

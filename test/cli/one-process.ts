@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { bareEnvironment } from '../bare-environment.ts'
 import type { CommandLine, Ran } from './one-process-child.ts'
 
-/** A process that runs commands one after the other: starting one takes far longer than most commands do. */
+/** A process that runs commands one after the other, because starting a process takes far longer than most commands. */
 export interface CommandProcess {
   /** Runs one command with these settings and no others. */
   run(line: CommandLine): Promise<Ran>

@@ -14,7 +14,7 @@ export interface Ended {
   readonly json: Printed
 }
 
-/** What the commands print with `--json`, as far as tests look into it: each command has some of these. */
+/** The fields of `--json` output that tests check: each command has some of these. */
 export interface Printed {
   readonly migrations: readonly string[]
   readonly problems: readonly { readonly code: string }[]
@@ -33,7 +33,7 @@ export interface Printed {
   readonly predictions: readonly { readonly predictionId: string }[]
 }
 
-/** What a server answers, as far as tests look into it. */
+/** The fields of a server's answers that tests check. */
 export interface ServerAnswer {
   readonly predictions: readonly { readonly probability: number }[]
   readonly features: readonly Readonly<Record<string, unknown>>[]
@@ -42,14 +42,14 @@ export interface ServerAnswer {
 
 export interface Running {
   readonly child: ChildProcess
-  /** Resolves with standard output or standard error, as soon as what came of both so far fits. */
+  /** Resolves with standard output or standard error, as soon as its text so far matches. */
   until(pattern: RegExp): Promise<RegExpExecArray>
   readonly ended: Promise<Ended>
 }
 
 const living = new Set<ChildProcess>()
 
-/** For the end of a test file: what a failed test has left running must not outlive it. */
+/** Call it at the end of a test file, so that processes of a failed test do not outlive the file. */
 export function killAll(): void {
   for (const child of living) child.kill('SIGKILL')
 }
@@ -61,7 +61,7 @@ export function jsonOf(out: string): Printed {
   return JSON.parse(/^[[{]/.test(text) ? text : '{}')
 }
 
-/** Starts the command line as a process of its own, with no settings but these. */
+/** Starts the command line as a separate process, with only these settings. */
 export function start(env: Environment, ...words: readonly string[]): Running {
   const child = spawn(process.execPath, [main, ...words], {
     env: { ...bareEnvironment, ...env },
@@ -105,7 +105,7 @@ export async function postJson(url: string, body: unknown): Promise<{ readonly s
   return { status: response.status, body: (await response.json()) as ServerAnswer }
 }
 
-/** Waits until a server says that it is ready. */
+/** Waits until a server reports that it is ready. */
 export async function whenReady(url: string): Promise<void> {
   for (const deadline = Date.now() + 60_000; ; await new Promise((resolve) => setTimeout(resolve, 50))) {
     const response = await fetch(`${url}/readyz`)

@@ -1,6 +1,6 @@
 import { count, entity, featureService, featureView, last, model, onDemandView, source, t } from '../../index.ts'
 
-// What test/serving/definitions.ts has, as far as clients ask for it, in the definitions language.
+// The part of test/serving/definitions.ts that clients use, in the definitions language.
 
 const airport = entity('airport', { key: { airport: t.string } })
 const account = entity('account', { key: { id: t.int64 } })

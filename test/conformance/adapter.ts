@@ -3,8 +3,8 @@ import type { Json } from './exact-json.ts'
 export type Row = Readonly<Record<string, Json>>
 
 /**
- * A feature store that the cases can be held against. What it gives back is JSON as the case files write it: see
- * README.md, "Values". A method that the store refuses throws `Refused`; any other error fails the case.
+ * A feature store that runs the cases. It returns JSON as the case files write it: see README.md, "Values". A method
+ * throws `Refused` where the store refuses the call; any other error fails the case.
  */
 export interface Adapter {
   readonly name: string
@@ -15,7 +15,7 @@ export interface Adapter {
    * of all cases.
    */
   define(files: readonly string[]): Promise<void>
-  /** Takes the definitions of one of those first files out again. The rows of its sources stay. */
+  /** Removes the definitions of one of those first files. The rows of its sources stay. */
   retire(file: string): Promise<void>
   /** Adds the rows of a file (.jsonl or .csv) to a source: they arrive together, after all that came before. */
   ingest(source: string, file: string): Promise<void>
@@ -28,7 +28,7 @@ export interface Adapter {
   push(source: string, rows: readonly Row[], id: string | null): Promise<void>
   /** Brings views in the online store up to date, as a run at the moment `at` would. */
   materialize(views: readonly string[], at: string): Promise<void>
-  /** Makes a training set and keeps it under a name, by which it can be read again. */
+  /** Makes a training set and keeps it under a name for later reads. */
   train(request: TrainingRequest): Promise<readonly Row[]>
   /** A training set that was kept. */
   read(name: string): Promise<readonly Row[]>
@@ -39,22 +39,22 @@ export interface Adapter {
 
 export interface TrainingRequest {
   readonly service: string
-  /** Rows of keys, request values and a time, in a file or as a query, in which {{name}} is the table of a source. */
+  /** Rows of keys, request values and a time, in a file or as a query, where {{name}} is the table of a source. */
   readonly spine: { readonly file: string } | { readonly query: string } | ViewRows
-  /** The spine's column that holds each row's moment. */
+  /** The spine column with each row's moment. */
   readonly time: string
   /** `before`: what becomes visible at the very moment of a row does not count. */
   readonly asOf: 'at' | 'before'
   /** `latest`: as if every row had been known at its event. */
   readonly knowledge: 'bitemporal' | 'latest'
-  /** `ideal`: as if scheduled views were refreshed always. */
+  /** `ideal`: as if scheduled views were always refreshed. */
   readonly freshness: 'served' | 'ideal'
   /** Counts no row that was known at this moment or later; null: all. */
   readonly knownBefore: string | null
   readonly name: string
 }
 
-/** In place of a spine: the rows of a view, each at the moment at which it becomes visible, within [from, to). */
+/** Replaces a spine: the rows of a view, each at the moment at which it becomes visible, within [from, to). */
 export interface ViewRows {
   readonly rowsOf: string
   readonly from: string
@@ -68,5 +68,5 @@ export interface Served {
   readonly eventTimes: Row
 }
 
-/** The store says no, and this is what it says. */
+/** Thrown where the store refuses a call, with the store's message. */
 export class Refused extends Error {}

@@ -2,7 +2,7 @@ import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Row, ViewRows } from './adapter.ts'
 
-/** One case: what it shows, and what happens in it, in order. README.md describes the files. */
+/** One case: what it demonstrates, and its steps in order. README.md describes the files. */
 export interface ConformanceCase {
   readonly id: string
   readonly folder: string
@@ -13,7 +13,7 @@ export interface ConformanceCase {
 
 export type Step = DefineStep | RetireStep | IngestStep | PushStep | MaterializeStep | TrainStep | ReadStep | ServeStep
 
-/** The words that a refusal has to name. Where a step has them, it must be refused. */
+/** The words that a refusal must contain. A step with them must be refused. */
 interface Refusable {
   readonly refused?: readonly string[]
 }
@@ -54,11 +54,9 @@ export interface TrainStep extends Refusable {
   readonly freshness?: 'served' | 'ideal'
   readonly knownBefore?: string
   readonly save?: string
-  /** File of the rows that must come, in this order. */
+  /** The file of the expected rows, in this order. */
   readonly expect?: string
-  /**
-   * The columns that a request sends: each row is asked for again online, as of its own moment, and must be the same.
-   */
+  /** The columns that a request sends: each row is also read online, as of its own moment, and must be equal. */
   readonly replay?: readonly string[]
 }
 export interface ReadStep extends Refusable {
@@ -70,7 +68,7 @@ export interface ServeStep extends Refusable {
   /** The service. */
   readonly serve: string
   readonly at: string
-  /** File of entities with the answers that they must get. */
+  /** The file of entities with their expected answers. */
   readonly expect?: string
   readonly entities?: readonly Row[]
 }

@@ -22,7 +22,8 @@ export function exact(value: bigint): number | bigint {
 }
 
 /**
- * One line of text that tells every value from every other, -0 from 0 too; the members of an object keep their order.
+ * One line of text that distinguishes every value from every other, also -0 from 0. The members of an object keep their
+ * order.
  */
 export function exactText(value: Json): string {
   if (typeof value === 'bigint') return String(value)

@@ -14,7 +14,7 @@ interface ExpectedAnswer {
   readonly statuses: Row
 }
 
-/** Takes the steps of a case, one after the other. */
+/** Runs the steps of a case, one after the other. */
 export async function runCase(adapter: Adapter, { id, folder, steps }: ConformanceCase): Promise<void> {
   for (const [index, step] of steps.entries()) {
     const { refused } = step
@@ -78,8 +78,8 @@ async function serve(adapter: Adapter, step: ServeStep, { inFolder }: Place): Pr
 }
 
 /**
- * Asks online, as of each row's own moment, for what the training set says. A row without a whole key names no entity
- * that could be asked for.
+ * Reads the values of a training set online, as of each row's own moment. A row with an incomplete key names no entity,
+ * so it is skipped.
  */
 async function replay(adapter: Adapter, step: TrainStep, columns: readonly string[], rows: readonly Row[]): Promise<void> {
   const byMoment = new Map<string, Row[]>()
@@ -107,7 +107,7 @@ function sayable(value: Json): Json {
   return value === 'NaN' || value === 'Infinity' || value === '-Infinity' ? null : value
 }
 
-/** The same rows, as often, in the same order, with the same columns in the same order. */
+/** The same rows, equally often, in the same order, with the same columns in the same order. */
 function sameRows(seen: readonly Row[], expected: readonly Row[]): void {
   expect(seen.map(exactText)).toEqual(expected.map(exactText))
 }

@@ -2,14 +2,14 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { rootFolder } from '../source-files.ts'
 
-/** A command as a page shows it, to be run by a reader. */
+/** A command of a page, for a reader to run. */
 export interface Documented {
   readonly page: string
-  /** As it stands on the page, on one line. */
+  /** The text on the page, on one line. */
   readonly text: string
   /** Settings that stand before the command. */
   readonly env: Readonly<Record<string, string>>
-  /** `lockstep` or `curl`, and what follows, without quotes. */
+  /** `lockstep` or `curl`, and its arguments, without quotes. */
   readonly words: readonly string[]
 }
 
@@ -38,12 +38,12 @@ export function documentedCommands(page: string): Documented[] {
   })
 }
 
-/** Whether a quote is still to be closed. */
+/** Whether a quote is still open. */
 function isOpen(text: string): boolean {
   return (text.match(/'/g) ?? []).length % 2 === 1
 }
 
-/** What a shell would make of it; what stands behind `#` or three spaces is a comment. */
+/** Splits a command as a shell would. Text after `#` or three spaces is a comment. */
 export function wordsOf(text: string): string[] {
   const words: string[] = []
   for (const [, single, double, bare, comment] of text.matchAll(/'([^']*)'|"([^"]*)"|((?:[^\s'"#]|(?<=\S)#)+)|(#|\s{3,})/g)) {

@@ -14,7 +14,7 @@ export function fencedBlocks(page: string): Block[] {
   }))
 }
 
-/** The commands of a block. One goes on over lines as long as a single quote is open. */
+/** The commands of a block. A command continues over lines while a single quote is open. */
 export function shellCommands(text: string): string[] {
   const commands: string[] = []
   let open = false
@@ -26,7 +26,7 @@ export function shellCommands(text: string): string[] {
   return commands
 }
 
-/** Matches output without its white space, where `…` on the page stands for anything. */
+/** Matches output without its white space; `…` on the page matches anything. */
 export function shownPattern(text: string): RegExp {
   const parts = text
     .replaceAll(/\s/g, '')
@@ -36,8 +36,8 @@ export function shownPattern(text: string): RegExp {
 }
 
 /**
- * What becomes of a file; `@@` stands between parts that are not together. @throws where the file lacks the lines
- * before
+ * Applies a change to a file; `@@` separates parts that are not adjacent. @throws where the file lacks the lines before
+ * the change
  */
 export function applyDiff(file: string, diff: string): string {
   let changed = file

@@ -15,15 +15,14 @@ export const example = join(rootFolder, 'examples/flights')
 
 export interface Flights extends OpenedDatabase {
   readonly catalog: Catalog
-  /** Removed in the end. */
+  /** Removed at the end. */
   readonly folder: string
   /** The file that was ingested as `landings`. */
   readonly sample: string
 }
 
 /**
- * The flights example as it is after `apply` and the ingest of a sample of the landings before `until`, in epoch
- * microseconds.
+ * The flights example after `apply` and the ingest of a sample of the landings before `until`, in epoch microseconds.
  */
 export async function openFlights(until: number): Promise<Flights> {
   const folder = await mkdtemp(join(tmpdir(), 'lockstep-flights-'))

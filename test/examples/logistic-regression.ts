@@ -1,8 +1,8 @@
 /**
- * Fits a logistic regression by gradient descent, on columns that are scaled to mean 0 and deviation 1, where a missing
- * value is the mean.
+ * Fits a logistic regression by gradient descent, on columns that are scaled to mean 0 and deviation 1. A missing value
+ * counts as the mean.
  *
- * @returns what scores other rows: higher means more likely true
+ * @returns a function that scores other rows: higher means more likely true
  */
 export function logisticRegression(
   rows: readonly (readonly (number | null)[])[],

@@ -18,8 +18,8 @@ export const flightsFile = join(rootFolder, 'node_modules/vega-datasets/data/fli
 export const airportsFile = join(rootFolder, 'node_modules/vega-datasets/data/airports.csv')
 
 /**
- * Writes the flights between twelve large airports, of the first days of 2001: some 60,000 in January. Returns how
- * many.
+ * Writes the flights between twelve large airports in the first days of 2001: some 60,000 in January. Returns their
+ * number.
  */
 export async function writeSampleFlights(path: string, before: number): Promise<number> {
   const file = await openTabularFile(flightsFile)

@@ -1,4 +1,4 @@
-/** Writes ONNX files from data, field by field as onnx/onnx.proto has them, for models that no fixture shows. */
+/** Writes ONNX files from data, field by field as in onnx/onnx.proto, for models that no fixture covers. */
 
 export interface OnnxModel {
   readonly irVersion?: number

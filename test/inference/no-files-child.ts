@@ -4,7 +4,7 @@ import { inspectModel } from '../../inference/inspect-model.ts'
 import { createProcessPool } from '../../inference/process-pool.ts'
 import { endlessModel } from './made-models.ts'
 
-// A process that can open no more files: it says what becomes of models in it.
+// A process that can open no more files: it reports what happens to its models.
 const model = endlessModel()
 const codeOf = (error: unknown) => (error instanceof LockstepError ? error.code : String(error))
 const outcome = (what: Promise<unknown>) => what.then(() => 'no error', codeOf)

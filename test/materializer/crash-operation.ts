@@ -29,7 +29,7 @@ export function crashEvents(name: string): Record<string, unknown>[] {
 export const operations = ['push', 'incremental', 'backfill', 'rebuild', 'erase'] as const
 export type Operation = (typeof operations)[number]
 
-/** What a process is killed in. Done once more, it does what is left. */
+/** The operation in which a process is killed. Run again, it does the remaining work. */
 export async function operate(operation: Operation, db: Database, store: OnlineStore, catalog: Catalog): Promise<void> {
   const plans = [...catalog.views.values()]
   switch (operation) {

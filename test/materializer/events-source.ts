@@ -11,7 +11,7 @@ export const sensor: EntitySpec = {
   ],
 }
 
-/** A source that Lockstep makes the table of, with a column of every type. */
+/** A source whose table Lockstep creates, with a column of every type. */
 export const measures: SourceSpec = {
   name: 'measures',
   relation: { kind: 'owned' },
@@ -33,7 +33,7 @@ export const measures: SourceSpec = {
   ],
 }
 
-/** As `apply` makes it. */
+/** The source as `apply` creates it. */
 export async function createMeasures(db: Database): Promise<void> {
   await db.script('create schema if not exists lockstep_source; drop table if exists lockstep_source.measures')
   const change = ownedTableChange(measures, [sensor], await describeSource(db.kysely, measures), new Set())

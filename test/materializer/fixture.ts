@@ -25,11 +25,11 @@ export type StoreKind = (typeof storeKinds)[number]
 export interface MaterializerFixture {
   readonly databaseUrl: string
   open(kind: StoreKind): { readonly db: Database; readonly store: OnlineStore }
-  /** How test/materializer/materialize-process.ts opens the same store. */
+  /** The arguments by which test/materializer/materialize-process.ts opens the same store. */
   readonly addresses: Readonly<Record<StoreKind, readonly string[]>>
 }
 
-/** A database and both stores for a test file; call it at the top of the file, and the answer within tests. */
+/** A database and both stores for a test file. Call it at the top of the file, and use the result within tests. */
 export function materializerFixture(): () => MaterializerFixture {
   let fixture: MaterializerFixture
   let close: () => Promise<void>
@@ -60,7 +60,7 @@ export function materializerFixture(): () => MaterializerFixture {
 
 let names = 0
 
-/** A table of its own and a view over it. */
+/** A separate table and a view over it. */
 export async function freshView(db: Database, kind: 'owned' | 'plain' = 'owned'): Promise<{ table: PaymentsTable; plan: ViewPlan }> {
   const name = `payments${names++}`
   return { table: await createPaymentsTable(db, name, kind), plan: paymentsPlan({ name, relation: { kind: 'table', table: name } }) }
@@ -77,7 +77,7 @@ export function many(rows: number): Payment[] {
   }))
 }
 
-/** A run that is held before its first write of states, until `open`. */
+/** A run that is held before its first write of states, until `open` is called. */
 export async function heldRun(
   db: Database,
   store: OnlineStore,
@@ -89,7 +89,7 @@ export async function heldRun(
   return { run, open: gated.open }
 }
 
-/** A view that is materialized, and a second run over as many rows again, held. */
+/** A view that is materialized, and a second, held run over as many rows again. */
 export async function heldSecondRun(db: Database, store: OnlineStore) {
   const { table, plan } = await freshView(db)
   await table.insert(many(500))

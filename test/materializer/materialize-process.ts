@@ -5,7 +5,7 @@ import { createRedisStore } from '../../online/redis-store.ts'
 import { openPostgres } from '../../runtime/open-postgres.ts'
 import { paymentsPlan } from './plans.ts'
 
-// A process of its own that materializes one view once: `DATABASE_URL TABLE VIEW MOMENT embedded DIRECTORY` or `… redis
+// A separate process that materializes one view once: `DATABASE_URL TABLE VIEW MOMENT embedded DIRECTORY` or `… redis
 // URL PREFIX`.
 const [url = '', table = '', view = '', moment, kind, where = '', prefix = ''] = process.argv.slice(2)
 const db = openPostgres(url)

@@ -11,8 +11,8 @@ export interface PaymentsTable {
   /** The SQL of such an insert, for callers with a session of their own. */
   insertSql(payments: readonly Payment[]): string
   /**
-   * What a store must hold of the view after folding everything that was inserted through `insert`, or what passes
-   * `only` of it.
+   * The expected states of the view after folding all rows that were inserted through `insert`, or those that pass
+   * `only`.
    */
   expected(plan: ViewPlan, moment: number, how?: ExpectedOptions): Map<EntityKey, string>
   keys(plan: ViewPlan): EntityKey[]
@@ -27,7 +27,7 @@ export interface ExpectedOptions {
   readonly ties?: 'owned' | 'plain'
 }
 
-/** A table as Lockstep makes them (`owned`), or as a user does. */
+/** A table as Lockstep creates it (`owned`), or as a user does. */
 export async function createPaymentsTable(db: Database, name: string, kind: 'owned' | 'plain' = 'owned'): Promise<PaymentsTable> {
   const identity = kind === 'owned' ? ', _row bigint generated always as identity, _xid xid8 not null default pg_current_xact_id()' : ''
   await db.script(

@@ -36,7 +36,7 @@ export function accountKey(plan: ViewPlan, account: string): EntityKey {
   return encodeKey(plan.key, [account])
 }
 
-/** What breaks ties where a table has no `_row`: the columns by name, canonical. */
+/** The tie-breaker of a table without `_row`: the columns by name, in canonical form. */
 export function columnsTie({ amount, label }: Payment): Tie {
   const writer = new ByteWriter()
   valueCodec({ kind: 'float64' }).write(writer, amount === null ? null : amount + 0)
@@ -57,7 +57,7 @@ export function asRow(plan: ViewPlan, { account, paidAt, knownAt, amount, label 
   }
 }
 
-/** The oracle: every account's state folded from nothing in the order of arrival, without its frontier. */
+/** The oracle: every account's state folded from scratch in the order of arrival, without its frontier. */
 export function foldAll(plan: ViewPlan, rows: readonly SourceRow[], moment: number): Map<EntityKey, string> {
   const states = new Map<EntityKey, ReturnType<ViewPlan['newState']>>()
   for (const row of rows) {
@@ -70,7 +70,7 @@ export function foldAll(plan: ViewPlan, rows: readonly SourceRow[], moment: numb
   return new Map([...states].map(([key, state]) => [key, withoutFrontier(encodeStored(state, noTransactions))]))
 }
 
-/** What the store holds for these keys, without frontiers: those tell which run wrote last. */
+/** The stored states of these keys without frontiers, which differ by the run that wrote last. */
 export async function storedStates(store: OnlineStore, plan: ViewPlan, keys: readonly EntityKey[]): Promise<Map<EntityKey, string>> {
   const unique = [...new Set(keys)]
   const found = await store.read(unique.map((key) => ({ view: plan.id, entity: plan.spec.entity.name, key })))

@@ -4,7 +4,7 @@ interface Line {
   readonly line: string
 }
 
-/** All that the migrations made, one thing a line, as every supported PostgreSQL describes it. */
+/** Everything that the migrations created, one item a line, in the same form for every supported PostgreSQL. */
 export async function describeSchema(db: Database): Promise<string> {
   const columns = await db.query<Line>(`
     select format('%s.%s.%s %s%s%s%s', n.nspname, c.relname, a.attname, format_type(a.atttypid, a.atttypmod),

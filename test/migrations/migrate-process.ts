@@ -1,4 +1,4 @@
-// Migrates a database when it is told to on standard input, and says what it did.
+// Migrates a database on a line of standard input, and reports what it did.
 import { migrate, pendingMigrations } from '../../migrations/migrate.ts'
 import { openPostgres } from '../../runtime/open-postgres.ts'
 

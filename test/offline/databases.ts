@@ -4,7 +4,7 @@ import { openEmbedded, openServer } from '../opened-database.ts'
 export type { OpenedDatabase }
 
 /**
- * Each kind of database, opened fresh and migrated. The English one shows that nothing leans on the database's own
+ * Each kind of database, newly opened and migrated. The English one shows that nothing depends on the database's own
  * order of texts.
  */
 export const databases: readonly { readonly kind: string; readonly open: () => Promise<OpenedDatabase> }[] = [

@@ -5,8 +5,8 @@ import { createDataset } from '../../offline/dataset.ts'
 import { openPostgres } from '../../runtime/open-postgres.ts'
 import { manyThings } from './many-things.ts'
 
-// A process of its own that writes one training set: `DATABASE_URL OUT`. It says when it begins, and prints what came
-// of it and what is in the folder then.
+// A separate process that writes one training set: `DATABASE_URL OUT`. It reports when it begins, and prints the
+// outcome and the content of the folder.
 const [url = '', out = ''] = process.argv.slice(2)
 const db = openPostgres(url)
 process.send?.('begins')

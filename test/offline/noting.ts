@@ -1,6 +1,6 @@
 import type { Database, Snapshot } from '../../runtime/database.ts'
 
-/** The same database, noting the streams that are read and how many batches each gives. */
+/** The same database, recording the streams that are read and the number of batches of each. */
 export function noting(db: Database, selects: string[], batches = new Map<string, number>()): Database {
   const noted = (inner: Snapshot): Snapshot => ({
     ...inner,

@@ -3,8 +3,8 @@ import { createDataset } from '../../offline/dataset.ts'
 import { openPostgres } from '../../runtime/open-postgres.ts'
 import { manyThings, thingsService } from './things-set.ts'
 
-// A process of its own that writes a training set, and stands still with a part of it written until the file GO is
-// there: `DATABASE_URL OUT GO`.
+// A separate process that writes a training set, and pauses with a part of it written until the file GO exists:
+// `DATABASE_URL OUT GO`.
 const [url = '', out = '', go = ''] = process.argv.slice(2)
 const db = openPostgres(url)
 const pause = new Int32Array(new SharedArrayBuffer(4))

@@ -1,7 +1,7 @@
 import type { LatestFeatureSpec, WindowFeatureSpec } from '../../kernel/view-spec.ts'
 import { hour } from '../kernel/view-oracle.ts'
 
-// The features of tests that are not about features.
+// Features for tests whose subject is not features.
 
 /** The last `i` of a thing. */
 export const lastThing: LatestFeatureSpec = {
@@ -14,7 +14,7 @@ export const lastThing: LatestFeatureSpec = {
   required: false,
 }
 
-/** The same of the last day, without which a thing is not served. */
+/** The last `i` within a day; required, so a thing without one is not served. */
 export const requiredThing: LatestFeatureSpec = { ...lastThing, ttlMicros: 24 * hour, required: true }
 
 /** How many rows of a thing there are in two days. */

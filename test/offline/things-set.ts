@@ -3,7 +3,7 @@ import { lastThing } from './thing-features.ts'
 import { service, view } from './things.ts'
 
 /**
- * A service over the table `things`, and a spine for it: what the tests of a training set and their processes share.
+ * A service over the table `things`, and a spine for it, which the tests of training sets and their processes share.
  */
 export const thingsService = service([
   { plan: view(viewSpec('things', [lastThing], { kind: 'continuous' }), 'things'), alias: null, key: ['thing'] },

@@ -2,7 +2,7 @@ import { openEmbeddedStore } from '../../online/embedded-store.ts'
 import { openOnlineStore } from '../../online/open-store.ts'
 import { increment } from './increment.ts'
 
-// A process of its own that increments two keys of one store: `TIMES embedded DIRECTORY` or `TIMES redis URL PREFIX`.
+// A separate process that increments two keys of one store: `TIMES embedded DIRECTORY` or `TIMES redis URL PREFIX`.
 const [times, kind, where = '', prefix = ''] = process.argv.slice(2)
 const store =
   kind === 'embedded' ? openEmbeddedStore(where) : await openOnlineStore({ redisUrl: where, redisPrefix: prefix, directory: '/nowhere' })

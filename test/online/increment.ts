@@ -1,7 +1,7 @@
 import type { OnlineKey, OnlineStore } from '../../online/store.ts'
 import { expecting, stored, storedCount } from './stored-bytes.ts'
 
-/** Adds one to the stored frontier of a key, `times` times, as any writer must: read, compare, try again. */
+/** Adds one to the stored frontier of a key, `times` times, as any writer must: read, compare, retry. */
 export async function increment(store: OnlineStore, key: OnlineKey, times: number): Promise<void> {
   for (let done = 0; done < times;) {
     const [bytes] = await store.read([key])

@@ -2,8 +2,8 @@ import { getHeapSpaceStatistics, setFlagsFromString } from 'node:v8'
 import { mget } from '../../online/redis-mget-command.ts'
 import { openRedis } from '../../runtime/redis.ts'
 
-// Reads one after the other, with many young collections and none of the old, and prints how many bytes of each read
-// became old meanwhile. `node --expose-gc redis-read-process.ts URL mget|client`
+// Reads one after the other, with many young collections and no old ones, and prints how many bytes of each read were
+// promoted meanwhile. `node --expose-gc redis-read-process.ts URL mget|client`
 const [url = '', by] = process.argv.slice(2)
 setFlagsFromString('--no-incremental-marking')
 const { gc } = globalThis as unknown as { gc: (options: { type: 'major' | 'minor' }) => void }

@@ -13,14 +13,14 @@ import { expecting, stored, storedBody, storedCount } from './stored-bytes.ts'
 export interface StoreFixture {
   /** Another handle on the same store. */
   open(): Promise<OnlineStore>
-  /** Empties the store behind its back, as an operator would. */
+  /** Empties the store without its knowledge, as an operator would. */
   empty(): Promise<void>
   /** Arguments for test/online/increment-process.ts that open the same store. */
   readonly address: readonly string[]
   dispose(): Promise<void>
 }
 
-/** What every online store must do; each implementation's test file calls it. */
+/** The contract of every online store; each implementation's test file calls it. */
 export function storeContract(name: string, setUp: () => Promise<StoreFixture>): void {
   describe(`the ${name} store`, () => {
     let fixture: StoreFixture

@@ -25,7 +25,7 @@ const functions = [
 
 const aliasKeys: Readonly<Record<KeyShape, string>> = { one: `{ thing: 'thing' }`, two: `{ thing: 'thing', part: 'part' }`, none: '{}' }
 
-/** `df` is the derived column that features take in place of `f`. */
+/** `df` is the derived column that features use instead of `f`. */
 const transforms: Readonly<Record<Transform, string>> = {
   none: '',
   'drops negative': `derive: { df: t.float64 }, transform: (row) => (row.i !== null && row.i < 0 ? null : { df: row.f }),`,
@@ -33,8 +33,8 @@ const transforms: Readonly<Record<Transform, string>> = {
 }
 
 /**
- * A world's definitions as its user would write them: one source, its views, and the service `w<id>_all` of all of
- * them, each under an alias of its own name.
+ * A world's definitions as a user would write them: one source, its views, and the service `w<id>_all` of all views,
+ * each under an alias of its own name.
  */
 export function definitionsText(id: string, { views }: World): string {
   const name = `w${id}`

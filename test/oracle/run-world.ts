@@ -15,11 +15,10 @@ import type { Question, Rule, World, WorldRow, WorldView } from './world.ts'
 const served: Rule = { asOf: 'at', knowledge: 'bitemporal', freshness: 'served' }
 
 /**
- * Takes a world through the outside of the product: its definitions are applied, its rows ingested and materialized
- * batch by batch; then every answer over HTTP and every row of a training set is compared with the oracle, to the last
- * bit.
+ * Runs a world through the public interfaces. Its definitions are applied, and its rows ingested and materialized batch
+ * by batch. Then every answer over HTTP and every row of a training set is compared with the oracle, to the last bit.
  *
- * @returns how many values were compared
+ * @returns the number of compared values
  */
 export async function runWorld(adapter: Adapter, folder: string, id: string, world: World): Promise<number> {
   const file = (name: string): string => join(folder, `w${id}-${name}`)

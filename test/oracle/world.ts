@@ -3,10 +3,10 @@ import type { FeatureSpec, ViewSpec } from '../../kernel/view-spec.ts'
 import type { RawRow } from '../kernel/view-oracle.ts'
 import { everyMinutes, featuresArbitrary, hour, minute, origins, rowsArbitrary, timeArbitrary, viewSpec } from '../kernel/view-oracle.ts'
 
-/** What the entities of a view are keyed by: one text, a text and a whole number, or nothing. */
+/** The keys of a view's entities: one text, a text and a whole number, or none. */
 export type KeyShape = 'one' | 'two' | 'none'
 
-/** What a view's transform does to each row, before its features see it. */
+/** The change that a view's transform makes to each row, before its features see it. */
 export type Transform = 'none' | 'drops negative' | 'swaps sign'
 
 export interface WorldView {
@@ -33,10 +33,7 @@ export interface Rule {
   readonly freshness: 'served' | 'ideal'
 }
 
-/**
- * Definitions, rows in the batches in which they arrive, the moment of the run after each batch, and what is asked
- * then.
- */
+/** Definitions, rows in batches as they arrive, the moment of the run after each batch, and the questions then. */
 export interface World {
   readonly views: readonly WorldView[]
   readonly batches: readonly { readonly rows: readonly WorldRow[]; readonly moment: number }[]
@@ -44,7 +41,7 @@ export interface World {
   readonly rule: Rule
 }
 
-/** Three texts that have rows, in an order that English and bytes see differently, and one that has none. */
+/** Three texts that have rows, in an order that differs between English and bytes, and one that has none. */
 const things = ['a', 'é', 'B', 'none']
 const parts = [0, -7]
 

@@ -78,9 +78,9 @@ function cases(availability: fc.Arbitrary<Availability>): fc.Arbitrary<Case> {
 }
 
 /**
- * Runs generated cases: rows arrive in any order and in any split into runs of the materializer, into both online
- * stores; then what a training export gives for (entity, t) must be what the feature read gives with `asOf: t`, to the
- * last bit and status. To be called in a `describe`, which gets what the cases work on.
+ * Runs generated cases. Rows arrive in any order and in any split into runs of the materializer, into both online
+ * stores. Then a training export for (entity, t) must equal the feature read with `asOf: t`, to the last bit and
+ * status. Call it in a `describe`, which then holds the resources of the cases.
  */
 export function agreement(availability: fc.Arbitrary<Availability>, numRuns: number): () => Promise<void> {
   let db: Database
@@ -203,7 +203,7 @@ async function exportRows(db: Database, service: ServicePlan): Promise<Map<strin
   return found
 }
 
-/** A map by its entries, whose order counts too. */
+/** A map by its entries, in order, because the order counts. */
 function ordered(value: unknown): unknown {
   return value instanceof Map ? [...(value as CountsValue)] : value
 }

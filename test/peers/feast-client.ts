@@ -1,7 +1,7 @@
 import { join } from 'node:path'
 import { pythonWith, run, startPeerServer } from './peer-server.ts'
 
-// Reads and writes through the unmodified Feast client, from PyPI, against a server of its own: `node
+// Reads and writes through the unmodified Feast client, from PyPI, against a separate server: `node
 // test/peers/feast-client.ts`.
 const bin = pythonWith('feast', ['feast==0.67.0'])
 const server = await startPeerServer()

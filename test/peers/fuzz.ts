@@ -3,8 +3,8 @@ import { join } from 'node:path'
 import type { OpenApi } from '../../serving/protocols/http/openapi.ts'
 import { pythonWith, run, startPeerServer } from './peer-server.ts'
 
-// Sends what schemathesis, from PyPI, makes of the OpenAPI document to a server of its own: `node test/peers/fuzz.ts
-// [OPTIONS]`.
+// Sends the requests that schemathesis, from PyPI, generates from the OpenAPI document to a separate server: `node
+// test/peers/fuzz.ts [OPTIONS]`.
 const bin = pythonWith('schemathesis', ['schemathesis==4.32.5'])
 const server = await startPeerServer()
 try {
@@ -26,8 +26,8 @@ try {
 }
 
 /**
- * A copy of the document without the headers of requests: a deadline of a millisecond is rightly answered with 504,
- * which must stay a failure of any other request.
+ * A copy of the document without request headers: a deadline of a millisecond is rightly answered with 504, but for any
+ * other request a 504 must stay a failure.
  */
 async function withoutHeaders(url: string, folder: string): Promise<string> {
   const document = (await (await fetch(`${url}/openapi.json`)).json()) as OpenApi

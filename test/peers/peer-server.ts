@@ -10,12 +10,12 @@ export interface PeerServer {
   readonly url: string
   /** Host and port of gRPC. */
   readonly grpc: string
-  /** A folder of its own, for what a peer writes. */
+  /** A separate folder for the files of a peer. */
   readonly folder: string
   close(): Promise<void>
 }
 
-/** A server of its own process with the embedded stores and the definitions of the peers. */
+/** A server as a separate process, with the embedded stores and the definitions of the peers. */
 export async function startPeerServer(): Promise<PeerServer> {
   const folder = await mkdtemp(join(tmpdir(), 'lockstep-peers-'))
   const env = { ...process.env, LOCKSTEP_DIR: join(folder, 'embedded'), LOCKSTEP_LOG_LEVEL: 'error' }
@@ -52,7 +52,7 @@ export async function startPeerServer(): Promise<PeerServer> {
   }
 }
 
-/** The `bin` folder of a virtual environment with these packages of PyPI, made where it is missing. */
+/** The `bin` folder of a virtual environment with these PyPI packages, created where it is missing. */
 export function pythonWith(name: string, packages: readonly string[]): string {
   const venv = join(rootFolder, 'node_modules/.cache/peers', name)
   if (!existsSync(join(venv, 'ready'))) {

@@ -1,7 +1,7 @@
 import { join } from 'node:path'
 import { pythonWith, run, startPeerServer } from './peer-server.ts'
 
-// Calls models through the unmodified tritonclient, from PyPI, over HTTP and gRPC, against a server of its own: `node
+// Calls models through the unmodified tritonclient, from PyPI, over HTTP and gRPC, against a separate server: `node
 // test/peers/triton-client.ts`.
 const bin = pythonWith('triton', ['tritonclient[http,grpc]==2.73.0'])
 const server = await startPeerServer()

@@ -1,5 +1,5 @@
 // Applies one of the sample sets: node apply-child.ts URL VERSION. It waits for a line on its input, so that several
-// begin at once.
+// processes begin at once.
 import { once } from 'node:events'
 import { LockstepError } from '../../kernel/errors.ts'
 import { applyChanges } from '../../registry/apply.ts'

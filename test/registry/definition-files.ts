@@ -12,7 +12,7 @@ afterAll(() => {
   for (const root of roots) rmSync(root, { recursive: true, force: true })
 })
 
-/** Writes files into a new folder, where 'lockstep' is this package. Gone when the test file ends. */
+/** Writes files into a new folder, where 'lockstep' is this package. Removed when the test file ends. */
 export function definitionFiles(files: Readonly<Record<string, string>>, inside = ''): string {
   const root = realpathSync(mkdtempSync(join(tmpdir(), 'lockstep-define-')))
   roots.push(root)

@@ -9,7 +9,7 @@ import { planContract } from './plan-contract.ts'
 import { promoteContract } from './promote-contract.ts'
 import { signingContract } from './signing-contract.ts'
 
-/** All that the registry does, on one kind of database. */
+/** The contract of the registry, on one kind of database. */
 export function registryContract(name: string, kind: 'postgres' | 'pglite'): void {
   describe(`the registry on ${name}`, () => {
     const registry = during(() => openRegistry(kind))

@@ -10,7 +10,7 @@ export interface OpenedDatabase {
   close(): Promise<void>
 }
 
-/** What every `Database` does. */
+/** The contract of every `Database`. */
 export function databaseContract(name: string, open: () => Promise<OpenedDatabase>): void {
   describe(`the database on ${name}`, () => {
     let opened: OpenedDatabase

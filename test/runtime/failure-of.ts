@@ -1,4 +1,4 @@
-/** What a promise that runs beside the test rejects with; null where it does not. It never rejects itself. */
+/** The rejection of a promise that runs beside the test; null where there is none. It never rejects itself. */
 export function failureOf(work: Promise<unknown>): Promise<unknown> {
   return work.then(
     () => null,

@@ -1,4 +1,4 @@
-// Opens things, says so, and waits for a signal. Its argument says how one of them closes.
+// Opens resources, reports so, and waits for a signal. Its argument selects how one of them closes.
 import { createLifecycle } from '../../runtime/lifecycle.ts'
 import { createLogger } from '../../runtime/log.ts'
 

@@ -1,4 +1,4 @@
-// Tries to own a folder; says what came of it, and when it stops owning it. Ends when its standard input does.
+// Tries to own a folder; reports the result, and when it stops owning it. Ends when its standard input does.
 import { messageOf } from '../../kernel/errors.ts'
 import { ownEmbeddedFolder } from '../../runtime/embedded-owner.ts'
 

@@ -1,4 +1,4 @@
-// Commits, says so, and goes on until it is killed.
+// Commits, reports so, and runs until it is killed.
 import { openPglite } from '../../runtime/open-pglite.ts'
 
 const db = await openPglite(process.argv[2] ?? '')

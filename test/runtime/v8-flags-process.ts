@@ -1,7 +1,7 @@
 import { disablePretenuring } from '../../runtime/v8-flags.ts'
 
-// Makes objects of which all live on. `node --trace-pretenuring-statistics allocate-young-process.ts young|default`,
-// where V8 tells what it makes of them.
+// Makes objects that all stay alive. Run `node --trace-pretenuring-statistics v8-flags-process.ts young|default`, so
+// that V8 reports its pretenuring decisions.
 if (process.argv[2] === 'young') disablePretenuring()
 const make = (i: number): unknown => ({ request: { i }, since: i, until: i + 0.5 })
 const kept: unknown[] = []

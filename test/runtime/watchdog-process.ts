@@ -1,4 +1,5 @@
-// Is watched, and then busy: "stands" in one go, "turns" in pieces. On a signal it ends with 0, where it comes to it.
+// Runs under the watchdog and then blocks: "stands" in one go, "turns" in pieces. On a signal it ends with 0, if it
+// gets to handle it.
 import { loadConfig } from '../../runtime/config.ts'
 import { createLogger } from '../../runtime/log.ts'
 import { startWatchdog } from '../../runtime/watchdog.ts'

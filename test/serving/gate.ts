@@ -9,7 +9,7 @@ export async function until(what: () => Promise<boolean>, withinMs = 30_000): Pr
   }
 }
 
-/** A way to a server that can be closed and opened, or fall silent, so that the server itself is never touched. */
+/** A proxy to a server that can be closed and opened, or fall silent, so that the server itself is never touched. */
 export class Gate {
   readonly #to: { host: string; port: number }
   readonly #sockets = new Set<Socket>()

@@ -17,10 +17,10 @@ export interface Schema {
 }
 
 /**
- * Values that a schema takes.
+ * Values that a schema accepts.
  *
- * @param words texts that mean something to the server, and so get further than others
- * @param free what stands where the schema takes anything
+ * @param words texts with a meaning for the server, which get further than others
+ * @param free the value where the schema accepts anything
  */
 export function valuesOf(schema: Schema, words: readonly string[], free: fc.Arbitrary<unknown>): fc.Arbitrary<unknown> {
   const of = (inner: Schema): fc.Arbitrary<unknown> => valuesOf(inner, words, free)
@@ -64,8 +64,8 @@ export function textsOf(words: readonly string[]): fc.Arbitrary<string> {
 }
 
 /**
- * What a client may send by mistake or on purpose, in the place of `value`: a part of it is gone, of another type, too
- * deep or too much.
+ * Invalid input that a client may send by mistake or on purpose instead of `value`: a part is missing, of another type,
+ * too deep or too much.
  */
 export function mutationsOf(value: unknown, free: fc.Arbitrary<unknown>): fc.Arbitrary<unknown> {
   if (typeof value !== 'object' || value === null) return free

@@ -29,7 +29,7 @@ export interface World {
   readonly postgresUrl: string
   /** The store that views are materialized into. */
   readonly store: OnlineStore
-  /** A further opening of it, as each server has. */
+  /** Opens the store again, as each server does. */
   readonly openStore: () => OnlineStore
   /** Lines of the servers' logs. */
   readonly logged: string[]

@@ -12,17 +12,17 @@ import type { Json } from '../exact-json.ts'
 import { exact, parseExact } from '../exact-json.ts'
 
 /**
- * Lockstep through its command line and over HTTP. Commands run in one process that stays, since starting one takes far
- * longer than what it does here; the server is a process of its own.
+ * Lockstep through its command line and over HTTP. Commands run in one long-lived process, because starting a process
+ * takes far longer than a command. The server is a separate process.
  *
- * @param env where PostgreSQL and Redis are
- * @param folder for what it writes
+ * @param env the addresses of PostgreSQL and Redis
+ * @param folder for its output
  */
 export async function createLockstepAdapter(env: Environment, folder: string): Promise<Adapter> {
   const commands = oneProcess(env)
   let server: { readonly url: string; readonly process: Running } | null = null
   let defined = 0
-  /** The token of the last push, which all reads come after. */
+  /** The token of the last push, which all reads must include. */
   let pushed: string | null = null
   /** Of all cases. */
   let first: readonly string[] | null = null
@@ -44,7 +44,7 @@ export async function createLockstepAdapter(env: Environment, folder: string): P
     return url
   }
 
-  /** A server notices within seconds what has changed; one that starts knows it. */
+  /** A running server notices changes within seconds; a new one has them at once. */
   async function stopServer(): Promise<void> {
     const running = server
     server = null
@@ -129,7 +129,7 @@ function withTables(query: string): string {
   return query.replaceAll(/\{\{(\w+)\}\}/g, 'lockstep_source.$1')
 }
 
-/** What exports all that a definitions file exports, under names that no other file has. */
+/** A module that exports everything from a definitions file, under unique names. */
 async function exportsOf(file: string, index: number): Promise<string> {
   const names = [...(await readFile(file, 'utf8')).matchAll(/^export const (\w+)/gm)].map(([, name = '']) => name)
   return `export { ${names.map((name) => `${name} as ${name}_${index}`).join(', ')} } from ${JSON.stringify(file)}`
@@ -145,7 +145,7 @@ function exactBody(value: unknown): string {
     .join(',')}}`
 }
 
-/** A training set by a reader of Parquet that is not Lockstep's own. */
+/** Reads a training set with a Parquet reader other than Lockstep's own. */
 async function readRows(path: string): Promise<Row[]> {
   const file = await asyncBufferFromFile(path)
   const parsers = { timestampFromMicroseconds: (micros: bigint) => formatTimestamp(Number(micros)) }

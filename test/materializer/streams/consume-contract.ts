@@ -15,7 +15,7 @@ import { clicks, countingMetrics, createClicksWorld, quietLog } from './clicks.t
 const event = (user: string, amount: unknown, id?: string): string =>
   JSON.stringify({ user, at: '2026-01-01T00:00:00Z', amount, ...(id === undefined ? {} : { _event_id: id }) })
 
-/** What becomes of the messages of a stream, whatever kind it is. */
+/** The contract for the messages of a stream of any kind. */
 export function consumeContract(title: string, startProducer: () => Promise<Producer>): void {
   describe(`the events of a ${title} stream`, { timeout: 60_000 }, () => {
     let producer: Producer

@@ -4,7 +4,7 @@ import { createLogger } from '../../../runtime/log.ts'
 import { openPostgres } from '../../../runtime/open-postgres.ts'
 import { openConsumer } from '../../../runtime/streams/open-consumer.ts'
 
-// A process of its own that reads the stream of "clicks", says when events are committed, and then does not go on:
+// A separate process that reads the stream of "clicks", reports when events are committed, and then stops there:
 // `DATABASE_URL STREAM_URL`.
 const [url = '', stream = ''] = process.argv.slice(2)
 const db = openPostgres(url)

@@ -3,7 +3,7 @@ import { formatTimestamp } from '../../../kernel/time.ts'
 export const fireEntities = 1_000
 const minute = 60_000_000
 
-/** The definitions that the fire burns on, with the key of the stream that feeds it. */
+/** The definitions under load, with the key of the stream that feeds them. */
 export const fireDefinitions = (stream: string): string => `
   import { count, entity, featureView, last, mean, redisStream, source, sum, t } from 'lockstep'
   const account = entity('account', { key: { account: t.int32 } })
@@ -25,8 +25,8 @@ export interface FireEvent {
 }
 
 /**
- * Events of one writer: most are new, at a minute of the last two hours, so that ties and late ones abound; some
- * correct an earlier one, some are sent again.
+ * Events of one writer. Most are new, at a minute of the last two hours, so that ties and late events are common. Some
+ * correct an earlier event, and some are sent again.
  */
 export function fireEvents(writer: string, random: () => number): (most: number) => FireEvent[] {
   const sent: FireEvent[] = []
@@ -49,7 +49,7 @@ export function fireEvents(writer: string, random: () => number): (most: number)
   return (most) => Array.from({ length: 1 + Math.floor(random() * most) }, next)
 }
 
-/** A small generator of numbers from 0 to 1 (mulberry32), so that a writer's events can be made again. */
+/** A small generator of numbers from 0 to 1 (mulberry32), so that a writer's events can be reproduced. */
 export function seeded(seed: number): () => number {
   let state = seed >>> 0
   return () => {

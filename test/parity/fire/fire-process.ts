@@ -1,5 +1,5 @@
-// A writer that goes on until it is killed, or told to stop by any message: `DATABASE_URL REDIS_URL STREAM_URL ROLE
-// NAME SEED`. It tells its parent what was accepted.
+// A writer that runs until it is killed, or stopped by any message: `DATABASE_URL REDIS_URL STREAM_URL ROLE NAME SEED`.
+// It reports the accepted events to its parent.
 import { setTimeout } from 'node:timers/promises'
 import { LockstepError } from '../../../kernel/errors.ts'
 import { appendEvents } from '../../../materializer/append-events.ts'

@@ -67,7 +67,7 @@ export async function read(
   }
 }
 
-/** One that has only begun holds nothing. */
+/** A reader that has only begun holds nothing. */
 function frontierOf(checkpoint: Checkpoint | LockstepError | null): Frontier {
   return checkpoint === null || checkpoint instanceof LockstepError || checkpoint.frontier.below <= 0 ? noTransactions : checkpoint.frontier
 }

@@ -4,21 +4,21 @@ import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
 
 export interface Writers {
-  /** Ids of events whose writers were told that they are committed. */
+  /** Ids of events that were reported to their writers as committed. */
   readonly accepted: Set<string>
   readonly killed: () => number
   /** Resolves once all that were started first are at work. */
   readonly ready: Promise<unknown>
   /** Kills one by SIGKILL, by its process id, and starts another in its place. */
   killOne(): void
-  /** Tells all to stop, and waits for them. @throws where one failed on its own */
+  /** Stops all writers, and waits for them. @throws where one failed on its own */
   stop(): Promise<void>
 }
 
-/** What a writer is in the midst of may take so long. */
+/** The greatest time that a writer's running work may take. */
 const stopMs = 30_000
 
-/** Writers in processes of their own, of these roles. */
+/** Writers with these roles, in separate processes. */
 export function startWriters(databaseUrl: string, redisUrl: string, streamUrl: string, roles: readonly string[]): Writers {
   const accepted = new Set<string>()
   const failures: string[] = []

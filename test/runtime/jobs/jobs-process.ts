@@ -3,7 +3,7 @@ import { submitJob } from '../../../runtime/jobs/submit-job.ts'
 import { workOnJobs } from '../../../runtime/jobs/work-on-jobs.ts'
 import { numbers } from './number-kind.ts'
 
-/** For tests that kill it: submits a job, or works on chunks that do not end. Says what it has come to. */
+/** For tests that kill it: submits a job, or works on chunks that do not end. Reports its progress. */
 const [url = '', role] = process.argv.slice(2)
 const db = openPostgres(url)
 const forever = new Promise<never>(() => setInterval(() => undefined, 60_000))

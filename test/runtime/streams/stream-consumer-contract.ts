@@ -6,7 +6,7 @@ import type { Producer } from './producers.ts'
 
 export const redeliverMs = 600
 
-/** What each kind of stream does alike. */
+/** The contract of every kind of stream. */
 export function streamConsumerContract(stream: string, start: () => Promise<Producer>, more: (tools: StreamConsumerTools) => void): void {
   describe(`the consumer of ${stream}`, () => {
     let producer: Producer

@@ -2,7 +2,7 @@ import { fileURLToPath } from 'node:url'
 import { createLogger } from '../../../runtime/log.ts'
 import { createWorkerPool } from '../../../runtime/workers/pool.ts'
 
-// A pool of one worker that looks after it often. It logs to standard output.
+// A pool of one worker that checks it often. It logs to standard output.
 const pool = createWorkerPool({
   file: fileURLToPath(new URL('./silent-worker.ts', import.meta.url)),
   count: 1,

@@ -1,6 +1,6 @@
 import { joinPool } from '../../../runtime/workers/worker.ts'
 
-// A worker that says how it stands, until it is stopped from outside.
+// A worker that reports its state until it is stopped from outside.
 const pool = joinPool()
 const { host, port, grpcPort } = await pool.task
 pool.reports(async () => ({ ready: true, reasons: [], warnings: [], failing: [], degraded: [], metrics: [] }))

@@ -1,11 +1,11 @@
 import { expect } from 'vitest'
 import type { Call, Element, Tensor } from './transports.ts'
 
-/** One call with what is answered, whichever way it goes. NaN is null. */
+/** One call with the expected answer, for every transport. NaN is null. */
 export interface OipCase {
   readonly name: string
   readonly call: Call
-  /** The ways that can say it. Absent: all. */
+  /** The transports that can express it. Absent: all. */
   readonly only?: readonly ('json' | 'binary' | 'typed' | 'raw')[]
   readonly outputs?: readonly Tensor[]
   readonly version?: string

@@ -4,7 +4,7 @@ import { credentials, makeClientConstructor, Metadata, status } from '@grpc/grpc
 import { loadSync } from '@grpc/proto-loader'
 import { rootFolder } from '../../source-files.ts'
 
-// The ways a call goes over the wire, written apart from the product's own codec.
+// The transports of a call, written independently of the product's own codec.
 
 export type Element = number | bigint | string | boolean | null
 

@@ -1,6 +1,6 @@
 import type { World } from '../world.ts'
 
-/** A store whose reads of entities wait until they are let go. */
+/** A store whose reads of entities wait until they are released. */
 export function heldStore(of: World) {
   let letGo: () => void = () => undefined
   const gone = new Promise<void>((resolve) => (letGo = resolve))

@@ -1,6 +1,6 @@
 /**
- * Opens connections to a server, asks once on each at once, and leaves them open. Prints `open` when all were answered;
- * on a line of input asks on each of them again, prints how many were answered, and ends.
+ * Opens connections to a server, sends one request on each at once, and leaves them open. Prints `open` when all were
+ * answered. On a line of input it sends another request on each, prints how many were answered, and ends.
  *
  *     node idle-clients-child.ts PORT COUNT
  */
