@@ -2,6 +2,7 @@
  * How long it takes until readers of the online store see a pushed event. Sends single events at a steady rate to
  * `lockstep serve` as a separate process, each of one of many entities and of three online views. The time runs from
  * the request to its answer, which confirms that the events are online. A read verifies one answer in fifty.
+ *
  *     LOCKSTEP_POSTGRES_URL=… LOCKSTEP_REDIS_URL=… npm run bench -- push [--rate 500] [--seconds 10] [--entities 10000] [--rows 200000] [--json]
  *
  * It works in its own database and under its own key prefix, and removes both.

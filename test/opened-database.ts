@@ -16,7 +16,7 @@ export interface OpenedDatabase {
 }
 
 export interface OpenedServer extends OpenedDatabase {
-  /** For connections of one's own. */
+  /** The URL for further connections. */
   readonly url: string
 }
 
@@ -34,7 +34,7 @@ export async function openServer(options: TestDatabaseOptions = {}): Promise<Ope
   }
 }
 
-/** A fresh PGlite in a folder of its own. `migrate`: whether Lockstep's own tables are there, by default true. */
+/** A fresh PGlite in its own folder. `migrate`: whether Lockstep's own tables exist, by default true. */
 export async function openEmbedded(options: Pick<TestDatabaseOptions, 'migrate'> = {}): Promise<OpenedDatabase> {
   const folder = await mkdtemp(join(tmpdir(), 'lockstep-pglite-'))
   await copyEmbedded(folder, { migrate: options.migrate ?? true })

@@ -17,7 +17,7 @@ const keysPerSnapshot = 200
 
 /**
  * Rebuilds the states of some entities from the current rows of their table, and stores them whatever was stored
- * before. An entity without rows gets an empty state. An empty state, unlike none, tells a writer with deleted rows
+ * before. An entity without rows gets an empty state. An empty state, unlike none, shows a writer with deleted rows
  * that they are covered, so that it stores nothing.
  *
  * The stored frontier contains a transaction that is open throughout, so no other frontier does. Therefore no writer

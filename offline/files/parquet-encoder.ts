@@ -137,7 +137,7 @@ function hasNegativeZero(value: unknown): boolean {
   return Object.is(value, -0) || (Array.isArray(value) && value.some(hasNegativeZero))
 }
 
-/** Keeps what the Parquet writer appends until `drain` takes it away; offsets count on. */
+/** Buffers the bytes of the Parquet writer until `drain` removes them; offsets keep counting. */
 class DrainedWriter extends ByteWriter {
   constructor() {
     super(1 << 20)

@@ -6,7 +6,7 @@ import type { Row, ViewRows } from './adapter.ts'
 export interface ConformanceCase {
   readonly id: string
   readonly folder: string
-  /** What is shown, as a sentence. */
+  /** The rule that the case demonstrates, as a sentence. */
   readonly title: string
   readonly steps: readonly Step[]
 }

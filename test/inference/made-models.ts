@@ -100,8 +100,8 @@ const countNodes = [
 ]
 
 /**
- * Runs its loop so many times, whatever it is given; by default as many times as the greatest of its last feature says:
- * with 4e18 for ever.
+ * A model that runs a loop `rounds` times, whatever its input. By default the greatest value of its last feature is the
+ * number of rounds: 4e18 runs forever.
  */
 export function endlessModel(rounds?: number): Buffer {
   return makeOnnx({

@@ -171,7 +171,7 @@ export function rowsArbitrary(origin: number, maxLength: number): fc.Arbitrary<R
     )
 }
 
-/** What the rule of time says, by brute force: a fold over all rows for each question. */
+/** The rule of time by brute force: a fold over all rows for each question. */
 export function oracle(
   spec: ViewSpec,
   rows: readonly RawRow[],
@@ -298,7 +298,7 @@ function nearestRoot(n: bigint, d: bigint): number {
   throw new Error(`No double near ${guess} is the root.`)
 }
 
-/** What a sketch may say: anything within a relative error of the exact value, to be compared with `toEqual`. */
+/** A valid result of a sketch: any value within a relative error of the exact one. Compare it with `toEqual`. */
 export interface Near {
   asymmetricMatch(other: unknown): boolean
 }

@@ -21,7 +21,7 @@ export interface PlanOptions {
   readonly availability?: Availability
   /** Text of the row transform; it derives nothing and may drop rows. */
   readonly code?: string
-  /** One entity without a key, the whole world. */
+  /** One entity without a key: all rows belong to it. */
   readonly world?: boolean
 }
 

@@ -4,7 +4,7 @@ import type { RedisServer } from '../services/redis-server.ts'
 import { testRedisCluster } from '../services/redis-cluster.ts'
 import type { StoreFixture } from './store-contract.ts'
 
-/** A store in a cluster of its own, for the contract. */
+/** A store in a separate cluster, for the contract. */
 export async function clusterFixture(server: RedisServer): Promise<StoreFixture> {
   const cluster = await testRedisCluster(server)
   const config = { redisUrl: cluster.url, redisPrefix: 'contract', directory: '/nowhere' }

@@ -208,7 +208,7 @@ function ordered(value: unknown): unknown {
   return value instanceof Map ? [...(value as CountsValue)] : value
 }
 
-/** Values that `toEqual` tells apart to the bit (it knows NaN and -0), with their statuses by name. */
+/** Values that `toEqual` distinguishes to the bit (it knows NaN and -0), with their statuses by name. */
 function readable(
   service: ServicePlan,
   row: Pick<ServiceValues, 'values' | 'statuses' | 'eventTimes'>,

@@ -8,7 +8,7 @@ import { openPostgres } from '../../runtime/open-postgres.ts'
 import type { TestRegistry } from './databases.ts'
 import { flightsTable, hash, landings, sampleSet, weather, windowFeature } from './sample-set.ts'
 
-/** What `applyChanges` promises, on any database. */
+/** The contract of `applyChanges`, on any database. */
 export function applyContract(opened: () => TestRegistry): void {
   describe('apply', () => {
     let registry: TestRegistry

@@ -10,7 +10,7 @@ import { flightsTable, sampleSet } from './sample-set.ts'
 
 const ann = { actor: 'ann@here', reason: 'better', requestId: 'r1' }
 
-/** What the audit log promises, on any database. */
+/** The contract of the audit log, on any database. */
 export function auditContract(opened: () => TestRegistry): void {
   describe('the audit log', () => {
     let registry: TestRegistry

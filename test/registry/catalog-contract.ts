@@ -11,7 +11,7 @@ import { storedCode } from '../../registry/verified-code.ts'
 import type { TestRegistry } from './databases.ts'
 import { flightsTable, hash, sampleSet, windowFeature } from './sample-set.ts'
 
-/** What `loadCatalog` promises, on any database. */
+/** The contract of `loadCatalog`, on any database. */
 export function catalogContract(opened: () => TestRegistry): void {
   describe('a catalog', () => {
     let registry: TestRegistry

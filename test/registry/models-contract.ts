@@ -20,7 +20,7 @@ const contract: ModelContract = {
   outputs: [{ name: 'probability', type: 'float32', shape: ['N', 1], isTensor: true }],
 }
 
-/** What pushing models and reading them back promises, on any database. */
+/** The contract of pushing models and reading them back, on any database. */
 export function modelsContract(opened: () => TestRegistry): void {
   describe('a model', () => {
     let registry: TestRegistry

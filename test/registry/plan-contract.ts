@@ -22,7 +22,7 @@ const counted: Partial<SampleParts> = {
   service: { members: [{ kind: 'view', use: { view: 'airport_delays@1', alias: null, key: ['airport'] }, features: ['landed1h'] }] },
 }
 
-/** What `planChanges` promises, on any database. */
+/** The contract of `planChanges`, on any database. */
 export function planContract(opened: () => TestRegistry): void {
   describe('a plan', () => {
     let registry: TestRegistry

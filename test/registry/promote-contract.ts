@@ -22,7 +22,7 @@ export const contract: ModelContract = {
 }
 const ann = { actor: 'ann@here', reason: 'better' }
 
-/** What aliases, promotion and roll-back promise, on any database. */
+/** The contract of aliases, promotion and roll-back, on any database. */
 export function promoteContract(opened: () => TestRegistry): void {
   describe('the champion of a model', () => {
     let registry: TestRegistry

@@ -14,7 +14,7 @@ import { flightsTable, sampleSet } from './sample-set.ts'
 const [older, newer] = ['a'.repeat(32), 'b'.repeat(32)]
 const refused = expect.objectContaining({ code: 'SIGNATURE_INVALID' }) as Error
 
-/** What signing promises, on any database. */
+/** The contract of signing, on any database. */
 export function signingContract(opened: () => TestRegistry): void {
   describe('a signing key', () => {
     let registry: TestRegistry

@@ -1,6 +1,6 @@
 import { Client } from 'pg'
 
-/** Runs `fn` on a connection of its own to the cluster's maintenance database. */
+/** Runs `fn` on a separate connection to the cluster's maintenance database. */
 export async function administer<T>(url: string, fn: (client: Client) => Promise<T>): Promise<T> {
   const client = new Client({ connectionString: url, connectionTimeoutMillis: 5000 })
   await client.connect()

@@ -67,7 +67,7 @@ export interface ClicksWorld {
   readonly store: OnlineStore
   /** Of each user: how many clicks, and their sum, online. */
   online(users: readonly string[]): Promise<(readonly [clicks: unknown, spent: unknown])[]>
-  /** Whether the stored bodies of these users are those of a store that is filled anew from the table. */
+  /** Whether the stored bodies of these users are those of a store that is rebuilt from the table. */
   sameAsRebuilt(users: readonly string[]): Promise<boolean>
   apply(stream: StreamSpec | null): Promise<void>
   close(): Promise<void>

@@ -1,4 +1,4 @@
-/** The rules of time as DuckDB is told them, over its own copy of the flights. All times are epoch microseconds. */
+/** The rules of time in DuckDB's SQL, over its own copy of the flights. All times are epoch microseconds. */
 
 const minute = 60_000_000
 const hour = 60 * minute

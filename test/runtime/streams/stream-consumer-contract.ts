@@ -159,7 +159,7 @@ export function texts(messages: readonly StreamMessage[]): string[] {
   return messages.map(({ body }) => (body === null ? 'null' : Buffer.from(body).toString()))
 }
 
-/** Takes until there are so many. */
+/** Reads messages until it has the given number. */
 async function takeAll(consumer: StreamConsumer, count: number): Promise<StreamMessage[]> {
   const all = new Map<string, StreamMessage>()
   while (all.size < count) for (const message of await consumer.take(count)) all.set(message.id, message)

@@ -304,7 +304,7 @@ function answered({ model_name: model, model_version: version, id = '', paramete
   return { model, version, id, parameters, outputs: outputs.map(({ name, datatype, shape, data }) => ({ name, datatype, shape, data })) }
 }
 
-/** What an error's body is, exactly. */
+/** The exact body of an error. */
 function refused(code: number, body: unknown): Answered {
   const { error, ...more } = body as { error: unknown }
   if (typeof error !== 'string' || Object.keys(more).length > 0) throw new Error(`not the protocol's error: ${JSON.stringify(body)}`)
