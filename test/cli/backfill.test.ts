@@ -215,10 +215,12 @@ describe('a backfill', () => {
     const answers = await Promise.all(['metrics', 'livez', 'other'].map((path) => fetch(`http://127.0.0.1:${port}/${path}`)))
     expect(answers.map(({ status }) => status)).toEqual([200, 200, 404])
     expect(await answers[0]?.text()).toContain('# TYPE lockstep_jobs_total counter')
-    expect(await done(id)).toMatchObject({ state: 'done', chunksDone: 6, entities: 50, error: null })
+    // the workers also keep the view current, and a chunk does not count entities whose state holds all rows already
+    expect(await done(id)).toMatchObject({ state: 'done', chunksDone: 6, error: null })
     await Promise.all([one, two].map(end))
     await materializeView(db, store, view, { moment })
     await materializeView(db, other, view, { moment })
+    expect((await states(other, view)).size).toBe(50)
     expect(await states(store, view)).toEqual(await states(other, view))
   }, 90_000)
 })
