@@ -40,7 +40,7 @@ export async function beginView(db: Database, store: OnlineStore, plan: ViewPlan
 }
 
 /**
- * Removes the view's states, whoever wrote them, and begins the view anew. The checkpoint shows it meanwhile: runs that
+ * Removes the view's states, from all writers, and begins the view anew. The checkpoint shows it meanwhile: runs that
  * began before find it changed, and no run begins before all states are removed. If this run is stopped, the next run
  * (also of a worker) does it again as its own. A lock shows whether the run is alive.
  *

@@ -8,7 +8,7 @@ import { mismatch } from './begin-view.ts'
 /**
  * Watches for states that know more than the database: one that was restored from a backup gives the numbers of
  * transactions out again, and a state from before would take the rows of the new ones for those that it holds. What
- * another process writes amid a snapshot is beyond that snapshot, too, but not beyond the next one.
+ * another process writes during a snapshot is beyond that snapshot, too, but not beyond the next one.
  */
 export interface RegressionGuard {
   readonly note: (frontier: Frontier) => void

@@ -31,7 +31,7 @@ export interface MaterializeOptions {
   readonly moment?: number
   /** The clock, epoch microseconds. Default: this machine's. */
   readonly now?: () => number
-  /** Removes the view's states first, whoever wrote them. */
+  /** Removes the view's states first, from all writers. */
   readonly rebuild?: boolean
   /** `FailoverOptions.replayMs` */
   readonly replayMs?: number | undefined

@@ -36,9 +36,9 @@ export interface ScheduleTools {
 }
 
 /**
- * Asks for the run that a view's schedule wants by now, once, whoever asks. While the run of an earlier moment still
- * waits for its next attempt none is added: it folds all that has arrived. Of runs that were missed only the newest is
- * asked for.
+ * Asks for the run that a view's schedule wants by now, once, whichever worker asks. While the run of an earlier moment
+ * still waits for its next attempt none is added: it folds all that has arrived. Of runs that were missed only the
+ * newest is asked for.
  *
  * @returns whether there was nothing to ask for
  */

@@ -108,7 +108,7 @@ export function openPostgres(url: string, options: { readonly signal?: AbortSign
 
   async function closeAll(): Promise<void> {
     await Promise.all([...listeners].map((stop) => stop()))
-    // a cut statement runs on until the server is told to cancel it
+    // a cut statement runs on until the server receives a cancel request
     if (stopped) await stopping
     const ended = Promise.all([kysely.destroy(), statements.end(), streams.end()])
     if ((await orTimeout(ended, closeMs)) !== timedOut) return

@@ -54,7 +54,7 @@ export function trimQuery(sql: string): string {
 }
 
 /**
- * Has the database plan a query by itself, which it refuses where it is wrong, is several statements, or would get out
+ * Has the database plan a query alone, which it refuses where it is wrong, is several statements, or would get out
  * of the parentheses in which it is to stand. Nothing is run.
  */
 export async function checkQuery(db: Queryable, query: string): Promise<void> {

@@ -32,7 +32,7 @@ export interface RetriedLetters {
 
 /**
  * Takes messages that were dead letters as if they came now, each under the id that it had, so that one that was sent
- * again meanwhile, or is tried again after this process has died amid it, counts once.
+ * again meanwhile, or is tried again after this process has died during it, counts once.
  *
  * @throws LockstepError `POSTGRES_UNAVAILABLE`, and as `fold`
  */

@@ -16,11 +16,11 @@ export interface AwaitOptions {
   readonly onProgress?: (job: Job) => void
 }
 
-/** How often it is looked how far the job is; its end is told by a notice. */
+/** How often it is looked how far the job is; a notice reports its end. */
 const lookMs = 500
 /**
- * How long whoever works on a job waits until its leftovers are removed, by this process or another, and how often it
- * looks.
+ * How long a process that works on a job waits until its leftovers are removed, by this process or another, and how
+ * often it looks.
  */
 const maxCleanMs = 10_000
 const cleanLookMs = 100

@@ -17,7 +17,7 @@ const uniqueViolation = '23505'
 export interface JobEnd {
   readonly error?: JobError | undefined
   readonly result?: object | null
-  /** Whoever asks for it, for the audit log. */
+  /** Who asks for it, for the audit log. */
   readonly by?: { readonly actor: Actor; readonly action: AuditAction } | undefined
 }
 

@@ -10,8 +10,8 @@ export interface ScheduleFirer {
 }
 
 /**
- * Of each instant of a schedule there is one job, whoever fires it. While the job of an earlier instant still runs none
- * is added; of instants that were missed only the newest counts.
+ * Of each instant of a schedule there is one job, whichever worker fires it. While the job of an earlier instant still
+ * runs none is added; of instants that were missed only the newest counts.
  */
 export function createScheduleFirer(db: Pick<Database, 'kysely'>, kinds: readonly JobKind[], worker: string): ScheduleFirer {
   /** The newest instant of each schedule that needs nothing more, so that the database is asked once. */

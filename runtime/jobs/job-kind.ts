@@ -41,7 +41,7 @@ export interface JobKind<Spec = unknown, Plan = unknown, Chunk = unknown, Result
   finish?(job: RunningJob<Spec, Plan>, results: readonly Result[], step: StepContext): Promise<object | null>
   /** Removes what a job has left behind that failed or was cancelled; steps that still run may end after it. */
   clean?(job: RunningJob<Spec, Plan | null>, results: readonly Result[], step: StepContext): Promise<void>
-  /** Whether an error ends the job at once. Default: a `LockstepError`, unless it is `INTERNAL` or passes by itself. */
+  /** Whether an error ends the job at once. Default: a `LockstepError`, unless it is `INTERNAL` or temporary. */
   isFinal?(error: unknown): boolean
   /** What a step is, for logs. Default: `chunk 3 of 8 of backfill 12 (airport_delays@1)`. */
   describe?(job: RunningJob<Spec, Plan | null>, step: { readonly step: JobStep; readonly number: number }): string
@@ -77,7 +77,7 @@ export interface RunningJob<Spec, Plan = unknown> {
 
 export interface StepContext {
   /**
-   * Aborted when this process is told to end, or the step is no longer its own: the job was cancelled, or another has
+   * Aborted when this process has to end, or the step is no longer its own: the job was cancelled, or another has
    * it.
    */
   readonly signal: AbortSignal

@@ -190,7 +190,7 @@ async function whileHeld(
   fn: (transaction: Transaction<LockstepTables>) => Promise<void>,
 ): Promise<boolean> {
   return await kysely.transaction().execute(async (transaction) => {
-    // the job first, as whoever ends it does
+    // the job first, in the order of those that end it
     await transaction.selectFrom('lockstep.jobs').select('id').where('id', '=', String(job.id)).forUpdate().execute()
     const held = await transaction
       .selectFrom('lockstep.job_chunks')

@@ -17,7 +17,7 @@ export interface JobSubmission<Spec, Plan, Chunk> {
    */
   readonly moment?: number
   /**
-   * The plan, where whoever submits it has made it. Absent: a worker makes it. The kind must still have one, for
+   * The plan, if the process that submits it has made it. Absent: a worker makes it. The kind must still have one, for
    * retries.
    */
   readonly planned?: PlannedJob<Plan, Chunk> & { readonly chunks: readonly Chunk[] }

@@ -33,7 +33,7 @@ describe.each([
   const working: Promise<void>[] = []
   const db = () => opened().db
   let count = 0
-  /** A kind of its own, so that tests leave each other's jobs alone. */
+  /** A kind of its own, so that tests do not touch the jobs of other tests. */
   const anew = (change: Partial<typeof numbers> = {}): typeof numbers => ({ ...numbers, ...change, name: `kind ${count++}` })
 
   /** Workers beside each other, until the end of the test. */
