@@ -5,7 +5,9 @@
  * connections.
  *
  *     raw_http_rps        requests/s of a bare node:http server that parses the same JSON body and answers a constant
- *     ratio_features      requests/s of /v1/features with one entity, over raw_http_rps; ratio_predict those of /v1/predict. Each is the median of the rounds' own ratios, because the speed of a shared machine changes between rounds
+ *     ratio_features      requests/s of /v1/features with one entity, over raw_http_rps; ratio_predict those of
+ *                         /v1/predict. Each is the median of the rounds' own ratios, because the speed of a shared
+ *                         machine changes between rounds
  *     cpu_us              processor time of the server per request, of the round with the best rate
  *     cpu_us_raw          the same as the median of the rounds; so are cpu_us_features and cpu_us_predict, and cpu_us_bulk_row for one
  *                         of the 100 rows of a request. Noise of the machine affects these less than rates

@@ -81,7 +81,8 @@ export interface MaterializeResult {
  * only over the frontier that it was folded from. An open transaction delays no others: only its own rows wait for a
  * later run.
  *
- *     read the checkpoint -> take a snapshot -> stream the missing rows by entity -> fold, compare and set -> retry conflicts -> advance the checkpoint
+ *     read the checkpoint -> take a snapshot -> stream the missing rows by entity
+ *       -> fold, compare and set -> retry conflicts -> advance the checkpoint
  *
  * @throws LockstepError `STORE_MISMATCH` where the store holds this view of another database or definition, or loses it
  *   meanwhile; `INVALID_ROW` for rows that this database did not write; `SOURCE_MISSING`, `REDIS_UNAVAILABLE`,
