@@ -32,7 +32,7 @@ function project(name: keyof typeof tests, options: UserWorkspaceConfig['test'] 
       name,
       // a project without files would take all that vitest finds
       include: tests[name].length === 0 ? ['none'] : tests[name],
-      globalSetup: ['test/shared-folder.ts', ...(name === 'unit' ? [] : ['test/services/global-setup.ts'])],
+      globalSetup: ['test/shared-folder.ts', ...(name === 'unit' || name === 'alone' ? [] : ['test/services/global-setup.ts'])],
       setupFiles: ['test/note-cpu.ts', 'test/quiet.ts'],
       pool: 'forks',
       maxWorkers,
@@ -60,6 +60,8 @@ export default defineConfig({
           ignoreSourceErrors: true,
         },
       }),
+      // after the others, one by one, as they measure
+      project('alone', { maxWorkers: 1, sequence: { groupOrder: 1 } }),
     ],
     sequence: { sequencer: SlowFirst },
     teardownTimeout: 30_000,

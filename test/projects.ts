@@ -14,11 +14,23 @@ const processes = /^(?:import|export|\}).* from 'node:(child_process|cluster|wor
 const helpers = /^(?:import|export|\}).* from '(\.[^']*\.ts)'$/gm
 const root = dirname(import.meta.dirname)
 
-export function testsByProject(): { readonly unit: string[]; readonly integration: string[]; readonly slow: string[] } {
-  const tests = { unit: [] as string[], integration: [] as string[], slow: [] as string[] }
+interface TestsByProject {
+  readonly unit: string[]
+  readonly integration: string[]
+  readonly slow: string[]
+  /** Files that measure, and so run after all others: those named `.alone.test.ts`. */
+  readonly alone: string[]
+}
+
+export function testsByProject(): TestsByProject {
+  const tests: TestsByProject = { unit: [], integration: [], slow: [], alone: [] }
   for (const name of readdirSync(join(root, 'test'), { recursive: true, encoding: 'utf8' })) {
     if (!name.endsWith('.test.ts')) continue
     const path = join('test', name)
+    if (name.endsWith('.alone.test.ts')) {
+      tests.alone.push(path)
+      continue
+    }
     const reached = { services: false, processes: false }
     reach(path, reached, new Set())
     tests[reached.processes ? 'slow' : reached.services ? 'integration' : 'unit'].push(path)

@@ -27,8 +27,8 @@ it('answers part of a triple load and refuses the rest, without failures', async
   expect(overload.good).toBeGreaterThan(0)
   expect(overload.refused).toBeGreaterThan(0)
   expect(overload.failed).toBe(0)
-  // other tests run beside it; one that collapses answers next to nothing, or what nobody waits for any more
-  expect(ratio.goodput).toBeGreaterThan(0.1)
+  // one that collapses answers next to nothing, or what nobody waits for any more
+  expect(ratio.goodput).toBeGreaterThan(0.3)
   expect(overload.late).toBeLessThan(overload.good / 20)
   expect(overload.health.answered).toBeGreaterThan(0)
   expect(overload.health.answered).toBe(overload.health.asked)
