@@ -18,7 +18,7 @@ interface TestsByProject {
   readonly unit: string[]
   readonly integration: string[]
   readonly slow: string[]
-  /** Files that measure, and so run after all others: those named `.alone.test.ts`. */
+  /** Files that measure, and so run after all others: those named `-alone.test.ts`. */
   readonly alone: string[]
 }
 
@@ -27,7 +27,7 @@ export function testsByProject(): TestsByProject {
   for (const name of readdirSync(join(root, 'test'), { recursive: true, encoding: 'utf8' })) {
     if (!name.endsWith('.test.ts')) continue
     const path = join('test', name)
-    if (name.endsWith('.alone.test.ts')) {
+    if (name.endsWith('-alone.test.ts')) {
       tests.alone.push(path)
       continue
     }
