@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { dirname, join } from 'node:path'
+import { dirname, join, relative } from 'node:path'
 
 // Runs every check of CI, then prints one line with the result. `npm run check`.
 const root = dirname(import.meta.dirname)
@@ -36,9 +36,11 @@ const note = (check: Check, passed: boolean): void => void (passed || failedChec
 await Promise.all(quick.map(async (check) => note(check, await run(check))))
 for (const check of slow) note(check, await run(check))
 
-const { passed, failed } = testCounts()
+const { passed, failed, failures } = testResults()
 rmSync(folder, { recursive: true, force: true })
 const otherChecks = failedChecks.filter((name) => name !== 'tests' || failed === 0)
+// the last lines of a long log are the ones that everybody sees
+for (const failure of failures) console.log(failure)
 if (failedChecks.length > 0) console.log(`Failed: ${failedChecks.join(', ')}.`)
 console.log(`${passed} passed, ${failed + otherChecks.length} failed`)
 process.exitCode = failedChecks.length === 0 ? 0 : 1
@@ -67,15 +69,40 @@ function run({ name, command, args }: Check): Promise<boolean> {
   })
 }
 
+interface TestReport {
+  readonly numPassedTests: number
+  readonly numFailedTests: number
+  readonly testResults: readonly {
+    readonly name: string
+    readonly message: string
+    readonly assertionResults: readonly {
+      readonly status: string
+      readonly fullName: string
+      readonly failureMessages: readonly string[]
+    }[]
+  }[]
+}
+
 /**
- * The numbers of passed and failed tests, from vitest's report. A run without a report counts as one failure among the
- * failed checks.
+ * The numbers of passed and failed tests and a text for each failure, from vitest's report. A run without a report
+ * counts as one failure among the failed checks.
  */
-function testCounts(): { passed: number; failed: number } {
+function testResults(): { passed: number; failed: number; failures: string[] } {
+  let results: TestReport
   try {
-    const counts: { numPassedTests: number; numFailedTests: number } = JSON.parse(readFileSync(report, 'utf8'))
-    return { passed: counts.numPassedTests, failed: counts.numFailedTests }
+    results = JSON.parse(readFileSync(report, 'utf8'))
   } catch {
-    return { passed: 0, failed: 0 }
+    return { passed: 0, failed: 0, failures: [] }
   }
+  const failures = results.testResults.flatMap(({ name, message, assertionResults }) => {
+    const file = relative(root, name)
+    const failed = assertionResults.filter(({ status }) => status === 'failed')
+    const ofFile = message === '' || failed.length > 0 ? [] : [`FAILED ${file}\n${firstLines(message)}`]
+    return [...ofFile, ...failed.map((test) => `FAILED ${file}: ${test.fullName}\n${firstLines(test.failureMessages.join('\n'))}`)]
+  })
+  return { passed: results.numPassedTests, failed: results.numFailedTests, failures }
+}
+
+function firstLines(text: string): string {
+  return text.split('\n').slice(0, 20).join('\n')
 }
