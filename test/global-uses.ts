@@ -58,7 +58,7 @@ export const reachesRequire = (use: string): boolean =>
   /^(require\b.*|process\.(getBuiltinModule|binding|mainModule|\*)|process)$/.test(use)
 
 const pure =
-  /^(new )?(Array|ArrayBuffer|BigInt|Boolean|Buffer|DataView|Error|Float64Array|Float32Array|Int32Array|JSON|Map|Number|Object|RangeError|Reflect|Set|String|Symbol|TypeError|Uint8Array|WeakMap)(\.\w+)?(\(…?\))?$|^(undefined|NaN|Infinity|Math\.(?!random$)\w+|Date\.(UTC|parse)|new Date\(…\)|instanceof \w+|typeof \w+)$/
+  /^(new )?(Array|ArrayBuffer|BigInt|Boolean|Buffer|DataView|Error|Float64Array|Float32Array|Int32Array|JSON|Map|Number|Object|RangeError|Reflect|Set|String|Symbol|TypeError|Uint8Array|Uint32Array|WeakMap)(\.\w+)?(\(…?\))?$|^(undefined|NaN|Infinity|Math\.(?!random$)\w+|Date\.(UTC|parse)|new Date\(…\)|instanceof \w+|typeof \w+)$/
 
 /** Whether a use is of what answers by its arguments alone: no clock, no chance, no machine. */
 export const isPure = (use: string): boolean => pure.test(use)

@@ -1,0 +1,38 @@
+import { ascendingOrder } from './ascending-order.ts'
+/**
+ * Adjusted p-values by Holm's step-down method, in the order given: it bounds the chance of any false rejection. Source:
+ * Holm, Scand. J. Statist. 6 (1979).
+ */
+export function holm(pValues: readonly number[]): number[] {
+  let greatest = 0
+  return adjust(pValues, ascendingOrder(pValues), (p, rank) => (greatest = Math.max(greatest, Math.min(1, p * (pValues.length - rank)))))
+}
+
+/**
+ * Adjusted p-values by Benjamini and Hochberg's step-up method, in the order given: it bounds the expected share of
+ * false rejections. Source: Benjamini and Hochberg, JRSS B 57 (1995).
+ */
+export function benjaminiHochberg(pValues: readonly number[]): number[] {
+  let least = 1
+  const descending = ascendingOrder(pValues).toReversed()
+  return adjust(pValues, descending, (p, rank) => (least = Math.min(least, (p * pValues.length) / (pValues.length - rank))))
+}
+
+/**
+ * The hypotheses that e-BH rejects at level `alpha`: valid under any dependence, and at any time for e-processes. Source:
+ * Wang and Ramdas, JRSS B 84 (2022).
+ *
+ * @returns by hypothesis, whether it is rejected
+ */
+export function eBenjaminiHochberg(eValues: readonly number[], alpha: number): boolean[] {
+  const descending = ascendingOrder(eValues).toReversed()
+  const rejected = descending.findLastIndex((index, rank) => (eValues[index] as number) * (rank + 1) >= eValues.length / alpha)
+  const chosen = new Set(descending.slice(0, rejected + 1))
+  return eValues.map((_, index) => chosen.has(index))
+}
+
+function adjust(pValues: readonly number[], order: Uint32Array, next: (p: number, rank: number) => number): number[] {
+  const adjusted = new Array<number>(pValues.length)
+  for (const [rank, index] of order.entries()) adjusted[index] = next(pValues[index] as number, rank)
+  return adjusted
+}

@@ -1,0 +1,98 @@
+import { type Estimate, criticalValue, meanInterval, wilson } from './interval.ts'
+
+/** The least and greatest probability that log loss takes; scikit-learn's, the spacing of doubles at 1. */
+const least = 2 ** -52
+
+/** The mean of -ln(probability given to what happened), with Student's interval. In nats. */
+export function logLoss(probabilities: readonly number[], labels: readonly boolean[], alpha = 0.05): Estimate {
+  return meanOf(
+    probabilities.map((p, i) => -Math.log(Math.min(1 - least, Math.max(least, labels[i] === true ? p : 1 - p)))),
+    alpha,
+  )
+}
+
+/** The mean squared difference of probability and outcome, with Student's interval. */
+export function brier(probabilities: readonly number[], labels: readonly boolean[], alpha = 0.05): Estimate {
+  return meanOf(
+    probabilities.map((p, i) => (p - (labels[i] === true ? 1 : 0)) ** 2),
+    alpha,
+  )
+}
+
+export interface Confusion {
+  readonly truePositives: number
+  readonly falsePositives: number
+  readonly trueNegatives: number
+  readonly falseNegatives: number
+}
+
+/** Counts decisions `probability >= threshold` by what came of them. */
+export function confusion(probabilities: readonly number[], labels: readonly boolean[], threshold: number): Confusion {
+  const counts = { truePositives: 0, falsePositives: 0, trueNegatives: 0, falseNegatives: 0 }
+  for (const [i, p] of probabilities.entries()) {
+    if (p >= threshold) counts[labels[i] === true ? 'truePositives' : 'falsePositives']++
+    else counts[labels[i] === true ? 'falseNegatives' : 'trueNegatives']++
+  }
+  return counts
+}
+
+/** Accuracy, precision and recall with Wilson's intervals; NaN where nothing was decided so. */
+export function decisionQuality(
+  { truePositives: tp, falsePositives: fp, trueNegatives: tn, falseNegatives: fn }: Confusion,
+  alpha = 0.05,
+): { readonly accuracy: Estimate; readonly precision: Estimate; readonly recall: Estimate } {
+  return {
+    accuracy: wilson(tp + tn, tp + fp + tn + fn, alpha),
+    precision: wilson(tp, tp + fp, alpha),
+    recall: wilson(tp, tp + fn, alpha),
+  }
+}
+
+/**
+ * Mean absolute error with Student's interval, and root mean squared error with the root of the interval of the mean
+ * squared error. In the unit of the target.
+ */
+export function regressionErrors(
+  predictions: readonly number[],
+  targets: readonly number[],
+  alpha = 0.05,
+): { readonly meanAbsolute: Estimate; readonly rootMeanSquared: Estimate } {
+  const errors = predictions.map((prediction, i) => prediction - (targets[i] as number))
+  const squared = meanOf(
+    errors.map((error) => error * error),
+    alpha,
+  )
+  return {
+    meanAbsolute: meanOf(
+      errors.map((error) => Math.abs(error)),
+      alpha,
+    ),
+    rootMeanSquared: {
+      value: Math.sqrt(squared.value),
+      low: Math.sqrt(Math.max(0, squared.low)),
+      high: Math.sqrt(squared.high),
+      n: squared.n,
+    },
+  }
+}
+
+/**
+ * The interval of a mean when rows of one entity depend on each other: the linearized variance of a ratio, over
+ * entities. `n` is the number of entities. Source: Cochran, Sampling Techniques (1977), section 6.3.
+ *
+ * @param entities by entity, the sum of its values and the number of its rows
+ */
+export function clusteredMean(entities: readonly { readonly sum: number; readonly rows: number }[], alpha = 0.05): Estimate {
+  const rows = entities.reduce((total, entity) => total + entity.rows, 0)
+  const value = entities.reduce((total, entity) => total + entity.sum, 0) / rows
+  const n = entities.length
+  const squares = entities.reduce((total, entity) => total + (entity.sum - value * entity.rows) ** 2, 0)
+  const half = criticalValue(alpha) * Math.sqrt((squares * n) / (n - 1)) * (1 / rows)
+  return { value, low: value - half, high: value + half, n }
+}
+
+function meanOf(values: readonly number[], alpha: number): Estimate {
+  const n = values.length
+  const mean = values.reduce((sum, value) => sum + value, 0) / n
+  return meanInterval({ n, mean, variance: values.reduce((sum, value) => sum + (value - mean) ** 2, 0) / (n - 1) }, alpha)
+}

@@ -1,0 +1,229 @@
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { auc } from '../../statistics/auc.ts'
+import { firingBurnRules } from '../../statistics/burn-rate.ts'
+import { calibrationError, reliability } from '../../statistics/calibration.ts'
+import { addEntity, clusteredShares, createEntitySums, mergeEntitySums } from '../../statistics/clustered-shares.ts'
+import { driftDistances } from '../../statistics/drift-distances.ts'
+import { driftTest } from '../../statistics/drift-test.ts'
+import { eBenjaminiHochberg } from '../../statistics/multiple-tests.ts'
+import { estimatePerformance, fitCalibrator } from '../../statistics/performance-estimate.ts'
+import { clusteredMean } from '../../statistics/quality-scores.ts'
+import { type Random, createRandom } from '../../statistics/random.ts'
+import { seasonalAnomaly } from '../../statistics/seasonal-anomaly.ts'
+import { budget } from '../budget.ts'
+
+const edges = [-1.2816, -0.8416, -0.5244, -0.2533, 0, 0.2533, 0.5244, 0.8416, 1.2816]
+
+/** Rows whose entity explains `shared` of their deviation, in ten bins of equal mass, `perEntity` rows each. */
+function drawShares(random: Random, rows: number, perEntity: () => number, shared: number, shift = 0) {
+  const sums = createEntitySums(10)
+  for (let left = rows; left > 0;) {
+    const size = Math.min(left, perEntity())
+    const own = random.normal()
+    const values = Array.from({ length: size }, () => shared * own + Math.sqrt(1 - shared * shared) * random.normal() + shift)
+    addEntity(
+      sums,
+      values.map((value) => edges.filter((edge) => value > edge).length),
+    )
+    left -= size
+  }
+  return clusteredShares(sums)
+}
+
+function expit(x: number): number {
+  return 1 / (1 + Math.exp(-x))
+}
+
+describe('the drift test', () => {
+  const repeats = budget(6000)
+  it.each([
+    { n: 200, m: 200, mean: 1, shared: 0 },
+    { n: 2000, m: 500, mean: 1, shared: 0 },
+    { n: 2000, m: 1000, mean: 3, shared: 0.8 },
+    { n: 3000, m: 2000, mean: 10, shared: 0.9 },
+  ])('alarms falsely as often as it says, with $n and $m rows, $mean an entity', ({ n, m, mean, shared }) => {
+    const random = createRandom(n + mean)
+    const geometric = (): number => (mean === 1 ? 1 : 1 + Math.floor(Math.log(1 - random.next()) / Math.log(1 - 1 / mean)))
+    let [alarms, tests] = [0, 0]
+    for (let i = 0; i < repeats; i++) {
+      const { p } = driftTest(drawShares(random, n, geometric, shared), drawShares(random, m, geometric, shared))
+      if (p === null) continue
+      tests++
+      if (p < 0.05) alarms++
+    }
+    // 20 %, and twice the standard error of the simulation itself
+    const allowed = 0.2 + 2 * Math.sqrt(0.95 / 0.05 / tests)
+    expect(tests).toBeGreaterThan(repeats / 2)
+    expect(Math.abs(alarms / tests / 0.05 - 1)).toBeLessThan(allowed)
+  })
+
+  it('ignores dependence at its peril: the plain chi-squared test alarms on most windows', () => {
+    const random = createRandom(5)
+    let plain = 0
+    for (let i = 0; i < 200; i++) {
+      const [baseline, window] = [drawShares(random, 2000, () => 10, 0.9), drawShares(random, 2000, () => 10, 0.9)]
+      const independent = (shares: typeof window) => ({
+        ...shares,
+        effectiveEntities: shares.rows,
+        covariance: shares.covariance.map((_, i) => {
+          const [a, b] = [shares.shares[Math.floor(i / 10)] as number, shares.shares[i % 10] as number]
+          return ((i % 11 === 0 ? a : 0) - a * b) / shares.rows
+        }),
+      })
+      if ((driftTest(independent(baseline), independent(window)).p ?? 1) < 0.05) plain++
+    }
+    expect(plain).toBeGreaterThan(100)
+  })
+
+  it('finds a shift of half a standard deviation', () => {
+    const random = createRandom(3)
+    const one = (): number => 1
+    const test = driftTest(drawShares(random, 2000, one, 0), drawShares(random, 500, one, 0, 0.5))
+    expect(test.p).toBeLessThan(1e-9)
+  })
+
+  it('gives no p-value for too few entities, and says why', () => {
+    const random = createRandom(4)
+    const test = driftTest(
+      drawShares(random, 1000, () => 1, 0),
+      drawShares(random, 400, () => 20, 0),
+    )
+    expect(test).toMatchObject({ p: null, reason: 'The window has the weight of 20 entities; a test needs 50' })
+  })
+
+  it('has the expected PSI of Yurdakul and Naranjo where rows are independent', () => {
+    const random = createRandom(6)
+    const draws = Array.from({ length: 300 }, () => {
+      const [baseline, window] = [drawShares(random, 1000, () => 1, 0), drawShares(random, 1000, () => 1, 0)]
+      return { psi: driftDistances(baseline.shares, window.shares).psi, expected: driftTest(baseline, window).expectedPsi }
+    })
+    const mean = (values: readonly number[]): number => values.reduce((sum, value) => sum + value, 0) / values.length
+    expect(mean(draws.map(({ expected }) => expected))).toBeCloseTo(9 * (2 / 1000), 3)
+    expect(mean(draws.map(({ psi }) => psi)) / 0.018).toBeCloseTo(1, 0)
+  })
+
+  it('sums by entity give the same bits, however they are split', () => {
+    const entities = fc.array(fc.array(fc.integer({ min: 0, max: 4 }), { minLength: 1, maxLength: 6 }), { minLength: 2, maxLength: 30 })
+    fc.assert(
+      fc.property(entities, fc.nat(), (rows, at) => {
+        const whole = createEntitySums(5)
+        for (const own of rows) addEntity(whole, own)
+        const [first, second] = [createEntitySums(5), createEntitySums(5)]
+        for (const [i, own] of rows.entries()) addEntity(i < at % rows.length ? first : second, own)
+        mergeEntitySums(second, first)
+        expect(second).toEqual(whole)
+        expect(clusteredShares(second)).toEqual(clusteredShares(whole))
+      }),
+      { numRuns: budget(400) },
+    )
+  })
+})
+
+describe('quality without labels', () => {
+  it('is within 2 points of the truth under covariate shift', () => {
+    const random = createRandom(11)
+    // the model is overconfident, so that its scores need calibration
+    const draw = (n: number, shift: number) =>
+      Array.from({ length: n }, () => {
+        const x = random.normal() + shift
+        return { score: expit(2.2 * x), label: random.next() < expit(1.4 * x) }
+      })
+    const reference = draw(20_000, 0)
+    const calibrate = fitCalibrator(
+      reference.map(({ score }) => score),
+      reference.map(({ label }) => label),
+    )
+    for (const shift of [-0.8, 0, 0.7, 1.2]) {
+      const window = draw(20_000, shift)
+      const scores = window.map(({ score }) => score)
+      const estimate = estimatePerformance(scores, scores.map(calibrate), 0.5)
+      const right = window.filter(({ score, label }) => score >= 0.5 === label).length / window.length
+      const labels = window.map(({ label }) => label)
+      expect(Math.abs(estimate.accuracy - right), `accuracy at ${shift}`).toBeLessThan(0.02)
+      expect(Math.abs(estimate.auc - auc(scores, labels).value), `AUC at ${shift}`).toBeLessThan(0.02)
+    }
+  })
+})
+
+describe('intervals', () => {
+  it('of the AUC and of the calibration error cover what they should', () => {
+    const random = createRandom(12)
+    let [covered, debiased] = [0, 0]
+    const repeats = 150
+    // P(score of a positive > score of a negative) for the logistic model, by a large draw
+    const draw = (n: number) =>
+      Array.from({ length: n }, () => {
+        const p = expit(random.normal())
+        return { p, label: random.next() < p }
+      })
+    const large = draw(200_000)
+    const truth = auc(
+      large.map(({ p }) => p),
+      large.map(({ label }) => label),
+    ).value
+    for (let i = 0; i < repeats; i++) {
+      const rows = draw(300)
+      const [scores, labels] = [rows.map(({ p }) => p), rows.map(({ label }) => label)]
+      const { low, high } = auc(scores, labels)
+      if (low <= truth && truth <= high) covered++
+      if (calibrationError(scores, labels).debiasedRoot < 0.05) debiased++
+    }
+    expect(covered / repeats).toBeGreaterThan(0.9)
+    // calibrated scores: the plain error would be about 0.09 at 300 rows and 15 bins
+    expect(debiased / repeats).toBeGreaterThan(0.6)
+  })
+
+  it('of a mean over entities cover it where rows repeat', () => {
+    const random = createRandom(13)
+    let covered = 0
+    for (let i = 0; i < 400; i++) {
+      const entities = Array.from({ length: 100 }, () => {
+        const own = random.normal()
+        const rows = 1 + random.below(8)
+        return { rows, sum: Array.from({ length: rows }, () => own + 0.3 * random.normal()).reduce((a, b) => a + b, 0) }
+      })
+      const { low, high } = clusteredMean(entities)
+      if (low <= 0 && 0 <= high) covered++
+    }
+    expect(covered / 400).toBeGreaterThan(0.9)
+    expect(covered / 400).toBeLessThan(0.98)
+  })
+
+  it('the consistency band of a calibrated model holds most of its curve', () => {
+    const random = createRandom(14)
+    const scores = Array.from({ length: 1000 }, () => Math.round(random.next() * 50) / 50)
+    const { curve, miscalibration, discrimination, uncertainty, brier } = reliability(
+      scores,
+      scores.map((p) => random.next() < p),
+    )
+    expect(curve.filter(({ low, share, high }) => low <= share && share <= high).length / curve.length).toBeGreaterThan(0.8)
+    expect(brier).toBeCloseTo(miscalibration - discrimination + uncertainty, 12)
+  })
+})
+
+describe('anomalies and budgets', () => {
+  const history = Array.from({ length: 168 * 5 }, (_, hour) => ({ hourOfWeek: hour % 168, value: 100 + (hour % 24) * 10 + (hour % 7) }))
+
+  it('a value is compared with its own hour of the week', () => {
+    expect(Math.abs(seasonalAnomaly(history, { hourOfWeek: 20, value: 303 })?.score ?? 99)).toBeLessThan(2)
+    expect(seasonalAnomaly(history, { hourOfWeek: 20, value: 150 })?.score).toBeLessThan(-5)
+  })
+
+  it('a series of three values gives no score', () => {
+    expect(seasonalAnomaly(history.slice(0, 3), { hourOfWeek: 1, value: 1 })).toBeNull()
+  })
+
+  it('a page needs both windows to burn', () => {
+    const fast = (seconds: number) => ({ total: seconds, bad: seconds * 0.0145 })
+    expect(firingBurnRules(fast, 0.999).map(({ factor }) => factor)).toEqual([14.4, 6, 1])
+    const over = (seconds: number) => ({ total: seconds, bad: seconds <= 1800 ? 0 : seconds * 0.02 })
+    expect(firingBurnRules(over, 0.999).map(({ factor }) => factor)).toEqual([1])
+    expect(firingBurnRules(() => ({ total: 0, bad: 0 }), 0.999)).toEqual([])
+  })
+
+  it('e-BH rejects what is large enough for its rank', () => {
+    expect(eBenjaminiHochberg([70, 1, 35, 0], 0.05)).toEqual([false, false, false, false])
+    expect(eBenjaminiHochberg([100, 1, 45, 0], 0.05)).toEqual([true, false, true, false])
+  })
+})

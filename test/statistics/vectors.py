@@ -1,0 +1,187 @@
+"""Writes vectors.json: the answers of reference packages, with which test/statistics compares.
+
+    pip install numpy==2.* scipy==1.17.* statsmodels==0.15.* scikit-learn==1.9.*
+    python test/statistics/vectors.py > test/statistics/vectors.json
+"""
+
+import json
+import math
+import sys
+
+import numpy as np
+from scipy import special, stats
+from sklearn import isotonic, metrics
+from statsmodels.stats import proportion, weightstats
+from statsmodels.stats.multitest import multipletests
+
+random = np.random.default_rng(20011101)
+
+
+def plain(value):
+    if isinstance(value, dict):
+        return {key: plain(part) for key, part in value.items()}
+    if isinstance(value, (list, tuple, np.ndarray)):
+        return [plain(part) for part in value]
+    if isinstance(value, (bool, np.bool_)):
+        return bool(value)
+    if isinstance(value, (int, np.integer)):
+        return int(value)
+    return float(value)
+
+
+def functions():
+    xs = [1e-10, 0.01, 0.3, 0.5, 1, 1.5, 2, 3.7, 10, 33.3, 171, 5000.5, 1e6, 123456789.25]
+    gammas = [(a, x) for a in [0.01, 0.5, 1, 2.5, 10, 55.5, 1000, 250000] for r in [0.01, 0.5, 0.9, 1, 1.1, 2, 5] for x in [a * r]]
+    betas = [(x, a, b) for a in [0.5, 1, 3.3, 40, 5000] for b in [0.5, 2, 25, 3000] for x in [0.001, 0.2, 0.5, 0.9, 0.999]]
+    zs = [-37, -10, -5, -1.959963984540054, -1, -0.1, 0, 0.3, 1, 2.5, 6, 9]
+    ps = [1e-300, 1e-20, 1e-6, 0.001, 0.025, 0.2, 0.5, 0.7, 0.975, 0.999999]
+    ts = [(t, d) for d in [1, 2.5, 10, 99, 12345.6, 2e6] for t in [-3, -0.2, 0, 0.7, 1.96, 4, 12]]
+    chis = [(x, d) for d in [1, 3.7, 9, 120, 99999] for r in [0.1, 0.8, 1, 1.3, 3] for x in [d * r]]
+    return {
+        "logGamma": [[x, special.gammaln(x)] for x in xs],
+        "logBeta": [[a, b, special.betaln(a, b)] for a in xs[1:-1] for b in [0.5, 3, 12, 4000]],
+        "gammaP": [[a, x, special.gammainc(a, x)] for a, x in gammas],
+        "gammaQ": [[a, x, special.gammaincc(a, x)] for a, x in gammas],
+        "betaI": [[x, a, b, special.betainc(a, b, x)] for x, a, b in betas],
+        "normalCdf": [[z, stats.norm.cdf(z)] for z in zs],
+        "normalQuantile": [[p, stats.norm.ppf(p)] for p in ps],
+        "studentSurvival": [[t, d, stats.t.sf(t, d)] for t, d in ts],
+        "studentQuantile": [[p, d, stats.t.ppf(p, d)] for p in [0.01, 0.4, 0.9, 0.975, 0.9999] for d in [1, 2.5, 30, 10000.5]],
+        "chiSquaredSurvival": [[x, d, stats.chi2.sf(x, d)] for x, d in chis],
+        "betaQuantile": [[p, a, b, stats.beta.ppf(p, a, b)] for p in [0.025, 0.5, 0.975] for a, b in [(1, 3), (2.5, 7), (90, 11), (5000, 300)]],
+        "kolmogorovSurvival": [[x, special.kolmogorov(x)] for x in [0.05, 0.2, 0.5, 0.99, 1, 1.36, 2, 4]],
+    }
+
+
+def intervals():
+    cases = [(0, 10), (3, 10), (10, 10), (47, 1000), (99990, 100000)]
+    pairs = [((5, 50), (9, 60)), ((0, 30), (1, 31)), ((400, 1000), (380, 900)), ((12, 12), (7, 9))]
+    welch = []
+    for n, m in [(5, 8), (40, 400), (1000, 37)]:
+        a, b = random.normal(3, 2, n), random.normal(3.5, 5, m)
+        compare = weightstats.CompareMeans(weightstats.DescrStatsW(b), weightstats.DescrStatsW(a))
+        low, high = compare.tconfint_diff(0.05, usevar="unequal")
+        moments = [{"n": len(x), "mean": x.mean(), "variance": x.var(ddof=1)} for x in (a, b)]
+        welch.append({"first": moments[0], "second": moments[1], "low": low, "high": high, "degrees": compare.dof_satt()})
+    means = []
+    for n in [2, 9, 500]:
+        x = random.gamma(2, 3, n)
+        low, high = weightstats.DescrStatsW(x).tconfint_mean(0.1)
+        means.append({"n": n, "mean": x.mean(), "variance": x.var(ddof=1), "low": low, "high": high})
+    return {
+        "wilson": [[k, n, *proportion.proportion_confint(k, n, 0.05, "wilson")] for k, n in cases],
+        "newcombe": [
+            # statsmodels gives first minus second
+            [*a, *b, *proportion.confint_proportions_2indep(b[0], b[1], a[0], a[1], method="newcomb", compare="diff", alpha=0.05)]
+            for a, b in pairs
+        ],
+        "welch": welch,
+        "mean": means,
+    }
+
+
+def multiple():
+    sets = [[0.01, 0.04, 0.03, 0.005], [0.5], [0.2, 0.2, 0.2], list(random.random(20) ** 3)]
+    return [{"p": p, "holm": multipletests(p, method="holm")[1], "bh": multipletests(p, method="fdr_bh")[1]} for p in sets]
+
+
+def distances():
+    cases = []
+    for bins in [2, 5, 10]:
+        p, q = random.integers(1, 500, bins), random.integers(1, 500, bins)
+        a, b = p / p.sum(), q / q.sum()
+        jensen = math.sqrt(sum(special.rel_entr(a, (a + b) / 2) + special.rel_entr(b, (a + b) / 2)) / 2)
+        cases.append({
+            "baseline": p, "window": q,
+            "psi": float(np.sum((a - b) * np.log(a / b))),
+            "jensenShannon": jensen,
+            "hellinger": math.sqrt(np.sum((np.sqrt(a) - np.sqrt(b)) ** 2) / 2),
+            "totalVariation": np.abs(a - b).sum() / 2,
+            "kolmogorovSmirnov": np.abs(np.cumsum(a - b)).max(),
+        })
+    areas = []
+    for n, m in [(1, 1), (7, 4), (50, 90)]:
+        u, v = np.sort(random.normal(0, 1, n)), np.sort(random.normal(0.4, 2, m))
+        wu, wv = random.integers(1, 9, n), random.integers(1, 9, m)
+        areas.append({
+            "baseline": {"values": u, "weights": wu}, "window": {"values": v, "weights": wv},
+            "distance": stats.wasserstein_distance(u, v, wu, wv),
+        })
+    return {"bins": cases, "wasserstein": areas}
+
+
+def independent_drift():
+    """One row an entity: V is the multinomial covariance, so the statistic is near Pearson's. The trace of the square as Bai and Saranadasa estimate it."""
+    cases = []
+    for n, m, bins in [(400, 300, 4), (5000, 900, 10)]:
+        counts = [random.multinomial(size, np.full(bins, 1 / bins)) for size in (n, m)]
+        shares = [c / c.sum() for c in counts]
+        covariances = [(np.diag(s) - np.outer(s, s)) / (c.sum() - 1) for s, c in zip(shares, counts)]
+        pooled = sum(counts) / sum(c.sum() for c in counts)
+        parts = [np.diag(1 / pooled) @ c for c in covariances]
+        squares = [
+            (np.trace(part @ part) - np.trace(part) ** 2 / known) * known**2 / ((known + 2) * (known - 1))
+            for part, known in zip(parts, (n - 1, m - 1))
+        ]
+        trace = np.trace(sum(parts))
+        square = max(trace**2 / (bins - 1), sum(squares) + 2 * np.trace(parts[0] @ parts[1]))
+        scale, degrees = square / trace, trace**2 / square
+        statistic = ((shares[0] - shares[1]) ** 2 / pooled).sum() / scale
+        cases.append({"baseline": counts[0], "window": counts[1], "statistic": statistic, "degrees": degrees,
+                      "p": stats.chi2.sf(statistic, degrees), "pearson": stats.chi2_contingency(counts, correction=False)[1]})
+    return cases
+
+
+def clustered():
+    """Covariance of shares by entity, from the definition."""
+    entities = random.multinomial(6, [0.2, 0.5, 0.3], 9)
+    rows = entities.sum()
+    share = entities.sum(0) / rows
+    residuals = entities - np.outer(entities.sum(1), share)
+    return {"entities": entities, "shares": share, "covariance": (residuals.T @ residuals * 9 / 8 / rows**2).ravel()}
+
+
+def delong(scores, labels):
+    """The variance from its definition, O(mn)."""
+    pos, neg = scores[labels], scores[~labels]
+    psi = (pos[:, None] > neg[None, :]) + 0.5 * (pos[:, None] == neg[None, :])
+    return math.sqrt(psi.mean(1).var(ddof=1) / len(pos) + psi.mean(0).var(ddof=1) / len(neg))
+
+
+def quality():
+    cases = []
+    for n, step in [(30, 0.1), (400, 0.01), (900, None)]:
+        p = random.beta(2, 3, n)
+        p = np.clip(np.round(p / step) * step, 0.001, 0.999) if step else p
+        labels = random.random(n) < p**1.2
+        predicted = p >= 0.4
+        fit = isotonic.IsotonicRegression(out_of_bounds="clip").fit(p, labels)
+        curve = fit.predict(np.unique(p))
+        recalibrated = fit.predict(p)
+        brier = metrics.brier_score_loss(labels, p)
+        cases.append({
+            "scores": p, "labels": labels, "threshold": 0.4,
+            "auc": metrics.roc_auc_score(labels, p), "aucError": delong(p, labels),
+            "logLoss": metrics.log_loss(labels, p), "brier": brier,
+            "accuracy": metrics.accuracy_score(labels, predicted),
+            "precision": metrics.precision_score(labels, predicted), "recall": metrics.recall_score(labels, predicted),
+            "curve": curve,
+            "miscalibration": brier - metrics.brier_score_loss(labels, recalibrated),
+            "discrimination": labels.mean() * (1 - labels.mean()) - metrics.brier_score_loss(labels, recalibrated),
+        })
+    predictions, targets = random.normal(0, 3, 50), random.normal(0.3, 3, 50)
+    return {
+        "classification": cases,
+        "regression": {
+            "predictions": predictions, "targets": targets,
+            "meanAbsolute": metrics.mean_absolute_error(targets, predictions),
+            "rootMeanSquared": metrics.root_mean_squared_error(targets, predictions),
+        },
+    }
+
+
+json.dump(plain({
+    "functions": functions(), "intervals": intervals(), "multiple": multiple(), "distances": distances(),
+    "independentDrift": independent_drift(), "clustered": clustered(), "quality": quality(),
+}), sys.stdout)
+print()
