@@ -14,6 +14,8 @@ export interface Command {
   readonly example: string
   /** The command reads or writes data that may exceed memory, and then ends. */
   readonly streams?: true
+  /** The command runs without settings, valid or not: its context has the defaults. */
+  readonly settings?: false
   run(context: Context, input: Input): Promise<Outcome>
 }
 
@@ -29,6 +31,8 @@ export interface Option {
   /** The name of its value, in capitals; absent: the option is a flag. */
   readonly value?: string
   readonly help: string
+  /** All values that it can have, for the completion of shells. */
+  readonly choices?: readonly string[]
   readonly needed?: boolean
   /** It may be given several times. */
   readonly many?: true

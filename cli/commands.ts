@@ -55,4 +55,5 @@ export const commands: readonly CommandEntry[] = [
   { name: 'explain', load: async () => (await import('./commands/explain.ts')).explainCommand },
   { name: 'serve', load: async () => (await import('./commands/serve.ts')).serveCommand },
   { name: 'openapi', load: async () => (await import('./commands/openapi.ts')).openapiCommand },
+  { name: 'completion', load: async () => (await import('./commands/completion.ts')).createCompletionCommand(commands) },
 ]

@@ -17,6 +17,11 @@ import { bytes, count, counted, duration } from '../human.ts'
 import type { Input } from '../input.ts'
 import { spineInput } from '../spine-option.ts'
 
+const formats = ['parquet', 'csv', 'jsonl'] as const
+const bounds = ['at', 'before'] as const
+const knowledges = ['bitemporal', 'latest'] as const
+const freshnesses = ['served', 'ideal'] as const
+
 export const datasetCreateCommand: Command = {
   name: 'dataset create',
   summary: "Write a training set: a spine with a service's features as of each row's time",
@@ -35,7 +40,7 @@ export const datasetCreateCommand: Command = {
     from: { value: 'TIME', help: 'With --rows-of: the first moment.' },
     to: { value: 'TIME', help: 'With --rows-of: the moment before which it ends.' },
     out: { value: 'FILE', help: 'The file to write: .parquet, .csv or .jsonl. With --parts: the folder.', needed: true },
-    format: { value: 'FORMAT', help: '"parquet", "csv" or "jsonl". Default: by the file extension; parquet for parts.' },
+    format: { value: 'FORMAT', choices: formats, help: '"parquet", "csv" or "jsonl". Default: by the file extension; parquet for parts.' },
     time: { value: 'COLUMN', help: "The spine's time column, if it has several." },
     columns: { value: 'A,B,…', help: 'The columns of the spine to copy. Default: all.' },
     sample: { value: 'FRACTION', help: 'Use this share of the spine rows, the same rows each time: above 0, at most 1.' },
@@ -46,14 +51,17 @@ export const datasetCreateCommand: Command = {
     },
     'as-of': {
       value: 'BOUND',
+      choices: bounds,
       help: '"at" (the default): rows that become visible at exactly the time of a spine row count; "before": they do not.',
     },
     knowledge: {
       value: 'RULE',
+      choices: knowledges,
       help: '"bitemporal" (the default): only what was known at the time; "latest": as if every row had been known at its event time.',
     },
     freshness: {
       value: 'RULE',
+      choices: freshnesses,
       help: '"served" (the default): as fresh as the schedules of the views allow; "ideal": as if every view were continuous.',
     },
     'known-before': { value: 'TIME', help: 'Ignore rows with a known time (or, without one, an event time) at this moment or later.' },
@@ -71,15 +79,15 @@ export const datasetCreateCommand: Command = {
     const parts = partsOf(input)
     const service = (await context.catalog()).service(input.argument('SERVICE'))
     const options = {
-      format: input.choice('format', ['parquet', 'csv', 'jsonl']),
+      format: input.choice('format', formats),
       time: input.text('time'),
       columns: input
         .text('columns')
         ?.split(',')
         .map((name) => name.trim()),
-      asOf: input.choice('as-of', ['at', 'before']),
-      knowledge: input.choice('knowledge', ['bitemporal', 'latest']),
-      freshness: input.choice('freshness', ['served', 'ideal']),
+      asOf: input.choice('as-of', bounds),
+      knowledge: input.choice('knowledge', knowledges),
+      freshness: input.choice('freshness', freshnesses),
       knownBefore: input.time('known-before'),
       sample: sampleOf(input),
       split: input.text('split')?.split(',').map(parseTimestamp),

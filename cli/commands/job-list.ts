@@ -3,13 +3,15 @@ import { maxListedJobs, readJobs } from '../../runtime/jobs/read-jobs.ts'
 import type { Command } from '../command.ts'
 import { jobTable } from '../job-text.ts'
 
+const states = ['running', 'done', 'failed', 'cancelled'] as const
+
 export const jobListCommand: Command = {
   name: 'job list',
   summary: 'List jobs, running ones first',
   description: ['Jobs are the work that workers share: backfills, exports, scheduled runs and housekeeping.'],
   options: {
     kind: { value: 'KIND', help: 'Only jobs of this kind, such as "backfill" or "export".' },
-    state: { value: 'STATE', help: 'Only jobs that are "running", "done", "failed" or "cancelled".' },
+    state: { value: 'STATE', choices: states, help: 'Only jobs that are "running", "done", "failed" or "cancelled".' },
     about: { value: 'NAME', help: 'Only jobs of this view or service, such as airport_delays@1.' },
     limit: { value: 'N', help: 'The maximum number, newest first. Default: 100.' },
   },
@@ -17,7 +19,7 @@ export const jobListCommand: Command = {
   async run(context, input) {
     const jobs = await readJobs(await context.database(), {
       kind: input.text('kind'),
-      state: input.choice('state', ['running', 'done', 'failed', 'cancelled']),
+      state: input.choice('state', states),
       subject: input.text('about'),
       limit: input.count('limit', 1, maxListedJobs),
     })

@@ -9,6 +9,8 @@ import { createJoinProgress, heldBackNotes } from '../join-progress.ts'
 import { bytes, count, counted, duration } from '../human.ts'
 import { spineInput } from '../spine-option.ts'
 
+const bounds = ['at', 'before'] as const
+
 export const predictCommand: Command = {
   name: 'predict',
   summary: "Write a model's predictions for every row of a spine, as of the row's time",
@@ -21,7 +23,7 @@ export const predictCommand: Command = {
     out: { value: 'FILE', help: 'The file to write: .parquet, .csv or .jsonl.', needed: true },
     version: { value: 'N', help: 'The version of the model. Default: the champion, or the newest version if there is none.' },
     time: { value: 'COLUMN', help: "The spine's time column, if it has several." },
-    'as-of': { value: 'BOUND', help: '"at" (the default) or "before", as for "dataset create".' },
+    'as-of': { value: 'BOUND', choices: bounds, help: '"at" (the default) or "before", as for "dataset create".' },
     overwrite: { help: 'Replace an existing file.' },
   },
   streams: true,
@@ -35,7 +37,7 @@ export const predictCommand: Command = {
     }
     const format = formatOf(out)
     const named = parseModelReference(input.argument('MODEL'))
-    const [time, bound] = [input.text('time'), input.choice('as-of', ['at', 'before'])]
+    const [time, bound] = [input.text('time'), input.choice('as-of', bounds)]
     const version = input.count('version', 1) ?? named.version
     const bar = createJoinProgress(context.terminal, { join: 'Joining the features', write: 'Predicting' })
     let writer: DatasetWriter | null = null

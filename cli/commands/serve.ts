@@ -28,12 +28,14 @@ export const serveCommand: Command = {
     workers: { value: 'N', help: 'Run N server processes on one port, at most 64. Default: only this process.' },
     'on-unavailable': {
       value: 'WHAT',
+      choices: onUnavailable,
       help: 'What requests get while the online store is down: error (the default), stale (values that were read within LOCKSTEP_STALE_SECONDS), or defaults (stale values if there are any, else defaults). Fallback answers are flagged.',
     },
     'as-of': { value: 'TIME', help: 'The moment of requests that name none, to serve the past. Default: now.' },
   },
   example: 'lockstep serve --port 8080',
   async run(context, input) {
+    context.tellStores()
     const workers = input.count('workers', 1, 64)
     return await (workers === undefined ? serveAlone(context, input) : serveWithWorkers(context, input, workers))
   },

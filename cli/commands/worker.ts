@@ -20,6 +20,8 @@ import { serveMetrics } from '../../serving/lifecycle/metrics-server.ts'
 import { watchDependencies } from '../watch-dependencies.ts'
 import { jobKinds, jobTools, workerTools } from '../worker-tools.ts'
 
+const works = ['views', 'exports'] as const
+
 export const workerCommand: Command = {
   name: 'worker',
   summary: 'Keep online views current, consume streams, and run jobs',
@@ -30,7 +32,11 @@ export const workerCommand: Command = {
   ],
   options: {
     concurrency: { value: 'N', help: 'The maximum number of jobs at the same time, at most 8. Default: 1.' },
-    only: { value: 'WORK', help: '"views": online views, streams and backfills; "exports": parts of exports. Default: both.' },
+    only: {
+      value: 'WORK',
+      choices: works,
+      help: '"views": online views, streams and backfills; "exports": parts of exports. Default: both.',
+    },
     'metrics-port': {
       value: 'PORT',
       help: 'The port of GET /metrics, GET /livez and GET /readyz, on LOCKSTEP_METRICS_HOST. 0: any free port. Default: LOCKSTEP_METRICS_PORT.',
@@ -41,7 +47,7 @@ export const workerCommand: Command = {
   async run(context, input) {
     const { config, log, signal } = context
     const concurrency = input.count('concurrency', 1, 8) ?? 1
-    const only = input.choice('only', ['views', 'exports'])
+    const only = input.choice('only', works)
     const port = input.count('metrics-port', 0, 65_535) ?? config.metricsPort
     if (config.postgresUrl === null) throw embedded()
     const registry = createMetricsRegistry()
