@@ -1,4 +1,4 @@
-// The public API of a definitions file: the DSL and its types. It loads neither the database driver nor the bundler nor
+// The public API: the DSL of definitions files and its types, and the configuration of a project. It loads neither the database driver nor the bundler nor
 // the model runtime.
 export { LockstepError } from './kernel/errors.ts'
 export type { ErrorCode } from './kernel/errors.ts'
@@ -24,3 +24,5 @@ export { natsStream, redisStream } from './registry/define/stream.ts'
 export { stddev, variance } from './registry/define/spread.ts'
 export { t } from './registry/define/t.ts'
 export type { ViewUse } from './registry/define/view-use.ts'
+export { defineConfig } from './runtime/define-config.ts'
+export type { LockstepConfig } from './runtime/define-config.ts'

@@ -18,6 +18,8 @@ export interface Context {
   readonly terminal: Terminal
   /** Aborted when the process is asked to end. */
   readonly signal: AbortSignal
+  /** Names the database and store where they may be others than the user expects. Opening one does the same. */
+  tellStores(): void
   /** @throws LockstepError `POSTGRES_UNAVAILABLE`, `EMBEDDED_IN_USE` */
   unmigratedDatabase(): Promise<Database>
   /** @throws LockstepError also `MIGRATIONS_PENDING`, `SCHEMA_NEWER` */
@@ -32,14 +34,23 @@ export interface Context {
   close(): Promise<void>
 }
 
-export function createContext(config: Config, terminal: Terminal, signal: AbortSignal): Context {
+/** @param notice is printed on standard error before the first store is opened, but not with `--json`; null: nothing */
+export function createContext(config: Config, terminal: Terminal, signal: AbortSignal, notice: string | null = null): Context {
   const log = createLogger(config.logLevel)
   const lifecycle = createLifecycle(log)
   let opening: Promise<Database> | null = null
   let checked: Promise<Database> | null = null
   let openingStore: Promise<OnlineStore> | null = null
 
+  let told = notice === null || terminal.json
+
+  function tellStores(): void {
+    if (!told) terminal.complain(notice ?? '')
+    told = true
+  }
+
   async function open(): Promise<Database> {
+    tellStores()
     const db = await openDatabase(config, { signal, warn: (message) => log.warn({ directory: config.directory }, message) })
     lifecycle.add('database', () => db.close())
     await db.ping()
@@ -47,6 +58,7 @@ export function createContext(config: Config, terminal: Terminal, signal: AbortS
   }
 
   async function check(): Promise<Database> {
+    tellStores()
     requireMade(config)
     const db = await context.unmigratedDatabase()
     await requireMigrated(db.kysely, databaseName(config))
@@ -73,6 +85,7 @@ export function createContext(config: Config, terminal: Terminal, signal: AbortS
     log,
     terminal,
     signal,
+    tellStores,
     unmigratedDatabase: () => (opening ??= open()),
     database: () => (checked ??= check()),
     store: () => (openingStore ??= openStore().catch(forgetStore)),

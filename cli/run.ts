@@ -1,16 +1,18 @@
 import { LockstepError } from '../kernel/errors.ts'
 import type { LogLevel } from '../runtime/config.ts'
-import { loadConfig } from '../runtime/config.ts'
+import { loadConfig, loadSettings } from '../runtime/config.ts'
 import { limitHeapGrowth } from '../runtime/v8-flags.ts'
 import { readVersion } from '../runtime/version.ts'
-import type { Outcome } from './command.ts'
+import type { Command, Outcome } from './command.ts'
 import { commands } from './commands.ts'
 import type { Context } from './context.ts'
 import { createContext } from './context.ts'
 import { findCommand } from './find-command.ts'
 import { helpFor } from './help.ts'
+import type { Input } from './input.ts'
 import { parseInput } from './input.ts'
 import { jsonText, reportError } from './report-error.ts'
+import { storesNotice } from './stores-notice.ts'
 import type { Terminal } from './terminal.ts'
 import { createTerminal } from './terminal.ts'
 import { withContext } from './with-context.ts'
@@ -26,12 +28,13 @@ export async function run(words: readonly string[], signal: AbortSignal): Promis
   let level: LogLevel = 'info'
   try {
     if (await printed(words, terminal)) return 0
-    const start = await prepare(words)
-    const config = loadConfig()
+    const { command, input } = await parse(words)
+    const settings = command.settings === false ? null : await loadSettings()
+    const config = settings?.config ?? loadConfig({})
     level = config.logLevel
-    const context = createContext(config, terminal, signal)
+    const context = createContext(config, terminal, signal, settings === null ? null : storesNotice(settings, process.cwd()))
     return await withContext(context, async () => {
-      const outcome = await start(context)
+      const outcome = await command.run(context, input)
       terminal.print(terminal.json ? jsonText(outcome.json) : outcome.text)
       await outcome.stay?.()
       return outcome.exitCode ?? 0
@@ -50,11 +53,16 @@ export async function run(words: readonly string[], signal: AbortSignal): Promis
  * @throws LockstepError `USAGE`
  */
 export async function prepare(words: readonly string[]): Promise<(context: Context) => Promise<Outcome>> {
+  const { command, input } = await parse(words)
+  return (context) => command.run(context, input)
+}
+
+async function parse(words: readonly string[]): Promise<{ readonly command: Command; readonly input: Input }> {
   const { entry, rest } = findCommand(commands, words)
   const command = await entry.load()
   const input = parseInput(command, rest)
   if (command.streams === true) limitHeapGrowth()
-  return (context) => command.run(context, input)
+  return { command, input }
 }
 
 const shortOptions: Readonly<Record<string, string>> = { '-h': '--help', '-v': '--version' }

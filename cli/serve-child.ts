@@ -1,4 +1,4 @@
-import { loadConfig } from '../runtime/config.ts'
+import { loadSettings } from '../runtime/config.ts'
 import { asJson } from '../runtime/workers/merge-metrics.ts'
 import type { PoolWorker } from '../runtime/workers/worker.ts'
 import { joinPool } from '../runtime/workers/worker.ts'
@@ -15,7 +15,8 @@ const interrupt = createInterrupt(serverPatienceMs)
 const member = joinPool()
 const signal = AbortSignal.any([interrupt.signal, member.signal])
 try {
-  const context = createContext(loadConfig(), createTerminal(false), signal)
+  const { config } = await loadSettings()
+  const context = createContext(config, createTerminal(false), signal)
   await withContext(context, () => serve(context, member))
   process.exit(0)
 } catch (error) {

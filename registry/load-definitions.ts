@@ -18,7 +18,7 @@ import type { AnyFeatureView } from './define/feature-view.ts'
 import type { OnDemandView } from './define/on-demand-view.ts'
 import type { DefinitionSet, ViewOperational } from './definition-set.ts'
 import { fingerprints } from './fingerprint.ts'
-import { importWithin } from './import-within.ts'
+import { importWithin } from '../runtime/import-within.ts'
 import { sha256 } from './sha256.ts'
 
 const loadTimeoutMs = 20_000

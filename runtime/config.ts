@@ -5,13 +5,17 @@ import { nearest } from '../kernel/did-you-mean.ts'
 import type { LogShares } from './log-shares.ts'
 import { logNothing, parseLogShares } from './log-shares.ts'
 import { parseRedisUrl } from './redis-url.ts'
+import type { ConfigFile } from './settings-files.ts'
+import { envFile, readConfigFile, readEnvFile } from './settings-files.ts'
 import type { TlsFiles } from './tls-pair.ts'
 
 // Every process of Lockstep runs in UTC, because a transform's use of Date must not depend on the machine's time zone.
 process.env['TZ'] = 'UTC'
 
-/** The configuration of a process, from environment variables (docs/configuration.md). */
+/** The configuration of a process (docs/configuration.md). */
 export interface Config {
+  /** The definitions file of commands that name none, absolute. It may be missing. */
+  readonly definitions: string
   /** null: the embedded database. May hold a password: never print it. */
   readonly postgresUrl: string | null
   /** null: the embedded online store. May hold a password: never print it. */
@@ -130,6 +134,7 @@ const isOrigin = (text: string) => text === '*' || (URL.canParse(text) && new UR
 
 /** Every variable with its valid values and its default. */
 export const variables = z.object({
+  LOCKSTEP_DEFINITIONS: z.string().default('features.ts'),
   LOCKSTEP_POSTGRES_URL: url(['postgres:', 'postgresql:'], 'postgres://user:password@host:5432/database').optional(),
   LOCKSTEP_REDIS_URL: redisUrl.optional(),
   LOCKSTEP_REDIS_READS: z.enum(redisReads, `one of ${redisReads.join(', ')}`).default('primary'),
@@ -190,38 +195,132 @@ export const variables = z.object({
   LOCKSTEP_WATCHDOG_SECONDS: integer(0, 3600).optional(),
 })
 
+/** A configuration, and where each setting in it that is not a default comes from. */
+export interface Settings {
+  readonly config: Config
+  /** By variable: `environment`, or the name of a file. */
+  readonly origins: ReadonlyMap<string, string>
+  /** Variables that name a PostgreSQL for other programs. Lockstep does not read them. */
+  readonly elsewhere: readonly string[]
+}
+
+/** What one place says: texts by variable. */
+interface Place {
+  readonly name: string
+  readonly given: Readonly<Record<string, string | undefined>>
+}
+
+const environment = 'environment'
+const begin = 'LOCKSTEP_'
+const names = Object.keys(variables.shape)
+
 /**
- * Reads the configuration. An empty variable counts as absent. An unknown variable that starts with LOCKSTEP_ is an
- * error, because it is probably misspelt. LOCKSTEP_TEST_… variables belong to the tests and are ignored.
+ * Reads the settings: environment variables, then the file `.env` of the folder, then its `lockstep.config.ts`, then
+ * defaults. The first that names a setting wins. An empty value counts as absent, and hides the places below it. Other
+ * variables of `.env` become environment variables, so that the configuration file can use them.
  *
- * @throws LockstepError `CONFIG_INVALID`, which names every invalid variable, and its value unless it may contain a
- *   password
+ * @throws LockstepError `CONFIG_INVALID`, as `loadConfig`, and for files that cannot be read
+ */
+export async function loadSettings(folder = process.cwd(), env: NodeJS.ProcessEnv = process.env): Promise<Settings> {
+  const own = { ...env }
+  const inFile = readEnvFile(folder) ?? {}
+  const misspelt = Object.keys(inFile).filter((name) => !name.startsWith(begin) && nearest(name.replace(/_.*/, '_'), [begin]) !== null)
+  if (misspelt.length > 0)
+    throw notValid(misspelt.map((name) => `"${name}" (${envFile}) is not a setting (${hint(nearest(name, names) ?? `${begin}…`)})`))
+  for (const [name, value] of Object.entries(inFile)) if (!name.startsWith(begin)) env[name] ??= value
+  const file = await readConfigFile(folder)
+  return settingsOf([{ name: environment, given: own }, { name: envFile, given: inFile }, ...(file === null ? [] : [placeOf(file)])])
+}
+
+/**
+ * Reads the configuration of environment variables alone. An empty variable counts as absent. An unknown variable that
+ * starts with LOCKSTEP_ is an error, because it is probably misspelt. LOCKSTEP_TEST_… variables belong to the tests and
+ * are ignored.
+ *
+ * @throws LockstepError `CONFIG_INVALID`, which names every invalid setting with its place, and its value unless it may
+ *   contain a password
  */
 export function loadConfig(env: Readonly<Record<string, string | undefined>> = process.env): Config {
-  const given = Object.fromEntries(
-    Object.entries(env).filter(([name, value]) => name.startsWith('LOCKSTEP_') && !name.startsWith('LOCKSTEP_TEST_') && value !== ''),
-  )
-  const known = Object.keys(variables.shape)
+  return settingsOf([{ name: environment, given: env }]).config
+}
+
+/** The key of a setting in `lockstep.config.ts`: `postgresUrl` of `LOCKSTEP_POSTGRES_URL`. */
+export function configKey(variable: string): string {
+  return variable
+    .slice(begin.length)
+    .toLowerCase()
+    .replaceAll(/_(.)/g, (_, letter: string) => letter.toUpperCase())
+}
+
+/** The texts of a configuration file, under the names of variables. */
+function placeOf({ name: file, values }: ConfigFile): Place {
+  const known = new Map(names.map((name) => [configKey(name), name]))
+  const problems: string[] = []
+  const given: Record<string, string> = {}
+  for (const [key, value] of Object.entries(values)) {
+    const name = known.get(key)
+    const text = textOf(value)
+    if (name === undefined) problems.push(`"${key}" (${file}) is not a setting (${hint(nearest(key, known.keys()))})`)
+    else if (text === null) problems.push(`"${key}" (${file}) must be a text, a number, or a list of texts`)
+    else if (text !== undefined) given[name] = text
+  }
+  if (problems.length > 0) throw notValid(problems)
+  return { name: file, given }
+}
+
+/** undefined: absent; null: not a value of a setting. */
+function textOf(value: unknown): string | null | undefined {
+  if (typeof value === 'number') return String(value)
+  if (Array.isArray(value) && value.every((each) => typeof each === 'string')) return value.join(',')
+  return typeof value === 'string' || value === undefined ? value : null
+}
+
+function settingsOf(places: readonly Place[]): Settings {
+  const given: Record<string, string> = {}
+  const origins = new Map<string, string>()
+  for (const { name: place, given: texts } of places) {
+    for (const [name, text] of Object.entries(texts)) {
+      if (!name.startsWith(begin) || name.startsWith('LOCKSTEP_TEST_') || text === undefined || origins.has(name)) continue
+      origins.set(name, place)
+      given[name] = text
+    }
+  }
+  for (const name of origins.keys()) {
+    if (given[name] !== '') continue
+    delete given[name]
+    origins.delete(name)
+  }
+  const elsewhere = ['DATABASE_URL', 'POSTGRES_URL', 'PGHOST', 'PGDATABASE'].filter((name) => places.some((place) => place.given[name]))
+  return { config: configOf(given, origins), origins, elsewhere }
+}
+
+function configOf(given: Readonly<Record<string, string>>, origins: ReadonlyMap<string, string>): Config {
+  const label = (name: string): string => {
+    const origin = origins.get(name) ?? environment
+    if (origin === environment) return `"${name}"`
+    return origin === envFile ? `"${name}" (${envFile})` : `"${configKey(name)}" (${origin})`
+  }
   const problems = Object.keys(given)
-    .filter((name) => !known.includes(name))
-    .map((name) => notASetting(name, known))
+    .filter((name) => !names.includes(name))
+    .map((name) => `${label(name)} is not a setting (${hint(nearestVariable(name))})`)
   const parsed = variables.safeParse(given)
   for (const issue of parsed.error?.issues ?? []) {
     const name = String(issue.path[0])
-    problems.push(`"${name}" is ${shown(name, given[name])}; it must be ${issue.message}`)
+    problems.push(`${label(name)} is ${shown(name, given[name])}; it must be ${issue.message}`)
   }
   if (parsed.data?.LOCKSTEP_REDIS_READS === 'replica' && parseRedisUrl(parsed.data.LOCKSTEP_REDIS_URL ?? '')?.cluster !== true)
-    problems.push('"LOCKSTEP_REDIS_READS" is "replica", which needs a cluster: set LOCKSTEP_REDIS_URL to redis+cluster://host:6379')
+    problems.push(
+      `${label('LOCKSTEP_REDIS_READS')} is "replica", which needs a cluster: set LOCKSTEP_REDIS_URL to redis+cluster://host:6379`,
+    )
   const { LOCKSTEP_TLS_CERT: cert, LOCKSTEP_TLS_KEY: key } = given
   if ((cert === undefined) !== (key === undefined))
     problems.push(
       `"${cert === undefined ? 'LOCKSTEP_TLS_CERT' : 'LOCKSTEP_TLS_KEY'}" is missing: set both LOCKSTEP_TLS_CERT and LOCKSTEP_TLS_KEY, or neither`,
     )
-  if (!parsed.success || problems.length > 0) {
-    throw new LockstepError('CONFIG_INVALID', `The environment variables are not valid: ${problems.join('; ')}.`, { details: { problems } })
-  }
+  if (!parsed.success || problems.length > 0) throw notValid(problems)
   const { data } = parsed
   return {
+    definitions: resolve(data.LOCKSTEP_DEFINITIONS),
     postgresUrl: data.LOCKSTEP_POSTGRES_URL ?? null,
     redisUrl: data.LOCKSTEP_REDIS_URL ?? null,
     redisReads: data.LOCKSTEP_REDIS_READS,
@@ -262,13 +361,20 @@ export function loadConfig(env: Readonly<Record<string, string | undefined>> = p
 }
 
 /** Names differ behind their common beginning. */
-function notASetting(name: string, known: readonly string[]): string {
-  const begin = 'LOCKSTEP_'
+function nearestVariable(name: string): string | null {
   const meant = nearest(
     name.slice(begin.length),
-    known.map((each) => each.slice(begin.length)),
+    names.map((each) => each.slice(begin.length)),
   )
-  return `"${name}" is not a setting (${meant === null ? 'docs/configuration.md lists them' : `did you mean "${begin}${meant}"?`})`
+  return meant === null ? null : `${begin}${meant}`
+}
+
+function hint(meant: string | null): string {
+  return meant === null ? 'docs/configuration.md lists them' : `did you mean "${meant}"?`
+}
+
+function notValid(problems: readonly string[]): LockstepError {
+  return new LockstepError('CONFIG_INVALID', `The settings are not valid: ${problems.join('; ')}.`, { details: { problems } })
 }
 
 function signingKeysOf([first, ...more]: readonly string[] = []): Config['signingKeys'] {

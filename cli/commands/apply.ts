@@ -3,6 +3,7 @@ import { applyChanges } from '../../registry/apply.ts'
 import { loadDefinitions } from '../../registry/load-definitions.ts'
 import { actorOf, reasonOption } from '../actor.ts'
 import type { Command } from '../command.ts'
+import { definitionsArgument, definitionsFile } from '../definitions-argument.ts'
 import { changeOnline, removalsText, removeOnline } from '../online-removals.ts'
 import { changeCounts, planJson, planText } from '../plan-text.ts'
 
@@ -13,15 +14,15 @@ export const applyCommand: Command = {
     'Runs in one transaction: all or nothing. An existing version of a definition never changes. Definitions that are not in the file stay, unless you pass --prune.',
     'The states of retired views are deleted from the online store, in the background if there are many. A view that comes back starts empty and is served when it is materialized.',
   ],
-  arguments: [{ name: 'FILE', help: 'The definitions file (TypeScript or JavaScript).' }],
+  arguments: [definitionsArgument],
   options: {
     prune: { help: 'Retire definitions that are not in the file and that nothing needs.' },
     'break-models': { help: 'Apply the file even if served model versions no longer fit it.' },
     reason: reasonOption,
   },
-  example: 'lockstep apply features.ts',
+  example: 'lockstep apply',
   async run(context, input) {
-    const set = await loadDefinitions(input.argument('FILE'))
+    const set = await loadDefinitions(definitionsFile(context, input))
     const db = await context.database()
     let foreign: readonly DefinitionId[] = []
     const { plan, revision, changed } = await applyChanges(db, set, {

@@ -1,6 +1,7 @@
 import { loadDefinitions } from '../../registry/load-definitions.ts'
 import { planChanges } from '../../registry/plan.ts'
 import type { Command } from '../command.ts'
+import { definitionsArgument, definitionsFile } from '../definitions-argument.ts'
 import { counted } from '../human.ts'
 import { changeCounts, planJson, planText } from '../plan-text.ts'
 
@@ -8,14 +9,14 @@ export const planCommand: Command = {
   name: 'plan',
   summary: 'Show what "apply" would change',
   description: ['Reads the registry and the tables of the sources, and writes nothing. Exits with 1 if "apply" would refuse the file.'],
-  arguments: [{ name: 'FILE', help: 'The definitions file (TypeScript or JavaScript).' }],
+  arguments: [definitionsArgument],
   options: {
     prune: { help: 'Plan to retire definitions that are not in the file.' },
     'break-models': { help: 'Plan what "apply --break-models" would do.' },
   },
-  example: 'lockstep plan features.ts',
+  example: 'lockstep plan',
   async run(context, input) {
-    const set = await loadDefinitions(input.argument('FILE'))
+    const set = await loadDefinitions(definitionsFile(context, input))
     const plan = await planChanges(await context.database(), set, { prune: input.flag('prune'), breakModels: input.flag('break-models') })
     const refused = plan.problems.length > 0
     const verdict = refused

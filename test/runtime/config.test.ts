@@ -16,6 +16,7 @@ function failure(env: Record<string, string>): string {
 describe('the configuration', () => {
   it('is embedded on this machine by default', () => {
     const defaults = {
+      definitions: resolve('features.ts'),
       postgresUrl: null,
       redisUrl: null,
       redisReads: 'primary',
@@ -60,6 +61,7 @@ describe('the configuration', () => {
   it('reads every variable', () => {
     expect(
       loadConfig({
+        LOCKSTEP_DEFINITIONS: '/srv/features.ts',
         LOCKSTEP_POSTGRES_URL: 'postgresql://somebody@localhost/flights?host=/run/postgresql',
         LOCKSTEP_REDIS_URL: 'rediss+cluster://:secret@cache:6380,[::1]:6381',
         LOCKSTEP_REDIS_READS: 'replica',
@@ -98,6 +100,7 @@ describe('the configuration', () => {
         LOCKSTEP_WATCHDOG_SECONDS: '60',
       }),
     ).toEqual({
+      definitions: '/srv/features.ts',
       postgresUrl: 'postgresql://somebody@localhost/flights?host=/run/postgresql',
       redisUrl: 'rediss+cluster://:secret@cache:6380,[::1]:6381',
       redisReads: 'replica',

@@ -1,0 +1,95 @@
+/**
+ * The settings of a project, as `lockstep.config.ts` exports them. Environment variables and the file `.env` override
+ * them: `postgresUrl` is `LOCKSTEP_POSTGRES_URL` there. docs/configuration.md explains each.
+ */
+export interface LockstepConfig {
+  /** The definitions file of `plan`, `apply` and `dev`. Default: `features.ts`. */
+  readonly definitions?: string
+  /** PostgreSQL, as `postgres://user:password@host:5432/database`. Default: the embedded database. */
+  readonly postgresUrl?: string | undefined
+  /** Redis, as `redis://:password@host:6379`. Default: the embedded store. */
+  readonly redisUrl?: string | undefined
+  /** Which nodes of a Redis Cluster answer feature reads. Default: `primary`. */
+  readonly redisReads?: 'primary' | 'replica'
+  /** The prefix of every key in Redis. Default: `lockstep`. */
+  readonly redisPrefix?: string
+  /** The Redis whose streams feed sources. Default: `redisUrl`. */
+  readonly streamRedisUrl?: string | undefined
+  /** The NATS server whose streams feed sources. */
+  readonly natsUrl?: string | undefined
+  /** How far back rows are re-materialized after a failover of Redis, seconds. Default: 3600. */
+  readonly replaySeconds?: number
+  /** The folder of the embedded database and store. Default: `.lockstep`. */
+  readonly dir?: string
+  /** The address that the server listens on. Default: `127.0.0.1`. */
+  readonly host?: string
+  /** The HTTP port; 0: any free port. Default: 8080. */
+  readonly port?: number
+  /** The PEM file of the certificate. */
+  readonly tlsCert?: string
+  /** The PEM file of the certificate's private key. */
+  readonly tlsKey?: string
+  /** The gRPC port; 0: any free port. Default: no gRPC. */
+  readonly grpcPort?: number
+  /** The maximum concurrent gRPC calls of one connection. Default: 100. */
+  readonly grpcMaxStreams?: number
+  /** The maximum open gRPC connections. Default: a quarter of the file descriptor limit. */
+  readonly grpcMaxConnections?: number
+  /** The maximum size of a request body, bytes. Default: 1048576. */
+  readonly bodyLimitBytes?: number
+  /** Web origins whose pages may call the server, such as `https://app.example`. Default: none. */
+  readonly corsOrigins?: string | readonly string[]
+  /** How far in the future the times of pushed events may lie, seconds. Default: 600. */
+  readonly futureSeconds?: number
+  /** The share of requests whose predictions are logged, as `0.01` or `'0.01,delay=1'`. Default: 0. */
+  readonly logPredictions?: number | string
+  /** How long logged predictions are kept, days. Default: 30. */
+  readonly logRetentionDays?: number
+  /** How many logged predictions a server checks against the history each minute. Default: 0. */
+  readonly parityPerMinute?: number
+  /** Default: `info`. */
+  readonly logLevel?: 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'fatal' | 'silent'
+  /** How long the audit log is kept, days. Default: 365. */
+  readonly auditRetentionDays?: number
+  /** The keys that sign definitions and models: the first signs, all verify. A secret: keep it out of the file. */
+  readonly signingKey?: string | readonly string[] | undefined
+  /** Whether requests need an API key. Default: `auto`. */
+  readonly auth?: 'auto' | 'required' | 'off'
+  /** The maximum time for a request, milliseconds. Default: 30000. */
+  readonly requestTimeoutMs?: number
+  /** The maximum age of states that answer while the online store is down, seconds. Default: 0. */
+  readonly staleSeconds?: number
+  /** The memory for these states, megabytes. Default: 64. */
+  readonly staleMb?: number
+  /** How rate limits work while Redis is down. Default: `local`. */
+  readonly rateLimitFallback?: 'local' | 'open' | 'closed'
+  /** Whether `/metrics` needs an API key. Default: `off`. */
+  readonly metricsAuth?: 'off' | 'required'
+  /** A separate port for metrics. Default: the port of the server. */
+  readonly metricsPort?: number
+  /** The address of that port. Default: `127.0.0.1`. */
+  readonly metricsHost?: string
+  /** The maximum number of requests in flight. Default: 1024. */
+  readonly maxInFlight?: number
+  /** The same for one API key. Default: three quarters of `maxInFlight`. */
+  readonly maxInFlightPerKey?: number
+  /** The share of requests that are written to the log, 0 to 1. Default: 0. */
+  readonly accessLog?: number
+  /** How long the server keeps answering after SIGTERM, milliseconds. Default: 0. */
+  readonly shutdownDelayMs?: number
+  /** After how many seconds with a blocked event loop a process is killed; 0: never. Default: 30. */
+  readonly watchdogSeconds?: number
+}
+
+/**
+ * Types the configuration of a project. Write in `lockstep.config.ts`:
+ *
+ * ```ts
+ * import { defineConfig } from 'lockstep'
+ *
+ * export default defineConfig({ definitions: 'src/features.ts', port: 8081 })
+ * ```
+ */
+export function defineConfig(config: LockstepConfig): LockstepConfig {
+  return config
+}
