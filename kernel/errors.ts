@@ -49,7 +49,7 @@ export type ErrorCode =
   | 'INVALID_REQUEST'
   | 'INVALID_ENTITY'
   | 'INVALID_EVENT' // an event that its source cannot take
-  | 'NOT_PUSHABLE' // a source whose table is not Lockstep's, or not made yet
+  | 'NOT_PUSHABLE' // a source that accepts no events, or whose table is not made yet
   | 'MISSING_REQUEST_VALUE'
   | 'REQUIRED_FEATURE_MISSING'
   | 'BODY_TOO_LARGE'

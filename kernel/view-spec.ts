@@ -126,5 +126,5 @@ export interface CursorSpec {
   readonly reconcileMicros: number
 }
 
-/** The columns that Lockstep reserves for itself in the tables that it creates. */
+/** The columns that Lockstep reserves for itself in tables that accept pushed events. */
 export const ownedColumnNames: readonly string[] = ['_row', '_xid', '_event_id', '_online_only']

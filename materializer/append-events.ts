@@ -5,7 +5,7 @@ import { faultPoint } from '../runtime/fault-point.ts'
 import { sqlState } from '../runtime/relation.ts'
 import type { SourceEvent } from './event-reader.ts'
 import type { EventTable } from './event-table.ts'
-import { notPushable } from './event-table.ts'
+import { notPushable } from '../registry/push-table.ts'
 
 /**
  * - `both`: the events are history, and are folded into the online states at once
@@ -103,6 +103,13 @@ function refusedByTable(cause: unknown, state: string, { source }: EventTable): 
         cause,
         details: { source: source.name },
       },
+    )
+  }
+  if (state === '42501') {
+    return notPushable(
+      source,
+      `The role of this process may not write to its table: ${messageOf(cause)}. Grant it INSERT and SELECT on the table.`,
+      cause,
     )
   }
   if (/^42(P01|703|804|P10)$/.test(state)) {

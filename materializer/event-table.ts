@@ -1,12 +1,13 @@
 import { LockstepError } from '../kernel/errors.ts'
 import type { ColumnType } from '../kernel/value-type.ts'
 import type { SourceSpec } from '../kernel/view-spec.ts'
-import { readSourceTable } from '../offline/source-table.ts'
-import { naturalType, sqlTypeName } from '../offline/sql-type.ts'
+import { describeTable, readSourceTable } from '../offline/source-table.ts'
+import { naturalType } from '../offline/sql-type.ts'
+import { notPushable } from '../registry/push-table.ts'
 import type { Database } from '../runtime/database.ts'
 import { sqlIdentifier } from '../runtime/sql.ts'
 
-/** The table of a source that Lockstep made, as events are written to it. */
+/** The table of a source that accepts pushed events. */
 export interface EventTable {
   readonly source: SourceSpec
   readonly columns: readonly EventColumn[]
@@ -22,7 +23,9 @@ export interface EventTable {
 export interface EventColumn {
   readonly name: string
   readonly type: ColumnType
-  /** Whether an event may leave it out or send null. */
+  /** The type of the table's column, in SQL. */
+  readonly sqlType: string
+  /** Whether an event may send null. */
   readonly nullable: boolean
   readonly key: boolean
   /** The known time, and nothing else. */
@@ -30,12 +33,11 @@ export interface EventColumn {
 }
 
 /**
- * @throws LockstepError `NOT_PUSHABLE` where the source reads a table or query of the user's own, or its table is not
- *   made yet or was made before events could be pushed
+ * @throws LockstepError `NOT_PUSHABLE` where the source's table is not made yet or lacks columns that pushed events need
  */
 export async function readEventTable(db: Pick<Database, 'query'>, source: SourceSpec): Promise<EventTable> {
-  const { relation, types, hasXid, hasOnlineOnly } = await tableOf(db, source)
-  if (!hasXid || !hasOnlineOnly || !types.has('_event_id')) {
+  const { relation, types, hasRow, hasXid, hasOnlineOnly } = await tableOf(db, source)
+  if (!hasRow || !hasXid || !hasOnlineOnly) {
     throw notPushable(
       source,
       `Its table ${relation} lacks columns or indexes that pushed events need. Apply the definitions again to add them.`,
@@ -44,40 +46,43 @@ export async function readEventTable(db: Pick<Database, 'query'>, source: Source
   const declared = new Map(source.columns.map(({ name, type }) => [name, type]))
   const keys = new Set(source.key.map(({ column }) => column))
   const names = new Set([...keys, source.eventTime, ...(source.known === null ? [] : [source.known]), ...declared.keys()])
-  const columns = [...names].map((name): EventColumn => ({
-    name,
-    type: declared.get(name) ?? naturalType(types.get(name) ?? ''),
-    nullable: name !== source.eventTime,
-    key: keys.has(name),
-    known: name === source.known && name !== source.eventTime && !keys.has(name) && !declared.has(name),
-  }))
+  const described = new Map((await describeTable(db, relation)).map((column) => [column.name, column]))
+  const columns = [...names].flatMap((name): EventColumn[] => {
+    const column = described.get(name)
+    if (column?.generated !== false) return [] // the database computes it
+    return [
+      {
+        name,
+        type: declared.get(name) ?? naturalType(types.get(name) ?? ''),
+        // PostgreSQL reads the text itself: a detour by another type could round it
+        sqlType: column.type === 'enum' ? column.described : sqlIdentifier(column.type),
+        nullable: column.nullable && name !== source.eventTime,
+        key: keys.has(name),
+        known: name === source.known && name !== source.eventTime && !keys.has(name) && !declared.has(name),
+      },
+    ]
+  })
   return { source, columns, ...statements(relation, columns) }
 }
 
 async function tableOf(db: Pick<Database, 'query'>, source: SourceSpec): ReturnType<typeof readSourceTable> {
-  if (source.relation.kind !== 'owned') {
-    const what = source.relation.kind === 'table' ? 'a table of your own' : 'a query'
-    throw notPushable(
-      source,
-      `It reads ${what}. Write to ${what === 'a query' ? 'the tables behind it' : 'that table'}, or declare the source without "table" and "sql".`,
-    )
-  }
   try {
     return await readSourceTable(db, source)
   } catch (cause) {
     if (!(cause instanceof LockstepError) || cause.code !== 'SOURCE_MISSING') throw cause
-    throw notPushable(source, 'Its table does not exist yet. Apply the definitions with a view that reads it.', cause)
+    const isOwned = source.relation.kind === 'owned'
+    throw notPushable(
+      source,
+      isOwned ? 'Its table does not exist yet. Apply the definitions with a view that reads it.' : cause.message,
+      cause,
+    )
   }
-}
-
-export function notPushable({ name }: SourceSpec, why: string, cause?: unknown): LockstepError {
-  return new LockstepError('NOT_PUSHABLE', `Events cannot be pushed to the source "${name}". ${why}`, { cause, details: { source: name } })
 }
 
 /** Texts that are cast by the database: one statement, whatever the types, and however many rows. */
 function statements(relation: string, columns: readonly EventColumn[]): { insert: string; known: string } {
   const names = columns.map(({ name }) => sqlIdentifier(name))
-  const values = columns.map(({ type }, i) => `e.c${i}::${type.kind === 'vector' ? 'float4[]' : sqlTypeName(type)}`)
+  const values = columns.map(({ sqlType }, i) => `e.c${i}::${sqlType}`)
   const given = columns.map((_, i) => `$${i + 1}::text[]`)
   const insert = `
     WITH added AS (

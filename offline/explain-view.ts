@@ -9,6 +9,7 @@ import type { Database } from '../runtime/database.ts'
 import { GreatestRows } from './greatest-rows.ts'
 import type { SourceRow } from './row-decoder.ts'
 import { sourceRows } from './source-stream.ts'
+import { readSourceTable } from './source-table.ts'
 
 /** A row of an entity, with the values that matter to a feature. */
 export interface ExplainedRow {
@@ -17,7 +18,7 @@ export interface ExplainedRow {
   readonly knownTime: number
   /** From when it counts, with the availability. Infinity: never. */
   readonly visibleAt: number
-  /** `_row`, where Lockstep owns the table; else null. */
+  /** `_row`, where the table has it; else null. */
   readonly row: number | null
   /** The transaction that wrote it; null where the table has no arrival columns. */
   readonly xid: number | null
@@ -71,8 +72,8 @@ export async function explainView(
   const state = plan.newState()
   const rows = { visible: 0, notYetVisible: 0, dropped: 0 }
   await db.snapshot(async (snapshot) => {
-    const owned = plan.spec.source.relation.kind === 'owned'
-    for await (const batch of sourceRows(snapshot, [plan], { keys: [key], withXid: owned })) {
+    const { hasXid } = await readSourceTable(snapshot, plan.spec.source)
+    for await (const batch of sourceRows(snapshot, [plan], { keys: [key], withXid: hasXid })) {
       signal?.throwIfAborted()
       for (const row of batch) {
         const visibleAt = plan.visibleAt(row.eventTime, row.knownTime)

@@ -160,12 +160,12 @@ function matchColumns(source: SourceSpec, table: string, tableColumns: readonly 
   const columns = new Map<string, CopyColumn>()
   for (const from of file.columns) {
     const to = inTable.get(from.name)
-    if (to !== undefined && !filledByDatabase(source, to)) columns.set(from.name, copyColumn(source, from, to))
+    if (to !== undefined && !filledByDatabase(to)) columns.set(from.name, copyColumn(source, from, to))
   }
   if (file.format === 'jsonl') {
     // fields that only later rows have
     for (const to of tableColumns) {
-      if (columns.has(to.name) || filledByDatabase(source, to) || to.hasDefault) continue
+      if (columns.has(to.name) || filledByDatabase(to) || to.hasDefault) continue
       columns.set(to.name, copyColumn(source, { name: to.name, type: null, described: 'JSON' }, to))
     }
   }
@@ -191,8 +191,8 @@ function onlyKnown(source: SourceSpec, name: string): boolean {
   return ![...source.key.map(({ column }) => column), ...source.columns.map((column) => column.name)].includes(name)
 }
 
-function filledByDatabase({ relation }: SourceSpec, { name, generated }: RelationColumn): boolean {
-  return generated || name === '_row' || name === '_xid' || (relation.kind === 'owned' && ownedColumnNames.includes(name))
+function filledByDatabase({ name, generated }: RelationColumn): boolean {
+  return generated || ownedColumnNames.includes(name)
 }
 
 /**

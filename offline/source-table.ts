@@ -44,7 +44,8 @@ export async function readSourceTable(db: Queryable, source: SourceSpec): Promis
       `The table ${table} of source "${source.name}" has no column ${names}; add it to the table, or correct the definition.`,
     )
   }
-  const hasOnlineOnly = source.relation.kind === 'owned' && types.get('_online_only') === 'bool'
+  // also without `push`, which the source may have lost: the rows are of the online store alone all the same
+  const hasOnlineOnly = types.get('_online_only') === 'bool' && types.get('_event_id') === 'text'
   return { relation: table, types, ...arrivalColumns(types), hasOnlineOnly }
 }
 

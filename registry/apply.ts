@@ -8,12 +8,14 @@ import type { LockstepTables } from '../migrations/schema.ts'
 import type { Actor, AuditEntry } from '../runtime/audit.ts'
 import { recordAudit, unknownActor } from '../runtime/audit.ts'
 import type { Database } from '../runtime/database.ts'
+import { sqlState } from '../runtime/relation.ts'
 import type { Signing } from '../runtime/signing.ts'
 import type { Change, ChangePlan } from './change-plan.ts'
 import type { Comparison } from './compare.ts'
 import type { Definition } from './definition.ts'
 import type { DefinitionSet } from './definition-set.ts'
 import type { PlanOptions } from './plan.ts'
+import type { TableChange } from './owned-table.ts'
 import { planOn } from './plan.ts'
 import { bumpRevision, lockRegistry } from './revision.ts'
 import { sha256 } from './sha256.ts'
@@ -22,6 +24,8 @@ import { definitionFacts, signDefinition } from './signatures.ts'
 export interface ApplyOptions extends PlanOptions {
   /** Who applies it. */
   readonly by?: Actor
+  /** How long it may wait for the lock on a source's table, milliseconds. Default: 10,000. */
+  readonly lockTimeoutMs?: number
   /** Called after all writes and before the commit. If it throws, nothing is applied. It must use only `db`. */
   readonly beforeCommit?: (online: OnlineChanges, db: Pick<Database, 'kysely'>) => Promise<void>
 }
@@ -59,7 +63,7 @@ export async function applyChanges(db: Database, set: DefinitionSet, options: Ap
     const { plan, comparisons, removed, tables } = await planOn(transaction, set, options)
     refuse(plan)
     let changed = false
-    for (const statement of tables.flatMap((table) => table.statements)) await sql.raw(statement).execute(transaction)
+    for (const table of tables) await changeTable(transaction, table, options.lockTimeoutMs)
     for (const [hash, body] of set.code) changed = (await storeCode(transaction, hash, body)) || changed
     for (const comparison of comparisons) changed = (await storeDefinition(transaction, comparison, db.signing)) || changed
     for (const definition of removed) changed = (await retire(transaction, definition)) || changed
@@ -70,6 +74,32 @@ export async function applyChanges(db: Database, set: DefinitionSet, options: Ap
     await options.beforeCommit?.(online, { kysely: transaction })
     return { plan, changed, revision, online }
   })
+}
+
+/**
+ * Runs the statements on one table. It does not wait long for a lock, because all later statements on the table would
+ * wait behind it.
+ *
+ * @throws LockstepError `BUSY` if another transaction uses the table meanwhile
+ */
+async function changeTable(
+  transaction: Kysely<LockstepTables>,
+  { relation, statements }: TableChange,
+  lockTimeoutMs = 10_000,
+): Promise<void> {
+  if (statements.length === 0) return
+  await sql.raw(`set local lock_timeout = ${lockTimeoutMs}`).execute(transaction)
+  try {
+    for (const statement of statements) await sql.raw(statement).execute(transaction)
+  } catch (cause) {
+    if (sqlState(cause) !== '55P03') throw cause
+    throw new LockstepError(
+      'BUSY',
+      `The table ${relation} cannot be changed: another transaction used it for ${lockTimeoutMs / 1000} s. Nothing was applied. Apply again when long transactions on it have ended.`,
+      { cause, details: { table: relation } },
+    )
+  }
+  await sql.raw('set local lock_timeout to default').execute(transaction)
 }
 
 function audited(plan: ChangePlan, revision: number): AuditEntry {

@@ -7,6 +7,7 @@ import type { ViewPlan } from '../kernel/view-plan.ts'
 import type { DefinitionId, EntitySpec, SourceSpec } from '../kernel/view-spec.ts'
 import type { LockstepTables } from '../migrations/schema.ts'
 import type { Database } from '../runtime/database.ts'
+import { sourceRelation } from '../runtime/relation.ts'
 import type { Signing } from '../runtime/signing.ts'
 import type { StreamSpec } from '../kernel/stream-spec.ts'
 import { compileDefinitions } from './compile-definitions.ts'
@@ -17,6 +18,7 @@ import { readModelAliases } from './model-aliases.ts'
 import type { ModelOperational } from './definition-set.ts'
 import type { ModelVersion } from './model-versions.ts'
 import { readModelVersions } from './model-versions.ts'
+import { notPushable } from './push-table.ts'
 import { readRevision } from './revision.ts'
 import { requireSigned } from './signatures.ts'
 import { unknownDefinition } from './unknown-definition.ts'
@@ -60,6 +62,16 @@ export interface Catalog {
   model(name: string): CatalogModel
   /** @throws LockstepError `UNKNOWN_DEFINITION` */
   source(name: string): SourceSpec
+  /** Whether events can be pushed to a source. */
+  acceptsEvents(source: string): boolean
+  /**
+   * A source that accepts pushed events.
+   *
+   * @throws LockstepError `UNKNOWN_DEFINITION`, `NOT_PUSHABLE`
+   */
+  pushSource(name: string): SourceSpec
+  /** The online views that read the table of a source. */
+  onlineReaders(source: SourceSpec): ViewPlan[]
 }
 
 export interface CatalogModel {
@@ -104,6 +116,7 @@ export async function readCatalog(
   const compiled = compileDefinitions(stored.definitions, verifiedCode(stored.code), guard.load)
   const entities = new Map<string, EntitySpec>()
   const sources = new Map<string, SourceSpec>()
+  const pushed = new Set<string>()
   const streams = new Map<string, StreamSpec>()
   const online = new Set<DefinitionId>()
   const models = new Map<string, CatalogModel>()
@@ -112,6 +125,7 @@ export async function readCatalog(
     if (definition.kind === 'entity') entities.set(name, definition.spec)
     if (definition.kind === 'source') {
       sources.set(name, definition.spec)
+      if (definition.spec.relation.kind === 'owned' || definition.operational.push === true) pushed.add(name)
       if (definition.operational.stream !== undefined) streams.set(name, definition.operational.stream)
     }
     if (definition.kind === 'view' && definition.operational.online === true) online.add(`${name}@${definition.version}`)
@@ -137,6 +151,21 @@ export async function readCatalog(
     service: (reference) => pick(reference, 'service', definitions, compiled.services, compiled.broken),
     model: (name) => named(name, 'model', definitions, models),
     source: (name) => named(name, 'source', definitions, sources),
+    acceptsEvents: (name) => pushed.has(name),
+    onlineReaders(source) {
+      const relation = sourceRelation(source)
+      return [...online].flatMap((id) => compiled.views.get(id) ?? []).filter((plan) => sourceRelation(plan.spec.source) === relation)
+    },
+    pushSource(name) {
+      const source = named(name, 'source', definitions, sources)
+      if (pushed.has(name)) return source
+      throw notPushable(
+        source,
+        source.relation.kind === 'sql'
+          ? 'It reads a query. Write to the tables behind it.'
+          : 'It reads a table of your own. Add push: true to the source and apply it, or write to that table with SQL.',
+      )
+    },
   }
 }
 

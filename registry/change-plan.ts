@@ -14,7 +14,7 @@ export interface ChangePlan {
   /** The registry's revision that the file was compared with. */
   readonly revision: number
   readonly changes: readonly Change[]
-  /** Tables that are created or get new columns or indexes. */
+  /** Tables that are created or get new columns or indexes, also tables of the user's that accept pushed events. */
   readonly tables: readonly TableChange[]
   /** Online views whose history must be materialized. */
   readonly backfills: readonly Backfill[]
@@ -36,6 +36,10 @@ export interface Change {
   /** `airport_delays@1`, or the name if the kind has no versions. */
   readonly label: string
   readonly status: ChangeStatus
+  /** What it is, in a few words: `3 features by airport from landings`. */
+  readonly summary: string
+  /** For `conflict`: the next free version. */
+  readonly nextVersion?: number
   /** The differences: semantic ones for `conflict`, operational ones for `changed`. */
   readonly differences: readonly Difference[]
 }
@@ -53,9 +57,13 @@ export type ChangeStatus = 'added' | 'revived' | 'changed' | 'unchanged' | 'conf
 
 export interface Backfill {
   readonly view: DefinitionId
-  readonly reason: 'the view is new' | 'the view becomes online'
-  /** The rows of its source, all of which a materialization reads. */
+  /** For the last reason, the stored states must be rebuilt (`materialize --rebuild`): the order of equal rows changes. */
+  readonly reason: 'the view is new' | 'the view becomes online' | 'its table records arrivals'
+  /** The rows of its source, all of which a materialization reads, and about how many bytes they have. */
   readonly rows: number
+  readonly bytes: number
+  /** About how long that takes, by the rate of earlier runs. */
+  readonly seconds: number
   /** Whether the rows were counted; else they are PostgreSQL's estimate. */
   readonly exact: boolean
 }

@@ -38,6 +38,8 @@ export interface SourceOperational extends Described {
   readonly stream?: StreamSpec
   /** How new rows are found in a table or query that the user owns. */
   readonly cursor?: CursorSpec
+  /** Whether events may be pushed into a table that the user created. */
+  readonly push?: true
 }
 
 export interface ViewOperational extends Described {

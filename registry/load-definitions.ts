@@ -125,6 +125,7 @@ function definitionSet(
       declared(d.spec, prints.sources.get(d.name), {
         ...(d.stream === null ? {} : { stream: d.stream }),
         ...(d.cursor === null ? {} : { cursor: d.cursor }),
+        ...(d.push ? { push: true as const } : {}),
         ...d.described,
       }),
     ),

@@ -1,14 +1,21 @@
+import type { Kysely } from 'kysely'
+import { sql } from 'kysely'
 import { LockstepError } from '../kernel/errors.ts'
 import type { ColumnType } from '../kernel/value-type.ts'
 import { sameType, typeName } from '../kernel/value-type.ts'
 import type { EntitySpec, SourceSpec } from '../kernel/view-spec.ts'
-import { ownedSchema, sourceRelation } from '../runtime/relation.ts'
+import type { LockstepTables } from '../migrations/schema.ts'
+import { sourceRelation } from '../runtime/relation.ts'
 import { sqlIdentifier } from '../runtime/sql.ts'
+import type { RowEstimate } from './row-estimate.ts'
 import { sha256 } from './sha256.ts'
 import { keyColumns } from './source-check.ts'
 import type { SourceTable } from './source-table.ts'
 
-/** The changes that `apply` makes to the table of a source that Lockstep creates. It never drops anything. */
+/**
+ * The changes that `apply` makes to the table of a source that accepts pushed events: one that Lockstep creates, or one
+ * of the user's (`planPushTable`). It never drops anything.
+ */
 export interface TableChange {
   readonly source: string
   readonly relation: string
@@ -18,6 +25,8 @@ export interface TableChange {
   readonly indexes: readonly string[]
   /** The statements, in the order in which they must run. */
   readonly statements: readonly string[]
+  /** The rows and bytes of a user's table that is rewritten, and locked meanwhile; null: no row is rewritten. */
+  readonly rewrites: (RowEstimate & { readonly bytes: number }) | null
 }
 
 /**
@@ -56,6 +65,7 @@ export function ownedTableChange(
       columns: declared.map(({ name }) => name),
       indexes,
       statements: [create, ...makeIndexes],
+      rewrites: null,
     }
   }
   const missing = [...declared, ...ownedColumns].filter(({ name }) => !table.columns.has(name))
@@ -66,6 +76,7 @@ export function ownedTableChange(
     columns: missing.map(({ name }) => name),
     indexes,
     statements: [...missing.map(({ text }) => `alter table ${relation} add column ${text}`), ...makeIndexes],
+    rewrites: null,
   }
 }
 
@@ -80,17 +91,38 @@ const ownedColumns = [
   { name: '_online_only', text: '_online_only boolean not null default false' },
 ]
 
+interface Index {
+  readonly name: string
+  readonly statement: string
+}
+
 /** The index that finds the rows that arrived since the last run. */
-function arrivalIndex(source: SourceSpec): { readonly name: string; readonly statement: string } {
-  const name = `${source.name.slice(0, 40)}_arrival_${sha256(source.name).slice(0, 8)}`
-  return { name, statement: `create index if not exists ${sqlIdentifier(name)} on ${ownedSchema}.${sqlIdentifier(source.name)} (_xid)` }
+export function arrivalIndex(source: SourceSpec): Index {
+  return index(source, 'arrival', source.name, '(_xid)')
 }
 
 /** The index that recognizes an event that is pushed again. */
-function eventIdIndex(source: SourceSpec): { readonly name: string; readonly statement: string } {
-  const name = `${source.name.slice(0, 40)}_event_${sha256(source.name).slice(0, 8)}`
-  const on = `${ownedSchema}.${sqlIdentifier(source.name)} (_event_id) where _event_id is not null`
-  return { name, statement: `create unique index if not exists ${sqlIdentifier(name)} on ${on}` }
+export function eventIdIndex(source: SourceSpec): Index {
+  return index(source, 'event', source.name, '(_event_id) where _event_id is not null', 'unique ')
+}
+
+/** An index that returns rows by these columns. The hash in its name distinguishes it from those on other columns. */
+export function visibleIndex(source: SourceSpec, columns: string): Index {
+  return index(source, 'visible', columns, `(${columns})`)
+}
+
+function index(source: SourceSpec, purpose: string, hashed: string, columns: string, unique = ''): Index {
+  const name = `${source.name.slice(0, 40)}_${purpose}_${sha256(hashed).slice(0, 8)}`
+  return { name, statement: `create ${unique}index if not exists ${sqlIdentifier(name)} on ${sourceRelation(source)} ${columns}` }
+}
+
+/** The names of a table's indexes. */
+export async function indexNames(handle: Kysely<LockstepTables>, relation: string): Promise<ReadonlySet<string>> {
+  const { rows } = await sql<{ name: string }>`
+    select c.relname as name from pg_index i join pg_class c on c.oid = i.indexrelid where i.indrelid = to_regclass(${relation})`.execute(
+    handle,
+  )
+  return new Set(rows.map(({ name }) => name))
 }
 
 /** The column types, each once: key columns first, then times, then the rest. */
@@ -123,11 +155,7 @@ function columnTypes(source: SourceSpec, entities: readonly EntitySpec[]): Map<s
  * The indexes that return rows by key in the order of each entity's parts (text by its bytes), then by the moment at
  * which they become visible.
  */
-function visibleIndexes(
-  source: SourceSpec,
-  entities: readonly EntitySpec[],
-  types: ReadonlyMap<string, ColumnType>,
-): { readonly name: string; readonly statement: string }[] {
+function visibleIndexes(source: SourceSpec, entities: readonly EntitySpec[], types: ReadonlyMap<string, ColumnType>): Index[] {
   const keys =
     entities.length === 0
       ? [source.key.map(({ column }) => column)]
@@ -135,12 +163,7 @@ function visibleIndexes(
   const event = sqlIdentifier(source.eventTime)
   const visible = source.known === null ? event : `greatest(${event}, ${sqlIdentifier(source.known)})`
   const column = (name: string): string => `${sqlIdentifier(name)}${types.get(name)?.kind === 'string' ? ' collate "C"' : ''}`
-  return [...new Set(keys.map((names) => [...names.map(column), visible].join(', ')))].map((parts) => {
-    // the hash in the name distinguishes indexes on other columns
-    const name = `${source.name.slice(0, 40)}_visible_${sha256(parts).slice(0, 8)}`
-    const statement = `create index if not exists ${sqlIdentifier(name)} on ${ownedSchema}.${sqlIdentifier(source.name)} (${parts})`
-    return { name, statement }
-  })
+  return [...new Set(keys.map((names) => [...names.map(column), visible].join(', ')))].map((parts) => visibleIndex(source, parts))
 }
 
 function postgresType(type: ColumnType): string {

@@ -1,16 +1,15 @@
 import type { Kysely } from 'kysely'
-import { sql } from 'kysely'
 import { formatDuration } from '../kernel/duration.ts'
 import { LockstepError } from '../kernel/errors.ts'
 import type { CursorSpec, EntitySpec, SourceSpec, ViewSpec } from '../kernel/view-spec.ts'
 import { definitionId } from '../kernel/view-spec.ts'
 import type { LockstepTables } from '../migrations/schema.ts'
-import { ownedSchema } from '../runtime/relation.ts'
-import { sqlIdentifier } from '../runtime/sql.ts'
+import { sourceRelation } from '../runtime/relation.ts'
 import type { Backfill } from './change-plan.ts'
 import type { DefinitionSet } from './definition-set.ts'
 import type { TableChange } from './owned-table.ts'
-import { ownedTableChange } from './owned-table.ts'
+import { indexNames, ownedTableChange } from './owned-table.ts'
+import { indexedColumns, planPushTable, withPushColumns } from './push-table.ts'
 import { estimateRows } from './row-estimate.ts'
 import { checkSource, keyColumns } from './source-check.ts'
 import type { SourceTable } from './source-table.ts'
@@ -49,13 +48,19 @@ export async function planSources(
       found.set(source.name, table)
       if (source.relation.kind === 'owned') {
         const all = entitiesOf(source, [...registered, ...views])
-        const change = ownedTableChange(source, all, table, await indexNames(handle, source))
+        const change = ownedTableChange(source, all, table, await indexNames(handle, sourceRelation(source)))
         if (change !== null) tables.push(change)
         else if (all.length > 0) problems.push(untypedKey(source, all))
         else
           notes.push(
             `No view reads the source "${source.name}" yet, so the types of its key are unknown. Its table is created with its first view.`,
           )
+      } else if (operational.push === true) {
+        const plan = await planPushTable(handle, source, entitiesOf(source, [...registered, ...views]), table)
+        if (plan.problems.length === 0) found.set(source.name, withPushColumns(table))
+        tables.push(plan.change)
+        notes.push(...plan.notes)
+        problems.push(...plan.problems)
       } else if (!table.hasArrival) {
         const { cursor } = operational
         if (cursor === undefined) notes.push(scanningNote(source, entities, table))
@@ -81,17 +86,24 @@ function untypedKey(source: SourceSpec, entities: readonly EntitySpec[]): Lockst
   )
 }
 
-/** The materialization that a view needs; null if its source cannot be read yet. */
+/**
+ * The materialization that a view needs; null if its source cannot be read yet.
+ *
+ * @param rate rows per second
+ */
 export async function planBackfill(
   handle: Kysely<LockstepTables>,
   view: ViewSpec,
   reason: Backfill['reason'],
   found: ReadonlyMap<string, SourceTable>,
+  rate: number,
 ): Promise<Backfill | null> {
   const table = found.get(view.source.name)
   if (table === undefined) return null
-  const estimate = table.exists ? await estimateRows(handle, table.relation, view.source.relation.kind === 'sql') : { rows: 0, exact: true }
-  return { view: definitionId(view), reason, ...estimate }
+  const estimate = table.exists
+    ? await estimateRows(handle, table.relation, view.source.relation.kind === 'sql')
+    : { rows: 0, exact: true, bytes: 0 }
+  return { view: definitionId(view), reason, ...estimate, seconds: Math.ceil(estimate.rows / rate) }
 }
 
 /**
@@ -102,12 +114,6 @@ function entitiesOf(source: SourceSpec, views: readonly ViewSpec[]): EntitySpec[
   const entities = views.filter((view) => view.source.name === source.name).map((view) => view.entity)
   const byName = new Map(entities.map((entity) => [entity.name, entity]))
   return [...byName.values()].filter((entity) => keyColumns(source, entity).length === entity.key.length)
-}
-
-async function indexNames(handle: Kysely<LockstepTables>, source: SourceSpec): Promise<ReadonlySet<string>> {
-  const { rows } = await sql<{ name: string }>`
-    select indexname as name from pg_indexes where schemaname = ${ownedSchema} and tablename = ${source.name}`.execute(handle)
-  return new Set(rows.map(({ name }) => name))
 }
 
 function checkCursor(source: SourceSpec, table: SourceTable, { column }: CursorSpec): LockstepError[] {
@@ -153,20 +159,9 @@ function scanningNote(source: SourceSpec, entities: readonly EntitySpec[], table
   )
 }
 
-/**
- * The indexes that find new rows for runs and an entity's rows for the history. They are those of `ownedTableChange`,
- * as far as the table's types allow.
- */
+/** The indexes that find new rows for runs and an entity's rows for the history. */
 function indexAdvice(source: SourceSpec, entities: readonly EntitySpec[], table: SourceTable): string[] {
-  const base = (name: string): string => table.columns.get(name)?.base ?? ''
-  const texts = ['text', 'varchar', 'bpchar']
-  const key = (name: string): string => `${sqlIdentifier(name)}${texts.includes(base(name)) ? ' collate "C"' : ''}`
-  const event = sqlIdentifier(source.eventTime)
-  // PostgreSQL refuses an index over times of two types, because their comparison depends on the session's time zone
-  const visible =
-    source.known === null || base(source.known) !== base(source.eventTime) ? event : `greatest(${event}, ${sqlIdentifier(source.known)})`
-  const keyed = entities.map((entity) => [...keyColumns(source, entity).map(({ name }) => key(name)), visible].join(', '))
-  return ['_xid', ...new Set(keyed)].map((columns) => `create index on ${table.relation} (${columns})`)
+  return ['_xid', ...indexedColumns(source, entities, table)].map((columns) => `create index on ${table.relation} (${columns})`)
 }
 
 interface ArrivalColumn {

@@ -21,6 +21,8 @@ import { planModels } from './plan-models.ts'
 import { prunable } from './prunable.ts'
 import { planBackfill, planSources } from './plan-sources.ts'
 import { readRevision } from './revision.ts'
+import { readFoldRate } from './row-estimate.ts'
+import { summaryOf } from './summary.ts'
 import type { ModelUse } from './usage.ts'
 import { modelUses, usersOf } from './usage.ts'
 import { storedCode } from './verified-code.ts'
@@ -90,11 +92,18 @@ export async function planOn(
         )
   const pushed = { versions: await readModelVersions(handle), aliases: await readModelAliases(handle) }
   const served = unknown.length + uncompiled.length > 0 ? noModels : planModels(comparisons, left, removed, pushed, code)
+  const nextVersions = freeVersions([...declared, ...stored])
   const changes = [
-    ...comparisons.map(changeOf),
+    ...comparisons.map((each) => {
+      const found = changeOf(each)
+      return found.status === 'conflict' ? { ...found, nextVersion: nextVersions(found) } : found
+    }),
     ...absent.map((definition) => change(definition, removed.includes(definition) ? 'removed' : 'absent', [])),
   ]
-  const online = await backfills(handle, comparisons, sources.found)
+  const arrivals = new Set(
+    sources.tables.flatMap(({ source, columns }) => (columns.includes('_row') || columns.includes('_xid') ? [source] : [])),
+  )
+  const online = await backfills(handle, comparisons, sources.found, arrivals)
   const plan: ChangePlan = {
     file: set.file,
     revision,
@@ -114,7 +123,7 @@ export async function planOn(
     problems: [
       ...unknown,
       ...uncompiled,
-      ...comparisons.filter((each) => changeOf(each).status === 'conflict').map((each) => conflict(each, [...declared, ...stored])),
+      ...comparisons.filter((each) => changeOf(each).status === 'conflict').map((each) => conflict(each, nextVersions(each.declared))),
       ...sources.problems,
       ...checkStreams([...declared, ...left]),
       ...(breakModels ? [] : served.problems),
@@ -131,13 +140,18 @@ function changeOf({ declared, stored, semantic, operational }: Comparison): Chan
   return change(declared, found.length > 0 ? 'changed' : 'unchanged', found)
 }
 
-function change({ kind, name, version }: Definition, status: ChangeStatus, differences: Change['differences']): Change {
-  return { kind, name, version, label: labelOf({ name, version }), status, differences }
+function change(definition: Definition, status: ChangeStatus, differences: Change['differences']): Change {
+  const { kind, name, version } = definition
+  return { kind, name, version, label: labelOf({ name, version }), status, summary: summaryOf(definition), differences }
 }
 
-function conflict({ declared, semantic }: Comparison, all: readonly Definition[]): LockstepError {
-  const next =
-    Math.max(...all.filter(({ kind, name }) => kind === declared.kind && name === declared.name).map(({ version }) => version)) + 1
+/** The next version that is free, in the registry (also of what is retired) and in the file. */
+function freeVersions(all: readonly Definition[]): (definition: Pick<Definition, 'kind' | 'name'>) => number {
+  return (definition) =>
+    Math.max(...all.filter(({ kind, name }) => kind === definition.kind && name === definition.name).map(({ version }) => version)) + 1
+}
+
+function conflict({ declared, semantic }: Comparison, next: number): LockstepError {
   const what = semantic.map((each) => `\n    ${differenceText(each)}`).join('')
   return new LockstepError(
     'VERSION_CHANGED',
@@ -150,13 +164,18 @@ async function backfills(
   handle: Kysely<LockstepTables>,
   comparisons: readonly Comparison[],
   found: Parameters<typeof planBackfill>[3],
+  /** The sources whose tables begin to record arrivals. */
+  arrivals: ReadonlySet<string>,
 ): Promise<Backfill[]> {
   const result: Backfill[] = []
+  const rate = await readFoldRate(handle)
   for (const { declared, stored } of comparisons) {
     if (declared.kind !== 'view' || declared.operational.online !== true) continue
     const known = stored !== null && !stored.retired
-    if (known && stored.operational.online === true) continue
-    const backfill = await planBackfill(handle, declared.spec, known ? 'the view becomes online' : 'the view is new', found)
+    const isStored = known && stored.operational.online === true
+    if (isStored && !arrivals.has(declared.spec.source.name)) continue
+    const reason = isStored ? 'its table records arrivals' : known ? 'the view becomes online' : 'the view is new'
+    const backfill = await planBackfill(handle, declared.spec, reason, found, rate)
     if (backfill !== null) result.push(backfill)
   }
   return result

@@ -22,6 +22,10 @@ export interface TableColumn {
   readonly base: string
   /** As users write it: `integer`, `character varying(3)`. */
   readonly text: string
+  readonly nullable: boolean
+  readonly hasDefault: boolean
+  /** Computed, or an identity that is always the database's: never written by anyone. */
+  readonly generated: boolean
 }
 
 type Handle = Kysely<LockstepTables>
@@ -44,7 +48,7 @@ export async function describeSource(handle: Handle, source: SourceSpec): Promis
     relation: sourceRelation(source),
     exists: found !== null,
     hasArrival: relation.kind !== 'sql' && hasRow && hasXid,
-    columns: new Map(found?.map(({ name, type, described }) => [name, { base: type, text: described }])),
+    columns: new Map(found?.map(({ name, type, described, ...rest }) => [name, { base: type, text: described, ...rest }])),
   }
 }
 

@@ -15,7 +15,7 @@ import { disablePretenuring } from '../runtime/v8-flags.ts'
 import type { ServingContext } from './context.ts'
 import { createFeatureReader } from './features/feature-reader.ts'
 import { createLateViews } from './features/late-views.ts'
-import { createOnlineViews, onlineViewsOf } from './features/online-views.ts'
+import { createOnlineViews } from './features/online-views.ts'
 import { createReadCatalogs } from './features/read-catalog.ts'
 import { createStaleCache } from './features/stale-cache.ts'
 import { createTransformWatch } from './features/transform-watch.ts'
@@ -93,7 +93,7 @@ export function createServer(options: ServerOptions): LockstepServer {
     {
       database: needDatabase,
       store: () => instrumentedStore(needOnline(), metrics.onlineError),
-      views: (source) => onlineViewsOf(catalog.current(), source),
+      views: (source) => catalog.current().onlineReaders(catalog.current().source(source)),
       metrics: metrics.push,
       onFoldFailure(source, error) {
         metrics.push.foldFailed(source)

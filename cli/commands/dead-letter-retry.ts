@@ -24,21 +24,21 @@ export const deadLetterRetryCommand: Command = {
     const late = new Set<string>()
     const onTooLarge = logOversized(context.log, () => undefined)
 
-    async function fold({ name }: SourceSpec, xids: readonly number[]): Promise<void> {
-      const readers = [...catalog.online].flatMap((id) => catalog.views.get(id) ?? []).filter(({ spec }) => spec.source.name === name)
+    async function fold(source: SourceSpec, xids: readonly number[]): Promise<void> {
+      const readers = catalog.onlineReaders(source)
       try {
         const { left } = await foldTransactions(db, await context.store(), readers, xids, { signal: context.signal, onTooLarge })
         for (const view of left) late.add(view)
       } catch (error) {
         if (!(error instanceof LockstepError) || error.code === 'STOPPED') throw error
-        context.log.warn({ source: name, error: messageOf(error) }, 'rows are not online yet: the next run of each view folds them')
+        context.log.warn({ source: source.name, error: messageOf(error) }, 'rows are not online yet: the next run of each view folds them')
         for (const { id } of readers) late.add(id)
       }
     }
 
     const { futureMicros } = context.config
     const { taken, failed } = await retryDeadLetters(
-      { db, source: (name) => catalog.source(name), fold, futureMicros, clock: () => Date.now() * 1000, by: actorOf(input) },
+      { db, source: (name) => catalog.pushSource(name), fold, futureMicros, clock: () => Date.now() * 1000, by: actorOf(input) },
       letters,
     )
     return {

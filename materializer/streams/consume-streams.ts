@@ -75,13 +75,12 @@ function start(tools: StreamTools, options: StreamOptions, catalog: Catalog, nam
   const stopped = new AbortController()
   const signal = AbortSignal.any([options.signal, stopped.signal])
   const run = async (): Promise<void> => {
-    const [source, spec] = [catalog.source(name), catalog.streams.get(name)]
+    const [source, spec] = [catalog.pushSource(name), catalog.streams.get(name)]
     if (spec === undefined) return
     const consumer = openConsumer(config, spec, { redeliverMs: options.redeliverMs ?? redeliverMs })
     const onTooLarge = logOversized(log, tools.metrics.overCap)
     const fold = async (xids: readonly number[]): Promise<void> => {
-      const { online, views } = await tools.catalog()
-      const readers = [...online].flatMap((id) => views.get(id) ?? []).filter((plan) => plan.spec.source.name === name)
+      const readers = (await tools.catalog()).onlineReaders(source)
       await foldTransactions(db, store, readers, xids, { signal, onTooLarge })
     }
     try {

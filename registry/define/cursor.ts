@@ -17,13 +17,13 @@ export interface StatedCursor {
 }
 
 /** @throws LockstepError `DEFINITIONS_INVALID`, `INVALID_NAME`, `INVALID_DURATION` */
-export function cursorSpec(stated: StatedCursor | undefined, relation: SourceRelation, name: string): CursorSpec | null {
+export function cursorSpec(stated: StatedCursor | undefined, relation: SourceRelation, push: boolean, name: string): CursorSpec | null {
   if (stated === undefined) return null
   const what = `The cursor of source "${name}"`
-  if (relation.kind === 'owned') {
+  if (relation.kind === 'owned' || push) {
     throw new LockstepError(
       'DEFINITIONS_INVALID',
-      `${what} is not needed: Lockstep creates its table, which has arrival columns. Remove it.`,
+      `${what} is not needed: Lockstep adds arrival columns to its table, which tell the new rows. Remove it.`,
     )
   }
   const wrong = typeof stated !== 'object' || stated === null || stated.overlap === undefined

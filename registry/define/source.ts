@@ -34,6 +34,8 @@ export interface Source<
   readonly stream: StreamSpec | null
   /** How Lockstep finds new rows in it, if it has a cursor. */
   readonly cursor: CursorSpec | null
+  /** Whether events may be pushed into its table, which is the user's own. */
+  readonly push: boolean
   readonly described: Description
 }
 
@@ -50,7 +52,13 @@ interface SourceBody<K, C, E extends string, W extends string> extends Descripti
   readonly known?: W
   readonly columns: C
   /**
-   * The stream that feeds a source whose table Lockstep creates: `redisStream('landings')`, `natsStream({ stream:
+   * Accept pushed events in a `table` of yours. `apply` adds the columns `_row`, `_xid`, `_event_id` and `_online_only`
+   * to it, with indexes, and never drops them. A table that Lockstep creates always accepts events. May change without
+   * a new version. Default: false.
+   */
+  readonly push?: boolean
+  /**
+   * The stream that feeds a source that accepts pushed events: `redisStream('landings')`, `natsStream({ stream:
    * 'LANDINGS' })`. May change without a new version.
    */
   readonly stream?: StatedStream
@@ -80,7 +88,7 @@ export function source<
   const W extends string = never,
 >(name: N, body: SourceBody<K, C, E, W>): Source<N, K, C, E, W> {
   const what = `The source "${checkName(name, 'A source')}"`
-  checkBody(body, what, ['table', 'sql', 'key', 'eventTime', 'known', 'columns', 'stream', 'cursor'])
+  checkBody(body, what, ['table', 'sql', 'key', 'eventTime', 'known', 'columns', 'push', 'stream', 'cursor'])
   const key = Object.entries(body.key ?? {}).map(([part, column]) =>
     Object.freeze({
       part: checkFieldName(part, `A key part of source "${name}"`),
@@ -92,7 +100,8 @@ export function source<
     return Object.freeze({ name: checkColumnName(column, place), type: checkColumnType(type, place) })
   })
   const relation = relationOf(body, what)
-  if (relation.kind === 'owned') {
+  const push = checkPush(body.push, relation, what)
+  if (relation.kind === 'owned' || push) {
     for (const column of [...columns.map((c) => c.name), ...key.map((k) => k.column), body.eventTime, body.known]) {
       if (column !== undefined && systemColumnNames.includes(column)) {
         throw new LockstepError(
@@ -103,7 +112,7 @@ export function source<
       if (column !== undefined && ownedColumnNames.includes(column)) {
         throw new LockstepError(
           'INVALID_NAME',
-          `${what} has a column "${column}", a name that Lockstep reserves in the tables that it creates; choose another.`,
+          `${what} has a column "${column}", a name that Lockstep reserves in the tables that it writes to; choose another.`,
         )
       }
     }
@@ -124,20 +133,36 @@ export function source<
     eventTime: body.eventTime,
     known: body.known ?? null,
     spec: Object.freeze(spec),
-    stream: checkStream(body.stream, relation, name),
-    cursor: cursorSpec(body.cursor, relation, name),
+    stream: checkStream(body.stream, relation, push, name),
+    cursor: cursorSpec(body.cursor, relation, push, name),
+    push,
     described: describe(body),
   })
 }
 
 const systemColumnNames: readonly string[] = ['tableoid', 'xmin', 'cmin', 'xmax', 'cmax', 'ctid']
 
-function checkStream(stream: StatedStream | undefined, relation: SourceRelation, name: string): StreamSpec | null {
+function checkPush(push: unknown, relation: SourceRelation, what: string): boolean {
+  if (push === undefined || push === false) return false
+  if (push !== true) throw new LockstepError('DEFINITIONS_INVALID', `${what} has a push that is neither true nor false; write one of them.`)
+  if (relation.kind === 'table') return true
+  const why =
+    relation.kind === 'sql'
+      ? 'is a query, into which no events can be pushed. Remove push, and write to the tables behind it'
+      : 'always accepts pushed events, because Lockstep creates its table. Remove push'
+  throw new LockstepError('DEFINITIONS_INVALID', `${what} ${why}.`)
+}
+
+function checkStream(stream: StatedStream | undefined, relation: SourceRelation, push: boolean, name: string): StreamSpec | null {
   if (stream === undefined) return null
-  if (relation.kind !== 'owned') {
+  if (relation.kind !== 'owned' && !push) {
+    const [reads, advice] =
+      relation.kind === 'table'
+        ? ['a table', 'Add push: true, or remove "table" or the stream']
+        : ['a query', 'Remove "sql", or the stream']
     throw new LockstepError(
       'DEFINITIONS_INVALID',
-      `The source "${name}" reads a ${relation.kind === 'table' ? 'table' : 'query'} of your own, but a stream feeds only tables that Lockstep creates. Remove "${relation.kind}", or the stream.`,
+      `The source "${name}" reads ${reads} of your own, but a stream feeds only sources that accept pushed events. ${advice}.`,
     )
   }
   return streamSpec(stream, name)

@@ -113,10 +113,3 @@ function servedOnline(catalog: Catalog): ReadonlySet<DefinitionId> {
   const used = [...catalog.services.values()].flatMap(({ uses }) => uses.map(({ plan }) => plan.id))
   return new Set(used.filter((id) => catalog.online.has(id)))
 }
-
-/** The online views that read an owned source. */
-export function onlineViewsOf({ views, online }: Pick<Catalog, 'views' | 'online'>, source: string): ViewPlan[] {
-  return [...views.values()].filter(
-    ({ id, spec }) => online.has(id) && spec.source.relation.kind === 'owned' && spec.source.name === source,
-  )
-}

@@ -80,7 +80,7 @@ export function momentOf(context: FeatureContext, catalog: Catalog, request: Ent
     onUnavailable,
     deadline,
     ...(onUnavailable === 'error' || deadline === undefined ? {} : { giveUpAt: deadline.at - deadline.limitMs / 10 - neededMs }),
-    ...(after === undefined ? {} : { pushed: pushedBy(after, catalog.sources) }),
+    ...(after === undefined ? {} : { pushed: pushedBy(after, catalog) }),
   }
 }
 

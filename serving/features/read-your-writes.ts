@@ -6,6 +6,8 @@ import { includes, noTransactions, union } from '../../kernel/frontier.ts'
 import { parsePushToken } from '../../kernel/push-token.ts'
 import type { ViewPlan } from '../../kernel/view-plan.ts'
 import type { DefinitionId } from '../../kernel/view-spec.ts'
+import type { Catalog } from '../../registry/catalog.ts'
+import { sourceRelation } from '../../runtime/relation.ts'
 import { backoffMs, sleep } from '../../runtime/async.ts'
 import { tryCheckpoints } from '../../online/checkpoint.ts'
 import type { OnlineAnswer } from '../../online/read.ts'
@@ -14,14 +16,11 @@ import type { OnlineStore } from '../../online/store.ts'
 const maxWaitMs = 250
 const pollBackoff = { firstMs: 2, maxMs: 20 }
 
-/** What a read must include, by source: the transactions of the pushes that it comes after. */
+/** What a read must include, by the relation of a source: the transactions of the pushes that it comes after. */
 export type Pushed = ReadonlyMap<string, Frontier>
 
-/**
- * @param sources of the registry, by name
- * @throws LockstepError `INVALID_REQUEST`
- */
-export function pushedBy(tokens: readonly string[], sources: ReadonlyMap<string, unknown>): Pushed {
+/** @throws LockstepError `INVALID_REQUEST`; `NOT_PUSHABLE` for a source that accepts no events */
+export function pushedBy(tokens: readonly string[], { sources, pushSource }: Pick<Catalog, 'sources' | 'pushSource'>): Pushed {
   const pushed = new Map<string, Frontier>()
   for (const token of tokens) {
     const { source, written } = parsePushToken(token)
@@ -31,7 +30,8 @@ export function pushedBy(tokens: readonly string[], sources: ReadonlyMap<string,
         `The token "${cutText(token, 100)}" belongs to the source "${cutText(source, 100)}", which is not in the registry. Send the "token" of a push unchanged.`,
       )
     }
-    pushed.set(source, union(pushed.get(source) ?? noTransactions, written))
+    const relation = sourceRelation(pushSource(source))
+    pushed.set(relation, union(pushed.get(relation) ?? noTransactions, written))
   }
   return pushed
 }
@@ -86,7 +86,7 @@ export async function readYourWrites(
 
 function lacks(answers: readonly OnlineAnswer[], requests: readonly { readonly plan: ViewPlan }[], pushed: Pushed, i: number): boolean {
   const { spec } = (requests[i] as { plan: ViewPlan }).plan
-  const wanted = spec.source.relation.kind === 'owned' ? pushed.get(spec.source.name) : undefined
+  const wanted = pushed.get(sourceRelation(spec.source))
   return wanted !== undefined && !includes(answers[i]?.frontier ?? noTransactions, wanted)
 }
 
@@ -112,7 +112,7 @@ async function ofEntities(
   const lacking: number[] = []
   let folded = false
   for (const [at, { plan, indexes: ofView }] of [...byView.values()].entries()) {
-    const wanted = pushed.get(plan.spec.source.name) ?? noTransactions
+    const wanted = pushed.get(sourceRelation(plan.spec.source)) ?? noTransactions
     const checkpoint = checkpoints[at] ?? null
     if (checkpoint !== null && !(checkpoint instanceof LockstepError) && includes(checkpoint.frontier, wanted)) {
       folded = true

@@ -48,7 +48,8 @@ export function planContract(opened: () => TestRegistry): void {
         'model delay',
       ])
       expect(plan.tables).toMatchObject([{ source: 'weather', kind: 'create', columns: ['station', 'at', 'reported_at', 'temperature'] }])
-      expect(plan.backfills).toEqual([{ view: 'airport_delays@1', reason: 'the view is new', rows: 100, exact: true }])
+      const cost = { rows: 100, exact: true, bytes: expect.any(Number) as number, seconds: 1 }
+      expect(plan.backfills).toEqual([{ view: 'airport_delays@1', reason: 'the view is new', ...cost }])
       expect(plan.notes).toEqual([])
     })
 

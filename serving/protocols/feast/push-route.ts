@@ -26,7 +26,7 @@ const feastCreated = new Set(['created', 'created_timestamp'])
 /** `POST /push`: the columns of a data frame as events of a source. */
 export async function answerPush(call: Call, deps: ServingContext): Promise<RouteAnswer> {
   const { push_source_name: name, df, to } = await readBody(call, deps.bodyLimitBytes, pushSchema)
-  const source = deps.catalog().source(name)
+  const source = deps.catalog().pushSource(name)
   const { accepted, duplicates } = await deps.intake.push(source, withEventIds(call, eventsOf(source, df)), {
     to: targets[to],
     receivedAt: deps.clock(),

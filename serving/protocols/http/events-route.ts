@@ -45,7 +45,7 @@ async function answerEvents(call: Call, deps: ServingContext, name: string): Pro
   try {
     const { events, to } = await readBody(call, deps.bodyLimitBytes, eventsSchema)
     const receivedAt = deps.clock()
-    const source = deps.catalog().source(name)
+    const source = deps.catalog().pushSource(name)
     const { accepted, duplicates, xids, online } = await deps.intake.push(source, withEventIds(call, events), { to, receivedAt })
     push.pushed(name, accepted, duplicates)
     return jsonAnswer({

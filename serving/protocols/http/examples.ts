@@ -33,7 +33,7 @@ export function examplesOf(catalog: Catalog): Examples {
   const views = [...catalog.views.values()]
   const view = service?.uses[0]?.plan ?? views.find(({ id }) => catalog.online.has(id)) ?? views[0]
   const sources = [...catalog.sources.values()]
-  const source = sources.find(({ relation }) => relation.kind === 'owned') ?? sources[0]
+  const source = sources.find(({ name }) => catalog.acceptsEvents(name)) ?? sources[0]
   const entity = service === undefined ? undefined : rowOf(entityColumns(service))
   const bodies: Record<string, unknown> = {}
   if (service !== undefined) bodies['POST /v1/features'] = { service: service.name, entities: [entity], include: ['eventTimes'] }

@@ -1,0 +1,28 @@
+import type { Definition } from './definition.ts'
+
+/** What a definition is, in a few words: `3 features by airport from landings`. */
+export function summaryOf(definition: Definition): string {
+  switch (definition.kind) {
+    case 'entity':
+      return `key ${definition.spec.key.map(({ name }) => name).join(', ') || 'of a single entity'}`
+    case 'source': {
+      const { relation } = definition.spec
+      if (relation.kind === 'table') return `your table ${relation.table}${definition.operational.push === true ? ', with push' : ''}`
+      return relation.kind === 'sql' ? 'your query' : 'a table of Lockstep'
+    }
+    case 'view':
+      return `${features(definition.spec.features.length)} by ${definition.spec.entity.name} from ${definition.spec.source.name}`
+    case 'onDemand':
+      return features(definition.spec.features.length)
+    case 'service':
+      return features(definition.spec.members.reduce((sum, member) => sum + member.features.length, 0))
+    case 'model':
+      return `takes ${definition.spec.service}`
+    default:
+      return definition satisfies never
+  }
+}
+
+function features(count: number): string {
+  return `${count} feature${count === 1 ? '' : 's'}`
+}
