@@ -1,9 +1,7 @@
-import type { FeatureRow, FeatureService } from '../registry/define/feature-service.ts'
-import type { Model } from '../registry/define/model.ts'
-import type { ValueOf } from '../kernel/value-type.ts'
 import { parseTimestamp } from '../kernel/time.ts'
+import type { FeatureColumnsAnswer, FeaturesAnswer, PredictAnswer, PredictColumnsAnswer, PushAnswer } from './answers.ts'
 import { ClientError } from './client-error.ts'
-import { recordDecoder } from './decode.ts'
+import { columnsDecoder, recordDecoder } from './decode.ts'
 import type {
   Entity,
   ModelName,
@@ -50,60 +48,6 @@ export interface ReadOptions extends RequestOptions {
   readonly onUnavailable?: 'error' | 'stale' | 'defaults'
 }
 
-export type Status = 'PRESENT' | 'NULL_VALUE' | 'NOT_FOUND' | 'OUTSIDE_MAX_AGE' | 'UNAVAILABLE' | 'INVALID'
-
-interface Answer {
-  readonly requestId: string
-  /** The moment of all values, epoch microseconds. */
-  readonly asOf: number
-  /** Whether the online store could not be read, so that its features are remembered values or defaults. */
-  readonly degraded: boolean
-  /** How long ago the oldest remembered state was read, milliseconds; null where none was used. */
-  readonly staleMs: number | null
-  /** Views with a schedule whose run is late: their values lack what the run should have added by now. */
-  readonly late: readonly string[]
-}
-
-export interface FeaturesAnswer<S extends FeatureService> extends Answer {
-  readonly service: S['name']
-  readonly version: S['version']
-  readonly fingerprint: string
-  /** In the order of the entities. A float that JSON cannot express is NaN, with the status INVALID. */
-  readonly results: readonly {
-    readonly features: FeatureRow<S>
-    readonly statuses: { readonly [F in keyof S['features']]: Status }
-    /** Epoch microseconds. */
-    readonly eventTimes: { readonly [F in keyof S['features']]: number | null }
-  }[]
-}
-
-/** The outputs of a model for one entity. */
-export type Prediction<M extends Model> = { readonly [O in keyof M['output']]: ValueOf<M['output'][O]> }
-
-export interface PredictAnswer<M extends Model> extends Answer {
-  readonly model: string
-  readonly version: number
-  /** `name@version` */
-  readonly service: string
-  /** The ids of the predictions by index of the entities, as in the prediction log. */
-  readonly predictionIds: readonly string[]
-  /** In the order of the entities. */
-  readonly predictions: readonly Prediction<M>[]
-  /** The inputs of the predictions, where `features` asks for them. */
-  readonly features: readonly FeatureRow<M['service']>[] | null
-}
-
-export interface PushAnswer {
-  readonly requestId: string
-  readonly accepted: number
-  /** Events whose id was stored already. */
-  readonly duplicates: number
-  /** Whether the online views include them; null where they were not to be updated. */
-  readonly online: boolean | null
-  /** For `after`. */
-  readonly token: string
-}
-
 /** A client of a server that serves the definitions `D`. All methods throw ClientError. */
 export interface Client<D> {
   features<N extends ServiceName<D>>(
@@ -112,6 +56,16 @@ export interface Client<D> {
     options?: ReadOptions,
   ): Promise<FeaturesAnswer<ServiceNamed<D, N>>>
   /**
+   * The same by column, for many entities: an array for each feature, and statuses only where one is not PRESENT.
+   *
+   * @param options `eventTimes`: whether the answer includes the event times
+   */
+  featureColumns<N extends ServiceName<D>>(
+    service: N,
+    entities: readonly Entity<ServiceNamed<D, N>>[],
+    options?: ReadOptions & { readonly eventTimes?: boolean },
+  ): Promise<FeatureColumnsAnswer<ServiceNamed<D, N>>>
+  /**
    * @param options `version`: a number or an alias, default: the champion. `features`: the service whose features the
    * answer includes, such as `flight_features@1`. A model version that takes another service is refused with
    * VERSION_CHANGED
@@ -119,8 +73,14 @@ export interface Client<D> {
   predict<N extends ModelName<D>>(
     model: N,
     entities: readonly Entity<ModelNamed<D, N>['service']>[],
-    options?: ReadOptions & { readonly version?: number | string; readonly features?: ServiceId<ModelNamed<D, N>['service']> },
+    options?: PredictOptions<ServiceId<ModelNamed<D, N>['service']>>,
   ): Promise<PredictAnswer<ModelNamed<D, N>>>
+  /** The same by column, for many entities: an array for each output. */
+  predictColumns<N extends ModelName<D>>(
+    model: N,
+    entities: readonly Entity<ModelNamed<D, N>['service']>[],
+    options?: PredictOptions<ServiceId<ModelNamed<D, N>['service']>>,
+  ): Promise<PredictColumnsAnswer<ModelNamed<D, N>>>
   /** Stores all events or none. Each is stored once, however often it is sent. */
   push<N extends SourceName<D>>(
     source: N,
@@ -129,8 +89,15 @@ export interface Client<D> {
   ): Promise<PushAnswer>
 }
 
+interface PredictOptions<Service extends string> extends ReadOptions {
+  readonly version?: number | string
+  readonly features?: Service
+}
+
 type Named = Readonly<Record<string, unknown>>
 type Types = Readonly<Record<string, string>>
+type Arrays = Readonly<Record<string, readonly unknown[]>>
+type RowsByStatus = Readonly<Record<string, Readonly<Record<string, readonly number[]>>>>
 
 /**
  * Makes a client of a server, for browsers and Node. A definitions module gives the types of its parameters and
@@ -154,6 +121,15 @@ export function createClient<D>(options: ClientOptions): Client<D> {
   }
   const limits = ({ timeoutMs = options.timeoutMs ?? 10_000, signal }: RequestOptions): SendLimits => ({ timeoutMs, signal })
 
+  async function askModel(model: string, entities: readonly unknown[], how: PredictOptions<string>, format: object): Promise<Named> {
+    const { version, features: wanted } = how
+    const include = wanted === undefined ? ['types'] : ['types', 'features']
+    const body = { model, entities, ...(version === undefined ? {} : { version }), ...reading(how), ...format, include }
+    const answer = await send(settings, '/v1/predict', body, limits(how))
+    if (wanted !== undefined && wanted !== answer['service']) throw otherService(wanted, answer)
+    return answer
+  }
+
   return {
     async features(service: string, entities: readonly unknown[], how: ReadOptions = {}) {
       const body = { service, entities, ...reading(how), include: ['types', 'eventTimes'] }
@@ -174,28 +150,44 @@ export function createClient<D>(options: ClientOptions): Client<D> {
         })),
       } as never
     },
-    async predict(
-      model: string,
-      entities: readonly unknown[],
-      how: ReadOptions & { readonly version?: number | string; readonly features?: string } = {},
-    ) {
-      const { version, features: wanted } = how
-      const include = wanted === undefined ? ['types'] : ['types', 'features']
-      const body = { model, entities, ...(version === undefined ? {} : { version }), ...reading(how), include }
-      const answer = await send(settings, '/v1/predict', body, limits(how))
-      if (wanted !== undefined && wanted !== answer['service']) throw otherService(wanted, answer)
+    async featureColumns(service: string, entities: readonly unknown[], how: ReadOptions & { readonly eventTimes?: boolean } = {}) {
+      const include = how.eventTimes === true ? ['types', 'eventTimes'] : ['types']
+      const body = { service, entities, ...reading(how), format: 'columns', include }
+      const answer = await send(settings, '/v1/features', body, limits(how))
+      const statuses = answer['statuses'] as RowsByStatus
+      const times = answer['eventTimes'] as Arrays | undefined
+      const timeTypes = Object.fromEntries(Object.keys(times ?? {}).map((name) => [name, 'timestamp']))
+      return {
+        service: answer['service'],
+        version: answer['version'],
+        fingerprint: answer['fingerprint'],
+        ...moment(answer),
+        features: columnsDecoder(answer['types'] as Types)(answer['features'] as Arrays, statuses),
+        statuses,
+        eventTimes: times === undefined ? null : columnsDecoder(timeTypes)(times),
+      } as never
+    },
+    async predict(model: string, entities: readonly unknown[], how: PredictOptions<string> = {}) {
+      const answer = await askModel(model, entities, how, {})
       const read = recordDecoder(answer['outputTypes'] as Types)
       const readFeatures = recordDecoder(answer['types'] as Types)
       const [invalid, statuses] = [answer['outputStatuses'] as Types[] | undefined, answer['statuses'] as Types[] | undefined]
       return {
-        model: answer['model'],
-        version: answer['version'],
-        service: answer['service'],
-        ...moment(answer),
-        predictionIds: answer['predictionIds'],
+        ...predicted(answer),
         predictions: (answer['predictions'] as readonly Named[]).map((each, i) => read(each, invalid?.[i])),
         features:
-          wanted === undefined ? null : (answer['features'] as readonly Named[]).map((each, i) => readFeatures(each, statuses?.[i])),
+          how.features === undefined ? null : (answer['features'] as readonly Named[]).map((each, i) => readFeatures(each, statuses?.[i])),
+      } as never
+    },
+    async predictColumns(model: string, entities: readonly unknown[], how: PredictOptions<string> = {}) {
+      const answer = await askModel(model, entities, how, { format: 'columns' })
+      const read = columnsDecoder(answer['outputTypes'] as Types)
+      const readFeatures = columnsDecoder(answer['types'] as Types)
+      const [invalid, statuses] = [answer['outputStatuses'] as RowsByStatus | undefined, answer['statuses'] as RowsByStatus | undefined]
+      return {
+        ...predicted(answer),
+        predictions: read(answer['predictions'] as Arrays, invalid),
+        features: how.features === undefined ? null : readFeatures(answer['features'] as Arrays, statuses),
       } as never
     },
     async push(source: string, events: readonly object[], how: RequestOptions & { readonly to?: 'both' | 'online' | 'offline' } = {}) {
@@ -205,6 +197,11 @@ export function createClient<D>(options: ClientOptions): Client<D> {
       return { requestId, accepted, duplicates, online, token } as PushAnswer
     },
   }
+}
+
+function predicted(answer: Named): object {
+  const { model, version, service, predictionIds } = answer
+  return { model, version, service, ...moment(answer), predictionIds }
 }
 
 function otherService(wanted: string, { model, version, service, requestId }: Named): ClientError {

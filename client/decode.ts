@@ -62,3 +62,21 @@ export function recordDecoder(
       columns.map(({ name, decode, float }) => [name, float && statuses?.[name] === 'INVALID' ? invalidFloat : decode(record[name])]),
     )
 }
+
+/** Compiled reader of named columns. `statuses`: the rows by name and status; an `INVALID` float is NaN, not null. */
+export function columnsDecoder(
+  types: Readonly<Record<string, string>>,
+): (
+  columns: Readonly<Record<string, readonly unknown[]>>,
+  statuses?: Readonly<Record<string, Readonly<Record<string, readonly number[]>>>>,
+) => Record<string, (Value | null)[]> {
+  const decoders = Object.entries(types).map(([name, type]) => ({ name, decode: decoderOf(type), float: isFloat(type) }))
+  return (columns, statuses) =>
+    Object.fromEntries(
+      decoders.map(({ name, decode, float }) => {
+        const values = (columns[name] ?? []).map(decode)
+        for (const row of float ? (statuses?.[name]?.['INVALID'] ?? []) : []) values[row] = invalidFloat
+        return [name, values]
+      }),
+    )
+}

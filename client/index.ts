@@ -2,15 +2,16 @@
 export { ClientError } from './client-error.ts'
 export type { ClientErrorCode } from './client-error.ts'
 export { createClient } from './create-client.ts'
+export type { Client, ClientOptions, ReadOptions, RequestOptions } from './create-client.ts'
 export type {
-  Client,
-  ClientOptions,
+  Columns,
+  ColumnStatuses,
+  FeatureColumnsAnswer,
   FeaturesAnswer,
   PredictAnswer,
+  PredictColumnsAnswer,
   Prediction,
   PushAnswer,
-  ReadOptions,
-  RequestOptions,
   Status,
-} from './create-client.ts'
+} from './answers.ts'
 export type { Entity, Moment, SourceEvent } from './definitions.ts'

@@ -54,6 +54,7 @@ export type ErrorCode =
   | 'REQUIRED_FEATURE_MISSING'
   | 'BODY_TOO_LARGE'
   | 'UNSUPPORTED_MEDIA_TYPE' // a body of another type or encoding than is read
+  | 'NOT_ACCEPTABLE' // an answer of a media type that is not offered
   | 'NOT_FOUND'
   | 'METHOD_NOT_ALLOWED'
   | 'NOT_READY'

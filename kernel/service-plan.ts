@@ -65,6 +65,8 @@ export interface ServiceFeature {
   readonly required: boolean
   /** The view that it comes from, for messages: `airport_delays@1`. */
   readonly view: DefinitionId
+  /** The read that it comes from, by index of the service's `uses`; null: an on-demand view computes it. */
+  readonly use: number | null
   /**
    * False if a default guarantees a value, or if the feature is required (only in serving: a training set keeps rows
    * with null).
@@ -94,6 +96,8 @@ export interface ServiceValues {
 
 /** A row as `evaluate` gives it. */
 export interface ServiceRow extends ServiceValues {
+  /** The event time of the newest visible row of a read, by index of the service's `uses`; null: there is no row. */
+  eventTimeOf(use: number): number | null
   /**
    * Writes features into a tensor row: a vector as its elements, other types as a number, missing values as NaN. Packed
    * values are written without decoding `values`.

@@ -111,6 +111,10 @@ class Evaluated implements ServiceRow {
     return this.#layout.places.map(({ site }) => this.#read[site]?.eventTime ?? null)
   }
 
+  eventTimeOf(use: number): number | null {
+    return this.#read[use]?.eventTime ?? null
+  }
+
   fill(floats: Floats, at: number, columns: readonly FloatColumn[]): void {
     const fills = this.#layout.fillsOf(columns)
     for (let s = 0; s < fills.length; s++) {

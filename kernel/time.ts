@@ -29,26 +29,32 @@ export function parseTimestamp(text: string): number {
   return checkMicros(millis * 1000 + Number(fraction.padEnd(6, '0').slice(0, 6)), text)
 }
 
-/** The last formatted second, cached because requests and rows mostly have similar times. */
-let lastSecond = 0
-let lastText = '1970-01-01T00:00:00'
+/** The last formatted day, cached because requests and rows mostly have similar times. */
+let lastDay = 0
+let dayText = '1970-01-01T'
+/** Two digits each. */
+const digitPairs = Array.from({ length: 60 }, (_, i) => String(i).padStart(2, '0'))
 
 /**
  * RFC 3339 in UTC with as many decimals as needed, six at most: `2001-07-01T00:00:00Z`, `2001-07-01T00:00:00.000001Z`.
  */
 export function formatTimestamp(micros: number): string {
   const second = Math.floor(micros / 1_000_000)
-  if (second !== lastSecond) {
-    lastText = new Date(second * 1000).toISOString().slice(0, -5) // always three decimals and a Z
-    lastSecond = second
+  const day = Math.floor(second / 86_400)
+  if (day !== lastDay) {
+    dayText = new Date(day * 86_400_000).toISOString().slice(0, 11) // always 2001-07-01T
+    lastDay = day
   }
+  const ofDay = second - day * 86_400
+  const minute = Math.floor(ofDay / 60)
+  const text = `${dayText}${digitPairs[Math.floor(minute / 60)]}:${digitPairs[minute % 60]}:${digitPairs[ofDay % 60]}`
   const fraction = micros - second * 1_000_000
-  if (fraction === 0) return `${lastText}Z`
+  if (fraction === 0) return `${text}Z`
   // with a digit before them, the zeros that they begin with stay
   const digits = String(1_000_000 + fraction)
   let end = digits.length
   while (digits.charCodeAt(end - 1) === 0x30) end--
-  return `${lastText}.${digits.slice(1, end)}Z`
+  return `${text}.${digits.slice(1, end)}Z`
 }
 
 /** Refuses a time that a number of microseconds cannot hold exactly. The error names its origin. */

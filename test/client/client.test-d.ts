@@ -25,6 +25,17 @@ describe('a client of definitions', () => {
     expectTypeOf<Prediction>().not.toHaveProperty('count')
   })
 
+  it('answers columns, typed by feature and output', () => {
+    type Features = Awaited<ReturnType<typeof client.featureColumns<'typed@1'>>>
+    expectTypeOf<Features['features']['amount']>().toEqualTypeOf<readonly (number | null)[]>()
+    expectTypeOf<Features['features']['count']>().toEqualTypeOf<readonly bigint[]>()
+    expectTypeOf<Features['statuses']>().not.toHaveProperty('amounts')
+    type Predictions = Awaited<ReturnType<typeof client.predictColumns<'typed'>>>
+    expectTypeOf<Predictions['predictions']['vec_out']>().toEqualTypeOf<readonly Float32Array[]>()
+    // @ts-expect-error the model takes another service
+    void client.predictColumns('delay', [], { features: 'typed@1' })
+  })
+
   it('takes a service with the version that it was built with, and no other', () => {
     expectTypeOf(client.features('typed@1', [])).resolves.toHaveProperty('version').toEqualTypeOf<1>()
     // @ts-expect-error the bare name is another version after the next apply

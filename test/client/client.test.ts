@@ -94,6 +94,32 @@ describe('a client', () => {
     expect((await client().predict('delay', [{ airport: 'ATL', distance: 100 }], { version: 1 })).features).toBeNull()
   })
 
+  it('reads by column what it reads by row', async () => {
+    const entities = [{ airport: 'ATL' }, { airport: 'NAN' }, { airport: 'XXX' }]
+    const { results } = await client().features('typed@1', entities)
+    const { features, statuses, eventTimes } = await client().featureColumns('typed@1', entities, { eventTimes: true })
+    expect(features.count).toEqual([9_007_199_254_740_993n, 5n, 0n])
+    expect(Object.keys(features)).toEqual(Object.keys(results[0]?.features ?? {}))
+    for (const [name, values] of Object.entries(features)) {
+      expect(values, name).toEqual(results.map((row) => row.features[name as keyof typeof features]))
+    }
+    expect(statuses).toMatchObject({ count: { NOT_FOUND: [2] }, amount: { NULL_VALUE: [1], NOT_FOUND: [2] } })
+    expect(eventTimes?.count).toEqual(results.map((row) => row.eventTimes.count))
+    const invalid = await client().featureColumns('flight@1', [{ airport: 'NAN', distance: 1 }])
+    expect([invalid.features.lastDelay, invalid.statuses.lastDelay, invalid.eventTimes]).toEqual([[Number.NaN], { INVALID: [0] }, null])
+  })
+
+  it('predicts by column what it predicts by row', async () => {
+    const entities = [{ airport: 'ATL' }, { airport: 'ATL' }]
+    const rows = await client().predict('typed', entities, { features: 'typed@1' })
+    const columns = await client().predictColumns('typed', entities, { features: 'typed@1' })
+    expect(columns.predictions.count_out).toEqual(rows.predictions.map(({ count_out }) => count_out))
+    expect(columns.predictions.vec_out).toEqual(rows.predictions.map(({ vec_out }) => vec_out))
+    expect(columns.features?.count).toEqual([9_007_199_254_740_993n, 9_007_199_254_740_993n])
+    expect(columns.predictionIds).toEqual([`${columns.requestId}/0`, `${columns.requestId}/1`])
+    expect((await client().predictColumns('typed', entities)).features).toBeNull()
+  })
+
   it('reads at a past moment, and NaN where JSON has no such value', async () => {
     const before = await client().features('flight@1', [{ airport: 'NAN', distance: 1 }], { asOf: new Date('2001-07-01T11:00:00Z') })
     expect(before.asOf).toBe(noon - 3_600_000_000)

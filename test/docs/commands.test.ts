@@ -219,6 +219,11 @@ describe('the commands of the docs', { timeout: 120_000 }, () => {
 
   it.each([
     ['"include": ["eventTimes"]', '{"service": "fraud_features", "version": 1', 'results'],
+    [
+      '"format": "columns"',
+      '{"service": "fraud_features", "version": 1, "fingerprint": "03949e6d…", "asOf": "2026-03-01T10:26:00Z", "requestId": "f1e09dd4',
+      'features',
+    ],
     ['"include": ["features"]', '{"model": "fraud", "version": 5', 'features'],
   ])('answer what docs/http.md shows for %s', (asked, begins, member) => {
     const [answer = '{}'] = [...answers].filter(([text]) => text.includes(asked)).map(([, text]) => text)

@@ -22,11 +22,20 @@ function service(...features: readonly Feature[]): ServicePlan {
       type: typeof type === 'string' ? ({ kind: type } as ValueType) : type,
       required: false,
       view: 'airport_delays@1' as const,
+      use: 0,
       nullable,
     })),
     required: [],
     direct: [],
-    evaluate: () => ({ values: [], statuses: [], eventTimes: [], missing: [], fill: () => undefined, countLacking: () => undefined }),
+    evaluate: () => ({
+      values: [],
+      statuses: [],
+      eventTimes: [],
+      missing: [],
+      eventTimeOf: () => null,
+      fill: () => undefined,
+      countLacking: () => undefined,
+    }),
   }
 }
 

@@ -110,6 +110,14 @@ describe('the OpenAPI document', () => {
     }
   })
 
+  it('offers Arrow beside JSON only where answers are tables', () => {
+    const offering = routes.filter(({ method, path }) => {
+      const { content = {} } = operationOf(method, path)?.responses['200'] ?? {}
+      return Object.hasOwn(content, 'application/vnd.apache.arrow.stream') && Object.hasOwn(content, 'application/json')
+    })
+    expect(offering.map(({ path }) => path)).toEqual(['/v1/features', '/v1/predict'])
+  })
+
   it('has valid examples for the routes', () => {
     for (const { path, body, example } of routes) {
       if (body === undefined || example === undefined) continue

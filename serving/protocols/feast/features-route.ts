@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import type { ServicePlan, ServiceValues } from '../../../kernel/service-plan.ts'
+import type { ServiceFeature, ServicePlan, ServiceRow } from '../../../kernel/service-plan.ts'
 import { Status, statusNames } from '../../../kernel/state.ts'
 import { formatTimestamp } from '../../../kernel/time.ts'
 import { LockstepError } from '../../../kernel/errors.ts'
@@ -13,7 +13,7 @@ import { requestedFeatures } from './requested-features.ts'
 import { readBody } from '../http/body.ts'
 import type { ServingContext } from '../../context.ts'
 import type { Call, RouteAnswer } from '../http/call.ts'
-import { jsonCanSay, valueWriter } from '../http/json.ts'
+import { columnWriter, eventTimesByUse, featureColumns } from '../http/value-columns.ts'
 
 /** What Feast has that makes no difference here may be sent too. */
 export const onlineFeaturesSchema = z
@@ -75,10 +75,7 @@ export async function answerOnlineFeatures(
   }
   const { rows, degraded, staleMs, late } = await readEntities(context, catalog, plan, { requestId, entities, deadline })
   const sent = Object.entries(asked.entities)
-  const results = [
-    ...sent.map(([name, values]) => sentVector(name, values)),
-    ...writersOf(plan).map((write, f) => featureVector(rows, f, write)),
-  ]
+  const results = [...sent.map(([name, values]) => sentVector(name, values)), ...featureVectors(plan, rows)]
   const viewVersions = asked.include_feature_view_version_metadata ? { feature_view_metadata: viewsOf(plan.features) } : {}
   const metadata = { feature_names: [...sent.map(([name]) => name), ...names], ...viewVersions }
   const body = `{"metadata":${JSON.stringify(metadata)},"results":[${results.join()}]}`
@@ -91,18 +88,28 @@ export async function answerOnlineFeatures(
   return { status: 200, body, headers: flags }
 }
 
-const writersOf = memoizeWeak((plan: ServicePlan) => plan.features.map(({ type }) => valueWriter(type)))
+const writersOf = memoizeWeak((plan: ServicePlan) => plan.features.map(({ type }) => columnWriter(type)))
 
-function featureVector(rows: readonly ServiceValues[], f: number, write: ReturnType<typeof valueWriter>): string {
-  const values = rows.map((row) => write(row.values[f] ?? null))
-  const codes = rows.map((row) => `"${statusOf(row.statuses[f] as Status, jsonCanSay(row.values[f] ?? null))}"`)
-  const times = rows.map((row) => timeText(row.eventTimes[f] ?? null))
-  return `{"values":[${values.join()}],"statuses":[${codes.join()}],"event_timestamps":[${times.join()}]}`
+function featureVectors(plan: ServicePlan, rows: readonly ServiceRow[]): string[] {
+  const writers = writersOf(plan)
+  const times = eventTimesByUse(plan, rows).map((ofUse) => ofUse.map(timeText).join())
+  const none = repeated(never, rows.length)
+  const present = repeated('"PRESENT"', rows.length)
+  return featureColumns(plan, rows).map(({ values, statuses }, f) => {
+    const { use } = plan.features[f] as ServiceFeature
+    const codes = statuses === null ? present : statuses.map((status) => statusTexts[status]).join()
+    return `{"values":${(writers[f] as (typeof writers)[number])(values)},"statuses":[${codes}],"event_timestamps":[${use === null ? none : times[use]}]}`
+  })
 }
 
 function sentVector(name: string, values: readonly unknown[]): string {
-  const present = values.map(() => '"PRESENT"').join()
-  return `{"values":[${values.map((value) => sentText(name, value)).join()}],"statuses":[${present}],"event_timestamps":[${values.map(() => never).join()}]}`
+  const texts = values.map((value) => sentText(name, value)).join()
+  return `{"values":[${texts}],"statuses":[${repeated('"PRESENT"', values.length)}],"event_timestamps":[${repeated(never, values.length)}]}`
+}
+
+/** The elements of an array that are all equal. */
+function repeated(text: string, count: number): string {
+  return count === 0 ? '' : `${text},`.repeat(count - 1) + text
 }
 
 /**
@@ -127,14 +134,18 @@ function isNested(value: unknown): value is object {
 }
 
 /** Feast has no status for a store that is down. INVALID keeps clients from using the default. */
-function statusOf(status: Status, canSay: boolean): string {
-  return statusNames[!canSay || status === Status.unavailable ? Status.invalid : status]
-}
+const statusTexts = statusNames.map((name, status) => `"${status === Status.unavailable ? statusNames[Status.invalid] : name}"`)
+
+const withoutDecimals = '1970-01-01T00:00:00Z'.length
+const withSixDecimals = withoutDecimals + 7
 
 /** With six decimals or none, as older Pythons read no others. */
 function timeText(micros: number | null): string {
   if (micros === null) return never
-  return `"${formatTimestamp(micros).replace(/\.(\d+)Z$/, (_, digits: string) => `.${digits.padEnd(6, '0')}Z`)}"`
+  const text = formatTimestamp(micros)
+  return text.length === withoutDecimals || text.length === withSixDecimals
+    ? `"${text}"`
+    : `"${text.slice(0, -1).padEnd(withSixDecimals - 1, '0')}Z"`
 }
 
 function viewsOf(features: readonly { readonly view: string }[]): { name: string; version: number }[] {

@@ -29,6 +29,7 @@ function fromHttp(http: HttpErrorStatus): status {
     case 499:
       return status.CANCELLED
     case 405:
+    case 406:
     case 501:
       return status.UNIMPLEMENTED
     case 500:

@@ -1,3 +1,4 @@
+import { z } from 'zod'
 import { memoizeWeak } from '../../../kernel/memoize-weak.ts'
 import type { ServicePlan } from '../../../kernel/service-plan.ts'
 import { formatTimestamp } from '../../../kernel/time.ts'
@@ -6,11 +7,29 @@ import { typeName } from '../../../kernel/value-type.ts'
 import type { FeatureRead } from '../../features/read-features.ts'
 import { serviceValuesWriter } from './json.ts'
 import { requestIdJson } from '../../traffic/request-id.ts'
+import type { ArrowField } from './arrow/arrow-schema.ts'
+import { columnsWriter } from './value-columns.ts'
 
 /** The largest number of parts that a request may name in `include`: more than there are. */
 export const maxIncluded = 10
 
+export const formatSchema = z
+  .enum(['rows', 'columns'])
+  .optional()
+  .describe('How JSON has the values: an object for each entity (rows, the default), or an array for each feature and output (columns)')
+
 export const featuresWriter = memoizeWeak((service: ServicePlan) => serviceValuesWriter(service.features))
+export const featureColumnsWriter = memoizeWeak((service: ServicePlan) => columnsWriter(service.features))
+
+/** The columns of an Arrow table: the features, and their event times if the request asks for them. */
+export const featureArrowFields = memoizeWeak(({ features }: ServicePlan) => {
+  const own = features.map(({ name, type }): ArrowField => ({ name, type, nullable: true }))
+  return { features: own, withEventTimes: [...own, ...eventTimeFields(features)] }
+})
+
+export function eventTimeFields(features: readonly Column<ValueType>[]): ArrowField[] {
+  return features.map(({ name }) => ({ name: `eventTimes.${name}`, type: { kind: 'timestamp' }, nullable: true }))
+}
 
 /** The members that say when an answer holds, how it was read, and which request it answers. */
 export function momentJson(

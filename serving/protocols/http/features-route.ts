@@ -1,13 +1,27 @@
 import { z } from 'zod'
+import type { ServicePlan } from '../../../kernel/service-plan.ts'
 import type { FeatureContext } from '../../features/read-request.ts'
 import { readEntities } from '../../features/read-request.ts'
+import type { FeatureRead } from '../../features/read-features.ts'
 import { afterSchema, asOfSchema, entitiesSchema, nameSchema, onUnavailableSchema } from '../../features/request-schema.ts'
 import { featuresAnswer } from './response-schemas.ts'
 import { readBody } from './body.ts'
 import type { ServingContext } from '../../context.ts'
 import type { Call, RouteAnswer } from './call.ts'
-import { featuresWriter, frontiersJson, maxIncluded, momentJson, typesJson } from './feature-members.ts'
+import { arrowStream } from './arrow/arrow-stream.ts'
+import {
+  featureArrowFields,
+  featureColumnsWriter,
+  featuresWriter,
+  formatSchema,
+  frontiersJson,
+  maxIncluded,
+  momentJson,
+  typesJson,
+} from './feature-members.ts'
+import { arrowType, jsonType, tableTypeFor } from './media-type.ts'
 import type { Route } from './route.ts'
+import { eventTimesJson, featureColumns, featureEventTimes, statusesJson } from './value-columns.ts'
 
 const featuresSchema = z.strictObject({
   service: nameSchema.describe(
@@ -17,6 +31,7 @@ const featuresSchema = z.strictObject({
   asOf: asOfSchema,
   after: afterSchema,
   onUnavailable: onUnavailableSchema,
+  format: formatSchema,
   include: z
     .array(z.enum(['eventTimes', 'frontiers', 'types']))
     .max(maxIncluded)
@@ -37,35 +52,63 @@ export const featureRoutes: readonly Route[] = [
     body: featuresSchema,
     example: { service: 'flight_features', entities: [{ airport: 'ATL', distance: 594 }], include: ['eventTimes'] },
     answer: featuresAnswer,
+    alsoProduces: arrowType,
     handle: answerFeatures,
   },
 ]
 
 /**
- * `POST /v1/features`: the features of a service for each entity, with the status of each value. With `include:
- * ['frontiers']` the answer has `frontiers`, by online view (`{ "airport_delays@1": "8123+8125..8127" }`): the
- * transactions whose rows are in every value of the answer (`frontierText`), null where nothing is stored of any entity
- * asked for.
+ * `POST /v1/features`: the features of a service for each entity, with the status of each value, by row or by column
+ * (`format`), or as an Arrow stream where the client prefers that.
+ *
+ * With `include: ['frontiers']` the answer has `frontiers`, by online view (`{ "airport_delays@1":
+ * "8123+8125..8127" }`): the transactions whose rows are in every value of the answer (`frontierText`), null where
+ * nothing is stored of any entity asked for.
  */
 async function answerFeatures(
   call: Call,
   context: FeatureContext & Pick<ServingContext, 'readCatalog' | 'bodyLimitBytes'>,
 ): Promise<RouteAnswer> {
+  const type = tableTypeFor(call.incoming.headers.accept)
   const body = await readBody(call, context.bodyLimitBytes, featuresSchema)
   const { requestId, deadline } = call
   const catalog = context.readCatalog()
   const service = catalog.service(body.service)
-  const { entities, asOf, after, onUnavailable } = body
+  const { entities, asOf, after, onUnavailable, format, include } = body
   const read = await readEntities(context, catalog, service, { requestId, entities, asOf, after, onUnavailable, deadline })
+  const head = `{"service":${JSON.stringify(service.name)},"version":${service.version},"fingerprint":"${service.fingerprint}",${momentJson(read, requestId)}${frontiersJson(include, read)}${typesJson(include, service)}`
+  const eventTimes = include?.includes('eventTimes') ?? false
+  if (type === jsonType && format !== 'columns') return { status: 200, body: `${head},"results":[${rowsJson(service, read, eventTimes)}]}` }
+  return byColumn(type, service, read, eventTimes, head)
+}
+
+function rowsJson(service: ServicePlan, { rows }: FeatureRead, eventTimes: boolean): string {
   const write = featuresWriter(service)
-  const eventTimes = body.include?.includes('eventTimes') ?? false
-  const results = read.rows.map(
-    (row) =>
-      `{"features":${write.features(row)},"statuses":${write.statuses(row)}${eventTimes ? `,"eventTimes":${write.eventTimes(row)}` : ''}}`,
-  )
-  const head = `{"service":${JSON.stringify(service.name)},"version":${service.version},"fingerprint":"${service.fingerprint}"`
-  return {
-    status: 200,
-    body: `${head},${momentJson(read, requestId)}${frontiersJson(body.include, read)}${typesJson(body.include, service)},"results":[${results.join()}]}`,
+  return rows
+    .map(
+      (row) =>
+        `{"features":${write.features(row)},"statuses":${write.statuses(row)}${eventTimes ? `,"eventTimes":${write.eventTimes(row)}` : ''}}`,
+    )
+    .join()
+}
+
+function byColumn(
+  type: typeof jsonType | typeof arrowType,
+  service: ServicePlan,
+  { rows }: FeatureRead,
+  eventTimes: boolean,
+  head: string,
+): RouteAnswer {
+  const columns = featureColumns(service, rows)
+  const statuses = `"statuses":${statusesJson(service.features, columns)}`
+  if (type === jsonType) {
+    const times = eventTimes ? `,"eventTimes":${eventTimesJson(service, rows)}` : ''
+    return { status: 200, body: `${head},"features":${featureColumnsWriter(service)(columns)},${statuses}${times}}` }
   }
+  const fields = featureArrowFields(service)
+  const values = columns.map((column) => column.values)
+  const stream = eventTimes
+    ? arrowStream(fields.withEventTimes, [...values, ...featureEventTimes(service, rows)], rows.length, `${head},${statuses}}`)
+    : arrowStream(fields.features, values, rows.length, `${head},${statuses}}`)
+  return { status: 200, body: stream, contentType: arrowType }
 }

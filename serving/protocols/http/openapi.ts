@@ -39,6 +39,7 @@ interface Parameter {
   readonly example?: string
 }
 
+const binarySchema = { schema: { type: 'string', format: 'binary' } } as const
 const errorNames: Readonly<Record<ErrorShape, string>> = { lockstep: 'Error', oip: 'OipError', feast: 'FeastError' }
 
 /**
@@ -101,7 +102,7 @@ function operation(route: Route, path: string, examples: Examples): Operation {
   })
   const example = examples.body(route) ?? route.example
   const parameters = [...inPath, ...parametersOf('query', route.query), ...parameterRefs(route)]
-  const binary = route.takesBinary === true ? { 'application/octet-stream': { schema: { type: 'string', format: 'binary' } } } : {}
+  const binary = route.takesBinary === true ? { 'application/octet-stream': binarySchema } : {}
   const error = { $ref: `#/components/responses/${errorNames[errors]}` }
   const later = { $ref: `${error.$ref}Later` }
   const response = {
@@ -109,7 +110,11 @@ function operation(route: Route, path: string, examples: Examples): Operation {
     headers: answerHeaderRefs(route),
     content:
       route.produces === undefined
-        ? { 'application/json': { schema: answer === undefined ? {} : schemaOf(answer, 'output') }, ...binary }
+        ? {
+            'application/json': { schema: answer === undefined ? {} : schemaOf(answer, 'output') },
+            ...binary,
+            ...(route.alsoProduces === undefined ? {} : { [route.alsoProduces]: binarySchema }),
+          }
         : { [route.produces]: { schema: { type: 'string' } } },
   }
   const needs = scope === null ? 'Needs no key.' : `Needs a key with the scope \`${scope}\`, if the server has keys.`

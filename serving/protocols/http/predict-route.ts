@@ -1,5 +1,4 @@
 import { z } from 'zod'
-import { predictionIdPrefix } from '../../../monitoring/prediction-log/prediction-id.ts'
 import type { Column } from '../../../kernel/value-type.ts'
 import { Status, statusNames } from '../../../kernel/state.ts'
 import type { ModelVersion } from '../../../registry/model-versions.ts'
@@ -14,10 +13,11 @@ import { requireScope } from '../../traffic/authorize.ts'
 import { callerOf } from './caller.ts'
 import type { ServingContext } from '../../context.ts'
 import type { Call, RouteAnswer } from './call.ts'
-import { featuresWriter, frontiersJson, maxIncluded, momentJson, typesJson, typesText } from './feature-members.ts'
+import { featuresWriter, formatSchema, frontiersJson, maxIncluded, momentJson, typesJson, typesText } from './feature-members.ts'
 import { canSayAll, jsonCanSay, recordWriter } from './json.ts'
+import { arrowType, jsonType, tableTypeFor } from './media-type.ts'
 import { versionSchema } from './model-version-schema.ts'
-import { requestIdJson } from '../../traffic/request-id.ts'
+import { predictColumns, predictionIdsJson } from './predict-columns.ts'
 import type { Route } from './route.ts'
 
 const predictSchema = z.strictObject({
@@ -27,12 +27,15 @@ const predictSchema = z.strictObject({
   asOf: asOfSchema,
   after: afterSchema,
   onUnavailable: onUnavailableSchema,
+  format: formatSchema,
   include: z
     .array(z.enum(['features', 'eventTimes', 'frontiers', 'types']))
     .max(maxIncluded)
     .optional()
     .describe('Additional fields of the answer'),
 })
+
+type Include = z.output<typeof predictSchema>['include']
 
 const headOf = memoizeWeak(
   ({ model, version, service }: ModelVersion) => `{"model":${JSON.stringify(model)},"version":${version},"service":"${service}"`,
@@ -53,46 +56,53 @@ export const predictRoutes: readonly Route[] = [
     body: predictSchema,
     example: { model: 'delay', entities: [{ airport: 'ATL', distance: 594 }] },
     answer: predictAnswer,
+    alsoProduces: arrowType,
     handle: answerPredict,
   },
 ]
 
 /**
- * `POST /v1/predict`: answers the model's declared outputs as `predictions`, in the order of the entities.
+ * `POST /v1/predict`: answers the model's declared outputs as `predictions`, in the order of the entities, by row or by
+ * column (`format`), or as an Arrow stream where the client prefers that.
  *
  * An output that JSON cannot represent (NaN, an infinity) is null. If there is one, the answer also has
  * `outputStatuses` in the order of the entities, which names those outputs only:
  * `"predictions":[{"delay":null},{"delay":3}],"outputStatuses":[{"delay":"INVALID"},{}]`.
  */
 async function answerPredict(call: Call, context: PredictContext & Pick<ServingContext, 'bodyLimitBytes'>): Promise<RouteAnswer> {
-  const { include, model, version, entities, asOf, after, onUnavailable } = await readBody(call, context.bodyLimitBytes, predictSchema)
+  const type = tableTypeFor(call.incoming.headers.accept)
+  const body = await readBody(call, context.bodyLimitBytes, predictSchema)
+  const { include, format, model, version, entities, asOf, after, onUnavailable } = body
   // the scope for predictions does not include the features that they are made from
   if (include?.some((each) => each === 'features' || each === 'eventTimes') === true) requireScope(call, 'read')
   const caller = callerOf(call)
   const request = { model, version, entities, asOf, after, onUnavailable, caller, deadline: call.deadline }
-  return await predict(context, request, (predicted) => ({ status: 200, body: bodyOf(predicted, include, caller) }))
+  return await predict(context, request, (predicted) => {
+    const head = headJson(predicted, include, caller)
+    if (type === jsonType && format !== 'columns') return { status: 200, body: `${head}${membersJson(predicted, include, caller)}}` }
+    return predictColumns(type, predicted, include ?? [], caller.predictionBase, head)
+  })
 }
 
-function bodyOf(predicted: Predicted, include: z.output<typeof predictSchema>['include'], caller: Caller): string {
-  const { predictions } = predicted
+/** The members of all formats, without the closing brace. */
+function headJson(predicted: Predicted, include: Include, caller: Caller): string {
   const { model, read } = onlyGroup(predicted)
   const { version, service, outputs } = model
-  let text = `${headOf(version)},${momentJson(predicted.read, caller.requestId)}${frontiersJson(include, read)}`
-  if (include?.includes('types')) text += `${typesJson(include, service)},"outputTypes":${outputTypesOf(outputs)}`
-  text += `,"predictionIds":[${predictionIdsJson(caller.predictionBase, predictions.length)}],"predictions":[${predictions.map(outputsWriter(outputs)).join()}]${outputStatusesJson(outputs, predictions)}`
+  const head = `${headOf(version)},${momentJson(predicted.read, caller.requestId)}${frontiersJson(include, read)}`
+  return include?.includes('types') === true ? `${head}${typesJson(include, service)},"outputTypes":${outputTypesOf(outputs)}` : head
+}
+
+function membersJson(predicted: Predicted, include: Include, caller: Caller): string {
+  const { predictions } = predicted
+  const { model, read } = onlyGroup(predicted)
+  const { service, outputs } = model
+  let text = `,"predictionIds":[${predictionIdsJson(caller.predictionBase, predictions.length)}],"predictions":[${predictions.map(outputsWriter(outputs)).join()}]${outputStatusesJson(outputs, predictions)}`
   if (include?.includes('features')) {
     const { features, statuses } = featuresWriter(service)
     text += `,"features":[${read.rows.map(features).join()}],"statuses":[${read.rows.map(statuses).join()}]`
   }
   if (include?.includes('eventTimes')) text += `,"eventTimes":[${read.rows.map(featuresWriter(service).eventTimes).join()}]`
-  return `${text}}`
-}
-
-function predictionIdsJson(base: string, rows: number): string {
-  const prefix = predictionIdPrefix(requestIdJson(base).slice(0, -1))
-  let ids = `${prefix}0"`
-  for (let row = 1; row < rows; row++) ids += `,${prefix}${row}"`
-  return ids
+  return text
 }
 
 function outputStatusesJson(outputs: readonly Column[], predictions: readonly Prediction[]): string {

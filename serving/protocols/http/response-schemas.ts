@@ -6,9 +6,11 @@ import { z } from 'zod'
  */
 
 const named = z.record(z.string(), z.unknown()).describe('By name of the feature or output')
-const statuses = z
-  .record(z.string(), z.enum(['PRESENT', 'NULL_VALUE', 'NOT_FOUND', 'OUTSIDE_MAX_AGE', 'UNAVAILABLE', 'INVALID']))
-  .describe('By name of the feature: its status')
+const lackingStatus = z.enum(['NULL_VALUE', 'NOT_FOUND', 'OUTSIDE_MAX_AGE', 'UNAVAILABLE', 'INVALID'])
+const statuses = z.record(z.string(), z.enum(['PRESENT', ...lackingStatus.options])).describe('By name of the feature: its status')
+const columns = z.record(z.string(), z.array(z.unknown()))
+const sparseStatuses = z.record(z.string(), z.partialRecord(lackingStatus, z.array(z.int())))
+const timeColumns = z.record(z.string(), z.array(z.string().nullable()))
 const times = z.record(z.string(), z.string().nullable()).describe('By name of the feature: the event time, RFC 3339')
 
 const requestId = z.string().describe('The same as the header x-request-id')
@@ -37,7 +39,15 @@ export const featuresAnswer = z.object({
   fingerprint: z.string().describe('The fingerprint of the service: equal fingerprints mean equal values'),
   ...moment,
   types,
-  results: z.array(z.object({ features: named, statuses, eventTimes: times.optional() })).describe('In the order of the entities'),
+  results: z
+    .array(z.object({ features: named, statuses, eventTimes: times.optional() }))
+    .optional()
+    .describe('With the format rows: in the order of the entities'),
+  features: columns.optional().describe('With the format columns: by name of the feature, a value for each entity'),
+  statuses: sparseStatuses
+    .optional()
+    .describe('With the format columns: by name of the feature and status, the indexes of the entities. PRESENT is left out'),
+  eventTimes: timeColumns.optional().describe('With the format columns: by name of the feature, the event times, RFC 3339'),
 })
 
 export const predictAnswer = z.object({
@@ -48,14 +58,25 @@ export const predictAnswer = z.object({
   types,
   outputTypes: types,
   predictionIds: z.array(z.string()).describe('By index of the entities: the id of the prediction, as in the prediction log'),
-  predictions: z.array(named).describe('In the order of the entities'),
+  predictions: z
+    .union([z.array(named), columns])
+    .describe('In the order of the entities; with the format columns: by name of the output, a value for each entity'),
   outputStatuses: z
-    .array(z.record(z.string(), z.literal('INVALID')))
+    .union([z.array(z.record(z.string(), z.literal('INVALID'))), sparseStatuses])
     .optional()
     .describe('Only if an output is NaN or an infinity, which JSON cannot represent'),
-  features: z.array(named).optional().describe('By index of the entities'),
-  statuses: z.array(statuses).optional().describe('By index of the entities'),
-  eventTimes: z.array(times).optional().describe('By index of the entities'),
+  features: z
+    .union([z.array(named), columns])
+    .optional()
+    .describe('By index of the entities; with the format columns: as in /v1/features'),
+  statuses: z
+    .union([z.array(statuses), sparseStatuses])
+    .optional()
+    .describe('By index of the entities; with the format columns: as in /v1/features'),
+  eventTimes: z
+    .union([z.array(times), timeColumns])
+    .optional()
+    .describe('By index of the entities; with the format columns: as in /v1/features'),
 })
 
 export const eventsAnswer = z.object({

@@ -40,6 +40,8 @@ export interface Route {
   readonly example?: unknown
   /** The schema of the JSON answer. */
   readonly answer?: z.ZodType
+  /** The media type that answers have in place of JSON, where the client prefers it (`tableTypeFor`). */
+  readonly alsoProduces?: string
   /** The media type of answers that are not JSON. */
   readonly produces?: string
   /** The status of an answer that is no error, or its statuses. Default: 200. */

@@ -1,6 +1,6 @@
 import type { LockstepError } from '../../../kernel/errors.ts'
 
-export type HttpErrorStatus = 400 | 401 | 403 | 404 | 405 | 409 | 413 | 415 | 422 | 429 | 499 | 500 | 501 | 503 | 504
+export type HttpErrorStatus = 400 | 401 | 403 | 404 | 405 | 406 | 409 | 413 | 415 | 422 | 429 | 499 | 500 | 501 | 503 | 504
 
 /** The HTTP status of an error. Only this file chooses it. Failures of the server are 500. */
 export function statusOf({ code, details }: LockstepError): HttpErrorStatus {
@@ -22,6 +22,8 @@ export function statusOf({ code, details }: LockstepError): HttpErrorStatus {
       return 404
     case 'METHOD_NOT_ALLOWED':
       return 405
+    case 'NOT_ACCEPTABLE':
+      return 406
     case 'NOT_PROMOTABLE':
     case 'DATASET_MISMATCH':
     case 'IDEMPOTENCY_KEY_BUSY':

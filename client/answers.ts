@@ -1,0 +1,89 @@
+import type { FeatureRow, FeatureService } from '../registry/define/feature-service.ts'
+import type { Model } from '../registry/define/model.ts'
+import type { ValueOf } from '../kernel/value-type.ts'
+
+export type Status = 'PRESENT' | 'NULL_VALUE' | 'NOT_FOUND' | 'OUTSIDE_MAX_AGE' | 'UNAVAILABLE' | 'INVALID'
+
+interface Answer {
+  readonly requestId: string
+  /** The moment of all values, epoch microseconds. */
+  readonly asOf: number
+  /** Whether the online store could not be read, so that its features are remembered values or defaults. */
+  readonly degraded: boolean
+  /** How long ago the oldest remembered state was read, milliseconds; null where none was used. */
+  readonly staleMs: number | null
+  /** Views with a schedule whose run is late: their values lack what the run should have added by now. */
+  readonly late: readonly string[]
+}
+
+export interface FeaturesAnswer<S extends FeatureService> extends Answer {
+  readonly service: S['name']
+  readonly version: S['version']
+  readonly fingerprint: string
+  /** In the order of the entities. A float that JSON cannot express is NaN, with the status INVALID. */
+  readonly results: readonly {
+    readonly features: FeatureRow<S>
+    readonly statuses: { readonly [F in keyof S['features']]: Status }
+    /** Epoch microseconds. */
+    readonly eventTimes: { readonly [F in keyof S['features']]: number | null }
+  }[]
+}
+
+/** An array for each member, with its value for each entity, in their order. */
+export type Columns<Row> = { readonly [Name in keyof Row]: readonly Row[Name][] }
+
+/** By name and status: the indexes of the entities. PRESENT is left out, so `{}` says that all values are present. */
+export type ColumnStatuses<Name extends PropertyKey> = {
+  readonly [N in Name]?: { readonly [S in Exclude<Status, 'PRESENT'>]?: readonly number[] }
+}
+
+export interface FeatureColumnsAnswer<S extends FeatureService> extends Answer {
+  readonly service: S['name']
+  readonly version: S['version']
+  readonly fingerprint: string
+  /** A float that JSON cannot express is NaN, with the status INVALID. */
+  readonly features: Columns<FeatureRow<S>>
+  readonly statuses: ColumnStatuses<keyof S['features']>
+  /** Epoch microseconds; null where `eventTimes` does not ask for them. */
+  readonly eventTimes: { readonly [F in keyof S['features']]: readonly (number | null)[] } | null
+}
+
+/** The outputs of a model for one entity. */
+export type Prediction<M extends Model> = { readonly [O in keyof M['output']]: ValueOf<M['output'][O]> }
+
+export interface PredictAnswer<M extends Model> extends Answer {
+  readonly model: string
+  readonly version: number
+  /** `name@version` */
+  readonly service: string
+  /** The ids of the predictions by index of the entities, as in the prediction log. */
+  readonly predictionIds: readonly string[]
+  /** In the order of the entities. */
+  readonly predictions: readonly Prediction<M>[]
+  /** The inputs of the predictions, where `features` asks for them. */
+  readonly features: readonly FeatureRow<M['service']>[] | null
+}
+
+export interface PredictColumnsAnswer<M extends Model> extends Answer {
+  readonly model: string
+  readonly version: number
+  /** `name@version` */
+  readonly service: string
+  /** The ids of the predictions by index of the entities, as in the prediction log. */
+  readonly predictionIds: readonly string[]
+  /** By output. A float that JSON cannot express is NaN. */
+  readonly predictions: Columns<Prediction<M>>
+  /** The inputs of the predictions, where `features` asks for them. */
+  readonly features: Columns<FeatureRow<M['service']>> | null
+}
+
+export interface PushAnswer {
+  readonly requestId: string
+  readonly accepted: number
+  /** Events whose id was stored already. */
+  readonly duplicates: number
+  /** Whether the online views include them; null where they were not to be updated. */
+  readonly online: boolean | null
+  /** For `after`. */
+  readonly token: string
+}

@@ -1,0 +1,85 @@
+import { predictionIdPrefix } from '../../../monitoring/prediction-log/prediction-id.ts'
+import { memoizeWeak } from '../../../kernel/memoize-weak.ts'
+import type { ServicePlan } from '../../../kernel/service-plan.ts'
+import type { Column } from '../../../kernel/value-type.ts'
+import type { Predicted } from '../../predict/predict.ts'
+import { onlyGroup } from '../../predict/predict.ts'
+import { requestIdJson } from '../../traffic/request-id.ts'
+import type { ArrowField } from './arrow/arrow-schema.ts'
+import { arrowStream } from './arrow/arrow-stream.ts'
+import type { RouteAnswer } from './call.ts'
+import { eventTimeFields, featureColumnsWriter } from './feature-members.ts'
+import { arrowType, jsonType } from './media-type.ts'
+import { columnsWriter, eventTimesJson, featureColumns, featureEventTimes, outputColumns, statusesJson } from './value-columns.ts'
+
+const outputsWriter = memoizeWeak((outputs: readonly Column[]) => columnsWriter(outputs))
+
+/**
+ * Predictions by column: as JSON, or as an Arrow table with the same columns. The table has the prediction ids and the
+ * outputs; other columns are named by their place in the JSON, such as `features.lastDelay`.
+ *
+ * @param base of the prediction ids
+ * @param head the other members, which JSON begins with, and which are the metadata of the table
+ */
+export function predictColumns(
+  type: typeof jsonType | typeof arrowType,
+  predicted: Predicted,
+  include: readonly string[],
+  base: string,
+  head: string,
+): RouteAnswer {
+  const { model, read } = onlyGroup(predicted)
+  const { service, outputs } = model
+  const { predictions } = predicted
+  const ofOutputs = outputColumns(outputs, predictions)
+  const ofFeatures = include.includes('features') ? featureColumns(service, read.rows) : null
+  const eventTimes = include.includes('eventTimes')
+  const outputStatuses = ofOutputs.some(({ statuses }) => statuses !== null) ? `,"outputStatuses":${statusesJson(outputs, ofOutputs)}` : ''
+  const statuses = ofFeatures === null ? '' : `,"statuses":${statusesJson(service.features, ofFeatures)}`
+  if (type === jsonType) {
+    const ids = `,"predictionIds":[${predictionIdsJson(base, predictions.length)}]`
+    const features = ofFeatures === null ? '' : `,"features":${featureColumnsWriter(service)(ofFeatures)}${statuses}`
+    const times = eventTimes ? `,"eventTimes":${eventTimesJson(service, read.rows)}` : ''
+    return { status: 200, body: `${head}${ids},"predictions":${outputsWriter(outputs)(ofOutputs)}${outputStatuses}${features}${times}}` }
+  }
+  const prefix = predictionIdPrefix(base)
+  const columns = [
+    predictions.map((_, row) => `${prefix}${row}`),
+    ...[...ofOutputs, ...(ofFeatures ?? [])].map(({ values }) => values),
+    ...(eventTimes ? featureEventTimes(service, read.rows) : []),
+  ]
+  const fields = fieldsFor(outputs, service, { features: ofFeatures !== null, eventTimes })
+  const body = arrowStream(fields, columns, predictions.length, `${head}${outputStatuses}${statuses}}`)
+  return { status: 200, body, contentType: arrowType }
+}
+
+/** Those of one version, by what a request includes. A version keeps its service. */
+const fieldsByInclude = memoizeWeak((_outputs: readonly Column[]) => new Map<string, readonly ArrowField[]>())
+
+function fieldsFor(
+  outputs: readonly Column[],
+  { features }: ServicePlan,
+  include: { readonly features: boolean; readonly eventTimes: boolean },
+): readonly ArrowField[] {
+  const known = fieldsByInclude(outputs)
+  const key = `${include.features} ${include.eventTimes}`
+  let fields = known.get(key)
+  if (fields === undefined) {
+    fields = [
+      { name: 'predictionId', type: { kind: 'string' }, nullable: false },
+      ...outputs.map(({ name, type }) => ({ name, type, nullable: false })),
+      ...(include.features ? features.map(({ name, type }) => ({ name: `features.${name}`, type, nullable: true })) : []),
+      ...(include.eventTimes ? eventTimeFields(features) : []),
+    ]
+    known.set(key, fields)
+  }
+  return fields
+}
+
+/** The ids as the elements of a JSON array. */
+export function predictionIdsJson(base: string, rows: number): string {
+  const prefix = predictionIdPrefix(requestIdJson(base).slice(0, -1))
+  let ids = `${prefix}0"`
+  for (let row = 1; row < rows; row++) ids += `,${prefix}${row}"`
+  return ids
+}
