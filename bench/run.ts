@@ -1,6 +1,7 @@
 /**
  * The benches, by name. Each prints its figures beside a floor measured in the same run.
  *
+ *     npm run bench -- bulk        answers of 1 to 1,000 rows: by row, by column, as Arrow, for Feast
  *     npm run bench -- online      reading 52 features of 1,000,000 customers from Redis, and materializing them
  *     npm run bench -- overload    three times the load that a server can take
  *     npm run bench -- path        ingest, export and materialize 3,000,000 flights
@@ -13,7 +14,7 @@
 import { spawnSync } from 'node:child_process'
 import { join } from 'node:path'
 
-const benches = ['online', 'overload', 'path', 'point-in-time', 'profile', 'push', 'serving', 'windows']
+const benches = ['bulk', 'online', 'overload', 'path', 'point-in-time', 'profile', 'push', 'serving', 'windows']
 const [name, ...rest] = process.argv.slice(2)
 if (name === undefined || !benches.includes(name)) {
   process.stderr.write(`Usage: npm run bench -- ${benches.join(' | ')} [OPTIONS]\n`)
