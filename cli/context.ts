@@ -7,8 +7,12 @@ import type { Config } from '../runtime/config.ts'
 import type { Database } from '../runtime/database.ts'
 import { createLifecycle } from '../runtime/lifecycle.ts'
 import type { Logger } from '../runtime/log.ts'
+import type { MetricsRegistry } from '../runtime/metrics.ts'
+import { createMetricsRegistry } from '../runtime/metrics.ts'
 import { createLogger } from '../runtime/log.ts'
 import { databaseName, openDatabase, requireMade } from '../runtime/open-database.ts'
+import { openTracing } from '../runtime/tracing/open-tracing.ts'
+import type { Tracing } from '../runtime/tracing/span.ts'
 import type { Terminal } from './terminal.ts'
 
 /** The resources of commands. Each is opened once, when it is first asked for, and closed with the context. */
@@ -28,6 +32,8 @@ export interface Context {
   store(): Promise<OnlineStore>
   /** The registry as it is now. */
   catalog(): Promise<Catalog>
+  /** null: this process sends no spans. @param registry gets the counts of spans. Default: a registry that is not shown */
+  tracing(registry?: MetricsRegistry): Promise<Tracing | null>
   /** Registers something that a command has opened itself. */
   add(name: string, close: () => Promise<void>): void
   /** Closes what is open, last opened first. */
@@ -41,6 +47,7 @@ export function createContext(config: Config, terminal: Terminal, signal: AbortS
   let opening: Promise<Database> | null = null
   let checked: Promise<Database> | null = null
   let openingStore: Promise<OnlineStore> | null = null
+  let openingTracing: Promise<Tracing | null> | null = null
 
   let told = notice === null || terminal.json
 
@@ -74,6 +81,13 @@ export function createContext(config: Config, terminal: Terminal, signal: AbortS
     return store
   }
 
+  async function startTracing(registry?: MetricsRegistry): Promise<Tracing | null> {
+    if (config.traces === null) return null
+    const tracing = await openTracing(config.traces, { log, registry: registry ?? createMetricsRegistry() })
+    lifecycle.add('tracing', () => tracing.close())
+    return tracing
+  }
+
   /** The store may be available when it is asked for again. */
   function forgetStore(error: unknown): never {
     openingStore = null
@@ -90,6 +104,7 @@ export function createContext(config: Config, terminal: Terminal, signal: AbortS
     database: () => (checked ??= check()),
     store: () => (openingStore ??= openStore().catch(forgetStore)),
     catalog: async () => loadCatalog(await context.database()),
+    tracing: (registry) => (openingTracing ??= startTracing(registry)),
     add: (name, close) => lifecycle.add(name, close),
     close: () => lifecycle.close(),
   }

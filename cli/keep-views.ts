@@ -11,6 +11,7 @@ import { logOversized } from '../materializer/log-oversized.ts'
 import { createJobMetrics } from '../runtime/jobs/job-metrics.ts'
 import type { Logger } from '../runtime/log.ts'
 import type { MetricsRegistry } from '../runtime/metrics.ts'
+import type { Tracing } from '../runtime/tracing/span.ts'
 import { createStreamMetrics } from '../materializer/streams/stream-metrics.ts'
 import type { ViewRunMetrics } from '../materializer/view-run-metrics.ts'
 import { createViewRunMetrics } from '../materializer/view-run-metrics.ts'
@@ -29,7 +30,10 @@ export interface ViewsWork {
 }
 
 /** The work of a worker, or of a server with an embedded database, for the online views. */
-export function viewsWork(tools: WorkerTools, log: Logger, metrics: ViewRunMetrics): ViewsWork {
+export function viewsWork(
+  tools: WorkerTools,
+  { log, metrics, tracing }: { readonly log: Logger; readonly metrics: ViewRunMetrics; readonly tracing: Tracing | null },
+): ViewsWork {
   const all = { ...tools, log, clock: () => Date.now() * 1000 }
   const onTooLarge = logOversized(log, metrics.overCap)
   const onRun = ({ id }: ViewPlan, { rows, tooLarge, setAside }: MaterializeResult): void => {
@@ -41,6 +45,7 @@ export function viewsWork(tools: WorkerTools, log: Logger, metrics: ViewRunMetri
       reconcileViews(all, {
         replayMs: tools.replayMs,
         signal,
+        tracing,
         onRun,
         onFailure: ({ id }) => metrics.runFailed(id),
       }),
@@ -66,14 +71,15 @@ export async function keepEmbedded(context: Context, registry: MetricsRegistry):
   const jobMetrics = createJobMetrics(registry)
   registerJobGauges(registry, () => context.database())
   const streamMetrics = createStreamMetrics(registry)
+  const tracing = await context.tracing(registry)
   while (!signal.aborted) {
     try {
       const tools = await workerTools(context)
-      const { keep, kinds } = viewsWork(tools, log, runMetrics)
+      const { keep, kinds } = viewsWork(tools, { log, metrics: runMetrics, tracing })
       const streams = { ...tools, config, log, metrics: streamMetrics, clock: () => Date.now() * 1000 }
       await Promise.all([
         keep(signal),
-        workOnJobs(tools.jobs, { kinds, known: jobKinds, worker: tools.worker, signal, idleMs, onEvent: jobMetrics.job }),
+        workOnJobs(tools.jobs, { kinds, known: jobKinds, worker: tools.worker, signal, idleMs, onEvent: jobMetrics.job, tracing }),
         consumeStreams(streams, { signal }),
       ])
     } catch (error) {

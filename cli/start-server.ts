@@ -14,12 +14,14 @@ type Choices = Pick<ServerOptions, 'defaultAsOf' | 'onUnavailable' | 'status' | 
 export async function startServer(context: Context, choices: Choices): Promise<{ server: LockstepServer; metrics: MetricsRegistry }> {
   const { config, log } = context
   const metrics = createMetricsRegistry()
+  const tracing = await context.tracing(metrics)
   const server = createServer({
     config,
     ...(await dependencies(context)),
     replayMs: config.replaySeconds * 1000,
     log,
     metrics,
+    tracing,
     clock: () => Date.now() * 1000,
     ...choices,
   })

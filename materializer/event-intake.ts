@@ -3,6 +3,8 @@ import type { ViewPlan } from '../kernel/view-plan.ts'
 import type { SourceSpec } from '../kernel/view-spec.ts'
 import type { OnlineStore } from '../online/store.ts'
 import type { Database } from '../runtime/database.ts'
+import type { Span } from '../runtime/tracing/span.ts'
+import { traced } from '../runtime/tracing/span.ts'
 import type { AppendedEvents, PushTarget } from './append-events.ts'
 import { appendEvents } from './append-events.ts'
 import type { SourceEvent } from './event-reader.ts'
@@ -68,14 +70,15 @@ export interface EventIntake {
   /**
    * Writes the events of one request, all or none; when this resolves they are committed.
    *
-   * @param receivedAt epoch microseconds
+   * @param options.receivedAt epoch microseconds
+   * @param options.span of the request, where it is recorded
    * @throws LockstepError `INVALID_EVENT`, `NOT_PUSHABLE`, `OVERLOADED` where too many wait, `INVALID_ROW`,
    *   `POSTGRES_UNAVAILABLE`
    */
   push(
     source: SourceSpec,
     events: readonly unknown[],
-    options: { readonly to: PushTarget; readonly receivedAt: number },
+    options: { readonly to: PushTarget; readonly receivedAt: number; readonly span?: Span | undefined },
   ): Promise<PushedEvents>
   /** Waits until all accepted events are written, and up to `foldMs` until they are folded. */
   close(foldMs: number): Promise<void>
@@ -216,17 +219,19 @@ export function createEventIntake(deps: EventIntakeDeps, options: EventIntakeOpt
   }
 
   return {
-    async push(source, sent, { to, receivedAt }) {
+    async push(source, sent, { to, receivedAt, span }) {
       const { table, read } = await open(source)
       const events = sent.map((event, index) => read(event, index, receivedAt))
-      const { xid, duplicates, folded } = await enqueue({ table, source }, to, events)
+      const committing = traced(span, 'commit events', () => enqueue({ table, source }, to, events), 'client')
+      const { xid, duplicates, folded } = await committing
       const known = duplicates.filter((duplicate) => duplicate !== null)
       const before = [...new Set(known)].filter((other) => other !== xid)
+      const folding = () => all([folded ?? Promise.resolve(true), ...again(source, before)])
       return {
         accepted: events.length - known.length,
         duplicates: known.length,
         xids: [...(xid === null ? [] : [xid]), ...before].sort((a, b) => a - b),
-        online: to === 'offline' ? null : await all([folded ?? Promise.resolve(true), ...again(source, before)]),
+        online: to === 'offline' ? null : await traced(span, 'fold events', folding),
       }
     },
     async close(foldMs) {

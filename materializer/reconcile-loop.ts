@@ -7,6 +7,7 @@ import type { Checkpoint } from '../online/checkpoint.ts'
 import { readCheckpoint, tryCheckpoints } from '../online/checkpoint.ts'
 import type { Catalog } from '../registry/catalog.ts'
 import type { Logger } from '../runtime/log.ts'
+import type { Tracing } from '../runtime/tracing/span.ts'
 import type { Semaphore } from '../runtime/async.ts'
 import { backoffMs, createSemaphore } from '../runtime/async.ts'
 import type { BackfillTools } from './backfill.ts'
@@ -16,6 +17,7 @@ import type { MaterializeResult } from './materialize.ts'
 import { runHousekeeping } from './housekeeping.ts'
 import { materializeView } from './materialize.ts'
 import { failedBackfills, readBackfills } from './read-backfills.ts'
+import { recordRun, runSpan } from './record-run.ts'
 import { reachedByRuns } from './runs.ts'
 import { askForScheduledRun } from './scheduled-runs.ts'
 import { readFailingViews } from './failing-views.ts'
@@ -53,6 +55,8 @@ export interface ReconcileOptions {
   /** Called after each run. */
   readonly onRun?: (plan: ViewPlan, result: MaterializeResult) => void
   readonly onFailure?: (plan: ViewPlan, error: unknown) => void
+  /** Records each run. Default: null, none. */
+  readonly tracing?: Tracing | null
   /** How often to check for arrivals, milliseconds. Default: 1,000. */
   readonly pollMs?: number
 }
@@ -160,7 +164,7 @@ async function takeTurn(
 
 async function bringUpToDate(
   { db, store, log, clock }: ReconcileTools,
-  { signal, onRun, replayMs }: ReconcileOptions,
+  { signal, onRun, replayMs, tracing }: ReconcileOptions,
   view: KeptView,
   checkpoint: Checkpoint,
   slots: Semaphore,
@@ -178,7 +182,9 @@ async function bringUpToDate(
   const result = await slots(async () => {
     signal.throwIfAborted()
     return await underViewLock(db, await store.identity(), plan.id, () =>
-      materializeView(db, store, plan, { now: clock, signal, replayMs }),
+      recordRun(tracing?.begin(runSpan, { kind: 'internal' }), plan, () =>
+        materializeView(db, store, plan, { now: clock, signal, replayMs }),
+      ),
     )
   })
   if (!checkpoint.incremental)
@@ -205,7 +211,7 @@ async function isRetryDue(db: ReconcileTools['db'], store: ReconcileTools['store
  */
 async function keepSchedule(
   tools: ReconcileTools,
-  { signal, onRun, replayMs }: ReconcileOptions,
+  { signal, onRun, replayMs, tracing }: ReconcileOptions,
   view: KeptView,
   checkpoint: Checkpoint,
   slots: Semaphore,
@@ -233,7 +239,8 @@ async function keepSchedule(
       const reached = await reachedByRuns(db, plan.id, identity, checkpoint.origin)
       const now = await readCheckpoint(store, plan.id)
       if (now === null || now.removing || (now.setBack !== true && now.frontier.below >= reached)) return null
-      return await materializeView(db, store, plan, { now: clock, signal, replayMs })
+      const run = () => materializeView(db, store, plan, { now: clock, signal, replayMs })
+      return await recordRun(tracing?.begin(runSpan, { kind: 'internal' }), plan, run)
     })
   })
   if (result !== null) onRun?.(plan, result)

@@ -9,6 +9,7 @@ import { readJobs } from '../runtime/jobs/read-jobs.ts'
 import { submitJob } from '../runtime/jobs/submit-job.ts'
 import type { MaterializeResult } from './materialize.ts'
 import { materializeView } from './materialize.ts'
+import { recordRun, runSpan } from './record-run.ts'
 
 /** The kind of jobs that runs of schedules are. */
 export const scheduledRunKind = 'scheduled-run'
@@ -69,12 +70,13 @@ export function scheduledRuns(
   return {
     ...kind,
     scope: () => store.identity(),
-    async run({ spec, moment }, _chunk, { signal }) {
+    async run({ spec, moment }, _chunk, { signal, span }) {
       if (await isDone(db, await store.identity(), spec, moment ?? 0)) return null
       const plan = await find(spec.view)
       // it was rebuilt, and has asked for runs of its own
       if (plan.fingerprint !== spec.fingerprint || plan.spec.availability.kind !== 'schedule') return null
-      const result = await materializeView(db, store, plan, { now: clock, signal, replayMs })
+      const run = () => materializeView(db, store, plan, { now: clock, signal, replayMs })
+      const result = await recordRun(span?.child(runSpan), plan, run)
       onRun(plan, result)
       return { rows: result.rows, entities: result.entities }
     },

@@ -8,6 +8,8 @@ import { parseRedisUrl } from './redis-url.ts'
 import type { ConfigFile } from './settings-files.ts'
 import { envFile, readConfigFile, readEnvFile } from './settings-files.ts'
 import type { TlsFiles } from './tls-pair.ts'
+import type { TraceSettings } from './tracing/trace-settings.ts'
+import { readTraceSettings } from './tracing/trace-settings.ts'
 
 // Every process of Lockstep runs in UTC, because a transform's use of Date must not depend on the machine's time zone.
 process.env['TZ'] = 'UTC'
@@ -95,6 +97,8 @@ export interface Config {
    * database.
    */
   readonly watchdogSeconds: number | null
+  /** Where spans of traces are sent; null: none are made. */
+  readonly traces: TraceSettings | null
 }
 
 type Auth = (typeof auths)[number]
@@ -291,10 +295,12 @@ function settingsOf(places: readonly Place[]): Settings {
     origins.delete(name)
   }
   const elsewhere = ['DATABASE_URL', 'POSTGRES_URL', 'PGHOST', 'PGDATABASE'].filter((name) => places.some((place) => place.given[name]))
-  return { config: configOf(given, origins), origins, elsewhere }
+  const otel = Object.assign({}, ...places.map((place) => place.given).toReversed()) as Place['given']
+  return { config: configOf(given, origins, otel), origins, elsewhere }
 }
 
-function configOf(given: Readonly<Record<string, string>>, origins: ReadonlyMap<string, string>): Config {
+/** @param otel the variables of OpenTelemetry, which have no keys in `lockstep.config.ts` */
+function configOf(given: Readonly<Record<string, string>>, origins: ReadonlyMap<string, string>, otel: Place['given']): Config {
   const label = (name: string): string => {
     const origin = origins.get(name) ?? environment
     if (origin === environment) return `"${name}"`
@@ -317,6 +323,7 @@ function configOf(given: Readonly<Record<string, string>>, origins: ReadonlyMap<
     problems.push(
       `"${cert === undefined ? 'LOCKSTEP_TLS_CERT' : 'LOCKSTEP_TLS_KEY'}" is missing: set both LOCKSTEP_TLS_CERT and LOCKSTEP_TLS_KEY, or neither`,
     )
+  const traces = readTraceSettings(otel, problems)
   if (!parsed.success || problems.length > 0) throw notValid(problems)
   const { data } = parsed
   return {
@@ -357,6 +364,7 @@ function configOf(given: Readonly<Record<string, string>>, origins: ReadonlyMap<
     accessLogShare: data.LOCKSTEP_ACCESS_LOG,
     shutdownDelayMs: data.LOCKSTEP_SHUTDOWN_DELAY_MS,
     watchdogSeconds: data.LOCKSTEP_WATCHDOG_SECONDS ?? null,
+    traces,
   }
 }
 

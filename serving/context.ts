@@ -1,6 +1,7 @@
 import type { AuditFilter, AuditRecord } from '../runtime/audit.ts'
 import type { OnlineStore } from '../online/store.ts'
 import type { Database } from '../runtime/database.ts'
+import type { Tracing } from '../runtime/tracing/span.ts'
 import type { Traffic } from './traffic/traffic.ts'
 import type { EventIntake } from '../materializer/event-intake.ts'
 import type { ReadExplanation } from './features/explain.ts'
@@ -42,6 +43,8 @@ export interface ServingContext extends PredictContext {
   /** Whether connections are to be closed after their answer. */
   readonly closing: () => boolean
   readonly metrics: ServingMetrics
+  /** null: no request is traced. */
+  readonly tracing: Tracing | null
   readonly bodyLimitBytes: number
   /** How long a request waits for a backfill that gets no further. */
   readonly idleBackfillMs: number

@@ -4,6 +4,7 @@ import type { Database } from '../runtime/database.ts'
 import type { LogShares } from '../runtime/log-shares.ts'
 import type { Logger } from '../runtime/log.ts'
 import type { TlsFiles } from '../runtime/tls-pair.ts'
+import type { Tracing } from '../runtime/tracing/span.ts'
 import type { TrafficOptions } from './traffic/traffic.ts'
 import type { PredictionLogOptions } from '../monitoring/prediction-log/prediction-log.ts'
 import type { OnUnavailable } from './features/fallback-policy.ts'
@@ -50,6 +51,8 @@ export interface ServerOptions {
   readonly store: () => Promise<OnlineStore>
   readonly log: Logger
   readonly metrics: Registry
+  /** Makes the spans of requests. Whoever opened it closes it after the server. Default: null, none are made. */
+  readonly tracing?: Tracing | null
   /** Now, in epoch microseconds. */
   readonly clock: () => number
   /** The moment of requests that name none, epoch microseconds. Absent: now. */

@@ -152,6 +152,7 @@ export function createServer(options: ServerOptions): LockstepServer {
     metricsAt: (config.metricsPort ?? null) === null ? (config.metricsAuth ?? 'off') : 'elsewhere',
     closing: () => closing !== null,
     metrics,
+    tracing: options.tracing ?? null,
     predictionLog,
     log,
     clock,

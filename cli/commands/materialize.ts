@@ -2,6 +2,7 @@ import { LockstepError, messageOf } from '../../kernel/errors.ts'
 import { formatTimestamp } from '../../kernel/time.ts'
 import type { ViewPlan } from '../../kernel/view-plan.ts'
 import { runHousekeeping } from '../../materializer/housekeeping.ts'
+import { recordRun, runSpan } from '../../materializer/record-run.ts'
 import { materializeView } from '../../materializer/materialize.ts'
 import type { NotKept } from '../../materializer/state-writer.ts'
 import type { Catalog } from '../../registry/catalog.ts'
@@ -27,19 +28,22 @@ export const materializeCommand: Command = {
     const plans = viewsToMaterialize(catalog, input.arguments('VIEW'))
     const moment = input.time('to')
     const [db, store] = [await context.database(), await context.store()]
+    const tracing = await context.tracing()
     const done = []
     const failed: { readonly view: string; readonly error: LockstepError }[] = []
     for (const plan of plans) {
       const started = performance.now()
       const progress = context.terminal.progress(`Materializing ${plan.id}`, 'rows')
       try {
-        const result = await materializeView(db, store, plan, {
-          signal: context.signal,
-          replayMs: context.config.replaySeconds * 1000,
-          rebuild: input.flag('rebuild'),
-          onProgress: ({ rows }) => progress.update(rows, null),
-          ...(moment === undefined ? {} : { moment }),
-        })
+        const run = () =>
+          materializeView(db, store, plan, {
+            signal: context.signal,
+            replayMs: context.config.replaySeconds * 1000,
+            rebuild: input.flag('rebuild'),
+            onProgress: ({ rows }) => progress.update(rows, null),
+            ...(moment === undefined ? {} : { moment }),
+          })
+        const result = await recordRun(tracing?.begin(runSpan, { kind: 'internal' }), plan, run)
         done.push({ view: plan.id, ...result, seconds: (performance.now() - started) / 1000 })
       } catch (error) {
         // an error that blocks one view blocks all

@@ -51,6 +51,7 @@ export const workerCommand: Command = {
     const port = input.count('metrics-port', 0, 65_535) ?? config.metricsPort
     if (config.postgresUrl === null) throw embedded()
     const registry = createMetricsRegistry()
+    const tracing = await context.tracing(registry)
     const [metrics, runMetrics] = [createJobMetrics(registry), createViewRunMetrics(registry)]
     const opened = only === 'exports' ? null : await workerTools(context, true)
     const tools = opened === null ? null : { ...opened, store: instrumentedStore(opened.store, createOnlineErrorMetric(registry)) }
@@ -58,7 +59,7 @@ export const workerCommand: Command = {
       const { db, store, catalog } = tools
       registerFreshness(registry, createFreshnessReader({ database: () => db, store: () => store, catalog }))
     }
-    const views = tools === null ? null : viewsWork(tools, log, runMetrics)
+    const views = tools === null ? null : viewsWork(tools, { log, metrics: runMetrics, tracing })
     const streams =
       tools === null ? null : { ...tools, config, log, metrics: createStreamMetrics(registry), clock: () => Date.now() * 1000 }
     const shared = tools ?? (await jobTools(context))
@@ -90,7 +91,7 @@ export const workerCommand: Command = {
       text: `The worker ${worker} waits for ${what}, ${concurrency} at a time.${server === null ? '' : ` Its metrics are on port ${server.port}.`}`,
       async stay() {
         startWatchdog(config, log)
-        const work = workOnJobs(jobs, { kinds, known: jobKinds, worker, signal, concurrency, onEvent })
+        const work = workOnJobs(jobs, { kinds, known: jobKinds, worker, signal, concurrency, onEvent, tracing })
         await Promise.all([work, views?.keep(signal), streams === null ? null : consumeStreams(streams, { signal })])
       },
     }

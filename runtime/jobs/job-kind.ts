@@ -1,6 +1,7 @@
 import type { z } from 'zod'
 import type { JobStep } from '../../migrations/schema.ts'
 import type { LockstepError } from '../../kernel/errors.ts'
+import type { Span } from '../tracing/span.ts'
 
 /**
  * One kind of work that processes share. A job is a spec; the plan cuts it into chunks; any worker runs any chunk; the
@@ -85,6 +86,8 @@ export interface StepContext {
   readonly worker: string
   /** 0 for the first. */
   readonly attempt: number
+  /** Of the step; undefined: it is not recorded. */
+  readonly span?: Span | undefined
   /** Tells people how far the step is; it is written down with the next heartbeat. */
   progress(done: number, total: number): void
   /** Asks the database whether the job still runs and the step is this process's own. */

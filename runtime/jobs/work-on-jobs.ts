@@ -4,6 +4,7 @@ import type { Database } from '../database.ts'
 import type { FaultPoint } from '../fault-point.ts'
 import { faultPoint } from '../fault-point.ts'
 import { isPassing } from '../is-passing.ts'
+import type { Tracing } from '../tracing/span.ts'
 import { endJob } from './end-job.ts'
 import { createScheduleFirer } from './fire-schedules.ts'
 import type { JobError, JobEvent, JobKind, StepContext } from './job-kind.ts'
@@ -26,6 +27,8 @@ export interface WorkOptions {
   /** The names of all kinds that this version has, of which `kinds` may be some: others are reported. */
   readonly known?: readonly string[]
   readonly onEvent?: (event: JobEvent) => void
+  /** Records each step. Default: null, none. */
+  readonly tracing?: Tracing | null
   /** How long it waits for a notice before it looks for steps again. Default: 1,000. */
   readonly idleMs?: number
   /** Epoch microseconds, for schedules. */
@@ -132,7 +135,7 @@ async function work(
   db: Database,
   claimed: ClaimedStep,
   notices: JobNotices,
-  { kinds, worker, signal, onEvent }: WorkOptions,
+  { kinds, worker, signal, onEvent, tracing }: WorkOptions,
 ): Promise<void> {
   const kind = kinds.find(({ name }) => name === claimed.kind)
   if (kind === undefined) return
@@ -147,6 +150,14 @@ async function work(
   const about = { kind: kind.name, job: job.id, what }
   const started = performance.now()
   onEvent?.({ type: 'taken', ...about })
+  const attributes = {
+    'lockstep.job.kind': kind.name,
+    'lockstep.job.id': job.id,
+    'lockstep.job.subject': job.subject,
+    'lockstep.job.chunk': claimed.step === 'chunk' ? claimed.number : undefined,
+    'lockstep.job.attempt': attempt,
+  }
+  const span = tracing?.begin(`job ${kind.name} ${claimed.step}`, { kind: 'consumer', attributes })
   const lost = new AbortController()
   let progress: number | null = null
   const isHeld = async (): Promise<boolean> => await renewLease(db, claimed, progress)
@@ -160,6 +171,7 @@ async function work(
     signal: AbortSignal.any([signal, lost.signal]),
     worker,
     attempt,
+    span,
     progress: (done, total) => (progress = total === 0 ? null : done / total),
     isHeld,
   }
@@ -171,11 +183,13 @@ async function work(
     if (isDone) onEvent?.({ type: 'done', ...about, seconds: (performance.now() - started) / 1000 })
     else onEvent?.({ type: 'lost', ...about, error })
   } catch (error) {
+    if (!signal.aborted) span?.fail(error)
     const type = await giveUp(db, kind, claimed, { stopped: signal.aborted, isLost: lost.signal.aborted, isHeld, error })
     onEvent?.({ type, ...about, error: messageOf(error) })
   } finally {
     clearInterval(heart)
     unwatch()
+    span?.end()
   }
 }
 

@@ -79,6 +79,7 @@ export function createFeatureReader({
     reader: memoizeWeak(({ online }: Catalog) => ({
       ...deps,
       store,
+      system: () => (needOnline().kind === 'redis' ? 'redis' : 'lmdb'),
       onStoreError,
       onRead: metrics.read,
       isOnline: (view) => online.has(view),

@@ -18,6 +18,8 @@ import { readYourWrites } from './read-your-writes.ts'
 import type { RequestDeadline } from '../traffic/request-deadline.ts'
 import { requireTime } from '../traffic/request-deadline.ts'
 import { withTimeout } from '../../runtime/async.ts'
+import type { Span } from '../../runtime/tracing/span.ts'
+import { traced, tracedNow } from '../../runtime/tracing/span.ts'
 import type { LateViews } from './late-views.ts'
 import type { StaleCache } from './stale-cache.ts'
 import type { OnlineViews } from './online-views.ts'
@@ -30,6 +32,8 @@ import { isStoreUnavailable, unavailableAnswer } from './fallback-policy.ts'
 
 export interface FeatureReaderDeps {
   readonly store: HoldingStore
+  /** What spans call the store. @throws LockstepError `REDIS_UNAVAILABLE`, `NOT_READY` */
+  readonly system?: () => string
   /** Absent: a view counts as complete. */
   readonly views?: Pick<OnlineViews, 'holds' | 'noteFailure'>
   /** Whether a view is kept in the online store; one that is not is answered from the offline history. */
@@ -69,6 +73,8 @@ export interface FeatureMoment {
   readonly pushed?: Pushed
   /** After it the read is not evaluated any more. */
   readonly deadline?: RequestDeadline | undefined
+  /** Of the request; undefined: it is not recorded. */
+  readonly span?: Span | undefined
   /** What errors call each entity: its index in the request. Absent: its own index. */
   readonly rows?: readonly number[]
 }
@@ -108,7 +114,25 @@ export interface FeatureRead {
  *   `INVALID_ENTITY` naming the index of an entity whose data an on-demand view cannot take or makes an unwritable text
  *   of; `TOO_MANY_CATEGORIES` naming the index; what the stores throw
  */
-export async function readFeatures(
+export function readFeatures(
+  deps: FeatureReaderDeps,
+  service: ServicePlan,
+  entities: readonly ServedEntity[],
+  moment: FeatureMoment,
+): Promise<FeatureRead> {
+  const { span } = moment
+  if (span === undefined) return read(deps, service, entities, moment)
+  return traced(span, 'read features', (own) => {
+    own?.set({
+      'lockstep.service': service.id,
+      'lockstep.views': service.uses.map(({ plan }) => plan.id),
+      'lockstep.entities': entities.length,
+    })
+    return read(deps, service, entities, { ...moment, span: own })
+  })
+}
+
+async function read(
   deps: FeatureReaderDeps,
   service: ServicePlan,
   entities: readonly ServedEntity[],
@@ -122,10 +146,10 @@ export async function readFeatures(
   const found = foundIn(reading, service, entities, moment.asked, answers)
   if (found.lacking !== null) for (const { damage } of answers) if (damage !== undefined) deps.onStoreError?.(damage)
   if (found.lacking !== null)
-    await askHistory(deps, service, entities, found.values, found.lacking, moment.rows, () => refuseSetAside(reading, answers))
-  const read = featuresOf(reading, service, entities, moment, answers, found, lateViews)
-  deps.onRead?.(service, read)
-  return read
+    await askHistory(deps, service, entities, found.values, found.lacking, moment, () => refuseSetAside(reading, answers))
+  const result = featuresOf(reading, service, entities, moment, answers, found, lateViews)
+  deps.onRead?.(service, result)
+  return result
 }
 
 /**
@@ -184,10 +208,14 @@ async function askHistory(
   entities: readonly ServedEntity[],
   values: (ViewValues | null)[],
   lacking: Lacking,
-  entityRows: readonly number[] | undefined,
+  { rows: entityRows, span }: FeatureMoment,
   refuse: () => void,
 ): Promise<void> {
-  const asked = deps.history(lacking.missing, (frontier) => (lacking.seen = frontier))
+  const ask = (own: Span | undefined): Promise<readonly ViewValues[]> => {
+    own?.set({ 'db.system.name': 'postgresql', 'lockstep.answers': lacking.missing.length })
+    return deps.history(lacking.missing, (frontier) => (lacking.seen = frontier))
+  }
+  const asked = traced(span, 'read history', ask, 'client')
   const found = await asked.catch((error: unknown) => {
     if (isOfOneEntity(error)) refuse()
     throw nameEntity(service, entities, entityRows, error)
@@ -226,7 +254,7 @@ function featuresOf(
   late: readonly DefinitionId[],
 ): FeatureRead {
   const { asOf, online, requests } = reading
-  const rows = evaluateRows(service, entities, values as ViewValues[], asOf, moment.rows)
+  const rows = tracedNow(moment.span, 'evaluate', () => evaluateRows(service, entities, values as ViewValues[], asOf, moment.rows))
   // a default is no value of a required feature
   const failure = reading.unavailable
   if (failure !== null && rows.some((row) => row.missing.length > 0)) throw failure
@@ -331,8 +359,10 @@ class OnlineReading {
     const { store, views, staleCache, onStoreError } = this.#deps
     const begun = staleCache?.begin()
     const unsure = views === undefined ? null : this.#notHeld(views)
-    const read = (): Promise<OnlineAnswer[]> => readOnline(store, this.requests, this.asOf, behind, this)
-    const reading = unsure === null ? read() : requireComplete(store, unsure).then(read)
+    const ask = (): Promise<OnlineAnswer[]> => readOnline(store, this.requests, this.asOf, behind, this)
+    const complete = unsure === null ? ask : () => requireComplete(store, unsure).then(ask)
+    const { span } = this.#moment
+    const reading = span === undefined ? complete() : traced(span, 'read online store', (own) => this.#recorded(own, complete), 'client')
     const noted =
       begun === undefined
         ? reading
@@ -346,6 +376,15 @@ class OnlineReading {
       onStoreError?.(error)
       throw error
     })
+  }
+
+  #recorded<T>(span: Span | undefined, ask: () => T): T {
+    span?.set({
+      'db.system.name': this.#deps.system?.(),
+      'db.operation.name': 'MGET',
+      'db.operation.batch.size': this.requests.length,
+    })
+    return ask()
   }
 
   /** The views that the store may not hold; null, as usual: none. */

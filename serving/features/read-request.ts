@@ -4,6 +4,7 @@ import type { ServedEntity, ServicePlan } from '../../kernel/service-plan.ts'
 import { valueFromJson } from '../../kernel/value-json.ts'
 import type { Catalog } from '../../registry/catalog.ts'
 import type { Logger } from '../../runtime/log.ts'
+import type { Span } from '../../runtime/tracing/span.ts'
 import type { RequestDeadline } from '../traffic/request-deadline.ts'
 import { createEntityParser } from './entity-parser.ts'
 import type { OnUnavailable } from './fallback-policy.ts'
@@ -35,6 +36,8 @@ export interface EntityRequest {
   /** Absent: the server's default. */
   readonly onUnavailable?: OnUnavailable | undefined
   readonly deadline?: RequestDeadline | undefined
+  /** Of the request; undefined: it is not recorded. */
+  readonly span?: Span | undefined
 }
 
 const parserOf = memoizeWeak(createEntityParser)
@@ -71,7 +74,7 @@ export function parseEntities(service: ServicePlan, entities: readonly unknown[]
  *   time, and a tenth of the time that the request allows.
  */
 export function momentOf(context: FeatureContext, catalog: Catalog, request: EntityRequest, neededMs = 0): FeatureMoment {
-  const { deadline, after } = request
+  const { deadline, after, span } = request
   const asked = requestedMoment(context, request.asOf)
   const onUnavailable = request.onUnavailable ?? context.onUnavailable
   return {
@@ -79,6 +82,7 @@ export function momentOf(context: FeatureContext, catalog: Catalog, request: Ent
     asked: asked !== null,
     onUnavailable,
     deadline,
+    span,
     ...(onUnavailable === 'error' || deadline === undefined ? {} : { giveUpAt: deadline.at - deadline.limitMs / 10 - neededMs }),
     ...(after === undefined ? {} : { pushed: pushedBy(after, catalog) }),
   }

@@ -3,6 +3,7 @@ import type { Prediction } from '../../inference/load-model.ts'
 import type { PredictionLog } from '../../monitoring/prediction-log/prediction-log.ts'
 import type { Catalog } from '../../registry/catalog.ts'
 import type { VersionReference } from '../../registry/pick-version.ts'
+import { traced, tracedNow } from '../../runtime/tracing/span.ts'
 import type { FeatureMoment, FeatureRead } from '../features/read-features.ts'
 import type { EntityRequest, FeatureContext } from '../features/read-request.ts'
 import { momentOf, parseEntities, readAt } from '../features/read-request.ts'
@@ -89,7 +90,7 @@ export function predictAssigned<Answer>(
   assignments: readonly VersionAssignment[],
   encode: (predicted: Predicted) => Answer,
 ): Promise<Answer> {
-  const { entities, deadline } = request
+  const { entities, deadline, span } = request
   const catalog = request.catalog ?? context.catalog()
   return useVersions(context.models, catalog, request.model, assignments, [], async (assigned) => {
     const runMs = deadline === undefined ? 0 : predictedRunMs(assigned)
@@ -97,12 +98,17 @@ export function predictAssigned<Answer>(
     const reads = await readGroups(context, catalog, request, assigned, runMs)
     requireTime(deadline, runMs)
     const groups = assigned.map(({ model, rows }, g): PredictedGroup => ({ model, rows, read: reads[g] as FeatureRead }))
-    const predictions = await runGroups(groups, entities.length)
+    const predictions = await traced(span, 'run model', (own) => {
+      own?.set({ 'lockstep.model': request.model, 'lockstep.versions': assigned.map(versionOf), 'lockstep.rows': entities.length })
+      return runGroups(groups, entities.length)
+    })
     if (!isComplete(predictions)) throw new LockstepError('INTERNAL', 'A row of the request is assigned to no version.')
-    const answer = encode({ groups, read: summaryOf(reads), predictions })
+    const answer = tracedNow(span, 'encode', () => encode({ groups, read: summaryOf(reads), predictions }))
     // only what is answered is logged
     requireTime(deadline)
-    for (const group of groups) note(context.predictionLog, request.caller, group, predictions)
+    tracedNow(span, 'log', () => {
+      for (const group of groups) note(context.predictionLog, request.caller, group, predictions)
+    })
     return answer
   })
 }
@@ -137,6 +143,10 @@ function useVersions<T>(
   return models.use(catalog, name, next.version, (model) =>
     useVersions(models, catalog, name, assignments, [...assigned, { model, rows: next.rows }], fn),
   )
+}
+
+function versionOf({ model: { version } }: AssignedRows): string {
+  return `${version.model}@${version.version}`
 }
 
 function isComplete(predictions: readonly (Prediction | null)[]): predictions is readonly Prediction[] {

@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto'
+import type { Span, Tracing } from '../../runtime/tracing/span.ts'
 
 /** The place of a request in a trace through several services, by W3C Trace Context. */
 export interface Trace {
@@ -31,4 +32,29 @@ export function traceOf(header: string | readonly string[] | undefined): Trace {
 /** The header for this server's part. */
 export function traceparent({ traceId, spanId, flags }: Trace): string {
   return `00-${traceId}-${spanId}-${flags}`
+}
+
+/** A request that is recorded: its span, and the trace that its answer and the log name. */
+interface TracedRequest {
+  readonly span: Span
+  readonly trace: Trace
+}
+
+/**
+ * Begins the span of a request.
+ *
+ * @param from.trace the caller's, where it sent one
+ * @param from.state its header `tracestate`
+ * @returns null: it is not sampled
+ */
+export function beginRequest(
+  tracing: Tracing,
+  name: string,
+  { trace, state, startedMs }: { readonly trace: Trace | null; readonly state: string | string[] | undefined; readonly startedMs: number },
+): TracedRequest | null {
+  const parentId = trace?.parentId ?? null
+  const from = trace === null || parentId === null ? undefined : { traceId: trace.traceId, spanId: parentId, flags: trace.flags }
+  const parent = from === undefined || typeof state !== 'string' ? from : { ...from, state }
+  const span = tracing.begin(name, { kind: 'server', parent, startedMs })
+  return span === undefined ? null : { span, trace: { traceId: span.traceId, spanId: span.spanId, parentId, flags: '01' } }
 }

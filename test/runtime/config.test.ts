@@ -53,6 +53,7 @@ describe('the configuration', () => {
       accessLogShare: 0,
       shutdownDelayMs: 0,
       watchdogSeconds: null,
+      traces: null,
     }
     expect(loadConfig({})).toEqual(defaults)
     expect(loadConfig({ PATH: '/bin', LOCKSTEP_PORT: '', LOCKSTEP_TEST_POSTGRES_URL: 'anything' })).toEqual(defaults)
@@ -137,6 +138,7 @@ describe('the configuration', () => {
       accessLogShare: 0.01,
       shutdownDelayMs: 5000,
       watchdogSeconds: 60,
+      traces: null,
     })
   })
 

@@ -62,7 +62,7 @@ export async function answerOnlineFeatures(
   call: Call,
   context: FeatureContext & Pick<ServingContext, 'readCatalog' | 'bodyLimitBytes'>,
 ): Promise<RouteAnswer> {
-  const { requestId, deadline } = call
+  const { requestId, deadline, span } = call
   const asked = await readBody(call, context.bodyLimitBytes, onlineFeaturesSchema)
   const catalog = context.readCatalog()
   const { plan, names } = requestedFeatures(catalog, asked)
@@ -73,7 +73,7 @@ export async function answerOnlineFeatures(
       `The request has no entities; send ${[...plan.keys, ...plan.request].map(({ name }) => `"${name}"`).join(', ')}, each with a list of values.`,
     )
   }
-  const { rows, degraded, staleMs, late } = await readEntities(context, catalog, plan, { requestId, entities, deadline })
+  const { rows, degraded, staleMs, late } = await readEntities(context, catalog, plan, { requestId, entities, deadline, span })
   const sent = Object.entries(asked.entities)
   const results = [...sent.map(([name, values]) => sentVector(name, values)), ...featureVectors(plan, rows)]
   const viewVersions = asked.include_feature_view_version_metadata ? { feature_view_metadata: viewsOf(plan.features) } : {}

@@ -30,6 +30,7 @@ export async function answerPush(call: Call, deps: ServingContext): Promise<Rout
   const { accepted, duplicates } = await deps.intake.push(source, withEventIds(call, eventsOf(source, df)), {
     to: targets[to],
     receivedAt: deps.clock(),
+    span: call.span,
   })
   deps.metrics.push.pushed(name, accepted, duplicates)
   return jsonAnswer(null)

@@ -1,15 +1,16 @@
 import { join } from 'node:path'
 import type { handleUnaryCall, ServerUnaryCall, ServiceDefinition } from '@grpc/grpc-js'
-import { logVerbosity, Metadata, Server, setLogVerbosity } from '@grpc/grpc-js'
+import { logVerbosity, Metadata, Server, setLogVerbosity, status as grpcStatus } from '@grpc/grpc-js'
 import { loadSync } from '@grpc/proto-loader'
 import { LockstepError } from '../../../kernel/errors.ts'
 import type { ServingContext } from '../../context.ts'
 import { takeRows } from '../../traffic/authorize.ts'
 import { requestIdOf } from '../../traffic/request-id.ts'
 import { logError, shownError } from '../../traffic/shown-error.ts'
-import { traceOf, traceparent } from '../../traffic/trace.ts'
+import { beginRequest, traceOf, traceparent } from '../../traffic/trace.ts'
 import type { Scope } from '../../../registry/keys/scope.ts'
 import { checkModelReady, isReady, modelMetadata, repositoryIndex, serverMetadata } from '../oip/describe.ts'
+import { errorType } from '../../../runtime/tracing/span.ts'
 import { predictionBase } from '../../../monitoring/prediction-log/prediction-id.ts'
 import { infer } from '../oip/infer.ts'
 import { rowsOf } from '../oip/infer-request.ts'
@@ -119,9 +120,9 @@ export function createGrpcServer(deps: ServingContext, options: GrpcOptions): Gr
       named(message.model_name, 'model_name')
       const request = readInferMessage(message)
       await takeRows(passed, rowsOf(request))
-      const { requestId, sentId, startedMs, key, deadline } = passed
+      const { requestId, sentId, startedMs, key } = passed
       const caller = { requestId, predictionBase: predictionBase(requestId, sentId), startedMs, apiKey: key?.id ?? null }
-      const answer = await infer(deps, request, caller, deadline)
+      const answer = await infer(deps, request, caller, passed)
       return writeInferMessage(answer, message.raw_input_contents.length > 0)
     }),
   })
@@ -147,38 +148,52 @@ export function createGrpcServer(deps: ServingContext, options: GrpcOptions): Gr
     scope: Scope,
     run: (request: Request, passed: GrpcRequest) => Answer | Promise<Answer>,
   ): handleUnaryCall<Request, Answer> {
-    return unary(`/${service}/${method}`, async (call, arrived) => {
-      const headers = { authorization: text(call.metadata, 'authorization'), 'x-api-key': text(call.metadata, 'x-api-key') }
-      const head = { ...arrived, headers, scope, wantedMs: waitOf(call.getDeadline()) }
-      return await runStages(deps.traffic, head, (passed) => run(call.request, passed))
-    })
+    return unary(
+      `/${service}/${method}`,
+      async (call, arrived) => {
+        const headers = { authorization: text(call.metadata, 'authorization'), 'x-api-key': text(call.metadata, 'x-api-key') }
+        const head = { ...arrived, headers, scope, wantedMs: waitOf(call.getDeadline()) }
+        return await runStages(deps.traffic, head, (passed) => run(call.request, passed))
+      },
+      true,
+    )
   }
 
   function unary<Request, Answer>(
     route: string,
     answer: (call: ServerUnaryCall<Request, Answer>, arrived: ArrivedCall) => Promise<Answer>,
+    isTraced = false,
   ): handleUnaryCall<Request, Answer> {
     return async (call, callback) => {
       const startedMs = performance.now()
       const sentId = text(call.metadata, 'x-request-id')
       const requestId = requestIdOf(sentId)
       const parent = text(call.metadata, 'traceparent')
-      const trace = parent === undefined ? null : traceOf(parent)
+      const sent = parent === undefined ? null : traceOf(parent)
+      const from = { trace: sent, state: text(call.metadata, 'tracestate'), startedMs }
+      const begun = isTraced && deps.tracing !== null ? beginRequest(deps.tracing, route.slice(1), from) : null
+      const [trace, span] = begun === null ? [sent, undefined] : [begun.trace, begun.span]
+      span?.set({ 'rpc.system.name': 'grpc', 'rpc.method': route.slice(1), 'lockstep.request_id': requestId })
       const head = new Metadata()
       head.set('x-request-id', requestId)
       if (trace !== null) head.set('traceparent', traceparent(trace))
       call.sendMetadata(head)
-      let status = 200
+      let [status, ended] = [200, grpcStatus.OK]
       try {
-        callback(null, await answer(call, { requestId, sentId, startedMs }))
+        callback(null, await answer(call, { requestId, sentId, startedMs, span }))
       } catch (error) {
         const shown = shownError(requestId, error)
         const { grpc, http } = grpcStatusOf(shown)
         status = http
+        ended = grpc
         logError(deps.log, { requestId, trace, error, shown, status })
+        if (status >= 500) span?.fail(error)
+        else span?.set({ 'error.type': errorType(error) })
         // a client's error has the trailing metadata; the initial one is only for clients that listen for it
         callback({ code: grpc, details: statusDetails(shown.message), metadata: head })
       }
+      span?.set({ 'rpc.response.status_code': grpcStatus[ended] })
+      span?.end()
       deps.metrics.request(route, status, (performance.now() - startedMs) / 1000)
     }
   }

@@ -1,4 +1,6 @@
 import type { IncomingHttpHeaders } from 'node:http'
+import type { Span } from '../../../runtime/tracing/span.ts'
+import { traced } from '../../../runtime/tracing/span.ts'
 import type { AuthorizedRequest } from '../../traffic/authorize.ts'
 import { authorize } from '../../traffic/authorize.ts'
 import { isRefusal, overloaded } from '../../traffic/refusals.ts'
@@ -12,6 +14,8 @@ export interface ArrivedCall {
   readonly sentId: string | undefined
   /** When it arrived, milliseconds of `performance.now()`. */
   readonly startedMs: number
+  /** undefined: it is not recorded. */
+  readonly span: Span | undefined
 }
 
 /** A call of gRPC that was admitted and authorized. */
@@ -38,7 +42,9 @@ export async function runStages<T>(
 ): Promise<T> {
   const deadline = deadlineFrom(head.startedMs, wantedMs, traffic.requestTimeoutMs)
   const request: GrpcRequest = { ...head, deadline, key: null, leaveKey: undefined, takeRows: undefined, limits: undefined }
-  await new Promise<void>((admit, reject) => traffic.admission.enter({ run: admit, refuse: () => reject(overloaded), deadline }))
+  const admitted = () =>
+    new Promise<void>((admit, reject) => traffic.admission.enter({ run: admit, refuse: () => reject(overloaded), deadline }))
+  await traced(head.span, 'wait for admission', admitted)
   const handle = async () => {
     await authorize(traffic, request, headers)
     return await run(request)

@@ -4,6 +4,7 @@ import type { z } from 'zod'
 import { cutText } from '../../../kernel/cut-text.ts'
 import { LockstepError, messageOf } from '../../../kernel/errors.ts'
 import { parseJson } from '../../../kernel/parse-json.ts'
+import { traced } from '../../../runtime/tracing/span.ts'
 import { sayIssues } from '../format-issues.ts'
 import { takeRows } from '../../traffic/authorize.ts'
 import { checkJsonShape } from './check-json-shape.ts'
@@ -22,7 +23,16 @@ const saysNothing = /^\s*(application\/x-www-form-urlencoded|text\/plain)\s*(;|$
  * @throws LockstepError `BODY_TOO_LARGE`, `UNSUPPORTED_MEDIA_TYPE`, `REQUEST_ABORTED`, `RATE_LIMITED`,
  *   `DEADLINE_EXCEEDED`, or `INVALID_REQUEST` saying which field is wrong
  */
-export async function readBody<Schema extends z.ZodType>(
+export function readBody<Schema extends z.ZodType>(
+  call: Call,
+  limitBytes: number,
+  schema: Schema,
+  whenEmpty?: z.output<Schema>,
+): Promise<z.output<Schema>> {
+  return traced(call.span, 'read body', () => parseBody(call, limitBytes, schema, whenEmpty))
+}
+
+async function parseBody<Schema extends z.ZodType>(
   call: Call,
   limitBytes: number,
   schema: Schema,

@@ -1,5 +1,7 @@
 import type { ServerResponse } from 'node:http'
 import { LockstepError } from '../../../kernel/errors.ts'
+import type { Span, Tracing } from '../../../runtime/tracing/span.ts'
+import { errorType } from '../../../runtime/tracing/span.ts'
 import type { ServingContext } from '../../context.ts'
 import type { Admitted } from '../../traffic/admission.ts'
 import { createArrivalClock } from '../../traffic/arrival-clock.ts'
@@ -12,7 +14,7 @@ import type { RequestDeadline } from '../../traffic/request-deadline.ts'
 import { deadlineFrom, settleInTime, timeoutHeader, timeoutOf } from '../../traffic/request-deadline.ts'
 import { requestIdOf } from '../../traffic/request-id.ts'
 import type { Trace } from '../../traffic/trace.ts'
-import { traceOf } from '../../traffic/trace.ts'
+import { beginRequest, traceOf } from '../../traffic/trace.ts'
 import { checkQuery } from './check-query.ts'
 import { compressed, isCompressible } from './compress.ts'
 import type { Call, RouteAnswer } from './call.ts'
@@ -21,6 +23,7 @@ import { errorAnswer } from './error-answer.ts'
 import { answerOnce, idempotencyHeader, isIdempotent } from './idempotent.ts'
 import type { IncomingRequest } from './incoming-request.ts'
 import type { Route } from './route.ts'
+import { statusOf } from './status.ts'
 
 /** Takes the answer of a request. It is called once for each, unless the client has disconnected. */
 export type Respond = (call: Call, answer: RouteAnswer) => void
@@ -39,7 +42,7 @@ export interface HttpCall extends Call {
  * always, and those that are open to all and long (`isPaced`) one after the other.
  */
 export function createHttpCalls(context: ServingContext): (incoming: IncomingRequest, outgoing: ServerResponse) => HttpCall {
-  const { traffic, log } = context
+  const { traffic, tracing, log } = context
   const { admission, paced, keys, requestTimeoutMs } = traffic
   const arrival = createArrivalClock()
   const origins = new Set(context.corsOrigins)
@@ -51,6 +54,7 @@ export function createHttpCalls(context: ServingContext): (incoming: IncomingReq
     readonly startedMs: number
     readonly requestId: string
     trace: Trace | null
+    span: Span | undefined = undefined
     route: Route = unrouted
     params: Call['params'] = noParams
     deadline: RequestDeadline | undefined = undefined
@@ -60,6 +64,7 @@ export function createHttpCalls(context: ServingContext): (incoming: IncomingReq
     limits: readonly LimitState[] | undefined = undefined
     idempotent: string | undefined = undefined
     #respond: Respond = ignore
+    #waiting: Span | undefined = undefined
 
     constructor(incoming: IncomingRequest, outgoing: ServerResponse) {
       const { traceparent, 'x-request-id': sentId } = incoming.headers
@@ -85,6 +90,7 @@ export function createHttpCalls(context: ServingContext): (incoming: IncomingReq
       this.route = route
       this.params = params
       this.#respond = respond
+      if (tracing !== null && scope !== null) this.#trace(tracing)
       try {
         if (headers.origin !== undefined) requireKnownOrigin(this.incoming, origins)
         if (scope !== null) {
@@ -96,13 +102,38 @@ export function createHttpCalls(context: ServingContext): (incoming: IncomingReq
       }
       if (isPaced === true) paced.enter(this)
       else if (scope === null || scope === 'admin') this.#handle()
-      else admission.enter(this)
+      else {
+        this.#waiting = this.span?.child('wait for admission')
+        admission.enter(this)
+      }
+    }
+
+    #trace(by: Tracing): void {
+      const { method = '', headers } = this.incoming
+      const name = `${method} ${this.route.path}`
+      const begun = beginRequest(by, name, { trace: this.trace, state: headers.tracestate, startedMs: this.startedMs })
+      if (begun === null) return
+      this.span = begun.span
+      this.trace = begun.trace
+      const { socket, url = '', httpVersion } = this.incoming
+      this.span.set({
+        'http.request.method': method,
+        'http.route': this.route.path,
+        'url.path': url.split('?', 1)[0],
+        'url.scheme': 'encrypted' in socket ? 'https' : 'http',
+        'network.protocol.version': httpVersion,
+        'user_agent.original': headers['user-agent'],
+        'client.address': socket.remoteAddress,
+        'lockstep.request_id': this.requestId,
+      })
     }
 
     /** Admitted. */
     run(): void {
+      this.#waiting?.end()
       // its client may have disconnected while it waited
       if (this.outgoing.destroyed) {
+        this.span?.end()
         if (this.route.isPaced !== true) admission.leave()
         return
       }
@@ -112,6 +143,8 @@ export function createHttpCalls(context: ServingContext): (incoming: IncomingReq
 
     /** Not admitted. The refusal is not measured or logged as an answer, so that it stays cheap. */
     refuse(): void {
+      this.#waiting?.end()
+      this.#endSpan(statusOf(overloaded), overloaded)
       if (!this.outgoing.destroyed) this.#respond(this, this.#errorAnswer(overloaded))
     }
 
@@ -167,18 +200,29 @@ export function createHttpCalls(context: ServingContext): (incoming: IncomingReq
       if (isRefusal(error)) traffic.metrics.refused(error.code)
       // the lines of the error and of the access have the same trace
       this.trace ??= traceOf(undefined)
-      this.#finish(this.#errorAnswer(error))
+      this.#finish(this.#errorAnswer(error), error)
     }
 
     #errorAnswer(error: unknown): RouteAnswer {
       return errorAnswer(this.requestId, error, { log, shape: this.route.errors ?? 'lockstep', trace: this.trace })
     }
 
-    #finish(answer: RouteAnswer): void {
+    #finish(answer: RouteAnswer, error?: unknown): void {
+      this.#endSpan(answer.status, error)
       const ms = performance.now() - this.startedMs
       context.metrics.request(this.route.path, answer.status, ms / 1000)
       this.#logAccess(answer.status, ms)
       this.#respond(this, answer)
+    }
+
+    /** A request that the client should not have sent leaves the span of a server without an error. */
+    #endSpan(status: number, error: unknown): void {
+      const { span } = this
+      if (span === undefined) return
+      span.set({ 'http.response.status_code': status, 'lockstep.api_key': this.principal ?? undefined })
+      if (status >= 500) span.fail(error)
+      else if (error !== undefined) span.set({ 'error.type': errorType(error) })
+      span.end()
     }
 
     /** Each request where the log has level debug, else a share of them. */

@@ -1,6 +1,7 @@
 import type { ServerResponse } from 'node:http'
 import type { Actor } from '../../../runtime/audit.ts'
 import type { AuthorizedRequest } from '../../traffic/authorize.ts'
+import type { Span } from '../../../runtime/tracing/span.ts'
 import type { RequestDeadline } from '../../traffic/request-deadline.ts'
 import type { Trace } from '../../traffic/trace.ts'
 import type { IncomingRequest } from './incoming-request.ts'
@@ -16,8 +17,10 @@ export interface Call extends AuthorizedRequest {
   /** When it arrived, milliseconds of `performance.now()`. */
   readonly startedMs: number
   readonly requestId: string
-  /** The caller's trace, where it sent one. */
+  /** The caller's trace, where it sent one, or the trace of `span`. */
   readonly trace: Trace | null
+  /** undefined: it is not recorded. */
+  readonly span: Span | undefined
   /** undefined: it may take as long as it does. */
   readonly deadline: RequestDeadline | undefined
   /** The id of its API key; null: it has none. */

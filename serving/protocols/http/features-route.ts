@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import type { ServicePlan } from '../../../kernel/service-plan.ts'
+import { tracedNow } from '../../../runtime/tracing/span.ts'
 import type { FeatureContext } from '../../features/read-request.ts'
 import { readEntities } from '../../features/read-request.ts'
 import type { FeatureRead } from '../../features/read-features.ts'
@@ -71,11 +72,21 @@ async function answerFeatures(
 ): Promise<RouteAnswer> {
   const type = tableTypeFor(call.incoming.headers.accept)
   const body = await readBody(call, context.bodyLimitBytes, featuresSchema)
-  const { requestId, deadline } = call
+  const { requestId, deadline, span } = call
   const catalog = context.readCatalog()
   const service = catalog.service(body.service)
-  const { entities, asOf, after, onUnavailable, format, include } = body
-  const read = await readEntities(context, catalog, service, { requestId, entities, asOf, after, onUnavailable, deadline })
+  const { entities, asOf, after, onUnavailable } = body
+  const read = await readEntities(context, catalog, service, { requestId, entities, asOf, after, onUnavailable, deadline, span })
+  return tracedNow(span, 'encode', () => encode(type, service, read, body, requestId))
+}
+
+function encode(
+  type: typeof jsonType | typeof arrowType,
+  service: ServicePlan,
+  read: FeatureRead,
+  { format, include }: Pick<z.output<typeof featuresSchema>, 'format' | 'include'>,
+  requestId: string,
+): RouteAnswer {
   const head = `{"service":${JSON.stringify(service.name)},"version":${service.version},"fingerprint":"${service.fingerprint}",${momentJson(read, requestId)}${frontiersJson(include, read)}${typesJson(include, service)}`
   const eventTimes = include?.includes('eventTimes') ?? false
   if (type === jsonType && format !== 'columns') return { status: 200, body: `${head},"results":[${rowsJson(service, read, eventTimes)}]}` }

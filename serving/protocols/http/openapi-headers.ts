@@ -26,7 +26,7 @@ const always: readonly SharedParameter[] = [
   {
     name: 'traceparent',
     in: 'header',
-    description: 'The trace of the request (W3C Trace Context). An invalid one starts a new trace',
+    description: 'The trace of the request (W3C Trace Context), with `tracestate` beside it. An invalid one starts a new trace',
     schema: { type: 'string' },
   },
 ]

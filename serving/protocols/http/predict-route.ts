@@ -76,7 +76,7 @@ async function answerPredict(call: Call, context: PredictContext & Pick<ServingC
   // the scope for predictions does not include the features that they are made from
   if (include?.some((each) => each === 'features' || each === 'eventTimes') === true) requireScope(call, 'read')
   const caller = callerOf(call)
-  const request = { model, version, entities, asOf, after, onUnavailable, caller, deadline: call.deadline }
+  const request = { model, version, entities, asOf, after, onUnavailable, caller, deadline: call.deadline, span: call.span }
   return await predict(context, request, (predicted) => {
     const head = headJson(predicted, include, caller)
     if (type === jsonType && format !== 'columns') return { status: 200, body: `${head}${membersJson(predicted, include, caller)}}` }

@@ -15,14 +15,14 @@ type Headers = Record<string, string | number>
 
 /** The headers of an answer. */
 export function answerHeaders(call: Call, { body, contentType, headers: own }: RouteAnswer): Record<string, string> {
-  const { requestId, limits, trace, incoming } = call
+  const { requestId, limits, trace, span, incoming } = call
   const headers: Record<string, string> = { 'x-request-id': requestId }
   if (body !== null) {
     headers['content-type'] = contentType ?? 'application/json'
     headers['content-length'] = String(Buffer.byteLength(body))
   }
   if (own !== undefined) Object.assign(headers, own)
-  if (trace !== null && incoming.headers.traceparent !== undefined) headers['traceparent'] = traceparent(trace)
+  if (trace !== null && (span !== undefined || incoming.headers.traceparent !== undefined)) headers['traceparent'] = traceparent(trace)
   if (limits !== undefined) Object.assign(headers, limitHeaders(limits))
   return headers
 }

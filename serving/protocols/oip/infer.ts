@@ -2,6 +2,8 @@ import { LockstepError } from '../../../kernel/errors.ts'
 import { formatTimestamp } from '../../../kernel/time.ts'
 import { didYouMean } from '../../../kernel/did-you-mean.ts'
 import { withTimeout } from '../../../runtime/async.ts'
+import type { Span } from '../../../runtime/tracing/span.ts'
+import { traced } from '../../../runtime/tracing/span.ts'
 import type { RequestDeadline } from '../../traffic/request-deadline.ts'
 import type { TensorValue } from '../../../inference/tensor-value.ts'
 import type { ServedModel } from '../../models/model-host.ts'
@@ -23,6 +25,12 @@ import { inputsOf, outputsOf } from './model-tensors.ts'
 /** A timer takes no more, which is 24 days. */
 const longestMs = 2 ** 31 - 1
 
+/** Of the request: when it must be answered, and its span; undefined: none. */
+interface InferLimits {
+  readonly deadline: RequestDeadline | undefined
+  readonly span: Span | undefined
+}
+
 /**
  * Answers an infer call. Its inputs are the tensors of the model, or what its feature service takes for each entity:
  * then the features are read as for `POST /v1/predict`, and the outputs are those that the model declares.
@@ -34,7 +42,7 @@ export async function infer(
   context: PredictContext,
   request: InferRequest,
   caller: Caller,
-  deadline: RequestDeadline | undefined,
+  { deadline, span }: InferLimits,
 ): Promise<InferAnswer> {
   refuseUnsupported(request.parameters)
   integerParameter('priority', request.parameters) // no request waits for another, so priorities change nothing
@@ -48,12 +56,15 @@ export async function infer(
   refuseTwice(request.inputs.map((input) => input.name))
   refuseTwice(request.outputs ?? [])
   const answering = useModel(context, request.model, request.version, async (model, catalog) => {
-    if (areTensorsOf(model, request.inputs)) return answerTo(request, model, { outputs: await tensorOutputs(model, request, deadline) })
+    if (areTensorsOf(model, request.inputs)) {
+      const outputs = await traced(span, 'run model', () => tensorOutputs(model, request, deadline))
+      return answerTo(request, model, { outputs })
+    }
     requireDeclared(model, request.outputs)
     const { inputs, version } = request
     const entities = entitiesOf(model.service, inputs)
     const asked = { model: request.model, version: wantedVersion(version), catalog, entities, ...readParameters(request.parameters) }
-    return await predict(context, { ...asked, caller, deadline }, (predicted) => {
+    return await predict(context, { ...asked, caller, deadline, span }, (predicted) => {
       requireInTime()
       return answerTo(request, onlyGroup(predicted).model, entityOutputs(predicted, request.outputs, caller))
     })

@@ -10,6 +10,7 @@ import { callerOf } from '../http/caller.ts'
 import type { ServingContext } from '../../context.ts'
 import type { Call, RouteAnswer } from '../http/call.ts'
 import { jsonAnswer } from '../http/call.ts'
+import { traced } from '../../../runtime/tracing/span.ts'
 import { takeRows } from '../../traffic/authorize.ts'
 import { joined, readChunks } from '../http/read-bytes.ts'
 import type { Route } from '../http/route.ts'
@@ -107,15 +108,14 @@ export const oipRoutes: readonly Route[] = [
 
 /** `POST /v2/models/{model}[/versions/{version}]/infer` */
 async function answerInfer(call: Call, context: PredictContext & Pick<ServingContext, 'bodyLimitBytes'>): Promise<RouteAnswer> {
-  const { deadline } = call
   const { [lengthHeader]: said, 'content-type': type } = call.incoming.headers
   const headerLength = lengthOf(said)
   // other clients of the protocol say nothing, or that all of it is bytes
   if (type === undefined || !/^\s*application\/octet-stream\s*(;|$)/i.test(type)) checkType(call.incoming.headers)
-  const body = joined(await readChunks(call, context.bodyLimitBytes), headerLength ?? 0)
+  const body = joined(await traced(call.span, 'read body', () => readChunks(call, context.bodyLimitBytes)), headerLength ?? 0)
   const { isBinary, ...asked } = readInferBody(body, headerLength)
   await takeRows(call, rowsOf(asked))
-  const answer = writeInferBody(await infer(context, { ...namedIn(call), ...asked }, callerOf(call), deadline), isBinary)
+  const answer = writeInferBody(await infer(context, { ...namedIn(call), ...asked }, callerOf(call), call), isBinary)
   return {
     status: 200,
     body: answer.body,
