@@ -295,7 +295,7 @@ function settingsOf(places: readonly Place[]): Settings {
     origins.delete(name)
   }
   const elsewhere = ['DATABASE_URL', 'POSTGRES_URL', 'PGHOST', 'PGDATABASE'].filter((name) => places.some((place) => place.given[name]))
-  const otel = Object.assign({}, ...places.map((place) => place.given).toReversed()) as Place['given']
+  const otel = places.reduceRight<Place['given']>((all, place) => ({ ...all, ...place.given }), {})
   return { config: configOf(given, origins, otel), origins, elsewhere }
 }
 

@@ -46,7 +46,11 @@ async function answerEvents(call: Call, deps: ServingContext, name: string): Pro
     const { events, to } = await readBody(call, deps.bodyLimitBytes, eventsSchema)
     const receivedAt = deps.clock()
     const source = deps.catalog().pushSource(name)
-    const { accepted, duplicates, xids, online } = await deps.intake.push(source, withEventIds(call, events), { to, receivedAt, span: call.span })
+    const { accepted, duplicates, xids, online } = await deps.intake.push(source, withEventIds(call, events), {
+      to,
+      receivedAt,
+      span: call.span,
+    })
     push.pushed(name, accepted, duplicates)
     return jsonAnswer({
       source: name,
