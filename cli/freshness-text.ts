@@ -15,18 +15,6 @@ function lagRows(rows: number): string {
   return rows < maxCountedRows ? counted(rows, 'row') : `${count(maxCountedRows)}+ rows`
 }
 
-export function freshnessJson({ newestRowSeconds, lastRunSeconds, lag, late, freshnessMicros, setAside, failing }: ViewFreshness): object {
-  return {
-    newestRowSeconds,
-    lastRunSeconds,
-    lag,
-    late,
-    setAside,
-    failing,
-    freshnessSeconds: freshnessMicros === null ? null : freshnessMicros / 1e6,
-  }
-}
-
 /** The entities that are set aside, the first few by name. */
 export function setAsideLines({ view, setAside: { entities, messages } }: Pick<ViewFreshness, 'view' | 'setAside'>): string[] {
   const more = entities - messages.length

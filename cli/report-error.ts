@@ -1,4 +1,5 @@
 import { LockstepError, messageOf } from '../kernel/errors.ts'
+import { plainJson } from './plain-text.ts'
 import type { Terminal } from './terminal.ts'
 
 /** Prints the error on standard error, and returns the exit code: 2 for a wrong call, else 1. */
@@ -12,7 +13,7 @@ export function reportError(error: unknown, terminal: Terminal, showStack: boole
 
 /** JSON of anything that a command returns: int64 as decimal strings. */
 export function jsonText(value: unknown): string {
-  return JSON.stringify(value, (_, each: unknown) => (typeof each === 'bigint' ? String(each) : each), 2)
+  return plainJson(JSON.stringify(value, (_, each: unknown) => (typeof each === 'bigint' ? String(each) : each), 2))
 }
 
 function stackOf(error: unknown): string {

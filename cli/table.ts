@@ -1,17 +1,33 @@
-/** Rows under a header, in aligned columns; columns of numbers to the right. */
-export function table(header: readonly string[], rows: readonly (readonly string[])[], indent = ''): string {
+import { cutText } from '../kernel/cut-text.ts'
+import { plainText } from './plain-text.ts'
+
+/** The least width of a column that is cut. */
+const minCut = 20
+
+/**
+ * Rows under a header, in aligned columns; columns of numbers to the right.
+ *
+ * @param width of the screen: the last column is cut to it; null: nothing is cut
+ */
+export function table(header: readonly string[], rows: readonly (readonly string[])[], indent = '', width: number | null = null): string {
+  const plain = rows.map((row) => row.map(plainText))
   const columns = header.map((title, i) => {
-    const cells = rows.map((row) => row[i] ?? '')
+    const cells = plain.map((row) => row[i] ?? '')
     return {
       width: Math.max(title.length, ...cells.map((cell) => cell.length)),
       right: cells.length > 0 && cells.every((cell) => /^-?[\d,.]*( [a-z%]+)?$/i.test(cell)) && cells.some((cell) => /\d/.test(cell)),
     }
   })
+  const before = columns.slice(0, -1).reduce((sum, column) => sum + column.width + 2, indent.length)
+  const last = width === null ? Number.POSITIVE_INFINITY : Math.max(minCut, width - before)
   const line = (cells: readonly string[]): string =>
     indent +
     columns
-      .map(({ width, right }, i) => (right ? (cells[i] ?? '').padStart(width) : (cells[i] ?? '').padEnd(width)))
+      .map(({ width: wide, right }, i) => {
+        const cell = i === columns.length - 1 ? cutText(cells[i] ?? '', last) : (cells[i] ?? '')
+        return right ? cell.padStart(Math.min(wide, i === columns.length - 1 ? last : wide)) : cell.padEnd(wide)
+      })
       .join('  ')
       .trimEnd()
-  return [line(header), ...rows.map(line)].join('\n')
+  return [line(header), ...plain.map(line)].join('\n')
 }

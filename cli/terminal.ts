@@ -7,6 +7,8 @@ import { createProgress } from './progress.ts'
 export interface Terminal {
   /** Whether standard output must hold only one JSON document. */
   readonly json: boolean
+  /** The columns of the screen; null: results go to a file or a pipe. */
+  readonly width: number | null
   /** Writes text and a line end to standard output. */
   print(text: string): void
   /** Writes text and a line end to standard error. */
@@ -18,13 +20,14 @@ export interface Terminal {
 }
 
 export interface TerminalStreams {
-  readonly out: { write(text: string): unknown }
+  readonly out: ProgressTarget
   readonly err: ProgressTarget
 }
 
 export function createTerminal(json: boolean, { out, err }: TerminalStreams = { out: process.stdout, err: process.stderr }): Terminal {
   return {
     json,
+    width: out.isTTY === true ? (out.columns ?? null) : null,
     print: (text) => void out.write(`${text}\n`),
     complain: (text) => void err.write(`${text}\n`),
     progress: (label, unit) => (json ? { update: () => undefined, end: () => undefined } : createProgress(err, { label, unit })),

@@ -41,7 +41,7 @@ export interface DefinitionsTable {
   version: number
   fingerprint: string
   spec: Json
-  /** Fields outside the fingerprint: online, owner, description. */
+  /** Fields outside the fingerprint: online, owner, description, tags. */
   operational: Json
   created_at: Generated<Date>
   retired_at: Date | null

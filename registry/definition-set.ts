@@ -31,6 +31,7 @@ export interface Declared<Spec, Operational extends object = Described> {
 export interface Described {
   readonly description?: string
   readonly owner?: string
+  readonly tags?: readonly string[]
 }
 
 export interface SourceOperational extends Described {

@@ -1,9 +1,9 @@
 import type { DatasetManifest } from '../../offline/dataset-manifest.ts'
 import { filesOf, statisticsOf } from '../../offline/dataset-manifest.ts'
-import type { ColumnStatistics } from '../../offline/profile/column-statistics.ts'
 import type { Command } from '../command.ts'
 import { findDataset } from '../datasets.ts'
 import { bytes, count, counted } from '../human.ts'
+import { valuesText } from '../statistics-text.ts'
 import { table } from '../table.ts'
 
 export const datasetShowCommand: Command = {
@@ -60,28 +60,6 @@ export function manifestText(manifest: DatasetManifest): string {
 function spineText(from: DatasetManifest['spine']['from']): string {
   if ('rowsOf' in from) return `the rows of ${from.rowsOf} from ${from.from} to ${from.to}`
   return 'sql' in from ? from.sql : from.file
-}
-
-/** The number of nulls, and statistics of the other values. */
-function valuesText(statistics: ColumnStatistics | undefined): [string, string] {
-  if (statistics === undefined) return ['', '']
-  const { nulls, numbers, values, times, count: present } = statistics
-  const rounded = (value: number | null): string => (value === null ? 'none' : String(Number(value.toPrecision(4))))
-  const share = (of: number): string => `${Number(((of / present) * 100).toPrecision(3))} %`
-  const shown = (value: string | boolean): string => (typeof value === 'string' ? JSON.stringify(value) : String(value))
-  if (numbers !== undefined && numbers.mean !== null) {
-    const { mean, stddev, min, max, quantiles } = numbers
-    return [count(nulls), `${min} to ${max}, mean ${rounded(mean)} ± ${rounded(stddev)}, median ${rounded(quantiles['0.5'] ?? null)}`]
-  }
-  if (values !== undefined)
-    return [
-      count(nulls),
-      values.top
-        .slice(0, 3)
-        .map(({ value, count: often }) => `${shown(value)} ${share(often)}`)
-        .join(', '),
-    ]
-  return [count(nulls), times === undefined || times.min === null ? '' : `${times.min} to ${times.max}`]
 }
 
 function leftOutText({ droppedRows, heldBackRows }: DatasetManifest['source']): string {

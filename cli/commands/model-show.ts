@@ -4,7 +4,8 @@ import { readModelLineage } from '../../registry/model-lineage.ts'
 import { tensorText } from '../../registry/model-contract.ts'
 import type { ModelVersion } from '../../registry/model-versions.ts'
 import { parseModelReference, pickVersion } from '../../registry/pick-version.ts'
-import type { Command } from '../command.ts'
+import type { Command, Outcome } from '../command.ts'
+import type { Context } from '../context.ts'
 import { bytes, moment } from '../human.ts'
 import { modelVersionJson } from '../model-text.ts'
 
@@ -15,13 +16,18 @@ export const modelShowCommand: Command = {
   arguments: [{ name: 'MODEL', help: 'The model, or one version of it: delay@3, delay@challenger.' }],
   example: 'lockstep model show delay@3',
   async run(context, input) {
-    const { model: name, version: wanted } = parseModelReference(input.argument('MODEL'))
-    const model = (await context.catalog()).model(name)
-    const version = pickVersion(model, wanted)
-    const lineage = await readModelLineage(await context.database(), version)
-    const aliases = aliasesOf(model, version.version)
-    return { json: { ...modelVersionJson(version), aliases, lineage }, text: versionText(version, aliases, lineage) }
+    return await showModelVersion(context, input.argument('MODEL'))
   },
+}
+
+/** @param reference `delay`, `delay@3`, `delay@challenger` */
+export async function showModelVersion(context: Context, reference: string): Promise<Outcome> {
+  const { model: name, version: wanted } = parseModelReference(reference)
+  const model = (await context.catalog()).model(name)
+  const version = pickVersion(model, wanted)
+  const lineage = await readModelLineage(await context.database(), version)
+  const aliases = aliasesOf(model, version.version)
+  return { json: { ...modelVersionJson(version), aliases, lineage }, text: versionText(version, aliases, lineage) }
 }
 
 function versionText(

@@ -1,3 +1,4 @@
+import type { ViewPlan } from '../../kernel/view-plan.ts'
 import type { OnlineStore } from '../../online/store.ts'
 import type { Catalog } from '../../registry/catalog.ts'
 import type { Database } from '../../runtime/database.ts'
@@ -20,10 +21,20 @@ export interface Freshness {
  * @param now epoch microseconds
  */
 export async function readFreshness(db: Database, store: OnlineStore | null, catalog: Catalog, now: number): Promise<Freshness> {
+  const plans = [...catalog.views.values()].filter(({ id }) => catalog.online.has(id))
+  return { views: await readViews(db, store, plans, now), oldestWriter: await oldestWriter(db) }
+}
+
+/** How fresh these online views are. @param store null where it does not answer @param now epoch microseconds */
+export async function readViews(
+  db: Database,
+  store: OnlineStore | null,
+  plans: readonly ViewPlan[],
+  now: number,
+): Promise<ViewFreshness[]> {
   const identity = store === null ? null : await store.identity()
   const runs = (await materializationStatus(db, now / 1000)).filter((run) => identity === null || run.store === identity)
-  const plans = [...catalog.views.values()].filter(({ id }) => catalog.online.has(id))
-  return { views: await viewFreshness(db, store, plans, runs, now), oldestWriter: await oldestWriter(db) }
+  return await viewFreshness(db, store, plans, runs, now)
 }
 
 /** How long an answer is given again. */

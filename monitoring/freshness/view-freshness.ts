@@ -46,6 +46,19 @@ export interface ViewFreshness {
   readonly late: string | null
 }
 
+/** As the command line and HTTP print it. */
+export function freshnessJson({ newestRowSeconds, lastRunSeconds, lag, late, freshnessMicros, setAside, failing }: ViewFreshness) {
+  return {
+    newestRowSeconds,
+    lastRunSeconds,
+    lag,
+    late,
+    setAside,
+    failing,
+    freshnessSeconds: freshnessMicros === null ? null : freshnessMicros / 1e6,
+  }
+}
+
 /**
  * How fresh views are, from the store's checkpoints and a few rows of each source. No large table is read completely.
  *

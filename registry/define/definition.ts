@@ -7,7 +7,10 @@ export type DslKind = 'entity' | 'source' | 'featureView' | 'viewUse' | 'onDeman
 /** Descriptions for people, allowed in every definition. They change no value and may change without a new version. */
 export interface Description {
   readonly description?: string
+  /** A person or team to ask. */
   readonly owner?: string
+  /** Words to find it by, such as `['fraud', 'pii']`. */
+  readonly tags?: readonly string[]
 }
 
 /** A registered symbol, so that two copies of the package recognize each other's definitions. */
@@ -40,7 +43,7 @@ export function checkBody(body: unknown, what: string, known: readonly string[])
   if (typeof body !== 'object' || body === null) {
     throw new LockstepError('DEFINITIONS_INVALID', `${what} has no body; its second argument is an object.`)
   }
-  refuseUnknown(body, what, 'field', [...known, 'description', 'owner'])
+  refuseUnknown(body, what, 'field', [...known, 'description', 'owner', 'tags'])
 }
 
 /** Refuses options with unknown names, which JavaScript would ignore silently. */
@@ -65,9 +68,32 @@ function refuseUnknown(given: object, what: string, kind: 'field' | 'option', kn
   }
 }
 
-export function describe(body: Description): Description {
+/**
+ * What a definition says for people. Equal tags count once.
+ *
+ * @throws LockstepError `DEFINITIONS_INVALID`
+ */
+export function describe(body: Description, what: string): Description {
+  const { description, owner, tags } = body
+  for (const [field, text] of Object.entries({ description, owner })) {
+    if (text !== undefined && typeof text !== 'string')
+      throw new LockstepError('DEFINITIONS_INVALID', `${what} has the ${field} ${show(text)}; write a text.`)
+  }
   return {
-    ...(body.description === undefined ? {} : { description: body.description }),
-    ...(body.owner === undefined ? {} : { owner: body.owner }),
+    ...(description === undefined ? {} : { description }),
+    ...(owner === undefined ? {} : { owner }),
+    ...(tags === undefined ? {} : { tags: checkTags(tags, what) }),
   }
 }
+
+function checkTags(tags: unknown, what: string): readonly string[] {
+  const isTag = (tag: unknown): tag is string => typeof tag === 'string' && tag.trim() !== '' && tag.length <= maxTagLength
+  if (Array.isArray(tags) && tags.every(isTag)) return Object.freeze([...new Set(tags)])
+  const wrong: unknown = Array.isArray(tags) ? tags.find((tag) => !isTag(tag)) : tags
+  throw new LockstepError(
+    'DEFINITIONS_INVALID',
+    `${what} has the tag ${show(wrong)}; write a list of words of 1 to ${maxTagLength} characters, as in tags: ['fraud', 'pii'].`,
+  )
+}
+
+const maxTagLength = 64

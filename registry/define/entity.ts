@@ -35,6 +35,6 @@ export function entity<const N extends string, const K extends KeyTypes>(name: N
     name,
     key: Object.freeze({ ...body.key }),
     spec: Object.freeze({ name, key: Object.freeze(key) }),
-    described: describe(body),
+    described: describe(body, what),
   })
 }

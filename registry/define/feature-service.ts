@@ -115,7 +115,7 @@ export function featureService<const N extends string, const M extends readonly 
     features: Object.freeze(features) as AllFeatures<M>,
     members: Object.freeze(members),
     spec: Object.freeze(spec),
-    described: describe(body),
+    described: describe(body, `The ${what}`),
   })
 }
 

@@ -167,7 +167,7 @@ export function featureView<
     online: body.online ?? true,
     maxStateBytes: body.maxStateBytes === undefined ? null : parseSize(body.maxStateBytes, `The maxStateBytes of ${what}`),
     freshnessMicros: body.freshness === undefined ? null : parseDuration(body.freshness, `The freshness of ${what}`),
-    described: describe(body),
+    described: describe(body, `The ${what}`),
     as: (alias, key) => {
       checkName(alias, `An alias of ${what}`)
       if (alias.includes('__'))

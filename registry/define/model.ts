@@ -73,7 +73,7 @@ export function model<const N extends string, S extends FeatureService, const O 
     output: Object.freeze({ ...body.output }),
     spec: Object.freeze(spec),
     operational: operationalOf(body, `The ${what}`),
-    described: describe(body),
+    described: describe(body, `The ${what}`),
   })
 }
 

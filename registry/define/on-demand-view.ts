@@ -162,7 +162,7 @@ export function onDemandView<
     features,
     spec: Object.freeze(spec),
     transform: body.transform,
-    described: describe(body),
+    described: describe(body, `The ${what}`),
     pick: (...names) => onDemandPick(view, view.needs, picked(features, names, what)),
   })
   return view

@@ -136,7 +136,7 @@ export function source<
     stream: checkStream(body.stream, relation, push, name),
     cursor: cursorSpec(body.cursor, relation, push, name),
     push,
-    described: describe(body),
+    described: describe(body, what),
   })
 }
 

@@ -12,7 +12,7 @@ import type { Semaphore } from '../../runtime/async.ts'
 import type { Database } from '../../runtime/database.ts'
 import type { Logger } from '../../runtime/log.ts'
 import type { ServingMetrics } from '../metrics.ts'
-import type { Traffic } from '../traffic/traffic.ts'
+import type { Breaker } from '../traffic/circuit-breaker.ts'
 import type { ReadExplanation } from './explain.ts'
 import type { FeatureReaderDeps } from './read-features.ts'
 
@@ -25,7 +25,7 @@ export interface ReaderDeps extends Pick<FeatureReaderDeps, 'views' | 'staleCach
   readonly owner: CheckpointOwner
   readonly needDatabase: () => Database
   readonly needOnline: () => OnlineStore
-  readonly traffic: Pick<Traffic, 'store' | 'history'>
+  readonly traffic: { readonly store: Pick<Breaker, 'run'>; readonly history: Pick<Breaker, 'run'> }
   readonly metrics: Pick<ServingMetrics, 'read' | 'onlineError'>
   readonly log: Logger
   /** Ends reads of the history. */

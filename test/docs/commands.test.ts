@@ -33,6 +33,7 @@ const pages = [
   'training-sets',
   'jobs',
   'models',
+  'catalog',
   'http',
   'oip',
   'feast',

@@ -14,6 +14,7 @@ import { docsRoutes } from './docs-routes.ts'
 import { eventRoutes } from './events-route.ts'
 import { explainRoutes } from './explain-route.ts'
 import { featureRoutes } from './features-route.ts'
+import { findRoutes } from './find-routes.ts'
 import { healthRoutes } from './health-routes.ts'
 import type { HttpCall } from './call-stages.ts'
 import { createHttpCalls } from './call-stages.ts'
@@ -32,6 +33,7 @@ const described: readonly Route[] = [
   ...explainRoutes,
   ...predictRoutes,
   ...eventRoutes,
+  ...findRoutes,
   ...modelRoutes,
   ...modelChangeRoutes,
   ...oipRoutes,

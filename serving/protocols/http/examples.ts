@@ -1,8 +1,9 @@
-import type { Column, ColumnType, Value, ValueType } from '../../../kernel/value-type.ts'
+import type { Column, ColumnType, ValueType } from '../../../kernel/value-type.ts'
 import type { SourceSpec } from '../../../kernel/view-spec.ts'
 import type { Catalog, CatalogModel } from '../../../registry/catalog.ts'
 import { championAlias } from '../../../registry/model-aliases.ts'
 import type { ModelVersion } from '../../../registry/model-versions.ts'
+import { exampleMoment, exampleValue } from '../../find/example-value.ts'
 import type { Datatype } from '../oip/datatype.ts'
 import { entityColumns } from '../oip/entity-inputs.ts'
 import type { Route } from './route.ts'
@@ -18,8 +19,7 @@ export interface Examples {
 /** Where no registry is at hand. */
 export const noExamples: Examples = { body: () => undefined, parameter: () => undefined }
 
-/** Past on every server, those of history included. */
-const moment = '2001-02-01T00:00:00Z'
+const moment = exampleMoment
 const monthEarlier = '2001-01-01T00:00:00Z'
 
 /**
@@ -52,7 +52,7 @@ export function examplesOf(catalog: Catalog): Examples {
     const { name } = view.spec
     bodies['POST /v1/explain'] = { view: name, entity: rowOf(view.key) }
     bodies['POST /v1/backfills'] = { view: name, from: monthEarlier, to: moment }
-    const columns = Object.fromEntries(view.key.map((column) => [column.name, [exampleOf(column.type)]]))
+    const columns = Object.fromEntries(view.key.map((column) => [column.name, [exampleValue(column.type)]]))
     bodies['POST /get-online-features'] = { features: view.features.map((feature) => `${name}:${feature.name}`), entities: columns }
     bodies['POST /materialize'] = { start_ts: monthEarlier, end_ts: moment, feature_views: [name] }
     bodies['POST /materialize-incremental'] = { end_ts: moment, feature_views: [name] }
@@ -82,7 +82,7 @@ function parameterOf(
 
 /** As an entity object, or an event, has it. */
 function rowOf(columns: readonly Column<ValueType>[]): Record<string, unknown> {
-  return Object.fromEntries(columns.map(({ name, type }) => [name, exampleOf(type)]))
+  return Object.fromEntries(columns.map(({ name, type }) => [name, exampleValue(type)]))
 }
 
 /** What answers a request that names no version, as a rule. */
@@ -94,7 +94,7 @@ function answering({ versions, aliases }: CatalogModel): ModelVersion | undefine
 /** The types of a source's key columns are those of the entity of a view that reads it. */
 function eventOf({ name, key, eventTime, known, columns }: SourceSpec, { views }: Catalog): Record<string, unknown> {
   const parts = [...views.values()].find(({ spec }) => spec.source.name === name)?.key ?? []
-  const keys = key.map(({ part, column }) => [column, exampleOf(parts.find((each) => each.name === part)?.type ?? { kind: 'string' })])
+  const keys = key.map(({ part, column }) => [column, exampleValue(parts.find((each) => each.name === part)?.type ?? { kind: 'string' })])
   return {
     ...Object.fromEntries(keys),
     [eventTime]: moment,
@@ -105,7 +105,7 @@ function eventOf({ name, key, eventTime, known, columns }: SourceSpec, { views }
 
 /** A column of one entity as a tensor. */
 function tensorOf({ name, type }: Column): object {
-  const value = exampleOf(type)
+  const value = exampleValue(type)
   return {
     name,
     shape: type.kind === 'vector' ? [1, type.length] : [1],
@@ -123,30 +123,4 @@ const datatypes: Readonly<Record<ColumnType['kind'], Datatype>> = {
   string: 'BYTES',
   timestamp: 'BYTES',
   vector: 'FP32',
-}
-
-/** A value of the type, as JSON has it. */
-function exampleOf(type: ValueType): unknown {
-  switch (type.kind) {
-    case 'bool':
-      return true
-    case 'int32':
-    case 'int64':
-      return 1
-    case 'float32':
-    case 'float64':
-      return 1.5
-    case 'string':
-      return 'example'
-    case 'timestamp':
-      return moment
-    case 'vector':
-      return Array<Value>(type.length).fill(0)
-    case 'list':
-      return [exampleOf(type.of)]
-    case 'counts':
-      return { example: 1 }
-    default:
-      return type satisfies never
-  }
 }

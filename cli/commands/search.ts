@@ -1,0 +1,39 @@
+import { nodeNames } from '../../registry/find/entry.ts'
+import { readInventory } from '../../registry/find/inventory.ts'
+import type { Found } from '../../registry/find/search.ts'
+import { maxFound, search } from '../../registry/find/search.ts'
+import type { Command } from '../command.ts'
+import { counted } from '../human.ts'
+import { table } from '../table.ts'
+
+const defaultLimit = 20
+
+export const searchCommand: Command = {
+  name: 'search',
+  summary: 'Search names, features, columns, tags, owners, descriptions and transforms',
+  description: [
+    'Prints the best results first: the exact name, then names that begin with the text, names with it as a word, other fields, and names that are spelled similarly. Of several words, each must occur.',
+  ],
+  arguments: [{ name: 'TEXT', help: 'The text to find, in any case.', takes: 'some' }],
+  options: { limit: { value: 'N', help: `The maximum number of results. Default: ${defaultLimit}.` } },
+  example: 'lockstep search delay',
+  async run(context, input) {
+    const text = input.arguments('TEXT').join(' ')
+    const limit = input.count('limit', 1, maxFound) ?? defaultLimit
+    const results = search(await readInventory(await context.database()), text, limit + 1)
+    const shown = results.slice(0, limit)
+    return { json: { results: shown }, text: resultsText(text, shown, results.length > limit, context.terminal.width) }
+  },
+}
+
+function resultsText(text: string, results: readonly Found[], isCut: boolean, width: number | null): string {
+  if (results.length === 0) return `Nothing is found for ${JSON.stringify(text)}. "lockstep list" lists everything.`
+  const rows = results.map(({ kind, name, view, matched, text: found, description, owner }) => [
+    kind === 'feature' ? 'feature' : nodeNames[kind],
+    view === null ? name : `${name} of ${view}`,
+    owner ?? '',
+    matched === 'name' ? (description ?? '') : matched === 'description' ? found : `${matched}: ${found}`,
+  ])
+  const more = isCut ? [`There are more than ${counted(results.length, 'result')}; --limit N shows more.`] : []
+  return [table(['KIND', 'NAME', 'OWNER', 'FOUND IN'], rows, '', width), ...more].join('\n')
+}

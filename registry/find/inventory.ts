@@ -1,0 +1,98 @@
+import type { Kysely } from 'kysely'
+import { sql } from 'kysely'
+import type { LockstepTables } from '../../migrations/schema.ts'
+import type { Database } from '../../runtime/database.ts'
+import type { Definition } from '../definition.ts'
+import { storedDefinitions } from '../definition.ts'
+import type { ModelAlias } from '../model-aliases.ts'
+import { readModelAliases } from '../model-aliases.ts'
+import type { ModelVersion } from '../model-versions.ts'
+import { readModelVersions } from '../model-versions.ts'
+import { storedCode } from '../verified-code.ts'
+
+/** All that can be found by name, as of one moment. It never changes; `createInventoryReader` reads the next one. */
+export interface Inventory {
+  /** Another one whenever anything below is another: usable as an entity tag of HTTP. */
+  readonly mark: string
+  readonly revision: number
+  /** Retired ones included, in `kindOrder`, by name and version. */
+  readonly definitions: readonly Definition[]
+  /** The texts of transforms that are not retired, by hash. */
+  readonly code: ReadonlyMap<string, string>
+  /** Pushed versions, by model and version. */
+  readonly versions: readonly ModelVersion[]
+  readonly aliases: readonly ModelAlias[]
+  /** Newest first. */
+  readonly datasets: readonly TrainingSetFacts[]
+}
+
+/** A training set without its manifest, which can be large. */
+export interface TrainingSetFacts {
+  readonly id: string
+  /** `flight_features@1` */
+  readonly service: string
+  /** The fingerprint of the service. */
+  readonly fingerprint: string
+  readonly path: string
+  readonly rows: number
+  readonly createdAt: Date
+}
+
+export async function readInventory(db: Database): Promise<Inventory> {
+  return await db.kysely
+    .transaction()
+    .setIsolationLevel('repeatable read')
+    .setAccessMode('read only')
+    .execute(async (transaction) => {
+      const definitions = await storedDefinitions(transaction)
+      return {
+        ...(await readMark(transaction)),
+        definitions,
+        code: await storedCode(
+          transaction,
+          definitions.filter(({ retired }) => !retired),
+        ),
+        versions: await readModelVersions(transaction),
+        aliases: await readModelAliases(transaction),
+        datasets: await readTrainingSets(transaction),
+      }
+    })
+}
+
+/** Reads the inventory again only if something has changed, which one short query tells. */
+export function createInventoryReader(db: Database): () => Promise<Inventory> {
+  let last: { readonly mark: string; readonly inventory: Promise<Inventory> } | null = null
+  return async () => {
+    const { mark } = await readMark(db.kysely)
+    if (last?.mark !== mark) {
+      const inventory = readInventory(db)
+      last = { mark, inventory }
+      inventory.catch(() => (last = null))
+    }
+    return await last.inventory
+  }
+}
+
+/** A training set does not change the registry's revision. */
+async function readMark(handle: Kysely<LockstepTables>): Promise<Pick<Inventory, 'mark' | 'revision'>> {
+  const { rows } = await sql<{ readonly revision: string | null; readonly sets: string; readonly newest: string | null }>`
+    select (select revision::text from lockstep.registry_state) as revision, count(*)::text as sets,
+           (extract(epoch from max(created_at)) * 1000000)::bigint::text as newest
+    from lockstep.datasets`.execute(handle)
+  const { revision = '0', sets = '0', newest = null } = rows[0] ?? {}
+  return { mark: `${revision ?? 0}.${sets}.${newest ?? 0}`, revision: Number(revision ?? 0) }
+}
+
+async function readTrainingSets(handle: Kysely<LockstepTables>): Promise<TrainingSetFacts[]> {
+  const rows = await handle
+    .selectFrom('lockstep.datasets')
+    .select(['id', 'service', 'fingerprint', 'path', 'created_at'])
+    .select(
+      sql<string>`(coalesce((manifest->'file'->>'rows')::bigint, 0) + coalesce((select sum((each->>'rows')::bigint)
+        from json_array_elements(coalesce(manifest->'otherFiles', '[]')) each), 0))::text`.as('rows'),
+    )
+    .orderBy('created_at', 'desc')
+    .orderBy('id')
+    .execute()
+  return rows.map(({ created_at, rows: count, ...row }) => ({ ...row, rows: Number(count), createdAt: created_at }))
+}

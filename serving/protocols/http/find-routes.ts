@@ -1,0 +1,159 @@
+import { z } from 'zod'
+import { LockstepError } from '../../../kernel/errors.ts'
+import { memoizeWeak } from '../../../kernel/memoize-weak.ts'
+import { labelOf } from '../../../registry/definition.ts'
+import type { Entry } from '../../../registry/find/entry.ts'
+import { entriesOf, filterEntries } from '../../../registry/find/entry.ts'
+import { findNode, plurals } from '../../../registry/find/find-entry.ts'
+import { graphOf, lineageOf, nodeKinds } from '../../../registry/find/graph.ts'
+import type { Inventory } from '../../../registry/find/inventory.ts'
+import { createInventoryReader } from '../../../registry/find/inventory.ts'
+import { maxFound, search } from '../../../registry/find/search.ts'
+import type { Database } from '../../../runtime/database.ts'
+import type { ServingContext } from '../../context.ts'
+import { definitionPage } from '../../find/definition-page.ts'
+import type { Call, RouteAnswer } from './call.ts'
+import { jsonAnswer } from './call.ts'
+import { checkQuery } from './check-query.ts'
+import { definitionAnswer, entriesAnswer, lineageAnswer, searchAnswer } from './find-schemas.ts'
+import type { Route } from './route.ts'
+
+const defaultLimit = 100
+const maxLimit = 1000
+
+const listQuery = z.object({
+  owner: z.string().optional().describe('Only what this owner owns'),
+  tag: z.string().optional().describe('Only what has this tag'),
+  limit: z.coerce.number().int().min(1).max(maxLimit).optional().describe(`The maximum number. Default: ${defaultLimit}`),
+  cursor: z.string().optional().describe('`next` of the previous answer, for the page after it'),
+})
+const oneQuery = z.object({ version: z.coerce.number().int().min(1).optional().describe('The version. Default: the newest') })
+const viewQuery = oneQuery.extend({
+  kind: z.enum(['view', 'onDemand']).optional().describe('Needed only if a feature view and an on-demand view have the same name'),
+})
+const searchQuery = z.object({
+  q: z.string().min(1).describe('The text to find, in any case. Of several words, each must occur'),
+  limit: z.coerce.number().int().min(1).max(maxFound).optional().describe('The maximum number of results. Default: 20'),
+})
+const lineageQuery = z.object({
+  direction: z.enum(['up', 'down', 'both']).optional().describe('up: what it is made from; down: what is made from it. Default: both'),
+})
+
+/** By plural: what one is called, for the summary. */
+const listed: readonly (readonly [plural: string, one: string])[] = [
+  ['entities', 'entity'],
+  ['sources', 'source'],
+  ['views', 'feature view or on-demand view'],
+  ['services', 'feature service'],
+]
+
+/** What finds features: lists, definitions, search and lineage. Each process reads the registry again if it has changed. */
+export const findRoutes: readonly Route[] = [
+  ...listed.flatMap(([plural, one]): Route[] => [
+    {
+      method: 'GET',
+      path: `/v1/${plural}`,
+      scope: 'read',
+      summary: `The ${plural} of the registry, by name, with what uses them`,
+      tag: 'Find',
+      query: listQuery,
+      answer: entriesAnswer(plural),
+      handle: (call, deps) => unlessKnown(call, deps, (inventory) => listAnswer(call, inventory, plural)),
+    },
+    {
+      method: 'GET',
+      path: `/v1/${plural}/:name`,
+      scope: 'read',
+      summary: `One ${one}, with statistics, users and an example`,
+      tag: 'Find',
+      query: plural === 'views' ? viewQuery : oneQuery,
+      answer: definitionAnswer,
+      handle: (call, deps) => answerDefinition(call, deps, plural),
+    },
+  ]),
+  {
+    method: 'GET',
+    path: '/v1/search',
+    scope: 'read',
+    summary: 'Names, features, columns, tags, owners, descriptions and transforms that have a text, best first',
+    tag: 'Find',
+    query: searchQuery,
+    answer: searchAnswer,
+    handle: (call, deps) =>
+      unlessKnown(call, deps, (inventory) => {
+        const { q, limit = 20 } = checkQuery(call, searchQuery)
+        return { results: search(inventory, q, limit) }
+      }),
+  },
+  {
+    method: 'GET',
+    path: '/v1/lineage/:kind/:name',
+    scope: 'read',
+    summary: 'What something is made from, and what is made from it',
+    description: `The kind is one of ${nodeKinds.join(', ')}. The name of a version is as in \`airport_delays@1\`; without a version it is the newest.`,
+    tag: 'Find',
+    query: lineageQuery,
+    answer: lineageAnswer,
+    handle: (call, deps) => unlessKnown(call, deps, (inventory) => lineageOfCall(call, inventory)),
+  },
+]
+
+const readerOf = memoizeWeak((db: Database) => createInventoryReader(db))
+
+async function inventoryOf(deps: Pick<ServingContext, 'upkeep'>): Promise<Inventory> {
+  return await readerOf(deps.upkeep.database())()
+}
+
+/** Answers 304 to a client that has what the registry is now. */
+async function unlessKnown(call: Call, deps: ServingContext, answer: (inventory: Inventory) => object): Promise<RouteAnswer> {
+  const inventory = await inventoryOf(deps)
+  const tag = `W/"${inventory.mark}"`
+  const headers = { etag: tag, 'cache-control': 'private, no-cache' }
+  const known = call.incoming.headers['if-none-match'] ?? ''
+  const body = answer(inventory)
+  if (known.split(',').some((each) => each.trim() === tag || each.trim() === '*')) return { status: 304, body: null, headers }
+  return { ...jsonAnswer({ ...body, requestId: call.requestId }), headers }
+}
+
+function listAnswer(call: Call, inventory: Inventory, plural: string): object {
+  const { owner, tag, limit = defaultLimit, cursor } = checkQuery(call, listQuery)
+  const entries = filterEntries(entriesOf(inventory), { kinds: plurals[plural], owner, tags: tag === undefined ? [] : [tag] })
+  const from = cursor === undefined ? 0 : entries.findIndex((entry) => cursorOf(entry) > cursor)
+  const page = from < 0 ? [] : entries.slice(from, from + limit)
+  const last = page.at(-1)
+  const isEnd = last === undefined || last === entries.at(-1)
+  return { [plural]: page, next: isEnd ? null : cursorOf(last) }
+}
+
+/** Lists are in the order of their cursors: by kind, then by name. */
+function cursorOf({ kind, name }: Entry): string {
+  return `${kind === 'onDemand' ? 2 : 1}.${name}`
+}
+
+async function answerDefinition(call: Call, deps: ServingContext, plural: string): Promise<RouteAnswer> {
+  const { version, kind } = checkQuery(call, viewQuery)
+  const inventory = await inventoryOf(deps)
+  const name = call.params['name'] ?? ''
+  const kinds = (plurals[plural] ?? []).filter((each) => kind === undefined || plural !== 'views' || each === kind)
+  const node = findNode(inventory, version === undefined ? name : `${name.replace(/@\d+$/, '')}@${version}`, kinds)
+  const definition = inventory.definitions.find((each) => each.kind === node.kind && labelOf(each) === node.name)
+  if (definition === undefined) throw new LockstepError('INTERNAL', `The ${node.kind} "${node.name}" is in no definition.`)
+  const page = await definitionPage(
+    { db: deps.upkeep.database(), catalog: deps.readCatalog(), features: deps, store: deps.upkeep.store, now: deps.clock() },
+    inventory,
+    definition,
+  )
+  return jsonAnswer({ ...page, requestId: call.requestId })
+}
+
+function lineageOfCall(call: Call, inventory: Inventory): object {
+  const { direction = 'both' } = checkQuery(call, lineageQuery)
+  const { kind: asked = '', name = '' } = call.params
+  const kind = nodeKinds.find((each) => each === asked)
+  if (kind === undefined) {
+    throw new LockstepError('INVALID_REQUEST', `There is no kind "${asked}"; write one of ${nodeKinds.join(', ')}.`, {
+      details: { kind: asked },
+    })
+  }
+  return lineageOf(graphOf(inventory), findNode(inventory, name, [kind]), direction)
+}

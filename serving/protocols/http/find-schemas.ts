@@ -1,0 +1,204 @@
+import { z } from 'zod'
+import { entryKinds } from '../../../registry/find/entry.ts'
+import { nodeKinds } from '../../../registry/find/graph.ts'
+import { fields } from '../../../registry/find/search.ts'
+
+/** What the routes of `find-routes.ts` answer, for the OpenAPI document. */
+
+const kind = z.enum(entryKinds).describe('What it is')
+const name = z.string().describe('Its name')
+const description = z.string().nullable().describe('What its definition says of it')
+const owner = z.string().nullable().describe('The person or team to ask')
+const tags = z.array(z.string()).describe('Its tags')
+const type = z.string().describe('Its type, such as float64 or list(string)')
+const requestId = z.string().describe('The same as the header x-request-id')
+const node = { kind: z.enum(nodeKinds).describe('What it is'), name: z.string().describe('Its name, with its version if it has one') }
+const uses = z.array(z.object(node))
+const columns = z.array(z.object({ name, type }))
+
+const entry = z.object({
+  kind,
+  name,
+  version: z.int().nullable().describe('The newest version; null for kinds without versions'),
+  versions: z.array(z.int()).describe('All versions that are not pruned, ascending'),
+  description,
+  owner,
+  tags,
+  about: z.string().describe('What it is, in a few words'),
+  features: z.int().nullable().describe('The number of its features; null for kinds without features'),
+  usedBy: uses.describe('What uses it directly'),
+})
+const next = z.string().nullable().describe('Send it as `cursor` to read the next page; null: there are no more')
+
+/** @param plural the member with the entries */
+export function entriesAnswer(plural: string): z.ZodObject {
+  return z.object({ [plural]: z.array(entry).describe('By name, each once'), next, requestId })
+}
+
+const top = z.array(
+  z.object({ value: z.union([z.string(), z.boolean()]).describe('A value'), count: z.int().describe('How often it occurs') }),
+)
+const statistics = z.looseObject({
+  dataset: z.string().describe('The id of the training set'),
+  createdAt: z.string().describe('When the training set was made, RFC 3339'),
+  count: z.int().describe('How many rows have a value'),
+  nulls: z.int().describe('How many rows have none'),
+  nullShare: z.number().describe('The share of rows without a value, 0 to 1'),
+  numbers: z
+    .looseObject({
+      mean: z.number().nullable().describe('Of finite values'),
+      stddev: z.number().nullable().describe('Of a sample (n - 1)'),
+      min: z.union([z.number(), z.string()]).nullable().describe('The least value'),
+      max: z.union([z.number(), z.string()]).nullable().describe('The greatest value'),
+      quantiles: z.record(z.string(), z.number()).describe('By share: 0.5 is the median'),
+    })
+    .optional()
+    .describe('Of numbers'),
+  values: z
+    .looseObject({ top: top.describe('The most frequent values') })
+    .optional()
+    .describe('Of texts and booleans'),
+  times: z
+    .object({ min: z.string().nullable().describe('The earliest'), max: z.string().nullable().describe('The latest') })
+    .optional()
+    .describe('Of timestamps, RFC 3339'),
+})
+
+const feature = z.object({
+  name,
+  type,
+  view: z.string().optional().describe('In a service: the view that it comes from'),
+  feature: z.string().optional().describe('In a service: its name in the view'),
+  computed: z.string().describe('How it is computed, such as "mean of delay over 6h"'),
+  default: z.unknown().describe('What it is if a value is missing; null: it stays null'),
+  required: z.boolean().describe('Whether a missing value refuses the request'),
+  statistics: statistics.nullable().describe('In the newest training set that has it; null: there is none'),
+})
+
+const online = z.object({
+  ready: z.boolean().describe('Whether the online store holds the view completely'),
+  problem: z.string().nullable().describe('Why not, and what to do'),
+  freshness: z
+    .looseObject({
+      newestRowSeconds: z.number().nullable().describe('How long ago the newest of its rows happened'),
+      lastRunSeconds: z.number().nullable().describe('How long ago its last run ended'),
+      lag: z
+        .object({
+          rows: z.int().describe('The rows that it lacks; 10,000 means that many or more'),
+          transactions: z.int().describe('The transactions that wrote them'),
+          seconds: z.number().describe('How long they may have waited, at most'),
+        })
+        .nullable()
+        .describe('How far it is behind its source; null: unknown'),
+      late: z.string().nullable().describe('Why it is later than its definition allows; null: it is not'),
+    })
+    .nullable()
+    .describe('How fresh it is; null: the store does not answer'),
+})
+
+export const exampleSchema = z
+  .object({
+    method: z.literal('POST').describe('The method of the request'),
+    path: z.string().describe('The path of the request'),
+    body: z.record(z.string(), z.unknown()).describe('The body of the request'),
+    problem: z.string().nullable().describe('Why it is not answered now; null: it was tried, and it is'),
+  })
+  .nullable()
+  .describe('A request that can be sent as it stands; null: there is none')
+
+export const definitionAnswer = z.object({
+  kind,
+  name,
+  version: z.int().nullable().describe('The shown version; null for kinds without versions'),
+  versions: z
+    .array(z.object({ version: z.int().describe('Its number'), retired: z.boolean().describe('Whether it was pruned') }))
+    .describe('All versions, ascending'),
+  retired: z.boolean().describe('Whether the shown version was pruned'),
+  fingerprint: z.string().describe('Equal fingerprints mean equal values'),
+  description,
+  owner,
+  tags,
+  uses: uses.describe('What it is made from, directly'),
+  usedBy: uses.describe('What is made from it, directly'),
+  key: columns.optional().describe('Of an entity: the parts of its key'),
+  source: z
+    .object({
+      table: z.string().nullable().describe('Your table that it reads'),
+      sql: z.string().nullable().describe('Your query that it reads. If both are null, Lockstep created its table'),
+      key: z.record(z.string(), z.string()).describe('The column of each part of a key'),
+      eventTime: z.string().describe('The column with the event time'),
+      known: z.string().nullable().describe('The column with the known time'),
+      columns: columns.describe('Its other columns'),
+      stream: z.string().nullable().describe('The stream that feeds it'),
+    })
+    .optional()
+    .describe('Of a source'),
+  view: z
+    .object({
+      entity: z.string().describe('The entity that its features describe'),
+      key: columns.describe('The parts of its key'),
+      source: z.string().describe('The source whose rows it reads'),
+      availability: z.string().describe('continuous, or a schedule and its delay'),
+      online: z.boolean().describe('Whether the online store keeps it'),
+      maxLag: z.string().nullable().describe('How far it may be behind its source'),
+      derived: columns.describe('The columns that its transform adds'),
+    })
+    .optional()
+    .describe('Of a feature view'),
+  onDemand: z
+    .object({
+      request: columns.describe('The request data that it takes'),
+      inputs: z
+        .array(z.object({ name: z.string().describe('Its name in the transform'), view: z.string().describe('The view') }))
+        .describe('The views whose features it takes'),
+    })
+    .optional()
+    .describe('Of an on-demand view'),
+  features: z.array(feature).optional().describe('Of a view or service, in its order'),
+  model: z
+    .object({
+      service: z.string().describe('The service that it takes'),
+      outputs: columns.describe('Its outputs'),
+      aliases: z.record(z.string(), z.int()).describe('The version of each alias'),
+    })
+    .optional()
+    .describe('Of a model'),
+  online: online.optional().describe('Of a view in the online store'),
+  rows: z
+    .object({ rows: z.int().describe('The number of rows'), exact: z.boolean().describe('Whether they were counted, not estimated') })
+    .nullable()
+    .optional()
+    .describe('Of a source; null: its table cannot be read'),
+  code: z.string().nullable().optional().describe('Of a view: its transform; null: it has none'),
+  broken: z.string().nullable().describe('Why it cannot be used; null: it can'),
+  example: exampleSchema,
+  requestId,
+})
+
+export const searchAnswer = z.object({
+  results: z
+    .array(
+      z.object({
+        kind: z.enum([...entryKinds, 'feature']).describe('What was found'),
+        name,
+        view: z.string().nullable().describe('Of a feature: the newest version of its view'),
+        matched: z.enum(fields).describe('Where the text was found'),
+        text: z.string().describe('That text; of a long one, the part around the match'),
+        description,
+        owner,
+      }),
+    )
+    .describe('Best first'),
+  requestId,
+})
+
+export const lineageAnswer = z.object({
+  of: z.object({ ...node, retired: z.boolean().describe('Whether it was pruned or deleted') }).describe('What was asked for'),
+  nodes: z
+    .array(z.object({ ...node, retired: z.boolean().describe('Whether it was pruned or deleted') }))
+    .describe('All that were reached, the asked one included, inputs first'),
+  edges: z
+    .array(z.object({ from: z.string().describe('What is used'), to: z.string().describe('What uses it') }))
+    .describe('Each end is a kind and a name, such as "view airport_delays@1"'),
+  requestId,
+})
