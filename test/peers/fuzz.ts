@@ -1,11 +1,12 @@
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { OpenApi } from '../../serving/protocols/http/openapi.ts'
-import { pythonWith, run, startPeerServer } from './peer-server.ts'
+import { pythonWith } from '../python-with.ts'
+import { run, startPeerServer } from './peer-server.ts'
 
 // Sends the requests that schemathesis, from PyPI, generates from the OpenAPI document to a separate server: `node
 // test/peers/fuzz.ts [OPTIONS]`.
-const bin = pythonWith('schemathesis', ['schemathesis==4.32.5'])
+const bin = await pythonWith('schemathesis', ['schemathesis==4.32.5'])
 const server = await startPeerServer()
 try {
   const words = [

@@ -1,5 +1,4 @@
 import { spawn, spawnSync } from 'node:child_process'
-import { existsSync } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -50,17 +49,6 @@ export async function startPeerServer(): Promise<PeerServer> {
       await rm(folder, { recursive: true, force: true })
     },
   }
-}
-
-/** The `bin` folder of a virtual environment with these PyPI packages, created where it is missing. */
-export function pythonWith(name: string, packages: readonly string[]): string {
-  const venv = join(rootFolder, 'node_modules/.cache/peers', name)
-  if (!existsSync(join(venv, 'ready'))) {
-    run('python3', ['-m', 'venv', '--clear', venv])
-    run(join(venv, 'bin/pip'), ['install', '--quiet', '--disable-pip-version-check', ...packages])
-    run('touch', [join(venv, 'ready')])
-  }
-  return join(venv, 'bin')
 }
 
 /** @param options.cwd where it may write */

@@ -1,0 +1,38 @@
+"""Features, predictions and pushes of a Lockstep server. Start with `Client`."""
+
+from ._version import __version__
+from .answers import Features, Predictions, Pushed, Table
+from .client import Client
+from .errors import (
+    BadAnswerError,
+    ConflictError,
+    DeadlineExceededError,
+    ForbiddenError,
+    InvalidRequestError,
+    LockstepError,
+    NetworkError,
+    NotFoundError,
+    ServerError,
+    UnauthenticatedError,
+    UnavailableError,
+)
+
+__all__ = [
+    "BadAnswerError",
+    "Client",
+    "ConflictError",
+    "DeadlineExceededError",
+    "Features",
+    "ForbiddenError",
+    "InvalidRequestError",
+    "LockstepError",
+    "NetworkError",
+    "NotFoundError",
+    "Predictions",
+    "Pushed",
+    "ServerError",
+    "Table",
+    "UnauthenticatedError",
+    "UnavailableError",
+    "__version__",
+]

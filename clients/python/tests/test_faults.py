@@ -1,0 +1,163 @@
+"""Broken connections, refusals and slow answers. The faults are injected before a real server."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import time
+from email.utils import formatdate
+from typing import Any
+
+import pytest
+from faults import FaultServer, refusal
+
+from lockstep_client import (
+    BadAnswerError,
+    Client,
+    DeadlineExceededError,
+    ForbiddenError,
+    InvalidRequestError,
+    NetworkError,
+    UnavailableError,
+)
+
+ENTITY = {"card": "c1", "amount": 10}
+GONE = {"account": 1, "at": "2026-03-01T00:00:00Z", "balance": 5, "seen": None, "share": None, "rate": None}
+EVENT = {**GONE, "open": None, "city": None, "small": None, "place": None}
+
+
+def read(client: Client, **options: Any) -> Any:
+    return client.features("fraud_features", [ENTITY], **options)
+
+
+@pytest.mark.parametrize(
+    "fault", ["cut", "half", "lost", refusal(503, "NOT_READY", "retry-after: 0"), refusal(429, "RATE_LIMITED")]
+)
+def test_a_temporary_failure_is_tried_again(url: str, key: str, fault: Any) -> None:
+    with FaultServer(url, fault, fault) as server, Client(server.url, key) as client:
+        assert read(client)[0]["ofDay"] == 1.0
+        assert len(server.requests) == 3
+        left = [int(request["x-request-timeout-ms"]) for request in server.requests]
+        assert 10_000 >= left[0] >= left[1] >= left[2] > 0
+        assert {request["authorization"] for request in server.requests} == {f"Bearer {key}"}
+
+
+def test_a_failure_that_lasts_is_told_after_the_last_attempt(url: str, key: str) -> None:
+    with FaultServer(url, *[refusal(503, "NOT_READY")] * 9) as server, Client(server.url, key, retries=1) as client:
+        with pytest.raises(UnavailableError) as caught:
+            read(client)
+        error = caught.value
+        assert (error.code, error.status, error.request_id, error.attempts) == ("NOT_READY", 503, "r1", 2)
+        assert error.details == {"a": 1}
+
+
+@pytest.mark.parametrize("after", ["7", formatdate(time.time() + 3600, usegmt=True)])
+def test_a_retry_that_would_come_too_late_is_not_waited_for(url: str, key: str, after: str) -> None:
+    fault = refusal(503, "OVERLOADED", f"retry-after: {after}")
+    with FaultServer(url, fault) as server, Client(server.url, key, timeout=5) as client:
+        begun = time.monotonic()
+        with pytest.raises(UnavailableError):
+            read(client)
+        assert time.monotonic() - begun < 4
+        assert len(server.requests) == 1
+
+
+def test_the_time_that_the_server_asks_for_is_waited(url: str, key: str) -> None:
+    fault = refusal(429, "RATE_LIMITED", "retry-after: 1")
+    with FaultServer(url, fault) as server, Client(server.url, key) as client:
+        begun = time.monotonic()
+        read(client)
+        assert time.monotonic() - begun >= 1
+
+
+def test_a_lasting_refusal_is_not_tried_again(url: str, key: str) -> None:
+    with FaultServer(url, refusal(403, "FORBIDDEN")) as server, Client(server.url, key) as client:
+        with pytest.raises(ForbiddenError):
+            read(client)
+        assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize("fault", ["silent", "trickle"])
+def test_the_timeout_ends_a_call_however_slow_the_answer_is(url: str, key: str, fault: str) -> None:
+    with FaultServer(url, fault) as server, Client(server.url, key) as client:
+        with pytest.raises(DeadlineExceededError) as caught:
+            read(client, timeout=0.4)
+        assert (caught.value.code, caught.value.attempts) == ("DEADLINE_EXCEEDED", 1)
+        # the next call does not get the rest of that answer
+        assert read(client)[0]["ofDay"] == 1.0
+        assert server.connections == 2
+
+
+def test_an_answer_of_another_program_is_told(url: str, key: str) -> None:
+    html = b"HTTP/1.1 200 OK\r\ncontent-length: 6\r\n\r\n<html>"
+    with FaultServer(url, html, b"nonsense\r\n\r\n") as server, Client(server.url, key, retries=0) as client:
+        with pytest.raises(BadAnswerError, match="check the URL") as caught:
+            read(client)
+        assert (caught.value.code, caught.value.status) == ("BAD_ANSWER", 200)
+        with pytest.raises(NetworkError):
+            read(client)
+
+
+def test_a_server_that_is_away_is_told(key: str) -> None:
+    with pytest.raises(
+        NetworkError, match='server at "http://127.0.0.1:1" cannot be reached: Connection refused'.replace(".", "[.]")
+    ) as caught:
+        read(Client("http://127.0.0.1:1", key, retries=1))
+    assert (caught.value.status, caught.value.attempts) == (None, 2)
+
+
+def test_a_server_without_tls_is_told(url: str, key: str) -> None:
+    with pytest.raises(NetworkError, match="if it has no TLS, use http://"):
+        read(Client(url.replace("http:", "https:"), key, retries=0))
+
+
+def test_a_connection_is_kept_and_replaced_when_the_server_closed_it(url: str, key: str) -> None:
+    with FaultServer(url, "close") as server, Client(server.url, key, retries=0) as client:
+        for _ in range(4):
+            read(client)
+        assert server.connections == 2
+
+
+def test_a_push_counts_once_when_its_answer_is_lost(url: str, key: str) -> None:
+    events = [{**EVENT, "branch": f"lost-{os.getpid()}"} for _ in range(3)]
+    with FaultServer(url, "lost") as server, Client(server.url, key) as client:
+        pushed = client.push("balances", events)
+        assert (pushed.accepted, pushed.duplicates) == (0, 3)
+        assert server.bodies[0] == server.bodies[1]
+    with FaultServer(url, "lost") as server, Client(server.url, key) as client:
+        name = f"key-{os.getpid()}"
+        assert client.push("balances", events, idempotency_key=name).accepted == 3
+        assert {request["idempotency-key"] for request in server.requests} == {name}
+
+
+def test_rows_beyond_the_body_limit_of_a_server_are_sent_in_halves(url: str, key: str) -> None:
+    limit = refusal(413, "BODY_TOO_LARGE")
+    rows = [{"card": f"c{n}", "amount": n} for n in range(1, 6)]
+    with FaultServer(url, limit, limit) as server, Client(server.url, key) as client:
+        answer = client.features("fraud_features", rows)
+        assert len(answer) == 5
+        sent = [[row["card"] for row in body["entities"]] for body in server.bodies]
+        assert sent == [["c1", "c2", "c3", "c4", "c5"], ["c1", "c2"], ["c1"], ["c2"], ["c3", "c4", "c5"]]
+        assert {(body["service"], body.get("asOf") is None) for body in server.bodies[3:]} == {
+            ("fraud_features@1", False)
+        }
+        assert len(answer.request_ids) == 3
+    with FaultServer(url, limit) as server, Client(server.url, key) as client, pytest.raises(InvalidRequestError):
+        read(client)
+
+
+def _ask(client: Client, results: Any) -> None:
+    results.put(read(client)[0]["ofDay"])
+
+
+def test_a_forked_process_does_not_use_its_parents_connections(url: str, key: str) -> None:
+    with FaultServer(url) as server, Client(server.url, key) as client:
+        read(client)
+        context = multiprocessing.get_context("fork")
+        results = context.Queue()
+        child = context.Process(target=_ask, args=(client, results))
+        child.start()
+        assert results.get(timeout=60) == 1.0
+        child.join()
+        read(client)
+        assert server.connections == 2

@@ -1,0 +1,107 @@
+"""What is refused before anything is sent."""
+
+from __future__ import annotations
+
+import copy
+import enum
+import pickle
+import uuid
+from datetime import date, datetime, timedelta, timezone
+from decimal import Decimal
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from lockstep_client import Client, DeadlineExceededError, InvalidRequestError, LockstepError, NetworkError
+from lockstep_client.values import encode, parse_time
+
+
+class Color(str, enum.Enum):
+    RED = "red"
+
+
+@pytest.mark.parametrize(
+    ("value", "json"),
+    [
+        (datetime(2026, 1, 1, 0, 0, 0, 7), "2026-01-01T00:00:00.000007Z"),
+        (datetime(1890, 1, 1, tzinfo=timezone(timedelta(minutes=34, seconds=8))), "1889-12-31T23:25:52Z"),
+        (pd.Timestamp("2026-01-01T00:00:00.123456789", tz="Europe/Zurich"), "2025-12-31T23:00:00.123456789Z"),
+        (np.datetime64("2026-01"), "2026-01-01T00:00:00.000000Z"),
+        (date(2026, 1, 2), "2026-01-02"),
+        (uuid.UUID(int=1), "00000000-0000-0000-0000-000000000001"),
+        (Color.RED, "red"),
+        (np.bool_(True), True),
+        (np.uint8(3), 3),
+        (np.float32(0.5), 0.5),
+        (float("-inf"), "-Infinity"),
+        (np.array([1.5, np.nan]), [1.5, None]),
+        (pd.array([1, None], dtype="Int64")[1], None),
+        (2**70, 2**70),
+    ],
+)
+def test_a_value_has_one_form_in_json(value: Any, json: Any) -> None:
+    assert encode(value) == json
+
+
+def test_times_are_read_to_the_microsecond() -> None:
+    assert parse_time("1889-12-31T23:25:52.0001Z") == datetime(1889, 12, 31, 23, 25, 52, 100, tzinfo=timezone.utc)
+
+
+nowhere = Client("http://127.0.0.1:1", retries=0)
+
+
+@pytest.mark.parametrize(
+    ("rows", "said"),
+    [
+        ({"card": "c1"}, "put a single row into a list"),
+        ("c1", "not a str"),
+        ([1], "The entity 0 is a int"),
+        ([{"a": 1}, {"a": Decimal("1.5")}], 'field "a" of entity 1 cannot be sent: a decimal.Decimal has no JSON'),
+        ([{"a": "\ud800"}], 'field "a" of entity 0 cannot be sent: its text has half of a surrogate pair'),
+        ([{1: 2}], "its name is not a text"),
+        (pd.DataFrame([[1, 2]], columns=["a", "a"]), 'two columns "a"'),
+    ],
+)
+def test_rows_that_cannot_be_sent_are_refused_by_name(rows: Any, said: str) -> None:
+    with pytest.raises(InvalidRequestError, match=said.replace("(", r"\(")):
+        nowhere.features("accounts", rows)
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("localhost:8080", 'Did you mean "http://localhost:8080"'),
+        ("ftp://x", "is not a server URL"),
+        ("http://", "is not a server URL"),
+        ("http://x:99999", "is not a server URL"),
+        ("", "is not a server URL"),
+    ],
+)
+def test_a_url_that_is_none_of_a_server_is_refused(url: str, said: str) -> None:
+    with pytest.raises(InvalidRequestError, match=said) as caught:
+        Client(url)
+    assert caught.value.code == "CONFIG_INVALID"
+
+
+@pytest.mark.parametrize("timeout", [0, -1, float("nan"), "5", True])
+def test_a_timeout_is_a_number_of_seconds(timeout: Any) -> None:
+    with pytest.raises(InvalidRequestError, match="number of seconds above 0"):
+        nowhere.models(timeout=timeout)
+
+
+def test_a_key_with_a_line_break_is_refused_without_showing_it() -> None:
+    with pytest.raises(InvalidRequestError, match="line break") as caught:
+        Client("http://x", "secret\n")
+    assert "secret" not in str(caught.value)
+
+
+def test_errors_go_from_process_to_process() -> None:
+    with pytest.raises(NetworkError) as caught:
+        nowhere.models()
+    again = pickle.loads(pickle.dumps(caught.value))
+    assert (type(again), again.code, again.attempts, str(again)) == (NetworkError, "NETWORK", 1, str(caught.value))
+    assert isinstance(again, (LockstepError, ConnectionError))
+    assert issubclass(DeadlineExceededError, TimeoutError)
+    assert copy.copy(again).details == {}

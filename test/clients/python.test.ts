@@ -1,0 +1,100 @@
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import type { OneProcess } from '../cli/one-process.ts'
+import { oneProcess } from '../cli/one-process.ts'
+import type { Printed } from '../cli/run-lockstep.ts'
+import { jsonOf, killAll, start, whenReady } from '../cli/run-lockstep.ts'
+import { fencedBlocks } from '../docs/fenced-blocks.ts'
+import { floats, makeOnnx } from '../inference/make-onnx.ts'
+import { run } from '../services/binaries.ts'
+import { copyEmbedded } from '../services/embedded-template.ts'
+import { rootFolder } from '../source-files.ts'
+import { pythonWith } from '../python-with.ts'
+
+// The Python client against a server with the embedded stores, whose world is that of docs/tutorial.md.
+
+const client = join(rootFolder, 'clients/python')
+let folder: string
+let python: string
+let commands: OneProcess
+/** Where the server is, and the keys that it knows, as the Python tests read them. */
+let settings: Readonly<Record<string, string>>
+
+async function must(...words: readonly string[]): Promise<Printed & { readonly key: string }> {
+  const { exitCode, out, err } = await commands.lockstep(...words, '--json')
+  expect(exitCode, `lockstep ${words.join(' ')}: ${err}`).toBe(0)
+  return jsonOf(out) as Printed & { readonly key: string }
+}
+
+const put = (name: string, content: string | Uint8Array): Promise<void> => writeFile(join(folder, name), content)
+const read = (name: string): Promise<string> => readFile(join(rootFolder, name), 'utf8')
+const fromSource = (text: string): string => text.replace(`'lockstep'`, JSON.stringify(join(rootFolder, 'index.ts')))
+
+/** Three features in, a probability out. */
+const fraudModel = makeOnnx({
+  graph: {
+    inputs: [{ name: 'features', type: 'float', shape: ['N', 3] }],
+    outputs: [{ name: 'probability', type: 'float', shape: ['N', 1] }],
+    initializers: [{ name: 'weights', type: 'float', dims: [3, 1], raw: floats(0.5, 0.001, -1) }],
+    nodes: [
+      { type: 'MatMul', inputs: ['features', 'weights'], outputs: ['score'] },
+      { type: 'Sigmoid', inputs: ['score'], outputs: ['probability'] },
+    ],
+  },
+})
+
+beforeAll(async () => {
+  python = join(await pythonWith('client', ['pytest', 'mypy', 'ruff', 'build', 'hatchling', 'pandas', 'pyarrow']), 'python')
+  folder = await mkdtemp(join(tmpdir(), 'lockstep-python-'))
+  const env = { LOCKSTEP_DIR: join(folder, '.lockstep') }
+  await copyEmbedded(join(folder, '.lockstep/postgres'), { migrate: true })
+  commands = oneProcess(env, folder)
+  const tutorial = fencedBlocks(await read('docs/tutorial.md')).find(({ title }) => title === 'features.ts')
+  await put('features.ts', fromSource(tutorial?.text ?? ''))
+  await put('accounts.ts', fromSource(await readFile(join(import.meta.dirname, 'definitions.ts'), 'utf8')))
+  await put('fraud.onnx', fraudModel)
+  await run(process.execPath, [join(rootFolder, 'examples/tutorial/make-payments.ts')], { cwd: folder })
+  for (const file of ['features.ts', 'accounts.ts']) await must('apply', file)
+  await must('ingest', 'payments', 'payments.csv')
+  await must('model', 'push', 'fraud', 'fraud.onnx')
+  await must('materialize')
+  const key = async (scope: string): Promise<string> => (await must('keys', 'create', '--name', scope, '--scope', scope)).key
+  const keys = { LOCKSTEP_TEST_KEY: await key('admin'), LOCKSTEP_TEST_PREDICT_KEY: await key('predict') }
+  await commands.close()
+  const server = start(env, 'serve', '--port', '0', '--json')
+  const [, url = ''] = await server.until(/"url": "(http:[^"]+)"/)
+  await whenReady(url)
+  settings = { LOCKSTEP_TEST_SERVER: url, ...keys, LABELS: join(folder, 'labels.csv') }
+}, 300_000)
+
+afterAll(async () => {
+  killAll()
+  await rm(folder, { recursive: true, force: true })
+})
+
+async function passes(...words: readonly string[]): Promise<string> {
+  const env = { ...process.env, ...settings, PYTHONPATH: join(client, 'src'), PYTHONDONTWRITEBYTECODE: '1' }
+  const { stdout, failed } = await run(python, ['-m', ...words], { cwd: client, env, maxBuffer: 1e8 }).then(
+    ({ stdout }) => ({ stdout, failed: false }),
+    ({ stdout, stderr }: { stdout: string; stderr: string }) => ({ stdout: stdout + stderr, failed: true }),
+  )
+  if (failed) expect.fail(`python -m ${words.join(' ')}\n${stdout}`)
+  return stdout
+}
+
+describe('the Python client', { timeout: 300_000 }, () => {
+  it('passes its own tests against a server', async () => {
+    expect(await passes('pytest', '--durations=8')).toMatch(/^\d+ passed in/m)
+  })
+
+  it('has strict types and no lint', async () => {
+    const cache = join(folder, 'cache')
+    await Promise.all([
+      passes('mypy', '--cache-dir', cache),
+      passes('ruff', 'check', '--no-cache', '.'),
+      passes('ruff', 'format', '--no-cache', '--check', '.'),
+    ])
+  })
+})
