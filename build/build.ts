@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process'
-import { chmodSync, copyFileSync, globSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { chmodSync, copyFileSync, globSync, mkdirSync, readFileSync, writeFileSync, statSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { dirname, join, resolve } from 'node:path'
 import { emptyOutFolder } from './out-folder.ts'
@@ -42,7 +42,8 @@ function copyAssets(): void {
     folders.map((folder) => `${folder}/**/*.*`),
     { cwd: root },
   ).filter((file) => !file.endsWith('.ts') && !file.endsWith('.md'))
-  for (const file of ['bin/lockstep.cjs', 'README.md', 'LICENSE', ...assets]) {
+  const templates = globSync('templates/**/*', { cwd: root }).filter((file) => statSync(join(root, file)).isFile())
+  for (const file of ['bin/lockstep.cjs', 'README.md', 'LICENSE', ...assets, ...templates]) {
     mkdirSync(dirname(join(out, file)), { recursive: true })
     copyFileSync(join(root, file), join(out, file))
   }
@@ -60,7 +61,7 @@ function writeManifest(): void {
       './package.json': './package.json',
     },
     bin: { lockstep: 'bin/lockstep.cjs' },
-    files: [...folders, 'bin', 'index.js', 'index.d.ts'],
+    files: [...folders, 'bin', 'templates', 'index.js', 'index.d.ts'],
     sideEffects: false,
   }
   writeFileSync(join(out, 'package.json'), `${JSON.stringify(manifest, null, 2)}\n`)

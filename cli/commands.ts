@@ -8,6 +8,7 @@ export interface CommandEntry {
 
 /** In the order of the list, which is the order in which users first need them. */
 export const commands: readonly CommandEntry[] = [
+  { name: 'init', load: async () => (await import('./commands/init.ts')).initCommand },
   { name: 'migrate', load: async () => (await import('./commands/migrate.ts')).migrateCommand },
   { name: 'plan', load: async () => (await import('./commands/plan.ts')).planCommand },
   { name: 'apply', load: async () => (await import('./commands/apply.ts')).applyCommand },

@@ -5,6 +5,7 @@ import { dirname, join } from 'node:path'
 import { promisify } from 'node:util'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { emptyOutFolder } from '../build/out-folder.ts'
+import { templateNames } from '../cli/init/templates.ts'
 import { rootFolder } from './source-files.ts'
 
 const run = promisify(execFile)
@@ -63,9 +64,12 @@ describe('the package that is published', () => {
         'package/LICENSE',
         'package/README.md',
         'package/serving/protocols/grpc/inference.proto',
+        'package/templates/shared/gitignore',
+        'package/templates/fraud/models/fraud.onnx',
       ]),
     )
-    expect(packed.filter((file) => /(^package\/(test|bench|examples|build|\.[^/]*)(\/|$))|(?<!\.d)\.ts$/.test(file))).toEqual([])
+    const compiled = packed.filter((file) => !file.startsWith('package/templates/'))
+    expect(compiled.filter((file) => /(^package\/(test|bench|examples|build|\.[^/]*)(\/|$))|(?<!\.d)\.ts$/.test(file))).toEqual([])
   })
 
   it('explains its use', async () => {
@@ -110,6 +114,14 @@ describe('the package that is published', () => {
     `
     await writeFile(join(project, 'features.ts'), text)
     await compile('features.ts', '--skipLibCheck')
+  })
+
+  it('writes projects whose files compile', async () => {
+    for (const template of templateNames) {
+      await lockstep(['init', template, '--template', template])
+      const tsc = join(rootFolder, 'node_modules/typescript/bin/tsc')
+      await run(process.execPath, [tsc], { cwd: join(project, template) }).catch(({ stdout }: { stdout: string }) => expect.fail(stdout))
+    }
   })
 
   it('types a page that uses the client, without types of Node', async () => {

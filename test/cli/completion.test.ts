@@ -35,6 +35,7 @@ const cases: readonly (readonly [typed: string, offered: readonly string[]])[] =
   ['lockstep dataset create flights --form', ['--format']],
   ['lockstep dataset create flights --format p', ['parquet']],
   ['lockstep serve --on-unavailable ', ['defaults', 'error', 'stale']],
+  ['lockstep init --template m', ['minimal']],
 ]
 
 describe('the completion of a shell', { timeout: 400_000 }, () => {

@@ -17,6 +17,7 @@ import { testDatabase, testRedis } from '../services/index.ts'
 import { rootFolder } from '../source-files.ts'
 import type { Documented } from './documented.ts'
 import { documentedCommands } from './documented.ts'
+import { followPage } from './follow-page.ts'
 
 // Every command that the docs show is run as it stands, over the definitions of docs/definitions.md and these rows.
 // What a reader puts in its place
@@ -249,29 +250,7 @@ describe('the ten lines of the README', { timeout: 120_000 }, () => {
     // docs/tutorial.md is followed from nothing
     await copyEmbedded(join(own, '.lockstep/postgres'), { migrate: false })
     const settings = { LOCKSTEP_DIR: join(own, '.lockstep') }
-    const embedded = oneProcess(settings, own)
-    let running: Running | null = null
-    const answered: unknown[] = []
-    for (const { words, text } of documentedCommands('README.md')) {
-      if (words[0] === 'curl') {
-        running ??= start(settings, 'serve', '--port', '0', '--json')
-        const [, at = ''] = await running.until(/"url": "(http:[^"]+)"/)
-        await whenReady(at)
-        const response = await fetch(`${at}${words[1]?.slice('localhost:8080'.length)}`, { method: 'POST', body: words[3] ?? '' })
-        expect(response.status, text).toBe(200)
-        answered.push(await response.json())
-      } else if (words[1] !== 'serve') {
-        // the embedded folder has one process at a time
-        running?.child.kill('SIGTERM')
-        await running?.ended
-        running = null
-        const { exitCode, err } = await embedded.lockstep(...words.slice(1))
-        expect(exitCode, `${text}: ${err}`).toBe(0)
-      }
-    }
-    running?.child.kill('SIGTERM')
-    await running?.ended
-    await embedded.close()
+    const answered = await followPage('README.md', own, settings)
     expect(answered).toMatchObject([
       { results: [{ features: { landed1h: 1, meanDelay6h: 14 } }] },
       { model: 'delay', predictions: [{ probabilities: 0 }] },

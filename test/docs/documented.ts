@@ -14,7 +14,7 @@ export interface Documented {
 }
 
 /**
- * The commands of a page's indented blocks, in their order: those of `lockstep` and of `curl`, which may go on over
+ * The commands of a page's indented blocks, in their order: those of `lockstep` (or `npx lockstep`) and of `curl`, which may go on over
  * lines that are indented further.
  */
 export function documentedCommands(page: string): Documented[] {
@@ -22,14 +22,15 @@ export function documentedCommands(page: string): Documented[] {
   const found: string[] = []
   let open = false
   for (const line of lines) {
-    if (/^ {4}((LOCKSTEP_\w+=\S+ )*lockstep|curl) /.test(line)) {
+    if (/^ {4}((LOCKSTEP_\w+=\S+ )*(npx )?lockstep|curl) /.test(line)) {
       found.push(line.trim())
       open = true
     } else if (open && /^ {6}\S/.test(line) && isOpen(found.at(-1) ?? '')) found[found.length - 1] += ` ${line.trim()}`
     else open = false
   }
   return found.map((text) => {
-    const words = wordsOf(text)
+    // the present moment, as a shell puts it in
+    const words = wordsOf(text.replaceAll("'$(date -u +%FT%TZ)'", new Date().toISOString())).filter((word) => word !== 'npx')
     const settings = words.filter((_, i) => words.slice(0, i + 1).every((each) => /^LOCKSTEP_\w+=/.test(each)))
     const env = Object.fromEntries(
       settings.map((setting) => [setting.slice(0, setting.indexOf('=')), setting.slice(setting.indexOf('=') + 1)]),

@@ -1,0 +1,48 @@
+import { expect } from 'vitest'
+import type { OneProcess } from '../cli/one-process.ts'
+import { oneProcess } from '../cli/one-process.ts'
+import type { Environment, Running } from '../cli/run-lockstep.ts'
+import { start, whenReady } from '../cli/run-lockstep.ts'
+import { documentedCommands } from './documented.ts'
+
+/**
+ * Runs the commands of a page one after the other in a folder, with the embedded stores. A server runs from `lockstep
+ * serve` or the first request until the next command.
+ *
+ * @param from the command to begin with, such as `migrate`; absent: the first one
+ * @returns the answers of the requests
+ */
+export async function followPage(page: string, folder: string, env: Environment, from?: string): Promise<unknown[]> {
+  const embedded: OneProcess = oneProcess(env, folder)
+  let running: Running | null = null
+  const answered: unknown[] = []
+  const stop = async (): Promise<void> => {
+    // the embedded folder has one process at a time
+    running?.child.kill('SIGTERM')
+    await running?.ended
+    running = null
+  }
+  try {
+    const all = documentedCommands(page)
+    const begin = from === undefined ? 0 : all.findIndex(({ words }) => words[1] === from)
+    for (const { words, text } of all.slice(begin)) {
+      if (words[0] === 'curl') {
+        running ??= start(env, 'serve', '--port', '0', '--json')
+        const [, at = ''] = await running.until(/"url": "(http:[^"]+)"/)
+        await whenReady(at)
+        const response = await fetch(`${at}${words[1]?.slice('localhost:8080'.length)}`, { method: 'POST', body: words[3] ?? '' })
+        const answer: unknown = await response.json()
+        expect(response.status, `${text}\n${JSON.stringify(answer)}`).toBe(200)
+        answered.push(answer)
+      } else if (words[1] !== 'serve') {
+        await stop()
+        const { exitCode, err } = await embedded.lockstep(...words.slice(1))
+        expect(exitCode, `${text}: ${err}`).toBe(0)
+      }
+    }
+  } finally {
+    await stop()
+    await embedded.close()
+  }
+  return answered
+}
