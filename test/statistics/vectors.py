@@ -1,18 +1,23 @@
 """Writes vectors.json: the answers of reference packages, with which test/statistics compares.
 
-    pip install numpy==2.* scipy==1.17.* statsmodels==0.15.* scikit-learn==1.9.*
+    pip install numpy==2.* scipy==1.17.* statsmodels==0.15.* scikit-learn==1.9.* gbstats==0.8.0
     python test/statistics/vectors.py > test/statistics/vectors.json
 """
 
+import hashlib
 import json
 import math
 import sys
 
 import numpy as np
+from gbstats.frequentist.tests import SequentialConfig, SequentialTwoSidedTTest
+from gbstats.models.statistics import RatioStatistic, SampleMeanStatistic
 from scipy import special, stats
 from sklearn import isotonic, metrics
+from statsmodels.api import OLS
 from statsmodels.stats import proportion, weightstats
 from statsmodels.stats.multitest import multipletests
+from statsmodels.stats.power import NormalIndPower
 
 random = np.random.default_rng(20011101)
 
@@ -22,6 +27,8 @@ def plain(value):
         return {key: plain(part) for key, part in value.items()}
     if isinstance(value, (list, tuple, np.ndarray)):
         return [plain(part) for part in value]
+    if isinstance(value, str):
+        return value
     if isinstance(value, (bool, np.bool_)):
         return bool(value)
     if isinstance(value, (int, np.integer)):
@@ -180,8 +187,88 @@ def quality():
     }
 
 
+def place(salt, unit):
+    digest = hashlib.sha256(f"{salt}\0{unit}".encode()).digest()
+    return (int.from_bytes(digest[:8], "big") >> 11) / 2**53
+
+
+def sample(values):
+    return SampleMeanStatistic(n=len(values), sum=values.sum(), sum_squares=(values**2).sum())
+
+
+def moments(values):
+    return {"mean": values.mean(), "varianceOfMean": values.var(ddof=1) / len(values)}
+
+
+def sequences():
+    cases = []
+    for n, m, kind, at in [(400, 350, "absolute", 5000), (9000, 11000, "relative", 5000), (100000, 90000, "absolute", 20000)]:
+        a, b = random.gamma(2, 3, n), random.gamma(2, 3.05, m)
+        test = SequentialTwoSidedTTest(sample(a), sample(b), SequentialConfig(difference_type=kind, sequential_tuning_parameter=at))
+        low, high = test.confidence_interval
+        cases.append({"control": moments(a), "treatment": moments(b), "n": n + m, "kind": kind, "tightestAt": at,
+                      "value": test.point_estimate, "low": low, "high": high, "p": test.p_value})
+    return cases
+
+
+def ratios():
+    cases = []
+    for n in [50, 4000]:
+        d = random.poisson(5, n) + 1.0
+        m = random.binomial(d.astype(int), 0.3) * 1.0
+        statistic = RatioStatistic(n=n, m_statistic=sample(m), d_statistic=sample(d), m_d_sum_of_products=(m * d).sum())
+        cases.append({"numerator": {"mean": m.mean(), "variance": m.var(ddof=1)}, "denominator": {"mean": d.mean(), "variance": d.var(ddof=1)},
+                      "covariance": np.cov(m, d)[0, 1], "n": n, "mean": statistic.mean, "varianceOfMean": statistic.variance / n})
+    return cases
+
+
+def adjusted():
+    """Theta is the coefficient of the covariates in a regression that has the arm, too."""
+    cases = []
+    for width in [1, 3]:
+        arms = []
+        for n, effect in [(60, 0), (45, 0.4)]:
+            x = random.normal(1, 2, (n, width))
+            arms.append({"y": x @ np.arange(1, width + 1) + random.normal(effect, 1, n), "x": x})
+        y = np.concatenate([arm["y"] for arm in arms])
+        x = np.concatenate([arm["x"] for arm in arms])
+        arm = np.repeat([0.0, 1.0], [60, 45])
+        theta = OLS(y, np.column_stack([np.ones(len(y)), arm, x])).fit().params[2:]
+        outcome = [a["y"] - (a["x"] - x.mean(0)) @ theta for a in arms]
+        cases.append({"arms": arms, "theta": theta, "means": [o.mean() for o in outcome], "variances": [o.var(ddof=1) for o in outcome]})
+    return cases
+
+
+def proportions():
+    """The beta-binomial mixture, solved for its limits by scipy."""
+    from scipy.optimize import brentq
+
+    cases = []
+    for k, n in [(0, 20), (3, 50), (50, 50), (480, 1000), (99900, 100000)]:
+        log = lambda p: special.betaln(1 + k, 1 + n - k) - special.betaln(1, 1) - special.xlogy(k, p) - special.xlog1py(n - k, -p) + math.log(0.05)
+        low = 0 if k == 0 else brentq(log, 1e-12, k / n, xtol=1e-15, rtol=1e-14)
+        high = 1 if k == n else brentq(log, k / n, 1 - 1e-12, xtol=1e-15, rtol=1e-14)
+        cases.append({"successes": k, "n": n, "low": low, "high": high})
+    return cases
+
+
+def planning():
+    solver = NormalIndPower()
+    return [[effect, n, ratio * n, solver.power(effect, n, 0.05, ratio)] for effect in [0.02, 0.1, 0.3] for n in [100, 5000] for ratio in [1, 3]]
+
+
+def experiments():
+    units = ["", "ATL", "user-17", "Zürich", "東京", "x" * 200]
+    return {
+        "places": [[salt, unit, place(salt, unit)] for salt in ["delay_model_v7", "a"] for unit in units],
+        "sequences": sequences(), "ratios": ratios(), "adjusted": adjusted(), "proportions": proportions(), "power": planning(),
+        "effects": [[p, q, proportion.proportion_effectsize(q, p)] for p, q in [(0.1, 0.12), (0.5, 0.4), (0, 1)]],
+    }
+
+
 json.dump(plain({
     "functions": functions(), "intervals": intervals(), "multiple": multiple(), "distances": distances(),
     "independentDrift": independent_drift(), "clustered": clustered(), "quality": quality(),
+    "experiments": experiments(),
 }), sys.stdout)
 print()

@@ -20,19 +20,8 @@ import { gammaP, gammaQ, logBeta, logGamma } from '../../statistics/gamma.ts'
 import { meanInterval, newcombe, welchInterval, wilson } from '../../statistics/interval.ts'
 import { benjaminiHochberg, holm } from '../../statistics/multiple-tests.ts'
 import { brier, confusion, decisionQuality, logLoss, regressionErrors } from '../../statistics/quality-scores.ts'
+import { expectClose, expectCloseRelative } from './expect-close.ts'
 import vectors from './vectors.json' with { type: 'json' }
-
-/** Whether both agree to 1e-9 of their size, or to 1e-13 near 0. */
-function expectClose(actual: number, expected: number, what: string): void {
-  const allowed = Math.max(1e-13, Math.abs(expected) * 1e-9)
-  expect(Math.abs(actual - expected), `${what}: ${actual}, not ${expected}`).toBeLessThanOrEqual(allowed)
-}
-
-/** As expectClose, for probabilities whose size counts however small they are. */
-function expectCloseRelative(actual: number, expected: number, what: string): void {
-  const allowed = Math.max(Number.MIN_VALUE, Math.abs(expected) * 1e-9)
-  expect(Math.abs(actual - expected), `${what}: ${actual}, not ${expected}`).toBeLessThanOrEqual(allowed)
-}
 
 /** The bin of each row, where there are so many rows by bin. */
 function rowsOf(counts: readonly number[]): number[] {
