@@ -1,63 +1,241 @@
-import type { ChangePlan, ChangeStatus, KeptDefinition } from '../registry/change-plan.ts'
-import { kindNames } from '../registry/definition.ts'
-import { differenceText } from '../registry/diff.ts'
-import { count, counted } from './human.ts'
-import { stateSizeText } from './state-size-text.ts'
+import { styleText } from 'node:util'
+import { cutText } from '../kernel/cut-text.ts'
+import type { Change, ChangePlan, ChangeStatus } from '../registry/change-plan.ts'
+import { definitionKey, displayName, kindNames } from '../registry/definition.ts'
+import type { DefinitionKey } from '../registry/definition.ts'
+import type { Difference } from '../registry/diff.ts'
+import { bytes, count, counted, duration } from './human.ts'
+import { keptText, marks, planDetails } from './plan-details.ts'
 
-const marks: Readonly<Record<ChangeStatus, string>> = {
-  added: '+',
-  revived: '+',
-  changed: '~',
-  unchanged: ' ',
-  conflict: '!',
-  absent: ' ',
-  removed: '-',
+export interface PlanTextOptions {
+  /** Everything, field by field. */
+  readonly verbose?: boolean
+  /** The width of the terminal, which no line exceeds; absent: lines are as long as they are. */
+  readonly width?: number | undefined
+  readonly colors?: boolean
+  /** Where the transforms of changed definitions are written: `features.ts:12-15`. */
+  readonly transforms?: ReadonlyMap<DefinitionKey, string>
 }
+
+/** What standard output can show: colors only on a terminal, and not if NO_COLOR is set. */
+export function screenOptions(): Pick<PlanTextOptions, 'width' | 'colors'> {
+  const { stdout } = process
+  return { width: stdout.columns, colors: stdout.isTTY && stdout.hasColors() }
+}
+
+/** The maximum number of lines of each kind, unless all is asked for. */
+const maxLines = 12
+const maxNotes = 4
+const indent = '  '
+
+type Paint = 'green' | 'yellow' | 'red' | 'dim' | 'bold'
+
+const paints: Readonly<Partial<Record<string, Paint>>> = { '+': 'green', '~': 'yellow', '-': 'red', '!': 'red' }
 
 /**
- * A plan as text: what changes, line by line, then the consequences. Unchanged definitions are only counted. The
- * problem of a conflict explains it.
+ * A plan as a person reads it in ten seconds: what changes, a line for each definition, what that costs and what breaks.
  */
-export function planText(plan: ChangePlan): string {
-  const moving = plan.changes.filter(({ status }) => status !== 'unchanged' && status !== 'absent')
-  const lines = moving.flatMap((change) => [
-    `  ${marks[change.status]} ${kindNames[change.kind]} ${change.label}${change.status === 'added' ? '' : ` (${change.status})`}`,
-    ...(change.status === 'conflict' ? [] : change.differences).map((difference) => `      ${differenceText(difference)}`),
-  ])
-  for (const table of plan.tables) {
-    const gains = [...table.columns, ...table.indexes.map((index) => `the index ${index}`)].join(', ')
-    lines.push(
-      table.kind === 'create' ? `  + table ${table.relation} (${table.columns.join(', ')})` : `  ~ table ${table.relation} gains ${gains}`,
-    )
-  }
-  for (const { view, reason, rows, exact } of plan.backfills) {
-    lines.push(`  > materialize ${view}: ${reason}, ${exact ? '' : 'about '}${counted(rows, 'source row')} to read`)
-  }
-  const views = new Set(moving.flatMap(({ kind, label }) => (kind === 'view' ? [label] : [])))
-  for (const state of plan.states) if (views.has(state.view)) lines.push(`  > ${stateSizeText(state)}`)
-  for (const each of plan.kept) lines.push(`  = kept: ${keptText(each)}`)
-  for (const cause of new Set(plan.breaks.map((each) => each.cause))) {
-    const broken = plan.breaks.filter((each) => each.cause === cause).map((each) => each.broken)
-    lines.push(`  ! with the ${cause} ${broken.length === 1 ? 'breaks' : 'break'} ${broken.join(', ')}`)
-  }
-  for (const note of plan.notes) lines.push(`  note: ${note}`)
-  for (const { code, message } of plan.problems) lines.push(`  problem ${code}: ${message}`)
-  return lines.join('\n')
+export function planText(plan: ChangePlan, options: PlanTextOptions = {}): string {
+  if (options.verbose === true) return planDetails(plan)
+  return [changeLines, costLines, breakLines, noteLines, problemLines]
+    .map((lines) => lines(plan, options).join('\n'))
+    .filter((block) => block !== '')
+    .join('\n\n')
 }
 
-/** `feature view "airport_delays@1": model "delay" version 3 needs it` */
-export function keptText({ kind, label, neededBy }: KeptDefinition): string {
-  return `${kindNames[kind]} ${label}: ${neededBy.join(', ')} ${neededBy.length === 1 ? 'needs' : 'need'} it.`
+interface Line {
+  readonly mark: string
+  readonly name: string
+  readonly text: string
+}
+
+function changeLines(plan: ChangePlan, options: PlanTextOptions): string[] {
+  const moving = plan.changes.filter(({ status }) => status !== 'unchanged' && status !== 'absent')
+  const blocks = [...Map.groupBy(moving, ({ status, kind }) => `${status} ${kind}`).values()].map((changes): (Line | string)[] => {
+    const [first] = changes
+    if (first === undefined) return []
+    const shown = changes.length > maxLines && first.status === 'added' ? [] : changes.slice(0, maxLines)
+    const lines: (Line | string)[] = shown.map((change) => ({
+      mark: marks[change.status],
+      name: `${kindNames[change.kind]} ${change.label}`,
+      text: essence(change, options.transforms?.get(definitionKey(change))),
+    }))
+    const more = changes.length - shown.length
+    if (shown.length === 0) lines.push(...nameLines(first, changes, options.width))
+    else if (more > 0) lines.push(`${indent}${marks[first.status]} ${counted(more, `more ${kindNames[first.kind]}`)}`)
+    return lines
+  })
+  const tables = plan.tables.map(({ kind, relation, columns, indexes }): Line => {
+    if (kind === 'create') return { mark: '+', name: `table ${relation}`, text: counted(columns.length, 'column') }
+    const gains = [...columns, ...(indexes.length === 0 ? [] : [counted(indexes.length, 'index', 'indexes')])]
+    return { mark: '~', name: `table ${relation}`, text: `gains ${gains.join(', ')}` }
+  })
+  return aligned([...blocks.flat(), ...tables], options)
+}
+
+/** Many new definitions of a kind: their names, in a few lines. */
+function nameLines({ kind, status }: Change, changes: readonly Change[], width = 100): string[] {
+  const lines: string[] = []
+  let onLines = 0
+  let line = `${indent}${marks[status]} ${counted(changes.length, kindNames[kind])}: `
+  for (const [i, { label }] of changes.entries()) {
+    const word = `${label}${i + 1 < changes.length ? ', ' : ''}`
+    if (line.length + word.trimEnd().length > width) {
+      if (lines.length === 3) return [...lines, `${indent}${indent}… and ${count(changes.length - onLines)} more`]
+      lines.push(line.trimEnd())
+      onLines = i
+      line = `${indent}${indent}`
+    }
+    line += word
+  }
+  return [...lines, line.trimEnd()]
+}
+
+function aligned(lines: readonly (Line | string)[], options: PlanTextOptions): string[] {
+  const names = lines.flatMap((line) => (typeof line === 'string' ? [] : [line.name.length]))
+  const column = Math.min(Math.max(...names, 0), 44)
+  return lines.map((line) => {
+    if (typeof line === 'string') return painted(line, line.trimStart().slice(0, 1), options)
+    const plain = `${indent}${line.mark} ${line.name.padEnd(column)}  ${line.text}`.trimEnd()
+    return painted(cut(plain, options), line.mark, options)
+  })
+}
+
+/** Colors the mark at the beginning of a line. */
+function painted(line: string, mark: string, options: PlanTextOptions): string {
+  const paint = paints[mark]
+  return paint === undefined ? line : line.replace(mark, (found) => style(paint, found, options))
+}
+
+function style(paint: Paint, text: string, { colors = false }: PlanTextOptions): string {
+  return colors ? styleText(paint, text, { validateStream: false }) : text
+}
+
+function cut(line: string, { width }: PlanTextOptions): string {
+  return width === undefined ? line : cutText(line, width)
+}
+
+function essence({ status, summary, differences }: Change, transform: string | undefined): string {
+  if (status === 'added' || status === 'removed') return summary
+  if (differences.length === 0) return status === 'revived' ? 'was retired, and is the same again' : summary
+  return differences.map((difference) => short(difference, transform)).join('; ')
+}
+
+/** The longest value that is shown beside its old one. */
+const maxValue = 40
+
+/** `spent24h.window 24h → 48h`, `+ paid2h`, `transform changed: features.ts:12-15`, `uses spending@1` */
+function short({ path, was, now }: Difference, transform: string | undefined): string {
+  if (path === 'transform') return transform === undefined ? 'transform changed' : `transform changed: ${transform}`
+  const used = /^its \S+ (.+)$/.exec(path)?.[1]
+  if (used !== undefined) return `uses ${used}`
+  const name = path.replace(/^features\./, '')
+  if (was === null) return now !== null && now.length <= maxValue && !path.startsWith('features.') ? `+ ${name} ${now}` : `+ ${name}`
+  if (now === null) return `- ${name}`
+  return was.length > maxValue || now.length > maxValue ? `${name} changed` : `${name} ${was} → ${now}`
+}
+
+function costLines({ backfills, states, tables }: ChangePlan, options: PlanTextOptions): string[] {
+  const lines: Line[] = tables.flatMap(({ relation, rewrites }) =>
+    rewrites === null || rewrites.rows === 0
+      ? []
+      : [{ mark: '>', name: `rewrite ${relation}`, text: `${rowsText(rewrites)}; it is locked meanwhile` }],
+  )
+  const needed = backfills.filter(({ rows, exact }) => rows > 0 || !exact)
+  const sizes = new Map(states.map((state) => [state.view, state.bytes - state.pending.most * state.pending.each.bytes]))
+  const line = (name: string, group: typeof needed): Line => {
+    const sum = (of: 'rows' | 'bytes' | 'seconds'): number => group.reduce((total, each) => total + each[of], 0)
+    const size = Math.max(...group.map(({ view }) => sizes.get(view) ?? 0))
+    const facts = { rows: sum('rows'), bytes: sum('bytes'), exact: group.every(({ exact }) => exact) }
+    const each = size === 0 ? '' : `; online at most ${bytes(size)} for each entity`
+    return { mark: '>', name, text: `${rowsText(facts)}, about ${roughly(sum('seconds'))}${each}` }
+  }
+  const verb = (group: typeof needed): string => (group[0]?.reason === 'its table records arrivals' ? 'rebuild' : 'materialize')
+  if (needed.length <= maxLines / 2) lines.push(...needed.map((each) => line(`${verb([each])} ${each.view}`, [each])))
+  else
+    for (const group of Map.groupBy(needed, (each) => verb([each])).values())
+      lines.push(line(`${verb(group)} ${counted(group.length, 'view')}`, group))
+  return lines.length === 0 ? [] : [style('bold', 'Costs', options), ...aligned(lines, options)]
+}
+
+/** `2 s`, `3 min 20 s`: an estimate has no tenths. */
+function roughly(seconds: number): string {
+  return seconds < 60 ? `${Math.max(1, Math.round(seconds))} s` : duration(seconds * 1000)
+}
+
+function rowsText({ rows, exact, bytes: size }: { readonly rows: number; readonly exact: boolean; readonly bytes: number }): string {
+  return `${exact ? '' : 'about '}${counted(rows, 'row')} (${bytes(Math.round(size))})`
+}
+
+/** What a change or removal breaks. What a conflict would break stays as it is, because it is refused. */
+function breakLines({ changes, breaks, kept }: ChangePlan, options: PlanTextOptions): string[] {
+  const refused = new Set(changes.flatMap((change) => (change.status === 'conflict' ? [displayName(change)] : [])))
+  const broken = breaks.filter(({ cause }) => !refused.has(cause)).map(({ cause, broken: what }) => `${indent}! ${what}: ${cause}`)
+  const held = kept.map((each) => `${indent}= kept: ${keptText(each)}`)
+  return [
+    ...(broken.length === 0
+      ? []
+      : [style('bold', 'Breaks', options), ...few(broken, maxLines).map((line) => painted(cut(line, options), '!', options))]),
+    ...few(held, maxLines).map((line) => cut(line, options)),
+  ]
+}
+
+function noteLines({ notes }: ChangePlan, options: PlanTextOptions): string[] {
+  const hint = ' --verbose'
+  const most = options.width ?? 160
+  return few(
+    notes.map((note) => {
+      const line = `${indent}note: ${note}`
+      return line.length <= most ? line : `${cutText(line, most - hint.length)}${hint}`
+    }),
+    maxNotes,
+  ).map((line) => style('dim', line, options))
+}
+
+/** The problems that no line of a change shows. */
+function problemLines({ problems }: ChangePlan, options: PlanTextOptions): string[] {
+  const told = problems.filter(({ code }) => code !== 'VERSION_CHANGED').map(({ code, message }) => `${indent}problem ${code}: ${message}`)
+  return few(told, maxLines / 2).map((line) => line.replace(/problem \S+:/, (found) => style('red', found, options)))
+}
+
+function few(lines: readonly string[], most: number): string[] {
+  return lines.length <= most
+    ? [...lines]
+    : [...lines.slice(0, most), `${indent}… and ${count(lines.length - most)} more: --verbose shows them`]
+}
+
+const words: Readonly<Partial<Record<ChangeStatus, string>>> = {
+  conflict: 'changed without a new version',
+  absent: 'in the registry only',
 }
 
 /** `6 added, 1 changed, 3 unchanged` */
-export function changeCounts(plan: ChangePlan): string {
-  const parts = (Object.keys(marks) as ChangeStatus[]).flatMap((status) => {
-    const number = plan.changes.filter((change) => change.status === status).length
-    const words = status === 'absent' ? 'in the registry only' : status
-    return number === 0 ? [] : [`${count(number)} ${words}`]
-  })
-  return parts.join(', ')
+export function changeCounts(plan: Pick<ChangePlan, 'changes'>): string {
+  return (Object.keys(marks) as ChangeStatus[])
+    .flatMap((status) => {
+      const number = plan.changes.filter((change) => change.status === status).length
+      return number === 0 ? [] : [`${count(number)} ${words[status] ?? status}`]
+    })
+    .join(', ')
+}
+
+/** Whether `apply` would write anything. */
+export function changesAnything({ changes, tables }: ChangePlan): boolean {
+  return tables.length > 0 || changes.some(({ status }) => status !== 'unchanged' && status !== 'absent')
+}
+
+/** The command that materializes what an applied plan needs; null if nothing waits. */
+export function materializeNext({ backfills }: ChangePlan): string | null {
+  const [again, fresh] = [true, false].map((isRebuild) =>
+    backfills.filter(({ reason, rows, exact }) => (reason === 'its table records arrivals') === isRebuild && (rows > 0 || !exact)),
+  )
+  const command = (views: typeof backfills, option: string): string =>
+    `lockstep materialize${views.length > 3 && option === '' ? '' : views.map(({ view }) => ` ${view}`).join('')}${option}`
+  const commands = [
+    ...(fresh === undefined || fresh.length === 0 ? [] : [command(fresh, '')]),
+    ...(again === undefined || again.length === 0 ? [] : [command(again, ' --rebuild')]),
+  ]
+  return commands.length === 0 ? null : commands.join(', and ')
 }
 
 /** The plan as JSON: its problems have only the fields that `--json` prints of an error. */

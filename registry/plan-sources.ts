@@ -10,7 +10,8 @@ import type { DefinitionSet } from './definition-set.ts'
 import type { TableChange } from './owned-table.ts'
 import { indexNames, ownedTableChange } from './owned-table.ts'
 import { indexedColumns, planPushTable, withPushColumns } from './push-table.ts'
-import { estimateRows } from './row-estimate.ts'
+import type { RowEstimate } from './row-estimate.ts'
+import { estimateRows, readFoldRate } from './row-estimate.ts'
 import { checkSource, keyColumns } from './source-check.ts'
 import type { SourceTable } from './source-table.ts'
 import { describeSource } from './source-table.ts'
@@ -86,24 +87,36 @@ function untypedKey(source: SourceSpec, entities: readonly EntitySpec[]): Lockst
   )
 }
 
+export interface ViewToFill {
+  readonly view: ViewSpec
+  readonly reason: Backfill['reason']
+}
+
 /**
- * The materialization that a view needs; null if its source cannot be read yet.
+ * The materializations that views need, without those whose source cannot be read yet.
  *
- * @param rate rows per second
+ * @param found the sources that match the database, by name
  */
-export async function planBackfill(
+export async function planBackfills(
   handle: Kysely<LockstepTables>,
-  view: ViewSpec,
-  reason: Backfill['reason'],
+  views: readonly ViewToFill[],
   found: ReadonlyMap<string, SourceTable>,
-  rate: number,
-): Promise<Backfill | null> {
-  const table = found.get(view.source.name)
-  if (table === undefined) return null
-  const estimate = table.exists
-    ? await estimateRows(handle, table.relation, view.source.relation.kind === 'sql')
-    : { rows: 0, exact: true, bytes: 0 }
-  return { view: definitionId(view), reason, ...estimate, seconds: Math.ceil(estimate.rows / rate) }
+): Promise<Backfill[]> {
+  const tables = new Map([...found.values()].map((table) => [table.relation, table]))
+  const rate = await readFoldRate(handle)
+  const estimates = new Map<string, RowEstimate>()
+  const planned: Backfill[] = []
+  for (const { view, reason } of views) {
+    const table = tables.get(sourceRelation(view.source))
+    if (table === undefined) continue
+    const { relation, exists } = table
+    const estimate =
+      estimates.get(relation) ??
+      (exists ? await estimateRows(handle, relation, view.source.relation.kind === 'sql') : { rows: 0, exact: true, bytes: 0 })
+    estimates.set(relation, estimate)
+    planned.push({ view: definitionId(view), reason, ...estimate, seconds: Math.ceil(estimate.rows / rate) })
+  }
+  return planned
 }
 
 /**

@@ -3,6 +3,7 @@ import type { Kysely } from 'kysely'
 import { LockstepError } from '../kernel/errors.ts'
 import type { LockstepTables } from '../migrations/schema.ts'
 import type { Database } from '../runtime/database.ts'
+import { sourceRelation } from '../runtime/relation.ts'
 import { sameCode } from './bundle/expression.ts'
 import type { Backfill, Breakage, Change, ChangePlan, ChangeStatus, StateSize } from './change-plan.ts'
 import { checkReferences } from './check-references.ts'
@@ -19,9 +20,9 @@ import type { TableChange } from './owned-table.ts'
 import type { ModelsPlan } from './plan-models.ts'
 import { planModels } from './plan-models.ts'
 import { prunable } from './prunable.ts'
-import { planBackfill, planSources } from './plan-sources.ts'
+import type { ViewToFill } from './plan-sources.ts'
+import { planBackfills, planSources } from './plan-sources.ts'
 import { readRevision } from './revision.ts'
-import { readFoldRate } from './row-estimate.ts'
 import { summaryOf } from './summary.ts'
 import type { ModelUse } from './usage.ts'
 import { modelUses, usersOf } from './usage.ts'
@@ -101,9 +102,9 @@ export async function planOn(
     ...absent.map((definition) => change(definition, removed.includes(definition) ? 'removed' : 'absent', [])),
   ]
   const arrivals = new Set(
-    sources.tables.flatMap(({ source, columns }) => (columns.includes('_row') || columns.includes('_xid') ? [source] : [])),
+    sources.tables.flatMap(({ relation, columns }) => (columns.includes('_row') || columns.includes('_xid') ? [relation] : [])),
   )
-  const online = await backfills(handle, comparisons, sources.found, arrivals)
+  const online = await planBackfills(handle, [...viewsToFill(comparisons, arrivals), ...viewsToRebuild(left, arrivals)], sources.found)
   const plan: ChangePlan = {
     file: set.file,
     revision,
@@ -160,25 +161,23 @@ function conflict({ declared, semantic }: Comparison, next: number): LockstepErr
   )
 }
 
-async function backfills(
-  handle: Kysely<LockstepTables>,
-  comparisons: readonly Comparison[],
-  found: Parameters<typeof planBackfill>[3],
-  /** The sources whose tables begin to record arrivals. */
-  arrivals: ReadonlySet<string>,
-): Promise<Backfill[]> {
-  const result: Backfill[] = []
-  const rate = await readFoldRate(handle)
-  for (const { declared, stored } of comparisons) {
-    if (declared.kind !== 'view' || declared.operational.online !== true) continue
+/** @param arrivals the tables that begin to record arrivals */
+function viewsToFill(comparisons: readonly Comparison[], arrivals: ReadonlySet<string>): ViewToFill[] {
+  return comparisons.flatMap(({ declared, stored }) => {
+    if (declared.kind !== 'view' || declared.operational.online !== true) return []
     const known = stored !== null && !stored.retired
-    const isStored = known && stored.operational.online === true
-    if (isStored && !arrivals.has(declared.spec.source.name)) continue
-    const reason = isStored ? 'its table records arrivals' : known ? 'the view becomes online' : 'the view is new'
-    const backfill = await planBackfill(handle, declared.spec, reason, found, rate)
-    if (backfill !== null) result.push(backfill)
-  }
-  return result
+    if (known && stored.operational.online === true) return viewsToRebuild([declared], arrivals)
+    return [{ view: declared.spec, reason: known ? 'the view becomes online' : 'the view is new' }]
+  })
+}
+
+/** The stored views whose rows get another order. */
+function viewsToRebuild(stored: readonly Definition[], arrivals: ReadonlySet<string>): ViewToFill[] {
+  return stored.flatMap((definition) =>
+    definition.kind === 'view' && definition.operational.online === true && arrivals.has(sourceRelation(definition.spec.source))
+      ? [{ view: definition.spec, reason: 'its table records arrivals' }]
+      : [],
+  )
 }
 
 function breakages(

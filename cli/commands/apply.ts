@@ -5,7 +5,7 @@ import { actorOf, reasonOption } from '../actor.ts'
 import type { Command } from '../command.ts'
 import { definitionsArgument, definitionsFile } from '../definitions-argument.ts'
 import { changeOnline, removalsText, removeOnline } from '../online-removals.ts'
-import { changeCounts, planJson, planText } from '../plan-text.ts'
+import { changeCounts, materializeNext, planJson, planText, screenOptions } from '../plan-text.ts'
 
 export const applyCommand: Command = {
   name: 'apply',
@@ -18,6 +18,7 @@ export const applyCommand: Command = {
   options: {
     prune: { help: 'Retire definitions that are not in the file and that nothing needs.' },
     'break-models': { help: 'Apply the file even if served model versions no longer fit it.' },
+    verbose: { help: 'Show every field, state size, note and statement.' },
     reason: reasonOption,
   },
   example: 'lockstep apply',
@@ -35,11 +36,22 @@ export const applyCommand: Command = {
     })
     const removals = await removeOnline(context)
     const done = changed ? `Applied ${plan.file}: ${changeCounts(plan)}.` : `Nothing to apply from ${plan.file}: ${changeCounts(plan)}.`
+    const at = `The registry is at revision ${revision}.`
+    const next = materializeNext(plan)
+    const removed = removalsText(removals, foreign)
     return {
       json: { changed, revision, plan: planJson(plan), ...removals, foreign },
-      text: [done, planText(plan), ...removalsText(removals, foreign), `The registry is at revision ${revision}.`]
-        .filter((part) => part !== '')
-        .join('\n'),
+      text:
+        !changed && removed.length === 0
+          ? `${done} ${at}`
+          : [
+              done,
+              planText(plan, { verbose: input.flag('verbose'), ...screenOptions() }),
+              ...removed,
+              `${at}${next === null ? '' : ` Next: ${next}`}`,
+            ]
+              .filter((part) => part !== '')
+              .join('\n'),
     }
   },
 }

@@ -1,33 +1,123 @@
+import { relative } from 'node:path'
+import type { BumpPlan } from '../../registry/bump.ts'
+import { planBump } from '../../registry/bump.ts'
+import type { ChangePlan } from '../../registry/change-plan.ts'
+import type { DefinitionKey } from '../../registry/definition.ts'
+import { definitionPlaces } from '../../registry/definition-places.ts'
 import { loadDefinitions } from '../../registry/load-definitions.ts'
 import { planChanges } from '../../registry/plan.ts'
-import type { Command } from '../command.ts'
+import { bumpLine, bumpPatch, manualLines, patchFolder, writeEdits } from '../bump-versions.ts'
+import type { Command, Outcome } from '../command.ts'
+import type { Context } from '../context.ts'
 import { definitionsArgument, definitionsFile } from '../definitions-argument.ts'
 import { counted } from '../human.ts'
-import { changeCounts, planJson, planText } from '../plan-text.ts'
+import { changeCounts, changesAnything, planJson, planText, screenOptions } from '../plan-text.ts'
 
 export const planCommand: Command = {
   name: 'plan',
   summary: 'Show what "apply" would change',
-  description: ['Reads the registry and the tables of the sources, and writes nothing. Exits with 1 if "apply" would refuse the file.'],
+  description: [
+    'Reads the registry and the tables of the sources, and writes nothing there. Exits with 1 if "apply" would refuse the file.',
+    'If definitions changed under versions that exist, --bump raises these versions and those of all that depends on them. It prints a patch for "git apply", or edits the files with --write. Only the numbers change.',
+  ],
   arguments: [definitionsArgument],
   options: {
     prune: { help: 'Plan to retire definitions that are not in the file.' },
     'break-models': { help: 'Plan what "apply --break-models" would do.' },
+    verbose: { help: 'Show every field, state size, note and statement.' },
+    bump: { help: 'Print a patch that raises the versions of changed definitions.' },
+    write: { help: 'With --bump: edit the files.' },
   },
   example: 'lockstep plan',
   async run(context, input) {
-    const set = await loadDefinitions(definitionsFile(context, input))
+    const file = definitionsFile(context, input)
+    const given = input
+      .arguments('FILE')
+      .map((each) => ` ${each}`)
+      .join('')
+    const set = await loadDefinitions(file)
     const plan = await planChanges(await context.database(), set, { prune: input.flag('prune'), breakModels: input.flag('break-models') })
+    if (input.flag('bump') || input.flag('write')) return bump(context, plan, { file, given, write: input.flag('write') })
     const refused = plan.problems.length > 0
-    const verdict = refused
-      ? `"apply" would refuse the file: ${counted(plan.problems.length, 'problem')}.`
-      : plan.changes.some(({ status }) => status !== 'unchanged' && status !== 'absent') || plan.tables.length > 0
-        ? 'Nothing was written. To make these changes: lockstep apply.'
-        : 'There is nothing to do.'
+    const options = ['prune', 'break-models'].filter((option) => input.flag(option)).map((option) => ` --${option}`)
+    const text = planText(plan, { verbose: input.flag('verbose'), ...screenOptions(), transforms: transformPlaces(plan, file) })
     return {
       json: planJson(plan),
-      text: [`Plan for ${plan.file}: ${changeCounts(plan)}.`, planText(plan), verdict].filter((part) => part !== '').join('\n'),
+      text: [`Plan for ${relative(process.cwd(), plan.file)}: ${changeCounts(plan)}.`, text, verdict(plan, `${given}${options.join('')}`)]
+        .filter((part) => part !== '')
+        .join('\n\n'),
       exitCode: refused ? 1 : 0,
     }
   },
+}
+
+/** What follows from the plan, and the next command. */
+function verdict({ problems, changes, ...plan }: ChangePlan, words: string): string {
+  const conflicts = changes.filter(({ status }) => status === 'conflict')
+  const others = problems.filter(({ code }) => code !== 'VERSION_CHANGED')
+  if (others.length > 0)
+    return `"apply" would refuse the file: ${counted(problems.length, 'problem')}. Correct the file, then: lockstep plan${words}`
+  if (conflicts.length > 0) {
+    const raised = conflicts.map(({ name, version, nextVersion }) => `${name} ${version} → ${nextVersion}`).join(', ')
+    return [
+      `"apply" would refuse the file: a version never changes. To raise ${conflicts.length > 4 ? `these ${conflicts.length} versions` : raised}:`,
+      `Next: lockstep plan${words} --bump --write`,
+    ].join('\n')
+  }
+  if (!changesAnything({ problems, changes, ...plan })) return 'There is nothing to do.'
+  return `Nothing was written. Next: lockstep apply${words}`
+}
+
+/** Where the changed transforms are written. */
+function transformPlaces({ changes }: ChangePlan, file: string): Map<DefinitionKey, string> {
+  const changed = changes.filter(({ differences }) => differences.some(({ path }) => path === 'transform'))
+  if (changed.length === 0) return new Map()
+  return new Map(
+    definitionPlaces(file).flatMap(({ kind, name, version, file: path, transform }): [DefinitionKey, string][] =>
+      transform === null || name === null || version === null
+        ? []
+        : [
+            [
+              `${kind} ${name}@${version}`,
+              `${relative(process.cwd(), path)}:${transform.from}${transform.to > transform.from ? `-${transform.to}` : ''}`,
+            ],
+          ],
+    ),
+  )
+}
+
+interface BumpCall {
+  readonly file: string
+  /** The file as it was given, with a space before it; empty if it was not. */
+  readonly given: string
+  readonly write: boolean
+}
+
+/** Only the patch goes to standard output, so that it can be piped. */
+function bump({ terminal }: Context, plan: ChangePlan, { file, given, write }: BumpCall): Outcome {
+  const current = process.cwd()
+  const bumped = planBump(plan, definitionPlaces(file))
+  if (write) writeEdits(bumped.edits)
+  const folder = patchFolder(bumped, current)
+  const patch = bumpPatch(bumped, folder)
+  const manual = manualLines(bumped, current)
+  const exitCode = manual.length > 0 ? 1 : 0
+  const json = { bumps: bumped.bumps, folder, patch, written: write }
+  if (write) return { json, text: [...writtenLines(bumped, current), ...manual, ...nextLines(bumped, given)].join('\n'), exitCode }
+  if (bumped.bumps.length === 0) terminal.complain(nothingToRaise)
+  else if (folder !== current) terminal.complain(`Apply the patch in ${folder}.`)
+  if (manual.length > 0) terminal.complain(manual.join('\n'))
+  return { json, text: patch, exitCode }
+}
+
+const nothingToRaise = 'No version has to be raised: nothing changed under a version that exists.'
+
+function writtenLines({ bumps, edits }: BumpPlan, current: string): string[] {
+  const done = bumps.filter(({ isEditable }) => isEditable)
+  if (done.length === 0) return bumps.length === 0 ? [nothingToRaise] : []
+  return [`Raised ${counted(done.length, 'version')} in ${counted(edits.length, 'file')}:`, ...done.map((each) => bumpLine(each, current))]
+}
+
+function nextLines({ bumps }: BumpPlan, given: string): string[] {
+  return bumps.length === 0 ? [] : [`Next: lockstep plan${given}`]
 }

@@ -4,7 +4,7 @@ import { pruneDefinitions } from '../../registry/prune.ts'
 import { actorOf, reasonOption } from '../actor.ts'
 import type { Command } from '../command.ts'
 import { changeOnline, removalsText, removeOnline } from '../online-removals.ts'
-import { keptText } from '../plan-text.ts'
+import { keptText } from '../plan-details.ts'
 
 export const pruneCommand: Command = {
   name: 'prune',

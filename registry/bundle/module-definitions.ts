@@ -1,4 +1,5 @@
 import type { CallExpression, Expression, Node, Program, VariableDeclarator } from 'oxc-parser'
+import { children } from './syntax.ts'
 
 /** A module-level `const x = featureView('name', { … })`, or another DSL call. */
 export interface StaticDefinition {
@@ -9,6 +10,8 @@ export interface StaticDefinition {
   /** The name and version, if they are literals. */
   readonly name: string | null
   readonly version: number | null
+  /** The position of the version's value, of whatever kind it is; null if none is written. */
+  readonly versionAt: { readonly start: number; readonly end: number } | null
   /**
    * The position of the transform's source. `method` means that it is written as `transform(row) { … }`; the range then
    * covers the complete property.
@@ -33,6 +36,22 @@ export function moduleDefinitions(program: Program, isLockstep: (specifier: stri
       found.push({ call: name, declarator: declarator as StaticDefinition['declarator'], exported, ...argumentsOf(call) })
     }
   }
+  return found
+}
+
+/** A DSL call anywhere in a module. */
+export type DefinitionCall = Omit<StaticDefinition, 'declarator' | 'exported'> & { readonly start: number }
+
+/** All DSL calls of a module, also those within functions, lists and other calls. */
+export function definitionCalls(program: Program, isLockstep: (specifier: string) => boolean): DefinitionCall[] {
+  const dsl = dslNames(program, isLockstep)
+  const found: DefinitionCall[] = []
+  const visit = (node: Node): void => {
+    const call = node.type === 'CallExpression' ? dslFunction(node.callee, dsl) : null
+    if (node.type === 'CallExpression' && call !== null) found.push({ call, start: node.start, ...argumentsOf(node) })
+    for (const child of children(node)) visit(child.node)
+  }
+  visit(program)
   return found
 }
 
@@ -73,11 +92,12 @@ function dslFunction(callee: Node, dsl: DslNames): string | null {
   return dsl.namespaces.has(callee.object.name) && callee.property.type === 'Identifier' ? callee.property.name : null
 }
 
-function argumentsOf(call: CallExpression): Pick<StaticDefinition, 'name' | 'version' | 'transform'> {
+function argumentsOf(call: CallExpression): Pick<StaticDefinition, 'name' | 'version' | 'versionAt' | 'transform'> {
   const [first, second] = call.arguments
   const name = first?.type === 'Literal' && typeof first.value === 'string' ? first.value : null
   const body = second === undefined || second.type === 'SpreadElement' ? null : unwrapped(second)
   let version: number | null = null
+  let versionAt: StaticDefinition['versionAt'] = null
   let transform: StaticDefinition['transform'] = null
   if (body?.type === 'ObjectExpression') {
     for (const property of body.properties) {
@@ -94,15 +114,17 @@ function argumentsOf(call: CallExpression): Pick<StaticDefinition, 'name' | 'ver
           : property.key.type === 'Literal'
             ? property.key.value
             : null
-      if (key === 'version')
+      if (key === 'version') {
         version = property.value.type === 'Literal' && typeof property.value.value === 'number' ? property.value.value : null
+        versionAt = { start: property.value.start, end: property.value.end }
+      }
       if (key === 'transform') {
         const range = property.method ? property : property.value
         transform = property.kind === 'init' ? { start: range.start, end: range.end, method: property.method } : null
       }
     }
   }
-  return { name, version, transform }
+  return { name, version, versionAt, transform }
 }
 
 /** Removes parentheses and type assertions around an expression. */

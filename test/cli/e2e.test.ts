@@ -82,7 +82,7 @@ describe('the complete path', { timeout: 120_000 }, () => {
     const plan = await lockstep(env, 'plan', features)
     expect(plan).toMatchObject({ code: 0 })
     expect(plan.out).toContain('+ feature view airport_delays@1')
-    expect(plan.out).toContain('> materialize airport_delays@1: the view is new')
+    expect(plan.out).toContain('> materialize airport_delays@1')
     expect((await must(env, 'status')).views).toEqual([])
 
     expect(await must(env, 'apply', features)).toMatchObject({ changed: true, revision: 1 })

@@ -80,7 +80,7 @@ it('status and metrics name a late view with its rows and transaction', { timeou
   )
   await apply('plain.ts')
   expect((await run('status')).exitCode).toBe(0)
-  const plan = await run('plan', join(files, 'fresh.ts'))
+  const plan = await run('plan', join(files, 'fresh.ts'), '--verbose')
   expect(plan.text).toContain('freshness is new (1s)')
   expect(plan.text).toMatch(/> state of seen@1: at most [\d.]+ kB for each entity.*; its cap of 500 B keeps larger states out/)
   await apply('fresh.ts')

@@ -72,7 +72,7 @@ async function execute(command: string): Promise<string> {
   const text = shownIds.reduce((sum, shown, i) => sum.replace(shown, ids[i]?.slice(0, 6) ?? shown), command)
   const { exitCode, out, err } = await commands.lockstep(...wordsOf(text).slice(1))
   // "plan" exits with 1 where "apply" would refuse the file, as the page shows
-  expect(exitCode, `${command}: ${err}`).toBe(out.includes('problem VERSION_CHANGED') ? 1 : 0)
+  expect(exitCode, `${command}: ${err}`).toBe(out.includes('"apply" would refuse the file') ? 1 : 0)
   const [, id] = /its id ([0-9a-f-]+)\./.exec(out) ?? []
   if (id !== undefined) ids.push(id)
   return out

@@ -43,6 +43,8 @@ describe("a user's table that accepts pushed events", () => {
     expect(plan.tables[0]?.indexes).toHaveLength(3)
     expect(plan.tables[0]?.rewrites).toMatchObject({ rows: 100, exact: true, bytes: expect.any(Number) })
     expect(plan.backfills).toMatchObject([{ view: 'airport_delays@1', reason: 'its table records arrivals', rows: 100 }])
+    const withoutViews = { ...pushable(true), views: [], onDemand: [], services: [], models: [] }
+    expect((await planChanges(db, withoutViews)).backfills).toEqual(plan.backfills)
     expect(plan.notes.join()).toContain('Your table "flights" gets _row, _xid, _event_id, _online_only')
     await applyChanges(db, pushable(true))
     await db.script(`insert into flights values (now(), 1, 1, 'SFO', null, 'mine')`)

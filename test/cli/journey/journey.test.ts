@@ -106,7 +106,7 @@ async function bareRead(): Promise<{ status: number; service: string }> {
 describe('a newcomer with a table of their own', { timeout: 120_000 }, () => {
   it('plans, then applies exactly the plan', async () => {
     await must('migrate')
-    const { exitCode, out } = await commands.lockstep('plan', features)
+    const { exitCode, out } = await commands.lockstep('plan', features, '--verbose')
     expect(exitCode).toBe(0)
     const statements = [...out.matchAll(/alter table [^;]+;|create index [^;]+;/g)].map(([statement]) => statement)
     expect(statements.length).toBeGreaterThanOrEqual(3)
