@@ -141,19 +141,19 @@ function costLines({ backfills, states, tables }: ChangePlan, options: PlanTextO
       ? []
       : [{ mark: '>', name: `rewrite ${relation}`, text: `${rowsText(rewrites)}; it is locked meanwhile` }],
   )
-  const needed = backfills.filter(({ rows, exact }) => rows > 0 || !exact)
   const sizes = new Map(states.map((state) => [state.view, state.bytes - state.pending.most * state.pending.each.bytes]))
-  const line = (name: string, group: typeof needed): Line => {
+  const line = (name: string, group: typeof backfills): Line => {
     const sum = (of: 'rows' | 'bytes' | 'seconds'): number => group.reduce((total, each) => total + each[of], 0)
     const size = Math.max(...group.map(({ view }) => sizes.get(view) ?? 0))
     const facts = { rows: sum('rows'), bytes: sum('bytes'), exact: group.every(({ exact }) => exact) }
+    if (facts.rows === 0) return { mark: '>', name, text: 'no rows yet' }
     const each = size === 0 ? '' : `; online at most ${bytes(size)} for each entity`
     return { mark: '>', name, text: `${rowsText(facts)}, about ${roughly(sum('seconds'))}${each}` }
   }
-  const verb = (group: typeof needed): string => (group[0]?.reason === 'its table records arrivals' ? 'rebuild' : 'materialize')
-  if (needed.length <= maxLines / 2) lines.push(...needed.map((each) => line(`${verb([each])} ${each.view}`, [each])))
+  const verb = (group: typeof backfills): string => (group[0]?.reason === 'its table records arrivals' ? 'rebuild' : 'materialize')
+  if (backfills.length <= maxLines / 2) lines.push(...backfills.map((each) => line(`${verb([each])} ${each.view}`, [each])))
   else
-    for (const group of Map.groupBy(needed, (each) => verb([each])).values())
+    for (const group of Map.groupBy(backfills, (each) => verb([each])).values())
       lines.push(line(`${verb(group)} ${counted(group.length, 'view')}`, group))
   return lines.length === 0 ? [] : [style('bold', 'Costs', options), ...aligned(lines, options)]
 }

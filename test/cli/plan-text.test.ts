@@ -89,7 +89,9 @@ describe('a plan as text', () => {
     ])
     const many = planText({ ...nothing, backfills: Array.from({ length: 60 }, (_, i) => backfill(`v${i}@1`)) })
     expect(many).toBe('Costs\n  > materialize 60 views  about 180,000,000 rows (14.4 GB), about 15 min 0 s')
-    expect(planText({ ...nothing, backfills: [backfill('empty@1', { rows: 0, exact: true })] })).toBe('')
+    expect(planText({ ...nothing, backfills: [backfill('empty@1', { rows: 0, exact: true })] })).toBe(
+      'Costs\n  > materialize empty@1  no rows yet',
+    )
   })
 
   it('stays within the width, and within a screen for 60 views', () => {
