@@ -4,29 +4,37 @@ import type { Use } from '../registry/find/entry.ts'
 import { nodeNames } from '../registry/find/entry.ts'
 import type { NamedType } from '../registry/find/definition-details.ts'
 import { isRecord } from '../kernel/is-record.ts'
-import { ago, count, counted, duration } from './human.ts'
+import { ago, count, counted, duration, shortId } from './human.ts'
 import { plainLines, plainText } from './plain-text.ts'
 import { valuesText } from './statistics-text.ts'
 import { table } from './table.ts'
+import { wrap } from './wrap-text.ts'
 
 /** @param port of a server on this machine, for the example @param width of the screen; null: nothing is cut */
-export function pageText(page: DefinitionPage, port: number, width: number | null): string {
+export async function pageText(page: DefinitionPage, port: number, width: number | null): Promise<string> {
   const { kind, name, version, retired, description, broken, code, example } = page
   const title = `${nodeNames[kind]} ${name}${version === null ? '' : `@${version}`}${retired ? ' (pruned)' : ''}`
   const parts = [
     [title, ...(description === null ? [] : plainLines(description).map((line) => `  ${line}`))].join('\n'),
-    fieldsText(page),
+    fieldsText(page, width),
     featuresText(page, width),
+    statisticsText(page, width),
     columnsText(page, width),
     broken === null ? '' : `It cannot be used: ${plainText(broken)}`,
-    code === undefined || code === null ? '' : ['Transform:', ...plainLines(code.trim()).map((line) => `  ${line}`)].join('\n'),
+    code === undefined || code === null ? '' : ['Transform:', ...plainLines(await readable(code)).map((line) => `  ${line}`)].join('\n'),
     example === null ? '' : exampleText(example, port),
   ]
   return parts.filter((part) => part !== '').join('\n\n')
 }
 
-function fieldsText(page: DefinitionPage): string {
-  const { kind, version, owner, tags, versions, uses, usedBy, fingerprint, key, source, view, onDemand, model, online, rows } = page
+/** Only what shows code loads the compiler. */
+async function readable(code: string): Promise<string> {
+  const { readableCode } = await import('../registry/bundle/expression.ts')
+  return await readableCode(code)
+}
+
+function fieldsText(page: DefinitionPage, width: number | null): string {
+  const { kind, version, owner, tags, versions, uses, usedBy, fingerprint, key, source, view, onDemand, model, takes, online, rows } = page
   const others = versions.filter((each) => each.version !== version || kind === 'model')
   const fields: (readonly [string, string])[] = [
     ['owner', owner ?? ''],
@@ -74,17 +82,24 @@ function fieldsText(page: DefinitionPage): string {
               .join(', '),
           ],
         ] as const)),
+    ['takes', takes === undefined ? '' : typedText(takes)],
     [
       kind === 'model' ? 'versions' : 'other versions',
-      others.map((each) => `${each.version}${each.retired ? ' (pruned)' : ''}`).join(', '),
+      others.map((each) => `${each.version}${each.retired ? ' (pruned)' : ''}`).join(', ') || (kind === 'model' ? 'none is pushed' : ''),
     ],
-    ['made from', usesText(uses)],
+    // of the other kinds it stands above
+    ['made from', kind === 'service' || kind === 'source' ? usesText(uses) : ''],
     ['used by', usesText(usedBy) || 'nothing'],
     ['fingerprint', fingerprint.slice(0, 12)],
   ]
   const shown = fields.filter(([, value]) => value !== '')
   const wide = Math.max(...shown.map(([field]) => field.length))
-  return shown.map(([field, value]) => `${field.padEnd(wide)}  ${plainText(value)}`).join('\n')
+  return shown
+    .flatMap(([field, value]) => {
+      const [first = '', ...more] = width === null ? [plainText(value)] : wrap(plainText(value), Math.max(30, width - wide - 2))
+      return [`${field.padEnd(wide)}  ${first}`, ...more.map((line) => `${' '.repeat(wide)}  ${line}`)]
+    })
+    .join('\n')
 }
 
 function typedText(columns: readonly NamedType[]): string {
@@ -97,7 +112,7 @@ function usesText(uses: readonly Use[]): string {
   const more = uses.length > maxUses ? `, and ${count(uses.length - maxUses)} more ("lockstep lineage" lists them)` : ''
   return `${uses
     .slice(0, maxUses)
-    .map((use) => `${nodeNames[use.kind]} ${use.name}`)
+    .map((use) => `${nodeNames[use.kind]} ${shortId(use.name)}`)
     .join(', ')}${more}`
 }
 
@@ -113,32 +128,29 @@ function onlineText({ ready, problem, freshness }: OnlineState): string {
 
 function featuresText({ kind, features = [] }: DefinitionPage, width: number | null): string {
   if (features.length === 0) return ''
-  const rows = features.map(({ name, type, view, computed, default: missing, required, statistics }) => {
-    const [, values] = statistics === null ? ['', ''] : valuesText(statistics)
-    const share = statistics === null ? '' : `${Number((statistics.nullShare * 100).toPrecision(3))} %`
-    return {
-      FEATURE: name,
-      TYPE: type,
-      VIEW: kind === 'service' ? (view ?? '') : '',
-      'IF MISSING': required ? 'refused' : missing === null ? '' : JSON.stringify(missing),
-      NULLS: share,
-      COMPUTED: computed,
-      VALUES: values,
-    }
-  })
-  const titles = ['FEATURE', 'TYPE', 'VIEW', 'IF MISSING', 'NULLS', 'COMPUTED', 'VALUES'] as const
-  const shown = titles.filter((title) => rows.some((row) => row[title] !== ''))
-  const sets = [...new Set(features.flatMap(({ statistics }) => (statistics === null ? [] : [setText(statistics)])))]
-  const note = sets.length === 0 ? [] : [`Nulls and values are of the training set${sets.length > 1 ? 's' : ''} ${sets.join(' and ')}.`]
-  return [
-    table(
-      shown,
-      rows.map((row) => shown.map((title) => row[title])),
-      '',
-      width,
-    ),
-    ...note,
-  ].join('\n')
+  const missing = ({ required, default: instead }: (typeof features)[number]): string =>
+    required ? ', required' : instead === null ? '' : `, ${JSON.stringify(instead)} if missing`
+  const rows = features.map((feature) => [
+    feature.name,
+    feature.type,
+    ...(kind === 'service' ? [feature.view ?? ''] : []),
+    `${feature.computed}${missing(feature)}`,
+  ])
+  return table(['FEATURE', 'TYPE', ...(kind === 'service' ? ['VIEW'] : []), 'COMPUTED'], rows, '', width)
+}
+
+function statisticsText({ features = [] }: DefinitionPage, width: number | null): string {
+  const found = features.flatMap(({ name, statistics }) => (statistics === null ? [] : [{ name, statistics }]))
+  return [...Map.groupBy(found, ({ statistics }) => statistics.dataset).values()]
+    .map((of) => {
+      const rows = of.map(({ name, statistics }) => {
+        const [, values] = valuesText(statistics)
+        return [name, `${Number((statistics.nullShare * 100).toPrecision(3))} %`, values]
+      })
+      const title = of.slice(0, 1).map(({ statistics }) => `Statistics of the training set ${setText(statistics)}:`)
+      return [...title, table(['FEATURE', 'NULL', 'VALUES'], rows, '', width)].join('\n')
+    })
+    .join('\n\n')
 }
 
 function setText({
@@ -152,7 +164,7 @@ function setText({
   count: number
   nulls: number
 }): string {
-  return `${dataset.slice(0, 8)} of ${createdAt.slice(0, 10)} (${counted(present + nulls, 'row')})`
+  return `${shortId(dataset)}, ${counted(present + nulls, 'row')}, made on ${createdAt.slice(0, 10)}`
 }
 
 function columnsText({ source }: DefinitionPage, width: number | null): string {
@@ -176,8 +188,18 @@ function exampleText({ path, body, problem }: Example, port: number): string {
 /** The same as a command. */
 function getText({ service, entities, asOf }: Example['body']): string {
   const [entity]: readonly unknown[] = Array.isArray(entities) ? entities : []
-  const key = isRecord(entity) ? ` --entity ${quoted(JSON.stringify(entity))}` : ''
+  const key = isRecord(entity) && Object.keys(entity).length > 0 ? ` --entity ${entityText(entity)}` : ''
   return `lockstep features get ${String(service)}${key}${typeof asOf === 'string' ? ` --as-of ${asOf}` : ''}`
+}
+
+/** `airport=ATL,distance=1.5`, or JSON where that would read as something else. */
+function entityText(entity: Readonly<Record<string, unknown>>): string {
+  const isPlain = Object.values(entity).every((value) => /^[\w.:+-]+$/.test(String(value)))
+  return isPlain
+    ? Object.entries(entity)
+        .map(([name, value]) => `${name}=${String(value)}`)
+        .join()
+    : quoted(JSON.stringify(entity))
 }
 
 /** For a shell. */

@@ -2,6 +2,7 @@ import type { Argument, Command, Option } from './command.ts'
 import type { CommandEntry } from './commands.ts'
 import { findCommand, groupOf } from './find-command.ts'
 import { commonOptions } from './input.ts'
+import { wrap } from './wrap-text.ts'
 
 /**
  * The help for the words of a command line: of a command, of a group such as `dataset`, or of all commands where there
@@ -88,16 +89,4 @@ function pairs(rows: readonly (readonly [string, string])[]): string[] {
     const rest = lines.slice(name.length > width ? 0 : 1).map((line) => `  ${' '.repeat(width)}  ${line}`)
     return name.length > width ? [`  ${name}`, ...rest] : [`  ${name.padEnd(width)}  ${lines[0] ?? ''}`.trimEnd(), ...rest]
   })
-}
-
-function wrap(text: string, width: number): string[] {
-  const lines: string[] = []
-  let line = ''
-  for (const word of text.split(' ')) {
-    if (line !== '' && line.length + word.length + 1 > width) {
-      lines.push(line)
-      line = word
-    } else line = line === '' ? word : `${line} ${word}`
-  }
-  return [...lines, line]
 }

@@ -40,3 +40,8 @@ export function moment(date: Date): string {
 export function ago(ms: number): string {
   return formatDistanceStrict(-ms, 0, { addSuffix: true })
 }
+
+/** The beginning of a UUID: enough to name a training set. */
+export function shortId(id: string): string {
+  return /^[\da-f]{8}-/.test(id) ? id.slice(0, 8) : id
+}

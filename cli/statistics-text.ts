@@ -11,11 +11,16 @@ export function valuesText(statistics: ShownStatistics | undefined): [string, st
   if (statistics === undefined) return ['', '']
   const { nulls, numbers, values, times, count: present } = statistics
   const rounded = (value: number | null): string => (value === null ? 'none' : String(Number(value.toPrecision(4))))
+  const edge = (value: number | string | null): string =>
+    typeof value === 'number' && !Number.isInteger(value) ? rounded(value) : String(value)
   const share = (of: number): string => `${Number(((of / present) * 100).toPrecision(3))} %`
   const shown = (value: string | boolean): string => (typeof value === 'string' ? JSON.stringify(value) : String(value))
   if (numbers !== undefined && numbers.mean !== null) {
     const { mean, stddev, min, max, quantiles } = numbers
-    return [count(nulls), `${min} to ${max}, mean ${rounded(mean)} ± ${rounded(stddev)}, median ${rounded(quantiles['0.5'] ?? null)}`]
+    return [
+      count(nulls),
+      `${edge(min)} to ${edge(max)}, mean ${rounded(mean)} ± ${rounded(stddev)}, median ${rounded(quantiles['0.5'] ?? null)}`,
+    ]
   }
   if (values !== undefined)
     return [

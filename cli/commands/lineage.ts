@@ -5,6 +5,7 @@ import type { Graph, LineageDirection, LineageNode, NodeKey } from '../../regist
 import { graphOf, lineageOf, nodeKey } from '../../registry/find/graph.ts'
 import { readInventory } from '../../registry/find/inventory.ts'
 import type { Command } from '../command.ts'
+import { shortId } from '../human.ts'
 import { plainText } from '../plain-text.ts'
 
 export const lineageCommand: Command = {
@@ -57,5 +58,5 @@ function treeOf(graph: Graph, links: Graph['inputs'], at: NodeKey, indent: strin
 
 function nodeText({ kind, name, retired }: LineageNode): string {
   const gone = !retired ? '' : kind === 'dataset' ? ' (deleted)' : ' (pruned)'
-  return `${nodeNames[kind]} ${plainText(name)}${gone}`
+  return `${nodeNames[kind]} ${plainText(shortId(name))}${gone}`
 }

@@ -1,11 +1,11 @@
 import { LockstepError } from '../../kernel/errors.ts'
 import { didYouMean } from '../../kernel/did-you-mean.ts'
 import type { Entry, EntryKind } from '../../registry/find/entry.ts'
-import { entriesOf, filterEntries, nodeNames } from '../../registry/find/entry.ts'
+import { entriesOf, filterEntries } from '../../registry/find/entry.ts'
 import { plurals } from '../../registry/find/find-entry.ts'
 import { readInventory } from '../../registry/find/inventory.ts'
 import type { Command } from '../command.ts'
-import { counted } from '../human.ts'
+import { counted, shortId } from '../human.ts'
 import { table } from '../table.ts'
 
 export const listCommand: Command = {
@@ -39,29 +39,40 @@ function kindsOf(text: string): readonly EntryKind[] {
 
 function listText(entries: readonly Entry[], width: number | null): string {
   if (entries.length === 0) return 'Nothing is listed: the registry has no such definition. "lockstep apply FILE" adds definitions.'
-  const rows = entries.map((entry) => ({ entry, versions: versionsText(entry), tags: entry.tags.join(', ') }))
-  const columns: readonly (readonly [string, (row: (typeof rows)[number]) => string])[] = [
-    ['KIND', ({ entry }) => nodeNames[entry.kind]],
-    ['NAME', ({ entry }) => entry.name],
-    ['VERSIONS', ({ versions }) => versions],
-    ['USED BY', ({ entry }) => (entry.usedBy.length === 0 ? '' : String(entry.usedBy.length))],
-    ['OWNER', ({ entry }) => entry.owner ?? ''],
-    ['TAGS', ({ tags }) => tags],
-    ['ABOUT', ({ entry }) => [entry.description, entry.about].filter((text) => text !== null && text !== '').join(' · ')],
+  const columns: readonly (readonly [string, (entry: Entry) => string])[] = [
+    ['NAME', (entry) => `  ${labelText(entry)}`],
+    ['USERS', ({ usedBy }) => (usedBy.length === 0 ? '' : String(usedBy.length))],
+    ['OWNER', ({ owner }) => owner ?? ''],
+    ['TAGS', ({ tags }) => tags.join(', ')],
+    ['ABOUT', aboutText],
   ]
   // a column without any value takes no place
-  const shown = columns.filter(([, cell]) => rows.some((row) => cell(row) !== ''))
+  const shown = columns.filter(([, cell]) => entries.some((entry) => cell(entry) !== ''))
+  const rows = [...Map.groupBy(entries, ({ kind }) => kind)].flatMap(([kind, of]) => [
+    [kindTitles[kind]],
+    ...of.map((entry) => shown.map(([, cell]) => cell(entry))),
+  ])
   const header = shown.map(([title]) => title)
-  const total = `${counted(entries.length, 'entry', 'entries')}. "lockstep show NAME" shows one, "lockstep search TEXT" finds features.`
-  return `${table(
-    header,
-    rows.map((row) => shown.map(([, cell]) => cell(row))),
-    '',
-    width,
-  )}\n\n${total}`
+  return `${table(header, rows, '', width)}\n\n${counted(entries.length, 'entry', 'entries')}. See "lockstep show NAME", "lockstep search TEXT".`
 }
 
-/** `1, 2`; of many: `1 to 40`, the newest `38, 39, 40`. */
-function versionsText({ versions }: Entry): string {
-  return versions.length <= 4 ? versions.join(', ') : `${versions.length}, newest ${versions.at(-1)}`
+const kindTitles: Readonly<Record<EntryKind, string>> = {
+  entity: 'entities',
+  source: 'sources',
+  view: 'feature views',
+  onDemand: 'on-demand views',
+  service: 'feature services',
+  model: 'models',
+  dataset: 'training sets',
+}
+
+/** `spending@2`; of a training set the first part of its id, which is enough to name it. */
+function labelText({ kind, name, version }: Entry): string {
+  return kind === 'dataset' ? shortId(name) : version === null ? name : `${name}@${version}`
+}
+
+function aboutText({ versions, kind, description, about }: Entry): string {
+  const many = versions.length > 4 ? `${versions.length} versions` : `versions ${versions.join(', ')}`
+  const texts = [description, versions.length > 1 && kind !== 'model' ? many : null, about]
+  return texts.filter((text) => text !== null && text !== '').join(' · ')
 }

@@ -3,7 +3,7 @@ import { readInventory } from '../../registry/find/inventory.ts'
 import type { Found } from '../../registry/find/search.ts'
 import { maxFound, search } from '../../registry/find/search.ts'
 import type { Command } from '../command.ts'
-import { counted } from '../human.ts'
+import { counted, shortId } from '../human.ts'
 import { table } from '../table.ts'
 
 const defaultLimit = 20
@@ -30,7 +30,7 @@ function resultsText(text: string, results: readonly Found[], isCut: boolean, wi
   if (results.length === 0) return `Nothing is found for ${JSON.stringify(text)}. "lockstep list" lists everything.`
   const rows = results.map(({ kind, name, view, matched, text: found, description, owner }) => [
     kind === 'feature' ? 'feature' : nodeNames[kind],
-    view === null ? name : `${name} of ${view}`,
+    view === null ? shortId(name) : `${name} of ${view}`,
     owner ?? '',
     matched === 'name' ? (description ?? '') : matched === 'description' ? found : `${matched}: ${found}`,
   ])

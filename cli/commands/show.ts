@@ -35,6 +35,6 @@ export const showCommand: Command = {
     }
     const { catalog, features, store } = await createFindContext(context, await context.catalog())
     const page = await definitionPage({ db, catalog, features, store, now: Date.now() * 1000 }, inventory, definition)
-    return { json: page, text: pageText(page, context.config.port, context.terminal.width) }
+    return { json: page, text: await pageText(page, context.config.port, context.terminal.width) }
   },
 }

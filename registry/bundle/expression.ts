@@ -56,6 +56,18 @@ async function printed(expression: string): Promise<string> {
   }
 }
 
+/** The code in lines, for people to read; as it is stored if it does not parse. */
+export async function readableCode(expression: string): Promise<string> {
+  const options = { ...printing, minifySyntax: false, minifyWhitespace: false }
+  const printed = await transform(`lockstep=${expression}`, { ...options, loader: 'js', format: 'esm' }).catch(() => null)
+  return printed === null
+    ? expression
+    : printed.code
+        .trim()
+        .replace(/^lockstep = (\/\* @__PURE__ \*\/ )?/, '')
+        .replace(/;$/, '')
+}
+
 /**
  * Whether two stored texts are the same code. Both are printed again, because another version of esbuild may have
  * printed either.

@@ -1,6 +1,9 @@
 import { LockstepError, messageOf } from '../../kernel/errors.ts'
 import type { ServicePlan } from '../../kernel/service-plan.ts'
+import { formatTimestamp } from '../../kernel/time.ts'
+import { typeName } from '../../kernel/value-type.ts'
 import type { ViewPlan } from '../../kernel/view-plan.ts'
+import { definitionId } from '../../kernel/view-spec.ts'
 import { readViews } from '../../monitoring/freshness/freshness-reader.ts'
 import { freshnessJson } from '../../monitoring/freshness/view-freshness.ts'
 import { createCheckpointOwner } from '../../online/checkpoint-owner.ts'
@@ -8,7 +11,7 @@ import { findIncompleteViews } from '../../online/completeness.ts'
 import type { OnlineStore } from '../../online/store.ts'
 import type { Definition } from '../../registry/definition.ts'
 import { definitionKey, labelOf } from '../../registry/definition.ts'
-import type { DefinitionDetails, FeatureDetails } from '../../registry/find/definition-details.ts'
+import type { DefinitionDetails, FeatureDetails, NamedType } from '../../registry/find/definition-details.ts'
 import { definitionDetails } from '../../registry/find/definition-details.ts'
 import { graphOf, lineageOf } from '../../registry/find/graph.ts'
 import type { Inventory } from '../../registry/find/inventory.ts'
@@ -26,6 +29,8 @@ import { lastStatistics } from './last-statistics.ts'
 /** All about one definition: what the registry says, what is stored, and how to ask for it. Plain JSON. */
 export interface DefinitionPage extends Omit<DefinitionDetails, 'features'> {
   readonly features?: readonly (FeatureDetails & { readonly statistics: FeatureStatistics | null })[]
+  /** Of a service or model: what a request has of each entity, the key and request data. */
+  readonly takes?: readonly NamedType[]
   /** Of an online view: whether the online store can answer, and how fresh it is. */
   readonly online?: OnlineState
   /** Of a source: how many rows it has; null: it cannot be read. */
@@ -73,7 +78,13 @@ async function storedFacts(
   deps: PageDeps,
   inventory: Inventory,
   definition: Definition,
-): Promise<Pick<DefinitionPage, 'online' | 'rows' | 'code'>> {
+): Promise<Pick<DefinitionPage, 'takes' | 'online' | 'rows' | 'code'>> {
+  if (definition.kind === 'service' || definition.kind === 'model') {
+    const service = deps.catalog.services.get(definition.kind === 'model' ? definition.spec.service : definitionId(definition))
+    if (service === undefined) return {}
+    const columns = new Map([...service.keys, ...service.request].map(({ name, type }) => [name, typeName(type)]))
+    return { takes: [...columns].map(([name, type]) => ({ name, type })) }
+  }
   if (definition.kind === 'source') return { rows: await rowsOf(deps.db, definition.spec) }
   if (definition.kind !== 'view' && definition.kind !== 'onDemand') return {}
   const code = { code: inventory.code.get(definition.spec.code ?? '') ?? null }
@@ -126,7 +137,7 @@ async function exampleOf(deps: PageDeps, inventory: Inventory, definition: Defin
   if (plan === undefined) return null
   const stored = await storedEntity(deps.db, plan)
   const key = stored?.key ?? Object.fromEntries(plan.key.map(({ name, type }) => [name, exampleValue(type)]))
-  return explainExample(plan.id, key, stored?.eventTime ?? null)
+  return explainExample(plan.id, key, stored === null || stored.visibleAt === null ? null : formatTimestamp(stored.visibleAt))
 }
 
 /** The newest service that has it: itself, or one that is made from it. */

@@ -1,5 +1,6 @@
 import { LockstepError } from '../../kernel/errors.ts'
 import type { ServicePlan } from '../../kernel/service-plan.ts'
+import { formatTimestamp } from '../../kernel/time.ts'
 import type { Column } from '../../kernel/value-type.ts'
 import { Status } from '../../kernel/state.ts'
 import type { Catalog } from '../../registry/catalog.ts'
@@ -39,12 +40,13 @@ export interface ExampleDeps {
  * old, the example asks as of its newest row. Request data is made up.
  */
 export async function exampleEntity(deps: ExampleDeps, service: ServicePlan): Promise<ExampleEntity> {
-  const { entity, eventTime } = await entityOf(deps.db, service)
+  const { entity, visibleAt } = await entityOf(deps.db, service)
   const now = await tried(deps, service, entity, null)
-  if ((now.problem === null && now.present) || eventTime === null) return { entity, asOf: null, problem: now.problem }
-  const then = await tried(deps, service, entity, eventTime)
-  const isBetter = then.problem === null && (now.problem !== null || then.present)
-  return isBetter ? { entity, asOf: eventTime, problem: null } : { entity, asOf: null, problem: now.problem }
+  const isFuture = visibleAt === null || visibleAt > deps.features.clock()
+  if (now.absent === 0 || isFuture) return { entity, asOf: null, problem: now.problem }
+  const asOf = formatTimestamp(visibleAt)
+  const then = await tried(deps, service, entity, asOf)
+  return then.absent < now.absent ? { entity, asOf, problem: null } : { entity, asOf: null, problem: now.problem }
 }
 
 /** @param service `flight_features@1` */
@@ -67,17 +69,20 @@ export function exampleRow(columns: readonly Column[]): Record<string, unknown> 
   return Object.fromEntries(columns.map(({ name, type }) => [name, exampleValue(type)]))
 }
 
-async function entityOf(db: Database, service: ServicePlan): Promise<{ entity: Record<string, unknown>; eventTime: string | null }> {
+async function entityOf(
+  db: Database,
+  service: ServicePlan,
+): Promise<{ readonly entity: Readonly<Record<string, unknown>>; readonly visibleAt: number | null }> {
   const known: Record<string, unknown> = {}
-  let eventTime: string | null = null
+  let visibleAt: number | null = null
   for (const { plan, key } of service.uses) {
     if (key.some((column) => Object.hasOwn(known, column))) continue
     const stored = await storedEntity(db, plan)
     if (stored === null) continue
     for (const [i, column] of key.entries()) known[column] = stored.key[plan.key[i]?.name ?? '']
-    if (eventTime === null || stored.eventTime > eventTime) eventTime = stored.eventTime
+    if (stored.visibleAt !== null) visibleAt = Math.max(visibleAt ?? stored.visibleAt, stored.visibleAt)
   }
-  return { entity: { ...exampleRow([...service.keys, ...service.request]), ...known }, eventTime }
+  return { entity: { ...exampleRow([...service.keys, ...service.request]), ...known }, visibleAt }
 }
 
 async function tried(
@@ -85,16 +90,14 @@ async function tried(
   service: ServicePlan,
   entity: object,
   asOf: string | null,
-): Promise<{ readonly problem: string | null; readonly present: boolean }> {
+): Promise<{ readonly problem: string | null; /** How many features have no value. */ readonly absent: number }> {
   try {
     const moment = asOf === null ? {} : { asOf }
     const uncounted = { ...features, reader: (of: Catalog) => withoutMetrics(features.reader(of)) }
     const { rows } = await readEntities(uncounted, catalog, service, { entities: [entity], requestId: 'example', ...moment })
-    const row = rows[0]
-    const direct = row?.statuses.filter((_, i) => row.eventTimes[i] !== null) ?? []
-    return { problem: null, present: direct.length === 0 ? service.uses.length === 0 : direct.includes(Status.present) }
+    return { problem: null, absent: rows.flatMap(({ statuses }) => statuses.filter((status) => status !== Status.present)).length }
   } catch (error) {
-    if (error instanceof LockstepError) return { problem: `${error.code}: ${error.message}`, present: false }
+    if (error instanceof LockstepError) return { problem: `${error.code}: ${error.message}`, absent: Number.POSITIVE_INFINITY }
     throw error
   }
 }

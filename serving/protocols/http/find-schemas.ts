@@ -154,6 +154,7 @@ export const definitionAnswer = z.object({
     })
     .optional()
     .describe('Of an on-demand view'),
+  takes: columns.optional().describe('Of a service or model: what a request has of each entity, the key and request data'),
   features: z.array(feature).optional().describe('Of a view or service, in its order'),
   model: z
     .object({
