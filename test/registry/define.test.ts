@@ -395,3 +395,23 @@ describe('services and models', () => {
     })
   })
 })
+
+describe('the words that describe a definition', () => {
+  it('are kept as they are, equal tags once', () => {
+    const { described } = entity('x', { key: {}, description: 'Of a gate', owner: 'ground', tags: ['pii', 'gates', 'pii'] })
+    expect(described).toEqual({ description: 'Of a gate', owner: 'ground', tags: ['pii', 'gates'] })
+  })
+
+  it.each([
+    [{ tags: 'pii' }, 'has the tag "pii"; write a list of words'],
+    [{ tags: ['a', ''] }, 'has the tag ""; write a list of words of 1 to 64 characters'],
+    [{ tags: ['x'.repeat(65)] }, 'write a list of words of 1 to 64 characters'],
+    [{ owner: 7 }, 'The view "v" has the owner 7; write a text.'],
+    [{ description: null }, 'has the description null; write a text.'],
+  ])('are refused where they are %j', (words, message) => {
+    expect(errorOf(call('featureView', 'v', { ...base, features: { n: count('1h') }, ...words }))).toMatchObject({
+      code: 'DEFINITIONS_INVALID',
+      message: expect.stringContaining(message),
+    })
+  })
+})

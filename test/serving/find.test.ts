@@ -14,6 +14,7 @@ import type { DefinitionSet, Described } from '../../registry/definition-set.ts'
 import { pruneDefinitions } from '../../registry/prune.ts'
 import { loadConfig } from '../../runtime/config.ts'
 import { routes } from '../../serving/protocols/http/app.ts'
+import type { OpenApi } from '../../serving/protocols/http/openapi.ts'
 import { nextServingSet } from './definitions.ts'
 import type { World } from './world.ts'
 import { ask, createWorld } from './world.ts'
@@ -26,11 +27,11 @@ const described: Readonly<Record<string, Described>> = {
   flight: { owner: 'models-team', tags: ['core'] },
 }
 
-function describedSet(): DefinitionSet {
+function describedSet(more: Readonly<Record<string, Described>> = {}): DefinitionSet {
   const set = nextServingSet()
   const withText = <T extends { readonly spec: { readonly name: string }; readonly operational: object }>(each: T): T => ({
     ...each,
-    operational: { ...each.operational, ...described[each.spec.name] },
+    operational: { ...each.operational, ...described[each.spec.name], ...more[each.spec.name] },
   })
   const { entities, sources, views, services } = set
   // no view reads it, so it has no table yet
@@ -140,7 +141,7 @@ describe('a list', () => {
       `insert into lockstep.datasets (id, service, fingerprint, path, manifest) values ('other', 'flight@1', 'f', '/p', '{"file": {"rows": 3}, "otherFiles": [{"rows": 4}]}')`,
     )
     expect((await ask(url, '/v1/views', undefined, { 'if-none-match': etag })).status).toBe(200)
-    expect(await text('list', 'datasets')).toMatch(/training set +other +7 rows of flight@1, \/p\n/)
+    expect(await text('list', 'datasets')).toMatch(/other +7 rows of flight@1, \/p\n/)
     await world.db.query(`delete from lockstep.datasets where id = 'other'`)
   })
 })
@@ -330,6 +331,35 @@ describe('features get', () => {
   })
 })
 
+/** A request cannot be answered without a worker, or without a job or alias in the right state. */
+const needMore = ['/materialize', '/materialize-incremental', '/cancel', '/retry', '/rollback']
+
+it('the examples of the OpenAPI document are answered, whatever route', async () => {
+  const { paths } = (await get('/openapi.json')) as OpenApi
+  const sent: string[] = []
+  const refused: string[] = []
+  for (const [path, operations] of Object.entries(paths)) {
+    for (const [method, { parameters, requestBody, responses }] of Object.entries(operations)) {
+      const named = parameters.flatMap((each) => ('in' in each && each.required ? [each] : []))
+      const content = requestBody?.content['application/json']
+      const isMade =
+        named.every(({ example }) => example !== undefined) && (requestBody?.required !== true || content?.example !== undefined)
+      if (!isMade || needMore.some((end) => path.endsWith(end))) continue
+      const at = named.reduce((text, { name, in: place, example = '' }) => {
+        if (place === 'query') return `${text}?${name}=${encodeURIComponent(example)}`
+        return text.replace(`{${name}}`, encodeURIComponent(example))
+      }, path)
+      const body = content?.example === undefined ? {} : { body: JSON.stringify(content.example) }
+      const answer = await fetch(url + at, { method: method.toUpperCase(), headers: { 'content-type': 'application/json' }, ...body })
+      sent.push(path)
+      if (!Object.hasOwn(responses, answer.status)) refused.push(`${method} ${at}: ${answer.status} ${await answer.text()}`)
+    }
+  }
+  expect(refused).toEqual([])
+  expect(sent.length).toBeGreaterThan(30)
+  expect(sent).toEqual(expect.arrayContaining(['/v1/search', '/v1/lineage/{kind}/{name}', '/v1/views/{name}', '/v1/predict', '/push']))
+})
+
 it('the answers have the documented fields', async () => {
   for (const path of [
     'entities',
@@ -349,6 +379,14 @@ it('the answers have the documented fields', async () => {
     const schema = route?.answer as z.ZodObject
     expect(schema.strict().safeParse(await get(`/v1/${path}`)).error, path).toBeUndefined()
   }
+})
+
+it('other tags come without a new version, and lists have them at once', async () => {
+  const { headers } = await ask(url, '/v1/services')
+  const changed = await applyChanges(world.db, describedSet({ route: { tags: ['maps'] } }))
+  expect(changed.plan.changes.filter(({ status }) => status === 'changed')).toMatchObject([{ label: 'route@1' }])
+  const answer = await ask(url, '/v1/services?tag=maps', undefined, { 'if-none-match': headers.get('etag') ?? '' })
+  expect([answer.status, answer.body]).toMatchObject([200, { services: [{ name: 'route', versions: [1], tags: ['maps'] }] }])
 })
 
 it('10,000 features are listed and searched in little time', async () => {

@@ -57,6 +57,9 @@ function describe(context: ModelsContext, model: CatalogModel) {
   return {
     model: model.name,
     service: model.spec.service,
+    description: model.operational.description ?? null,
+    owner: model.operational.owner ?? null,
+    tags: model.operational.tags ?? [],
     outputs: model.spec.output.map((output) => ({ name: output.name, type: typeName(output.type) })),
     /** The version that answers a request which names none. */
     version: context.models.answering(context.catalog(), model)?.version ?? null,

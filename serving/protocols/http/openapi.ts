@@ -96,12 +96,12 @@ function errorResponse(schema: string, description: string, headers: readonly He
 
 function operation(route: Route, path: string, examples: Examples): Operation {
   const { method, summary, tag, scope, answer, errors = 'lockstep' } = route
-  const inPath = parametersOf('path', pathParams(route)).map((parameter) => {
-    const example = examples.parameter(route, parameter.name)
+  const named = [...parametersOf('path', pathParams(route)), ...parametersOf('query', route.query)].map((parameter) => {
+    const example = parameter.required ? examples.parameter(route, parameter.name) : undefined
     return example === undefined ? parameter : { ...parameter, example }
   })
   const example = examples.body(route) ?? route.example
-  const parameters = [...inPath, ...parametersOf('query', route.query), ...parameterRefs(route)]
+  const parameters = [...named, ...parameterRefs(route)]
   const binary = route.takesBinary === true ? { 'application/octet-stream': binarySchema } : {}
   const error = { $ref: `#/components/responses/${errorNames[errors]}` }
   const later = { $ref: `${error.$ref}Later` }

@@ -111,6 +111,9 @@ const versionFields = {
 const modelFields = {
   model: z.string().describe('The name of the model'),
   service: z.string().describe('The feature service'),
+  description: z.string().nullable().describe('What its definition says of it'),
+  owner: z.string().nullable().describe('The person or team to ask'),
+  tags: z.array(z.string()).describe('Its tags'),
   outputs: z.array(z.looseObject({ name: z.string().describe('Its name'), type: z.string().describe('Its type') })).describe('The outputs'),
   version: z.int().nullable().describe('The version that answers requests which name no version'),
   aliases: z.record(z.string(), z.int()).describe('By name: the version that it points to'),
