@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 from .answers import Features, Predictions, Pushed, Table
 from .errors import InvalidRequestError
-from .rows import Rows, send_in_parts, write_rows
+from .rows import Rows, Written, send_in_parts, write_rows
 from .sender import Deadline, Sender
 from .values import decode_column, encode, parse_time
 
@@ -114,18 +114,14 @@ class Client:
             LockstepError: See docs/http.md#errors.
         """
         include = ["types", *(["eventTimes"] if event_times else [])]
-        body = {"service": service, "include": include, **_reading(as_of, after, on_unavailable)}
+        body = {"service": service, "format": "columns", "include": include, **_reading(as_of, after, on_unavailable)}
         rows = write_rows(entities, "entity")
 
         def pin(answer: Json) -> Json:
             return {"service": f"{answer['service']}@{answer['version']}", "asOf": answer["asOf"]}
 
         answers = self._read("/v1/features", body, rows.texts, pin, self._deadline(timeout))
-        results = [result for answer in answers for result in answer["results"]]
-        times = [result["eventTimes"] for result in results] if event_times else None
-        table = _table(
-            answers[0]["types"], [r["features"] for r in results], [r["statuses"] for r in results], times, rows.index
-        )
+        table = _table(answers, "types", "features", "statuses", rows)
         return Features(**table, **_moment(answers), fingerprint=answers[0]["fingerprint"])
 
     def predict(
@@ -158,7 +154,8 @@ class Client:
             LockstepError: See docs/http.md#errors.
         """
         include = ["types", *(["features"] if features else [])]
-        body: Json = {"model": model, "include": include, **_reading(as_of, after, on_unavailable)}
+        body: Json = {"model": model, "format": "columns", "include": include}
+        body.update(_reading(as_of, after, on_unavailable))
         if version is not None:
             body["version"] = encode(version)
         rows = write_rows(entities, "entity")
@@ -167,24 +164,13 @@ class Client:
             return {"version": answer["version"], "asOf": answer["asOf"]}
 
         answers = self._read("/v1/predict", body, rows.texts, pin, self._deadline(timeout))
-        first = answers[0]
-        outputs = [row for answer in answers for row in answer["predictions"]]
-        invalid = [
-            row for answer in answers for row in answer.get("outputStatuses") or [{}] * len(answer["predictions"])
-        ]
-        statuses = [{name: found.get(name, "PRESENT") for name in first["outputTypes"]} for found in invalid]
-        inputs = None
-        if features:
-            read = [row for answer in answers for row in answer["features"]]
-            found = [row for answer in answers for row in answer["statuses"]]
-            inputs = Table(**_table(first["types"], read, found, None, rows.index))
         return Predictions(
-            **_table(first["outputTypes"], outputs, statuses, None, rows.index),
+            **_table(answers, "outputTypes", "predictions", "outputStatuses", rows),
             **_moment(answers),
-            model=first["model"],
-            version=first["version"],
+            model=answers[0]["model"],
+            version=answers[0]["version"],
             prediction_ids=[each for answer in answers for each in answer["predictionIds"]],
-            features=inputs,
+            features=Table(**_table(answers, "types", "features", "statuses", rows)) if features else None,
         )
 
     def push(
@@ -282,26 +268,30 @@ def _reading(as_of: Optional[Moment], after: Optional[After], on_unavailable: Op
     return asked
 
 
-def _table(
-    types: Mapping[str, str],
-    rows: Sequence[Json],
-    statuses: Sequence[Json],
-    times: Optional[Sequence[Json]],
-    index: Any,
-) -> Json:
-    """The fields of a Table."""
-    found = {name: [row[name] for row in statuses] for name in types}
-    read = {name: decode_column(kind, [row[name] for row in rows], found[name]) for name, kind in types.items()}
-    moments = None
-    if times is not None:
-        moments = {name: decode_column("timestamp", [row[name] for row in times], None) for name in types}
+def _table(answers: Sequence[Json], types: str, values: str, statuses: str, rows: Written) -> Json:
+    """The fields of a Table from the members of answers, each of which has the next rows."""
+    kinds: Mapping[str, str] = answers[0][types]
+    columns: dict[str, list[Any]] = {name: [] for name in kinds}
+    found: dict[str, list[str]] = {name: [] for name in kinds}
+    times: Optional[dict[str, list[Any]]] = {name: [] for name in kinds} if "eventTimes" in answers[0] else None
+    for answer in answers:
+        for name, kind in kinds.items():
+            read = answer[values][name]
+            status = ["PRESENT"] * len(read)
+            for other, indexes in answer.get(statuses, {}).get(name, {}).items():
+                for index in indexes:
+                    status[index] = other
+            found[name] += status
+            columns[name] += decode_column(kind, read, status)
+            if times is not None:
+                times[name] += decode_column("timestamp", answer["eventTimes"][name], status)
     return {
-        "types": types,
-        "columns": read,
+        "types": kinds,
+        "columns": columns,
         "statuses": found,
-        "event_times": moments,
-        "frame_index": index,
-        "length": len(rows),
+        "event_times": times,
+        "frame_index": rows.index,
+        "length": len(rows.texts),
     }
 
 

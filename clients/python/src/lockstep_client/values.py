@@ -149,11 +149,11 @@ def _floats(values: Iterable[Any]) -> list[float]:
     return [math.nan if each is None else float(each) for each in values]
 
 
-def decode_column(kind: str, values: list[Any], statuses: Optional[list[Any]]) -> list[Any]:
+def decode_column(kind: str, values: list[Any], statuses: list[str]) -> list[Any]:
     """Values of one type from JSON. A float that JSON cannot hold (`INVALID`) is NaN."""
     decode = decoder(kind)
     if decode is not None:
         values = [None if each is None else decode(each) for each in values]
-    if decode is float and statuses is not None and "INVALID" in statuses:
+    if decode is float and "INVALID" in statuses:
         return [math.nan if status == "INVALID" else each for each, status in zip(values, statuses)]
     return values
