@@ -88,7 +88,7 @@ def test_a_url_that_is_none_of_a_server_is_refused(url: str, said: str) -> None:
 @pytest.mark.parametrize("timeout", [0, -1, float("nan"), "5", True])
 def test_a_timeout_is_a_number_of_seconds(timeout: Any) -> None:
     with pytest.raises(InvalidRequestError, match="number of seconds above 0"):
-        nowhere.models(timeout=timeout)
+        nowhere.features("accounts", [], timeout=timeout)
 
 
 def test_a_key_with_a_line_break_is_refused_without_showing_it() -> None:

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
+import os
 import secrets
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Callable, Literal, Optional, Union
 from urllib.parse import quote
 
 from .answers import Features, Predictions, Pushed, Table
+from .catalog import Catalog, Json
 from .errors import InvalidRequestError
 from .rows import Rows, Written, send_in_parts, write_rows
 from .sender import Deadline, Sender
+from .uploads import upload
 from .values import decode_column, encode, parse_time
 
 if TYPE_CHECKING:
@@ -23,12 +27,12 @@ Moment = Union["datetime", str, int]
 """A time: a datetime (also of pandas or numpy), RFC 3339, or microseconds since 1970. Without a zone it is UTC."""
 After = Union[str, Sequence[str], Pushed]
 """What a read must include: tokens of pushes, or what `push` answered."""
+ModelFile = Union[str, "os.PathLike[str]", bytes, Any]
+"""The path of an ONNX file, its bytes, or an `onnx.ModelProto`."""
 OnUnavailable = Literal["error", "stale", "defaults"]
 
-Json = dict[str, Any]
 
-
-class Client:
+class Client(Catalog):
     """Reads features and predictions from a Lockstep server, and pushes events to it.
 
     Threads may share a client. It keeps connections open between requests, and closes them with `close()` or at the end
@@ -221,20 +225,65 @@ class Client:
             request_ids=[answer["requestId"] for answer in answers],
         )
 
-    def models(self, *, timeout: Optional[float] = None) -> list[Json]:
-        """The models with their versions and aliases, as in docs/http.md#models."""
-        found: list[Json] = self._sender.json("/v1/models", self._deadline(timeout))["models"]
-        return found
+    def push_model(
+        self,
+        model: str,
+        file: ModelFile,
+        *,
+        alias: Optional[str] = None,
+        dataset: Optional[str] = None,
+        metrics: Optional[Mapping[str, float]] = None,
+        params: Optional[Mapping[str, Any]] = None,
+        metadata: Optional[Mapping[str, Any]] = None,
+        git_commit: Optional[str] = None,
+        reason: Optional[str] = None,
+        dataset_mismatch: bool = False,
+        untried: bool = False,
+        timeout: float = 600.0,
+    ) -> Json:
+        """Stores an ONNX file as the next version of a model. The API key needs the scope `admin`.
 
-    def model(self, name: str, version: Optional[Union[int, str]] = None, *, timeout: Optional[float] = None) -> Json:
-        """One model; or one version of it, by number or alias, with its lineage."""
-        path = f"/v1/models/{quote(name, safe='')}"
-        if version is not None:
-            path += f"/versions/{quote(str(version), safe='')}"
-        return self._sender.json(path, self._deadline(timeout))
+        The server checks that the file takes the features of the model's service and answers its outputs, and tries it.
+        A file that was pushed before is the version that it was then.
 
-    def _deadline(self, timeout: Optional[float]) -> Deadline:
-        return Deadline(self._timeout if timeout is None else timeout)
+        Args:
+            model: The name of the model, which is declared in the definitions.
+            file: The path of an ONNX file, its bytes, or a `ModelProto`.
+            alias: Points this alias to the version. `champion`: requests that name no version get it.
+            dataset: The id of the training set that it was trained on, such as `frame.attrs["dataset"]` of
+                `historical_features`. The server then checks that it has the features that the version is served with.
+            metrics: Evaluation results by name.
+            params: Training parameters by name.
+            metadata: Anything to store with the version.
+            git_commit: The commit of the training code.
+            reason: Why, for the audit log.
+            dataset_mismatch: Allows a version that was trained on other features than it is served with.
+            untried: Allows a version whose trial on made-up rows does not end.
+            timeout: Seconds for the upload and the trial.
+
+        Returns:
+            The `version`, the change of the alias, and `notes`; see docs/remote.md#requests.
+        """
+        name, data = _model_bytes(model, file)
+        deadline = self._deadline(timeout)
+        asked = {
+            "upload": upload(self._sender, name, data, deadline),
+            "alias": alias,
+            "dataset": dataset,
+            "metrics": metrics,
+            "params": params,
+            "metadata": metadata,
+            "gitCommit": git_commit,
+            "reason": reason,
+            "datasetMismatch": dataset_mismatch or None,
+            "untried": untried or None,
+        }
+        return self._change(f"/v1/models/{quote(model, safe='')}/versions", asked, deadline)
+
+    def _change(self, path: str, asked: Json, deadline: Deadline) -> Json:
+        """Sends a change that counts once, without the members that are None."""
+        body = json.dumps({name: encode(value) for name, value in asked.items() if value is not None}).encode()
+        return self._sender.json(path, deadline, body, {"Idempotency-Key": secrets.token_hex(16)})
 
     def _read(
         self, path: str, body: Json, texts: Sequence[bytes], pin: Callable[[Json], Json], deadline: Deadline
@@ -250,6 +299,20 @@ class Client:
             return answer
 
         return send_in_parts(texts, send)
+
+
+def _model_bytes(model: str, file: ModelFile) -> tuple[str, bytes]:
+    if isinstance(file, (bytes, bytearray, memoryview)):
+        return f"{model}.onnx", bytes(file)
+    if isinstance(file, (str, os.PathLike)):
+        path = Path(file)
+        return path.name, path.read_bytes()
+    if hasattr(file, "SerializeToString"):
+        return f"{model}.onnx", file.SerializeToString()
+    raise InvalidRequestError(
+        f"A model is the path of an ONNX file, its bytes or a ModelProto, not a {type(file).__name__}.",
+        code="INVALID_REQUEST",
+    )
 
 
 def _reading(as_of: Optional[Moment], after: Optional[After], on_unavailable: Optional[str]) -> Json:

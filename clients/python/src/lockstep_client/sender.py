@@ -17,6 +17,8 @@ from .errors import BadAnswerError, DeadlineExceededError, InvalidRequestError, 
 
 _AGAIN = frozenset({429, 503})
 """Statuses after which sending again may succeed: the server was busy, or not ready."""
+_BUSY = "IDEMPOTENCY_KEY_BUSY"
+"""An earlier attempt, whose connection broke, is still at work."""
 _FIRST_WAIT = 0.1
 _LONGEST_WAIT = 5.0
 _LONGEST_HEADER_MS = 3_600_000
@@ -62,7 +64,7 @@ class Sender:
                 code="CONFIG_INVALID",
             )
         self.url = url.rstrip("/")
-        self._retries = retries
+        self.retries = retries
         tls = (ssl_context or ssl.create_default_context()) if parts.scheme == "https" else None
         self._path = parts.path.rstrip("/")
         self._connections = Connections(str(parts.hostname), parts.port, tls)
@@ -102,8 +104,10 @@ class Sender:
         deadline: Deadline,
         body: Optional[bytes] = None,
         headers: Optional[Mapping[str, str]] = None,
+        retries: Optional[int] = None,
     ) -> tuple[Reply, int]:
         """Sends a request until it succeeds. Answers the reply, and how many attempts were made."""
+        most = self.retries if retries is None else retries
         attempts = 0
         while True:
             left_ms = min(int(deadline.left() * 1000), _LONGEST_HEADER_MS)
@@ -126,10 +130,10 @@ class Sender:
                 if 200 <= reply.status < 300:
                     return reply, attempts
                 failure = _refusal(self.url + path, reply, attempts)
-                if reply.status not in _AGAIN:
+                if reply.status not in _AGAIN and failure.code != _BUSY:
                     raise failure
                 wait = max(wait, _retry_after(reply.headers.get("retry-after")))
-            if attempts > self._retries or wait >= deadline.left():
+            if attempts > most or wait >= deadline.left():
                 raise failure from cause
             time.sleep(wait)
 
