@@ -226,6 +226,10 @@ def test_ten_thousand_rows_share_one_moment_and_version(client: Client) -> None:
     assert len(read.request_ids) == 3
     assert len(client.predict("fraud", frame.iloc[:10_001], timeout=60).prediction_ids) == 10_001
     assert read.columns["ofDay"][10_000] == 1.0
+    frame.loc[10_000, "amount"] = math.nan
+    with pytest.raises(InvalidRequestError, match="of all, this is row 10000") as caught:
+        client.features("fraud_features", frame, timeout=60)
+    assert caught.value.details["entity"] == 10_000
 
 
 def test_definitions_and_models_are_found(client: Client) -> None:
@@ -240,6 +244,8 @@ def test_definitions_and_models_are_found(client: Client) -> None:
     assert client.describe("model", "fraud", 1)["lineage"]["service"]
     with pytest.raises(NotFoundError):
         client.describe("entity", "no/such?thing")
+    with pytest.raises(InvalidRequestError, match='no kind "views"'):
+        client.describe("views", "spending")  # type: ignore[arg-type]
 
 
 def test_errors_have_a_class_and_say_what_the_server_said(url: str, client: Client) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Literal, Optional, Union
 from urllib.parse import quote, urlencode
 
+from .errors import InvalidRequestError
 from .sender import Deadline, Sender
 
 Json = dict[str, Any]
@@ -51,6 +52,10 @@ class Catalog:
         Raises:
             NotFoundError: There is no such definition.
         """
+        if kind not in _PATHS:
+            raise InvalidRequestError(
+                f'There is no kind "{kind}"; name one of {", ".join(_PATHS)}.', code="INVALID_REQUEST"
+            )
         path = f"/v1/{_PATHS[kind]}/{quote(name, safe='')}"
         if version is not None:
             path += f"/versions/{quote(str(version), safe='')}" if kind == "model" else f"?version={version}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, Union
 
-from .errors import InvalidRequestError
+from .errors import InvalidRequestError, LockstepError
 from .values import write_row
 
 if TYPE_CHECKING:
@@ -90,12 +90,22 @@ def send_in_parts(texts: Sequence[bytes], send: Callable[[bytes, int, int], Answ
         start, end = waiting.pop()
         try:
             answers.append(send(b"[" + b",".join(texts[start:end]) + b"]", start, end))
-        except InvalidRequestError as error:
+        except LockstepError as error:
             if error.code != "BODY_TOO_LARGE" or end - start < 2:
-                raise
+                raise _of_all_rows(error, start) from error.__cause__
             middle = (start + end) // 2
             waiting += [(middle, end), (start, middle)]
     return answers
+
+
+def _of_all_rows(error: LockstepError, start: int) -> LockstepError:
+    """The server counts the rows of its request."""
+    for what in ("entity", "event"):
+        row = error.details.get(what)
+        if start > 0 and isinstance(row, int):
+            error.details = {**error.details, what: row + start}
+            error.args = (f"{error.args[0]} The rows were sent in parts: of all, this is row {row + start}.",)
+    return error
 
 
 def _parts(texts: Sequence[bytes]) -> list[tuple[int, int]]:
