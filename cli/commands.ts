@@ -59,6 +59,7 @@ export const commands: readonly CommandEntry[] = [
   { name: 'sign', load: async () => (await import('./commands/sign.ts')).signCommand },
   { name: 'audit', load: async () => (await import('./commands/audit.ts')).auditCommand },
   { name: 'explain', load: async () => (await import('./commands/explain.ts')).explainCommand },
+  { name: 'dev', load: async () => (await import('./commands/dev.ts')).devCommand },
   { name: 'serve', load: async () => (await import('./commands/serve.ts')).serveCommand },
   { name: 'openapi', load: async () => (await import('./commands/openapi.ts')).openapiCommand },
   { name: 'completion', load: async () => (await import('./commands/completion.ts')).createCompletionCommand(commands) },

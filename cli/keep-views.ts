@@ -61,31 +61,45 @@ const retryMs = 2_000
 /** Each poll of an embedded database blocks the process for a moment. */
 const idleMs = 2_000
 
-/**
- * Keeps the views of an embedded database current and reads its streams, until the signal, within the process that
- * serves them. If the online store is down, it waits.
- */
-export async function keepEmbedded(context: Context, registry: MetricsRegistry): Promise<void> {
-  const { signal, log, config } = context
+/** The views of an embedded database, within the process that serves them. */
+export interface EmbeddedKeeper {
+  /**
+   * Keeps them current and reads their streams, until the signal. If the online store is down, it waits. Not to be
+   * called again before it has ended.
+   */
+  keep(signal: AbortSignal): Promise<void>
+}
+
+export function createEmbeddedKeeper(context: Context, registry: MetricsRegistry): EmbeddedKeeper {
+  const { log, config } = context
   const runMetrics = createViewRunMetrics(registry)
   const jobMetrics = createJobMetrics(registry)
   registerJobGauges(registry, () => context.database())
   const streamMetrics = createStreamMetrics(registry)
-  const tracing = await context.tracing(registry)
-  while (!signal.aborted) {
-    try {
-      const tools = await workerTools(context)
-      const { keep, kinds } = viewsWork(tools, { log, metrics: runMetrics, tracing })
-      const streams = { ...tools, config, log, metrics: streamMetrics, clock: () => Date.now() * 1000 }
-      await Promise.all([
-        keep(signal),
-        workOnJobs(tools.jobs, { kinds, known: jobKinds, worker: tools.worker, signal, idleMs, onEvent: jobMetrics.job, tracing }),
-        consumeStreams(streams, { signal }),
-      ])
-    } catch (error) {
-      if (signal.aborted) return
-      log.warn({ error: messageOf(error) }, 'the views cannot be kept up to date')
-      await setTimeout(retryMs, undefined, { signal }).catch(() => undefined)
-    }
+
+  async function work(signal: AbortSignal): Promise<void> {
+    const tools = await workerTools(context)
+    const tracing = await context.tracing(registry)
+    const { keep, kinds } = viewsWork(tools, { log, metrics: runMetrics, tracing })
+    const streams = { ...tools, config, log, metrics: streamMetrics, clock: () => Date.now() * 1000 }
+    await Promise.all([
+      keep(signal),
+      workOnJobs(tools.jobs, { kinds, known: jobKinds, worker: tools.worker, signal, idleMs, onEvent: jobMetrics.job, tracing }),
+      consumeStreams(streams, { signal }),
+    ])
+  }
+
+  return {
+    async keep(signal) {
+      while (!signal.aborted) {
+        try {
+          await work(signal)
+        } catch (error) {
+          if (signal.aborted) return
+          log.warn({ error: messageOf(error) }, 'the views cannot be kept up to date')
+          await setTimeout(retryMs, undefined, { signal }).catch(() => undefined)
+        }
+      }
+    },
   }
 }

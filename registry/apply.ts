@@ -14,6 +14,7 @@ import type { Change, ChangePlan } from './change-plan.ts'
 import type { Comparison } from './compare.ts'
 import type { Definition } from './definition.ts'
 import type { DefinitionSet } from './definition-set.ts'
+import { requireDevelopment } from './development.ts'
 import type { PlanOptions } from './plan.ts'
 import type { TableChange } from './owned-table.ts'
 import { planOn } from './plan.ts'
@@ -26,6 +27,8 @@ export interface ApplyOptions extends PlanOptions {
   readonly by?: Actor
   /** How long it may wait for the lock on a source's table, milliseconds. Default: 10,000. */
   readonly lockTimeoutMs?: number
+  /** Called in the transaction before anything is read. It must use only `db`. */
+  readonly beforePlan?: (db: Kysely<LockstepTables>) => Promise<void>
   /** Called after all writes and before the commit. If it throws, nothing is applied. It must use only `db`. */
   readonly beforeCommit?: (online: OnlineChanges, db: Pick<Database, 'kysely'>) => Promise<void>
 }
@@ -51,15 +54,17 @@ export interface AppliedChanges {
 /**
  * Changes the registry, and the source tables that Lockstep owns, to what the file declares. One transaction makes all
  * changes, and only one `apply` runs at a time. Definitions that are not in the file stay, unless `prune` is set, which
- * retires those that nothing needs.
+ * retires those that nothing needs. With `replace`, a changed definition takes the place of its former self.
  *
- * @throws LockstepError the plan's first problem (`VERSION_CHANGED`, `SOURCE_MISSING`, `UNKNOWN_COLUMN`,
+ * @throws LockstepError `FORBIDDEN` for `replace` outside of a development store; the plan's first problem (`VERSION_CHANGED`, `SOURCE_MISSING`, `UNKNOWN_COLUMN`,
  *   `SOURCE_TYPE_MISMATCH`, `BREAKS_MODEL`, …); if there are several, the message and `details.problems` contain all of
  *   them
  */
 export async function applyChanges(db: Database, set: DefinitionSet, options: ApplyOptions = {}): Promise<AppliedChanges> {
   return await db.kysely.transaction().execute(async (transaction) => {
     await lockRegistry(transaction)
+    if (options.replace === true) await requireDevelopment(transaction)
+    await options.beforePlan?.(transaction)
     const { plan, comparisons, removed, tables } = await planOn(transaction, set, options)
     refuse(plan)
     let changed = false
@@ -196,7 +201,7 @@ async function storeDefinition(
       operational: JSON.stringify(declared.operational),
       retired_at: null,
       signature: signing?.sign(definitionFacts(kept)) ?? null,
-      // only definitions without versions change their meaning in place
+      // only definitions without versions change their meaning in place, and all of a development store
       ...(semantic.length > 0 ? { fingerprint: declared.fingerprint, spec: JSON.stringify(declared.spec) } : {}),
     })
     .where('kind', '=', stored.kind)

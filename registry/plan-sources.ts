@@ -123,7 +123,7 @@ export async function planBackfills(
  * The entities of the views that read the source, if it has columns for all parts of their keys. Of entities with the
  * same name, the last one is returned.
  */
-function entitiesOf(source: SourceSpec, views: readonly ViewSpec[]): EntitySpec[] {
+export function entitiesOf(source: SourceSpec, views: readonly ViewSpec[]): EntitySpec[] {
   const entities = views.filter((view) => view.source.name === source.name).map((view) => view.entity)
   const byName = new Map(entities.map((entity) => [entity.name, entity]))
   return [...byName.values()].filter((entity) => keyColumns(source, entity).length === entity.key.length)

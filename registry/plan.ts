@@ -38,6 +38,8 @@ export interface PlanOptions {
   readonly prune?: boolean
   /** Whether changes may break served model versions. */
   readonly breakModels?: boolean
+  /** Whether a definition may change under its version, and one may go although a model version was pushed for it. */
+  readonly replace?: boolean
 }
 
 /**
@@ -55,7 +57,7 @@ const noModels: ModelsPlan = { breaks: [], problems: [], notes: [] }
 export async function planOn(
   handle: Kysely<LockstepTables>,
   set: DefinitionSet,
-  { prune = false, breakModels = false }: PlanOptions,
+  { prune = false, breakModels = false, replace = false }: PlanOptions,
 ): Promise<{
   readonly plan: ChangePlan
   readonly comparisons: readonly Comparison[]
@@ -73,11 +75,7 @@ export async function planOn(
   const uses = await modelUses(handle)
   const models = new Set(declared.filter(({ kind }) => kind === 'model').map(({ name }) => name))
   const { removed, kept } = prune
-    ? prunable(
-        absent,
-        declared,
-        uses.filter(({ model }) => models.has(model)),
-      )
+    ? prunable(absent, declared, replace ? [] : uses.filter(({ model }) => models.has(model)))
     : { removed: [], kept: [] }
   const left = absent.filter((definition) => !removed.includes(definition))
   const staying = left.flatMap((definition) => (definition.kind === 'view' ? [definition.spec] : []))
@@ -96,7 +94,7 @@ export async function planOn(
   const nextVersions = freeVersions([...declared, ...stored])
   const changes = [
     ...comparisons.map((each) => {
-      const found = changeOf(each)
+      const found = changeOf(each, replace)
       return found.status === 'conflict' ? { ...found, nextVersion: nextVersions(found) } : found
     }),
     ...absent.map((definition) => change(definition, removed.includes(definition) ? 'removed' : 'absent', [])),
@@ -112,7 +110,7 @@ export async function planOn(
     tables: sources.tables.filter((table) => table.kind !== 'none'),
     backfills: online,
     states: stateSizes(set, sources.found),
-    breaks: [...breakages([...declared, ...absent], comparisons, removed, uses), ...served.breaks],
+    breaks: [...breakages([...declared, ...absent], replace ? [] : comparisons, removed, uses), ...served.breaks],
     kept,
     notes: [
       ...unexportedNotes(set),
@@ -124,7 +122,7 @@ export async function planOn(
     problems: [
       ...unknown,
       ...uncompiled,
-      ...comparisons.filter((each) => changeOf(each).status === 'conflict').map((each) => conflict(each, nextVersions(each.declared))),
+      ...comparisons.filter((each) => changeOf(each, replace).status === 'conflict').map((each) => conflict(each, nextVersions(each.declared))),
       ...sources.problems,
       ...checkStreams([...declared, ...left]),
       ...(breakModels ? [] : served.problems),
@@ -133,9 +131,9 @@ export async function planOn(
   return { plan, comparisons, removed, tables: sources.tables }
 }
 
-function changeOf({ declared, stored, semantic, operational }: Comparison): Change {
+function changeOf({ declared, stored, semantic, operational }: Comparison, replace: boolean): Change {
   if (stored === null) return change(declared, 'added', [])
-  if (semantic.length > 0 && declared.version > 0) return change(declared, 'conflict', semantic)
+  if (semantic.length > 0 && declared.version > 0 && !replace) return change(declared, 'conflict', semantic)
   const found = [...semantic, ...operational]
   if (stored.retired) return change(declared, 'revived', found)
   return change(declared, found.length > 0 ? 'changed' : 'unchanged', found)
@@ -188,7 +186,7 @@ function breakages(
 ): Breakage[] {
   const users = usersOf(definitions, uses)
   const gone = new Set(removed.map(displayName))
-  const conflicts = comparisons.filter((each) => changeOf(each).status === 'conflict').map((each) => each.declared)
+  const conflicts = comparisons.filter((each) => changeOf(each, false).status === 'conflict').map((each) => each.declared)
   return [...conflicts, ...removed].flatMap((definition) =>
     [...(users.get(definitionKey(definition)) ?? [])]
       .filter((broken) => !gone.has(broken))

@@ -1,5 +1,5 @@
 import { pathToFileURL } from 'node:url'
-import { Worker } from 'node:worker_threads'
+import { isMainThread, Worker } from 'node:worker_threads'
 import { setTimeout } from 'node:timers/promises'
 
 /**
@@ -19,7 +19,8 @@ export async function importWithin(path: string, timeoutMs: number): Promise<unk
     throw new Error(`it has not finished after ${timeoutMs / 1000} s; remove the endless loop, or the top-level await that never settles`)
   })
   timeout.catch(() => {}) // aborted
-  const unwatch = endLoopAfter(timeoutMs + graceMs)
+  // another thread is ended by whoever started it
+  const unwatch = isMainThread ? endLoopAfter(timeoutMs + graceMs) : () => undefined
   const listenAgain = withoutListeners(['SIGINT', 'SIGTERM'])
   try {
     return await Promise.race([import(pathToFileURL(path).href), timeout])

@@ -26,7 +26,7 @@ const closeMs = 2_000
 const cutMs = 500
 /** The error message of pg for a connection timeout. */
 const silentText = 'timeout expired'
-const poolSize = 10
+export const poolSize = 10
 const maxSnapshots = 8
 
 /** Session settings, independent of the defaults of role and database. */

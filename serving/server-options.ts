@@ -108,6 +108,12 @@ export interface LockstepServer {
    */
   listen(host: string, port: number, grpcPort?: number): Promise<ListeningAt>
   readiness(): Readiness
+  /**
+   * Takes in what was changed in the registry and the online store now, instead of at the next notice or check.
+   *
+   * @throws LockstepError `POSTGRES_UNAVAILABLE`
+   */
+  refresh(): Promise<void>
   /** Resolves once requests can be answered. */
   whenReady(): Promise<void>
   /**

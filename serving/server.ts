@@ -187,6 +187,7 @@ export function createServer(options: ServerOptions): LockstepServer {
       return { host, port: address.port, url, grpcPort: boundGrpcPort }
     },
     readiness: readiness.current,
+    refresh: watch.refresh,
     whenReady: () => readiness.whenReady,
     close() {
       const { drainMs = 10_000 } = options

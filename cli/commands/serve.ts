@@ -9,7 +9,7 @@ import { onUnavailable } from '../../serving/features/fallback-policy.ts'
 import type { Command, Outcome } from '../command.ts'
 import type { Context } from '../context.ts'
 import type { Input } from '../input.ts'
-import { keepEmbedded } from '../keep-views.ts'
+import { createEmbeddedKeeper } from '../keep-views.ts'
 import { startServer } from '../start-server.ts'
 
 export const serveCommand: Command = {
@@ -54,7 +54,7 @@ async function serveAlone(context: Context, input: Input): Promise<Outcome> {
       startWatchdog(config, log)
       // workers keep the views of a database that other processes share; history is served as it was
       const keeps = config.postgresUrl === null && defaultAsOf === undefined
-      const keeping = keeps ? keepEmbedded(context, metrics) : null
+      const keeping = keeps ? createEmbeddedKeeper(context, metrics).keep(signal) : null
       await aborted(signal)
       await Promise.all([server.close(), keeping])
     },

@@ -25,6 +25,11 @@ export function isOwnSource(file: string): boolean {
 export class ModuleCache {
   readonly #modules = new Map<string, ParsedModule>()
 
+  /** Those that were read. */
+  get modules(): readonly ParsedModule[] {
+    return [...this.#modules.values()]
+  }
+
   /** @throws LockstepError `DEFINITIONS_INVALID` naming file and line */
   get(file: string): ParsedModule {
     const known = this.#modules.get(file)

@@ -1,12 +1,13 @@
 import type { CheckpointOwner } from '../../online/checkpoint-owner.ts'
 import type { LoadRequest } from '../../registry/load-request.ts'
 import { parseLoadRequest } from '../../registry/load-request.ts'
-import { erasedNotice, registryChannel } from '../../registry/revision.ts'
+import { catalogRevision, erasedNotice, registryChannel } from '../../registry/revision.ts'
 import type { PollLoop } from '../../runtime/async.ts'
-import { jitter, startPollLoop } from '../../runtime/async.ts'
+import { jitter, orTimeout, startPollLoop } from '../../runtime/async.ts'
 import type { OnlineViews } from '../features/online-views.ts'
 import type { StaleCache } from '../features/stale-cache.ts'
 import type { LiveCatalog } from '../models/live-catalog.ts'
+import { reachRevision } from '../models/live-catalog.ts'
 import type { ModelHost } from '../models/model-host.ts'
 import type { Traffic } from '../traffic/traffic.ts'
 import type { ServerReadiness } from './readiness.ts'
@@ -16,7 +17,7 @@ import type { UpkeepWatch } from './upkeep-watch.ts'
 export interface WatchDeps {
   readonly stores: Stores
   readonly catalog: LiveCatalog
-  readonly models: Pick<ModelHost, 'forgetAnswers'>
+  readonly models: Pick<ModelHost, 'forgetAnswers' | 'settled'>
   readonly views: OnlineViews
   readonly owner: CheckpointOwner
   readonly upkeep: UpkeepWatch
@@ -35,6 +36,10 @@ export interface ServerWatch {
   start(): void
   /** Reads the API keys now, if the database answers. */
   refreshKeys(): Promise<void>
+  /**
+   * Loads the present registry and its models now, for at most 10 s, and looks which views the online store holds.
+   */
+  refresh(): Promise<void>
   stop(): Promise<void>
 }
 
@@ -44,6 +49,8 @@ const upkeepMs = 5000
 const notReadyMs = 500
 /** How soon a revoked key is refused if no notice of the change arrives. */
 const keysMs = 1000
+/** How long a refresh waits for models. */
+const settleMs = 10_000
 
 export function createServerWatch(deps: WatchDeps): ServerWatch {
   const { stores, catalog, models, views, owner, upkeep, traffic, staleCache, readiness, preloadModel, pollMs, more } = deps
@@ -115,6 +122,14 @@ export function createServerWatch(deps: WatchDeps): ServerWatch {
     async refreshKeys() {
       await database.check()
       await watchKeys()
+    },
+    async refresh() {
+      await watchDatabase()
+      const db = database.available
+      // a load that was under way may have read the registry before
+      if (db !== null) await reachRevision(catalog, db, await catalogRevision(db), 2)
+      await orTimeout(models.settled(), settleMs)
+      await checkViews()
     },
     async stop() {
       stopped = true

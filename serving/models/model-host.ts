@@ -75,6 +75,8 @@ export interface ModelHost {
    * @throws LockstepError `POSTGRES_UNAVAILABLE` if a version cannot be read now; then prepare the catalog again
    */
   prepare(catalog: Catalog): Promise<void>
+  /** Resolves once all versions of the last prepared catalog have loaded or failed. */
+  settled(): Promise<void>
   /** Why versions of the last prepared catalog do not load, one sentence each. */
   readonly failures: readonly string[]
   /** Why a version does not load; undefined: it loads, or has not been tried. */
@@ -134,6 +136,7 @@ export function createModelHost(deps: ModelHostDeps): ModelHost {
   let failuresOf: ReadonlyMap<string, string> = new Map()
   let newestCatalog: Catalog | null = null
   let preparations = 0
+  let settling: Promise<void> = Promise.resolve()
   let closed = false
 
   /**
@@ -418,7 +421,7 @@ export function createModelHost(deps: ModelHostDeps): ModelHost {
           const settled = (chosen: SelectedVersions) => {
             if (preparation === preparations) settle(catalog, chosen)
           }
-          choosing.then(settled, (error: unknown) => {
+          settling = choosing.then(settled, (error: unknown) => {
             if (preparation !== preparations) return
             log.warn({ error: messageOf(error) }, 'not all models are loaded')
             failures = [`Not all models are loaded: ${messageOf(error)}`]
@@ -431,6 +434,7 @@ export function createModelHost(deps: ModelHostDeps): ModelHost {
       preparations++
       settle(catalog, chosen)
     },
+    settled: () => settling,
     get failures() {
       return failures
     },

@@ -1,0 +1,46 @@
+import { dirname, relative, resolve } from 'node:path'
+import { readVersion } from '../../runtime/version.ts'
+import type { Command } from '../command.ts'
+import { definitionsArgument, definitionsFile } from '../definitions-argument.ts'
+import { startDev } from '../dev/start-dev.ts'
+
+export const devCommand: Command = {
+  name: 'dev',
+  summary: 'Serve a project while you edit it',
+  description: [
+    'Applies the definitions file, loads the rows of data/SOURCE.csv (or .jsonl, .parquet) and the models of models/MODEL.onnx, materializes and serves. It does so again whenever one of these files changes, and prints what has changed. If a file is refused, the version before stays served.',
+    'A changed definition takes effect under its version. So this happens in a development store in LOCKSTEP_DIR/dev, which is removed at the end. The database and the store that the settings name are neither read nor written.',
+    'data/ and models/ are in the folder of FILE, or else in the working folder.',
+  ],
+  arguments: [definitionsArgument],
+  options: {
+    port: { value: 'PORT', help: 'The port. 0: any free port. Default: LOCKSTEP_PORT, or the next free one.' },
+  },
+  example: 'lockstep dev',
+  async run(context, input) {
+    const { config, terminal, signal } = context
+    const [given] = input.arguments('FILE')
+    const file = resolve(definitionsFile(context, input))
+    const say = terminal.json ? terminal.complain : terminal.print
+    say(`Lockstep ${readVersion()}, development store in ${relative(process.cwd(), config.directory)}/dev`)
+    if (config.postgresUrl !== null || config.redisUrl !== null)
+      say('The PostgreSQL and Redis of the settings are not used: rows come from data/, and nothing there changes.')
+    const project = { folder: given === undefined ? process.cwd() : dirname(file), file }
+    const { url, example } = await startDev(context, project, { port: input.count('port', 0, 65_535), say })
+    return {
+      json: { url, example: example === null ? null : { url: `${url}${example.path}`, body: example.body } },
+      text: [
+        '',
+        `  API       ${url}`,
+        `  Docs      ${url}/docs`,
+        `  Metrics   ${url}/metrics`,
+        ...(example === null ? [] : ['', `  curl ${url}${example.path} -d '${JSON.stringify(example.body).replaceAll("'", "'\\''")}'`]),
+        '',
+        `Watching ${relative(process.cwd(), file)}, data/ and models/. Ctrl-C ends and removes the development store.`,
+      ].join('\n'),
+      async stay() {
+        if (!signal.aborted) await new Promise((done) => signal.addEventListener('abort', done, { once: true }))
+      },
+    }
+  },
+}

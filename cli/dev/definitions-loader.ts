@@ -1,0 +1,93 @@
+import { resolve } from 'node:path'
+import { Worker } from 'node:worker_threads'
+import type { ErrorCode } from '../../kernel/errors.ts'
+import { LockstepError } from '../../kernel/errors.ts'
+import type { DefinitionSet } from '../../registry/definition-set.ts'
+import type { DefinitionPlace } from '../../registry/read-modules.ts'
+
+export interface LoadTask {
+  readonly file: string
+  readonly timeoutMs: number
+}
+
+/** What a definitions file is, or why it is none. */
+export interface LoadedDefinitions {
+  readonly set: DefinitionSet | null
+  readonly error: { readonly code: ErrorCode; readonly message: string; readonly details: Record<string, unknown> } | null
+  /** The file and the modules that it imports by path. */
+  readonly files: readonly string[]
+  readonly places: readonly DefinitionPlace[]
+}
+
+/** Loads a definitions file again and again, as it is each time. */
+export interface DefinitionsLoader {
+  /** Never rejects because of the file. A call waits for the one before. */
+  load(): Promise<LoadedDefinitions>
+  close(): Promise<void>
+}
+
+const defaultTimeoutMs = 10_000
+/** How much later than the thread itself this one gives up: an endless loop holds the thread. */
+const graceMs = 1_000
+
+/** @param options.timeoutMs how long importing the file may take */
+export function createDefinitionsLoader(file: string, { timeoutMs = defaultTimeoutMs } = {}): DefinitionsLoader {
+  let next = startThread()
+  let last: Promise<unknown> = Promise.resolve()
+  let closed = false
+
+  async function load(): Promise<LoadedDefinitions> {
+    const thread = next
+    try {
+      return await answerOf(thread, { file: resolve(file), timeoutMs })
+    } finally {
+      await thread.terminate()
+      if (!closed) next = startThread()
+    }
+  }
+
+  return {
+    load() {
+      const loading = last.then(load)
+      last = loading.catch(() => undefined)
+      return loading
+    },
+    async close() {
+      closed = true
+      await next.terminate()
+      await last
+    },
+  }
+}
+
+function startThread(): Worker {
+  // the script lies beside this file, as .ts in the repository and as .js once built
+  const thread = new Worker(new URL(`./load-worker${import.meta.url.endsWith('.ts') ? '.ts' : '.js'}`, import.meta.url))
+  thread.unref()
+  return thread
+}
+
+function answerOf(thread: Worker, task: LoadTask): Promise<LoadedDefinitions> {
+  return new Promise((resolveAnswer, reject) => {
+    const fail = (message: string, code: ErrorCode = 'DEFINITIONS_INVALID'): void =>
+      resolveAnswer({ set: null, error: { code, message, details: { file: task.file } }, files: [task.file], places: [] })
+    const timer = setTimeout(
+      () => fail(`The definitions file "${task.file}" has not finished after ${task.timeoutMs / 1000} s; remove the endless loop.`),
+      task.timeoutMs + graceMs,
+    )
+    thread.once('message', (answer: LoadedDefinitions) => {
+      clearTimeout(timer)
+      resolveAnswer(answer)
+    })
+    thread.once('error', (error) => fail(`The definitions file "${task.file}" could not be run: ${error.message}.`))
+    thread.once('exit', (code) => {
+      clearTimeout(timer)
+      fail(`The definitions file "${task.file}" ended its thread with ${code}; remove the call of process.exit.`)
+    })
+    thread.once('messageerror', (error) =>
+      reject(new LockstepError('INTERNAL', 'The definitions could not be sent between threads; report this.', { cause: error })),
+    )
+    thread.ref()
+    thread.postMessage(task)
+  })
+}

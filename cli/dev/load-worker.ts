@@ -1,0 +1,35 @@
+import { realpathSync } from 'node:fs'
+import { parentPort } from 'node:worker_threads'
+import { LockstepError, messageOf } from '../../kernel/errors.ts'
+import { readModules } from '../../registry/read-modules.ts'
+import { loadDefinitions } from '../../registry/load-definitions.ts'
+import type { LoadedDefinitions, LoadTask } from './definitions-loader.ts'
+
+// A thread that loads one definitions file and is then ended, because a module is imported only once in a thread. It
+// starts before there is anything to load, so that it has its own modules by then.
+parentPort?.once('message', (task: LoadTask) => {
+  void load(task).then((answer) => parentPort?.postMessage(answer))
+})
+
+async function load({ file, timeoutMs }: LoadTask): Promise<LoadedDefinitions> {
+  const { files, places } = readModules(realPathOf(file))
+  try {
+    return { set: await loadDefinitions(file, { timeoutMs }), error: null, files, places }
+  } catch (error) {
+    const { code, details } = error instanceof LockstepError ? error : { code: 'INTERNAL' as const, details: {} }
+    return { set: null, error: { code, message: messageOf(error), details: plain(details) }, files, places }
+  }
+}
+
+function realPathOf(file: string): string {
+  try {
+    return realpathSync(file)
+  } catch {
+    return file
+  }
+}
+
+/** What can be sent to another thread. */
+function plain(details: Readonly<Record<string, unknown>>): Record<string, unknown> {
+  return Object.fromEntries(Object.entries(details).filter(([, value]) => ['string', 'number', 'boolean'].includes(typeof value)))
+}

@@ -1,0 +1,206 @@
+import { readFile } from 'node:fs/promises'
+import { LockstepError } from '../../kernel/errors.ts'
+import type { ViewPlan } from '../../kernel/view-plan.ts'
+import { inspectModel } from '../../inference/inspect-model.ts'
+import { materializeView } from '../../materializer/materialize.ts'
+import { ingestFile } from '../../offline/ingest.ts'
+import type { OnlineStore } from '../../online/store.ts'
+import { applyChanges } from '../../registry/apply.ts'
+import type { Catalog, CatalogModel } from '../../registry/catalog.ts'
+import { loadCatalog } from '../../registry/catalog.ts'
+import type { ChangePlan } from '../../registry/change-plan.ts'
+import type { DefinitionSet } from '../../registry/definition-set.ts'
+import { forgetModelVersions } from '../../registry/development.ts'
+import type { NextTable } from '../../registry/development-tables.ts'
+import { makeNextTables, nextTable, takeNextTables } from '../../registry/development-tables.ts'
+import { bindModel } from '../../registry/model-binding.ts'
+import { pushModel } from '../../registry/models.ts'
+import { bumpRevision } from '../../registry/revision.ts'
+import type { Database } from '../../runtime/database.ts'
+import { developmentSet } from './development-set.ts'
+import type { ProjectFile } from './project-files.ts'
+import { byName } from './project-files.ts'
+
+export interface SessionDeps {
+  /** A development store. */
+  readonly db: Database
+  readonly store: OnlineStore
+  /** Has the server take in what was changed. */
+  readonly refresh: () => Promise<void>
+  /** Runs some work while nothing else brings the views up to date. */
+  readonly alone: <T>(work: () => Promise<T>) => Promise<T>
+  readonly actor: string
+  readonly signal: AbortSignal
+}
+
+/** The files of a project that are not definitions. */
+export interface ProjectRows {
+  readonly rows: readonly ProjectFile[]
+  readonly models: readonly ProjectFile[]
+}
+
+export interface Brought {
+  readonly plan: ChangePlan
+  readonly catalog: Catalog
+  readonly loads: readonly Load[]
+  readonly models: readonly ModelChange[]
+  /** The views whose states were made anew. */
+  readonly views: readonly string[]
+  /** What of it does not work. The rest is served. */
+  readonly problems: readonly LockstepError[]
+}
+
+export interface Load {
+  readonly source: string
+  /** null: there is no file, so the table is empty. */
+  readonly path: string | null
+  readonly rows: number
+}
+
+export interface ModelChange {
+  readonly model: string
+  /** null: its file is gone, and it is no longer served. */
+  readonly path: string | null
+}
+
+export interface DevSession {
+  /**
+   * Brings the store to what a fresh one would hold after `apply`, `ingest`, `model push` and `materialize` of these
+   * definitions and files. Only what has changed is done. Events that were pushed stay until the file or the columns of
+   * their source change.
+   *
+   *     fill new tables -> apply, with the tables, in one transaction -> push models -> rebuild states
+   *
+   * @throws LockstepError if a row, a file or a definition is refused; then nothing has changed
+   */
+  bring(set: DefinitionSet, files: ProjectRows): Promise<Brought>
+}
+
+interface NextRows extends NextTable {
+  readonly file: ProjectFile | null
+  readonly key: string
+}
+
+export function createDevSession(deps: SessionDeps): DevSession {
+  const { db, store, signal } = deps
+  /** What is there: the tables by source, the pushed files by model, the states by view. */
+  let tables: ReadonlyMap<string, string> = new Map()
+  const pushed = new Map<string, { readonly file: string; readonly fits: string }>()
+  const states = new Map<string, string>()
+
+  function nextRows({ sources, views }: DefinitionSet, rows: readonly ProjectFile[]): NextRows[] {
+    const files = byName(rows)
+    return sources.flatMap(({ spec }) => {
+      const table = nextTable(
+        spec,
+        views.map((view) => view.spec),
+      )
+      const file = files.get(spec.name) ?? null
+      return table === null ? [] : [{ ...table, file, key: JSON.stringify([table.create, file?.path, file?.stamp]) }]
+    })
+  }
+
+  async function fill(next: readonly NextRows[]): Promise<Load[]> {
+    if (next.length > 0) await makeNextTables(db.kysely, next)
+    const loads: Load[] = []
+    for (const { source, filling, file } of next) {
+      const path = file?.path ?? null
+      loads.push({ source, path, rows: path === null ? 0 : (await ingestFile(db, filling, path, { signal })).rows })
+    }
+    return loads
+  }
+
+  async function pushModels(catalog: Catalog, files: ReadonlyMap<string, ProjectFile>): Promise<Pick<Brought, 'models' | 'problems'>> {
+    const models: ModelChange[] = []
+    const problems: LockstepError[] = []
+    for (const name of pushed.keys()) {
+      if (catalog.models.has(name) && files.has(name)) continue
+      await forget(name)
+      models.push({ model: name, path: null })
+    }
+    for (const model of catalog.models.values()) {
+      const file = files.get(model.name)
+      if (file === undefined) continue
+      const fits = JSON.stringify([model.spec, catalog.services.get(model.spec.service)?.fingerprint])
+      const before = pushed.get(model.name)
+      if (before?.file === file.stamp && before.fits === fits) continue
+      try {
+        await push(catalog, model, file)
+        pushed.set(model.name, { file: file.stamp, fits })
+        models.push({ model: model.name, path: file.path })
+      } catch (error) {
+        if (!(error instanceof LockstepError)) throw error
+        problems.push(error)
+        // a version of a former service does not fit the present one
+        if (before !== undefined && before.fits !== fits) await forget(model.name)
+      }
+    }
+    return { models, problems }
+  }
+
+  async function push(catalog: Catalog, model: CatalogModel, { path }: ProjectFile): Promise<void> {
+    const bytes = await readFile(path)
+    const contract = await inspectModel(bytes, { file: path })
+    // what can be refused is refused before the present version goes
+    bindModel(catalog.service(model.spec.service), contract, model.spec)
+    await forgetModelVersions(db.kysely, model.name)
+    await pushModel(db, { model: model.name, bytes, contract, actor: deps.actor })
+  }
+
+  async function forget(model: string): Promise<void> {
+    pushed.delete(model)
+    await forgetModelVersions(db.kysely, model)
+    await bumpRevision(db.kysely)
+  }
+
+  async function materialize(catalog: Catalog): Promise<{ views: string[]; problems: LockstepError[] }> {
+    const views: string[] = []
+    const problems: LockstepError[] = []
+    for (const plan of [...catalog.online].flatMap((id) => catalog.views.get(id) ?? [])) {
+      const key = JSON.stringify([plan.fingerprint, tables.get(plan.spec.source.name)])
+      if (states.get(plan.id) === key) continue
+      try {
+        problems.push(...(await rebuild(plan)))
+        states.set(plan.id, key)
+        views.push(plan.id)
+      } catch (error) {
+        if (!(error instanceof LockstepError) || signal.aborted) throw error
+        states.delete(plan.id)
+        problems.push(error)
+      }
+    }
+    return { views, problems }
+  }
+
+  async function rebuild(plan: ViewPlan): Promise<readonly LockstepError[]> {
+    const { tooLarge, setAside } = await materializeView(db, store, plan, { rebuild: true, signal })
+    return [...tooLarge.errors, ...setAside.errors]
+  }
+
+  return {
+    async bring(declared, files) {
+      const set = developmentSet(declared)
+      const all = nextRows(set, files.rows)
+      const next = all.filter(({ source, key }) => tables.get(source) !== key)
+      const models = byName(files.models)
+      const loads = await fill(next)
+      return await deps.alone(async () => {
+        const { plan } = await applyChanges(db, set, {
+          prune: true,
+          breakModels: true,
+          replace: true,
+          by: { actor: deps.actor },
+          beforePlan: (transaction) => takeNextTables(transaction, next),
+        })
+        tables = new Map(all.map(({ source, key }) => [source, key]))
+        const served = await pushModels(await loadCatalog(db), models)
+        // from here on requests find a changed view incomplete, and not its old states under its new definition
+        await deps.refresh()
+        const catalog = await loadCatalog(db)
+        const made = await materialize(catalog)
+        await deps.refresh()
+        return { plan, catalog, loads, models: served.models, views: made.views, problems: [...served.problems, ...made.problems] }
+      })
+    },
+  }
+}

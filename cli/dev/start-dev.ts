@@ -1,0 +1,133 @@
+import { LockstepError } from '../../kernel/errors.ts'
+import type { Catalog } from '../../registry/catalog.ts'
+import { markDevelopment } from '../../registry/development.ts'
+import type { Config } from '../../runtime/config.ts'
+import { tryPort } from '../../runtime/listen.ts'
+import { migrateDatabase } from '../../runtime/migrated.ts'
+import type { Example } from '../../serving/find/example.ts'
+import { exampleEntity, featuresExample, predictExample } from '../../serving/find/example.ts'
+import { isLoopback } from '../../serving/traffic/loopback.ts'
+import { userAtHost } from '../actor.ts'
+import type { Context } from '../context.ts'
+import { createContext } from '../context.ts'
+import { createFindContext } from '../find-context.ts'
+import type { EmbeddedKeeper } from '../keep-views.ts'
+import { createEmbeddedKeeper } from '../keep-views.ts'
+import { startServer } from '../start-server.ts'
+import { createDefinitionsLoader } from './definitions-loader.ts'
+import { takeDevFolder } from './dev-folder.ts'
+import type { Developing, Project } from './develop.ts'
+import { develop } from './develop.ts'
+import { createDevSession } from './session.ts'
+
+const portsTried = 10
+
+export interface DevServer {
+  readonly url: string
+  /** A request about an entity that has rows; null: there is no service yet. */
+  readonly example: Example | null
+}
+
+/**
+ * Makes a development store and serves a project from it, as the project's files are at each time. The context closes
+ * all of it, and then nothing is left of the store.
+ *
+ * @param options.port absent: the configured one, or the next free one
+ * @throws LockstepError `EMBEDDED_IN_USE`, `PORT_IN_USE`
+ */
+export async function startDev(
+  outer: Context,
+  project: Project,
+  { port, say }: { readonly port?: number | undefined; readonly say: (text: string) => void },
+): Promise<DevServer> {
+  const folder = await takeDevFolder(outer.config.directory)
+  outer.add('development store', () => folder.remove())
+  const context = createContext(devConfig(outer.config, folder.path), outer.terminal, outer.signal)
+  outer.add('development session', () => context.close())
+  const { kysely } = await context.unmigratedDatabase()
+  await migrateDatabase(kysely)
+  await markDevelopment(kysely)
+  const db = await context.database()
+  const { server, metrics } = await startServer(context, {})
+  const { url } = await server.listen(context.config.host, port ?? (await freePort(context.config)))
+  const keeping = keepUnless(context, createEmbeddedKeeper(context, metrics))
+  context.add('views', () => keeping.end())
+  const session = createDevSession({
+    db,
+    store: await context.store(),
+    refresh: server.refresh,
+    alone: keeping.without,
+    actor: userAtHost(),
+    signal: context.signal,
+  })
+  const loader = createDefinitionsLoader(project.file)
+  const developing: Developing = develop(project, { session, loader, say, signal: context.signal })
+  context.add('project', () => developing.close())
+  await developing.first
+  const { catalog } = developing
+  return { url, example: catalog === null ? null : await exampleOf(context, catalog) }
+}
+
+/** A request for a prediction if a model is served, else for features. */
+async function exampleOf(context: Context, catalog: Catalog): Promise<Example | null> {
+  const model = [...catalog.models.values()].find(({ versions }) => versions.length > 0)
+  const service = model === undefined ? [...catalog.services.values()].at(-1) : catalog.service(model.spec.service)
+  if (service === undefined) return null
+  const found = await createFindContext(context, catalog)
+  const entity = await exampleEntity({ ...found, db: await context.database() }, service)
+  return model === undefined ? featuresExample(service.name, entity) : predictExample(model.name, entity)
+}
+
+/**
+ * A development store reads nothing that others use: a stream would lose its messages to it. Unless a level is set, only
+ * errors are logged, since changes are printed.
+ */
+function devConfig(config: Config, directory: string): Config {
+  return {
+    ...config,
+    directory,
+    postgresUrl: null,
+    redisUrl: null,
+    redisReads: 'primary',
+    streamRedisUrl: null,
+    natsUrl: null,
+    signingKeys: null,
+    metricsPort: null,
+    auth: isLoopback(config.host) ? 'off' : config.auth,
+    logLevel: config.logLevel === 'info' ? 'error' : config.logLevel,
+  }
+}
+
+/** The first free port from the configured one on. */
+async function freePort({ host, port }: Config): Promise<number> {
+  for (let tried = port; ; tried++) {
+    try {
+      return await tryPort(host, tried)
+    } catch (error) {
+      const isTaken = error instanceof LockstepError && error.code === 'PORT_IN_USE'
+      if (!isTaken || tried === 65_535 || tried >= port + portsTried) throw error
+    }
+  }
+}
+
+/** Keeps the views current, except while something else brings them up to date. */
+function keepUnless(context: Context, keeper: EmbeddedKeeper) {
+  let stop = new AbortController()
+  let keeping: Promise<void> = Promise.resolve()
+  async function end(): Promise<void> {
+    stop.abort()
+    await keeping
+  }
+  return {
+    end,
+    async without<T>(work: () => Promise<T>): Promise<T> {
+      await end()
+      try {
+        return await work()
+      } finally {
+        stop = new AbortController()
+        keeping = keeper.keep(AbortSignal.any([stop.signal, context.signal]))
+      }
+    },
+  }
+}

@@ -1,0 +1,109 @@
+import { pendingMigrations, unknownMigrations } from '../../migrations/migrate.ts'
+import type { Database } from '../../runtime/database.ts'
+import { isEmbedded } from '../../runtime/database.ts'
+import { poolSize } from '../../runtime/open-postgres.ts'
+import type { Answer } from './check.ts'
+import { note, ok, wrong } from './check.ts'
+import { skewAnswer } from './clock-skew.ts'
+
+const oldestVersion = 15
+
+interface ServerRow {
+  readonly version: string
+  readonly number: number
+  readonly encoding: string
+  readonly zone: string
+  readonly user: string
+  readonly database: string
+}
+
+/** @param name which database it is, without user and password */
+export async function checkDatabase(db: Database, name: string): Promise<Answer[]> {
+  const [server] = await db.query<ServerRow>(`
+    SELECT current_setting('server_version') AS version, current_setting('server_version_num')::int AS number,
+           current_setting('server_encoding') AS encoding, current_setting('TimeZone') AS zone,
+           current_user::text AS user, current_database()::text AS database`)
+  if (server === undefined) return [wrong(`${name} does not say what it is.`)]
+  const { version, number, encoding } = server
+  const answers = [
+    number < oldestVersion * 10_000
+      ? wrong(`${name} answers as PostgreSQL ${version}. Lockstep needs PostgreSQL ${oldestVersion} or newer.`)
+      : ok(`${name} answers: PostgreSQL ${version}.`),
+  ]
+  if (encoding !== 'UTF8')
+    answers.push(wrong(`Its encoding is ${encoding}, which cannot hold all texts. Create the database with ENCODING 'UTF8'.`))
+  return answers
+}
+
+/** @param name which database it is, without user and password */
+export async function checkMigrations({ kysely }: Database): Promise<Answer> {
+  const unknown = await unknownMigrations(kysely)
+  if (unknown.length > 0)
+    return wrong(`A newer Lockstep has migrated the database ("${unknown.at(-1)}"). Install that version or a later one.`)
+  const pending = await pendingMigrations(kysely)
+  if (pending.length > 0) return wrong(`${pending.length} are missing, from "${pending[0]}" on. Run "lockstep migrate".`)
+  return ok('All are applied.')
+}
+
+interface RightsRow {
+  readonly create: boolean
+  readonly temporary: boolean
+  readonly schemas: readonly string[] | null
+  readonly tables: readonly string[] | null
+  readonly user: string
+}
+
+/** What `migrate`, `apply`, `ingest` and training sets need: to make schemas and tables, and to write all of Lockstep's. */
+export async function checkRights(db: Database): Promise<Answer> {
+  if (isEmbedded(db)) return ok('All, in the embedded database.')
+  const [rights] = await db.query<RightsRow>(`
+    SELECT has_database_privilege(current_database(), 'CREATE') AS create,
+           has_database_privilege(current_database(), 'TEMPORARY') AS temporary,
+           current_user::text AS user,
+           (SELECT array_agg(nspname::text) FROM pg_namespace
+            WHERE nspname IN ('lockstep', 'lockstep_source') AND NOT has_schema_privilege(oid, 'CREATE, USAGE')) AS schemas,
+           (SELECT array_agg(format('%I.%I', nspname, relname)) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+            WHERE nspname IN ('lockstep', 'lockstep_source') AND relkind IN ('r', 'p')
+              AND NOT (has_table_privilege(c.oid, 'SELECT') AND has_table_privilege(c.oid, 'INSERT')
+                       AND has_table_privilege(c.oid, 'UPDATE') AND has_table_privilege(c.oid, 'DELETE'))) AS tables`)
+  if (rights === undefined) return wrong('The database does not tell them.')
+  const { user, create, temporary, schemas, tables } = rights
+  const grants = [
+    ...(create || schemas === null ? [] : []),
+    ...(create ? [] : [`GRANT CREATE ON DATABASE … TO "${user}"`]),
+    ...(temporary ? [] : [`GRANT TEMPORARY ON DATABASE … TO "${user}"`]),
+    ...(schemas ?? []).map((schema) => `GRANT CREATE, USAGE ON SCHEMA ${schema} TO "${user}"`),
+    ...(tables ?? []).slice(0, 3).map((table) => `GRANT SELECT, INSERT, UPDATE, DELETE ON ${table} TO "${user}"`),
+  ]
+  if (grants.length === 0) return ok(`"${user}" may create schemas and tables, and write Lockstep's.`)
+  return wrong(`"${user}" lacks some: ${grants.join('; ')}.`)
+}
+
+interface ConnectionsRow {
+  readonly max: number
+  readonly reserved: number
+  readonly used: number
+}
+
+/** Whether one more process of Lockstep finds free connections. */
+export async function checkConnections(db: Database): Promise<Answer> {
+  if (isEmbedded(db)) return ok('The embedded database serves this process.')
+  const [row] = await db.query<ConnectionsRow>(`
+    SELECT current_setting('max_connections')::int AS max,
+           current_setting('superuser_reserved_connections')::int AS reserved,
+           (SELECT count(*)::int FROM pg_stat_activity WHERE backend_type = 'client backend') AS used`)
+  const { max = 0, reserved = 0, used = 0 } = row ?? {}
+  const free = max - reserved - used
+  const text = `${free} of ${max} connections are free, and a process of Lockstep takes up to ${poolSize}, and one more for each stream of rows`
+  return free < poolSize ? wrong(`${text}. Raise max_connections, or use a pooler in session mode.`) : ok(`${text}.`)
+}
+
+export async function checkDatabaseClock(db: Database): Promise<Answer> {
+  if (isEmbedded(db)) return ok("The embedded database uses this machine's clock.")
+  const before = Date.now()
+  const [row] = await db.query<{ now: number }>('SELECT (extract(epoch FROM clock_timestamp()) * 1000)::float8 AS now')
+  const after = Date.now()
+  return row === undefined
+    ? note('The database does not tell its time.')
+    : skewAnswer('PostgreSQL', row.now - (before + after) / 2, (after - before) / 2)
+}

@@ -1,0 +1,49 @@
+import type { OnlineStore } from '../../online/store.ts'
+import type { Config } from '../../runtime/config.ts'
+import { parseRedisUrl, redisServers } from '../../runtime/redis-url.ts'
+import type { RedisFacts } from '../../runtime/redis-facts.ts'
+import { readRedisFacts } from '../../runtime/redis-facts.ts'
+import type { Answer } from './check.ts'
+import { note, ok, wrong } from './check.ts'
+import { skewAnswer } from './clock-skew.ts'
+
+const oldest = { Redis: [7, 2], Valkey: [7, 2] } as const
+
+export async function checkEmbeddedStore(store: OnlineStore, { directory }: Pick<Config, 'directory'>): Promise<Answer> {
+  await store.identity()
+  return ok(`The embedded online store in "${directory}" can be read and written.`)
+}
+
+export async function checkRedis(url: string): Promise<Answer[]> {
+  const address = parseRedisUrl(url)
+  const servers = address === null ? '' : redisServers(address)
+  let found: RedisFacts[]
+  try {
+    found = await readRedisFacts(url)
+  } catch {
+    return [wrong(`Redis at ${servers} does not answer, or refuses the password. Start it, or correct LOCKSTEP_REDIS_URL.`)]
+  }
+  return found.flatMap((facts) => answersOf(facts, address?.cluster === true))
+}
+
+function answersOf(facts: RedisFacts, asCluster: boolean): Answer[] {
+  const { server, product, version, cluster, maxmemoryPolicy, persistent, skewMs } = facts
+  const what = `${product} ${version} at ${server}`
+  const answers = [isOld(facts) ? wrong(`${what} is too old. Lockstep needs Redis 7.2 or Valkey 7.2.`) : ok(`${what} answers.`)]
+  if (cluster && !asCluster) answers.push(wrong(`${server} is a node of a cluster. Write LOCKSTEP_REDIS_URL as redis+cluster://…`))
+  if (maxmemoryPolicy === null) answers.push(note(`${server} does not tell its maxmemory-policy; it must be noeviction.`))
+  else if (maxmemoryPolicy !== 'noeviction') {
+    const why = 'An evicted state looks like an entity that was never seen.'
+    answers.push(wrong(`${server} has maxmemory-policy ${maxmemoryPolicy}. Set noeviction. ${why}`))
+  } else answers.push(ok(`${server} has maxmemory-policy noeviction.`))
+  if (persistent === null) answers.push(note(`${server} does not tell whether it writes to disk.`))
+  else if (persistent) answers.push(ok(`${server} writes to disk.`))
+  else answers.push(note(`${server} writes nothing to disk: after a restart, workers fill it again from the history.`))
+  return [...answers, skewAnswer(product, skewMs)]
+}
+
+function isOld({ product, version }: RedisFacts): boolean {
+  const [major = 0, minor = 0] = version.split('.').map(Number)
+  const [oldMajor, oldMinor] = product === 'Valkey' ? oldest.Valkey : oldest.Redis
+  return major < oldMajor || (major === oldMajor && minor < oldMinor)
+}

@@ -1,0 +1,74 @@
+import type { Redis } from 'ioredis'
+import { openRedis } from './redis.ts'
+import { openRedisCluster } from './redis-cluster.ts'
+import { parseRedisUrl } from './redis-url.ts'
+
+/** How one Redis server is set up. */
+export interface RedisFacts {
+  /** `127.0.0.1:6379` */
+  readonly server: string
+  /** `Redis` or `Valkey`. */
+  readonly product: string
+  readonly version: string
+  /** Whether it is a node of a cluster. */
+  readonly cluster: boolean
+  /** null: the server does not tell. */
+  readonly maxmemoryPolicy: string | null
+  /** Whether it writes an append-only file, or snapshots. null: the server does not tell. */
+  readonly persistent: boolean | null
+  /** Its clock minus the clock of this process, milliseconds. The error is at most half of the round trip. */
+  readonly skewMs: number
+}
+
+/**
+ * Asks the server of a URL, or all primaries of a cluster, how they are set up.
+ *
+ * @throws Error if one of them does not answer
+ */
+export async function readRedisFacts(url: string): Promise<RedisFacts[]> {
+  const address = parseRedisUrl(url)
+  if (address?.cluster !== true) {
+    const redis = openRedis(url)
+    try {
+      return [await factsOf(redis)]
+    } finally {
+      redis.disconnect()
+    }
+  }
+  const cluster = openRedisCluster(address)
+  try {
+    await cluster.ping()
+    return await Promise.all(cluster.nodes('master').map(factsOf))
+  } finally {
+    cluster.disconnect()
+  }
+}
+
+async function factsOf(redis: Redis): Promise<RedisFacts> {
+  const info = fieldsOf(await redis.info())
+  const before = Date.now()
+  const [seconds, micros] = await redis.time()
+  const after = Date.now()
+  const { host, port, path } = redis.options
+  // a hosted Redis may forbid CONFIG
+  const save = await redis.config('GET', 'save').then(secondOf, () => null)
+  const persistent = info['aof_enabled'] === '1' ? true : save === null ? null : save !== ''
+  return {
+    server: path ?? `${host}:${port}`,
+    product: info['server_name'] === 'valkey' || info['valkey_version'] !== undefined ? 'Valkey' : 'Redis',
+    version: info['valkey_version'] ?? info['redis_version'] ?? 'of an unknown version',
+    cluster: info['cluster_enabled'] === '1',
+    maxmemoryPolicy: info['maxmemory_policy'] ?? null,
+    persistent,
+    skewMs: Number(seconds) * 1000 + Number(micros) / 1000 - (before + after) / 2,
+  }
+}
+
+function fieldsOf(info: string): Readonly<Record<string, string>> {
+  return Object.fromEntries([...info.matchAll(/^([a-z0-9_]+):(.*?)\r?$/gm)].map(([, name, value]) => [name, value]))
+}
+
+function secondOf(answer: unknown): string | null {
+  const value: unknown = Array.isArray(answer) ? answer[1] : null
+  return typeof value === 'string' ? value : null
+}

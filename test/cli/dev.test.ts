@@ -1,0 +1,303 @@
+import { EventEmitter, once } from 'node:events'
+import { cpSync, existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import type { Context } from '../../cli/context.ts'
+import { createContext } from '../../cli/context.ts'
+import { startDev } from '../../cli/dev/start-dev.ts'
+import { createTerminal } from '../../cli/terminal.ts'
+import { applyChanges } from '../../registry/apply.ts'
+import { loadConfig } from '../../runtime/config.ts'
+import { migrateDatabase } from '../../runtime/migrated.ts'
+import { constantModel } from '../inference/made-models.ts'
+import { definitionFiles, load } from '../registry/definition-files.ts'
+import { lockstep, must } from './lockstep.ts'
+import { killAll, postJson, start, whenReady } from './run-lockstep.ts'
+
+const imports = `import { count, entity, featureService, featureView, last, mean, model, source, sum, t } from 'lockstep'`
+
+/** A definitions file; each part can be another one. */
+function definitions({
+  above = '',
+  columns = 'delay: t.float64',
+  derive = '',
+  window = '1h',
+  more = '',
+  extra = '',
+}: Readonly<Record<'above' | 'columns' | 'derive' | 'window' | 'more' | 'extra', string>> | Record<string, string> = {}): string {
+  return `${imports}
+${above}
+const airport = entity('airport', { key: { airport: t.string }, description: 'EDIT' })
+const landings = source('landings', { key: { airport: 'airport' }, eventTime: 'landed_at', columns: { ${columns} } })
+export const delays = featureView('delays', {
+  version: 1, entity: airport, source: landings, online: true, ${derive}
+  features: { landed: count('${window}'), mean6h: mean('delay', '6h', { default: 0 }), last: last('delay', { default: 0 }), ${more} },
+})
+export const flights = featureService('flights', { version: 1, features: [delays.pick('landed', 'mean6h', 'last')] })
+export const all = featureService('all', { version: 1, features: [delays] })
+export const delay = model('delay', { service: flights, output: { probabilities: t.float32 } })
+${extra}
+`
+}
+
+const rows = 'airport,landed_at,delay\nATL,2026-03-01T08:10:00Z,25\nATL,2026-03-01T09:40:00Z,3\nORD,2026-03-01T09:55:00Z,0\n'
+const asOf = '2026-03-01T10:00:00Z'
+/** Fields of answers, and those of definitions that an edit changes and that no value depends on. */
+const ofOneRequest = new Set(['requestId', 'predictionIds'])
+const entities = [{ airport: 'ATL' }, { airport: 'ORD' }, { airport: 'JFK' }]
+
+interface Running {
+  readonly url: string
+  readonly example: unknown
+  /** What was printed since the last call, once it holds the text. */
+  said(text: string): Promise<string>
+  close(): Promise<void>
+}
+
+const contexts: Context[] = []
+
+async function develop(folder: string): Promise<Running> {
+  const heard = new EventEmitter()
+  let text = ''
+  const say = (line: string): void => {
+    text += `${line}\n`
+    heard.emit('said')
+  }
+  const directory = mkdtempSync(join(tmpdir(), 'lockstep-dev-'))
+  const config = { ...loadConfig({ LOCKSTEP_DIR: join(directory, '.lockstep'), LOCKSTEP_LOG_LEVEL: 'silent' }) }
+  const context = createContext(config, createTerminal(true), new AbortController().signal)
+  contexts.push(context)
+  const { url, example } = await startDev(context, { folder, file: join(folder, 'features.ts') }, { port: 0, say })
+  return {
+    url,
+    example,
+    async said(wanted) {
+      while (!text.includes(wanted)) await once(heard, 'said')
+      const found = text
+      text = ''
+      return found
+    },
+    async close() {
+      await context.close()
+      expect(existsSync(join(directory, '.lockstep'))).toBe(false)
+      rmSync(directory, { recursive: true, force: true })
+    },
+  }
+}
+
+/** All that is served, without what is of one request. */
+async function served(url: string, services: readonly string[] = ['flights', 'all']): Promise<unknown> {
+  const answers = await Promise.all([
+    ...services.map((service) => postJson(`${url}/v1/features`, { service, entities, asOf })),
+    postJson(`${url}/v1/predict`, { model: 'delay', entities, asOf }),
+  ])
+  return JSON.parse(JSON.stringify(answers, (name, value: unknown) => (ofOneRequest.has(name) ? undefined : value)))
+}
+
+/** What a development store serves that is made of these files from the beginning. */
+async function servedAnew(services?: readonly string[]): Promise<unknown> {
+  const copy = mkdtempSync(join(tmpdir(), 'lockstep-dev-copy-'))
+  cpSync(folder, copy, { recursive: true })
+  const fresh = await develop(copy)
+  try {
+    return await served(fresh.url, services)
+  } finally {
+    await fresh.close()
+    rmSync(copy, { recursive: true, force: true })
+  }
+}
+
+let folder: string
+let dev: Running
+
+let edits = 0
+
+/** Writes the definitions file. */
+function write(text: string): void {
+  const entry = JSON.stringify(join(import.meta.dirname, '../../index.ts'))
+  writeFileSync(join(folder, 'features.ts'), text.replaceAll("'lockstep'", entry).replace('EDIT', `edit ${++edits}.`))
+}
+
+/** Writes the definitions file, waits until that very text is served, and returns what was said about it. */
+async function edit(text: string): Promise<string> {
+  write(text)
+  return await dev.said(`now "edit ${edits}."`)
+}
+
+beforeAll(async () => {
+  folder = definitionFiles({ 'features.ts': definitions(), 'data/landings.csv': rows })
+  mkdirSync(join(folder, 'models'))
+  writeFileSync(join(folder, 'models/delay.onnx'), constantModel(0.25))
+  dev = await develop(folder)
+}, 60_000)
+
+afterAll(async () => {
+  killAll()
+  await Promise.all(contexts.map((context) => context.close()))
+})
+
+describe('a project that is served while it is edited', { timeout: 60_000 }, () => {
+  it('is ready with its rows and model, and with a request that is answered', async () => {
+    const text = await dev.said('Ready in')
+    expect(text).toContain('+ feature view delays@1')
+    expect(text).toContain('landings: 3 rows from data/landings.csv')
+    expect(text).toContain('delay: models/delay.onnx')
+    expect(dev.example).toEqual({
+      path: '/v1/predict',
+      body: { model: 'delay', entities: [{ airport: 'ORD' }], asOf: '2026-03-01T09:55:00Z' },
+    })
+    const { status, body } = await postJson(`${dev.url}/v1/predict`, (dev.example as { body: unknown }).body)
+    expect([status, body.predictions]).toEqual([200, [{ probabilities: 0.25 }]])
+  })
+
+  it.each<[string, Record<string, string>, string]>([
+    ['a changed window', { window: '3h' }, 'features.landed.window was 1h, now 3h'],
+    ['a feature more', { window: '3h', more: "sum6h: sum('delay', '6h')" }, 'features.sum6h is new'],
+    [
+      'a derived column',
+      {
+        more: "late6h: mean('late', '6h')",
+        derive: 'derive: { late: t.int32 }, transform: (row) => ({ late: (row.delay ?? 0) > 15 ? 1 : 0 }),',
+      },
+      'features.late6h is new',
+    ],
+    [
+      'another transform',
+      {
+        more: "late6h: mean('late', '6h')",
+        derive: 'derive: { late: t.int32 }, transform: (row) => ({ late: (row.delay ?? 0) > 2 ? 1 : 0 }),',
+      },
+      'transform was',
+    ],
+    ['a feature less', {}, 'features.late6h was removed'],
+  ])('%s under the same version is served as from the beginning', async (_, parts, said) => {
+    expect(await edit(definitions(parts))).toContain(said)
+    expect(await served(dev.url)).toEqual(await servedAnew())
+  })
+
+  it('an imported module that changes changes what is served', async () => {
+    const derive = 'derive: { late: t.int32 }, transform: (row) => ({ late: late(row.delay) }),'
+    const helper = (limit: number): string => `export const late = (delay: number | null): number => ((delay ?? 0) > ${limit} ? 1 : 0)\n`
+    writeFileSync(join(folder, 'late.ts'), helper(100))
+    await edit(definitions({ above: "import { late } from './late.ts'", derive, more: "late6h: sum('late', '6h')" }))
+    const before = await served(dev.url, ['all'])
+    writeFileSync(join(folder, 'late.ts'), helper(1))
+    expect(await dev.said('Updated in')).toContain('transform was')
+    const after = await served(dev.url, ['all'])
+    expect(after).not.toEqual(before)
+    expect(after).toEqual(await servedAnew(['all']))
+  })
+
+  it('rows that are added or replaced are served as from the beginning', async () => {
+    await edit(definitions())
+    writeFileSync(join(folder, 'data/landings.csv'), `${rows}JFK,2026-03-01T09:57:00Z,70\n`)
+    expect(await dev.said('Updated in')).toContain('landings: 4 rows')
+    expect(await served(dev.url)).toEqual(await servedAnew())
+    rmSync(join(folder, 'data/landings.csv'))
+    expect(await dev.said('landings: none')).toContain('The source "landings" has no rows')
+    writeFileSync(join(folder, 'data/landings.jsonl'), '{"airport":"ATL","landed_at":"2026-03-01T09:00:00Z","delay":7}\n')
+    expect(await dev.said('landings: 1 row')).toContain('data/landings.jsonl')
+    expect(await served(dev.url)).toEqual(await servedAnew())
+  })
+
+  it('a model file that is replaced or removed is served so', async () => {
+    writeFileSync(join(folder, 'models/delay.onnx'), constantModel(0.75))
+    await dev.said('delay: models/delay.onnx')
+    const replaced = await served(dev.url)
+    expect(JSON.stringify(replaced)).toContain('0.75')
+    expect(replaced).toEqual(await servedAnew())
+    rmSync(join(folder, 'models/delay.onnx'))
+    await dev.said('no longer served')
+    expect(await served(dev.url)).toEqual(await servedAnew())
+    writeFileSync(join(folder, 'models/delay.onnx'), constantModel(0.5))
+    await dev.said('delay: models/delay.onnx')
+  })
+
+  it.each<[string, () => void, RegExp]>([
+    ['that does not parse', () => write(`${definitions()}\nexport const = 3\n`), /features\.ts" does not parse at line 14/],
+    ['that throws', () => write(definitions({ more: "x: last('dely')" })), /UNKNOWN_COLUMN: .*Did you mean "delay"\?.*\(features\.ts:7\)/],
+    [
+      'whose transform fails',
+      () => write(definitions({ derive: 'derive: { late: t.int32 }, transform: (row) => ({ late: row.delay.x }),' })),
+      /TRANSFORM_FAILED: .*delays/,
+    ],
+    [
+      'with a bad row',
+      () => writeFileSync(join(folder, 'data/landings.jsonl'), '{"airport":"ATL","landed_at":"never","delay":7}\n'),
+      /INVALID_ROW: Row 1 of "data\/landings\.jsonl"/,
+    ],
+    [
+      'that lacks a column of its source',
+      () => write(definitions({ columns: 'delay: t.float64, gate: t.string', more: "gate: last('gate')" })),
+      /COLUMNS_MISMATCH: .*lacks "gate"/,
+    ],
+  ])('a file %s is refused with its place, and the version before is served', async (_, spoil, error) => {
+    const before = await served(dev.url)
+    spoil()
+    expect(await dev.said('The version before is still served')).toMatch(error)
+    expect(await served(dev.url)).toEqual(before)
+    writeFileSync(join(folder, 'data/landings.jsonl'), '{"airport":"ATL","landed_at":"2026-03-01T09:00:00Z","delay":7}\n')
+    await edit(definitions())
+  })
+
+  it('a column that the rows have, too, is taken in with its table', async () => {
+    writeFileSync(join(folder, 'data/landings.jsonl'), '{"airport":"ATL","landed_at":"2026-03-01T09:00:00Z","delay":7,"gate":"B4"}\n')
+    await edit(definitions({ columns: 'delay: t.float64, gate: t.string', more: "gate: last('gate')" }))
+    expect(await served(dev.url)).toEqual(await servedAnew())
+  })
+
+  it('a service that goes is gone, and a model that no longer fits says so', async () => {
+    writeFileSync(join(folder, 'data/landings.jsonl'), '{"airport":"ATL","landed_at":"2026-03-01T09:00:00Z","delay":7}\n')
+    const text = await edit(
+      definitions()
+        .replace(/^export const all .*$/m, '')
+        .replace("'mean6h', 'last'", "'mean6h'"),
+    )
+    expect(text).toContain('- feature service all@1')
+    expect(text).toMatch(/MODEL_MISMATCH: .*2 numeric features/)
+    expect(await served(dev.url)).toEqual(await servedAnew())
+  })
+
+  it('closing leaves nothing behind', async () => {
+    await dev.close()
+  })
+})
+
+describe('the command', { timeout: 60_000 }, () => {
+  it('serves what the commands would serve, and ends with nothing left', async () => {
+    const place = definitionFiles({ 'features.ts': definitions(), 'data/landings.csv': rows })
+    const env = { LOCKSTEP_DIR: join(place, '.lockstep'), LOCKSTEP_POSTGRES_URL: 'postgres://nobody@127.0.0.1:1/none' }
+    const running = start(env, 'dev', join(place, 'features.ts'), '--port', '0')
+    const [, url = ''] = await running.until(/API +(http:\S+)/)
+    expect((await lockstep(env, 'dev', join(place, 'features.ts'), '--port', '0')).err).toMatch(
+      /EMBEDDED_IN_USE: Another "lockstep dev" runs in this project \(process \d+\)/,
+    )
+    const answer = await served(url)
+    running.child.kill('SIGINT')
+    expect((await running.ended).code).toBe(0)
+    expect(existsSync(join(place, '.lockstep'))).toBe(false)
+
+    const own = { LOCKSTEP_DIR: join(place, 'own') }
+    await must(own, 'migrate')
+    await must(own, 'apply', join(place, 'features.ts'))
+    await must(own, 'ingest', 'landings', join(place, 'data/landings.csv'))
+    await must(own, 'materialize')
+    const server = start(own, 'serve', '--port', '0')
+    const [, serverUrl = ''] = await server.until(/Listening on (http:\S+)\./)
+    await whenReady(serverUrl)
+    expect(answer).toEqual(await served(serverUrl))
+  })
+
+  it('a store that is no development store keeps its versions', async () => {
+    const context = createContext(
+      loadConfig({ LOCKSTEP_DIR: mkdtempSync(join(tmpdir(), 'lockstep-no-dev-')), LOCKSTEP_LOG_LEVEL: 'silent' }),
+      createTerminal(true),
+      new AbortController().signal,
+    )
+    contexts.push(context)
+    await migrateDatabase((await context.unmigratedDatabase()).kysely)
+    const set = await load({ 'features.ts': definitions() })
+    await expect(applyChanges(await context.database(), set, { replace: true })).rejects.toMatchObject({ code: 'FORBIDDEN' })
+  })
+})
