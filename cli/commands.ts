@@ -9,6 +9,8 @@ export interface CommandEntry {
 /** In the order of the list, which is the order in which users first need them. */
 export const commands: readonly CommandEntry[] = [
   { name: 'init', load: async () => (await import('./commands/init.ts')).initCommand },
+  { name: 'dev', load: async () => (await import('./commands/dev.ts')).devCommand },
+  { name: 'doctor', load: async () => (await import('./commands/doctor.ts')).doctorCommand },
   { name: 'migrate', load: async () => (await import('./commands/migrate.ts')).migrateCommand },
   { name: 'plan', load: async () => (await import('./commands/plan.ts')).planCommand },
   { name: 'apply', load: async () => (await import('./commands/apply.ts')).applyCommand },
@@ -59,7 +61,6 @@ export const commands: readonly CommandEntry[] = [
   { name: 'sign', load: async () => (await import('./commands/sign.ts')).signCommand },
   { name: 'audit', load: async () => (await import('./commands/audit.ts')).auditCommand },
   { name: 'explain', load: async () => (await import('./commands/explain.ts')).explainCommand },
-  { name: 'dev', load: async () => (await import('./commands/dev.ts')).devCommand },
   { name: 'serve', load: async () => (await import('./commands/serve.ts')).serveCommand },
   { name: 'openapi', load: async () => (await import('./commands/openapi.ts')).openapiCommand },
   { name: 'completion', load: async () => (await import('./commands/completion.ts')).createCompletionCommand(commands) },

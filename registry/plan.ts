@@ -122,7 +122,9 @@ export async function planOn(
     problems: [
       ...unknown,
       ...uncompiled,
-      ...comparisons.filter((each) => changeOf(each, replace).status === 'conflict').map((each) => conflict(each, nextVersions(each.declared))),
+      ...comparisons
+        .filter((each) => changeOf(each, replace).status === 'conflict')
+        .map((each) => conflict(each, nextVersions(each.declared))),
       ...sources.problems,
       ...checkStreams([...declared, ...left]),
       ...(breakModels ? [] : served.problems),

@@ -4,7 +4,7 @@ import { lineOf } from './bundle/syntax.ts'
 import { ownModules } from './bundle/transform-places.ts'
 
 /** Where a definition is written. */
-export interface DefinitionPlace {
+export interface DefinitionLine {
   /** `featureView` */
   readonly call: string
   readonly name: string
@@ -18,7 +18,7 @@ export interface DefinitionPlace {
  *
  * @returns the files that were read, the one that does not parse included; and the definitions in those that parse
  */
-export function readModules(entry: string): { readonly files: readonly string[]; readonly places: readonly DefinitionPlace[] } {
+export function readModules(entry: string): { readonly files: readonly string[]; readonly places: readonly DefinitionLine[] } {
   const cache = new ModuleCache()
   const files = new Set([entry])
   try {

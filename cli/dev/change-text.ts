@@ -3,7 +3,7 @@ import type { LockstepError } from '../../kernel/errors.ts'
 import type { Change, ChangePlan } from '../../registry/change-plan.ts'
 import { kindNames } from '../../registry/definition.ts'
 import { differenceText } from '../../registry/diff.ts'
-import type { DefinitionPlace } from '../../registry/read-modules.ts'
+import type { DefinitionLine } from '../../registry/read-modules.ts'
 import { counted } from '../human.ts'
 import type { Brought, Load, ModelChange } from './session.ts'
 
@@ -39,7 +39,7 @@ function modelLine({ model, path }: ModelChange, folder: string): string {
 /** An error with the line of the definition that it names, and with paths from the project's folder on. */
 export function problemText(
   { code, message }: Pick<LockstepError, 'code' | 'message'>,
-  places: readonly DefinitionPlace[],
+  places: readonly DefinitionLine[],
   folder: string,
 ): string {
   const text = `error ${code}: ${message}`.replaceAll(`${folder}/`, '')

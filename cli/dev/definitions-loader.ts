@@ -3,7 +3,7 @@ import { Worker } from 'node:worker_threads'
 import type { ErrorCode } from '../../kernel/errors.ts'
 import { LockstepError } from '../../kernel/errors.ts'
 import type { DefinitionSet } from '../../registry/definition-set.ts'
-import type { DefinitionPlace } from '../../registry/read-modules.ts'
+import type { DefinitionLine } from '../../registry/read-modules.ts'
 
 export interface LoadTask {
   readonly file: string
@@ -16,7 +16,7 @@ export interface LoadedDefinitions {
   readonly error: { readonly code: ErrorCode; readonly message: string; readonly details: Record<string, unknown> } | null
   /** The file and the modules that it imports by path. */
   readonly files: readonly string[]
-  readonly places: readonly DefinitionPlace[]
+  readonly places: readonly DefinitionLine[]
 }
 
 /** Loads a definitions file again and again, as it is each time. */
@@ -88,6 +88,7 @@ function answerOf(thread: Worker, task: LoadTask): Promise<LoadedDefinitions> {
       reject(new LockstepError('INTERNAL', 'The definitions could not be sent between threads; report this.', { cause: error })),
     )
     thread.ref()
+    // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread has no origin
     thread.postMessage(task)
   })
 }

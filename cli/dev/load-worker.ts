@@ -8,6 +8,7 @@ import type { LoadedDefinitions, LoadTask } from './definitions-loader.ts'
 // A thread that loads one definitions file and is then ended, because a module is imported only once in a thread. It
 // starts before there is anything to load, so that it has its own modules by then.
 parentPort?.once('message', (task: LoadTask) => {
+  // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread has no origin
   void load(task).then((answer) => parentPort?.postMessage(answer))
 })
 

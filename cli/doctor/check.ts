@@ -29,7 +29,10 @@ export const wrong = (text: string): Answer => ({ verdict: 'wrong', text })
 export const skipped = (text: string): Answer => ({ verdict: 'skipped', text })
 
 /** Runs one check. A failure or a check that does not end is a finding as well. */
-export async function findingsOf(check: string, run: () => Promise<Answer | readonly Answer[]> | Answer): Promise<Finding[]> {
+export async function findingsOf(
+  check: string,
+  run: () => Promise<Answer | readonly Answer[]> | Answer | readonly Answer[],
+): Promise<Finding[]> {
   try {
     const silent = (): Error => new Error(`There was no answer within ${deadlineMs / 1000} s.`)
     const found = await withTimeout(Promise.resolve().then(run), deadlineMs, silent)

@@ -12,17 +12,13 @@ interface ServerRow {
   readonly version: string
   readonly number: number
   readonly encoding: string
-  readonly zone: string
-  readonly user: string
-  readonly database: string
 }
 
 /** @param name which database it is, without user and password */
 export async function checkDatabase(db: Database, name: string): Promise<Answer[]> {
   const [server] = await db.query<ServerRow>(`
     SELECT current_setting('server_version') AS version, current_setting('server_version_num')::int AS number,
-           current_setting('server_encoding') AS encoding, current_setting('TimeZone') AS zone,
-           current_user::text AS user, current_database()::text AS database`)
+           current_setting('server_encoding') AS encoding`)
   if (server === undefined) return [wrong(`${name} does not say what it is.`)]
   const { version, number, encoding } = server
   const answers = [
@@ -35,7 +31,6 @@ export async function checkDatabase(db: Database, name: string): Promise<Answer[
   return answers
 }
 
-/** @param name which database it is, without user and password */
 export async function checkMigrations({ kysely }: Database): Promise<Answer> {
   const unknown = await unknownMigrations(kysely)
   if (unknown.length > 0)
@@ -51,6 +46,7 @@ interface RightsRow {
   readonly schemas: readonly string[] | null
   readonly tables: readonly string[] | null
   readonly user: string
+  readonly database: string
 }
 
 /** What `migrate`, `apply`, `ingest` and training sets need: to make schemas and tables, and to write all of Lockstep's. */
@@ -59,7 +55,7 @@ export async function checkRights(db: Database): Promise<Answer> {
   const [rights] = await db.query<RightsRow>(`
     SELECT has_database_privilege(current_database(), 'CREATE') AS create,
            has_database_privilege(current_database(), 'TEMPORARY') AS temporary,
-           current_user::text AS user,
+           current_user::text AS user, current_database()::text AS database,
            (SELECT array_agg(nspname::text) FROM pg_namespace
             WHERE nspname IN ('lockstep', 'lockstep_source') AND NOT has_schema_privilege(oid, 'CREATE, USAGE')) AS schemas,
            (SELECT array_agg(format('%I.%I', nspname, relname)) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
@@ -67,11 +63,10 @@ export async function checkRights(db: Database): Promise<Answer> {
               AND NOT (has_table_privilege(c.oid, 'SELECT') AND has_table_privilege(c.oid, 'INSERT')
                        AND has_table_privilege(c.oid, 'UPDATE') AND has_table_privilege(c.oid, 'DELETE'))) AS tables`)
   if (rights === undefined) return wrong('The database does not tell them.')
-  const { user, create, temporary, schemas, tables } = rights
+  const { user, database, create, temporary, schemas, tables } = rights
   const grants = [
-    ...(create || schemas === null ? [] : []),
-    ...(create ? [] : [`GRANT CREATE ON DATABASE … TO "${user}"`]),
-    ...(temporary ? [] : [`GRANT TEMPORARY ON DATABASE … TO "${user}"`]),
+    ...(create ? [] : [`GRANT CREATE ON DATABASE "${database}" TO "${user}"`]),
+    ...(temporary ? [] : [`GRANT TEMPORARY ON DATABASE "${database}" TO "${user}"`]),
     ...(schemas ?? []).map((schema) => `GRANT CREATE, USAGE ON SCHEMA ${schema} TO "${user}"`),
     ...(tables ?? []).slice(0, 3).map((table) => `GRANT SELECT, INSERT, UPDATE, DELETE ON ${table} TO "${user}"`),
   ]

@@ -31,6 +31,7 @@ c2,2026-01-15T10:00:00Z,2026-01-15T10:00:00Z,70,FR
 `
 /** In the order in which a reader meets them: the last one makes keys, which all requests need from then on. */
 const pages = [
+  'dev',
   'training-sets',
   'jobs',
   'models',
@@ -175,6 +176,8 @@ async function run({ text, words: shown, env: settings }: Documented): Promise<v
   const name = words.slice(1, 3).join(' ')
   if (words[0] === 'curl') return await curl(words, text)
   if (words[1] === 'serve') return await serves(settings, words.slice(1))
+  // in the working folder it would find the files that it takes by default
+  if (words[1] === 'dev') return await serves(settings, ['dev', join(folder, 'features.ts')])
   if (words[1] === 'worker') return void start(env, 'worker')
   const answer = await must(...words.slice(1), ...(words[1] === 'erase' ? ['--yes'] : []))
   if (name === 'dataset create') inPlace.set('3f0c2a', answer.id)

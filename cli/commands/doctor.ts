@@ -1,0 +1,107 @@
+import { messageOf } from '../../kernel/errors.ts'
+import type { Settings } from '../../runtime/config.ts'
+import { loadSettings } from '../../runtime/config.ts'
+import { databaseName, requireMade } from '../../runtime/open-database.ts'
+import type { Command } from '../command.ts'
+import type { Context } from '../context.ts'
+import { createContext } from '../context.ts'
+import type { Answer, Finding } from '../doctor/check.ts'
+import { findingsOf, note, ok, skipped, wrong } from '../doctor/check.ts'
+import { checkConnections, checkDatabase, checkDatabaseClock, checkMigrations, checkRights } from '../doctor/database-checks.ts'
+import { checkDisk, checkOnnxRuntime, checkPort, checkVersions } from '../doctor/machine-checks.ts'
+import { checkModels, checkRegistry, checkViews, checkWorker } from '../doctor/registry-checks.ts'
+import { checkEmbeddedStore, checkRedis } from '../doctor/store-checks.ts'
+import { counted } from '../human.ts'
+
+export const doctorCommand: Command = {
+  name: 'doctor',
+  summary: 'Check what Lockstep needs here, and say what to do',
+  description: [
+    'One line for each check: ok, or what to do. It writes nothing and prints no passwords. A check without an answer is given up after 8 s.',
+    'Exits with 1 if a line begins with "wrong". A "note" needs nothing done now.',
+  ],
+  settings: false,
+  example: 'lockstep doctor',
+  async run(context) {
+    const findings = await examine(context)
+    const bad = findings.filter(({ verdict }) => verdict === 'wrong').length
+    return {
+      json: { ok: bad === 0, findings },
+      text: [
+        ...findings.map(({ verdict, check, text }) => `${verdict.padEnd(8)}${check.padEnd(14)}${text}`),
+        bad === 0 ? 'Nothing must be done.' : `${counted(bad, 'thing')} must be done: see the lines that begin with "wrong".`,
+      ].join('\n'),
+      exitCode: bad === 0 ? 0 : 1,
+    }
+  },
+}
+
+async function examine(context: Context): Promise<Finding[]> {
+  const found = await findingsOf('versions', checkVersions)
+  let settings: Settings
+  try {
+    settings = await loadSettings()
+  } catch (error) {
+    return [
+      ...found,
+      { check: 'settings', ...wrong(messageOf(error)) },
+      { check: 'stores', ...skipped('The settings must be right first.') },
+    ]
+  }
+  const { config } = settings
+  const own = createContext({ ...config, logLevel: 'silent' }, context.terminal, context.signal)
+  context.add('doctor', () => own.close())
+  const machine = Promise.all([
+    findingsOf('disk', () => checkDisk(config)),
+    findingsOf('port', () => checkPort(config)),
+    findingsOf('onnx', checkOnnxRuntime),
+  ])
+  return [
+    ...found,
+    ...(await findingsOf('settings', () => settingsAnswers(settings))),
+    ...(await examineStores(own)),
+    ...(await machine).flat(),
+  ]
+}
+
+function settingsAnswers({ origins, elsewhere }: Settings): Answer[] {
+  const named = [...origins].map(([name, place]) => `${name} (${place})`)
+  return [
+    ok(named.length === 0 ? 'Defaults: none is set.' : `Set: ${named.join(', ')}.`),
+    ...elsewhere.map((name) => note(`${name} is set. Lockstep does not read it; it reads LOCKSTEP_POSTGRES_URL.`)),
+  ]
+}
+
+async function examineStores(context: Context): Promise<Finding[]> {
+  const { config } = context
+  const name = databaseName(config)
+  const findings: Finding[] = []
+  const add = async (check: string, run: Parameters<typeof findingsOf>[1]): Promise<boolean> => {
+    const found = await findingsOf(check, run)
+    findings.push(...found)
+    return found.every(({ verdict }) => verdict !== 'wrong')
+  }
+  const redis = config.redisUrl === null ? null : findingsOf('online store', () => checkRedis(config.redisUrl ?? ''))
+  const isThere = await add('database', async () => {
+    requireMade(config)
+    return await checkDatabase(await context.unmigratedDatabase(), name)
+  })
+  if (!isThere) {
+    const rest = skipped('The database must answer first.')
+    return [...findings, ...((await redis) ?? [{ check: 'online store', ...rest }]), { check: 'registry', ...rest }]
+  }
+  const db = await context.unmigratedDatabase()
+  await add('rights', () => checkRights(db))
+  await add('connections', () => checkConnections(db))
+  await add('clock', () => checkDatabaseClock(db))
+  const isMigrated = await add('migrations', () => checkMigrations(db))
+  if (redis !== null) findings.push(...(await redis))
+  if (!isMigrated) return [...findings, { check: 'registry', ...skipped('The migrations must be applied first.') }]
+  if (redis === null) await add('online store', async () => checkEmbeddedStore(await context.store(), config))
+  if (!(await add('registry', async () => checkRegistry(await context.catalog())))) return findings
+  const catalog = await context.catalog()
+  await add('views', async () => checkViews(db, await context.store(), catalog))
+  await add('worker', async () => checkWorker(db, await context.store(), catalog))
+  await add('models', () => checkModels(catalog))
+  return findings
+}

@@ -1,0 +1,154 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import type { Finding } from '../../cli/doctor/check.ts'
+import { findingsOf, ok } from '../../cli/doctor/check.ts'
+import { skewAnswer } from '../../cli/doctor/clock-skew.ts'
+import { openPostgres } from '../../runtime/open-postgres.ts'
+import { openRedis } from '../../runtime/redis.ts'
+import { definitionFiles } from '../registry/definition-files.ts'
+import { testDatabase, testRedis } from '../services/index.ts'
+import { lockstep, must } from './lockstep.ts'
+import type { Environment } from './run-lockstep.ts'
+
+const features = `import { count, entity, featureService, featureView, model, source, t } from 'lockstep'
+const airport = entity('airport', { key: { airport: t.string } })
+const landings = source('landings', { key: { airport: 'airport' }, eventTime: 'landed_at', columns: { delay: t.float64 } })
+export const delays = featureView('delays', { version: 1, entity: airport, source: landings, online: true, features: { landed: count('1h') } })
+export const flights = featureService('flights', { version: 1, features: [delays] })
+export const delay = model('delay', { service: flights, output: { probabilities: t.float32 } })
+`
+
+interface Report {
+  readonly code: number | null
+  readonly ok: boolean
+  /** The texts of a check, each after its verdict. */
+  of(check: string): string
+  readonly verdicts: ReadonlySet<string>
+  readonly out: string
+}
+
+async function doctor(env: Environment): Promise<Report> {
+  const { code, out } = await lockstep(env, 'doctor', '--json')
+  const report: { ok: boolean; findings: readonly Finding[] } = JSON.parse(out)
+  return {
+    code,
+    ok: report.ok,
+    of: (check) =>
+      report.findings
+        .filter((each) => each.check === check)
+        .map(({ verdict, text }) => `${verdict} ${text}`)
+        .join('\n'),
+    verdicts: new Set(report.findings.map(({ verdict }) => verdict)),
+    out,
+  }
+}
+
+let env: Environment
+let folder: string
+let database: Awaited<ReturnType<typeof testDatabase>>
+let redisUrl: string
+
+beforeAll(async () => {
+  folder = mkdtempSync(join(tmpdir(), 'lockstep-doctor-'))
+  database = await testDatabase({ migrate: false })
+  const redis = await testRedis()
+  redisUrl = redis.url
+  env = { LOCKSTEP_POSTGRES_URL: database.url, LOCKSTEP_REDIS_URL: redis.url, LOCKSTEP_REDIS_PREFIX: redis.prefix, LOCKSTEP_PORT: '0' }
+}, 60_000)
+
+afterAll(async () => {
+  await database.drop()
+  rmSync(folder, { recursive: true, force: true })
+})
+
+describe('lockstep doctor', { timeout: 60_000 }, () => {
+  it('says what to do, step by step, until nothing is left to do', async () => {
+    const unmigrated = await doctor(env)
+    expect([unmigrated.code, unmigrated.ok]).toEqual([1, false])
+    expect(unmigrated.of('migrations')).toMatch(/^wrong \d+ are missing, .*Run "lockstep migrate"/)
+    expect(unmigrated.of('registry')).toMatch(/^skipped/)
+
+    await must(env, 'migrate')
+    expect((await doctor(env)).of('registry')).toMatch(/^note It is empty/)
+    await must(env, 'apply', join(definitionFiles({ 'features.ts': features }), 'features.ts'))
+    const unmaterialized = await doctor(env)
+    expect(unmaterialized.of('views')).toMatch(/^wrong The view "delays@1" is not materialized .* run "lockstep materialize delays@1"/)
+    expect(unmaterialized.of('models')).toMatch(/^note Without a version: delay/)
+    expect(unmaterialized.of('worker')).toMatch(/^note No worker/)
+
+    await must(env, 'materialize')
+    const well = await doctor(env)
+    expect([well.code, well.ok, well.verdicts.has('wrong'), well.verdicts.has('skipped')]).toEqual([0, true, false, false])
+    expect(well.of('views')).toBe('ok 1 online view: all materialized, none late.')
+    expect(well.of('settings')).toContain('LOCKSTEP_POSTGRES_URL (environment)')
+    for (const check of ['versions', 'database', 'rights', 'connections', 'clock', 'migrations', 'disk', 'port', 'onnx'])
+      expect(well.of(check)).toMatch(/^ok/)
+  })
+
+  it('names the rights that a user lacks, and prints no password', async () => {
+    const admin = openPostgres(database.url)
+    const user = `doctor_${process.pid}`
+    await admin.script(`create role ${user} login password 'hidden-word'`)
+    try {
+      const url = new URL(database.url)
+      url.username = user
+      url.password = 'hidden-word'
+      const report = await doctor({ ...env, LOCKSTEP_POSTGRES_URL: url.href })
+      expect(report.code).toBe(1)
+      expect(report.of('rights')).toContain(`GRANT CREATE, USAGE ON SCHEMA lockstep TO "${user}"`)
+      expect(report.out).not.toContain('hidden-word')
+    } finally {
+      await admin.script(`drop role ${user}`)
+      await admin.close()
+    }
+  })
+
+  it('a Redis that may evict states must be set otherwise', async () => {
+    const redis = openRedis(redisUrl)
+    const [, before = 'noeviction'] = await redis.config('GET', 'maxmemory-policy')
+    try {
+      await redis.config('SET', 'maxmemory-policy', 'allkeys-lru')
+      expect((await doctor(env)).of('online store')).toMatch(/wrong .* has maxmemory-policy allkeys-lru\. Set noeviction/)
+    } finally {
+      await redis.config('SET', 'maxmemory-policy', before)
+      redis.disconnect()
+    }
+  })
+
+  it('stores that do not answer are reported, and what hangs on them is skipped', async () => {
+    const away = await doctor({
+      ...env,
+      LOCKSTEP_POSTGRES_URL: 'postgres://a:hidden-word@127.0.0.1:1/b',
+      LOCKSTEP_REDIS_URL: 'redis://:hidden-word@127.0.0.1:1',
+    })
+    expect(away.of('database')).toMatch(/^wrong .*127\.0\.0\.1:1/)
+    expect(away.of('online store')).toMatch(/^wrong Redis at 127\.0\.0\.1:1 does not answer/)
+    expect(away.of('registry')).toMatch(/^skipped/)
+    expect(away.out).not.toContain('hidden-word')
+  })
+
+  it('a wrong setting is the finding, and an embedded database is not made', async () => {
+    expect((await doctor({ LOCKSTEP_PROT: '1' })).of('settings')).toMatch(/^wrong .*did you mean "LOCKSTEP_PORT"/)
+    const report = await doctor({ LOCKSTEP_DIR: join(folder, 'none') })
+    expect(report.of('database')).toMatch(/^wrong There is no embedded database in .*lockstep migrate/)
+    expect(() => writeFileSync(join(folder, 'none/file'), '')).toThrow('ENOENT')
+  })
+})
+
+describe('a check', () => {
+  it('that fails is a finding', async () => {
+    expect(await findingsOf('x', () => Promise.reject(new Error('away')))).toEqual([{ check: 'x', verdict: 'wrong', text: 'away' }])
+    expect(await findingsOf('x', () => ok('fine'))).toEqual([{ check: 'x', verdict: 'ok', text: 'fine' }])
+  })
+
+  it.each([
+    [100, 0, 'ok'],
+    [-900, 0, 'note'],
+    [-900, 500, 'ok'],
+    [6_000, 500, 'wrong'],
+  ])('of a clock %d ms off, give or take %d ms, is %s', (skewMs, errorMs, verdict) => {
+    expect(skewAnswer('Redis', skewMs, errorMs).verdict).toBe(verdict)
+  })
+})
