@@ -9,12 +9,13 @@
  *     npm run bench -- profile     a CPU profile of the predict path
  *     npm run bench -- push        from the push of an event until it is online, at 500 events/s
  *     npm run bench -- serving     features and predictions over HTTP at 64 connections
+ *     npm run bench -- tracing     what tracing costs at a sample of 1 %
  *     npm run bench -- windows     what the windows of each aggregate cost
  */
 import { spawnSync } from 'node:child_process'
 import { join } from 'node:path'
 
-const benches = ['bulk', 'online', 'overload', 'path', 'point-in-time', 'profile', 'push', 'serving', 'windows']
+const benches = ['bulk', 'online', 'overload', 'path', 'point-in-time', 'profile', 'push', 'serving', 'tracing', 'windows']
 const [name, ...rest] = process.argv.slice(2)
 if (name === undefined || !benches.includes(name)) {
   process.stderr.write(`Usage: npm run bench -- ${benches.join(' | ')} [OPTIONS]\n`)

@@ -2,16 +2,7 @@ import type { Context, HrTime, Span as OtelSpan, Tracer } from '@opentelemetry/a
 import { createTraceState, ROOT_CONTEXT, SpanKind as OtelKind, SpanStatusCode, trace } from '@opentelemetry/api'
 import { OTLPTraceExporter } from '@opentelemetry/exporter-trace-otlp-proto'
 import { resourceFromAttributes } from '@opentelemetry/resources'
-import type { Sampler } from '@opentelemetry/sdk-trace'
-import {
-  AlwaysOffSampler,
-  AlwaysOnSampler,
-  ParentBasedSampler,
-  RandomIdGenerator,
-  SamplingDecision,
-  TraceIdRatioBasedSampler,
-  TracerProvider,
-} from '@opentelemetry/sdk-trace'
+import { AlwaysOnSampler, SamplingDecision, TraceIdRatioBasedSampler, TracerProvider } from '@opentelemetry/sdk-trace'
 import { messageOf } from '../../kernel/errors.ts'
 import { withTimeout } from '../async.ts'
 import type { Logger } from '../log.ts'
@@ -39,12 +30,10 @@ export function createOtlpTracing(
   const { url, headers, timeoutMs, resource } = settings
   const exporter = new OTLPTraceExporter({ url, headers, timeoutMillis: timeoutMs })
   const version = readVersion()
-  const sampler = samplerOf(settings)
-  const ids = new RandomIdGenerator()
-  let newTraceId = ''
+  const isSampled = samplerOf(settings)
   const provider = new TracerProvider({
-    sampler,
-    idGenerator: { generateTraceId: () => newTraceId, generateSpanId: ids.generateSpanId },
+    // `isSampled` has decided, for a tenth of the cost
+    sampler: new AlwaysOnSampler(),
     resource: resourceFromAttributes({
       'service.version': version,
       'service.instance.id': crypto.randomUUID(),
@@ -59,16 +48,10 @@ export function createOtlpTracing(
   const tracer = provider.getTracer('lockstep', version)
   return {
     begin(name, { kind, parent, startedMs = performance.now(), attributes }) {
-      if (parent === undefined) {
-        newTraceId = ids.generateTraceId()
-        // the tracer would decide alike, at twice the cost
-        const { decision } = sampler.shouldSample(ROOT_CONTEXT, newTraceId, name, kinds[kind], {}, [])
-        if (decision === SamplingDecision.NOT_RECORD) return undefined
-      }
+      if (!isSampled(parent)) return undefined
       const offsetMs = Date.now() - performance.now()
       const context = parent === undefined ? ROOT_CONTEXT : contextOf(parent)
       const span = tracer.startSpan(name, { kind: kinds[kind], startTime: hrTime(startedMs + offsetMs) }, context)
-      if (!span.isRecording()) return undefined
       if (attributes !== undefined) span.setAttributes(attributes)
       return new OtlpSpan(tracer, span, offsetMs)
     },
@@ -124,22 +107,18 @@ class OtlpSpan implements Span {
   }
 }
 
-function samplerOf({ sampler, ratio }: TraceSettings): Sampler {
-  switch (sampler) {
-    case 'always_on':
-      return new AlwaysOnSampler()
-    case 'always_off':
-      return new AlwaysOffSampler()
-    case 'traceidratio':
-      return new TraceIdRatioBasedSampler(ratio)
-    case 'parentbased_always_on':
-      return new ParentBasedSampler({ root: new AlwaysOnSampler() })
-    case 'parentbased_always_off':
-      return new ParentBasedSampler({ root: new AlwaysOffSampler() })
-    case 'parentbased_traceidratio':
-      return new ParentBasedSampler({ root: new TraceIdRatioBasedSampler(ratio) })
-    default:
-      return sampler satisfies never
+/**
+ * Decides which traces are recorded. Each one that begins here is drawn by chance, as its parts elsewhere follow its
+ * flag. A trace of a caller is decided by its id, alike in all processes, unless the sampler follows the caller's flag.
+ */
+function samplerOf({ sampler, ratio }: TraceSettings): (parent: SpanParent | undefined) => boolean {
+  const share = sampler.endsWith('traceidratio') ? ratio : sampler.endsWith('always_on') ? 1 : 0
+  const isParentBased = sampler.startsWith('parentbased_')
+  const byId = new TraceIdRatioBasedSampler(share)
+  return (parent) => {
+    if (parent === undefined) return Math.random() < share
+    if (isParentBased) return (Number.parseInt(parent.flags, 16) & 1) === 1
+    return byId.shouldSample(ROOT_CONTEXT, parent.traceId).decision === SamplingDecision.RECORD_AND_SAMPLED
   }
 }
 
