@@ -224,13 +224,13 @@ export function changesAnything({ changes, tables }: ChangePlan): boolean {
   return tables.length > 0 || changes.some(({ status }) => status !== 'unchanged' && status !== 'absent')
 }
 
-/** The command that materializes what an applied plan needs; null if nothing waits. */
+/** The command that materializes what an applied plan needs: these views, or all if they are many; null if nothing waits. */
 export function materializeNext({ backfills }: ChangePlan): string | null {
   const [again, fresh] = [true, false].map((isRebuild) =>
     backfills.filter(({ reason, rows, exact }) => (reason === 'its table records arrivals') === isRebuild && (rows > 0 || !exact)),
   )
   const command = (views: typeof backfills, option: string): string =>
-    `lockstep materialize${views.length > 3 && option === '' ? '' : views.map(({ view }) => ` ${view}`).join('')}${option}`
+    `lockstep materialize${views.length > 3 ? '' : views.map(({ view }) => ` ${view}`).join('')}${option}`
   const commands = [
     ...(fresh === undefined || fresh.length === 0 ? [] : [command(fresh, '')]),
     ...(again === undefined || again.length === 0 ? [] : [command(again, ' --rebuild')]),

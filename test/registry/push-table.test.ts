@@ -5,6 +5,7 @@ import { applyChanges } from '../../registry/apply.ts'
 import type { DefinitionSet } from '../../registry/definition-set.ts'
 import { planChanges } from '../../registry/plan.ts'
 import { source } from '../../registry/define/source.ts'
+import { redisStream } from '../../registry/define/stream.ts'
 import { t } from '../../registry/define/t.ts'
 import { during } from '../opened-database.ts'
 import { openRegistry } from './databases.ts'
@@ -161,6 +162,12 @@ describe("a user's table that accepts pushed events", () => {
 
 describe('a source with push', () => {
   const body = { key: { id: 'id' }, eventTime: 'at', columns: { x: t.float64 } }
+
+  it('can be fed by a stream', () => {
+    const mine = source('mine', { ...body, table: 'mine', push: true, stream: redisStream('mine') })
+    expect([mine.push, mine.stream?.stream]).toEqual([true, 'mine'])
+    expect(() => source('mine', { ...body, table: 'mine', stream: redisStream('mine') })).toThrow('Add push: true, or remove "table"')
+  })
 
   it.each<[Parameters<typeof source>[1], string]>([
     [{ ...body, push: true }, 'always accepts pushed events'],
