@@ -31,3 +31,19 @@ export function table(header: readonly string[], rows: readonly (readonly string
       .trimEnd()
   return [line(header), ...plain.map(line)].join('\n')
 }
+
+/** The rows of things, without the columns that are empty in all of them. */
+export function tableOf<T>(
+  columns: readonly (readonly [title: string, cell: (thing: T) => string])[],
+  things: readonly T[],
+  width: number | null = null,
+): string {
+  const shown = columns.filter(([, cell]) => things.some((thing) => cell(thing) !== ''))
+  const rows = things.map((thing) => shown.map(([, cell]) => cell(thing)))
+  return table(
+    shown.map(([title]) => title),
+    rows,
+    '',
+    width,
+  )
+}

@@ -4,7 +4,7 @@ import type { Found } from '../../registry/find/search.ts'
 import { maxFound, search } from '../../registry/find/search.ts'
 import type { Command } from '../command.ts'
 import { counted, shortId } from '../human.ts'
-import { table } from '../table.ts'
+import { tableOf } from '../table.ts'
 
 const defaultLimit = 20
 
@@ -28,12 +28,19 @@ export const searchCommand: Command = {
 
 function resultsText(text: string, results: readonly Found[], isCut: boolean, width: number | null): string {
   if (results.length === 0) return `Nothing is found for ${JSON.stringify(text)}. "lockstep list" lists everything.`
-  const rows = results.map(({ kind, name, view, matched, text: found, description, owner }) => [
-    kind === 'feature' ? 'feature' : nodeNames[kind],
-    view === null ? shortId(name) : `${name} of ${view}`,
-    owner ?? '',
-    matched === 'name' ? (description ?? '') : matched === 'description' ? found : `${matched}: ${found}`,
-  ])
+  const columns: readonly (readonly [string, (found: Found) => string])[] = [
+    ['KIND', ({ kind }) => (kind === 'feature' ? 'feature' : nodeNames[kind])],
+    ['NAME', ({ name, view }) => (view === null ? shortId(name) : `${name} of ${view}`)],
+    ['OWNER', ({ owner }) => owner ?? ''],
+    ['ABOUT', aboutText],
+  ]
   const more = isCut ? [`There are more than ${counted(results.length, 'result')}; --limit N shows more.`] : []
-  return [table(['KIND', 'NAME', 'OWNER', 'FOUND IN'], rows, '', width), ...more].join('\n')
+  return [tableOf(columns, results, width), ...more].join('\n')
+}
+
+/** Where the text was found, if it is not the name. */
+function aboutText({ kind, matched, text, about, description }: Found): string {
+  if (matched === 'description') return text
+  const said = kind === 'feature' || description === null ? about : description
+  return matched === 'name' ? said : `${matched}: ${text}`
 }

@@ -138,7 +138,7 @@ function ofKind(inventory: Inventory, definition: Definition): Partial<Definitio
       return { source }
     }
     case 'view': {
-      const { entity, source, availability, derive, features } = definition.spec
+      const { entity, source, availability, derive } = definition.spec
       const { online = false, freshnessMicros } = definition.operational
       const view = {
         entity: entity.name,
@@ -149,12 +149,12 @@ function ofKind(inventory: Inventory, definition: Definition): Partial<Definitio
         maxLag: freshnessMicros === undefined ? null : formatDuration(freshnessMicros),
         derived: typed(derive),
       }
-      return { view, features: features.map(featureDetails) }
+      return { view, features: featuresOf(definition) }
     }
     case 'onDemand': {
-      const { request, inputs, features } = definition.spec
+      const { request, inputs } = definition.spec
       const named = inputs.map((input) => ({ name: input.name, view: 'use' in input ? input.use.view : input.onDemand }))
-      return { onDemand: { request: typed(request), inputs: named }, features: features.map(onDemandFeature) }
+      return { onDemand: { request: typed(request), inputs: named }, features: featuresOf(definition) }
     }
     case 'service':
       return { features: serviceFeatures(inventory, definition) }
@@ -182,18 +182,18 @@ function onDemandFeature({ name, type, default: missing, required }: OnDemandFea
   return { name, type: typeName(type), computed: 'by the transform, on request', default: missing, required }
 }
 
+/** The features of a view. */
+export function featuresOf(view: Definition & { readonly kind: 'view' | 'onDemand' }): FeatureDetails[] {
+  return view.kind === 'view' ? view.spec.features.map(featureDetails) : view.spec.features.map(onDemandFeature)
+}
+
 /** The features of a service in its order, under its names. */
 export function serviceFeatures({ definitions }: Inventory, service: Definition & { readonly kind: 'service' }): FeatureDetails[] {
   const byLabel = new Map(definitions.map((each) => [`${each.kind} ${labelOf(each)}`, each]))
   return service.spec.members.flatMap((member) => {
     const id = member.kind === 'view' ? member.use.view : member.view
     const view = byLabel.get(`${member.kind} ${id}`)
-    const all =
-      view?.kind === 'view'
-        ? view.spec.features.map(featureDetails)
-        : view?.kind === 'onDemand'
-          ? view.spec.features.map(onDemandFeature)
-          : []
+    const all = view?.kind === 'view' || view?.kind === 'onDemand' ? featuresOf(view) : []
     const alias = member.kind === 'view' ? member.use.alias : null
     return member.features.flatMap((feature) => {
       const found = all.find(({ name }) => name === feature)

@@ -3,6 +3,7 @@ import { nearest } from '../../kernel/did-you-mean.ts'
 import { memoizeWeak } from '../../kernel/memoize-weak.ts'
 import type { Definition } from '../definition.ts'
 import { codeOf } from '../definition.ts'
+import { featuresOf } from './definition-details.ts'
 import type { Entry, EntryKind } from './entry.ts'
 import { entriesOf } from './entry.ts'
 import type { Inventory } from './inventory.ts'
@@ -17,6 +18,8 @@ export interface Found {
   readonly matched: Field
   /** That text; of a long one, the part around the match. */
   readonly text: string
+  /** Of a feature: how it is computed; else what it is, in a few words. */
+  readonly about: string
   readonly description: string | null
   readonly owner: string | null
 }
@@ -52,6 +55,7 @@ interface Document {
   readonly kind: Found['kind']
   readonly name: string
   readonly view: string | null
+  readonly about: string
   readonly texts: readonly Text[]
 }
 
@@ -77,13 +81,20 @@ const documentsOf = memoizeWeak((inventory: Inventory): readonly Document[] => {
         code === undefined ? [] : [textOf('code', code)],
       ),
     ]
-    return { entry, kind: entry.kind, name: entry.name, view: null, texts }
+    return { entry, kind: entry.kind, name: entry.name, view: null, about: entry.about, texts }
   })
   const features = entriesOf(inventory).flatMap((entry) => {
     const definition = newest.get(`${entry.kind} ${entry.name}`)
     if (definition?.kind !== 'view' && definition?.kind !== 'onDemand') return []
     const view = `${definition.name}@${definition.version}`
-    return definition.spec.features.map(({ name }): Document => ({ entry, kind: 'feature', name, view, texts: [textOf('name', name)] }))
+    return featuresOf(definition).map(({ name, computed }): Document => ({
+      entry,
+      kind: 'feature',
+      name,
+      view,
+      about: computed,
+      texts: [textOf('name', name)],
+    }))
   })
   return [...entries, ...features]
 })
@@ -156,10 +167,10 @@ function isWord(lower: string, wanted: string): boolean {
   return false
 }
 
-function foundOf({ entry, kind, name, view, texts }: Document, field: Field, words: readonly string[]): Found {
+function foundOf({ entry, kind, name, view, about, texts }: Document, field: Field, words: readonly string[]): Found {
   const { description, owner } = entry
   const text = texts.find((each) => each.field === field && words.some((word) => each.lower.includes(word)))
-  return { kind, name, view, matched: field, text: excerpt(text?.text ?? '', words[0] ?? ''), description, owner }
+  return { kind, name, view, matched: field, text: excerpt(text?.text ?? '', words[0] ?? ''), about, description, owner }
 }
 
 function excerpt(text: string, word: string): string {

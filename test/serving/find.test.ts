@@ -133,6 +133,16 @@ describe('a list', () => {
     const second = (await get(`/v1/views?limit=4&cursor=${first.next}`)) as { views: object[]; next: null }
     expect([first.views.length, second.views.length, second.next]).toEqual([4, 2, null])
     expect([...first.views, ...second.views]).toEqual(((await get('/v1/views')) as { views: object[] }).views)
+    const entries: object[] = []
+    for (let cursor: string | null = ''; cursor !== null;) {
+      const page = (await get(`/v1/entries?limit=7${cursor === '' ? '' : `&cursor=${cursor}`}`)) as {
+        entries: object[]
+        next: string | null
+      }
+      entries.push(...page.entries)
+      cursor = page.next
+    }
+    expect({ entries }).toEqual(await json('list'))
     const { headers } = await ask(url, '/v1/views')
     const etag = headers.get('etag') ?? ''
     const again = await fetch(`${url}/v1/views`, { headers: { 'if-none-match': `"other", ${etag}` } })
@@ -367,6 +377,8 @@ it('the answers have the documented fields', async () => {
     'views',
     'views/airport_delays?version=1',
     'services/flight',
+    'entries',
+    'entries/airport?kind=entity',
     'search?q=delay',
     'lineage/source/landings',
   ]) {

@@ -129,6 +129,8 @@ function parameterOf({ model, view, source, service, entity, job }: Named, path:
       return view?.spec.name
     case '/v1/services name':
       return service?.name
+    case '/v1/entries name':
+      return service?.id
     case '/v1/lineage kind':
       return view === undefined ? undefined : 'view'
     case '/v1/lineage name':

@@ -1,9 +1,9 @@
 import { z } from 'zod'
 import { LockstepError } from '../../../kernel/errors.ts'
 import { memoizeWeak } from '../../../kernel/memoize-weak.ts'
-import { labelOf } from '../../../registry/definition.ts'
+import { kindOrder, labelOf } from '../../../registry/definition.ts'
 import type { Entry } from '../../../registry/find/entry.ts'
-import { entriesOf, filterEntries } from '../../../registry/find/entry.ts'
+import { entriesOf, entryKinds, filterEntries } from '../../../registry/find/entry.ts'
 import { findNode, plurals } from '../../../registry/find/find-entry.ts'
 import { graphOf, lineageOf, nodeKinds } from '../../../registry/find/graph.ts'
 import type { Inventory } from '../../../registry/find/inventory.ts'
@@ -31,6 +31,11 @@ const oneQuery = z.object({ version: z.coerce.number().int().min(1).optional().d
 const viewQuery = oneQuery.extend({
   kind: z.enum(['view', 'onDemand']).optional().describe('Needed only if a feature view and an on-demand view have the same name'),
 })
+const entriesQuery = listQuery.extend({ kind: z.enum(entryKinds).optional().describe('Only what is of this kind') })
+const entryQuery = oneQuery.extend({
+  kind: z.enum(kindOrder).optional().describe('Needed only if definitions of several kinds have the name'),
+})
+const anyKind = { kind: undefined }
 const searchQuery = z.object({
   q: z.string().min(1).describe('The text to find, in any case. Of several words, each must occur'),
   limit: z.coerce.number().int().min(1).max(maxFound).optional().describe('The maximum number of results. Default: 20'),
@@ -39,24 +44,26 @@ const lineageQuery = z.object({
   direction: z.enum(['up', 'down', 'both']).optional().describe('up: what it is made from; down: what is made from it. Default: both'),
 })
 
-/** By plural: what one is called, for the summary. */
-const listed: readonly (readonly [plural: string, one: string])[] = [
-  ['entities', 'entity'],
-  ['sources', 'source'],
-  ['views', 'feature view or on-demand view'],
-  ['services', 'feature service'],
-]
+/** By plural: what one is called, for the summary, and the parameters of both. */
+const listed: readonly { readonly plural: string; readonly one: string; readonly query?: z.ZodObject; readonly oneQuery?: z.ZodObject }[] =
+  [
+    { plural: 'entities', one: 'entity' },
+    { plural: 'sources', one: 'source' },
+    { plural: 'views', one: 'feature view or on-demand view', oneQuery: viewQuery },
+    { plural: 'services', one: 'feature service' },
+    { plural: 'entries', one: 'definition of any kind', query: entriesQuery, oneQuery: entryQuery },
+  ]
 
 /** What finds features: lists, definitions, search and lineage. Each process reads the registry again if it has changed. */
 export const findRoutes: readonly Route[] = [
-  ...listed.flatMap(([plural, one]): Route[] => [
+  ...listed.flatMap(({ plural, one, query = listQuery, oneQuery: ofOne = oneQuery }): Route[] => [
     {
       method: 'GET',
       path: `/v1/${plural}`,
       scope: 'read',
       summary: `The ${plural} of the registry, by name, with what uses them`,
       tag: 'Find',
-      query: listQuery,
+      query,
       answer: entriesAnswer(plural),
       handle: (call, deps) => unlessKnown(call, deps, (inventory) => listAnswer(call, inventory, plural)),
     },
@@ -66,7 +73,7 @@ export const findRoutes: readonly Route[] = [
       scope: 'read',
       summary: `One ${one}, with statistics, users and an example`,
       tag: 'Find',
-      query: plural === 'views' ? viewQuery : oneQuery,
+      query: ofOne,
       answer: definitionAnswer,
       handle: (call, deps) => answerDefinition(call, deps, plural),
     },
@@ -116,25 +123,34 @@ async function unlessKnown(call: Call, deps: ServingContext, answer: (inventory:
 }
 
 function listAnswer(call: Call, inventory: Inventory, plural: string): object {
-  const { owner, tag, limit = defaultLimit, cursor } = checkQuery(call, listQuery)
-  const entries = filterEntries(entriesOf(inventory), { kinds: plurals[plural], owner, tags: tag === undefined ? [] : [tag] })
-  const from = cursor === undefined ? 0 : entries.findIndex((entry) => cursorOf(entry) > cursor)
-  const page = from < 0 ? [] : entries.slice(from, from + limit)
+  const { owner, tag, limit = defaultLimit, cursor, kind } = checkQuery(call, entriesQuery)
+  const kinds = plural === 'entries' ? (kind === undefined ? undefined : [kind]) : plurals[plural]
+  const entries = filterEntries(entriesOf(inventory), { kinds, owner, tags: tag === undefined ? [] : [tag] })
+  const from = cursor === undefined ? 0 : startOf(entries, cursor)
+  const page = entries.slice(from, from + limit)
   const last = page.at(-1)
   const isEnd = last === undefined || last === entries.at(-1)
   return { [plural]: page, next: isEnd ? null : cursorOf(last) }
 }
 
-/** Lists are in the order of their cursors: by kind, then by name. */
+/** After the last entry of the page before; if that is gone, where it was, as definitions are in the order of cursors. */
+function startOf(entries: readonly Entry[], cursor: string): number {
+  const last = entries.findIndex((entry) => cursorOf(entry) === cursor)
+  if (last >= 0) return last + 1
+  const next = entries.findIndex((entry) => cursorOf(entry) > cursor)
+  return next < 0 ? entries.length : next
+}
+
 function cursorOf({ kind, name }: Entry): string {
-  return `${kind === 'onDemand' ? 2 : 1}.${name}`
+  return `${entryKinds.indexOf(kind)}.${name}`
 }
 
 async function answerDefinition(call: Call, deps: ServingContext, plural: string): Promise<RouteAnswer> {
-  const { version, kind } = checkQuery(call, viewQuery)
+  const { version } = checkQuery(call, oneQuery)
+  const { kind } = plural === 'views' ? checkQuery(call, viewQuery) : plural === 'entries' ? checkQuery(call, entryQuery) : anyKind
   const inventory = await inventoryOf(deps)
   const name = call.params['name'] ?? ''
-  const kinds = (plurals[plural] ?? []).filter((each) => kind === undefined || plural !== 'views' || each === kind)
+  const kinds = (plurals[plural] ?? kindOrder).filter((each) => kind === undefined || each === kind)
   const node = findNode(inventory, version === undefined ? name : `${name.replace(/@\d+$/, '')}@${version}`, kinds)
   const definition = inventory.definitions.find((each) => each.kind === node.kind && labelOf(each) === node.name)
   if (definition === undefined) throw new LockstepError('INTERNAL', `The ${node.kind} "${node.name}" is in no definition.`)

@@ -185,6 +185,7 @@ export const searchAnswer = z.object({
         view: z.string().nullable().describe('Of a feature: the newest version of its view'),
         matched: z.enum(fields).describe('Where the text was found'),
         text: z.string().describe('That text; of a long one, the part around the match'),
+        about: z.string().describe('Of a feature: how it is computed; else what it is, in a few words'),
         description,
         owner,
       }),
