@@ -10,18 +10,20 @@
  *     ratio_columns_floor   of the form columns over the floor, at 100 rows
  *     bytes                 the length of an answer, by form and number of rows
  *
- *     LOCKSTEP_POSTGRES_URL=… LOCKSTEP_REDIS_URL=… npm run bench -- bulk [--entities 20000] [--seconds 1] [--rounds 3] [--json]
+ *     LOCKSTEP_POSTGRES_URL=… LOCKSTEP_REDIS_URL=… npm run bench -- bulk [--entities 20000] [--rows 1,10,100,1000] [--rounds 3] [--json]
  *
  * Times are the median of alternating rounds, and ratios that of the ratios within a round. It works in its own database
  * and under its own key prefix, and removes both.
  */
+import { once } from 'node:events'
 import { writeFile } from 'node:fs/promises'
+import type { IncomingMessage } from 'node:http'
+import { Agent, request } from 'node:http'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
-import { median } from './in-process.ts'
+import { clock, median } from './in-process.ts'
 import { someCustomers } from './online/reading.ts'
 import type { Target } from './serving/load.ts'
-import { load, loadTool } from './serving/load.ts'
 import { inServedPlace } from './serving/served-place.ts'
 import { cpuSeconds, end, start } from './serving/server.ts'
 
@@ -29,20 +31,21 @@ const { values: args } = parseArgs({
   options: {
     json: { type: 'boolean', default: false },
     entities: { type: 'string', default: '20000' },
-    seconds: { type: 'string', default: '1' },
+    rows: { type: 'string', default: '1,10,100,1000' },
     rounds: { type: 'string', default: '3' },
   },
 })
-const [entities, seconds, rounds] = [args.entities, args.seconds, args.rounds].map(Number) as [number, number, number]
+const [entities, rounds] = [args.entities, args.rounds].map(Number) as [number, number]
 const forms = ['floor', 'rows', 'columns', 'arrow', 'feast'] as const
 type Form = (typeof forms)[number]
-const sizes = [1, 10, 100, 1000]
+const sizes = args.rows.split(',').map(Number)
+/** How many rows a round sends of each form, in requests of one size. */
+const rowsOf = (size: number): number => (size === 1 ? 4000 : 40_000)
 /** The number of rows of the ratios. */
 const ratioSize = 100
-const connections = 8
+const connections = 4
 
 await inServedPlace(entities, [], async ({ served, key, folder }) => {
-  const tool = await loadTool()
   const bytes: Record<string, Record<string, number>> = {}
   const prepared: Record<string, unknown> = {}
   for (const size of sizes) {
@@ -64,7 +67,8 @@ await inServedPlace(entities, [], async ({ served, key, folder }) => {
           const server = form === 'floor' ? floor : served
           const target = targetFor(form, size, server.url, key, entities)
           const before = await cpuSeconds(server.child)
-          const { requests, rps } = await load(tool, target, { connections, seconds, folder })
+          const requests = Math.ceil(rowsOf(size) / size)
+          const rps = await sendAll(target, requests)
           const cpuUs = (((await cpuSeconds(server.child)) - before) / requests) * 1e6
           // the first one warms up
           if (round === 0) continue
@@ -82,7 +86,6 @@ await inServedPlace(entities, [], async ({ served, key, folder }) => {
   const ratio = (form: Form, to: Form): number =>
     round2(median(timesOf(form, ratioSize).map((cpuUs, round) => cpuUs / (timesOf(to, ratioSize)[round] ?? Number.NaN))))
   const result = {
-    tool,
     cpu_us: Object.fromEntries(
       forms.map((form) => [form, Object.fromEntries(sizes.map((size) => [size, Math.round(median(timesOf(form, size)))]))]),
     ),
@@ -110,6 +113,30 @@ function targetFor(form: Form, size: number, url: string, key: string, customers
     return JSON.stringify({ service: 'whole', ...format, entities: own.map((customer) => ({ customer })) })
   })
   return { url, path: form === 'feast' ? '/get-online-features' : '/v1/features', headers, bodies }
+}
+
+/** Sends requests over a few connections. @returns requests a second */
+async function sendAll(target: Target, requests: number): Promise<number> {
+  const agent = new Agent({ keepAlive: true, maxSockets: connections })
+  let sent = 0
+  const seconds = await clock(() =>
+    Promise.all(
+      Array.from({ length: connections }, async () => {
+        while (sent < requests) await sendOne(target, target.bodies[sent++ % target.bodies.length] as string, agent)
+      }),
+    ),
+  )
+  agent.destroy()
+  return requests / seconds
+}
+
+async function sendOne({ url, path, headers }: Target, body: string, agent: Agent): Promise<void> {
+  const sending = request(url + path, { method: 'POST', agent, headers: { ...headers, 'content-length': Buffer.byteLength(body) } })
+  sending.end(body)
+  const [response] = (await once(sending, 'response')) as [IncomingMessage]
+  response.resume()
+  await once(response, 'end')
+  if (response.statusCode !== 200) throw new Error(`${path} answered ${response.statusCode}.`)
 }
 
 /** @throws Error where the answer is not 200 */

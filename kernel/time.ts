@@ -40,21 +40,36 @@ const digitPairs = Array.from({ length: 60 }, (_, i) => String(i).padStart(2, '0
  */
 export function formatTimestamp(micros: number): string {
   const second = Math.floor(micros / 1_000_000)
+  const fraction = micros - second * 1_000_000
+  if (fraction === 0) return `${secondText(second)}Z`
+  const digits = fractionDigits(fraction)
+  let end = digits.length
+  while (digits.charCodeAt(end - 1) === 0x30) end--
+  return `${secondText(second)}.${digits.slice(0, end)}Z`
+}
+
+/** The same with six decimals or none, because some parsers accept no other number of them. */
+export function formatTimestampFully(micros: number): string {
+  const second = Math.floor(micros / 1_000_000)
+  const fraction = micros - second * 1_000_000
+  return fraction === 0 ? `${secondText(second)}Z` : `${secondText(second)}.${fractionDigits(fraction)}Z`
+}
+
+/** @param second seconds since 1970 */
+function secondText(second: number): string {
   const day = Math.floor(second / 86_400)
   if (day !== lastDay) {
-    dayText = new Date(day * 86_400_000).toISOString().slice(0, 11) // always 2001-07-01T
+    dayText = new Date(day * 86_400_000).toISOString().slice(0, 11) // always as in 2001-07-01T
     lastDay = day
   }
   const ofDay = second - day * 86_400
   const minute = Math.floor(ofDay / 60)
-  const text = `${dayText}${digitPairs[Math.floor(minute / 60)]}:${digitPairs[minute % 60]}:${digitPairs[ofDay % 60]}`
-  const fraction = micros - second * 1_000_000
-  if (fraction === 0) return `${text}Z`
-  // with a digit before them, the zeros that they begin with stay
-  const digits = String(1_000_000 + fraction)
-  let end = digits.length
-  while (digits.charCodeAt(end - 1) === 0x30) end--
-  return `${text}.${digits.slice(1, end)}Z`
+  return `${dayText}${digitPairs[Math.floor(minute / 60)]}:${digitPairs[minute % 60]}:${digitPairs[ofDay % 60]}`
+}
+
+/** Six digits. With a digit before them, the zeros that they begin with stay. */
+function fractionDigits(fraction: number): string {
+  return String(1_000_000 + fraction).slice(1)
 }
 
 /** Refuses a time that a number of microseconds cannot hold exactly. The error names its origin. */

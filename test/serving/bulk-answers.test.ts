@@ -128,6 +128,20 @@ describe('the format columns', () => {
     expect(columns['predictionIds']).toHaveLength(request.entities.length)
   })
 
+  it('has the values of the rows in an answer that is long and not ASCII, as has the route of Feast', async () => {
+    const entities = Array.from({ length: 3000 }, (_, i) => ({ airport: airports[i % 4] ?? '' }))
+    const { results } = (await answer('/v1/features', { service: 'typed', entities })) as { results: { features: Named }[] }
+    const expected = columnsOf(results.map(({ features }) => features))
+    const { features } = await answer('/v1/features', { service: 'typed', entities, format: 'columns' })
+    expect(features).toEqual(expected)
+    const feast = await answer('/get-online-features', {
+      feature_service: 'typed',
+      entities: { airport: entities.map(({ airport }) => airport) },
+    })
+    const vectors = (feast as { results: { values: unknown[] }[] }).results.slice(1)
+    expect(vectors.map(({ values }) => values)).toEqual(Object.values(expected))
+  })
+
   it('is rows where a request says so, and nothing else', async () => {
     const request = requests[0] as object
     expect(await answer('/v1/features', { ...request, format: 'rows' })).toEqual(await answer('/v1/features', request))

@@ -22,7 +22,7 @@ export function entityRows(
   const [first] = names
   const length = first === undefined ? 0 : (columns[first]?.length ?? 0)
   const taken = [...plan.keys, ...plan.request]
-  const rows = Array.from({ length }, (): Record<string, unknown> => Object.create(null) as Record<string, unknown>)
+  const rows = Array.from({ length }, (): Record<string, unknown> => ({}))
   for (const name of names) {
     const values = columns[name] ?? []
     if (values.length !== length) {
@@ -42,7 +42,8 @@ export function entityRows(
         { details: { field: name } },
       )
     }
-    for (const [i, row] of rows.entries()) row[column.name] = coerced(column, values[i])
+    // the names of columns begin with a letter, so none is __proto__
+    for (let i = 0; i < length; i++) (rows[i] as Record<string, unknown>)[column.name] = coerced(column, values[i])
   }
   return rows
 }

@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import type { ServiceFeature, ServicePlan, ServiceRow } from '../../../kernel/service-plan.ts'
 import { Status, statusNames } from '../../../kernel/state.ts'
-import { formatTimestamp } from '../../../kernel/time.ts'
+import { formatTimestampFully } from '../../../kernel/time.ts'
 import { LockstepError } from '../../../kernel/errors.ts'
 import { isRecord } from '../../../kernel/is-record.ts'
 import { memoizeWeak } from '../../../kernel/memoize-weak.ts'
@@ -13,6 +13,7 @@ import { requestedFeatures } from './requested-features.ts'
 import { readBody } from '../http/body.ts'
 import type { ServingContext } from '../../context.ts'
 import type { Call, RouteAnswer } from '../http/call.ts'
+import { joinedBody } from '../http/joined-body.ts'
 import { columnWriter, eventTimesByUse, featureColumns } from '../http/value-columns.ts'
 
 /** What Feast has that makes no difference here may be sent too. */
@@ -75,10 +76,11 @@ export async function answerOnlineFeatures(
   }
   const { rows, degraded, staleMs, late } = await readEntities(context, catalog, plan, { requestId, entities, deadline, span })
   const sent = Object.entries(asked.entities)
-  const results = [...sent.map(([name, values]) => sentVector(name, values)), ...featureVectors(plan, rows)]
   const viewVersions = asked.include_feature_view_version_metadata ? { feature_view_metadata: viewsOf(plan.features) } : {}
   const metadata = { feature_names: [...sent.map(([name]) => name), ...names], ...viewVersions }
-  const body = `{"metadata":${JSON.stringify(metadata)},"results":[${results.join()}]}`
+  const head = `{"metadata":${JSON.stringify(metadata)},"results":[`
+  const vectors = [...sent.map(([name, values]) => sentVector(name, values)), ...featureVectors(plan, rows)]
+  const body = joinedBody([head, ...vectors.flatMap((vector, v) => (v === 0 ? vector : [',', ...vector])), ']}'])
   // the shape has no place for it
   const flags = {
     ...(degraded ? { 'lockstep-degraded': 'true' } : {}),
@@ -90,26 +92,35 @@ export async function answerOnlineFeatures(
 
 const writersOf = memoizeWeak((plan: ServicePlan) => plan.features.map(({ type }) => columnWriter(type)))
 
-function featureVectors(plan: ServicePlan, rows: readonly ServiceRow[]): string[] {
+/** The texts of each feature. */
+export function featureVectors(plan: ServicePlan, rows: readonly ServiceRow[]): string[][] {
   const writers = writersOf(plan)
   const times = eventTimesByUse(plan, rows).map((ofUse) => ofUse.map(timeText).join())
-  const none = repeated(never, rows.length)
+  const timesOf = (use: number | null): string => (use === null ? repeated(never, rows.length) : (times[use] ?? ''))
   const present = repeated('"PRESENT"', rows.length)
+  // what follows the values is the same for most features of a read
+  const restByUse = new Map<number | null, string>()
   return featureColumns(plan, rows).map(({ values, statuses }, f) => {
     const { use } = plan.features[f] as ServiceFeature
-    const codes = statuses === null ? present : statuses.map((status) => statusTexts[status]).join()
-    return `{"values":${(writers[f] as (typeof writers)[number])(values)},"statuses":[${codes}],"event_timestamps":[${use === null ? none : times[use]}]}`
+    let rest = statuses === null ? restByUse.get(use) : restOf(statuses.map((status) => statusTexts[status]).join(), timesOf(use))
+    if (rest === undefined) restByUse.set(use, (rest = restOf(present, timesOf(use))))
+    return ['{"values":', (writers[f] as (typeof writers)[number])(values), rest]
   })
 }
 
-function sentVector(name: string, values: readonly unknown[]): string {
+function restOf(statuses: string, times: string): string {
+  // a text that is joined is flat, so it is copied at once
+  return [',"statuses":[', statuses, '],"event_timestamps":[', times, ']}'].join('')
+}
+
+function sentVector(name: string, values: readonly unknown[]): string[] {
   const texts = values.map((value) => sentText(name, value)).join()
-  return `{"values":[${texts}],"statuses":[${repeated('"PRESENT"', values.length)}],"event_timestamps":[${repeated(never, values.length)}]}`
+  return [`{"values":[${texts}]`, restOf(repeated('"PRESENT"', values.length), repeated(never, values.length))]
 }
 
 /** The elements of an array that are all equal. */
 function repeated(text: string, count: number): string {
-  return count === 0 ? '' : `${text},`.repeat(count - 1) + text
+  return new Array<string>(count).fill(text).join()
 }
 
 /**
@@ -125,6 +136,7 @@ function sentText(column: string, value: unknown): string {
       { details: { field: column } },
     )
   }
+  if (typeof value !== 'object') return JSON.stringify(value)
   return JSON.stringify(value, (_, inner: unknown) => (typeof inner === 'bigint' ? String(inner) : inner))
 }
 
@@ -136,16 +148,9 @@ function isNested(value: unknown): value is object {
 /** Feast has no status for a store that is down. INVALID keeps clients from using the default. */
 const statusTexts = statusNames.map((name, status) => `"${status === Status.unavailable ? statusNames[Status.invalid] : name}"`)
 
-const withoutDecimals = '1970-01-01T00:00:00Z'.length
-const withSixDecimals = withoutDecimals + 7
-
-/** With six decimals or none, as older Pythons read no others. */
+/** Older Pythons read no other number of decimals than six or none. */
 function timeText(micros: number | null): string {
-  if (micros === null) return never
-  const text = formatTimestamp(micros)
-  return text.length === withoutDecimals || text.length === withSixDecimals
-    ? `"${text}"`
-    : `"${text.slice(0, -1).padEnd(withSixDecimals - 1, '0')}Z"`
+  return micros === null ? never : `"${formatTimestampFully(micros)}"`
 }
 
 function viewsOf(features: readonly { readonly view: string }[]): { name: string; version: number }[] {

@@ -20,6 +20,7 @@ import {
   momentJson,
   typesJson,
 } from './feature-members.ts'
+import { joinedBody } from './joined-body.ts'
 import { arrowType, jsonType, tableTypeFor } from './media-type.ts'
 import type { Route } from './route.ts'
 import { eventTimesJson, featureColumns, featureEventTimes, statusesJson } from './value-columns.ts'
@@ -114,7 +115,7 @@ function byColumn(
   const statuses = `"statuses":${statusesJson(service.features, columns)}`
   if (type === jsonType) {
     const times = eventTimes ? `,"eventTimes":${eventTimesJson(service, rows)}` : ''
-    return { status: 200, body: `${head},"features":${featureColumnsWriter(service)(columns)},${statuses}${times}}` }
+    return { status: 200, body: joinedBody([head, ',"features":', ...featureColumnsWriter(service)(columns), `,${statuses}${times}}`]) }
   }
   const fields = featureArrowFields(service)
   const values = columns.map((column) => column.values)

@@ -9,6 +9,7 @@ import type { ArrowField } from './arrow/arrow-schema.ts'
 import { arrowStream } from './arrow/arrow-stream.ts'
 import type { RouteAnswer } from './call.ts'
 import { eventTimeFields, featureColumnsWriter } from './feature-members.ts'
+import { joinedBody } from './joined-body.ts'
 import { arrowType, jsonType } from './media-type.ts'
 import { columnsWriter, eventTimesJson, featureColumns, featureEventTimes, outputColumns, statusesJson } from './value-columns.ts'
 
@@ -37,10 +38,21 @@ export function predictColumns(
   const outputStatuses = ofOutputs.some(({ statuses }) => statuses !== null) ? `,"outputStatuses":${statusesJson(outputs, ofOutputs)}` : ''
   const statuses = ofFeatures === null ? '' : `,"statuses":${statusesJson(service.features, ofFeatures)}`
   if (type === jsonType) {
-    const ids = `,"predictionIds":[${predictionIdsJson(base, predictions.length)}]`
-    const features = ofFeatures === null ? '' : `,"features":${featureColumnsWriter(service)(ofFeatures)}${statuses}`
+    const features = ofFeatures === null ? [] : [',"features":', ...featureColumnsWriter(service)(ofFeatures), statuses]
     const times = eventTimes ? `,"eventTimes":${eventTimesJson(service, read.rows)}` : ''
-    return { status: 200, body: `${head}${ids},"predictions":${outputsWriter(outputs)(ofOutputs)}${outputStatuses}${features}${times}}` }
+    const ids = predictionIdsJson(base, predictions.length)
+    const texts = [
+      head,
+      ',"predictionIds":[',
+      ids,
+      '],"predictions":',
+      ...outputsWriter(outputs)(ofOutputs),
+      outputStatuses,
+      ...features,
+      times,
+      '}',
+    ]
+    return { status: 200, body: joinedBody(texts) }
   }
   const prefix = predictionIdPrefix(base)
   const columns = [

@@ -31,14 +31,18 @@ function valueColumn(
   statusRows: readonly (readonly Status[])[] | null,
 ): ValueColumn {
   const values = new Array<Value | null>(rows.length)
-  for (let r = 0; r < values.length; r++) values[r] = (rows[r] as readonly (Value | null)[])[at] ?? null
+  for (let r = 0; r < values.length; r++) values[r] = (rows[r] as readonly (Value | null)[])[at] as Value | null
   let statuses: Status[] | null = null
   for (let r = 0; statusRows !== null && r < values.length; r++) {
     const status = (statusRows[r] as readonly Status[])[at] as Status
     if (status !== Status.present) (statuses ??= presentStatuses(values.length))[r] = status
   }
-  for (let r = 0; hasFloats(type) && r < values.length; r++) {
-    if (!jsonCanSay(values[r] as Value | null)) (statuses ??= presentStatuses(values.length))[r] = Status.invalid
+  const mayBeInvalid = hasFloats(type)
+  for (let r = 0; mayBeInvalid && r < values.length; r++) {
+    const value = values[r] as Value | null
+    // the usual case, without a call
+    if (typeof value === 'number' ? value - value !== 0 : !jsonCanSay(value))
+      (statuses ??= presentStatuses(values.length))[r] = Status.invalid
   }
   return { values, statuses }
 }
@@ -75,11 +79,17 @@ export function columnWriter(type: ValueType): (values: readonly (Value | null)[
   }
 }
 
-/** Compiled text of an object of columns. */
-export function columnsWriter(columns: readonly Column<ValueType>[]): (values: readonly ValueColumn[]) => string {
+/** Compiled texts of an object of columns, for `joinedBody`. */
+export function columnsWriter(columns: readonly Column<ValueType>[]): (values: readonly ValueColumn[]) => string[] {
   const writers = columns.map(({ type }) => columnWriter(type))
-  const names = columns.map(({ name }) => JSON.stringify(name))
-  return (columnsOf) => `{${columnsOf.map(({ values }, c) => `${names[c]}:${(writers[c] as (typeof writers)[number])(values)}`).join()}}`
+  const names = columns.map(({ name }, c) => `${c === 0 ? '{' : ','}${JSON.stringify(name)}:`)
+  if (columns.length === 0) return () => ['{}']
+  return (ofColumns) => {
+    const texts: string[] = []
+    for (const [c, { values }] of ofColumns.entries()) texts.push(names[c] as string, (writers[c] as (typeof writers)[number])(values))
+    texts.push('}')
+    return texts
+  }
 }
 
 /**
