@@ -1,6 +1,6 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import { dirname, relative, resolve } from 'node:path'
-import { LockstepError } from '../kernel/errors.ts'
+import { LockstepError, messageOf } from '../kernel/errors.ts'
 import type { BumpPlan, FileEdit, VersionBump } from '../registry/bump.ts'
 import { kindNames } from '../registry/definition.ts'
 import { counted } from './human.ts'
@@ -30,12 +30,12 @@ export function patchFolder({ edits }: BumpPlan, current: string): string {
 export function writeEdits(edits: readonly FileEdit[]): void {
   for (const { file, before, after } of edits) {
     try {
-      if (readFileSync(file, 'utf8') !== before) throw new Error('it changed meanwhile')
+      if (!readFileSync(file).equals(Buffer.from(before))) throw new Error('it changed meanwhile, or is not UTF-8')
       writeFileSync(file, after)
     } catch (cause) {
       throw new LockstepError(
         'WRITE_FAILED',
-        `The versions in "${file}" could not be raised: ${cause instanceof Error ? cause.message : String(cause)}. Correct that and run the command again.`,
+        `The versions in "${file}" could not be raised: ${messageOf(cause)}. Correct that and run the command again.`,
         { cause, details: { file } },
       )
     }

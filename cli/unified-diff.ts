@@ -1,3 +1,5 @@
+import { LockstepError } from '../kernel/errors.ts'
+
 /** How many unchanged lines stand around a change. */
 const context = 3
 
@@ -9,7 +11,7 @@ const context = 3
  */
 export function unifiedDiff(path: string, before: string, after: string): string {
   const [old, now] = [before.split('\n'), after.split('\n')]
-  if (old.length !== now.length) throw new Error('unifiedDiff compares texts with the same number of lines')
+  if (old.length !== now.length) throw new LockstepError('INTERNAL', 'A patch was asked for texts with other numbers of lines.')
   const end = old.at(-1) === '' ? old.length - 1 : old.length
   const changed = old.flatMap((line, i) => (line === now[i] ? [] : [i]))
   const hunks: string[] = []

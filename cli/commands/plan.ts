@@ -58,11 +58,8 @@ function verdict({ problems, changes, ...plan }: ChangePlan, words: string): str
   if (others.length > 0)
     return `"apply" would refuse the file: ${counted(problems.length, 'problem')}. Correct the file, then: lockstep plan${words}`
   if (conflicts.length > 0) {
-    const raised = conflicts.map(({ name, version, nextVersion }) => `${name} ${version} → ${nextVersion}`).join(', ')
-    return [
-      `"apply" would refuse the file: a version never changes. To raise ${conflicts.length > 4 ? `these ${conflicts.length} versions` : raised}:`,
-      `Next: lockstep plan${words} --bump --write`,
-    ].join('\n')
+    const raise = counted(conflicts.length, 'version')
+    return `"apply" would refuse the file: a version never changes. To raise ${raise}:\nNext: lockstep plan${words} --bump --write`
   }
   if (!changesAnything({ problems, changes, ...plan })) return 'There is nothing to do.'
   return `Nothing was written. Next: lockstep apply${words}`
