@@ -7,7 +7,7 @@ import { exportsInParts } from '../offline/distributed-export/export-in-parts.ts
 import { exportSpec } from '../offline/distributed-export/export-spec.ts'
 import { jobFailure } from '../runtime/jobs/await-job.ts'
 import type { Context } from './context.ts'
-import { findDataset } from './datasets.ts'
+import { findDataset } from '../offline/stored-datasets.ts'
 import { watchJob } from './watch-job.ts'
 import { jobTools } from './worker-tools.ts'
 

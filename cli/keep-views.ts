@@ -8,6 +8,7 @@ import type { MaterializeResult } from '../materializer/materialize.ts'
 import { scheduledRuns } from '../materializer/scheduled-runs.ts'
 import { consumeStreams } from '../materializer/streams/consume-streams.ts'
 import { logOversized } from '../materializer/log-oversized.ts'
+import { exportsInParts } from '../offline/distributed-export/export-in-parts.ts'
 import { createJobMetrics } from '../runtime/jobs/job-metrics.ts'
 import type { Logger } from '../runtime/log.ts'
 import type { MetricsRegistry } from '../runtime/metrics.ts'
@@ -81,10 +82,19 @@ export function createEmbeddedKeeper(context: Context, registry: MetricsRegistry
     const tools = await workerTools(context)
     const tracing = await context.tracing(registry)
     const { keep, kinds } = viewsWork(tools, { log, metrics: runMetrics, tracing })
+    const exports = exportsInParts({ db: tools.db, find: tools.service })
     const streams = { ...tools, config, log, metrics: streamMetrics, clock: () => Date.now() * 1000 }
     await Promise.all([
       keep(signal),
-      workOnJobs(tools.jobs, { kinds, known: jobKinds, worker: tools.worker, signal, idleMs, onEvent: jobMetrics.job, tracing }),
+      workOnJobs(tools.jobs, {
+        kinds: [...kinds, exports],
+        known: jobKinds,
+        worker: tools.worker,
+        signal,
+        idleMs,
+        onEvent: jobMetrics.job,
+        tracing,
+      }),
       consumeStreams(streams, { signal }),
     ])
   }

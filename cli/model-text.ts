@@ -11,6 +11,6 @@ export function aliasChangeText({ model, alias, from, to, changed, servers }: Om
 }
 
 /** A model version as JSON. */
-export function modelVersionJson({ contract, ...version }: ModelVersion): object {
+export function modelVersionJson({ contract, ...version }: ModelVersion) {
   return { ...version, inputs: contract.inputs, outputs: contract.outputs }
 }

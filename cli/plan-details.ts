@@ -1,4 +1,4 @@
-import type { ChangePlan, ChangeStatus, KeptDefinition } from '../registry/change-plan.ts'
+import type { PlanJson, ChangeStatus, KeptDefinition } from '../registry/change-plan.ts'
 import { kindNames } from '../registry/definition.ts'
 import { differenceText } from '../registry/diff.ts'
 import { counted } from './human.ts'
@@ -19,7 +19,7 @@ export const marks: Readonly<Record<ChangeStatus, string>> = {
  * A plan in full: what changes, field by field, then the consequences. Unchanged definitions are only counted. The
  * problem of a conflict explains it.
  */
-export function planDetails(plan: ChangePlan): string {
+export function planDetails(plan: PlanJson): string {
   const moving = plan.changes.filter(({ status }) => status !== 'unchanged' && status !== 'absent')
   const lines = moving.flatMap((change) => [
     `  ${marks[change.status]} ${kindNames[change.kind]} ${change.label}${change.status === 'added' ? '' : ` (${change.status})`}`,

@@ -1,6 +1,6 @@
 import { styleText } from 'node:util'
 import { cutText } from '../kernel/cut-text.ts'
-import type { Change, ChangePlan, ChangeStatus } from '../registry/change-plan.ts'
+import type { Change, PlanJson, ChangeStatus } from '../registry/change-plan.ts'
 import { definitionKey, displayName, kindNames } from '../registry/definition.ts'
 import type { DefinitionKey } from '../registry/definition.ts'
 import type { Difference } from '../registry/diff.ts'
@@ -35,7 +35,7 @@ const paints: Readonly<Partial<Record<string, Paint>>> = { '+': 'green', '~': 'y
 /**
  * A plan as a person reads it in ten seconds: what changes, a line for each definition, what that costs and what breaks.
  */
-export function planText(plan: ChangePlan, options: PlanTextOptions = {}): string {
+export function planText(plan: PlanJson, options: PlanTextOptions = {}): string {
   if (options.verbose === true) return planDetails(plan)
   return [changeLines, costLines, breakLines, noteLines, problemLines]
     .map((lines) => lines(plan, options).join('\n'))
@@ -49,7 +49,7 @@ interface Line {
   readonly text: string
 }
 
-function changeLines(plan: ChangePlan, options: PlanTextOptions): string[] {
+function changeLines(plan: PlanJson, options: PlanTextOptions): string[] {
   const moving = plan.changes.filter(({ status }) => status !== 'unchanged' && status !== 'absent')
   const blocks = [...Map.groupBy(moving, ({ status, kind }) => `${status} ${kind}`).values()].map((changes): (Line | string)[] => {
     const [first] = changes
@@ -135,7 +135,7 @@ function short({ path, was, now }: Difference, transform: string | undefined): s
   return was.length > maxValue || now.length > maxValue ? `${name} changed` : `${name} ${was} → ${now}`
 }
 
-function costLines({ backfills, states, tables }: ChangePlan, options: PlanTextOptions): string[] {
+function costLines({ backfills, states, tables }: PlanJson, options: PlanTextOptions): string[] {
   const lines: Line[] = tables.flatMap(({ relation, rewrites }) =>
     rewrites === null || rewrites.rows === 0
       ? []
@@ -168,7 +168,7 @@ function rowsText({ rows, exact, bytes: size }: { readonly rows: number; readonl
 }
 
 /** What a change or removal breaks. What a conflict would break stays as it is, because it is refused. */
-function breakLines({ changes, breaks, kept }: ChangePlan, options: PlanTextOptions): string[] {
+function breakLines({ changes, breaks, kept }: PlanJson, options: PlanTextOptions): string[] {
   const refused = new Set(changes.flatMap((change) => (change.status === 'conflict' ? [displayName(change)] : [])))
   const broken = breaks.filter(({ cause }) => !refused.has(cause)).map(({ cause, broken: what }) => `${indent}! ${what}: ${cause}`)
   const held = kept.map((each) => `${indent}= kept: ${keptText(each)}`)
@@ -180,7 +180,7 @@ function breakLines({ changes, breaks, kept }: ChangePlan, options: PlanTextOpti
   ]
 }
 
-function noteLines({ notes }: ChangePlan, options: PlanTextOptions): string[] {
+function noteLines({ notes }: PlanJson, options: PlanTextOptions): string[] {
   const hint = ' --verbose'
   const most = options.width ?? 160
   return few(
@@ -193,7 +193,7 @@ function noteLines({ notes }: ChangePlan, options: PlanTextOptions): string[] {
 }
 
 /** The problems that no line of a change shows. */
-function problemLines({ problems }: ChangePlan, options: PlanTextOptions): string[] {
+function problemLines({ problems }: PlanJson, options: PlanTextOptions): string[] {
   const told = problems.filter(({ code }) => code !== 'VERSION_CHANGED').map(({ code, message }) => `${indent}problem ${code}: ${message}`)
   return few(told, maxLines / 2).map((line) => line.replace(/problem \S+:/, (found) => style('red', found, options)))
 }
@@ -210,7 +210,7 @@ const words: Readonly<Partial<Record<ChangeStatus, string>>> = {
 }
 
 /** `6 added, 1 changed, 3 unchanged` */
-export function changeCounts(plan: Pick<ChangePlan, 'changes'>): string {
+export function changeCounts(plan: Pick<PlanJson, 'changes'>): string {
   return (Object.keys(marks) as ChangeStatus[])
     .flatMap((status) => {
       const number = plan.changes.filter((change) => change.status === status).length
@@ -220,12 +220,12 @@ export function changeCounts(plan: Pick<ChangePlan, 'changes'>): string {
 }
 
 /** Whether `apply` would write anything. */
-export function changesAnything({ changes, tables }: ChangePlan): boolean {
+export function changesAnything({ changes, tables }: PlanJson): boolean {
   return tables.length > 0 || changes.some(({ status }) => status !== 'unchanged' && status !== 'absent')
 }
 
 /** The command that materializes what an applied plan needs: these views, or all if they are many; null if nothing waits. */
-export function materializeNext({ backfills }: ChangePlan): string | null {
+export function materializeNext({ backfills }: PlanJson): string | null {
   const [again, fresh] = [true, false].map((isRebuild) =>
     backfills.filter(({ reason, rows, exact }) => (reason === 'its table records arrivals') === isRebuild && (rows > 0 || !exact)),
   )
@@ -236,9 +236,4 @@ export function materializeNext({ backfills }: ChangePlan): string | null {
     ...(again === undefined || again.length === 0 ? [] : [command(again, ' --rebuild')]),
   ]
   return commands.length === 0 ? null : commands.join(', and ')
-}
-
-/** The plan as JSON: its problems have only the fields that `--json` prints of an error. */
-export function planJson(plan: ChangePlan): object {
-  return { ...plan, problems: plan.problems.map(({ code, message, details }) => ({ code, message, details })) }
 }

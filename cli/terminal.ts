@@ -15,6 +15,8 @@ export interface Terminal {
   complain(text: string): void
   /** Silent with `--json`. */
   progress(label: string, unit: string): Progress
+  /** Whether there is a person to ask. */
+  readonly canAsk: boolean
   /** Asks a person to type "yes". @throws LockstepError `USAGE` where there is nobody to ask, or with `--json` */
   confirm(question: string): Promise<boolean>
 }
@@ -25,14 +27,16 @@ export interface TerminalStreams {
 }
 
 export function createTerminal(json: boolean, { out, err }: TerminalStreams = { out: process.stdout, err: process.stderr }): Terminal {
+  const canAsk = !json && process.stdin.isTTY && err.isTTY === true
   return {
     json,
     width: out.isTTY === true ? (out.columns ?? null) : null,
+    canAsk,
     print: (text) => void out.write(`${text}\n`),
     complain: (text) => void err.write(`${text}\n`),
     progress: (label, unit) => (json ? { update: () => undefined, end: () => undefined } : createProgress(err, { label, unit })),
     async confirm(question) {
-      if (json || !process.stdin.isTTY || err.isTTY !== true) {
+      if (!canAsk) {
         throw new LockstepError('USAGE', `${question} There is no terminal to ask on. To confirm, pass --yes.`)
       }
       const asking = createInterface({ input: process.stdin, output: process.stderr })

@@ -14,6 +14,7 @@ export type ErrorCode =
   | 'FEATURE_NAME_CLASH'
   | 'VERSION_CHANGED' // a changed definition under a version that exists
   | 'IN_USE' // still needed by something else
+  | 'VERSION_MISMATCH' // another version of Lockstep compiled the definitions
   // transforms
   | 'TRANSFORM_NOT_STATIC'
   | 'TRANSFORM_IMPURE'
@@ -68,6 +69,11 @@ export type ErrorCode =
   | 'IDEMPOTENCY_KEY_REUSED' // with another request than before
   | 'IDEMPOTENCY_KEY_BUSY' // the same request is under way
   | 'REQUEST_ABORTED' // the client went away before it had sent its request
+  | 'SERVER_UNAVAILABLE' // the server that a command is sent to does not answer
+  // uploads
+  | 'UPLOAD_CONFLICT' // a part for another offset, or while another request writes
+  | 'UPLOAD_DAMAGED' // a complete file without the announced hash
+  | 'UPLOADS_FULL' // no room for another upload
   // models
   | 'MODEL_INVALID'
   | 'MODEL_MISMATCH'

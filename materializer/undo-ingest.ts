@@ -29,6 +29,8 @@ export interface UndoneIngest {
 }
 
 export interface UndoOptions {
+  /** The source of the load, where the caller names it: a load of another one is unknown. */
+  readonly source?: string
   /** Who takes it back. */
   readonly by?: Actor
   /** Epoch microseconds. */
@@ -60,7 +62,7 @@ export async function undoIngest(
   id: string,
   options: UndoOptions,
 ): Promise<UndoneIngest> {
-  const load = await findIngest(db, id)
+  const load = await findIngest(db, id, options.source)
   const columns = await tableColumns(db, load.relation)
   if (columns?.some(({ name, type }) => name === '_xid' && type === 'xid8') !== true) {
     throw new LockstepError(
@@ -113,13 +115,17 @@ function numberedTwice(id: string, relation: string, others: number): LockstepEr
   )
 }
 
-async function findIngest({ kysely }: Database, id: string) {
+async function findIngest({ kysely }: Database, id: string, source: string | undefined) {
   const query = kysely.selectFrom('lockstep.ingests').select(['source', 'relation', 'rows', 'xid', 'undoing_at', 'undone_at'])
   const load = /^\d{1,18}$/.test(id) ? await query.where('id', '=', id).executeTakeFirst() : undefined
-  if (load === undefined) {
-    throw new LockstepError('UNKNOWN_DEFINITION', `There is no load "${id}"; "lockstep ingest list" lists the loads.`, {
-      details: { id },
-    })
+  if (load === undefined || (source !== undefined && load.source !== source)) {
+    throw new LockstepError(
+      'UNKNOWN_DEFINITION',
+      `There is no load "${id}"${source === undefined ? '' : ` of the source "${source}"`}; "lockstep ingest list" lists the loads.`,
+      {
+        details: { id },
+      },
+    )
   }
   if (load.undone_at !== null) {
     throw new LockstepError('USAGE', `The load "${id}" was already undone on ${load.undone_at.toISOString()}.`)

@@ -16,8 +16,12 @@ export interface IngestOnceOptions extends Omit<IngestOptions, 'around' | 'prese
    * passed over. Absent: every row is new.
    */
   readonly key?: readonly string[]
-  /** Who loads it. */
+  /** The path to record. Absent: that of the file. */
+  readonly recordedPath?: string
+  /** Who loads it: `user@host`, or the id of an API key. */
   readonly actor: string
+  /** The id of the HTTP request that loads it. */
+  readonly requestId?: string | undefined
 }
 
 export interface IngestOnceResult extends IngestResult {
@@ -33,7 +37,7 @@ const ordinal = '"_lockstep_ordinal"'
 
 /**
  * Loads a file as `ingestFile` does, and notes it in the same transaction. The same file, by its SHA-256, is loaded
- * into a table once: as long as rows of that load are there, and no key hasArrivals its rows apart.
+ * into a table once: as long as rows of that load are there, and no key tells its rows apart.
  *
  * @throws LockstepError `ALREADY_INGESTED` naming the earlier load, `UNKNOWN_COLUMN` for a key that the file lacks,
  *   `INVALID_ROW` where a row has no value in the key, and
@@ -41,6 +45,7 @@ const ordinal = '"_lockstep_ordinal"'
  */
 export async function ingestOnce(db: Database, source: SourceSpec, path: string, options: IngestOnceOptions): Promise<IngestOnceResult> {
   const { key = [], actor } = options
+  const requestId = options.requestId === undefined ? 'NULL' : sqlText(options.requestId)
   const again = options.again === true || key.length > 0
   const sha256 = await hashFile(path, options.signal)
   const relation = await relationOf(db, source)
@@ -50,12 +55,12 @@ export async function ingestOnce(db: Database, source: SourceSpec, path: string,
     const note = (rows: string, already: string, from: string): string =>
       `noted AS (
         INSERT INTO lockstep.ingests (source, relation, path, sha256, every, again, key, rows, already, xid, actor)
-        SELECT ${[source.name, relation ?? table, resolve(path), sha256 ?? ''].map(sqlText).join(', ')}, ${options.every ?? 1}, ${again},
+        SELECT ${[source.name, relation ?? table, options.recordedPath ?? resolve(path), sha256 ?? ''].map(sqlText).join(', ')}, ${options.every ?? 1}, ${again},
           ARRAY[${key.map(sqlText).join(', ')}]::text[], ${rows}, ${already}, pg_current_xact_id(), ${sqlText(actor)} ${from}
         RETURNING *
       ), audited AS (
-        INSERT INTO lockstep.audit_log (actor, action, subject, after)
-        SELECT actor, 'ingest', source, json_build_object('load', id, 'path', path, 'sha256', sha256, 'rows', rows, 'already', already) FROM noted
+        INSERT INTO lockstep.audit_log (actor, actor_name, request_id, action, subject, after)
+        SELECT actor, (SELECT name FROM lockstep.api_keys k WHERE k.id = actor), ${requestId}, 'ingest', source, json_build_object('load', id, 'path', path, 'sha256', sha256, 'rows', rows, 'already', already) FROM noted
       ) SELECT id::text, rows::text, already::text FROM noted`
     const onRows = (rows: readonly unknown[]): void => void (noted = rows[0] as typeof noted)
     if (key.length === 0) return { after: (rows) => `WITH ${note(String(rows), '0', '')}`, onRows }

@@ -28,6 +28,15 @@ export interface ChangePlan {
   readonly problems: readonly LockstepError[]
 }
 
+/** A plan as JSON: its problems have only the fields that `--json` prints of an error. */
+export interface PlanJson extends Omit<ChangePlan, 'problems'> {
+  readonly problems: readonly { readonly code: string; readonly message: string; readonly details: Readonly<Record<string, unknown>> }[]
+}
+
+export function planJson(plan: ChangePlan): PlanJson {
+  return { ...plan, problems: plan.problems.map(({ code, message, details }) => ({ code, message, details })) }
+}
+
 export interface Change {
   readonly kind: DefinitionKind
   readonly name: string

@@ -3,6 +3,7 @@ import { LockstepError } from '../kernel/errors.ts'
 import type { LockstepTables } from '../migrations/schema.ts'
 import type { Actor } from '../runtime/audit.ts'
 import type { Database } from '../runtime/database.ts'
+import { changeTransaction } from './change-transaction.ts'
 import type { Definition } from './definition.ts'
 import { championAlias, readModelAliases } from './model-aliases.ts'
 import { recordModelEvent } from './model-events.ts'
@@ -10,7 +11,7 @@ import type { ModelVersion } from './model-versions.ts'
 import { readModelVersions } from './model-versions.ts'
 import type { VersionReference } from './pick-version.ts'
 import { freedBy } from './prune.ts'
-import { bumpRevision, lockRegistry } from './revision.ts'
+import { bumpRevision } from './revision.ts'
 
 export interface DeletedVersion {
   readonly deleted: ModelVersion
@@ -23,12 +24,18 @@ export interface DeletedVersion {
  * Deletes a pushed version with its file. Its number is never reused, because logged predictions and notes still refer
  * to it.
  *
+ * @param options.dryRun whether only to find what would be deleted
  * @throws LockstepError `UNKNOWN_DEFINITION`; `IN_USE` while an alias points at it, or it answers requests that name no
  *   version
  */
-export async function deleteModelVersion(db: Database, name: string, wanted: VersionReference, by: Actor): Promise<DeletedVersion> {
-  return await db.kysely.transaction().execute(async (transaction) => {
-    await lockRegistry(transaction)
+export async function deleteModelVersion(
+  db: Database,
+  name: string,
+  wanted: VersionReference,
+  by: Actor,
+  { dryRun = false } = {},
+): Promise<DeletedVersion> {
+  return await changeTransaction(db, dryRun, async (transaction) => {
     const versions = await readModelVersions(transaction, name)
     const deleted = versions.find(({ version }) => version === wanted)
     if (deleted === undefined) throw noVersion(name, wanted, versions)

@@ -2,7 +2,7 @@ import { LockstepError } from '../kernel/errors.ts'
 import type { Actor } from '../runtime/audit.ts'
 import { recordAudit } from '../runtime/audit.ts'
 import type { Database } from '../runtime/database.ts'
-import { lockRegistry } from './revision.ts'
+import { changeTransaction } from './change-transaction.ts'
 import { findTrainingSet } from './trained-features.ts'
 
 /**
@@ -10,6 +10,7 @@ import { findTrainingSet } from './trained-features.ts'
  *
  * @param id the complete id
  * @param removeFiles removes its files, after all checks have passed; if it throws, the set stays
+ * @param options.dryRun whether only to check that it can be deleted
  * @returns what `removeFiles` returns
  * @throws LockstepError `IN_USE` while a model version names it, `UNKNOWN_DEFINITION`, and what `removeFiles` throws
  */
@@ -18,9 +19,9 @@ export async function deleteTrainingSet(
   id: string,
   by: Actor,
   removeFiles: () => Promise<readonly string[]>,
+  { dryRun = false } = {},
 ): Promise<readonly string[]> {
-  return await db.kysely.transaction().execute(async (transaction) => {
-    await lockRegistry(transaction)
+  return await changeTransaction(db, dryRun, async (transaction) => {
     const { service, path } = await findTrainingSet(transaction, id)
     const users = await transaction
       .selectFrom('lockstep.model_versions')
@@ -37,7 +38,7 @@ export async function deleteTrainingSet(
         { details: { id, versions } },
       )
     }
-    const files = await removeFiles()
+    const files = dryRun ? [] : await removeFiles()
     await transaction.deleteFrom('lockstep.datasets').where('id', '=', id).execute()
     await recordAudit({ kysely: transaction }, by, { action: 'dataset.delete', subject: id, before: { service, path }, after: { files } })
     return files

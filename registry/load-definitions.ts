@@ -4,7 +4,6 @@ import { pathToFileURL } from 'node:url'
 import { LockstepError, messageOf } from '../kernel/errors.ts'
 import type { OnDemandSpec } from '../kernel/service-spec.ts'
 import type { ViewSpec } from '../kernel/view-spec.ts'
-import { definitionId } from '../kernel/view-spec.ts'
 import { bundleTransform } from './bundle/bundle-transform.ts'
 import type { ParsedModule } from './bundle/module-graph.ts'
 import type { StaticDefinition } from './bundle/module-definitions.ts'
@@ -16,8 +15,8 @@ import type { Collected } from './collect.ts'
 import { collectDefinitions } from './collect.ts'
 import type { AnyFeatureView } from './define/feature-view.ts'
 import type { OnDemandView } from './define/on-demand-view.ts'
+import { declareDefinitions } from './declare-definitions.ts'
 import type { DefinitionSet, ViewOperational } from './definition-set.ts'
-import { fingerprints } from './fingerprint.ts'
 import { importWithin } from '../runtime/import-within.ts'
 import { sha256 } from './sha256.ts'
 
@@ -104,37 +103,23 @@ function definitionSet(
   onDemand: readonly OnDemandSpec[],
   code: ReadonlyMap<string, string>,
 ): DefinitionSet {
-  const specs = {
-    entities: collected.entities.map((d) => d.spec),
-    sources: collected.sources.map((d) => d.spec),
-    views,
-    onDemand,
-    services: collected.services.map((d) => d.spec),
-    models: collected.models.map((d) => d.spec),
-  }
-  // The texts were printed by the running esbuild, so their hashes are their identities.
-  const prints = fingerprints(specs, new Map([...code.keys()].map((hash) => [hash, hash])))
-  const declared = <Spec, Operational>(spec: Spec, fingerprint: string | undefined, operational: Operational) => {
-    if (fingerprint === undefined) throw new LockstepError('INTERNAL', 'A definition has no fingerprint; report this.')
-    return { spec, fingerprint, operational }
-  }
-  return {
-    file,
-    entities: collected.entities.map((d) => declared(d.spec, prints.entities.get(d.name), d.described)),
-    sources: collected.sources.map((d) =>
-      declared(d.spec, prints.sources.get(d.name), {
+  const definitions = {
+    entities: collected.entities.map((d) => ({ spec: d.spec, operational: d.described })),
+    sources: collected.sources.map((d) => ({
+      spec: d.spec,
+      operational: {
         ...(d.stream === null ? {} : { stream: d.stream }),
         ...(d.cursor === null ? {} : { cursor: d.cursor }),
         ...(d.push ? { push: true as const } : {}),
         ...d.described,
-      }),
-    ),
-    views: collected.views.map((d, i) => declared(views[i] as ViewSpec, prints.views.get(definitionId(d)), operationalOf(d))),
-    onDemand: collected.onDemand.map((d, i) => declared(onDemand[i] as OnDemandSpec, prints.onDemand.get(definitionId(d)), d.described)),
-    services: collected.services.map((d) => declared(d.spec, prints.services.get(definitionId(d)), d.described)),
-    models: collected.models.map((d) => declared(d.spec, prints.models.get(d.name), { ...d.operational, ...d.described })),
-    code,
+      },
+    })),
+    views: collected.views.map((d, i) => ({ spec: views[i] as ViewSpec, operational: operationalOf(d) })),
+    onDemand: collected.onDemand.map((d, i) => ({ spec: onDemand[i] as OnDemandSpec, operational: d.described })),
+    services: collected.services.map((d) => ({ spec: d.spec, operational: d.described })),
+    models: collected.models.map((d) => ({ spec: d.spec, operational: { ...d.operational, ...d.described } })),
   }
+  return declareDefinitions(file, definitions, code)
 }
 
 function operationalOf({ online, maxStateBytes, freshnessMicros, described }: AnyFeatureView): ViewOperational {

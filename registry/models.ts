@@ -40,7 +40,9 @@ export interface ModelPush {
   readonly actor?: string
   /** The alias to point at the version. `champion` serves it. */
   readonly alias?: string
-  readonly reason?: string
+  readonly reason?: string | undefined
+  /** The id of the HTTP request that pushes. */
+  readonly requestId?: string | undefined
 }
 
 export interface PushedModel {
@@ -73,7 +75,7 @@ export async function pushModel(db: Database, push: ModelPush): Promise<PushedMo
     const service = catalog.service(model.spec.service)
     const binding = bindModel(service, push.contract, model.spec)
     const dataset = push.dataset === undefined ? null : await findTrainingSet(transaction, push.dataset)
-    const by = { actor: push.actor ?? 'unknown', reason: push.reason }
+    const by = { actor: push.actor ?? 'unknown', reason: push.reason, requestId: push.requestId }
     const same = model.versions.find(
       (version) => version.sha256 === hash && version.serviceFingerprint === service.fingerprint && version.service === service.id,
     )

@@ -4,13 +4,14 @@ import type { Kysely } from 'kysely'
 import type { Actor } from '../runtime/audit.ts'
 import { recordAudit } from '../runtime/audit.ts'
 import type { Database } from '../runtime/database.ts'
+import { changeTransaction } from './change-transaction.ts'
 import type { OnlineChanges } from './apply.ts'
 import { onlineLeaving, retire } from './apply.ts'
 import type { KeptDefinition } from './change-plan.ts'
 import type { Definition } from './definition.ts'
 import { definitionKey, displayName, labelOf, storedDefinitions } from './definition.ts'
 import { didYouMean } from '../kernel/did-you-mean.ts'
-import { bumpRevision, lockRegistry, readRevision } from './revision.ts'
+import { bumpRevision, readRevision } from './revision.ts'
 import { prunable } from './prunable.ts'
 import { modelUses, usersOf } from './usage.ts'
 
@@ -26,6 +27,7 @@ export interface PrunedDefinitions {
  * everything that needs them.
  *
  * @param names `airport_delays@1`; without a version if the kind has none
+ * @param options.dryRun whether only to find what would be retired
  * @throws LockstepError `UNKNOWN_DEFINITION`, and what `beforeCommit` throws, which rolls back
  */
 export async function pruneDefinitions(
@@ -33,9 +35,9 @@ export async function pruneDefinitions(
   names: readonly string[],
   by: Actor,
   beforeCommit: (online: OnlineChanges, db: Pick<Database, 'kysely'>) => Promise<void>,
+  { dryRun = false } = {},
 ): Promise<PrunedDefinitions> {
-  return await db.kysely.transaction().execute(async (transaction) => {
-    await lockRegistry(transaction)
+  return await changeTransaction(db, dryRun, async (transaction) => {
     const stored = (await storedDefinitions(transaction)).filter(({ retired }) => !retired)
     const wanted = new Set(names.flatMap((name) => definitionsNamed(stored, name)))
     const staying = stored.filter((definition) => !wanted.has(definition))
@@ -51,7 +53,7 @@ export async function pruneDefinitions(
       })
     }
     const online = { leaving: onlineLeaving(removed), returning: [] }
-    await beforeCommit(online, { kysely: transaction })
+    if (!dryRun) await beforeCommit(online, { kysely: transaction })
     return { removed, kept, revision, online }
   })
 }

@@ -1,4 +1,4 @@
-import { resolve } from 'node:path'
+import { join, resolve } from 'node:path'
 import { z } from 'zod'
 import { LockstepError } from '../kernel/errors.ts'
 import { nearest } from '../kernel/did-you-mean.ts'
@@ -34,6 +34,14 @@ export interface Config {
   readonly redisPrefix: string
   /** The folder of the embedded database and store, absolute. */
   readonly directory: string
+  /** The folder of uploads and of training sets that servers make, absolute. */
+  readonly filesDirectory: string
+  /** The maximum size of all uploads together, bytes. */
+  readonly uploadLimitBytes: number
+  /** The URL of the server to which commands are sent; null: they use the stores. */
+  readonly server: string | null
+  /** The API key for that server; null: none. Never print it. */
+  readonly apiKey: string | null
   readonly host: string
   readonly port: number
   /** The absolute paths of the certificate and key for HTTP and gRPC; null: no TLS. */
@@ -150,6 +158,13 @@ export const variables = z.object({
     .regex(/^[A-Za-z0-9_.:-]{1,64}$/, '1 to 64 letters, digits, or the signs _ . : -')
     .default('lockstep'),
   LOCKSTEP_DIR: z.string().default('.lockstep'),
+  LOCKSTEP_FILES_DIR: z.string().optional(),
+  LOCKSTEP_UPLOAD_MB: integer(1, 100_000_000).default(10_240),
+  LOCKSTEP_SERVER: url(['http:', 'https:'], 'https://features.example:8080').optional(),
+  LOCKSTEP_API_KEY: z
+    .string()
+    .regex(/^[!-~]+$/, 'an API key, as "lockstep keys create" prints it')
+    .optional(),
   LOCKSTEP_HOST: z.string().default('127.0.0.1'),
   LOCKSTEP_PORT: integer(0, 65_535).default(8080),
   LOCKSTEP_TLS_CERT: z.string().optional(),
@@ -336,6 +351,10 @@ function configOf(given: Readonly<Record<string, string>>, origins: ReadonlyMap<
     replaySeconds: data.LOCKSTEP_REPLAY_SECONDS,
     redisPrefix: data.LOCKSTEP_REDIS_PREFIX,
     directory: resolve(data.LOCKSTEP_DIR),
+    filesDirectory: resolve(data.LOCKSTEP_FILES_DIR ?? join(data.LOCKSTEP_DIR, 'files')),
+    uploadLimitBytes: data.LOCKSTEP_UPLOAD_MB * 2 ** 20,
+    server: data.LOCKSTEP_SERVER ?? null,
+    apiKey: data.LOCKSTEP_API_KEY ?? null,
     host: data.LOCKSTEP_HOST,
     port: data.LOCKSTEP_PORT,
     tls: cert === undefined || key === undefined ? null : { cert: resolve(cert), key: resolve(key) },
@@ -390,5 +409,5 @@ function signingKeysOf([first, ...more]: readonly string[] = []): Config['signin
 }
 
 function shown(name: string, value: string | undefined): string {
-  return /_(URL|(SIGNING|TLS)_KEY)$/.test(name) ? 'something else (not shown: it may hold a secret)' : `"${value}"`
+  return /_(URL|SERVER|(SIGNING|TLS|API)_KEY)$/.test(name) ? 'something else (not shown: it may hold a secret)' : `"${value}"`
 }

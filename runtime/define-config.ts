@@ -21,6 +21,14 @@ export interface LockstepConfig {
   readonly replaySeconds?: number
   /** The folder of the embedded database and store. Default: `.lockstep`. */
   readonly dir?: string
+  /** The server to which commands are sent, as `https://features.example`. Default: none, they use the database. */
+  readonly server?: string | undefined
+  /** The API key for that server. A secret: keep it out of the file. */
+  readonly apiKey?: string | undefined
+  /** The folder of uploads. Default: `files` in `dir`. */
+  readonly filesDir?: string
+  /** The maximum size of all uploads together, megabytes. Default: 10240. */
+  readonly uploadMb?: number
   /** The address that the server listens on. Default: `127.0.0.1`. */
   readonly host?: string
   /** The HTTP port; 0: any free port. Default: 8080. */

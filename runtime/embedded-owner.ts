@@ -113,10 +113,17 @@ function inUse(directory: string, answer: Other['answer']): LockstepError {
   const who = owner === null ? 'another process' : `process ${owner.pid} ("${owner.command}")`
   return new LockstepError(
     'EMBEDDED_IN_USE',
-    `The embedded database in "${directory}" is in use by ${who}. Stop that process, or set LOCKSTEP_POSTGRES_URL, because only PostgreSQL serves several processes. ` +
-      'Its HTTP interface works meanwhile: reads, predictions, events, aliases and backfills.',
+    `The embedded database in "${directory}" is in use by ${who}. Stop that process, or set LOCKSTEP_POSTGRES_URL, because only PostgreSQL serves several processes.${wayOut(owner?.command ?? '')}`,
     { details: { directory, pid: owner?.pid ?? null, command: owner?.command ?? null } },
   )
+}
+
+/** A server takes many commands over HTTP. Its port is in its command line, or the default one. */
+function wayOut(command: string): string {
+  if (!/ (serve|dev)( |$)/.test(command)) return ''
+  const [, port = '8080'] = / --port[ =](\d+)/.exec(command) ?? []
+  const url = port === '0' ? 'URL' : `http://localhost:${port}`
+  return ` Or add --server ${url} to send the command to that server: plan, apply, ingest, and commands of models and training sets take it.`
 }
 
 function commandLine(): string {

@@ -11,6 +11,7 @@ import type { ModelChanges } from './models/model-changes.ts'
 import type { ModelHost } from './models/model-host.ts'
 import type { PredictContext } from './predict/predict.ts'
 import type { ReadCatalog } from './features/read-catalog.ts'
+import type { Uploads } from './uploads/uploads.ts'
 import type { Readiness, ServerStatus } from './lifecycle/server-status.ts'
 
 /** What every protocol needs to answer. */
@@ -19,6 +20,8 @@ export interface ServingContext extends PredictContext {
   readonly readCatalog: () => ReadCatalog
   readonly models: Pick<ModelHost, 'use' | 'answering' | 'failures' | 'failureOf'>
   readonly modelChanges: ModelChanges
+  /** Loads the registry up to that revision. False: this server could not, and keeps trying. */
+  readonly reachRevision: (revision: number) => Promise<boolean>
   readonly intake: EventIntake
   /** What begins backfills and runs, and shows jobs. */
   readonly upkeep: {
@@ -30,6 +33,7 @@ export interface ServingContext extends PredictContext {
     readonly replayMs: number | undefined
   }
   readonly idempotency: Idempotency
+  readonly uploads: Uploads
   /** Lines of the audit log, newest first. */
   readonly audit: (filter: AuditFilter) => Promise<AuditRecord[]>
   /** What the offline history says of an entity, row by row. */

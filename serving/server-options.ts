@@ -19,6 +19,10 @@ export interface ServerOptions {
     readonly bodyLimitBytes: number
     readonly corsOrigins?: readonly string[]
     readonly redisUrl?: string | null
+    /** The folder of uploads and of training sets that the server makes. Default: one in the folder for temporary files. */
+    readonly filesDirectory?: string
+    /** The maximum size of all uploads together. Default: 10 GiB. */
+    readonly uploadLimitBytes?: number
     readonly logShares?: LogShares
     readonly logRetentionDays?: number
     /** For how many days the audit log is kept. Default: 365. */

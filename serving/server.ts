@@ -1,4 +1,6 @@
 import type { AddressInfo } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { messageOf } from '../kernel/errors.ts'
 import { createEventIntake } from '../materializer/event-intake.ts'
 import { logOversized } from '../materializer/log-oversized.ts'
@@ -28,7 +30,7 @@ import { createStores } from './lifecycle/stores.ts'
 import { createUpkeepWatch } from './lifecycle/upkeep-watch.ts'
 import { createServerWatch } from './lifecycle/watch-server.ts'
 import { createServingMetrics } from './metrics.ts'
-import { createLiveCatalog } from './models/live-catalog.ts'
+import { createLiveCatalog, reachRevision } from './models/live-catalog.ts'
 import { createModelChanges } from './models/model-changes.ts'
 import { createModelHost } from './models/model-host.ts'
 import { createModelPreloader } from './models/preload-model.ts'
@@ -41,6 +43,7 @@ import { createIdempotency } from './traffic/idempotency.ts'
 import { isLoopback } from './traffic/loopback.ts'
 import { requireKeys } from './traffic/require-keys.ts'
 import { createTraffic } from './traffic/traffic.ts'
+import { createUploads } from './uploads/uploads.ts'
 
 /** How long a change of the registry waits for a model that it needs. */
 const patienceMs = 500
@@ -108,8 +111,11 @@ export function createServer(options: ServerOptions): LockstepServer {
     { shares: config.logShares ?? logNothing, retentionDays: config.logRetentionDays ?? 30, ...options.predictionLog },
   )
 
+  const filesDirectory = config.filesDirectory ?? join(tmpdir(), 'lockstep-files')
+  const uploads = createUploads({ folder: join(filesDirectory, 'uploads'), limitBytes: config.uploadLimitBytes ?? 10 * 2 ** 30 })
+
   const { auditRetentionDays = 365, parityPerMinute = 0 } = config
-  const led = { stores, catalog, predictionLog, limitHistory, signal: drained.signal, clock, log, metrics: options.metrics }
+  const led = { stores, catalog, predictionLog, uploads, limitHistory, signal: drained.signal, clock, log, metrics: options.metrics }
   const lead = options.lead === false ? null : createLeadProcess({ ...led, auditRetentionDays, parityPerMinute })
 
   // readiness
@@ -141,9 +147,11 @@ export function createServer(options: ServerOptions): LockstepServer {
     reader,
     models,
     modelChanges: createModelChanges(needDatabase, catalog, models),
+    reachRevision: (revision) => reachRevision(catalog, needDatabase(), revision),
     intake,
     upkeep: { database: needDatabase, store: needOnline, replayMs: options.replayMs },
     idempotency: createIdempotency(needDatabase),
+    uploads,
     audit: (filter) => readAudit(needDatabase(), filter),
     explain,
     traffic,

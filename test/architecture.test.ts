@@ -49,7 +49,7 @@ const packages: Readonly<Record<string, readonly string[]>> = {
     'prom-client',
     'zod',
   ],
-  registry: ['esbuild', 'kysely', 'oxc-parser'],
+  registry: ['esbuild', 'kysely', 'oxc-parser', 'zod'],
   offline: ['csv-parse', 'hyparquet', 'hyparquet-compressors', 'hyparquet-writer', 'zod'],
   online: ['ioredis', 'lmdb', 'prom-client'],
   materializer: ['kysely', 'prom-client', 'zod'],

@@ -1,11 +1,21 @@
-import type { DefinitionId } from '../../kernel/view-spec.ts'
-import { applyChanges } from '../../registry/apply.ts'
+import type { Removals } from '../../materializer/change-registry.ts'
+import { applyWithStates } from '../../materializer/change-registry.ts'
+import type { ApplyOptions } from '../../registry/apply.ts'
+import type { PlanJson } from '../../registry/change-plan.ts'
+import { planJson } from '../../registry/change-plan.ts'
+import type { DefinitionSet } from '../../registry/definition-set.ts'
 import { loadDefinitions } from '../../registry/load-definitions.ts'
+import { portableDefinitions } from '../../registry/portable-definitions.ts'
+import { readVersion } from '../../runtime/version.ts'
+import { applyAnswer } from '../../serving/protocols/http/registry-schemas.ts'
 import { actorOf, reasonOption } from '../actor.ts'
 import type { Command } from '../command.ts'
+import type { Context } from '../context.ts'
 import { definitionsArgument, definitionsFile } from '../definitions-argument.ts'
-import { changeOnline, removalsText, removeOnline } from '../online-removals.ts'
-import { changeCounts, materializeNext, planJson, planText, screenOptions } from '../plan-text.ts'
+import { changeCounts, materializeNext, planText, screenOptions } from '../plan-text.ts'
+import type { Server } from '../remote/server.ts'
+import { serverOf, serverOption } from '../remote/server-option.ts'
+import { removalsText } from '../removals-text.ts'
 
 export const applyCommand: Command = {
   name: 'apply',
@@ -20,27 +30,24 @@ export const applyCommand: Command = {
     'break-models': { help: 'Apply the file even if served model versions no longer fit it.' },
     verbose: { help: 'Show every field, state size, note and statement.' },
     reason: reasonOption,
+    server: serverOption,
   },
   example: 'lockstep apply',
   async run(context, input) {
     const set = await loadDefinitions(definitionsFile(context, input))
-    const db = await context.database()
-    let foreign: readonly DefinitionId[] = []
-    const { plan, revision, changed } = await applyChanges(db, set, {
-      prune: input.flag('prune'),
-      breakModels: input.flag('break-models'),
-      by: actorOf(input),
-      async beforeCommit(online, transaction) {
-        foreign = await changeOnline(context, online, transaction)
-      },
-    })
-    const removals = await removeOnline(context)
-    const done = changed ? `Applied ${plan.file}: ${changeCounts(plan)}.` : `Nothing to apply from ${plan.file}: ${changeCounts(plan)}.`
+    const options = { prune: input.flag('prune'), breakModels: input.flag('break-models') }
+    const server = serverOf(context, input)
+    const { plan, changed, revision, removals } =
+      server === null
+        ? await applyHere(context, set, { ...options, by: actorOf(input) })
+        : await applyThere(server, set, { ...options, reason: input.text('reason') })
+    const file = `${plan.file}${server === null ? '' : ` at ${server.url}`}`
+    const done = changed ? `Applied ${file}: ${changeCounts(plan)}.` : `Nothing to apply from ${file}: ${changeCounts(plan)}.`
     const at = `The registry is at revision ${revision}.`
     const next = materializeNext(plan)
-    const removed = removalsText(removals, foreign)
+    const removed = removalsText(removals)
     return {
-      json: { changed, revision, plan: planJson(plan), ...removals, foreign },
+      json: { changed, revision, plan, ...removals },
       text:
         !changed && removed.length === 0
           ? `${done} ${at}`
@@ -54,4 +61,23 @@ export const applyCommand: Command = {
               .join('\n'),
     }
   },
+}
+
+interface Applied {
+  readonly plan: PlanJson
+  readonly changed: boolean
+  readonly revision: number
+  readonly removals: Removals
+}
+
+async function applyHere(context: Context, set: DefinitionSet, options: ApplyOptions): Promise<Applied> {
+  const tools = { db: await context.database(), store: context.store, signal: context.signal }
+  const { plan, ...applied } = await applyWithStates(tools, set, options)
+  return { ...applied, plan: planJson(plan) }
+}
+
+async function applyThere(server: Server, set: DefinitionSet, options: object): Promise<Applied> {
+  const body = { definitions: portableDefinitions(set, readVersion()), ...options }
+  const { plan, changed, revision, ...removals } = await server.ask('POST', '/v1/registry/apply', body, applyAnswer)
+  return { plan, changed, revision, removals }
 }

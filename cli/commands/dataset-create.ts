@@ -1,4 +1,5 @@
 import { basename } from 'node:path'
+import { defined } from '../../kernel/defined.ts'
 import { LockstepError } from '../../kernel/errors.ts'
 import type { ServicePlan } from '../../kernel/service-plan.ts'
 import { parseTimestamp } from '../../kernel/time.ts'
@@ -172,10 +173,4 @@ function sampleOf(input: Input): SpineSample | undefined {
   const fraction = /^\d*\.?\d+$/.test(text) ? Number(text) : Number.NaN
   if (fraction > 0 && fraction <= 1) return { fraction, seed: seed ?? 0 }
   throw new LockstepError('USAGE', `The option "--sample" is "${text}"; give a number above 0 and at most 1, such as 0.1.`)
-}
-
-/** Without the fields that were not given. */
-function defined<Fields extends object>(fields: Fields): { [Name in keyof Fields]?: Exclude<Fields[Name], undefined> } {
-  const given = Object.entries(fields).filter(([, value]) => value !== undefined)
-  return Object.fromEntries(given) as { [Name in keyof Fields]?: Exclude<Fields[Name], undefined> }
 }

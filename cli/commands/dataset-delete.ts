@@ -1,12 +1,9 @@
-import { readFile, rm, rmdir } from 'node:fs/promises'
-import { dirname } from 'node:path'
-import { LockstepError, messageOf } from '../../kernel/errors.ts'
-import { filesOf, pathOfManifest } from '../../offline/dataset-manifest.ts'
+import { filesOf } from '../../offline/dataset-manifest.ts'
+import { deleteDatasetFiles } from '../../offline/delete-dataset-files.ts'
 import { deleteTrainingSet } from '../../registry/delete-training-set.ts'
 import { actorOf, reasonOption } from '../actor.ts'
 import type { Command } from '../command.ts'
-import type { StoredDataset } from '../datasets.ts'
-import { findDataset } from '../datasets.ts'
+import { findDataset } from '../../offline/stored-datasets.ts'
 
 export const datasetDeleteCommand: Command = {
   name: 'dataset delete',
@@ -19,7 +16,9 @@ export const datasetDeleteCommand: Command = {
     const db = await context.database()
     const dataset = await findDataset(db, input.argument('ID'))
     const { id } = dataset
-    const files = await deleteTrainingSet(db, id, actorOf(input), async () => (input.flag('files') ? await deleteFiles(dataset) : []))
+    const files = await deleteTrainingSet(db, id, actorOf(input), async () =>
+      input.flag('files') ? await deleteDatasetFiles(dataset) : [],
+    )
     const left = filesOf(dataset.manifest).map(({ path }) => path)
     return {
       json: { id, files },
@@ -30,44 +29,4 @@ export const datasetDeleteCommand: Command = {
       ].join('\n'),
     }
   },
-}
-
-/**
- * The manifest beside a file names the training set that the file holds now. Without a manifest, nothing is deleted.
- *
- * @throws LockstepError `FILE_EXISTS` where the manifest belongs to another training set
- */
-async function deleteFiles({ id, manifest }: StoredDataset): Promise<string[]> {
-  const beside = pathOfManifest(manifest)
-  const existing = await idIn(beside)
-  if (existing !== null && existing !== id)
-    throw new LockstepError(
-      'FILE_EXISTS',
-      `The files of the training set "${id}" were overwritten: "${beside}" belongs to "${existing}". Delete it without --files.`,
-      { details: { id, path: beside, holds: existing } },
-    )
-  if (existing === null) return []
-  const paths = [...filesOf(manifest).map(({ path }) => path), beside]
-  for (const path of paths) await rm(path, { force: true })
-  // numbered parts are in their own folder
-  if (dirname(beside) === manifest.path) await rmdir(manifest.path).catch(() => undefined)
-  return paths
-}
-
-/** Returns null where there is no manifest. @throws LockstepError `FILE_UNREADABLE` */
-async function idIn(path: string): Promise<string | null> {
-  try {
-    const json: unknown = JSON.parse(await readFile(path, 'utf8'))
-    return typeof json === 'object' && json !== null && 'id' in json ? String(json.id) : 'something else'
-  } catch (cause) {
-    if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return null
-    throw new LockstepError(
-      'FILE_UNREADABLE',
-      `The manifest "${path}" cannot be read: ${messageOf(cause)}. Delete the training set without --files.`,
-      {
-        cause,
-        details: { path },
-      },
-    )
-  }
 }

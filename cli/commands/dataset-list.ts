@@ -1,5 +1,5 @@
 import type { Command } from '../command.ts'
-import { readDatasets, withoutManifest } from '../datasets.ts'
+import { readDatasets, withoutManifest } from '../../offline/stored-datasets.ts'
 import { count, moment } from '../human.ts'
 import { table } from '../table.ts'
 

@@ -1,7 +1,7 @@
 import type { DatasetManifest } from '../../offline/dataset-manifest.ts'
 import { filesOf, statisticsOf } from '../../offline/dataset-manifest.ts'
 import type { Command } from '../command.ts'
-import { findDataset } from '../datasets.ts'
+import { findDataset } from '../../offline/stored-datasets.ts'
 import { bytes, count, counted } from '../human.ts'
 import { valuesText } from '../statistics-text.ts'
 import { table } from '../table.ts'

@@ -2,7 +2,7 @@ import { filesOf } from '../../offline/dataset-manifest.ts'
 import type { DatasetVerdict } from '../../offline/verify-dataset.ts'
 import { verifyDataset } from '../../offline/verify-dataset.ts'
 import type { Command } from '../command.ts'
-import { findDataset } from '../datasets.ts'
+import { findDataset } from '../../offline/stored-datasets.ts'
 import { counted } from '../human.ts'
 import { createJoinProgress } from '../join-progress.ts'
 

@@ -1,7 +1,14 @@
+import { basename } from 'node:path'
+import { defined } from '../../kernel/defined.ts'
+import type { IngestOnceOptions, IngestOnceResult } from '../../offline/ingest-once.ts'
 import { ingestOnce } from '../../offline/ingest-once.ts'
+import { ingestAnswer } from '../../serving/protocols/http/response-schemas.ts'
 import { userAtHost } from '../actor.ts'
 import type { Command } from '../command.ts'
+import type { Context } from '../context.ts'
 import { count, counted, duration } from '../human.ts'
+import { serverOf, serverOption } from '../remote/server-option.ts'
+import { uploadFile } from '../remote/upload-file.ts'
 
 export const ingestCommand: Command = {
   name: 'ingest',
@@ -18,33 +25,49 @@ export const ingestCommand: Command = {
     every: { value: 'N', help: 'Load only every N-th row.' },
     key: { value: 'A,B,…', help: 'The columns that identify a row: load only rows with new values in them.' },
     again: { help: 'Load the file even if it was loaded before: its rows count again.' },
+    server: serverOption,
   },
   streams: true,
   example: 'lockstep ingest payments payments.parquet',
   async run(context, input) {
-    const catalog = await context.catalog()
-    const source = catalog.source(input.argument('SOURCE'))
-    const file = input.argument('FILE')
-    const every = input.count('every', 1)
-    const progress = context.terminal.progress(`Ingesting ${file.split('/').at(-1) ?? file}`, 'rows')
-    try {
-      const key = input.text('key')?.split(',')
-      const result = await ingestOnce(await context.database(), source, file, {
-        signal: context.signal,
-        actor: userAtHost(),
-        again: input.flag('again'),
-        ...(key === undefined ? {} : { key: key.map((name) => name.trim()) }),
-        onProgress: ({ rows, totalRows }) => progress.update(rows, totalRows),
-        ...(every === undefined ? {} : { every }),
-      })
-      const rate = result.seconds > 0 ? ` (${count(result.rows / result.seconds)} rows/s)` : ''
-      const passed = result.already > 0 ? `; ${counted(result.already, 'row')} there already` : ''
-      return {
-        json: result,
-        text: `Ingested ${counted(result.rows, 'row')} from ${file} into ${result.table} in ${duration(result.seconds * 1000)}${rate}${passed}. Load ${result.id}.`,
-      }
-    } finally {
-      progress.end()
+    const [name, file] = [input.argument('SOURCE'), input.argument('FILE')]
+    const key = input
+      .text('key')
+      ?.split(',')
+      .map((column) => column.trim())
+    const options = { again: input.flag('again'), ...defined({ key, every: input.count('every', 1) }) }
+    const server = serverOf(context, input)
+    const result =
+      server === null
+        ? await ingestHere(context, name, file, options)
+        : await uploadFile(context, server, file, (upload) =>
+            server.ask('POST', `/v1/sources/${encodeURIComponent(name)}/files`, { ...options, upload }, ingestAnswer),
+          )
+    const rate = result.seconds > 0 ? ` (${count(result.rows / result.seconds)} rows/s)` : ''
+    const passed = result.already > 0 ? `; ${counted(result.already, 'row')} there already` : ''
+    return {
+      json: result,
+      text: `Ingested ${counted(result.rows, 'row')} from ${file} into ${result.table} in ${duration(result.seconds * 1000)}${rate}${passed}. Load ${result.id}.`,
     }
   },
+}
+
+async function ingestHere(
+  context: Context,
+  name: string,
+  file: string,
+  options: Pick<IngestOnceOptions, 'again' | 'key' | 'every'>,
+): Promise<IngestOnceResult> {
+  const source = (await context.catalog()).source(name)
+  const progress = context.terminal.progress(`Ingesting ${basename(file)}`, 'rows')
+  try {
+    return await ingestOnce(await context.database(), source, file, {
+      ...options,
+      signal: context.signal,
+      actor: userAtHost(),
+      onProgress: ({ rows, totalRows }) => progress.update(rows, totalRows),
+    })
+  } finally {
+    progress.end()
+  }
 }

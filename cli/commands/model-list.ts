@@ -1,41 +1,34 @@
 import { aliasesOf } from '../../registry/model-aliases.ts'
-import type { ModelVersion } from '../../registry/model-versions.ts'
 import { listModelVersions } from '../../registry/model-versions.ts'
 import { pickVersion } from '../../registry/pick-version.ts'
+import { modelAnswer, modelsAnswer } from '../../serving/protocols/http/response-schemas.ts'
 import type { Command } from '../command.ts'
+import type { Context } from '../context.ts'
 import { bytes, moment } from '../human.ts'
 import { modelVersionJson } from '../model-text.ts'
+import type { Server } from '../remote/server.ts'
+import { serverOf, serverOption } from '../remote/server-option.ts'
 import { table } from '../table.ts'
 
 export const modelListCommand: Command = {
   name: 'model list',
   summary: 'List the versions of a model, or of all',
   arguments: [{ name: 'NAME', help: 'The model.', takes: 'optional' }],
+  options: { server: serverOption },
   example: 'lockstep model list delay',
   async run(context, input) {
     const [name] = input.arguments('NAME')
-    const catalog = await context.catalog()
-    // reports a misspelt name as an error, not as an empty list
-    if (name !== undefined) catalog.model(name)
-    const versions = await listModelVersions(await context.database(), name)
-    const aliases = (version: ModelVersion): string[] => {
-      const model = catalog.models.get(version.model)
-      return model === undefined ? [] : aliasesOf(model, version.version)
-    }
-    /** Whether this version answers requests that name no version. */
-    const isDefault = (version: ModelVersion): boolean => {
-      const model = catalog.models.get(version.model)
-      return model !== undefined && model.versions.length > 0 && pickVersion(model).version === version.version
-    }
+    const server = serverOf(context, input)
+    const versions = server === null ? await versionsHere(context, name) : await versionsThere(server, name)
     const rows = versions.map((version) => [
       version.model,
       String(version.version),
-      isDefault(version) ? 'yes' : '',
-      aliases(version).join(', '),
+      version.default ? 'yes' : '',
+      version.aliases.join(', '),
       version.service,
       bytes(version.sizeBytes),
       version.sha256.slice(0, 12),
-      moment(version.createdAt),
+      moment(new Date(version.createdAt)),
       [version.metrics, version.metadata]
         .filter((facts) => Object.keys(facts).length > 0)
         .map((facts) => JSON.stringify(facts))
@@ -43,10 +36,47 @@ export const modelListCommand: Command = {
     ])
     const header = ['MODEL', 'VERSION', 'DEFAULT', 'ALIASES', 'SERVICE', 'SIZE', 'SHA256', 'PUSHED (UTC)', 'METRICS, METADATA']
     return {
-      json: {
-        versions: versions.map((version) => ({ ...modelVersionJson(version), aliases: aliases(version), default: isDefault(version) })),
-      },
+      json: { versions },
       text: rows.length === 0 ? 'No model version has been pushed yet.' : table(header, rows),
     }
   },
+}
+
+interface ListedVersion {
+  readonly model: string
+  readonly version: number
+  /** Whether this version answers requests that name no version. */
+  readonly default: boolean
+  readonly aliases: readonly string[]
+  readonly service: string
+  readonly sizeBytes: number
+  readonly sha256: string
+  readonly createdAt: Date | string
+  readonly metrics: Readonly<Record<string, number>>
+  readonly metadata: Readonly<Record<string, unknown>>
+}
+
+async function versionsHere(context: Context, name: string | undefined): Promise<ListedVersion[]> {
+  const catalog = await context.catalog()
+  // reports a misspelt name as an error, not as an empty list
+  if (name !== undefined) catalog.model(name)
+  return (await listModelVersions(await context.database(), name)).map((version) => {
+    const model = catalog.models.get(version.model)
+    const isDefault = model !== undefined && model.versions.length > 0 && pickVersion(model).version === version.version
+    return {
+      ...modelVersionJson(version),
+      aliases: model === undefined ? [] : aliasesOf(model, version.version),
+      default: isDefault,
+    }
+  })
+}
+
+async function versionsThere(server: Server, name: string | undefined): Promise<ListedVersion[]> {
+  const models =
+    name === undefined
+      ? (await server.ask('GET', '/v1/models', undefined, modelsAnswer)).models
+      : [await server.ask('GET', `/v1/models/${encodeURIComponent(name)}`, undefined, modelAnswer)]
+  return models.flatMap(({ model, version: answering, versions }) =>
+    versions.map((version) => ({ model, ...version, default: version.version === answering })),
+  )
 }

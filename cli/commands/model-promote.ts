@@ -1,9 +1,13 @@
 import { LockstepError } from '../../kernel/errors.ts'
 import { championAlias } from '../../registry/model-aliases.ts'
+import type { VersionReference } from '../../registry/pick-version.ts'
 import { parseModelReference } from '../../registry/pick-version.ts'
+import { aliasChangeAnswer } from '../../serving/protocols/http/response-schemas.ts'
 import { reasonOption } from '../actor.ts'
 import { aliasChangeText } from '../model-text.ts'
 import type { Command } from '../command.ts'
+import type { Input } from '../input.ts'
+import { serverOf, serverOption } from '../remote/server-option.ts'
 import { atOnceOption, datasetMismatchOption, promoteWithProgress, untriedOption } from '../promote-with-progress.ts'
 
 export const modelPromoteCommand: Command = {
@@ -14,7 +18,13 @@ export const modelPromoteCommand: Command = {
     'All running servers load the version first, for at most 30 seconds. If one cannot, nothing changes.',
   ],
   arguments: [{ name: 'MODEL@VERSION', help: 'The version, by its number or an alias: delay@3, delay@challenger.' }],
-  options: { reason: reasonOption, 'at-once': atOnceOption, 'dataset-mismatch': datasetMismatchOption, untried: untriedOption },
+  options: {
+    reason: reasonOption,
+    'at-once': atOnceOption,
+    'dataset-mismatch': datasetMismatchOption,
+    untried: untriedOption,
+    server: serverOption,
+  },
   example: 'lockstep model promote delay@3 --reason "better on June"',
   async run(context, input) {
     const reference = input.argument('MODEL@VERSION')
@@ -22,7 +32,21 @@ export const modelPromoteCommand: Command = {
     if (version === undefined) {
       throw new LockstepError('USAGE', `"${reference}" does not name a version; say which one becomes the champion, such as "${model}@3".`)
     }
-    const change = await promoteWithProgress(context, input, { model, version, alias: championAlias })
+    const server = serverOf(context, input)
+    const change =
+      server === null
+        ? await promoteWithProgress(context, input, { model, version, alias: championAlias })
+        : await server.ask('POST', `/v1/models/${encodeURIComponent(model)}/promote`, promoteBody(input, version), aliasChangeAnswer)
     return { json: change, text: aliasChangeText(change) }
   },
+}
+
+function promoteBody(input: Input, version: VersionReference): object {
+  return {
+    version,
+    reason: input.text('reason'),
+    atOnce: input.flag('at-once'),
+    datasetMismatch: input.flag('dataset-mismatch'),
+    untried: input.flag('untried'),
+  }
 }

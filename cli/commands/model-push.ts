@@ -1,17 +1,16 @@
 import { readFile } from 'node:fs/promises'
+import { defined } from '../../kernel/defined.ts'
 import { LockstepError, messageOf } from '../../kernel/errors.ts'
-import { championAlias, readModelAliases } from '../../registry/model-aliases.ts'
-import { pushModel } from '../../registry/models.ts'
-import type { Database } from '../../runtime/database.ts'
-import { notTried } from '../../registry/load-on-servers.ts'
-import { trialEnds } from '../../inference/require-finished-trial.ts'
-import { inspectModel } from '../../inference/inspect-model.ts'
+import { pushVersion } from '../../serving/models/push-version.ts'
+import { pushAnswer } from '../../serving/protocols/http/response-schemas.ts'
 import { actorOf, reasonOption } from '../actor.ts'
-import { aliasChangeText, modelVersionJson } from '../model-text.ts'
+import { aliasChangeText } from '../model-text.ts'
 import type { Command } from '../command.ts'
 import { bytes } from '../human.ts'
 import { datasetMismatchOption, untriedOption } from '../promote-with-progress.ts'
 import { checkedOutCommit, metadataOf, metricsOf, paramsOf } from '../push-facts.ts'
+import { serverOf, serverOption } from '../remote/server-option.ts'
+import { uploadFile } from '../remote/upload-file.ts'
 
 export const modelPushCommand: Command = {
   name: 'model push',
@@ -35,59 +34,45 @@ export const modelPushCommand: Command = {
     metadata: { value: 'FILE|JSON', help: 'A JSON object, or a file with one, to store with the version.' },
     alias: { value: 'ALIAS', help: 'Point this alias to the version. champion: serve it.' },
     reason: reasonOption,
+    server: serverOption,
   },
   example: 'lockstep model push delay delay.onnx --metric auc=0.71 --dataset 3f0c2a --git-commit auto',
   async run(context, input) {
     const [metrics, params] = [metricsOf(input.texts('metric')), paramsOf(input.texts('param'))]
     const given = input.text('metadata')
-    const metadata = given === undefined ? {} : { metadata: await metadataOf(given) }
+    const metadata = given === undefined ? undefined : await metadataOf(given)
     const commit = input.text('git-commit')
     const gitCommit = commit === 'auto' ? await checkedOutCommit() : commit
     const [dataset, alias] = [input.text('dataset'), input.text('alias')]
     const { actor, reason } = actorOf(input)
     const file = input.argument('FILE')
-    const content = await read(file)
-    const db = await context.database()
-    const contract = await inspectModel(content, { file })
-    // a version that is served at once is tried at once
-    if (alias !== undefined && !input.flag('untried') && !(await trialEnds(content, contract))) throw notTried(input.argument('NAME'))
-    const pushed = await pushModel(db, {
-      model: input.argument('NAME'),
-      bytes: content,
-      contract,
-      metrics,
-      params,
-      actor,
-      datasetMismatch: input.flag('dataset-mismatch'),
-      ...metadata,
-      ...(dataset === undefined ? {} : { dataset }),
-      ...(gitCommit === undefined ? {} : { gitCommit }),
-      ...(alias === undefined ? {} : { alias }),
-      ...(reason === undefined ? {} : { reason }),
-    })
-    const { version, created, binding } = pushed
-    const label = `${version.model}@${version.version}`
-    const champion = await championOf(db, version.model)
+    const name = input.argument('NAME')
+    const rest = { metrics, params, datasetMismatch: input.flag('dataset-mismatch'), untried: input.flag('untried') }
+    const push = { ...rest, ...defined({ metadata, dataset, alias, gitCommit, reason }) }
+    const server = serverOf(context, input)
+    const pushed =
+      server === null
+        ? await pushVersion(await context.database(), { ...push, model: name, bytes: await read(file), file, actor })
+        : await uploadFile(context, server, file, (upload) =>
+            server.ask('POST', `/v1/models/${encodeURIComponent(name)}/versions`, { ...push, upload }, pushAnswer),
+          )
+    const { created, champion, alias: moved, notes, unusedFeatures } = pushed
+    const label = `${pushed.model}@${pushed.version}`
     return {
-      json: { ...modelVersionJson(version), created, unusedFeatures: binding.unused, alias: pushed.alias, champion, notes: pushed.notes },
+      json: pushed,
       text: [
         created
-          ? `Stored ${file} (${bytes(version.sizeBytes)}) as ${label}, for ${version.service}; sha256 ${version.sha256}.`
-          : `The file already is ${label}, pushed at ${version.createdAt.toISOString()}.`,
-        ...(pushed.alias === null ? [] : [aliasChangeText(pushed.alias)]),
-        ...(created && champion !== null && champion !== version.version
+          ? `Stored ${file} (${bytes(pushed.sizeBytes)}) as ${label}, for ${pushed.service}; sha256 ${pushed.sha256}.`
+          : `The file already is ${label}, pushed at ${pushed.createdAt}.`,
+        ...(moved === null ? [] : [aliasChangeText(moved)]),
+        ...(created && champion !== null && champion !== pushed.version
           ? [`Version ${champion} stays the champion. To serve this version: lockstep model promote ${label}`]
           : []),
-        ...pushed.notes.map((note) => `note: ${note}`),
-        ...(binding.unused.length > 0 ? [`note: the model takes no input from ${binding.unused.join(', ')}`] : []),
+        ...notes.map((note) => `note: ${note}`),
+        ...(unusedFeatures.length > 0 ? [`note: the model takes no input from ${unusedFeatures.join(', ')}`] : []),
       ].join('\n'),
     }
   },
-}
-
-/** null: there is no champion, and the newest version answers. */
-async function championOf(db: Database, model: string): Promise<number | null> {
-  return (await readModelAliases(db.kysely, model)).find(({ alias }) => alias === championAlias)?.version ?? null
 }
 
 async function read(file: string): Promise<Buffer> {

@@ -1,23 +1,25 @@
 import { championAlias } from '../../registry/model-aliases.ts'
 import { rollBackModel } from '../../registry/promote.ts'
+import { aliasChangeAnswer } from '../../serving/protocols/http/response-schemas.ts'
 import { actorOf, reasonOption } from '../actor.ts'
 import { aliasChangeText } from '../model-text.ts'
 import type { Command } from '../command.ts'
+import { serverOf, serverOption } from '../remote/server-option.ts'
 
 export const modelRollbackCommand: Command = {
   name: 'model rollback',
   summary: 'Restore the previous champion',
   description: ['Run it again to go back further. The oldest entry is the version that was newest before the first promotion.'],
   arguments: [{ name: 'NAME', help: 'The model.' }],
-  options: { alias: { value: 'ALIAS', help: 'The alias to roll back. Default: champion.' }, reason: reasonOption },
+  options: { alias: { value: 'ALIAS', help: 'The alias to roll back. Default: champion.' }, reason: reasonOption, server: serverOption },
   example: 'lockstep model rollback delay --reason "errors since noon"',
   async run(context, input) {
-    const change = await rollBackModel(
-      await context.database(),
-      input.argument('NAME'),
-      actorOf(input),
-      input.text('alias') ?? championAlias,
-    )
+    const [name, alias, by] = [input.argument('NAME'), input.text('alias') ?? championAlias, actorOf(input)]
+    const server = serverOf(context, input)
+    const change =
+      server === null
+        ? await rollBackModel(await context.database(), name, by, alias)
+        : await server.ask('POST', `/v1/models/${encodeURIComponent(name)}/rollback`, { alias, reason: by.reason }, aliasChangeAnswer)
     return { json: change, text: aliasChangeText(change) }
   },
 }

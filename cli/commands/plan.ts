@@ -1,17 +1,22 @@
 import { relative } from 'node:path'
 import type { BumpPlan } from '../../registry/bump.ts'
 import { planBump } from '../../registry/bump.ts'
-import type { ChangePlan } from '../../registry/change-plan.ts'
+import type { PlanJson } from '../../registry/change-plan.ts'
+import { planJson } from '../../registry/change-plan.ts'
 import type { DefinitionKey } from '../../registry/definition.ts'
 import { definitionPlaces } from '../../registry/definition-places.ts'
 import { loadDefinitions } from '../../registry/load-definitions.ts'
 import { planChanges } from '../../registry/plan.ts'
+import { portableDefinitions } from '../../registry/portable-definitions.ts'
+import { readVersion } from '../../runtime/version.ts'
+import { planAnswer } from '../../serving/protocols/http/registry-schemas.ts'
 import { bumpLine, bumpPatch, manualLines, patchFolder, writeEdits } from '../bump-versions.ts'
 import type { Command, Outcome } from '../command.ts'
 import type { Context } from '../context.ts'
 import { definitionsArgument, definitionsFile } from '../definitions-argument.ts'
 import { counted } from '../human.ts'
-import { changeCounts, changesAnything, planJson, planText, screenOptions } from '../plan-text.ts'
+import { changeCounts, changesAnything, planText, screenOptions } from '../plan-text.ts'
+import { serverOf, serverOption } from '../remote/server-option.ts'
 
 export const planCommand: Command = {
   name: 'plan',
@@ -27,6 +32,7 @@ export const planCommand: Command = {
     verbose: { help: 'Show every field, state size, note and statement.' },
     bump: { help: 'Print a patch that raises the versions of changed definitions.' },
     write: { help: 'With --bump: edit the files.' },
+    server: serverOption,
   },
   example: 'lockstep plan',
   async run(context, input) {
@@ -36,14 +42,24 @@ export const planCommand: Command = {
       .map((each) => ` ${each}`)
       .join('')
     const set = await loadDefinitions(file)
-    const plan = await planChanges(await context.database(), set, { prune: input.flag('prune'), breakModels: input.flag('break-models') })
+    const changes = { prune: input.flag('prune'), breakModels: input.flag('break-models') }
+    const server = serverOf(context, input)
+    const plan =
+      server === null
+        ? planJson(await planChanges(await context.database(), set, changes))
+        : (await server.ask('POST', '/v1/registry/plan', { definitions: portableDefinitions(set, readVersion()), ...changes }, planAnswer))
+            .plan
     if (input.flag('bump') || input.flag('write')) return bump(context, plan, { file, given, write: input.flag('write') })
     const refused = plan.problems.length > 0
     const options = ['prune', 'break-models'].filter((option) => input.flag(option)).map((option) => ` --${option}`)
     const text = planText(plan, { verbose: input.flag('verbose'), ...screenOptions(), transforms: transformPlaces(plan, file) })
     return {
-      json: planJson(plan),
-      text: [`Plan for ${relative(process.cwd(), plan.file)}: ${changeCounts(plan)}.`, text, verdict(plan, `${given}${options.join('')}`)]
+      json: plan,
+      text: [
+        `Plan for ${relative(process.cwd(), plan.file)}${server === null ? '' : ` at ${server.url}`}: ${changeCounts(plan)}.`,
+        text,
+        verdict(plan, `${given}${options.join('')}`),
+      ]
         .filter((part) => part !== '')
         .join('\n\n'),
       exitCode: refused ? 1 : 0,
@@ -52,7 +68,7 @@ export const planCommand: Command = {
 }
 
 /** What follows from the plan, and the next command. */
-function verdict({ problems, changes, ...plan }: ChangePlan, words: string): string {
+function verdict({ problems, changes, ...plan }: PlanJson, words: string): string {
   const conflicts = changes.filter(({ status }) => status === 'conflict')
   const others = problems.filter(({ code }) => code !== 'VERSION_CHANGED')
   if (others.length > 0)
@@ -66,7 +82,7 @@ function verdict({ problems, changes, ...plan }: ChangePlan, words: string): str
 }
 
 /** Where the changed transforms are written. */
-function transformPlaces({ changes }: ChangePlan, file: string): Map<DefinitionKey, string> {
+function transformPlaces({ changes }: PlanJson, file: string): Map<DefinitionKey, string> {
   const changed = changes.filter(({ differences }) => differences.some(({ path }) => path === 'transform'))
   if (changed.length === 0) return new Map()
   return new Map(
@@ -91,7 +107,7 @@ interface BumpCall {
 }
 
 /** Only the patch goes to standard output, so that it can be piped. */
-function bump({ terminal }: Context, plan: ChangePlan, { file, given, write }: BumpCall): Outcome {
+function bump({ terminal }: Context, plan: PlanJson, { file, given, write }: BumpCall): Outcome {
   const current = process.cwd()
   const bumped = planBump(plan, definitionPlaces(file))
   if (write) writeEdits(bumped.edits)

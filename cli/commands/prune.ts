@@ -1,10 +1,18 @@
 import type { DefinitionId } from '../../kernel/view-spec.ts'
-import { kindNames, labelOf } from '../../registry/definition.ts'
-import { pruneDefinitions } from '../../registry/prune.ts'
+import type { Removals } from '../../materializer/change-registry.ts'
+import { prunedJson, pruneWithStates } from '../../materializer/change-registry.ts'
+import type { DefinitionKind } from '../../migrations/schema.ts'
+import type { KeptDefinition } from '../../registry/change-plan.ts'
+import { kindNames } from '../../registry/definition.ts'
+import { pruneAnswer } from '../../serving/protocols/http/registry-schemas.ts'
 import { actorOf, reasonOption } from '../actor.ts'
 import type { Command } from '../command.ts'
-import { changeOnline, removalsText, removeOnline } from '../online-removals.ts'
+import type { Context } from '../context.ts'
+import { deleteInSteps, deleteOptions } from '../delete-in-steps.ts'
+import type { Input } from '../input.ts'
 import { keptText } from '../plan-details.ts'
+import { serverOf, serverOption } from '../remote/server-option.ts'
+import { removalsText } from '../removals-text.ts'
 
 export const pruneCommand: Command = {
   name: 'prune',
@@ -20,28 +28,37 @@ export const pruneCommand: Command = {
       takes: 'some',
     },
   ],
-  options: { reason: reasonOption },
+  options: { ...deleteOptions, reason: reasonOption, server: serverOption },
   example: 'lockstep prune flight_features@1 airport_delays@1',
-  async run(context, input) {
-    let foreign: readonly DefinitionId[] = []
-    const { removed, kept, revision } = await pruneDefinitions(
-      await context.database(),
-      input.arguments('NAME'),
-      actorOf(input),
-      async (online, transaction) => {
-        foreign = await changeOnline(context, online, transaction)
-      },
-    )
-    const removals = await removeOnline(context)
-    const pruned = removed.map(({ kind, name, version }) => ({ kind, name, version, label: labelOf({ name, version }) }))
-    return {
-      json: { pruned, kept, revision, ...removals, foreign },
-      text: [
-        ...pruned.map(({ kind, label }) => `Retired the ${kindNames[kind]} ${label}.`),
-        ...kept.map((each) => `Kept the ${keptText(each)}`),
-        ...removalsText(removals, foreign),
-      ].join('\n'),
-      exitCode: kept.length > 0 ? 1 : 0,
-    }
-  },
+  run: (context, input) =>
+    deleteInSteps(context, input, {
+      question: 'Retire them?',
+      run: (dryRun) => prune(context, input, dryRun),
+      text: ({ pruned, kept, online, ...removals }, done) =>
+        [
+          ...pruned.map(({ kind, label }) => `${done ? 'Retired' : 'This retires'} the ${kindNames[kind]} ${label}.`),
+          ...kept.map((each) => `${done ? 'Kept' : 'This keeps'} the ${keptText(each)}`),
+          ...(done ? removalsText(removals) : online.map((view) => `This deletes the states of ${view} from the online store.`)),
+        ].join('\n'),
+      exitCode: ({ kept }) => (kept.length > 0 ? 1 : 0),
+    }),
+}
+
+interface Pruned extends Removals {
+  readonly pruned: readonly { readonly kind: DefinitionKind; readonly name: string; readonly version: number; readonly label: string }[]
+  readonly kept: readonly KeptDefinition[]
+  readonly revision: number
+  /** The views whose states are deleted from the online store. */
+  readonly online: readonly DefinitionId[]
+}
+
+async function prune(context: Context, input: Input, dryRun: boolean): Promise<Pruned> {
+  const [names, by] = [input.arguments('NAME'), actorOf(input)]
+  const server = serverOf(context, input)
+  if (server !== null) {
+    const { requestId: _, ...pruned } = await server.ask('POST', '/v1/registry/prune', { names, dryRun, reason: by.reason }, pruneAnswer)
+    return pruned
+  }
+  const tools = { db: await context.database(), store: context.store, signal: context.signal }
+  return prunedJson(await pruneWithStates(tools, names, by, { dryRun }))
 }

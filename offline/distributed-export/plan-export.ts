@@ -24,8 +24,8 @@ export interface PlannedExport {
  * Loads the spine that all parts read, and splits it into parts.
  *
  * @param db must outlive the signal: it drops the spine after an error
- * @throws LockstepError `NOT_REPRODUCIBLE` where a source does not record arrivals, so that processes cannot see the
- * same rows of it; `FILE_EXISTS`, `LABEL_LEAK`, `WRITE_FAILED`, and all errors of `openSpine`
+ * @throws LockstepError `NOT_REPRODUCIBLE` with several parts, where a source does not record arrivals, so that
+ * processes cannot see the same rows of it; `FILE_EXISTS`, `LABEL_LEAK`, `WRITE_FAILED`, and all errors of `openSpine`
  */
 export async function planExport(
   db: Database,
@@ -34,7 +34,6 @@ export async function planExport(
   signal: AbortSignal | undefined,
 ): Promise<PlannedExport> {
   if (!overwrite) await refuseExisting(await namesIn(out))
-  await refuseUnfrozen(db, service)
   const { rule, knownBefore, time, sample, order } = recipe
   // a file never fails this check, so its check can wait
   const unchecked = 'file' in recipe.spine ? null : await refuseLabelLeak(db, service, recipe.spine, recipe)
@@ -42,10 +41,11 @@ export async function planExport(
   const spine = await openSpine(db, service, recipe.spine, { time, sample, order, seen: { rule, knownBefore, arrivedBefore }, signal })
   try {
     await indexSpine(db, spine, signal)
+    const ranges = rangesOf(spine.rows, 'count' in parts ? parts.count : Math.ceil(spine.rows / parts.rows))
+    if (ranges.length > 1) await refuseUnfrozen(db, service)
     const made = await mkdir(out, { recursive: true }).catch((cause: unknown) => {
       throw writeFailed(out, cause)
     })
-    const ranges = rangesOf(spine.rows, 'count' in parts ? parts.count : Math.ceil(spine.rows / parts.rows))
     const { drop: _, table: __, ...stored } = spine
     const chunks: ExportChunk[] = ranges.map((range, part) => ({ part, parts: ranges.length, range }))
     return { plan: { spine: stored, arrivedBefore, unchecked, made: made ?? null }, chunks: [...chunks, { facts: true }], spine }

@@ -6,6 +6,7 @@ import { forgetAudit } from '../../runtime/audit.ts'
 import type { Database } from '../../runtime/database.ts'
 import type { Logger } from '../../runtime/log.ts'
 import type { LiveCatalog } from '../models/live-catalog.ts'
+import type { Uploads } from '../uploads/uploads.ts'
 import { forgetIdempotent } from '../traffic/idempotency.ts'
 import type { Stores } from './stores.ts'
 
@@ -17,6 +18,7 @@ export interface RetentionDeps {
   readonly catalog: Pick<LiveCatalog, 'loaded'>
   readonly predictionLog: Pick<PredictionLog, 'dropOld'>
   readonly auditRetentionDays: number
+  readonly uploads: Pick<Uploads, 'removeOld'>
   readonly log: Logger
 }
 
@@ -24,7 +26,7 @@ export interface RetentionDeps {
  * Deletes records that are kept for a limited time: every hour, and a minute after a failure. One server process of
  * each machine does it.
  */
-export function startRetention({ stores, catalog, predictionLog, auditRetentionDays, log }: RetentionDeps): PollLoop[] {
+export function startRetention({ stores, catalog, predictionLog, uploads, auditRetentionDays, log }: RetentionDeps): PollLoop[] {
   function hourly(what: string, task: (db: Database) => Promise<void>): PollLoop {
     let delayMs = afterFailureMs
     const run = async () => {
@@ -43,6 +45,10 @@ export function startRetention({ stores, catalog, predictionLog, auditRetentionD
 
   return [
     hourly('old days of the prediction log', () => predictionLog.dropOld()),
+    hourly('abandoned uploads', async () => {
+      const removed = await uploads.removeOld(Date.now())
+      if (removed > 0) log.info({ uploads: removed }, 'abandoned uploads were removed')
+    }),
     hourly('old records of the audit log', async (db) => {
       await forgetIdempotent(db)
       const forgotten = await forgetAudit(db, auditRetentionDays)

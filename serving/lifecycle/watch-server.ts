@@ -127,7 +127,7 @@ export function createServerWatch(deps: WatchDeps): ServerWatch {
       await watchDatabase()
       const db = database.available
       // a load that was under way may have read the registry before
-      if (db !== null) await reachRevision(catalog, db, await catalogRevision(db), 2)
+      if (db !== null) await reachRevision(catalog, db, await catalogRevision(db))
       await orTimeout(models.settled(), settleMs)
       await checkViews()
     },

@@ -33,14 +33,14 @@ export interface LiveCatalog {
 }
 
 /**
- * Refreshes until a revision of the registry is loaded, at most `refreshes` times: the first refresh may have read the
- * registry before.
+ * Refreshes until a revision of the registry is loaded, at most twice: the first refresh may have read the registry
+ * before.
  *
  * @returns whether it is loaded
  */
-export async function reachRevision(catalog: LiveCatalog, db: Database, revision: number, refreshes: number): Promise<boolean> {
+export async function reachRevision(catalog: LiveCatalog, db: Database, revision: number): Promise<boolean> {
   const isReached = (): boolean => catalog.loaded !== null && catalog.loaded.revision >= revision
-  for (let i = 0; i < refreshes && !isReached(); i++) await catalog.refresh(db)
+  for (let i = 0; i < 2 && !isReached(); i++) await catalog.refresh(db)
   return isReached()
 }
 

@@ -33,8 +33,6 @@ export interface ModelChanges {
   lineage(version: ModelVersion): Promise<ModelLineage>
 }
 
-const refreshes = 2
-
 /** @param database throws `POSTGRES_UNAVAILABLE` */
 export function createModelChanges(database: () => Database, catalog: LiveCatalog, models?: Pick<ModelHost, 'answering'>): ModelChanges {
   /** False if the version does not load, so that another one serves in its place. */
@@ -49,7 +47,7 @@ export function createModelChanges(database: () => Database, catalog: LiveCatalo
     const db = database()
     const made = await change(db)
     // the change is committed: a caller that got an error would repeat it
-    return { ...made, inForce: (await reachRevision(catalog, db, made.revision, refreshes)) && isServed(made) }
+    return { ...made, inForce: (await reachRevision(catalog, db, made.revision)) && isServed(made) }
   }
 
   return {

@@ -1,6 +1,6 @@
 import { execFileSync } from 'node:child_process'
 import { globSync, readFileSync } from 'node:fs'
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parquetWriteFile } from 'hyparquet-writer'
@@ -44,6 +44,7 @@ const pages = [
   'prediction-log',
   'parity',
   'erase',
+  'remote',
   'traffic',
   'operating',
 ].map((name) => `docs/${name}.md`)
@@ -102,6 +103,7 @@ beforeAll(async () => {
   await put('features.ts', definitions.replace(`'lockstep'`, JSON.stringify(join(rootFolder, 'index.ts'))))
   await put('amounts.ts', 'export const isLarge = (amount: number): boolean => amount > 500\n')
   await put('payments.csv', payments)
+  await put('march.csv', `${payments.split('\n')[0]}\nc4,2026-03-02T10:00:00Z,2026-03-02T10:00:00Z,20,CH\n`)
   await put('model.onnx', fraudModel(1))
   const spine = {
     card: ['c1', 'c2'],
@@ -122,6 +124,7 @@ beforeAll(async () => {
   server = start({ ...env, LOCKSTEP_LOG_PREDICTIONS: '1' }, 'serve', '--port', '0', '--json')
   url = (await server.until(/"url": "(http:[^"]+)"/))[1] ?? ''
   await whenReady(url)
+  inPlace.set('http://localhost:8080', url)
   inPlace.set('/shared/train', join(folder, 'train'))
   inPlace.set('/etc/lockstep/tls', join(rootFolder, 'test/runtime/tls/first'))
   inPlace.set('{…}', JSON.stringify({ service: 'fraud_features', entities: [{ card: 'c1', amount: 50 }] }))
@@ -197,14 +200,17 @@ async function curl(words: readonly string[], text: string): Promise<void> {
   const option = (name: string): string | undefined => (words.includes(name) ? words[words.indexOf(name) + 1] : undefined)
   const [header = '', value = ''] = (option('-H') ?? '').split(': ')
   const to = words.find((word) => word.startsWith('localhost:8080'))?.replace('localhost:8080', url) ?? ''
-  const body = option('-d')
+  const file = option('--data-binary')?.slice(1)
+  const body = file === undefined ? option('-d') : await readFile(join(folder, file))
   const response = await fetch(to, {
     method: body === undefined ? 'GET' : 'POST',
     ...(body === undefined ? {} : { body }),
     ...(header === '' ? {} : { headers: { [header]: value } }),
   })
   const answer = await response.text()
-  expect(response.status, `${text}\n${answer}`).toBe(200)
+  expect(response.status, `${text}\n${answer}`).toBe(file === undefined ? 200 : 201)
+  const upload = /"id":"([0-9a-f-]{36})"/.exec(answer)?.[1]
+  if (file !== undefined && upload !== undefined) inPlace.set('6f1c52e0-9c3b-4c5e-8d0e-3f5a7b1c2d4e', upload)
   const token = /"token":"([^"]+)"/.exec(answer)?.[1]
   if (token !== undefined) inPlace.set('payments~0+5093', token)
   answers.set(text, answer)

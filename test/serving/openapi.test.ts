@@ -52,17 +52,18 @@ describe('the OpenAPI document', () => {
   })
 
   it('documents the headers that each route accepts and returns', () => {
-    for (const { method, path, scope, errors = 'lockstep', status = 200 } of routes) {
+    for (const { method, path, scope, errors = 'lockstep', status = 200, isStreamed } of routes) {
       const { parameters = [], responses = {} } = operationOf(method, path) ?? {}
       const taken = parameters.flatMap((parameter) => ('$ref' in parameter ? nameOf(parameter.$ref) : []))
       const isInfer = path.endsWith('/infer')
-      const isChange = method === 'POST' && (scope === 'push' || scope === 'admin')
+      const isChange = method === 'POST' && (scope === 'push' || scope === 'admin') && isStreamed !== true
       expect(taken, path).toEqual([
         ...(scope === null ? [] : ['X-Request-Timeout-Ms']),
         'X-Request-Id',
         'traceparent',
         ...(isInfer ? ['Inference-Header-Content-Length'] : []),
         ...(isChange ? ['Idempotency-Key'] : []),
+        ...(isStreamed === true ? [method === 'POST' ? 'Upload-Length' : 'Upload-Offset'] : []),
       ])
       for (const good of [status].flat()) {
         expect(Object.keys(responses[good]?.['headers'] ?? {}), path).toEqual([

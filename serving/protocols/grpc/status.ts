@@ -25,6 +25,7 @@ function fromHttp(http: HttpErrorStatus): status {
       return status.FAILED_PRECONDITION
     case 413:
     case 429:
+    case 507:
       return status.RESOURCE_EXHAUSTED
     case 499:
       return status.CANCELLED

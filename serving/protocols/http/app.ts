@@ -7,7 +7,7 @@ import { feastRoutes } from '../feast/feast-routes.ts'
 import { oipRoutes } from '../oip/oip-routes.ts'
 import { auditRoutes } from './audit-route.ts'
 import { backfillRoutes } from './backfills-route.ts'
-import type { Call, RouteAnswer } from './call.ts'
+import type { Call, FileRange, RouteAnswer } from './call.ts'
 import { crossOrigin } from './cors.ts'
 import { jobRoutes } from './jobs-route.ts'
 import { docsRoutes } from './docs-routes.ts'
@@ -21,8 +21,12 @@ import { createHttpCalls } from './call-stages.ts'
 import type { IncomingRequest } from './incoming-request.ts'
 import { invalidMessage } from './invalid-message.ts'
 import { modelChangeRoutes } from './model-changes-route.ts'
+import { modelVersionRoutes } from './model-versions-route.ts'
 import { modelRoutes } from './models-route.ts'
 import { predictRoutes } from './predict-route.ts'
+import { registryRoutes } from './registry-route.ts'
+import { sourceFileRoutes } from './source-files-route.ts'
+import { uploadRoutes } from './uploads-route.ts'
 import type { ErrorShape, Route } from './route.ts'
 import { answerHeaders, createSender } from './send-response.ts'
 import type { HttpListener } from './serialize-pipelined.ts'
@@ -36,6 +40,10 @@ const described: readonly Route[] = [
   ...findRoutes,
   ...modelRoutes,
   ...modelChangeRoutes,
+  ...modelVersionRoutes,
+  ...registryRoutes,
+  ...uploadRoutes,
+  ...sourceFileRoutes,
   ...oipRoutes,
   ...feastRoutes,
   ...backfillRoutes,
@@ -48,6 +56,9 @@ const described: readonly Route[] = [
 export const routes: readonly Route[] = [...described, ...docsRoutes(described)]
 
 type Env = { Bindings: HttpCall }
+
+/** The files of answers: Hono knows only their headers. */
+const files = new WeakMap<HttpCall, FileRange>()
 
 /**
  * Answers HTTP. An ordinary Hono app has every route. The routes with `isHot` are also matched before it, by Hono's own
@@ -85,7 +96,9 @@ export function createHttpListener(context: ServingContext): HttpListener {
 
   async function answerByApp(call: HttpCall): Promise<void> {
     const { status, headers, body } = await app.fetch(requestOf(call.incoming), call)
-    send(call, status, Object.fromEntries(headers), body === null ? null : Buffer.from(await new Response(body).arrayBuffer()))
+    const file = files.get(call)
+    const bytes = file ?? (body === null ? null : Buffer.from(await new Response(body).arrayBuffer()))
+    send(call, status, Object.fromEntries(headers), bytes)
   }
 }
 
@@ -106,9 +119,10 @@ function createApp({ corsOrigins }: ServingContext): Hono<Env> {
 /** Takes a call through its stages. */
 function answerTo({ env: call, req }: Context<Env>, route: Route): Promise<Response> {
   return new Promise((resolve) =>
-    call.start(route, req.param(), (_, answer) =>
-      resolve(new Response(answer.body, { status: answer.status, headers: answerHeaders(call, answer) })),
-    ),
+    call.start(route, req.param(), (_, answer) => {
+      if (answer.file !== undefined) files.set(call, answer.file)
+      resolve(new Response(answer.body, { status: answer.status, headers: answerHeaders(call, answer) }))
+    }),
   )
 }
 

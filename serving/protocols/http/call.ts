@@ -34,6 +34,8 @@ export interface RouteAnswer {
   readonly status: number
   /** null: none, with a status that has none. */
   readonly body: string | Uint8Array<ArrayBuffer> | null
+  /** Bytes of a file in place of a body, sent as the client reads them. The headers have their length and type. */
+  readonly file?: FileRange
   /** Absent: JSON. */
   readonly contentType?: string
   /** Besides those of every answer. */
@@ -42,13 +44,21 @@ export interface RouteAnswer {
   readonly kept?: true
 }
 
+export interface FileRange {
+  readonly path: string
+  /** The offset of the first byte. */
+  readonly start: number
+  /** The number of bytes. */
+  readonly length: number
+}
+
 /** An answer that is given many times: its bytes are made once. */
 export function keptAnswer(text: string, more: Pick<RouteAnswer, 'contentType' | 'headers'> = {}): RouteAnswer {
   return { status: 200, body: new Uint8Array(Buffer.from(text)), ...more, kept: true }
 }
 
-export function jsonAnswer(value: unknown, status = 200): RouteAnswer {
-  return { status, body: JSON.stringify(value) }
+export function jsonAnswer(value: unknown, status = 200, headers?: RouteAnswer['headers']): RouteAnswer {
+  return { status, body: JSON.stringify(value), ...(headers === undefined ? {} : { headers }) }
 }
 
 /** The author of a change, for the audit log: the API key of the request by its id. Without keys it is unknown. */

@@ -13,8 +13,8 @@ export const maxIdempotencyKey = 255
  * Whether a route takes `Idempotency-Key`, so that a request is done once: those that change something, and do not
  * replace one thing by another.
  */
-export function isIdempotent({ method, scope }: Pick<Route, 'method' | 'scope'>): boolean {
-  return method === 'POST' && (scope === 'push' || scope === 'admin')
+export function isIdempotent({ method, scope, isStreamed }: Pick<Route, 'method' | 'scope' | 'isStreamed'>): boolean {
+  return method === 'POST' && isStreamed !== true && (scope === 'push' || scope === 'admin')
 }
 
 /**
@@ -29,7 +29,7 @@ export async function answerOnce(call: Call, context: ServingContext): Promise<R
   const key = keyOf(incoming.headersDistinct[idempotencyHeader] ?? [])
   const owner = principal ?? ''
   const hash = createHash('sha256').update(JSON.stringify([incoming.method, incoming.url]))
-  for (const chunk of await readChunks(call, context.bodyLimitBytes)) hash.update(chunk)
+  for (const chunk of await readChunks(call, route.bodyLimitBytes ?? context.bodyLimitBytes)) hash.update(chunk)
   const fingerprint = hash.digest('base64url')
   call.idempotent = JSON.stringify([owner, key, fingerprint])
   let made: RouteAnswer | null = null

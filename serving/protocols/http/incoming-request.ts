@@ -22,6 +22,8 @@ export class IncomingRequest extends IncomingMessage {
   #waiting: Waiting | null = null
   #dropping = false
   #dropped: (() => void) | null = null
+  /** Wakes a handler that reads the body in parts. */
+  #wake: (() => void) | null = null
 
   /**
    * The body, in the chunks that it arrived in. One handler may wait for it at a time.
@@ -43,6 +45,40 @@ export class IncomingRequest extends IncomingMessage {
     })
   }
 
+  /**
+   * The body in parts, as they arrive. The client waits while the handler does. One handler may read it, once.
+   *
+   * @param signal ends the reading
+   * @throws LockstepError `REQUEST_ABORTED`, and the reason of the signal
+   */
+  async *parts(signal: AbortSignal): AsyncGenerator<Buffer> {
+    const wake = (): void => this.#wake?.()
+    signal.addEventListener('abort', wake)
+    try {
+      for (;;) {
+        signal.throwIfAborted()
+        if (this.#dropping) throw aborted()
+        const arrived = this.#chunks
+        this.#chunks = []
+        this.#size = 0
+        yield* arrived
+        if (this.#chunks.length > 0) continue
+        if (this.complete) return
+        if (this.destroyed) throw aborted(this.errored)
+        if (signal.aborted || this.#dropping) continue
+        await new Promise<void>((resolve) => {
+          this.#wake = resolve
+          // a pause of the connection ends here, each time anew
+          // oxlint-disable-next-line no-underscore-dangle -- what Node calls it
+          this._read(0)
+        })
+        this.#wake = null
+      }
+    } finally {
+      signal.removeEventListener('abort', wake)
+    }
+  }
+
   /** Takes in the rest of the body and drops it. Calls `done` when the body or the connection ends. */
   dropRest(done: () => void): void {
     if (this.complete || this.destroyed) return done()
@@ -50,6 +86,7 @@ export class IncomingRequest extends IncomingMessage {
     this.#chunks = []
     this.#dropped = done
     this.#refuse(aborted())
+    this.#wake?.()
     this.read(0)
   }
 
@@ -58,6 +95,7 @@ export class IncomingRequest extends IncomingMessage {
     if (chunk === null) {
       this.#waiting = null
       waiting?.resolve(this.#chunks)
+      this.#wake?.()
       this.#end()
       // Node waits for this event before it releases a request that was answered early
       this.emit('end')
@@ -72,6 +110,7 @@ export class IncomingRequest extends IncomingMessage {
       return true
     }
     this.#chunks.push(chunk)
+    this.#wake?.()
     return waiting !== null || this.#size <= unaskedBytes
   }
 
@@ -84,6 +123,7 @@ export class IncomingRequest extends IncomingMessage {
   override destroy(error?: Error): this {
     // an error is costly to make, and thousands of pipelined requests may end at once
     if (this.#waiting !== null) this.#refuse(aborted(error))
+    this.#wake?.()
     this.#end()
     return super.destroy(error)
   }

@@ -12,14 +12,9 @@ import type { ServingContext } from '../../context.ts'
 import type { Call, RouteAnswer } from './call.ts'
 import { actorOf, jsonAnswer } from './call.ts'
 import { versionSchema } from './model-version-schema.ts'
+import { reasonSchema as reason } from './change-schemas.ts'
 import type { Route } from './route.ts'
 
-const reason = z
-  .string()
-  .max(2000)
-  .refine((text) => text.isWellFormed() && !text.includes('\0'), 'must be Unicode without zero bytes and lone surrogates')
-  .optional()
-  .describe('The reason, for the history')
 const alias = z.string().optional().describe('The alias. Default: champion')
 
 const atOnce = z.boolean().optional().describe('Does not wait until servers have loaded the version: each serves it when it has loaded it')

@@ -49,8 +49,24 @@ const binaryLength = {
   schema: { type: 'integer', minimum: 0 },
 }
 
+const uploadLength: SharedParameter = {
+  name: 'Upload-Length',
+  in: 'header',
+  description: 'The size of the whole file, in bytes. Default: that of the body',
+  schema: { type: 'integer', minimum: 0 },
+}
+const uploadOffset: SharedParameter = {
+  name: 'Upload-Offset',
+  in: 'header',
+  description: 'The offset in the file of the first byte of the body. It must be the number of bytes that have arrived',
+  schema: { type: 'integer', minimum: 0 },
+}
+
 export const sharedParameters: Readonly<Record<string, SharedParameter>> = Object.fromEntries(
-  [...always, timeout, idempotencyKey, { ...binaryLength, in: 'header' as const }].map((parameter) => [parameter.name, parameter]),
+  [...always, timeout, idempotencyKey, uploadLength, uploadOffset, { ...binaryLength, in: 'header' as const }].map((parameter) => [
+    parameter.name,
+    parameter,
+  ]),
 )
 
 export const sharedHeaders = {
@@ -87,6 +103,7 @@ export function parameterRefs(route: Route): Ref[] {
     ...always,
     ...(route.takesBinary === true ? [binaryLength] : []),
     ...(isIdempotent(route) ? [idempotencyKey] : []),
+    ...(route.isStreamed === true ? [route.method === 'POST' ? uploadLength : uploadOffset] : []),
   ]
   return names.map(({ name }) => ({ $ref: `#/components/parameters/${name}` }))
 }

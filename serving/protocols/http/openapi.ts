@@ -125,6 +125,14 @@ function operation(route: Route, path: string, examples: Examples): Operation {
     tags: [tag],
     ...(scope === null ? { security: [] } : { security: [{ key: [] }, {}] }),
     parameters,
+    ...(route.isStreamed === true
+      ? {
+          requestBody: {
+            required: false,
+            content: { 'application/offset+octet-stream': { schema: { type: 'string', format: 'binary' } } },
+          },
+        }
+      : {}),
     ...(route.body === undefined
       ? {}
       : {

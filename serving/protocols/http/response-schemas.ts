@@ -88,6 +88,30 @@ export const eventsAnswer = z.object({
   requestId,
 })
 
+export const ingestAnswer = z.object({
+  id: z.string().describe('The id of the load, by which it can be undone'),
+  source: z.string().describe('The source'),
+  table: z.string().describe('Its table'),
+  rows: z.int().describe('How many rows were loaded'),
+  already: z.int().describe('How many rows were passed over because their key is in the table'),
+  seconds: z.number().describe('How long it took'),
+  requestId,
+})
+
+export const undoneIngestAnswer = z.object({
+  id: z.string().describe('The id of the load'),
+  source: z.string().describe('The source'),
+  rows: z.int().describe('How many rows were deleted'),
+  entities: z.record(z.string(), z.int().nullable()).describe('By view: how many entities were rebuilt; null: all'),
+  requestId,
+})
+
+const modelTensor = z.object({
+  name: z.string().describe('Its name'),
+  type: z.string().describe('The type of its elements'),
+  shape: z.array(z.union([z.number(), z.string()])).describe('A number: a fixed size. A text or a number below 0: any size'),
+  isTensor: z.boolean().describe('false for sequences and maps'),
+})
 const tensor = z.looseObject({ name: z.string().describe('Its name') })
 
 const versionFields = {
@@ -156,9 +180,54 @@ export const aliasChangeAnswer = z.object({
   revision: z.int().describe("The registry's, afterwards"),
   servers: z
     .object({ asked: z.int().describe('How many servers were asked'), loaded: z.int().describe('How many have loaded it') })
-    .optional()
+    .exactOptional()
     .describe('How many servers were asked to load the version before the alias was changed, and how many loaded it'),
   inForce: z.boolean().describe('false, with status 202, if the change is made but this server has not loaded the version yet'),
+  requestId,
+})
+
+const freed = z
+  .array(
+    z.object({
+      kind: z.enum(['entity', 'source', 'view', 'onDemand', 'service', 'model']).describe('The kind of definition'),
+      name: z.string().describe('Its name'),
+      version: z.int().describe('Its version; 0: its kind has none'),
+    }),
+  )
+  .describe('Definitions that nothing needs any more')
+
+export const deletedVersionAnswer = z.object({
+  model: z.string().describe('The name of the model'),
+  version: z.int().describe('The number of the version'),
+  sizeBytes: z.int().describe('The size of its file'),
+  freed,
+  revision: z.int().describe("The registry's, afterwards"),
+  dryRun: z.boolean().describe('Whether nothing was deleted'),
+  requestId,
+})
+
+export const pushAnswer = z.object({
+  model: z.string().describe('The name of the model'),
+  version: z.int().describe('The number of the version'),
+  service: z.templateLiteral([z.string(), '@', z.int()]).describe('The feature service whose features it takes'),
+  serviceFingerprint: z.string().describe('Its fingerprint'),
+  sha256: z.string().describe('Of the file, hex'),
+  sizeBytes: z.int().describe('The size of the file'),
+  createdAt: z.string().describe('When it was pushed first'),
+  inputs: z.array(modelTensor).describe("The file's inputs"),
+  outputs: z.array(modelTensor).describe("The file's outputs"),
+  metadata: versionFields.metadata,
+  metrics: versionFields.metrics,
+  params: versionFields.params,
+  dataset: versionFields.dataset,
+  gitCommit: versionFields.gitCommit,
+  pushedBy: versionFields.pushedBy,
+  signature: z.string().nullable().describe('Its signature; null: it was pushed without a signing key'),
+  created: z.boolean().describe('false if the same file was pushed before'),
+  unusedFeatures: z.array(z.string()).describe('Features that the model takes no input from'),
+  alias: aliasChangeAnswer.omit({ revision: true, inForce: true, requestId: true }).nullable().describe('The change of the alias'),
+  champion: z.int().nullable().describe('The version that answers requests which name none; null: the newest does'),
+  notes: z.array(z.string().describe('A note')).describe('Notes that prevent nothing'),
   requestId,
 })
 

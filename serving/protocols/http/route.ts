@@ -8,7 +8,7 @@ export type ErrorShape = 'lockstep' | 'oip' | 'feast'
 
 /** One operation of the HTTP interface, as data: `app.ts` routes to it, and the OpenAPI document describes it. */
 export interface Route {
-  readonly method: 'GET' | 'POST' | 'DELETE' | 'PUT'
+  readonly method: 'GET' | 'POST' | 'DELETE' | 'PUT' | 'PATCH'
   /** As Hono has it: `/v1/models/:name`. */
   readonly path: string
   /** A second path, which the documentation omits. */
@@ -26,6 +26,8 @@ export interface Route {
   readonly rowsIn?: 'entities' | 'events' | 'df'
   /** Whether tensors in binary may follow the JSON of requests and answers. */
   readonly takesBinary?: true
+  /** Whether the handler reads the body in parts: bytes of any type and size. */
+  readonly isStreamed?: true
   /** A sentence without its full stop. */
   readonly summary: string
   /** More for the documentation, in Markdown's plain paragraphs. */
@@ -34,6 +36,8 @@ export interface Route {
   readonly tag: string
   /** The schema of the JSON body. The handler validates by it too (`readBody`). */
   readonly body?: z.ZodType
+  /** The maximum size of a body. Default: that of the server. */
+  readonly bodyLimitBytes?: number
   /** Whether a request may have no body. */
   readonly bodyOptional?: true
   /** An example of a body. */

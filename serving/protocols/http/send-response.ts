@@ -1,7 +1,9 @@
+import { createReadStream } from 'node:fs'
+import { pipeline } from 'node:stream'
 import type { ServingContext } from '../../context.ts'
 import { limitHeaders } from '../../traffic/rate-limiter.ts'
 import { traceparent } from '../../traffic/trace.ts'
-import type { Call, RouteAnswer } from './call.ts'
+import type { Call, FileRange, RouteAnswer } from './call.ts'
 import type { IncomingRequest } from './incoming-request.ts'
 import { createUnreadResponses } from './unread-responses.ts'
 
@@ -35,12 +37,13 @@ export function createSender({ traffic, closing }: Pick<ServingContext, 'traffic
   const unread = createUnreadResponses()
   const { admission, requestTimeoutMs } = traffic
 
-  return (call: Call, status: number, headers: Headers, body: RouteAnswer['body']): void => {
+  return (call: Call, status: number, headers: Headers, body: RouteAnswer['body'] | FileRange): void => {
     const { incoming, outgoing, deadline, startedMs } = call
     // its client may have disconnected
     if (outgoing.destroyed || outgoing.headersSent) return
     if (closing()) headers['connection'] = 'close'
     outgoing.writeHead(status, headers)
+    if (body !== null && typeof body === 'object' && 'path' in body) return sendFile(call, body)
     if (incoming.complete) {
       outgoing.end(body)
     } else if (outgoing.shouldKeepAlive && headers['connection'] !== 'close') {
@@ -66,6 +69,27 @@ export function createSender({ traffic, closing }: Pick<ServingContext, 'traffic
       unread.watch(outgoing, Math.max(now + minReadMs, until))
     }
   }
+}
+
+/** A client that reads nothing for so long is gone. */
+const stalledMs = 60_000
+
+/**
+ * Sends bytes of a file as fast as the client reads them. If that fails, the connection is cut: the client sees that
+ * bytes are missing, and asks for the rest.
+ */
+function sendFile({ incoming, outgoing }: Call, { path, start, length }: FileRange): void {
+  if (incoming.method === 'HEAD' || length === 0) return void outgoing.end()
+  const bytes = createReadStream(path, { start, end: start + length - 1, highWaterMark: 256 * 1024 })
+  let read = 0
+  const watch = setInterval(() => {
+    if (bytes.bytesRead === read) outgoing.destroy()
+    read = bytes.bytesRead
+  }, stalledMs)
+  pipeline(bytes, outgoing, (error) => {
+    clearInterval(watch)
+    if (error) outgoing.destroy()
+  })
 }
 
 /** Gives a place back before its response closes, where the request has one. */

@@ -1,6 +1,6 @@
 import type { LockstepError } from '../../../kernel/errors.ts'
 
-export type HttpErrorStatus = 400 | 401 | 403 | 404 | 405 | 406 | 409 | 413 | 415 | 422 | 429 | 499 | 500 | 501 | 503 | 504
+export type HttpErrorStatus = 400 | 401 | 403 | 404 | 405 | 406 | 409 | 413 | 415 | 422 | 429 | 499 | 500 | 501 | 503 | 504 | 507
 
 /** The HTTP status of an error. Only this file chooses it. Failures of the server are 500. */
 export function statusOf({ code, details }: LockstepError): HttpErrorStatus {
@@ -27,6 +27,12 @@ export function statusOf({ code, details }: LockstepError): HttpErrorStatus {
     case 'NOT_PROMOTABLE':
     case 'DATASET_MISMATCH':
     case 'IDEMPOTENCY_KEY_BUSY':
+    case 'UPLOAD_CONFLICT':
+    case 'VERSION_CHANGED':
+    case 'VERSION_MISMATCH':
+    case 'BREAKS_MODEL':
+    case 'IN_USE':
+    case 'ALREADY_INGESTED':
       return 409
     case 'BODY_TOO_LARGE':
       return 413
@@ -34,6 +40,7 @@ export function statusOf({ code, details }: LockstepError): HttpErrorStatus {
       return 415
     case 'NOT_PUSHABLE':
     case 'IDEMPOTENCY_KEY_REUSED':
+    case 'UPLOAD_DAMAGED':
     case 'REQUIRED_FEATURE_MISSING':
     case 'TOO_MANY_CATEGORIES':
     case 'ENTITY_SET_ASIDE':
@@ -61,8 +68,14 @@ export function statusOf({ code, details }: LockstepError): HttpErrorStatus {
     case 'MODEL_TIMEOUT':
     case 'TRANSFORM_TIMEOUT':
       return 504
-    default:
+    case 'UPLOADS_FULL':
+      return 507
+    case 'INTERNAL':
+    case 'WRITE_FAILED':
       return 500
+    default:
+      // of what the request brought, or of what the server has
+      return details['refused'] === true ? 422 : 500
   }
 }
 

@@ -1,6 +1,6 @@
 import { LockstepError } from '../kernel/errors.ts'
-import type { DatasetManifest } from '../offline/dataset-manifest.ts'
-import { filesOf } from '../offline/dataset-manifest.ts'
+import type { DatasetManifest } from './dataset-manifest.ts'
+import { filesOf } from './dataset-manifest.ts'
 import type { Database } from '../runtime/database.ts'
 
 /** A training set as the registry stores it. */

@@ -1,0 +1,163 @@
+import { randomUUID } from 'node:crypto'
+import { setTimeout } from 'node:timers/promises'
+import type { ErrorCode } from '../../kernel/errors.ts'
+import { LockstepError, messageOf } from '../../kernel/errors.ts'
+import { isRecord } from '../../kernel/is-record.ts'
+import { readVersion } from '../../runtime/version.ts'
+
+/** A server that does the work of commands. */
+export interface Server {
+  readonly url: string
+  /**
+   * Sends a request and reads JSON. A request that changes something carries an idempotency key, so that it is done
+   * once although it is sent again after a broken connection.
+   *
+   * @param schema parses the answer
+   * @throws LockstepError with the code of the server; `SERVER_UNAVAILABLE`, `VERSION_MISMATCH`
+   */
+  ask<T>(method: Method, path: string, body: object | undefined, schema: { readonly parse: (json: unknown) => T }): Promise<T>
+  /** Sends a request once, and returns its answer whatever its status is. @throws LockstepError `SERVER_UNAVAILABLE` */
+  send(method: Method | 'HEAD' | 'PATCH', path: string, options?: SendOptions): Promise<Response>
+  /** The error that the server answered. */
+  refusal(response: Response): Promise<LockstepError>
+  /** Waits before the next attempt, longer each time. @throws LockstepError the error, after the last attempt */
+  waitAfter(attempt: number, error: LockstepError): Promise<void>
+}
+
+type Method = 'GET' | 'POST' | 'PUT' | 'DELETE'
+
+export interface SendOptions {
+  readonly headers?: Readonly<Record<string, string>>
+  readonly body?: string | Uint8Array<ArrayBuffer>
+}
+
+/** About a minute of attempts in all. */
+const attempts = 8
+const firstWaitMs = 250
+const longestWaitMs = 15_000
+
+export function connectServer(url: string, { apiKey, signal }: { readonly apiKey: string | null; readonly signal: AbortSignal }): Server {
+  async function send(method: string, path: string, { headers = {}, body }: SendOptions = {}): Promise<Response> {
+    const key = apiKey === null ? {} : { authorization: `Bearer ${apiKey}` }
+    try {
+      return await fetch(`${url}${path}`, {
+        method,
+        headers: { ...key, ...headers },
+        signal,
+        redirect: 'manual',
+        ...(body === undefined ? {} : { body }),
+      })
+    } catch (cause) {
+      signal.throwIfAborted()
+      throw unavailable(cause)
+    }
+  }
+
+  function unavailable(cause: unknown): LockstepError {
+    const reason = cause instanceof Error && cause.cause instanceof Error ? messageOf(cause.cause) : messageOf(cause)
+    return new LockstepError(
+      'SERVER_UNAVAILABLE',
+      `The server "${url}" cannot be reached: ${reason}. Check the URL, and that "lockstep serve" runs there.`,
+      { cause, details: { url } },
+    )
+  }
+
+  async function textOf(response: Response): Promise<string> {
+    try {
+      return await response.text()
+    } catch (cause) {
+      signal.throwIfAborted()
+      throw unavailable(cause)
+    }
+  }
+
+  async function refusal(response: Response): Promise<LockstepError> {
+    const json = parsed(await textOf(response))
+    const error = isRecord(json) ? json['error'] : undefined
+    if (!isRecord(error) || typeof error['code'] !== 'string') return notLockstep(response)
+    const details = isRecord(error['details']) ? error['details'] : {}
+    const message = String(error['message'])
+    if (error['code'] === 'NOT_FOUND' && 'path' in details) {
+      return new LockstepError(
+        'VERSION_MISMATCH',
+        `The server "${url}" does not have "${String(details['path'])}", so it runs another version of Lockstep than this command (${readVersion()}). Use the version of the server, or upgrade the server.`,
+        { details: { url, path: details['path'], command: readVersion() } },
+      )
+    }
+    const hint =
+      response.status === 401
+        ? ' Set LOCKSTEP_API_KEY to a key with the scope "admin": "lockstep keys create --scope admin" makes one.'
+        : ''
+    // a newer server may have codes that this version does not know; they are only printed
+    return new LockstepError(error['code'] as ErrorCode, `${message}${hint}`, { details: { ...details, server: url } })
+  }
+
+  function notLockstep(response: Response): LockstepError {
+    if (isPassing(response.status)) {
+      return new LockstepError('SERVER_UNAVAILABLE', `The server "${url}" answered with status ${response.status}; try again later.`, {
+        details: { url, status: response.status },
+      })
+    }
+    return new LockstepError(
+      'USAGE',
+      `"${url}" answered with status ${response.status} and not as a Lockstep server does; check the URL of the server.`,
+      { details: { url, status: response.status } },
+    )
+  }
+
+  async function waitAfter(attempt: number, error: LockstepError): Promise<void> {
+    if (attempt >= attempts) throw error
+    await setTimeout(Math.min(longestWaitMs, firstWaitMs * 2 ** attempt) * (0.5 + Math.random()), undefined, { signal }).catch(() =>
+      signal.throwIfAborted(),
+    )
+  }
+
+  return {
+    url,
+    send,
+    refusal,
+    waitAfter,
+    async ask(method, path, body, schema) {
+      const headers = {
+        ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+        ...(method === 'POST' ? { 'idempotency-key': randomUUID() } : {}),
+      }
+      const options = { headers, ...(body === undefined ? {} : { body: JSON.stringify(body) }) }
+      for (let attempt = 0; ; attempt++) {
+        let error: LockstepError
+        try {
+          const response = await send(method, path, options)
+          if (response.ok) {
+            const text = await textOf(response)
+            try {
+              return schema.parse(parsed(text))
+            } catch {
+              throw notLockstep(response)
+            }
+          }
+          error = await refusal(response)
+          // the first attempt is still in progress, and its answer will come
+          if (error.code === 'IDEMPOTENCY_KEY_BUSY') attempt = 0
+          else if (!isPassing(response.status)) throw error
+        } catch (thrown) {
+          if (!(thrown instanceof LockstepError) || thrown.code !== 'SERVER_UNAVAILABLE') throw thrown
+          error = thrown
+        }
+        await waitAfter(attempt, error)
+      }
+    },
+  }
+}
+
+/** Whether the same request may succeed later. */
+export function isPassing(status: number): boolean {
+  return [408, 429, 502, 503, 504].includes(status)
+}
+
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return null
+  }
+}

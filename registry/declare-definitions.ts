@@ -1,0 +1,48 @@
+import { LockstepError } from '../kernel/errors.ts'
+import { definitionId } from '../kernel/view-spec.ts'
+import type { Declared, DefinitionSet } from './definition-set.ts'
+import { fingerprints } from './fingerprint.ts'
+
+type Undeclared<List> = List extends readonly Declared<infer Spec, infer Operational>[]
+  ? readonly { readonly spec: Spec; readonly operational: Declared<Spec, Operational>['operational'] }[]
+  : never
+
+/** The definitions of a set without their fingerprints. */
+export type UndeclaredDefinitions = {
+  readonly [Kind in 'entities' | 'sources' | 'views' | 'onDemand' | 'services' | 'models']: Undeclared<DefinitionSet[Kind]>
+}
+
+/**
+ * Computes the fingerprints of definitions.
+ *
+ * @param code texts that the running esbuild printed, so that their hashes are their identities
+ */
+export function declareDefinitions(file: string, definitions: UndeclaredDefinitions, code: ReadonlyMap<string, string>): DefinitionSet {
+  const { entities, sources, views, onDemand, services, models } = definitions
+  const specs = <Spec>(list: readonly { readonly spec: Spec }[]): Spec[] => list.map(({ spec }) => spec)
+  const prints = fingerprints(
+    {
+      entities: specs(entities),
+      sources: specs(sources),
+      views: specs(views),
+      onDemand: specs(onDemand),
+      services: specs(services),
+      models: specs(models),
+    },
+    new Map([...code.keys()].map((hash) => [hash, hash])),
+  )
+  const declared = <Each extends object>(each: Each, fingerprint: string | undefined) => {
+    if (fingerprint === undefined) throw new LockstepError('INTERNAL', 'A definition has no fingerprint; report this.')
+    return { ...each, fingerprint }
+  }
+  return {
+    file,
+    entities: entities.map((each) => declared(each, prints.entities.get(each.spec.name))),
+    sources: sources.map((each) => declared(each, prints.sources.get(each.spec.name))),
+    views: views.map((each) => declared(each, prints.views.get(definitionId(each.spec)))),
+    onDemand: onDemand.map((each) => declared(each, prints.onDemand.get(definitionId(each.spec)))),
+    services: services.map((each) => declared(each, prints.services.get(definitionId(each.spec)))),
+    models: models.map((each) => declared(each, prints.models.get(each.spec.name))),
+    code,
+  }
+}

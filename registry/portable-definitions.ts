@@ -1,0 +1,266 @@
+import { z } from 'zod'
+import { LockstepError } from '../kernel/errors.ts'
+import { kindNames } from './definition.ts'
+import type { Declared, DefinitionSet } from './definition-set.ts'
+import { declareDefinitions } from './declare-definitions.ts'
+import { sha256 } from './sha256.ts'
+
+const text = z.string().max(10_000)
+const name = z.string().min(1).max(63)
+const definitionId = z.templateLiteral([z.string().regex(/^[a-z][a-z0-9_]*$/), '@', z.int().min(1)])
+const version = z
+  .int()
+  .min(1)
+  .max(2 ** 31 - 1)
+const micros = z.int()
+const scalarKind = z.enum(['bool', 'int32', 'int64', 'float32', 'float64', 'string', 'timestamp'])
+const scalarType = z.strictObject({ kind: scalarKind })
+const columnType = z.union([scalarType, z.strictObject({ kind: z.literal('vector'), length: z.int().min(1) })])
+const valueType = z.union([
+  columnType,
+  z.strictObject({ kind: z.literal('list'), of: scalarType, nulls: z.boolean() }),
+  z.strictObject({ kind: z.literal('counts') }),
+])
+const keyType = z.strictObject({ kind: z.enum(['string', 'int32', 'int64', 'bool', 'timestamp']) })
+const column = z.strictObject({ name, type: columnType })
+const described = { description: z.string().max(100_000).exactOptional(), owner: text.exactOptional(), tags: z.array(text).exactOptional() }
+
+const entity = z.strictObject({ name, key: z.array(z.strictObject({ name, type: keyType })).min(1) })
+const source = z.strictObject({
+  name,
+  relation: z.discriminatedUnion('kind', [
+    z.strictObject({ kind: z.literal('table'), table: text }),
+    z.strictObject({ kind: z.literal('sql'), sql: z.string().max(1_000_000) }),
+    z.strictObject({ kind: z.literal('owned') }),
+  ]),
+  key: z.array(z.strictObject({ part: name, column: name })),
+  eventTime: name,
+  known: name.nullable(),
+  columns: z.array(column),
+})
+const featureBase = { name, type: valueType, default: z.json(), required: z.boolean(), where: name.exactOptional() }
+const aggregated = {
+  ...featureBase,
+  aggregate: z.enum([
+    'count',
+    'distinctCount',
+    'sum',
+    'mean',
+    'min',
+    'max',
+    'variance',
+    'stddev',
+    'quantile',
+    'first',
+    'last',
+    'firstN',
+    'lastN',
+    'topK',
+    'histogram',
+  ]),
+  column: name.nullable(),
+  sample: z.literal(true).exactOptional(),
+  quantile: z.number().exactOptional(),
+  error: z.number().exactOptional(),
+  n: z.int().exactOptional(),
+  cap: z.int().exactOptional(),
+}
+const view = z.strictObject({
+  name,
+  version,
+  entity,
+  source,
+  availability: z.discriminatedUnion('kind', [
+    z.strictObject({ kind: z.literal('continuous') }),
+    z.strictObject({ kind: z.literal('schedule'), schedule: text, delayMicros: micros }),
+  ]),
+  derive: z.array(column),
+  code: z.string().nullable(),
+  features: z
+    .array(
+      z.discriminatedUnion('kind', [
+        z.strictObject({ kind: z.literal('latest'), ...featureBase, column: name, ttlMicros: micros.nullable() }),
+        z.strictObject({ kind: z.literal('window'), ...aggregated, windowMicros: micros.positive(), hopMicros: micros.positive() }),
+        z.strictObject({ kind: z.literal('lifetime'), ...aggregated }),
+      ]),
+    )
+    .min(1),
+})
+const use = z.strictObject({ view: definitionId, alias: name.nullable(), key: z.array(text) })
+const onDemand = z.strictObject({
+  name,
+  version,
+  request: z.array(column),
+  inputs: z.array(
+    z.union([
+      z.strictObject({ name, features: z.array(name).exactOptional(), use }),
+      z.strictObject({ name, features: z.array(name).exactOptional(), onDemand: definitionId }),
+    ]),
+  ),
+  features: z.array(z.strictObject({ name, type: valueType, default: z.json(), required: z.boolean() })).min(1),
+  code: z.string(),
+})
+const service = z.strictObject({
+  name,
+  version,
+  members: z
+    .array(
+      z.discriminatedUnion('kind', [
+        z.strictObject({ kind: z.literal('view'), use, features: z.array(name) }),
+        z.strictObject({ kind: z.literal('onDemand'), view: definitionId, features: z.array(name) }),
+      ]),
+    )
+    .min(1),
+})
+const model = z.strictObject({ name, service: definitionId, output: z.array(z.strictObject({ name: text, type: columnType })).min(1) })
+const stream = z.discriminatedUnion('kind', [
+  z.strictObject({ kind: z.literal('redis'), stream: text, field: text, group: text }),
+  z.strictObject({ kind: z.literal('nats'), stream: text, subject: text.nullable(), group: text }),
+])
+
+/** Every field of a definition set, without fingerprints. */
+export const portableSchema = z.strictObject({
+  /** The version of Lockstep that compiled them. */
+  lockstep: z.string(),
+  /** The definitions file, for messages and the audit log. */
+  file: z.string().min(1).max(4096),
+  entities: z.array(z.strictObject({ spec: entity, operational: z.strictObject(described) })),
+  sources: z.array(
+    z.strictObject({
+      spec: source,
+      operational: z.strictObject({
+        ...described,
+        stream: stream.exactOptional(),
+        cursor: z.strictObject({ column: name, overlapMicros: micros, reconcileMicros: micros }).exactOptional(),
+        push: z.literal(true).exactOptional(),
+      }),
+    }),
+  ),
+  views: z.array(
+    z.strictObject({
+      spec: view,
+      operational: z.strictObject({
+        ...described,
+        online: z.boolean(),
+        maxStateBytes: z.int().exactOptional(),
+        freshnessMicros: micros.exactOptional(),
+      }),
+    }),
+  ),
+  onDemand: z.array(z.strictObject({ spec: onDemand, operational: z.strictObject(described) })),
+  services: z.array(z.strictObject({ spec: service, operational: z.strictObject(described) })),
+  models: z.array(
+    z.strictObject({
+      spec: model,
+      operational: z.strictObject({
+        ...described,
+        tolerance: z.number().exactOptional(),
+        batchDelayMicros: micros.exactOptional(),
+        timeoutMicros: micros.exactOptional(),
+        cache: z.strictObject({ ttlMicros: micros, maxEntries: z.int() }).exactOptional(),
+      }),
+    }),
+  ),
+  /** The bundled transforms, each with the SHA-256 (hex) of its text. */
+  code: z.array(z.strictObject({ hash: z.string(), body: z.string() })),
+  unexported: z.array(z.string()).exactOptional(),
+})
+
+/**
+ * A definition set as JSON: how `lockstep plan --server` sends compiled definitions to a server. It has the specs and
+ * the code, and no fingerprints: the receiver computes them.
+ *
+ * @param lockstep the version of Lockstep that runs
+ */
+export function portableDefinitions(set: DefinitionSet, lockstep: string): object {
+  const bare = (all: readonly Declared<unknown>[]) => all.map(({ spec, operational }) => ({ spec, operational }))
+  return {
+    lockstep,
+    file: set.file,
+    entities: bare(set.entities),
+    sources: bare(set.sources),
+    views: bare(set.views),
+    onDemand: bare(set.onDemand),
+    services: bare(set.services),
+    models: bare(set.models),
+    code: [...set.code].map(([hash, body]) => ({ hash, body })),
+    ...(set.unexported === undefined ? {} : { unexported: set.unexported }),
+  }
+}
+
+/**
+ * Reads definitions that another process compiled. Shapes, names and hashes are checked, and fingerprints are computed
+ * here. That everything compiles and fits the registry, `planChanges` checks. Purity was tried where the definitions were
+ * compiled: their code is trusted as that of the registry is.
+ *
+ * @param lockstep the version of Lockstep that runs
+ * @throws LockstepError `VERSION_MISMATCH` where another minor version compiled them; `DEFINITIONS_INVALID`,
+ *   `DEFINITIONS_EMPTY`, `DUPLICATE_NAME`, `CODE_HASH_MISMATCH`
+ */
+export function readPortableDefinitions(json: unknown, lockstep: string): DefinitionSet {
+  const sent = z.object({ lockstep: z.string() }).safeParse(json)
+  if (sent.success) requireSameMinor(sent.data.lockstep, lockstep)
+  const parsed = portableSchema.safeParse(json)
+  if (!parsed.success) throw invalid(parsed.error)
+  const { file, code, unexported, lockstep: _, ...specs } = parsed.data
+  const lists = Object.values(specs)
+  if (lists.every((list) => list.length === 0)) {
+    throw new LockstepError('DEFINITIONS_EMPTY', `The definitions of "${file}" are empty; send at least one.`)
+  }
+  refuseTwice('entity', specs.entities)
+  refuseTwice('source', specs.sources)
+  refuseTwice('view', specs.views)
+  refuseTwice('onDemand', specs.onDemand)
+  refuseTwice('service', specs.services)
+  refuseTwice('model', specs.models)
+  const texts = new Map(code.map(({ hash, body }) => [hash, body]))
+  for (const [hash, body] of texts) {
+    if (sha256(body) !== hash) throw wrongHash(`The code "${hash}" does not have that hash`, hash)
+  }
+  for (const { spec } of [...specs.views, ...specs.onDemand]) {
+    if (spec.code !== null && !texts.has(spec.code)) throw wrongHash(`The code of "${spec.name}@${spec.version}" was not sent`, spec.code)
+  }
+  return { ...declareDefinitions(file, specs, texts), ...(unexported === undefined ? {} : { unexported }) }
+}
+
+function requireSameMinor(sent: string, own: string): void {
+  const minor = (of: string): string => of.split('.').slice(0, 2).join('.')
+  if (minor(sent) === minor(own)) return
+  throw new LockstepError(
+    'VERSION_MISMATCH',
+    `Lockstep ${sent} compiled the definitions, and the server runs ${own}; use the version of the server: npx lockstep@${own}.`,
+    { details: { sent, server: own } },
+  )
+}
+
+function invalid({ issues }: z.ZodError): LockstepError {
+  const said = issues.slice(0, 10).map(({ path, message }) => `"${path.join('.')}": ${message}`)
+  return new LockstepError(
+    'DEFINITIONS_INVALID',
+    `The definitions are not as "lockstep plan" compiles them: ${said.join('; ')}. Send them with "lockstep plan FILE --server URL".`,
+    { details: { issues: said } },
+  )
+}
+
+function refuseTwice(
+  kind: keyof typeof kindNames,
+  declared: readonly { readonly spec: { readonly name: string; readonly version?: number } }[],
+): void {
+  const seen = new Set<string>()
+  for (const { spec } of declared) {
+    const label = spec.version === undefined ? spec.name : `${spec.name}@${spec.version}`
+    if (!/^[a-z][a-z0-9_]*$/.test(spec.name)) {
+      throw new LockstepError(
+        'INVALID_NAME',
+        `The ${kindNames[kind]} cannot be called "${spec.name}"; a name is 1 to 63 lower-case letters, digits and underscores, and begins with a letter.`,
+      )
+    }
+    if (seen.has(label))
+      throw new LockstepError('DUPLICATE_NAME', `Two definitions are the ${kindNames[kind]} "${label}"; send one of them.`)
+    seen.add(label)
+  }
+}
+
+function wrongHash(what: string, hash: string): LockstepError {
+  return new LockstepError('CODE_HASH_MISMATCH', `${what}; send the definitions again.`, { details: { hash } })
+}

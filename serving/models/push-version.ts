@@ -1,0 +1,63 @@
+import { inspectModel } from '../../inference/inspect-model.ts'
+import { trialEnds } from '../../inference/require-finished-trial.ts'
+import type { DefinitionId } from '../../kernel/view-spec.ts'
+import { notTried } from '../../registry/load-on-servers.ts'
+import { championAlias, readModelAliases } from '../../registry/model-aliases.ts'
+import type { TensorInfo } from '../../registry/model-contract.ts'
+import type { ModelVersion } from '../../registry/model-versions.ts'
+import type { ModelPush } from '../../registry/models.ts'
+import { pushModel } from '../../registry/models.ts'
+import type { AliasChange } from '../../registry/promote.ts'
+import type { Database } from '../../runtime/database.ts'
+
+export interface VersionPush extends Omit<ModelPush, 'contract'> {
+  /** The name of the file, for messages. */
+  readonly file: string
+  /** Whether to serve a version whose trial run on made-up rows does not end. */
+  readonly untried: boolean
+}
+
+/** A version as JSON, and what its push changed. */
+export interface PushReport extends Omit<ModelVersion, 'contract' | 'createdAt'> {
+  readonly service: DefinitionId
+  /** RFC 3339. */
+  readonly createdAt: string
+  readonly inputs: readonly TensorInfo[]
+  readonly outputs: readonly TensorInfo[]
+  /** False if the same file was pushed before. */
+  readonly created: boolean
+  readonly unusedFeatures: readonly string[]
+  /** null: the push named no alias. */
+  readonly alias: Omit<AliasChange, 'revision'> | null
+  /** null: there is none, and the newest version answers. */
+  readonly champion: number | null
+  readonly notes: readonly string[]
+}
+
+/**
+ * Inspects a model file and stores it as a version. A version that an alias is to point at is tried first.
+ *
+ * @throws LockstepError `MODEL_INVALID`, `NOT_PROMOTABLE`, and what `pushModel` throws
+ */
+export async function pushVersion(db: Database, { file, untried, ...push }: VersionPush): Promise<PushReport> {
+  const contract = await inspectModel(push.bytes, { file })
+  if (push.alias !== undefined && !untried && !(await trialEnds(push.bytes, contract))) throw notTried(push.model)
+  const { version, created, binding, alias, notes } = await pushModel(db, { ...push, contract })
+  const aliases = await readModelAliases(db.kysely, version.model)
+  const {
+    contract: { inputs, outputs },
+    createdAt,
+    ...facts
+  } = version
+  return {
+    ...facts,
+    createdAt: createdAt.toISOString(),
+    inputs,
+    outputs,
+    created,
+    unusedFeatures: binding.unused,
+    alias,
+    champion: aliases.find((each) => each.alias === championAlias)?.version ?? null,
+    notes,
+  }
+}

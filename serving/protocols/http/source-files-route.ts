@@ -1,0 +1,79 @@
+import { dirname } from 'node:path'
+import { z } from 'zod'
+import { LockstepError } from '../../../kernel/errors.ts'
+import { ingestOnce } from '../../../offline/ingest-once.ts'
+import { undoIngest } from '../../../materializer/undo-ingest.ts'
+import { readBody } from './body.ts'
+import { actorOf, jsonAnswer } from './call.ts'
+import { reasonSchema } from './change-schemas.ts'
+import { asRefusal } from './refusal.ts'
+import { ingestAnswer, undoneIngestAnswer } from './response-schemas.ts'
+import type { Route } from './route.ts'
+
+const ingestBody = z.strictObject({
+  upload: z.string().describe('The id of the upload: a Parquet, CSV or JSON lines file, by the extension of its name'),
+  every: z.int().min(1).optional().describe('Load only every n-th row'),
+  key: z
+    .array(z.string().min(1))
+    .min(1)
+    .optional()
+    .describe('The columns that identify a row: only rows with new values in them are loaded'),
+  again: z.boolean().optional().describe('Load the file even if it was loaded before'),
+})
+const undoBody = z.strictObject({ reason: reasonSchema })
+
+/** How long transactions that were open before are waited for. */
+const waitMs = 5_000
+
+/** The routes that load files into the table of a source. */
+export const sourceFileRoutes: readonly Route[] = [
+  {
+    method: 'POST',
+    path: '/v1/sources/:name/files',
+    scope: 'admin',
+    summary: "Load an uploaded file into a source's table: all rows or none",
+    description: 'A file is loaded into a table only once, by its SHA-256. An error names the row and the column.',
+    tag: 'Events',
+    body: ingestBody,
+    example: { upload: '6f1c…' },
+    answer: ingestAnswer,
+    async handle(call, deps) {
+      const { upload: id, every = 1, key, again = false } = await readBody(call, deps.bodyLimitBytes, ingestBody)
+      const source = deps.catalog().source(call.params['name'] ?? '')
+      const result = await deps.uploads.use(id, async ({ path, name }) => {
+        const { actor, requestId } = actorOf(call)
+        const options = { every, again, actor, requestId, recordedPath: name, ...(key === undefined ? {} : { key }) }
+        return await asRefusal(() => ingestOnce(deps.upkeep.database(), source, path, options)).catch((error: unknown) => {
+          throw withoutFolder(error, path)
+        })
+      })
+      return jsonAnswer({ ...result, requestId: call.requestId })
+    },
+  },
+  {
+    method: 'POST',
+    path: '/v1/sources/:name/files/:load/undo',
+    scope: 'admin',
+    summary: 'Undo a load of a file: delete its rows and rebuild the states of their entities',
+    tag: 'Events',
+    body: undoBody,
+    bodyOptional: true,
+    answer: undoneIngestAnswer,
+    async handle(call, deps) {
+      const { reason } = await readBody(call, deps.bodyLimitBytes, undoBody, {})
+      const catalog = deps.catalog()
+      const { name: source } = catalog.source(call.params['name'] ?? '')
+      const { database, store } = deps.upkeep
+      const options = { source, moment: deps.clock(), waitMs, by: actorOf(call, reason) }
+      const undone = await asRefusal(() => undoIngest(database(), store(), catalog, call.params['load'] ?? '', options))
+      return jsonAnswer({ ...undone, requestId: call.requestId })
+    },
+  },
+]
+
+/** The client knows its file by its name, and not by where the server keeps it. */
+function withoutFolder(error: unknown, path: string): unknown {
+  if (!(error instanceof LockstepError)) return error
+  const { code, message, details } = error
+  return new LockstepError(code, message.replaceAll(`${dirname(path)}/`, ''), { cause: error, details })
+}

@@ -1,0 +1,207 @@
+import { mkdtemp, readdir, rm, stat, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { constantModel } from '../inference/made-models.ts'
+import { definitionFiles } from '../registry/definition-files.ts'
+import { until } from '../serving/gate.ts'
+import { copyEmbedded } from '../services/embedded-template.ts'
+import { testDatabase, testRedis } from '../services/index.ts'
+import { lockstep, must } from './lockstep.ts'
+import type { Environment, Running } from './run-lockstep.ts'
+import { killAll, start, whenReady } from './run-lockstep.ts'
+
+const features = (
+  threshold: number,
+  ttl: string,
+) => `import { count, entity, featureService, featureView, last, model, source, t } from 'lockstep'
+const airport = entity('airport', { key: { airport: t.string } })
+const flights = source('flights', { key: { airport: 'origin' }, eventTime: 'date', columns: { delay: t.float64, note: t.string } })
+export const delays = featureView('delays', {
+  version: 1, entity: airport, source: flights, online: false, derive: { late: t.float64 },
+  transform: (row) => ({ late: row.delay !== null && row.delay > ${threshold} ? 1 : 0 }),
+  features: { departed24h: count('24h'), lastDelay: last('delay'), lastLate: last('late', { ttl: '${ttl}' }) },
+})
+export const all = featureService('all', { version: 1, features: [delays] })
+export const delay = model('delay', { service: all, output: { probabilities: t.float32 } })
+`
+
+let folder: string
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'lockstep-remote-'))
+  await writeFile(join(folder, 'flights.csv'), 'date,delay,note,origin\n2001-06-30T10:00:00Z,12.5,,ATL\n2001-06-30T12:00:00Z,20,,ATL\n')
+  await writeFile(join(folder, 'bad.csv'), 'date,delay,note,origin\n2001-06-30T10:00:00Z,late,,ATL\n')
+  for (const value of [1, 2]) await writeFile(join(folder, `${value}.onnx`), constantModel(value))
+})
+afterAll(async () => {
+  killAll()
+  await rm(folder, { recursive: true, force: true })
+})
+
+/** The settings of a server, and how its database is removed at the end. */
+async function makeStores(kind: string): Promise<{ env: Environment; drop: () => Promise<unknown> }> {
+  const own = await mkdtemp(join(folder, `${kind}-`))
+  const files = { LOCKSTEP_FILES_DIR: join(own, 'files'), LOCKSTEP_LOG_LEVEL: 'warn' }
+  if (kind === 'embedded') {
+    const directory = join(own, 'data')
+    await copyEmbedded(join(directory, 'postgres'), { migrate: true })
+    return { env: { ...files, LOCKSTEP_DIR: directory }, drop: () => Promise.resolve() }
+  }
+  const [database, redis] = [await testDatabase(), await testRedis()]
+  const urls = { LOCKSTEP_POSTGRES_URL: database.url, LOCKSTEP_REDIS_URL: redis.url, LOCKSTEP_REDIS_PREFIX: redis.prefix }
+  return { env: { ...files, ...urls, LOCKSTEP_DIR: join(own, 'unused') }, drop: () => database.drop() }
+}
+
+describe.each(['embedded', 'postgres'])('commands that are sent to a server with %s', { timeout: 180_000 }, (kind) => {
+  let env: Environment
+  let drop: () => Promise<unknown>
+  let server: Running
+  let url: string
+  /** A machine that has the address of the server and a key, and nothing else. */
+  let remote: Environment
+
+  async function serve(port: string): Promise<void> {
+    server = start(env, 'serve', '--port', port)
+    url = (await server.until(/Listening on (http:\S+)\.\n/))[1] ?? ''
+  }
+
+  beforeAll(async () => {
+    ;({ env, drop } = await makeStores(kind))
+    const { key } = (await must(env, 'keys', 'create', '--name', 'ci', '--scope', 'admin')) as unknown as { readonly key: string }
+    await serve('0')
+    remote = { LOCKSTEP_SERVER: url, LOCKSTEP_API_KEY: key, LOCKSTEP_DIR: join(folder, 'nothing') }
+    await until(async () => (await fetch(`${url}/v1/models`, { headers: { 'x-api-key': key } })).ok)
+  }, 180_000)
+  afterAll(async () => {
+    server.child.kill('SIGKILL')
+    await server.ended
+    await drop()
+  })
+
+  const file = (text: string): string => join(definitionFiles({ 'features.ts': text }), 'features.ts')
+  const ask = async (path: string, body: unknown) =>
+    await (
+      await fetch(`${url}${path}`, {
+        method: 'POST',
+        headers: { 'x-api-key': remote['LOCKSTEP_API_KEY'] ?? '' },
+        body: JSON.stringify(body),
+      })
+    ).json()
+
+  it('apply, load and push, and the server predicts', async () => {
+    const definitions = file(features(15, '2d'))
+    const planned = await lockstep(remote, 'plan', definitions)
+    expect([planned.code, planned.out]).toEqual([0, expect.stringContaining(`at ${url}`)])
+    expect(await must(remote, 'apply', definitions, '--reason', 'the first')).toMatchObject({ changed: true, revision: 1 })
+    expect(await must(remote, 'apply', definitions)).toMatchObject({ changed: false, revision: 1 })
+    expect(await must(remote, 'ingest', 'flights', join(folder, 'flights.csv'))).toMatchObject({ rows: 2, source: 'flights' })
+    expect(
+      await must(remote, 'model', 'push', 'delay', join(folder, '1.onnx'), '--metric', 'auc=0.7', '--alias', 'champion'),
+    ).toMatchObject({
+      version: 1,
+      created: true,
+      metrics: { auc: 0.7 },
+      champion: 1,
+    })
+    const request = { model: 'delay', asOf: '2001-07-01T00:00:00Z', include: ['features'], entities: [{ airport: 'ATL' }] }
+    expect(await ask('/v1/predict', request)).toMatchObject({
+      version: 1,
+      predictions: [{ probabilities: 1 }],
+      features: [{ departed24h: 2, lastDelay: 20, lastLate: 1 }],
+    })
+    const { records } = (await (
+      await fetch(`${url}/v1/audit?limit=10`, { headers: { 'x-api-key': remote['LOCKSTEP_API_KEY'] ?? '' } })
+    ).json()) as {
+      readonly records: readonly { readonly action: string; readonly actorName: string; readonly reason: string | null }[]
+    }
+    const found = records.map(({ action, actorName, reason }) => [action, actorName, reason])
+    for (const line of [
+      ['apply', 'ci', 'the first'],
+      ['ingest', 'ci', null],
+      ['model.push', 'ci', null],
+    ])
+      expect(found).toContainEqual(line)
+  })
+
+  it('change models, and delete only what nothing serves', async () => {
+    await must(remote, 'model', 'push', 'delay', join(folder, '2.onnx'))
+    await must(remote, 'model', 'promote', 'delay@2', '--at-once')
+    expect(await must(remote, 'model', 'list', 'delay')).toMatchObject({
+      versions: [
+        { version: 1, default: false },
+        { version: 2, default: true, aliases: ['champion'] },
+      ],
+    })
+    expect((await lockstep(remote, 'model', 'delete', 'delay@2')).err).toMatch(/^error IN_USE: /)
+    expect(await must(remote, 'model', 'rollback', 'delay')).toMatchObject({ to: 1 })
+    expect((await lockstep(remote, 'model', 'delete', 'delay@2', '--dry-run')).out).toMatch(
+      /^This deletes delay@2 .+\nNothing was changed\.\n$/,
+    )
+    expect(await must(remote, 'model', 'delete', 'delay@2')).toMatchObject({ version: 2 })
+    expect((await must(remote, 'model', 'list')).versions).toHaveLength(1)
+    const pruned = await lockstep(remote, 'prune', 'all@1', '--dry-run')
+    expect([pruned.code, pruned.out]).toEqual([1, expect.stringMatching(/^This keeps the feature service all@1: /)])
+  })
+
+  it('are refused as without a server, and then change nothing', async () => {
+    const changed = file(features(30, '2d'))
+    const planned = await lockstep(remote, 'plan', changed)
+    expect([planned.code, planned.out]).toEqual([1, expect.stringContaining('a version never changes')])
+    expect((await lockstep(remote, 'apply', changed)).err).toMatch(/^error VERSION_CHANGED: .*"delays@1"/)
+    expect((await lockstep(remote, 'ingest', 'flights', join(folder, 'flights.csv'))).err).toMatch(
+      /^error ALREADY_INGESTED: The file "flights\.csv" /,
+    )
+    expect((await lockstep(remote, 'ingest', 'flights', join(folder, 'bad.csv'))).err).toMatch(/^error INVALID_ROW: .*"bad\.csv".*"late"/)
+    expect((await lockstep(remote, 'model', 'push', 'delay', join(folder, 'flights.csv'))).err).toMatch(
+      /^error MODEL_INVALID: .*"flights\.csv"/,
+    )
+    expect((await lockstep({ ...remote, LOCKSTEP_API_KEY: 'lockstep_sk_none' }, 'plan', changed)).err).toMatch(
+      /^error UNAUTHENTICATED: .*LOCKSTEP_API_KEY/,
+    )
+    // nothing is left of what was refused
+    expect(await readdir(join(env['LOCKSTEP_FILES_DIR'] ?? '', 'uploads'))).toEqual([])
+  })
+
+  it('say what to do where the address is not that of a server', async () => {
+    const definitions = file(features(15, '2d'))
+    expect((await lockstep(remote, 'plan', definitions, '--server', 'ftp://x')).err).toMatch(
+      /^error USAGE: The server "ftp:\/\/x" is not a URL/,
+    )
+    expect((await lockstep(remote, 'plan', definitions, '--server', `${url}/docs`)).err).toMatch(/^error (VERSION_MISMATCH|USAGE): /)
+    if (kind !== 'embedded') return
+    const here = await lockstep(env, 'plan', definitions)
+    expect(here.err).toMatch(/^error EMBEDDED_IN_USE: .* add --server URL to send the command to that server/)
+  })
+
+  it('go on with an upload after the server was killed, and load every row once', async () => {
+    const rows = 6000
+    const line = (i: number): string => `2001-07-01T00:00:00Z,${i},${'n'.repeat(1500)},JFK\n`
+    await writeFile(join(folder, 'large.csv'), `date,delay,note,origin\n${Array.from({ length: rows }, (_, i) => line(i)).join('')}`)
+    const uploads = join(env['LOCKSTEP_FILES_DIR'] ?? '', 'uploads')
+    const command = start(remote, 'ingest', 'flights', join(folder, 'large.csv'), '--json')
+    await until(async () => {
+      const [id] = await readdir(uploads).catch(() => [])
+      const found = id === undefined ? null : await stat(join(uploads, id, 'file', 'large.csv')).catch(() => null)
+      return found !== null && found.size > 0
+    })
+    server.child.kill('SIGKILL')
+    await server.ended
+    await serve(new URL(url).port)
+    const { code, json, err } = await command.ended
+    expect([code, err]).toEqual([0, ''])
+    expect(json).toMatchObject({ rows })
+    await whenReady(url)
+    const read = { service: 'all', asOf: '2001-07-01T01:00:00Z', entities: [{ airport: 'JFK' }] }
+    expect(await ask('/v1/features', read)).toMatchObject({ results: [{ features: { departed24h: rows } }] })
+  })
+
+  it('of two clients at the same time both come through', async () => {
+    const names = ['one', 'two']
+    for (const name of names) await writeFile(join(folder, `${name}.csv`), `date,delay,note,origin\n2001-07-02T00:00:00Z,1,${name},LAX\n`)
+    const loads = await Promise.all(names.map((name) => must(remote, 'ingest', 'flights', join(folder, `${name}.csv`))))
+    expect(loads.map(({ rows }) => rows)).toEqual([1, 1])
+    const read = { service: 'all', asOf: '2001-07-02T01:00:00Z', entities: [{ airport: 'LAX' }] }
+    expect(await ask('/v1/features', read)).toMatchObject({ results: [{ features: { departed24h: 2 } }] })
+  })
+})

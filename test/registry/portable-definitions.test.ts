@@ -1,0 +1,63 @@
+import { describe, expect, it } from 'vitest'
+import { declareDefinitions } from '../../registry/declare-definitions.ts'
+import type { DefinitionSet } from '../../registry/definition-set.ts'
+import { portableDefinitions, readPortableDefinitions } from '../../registry/portable-definitions.ts'
+import { servingSet } from '../serving/definitions.ts'
+import { sampleSet } from './sample-set.ts'
+
+/** As a server reads them. */
+const sent = (set: DefinitionSet): Record<string, unknown> => JSON.parse(JSON.stringify(portableDefinitions(set, '0.1.0')))
+
+/** A set with every operational field. */
+function fullSet(): DefinitionSet {
+  const set = sampleSet({ description: 'Of June' })
+  const stream = { kind: 'nats', stream: 'LANDINGS', subject: null, group: 'lockstep' } as const
+  const cursor = { column: 'seen', overlapMicros: 1, reconcileMicros: 2 }
+  return {
+    ...set,
+    sources: set.sources.map((each) => ({ ...each, operational: { ...each.operational, stream, cursor, push: true } })),
+    views: set.views.map((each) => ({
+      ...each,
+      operational: { ...each.operational, maxStateBytes: 100, freshnessMicros: 5, owner: 'us' },
+    })),
+    models: set.models.map((each) => ({
+      ...each,
+      operational: { tolerance: 0.1, batchDelayMicros: 1, timeoutMicros: 2, cache: { ttlMicros: 3, maxEntries: 4 } },
+    })),
+    unexported: ['source "other"'],
+  }
+}
+
+describe('definitions that are sent to a server', () => {
+  it.each([
+    ['of flights', fullSet()],
+    ['of a server', servingSet],
+  ])('arrive as they were, with the fingerprints that the server computes: %s', (_, set) => {
+    const { unexported } = set
+    const expected = { ...declareDefinitions(set.file, set, set.code), ...(unexported === undefined ? {} : { unexported }) }
+    expect(readPortableDefinitions(sent(set), '0.1.9')).toEqual(expected)
+  })
+
+  it.each<[string, string, (set: ReturnType<typeof sent>) => unknown]>([
+    ['another minor version', 'VERSION_MISMATCH', (set) => ({ ...set, lockstep: '0.2.0' })],
+    ['code with another hash', 'CODE_HASH_MISMATCH', (set) => ({ ...set, code: [{ hash: '0'.repeat(64), body: '() => 1' }] })],
+    ['no code', 'CODE_HASH_MISMATCH', (set) => ({ ...set, code: [] })],
+    ['a field that is none', 'DEFINITIONS_INVALID', (set) => ({ ...set, fingerprint: 'mine' })],
+    ['no definition', 'DEFINITIONS_EMPTY', (set) => ({ ...set, ...emptied })],
+    [
+      'one twice',
+      'DUPLICATE_NAME',
+      (set) => ({ ...set, entities: [(set['entities'] as unknown[])[0], (set['entities'] as unknown[])[0]] }),
+    ],
+    [
+      'a name with a quote',
+      'INVALID_NAME',
+      (set) => ({ ...set, entities: [{ spec: { name: 'a"b', key: [{ name: 'k', type: { kind: 'string' } }] }, operational: {} }] }),
+    ],
+    ['something else', 'DEFINITIONS_INVALID', () => 'definitions'],
+  ])('are refused with %s', (_, code, change) => {
+    expect(() => readPortableDefinitions(change(sent(fullSet())), '0.1.0')).toThrow(expect.objectContaining({ code }))
+  })
+})
+
+const emptied = { entities: [], sources: [], views: [], onDemand: [], services: [], models: [], code: [] }
