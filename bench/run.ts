@@ -3,6 +3,7 @@
  *
  *     npm run bench -- bulk        answers of 1 to 1,000 rows: by row, by column, as Arrow, for Feast
  *     npm run bench -- online      reading 52 features of 1,000,000 customers from Redis, and materializing them
+ *     npm run bench -- monitoring  false alarms of the drift test, quality without labels
  *     npm run bench -- overload    three times the load that a server can take
  *     npm run bench -- path        ingest, export and materialize 3,000,000 flights
  *     npm run bench -- point-in-time   the join with a spine of 1,000,000 rows, and its peers
@@ -15,7 +16,7 @@
 import { spawnSync } from 'node:child_process'
 import { join } from 'node:path'
 
-const benches = ['bulk', 'online', 'overload', 'path', 'point-in-time', 'profile', 'push', 'serving', 'tracing', 'windows']
+const benches = ['bulk', 'monitoring', 'online', 'overload', 'path', 'point-in-time', 'profile', 'push', 'serving', 'tracing', 'windows']
 const [name, ...rest] = process.argv.slice(2)
 if (name === undefined || !benches.includes(name)) {
   process.stderr.write(`Usage: npm run bench -- ${benches.join(' | ')} [OPTIONS]\n`)

@@ -1,0 +1,58 @@
+/**
+ * The figures of monitoring: how often its drift test alarms without drift, beside tests that take rows for independent
+ * and beside Evidently's defaults; and how far quality without labels is from the truth.
+ *
+ *     npm run bench -- monitoring [--repeats 2000] [--json]
+ *
+ * A ratio is the share of alarms over the nominal 5 %: 1 is calibrated. Large samples are repeated less often, within the
+ * same number of rows. With --json the last line is one JSON document.
+ */
+import { parseArgs } from 'node:util'
+import { estimateErrors } from './monitoring/estimate-errors.ts'
+import { type FalseAlarms, falseAlarms } from './monitoring/false-alarms.ts'
+
+const { values: args } = parseArgs({ options: { repeats: { type: 'string', default: '2000' }, json: { type: 'boolean', default: false } } })
+const repeats = Number(args.repeats)
+if (!Number.isInteger(repeats) || repeats < 100) throw new Error(`--repeats ${args.repeats}: 100 or more.`)
+
+/** Rows that all repeats of one line may draw together. */
+const maxRows = repeats * 110_000
+const sizes = [
+  [200, 200],
+  [1000, 200],
+  [1000, 1000],
+  [10_000, 1000],
+  [10_000, 10_000],
+  [100_000, 10_000],
+  [100_000, 100_000],
+  [1_000_000, 100_000],
+] as const
+
+say('  baseline    window  rows/entity  repeats   drift test  independent  Evidently')
+const table: FalseAlarms[] = []
+for (const [baseline, window] of sizes) {
+  for (const rowsPerEntity of [1, 3, 10]) {
+    const line = falseAlarms(baseline, window, rowsPerEntity, Math.max(20, Math.min(repeats, Math.floor(maxRows / (baseline + window)))))
+    table.push(line)
+    const ratio = line.ratio === null ? 'too few' : line.ratio.toFixed(2)
+    say(
+      [baseline, window].map((rows) => rows.toLocaleString('en').padStart(10)).join('') +
+        `${String(rowsPerEntity).padStart(13)}${String(line.repeats).padStart(9)}${ratio.padStart(13)}` +
+        `${line.ratioIndependent.toFixed(2).padStart(13)}${`${(line.evidently * 100).toFixed(1)} %`.padStart(11)}`,
+    )
+  }
+}
+// a ratio over few repeats is mostly noise: those of 1,000 repeats have a standard error of 0.14
+const known = table.flatMap(({ ratio, repeats: of }) => (ratio === null || of < 1000 ? [] : [ratio]))
+const errors = estimateErrors(100_000)
+const cbpe = Math.max(...errors.flatMap(({ accuracy, auc }) => [Math.abs(accuracy), Math.abs(auc)]))
+say(
+  `quality without labels: at most ${(cbpe * 100).toFixed(2)} points from the truth, over shifts of ${errors.map(({ shift }) => shift).join(', ')}`,
+)
+const figures = { false_alarm_ratio_min: Math.min(...known), false_alarm_ratio_max: Math.max(...known), cbpe_error_max: cbpe }
+say(`calibrated: ${figures.false_alarm_ratio_min.toFixed(2)} to ${figures.false_alarm_ratio_max.toFixed(2)} times the nominal share`)
+if (args.json) process.stdout.write(`${JSON.stringify({ ...figures, table, errors })}\n`)
+
+function say(line: string): void {
+  process.stderr.write(`${line}\n`)
+}
