@@ -52,7 +52,7 @@ function copyAssets(): void {
 
 function writeManifest(): void {
   const source: Record<string, unknown> = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
-  const kept = ['name', 'version', 'description', 'license', 'type', 'engines', 'dependencies'].map((field) => [field, source[field]])
+  const kept = ['name', 'version', 'description', 'license', 'type', 'dependencies'].map((field) => [field, source[field]])
   const manifest = {
     ...Object.fromEntries(kept),
     exports: {
@@ -60,6 +60,8 @@ function writeManifest(): void {
       './client': { types: './client/index.d.ts', default: './client/index.js' },
       './package.json': './package.json',
     },
+    // npm compares with the Node that runs npm. bin/lockstep.cjs checks the one that runs Lockstep, and says what to do
+    engines: { node: '>=20' },
     bin: { lockstep: 'bin/lockstep.cjs' },
     files: [...folders, 'bin', 'templates', 'index.js', 'index.d.ts'],
     sideEffects: false,
