@@ -1,9 +1,11 @@
 import { execFile } from 'node:child_process'
+import { existsSync, globSync } from 'node:fs'
 import { mkdir, mkdtemp, readFile, readdir, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { promisify } from 'node:util'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { bundleDependencies } from '../build/bundle-dependencies.ts'
 import { emptyOutFolder } from '../build/out-folder.ts'
 import { templateNames } from '../cli/init/templates.ts'
 import { rootFolder } from './source-files.ts'
@@ -32,7 +34,12 @@ describe('the package that is published', () => {
     await mkdir(installed, { recursive: true })
     await run('tar', ['-xzf', join(folder, tarball), '--strip-components=1', '-C', installed])
     await writeFile(join(project, 'package.json'), '{ "type": "module" }')
-    for (const name of Object.keys((await manifest()).dependencies)) {
+    // npm packs these last; packing them takes longer than all tests of this file
+    bundleDependencies(installed, rootFolder)
+    const { dependencies, bundleDependencies: bundled, optionalDependencies } = await manifest()
+    const others = Object.keys(dependencies).filter((name) => !bundled.includes(name))
+    const own = Object.keys(optionalDependencies).filter((name) => existsSync(join(rootFolder, 'node_modules', name)))
+    for (const name of [...others, ...own]) {
       const link = join(project, 'node_modules', name)
       await mkdir(dirname(link), { recursive: true })
       await symlink(join(rootFolder, 'node_modules', name), link)
@@ -41,7 +48,14 @@ describe('the package that is published', () => {
 
   afterAll(() => rm(folder, { recursive: true, force: true }))
 
-  async function manifest(): Promise<{ dependencies: Record<string, string>; bin: { lockstep: string }; private?: boolean }> {
+  interface Manifest {
+    readonly dependencies: Readonly<Record<string, string>>
+    readonly bundleDependencies: readonly string[]
+    readonly optionalDependencies: Readonly<Record<string, string>>
+    readonly bin: { readonly lockstep: string }
+  }
+
+  async function manifest(): Promise<Manifest> {
     return JSON.parse(await readFile(join(installed, 'package.json'), 'utf8'))
   }
 
@@ -70,6 +84,20 @@ describe('the package that is published', () => {
     )
     const compiled = packed.filter((file) => !file.startsWith('package/templates/'))
     expect(compiled.filter((file) => /(^package\/(test|bench|examples|build|\.[^/]*)(\/|$))|(?<!\.d)\.ts$/.test(file))).toEqual([])
+  })
+
+  it('has npm run no install script and find no engine that is too old, by bringing such dependencies along', async () => {
+    const lock: { packages: Record<string, { dev?: true; optional?: true; hasInstallScript?: true; engines?: { node?: string } }> } =
+      JSON.parse(await readFile(join(rootFolder, 'package-lock.json'), 'utf8'))
+    const installedByNpm = Object.entries(lock.packages).filter(
+      ([path, { dev, optional }]) => path.startsWith('node_modules/') && !dev && !optional && !existsSync(join(installed, path)),
+    )
+    expect(installedByNpm.length).toBeGreaterThan(10)
+    const tooNew = /^\s*(>=|\^)\s*2[1-9]/
+    expect(installedByNpm.filter(([, { hasInstallScript, engines }]) => hasInstallScript || tooNew.test(engines?.node ?? ''))).toEqual([])
+    const brought = globSync('node_modules/{*,@*/*}/package.json', { cwd: installed }).map((file) => join(installed, file))
+    expect(brought.length).toBeGreaterThan(20)
+    for (const file of brought) expect(JSON.parse(await readFile(file, 'utf8'))).not.toHaveProperty('scripts')
   })
 
   it('explains its use', async () => {
