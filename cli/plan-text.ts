@@ -139,7 +139,7 @@ function costLines({ backfills, states, tables }: PlanJson, options: PlanTextOpt
   const lines: Line[] = tables.flatMap(({ relation, rewrites }) =>
     rewrites === null || rewrites.rows === 0
       ? []
-      : [{ mark: '>', name: `rewrite ${relation}`, text: `${rowsText(rewrites)}; it is locked meanwhile` }],
+      : [{ mark: '>', name: `rewrite ${relation}`, text: `${rowsText(rewrites)}; locked for about ${roughly(rewrites.seconds)}` }],
   )
   const sizes = new Map(states.map((state) => [state.view, state.bytes - state.pending.most * state.pending.each.bytes]))
   const line = (name: string, group: typeof backfills): Line => {

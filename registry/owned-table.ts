@@ -25,8 +25,11 @@ export interface TableChange {
   readonly indexes: readonly string[]
   /** The statements, in the order in which they must run. */
   readonly statements: readonly string[]
-  /** The rows and bytes of a user's table that is rewritten, and locked meanwhile; null: no row is rewritten. */
-  readonly rewrites: (RowEstimate & { readonly bytes: number }) | null
+  /**
+   * The rows and bytes of a user's table that is rewritten, and about how long it is locked meanwhile; null: no row is
+   * rewritten.
+   */
+  readonly rewrites: (RowEstimate & { readonly seconds: number }) | null
 }
 
 /**

@@ -50,9 +50,7 @@ export async function planPushTable(
     arrivalIndex(source),
     eventIdIndex(source),
   ].filter(({ name }) => !present.has(name))
-  const rewrites = missing.some(({ name }) => name === '_row')
-    ? { ...(await estimateRows(handle, relation, false)), bytes: facts.bytes }
-    : null
+  const rewrites = missing.some(({ name }) => name === '_row') ? await rewriteCost(handle, relation, facts) : null
   const statements = [
     ...(missing.length === 0 ? [] : [`alter table ${relation} ${missing.map(({ text }) => `add column ${text}`).join(', ')}`]),
     ...missing.flatMap(({ name, later }) => (later === undefined ? [] : [`alter table ${relation} alter column ${name} ${later}`])),
@@ -70,6 +68,14 @@ export async function planPushTable(
   const problems = [...wrongKind(source, relation, facts), ...wrongColumns(source, table), ...notOwner(source, change, facts)]
   const notes = missing.length === 0 || problems.length > 0 ? [] : [changeNote(change)]
   return { change, problems, notes }
+}
+
+/** Rows per second of the rewrite with all indexes: 3,000,000 rows took 19 s on two busy cores. */
+const rewriteRate = 150_000
+
+async function rewriteCost(handle: Kysely<LockstepTables>, relation: string, { bytes }: TableFacts): Promise<TableChange['rewrites']> {
+  const estimate = await estimateRows(handle, relation, false)
+  return { ...estimate, bytes, seconds: Math.ceil(estimate.rows / rewriteRate) }
 }
 
 /** The table as it is after the change. */

@@ -64,7 +64,7 @@ describe('a plan as text', () => {
   })
 
   it('says what it costs, each view up to six, then together', () => {
-    const rewrites = { rows: 100, exact: true, bytes: 18_000 }
+    const rewrites = { rows: 100, exact: true, bytes: 18_000, seconds: 20 }
     const table = {
       source: 'payments',
       relation: '"mine"',
@@ -83,7 +83,7 @@ describe('a plan as text', () => {
       '  ~ table "mine"  gains _row, 2 indexes',
       '',
       'Costs',
-      '  > rewrite "mine"   100 rows (18.0 kB); it is locked meanwhile',
+      '  > rewrite "mine"   100 rows (18.0 kB); locked for about 20 s',
       '  > materialize a@1  about 3,000,000 rows (240.0 MB), about 15 s',
       '  > rebuild b@1      about 3,000,000 rows (240.0 MB), about 15 s',
     ])

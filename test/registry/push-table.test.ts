@@ -42,7 +42,7 @@ describe("a user's table that accepts pushed events", () => {
       { source: 'landings', relation: '"flights"', kind: 'addColumns', columns: ['_row', '_xid', '_event_id', '_online_only'] },
     ])
     expect(plan.tables[0]?.indexes).toHaveLength(3)
-    expect(plan.tables[0]?.rewrites).toMatchObject({ rows: 100, exact: true, bytes: expect.any(Number) })
+    expect(plan.tables[0]?.rewrites).toMatchObject({ rows: 100, exact: true, bytes: expect.any(Number), seconds: 1 })
     expect(plan.backfills).toMatchObject([{ view: 'airport_delays@1', reason: 'its table records arrivals', rows: 100 }])
     const withoutViews = { ...pushable(true), views: [], onDemand: [], services: [], models: [] }
     expect((await planChanges(db, withoutViews)).backfills).toEqual(plan.backfills)
