@@ -1,17 +1,12 @@
 import { LockstepError, messageOf } from '../../kernel/errors.ts'
-import { parseJson } from '../../kernel/parse-json.ts'
-import type { ServicePlan } from '../../kernel/service-plan.ts'
-import { Status, statusNames } from '../../kernel/state.ts'
-import { formatTimestamp } from '../../kernel/time.ts'
-import { valueToJson } from '../../kernel/value-json.ts'
-import type { Value, ValueType } from '../../kernel/value-type.ts'
 import { isRecord } from '../../kernel/is-record.ts'
-import type { FeatureRead } from '../../serving/features/read-features.ts'
-import { readEntities } from '../../serving/features/read-request.ts'
-import { jsonCanSay } from '../../serving/protocols/http/json.ts'
+import { parseJson } from '../../kernel/parse-json.ts'
+import { formatTimestamp } from '../../kernel/time.ts'
 import type { Command } from '../command.ts'
-import { createFindContext } from '../find-context.ts'
+import type { EntityValues, ReadFeatures, Takes } from '../find/finder.ts'
+import { finderOf } from '../find/finder.ts'
 import { plainText } from '../plain-text.ts'
+import { serverOption } from '../remote/server-option.ts'
 import { table } from '../table.ts'
 
 export const featuresGetCommand: Command = {
@@ -29,32 +24,31 @@ export const featuresGetCommand: Command = {
     },
     request: { value: 'NAME=VALUE', help: 'Request data, for all of the entities.', many: true },
     'as-of': { value: 'TIME', help: 'The moment. Default: now.' },
+    server: serverOption,
   },
   example: 'lockstep features get flight_features --entity airport=ATL --request distance=594',
   async run(context, input) {
-    const { catalog, features } = await createFindContext(context, await context.catalog())
-    const service = catalog.service(input.argument('SERVICE'))
-    const request = Object.fromEntries(input.texts('request').map((text) => pairOf(service, text, '--request')))
-    const entities = entitiesOf(service, input.texts('entity')).map((entity) => ({ ...entity, ...request }))
     const asOf = input.time('as-of')
-    const moment = asOf === undefined ? {} : { asOf: formatTimestamp(asOf) }
-    const read = await readEntities(features, catalog, service, { entities, requestId: 'command line', ...moment })
-    return { json: readJson(service, entities, read), text: readText(service, entities, read, context.terminal.width) }
+    const read = await finderOf(context, input).features({
+      service: input.argument('SERVICE'),
+      entities: (takes) => entitiesOf(takes, input.texts('entity'), input.texts('request')),
+      asOf: asOf === undefined ? undefined : formatTimestamp(asOf),
+    })
+    return { json: read, text: readText(read, context.terminal.width) }
   },
 }
 
-type Entity = Readonly<Record<string, unknown>>
-
-function entitiesOf(service: ServicePlan, texts: readonly string[]): Entity[] {
-  if (texts.length > 0) return texts.map((text) => entityOf(service, text))
-  if (service.keys.length === 0) return [{}]
-  const example = service.keys.map(({ name }) => `${name}=…`).join()
-  throw new LockstepError('USAGE', `The option "--entity" is missing: the service "${service.id}" needs --entity ${example}.`)
+function entitiesOf(takes: Takes, texts: readonly string[], request: readonly string[]): EntityValues[] {
+  const common = Object.fromEntries(request.map((text) => pairOf(takes, text, '--request')))
+  if (texts.length > 0) return texts.map((text) => ({ ...entityOf(takes, text), ...common }))
+  if (takes.keys.length === 0) return [common]
+  const example = takes.keys.map((name) => `${name}=…`).join()
+  throw new LockstepError('USAGE', `The option "--entity" is missing: the service "${takes.service}" needs --entity ${example}.`)
 }
 
-function entityOf(service: ServicePlan, text: string): Entity {
+function entityOf(takes: Takes, text: string): EntityValues {
   if (!text.trimStart().startsWith('{'))
-    return Object.fromEntries(text.split(/,(?=[A-Za-z_]\w*=)/).map((part) => pairOf(service, part, '--entity')))
+    return Object.fromEntries(text.split(/,(?=[A-Za-z_]\w*=)/).map((part) => pairOf(takes, part, '--entity')))
   try {
     const json = parseJson(text)
     if (isRecord(json)) return json
@@ -70,11 +64,11 @@ function entityOf(service: ServicePlan, text: string): Entity {
   throw new LockstepError('USAGE', `The option "--entity" is not a JSON object. Write it as airport=ATL or '{"airport": "ATL"}'.`)
 }
 
-function pairOf(service: ServicePlan, text: string, option: string): [string, unknown] {
+function pairOf({ types }: Takes, text: string, option: string): [string, unknown] {
   const at = text.indexOf('=')
   if (at < 1) throw new LockstepError('USAGE', `The option "${option}" is "${text}"; write it as name=value.`)
   const [name, value] = [text.slice(0, at), text.slice(at + 1)]
-  const type = [...service.keys, ...service.request].find((column) => column.name === name)?.type.kind ?? 'string'
+  const type = types[name] ?? 'string'
   // their texts are how JSON has them
   if (type === 'string' || type === 'timestamp' || type === 'int64') return [name, value]
   try {
@@ -84,51 +78,25 @@ function pairOf(service: ServicePlan, text: string, option: string): [string, un
   }
 }
 
-function readJson(service: ServicePlan, entities: readonly Entity[], read: FeatureRead): object {
-  const { name, version, fingerprint, features } = service
-  const { asOf, skewed, late } = read
-  return {
-    service: name,
-    version,
-    fingerprint,
-    asOf: formatTimestamp(asOf),
-    ...(skewed ? { skewed } : {}),
-    ...(late.length > 0 ? { late } : {}),
-    results: read.rows.map(({ values, statuses, eventTimes }, e) => ({
-      entity: entities[e],
-      features: Object.fromEntries(features.map((feature, f) => [feature.name, valueToJson(feature.type, values[f] ?? null)])),
-      statuses: Object.fromEntries(
-        features.map((feature, f) => [feature.name, statusText(statuses[f] ?? Status.present, values[f] ?? null)]),
-      ),
-      eventTimes: Object.fromEntries(features.map((feature, f) => [feature.name, timeText(eventTimes[f] ?? null)])),
-    })),
-  }
-}
-
-function readText(service: ServicePlan, entities: readonly Entity[], read: FeatureRead, width: number | null): string {
-  const head = `${service.id} as of ${formatTimestamp(read.asOf)}${read.late.length > 0 ? `; late: ${read.late.join(', ')}` : ''}`
-  const tables = read.rows.map(({ values, statuses, eventTimes }, e) => {
-    const rows = service.features.map(({ name, type }, f) => [
+function readText({ service, version, asOf, late = [], types, results }: ReadFeatures, width: number | null): string {
+  const head = `${service}@${version} as of ${asOf}${late.length > 0 ? `; late: ${late.join(', ')}` : ''}`
+  const tables = results.map(({ entity = {}, features, statuses, eventTimes }) => {
+    const rows = Object.entries(features).map(([name, value]) => [
       name,
-      statusText(statuses[f] ?? Status.present, values[f] ?? null),
-      timeText(eventTimes[f] ?? null) ?? '',
-      valueText(type, values[f] ?? null),
+      statuses[name] ?? '',
+      eventTimes[name] ?? '',
+      valueText(value, types[name]),
     ])
-    return `\n${plainText(JSON.stringify(entities[e], (_, each: unknown) => (typeof each === 'bigint' ? String(each) : each)))}\n${table(['FEATURE', 'STATUS', 'EVENT TIME', 'VALUE'], rows, '  ', width)}`
+    return `\n${plainText(jsonLine(entity))}\n${table(['FEATURE', 'STATUS', 'EVENT TIME', 'VALUE'], rows, '  ', width)}`
   })
   return [head, ...tables].join('\n')
 }
 
-function valueText(type: ValueType, value: Value | null): string {
-  const json = valueToJson(type, value)
-  return typeof json === 'string' && type.kind !== 'string' ? json : JSON.stringify(json)
+/** What JSON has as a text for exactness is printed as it is. */
+function valueText(value: unknown, type: string | undefined): string {
+  return typeof value === 'string' && type !== 'string' ? value : jsonLine(value)
 }
 
-/** As a server says it of a value that JSON cannot say. */
-function statusText(status: Status, value: Value | null): string {
-  return statusNames[jsonCanSay(value) ? status : Status.invalid]
-}
-
-function timeText(micros: number | null): string | null {
-  return micros === null ? null : formatTimestamp(micros)
+function jsonLine(value: unknown): string {
+  return JSON.stringify(value, (_, each: unknown) => (typeof each === 'bigint' ? String(each) : each))
 }

@@ -1,11 +1,11 @@
 import { LockstepError } from '../../kernel/errors.ts'
 import { didYouMean } from '../../kernel/did-you-mean.ts'
 import type { Entry, EntryKind } from '../../registry/find/entry.ts'
-import { entriesOf, filterEntries } from '../../registry/find/entry.ts'
 import { plurals } from '../../registry/find/find-entry.ts'
-import { readInventory } from '../../registry/find/inventory.ts'
 import type { Command } from '../command.ts'
+import { finderOf } from '../find/finder.ts'
 import { counted, shortId } from '../human.ts'
+import { serverOption } from '../remote/server-option.ts'
 import { table } from '../table.ts'
 
 export const listCommand: Command = {
@@ -16,12 +16,13 @@ export const listCommand: Command = {
   options: {
     owner: { value: 'OWNER', help: 'Only what this owner owns.' },
     tag: { value: 'TAG', help: 'Only what has this tag.', many: true },
+    server: serverOption,
   },
   example: 'lockstep list views --tag fraud',
   async run(context, input) {
     const [kind] = input.arguments('KIND')
     const filter = { kinds: kind === undefined ? undefined : kindsOf(kind), owner: input.text('owner'), tags: input.texts('tag') }
-    const entries = filterEntries(entriesOf(await readInventory(await context.database())), filter)
+    const entries = await finderOf(context, input).entries(filter)
     return { json: { entries }, text: listText(entries, context.terminal.width) }
   },
 }

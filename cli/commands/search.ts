@@ -1,9 +1,10 @@
 import { nodeNames } from '../../registry/find/entry.ts'
-import { readInventory } from '../../registry/find/inventory.ts'
 import type { Found } from '../../registry/find/search.ts'
-import { maxFound, search } from '../../registry/find/search.ts'
+import { maxFound } from '../../registry/find/search.ts'
 import type { Command } from '../command.ts'
+import { finderOf } from '../find/finder.ts'
 import { counted, shortId } from '../human.ts'
+import { serverOption } from '../remote/server-option.ts'
 import { tableOf } from '../table.ts'
 
 const defaultLimit = 20
@@ -15,12 +16,15 @@ export const searchCommand: Command = {
     'Prints the best results first: the exact name, then names that begin with the text, names with it as a word, other fields, and names that are spelled similarly. Of several words, each must occur.',
   ],
   arguments: [{ name: 'TEXT', help: 'The text to find, in any case.', takes: 'some' }],
-  options: { limit: { value: 'N', help: `The maximum number of results. Default: ${defaultLimit}.` } },
+  options: {
+    limit: { value: 'N', help: `The maximum number of results. Default: ${defaultLimit}.` },
+    server: serverOption,
+  },
   example: 'lockstep search delay',
   async run(context, input) {
     const text = input.arguments('TEXT').join(' ')
     const limit = input.count('limit', 1, maxFound) ?? defaultLimit
-    const results = search(await readInventory(await context.database()), text, limit + 1)
+    const results = await finderOf(context, input).search(text, Math.min(maxFound, limit + 1))
     const shown = results.slice(0, limit)
     return { json: { results: shown }, text: resultsText(text, shown, results.length > limit, context.terminal.width) }
   },

@@ -1,12 +1,12 @@
 import type { NodeKind } from '../../registry/find/graph.ts'
-import { labelOf } from '../../registry/definition.ts'
 import { findNode } from '../../registry/find/find-entry.ts'
-import { readInventory } from '../../registry/find/inventory.ts'
-import { definitionPage } from '../../serving/find/definition-page.ts'
-import type { Command } from '../command.ts'
 import { findDataset } from '../../offline/stored-datasets.ts'
-import { pageText } from '../definition-text.ts'
-import { createFindContext } from '../find-context.ts'
+import { readInventory } from '../../registry/find/inventory.ts'
+import type { Command, Outcome } from '../command.ts'
+import type { Context } from '../context.ts'
+import { pageText } from '../find/definition-text.ts'
+import { finderOf } from '../find/finder.ts'
+import { serverOf, serverOption } from '../remote/server-option.ts'
 import { manifestText } from './dataset-show.ts'
 import { showModelVersion } from './model-show.ts'
 
@@ -22,19 +22,23 @@ export const showCommand: Command = {
   arguments: [
     { name: 'NAME', help: 'airport_delays, airport_delays@1, view/airport_delays, delay@champion, or the id of a training set.' },
   ],
+  options: { server: serverOption },
   example: 'lockstep show airport_delays',
   async run(context, input) {
-    const db = await context.database()
-    const inventory = await readInventory(db)
-    const { kind, name } = findNode(inventory, input.argument('NAME'), shownKinds)
-    if (kind === 'modelVersion') return await showModelVersion(context, name)
-    const definition = inventory.definitions.find((each) => each.kind === kind && labelOf(each) === name)
-    if (definition === undefined) {
-      const { manifest } = await findDataset(db, name)
-      return { json: manifest, text: manifestText(manifest) }
-    }
-    const { catalog, features, store } = await createFindContext(context, await context.catalog())
-    const page = await definitionPage({ db, catalog, features, store, now: Date.now() * 1000 }, inventory, definition)
+    const name = input.argument('NAME')
+    const other = serverOf(context, input) === null ? await showOther(context, name) : null
+    if (other !== null) return other
+    const page = await finderOf(context, input).page(name)
     return { json: page, text: await pageText(page, context.config.port, context.terminal.width) }
   },
+}
+
+/** A version of a model, or a training set; null: the name is that of a definition. */
+async function showOther(context: Context, reference: string): Promise<Outcome | null> {
+  const db = await context.database()
+  const { kind, name } = findNode(await readInventory(db), reference, shownKinds)
+  if (kind === 'modelVersion') return await showModelVersion(context, name)
+  if (kind !== 'dataset') return null
+  const { manifest } = await findDataset(db, name)
+  return { json: manifest, text: manifestText(manifest) }
 }

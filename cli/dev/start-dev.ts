@@ -10,7 +10,7 @@ import { isLoopback } from '../../serving/traffic/loopback.ts'
 import { userAtHost } from '../actor.ts'
 import type { Context } from '../context.ts'
 import { createContext } from '../context.ts'
-import { createFindContext } from '../find-context.ts'
+import { createReadingContext } from '../find/reading-context.ts'
 import type { EmbeddedKeeper } from '../keep-views.ts'
 import { createEmbeddedKeeper } from '../keep-views.ts'
 import { startServer } from '../start-server.ts'
@@ -73,7 +73,7 @@ async function exampleOf(context: Context, catalog: Catalog): Promise<Example | 
   const model = [...catalog.models.values()].find(({ versions }) => versions.length > 0)
   const service = model === undefined ? [...catalog.services.values()].at(-1) : catalog.service(model.spec.service)
   if (service === undefined) return null
-  const found = await createFindContext(context, catalog)
+  const found = await createReadingContext(context, catalog)
   const entity = await exampleEntity({ ...found, db: await context.database() }, service)
   return model === undefined ? featuresExample(service.name, entity) : predictExample(model.name, entity)
 }

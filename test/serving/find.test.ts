@@ -85,7 +85,8 @@ afterAll(async () => {
 
 const run = async (...words: string[]): Promise<Outcome> => await (await prepare(words))(context)
 const text = async (...words: string[]): Promise<string> => (await run(...words)).text
-const json = async (...words: string[]): Promise<unknown> => JSON.parse(jsonText((await run(...words)).json))
+const jsonOf = ({ json: document }: Outcome): unknown => JSON.parse(jsonText(document))
+const json = async (...words: string[]): Promise<unknown> => jsonOf(await run(...words))
 const get = async (path: string, headers: Record<string, string> = {}): Promise<unknown> => {
   const { status, text: body } = await ask(url, path, undefined, headers)
   expect(status, `${path}\n${body}`).toBe(200)
@@ -341,8 +342,33 @@ describe('features get', () => {
   })
 })
 
-/** A request cannot be answered without a worker, or without a job or alias in the right state. */
-const needMore = ['/materialize', '/materialize-incremental', '/cancel', '/retry', '/rollback']
+it('a server finds for the command line what the database does', async () => {
+  const asked = [
+    ['list', 'views', '--tag', 'core'],
+    ['search', 'delay', '--limit', '5'],
+    ['lineage', 'flight@1'],
+    ['lineage', 'entity/airport', '--down'],
+    ['show', 'source/landings'],
+    ['show', 'flight@1'],
+    ['features', 'get', 'accounts', '--entity', 'id=9007199254740993', '--as-of', '2001-07-01T11:45:00Z'],
+  ]
+  for (const words of asked) {
+    const [there, here] = [await run(...words, '--server', url), await run(...words)]
+    // the server's clock is that of its rows, and so its example needs no moment
+    const [before = '', after = ''] = [there, here].map((outcome) => outcome.text.split('Ask it:')[0])
+    expect([words, before]).toEqual([words, after])
+    if (words[0] === 'list' || words[0] === 'search' || words[0] === 'lineage') expect(jsonOf(there)).toEqual(jsonOf(here))
+  }
+  await expect(run('show', 'airport', '--server', url)).rejects.toMatchObject({
+    message: expect.stringContaining('"entity/airport" or "source/airport"'),
+  })
+  await expect(run('features', 'get', 'flight@1', '--entity', 'airprt=X', '--server', url)).rejects.toMatchObject({
+    code: 'INVALID_ENTITY',
+  })
+})
+
+/** What is answered only with a worker, an upload, or a job or alias in the right state. */
+const needMore = ['/materialize', '/materialize-incremental', '/cancel', '/retry', '/rollback', '/files', '/v1/models/{name}/versions']
 
 it('the examples of the OpenAPI document are answered, whatever route', async () => {
   const { paths } = (await get('/openapi.json')) as OpenApi

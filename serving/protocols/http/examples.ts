@@ -18,7 +18,7 @@ export interface Examples {
   /** Of a route's body; undefined: there is nothing in the registry to make one of. */
   body(route: Pick<Route, 'method' | 'path'>): unknown
   /** Of a parameter in a route's path or query. */
-  parameter(route: Pick<Route, 'path'>, name: string): string | undefined
+  parameter(route: Pick<Route, 'method' | 'path'>, name: string): string | undefined
 }
 
 /** Where no registry is at hand. */
@@ -76,7 +76,8 @@ export async function examplesOf(deps: ExampleDeps): Promise<Examples> {
   const names: Named = { model, view, source, service, entity: [...catalog.entities.keys()][0], job: job?.id.toString() }
   return {
     body: ({ method, path }) => bodies[`${method} ${path}`],
-    parameter: ({ path }, name) => parameterOf(names, path, name),
+    // nothing is deleted by mistake
+    parameter: ({ method, path }, name) => (method === 'DELETE' ? undefined : parameterOf(names, path, name)),
   }
 }
 

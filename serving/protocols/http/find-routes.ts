@@ -97,7 +97,7 @@ export const findRoutes: readonly Route[] = [
     path: '/v1/lineage/:kind/:name',
     scope: 'read',
     summary: 'What something is made from, and what is made from it',
-    description: `The kind is one of ${nodeKinds.join(', ')}. The name of a version is as in \`airport_delays@1\`; without a version it is the newest.`,
+    description: `The kind is one of ${nodeKinds.join(', ')}, or any if only one thing has the name. The name of a version is as in \`airport_delays@1\`; without a version it is the newest.`,
     tag: 'Find',
     query: lineageQuery,
     answer: lineageAnswer,
@@ -165,11 +165,11 @@ async function answerDefinition(call: Call, deps: ServingContext, plural: string
 function lineageOfCall(call: Call, inventory: Inventory): object {
   const { direction = 'both' } = checkQuery(call, lineageQuery)
   const { kind: asked = '', name = '' } = call.params
-  const kind = nodeKinds.find((each) => each === asked)
-  if (kind === undefined) {
-    throw new LockstepError('INVALID_REQUEST', `There is no kind "${asked}"; write one of ${nodeKinds.join(', ')}.`, {
+  const kinds = asked === 'any' ? nodeKinds : nodeKinds.filter((each) => each === asked)
+  if (kinds.length === 0) {
+    throw new LockstepError('INVALID_REQUEST', `There is no kind "${asked}"; write one of ${nodeKinds.join(', ')}, or any.`, {
       details: { kind: asked },
     })
   }
-  return lineageOf(graphOf(inventory), findNode(inventory, name, [kind]), direction)
+  return lineageOf(graphOf(inventory), findNode(inventory, name, kinds), direction)
 }

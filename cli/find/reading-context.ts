@@ -1,18 +1,18 @@
-import { LockstepError } from '../kernel/errors.ts'
-import type { ViewPlan } from '../kernel/view-plan.ts'
-import { createCheckpointOwner } from '../online/checkpoint-owner.ts'
-import { findIncompleteViews } from '../online/completeness.ts'
-import type { OnlineStore } from '../online/store.ts'
-import type { Catalog } from '../registry/catalog.ts'
-import { createFeatureReader } from '../serving/features/feature-reader.ts'
-import { createLateViews } from '../serving/features/late-views.ts'
-import type { ReadCatalog } from '../serving/features/read-catalog.ts'
-import { createReadCatalogs } from '../serving/features/read-catalog.ts'
-import type { FeatureContext } from '../serving/features/read-request.ts'
-import type { Context } from './context.ts'
+import { LockstepError } from '../../kernel/errors.ts'
+import type { ViewPlan } from '../../kernel/view-plan.ts'
+import { createCheckpointOwner } from '../../online/checkpoint-owner.ts'
+import { findIncompleteViews } from '../../online/completeness.ts'
+import type { OnlineStore } from '../../online/store.ts'
+import type { Catalog } from '../../registry/catalog.ts'
+import { createFeatureReader } from '../../serving/features/feature-reader.ts'
+import { createLateViews } from '../../serving/features/late-views.ts'
+import type { ReadCatalog } from '../../serving/features/read-catalog.ts'
+import { createReadCatalogs } from '../../serving/features/read-catalog.ts'
+import type { FeatureContext } from '../../serving/features/read-request.ts'
+import type { Context } from '../context.ts'
 
 /** What reads features in a command as a server reads them. */
-export interface FindContext {
+export interface ReadingContext {
   readonly catalog: ReadCatalog
   readonly features: FeatureContext
   /** @throws LockstepError `REDIS_UNAVAILABLE` */
@@ -25,7 +25,7 @@ export interface FindContext {
  *
  * @throws LockstepError `POSTGRES_UNAVAILABLE`
  */
-export async function createFindContext(context: Context, catalog: Catalog): Promise<FindContext> {
+export async function createReadingContext(context: Context, catalog: Catalog): Promise<ReadingContext> {
   const db = await context.database()
   const store = await openedStore(context)
   const needOnline = (): OnlineStore => {

@@ -1,14 +1,14 @@
-import type { DefinitionPage, OnlineState } from '../serving/find/definition-page.ts'
-import type { Example } from '../serving/find/example.ts'
-import type { Use } from '../registry/find/entry.ts'
-import { nodeNames } from '../registry/find/entry.ts'
-import type { NamedType } from '../registry/find/definition-details.ts'
-import { isRecord } from '../kernel/is-record.ts'
-import { ago, count, counted, duration, shortId } from './human.ts'
-import { plainLines, plainText } from './plain-text.ts'
-import { valuesText } from './statistics-text.ts'
-import { table } from './table.ts'
-import { wrap } from './wrap-text.ts'
+import type { DefinitionPage, OnlineState } from '../../serving/find/definition-page.ts'
+import type { Example } from '../../serving/find/example.ts'
+import type { Use } from '../../registry/find/entry.ts'
+import { nodeNames } from '../../registry/find/entry.ts'
+import type { NamedType } from '../../registry/find/definition-details.ts'
+import { isRecord } from '../../kernel/is-record.ts'
+import { ago, count, counted, duration, shortId } from '../human.ts'
+import { plainLines, plainText } from '../plain-text.ts'
+import { valuesText } from '../statistics-text.ts'
+import { table } from '../table.ts'
+import { wrap } from '../wrap-text.ts'
 
 /** @param port of a server on this machine, for the example @param width of the screen; null: nothing is cut */
 export async function pageText(page: DefinitionPage, port: number, width: number | null): Promise<string> {
@@ -29,7 +29,7 @@ export async function pageText(page: DefinitionPage, port: number, width: number
 
 /** Only what shows code loads the compiler. */
 async function readable(code: string): Promise<string> {
-  const { readableCode } = await import('../registry/bundle/expression.ts')
+  const { readableCode } = await import('../../registry/bundle/expression.ts')
   return await readableCode(code)
 }
 

@@ -1,0 +1,84 @@
+import { LockstepError } from '../../kernel/errors.ts'
+import type { ServicePlan } from '../../kernel/service-plan.ts'
+import { Status, statusNames } from '../../kernel/state.ts'
+import { formatTimestamp } from '../../kernel/time.ts'
+import { valueToJson } from '../../kernel/value-json.ts'
+import { typeName } from '../../kernel/value-type.ts'
+import type { Value } from '../../kernel/value-type.ts'
+import { kindOrder, labelOf } from '../../registry/definition.ts'
+import { entriesOf, filterEntries } from '../../registry/find/entry.ts'
+import { findNode } from '../../registry/find/find-entry.ts'
+import { graphOf, lineageOf } from '../../registry/find/graph.ts'
+import type { Inventory } from '../../registry/find/inventory.ts'
+import { readInventory } from '../../registry/find/inventory.ts'
+import { search } from '../../registry/find/search.ts'
+import type { FeatureRead } from '../../serving/features/read-features.ts'
+import { readEntities } from '../../serving/features/read-request.ts'
+import { definitionPage } from '../../serving/find/definition-page.ts'
+import { jsonCanSay } from '../../serving/protocols/http/json.ts'
+import type { Context } from '../context.ts'
+import type { EntityValues, Finder, ReadFeatures } from './finder.ts'
+import { createReadingContext } from './reading-context.ts'
+
+/** Finds by the database and the online store. */
+export function createLocalFinder(context: Context): Finder {
+  const inventory = async (): Promise<Inventory> => await readInventory(await context.database())
+  return {
+    entries: async (filter) => filterEntries(entriesOf(await inventory()), filter),
+    search: async (text, limit) => search(await inventory(), text, limit),
+    async lineage(reference, direction) {
+      const now = await inventory()
+      return lineageOf(graphOf(now), findNode(now, reference), direction)
+    },
+    async page(reference) {
+      const now = await inventory()
+      const { kind, name } = findNode(now, reference, kindOrder)
+      const definition = now.definitions.find((each) => each.kind === kind && labelOf(each) === name)
+      if (definition === undefined) throw new LockstepError('INTERNAL', `The ${kind} "${name}" is in no definition.`)
+      const { catalog, features, store } = await createReadingContext(context, await context.catalog())
+      return await definitionPage({ db: await context.database(), catalog, features, store, now: Date.now() * 1000 }, now, definition)
+    },
+    async features({ service: reference, entities: entitiesOf, asOf }) {
+      const { catalog, features } = await createReadingContext(context, await context.catalog())
+      const service = catalog.service(reference)
+      const types = typesOf([...service.keys, ...service.request])
+      const entities = entitiesOf({ service: service.id, keys: service.keys.map(({ name }) => name), types })
+      const moment = asOf === undefined ? {} : { asOf }
+      return readJson(service, entities, await readEntities(features, catalog, service, { entities, requestId: 'command line', ...moment }))
+    },
+  }
+}
+
+function typesOf(columns: ServicePlan['features'] | ServicePlan['keys'] | ServicePlan['request']): Record<string, string> {
+  return Object.fromEntries(columns.map(({ name, type }) => [name, typeName(type)]))
+}
+
+function readJson(service: ServicePlan, entities: readonly EntityValues[], { rows, asOf, skewed, late }: FeatureRead): ReadFeatures {
+  const { name, version, fingerprint, features } = service
+  const byName = <T>(value: (f: number) => T): Record<string, T> =>
+    Object.fromEntries(features.map((feature, f) => [feature.name, value(f)]))
+  return {
+    service: name,
+    version,
+    fingerprint,
+    asOf: formatTimestamp(asOf),
+    ...(skewed ? { skewed } : {}),
+    ...(late.length > 0 ? { late } : {}),
+    types: typesOf(features),
+    results: rows.map(({ values, statuses, eventTimes }, e) => ({
+      ...(entities[e] === undefined ? {} : { entity: entities[e] }),
+      features: Object.fromEntries(features.map((feature, f) => [feature.name, valueToJson(feature.type, values[f] ?? null)])),
+      statuses: byName((f) => statusText(statuses[f] ?? Status.present, values[f] ?? null)),
+      eventTimes: byName((f) => timeText(eventTimes[f] ?? null)),
+    })),
+  }
+}
+
+/** As a server says it of a value that JSON cannot say. */
+function statusText(status: Status, value: Value | null): string {
+  return statusNames[jsonCanSay(value) ? status : Status.invalid]
+}
+
+function timeText(micros: number | null): string | null {
+  return micros === null ? null : formatTimestamp(micros)
+}
