@@ -5,9 +5,12 @@ from __future__ import annotations
 import http.client
 import json
 import socket
+import ssl
 import threading
 import time
+from contextlib import suppress
 from functools import partial
+from pathlib import Path
 from typing import Any, Callable, Optional, Union
 from urllib.parse import urlsplit
 
@@ -29,7 +32,7 @@ class FaultServer:
     byte now and then), or `close` (closes the connection after a good answer, as a server does with an idle one).
     """
 
-    def __init__(self, upstream: str, *faults: Fault) -> None:
+    def __init__(self, upstream: str, *faults: Fault, certificate: Optional[Path] = None) -> None:
         parts = urlsplit(upstream)
         self._upstream = (str(parts.hostname), parts.port)
         self._faults = list(faults)
@@ -39,7 +42,13 @@ class FaultServer:
         self.connections = 0
         self._ended = threading.Event()
         self._listener = socket.create_server(("127.0.0.1", 0))
-        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+        scheme = "http"
+        if certificate is not None:
+            scheme = "https"
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(certificate, certificate.with_suffix(".key"))
+            self._listener = context.wrap_socket(self._listener, server_side=True, do_handshake_on_connect=False)
+        self.url = f"{scheme}://127.0.0.1:{self._listener.getsockname()[1]}"
         threading.Thread(target=self._accept, daemon=True).start()
 
     def __enter__(self) -> FaultServer:
@@ -59,7 +68,8 @@ class FaultServer:
             threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
 
     def _serve(self, connection: socket.socket) -> None:
-        with connection, connection.makefile("rb") as reader:
+        # the client may go at any moment
+        with suppress(OSError), connection, connection.makefile("rb") as reader:
             while True:
                 line = reader.readline().decode("latin-1")
                 if line == "":

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import ssl
 import time
 from email.utils import formatdate
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -104,6 +106,15 @@ def test_a_server_that_is_away_is_told(key: str) -> None:
     ) as caught:
         read(Client("http://127.0.0.1:1", key, retries=1))
     assert (caught.value.status, caught.value.attempts) == (None, 2)
+
+
+def test_a_server_with_tls_is_trusted_by_its_certificate(url: str, key: str) -> None:
+    certificate = Path(__file__).parents[3] / "test/runtime/tls/first.crt"
+    with FaultServer(url, certificate=certificate) as server:
+        trusting = ssl.create_default_context(cafile=str(certificate))
+        assert read(Client(server.url, key, ssl_context=trusting))[0]["ofDay"] == 1.0
+        with pytest.raises(NetworkError, match="certificate is not trusted"):
+            read(Client(server.url, key, retries=0))
 
 
 def test_a_server_without_tls_is_told(url: str, key: str) -> None:

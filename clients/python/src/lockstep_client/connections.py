@@ -86,6 +86,10 @@ class Connections:
             self._give(connection)
             return reply
 
+    def __del__(self) -> None:
+        # notebooks seldom close what they open
+        self.close()
+
     def close(self) -> None:
         """Closes the idle connections."""
         with self._lock:
