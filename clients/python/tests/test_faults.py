@@ -21,6 +21,7 @@ from lockstep_client import (
     InvalidRequestError,
     NetworkError,
     UnavailableError,
+    uploads,
 )
 
 ENTITY = {"card": "c1", "amount": 10}
@@ -139,6 +140,23 @@ def test_a_push_counts_once_when_its_answer_is_lost(url: str, key: str) -> None:
         name = f"key-{os.getpid()}"
         assert client.push("balances", events, idempotency_key=name).accepted == 3
         assert {request["idempotency-key"] for request in server.requests} == {name}
+
+
+def test_the_upload_of_a_model_goes_on_after_broken_connections(
+    url: str, key: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(uploads, "_PART_BYTES", 100)
+    file = (Path(os.environ["LOCKSTEP_TEST_FOLDER"]) / "fraud.onnx").read_bytes()
+    with FaultServer(url, "none", "lost", "none", "cut", "none", "lost") as server, Client(server.url, key) as client:
+        # the same file is the version that was pushed before
+        pushed = client.push_model("fraud", file, metrics={"auc": 0.5})
+        assert (pushed["version"], pushed["created"]) == (1, False)
+        sent = [request["upload-offset"] for request in server.requests if "upload-offset" in request]
+        # each part arrived at the first try, and the client asked how far it was
+        assert sent == ["0", "0", "100", "100"]
+    with Client(url, key) as client, pytest.raises(InvalidRequestError) as caught:
+        client.push_model("fraud", b"no model")
+    assert caught.value.code == "MODEL_INVALID"
 
 
 def test_rows_beyond_the_body_limit_of_a_server_are_sent_in_halves(url: str, key: str) -> None:
