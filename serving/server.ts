@@ -13,7 +13,7 @@ import { readAudit } from '../runtime/audit.ts'
 import { listening } from '../runtime/listen.ts'
 import { logNothing } from '../runtime/log-shares.ts'
 import { openTlsPair } from '../runtime/tls-pair.ts'
-import { disablePretenuring } from '../runtime/v8-flags.ts'
+import { disablePretenuring, growYoungFaster } from '../runtime/v8-flags.ts'
 import type { ServingContext } from './context.ts'
 import { createFeatureReader } from './features/feature-reader.ts'
 import { createLateViews } from './features/late-views.ts'
@@ -51,10 +51,12 @@ const patienceMs = 500
 /**
  * The serving process: watches the registry and the stores, and answers HTTP and gRPC. It starts while PostgreSQL or
  * Redis is down, and becomes ready once they answer. If PostgreSQL fails later, it goes on answering requests that need
- * no history. From then on V8 allocates all objects of the process young (`runtime/v8-flags.ts`).
+ * no history. From then on V8 allocates all objects of the process young, in a generation that grows fast
+ * (`runtime/v8-flags.ts`).
  */
 export function createServer(options: ServerOptions): LockstepServer {
   disablePretenuring()
+  growYoungFaster()
   const { config, log, clock, headMs = 10_000, requestMs = 60_000, onUnavailable = 'error' } = options
   let closing: Promise<void> | null = null
   let grpc: GrpcServer | null = null

@@ -15,3 +15,14 @@ it('keeps V8 from allocating literals in old space, which it does by default', a
   expect(young).toContain('2000000 objects')
   expect(young).not.toContain('=> tenure')
 })
+
+it('makes the young generation grow eightfold, where V8 doubles it by default', async () => {
+  /** The greatest growth in one step. */
+  const growth = async (by: string) => {
+    const script = join(import.meta.dirname, 'v8-flags-process.ts')
+    const { stdout } = await promisify(execFile)(process.execPath, ['--min-semi-space-size=1', '--max-semi-space-size=8', script, by])
+    const sizes = JSON.parse(/sizes (.+)/.exec(stdout)?.[1] ?? '[]') as number[]
+    return Math.max(...sizes.slice(1).map((size, step) => size / (sizes[step] as number)))
+  }
+  expect([await growth('default'), await growth('fast')]).toEqual([2, 8])
+})
