@@ -102,7 +102,8 @@ export async function planOn(
   const arrivals = new Set(
     sources.tables.flatMap(({ relation, columns }) => (columns.includes('_row') || columns.includes('_xid') ? [relation] : [])),
   )
-  const online = await planBackfills(handle, [...viewsToFill(comparisons, arrivals), ...viewsToRebuild(left, arrivals)], sources.found)
+  const waiting = [...viewsToFill(comparisons, changes, arrivals), ...viewsToRebuild(left, arrivals)]
+  const online = await planBackfills(handle, waiting, sources.found)
   const plan: ChangePlan = {
     file: set.file,
     revision,
@@ -161,10 +162,16 @@ function conflict({ declared, semantic }: Comparison, next: number): LockstepErr
   )
 }
 
-/** @param arrivals the tables that begin to record arrivals */
-function viewsToFill(comparisons: readonly Comparison[], arrivals: ReadonlySet<string>): ViewToFill[] {
+/**
+ * @param changes with the next version of each view whose version must be raised
+ * @param arrivals the tables that begin to record arrivals
+ */
+function viewsToFill(comparisons: readonly Comparison[], changes: readonly Change[], arrivals: ReadonlySet<string>): ViewToFill[] {
+  const raised = new Map(changes.map((each) => [definitionKey(each), each.nextVersion]))
   return comparisons.flatMap(({ declared, stored }) => {
     if (declared.kind !== 'view' || declared.operational.online !== true) return []
+    const version = raised.get(definitionKey(declared))
+    if (version !== undefined) return [{ view: { ...declared.spec, version }, reason: 'its version must be raised' }]
     const known = stored !== null && !stored.retired
     if (known && stored.operational.online === true) return viewsToRebuild([declared], arrivals)
     return [{ view: declared.spec, reason: known ? 'the view becomes online' : 'the view is new' }]

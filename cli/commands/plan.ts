@@ -51,7 +51,11 @@ export const planCommand: Command = {
             .plan
     if (input.flag('bump') || input.flag('write')) return bump(context, plan, { file, given, write: input.flag('write') })
     const refused = plan.problems.length > 0
-    const options = ['prune', 'break-models'].filter((option) => input.flag(option)).map((option) => ` --${option}`)
+    const url = input.text('server')
+    const options = [
+      ...['prune', 'break-models'].filter((option) => input.flag(option)).map((option) => ` --${option}`),
+      ...(url === undefined ? [] : [` --server ${url}`]),
+    ]
     const text = planText(plan, { verbose: input.flag('verbose'), ...screenOptions(), transforms: transformPlaces(plan, file) })
     return {
       json: plan,

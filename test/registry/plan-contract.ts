@@ -129,6 +129,7 @@ export function planContract(opened: () => TestRegistry): void {
       expect(context?.message).toContain('its view airport_delays@1 was as applied before, now changed')
       expect(plan.breaks).toContainEqual({ cause: 'feature view "airport_delays@1"', broken: 'on-demand view "flight_context@1"' })
       expect(plan.breaks).toContainEqual({ cause: 'feature view "airport_delays@1"', broken: 'model "delay"' })
+      expect(plan.backfills).toMatchObject([{ view: 'airport_delays@2', reason: 'its version must be raised', rows: 100 }])
     })
 
     it('shows the code that changed under its version', async () => {
