@@ -25,7 +25,7 @@ export interface LockstepConfig {
   readonly server?: string | undefined
   /** The API key for that server. A secret: keep it out of the file. */
   readonly apiKey?: string | undefined
-  /** The folder of uploads. Default: `files` in `dir`. */
+  /** The folder of uploads and of training sets that servers make. Default: `files` in `dir`. */
   readonly filesDir?: string
   /** The maximum size of all uploads together, megabytes. Default: 10240. */
   readonly uploadMb?: number

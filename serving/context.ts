@@ -34,6 +34,8 @@ export interface ServingContext extends PredictContext {
   }
   readonly idempotency: Idempotency
   readonly uploads: Uploads
+  /** The folder of the training sets that are made over HTTP. */
+  readonly datasetsDirectory: string
   /** Lines of the audit log, newest first. */
   readonly audit: (filter: AuditFilter) => Promise<AuditRecord[]>
   /** What the offline history says of an entity, row by row. */

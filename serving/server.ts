@@ -154,6 +154,7 @@ export function createServer(options: ServerOptions): LockstepServer {
     upkeep: { database: needDatabase, store: needOnline, replayMs: options.replayMs },
     idempotency: createIdempotency(needDatabase),
     uploads,
+    datasetsDirectory: join(filesDirectory, 'datasets'),
     audit: (filter) => readAudit(needDatabase(), filter),
     explain,
     traffic,

@@ -16,6 +16,8 @@ import { createInParts } from '../create-in-parts.ts'
 import { createJoinProgress, heldBackNotes } from '../join-progress.ts'
 import { bytes, count, counted, duration } from '../human.ts'
 import type { Input } from '../input.ts'
+import { createRemoteDataset } from '../remote/create-dataset.ts'
+import { serverOf, serverOption } from '../remote/server-option.ts'
 import { spineInput } from '../spine-option.ts'
 
 const formats = ['parquet', 'csv', 'jsonl'] as const
@@ -71,6 +73,7 @@ export const datasetCreateCommand: Command = {
     'rows-per-part': { value: 'N', help: 'Instead of --parts: the maximum number of spine rows per file.' },
     'no-work': { help: 'With parts: leave all of them to workers.' },
     overwrite: { help: 'Replace an existing file.' },
+    server: serverOption,
   },
   streams: true,
   example: `lockstep dataset create flight_features --spine "select origin as airport, date, delay > 15 as late from flights" --out train.parquet`,
@@ -78,7 +81,6 @@ export const datasetCreateCommand: Command = {
     const started = performance.now()
     const spine = spineOf(input)
     const parts = partsOf(input)
-    const service = (await context.catalog()).service(input.argument('SERVICE'))
     const options = {
       format: input.choice('format', formats),
       time: input.text('time'),
@@ -101,18 +103,21 @@ export const datasetCreateCommand: Command = {
       overwrite: input.flag('overwrite'),
       signal: context.signal,
     }
+    const name = input.argument('SERVICE')
+    const server = serverOf(context, input)
     const manifest =
-      parts === null
-        ? await createFile(context, service, all)
-        : await createInParts(context, service, { ...all, parts, work: !input.flag('no-work') })
+      server === null
+        ? await createHere(context, name, { ...all, parts, work: !input.flag('no-work') })
+        : await createRemoteDataset(context, server, name, { ...all, parts })
     const seconds = (performance.now() - started) / 1000
     const files = filesOf(manifest)
     const rows = files.reduce((sum, file) => sum + file.rows, 0)
+    const features = manifest.columns.filter(({ from }) => from === 'feature').length
     const size = files.reduce((sum, file) => sum + file.bytes, 0)
     return {
       json: { ...manifest, seconds },
       text: [
-        `Wrote ${counted(rows, 'row')} with ${counted(service.features.length, 'feature')} of ${service.id} to ${manifest.path} (${bytes(size)}) in ${duration(seconds * 1000)} (${count(rows / seconds)} rows/s).`,
+        `Wrote ${counted(rows, 'row')} with ${counted(features, 'feature')} of ${manifest.service.id} to ${manifest.path} (${bytes(size)}) in ${duration(seconds * 1000)} (${count(rows / seconds)} rows/s).`,
         ...(manifest.statistics === null ? [] : [`${counted(files.length, 'part')}, from ${basename(manifest.file.path)} on`]),
         ...files.flatMap(({ part, path, rows: held }) => (part === null ? [] : [`${part}: ${counted(held, 'row')} in ${path}`])),
         ...missingNotes(manifest),
@@ -122,6 +127,15 @@ export const datasetCreateCommand: Command = {
       ].join('\n'),
     }
   },
+}
+
+async function createHere(
+  context: Context,
+  name: string,
+  { parts, work, ...options }: DatasetOptions & { readonly parts: ExportOptions['parts'] | null; readonly work: boolean },
+): Promise<DatasetManifest> {
+  const service = (await context.catalog()).service(name)
+  return parts === null ? await createFile(context, service, options) : await createInParts(context, service, { ...options, parts, work })
 }
 
 async function createFile(context: Context, service: ServicePlan, options: DatasetOptions): Promise<DatasetManifest> {

@@ -1,32 +1,63 @@
 import { filesOf } from '../../offline/dataset-manifest.ts'
 import { deleteDatasetFiles } from '../../offline/delete-dataset-files.ts'
+import { findDataset } from '../../offline/stored-datasets.ts'
 import { deleteTrainingSet } from '../../registry/delete-training-set.ts'
+import { deletedDatasetAnswer } from '../../serving/protocols/http/dataset-schemas.ts'
 import { actorOf, reasonOption } from '../actor.ts'
 import type { Command } from '../command.ts'
-import { findDataset } from '../../offline/stored-datasets.ts'
+import type { Context } from '../context.ts'
+import { deleteInSteps, deleteOptions } from '../delete-in-steps.ts'
+import { bytes, counted } from '../human.ts'
+import type { Input } from '../input.ts'
+import { serverOf, serverOption } from '../remote/server-option.ts'
 
 export const datasetDeleteCommand: Command = {
   name: 'dataset delete',
   summary: 'Delete the record of a training set, and with --files its files',
   description: ['Refused while a model version refers to it, because the version would lose its lineage.'],
   arguments: [{ name: 'ID', help: 'The id of the training set, or its first characters.' }],
-  options: { files: { help: 'Delete its files and its manifest too.' }, reason: reasonOption },
+  options: { files: { help: 'Delete its files and its manifest too.' }, ...deleteOptions, reason: reasonOption, server: serverOption },
   example: 'lockstep dataset delete 3f0c2a --files',
-  async run(context, input) {
-    const db = await context.database()
-    const dataset = await findDataset(db, input.argument('ID'))
-    const { id } = dataset
-    const files = await deleteTrainingSet(db, id, actorOf(input), async () =>
-      input.flag('files') ? await deleteDatasetFiles(dataset) : [],
-    )
-    const left = filesOf(dataset.manifest).map(({ path }) => path)
-    return {
-      json: { id, files },
-      text: [
-        `Deleted the record of the training set ${id}.`,
-        ...files.map((path) => `Deleted ${path}.`),
-        ...(files.length === 0 ? [`Its files were not deleted: ${left.join(', ')}`] : []),
-      ].join('\n'),
-    }
-  },
+  run: (context, input) =>
+    deleteInSteps(context, input, {
+      run: (dryRun) => deleteDataset(context, input, dryRun),
+      text({ id, files, all }, done) {
+        const paths = all.map(({ path }) => path).join(', ')
+        const size = bytes(all.reduce((sum, file) => sum + file.bytes, 0))
+        if (!done) {
+          const what = `This deletes the record of the training set ${id}. No model version refers to it.`
+          return `${what}\n${input.flag('files') ? 'It deletes its' : 'It leaves its'} ${counted(all.length, 'file')} (${size}): ${paths}`
+        }
+        return [
+          `Deleted the record of the training set ${id}.`,
+          ...files.map((path) => `Deleted ${path}.`),
+          ...(files.length === 0 ? [`Its files were not deleted: ${paths}`] : []),
+        ].join('\n')
+      },
+    }),
+}
+
+interface Deleted {
+  readonly id: string
+  /** The deleted files. */
+  readonly files: readonly string[]
+  readonly all: readonly { readonly path: string; readonly bytes: number }[]
+}
+
+async function deleteDataset(context: Context, input: Input, dryRun: boolean): Promise<Deleted> {
+  const [wanted, withFiles, by] = [input.argument('ID'), input.flag('files'), actorOf(input)]
+  const server = serverOf(context, input)
+  if (server !== null) {
+    const { reason } = by
+    const query = new URLSearchParams({ files: String(withFiles), dryRun: String(dryRun), ...(reason === undefined ? {} : { reason }) })
+    const path = `/v1/datasets/${encodeURIComponent(wanted)}?${query.toString()}`
+    const { requestId: _, dryRun: __, ...deleted } = await server.ask('DELETE', path, undefined, deletedDatasetAnswer)
+    return deleted
+  }
+  const db = await context.database()
+  const dataset = await findDataset(db, wanted)
+  const { id, manifest } = dataset
+  const removeFiles = async (): Promise<readonly string[]> => (withFiles ? await deleteDatasetFiles(dataset) : [])
+  const files = await deleteTrainingSet(db, id, by, removeFiles, { dryRun })
+  return { id, files, all: filesOf(manifest).map(({ path, bytes: size }) => ({ path, bytes: size })) }
 }

@@ -1,17 +1,30 @@
+import { datasetsAnswer } from '../../serving/protocols/http/dataset-schemas.ts'
 import type { Command } from '../command.ts'
 import { readDatasets, withoutManifest } from '../../offline/stored-datasets.ts'
 import { count, moment } from '../human.ts'
+import { serverOf, serverOption } from '../remote/server-option.ts'
 import { table } from '../table.ts'
 
 export const datasetListCommand: Command = {
   name: 'dataset list',
   summary: 'List training sets',
   example: 'lockstep dataset list',
-  async run(context) {
-    const datasets = await readDatasets(await context.database())
-    const rows = datasets.map(({ id, service, createdAt, rows: length, path }) => [id, service, count(length), moment(createdAt), path])
+  options: { server: serverOption },
+  async run(context, input) {
+    const server = serverOf(context, input)
+    const datasets =
+      server === null
+        ? (await readDatasets(await context.database())).map(withoutManifest)
+        : (await server.ask('GET', '/v1/datasets', undefined, datasetsAnswer)).datasets
+    const rows = datasets.map(({ id, service, createdAt, rows: length, path }) => [
+      id,
+      service,
+      count(length),
+      moment(new Date(createdAt)),
+      path,
+    ])
     return {
-      json: { datasets: datasets.map(withoutManifest) },
+      json: { datasets },
       text: rows.length === 0 ? 'There is no training set yet.' : table(['ID', 'SERVICE', 'ROWS', 'CREATED (UTC)', 'FILE'], rows),
     }
   },

@@ -1,4 +1,4 @@
-import { mkdtemp, readdir, rm, stat, writeFile } from 'node:fs/promises'
+import { mkdtemp, readFile, readdir, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
@@ -57,6 +57,7 @@ describe.each(['embedded', 'postgres'])('commands that are sent to a server with
   let env: Environment
   let drop: () => Promise<unknown>
   let server: Running
+  let worker: Running | null = null
   let url: string
   /** A machine that has the address of the server and a key, and nothing else. */
   let remote: Environment
@@ -71,11 +72,14 @@ describe.each(['embedded', 'postgres'])('commands that are sent to a server with
     const { key } = (await must(env, 'keys', 'create', '--name', 'ci', '--scope', 'admin')) as unknown as { readonly key: string }
     await serve('0')
     remote = { LOCKSTEP_SERVER: url, LOCKSTEP_API_KEY: key, LOCKSTEP_DIR: join(folder, 'nothing') }
+    if (kind !== 'embedded') worker = start(env, 'worker', '--only', 'exports')
     await until(async () => (await fetch(`${url}/v1/models`, { headers: { 'x-api-key': key } })).ok)
   }, 180_000)
   afterAll(async () => {
-    server.child.kill('SIGKILL')
-    await server.ended
+    for (const running of worker === null ? [server] : [server, worker]) {
+      running.child.kill('SIGKILL')
+      await running.ended
+    }
     await drop()
   })
 
@@ -172,6 +176,51 @@ describe.each(['embedded', 'postgres'])('commands that are sent to a server with
     if (kind !== 'embedded') return
     const here = await lockstep(env, 'plan', definitions)
     expect(here.err).toMatch(/^error EMBEDDED_IN_USE: .* add --server URL to send the command to that server/)
+  })
+
+  it('write a training set on the server, and download it', async () => {
+    const spine = join(folder, `${kind}.spine.csv`)
+    await writeFile(spine, 'airport,at,label\nATL,2001-07-01T00:00:00Z,1\nATL,2001-06-30T11:00:00Z,0\nSFO,2001-07-01T00:00:00Z,0\n')
+    const out = join(folder, `${kind}.csv`)
+    expect((await lockstep(remote, 'dataset', 'create', 'all', '--spine', spine, '--out', out)).err).toMatch(
+      /^error SPINE_INVALID: The spine ".+\.spine\.csv" does not say/,
+    )
+    const made = await must(remote, 'dataset', 'create', 'all', '--spine', spine, '--out', out, '--time', 'at')
+    expect(await readFile(out, 'utf8')).toBe(
+      [
+        'airport,at,label,departed24h,lastDelay,lastLate',
+        'ATL,2001-07-01T00:00:00Z,1,2,20,1',
+        'ATL,2001-06-30T11:00:00Z,0,1,12.5,0',
+        'SFO,2001-07-01T00:00:00Z,0,0,,',
+        '',
+      ].join('\r\n'),
+    )
+    expect(JSON.parse(await readFile(`${out}.manifest.json`, 'utf8'))).toMatchObject({ id: made.id, path: out })
+    const parts = join(folder, `${kind}-parts`)
+    await must(remote, 'dataset', 'create', 'all', '--spine', spine, '--out', parts, '--time', 'at', '--parts', '2', '--format', 'jsonl')
+    expect((await readdir(parts)).toSorted()).toEqual(['manifest.json', 'part-00000.jsonl', 'part-00001.jsonl'])
+    expect((await must(remote, 'dataset', 'list')).datasets).toHaveLength(2)
+
+    // a download that broke off goes on
+    const headers = { 'x-api-key': remote['LOCKSTEP_API_KEY'] ?? '' }
+    const at = `${url}/v1/datasets/${made.id}/files/part-00000.csv`
+    const whole = await fetch(at, { headers })
+    const text = await whole.text()
+    expect([whole.status, text]).toEqual([200, await readFile(out, 'utf8')])
+    const rest = await fetch(at, { headers: { ...headers, range: 'bytes=10-', 'if-range': whole.headers.get('etag') ?? '' } })
+    expect([rest.status, rest.headers.get('content-range'), await rest.text()]).toEqual([
+      206,
+      `bytes 10-${text.length - 1}/${text.length}`,
+      text.slice(10),
+    ])
+    expect((await fetch(at, { headers: { ...headers, range: 'bytes=-3' } })).status).toBe(206)
+    expect((await fetch(at, { headers: { ...headers, range: 'bytes=9999-' } })).status).toBe(416)
+    expect((await fetch(at, { headers: { ...headers, range: 'bytes=10-', 'if-range': '"other"' } })).status).toBe(200)
+
+    expect((await lockstep(remote, 'dataset', 'delete', made.id, '--files', '--dry-run')).out).toMatch(/It deletes its 1 file \(/)
+    await must(remote, 'dataset', 'delete', made.id, '--files')
+    expect((await fetch(at, { headers })).status).toBe(404)
+    expect(await readdir(join(env['LOCKSTEP_FILES_DIR'] ?? '', 'datasets'))).toHaveLength(1)
   })
 
   it('go on with an upload after the server was killed, and load every row once', async () => {

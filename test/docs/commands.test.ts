@@ -208,7 +208,7 @@ async function curl(words: readonly string[], text: string): Promise<void> {
     ...(header === '' ? {} : { headers: { [header]: value } }),
   })
   const answer = await response.text()
-  expect(response.status, `${text}\n${answer}`).toBe(file === undefined ? 200 : 201)
+  expect(response.status, `${text}\n${answer}`).toBe(file === undefined ? (to.endsWith('/v1/datasets') ? 202 : 200) : 201)
   const upload = /"id":"([0-9a-f-]{36})"/.exec(answer)?.[1]
   if (file !== undefined && upload !== undefined) inPlace.set('6f1c52e0-9c3b-4c5e-8d0e-3f5a7b1c2d4e', upload)
   const token = /"token":"([^"]+)"/.exec(answer)?.[1]

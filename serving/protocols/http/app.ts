@@ -26,6 +26,7 @@ import { modelRoutes } from './models-route.ts'
 import { predictRoutes } from './predict-route.ts'
 import { registryRoutes } from './registry-route.ts'
 import { sourceFileRoutes } from './source-files-route.ts'
+import { datasetRoutes } from './datasets-route.ts'
 import { uploadRoutes } from './uploads-route.ts'
 import type { ErrorShape, Route } from './route.ts'
 import { answerHeaders, createSender } from './send-response.ts'
@@ -44,6 +45,7 @@ const described: readonly Route[] = [
   ...registryRoutes,
   ...uploadRoutes,
   ...sourceFileRoutes,
+  ...datasetRoutes,
   ...oipRoutes,
   ...feastRoutes,
   ...backfillRoutes,

@@ -1,6 +1,4 @@
-import { dirname } from 'node:path'
 import { z } from 'zod'
-import { LockstepError } from '../../../kernel/errors.ts'
 import { ingestOnce } from '../../../offline/ingest-once.ts'
 import { undoIngest } from '../../../materializer/undo-ingest.ts'
 import { readBody } from './body.ts'
@@ -43,9 +41,7 @@ export const sourceFileRoutes: readonly Route[] = [
       const result = await deps.uploads.use(id, async ({ path, name }) => {
         const { actor, requestId } = actorOf(call)
         const options = { every, again, actor, requestId, recordedPath: name, ...(key === undefined ? {} : { key }) }
-        return await asRefusal(() => ingestOnce(deps.upkeep.database(), source, path, options)).catch((error: unknown) => {
-          throw withoutFolder(error, path)
-        })
+        return await asRefusal(() => ingestOnce(deps.upkeep.database(), source, path, options), path)
       })
       return jsonAnswer({ ...result, requestId: call.requestId })
     },
@@ -70,10 +66,3 @@ export const sourceFileRoutes: readonly Route[] = [
     },
   },
 ]
-
-/** The client knows its file by its name, and not by where the server keeps it. */
-function withoutFolder(error: unknown, path: string): unknown {
-  if (!(error instanceof LockstepError)) return error
-  const { code, message, details } = error
-  return new LockstepError(code, message.replaceAll(`${dirname(path)}/`, ''), { cause: error, details })
-}

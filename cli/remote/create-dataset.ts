@@ -1,0 +1,126 @@
+import { mkdir, writeFile } from 'node:fs/promises'
+import { join, resolve } from 'node:path'
+import { setTimeout } from 'node:timers/promises'
+import type { ErrorCode } from '../../kernel/errors.ts'
+import { LockstepError } from '../../kernel/errors.ts'
+import { formatTimestamp } from '../../kernel/time.ts'
+import type { DatasetManifest } from '../../offline/dataset-manifest.ts'
+import { filesOf, pathOfManifest } from '../../offline/dataset-manifest.ts'
+import type { DatasetOptions } from '../../offline/dataset.ts'
+import { formatOf } from '../../offline/files/dataset-writer.ts'
+import { refuseExisting, writeFailed } from '../../offline/files/place-files.ts'
+import { beginDatasetAnswer, datasetAnswer } from '../../serving/protocols/http/dataset-schemas.ts'
+import { jobAnswer } from '../../serving/protocols/http/response-schemas.ts'
+import type { Context } from '../context.ts'
+import { downloadFile } from './download-file.ts'
+import type { Server } from './server.ts'
+import { uploadFile } from './upload-file.ts'
+
+export interface RemoteDataset extends DatasetOptions {
+  /** null: one file. */
+  readonly parts: { readonly count: number } | { readonly rows: number } | null
+}
+
+const pollMs = 500
+
+/**
+ * Has a server write a training set, and downloads its files.
+ *
+ * @returns the manifest, with the paths of the downloaded files
+ */
+export async function createRemoteDataset(
+  context: Context,
+  server: Server,
+  service: string,
+  options: RemoteDataset,
+): Promise<DatasetManifest> {
+  const { spine, parts, out, overwrite = false } = options
+  if (options.split !== undefined) {
+    throw new LockstepError('USAGE', 'A server does not split a training set by time; remove "--split", or filter the spine by time.')
+  }
+  const to = resolve(out)
+  if (!overwrite) await refuseExisting(parts === null ? [to, `${to}.manifest.json`] : [join(to, 'manifest.json')])
+  const body = { ...bodyOf(options), service }
+  const begin = async (from: object) => await server.ask('POST', '/v1/datasets', { ...body, spine: from }, beginDatasetAnswer)
+  const begun =
+    'file' in spine
+      ? await uploadFile(context, server, spine.file, (upload) => begin({ upload }))
+      : await begin('sql' in spine ? spine : { rowsOf: spine.rowsOf, from: formatTimestamp(spine.from), to: formatTimestamp(spine.to) })
+  await jobDone(context, server, begun.job, `Exporting ${begun.service}`)
+  const { files, manifest } = await server.ask('GET', `/v1/datasets/${begun.id}`, undefined, datasetAnswer)
+  const local = localManifest(manifest, to, parts === null)
+  if (parts !== null) {
+    await mkdir(to, { recursive: true }).catch((cause: unknown) => {
+      throw writeFailed(to, cause)
+    })
+  }
+  const total = files.reduce((sum, { bytes }) => sum + bytes, 0)
+  const progress = context.terminal.progress('Downloading', 'bytes')
+  try {
+    let done = 0
+    for (const [i, { url, bytes, sha256 }] of files.entries()) {
+      const path = filesOf(local)[i]?.path ?? to
+      await downloadFile(server, { from: url, to: path, bytes, sha256 }, (arrived) => progress.update((done += arrived), total))
+    }
+  } finally {
+    progress.end()
+  }
+  const beside = pathOfManifest(local)
+  await writeFile(beside, `${JSON.stringify(local, null, 2)}\n`).catch((cause: unknown) => {
+    throw writeFailed(beside, cause)
+  })
+  return local
+}
+
+function bodyOf({ parts, out, sample, knownBefore, ...options }: RemoteDataset): object {
+  const { time, columns, asOf, knowledge, freshness, dropIncomplete } = options
+  return {
+    ...(parts === null ? {} : 'count' in parts ? { parts: parts.count } : { rowsPerPart: parts.rows }),
+    format: options.format ?? (parts === null ? formatOf(out) : 'parquet'),
+    ...(sample === undefined ? {} : { sample: sample.fraction, seed: sample.seed }),
+    ...(knownBefore === undefined ? {} : { knownBefore: formatTimestamp(knownBefore) }),
+    time,
+    columns,
+    asOf,
+    knowledge,
+    freshness,
+    dropIncomplete,
+  }
+}
+
+/** Shows the progress of a job of the server until it is done. @throws LockstepError what it failed with */
+async function jobDone(context: Context, server: Server, id: number, label: string): Promise<void> {
+  const progress = context.terminal.progress(label, 'chunks')
+  try {
+    for (;;) {
+      const job = await server.ask('GET', `/v1/jobs/${id}`, undefined, jobAnswer)
+      progress.update(job.chunksDone, job.chunks === 0 ? null : job.chunks)
+      if (job.state === 'done') return
+      if (job.state !== 'running') {
+        const { code, message } = job.error ?? { code: 'STOPPED', message: `The job ${id} was ${job.state}.` }
+        // the codes of the server are those of this version
+        throw new LockstepError(code as ErrorCode, message, { details: { job: id, server: server.url } })
+      }
+      await setTimeout(pollMs, undefined, { signal: context.signal })
+    }
+  } catch (error) {
+    if (!context.signal.aborted) throw error
+    throw new LockstepError(
+      'STOPPED',
+      `The server goes on with the training set, as job ${id}: GET ${server.url}/v1/jobs/${id} shows it.`,
+      {
+        cause: context.signal.reason,
+        details: { job: id },
+      },
+    )
+  } finally {
+    progress.end()
+  }
+}
+
+/** The manifest of the files where they are here. A set of one file has the name that was asked for. */
+function localManifest(manifest: DatasetManifest, to: string, isOne: boolean): DatasetManifest {
+  const named = (file: DatasetManifest['file']): DatasetManifest['file'] =>
+    isOne ? { ...file, path: to, range: null } : { ...file, path: join(to, file.path.split('/').at(-1) ?? '') }
+  return { ...manifest, path: to, file: named(manifest.file), otherFiles: manifest.otherFiles.map(named) }
+}
