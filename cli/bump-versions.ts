@@ -54,7 +54,7 @@ export function manualLines({ bumps }: BumpPlan, current: string): string[] {
   const left = bumps.filter(({ isEditable }) => !isEditable)
   if (left.length === 0) return []
   return [
-    `${counted(left.length, 'version')} cannot be raised for you, because ${left.length === 1 ? 'it is' : 'they are'} not written as a number in a call with the name. Change by hand:`,
+    `${counted(left.length, 'version')} cannot be raised for you: shared with an unchanged definition, computed, or passed on by a function. Change by hand:`,
     ...left.map((bump) => bumpLine(bump, current)),
   ]
 }

@@ -14,7 +14,7 @@ export interface VersionBump {
   readonly line: number | null
   /** The version as it is written there: `1`, `nextVersion`. */
   readonly written: string | null
-  /** Whether the file can be edited there: the version is a number, and only this definition has it. */
+  /** Whether the file can be edited there: the version is a number, of this definition or of others that are raised alike. */
   readonly isEditable: boolean
 }
 
@@ -39,44 +39,53 @@ export interface BumpPlan {
  */
 export function planBump({ changes }: Pick<ChangePlan, 'changes'>, places: readonly DefinitionPlace[]): BumpPlan {
   const taken = new Map<string, number>()
-  const bumps: VersionBump[] = []
-  const edited = new Map<
-    string,
-    { readonly text: string; readonly raised: { readonly start: number; readonly end: number; readonly to: number }[] }
-  >()
-  for (const { kind, name, version, status, nextVersion } of changes) {
-    if (status !== 'conflict' || nextVersion === undefined) continue
+  const raised = changes.flatMap(({ kind, name, version, status, nextVersion }) => {
+    if (status !== 'conflict' || nextVersion === undefined) return []
     const to = Math.max(nextVersion, (taken.get(`${kind} ${name}`) ?? 0) + 1)
     taken.set(`${kind} ${name}`, to)
     const bump = { kind, name, from: version, to }
-    const place = placeOf(bump, places)
+    return [{ bump, ...placeOf(bump, places) }]
+  })
+  /** Whether all definitions that have the number are raised to the same one. */
+  const isShared = (place: DefinitionPlace, to: number): boolean =>
+    places
+      .filter((other) => isSameNumber(other, place))
+      .every((other) => raised.some((each) => each.place === other && each.bump.to === to))
+  const bumps: VersionBump[] = []
+  const edits = new Map<string, { readonly text: string; readonly numbers: Map<number, { readonly end: number; readonly to: number }> }>()
+  for (const { bump, place, isOnly } of raised) {
+    const isEditable = isOnly && place !== null && isShared(place, bump.to)
     const written = place?.versionAt ? place.text.slice(place.versionAt.start, place.versionAt.end) : null
-    bumps.push({ ...bump, file: place?.file ?? null, line: place?.line ?? null, written, isEditable: place?.isEditable === true })
-    if (place?.isEditable !== true || place.versionAt === null) continue
-    const file = edited.get(place.file) ?? { text: place.text, raised: [] }
-    file.raised.push({ ...place.versionAt, to })
-    edited.set(place.file, file)
+    bumps.push({ ...bump, file: place?.file ?? null, line: place?.line ?? null, written, isEditable })
+    if (!isEditable || place.versionAt === null) continue
+    const edit = edits.get(place.file) ?? { text: place.text, numbers: new Map<number, { end: number; to: number }>() }
+    edit.numbers.set(place.versionAt.start, { end: place.versionAt.end, to: bump.to })
+    edits.set(place.file, edit)
   }
-  const edits = [...edited].map(([file, { text, raised }]) => ({
-    file,
-    before: text,
-    after: raised
-      .toSorted((a, b) => b.start - a.start)
-      .reduce((after, { start, end, to }) => `${after.slice(0, start)}${to}${after.slice(end)}`, text),
-  }))
-  return { bumps, edits }
+  return { bumps, edits: [...edits].map(([file, { text, numbers }]) => ({ file, before: text, after: withNumbers(text, numbers) })) }
+}
+
+function isSameNumber(a: DefinitionPlace, b: DefinitionPlace): boolean {
+  return a.file === b.file && a.versionAt !== null && a.versionAt.start === b.versionAt?.start
+}
+
+function withNumbers(text: string, numbers: ReadonlyMap<number, { readonly end: number; readonly to: number }>): string {
+  const backwards = [...numbers].toSorted(([a], [b]) => b - a)
+  return backwards.reduce((after, [start, { end, to }]) => `${after.slice(0, start)}${to}${after.slice(end)}`, text)
 }
 
 /** The only call that can have made the definition, else the most likely one. */
 function placeOf(
   { kind, name, from }: Pick<VersionBump, 'kind' | 'name' | 'from'>,
   places: readonly DefinitionPlace[],
-): (DefinitionPlace & { readonly isEditable: boolean }) | null {
+): { readonly place: DefinitionPlace | null; readonly isOnly: boolean } {
   const ofKind = places.filter((place) => place.kind === kind)
   const named = ofKind.filter((place) => place.name === name)
   const exact = named.filter((place) => place.version === from)
   const [only] = exact
-  if (only !== undefined && exact.length === 1) return { ...only, isEditable: true }
-  const likely = named.find((place) => place.version === null) ?? only ?? ofKind.find((place) => place.name === null)
-  return likely === undefined ? null : { ...likely, isEditable: false }
+  if (only !== undefined && exact.length === 1) return { place: only, isOnly: true }
+  return {
+    place: named.find((place) => place.version === null) ?? only ?? ofKind.find((place) => place.name === null) ?? null,
+    isOnly: false,
+  }
 }

@@ -1,4 +1,4 @@
-import type { CallExpression, Expression, Node, Program, VariableDeclarator } from 'oxc-parser'
+import type { CallExpression, Expression, Node, ObjectExpression, ObjectProperty, Program, VariableDeclarator } from 'oxc-parser'
 import { children } from './syntax.ts'
 
 /** A module-level `const x = featureView('name', { … })`, or another DSL call. */
@@ -42,17 +42,39 @@ export function moduleDefinitions(program: Program, isLockstep: (specifier: stri
 /** A DSL call anywhere in a module. */
 export type DefinitionCall = Omit<StaticDefinition, 'declarator' | 'exported'> & { readonly start: number }
 
-/** All DSL calls of a module, also those within functions, lists and other calls. */
+/**
+ * All DSL calls of a module, also those within functions, lists and other calls. Outside of functions, a version may be
+ * a module-level constant, or stand in an object that is one.
+ */
 export function definitionCalls(program: Program, isLockstep: (specifier: string) => boolean): DefinitionCall[] {
   const dsl = dslNames(program, isLockstep)
+  const constants = moduleConstants(program)
   const found: DefinitionCall[] = []
-  const visit = (node: Node): void => {
+  const visit = (node: Node, known: Constants): void => {
     const call = node.type === 'CallExpression' ? dslFunction(node.callee, dsl) : null
-    if (node.type === 'CallExpression' && call !== null) found.push({ call, start: node.start, ...argumentsOf(node) })
-    for (const child of children(node)) visit(child.node)
+    if (node.type === 'CallExpression' && call !== null) found.push({ call, start: node.start, ...argumentsOf(node, known) })
+    // a parameter may have the name of a constant
+    const within = /Function/.test(node.type) ? noConstants : known
+    for (const child of children(node)) visit(child.node, within)
   }
-  visit(program)
+  visit(program, constants)
   return found
+}
+
+type Constants = ReadonlyMap<string, Expression>
+const noConstants: Constants = new Map()
+
+function moduleConstants(program: Program): Constants {
+  const declarators = moduleVariables(program).flatMap(({ declaration }) => (declaration.kind === 'const' ? declaration.declarations : []))
+  return new Map(
+    declarators.flatMap(({ id, init }) => (id.type === 'Identifier' && init !== null ? [[id.name, unwrapped(init)] as const] : [])),
+  )
+}
+
+/** The value of a constant; any other expression as it is. */
+function valueOf(expression: Expression, constants: Constants): Expression {
+  const plain = unwrapped(expression)
+  return plain.type === 'Identifier' ? (constants.get(plain.name) ?? plain) : plain
 }
 
 /** All module-level variable declarations, exported or not. */
@@ -92,39 +114,50 @@ function dslFunction(callee: Node, dsl: DslNames): string | null {
   return dsl.namespaces.has(callee.object.name) && callee.property.type === 'Identifier' ? callee.property.name : null
 }
 
-function argumentsOf(call: CallExpression): Pick<StaticDefinition, 'name' | 'version' | 'versionAt' | 'transform'> {
+function argumentsOf(
+  call: CallExpression,
+  constants: Constants = noConstants,
+): Pick<StaticDefinition, 'name' | 'version' | 'versionAt' | 'transform'> {
   const [first, second] = call.arguments
   const name = first?.type === 'Literal' && typeof first.value === 'string' ? first.value : null
   const body = second === undefined || second.type === 'SpreadElement' ? null : unwrapped(second)
-  let version: number | null = null
-  let versionAt: StaticDefinition['versionAt'] = null
+  const found: Version = body?.type === 'ObjectExpression' ? versionIn(body, constants) : noVersion
   let transform: StaticDefinition['transform'] = null
-  if (body?.type === 'ObjectExpression') {
-    for (const property of body.properties) {
-      if (property.type === 'SpreadElement') {
-        // a later spread may overwrite the version
-        version = null
-        transform = null
-        continue
-      }
-      const key = property.computed
-        ? null
-        : property.key.type === 'Identifier'
-          ? property.key.name
-          : property.key.type === 'Literal'
-            ? property.key.value
-            : null
-      if (key === 'version') {
-        version = property.value.type === 'Literal' && typeof property.value.value === 'number' ? property.value.value : null
-        versionAt = { start: property.value.start, end: property.value.end }
-      }
-      if (key === 'transform') {
-        const range = property.method ? property : property.value
-        transform = property.kind === 'init' ? { start: range.start, end: range.end, method: property.method } : null
-      }
+  for (const property of body?.type === 'ObjectExpression' ? body.properties : []) {
+    // a later spread may overwrite the transform
+    if (property.type === 'SpreadElement') transform = null
+    else if (keyOf(property) === 'transform') {
+      const range = property.method ? property : property.value
+      transform = property.kind === 'init' ? { start: range.start, end: range.end, method: property.method } : null
     }
   }
-  return { name, version, versionAt, transform }
+  return { name, ...found, transform }
+}
+
+type Version = Pick<StaticDefinition, 'version' | 'versionAt'>
+const noVersion: Version = { version: null, versionAt: null }
+
+/** The version in an object, also one that it spreads. A spread of anything else may overwrite it. */
+function versionIn(object: ObjectExpression, constants: Constants, before: Version = noVersion): Version {
+  let found = before
+  for (const property of object.properties) {
+    if (property.type === 'SpreadElement') {
+      const spread = valueOf(property.argument, constants)
+      found = spread.type === 'ObjectExpression' ? versionIn(spread, constants, found) : { ...found, version: null }
+    } else if (keyOf(property) === 'version') {
+      const value = valueOf(property.value, constants)
+      found =
+        value.type === 'Literal' && typeof value.value === 'number'
+          ? { version: value.value, versionAt: { start: value.start, end: value.end } }
+          : { version: null, versionAt: { start: property.value.start, end: property.value.end } }
+    }
+  }
+  return found
+}
+
+function keyOf({ computed, key }: ObjectProperty): unknown {
+  if (computed) return null
+  return key.type === 'Identifier' ? key.name : key.type === 'Literal' ? key.value : null
 }
 
 /** Removes parentheses and type assertions around an expression. */
