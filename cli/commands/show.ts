@@ -26,10 +26,12 @@ export const showCommand: Command = {
   example: 'lockstep show airport_delays',
   async run(context, input) {
     const name = input.argument('NAME')
-    const other = serverOf(context, input) === null ? await showOther(context, name) : null
+    const server = serverOf(context, input)
+    const other = server === null ? await showOther(context, name) : null
     if (other !== null) return other
     const page = await finderOf(context, input).page(name)
-    return { json: page, text: await pageText(page, context.config.port, context.terminal.width) }
+    const at = { url: server?.url ?? `localhost:${context.config.port}`, option: server === null ? null : (input.text('server') ?? null) }
+    return { json: page, text: await pageText(page, at, context.terminal.width) }
   },
 }
 

@@ -10,8 +10,11 @@ import { valuesText } from '../statistics-text.ts'
 import { table } from '../table.ts'
 import { wrap } from '../wrap-text.ts'
 
-/** @param port of a server on this machine, for the example @param width of the screen; null: nothing is cut */
-export async function pageText(page: DefinitionPage, port: number, width: number | null): Promise<string> {
+/**
+ * @param at where the example asks: a server's host, or its URL if the command was sent to it
+ * @param width of the screen; null: nothing is cut
+ */
+export async function pageText(page: DefinitionPage, at: ExampleServer, width: number | null): Promise<string> {
   const { kind, name, version, retired, description, broken, code, example } = page
   const title = `${nodeNames[kind]} ${name}${version === null ? '' : `@${version}`}${retired ? ' (pruned)' : ''}`
   const parts = [
@@ -22,9 +25,16 @@ export async function pageText(page: DefinitionPage, port: number, width: number
     columnsText(page, width),
     broken === null ? '' : `It cannot be used: ${plainText(broken)}`,
     code === undefined || code === null ? '' : ['Transform:', ...plainLines(await readable(code)).map((line) => `  ${line}`)].join('\n'),
-    example === null ? '' : exampleText(example, port),
+    example === null ? '' : exampleText(example, at),
   ]
   return parts.filter((part) => part !== '').join('\n\n')
+}
+
+export interface ExampleServer {
+  /** `localhost:8080`, `https://features.example` */
+  readonly url: string
+  /** The value of the option "--server"; null: it is not needed. */
+  readonly option: string | null
 }
 
 /** Only what shows code loads the compiler. */
@@ -177,10 +187,10 @@ function columnsText({ source }: DefinitionPage, width: number | null): string {
   )
 }
 
-function exampleText({ path, body, problem }: Example, port: number): string {
+function exampleText({ path, body, problem }: Example, { url, option }: ExampleServer): string {
   const json = JSON.stringify(body)
-  const curl = `curl localhost:${port}${path} -d ${quoted(json)}`
-  const get = path === '/v1/features' ? [getText(body)] : []
+  const curl = `curl ${url}${path} -d ${quoted(json)}`
+  const get = path === '/v1/features' ? [`${getText(body)}${option === null ? '' : ` --server ${option}`}`] : []
   const head = problem === null ? 'Ask it:' : `An example, which is not answered now (${plainText(problem)}):`
   return [head, ...get, curl].map((line, i) => (i === 0 ? line : `  ${plainText(line)}`)).join('\n')
 }

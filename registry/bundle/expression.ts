@@ -60,12 +60,13 @@ async function printed(expression: string): Promise<string> {
 export async function readableCode(expression: string): Promise<string> {
   const options = { ...printing, minifySyntax: false, minifyWhitespace: false }
   const printed = await transform(`lockstep=${expression}`, { ...options, loader: 'js', format: 'esm' }).catch(() => null)
-  return printed === null
-    ? expression
-    : printed.code
-        .trim()
-        .replace(/^lockstep = (\/\* @__PURE__ \*\/ )?/, '')
-        .replace(/;$/, '')
+  if (printed === null) return expression
+  const code = printed.code
+    .trim()
+    .replace(/^lockstep = (\/\* @__PURE__ \*\/ )?/, '')
+    .replace(/;$/, '')
+  // a function that reaches nothing else is shown alone
+  return /^\(\(\) => \{\n {2}var (\w+) = \(([^]*)\);\n {2}return \1;\n\}\)\(\)$/.exec(code)?.[2] ?? code
 }
 
 /**

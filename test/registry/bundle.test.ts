@@ -1,7 +1,7 @@
 import { transform } from 'esbuild'
 import { describe, expect, it } from 'vitest'
 import { loadTransform } from '../../kernel/transform.ts'
-import { printing, reprint, sameCode } from '../../registry/bundle/expression.ts'
+import { printing, readableCode, reprint, sameCode } from '../../registry/bundle/expression.ts'
 import { load, withTransform } from './definition-files.ts'
 
 /** The only code of a set, as a function. */
@@ -371,5 +371,18 @@ describe('code identity', () => {
     expect(await reprint(slow)).toBe('(row=>({x:4}))')
     const set = await load({ 'features.ts': withTransform(slow) })
     for (const code of set.code.values()) expect(await print(code)).toBe(code)
+  })
+})
+
+describe('a stored transform, for people to read', () => {
+  it.each([
+    ['(()=>{var f=(row=>({a:row.b}));return f})()', '(row) => ({ a: row.b })'],
+    [
+      '(()=>{var k=2,f=(row=>row.b*k);return f})()',
+      /^\(\(\) => \{\n {2}var k = 2, f = \(\(row\) => row\.b \* k\);\n {2}return f;\n\}\)\(\)$/,
+    ],
+    ['not ( code', 'not ( code'],
+  ])('of %s has its own lines, and no wrapper of ours', async (stored, shown) => {
+    expect(await readableCode(stored)).toEqual(typeof shown === 'string' ? shown : expect.stringMatching(shown))
   })
 })
