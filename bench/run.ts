@@ -2,6 +2,7 @@
  * The benches, by name. Each prints its figures beside a floor measured in the same run.
  *
  *     npm run bench -- bulk        answers of 1 to 1,000 rows: by row, by column, as Arrow, for Feast
+ *     npm run bench -- feast       features of 1 and 100 rows, beside Feast's own server
  *     npm run bench -- online      reading 52 features of 1,000,000 customers from Redis, and materializing them
  *     npm run bench -- monitoring  false alarms of the drift test, quality without labels
  *     npm run bench -- overload    three times the load that a server can take
@@ -16,7 +17,20 @@
 import { spawnSync } from 'node:child_process'
 import { join } from 'node:path'
 
-const benches = ['bulk', 'monitoring', 'online', 'overload', 'path', 'point-in-time', 'profile', 'push', 'serving', 'tracing', 'windows']
+const benches = [
+  'bulk',
+  'feast',
+  'monitoring',
+  'online',
+  'overload',
+  'path',
+  'point-in-time',
+  'profile',
+  'push',
+  'serving',
+  'tracing',
+  'windows',
+]
 const [name, ...rest] = process.argv.slice(2)
 if (name === undefined || !benches.includes(name)) {
   process.stderr.write(`Usage: npm run bench -- ${benches.join(' | ')} [OPTIONS]\n`)
