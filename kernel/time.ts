@@ -29,11 +29,13 @@ export function parseTimestamp(text: string): number {
   return checkMicros(millis * 1000 + Number(fraction.padEnd(6, '0').slice(0, 6)), text)
 }
 
-/** The last formatted day, cached because requests and rows mostly have similar times. */
-let lastDay = 0
-let dayText = '1970-01-01T'
-/** Two digits each. */
-const digitPairs = Array.from({ length: 60 }, (_, i) => String(i).padStart(2, '0'))
+/** The days formatted last, by their last six bits: requests and rows mostly have times of a few days. */
+const cachedDays = new Array<number>(64).fill(Number.NaN)
+const dayTexts = new Array<string>(64).fill('')
+/** By minute of the day, as in `23:59:`. */
+const minuteTexts = Array.from({ length: 1440 }, (_, i) => `${padded(Math.floor(i / 60), 2)}:${padded(i % 60, 2)}:`)
+const secondTexts = Array.from({ length: 60 }, (_, i) => padded(i, 2))
+const thousandths = Array.from({ length: 1000 }, (_, i) => padded(i, 3))
 
 /**
  * RFC 3339 in UTC with as many decimals as needed, six at most: `2001-07-01T00:00:00Z`, `2001-07-01T00:00:00.000001Z`.
@@ -58,18 +60,24 @@ export function formatTimestampFully(micros: number): string {
 /** @param second seconds since 1970 */
 function secondText(second: number): string {
   const day = Math.floor(second / 86_400)
-  if (day !== lastDay) {
-    dayText = new Date(day * 86_400_000).toISOString().slice(0, 11) // always as in 2001-07-01T
-    lastDay = day
+  const slot = day & 63
+  if (cachedDays[slot] !== day) {
+    dayTexts[slot] = new Date(day * 86_400_000).toISOString().slice(0, 11) // always as in 2001-07-01T
+    cachedDays[slot] = day
   }
   const ofDay = second - day * 86_400
   const minute = Math.floor(ofDay / 60)
-  return `${dayText}${digitPairs[Math.floor(minute / 60)]}:${digitPairs[minute % 60]}:${digitPairs[ofDay % 60]}`
+  return `${dayTexts[slot]}${minuteTexts[minute]}${secondTexts[ofDay - minute * 60]}`
 }
 
-/** Six digits. With a digit before them, the zeros that they begin with stay. */
+/** Six digits. */
 function fractionDigits(fraction: number): string {
-  return String(1_000_000 + fraction).slice(1)
+  const millis = Math.floor(fraction / 1000)
+  return `${thousandths[millis]}${thousandths[fraction - millis * 1000]}`
+}
+
+function padded(number: number, digits: number): string {
+  return String(number).padStart(digits, '0')
 }
 
 /** Refuses a time that a number of microseconds cannot hold exactly. The error names its origin. */

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { expect, it } from 'vitest'
-import { formatTimestamp, parseTimestamp } from '../../kernel/time.ts'
+import { formatTimestamp, formatTimestampFully, parseTimestamp } from '../../kernel/time.ts'
 
 const second = 1_000_000
 
@@ -26,6 +26,8 @@ it('is read back as it was', () => {
       for (const at of moments) {
         const text = formatTimestamp(at)
         expect(parseTimestamp(text)).toBe(at)
+        // the same with six decimals or none
+        expect(formatTimestampFully(at)).toBe(text.replace(/\.(\d+)Z$/, (_, digits: string) => `.${digits.padEnd(6, '0')}Z`))
         // to the millisecond, as the platform writes it
         expect(new Date(text).getTime()).toBe(Math.floor(at / 1000))
       }

@@ -93,19 +93,32 @@ export async function answerOnlineFeatures(
 const writersOf = memoizeWeak((plan: ServicePlan) => plan.features.map(({ type }) => columnWriter(type)))
 
 /** The texts of each feature. */
-export function featureVectors(plan: ServicePlan, rows: readonly ServiceRow[]): string[][] {
+function featureVectors(plan: ServicePlan, rows: readonly ServiceRow[]): string[][] {
   const writers = writersOf(plan)
   const times = eventTimesByUse(plan, rows).map((ofUse) => ofUse.map(timeText).join())
-  const timesOf = (use: number | null): string => (use === null ? repeated(never, rows.length) : (times[use] ?? ''))
-  const present = repeated('"PRESENT"', rows.length)
+  const none = repeated(never, rows.length)
+  const statusesText = createStatusesText(rows.length)
   // what follows the values is the same for most features of a read
-  const restByUse = new Map<number | null, string>()
+  let last = { use: -1 as number | null, codes: '', rest: '' }
   return featureColumns(plan, rows).map(({ values, statuses }, f) => {
     const { use } = plan.features[f] as ServiceFeature
-    let rest = statuses === null ? restByUse.get(use) : restOf(statuses.map((status) => statusTexts[status]).join(), timesOf(use))
-    if (rest === undefined) restByUse.set(use, (rest = restOf(present, timesOf(use))))
-    return ['{"values":', (writers[f] as (typeof writers)[number])(values), rest]
+    const codes = statusesText(statuses)
+    if (last.use !== use || last.codes !== codes) last = { use, codes, rest: restOf(codes, use === null ? none : (times[use] ?? none)) }
+    return ['{"values":', (writers[f] as (typeof writers)[number])(values), last.rest]
   })
+}
+
+/** Texts of statuses. Features of one window mostly have the same, so the last text is kept. */
+function createStatusesText(rows: number): (statuses: readonly Status[] | null) => string {
+  const present = repeated('"PRESENT"', rows)
+  let last: readonly Status[] = []
+  let text = ''
+  return (statuses) => {
+    if (statuses === null) return present
+    if (text === '' || statuses.some((status, row) => status !== last[row])) text = statuses.map((status) => statusTexts[status]).join()
+    last = statuses
+    return text
+  }
 }
 
 function restOf(statuses: string, times: string): string {
@@ -120,7 +133,7 @@ function sentVector(name: string, values: readonly unknown[]): string[] {
 
 /** The elements of an array that are all equal. */
 function repeated(text: string, count: number): string {
-  return new Array<string>(count).fill(text).join()
+  return count === 0 ? '' : `${text},`.repeat(count - 1) + text
 }
 
 /**
