@@ -1,11 +1,11 @@
 import { mkdir, writeFile } from 'node:fs/promises'
-import { join, resolve } from 'node:path'
+import { basename, join, resolve } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
 import type { ErrorCode } from '../../kernel/errors.ts'
 import { LockstepError } from '../../kernel/errors.ts'
 import { formatTimestamp } from '../../kernel/time.ts'
 import type { DatasetManifest } from '../../offline/dataset-manifest.ts'
-import { filesOf, pathOfManifest } from '../../offline/dataset-manifest.ts'
+import { filesOf, pathOfManifest, statisticsOf } from '../../offline/dataset-manifest.ts'
 import type { DatasetOptions } from '../../offline/dataset.ts'
 import { formatOf } from '../../offline/files/dataset-writer.ts'
 import { refuseExisting, writeFailed } from '../../offline/files/place-files.ts'
@@ -120,7 +120,10 @@ async function jobDone(context: Context, server: Server, id: number, label: stri
 
 /** The manifest of the files where they are here. A set of one file has the name that was asked for. */
 function localManifest(manifest: DatasetManifest, to: string, isOne: boolean): DatasetManifest {
-  const named = (file: DatasetManifest['file']): DatasetManifest['file'] =>
-    isOne ? { ...file, path: to, range: null } : { ...file, path: join(to, file.path.split('/').at(-1) ?? '') }
+  if (isOne) {
+    const file = { ...manifest.file, path: to, range: null, statistics: statisticsOf(manifest) }
+    return { ...manifest, path: to, file, statistics: null }
+  }
+  const named = (file: DatasetManifest['file']) => ({ ...file, path: join(to, basename(file.path)) })
   return { ...manifest, path: to, file: named(manifest.file), otherFiles: manifest.otherFiles.map(named) }
 }

@@ -29,6 +29,8 @@ type Method = 'GET' | 'POST' | 'PUT' | 'DELETE'
 export interface SendOptions {
   readonly headers?: Readonly<Record<string, string>>
   readonly body?: string | Uint8Array<ArrayBuffer>
+  /** Default: that of the command. */
+  readonly signal?: AbortSignal
 }
 
 /** About a minute of attempts in all. */
@@ -37,18 +39,18 @@ const firstWaitMs = 250
 const longestWaitMs = 15_000
 
 export function connectServer(url: string, { apiKey, signal }: { readonly apiKey: string | null; readonly signal: AbortSignal }): Server {
-  async function send(method: string, path: string, { headers = {}, body }: SendOptions = {}): Promise<Response> {
+  async function send(method: string, path: string, { headers = {}, body, signal: own = signal }: SendOptions = {}): Promise<Response> {
     const key = apiKey === null ? {} : { authorization: `Bearer ${apiKey}` }
     try {
       return await fetch(`${url}${path}`, {
         method,
         headers: { ...key, ...headers },
-        signal,
+        signal: own,
         redirect: 'manual',
         ...(body === undefined ? {} : { body }),
       })
     } catch (cause) {
-      signal.throwIfAborted()
+      own.throwIfAborted()
       throw unavailable(cause)
     }
   }

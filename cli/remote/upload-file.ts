@@ -1,3 +1,4 @@
+import type { FileHandle } from 'node:fs/promises'
 import { open } from 'node:fs/promises'
 import { basename } from 'node:path'
 import { LockstepError, messageOf } from '../../kernel/errors.ts'
@@ -8,6 +9,8 @@ import { isPassing } from './server.ts'
 
 /** Bytes of one request. Each arrives within the minute that a server gives a request, also over a slow line. */
 const partBytes = 4 * 2 ** 20
+/** How long a command that failed tries to remove its upload. */
+const removalMs = 2_000
 
 /**
  * Sends a file to a server and does something with it there. A broken connection, or a restart of the server, only
@@ -26,26 +29,50 @@ export async function uploadFile<T>(context: Context, server: Server, path: stri
   try {
     const { size } = await file.stat()
     const id = await announce(server, { name: basename(path), size, sha256 })
-    const progress = context.terminal.progress(`Uploading ${basename(path)}`, 'bytes')
     try {
-      for (let offset = 0; offset < size;) {
-        const part = Buffer.alloc(Math.min(partBytes, size - offset))
-        const { bytesRead } = await file.read(part, 0, part.byteLength, offset)
-        if (bytesRead < part.byteLength) throw unreadable(path, 'it became shorter meanwhile')
-        offset = await sendPart(server, id, offset, new Uint8Array(part))
-        progress.update(offset, size)
-      }
-    } finally {
-      progress.end()
-    }
-    try {
-      return await use(id)
+      await sendParts(context, server, id, { path, file, size })
+      return await whileWaiting(context, server, () => use(id))
     } catch (error) {
-      await server.send('DELETE', `/v1/uploads/${id}`).catch(() => undefined)
+      // also after the command was stopped
+      const signal = AbortSignal.timeout(removalMs)
+      await server.send('DELETE', `/v1/uploads/${id}`, { signal }).catch(() => undefined)
       throw error
     }
   } finally {
     await file.close()
+  }
+}
+
+async function sendParts(
+  { terminal }: Context,
+  server: Server,
+  id: string,
+  { path, file, size }: { readonly path: string; readonly file: FileHandle; readonly size: number },
+): Promise<void> {
+  const progress = terminal.progress(`Uploading ${basename(path)}`, 'bytes')
+  try {
+    for (let offset = 0; offset < size; progress.update(offset, size)) {
+      const part = Buffer.alloc(Math.min(partBytes, size - offset))
+      const { bytesRead } = await file.read(part, 0, part.byteLength, offset)
+      if (bytesRead < part.byteLength) throw unreadable(path, 'it became shorter meanwhile')
+      offset = await sendPart(server, id, offset, new Uint8Array(part))
+    }
+  } finally {
+    progress.end()
+  }
+}
+
+/** A server does not end what it was asked for when the command is stopped. */
+async function whileWaiting<T>({ terminal, signal }: Context, server: Server, work: () => Promise<T>): Promise<T> {
+  const progress = terminal.progress(`Waiting for ${server.url}`, '')
+  try {
+    return await work()
+  } catch (error) {
+    if (!signal.aborted) throw error
+    const text = `${messageOf(signal.reason)} The server has the whole file and goes on; its audit log shows what it did (GET ${server.url}/v1/audit).`
+    throw new LockstepError('STOPPED', text, { cause: signal.reason })
+  } finally {
+    progress.end()
   }
 }
 

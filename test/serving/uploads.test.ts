@@ -1,9 +1,10 @@
 import { createHash, randomBytes } from 'node:crypto'
 import { once } from 'node:events'
-import { mkdtemp, readFile, readdir, rm, utimes } from 'node:fs/promises'
+import { mkdtemp, readFile, readdir, rm, utimes, writeFile } from 'node:fs/promises'
 import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { Readable } from 'node:stream'
 import { asyncProperty, assert as checkProperty, integer, record, array } from 'fast-check'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { createKey } from '../../registry/keys/api-keys.ts'
@@ -156,6 +157,25 @@ describe('an upload', () => {
     await utimes(old.path, dayAgo, dayAgo)
     expect(await uploads.removeOld(Date.now())).toBe(1)
     expect(await readdir(own)).toEqual([fresh.id])
+  })
+
+  it('goes on at another server that shares the folder', async () => {
+    const shared = { folder: join(folder, 'shared'), limitBytes }
+    const [one, other] = [createUploads(shared), createUploads(shared)]
+    const bytes = (text: string) => () => Readable.from([Buffer.from(text)])
+    const { id } = await one.create({ length: 4, name: 'a', sha256: sha256(Buffer.from('abcd')) })
+    await one.append(id, 0, bytes('ab'))
+    expect(await other.append(id, 2, bytes('cd'))).toMatchObject({ offset: 4 })
+    expect(await one.use(id, ({ path }) => readFile(path, 'utf8'))).toBe('abcd')
+    await expect(other.find(id)).rejects.toMatchObject({ code: 'NOT_FOUND' })
+  })
+
+  it('whose server was killed before it checked the hash is checked when it is used', async () => {
+    const uploads = createUploads({ folder: join(folder, 'unchecked'), limitBytes })
+    const { id, path } = await uploads.create({ length: 2, name: 'a', sha256: '0'.repeat(64) })
+    await expect(uploads.use(id, () => Promise.resolve())).rejects.toMatchObject({ code: 'INVALID_REQUEST' })
+    await writeFile(path, 'ab')
+    await expect(uploads.use(id, () => Promise.resolve())).rejects.toMatchObject({ code: 'UPLOAD_DAMAGED' })
   })
 
   it('needs a key with the scope of admins, once there are keys', async () => {
