@@ -49,7 +49,8 @@ interface Line {
   readonly text: string
 }
 
-function changeLines(plan: PlanJson, options: PlanTextOptions): string[] {
+/** What changes: a line for each definition and table. */
+export function changeLines(plan: Pick<PlanJson, 'changes' | 'tables'>, options: PlanTextOptions): string[] {
   const moving = plan.changes.filter(({ status }) => status !== 'unchanged' && status !== 'absent')
   const blocks = [...Map.groupBy(moving, ({ status, kind }) => `${status} ${kind}`).values()].map((changes): (Line | string)[] => {
     const [first] = changes
@@ -107,7 +108,8 @@ function painted(line: string, mark: string, options: PlanTextOptions): string {
   return paint === undefined ? line : line.replace(mark, (found) => style(paint, found, options))
 }
 
-function style(paint: Paint, text: string, { colors = false }: PlanTextOptions): string {
+/** The text in a color, if the screen has colors. */
+export function style(paint: Paint, text: string, { colors = false }: PlanTextOptions): string {
   return colors ? styleText(paint, text, { validateStream: false }) : text
 }
 

@@ -1,39 +1,33 @@
 import { relative } from 'node:path'
 import type { LockstepError } from '../../kernel/errors.ts'
-import type { Change, ChangePlan } from '../../registry/change-plan.ts'
-import { kindNames } from '../../registry/definition.ts'
-import { differenceText } from '../../registry/diff.ts'
+import type { Change } from '../../registry/change-plan.ts'
 import type { DefinitionLine } from '../../registry/read-modules.ts'
 import { counted } from '../human.ts'
+import { changeLines, screenOptions, style } from '../plan-text.ts'
 import type { Brought, Load, ModelChange } from './session.ts'
 
 /** What an update did, a line for each thing. Empty: nothing. */
-export function changeLines({ plan, loads, models }: Pick<Brought, 'plan' | 'loads' | 'models'>, folder: string): string[] {
-  return [...definitionLines(plan), ...loads.map((load) => loadLine(load, folder)), ...models.map((change) => modelLine(change, folder))]
+export function updateLines({ plan, loads, models }: Pick<Brought, 'plan' | 'loads' | 'models'>, folder: string): string[] {
+  return [
+    ...changeLines({ changes: plan.changes.filter(isOwn), tables: [] }, screenOptions()),
+    ...loads.map((load) => loadLine(load, folder)),
+    ...models.map((change) => modelLine(change, folder)),
+  ]
 }
 
-function definitionLines({ changes }: ChangePlan): string[] {
-  return changes.flatMap((change) => {
-    const { kind, label, status } = change
-    const what = `${kindNames[kind]} ${label}`
-    if (status === 'added' || status === 'revived') return [`  + ${what}`]
-    if (status === 'removed') return [`  - ${what}`]
-    const own = ownDifferences(change)
-    return own.length === 0 ? [] : [`  ~ ${what}`, ...own.map((text) => `      ${text}`)]
-  })
-}
-
-/** A definition also changes with what it refers to, which has lines of its own. */
-function ownDifferences({ differences }: Change): string[] {
-  return differences.filter(({ path }) => !path.startsWith('its ')).map(differenceText)
+/** A definition also changes with what it refers to, which has a line of its own. */
+function isOwn({ status, differences }: Change): boolean {
+  return status !== 'changed' || differences.some(({ path }) => !/^(its |members\.\[\d+\]\.features)/.test(path))
 }
 
 function loadLine({ source, path, rows }: Load, folder: string): string {
   return path === null ? `  rows   ${source}: none` : `  rows   ${source}: ${counted(rows, 'row')} from ${relative(folder, path)}`
 }
 
-function modelLine({ model, path }: ModelChange, folder: string): string {
-  return `  model  ${model}: ${path === null ? 'no longer served, because its file is gone' : relative(folder, path)}`
+function modelLine({ model, path, refused }: ModelChange, folder: string): string {
+  if (path === null) return `  model  ${model}: not served, because its file is gone`
+  const file = relative(folder, path)
+  return `  model  ${model}: ${refused === undefined ? file : refused === 'kept' ? `${file} is refused, the one before stays` : `not served, because ${file} does not fit`}`
 }
 
 /** An error with the line of the definition that it names, and with paths from the project's folder on. */
@@ -42,7 +36,7 @@ export function problemText(
   places: readonly DefinitionLine[],
   folder: string,
 ): string {
-  const text = `error ${code}: ${message}`.replaceAll(`${folder}/`, '')
+  const text = `${style('red', 'error', screenOptions())} ${code}: ${message}`.replaceAll(`${folder}/`, '')
   if (/\.[cm]?[jt]s:\d+|at line \d+/.test(text)) return text
   const named = /\b(?:entity|source|view|service|model) "([^"@]+)/.exec(message)?.[1]
   const place = places.find(({ name }) => name === named)

@@ -1,4 +1,3 @@
-import { existsSync } from 'node:fs'
 import { rm, rmdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { LockstepError } from '../../kernel/errors.ts'
@@ -7,7 +6,7 @@ import { ownEmbeddedFolder } from '../../runtime/embedded-owner.ts'
 /** The folder of a development store. */
 export interface DevFolder {
   readonly path: string
-  /** Removes it, and the folder above it if that was made for it. Call it when the store is closed. */
+  /** Removes it, and the folder above it if that is empty then. Call it when the store is closed. */
   remove(): Promise<void>
 }
 
@@ -19,7 +18,6 @@ export interface DevFolder {
  */
 export async function takeDevFolder(directory: string): Promise<DevFolder> {
   const path = join(directory, 'dev')
-  const madeAbove = !existsSync(directory)
   const owner = await ownEmbeddedFolder(path).catch((error: unknown) => {
     if (!(error instanceof LockstepError) || error.code !== 'EMBEDDED_IN_USE') throw error
     throw new LockstepError(
@@ -38,7 +36,7 @@ export async function takeDevFolder(directory: string): Promise<DevFolder> {
     async remove() {
       await rm(path, { recursive: true, force: true })
       // it stays if something else is in it
-      if (madeAbove) await rmdir(directory).catch(() => undefined)
+      await rmdir(directory).catch(() => undefined)
     },
   }
 }

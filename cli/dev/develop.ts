@@ -5,7 +5,8 @@ import type { DefinitionSet } from '../../registry/definition-set.ts'
 import type { PollLoop } from '../../runtime/async.ts'
 import { startPollLoop } from '../../runtime/async.ts'
 import { duration } from '../human.ts'
-import { changeLines, problemText } from './change-text.ts'
+import { createTypeCheck } from './check-types.ts'
+import { problemText, updateLines } from './change-text.ts'
 import type { DefinitionsLoader, LoadedDefinitions } from './definitions-loader.ts'
 import { replacedSources } from './development-set.ts'
 import type { ProjectFile } from './project-files.ts'
@@ -56,19 +57,26 @@ export function develop({ folder, file }: Project, { session, loader, say, signa
   let noted: ReadonlySet<string> = new Set()
 
   async function look(): Promise<void> {
-    const files: ProjectRows = { rows: filesIn(rowsFolder, rowEndings), models: filesIn(modelsFolder, modelEndings) }
-    const filesNow = JSON.stringify(files)
-    const present = await presentDefinitions()
-    if (!present.isNew && filesNow === filesBefore) return
-    const areFilesNew = filesNow !== filesBefore
-    filesBefore = filesNow
     try {
-      if (present.isNew && present.loaded.error !== null) refuse(present.loaded.error, present.loaded)
-      const set = present.loaded.set ?? good
-      if (set !== null && (present.loaded.error === null || areFilesNew)) await update(set, files, present)
+      await bringUpToDate()
     } catch (error) {
-      if (!signal.aborted) refuse(error instanceof LockstepError ? error : { code: 'INTERNAL', message: messageOf(error) }, present.loaded)
+      if (!signal.aborted) refuse(error instanceof LockstepError ? error : { code: 'INTERNAL', message: messageOf(error) })
     }
+  }
+
+  async function bringUpToDate(): Promise<void> {
+    const files: ProjectRows = { rows: filesIn(rowsFolder, rowEndings), models: filesIn(modelsFolder, modelEndings) }
+    const present = await presentDefinitions()
+    const filesNow = JSON.stringify(files)
+    const areFilesNew = filesNow !== filesBefore
+    if (!present.isNew && !areFilesNew) return
+    filesBefore = filesNow
+    const { set, error } = present.loaded
+    if (present.isNew && error !== null) refuse(error)
+    // rows and models change what the version before serves
+    const next = set ?? (areFilesNew ? good : null)
+    if (next !== null) await update(next, files, present)
+    if (present.isNew && error === null) types.begin()
   }
 
   /** The definitions as they are now. */
@@ -92,7 +100,7 @@ export function develop({ folder, file }: Project, { session, loader, say, signa
     good = set
     catalog = brought.catalog
     const lines = [
-      ...changeLines(brought, folder),
+      ...updateLines(brought, folder),
       ...notesOn(set, files).map((note) => `  note   ${note}`),
       ...brought.problems.map((problem) => problemText(problem, places, folder)),
     ]
@@ -100,8 +108,13 @@ export function develop({ folder, file }: Project, { session, loader, say, signa
     say(lines.length === 0 ? 'Accepted: nothing changed.' : [`${head} in ${duration(performance.now() - started)}:`, ...lines].join('\n'))
   }
 
-  function refuse(error: Pick<LockstepError, 'code' | 'message'>, { places }: LoadedDefinitions): void {
-    say([problemText(error, places, folder), good === null ? 'Nothing is served yet.' : 'The version before is still served.'].join('\n'))
+  function refuse(error: Pick<LockstepError, 'code' | 'message'>): void {
+    say(
+      [
+        problemText(error, loaded?.places ?? [], folder),
+        good === null ? 'Nothing is served yet.' : 'The version before is still served.',
+      ].join('\n'),
+    )
   }
 
   /** Each note is printed once. */
@@ -122,6 +135,7 @@ export function develop({ folder, file }: Project, { session, loader, say, signa
     return fresh
   }
 
+  const types = createTypeCheck(folder, say)
   const watcher = watchFolders(() => loop.wake())
   watcher.follow([dirname(file), folder, rowsFolder, modelsFolder])
   const loop: PollLoop = startPollLoop(look, () => pollMs)
@@ -133,6 +147,7 @@ export function develop({ folder, file }: Project, { session, loader, say, signa
     async close() {
       watcher.close()
       await loop.stop()
+      await types.close()
       await loader.close()
     },
   }

@@ -59,8 +59,10 @@ export interface Load {
 
 export interface ModelChange {
   readonly model: string
-  /** null: its file is gone, and it is no longer served. */
+  /** null: its file is gone, and it is not served. */
   readonly path: string | null
+  /** Set if the file was refused: whether the file before is still served. */
+  readonly refused?: 'kept' | 'unserved'
 }
 
 export interface DevSession {
@@ -133,6 +135,7 @@ export function createDevSession(deps: SessionDeps): DevSession {
         problems.push(error)
         // a version of a former service does not fit the present one
         if (before !== undefined && before.fits !== fits) await forget(model.name)
+        models.push({ model: model.name, path: file.path, refused: pushed.has(model.name) ? 'kept' : 'unserved' })
       }
     }
     return { models, problems }

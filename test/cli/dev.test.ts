@@ -1,17 +1,20 @@
 import { EventEmitter, once } from 'node:events'
-import { cpSync, existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { cpSync, existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { Context } from '../../cli/context.ts'
 import { createContext } from '../../cli/context.ts'
+import { createTypeCheck } from '../../cli/dev/check-types.ts'
 import { startDev } from '../../cli/dev/start-dev.ts'
 import { createTerminal } from '../../cli/terminal.ts'
 import { applyChanges } from '../../registry/apply.ts'
+import { loadDefinitions } from '../../registry/load-definitions.ts'
 import { loadConfig } from '../../runtime/config.ts'
-import { migrateDatabase } from '../../runtime/migrated.ts'
 import { constantModel } from '../inference/made-models.ts'
-import { definitionFiles, load } from '../registry/definition-files.ts'
+import { definitionFiles } from '../registry/definition-files.ts'
+import { copyEmbedded } from '../services/embedded-template.ts'
+import { rootFolder } from '../source-files.ts'
 import { lockstep, must } from './lockstep.ts'
 import { killAll, postJson, start, whenReady } from './run-lockstep.ts'
 
@@ -113,14 +116,14 @@ let edits = 0
 
 /** Writes the definitions file. */
 function write(text: string): void {
-  const entry = JSON.stringify(join(import.meta.dirname, '../../index.ts'))
+  const entry = JSON.stringify(join(rootFolder, 'index.ts'))
   writeFileSync(join(folder, 'features.ts'), text.replaceAll("'lockstep'", entry).replace('EDIT', `edit ${++edits}.`))
 }
 
 /** Writes the definitions file, waits until that very text is served, and returns what was said about it. */
 async function edit(text: string): Promise<string> {
   write(text)
-  return await dev.said(`now "edit ${edits}."`)
+  return await dev.said(`→ "edit ${edits}."`)
 }
 
 beforeAll(async () => {
@@ -128,14 +131,14 @@ beforeAll(async () => {
   mkdirSync(join(folder, 'models'))
   writeFileSync(join(folder, 'models/delay.onnx'), constantModel(0.25))
   dev = await develop(folder)
-}, 60_000)
+}, 240_000)
 
 afterAll(async () => {
   killAll()
   await Promise.all(contexts.map((context) => context.close()))
 })
 
-describe('a project that is served while it is edited', { timeout: 60_000 }, () => {
+describe('a project that is served while it is edited', { timeout: 240_000 }, () => {
   it('is ready with its rows and model, and with a request that is answered', async () => {
     const text = await dev.said('Ready in')
     expect(text).toContain('+ feature view delays@1')
@@ -151,15 +154,15 @@ describe('a project that is served while it is edited', { timeout: 60_000 }, () 
   })
 
   it('a window, features and a derived column that change are served as from the beginning', async () => {
-    expect(await edit(definitions({ window: '3h' }))).toContain('features.landed.window was 1h, now 3h')
-    expect(await edit(definitions({ window: '3h', more: "sum6h: sum('delay', '6h')" }))).toContain('features.sum6h is new')
+    expect(await edit(definitions({ window: '3h' }))).toContain('landed.window 1h → 3h')
+    expect(await edit(definitions({ window: '3h', more: "sum6h: sum('delay', '6h')" }))).toContain('+ sum6h')
     const more = "sum6h: sum('delay', '6h'), late6h: mean('late', '6h')"
     const derive = (limit: number): string =>
       `derive: { late: t.int32 }, transform: (row) => ({ late: (row.delay ?? 0) > ${limit} ? 1 : 0 }),`
-    expect(await edit(definitions({ window: '3h', more, derive: derive(15) }))).toContain('features.late6h is new')
-    expect(await edit(definitions({ window: '3h', more, derive: derive(2) }))).toContain('transform was')
+    expect(await edit(definitions({ window: '3h', more, derive: derive(15) }))).toContain('+ late6h')
+    expect(await edit(definitions({ window: '3h', more, derive: derive(2) }))).toContain('transform changed')
     expect(await served(dev.url)).toEqual(await servedAnew())
-    expect(await edit(definitions())).toContain('features.late6h was removed')
+    expect(await edit(definitions())).toContain('- late6h')
     expect(await served(dev.url)).toEqual(await servedAnew())
   })
 
@@ -170,7 +173,7 @@ describe('a project that is served while it is edited', { timeout: 60_000 }, () 
     await edit(definitions({ above: "import { late } from './late.ts'", derive, more: "late6h: sum('late', '6h')" }))
     const before = await served(dev.url, ['all'])
     writeFileSync(join(folder, 'late.ts'), helper(1))
-    expect(await dev.said('Updated in')).toContain('transform was')
+    expect(await dev.said('Updated in')).toContain('transform changed')
     const after = await served(dev.url, ['all'])
     expect(after).not.toEqual(before)
   })
@@ -189,11 +192,9 @@ describe('a project that is served while it is edited', { timeout: 60_000 }, () 
   it('a model file that is replaced or removed is served so', async () => {
     writeFileSync(join(folder, 'models/delay.onnx'), constantModel(0.75))
     await dev.said('delay: models/delay.onnx')
-    const replaced = await served(dev.url)
-    expect(JSON.stringify(replaced)).toContain('0.75')
-    expect(replaced).toEqual(await servedAnew())
+    expect(JSON.stringify(await served(dev.url))).toContain('0.75')
     rmSync(join(folder, 'models/delay.onnx'))
-    await dev.said('no longer served')
+    await dev.said('not served, because its file is gone')
     expect(JSON.stringify(await served(dev.url))).toContain('has no version yet')
     writeFileSync(join(folder, 'models/delay.onnx'), constantModel(0.5))
     await dev.said('delay: models/delay.onnx')
@@ -249,10 +250,29 @@ describe('a project that is served while it is edited', { timeout: 60_000 }, () 
   })
 })
 
-describe('the command', { timeout: 60_000 }, () => {
+describe('a check of the types', { timeout: 240_000 }, () => {
+  it('names the errors by file and line, and says when they are gone', async () => {
+    const place = definitionFiles({ 'a.ts': '\nconst wrong: number = "x"\nexport {}\n', 'tsconfig.json': '{ "files": ["a.ts"] }' })
+    mkdirSync(join(place, 'node_modules'))
+    symlinkSync(join(rootFolder, 'node_modules/typescript'), join(place, 'node_modules/typescript'))
+    const heard = new EventEmitter()
+    const types = createTypeCheck(place, (text) => heard.emit('said', text))
+    types.begin()
+    expect(await once(heard, 'said')).toEqual([`type error a.ts:2: TS2322: Type 'string' is not assignable to type 'number'.`])
+    writeFileSync(join(place, 'a.ts'), 'export {}\n')
+    types.begin()
+    expect(await once(heard, 'said')).toEqual(['The types are right again.'])
+    await types.close()
+  })
+})
+
+describe('the command', { timeout: 240_000 }, () => {
   it('serves what the commands would serve, and ends with nothing left', async () => {
     const place = definitionFiles({ 'features.ts': definitions(), 'data/landings.csv': rows })
     const env = { LOCKSTEP_DIR: join(place, '.lockstep'), LOCKSTEP_POSTGRES_URL: 'postgres://nobody@127.0.0.1:1/none' }
+    // what a killed process left
+    mkdirSync(join(place, '.lockstep/dev/postgres'), { recursive: true })
+    writeFileSync(join(place, '.lockstep/dev/postgres/unfinished'), '')
     const running = start(env, 'dev', join(place, 'features.ts'), '--port', '0')
     const [, url = ''] = await running.until(/API +(http:\S+)/)
     expect((await lockstep(env, 'dev', join(place, 'features.ts'), '--port', '0')).err).toMatch(
@@ -264,7 +284,7 @@ describe('the command', { timeout: 60_000 }, () => {
     expect(existsSync(join(place, '.lockstep'))).toBe(false)
 
     const own = { LOCKSTEP_DIR: join(place, 'own') }
-    await must(own, 'migrate')
+    await copyEmbedded(join(place, 'own/postgres'))
     await must(own, 'apply', join(place, 'features.ts'))
     await must(own, 'ingest', 'landings', join(place, 'data/landings.csv'))
     await must(own, 'materialize')
@@ -275,14 +295,12 @@ describe('the command', { timeout: 60_000 }, () => {
   })
 
   it('a store that is no development store keeps its versions', async () => {
-    const context = createContext(
-      loadConfig({ LOCKSTEP_DIR: mkdtempSync(join(tmpdir(), 'lockstep-no-dev-')), LOCKSTEP_LOG_LEVEL: 'silent' }),
-      createTerminal(true),
-      new AbortController().signal,
-    )
+    const place = definitionFiles({ 'features.ts': definitions() })
+    await copyEmbedded(join(place, 'own/postgres'))
+    const config = loadConfig({ LOCKSTEP_DIR: join(place, 'own'), LOCKSTEP_LOG_LEVEL: 'silent' })
+    const context = createContext(config, createTerminal(true), new AbortController().signal)
     contexts.push(context)
-    await migrateDatabase((await context.unmigratedDatabase()).kysely)
-    const set = await load({ 'features.ts': definitions() })
+    const set = await loadDefinitions(join(place, 'features.ts'))
     await expect(applyChanges(await context.database(), set, { replace: true })).rejects.toMatchObject({ code: 'FORBIDDEN' })
   })
 })
