@@ -1,6 +1,6 @@
 import { pathToFileURL } from 'node:url'
 import { isMainThread, Worker } from 'node:worker_threads'
-import { setTimeout } from 'node:timers/promises'
+import { setImmediate, setTimeout } from 'node:timers/promises'
 
 /**
  * How much later than the main thread its watcher acts. Where the main thread is free, it has given up by then, and
@@ -21,6 +21,8 @@ export async function importWithin(path: string, timeoutMs: number): Promise<unk
   timeout.catch(() => {}) // aborted
   // another thread is ended by whoever started it
   const unwatch = isMainThread ? endLoopAfter(timeoutMs + graceMs) : () => undefined
+  // a signal that has arrived would be lost with its listener
+  for (let turn = 0; turn < 2; turn++) await setImmediate()
   const listenAgain = withoutListeners(['SIGINT', 'SIGTERM'])
   try {
     return await Promise.race([import(pathToFileURL(path).href), timeout])

@@ -284,7 +284,7 @@ describe('the command', { timeout: 240_000 }, () => {
     expect(existsSync(join(place, '.lockstep'))).toBe(false)
 
     const own = { LOCKSTEP_DIR: join(place, 'own') }
-    await copyEmbedded(join(place, 'own/postgres'))
+    await copyEmbedded(join(place, 'own/postgres'), { migrate: true })
     await must(own, 'apply', join(place, 'features.ts'))
     await must(own, 'ingest', 'landings', join(place, 'data/landings.csv'))
     await must(own, 'materialize')
@@ -296,7 +296,7 @@ describe('the command', { timeout: 240_000 }, () => {
 
   it('a store that is no development store keeps its versions', async () => {
     const place = definitionFiles({ 'features.ts': definitions() })
-    await copyEmbedded(join(place, 'own/postgres'))
+    await copyEmbedded(join(place, 'own/postgres'), { migrate: true })
     const config = loadConfig({ LOCKSTEP_DIR: join(place, 'own'), LOCKSTEP_LOG_LEVEL: 'silent' })
     const context = createContext(config, createTerminal(true), new AbortController().signal)
     contexts.push(context)
