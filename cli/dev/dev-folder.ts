@@ -23,7 +23,7 @@ export async function takeDevFolder(directory: string): Promise<DevFolder> {
     const { pid } = error.details
     throw new LockstepError(
       'EMBEDDED_IN_USE',
-      `Another "lockstep dev" runs in this project${pid === null ? '' : ` (process ${String(pid)})`}. Stop it, or set LOCKSTEP_DIR to another folder.`,
+      `Another "lockstep dev" runs in this project${typeof pid === 'number' ? ` (process ${pid})` : ''}. Stop it, or set LOCKSTEP_DIR to another folder.`,
       { cause: error, details: error.details },
     )
   })
