@@ -23,6 +23,24 @@ async function loaded(entries: readonly CommandEntry[]): Promise<readonly Comman
   return await Promise.all(entries.map((entry) => entry.load()))
 }
 
+/** The commands of the first hour. */
+const firstCommands = ['init', 'dev', 'doctor', 'plan', 'apply', 'ingest', 'model push', 'materialize', 'serve', 'status']
+
+/** The text of `lockstep` without words, which fits a screen. */
+export async function startHelp(commands: readonly CommandEntry[]): Promise<string> {
+  return [
+    'Lockstep: a feature store with model serving.',
+    '',
+    'Usage: lockstep COMMAND [ARGUMENTS] [OPTIONS]',
+    '',
+    'Commands to begin with:',
+    ...summaries(await loaded(commands.filter(({ name }) => firstCommands.includes(name)))),
+    '',
+    'All commands: lockstep help',
+    'Help for one command: lockstep COMMAND --help',
+  ].join('\n')
+}
+
 /** The text of `lockstep help`. */
 export function generalHelp(commands: readonly Command[]): string {
   return [

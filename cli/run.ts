@@ -8,7 +8,7 @@ import { commands } from './commands.ts'
 import type { Context } from './context.ts'
 import { createContext } from './context.ts'
 import { findCommand } from './find-command.ts'
-import { helpFor } from './help.ts'
+import { helpFor, startHelp } from './help.ts'
 import type { Input } from './input.ts'
 import { parseInput } from './input.ts'
 import { jsonText, reportError } from './report-error.ts'
@@ -70,8 +70,10 @@ const shortOptions: Readonly<Record<string, string>> = { '-h': '--help', '-v': '
 /** Help and version need only the words. */
 async function printed(words: readonly string[], terminal: Terminal): Promise<boolean> {
   const named = words[0] === '--json' ? words.slice(1) : words
-  const first = shortOptions[named[0] ?? ''] ?? named[0] ?? 'help'
-  if (first === '--version') terminal.print(readVersion())
+  const [word] = named
+  const first = shortOptions[word ?? ''] ?? word
+  if (first === undefined) terminal.print(await startHelp(commands))
+  else if (first === '--version') terminal.print(readVersion())
   else if (first === 'help' || first === '--help') terminal.print(await helpFor(commands, named.slice(1)))
   else if (words.includes('--help') || words.includes('-h'))
     terminal.print(

@@ -17,7 +17,12 @@ export const migrateCommand: Command = {
       text:
         migrations.length === 0
           ? `${name} is up to date.`
-          : `${name} was brought up to date by ${counted(migrations.length, 'migration')}: ${migrations.join(', ')}.`,
+          : `${name} was brought up to date by ${counted(migrations.length, 'migration')}: ${namesText(migrations)}.`,
     }
   },
+}
+
+/** A new database needs all migrations: then their names say nothing. */
+function namesText(names: readonly string[]): string {
+  return names.length <= 3 ? names.join(', ') : `${names[0]} to ${names.at(-1)}`
 }

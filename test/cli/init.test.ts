@@ -34,7 +34,7 @@ const manifestOf = async (folder: string): Promise<Record<string, unknown>> =>
 
 const everything = async (folder: string): Promise<string[]> => (await readdir(folder, { recursive: true })).toSorted()
 
-describe('a project that "init" writes', { timeout: 120_000 }, () => {
+describe('a project that "init" writes', { timeout: 400_000 }, () => {
   it.each(templateNames)('from the template %s does what its README says', async (template) => {
     const above = await folderWith({})
     const folder = join(above, 'project')

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest'
 import type { Command } from '../../cli/command.ts'
 import { commands } from '../../cli/commands.ts'
 import { findCommand } from '../../cli/find-command.ts'
-import { commandHelp, generalHelp, helpFor } from '../../cli/help.ts'
+import { commandHelp, generalHelp, helpFor, startHelp } from '../../cli/help.ts'
 import { parseInput } from '../../cli/input.ts'
 import { spineInput } from '../../cli/spine-option.ts'
 
@@ -102,6 +102,15 @@ describe('help', () => {
     expect(await helpFor(commands, ['prune'])).toMatch(/^Usage: lockstep prune NAME… /)
     expect(await helpFor(commands, ['ingest', 'list'])).toMatch(/^Usage: lockstep ingest list/)
     expect(await helpFor(commands, ['model'])).toMatch(/\n  model push NAME FILE /)
+  })
+
+  it('without words lists the first commands, in the order of use, on one screen', async () => {
+    const text = await startHelp(commands)
+    const listed = [...text.matchAll(/^  ([a-z]+)\b.* {2}/gm)].map(([, name]) => name)
+    expect(listed.slice(0, 3)).toEqual(['init', 'dev', 'doctor'])
+    expect(listed).toContain('serve')
+    expect(text.split('\n').length).toBeLessThan(24)
+    expect(text).toContain('All commands: lockstep help')
   })
 
   it('lists all commands, in lines that fit a terminal', async () => {
