@@ -90,7 +90,7 @@ afterAll(async () => {
 })
 
 async function passes(...words: readonly string[]): Promise<string> {
-  const env = { ...process.env, ...settings, PYTHONPATH: join(client, 'src'), PYTHONDONTWRITEBYTECODE: '1' }
+  const env = { ...process.env, ...settings, PYTHONPATH: join(client, 'src'), PYTHONDONTWRITEBYTECODE: '1', OMP_NUM_THREADS: '1' }
   const { stdout, failed } = await run(python, ['-m', ...words], { cwd: client, env, maxBuffer: 1e8 }).then(
     ({ stdout }) => ({ stdout, failed: false }),
     ({ stdout, stderr }: { stdout: string; stderr: string }) => ({ stdout: stdout + stderr, failed: true }),

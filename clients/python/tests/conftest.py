@@ -22,5 +22,5 @@ def key() -> str:
 
 @pytest.fixture(scope="session")
 def client(url: str, key: str) -> Iterator[Client]:
-    with Client(url, key) as client:
+    with Client(url, key, timeout=60) as client:
         yield client

@@ -15,6 +15,7 @@ from typing import Any, Callable, Optional, Union
 from urllib.parse import urlsplit
 
 Fault = Union[str, bytes]
+_HOP_BY_HOP = ("connection", "keep-alive", "transfer-encoding", "content-length")
 
 
 def refusal(status: int, code: str, *headers: str) -> bytes:
@@ -116,6 +117,10 @@ class FaultServer:
         response = connection.getresponse()
         read = response.read()
         connection.close()
-        lines = [f"HTTP/1.1 {response.status} OK", f"content-length: {len(read)}", "content-type: application/json"]
-        request_id: Optional[str] = response.headers.get("x-request-id")
-        return "\r\n".join([*lines, f"x-request-id: {request_id}", "", ""]).encode() + read
+        kept = [(name, value) for name, value in response.headers.items() if name.lower() not in _HOP_BY_HOP]
+        lines = [
+            f"HTTP/1.1 {response.status} OK",
+            f"content-length: {len(read)}",
+            *(f"{name}: {value}" for name, value in kept),
+        ]
+        return "\r\n".join([*lines, "", ""]).encode("latin-1") + read

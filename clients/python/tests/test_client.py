@@ -221,14 +221,14 @@ def test_predictions_have_ids_and_features_on_request(client: Client) -> None:
 
 def test_ten_thousand_rows_share_one_moment_and_version(client: Client) -> None:
     frame = pd.DataFrame({"card": [f"{'c' * 200}{n}" for n in range(10_001)], "amount": 10.0})
-    read = client.features("fraud_features", frame, timeout=60)
+    read = client.features("fraud_features", frame)
     assert len(read) == 10_001
     assert len(read.request_ids) == 3
-    assert len(client.predict("fraud", frame.iloc[:10_001], timeout=60).prediction_ids) == 10_001
+    assert len(client.predict("fraud", frame.iloc[:10_001]).prediction_ids) == 10_001
     assert read.columns["ofDay"][10_000] == 1.0
     frame.loc[10_000, "amount"] = math.nan
     with pytest.raises(InvalidRequestError, match="of all, this is row 10000") as caught:
-        client.features("fraud_features", frame, timeout=60)
+        client.features("fraud_features", frame)
     assert caught.value.details["entity"] == 10_000
 
 

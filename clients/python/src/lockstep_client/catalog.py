@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, Optional, Union
+from typing import Literal, Optional, Union
 from urllib.parse import quote, urlencode
 
+from .caller import Caller, Json
 from .errors import InvalidRequestError
-from .sender import Deadline, Sender
 
-Json = dict[str, Any]
 Kind = Literal["entity", "source", "view", "service", "model"]
 
 _PATHS = {"entity": "entities", "source": "sources", "view": "views", "service": "services", "model": "models"}
 
 
-class Catalog:
+class Catalog(Caller):
     """The methods of `Client` that find features and models. They answer JSON as docs/http.md#find-features has it."""
-
-    _sender: Sender
-    _timeout: float
 
     def entities(self, *, owner: Optional[str] = None, tag: Optional[str] = None) -> list[Json]:
         """The entities, each once with its newest version. `owner` and `tag` choose some of them."""
@@ -39,6 +35,11 @@ class Catalog:
     def models(self) -> list[Json]:
         """The models with their versions and aliases, as docs/http.md#models has them."""
         found: list[Json] = self._sender.json("/v1/models", self._deadline(None))["models"]
+        return found
+
+    def training_sets(self) -> list[Json]:
+        """The training sets, newest first, with `id`, `service`, `rows` and `createdAt`."""
+        found: list[Json] = self._sender.json("/v1/datasets", self._deadline(None))["datasets"]
         return found
 
     def describe(self, kind: Kind, name: str, version: Optional[Union[int, str]] = None) -> Json:
@@ -80,6 +81,3 @@ class Catalog:
             if page.get("next") is None:
                 return found
             asked["cursor"] = page["next"]
-
-    def _deadline(self, timeout: Optional[float]) -> Deadline:
-        return Deadline(self._timeout if timeout is None else timeout)

@@ -3,36 +3,29 @@
 from __future__ import annotations
 
 import json
-import os
 import secrets
 from collections.abc import Mapping, Sequence
-from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, Callable, Literal, Optional, Union
 from urllib.parse import quote
 
 from .answers import Features, Predictions, Pushed, Table
-from .catalog import Catalog, Json
+from .caller import Json, Moment
+from .catalog import Catalog
 from .errors import InvalidRequestError
 from .rows import Rows, Written, send_in_parts, write_rows
-from .sender import Deadline, Sender
-from .uploads import upload
+from .sender import Deadline
+from .training import Training
 from .values import decode_column, encode, parse_time
 
 if TYPE_CHECKING:
-    import ssl
-    from datetime import datetime
+    pass
 
-Moment = Union["datetime", str, int]
-"""A time: a datetime (also of pandas or numpy), RFC 3339, or microseconds since 1970. Without a zone it is UTC."""
 After = Union[str, Sequence[str], Pushed]
 """What a read must include: tokens of pushes, or what `push` answered."""
-ModelFile = Union[str, "os.PathLike[str]", bytes, Any]
-"""The path of an ONNX file, its bytes, or an `onnx.ModelProto`."""
 OnUnavailable = Literal["error", "stale", "defaults"]
 
 
-class Client(Catalog):
+class Client(Catalog, Training):
     """Reads features and predictions from a Lockstep server, and pushes events to it.
 
     Threads may share a client. It keeps connections open between requests, and closes them with `close()` or at the end
@@ -48,46 +41,6 @@ class Client(Catalog):
     All methods raise `LockstepError`. After 429, 503 or a broken connection they try again, and so do they for pushes,
     as each event has an id and counts once.
     """
-
-    def __init__(
-        self,
-        url: str,
-        api_key: Optional[str] = None,
-        *,
-        timeout: float = 10.0,
-        retries: int = 3,
-        ssl_context: Optional[ssl.SSLContext] = None,
-    ) -> None:
-        """Makes a client. It connects with the first request.
-
-        Args:
-            url: The URL of the server, such as `https://features.example.com`.
-            api_key: A key that `lockstep keys create` has made.
-            timeout: How many seconds a call may take, with all its requests and attempts, unless it says otherwise. The
-                server gets the rest of that time with each request, and drops requests that nobody waits for.
-            retries: How often a request is tried again after a temporary failure.
-            ssl_context: What to trust. By default the certificates of the system.
-
-        Raises:
-            InvalidRequestError: `CONFIG_INVALID`: `url` is not the URL of a server.
-        """
-        self._timeout = timeout
-        self._sender = Sender(url, api_key, retries, ssl_context)
-
-    def __enter__(self) -> Client:
-        return self
-
-    def __exit__(
-        self, kind: Optional[type[BaseException]], error: Optional[BaseException], trace: Optional[TracebackType]
-    ) -> None:
-        self.close()
-
-    def __repr__(self) -> str:
-        return f"Client({self._sender.url!r})"
-
-    def close(self) -> None:
-        """Closes the connections."""
-        self._sender.close()
 
     def features(
         self,
@@ -225,83 +178,6 @@ class Client(Catalog):
             request_ids=[answer["requestId"] for answer in answers],
         )
 
-    def push_model(
-        self,
-        model: str,
-        file: ModelFile,
-        *,
-        alias: Optional[str] = None,
-        dataset: Optional[str] = None,
-        metrics: Optional[Mapping[str, float]] = None,
-        params: Optional[Mapping[str, Any]] = None,
-        metadata: Optional[Mapping[str, Any]] = None,
-        git_commit: Optional[str] = None,
-        reason: Optional[str] = None,
-        dataset_mismatch: bool = False,
-        untried: bool = False,
-        timeout: float = 600.0,
-    ) -> Json:
-        """Stores an ONNX file as the next version of a model. The API key needs the scope `admin`.
-
-        The server checks that the file takes the features of the model's service and answers its outputs, and tries it.
-        A file that was pushed before is the version that it was then.
-
-        Args:
-            model: The name of the model, which is declared in the definitions.
-            file: The path of an ONNX file, its bytes, or a `ModelProto`.
-            alias: Points this alias to the version. `champion`: requests that name no version get it.
-            dataset: The id of the training set that it was trained on, such as `frame.attrs["dataset"]` of
-                `historical_features`. The server then checks that it has the features that the version is served with.
-            metrics: Evaluation results by name.
-            params: Training parameters by name.
-            metadata: Anything to store with the version.
-            git_commit: The commit of the training code.
-            reason: Why, for the audit log.
-            dataset_mismatch: Allows a version that was trained on other features than it is served with.
-            untried: Allows a version whose trial on made-up rows does not end.
-            timeout: Seconds for the upload and the trial.
-
-        Returns:
-            The `version`, the change of the alias, and `notes`; see docs/remote.md#requests.
-        """
-        name, data = _model_bytes(model, file)
-        deadline = self._deadline(timeout)
-        asked = {
-            "upload": upload(self._sender, name, data, deadline),
-            "alias": alias,
-            "dataset": dataset,
-            "metrics": metrics,
-            "params": params,
-            "metadata": metadata,
-            "gitCommit": git_commit,
-            "reason": reason,
-            "datasetMismatch": dataset_mismatch or None,
-            "untried": untried or None,
-        }
-        return self._change(f"/v1/models/{quote(model, safe='')}/versions", asked, deadline)
-
-    def promote(
-        self, model: str, version: Union[int, str], *, reason: Optional[str] = None, timeout: float = 60.0
-    ) -> Json:
-        """Makes a version the champion, which answers requests that name no version. The key needs the scope `admin`.
-
-        Args:
-            model: The name of the model.
-            version: The number of the version, or an alias.
-            reason: Why, for the audit log.
-            timeout: Seconds. All servers get up to 30 s to load the version before it answers.
-
-        Returns:
-            The change: `from`, `to`, and whether it is `inForce` on the server that was asked (docs/http.md#models).
-        """
-        path = f"/v1/models/{quote(model, safe='')}/promote"
-        return self._change(path, {"version": version, "reason": reason}, self._deadline(timeout))
-
-    def _change(self, path: str, asked: Json, deadline: Deadline) -> Json:
-        """Sends a change that counts once, without the members that are None."""
-        body = json.dumps({name: encode(value) for name, value in asked.items() if value is not None}).encode()
-        return self._sender.json(path, deadline, body, {"Idempotency-Key": secrets.token_hex(16)})
-
     def _read(
         self, path: str, body: Json, texts: Sequence[bytes], pin: Callable[[Json], Json], deadline: Deadline
     ) -> list[Json]:
@@ -316,20 +192,6 @@ class Client(Catalog):
             return answer
 
         return send_in_parts(texts, send)
-
-
-def _model_bytes(model: str, file: ModelFile) -> tuple[str, bytes]:
-    if isinstance(file, (bytes, bytearray, memoryview)):
-        return f"{model}.onnx", bytes(file)
-    if isinstance(file, (str, os.PathLike)):
-        path = Path(file)
-        return path.name, path.read_bytes()
-    if hasattr(file, "SerializeToString"):
-        return f"{model}.onnx", file.SerializeToString()
-    raise InvalidRequestError(
-        f"A model is the path of an ONNX file, its bytes or a ModelProto, not a {type(file).__name__}.",
-        code="INVALID_REQUEST",
-    )
 
 
 def _reading(as_of: Optional[Moment], after: Optional[After], on_unavailable: Optional[str]) -> Json:

@@ -1,0 +1,104 @@
+"""Training sets that a server makes of a spine."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import time
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from . import frames
+from .errors import BadAnswerError, DeadlineExceededError, InvalidRequestError
+from .sender import Deadline, Sender
+
+if TYPE_CHECKING:
+    import pandas
+
+_FIRST_POLL = 0.05
+_LONGEST_POLL = 2.0
+_PART_BYTES = 8 << 20
+
+
+def write_spine(spine: pandas.DataFrame) -> bytes:
+    """A spine as a Parquet file, with times to the microsecond.
+
+    Raises:
+        InvalidRequestError: `SPINE_INVALID`: it is no DataFrame, or Arrow has no type for a column.
+        ImportError: pyarrow is not installed.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    if not hasattr(spine, "iloc"):
+        raise InvalidRequestError(f"A spine is a DataFrame, not a {type(spine).__name__}.", code="SPINE_INVALID")
+    try:
+        table = pa.Table.from_pandas(spine, preserve_index=False)
+    except (pa.ArrowException, TypeError, ValueError) as error:
+        raise InvalidRequestError(
+            f"The spine cannot be sent: {' '.join(map(str, error.args))}. Give the column one type, or drop it.",
+            code="SPINE_INVALID",
+        ) from error
+    buffer = io.BytesIO()
+    # the server's times have microseconds; it cuts what is below them
+    pq.write_table(table, buffer, coerce_timestamps="us", allow_truncated_timestamps=True)
+    return buffer.getvalue()
+
+
+def join_features(
+    spine: pandas.DataFrame, manifest: Mapping[str, Any], files: Sequence[bytes], dataset: str
+) -> pandas.DataFrame:
+    """The spine with the features of a training set, whose rows are in the same order."""
+    import pandas as pd
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    names = [column["name"] for column in manifest["columns"] if column["from"] == "feature"]
+    table = pa.concat_tables([pq.read_table(io.BytesIO(file), columns=names) for file in files])
+    features = frames.table_to_pandas(table).set_axis(spine.index)
+    joined = pd.concat([spine, features], axis="columns")
+    joined.attrs["dataset"] = dataset
+    return joined
+
+
+def wait_for_job(sender: Sender, job: int, deadline: Deadline) -> None:
+    """Asks for the state of a job until it is done.
+
+    Raises:
+        InvalidRequestError: The job failed or was cancelled, with the code of its error.
+        DeadlineExceededError: It goes on beyond the deadline.
+    """
+    wait = _FIRST_POLL
+    while True:
+        found = sender.json(f"/v1/jobs/{job}", deadline)
+        if found["state"] == "done":
+            return
+        if found["state"] != "running":
+            error = found.get("error") or {"code": "STOPPED", "message": f"The job {job} was {found['state']}."}
+            raise InvalidRequestError(str(error["message"]), code=str(error["code"]), details={"job": job})
+        if wait >= deadline.left():
+            raise DeadlineExceededError(
+                f"The server goes on with the training set as job {job}, after {deadline.timeout:g} s; raise timeout.",
+                code="DEADLINE_EXCEEDED",
+                details={"job": job},
+            )
+        time.sleep(wait)
+        wait = min(_LONGEST_POLL, wait * 2)
+
+
+def download(sender: Sender, file: Mapping[str, Any], deadline: Deadline) -> bytes:
+    """A file of a training set, in parts, so that a broken connection costs one of them.
+
+    Raises:
+        BadAnswerError: `BAD_ANSWER`: its hash is another one.
+    """
+    data = bytearray()
+    size = int(file["bytes"])
+    while len(data) < size:
+        last = min(size, len(data) + _PART_BYTES) - 1
+        headers = {"Range": f"bytes={len(data)}-{last}", "Accept": "*/*"}
+        reply, _ = sender.send("GET", file["url"], deadline, None, headers)
+        data += reply.body if reply.status == 206 or not data else reply.body[len(data) :]
+    if hashlib.sha256(data).hexdigest() != file["sha256"]:
+        raise BadAnswerError(f'The file "{file["url"]}" arrived with another hash; try again.', code="BAD_ANSWER")
+    return bytes(data)
