@@ -15,8 +15,7 @@ def test_the_notebook_runs_and_is_committed_with_its_outputs(
 ) -> None:
     monkeypatch.setenv("LOCKSTEP_SERVER", url)
     monkeypatch.setenv("LOCKSTEP_API_KEY", key)
-    for file in Path(os.environ["LOCKSTEP_TEST_FOLDER"]).glob("fraud.*"):
-        shutil.copy(file, tmp_path)
+    shutil.copy(Path(os.environ["LOCKSTEP_TEST_FOLDER"]) / "labels.csv", tmp_path)
     monkeypatch.chdir(tmp_path)
     cells = [cell for cell in json.loads(NOTEBOOK.read_text())["cells"] if cell["cell_type"] == "code"]
     names: dict[str, object] = {}
