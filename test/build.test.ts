@@ -2,12 +2,12 @@ import { execFile } from 'node:child_process'
 import { existsSync, globSync } from 'node:fs'
 import { mkdir, mkdtemp, readFile, readdir, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { dirname, join } from 'node:path'
+import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
-import { bundleDependencies } from '../build/bundle-dependencies.ts'
 import { emptyOutFolder } from '../build/out-folder.ts'
 import { templateNames } from '../cli/init/templates.ts'
+import { installPackage, programOf } from './install-package.ts'
 import { rootFolder } from './source-files.ts'
 
 const run = promisify(execFile)
@@ -19,48 +19,17 @@ describe('the package that is published', () => {
    */
   let project = ''
   let installed = ''
-  let packed: string[] = []
+  let packed: readonly string[] = []
 
   beforeAll(async () => {
     folder = await mkdtemp(join(tmpdir(), 'lockstep-build-'))
-    // of a build that has just been made, or else of one of its own
-    const dist = process.env['LOCKSTEP_TEST_DIST'] ?? join(folder, 'dist')
-    if (dist.startsWith(folder)) await run(process.execPath, ['build/build.ts', dist], { cwd: rootFolder })
-    await run('npm', ['pack', '--silent', '--ignore-scripts', '--offline', '--pack-destination', folder], { cwd: dist })
-    const tarball = (await readdir(folder)).find((name) => name.endsWith('.tgz')) ?? 'no tarball'
-    packed = (await run('tar', ['-tzf', join(folder, tarball)])).stdout.trim().split('\n')
-    project = join(folder, 'project')
-    installed = join(project, 'node_modules', 'lockstep')
-    await mkdir(installed, { recursive: true })
-    await run('tar', ['-xzf', join(folder, tarball), '--strip-components=1', '-C', installed])
-    await writeFile(join(project, 'package.json'), '{ "type": "module" }')
-    // npm packs these last; packing them takes longer than all tests of this file
-    bundleDependencies(installed, rootFolder)
-    const { dependencies, bundleDependencies: bundled, optionalDependencies } = await manifest()
-    const others = Object.keys(dependencies).filter((name) => !bundled.includes(name))
-    const own = Object.keys(optionalDependencies).filter((name) => existsSync(join(rootFolder, 'node_modules', name)))
-    for (const name of [...others, ...own]) {
-      const link = join(project, 'node_modules', name)
-      await mkdir(dirname(link), { recursive: true })
-      await symlink(join(rootFolder, 'node_modules', name), link)
-    }
+    ;({ project, installed, packed } = await installPackage(folder))
   }, 120_000)
 
   afterAll(() => rm(folder, { recursive: true, force: true }))
 
-  interface Manifest {
-    readonly dependencies: Readonly<Record<string, string>>
-    readonly bundleDependencies: readonly string[]
-    readonly optionalDependencies: Readonly<Record<string, string>>
-    readonly bin: { readonly lockstep: string }
-  }
-
-  async function manifest(): Promise<Manifest> {
-    return JSON.parse(await readFile(join(installed, 'package.json'), 'utf8'))
-  }
-
   async function lockstep(args: readonly string[]): Promise<{ stdout: string; stderr: string }> {
-    return run(process.execPath, [join(installed, (await manifest()).bin.lockstep), ...args], { cwd: project })
+    return run(process.execPath, [programOf(installed), ...args], { cwd: project })
   }
 
   async function compile(...options: string[]): Promise<void> {
@@ -176,7 +145,7 @@ describe('the package that is published', () => {
   it('reports the required version to an old Node, before anything else', async () => {
     const old = `Object.defineProperty(process.versions, 'node', { value: '20.20.2' })`
     await writeFile(join(project, 'old.cjs'), old)
-    const start = run(process.execPath, ['--require', join(project, 'old.cjs'), join(installed, 'bin/lockstep.cjs'), '--help'], {
+    const start = run(process.execPath, ['--require', join(project, 'old.cjs'), programOf(installed), '--help'], {
       cwd: project,
     })
     await expect(start).rejects.toMatchObject({

@@ -63,7 +63,17 @@ export function jsonOf(out: string): Printed {
 
 /** Starts the command line as a separate process, with only these settings. */
 export function start(env: Environment, ...words: readonly string[]): Running {
-  const child = spawn(process.execPath, [main, ...words], {
+  return startProgram({ main }, env, ...words)
+}
+
+/** As `start`, with an installed program, or in another working folder. */
+export function startProgram(
+  program: { readonly main: string; readonly cwd?: string },
+  env: Environment,
+  ...words: readonly string[]
+): Running {
+  const child = spawn(process.execPath, [program.main, ...words], {
+    cwd: program.cwd,
     env: { ...bareEnvironment, ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   })
