@@ -33,22 +33,27 @@ export interface SendOptions {
   readonly signal?: AbortSignal
 }
 
-/** About a minute of attempts in all. */
+/** About a minute of attempts in all. A server that has never answered may not exist, so it gets two seconds. */
 const attempts = 8
+const firstAttempts = 3
 const firstWaitMs = 250
 const longestWaitMs = 15_000
 
 export function connectServer(url: string, { apiKey, signal }: { readonly apiKey: string | null; readonly signal: AbortSignal }): Server {
+  let answered = false
+
   async function send(method: string, path: string, { headers = {}, body, signal: own = signal }: SendOptions = {}): Promise<Response> {
     const key = apiKey === null ? {} : { authorization: `Bearer ${apiKey}` }
     try {
-      return await fetch(`${url}${path}`, {
+      const response = await fetch(`${url}${path}`, {
         method,
         headers: { ...key, ...headers },
         signal: own,
         redirect: 'manual',
         ...(body === undefined ? {} : { body }),
       })
+      answered = true
+      return response
     } catch (cause) {
       own.throwIfAborted()
       throw unavailable(cause)
@@ -108,7 +113,7 @@ export function connectServer(url: string, { apiKey, signal }: { readonly apiKey
   }
 
   async function waitAfter(attempt: number, error: LockstepError): Promise<void> {
-    if (attempt >= attempts) throw error
+    if (attempt >= (answered ? attempts : firstAttempts)) throw error
     await setTimeout(Math.min(longestWaitMs, firstWaitMs * 2 ** attempt) * (0.5 + Math.random()), undefined, { signal }).catch(() =>
       signal.throwIfAborted(),
     )
