@@ -27,7 +27,7 @@ seccompProfile:
   type: RuntimeDefault
 {{- end }}
 
-{{/* What all containers share. The root file system is read-only; /tmp is a volume. */}}
+{{/* What all containers share. The root file system is read-only; /tmp and /files are volumes. */}}
 {{- define "lockstep.container" -}}
 image: "{{ .Values.image.repository }}:{{ .Values.image.tag | default .Chart.AppVersion }}"
 imagePullPolicy: {{ .Values.image.pullPolicy }}
@@ -42,6 +42,20 @@ envFrom:
 volumeMounts:
   - name: tmp
     mountPath: /tmp
+  - name: files
+    mountPath: /files
+{{- end }}
+
+{{- define "lockstep.volumes" -}}
+- name: tmp
+  emptyDir: {}
+- name: files
+  {{- if .Values.files.claim }}
+  persistentVolumeClaim:
+    claimName: {{ .Values.files.claim }}
+  {{- else }}
+  emptyDir: {}
+  {{- end }}
 {{- end }}
 
 {{- define "lockstep.config" -}}
