@@ -222,7 +222,11 @@ export function createEventIntake(deps: EventIntakeDeps, options: EventIntakeOpt
     async push(source, sent, { to, receivedAt, span }) {
       const { table, read } = await open(source)
       const events = sent.map((event, index) => read(event, index, receivedAt))
-      const committing = traced(span, 'commit events', () => enqueue({ table, source }, to, events), 'client')
+      const commit = (own: Span | undefined): Promise<Written> => {
+        own?.set({ 'db.system.name': 'postgresql', 'lockstep.source': source.name, 'lockstep.events': events.length })
+        return enqueue({ table, source }, to, events)
+      }
+      const committing = traced(span, 'commit events', commit, 'client')
       const { xid, duplicates, folded } = await committing
       const known = duplicates.filter((duplicate) => duplicate !== null)
       const before = [...new Set(known)].filter((other) => other !== xid)

@@ -1,7 +1,8 @@
+import { hostname } from 'node:os'
 import type { Context, HrTime, Span as OtelSpan, Tracer } from '@opentelemetry/api'
 import { createTraceState, ROOT_CONTEXT, SpanKind as OtelKind, SpanStatusCode, trace } from '@opentelemetry/api'
 import { OTLPTraceExporter } from '@opentelemetry/exporter-trace-otlp-proto'
-import { resourceFromAttributes } from '@opentelemetry/resources'
+import { defaultResource, resourceFromAttributes } from '@opentelemetry/resources'
 import { AlwaysOnSampler, SamplingDecision, TraceIdRatioBasedSampler, TracerProvider } from '@opentelemetry/sdk-trace'
 import { messageOf } from '../../kernel/errors.ts'
 import { withTimeout } from '../async.ts'
@@ -34,14 +35,15 @@ export function createOtlpTracing(
   const provider = new TracerProvider({
     // `isSampled` has decided, for a tenth of the cost
     sampler: new AlwaysOnSampler(),
-    resource: resourceFromAttributes({
-      'service.version': version,
-      'service.instance.id': crypto.randomUUID(),
-      'process.pid': process.pid,
-      'telemetry.sdk.language': 'nodejs',
-      'telemetry.sdk.name': 'opentelemetry',
-      ...resource,
-    }),
+    resource: defaultResource().merge(
+      resourceFromAttributes({
+        'service.version': version,
+        'service.instance.id': crypto.randomUUID(),
+        'host.name': hostname(),
+        'process.pid': process.pid,
+        ...resource,
+      }),
+    ),
     spanLimits: { attributeValueLengthLimit: maxValueLength },
     spanProcessors: [createSpanQueue(exporter, settings, { log, registry })],
   })
