@@ -1,99 +1,137 @@
 /**
- * What tracing costs a prediction: two processes of `lockstep serve` over the same 10,000 customers with 50 features,
- * one without tracing and one that samples 1 % of its traces and sends them to a receiver in this process. They take the
- * same load in turn, so that the speed of a shared machine affects both.
+ * What tracing costs a prediction: servers in one process over the same 2,000 customers with 50 features, one without
+ * tracing, a second such one to show the noise, and one that samples 1 % of its traces and sends them to a receiver.
+ * Other threads receive the spans, and ask the servers in turn, a few hundred requests at a time, so that the speed of a shared machine affects all.
+ * The processor time is that of the servers' thread.
  *
- *     cpu_us_off    processor time of the server per request, the median of the rounds; cpu_us_on with tracing
- *     ratio         cpu_us_on over cpu_us_off, the median of the ratios of the rounds; at most 1.03
- *     ratio_least   the same by the least of each
- *     spans         spans that were sent, in so many exports
+ *     us_off, us_control, us_on   processor time per request, microseconds: the mean of the faster half of the rounds
+ *     noise                       us_control over us_off
+ *     ratio                       us_on over the mean of the other two; at most 1.03
+ *     spans                       spans that were sent
  *
- *     LOCKSTEP_POSTGRES_URL=… LOCKSTEP_REDIS_URL=… npm run bench -- tracing [--seconds 2] [--rounds 15] [--share 0.01] [--json]
+ *     LOCKSTEP_POSTGRES_URL=… LOCKSTEP_REDIS_URL=… npm run bench -- tracing [--rounds 400] [--share 0.01] [--json]
  *
  * It works in its own database and under its own key prefix, and removes both.
  */
 import { once } from 'node:events'
-import { createServer } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import { parseArgs } from 'node:util'
-import { median } from './in-process.ts'
-import { load, loadTool } from './serving/load.ts'
-import { inServedPlace } from './serving/served-place.ts'
-import type { Started } from './serving/server.ts'
-import { cpuSeconds, end } from './serving/server.ts'
+import { Worker } from 'node:worker_threads'
+import { Registry } from 'prom-client'
+import { openOnlineStore } from '../online/open-store.ts'
+import { loadConfig } from '../runtime/config.ts'
+import { createLogger } from '../runtime/log.ts'
+import { openPostgres } from '../runtime/open-postgres.ts'
+import { openTracing } from '../runtime/tracing/open-tracing.ts'
+import type { Tracing } from '../runtime/tracing/span.ts'
+import { readTraceSettings } from '../runtime/tracing/trace-settings.ts'
+import { createServer } from '../serving/server.ts'
+import { forgetKeys } from './forget-keys.ts'
+import { inOwnPlace } from './in-process.ts'
+import { setUp } from './serving/set-up.ts'
 import { targetsAt } from './serving/targets.ts'
+import type { Asked } from './tracing/ask-worker.ts'
 
 const { values: args } = parseArgs({
   options: {
     json: { type: 'boolean', default: false },
-    seconds: { type: 'string', default: '2' },
-    rounds: { type: 'string', default: '15' },
+    rounds: { type: 'string', default: '400' },
     share: { type: 'string', default: '0.01' },
   },
 })
-const [seconds, rounds] = [Number(args.seconds), Number(args.rounds)]
-const customers = 10_000
+const customers = 2_000
+const connections = 16
+const requestsPerRound = 400
+/** Rounds that are not measured: the parts of a trace run so rarely that they are compiled late. */
+const warmUp = 100
+const rounds = Number(args.rounds)
 
-let exports = 0
-const receiver = createServer((request, response) => {
-  exports++
-  request.resume().on('end', () => response.end())
-}).listen(0, '127.0.0.1')
-await once(receiver, 'listening')
-const port = (receiver.address() as AddressInfo).port
+const { postgresUrl, redisUrl } = loadConfig()
+if (postgresUrl === null || redisUrl === null) {
+  process.stderr.write('Set LOCKSTEP_POSTGRES_URL and LOCKSTEP_REDIS_URL to servers that the bench may use.\n')
+  process.exit(2)
+}
+const receiver = new Worker(new URL('./tracing/receive-worker.ts', import.meta.url))
+const [receiverPort]: unknown[] = await once(receiver, 'message')
 
-await inServedPlace(customers, [], async ({ served: off, key, folder, startAnother }) => {
-  const tool = await loadTool()
-  const on = await startAnother({
-    OTEL_EXPORTER_OTLP_ENDPOINT: `http://127.0.0.1:${port}`,
-    OTEL_TRACES_SAMPLER: 'parentbased_traceidratio',
-    OTEL_TRACES_SAMPLER_ARG: args.share,
-  })
-  const measure = async (server: Started): Promise<number> => {
-    const { predict } = targetsAt(server.url, server.url, key, customers)
-    const before = await cpuSeconds(server.child)
-    const { requests } = await load(tool, predict, { connections: 16, seconds, folder })
-    return (((await cpuSeconds(server.child)) - before) / requests) * 1e6
+await inOwnPlace(postgresUrl, async ({ env }) => {
+  const config = loadConfig({ ...env, LOCKSTEP_LOG_PREDICTIONS: '0.01' })
+  const { postgresUrl: own } = config
+  if (own === null) return
+  const db = openPostgres(own)
+  const key = await setUp(db, config, customers)
+  const log = createLogger('silent')
+  const registry = new Registry()
+  const settings = readTraceSettings(
+    {
+      OTEL_EXPORTER_OTLP_ENDPOINT: `http://127.0.0.1:${String(receiverPort)}`,
+      OTEL_TRACES_SAMPLER: 'parentbased_traceidratio',
+      OTEL_TRACES_SAMPLER_ARG: args.share,
+    },
+    [],
+  )
+  const tracing = settings === null ? null : await openTracing(settings, { log, registry })
+
+  async function serve(by: Tracing | null) {
+    const stores = { database: async () => openPostgres(own ?? ''), store: () => openOnlineStore(config) }
+    const clock = () => Date.now() * 1000
+    const server = createServer({ config, ...stores, log, metrics: new Registry(), tracing: by, clock, lead: false })
+    const { port } = await server.listen('127.0.0.1', 0)
+    await server.whenReady()
+    return { server, port }
   }
-  try {
-    const [offUs, onUs]: [number[], number[]] = [[], []]
-    for (let round = -2; round < rounds; round++) {
-      // each goes first in every second round
-      const order = round % 2 === 0 ? ([offUs, onUs] as const) : ([onUs, offUs] as const)
-      for (const into of order) {
-        const us = await measure(into === offUs ? off : on)
-        if (round >= 0) into.push(us)
-      }
-      if (round >= 0 && !args.json) say(`off ${offUs.at(-1)?.toFixed(1)} us   on ${onUs.at(-1)?.toFixed(1)} us`)
-    }
-    const spans = await spansOf(on.url)
-    const result = {
-      cpu_us_off: round3(median(offUs)),
-      cpu_us_on: round3(median(onUs)),
-      ratio: round3(median(onUs.map((us, i) => us / (offUs[i] ?? Number.NaN)))),
-      ratio_least: round3(Math.min(...onUs) / Math.min(...offUs)),
-      spans,
-      exports,
-    }
-    if (args.json) process.stdout.write(`${JSON.stringify(result)}\n`)
-    else for (const [name, value] of Object.entries(result)) say(`${name.padEnd(12)} ${value}`)
-  } finally {
-    await end(on)
+
+  const servers = [await serve(null), await serve(null), await serve(tracing)]
+  const { bodies, path, headers } = targetsAt('', '', key, customers).predict
+  const head = Object.entries({ host: 'bench', ...headers }).map(([name, value]) => `${name}: ${value}\r\n`)
+  const asked: Asked = {
+    ports: servers.map(({ port }) => port),
+    connections,
+    requests: bodies.map(
+      (body) => `POST ${path} HTTP/1.1\r\n${head.join('')}content-length: ${Buffer.byteLength(body)}\r\n\r\n${String(body)}`,
+    ),
   }
+  const worker = new Worker(new URL('./tracing/ask-worker.ts', import.meta.url), { workerData: asked })
+  await once(worker, 'message')
+
+  const measured: readonly number[][] = [[], [], []]
+  for (let round = -warmUp; round < rounds; round++) {
+    for (let i = 0; i < servers.length; i++) {
+      // each begins in every third round
+      const server = (i + round + warmUp) % servers.length
+      const before = process.threadCpuUsage()
+      // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread, not a window
+      worker.postMessage({ server, count: requestsPerRound })
+      await once(worker, 'message')
+      const { user, system } = process.threadCpuUsage(before)
+      if (round >= 0) measured[server]?.push((user + system) / requestsPerRound)
+    }
+  }
+  const [off = Number.NaN, control = Number.NaN, on = Number.NaN] = measured.map(fasterHalf)
+  const text = await registry.metrics()
+  const result = {
+    us_off: rounded(off),
+    us_control: rounded(control),
+    us_on: rounded(on),
+    noise: rounded(control / off),
+    ratio: rounded(on / ((off + control) / 2)),
+    spans: Number(/outcome="exported"\} (\d+)/.exec(text)?.[1] ?? 0),
+  }
+  if (args.json) process.stdout.write(`${JSON.stringify(result)}\n`)
+  else for (const [name, value] of Object.entries(result)) process.stdout.write(`${name.padEnd(12)} ${value}\n`)
+  await worker.terminate()
+  for (const { server } of servers) await server.close()
+  await tracing?.close()
+  await db.close()
+  await forgetKeys(redisUrl, config.redisPrefix)
 })
-receiver.closeAllConnections()
-receiver.close()
+await receiver.terminate()
 
-/** How many spans the server has sent so far. */
-async function spansOf(url: string): Promise<number> {
-  const text = await (await fetch(`${url}/metrics`)).text()
-  return Number(/lockstep_trace_spans_total\{outcome="exported"\} (\d+)/.exec(text)?.[1] ?? 0)
+/** The mean of the faster half. */
+function fasterHalf(values: readonly number[]): number {
+  const half = values.toSorted((a, b) => a - b).slice(0, Math.ceil(values.length / 2))
+  return half.reduce((sum, each) => sum + each, 0) / half.length
 }
 
-function round3(value: number): number {
+function rounded(value: number): number {
   return Math.round(value * 1000) / 1000
-}
-
-function say(line: string): void {
-  process.stdout.write(`${line}\n`)
 }

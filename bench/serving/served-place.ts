@@ -15,8 +15,6 @@ export interface ServedPlace {
   readonly config: Config
   /** The folder for scripts. */
   readonly folder: string
-  /** Starts a second such server with further environment variables. The caller ends it. */
-  startAnother(more: NodeJS.ProcessEnv): Promise<Started>
 }
 
 /**
@@ -44,14 +42,10 @@ export async function inServedPlace(
       const key = await setUp(db, config, customers)
       const main = join(import.meta.dirname, '../../cli/main.ts')
       const logged = { ...env, LOCKSTEP_LOG_PREDICTIONS: '0.01', LOCKSTEP_LOG_LEVEL: 'warn' }
-      const startAnother = async (more: NodeJS.ProcessEnv): Promise<Started> => {
-        const started = await start([...options, main, 'serve', '--port', '0', '--json'], { ...logged, ...more })
-        await untilReady(started.url)
-        return started
-      }
-      const served = await startAnother({})
+      const served = await start([...options, main, 'serve', '--port', '0', '--json'], logged)
       try {
-        await work({ served, key, config, folder, startAnother })
+        await untilReady(served.url)
+        await work({ served, key, config, folder })
       } finally {
         await end(served)
       }

@@ -1,111 +1,60 @@
 import { hostname } from 'node:os'
-import type { Context, HrTime, Span as OtelSpan, Tracer } from '@opentelemetry/api'
-import { createTraceState, ROOT_CONTEXT, SpanKind as OtelKind, SpanStatusCode, trace } from '@opentelemetry/api'
+import type { SpanContext } from '@opentelemetry/api'
+import { createTraceState, ROOT_CONTEXT } from '@opentelemetry/api'
 import { OTLPTraceExporter } from '@opentelemetry/exporter-trace-otlp-proto'
 import { defaultResource, resourceFromAttributes } from '@opentelemetry/resources'
-import { AlwaysOnSampler, SamplingDecision, TraceIdRatioBasedSampler, TracerProvider } from '@opentelemetry/sdk-trace'
+import { SamplingDecision, TraceIdRatioBasedSampler } from '@opentelemetry/sdk-trace'
 import { messageOf } from '../../kernel/errors.ts'
 import { withTimeout } from '../async.ts'
 import type { Logger } from '../log.ts'
 import type { MetricsRegistry } from '../metrics.ts'
 import { readVersion } from '../version.ts'
-import type { Span, SpanAttributes, SpanKind, SpanParent, Tracing } from './span.ts'
-import { errorType } from './span.ts'
+import { RecordedSpan } from './recorded-span.ts'
+import type { SpanParent, Tracing } from './span.ts'
 import { createSpanQueue } from './span-queue.ts'
 import type { TraceSettings } from './trace-settings.ts'
 
 const closeMs = 2_000
-/** Longer values are cut: messages of errors may quote a request. */
-const maxValueLength = 4_096
-
-const kinds = { internal: OtelKind.INTERNAL, server: OtelKind.SERVER, client: OtelKind.CLIENT, consumer: OtelKind.CONSUMER } as const
 
 /**
  * Sends spans by OTLP over HTTP, in protobuf (https://opentelemetry.io/docs/specs/otlp/), with OpenTelemetry's own
- * exporter. Nothing is registered with OpenTelemetry globally, and no library is patched.
+ * batches and exporter. Nothing is registered with OpenTelemetry globally, and no library is patched.
  */
 export function createOtlpTracing(
   settings: TraceSettings,
   { log, registry }: { readonly log: Logger; readonly registry: MetricsRegistry },
 ): Tracing {
-  const { url, headers, timeoutMs, resource } = settings
-  const exporter = new OTLPTraceExporter({ url, headers, timeoutMillis: timeoutMs })
+  const { url, headers, timeoutMs } = settings
+  const queue = createSpanQueue(new OTLPTraceExporter({ url, headers, timeoutMillis: timeoutMs }), settings, { log, registry })
   const version = readVersion()
+  const own = {
+    'service.version': version,
+    'service.instance.id': crypto.randomUUID(),
+    'host.name': hostname(),
+    'process.pid': process.pid,
+  }
+  const shared = {
+    resource: defaultResource().merge(resourceFromAttributes({ ...own, ...settings.resource })),
+    instrumentationScope: { name: 'lockstep', version },
+    onEnd: queue.onEnd,
+  }
   const isSampled = samplerOf(settings)
-  const provider = new TracerProvider({
-    // `isSampled` has decided, for a tenth of the cost
-    sampler: new AlwaysOnSampler(),
-    resource: defaultResource().merge(
-      resourceFromAttributes({
-        'service.version': version,
-        'service.instance.id': crypto.randomUUID(),
-        'host.name': hostname(),
-        'process.pid': process.pid,
-        ...resource,
-      }),
-    ),
-    spanLimits: { attributeValueLengthLimit: maxValueLength },
-    spanProcessors: [createSpanQueue(exporter, settings, { log, registry })],
-  })
-  const tracer = provider.getTracer('lockstep', version)
   return {
     begin(name, { kind, parent, startedMs = performance.now(), attributes }) {
       if (!isSampled(parent)) return undefined
       const offsetMs = Date.now() - performance.now()
-      const context = parent === undefined ? ROOT_CONTEXT : contextOf(parent)
-      const span = tracer.startSpan(name, { kind: kinds[kind], startTime: hrTime(startedMs + offsetMs) }, context)
-      if (attributes !== undefined) span.setAttributes(attributes)
-      return new OtlpSpan(tracer, span, offsetMs)
+      const context = parent === undefined ? undefined : contextOf(parent)
+      const span = new RecordedSpan({ ...shared, offsetMs }, name, kind, context, startedMs)
+      if (attributes !== undefined) span.set(attributes)
+      return span
     },
     async close() {
       try {
-        await withTimeout(provider.shutdown(), closeMs, () => new Error(`They were not sent within ${closeMs} ms.`))
+        await withTimeout(queue.shutdown(), closeMs, () => new Error(`They were not sent within ${closeMs} ms.`))
       } catch (error) {
         log.warn({ error: messageOf(error) }, 'the last spans of traces could not be sent')
       }
     },
-  }
-}
-
-/** All spans of a trace use one offset between the two clocks, so that a child never begins before its parent. */
-class OtlpSpan implements Span {
-  readonly traceId: string
-  readonly spanId: string
-  readonly #tracer: Tracer
-  readonly #span: OtelSpan
-  readonly #offsetMs: number
-
-  constructor(tracer: Tracer, span: OtelSpan, offsetMs: number) {
-    const { traceId, spanId } = span.spanContext()
-    this.traceId = traceId
-    this.spanId = spanId
-    this.#tracer = tracer
-    this.#span = span
-    this.#offsetMs = offsetMs
-  }
-
-  child(name: string, kind: SpanKind = 'internal', attributes: SpanAttributes = {}): Span {
-    const options = { kind: kinds[kind], attributes, startTime: this.#now() }
-    return new OtlpSpan(this.#tracer, this.#tracer.startSpan(name, options, trace.setSpan(ROOT_CONTEXT, this.#span)), this.#offsetMs)
-  }
-
-  set(attributes: SpanAttributes): void {
-    this.#span.setAttributes(attributes)
-  }
-
-  fail(error: unknown): void {
-    const message = messageOf(error)
-    this.#span.setAttribute('error.type', errorType(error))
-    this.#span.recordException(error instanceof Error ? error : message, this.#now())
-    this.#span.setStatus({ code: SpanStatusCode.ERROR, message })
-  }
-
-  end(): void {
-    this.#span.end(this.#now())
-  }
-
-  #now(): HrTime {
-    return hrTime(performance.now() + this.#offsetMs)
   }
 }
 
@@ -124,18 +73,12 @@ function samplerOf({ sampler, ratio }: TraceSettings): (parent: SpanParent | und
   }
 }
 
-function contextOf({ traceId, spanId, flags, state }: SpanParent): Context {
-  return trace.setSpanContext(ROOT_CONTEXT, {
+function contextOf({ traceId, spanId, flags, state }: SpanParent): SpanContext {
+  return {
     traceId,
     spanId,
     traceFlags: Number.parseInt(flags, 16),
     isRemote: true,
-    ...(state === undefined ? {} : { traceState: createTraceState(state) }),
-  })
-}
-
-/** Seconds and nanoseconds of a time in milliseconds since 1970. */
-function hrTime(ms: number): HrTime {
-  const seconds = Math.floor(ms / 1000)
-  return [seconds, Math.floor((ms - seconds * 1000) * 1e6)]
+    ...(state !== undefined && { traceState: createTraceState(state) }),
+  }
 }
