@@ -12,6 +12,7 @@ from .caller import Caller, Json, Moment
 from .errors import InvalidRequestError
 from .training_sets import download, join_features, wait_for_job, write_spine
 from .uploads import upload
+from .values import time_text
 
 if TYPE_CHECKING:
     import pandas
@@ -69,7 +70,7 @@ class Training(Caller):
             "asOf": as_of,
             "knowledge": knowledge,
             "freshness": freshness,
-            "knownBefore": known_before,
+            "knownBefore": None if known_before is None else time_text(known_before),
         }
         begun = self._change("/v1/datasets", asked, deadline)
         wait_for_job(self._sender, begun["job"], deadline)

@@ -117,9 +117,11 @@ def parse_time(text: str) -> datetime:
     return moment if fraction == "" else moment.replace(microsecond=int(fraction.ljust(6, "0")))
 
 
-def micros_of(moment: datetime) -> int:
-    """Microseconds since 1970, exactly."""
-    return (moment - _EPOCH) // timedelta(microseconds=1)
+def time_text(moment: Any) -> Any:
+    """A moment as RFC 3339: microseconds since 1970, or anything that `encode` takes for a time."""
+    if isinstance(moment, int):
+        return _rfc3339(_EPOCH + timedelta(microseconds=moment))
+    return encode(moment)
 
 
 def decoder(kind: str) -> Optional[Decode]:
