@@ -54,10 +54,12 @@ export function createTypeCheck(folder: string, say: (text: string) => void): Ty
   }
 }
 
-/** The errors in a compiler's output, as `type error features.ts:12: …`. */
+/** The errors of the project's own files in a compiler's output, as `type error features.ts:12: …`. */
 function textOf(out: string, folder: string): string {
-  const found = [...out.matchAll(/^(.+?)\((\d+),\d+\): error (TS\d+: .+)$/gm)].map(([, file = '', line, message]) => {
-    return `type error ${relative(folder, resolve(folder, file))}:${line}: ${message}`
+  const found = [...out.matchAll(/^(.+?)\((\d+),\d+\): error (TS\d+: .+)$/gm)].flatMap(([, path = '', line, message]) => {
+    const file = relative(folder, resolve(folder, path))
+    // what others have written is not the user's to correct
+    return /^(\.\.|node_modules)[\\/]/.test(file) ? [] : [`type error ${file}:${line}: ${message}`]
   })
   const more = found.length - maxShown
   return [...found.slice(0, maxShown), ...(more > 0 ? [`and ${counted(more, 'more type error')}`] : [])].join('\n')

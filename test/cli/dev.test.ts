@@ -6,6 +6,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { Context } from '../../cli/context.ts'
 import { createContext } from '../../cli/context.ts'
 import { createTypeCheck } from '../../cli/dev/check-types.ts'
+import { createDefinitionsLoader } from '../../cli/dev/definitions-loader.ts'
 import { startDev } from '../../cli/dev/start-dev.ts'
 import { createTerminal } from '../../cli/terminal.ts'
 import { applyChanges } from '../../registry/apply.ts'
@@ -247,6 +248,21 @@ describe('a project that is served while it is edited', { timeout: 240_000 }, ()
 
   it('closing leaves nothing behind', async () => {
     await dev.close()
+  })
+})
+
+describe('a definitions file', { timeout: 240_000 }, () => {
+  it.each([
+    ['that does not end is given up', 'for (;;) {}', 300, /has not finished after 0\.3 s; remove the endless loop/],
+    ['that ends its process ends only its thread', 'process.exit(3)', 60_000, /ended its thread with 3; remove the call/],
+  ])('%s', async (_, text, timeoutMs, message) => {
+    const file = join(definitionFiles({ 'features.ts': text }), 'features.ts')
+    const loader = createDefinitionsLoader(file, { timeoutMs })
+    try {
+      expect((await loader.load()).error?.message).toMatch(message)
+    } finally {
+      await loader.close()
+    }
   })
 })
 
