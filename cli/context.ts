@@ -13,6 +13,7 @@ import { createLogger } from '../runtime/log.ts'
 import { databaseName, openDatabase, requireMade } from '../runtime/open-database.ts'
 import { openTracing } from '../runtime/tracing/open-tracing.ts'
 import type { Tracing } from '../runtime/tracing/span.ts'
+import type { StoresNotice } from './stores-notice.ts'
 import type { Terminal } from './terminal.ts'
 
 /** The resources of commands. Each is opened once, when it is first asked for, and closed with the context. */
@@ -40,8 +41,8 @@ export interface Context {
   close(): Promise<void>
 }
 
-/** @param notice is printed on standard error before the first store is opened, but not with `--json`; null: nothing */
-export function createContext(config: Config, terminal: Terminal, signal: AbortSignal, notice: string | null = null): Context {
+/** @param notice is printed on standard error before what it names is opened, but not with `--json` */
+export function createContext(config: Config, terminal: Terminal, signal: AbortSignal, notice?: StoresNotice): Context {
   const log = createLogger(config.logLevel)
   const lifecycle = createLifecycle(log)
   let opening: Promise<Database> | null = null
@@ -49,15 +50,16 @@ export function createContext(config: Config, terminal: Terminal, signal: AbortS
   let openingStore: Promise<OnlineStore> | null = null
   let openingTracing: Promise<Tracing | null> | null = null
 
-  let told = notice === null || terminal.json
+  const untold = new Map(terminal.json ? [] : Object.entries(notice ?? {}))
 
-  function tellStores(): void {
-    if (!told) terminal.complain(notice ?? '')
-    told = true
+  function tell(what: keyof StoresNotice): void {
+    const text = untold.get(what) ?? null
+    untold.delete(what)
+    if (text !== null) terminal.complain(text)
   }
 
   async function open(): Promise<Database> {
-    tellStores()
+    tell('database')
     const db = await openDatabase(config, { signal, warn: (message) => log.warn({ directory: config.directory }, message) })
     lifecycle.add('database', () => db.close())
     await db.ping()
@@ -65,7 +67,7 @@ export function createContext(config: Config, terminal: Terminal, signal: AbortS
   }
 
   async function check(): Promise<Database> {
-    tellStores()
+    tell('database')
     requireMade(config)
     const db = await context.unmigratedDatabase()
     await requireMigrated(db.kysely, databaseName(config))
@@ -75,6 +77,7 @@ export function createContext(config: Config, terminal: Terminal, signal: AbortS
   async function openStore(): Promise<OnlineStore> {
     // the owner of the database owns the folder, and so the embedded store
     if (config.redisUrl === null) await context.database()
+    tell('store')
     const store = await openOnlineStore(config, { signal })
     lifecycle.add('online store', () => store.close())
     await store.ping()
@@ -99,7 +102,10 @@ export function createContext(config: Config, terminal: Terminal, signal: AbortS
     log,
     terminal,
     signal,
-    tellStores,
+    tellStores() {
+      tell('database')
+      tell('store')
+    },
     unmigratedDatabase: () => (opening ??= open()),
     database: () => (checked ??= check()),
     store: () => (openingStore ??= openStore().catch(forgetStore)),

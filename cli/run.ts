@@ -32,7 +32,7 @@ export async function run(words: readonly string[], signal: AbortSignal): Promis
     const settings = command.settings === false ? null : await loadSettings()
     const config = settings?.config ?? loadConfig({})
     level = config.logLevel
-    const context = createContext(config, terminal, signal, settings === null ? null : storesNotice(settings, process.cwd()))
+    const context = createContext(config, terminal, signal, settings === null ? undefined : storesNotice(settings, process.cwd()))
     return await withContext(context, async () => {
       const outcome = await command.run(context, input)
       terminal.print(terminal.json ? jsonText(outcome.json) : outcome.text)

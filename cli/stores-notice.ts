@@ -3,34 +3,50 @@ import type { Settings } from '../runtime/config.ts'
 import { parseRedisUrl, redisServers } from '../runtime/redis-url.ts'
 import { settingsAbove } from '../runtime/settings-files.ts'
 
+/** What is printed before the database or the online store is opened; null: nothing. */
+export interface StoresNotice {
+  readonly database: string | null
+  readonly store: string | null
+}
+
 /**
- * Names the database and the online store where a user may expect others: where one of them is on another machine,
- * where only one of them is embedded, and where the embedded ones are used although something nearby names a
+ * Names the database and the online store where a user may expect others: where it is on another machine, where it is
+ * embedded and the other one is not, and where the embedded database is used although something nearby names a
  * PostgreSQL. Without user and password.
  *
  * @param folder the working folder
- * @returns null where nothing can surprise
  */
-export function storesNotice({ config, origins, elsewhere }: Settings, folder: string): string | null {
+export function storesNotice({ config, origins, elsewhere }: Settings, folder: string): StoresNotice {
   const { postgresUrl, redisUrl, directory } = config
   const from = (name: string): string => ` (${name}${origins.get(name) === 'environment' ? '' : ` in ${origins.get(name)}`})`
   const target = postgresUrl === null ? null : parseTarget(postgresUrl)
   const redis = redisUrl === null ? null : parseRedisUrl(redisUrl)
-  const hosts = [...(target === null ? [] : [target.server]), ...(redis?.nodes.map(({ host, port }) => `${host}:${port}`) ?? [])]
-  const above = origins.size === 0 ? settingsAbove(folder) : null
-  const why =
-    target !== null
-      ? ''
-      : above !== null
-        ? `; "${above}" is not read, because it is not in this folder`
-        : elsewhere[0] === undefined
-          ? ''
-          : `; ${elsewhere[0]} is not read, LOCKSTEP_POSTGRES_URL is`
-  if (hosts.every(isThisMachine) && (target === null) === (redis === null) && why === '') return null
-  const database =
-    target === null ? `embedded in "${directory}"${why}` : `"${target.database}" at ${target.server}${from('LOCKSTEP_POSTGRES_URL')}`
-  const store = redis === null ? `embedded in "${directory}"` : `Redis at ${redisServers(redis)}${from('LOCKSTEP_REDIS_URL')}`
-  return `Database: ${database}. Online store: ${store}.`
+  const unread = unreadSetting(elsewhere, origins.size === 0 ? settingsAbove(folder) : null)
+  const embedded = `embedded in "${directory}"`
+  return {
+    database:
+      target !== null
+        ? isThisMachine(target.server)
+          ? null
+          : `Database: "${target.database}" at ${target.server}${from('LOCKSTEP_POSTGRES_URL')}.`
+        : redis !== null || unread !== null
+          ? `Database: ${embedded}${unread === null ? '; LOCKSTEP_POSTGRES_URL is not set' : `; ${unread}`}.`
+          : null,
+    store:
+      redis !== null
+        ? redis.nodes.every(({ host, port }) => isThisMachine(`${host}:${port}`))
+          ? null
+          : `Online store: Redis at ${redisServers(redis)}${from('LOCKSTEP_REDIS_URL')}.`
+        : target !== null
+          ? `Online store: ${embedded}; LOCKSTEP_REDIS_URL is not set.`
+          : null,
+  }
+}
+
+/** A setting of a PostgreSQL that a user may believe to be read. */
+function unreadSetting([elsewhere]: readonly string[], above: string | null): string | null {
+  if (above !== null) return `"${above}" is not read, because it is not in this folder`
+  return elsewhere === undefined ? null : `${elsewhere} is not read, LOCKSTEP_POSTGRES_URL is`
 }
 
 function isThisMachine(server: string): boolean {

@@ -6,7 +6,7 @@ import { isRecord } from '../../kernel/is-record.ts'
 import { templateNames } from '../../cli/init/templates.ts'
 import { writeProject } from '../../cli/init/write-project.ts'
 import { followPage } from '../docs/follow-page.ts'
-import { copyEmbedded } from '../services/embedded-template.ts'
+import { testDatabase, testRedis } from '../services/index.ts'
 import { rootFolder } from '../source-files.ts'
 import { oneProcess } from './one-process.ts'
 import { killAll } from './run-lockstep.ts'
@@ -46,8 +46,10 @@ describe('a project that "init" writes', { timeout: 400_000 }, () => {
     expect(out).toMatch(/Next:\n {2}cd project && npm install\n {2}npx lockstep dev\n$/)
     await mkdir(join(folder, 'node_modules'))
     await symlink(rootFolder, join(folder, 'node_modules/lockstep'))
-    await copyEmbedded(join(folder, '.lockstep/postgres'), { migrate: false })
-    const answers = await followPage(`templates/${template}/README.md`, folder, { LOCKSTEP_DIR: join(folder, '.lockstep') }, 'migrate')
+    const [database, redis] = [await testDatabase({ migrate: false }), await testRedis()]
+    const env = { LOCKSTEP_POSTGRES_URL: database.url, LOCKSTEP_REDIS_URL: redis.url, LOCKSTEP_REDIS_PREFIX: redis.prefix }
+    const answers = await followPage(`templates/${template}/README.md`, folder, env, 'migrate')
+    await database.drop()
     const { predictions } = answers.find((each) => isRecord(each) && 'predictions' in each) as {
       predictions: readonly [{ probability: number }]
     }

@@ -83,35 +83,44 @@ describe('settings', () => {
   })
 })
 
-describe('the line that names the stores', () => {
+describe('the lines that name the stores', () => {
   const notice = async (env: NodeJS.ProcessEnv, folder = root) => storesNotice(await loadSettings(folder, env), folder)
 
-  it('is absent where both stores are embedded or on this machine', async () => {
-    expect(await notice({})).toBeNull()
-    expect(
-      await notice({ LOCKSTEP_POSTGRES_URL: 'postgres://u:hush@localhost/a', LOCKSTEP_REDIS_URL: 'redis://127.0.0.1:6380' }),
-    ).toBeNull()
-    expect(await notice({ LOCKSTEP_POSTGRES_URL: 'postgres:///a?host=/run/postgresql', LOCKSTEP_REDIS_URL: 'redis://[::1]' })).toBeNull()
+  it('are absent where both stores are embedded or on this machine', async () => {
+    const none = { database: null, store: null }
+    expect(await notice({})).toEqual(none)
+    expect(await notice({ LOCKSTEP_POSTGRES_URL: 'postgres://u:hush@localhost/a', LOCKSTEP_REDIS_URL: 'redis://127.0.0.1:6380' })).toEqual(
+      none,
+    )
+    expect(await notice({ LOCKSTEP_POSTGRES_URL: 'postgres:///a?host=/run/postgresql', LOCKSTEP_REDIS_URL: 'redis://[::1]' })).toEqual(none)
   })
 
-  it('names stores on other machines, with the setting, and no password', async () => {
+  it('name stores on other machines, with the setting, and no password', async () => {
     const folder = await folderWith({ '.env': 'LOCKSTEP_POSTGRES_URL=postgres://u:hush@db.example/shop\n' })
-    const text = await notice({ LOCKSTEP_REDIS_URL: 'redis://:hush@cache.example' }, folder)
-    expect(text).toBe(
-      'Database: "shop" at db.example:5432 (LOCKSTEP_POSTGRES_URL in .env). Online store: Redis at cache.example:6379 (LOCKSTEP_REDIS_URL).',
-    )
+    expect(await notice({ LOCKSTEP_REDIS_URL: 'redis://:hush@cache.example' }, folder)).toEqual({
+      database: 'Database: "shop" at db.example:5432 (LOCKSTEP_POSTGRES_URL in .env).',
+      store: 'Online store: Redis at cache.example:6379 (LOCKSTEP_REDIS_URL).',
+    })
   })
 
-  it('names the embedded database where only the store is not embedded', async () => {
-    expect(await notice({ LOCKSTEP_REDIS_URL: 'redis://localhost' })).toMatch(
-      /^Database: embedded in ".*"\. Online store: Redis at localhost:6379/,
-    )
+  it('name what is embedded where the other is not', async () => {
+    const directory = join(process.cwd(), '.lockstep')
+    expect(await notice({ LOCKSTEP_REDIS_URL: 'redis://localhost' })).toEqual({
+      database: `Database: embedded in "${directory}"; LOCKSTEP_POSTGRES_URL is not set.`,
+      store: null,
+    })
+    expect(await notice({ LOCKSTEP_POSTGRES_URL: 'postgres://localhost/a' })).toEqual({
+      database: null,
+      store: `Online store: embedded in "${directory}"; LOCKSTEP_REDIS_URL is not set.`,
+    })
   })
 
-  it('names what is not read: variables of other programs, and files of folders above', async () => {
-    expect(await notice({ DATABASE_URL: 'postgres://u:hush@db/a' })).toMatch(/; DATABASE_URL is not read, LOCKSTEP_POSTGRES_URL is\./)
+  it('name what is not read: variables of other programs, and files of folders above', async () => {
+    const other = await notice({ DATABASE_URL: 'postgres://u:hush@db/a' })
+    expect(other.database).toMatch(/; DATABASE_URL is not read, LOCKSTEP_POSTGRES_URL is\.$/)
     const folder = await folderWith({ 'lockstep.config.mjs': 'export default {}' })
     await mkdir(join(folder, 'below'))
-    expect(await notice({}, join(folder, 'below'))).toContain(`; "${join(folder, 'lockstep.config.mjs')}" is not read, because`)
+    const below = await notice({}, join(folder, 'below'))
+    expect(below.database).toContain(`; "${join(folder, 'lockstep.config.mjs')}" is not read, because`)
   })
 })
