@@ -18,7 +18,7 @@ export interface Download {
  * is complete.
  *
  * @param onBytes called with the number of bytes of each part that arrives
- * @throws LockstepError `SERVER_UNAVAILABLE` after attempts for about a minute without a byte, `WRITE_FAILED`, and what
+ * @throws LockstepError `SERVER_UNAVAILABLE` after attempts for about two minutes without a byte, `WRITE_FAILED`, and what
  *   the server refuses
  */
 export async function downloadFile(server: Server, download: Download, onBytes: (bytes: number) => void): Promise<void> {

@@ -33,8 +33,8 @@ export interface SendOptions {
   readonly signal?: AbortSignal
 }
 
-/** About a minute of attempts in all. A server that has never answered may not exist, so it gets two seconds. */
-const attempts = 8
+/** About two minutes of attempts in all. A server that has never answered may not exist, so it gets two seconds. */
+const attempts = 12
 const firstAttempts = 3
 const firstWaitMs = 250
 const longestWaitMs = 15_000

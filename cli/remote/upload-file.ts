@@ -17,7 +17,7 @@ const removalMs = 2_000
  * interrupts the upload: it goes on from the last byte that the server has.
  *
  * @param use gets the id of the upload. If it fails, the upload is removed.
- * @throws LockstepError `FILE_UNREADABLE`, `SERVER_UNAVAILABLE` after attempts for about a minute, and what the server
+ * @throws LockstepError `FILE_UNREADABLE`, `SERVER_UNAVAILABLE` after attempts for about two minutes, and what the server
  *   refuses
  */
 export async function uploadFile<T>(context: Context, server: Server, path: string, use: (upload: string) => Promise<T>): Promise<T> {

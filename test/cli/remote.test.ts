@@ -1,4 +1,6 @@
 import { mkdtemp, readFile, readdir, rm, stat, writeFile } from 'node:fs/promises'
+import type { AddressInfo } from 'node:net'
+import { connect, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
@@ -51,6 +53,30 @@ async function makeStores(kind: string): Promise<{ env: Environment; drop: () =>
   const [database, redis] = [await testDatabase(), await testRedis()]
   const urls = { LOCKSTEP_POSTGRES_URL: database.url, LOCKSTEP_REDIS_URL: redis.url, LOCKSTEP_REDIS_PREFIX: redis.prefix }
   return { env: { ...files, ...urls, LOCKSTEP_DIR: join(own, 'unused') }, drop: () => database.drop() }
+}
+
+/** A way to a port of this machine, which calls `cut` and loses its connections once so many bytes went there. */
+async function wayTo(port: number, bytes: number, cut: () => void): Promise<{ readonly url: string; close(): void }> {
+  let passed = 0
+  const way = createServer((socket) => {
+    const inner = connect(port, '127.0.0.1')
+    inner.pipe(socket)
+    socket.on('data', (part) => {
+      const isLast = passed < bytes && passed + part.length >= bytes
+      passed += part.length
+      if (isLast) cut()
+      else inner.write(part)
+    })
+    for (const [one, other] of [
+      [socket, inner],
+      [inner, socket],
+    ] as const) {
+      one.on('error', () => undefined)
+      one.on('close', () => other.destroy())
+    }
+  })
+  await new Promise<void>((resolve) => way.listen(0, '127.0.0.1', resolve))
+  return { url: `http://127.0.0.1:${(way.address() as AddressInfo).port}`, close: () => way.close() }
 }
 
 describe.each(['embedded', 'postgres'])('commands that are sent to a server with %s', { timeout: 180_000 }, (kind) => {
@@ -224,20 +250,19 @@ describe.each(['embedded', 'postgres'])('commands that are sent to a server with
   })
 
   it('go on with an upload after the server was killed, and load every row once', async () => {
-    const rows = 6000
+    const rows = 3200
     const line = (i: number): string => `2001-07-01T00:00:00Z,${i},${'n'.repeat(1500)},JFK\n`
     await writeFile(join(folder, 'large.csv'), `date,delay,note,origin\n${Array.from({ length: rows }, (_, i) => line(i)).join('')}`)
-    const uploads = join(env['LOCKSTEP_FILES_DIR'] ?? '', 'uploads')
-    const command = start(remote, 'ingest', 'flights', join(folder, 'large.csv'), '--json')
-    await until(async () => {
-      const [id] = await readdir(uploads).catch(() => [])
-      const found = id === undefined ? null : await stat(join(uploads, id, 'file', 'large.csv')).catch(() => null)
-      return found !== null && found.size > 0
-    })
-    server.child.kill('SIGKILL')
+    const { port } = new URL(url)
+    const way = await wayTo(Number(port), 2_000_000, () => server.child.kill('SIGKILL'))
+    const command = start({ ...remote, LOCKSTEP_SERVER: way.url }, 'ingest', 'flights', join(folder, 'large.csv'), '--json')
     await server.ended
-    await serve(new URL(url).port)
+    const [upload = ''] = await readdir(join(env['LOCKSTEP_FILES_DIR'] ?? '', 'uploads'))
+    const { size } = await stat(join(env['LOCKSTEP_FILES_DIR'] ?? '', 'uploads', upload, 'file', 'large.csv'))
+    expect(size).toBeLessThan(2_000_001)
+    await serve(port)
     const { code, json, err } = await command.ended
+    way.close()
     expect([code, err]).toEqual([0, ''])
     expect(json).toMatchObject({ rows })
     await whenReady(url)
