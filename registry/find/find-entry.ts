@@ -75,9 +75,13 @@ function unknown(inventory: Inventory, reference: string, name: string, kinds: r
   const hint = versions.length > 0 && name.includes('@') ? ` There is ${versions.join(', ')}.` : didYouMean(name, new Set(labels))
   return new LockstepError(
     'UNKNOWN_DEFINITION',
-    `There is ${what} named "${reference}" in the registry.${hint} "lockstep search ${name.replace(/@.*$/, '')}" searches all texts.`,
+    `There is ${what} named "${reference}" in the registry.${hint}${searchHint(name.replace(/@.*$/, ''))}`,
     { details: { name: reference } },
   )
+}
+
+function searchHint(name: string): string {
+  return /^\w+$/.test(name) ? ` "lockstep search ${name}" searches all texts.` : ''
 }
 
 /** The plural of each kind, as paths and the command line have it. */

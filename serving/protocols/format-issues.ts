@@ -78,7 +78,9 @@ function outOfBounds(issue: Issue & { readonly code: 'too_small' | 'too_big' }, 
   const limit = `${issue.code === 'too_small' ? least : most} ${bound.toLocaleString('en')}`
   if (Array.isArray(value))
     return value.length === 0 ? `is empty; send ${limit}` : `has ${value.length.toLocaleString('en')} elements; send ${limit}`
-  if (typeof value === 'string') return value === '' ? 'is empty' : `has ${value.length.toLocaleString('en')} characters; send ${limit}`
+  // a number in a URL is text too
+  if (typeof value === 'string' && issue.origin === 'string')
+    return value === '' ? 'is empty' : `has ${value.length.toLocaleString('en')} characters; send ${limit}`
   return `is ${summary(value)}; it must be ${limit}`
 }
 

@@ -57,6 +57,13 @@ it.each([
   expect(said(path, body)).toMatch(pattern)
 })
 
+it('compares a number in a URL with its bounds, not the length of its text', () => {
+  const schema = routes.find(({ path }) => path === '/v1/views')?.query
+  const { error } = schema?.safeParse({ limit: '0' }) ?? {}
+  if (schema === undefined || error === undefined) throw new Error('the limit is taken')
+  expect(sayIssues(error, schema, { limit: '0' }).said).toBe('"limit" is "0"; it must be at least 1')
+})
+
 it('names at most ten issues, and the number of the rest', () => {
   const inputs = Array.from({ length: 200 }, () => ({ name: 5, shape: [], datatype: 'FP32' }))
   const text = said('/v2/models/:model/infer', { inputs })
