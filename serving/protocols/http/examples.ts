@@ -2,9 +2,11 @@ import type { ServicePlan } from '../../../kernel/service-plan.ts'
 import type { Column, ColumnType } from '../../../kernel/value-type.ts'
 import type { ViewPlan } from '../../../kernel/view-plan.ts'
 import type { SourceSpec } from '../../../kernel/view-spec.ts'
+import { sqlTypeName } from '../../../offline/sql-type.ts'
 import type { Catalog, CatalogModel } from '../../../registry/catalog.ts'
 import { championAlias } from '../../../registry/model-aliases.ts'
 import type { ModelVersion } from '../../../registry/model-versions.ts'
+import { sqlIdentifier, sqlText } from '../../../runtime/sql.ts'
 import { readJobs } from '../../../runtime/jobs/read-jobs.ts'
 import type { ExampleDeps, ExampleEntity } from '../../find/example.ts'
 import { exampleEntity, exampleRow, explainExample, featuresExample, predictExample } from '../../find/example.ts'
@@ -44,6 +46,7 @@ export async function examplesOf(deps: ExampleDeps): Promise<Examples> {
   const bodies: Record<string, unknown> = {}
   if (service !== undefined && asked !== null) {
     bodies['POST /v1/features'] = featuresExample(service.id, asked).body
+    bodies['POST /v1/datasets'] = { service: service.id, spine: { sql: spineOf(entityColumns(service), asked) } }
     if (model !== undefined) {
       bodies['POST /v1/predict'] = predictExample(model.name, asked).body
       const inputs = entityColumns(service).map((column) => tensorOf(column, asked.entity[column.name]))
@@ -73,7 +76,16 @@ export async function examplesOf(deps: ExampleDeps): Promise<Examples> {
     bodies['POST /push'] = { push_source_name: source.name, df, to: 'online_and_offline' }
   }
   const [job] = await readJobs(deps.db, { limit: 1 })
-  const names: Named = { model, view, source, service, entity: [...catalog.entities.keys()][0], job: job?.id.toString() }
+  const [dataset] = await deps.db.query<{ readonly id: string }>('select id from lockstep.datasets order by created_at desc limit 1')
+  const names: Named = {
+    model,
+    view,
+    source,
+    service,
+    entity: [...catalog.entities.keys()][0],
+    job: job?.id.toString(),
+    dataset: dataset?.id,
+  }
   return {
     body: ({ method, path }) => bodies[`${method} ${path}`],
     // nothing is deleted by mistake
@@ -117,9 +129,10 @@ interface Named {
   readonly service: ServicePlan | undefined
   readonly entity: string | undefined
   readonly job: string | undefined
+  readonly dataset: string | undefined
 }
 
-function parameterOf({ model, view, source, service, entity, job }: Named, path: string, name: string): string | undefined {
+function parameterOf({ model, view, source, service, entity, job, dataset }: Named, path: string, name: string): string | undefined {
   const place = `${path.split('/', 3).join('/')} ${name}`
   switch (place) {
     case '/v1/entities name':
@@ -138,6 +151,8 @@ function parameterOf({ model, view, source, service, entity, job }: Named, path:
       return view?.id
     case '/v1/search q':
       return view?.features[0]?.name
+    case '/v1/datasets id':
+      return dataset
     case '/v1/jobs id':
       return job
     case '/v1/models name':
@@ -169,6 +184,16 @@ function eventOf({ name, key, eventTime, known, columns }: SourceSpec, { views }
     ...(known === null ? {} : { [known]: exampleMoment }),
     ...exampleRow(columns),
   }
+}
+
+/** A spine of one row, as a query. */
+function spineOf(columns: readonly Column[], { entity, asOf }: ExampleEntity): string {
+  const values = columns.map(({ name, type }) => {
+    const value = entity[name]
+    const text = Array.isArray(value) ? `{${value.join()}}` : String(value)
+    return `${sqlText(text)}::${sqlTypeName(type)} as ${sqlIdentifier(name)}`
+  })
+  return `select ${[...values, `timestamptz ${sqlText(asOf ?? exampleMoment)} as event_timestamp`].join(', ')}`
 }
 
 /** A column of one entity as a tensor. */
