@@ -48,7 +48,7 @@ const fraudModel = makeOnnx({
 beforeAll(async () => {
   // those of the notebook, pandas and pyarrow among them
   const requirements = (await read('examples/flights/requirements.txt')).trim().split('\n')
-  python = join(await pythonWith('client', ['pytest', 'mypy', 'ruff', ...requirements]), 'python')
+  python = join(await pythonWith('client', ['pytest==9.2.0', 'mypy==2.4.1', 'ruff==0.17.6', ...requirements]), 'python')
   folder = await mkdtemp(join(tmpdir(), 'lockstep-python-'))
   const env = { LOCKSTEP_DIR: join(folder, '.lockstep') }
   await copyEmbedded(join(folder, '.lockstep/postgres'), { migrate: true })
