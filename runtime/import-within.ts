@@ -51,7 +51,7 @@ function endLoopAfter(timeoutMs: number): () => void {
   const free = new Int32Array(new SharedArrayBuffer(4))
   // the script lies beside this file, as .ts in the repository and as .js once built
   const script = new URL(`./end-loop-worker${import.meta.url.endsWith('.ts') ? '.ts' : '.js'}`, import.meta.url)
-  const worker = new Worker(script, { workerData: { free, timeoutMs } satisfies WatchedThread, execArgv: [] })
+  const worker = new Worker(script, { workerData: { free, timeoutMs, againMs: graceMs } satisfies WatchedThread, execArgv: [] })
   worker.unref()
   worker.on('error', () => {}) // a machine that gives no more threads loads its definitions unwatched
   return () => {
@@ -64,4 +64,6 @@ export interface WatchedThread {
   /** Becomes 1 when the main thread has come back. */
   readonly free: Int32Array
   readonly timeoutMs: number
+  /** How long to wait before ending it again. */
+  readonly againMs: number
 }
