@@ -73,7 +73,7 @@ export function develop({ folder, file }: Project, { session, loader, say, signa
     filesBefore = filesNow
     const { set, error } = present.loaded
     if (present.isNew && error !== null) refuse(error)
-    // rows and models change what the version before serves
+    // rows and models change what the previous version serves
     const next = set ?? (areFilesNew ? good : null)
     if (next !== null) await update(next, files, present)
     if (present.isNew && error === null) types.begin()
@@ -112,7 +112,7 @@ export function develop({ folder, file }: Project, { session, loader, say, signa
     say(
       [
         problemText(error, loaded?.places ?? [], folder),
-        good === null ? 'Nothing is served yet.' : 'The version before is still served.',
+        good === null ? 'Nothing is served yet.' : 'The previous version is still served.',
       ].join('\n'),
     )
   }

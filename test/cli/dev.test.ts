@@ -220,10 +220,10 @@ describe('a project that is served while it is edited', { timeout: 240_000 }, ()
       () => write(definitions({ columns: 'delay: t.float64, gate: t.string', more: "gate: last('gate')" })),
       /COLUMNS_MISMATCH: .*lacks "gate"/,
     ],
-  ])('a file %s is refused with its place, and the version before is served', async (_, spoil, error) => {
+  ])('a file %s is refused with its place, and the previous version is served', async (_, spoil, error) => {
     const before = await served(dev.url)
     spoil()
-    expect(await dev.said('The version before is still served')).toMatch(error)
+    expect(await dev.said('The previous version is still served')).toMatch(error)
     expect(await served(dev.url)).toEqual(before)
     writeFileSync(join(folder, 'data/landings.jsonl'), '{"airport":"ATL","landed_at":"2026-03-01T09:00:00Z","delay":7}\n')
     await edit(definitions())
