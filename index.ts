@@ -1,5 +1,5 @@
-// The public API: the DSL of definitions files and its types, and the configuration of a project. It loads neither the database driver nor the bundler nor
-// the model runtime.
+// The public API: the DSL of definitions files and its types, and the configuration of a project. It loads neither the
+// database driver nor the bundler nor the model runtime.
 export { LockstepError } from './kernel/errors.ts'
 export type { ErrorCode } from './kernel/errors.ts'
 export type { Value, ValueOf, ValueType } from './kernel/value-type.ts'

@@ -1,7 +1,7 @@
 /**
- * Bulk answers of features: 50 features of 1, 10, 100 and 1,000 customers in one request, by row, by column, as an Arrow
- * stream, and over Feast's route. The server is that of the serving bench. The floor is a bare node:http server that
- * parses the same body, and turns the prepared answer by column into JSON.
+ * Bulk answers of features: 50 features of 1, 10, 100 and 1,000 customers in one request, by row, by column, as an
+ * Arrow stream, and over Feast's route. The server is that of the serving bench. The floor is a bare node:http server
+ * that parses the same body, and turns the prepared answer by column into JSON.
  *
  *     cpu_us                processor time of the server per request, by form and number of rows
  *     ratio_feast_columns   of Feast's route over the form columns at 100 rows, 1.3 at most
@@ -12,8 +12,8 @@
  *
  *     LOCKSTEP_POSTGRES_URL=… LOCKSTEP_REDIS_URL=… npm run bench -- bulk [--entities 20000] [--rows 1,10,100,1000] [--rounds 3] [--json]
  *
- * Times are the median of alternating rounds, and ratios that of the ratios within a round. It works in its own database
- * and under its own key prefix, and removes both.
+ * Times are the median of alternating rounds, and ratios that of the ratios within a round. It works in its own
+ * database and under its own key prefix, and removes both.
  */
 import { once } from 'node:events'
 import { writeFile } from 'node:fs/promises'

@@ -11,8 +11,8 @@
  *
  *     LOCKSTEP_POSTGRES_URL=… LOCKSTEP_REDIS_URL=… npm run bench -- feast [--seconds 4] [--rounds 2] [--connections 8] [--json]
  *
- * Rates are the best of alternating rounds. It works in its own database and under its own key prefix, and removes both,
- * and the keys of Feast, which end in the name of its project.
+ * Rates are the best of alternating rounds. It works in its own database and under its own key prefix, and removes
+ * both, and the keys of Feast, which end in the name of its project.
  */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'

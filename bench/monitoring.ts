@@ -4,8 +4,8 @@
  *
  *     npm run bench -- monitoring [--repeats 2000] [--json]
  *
- * A ratio is the share of alarms over the nominal 5 %: 1 is calibrated. Large samples are repeated less often, within the
- * same number of rows. With --json the last line is one JSON document.
+ * A ratio is the share of alarms over the nominal 5 %: 1 is calibrated. Large samples are repeated less often, within
+ * the same number of rows. With --json the last line is one JSON document.
  */
 import { parseArgs } from 'node:util'
 import { estimateErrors } from './monitoring/estimate-errors.ts'

@@ -33,7 +33,11 @@ export interface Context {
   store(): Promise<OnlineStore>
   /** The registry as it is now. */
   catalog(): Promise<Catalog>
-  /** null: this process sends no spans. @param registry gets the counts of spans. Default: a registry that is not shown */
+  /**
+   * null: this process sends no spans.
+   *
+   * @param registry gets the counts of spans. Default: a registry that is not shown
+   */
   tracing(registry?: MetricsRegistry): Promise<Tracing | null>
   /** Registers something that a command has opened itself. */
   add(name: string, close: () => Promise<void>): void

@@ -1,7 +1,9 @@
 /** C0 and C1 controls, and what changes the direction of text. */
 const unsafe = /[\p{Cc}\u2028\u2029\u202a-\u202e\u2066-\u2069]/gu
 
-/** Text of others in one line, with its control characters shown: `\\u001b` and not an escape sequence of a terminal. */
+/**
+ * Text of others in one line, with its control characters shown: `\\u001b` and not an escape sequence of a terminal.
+ */
 export function plainText(text: string): string {
   return text.replaceAll(/[\t\r\n]+/g, ' ').replaceAll(unsafe, escaped)
 }

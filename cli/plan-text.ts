@@ -33,7 +33,8 @@ type Paint = 'green' | 'yellow' | 'red' | 'dim' | 'bold'
 const paints: Readonly<Partial<Record<string, Paint>>> = { '+': 'green', '~': 'yellow', '-': 'red', '!': 'red' }
 
 /**
- * A plan as a person reads it in ten seconds: what changes, a line for each definition, what that costs and what breaks.
+ * A plan as a person reads it in ten seconds: what changes, a line for each definition, what that costs and what
+ * breaks.
  */
 export function planText(plan: PlanJson, options: PlanTextOptions = {}): string {
   if (options.verbose === true) return planDetails(plan)
@@ -196,8 +197,8 @@ function noteLines({ notes }: PlanJson, options: PlanTextOptions): string[] {
 
 /** The problems that no line of a change shows. */
 function problemLines({ problems }: PlanJson, options: PlanTextOptions): string[] {
-  const told = problems.filter(({ code }) => code !== 'VERSION_CHANGED').map(({ code, message }) => `${indent}problem ${code}: ${message}`)
-  return few(told, maxLines / 2).map((line) => line.replace(/problem \S+:/, (found) => style('red', found, options)))
+  const lines = problems.filter(({ code }) => code !== 'VERSION_CHANGED').map(({ code, message }) => `${indent}problem ${code}: ${message}`)
+  return few(lines, maxLines / 2).map((line) => line.replace(/problem \S+:/, (found) => style('red', found, options)))
 }
 
 function few(lines: readonly string[], most: number): string[] {
@@ -226,7 +227,10 @@ export function changesAnything({ changes, tables }: PlanJson): boolean {
   return tables.length > 0 || changes.some(({ status }) => status !== 'unchanged' && status !== 'absent')
 }
 
-/** The command that materializes what an applied plan needs: these views, or all if they are many; null if nothing waits. */
+/**
+ * The command that materializes what an applied plan needs: these views, or all if they are many; null if nothing
+ * waits.
+ */
 export function materializeNext({ backfills }: PlanJson): string | null {
   const [again, fresh] = [true, false].map((isRebuild) =>
     backfills.filter(({ reason, rows, exact }) => (reason === 'its table records arrivals') === isRebuild && (rows > 0 || !exact)),

@@ -33,7 +33,8 @@ export interface EventColumn {
 }
 
 /**
- * @throws LockstepError `NOT_PUSHABLE` where the source's table is not made yet or lacks columns that pushed events need
+ * @throws LockstepError `NOT_PUSHABLE` where the source's table is not made yet or lacks columns that pushed events
+ *   need
  */
 export async function readEventTable(db: Pick<Database, 'query'>, source: SourceSpec): Promise<EventTable> {
   const { relation, types, hasRow, hasXid, hasOnlineOnly } = await tableOf(db, source)

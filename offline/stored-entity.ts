@@ -17,8 +17,8 @@ export interface StoredEntity {
 const timeoutMs = 1000
 
 /**
- * An entity of the view's source: of a table that Lockstep created, one of the newest rows; else of any row. null: there
- * is none, or it cannot be read soon.
+ * An entity of the view's source: of a table that Lockstep created, one of the newest rows; else of any row. null:
+ * there is none, or it cannot be read soon.
  */
 export async function storedEntity(db: Database, { spec, key, visibleAt }: ViewPlan): Promise<StoredEntity | null> {
   const { source } = spec

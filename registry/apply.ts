@@ -56,9 +56,9 @@ export interface AppliedChanges {
  * changes, and only one `apply` runs at a time. Definitions that are not in the file stay, unless `prune` is set, which
  * retires those that nothing needs. With `replace`, a changed definition takes the place of its former self.
  *
- * @throws LockstepError `FORBIDDEN` for `replace` outside of a development store; the plan's first problem (`VERSION_CHANGED`, `SOURCE_MISSING`, `UNKNOWN_COLUMN`,
- *   `SOURCE_TYPE_MISMATCH`, `BREAKS_MODEL`, …); if there are several, the message and `details.problems` contain all of
- *   them
+ * @throws LockstepError `FORBIDDEN` for `replace` outside of a development store; the plan's first problem
+ *   (`VERSION_CHANGED`, `SOURCE_MISSING`, `UNKNOWN_COLUMN`, `SOURCE_TYPE_MISMATCH`, `BREAKS_MODEL`, …); if there are
+ *   several, the message and `details.problems` contain all of them
  */
 export async function applyChanges(db: Database, set: DefinitionSet, options: ApplyOptions = {}): Promise<AppliedChanges> {
   return await db.kysely.transaction().execute(async (transaction) => {

@@ -14,7 +14,10 @@ export interface VersionBump {
   readonly line: number | null
   /** The version as it is written there: `1`, `nextVersion`. */
   readonly written: string | null
-  /** Whether the file can be edited there: the version is a number, of this definition or of others that are raised alike. */
+  /**
+   * Whether the file can be edited there: the version is a number, of this definition or of others that are raised
+   * alike.
+   */
   readonly isEditable: boolean
 }
 

@@ -67,7 +67,9 @@ export type ChangeStatus = 'added' | 'revived' | 'changed' | 'unchanged' | 'conf
 export interface Backfill {
   /** With the next free version, if its version must be raised. */
   readonly view: DefinitionId
-  /** For the last reason, the stored states must be rebuilt (`materialize --rebuild`): the order of equal rows changes. */
+  /**
+   * For the last reason, the stored states must be rebuilt (`materialize --rebuild`): the order of equal rows changes.
+   */
   readonly reason: 'the view is new' | 'the view becomes online' | 'its version must be raised' | 'its table records arrivals'
   /** The rows of its source, all of which a materialization reads, and about how many bytes they have. */
   readonly rows: number

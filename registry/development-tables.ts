@@ -41,7 +41,9 @@ export async function makeNextTables(db: Kysely<LockstepTables>, tables: readonl
   for (const { create } of tables) await sql.raw(create).execute(db)
 }
 
-/** Puts the filled tables in the place of the present ones. Their indexes are missing then: `applyChanges` makes them. */
+/**
+ * Puts the filled tables in the place of the present ones. Their indexes are missing then: `applyChanges` makes them.
+ */
 export async function takeNextTables(transaction: Kysely<LockstepTables>, tables: readonly NextTable[]): Promise<void> {
   await requireDevelopment(transaction)
   for (const name of tables.map(({ source }) => sqlIdentifier(source))) {

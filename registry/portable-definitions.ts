@@ -190,8 +190,8 @@ export function portableDefinitions(set: DefinitionSet, lockstep: string): objec
 
 /**
  * Reads definitions that another process compiled. Shapes, names and hashes are checked, and fingerprints are computed
- * here. That everything compiles and fits the registry, `planChanges` checks. Purity was tried where the definitions were
- * compiled: their code is trusted as that of the registry is.
+ * here. That everything compiles and fits the registry, `planChanges` checks. Purity was tried where the definitions
+ * were compiled: their code is trusted as that of the registry is.
  *
  * @param lockstep the version of Lockstep that runs
  * @throws LockstepError `VERSION_MISMATCH` where another minor version compiled them; `DEFINITIONS_INVALID`,

@@ -28,10 +28,14 @@ export async function estimateRows(handle: Kysely<LockstepTables>, relation: str
   return { rows, exact: true, bytes: rows * width }
 }
 
-/** Rows per second of a run if no earlier run tells: 300,000 rows of a view with four features took 1.5 s on two cores. */
+/**
+ * Rows per second of a run if no earlier run was measured: 300,000 rows of a view with four features took 1.5 s on two cores.
+ */
 const defaultRate = 200_000
 
-/** How many rows the runs of this installation have folded per second; of the newest runs that were long enough to tell. */
+/**
+ * Rows per second of this installation's runs, from the newest runs that were long enough to measure.
+ */
 export async function readFoldRate(handle: Kysely<LockstepTables>): Promise<number> {
   const { rows } = await sql<{ rate: number | null }>`
     select (sum(rows) / nullif(sum(extract(epoch from finished_at - started_at)), 0))::float8 as rate

@@ -19,7 +19,7 @@ export async function importWithin(path: string, timeoutMs: number): Promise<unk
     throw new Error(`it has not finished after ${timeoutMs / 1000} s; remove the endless loop, or the top-level await that never settles`)
   })
   timeout.catch(() => {}) // aborted
-  // another thread is ended by whoever started it
+  // another thread is ended by the one that started it
   const unwatch = isMainThread ? endLoopAfter(timeoutMs + graceMs) : () => undefined
   // a signal that has arrived would be lost with its listener
   for (let turn = 0; turn < 2; turn++) await setImmediate()

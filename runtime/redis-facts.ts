@@ -12,9 +12,9 @@ export interface RedisFacts {
   readonly version: string
   /** Whether it is a node of a cluster. */
   readonly cluster: boolean
-  /** null: the server does not tell. */
+  /** null: the server does not report it. */
   readonly maxmemoryPolicy: string | null
-  /** Whether it writes an append-only file, or snapshots. null: the server does not tell. */
+  /** Whether it writes an append-only file, or snapshots. null: the server does not report it. */
   readonly persistent: boolean | null
   /** Its clock minus the clock of this process, milliseconds. The error is at most half of the round trip. */
   readonly skewMs: number

@@ -19,7 +19,9 @@ export interface ServerOptions {
     readonly bodyLimitBytes: number
     readonly corsOrigins?: readonly string[]
     readonly redisUrl?: string | null
-    /** The folder of uploads and of training sets that the server makes. Default: one in the folder for temporary files. */
+    /**
+     * The folder of uploads and of training sets that the server makes. Default: one in the folder for temporary files.
+     */
     readonly filesDirectory?: string
     /** The maximum size of all uploads together. Default: 10 GiB. */
     readonly uploadLimitBytes?: number
@@ -55,7 +57,7 @@ export interface ServerOptions {
   readonly store: () => Promise<OnlineStore>
   readonly log: Logger
   readonly metrics: Registry
-  /** Makes the spans of requests. Whoever opened it closes it after the server. Default: null, none are made. */
+  /** Makes the spans of requests. The caller closes it after the server. Default: null, none are made. */
   readonly tracing?: Tracing | null
   /** Now, in epoch microseconds. */
   readonly clock: () => number

@@ -77,8 +77,8 @@ export interface ReliabilityPoint {
 }
 
 /**
- * The CORP reliability diagram: isotonic regression in place of bins, with a consistency band from 200 simulated sets of
- * labels under the given probabilities. Source: Dimitriadis, Gneiting and Jordan, PNAS 118 (2021).
+ * The CORP reliability diagram: isotonic regression in place of bins, with a consistency band from 200 simulated sets
+ * of labels under the given probabilities. Source: Dimitriadis, Gneiting and Jordan, PNAS 118 (2021).
  */
 export function reliability(
   probabilities: readonly number[],

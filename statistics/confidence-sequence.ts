@@ -18,9 +18,9 @@ export interface SequenceOptions {
 }
 
 /**
- * The asymptotic confidence sequence of an estimate whose standard error shrinks as 1/√n: a mean, a difference of means,
- * a lift by the delta method. Source: Waudby-Smith, Arbour, Sinha, Kennedy and Ramdas, arXiv 2103.06476, theorem 2.2 and
- * section 2.4 for the tuning.
+ * The asymptotic confidence sequence of an estimate whose standard error shrinks as 1/√n: a mean, a difference of
+ * means, a lift by the delta method. Source: Waudby-Smith, Arbour, Sinha, Kennedy and Ramdas, arXiv 2103.06476, theorem
+ * 2.2 and section 2.4 for the tuning.
  *
  * It is asymptotic: with heavy tails it does not hold at small n. The caller decides from which n it is shown.
  *
@@ -43,11 +43,12 @@ export function asymptoticSequence(
 }
 
 /**
- * The confidence sequence of a proportion, exact at every n and for any order of the outcomes: all p that the mixture of
- * Bernoulli likelihoods under a Beta prior does not outweigh by 1/alpha. Source: Robbins, Ann. Math. Statist. 41 (1970);
- * Howard, Ramdas, McAuliffe and Sekhon, Annals of Statistics 49 (2021), section 3.2, beta-binomial mixture.
+ * The confidence sequence of a proportion, exact at every n and for any order of the outcomes: all p that the mixture
+ * of Bernoulli likelihoods under a Beta prior does not outweigh by 1/alpha. Source: Robbins, Ann. Math. Statist. 41
+ * (1970); Howard, Ramdas, McAuliffe and Sekhon, Annals of Statistics 49 (2021), section 3.2, beta-binomial mixture.
  *
- * @param prior the weights of success and failure in the mixture; the interval is valid for any, tightest near the truth
+ * @param prior the weights of success and failure in the mixture; the interval is valid for any, tightest near the
+ *   truth
  */
 export function proportionSequence(
   successes: number,

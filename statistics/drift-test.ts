@@ -19,8 +19,8 @@ export interface DriftTest {
 
 /**
  * Tests whether baseline and window have the same shares, where rows of one entity depend on each other. The statistic
- * is Pearson's, Σ (p - q)² / π with the pooled share π. Its distribution without drift is that of Σ λ χ²(1), where λ are
- * the eigenvalues of D⁻¹V (D the diagonal of π, V the covariance of p - q), and is matched by its first two moments
+ * is Pearson's, Σ (p - q)² / π with the pooled share π. Its distribution without drift is that of Σ λ χ²(1), where λ
+ * are the eigenvalues of D⁻¹V (D the diagonal of π, V the covariance of p - q), and is matched by its first two moments
  * (Satterthwaite), which needs traces only. Source: Rao and Scott, Annals of Statistics 12 (1984), second-order
  * correction.
  *

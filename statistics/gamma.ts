@@ -43,8 +43,8 @@ export function logBeta(a: number, b: number): number {
 }
 
 /**
- * P(a, x), the regularized lower incomplete gamma function, for a > 0 and x >= 0. By its series below a + 1, else as 1 -
- * Q by the continued fraction. Source: Abramowitz and Stegun 6.5.29 and 6.5.31.
+ * P(a, x), the regularized lower incomplete gamma function, for a > 0 and x >= 0. By its series below a + 1, else by
+ * the continued fraction of Q = 1 - P. Source: Abramowitz and Stegun 6.5.29 and 6.5.31.
  */
 export function gammaP(a: number, x: number): number {
   if (!(a > 0) || !(x >= 0)) return Number.NaN

@@ -7,8 +7,8 @@ export interface MeanEstimate {
 }
 
 /**
- * The mean of a ratio metric Σ numerator / Σ denominator over units, by the delta method. Source: Deng, Knoblich and Lu,
- * KDD 2018.
+ * The mean of a ratio metric Σ numerator / Σ denominator over units, by the delta method. Source: Deng, Knoblich and
+ * Lu, KDD 2018.
  *
  * @param covariance of numerator and denominator over units; variances are of units too
  */

@@ -1,7 +1,7 @@
 import { ascendingOrder } from './ascending-order.ts'
 /**
- * Adjusted p-values by Holm's step-down method, in the order given: it bounds the chance of any false rejection. Source:
- * Holm, Scand. J. Statist. 6 (1979).
+ * Adjusted p-values by Holm's step-down method, in the order given: it bounds the chance of any false rejection.
+ * Source: Holm, Scand. J. Statist. 6 (1979).
  */
 export function holm(pValues: readonly number[]): number[] {
   let greatest = 0
@@ -19,8 +19,8 @@ export function benjaminiHochberg(pValues: readonly number[]): number[] {
 }
 
 /**
- * The hypotheses that e-BH rejects at level `alpha`: valid under any dependence, and at any time for e-processes. Source:
- * Wang and Ramdas, JRSS B 84 (2022).
+ * The hypotheses that e-BH rejects at level `alpha`: valid under any dependence, and at any time for e-processes.
+ * Source: Wang and Ramdas, JRSS B 84 (2022).
  *
  * @returns by hypothesis, whether it is rejected
  */

@@ -13,10 +13,10 @@ export interface PerformanceEstimate {
 }
 
 /**
- * Confidence-based performance estimation (CBPE): a calibrated probability p is positive with probability p, so each row
- * adds p to the expected positives and 1 - p to the expected negatives. It holds while probabilities are calibrated and
- * what a feature value means for the outcome has not changed (no concept drift); a shift of the features alone is fine.
- * Source: NannyML's documentation of CBPE; Białek et al., arXiv 2407.08649.
+ * Confidence-based performance estimation (CBPE): a calibrated probability p is positive with probability p, so each
+ * row adds p to the expected positives and 1 - p to the expected negatives. It holds while probabilities are calibrated
+ * and what a feature value means for the outcome has not changed (no concept drift); a shift of the features alone is
+ * fine. Source: NannyML's documentation of CBPE; Białek et al., arXiv 2407.08649.
  *
  * @param scores what the model answered, for the decision `score >= threshold`
  * @param probabilities the same, calibrated
@@ -43,7 +43,9 @@ export function estimatePerformance(scores: readonly number[], probabilities: re
   }
 }
 
-/** The chance that a positive row has a greater score than a negative one, over the expected labels; ties count half. */
+/**
+ * The chance that a positive row has a greater score than a negative one, over the expected labels; ties count half.
+ */
 function expectedAuc(scores: readonly number[], probabilities: readonly number[]): number {
   const order = ascendingOrder(scores)
   let [negatives, positives, pairs] = [0, 0, 0]

@@ -18,9 +18,9 @@ export interface AnomalyScore {
 const minValues = 4
 
 /**
- * How unusual a value is for its hour of the week, by median and median absolute deviation, which a few past outliers do
- * not move. Where an hour has fewer than four past values, the hours beside it count too, and then all hours. The scale
- * has a floor, as a constant series has no deviation. null where there are fewer than four past values at all.
+ * How unusual a value is for its hour of the week, by median and median absolute deviation, which a few past outliers
+ * do not move. Where an hour has fewer than four past values, the hours beside it count too, and then all hours. The
+ * scale has a floor, as a constant series has no deviation. null where there are fewer than four past values at all.
  *
  * @param history the last 4 to 8 weeks, without the value itself
  * @param floor the least scale, in the unit of the values; by default 1 % of the median's size

@@ -238,7 +238,7 @@ describe('the product', () => {
     expect(product.filter((file) => file.requires || [...file.globals].some(reachesRequire)).map((file) => file.path)).toEqual([])
   })
 
-  it('has no clock and no chance in the kernel and in statistics', () => {
+  it('uses no clock and no randomness in the kernel and in statistics', () => {
     const odd = product
       .filter((file) => ['kernel', 'statistics'].includes(roomOf(file.path)))
       .flatMap((file) => [...file.globals].filter((use) => !isPure(use)).map((use) => `${file.path}: ${use}`))

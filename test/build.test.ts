@@ -55,7 +55,7 @@ describe('the package that is published', () => {
     expect(compiled.filter((file) => /(^package\/(test|bench|examples|build|\.[^/]*)(\/|$))|(?<!\.d)\.ts$/.test(file))).toEqual([])
   })
 
-  it('has npm run no install script and find no engine that is too old, by bringing such dependencies along', async () => {
+  it('brings dependencies along, so that npm runs no script and finds no old engine', async () => {
     const lock: { packages: Record<string, { dev?: true; optional?: true; hasInstallScript?: true; engines?: { node?: string } }> } =
       JSON.parse(await readFile(join(rootFolder, 'package-lock.json'), 'utf8'))
     const installedByNpm = Object.entries(lock.packages).filter(

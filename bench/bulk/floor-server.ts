@@ -2,8 +2,8 @@ import { readFileSync } from 'node:fs'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 
-// The floor: parses the same JSON body, and turns a prepared answer of as many rows into JSON. A separate process, which
-// prints its port and ends on SIGTERM. Its argument is a file of answers by their number of rows.
+// The floor: parses the same JSON body, and turns a prepared answer of as many rows into JSON. A separate process,
+// which prints its port and ends on SIGTERM. Its argument is a file of answers by their number of rows.
 const answers = new Map(Object.entries(JSON.parse(readFileSync(process.argv[2] ?? '', 'utf8')) as Record<string, unknown>))
 
 const server = createServer((request, response) => {

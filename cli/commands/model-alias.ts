@@ -18,7 +18,7 @@ export const modelAliasCommand: Command = {
     { name: 'ALIAS', help: 'The alias: champion, challenger, or any other name.' },
   ],
   options: {
-    remove: { help: 'Take it away.' },
+    remove: { help: 'Remove the alias.' },
     reason: reasonOption,
     'at-once': atOnceOption,
     'dataset-mismatch': datasetMismatchOption,

@@ -79,8 +79,8 @@ async function exampleOf(context: Context, catalog: Catalog): Promise<Example | 
 }
 
 /**
- * A development store reads nothing that others use: a stream would lose its messages to it. Unless a level is set, only
- * errors are logged, since changes are printed.
+ * A development store reads nothing that others use: a stream would lose its messages to it. Unless a level is set,
+ * only errors are logged, since changes are printed.
  */
 function devConfig(config: Config, directory: string): Config {
   return {

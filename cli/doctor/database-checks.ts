@@ -49,7 +49,9 @@ interface RightsRow {
   readonly database: string
 }
 
-/** What `migrate`, `apply`, `ingest` and training sets need: to make schemas and tables, and to write all of Lockstep's. */
+/**
+ * What `migrate`, `apply`, `ingest` and training sets need: to make schemas and tables, and to write all of Lockstep's.
+ */
 export async function checkRights(db: Database): Promise<Answer> {
   if (isEmbedded(db)) return ok('All, in the embedded database.')
   const [rights] = await db.query<RightsRow>(`
@@ -62,7 +64,7 @@ export async function checkRights(db: Database): Promise<Answer> {
             WHERE nspname IN ('lockstep', 'lockstep_source') AND relkind IN ('r', 'p')
               AND NOT (has_table_privilege(c.oid, 'SELECT') AND has_table_privilege(c.oid, 'INSERT')
                        AND has_table_privilege(c.oid, 'UPDATE') AND has_table_privilege(c.oid, 'DELETE'))) AS tables`)
-  if (rights === undefined) return wrong('The database does not tell them.')
+  if (rights === undefined) return wrong('The database does not report them.')
   const { user, database, create, temporary, schemas, tables } = rights
   const grants = [
     ...(create ? [] : [`GRANT CREATE ON DATABASE "${database}" TO "${user}"`]),
@@ -99,6 +101,6 @@ export async function checkDatabaseClock(db: Database): Promise<Answer> {
   const [row] = await db.query<{ now: number }>('SELECT (extract(epoch FROM clock_timestamp()) * 1000)::float8 AS now')
   const after = Date.now()
   return row === undefined
-    ? note('The database does not tell its time.')
+    ? note('The database does not report its time.')
     : skewAnswer('PostgreSQL', row.now - (before + after) / 2, (after - before) / 2)
 }

@@ -31,12 +31,12 @@ function answersOf(facts: RedisFacts, asCluster: boolean): Answer[] {
   const what = `${product} ${version} at ${server}`
   const answers = [isOld(facts) ? wrong(`${what} is too old. Lockstep needs Redis 7.2 or Valkey 7.2.`) : ok(`${what} answers.`)]
   if (cluster && !asCluster) answers.push(wrong(`${server} is a node of a cluster. Write LOCKSTEP_REDIS_URL as redis+cluster://…`))
-  if (maxmemoryPolicy === null) answers.push(note(`${server} does not tell its maxmemory-policy; it must be noeviction.`))
+  if (maxmemoryPolicy === null) answers.push(note(`${server} does not report its maxmemory-policy; it must be noeviction.`))
   else if (maxmemoryPolicy !== 'noeviction') {
     const why = 'An evicted state looks like an entity that was never seen.'
     answers.push(wrong(`${server} has maxmemory-policy ${maxmemoryPolicy}. Set noeviction. ${why}`))
   } else answers.push(ok(`${server} has maxmemory-policy noeviction.`))
-  if (persistent === null) answers.push(note(`${server} does not tell whether it writes to disk.`))
+  if (persistent === null) answers.push(note(`${server} does not report whether it writes to disk.`))
   else if (persistent) answers.push(ok(`${server} writes to disk.`))
   else answers.push(note(`${server} writes nothing to disk: after a restart, workers fill it again from the history.`))
   return [...answers, skewAnswer(product, skewMs)]

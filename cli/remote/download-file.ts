@@ -14,12 +14,12 @@ export interface Download {
 }
 
 /**
- * Downloads a file. After a broken connection it goes on from the last byte that arrived. The file gets its name when it
- * is complete.
+ * Downloads a file. After a broken connection it goes on from the last byte that arrived. The file gets its name when
+ * it is complete.
  *
  * @param onBytes called with the number of bytes of each part that arrives
- * @throws LockstepError `SERVER_UNAVAILABLE` after attempts for about two minutes without a byte, `WRITE_FAILED`, and what
- *   the server refuses
+ * @throws LockstepError `SERVER_UNAVAILABLE` after attempts for about two minutes without a byte, `WRITE_FAILED`, and
+ *   what the server refuses
  */
 export async function downloadFile(server: Server, download: Download, onBytes: (bytes: number) => void): Promise<void> {
   const { from, to, bytes, sha256 } = download

@@ -17,8 +17,8 @@ const removalMs = 2_000
  * interrupts the upload: it goes on from the last byte that the server has.
  *
  * @param use gets the id of the upload. If it fails, the upload is removed.
- * @throws LockstepError `FILE_UNREADABLE`, `SERVER_UNAVAILABLE` after attempts for about two minutes, and what the server
- *   refuses
+ * @throws LockstepError `FILE_UNREADABLE`, `SERVER_UNAVAILABLE` after attempts for about two minutes, and what the
+ *   server refuses
  */
 export async function uploadFile<T>(context: Context, server: Server, path: string, use: (upload: string) => Promise<T>): Promise<T> {
   const sha256 = await hashFile(path, context.signal)
@@ -62,14 +62,14 @@ async function sendParts(
   }
 }
 
-/** A server does not end what it was asked for when the command is stopped. */
+/** The server continues when the command is stopped. */
 async function whileWaiting<T>({ terminal, signal }: Context, server: Server, work: () => Promise<T>): Promise<T> {
   const progress = terminal.progress(`Waiting for ${server.url}`, '')
   try {
     return await work()
   } catch (error) {
     if (!signal.aborted) throw error
-    const text = `${messageOf(signal.reason)} The server has the whole file and goes on; its audit log shows what it did (GET ${server.url}/v1/audit).`
+    const text = `${messageOf(signal.reason)} The server has the complete file and continues; its audit log shows what it did (GET ${server.url}/v1/audit).`
     throw new LockstepError('STOPPED', text, { cause: signal.reason })
   } finally {
     progress.end()

@@ -59,7 +59,7 @@ export async function readInventory(db: Database): Promise<Inventory> {
     })
 }
 
-/** Reads the inventory again only if something has changed, which one short query tells. */
+/** Reads the inventory again only if something has changed, which one short query checks. */
 export function createInventoryReader(db: Database): () => Promise<Inventory> {
   let last: { readonly mark: string; readonly inventory: Promise<Inventory> } | null = null
   return async () => {

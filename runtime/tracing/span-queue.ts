@@ -10,8 +10,8 @@ const batchSpans = 512
 const logMs = 60_000
 
 /**
- * Holds ended spans until they are exported, several at a time, apart from the requests that they tell of. It counts
- * what becomes of each. A span that finds the queue full is dropped.
+ * Holds ended spans until they are exported, several at a time, apart from the requests that made them. It counts
+ * the outcome of each. A span that finds the queue full is dropped.
  */
 export function createSpanQueue(
   exporter: SpanExporter,

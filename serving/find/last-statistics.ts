@@ -21,8 +21,8 @@ export interface FeatureStatistics extends Omit<ColumnStatistics, 'column' | 'nu
 const maxSets = 8
 
 /**
- * The statistics of the features of a view, on-demand view or service, by the name that it has there. Only training sets
- * of the very definitions in the registry count.
+ * The statistics of the features of a view, on-demand view or service, by the name that it has there. Only training
+ * sets of the very definitions in the registry count.
  */
 export async function lastStatistics(
   db: Database,

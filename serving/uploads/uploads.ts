@@ -29,8 +29,8 @@ export interface Uploads {
    * completes the upload, and then its hash is checked.
    *
    * @throws LockstepError `UPLOAD_CONFLICT` for another offset, or where another request took the place of this one;
-   *   `BODY_TOO_LARGE` for more bytes than announced, `UPLOAD_DAMAGED`, `NOT_FOUND`, `WRITE_FAILED`, and what reading the
-   *   bytes throws
+   *   `BODY_TOO_LARGE` for more bytes than announced, `UPLOAD_DAMAGED`, `NOT_FOUND`, `WRITE_FAILED`, and what reading
+   *   the bytes throws
    */
   append(id: string, offset: number, bytes: (signal: AbortSignal) => AsyncIterable<Uint8Array>): Promise<Upload>
   /**
@@ -274,7 +274,7 @@ function writeFailed(path: string, cause: unknown): LockstepError {
 function tooLong({ id, length }: Upload): LockstepError {
   return new LockstepError(
     'BODY_TOO_LARGE',
-    `More bytes were sent than the ${length} of the upload "${id}"; announce the length of the whole file.`,
+    `More bytes were sent than the ${length} of the upload "${id}"; announce the length of the complete file.`,
     { details: { upload: id, limitBytes: length } },
   )
 }

@@ -154,7 +154,7 @@ describe('a project that is served while it is edited', { timeout: 240_000 }, ()
     expect([status, body.predictions]).toEqual([200, [{ probabilities: 0.25 }]])
   })
 
-  it('a window, features and a derived column that change are served as from the beginning', async () => {
+  it('a changed window, feature or derived column is served as in a new store', async () => {
     expect(await edit(definitions({ window: '3h' }))).toContain('landed.window 1h → 3h')
     expect(await edit(definitions({ window: '3h', more: "sum6h: sum('delay', '6h')" }))).toContain('+ sum6h')
     const more = "sum6h: sum('delay', '6h'), late6h: mean('late', '6h')"
@@ -167,7 +167,7 @@ describe('a project that is served while it is edited', { timeout: 240_000 }, ()
     expect(await served(dev.url)).toEqual(await servedAnew())
   })
 
-  it('an imported module that changes changes what is served', async () => {
+  it('a change of an imported module changes what is served', async () => {
     const derive = 'derive: { late: t.int32 }, transform: (row) => ({ late: late(row.delay) }),'
     const helper = (limit: number): string => `export const late = (delay: number | null): number => ((delay ?? 0) > ${limit} ? 1 : 0)\n`
     writeFileSync(join(folder, 'late.ts'), helper(100))
@@ -179,7 +179,7 @@ describe('a project that is served while it is edited', { timeout: 240_000 }, ()
     expect(after).not.toEqual(before)
   })
 
-  it('rows that are added or replaced are served as from the beginning', async () => {
+  it('rows that are added or replaced are served as in a new store', async () => {
     await edit(definitions())
     writeFileSync(join(folder, 'data/landings.csv'), `${rows}JFK,2026-03-01T09:57:00Z,70\n`)
     expect(await dev.said('Updated in')).toContain('landings: 4 rows')
@@ -191,7 +191,7 @@ describe('a project that is served while it is edited', { timeout: 240_000 }, ()
     expect(await served(dev.url)).toEqual(await servedAnew())
   })
 
-  it('a model file that is replaced or removed is served so', async () => {
+  it('a model file that is replaced or removed changes what is served', async () => {
     writeFileSync(join(folder, 'models/delay.onnx'), constantModel(0.75))
     await dev.said('delay: models/delay.onnx')
     expect(JSON.stringify(await served(dev.url))).toContain('0.75')
@@ -229,13 +229,13 @@ describe('a project that is served while it is edited', { timeout: 240_000 }, ()
     await edit(definitions())
   })
 
-  it('a column that the rows have, too, is taken in with its table', async () => {
+  it('a new column that the rows have is served', async () => {
     writeFileSync(join(folder, 'data/landings.jsonl'), '{"airport":"ATL","landed_at":"2026-03-01T09:00:00Z","delay":7,"gate":"B4"}\n')
     await edit(definitions({ columns: 'delay: t.float64, gate: t.string', more: "gate: last('gate')" }))
     expect(JSON.stringify(await served(dev.url))).toContain('"gate":"B4"')
   })
 
-  it('a service that goes is gone, and a model that no longer fits says so', async () => {
+  it('a removed service is not served, and a model that no longer fits is reported', async () => {
     writeFileSync(join(folder, 'data/landings.jsonl'), '{"airport":"ATL","landed_at":"2026-03-01T09:00:00Z","delay":7}\n')
     const text = await edit(
       definitions()
@@ -254,7 +254,7 @@ describe('a project that is served while it is edited', { timeout: 240_000 }, ()
 
 describe('a definitions file', { timeout: 240_000 }, () => {
   it.each([
-    ['that does not end is given up', 'for (;;) {}', 300, /has not finished after 0\.3 s; remove the endless loop/],
+    ['that does not end is stopped', 'for (;;) {}', 300, /has not finished after 0\.3 s; remove the endless loop/],
     ['that ends its process ends only its thread', 'process.exit(3)', 60_000, /ended its thread with 3; remove the call/],
   ])('%s', async (_, text, timeoutMs, message) => {
     const file = join(definitionFiles({ 'features.ts': text }), 'features.ts')

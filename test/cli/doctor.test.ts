@@ -118,15 +118,15 @@ describe('lockstep doctor', { timeout: 60_000 }, () => {
   })
 
   it('stores that do not answer are reported, and what hangs on them is skipped', async () => {
-    const away = await doctor({
+    const down = await doctor({
       ...env,
       LOCKSTEP_POSTGRES_URL: 'postgres://a:hidden-word@127.0.0.1:1/b',
       LOCKSTEP_REDIS_URL: 'redis://:hidden-word@127.0.0.1:1',
     })
-    expect(away.of('database')).toMatch(/^wrong .*127\.0\.0\.1:1/)
-    expect(away.of('online store')).toMatch(/^wrong Redis at 127\.0\.0\.1:1 does not answer/)
-    expect(away.of('registry')).toMatch(/^skipped/)
-    expect(away.out).not.toContain('hidden-word')
+    expect(down.of('database')).toMatch(/^wrong .*127\.0\.0\.1:1/)
+    expect(down.of('online store')).toMatch(/^wrong Redis at 127\.0\.0\.1:1 does not answer/)
+    expect(down.of('registry')).toMatch(/^skipped/)
+    expect(down.out).not.toContain('hidden-word')
   })
 
   it('a wrong setting is the finding, and an embedded database is not made', async () => {
@@ -139,7 +139,7 @@ describe('lockstep doctor', { timeout: 60_000 }, () => {
 
 describe('a check', () => {
   it('that fails is a finding', async () => {
-    expect(await findingsOf('x', () => Promise.reject(new Error('away')))).toEqual([{ check: 'x', verdict: 'wrong', text: 'away' }])
+    expect(await findingsOf('x', () => Promise.reject(new Error('down')))).toEqual([{ check: 'x', verdict: 'wrong', text: 'down' }])
     expect(await findingsOf('x', () => ok('fine'))).toEqual([{ check: 'x', verdict: 'ok', text: 'fine' }])
   })
 

@@ -67,7 +67,7 @@ describe('"init"', () => {
     expect(await everything(folder)).toEqual(['README.md', 'features.ts', 'other.ts'])
   })
 
-  it('adds what is missing to package.json and .gitignore, and changes nothing else in them', async () => {
+  it('adds to package.json and .gitignore only what is missing', async () => {
     const own = { name: 'mine', scripts: { dev: 'vite' }, dependencies: { lockstep: 'file:../lockstep-0.1.0.tgz' } }
     const folder = await folderWith({ 'package.json': JSON.stringify(own), '.gitignore': 'dist\n.env\n/node_modules/' })
     writeProject(folder, 'minimal')

@@ -140,7 +140,7 @@ describe('a plan as text', () => {
   })
 })
 
-it('the command that follows an applied plan rebuilds stored views and materializes new ones', () => {
+it('the command after a plan rebuilds stored views and materializes new ones', () => {
   const again = backfill('old@1', { reason: 'its table records arrivals' })
   expect(materializeNext({ ...nothing, backfills: [backfill('a@1'), again, backfill('empty@1', { rows: 0, exact: true })] })).toBe(
     'lockstep materialize a@1, and lockstep materialize old@1 --rebuild',

@@ -4,8 +4,8 @@ import { startServer } from '../../cli/start-server.ts'
 import { createTerminal } from '../../cli/terminal.ts'
 import { loadConfig } from '../../runtime/config.ts'
 
-// Serves one request and prints how many modules of OpenTelemetry this process has loaded by then. prom-client loads its
-// API package, which does nothing without an SDK.
+// Serves one request and prints how many modules of OpenTelemetry this process has loaded by then. prom-client loads
+// its API package, which does nothing without an SDK.
 const context = createContext(loadConfig(), createTerminal(true), new AbortController().signal)
 const { server } = await startServer(context, {})
 const { url } = await server.listen('127.0.0.1', 0)

@@ -14,8 +14,8 @@ export interface Documented {
 }
 
 /**
- * The commands of a page's indented blocks, in their order: those of `lockstep` (or `npx lockstep`) and of `curl`, which may go on over
- * lines that are indented further.
+ * The commands of a page's indented blocks, in their order: those of `lockstep` (or `npx lockstep`) and of `curl`,
+ * which may go on over lines that are indented further.
  */
 export function documentedCommands(page: string): Documented[] {
   const lines = readFileSync(join(rootFolder, page), 'utf8').split('\n')

@@ -31,7 +31,7 @@ const config = (object: string): string => `
   export default defineConfig(${object})`
 
 describe('settings', () => {
-  it('come from the environment before .env, and from there before the configuration file', async () => {
+  it('come from the environment, then .env, then the configuration file', async () => {
     const files = {
       '.env': 'LOCKSTEP_PORT=2\nexport LOCKSTEP_HOST="two" # of this machine\n',
       'lockstep.config.ts': config("{ port: 3, host: 'three', staleMb: 3, corsOrigins: ['https://a.example', 'https://b.example'] }"),

@@ -128,7 +128,7 @@ describe('the format columns', () => {
     expect(columns['predictionIds']).toHaveLength(request.entities.length)
   })
 
-  it('has the values of the rows in an answer that is long and not ASCII, as has the route of Feast', async () => {
+  it('has the values of the rows where answers are long and not ASCII, also for Feast', async () => {
     const entities = Array.from({ length: 3000 }, (_, i) => ({ airport: airports[i % 4] ?? '' }))
     const { results } = (await answer('/v1/features', { service: 'typed', entities })) as { results: { features: Named }[] }
     const expected = columnsOf(results.map(({ features }) => features))
@@ -142,7 +142,7 @@ describe('the format columns', () => {
     expect(vectors.map(({ values }) => values)).toEqual(Object.values(expected))
   })
 
-  it('is rows where a request says so, and nothing else', async () => {
+  it('is refused if it is neither rows nor columns; rows is the default', async () => {
     const request = requests[0] as object
     expect(await answer('/v1/features', { ...request, format: 'rows' })).toEqual(await answer('/v1/features', request))
     const { status, body } = await ask(url, '/v1/features', { ...request, format: 'table' })

@@ -62,7 +62,7 @@ async function breakOff(id: string, bytes: Uint8Array, offset: number, sent: num
 }
 
 describe('an upload', () => {
-  it('that breaks off at any offset goes on from there, and has the bytes that were sent', async () => {
+  it('that breaks off at any offset continues there, and has the bytes that were sent', async () => {
     const cuts = array(record({ sent: integer({ min: 0, max: 300_000 }), whole: integer({ min: 1, max: 200_000 }) }), { maxLength: 4 })
     await checkProperty(
       asyncProperty(integer({ min: 1, max: 700_000 }), cuts, async (length, steps) => {

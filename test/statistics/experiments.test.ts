@@ -116,7 +116,7 @@ describe('assignment', () => {
     )
   })
 
-  it('moves nobody who is in when a share grows', () => {
+  it('keeps all units of a variant whose share grows', () => {
     const places = Array.from({ length: 1000 }, (_, i) => placeOf('x', String(i)))
     let slices: Slice[] = []
     for (const share of [0.01, 0.05, 0.25, 0.5, 1]) {
@@ -231,7 +231,7 @@ describe('looking at every step', () => {
     expect(() => sampleRatioP([1, 1], [1, 0])).toThrow('Arm 1 has 1 units and no share.')
   })
 
-  it('covariates take away the variance that they explain', () => {
+  it('covariates remove the variance that they explain', () => {
     const random = createRandom(25)
     const arms = [0, 0.1].map((effect) => {
       const x = Array.from({ length: 4000 }, () => random.normal())

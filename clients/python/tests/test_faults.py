@@ -47,7 +47,7 @@ def test_a_temporary_failure_is_tried_again(url: str, key: str, fault: Any) -> N
         assert {request["authorization"] for request in server.requests} == {f"Bearer {key}"}
 
 
-def test_a_failure_that_lasts_is_told_after_the_last_attempt(url: str, key: str) -> None:
+def test_a_failure_that_lasts_is_raised_after_the_last_attempt(url: str, key: str) -> None:
     with FaultServer(url, *[refusal(503, "NOT_READY")] * 9) as server, Client(server.url, key, retries=1) as client:
         with pytest.raises(UnavailableError) as caught:
             read(client)
@@ -91,7 +91,7 @@ def test_the_timeout_ends_a_call_however_slow_the_answer_is(url: str, key: str, 
         assert server.connections == 2
 
 
-def test_an_answer_of_another_program_is_told(url: str, key: str) -> None:
+def test_an_answer_of_another_program_is_reported(url: str, key: str) -> None:
     html = b"HTTP/1.1 200 OK\r\ncontent-length: 6\r\n\r\n<html>"
     with FaultServer(url, html, b"nonsense\r\n\r\n") as server, Client(server.url, key, retries=0) as client:
         with pytest.raises(BadAnswerError, match="check the URL") as caught:
@@ -101,7 +101,7 @@ def test_an_answer_of_another_program_is_told(url: str, key: str) -> None:
             read(client)
 
 
-def test_a_server_that_is_away_is_told(key: str) -> None:
+def test_a_server_that_is_down_is_reported(key: str) -> None:
     with pytest.raises(
         NetworkError, match='server at "http://127.0.0.1:1" cannot be reached: Connection refused'.replace(".", "[.]")
     ) as caught:
@@ -118,7 +118,7 @@ def test_a_server_with_tls_is_trusted_by_its_certificate(url: str, key: str) -> 
             read(Client(server.url, key, retries=0))
 
 
-def test_a_server_without_tls_is_told(url: str, key: str) -> None:
+def test_a_server_without_tls_is_reported(url: str, key: str) -> None:
     with pytest.raises(NetworkError, match="if it has no TLS, use http://"):
         read(Client(url.replace("http:", "https:"), key, retries=0))
 

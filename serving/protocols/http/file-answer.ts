@@ -16,7 +16,7 @@ export interface FileRequest {
 
 /**
  * Answers a file, or the part of it that the header `Range` asks for, so that a broken download goes on (RFC 9110,
- * section 14). One range is answered; several are answered with the whole file.
+ * section 14). One range is answered; several are answered with the complete file.
  *
  * @returns null where there is no such file, or one of another size
  */
@@ -48,7 +48,7 @@ export async function fileAnswer(
   }
 }
 
-/** null: the whole file. `none`: the file has no such byte. */
+/** null: the complete file. `none`: the file has no such byte. */
 function rangeOf(header: string | undefined, size: number): { readonly start: number; readonly length: number } | 'none' | null {
   const [, first = '', last = ''] = /^\s*bytes\s*=\s*(\d{0,15})\s*-\s*(\d{0,15})\s*$/i.exec(header ?? '') ?? []
   if (first === '' && last === '') return null

@@ -54,7 +54,9 @@ const listed: readonly { readonly plural: string; readonly one: string; readonly
     { plural: 'entries', one: 'definition of any kind', query: entriesQuery, oneQuery: entryQuery },
   ]
 
-/** What finds features: lists, definitions, search and lineage. Each process reads the registry again if it has changed. */
+/**
+ * What finds features: lists, definitions, search and lineage. Each process reads the registry again if it has changed.
+ */
 export const findRoutes: readonly Route[] = [
   ...listed.flatMap(({ plural, one, query = listQuery, oneQuery: ofOne = oneQuery }): Route[] => [
     {
@@ -133,7 +135,9 @@ function listAnswer(call: Call, inventory: Inventory, plural: string): object {
   return { [plural]: page, next: isEnd ? null : cursorOf(last) }
 }
 
-/** After the last entry of the page before; if that is gone, where it was, as definitions are in the order of cursors. */
+/**
+ * After the last entry of the page before; if that is gone, where it was, as definitions are in the order of cursors.
+ */
 function startOf(entries: readonly Entry[], cursor: string): number {
   const last = entries.findIndex((entry) => cursorOf(entry) === cursor)
   if (last >= 0) return last + 1

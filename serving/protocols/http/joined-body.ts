@@ -1,4 +1,6 @@
-/** Shorter texts are joined as a text, which is faster than to write each of them. V8 copies longer ones to new memory. */
+/**
+ * Shorter texts are joined as a text, which is faster than to write each of them. V8 copies longer ones to new memory.
+ */
 const longText = 100_000
 
 /**

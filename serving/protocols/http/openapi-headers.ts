@@ -52,7 +52,7 @@ const binaryLength = {
 const uploadLength: SharedParameter = {
   name: 'Upload-Length',
   in: 'header',
-  description: 'The size of the whole file, in bytes. Default: that of the body',
+  description: 'The size of the complete file, in bytes. Default: that of the body',
   schema: { type: 'integer', minimum: 0 },
 }
 const uploadOffset: SharedParameter = {

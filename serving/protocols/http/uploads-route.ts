@@ -18,7 +18,7 @@ const newUploadQuery = z.object({
     .string()
     .regex(/^[0-9a-f]{64}$/, 'must be a SHA-256 in hex')
     .optional()
-    .describe('The SHA-256 of the whole file, hex. A file with another one is refused'),
+    .describe('The SHA-256 of the complete file, hex. A file with another one is refused'),
 })
 
 const uploadAnswer = z.object({
@@ -39,7 +39,7 @@ export const uploadRoutes: readonly Route[] = [
     path: '/v1/uploads',
     scope: 'admin',
     summary: 'Begin the upload of a file, or send a small one at once',
-    description: `${description} The header \`Upload-Length\` announces the size in bytes. Without it, the body is the whole file.`,
+    description: `${description} The header \`Upload-Length\` announces the size in bytes. Without it, the body is the complete file.`,
     tag: 'Uploads',
     isStreamed: true,
     query: newUploadQuery,
@@ -53,7 +53,7 @@ export const uploadRoutes: readonly Route[] = [
       if (length === null) {
         throw new LockstepError(
           'INVALID_REQUEST',
-          'The size of the file is missing; send the header "Upload-Length" with its number of bytes, or the whole file as the body.',
+          'The size of the file is missing; send the header "Upload-Length" with its number of bytes, or the complete file as the body.',
         )
       }
       const created = await uploads.create({ length, name, sha256 })
