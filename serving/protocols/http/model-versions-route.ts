@@ -54,8 +54,11 @@ export const modelVersionRoutes: readonly Route[] = [
         const push = { ...defined(rest), model, bytes, file: name, datasetMismatch, untried, ...actorOf(call, reason) }
         return await asRefusal(() => pushVersion(db, push))
       })
-      await deps.reachRevision(await catalogRevision(db))
-      return jsonAnswer({ ...pushed, requestId: call.requestId }, pushed.created ? 201 : 200)
+      const inForce = await deps.reachRevision(await catalogRevision(db))
+      const notes = inForce
+        ? pushed.notes
+        : [...pushed.notes, 'This server still loads the version, and answers with the one before until it has.']
+      return jsonAnswer({ ...pushed, notes, requestId: call.requestId }, pushed.created ? 201 : 200)
     },
   },
   {
