@@ -102,11 +102,28 @@ export interface LifetimeFeatureSpec extends AggregateSpec {
   readonly kind: 'lifetime'
 }
 
+export const aggregateNames = [
+  'count',
+  'sum',
+  'mean',
+  'min',
+  'max',
+  'variance',
+  'stddev',
+  'quantile',
+  'distinctCount',
+  'first',
+  'last',
+  'firstN',
+  'lastN',
+  'topK',
+  'histogram',
+] as const
+export type AggregateName = (typeof aggregateNames)[number]
 /** How many there are: zero for none, never null. */
-export type CountName = 'count' | 'distinctCount'
-export type AggregateName = CountName | 'sum' | 'mean' | 'min' | 'max' | 'variance' | 'stddev' | 'quantile' | 'first' | 'last' | ManyName
+export type CountName = Extract<AggregateName, 'count' | 'distinctCount'>
 /** What gives many values: a list or counts. */
-export type ManyName = 'firstN' | 'lastN' | 'topK' | 'histogram'
+export type ManyName = Extract<AggregateName, 'firstN' | 'lastN' | 'topK' | 'histogram'>
 
 export type JsonValue = null | boolean | number | string | readonly JsonValue[] | { readonly [name: string]: JsonValue }
 

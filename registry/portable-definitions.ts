@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { LockstepError } from '../kernel/errors.ts'
+import { aggregateNames } from '../kernel/view-spec.ts'
 import { kindNames } from './definition.ts'
 import type { Declared, DefinitionSet } from './definition-set.ts'
 import { declareDefinitions } from './declare-definitions.ts'
@@ -41,23 +42,7 @@ const source = z.strictObject({
 const featureBase = { name, type: valueType, default: z.json(), required: z.boolean(), where: name.exactOptional() }
 const aggregated = {
   ...featureBase,
-  aggregate: z.enum([
-    'count',
-    'distinctCount',
-    'sum',
-    'mean',
-    'min',
-    'max',
-    'variance',
-    'stddev',
-    'quantile',
-    'first',
-    'last',
-    'firstN',
-    'lastN',
-    'topK',
-    'histogram',
-  ]),
+  aggregate: z.enum(aggregateNames),
   column: name.nullable(),
   sample: z.literal(true).exactOptional(),
   quantile: z.number().exactOptional(),

@@ -168,7 +168,7 @@ function notOwner(source: SourceSpec, { relation, statements }: TableChange, { i
 
 function changeNote({ relation, columns }: TableChange): string {
   return (
-    `Your table ${relation} gets ${columns.join(', ')}, so that events can be pushed into it. Your own INSERT statements go on working; ` +
+    `Your table ${relation} gets ${columns.join(', ')}, so that events can be pushed into it. Your own INSERT statements still work; ` +
     `a COPY or INSERT … SELECT * without a list of columns needs one. Lockstep never drops the columns.`
   )
 }

@@ -17,8 +17,8 @@ export const doctorCommand: Command = {
   name: 'doctor',
   summary: 'Check what Lockstep needs here, and say what to do',
   description: [
-    'One line for each check: ok, or what to do. It writes nothing and prints no passwords. A check without an answer is given up after 8 s.',
-    'Exits with 1 if a line begins with "wrong". A "note" needs nothing done now.',
+    'One line for each check: ok, or what to do. It writes nothing and prints no passwords. A check without an answer ends after 8 s.',
+    'Exits with 1 if a line begins with "wrong". A "note" needs no action now.',
   ],
   settings: false,
   example: 'lockstep doctor',

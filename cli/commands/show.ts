@@ -14,10 +14,10 @@ const shownKinds: readonly NodeKind[] = ['entity', 'source', 'view', 'onDemand',
 
 export const showCommand: Command = {
   name: 'show',
-  summary: 'Show all about one definition: features, statistics, freshness, users, an example',
+  summary: 'Show everything about one definition: features, statistics, freshness, users, an example',
   description: [
     'Takes the name of anything that "lockstep list" lists, with or without a version. If several things have the name, it lists them; then write the kind before the name, as in view/airport_delays.',
-    'Statistics are those of the newest training set that has the feature. The example is a request about a real entity, which was tried.',
+    'Statistics are those of the newest training set that has the feature. The example is a request for a real entity, and was tried.',
   ],
   arguments: [
     { name: 'NAME', help: 'airport_delays, airport_delays@1, view/airport_delays, delay@champion, or the id of a training set.' },

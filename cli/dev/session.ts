@@ -44,7 +44,7 @@ export interface Brought {
   readonly catalog: Catalog
   readonly loads: readonly Load[]
   readonly models: readonly ModelChange[]
-  /** The views whose states were made anew. */
+  /** The views whose states were rebuilt. */
   readonly views: readonly string[]
   /** What of it does not work. The rest is served. */
   readonly problems: readonly LockstepError[]
@@ -61,7 +61,7 @@ export interface ModelChange {
   readonly model: string
   /** null: its file is gone, and it is not served. */
   readonly path: string | null
-  /** Set if the file was refused: whether the file before is still served. */
+  /** Set if the file was refused: whether the previous file is still served. */
   readonly refused?: 'kept' | 'unserved'
 }
 

@@ -107,7 +107,7 @@ async function jobDone(context: Context, server: Server, id: number, label: stri
     if (!context.signal.aborted) throw error
     throw new LockstepError(
       'STOPPED',
-      `The server goes on with the training set, as job ${id}: GET ${server.url}/v1/jobs/${id} shows it.`,
+      `The server continues to write the training set, as job ${id}: GET ${server.url}/v1/jobs/${id} shows it.`,
       {
         cause: context.signal.reason,
         details: { job: id },

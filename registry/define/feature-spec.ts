@@ -6,29 +6,12 @@ import { valueToJson } from '../../kernel/value-json.ts'
 import type { Column, ColumnType, ValueType } from '../../kernel/value-type.ts'
 import { checkValue, show, typeName } from '../../kernel/value-type.ts'
 import type { AggregateName, FeatureSpec, JsonValue, SourceSpec } from '../../kernel/view-spec.ts'
+import { aggregateNames } from '../../kernel/view-spec.ts'
 import { didYouMean } from '../../kernel/did-you-mean.ts'
 import type { Aggregate } from './aggregate.ts'
 import { aggregateParameters } from './aggregate-parameters.ts'
 import { manyParameters } from './many-parameters.ts'
 import { checkFieldName } from './names.ts'
-
-const aggregates: readonly AggregateName[] = [
-  'count',
-  'sum',
-  'mean',
-  'min',
-  'max',
-  'variance',
-  'stddev',
-  'quantile',
-  'distinctCount',
-  'first',
-  'last',
-  'firstN',
-  'lastN',
-  'topK',
-  'histogram',
-]
 
 /** The types that an aggregate accepts, for messages, if they are not only numbers. */
 const taken: Partial<Record<AggregateName, string>> = {
@@ -59,11 +42,11 @@ export function featureSpec(
   source?: SourceSpec,
 ): FeatureSpec {
   const what = `feature "${checkFieldName(name, `A feature of view "${view}"`)}" of view "${view}"`
-  if (typeof aggregate !== 'object' || aggregate === null || !aggregates.includes(aggregate.aggregate)) {
+  if (typeof aggregate !== 'object' || aggregate === null || !aggregateNames.includes(aggregate.aggregate)) {
     const given: unknown = typeof aggregate === 'object' && aggregate !== null ? (aggregate.aggregate ?? aggregate) : aggregate
     throw new LockstepError(
       'DEFINITIONS_INVALID',
-      `The ${what} is ${show(given)}.${didYouMean(String(given), aggregates)} Write one of ${aggregates.join(', ')}, as in mean('delay', '6h').`,
+      `The ${what} is ${show(given)}.${didYouMean(String(given), aggregateNames)} Write one of ${aggregateNames.join(', ')}, as in mean('delay', '6h').`,
     )
   }
   const columnType = aggregate.column === null ? null : columnTypeOf(aggregate.column, columns, what, source)

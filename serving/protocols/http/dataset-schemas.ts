@@ -3,10 +3,9 @@ import { isRecord } from '../../../kernel/is-record.ts'
 import type { DatasetManifest } from '../../../offline/dataset-manifest.ts'
 import { momentSchema, nameSchema } from '../../features/request-schema.ts'
 import { dryRunQuery, queryFlag } from './change-schemas.ts'
+import { requestId } from './response-schemas.ts'
 
 /** What the routes of training sets take and answer. */
-
-const requestId = z.string().describe('The same as the header x-request-id')
 
 const spine = z.union([
   z.strictObject({ sql: z.string().min(1).describe('A query') }),

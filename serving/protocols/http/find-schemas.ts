@@ -2,6 +2,7 @@ import { z } from 'zod'
 import { entryKinds } from '../../../registry/find/entry.ts'
 import { nodeKinds } from '../../../registry/find/graph.ts'
 import { fields } from '../../../registry/find/search.ts'
+import { requestId } from './response-schemas.ts'
 
 /** What the routes of `find-routes.ts` answer, for the OpenAPI document. */
 
@@ -11,7 +12,6 @@ const description = z.string().nullable().describe('What its definition says of 
 const owner = z.string().nullable().describe('The person or team to ask')
 const tags = z.array(z.string()).describe('Its tags')
 const type = z.string().describe('Its type, such as float64 or list(string)')
-const requestId = z.string().describe('The same as the header x-request-id')
 const node = { kind: z.enum(nodeKinds).describe('What it is'), name: z.string().describe('Its name, with its version if it has one') }
 const uses = z.array(z.object(node))
 const columns = z.array(z.object({ name, type }))

@@ -2,10 +2,10 @@ import { z } from 'zod'
 import { isRecord } from '../../../kernel/is-record.ts'
 import type { PlanJson } from '../../../registry/change-plan.ts'
 import { reasonSchema } from './change-schemas.ts'
+import { requestId } from './response-schemas.ts'
 
 /** What the routes of the registry take and answer. */
 
-const requestId = z.string().describe('The same as the header x-request-id')
 const view = z.templateLiteral([z.string(), '@', z.int()])
 
 /** Only a command of the same version reads a plan, so its main parts are checked. */

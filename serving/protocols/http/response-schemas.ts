@@ -1,8 +1,8 @@
 import { z } from 'zod'
 
 /**
- * What routes answer, for the OpenAPI document: answers are written by hand where they are hot, and tests hold them
- * against these.
+ * What routes answer, for the OpenAPI document: answers are written by hand where they are hot, and tests compare
+ * them with these.
  */
 
 const named = z.record(z.string(), z.unknown()).describe('By name of the feature or output')
@@ -13,7 +13,7 @@ const sparseStatuses = z.record(z.string(), z.partialRecord(lackingStatus, z.arr
 const timeColumns = z.record(z.string(), z.array(z.string().nullable()))
 const times = z.record(z.string(), z.string().nullable()).describe('By name of the feature: the event time, RFC 3339')
 
-const requestId = z.string().describe('The same as the header x-request-id')
+export const requestId = z.string().describe('The same as the header x-request-id')
 
 const moment = {
   asOf: z.string().describe('The moment of all values, RFC 3339 in UTC'),

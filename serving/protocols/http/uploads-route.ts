@@ -5,6 +5,7 @@ import type { Call } from './call.ts'
 import { jsonAnswer } from './call.ts'
 import { checkQuery } from './check-query.ts'
 import { tooLarge } from './incoming-request.ts'
+import { requestId } from './response-schemas.ts'
 import type { Route } from './route.ts'
 
 const newUploadQuery = z.object({
@@ -26,7 +27,7 @@ const uploadAnswer = z.object({
   name: z.string().describe('The name of the file'),
   length: z.int().describe('The announced size, bytes'),
   offset: z.int().describe('The number of bytes that have arrived'),
-  requestId: z.string().describe('The same as the header x-request-id'),
+  requestId,
 })
 
 const description =

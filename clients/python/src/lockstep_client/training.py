@@ -53,7 +53,7 @@ class Training(Caller):
             knowledge: `bitemporal`: only what was known then. `latest`: as if all had been known at its event time.
             freshness: `served`: as fresh as the schedules of the views allow. `ideal`: as if they were continuous.
             known_before: Ignores rows that were known at this moment or later.
-            timeout: Seconds. If it is over, the server goes on with its job.
+            timeout: Seconds. If it passes, the server continues its job.
 
         Returns:
             The spine as it was passed, its index and its types included, with a column for each feature. Features have
