@@ -1,5 +1,5 @@
 import { EventEmitter, once } from 'node:events'
-import { cpSync, existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
@@ -7,6 +7,7 @@ import type { Context } from '../../cli/context.ts'
 import { createContext } from '../../cli/context.ts'
 import { createTypeCheck } from '../../cli/dev/check-types.ts'
 import { createDefinitionsLoader } from '../../cli/dev/definitions-loader.ts'
+import { filesIn } from '../../cli/dev/project-files.ts'
 import { startDev } from '../../cli/dev/start-dev.ts'
 import { createTerminal } from '../../cli/terminal.ts'
 import { applyChanges } from '../../registry/apply.ts'
@@ -229,6 +230,12 @@ describe('a project that is served while it is edited', { timeout: 240_000 }, ()
     await edit(definitions())
   })
 
+  it('a link of rows that leads nowhere counts as no file', () => {
+    symlinkSync('round.csv', join(folder, 'data/round.csv'))
+    expect(filesIn(join(folder, 'data'), ['.csv', '.jsonl']).map(({ name }) => name)).toEqual(['landings'])
+    rmSync(join(folder, 'data/round.csv'))
+  })
+
   it('a new column that the rows have is served', async () => {
     writeFileSync(join(folder, 'data/landings.jsonl'), '{"airport":"ATL","landed_at":"2026-03-01T09:00:00Z","delay":7,"gate":"B4"}\n')
     await edit(definitions({ columns: 'delay: t.float64, gate: t.string', more: "gate: last('gate')" }))
@@ -290,12 +297,15 @@ describe('the command', { timeout: 240_000 }, () => {
     // what a killed process left
     mkdirSync(join(place, '.lockstep/dev/postgres'), { recursive: true })
     writeFileSync(join(place, '.lockstep/dev/postgres/unfinished'), '')
+    writeFileSync(join(place, '.lockstep/dev/development-store'), '')
     const running = start(env, 'dev', join(place, 'features.ts'), '--port', '0')
     const [, url = ''] = await running.until(/API +(http:\S+)/)
     expect((await lockstep(env, 'dev', join(place, 'features.ts'), '--port', '0')).err).toMatch(
       /EMBEDDED_IN_USE: Another "lockstep dev" runs in this project \(process \d+\)/,
     )
     const answer = await served(url)
+    // a file for the server, in the store too
+    expect((await fetch(`${url}/v1/uploads`, { method: 'POST', body: 'abc' })).status).toBe(201)
     running.child.kill('SIGINT')
     expect((await running.ended).code).toBe(0)
     expect(existsSync(join(place, '.lockstep'))).toBe(false)
@@ -309,6 +319,13 @@ describe('the command', { timeout: 240_000 }, () => {
     const [, serverUrl = ''] = await server.until(/Listening on (http:\S+)\./)
     await whenReady(serverUrl)
     expect(answer).toEqual(await served(serverUrl))
+  })
+
+  it('keeps files of others in the folder that its store would have', async () => {
+    const place = definitionFiles({ 'features.ts': definitions(), 'dev/notes.md': 'mine' })
+    const { err } = await lockstep({ LOCKSTEP_DIR: place }, 'dev', join(place, 'features.ts'), '--port', '0')
+    expect(err).toMatch(/CONFIG_INVALID: The folder ".*\/dev" is no development store: it has "notes\.md"/)
+    expect(readdirSync(join(place, 'dev'))).toEqual(['notes.md'])
   })
 
   it('a store that is no development store keeps its versions', async () => {
