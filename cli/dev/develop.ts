@@ -88,7 +88,8 @@ export function develop({ folder, file }: Project, { session, loader, say, signa
     // taken before the load, so that an edit meanwhile is seen the next time
     const before = new Map([...stamps.keys(), file].map((path) => [path, stampOf(path)]))
     loaded = await loader.load()
-    stamps = new Map(loaded.files.map((path) => [path, before.get(path) ?? stampOf(path)]))
+    // the file too, which may be a link to the first of them
+    stamps = new Map([...loaded.files, file].map((path) => [path, before.get(path) ?? stampOf(path)]))
     beside = loaded.error === null ? '' : besideOf(loaded.files)
     watcher.follow([...foldersOf(loaded.files), folder, rowsFolder, modelsFolder])
     return { loaded, isNew: true, started }

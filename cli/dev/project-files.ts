@@ -25,10 +25,14 @@ export function filesIn(folder: string, endings: readonly string[]): ProjectFile
   })
 }
 
-/** Identifies what a file holds by its time, size and inode; null if there is no such file. */
+/** Identifies what a file holds by its time, size and inode; null if no such file can be reached. */
 export function stampOf(path: string): string | null {
-  const stat = statSync(path, { throwIfNoEntry: false })
-  return stat?.isFile() === true ? `${stat.mtimeMs} ${stat.size} ${stat.ino}` : null
+  try {
+    const stat = statSync(path)
+    return stat.isFile() ? `${stat.mtimeMs} ${stat.size} ${stat.ino}` : null
+  } catch {
+    return null
+  }
 }
 
 /**

@@ -1,3 +1,4 @@
+import { join } from 'node:path'
 import { LockstepError } from '../../kernel/errors.ts'
 import type { Catalog } from '../../registry/catalog.ts'
 import { markDevelopment } from '../../registry/development.ts'
@@ -86,6 +87,7 @@ function devConfig(config: Config, directory: string): Config {
   return {
     ...config,
     directory,
+    filesDirectory: join(directory, 'files'),
     postgresUrl: null,
     redisUrl: null,
     redisReads: 'primary',
