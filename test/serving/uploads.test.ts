@@ -97,6 +97,14 @@ describe('an upload', () => {
     await send('DELETE', `/v1/uploads/${sent.body.id}`)
   })
 
+  it('that breaks off in its first request leaves nothing, as nobody knows its id', async () => {
+    const socket = connect(Number(new URL(url).port), '127.0.0.1')
+    socket.write('POST /v1/uploads HTTP/1.1\r\nhost: localhost\r\ncontent-length: 2000000\r\n\r\nabc')
+    await until(async () => (await readdir(join(folder, 'uploads'))).length === 1)
+    socket.destroy()
+    await until(async () => (await readdir(join(folder, 'uploads'))).length === 0)
+  })
+
   it('with another hash than announced is refused and removed', async () => {
     const { body } = await announce(3, `?sha256=${'0'.repeat(64)}`)
     expect(await patch(body.id, 0, new Uint8Array([1, 2, 3]))).toMatchObject({ status: 422, body: { error: { code: 'UPLOAD_DAMAGED' } } })

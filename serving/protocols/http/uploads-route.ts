@@ -58,7 +58,7 @@ export const uploadRoutes: readonly Route[] = [
         )
       }
       const created = await uploads.create({ length, name, sha256 })
-      const upload = sent === null || sent === 0 ? created : await append(call, uploads, created, 0)
+      const upload = sent === null || sent === 0 ? created : await appendFirst(call, uploads, created)
       return jsonAnswer({ ...shown(upload), requestId: call.requestId }, 201, {
         location: `/v1/uploads/${upload.id}`,
         ...offsetHeaders(upload),
@@ -109,6 +109,16 @@ export const uploadRoutes: readonly Route[] = [
     },
   },
 ]
+
+/** A client that gets no answer does not know the upload, so that nobody could go on with it or remove it. */
+async function appendFirst(call: Call, uploads: Uploads, created: Upload): Promise<Upload> {
+  try {
+    return await append(call, uploads, created, 0)
+  } catch (error) {
+    await uploads.remove(created.id).catch(() => undefined)
+    throw error
+  }
+}
 
 async function append(call: Call, uploads: Uploads, { id, length }: Upload, offset: number): Promise<Upload> {
   if (offset + (byteCount(call.incoming.headers['content-length']) ?? 0) > length) throw tooLarge(length)
