@@ -73,14 +73,20 @@ export function createInventoryReader(db: Database): () => Promise<Inventory> {
   }
 }
 
-/** A training set does not change the registry's revision. */
+/**
+ * A training set does not change the registry's revision. Another registry counts its revisions anew, as each store of
+ * `lockstep dev` does, so the mark also says when the first of the definitions was stored.
+ */
 async function readMark(handle: Kysely<LockstepTables>): Promise<Pick<Inventory, 'mark' | 'revision'>> {
-  const { rows } = await sql<{ readonly revision: string | null; readonly sets: string; readonly newest: string | null }>`
-    select (select revision::text from lockstep.registry_state) as revision, count(*)::text as sets,
-           (extract(epoch from max(created_at)) * 1000000)::bigint::text as newest
+  const { rows } = await sql<{ readonly revision: string | null; readonly mark: string }>`
+    select (select revision::text from lockstep.registry_state) as revision,
+           concat_ws('.',
+             (select (extract(epoch from created_at) * 1000000)::bigint
+                from lockstep.definitions order by kind, name, version limit 1),
+             count(*), (extract(epoch from max(created_at)) * 1000000)::bigint) as mark
     from lockstep.datasets`.execute(handle)
-  const { revision = '0', sets = '0', newest = null } = rows[0] ?? {}
-  return { mark: `${revision ?? 0}.${sets}.${newest ?? 0}`, revision: Number(revision ?? 0) }
+  const { revision, mark = '' } = rows[0] ?? {}
+  return { mark: `${revision ?? 0}.${mark}`, revision: Number(revision ?? 0) }
 }
 
 async function readTrainingSets(handle: Kysely<LockstepTables>): Promise<TrainingSetFacts[]> {

@@ -11,6 +11,7 @@ import { prepare } from '../../cli/run.ts'
 import { createTerminal } from '../../cli/terminal.ts'
 import { applyChanges } from '../../registry/apply.ts'
 import type { DefinitionSet, Described } from '../../registry/definition-set.ts'
+import { readInventory } from '../../registry/find/inventory.ts'
 import { pruneDefinitions } from '../../registry/prune.ts'
 import { loadConfig } from '../../runtime/config.ts'
 import { routes } from '../../serving/protocols/http/app.ts'
@@ -154,6 +155,15 @@ describe('a list', () => {
     expect((await ask(url, '/v1/views', undefined, { 'if-none-match': etag })).status).toBe(200)
     expect(await text('list', 'datasets')).toMatch(/other +7 rows of flight@1, \/p\n/)
     await world.db.query(`delete from lockstep.datasets where id = 'other'`)
+    expect((await ask(url, '/v1/views?cursor=x')).status).toBe(400)
+  })
+
+  it('has another mark in another registry, though its revision is the same', async () => {
+    const { mark, revision } = await readInventory(world.db)
+    await world.db.query(`update lockstep.definitions set created_at = created_at + interval '1 second'`)
+    const other = await readInventory(world.db)
+    expect([other.revision, other.mark === mark]).toEqual([revision, false])
+    await world.db.query(`update lockstep.definitions set created_at = created_at - interval '1 second'`)
   })
 })
 

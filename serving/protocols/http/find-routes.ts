@@ -10,6 +10,7 @@ import type { Inventory } from '../../../registry/find/inventory.ts'
 import { createInventoryReader } from '../../../registry/find/inventory.ts'
 import { maxFound, search } from '../../../registry/find/search.ts'
 import type { Database } from '../../../runtime/database.ts'
+import { readVersion } from '../../../runtime/version.ts'
 import type { ServingContext } from '../../context.ts'
 import { definitionPage } from '../../find/definition-page.ts'
 import type { Call, RouteAnswer } from './call.ts'
@@ -107,6 +108,9 @@ export const findRoutes: readonly Route[] = [
   },
 ]
 
+/** Another version may answer otherwise. */
+const ownVersion = readVersion()
+
 const readerOf = memoizeWeak((db: Database) => createInventoryReader(db))
 
 async function inventoryOf(deps: Pick<ServingContext, 'upkeep'>): Promise<Inventory> {
@@ -116,7 +120,7 @@ async function inventoryOf(deps: Pick<ServingContext, 'upkeep'>): Promise<Invent
 /** Answers 304 to a client that has what the registry is now. */
 async function unlessKnown(call: Call, deps: ServingContext, answer: (inventory: Inventory) => object): Promise<RouteAnswer> {
   const inventory = await inventoryOf(deps)
-  const tag = `W/"${inventory.mark}"`
+  const tag = `W/"${ownVersion}.${inventory.mark}"`
   const headers = { etag: tag, 'cache-control': 'private, no-cache' }
   const known = call.incoming.headers['if-none-match'] ?? ''
   const body = answer(inventory)
@@ -139,6 +143,9 @@ function listAnswer(call: Call, inventory: Inventory, plural: string): object {
  * After the last entry of the page before; if that is gone, where it was, as definitions are in the order of cursors.
  */
 function startOf(entries: readonly Entry[], cursor: string): number {
+  if (!/^\d\./.test(cursor)) {
+    throw new LockstepError('INVALID_REQUEST', 'The query of the URL has a "cursor" that is none; send `next` of the previous answer.')
+  }
   const last = entries.findIndex((entry) => cursorOf(entry) === cursor)
   if (last >= 0) return last + 1
   const next = entries.findIndex((entry) => cursorOf(entry) > cursor)
