@@ -24,7 +24,7 @@ export interface Context {
   /** Aborted when the process is asked to end. */
   readonly signal: AbortSignal
   /** Names the database and store where they may be others than the user expects. Opening one does the same. */
-  tellStores(): void
+  announceStores(): void
   /** @throws LockstepError `POSTGRES_UNAVAILABLE`, `EMBEDDED_IN_USE` */
   unmigratedDatabase(): Promise<Database>
   /** @throws LockstepError also `MIGRATIONS_PENDING`, `SCHEMA_NEWER` */
@@ -54,16 +54,16 @@ export function createContext(config: Config, terminal: Terminal, signal: AbortS
   let openingStore: Promise<OnlineStore> | null = null
   let openingTracing: Promise<Tracing | null> | null = null
 
-  const untold = new Map(terminal.json ? [] : Object.entries(notice ?? {}))
+  const unannounced = new Map(terminal.json ? [] : Object.entries(notice ?? {}))
 
-  function tell(what: keyof StoresNotice): void {
-    const text = untold.get(what) ?? null
-    untold.delete(what)
+  function announce(what: keyof StoresNotice): void {
+    const text = unannounced.get(what) ?? null
+    unannounced.delete(what)
     if (text !== null) terminal.complain(text)
   }
 
   async function open(): Promise<Database> {
-    tell('database')
+    announce('database')
     const db = await openDatabase(config, { signal, warn: (message) => log.warn({ directory: config.directory }, message) })
     lifecycle.add('database', () => db.close())
     await db.ping()
@@ -71,7 +71,7 @@ export function createContext(config: Config, terminal: Terminal, signal: AbortS
   }
 
   async function check(): Promise<Database> {
-    tell('database')
+    announce('database')
     requireMade(config)
     const db = await context.unmigratedDatabase()
     await requireMigrated(db.kysely, databaseName(config))
@@ -81,7 +81,7 @@ export function createContext(config: Config, terminal: Terminal, signal: AbortS
   async function openStore(): Promise<OnlineStore> {
     // the owner of the database owns the folder, and so the embedded store
     if (config.redisUrl === null) await context.database()
-    tell('store')
+    announce('store')
     const store = await openOnlineStore(config, { signal })
     lifecycle.add('online store', () => store.close())
     await store.ping()
@@ -106,9 +106,9 @@ export function createContext(config: Config, terminal: Terminal, signal: AbortS
     log,
     terminal,
     signal,
-    tellStores() {
-      tell('database')
-      tell('store')
+    announceStores() {
+      announce('database')
+      announce('store')
     },
     unmigratedDatabase: () => (opening ??= open()),
     database: () => (checked ??= check()),

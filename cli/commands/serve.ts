@@ -35,7 +35,7 @@ export const serveCommand: Command = {
   },
   example: 'lockstep serve --port 8080',
   async run(context, input) {
-    context.tellStores()
+    context.announceStores()
     const workers = input.count('workers', 1, 64)
     return await (workers === undefined ? serveAlone(context, input) : serveWithWorkers(context, input, workers))
   },

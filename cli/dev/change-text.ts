@@ -4,10 +4,10 @@ import type { Change } from '../../registry/change-plan.ts'
 import type { DefinitionLine } from '../../registry/read-modules.ts'
 import { counted } from '../human.ts'
 import { changeLines, screenOptions, style } from '../plan-text.ts'
-import type { Brought, Load, ModelChange } from './session.ts'
+import type { SessionUpdate, Load, ModelChange } from './session.ts'
 
 /** What an update did, a line for each thing. Empty: nothing. */
-export function updateLines({ plan, loads, models }: Pick<Brought, 'plan' | 'loads' | 'models'>, folder: string): string[] {
+export function updateLines({ plan, loads, models }: Pick<SessionUpdate, 'plan' | 'loads' | 'models'>, folder: string): string[] {
   return [
     ...changeLines({ changes: plan.changes.filter(isOwn), tables: [] }, screenOptions()),
     ...loads.map((load) => loadLine(load, folder)),

@@ -96,14 +96,14 @@ export function develop({ folder, file }: Project, { session, loader, say, signa
   }
 
   async function update(set: DefinitionSet, files: ProjectRows, { loaded: { places, error }, started }: Present): Promise<void> {
-    const brought = await session.bring(set, files)
+    const updated = await session.update(set, files)
     const head = good === null ? 'Ready' : 'Updated'
     good = set
-    catalog = brought.catalog
+    catalog = updated.catalog
     const lines = [
-      ...updateLines(brought, folder),
+      ...updateLines(updated, folder),
       ...notesOn(set, files).map((note) => `  note   ${note}`),
-      ...brought.problems.map((problem) => problemText(problem, places, folder)),
+      ...updated.problems.map((problem) => problemText(problem, places, folder)),
     ]
     if (error !== null && lines.length === 0) return
     say(lines.length === 0 ? 'Accepted: nothing changed.' : [`${head} in ${duration(performance.now() - started)}:`, ...lines].join('\n'))

@@ -39,7 +39,7 @@ export interface ProjectRows {
   readonly models: readonly ProjectFile[]
 }
 
-export interface Brought {
+export interface SessionUpdate {
   readonly plan: ChangePlan
   readonly catalog: Catalog
   readonly loads: readonly Load[]
@@ -75,7 +75,7 @@ export interface DevSession {
    *
    * @throws LockstepError if a row, a file or a definition is refused; then nothing has changed
    */
-  bring(set: DefinitionSet, files: ProjectRows): Promise<Brought>
+  update(set: DefinitionSet, files: ProjectRows): Promise<SessionUpdate>
 }
 
 interface NextRows extends NextTable {
@@ -112,7 +112,10 @@ export function createDevSession(deps: SessionDeps): DevSession {
     return loads
   }
 
-  async function pushModels(catalog: Catalog, files: ReadonlyMap<string, ProjectFile>): Promise<Pick<Brought, 'models' | 'problems'>> {
+  async function pushModels(
+    catalog: Catalog,
+    files: ReadonlyMap<string, ProjectFile>,
+  ): Promise<Pick<SessionUpdate, 'models' | 'problems'>> {
     const models: ModelChange[] = []
     const problems: LockstepError[] = []
     for (const name of pushed.keys()) {
@@ -181,7 +184,7 @@ export function createDevSession(deps: SessionDeps): DevSession {
   }
 
   return {
-    async bring(declared, files) {
+    async update(declared, files) {
       const set = developmentSet(declared)
       const all = nextRows(set, files.rows)
       const next = all.filter(({ source, key }) => tables.get(source) !== key)

@@ -55,10 +55,10 @@ async function makeStores(kind: string): Promise<{ env: Environment; drop: () =>
   return { env: { ...files, ...urls, LOCKSTEP_DIR: join(own, 'unused') }, drop: () => database.drop() }
 }
 
-/** A way to a port of this machine, which calls `cut` and loses its connections once so many bytes went there. */
-async function wayTo(port: number, bytes: number, cut: () => void): Promise<{ readonly url: string; close(): void }> {
+/** A proxy before a port of this machine. It calls `cut` and loses its connections once it has passed on so many bytes. */
+async function cuttingProxy(port: number, bytes: number, cut: () => void): Promise<{ readonly url: string; close(): void }> {
   let passed = 0
-  const way = createServer((socket) => {
+  const proxy = createServer((socket) => {
     const inner = connect(port, '127.0.0.1')
     inner.pipe(socket)
     socket.on('data', (part) => {
@@ -75,8 +75,8 @@ async function wayTo(port: number, bytes: number, cut: () => void): Promise<{ re
       one.on('close', () => other.destroy())
     }
   })
-  await new Promise<void>((resolve) => way.listen(0, '127.0.0.1', resolve))
-  return { url: `http://127.0.0.1:${(way.address() as AddressInfo).port}`, close: () => way.close() }
+  await new Promise<void>((resolve) => proxy.listen(0, '127.0.0.1', resolve))
+  return { url: `http://127.0.0.1:${(proxy.address() as AddressInfo).port}`, close: () => proxy.close() }
 }
 
 describe.each(['embedded', 'postgres'])('commands that are sent to a server with %s', { timeout: 180_000 }, (kind) => {
@@ -254,15 +254,15 @@ describe.each(['embedded', 'postgres'])('commands that are sent to a server with
     const line = (i: number): string => `2001-07-01T00:00:00Z,${i},${'n'.repeat(1500)},JFK\n`
     await writeFile(join(folder, 'large.csv'), `date,delay,note,origin\n${Array.from({ length: rows }, (_, i) => line(i)).join('')}`)
     const { port } = new URL(url)
-    const way = await wayTo(Number(port), 2_000_000, () => server.child.kill('SIGKILL'))
-    const command = start({ ...remote, LOCKSTEP_SERVER: way.url }, 'ingest', 'flights', join(folder, 'large.csv'), '--json')
+    const proxy = await cuttingProxy(Number(port), 2_000_000, () => server.child.kill('SIGKILL'))
+    const command = start({ ...remote, LOCKSTEP_SERVER: proxy.url }, 'ingest', 'flights', join(folder, 'large.csv'), '--json')
     await server.ended
     const [upload = ''] = await readdir(join(env['LOCKSTEP_FILES_DIR'] ?? '', 'uploads'))
     const { size } = await stat(join(env['LOCKSTEP_FILES_DIR'] ?? '', 'uploads', upload, 'file', 'large.csv'))
     expect(size).toBeLessThan(2_000_001)
     await serve(port)
     const { code, json, err } = await command.ended
-    way.close()
+    proxy.close()
     expect([code, err]).toEqual([0, ''])
     expect(json).toMatchObject({ rows })
     await whenReady(url)

@@ -78,7 +78,7 @@ def wait_for_job(sender: Sender, job: int, deadline: Deadline) -> None:
             raise InvalidRequestError(str(error["message"]), code=str(error["code"]), details={"job": job})
         if wait >= deadline.left():
             raise DeadlineExceededError(
-                f"The server continues to write the training set as job {job}, after {deadline.timeout:g} s; raise timeout.",
+                f"The server still writes the training set as job {job}, after {deadline.timeout:g} s; raise timeout.",
                 code="DEADLINE_EXCEEDED",
                 details={"job": job},
             )
