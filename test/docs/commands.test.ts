@@ -260,10 +260,10 @@ describe('the ten lines of the README', { timeout: 120_000 }, () => {
     await writeFile(join(own, 'landings.csv'), `${block('    airport,landed_at,delay')}\n`)
     await writeFile(join(own, 'labels.csv'), `${block('    airport,at,late')}\n`)
     await writeFile(join(own, 'delay.onnx'), sumModel)
-    // docs/tutorial.md is followed from nothing
+    // docs/tutorial.md is followed from nothing, and init and dev by test/first-project.test.ts
     await copyEmbedded(join(own, '.lockstep/postgres'), { migrate: false })
     const settings = { LOCKSTEP_DIR: join(own, '.lockstep') }
-    const answered = await followPage('README.md', own, settings)
+    const answered = await followPage('README.md', own, settings, 'migrate')
     expect(answered).toMatchObject([
       { results: [{ features: { landed1h: 1, meanDelay6h: 14 } }] },
       { model: 'delay', predictions: [{ probabilities: 0 }] },
