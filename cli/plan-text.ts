@@ -132,8 +132,8 @@ function short({ path, was, now }: Difference, transform: string | undefined): s
   if (path === 'transform') return transform === undefined ? 'transform changed' : `transform changed: ${transform}`
   const used = /^its \S+ (.+)$/.exec(path)?.[1]
   if (used !== undefined) return `uses ${used}`
-  const name = path.replace(/^features\./, '')
-  if (was === null) return now !== null && now.length <= maxValue && !path.startsWith('features.') ? `+ ${name} ${now}` : `+ ${name}`
+  const name = path.replace(/^(features|members)\./, '').replace(/^([^.]+)\.features\./, '$1.')
+  if (was === null) return now !== null && now.length <= maxValue && name === path ? `+ ${name} ${now}` : `+ ${name}`
   if (now === null) return `- ${name}`
   return was.length > maxValue || now.length > maxValue ? `${name} changed` : `${name} ${was} → ${now}`
 }

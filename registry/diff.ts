@@ -52,14 +52,16 @@ function fieldsOf(value: unknown): Map<string, unknown> | null {
   return named.size === value.length ? named : new Map(value.map((item: unknown, i) => [`[${i}]`, item]))
 }
 
-/** The identifier of an item in a spec's array: its name or key part, or the string itself. */
+/**
+ * The identifier of an item in a spec's array: its name or key part, the view of a service's member (without the version,
+ * so that another version is a change), or the string itself.
+ */
 function nameOf(item: unknown): string | null {
   if (typeof item !== 'object' || item === null) return typeof item === 'string' ? item : null
-  for (const field of ['name', 'part'] as const) {
-    const value: unknown = Reflect.get(item, field)
-    if (typeof value === 'string') return value
-  }
-  return null
+  const { name, part, alias, view, use } = Object.fromEntries(Object.entries(item))
+  for (const value of [name, part, alias]) if (typeof value === 'string') return value
+  if (typeof view === 'string') return view.split('@')[0] ?? null
+  return use === undefined ? null : nameOf(use)
 }
 
 function print(value: unknown, path: string): string | null {

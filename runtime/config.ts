@@ -387,13 +387,13 @@ function configOf(given: Readonly<Record<string, string>>, origins: ReadonlyMap<
   }
 }
 
-/** Names differ behind their common beginning. */
+/** Names differ behind their common beginning. `PREFIX` is meant to be the only name that has this word. */
 function nearestVariable(name: string): string | null {
-  const meant = nearest(
-    name.slice(begin.length),
-    names.map((each) => each.slice(begin.length)),
-  )
-  return meant === null ? null : `${begin}${meant}`
+  const words = name.slice(begin.length)
+  const known = names.map((each) => each.slice(begin.length))
+  const having = known.filter((each) => `_${each}_`.includes(`_${words}_`))
+  const meant = nearest(words, known) ?? (having.length === 1 ? having[0] : undefined)
+  return meant === undefined ? null : `${begin}${meant}`
 }
 
 function hint(meant: string | null): string {

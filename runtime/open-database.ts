@@ -76,11 +76,15 @@ export function databaseName({ postgresUrl, directory }: Pick<Config, 'postgresU
  *
  * @throws LockstepError `MIGRATIONS_PENDING` where the embedded database is meant and was never made
  */
-export function requireMade(config: Pick<Config, 'postgresUrl' | 'directory'>): void {
+export function requireMade(config: Pick<Config, 'postgresUrl' | 'directory' | 'server'>): void {
   if (config.postgresUrl !== null || existsSync(join(config.directory, 'postgres'))) return
+  const hints = [
+    ...(config.server === null ? [] : [' This command does not use LOCKSTEP_SERVER.']),
+    ...(existsSync(join(config.directory, 'dev')) ? [' To ask "lockstep dev", give its URL to a command that takes --server.'] : []),
+  ]
   throw new LockstepError(
     'MIGRATIONS_PENDING',
-    `There is no embedded database in "${config.directory}", and LOCKSTEP_POSTGRES_URL is not set. Set LOCKSTEP_POSTGRES_URL or LOCKSTEP_DIR, or run "lockstep migrate" to create an embedded database there.`,
+    `There is no embedded database in "${config.directory}", and LOCKSTEP_POSTGRES_URL is not set. Set LOCKSTEP_POSTGRES_URL or LOCKSTEP_DIR, or run "lockstep migrate" to create an embedded database there.${hints.join('')}`,
     { details: { directory: config.directory } },
   )
 }

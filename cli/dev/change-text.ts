@@ -17,7 +17,7 @@ export function updateLines({ plan, loads, models }: Pick<SessionUpdate, 'plan' 
 
 /** A definition also changes with what it refers to, which has a line of its own. */
 function isOwn({ status, differences }: Change): boolean {
-  return status !== 'changed' || differences.some(({ path }) => !/^(its |members\.\[\d+\]\.features)/.test(path))
+  return status !== 'changed' || differences.some(({ path }) => !/^(its |members\.[^.]+\.features\b)/.test(path))
 }
 
 function loadLine({ source, path, rows }: Load, folder: string): string {

@@ -14,13 +14,22 @@ export interface TypeCheck {
 
 const maxShown = 5
 
+/** Whether a project has a `tsconfig.json`, and no compiler that it could be used with. */
+export function lacksCompiler(folder: string): boolean {
+  return existsSync(join(folder, 'tsconfig.json')) && !existsSync(compilerOf(folder))
+}
+
+function compilerOf(folder: string): string {
+  return join(folder, 'node_modules/typescript/bin/tsc')
+}
+
 /**
  * Runs the project's own compiler, if it has one and a `tsconfig.json`.
  *
  * @param say called with the errors if they are others than before, and once there are none any more
  */
 export function createTypeCheck(folder: string, say: (text: string) => void): TypeCheck {
-  const compiler = join(folder, 'node_modules/typescript/bin/tsc')
+  const compiler = compilerOf(folder)
   let running: ChildProcess | null = null
   let said = ''
 

@@ -5,7 +5,7 @@ import type { DefinitionSet } from '../../registry/definition-set.ts'
 import type { PollLoop } from '../../runtime/async.ts'
 import { startPollLoop } from '../../runtime/async.ts'
 import { duration } from '../human.ts'
-import { createTypeCheck } from './check-types.ts'
+import { createTypeCheck, lacksCompiler } from './check-types.ts'
 import { problemText, updateLines } from './change-text.ts'
 import type { DefinitionsLoader, LoadedDefinitions } from './definitions-loader.ts'
 import { replacedSources } from './development-set.ts'
@@ -130,6 +130,9 @@ export function develop({ folder, file }: Project, { session, loader, say, signa
       ...lacking(modelNames, models).map((name) => `The model "${name}" has no file: put one into models/${name}.onnx.`),
       ...misnamed(rows, 'source', names),
       ...misnamed(models, 'model', modelNames),
+      ...(lacksCompiler(folder)
+        ? ['Types are not checked, because TypeScript is not installed. Run "npm install --save-dev typescript".']
+        : []),
     ].map((note) => note.replaceAll(`${folder}/`, ''))
     const fresh = all.filter((note) => !noted.has(note))
     noted = new Set(all)

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { Context } from '../../cli/context.ts'
 import { createContext } from '../../cli/context.ts'
-import { createTypeCheck } from '../../cli/dev/check-types.ts'
+import { createTypeCheck, lacksCompiler } from '../../cli/dev/check-types.ts'
 import { createDefinitionsLoader } from '../../cli/dev/definitions-loader.ts'
 import { filesIn } from '../../cli/dev/project-files.ts'
 import { startDev } from '../../cli/dev/start-dev.ts'
@@ -277,8 +277,10 @@ describe('a definitions file', { timeout: 240_000 }, () => {
 describe('a check of the types', { timeout: 240_000 }, () => {
   it('names the errors by file and line, and says when they are gone', async () => {
     const place = definitionFiles({ 'a.ts': '\nconst wrong: number = "x"\nexport {}\n', 'tsconfig.json': '{ "files": ["a.ts"] }' })
+    expect(lacksCompiler(place)).toBe(true)
     mkdirSync(join(place, 'node_modules'))
     symlinkSync(join(rootFolder, 'node_modules/typescript'), join(place, 'node_modules/typescript'))
+    expect(lacksCompiler(place)).toBe(false)
     const heard = new EventEmitter()
     const types = createTypeCheck(place, (text) => heard.emit('said', text))
     types.begin()

@@ -131,8 +131,8 @@ describe('lockstep doctor', { timeout: 60_000 }, () => {
 
   it('a wrong setting is the finding, and an embedded database is not made', async () => {
     expect((await doctor({ LOCKSTEP_PROT: '1' })).of('settings')).toMatch(/^wrong .*did you mean "LOCKSTEP_PORT"/)
-    const report = await doctor({ LOCKSTEP_DIR: join(folder, 'none') })
-    expect(report.of('database')).toMatch(/^wrong There is no embedded database in .*lockstep migrate/)
+    const report = await doctor({ LOCKSTEP_DIR: join(folder, 'none'), LOCKSTEP_SERVER: 'http://127.0.0.1:1' })
+    expect(report.of('database')).toMatch(/^wrong There is no embedded database in .*lockstep migrate.* does not use LOCKSTEP_SERVER/)
     expect(() => writeFileSync(join(folder, 'none/file'), '')).toThrow('ENOENT')
   })
 })

@@ -22,6 +22,17 @@ describe('diff', () => {
     ])
   })
 
+  it('name the members of a service by their views', () => {
+    const member = (view: string, features: string[]) => ({ kind: 'view', use: { view, alias: null, key: ['card'] }, features })
+    const payment = { kind: 'onDemand', view: 'payment@1', features: ['ofDay'] }
+    const was = { members: [member('spending@1', ['paid1h']), payment] }
+    expect(texts(was, { members: [member('spending@2', ['paid1h', 'spent24h'])] })).toEqual([
+      'members.spending.use.view was "spending@1", now "spending@2"',
+      'members.spending.features.spent24h is new ("spent24h")',
+      'members.payment was removed (it was kind onDemand, view payment@1, features (ofDay))',
+    ])
+  })
+
   it('report a change of order, which counts in an array', () => {
     const [delay, distance] = landings.columns
     expect(texts({ columns: [delay, distance] }, { columns: [distance, delay] })).toEqual([

@@ -191,6 +191,7 @@ describe('the configuration', () => {
   it('names every problem at once, misspelt variables among them', () => {
     const message = failure({ LOCKSTEP_POSTGRESS_URL: 'postgres://u:hush@h/d', LOCKSTEP_PORT: 'x', LOCKSTEP_LOG_LEVEL: 'y' })
     expect(message).toContain('"LOCKSTEP_POSTGRESS_URL" is not a setting (did you mean "LOCKSTEP_POSTGRES_URL"?)')
+    expect(failure({ LOCKSTEP_PREFIX: 'a' })).toContain('"LOCKSTEP_PREFIX" is not a setting (did you mean "LOCKSTEP_REDIS_PREFIX"?)')
     expect(failure({ LOCKSTEP_QZ: '1' })).toContain('"LOCKSTEP_QZ" is not a setting (docs/configuration.md lists them)')
     expect(message).toContain('"LOCKSTEP_PORT" is "x"')
     expect(message).toContain('"LOCKSTEP_LOG_LEVEL" is "y"')

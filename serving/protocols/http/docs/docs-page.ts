@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { html, raw } from 'hono/html'
 import type { OpenApi, Operation } from '../openapi.ts'
-import { fieldRows } from './field-rows.ts'
+import { codeText, fieldRows } from './field-rows.ts'
 
 interface DocsPage {
   readonly html: string
@@ -97,7 +97,7 @@ function section({ method, path, operation }: Listed) {
   )
   return html`<details id="${operation.operationId}">
     <summary><code class="${method}">${method} ${path}</code><span class="dim">${operation.summary}</span></summary>
-    ${operation.description.split('\n\n').map((text) => html`<p>${text.split('`').map((part, i) => (i % 2 === 1 ? html`<code>${part}</code>` : part))}</p>`)}
+    ${operation.description.split('\n\n').map((text) => html`<p>${codeText(text)}</p>`)}
     ${
       body !== undefined &&
       html`<h3>Body</h3>

@@ -28,6 +28,11 @@ export function fieldRows(schema: Schema): Html {
       </table>`
 }
 
+/** A text with its parts in backticks as code. */
+export function codeText(text: string): (string | Html)[] {
+  return text.split('`').map((part, i) => (i % 2 === 1 ? html`<code>${part}</code>` : part))
+}
+
 function rowsOf(schema: Schema, path: string): Html[] {
   return Object.entries(schema.properties ?? {}).flatMap(([name, field]) => {
     const at = path === '' ? name : `${path}.${name}`
@@ -36,7 +41,7 @@ function rowsOf(schema: Schema, path: string): Html[] {
     const row = html`<tr>
       <td><code>${at}</code>${optional}</td>
       <td><code>${typeOf(field)}</code></td>
-      <td class="dim">${notes.join('. ')}</td>
+      <td class="dim">${codeText(notes.join('. '))}</td>
     </tr>`
     return [row, ...rowsOf(field, at), ...(field.items === undefined ? [] : rowsOf(field.items, `${at}[]`))]
   })

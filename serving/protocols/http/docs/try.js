@@ -4,9 +4,7 @@ for (const form of document.querySelectorAll('form[data-method]')) {
     event.preventDefault()
     const { method, path } = form.dataset
     const shown = form.querySelector('output')
-    const headers = {}
-    const key = document.querySelector('#key').value
-    if (key !== '') headers.authorization = `Bearer ${key}`
+    const headers = keyHeaders()
     const body = form.querySelector('textarea')
     if (body !== null) headers['content-type'] = 'application/json'
     const query = new URLSearchParams()
@@ -30,6 +28,27 @@ for (const form of document.querySelectorAll('form[data-method]')) {
     }
   })
 }
+
+function keyHeaders() {
+  const key = document.querySelector('#key').value
+  return key === '' ? {} : { authorization: `Bearer ${key}` }
+}
+
+// A server with keys gives the examples of its registry only to a key. What was edited stays.
+document.querySelector('#key').addEventListener('change', async () => {
+  const response = await fetch('/docs', { headers: keyHeaders() }).catch(() => null)
+  if (response?.ok !== true) return
+  const page = new DOMParser().parseFromString(await response.text(), 'text/html')
+  const fields = 'form textarea, form input'
+  for (const section of document.querySelectorAll('details')) {
+    const given = page.getElementById(section.id)?.querySelectorAll(fields) ?? []
+    for (const [i, field] of section.querySelectorAll(fields).entries()) {
+      if (given[i] === undefined || field.value !== field.defaultValue) continue
+      field.value = field.defaultValue = given[i].defaultValue
+      if ('rows' in field) field.rows = given[i].rows
+    }
+  }
+})
 
 // As it is where it is no JSON, or holds integers that this browser would round.
 function pretty(text) {
