@@ -8,6 +8,8 @@ import { sha256 } from './sha256.ts'
 
 const text = z.string().max(10_000)
 const name = z.string().min(1).max(63)
+/** As `checkFieldName` has it. */
+const fieldName = name.regex(/^(?!.*__)[A-Za-z][A-Za-z0-9_]*$/, 'must be letters, digits and single underscores, and begin with a letter')
 const definitionId = z.templateLiteral([z.string().regex(/^[a-z][a-z0-9_]*$/), '@', z.int().min(1)])
 const version = z
   .int()
@@ -26,7 +28,7 @@ const keyType = z.strictObject({ kind: z.enum(['string', 'int32', 'int64', 'bool
 const column = z.strictObject({ name, type: columnType })
 const described = { description: z.string().max(100_000).exactOptional(), owner: text.exactOptional(), tags: z.array(text).exactOptional() }
 
-const entity = z.strictObject({ name, key: z.array(z.strictObject({ name, type: keyType })).min(1) })
+const entity = z.strictObject({ name, key: z.array(z.strictObject({ name: fieldName, type: keyType })).min(1) })
 const source = z.strictObject({
   name,
   relation: z.discriminatedUnion('kind', [
@@ -39,7 +41,7 @@ const source = z.strictObject({
   known: name.nullable(),
   columns: z.array(column),
 })
-const featureBase = { name, type: valueType, default: z.json(), required: z.boolean(), where: name.exactOptional() }
+const featureBase = { name: fieldName, type: valueType, default: z.json(), required: z.boolean(), where: name.exactOptional() }
 const aggregated = {
   ...featureBase,
   aggregate: z.enum(aggregateNames),
@@ -82,7 +84,7 @@ const onDemand = z.strictObject({
       z.strictObject({ name, features: z.array(name).exactOptional(), onDemand: definitionId }),
     ]),
   ),
-  features: z.array(z.strictObject({ name, type: valueType, default: z.json(), required: z.boolean() })).min(1),
+  features: z.array(z.strictObject({ name: fieldName, type: valueType, default: z.json(), required: z.boolean() })).min(1),
   code: z.string(),
 })
 const service = z.strictObject({

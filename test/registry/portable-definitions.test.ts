@@ -54,10 +54,18 @@ describe('definitions that are sent to a server', () => {
       'INVALID_NAME',
       (set) => ({ ...set, entities: [{ spec: { name: 'a"b', key: [{ name: 'k', type: { kind: 'string' } }] }, operational: {} }] }),
     ],
+    ['a feature with a quote', 'DEFINITIONS_INVALID', (set) => renamed(set, '"; drop')],
+    ['a feature with the separator of aliases', 'DEFINITIONS_INVALID', (set) => renamed(set, 'a__b')],
     ['something else', 'DEFINITIONS_INVALID', () => 'definitions'],
   ])('are refused with %s', (_, code, change) => {
     expect(() => readPortableDefinitions(change(sent(fullSet())), '0.1.0')).toThrow(expect.objectContaining({ code }))
   })
 })
+
+/** With another name for the first feature of the first view. */
+function renamed(set: Record<string, unknown>, name: string): unknown {
+  const [first] = fullSet().views.flatMap(({ spec }) => spec.features)
+  return JSON.parse(JSON.stringify(set).replaceAll(`"name":"${first?.name}"`, JSON.stringify({ name }).slice(1, -1)))
+}
 
 const emptied = { entities: [], sources: [], views: [], onDemand: [], services: [], models: [], code: [] }
