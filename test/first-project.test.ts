@@ -63,7 +63,7 @@ it('is served, edited and moved to PostgreSQL and Redis with few commands', { ti
   const edited = before.replace("paid1h: count('1h')", "paid1h: count('7d')")
   expect(edited).not.toBe(before)
   await writeFile(file, edited)
-  await dev.until(/features\.paid1h\.window was 1h, now 7d/)
+  await dev.until(/paid1h\.window 1h → 7d/)
   const second = await predicted(url)
   expect(second.features['paid1h']).toBeGreaterThan(Number(first.features['paid1h']))
   expect(second.probability).not.toBe(first.probability)
