@@ -13,21 +13,18 @@ import { defaultHop } from '../kernel/hop.ts'
 import { parseTimestamp } from '../kernel/time.ts'
 import type { ColumnType } from '../kernel/value-type.ts'
 import type { AggregateName, FeatureSpec } from '../kernel/view-spec.ts'
+import { aggregateNames } from '../kernel/view-spec.ts'
 
 const hour = 3_600_000_000
 const origin = parseTimestamp('2001-01-01T00:00:00Z')
 const span = 181 * 24 * hour
 const entities = 300
-const names: readonly AggregateName[] = [
-  ...(['count', 'sum', 'mean', 'min', 'max', 'first', 'last', 'firstN', 'lastN'] as const),
-  ...(['variance', 'stddev', 'distinctCount', 'quantile', 'topK', 'histogram'] as const),
-]
 
 const { values: options } = parseArgs({
   options: { rows: { type: 'string', default: '3000000' }, only: { type: 'string' }, json: { type: 'boolean', default: false } },
 })
 const rows = Number(options.rows)
-const chosen = options.only === undefined ? names : names.filter((name) => options.only?.split(',').includes(name))
+const chosen = options.only === undefined ? aggregateNames : aggregateNames.filter((name) => options.only?.split(',').includes(name))
 
 interface Figure {
   readonly aggregate: string

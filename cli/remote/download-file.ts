@@ -3,7 +3,7 @@ import { open, rename, rm } from 'node:fs/promises'
 import { LockstepError, messageOf } from '../../kernel/errors.ts'
 import { writeFailed } from '../../offline/files/place-files.ts'
 import type { Server } from './server.ts'
-import { isPassing } from './server.ts'
+import { isTemporary } from './server.ts'
 
 export interface Download {
   /** The path on the server. */
@@ -53,7 +53,7 @@ export async function downloadFile(server: Server, download: Download, onBytes: 
         } else if (response.ok) throw changed(from)
         else {
           error = await server.refusal(response)
-          if (!isPassing(response.status)) throw error
+          if (!isTemporary(response.status)) throw error
         }
       } catch (thrown) {
         if (thrown instanceof LockstepError && thrown.code !== 'SERVER_UNAVAILABLE') throw thrown

@@ -100,7 +100,7 @@ export function connectServer(url: string, { apiKey, signal }: { readonly apiKey
   }
 
   function notLockstep(response: Response): LockstepError {
-    if (isPassing(response.status)) {
+    if (isTemporary(response.status)) {
       return new LockstepError('SERVER_UNAVAILABLE', `The server "${url}" answered with status ${response.status}; try again later.`, {
         details: { url, status: response.status },
       })
@@ -145,7 +145,7 @@ export function connectServer(url: string, { apiKey, signal }: { readonly apiKey
           error = await refusal(response)
           // the first attempt is still in progress, and its answer will come
           if (error.code === 'IDEMPOTENCY_KEY_BUSY') attempt = 0
-          else if (!isPassing(response.status)) throw error
+          else if (!isTemporary(response.status)) throw error
         } catch (thrown) {
           if (!(thrown instanceof LockstepError) || thrown.code !== 'SERVER_UNAVAILABLE') throw thrown
           error = thrown
@@ -157,7 +157,7 @@ export function connectServer(url: string, { apiKey, signal }: { readonly apiKey
 }
 
 /** Whether the same request may succeed later. */
-export function isPassing(status: number): boolean {
+export function isTemporary(status: number): boolean {
   return [408, 429, 502, 503, 504].includes(status)
 }
 

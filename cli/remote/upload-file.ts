@@ -5,7 +5,7 @@ import { LockstepError, messageOf } from '../../kernel/errors.ts'
 import { hashFile } from '../../offline/files/hash-file.ts'
 import type { Context } from '../context.ts'
 import type { Server } from './server.ts'
-import { isPassing } from './server.ts'
+import { isTemporary } from './server.ts'
 
 /** Bytes of one request. Each arrives within the minute that a server gives a request, also over a slow line. */
 const partBytes = 4 * 2 ** 20
@@ -104,7 +104,7 @@ async function sendPart(server: Server, id: string, offset: number, body: Uint8A
       const reached = offsetOf(response)
       if (response.ok && reached !== null) return reached
       error = await server.refusal(response)
-      if (!isPassing(response.status) && error.code !== 'UPLOAD_CONFLICT') throw error
+      if (!isTemporary(response.status) && error.code !== 'UPLOAD_CONFLICT') throw error
     } catch (thrown) {
       if (!(thrown instanceof LockstepError) || thrown.code !== 'SERVER_UNAVAILABLE') throw thrown
       error = thrown
@@ -123,7 +123,7 @@ async function attempts(server: Server, send: () => Promise<Response>): Promise<
       const response = await send()
       if (response.ok) return response
       error = await server.refusal(response)
-      if (!isPassing(response.status)) throw error
+      if (!isTemporary(response.status)) throw error
     } catch (thrown) {
       if (!(thrown instanceof LockstepError) || thrown.code !== 'SERVER_UNAVAILABLE') throw thrown
       error = thrown
