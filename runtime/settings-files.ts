@@ -29,7 +29,7 @@ export function readEnvFile(folder: string): Readonly<Record<string, string>> | 
   // parseEnv ignores such a line
   const line = text.split('\n').findIndex((each) => /^\s*(export\s+)?LOCKSTEP_\w*\b\s*(?!\s|=)/.test(each))
   if (line >= 0) throw invalid(`Line ${line + 1} of "${path}" has no "=". Write it as NAME=value, such as LOCKSTEP_PORT=8080.`)
-  return Object.fromEntries(Object.entries(parseEnv(text)).map(([name, value]) => [name, value ?? '']))
+  return Object.fromEntries(Object.entries(parseEnv(text.replace(/^\uFEFF/, ''))).map(([name, value]) => [name, value ?? '']))
 }
 
 /** A configuration file's name and what it exports. */
@@ -55,7 +55,8 @@ export async function readConfigFile(folder: string): Promise<ConfigFile | null>
     throw invalid(`The configuration file could not be run: ${messageOf(cause)} (${join(folder, name)}${line ?? ''}).`, cause)
   }
   const values = isRecord(namespace) ? namespace['default'] : undefined
-  if (!isRecord(values))
+  // a promise has no settings of its own, and would count as an empty configuration
+  if (!isRecord(values) || values instanceof Promise)
     throw invalid(`"${join(folder, name)}" exports no configuration. Write: export default defineConfig({ port: 8080 })`)
   return { name, values }
 }

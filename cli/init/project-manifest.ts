@@ -1,6 +1,6 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { basename, dirname, join, relative, resolve, sep } from 'node:path'
-import { asRecord } from '../../kernel/is-record.ts'
+import { asRecord, isRecord } from '../../kernel/is-record.ts'
 import { LockstepError, messageOf } from '../../kernel/errors.ts'
 import { readVersion } from '../../runtime/version.ts'
 
@@ -10,7 +10,7 @@ const packageFolder = resolve(import.meta.dirname, '../..')
 /**
  * The `package.json` of a project: what is there, with what Lockstep needs and it lacks.
  *
- * @throws LockstepError `FILE_UNREADABLE` for a file that is not JSON, `FILE_EXISTS` where it makes files CommonJS
+ * @throws LockstepError `FILE_UNREADABLE` for a file that is no JSON object, `FILE_EXISTS` where it makes files CommonJS
  */
 export function projectManifest(folder: string): string {
   const path = join(folder, 'package.json')
@@ -43,12 +43,18 @@ export function projectManifest(folder: string): string {
 function readManifest(path: string): Readonly<Record<string, unknown>> {
   if (!existsSync(path)) return {}
   try {
-    return asRecord(JSON.parse(readFileSync(path, 'utf8')))
+    const manifest: unknown = JSON.parse(readFileSync(path, 'utf8'))
+    if (isRecord(manifest)) return manifest
+    throw new TypeError('it is no object')
   } catch (cause) {
-    throw new LockstepError('FILE_UNREADABLE', `"${path}" is not JSON: ${messageOf(cause)}. Repair it, or name another folder.`, {
-      cause,
-      details: { path },
-    })
+    throw new LockstepError(
+      'FILE_UNREADABLE',
+      `"${path}" is not JSON of a package: ${messageOf(cause)}. Repair it, or name another folder.`,
+      {
+        cause,
+        details: { path },
+      },
+    )
   }
 }
 

@@ -94,6 +94,7 @@ describe('"init"', () => {
   it.each([
     ['{ "type": "commonjs" }', 'FILE_EXISTS', 'npm pkg set type=module'],
     ['{ "name": ', 'FILE_UNREADABLE', 'is not JSON'],
+    ['["mine"]', 'FILE_UNREADABLE', 'it is no object'],
   ])('refuses a folder with the package.json %s, and says what to do', async (text, code, message) => {
     const folder = await folderWith({ 'package.json': text })
     expect(() => writeProject(folder, 'minimal')).toThrow(expect.objectContaining({ code, message: expect.stringContaining(message) }))

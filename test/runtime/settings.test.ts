@@ -69,6 +69,8 @@ describe('settings', () => {
     ],
     [{ 'lockstep.config.js': 'export default { port: 8.5 }' }, '"port" (lockstep.config.js) is "8.5"; it must be a whole number'],
     [{ 'lockstep.config.js': 'export default { port: { a: 1 } }' }, '"port" (lockstep.config.js) must be a text, a number, or a list'],
+    [{ 'lockstep.config.js': 'export default Promise.resolve({ port: 1 })' }, /lockstep\.config\.js" exports no configuration/],
+    [{ '.env': '\uFEFFLOCKSTEP_PORT=x' }, '"LOCKSTEP_PORT" (.env) is "x"; it must be a whole number'],
     [{ 'lockstep.config.js': 'export const port = 1' }, /lockstep\.config\.js" exports no configuration/],
     [{ 'lockstep.config.mjs': '\nthrow new Error("no disk")' }, /could not be run: no disk \(.*lockstep\.config\.mjs:2\)/],
     [
