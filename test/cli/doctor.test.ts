@@ -59,7 +59,7 @@ beforeAll(async () => {
 }, 60_000)
 
 afterAll(async () => {
-  await database.drop()
+  await database?.drop()
   rmSync(folder, { recursive: true, force: true })
 })
 

@@ -102,11 +102,11 @@ describe.each(['embedded', 'postgres'])('commands that are sent to a server with
     await until(async () => (await fetch(`${url}/v1/models`, { headers: { 'x-api-key': key } })).ok)
   }, 180_000)
   afterAll(async () => {
-    for (const running of worker === null ? [server] : [server, worker]) {
-      running.child.kill('SIGKILL')
-      await running.ended
+    for (const running of [server, worker]) {
+      running?.child.kill('SIGKILL')
+      await running?.ended
     }
-    await drop()
+    await drop?.()
   })
 
   const file = (text: string): string => join(definitionFiles({ 'features.ts': text }), 'features.ts')

@@ -177,7 +177,8 @@ describe('the page on the interface', async () => {
     for (const { name } of Object.values(document.components.parameters)) expect(html.split(`<td><code>${name}</code>`)).toHaveLength(2)
     expect(new Set([...html.matchAll(/data-in="(\w+)"/g)].map(([, place]) => place))).toEqual(new Set(['path', 'query']))
     expect(html).toMatch(/<input name="model" data-in="path" value="" +required/)
-    expect(html).not.toContain('undefined')
+    // the page's script may compare with it
+    expect(html.replace(/<script[^]*?<\/script>/g, '')).not.toContain('undefined')
   })
 
   it('shows its input as text, never as tags', async () => {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import time
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 
 _FIRST_POLL = 0.05
 _LONGEST_POLL = 2.0
+# a worker takes a job within seconds
+_WARN_AFTER = 20.0
 _PART_BYTES = 8 << 20
 
 
@@ -69,10 +72,16 @@ def wait_for_job(sender: Sender, job: int, deadline: Deadline) -> None:
         DeadlineExceededError: It goes on beyond the deadline.
     """
     wait = _FIRST_POLL
+    began = time.monotonic()
+    warned = False
     while True:
         found = sender.json(f"/v1/jobs/{job}", deadline)
         if found["state"] == "done":
             return
+        if not warned and not found.get("workers") and time.monotonic() - began > _WARN_AFTER:
+            warned = True
+            text = f"No worker has taken the training set (job {job}) yet. Check that a lockstep worker runs."
+            warnings.warn(text, stacklevel=3)
         if found["state"] != "running":
             error = found.get("error") or {"code": "STOPPED", "message": f"The job {job} was {found['state']}."}
             raise InvalidRequestError(str(error["message"]), code=str(error["code"]), details={"job": job})
