@@ -257,16 +257,16 @@ describe('the ten lines of the README', { timeout: 120_000 }, () => {
       page.slice(page.indexOf(begins), page.indexOf('\n\n', page.indexOf(begins))).replaceAll(/^ {4}/gm, '')
     const [, definitions = ''] = /```ts\n([^]*?)```/.exec(page) ?? []
     await writeFile(join(own, 'features.ts'), definitions.replace(`'lockstep'`, JSON.stringify(join(rootFolder, 'index.ts'))))
-    await writeFile(join(own, 'landings.csv'), `${block('    airport,landed_at,delay')}\n`)
-    await writeFile(join(own, 'labels.csv'), `${block('    airport,at,late')}\n`)
-    await writeFile(join(own, 'delay.onnx'), sumModel)
+    await writeFile(join(own, 'payments.csv'), `${block('    card,paid_at,amount')}\n`)
+    await writeFile(join(own, 'labels.csv'), `${block('    card,at,fraud')}\n`)
+    await writeFile(join(own, 'fraud.onnx'), sumModel)
     // docs/tutorial.md is followed from nothing, and init and dev by test/first-project.test.ts
     await copyEmbedded(join(own, '.lockstep/postgres'), { migrate: false })
     const settings = { LOCKSTEP_DIR: join(own, '.lockstep') }
     const answered = await followPage('README.md', own, settings, 'migrate')
     expect(answered).toMatchObject([
-      { results: [{ features: { landed1h: 1, meanDelay6h: 14 } }] },
-      { model: 'delay', predictions: [{ probabilities: 0 }] },
+      { results: [{ features: { paid1h: 1, meanAmount6h: 14 } }] },
+      { model: 'fraud', predictions: [{ probabilities: 0 }] },
     ])
   })
 })

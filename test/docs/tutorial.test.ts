@@ -67,7 +67,9 @@ async function follow({ language, title, text }: Block): Promise<void> {
 /** @returns what the command prints on standard output, or on standard error where it fails as the page says */
 async function execute(command: string): Promise<string> {
   if (!command.startsWith('lockstep ')) return await shell(command)
-  if (command === 'lockstep serve') return await serve()
+  if (command === 'lockstep serve') return await serve('serve')
+  // in the working folder of this test it would find other files
+  if (command === 'lockstep dev') return await serve('dev', join(folder, 'features.ts'))
   await stopServer() // the embedded database belongs to one process
   const text = shownIds.reduce((sum, shown, i) => sum.replace(shown, ids[i]?.slice(0, 6) ?? shown), command)
   const { exitCode, out, err } = await commands.lockstep(...wordsOf(text).slice(1))
@@ -84,8 +86,8 @@ async function shell(command: string): Promise<string> {
   return (await run('bash', ['-c', text], { cwd: folder, env: { ...bareEnvironment, PATH: path } })).stdout
 }
 
-async function serve(): Promise<string> {
-  server = start({ LOCKSTEP_DIR: join(folder, '.lockstep') }, 'serve', '--port', '0', '--json')
+async function serve(...words: readonly string[]): Promise<string> {
+  server = start({ LOCKSTEP_DIR: join(folder, '.lockstep') }, ...words, '--port', '0', '--json')
   url = (await server.until(/"url": "(http:[^"]+)"/))[1] ?? ''
   await whenReady(url)
   return ''
