@@ -130,6 +130,8 @@ for i in range(int(sys.argv[2])):
         table = pa.ipc.open_stream(file).read_all()
     table.validate(full=True)
     columns = [pa.array(column.to_pylist(), type=column.type) for column in table.columns]
+    if not columns:
+        continue  # there are no values to write again
     with pa.OSFile(path, "wb") as out, pa.ipc.new_stream(out, table.schema) as stream:
-        stream.write_batch(pa.record_batch(columns, schema=table.schema) if columns else table.to_batches()[0])
+        stream.write_batch(pa.record_batch(columns, schema=table.schema))
 `
