@@ -13,7 +13,7 @@ import { type FalseAlarms, falseAlarms } from './monitoring/false-alarms.ts'
 
 const { values: args } = parseArgs({ options: { repeats: { type: 'string', default: '2000' }, json: { type: 'boolean', default: false } } })
 const repeats = Number(args.repeats)
-if (!Number.isInteger(repeats) || repeats < 100) throw new Error(`--repeats ${args.repeats}: 100 or more.`)
+if (!Number.isInteger(repeats) || repeats < 1000) throw new Error(`--repeats ${args.repeats}: 1000 or more, as fewer say little.`)
 
 /** Rows that all repeats of one line may draw together. */
 const maxRows = repeats * 110_000

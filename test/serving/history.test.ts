@@ -88,7 +88,7 @@ describe('the history', () => {
     await server.close()
   })
 
-  it('serves few requests at once; others wait, and those beyond are told to retry', async () => {
+  it('serves few requests at once; others wait, and the rest get BUSY', async () => {
     const { url, server } = await world.serve()
     await server.whenReady()
     const other = openPostgres(world.postgresUrl)
