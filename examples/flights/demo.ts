@@ -21,6 +21,16 @@ import { createSteps } from './steps.ts'
 
 /** The end of the data. */
 const asOf = '2001-07-01T00:00:00Z'
+/** An event that a reader can push; it lies before `asOf`. */
+const newAirport = {
+  iata: 'ZZZ',
+  listed_at: '2001-06-30T00:00:00Z',
+  name: 'Example Field',
+  city: 'Example',
+  state: 'EX',
+  latitude: 40.5,
+  longitude: -74.25,
+}
 const trainingFlights = 100_000
 const juneFlights = 25_000
 const pairs = [
@@ -137,11 +147,15 @@ async function demo(context: Context, every: number, once: boolean): Promise<voi
     say(
       [
         `\nThe server stays up on ${url} until you press Ctrl-C. It answers as of ${asOf}, where a request names no "asOf". Try`,
+        `  ${url}/docs`,
         `  ${url}/v1/models`,
         `  ${url}/readyz`,
         `  ${url}/metrics`,
         `  curl -s ${url}/v1/predict -H 'content-type: application/json' -d '${first === undefined ? '' : requestBody(first)}'`,
         `  curl -s ${url}/v1/features -H 'content-type: application/json' -d '{"service":"flight_features","entities":[{"origin":"DEN","destination":"LAX","distance":862}]}'`,
+        'Push an airport, and read it:',
+        `  curl -s ${url}/v1/sources/airports/events -H 'content-type: application/json' -d '${JSON.stringify({ events: [newAirport] })}'`,
+        `  curl -s ${url}/v1/features -H 'content-type: application/json' -d '{"service":"flight_features","entities":[{"origin":"ZZZ","destination":"LAX","distance":862}]}'`,
       ].join('\n'),
     )
     await serving.stay?.()

@@ -21,6 +21,7 @@ export const landings = source('landings', {
 
 export const airports = source('airports', {
   table: 'airports',
+  push: true,
   key: { airport: 'iata' },
   eventTime: 'listed_at',
   columns: { name: t.string, city: t.string, state: t.string, latitude: t.float64, longitude: t.float64 },
