@@ -51,11 +51,35 @@ export interface FeatureColumnsAnswer<S extends FeatureService> extends Answer {
 /** The outputs of a model for one entity. */
 export type Prediction<M extends Model> = { readonly [O in keyof M['output']]: ValueOf<M['output'][O]> }
 
-export interface PredictAnswer<M extends Model> extends Answer {
-  readonly model: string
+/** Which version answered a row, and why. */
+export interface ServedRow {
+  readonly predictionId: string
   readonly version: number
   /** `name@version` */
   readonly service: string
+  /**
+   * - `champion`: the version answers requests that name no version
+   * - `canary`: a rollout gave it this row
+   * - `arm`: it is a variant of an experiment
+   * - `requested`: the request named it
+   */
+  readonly role: 'champion' | 'canary' | 'arm' | 'requested'
+  /** null: no experiment. */
+  readonly experiment: string | null
+  readonly variant: string | null
+}
+
+interface ServedAnswer extends Answer {
+  readonly model: string
+  /** null: several versions answered. */
+  readonly version: number | null
+  /** `name@version`; null: several versions answered. */
+  readonly service: string | null
+  /** By index of the entities. */
+  readonly servedBy: readonly ServedRow[]
+}
+
+export interface PredictAnswer<M extends Model> extends ServedAnswer {
   /** The ids of the predictions by index of the entities, as in the prediction log. */
   readonly predictionIds: readonly string[]
   /** In the order of the entities. */
@@ -64,11 +88,7 @@ export interface PredictAnswer<M extends Model> extends Answer {
   readonly features: readonly FeatureRow<M['service']>[] | null
 }
 
-export interface PredictColumnsAnswer<M extends Model> extends Answer {
-  readonly model: string
-  readonly version: number
-  /** `name@version` */
-  readonly service: string
+export interface PredictColumnsAnswer<M extends Model> extends ServedAnswer {
   /** The ids of the predictions by index of the entities, as in the prediction log. */
   readonly predictionIds: readonly string[]
   /** By output. A float that JSON cannot express is NaN. */

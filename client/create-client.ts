@@ -1,5 +1,5 @@
 import { parseTimestamp } from '../kernel/time.ts'
-import type { FeatureColumnsAnswer, FeaturesAnswer, PredictAnswer, PredictColumnsAnswer, PushAnswer } from './answers.ts'
+import type { FeatureColumnsAnswer, FeaturesAnswer, PredictAnswer, PredictColumnsAnswer, PushAnswer, ServedRow } from './answers.ts'
 import { ClientError } from './client-error.ts'
 import { columnsDecoder, recordDecoder } from './decode.ts'
 import type {
@@ -126,7 +126,8 @@ export function createClient<D>(options: ClientOptions): Client<D> {
     const include = wanted === undefined ? ['types'] : ['types', 'features']
     const body = { model, entities, ...(version === undefined ? {} : { version }), ...reading(how), ...format, include }
     const answer = await send(settings, '/v1/predict', body, limits(how))
-    if (wanted !== undefined && wanted !== answer['service']) throw otherService(wanted, answer)
+    const other = servedBy(answer).find(({ service }) => service !== wanted)
+    if (wanted !== undefined && other !== undefined) throw otherService(wanted, { ...answer, ...other })
     return answer
   }
 
@@ -170,7 +171,7 @@ export function createClient<D>(options: ClientOptions): Client<D> {
     async predict(model: string, entities: readonly unknown[], how: PredictOptions<string> = {}) {
       const answer = await askModel(model, entities, how, {})
       const read = recordDecoder(answer['outputTypes'] as Types)
-      const readFeatures = recordDecoder(answer['types'] as Types)
+      const readFeatures = recordDecoder(featureTypes(answer))
       const [invalid, statuses] = [answer['outputStatuses'] as Types[] | undefined, answer['statuses'] as Types[] | undefined]
       return {
         ...predicted(answer),
@@ -182,7 +183,7 @@ export function createClient<D>(options: ClientOptions): Client<D> {
     async predictColumns(model: string, entities: readonly unknown[], how: PredictOptions<string> = {}) {
       const answer = await askModel(model, entities, how, { format: 'columns' })
       const read = columnsDecoder(answer['outputTypes'] as Types)
-      const readFeatures = columnsDecoder(answer['types'] as Types)
+      const readFeatures = columnsDecoder(featureTypes(answer))
       const [invalid, statuses] = [answer['outputStatuses'] as RowsByStatus | undefined, answer['statuses'] as RowsByStatus | undefined]
       return {
         ...predicted(answer),
@@ -200,8 +201,30 @@ export function createClient<D>(options: ClientOptions): Client<D> {
 }
 
 function predicted(answer: Named): object {
-  const { model, version, service, predictionIds } = answer
-  return { model, version, service, ...moment(answer), predictionIds }
+  const { model, version = null, service = null } = answer
+  const predictionIds = answer['predictionIds'] as readonly string[]
+  const byRow: ServedRow[] = []
+  for (const { rows, version, service, role, experiment = null, variant = null } of servedBy(answer)) {
+    const served = { version, service, role, experiment, variant }
+    for (const row of rows ?? predictionIds.keys()) byRow[row] = { predictionId: predictionIds[row] ?? '', ...served }
+  }
+  return { model, version, service, servedBy: byRow, ...moment(answer), predictionIds }
+}
+
+/** As servers answer. Without `rows`: of all rows. */
+interface ServedGroup extends Pick<ServedRow, 'version' | 'service' | 'role'>, Partial<Pick<ServedRow, 'experiment' | 'variant'>> {
+  readonly rows?: readonly number[]
+  readonly types?: Types
+}
+
+function servedBy(answer: Named): readonly ServedGroup[] {
+  const several = answer['servedBy'] as readonly ServedGroup[] | undefined
+  return several ?? [answer as unknown as ServedGroup]
+}
+
+/** The client reads the features of one service only, so the types are those of any version. */
+function featureTypes(answer: Named): Types {
+  return (answer['types'] as Types | undefined) ?? servedBy(answer)[0]?.types ?? {}
 }
 
 function otherService(wanted: string, { model, version, service, requestId }: Named): ClientError {

@@ -12,6 +12,7 @@ export type {
   PredictColumnsAnswer,
   Prediction,
   PushAnswer,
+  ServedRow,
   Status,
 } from './answers.ts'
 export type { Entity, Moment, SourceEvent } from './definitions.ts'

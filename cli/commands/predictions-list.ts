@@ -1,4 +1,5 @@
 import { cutText } from '../../kernel/cut-text.ts'
+import type { ListedPrediction } from '../../monitoring/prediction-log/read-predictions.ts'
 import { listPredictions } from '../../monitoring/prediction-log/read-predictions.ts'
 import type { Command } from '../command.ts'
 import { durationOption } from '../duration-option.ts'
@@ -38,6 +39,7 @@ export const predictionsListCommand: Command = {
     const lines = rows.map((row) => [
       moment(new Date(row.at)),
       `${row.model}@${row.version}`,
+      roleText(row),
       row.requestId,
       shortened(row.keys),
       shortened(row.outputs),
@@ -48,9 +50,14 @@ export const predictionsListCommand: Command = {
       text:
         rows.length === 0
           ? 'No predictions are logged for that time.'
-          : table(['AT (UTC)', 'MODEL', 'REQUEST', 'ENTITY', 'OUTPUTS', 'TOOK'], lines),
+          : table(['AT (UTC)', 'MODEL', 'ROLE', 'REQUEST', 'ENTITY', 'OUTPUTS', 'TOOK'], lines),
     }
   },
+}
+
+/** The variant of an experiment says more than the role. */
+function roleText({ role, experiment, variant }: Pick<ListedPrediction, 'role' | 'experiment' | 'variant'>): string {
+  return experiment === null ? (role ?? '-') : `${experiment}/${variant ?? ''}`
 }
 
 function shortened(json: unknown): string {

@@ -61,6 +61,10 @@ export const logColumns = {
   skewed: { type: 'boolean' },
   /** The transactions that had ended when it was answered, or a moment before. */
   snapshot: { type: 'pg_snapshot' },
+  /** Why this version answered the row (`Role`); null in rows that are older than this column. */
+  role: { type: 'text', nullable: true },
+  experiment: { type: 'text', nullable: true },
+  variant: { type: 'text', nullable: true },
 } as const satisfies Readonly<Record<string, LogColumn>>
 
 export type LogField = keyof typeof logColumns

@@ -66,6 +66,9 @@ export function* encodePredictions(kept: KeptPredictions, snapshot: string): Gen
       degraded: read.degraded,
       skewed: read.skewed,
       snapshot: ended,
+      role: kept.role,
+      experiment: kept.experiment,
+      variant: kept.variant,
     }
   }
 }

@@ -19,7 +19,17 @@ export interface ExportQuery {
 }
 
 /** What is exported of the row itself, under names that no feature has: `_request_id` for `requestId`. */
-const ownFields = ['at', 'requestId', 'predictionId', 'entity', 'version', 'asOf'] as const satisfies readonly LogField[]
+const ownFields = [
+  'at',
+  'requestId',
+  'predictionId',
+  'entity',
+  'version',
+  'asOf',
+  'role',
+  'experiment',
+  'variant',
+] as const satisfies readonly LogField[]
 const kinds = { timestamptz: 'timestamp', text: 'string', integer: 'int32' } as const
 const own: readonly Column[] = ownFields.map((field) => ({ name: `_${columnOf(field)}`, type: { kind: kinds[logColumns[field].type] } }))
 

@@ -4,6 +4,7 @@ import { messageOf } from '../../kernel/errors.ts'
 import type { Column } from '../../kernel/value-type.ts'
 import { dayOf, dropPartitions } from './partitions.ts'
 import { sleep } from '../../runtime/async.ts'
+import type { ServedAs } from '../role.ts'
 import type { Database } from '../../runtime/database.ts'
 import { sharedNowMs } from '../../runtime/database-clock.ts'
 import type { LogShares } from '../../runtime/log-shares.ts'
@@ -34,7 +35,7 @@ export interface LoggedRead {
 }
 
 /** An answered request. It must not be changed afterwards. */
-export interface NotedPredictions {
+export interface NotedPredictions extends ServedAs {
   readonly requestId: string
   /** Unique in the log. The id of each row is `<predictionBase>/<its index in the request>`. */
   readonly predictionBase: string

@@ -1,7 +1,8 @@
+import type { ServedAs } from '../../monitoring/role.ts'
 import type { VersionReference } from '../../registry/pick-version.ts'
 
 /** Rows of a request that one version of the model serves. */
-export interface VersionAssignment {
+export interface VersionAssignment extends ServedAs {
   /** undefined: the version that serves requests by default. */
   readonly version: VersionReference | undefined
   /** Indexes of the rows in the request, ascending. */
@@ -18,5 +19,7 @@ export function assignVersions(request: {
 }): readonly VersionAssignment[] {
   const rows = new Array<number>(request.entities.length)
   for (let row = 0; row < rows.length; row++) rows[row] = row
-  return [{ version: request.version, rows }]
+  return [
+    { version: request.version, rows, role: request.version === undefined ? 'champion' : 'requested', experiment: null, variant: null },
+  ]
 }

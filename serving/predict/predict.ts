@@ -1,5 +1,6 @@
 import { LockstepError } from '../../kernel/errors.ts'
 import type { Prediction } from '../../inference/load-model.ts'
+import type { ServedAs } from '../../monitoring/role.ts'
 import type { PredictionLog } from '../../monitoring/prediction-log/prediction-log.ts'
 import type { Catalog } from '../../registry/catalog.ts'
 import type { VersionReference } from '../../registry/pick-version.ts'
@@ -17,7 +18,7 @@ import { runGroups } from './run-groups.ts'
 export interface PredictContext extends FeatureContext {
   /** @throws LockstepError `NOT_READY` */
   readonly catalog: () => Catalog
-  readonly models: Pick<ModelHost, 'use'>
+  readonly models: Pick<ModelHost, 'use' | 'answering'>
   readonly predictionLog: Pick<PredictionLog, 'note'>
 }
 
@@ -43,7 +44,7 @@ export interface PredictRequest extends EntityRequest {
 }
 
 /** Rows that one version served. */
-export interface PredictedGroup {
+export interface PredictedGroup extends ServedAs {
   readonly model: ServedModel
   /** Indexes of the rows in the request, ascending. */
   readonly rows: readonly number[]
@@ -97,7 +98,7 @@ export function predictAssigned<Answer>(
     requireTime(deadline, runMs)
     const reads = await readGroups(context, catalog, request, assigned, runMs)
     requireTime(deadline, runMs)
-    const groups = assigned.map(({ model, rows }, g): PredictedGroup => ({ model, rows, read: reads[g] as FeatureRead }))
+    const groups = assigned.map((each, g): PredictedGroup => ({ ...each, read: reads[g] as FeatureRead }))
     const predictions = await traced(span, 'run model', (own) => {
       own?.set({ 'lockstep.model': request.model, 'lockstep.versions': assigned.map(versionOf), 'lockstep.rows': entities.length })
       return runGroups(groups, entities.length)
@@ -113,25 +114,21 @@ export function predictAssigned<Answer>(
   })
 }
 
-/**
- * The group of a request that one version serves.
- *
- * @throws LockstepError `INTERNAL` if several versions serve it: then the answer must name the version of each row
- */
-export function onlyGroup({ groups }: Predicted): PredictedGroup {
+/** The first group of a request. What a model declares, such as its outputs, is the same in all groups. */
+export function firstGroup({ groups }: Predicted): PredictedGroup {
   const [group] = groups
-  if (group !== undefined && groups.length === 1) return group
-  throw new LockstepError('INTERNAL', `The request is served by ${groups.length} versions, but the answer can name only one.`)
+  if (group !== undefined) return group
+  throw new LockstepError('INTERNAL', 'The request is assigned to no version.')
 }
 
-interface AssignedRows {
+interface AssignedRows extends ServedAs {
   readonly model: ServedModel
   readonly rows: readonly number[]
 }
 
 /** Gives `fn` the versions of the assignments, which stay loaded until it is done. */
 function useVersions<T>(
-  models: Pick<ModelHost, 'use'>,
+  models: PredictContext['models'],
   catalog: Catalog,
   name: string,
   assignments: readonly VersionAssignment[],
@@ -140,9 +137,16 @@ function useVersions<T>(
 ): Promise<T> {
   const next = assignments[assigned.length]
   if (next === undefined) return fn(assigned)
-  return models.use(catalog, name, next.version, (model) =>
-    useVersions(models, catalog, name, assignments, [...assigned, { model, rows: next.rows }], fn),
-  )
+  return models.use(catalog, name, next.version, (model) => {
+    const { rows, experiment, variant } = next
+    const role = next.role === 'requested' && isDefault(models, catalog, model) ? 'champion' : next.role
+    return useVersions(models, catalog, name, assignments, [...assigned, { model, rows, role, experiment, variant }], fn)
+  })
+}
+
+/** Whether requests without a version get this one. */
+function isDefault(models: PredictContext['models'], catalog: Catalog, { version }: ServedModel): boolean {
+  return models.answering(catalog, catalog.model(version.model))?.version === version.version
 }
 
 function versionOf({ model: { version } }: AssignedRows): string {
@@ -208,10 +212,11 @@ function summaryOf(reads: readonly FeatureRead[]): ReadSummary {
 function note(
   log: Pick<PredictionLog, 'note'>,
   { requestId, predictionBase, startedMs, apiKey }: Caller,
-  { model: { version: served, service, outputs }, rows, read }: PredictedGroup,
+  { model: { version: served, service, outputs }, rows, read, role, experiment, variant }: PredictedGroup,
   all: readonly Prediction[],
 ): void {
   const predictions = rows.length === all.length ? all : rows.map((row) => all[row] as Prediction)
   const { model, version } = served
-  log.note({ requestId, predictionBase, startedMs, apiKey, model, version, service, outputs, read, rows, predictions })
+  const as = { role, experiment, variant }
+  log.note({ requestId, predictionBase, startedMs, apiKey, model, version, service, outputs, read, rows, predictions, ...as })
 }

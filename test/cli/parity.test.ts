@@ -67,7 +67,10 @@ describe('lockstep parity', () => {
     const told = await lockstep(env, 'predictions', 'list', '--request', 'mine-1', '--json')
     const exported = await lockstep(env, 'predictions', 'export', 'echo', '--out', out, '--json')
     const other = await lockstep(env, 'predictions', 'list', '--model', 'ehco')
-    expect([listed.code, listed.out]).toEqual([0, expect.stringMatching(/echo@1 +mine-1 +{"airport":"ATL"} +{"out":\[25,1,6.25\]}/)])
+    expect([listed.code, listed.out]).toEqual([
+      0,
+      expect.stringMatching(/echo@1 +champion +mine-1 +{"airport":"ATL"} +{"out":\[25,1,6.25\]}/),
+    ])
     expect(told.json).toMatchObject({ predictions: [{ asOf: '2001-07-01T12:00:00Z', at: expect.stringMatching(/Z$/) }, { entity: 1 }] })
     const ids = told.json.predictions.map(({ predictionId }) => predictionId)
     expect(ids).toEqual([expect.stringMatching(/.+\/0$/), expect.stringMatching(/.+\/1$/)])
@@ -94,6 +97,9 @@ describe('lockstep parity', () => {
         _entity: 0,
         _version: 1,
         _as_of: '2001-07-01T12:00:00Z',
+        _role: 'champion',
+        _experiment: null,
+        _variant: null,
         airport: 'ATL',
         distance: 4,
         lastDelay: 26,

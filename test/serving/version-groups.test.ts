@@ -16,7 +16,7 @@ import type { ModelHost } from '../../serving/models/model-host.ts'
 import { createModelHost } from '../../serving/models/model-host.ts'
 import { createRunMetrics } from '../../serving/models/run-metrics.ts'
 import type { Predicted, PredictContext, PredictRequest } from '../../serving/predict/predict.ts'
-import { onlyGroup, predict, predictAssigned } from '../../serving/predict/predict.ts'
+import { predict, predictAssigned } from '../../serving/predict/predict.ts'
 import { hash, hour, nextServingSet } from './definitions.ts'
 import type { World } from './world.ts'
 import { createWorld, noon } from './world.ts'
@@ -106,9 +106,9 @@ function request(id: string, entities: readonly object[], model = 'echo'): Predi
 const entities = ['ATL', 'JFK', 'ATL', 'XXX'].map((airport, i) => ({ airport, distance: 100 + i }))
 /** The even rows to version 1, the odd ones to version 2. */
 const alternating = [
-  { version: 1, rows: [0, 2] },
-  { version: 2, rows: [1, 3] },
-]
+  { version: 1, rows: [0, 2], role: 'champion', experiment: null, variant: null },
+  { version: 2, rows: [1, 3], role: 'arm', experiment: 'trial', variant: 'next' },
+] as const
 const outs = (predictions: readonly Prediction[]) => predictions.map(([out]) => [...(out as Float32Array)])
 const servedBy = ({ groups }: Predicted) => groups.map(({ model, rows }) => [model.version.version, model.service.id, rows])
 
@@ -133,7 +133,6 @@ describe('rows of one request that are assigned to two versions', () => {
       const all = await predict(context, { ...alone, version }, ({ predictions }) => outs(predictions))
       for (const row of rows) expect(outs(predicted.predictions)[row]).toEqual(all[row])
     }
-    expect(() => onlyGroup(predicted)).toThrow('served by 2 versions')
     await context.close()
   })
 
@@ -147,6 +146,12 @@ describe('rows of one request that are assigned to two versions', () => {
       [1, 2, 'flight@2', 'logged.base/1', { airport: 'JFK' }],
       [2, 1, 'flight@1', 'logged.base/2', { airport: 'ATL' }],
       [3, 2, 'flight@2', 'logged.base/3', { airport: 'XXX' }],
+    ])
+    expect(logged.map(({ role, experiment, variant }) => [role, experiment, variant])).toEqual([
+      ['champion', null, null],
+      ['arm', 'trial', 'next'],
+      ['champion', null, null],
+      ['arm', 'trial', 'next'],
     ])
   })
 
@@ -182,7 +187,7 @@ describe('rows of one request that are assigned to two versions', () => {
 
   it('fail if a row is assigned to no version', async () => {
     const context = contextAt(noon)
-    const partly = predictAssigned(context, request('partly', entities), [{ version: 1, rows: [0, 2, 3] }], () => null)
+    const partly = predictAssigned(context, request('partly', entities), [{ ...alternating[0], rows: [0, 2, 3] }], () => null)
     await expect(partly).rejects.toMatchObject({ code: 'INTERNAL' })
     await context.close()
   })

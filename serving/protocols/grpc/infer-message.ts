@@ -95,7 +95,7 @@ export function writeInferMessage({ model, version, id, parameters, outputs }: I
   }))
   return {
     model_name: model,
-    model_version: String(version),
+    model_version: version === null ? '' : String(version),
     id: id ?? '',
     parameters: writeParameters(parameters ?? {}),
     outputs: described,

@@ -1,17 +1,18 @@
 import { predictionIdPrefix } from '../../../monitoring/prediction-log/prediction-id.ts'
 import { memoizeWeak } from '../../../kernel/memoize-weak.ts'
 import type { ServicePlan } from '../../../kernel/service-plan.ts'
-import type { Column } from '../../../kernel/value-type.ts'
+import type { Column, ValueType } from '../../../kernel/value-type.ts'
 import type { Predicted } from '../../predict/predict.ts'
-import { onlyGroup } from '../../predict/predict.ts'
+import { firstGroup } from '../../predict/predict.ts'
 import { requestIdJson } from '../../traffic/request-id.ts'
 import type { ArrowField } from './arrow/arrow-schema.ts'
 import { arrowStream } from './arrow/arrow-stream.ts'
 import type { RouteAnswer } from './call.ts'
 import { eventTimeFields, featureColumnsWriter } from './feature-members.ts'
+import { featureTable } from './feature-table.ts'
 import { joinedBody } from './joined-body.ts'
 import { arrowType, jsonType } from './media-type.ts'
-import { columnsWriter, eventTimesJson, featureColumns, featureEventTimes, outputColumns, statusesJson } from './value-columns.ts'
+import { columnsWriter, outputColumns, statusesJson } from './value-columns.ts'
 
 const outputsWriter = memoizeWeak((outputs: readonly Column[]) => columnsWriter(outputs))
 
@@ -29,17 +30,24 @@ export function predictColumns(
   base: string,
   head: string,
 ): RouteAnswer {
-  const { model, read } = onlyGroup(predicted)
-  const { service, outputs } = model
-  const { predictions } = predicted
+  const { service, outputs } = firstGroup(predicted).model
+  const { groups, predictions } = predicted
+  const table = featureTable(groups, predictions.length)
   const ofOutputs = outputColumns(outputs, predictions)
-  const ofFeatures = include.includes('features') ? featureColumns(service, read.rows) : null
+  const ofFeatures = include.includes('features') ? table.columns() : null
   const eventTimes = include.includes('eventTimes')
   const outputStatuses = ofOutputs.some(({ statuses }) => statuses !== null) ? `,"outputStatuses":${statusesJson(outputs, ofOutputs)}` : ''
-  const statuses = ofFeatures === null ? '' : `,"statuses":${statusesJson(service.features, ofFeatures)}`
+  const statuses = ofFeatures === null ? '' : `,"statuses":${statusesJson(table.features, ofFeatures)}`
   if (type === jsonType) {
-    const features = ofFeatures === null ? [] : [',"features":', ...featureColumnsWriter(service)(ofFeatures), statuses]
-    const times = eventTimes ? `,"eventTimes":${eventTimesJson(service, read.rows)}` : ''
+    const features =
+      ofFeatures === null
+        ? []
+        : [
+            ',"features":',
+            ...(table.features === service.features ? featureColumnsWriter(service) : columnsWriter(table.features))(ofFeatures),
+            statuses,
+          ]
+    const times = eventTimes ? `,"eventTimes":${table.eventTimesJson()}` : ''
     const ids = predictionIdsJson(base, predictions.length)
     const texts = [
       head,
@@ -58,9 +66,10 @@ export function predictColumns(
   const columns = [
     predictions.map((_, row) => `${prefix}${row}`),
     ...[...ofOutputs, ...(ofFeatures ?? [])].map(({ values }) => values),
-    ...(eventTimes ? featureEventTimes(service, read.rows) : []),
+    ...(eventTimes ? table.eventTimes() : []),
   ]
-  const fields = fieldsFor(outputs, service, { features: ofFeatures !== null, eventTimes })
+  const included = { features: ofFeatures !== null, eventTimes }
+  const fields = table.features === service.features ? fieldsFor(outputs, service, included) : fieldsOf(outputs, table.features, included)
   const body = arrowStream(fields, columns, predictions.length, `${head}${outputStatuses}${statuses}}`)
   return { status: 200, body, contentType: arrowType }
 }
@@ -77,15 +86,23 @@ function fieldsFor(
   const key = `${include.features} ${include.eventTimes}`
   let fields = known.get(key)
   if (fields === undefined) {
-    fields = [
-      { name: 'predictionId', type: { kind: 'string' }, nullable: false },
-      ...outputs.map(({ name, type }) => ({ name, type, nullable: false })),
-      ...(include.features ? features.map(({ name, type }) => ({ name: `features.${name}`, type, nullable: true })) : []),
-      ...(include.eventTimes ? eventTimeFields(features) : []),
-    ]
+    fields = fieldsOf(outputs, features, include)
     known.set(key, fields)
   }
   return fields
+}
+
+function fieldsOf(
+  outputs: readonly Column[],
+  features: readonly Column<ValueType>[],
+  include: { readonly features: boolean; readonly eventTimes: boolean },
+): readonly ArrowField[] {
+  return [
+    { name: 'predictionId', type: { kind: 'string' }, nullable: false },
+    ...outputs.map(({ name, type }) => ({ name, type, nullable: false })),
+    ...(include.features ? features.map(({ name, type }) => ({ name: `features.${name}`, type, nullable: true })) : []),
+    ...(include.eventTimes ? eventTimeFields(features) : []),
+  ]
 }
 
 /** The ids as the elements of a JSON array. */

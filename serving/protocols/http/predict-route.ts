@@ -1,10 +1,9 @@
 import { z } from 'zod'
 import type { Column } from '../../../kernel/value-type.ts'
 import { Status, statusNames } from '../../../kernel/state.ts'
-import type { ModelVersion } from '../../../registry/model-versions.ts'
 import { afterSchema, asOfSchema, entitiesSchema, nameSchema, onUnavailableSchema } from '../../features/request-schema.ts'
 import type { Caller, Predicted, PredictContext } from '../../predict/predict.ts'
-import { onlyGroup, predict } from '../../predict/predict.ts'
+import { firstGroup, predict } from '../../predict/predict.ts'
 import { memoizeWeak } from '../../../kernel/memoize-weak.ts'
 import type { Prediction } from '../../../inference/load-model.ts'
 import { predictAnswer } from './response-schemas.ts'
@@ -19,6 +18,7 @@ import { arrowType, jsonType, tableTypeFor } from './media-type.ts'
 import { versionSchema } from './model-version-schema.ts'
 import { predictColumns, predictionIdsJson } from './predict-columns.ts'
 import type { Route } from './route.ts'
+import { servedByJson, textsByRow } from './served-by.ts'
 
 const predictSchema = z.strictObject({
   model: nameSchema.describe('The name of the model'),
@@ -37,9 +37,6 @@ const predictSchema = z.strictObject({
 
 type Include = z.output<typeof predictSchema>['include']
 
-const headOf = memoizeWeak(
-  ({ model, version, service }: ModelVersion) => `{"model":${JSON.stringify(model)},"version":${version},"service":"${service}"`,
-)
 const outputTypesOf = memoizeWeak((outputs: readonly Column[]) => typesText(outputs))
 const outputsWriter = memoizeWeak((outputs: readonly Column[]) => recordWriter(outputs))
 
@@ -86,22 +83,24 @@ async function answerPredict(call: Call, context: PredictContext & Pick<ServingC
 
 /** The members of all formats, without the closing brace. */
 function headJson(predicted: Predicted, include: Include, caller: Caller): string {
-  const { model, read } = onlyGroup(predicted)
+  const { groups } = predicted
+  const { model, read } = firstGroup(predicted)
   const { version, service, outputs } = model
-  const head = `${headOf(version)},${momentJson(predicted.read, caller.requestId)}${frontiersJson(include, read)}`
-  return include?.includes('types') === true ? `${head}${typesJson(include, service)},"outputTypes":${outputTypesOf(outputs)}` : head
+  const own = groups.length === 1 ? `${frontiersJson(include, read)}${typesJson(include, service)}` : ''
+  const outputTypes = include?.includes('types') === true ? `,"outputTypes":${outputTypesOf(outputs)}` : ''
+  return `{"model":${JSON.stringify(version.model)},${servedByJson(groups, include)},${momentJson(predicted.read, caller.requestId)}${own}${outputTypes}`
 }
 
 function membersJson(predicted: Predicted, include: Include, caller: Caller): string {
-  const { predictions } = predicted
-  const { model, read } = onlyGroup(predicted)
-  const { service, outputs } = model
+  const { groups, predictions } = predicted
+  const { outputs } = firstGroup(predicted).model
   let text = `,"predictionIds":[${predictionIdsJson(caller.predictionBase, predictions.length)}],"predictions":[${predictions.map(outputsWriter(outputs)).join()}]${outputStatusesJson(outputs, predictions)}`
   if (include?.includes('features')) {
-    const { features, statuses } = featuresWriter(service)
-    text += `,"features":[${read.rows.map(features).join()}],"statuses":[${read.rows.map(statuses).join()}]`
+    text += `,"features":[${textsByRow(groups, ({ model }) => featuresWriter(model.service).features).join()}]`
+    text += `,"statuses":[${textsByRow(groups, ({ model }) => featuresWriter(model.service).statuses).join()}]`
   }
-  if (include?.includes('eventTimes')) text += `,"eventTimes":[${read.rows.map(featuresWriter(service).eventTimes).join()}]`
+  if (include?.includes('eventTimes'))
+    text += `,"eventTimes":[${textsByRow(groups, ({ model }) => featuresWriter(model.service).eventTimes).join()}]`
   return text
 }
 

@@ -50,10 +50,36 @@ export const featuresAnswer = z.object({
   eventTimes: timeColumns.optional().describe('With the format columns: by name of the feature, the event times, RFC 3339'),
 })
 
-export const predictAnswer = z.object({
-  model: z.string().describe('The name of the model'),
+const servedAs = {
   version: z.int().describe('The number of the version'),
   service: z.string().describe('The feature service'),
+  role: z
+    .enum(['champion', 'canary', 'arm', 'requested'])
+    .describe(
+      'Why this version answered. champion: it answers requests that name no version. canary: by a rollout. arm: by an experiment. requested: the request named it',
+    ),
+  experiment: z.string().optional().describe('Of the role arm: the experiment'),
+  variant: z.string().optional().describe('Of the role arm: the variant'),
+}
+
+export const predictAnswer = z.object({
+  model: z.string().describe('The name of the model'),
+  version: servedAs.version.optional().describe('The number of the version; absent if several versions answered'),
+  service: servedAs.service.optional().describe('The feature service; absent if several versions answered'),
+  role: servedAs.role.optional(),
+  experiment: servedAs.experiment,
+  variant: servedAs.variant,
+  servedBy: z
+    .array(
+      z.object({
+        ...servedAs,
+        rows: z.array(z.int()).describe('The indexes of the entities that it answered, ascending'),
+        frontiers: moment.frontiers,
+        types,
+      }),
+    )
+    .optional()
+    .describe('Only if several versions answered: each with its rows. Types and frontiers are here then'),
   ...moment,
   types,
   outputTypes: types,

@@ -64,7 +64,7 @@ export const inferSchema = z.object({
 /** The JSON of an answer, for documentation. */
 export const inferAnswerSchema = z.object({
   model_name: z.string().describe('The name of the model'),
-  model_version: z.string().describe('The version that answered'),
+  model_version: z.string().describe('The version that answered; empty if several did: the parameters versions and roles name them by row'),
   id: z.string().optional().describe('As it was sent'),
   parameters: parametersSchema.optional().describe('Parameters of the answer'),
   outputs: z.array(
@@ -165,7 +165,7 @@ export function writeInferBody(
     return `${head}${nulls === 0 ? '' : `,"parameters":{"null_elements":${nulls}}`},"data":${json}}`
   })
   const json =
-    `{"model_name":${JSON.stringify(model)},"model_version":"${version}"` +
+    `{"model_name":${JSON.stringify(model)},"model_version":"${version ?? ''}"` +
     (id === undefined ? '' : `,"id":${JSON.stringify(id)}`) +
     (parameters === undefined ? '' : `,"parameters":${parametersJson(parameters)}`) +
     `,"outputs":[${tensors.join()}]}`

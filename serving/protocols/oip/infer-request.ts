@@ -24,7 +24,8 @@ export function rowsOf({ inputs }: Pick<InferRequest, 'inputs'>): number {
 
 export interface InferAnswer {
   readonly model: string
-  readonly version: number
+  /** null: several versions answered; the parameters name them. */
+  readonly version: number | null
   readonly id?: string
   /** Absent: none. */
   readonly parameters?: Parameters

@@ -8,8 +8,9 @@ import type { RequestDeadline } from '../../traffic/request-deadline.ts'
 import type { TensorValue } from '../../../inference/tensor-value.ts'
 import type { ServedModel } from '../../models/model-host.ts'
 import type { EntityRequest } from '../../features/read-request.ts'
-import type { Caller, Predicted, PredictContext } from '../../predict/predict.ts'
-import { onlyGroup, predict } from '../../predict/predict.ts'
+import type { Caller, Predicted, PredictContext, PredictedGroup } from '../../predict/predict.ts'
+import { firstGroup, predict } from '../../predict/predict.ts'
+import type { ServedAs } from '../../../monitoring/role.ts'
 import { predictionIdPrefix } from '../../../monitoring/prediction-log/prediction-id.ts'
 import { runTensors } from '../../predict/run-tensors.ts'
 import { onUnavailable } from '../../features/fallback-policy.ts'
@@ -58,7 +59,7 @@ export async function infer(
   const answering = useModel(context, request.model, request.version, async (model, catalog) => {
     if (areTensorsOf(model, request.inputs)) {
       const outputs = await traced(span, 'run model', () => tensorOutputs(model, request, deadline))
-      return answerTo(request, model, { outputs })
+      return answerTo(request, model.version, { outputs })
     }
     requireDeclared(model, request.outputs)
     const { inputs, version } = request
@@ -66,7 +67,9 @@ export async function infer(
     const asked = { model: request.model, version: wantedVersion(version), catalog, entities, ...readParameters(request.parameters) }
     return await predict(context, { ...asked, caller, deadline, span }, (predicted) => {
       requireInTime()
-      return answerTo(request, onlyGroup(predicted).model, entityOutputs(predicted, request.outputs, caller))
+      const { model: name, version } = firstGroup(predicted).model.version
+      const isOne = predicted.groups.length === 1
+      return answerTo(request, { model: name, version: isOne ? version : null }, entityOutputs(predicted, request.outputs, caller))
     })
   })
   if (micros === 0) return await answering
@@ -76,8 +79,12 @@ export async function infer(
   return answer
 }
 
-function answerTo({ id }: InferRequest, { version }: ServedModel, answered: Pick<InferAnswer, 'outputs' | 'parameters'>): InferAnswer {
-  return { model: version.model, version: version.version, ...(id === undefined ? {} : { id }), ...answered }
+function answerTo(
+  { id }: InferRequest,
+  { model, version }: Pick<InferAnswer, 'model' | 'version'>,
+  answered: Pick<InferAnswer, 'outputs' | 'parameters'>,
+): InferAnswer {
+  return { model, version, ...(id === undefined ? {} : { id }), ...answered }
 }
 
 /**
@@ -155,7 +162,7 @@ function entityOutputs(
   { predictionBase }: Caller,
 ): Pick<InferAnswer, 'outputs' | 'parameters'> {
   const { asOf, skewed, degraded, late, staleMs } = predicted.read
-  const { outputs: columns } = onlyGroup(predicted).model
+  const { outputs: columns } = firstGroup(predicted).model
   const tensors = outputTensors(columns, predicted.predictions)
   return {
     outputs: wanted === undefined ? tensors : wanted.flatMap((name) => tensors.find((tensor) => tensor.name === name) ?? []),
@@ -163,11 +170,33 @@ function entityOutputs(
       // a parameter is one value: an id for each row would be a list
       prediction_id_prefix: predictionIdPrefix(predictionBase),
       as_of: formatTimestamp(asOf),
+      ...servedBy(predicted),
       ...(skewed ? { skewed: true } : {}),
       ...(degraded ? { degraded: true } : {}),
       ...(late.length > 0 ? { late: late.join() } : {}),
       ...(staleMs === null ? {} : { stale_ms: Math.ceil(staleMs) }),
     },
+  }
+}
+
+/**
+ * `role` where one version answered. Else `versions` and `roles`, a text for each row separated by commas, because a
+ * parameter is one value.
+ */
+function servedBy({ groups, predictions }: Predicted): Parameters {
+  const [only] = groups
+  if (only !== undefined && groups.length === 1) return { role: only.role, ...experimentOf([only]) }
+  const byRow = new Array<PredictedGroup | undefined>(predictions.length)
+  for (const group of groups) for (const row of group.rows) byRow[row] = group
+  const versions = byRow.map((group) => group?.model.version.version ?? '').join()
+  return { versions, roles: byRow.map((group) => group?.role ?? '').join(), ...experimentOf(byRow) }
+}
+
+function experimentOf(byRow: readonly (ServedAs | undefined)[]): Parameters {
+  if (byRow.every((each) => (each?.experiment ?? null) === null)) return {}
+  return {
+    experiments: byRow.map((each) => each?.experiment ?? '').join(),
+    variants: byRow.map((each) => each?.variant ?? '').join(),
   }
 }
 

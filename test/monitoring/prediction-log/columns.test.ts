@@ -55,8 +55,21 @@ describe.each([
       degraded: true,
       skewed: false,
       snapshot: parseSnapshot('3:7:4,5'),
+      role: 'arm',
+      experiment: 'e',
+      variant: 'v',
     }
-    const older = { ...row, predictionId: null, entities: [], apiKey: 'k', degraded: false, skewed: true }
+    const older = {
+      ...row,
+      predictionId: null,
+      role: null,
+      experiment: null,
+      variant: null,
+      entities: [],
+      apiKey: 'k',
+      degraded: false,
+      skewed: true,
+    }
     await makePartitions(opened.db, [dayOf(at)])
     const copy = createPredictionCopy()
     for (const each of [row, older]) copy.add(each)

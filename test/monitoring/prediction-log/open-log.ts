@@ -40,6 +40,9 @@ export function openLog(db: Database, at: number, registry = new Registry(), dat
       predictions: [],
       startedMs: 0,
       apiKey: null,
+      role: 'champion',
+      experiment: null,
+      variant: null,
     })
   }
   return { note, close: () => log.close(5000) }

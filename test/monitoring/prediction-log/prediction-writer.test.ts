@@ -37,6 +37,9 @@ const row = {
   degraded: false,
   skewed: false,
   snapshot: parseSnapshot('3:7:4,5'),
+  role: 'champion',
+  experiment: null,
+  variant: null,
 }
 
 it('writes to a table under read, and keeps rows of a day until it has a partition', async () => {

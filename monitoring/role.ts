@@ -1,0 +1,19 @@
+/**
+ * Why a version answered a row:
+ *
+ * - `champion`: it answers requests that name no version
+ * - `canary`: a rollout gave it this row
+ * - `arm`: it is a variant of an experiment
+ * - `shadow`: its answer was compared only, and not sent
+ * - `requested`: the request named it, and another version answers by default
+ */
+export type Role = 'champion' | 'canary' | 'arm' | 'shadow' | 'requested'
+
+/** By what a version answered rows, as the answer and the prediction log have it. */
+export interface ServedAs {
+  readonly role: Role
+  /** null: no experiment. */
+  readonly experiment: string | null
+  /** Of the experiment; null: no experiment. */
+  readonly variant: string | null
+}
