@@ -12,6 +12,7 @@ import { createMetricsRegistry } from '../runtime/metrics.ts'
 import { createLogger } from '../runtime/log.ts'
 import { databaseName, openDatabase, requireMade } from '../runtime/open-database.ts'
 import { openTracing } from '../runtime/tracing/open-tracing.ts'
+import type { PostgresOptions } from '../runtime/open-postgres.ts'
 import type { Tracing } from '../runtime/tracing/span.ts'
 import type { StoresNotice } from './stores-notice.ts'
 import type { Terminal } from './terminal.ts'
@@ -26,9 +27,12 @@ export interface Context {
   /** Names the database and store where they may be others than the user expects. Opening one does the same. */
   announceStores(): void
   /** @throws LockstepError `POSTGRES_UNAVAILABLE`, `EMBEDDED_IN_USE` */
-  unmigratedDatabase(): Promise<Database>
-  /** @throws LockstepError also `MIGRATIONS_PENDING`, `SCHEMA_NEWER` */
-  database(): Promise<Database>
+  unmigratedDatabase(timers?: PostgresOptions['timers']): Promise<Database>
+  /**
+   * @param timers measure the round trips, if it is not open yet
+   * @throws LockstepError also `MIGRATIONS_PENDING`, `SCHEMA_NEWER`
+   */
+  database(timers?: PostgresOptions['timers']): Promise<Database>
   /** @throws LockstepError `REDIS_UNAVAILABLE` */
   store(): Promise<OnlineStore>
   /** The registry as it is now. */
@@ -62,18 +66,18 @@ export function createContext(config: Config, terminal: Terminal, signal: AbortS
     if (text !== null) terminal.complain(text)
   }
 
-  async function open(): Promise<Database> {
+  async function open(timers: PostgresOptions['timers']): Promise<Database> {
     announce('database')
-    const db = await openDatabase(config, { signal, warn: (message) => log.warn({ directory: config.directory }, message) })
+    const db = await openDatabase(config, { signal, timers, warn: (message) => log.warn({ directory: config.directory }, message) })
     lifecycle.add('database', () => db.close())
     await db.ping()
     return db
   }
 
-  async function check(): Promise<Database> {
+  async function check(timers: PostgresOptions['timers']): Promise<Database> {
     announce('database')
     requireMade(config)
-    const db = await context.unmigratedDatabase()
+    const db = await context.unmigratedDatabase(timers)
     await requireMigrated(db.kysely, databaseName(config))
     return db
   }
@@ -110,8 +114,8 @@ export function createContext(config: Config, terminal: Terminal, signal: AbortS
       announce('database')
       announce('store')
     },
-    unmigratedDatabase: () => (opening ??= open()),
-    database: () => (checked ??= check()),
+    unmigratedDatabase: (timers) => (opening ??= open(timers)),
+    database: (timers) => (checked ??= check(timers)),
     store: () => (openingStore ??= openStore().catch(forgetStore)),
     catalog: async () => loadCatalog(await context.database()),
     tracing: (registry) => (openingTracing ??= startTracing(registry)),

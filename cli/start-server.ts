@@ -2,6 +2,8 @@ import { openOnlineStore } from '../online/open-store.ts'
 import type { MetricsRegistry } from '../runtime/metrics.ts'
 import { createMetricsRegistry } from '../runtime/metrics.ts'
 import { openDatabase } from '../runtime/open-database.ts'
+import type { PostgresOptions } from '../runtime/open-postgres.ts'
+import { postgresTimers, roundTripsOf } from '../runtime/round-trips.ts'
 import { serveMetrics } from '../serving/lifecycle/metrics-server.ts'
 import type { ServerStatus } from '../serving/lifecycle/server-status.ts'
 import type { LockstepServer, ServerOptions } from '../serving/server-options.ts'
@@ -17,7 +19,7 @@ export async function startServer(context: Context, choices: Choices): Promise<{
   const tracing = await context.tracing(metrics)
   const server = createServer({
     config,
-    ...(await dependencies(context)),
+    ...(await dependencies(context, postgresTimers(roundTripsOf(metrics)))),
     replayMs: config.replaySeconds * 1000,
     log,
     metrics,
@@ -39,10 +41,10 @@ export async function startServer(context: Context, choices: Choices): Promise<{
  * A server with its own database and store starts without them and waits. Embedded ones belong to this process: their
  * errors are reported at once, and the context closes them after the server.
  */
-async function dependencies(context: Context): Promise<Pick<ServerOptions, 'database' | 'store'>> {
+async function dependencies(context: Context, timers: PostgresOptions['timers']): Promise<Pick<ServerOptions, 'database' | 'store'>> {
   const { config } = context
   const kept = { close: () => Promise.resolve() }
-  if (config.postgresUrl !== null) return { database: () => openDatabase(config), store: () => openOnlineStore(config) }
+  if (config.postgresUrl !== null) return { database: () => openDatabase(config, { timers }), store: () => openOnlineStore(config) }
   const db = { ...(await context.database()), ...kept }
   const online = config.redisUrl === null ? { ...(await context.store()), ...kept } : null
   return {

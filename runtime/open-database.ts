@@ -4,6 +4,7 @@ import { LockstepError } from '../kernel/errors.ts'
 import type { Config } from './config.ts'
 import type { Database } from './database.ts'
 import { ownEmbeddedFolder } from './embedded-owner.ts'
+import type { PostgresOptions } from './open-postgres.ts'
 import { openPostgres, parseTarget } from './open-postgres.ts'
 import { createSigning } from './signing.ts'
 import { closeFolder } from './private-folder.ts'
@@ -19,7 +20,7 @@ import { closeFolder } from './private-folder.ts'
  */
 export async function openDatabase(
   config: Config,
-  options: { readonly signal?: AbortSignal; readonly warn?: (message: string) => void } = {},
+  options: PostgresOptions & { readonly warn?: (message: string) => void } = {},
 ): Promise<Database> {
   const signing = config.signingKeys === null ? {} : { signing: createSigning(config.signingKeys) }
   if (config.postgresUrl !== null) return { ...openPostgres(config.postgresUrl, options), ...signing }

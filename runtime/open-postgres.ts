@@ -16,6 +16,8 @@ import { createPostgresSessions, stopSessions } from './postgres-sessions.ts'
 import { backendOf, withPostgresSnapshot } from './postgres-snapshot.ts'
 import { isUnavailable, postgresUnavailable } from './postgres-unavailable.ts'
 import { stableInt32 } from './stable-id.ts'
+import type { Timed } from './round-trips.ts'
+import { untimed } from './round-trips.ts'
 import { createSemaphore, orTimeout, timedOut, withTimeout } from './async.ts'
 
 /** Including the start and end of a command, a failure is reported within 5 s. */
@@ -32,6 +34,12 @@ const maxSnapshots = 8
 /** Session settings, independent of the defaults of role and database. */
 const session = ['TimeZone=UTC', 'DateStyle=ISO', 'bytea_output=hex', 'extra_float_digits=1', 'idle_in_transaction_session_timeout=0']
 
+export interface PostgresOptions {
+  readonly signal?: AbortSignal | undefined
+  /** Measure statements, reads of rows by COPY, and writes by COPY, once they have a connection. Default: not measured. */
+  readonly timers?: { readonly query: Timed; readonly read: Timed; readonly copy: Timed } | undefined
+}
+
 /**
  * Opens PostgreSQL 15 or newer. It connects at the first call, so a server can start while its database is down. If the
  * database is unreachable, calls throw `POSTGRES_UNAVAILABLE` within 5 s. A `ping` without an answer closes every
@@ -42,7 +50,8 @@ const session = ['TimeZone=UTC', 'DateStyle=ISO', 'bytea_output=hex', 'extra_flo
  * @param options.signal when it is aborted, all statements are cancelled on the server. Later statements, for cleanup,
  *   get 0.25 s. After 0.75 s no statement starts, and after 1 s all connections are closed.
  */
-export function openPostgres(url: string, options: { readonly signal?: AbortSignal | undefined } = {}): Database {
+export function openPostgres(url: string, options: PostgresOptions = {}): Database {
+  const { timers } = options
   const target = parseTarget(url)
   const sessions = createPostgresSessions(target.url)
   const statements = createPool(target.url, poolSize, sessions)
@@ -61,6 +70,7 @@ export function openPostgres(url: string, options: { readonly signal?: AbortSign
   const kysely = new Kysely<LockstepTables>({
     dialect: new PostgresDialect({ pool: { options: {}, connect: connectKysely, end: async () => undefined } }),
   })
+  const [ask, timeRead, timeCopy] = [timers?.query ?? untimed, timers?.read ?? untimed, timers?.copy ?? untimed]
   const slots = createSemaphore({ permits: maxSnapshots })
   const listeners = new Set<() => Promise<void>>()
   let closing: Promise<unknown> | null = null
@@ -68,7 +78,7 @@ export function openPostgres(url: string, options: { readonly signal?: AbortSign
   /** Kysely also sends only single statements. */
   async function connectKysely(): Promise<PostgresPoolClient> {
     const client = await connect(statements)
-    const query = (text: string, values: readonly unknown[]) => client.query(oneStatement(text, values))
+    const query = (text: string, values: readonly unknown[]) => ask(() => client.query(oneStatement(text, values)))
     const own: PostgresPoolClient = Object.create(client, { query: { value: query } })
     return own
   }
@@ -133,7 +143,7 @@ export function openPostgres(url: string, options: { readonly signal?: AbortSign
       signal?.addEventListener('abort', cancel)
       try {
         const statement = prepared === true ? preparedStatement(sql, parameters) : oneStatement(sql, parameters)
-        return (await client.query(statement)).rows as Row[]
+        return (await ask(() => client.query(statement))).rows as Row[]
       } catch (error) {
         signal?.throwIfAborted()
         throw explain(error)
@@ -153,7 +163,7 @@ export function openPostgres(url: string, options: { readonly signal?: AbortSign
           const statements = around === undefined ? [] : ['BEGIN', ...(around.before ?? [])]
           for (const statement of statements) await client.query(oneStatement(statement))
           const sink = client.query(copyFrom(copy))
-          await pipeline(Readable.from(chunks, { objectMode: true }), sink)
+          await timeCopy(() => pipeline(Readable.from(chunks, { objectMode: true }), sink))
           if (around !== undefined) {
             around.onRows((await client.query(oneStatement(around.after(sink.rowCount)))).rows)
             await client.query('COMMIT')
@@ -162,7 +172,7 @@ export function openPostgres(url: string, options: { readonly signal?: AbortSign
         },
         true,
       ),
-    tuples: (select, onBatch) => withClient(streams, (client) => copyTuples(client, select, onBatch), true),
+    tuples: (select, onBatch) => withClient(streams, (client) => timeRead(() => copyTuples(client, select, onBatch)), true),
     snapshot: (fn) => slots(() => withPostgresSnapshot({ connect: () => connect(streams), explain }, fn)),
     lock: async (group, id) => (await lock('pg_advisory_lock', group, id)) as () => Promise<void>,
     tryLock: (group, id) => lock('pg_try_advisory_lock', group, id),

@@ -12,6 +12,8 @@ import type { PushMetrics } from './push-metrics.ts'
 import { createPushMetrics } from './push-metrics.ts'
 import type { RunMetrics } from './models/run-metrics.ts'
 import { createRunMetrics } from './models/run-metrics.ts'
+import type { RoundTrips } from '../runtime/round-trips.ts'
+import { roundTripsOf } from '../runtime/round-trips.ts'
 
 interface FeatureCounts {
   readonly plan: ServicePlan
@@ -39,6 +41,7 @@ export interface ServingMetrics {
   readonly models: ModelMetrics
   request(route: string, status: number, seconds: number): void
   readonly runs: RunMetrics
+  readonly roundTrips: RoundTrips
   /** What a request has read. */
   read(service: ServicePlan, read: MeasuredRead): void
   /** A failure of the online store. */
@@ -125,6 +128,7 @@ export function createServingMetrics(registry: Registry): ServingMetrics {
       cell.observe(duration)
     },
     runs: createRunMetrics(registry),
+    roundTrips: roundTripsOf(registry),
     onlineError: createOnlineErrorMetric(registry),
     onlineViews(states) {
       onlineViews.reset()

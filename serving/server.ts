@@ -19,6 +19,7 @@ import { createFeatureReader } from './features/feature-reader.ts'
 import { createLateViews } from './features/late-views.ts'
 import { createOnlineViews } from './features/online-views.ts'
 import { createReadCatalogs } from './features/read-catalog.ts'
+import { createServedAges } from './features/served-ages.ts'
 import { createStaleCache } from './features/stale-cache.ts'
 import { createTransformWatch } from './features/transform-watch.ts'
 import { drainOf } from './lifecycle/drain.ts'
@@ -89,15 +90,16 @@ export function createServer(options: ServerOptions): LockstepServer {
   const maxBytes = (config.staleMegabytes ?? 64) * 2 ** 20
   const staleCache = boundMs === 0 ? null : createStaleCache({ boundMs, maxBytes, now: () => performance.now() })
   const owner = createCheckpointOwner(needDatabase)
-  const readBy = { owner, needDatabase, needOnline, views, staleCache, late, signal: drained.signal }
-  const { reader, explain, limitHistory } = createFeatureReader({ ...readBy, traffic, metrics, log })
+  const ages = createServedAges(options.metrics, clock)
+  const readBy = { owner, needDatabase, needOnline, views, staleCache, late, ages, signal: drained.signal }
+  const { reader, explain, limitHistory } = createFeatureReader({ ...readBy, traffic, metrics, roundTrips: metrics.roundTrips, log })
 
   // events and the prediction log
   const { futureMicros = 600_000_000 } = config
   const intake = createEventIntake(
     {
       database: needDatabase,
-      store: () => instrumentedStore(needOnline(), metrics.onlineError),
+      store: () => instrumentedStore(needOnline(), metrics.onlineError, metrics.roundTrips),
       views: (source) => catalog.current().onlineReaders(catalog.current().source(source)),
       metrics: metrics.push,
       onFoldFailure(source, error) {

@@ -7,6 +7,7 @@ import { registerFreshness } from '../../monitoring/freshness/freshness-metrics.
 import { createJobMetrics } from '../../runtime/jobs/job-metrics.ts'
 import { createOnlineErrorMetric } from '../../online/online-error-metric.ts'
 import { createMetricsRegistry } from '../../runtime/metrics.ts'
+import { postgresTimers, roundTripsOf } from '../../runtime/round-trips.ts'
 import { createStreamMetrics } from '../../materializer/streams/stream-metrics.ts'
 import { createViewRunMetrics } from '../../materializer/view-run-metrics.ts'
 import type { JobEvent } from '../../runtime/jobs/job-kind.ts'
@@ -51,10 +52,13 @@ export const workerCommand: Command = {
     const port = input.count('metrics-port', 0, 65_535) ?? config.metricsPort
     if (config.postgresUrl === null) throw embedded()
     const registry = createMetricsRegistry()
+    const roundTrips = roundTripsOf(registry)
+    await context.database(postgresTimers(roundTrips))
     const tracing = await context.tracing(registry)
     const [metrics, runMetrics] = [createJobMetrics(registry), createViewRunMetrics(registry)]
     const opened = only === 'exports' ? null : await workerTools(context, true)
-    const tools = opened === null ? null : { ...opened, store: instrumentedStore(opened.store, createOnlineErrorMetric(registry)) }
+    const tools =
+      opened === null ? null : { ...opened, store: instrumentedStore(opened.store, createOnlineErrorMetric(registry), roundTrips) }
     if (tools !== null) {
       const { db, store, catalog } = tools
       registerFreshness(registry, createFreshnessReader({ database: () => db, store: () => store, catalog }))

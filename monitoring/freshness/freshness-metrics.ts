@@ -30,6 +30,11 @@ const gauges: readonly { readonly name: string; readonly help: string; readonly 
     value: (view) => view.lag?.seconds ?? null,
   },
   {
+    name: 'lockstep_view_freshness_target_seconds',
+    help: 'How many seconds the view may be behind its source, by its freshness. Only for views that declare one.',
+    value: (view) => (view.freshnessMicros === null ? null : view.freshnessMicros / 1e6),
+  },
+  {
     name: 'lockstep_view_set_aside_entities',
     help: 'Entities without a state in the online store because their rows cannot be folded.',
     value: (view) => view.setAside.entities,

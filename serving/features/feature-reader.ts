@@ -4,12 +4,15 @@ import { explainView } from '../../offline/explain-view.ts'
 import { readHistory } from '../../offline/history.ts'
 import { writtenKeys } from '../../offline/written-keys.ts'
 import type { CheckpointOwner } from '../../online/checkpoint-owner.ts'
+import { storeName } from '../../online/instrumented-store.ts'
 import type { OnlineStore } from '../../online/store.ts'
 import type { HoldingStore } from '../../online/completeness.ts'
 import type { Catalog } from '../../registry/catalog.ts'
 import { createSemaphore } from '../../runtime/async.ts'
 import type { Semaphore } from '../../runtime/async.ts'
 import type { Database } from '../../runtime/database.ts'
+import type { RoundTrips, Timed } from '../../runtime/round-trips.ts'
+import { untimed } from '../../runtime/round-trips.ts'
 import type { Logger } from '../../runtime/log.ts'
 import type { ServingMetrics } from '../metrics.ts'
 import type { Breaker } from '../traffic/circuit-breaker.ts'
@@ -18,15 +21,19 @@ import type { FeatureReaderDeps } from './read-features.ts'
 
 /** Each read of the history takes two database connections while it runs. */
 const historyLimit = { permits: 4, queue: { max: 100, name: 'reads of the history' } }
+/** One in so many reads of the store is measured, because it takes 0.2 us. */
+const timedEvery = 8
 /** Damaged states are logged no more often. */
 const damageLogMs = 10_000
 
-export interface ReaderDeps extends Pick<FeatureReaderDeps, 'views' | 'staleCache' | 'late'> {
+export interface ReaderDeps extends Pick<FeatureReaderDeps, 'views' | 'staleCache' | 'late' | 'ages'> {
   readonly owner: CheckpointOwner
   readonly needDatabase: () => Database
   readonly needOnline: () => OnlineStore
   readonly traffic: { readonly store: Pick<Breaker, 'run'>; readonly history: Pick<Breaker, 'run'> }
   readonly metrics: Pick<ServingMetrics, 'read' | 'onlineError'>
+  /** Measures reads of the store. Absent: they are not measured. */
+  readonly roundTrips?: RoundTrips
   readonly log: Logger
   /** Ends reads of the history. */
   readonly signal: AbortSignal
@@ -46,6 +53,7 @@ export function createFeatureReader({
   needOnline,
   traffic,
   metrics,
+  roundTrips,
   log,
   signal,
   ...deps
@@ -67,11 +75,13 @@ export function createFeatureReader({
     log.error({ error: error.message }, 'a state in the online store is damaged: the history answers instead')
   }
 
+  const timer = (name: 'redis' | 'lmdb'): Timed => roundTrips?.timer(name, 'read', timedEvery) ?? untimed
+  const timers = { redis: timer('redis'), lmdb: timer('lmdb') }
   const store: HoldingStore = {
     owner,
     read(keys, how) {
       const open = needOnline()
-      return traffic.store.run(() => open.read(keys, how))
+      return traffic.store.run(() => timers[storeName(open)](() => open.read(keys, how)))
     },
   }
   return {
@@ -79,7 +89,7 @@ export function createFeatureReader({
     reader: memoizeWeak(({ online }: Catalog) => ({
       ...deps,
       store,
-      system: () => (needOnline().kind === 'redis' ? 'redis' : 'lmdb'),
+      system: () => storeName(needOnline()),
       onStoreError,
       onRead: metrics.read,
       isOnline: (view) => online.has(view),

@@ -21,6 +21,7 @@ import { withTimeout } from '../../runtime/async.ts'
 import type { Span } from '../../runtime/tracing/span.ts'
 import { traced, tracedNow } from '../../runtime/tracing/span.ts'
 import type { LateViews } from './late-views.ts'
+import type { ServedAges } from './served-ages.ts'
 import type { StaleCache } from './stale-cache.ts'
 import type { OnlineViews } from './online-views.ts'
 import { nameEntity, entityError } from './entity-error.ts'
@@ -50,6 +51,8 @@ export interface FeatureReaderDeps {
   readonly written: ReadYourWritesDeps['written']
   /** Which scheduled views lack a run that is due. Absent: none is reported. */
   readonly late?: LateViews
+  /** Absent: how old answers are is not measured. */
+  readonly ages?: ServedAges
   /** Called with every read. */
   readonly onRead?: (service: ServicePlan, read: FeatureRead) => void
 }
@@ -143,6 +146,7 @@ async function read(
   const lateViews = asked instanceof Promise ? await asked : asked
   let answers = await reading.read(true, moment.pushed)
   if (!moment.asked && greatestHighWater(answers) > reading.asOf) answers = await readAhead(reading, answers)
+  if (!moment.asked) deps.ages?.note(reading.requests, answers, reading.asOf)
   const found = foundIn(reading, service, entities, moment.asked, answers)
   if (found.lacking !== null) for (const { damage } of answers) if (damage !== undefined) deps.onStoreError?.(damage)
   if (found.lacking !== null)

@@ -13,7 +13,7 @@ import type { OpenModel } from '../../inference/open-model.ts'
 import { openModel } from '../../inference/open-model.ts'
 import { createProcessPool } from '../../inference/process-pool.ts'
 import { initializeOrt } from '../../inference/initialize-ort.ts'
-import type { RunMetrics } from './run-metrics.ts'
+import type { RunMetrics, VersionMetrics } from './run-metrics.ts'
 import { mayAnswer, requireTried, reserves } from './version-rules.ts'
 import { warmUpRow } from './warm-up-models.ts'
 
@@ -50,10 +50,17 @@ export interface ModelHost {
    * Calls `fn` with the model, which stays loaded until `fn` is done.
    *
    * @param version a number or an alias; absent: the version of `answering`
+   * @param options.measured whether it counts as a request for predictions. Default: true
    * @throws LockstepError `UNKNOWN_DEFINITION`, `MODEL_MISMATCH`, `MODEL_INVALID`, `POSTGRES_UNAVAILABLE`, and what
    *   `fn` throws
    */
-  use<T>(catalog: Catalog, name: string, version: VersionReference | undefined, fn: (model: ServedModel) => Promise<T>): Promise<T>
+  use<T>(
+    catalog: Catalog,
+    name: string,
+    version: VersionReference | undefined,
+    fn: (model: ServedModel) => Promise<T>,
+    options?: { readonly measured?: boolean },
+  ): Promise<T>
   /**
    * Loads a version as the catalog has it, even if another one serves in its place meanwhile.
    *
@@ -98,6 +105,7 @@ interface Entry {
   triedSince: number | null
   /** Once it is loaded and tried. */
   served: ServedModel | null
+  readonly metrics: VersionMetrics
   users: number
   /** By `now`. */
   lastUsed: number
@@ -169,8 +177,10 @@ export function createModelHost(deps: ModelHostDeps): ModelHost {
       known.revision = Math.max(known.revision, revision)
       return known
     }
+    const ofVersion = metrics.of(model.name, version.version)
     const entry: Entry = {
-      loading: load(catalog, model, version, () => (entry.triedSince = now())),
+      metrics: ofVersion,
+      loading: load(catalog, model, version, ofVersion, () => (entry.triedSince = now())),
       model: model.name,
       triedSince: null,
       served: null,
@@ -203,17 +213,17 @@ export function createModelHost(deps: ModelHostDeps): ModelHost {
     return entry
   }
 
-  async function load(catalog: Catalog, model: CatalogModel, version: ModelVersion, onTrial: () => void) {
+  async function load(catalog: Catalog, model: CatalogModel, version: ModelVersion, ofVersion: VersionMetrics, onTrial: () => void) {
     const { service, binding } = bindVersion(catalog, model.spec, version)
     const { close, ...opened } = await openModel(() => deps.readBytes(model.name, version.version), {
       binding,
       name: `${model.name}@${version.version}`,
       operational: model.operational,
-      onRun: (rows, ms) => metrics.run(model.name, rows, ms),
-      onWait: (ms) => metrics.waited(model.name, ms),
-      onLookups: (hits, shared, misses) => metrics.lookedUp(model.name, hits, shared, misses),
+      onRun: ofVersion.run,
+      onWait: ofVersion.waited,
+      onLookups: ofVersion.lookedUp,
       onEnd(reason) {
-        metrics.ended(model.name, reason)
+        ofVersion.ended(reason)
         log.error({ model: model.name, version: version.version, reason }, 'a model process ended during a run')
       },
       pool,
@@ -363,14 +373,14 @@ export function createModelHost(deps: ModelHostDeps): ModelHost {
   }
 
   return {
-    async use(catalog, name, version, fn) {
+    async use(catalog, name, version, fn, { measured = true } = {}) {
       const model = catalog.model(name)
       const entry = open(catalog, model, versionFor(catalog, model, version))
       entry.users++
       try {
         const served = entry.served ?? (await entry.loading).served
         if (version === undefined) requireTried(model, served)
-        return await fn(served)
+        return measured ? await measure(entry.metrics, fn, served) : await fn(served)
       } finally {
         unuse(entry)
       }
@@ -480,6 +490,18 @@ export function createModelHost(deps: ModelHostDeps): ModelHost {
       for (const { loading } of open) await loading.then(({ close }) => close()).catch(() => undefined)
       pool.close()
     },
+  }
+}
+
+async function measure<T>(metrics: VersionMetrics, fn: (model: ServedModel) => Promise<T>, served: ServedModel): Promise<T> {
+  const begun = performance.now()
+  let failed = true
+  try {
+    const answer = await fn(served)
+    failed = false
+    return answer
+  } finally {
+    metrics.request(performance.now() - begun, failed)
   }
 }
 

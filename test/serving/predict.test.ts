@@ -114,7 +114,7 @@ describe('POST /v1/predict', () => {
       ),
     )
     answers.forEach((answer, i) => expect(answer).toEqual(alone[i % 3]))
-    expect(await registry.metrics()).toContain('lockstep_model_batch_rows_count{model="echo"}')
+    expect(await registry.metrics()).toContain('lockstep_model_batch_rows_count{model="echo",version="1"}')
   })
 
   it('reports what is wrong with the requested model', async () => {

@@ -1,6 +1,8 @@
 import { LockstepError, messageOf } from '../../../kernel/errors.ts'
 import { readVersion } from '../../../runtime/version.ts'
+import type { Catalog } from '../../../registry/catalog.ts'
 import type { ServingContext } from '../../context.ts'
+import type { ServedModel } from '../../models/model-host.ts'
 import type { TensorMetadata } from './model-tensors.ts'
 import { inputsOf, outputsOf } from './model-tensors.ts'
 import { useModel } from './use-model.ts'
@@ -33,13 +35,14 @@ export function isReady(deps: Pick<ServingContext, 'readiness' | 'models'>): boo
 
 /** @throws LockstepError as `useModel` */
 export async function modelMetadata(deps: Deps, name: string, version: string | undefined): Promise<ModelMetadata> {
-  return await useModel(deps, name, version, async (model, catalog) => ({
+  const describe = async (model: ServedModel, catalog: Catalog): Promise<ModelMetadata> => ({
     name,
     versions: catalog.model(name).versions.map((each) => String(each.version)),
     platform: 'onnx_onnxv1',
     inputs: inputsOf(model),
     outputs: outputsOf(model),
-  }))
+  })
+  return await useModel(deps, name, version, describe, { measured: false })
 }
 
 /**
@@ -49,7 +52,7 @@ export async function modelMetadata(deps: Deps, name: string, version: string | 
  */
 export async function checkModelReady(deps: Deps, name: string, version: string | undefined): Promise<void> {
   try {
-    await useModel(deps, name, version, () => Promise.resolve())
+    await useModel(deps, name, version, () => Promise.resolve(), { measured: false })
   } catch (cause) {
     if (cause instanceof LockstepError && cause.code !== 'MODEL_INVALID' && cause.code !== 'MODEL_MISMATCH') throw cause
     throw new LockstepError('NOT_READY', `The model "${name}" cannot be run: ${messageOf(cause)}`, { cause, details: { model: name } })
