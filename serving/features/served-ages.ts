@@ -18,7 +18,11 @@ export interface ServedAges {
    *
    * @param asOf epoch microseconds
    */
-  note(requests: readonly { readonly plan: Pick<ViewPlan, 'id'> }[], answers: readonly Pick<OnlineAnswer, 'highWater'>[], asOf: number): void
+  note(
+    requests: readonly { readonly plan: Pick<ViewPlan, 'id'> }[],
+    answers: readonly Pick<OnlineAnswer, 'highWater'>[],
+    asOf: number,
+  ): void
 }
 
 interface Served {

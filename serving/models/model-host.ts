@@ -7,6 +7,7 @@ import type { Catalog, CatalogModel } from '../../registry/catalog.ts'
 import type { ModelVersion } from '../../registry/model-versions.ts'
 import type { VersionReference } from '../../registry/pick-version.ts'
 import { pickVersion } from '../../registry/pick-version.ts'
+import type { LoadedVersion } from './loaded-version.ts'
 import type { SelectedVersions, FailedVersion } from './select-versions.ts'
 import { selectVersions } from './select-versions.ts'
 import type { OpenModel } from '../../inference/open-model.ts'
@@ -98,23 +99,6 @@ export interface ModelHost {
   close(): Promise<void>
 }
 
-interface Entry {
-  readonly loading: Promise<{ served: ServedModel; close: () => Promise<void> }>
-  readonly model: string
-  /** Since when it has been tried, by `now`; null: it has not loaded yet. */
-  triedSince: number | null
-  /** Once it is loaded and tried. */
-  served: ServedModel | null
-  readonly metrics: VersionMetrics
-  users: number
-  /** By `now`. */
-  lastUsed: number
-  /** The newest of the registry that it was asked for under. */
-  revision: number
-  /** Called when nobody uses it any more. */
-  onUnused: (() => void) | null
-}
-
 const failureKeptMs = 2000
 /** A warm-up that takes longer continues in the background, so that the rest of the catalog does not wait for it. */
 const warmUpMs = 1000
@@ -129,7 +113,7 @@ const lookMs = 100
 
 export function createModelHost(deps: ModelHostDeps): ModelHost {
   const { log, metrics, now } = deps
-  const entries = new Map<string, Entry>()
+  const entries = new Map<string, LoadedVersion>()
   const identities = new WeakMap<ModelVersion, string>()
   const chosenFor = new WeakMap<Catalog, ReadonlyMap<string, ModelVersion>>()
   /** By model: what answers from now on. It may be of a catalog before the newest. */
@@ -167,7 +151,7 @@ export function createModelHost(deps: ModelHostDeps): ModelHost {
     return known
   }
 
-  function open(catalog: Catalog, model: CatalogModel, version: ModelVersion): Entry {
+  function open(catalog: Catalog, model: CatalogModel, version: ModelVersion): LoadedVersion {
     // a load that starts after the close would leave its process behind
     if (closed) throw shutDown
     const id = identity(model, version)
@@ -178,7 +162,7 @@ export function createModelHost(deps: ModelHostDeps): ModelHost {
       return known
     }
     const ofVersion = metrics.of(model.name, version.version)
-    const entry: Entry = {
+    const entry: LoadedVersion = {
       metrics: ofVersion,
       loading: load(catalog, model, version, ofVersion, () => (entry.triedSince = now())),
       model: model.name,
@@ -357,13 +341,13 @@ export function createModelHost(deps: ModelHostDeps): ModelHost {
     void loadReserves(catalog)
   }
 
-  function unuse(entry: Entry): void {
+  function unuse(entry: LoadedVersion): void {
     entry.users--
     entry.lastUsed = now()
     if (entry.users === 0) entry.onUnused?.()
   }
 
-  function discard(entry: Entry): void {
+  function discard(entry: LoadedVersion): void {
     entry.loading
       .then(
         ({ close }) => close(),
@@ -380,7 +364,7 @@ export function createModelHost(deps: ModelHostDeps): ModelHost {
       try {
         const served = entry.served ?? (await entry.loading).served
         if (version === undefined) requireTried(model, served)
-        return measured ? await measure(entry.metrics, fn, served) : await fn(served)
+        return await (measured ? entry.metrics.request(() => fn(served)) : fn(served))
       } finally {
         unuse(entry)
       }
@@ -490,18 +474,6 @@ export function createModelHost(deps: ModelHostDeps): ModelHost {
       for (const { loading } of open) await loading.then(({ close }) => close()).catch(() => undefined)
       pool.close()
     },
-  }
-}
-
-async function measure<T>(metrics: VersionMetrics, fn: (model: ServedModel) => Promise<T>, served: ServedModel): Promise<T> {
-  const begun = performance.now()
-  let failed = true
-  try {
-    const answer = await fn(served)
-    failed = false
-    return answer
-  } finally {
-    metrics.request(performance.now() - begun, failed)
   }
 }
 

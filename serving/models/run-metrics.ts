@@ -1,11 +1,12 @@
 import type { Registry } from 'prom-client'
 import { Counter } from 'prom-client'
 import { CountedHistogram } from '../../runtime/counted-histogram.ts'
+import type { Timed } from '../../runtime/round-trips.ts'
 
 /** What is counted of one model version. */
 export interface VersionMetrics {
-  /** One request for predictions, from when its version is there to its answer. */
-  request(ms: number, failed: boolean): void
+  /** Answers one request for predictions. */
+  request: Timed
   /** One run: its rows, and its own time. */
   run(rows: number, ms: number): void
   /** How long the oldest request of a run waited for it to begin. */
@@ -78,9 +79,16 @@ export function createRunMetrics(registry: Registry): RunMetrics {
     const [requests, rows] = [requestSeconds.cell(labels), batchRows.cell(labels)]
     const [seconds, wait] = [runSeconds.cell(labels), waitSeconds.cell(labels)]
     return {
-      request(ms, failed) {
-        requests.observe(ms / 1000)
-        if (failed) failures.inc(labels)
+      async request(answer) {
+        const begun = performance.now()
+        try {
+          return await answer()
+        } catch (error) {
+          failures.inc(labels)
+          throw error
+        } finally {
+          requests.observe((performance.now() - begun) / 1000)
+        }
       },
       run(ofRun, ms) {
         rows.observe(ofRun)
