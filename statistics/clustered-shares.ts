@@ -51,6 +51,27 @@ export function addEntity(sums: EntitySums, rows: readonly number[]): void {
   }
 }
 
+/** As `addEntity`, for an entity whose rows are counted by bin. An entity without rows adds nothing. */
+export function addEntityCounts(sums: EntitySums, counts: ArrayLike<number>): void {
+  const used: number[] = []
+  let rows = 0
+  for (let bin = 0; bin < counts.length; bin++) {
+    const count = counts[bin] as number
+    if (count === 0) continue
+    used.push(bin)
+    rows += count
+  }
+  if (rows === 0) return
+  sums.entities++
+  sums.squares += rows ** 2
+  for (const a of used) {
+    const count = counts[a] as number
+    add(sums.counts, a, count)
+    add(sums.weighted, a, count * rows)
+    for (const b of used) add(sums.products, a * sums.bins + b, count * (counts[b] as number))
+  }
+}
+
 /** Adds sums over other entities, with the same bins. */
 export function mergeEntitySums(sums: EntitySums, other: EntitySums): void {
   sums.entities += other.entities

@@ -1,0 +1,50 @@
+import { ByteReader, ByteWriter } from '../../kernel/binary.ts'
+import { BinnedRows } from './binned-rows.ts'
+import { noBins } from './bin-layout.ts'
+import { ColumnSummary } from './column-summary.ts'
+
+/** The first byte of an encoded summary. */
+const format = 1
+
+/** What rollups keep of the features and outputs of a model version: it merges exactly, in any order and split. */
+export class ColumnsSummary {
+  /** By name of the feature; `output:NAME` for an output. */
+  readonly columns: Map<string, ColumnSummary>
+  readonly binned: BinnedRows
+
+  constructor(columns = new Map<string, ColumnSummary>(), binned = new BinnedRows(noBins)) {
+    this.columns = columns
+    this.binned = binned
+  }
+
+  merge(other: ColumnsSummary): void {
+    for (const [name, column] of other.columns) {
+      let own = this.columns.get(name)
+      if (own === undefined) this.columns.set(name, (own = new ColumnSummary()))
+      own.merge(column)
+    }
+    this.binned.merge(other.binned)
+  }
+
+  /** Equal summaries give equal bytes. */
+  encode(): Buffer {
+    const writer = new ByteWriter(4096)
+    writer.byte(format)
+    writer.uint(this.columns.size)
+    for (const [name, column] of [...this.columns].sort(([a], [b]) => (a < b ? -1 : 1))) {
+      writer.string(name)
+      column.encode(writer)
+    }
+    this.binned.encode(writer)
+    return writer.bytes()
+  }
+
+  /** null: a later version of Lockstep wrote the bytes. */
+  static decode(bytes: Uint8Array): ColumnsSummary | null {
+    const reader = new ByteReader(bytes)
+    if (reader.byte() !== format) return null
+    const columns = new Map<string, ColumnSummary>()
+    for (let left = reader.uint(); left > 0; left--) columns.set(reader.string(), ColumnSummary.decode(reader))
+    return new ColumnsSummary(columns, BinnedRows.decode(reader))
+  }
+}

@@ -1,0 +1,79 @@
+import { ByteReader, ByteWriter } from '../../kernel/binary.ts'
+import { LatencyHistogram } from './latency-histogram.ts'
+
+/** The first byte of an encoded summary. */
+const format = 1
+
+/** Parts of a request's time; `total` is all of it, from its arrival to its answer. */
+export const stages = ['total', 'features', 'wait', 'run'] as const
+export type Stage = (typeof stages)[number]
+
+/** What rollups count of requests: exact, and it merges exactly. */
+export class TrafficSummary {
+  /** Answered and failed. */
+  requests = 0
+  /** Of answered requests. */
+  rows = 0
+  /** Rows whose values were taken. */
+  sampledRows = 0
+  /** Rows that the prediction cache answered. */
+  cacheHits = 0
+  /** Of a process, all threads; 0 for a model. */
+  cpuMicros = 0
+  /** Failed requests by error code. */
+  readonly errors = new Map<string, number>()
+  /** Of answered requests. */
+  latency: Readonly<Record<Stage, LatencyHistogram>> = {
+    total: new LatencyHistogram(),
+    features: new LatencyHistogram(),
+    wait: new LatencyHistogram(),
+    run: new LatencyHistogram(),
+  }
+
+  addError(code: string, count = 1): void {
+    this.errors.set(code, (this.errors.get(code) ?? 0) + count)
+  }
+
+  merge(other: TrafficSummary): void {
+    this.requests += other.requests
+    this.rows += other.rows
+    this.sampledRows += other.sampledRows
+    this.cacheHits += other.cacheHits
+    this.cpuMicros += other.cpuMicros
+    for (const [code, count] of other.errors) this.addError(code, count)
+    for (const stage of stages) this.latency[stage].merge(other.latency[stage])
+  }
+
+  /** Equal summaries give equal bytes. */
+  encode(): Buffer {
+    const writer = new ByteWriter()
+    writer.byte(format)
+    for (const count of [this.requests, this.rows, this.sampledRows, this.cacheHits, this.cpuMicros]) writer.uint(count)
+    writer.uint(this.errors.size)
+    for (const [code, count] of [...this.errors].sort(([a], [b]) => (a < b ? -1 : 1))) {
+      writer.string(code)
+      writer.uint(count)
+    }
+    for (const stage of stages) this.latency[stage].encode(writer)
+    return writer.bytes()
+  }
+
+  /** null: a later version of Lockstep wrote the bytes. */
+  static decode(bytes: Uint8Array): TrafficSummary | null {
+    const reader = new ByteReader(bytes)
+    if (reader.byte() !== format) return null
+    const traffic = new TrafficSummary()
+    traffic.requests = reader.uint()
+    traffic.rows = reader.uint()
+    traffic.sampledRows = reader.uint()
+    traffic.cacheHits = reader.uint()
+    traffic.cpuMicros = reader.uint()
+    for (let left = reader.uint(); left > 0; left--) {
+      const code = reader.string()
+      traffic.errors.set(code, reader.uint())
+    }
+    const next = () => LatencyHistogram.decode(reader)
+    traffic.latency = { total: next(), features: next(), wait: next(), run: next() }
+    return traffic
+  }
+}
