@@ -64,6 +64,8 @@ export interface ModelOperational extends Described {
   /** How long one run may take. */
   readonly timeoutMicros?: number
   readonly cache?: CacheSettings
+  /** The least score that counts as a positive decision; absent: 0.5. */
+  readonly threshold?: number
 }
 
 /** That answers are kept, and for how long. */

@@ -145,6 +145,7 @@ export const portableSchema = z.strictObject({
         batchDelayMicros: micros.exactOptional(),
         timeoutMicros: micros.exactOptional(),
         cache: z.strictObject({ ttlMicros: micros, maxEntries: z.int() }).exactOptional(),
+        threshold: z.number().exactOptional(),
       }),
     }),
   ),

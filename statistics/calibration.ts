@@ -1,22 +1,23 @@
 import { ascendingOrder } from './ascending-order.ts'
-import type { Estimate } from './interval.ts'
+import { type Estimate, criticalValue } from './interval.ts'
 import { type ScoreGroups, groupByScore, isotonic } from './isotonic.ts'
 import { type Random, createRandom } from './random.ts'
 
-/** Expected calibration error: how far probabilities are from shares of positives, over bins of equal mass. */
+/** How far probabilities are from shares of positives, over bins of equal mass. */
 export interface CalibrationError {
-  /** The mean of |mean probability - share of positives| by bin, with its percentile interval. Biased upwards. */
-  readonly expected: Estimate
+  /** The expected calibration error: the mean of |mean probability - share of positives| by bin. Biased upwards. */
+  readonly expected: number
   /** The root of the mean squared difference without the bias of small bins; 0 where the estimate is below 0. */
-  readonly debiasedRoot: number
+  readonly root: Estimate
   readonly bins: number
 }
 
 const bootstraps = 200
 
 /**
- * Source of the debiased estimate: Kumar, Liang and Ma, NeurIPS 2019, section 5. The interval resamples rows 200 times,
- * with bins as they are in the sample; the same input gives the same interval.
+ * Source of the root without bias: Kumar, Liang and Ma, NeurIPS 2019, section 5. Its interval is that of the mean
+ * square: by bin, the difference d is normal with the variance v of a mean, so d² varies by 2 v² + 4 v E(d)². A
+ * bootstrap of either error would be wrong near 0, where resampling adds the bias once more.
  */
 export function calibrationError(
   probabilities: readonly number[],
@@ -25,36 +26,26 @@ export function calibrationError(
 ): CalibrationError {
   const n = probabilities.length
   const used = Math.max(1, Math.min(bins, Math.floor(n / 2)))
-  const order = ascendingOrder(probabilities)
-  const binOf = new Uint32Array(n)
-  for (const [rank, index] of order.entries()) binOf[index] = Math.floor((rank * used) / n)
-  const errorOf = (row: (i: number) => number): { absolute: number; squared: number } => {
-    const [rows, sums, positives] = [new Float64Array(used), new Float64Array(used), new Float64Array(used)]
-    for (let i = 0; i < n; i++) {
-      const index = row(i)
-      const bin = binOf[index] as number
-      rows[bin] = (rows[bin] as number) + 1
-      sums[bin] = (sums[bin] as number) + (probabilities[index] as number)
-      if (labels[index] === true) positives[bin] = (positives[bin] as number) + 1
-    }
-    let [absolute, squared] = [0, 0]
-    for (const [bin, count] of rows.entries()) {
-      if (count === 0) continue
-      const share = (positives[bin] as number) / count
-      const difference = (sums[bin] as number) / count - share
-      absolute += (count / n) * Math.abs(difference)
-      squared += (count / n) * (difference * difference - (count > 1 ? (share * (1 - share)) / (count - 1) : 0))
-    }
-    return { absolute, squared }
+  const sums = Array.from({ length: used }, () => ({ rows: 0, positives: 0, probability: 0 }))
+  for (const [rank, index] of ascendingOrder(probabilities).entries()) {
+    const bin = sums[Math.floor((rank * used) / n)] as (typeof sums)[number]
+    bin.rows++
+    bin.probability += probabilities[index] as number
+    if (labels[index] === true) bin.positives++
   }
-  const { absolute, squared } = errorOf((i) => i)
-  const random = createRandom(n)
-  const resampled = Array.from({ length: bootstraps }, () => errorOf(() => random.below(n)).absolute).sort((a, b) => a - b)
-  return {
-    expected: { value: absolute, low: quantile(resampled, alpha / 2), high: quantile(resampled, 1 - alpha / 2), n },
-    debiasedRoot: Math.sqrt(Math.max(0, squared)),
-    bins: used,
+  let [expected, squared, variance] = [0, 0, 0]
+  for (const { rows, positives, probability } of sums) {
+    const [weight, share] = [rows / n, positives / rows]
+    const difference = probability / rows - share
+    const ofMean = rows > 1 ? (share * (1 - share)) / (rows - 1) : 0
+    const square = difference * difference - ofMean
+    expected += weight * Math.abs(difference)
+    squared += weight * square
+    variance += weight * weight * ofMean * (2 * ofMean + 4 * Math.max(0, square))
   }
+  const half = criticalValue(alpha) * Math.sqrt(variance)
+  const root = (square: number): number => Math.sqrt(Math.max(0, square))
+  return { expected, root: { value: root(squared), low: root(squared - half), high: root(squared + half), n }, bins: used }
 }
 
 export interface Reliability {

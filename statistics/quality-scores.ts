@@ -6,9 +6,14 @@ const least = 2 ** -52
 /** The mean of -ln(probability given to what happened), with Student's interval. In nats. */
 export function logLoss(probabilities: readonly number[], labels: readonly boolean[], alpha = 0.05): Estimate {
   return meanOf(
-    probabilities.map((p, i) => -Math.log(Math.min(1 - least, Math.max(least, labels[i] === true ? p : 1 - p)))),
+    probabilities.map((p, i) => surprise(p, labels[i] === true)),
     alpha,
   )
+}
+
+/** -ln(probability given to what happened), of one row. */
+export function surprise(probability: number, label: boolean): number {
+  return -Math.log(Math.min(1 - least, Math.max(least, label ? probability : 1 - probability)))
 }
 
 /** The mean squared difference of probability and outcome, with Student's interval. */
@@ -89,6 +94,23 @@ export function clusteredMean(entities: readonly { readonly sum: number; readonl
   const squares = entities.reduce((total, entity) => total + (entity.sum - value * entity.rows) ** 2, 0)
   const half = criticalValue(alpha) * Math.sqrt((squares * n) / (n - 1)) * (1 / rows)
   return { value, low: value - half, high: value + half, n }
+}
+
+/**
+ * The interval of a share when rows of one entity depend on each other: Wilson's, of the number of independent rows
+ * that have the same variance. Rows never count for more than one. Source: Korn and Graubard, Survey Methodology 24
+ * (1998).
+ *
+ * @param entities by entity, the number of its rows that count and of all its rows
+ */
+export function clusteredShare(entities: readonly { readonly sum: number; readonly rows: number }[], alpha = 0.05): Estimate {
+  const rows = entities.reduce((total, entity) => total + entity.rows, 0)
+  const { value, high, n } = clusteredMean(entities, alpha)
+  const variance = ((high - value) / criticalValue(alpha)) ** 2
+  // at 0 and 1 nothing varies, so the entities are all that is known to be independent
+  const effective = variance > 0 ? Math.min(rows, (value * (1 - value)) / variance) : Math.min(rows, n)
+  const { low, high: upper } = wilson(value * effective, effective, alpha)
+  return { value, low, high: upper, n }
 }
 
 function meanOf(values: readonly number[], alpha: number): Estimate {

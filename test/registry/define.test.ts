@@ -366,15 +366,16 @@ describe('services and models', () => {
   it('configure how a model is run, outside its spec', () => {
     const service = featureService('s', { version: 1, features: [delays] })
     const output = { p: t.float32 }
-    const settings = { tolerance: 0, batchDelay: '2ms', timeout: '500ms', cache: { ttl: '30s' } }
+    const settings = { tolerance: 0, batchDelay: '2ms', timeout: '500ms', cache: { ttl: '30s' }, threshold: 0.8 }
     const made = model('m', { service, output, ...settings })
     const cache = { ttlMicros: 30_000_000, maxEntries: 10_000 }
-    expect(made.operational).toEqual({ tolerance: 0, batchDelayMicros: 2000, timeoutMicros: 500_000, cache })
+    expect(made.operational).toEqual({ tolerance: 0, batchDelayMicros: 2000, timeoutMicros: 500_000, cache, threshold: 0.8 })
     expect(made.spec).toEqual(model('m', { service, output }).spec)
     expect(model('m', { service, output }).operational).toEqual({})
     for (const [wrong, said] of [
       [{ tolerance: -1 }, 'tolerance -1'],
       [{ tolerance: '0' }, 'tolerance "0"'],
+      [{ threshold: 1.5 }, 'threshold 1.5; give a number from 0 to 1'],
       [{ batchDelay: '2s' }, 'at most 1s'],
       [{ timeout: '11m' }, 'at most 10m'],
       [{ timeout: '0s' }, '"0s" is not a duration'],

@@ -22,7 +22,7 @@ function fullSet(): DefinitionSet {
     })),
     models: set.models.map((each) => ({
       ...each,
-      operational: { tolerance: 0.1, batchDelayMicros: 1, timeoutMicros: 2, cache: { ttlMicros: 3, maxEntries: 4 } },
+      operational: { tolerance: 0.1, batchDelayMicros: 1, timeoutMicros: 2, cache: { ttlMicros: 3, maxEntries: 4 }, threshold: 0.3 },
     })),
     unexported: ['source "other"'],
   }

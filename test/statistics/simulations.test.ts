@@ -149,7 +149,7 @@ describe('quality without labels', () => {
 describe('intervals', () => {
   it('of the AUC and of the calibration error cover what they should', () => {
     const random = createRandom(12)
-    let [covered, debiased] = [0, 0]
+    let [covered, debiased, perfect] = [0, 0, 0]
     const repeats = 150
     // P(score of a positive > score of a negative) for the logistic model, by a large draw
     const draw = (n: number) =>
@@ -167,11 +167,14 @@ describe('intervals', () => {
       const [scores, labels] = [rows.map(({ p }) => p), rows.map(({ label }) => label)]
       const { low, high } = auc(scores, labels)
       if (low <= truth && truth <= high) covered++
-      if (calibrationError(scores, labels).debiasedRoot < 0.05) debiased++
+      const { root } = calibrationError(scores, labels)
+      if (root.value < 0.05) debiased++
+      if (root.low === 0) perfect++
     }
     expect(covered / repeats).toBeGreaterThan(0.9)
     // calibrated scores: the plain error would be about 0.09 at 300 rows and 15 bins
     expect(debiased / repeats).toBeGreaterThan(0.6)
+    expect(perfect / repeats).toBeGreaterThan(0.95)
   })
 
   it('of a mean over entities cover it where rows repeat', () => {

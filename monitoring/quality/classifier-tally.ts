@@ -1,0 +1,93 @@
+import { auc } from '../../statistics/auc.ts'
+import { surprise } from '../../statistics/quality-scores.ts'
+import { calibrationOf } from './calibration-figures.ts'
+import { createEntityTally } from './entity-tally.ts'
+import type { Figure } from './figure.ts'
+import { figureOf, minRows, noFigure } from './figure.ts'
+import type { GroupTally } from './group-tally.ts'
+import { tooFew } from './other-tallies.ts'
+import { createScoreSample } from './score-sample.ts'
+
+export interface ClassifierOptions {
+  /** The least score that counts as a positive decision. */
+  readonly threshold: number
+  /** Whether the output is the decision itself, not a score. */
+  readonly decides: boolean
+  readonly limit: number
+}
+
+const names = ['auc', 'logLoss', 'brier', 'accuracy', 'precision', 'recall', 'f1', 'positives', 'calibrationError'] as const
+const columns = ['one', 'right', 'hit', 'decided', 'positive', 'surprise', 'square'] as const
+const [one, right, hit, decided, positive, surprised, square] = columns.map((_, index) => index) as [
+  number,
+  number,
+  number,
+  number,
+  number,
+  number,
+  number,
+]
+
+/** For outcomes that are yes or no. */
+export function createClassifierTally({ threshold, decides, limit }: ClassifierOptions): GroupTally {
+  const sums = createEntityTally(columns.length)
+  const sample = createScoreSample(limit)
+  const values = new Float64Array(columns.length).fill(1)
+  let areProbabilities = !decides
+
+  const notProbabilities = decides ? 'the output is a decision, and no probability' : 'scores are not within 0 and 1'
+
+  function area(): Figure {
+    const n = sums.rows
+    const positives = Math.round(sums.sum(positive))
+    if (positives === 0 || positives === n) {
+      return noFigure(`all ${n} outcomes are ${positives === 0 ? 'negative' : 'positive'}, and both kinds are needed`, n)
+    }
+    return figureOf(auc(sample.scores(), sample.labels()), sample.size, 'rows')
+  }
+
+  return {
+    add({ entity, score: output, outcome }) {
+      const score = Number(output)
+      const label = Number(outcome)
+      const decision = score >= threshold ? 1 : 0
+      if (!(score >= 0 && score <= 1)) areProbabilities = false
+      values[one] = 1
+      values[right] = decision === label ? 1 : 0
+      values[hit] = decision * label
+      values[decided] = decision
+      values[positive] = label
+      values[surprised] = areProbabilities ? surprise(score, label === 1) : 0
+      values[square] = (score - label) ** 2
+      sums.add(entity, values)
+      sample.add(score, label, 0)
+    },
+    get rows() {
+      return sums.rows
+    },
+    entities: sums.entities,
+    finish(withCurve) {
+      const n = sums.rows
+      if (n < minRows) return { figures: tooFew(names, n), calibration: null }
+      const calibration = areProbabilities ? calibrationOf(sample, withCurve) : null
+      const ofProbabilities = (figure: () => Figure): Figure => (areProbabilities ? figure() : noFigure(notProbabilities, n))
+      const [hits, decisions, positives] = [sums.sum(hit), sums.sum(decided), sums.sum(positive)].map(Math.round) as [
+        number,
+        number,
+        number,
+      ]
+      const figures = {
+        auc: area(),
+        logLoss: ofProbabilities(() => sums.mean(surprised)),
+        brier: ofProbabilities(() => sums.mean(square)),
+        accuracy: sums.share(right, one),
+        precision: decisions === 0 ? noFigure(`no score reaches the threshold ${threshold}`, 0) : sums.share(hit, decided),
+        recall: positives === 0 ? noFigure('no outcome is positive', 0) : sums.share(hit, positive),
+        f1: hits === 0 ? noFigure('no positive decision was right', n) : sums.ratio({ [hit]: 2 }, { [decided]: 1, [positive]: 1 }),
+        positives: sums.share(positive, one),
+        calibrationError: calibration === null ? noFigure(notProbabilities, n) : calibration.error,
+      }
+      return { figures, calibration }
+    },
+  }
+}

@@ -1,0 +1,116 @@
+import type { Estimate, Moments } from '../../statistics/interval.ts'
+import { meanInterval, wilson } from '../../statistics/interval.ts'
+import { clusteredMean, clusteredShare } from '../../statistics/quality-scores.ts'
+import type { Figure } from './figure.ts'
+import { figureOf } from './figure.ts'
+
+/**
+ * Entities have a sum of their own up to this number. Later ones share these sums, chosen by their hash. Sums of whole
+ * entities are independent of each other, so intervals stay right, and memory is bounded.
+ */
+const maxClusters = 2048
+/** With fewer entities their variance is not known, so intervals are by row. */
+const minEntities = 10
+
+/**
+ * Sums of a few values by row, in all and by entity: for means and shares with intervals that let rows of one entity
+ * depend on each other.
+ */
+export interface EntityTally {
+  /** @param entity a hash of its key, an int32 @param values by column */
+  add(entity: number, values: Float64Array): void
+  readonly rows: number
+  /** How many entities; null: more than are kept apart. */
+  entities(): number | null
+  sum(column: number): number
+  /** The mean of a column. */
+  mean(column: number): Figure
+  /** Of the rows where `of` is 1, those where `part` is 1. */
+  share(part: number, of: number): Figure
+  /** The sum of one linear combination of columns over that of another; weights by column. */
+  ratio(part: Readonly<Record<number, number>>, of: Readonly<Record<number, number>>): Figure
+}
+
+export function createEntityTally(columns: number): EntityTally {
+  const clusterOf = new Map<number, number>()
+  let byCluster = new Float64Array(16 * columns)
+  let clusterRows = new Float64Array(16)
+  // around the first row's values, so that the variance loses no digits
+  const [origins, sums, squares] = [new Float64Array(columns), new Float64Array(columns), new Float64Array(columns)]
+  let rows = 0
+  let repeats = false
+
+  function clusterOfEntity(entity: number): number {
+    const known = clusterOf.get(entity)
+    if (known !== undefined) {
+      repeats = true
+      return known
+    }
+    const next = clusterOf.size
+    if (next === maxClusters) {
+      repeats = true
+      return (entity >>> 0) % maxClusters
+    }
+    if (next === clusterRows.length) {
+      byCluster = grown(byCluster)
+      clusterRows = grown(clusterRows)
+    }
+    clusterOf.set(entity, next)
+    return next
+  }
+
+  /** By entity, or by group of entities, weighted sums of columns; the rows themselves where `of` is absent. */
+  function clusters(part: Readonly<Record<number, number>>, of?: Readonly<Record<number, number>>): { sum: number; rows: number }[] {
+    const weigh = (weights: Readonly<Record<number, number>>, cluster: number): number =>
+      Object.entries(weights).reduce((sum, [column, weight]) => sum + weight * (byCluster[cluster * columns + Number(column)] as number), 0)
+    return Array.from({ length: clusterOf.size }, (_, cluster) => ({
+      sum: weigh(part, cluster),
+      rows: of === undefined ? (clusterRows[cluster] as number) : weigh(of, cluster),
+    }))
+  }
+
+  const byEntity = (): boolean => repeats && clusterOf.size >= minEntities
+  function momentsOf(column: number): Moments {
+    const shift = (sums[column] as number) / rows
+    const variance = ((squares[column] as number) - shift * shift * rows) / (rows - 1)
+    return { n: rows, mean: (origins[column] as number) + shift, variance: Math.max(0, variance) }
+  }
+  const sum = (column: number): number => (origins[column] as number) * rows + (sums[column] as number)
+  const figure = (estimate: Estimate, n: number): Figure => figureOf(estimate, n, byEntity() ? 'entities' : 'rows')
+
+  return {
+    add(entity, values) {
+      if (rows === 0) origins.set(values)
+      rows++
+      const cluster = clusterOfEntity(entity)
+      clusterRows[cluster] = (clusterRows[cluster] as number) + 1
+      for (let column = 0; column < columns; column++) {
+        const value = values[column] as number
+        byCluster[cluster * columns + column] = (byCluster[cluster * columns + column] as number) + value
+        const shifted = value - (origins[column] as number)
+        sums[column] = (sums[column] as number) + shifted
+        squares[column] = (squares[column] as number) + shifted * shifted
+      }
+    },
+    get rows() {
+      return rows
+    },
+    entities: () => (clusterOf.size === maxClusters ? null : clusterOf.size),
+    sum,
+    mean: (column) => figure(byEntity() ? clusteredMean(clusters({ [column]: 1 })) : meanInterval(momentsOf(column)), rows),
+    share(part, of) {
+      const n = Math.round(sum(of))
+      const estimate = byEntity()
+        ? clusteredShare(clusters({ [part]: 1 }, { [of]: 1 }).filter((entity) => entity.rows > 0))
+        : wilson(Math.round(sum(part)), n)
+      return figure(estimate, n)
+    },
+    ratio: (part, of) => figure(clusteredMean(clusters(part, of)), rows),
+  }
+}
+
+function grown(values: Float64Array): Float64Array<ArrayBuffer> {
+  const twice = new Float64Array(values.length * 2)
+  twice.set(values)
+  return twice
+}

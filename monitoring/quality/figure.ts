@@ -1,0 +1,34 @@
+import type { Estimate } from '../../statistics/interval.ts'
+
+/** One figure of quality with its 95 % interval. */
+export interface Figure {
+  /** null: see `reason`. */
+  readonly value: number | null
+  readonly low: number | null
+  readonly high: number | null
+  /** The rows behind it. */
+  readonly n: number
+  /** Why there is no value. */
+  readonly reason: string | null
+  /**
+   * How the interval takes rows of one entity: `entities` lets them depend on each other; `rows` takes all rows for
+   * independent, which makes it too narrow where entities repeat.
+   */
+  readonly interval: 'entities' | 'rows'
+}
+
+/** Fewer rows give no figure: its interval would say nothing. */
+export const minRows = 30
+
+export function figureOf({ value, low, high }: Estimate, n: number, interval: Figure['interval']): Figure {
+  if (!Number.isFinite(value)) return noFigure('it cannot be computed of these rows', n)
+  return { value, low: finite(low), high: finite(high), n, reason: null, interval }
+}
+
+export function noFigure(reason: string, n: number): Figure {
+  return { value: null, low: null, high: null, n, reason, interval: 'rows' }
+}
+
+function finite(limit: number): number | null {
+  return Number.isFinite(limit) ? limit : null
+}

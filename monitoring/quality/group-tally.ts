@@ -1,0 +1,44 @@
+import type { Judge } from './judge.ts'
+import { createClassifierTally } from './classifier-tally.ts'
+import { createCategoryTally, createNumberTally } from './other-tallies.ts'
+import type { Figure } from './figure.ts'
+import type { Calibration } from './calibration-figures.ts'
+
+/** What the figures of a group are of: one mature prediction that has an outcome. */
+export interface JudgedRow {
+  /** A hash of the entity's key. */
+  readonly entity: number
+  /** The output: a number, or the text of a class. */
+  readonly score: number | string
+  /** The outcome: 0 or 1, a number, or the text of a class. */
+  readonly outcome: number | string
+}
+
+/** The rows of one group: sums, and a sample of its scores. */
+export interface GroupTally {
+  add(row: JudgedRow): void
+  readonly rows: number
+  entities(): number | null
+  /** @param withCurve whether the calibration has its curve, which costs most */
+  finish(withCurve: boolean): FinishedGroup
+}
+
+export interface FinishedGroup {
+  readonly figures: Readonly<Record<string, Figure>>
+  /** Of classifiers whose scores are probabilities. */
+  readonly calibration: Calibration | null
+}
+
+/** @param limit how many scores are kept for figures that sums do not give */
+export function createGroupTally({ kind, decides, threshold }: Judge, limit: number): GroupTally {
+  switch (kind) {
+    case 'binary':
+      return createClassifierTally({ threshold, decides, limit })
+    case 'number':
+      return createNumberTally()
+    case 'category':
+      return createCategoryTally()
+    default:
+      return kind satisfies never
+  }
+}

@@ -1,0 +1,292 @@
+import { describe, expect, it } from 'vitest'
+import { createJudge } from '../../../monitoring/quality/judge.ts'
+import type { JudgedGroup, OutcomeOfPrediction } from '../../../monitoring/quality/judge-predictions.ts'
+import { createPredictionJudge } from '../../../monitoring/quality/judge-predictions.ts'
+import { parseSplit } from '../../../monitoring/quality/slices.ts'
+import type { Column, ColumnType } from '../../../kernel/value-type.ts'
+import { createRandom } from '../../../statistics/random.ts'
+
+const probability = { name: 'probability', type: { kind: 'float32' } } as const
+const dayMicros = 86_400_000_000
+
+function row(values: Partial<OutcomeOfPrediction>): OutcomeOfPrediction {
+  return { at: 0, version: 1, role: 'champion', entity: 0, output: 0.5, columns: {}, outcome: true, mature: true, ...values }
+}
+
+interface Setup {
+  readonly by?: readonly string[]
+  readonly outcome?: ColumnType
+  readonly output?: Column
+  readonly threshold?: number
+  readonly limits?: { readonly total: number; readonly group: number }
+}
+
+const plenty = { total: 1e6, group: 1e6 }
+
+function judged(
+  rows: readonly OutcomeOfPrediction[],
+  { by = [], outcome = { kind: 'bool' }, output = probability, threshold = 0.5, limits = plenty }: Setup = {},
+) {
+  const first = rows.map((each) => each.outcome).filter((value) => value !== null)
+  const judge = createJudge({ model: 'fraud', output, outcomeType: outcome, threshold, first })
+  const all = createPredictionJudge({ judge, by: by.map(parseSplit), first: rows, limits })
+  for (const each of rows) all.add(each)
+  return all.finish()
+}
+
+/** Calibrated scores of payments: a card has a risk of its own, and pays often. */
+function payments(n: number, cards = n): OutcomeOfPrediction[] {
+  const random = createRandom(n + cards)
+  const risks = Array.from({ length: cards }, () => random.next())
+  return Array.from({ length: n }, (_, i) => {
+    const card = random.below(cards)
+    const output = Math.round(((risks[card] as number) + random.next()) * 50) / 100
+    return row({
+      at: i * (dayMicros / 100),
+      version: 1 + (i % 2),
+      entity: card,
+      output,
+      columns: { country: ['CH', 'DE', null][i % 3], amount: random.below(1000) },
+      outcome: random.next() < output,
+    })
+  })
+}
+
+const value = (group: JudgedGroup, name: string): number => group.figures[name]?.value ?? Number.NaN
+
+/** The figures as their definitions say, pair by pair and row by row. */
+function naive(rows: readonly OutcomeOfPrediction[], threshold: number) {
+  const scores = rows.map(({ output }) => Number(output))
+  const labels = rows.map(({ outcome }) => outcome === true)
+  const count = (of: (score: number, label: boolean) => boolean) => scores.filter((score, i) => of(score, labels[i] === true)).length
+  const mean = (of: (score: number, label: boolean) => number) =>
+    scores.reduce((sum, score, i) => sum + of(score, labels[i] === true), 0) / scores.length
+  let [better, pairs] = [0, 0]
+  for (const [i, score] of scores.entries()) {
+    for (const [j, other] of scores.entries()) {
+      if (labels[i] !== true || labels[j] === true) continue
+      pairs++
+      better += score > other ? 1 : score === other ? 0.5 : 0
+    }
+  }
+  const tp = count((score, label) => score >= threshold && label)
+  const fp = count((score, label) => score >= threshold && !label)
+  const fn = count((score, label) => score < threshold && label)
+  return {
+    auc: better / pairs,
+    logLoss: mean((score, label) => -Math.log(Math.max(2 ** -52, label ? score : 1 - score))),
+    brier: mean((score, label) => (score - Number(label)) ** 2),
+    accuracy: mean((score, label) => Number(score >= threshold === label)),
+    precision: tp / (tp + fp),
+    recall: tp / (tp + fn),
+    f1: (2 * tp) / (2 * tp + fp + fn),
+    positives: mean((_, label) => Number(label)),
+  }
+}
+
+describe('figures of a classifier', () => {
+  it.each([0.5, 0.3, 0.8])('are those of their definitions at the threshold %s, in all and by slice', (threshold) => {
+    const rows = payments(600, 40)
+    const { total, groups } = judged(rows, { threshold, by: ['version', 'country'] })
+    for (const [name, expected] of Object.entries(naive(rows, threshold))) expect(value(total, name), name).toBeCloseTo(expected, 10)
+    expect(groups.map(({ by }) => by)).toEqual(
+      ['1', '2'].flatMap((version) => ['CH', 'DE', 'null'].map((country) => ({ version, country }))),
+    )
+    for (const group of groups) {
+      const { version, country } = group.by
+      const own = rows.filter((each) => String(each.version) === version && String(each.columns['country']) === country)
+      for (const [name, expected] of Object.entries(naive(own, threshold))) expect(value(group, name), name).toBeCloseTo(expected, 10)
+      expect(group.judged).toBe(own.length)
+    }
+  })
+
+  it('have wider intervals where rows of one entity repeat', () => {
+    const [alone, repeated] = [judged(payments(2000)).total, judged(payments(2000, 30)).total]
+    const width = (group: JudgedGroup): number => (group.figures['positives']?.high ?? 0) - (group.figures['positives']?.low ?? 0)
+    expect(repeated.figures['positives']?.interval).toBe('entities')
+    expect(repeated.entities).toBe(30)
+    expect(width(repeated)).toBeGreaterThan(2 * width(alone))
+    expect(repeated.figures['auc']?.interval).toBe('rows')
+  })
+
+  it('cover the share of positives of all cards in 95 of 100 samples', () => {
+    let covered = 0
+    for (let i = 0; i < 200; i++) {
+      const { low, high } = judged(payments(300 + i, 40)).total.figures['positives'] ?? {}
+      if ((low ?? 1) <= 0.5 && (high ?? 0) >= 0.5) covered++
+    }
+    expect(covered).toBeGreaterThan(180)
+    expect(covered).toBeLessThan(200)
+  })
+
+  it('have no AUC where all outcomes are the same, and say why', () => {
+    const { total } = judged(payments(100).map((each) => ({ ...each, outcome: false })))
+    expect(total.figures['auc']).toMatchObject({ value: null, reason: 'all 100 outcomes are negative, and both kinds are needed' })
+    expect(total.figures['recall']).toMatchObject({ value: null, reason: 'no outcome is positive' })
+    expect(total.figures['logLoss']?.value).toBeGreaterThan(0)
+  })
+
+  it('are not given for fewer than 30 rows', () => {
+    const { total } = judged(payments(29))
+    expect(total.calibration).toBeNull()
+    for (const figure of Object.values(total.figures))
+      expect(figure).toMatchObject({ value: null, low: null, n: 29, reason: '29 mature predictions have an outcome, and 30 are needed' })
+  })
+
+  it('take scores beyond 0 and 1 for no probabilities', () => {
+    const { total } = judged(
+      payments(200).map((each) => ({ ...each, output: Number(each.output) * 10 - 5 })),
+      { threshold: 0 },
+    )
+    expect(total.figures['brier']).toMatchObject({ value: null, reason: 'scores are not within 0 and 1' })
+    expect(value(total, 'auc')).toBeGreaterThan(0.6)
+  })
+
+  it('judge the second of two probabilities, and a decision by its counts alone', () => {
+    const rows = payments(300)
+    const pairs = rows.map((each) => ({ ...each, output: [1 - Number(each.output), each.output] }))
+    const vector = { name: 'probabilities', type: { kind: 'vector', length: 2 } } as const
+    expect(judged(pairs, { output: vector }).total.figures).toEqual(judged(rows).total.figures)
+    const label = { name: 'label', type: { kind: 'int64' } } as const
+    const { figures } = judged(
+      rows.map((each) => ({ ...each, output: Number(each.output) >= 0.5 ? '1' : '0' })),
+      { output: label },
+    ).total
+    expect(figures['accuracy']).toEqual(judged(rows).total.figures['accuracy'])
+    expect(figures['calibrationError']?.reason).toBe('the output is a decision, and no probability')
+  })
+
+  it('sample scores beyond a limit, and sums take all rows', () => {
+    const rows = payments(3000)
+    const { total } = judged(rows, { limits: { total: 1000, group: 1000 } })
+    expect(total.figures['auc']?.n).toBe(1000)
+    expect(total.figures['brier']?.n).toBe(3000)
+    const whole = judged(rows).total.figures['auc']
+    expect(total.figures['auc']?.low).toBeLessThan(whole?.value ?? 0)
+    expect(total.figures['auc']?.high).toBeGreaterThan(whole?.value ?? 1)
+  })
+
+  it('have a rising curve whose steps have all rows', () => {
+    const { calibration } = judged(payments(1000)).total
+    const { steps = [], n } = calibration?.curve ?? {}
+    expect(steps.map(({ share }) => share)).toEqual(steps.map(({ share }) => share).toSorted((a, b) => a - b))
+    expect(steps.reduce((sum, { rows }) => sum + rows, 0)).toBe(n)
+    expect(calibration?.error.low).toBeLessThan(0.03)
+    const shifted = judged(payments(1000).map((each) => ({ ...each, output: Number(each.output) * 0.5 }))).total.calibration
+    expect(shifted?.error.low).toBeGreaterThan(0.15)
+  })
+})
+
+describe('figures of numbers and classes', () => {
+  it('are those of their definitions', () => {
+    const random = createRandom(3)
+    const rows = Array.from({ length: 200 }, (_, entity) =>
+      row({ entity, output: random.normal() * 10, outcome: random.normal() * 10 + 1 }),
+    )
+    const errors = rows.map(({ output, outcome }) => Number(output) - Number(outcome))
+    const mean = (of: (error: number) => number): number => errors.reduce((sum, error) => sum + of(error), 0) / errors.length
+    const { total } = judged(rows, { outcome: { kind: 'float64' } })
+    expect(value(total, 'rmse')).toBeCloseTo(Math.sqrt(mean((error) => error * error)), 10)
+    expect(value(total, 'mae')).toBeCloseTo(mean(Math.abs), 10)
+    expect(value(total, 'bias')).toBeCloseTo(
+      mean((error) => error),
+      10,
+    )
+    const classes = rows.map((each, i) => ({ ...each, output: 'abc'[i % 3], outcome: 'ab'[i % 2] }))
+    const text = { name: 'kind', type: { kind: 'string' } } as const
+    expect(value(judged(classes, { outcome: { kind: 'string' }, output: text }).total, 'accuracy')).toBeCloseTo(68 / 200, 10)
+  })
+
+  it('take numbers that are all 0 or 1 for no and yes', () => {
+    const rows = payments(100).map((each) => ({ ...each, outcome: each.outcome === true ? 1n : 0n }))
+    expect(judged(rows, { outcome: { kind: 'int64' } }).total.figures).toEqual(judged(payments(100)).total.figures)
+  })
+
+  it('refuse an output that the outcome cannot judge', () => {
+    expect(() => judged([row({})], { outcome: { kind: 'string' } })).toThrow(
+      'The output "probability" of model "fraud" is a float32, and its outcome a string; name another output in the outcome.',
+    )
+  })
+})
+
+describe('counts', () => {
+  it('keep apart what is immature, without outcome, and unreadable', () => {
+    const rows = [
+      ...payments(40),
+      row({ mature: false, outcome: null }),
+      row({ outcome: null }),
+      row({ outcome: null }),
+      row({ output: Number.NaN }),
+      row({ output: null }),
+    ]
+    expect(judged(rows).total).toMatchObject({ predictions: 45, judged: 40, immature: 1, withoutOutcome: 2, unreadable: 2 })
+  })
+})
+
+describe('slices', () => {
+  it('are days, bins with given edges, and bins of equal mass of a number with many values', () => {
+    const rows = payments(500)
+    const labels = (by: string): (string | undefined)[] =>
+      judged(rows, { by: [by] }).groups.map((group) => group.by[by.split(':')[0] ?? ''])
+    expect(labels('day')).toEqual(['1970-01-01', '1970-01-02', '1970-01-03', '1970-01-04', '1970-01-05'])
+    expect(labels('amount:100|500')).toEqual(['<= 100', '100 to 500', '> 500'])
+    const { groups } = judged(rows, { by: ['amount'] })
+    expect(groups).toHaveLength(5)
+    for (const { judged: n } of groups) expect(Math.abs(n - 100)).toBeLessThan(10)
+  })
+
+  it('are counted together beyond 200', () => {
+    const rows = Array.from({ length: 500 }, (_, card) => row({ columns: { card: `c${card}` } }))
+    const { groups, isFull } = judged(rows, { by: ['card'] })
+    expect(groups).toHaveLength(201)
+    expect(groups.find(({ by }) => by['card'] === '(other)')?.judged).toBe(300)
+    expect(isFull).toBe(true)
+  })
+
+  it.each(['amount:10|5', 'amount:x', 'amount:1:2', ':1', 'amount:'])('are not read from "%s"', (text) => {
+    expect(() => parseSplit(text)).toThrow(`Figures cannot be split by "${text}"`)
+  })
+})
+
+describe('estimates without labels', () => {
+  it('hold the truth under a shift of the scores, and flag labels that mean something else', () => {
+    const random = createRandom(8)
+    const draw = (mature: boolean, i: number, score: number, flipped = false) => {
+      const isPositive = random.next() < score
+      return { ...row({ at: i, entity: i, output: score, mature, outcome: mature ? isPositive !== flipped : null }), truth: isPositive }
+    }
+    const labelled = Array.from({ length: 3000 }, (_, i) => draw(true, i, random.next()))
+    const coming = Array.from({ length: 3000 }, (_, i) => draw(false, 3000 + i, random.next() ** 3))
+    const [estimate] = judged([...labelled, ...coming]).estimates
+    const truth = naive(
+      coming.map((each) => ({ ...each, outcome: each.truth })),
+      0.5,
+    )
+    expect(estimate).toMatchObject({ version: 1, n: 3000, labelled: 3000, reliable: true, reason: null })
+    for (const name of ['accuracy', 'precision', 'recall', 'f1', 'auc'] as const) {
+      const { value: estimated, low, high } = estimate?.figures?.[name] ?? {}
+      expect(low).toBeLessThan(truth[name])
+      expect(high).toBeGreaterThan(truth[name])
+      expect(Math.abs((estimated ?? 0) - truth[name]), name).toBeLessThan(0.04)
+    }
+    const changed = labelled.map((each, i) => (i < 2700 ? each : draw(true, i, Number(each.output), true)))
+    const [flagged] = judged([...changed, ...coming]).estimates
+    expect(flagged?.reliable).toBe(false)
+    expect(flagged?.reason).toMatch(/^the newest labels differ by \d\d\.\d % from what earlier ones let expect \(p /)
+    expect(flagged?.check?.p).toBeLessThan(1e-6)
+  })
+
+  it('need labels of both kinds', () => {
+    const coming = Array.from({ length: 50 }, () => row({ mature: false, outcome: null }))
+    expect(judged([...payments(100), ...coming]).estimates.map(({ version, reason }) => [version, reason])).toEqual([
+      [1, '50 mature predictions have an outcome, and 200 are needed to calibrate scores'],
+    ])
+  })
+
+  it('seldom flag where nothing changes', () => {
+    let flagged = 0
+    for (let i = 0; i < 30; i++)
+      if (judged([...payments(1000 + i), row({ mature: false, outcome: null, version: 2 })]).estimates[0]?.reliable === false) flagged++
+    expect(flagged).toBeLessThan(3)
+  })
+})
