@@ -29,7 +29,7 @@ export interface LockstepTables {
   'lockstep.set_aside': SetAsideTable
 }
 
-export type DefinitionKind = 'entity' | 'source' | 'view' | 'onDemand' | 'service' | 'model'
+export type DefinitionKind = 'entity' | 'source' | 'view' | 'onDemand' | 'service' | 'model' | 'outcome'
 
 /** `spec` is json, not jsonb, because the order of its fields matters. It is read parsed and written as text. */
 type Json = ColumnType<unknown, string, string>
@@ -37,7 +37,7 @@ type Json = ColumnType<unknown, string, string>
 export interface DefinitionsTable {
   kind: DefinitionKind
   name: string
-  /** 0 for kinds without versions: entities, sources and models. */
+  /** 0 for kinds without versions: entities, sources, models and outcomes. */
   version: number
   fingerprint: string
   spec: Json

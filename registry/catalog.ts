@@ -1,5 +1,6 @@
 import type { Kysely } from 'kysely'
 import { LockstepError } from '../kernel/errors.ts'
+import type { OutcomePlan } from '../kernel/compile-outcome.ts'
 import type { OnDemandCode } from '../kernel/on-demand-step.ts'
 import type { ServicePlan } from '../kernel/service-plan.ts'
 import type { ModelSpec } from '../kernel/service-spec.ts'
@@ -46,7 +47,8 @@ export interface Catalog {
   readonly online: ReadonlySet<DefinitionId>
   readonly services: ReadonlyMap<DefinitionId, ServicePlan>
   readonly models: ReadonlyMap<string, CatalogModel>
-  /** Errors of views, on-demand views and services that cannot be used, by kind and id: `onDemand flight_context@1`. */
+  readonly outcomes: ReadonlyMap<string, OutcomePlan>
+  /** Errors of views, on-demand views, services and outcomes that cannot be used, by kind and id: `onDemand flight_context@1`. */
   readonly broken: ReadonlyMap<DefinitionKey, LockstepError>
   /**
    * `airport_delays@1`, or `airport_delays` for its newest version. @throws LockstepError `UNKNOWN_DEFINITION`, or why
@@ -60,6 +62,8 @@ export interface Catalog {
   service(reference: string): ServicePlan
   /** @throws LockstepError `UNKNOWN_DEFINITION` */
   model(name: string): CatalogModel
+  /** @throws LockstepError `UNKNOWN_DEFINITION`, or why it is broken */
+  outcome(name: string): OutcomePlan
   /** @throws LockstepError `UNKNOWN_DEFINITION` */
   source(name: string): SourceSpec
   /** Whether events can be pushed to a source. */
@@ -150,6 +154,11 @@ export async function readCatalog(
     view: (reference) => pick(reference, 'view', definitions, compiled.views, compiled.broken),
     service: (reference) => pick(reference, 'service', definitions, compiled.services, compiled.broken),
     model: (name) => named(name, 'model', definitions, models),
+    outcome(name) {
+      const error = compiled.broken.get(`outcome ${name}`)
+      if (error !== undefined) throw error
+      return named(name, 'outcome', definitions, compiled.outcomes)
+    },
     source: (name) => named(name, 'source', definitions, sources),
     acceptsEvents: (name) => pushed.has(name),
     onlineReaders(source) {
@@ -185,7 +194,12 @@ function pick<T>(
   throw broken.get(definitionKey(found)) ?? new LockstepError('INTERNAL', `The ${displayName(found)} was not compiled.`)
 }
 
-function named<T>(reference: string, kind: 'model' | 'source', definitions: readonly Definition[], byName: ReadonlyMap<string, T>): T {
+function named<T>(
+  reference: string,
+  kind: 'model' | 'source' | 'outcome',
+  definitions: readonly Definition[],
+  byName: ReadonlyMap<string, T>,
+): T {
   const found = byName.get(reference)
   if (found !== undefined) return found
   throw unknownDefinition(definitions, kind, reference)

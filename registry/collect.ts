@@ -5,6 +5,7 @@ import type { Entity } from './define/entity.ts'
 import type { FeatureService } from './define/feature-service.ts'
 import type { AnyFeatureView } from './define/feature-view.ts'
 import type { Model } from './define/model.ts'
+import type { Outcome } from './define/outcome.ts'
 import type { OnDemandPick, OnDemandView } from './define/on-demand-view.ts'
 import type { Source } from './define/source.ts'
 import type { ViewUse } from './define/view-use.ts'
@@ -17,6 +18,7 @@ export interface Collected {
   readonly onDemand: readonly OnDemandView[]
   readonly services: readonly FeatureService[]
   readonly models: readonly Model[]
+  readonly outcomes: readonly Outcome[]
 }
 
 /** @throws LockstepError `DUPLICATE_NAME` if two definitions of a kind share a name, or name and version */
@@ -28,6 +30,7 @@ export function collectDefinitions(values: Iterable<unknown>): Collected {
     onDemand: new Named<OnDemandView>('on-demand view'),
     services: new Named<FeatureService>('feature service'),
     models: new Named<Model>('model'),
+    outcomes: new Named<Outcome>('outcome'),
   }
   const addView = (view: AnyFeatureView): void => {
     found.entities.add(view.entity, view.entity.name)
@@ -41,6 +44,10 @@ export function collectDefinitions(values: Iterable<unknown>): Collected {
   const addService = (service: FeatureService): void => {
     for (const member of service.members) add(definitionKind(member), member)
     found.services.add(service, `${service.name}@${service.version}`)
+  }
+  const addModel = (model: Model): void => {
+    addService(model.service)
+    found.models.add(model, model.name)
   }
   const add = (kind: DslKind | null, value: unknown): void => {
     switch (kind) {
@@ -59,8 +66,11 @@ export function collectDefinitions(values: Iterable<unknown>): Collected {
       case 'featureService':
         return addService(value as FeatureService)
       case 'model':
-        addService((value as Model).service)
-        return found.models.add(value as Model, (value as Model).name)
+        return addModel(value as Model)
+      case 'outcome':
+        addModel((value as Outcome).model)
+        found.sources.add((value as Outcome).source, (value as Outcome).source.name)
+        return found.outcomes.add(value as Outcome, (value as Outcome).name)
       case null:
         return undefined
       default:
@@ -75,6 +85,7 @@ export function collectDefinitions(values: Iterable<unknown>): Collected {
     onDemand: found.onDemand.all,
     services: found.services.all,
     models: found.models.all,
+    outcomes: found.outcomes.all,
   }
 }
 

@@ -1,3 +1,5 @@
+import type { OutcomePlan } from '../kernel/compile-outcome.ts'
+import { compileOutcome } from '../kernel/compile-outcome.ts'
 import { compileService } from '../kernel/compile-service.ts'
 import { compileView } from '../kernel/compile-view.ts'
 import { LockstepError, messageOf } from '../kernel/errors.ts'
@@ -16,6 +18,7 @@ export interface CompiledDefinitions {
   readonly views: ReadonlyMap<DefinitionId, ViewPlan>
   readonly onDemand: ReadonlyMap<DefinitionId, OnDemandCode>
   readonly services: ReadonlyMap<DefinitionId, ServicePlan>
+  readonly outcomes: ReadonlyMap<string, OutcomePlan>
   readonly broken: ReadonlyMap<DefinitionKey, LockstepError>
 }
 
@@ -33,6 +36,7 @@ export function compileDefinitions(
   const views = new Map<DefinitionId, ViewPlan>()
   const onDemand = new Map<DefinitionId, OnDemandCode>()
   const services = new Map<DefinitionId, ServicePlan>()
+  const outcomes = new Map<string, OutcomePlan>()
   const broken = new Map<DefinitionKey, LockstepError>()
   for (const definition of inputsFirst(definitions, definitionKey, references)) {
     const id: DefinitionId = `${definition.name}@${definition.version}`
@@ -62,12 +66,16 @@ export function compileDefinitions(
         onDemand.set(id, { spec: definition.spec, code: text, load })
       } else if (definition.kind === 'service') {
         services.set(id, compileService({ spec: definition.spec, fingerprint, views, onDemand }))
+      } else if (definition.kind === 'outcome') {
+        const { spec, name } = definition
+        const text = spec.code === null ? null : code.textOf(spec.code, name)
+        outcomes.set(name, compileOutcome(spec, fingerprint, text, load))
       }
     } catch (error) {
       broken.set(definitionKey(definition), error instanceof LockstepError ? error : uncompiled(definition, error))
     }
   }
-  return { views, onDemand, services, broken }
+  return { views, onDemand, services, outcomes, broken }
 }
 
 function uncompiled(definition: Definition, cause: unknown): LockstepError {

@@ -9,7 +9,7 @@ type Undeclared<List> = List extends readonly Declared<infer Spec, infer Operati
 
 /** The definitions of a set without their fingerprints. */
 export type UndeclaredDefinitions = {
-  readonly [Kind in 'entities' | 'sources' | 'views' | 'onDemand' | 'services' | 'models']: Undeclared<DefinitionSet[Kind]>
+  readonly [Kind in 'entities' | 'sources' | 'views' | 'onDemand' | 'services' | 'models' | 'outcomes']: Undeclared<DefinitionSet[Kind]>
 }
 
 /**
@@ -18,7 +18,7 @@ export type UndeclaredDefinitions = {
  * @param code texts that the running esbuild printed, so that their hashes are their identities
  */
 export function declareDefinitions(file: string, definitions: UndeclaredDefinitions, code: ReadonlyMap<string, string>): DefinitionSet {
-  const { entities, sources, views, onDemand, services, models } = definitions
+  const { entities, sources, views, onDemand, services, models, outcomes } = definitions
   const specs = <Spec>(list: readonly { readonly spec: Spec }[]): Spec[] => list.map(({ spec }) => spec)
   const prints = fingerprints(
     {
@@ -28,6 +28,7 @@ export function declareDefinitions(file: string, definitions: UndeclaredDefiniti
       onDemand: specs(onDemand),
       services: specs(services),
       models: specs(models),
+      outcomes: specs(outcomes),
     },
     new Map([...code.keys()].map((hash) => [hash, hash])),
   )
@@ -43,6 +44,7 @@ export function declareDefinitions(file: string, definitions: UndeclaredDefiniti
     onDemand: onDemand.map((each) => declared(each, prints.onDemand.get(definitionId(each.spec)))),
     services: services.map((each) => declared(each, prints.services.get(definitionId(each.spec)))),
     models: models.map((each) => declared(each, prints.models.get(each.spec.name))),
+    outcomes: outcomes.map((each) => declared(each, prints.outcomes.get(each.spec.name))),
     code,
   }
 }

@@ -1,3 +1,4 @@
+import type { OutcomeSpec } from '../kernel/outcome-spec.ts'
 import type { ModelSpec, OnDemandSpec, ServiceSpec } from '../kernel/service-spec.ts'
 import type { CursorSpec, EntitySpec, SourceSpec, ViewSpec } from '../kernel/view-spec.ts'
 import type { StreamSpec } from '../kernel/stream-spec.ts'
@@ -14,6 +15,7 @@ export interface DefinitionSet {
   readonly onDemand: readonly Declared<OnDemandSpec>[]
   readonly services: readonly Declared<ServiceSpec>[]
   readonly models: readonly Declared<ModelSpec, ModelOperational>[]
+  readonly outcomes: readonly Declared<OutcomeSpec>[]
   /** Bundled transforms by hash (SHA-256 of the text, hex); a spec's `code` names one. */
   readonly code: ReadonlyMap<string, string>
   /** Definitions that the file neither exports nor refers to from an exported one: `featureView "airport_delays@1"`. */

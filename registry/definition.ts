@@ -1,4 +1,5 @@
 import type { Kysely } from 'kysely'
+import type { OutcomeSpec } from '../kernel/outcome-spec.ts'
 import type { ModelSpec, OnDemandSpec, ServiceSpec } from '../kernel/service-spec.ts'
 import type { EntitySpec, SourceSpec, ViewSpec } from '../kernel/view-spec.ts'
 import type { DefinitionKind, LockstepTables } from '../migrations/schema.ts'
@@ -13,11 +14,12 @@ export type Definition = DefinitionBase &
     | { readonly kind: 'onDemand'; readonly spec: OnDemandSpec }
     | { readonly kind: 'service'; readonly spec: ServiceSpec }
     | { readonly kind: 'model'; readonly spec: ModelSpec }
+    | { readonly kind: 'outcome'; readonly spec: OutcomeSpec }
   )
 
 interface DefinitionBase {
   readonly name: string
-  /** 0 for entities, sources and models, which have no version. */
+  /** 0 for entities, sources, models and outcomes, which have no version. */
   readonly version: number
   readonly fingerprint: string
   readonly operational: Partial<ViewOperational & SourceOperational & ModelOperational>
@@ -51,6 +53,7 @@ export const kindNames: Readonly<Record<DefinitionKind, string>> = {
   onDemand: 'on-demand view',
   service: 'feature service',
   model: 'model',
+  outcome: 'outcome',
 }
 
 /** `feature view "airport_delays@1"` */
@@ -59,7 +62,7 @@ export function displayName(definition: { readonly kind: DefinitionKind; readonl
 }
 
 /** A definition comes after everything that it can refer to. */
-export const kindOrder: readonly DefinitionKind[] = ['entity', 'source', 'view', 'onDemand', 'service', 'model']
+export const kindOrder: readonly DefinitionKind[] = ['entity', 'source', 'view', 'onDemand', 'service', 'model', 'outcome']
 
 /** All definitions of a file, in `kindOrder`. */
 export function declaredDefinitions(set: DefinitionSet): Definition[] {
@@ -76,6 +79,7 @@ export function declaredDefinitions(set: DefinitionSet): Definition[] {
       ({ spec, ...rest }) => ({ kind: 'service', name: spec.name, version: spec.version, ...fresh, spec, ...rest }) as const,
     ),
     ...set.models.map(({ spec, ...rest }) => ({ kind: 'model', name: spec.name, ...unversioned, spec, ...rest }) as const),
+    ...set.outcomes.map(({ spec, ...rest }) => ({ kind: 'outcome', name: spec.name, ...unversioned, spec, ...rest }) as const),
   ]
 }
 
@@ -109,6 +113,8 @@ export function references(definition: Definition): DefinitionKey[] {
       )
     case 'model':
       return [`service ${definition.spec.service}`]
+    case 'outcome': // it carries its source within it
+      return [`model ${definition.spec.model}`]
     default:
       return definition satisfies never
   }
@@ -116,5 +122,5 @@ export function references(definition: Definition): DefinitionKey[] {
 
 /** The hash of the definition's stored code, or null. */
 export function codeOf(definition: Definition): string | null {
-  return definition.kind === 'view' || definition.kind === 'onDemand' ? definition.spec.code : null
+  return definition.kind === 'view' || definition.kind === 'onDemand' || definition.kind === 'outcome' ? definition.spec.code : null
 }

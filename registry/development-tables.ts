@@ -1,11 +1,12 @@
 import type { Kysely } from 'kysely'
 import { sql } from 'kysely'
-import type { SourceSpec, ViewSpec } from '../kernel/view-spec.ts'
+import type { SourceSpec } from '../kernel/view-spec.ts'
 import type { LockstepTables } from '../migrations/schema.ts'
 import { ownedSchema } from '../runtime/relation.ts'
 import { sqlIdentifier } from '../runtime/sql.ts'
 import { requireDevelopment } from './development.ts'
 import { ownedTableChange } from './owned-table.ts'
+import type { SourceReader } from './plan-sources.ts'
 import { entitiesOf } from './plan-sources.ts'
 
 /** Where the tables of a development store are filled before they take the place of the present ones. */
@@ -21,15 +22,15 @@ export interface NextTable {
 }
 
 /**
- * The table that an owned source is to have for these views.
+ * The table that an owned source is to have for these readers.
  *
  * @returns null if no view reads the source, so that the types of its key are unknown
  * @throws LockstepError `SOURCE_TYPE_MISMATCH`
  */
-export function nextTable(source: SourceSpec, views: readonly ViewSpec[]): NextTable | null {
+export function nextTable(source: SourceSpec, readers: readonly SourceReader[]): NextTable | null {
   const filling: SourceSpec = { ...source, relation: { kind: 'table', table: `${fillingSchema}.${source.name}` } }
   const absent = { source: source.name, relation: '', exists: false, hasArrival: true, columns: new Map() }
-  const create = ownedTableChange(filling, entitiesOf(source, views), absent, new Set())?.statements[0]
+  const create = ownedTableChange(filling, entitiesOf(source, readers), absent, new Set())?.statements[0]
   return create === undefined ? null : { source: source.name, filling, create }
 }
 

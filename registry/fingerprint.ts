@@ -1,3 +1,4 @@
+import type { OutcomeSpec } from '../kernel/outcome-spec.ts'
 import type { ModelSpec, OnDemandSpec, ServiceSpec } from '../kernel/service-spec.ts'
 import type { DefinitionId, EntitySpec, SourceSpec, ViewSpec } from '../kernel/view-spec.ts'
 import { definitionId } from '../kernel/view-spec.ts'
@@ -52,6 +53,11 @@ export function modelFingerprint(spec: ModelSpec, service: string): string {
   return hashed('model', { ...spec, output: byName(spec.output), service })
 }
 
+/** @param model the fingerprint of its model */
+export function outcomeFingerprint(spec: OutcomeSpec, code: string | null, model: string): string {
+  return hashed('outcome', { ...spec, source: unordered(spec.source), code, model })
+}
+
 /** Specs that refer to nothing outside themselves. */
 export interface ClosedSpecs {
   readonly entities: readonly EntitySpec[]
@@ -60,9 +66,10 @@ export interface ClosedSpecs {
   readonly onDemand: readonly OnDemandSpec[]
   readonly services: readonly ServiceSpec[]
   readonly models: readonly ModelSpec[]
+  readonly outcomes: readonly OutcomeSpec[]
 }
 
-/** By name (entities, sources, models) or by id. */
+/** By name (entities, sources, models, outcomes) or by id. */
 export interface Fingerprints {
   readonly entities: ReadonlyMap<string, string>
   readonly sources: ReadonlyMap<string, string>
@@ -70,6 +77,7 @@ export interface Fingerprints {
   readonly onDemand: ReadonlyMap<DefinitionId, string>
   readonly services: ReadonlyMap<DefinitionId, string>
   readonly models: ReadonlyMap<string, string>
+  readonly outcomes: ReadonlyMap<string, string>
 }
 
 /**
@@ -88,13 +96,17 @@ export function fingerprints(specs: ClosedSpecs, identity: ReadonlyMap<string, s
   const services = new Map(
     specs.services.map((s) => [definitionId(s), serviceFingerprint(s, (kind, view) => known(kind === 'view' ? views : onDemand, view))]),
   )
+  const models = new Map(specs.models.map((s) => [s.name, modelFingerprint(s, known(services, s.service))]))
   return {
     entities: new Map(specs.entities.map((s) => [s.name, entityFingerprint(s)])),
     sources: new Map(specs.sources.map((s) => [s.name, sourceFingerprint(s)])),
     views,
     onDemand,
     services,
-    models: new Map(specs.models.map((s) => [s.name, modelFingerprint(s, known(services, s.service))])),
+    models,
+    outcomes: new Map(
+      specs.outcomes.map((s) => [s.name, outcomeFingerprint(s, s.code === null ? null : known(identity, s.code), known(models, s.model))]),
+    ),
   }
 }
 

@@ -2,6 +2,7 @@ import { realpathSync, statSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { LockstepError, messageOf } from '../kernel/errors.ts'
+import type { OutcomeSpec } from '../kernel/outcome-spec.ts'
 import type { OnDemandSpec } from '../kernel/service-spec.ts'
 import type { ViewSpec } from '../kernel/view-spec.ts'
 import { bundleTransform } from './bundle/bundle-transform.ts'
@@ -14,6 +15,7 @@ import { tryTransform } from './bundle/try-transform.ts'
 import type { Collected } from './collect.ts'
 import { collectDefinitions } from './collect.ts'
 import type { AnyFeatureView } from './define/feature-view.ts'
+import type { Outcome } from './define/outcome.ts'
 import type { OnDemandView } from './define/on-demand-view.ts'
 import { declareDefinitions } from './declare-definitions.ts'
 import type { DefinitionSet, ViewOperational } from './definition-set.ts'
@@ -50,7 +52,7 @@ export async function loadDefinitions(file: string, { timeoutMs = loadTimeoutMs 
   const code = new Map<string, string>()
   const store = async (
     call: string,
-    definition: AnyFeatureView | OnDemandView,
+    definition: AnyFeatureView | OnDemandView | Outcome,
     trial: (text: string, what: string) => Trial,
   ): Promise<string> => {
     const place = await findTransform(modules, call, definition)
@@ -71,8 +73,15 @@ export async function loadDefinitions(file: string, { timeoutMs = loadTimeoutMs 
   for (const view of collected.onDemand) {
     onDemand.push({ ...view.spec, code: await store('onDemandView', view, (text, what) => onDemandTrial(view, text, what)) })
   }
+  const outcomes: OutcomeSpec[] = []
+  for (const each of collected.outcomes) {
+    outcomes.push({
+      ...each.spec,
+      code: each.transform === null ? null : await store('outcome', each, (text, what) => outcomeTrial(each, text, what)),
+    })
+  }
   const unexported = unexportedIn(cache.get(path).definitions, collected)
-  return { ...definitionSet(path, collected, views, onDemand, code), ...(unexported.length === 0 ? {} : { unexported }) }
+  return { ...definitionSet(path, collected, { views, onDemand, outcomes }, code), ...(unexported.length === 0 ? {} : { unexported }) }
 }
 
 const kindOfCall: Readonly<Record<string, keyof Collected>> = {
@@ -82,6 +91,7 @@ const kindOfCall: Readonly<Record<string, keyof Collected>> = {
   onDemandView: 'onDemand',
   featureService: 'services',
   model: 'models',
+  outcome: 'outcomes',
 }
 
 /** Without this check, a forgotten `export` would silently omit a definition. */
@@ -99,8 +109,11 @@ function unexportedIn(definitions: readonly StaticDefinition[], collected: Colle
 function definitionSet(
   file: string,
   collected: Collected,
-  views: readonly ViewSpec[],
-  onDemand: readonly OnDemandSpec[],
+  {
+    views,
+    onDemand,
+    outcomes,
+  }: { readonly views: readonly ViewSpec[]; readonly onDemand: readonly OnDemandSpec[]; readonly outcomes: readonly OutcomeSpec[] },
   code: ReadonlyMap<string, string>,
 ): DefinitionSet {
   const definitions = {
@@ -118,6 +131,7 @@ function definitionSet(
     onDemand: collected.onDemand.map((d, i) => ({ spec: onDemand[i] as OnDemandSpec, operational: d.described })),
     services: collected.services.map((d) => ({ spec: d.spec, operational: d.described })),
     models: collected.models.map((d) => ({ spec: d.spec, operational: { ...d.operational, ...d.described } })),
+    outcomes: collected.outcomes.map((d, i) => ({ spec: outcomes[i] as OutcomeSpec, operational: d.described })),
   }
   return declareDefinitions(file, definitions, code)
 }
@@ -134,6 +148,13 @@ function operationalOf({ online, maxStateBytes, freshnessMicros, described }: An
 function viewTrial(view: AnyFeatureView, code: string, what: string): Trial {
   const columns = view.spec.source.columns.map((c) => ({ ...c, nullable: true }))
   return { what, code, groups: [{ name: null, columns }], asOf: false, output: view.spec.derive, dropsRows: true }
+}
+
+/** The value of an outcome is a single value; a trial expects named ones. */
+function outcomeTrial({ source, type }: Outcome, code: string, what: string): Trial {
+  const columns = source.spec.columns.map((c) => ({ ...c, nullable: true }))
+  const named = `((value) => (row) => ({ value: value(row) }))(${code})`
+  return { what, code: named, groups: [{ name: null, columns }], asOf: false, output: [{ name: 'value', type }], dropsRows: false }
 }
 
 function onDemandTrial(view: OnDemandView, code: string, what: string): Trial {

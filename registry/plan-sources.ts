@@ -1,5 +1,6 @@
 import type { Kysely } from 'kysely'
 import { formatDuration } from '../kernel/duration.ts'
+import type { OutcomeSpec } from '../kernel/outcome-spec.ts'
 import { LockstepError } from '../kernel/errors.ts'
 import type { CursorSpec, EntitySpec, SourceSpec, ViewSpec } from '../kernel/view-spec.ts'
 import { definitionId } from '../kernel/view-spec.ts'
@@ -27,12 +28,12 @@ export interface SourcesPlan {
 /**
  * Compares the declared sources with the database.
  *
- * @param registered views that are only in the registry, not in the file, and that stay
+ * @param registered views and outcomes that are only in the registry, not in the file, and that stay
  */
 export async function planSources(
   handle: Kysely<LockstepTables>,
   set: DefinitionSet,
-  registered: readonly ViewSpec[],
+  registered: readonly SourceReader[],
 ): Promise<SourcesPlan> {
   const tables: TableChange[] = []
   const notes: string[] = []
@@ -40,7 +41,7 @@ export async function planSources(
   const found = new Map<string, SourceTable>()
   for (const { spec: source, operational } of set.sources) {
     try {
-      const views = set.views.map(({ spec }) => spec)
+      const views = readersOf(set)
       const entities = entitiesOf(source, views)
       const table = await describeSource(handle, source)
       const wrong = checkSource(source, entities, table)
@@ -119,11 +120,24 @@ export async function planBackfills(
   return planned
 }
 
+/** What reads a source by the key of an entity. */
+export type SourceReader = Pick<ViewSpec, 'source' | 'entity'>
+
+/** What reads the sources of a file. */
+export function readersOf({ views, outcomes }: Pick<DefinitionSet, 'views' | 'outcomes'>): SourceReader[] {
+  return [...views.map(({ spec }) => spec), ...outcomes.flatMap(({ spec }) => outcomeReaders(spec))]
+}
+
+/** An outcome that matches by key reads its source as a view of an entity with that key would. */
+export function outcomeReaders({ name, source, match }: OutcomeSpec): SourceReader[] {
+  return match.kind === 'prediction' ? [] : [{ source, entity: { name: `outcome ${name}`, key: match.key } }]
+}
+
 /**
  * The entities of the views that read the source, if it has columns for all parts of their keys. Of entities with the
  * same name, the last one is returned.
  */
-export function entitiesOf(source: SourceSpec, views: readonly ViewSpec[]): EntitySpec[] {
+export function entitiesOf(source: SourceSpec, views: readonly SourceReader[]): EntitySpec[] {
   const entities = views.filter((view) => view.source.name === source.name).map((view) => view.entity)
   const byName = new Map(entities.map((entity) => [entity.name, entity]))
   return [...byName.values()].filter((entity) => keyColumns(source, entity).length === entity.key.length)

@@ -21,7 +21,7 @@ import type { ModelsPlan } from './plan-models.ts'
 import { planModels } from './plan-models.ts'
 import { prunable } from './prunable.ts'
 import type { ViewToFill } from './plan-sources.ts'
-import { planBackfills, planSources } from './plan-sources.ts'
+import { outcomeReaders, planBackfills, planSources } from './plan-sources.ts'
 import { readRevision } from './revision.ts'
 import { summaryOf } from './summary.ts'
 import type { ModelUse } from './usage.ts'
@@ -78,7 +78,9 @@ export async function planOn(
     ? prunable(absent, declared, replace ? [] : uses.filter(({ model }) => models.has(model)))
     : { removed: [], kept: [] }
   const left = absent.filter((definition) => !removed.includes(definition))
-  const staying = left.flatMap((definition) => (definition.kind === 'view' ? [definition.spec] : []))
+  const staying = left.flatMap((definition) =>
+    definition.kind === 'view' ? [definition.spec] : definition.kind === 'outcome' ? outcomeReaders(definition.spec) : [],
+  )
   const sources = await planSources(handle, set, staying)
   const unknown = checkReferences(declared, storedByKey)
   const uncompiled =

@@ -100,6 +100,28 @@ const service = z.strictObject({
     .min(1),
 })
 const model = z.strictObject({ name, service: definitionId, output: z.array(z.strictObject({ name: text, type: columnType })).min(1) })
+const outcome = z.strictObject({
+  name,
+  model: name,
+  source,
+  match: z.discriminatedUnion('kind', [
+    z.strictObject({ kind: z.literal('prediction'), column: name }),
+    z.strictObject({
+      kind: z.literal('entity'),
+      take: z.enum(['first', 'last']),
+      key: z.array(z.strictObject({ name: fieldName, type: keyType })).min(1),
+    }),
+  ]),
+  type: scalarType,
+  column: name.nullable(),
+  code: z.string().nullable(),
+  withinMicros: micros.positive(),
+  missing: z.discriminatedUnion('kind', [
+    z.strictObject({ kind: z.literal('exclude') }),
+    z.strictObject({ kind: z.literal('value'), value: z.union([z.boolean(), z.number(), z.string()]) }),
+  ]),
+  output: text,
+})
 const stream = z.discriminatedUnion('kind', [
   z.strictObject({ kind: z.literal('redis'), stream: text, field: text, group: text }),
   z.strictObject({ kind: z.literal('nats'), stream: text, subject: text.nullable(), group: text }),
@@ -149,6 +171,7 @@ export const portableSchema = z.strictObject({
       }),
     }),
   ),
+  outcomes: z.array(z.strictObject({ spec: outcome, operational: z.strictObject(described) })),
   /** The bundled transforms, each with the SHA-256 (hex) of its text. */
   code: z.array(z.strictObject({ hash: z.string(), body: z.string() })),
   unexported: z.array(z.string()).exactOptional(),
@@ -171,6 +194,7 @@ export function portableDefinitions(set: DefinitionSet, lockstep: string): objec
     onDemand: bare(set.onDemand),
     services: bare(set.services),
     models: bare(set.models),
+    outcomes: bare(set.outcomes),
     code: [...set.code].map(([hash, body]) => ({ hash, body })),
     ...(set.unexported === undefined ? {} : { unexported: set.unexported }),
   }
@@ -201,12 +225,14 @@ export function readPortableDefinitions(json: unknown, lockstep: string): Defini
   refuseTwice('onDemand', specs.onDemand)
   refuseTwice('service', specs.services)
   refuseTwice('model', specs.models)
+  refuseTwice('outcome', specs.outcomes)
   const texts = new Map(code.map(({ hash, body }) => [hash, body]))
   for (const [hash, body] of texts) {
     if (sha256(body) !== hash) throw wrongHash(`The code "${hash}" does not have that hash`, hash)
   }
-  for (const { spec } of [...specs.views, ...specs.onDemand]) {
-    if (spec.code !== null && !texts.has(spec.code)) throw wrongHash(`The code of "${spec.name}@${spec.version}" was not sent`, spec.code)
+  for (const { spec } of [...specs.views, ...specs.onDemand, ...specs.outcomes]) {
+    const label = 'version' in spec ? `${spec.name}@${spec.version}` : spec.name
+    if (spec.code !== null && !texts.has(spec.code)) throw wrongHash(`The code of "${label}" was not sent`, spec.code)
   }
   return { ...declareDefinitions(file, specs, texts), ...(unexported === undefined ? {} : { unexported }) }
 }

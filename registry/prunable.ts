@@ -17,13 +17,19 @@ export function prunable(
   const users = usersOf([...staying, ...candidates], uses)
   const neededBy = (definition: Definition): string[] => [...(users.get(definitionKey(definition)) ?? [])].filter((user) => !gone.has(user))
   const isView = (definition: Definition): definition is Definition & { readonly kind: 'view' } => definition.kind === 'view'
+  // nothing needs an outcome, so none of the candidates stays
+  const outcomesOf = (source: string): string[] =>
+    staying.filter((each) => each.kind === 'outcome' && each.spec.source.name === source).map(displayName)
   const viewsLeft = [...staying, ...candidates.filter((each) => neededBy(each).length > 0)].filter(isView)
   const needing = (definition: Definition): string[] => {
     const { kind, name } = definition
     // a view carries both within it, but they are what rows are pushed to and asked by
-    if (kind === 'source') return viewsLeft.filter(({ spec }) => spec.source.name === name).map(displayName)
+    if (kind === 'source') return [...viewsLeft.filter(({ spec }) => spec.source.name === name).map(displayName), ...outcomesOf(name)]
     if (kind === 'model')
-      return uses.filter(({ model }) => model === name).map(({ model, version }) => `model "${model}" version ${version}`)
+      return [
+        ...uses.filter(({ model }) => model === name).map(({ model, version }) => `model "${model}" version ${version}`),
+        ...neededBy(definition),
+      ]
     if (kind === 'entity') return viewsLeft.filter(({ spec }) => spec.entity.name === name).map(displayName)
     return neededBy(definition)
   }

@@ -18,6 +18,8 @@ export function summaryOf(definition: Definition): string {
       return features(definition.spec.members.reduce((sum, member) => sum + member.features.length, 0))
     case 'model':
       return `takes ${definition.spec.service}`
+    case 'outcome':
+      return `of ${definition.spec.model} from ${definition.spec.source.name}`
     default:
       return definition satisfies never
   }

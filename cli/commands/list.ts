@@ -10,7 +10,7 @@ import { table } from '../table.ts'
 
 export const listCommand: Command = {
   name: 'list',
-  summary: 'List entities, sources, views, services, models and training sets',
+  summary: 'List entities, sources, views, services, models, outcomes and training sets',
   description: ['Shows each name once, with its versions. Pruned definitions are not listed.'],
   arguments: [{ name: 'KIND', help: `Only ${Object.keys(plurals).join(', ')}. Default: all.`, takes: 'optional' }],
   options: {
@@ -64,6 +64,7 @@ const kindTitles: Readonly<Record<EntryKind, string>> = {
   onDemand: 'on-demand views',
   service: 'feature services',
   model: 'models',
+  outcome: 'outcomes',
   dataset: 'training sets',
 }
 

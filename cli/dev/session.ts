@@ -15,6 +15,7 @@ import type { NextTable } from '../../registry/development-tables.ts'
 import { makeNextTables, nextTable, takeNextTables } from '../../registry/development-tables.ts'
 import { bindModel } from '../../registry/model-binding.ts'
 import { pushModel } from '../../registry/models.ts'
+import { readersOf } from '../../registry/plan-sources.ts'
 import { bumpRevision } from '../../registry/revision.ts'
 import type { Database } from '../../runtime/database.ts'
 import { developmentSet } from './development-set.ts'
@@ -90,13 +91,11 @@ export function createDevSession(deps: SessionDeps): DevSession {
   const pushed = new Map<string, { readonly file: string; readonly fits: string }>()
   const states = new Map<string, string>()
 
-  function nextRows({ sources, views }: DefinitionSet, rows: readonly ProjectFile[]): NextRows[] {
+  function nextRows({ sources, views, outcomes }: DefinitionSet, rows: readonly ProjectFile[]): NextRows[] {
     const files = byName(rows)
+    const readers = readersOf({ views, outcomes })
     return sources.flatMap(({ spec }) => {
-      const table = nextTable(
-        spec,
-        views.map((view) => view.spec),
-      )
+      const table = nextTable(spec, readers)
       const file = files.get(spec.name) ?? null
       return table === null ? [] : [{ ...table, file, key: JSON.stringify([table.create, file?.path, file?.stamp]) }]
     })

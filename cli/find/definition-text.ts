@@ -24,7 +24,9 @@ export async function pageText(page: DefinitionPage, at: ExampleServer, width: n
     statisticsText(page, width),
     columnsText(page, width),
     broken === null ? '' : `It cannot be used: ${plainText(broken)}`,
-    code === undefined || code === null ? '' : ['Transform:', ...plainLines(await readable(code)).map((line) => `  ${line}`)].join('\n'),
+    code === undefined || code === null
+      ? ''
+      : [kind === 'outcome' ? 'Value:' : 'Transform:', ...plainLines(await readable(code)).map((line) => `  ${line}`)].join('\n'),
     example === null ? '' : exampleText(example, at),
   ]
   return parts.filter((part) => part !== '').join('\n\n')
@@ -44,7 +46,25 @@ async function readable(code: string): Promise<string> {
 }
 
 function fieldsText(page: DefinitionPage, width: number | null): string {
-  const { kind, version, owner, tags, versions, uses, usedBy, fingerprint, key, source, view, onDemand, model, takes, online, rows } = page
+  const {
+    kind,
+    version,
+    owner,
+    tags,
+    versions,
+    uses,
+    usedBy,
+    fingerprint,
+    key,
+    source,
+    view,
+    onDemand,
+    model,
+    outcome,
+    takes,
+    online,
+    rows,
+  } = page
   const others = versions.filter((each) => each.version !== version || kind === 'model')
   const fields: (readonly [string, string])[] = [
     ['owner', owner ?? ''],
@@ -91,6 +111,16 @@ function fieldsText(page: DefinitionPage, width: number | null): string {
               .map(([alias, at]) => `${alias} ${at}`)
               .join(', '),
           ],
+        ] as const)),
+    ...(outcome === undefined
+      ? []
+      : ([
+          ['model', `${outcome.model}, output ${outcome.output}`],
+          ['source', outcome.source],
+          ['match', outcome.match],
+          ['value', `${outcome.type}, ${outcome.column === null ? 'computed' : `column ${outcome.column}`}`],
+          ['within', outcome.within],
+          ['missing', outcome.missing === 'exclude' ? 'left out of figures' : JSON.stringify(outcome.missing)],
         ] as const)),
     ['takes', takes === undefined ? '' : typedText(takes)],
     [

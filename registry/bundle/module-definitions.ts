@@ -33,7 +33,7 @@ export function moduleDefinitions(program: Program, isLockstep: (specifier: stri
       if (call?.type !== 'CallExpression') continue
       const name = dslFunction(call.callee, dsl)
       if (name === null) continue
-      found.push({ call: name, declarator: declarator as StaticDefinition['declarator'], exported, ...argumentsOf(call) })
+      found.push({ call: name, declarator: declarator as StaticDefinition['declarator'], exported, ...argumentsOf(name, call) })
     }
   }
   return found
@@ -52,7 +52,7 @@ export function definitionCalls(program: Program, isLockstep: (specifier: string
   const found: DefinitionCall[] = []
   const visit = (node: Node, known: Constants): void => {
     const call = node.type === 'CallExpression' ? dslFunction(node.callee, dsl) : null
-    if (node.type === 'CallExpression' && call !== null) found.push({ call, start: node.start, ...argumentsOf(node, known) })
+    if (node.type === 'CallExpression' && call !== null) found.push({ call, start: node.start, ...argumentsOf(call, node, known) })
     // a parameter may have the name of a constant
     const within = /Function/.test(node.type) ? noConstants : known
     for (const child of children(node)) visit(child.node, within)
@@ -114,7 +114,13 @@ function dslFunction(callee: Node, dsl: DslNames): string | null {
   return dsl.namespaces.has(callee.object.name) && callee.property.type === 'Identifier' ? callee.property.name : null
 }
 
+/** The field of a definition that holds its code. */
+export function codeField(call: string): string {
+  return call === 'outcome' ? 'value' : 'transform'
+}
+
 function argumentsOf(
+  dsl: string,
   call: CallExpression,
   constants: Constants = noConstants,
 ): Pick<StaticDefinition, 'name' | 'version' | 'versionAt' | 'transform'> {
@@ -126,7 +132,7 @@ function argumentsOf(
   for (const property of body?.type === 'ObjectExpression' ? body.properties : []) {
     // a later spread may overwrite the transform
     if (property.type === 'SpreadElement') transform = null
-    else if (keyOf(property) === 'transform') {
+    else if (keyOf(property) === codeField(dsl)) {
       const range = property.method ? property : property.value
       transform = property.kind === 'init' ? { start: range.start, end: range.end, method: property.method } : null
     }

@@ -4,7 +4,7 @@ import { dslNames, unwrapped } from './module-definitions.ts'
 import { children } from './syntax.ts'
 
 /** The DSL functions that take a transform. */
-const transforming = ['featureView', 'onDemandView']
+const transforming = ['featureView', 'onDemandView', 'outcome']
 
 /**
  * Finds the DSL functions that a module uses in any other way than in module-level definitions: called in a function,

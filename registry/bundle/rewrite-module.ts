@@ -1,6 +1,6 @@
 import type { Expression, Program } from 'oxc-parser'
 import type { StaticDefinition } from './module-definitions.ts'
-import { moduleVariables } from './module-definitions.ts'
+import { codeField, moduleVariables } from './module-definitions.ts'
 import { boundNames, someOutsideFunctions } from './syntax.ts'
 
 /** Replaces, in a bundle, each reference of live code to a definition or to an awaited value. */
@@ -30,7 +30,7 @@ export function rewriteModule(
     if (kept === null) {
       edits.push({ start: init.start, end: init.end, text: marker + newlines(text, init.start, init.end) })
     } else {
-      const [open, close] = kept.method ? ['({', '}).transform'] : ['(', ')']
+      const [open, close] = kept.method ? ['({', `}).${codeField(definition.call)}`] : ['(', ')']
       edits.push({
         start: init.start,
         end: kept.start,

@@ -4,6 +4,7 @@ import { pathToFileURL } from 'node:url'
 import { LockstepError } from '../../kernel/errors.ts'
 import type { TransformPlace } from './bundle-transform.ts'
 import { isLockstepImport } from './lockstep-imports.ts'
+import { codeField } from './module-definitions.ts'
 import type { ModuleCache, ParsedModule } from './module-graph.ts'
 import { isOwnSource } from './module-graph.ts'
 import { boundNames } from './syntax.ts'
@@ -33,32 +34,36 @@ export function ownModules(entry: string, modules: ModuleCache): ParsedModule[] 
   return [...found.values()]
 }
 
+const kinds: Readonly<Record<string, string>> = { featureView: 'view', onDemandView: 'on-demand view', outcome: 'outcome' }
+
 /**
  * Finds the source of a definition's transform. It reads only module-level DSL calls, and only one that certainly made
  * the definition. A version or a definition made in another way must not get the transform of one that is written under
  * its name.
  *
- * @param call `featureView` or `onDemandView`
+ * @param call `featureView`, `onDemandView` or `outcome`
  * @throws LockstepError `TRANSFORM_NOT_STATIC` unless exactly one module-level call makes it
  */
 export async function findTransform(
   modules: readonly ParsedModule[],
   call: string,
-  definition: { readonly name: string; readonly version: number },
+  definition: { readonly name: string; readonly version?: number },
 ): Promise<TransformPlace> {
-  const what = `${call === 'featureView' ? 'view' : 'on-demand view'} "${definition.name}"`
+  const [kind, field] = [kinds[call] ?? call, codeField(call)]
+  const what = `${kind} "${definition.name}"`
+  const version = definition.version === undefined ? '' : ` version ${definition.version}`
   const places = modules.flatMap(({ file, definitions }) =>
     definitions
       .filter((d) => d.call === call && d.name === definition.name && (d.version === null || d.version === definition.version))
       .map((d) => ({ file, definition: d })),
   )
   const [place] = places
-  const refused = `The transform of ${what} version ${definition.version} cannot be found in the source`
+  const refused = `The ${field} of ${what}${version} cannot be found in the source`
   if (place === undefined || places.length > 1 || place.definition.transform === null) {
     throw new LockstepError(
       'TRANSFORM_NOT_STATIC',
-      `${refused}; write the view as a module-level const x = ${call}('${definition.name}', { version: ${definition.version}, transform: … }), ` +
-        'with its name, version and transform written there, in this file or in one that it imports by path.',
+      `${refused}; write the ${kind === 'outcome' ? kind : 'view'} as a module-level const x = ${call}('${definition.name}', { ${version === '' ? '' : `version: ${definition.version}, `}${field}: … }), ` +
+        `with its name${version === '' ? '' : ', version'} and ${field} written there, in this file or in one that it imports by path.`,
     )
   }
   const [local = ''] = boundNames(place.definition.declarator.id)
@@ -68,7 +73,7 @@ export async function findTransform(
     if ((namespace as Readonly<Record<string, unknown>>)[local] === definition) return { ...place, what }
     throw new LockstepError(
       'TRANSFORM_NOT_STATIC',
-      `${refused}: it is created elsewhere than "${local}" in ${place.file}, which has the same name and version. Change one of them.`,
+      `${refused}: it is created elsewhere than "${local}" in ${place.file}, which has the same name${version === '' ? '' : ' and version'}. Change one of them.`,
       { details },
     )
   }

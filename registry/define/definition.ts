@@ -2,7 +2,16 @@ import { LockstepError } from '../../kernel/errors.ts'
 import { show } from '../../kernel/value-type.ts'
 import { didYouMean } from '../../kernel/did-you-mean.ts'
 
-export type DslKind = 'entity' | 'source' | 'featureView' | 'viewUse' | 'onDemandView' | 'onDemandPick' | 'featureService' | 'model'
+export type DslKind =
+  | 'entity'
+  | 'source'
+  | 'featureView'
+  | 'viewUse'
+  | 'onDemandView'
+  | 'onDemandPick'
+  | 'featureService'
+  | 'model'
+  | 'outcome'
 
 /** Descriptions for people, allowed in every definition. They change no value and may change without a new version. */
 export interface Description {

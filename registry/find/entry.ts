@@ -148,6 +148,10 @@ function aboutText({ versions, aliases }: Inventory, definition: Definition): st
       const champion = aliases.find(({ model, alias }) => model === definition.name && alias === championAlias)?.version
       return `takes ${definition.spec.service}; ${counted(pushed, 'version')}${champion === undefined ? '' : `, champion ${champion}`}`
     }
+    case 'outcome': {
+      const { model, source, withinMicros } = definition.spec
+      return `what came of ${model} within ${formatDuration(withinMicros)}, from ${source.name}`
+    }
     default:
       return definition satisfies never
   }

@@ -91,5 +91,6 @@ export const plurals: Readonly<Record<string, readonly EntryKind[]>> = {
   views: ['view', 'onDemand'],
   services: ['service'],
   models: ['model'],
+  outcomes: ['outcome'],
   datasets: ['dataset'],
 }

@@ -23,6 +23,7 @@ export const nodeKinds = [
   'dataset',
   'modelVersion',
   'model',
+  'outcome',
 ] as const
 
 export interface LineageNode {
@@ -83,6 +84,11 @@ export const graphOf = memoizeWeak((inventory: Inventory): Graph => {
       link(addRelation(add, definition.spec.source), source)
       link(source, own)
       link(add('entity', definition.spec.entity.name, true), own)
+    }
+    if (definition.kind === 'outcome') {
+      const source = add('source', definition.spec.source.name, true)
+      link(addRelation(add, definition.spec.source), source)
+      link(source, own)
     }
     for (const reference of references(definition)) link(addMissing(add, reference), own)
   }

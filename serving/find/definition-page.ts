@@ -86,7 +86,7 @@ async function storedFacts(
     return { takes: [...columns].map(([name, type]) => ({ name, type })) }
   }
   if (definition.kind === 'source') return { rows: await rowsOf(deps.db, definition.spec) }
-  if (definition.kind !== 'view' && definition.kind !== 'onDemand') return {}
+  if (definition.kind !== 'view' && definition.kind !== 'onDemand' && definition.kind !== 'outcome') return {}
   const code = { code: inventory.code.get(definition.spec.code ?? '') ?? null }
   const plan = definition.kind === 'view' ? planOf(deps, definition) : undefined
   return plan === undefined || !deps.catalog.online.has(plan.id) ? code : { ...code, online: await onlineState(deps, plan) }
@@ -125,7 +125,7 @@ async function onlineState({ db, store, now }: PageDeps, plan: ViewPlan): Promis
 
 async function exampleOf(deps: PageDeps, inventory: Inventory, definition: Definition): Promise<Example | null> {
   const { catalog } = deps
-  if (definition.kind === 'source') return null
+  if (definition.kind === 'source' || definition.kind === 'outcome') return null
   const service = definition.kind === 'model' ? catalog.services.get(definition.spec.service) : serviceOf(deps, inventory, definition)
   if (service !== undefined) {
     if (definition.kind !== 'model') return featuresExample(service.id, await exampleEntity(deps, service))

@@ -199,6 +199,7 @@ describe('fingerprints', () => {
       onDemand: set.onDemand.map((d) => d.spec),
       services: set.services.map((d) => d.spec),
       models: set.models.map((d) => d.spec),
+      outcomes: set.outcomes.map((d) => d.spec),
     }
     // as the registry stores them
     const stored = JSON.parse(JSON.stringify(specs)) as typeof specs

@@ -142,6 +142,7 @@ export function sampleSet(parts: Partial<SampleParts> = {}): DefinitionSet {
     onDemand: [{ spec: context, fingerprint: contextPrint, operational: {} }],
     services: [{ spec: service, fingerprint: servicePrint, operational: described }],
     models: [{ spec: model, fingerprint: print(model, servicePrint), operational: {} }],
+    outcomes: [],
     code: new Map([transform, contextCode].map((text) => [hash(text), text])),
   }
 }

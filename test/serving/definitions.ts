@@ -177,6 +177,7 @@ export const servingSet: DefinitionSet = {
   onDemand: [context, notes].map(declared),
   services: services.map(declared),
   models: models.map((spec) => ({ ...declared(spec), operational: spec.name === 'echo' ? { timeoutMicros: 400_000 } : {} })),
+  outcomes: [],
   code: new Map([contextCode, notesCode].map((code) => [hash(code), code])),
 }
 

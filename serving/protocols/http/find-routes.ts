@@ -52,6 +52,7 @@ const listed: readonly { readonly plural: string; readonly one: string; readonly
     { plural: 'sources', one: 'source' },
     { plural: 'views', one: 'feature view or on-demand view', oneQuery: viewQuery },
     { plural: 'services', one: 'feature service' },
+    { plural: 'outcomes', one: 'outcome' },
     { plural: 'entries', one: 'definition of any kind', query: entriesQuery, oneQuery: entryQuery },
   ]
 

@@ -164,13 +164,26 @@ export const definitionAnswer = z.object({
     })
     .optional()
     .describe('Of a model'),
+  outcome: z
+    .object({
+      model: z.string().describe('The model whose predictions it judges'),
+      output: z.string().describe('The output that it judges'),
+      source: z.string().describe('The source whose rows it reads'),
+      type,
+      column: z.string().nullable().describe('The column with its value; null: a function computes it'),
+      match: z.string().describe('How a row finds its prediction'),
+      within: z.string().describe('How long after a prediction it may happen'),
+      missing: z.unknown().describe('What a prediction without a row means: "exclude", or a value'),
+    })
+    .optional()
+    .describe('Of an outcome'),
   online: online.optional().describe('Of a view in the online store'),
   rows: z
     .object({ rows: z.int().describe('The number of rows'), exact: z.boolean().describe('Whether they were counted, not estimated') })
     .nullable()
     .optional()
     .describe('Of a source; null: its table cannot be read'),
-  code: z.string().nullable().optional().describe('Of a view: its transform; null: it has none'),
+  code: z.string().nullable().optional().describe('Of a view or outcome: its code; null: it has none'),
   broken: z.string().nullable().describe('Why it cannot be used; null: it can'),
   example: exampleSchema,
   requestId,

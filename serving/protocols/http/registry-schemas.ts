@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { isRecord } from '../../../kernel/is-record.ts'
 import type { PlanJson } from '../../../registry/change-plan.ts'
+import { kindOrder } from '../../../registry/definition.ts'
 import { reasonSchema } from './change-schemas.ts'
 import { requestId } from './response-schemas.ts'
 
@@ -33,7 +34,7 @@ export const applyAnswer = z.object({
 })
 
 const named = {
-  kind: z.enum(['entity', 'source', 'view', 'onDemand', 'service', 'model']).describe('The kind of definition'),
+  kind: z.enum(kindOrder).describe('The kind of definition'),
   name: z.string().describe('Its name'),
   version: z.int().describe('Its version; 0: its kind has none'),
   label: z.string().describe('Name and version'),

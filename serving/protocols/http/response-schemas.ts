@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { kindOrder } from '../../../registry/definition.ts'
 
 /**
  * What routes answer, for the OpenAPI document: answers are written by hand where they are hot, and tests compare
@@ -215,7 +216,7 @@ export const aliasChangeAnswer = z.object({
 const freed = z
   .array(
     z.object({
-      kind: z.enum(['entity', 'source', 'view', 'onDemand', 'service', 'model']).describe('The kind of definition'),
+      kind: z.enum(kindOrder).describe('The kind of definition'),
       name: z.string().describe('Its name'),
       version: z.int().describe('Its version; 0: its kind has none'),
     }),

@@ -56,6 +56,7 @@ export function clicksSet(stream: StreamSpec | null): DefinitionSet {
     onDemand: [],
     services: [],
     models: [],
+    outcomes: [],
     code: new Map(),
   }
 }

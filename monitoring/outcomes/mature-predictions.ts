@@ -1,0 +1,129 @@
+import type { Value } from '../../kernel/value-type.ts'
+import type { JsonValue } from '../../kernel/view-spec.ts'
+import { readSourceTable } from '../../offline/source-table.ts'
+import { microsAt, valueReader } from '../../offline/tuple-values.ts'
+import type { Snapshot, TupleBatch } from '../../runtime/database.ts'
+import { sqlText } from '../../runtime/sql.ts'
+import type { OutcomeQuery, OutcomeRow } from './outcome-row.ts'
+import { joinedSql, matureBefore } from './outcome-sql.ts'
+
+export interface MatureQuery extends OutcomeQuery {
+  /** Also the predictions that are not mature, which have no outcome. Default: false. */
+  readonly immature?: boolean
+  /** Keys, request data and features of the prediction, by name. Default: none. */
+  readonly columns?: readonly string[]
+}
+
+/**
+ * The logged predictions with their outcomes, in batches and in any order. It reads from the snapshot in bounded
+ * memory. A prediction is mature once `within` has passed since it, also where its outcome came early: outcomes that
+ * come fast would else be counted first.
+ *
+ * @throws LockstepError `SOURCE_MISSING`, `TRANSFORM_FAILED`
+ */
+export async function* maturePredictions(snapshot: Snapshot, query: MatureQuery): AsyncGenerator<OutcomeRow[]> {
+  const { outcome, immature = false, columns = [] } = query
+  const table = await readSourceTable(snapshot, outcome.spec.source)
+  const named = columns.map((name) => {
+    const json = sqlText(name)
+    return `coalesce(p.keys->${json}, p.request->${json}, p.features->${json})::text`
+  })
+  const fields = [
+    ...['p.prediction_id', 'p.at', 'p.as_of', 'p.version', 'p.keys::text', 'p.outputs::text'],
+    ...named,
+    'o.event_time',
+    'o.late',
+    ...outcome.columns.map((_, i) => `o.c${i}`),
+  ]
+  const decode = createDecoder(query, columns.length)
+  for await (const batch of snapshot.tuples(`SELECT ${fields.join(', ')} FROM ${joinedSql(table, query, immature)}`, { fullScan: true }))
+    yield decode(batch)
+}
+
+function createDecoder({ outcome, asOf }: OutcomeQuery, columns: number): (batch: TupleBatch) => OutcomeRow[] {
+  const { spec, missing } = outcome
+  const bound = matureBefore(spec.withinMicros, asOf)
+  const readers = outcome.columns.map(({ name, type }) => valueReader(type, `The column "${name}" of source "${spec.source.name}"`))
+  const outputName = JSON.stringify(spec.output)
+  const columnJson = rememberedJson()
+  return ({ bytes, starts }) => {
+    const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+    let at = 0
+    let length = 0
+    /** Moves to the next field. Returns whether it has a value. */
+    const next = (): boolean => {
+      at += Math.max(length, 0)
+      length = view.getInt32(at)
+      at += 4
+      return length >= 0
+    }
+    const text = (): string => bytes.toString('utf8', at, at + length)
+    return starts.map((start): OutcomeRow => {
+      at = start + 2
+      length = 0
+      next()
+      const predictionId = text()
+      next()
+      const answeredAt = microsAt(view, at)
+      next()
+      const ofMoment = microsAt(view, at)
+      next()
+      const version = view.getInt32(at)
+      next()
+      const entity = text()
+      next()
+      const output = outputOf(text(), spec.output, outputName)
+      const values: JsonValue[] = []
+      for (let c = 0; c < columns; c++) values.push(next() ? columnJson(text()) : null)
+      const outcomeAt = next() ? microsAt(view, at) : null
+      const late = next() && bytes[at] === 1
+      const found: (Value | null)[] = readers.map((read) => (next() ? read(bytes, view, at, length) : null))
+      const mature = ofMoment <= bound
+      const matched = mature && outcomeAt !== null && !late
+      return {
+        predictionId,
+        at: answeredAt,
+        asOf: ofMoment,
+        version,
+        entity,
+        output,
+        columns: values,
+        mature,
+        matched,
+        outcome: matched ? outcome.valueOf(found) : mature ? missing : null,
+        outcomeAt: matched ? outcomeAt : null,
+      }
+    })
+  }
+}
+
+const notFinite: ReadonlyMap<unknown, number> = new Map([
+  ['NaN', Number.NaN],
+  ['Infinity', Number.POSITIVE_INFINITY],
+  ['-Infinity', Number.NEGATIVE_INFINITY],
+])
+
+/** One output of a row. With a single output that is a number, JSON.parse of the row is left out: it is a third faster. */
+function outputOf(json: string, name: string, quoted: string): JsonValue {
+  if (json.startsWith(quoted, 1) && !json.includes(',')) {
+    const number = Number(json.slice(quoted.length + 2, -1))
+    if (!Number.isNaN(number) && json.charCodeAt(quoted.length + 2) !== 34) return number
+  }
+  const value = (JSON.parse(json) as Readonly<Record<string, JsonValue>>)[name] ?? null
+  return notFinite.get(value) ?? value
+}
+
+const maxRemembered = 10_000
+
+/** Values repeat in slices, so their JSON is parsed once. */
+function rememberedJson(): (text: string) => JsonValue {
+  const known = new Map<string, JsonValue>()
+  return (text) => {
+    let value = known.get(text)
+    if (value === undefined) {
+      value = JSON.parse(text) as JsonValue
+      if (known.size < maxRemembered) known.set(text, value)
+    }
+    return value
+  }
+}

@@ -1,0 +1,39 @@
+import type { OutcomePlan } from '../../kernel/compile-outcome.ts'
+import type { Value } from '../../kernel/value-type.ts'
+import type { JsonValue } from '../../kernel/view-spec.ts'
+
+/** Which predictions to read, and from when to look at them. Times are epoch microseconds. */
+export interface OutcomeQuery {
+  readonly outcome: OutcomePlan
+  /** Absent: all versions of the model. */
+  readonly versions?: readonly number[]
+  /** Predictions logged from `from` on and before `to`. */
+  readonly from: number
+  readonly to: number
+  /** What was known then, and which predictions were mature. */
+  readonly asOf: number
+}
+
+/** A logged prediction with its outcome. */
+export interface OutcomeRow {
+  readonly predictionId: string
+  /** When it was answered, epoch microseconds. */
+  readonly at: number
+  /** The moment that its features hold for. `within` begins here. */
+  readonly asOf: number
+  readonly version: number
+  /** The JSON text of its keys: equal for rows of one entity. */
+  readonly entity: string
+  /** The output that the outcome judges; null: it is missing. NaN and the infinities are numbers. */
+  readonly output: JsonValue
+  /** By index of the requested columns; null: missing. */
+  readonly columns: readonly JsonValue[]
+  /** Whether `within` had passed. Only then it has an outcome. */
+  readonly mature: boolean
+  /** Whether a row of the source says what came of it. */
+  readonly matched: boolean
+  /** null: figures leave the row out. */
+  readonly outcome: Value | null
+  /** When the outcome happened; null without a row. */
+  readonly outcomeAt: number | null
+}
