@@ -18,8 +18,8 @@ import * as metricsScope from './0016-metrics-scope.ts'
 import * as sourceOids from './0017-source-oids.ts'
 import * as predictionIds from './0018-prediction-ids.ts'
 import * as jobs from './0019-jobs.ts'
-import * as predictionRoles from './0024-prediction-roles.ts'
 import * as outcomes from './0022-outcomes.ts'
+import * as predictionRoles from './0024-prediction-roles.ts'
 
 /**
  * Every migration, in order. Append-only: each has already run on some database, so it is never edited, renamed or
@@ -45,6 +45,6 @@ export const migrations: Readonly<Record<string, Migration>> = {
   '0017-source-oids': sourceOids,
   '0018-prediction-ids': predictionIds,
   '0019-jobs': jobs,
-  '0024-prediction-roles': predictionRoles,
   '0022-outcomes': outcomes,
+  '0024-prediction-roles': predictionRoles,
 }

@@ -29,7 +29,7 @@ export async function* maturePredictions(snapshot: Snapshot, query: MatureQuery)
     return `coalesce(p.keys->${json}, p.request->${json}, p.features->${json})::text`
   })
   const fields = [
-    ...['p.prediction_id', 'p.at', 'p.as_of', 'p.version', 'p.keys::text', 'p.outputs::text'],
+    ...['p.prediction_id', 'p.at', 'p.as_of', 'p.version', 'p.role', 'p.keys::text', 'p.outputs::text'],
     ...named,
     'o.event_time',
     'o.late',
@@ -69,6 +69,7 @@ function createDecoder({ outcome, asOf }: OutcomeQuery, columns: number): (batch
       const ofMoment = microsAt(view, at)
       next()
       const version = view.getInt32(at)
+      const role = next() ? text() : null
       next()
       const entity = text()
       next()
@@ -85,6 +86,7 @@ function createDecoder({ outcome, asOf }: OutcomeQuery, columns: number): (batch
         at: answeredAt,
         asOf: ofMoment,
         version,
+        role,
         entity,
         output,
         columns: values,

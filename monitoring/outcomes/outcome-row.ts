@@ -22,6 +22,8 @@ export interface OutcomeRow {
   /** The moment that its features hold for. `within` begins here. */
   readonly asOf: number
   readonly version: number
+  /** Why that version answered (`Role`); null in rows of older servers. */
+  readonly role: string | null
   /** The JSON text of its keys: equal for rows of one entity. */
   readonly entity: string
   /** The output that the outcome judges; null: it is missing. NaN and the infinities are numbers. */

@@ -107,6 +107,6 @@ describe('mature predictions', () => {
     const rows = await read('labelled', 24, { columns: ['paid1h', 'card', 'nothing'], versions: [2] })
     expect(rows).toMatchObject([{ version: 2, output: 1e-7, entity: '{"card":"A"}', columns: [3, 'A', null] }])
     const [first] = await read('labelled', 24)
-    expect(first).toMatchObject({ output: 0.25, at: start, asOf: start, columns: [] })
+    expect(first).toMatchObject({ output: 0.25, role: 'champion', at: start, asOf: start, columns: [] })
   })
 })

@@ -58,8 +58,8 @@ export async function logPredictions(
   for (const { id, card, atHour, version = 1, probability = 0.5 } of rows) {
     await db.query(
       `INSERT INTO lockstep.prediction_log (at, request_id, prediction_id, entity, model, version, service, service_fingerprint, as_of,
-         entities, keys, request, features, statuses, reads, outputs, latency_micros, degraded, skewed)
-       VALUES (to_timestamp($1), $2, $2, 0, 'fraud', $3, 'fraud_features@1', '', to_timestamp($1), '{}', $4, '{}', '{"paid1h":3}', '{}', '[]', $5, 1, false, false)`,
+         entities, keys, request, features, statuses, reads, outputs, latency_micros, degraded, skewed, role)
+       VALUES (to_timestamp($1), $2, $2, 0, 'fraud', $3, 'fraud_features@1', '', to_timestamp($1), '{}', $4, '{}', '{"paid1h":3}', '{}', '[]', $5, 1, false, false, 'champion')`,
       [(start + atHour * hour) / 1e6, id, version, JSON.stringify({ card }), JSON.stringify({ probability })],
     )
   }
