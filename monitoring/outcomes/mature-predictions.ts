@@ -29,7 +29,7 @@ export async function* maturePredictions(snapshot: Snapshot, query: MatureQuery)
     return `coalesce(p.keys->${json}, p.request->${json}, p.features->${json})::text`
   })
   const fields = [
-    ...['p.prediction_id', 'p.at', 'p.as_of', 'p.version', 'p.role', 'p.keys::text', 'p.outputs::text'],
+    'p.prediction_id, p.at, p.as_of, p.version, p.role, p.keys::text, p.outputs::text',
     ...named,
     'o.event_time',
     'o.late',

@@ -188,9 +188,10 @@ function matchOf(body: AnyBody, source: Source, what: string): OutcomeMatch {
     if (body.predictionId === undefined)
       throw invalid(what, `does not say which column holds the prediction's id; write predictionId: 'prediction_id'`)
     const place = `The predictionId of ${what}`
-    const type = columnType(source, body.predictionId, place)
+    const column = checkColumnName(body.predictionId, place)
+    const type = columnType(source, column, place)
     if (type.kind !== 'string') throw new LockstepError('INVALID_TYPE', `${place} is a column of ${typeName(type)}; it must be a string.`)
-    return { kind: 'prediction', column: String(body.predictionId) }
+    return { kind: 'prediction', column }
   }
   if (body.match !== 'entity') throw invalid(what, `has the match ${show(body.match)}; write match: 'prediction' or match: 'entity'`)
   if (body.predictionId !== undefined) throw invalid(what, `matches by entity, so "predictionId" does not apply; remove it`)
@@ -216,8 +217,8 @@ function missingOf(missing: unknown, type: ScalarType, required: boolean, what: 
   if (missing === undefined || missing === 'exclude') return { kind: 'exclude' }
   if (!isValueOf(type, missing))
     throw new LockstepError('INVALID_TYPE', `The missing of ${what} is ${show(missing)}; write a ${typeName(type)}, or 'exclude'.`)
-  const json = valueToJson(type, missing)
-  return { kind: 'value', value: typeof json === 'number' || typeof json === 'boolean' ? json : String(json) }
+  // of a scalar type: no list and no object
+  return { kind: 'value', value: valueToJson(type, missing) as boolean | number | string }
 }
 
 function outputOf({ model, output }: AnyBody, what: string): string {
