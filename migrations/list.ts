@@ -20,6 +20,7 @@ import * as predictionIds from './0018-prediction-ids.ts'
 import * as jobs from './0019-jobs.ts'
 import * as outcomes from './0022-outcomes.ts'
 import * as predictionRoles from './0024-prediction-roles.ts'
+import * as modelRouting from './0026-model-routing.ts'
 
 /**
  * Every migration, in order. Append-only: each has already run on some database, so it is never edited, renamed or
@@ -47,4 +48,5 @@ export const migrations: Readonly<Record<string, Migration>> = {
   '0019-jobs': jobs,
   '0022-outcomes': outcomes,
   '0024-prediction-roles': predictionRoles,
+  '0026-model-routing': modelRouting,
 }

@@ -11,6 +11,7 @@ export interface LockstepTables {
   'lockstep.model_versions': ModelVersionsTable
   'lockstep.model_aliases': ModelAliasesTable
   'lockstep.model_events': ModelEventsTable
+  'lockstep.model_pins': ModelPinsTable
   'lockstep.materialization_runs': MaterializationRunsTable
   'lockstep.datasets': DatasetsTable
   'lockstep.installation': InstallationTable
@@ -109,7 +110,13 @@ export interface ModelEventsTable {
   at: Generated<Date>
 }
 
-export type ModelAction = 'push' | 'promote' | 'rollback' | 'remove'
+export type ModelAction = 'push' | 'promote' | 'rollback' | 'remove' | 'pin' | 'unpin'
+
+export interface ModelPinsTable {
+  model: string
+  version: number
+  pinned_at: Generated<Date>
+}
 
 export interface MaterializationRunsTable {
   id: Generated<string>

@@ -19,6 +19,7 @@ import { readModelAliases } from './model-aliases.ts'
 import type { ModelOperational } from './definition-set.ts'
 import type { ModelVersion } from './model-versions.ts'
 import { readModelVersions } from './model-versions.ts'
+import { readModelPins } from './model-pins.ts'
 import { notPushable } from './push-table.ts'
 import { readRevision } from './revision.ts'
 import { requireSigned } from './signatures.ts'
@@ -86,6 +87,8 @@ export interface CatalogModel {
   readonly versions: readonly ModelVersion[]
   /** Versions by alias. `champion` is the version that answers requests without a version. */
   readonly aliases: ReadonlyMap<string, ModelAlias>
+  /** The version that answers all requests without a version, whatever else is in force; null: the model is not pinned. */
+  readonly pin: number | null
 }
 
 /**
@@ -116,6 +119,7 @@ export async function readCatalog(
     code: await storedCode(transaction, definitions),
     versions: await readModelVersions(transaction),
     aliases: await readModelAliases(transaction),
+    pins: await readModelPins(transaction),
   }
   const compiled = compileDefinitions(stored.definitions, verifiedCode(stored.code), guard.load)
   const entities = new Map<string, EntitySpec>()
@@ -140,6 +144,7 @@ export async function readCatalog(
         operational: definition.operational,
         versions: stored.versions.filter((version) => version.model === name),
         aliases: new Map(stored.aliases.flatMap((each) => (each.model === name ? [[each.alias, each]] : []))),
+        pin: stored.pins.get(name) ?? null,
       })
     }
   }

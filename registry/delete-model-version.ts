@@ -10,6 +10,7 @@ import { recordModelEvent } from './model-events.ts'
 import type { ModelVersion } from './model-versions.ts'
 import { readModelVersions } from './model-versions.ts'
 import type { VersionReference } from './pick-version.ts'
+import { readModelPins } from './model-pins.ts'
 import { freedBy } from './prune.ts'
 import { bumpRevision } from './revision.ts'
 
@@ -25,8 +26,8 @@ export interface DeletedVersion {
  * to it.
  *
  * @param options.dryRun whether only to find what would be deleted
- * @throws LockstepError `UNKNOWN_DEFINITION`; `IN_USE` while an alias points at it, or it answers requests that name no
- *   version
+ * @throws LockstepError `UNKNOWN_DEFINITION`; `IN_USE` while an alias points at it, the model is pinned to it, or it answers
+ *   requests that name no version
  */
 export async function deleteModelVersion(
   db: Database,
@@ -70,6 +71,8 @@ async function refuseServed(
   const pointing = aliases.filter((each) => each.version === version).map(({ alias }) => `"${alias}"`)
   if (pointing.length > 0)
     throw inUse(`the alias ${pointing.join(' and ')} points to it. Point it to another version, or remove it, first.`)
+  if ((await readModelPins(transaction)).get(name) === version)
+    throw inUse(`the model is pinned to it. Unpin it first: lockstep model unpin ${name}.`)
   const model = await transaction
     .selectFrom('lockstep.definitions')
     .select('name')

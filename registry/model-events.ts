@@ -6,14 +6,14 @@ import type { Database } from '../runtime/database.ts'
 import { championAlias } from './model-aliases.ts'
 
 /**
- * A change of a model: a version pushed, an alias set (`promote`), set back (`rollback`) or removed (`remove`), or a
- * version deleted (`remove` without an alias).
+ * A change of a model: a version pushed, an alias set (`promote`), set back (`rollback`) or removed (`remove`), a
+ * version deleted (`remove` without an alias), or the model pinned to a version (`pin`) or unpinned (`unpin`).
  */
 export interface ModelEvent {
   readonly id: number
   readonly model: string
   readonly action: ModelAction
-  /** null for a push, and for a deleted version. */
+  /** null for a push, a deleted version, and a pin. */
   readonly alias: string | null
   /** The version before the change. For a first champion, the version that answered until then. null: none. */
   readonly from: number | null
@@ -79,6 +79,10 @@ function auditAction(action: ModelAction, alias: string | null): AuditAction {
       return 'model.rollback'
     case 'remove':
       return alias === null ? 'model.delete' : 'model.alias.remove'
+    case 'pin':
+      return 'model.pin'
+    case 'unpin':
+      return 'model.unpin'
     default:
       return action satisfies never
   }

@@ -54,7 +54,7 @@ export interface PushedModel {
   readonly created: boolean
   readonly binding: ModelBinding
   /** The change of the alias; null: the push named no alias. */
-  readonly alias: Omit<AliasChange, 'revision'> | null
+  readonly alias: Omit<AliasChange, 'revision' | 'pinned'> | null
   /** Notes for the user that prevent nothing. */
   readonly notes: readonly string[]
 }

@@ -28,12 +28,14 @@ export function checkAlias(alias: string): string {
 /**
  * The version with this number or alias.
  *
- * @param wanted absent: the champion, or the newest version if there is none
+ * @param wanted absent: the pinned version, else the champion, or the newest version if there is none
  * @throws LockstepError `UNKNOWN_DEFINITION`
  */
 export function pickVersion(model: CatalogModel, wanted?: VersionReference): ModelVersion {
   const number =
-    wanted === undefined ? (model.aliases.get(championAlias)?.version ?? model.versions.at(-1)?.version) : numberOf(model, wanted)
+    wanted === undefined
+      ? (model.pin ?? model.aliases.get(championAlias)?.version ?? model.versions.at(-1)?.version)
+      : numberOf(model, wanted)
   const found = model.versions.find(({ version }) => version === number)
   if (found !== undefined) return found
   const existing = model.versions.map(({ version }) => version).join(', ')

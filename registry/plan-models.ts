@@ -23,6 +23,8 @@ export interface ModelsPlan {
 export interface PushedVersions {
   readonly versions: readonly ModelVersion[]
   readonly aliases: readonly ModelAlias[]
+  /** The pinned version of each model. */
+  readonly pins: ReadonlyMap<string, number>
 }
 
 /**
@@ -36,7 +38,7 @@ export function planModels(
   comparisons: readonly Comparison[],
   staying: readonly Definition[],
   removed: readonly Definition[],
-  { versions, aliases }: PushedVersions,
+  pushed: PushedVersions,
   code: CodeTexts,
 ): ModelsPlan {
   const plan = { breaks: [] as Breakage[], problems: [] as LockstepError[], notes: [] as string[] }
@@ -45,7 +47,7 @@ export function planModels(
   )
   for (const { kind, name } of removed) {
     if (kind !== 'model') continue
-    for (const { version, as } of servedVersions(name, versions, aliases)) {
+    for (const { version, as } of servedVersions(name, pushed)) {
       plan.breaks.push({ cause: 'removal of its model', broken: `model "${name}" version ${version.version}, ${as}` })
       plan.problems.push(
         new LockstepError(
@@ -56,13 +58,13 @@ export function planModels(
       )
     }
   }
-  if (changed.length === 0 || versions.length === 0) return plan
+  if (changed.length === 0 || pushed.versions.length === 0) return plan
   // what has a version stays as it is stored, whatever prints the same code in another way
   const next = comparisons.map(({ declared, stored }) => (declared.version > 0 && stored !== null ? stored : declared))
   const lookUp = services([...next, ...staying], code)
   for (const { declared, stored } of changed) {
     if (declared.kind !== 'model' || stored?.kind !== 'model' || stored.retired) continue
-    for (const { version, as } of servedVersions(declared.name, versions, aliases)) {
+    for (const { version, as } of servedVersions(declared.name, pushed)) {
       const broken = `model "${declared.name}" version ${version.version}, ${as}`
       const now = refusal(() => bindVersion(lookUp, declared.spec, version))
       if (now !== null && refusal(() => bindVersion(lookUp, stored.spec, version)) === null) {
@@ -78,22 +80,26 @@ export function planModels(
   return plan
 }
 
-/** The champion, or the newest version if there is none, and the versions that other aliases point at, each once. */
+/**
+ * The champion, or the newest version if there is none, the versions that other aliases point at, and the pinned one,
+ * each once.
+ */
 function servedVersions(
   model: string,
-  versions: readonly ModelVersion[],
-  aliases: readonly ModelAlias[],
+  { versions, aliases, pins }: PushedVersions,
 ): { readonly version: ModelVersion; readonly as: string }[] {
-  const pushed = versions.filter((version) => version.model === model)
+  const own = versions.filter((version) => version.model === model)
   const pointing = aliases.filter((alias) => alias.model === model)
   const found = new Map<ModelVersion, string>()
   const champion = pointing.find(({ alias }) => alias === championAlias)
-  const newest = pushed.at(-1)
+  const newest = own.at(-1)
   if (champion === undefined && newest !== undefined) found.set(newest, 'which is served')
   for (const { alias, version } of champion === undefined ? pointing : [champion, ...pointing]) {
-    const target = pushed.find((each) => each.version === version)
+    const target = own.find((each) => each.version === version)
     if (target !== undefined && !found.has(target)) found.set(target, alias === championAlias ? 'which is served' : `the "${alias}"`)
   }
+  const pinned = own.find((each) => each.version === pins.get(model))
+  if (pinned !== undefined && !found.has(pinned)) found.set(pinned, 'to which the model is pinned')
   return [...found].map(([version, as]) => ({ version, as }))
 }
 

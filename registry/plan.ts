@@ -15,6 +15,7 @@ import { declaredDefinitions, definitionKey, displayName, kindNames, kindOrder, 
 import type { DefinitionSet } from './definition-set.ts'
 import { differenceText } from './diff.ts'
 import { readModelAliases } from './model-aliases.ts'
+import { readModelPins } from './model-pins.ts'
 import { readModelVersions } from './model-versions.ts'
 import type { TableChange } from './owned-table.ts'
 import type { ModelsPlan } from './plan-models.ts'
@@ -91,7 +92,7 @@ export async function planOn(
           stored.filter((definition) => !definition.retired),
           code,
         )
-  const pushed = { versions: await readModelVersions(handle), aliases: await readModelAliases(handle) }
+  const pushed = { versions: await readModelVersions(handle), aliases: await readModelAliases(handle), pins: await readModelPins(handle) }
   const served = unknown.length + uncompiled.length > 0 ? noModels : planModels(comparisons, left, removed, pushed, code)
   const nextVersions = freeVersions([...declared, ...stored])
   const changes = [

@@ -1,10 +1,9 @@
 import type { Kysely } from 'kysely'
 import { sql } from 'kysely'
-import { LockstepError, messageOf } from '../kernel/errors.ts'
+import { LockstepError } from '../kernel/errors.ts'
 import type { LockstepTables, ModelAction } from '../migrations/schema.ts'
 import type { Database } from '../runtime/database.ts'
-import { bindVersion } from './bind-version.ts'
-import type { Catalog, CatalogModel } from './catalog.ts'
+import type { CatalogModel } from './catalog.ts'
 import { loadCatalog, readCatalog } from './catalog.ts'
 import type { LoadedOn, LoadOnServersOptions } from './load-on-servers.ts'
 import { loadOnServers } from './load-on-servers.ts'
@@ -13,6 +12,7 @@ import type { Actor } from '../runtime/audit.ts'
 import { recordModelEvent } from './model-events.ts'
 import { checkAlias, pickVersion, requireAlias } from './pick-version.ts'
 import type { VersionReference } from './pick-version.ts'
+import { requireServable } from './require-servable.ts'
 import { bumpRevision, lockRegistry, readRevision } from './revision.ts'
 import { checkTrainedOn, trainingSetOf } from './trained-features.ts'
 
@@ -28,6 +28,8 @@ export interface AliasChange {
   readonly to: number | null
   /** False if nothing had to change. */
   readonly changed: boolean
+  /** The version that the model is pinned to: it answers whatever the champion is. null: none. */
+  readonly pinned: number | null
   /** The registry's revision afterwards. */
   readonly revision: number
   /** For a promotion that made servers load the version first: how many servers were asked and how many loaded it. */
@@ -70,7 +72,7 @@ export async function promoteModel(
   const model = catalog.model(name)
   const picked = pickVersion(model, wanted)
   const { version } = picked
-  const { binding } = requireServable(catalog, model, alias, version)
+  const { binding } = requireServable(catalog, model, version, `"${alias}" was not changed`)
   const before = model.aliases.get(alias)?.version
   const dataset = await trainingSetOf(db.kysely, picked)
   if (dataset !== null && before !== version) {
@@ -170,7 +172,7 @@ export async function pointAlias(
   alias: string,
   to: number,
   by: Actor,
-): Promise<Omit<AliasChange, 'revision'>> {
+): Promise<Omit<AliasChange, 'revision' | 'pinned'>> {
   const current = model.aliases.get(alias)
   if (current?.version === to) return { model: model.name, alias, from: to, to, changed: false }
   const before = current === undefined ? servedBefore(model, alias, to) : [...current.former, current.version]
@@ -191,7 +193,7 @@ async function writeAlias(
   alias: string,
   { to, former, action }: { readonly to: number; readonly former: readonly number[]; readonly action: ModelAction },
   by: Actor,
-): Promise<Omit<AliasChange, 'revision'>> {
+): Promise<Omit<AliasChange, 'revision' | 'pinned'>> {
   const from = model.aliases.get(alias)?.version ?? former.at(-1) ?? null
   const row = { version: to, former: JSON.stringify(former), set_at: sql<Date>`now()` }
   await transaction
@@ -211,28 +213,16 @@ async function changeAlias(
   db: Database,
   name: string,
   { beforeCommit }: ChangeOptions,
-  change: (model: CatalogModel, transaction: Kysely<LockstepTables>) => Promise<Omit<AliasChange, 'revision'>>,
+  change: (model: CatalogModel, transaction: Kysely<LockstepTables>) => Promise<Omit<AliasChange, 'revision' | 'pinned'>>,
 ): Promise<AliasChange> {
   return await db.kysely.transaction().execute(async (transaction) => {
     await lockRegistry(transaction)
     const catalog = await readCatalog(transaction, db.signing)
     const model = catalog.model(name)
     const made = await change(model, transaction)
-    if (made.to !== null) requireServable(catalog, model, made.alias, made.to)
+    if (made.to !== null) requireServable(catalog, model, made.to, `"${made.alias}" was not changed`)
     const revision = made.changed ? await bumpRevision(transaction) : await readRevision(transaction)
     beforeCommit?.()
-    return { ...made, revision }
+    return { ...made, pinned: model.pin, revision }
   })
-}
-
-function requireServable(catalog: Catalog, model: CatalogModel, alias: string, version: number): ReturnType<typeof bindVersion> {
-  try {
-    return bindVersion(catalog, model.spec, pickVersion(model, version))
-  } catch (cause) {
-    throw new LockstepError(
-      'NOT_PROMOTABLE',
-      `The version ${version} of the model "${model.name}" cannot be served, so "${alias}" was not changed: ${messageOf(cause)}`,
-      { cause, details: { model: model.name, alias, version } },
-    )
-  }
 }

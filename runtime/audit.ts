@@ -36,6 +36,8 @@ export type AuditAction =
   | 'model.alias'
   | 'model.alias.remove'
   | 'model.delete'
+  | 'model.pin'
+  | 'model.unpin'
   | 'dataset.delete'
 
 export interface AuditEntry {

@@ -23,7 +23,7 @@ export const modelListCommand: Command = {
     const rows = versions.map((version) => [
       version.model,
       String(version.version),
-      version.default ? 'yes' : '',
+      version.pinned ? 'pinned' : version.default ? 'yes' : '',
       version.aliases.join(', '),
       version.service,
       bytes(version.sizeBytes),
@@ -47,6 +47,8 @@ interface ListedVersion {
   readonly version: number
   /** Whether this version answers requests that name no version. */
   readonly default: boolean
+  /** Whether the model is pinned to it. */
+  readonly pinned: boolean
   readonly aliases: readonly string[]
   readonly service: string
   readonly sizeBytes: number
@@ -67,6 +69,7 @@ async function versionsHere(context: Context, name: string | undefined): Promise
       ...modelVersionJson(version),
       aliases: model === undefined ? [] : aliasesOf(model, version.version),
       default: isDefault,
+      pinned: model?.pin === version.version,
     }
   })
 }
@@ -76,7 +79,7 @@ async function versionsThere(server: Server, name: string | undefined): Promise<
     name === undefined
       ? (await server.ask('GET', '/v1/models', undefined, modelsAnswer)).models
       : [await server.ask('GET', `/v1/models/${encodeURIComponent(name)}`, undefined, modelAnswer)]
-  return models.flatMap(({ model, version: answering, versions }) =>
-    versions.map((version) => ({ model, ...version, default: version.version === answering })),
+  return models.flatMap(({ model, version: answering, pinned, versions }) =>
+    versions.map((version) => ({ model, ...version, default: version.version === answering, pinned: version.version === pinned })),
   )
 }

@@ -12,7 +12,7 @@ import { modelVersionJson } from '../model-text.ts'
 export const modelShowCommand: Command = {
   name: 'model show',
   summary: 'Show a model version: its facts and its lineage',
-  description: ['Without a version, shows the champion, or the newest version if there is no champion.'],
+  description: ['Without a version, shows the one that answers by default: the pinned version, else the champion, else the newest.'],
   arguments: [{ name: 'MODEL', help: 'The model, or one version of it: delay@3, delay@challenger.' }],
   example: 'lockstep model show delay@3',
   async run(context, input) {
@@ -27,12 +27,14 @@ export async function showModelVersion(context: Context, reference: string): Pro
   const version = pickVersion(model, wanted)
   const lineage = await readModelLineage(await context.database(), version)
   const aliases = aliasesOf(model, version.version)
-  return { json: { ...modelVersionJson(version), aliases, lineage }, text: versionText(version, aliases, lineage) }
+  const pinned = model.pin
+  return { json: { ...modelVersionJson(version), aliases, pinned, lineage }, text: versionText(version, aliases, pinned, lineage) }
 }
 
 function versionText(
   version: ModelVersion,
   aliases: readonly string[],
+  pinned: number | null,
   { dataset, service, views, onDemand, sources }: ModelLineage,
 ): string {
   const named = (values: Readonly<Record<string, unknown>>): string =>
@@ -42,6 +44,14 @@ function versionText(
   const retired = (is: boolean): string => (is ? ', pruned since' : '')
   const fields: (readonly [string, string])[] = [
     ['model', `${version.model}@${version.version}${aliases.length === 0 ? '' : ` (${aliases.join(', ')})`}`],
+    [
+      'pinned',
+      pinned === null
+        ? ''
+        : pinned === version.version
+          ? 'the model is pinned to this version'
+          : `the model is pinned to version ${pinned}`,
+    ],
     ['pushed', `${moment(version.createdAt)} UTC${version.pushedBy === null ? '' : ` by ${version.pushedBy}`}`],
     ['file', `${bytes(version.sizeBytes)}, sha256 ${version.sha256}`],
     ...version.contract.inputs.map((tensor) => ['input', `${tensor.name} ${tensorText(tensor)}`] as const),

@@ -45,7 +45,17 @@ export async function checkWorker(db: Database, store: OnlineStore, catalog: Cat
   return note(`${noWorker} The last run of a view ${Number.isFinite(last) ? `was ${ago(last)}` : 'is not known'}.`)
 }
 
-export function checkModels({ models }: Catalog): Answer {
+/** A pin is meant for an emergency, and easily forgotten: a promotion has no effect meanwhile. */
+export function checkModels({ models }: Catalog): Answer[] {
+  const pins = [...models.values()].flatMap(({ name, pin }) => (pin === null ? [] : [pinned(name, pin)]))
+  return [checkVersions(models), ...pins]
+}
+
+function pinned(name: string, version: number): Answer {
+  return note(`"${name}" is pinned to version ${version}, whatever its champion is. Unpin it: lockstep model unpin ${name}`)
+}
+
+function checkVersions(models: Catalog['models']): Answer {
   const without = [...models.values()].filter(({ versions }) => versions.length === 0).map(({ name }) => name)
   if (without.length === 0)
     return ok(models.size === 0 ? 'No model is declared.' : `${counted(models.size, 'model')}, each with a version.`)

@@ -5,6 +5,8 @@ import { championAlias } from '../../registry/model-aliases.ts'
 import type { ModelLineage } from '../../registry/model-lineage.ts'
 import { readModelLineage } from '../../registry/model-lineage.ts'
 import type { ModelVersion } from '../../registry/model-versions.ts'
+import type { PinChange, PinOptions } from '../../registry/pin-model.ts'
+import { pinModel, unpinModel } from '../../registry/pin-model.ts'
 import type { VersionReference } from '../../registry/pick-version.ts'
 import type { AliasChange, ChangeOptions, PromoteOptions } from '../../registry/promote.ts'
 import { promoteModel, removeModelAlias, rollBackModel } from '../../registry/promote.ts'
@@ -19,6 +21,11 @@ export interface TakenChange extends AliasChange {
   readonly inForce: boolean
 }
 
+/** A pin that was committed or removed, and whether this server serves by it. */
+export interface TakenPin extends PinChange {
+  readonly inForce: boolean
+}
+
 /**
  * Changes to models, and what a server answers about them beyond its catalog. A change is usually in force on this
  * server when it is answered, and on the others within a second.
@@ -28,6 +35,8 @@ export interface ModelChanges {
   promote(model: string, version: VersionReference, alias: string, by: Actor, options?: PromoteOptions): Promise<TakenChange>
   rollBack(model: string, alias: string, by: Actor, options?: ChangeOptions): Promise<TakenChange>
   remove(model: string, alias: string, by: Actor, options?: ChangeOptions): Promise<TakenChange>
+  pin(model: string, version: VersionReference, by: Actor, options?: PinOptions): Promise<TakenPin>
+  unpin(model: string, by: Actor, options?: ChangeOptions): Promise<TakenPin>
   /** Newest first. */
   history(model: string, limit: number | undefined): Promise<readonly ModelEvent[]>
   lineage(version: ModelVersion): Promise<ModelLineage>
@@ -40,6 +49,8 @@ export function createModelChanges(database: () => Database, catalog: LiveCatalo
     const { loaded } = catalog
     const known = loaded?.models.get(model)
     if (to === null || alias !== championAlias || loaded === null || known === undefined || models === undefined) return true
+    // the pinned version answers whatever the champion is
+    if (known.pin !== null) return true
     return models.answering(loaded, known)?.version === to
   }
 
@@ -50,10 +61,23 @@ export function createModelChanges(database: () => Database, catalog: LiveCatalo
     return { ...made, inForce: (await reachRevision(catalog, db, made.revision)) && isServed(made) }
   }
 
+  async function takenPin(change: (db: Database) => Promise<PinChange>): Promise<TakenPin> {
+    const db = database()
+    const made = await change(db)
+    const isReached = await reachRevision(catalog, db, made.revision)
+    const { loaded } = catalog
+    const known = loaded?.models.get(made.model)
+    const isServed =
+      made.to === null || loaded === null || known === undefined || (models?.answering(loaded, known)?.version ?? made.to) === made.to
+    return { ...made, inForce: isReached && isServed }
+  }
+
   return {
     promote: (model, version, alias, by, options) => taken((db) => promoteModel(db, model, version, by, alias, options)),
     rollBack: (model, alias, by, options) => taken((db) => rollBackModel(db, model, by, alias, options)),
     remove: (model, alias, by, options) => taken((db) => removeModelAlias(db, model, alias, by, options)),
+    pin: (model, version, by, options) => takenPin((db) => pinModel(db, model, version, by, options)),
+    unpin: (model, by, options) => takenPin((db) => unpinModel(db, model, by, options)),
     history: (model, limit) => listModelEvents(database(), model, limit),
     lineage: (version) => readModelLineage(database(), version),
   }

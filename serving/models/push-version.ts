@@ -28,7 +28,7 @@ export interface PushReport extends Omit<ModelVersion, 'contract' | 'createdAt'>
   readonly created: boolean
   readonly unusedFeatures: readonly string[]
   /** null: the push named no alias. */
-  readonly alias: Omit<AliasChange, 'revision'> | null
+  readonly alias: Omit<AliasChange, 'revision' | 'pinned'> | null
   /** null: there is none, and the newest version answers. */
   readonly champion: number | null
   readonly notes: readonly string[]

@@ -42,6 +42,7 @@ export interface SelectOptions {
 /**
  * Loads the version of each model that serves requests by default, and the versions that aliases point at.
  *
+ * - The pinned version serves. If the model has none, or it does not load:
  * - The champion serves. If it does not load: the version that has served until now, else earlier champions.
  * - Without a champion, the newest version that loads serves.
  */
@@ -113,12 +114,16 @@ async function choose(model: CatalogModel, { before, load, isFatal, onChosen }: 
  * may change while the champion loads.
  */
 function* candidates(model: CatalogModel, before: SelectOptions['before']): Generator<ModelVersion> {
+  const numbered = (number: number | undefined) => model.versions.filter(({ version }) => version === number)
   const champion = model.aliases.get(championAlias)
+  if (model.pin !== null) {
+    yield* numbered(model.pin)
+    yield* numbered(before(model.name))
+  }
   if (champion === undefined) {
     yield* model.versions.toReversed()
     return
   }
-  const numbered = (number: number | undefined) => model.versions.filter(({ version }) => version === number)
   yield* numbered(champion.version)
   yield* numbered(before(model.name))
   for (const former of champion.former.toReversed()) yield* numbered(former)

@@ -6,19 +6,19 @@ import type { ServedModel } from './model-host.ts'
 
 /**
  * The versions that may serve next and must be loaded by then: the newest, and those that aliases point at or pointed
- * at last.
+ * at last, and the pinned one.
  */
-export function reserves({ versions, aliases }: CatalogModel): ModelVersion[] {
-  const numbers = new Set([...aliases.values()].flatMap(({ version, former }) => [version, former.at(-1)]))
+export function reserves({ versions, aliases, pin }: CatalogModel): ModelVersion[] {
+  const numbers = new Set([pin, ...[...aliases.values()].flatMap(({ version, former }) => [version, former.at(-1)])])
   return versions.filter((each) => each === versions.at(-1) || numbers.has(each.version))
 }
 
 /**
  * Whether a version may serve requests by default. If its trial did not end, it serves only requests that name it,
- * unless it was made the champion anyway.
+ * unless it was made the champion or pinned anyway.
  */
-export function mayAnswer({ aliases }: CatalogModel, { tried, version }: ServedModel): boolean {
-  return tried || aliases.get(championAlias)?.version === version.version
+export function mayAnswer({ aliases, pin }: CatalogModel, { tried, version }: ServedModel): boolean {
+  return tried || (pin ?? aliases.get(championAlias)?.version) === version.version
 }
 
 export function requireTried(model: CatalogModel, served: ServedModel): void {

@@ -90,6 +90,19 @@ describe('the life of a model', () => {
     expect(history).toMatch(/promote +champion +2 +1 +\S+@\S+ +as agreed$/m)
     expect(await json('model', 'history', 'delay', '--limit', '1')).toMatchObject({ events: [{ action: 'rollback', from: 2, to: 1 }] })
 
+    expect(await text('model', 'pin', 'delay@challenger', '--reason', 'fire')).toMatch(
+      /^Pinned delay to version 2\. .*lockstep model unpin delay$/,
+    )
+    expect(await text('model', 'pin', 'delay@2')).toBe('delay is already pinned to version 2.')
+    expect(await text('model', 'promote', 'delay@1')).toContain(
+      'already points to version 1.\nThe model is pinned to version 2, which still answers',
+    )
+    expect(await text('model', 'list', 'delay')).toMatch(/delay +2 +pinned +challenger/)
+    expect(await text('model', 'show', 'delay@1')).toMatch(/^pinned +the model is pinned to version 2$/m)
+    expect(await text('model', 'unpin', 'delay')).toBe('Unpinned delay; it was pinned to version 2. Version 1 is the default again.')
+    await expect(lockstep('model', 'unpin', 'delay')).rejects.toMatchObject(refused('NOT_PROMOTABLE', '"delay" is not pinned'))
+    await expect(lockstep('model', 'pin', 'delay')).rejects.toMatchObject(refused('USAGE', 'does not name a version'))
+
     await json('model', 'alias', 'delay', 'champion', '--remove')
     expect(await text('model', 'show', 'delay')).toContain('delay@2 (challenger)\n')
     expect(await json('model', 'list', 'delay')).toMatchObject({ versions: [{ default: false }, { default: true }] })

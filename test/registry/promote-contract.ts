@@ -53,6 +53,7 @@ export function promoteContract(opened: () => TestRegistry): void {
         from: 2,
         to: 1,
         changed: true,
+        pinned: null,
         revision: before + 1,
         servers: { asked: 0, loaded: 0 },
       })
@@ -228,6 +229,7 @@ export function promoteContract(opened: () => TestRegistry): void {
           from: 2,
           to: 1,
           changed: true,
+          pinned: null,
           revision: before + 1,
         })
         expect(await served()).toBe(1)

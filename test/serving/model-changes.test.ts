@@ -1,5 +1,6 @@
 import { setTimeout } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { deleteModelVersion } from '../../registry/delete-model-version.ts'
 import { loadCatalog } from '../../registry/catalog.ts'
 import type { LoadReply, LoadRequest } from '../../registry/load-request.ts'
 import { loadReplyNotice, parseLoadRequest } from '../../registry/load-request.ts'
@@ -84,6 +85,36 @@ describe('the champion over HTTP', () => {
       records: expect.arrayContaining([expect.objectContaining({ action: 'model.alias' })]) as unknown,
       next: null,
     })
+  })
+
+  it('answers nothing while the model is pinned, whatever is promoted, until it is unpinned', async () => {
+    await send('POST', '/promote', { version: 1 })
+    const pinned = await send('PUT', '/pin', { version: 2, reason: 'fire' })
+    expect(pinned).toMatchObject({ status: 200, body: { model: 'delay', from: null, to: 2, serves: 2, changed: true, inForce: true } })
+    expect((await predict()).body).toMatchObject({ version: 2, role: 'champion' })
+    expect((await predict(1)).body).toMatchObject({ version: 1, role: 'requested' })
+    expect((await send('POST', '/promote', { version: 2 })).body).toMatchObject({ from: 1, to: 2, pinned: 2, inForce: true })
+    expect((await send('POST', '/rollback')).body).toMatchObject({ from: 2, to: 1, pinned: 2, inForce: true })
+    expect((await predict()).body).toMatchObject({ version: 2 })
+    expect((await send('GET', '')).body).toMatchObject({ version: 2, pinned: 2, aliases: { champion: 1 } })
+    expect((await send('PUT', '/pin', { version: 2 })).body).toMatchObject({ changed: false, to: 2 })
+    await expect(deleteModelVersion(world.db, 'delay', 2, { actor: 'test' })).rejects.toMatchObject({ code: 'IN_USE' })
+    expect((await send('DELETE', '/pin?reason=over')).body).toMatchObject({ from: 2, to: null, serves: 1, inForce: true })
+    expect((await predict()).body).toMatchObject({ version: 1, role: 'champion' })
+    const again = await send('DELETE', '/pin')
+    expect(again).toMatchObject({
+      status: 409,
+      body: { error: { code: 'NOT_PROMOTABLE', message: expect.stringContaining('not pinned') as string } },
+    })
+    expect(await send('PUT', '/pin', { version: 99 })).toMatchObject({ status: 404 })
+    expect((await send('GET', '/history?limit=1')).body['events']).toMatchObject([{ action: 'unpin', from: 2, to: null, reason: 'over' }])
+    const records = [
+      { action: 'model.unpin', subject: 'delay@2', before: { version: 2 }, after: null, reason: 'over' },
+      { action: 'model.pin', subject: 'delay@2', before: null, after: { version: 2 }, reason: 'fire' },
+    ]
+    const audited = (await ask(url, '/v1/audit?what=delay&limit=4')).body as unknown as { records: { action: string }[] }
+    expect(audited.records.filter(({ action }) => action.endsWith('pin'))).toMatchObject(records)
+    await send('DELETE', '/aliases/champion')
   })
 
   it('is not promoted with features other than it was trained on, unless forced', async () => {

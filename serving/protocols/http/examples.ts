@@ -169,8 +169,8 @@ function parameterOf({ model, view, source, service, entity, job, dataset }: Nam
 }
 
 /** What answers a request that names no version, as a rule. */
-function answering({ versions, aliases }: CatalogModel): ModelVersion | undefined {
-  const champion = aliases.get(championAlias)?.version
+function answering({ versions, aliases, pin }: CatalogModel): ModelVersion | undefined {
+  const champion = pin ?? aliases.get(championAlias)?.version
   return versions.find(({ version }) => version === champion) ?? versions.at(-1)
 }
 

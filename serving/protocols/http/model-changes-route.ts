@@ -4,8 +4,8 @@ import { championAlias } from '../../../registry/model-aliases.ts'
 import { maxModelEvents } from '../../../registry/model-events.ts'
 import type { ChangeOptions } from '../../../registry/promote.ts'
 import { lift } from '../../traffic/request-deadline.ts'
-import type { TakenChange } from '../../models/model-changes.ts'
-import { aliasChangeAnswer, modelHistoryAnswer } from './response-schemas.ts'
+import type { TakenChange, TakenPin } from '../../models/model-changes.ts'
+import { aliasChangeAnswer, modelHistoryAnswer, pinChangeAnswer } from './response-schemas.ts'
 import { readBody } from './body.ts'
 import { checkQuery } from './check-query.ts'
 import type { ServingContext } from '../../context.ts'
@@ -27,6 +27,7 @@ const datasetMismatch = z
 const untried = z.boolean().optional().describe('Allows a version whose trial run on made-up rows did not end')
 
 const promoteSchema = z.strictObject({ version: versionSchema, reason, atOnce, datasetMismatch, untried })
+const pinSchema = promoteSchema.omit({ datasetMismatch: true })
 const rollbackSchema = z.strictObject({ alias, reason })
 /** 202: the change is made, and not in force on this server yet. */
 const changeStatuses = [200, 202]
@@ -99,6 +100,36 @@ export const modelChangeRoutes: readonly Route[] = [
     },
   },
   {
+    method: 'PUT',
+    path: '/v1/models/:name/pin',
+    scope: 'admin',
+    summary: 'Pin a model: one version answers all requests that name no version, until the model is unpinned',
+    tag: 'Models',
+    body: pinSchema,
+    example: { version: 2, reason: 'version 3 answers wrongly' },
+    status: changeStatuses,
+    answer: pinChangeAnswer,
+    async handle(call, deps) {
+      const { version, reason: why, atOnce: now = false, untried: anyway = false } = await readBody(call, deps.bodyLimitBytes, pinSchema)
+      const options = { atOnce: now, untried: anyway, ...whileAwaited(call) }
+      return changed(call, await deps.modelChanges.pin(nameOf(call), version, actorOf(call, why), options))
+    },
+  },
+  {
+    method: 'DELETE',
+    path: '/v1/models/:name/pin',
+    scope: 'admin',
+    summary: 'Unpin a model',
+    tag: 'Models',
+    query: removeQuery,
+    status: changeStatuses,
+    answer: pinChangeAnswer,
+    async handle(call, deps) {
+      const { reason: why } = checkQuery(call, removeQuery)
+      return changed(call, await deps.modelChanges.unpin(nameOf(call), actorOf(call, why), whileAwaited(call)))
+    },
+  },
+  {
     method: 'GET',
     path: '/v1/models/:name/history',
     scope: 'read',
@@ -138,7 +169,7 @@ function whileAwaited({ outgoing, deadline }: Call): Required<ChangeOptions> & {
   }
 }
 
-function changed(call: Call, change: TakenChange): RouteAnswer {
+function changed(call: Call, change: TakenChange | TakenPin): RouteAnswer {
   return jsonAnswer({ ...change, requestId: call.requestId }, change.inForce ? 200 : 202)
 }
 

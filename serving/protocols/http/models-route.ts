@@ -63,6 +63,7 @@ function describe(context: ModelsContext, model: CatalogModel) {
     outputs: model.spec.output.map((output) => ({ name: output.name, type: typeName(output.type) })),
     /** The version that answers a request which names none. */
     version: context.models.answering(context.catalog(), model)?.version ?? null,
+    pinned: model.pin,
     aliases: Object.fromEntries([...model.aliases.values()].map(({ alias, version }) => [alias, version])),
     versions: model.versions.map((version) => describeVersion(model, version)),
   }

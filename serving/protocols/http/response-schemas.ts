@@ -167,6 +167,7 @@ const modelFields = {
   tags: z.array(z.string()).describe('Its tags'),
   outputs: z.array(z.looseObject({ name: z.string().describe('Its name'), type: z.string().describe('Its type') })).describe('The outputs'),
   version: z.int().nullable().describe('The version that answers requests which name no version'),
+  pinned: z.int().nullable().describe('The version that the model is pinned to, until it is unpinned; null: none'),
   aliases: z.record(z.string(), z.int()).describe('By name: the version that it points to'),
   versions: z.array(z.looseObject(versionFields)).describe('Oldest first'),
 }
@@ -204,12 +205,25 @@ export const aliasChangeAnswer = z.object({
   from: z.int().nullable().describe('The version that it pointed to before; for a first champion, the version that answered until then'),
   to: z.int().nullable().describe('The version that it points to afterwards; null: it was removed'),
   changed: z.boolean().describe('false if nothing had to change'),
+  pinned: z.int().nullable().describe('The version that the model is pinned to: it answers whatever the champion is. null: none'),
   revision: z.int().describe("The registry's, afterwards"),
   servers: z
     .object({ asked: z.int().describe('How many servers were asked'), loaded: z.int().describe('How many have loaded it') })
     .exactOptional()
     .describe('How many servers were asked to load the version before the alias was changed, and how many loaded it'),
   inForce: z.boolean().describe('false, with status 202, if the change is made but this server has not loaded the version yet'),
+  requestId,
+})
+
+export const pinChangeAnswer = z.object({
+  model: z.string().describe('The name of the model'),
+  from: z.int().nullable().describe('The pinned version before; null: none'),
+  to: z.int().nullable().describe('The pinned version afterwards; null: none'),
+  serves: z.int().nullable().describe('The version that answers requests which name none, afterwards; null: the model has none'),
+  changed: aliasChangeAnswer.shape.changed,
+  revision: aliasChangeAnswer.shape.revision,
+  servers: aliasChangeAnswer.shape.servers,
+  inForce: aliasChangeAnswer.shape.inForce,
   requestId,
 })
 
@@ -252,7 +266,10 @@ export const pushAnswer = z.object({
   signature: z.string().nullable().describe('Its signature; null: it was pushed without a signing key'),
   created: z.boolean().describe('false if the same file was pushed before'),
   unusedFeatures: z.array(z.string()).describe('Features that the model takes no input from'),
-  alias: aliasChangeAnswer.omit({ revision: true, inForce: true, requestId: true }).nullable().describe('The change of the alias'),
+  alias: aliasChangeAnswer
+    .omit({ revision: true, pinned: true, inForce: true, requestId: true })
+    .nullable()
+    .describe('The change of the alias'),
   champion: z.int().nullable().describe('The version that answers requests which name none; null: the newest does'),
   notes: z.array(z.string().describe('A note')).describe('Notes that prevent nothing'),
   requestId,
@@ -264,7 +281,7 @@ export const modelHistoryAnswer = z.object({
     z.object({
       id: z.int().describe('Its id'),
       model: z.string().describe('The name of the model'),
-      action: z.enum(['push', 'promote', 'rollback', 'remove']).describe('What was done'),
+      action: z.enum(['push', 'promote', 'rollback', 'remove', 'pin', 'unpin']).describe('What was done'),
       alias: z.string().nullable().describe('The alias'),
       from: z.int().nullable().describe('The version that it pointed to before'),
       to: z.int().nullable().describe('The version that it points to afterwards; null: it was removed'),

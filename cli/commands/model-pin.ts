@@ -1,0 +1,40 @@
+import { LockstepError } from '../../kernel/errors.ts'
+import { parseModelReference } from '../../registry/pick-version.ts'
+import { pinModel } from '../../registry/pin-model.ts'
+import { pinChangeAnswer } from '../../serving/protocols/http/response-schemas.ts'
+import { actorOf, reasonOption } from '../actor.ts'
+import type { Command } from '../command.ts'
+import { pinChangeText } from '../model-text.ts'
+import { atOnceOption, untriedOption } from '../promote-with-progress.ts'
+import { serverOf, serverOption } from '../remote/server-option.ts'
+
+export const modelPinCommand: Command = {
+  name: 'model pin',
+  summary: 'Send all traffic of a model to one version at once, until it is unpinned',
+  description: [
+    'The kill switch. The pinned version answers all requests that name no version, on every server within a second, whatever the champion is and whatever rolls out. "lockstep model unpin" ends it.',
+    'All running servers load the version first, for at most 30 seconds. If one cannot, nothing changes.',
+  ],
+  arguments: [{ name: 'MODEL@VERSION', help: 'The version, by its number or an alias: delay@3, delay@champion.' }],
+  options: { reason: reasonOption, 'at-once': atOnceOption, untried: untriedOption, server: serverOption },
+  example: 'lockstep model pin delay@2 --reason "version 3 answers wrongly"',
+  async run(context, input) {
+    const reference = input.argument('MODEL@VERSION')
+    const { model, version } = parseModelReference(reference)
+    if (version === undefined) {
+      throw new LockstepError('USAGE', `"${reference}" does not name a version; say which one gets all traffic, such as "${model}@3".`)
+    }
+    const [server, by] = [serverOf(context, input), actorOf(input)]
+    const options = { atOnce: input.flag('at-once'), untried: input.flag('untried') }
+    const change =
+      server === null
+        ? await pinModel(await context.database(), model, version, by, { ...options, signal: context.signal })
+        : await server.ask(
+            'PUT',
+            `/v1/models/${encodeURIComponent(model)}/pin`,
+            { version, reason: by.reason, ...options },
+            pinChangeAnswer,
+          )
+    return { json: change, text: pinChangeText(change) }
+  },
+}
