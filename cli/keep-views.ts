@@ -8,6 +8,7 @@ import type { MaterializeResult } from '../materializer/materialize.ts'
 import { scheduledRuns } from '../materializer/scheduled-runs.ts'
 import { consumeStreams } from '../materializer/streams/consume-streams.ts'
 import { logOversized } from '../materializer/log-oversized.ts'
+import { baselines } from '../monitoring/baselines/baseline-job.ts'
 import { exportsInParts } from '../offline/distributed-export/export-in-parts.ts'
 import { createJobMetrics } from '../runtime/jobs/job-metrics.ts'
 import type { Logger } from '../runtime/log.ts'
@@ -26,7 +27,7 @@ import { jobKinds, workerTools } from './worker-tools.ts'
 export interface ViewsWork {
   /** Keeps the online views current, until the signal. */
   keep(signal: AbortSignal): Promise<void>
-  /** Backfills, scheduled runs and housekeeping. */
+  /** Backfills, scheduled runs, housekeeping and baselines. */
   readonly kinds: readonly JobKind[]
 }
 
@@ -54,6 +55,10 @@ export function viewsWork(
       backfills(tools, tools.view, { onTooLarge, now: all.clock }),
       scheduledRuns(all, tools.view, onRun, tools.replayMs),
       housekeeping(all),
+      baselines({
+        ...tools,
+        onFailure: (version, error) => log.warn({ version, error }, 'the baseline of a model version cannot be made'),
+      }),
     ],
   }
 }

@@ -39,6 +39,7 @@ export type ErrorCode =
   | 'LABEL_LEAK'
   | 'WRITE_FAILED'
   | 'NOT_REPRODUCIBLE' // what a training set was made of cannot be read again
+  | 'BASELINE_MISSING' // a model version has no earlier rows to compare with
   // online
   | 'STATE_CORRUPT'
   | 'STATE_VERSION'

@@ -28,6 +28,7 @@ export interface LockstepTables {
   'lockstep.audit_log': AuditLogTable
   'lockstep.idempotency_keys': IdempotencyKeysTable
   'lockstep.set_aside': SetAsideTable
+  'lockstep.baselines': BaselinesTable
 }
 
 export type DefinitionKind = 'entity' | 'source' | 'view' | 'onDemand' | 'service' | 'model' | 'outcome'
@@ -370,4 +371,22 @@ export interface SetAsideTable {
   message: string
   since: Generated<Date>
   tried_at: Generated<Date>
+}
+
+/** Either of a training set, or of a model version. */
+export interface BaselinesTable {
+  id: Generated<string>
+  dataset: string | null
+  model: string | null
+  version: number | null
+  origin: Json
+  rows: ColumnType<string, number, number>
+  sampled_rows: number
+  entities: number
+  columns: Json
+  /** Sampled rows, compressed; null: none are kept. */
+  sample: Buffer | null
+  /** How much each feature moves the prediction of a model version; null: not measured. */
+  effects: ColumnType<unknown, string | null | undefined, string | null>
+  created_at: Generated<Date>
 }

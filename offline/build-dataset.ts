@@ -17,8 +17,12 @@ import type { Spine } from './spine/spine.ts'
 import { settledNow } from './stream-bounds.ts'
 import type { ColumnStatistics, StatisticsCollector } from './profile/column-statistics.ts'
 import { collectStatistics } from './profile/column-statistics.ts'
+import type { TrainingProfile } from './training-profile.ts'
+import { createTrainingProfiler } from './training-profile.ts'
 
 export interface BuildOptions {
+  /** Whether to profile the features for a baseline. Default: false. */
+  readonly profile?: boolean
   readonly signal?: AbortSignal | undefined
   readonly onProgress?: ((progress: JoinProgress) => void) | undefined
 }
@@ -38,6 +42,8 @@ export interface BuiltDataset<Sealed extends WrittenFile> {
   readonly columns: { readonly spine: readonly Column[]; readonly features: readonly Column<ValueType>[] }
   /** Of a set in ranges of the spine, of all its rows; else null, as each file has its own. */
   readonly statistics: readonly ColumnStatistics[] | null
+  /** null: it was not asked for. */
+  readonly profile: TrainingProfile | null
   /** By index of the recipe's parts. */
   readonly files: readonly BuiltFile<Sealed>[]
 }
@@ -53,7 +59,7 @@ export async function buildDataset<Sealed extends WrittenFile>(
   service: ServicePlan,
   recipe: DatasetRecipe,
   open: (part: DatasetPart, columns: readonly Column<ValueType>[]) => Promise<DatasetOutput<Sealed>>,
-  { signal, onProgress }: BuildOptions,
+  { signal, onProgress, profile = false }: BuildOptions,
 ): Promise<BuiltDataset<Sealed>> {
   const { rule, asOf, knownBefore, time, sample, order } = recipe
   // a spine of source rows and the features are read one after the other, and must see the same rows
@@ -74,17 +80,28 @@ export async function buildDataset<Sealed extends WrittenFile>(
       let first = 0
       const hash = createSpineHash(spine)
       const missing = countMissingRequired(service)
-      const joining = { rule, bound: asOf, knownBefore, arrivedBefore, ...(signal && { signal }), ...(onProgress && { onProgress }) }
+      const profiler = profile ? createTrainingProfiler(service, spine.columns) : null
+      const joining = {
+        rule,
+        bound: asOf,
+        knownBefore,
+        arrivedBefore,
+        statuses: profile,
+        ...(signal && { signal }),
+        ...(onProgress && { onProgress }),
+      }
       const join = await joinSpine(db, service, spine, joining, async (batch) => {
         hash.update(batch.length, batch.spine)
         missing.update(batch.missing)
         const data = [...carried.map((slot) => batch.spine[slot] as Values), ...batch.values]
         const end = first + batch.length
-        for (const output of outputs) {
+        for (const [number, output] of outputs.entries()) {
           const { part, rows, statistics } = output
           if (part.range !== null && (part.range.from >= end || part.range.to <= first)) continue
-          const chosen = pick(data, rowsOfPart(part, first, batch.times, recipe.dropIncomplete ? batch.missing : null))
+          const rowsHere = rowsOfPart(part, first, batch.times, recipe.dropIncomplete ? batch.missing : null)
+          const chosen = pick(data, rowsHere)
           statistics.update(chosen)
+          if (number === 0 || part.range !== null) profiler?.update(batch, rowsHere)
           await rows.write(chosen)
           // many ranges would hold many rows that wait for more
           if (part.range !== null && part.range.to <= end) output.sealed = await rows.seal()
@@ -97,12 +114,14 @@ export async function buildDataset<Sealed extends WrittenFile>(
         files.push({ ...file, part: part.name, range: part.range, statistics: combined === null ? statistics.result() : [] })
       }
       const { rows, nullKeyRows } = spine
+      const statistics = combined?.result() ?? null
       return {
         spine: { time: spine.time, rows, nullKeyRows, ...hash.digest() },
         join,
         missing,
         columns,
-        statistics: combined?.result() ?? null,
+        statistics,
+        profile: profiler?.result(statistics ?? files[0]?.statistics ?? []) ?? null,
         files,
       }
     } catch (error) {

@@ -133,7 +133,7 @@ export function manifestOf(
   identity: Pick<DatasetManifest, 'id' | 'createdAt' | 'path'>,
   service: ServicePlan,
   recipe: DatasetRecipe,
-  built: BuiltDataset<WrittenFile & { readonly path: string }>,
+  built: Omit<BuiltDataset<WrittenFile & { readonly path: string }>, 'profile'>,
   unchecked: readonly string[],
 ): DatasetManifest {
   const [file, ...otherFiles] = built.files.map(({ path, part, range, rows, bytes, sha256, statistics }): DatasetFile => ({

@@ -19,8 +19,10 @@ import { refuseLabelLeak } from './label-leak.ts'
 import { naturalOrder } from './spine/open-spine.ts'
 import type { SpineSample } from './spine/sample-spine.ts'
 import type { SpineInput } from './spine/spine.ts'
+import { storeTrainingBaseline } from './training-baseline.ts'
+import type { TrainingProfile } from './training-profile.ts'
 
-export interface DatasetOptions extends BuildOptions {
+export interface DatasetOptions extends Omit<BuildOptions, 'profile'> {
   readonly spine: SpineInput
   /** The path of the file to write. The parts of a split set get names beside it: `set.train.parquet`. */
   readonly out: string
@@ -75,11 +77,11 @@ export async function createDataset(db: Database, service: ServicePlan, options:
     service,
     recipe,
     (part, columns) => createDatasetWriter(partPath(out, part), columns, { format, overwrite }),
-    options,
+    { ...options, profile: true },
   )
   try {
     const manifest = manifestOf({ id: randomUUID(), createdAt: new Date().toISOString(), path: out }, service, recipe, built, unchecked)
-    await publish(db, manifest, built.files, overwrite)
+    await publish(db, manifest, built, overwrite)
     return manifest
   } catch (error) {
     for (const file of built.files) await file.abort()
@@ -125,22 +127,25 @@ function pastCutOff(knownBefore: number | undefined): number | null {
 export async function publish(
   db: Database,
   manifest: DatasetManifest,
-  files: readonly SealedFile[],
+  { files, profile }: { readonly files: readonly SealedFile[]; readonly profile: TrainingProfile | null },
   overwrite: boolean,
   gone: readonly string[] = [],
 ): Promise<void> {
   const beside = await sealManifest(manifest)
   try {
-    await db.kysely
-      .insertInto('lockstep.datasets')
-      .values({
-        id: manifest.id,
-        service: manifest.service.id,
-        fingerprint: manifest.service.fingerprint,
-        path: manifest.path,
-        manifest: JSON.stringify(manifest),
-      })
-      .execute()
+    await db.kysely.transaction().execute(async (transaction) => {
+      await transaction
+        .insertInto('lockstep.datasets')
+        .values({
+          id: manifest.id,
+          service: manifest.service.id,
+          fingerprint: manifest.service.fingerprint,
+          path: manifest.path,
+          manifest: JSON.stringify(manifest),
+        })
+        .execute()
+      if (profile !== null) await storeTrainingBaseline(transaction, manifest.id, profile)
+    })
     try {
       await placeFiles([beside, ...files], overwrite, gone)
     } catch (error) {

@@ -7,7 +7,7 @@ export type ColumnBins =
     }
   | {
       readonly kind: 'category'
-      /** As `String` writes them. Empty: only null and not null are told apart. */
+      /** As `categoryText` writes them. Empty: only null and not null are told apart. */
       readonly values: readonly string[]
     }
 
@@ -28,7 +28,7 @@ export function binCount(bins: ColumnBins): number {
 export function binOf(bins: ColumnBins, value: string | number | bigint | boolean | object | null | undefined): number {
   if (value === null || value === undefined) return nullBin
   if (bins.kind === 'category') {
-    const found = typeof value === 'object' ? -1 : bins.values.indexOf(String(value))
+    const found = typeof value === 'object' ? -1 : bins.values.indexOf(categoryText(value))
     return firstCategoryBin + (found < 0 ? bins.values.length : found)
   }
   const number = Number(value)
@@ -37,6 +37,13 @@ export function binOf(bins: ColumnBins, value: string | number | bigint | boolea
   if (number === Number.POSITIVE_INFINITY) return 3
   return firstNumberBin + countBelow(bins.edges, number)
 }
+
+/** A category's text. Long ones are cut, so that a baseline stays small. */
+export function categoryText(value: string | number | bigint | boolean): string {
+  return String(value).slice(0, maxCategoryLength)
+}
+
+const maxCategoryLength = 100
 
 /** A name for people of each bin: `null`, `NaN`, `below 3`, `3 to 7.5`, `above 12`, `ATL`, `other`. */
 export function binLabels(bins: ColumnBins): string[] {
@@ -95,5 +102,5 @@ function nextBelow(value: number): number {
 
 /** Six digits are enough to tell bins apart; an edge one double below a value reads as the value. */
 function shortNumber(value: number): string {
-  return String(Number(value.toPrecision(6)))
+  return value === -Number.MIN_VALUE ? '0' : String(Number(value.toPrecision(6)))
 }

@@ -43,6 +43,7 @@ const pages = [
   'streams',
   'prediction-log',
   'parity',
+  'drift',
   'erase',
   'how-do-i',
   'remote',

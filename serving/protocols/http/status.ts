@@ -18,6 +18,7 @@ export function statusOf({ code, details }: LockstepError): HttpErrorStatus {
     case 'FORBIDDEN':
       return 403
     case 'UNKNOWN_DEFINITION':
+    case 'BASELINE_MISSING':
     case 'NOT_FOUND':
       return 404
     case 'METHOD_NOT_ALLOWED':

@@ -1,0 +1,168 @@
+import { LockstepError } from '../../kernel/errors.ts'
+import type { ServicePlan } from '../../kernel/service-plan.ts'
+import { formatTimestamp } from '../../kernel/time.ts'
+import { buildDataset } from '../../offline/build-dataset.ts'
+import { recipeOfManifest } from '../../offline/dataset-manifest.ts'
+import type { DatasetOutput } from '../../offline/files/dataset-writer.ts'
+import type { JoinProgress } from '../../offline/join.ts'
+import { entityRows, profileColumn } from '../../offline/profile/column-profile.ts'
+import type { StoredDataset } from '../../offline/stored-datasets.ts'
+import { storeTrainingBaseline } from '../../offline/training-baseline.ts'
+import { readCompressedRows } from '../../offline/training-profile.ts'
+import type { Catalog } from '../../registry/catalog.ts'
+import type { ModelVersion } from '../../registry/model-versions.ts'
+import type { Database } from '../../runtime/database.ts'
+import type { SampledPrediction } from '../prediction-log/sample-log.ts'
+import { sampleLog } from '../prediction-log/sample-log.ts'
+import { outputColumn } from './baseline.ts'
+import { featureEffects } from './feature-effects.ts'
+import type { RunnableVersion } from './run-version.ts'
+import { openVersion } from './run-version.ts'
+import { storeVersionBaseline } from './store-version-baseline.ts'
+
+/**
+ * Makes the baseline of a training set that has none, or makes it anew: the set's rows are computed again from its
+ * manifest, as `dataset verify` does. No file is read or written, but that of the spine.
+ *
+ * @throws LockstepError what `buildDataset` throws
+ */
+export async function createTrainingBaseline(
+  db: Database,
+  service: ServicePlan,
+  { id, manifest }: StoredDataset,
+  options: { readonly signal?: AbortSignal; readonly onProgress?: (progress: JoinProgress) => void },
+): Promise<void> {
+  const recipe = recipeOfManifest(manifest)
+  const { profile } = await buildDataset(db, service, recipe, () => Promise.resolve(nowhere), { ...options, profile: true })
+  if (profile === null) throw new LockstepError('INTERNAL', `The training set "${id}" was not profiled.`)
+  await db.kysely.transaction().execute((transaction) => storeTrainingBaseline(transaction, id, profile))
+}
+
+const nowhere: DatasetOutput = {
+  write: () => Promise.resolve(),
+  seal: () => Promise.resolve({ rows: 0, bytes: 0, sha256: '' }),
+  abort: () => Promise.resolve(),
+}
+
+/**
+ * Makes the baseline of a version's outputs: its predictions for sampled rows of its training set.
+ *
+ * @returns false where the training set has no baseline, or no row of it has all required features
+ * @throws LockstepError `MODEL_MISMATCH`, `MODEL_INVALID`, `MODEL_FAILED`
+ */
+export async function createOutputBaseline(db: Database, catalog: Catalog, version: ModelVersion): Promise<boolean> {
+  const { dataset } = version
+  if (dataset === null) return false
+  const stored = await db.kysely
+    .selectFrom('lockstep.baselines')
+    .select(['rows', 'sample'])
+    .where('dataset', '=', dataset)
+    .executeTakeFirst()
+  if (stored === undefined || stored.sample === null) return false
+  const model = await openVersion(db, catalog, version)
+  try {
+    const accepted = readCompressedRows(model.service.features, stored.sample).filter(({ values }) => model.accepts(values))
+    if (accepted.length === 0) return false
+    const predictions = await model.run(accepted.map(({ values }) => values))
+    const entities = entityRows(accepted.map(({ entity }) => entity))
+    const columns = model.outputs.map(({ name, type }, o) => ({
+      ...profileColumn(
+        { name: outputColumn(name), type },
+        predictions.map((prediction) => prediction[o] ?? null),
+        entities,
+      ),
+      statuses: {},
+    }))
+    await storeVersionBaseline(db, version.model, version.version, {
+      origin: { kind: 'training predictions', dataset },
+      rows: Number(stored.rows),
+      sampledRows: accepted.length,
+      entities: entities.length,
+      effects: await featureEffects(
+        model,
+        accepted.map(({ values }) => values),
+        'training set',
+      ),
+      columns,
+    })
+    return true
+  } finally {
+    await model.close()
+  }
+}
+
+export interface ServedWindow {
+  /** Epoch microseconds: logged from `from` on and before `to`. */
+  readonly from: number
+  readonly to: number
+}
+
+const maxServedRows = 20_000
+
+/**
+ * Makes a version's baseline from the prediction log: of its features and outputs.
+ *
+ * @returns how many rows it was made of; 0: there is no row, and no baseline
+ * @throws LockstepError `MODEL_MISMATCH`, `MODEL_INVALID`
+ */
+export async function createServedBaseline(
+  db: Database,
+  catalog: Catalog,
+  version: ModelVersion,
+  { from, to }: ServedWindow,
+): Promise<number> {
+  const model = await openVersion(db, catalog, version)
+  try {
+    const { service, outputs } = model
+    const rows = await sampleLog(db, { model: version.model, version: version.version, service, outputs, from, to, limit: maxServedRows })
+    if (rows.length > 0) await storeServed(db, model, version, rows, { from, to })
+    return rows.length
+  } finally {
+    await model.close()
+  }
+}
+
+async function storeServed(
+  db: Database,
+  model: RunnableVersion,
+  version: ModelVersion,
+  rows: readonly SampledPrediction[],
+  { from, to }: ServedWindow,
+): Promise<void> {
+  const { service, outputs } = model
+  const entities = entityRows(rows.map(({ entity }) => entity))
+  const features = service.features.map((feature, f) => ({
+    ...profileColumn(
+      feature,
+      rows.map(({ values }) => values[f] ?? null),
+      entities,
+    ),
+    statuses: statusCounts(rows, feature.name),
+  }))
+  const predicted = outputs.map(({ name, type }, o) => ({
+    ...profileColumn(
+      { name: outputColumn(name), type },
+      rows.map((row) => row.outputs[o] ?? null),
+      entities,
+    ),
+    statuses: {},
+  }))
+  await storeVersionBaseline(db, version.model, version.version, {
+    origin: { kind: 'served', from: formatTimestamp(from), to: formatTimestamp(to) },
+    rows: rows.length,
+    sampledRows: rows.length,
+    entities: entities.length,
+    effects: await featureEffects(model, rows.map(({ values }) => values).filter(model.accepts), 'logged predictions'),
+    columns: [...features, ...predicted],
+  })
+}
+
+function statusCounts(rows: readonly SampledPrediction[], feature: string): Record<string, number> {
+  const counts: Record<string, number> = {}
+  for (const { statuses } of rows) {
+    const status = statuses[feature]
+    const name = typeof status === 'string' ? status : 'PRESENT'
+    counts[name] = (counts[name] ?? 0) + 1
+  }
+  return counts
+}

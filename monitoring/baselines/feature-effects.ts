@@ -1,0 +1,84 @@
+import type { Column, Value } from '../../kernel/value-type.ts'
+import type { Prediction } from '../../inference/load-model.ts'
+import { createRandom } from '../../statistics/random.ts'
+import type { RunnableVersion } from './run-version.ts'
+
+/** How much each feature moves the prediction. */
+export interface FeatureEffects {
+  /** The output whose change was measured. */
+  readonly output: string
+  /** `absolute`: the mean absolute change of the output; `share`: the share of rows whose output changes. */
+  readonly unit: 'absolute' | 'share'
+  readonly rows: number
+  readonly from: 'training set' | 'logged predictions'
+  /** By feature that reaches the model. */
+  readonly byFeature: Readonly<Record<string, number>>
+}
+
+type Row = readonly (Value | null)[]
+
+const maxRows = 2_000
+/** Runs of one row that all features together may cost. */
+const maxRuns = 400_000
+
+/**
+ * Permutes one feature after the other among the rows, and measures how far the prediction moves. Source: Fisher,
+ * Rudin and Dominici, JMLR 20 (2019), with the prediction itself in place of its loss, as no label is needed.
+ *
+ * @param rows features in service order, which a server would answer
+ */
+export async function featureEffects(
+  model: RunnableVersion,
+  rows: readonly Row[],
+  from: FeatureEffects['from'],
+): Promise<FeatureEffects | null> {
+  const output = measuredOutput(model.outputs)
+  const features = model.service.features.flatMap(({ name }, f) => (model.inputs.has(name) ? [{ name, f }] : []))
+  const taken = rows.slice(0, Math.min(maxRows, Math.ceil(maxRuns / Math.max(1, features.length))))
+  if (output === null || taken.length < 2) return null
+  const before = await model.run(taken)
+  const byFeature: Record<string, number> = {}
+  for (const { name, f } of features) {
+    const order = permutation(taken.length, f)
+    const changed = taken.map((row, i) => row.with(f, taken[order[i] as number]?.[f] ?? null))
+    byFeature[name] = meanChange(before, await model.run(changed), output.index)
+  }
+  return { output: output.name, unit: output.unit, rows: taken.length, from, byFeature }
+}
+
+/** The first output of real numbers, else the first. */
+function measuredOutput(
+  outputs: readonly Column[],
+): { readonly index: number; readonly name: string; readonly unit: FeatureEffects['unit'] } | null {
+  const real = outputs.findIndex(({ type: { kind } }) => kind === 'float32' || kind === 'float64' || kind === 'vector')
+  const index = Math.max(0, real)
+  const output = outputs[index]
+  return output === undefined ? null : { index, name: output.name, unit: real < 0 ? 'share' : 'absolute' }
+}
+
+function meanChange(before: readonly Prediction[], after: readonly Prediction[], output: number): number {
+  const changes = before.map((prediction, i) => change(prediction[output] ?? null, after[i]?.[output] ?? null))
+  const known = changes.filter(Number.isFinite)
+  return known.length === 0 ? 0 : known.reduce((sum, each) => sum + each / known.length, 0)
+}
+
+/** NaN where one of two numbers is not finite. */
+function change(before: Value | null, after: Value | null): number {
+  if (before instanceof Float32Array && after instanceof Float32Array)
+    return before.reduce((sum, value, i) => sum + Math.abs(value - (after[i] ?? Number.NaN)), 0) / Math.max(1, before.length)
+  if (typeof before === 'number' && typeof after === 'number') return Math.abs(before - after)
+  return before === after ? 0 : 1
+}
+
+/** Fisher and Yates' shuffle of 0 to count - 1. */
+function permutation(count: number, seed: number): Uint32Array {
+  const random = createRandom(seed)
+  const order = Uint32Array.from({ length: count }, (_, i) => i)
+  for (let i = count - 1; i > 0; i--) {
+    const other = random.below(i + 1)
+    const [a, b] = [order[i] as number, order[other] as number]
+    order[i] = b
+    order[other] = a
+  }
+  return order
+}

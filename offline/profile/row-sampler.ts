@@ -1,0 +1,91 @@
+import type { Status } from '../../kernel/state.ts'
+import type { Value } from '../../kernel/value-type.ts'
+
+/** A uniform sample of rows, in the order of the hashes that chose them: its first rows are a smaller uniform sample. */
+export interface RowSample {
+  /** How many rows it was drawn from. */
+  readonly rows: number
+  readonly sampled: readonly SampledRow[]
+}
+
+export interface SampledRow {
+  /** Rows with the same text are of one entity. */
+  readonly entity: string
+  /** By index of the columns. */
+  readonly values: readonly (Value | null)[]
+}
+
+type Values = readonly (Value | null)[]
+
+const maxSampledRows = 50_000
+const minSampledRows = 2_000
+const maxSampledValues = 4_000_000
+
+/**
+ * Draws a uniform sample of rows in one pass: those whose numbers have the smallest hashes, so the same rows give the
+ * same sample. It holds at most 50,000 rows, and fewer where they have more than 80 columns.
+ */
+export class RowSampler {
+  readonly #max: number
+  readonly #statuses: readonly Float64Array[]
+  #kept: { readonly hash: number; readonly row: SampledRow }[] = []
+  #rows = 0
+  /** The greatest hash that can still be among the smallest. */
+  #limit = 2 ** 32
+
+  /** @param statuses how many statuses there are, of which every row's are counted */
+  constructor(columns: number, statuses: number, maxRows = maxRowsOf(columns)) {
+    this.#max = maxRows
+    this.#statuses = Array.from({ length: columns }, () => new Float64Array(statuses))
+  }
+
+  /**
+   * @param values by column, consecutive rows
+   * @param statuses as `values`
+   * @param keys the columns of the entity's key; a row with a null in it is an entity of its own
+   */
+  update(values: readonly Values[], statuses: readonly (readonly Status[])[], keys: readonly Values[], length: number): void {
+    for (const [c, counts] of this.#statuses.entries()) {
+      const column = statuses[c] as readonly Status[]
+      for (let i = 0; i < length; i++) counts[column[i] as Status] = (counts[column[i] as Status] as number) + 1
+    }
+    for (let i = 0; i < length; i++) {
+      const number = this.#rows++
+      const hash = mix(number)
+      if (hash > this.#limit) continue
+      const key = keys.map((column) => column[i] ?? null)
+      const entity = key.length === 0 || key.includes(null) ? `row ${number}` : key.map(String).join('\0')
+      this.#kept.push({ hash, row: { entity, values: values.map((column) => column[i] ?? null) } })
+      if (this.#kept.length >= 2 * this.#max) this.#shrink()
+    }
+  }
+
+  /** Of every row, by column and status. */
+  get statuses(): readonly Float64Array[] {
+    return this.#statuses
+  }
+
+  result(): RowSample {
+    this.#shrink()
+    return { rows: this.#rows, sampled: this.#kept.map(({ row }) => row) }
+  }
+
+  #shrink(): void {
+    this.#kept.sort((a, b) => a.hash - b.hash)
+    if (this.#kept.length <= this.#max) return
+    this.#kept.length = this.#max
+    this.#limit = this.#kept.at(-1)?.hash ?? this.#limit
+  }
+}
+
+function maxRowsOf(columns: number): number {
+  return Math.min(maxSampledRows, Math.max(minSampledRows, Math.floor(maxSampledValues / Math.max(1, columns))))
+}
+
+/** A permutation of 32-bit numbers without visible order (MurmurHash3's finalizer; Appleby, 2011). */
+function mix(number: number): number {
+  let hash = number | 0
+  hash = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b)
+  hash = Math.imul(hash ^ (hash >>> 13), 0xc2b2ae35)
+  return (hash ^ (hash >>> 16)) >>> 0
+}
