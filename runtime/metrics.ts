@@ -1,5 +1,6 @@
 import { collectDefaultMetrics, Counter, Gauge, Registry } from 'prom-client'
 import { logToStandardError } from './log-destination.ts'
+import { readVersion } from './version.ts'
 
 export type MetricsRegistry = Registry
 
@@ -12,6 +13,14 @@ export function createMetricsRegistry(): MetricsRegistry {
   collectDefaultMetrics({ register: registry })
   // gauges with the names of counters, which Prometheus' own linter refuses; by type they are there without the ending
   for (const kind of ['handles', 'requests', 'resources']) registry.removeSingleMetric(`nodejs_active_${kind}_total`)
+  const build = new Gauge({
+    name: 'lockstep_build_info',
+    help: 'Always 1, with the version of Lockstep that runs.',
+    labelNames: ['version'],
+    aggregator: 'max',
+    registers: [registry],
+  })
+  build.set({ version: readVersion() }, 1)
   const log = logToStandardError()
   const dropped = new Counter({
     name: 'lockstep_log_lines_dropped_total',

@@ -1,6 +1,6 @@
 import { execFile } from 'node:child_process'
 import { once } from 'node:events'
-import { globSync, readFileSync } from 'node:fs'
+import { existsSync, globSync, readFileSync } from 'node:fs'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
@@ -62,7 +62,7 @@ describe('deploy/', () => {
     expect(probes.filter((path) => !served.includes(path))).toEqual([])
     const port = String(variables.parse({}).LOCKSTEP_PORT)
     expect(found(docker, /^EXPOSE (\d+)$/gm)).toEqual([port])
-    expect(found(compose, /ports: \['127\.0\.0\.1:\d+:(\d+)'\]/g)).toEqual([port])
+    expect(found(compose, /ports: \['127\.0\.0\.1:\d+:(\d+)'\]/g)).toEqual([port, '3000'])
     const server = chart('templates/server.yaml')
     expect(server).toContain(`- name: LOCKSTEP_PORT\n              value: "${port}"`)
     expect(server).toContain(`- name: http\n              containerPort: ${port}`)
@@ -82,6 +82,16 @@ describe('deploy/', () => {
     for (const each of seconds) expect(each * 1000).toBeGreaterThan(serverPatienceMs + 1000)
     const schema: { properties: { terminationGracePeriodSeconds: { minimum: number } } } = JSON.parse(chart('values.schema.json'))
     expect(schema.properties.terminationGracePeriodSeconds.minimum * 1000).toBeGreaterThan(serverPatienceMs + 1000)
+  })
+
+  it('gives Prometheus and Grafana files that exist, and the port of the metrics', () => {
+    const mounted = found(compose, /^ +- (\.[^:]+):\/[^:]+:ro$/gm)
+    expect(mounted).toHaveLength(4)
+    expect(mounted.filter((path) => !existsSync(join(rootFolder, 'deploy', path)))).toEqual([])
+    const prometheus = text('deploy/monitoring/prometheus.yaml')
+    expect(found(prometheus, /names: \[(\w+)\], type: A, port: 9090/g)).toEqual(['server', 'worker'])
+    expect(compose).toMatch(/LOCKSTEP_METRICS_PORT: '9090'[^]*?LOCKSTEP_METRICS_HOST: 0\.0\.0\.0/)
+    expect(found(prometheus, /job_name: (\S+)/g).every((job) => job.startsWith('lockstep'))).toBe(true)
   })
 
   it('keeps the variables of a Kubernetes service out of all pods', () => {

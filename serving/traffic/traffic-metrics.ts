@@ -2,6 +2,8 @@ import type { Registry } from 'prom-client'
 import { Counter, Gauge } from 'prom-client'
 import type { ErrorCode } from '../../kernel/errors.ts'
 
+const refusals: readonly ErrorCode[] = ['UNAUTHENTICATED', 'FORBIDDEN', 'RATE_LIMITED', 'DEADLINE_EXCEEDED', 'OVERLOADED']
+
 /** Counts refused requests and queue lengths. No label holds a key. */
 export interface TrafficMetrics {
   /** A request that was refused before its handler began, or whose deadline passed. */
@@ -21,6 +23,8 @@ export function createTrafficMetrics(
     labelNames: ['code'],
     registers,
   })
+  // so that a rate sees the first one
+  for (const code of refusals) refused.inc({ code }, 0)
   registry.registerMetric(
     new Gauge({
       name: 'lockstep_in_flight_requests',

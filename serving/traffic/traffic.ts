@@ -72,17 +72,19 @@ export function createTraffic(options: TrafficOptions, { log, registry }: { read
     log,
     now: () => performance.now(),
   })
-  const breaker = (name: string, code: 'REDIS_UNAVAILABLE' | 'POSTGRES_UNAVAILABLE') =>
-    createBreaker({
+  function breaker(label: string, name: string, code: 'REDIS_UNAVAILABLE' | 'POSTGRES_UNAVAILABLE'): Breaker {
+    metrics.breaker(label, false)
+    return createBreaker({
       isUnavailable: (error) => error instanceof LockstepError && error.code === code,
       refuse: () => new LockstepError(code, `${name} has failed several times in a row and is not called for a short time.`),
       now: () => performance.now(),
       onChange(open) {
-        metrics.breaker(name, open)
+        metrics.breaker(label, open)
         if (open) log.warn({ dependency: name }, 'a dependency fails: its circuit breaker opened')
         else log.info({ dependency: name }, 'a dependency works again: its circuit breaker closed')
       },
     })
+  }
   const sampling = setInterval(admission.sample, sampleMs).unref()
   const keys = createKeyRing({ mode: options.auth ?? 'auto', log, now: Date.now })
   return {
@@ -91,8 +93,8 @@ export function createTraffic(options: TrafficOptions, { log, registry }: { read
     paced,
     places: createKeyPlaces(options.maxInFlightPerKey ?? Math.ceil(maxInFlight * 0.75)),
     limits,
-    store: breaker('The online store', 'REDIS_UNAVAILABLE'),
-    history: breaker('The database', 'POSTGRES_UNAVAILABLE'),
+    store: breaker('store', 'The online store', 'REDIS_UNAVAILABLE'),
+    history: breaker('database', 'The database', 'POSTGRES_UNAVAILABLE'),
     metrics,
     requestTimeoutMs: options.requestTimeoutMs ?? null,
     accessLogShare: options.accessLogShare ?? 0,

@@ -1,33 +1,28 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { beforeAll, describe, expect, it } from 'vitest'
-import { aptInstall, binaryFolders, isExecutable, run } from '../services/binaries.ts'
+import { run } from '../services/binaries.ts'
 import { rootFolder, sourceFiles } from '../source-files.ts'
+import { prometheusProgram } from './prometheus.ts'
 
 const folder = join(rootFolder, 'observability/prometheus')
 const rules = readFileSync(join(folder, 'rules.yaml'), 'utf8')
 
-/** Prometheus' own tool, from the machine or from Debian. */
-async function promtool(): Promise<string> {
-  const find = async (): Promise<string | undefined> => {
-    for (const path of await binaryFolders()) if (await isExecutable(join(path, 'promtool'))) return join(path, 'promtool')
-    return undefined
-  }
-  const found = await find()
-  if (found !== undefined) return found
-  await aptInstall('prometheus')
-  return (await find()) ?? expect.fail('The Debian package "prometheus" has no promtool.')
-}
-
 describe('the rules for Prometheus', () => {
   let tool = ''
   beforeAll(async () => {
-    tool = await promtool()
+    tool = await prometheusProgram('promtool')
   }, 600_000)
 
   it('are valid', async () => {
     const { stdout } = await run(tool, ['check', 'rules', 'rules.yaml'], { cwd: folder })
     expect(stdout).toMatch(/SUCCESS: \d+ rules found/)
+  })
+
+  it('are read by a valid configuration in deploy/', async () => {
+    const file = join(rootFolder, 'deploy/monitoring/prometheus.yaml')
+    const { stdout } = await run(tool, ['check', 'config', '--syntax-only', file])
+    expect(stdout).toContain('SUCCESS')
   })
 
   it('raise alerts for faults, and none for healthy traffic', async () => {

@@ -22,7 +22,18 @@ try {
   run(join(bin, 'hadolint'), [join(deploy, 'Dockerfile')])
   const env = join(folder, 'env')
   writeFileSync(env, 'POSTGRES_PASSWORD=a\nREDIS_PASSWORD=b\n')
-  run(join(bin, 'docker-compose'), ['--env-file', env, '--file', join(deploy, 'compose.yaml'), '--profile', 'cli', 'config', '--quiet'])
+  run(join(bin, 'docker-compose'), [
+    '--env-file',
+    env,
+    '--file',
+    join(deploy, 'compose.yaml'),
+    '--profile',
+    'cli',
+    '--profile',
+    'monitoring',
+    'config',
+    '--quiet',
+  ])
   run(join(bin, 'python'), [join(import.meta.dirname, 'deploy.py'), join(deploy, 'helm/lockstep'), folder])
   const units = ['server', 'worker'].map((name) => join(deploy, `systemd/lockstep-${name}.service`))
   if (spawnSync('systemd-analyze', ['--version']).status === 0) run('systemd-analyze', ['verify', ...units])

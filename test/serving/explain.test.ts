@@ -133,7 +133,7 @@ describe('POST /v1/explain', () => {
       }
       // it does not wait for the lock
       expect((await asked()).body.error.code).toBe('POSTGRES_UNAVAILABLE')
-      expect((await ask(at, '/metrics')).text).toContain('lockstep_breaker_open{dependency="The database"} 1')
+      expect((await ask(at, '/metrics')).text).toContain('lockstep_breaker_open{dependency="database"} 1')
     })
     await other.close()
     await server.close()

@@ -27,6 +27,7 @@ export const noon = Date.UTC(2001, 6, 1, 12) * 1000
 export interface World {
   readonly db: Database
   readonly postgresUrl: string
+  readonly redis: { readonly url: string; readonly prefix: string }
   /** The store that views are materialized into. */
   readonly store: OnlineStore
   /** Opens the store again, as each server does. */
@@ -64,6 +65,7 @@ export async function createWorld(kind: OnlineStore['kind'], set: DefinitionSet 
   return {
     db,
     postgresUrl: database.url,
+    redis,
     store,
     openStore,
     logged,
