@@ -214,6 +214,7 @@ export function readPortableDefinitions(json: unknown, lockstep: string): Defini
   if (sent.success) requireSameMinor(sent.data.lockstep, lockstep)
   const parsed = portableSchema.safeParse(json)
   if (!parsed.success) throw invalid(parsed.error)
+  refuseUnwritable(parsed.data, [])
   const { file, code, unexported, lockstep: _, ...specs } = parsed.data
   const lists = Object.values(specs)
   if (lists.every((list) => list.length === 0)) {
@@ -254,6 +255,23 @@ function invalid({ issues }: z.ZodError): LockstepError {
     `The definitions are not as "lockstep plan" compiles them: ${said.join('; ')}. Send them with "lockstep plan FILE --server URL".`,
     { details: { issues: said } },
   )
+}
+
+/** PostgreSQL takes no zero bytes, and a lone surrogate would be stored as another character. */
+function refuseUnwritable(value: unknown, path: readonly string[]): void {
+  if (typeof value === 'string') {
+    if (value.isWellFormed() && !value.includes('\0')) return
+    throw new LockstepError(
+      'DEFINITIONS_INVALID',
+      `The definitions have text that cannot be stored, at "${path.join('.')}": it has a zero byte or a lone surrogate. Write them as "\\0" or "\\ud800" in code, and not at all elsewhere.`,
+      { details: { path: path.join('.') } },
+    )
+  }
+  if (typeof value !== 'object' || value === null) return
+  for (const [key, member] of Object.entries(value)) {
+    refuseUnwritable(key, path)
+    refuseUnwritable(member, [...path, key])
+  }
 }
 
 function refuseTwice(

@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { declareDefinitions } from '../../registry/declare-definitions.ts'
 import type { DefinitionSet } from '../../registry/definition-set.ts'
 import { portableDefinitions, readPortableDefinitions } from '../../registry/portable-definitions.ts'
+import { sha256 } from '../../registry/sha256.ts'
 import { servingSet } from '../serving/definitions.ts'
 import { sampleSet } from './sample-set.ts'
 
@@ -56,11 +57,23 @@ describe('definitions that are sent to a server', () => {
     ],
     ['a feature with a quote', 'DEFINITIONS_INVALID', (set) => renamed(set, '"; drop')],
     ['a feature with the separator of aliases', 'DEFINITIONS_INVALID', (set) => renamed(set, 'a__b')],
+    ['code that PostgreSQL cannot store', 'DEFINITIONS_INVALID', (set) => withCode(set, '() => "\0"')],
+    ['code that would be stored as other code', 'DEFINITIONS_INVALID', (set) => withCode(set, '() => "\ud800"')],
+    [
+      'a description with a zero byte',
+      'DEFINITIONS_INVALID',
+      (set) => JSON.parse(JSON.stringify(set).replaceAll('Of June', 'Of\\u0000June')),
+    ],
     ['something else', 'DEFINITIONS_INVALID', () => 'definitions'],
   ])('are refused with %s', (_, code, change) => {
     expect(() => readPortableDefinitions(change(sent(fullSet())), '0.1.0')).toThrow(expect.objectContaining({ code }))
   })
 })
+
+/** With a further transform. */
+function withCode(set: Record<string, unknown>, body: string): unknown {
+  return { ...set, code: [...(set['code'] as unknown[]), { hash: sha256(body), body }] }
+}
 
 /** With another name for the first feature of the first view. */
 function renamed(set: Record<string, unknown>, name: string): unknown {

@@ -150,7 +150,7 @@ describe('an upload', () => {
     await send('DELETE', `/v1/uploads/${body.id}`)
   })
 
-  it.each(['../x', 'a/b', '..', '.'])('cannot be called "%s"', async (name) => {
+  it.each(['../x', 'a/b', '..', '.', `${'語'.repeat(84)}.csv`])('cannot be called "%s"', async (name) => {
     expect((await announce(1, `?name=${encodeURIComponent(name)}`)).status).toBe(400)
   })
 

@@ -8,11 +8,15 @@ import { tooLarge } from './incoming-request.ts'
 import { requestId } from './response-schemas.ts'
 import type { Route } from './route.ts'
 
+/** The limit of the usual file systems. */
+const maxNameBytes = 255
+
 const newUploadQuery = z.object({
   name: z
     .string()
     .max(200)
     .regex(/^[^/\\\0]*[^/\\\0.][^/\\\0]*$/, 'must be the name of a file, without folders')
+    .refine((name) => Buffer.byteLength(name) <= maxNameBytes, `must take at most ${maxNameBytes} bytes in UTF-8, as the names of files do`)
     .optional()
     .describe('The name of the file. Its extension says the format of rows: .parquet, .csv or .jsonl'),
   sha256: z
