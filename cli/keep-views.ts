@@ -6,6 +6,8 @@ import { housekeeping } from '../materializer/housekeeping.ts'
 import { reconcileViews } from '../materializer/reconcile-loop.ts'
 import type { MaterializeResult } from '../materializer/materialize.ts'
 import { scheduledRuns } from '../materializer/scheduled-runs.ts'
+import type { RollupDays } from '../monitoring/rollups/merge-rollups.ts'
+import { mergeRollupsJobs } from '../monitoring/rollups/merge-rollups.ts'
 import { consumeStreams } from '../materializer/streams/consume-streams.ts'
 import { logOversized } from '../materializer/log-oversized.ts'
 import { baselines } from '../monitoring/baselines/baseline-job.ts'
@@ -27,14 +29,19 @@ import { jobKinds, workerTools } from './worker-tools.ts'
 export interface ViewsWork {
   /** Keeps the online views current, until the signal. */
   keep(signal: AbortSignal): Promise<void>
-  /** Backfills, scheduled runs, housekeeping and baselines. */
+  /** Backfills, scheduled runs, housekeeping, baselines and merges of rollups. */
   readonly kinds: readonly JobKind[]
 }
 
 /** The work of a worker, or of a server with an embedded database, for the online views. */
 export function viewsWork(
   tools: WorkerTools,
-  { log, metrics, tracing }: { readonly log: Logger; readonly metrics: ViewRunMetrics; readonly tracing: Tracing | null },
+  {
+    log,
+    metrics,
+    tracing,
+    rollupDays,
+  }: { readonly log: Logger; readonly metrics: ViewRunMetrics; readonly tracing: Tracing | null; readonly rollupDays: RollupDays },
 ): ViewsWork {
   const all = { ...tools, log, clock: () => Date.now() * 1000 }
   const onTooLarge = logOversized(log, metrics.overCap)
@@ -59,6 +66,7 @@ export function viewsWork(
         ...tools,
         onFailure: (version, error) => log.warn({ version, error }, 'the baseline of a model version cannot be made'),
       }),
+      mergeRollupsJobs({ db: tools.db, days: rollupDays, clock: all.clock }),
     ],
   }
 }
@@ -86,7 +94,7 @@ export function createEmbeddedKeeper(context: Context, registry: MetricsRegistry
   async function work(signal: AbortSignal): Promise<void> {
     const tools = await workerTools(context)
     const tracing = await context.tracing(registry)
-    const { keep, kinds } = viewsWork(tools, { log, metrics: runMetrics, tracing })
+    const { keep, kinds } = viewsWork(tools, { log, metrics: runMetrics, tracing, rollupDays: config.rollupDays })
     const exports = exportsInParts({ db: tools.db, find: tools.service })
     const streams = { ...tools, config, log, metrics: streamMetrics, clock: () => Date.now() * 1000 }
     await Promise.all([

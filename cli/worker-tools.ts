@@ -4,6 +4,7 @@ import { backfillKind } from '../materializer/backfill-spec.ts'
 import { housekeepingKind } from '../materializer/housekeeping.ts'
 import { scheduledRunKind } from '../materializer/scheduled-runs.ts'
 import { baselineKind } from '../monitoring/baselines/baseline-job.ts'
+import { mergeRollupsKind } from '../monitoring/rollups/merge-rollups.ts'
 import { exportKind } from '../offline/distributed-export/export-spec.ts'
 import type { OnlineStore } from '../online/store.ts'
 import type { Catalog } from '../registry/catalog.ts'
@@ -17,7 +18,7 @@ import type { Context } from './context.ts'
 import { processName } from '../runtime/process-name.ts'
 
 /** All job kinds of this version. */
-export const jobKinds = [backfillKind, scheduledRunKind, housekeepingKind, exportKind, baselineKind] as const
+export const jobKinds = [backfillKind, scheduledRunKind, housekeepingKind, exportKind, baselineKind, mergeRollupsKind] as const
 
 /** The resources of a process that works on jobs. */
 export interface JobTools {

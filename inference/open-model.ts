@@ -38,6 +38,15 @@ export interface OpenModel extends BatchedModel, Pick<LoadedModel, 'outputs' | '
   predictedRunMs(rows: number): number
   /** Clears the prediction cache. */
   forgetAnswers(): void
+  readonly last: LastCall
+}
+
+/** Read it right after a call of `predict`. */
+export interface LastCall {
+  /** The time of the last run, milliseconds. */
+  readonly runMs: number
+  /** Rows of the last call that the prediction cache answered. */
+  readonly cacheHits: number
 }
 
 export interface OpenModelOptions {
@@ -97,10 +106,12 @@ export async function openModel(bytes: () => Promise<Uint8Array>, options: OpenM
   const { place, session } = await settle()
   const { metadata } = session
   let ranAt = performance.now()
+  const last = { runMs: 0, cacheHits: 0 }
   const loaded = loadedModel(session, binding, name, {
     onRun(rows, ms) {
       times.note(rows, ms)
       ranAt = performance.now()
+      last.runMs = ms
       options.onRun(rows, ms)
     },
     // the timed-out size is noted, so that the next run is smaller
@@ -126,7 +137,10 @@ export async function openModel(bytes: () => Promise<Uint8Array>, options: OpenM
           ...operational.cache,
           keyOf: createRowKey(binding, name),
           now: () => performance.now(),
-          onLookups: options.onLookups,
+          onLookups(hits, shared, misses) {
+            last.cacheHits = hits
+            options.onLookups(hits, shared, misses)
+          },
         })
   return {
     predict: cache?.predict ?? batched.predict,
@@ -135,6 +149,7 @@ export async function openModel(bytes: () => Promise<Uint8Array>, options: OpenM
     tried: tried.profile !== null,
     outputs: loaded.outputs,
     metadata,
+    last,
     forgetAnswers: () => cache?.forget(),
     async close() {
       cache?.close()

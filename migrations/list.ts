@@ -18,6 +18,7 @@ import * as metricsScope from './0016-metrics-scope.ts'
 import * as sourceOids from './0017-source-oids.ts'
 import * as predictionIds from './0018-prediction-ids.ts'
 import * as jobs from './0019-jobs.ts'
+import * as rollups from './0020-rollups.ts'
 import * as baselines from './0021-baselines.ts'
 import * as outcomes from './0022-outcomes.ts'
 import * as predictionRoles from './0024-prediction-roles.ts'
@@ -47,6 +48,7 @@ export const migrations: Readonly<Record<string, Migration>> = {
   '0017-source-oids': sourceOids,
   '0018-prediction-ids': predictionIds,
   '0019-jobs': jobs,
+  '0020-rollups': rollups,
   '0021-baselines': baselines,
   '0022-outcomes': outcomes,
   '0024-prediction-roles': predictionRoles,

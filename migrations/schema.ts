@@ -29,6 +29,8 @@ export interface LockstepTables {
   'lockstep.idempotency_keys': IdempotencyKeysTable
   'lockstep.set_aside': SetAsideTable
   'lockstep.baselines': BaselinesTable
+  'lockstep.rollups': RollupsTable
+  'lockstep.merged_rollups': MergedRollupsTable
 }
 
 export type DefinitionKind = 'entity' | 'source' | 'view' | 'onDemand' | 'service' | 'model' | 'outcome'
@@ -389,4 +391,36 @@ export interface BaselinesTable {
   /** How much each feature moves the prediction of a model version; null: not measured. */
   effects: ColumnType<unknown, string | null | undefined, string | null>
   created_at: Generated<Date>
+}
+
+/** What one process summarized of one key in one minute. Partitioned by day. */
+export interface RollupsTable {
+  /** The begin of the minute, by the server's clock. */
+  at: Date
+  process: string
+  /** Empty: of the process itself. */
+  model: string
+  version: number
+  role: string
+  /** Whether the process ended with this minute, and said so. */
+  ended: boolean
+  /** `TrafficSummary` */
+  traffic: Buffer
+  /** `ColumnsSummary`; null: no rows. */
+  columns: Buffer | null
+}
+
+/** The minutes of all processes, merged. */
+export interface MergedRollupsTable {
+  step: 'hour' | 'day'
+  at: Date
+  model: string
+  version: number
+  role: string
+  /** How many rows of `lockstep.rollups` it is made of. */
+  parts: number
+  traffic: Buffer
+  columns: Buffer | null
+  /** Of the process' rows: which minutes were measured; null in others. */
+  coverage: Json | null
 }

@@ -64,6 +64,10 @@ export interface Config {
   readonly logRetentionDays: number
   /** How many logged vectors per minute a server compares with the history. */
   readonly parityPerMinute: number
+  /** Whether servers summarize what they answer, by minute, and of how many rows a second they take the values. */
+  readonly rollups: { readonly rowsPerSecond: number } | null
+  /** How many days rollups are kept, by their step. */
+  readonly rollupDays: { readonly minute: number; readonly hour: number; readonly day: number }
   readonly logLevel: LogLevel
   /** For how many days the audit log is kept. */
   readonly auditRetentionDays: number
@@ -117,6 +121,7 @@ export type LogLevel = (typeof logLevels)[number]
 
 export type RedisReads = (typeof redisReads)[number]
 
+const onOff = ['on', 'off'] as const
 const rateLimitFallbacks = ['local', 'open', 'closed'] as const
 const metricsAuths = ['off', 'required'] as const
 const auths = ['auto', 'required', 'off'] as const
@@ -185,6 +190,15 @@ export const variables = z.object({
     .default('0'),
   LOCKSTEP_LOG_RETENTION_DAYS: integer(1, 3650).default(30),
   LOCKSTEP_PARITY_PER_MINUTE: integer(0, 1000).default(0),
+  LOCKSTEP_ROLLUPS: z.enum(onOff, 'on or off').default('on'),
+  LOCKSTEP_ROLLUP_ROWS: integer(0, 1_000_000).default(1000),
+  LOCKSTEP_ROLLUP_DAYS: z
+    .string()
+    .refine(
+      (text) => rollupDays(text) !== null,
+      'days to keep minutes, hours and days, each 2 to 36500 and none less than the one before, such as 7,90,730',
+    )
+    .default('7,90,730'),
   LOCKSTEP_LOG_LEVEL: z.enum(logLevels, `one of ${logLevels.join(', ')}`).default('info'),
   LOCKSTEP_AUDIT_RETENTION_DAYS: integer(1, 36_500).default(365),
   LOCKSTEP_SIGNING_KEY: z
@@ -367,6 +381,8 @@ function configOf(given: Readonly<Record<string, string>>, origins: ReadonlyMap<
     logShares: parseLogShares(data.LOCKSTEP_LOG_PREDICTIONS) ?? logNothing,
     logRetentionDays: data.LOCKSTEP_LOG_RETENTION_DAYS,
     parityPerMinute: data.LOCKSTEP_PARITY_PER_MINUTE,
+    rollups: data.LOCKSTEP_ROLLUPS === 'off' ? null : { rowsPerSecond: data.LOCKSTEP_ROLLUP_ROWS },
+    rollupDays: rollupDays(data.LOCKSTEP_ROLLUP_DAYS) ?? { minute: 7, hour: 90, day: 730 },
     logLevel: data.LOCKSTEP_LOG_LEVEL,
     auditRetentionDays: data.LOCKSTEP_AUDIT_RETENTION_DAYS,
     signingKeys: signingKeysOf(data.LOCKSTEP_SIGNING_KEY),
@@ -385,6 +401,12 @@ function configOf(given: Readonly<Record<string, string>>, origins: ReadonlyMap<
     watchdogSeconds: data.LOCKSTEP_WATCHDOG_SECONDS ?? null,
     traces,
   }
+}
+
+function rollupDays(text: string): Config['rollupDays'] | null {
+  const [minute, hour, day, ...more] = text.split(',').map((part) => (/^ *\d{1,5} *$/.test(part) ? Number(part) : Number.NaN))
+  if (minute === undefined || hour === undefined || day === undefined || more.length > 0) return null
+  return minute >= 2 && hour >= minute && day >= hour && day <= 36_500 ? { minute, hour, day } : null
 }
 
 /** Names differ behind their common beginning. `PREFIX` is meant to be the only name that has this word. */

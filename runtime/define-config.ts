@@ -55,6 +55,9 @@ export interface LockstepConfig {
   readonly logRetentionDays?: number
   /** How many logged predictions a server checks against the history each minute. Default: 0. */
   readonly parityPerMinute?: number
+  readonly rollups?: 'on' | 'off'
+  readonly rollupRows?: number
+  readonly rollupDays?: string
   /** Default: `info`. */
   readonly logLevel?: 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'fatal' | 'silent'
   /** How long the audit log is kept, days. Default: 365. */

@@ -2,6 +2,7 @@ import type { AuditFilter, AuditRecord } from '../runtime/audit.ts'
 import type { OnlineStore } from '../online/store.ts'
 import type { Database } from '../runtime/database.ts'
 import type { Tracing } from '../runtime/tracing/span.ts'
+import type { RollupRecorder } from '../monitoring/rollups/rollup-recorder.ts'
 import type { Traffic } from './traffic/traffic.ts'
 import type { EventIntake } from '../materializer/event-intake.ts'
 import type { ReadExplanation } from './features/explain.ts'
@@ -18,6 +19,7 @@ import type { Readiness, ServerStatus } from './lifecycle/server-status.ts'
 export interface ServingContext extends PredictContext {
   /** The same, for reads that may name a service or a view without its version. @throws LockstepError `NOT_READY` */
   readonly readCatalog: () => ReadCatalog
+  readonly rollups: Pick<RollupRecorder, 'answered' | 'failed' | 'errorAnswered'>
   readonly models: Pick<ModelHost, 'use' | 'answering' | 'failures' | 'failureOf'>
   readonly modelChanges: ModelChanges
   /** Loads the registry up to that revision. False: this server could not, and keeps trying. */

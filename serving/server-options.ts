@@ -38,6 +38,7 @@ export interface ServerOptions {
     readonly metricsPort?: number | null
     /** How many logged vectors are compared with the history each minute. Default: 0. */
     readonly parityPerMinute?: number
+    readonly rollups?: { readonly rowsPerSecond: number } | null
     /** How old states may be that are answered while the online store is away. Default: 0, none are. */
     readonly staleSeconds?: number
     /** How many megabytes of them are remembered. Default: 64. */

@@ -6,6 +6,7 @@ import { createEventIntake } from '../materializer/event-intake.ts'
 import { logOversized } from '../materializer/log-oversized.ts'
 import { createLogMetrics } from '../monitoring/prediction-log/log-metrics.ts'
 import { createPredictionLog } from '../monitoring/prediction-log/prediction-log.ts'
+import { createRollups } from '../monitoring/rollups/create-rollups.ts'
 import { createCheckpointOwner } from '../online/checkpoint-owner.ts'
 import { instrumentedStore } from '../online/instrumented-store.ts'
 import { sleep } from '../runtime/async.ts'
@@ -115,6 +116,8 @@ export function createServer(options: ServerOptions): LockstepServer {
     { shares: config.logShares ?? logNothing, retentionDays: config.logRetentionDays ?? 30, ...options.predictionLog },
   )
 
+  const rollups = createRollups(needDatabase, config.rollups ?? null, log, clock)
+
   const filesDirectory = config.filesDirectory ?? join(tmpdir(), 'lockstep-files')
   const uploads = createUploads({ folder: join(filesDirectory, 'uploads'), limitBytes: config.uploadLimitBytes ?? 10 * 2 ** 30 })
 
@@ -167,6 +170,7 @@ export function createServer(options: ServerOptions): LockstepServer {
     metrics,
     tracing: options.tracing ?? null,
     predictionLog,
+    rollups,
     log,
     clock,
     defaultAsOf: options.defaultAsOf ?? null,
@@ -205,7 +209,7 @@ export function createServer(options: ServerOptions): LockstepServer {
     close() {
       const { drainMs = 10_000 } = options
       const drains = [drain, async (ms: number) => await grpc?.close(ms)]
-      const parts = { traffic, tls, intake, drained, watch, predictionLog, models, stores, log }
+      const parts = { traffic, tls, intake, drained, watch, predictionLog, rollups, models, stores, log }
       closing ??= shutDown({ ...parts, delayMs: config.shutdownDelayMs ?? 0, drainMs, drains })
       return closing
     },

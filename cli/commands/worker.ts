@@ -63,7 +63,7 @@ export const workerCommand: Command = {
       const { db, store, catalog } = tools
       registerFreshness(registry, createFreshnessReader({ database: () => db, store: () => store, catalog }))
     }
-    const views = tools === null ? null : viewsWork(tools, { log, metrics: runMetrics, tracing })
+    const views = tools === null ? null : viewsWork(tools, { log, metrics: runMetrics, tracing, rollupDays: config.rollupDays })
     const streams =
       tools === null ? null : { ...tools, config, log, metrics: createStreamMetrics(registry), clock: () => Date.now() * 1000 }
     const shared = tools ?? (await jobTools(context))

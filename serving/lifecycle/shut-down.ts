@@ -1,6 +1,7 @@
 import { LockstepError, messageOf } from '../../kernel/errors.ts'
 import type { EventIntake } from '../../materializer/event-intake.ts'
 import type { PredictionLog } from '../../monitoring/prediction-log/prediction-log.ts'
+import type { RollupRecorder } from '../../monitoring/rollups/rollup-recorder.ts'
 import { sleep, withTimeout } from '../../runtime/async.ts'
 import type { Logger } from '../../runtime/log.ts'
 import type { TlsPair } from '../../runtime/tls-pair.ts'
@@ -21,6 +22,7 @@ export interface ServerParts {
   readonly drained: AbortController
   readonly watch: { stop(): Promise<void> }
   readonly predictionLog: Pick<PredictionLog, 'close'>
+  readonly rollups: Pick<RollupRecorder, 'close'>
   readonly models: { close(): Promise<void> }
   readonly stores: Pick<Stores, 'database' | 'online'>
   readonly log: Logger
@@ -35,7 +37,7 @@ const partCloseMs = 6000
 
 /** Closes a server. A part that does not close in time is logged and left. */
 export async function shutDown(parts: ServerParts): Promise<void> {
-  const { delayMs, drainMs, drains, traffic, tls, intake, drained, watch, predictionLog, models, stores, log } = parts
+  const { delayMs, drainMs, drains, traffic, tls, intake, drained, watch, predictionLog, rollups, models, stores, log } = parts
   if (delayMs > 0) await sleep(delayMs)
   await Promise.all(drains.map((drain) => drain(drainMs)))
   traffic.close()
@@ -44,7 +46,10 @@ export async function shutDown(parts: ServerParts): Promise<void> {
   drained.abort(new LockstepError('NOT_READY', 'The server is shutting down.'))
   await closed('the watching of the stores', watchStopMs, watch.stop())
   await pushed
-  await closed('the prediction log', logCloseMs + 500, predictionLog.close(logCloseMs))
+  await Promise.all([
+    closed('the prediction log', logCloseMs + 500, predictionLog.close(logCloseMs)),
+    closed('the rollups', logCloseMs + 500, rollups.close(logCloseMs)),
+  ])
   await closed('the models', partCloseMs, models.close())
   await Promise.all([closed('the online store', partCloseMs, stores.online.close()), closed('the database', partCloseMs, closeDatabase())])
 

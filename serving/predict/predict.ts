@@ -2,6 +2,7 @@ import { LockstepError } from '../../kernel/errors.ts'
 import type { Prediction } from '../../inference/load-model.ts'
 import type { ServedAs } from '../../monitoring/role.ts'
 import type { PredictionLog } from '../../monitoring/prediction-log/prediction-log.ts'
+import type { RollupRecorder } from '../../monitoring/rollups/rollup-recorder.ts'
 import type { Catalog } from '../../registry/catalog.ts'
 import type { VersionReference } from '../../registry/pick-version.ts'
 import { traced, tracedNow } from '../../runtime/tracing/span.ts'
@@ -20,6 +21,7 @@ export interface PredictContext extends FeatureContext {
   readonly catalog: () => Catalog
   readonly models: Pick<ModelHost, 'use' | 'answering'>
   readonly predictionLog: Pick<PredictionLog, 'note'>
+  readonly rollups: Pick<RollupRecorder, 'answered' | 'failed'>
 }
 
 /** Who asks, for the prediction log. */
@@ -91,27 +93,63 @@ export function predictAssigned<Answer>(
   assignments: readonly VersionAssignment[],
   encode: (predicted: Predicted) => Answer,
 ): Promise<Answer> {
-  const { entities, deadline, span } = request
   const catalog = request.catalog ?? context.catalog()
-  return useVersions(context.models, catalog, request.model, assignments, [], async (assigned) => {
-    const runMs = deadline === undefined ? 0 : predictedRunMs(assigned)
-    requireTime(deadline, runMs)
-    const reads = await readGroups(context, catalog, request, assigned, runMs)
-    requireTime(deadline, runMs)
-    const groups = assigned.map((each, g): PredictedGroup => ({ ...each, read: reads[g] as FeatureRead }))
-    const predictions = await traced(span, 'run model', (own) => {
-      own?.set({ 'lockstep.model': request.model, 'lockstep.versions': assigned.map(versionOf), 'lockstep.rows': entities.length })
-      return runGroups(groups, entities.length)
-    })
-    if (!isComplete(predictions)) throw new LockstepError('INTERNAL', 'A row of the request is assigned to no version.')
-    const answer = tracedNow(span, 'encode', () => encode({ groups, read: summaryOf(reads), predictions }))
-    // only what is answered is logged
-    requireTime(deadline)
-    tracedNow(span, 'log', () => {
-      for (const group of groups) note(context.predictionLog, request.caller, group, predictions)
-    })
-    return answer
+  let chosen = false
+  const answering = useVersions(context.models, catalog, request.model, assignments, [], async (assigned) => {
+    chosen = true
+    try {
+      return await predictRows(context, catalog, request, assigned, encode)
+    } catch (error) {
+      for (const { model, role } of assigned) context.rollups.failed(request.model, model.version.version, role, error)
+      throw error
+    }
   })
+  return answering.catch((error: unknown) => {
+    // names that are no models must not get rollups
+    if (!chosen && catalog.models.has(request.model)) context.rollups.failed(request.model, 0, 'champion', error)
+    throw error
+  })
+}
+
+async function predictRows<Answer>(
+  context: PredictContext,
+  catalog: Catalog,
+  request: PredictRequest,
+  assigned: readonly AssignedRows[],
+  encode: (predicted: Predicted) => Answer,
+): Promise<Answer> {
+  const { entities, deadline, span } = request
+  const runMs = deadline === undefined ? 0 : predictedRunMs(assigned)
+  requireTime(deadline, runMs)
+  const readMs = performance.now()
+  const reads = await readGroups(context, catalog, request, assigned, runMs)
+  requireTime(deadline, runMs)
+  const groups = assigned.map((each, g): PredictedGroup => ({ ...each, read: reads[g] as FeatureRead }))
+  const modelMs = performance.now()
+  let cacheHits: readonly number[] = []
+  const predictions = await traced(span, 'run model', (own) => {
+    own?.set({ 'lockstep.model': request.model, 'lockstep.versions': assigned.map(versionOf), 'lockstep.rows': entities.length })
+    const running = runGroups(groups, entities.length)
+    // a cache is asked before the call returns
+    if (groups.some(({ model }) => model.last.cacheHits > 0)) cacheHits = groups.map(({ model }) => model.last.cacheHits)
+    return running
+  })
+  const modelEndMs = performance.now()
+  if (!isComplete(predictions)) throw new LockstepError('INTERNAL', 'A row of the request is assigned to no version.')
+  const answer = tracedNow(span, 'encode', () => encode({ groups, read: summaryOf(reads), predictions }))
+  // only what is answered is logged
+  requireTime(deadline)
+  tracedNow(span, 'log', () => {
+    const totalMs = performance.now() - request.caller.startedMs
+    for (let g = 0; g < groups.length; g++) {
+      const group = groups[g] as PredictedGroup
+      const ranMs = Math.min(group.model.last.runMs, modelEndMs - modelMs)
+      const times = { totalMs, featuresMs: modelMs - readMs, waitMs: modelEndMs - modelMs - ranMs, runMs: ranMs }
+      note(context.predictionLog, request.caller, group, predictions)
+      context.rollups.answered(group, predictions, times, cacheHits[g] ?? 0)
+    }
+  })
+  return answer
 }
 
 /** The first group of a request. What a model declares, such as its outputs, is the same in all groups. */

@@ -1,6 +1,7 @@
 import { Registry } from 'prom-client'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { Prediction } from '../../inference/load-model.ts'
+import { noRollups } from '../../monitoring/rollups/rollup-recorder.ts'
 import { createLogMetrics } from '../../monitoring/prediction-log/log-metrics.ts'
 import { createPredictionLog } from '../../monitoring/prediction-log/prediction-log.ts'
 import { listPredictions } from '../../monitoring/prediction-log/read-predictions.ts'
@@ -96,6 +97,7 @@ function contextAt(clock: number): PredictContext & { readonly close: () => Prom
     onUnavailable: 'error',
     log,
     predictionLog,
+    rollups: noRollups,
     close: () => predictionLog.close(5000),
   }
 }

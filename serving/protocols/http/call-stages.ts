@@ -204,6 +204,7 @@ export function createHttpCalls(context: ServingContext): (incoming: IncomingReq
     }
 
     #errorAnswer(error: unknown): RouteAnswer {
+      context.rollups.errorAnswered(error)
       return errorAnswer(this.requestId, error, { log, shape: this.route.errors ?? 'lockstep', trace: this.trace })
     }
 

@@ -1,0 +1,26 @@
+import type { Database } from '../../runtime/database.ts'
+import type { Logger } from '../../runtime/log.ts'
+import { baselineOf } from '../baselines/baseline.ts'
+import type { RollupRecorder, RollupRecorderOptions } from './rollup-recorder.ts'
+import { createRollupRecorder, noRollups } from './rollup-recorder.ts'
+import { createRollupWriter } from './rollup-writer.ts'
+import { createServedBaselines } from './served-baselines.ts'
+
+/**
+ * The recorder of a server process.
+ *
+ * @param database throws while the database does not answer
+ * @param options null: it records nothing
+ * @param clock epoch microseconds
+ */
+export function createRollups(
+  database: () => Database,
+  options: RollupRecorderOptions | null,
+  log: Logger,
+  clock: () => number,
+): RollupRecorder {
+  if (options === null) return noRollups
+  const writer = createRollupWriter({ database, log })
+  const baselines = createServedBaselines(async (model, version) => await baselineOf(database(), model, version), log)
+  return createRollupRecorder({ writer, baselineOf: baselines, log, clock }, options)
+}

@@ -1,0 +1,122 @@
+import { z } from 'zod'
+import type { Database } from '../../runtime/database.ts'
+import type { JobKind } from '../../runtime/jobs/job-kind.ts'
+import { dayOf } from '../day-partitions.ts'
+import { coverageOf, joinCoverage, minuteMicros } from './coverage.ts'
+import type { PeriodRows, StoredRollup } from './merged-rollups.ts'
+import { readMerged, readPeriods, RollupMerger, stepMicros, writeMerged } from './merged-rollups.ts'
+import { readMinutes } from './minute-rollups.ts'
+import { readAround } from './read-parts.ts'
+import { rollupPartitions } from './rollup-partitions.ts'
+
+/** The kind of jobs by which minutes are merged to hours, and hours to days. */
+export const mergeRollupsKind = 'merge-rollups'
+
+/** How many days rollups are kept, by their step. */
+export interface RollupDays {
+  readonly minute: number
+  readonly hour: number
+  readonly day: number
+}
+
+/** How long after its end an hour is merged: its last minutes are written by then. Later ones are merged by the next job. */
+const settledMicros = 2 * minuteMicros
+
+/** Merges rollups, and deletes old ones: of all workers, one does it every hour. */
+export function mergeRollupsJobs({
+  db,
+  days,
+  clock,
+}: {
+  readonly db: Database
+  readonly days: RollupDays
+  readonly clock: () => number
+}): JobKind {
+  return {
+    name: mergeRollupsKind,
+    spec: z.object({}),
+    retries: 3,
+    backoffSeconds: { from: 10, to: 300 },
+    keepDays: 1,
+    schedules: () => Promise.resolve([{ key: 'rollups', subject: 'rollups', cron: '4 * * * *', spec: {} }]),
+    run: async (_job, _chunk, { signal }) => await mergeRollups(db, days, clock(), signal),
+  }
+}
+
+/**
+ * Merges the hours and days that are over and lack rows. It may run at any time, more than once and in several
+ * processes: a merged row replaces the one before, and is complete if it has as many parts as there are rows.
+ *
+ * @param now epoch microseconds
+ */
+export async function mergeRollups(
+  db: Database,
+  days: RollupDays,
+  now: number,
+  signal?: AbortSignal,
+): Promise<{ readonly hours: number; readonly days: number }> {
+  const today = dayOf(now) * stepMicros.day
+  let hours = 0
+  const hoursFrom = today - (days.minute + 1) * stepMicros.day
+  for (const period of await readPeriods(db, 'hour', hoursFrom, Math.floor((now - settledMicros) / stepMicros.hour) * stepMicros.hour)) {
+    if (!lacksRows(period)) continue
+    signal?.throwIfAborted()
+    await mergeHour(db, period)
+    hours++
+  }
+  let merged = 0
+  const daysTo = Math.floor((now - settledMicros) / stepMicros.day) * stepMicros.day
+  for (const period of await readPeriods(db, 'day', today - days.hour * stepMicros.day + stepMicros.day, daysTo)) {
+    if (!lacksRows(period)) continue
+    signal?.throwIfAborted()
+    await mergeDay(db, period)
+    merged++
+  }
+  await forgetOld(db, days, today)
+  return { hours, days: merged }
+}
+
+function lacksRows({ finer, merged }: PeriodRows): boolean {
+  return finer > 0 && finer !== merged
+}
+
+async function mergeHour(db: Database, period: PeriodRows): Promise<void> {
+  const { at, model } = period
+  const end = at + stepMicros.hour
+  const merger = new RollupMerger()
+  let parts = 0
+  for await (const rows of readMinutes(db, at, end, model, period)) {
+    for (const row of rows) merger.add(row)
+    parts += rows.length
+  }
+  const { traffic, columns } = merger
+  const around = model === '' ? await readAround(db, at, end) : null
+  const coverage = around === null ? null : coverageOf(around.written, at, end, around.knownTo)
+  // what a later version wrote stays in the minutes, which are read in place of the hour
+  await writeMerged(db, 'hour', period, { parts: parts - merger.unreadable, traffic, columns, coverage })
+}
+
+async function mergeDay(db: Database, period: PeriodRows): Promise<void> {
+  const merger = new RollupMerger()
+  const hours = Array.from({ length: 24 }, (_, h) => period.at + h * stepMicros.hour)
+  const coverages: NonNullable<StoredRollup['coverage']>[] = []
+  let parts = 0
+  for (const row of await readMerged(db, 'hour', hours, period.model)) {
+    if (row.model !== period.model || row.version !== period.version || row.role !== period.role) continue
+    merger.add(row)
+    parts += row.parts
+    if (row.coverage !== null) coverages.push(row.coverage)
+  }
+  const { traffic, columns } = merger
+  const coverage = period.model === '' ? joinCoverage(coverages) : null
+  await writeMerged(db, 'day', period, { parts, traffic, columns, coverage })
+}
+
+async function forgetOld(db: Database, days: RollupDays, today: number): Promise<void> {
+  await rollupPartitions.drop(db, dayOf(today) - days.minute)
+  for (const step of ['hour', 'day'] as const) {
+    await db.query(`DELETE FROM lockstep.merged_rollups WHERE step = '${step}' AND at < to_timestamp($1::float8 / 1000000)`, [
+      today - days[step] * stepMicros.day,
+    ])
+  }
+}

@@ -1,0 +1,125 @@
+import type { Database } from '../../runtime/database.ts'
+import type { Coverage } from './coverage.ts'
+import type { RollupKey } from './rollup-writer.ts'
+import { ColumnsSummary } from './columns-summary.ts'
+import { TrafficSummary } from './traffic-summary.ts'
+
+export type MergedStep = 'hour' | 'day'
+
+export const stepMicros = { minute: 60_000_000, hour: 3_600_000_000, day: 86_400_000_000 } as const
+
+/** A row of `lockstep.rollups` or `lockstep.merged_rollups`. */
+export interface StoredRollup extends RollupKey {
+  /** Epoch microseconds. */
+  readonly at: number
+  readonly traffic: Buffer
+  readonly columns: Buffer | null
+  /** Of merged rows of the process' key. */
+  readonly coverage: Coverage | null
+}
+
+/** How many rows a period has: of the minutes, and those that merged rows are made of. */
+export interface PeriodRows extends RollupKey {
+  readonly at: number
+  /** Rows of the finer table. */
+  readonly finer: number
+  /** What the merged row is made of; null: there is no merged row. */
+  readonly merged: number | null
+}
+
+const micros = (column: string) => `(extract(epoch FROM ${column}) * 1000000)::float8`
+const moment = (parameter: string) => `to_timestamp(${parameter}::float8 / 1000000)`
+
+/**
+ * By period and key, whether merged rows are complete: a minute may be written late, after it was merged.
+ *
+ * @param model absent: of all; the process' own rows are always among them
+ */
+export async function readPeriods(
+  db: Pick<Database, 'query'>,
+  step: MergedStep,
+  from: number,
+  to: number,
+  model?: string,
+): Promise<PeriodRows[]> {
+  // days are made of hours, and are complete if both are made of as many minutes
+  const finer =
+    step === 'hour'
+      ? `SELECT date_trunc('hour', at) AS at, model, version, role, count(*)::int AS parts FROM lockstep.rollups`
+      : `SELECT date_trunc('day', at) AS at, model, version, role, sum(parts)::int AS parts FROM lockstep.merged_rollups`
+  const where = `at >= ${moment('$1')} AND at < ${moment('$2')}${model === undefined ? '' : ` AND model IN ($3, '')`}`
+  return await db.query<PeriodRows>(
+    `SELECT ${micros('at')} AS at, model, version, role, coalesce(f.parts, 0) AS finer, m.parts AS merged
+     FROM (${finer} WHERE ${where}${step === 'day' ? ` AND step = 'hour'` : ''} GROUP BY 1, 2, 3, 4) f
+     FULL JOIN (SELECT at, model, version, role, parts FROM lockstep.merged_rollups WHERE step = '${step}' AND ${where}) m
+       USING (at, model, version, role)
+     ORDER BY at`,
+    model === undefined ? [from, to] : [from, to, model],
+  )
+}
+
+/** Merged rows of a model and of the processes. */
+export async function readMerged(
+  db: Pick<Database, 'query'>,
+  step: MergedStep,
+  at: readonly number[],
+  model: string,
+): Promise<(StoredRollup & { readonly parts: number })[]> {
+  return await db.query(
+    `SELECT ${micros('at')} AS at, model, version, role, parts, traffic, columns, coverage FROM lockstep.merged_rollups
+     WHERE step = '${step}' AND at = ANY (SELECT ${moment('each')} FROM unnest($1::float8[]) AS each) AND model IN ($2, '')`,
+    [at, model],
+  )
+}
+
+export async function writeMerged(
+  db: Pick<Database, 'query'>,
+  step: MergedStep,
+  { at, model, version, role }: RollupKey & { readonly at: number },
+  merged: MergedRows,
+): Promise<void> {
+  await db.query(
+    `INSERT INTO lockstep.merged_rollups (step, at, model, version, role, parts, traffic, columns, coverage)
+     VALUES ('${step}', ${moment('$1')}, $2, $3, $4, $5, decode($6, 'hex'), decode($7, 'hex'), $8::json)
+     ON CONFLICT (step, at, model, version, role)
+     DO UPDATE SET parts = excluded.parts, traffic = excluded.traffic, columns = excluded.columns, coverage = excluded.coverage`,
+    [
+      at,
+      model,
+      version,
+      role,
+      merged.parts,
+      merged.traffic.encode().toString('hex'),
+      merged.columns?.encode().toString('hex') ?? null,
+      merged.coverage === null ? null : JSON.stringify(merged.coverage),
+    ],
+  )
+}
+
+export interface MergedRows {
+  readonly parts: number
+  readonly traffic: TrafficSummary
+  readonly columns: ColumnsSummary | null
+  readonly coverage: Coverage | null
+}
+
+/** Merges rows one after the other. */
+export class RollupMerger {
+  readonly traffic = new TrafficSummary()
+  columns: ColumnsSummary | null = null
+  /** Rows that a later version of Lockstep wrote, which this one cannot read. */
+  unreadable = 0
+
+  add({ traffic, columns }: Pick<StoredRollup, 'traffic' | 'columns'>): void {
+    const ownTraffic = TrafficSummary.decode(traffic)
+    const ownColumns = columns === null ? null : ColumnsSummary.decode(columns)
+    if (ownTraffic === null || (columns !== null && ownColumns === null)) {
+      this.unreadable++
+      return
+    }
+    this.traffic.merge(ownTraffic)
+    if (ownColumns === null) return
+    if (this.columns === null) this.columns = ownColumns
+    else this.columns.merge(ownColumns)
+  }
+}

@@ -1,0 +1,43 @@
+import type { Database } from '../../runtime/database.ts'
+import type { WrittenMinute } from './coverage.ts'
+import type { StoredRollup } from './merged-rollups.ts'
+import type { RollupKey } from './rollup-writer.ts'
+
+/** How many rows are read at once: their columns may have hundreds of kilobytes each. */
+const rowsAtOnce = 100
+
+const micros = `(extract(epoch FROM at) * 1000000)::float8`
+const window = 'at >= to_timestamp($1::float8 / 1000000) AND at < to_timestamp($2::float8 / 1000000)'
+
+/** The rows of all processes for a model, in batches. Epoch microseconds, [from, to). */
+export async function* readMinutes(
+  db: Pick<Database, 'query'>,
+  from: number,
+  to: number,
+  model: string,
+  only?: Pick<RollupKey, 'version' | 'role'>,
+): AsyncGenerator<StoredRollup[]> {
+  let after: readonly unknown[] = [from, '', -1, '']
+  const filter = only === undefined ? '' : 'AND version = $8 AND role = $9'
+  for (;;) {
+    const rows = await db.query<StoredRollup & { process: string }>(
+      `SELECT ${micros} AS at, process, model, version, role, traffic, columns, NULL AS coverage FROM lockstep.rollups
+       WHERE ${window} AND model = $3 ${filter}
+         AND (at, process, version, role) > (to_timestamp($4::float8 / 1000000), $5::text, $6::int, $7::text)
+       ORDER BY at, process, version, role LIMIT ${rowsAtOnce}`,
+      [from, to, model, ...after, ...(only === undefined ? [] : [only.version, only.role])],
+    )
+    const last = rows.at(-1)
+    if (last !== undefined) yield rows
+    if (last === undefined || rows.length < rowsAtOnce) return
+    after = [last.at, last.process, last.version, last.role]
+  }
+}
+
+/** The minutes that processes have written. */
+export async function readWritten(db: Pick<Database, 'query'>, from: number, to: number): Promise<WrittenMinute[]> {
+  return await db.query<WrittenMinute>(`SELECT ${micros} AS at, process, ended FROM lockstep.rollups WHERE ${window} AND model = ''`, [
+    from,
+    to,
+  ])
+}

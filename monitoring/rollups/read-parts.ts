@@ -1,0 +1,146 @@
+import type { Database } from '../../runtime/database.ts'
+import type { Coverage, Gap } from './coverage.ts'
+import { coverageOf, minuteMicros } from './coverage.ts'
+import type { MergedStep, PeriodRows, StoredRollup } from './merged-rollups.ts'
+import { readMerged, readPeriods, stepMicros } from './merged-rollups.ts'
+import { readMinutes, readWritten } from './minute-rollups.ts'
+
+export interface RollupWindow {
+  readonly model: string
+  /** Epoch microseconds, [from, to), widened to minutes. Where minutes are no longer kept, to hours or days. */
+  readonly from: number
+  readonly to: number
+}
+
+/** What is stored of a window, in periods that do not overlap. */
+export interface WindowParts {
+  /** In batches. Rows of the process' key have the model ''. */
+  readonly rows: AsyncIterable<readonly StoredRollup[]>
+  /** By period: how it was measured. */
+  readonly coverage: readonly { readonly at: number; readonly coverage: Coverage }[]
+  readonly from: number
+  readonly to: number
+}
+
+/** Servers write a minute within seconds of its end. Later than this, it is missing. */
+const writtenWithinMicros = 2 * minuteMicros
+/** How far before a window a process may have written last. */
+const lookBackMicros = 60 * minuteMicros
+
+interface Period extends Gap {
+  readonly step: MergedStep | 'minute'
+}
+
+/** Reads each period from the coarsest rows that have all of it. @param coarsest the coarsest step to read */
+export async function readParts(
+  db: Pick<Database, 'query'>,
+  { model, from, to }: RollupWindow,
+  coarsest: MergedStep | 'minute',
+): Promise<WindowParts> {
+  const [first, end] = [floorTo(from, stepMicros.minute), -floorTo(-to, stepMicros.minute)]
+  const [dayFrom, dayTo] = [floorTo(first, stepMicros.day), -floorTo(-end, stepMicros.day)]
+  const hours = byTime(await readPeriods(db, 'hour', dayFrom, dayTo, model))
+  const days = byTime(await readPeriods(db, 'day', dayFrom, dayTo, model))
+  const periods = planPeriods(first, end, hours, days, coarsest)
+  return {
+    rows: readPeriodRows(db, periods, model),
+    coverage: await readCoverage(db, periods),
+    from: periods[0]?.from ?? first,
+    to: periods.at(-1)?.to ?? end,
+  }
+}
+
+function planPeriods(
+  from: number,
+  to: number,
+  hours: ReadonlyMap<number, readonly PeriodRows[]>,
+  days: ReadonlyMap<number, readonly PeriodRows[]>,
+  coarsest: MergedStep | 'minute',
+): Period[] {
+  const periods: Period[] = []
+  const add = (step: Period['step'], start: number, end: number) => {
+    const last = periods.at(-1)
+    if (step === 'minute' && last?.step === 'minute' && last.to === start) periods[periods.length - 1] = { ...last, to: end }
+    else periods.push({ step, from: start, to: end })
+  }
+  for (let day = floorTo(from, stepMicros.day); day < to; day += stepMicros.day) {
+    const dayEnd = day + stepMicros.day
+    const ofDay = days.get(day) ?? []
+    const ofHours = Array.from({ length: 24 }, (_, h) => hours.get(day + h * stepMicros.hour) ?? [])
+    const isWhole = from <= day && dayEnd <= to
+    const noHours = ofHours.every((rows) => rows.length === 0)
+    if (ofDay.length > 0 && isMerged(ofDay) && (noHours || (isWhole && coarsest === 'day' && ofHours.every(isMerged)))) {
+      add('day', day, dayEnd)
+      continue
+    }
+    for (const [h, ofHour] of ofHours.entries()) {
+      const hour = day + h * stepMicros.hour
+      const hourEnd = hour + stepMicros.hour
+      if (hourEnd <= from || hour >= to) continue
+      const isGone = ofHour.length > 0 && ofHour.every(({ finer }) => finer === 0)
+      const inside = from <= hour && hourEnd <= to
+      if (ofHour.length > 0 && isMerged(ofHour) && (isGone || (inside && coarsest !== 'minute'))) add('hour', hour, hourEnd)
+      else add('minute', Math.max(hour, from), Math.min(hourEnd, to))
+    }
+  }
+  return periods
+}
+
+/** Whether the merged rows have all finer ones, or these are no longer kept. */
+function isMerged(rows: readonly PeriodRows[]): boolean {
+  return rows.every(({ finer, merged }) => merged !== null && (finer === 0 || finer === merged))
+}
+
+async function* readPeriodRows(
+  db: Pick<Database, 'query'>,
+  periods: readonly Period[],
+  model: string,
+): AsyncGenerator<readonly StoredRollup[]> {
+  for (const { step, from, to } of periods) {
+    if (step !== 'minute') {
+      yield await readMerged(db, step, [from], model)
+      continue
+    }
+    for (const each of [model, '']) yield* readMinutes(db, from, to, each)
+  }
+}
+
+async function readCoverage(db: Pick<Database, 'query'>, periods: readonly Period[]): Promise<WindowParts['coverage']> {
+  const parts: { readonly at: number; readonly coverage: Coverage }[] = []
+  for (const { step, from, to } of periods) {
+    if (step === 'minute') parts.push(...(await minuteCoverage(db, from, to)))
+    else for (const { at, coverage } of await readMerged(db, step, [from], '')) if (coverage !== null) parts.push({ at, coverage })
+  }
+  return parts
+}
+
+/** By minute. */
+async function minuteCoverage(db: Pick<Database, 'query'>, from: number, to: number): Promise<WindowParts['coverage']> {
+  const { written, knownTo } = await readAround(db, from, to)
+  const all = coverageOf(written, from, to, knownTo)
+  const measured = new Set(written.map(({ at }) => at))
+  const parts: { readonly at: number; readonly coverage: Coverage }[] = []
+  for (let at = from; at < to; at += minuteMicros) {
+    const missing = all.missing.filter((gap) => gap.from <= at && at < gap.to)
+    const gap = { from: at, to: at + minuteMicros }
+    parts.push({ at, coverage: { minutes: measured.has(at) ? 1 : 0, missing: missing.length > 0 ? [gap] : [] } })
+  }
+  return parts
+}
+
+/** Which minutes were written in a window and around it, and up to when that is known. */
+export async function readAround(db: Pick<Database, 'query'>, from: number, to: number) {
+  const written = await readWritten(db, from - lookBackMicros, to + lookBackMicros)
+  const [now] = await db.query<{ now: number }>('SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::float8 AS now')
+  // a server whose clock is ahead of the database's has written later minutes
+  const last = written.reduce((latest, { at }) => Math.max(latest, at + minuteMicros), Number.NEGATIVE_INFINITY)
+  return { written, knownTo: floorTo(Math.max((now?.now ?? to) - writtenWithinMicros, Math.min(last, to)), minuteMicros) }
+}
+
+function byTime(rows: readonly PeriodRows[]): Map<number, PeriodRows[]> {
+  return Map.groupBy(rows, ({ at }) => at)
+}
+
+function floorTo(micros: number, step: number): number {
+  return Math.floor(micros / step) * step
+}

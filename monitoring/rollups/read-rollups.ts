@@ -1,0 +1,134 @@
+import type { Database } from '../../runtime/database.ts'
+import type { Role } from '../role.ts'
+import { joinCoverage } from './coverage.ts'
+import type { StoredRollup } from './merged-rollups.ts'
+import { RollupMerger, stepMicros } from './merged-rollups.ts'
+import type { ModelRollup } from './model-rollup.ts'
+import { modelRollup } from './model-rollup.ts'
+import type { RollupWindow, WindowParts } from './read-parts.ts'
+import { readParts } from './read-parts.ts'
+
+export type RollupStep = keyof typeof stepMicros
+
+export interface RollupQuery extends RollupWindow {
+  /** Absent: all. */
+  readonly versions?: readonly number[]
+  /** Absent: all. */
+  readonly roles?: readonly Role[]
+}
+
+export interface SeriesQuery extends RollupQuery {
+  readonly step: RollupStep
+  /** Absent: one line of all versions and roles. */
+  readonly by?: 'version' | 'role'
+}
+
+/** A period of a series. */
+export interface SeriesPoint {
+  /** When the period begins, epoch microseconds. */
+  readonly at: number
+  /** The version or role that it is of, as the query asks; null: all. */
+  readonly of: string | null
+  /** null: no server was measured in the period. It is a gap and not a zero. */
+  readonly rollup: ModelRollup | null
+}
+
+/** Rollups of one window by version and role. */
+export interface RollupGroup {
+  /** null: all; or 0: no version was chosen. */
+  readonly version: number | null
+  readonly role: string | null
+  readonly rollup: ModelRollup
+}
+
+/** All that was answered for a model in a window: exactly the same, however processes, minutes and merges split it. */
+export async function readRollup(db: Pick<Database, 'query'>, query: RollupQuery): Promise<ModelRollup> {
+  const [all] = await readGroups(db, query, [])
+  if (all === undefined) throw new Error('A window has a group.')
+  return all.rollup
+}
+
+/** As `readRollup`, by version, by role, or by both. Without any, it is one group. */
+export async function readGroups(
+  db: Pick<Database, 'query'>,
+  query: RollupQuery,
+  by: readonly ('version' | 'role')[],
+): Promise<RollupGroup[]> {
+  const parts = await readParts(db, query, 'day')
+  const groups = new Map<string, RollupMerger>()
+  const ofProcess = new RollupMerger()
+  if (by.length === 0) groups.set(groupOf(null, by), new RollupMerger())
+  const first = new Map<string, StoredRollup>()
+  for await (const rows of parts.rows) {
+    for (const row of rows) {
+      if (row.model === '') ofProcess.add(row)
+      else if (isAsked(query, row)) {
+        const id = groupOf(row, by)
+        if (!first.has(id)) first.set(id, row)
+        mergerOf(groups, id).add(row)
+      }
+    }
+  }
+  const coverage = joinCoverage(parts.coverage.map((part) => part.coverage))
+  return Array.from(groups, ([id, { traffic, columns }]): RollupGroup => {
+    const key = first.get(id)
+    return {
+      version: by.includes('version') ? (key?.version ?? null) : null,
+      role: by.includes('role') ? (key?.role ?? null) : null,
+      rollup: modelRollup({ ...boundsOf(parts), coverage }, traffic, columns, ofProcess.traffic),
+    }
+  }).sort((a, b) => (a.version ?? 0) - (b.version ?? 0) || ((a.role ?? '') < (b.role ?? '') ? -1 : 1))
+}
+
+/** What was answered by minute, hour or day. Every period of the window has a point of each line. */
+export async function rollupSeries(db: Pick<Database, 'query'>, { step, by, ...query }: SeriesQuery): Promise<SeriesPoint[]> {
+  const size = stepMicros[step]
+  const periodOf = (at: number) => Math.floor(at / size) * size
+  const parts = await readParts(db, { ...query, from: periodOf(query.from), to: -periodOf(-query.to) }, step)
+  const periods = new Map<number, { readonly groups: Map<string, RollupMerger>; readonly ofProcess: RollupMerger }>()
+  const lines = new Set<string>(by === undefined ? [''] : [])
+  const lineOf = (row: StoredRollup) => (by === undefined ? '' : String(row[by]))
+  for await (const rows of parts.rows) {
+    for (const row of rows) {
+      const at = periodOf(row.at)
+      let period = periods.get(at)
+      if (period === undefined) periods.set(at, (period = { groups: new Map(), ofProcess: new RollupMerger() }))
+      if (row.model === '') period.ofProcess.add(row)
+      else if (isAsked(query, row)) {
+        lines.add(lineOf(row))
+        mergerOf(period.groups, lineOf(row)).add(row)
+      }
+    }
+  }
+  const coverages = Map.groupBy(parts.coverage, ({ at }) => periodOf(at))
+  const points: SeriesPoint[] = []
+  for (let at = periodOf(parts.from); at < parts.to; at += size) {
+    const coverage = joinCoverage((coverages.get(at) ?? []).map((part) => part.coverage))
+    const period = periods.get(at)
+    for (const line of lines) {
+      const { traffic, columns } = period?.groups.get(line) ?? new RollupMerger()
+      const ofProcess = period?.ofProcess.traffic ?? new RollupMerger().traffic
+      const rollup = coverage.minutes === 0 ? null : modelRollup({ from: at, to: at + size, coverage }, traffic, columns, ofProcess)
+      points.push({ at, of: by === undefined ? null : line, rollup })
+    }
+  }
+  return points
+}
+
+function isAsked({ versions, roles }: RollupQuery, { version, role }: StoredRollup): boolean {
+  return (versions?.includes(version) ?? true) && (roles?.some((each) => each === role) ?? true)
+}
+
+function groupOf(row: StoredRollup | null, by: readonly ('version' | 'role')[]): string {
+  return by.map((part) => String(row?.[part])).join('/')
+}
+
+function mergerOf(groups: Map<string, RollupMerger>, id: string): RollupMerger {
+  let merger = groups.get(id)
+  if (merger === undefined) groups.set(id, (merger = new RollupMerger()))
+  return merger
+}
+
+function boundsOf({ from, to }: WindowParts): Pick<ModelRollup, 'from' | 'to'> {
+  return { from, to }
+}

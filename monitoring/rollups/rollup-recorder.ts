@@ -1,0 +1,210 @@
+import { randomBytes } from 'node:crypto'
+import { LockstepError, messageOf } from '../../kernel/errors.ts'
+import type { ServedEntity, ServiceRow } from '../../kernel/service-plan.ts'
+import type { Prediction } from '../../inference/load-model.ts'
+import { sleep } from '../../runtime/async.ts'
+import type { Logger } from '../../runtime/log.ts'
+import { processName } from '../../runtime/process-name.ts'
+import type { Role } from '../role.ts'
+import type { BaselineBins, RecordedVersion } from './row-recorder.ts'
+import { RowRecorder } from './row-recorder.ts'
+import type { RollupKey, RollupWriter } from './rollup-writer.ts'
+import { noModel } from './rollup-writer.ts'
+import { RowBudget } from './row-budget.ts'
+import { TrafficSummary } from './traffic-summary.ts'
+
+/** Rows of a request that one version has answered. */
+export interface AnsweredGroup {
+  readonly model: RecordedVersion & { readonly version: { readonly model: string; readonly version: number } }
+  readonly role: Role
+  /** Index in the request of each row. */
+  readonly rows: readonly number[]
+  readonly read: { readonly entities: readonly ServedEntity[]; readonly rows: readonly ServiceRow[] }
+}
+
+/** How long a request took, milliseconds. */
+export interface RequestTimes {
+  readonly totalMs: number
+  readonly featuresMs: number
+  readonly waitMs: number
+  readonly runMs: number
+}
+
+/**
+ * Summarizes what this process answers, by minute of its clock, and writes each minute when it is over. A process that
+ * answers nothing writes a small row each minute too, so that a gap is told from silence.
+ *
+ *     answered, failed: arrays and numbers only  ->  the minute is over: encode  ->  lockstep.rollups, again until it is written
+ */
+export interface RollupRecorder {
+  /** @param predictions of all rows of the request @param cacheHits rows that the prediction cache answered */
+  answered(group: AnsweredGroup, predictions: readonly Prediction[], times: RequestTimes, cacheHits: number): void
+  /** A request for a model failed. @param version 0: before a version was chosen */
+  failed(model: string, version: number, role: Role, error: unknown): void
+  /** A protocol answered a request with an error. */
+  errorAnswered(error: unknown): void
+  /** Ends the minute if it is over, and writes what waits. */
+  flush(): Promise<void>
+  /** Writes the present minute too, within `ms`, and says that the process ends. */
+  close(ms: number): Promise<void>
+}
+
+export interface RollupRecorderDeps {
+  readonly writer: RollupWriter
+  /** The present baseline of a version; null: none, or not loaded yet. */
+  readonly baselineOf: (model: string, version: number) => BaselineBins | null
+  readonly log: Logger
+  /** Epoch microseconds. */
+  readonly clock: () => number
+}
+
+export interface RollupRecorderOptions {
+  /** The values of about this many rows a second are taken, of all versions together. */
+  readonly rowsPerSecond: number
+}
+
+const minuteMicros = 60_000_000
+const retryMs = 10_000
+/** Processes do not write at the same moment. */
+const spreadMs = 3_000
+
+interface Recorded {
+  readonly key: RollupKey
+  readonly traffic: TrafficSummary
+  /** null: no request of the version was answered. */
+  rows: RowRecorder | null
+}
+
+/** Records nothing. */
+export const noRollups: RollupRecorder = {
+  answered: () => undefined,
+  failed: () => undefined,
+  errorAnswered: () => undefined,
+  flush: () => Promise.resolve(),
+  close: () => Promise.resolve(),
+}
+
+export function createRollupRecorder(
+  { writer, baselineOf, log, clock }: RollupRecorderDeps,
+  { rowsPerSecond }: RollupRecorderOptions,
+): RollupRecorder {
+  const writtenBy = `${processName()}:${randomBytes(4).toString('hex')}`
+  const budget = rowsPerSecond > 0 ? new RowBudget(rowsPerSecond) : null
+  /** Epoch microseconds at which the present minute began. */
+  let minute = Math.floor(clock() / minuteMicros) * minuteMicros
+  let ofProcess = new TrafficSummary()
+  /** By model, then by version and role. */
+  let recorded = new Map<string, Recorded[]>()
+  let cpu = process.cpuUsage()
+  let timer: NodeJS.Timeout | null = null
+  let flushing: Promise<void> | null = null
+  let closed = false
+
+  function recordedOf(model: string, version: number, role: Role): Recorded {
+    let ofModel = recorded.get(model)
+    if (ofModel === undefined) recorded.set(model, (ofModel = []))
+    for (let i = 0; i < ofModel.length; i++) {
+      const { key } = ofModel[i] as Recorded
+      if (key.version === version && key.role === role) return ofModel[i] as Recorded
+    }
+    const added: Recorded = { key: { model, version, role }, traffic: new TrafficSummary(), rows: null }
+    ofModel.push(added)
+    return added
+  }
+
+  function rowsOf(own: Recorded, version: RecordedVersion): RowRecorder {
+    if (own.rows?.isOf(version) === true) return own.rows
+    // the version was loaded anew in this minute, which is rare: the rows before go their own way
+    if (own.rows !== null) writer.add(minute, writtenBy, { key: own.key, traffic: new TrafficSummary(), columns: own.rows.summary() })
+    return (own.rows = new RowRecorder(version, baselineOf(own.key.model, own.key.version)))
+  }
+
+  function endMinute(ended: boolean): void {
+    const used = process.cpuUsage(cpu)
+    cpu = process.cpuUsage()
+    ofProcess.cpuMicros += used.user + used.system
+    writer.add(minute, writtenBy, { key: noModel, traffic: ofProcess, columns: null })
+    for (const ofModel of recorded.values()) {
+      for (const { key, traffic, rows } of ofModel) writer.add(minute, writtenBy, { key, traffic, columns: rows?.summary() ?? null })
+    }
+    writer.end(minute, writtenBy, ended)
+    ofProcess = new TrafficSummary()
+    recorded = new Map()
+  }
+
+  function endMinuteIfOver(): void {
+    const now = Math.floor(clock() / minuteMicros) * minuteMicros
+    // a clock that was set back goes on with the minute that it had reached
+    if (now <= minute) return
+    endMinute(false)
+    minute = now
+  }
+
+  function schedule(): void {
+    if (closed) return
+    const untilNextMs = Math.min(60_000, Math.max(0, (minute + minuteMicros - clock()) / 1000))
+    const delayMs = writer.waiting > 0 ? Math.min(retryMs, untilNextMs) : untilNextMs
+    timer = setTimeout(() => {
+      endMinuteIfOver()
+      timer = setTimeout(() => void flush().finally(schedule), Math.random() * spreadMs).unref()
+    }, delayMs + 1).unref()
+  }
+
+  function flush(): Promise<void> {
+    endMinuteIfOver()
+    return (flushing ??= writer
+      .write()
+      .catch((error: unknown) => log.warn({ error: messageOf(error) }, 'rollups cannot be written'))
+      .finally(() => (flushing = null)))
+  }
+
+  schedule()
+
+  return {
+    answered(group, predictions, times, cacheHits) {
+      const { version } = group.model
+      const { rows, entities } = group.read
+      const own = recordedOf(version.model, version.version, group.role)
+      const { traffic } = own
+      traffic.requests++
+      traffic.rows += rows.length
+      traffic.cacheHits += cacheHits
+      traffic.latency.total.observe(times.totalMs)
+      traffic.latency.features.observe(times.featuresMs)
+      traffic.latency.wait.observe(times.waitMs)
+      traffic.latency.run.observe(times.runMs)
+      const recorder = rowsOf(own, group.model)
+      recorder.count(rows)
+      if (budget === null) return
+      budget.at(performance.now())
+      for (let i = 0; i < rows.length; i++) {
+        if (!budget.take()) continue
+        traffic.sampledRows++
+        recorder.take(entities[i] as ServedEntity, rows[i] as ServiceRow, predictions[group.rows[i] as number] as Prediction)
+      }
+    },
+    failed(model, version, role, error) {
+      const { traffic } = recordedOf(model, version, role)
+      traffic.requests++
+      traffic.addError(codeOf(error))
+    },
+    errorAnswered(error) {
+      ofProcess.addError(codeOf(error))
+    },
+    flush,
+    async close(ms) {
+      if (closed) return
+      closed = true
+      clearTimeout(timer ?? undefined)
+      endMinuteIfOver()
+      endMinute(true)
+      const timeout = sleep(ms, { ref: false })
+      await Promise.race([(flushing ?? Promise.resolve()).then(flush), timeout])
+      if (writer.waiting > 0) log.warn({ minutes: writer.waiting }, 'minutes of the rollups were not written')
+    },
+  }
+}
+
+function codeOf(error: unknown): string {
+  return error instanceof LockstepError ? error.code : 'INTERNAL'
+}

@@ -1,0 +1,168 @@
+import { setImmediate as nextTurn } from 'node:timers/promises'
+import type { Database } from '../../runtime/database.ts'
+import type { Logger } from '../../runtime/log.ts'
+import { sqlState } from '../../runtime/relation.ts'
+import { dayOf } from '../day-partitions.ts'
+import { rollupPartitions } from './rollup-partitions.ts'
+import { ColumnsSummary } from './columns-summary.ts'
+import type { TrafficSummary } from './traffic-summary.ts'
+
+/** What a rollup is of. */
+export interface RollupKey {
+  readonly model: string
+  /** 0: no version was chosen. */
+  readonly version: number
+  readonly role: string
+}
+
+/** The key of the process itself. */
+export const noModel: RollupKey = { model: '', version: 0, role: '' }
+
+/** What one process summarized of one key in one minute. */
+export interface MinuteRollup {
+  readonly key: RollupKey
+  readonly traffic: TrafficSummary
+  /** null: no rows. */
+  readonly columns: ColumnsSummary | null
+}
+
+/** Writes minutes to `lockstep.rollups`. A minute that cannot be written waits, in bounded memory. */
+export interface RollupWriter {
+  /** Adds a part of a minute; parts of one key are merged. */
+  add(minute: number, process: string, rollup: MinuteRollup): void
+  /** The minute is complete, to be written. @param ended whether the process ends with it */
+  end(minute: number, process: string, ended: boolean): void
+  /** How many minutes wait. */
+  readonly waiting: number
+  /** Writes what waits, oldest first. @throws what the database throws; then the rest waits */
+  write(): Promise<void>
+}
+
+export interface RollupWriterOptions {
+  /** Above this size of what waits, the oldest minutes are dropped. Default: 64 MiB. */
+  readonly maxBytes?: number
+}
+
+interface Minute {
+  readonly minute: number
+  readonly process: string
+  ended: boolean
+  readonly rollups: MinuteRollup[]
+  /** Once it was tried. */
+  encoded: EncodedMinute | null
+}
+
+interface EncodedMinute {
+  readonly rows: readonly { readonly key: RollupKey; readonly traffic: Buffer; readonly columns: Buffer | null }[]
+  readonly bytes: number
+}
+
+/** There is no partition for the day. */
+const noPartition = '23514'
+
+export function createRollupWriter(
+  { database, log }: { /** @throws LockstepError `POSTGRES_UNAVAILABLE` */ readonly database: () => Database; readonly log: Logger },
+  { maxBytes = 64 * 2 ** 20 }: RollupWriterOptions = {},
+): RollupWriter {
+  let open: Minute | null = null
+  let waiting: Minute[] = []
+  let dropped = 0
+
+  function openMinute(minute: number, process: string): Minute {
+    if (open?.minute === minute && open.process === process) return open
+    return (open = { minute, process, ended: false, rollups: [], encoded: null })
+  }
+
+  /** In turns of the event loop, so that no request waits for all of it. */
+  async function encode({ rollups }: Minute): Promise<EncodedMinute> {
+    const rows: EncodedMinute['rows'][number][] = []
+    let bytes = 0
+    for (const { key, traffic, columns } of rollups) {
+      const row = { key, traffic: traffic.encode(), columns: columns?.encode() ?? null }
+      bytes += row.traffic.length + (row.columns?.length ?? 0)
+      rows.push(row)
+      await nextTurn()
+    }
+    rollups.length = 0
+    return { rows, bytes }
+  }
+
+  function dropOldest(): void {
+    let bytes = waiting.reduce((sum, { encoded }) => sum + (encoded?.bytes ?? 0), 0)
+    while (bytes > maxBytes && waiting.length > 1) {
+      bytes -= waiting.shift()?.encoded?.bytes ?? 0
+      dropped++
+    }
+  }
+
+  async function writeMinute(db: Database, minute: Minute, encoded: EncodedMinute): Promise<void> {
+    const { rows } = encoded
+    const values = [
+      minute.minute,
+      minute.process,
+      minute.ended,
+      rows.map(({ key }) => key.model),
+      rows.map(({ key }) => key.version),
+      rows.map(({ key }) => key.role),
+      rows.map(({ traffic }) => traffic.toString('hex')),
+      rows.map(({ columns }) => columns?.toString('hex') ?? null),
+    ]
+    try {
+      await db.query(upsert, values)
+    } catch (error) {
+      if (sqlState(error) !== noPartition) throw error
+      await rollupPartitions.create(db, [dayOf(minute.minute), dayOf(minute.minute) + 1])
+      await db.query(upsert, values)
+    }
+  }
+
+  return {
+    add(minute, process, rollup) {
+      const { rollups } = openMinute(minute, process)
+      const same = rollups.findIndex(({ key }) => isSame(key, rollup.key))
+      if (same < 0) rollups.push(rollup)
+      else rollups[same] = mergedRollup(rollups[same] as MinuteRollup, rollup)
+    },
+    end(minute, process, ended) {
+      const ofMinute = openMinute(minute, process)
+      ofMinute.ended = ended
+      waiting.push(ofMinute)
+      open = null
+    },
+    get waiting() {
+      return waiting.length
+    },
+    async write() {
+      for (const minute of waiting) minute.encoded ??= await encode(minute)
+      dropOldest()
+      while (waiting[0] !== undefined) {
+        const [minute] = waiting
+        await writeMinute(database(), minute, minute.encoded ?? (await encode(minute)))
+        // others may have been added, and dropped, meanwhile
+        waiting = waiting.filter((each) => each !== minute)
+      }
+      if (dropped > 0) log.warn({ minutes: dropped }, 'minutes of the rollups were dropped while the database was unavailable')
+      dropped = 0
+    },
+  }
+}
+
+const upsert = `
+  INSERT INTO lockstep.rollups (at, process, model, version, role, ended, traffic, columns)
+  SELECT to_timestamp($1::float8 / 1000000), $2, r.model, r.version, r.role, $3, decode(r.traffic, 'hex'), decode(r.columns, 'hex')
+  FROM unnest($4::text[], $5::int[], $6::text[], $7::text[], $8::text[]) AS r (model, version, role, traffic, columns)
+  ON CONFLICT (at, process, model, version, role)
+  DO UPDATE SET ended = excluded.ended, traffic = excluded.traffic, columns = excluded.columns`
+
+function isSame(a: RollupKey, b: RollupKey): boolean {
+  return a.model === b.model && a.version === b.version && a.role === b.role
+}
+
+function mergedRollup(a: MinuteRollup, b: MinuteRollup): MinuteRollup {
+  a.traffic.merge(b.traffic)
+  if (a.columns === null || b.columns === null) return { ...a, columns: a.columns ?? b.columns }
+  const columns = new ColumnsSummary()
+  columns.merge(a.columns)
+  columns.merge(b.columns)
+  return { ...a, columns }
+}

@@ -1,0 +1,249 @@
+import fc from 'fast-check'
+import { expect, test } from 'vitest'
+import type { ServiceRow } from '../../../kernel/service-plan.ts'
+import { allPresent, Status } from '../../../kernel/state.ts'
+import type { Value } from '../../../kernel/value-type.ts'
+import type { AnsweredGroup } from '../../../monitoring/rollups/rollup-recorder.ts'
+import { createRollupRecorder } from '../../../monitoring/rollups/rollup-recorder.ts'
+import { createRollupWriter } from '../../../monitoring/rollups/rollup-writer.ts'
+import { mergeRollups } from '../../../monitoring/rollups/merge-rollups.ts'
+import { readGroups, readRollup, rollupSeries } from '../../../monitoring/rollups/read-rollups.ts'
+import type { Database } from '../../../runtime/database.ts'
+import { createLogger } from '../../../runtime/log.ts'
+import { LockstepError } from '../../../kernel/errors.ts'
+import { during, openServer } from '../../opened-database.ts'
+import { servicePlan } from '../../serving/plans.ts'
+
+const opened = during(() => openServer())
+
+const [minute, hour] = [60_000_000, 3_600_000_000]
+/** Two days ago, so that days and hours are over. Epoch microseconds, the begin of a day. */
+const day = Math.floor((Date.now() * 1000) / (24 * hour) - 2) * 24 * hour
+const days = { minute: 7, hour: 90, day: 730 }
+const service = servicePlan('typed')
+const version = {
+  service,
+  outputs: [
+    { name: 'score', type: { kind: 'float64' } },
+    { name: 'label', type: { kind: 'string' } },
+  ],
+} as const
+const baseline = {
+  columns: new Map([
+    ['count', { bins: { kind: 'number', edges: [0, 10, 100] }, binsId: 'count' }],
+    ['open', { bins: { kind: 'category', values: ['true', 'false'] }, binsId: 'open' }],
+    ['output:score', { bins: { kind: 'number', edges: [0.5] }, binsId: 'score' }],
+  ] as const),
+}
+
+interface Request {
+  readonly entity: string
+  readonly values: readonly (Value | null)[]
+  readonly score: number
+  readonly label: string
+  readonly ms: number
+  readonly fails: boolean
+}
+
+/** A server process, as far as rollups know it. */
+function startProcess(model: string, database: () => Database = () => opened().db) {
+  let now = day
+  const log = createLogger('silent')
+  const writer = createRollupWriter({ database, log })
+  const recorder = createRollupRecorder({ writer, baselineOf: () => baseline, log, clock: () => now }, { rowsPerSecond: 1_000_000 })
+  return {
+    recorder,
+    writer,
+    /** Goes on to that moment. */
+    async at(moment: number) {
+      now = moment
+      await recorder.flush()
+    },
+    answer({ entity, values, score, label, ms, fails }: Request) {
+      if (fails) return recorder.failed(model, 1, 'champion', new LockstepError('MODEL_FAILED', 'It failed.'))
+      const statuses = values.every((value) => value !== null)
+        ? allPresent(values.length)
+        : values.map((value) => (value === null ? Status.nullValue : Status.present))
+      const row: ServiceRow = service.evaluate([{ values, statuses, eventTime: day }], [], day)
+      const group: AnsweredGroup = {
+        model: { ...version, version: { model, version: 1 } },
+        role: 'champion',
+        rows: [0],
+        read: { entities: [{ keys: [entity], request: [] }], rows: [row] },
+      }
+      recorder.answered(group, [[score, label]], { totalMs: ms, featuresMs: ms / 2, waitMs: ms / 8, runMs: ms / 4 }, 1)
+    },
+  }
+}
+
+const nullable = (values: fc.Arbitrary<Value>) => fc.option<Value>(values)
+const request: fc.Arbitrary<Request> = fc.record({
+  entity: fc.integer({ min: 0, max: 30 }).map((airport) => `A${airport}\0`),
+  values: fc.tuple(
+    nullable(fc.double().map(Math.fround)),
+    fc.oneof(fc.bigInt({ min: -5n, max: 200n }), fc.constant(2n ** 60n)),
+    fc.constantFrom('Atlanta', 'Boston', 'nowhere'),
+    fc.boolean(),
+    nullable(fc.constant(Float32Array.of(1, 2))),
+  ),
+  score: fc.double({ min: 0, max: 1, noNaN: true }),
+  label: fc.constantFrom('late', 'in time'),
+  ms: fc.integer({ min: 1, max: 1000 }),
+  fails: fc.integer({ min: 0, max: 9 }).map((draw) => draw === 0),
+})
+
+const bytes = (model: string, step: string) =>
+  opened().db.query(
+    `select encode(traffic, 'hex') as traffic, encode(columns, 'hex') as columns from lockstep.merged_rollups where model = $1 and step = $2`,
+    [model, step],
+  )
+
+test('any split over processes, minutes and restarts gives the bytes of one process', async () => {
+  const requests = fc.sample(request, { numRuns: 300, seed: 7 })
+  const one = startProcess('one')
+  await one.at(day + 5 * minute)
+  for (const each of requests) one.answer(each)
+  await one.recorder.close(5000)
+  // three processes, of which two are started again, over 50 minutes
+  let processes = [0, 1, 2].map(() => startProcess('many'))
+  for (let m = 0; m < 50; m++) {
+    for (const each of processes) await each.at(day + m * minute)
+    for (const [i, each] of requests.entries()) if (i % 50 === m) processes[i % 3]?.answer(each)
+    if (m === 20) {
+      for (const each of processes.slice(1)) await each.recorder.close(5000)
+      processes = [processes[0], startProcess('many'), startProcess('many')].flatMap((each) => each ?? [])
+    }
+  }
+  for (const each of processes) await each.recorder.close(5000)
+  const window = { model: 'many', from: day, to: day + hour }
+  const before = await readRollup(opened().db, window)
+  await mergeRollups(opened().db, days, Date.now() * 1000)
+  for (const step of ['hour', 'day']) expect(await bytes('many', step)).toEqual(await bytes('one', step))
+  const rollups = [
+    before,
+    await readRollup(opened().db, window),
+    await readRollup(opened().db, { ...window, model: 'one', to: day + 24 * hour }),
+  ]
+  for (const rollup of rollups) {
+    const answered = requests.filter(({ fails }) => !fails)
+    expect(rollup).toMatchObject({ requests: 300, rows: answered.length, sampledRows: answered.length, cacheHits: answered.length })
+    expect(rollup.errors).toEqual(new Map([['MODEL_FAILED', 300 - answered.length]]))
+    expect(rollup.columns.get('open')?.values?.top).toEqual(
+      [true, false]
+        .map((value) => ({ value: String(value), count: answered.filter(({ values }) => values[3] === value).length }))
+        .sort((a, b) => b.count - a.count),
+    )
+    const count = rollup.columns.get('count')
+    expect(count?.bins[0]?.counts.slice(4)).toEqual([
+      answered.filter(({ values }) => Number(values[1]) <= 0).length,
+      answered.filter(({ values }) => Number(values[1]) > 0 && Number(values[1]) <= 10).length,
+      answered.filter(({ values }) => Number(values[1]) > 10 && Number(values[1]) <= 100).length,
+      answered.filter(({ values }) => Number(values[1]) > 100).length,
+    ])
+    expect(count?.bins[0]?.sums.entities).toBe(new Set(answered.map(({ entity }) => entity)).size)
+    expect(rollup.entities).toBe(count?.bins[0]?.sums.entities)
+    const vec = answered.filter(({ values }) => values[4] === null).length
+    expect(rollup.columns.get('vec')?.statuses).toMatchObject({ NULL_VALUE: vec, PRESENT: answered.length - vec })
+    expect(rollup.columns.get('output:score')?.moments?.count).toBe(answered.length)
+    const times = answered.map(({ ms }) => ms).sort((a, b) => a - b)
+    expect((rollup.latency.total.quantile(0.5) ?? 0) / (times[Math.ceil(times.length / 2) - 1] ?? 0)).toBeCloseTo(1, 1)
+  }
+})
+
+test('a minute that is written late, or twice, counts once', async () => {
+  const { db } = opened()
+  const [request1] = fc.sample(
+    request.filter(({ fails }) => !fails),
+    { numRuns: 1, seed: 1 },
+  )
+  if (request1 === undefined) return
+  const start = day + 2 * hour
+  const early = startProcess('late')
+  await early.at(start)
+  early.answer(request1)
+  await early.recorder.close(5000)
+  await mergeRollups(db, days, Date.now() * 1000)
+  // the database is down for three minutes, after which the hour was merged
+  let isDown = true
+  let losesAnswers = false
+  const query: Database['query'] = async (...asked) => {
+    const rows = await db.query<never>(...asked)
+    if (losesAnswers) throw new LockstepError('POSTGRES_UNAVAILABLE', 'The connection is lost.')
+    return rows
+  }
+  const late = startProcess('late', () => {
+    if (isDown) throw new LockstepError('POSTGRES_UNAVAILABLE', 'It is down.')
+    return { ...db, query }
+  })
+  for (let m = 0; m < 3; m++) {
+    await late.at(start + m * minute)
+    late.answer(request1)
+  }
+  await late.at(start + 3 * minute)
+  // with the hours before it, which nobody answered in
+  expect(late.writer.waiting).toBe(4)
+  const window = { model: 'late', from: start, to: start + hour }
+  expect((await readRollup(db, window)).requests).toBe(1)
+  isDown = false
+  losesAnswers = true
+  await late.recorder.flush()
+  losesAnswers = false
+  await late.recorder.flush()
+  expect((await readRollup(db, window)).requests).toBe(4)
+  await late.recorder.close(5000)
+  await mergeRollups(db, days, Date.now() * 1000)
+  await mergeRollups(db, days, Date.now() * 1000)
+  expect((await readRollup(db, window)).requests).toBe(4)
+  expect((await readRollup(db, { ...window, from: day, to: day + 24 * hour })).requests).toBe(4)
+})
+
+test('a killed process leaves a gap, and silence is zero', async () => {
+  const { db } = opened()
+  const start = day + 4 * hour
+  const killed = startProcess('gaps')
+  for (let m = 0; m <= 3; m++) await killed.at(start + m * minute)
+  // minutes 0 to 2 are written; the process is killed in minute 3, and the next one starts in minute 6
+  const next = startProcess('gaps')
+  for (let m = 6; m <= 8; m++) await next.at(start + m * minute)
+  await next.recorder.close(5000)
+  const read = async () => await rollupSeries(db, { model: 'gaps', from: start, to: start + 10 * minute, step: 'minute' })
+  const series = await read()
+  expect(series.map(({ rollup }) => rollup?.requests ?? null)).toEqual([0, 0, 0, null, null, null, 0, 0, 0, null])
+  const missing = [{ from: start + 3 * minute, to: start + 6 * minute }]
+  expect((await readRollup(db, { model: 'gaps', from: start, to: start + 10 * minute })).coverage).toEqual({ minutes: 6, missing })
+  await mergeRollups(db, days, Date.now() * 1000)
+  expect((await readRollup(db, { model: 'gaps', from: start, to: start + hour })).coverage).toEqual({ minutes: 6, missing })
+  expect(await read()).toHaveLength(10)
+  const byHour = await rollupSeries(db, { model: 'gaps', from: start, to: start + 2 * hour, step: 'hour' })
+  expect(byHour.map(({ rollup }) => rollup?.requests ?? null)).toEqual([0, null])
+})
+
+test('groups are by version and role, and old minutes are read from their hours', async () => {
+  const { db } = opened()
+  const start = day + 6 * hour
+  const process = startProcess('groups')
+  await process.at(start)
+  for (const [number, role] of [
+    [1, 'champion'],
+    [2, 'canary'],
+    [2, 'requested'],
+  ] as const)
+    process.recorder.failed('groups', number, role, new Error('no'))
+  await process.recorder.close(5000)
+  await mergeRollups(db, days, Date.now() * 1000)
+  await db.query('delete from lockstep.rollups')
+  const window = { model: 'groups', from: start + 7 * minute, to: start + 30 * minute }
+  const groups = await readGroups(db, window, ['version', 'role'])
+  expect(groups.map(({ version: number, role, rollup }) => [number, role, rollup.requests, [...rollup.errors.keys()]])).toEqual([
+    [1, 'champion', 1, ['INTERNAL']],
+    [2, 'canary', 1, ['INTERNAL']],
+    [2, 'requested', 1, ['INTERNAL']],
+  ])
+  const canary = await readRollup(db, { ...window, versions: [2], roles: ['canary'] })
+  expect(canary).toMatchObject({ requests: 1, from: start, to: start + hour })
+  const lines = await rollupSeries(db, { ...window, step: 'hour', by: 'version' })
+  expect(lines.map(({ of, rollup }) => [of, rollup?.requests])).toEqual([
+    ['1', 1],
+    ['2', 2],
+  ])
+})
