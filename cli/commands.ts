@@ -58,6 +58,7 @@ export const commands: readonly CommandEntry[] = [
   { name: 'predictions list', load: async () => (await import('./commands/predictions-list.ts')).predictionsListCommand },
   { name: 'predictions export', load: async () => (await import('./commands/predictions-export.ts')).predictionsExportCommand },
   { name: 'parity', load: async () => (await import('./commands/parity.ts')).parityCommand },
+  { name: 'quality', load: async () => (await import('./commands/quality.ts')).qualityCommand },
   { name: 'keys create', load: async () => (await import('./commands/keys-create.ts')).keysCreateCommand },
   { name: 'keys list', load: async () => (await import('./commands/keys-list.ts')).keysListCommand },
   { name: 'keys revoke', load: async () => (await import('./commands/keys-revoke.ts')).keysRevokeCommand },

@@ -1,6 +1,7 @@
 import type { AuditFilter, AuditRecord } from '../runtime/audit.ts'
 import type { OnlineStore } from '../online/store.ts'
 import type { Database } from '../runtime/database.ts'
+import type { LogShares } from '../runtime/log-shares.ts'
 import type { Tracing } from '../runtime/tracing/span.ts'
 import type { RollupRecorder } from '../monitoring/rollups/rollup-recorder.ts'
 import type { Traffic } from './traffic/traffic.ts'
@@ -53,6 +54,8 @@ export interface ServingContext extends PredictContext {
   readonly metrics: ServingMetrics
   /** null: no request is traced. */
   readonly tracing: Tracing | null
+  /** The share of requests that is logged. */
+  readonly logShares: LogShares
   readonly bodyLimitBytes: number
   /** How long a request waits for a backfill that gets no further. */
   readonly idleBackfillMs: number

@@ -111,9 +111,10 @@ export function createServer(options: ServerOptions): LockstepServer {
     },
     { futureMicros, ...(options.foldWaitMs !== undefined && { foldWaitMs: options.foldWaitMs }) },
   )
+  const logShares = config.logShares ?? logNothing
   const predictionLog = createPredictionLog(
     { database: needDatabase, metrics: (waiting) => createLogMetrics(options.metrics, waiting), log, clock },
-    { shares: config.logShares ?? logNothing, retentionDays: config.logRetentionDays ?? 30, ...options.predictionLog },
+    { shares: logShares, retentionDays: config.logRetentionDays ?? 30, ...options.predictionLog },
   )
 
   const rollups = createRollups(needDatabase, config.rollups ?? null, log, clock)
@@ -171,6 +172,7 @@ export function createServer(options: ServerOptions): LockstepServer {
     tracing: options.tracing ?? null,
     predictionLog,
     rollups,
+    logShares,
     log,
     clock,
     defaultAsOf: options.defaultAsOf ?? null,

@@ -1,3 +1,4 @@
+import { hashText } from '../../kernel/hash-text.ts'
 import type { LogShares } from '../../runtime/log-shares.ts'
 
 /** Which requests are logged. Their id decides, so all servers choose the same ones. */
@@ -14,14 +15,7 @@ export function createSampling({ share, models }: LogShares): Sampling {
   }
 }
 
-/**
- * An evenly distributed number in [0, 1): FNV-1a with the finalizer of MurmurHash3, because ids may differ only at
- * their end.
- */
+/** An evenly distributed number in [0, 1). */
 function fractionOf(id: string): number {
-  let hash = 0x811c9dc5
-  for (let i = 0; i < id.length; i++) hash = Math.imul(hash ^ id.charCodeAt(i), 0x01000193)
-  hash = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b)
-  hash = Math.imul(hash ^ (hash >>> 13), 0xc2b2ae35)
-  return ((hash ^ (hash >>> 16)) >>> 0) / 2 ** 32
+  return (hashText(id) >>> 0) / 2 ** 32
 }

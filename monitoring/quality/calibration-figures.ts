@@ -3,8 +3,8 @@ import type { Figure } from './figure.ts'
 import { figureOf } from './figure.ts'
 import type { ScoreSample } from './score-sample.ts'
 
-/** The calibration error sorts its rows, and the curve's band simulates 200 curves. */
-const [maxErrorRows, maxCurveRows] = [200_000, 5000]
+/** The calibration error sorts its rows. */
+const maxErrorRows = 200_000
 
 /** How far probabilities are from what came. */
 export interface Calibration {
@@ -39,14 +39,15 @@ export interface CurveStep {
   readonly rows: number
 }
 
-export function calibrationOf(sample: ScoreSample, withCurve: boolean): Calibration {
+/** @param curveRows the most rows of the curve, whose band simulates 200 curves; 0: no curve */
+export function calibrationOf(sample: ScoreSample, curveRows: number): Calibration {
   const { scores, labels } = thinned(sample, maxErrorRows)
   const { root, expected, bins } = calibrationError(scores, labels)
-  return { error: figureOf(root, scores.length, 'rows'), expected, bins, curve: withCurve ? curveOf(sample) : null }
+  return { error: figureOf(root, scores.length, 'rows'), expected, bins, curve: curveRows > 0 ? curveOf(sample, curveRows) : null }
 }
 
-function curveOf(sample: ScoreSample): Curve {
-  const { scores, labels } = thinned(sample, maxCurveRows)
+function curveOf(sample: ScoreSample, limit: number): Curve {
+  const { scores, labels } = thinned(sample, limit)
   const { curve, miscalibration, discrimination, uncertainty } = reliability(scores, labels)
   const steps: CurveStep[] = []
   // the curve rises, so equal shares are neighbours

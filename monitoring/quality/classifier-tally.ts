@@ -3,7 +3,7 @@ import { surprise } from '../../statistics/quality-scores.ts'
 import { calibrationOf } from './calibration-figures.ts'
 import { createEntityTally } from './entity-tally.ts'
 import type { Figure } from './figure.ts'
-import { figureOf, minRows, noFigure } from './figure.ts'
+import { figureOf, minRows, noFigure, notNegative } from './figure.ts'
 import type { GroupTally } from './group-tally.ts'
 import { tooFew } from './other-tallies.ts'
 import { createScoreSample } from './score-sample.ts'
@@ -66,10 +66,10 @@ export function createClassifierTally({ threshold, decides, limit }: ClassifierO
       return sums.rows
     },
     entities: sums.entities,
-    finish(withCurve) {
+    finish(curveRows) {
       const n = sums.rows
       if (n < minRows) return { figures: tooFew(names, n), calibration: null }
-      const calibration = areProbabilities ? calibrationOf(sample, withCurve) : null
+      const calibration = areProbabilities ? calibrationOf(sample, curveRows) : null
       const ofProbabilities = (figure: () => Figure): Figure => (areProbabilities ? figure() : noFigure(notProbabilities, n))
       const [hits, decisions, positives] = [sums.sum(hit), sums.sum(decided), sums.sum(positive)].map(Math.round) as [
         number,
@@ -78,8 +78,8 @@ export function createClassifierTally({ threshold, decides, limit }: ClassifierO
       ]
       const figures = {
         auc: area(),
-        logLoss: ofProbabilities(() => sums.mean(surprised)),
-        brier: ofProbabilities(() => sums.mean(square)),
+        logLoss: ofProbabilities(() => notNegative(sums.mean(surprised))),
+        brier: ofProbabilities(() => notNegative(sums.mean(square))),
         accuracy: sums.share(right, one),
         precision: decisions === 0 ? noFigure(`no score reaches the threshold ${threshold}`, 0) : sums.share(hit, decided),
         recall: positives === 0 ? noFigure('no outcome is positive', 0) : sums.share(hit, positive),

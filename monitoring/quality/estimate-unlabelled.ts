@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import { auc } from '../../statistics/auc.ts'
 import { criticalValue } from '../../statistics/interval.ts'
 import { estimatePerformance, fitCalibrator } from '../../statistics/performance-estimate.ts'
@@ -34,7 +35,12 @@ const figureNames = ['accuracy', 'precision', 'recall', 'f1', 'auc'] as const
  * calibrate. The interval is the estimate ± 1.96 standard deviations of the figure over simulated labels, and takes
  * rows for independent.
  */
-export function estimateUnlabelled(labelled: LabelledScores, unlabelled: readonly number[], n: number, threshold: number): QualityEstimate {
+export async function estimateUnlabelled(
+  labelled: LabelledScores,
+  unlabelled: readonly number[],
+  n: number,
+  threshold: number,
+): Promise<QualityEstimate> {
   const { scores, labels } = labelled
   const none = { n, labelled: scores.length, figures: null, reliable: null, check: null }
   if (scores.length < minLabels)
@@ -42,7 +48,7 @@ export function estimateUnlabelled(labelled: LabelledScores, unlabelled: readonl
   if (!labels.includes(true) || !labels.includes(false)) return { ...none, reason: 'all outcomes are the same, and both kinds are needed' }
   const calibrate = fitCalibrator(scores, labels)
   const estimate = estimatePerformance(unlabelled, unlabelled.map(calibrate), threshold)
-  const deviations = simulatedDeviations(labelled, unlabelled, threshold)
+  const deviations = await simulatedDeviations(labelled, unlabelled, threshold)
   const half = (name: (typeof figureNames)[number]): number => criticalValue(0.05) * (deviations[name] ?? Number.NaN)
   const check = conceptDrift(labelled, threshold)
   return {
@@ -68,13 +74,15 @@ function driftText({ drifted, effect, p, estimated, observed }: ConceptDrift): s
 }
 
 /** By figure: its standard deviation over simulated labels. */
-function simulatedDeviations(
+async function simulatedDeviations(
   { scores, labels }: LabelledScores,
   unlabelled: readonly number[],
   threshold: number,
-): Partial<Record<(typeof figureNames)[number], number>> {
+): Promise<Partial<Record<(typeof figureNames)[number], number>>> {
   const random = createRandom(unlabelled.length)
-  const runs = Array.from({ length: simulations }, () => {
+  const runs: Record<(typeof figureNames)[number], number>[] = []
+  for (let run = 0; run < simulations; run++) {
+    await nextTurn()
     const drawn = Array.from(scores, () => random.below(scores.length))
     const resampled = drawn.map((i) => labels[i] === true)
     const calibrate = fitCalibrator(
@@ -83,14 +91,14 @@ function simulatedDeviations(
     )
     const simulated = unlabelled.map((score) => random.next() < calibrate(score))
     const { truePositives: tp, falsePositives: fp, trueNegatives: tn, falseNegatives: fn } = confusion(unlabelled, simulated, threshold)
-    return {
+    runs.push({
       accuracy: (tp + tn) / unlabelled.length,
       precision: tp / (tp + fp),
       recall: tp / (tp + fn),
       f1: (2 * tp) / (2 * tp + fp + fn),
       auc: auc(unlabelled, simulated).value,
-    }
-  })
+    })
+  }
   return Object.fromEntries(
     figureNames.map((name) => {
       const values = runs.map((run) => run[name]).filter((value) => Number.isFinite(value))

@@ -25,6 +25,11 @@ export function figureOf({ value, low, high }: Estimate, n: number, interval: Fi
   return { value, low: finite(low), high: finite(high), n, reason: null, interval }
 }
 
+/** A figure that is never below 0; by symmetry its interval may be. */
+export function notNegative(figure: Figure): Figure {
+  return { ...figure, low: figure.low === null ? null : Math.max(0, figure.low) }
+}
+
 export function noFigure(reason: string, n: number): Figure {
   return { value: null, low: null, high: null, n, reason, interval: 'rows' }
 }

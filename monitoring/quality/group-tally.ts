@@ -19,8 +19,8 @@ export interface GroupTally {
   add(row: JudgedRow): void
   readonly rows: number
   entities(): number | null
-  /** @param withCurve whether the calibration has its curve, which costs most */
-  finish(withCurve: boolean): FinishedGroup
+  /** @param curveRows the most rows of the calibration curve; 0: there is none */
+  finish(curveRows: number): FinishedGroup
 }
 
 export interface FinishedGroup {

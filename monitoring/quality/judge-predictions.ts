@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { Judge } from './judge.ts'
 import type { FinishedGroup, GroupTally } from './group-tally.ts'
 import { createGroupTally } from './group-tally.ts'
@@ -21,8 +22,10 @@ export interface OutcomeOfPrediction {
   readonly output: unknown
   /** The values that rows are split by, by name. */
   readonly columns: Readonly<Record<string, unknown>>
-  /** null: no row said what came of it. */
+  /** null: it has none. */
   readonly outcome: unknown
+  /** Whether a row said what came of it. Without one, the outcome is what was declared for that. */
+  readonly matched: boolean
   /** Whether its outcome can no longer come. */
   readonly mature: boolean
 }
@@ -32,6 +35,8 @@ export interface PredictionCounts {
   readonly predictions: number
   /** They have an outcome and are mature: figures are of them. */
   readonly judged: number
+  /** Of these, how many no row of the outcome's source names: they have the outcome that is declared for that. */
+  readonly assumed: number
   readonly immature: number
   /** Mature, and without an outcome. */
   readonly withoutOutcome: number
@@ -47,7 +52,10 @@ export interface JudgedGroup extends PredictionCounts, FinishedGroup {
 }
 
 export interface JudgedPredictions {
+  /** Of answers that were sent: without shadow predictions. */
   readonly total: JudgedGroup
+  /** Shadow predictions, which only groups by version or role have. */
+  readonly shadow: number
   readonly groups: readonly JudgedGroup[]
   /** Whether more groups were found than are kept apart: the rest is one group. */
   readonly isFull: boolean
@@ -60,19 +68,29 @@ export interface JudgeSettings {
   readonly by: readonly SplitBy[]
   /** The first rows: bins of numbers are made from them. */
   readonly first: readonly OutcomeOfPrediction[]
-  /** How many scores are kept in all and by group; more are sampled. */
-  readonly limits?: { readonly total: number; readonly group: number }
+  readonly limits?: JudgeLimits
 }
 
-const defaultLimits = { total: 2_000_000, group: 200_000 }
-/** Rows that calibrate scores, and rows without an outcome, of one version. */
-const estimateLimit = 20_000
+/** How many rows are kept for figures that sums do not give; more are sampled. */
+export interface JudgeLimits {
+  /** In all, for AUC and calibration. */
+  readonly total: number
+  /** Of each group. */
+  readonly group: number
+  /** Of each version: rows that calibrate scores, and rows without an outcome. */
+  readonly estimate: number
+  /** Of each calibration curve. */
+  readonly curve: number
+}
+
+const defaultLimits: JudgeLimits = { total: 2_000_000, group: 200_000, estimate: 20_000, curve: 5000 }
 /** Curves cost more than all other figures. */
 const maxCurves = 20
 
 interface Counted {
   readonly tally: GroupTally
   predictions: number
+  assumed: number
   immature: number
   withoutOutcome: number
   unreadable: number
@@ -83,20 +101,23 @@ export function createPredictionJudge({ judge, by, first, limits = defaultLimits
   const createCounted = (limit: number): Counted => ({
     tally: createGroupTally(judge, limit),
     predictions: 0,
+    assumed: 0,
     immature: 0,
     withoutOutcome: 0,
     unreadable: 0,
   })
   const total = createCounted(limits.total)
   const splitter: GroupSplitter<Counted> | null = by.length === 0 ? null : createGroupSplitter(by, first, () => createCounted(limits.group))
+  const splitsShadow = by.some(({ kind }) => kind === 'version' || kind === 'role')
+  let shadow = 0
   const samples = new Map<number, { readonly labelled: ScoreSample; readonly unlabelled: ScoreSample }>()
 
   function sampleOf(version: number) {
     let sample = samples.get(version)
     if (sample === undefined) {
       sample = {
-        labelled: createScoreSample(estimateLimit, { withTimes: true }),
-        unlabelled: createScoreSample(estimateLimit),
+        labelled: createScoreSample(limits.estimate, { withTimes: true }),
+        unlabelled: createScoreSample(limits.estimate),
       }
       samples.set(version, sample)
     }
@@ -108,50 +129,47 @@ export function createPredictionJudge({ judge, by, first, limits = defaultLimits
     if (!row.mature) group.immature++
     else if (row.outcome === null) group.withoutOutcome++
     else if (score === null || outcome === null) group.unreadable++
-    else group.tally.add({ entity: row.entity, score, outcome })
+    else {
+      group.tally.add({ entity: row.entity, score, outcome })
+      if (!row.matched) group.assumed++
+    }
   }
 
   return {
     add(row: OutcomeOfPrediction): void {
       const score = judge.score(row.output)
       const outcome = row.outcome === null ? null : judge.outcome(row.outcome)
-      addTo(total, row, score, outcome)
-      if (splitter !== null) addTo(splitter.of(row), row, score, outcome)
+      const isShadow = row.role === 'shadow'
+      if (isShadow) shadow++
+      else addTo(total, row, score, outcome)
+      if (splitter !== null && (splitsShadow || !isShadow)) addTo(splitter.of(row), row, score, outcome)
       if (judge.kind !== 'binary' || judge.decides || typeof score !== 'number') return
       if (!row.mature) sampleOf(row.version).unlabelled.add(score, 0, 0)
       else if (typeof outcome === 'number') sampleOf(row.version).labelled.add(score, outcome, row.at)
     },
 
-    finish(): JudgedPredictions {
-      const groups = splitter?.groups() ?? []
-      const finished = ({ tally, ...counts }: Counted, labels: Readonly<Record<string, string>>, withCurve: boolean): JudgedGroup => ({
-        by: labels,
-        ...counts,
-        judged: tally.rows,
-        entities: tally.entities(),
-        ...tally.finish(withCurve),
-      })
-      return {
-        total: finished(total, {}, true),
-        groups: groups.map(({ by: labels, group }) => finished(group, labels, groups.length <= maxCurves)),
-        isFull: splitter?.isFull ?? false,
-        estimates: [...samples]
-          .filter(([, { unlabelled }]) => unlabelled.seen > 0)
-          .toSorted(([a], [b]) => a - b)
-          .map(([version, { labelled, unlabelled }]) => ({
-            version,
-            ...estimateUnlabelled(
-              {
-                scores: Array.from(labelled.scores()),
-                labels: Array.from(labelled.labels(), (label) => label === 1),
-                times: Array.from(labelled.times()),
-              },
-              Array.from(unlabelled.scores()),
-              unlabelled.seen,
-              judge.threshold,
-            ),
-          })),
+    /** Other work of the process runs between the groups. */
+    async finish(): Promise<JudgedPredictions> {
+      const finished = async (group: Counted, labels: Readonly<Record<string, string>>, curveRows: number): Promise<JudgedGroup> => {
+        await nextTurn()
+        const { tally, ...counts } = group
+        return { by: labels, ...counts, judged: tally.rows, entities: tally.entities(), ...tally.finish(curveRows) }
       }
+      const split = splitter?.groups() ?? []
+      const groups: JudgedGroup[] = []
+      for (const { by: labels, group } of split) groups.push(await finished(group, labels, split.length <= maxCurves ? limits.curve : 0))
+      const estimates: JudgedPredictions['estimates'][number][] = []
+      for (const [version, { labelled, unlabelled }] of [...samples].toSorted(([a], [b]) => a - b)) {
+        if (unlabelled.seen === 0) continue
+        const rows = {
+          scores: Array.from(labelled.scores()),
+          labels: Array.from(labelled.labels(), (label) => label === 1),
+          times: Array.from(labelled.times()),
+        }
+        const estimate = await estimateUnlabelled(rows, Array.from(unlabelled.scores()), unlabelled.seen, judge.threshold)
+        estimates.push({ version, ...estimate })
+      }
+      return { total: await finished(total, {}, limits.curve), shadow, groups, isFull: splitter?.isFull ?? false, estimates }
     },
   }
 }

@@ -1,6 +1,6 @@
 import { createEntityTally } from './entity-tally.ts'
 import type { Figure } from './figure.ts'
-import { minRows, noFigure } from './figure.ts'
+import { minRows, noFigure, notNegative } from './figure.ts'
 import type { GroupTally } from './group-tally.ts'
 
 /** For outcomes that are numbers: errors are output - outcome. */
@@ -24,7 +24,7 @@ export function createNumberTally(): GroupTally {
       figures:
         sums.rows < minRows
           ? tooFew(['rmse', 'mae', 'bias'], sums.rows)
-          : { rmse: rootOf(sums.mean(squared)), mae: sums.mean(absolute), bias: sums.mean(error) },
+          : { rmse: rootOf(sums.mean(squared)), mae: notNegative(sums.mean(absolute)), bias: sums.mean(error) },
       calibration: null,
     }),
   }

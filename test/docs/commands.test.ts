@@ -44,6 +44,7 @@ const pages = [
   'prediction-log',
   'parity',
   'drift',
+  'quality',
   'erase',
   'how-do-i',
   'remote',
@@ -161,6 +162,11 @@ const before: Readonly<Record<string, () => Promise<unknown>>> = {
       [job?.id],
     )
     inPlace.set('1207', String(job?.id))
+  },
+  async 'docs/quality.md'() {
+    const [, outcomes = ''] = /```ts\n([^]*?)```/.exec(read('docs/quality.md')) ?? []
+    await put('outcomes.ts', outcomes.replace(`'lockstep'`, JSON.stringify(join(rootFolder, 'index.ts'))))
+    await must('apply', 'outcomes.ts')
   },
   // workers write the training set
   'docs/remote.md': () => Promise.resolve(start(env, 'worker', '--only', 'exports')),

@@ -24,6 +24,7 @@ import { modelChangeRoutes } from './model-changes-route.ts'
 import { modelVersionRoutes } from './model-versions-route.ts'
 import { modelRoutes } from './models-route.ts'
 import { predictRoutes } from './predict-route.ts'
+import { qualityRoutes } from './quality-route.ts'
 import { registryRoutes } from './registry-route.ts'
 import { sourceFileRoutes } from './source-files-route.ts'
 import { datasetRoutes } from './datasets-route.ts'
@@ -42,6 +43,7 @@ const described: readonly Route[] = [
   ...modelRoutes,
   ...modelChangeRoutes,
   ...modelVersionRoutes,
+  ...qualityRoutes,
   ...registryRoutes,
   ...uploadRoutes,
   ...sourceFileRoutes,

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { createJudge } from '../../../monitoring/quality/judge.ts'
-import type { JudgedGroup, OutcomeOfPrediction } from '../../../monitoring/quality/judge-predictions.ts'
+import type { JudgedGroup, JudgedPredictions, JudgeLimits, OutcomeOfPrediction } from '../../../monitoring/quality/judge-predictions.ts'
 import { createPredictionJudge } from '../../../monitoring/quality/judge-predictions.ts'
 import { parseSplit } from '../../../monitoring/quality/slices.ts'
 import type { Column, ColumnType } from '../../../kernel/value-type.ts'
@@ -10,7 +10,7 @@ const probability = { name: 'probability', type: { kind: 'float32' } } as const
 const dayMicros = 86_400_000_000
 
 function row(values: Partial<OutcomeOfPrediction>): OutcomeOfPrediction {
-  return { at: 0, version: 1, role: 'champion', entity: 0, output: 0.5, columns: {}, outcome: true, mature: true, ...values }
+  return { at: 0, version: 1, role: 'champion', entity: 0, output: 0.5, columns: {}, outcome: true, matched: true, mature: true, ...values }
 }
 
 interface Setup {
@@ -18,20 +18,20 @@ interface Setup {
   readonly outcome?: ColumnType
   readonly output?: Column
   readonly threshold?: number
-  readonly limits?: { readonly total: number; readonly group: number }
+  readonly limits?: JudgeLimits
 }
 
-const plenty = { total: 1e6, group: 1e6 }
+const plenty: JudgeLimits = { total: 1e6, group: 1e6, estimate: 20_000, curve: 0 }
 
-function judged(
+async function judged(
   rows: readonly OutcomeOfPrediction[],
   { by = [], outcome = { kind: 'bool' }, output = probability, threshold = 0.5, limits = plenty }: Setup = {},
-) {
+): Promise<JudgedPredictions> {
   const first = rows.map((each) => each.outcome).filter((value) => value !== null)
   const judge = createJudge({ model: 'fraud', output, outcomeType: outcome, threshold, first })
   const all = createPredictionJudge({ judge, by: by.map(parseSplit), first: rows, limits })
   for (const each of rows) all.add(each)
-  return all.finish()
+  return await all.finish()
 }
 
 /** Calibrated scores of payments: a card has a risk of its own, and pays often. */
@@ -85,9 +85,9 @@ function naive(rows: readonly OutcomeOfPrediction[], threshold: number) {
 }
 
 describe('figures of a classifier', () => {
-  it.each([0.5, 0.3, 0.8])('are those of their definitions at the threshold %s, in all and by slice', (threshold) => {
+  it.each([0.5, 0.3, 0.8])('are those of their definitions at the threshold %s, in all and by slice', async (threshold) => {
     const rows = payments(600, 40)
-    const { total, groups } = judged(rows, { threshold, by: ['version', 'country'] })
+    const { total, groups } = await judged(rows, { threshold, by: ['version', 'country'] })
     for (const [name, expected] of Object.entries(naive(rows, threshold))) expect(value(total, name), name).toBeCloseTo(expected, 10)
     expect(groups.map(({ by }) => by)).toEqual(
       ['1', '2'].flatMap((version) => ['CH', 'DE', 'null'].map((country) => ({ version, country }))),
@@ -100,8 +100,8 @@ describe('figures of a classifier', () => {
     }
   })
 
-  it('have wider intervals where rows of one entity repeat', () => {
-    const [alone, repeated] = [judged(payments(2000)).total, judged(payments(2000, 30)).total]
+  it('have wider intervals where rows of one entity repeat', async () => {
+    const [alone, repeated] = [(await judged(payments(2000))).total, (await judged(payments(2000, 30))).total]
     const width = (group: JudgedGroup): number => (group.figures['positives']?.high ?? 0) - (group.figures['positives']?.low ?? 0)
     expect(repeated.figures['positives']?.interval).toBe('entities')
     expect(repeated.entities).toBe(30)
@@ -109,32 +109,32 @@ describe('figures of a classifier', () => {
     expect(repeated.figures['auc']?.interval).toBe('rows')
   })
 
-  it('cover the share of positives of all cards in 95 of 100 samples', () => {
+  it('cover the share of positives of all cards in 95 of 100 samples', async () => {
     let covered = 0
     for (let i = 0; i < 200; i++) {
-      const { low, high } = judged(payments(300 + i, 40)).total.figures['positives'] ?? {}
+      const { low, high } = (await judged(payments(300 + i, 40))).total.figures['positives'] ?? {}
       if ((low ?? 1) <= 0.5 && (high ?? 0) >= 0.5) covered++
     }
     expect(covered).toBeGreaterThan(180)
     expect(covered).toBeLessThan(200)
   })
 
-  it('have no AUC where all outcomes are the same, and say why', () => {
-    const { total } = judged(payments(100).map((each) => ({ ...each, outcome: false })))
+  it('have no AUC where all outcomes are the same, and say why', async () => {
+    const { total } = await judged(payments(100).map((each) => ({ ...each, outcome: false })))
     expect(total.figures['auc']).toMatchObject({ value: null, reason: 'all 100 outcomes are negative, and both kinds are needed' })
     expect(total.figures['recall']).toMatchObject({ value: null, reason: 'no outcome is positive' })
     expect(total.figures['logLoss']?.value).toBeGreaterThan(0)
   })
 
-  it('are not given for fewer than 30 rows', () => {
-    const { total } = judged(payments(29))
+  it('are not given for fewer than 30 rows', async () => {
+    const { total } = await judged(payments(29))
     expect(total.calibration).toBeNull()
     for (const figure of Object.values(total.figures))
       expect(figure).toMatchObject({ value: null, low: null, n: 29, reason: '29 mature predictions have an outcome, and 30 are needed' })
   })
 
-  it('take scores beyond 0 and 1 for no probabilities', () => {
-    const { total } = judged(
+  it('take scores beyond 0 and 1 for no probabilities', async () => {
+    const { total } = await judged(
       payments(200).map((each) => ({ ...each, output: Number(each.output) * 10 - 5 })),
       { threshold: 0 },
     )
@@ -142,50 +142,52 @@ describe('figures of a classifier', () => {
     expect(value(total, 'auc')).toBeGreaterThan(0.6)
   })
 
-  it('judge the second of two probabilities, and a decision by its counts alone', () => {
+  it('judge the second of two probabilities, and a decision by its counts alone', async () => {
     const rows = payments(300)
     const pairs = rows.map((each) => ({ ...each, output: [1 - Number(each.output), each.output] }))
     const vector = { name: 'probabilities', type: { kind: 'vector', length: 2 } } as const
-    expect(judged(pairs, { output: vector }).total.figures).toEqual(judged(rows).total.figures)
+    expect((await judged(pairs, { output: vector })).total.figures).toEqual((await judged(rows)).total.figures)
     const label = { name: 'label', type: { kind: 'int64' } } as const
-    const { figures } = judged(
-      rows.map((each) => ({ ...each, output: Number(each.output) >= 0.5 ? '1' : '0' })),
-      { output: label },
+    const { figures } = (
+      await judged(
+        rows.map((each) => ({ ...each, output: Number(each.output) >= 0.5 ? '1' : '0' })),
+        { output: label },
+      )
     ).total
-    expect(figures['accuracy']).toEqual(judged(rows).total.figures['accuracy'])
+    expect(figures['accuracy']).toEqual((await judged(rows)).total.figures['accuracy'])
     expect(figures['calibrationError']?.reason).toBe('the output is a decision, and no probability')
   })
 
-  it('sample scores beyond a limit, and sums take all rows', () => {
+  it('sample scores beyond a limit, and sums take all rows', async () => {
     const rows = payments(3000)
-    const { total } = judged(rows, { limits: { total: 1000, group: 1000 } })
+    const { total } = await judged(rows, { limits: { ...plenty, total: 1000 } })
     expect(total.figures['auc']?.n).toBe(1000)
     expect(total.figures['brier']?.n).toBe(3000)
-    const whole = judged(rows).total.figures['auc']
+    const whole = (await judged(rows)).total.figures['auc']
     expect(total.figures['auc']?.low).toBeLessThan(whole?.value ?? 0)
     expect(total.figures['auc']?.high).toBeGreaterThan(whole?.value ?? 1)
   })
 
-  it('have a rising curve whose steps have all rows', () => {
-    const { calibration } = judged(payments(1000)).total
+  it('have a rising curve whose steps have all rows', async () => {
+    const { calibration } = (await judged(payments(1000), { limits: { ...plenty, curve: 1000 } })).total
     const { steps = [], n } = calibration?.curve ?? {}
     expect(steps.map(({ share }) => share)).toEqual(steps.map(({ share }) => share).toSorted((a, b) => a - b))
     expect(steps.reduce((sum, { rows }) => sum + rows, 0)).toBe(n)
     expect(calibration?.error.low).toBeLessThan(0.03)
-    const shifted = judged(payments(1000).map((each) => ({ ...each, output: Number(each.output) * 0.5 }))).total.calibration
+    const shifted = (await judged(payments(1000).map((each) => ({ ...each, output: Number(each.output) * 0.5 })))).total.calibration
     expect(shifted?.error.low).toBeGreaterThan(0.15)
   })
 })
 
 describe('figures of numbers and classes', () => {
-  it('are those of their definitions', () => {
+  it('are those of their definitions', async () => {
     const random = createRandom(3)
     const rows = Array.from({ length: 200 }, (_, entity) =>
       row({ entity, output: random.normal() * 10, outcome: random.normal() * 10 + 1 }),
     )
     const errors = rows.map(({ output, outcome }) => Number(output) - Number(outcome))
     const mean = (of: (error: number) => number): number => errors.reduce((sum, error) => sum + of(error), 0) / errors.length
-    const { total } = judged(rows, { outcome: { kind: 'float64' } })
+    const { total } = await judged(rows, { outcome: { kind: 'float64' } })
     expect(value(total, 'rmse')).toBeCloseTo(Math.sqrt(mean((error) => error * error)), 10)
     expect(value(total, 'mae')).toBeCloseTo(mean(Math.abs), 10)
     expect(value(total, 'bias')).toBeCloseTo(
@@ -194,23 +196,23 @@ describe('figures of numbers and classes', () => {
     )
     const classes = rows.map((each, i) => ({ ...each, output: 'abc'[i % 3], outcome: 'ab'[i % 2] }))
     const text = { name: 'kind', type: { kind: 'string' } } as const
-    expect(value(judged(classes, { outcome: { kind: 'string' }, output: text }).total, 'accuracy')).toBeCloseTo(68 / 200, 10)
+    expect(value((await judged(classes, { outcome: { kind: 'string' }, output: text })).total, 'accuracy')).toBeCloseTo(68 / 200, 10)
   })
 
-  it('take numbers that are all 0 or 1 for no and yes', () => {
+  it('take numbers that are all 0 or 1 for no and yes', async () => {
     const rows = payments(100).map((each) => ({ ...each, outcome: each.outcome === true ? 1n : 0n }))
-    expect(judged(rows, { outcome: { kind: 'int64' } }).total.figures).toEqual(judged(payments(100)).total.figures)
+    expect((await judged(rows, { outcome: { kind: 'int64' } })).total.figures).toEqual((await judged(payments(100))).total.figures)
   })
 
-  it('refuse an output that the outcome cannot judge', () => {
-    expect(() => judged([row({})], { outcome: { kind: 'string' } })).toThrow(
+  it('refuse an output that the outcome cannot judge', async () => {
+    await expect(judged([row({})], { outcome: { kind: 'string' } })).rejects.toThrow(
       'The output "probability" of model "fraud" is a float32, and its outcome a string; name another output in the outcome.',
     )
   })
 })
 
 describe('counts', () => {
-  it('keep apart what is immature, without outcome, and unreadable', () => {
+  it('keep apart what is immature, without outcome, and unreadable', async () => {
     const rows = [
       ...payments(40),
       row({ mature: false, outcome: null }),
@@ -219,37 +221,50 @@ describe('counts', () => {
       row({ output: Number.NaN }),
       row({ output: null }),
     ]
-    expect(judged(rows).total).toMatchObject({ predictions: 45, judged: 40, immature: 1, withoutOutcome: 2, unreadable: 2 })
+    expect((await judged(rows)).total).toMatchObject({ predictions: 45, judged: 40, immature: 1, withoutOutcome: 2, unreadable: 2 })
+  })
+})
+
+describe('shadow predictions', () => {
+  it('are in groups by role, and not in the total', async () => {
+    const rows = payments(200).map((each, i) => ({ ...each, role: i % 4 === 0 ? 'shadow' : 'champion' }))
+    const { total, shadow, groups } = await judged(rows, { by: ['role'] })
+    expect([total.judged, shadow]).toEqual([150, 50])
+    expect(groups.map(({ by, judged: n }) => [by['role'], n])).toEqual([
+      ['champion', 150],
+      ['shadow', 50],
+    ])
+    expect((await judged(rows, { by: ['country'] })).groups.reduce((sum, { judged: n }) => sum + n, 0)).toBe(150)
   })
 })
 
 describe('slices', () => {
-  it('are days, bins with given edges, and bins of equal mass of a number with many values', () => {
+  it('are days, bins with given edges, and bins of equal mass of a number with many values', async () => {
     const rows = payments(500)
-    const labels = (by: string): (string | undefined)[] =>
-      judged(rows, { by: [by] }).groups.map((group) => group.by[by.split(':')[0] ?? ''])
-    expect(labels('day')).toEqual(['1970-01-01', '1970-01-02', '1970-01-03', '1970-01-04', '1970-01-05'])
-    expect(labels('amount:100|500')).toEqual(['<= 100', '100 to 500', '> 500'])
-    const { groups } = judged(rows, { by: ['amount'] })
+    const labels = async (by: string): Promise<(string | undefined)[]> =>
+      (await judged(rows, { by: [by] })).groups.map((group) => group.by[by.split(':')[0] ?? ''])
+    expect(await labels('day')).toEqual(['1970-01-01', '1970-01-02', '1970-01-03', '1970-01-04', '1970-01-05'])
+    expect(await labels('amount:100|500')).toEqual(['<= 100', '100 to 500', '> 500'])
+    const { groups } = await judged(rows, { by: ['amount'] })
     expect(groups).toHaveLength(5)
     for (const { judged: n } of groups) expect(Math.abs(n - 100)).toBeLessThan(10)
   })
 
-  it('are counted together beyond 200', () => {
+  it('are counted together beyond 200', async () => {
     const rows = Array.from({ length: 500 }, (_, card) => row({ columns: { card: `c${card}` } }))
-    const { groups, isFull } = judged(rows, { by: ['card'] })
+    const { groups, isFull } = await judged(rows, { by: ['card'] })
     expect(groups).toHaveLength(201)
     expect(groups.find(({ by }) => by['card'] === '(other)')?.judged).toBe(300)
     expect(isFull).toBe(true)
   })
 
-  it.each(['amount:10|5', 'amount:x', 'amount:1:2', ':1', 'amount:'])('are not read from "%s"', (text) => {
+  it.each(['amount:10|5', 'amount:x', 'amount:1:2', ':1', 'amount:'])('are not read from "%s"', async (text) => {
     expect(() => parseSplit(text)).toThrow(`Figures cannot be split by "${text}"`)
   })
 })
 
 describe('estimates without labels', () => {
-  it('hold the truth under a shift of the scores, and flag labels that mean something else', () => {
+  it('hold the truth under a shift of the scores, and flag labels that mean something else', async () => {
     const random = createRandom(8)
     const draw = (mature: boolean, i: number, score: number, flipped = false) => {
       const isPositive = random.next() < score
@@ -257,7 +272,7 @@ describe('estimates without labels', () => {
     }
     const labelled = Array.from({ length: 3000 }, (_, i) => draw(true, i, random.next()))
     const coming = Array.from({ length: 3000 }, (_, i) => draw(false, 3000 + i, random.next() ** 3))
-    const [estimate] = judged([...labelled, ...coming]).estimates
+    const [estimate] = (await judged([...labelled, ...coming])).estimates
     const truth = naive(
       coming.map((each) => ({ ...each, outcome: each.truth })),
       0.5,
@@ -270,23 +285,24 @@ describe('estimates without labels', () => {
       expect(Math.abs((estimated ?? 0) - truth[name]), name).toBeLessThan(0.04)
     }
     const changed = labelled.map((each, i) => (i < 2700 ? each : draw(true, i, Number(each.output), true)))
-    const [flagged] = judged([...changed, ...coming]).estimates
+    const [flagged] = (await judged([...changed, ...coming])).estimates
     expect(flagged?.reliable).toBe(false)
     expect(flagged?.reason).toMatch(/^the newest labels differ by \d\d\.\d % from what earlier ones let expect \(p /)
     expect(flagged?.check?.p).toBeLessThan(1e-6)
   })
 
-  it('need labels of both kinds', () => {
+  it('need labels of both kinds', async () => {
     const coming = Array.from({ length: 50 }, () => row({ mature: false, outcome: null }))
-    expect(judged([...payments(100), ...coming]).estimates.map(({ version, reason }) => [version, reason])).toEqual([
+    expect((await judged([...payments(100), ...coming])).estimates.map(({ version, reason }) => [version, reason])).toEqual([
       [1, '50 mature predictions have an outcome, and 200 are needed to calibrate scores'],
     ])
   })
 
-  it('seldom flag where nothing changes', () => {
+  it('seldom flag where nothing changes', async () => {
     let flagged = 0
     for (let i = 0; i < 30; i++)
-      if (judged([...payments(1000 + i), row({ mature: false, outcome: null, version: 2 })]).estimates[0]?.reliable === false) flagged++
+      if ((await judged([...payments(1000 + i), row({ mature: false, outcome: null, version: 2 })])).estimates[0]?.reliable === false)
+        flagged++
     expect(flagged).toBeLessThan(3)
   })
 })

@@ -1,0 +1,106 @@
+import type { Figure } from '../monitoring/quality/figure.ts'
+import type { JudgedGroup } from '../monitoring/quality/judge-predictions.ts'
+import type { QualityReport } from '../monitoring/quality/quality-report.ts'
+import { count, counted, duration } from './human.ts'
+import { table } from './table.ts'
+
+const titles: Readonly<Record<string, string>> = {
+  auc: 'AUC',
+  logLoss: 'log loss',
+  brier: 'Brier score',
+  f1: 'F1',
+  positives: 'share of positives',
+  calibrationError: 'calibration error',
+  rmse: 'RMSE',
+  mae: 'MAE',
+}
+
+/** What a line of a group shows; --json has all. */
+const ofGroups = ['auc', 'logLoss', 'accuracy', 'precision', 'recall', 'calibrationError', 'rmse', 'mae', 'bias']
+
+/** The report as tables: figures of all predictions, by group, and of predictions that are not mature. */
+export function qualityText(report: QualityReport): string {
+  const { total, groups, estimates } = report
+  const figures = Object.entries(total.figures)
+  const isByRow = [total, ...groups].some(
+    (group) =>
+      group.entities !== group.judged && Object.values(group.figures).some(({ interval, value }) => interval === 'rows' && value !== null),
+  )
+  return [
+    headText(report),
+    '',
+    table(['FIGURE', 'VALUE', '95 % INTERVAL', 'PREDICTIONS', ''], figures.map(figureLine)),
+    ...(groups.length === 0 ? [] : ['', groupsText(groups)]),
+    ...estimates.flatMap((estimate) => [
+      '',
+      `Estimated for ${counted(estimate.n, 'prediction')} of version ${estimate.version} that ${estimate.n === 1 ? 'is' : 'are'} not mature, from scores that ${counted(estimate.labelled, 'mature one')} calibrate:`,
+      ...(estimate.figures === null
+        ? []
+        : [table(['FIGURE', 'VALUE', '95 % INTERVAL', 'PREDICTIONS', ''], Object.entries(estimate.figures).map(figureLine))]),
+      ...(estimate.reason === null ? [] : [`${estimate.reliable === false ? 'unreliable' : 'note'}: ${estimate.reason}`]),
+    ]),
+    ...(isByRow
+      ? [
+          '',
+          'note: AUC, calibration and estimates take all rows for independent. Rows of one entity may depend on each other: then these intervals are too narrow.',
+        ]
+      : []),
+    ...(report.isFull ? ['', 'note: there are more groups than 200; the others are counted together as (other).'] : []),
+  ].join('\n')
+}
+
+function headText({ model, outcome, from, to, output, threshold, logShare, withinMicros, missing, shadow, total }: QualityReport): string {
+  const { predictions, judged, assumed, immature, withoutOutcome, unreadable } = total
+  const decided = threshold === null ? '' : `, positive from ${threshold} on`
+  const left = [
+    ...(immature === 0 ? [] : [`${count(immature)} not mature: an outcome may still come within ${duration(withinMicros / 1000)}`]),
+    ...(shadow === 0 ? [] : [`${count(shadow)} shadow ${shadow === 1 ? 'prediction' : 'predictions'}`]),
+    ...(withoutOutcome === 0 ? [] : [`${count(withoutOutcome)} without an outcome`]),
+    ...(unreadable === 0 ? [] : [`${count(unreadable)} with an output or outcome that cannot be compared`]),
+  ]
+  return [
+    `${model}: "${output}" against the outcome "${outcome}"${decided}`,
+    `logged from ${from} to ${to}: ${counted(predictions, 'prediction')}, of which ${count(judged)} are judged`,
+    logShare === null
+      ? 'the log may be a sample of all predictions: LOCKSTEP_LOG_PREDICTIONS of the servers has its share'
+      : `${logShare === 1 ? 'all requests are' : `${Number((logShare * 100).toPrecision(3))} % of requests are`} logged, by LOCKSTEP_LOG_PREDICTIONS`,
+    ...(left.length === 0 ? [] : [`left out: ${left.join('; ')}`]),
+    ...(assumed === 0
+      ? []
+      : [
+          `assumed: ${count(assumed)} judged ${assumed === 1 ? 'one has' : 'ones have'} no row of the outcome, which means ${JSON.stringify(missing)}`,
+        ]),
+  ].join('\n')
+}
+
+function figureLine([name, { value, low, high, n, reason }]: readonly [string, Figure]): string[] {
+  return [titles[name] ?? name, value === null ? '-' : digits(value), intervalText(low, high), count(n), reason ?? '']
+}
+
+function groupsText(groups: readonly JudgedGroup[]): string {
+  const [first] = groups
+  const splits = Object.keys(first?.by ?? {})
+  const shown = ofGroups.filter((name) => first !== undefined && name in first.figures)
+  return table(
+    [...splits.map((name) => name.toUpperCase()), 'JUDGED', 'NOT MATURE', ...shown.map((name) => (titles[name] ?? name).toUpperCase())],
+    groups.map(({ by, judged, immature, figures }) => [
+      ...splits.map((name) => by[name] ?? ''),
+      count(judged),
+      count(immature),
+      ...shown.map((name) => cellText(figures[name])),
+    ]),
+  )
+}
+
+function cellText(figure: Figure | undefined): string {
+  if (figure === undefined || figure.value === null) return '-'
+  return `${digits(figure.value)} (${intervalText(figure.low, figure.high)})`
+}
+
+function intervalText(low: number | null, high: number | null): string {
+  return low === null || high === null ? '' : `${digits(low)} to ${digits(high)}`
+}
+
+function digits(value: number): string {
+  return Math.abs(value) >= 1000 ? count(value) : String(Number(value.toPrecision(3)))
+}

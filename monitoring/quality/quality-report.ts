@@ -1,0 +1,189 @@
+import type { OutcomePlan } from '../../kernel/compile-outcome.ts'
+import { didYouMean } from '../../kernel/did-you-mean.ts'
+import { LockstepError } from '../../kernel/errors.ts'
+import { formatTimestamp } from '../../kernel/time.ts'
+import type { Catalog, CatalogModel } from '../../registry/catalog.ts'
+import type { Database } from '../../runtime/database.ts'
+import type { LogShares } from '../../runtime/log-shares.ts'
+import { maturePredictions } from '../outcomes/mature-predictions.ts'
+import type { OutcomeRow } from '../outcomes/outcome-row.ts'
+import { hashText } from '../../kernel/hash-text.ts'
+import type { OutcomeKind } from './judge.ts'
+import { createJudge } from './judge.ts'
+import type { JudgedPredictions, JudgeLimits, OutcomeOfPrediction } from './judge-predictions.ts'
+import { createPredictionJudge } from './judge-predictions.ts'
+import type { SplitBy } from './slices.ts'
+import { parseSplit } from './slices.ts'
+
+export interface QualityOptions {
+  readonly model: string
+  /** Absent: the only outcome of the model. */
+  readonly outcome?: string | undefined
+  readonly versions?: readonly number[] | undefined
+  /** Predictions logged from `from` on and before `to`, epoch microseconds. */
+  readonly from: number
+  readonly to: number
+  /** The figures as they were then: what was known, and which predictions were mature. */
+  readonly asOf: number
+  /** As `parseSplit` reads them: `version`, `role`, `day`, a key column, a feature. */
+  readonly by: readonly string[]
+  readonly limits?: JudgeLimits
+  /** The share of requests that servers log, by the settings of this process. */
+  readonly logShares: LogShares
+  readonly signal?: AbortSignal | undefined
+  onProgress?(rows: number): void
+}
+
+export interface QualityReport extends JudgedPredictions {
+  readonly model: string
+  readonly outcome: string
+  readonly kind: OutcomeKind
+  /** The output that the outcome judges. */
+  readonly output: string
+  /** The least score of a positive decision; null: the outcome is not yes or no. */
+  readonly threshold: number | null
+  /** RFC 3339. */
+  readonly from: string
+  readonly to: string
+  readonly asOf: string
+  /** The share of requests that is logged, by the settings of the process that reports; null: it logs none itself. */
+  readonly logShare: number | null
+  /** How long after a prediction its outcome may happen. */
+  readonly withinMicros: number
+  /** What a mature prediction without a row of the outcome has; null: figures leave it out. */
+  readonly missing: boolean | number | string | null
+}
+
+const defaultThreshold = 0.5
+/** The first rows decide bins and, for numbers, whether an outcome is yes or no. */
+const [firstRows, maxFirstRows] = [10_000, 200_000]
+
+/**
+ * Figures of the mature predictions in the log, in bounded memory: sums, and scores up to a limit. The log may be a
+ * sample of all predictions.
+ *
+ * @throws LockstepError `UNKNOWN_DEFINITION`, `INVALID_REQUEST`, and those of `maturePredictions`
+ */
+export async function qualityReport(db: Pick<Database, 'snapshot'>, catalog: Catalog, options: QualityOptions): Promise<QualityReport> {
+  const model = catalog.model(options.model)
+  const outcome = outcomeOf(catalog, model, options.outcome)
+  const by = options.by.map(parseSplit)
+  const columns = columnsOf(catalog, model, by)
+  const judged = await db.snapshot(async (snapshot) => {
+    const { versions, from, to, asOf, signal } = options
+    const query = { outcome, from, to, asOf, immature: true, columns, ...(versions === undefined ? {} : { versions }) }
+    const intake = createIntake(model, outcome, by, options.limits)
+    let rows = 0
+    for await (const batch of maturePredictions(snapshot, query)) {
+      signal?.throwIfAborted()
+      for (const row of batch) intake.add(predictionOf(row, columns))
+      rows += batch.length
+      options.onProgress?.(rows)
+    }
+    return intake
+  })
+  const { judge, finish } = judged.start()
+  const { spec } = outcome
+  return {
+    model: model.name,
+    outcome: spec.name,
+    kind: judge.kind,
+    output: judge.output,
+    threshold: judge.kind === 'binary' ? judge.threshold : null,
+    from: formatTimestamp(options.from),
+    to: formatTimestamp(options.to),
+    asOf: formatTimestamp(options.asOf),
+    logShare: logShareOf(options.logShares, model.name),
+    withinMicros: spec.withinMicros,
+    missing: spec.missing.kind === 'value' ? spec.missing.value : null,
+    ...(await finish()),
+  }
+}
+
+function logShareOf({ share, models }: LogShares, model: string): number | null {
+  const own = models.get(model) ?? share
+  return own === 0 ? null : own
+}
+
+/** Holds the first rows back until they say what an outcome is. */
+function createIntake(model: CatalogModel, { spec }: OutcomePlan, by: readonly SplitBy[], limits: JudgeLimits | undefined) {
+  const isKnown = spec.type.kind === 'bool' || spec.type.kind === 'string'
+  let first: OutcomeOfPrediction[] = []
+  let withOutcome = 0
+  let started: ReturnType<typeof start> | null = null
+
+  function start() {
+    const judge = createJudge({
+      model: model.name,
+      output: outputOf(model, spec.output),
+      outcomeType: spec.type,
+      threshold: model.operational.threshold ?? defaultThreshold,
+      first: first.flatMap(({ outcome }) => (outcome === null ? [] : [outcome])),
+    })
+    const { add, finish } = createPredictionJudge({ judge, by, first, ...(limits === undefined ? {} : { limits }) })
+    for (const row of first) add(row)
+    first = []
+    return { judge, add, finish }
+  }
+
+  return {
+    add(row: OutcomeOfPrediction): void {
+      if (started !== null) return started.add(row)
+      first.push(row)
+      if (row.outcome !== null) withOutcome++
+      if (first.length >= maxFirstRows || (first.length >= firstRows && (isKnown || withOutcome >= firstRows / 10))) started = start()
+    },
+    start: () => (started ??= start()),
+  }
+}
+
+function predictionOf(row: OutcomeRow, columns: readonly string[]): OutcomeOfPrediction {
+  const { at, version, role, output, outcome, mature, matched } = row
+  const values: Record<string, unknown> = {}
+  for (const [i, name] of columns.entries()) values[name] = row.columns[i] ?? null
+  return { at, version, role: role ?? 'unknown', entity: hashText(row.entity), output, columns: values, outcome, mature, matched }
+}
+
+/** @throws LockstepError `UNKNOWN_DEFINITION`, `INVALID_REQUEST` */
+function outcomeOf(catalog: Catalog, { name }: CatalogModel, asked: string | undefined): OutcomePlan {
+  const own = [...catalog.outcomes.values()].filter(({ spec }) => spec.model === name)
+  const names = own.map(({ spec }) => `"${spec.name}"`).join(', ')
+  if (asked !== undefined) {
+    const outcome = catalog.outcome(asked)
+    if (outcome.spec.model === name) return outcome
+    const has = own.length === 0 ? 'has no outcome' : `has ${names}`
+    throw new LockstepError('INVALID_REQUEST', `The outcome "${asked}" is of model "${outcome.spec.model}"; the model "${name}" ${has}.`)
+  }
+  const [only, ...others] = own
+  if (only !== undefined && others.length === 0) return only
+  throw new LockstepError(
+    'INVALID_REQUEST',
+    only === undefined
+      ? `The model "${name}" has no outcome, so its quality is not known; declare one, as in outcome('label', { model, value: t.bool, within: '1d' }).`
+      : `The model "${name}" has several outcomes: ${names}. Name one.`,
+    { details: { model: name } },
+  )
+}
+
+function outputOf({ name, spec }: CatalogModel, output: string) {
+  const found = spec.output.find((each) => each.name === output)
+  if (found !== undefined) return found
+  throw new LockstepError(
+    'INVALID_REQUEST',
+    `The model "${name}" has no output "${output}", which its outcome judges; apply the outcome again.`,
+  )
+}
+
+/** The columns that splits name. @throws LockstepError `INVALID_REQUEST` */
+function columnsOf(catalog: Catalog, model: CatalogModel, by: readonly SplitBy[]): string[] {
+  const { keys, request, features } = catalog.service(model.spec.service)
+  const known = [...new Set([...keys, ...request, ...features].map(({ name }) => name))]
+  const asked = [...new Set(by.flatMap((split) => (split.kind === 'column' ? [split.name] : [])))]
+  const unknown = asked.find((name) => !known.includes(name))
+  if (unknown === undefined) return asked
+  throw new LockstepError(
+    'INVALID_REQUEST',
+    `Predictions of "${model.name}" have no column "${unknown}".${didYouMean(unknown, known)} Split by version, role, day, or one of ${known.join(', ')}.`,
+    { details: { model: model.name, column: unknown } },
+  )
+}

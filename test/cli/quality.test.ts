@@ -1,0 +1,83 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { logPredictions, payments, report, start } from '../monitoring/outcomes/payments.ts'
+import { load } from '../registry/definition-files.ts'
+import type { World } from '../serving/world.ts'
+import { createWorld } from '../serving/world.ts'
+import { lockstep, must } from './lockstep.ts'
+import type { Environment } from './run-lockstep.ts'
+
+let world: World
+let url: string
+let env: Environment
+const asOf = '2026-03-10T00:00:00Z'
+const query = `outcome=labelled&since=30d&asOf=${asOf}`
+
+beforeAll(async () => {
+  world = await createWorld('embedded', await load({ 'features.ts': payments }))
+  await world.materialize('spending')
+  const cards = Array.from({ length: 40 }, (_, i) => ({ id: `p${i}`, card: `c${i}`, atHour: i, probability: (i % 10) / 10 }))
+  await logPredictions(world.db, cards)
+  for (const { id, card, atHour, probability } of cards)
+    if (atHour !== 7) await report(world.db, { card, id, atHour: atHour + 1, isFraud: probability > 0.5 || atHour < 5 })
+  const served = await world.serve({ pollMs: 60_000 })
+  await served.server.whenReady()
+  url = served.url
+  env = { LOCKSTEP_POSTGRES_URL: world.postgresUrl }
+})
+afterAll(() => world?.close())
+
+const words = ['quality', 'fraud', '--outcome', 'labelled', '--since', '30d', '--as-of', asOf]
+
+describe('lockstep quality', () => {
+  it('shows figures with intervals, counts, and groups', async () => {
+    const { out, code } = await lockstep({ ...env, LOCKSTEP_LOG_PREDICTIONS: '0.5' }, ...words, '--by', 'role,paid1h')
+    expect(code).toBe(0)
+    const lines = out.trimEnd().split('\n')
+    expect(lines.slice(0, 4)).toEqual([
+      'fraud: "probability" against the outcome "labelled", positive from 0.5 on',
+      `logged from 2026-02-08T00:00:00Z to ${asOf}: 40 predictions, of which 39 are judged`,
+      '50 % of requests are logged, by LOCKSTEP_LOG_PREDICTIONS',
+      'left out: 1 without an outcome',
+    ])
+    expect(out).toMatch(/^accuracy +0\.769 +0\.\d+ to 0\.\d+ +39$/m)
+    expect(out).toMatch(/^AUC +0\.\d+ /m)
+    expect(lines.at(-1)).toMatch(/^champion +3 +39 +0 +0\.\d+ \(0\.\d+ to 0\.\d+\)/)
+  })
+
+  it('answers the same through a server', async () => {
+    const here = await must(env, ...words, '--by', 'version')
+    expect(await must(env, ...words, '--by', 'version', '--server', url)).toEqual(here)
+    const response = await fetch(`${url}/v1/models/fraud/quality?${query}&by=version`)
+    const { requestId, ...answer } = (await response.json()) as Record<string, unknown>
+    expect([response.status, typeof requestId]).toEqual([200, 'string'])
+    expect(answer).toEqual(here)
+  })
+
+  it.each([
+    ['frauds', query, 404, 'UNKNOWN_DEFINITION'],
+    ['fraud', 'outcome=nothing', 404, 'UNKNOWN_DEFINITION'],
+    ['fraud', 'since=7d', 400, 'INVALID_REQUEST'],
+    ['fraud', `${query}&by=cart`, 400, 'INVALID_REQUEST'],
+    ['fraud', `${query}&by=paid1h:9%7C1`, 400, 'INVALID_REQUEST'],
+    ['fraud', 'outcome=labelled&since=soon', 400, 'INVALID_REQUEST'],
+    ['fraud', 'outcome=labelled&asOf=soon', 400, 'INVALID_TIME'],
+  ])('is refused for the model %s with %s: %s %s', async (model, asked, status, code) => {
+    const response = await fetch(`${url}/v1/models/${model}/quality?${asked}`)
+    expect([response.status, await response.json()]).toMatchObject([status, { error: { code } }])
+  })
+
+  it('says that a model has no mature predictions', async () => {
+    const { out } = await lockstep(
+      env,
+      'quality',
+      'fraud',
+      '--outcome',
+      'labelled',
+      '--as-of',
+      new Date(start / 1000 + 86_000_000).toISOString(),
+    )
+    expect(out).toContain('24 predictions, of which 0 are judged')
+    expect(out).toContain('left out: 24 not mature: an outcome may still come within 1 d')
+    expect(out).toContain('note: 0 mature predictions have an outcome, and 200 are needed to calibrate scores')
+  })
+})
