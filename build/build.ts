@@ -36,14 +36,16 @@ function refuseSourceNames(): void {
   }
 }
 
-/** Copies files of a folder other than TypeScript: Redis scripts, pages. */
+/** Copies files other than TypeScript: Redis scripts, pages, documents. */
 function copyAssets(): void {
   const assets = globSync(
     folders.map((folder) => `${folder}/**/*.*`),
     { cwd: root },
   ).filter((file) => !file.endsWith('.ts') && !file.endsWith('.md'))
   const templates = globSync('templates/**/*', { cwd: root }).filter((file) => statSync(join(root, file)).isFile())
-  for (const file of ['bin/lockstep.cjs', 'README.md', 'LICENSE', ...assets, ...templates]) {
+  // README.md and messages link to them; an image is built without them
+  const documents = globSync(['*.md', 'docs/**/*.md', 'observability/prometheus/rules.yaml', 'observability/grafana/*.json'], { cwd: root })
+  for (const file of ['bin/lockstep.cjs', 'LICENSE', ...documents, ...assets, ...templates]) {
     mkdirSync(dirname(join(out, file)), { recursive: true })
     copyFileSync(join(root, file), join(out, file))
   }
@@ -63,7 +65,7 @@ function writeManifest(): void {
     // npm compares with the Node that runs npm. bin/lockstep.cjs checks the one that runs Lockstep, and says what to do
     engines: { node: '>=20' },
     bin: { lockstep: 'bin/lockstep.cjs' },
-    files: [...folders, 'bin', 'templates', 'index.js', 'index.d.ts'],
+    files: [...folders, 'bin', 'templates', 'docs', 'observability', '*.md', 'index.js', 'index.d.ts'],
     sideEffects: false,
   }
   writeFileSync(join(out, 'package.json'), `${JSON.stringify(manifest, null, 2)}\n`)

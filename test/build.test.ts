@@ -46,6 +46,9 @@ describe('the package that is published', () => {
         'package/cli/main.js',
         'package/LICENSE',
         'package/README.md',
+        'package/docs/configuration.md',
+        'package/observability/prometheus/rules.yaml',
+        'package/observability/grafana/overview.json',
         'package/serving/protocols/grpc/inference.proto',
         'package/templates/shared/gitignore',
         'package/templates/fraud/models/fraud.onnx',
@@ -53,6 +56,13 @@ describe('the package that is published', () => {
     )
     const compiled = packed.filter((file) => !file.startsWith('package/templates/'))
     expect(compiled.filter((file) => /(^package\/(test|bench|examples|build|\.[^/]*)(\/|$))|(?<!\.d)\.ts$/.test(file))).toEqual([])
+  })
+
+  it('has each page that its README names, except examples', async () => {
+    const readme = await readFile(join(installed, 'README.md'), 'utf8')
+    const pages = [...readme.matchAll(/\]\(([^):#]+)[^)]*\)/g)].map(([, page = '']) => page).filter((page) => !page.startsWith('examples/'))
+    expect(pages.length).toBeGreaterThan(30)
+    expect(pages.filter((page) => !packed.includes(`package/${page}`))).toEqual([])
   })
 
   it('brings dependencies along, so that npm runs no script and finds no old engine', async () => {

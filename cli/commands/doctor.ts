@@ -1,3 +1,5 @@
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
 import { messageOf } from '../../kernel/errors.ts'
 import type { Settings } from '../../runtime/config.ts'
 import { loadSettings } from '../../runtime/config.ts'
@@ -10,6 +12,7 @@ import { findingsOf, note, ok, skipped, wrong } from '../doctor/check.ts'
 import { checkConnections, checkDatabase, checkDatabaseClock, checkMigrations, checkRights } from '../doctor/database-checks.ts'
 import { checkDisk, checkOnnxRuntime, checkPort, checkVersions } from '../doctor/machine-checks.ts'
 import { checkModels, checkRegistry, checkViews, checkWorker } from '../doctor/registry-checks.ts'
+import { checkServer, checkServerKey } from '../doctor/server-checks.ts'
 import { checkEmbeddedStore, checkRedis } from '../doctor/store-checks.ts'
 import { counted } from '../human.ts'
 
@@ -18,6 +21,7 @@ export const doctorCommand: Command = {
   summary: 'Check what Lockstep needs here, and say what to do',
   description: [
     'One line for each check: ok, or what to do. It writes nothing and prints no passwords. A check without an answer ends after 8 s.',
+    'If LOCKSTEP_SERVER is set, it asks that server. If no database is set besides, it checks none.',
     'Exits with 1 if a line begins with "wrong". A "note" needs no action now.',
   ],
   settings: false,
@@ -59,7 +63,8 @@ async function examine(context: Context): Promise<Finding[]> {
   return [
     ...found,
     ...(await findingsOf('settings', () => settingsAnswers(settings))),
-    ...(await examineStores(own)),
+    ...(await examineServer(own)),
+    ...(usesOnlyServer(config) ? [] : await examineStores(own)),
     ...(await machine).flat(),
   ]
 }
@@ -70,6 +75,19 @@ function settingsAnswers({ origins, elsewhere }: Settings): Answer[] {
     ok(named.length === 0 ? 'Defaults: none is set.' : `Set: ${named.join(', ')}.`),
     ...elsewhere.map((name) => note(`${name} is set. Lockstep does not read it; it reads LOCKSTEP_POSTGRES_URL.`)),
   ]
+}
+
+/** Then no command here opens a database. */
+function usesOnlyServer({ server, postgresUrl, redisUrl, directory }: Context['config']): boolean {
+  return server !== null && postgresUrl === null && redisUrl === null && !existsSync(join(directory, 'postgres'))
+}
+
+async function examineServer({ config: { server, apiKey }, signal }: Context): Promise<Finding[]> {
+  if (server === null) return []
+  const asked = { url: server.replace(/\/+$/, ''), apiKey, signal }
+  const found = await findingsOf('server', () => checkServer(asked))
+  const [first] = found
+  return first?.verdict === 'ok' ? [...found, ...(await findingsOf('key', () => checkServerKey(asked)))] : found
 }
 
 async function examineStores(context: Context): Promise<Finding[]> {

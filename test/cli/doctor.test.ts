@@ -8,6 +8,7 @@ import { skewAnswer } from '../../cli/doctor/clock-skew.ts'
 import { openPostgres } from '../../runtime/open-postgres.ts'
 import { openRedis } from '../../runtime/redis.ts'
 import { definitionFiles } from '../registry/definition-files.ts'
+import { createWorld } from '../serving/world.ts'
 import { testDatabase, testRedis } from '../services/index.ts'
 import { lockstep, must } from './lockstep.ts'
 import type { Environment } from './run-lockstep.ts'
@@ -129,10 +130,33 @@ describe('lockstep doctor', { timeout: 60_000 }, () => {
     expect(down.out).not.toContain('hidden-word')
   })
 
+  it('with only a server set, it checks the server and no database', async () => {
+    const world = await createWorld('redis')
+    try {
+      for (const view of ['airport_delays', 'airport_typed', 'airport_required']) await world.materialize(view)
+      const { url } = await world.serve()
+      await expect.poll(async () => (await fetch(`${url}/readyz`)).status, { timeout: 20_000 }).toBe(200)
+      const report = await doctor({ LOCKSTEP_DIR: join(folder, 'none'), LOCKSTEP_SERVER: url, LOCKSTEP_PORT: '0' })
+      expect(report.of('server')).toMatch(new RegExp(`^ok The server "${url}" is ready`))
+      expect(report.of('key')).toMatch(/^ok It takes requests without a key .*\d+ models/)
+      expect([report.of('database'), report.of('registry'), report.code]).toEqual(['', '', 0])
+      const other = await doctor({ LOCKSTEP_DIR: join(folder, 'none'), LOCKSTEP_SERVER: `${url}/v1`, LOCKSTEP_PORT: '0' })
+      expect(other.of('server')).toMatch(/^wrong .*answers, but not as a Lockstep server/)
+    } finally {
+      await world.close()
+    }
+  })
+
   it('a wrong setting is the finding, and an embedded database is not made', async () => {
     expect((await doctor({ LOCKSTEP_PROT: '1' })).of('settings')).toMatch(/^wrong .*did you mean "LOCKSTEP_PORT"/)
     const report = await doctor({ LOCKSTEP_DIR: join(folder, 'none'), LOCKSTEP_SERVER: 'http://127.0.0.1:1' })
-    expect(report.of('database')).toMatch(/^wrong There is no embedded database in .*lockstep migrate.* does not use LOCKSTEP_SERVER/)
+    expect([report.of('server'), report.of('key'), report.of('database')]).toEqual([
+      expect.stringMatching(/^wrong The server "http:\/\/127\.0\.0\.1:1" cannot be reached/),
+      '',
+      '',
+    ])
+    const unmade = await doctor({ LOCKSTEP_DIR: join(folder, 'none') })
+    expect(unmade.of('database')).toMatch(/^wrong There is no embedded database in .*lockstep migrate/)
     expect(() => writeFileSync(join(folder, 'none/file'), '')).toThrow('ENOENT')
   })
 })
