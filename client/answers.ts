@@ -107,3 +107,16 @@ export interface PushAnswer {
   /** For `after`. */
   readonly token: string
 }
+
+export interface OutcomesAnswer {
+  readonly requestId: string
+  readonly accepted: number
+  /** How many were stored before, by their ids. */
+  readonly duplicates: number
+  /** How many happened after "within", so that figures leave them out; null: they are matched by entity. */
+  readonly late: number | null
+  /** How many predictions are not logged; null: it cannot be known. */
+  readonly unknown: number | null
+  /** The share of predictions that the server logs, 0 to 1. */
+  readonly logShare: number
+}

@@ -1,5 +1,13 @@
 import { parseTimestamp } from '../kernel/time.ts'
-import type { FeatureColumnsAnswer, FeaturesAnswer, PredictAnswer, PredictColumnsAnswer, PushAnswer, ServedRow } from './answers.ts'
+import type {
+  FeatureColumnsAnswer,
+  FeaturesAnswer,
+  OutcomesAnswer,
+  PredictAnswer,
+  PredictColumnsAnswer,
+  PushAnswer,
+  ServedRow,
+} from './answers.ts'
 import { ClientError } from './client-error.ts'
 import { columnsDecoder, recordDecoder } from './decode.ts'
 import type {
@@ -7,6 +15,9 @@ import type {
   ModelName,
   ModelNamed,
   Moment,
+  OutcomeName,
+  OutcomeNamed,
+  SentOutcome,
   ServiceId,
   ServiceName,
   ServiceNamed,
@@ -87,6 +98,12 @@ export interface Client<D> {
     events: readonly SourceEvent<SourceNamed<D, N>>[],
     options?: RequestOptions & { readonly to?: 'both' | 'online' | 'offline' },
   ): Promise<PushAnswer>
+  /** Says what came of predictions. Stores all outcomes or none, each once, however often it is sent. */
+  outcome<N extends OutcomeName<D>>(
+    outcome: N,
+    outcomes: readonly SentOutcome<OutcomeNamed<D, N>>[],
+    options?: RequestOptions,
+  ): Promise<OutcomesAnswer>
 }
 
 interface PredictOptions<Service extends string> extends ReadOptions {
@@ -196,6 +213,11 @@ export function createClient<D>(options: ClientOptions): Client<D> {
       const answer = await send(settings, `/v1/sources/${encodeURIComponent(source)}/events`, body, limits(how))
       const { requestId, accepted, duplicates, online = null, token } = answer
       return { requestId, accepted, duplicates, online, token } as PushAnswer
+    },
+    async outcome(outcome: string, outcomes: readonly object[], how: RequestOptions = {}) {
+      const body = { outcome, outcomes: outcomes.map((each) => ({ id: randomId(), ...each })) }
+      const { requestId, accepted, duplicates, late, unknown, logShare } = await send(settings, '/v1/outcomes', body, limits(how))
+      return { requestId, accepted, duplicates, late, unknown, logShare } as OutcomesAnswer
     },
   }
 }

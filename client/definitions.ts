@@ -1,5 +1,6 @@
 import type { FeatureService } from '../registry/define/feature-service.ts'
 import type { Model } from '../registry/define/model.ts'
+import type { Outcome } from '../registry/define/outcome.ts'
 import type { Source } from '../registry/define/source.ts'
 import type { Types } from '../registry/define/t.ts'
 import type { ColumnType, ValueOf } from '../kernel/value-type.ts'
@@ -18,6 +19,10 @@ export type ServiceId<S extends FeatureService> = S extends FeatureService ? `${
 /** The names of the sources that it exports. */
 export type SourceName<D> = AnySourceOf<D>['name']
 
+/** The names of the outcomes that it exports. */
+export type OutcomeName<D> = OutcomesOf<D>['name']
+
+export type OutcomeNamed<D, N extends string> = Extract<OutcomesOf<D>, { readonly name: N }>
 export type ModelNamed<D, N extends string> = Extract<ModelOf<D>, { readonly name: N }>
 export type ServiceNamed<D, N extends string> = OfId<AnyService<D>, N>
 export type SourceNamed<D, N extends string> = Extract<AnySourceOf<D>, { readonly name: N }>
@@ -25,6 +30,7 @@ export type SourceNamed<D, N extends string> = Extract<AnySourceOf<D>, { readonl
 type OfId<S, N extends string> = S extends FeatureService ? (N extends ServiceId<S> ? S : never) : never
 type AnyService<D> = Extract<Of<D, 'featureService'> | ModelOf<D>['service'], FeatureService>
 type AnySourceOf<D> = Extract<Of<D, 'source'>, AnySource>
+type OutcomesOf<D> = Extract<Of<D, 'outcome'>, Outcome>
 type AnySource = Source<string, Readonly<Record<string, string>>, Types, string, string>
 
 /** A moment: RFC 3339, a Date, or epoch microseconds. */
@@ -35,6 +41,20 @@ type Sent<T extends ColumnType> = T extends { readonly kind: 'timestamp' } ? Mom
 
 /** The fields of a request for each entity: keys and request data. */
 export type Entity<S extends FeatureService> = { readonly [K in keyof S['needs']]: Sent<S['needs'][K]> }
+
+/** What came of one prediction. */
+export interface SentOutcome<O extends Outcome> {
+  /** The id that the prediction was answered with. */
+  readonly predictionId?: string
+  /** The key of the outcome's source, for outcomes that are matched by entity. */
+  readonly entity?: Readonly<Record<string, KeyValue>>
+  /** null: nothing can be said. */
+  readonly value: ValueOf<O['type']> | null
+  /** When it happened. Default: now. */
+  readonly at?: Moment
+  /** Identifies the outcome forever. Absent: the client generates one, so that it is stored once. */
+  readonly id?: string
+}
 
 type KeyColumn<S extends AnySource> = S['key'][keyof S['key']]
 type KeyValue = string | number | bigint | boolean | Date

@@ -8,6 +8,7 @@ export type {
   ColumnStatuses,
   FeatureColumnsAnswer,
   FeaturesAnswer,
+  OutcomesAnswer,
   PredictAnswer,
   PredictColumnsAnswer,
   Prediction,
@@ -15,4 +16,4 @@ export type {
   ServedRow,
   Status,
 } from './answers.ts'
-export type { Entity, Moment, SourceEvent } from './definitions.ts'
+export type { Entity, Moment, SentOutcome, SourceEvent } from './definitions.ts'

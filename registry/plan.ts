@@ -121,6 +121,7 @@ export async function planOn(
       ...sources.notes,
       ...nameNotes(comparisons, stored, online),
       ...modelNotes(comparisons, uses),
+      ...outcomeNotes(comparisons),
       ...served.notes,
     ],
     problems: [
@@ -239,6 +240,17 @@ function modelNotes(comparisons: readonly Comparison[], uses: readonly ModelUse[
     return [
       `The model "${declared.name}" takes the ${kindNames.service} "${declared.spec.service}"; its pushed versions keep the one that they were pushed for: ${versions}.`,
     ]
+  })
+}
+
+/** Outcomes are matched with logged predictions, and by default none is logged. */
+function outcomeNotes(comparisons: readonly Comparison[]): string[] {
+  const added = comparisons.flatMap(({ declared, stored }) =>
+    declared.kind === 'outcome' && (stored === null || stored.retired) ? [declared.spec] : [],
+  )
+  return [...Map.groupBy(added, ({ model }) => model)].map(([model, outcomes]) => {
+    const names = outcomes.map(({ name }) => `"${name}"`).join(', ')
+    return `Outcomes (${names}) are matched with logged predictions. Set LOCKSTEP_LOG_PREDICTIONS=${model}=1 for the servers; with a smaller share, figures are of a sample.`
   })
 }
 

@@ -6,6 +6,11 @@ export interface LogShares {
 
 export const logNothing: LogShares = { share: 0, models: new Map() }
 
+/** The share of a model's requests that are logged, 0 to 1. */
+export function shareOf({ share, models }: LogShares, model: string): number {
+  return models.get(model) ?? share
+}
+
 /** Parses `0.01` or `0.01,delay=1,fraud=0.1`. Returns null for invalid text. */
 export function parseLogShares(text: string): LogShares | null {
   let share: number | null = null

@@ -8,6 +8,8 @@ import { createModelMetrics } from './models/model-metrics.ts'
 import type { HistogramCell } from '../runtime/counted-histogram.ts'
 import { CountedHistogram } from '../runtime/counted-histogram.ts'
 import { createOnlineErrorMetric } from '../online/online-error-metric.ts'
+import type { OutcomeMetrics } from './outcome-metrics.ts'
+import { createOutcomeMetrics } from './outcome-metrics.ts'
 import type { PushMetrics } from './push-metrics.ts'
 import { createPushMetrics } from './push-metrics.ts'
 import type { RunMetrics } from './models/run-metrics.ts'
@@ -38,6 +40,7 @@ export interface MeasuredRead {
 export interface ServingMetrics {
   readonly registry: Registry
   readonly push: PushMetrics
+  readonly outcomes: OutcomeMetrics
   readonly models: ModelMetrics
   request(route: string, status: number, seconds: number): void
   readonly runs: RunMetrics
@@ -119,6 +122,7 @@ export function createServingMetrics(registry: Registry): ServingMetrics {
   return {
     registry,
     push: createPushMetrics(registry),
+    outcomes: createOutcomeMetrics(registry),
     models: createModelMetrics(registry),
     request(route, status, duration) {
       let byStatus = byRoute.get(route)

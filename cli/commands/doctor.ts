@@ -11,7 +11,7 @@ import type { Answer, Finding } from '../doctor/check.ts'
 import { findingsOf, note, ok, skipped, wrong } from '../doctor/check.ts'
 import { checkConnections, checkDatabase, checkDatabaseClock, checkMigrations, checkRights } from '../doctor/database-checks.ts'
 import { checkDisk, checkOnnxRuntime, checkPort, checkVersions } from '../doctor/machine-checks.ts'
-import { checkModels, checkRegistry, checkViews, checkWorker } from '../doctor/registry-checks.ts'
+import { checkModels, checkOutcomes, checkRegistry, checkViews, checkWorker } from '../doctor/registry-checks.ts'
 import { checkServer, checkServerKey } from '../doctor/server-checks.ts'
 import { checkEmbeddedStore, checkRedis } from '../doctor/store-checks.ts'
 import { counted } from '../human.ts'
@@ -121,5 +121,6 @@ async function examineStores(context: Context): Promise<Finding[]> {
   await add('views', async () => checkViews(db, await context.store(), catalog))
   await add('worker', async () => checkWorker(db, await context.store(), catalog))
   await add('models', () => checkModels(catalog))
+  await add('outcomes', () => checkOutcomes(catalog, config))
   return findings
 }

@@ -5,6 +5,9 @@ import { createCheckpointOwner } from '../../online/checkpoint-owner.ts'
 import { findIncompleteViews } from '../../online/completeness.ts'
 import type { OnlineStore } from '../../online/store.ts'
 import type { Catalog } from '../../registry/catalog.ts'
+import { formatDuration } from '../../kernel/duration.ts'
+import { shareOf } from '../../runtime/log-shares.ts'
+import type { Config } from '../../runtime/config.ts'
 import type { Database } from '../../runtime/database.ts'
 import { isEmbedded } from '../../runtime/database.ts'
 import { hasWorker, noWorker } from '../../runtime/worker-sessions.ts'
@@ -43,6 +46,35 @@ export async function checkWorker(db: Database, store: OnlineStore, catalog: Cat
   const runs = await materializationStatus(db, Date.now())
   const last = Math.min(...runs.map(({ ageMs }) => ageMs))
   return note(`${noWorker} The last run of a view ${Number.isFinite(last) ? `was ${ago(last)}` : 'is not known'}.`)
+}
+
+/** Outcomes are matched with the predictions that servers log and keep. */
+export function checkOutcomes(
+  { outcomes }: Catalog,
+  { logShares, logRetentionDays }: Pick<Config, 'logShares' | 'logRetentionDays'>,
+): Answer[] {
+  const answers = [...outcomes.values()].flatMap(({ spec: { name, model, withinMicros } }) => {
+    const share = shareOf(logShares, model)
+    const days = withinMicros / 86_400_000_000
+    return [
+      ...(share >= 1
+        ? []
+        : [
+            note(
+              `The outcome "${name}" is matched with logged predictions, and ${Number((share * 100).toPrecision(3))} % of "${model}" are logged here. For all, set LOCKSTEP_LOG_PREDICTIONS=${model}=1.`,
+            ),
+          ]),
+      ...(days < logRetentionDays
+        ? []
+        : [
+            note(
+              `The outcome "${name}" may take ${formatDuration(withinMicros)}, but predictions are kept for ${logRetentionDays} days, so none is ever mature. Set LOCKSTEP_LOG_RETENTION_DAYS to more.`,
+            ),
+          ]),
+    ]
+  })
+  if (answers.length > 0) return answers
+  return [ok(outcomes.size === 0 ? 'No outcome is declared.' : `${counted(outcomes.size, 'outcome')}: all predictions are logged.`)]
 }
 
 /** A pin is meant for an emergency, and easily forgotten: a promotion has no effect meanwhile. */

@@ -1,15 +1,16 @@
 import { hashText } from '../../kernel/hash-text.ts'
 import type { LogShares } from '../../runtime/log-shares.ts'
+import { shareOf } from '../../runtime/log-shares.ts'
 
 /** Which requests are logged. Their id decides, so all servers choose the same ones. */
 export interface Sampling {
   takes(model: string, requestId: string): boolean
 }
 
-export function createSampling({ share, models }: LogShares): Sampling {
+export function createSampling(shares: LogShares): Sampling {
   return {
     takes(model, requestId) {
-      const wanted = models.get(model) ?? share
+      const wanted = shareOf(shares, model)
       return wanted >= 1 || (wanted > 0 && fractionOf(requestId) < wanted)
     },
   }

@@ -8,6 +8,8 @@ import type { Definition } from '../definition.ts'
 import { labelOf } from '../definition.ts'
 import type { Use } from './entry.ts'
 import { availabilityText, usersOf } from './entry.ts'
+import type { OutcomeDetails } from './outcome-details.ts'
+import { outcomeDetails } from './outcome-details.ts'
 import { graphOf, nodeKey } from './graph.ts'
 import type { Inventory } from './inventory.ts'
 
@@ -77,22 +79,6 @@ export interface ModelDetails {
   readonly service: string
   readonly outputs: readonly NamedType[]
   readonly aliases: Readonly<Record<string, number>>
-}
-
-export interface OutcomeDetails {
-  readonly model: string
-  /** The output of the model that it judges. */
-  readonly output: string
-  readonly source: string
-  readonly type: string
-  /** The column with its value; null: a function computes it. */
-  readonly column: string | null
-  /** How a row finds its prediction: `prediction_id has the prediction's id`, `first row of card after it`. */
-  readonly match: string
-  /** `12h` */
-  readonly within: string
-  /** What a mature prediction without a row means: `exclude`, or a value. */
-  readonly missing: JsonValue
 }
 
 export interface FeatureDetails extends NamedType {
@@ -182,23 +168,8 @@ function ofKind(inventory: Inventory, definition: Definition): Partial<Definitio
         model: { service, outputs: typed(output), aliases: Object.fromEntries(aliases.map(({ alias, version }) => [alias, version])) },
       }
     }
-    case 'outcome': {
-      const { model, output, source, type, column, match, withinMicros, missing } = definition.spec
-      const outcome = {
-        model,
-        output,
-        source: source.name,
-        type: typeName(type),
-        column,
-        match:
-          match.kind === 'prediction'
-            ? `column ${match.column} has the prediction's id`
-            : `${match.take} row of ${match.key.map(({ name }) => name).join(', ')} after the prediction`,
-        within: formatDuration(withinMicros),
-        missing: missing.kind === 'exclude' ? 'exclude' : missing.value,
-      }
-      return { outcome }
-    }
+    case 'outcome':
+      return { outcome: outcomeDetails(definition.spec) }
     default:
       return definition satisfies never
   }

@@ -84,4 +84,15 @@ describe('a client of definitions', () => {
     // @ts-expect-error there is no such column
     void client.push('balances', [{ account: 1n, at: 0, balance: 5n, seen: null, saldo: 1n }])
   })
+
+  it('refuses outcomes that are not declared, and values of another type', () => {
+    void client.outcome('landed_late', [
+      { predictionId: 'a/0', value: true },
+      { predictionId: 'b/0', value: null, at: new Date() },
+    ])
+    // @ts-expect-error there is no such outcome
+    void client.outcome('landed', [{ predictionId: 'a/0', value: true }])
+    // @ts-expect-error the value is a bool
+    void client.outcome('landed_late', [{ predictionId: 'a/0', value: 1 }])
+  })
 })

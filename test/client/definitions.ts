@@ -1,4 +1,4 @@
-import { count, entity, featureService, featureView, last, model, onDemandView, source, t } from '../../index.ts'
+import { count, entity, featureService, featureView, last, model, onDemandView, outcome, source, t } from '../../index.ts'
 
 // The part of test/serving/definitions.ts that clients use, in the definitions language.
 
@@ -55,3 +55,4 @@ export const typedModel = model('typed', {
   service: typed,
   output: { amount_out: t.float32, count_out: t.int64, city_out: t.string, open_out: t.bool, vec_out: t.vector(2) },
 })
+export const landedLate = outcome('landed_late', { model: delay, value: t.bool, within: '1d' })

@@ -1,4 +1,4 @@
-import { entity, featureService, featureView, histogram, last, lastN, onDemandView, source, t } from 'lockstep'
+import { entity, featureService, featureView, histogram, last, lastN, model, onDemandView, outcome, source, t } from 'lockstep'
 
 // Every value type, for the tests of clients in other languages.
 
@@ -47,3 +47,7 @@ export const inverse = onDemandView('inverse', {
 })
 
 export const accounts = featureService('accounts', { version: 1, features: [state, inverse] })
+
+export const solvency = model('solvency', { service: accounts, output: { probability: t.float32 } })
+
+export const defaulted = outcome('defaulted', { model: solvency, value: t.bool, within: '30d', missing: false })

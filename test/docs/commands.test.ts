@@ -42,6 +42,7 @@ const pages = [
   'push',
   'streams',
   'prediction-log',
+  'outcomes',
   'parity',
   'drift',
   'quality',

@@ -278,3 +278,14 @@ def test_threads_share_a_client(client: Client) -> None:
     for thread in threads:
         thread.join()
     assert found == {n * 100 + i: 1 / (n * 100 + i) for n in range(1, 9) for i in range(10)}
+
+
+def test_outcomes_are_stored_once_and_their_types_checked(client: Client) -> None:
+    rows = [{"predictionId": "a/0", "value": True}, {"predictionId": "b/0", "value": None, "at": datetime.now(timezone.utc)}]
+    key = f"outcomes-{os.getpid()}"
+    sent = client.outcomes("defaulted", rows, idempotency_key=key)
+    assert (sent.accepted, sent.duplicates, sent.late) == (2, 0, 0)
+    again = client.outcomes("defaulted", rows, idempotency_key=key)
+    assert (again.accepted, again.duplicates) == (0, 2)
+    with pytest.raises(InvalidRequestError, match='The column "value" of event 0'):
+        client.outcomes("defaulted", [{"predictionId": "a/0", "value": "yes"}])

@@ -23,6 +23,7 @@ import { invalidMessage } from './invalid-message.ts'
 import { modelChangeRoutes } from './model-changes-route.ts'
 import { modelVersionRoutes } from './model-versions-route.ts'
 import { modelRoutes } from './models-route.ts'
+import { outcomeRoutes } from './outcomes-route.ts'
 import { predictRoutes } from './predict-route.ts'
 import { qualityRoutes } from './quality-route.ts'
 import { registryRoutes } from './registry-route.ts'
@@ -39,6 +40,7 @@ const described: readonly Route[] = [
   ...explainRoutes,
   ...predictRoutes,
   ...eventRoutes,
+  ...outcomeRoutes,
   ...findRoutes,
   ...modelRoutes,
   ...modelChangeRoutes,

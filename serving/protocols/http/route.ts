@@ -23,7 +23,7 @@ export interface Route {
    * The field of the body that has the rows, which count for the limit of an API key: an array, or an object of
    * columns.
    */
-  readonly rowsIn?: 'entities' | 'events' | 'df'
+  readonly rowsIn?: 'entities' | 'events' | 'outcomes' | 'df'
   /** Whether tensors in binary may follow the JSON of requests and answers. */
   readonly takesBinary?: true
   /** Whether the handler reads the body in parts: bytes of any type and size. */

@@ -1,7 +1,7 @@
 """Features, predictions and pushes of a Lockstep server. Start with `Client`."""
 
 from ._version import __version__
-from .answers import Features, Predictions, Pushed, Table
+from .answers import Features, Outcomes, Predictions, Pushed, Table
 from .client import Client
 from .errors import (
     BadAnswerError,
@@ -28,6 +28,7 @@ __all__ = [
     "LockstepError",
     "NetworkError",
     "NotFoundError",
+    "Outcomes",
     "Predictions",
     "Pushed",
     "ServerError",

@@ -192,3 +192,24 @@ class Pushed:
     online: Optional[bool]
     tokens: Sequence[str]
     request_ids: Sequence[str]
+
+
+@dataclass(frozen=True)
+class Outcomes:
+    """What became of outcomes that were sent.
+
+    Attributes:
+        accepted: How many were written.
+        duplicates: How many were stored before, under the same ids.
+        late: How many happened after `within`, so that figures leave them out; None: they are matched by entity.
+        unknown: How many predictions are not logged; None: it cannot be known.
+        log_share: The share of predictions that the server logs, 0 to 1.
+        request_ids: Identify the requests in the server's log.
+    """
+
+    accepted: int
+    duplicates: int
+    late: Optional[int]
+    unknown: Optional[int]
+    log_share: float
+    request_ids: Sequence[str]

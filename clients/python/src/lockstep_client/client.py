@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Callable, Literal, Optional, Union
 from urllib.parse import quote
 
-from .answers import Features, Predictions, Pushed, Table
+from .answers import Features, Outcomes, Predictions, Pushed, Table
 from .caller import Json, Moment
 from .catalog import Catalog
 from .errors import InvalidRequestError
@@ -175,6 +175,49 @@ class Client(Catalog, Training):
             duplicates=sum(answer["duplicates"] for answer in answers),
             online=None if None in online else all(online),
             tokens=[answer["token"] for answer in answers],
+            request_ids=[answer["requestId"] for answer in answers],
+        )
+
+    def outcomes(
+        self,
+        outcome: str,
+        rows: Rows,
+        *,
+        idempotency_key: Optional[str] = None,
+        timeout: Optional[float] = None,
+    ) -> Outcomes:
+        """Says what came of predictions.
+
+        Each outcome is stored once, however often it is sent: it has an `id`, or gets one here. Many take several
+        requests. Each of them stores all of its outcomes or none.
+
+        Args:
+            outcome: The name of the outcome.
+            rows: A list of dicts, a DataFrame or a pyarrow Table with `predictionId` (one of `prediction_ids` of the
+                answer) or `entity`, `value`, and optionally `at` and `id`.
+            idempotency_key: Makes the ids of outcomes without one. Send the same outcomes again with the same key.
+            timeout: Seconds, in place of the client's.
+
+        Raises:
+            LockstepError: See docs/outcomes.md#sending-outcomes.
+        """
+        key = idempotency_key or secrets.token_hex(16)
+        written = write_rows(rows, "outcome", lambda i: {"id": f"{key}/{i}"})
+        deadline = self._deadline(timeout)
+        begin = b'{"outcome":' + json.dumps(outcome).encode() + b',"outcomes":'
+
+        def send(array: bytes, _start: int, _end: int) -> Json:
+            return self._sender.json("/v1/outcomes", deadline, begin + array + b"}")
+
+        answers = send_in_parts(written.texts, send)
+        late = [answer["late"] for answer in answers]
+        unknown = [answer["unknown"] for answer in answers]
+        return Outcomes(
+            accepted=sum(answer["accepted"] for answer in answers),
+            duplicates=sum(answer["duplicates"] for answer in answers),
+            late=None if None in late else sum(late),
+            unknown=None if None in unknown else sum(unknown),
+            log_share=min((answer["logShare"] for answer in answers), default=1.0),
             request_ids=[answer["requestId"] for answer in answers],
         )
 

@@ -1,0 +1,39 @@
+import { readSourceTable } from '../../offline/source-table.ts'
+import type { Snapshot } from '../../runtime/database.ts'
+import type { OutcomeQuery } from './outcome-row.ts'
+import { joinedSql, matureBefore } from './outcome-sql.ts'
+import { formatTimestamp } from '../../kernel/time.ts'
+
+/** Of the logged predictions of a window. Each is `mature` or `immature`; a mature one is `matched` or `missing`. */
+export interface OutcomeCounts {
+  readonly predictions: number
+  readonly mature: number
+  readonly immature: number
+  /** Mature, with a row that says what came of it. */
+  readonly matched: number
+  /** Mature, without such a row. */
+  readonly missing: number
+  /** Of the missing: those whose only rows happened after `within`; null: they are matched by entity. */
+  readonly late: number | null
+}
+
+/** @throws LockstepError `SOURCE_MISSING` */
+export async function countOutcomes(snapshot: Snapshot, query: OutcomeQuery): Promise<OutcomeCounts> {
+  const { spec } = query.outcome
+  const table = await readSourceTable(snapshot, spec.source)
+  const mature = `p.as_of <= timestamptz '${formatTimestamp(matureBefore(spec.withinMicros, query.asOf))}'`
+  const [row] = await snapshot.query<{ predictions: number; mature: number; matched: number; late: number }>(
+    `SELECT count(*)::float8 AS predictions, count(*) FILTER (WHERE ${mature})::float8 AS mature,
+       count(*) FILTER (WHERE ${mature} AND NOT o.late)::float8 AS matched, count(*) FILTER (WHERE ${mature} AND o.late)::float8 AS late
+     FROM ${joinedSql(table, query, true)}`,
+  )
+  const { predictions = 0, mature: ripe = 0, matched = 0, late = 0 } = row ?? {}
+  return {
+    predictions,
+    mature: ripe,
+    immature: predictions - ripe,
+    matched,
+    missing: ripe - matched,
+    late: spec.match.kind === 'prediction' ? late : null,
+  }
+}

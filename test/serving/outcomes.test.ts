@@ -1,0 +1,119 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { formatTimestamp } from '../../kernel/time.ts'
+import { hour, logPredictions, payments, start } from '../monitoring/outcomes/payments.ts'
+import { load } from '../registry/definition-files.ts'
+import type { World } from './world.ts'
+import { ask, createWorld } from './world.ts'
+
+let world: World
+let url: string
+let sampled: string
+let metrics: () => Promise<string>
+const now = start + 100 * hour
+beforeAll(async () => {
+  world = await createWorld('embedded', await load({ 'features.ts': payments }))
+  await world.materialize('spending', now)
+  const config = { bodyLimitBytes: 100_000 }
+  const all = await world.serve({ clock: () => now, config: { ...config, logShares: { share: 0, models: new Map([['fraud', 1]]) } } })
+  const some = await world.serve({ clock: () => now, config: { ...config, logShares: { share: 0.1, models: new Map() } } })
+  await all.server.whenReady()
+  await some.server.whenReady()
+  url = all.url
+  sampled = some.url
+  metrics = () => all.registry.metrics()
+  await logPredictions(world.db, [
+    { id: 'a/0', card: 'A', atHour: 90 },
+    { id: 'b/0', card: 'B', atHour: 10 },
+  ])
+})
+afterAll(() => world?.close())
+beforeEach(() => world.db.script('TRUNCATE lockstep_source.chargeback; TRUNCATE lockstep_source.reports'))
+
+const send = (outcomes: readonly object[], name: object = { outcome: 'chargeback' }, to = url) =>
+  ask(to, '/v1/outcomes', { ...name, outcomes })
+const stored = async () =>
+  await world.db.query<{ id: string; value: boolean }>('SELECT prediction_id AS id, value FROM lockstep_source.chargeback ORDER BY 1')
+
+describe('POST /v1/outcomes', () => {
+  it('writes outcomes, counts those that are late or of an unknown prediction, and keeps them', async () => {
+    const { status, body } = await send([
+      { predictionId: 'a/0', value: true },
+      { predictionId: 'b/0', value: true },
+      { predictionId: 'b/0', value: false, at: formatTimestamp(start + 12 * hour) },
+      { predictionId: 'nobody/0', value: false },
+    ])
+    expect(status).toBe(200)
+    expect(body).toMatchObject({ outcome: 'chargeback', accepted: 4, duplicates: 0, late: 1, unknown: 1, logShare: 1 })
+    expect(await stored()).toHaveLength(4)
+    const text = await metrics()
+    for (const [result, count] of Object.entries({ accepted: 4, late: 1, unknown: 1 }))
+      expect(text).toContain(`lockstep_outcomes_total{outcome="chargeback",result="${result}"} ${count}`)
+  })
+
+  it('writes an outcome that comes twice under its id once', async () => {
+    const outcome = { predictionId: 'a/0', value: true, id: 'cb-1' }
+    expect((await send([outcome])).body).toMatchObject({ accepted: 1, duplicates: 0 })
+    expect((await send([outcome, { ...outcome, id: 'cb-2' }])).body).toMatchObject({ accepted: 1, duplicates: 1 })
+    expect(await metrics()).toContain('lockstep_outcomes_total{outcome="chargeback",result="duplicate"} 1')
+    expect(await stored()).toHaveLength(2)
+  })
+
+  it('does not say which predictions are unknown where not all are logged', async () => {
+    const { body } = await send([{ predictionId: 'nobody/0', value: true }], { outcome: 'chargeback' }, sampled)
+    expect(body).toMatchObject({ accepted: 1, unknown: null, logShare: 0.1 })
+  })
+
+  it('refuses values of another type with the index, and writes nothing', async () => {
+    const { status, body } = await send([
+      { predictionId: 'a/0', value: true },
+      { predictionId: 'b/0', value: 'yes' },
+    ])
+    expect(status).toBe(400)
+    expect(body.error).toMatchObject({ code: 'INVALID_EVENT', details: { event: 1, column: 'value', reason: 'wrong_type' } })
+    expect(await stored()).toEqual([])
+    expect(await metrics()).toContain('lockstep_outcomes_total{outcome="chargeback",result="rejected"} 2')
+  })
+
+  it('takes the key of an outcome that is matched by entity', async () => {
+    const lost = { outcome: 'lost' }
+    const { body } = await send([{ entity: { card: 'A' }, value: 12.5, at: formatTimestamp(start + 91 * hour) }], lost)
+    expect(body).toMatchObject({ outcome: 'lost', accepted: 1, late: null, unknown: null })
+    const rows = await world.db.query(
+      'SELECT card, loss, prediction_id AS id, reported_at >= happened_at AS later FROM lockstep_source.reports',
+    )
+    expect(rows).toEqual([{ card: 'A', loss: 12.5, id: null, later: true }])
+  })
+
+  it.each([
+    ['without a prediction', [{ value: true }], undefined, 'Outcome 0 has no "predictionId"'],
+    ['without a value', [{ predictionId: 'a/0' }], undefined, '"outcomes.0.value" is missing'],
+    ['in the future', [{ predictionId: 'a/0', value: true, at: '2030-01-01T00:00:00Z' }], undefined, 'after now'],
+    ['at no time', [{ predictionId: 'a/0', value: true, at: 'soon' }], undefined, '"soon"'],
+    ['without its key', [{ value: 1 }], { outcome: 'lost' }, 'Outcome 0 has no "card" in its entity'],
+    [
+      'with another key',
+      [{ value: 1, entity: { shop: 1 } }],
+      { outcome: 'lost' },
+      'Outcome 0 has "shop" in its entity, which is not a part of the key: card.',
+    ],
+    ['of a function', [{ predictionId: 'a/0', value: true }], { outcome: 'costly' }, 'Push those to POST /v1/sources/reports/events.'],
+    [
+      'that is not declared',
+      [{ predictionId: 'a/0', value: true }],
+      { outcome: 'charge_back' },
+      'There is no outcome "charge_back" in the registry',
+    ],
+    [
+      'of a model with several',
+      [{ predictionId: 'a/0', value: true }],
+      { model: 'fraud' },
+      'The model "fraud" has several outcomes; send one of them as "outcome": "',
+    ],
+    ['without a name', [{ predictionId: 'a/0', value: true }], {}, 'The request names no outcome'],
+  ])('refuses an outcome %s', async (_, outcomes, name, message) => {
+    const { status, body } = await send(outcomes, name)
+    expect(status).toBeGreaterThanOrEqual(400)
+    expect(body.error.message).toContain(message)
+    expect(await stored()).toEqual([])
+  })
+})
