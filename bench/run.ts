@@ -10,6 +10,7 @@
  *     npm run bench -- point-in-time   the join with a spine of 1,000,000 rows, and its peers
  *     npm run bench -- profile     a CPU profile of the predict path
  *     npm run bench -- push        from the push of an event until it is online, at 500 events/s
+ *     npm run bench -- quality     judging 10,000,000 logged predictions by their outcomes
  *     npm run bench -- serving     features and predictions over HTTP at 64 connections
  *     npm run bench -- tracing     what tracing costs at a sample of 1 %
  *     npm run bench -- windows     what the windows of each aggregate cost
@@ -27,6 +28,7 @@ const benches = [
   'point-in-time',
   'profile',
   'push',
+  'quality',
   'serving',
   'tracing',
   'windows',

@@ -49,8 +49,9 @@ export function qualityText(report: QualityReport): string {
   ].join('\n')
 }
 
-function headText({ model, outcome, from, to, output, threshold, logShare, withinMicros, missing, shadow, total }: QualityReport): string {
+function headText({ model, outcome, from, to, output, threshold, answered, withinMicros, missing, shadow, total }: QualityReport): string {
   const { predictions, judged, assumed, immature, withoutOutcome, unreadable } = total
+  const logged = predictions + shadow
   const decided = threshold === null ? '' : `, positive from ${threshold} on`
   const left = [
     ...(immature === 0 ? [] : [`${count(immature)} not mature: an outcome may still come within ${duration(withinMicros / 1000)}`]),
@@ -61,9 +62,9 @@ function headText({ model, outcome, from, to, output, threshold, logShare, withi
   return [
     `${model}: "${output}" against the outcome "${outcome}"${decided}`,
     `logged from ${from} to ${to}: ${counted(predictions, 'prediction')}, of which ${count(judged)} are judged`,
-    logShare === null
-      ? 'the log may be a sample of all predictions: LOCKSTEP_LOG_PREDICTIONS of the servers has its share'
-      : `${logShare === 1 ? 'all requests are' : `${Number((logShare * 100).toPrecision(3))} % of requests are`} logged, by LOCKSTEP_LOG_PREDICTIONS`,
+    answered === null
+      ? 'how many predictions were made, and not logged, was not measured in that time'
+      : `of about ${counted(answered, 'prediction')} that servers made, ${logged >= answered ? 'all' : `${Number(((logged / answered) * 100).toPrecision(2))} %`} are logged`,
     ...(left.length === 0 ? [] : [`left out: ${left.join('; ')}`]),
     ...(assumed === 0
       ? []

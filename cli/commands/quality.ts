@@ -61,7 +61,6 @@ export const qualityCommand: Command = {
         to: asOf,
         asOf,
         by: by?.split(',').filter((each) => each !== '') ?? [],
-        logShares: context.config.logShares,
         signal: context.signal,
         onProgress: (rows) => progress.update(rows, null),
       })

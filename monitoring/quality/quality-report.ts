@@ -4,9 +4,9 @@ import { LockstepError } from '../../kernel/errors.ts'
 import { formatTimestamp } from '../../kernel/time.ts'
 import type { Catalog, CatalogModel } from '../../registry/catalog.ts'
 import type { Database } from '../../runtime/database.ts'
-import type { LogShares } from '../../runtime/log-shares.ts'
 import { maturePredictions } from '../outcomes/mature-predictions.ts'
 import type { OutcomeRow } from '../outcomes/outcome-row.ts'
+import { readRollup } from '../rollups/read-rollups.ts'
 import { hashText } from '../../kernel/hash-text.ts'
 import type { OutcomeKind } from './judge.ts'
 import { createJudge } from './judge.ts'
@@ -28,8 +28,6 @@ export interface QualityOptions {
   /** As `parseSplit` reads them: `version`, `role`, `day`, a key column, a feature. */
   readonly by: readonly string[]
   readonly limits?: JudgeLimits
-  /** The share of requests that servers log, by the settings of this process. */
-  readonly logShares: LogShares
   readonly signal?: AbortSignal | undefined
   onProgress?(rows: number): void
 }
@@ -46,8 +44,8 @@ export interface QualityReport extends JudgedPredictions {
   readonly from: string
   readonly to: string
   readonly asOf: string
-  /** The share of requests that is logged, by the settings of the process that reports; null: it logs none itself. */
-  readonly logShare: number | null
+  /** About how many predictions servers made in that time, logged or not; null: it was not measured. */
+  readonly answered: number | null
   /** How long after a prediction its outcome may happen. */
   readonly withinMicros: number
   /** What a mature prediction without a row of the outcome has; null: figures leave it out. */
@@ -64,7 +62,11 @@ const [firstRows, maxFirstRows] = [10_000, 200_000]
  *
  * @throws LockstepError `UNKNOWN_DEFINITION`, `INVALID_REQUEST`, and those of `maturePredictions`
  */
-export async function qualityReport(db: Pick<Database, 'snapshot'>, catalog: Catalog, options: QualityOptions): Promise<QualityReport> {
+export async function qualityReport(
+  db: Pick<Database, 'query' | 'snapshot'>,
+  catalog: Catalog,
+  options: QualityOptions,
+): Promise<QualityReport> {
   const model = catalog.model(options.model)
   const outcome = outcomeOf(catalog, model, options.outcome)
   const by = options.by.map(parseSplit)
@@ -84,6 +86,8 @@ export async function qualityReport(db: Pick<Database, 'snapshot'>, catalog: Cat
   })
   const { judge, finish } = judged.start()
   const { spec } = outcome
+  const { from, to, versions } = options
+  const { rows } = await readRollup(db, { model: model.name, from, to, ...(versions === undefined ? {} : { versions }) })
   return {
     model: model.name,
     outcome: spec.name,
@@ -93,16 +97,11 @@ export async function qualityReport(db: Pick<Database, 'snapshot'>, catalog: Cat
     from: formatTimestamp(options.from),
     to: formatTimestamp(options.to),
     asOf: formatTimestamp(options.asOf),
-    logShare: logShareOf(options.logShares, model.name),
+    answered: rows > 0 ? rows : null,
     withinMicros: spec.withinMicros,
     missing: spec.missing.kind === 'value' ? spec.missing.value : null,
     ...(await finish()),
   }
-}
-
-function logShareOf({ share, models }: LogShares, model: string): number | null {
-  const own = models.get(model) ?? share
-  return own === 0 ? null : own
 }
 
 /** Holds the first rows back until they say what an outcome is. */

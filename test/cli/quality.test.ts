@@ -30,13 +30,13 @@ const words = ['quality', 'fraud', '--outcome', 'labelled', '--since', '30d', '-
 
 describe('lockstep quality', () => {
   it('shows figures with intervals, counts, and groups', async () => {
-    const { out, code } = await lockstep({ ...env, LOCKSTEP_LOG_PREDICTIONS: '0.5' }, ...words, '--by', 'role,paid1h')
+    const { out, code } = await lockstep(env, ...words, '--by', 'role,paid1h')
     expect(code).toBe(0)
     const lines = out.trimEnd().split('\n')
     expect(lines.slice(0, 4)).toEqual([
       'fraud: "probability" against the outcome "labelled", positive from 0.5 on',
       `logged from 2026-02-08T00:00:00Z to ${asOf}: 40 predictions, of which 39 are judged`,
-      '50 % of requests are logged, by LOCKSTEP_LOG_PREDICTIONS',
+      'how many predictions were made, and not logged, was not measured in that time',
       'left out: 1 without an outcome',
     ])
     expect(out).toMatch(/^accuracy +0\.769 +0\.\d+ to 0\.\d+ +39$/m)

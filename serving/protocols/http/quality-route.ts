@@ -35,7 +35,6 @@ export const qualityRoutes: readonly Route[] = [
         asOf,
         by: by.split(',').filter((each) => each !== ''),
         limits,
-        logShares: deps.logShares,
       })
       return jsonAnswer({ ...report, requestId: call.requestId })
     },

@@ -74,9 +74,10 @@ export const qualityAnswer = z.object({
   from: z.string().describe('Predictions logged from then on, RFC 3339'),
   to: z.string().describe('Predictions logged before then'),
   asOf: z.string().describe('The figures are as they were then'),
-  logShare: share
+  answered: z
+    .number()
     .nullable()
-    .describe('The share of requests that is logged, by the settings of the process that answers; null: it logs none'),
+    .describe('About how many predictions servers made in that time, logged or not; null: it was not measured'),
   withinMicros: z.int().describe('How long after a prediction its outcome may happen, microseconds'),
   missing: z
     .union([z.boolean(), z.number(), z.string()])

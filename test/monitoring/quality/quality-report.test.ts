@@ -3,7 +3,10 @@ import { makePartitions } from '../../../monitoring/prediction-log/partitions.ts
 import { dayOf } from '../../../monitoring/prediction-log/partitions.ts'
 import type { QualityOptions, QualityReport } from '../../../monitoring/quality/quality-report.ts'
 import { qualityReport } from '../../../monitoring/quality/quality-report.ts'
-import { logNothing } from '../../../runtime/log-shares.ts'
+import { createRollupRecorder } from '../../../monitoring/rollups/rollup-recorder.ts'
+import { createRollupWriter } from '../../../monitoring/rollups/rollup-writer.ts'
+import { allPresent } from '../../../kernel/state.ts'
+import { createLogger } from '../../../runtime/log.ts'
 import type { Catalog } from '../../../registry/catalog.ts'
 import type { OpenedDatabase } from '../../opened-database.ts'
 import { openServer } from '../../opened-database.ts'
@@ -51,7 +54,6 @@ async function report(options: Partial<QualityOptions> = {}): Promise<QualityRep
     asOf,
     by: [],
     limits,
-    logShares: logNothing,
     ...options,
   })
 }
@@ -132,6 +134,26 @@ describe('the quality of a model', () => {
     const { total: none } = await report({ from: start - 10 * hour, to: start })
     expect(none).toMatchObject({ predictions: 0, judged: 0 })
     expect(none.figures['auc']?.reason).toBe('0 mature predictions have an outcome, and 30 are needed')
+  })
+
+  it('says how many predictions servers made, as far as that was measured', async () => {
+    expect((await report()).answered).toBeNull()
+    const log = createLogger('silent')
+    const writer = createRollupWriter({ database: () => opened.db, log })
+    const recorder = createRollupRecorder({ writer, baselineOf: () => null, log, clock: () => start + hour }, { rowsPerSecond: 1000 })
+    const service = catalog.service('fraud_features')
+    const row = service.evaluate([{ values: [3], statuses: allPresent(1), eventTime: start }], [], start)
+    const outputs = [{ name: 'probability', type: { kind: 'float32' } }] as const
+    const group = {
+      model: { service, outputs, version: { model: 'fraud', version: 1 } },
+      role: 'champion' as const,
+      rows: [0, 1, 2],
+      read: { entities: [1, 2, 3].map((card) => ({ keys: [`c${card}`], request: [] })), rows: [row, row, row] },
+    }
+    recorder.answered(group, [[0.1], [0.2], [0.3]], { totalMs: 1, featuresMs: 1, waitMs: 0, runMs: 1 }, 0)
+    await recorder.close(5000)
+    expect((await report()).answered).toBe(3)
+    expect((await report({ versions: [2] })).answered).toBeNull()
   })
 
   it('names a column, outcome or model that is not there', async () => {
