@@ -11,6 +11,7 @@ import { mergeRollupsJobs } from '../monitoring/rollups/merge-rollups.ts'
 import { consumeStreams } from '../materializer/streams/consume-streams.ts'
 import { logOversized } from '../materializer/log-oversized.ts'
 import { baselines } from '../monitoring/baselines/baseline-job.ts'
+import { createAlertMetrics } from '../monitoring/alerts/alert-metrics.ts'
 import { exportsInParts } from '../offline/distributed-export/export-in-parts.ts'
 import { createJobMetrics } from '../runtime/jobs/job-metrics.ts'
 import type { Logger } from '../runtime/log.ts'
@@ -23,6 +24,7 @@ import type { JobKind } from '../runtime/jobs/job-kind.ts'
 import { registerJobGauges } from '../runtime/jobs/job-gauges.ts'
 import { workOnJobs } from '../runtime/jobs/work-on-jobs.ts'
 import type { Context } from './context.ts'
+import { workOnMonitors } from './watch-monitors.ts'
 import type { WorkerTools } from './worker-tools.ts'
 import { jobKinds, workerTools } from './worker-tools.ts'
 
@@ -90,6 +92,7 @@ export function createEmbeddedKeeper(context: Context, registry: MetricsRegistry
   const jobMetrics = createJobMetrics(registry)
   registerJobGauges(registry, () => context.database())
   const streamMetrics = createStreamMetrics(registry)
+  const alertMetrics = createAlertMetrics(registry, () => context.database())
 
   async function work(signal: AbortSignal): Promise<void> {
     const tools = await workerTools(context)
@@ -108,6 +111,7 @@ export function createEmbeddedKeeper(context: Context, registry: MetricsRegistry
         onEvent: jobMetrics.job,
         tracing,
       }),
+      workOnMonitors(tools, { config, metrics: alertMetrics, signal, onEvent: jobMetrics.job, idleMs }),
       consumeStreams(streams, { signal }),
     ])
   }

@@ -5,6 +5,8 @@ import { housekeepingKind } from '../materializer/housekeeping.ts'
 import { scheduledRunKind } from '../materializer/scheduled-runs.ts'
 import { baselineKind } from '../monitoring/baselines/baseline-job.ts'
 import { mergeRollupsKind } from '../monitoring/rollups/merge-rollups.ts'
+import { deliveryKind } from '../monitoring/alerts/deliver/deliver-alerts.ts'
+import { monitorKind } from '../monitoring/alerts/evaluate-monitors.ts'
 import { exportKind } from '../offline/distributed-export/export-spec.ts'
 import type { OnlineStore } from '../online/store.ts'
 import type { Catalog } from '../registry/catalog.ts'
@@ -18,7 +20,16 @@ import type { Context } from './context.ts'
 import { processName } from '../runtime/process-name.ts'
 
 /** All job kinds of this version. */
-export const jobKinds = [backfillKind, scheduledRunKind, housekeepingKind, exportKind, baselineKind, mergeRollupsKind] as const
+export const jobKinds = [
+  backfillKind,
+  scheduledRunKind,
+  housekeepingKind,
+  exportKind,
+  baselineKind,
+  mergeRollupsKind,
+  monitorKind,
+  deliveryKind,
+] as const
 
 /** The resources of a process that works on jobs. */
 export interface JobTools {

@@ -84,6 +84,8 @@ export type ErrorCode =
   | 'NOT_PROMOTABLE' // a version that cannot be served, or none to roll back to
   | 'MODEL_TIMEOUT' // a run that did not end in time, and was ended
   | 'MODEL_UNAVAILABLE' // a model whose process ended, or that keeps failing to answer: ask again later
+  // alerts
+  | 'DELIVERY_FAILED' // the receiver of an alert did not take it
   // processes
   | 'CONFIG_INVALID'
   | 'USAGE'

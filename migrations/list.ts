@@ -21,6 +21,7 @@ import * as jobs from './0019-jobs.ts'
 import * as rollups from './0020-rollups.ts'
 import * as baselines from './0021-baselines.ts'
 import * as outcomes from './0022-outcomes.ts'
+import * as alerts from './0023-alerts.ts'
 import * as predictionRoles from './0024-prediction-roles.ts'
 import * as modelRouting from './0026-model-routing.ts'
 
@@ -51,6 +52,7 @@ export const migrations: Readonly<Record<string, Migration>> = {
   '0020-rollups': rollups,
   '0021-baselines': baselines,
   '0022-outcomes': outcomes,
+  '0023-alerts': alerts,
   '0024-prediction-roles': predictionRoles,
   '0026-model-routing': modelRouting,
 }

@@ -1,4 +1,5 @@
 import type { ColumnType, Generated } from 'kysely'
+import type { AlertDeliveriesTable, AlertSilencesTable, AlertsTable, MonitorsTable, MonitorStatesTable } from './alert-tables.ts'
 
 /**
  * The tables of the schema `lockstep`, as Kysely sees them. Each new column of a migration needs a line here. Columns
@@ -31,9 +32,14 @@ export interface LockstepTables {
   'lockstep.baselines': BaselinesTable
   'lockstep.rollups': RollupsTable
   'lockstep.merged_rollups': MergedRollupsTable
+  'lockstep.monitors': MonitorsTable
+  'lockstep.alerts': AlertsTable
+  'lockstep.monitor_states': MonitorStatesTable
+  'lockstep.alert_silences': AlertSilencesTable
+  'lockstep.alert_deliveries': AlertDeliveriesTable
 }
 
-export type DefinitionKind = 'entity' | 'source' | 'view' | 'onDemand' | 'service' | 'model' | 'outcome'
+export type DefinitionKind = 'entity' | 'source' | 'view' | 'onDemand' | 'service' | 'model' | 'outcome' | 'monitor' | 'channel'
 
 /** `spec` is json, not jsonb, because the order of its fields matters. It is read parsed and written as text. */
 type Json = ColumnType<unknown, string, string>
@@ -41,7 +47,7 @@ type Json = ColumnType<unknown, string, string>
 export interface DefinitionsTable {
   kind: DefinitionKind
   name: string
-  /** 0 for kinds without versions: entities, sources, models and outcomes. */
+  /** 0 for kinds without versions: all but views and services. */
   version: number
   fingerprint: string
   spec: Json

@@ -14,6 +14,7 @@ import type { StreamSpec } from '../kernel/stream-spec.ts'
 import { compileDefinitions } from './compile-definitions.ts'
 import type { Definition, DefinitionKey } from './definition.ts'
 import { definitionKey, displayName, labelOf, storedDefinitions } from './definition.ts'
+import type { ChannelSpec, MonitorSpec } from './monitor-spec.ts'
 import type { ModelAlias } from './model-aliases.ts'
 import { readModelAliases } from './model-aliases.ts'
 import type { ModelOperational } from './definition-set.ts'
@@ -48,6 +49,8 @@ export interface Catalog {
   readonly online: ReadonlySet<DefinitionId>
   readonly services: ReadonlyMap<DefinitionId, ServicePlan>
   readonly models: ReadonlyMap<string, CatalogModel>
+  readonly channels: ReadonlyMap<string, Watching<ChannelSpec>>
+  readonly monitors: ReadonlyMap<string, Watching<MonitorSpec>>
   readonly outcomes: ReadonlyMap<string, OutcomePlan>
   /** Errors of views, on-demand views, services and outcomes that cannot be used, by kind and id: `onDemand flight_context@1`. */
   readonly broken: ReadonlyMap<DefinitionKey, LockstepError>
@@ -77,6 +80,12 @@ export interface Catalog {
   pushSource(name: string): SourceSpec
   /** The online views that read the table of a source. */
   onlineReaders(source: SourceSpec): ViewPlan[]
+}
+
+/** A monitor or a channel. */
+export interface Watching<Spec> {
+  readonly spec: Spec
+  readonly description: string | null
 }
 
 export interface CatalogModel {
@@ -128,6 +137,8 @@ export async function readCatalog(
   const streams = new Map<string, StreamSpec>()
   const online = new Set<DefinitionId>()
   const models = new Map<string, CatalogModel>()
+  const channels = new Map<string, Watching<ChannelSpec>>()
+  const monitors = new Map<string, Watching<MonitorSpec>>()
   for (const definition of stored.definitions) {
     const { name } = definition
     if (definition.kind === 'entity') entities.set(name, definition.spec)
@@ -137,6 +148,9 @@ export async function readCatalog(
       if (definition.operational.stream !== undefined) streams.set(name, definition.operational.stream)
     }
     if (definition.kind === 'view' && definition.operational.online === true) online.add(`${name}@${definition.version}`)
+    const { description = null } = definition.operational
+    if (definition.kind === 'channel') channels.set(name, { spec: definition.spec, description })
+    if (definition.kind === 'monitor') monitors.set(name, { spec: definition.spec, description })
     if (definition.kind === 'model') {
       models.set(name, {
         name,
@@ -156,6 +170,8 @@ export async function readCatalog(
     streams,
     online,
     models,
+    channels,
+    monitors,
     view: (reference) => pick(reference, 'view', definitions, compiled.views, compiled.broken),
     service: (reference) => pick(reference, 'service', definitions, compiled.services, compiled.broken),
     model: (name) => named(name, 'model', definitions, models),

@@ -4,6 +4,8 @@ import { definitionKind } from './define/definition.ts'
 import type { Entity } from './define/entity.ts'
 import type { FeatureService } from './define/feature-service.ts'
 import type { AnyFeatureView } from './define/feature-view.ts'
+import type { Channel } from './define/channel.ts'
+import type { Monitor } from './define/monitor.ts'
 import type { Model } from './define/model.ts'
 import type { Outcome } from './define/outcome.ts'
 import type { OnDemandPick, OnDemandView } from './define/on-demand-view.ts'
@@ -19,6 +21,8 @@ export interface Collected {
   readonly services: readonly FeatureService[]
   readonly models: readonly Model[]
   readonly outcomes: readonly Outcome[]
+  readonly channels: readonly Channel[]
+  readonly monitors: readonly Monitor[]
 }
 
 /** @throws LockstepError `DUPLICATE_NAME` if two definitions of a kind share a name, or name and version */
@@ -31,6 +35,8 @@ export function collectDefinitions(values: Iterable<unknown>): Collected {
     services: new Named<FeatureService>('feature service'),
     models: new Named<Model>('model'),
     outcomes: new Named<Outcome>('outcome'),
+    channels: new Named<Channel>('channel'),
+    monitors: new Named<Monitor>('monitor'),
   }
   const addView = (view: AnyFeatureView): void => {
     found.entities.add(view.entity, view.entity.name)
@@ -48,6 +54,10 @@ export function collectDefinitions(values: Iterable<unknown>): Collected {
   const addModel = (model: Model): void => {
     addService(model.service)
     found.models.add(model, model.name)
+  }
+  const addMonitor = (monitor: Monitor): void => {
+    for (const value of [monitor.of, ...monitor.notify]) add(definitionKind(value), value)
+    found.monitors.add(monitor, monitor.name)
   }
   const add = (kind: DslKind | null, value: unknown): void => {
     switch (kind) {
@@ -71,6 +81,10 @@ export function collectDefinitions(values: Iterable<unknown>): Collected {
         addModel((value as Outcome).model)
         found.sources.add((value as Outcome).source, (value as Outcome).source.name)
         return found.outcomes.add(value as Outcome, (value as Outcome).name)
+      case 'channel':
+        return found.channels.add(value as Channel, (value as Channel).name)
+      case 'monitor':
+        return addMonitor(value as Monitor)
       case null:
         return undefined
       default:
@@ -86,6 +100,8 @@ export function collectDefinitions(values: Iterable<unknown>): Collected {
     services: found.services.all,
     models: found.models.all,
     outcomes: found.outcomes.all,
+    channels: found.channels.all,
+    monitors: found.monitors.all,
   }
 }
 

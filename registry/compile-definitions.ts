@@ -14,6 +14,9 @@ import { definitionKey, displayName, references } from './definition.ts'
 import { inputsFirst } from './inputs-first.ts'
 import type { VerifiedCode } from './verified-code.ts'
 
+/** What refers to broken definitions without being broken itself. */
+const notCompiled: readonly Definition['kind'][] = ['model', 'channel', 'monitor']
+
 export interface CompiledDefinitions {
   readonly views: ReadonlyMap<DefinitionId, ViewPlan>
   readonly onDemand: ReadonlyMap<DefinitionId, OnDemandCode>
@@ -42,7 +45,7 @@ export function compileDefinitions(
     const id: DefinitionId = `${definition.name}@${definition.version}`
     try {
       for (const reference of references(definition)) {
-        const error = definition.kind === 'model' ? undefined : broken.get(reference)
+        const error = notCompiled.includes(definition.kind) ? undefined : broken.get(reference)
         if (error !== undefined) throw error
       }
       const { fingerprint } = definition

@@ -9,7 +9,7 @@ type Undeclared<List> = List extends readonly Declared<infer Spec, infer Operati
 
 /** The definitions of a set without their fingerprints. */
 export type UndeclaredDefinitions = {
-  readonly [Kind in 'entities' | 'sources' | 'views' | 'onDemand' | 'services' | 'models' | 'outcomes']: Undeclared<DefinitionSet[Kind]>
+  readonly [Kind in 'entities' | 'sources' | 'views' | 'onDemand' | 'services' | 'models' | 'outcomes' | 'channels' | 'monitors']: Undeclared<DefinitionSet[Kind]>
 }
 
 /**
@@ -18,7 +18,7 @@ export type UndeclaredDefinitions = {
  * @param code texts that the running esbuild printed, so that their hashes are their identities
  */
 export function declareDefinitions(file: string, definitions: UndeclaredDefinitions, code: ReadonlyMap<string, string>): DefinitionSet {
-  const { entities, sources, views, onDemand, services, models, outcomes } = definitions
+  const { entities, sources, views, onDemand, services, models, outcomes, channels, monitors } = definitions
   const specs = <Spec>(list: readonly { readonly spec: Spec }[]): Spec[] => list.map(({ spec }) => spec)
   const prints = fingerprints(
     {
@@ -29,6 +29,8 @@ export function declareDefinitions(file: string, definitions: UndeclaredDefiniti
       services: specs(services),
       models: specs(models),
       outcomes: specs(outcomes),
+      channels: specs(channels),
+      monitors: specs(monitors),
     },
     new Map([...code.keys()].map((hash) => [hash, hash])),
   )
@@ -45,6 +47,8 @@ export function declareDefinitions(file: string, definitions: UndeclaredDefiniti
     services: services.map((each) => declared(each, prints.services.get(definitionId(each.spec)))),
     models: models.map((each) => declared(each, prints.models.get(each.spec.name))),
     outcomes: outcomes.map((each) => declared(each, prints.outcomes.get(each.spec.name))),
+    channels: channels.map((each) => declared(each, prints.channels.get(each.spec.name))),
+    monitors: monitors.map((each) => declared(each, prints.monitors.get(each.spec.name))),
     code,
   }
 }

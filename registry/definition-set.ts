@@ -1,6 +1,7 @@
 import type { OutcomeSpec } from '../kernel/outcome-spec.ts'
 import type { ModelSpec, OnDemandSpec, ServiceSpec } from '../kernel/service-spec.ts'
 import type { CursorSpec, EntitySpec, SourceSpec, ViewSpec } from '../kernel/view-spec.ts'
+import type { ChannelSpec, MonitorSpec } from './monitor-spec.ts'
 import type { StreamSpec } from '../kernel/stream-spec.ts'
 
 /**
@@ -16,6 +17,8 @@ export interface DefinitionSet {
   readonly services: readonly Declared<ServiceSpec>[]
   readonly models: readonly Declared<ModelSpec, ModelOperational>[]
   readonly outcomes: readonly Declared<OutcomeSpec>[]
+  readonly channels: readonly Declared<ChannelSpec>[]
+  readonly monitors: readonly Declared<MonitorSpec>[]
   /** Bundled transforms by hash (SHA-256 of the text, hex); a spec's `code` names one. */
   readonly code: ReadonlyMap<string, string>
   /** Definitions that the file neither exports nor refers to from an exported one: `featureView "airport_delays@1"`. */
@@ -68,6 +71,8 @@ export interface ModelOperational extends Described {
   readonly cache?: CacheSettings
   /** The least score that counts as a positive decision; absent: 0.5. */
   readonly threshold?: number
+  /** `none`: it has no default monitors. */
+  readonly monitors?: 'none'
 }
 
 /** That answers are kept, and for how long. */

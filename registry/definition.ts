@@ -3,6 +3,7 @@ import type { OutcomeSpec } from '../kernel/outcome-spec.ts'
 import type { ModelSpec, OnDemandSpec, ServiceSpec } from '../kernel/service-spec.ts'
 import type { EntitySpec, SourceSpec, ViewSpec } from '../kernel/view-spec.ts'
 import type { DefinitionKind, LockstepTables } from '../migrations/schema.ts'
+import type { ChannelSpec, MonitorSpec } from './monitor-spec.ts'
 import type { DefinitionSet, ModelOperational, SourceOperational, ViewOperational } from './definition-set.ts'
 
 /** One definition, declared in a file or stored in the registry. */
@@ -15,11 +16,13 @@ export type Definition = DefinitionBase &
     | { readonly kind: 'service'; readonly spec: ServiceSpec }
     | { readonly kind: 'model'; readonly spec: ModelSpec }
     | { readonly kind: 'outcome'; readonly spec: OutcomeSpec }
+    | { readonly kind: 'channel'; readonly spec: ChannelSpec }
+    | { readonly kind: 'monitor'; readonly spec: MonitorSpec }
   )
 
 interface DefinitionBase {
   readonly name: string
-  /** 0 for entities, sources, models and outcomes, which have no version. */
+  /** 0 for kinds that have no version: all but views and services. */
   readonly version: number
   readonly fingerprint: string
   readonly operational: Partial<ViewOperational & SourceOperational & ModelOperational>
@@ -54,6 +57,8 @@ export const kindNames: Readonly<Record<DefinitionKind, string>> = {
   service: 'feature service',
   model: 'model',
   outcome: 'outcome',
+  channel: 'channel',
+  monitor: 'monitor',
 }
 
 /** `feature view "airport_delays@1"` */
@@ -62,7 +67,7 @@ export function displayName(definition: { readonly kind: DefinitionKind; readonl
 }
 
 /** A definition comes after everything that it can refer to. */
-export const kindOrder: readonly DefinitionKind[] = ['entity', 'source', 'view', 'onDemand', 'service', 'model', 'outcome']
+export const kindOrder: readonly DefinitionKind[] = ['entity', 'source', 'view', 'onDemand', 'service', 'model', 'outcome', 'channel', 'monitor']
 
 /** All definitions of a file, in `kindOrder`. */
 export function declaredDefinitions(set: DefinitionSet): Definition[] {
@@ -80,6 +85,8 @@ export function declaredDefinitions(set: DefinitionSet): Definition[] {
     ),
     ...set.models.map(({ spec, ...rest }) => ({ kind: 'model', name: spec.name, ...unversioned, spec, ...rest }) as const),
     ...set.outcomes.map(({ spec, ...rest }) => ({ kind: 'outcome', name: spec.name, ...unversioned, spec, ...rest }) as const),
+    ...set.channels.map(({ spec, ...rest }) => ({ kind: 'channel', name: spec.name, ...unversioned, spec, ...rest }) as const),
+    ...set.monitors.map(({ spec, ...rest }) => ({ kind: 'monitor', name: spec.name, ...unversioned, spec, ...rest }) as const),
   ]
 }
 
@@ -102,6 +109,7 @@ export function references(definition: Definition): DefinitionKey[] {
     case 'entity':
     case 'source':
     case 'view': // a view carries its entity and source within it
+    case 'channel':
       return []
     case 'onDemand':
       return definition.spec.inputs.map((input) =>
@@ -115,9 +123,16 @@ export function references(definition: Definition): DefinitionKey[] {
       return [`service ${definition.spec.service}`]
     case 'outcome': // it carries its source within it
       return [`model ${definition.spec.model}`]
+    case 'monitor':
+      return [...watched(definition.spec), ...definition.spec.notify.map((channel) => `channel ${channel}` as const)]
     default:
       return definition satisfies never
   }
+}
+
+function watched({ target }: MonitorSpec): DefinitionKey[] {
+  if (target.kind === 'model') return [`model ${target.model}`]
+  return target.kind === 'view' ? [`view ${target.view}`] : []
 }
 
 /** The hash of the definition's stored code, or null. */

@@ -2,6 +2,7 @@ import type { OutcomeSpec } from '../kernel/outcome-spec.ts'
 import type { ModelSpec, OnDemandSpec, ServiceSpec } from '../kernel/service-spec.ts'
 import type { DefinitionId, EntitySpec, SourceSpec, ViewSpec } from '../kernel/view-spec.ts'
 import { definitionId } from '../kernel/view-spec.ts'
+import type { ChannelSpec, MonitorSpec } from './monitor-spec.ts'
 import { canonicalJson } from './canonical-json.ts'
 import { inputsFirst } from './inputs-first.ts'
 import { sha256 } from './sha256.ts'
@@ -67,9 +68,11 @@ export interface ClosedSpecs {
   readonly services: readonly ServiceSpec[]
   readonly models: readonly ModelSpec[]
   readonly outcomes: readonly OutcomeSpec[]
+  readonly channels: readonly ChannelSpec[]
+  readonly monitors: readonly MonitorSpec[]
 }
 
-/** By name (entities, sources, models, outcomes) or by id. */
+/** By name, or by id for views and services. */
 export interface Fingerprints {
   readonly entities: ReadonlyMap<string, string>
   readonly sources: ReadonlyMap<string, string>
@@ -78,6 +81,8 @@ export interface Fingerprints {
   readonly services: ReadonlyMap<DefinitionId, string>
   readonly models: ReadonlyMap<string, string>
   readonly outcomes: ReadonlyMap<string, string>
+  readonly channels: ReadonlyMap<string, string>
+  readonly monitors: ReadonlyMap<string, string>
 }
 
 /**
@@ -107,6 +112,8 @@ export function fingerprints(specs: ClosedSpecs, identity: ReadonlyMap<string, s
     outcomes: new Map(
       specs.outcomes.map((s) => [s.name, outcomeFingerprint(s, s.code === null ? null : known(identity, s.code), known(models, s.model))]),
     ),
+    channels: new Map(specs.channels.map((s) => [s.name, hashed('channel', s)])),
+    monitors: new Map(specs.monitors.map((s) => [s.name, hashed('monitor', s)])),
   }
 }
 

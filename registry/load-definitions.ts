@@ -92,6 +92,8 @@ const kindOfCall: Readonly<Record<string, keyof Collected>> = {
   featureService: 'services',
   model: 'models',
   outcome: 'outcomes',
+  channel: 'channels',
+  monitor: 'monitors',
 }
 
 /** Without this check, a forgotten `export` would silently omit a definition. */
@@ -132,6 +134,8 @@ function definitionSet(
     services: collected.services.map((d) => ({ spec: d.spec, operational: d.described })),
     models: collected.models.map((d) => ({ spec: d.spec, operational: { ...d.operational, ...d.described } })),
     outcomes: collected.outcomes.map((d, i) => ({ spec: outcomes[i] as OutcomeSpec, operational: d.described })),
+    channels: collected.channels.map((d) => ({ spec: d.spec, operational: d.described })),
+    monitors: collected.monitors.map((d) => ({ spec: d.spec, operational: d.described })),
   }
   return declareDefinitions(file, definitions, code)
 }

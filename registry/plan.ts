@@ -6,6 +6,7 @@ import type { Database } from '../runtime/database.ts'
 import { sourceRelation } from '../runtime/relation.ts'
 import { sameCode } from './bundle/expression.ts'
 import type { Backfill, Breakage, Change, ChangePlan, ChangeStatus, StateSize } from './change-plan.ts'
+import { checkChannels } from './check-channels.ts'
 import { checkReferences } from './check-references.ts'
 import { checkStreams } from './check-streams.ts'
 import type { CodeTexts, Comparison } from './compare.ts'
@@ -39,6 +40,8 @@ export interface PlanOptions {
   readonly prune?: boolean
   /** Whether changes may break served model versions. */
   readonly breakModels?: boolean
+  /** Whether channels of alerts may have private addresses. */
+  readonly privateAddresses?: boolean
   /** Whether a definition may change under its version, and one may go although a model version was pushed for it. */
   readonly replace?: boolean
 }
@@ -58,7 +61,7 @@ const noModels: ModelsPlan = { breaks: [], problems: [], notes: [] }
 export async function planOn(
   handle: Kysely<LockstepTables>,
   set: DefinitionSet,
-  { prune = false, breakModels = false, replace = false }: PlanOptions,
+  { prune = false, breakModels = false, replace = false, privateAddresses = false }: PlanOptions,
 ): Promise<{
   readonly plan: ChangePlan
   readonly comparisons: readonly Comparison[]
@@ -132,6 +135,7 @@ export async function planOn(
         .map((each) => conflict(each, nextVersions(each.declared))),
       ...sources.problems,
       ...checkStreams([...declared, ...left]),
+      ...(privateAddresses ? [] : checkChannels(declared)),
       ...(breakModels ? [] : served.problems),
     ],
   }

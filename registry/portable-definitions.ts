@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { LockstepError } from '../kernel/errors.ts'
 import { aggregateNames } from '../kernel/view-spec.ts'
+import { channelSpec, monitorSpec } from './monitor-spec.ts'
 import { kindNames } from './definition.ts'
 import type { Declared, DefinitionSet } from './definition-set.ts'
 import { declareDefinitions } from './declare-definitions.ts'
@@ -168,10 +169,13 @@ export const portableSchema = z.strictObject({
         timeoutMicros: micros.exactOptional(),
         cache: z.strictObject({ ttlMicros: micros, maxEntries: z.int() }).exactOptional(),
         threshold: z.number().exactOptional(),
+        monitors: z.literal('none').exactOptional(),
       }),
     }),
   ),
   outcomes: z.array(z.strictObject({ spec: outcome, operational: z.strictObject(described) })),
+  channels: z.array(z.strictObject({ spec: channelSpec, operational: z.strictObject(described) })).default([]),
+  monitors: z.array(z.strictObject({ spec: monitorSpec, operational: z.strictObject(described) })).default([]),
   /** The bundled transforms, each with the SHA-256 (hex) of its text. */
   code: z.array(z.strictObject({ hash: z.string(), body: z.string() })),
   unexported: z.array(z.string()).exactOptional(),
@@ -195,6 +199,8 @@ export function portableDefinitions(set: DefinitionSet, lockstep: string): objec
     services: bare(set.services),
     models: bare(set.models),
     outcomes: bare(set.outcomes),
+    channels: bare(set.channels),
+    monitors: bare(set.monitors),
     code: [...set.code].map(([hash, body]) => ({ hash, body })),
     ...(set.unexported === undefined ? {} : { unexported: set.unexported }),
   }
@@ -227,6 +233,8 @@ export function readPortableDefinitions(json: unknown, lockstep: string): Defini
   refuseTwice('service', specs.services)
   refuseTwice('model', specs.models)
   refuseTwice('outcome', specs.outcomes)
+  refuseTwice('channel', specs.channels)
+  refuseTwice('monitor', specs.monitors)
   const texts = new Map(code.map(({ hash, body }) => [hash, body]))
   for (const [hash, body] of texts) {
     if (sha256(body) !== hash) throw wrongHash(`The code "${hash}" does not have that hash`, hash)

@@ -1,3 +1,4 @@
+import { watchedName } from './monitor-spec.ts'
 import type { Definition } from './definition.ts'
 
 /** What a definition is, in a few words: `3 features by airport from landings`. */
@@ -20,6 +21,10 @@ export function summaryOf(definition: Definition): string {
       return `takes ${definition.spec.service}`
     case 'outcome':
       return `of ${definition.spec.model} from ${definition.spec.source.name}`
+    case 'channel':
+      return definition.spec.kind
+    case 'monitor':
+      return `${definition.spec.checks.map(({ kind }) => kind).join(', ')} of ${watchedName(definition.spec)}`
     default:
       return definition satisfies never
   }

@@ -39,6 +39,8 @@ export type AuditAction =
   | 'model.pin'
   | 'model.unpin'
   | 'dataset.delete'
+  | 'alert.silence'
+  | 'alert.unsilence'
 
 export interface AuditEntry {
   readonly action: AuditAction

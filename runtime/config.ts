@@ -109,6 +109,10 @@ export interface Config {
    * database.
    */
   readonly watchdogSeconds: number | null
+  /** Whether every model and online view has monitors that nobody declared. */
+  readonly defaultMonitors: boolean
+  /** Whether alerts may be sent to private addresses. */
+  readonly alertPrivateAddresses: boolean
   /** Where spans of traces are sent; null: none are made. */
   readonly traces: TraceSettings | null
 }
@@ -226,6 +230,8 @@ export const variables = z.object({
     .default(0),
   LOCKSTEP_SHUTDOWN_DELAY_MS: integer(0, 10_000).default(0),
   LOCKSTEP_WATCHDOG_SECONDS: integer(0, 3600).optional(),
+  LOCKSTEP_DEFAULT_MONITORS: z.enum(['on', 'off'], 'one of on, off').default('on'),
+  LOCKSTEP_ALERT_PRIVATE_ADDRESSES: z.enum(['refuse', 'allow'], 'one of refuse, allow').default('refuse'),
 })
 
 /** A configuration, and where each setting in it that is not a default comes from. */
@@ -275,6 +281,13 @@ export async function loadSettings(folder = process.cwd(), env: NodeJS.ProcessEn
  */
 export function loadConfig(env: Readonly<Record<string, string | undefined>> = process.env): Config {
   return settingsOf([{ name: environment, given: env }]).config
+}
+
+/**
+ * Reads a secret that a definition names; null: it is not set. The variables of Lockstep itself are not given away.
+ */
+export function readSecret(name: string): string | null {
+  return name.startsWith(begin) ? null : process.env[name] || null
 }
 
 /** The key of a setting in `lockstep.config.ts`: `postgresUrl` of `LOCKSTEP_POSTGRES_URL`. */
@@ -399,6 +412,8 @@ function configOf(given: Readonly<Record<string, string>>, origins: ReadonlyMap<
     accessLogShare: data.LOCKSTEP_ACCESS_LOG,
     shutdownDelayMs: data.LOCKSTEP_SHUTDOWN_DELAY_MS,
     watchdogSeconds: data.LOCKSTEP_WATCHDOG_SECONDS ?? null,
+    defaultMonitors: data.LOCKSTEP_DEFAULT_MONITORS === 'on',
+    alertPrivateAddresses: data.LOCKSTEP_ALERT_PRIVATE_ADDRESSES === 'allow',
     traces,
   }
 }

@@ -90,6 +90,10 @@ export interface LockstepConfig {
   readonly shutdownDelayMs?: number
   /** After how many seconds with a blocked event loop a process is killed; 0: never. Default: 30. */
   readonly watchdogSeconds?: number
+  /** Whether models and online views have monitors that nobody declared. Default: `on`. */
+  readonly defaultMonitors?: 'on' | 'off'
+  /** Whether alerts may be sent to private addresses. Default: `refuse`. */
+  readonly alertPrivateAddresses?: 'refuse' | 'allow'
 }
 
 /**

@@ -21,6 +21,10 @@ export type FaultPoint =
   | 'erase: waited'
   | 'erase: removed'
   | 'ingest undone: committed'
+  | 'monitor: evaluated'
+  | 'monitor: recorded'
+  | 'alert: sent'
+  | 'alert: written down'
 
 let armed: FaultPoint | null = null
 

@@ -35,6 +35,8 @@ export interface ServingContext extends PredictContext {
     /** How far views are re-materialized after a failover of the store, milliseconds. */
     readonly replayMs: number | undefined
   }
+  /** Whether channels of alerts may have private addresses. */
+  readonly privateAddresses: boolean
   readonly idempotency: Idempotency
   readonly uploads: Uploads
   /** The folder of the training sets that are made over HTTP. */

@@ -39,6 +39,8 @@ export interface ServerOptions {
     /** How many logged vectors are compared with the history each minute. Default: 0. */
     readonly parityPerMinute?: number
     readonly rollups?: { readonly rowsPerSecond: number } | null
+    /** Whether applied channels of alerts may have private addresses. Default: false. */
+    readonly alertPrivateAddresses?: boolean
     /** How old states may be that are answered while the online store is away. Default: 0, none are. */
     readonly staleSeconds?: number
     /** How many megabytes of them are remembered. Default: 64. */

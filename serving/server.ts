@@ -158,6 +158,7 @@ export function createServer(options: ServerOptions): LockstepServer {
     reachRevision: (revision) => reachRevision(catalog, needDatabase(), revision),
     intake,
     upkeep: { database: needDatabase, store: needOnline, replayMs: options.replayMs },
+    privateAddresses: config.alertPrivateAddresses ?? false,
     idempotency: createIdempotency(needDatabase),
     uploads,
     datasetsDirectory: join(filesDirectory, 'datasets'),

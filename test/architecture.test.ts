@@ -54,7 +54,7 @@ const packages: Readonly<Record<string, readonly string[]>> = {
   online: ['ioredis', 'lmdb', 'prom-client'],
   materializer: ['kysely', 'prom-client', 'zod'],
   inference: ['lru-cache', 'onnxruntime-node', 'zod'],
-  monitoring: ['prom-client', 'zod'],
+  monitoring: ['kysely', 'prom-client', 'zod'],
   serving: ['@grpc/grpc-js', '@grpc/proto-loader', 'hono', 'prom-client', 'zod'],
   client: [],
   cli: ['date-fns'],

@@ -65,6 +65,8 @@ const kindTitles: Readonly<Record<EntryKind, string>> = {
   service: 'feature services',
   model: 'models',
   outcome: 'outcomes',
+  channel: 'channels',
+  monitor: 'monitors',
   dataset: 'training sets',
 }
 

@@ -46,7 +46,7 @@ export const planCommand: Command = {
     const server = serverOf(context, input)
     const plan =
       server === null
-        ? planJson(await planChanges(await context.database(), set, changes))
+        ? planJson(await planChanges(await context.database(), set, { ...changes, privateAddresses: context.config.alertPrivateAddresses }))
         : (await server.ask('POST', '/v1/registry/plan', { definitions: portableDefinitions(set, readVersion()), ...changes }, planAnswer))
             .plan
     if (input.flag('bump') || input.flag('write')) return bump(context, plan, { file, given, write: input.flag('write') })

@@ -10,7 +10,19 @@ import { serverOf, serverOption } from '../remote/server-option.ts'
 import { manifestText } from './dataset-show.ts'
 import { showModelVersion } from './model-show.ts'
 
-const shownKinds: readonly NodeKind[] = ['entity', 'source', 'view', 'onDemand', 'service', 'model', 'outcome', 'modelVersion', 'dataset']
+const shownKinds: readonly NodeKind[] = [
+  'entity',
+  'source',
+  'view',
+  'onDemand',
+  'service',
+  'model',
+  'outcome',
+  'monitor',
+  'channel',
+  'modelVersion',
+  'dataset',
+]
 
 export const showCommand: Command = {
   name: 'show',

@@ -16,6 +16,7 @@ import { workOnJobs } from '../../runtime/jobs/work-on-jobs.ts'
 import { startWatchdog } from '../../runtime/watchdog.ts'
 import type { Command } from '../command.ts'
 import { viewsWork } from '../keep-views.ts'
+import { watchMonitors } from '../watch-monitors.ts'
 import { logJobs } from '../log-jobs.ts'
 import { serveMetrics } from '../../serving/lifecycle/metrics-server.ts'
 import { watchDependencies } from '../watch-dependencies.ts'
@@ -25,9 +26,9 @@ const works = ['views', 'exports'] as const
 
 export const workerCommand: Command = {
   name: 'worker',
-  summary: 'Keep online views current, consume streams, and run jobs',
+  summary: 'Keep online views current, consume streams, run jobs, and evaluate monitors',
   description: [
-    'Brings online views up to date when rows arrive or their schedules are due, fills new views, consumes the streams that feed sources, and runs chunks of "backfill" and parts of "dataset create --parts". Any number of workers share this work. Needs PostgreSQL: with the embedded database, "serve" does this work.',
+    'Brings online views up to date when rows arrive or their schedules are due, fills new views, consumes the streams that feed sources, evaluates monitors and delivers their alerts, and runs chunks of "backfill" and parts of "dataset create --parts". Any number of workers share this work. Needs PostgreSQL: with the embedded database, "serve" does this work.',
     'A worker on another machine must see the folders of exports under the same path.',
     'Logs what it does. On SIGINT or SIGTERM it returns its jobs to other workers and exits with 0.',
   ],
@@ -36,7 +37,7 @@ export const workerCommand: Command = {
     only: {
       value: 'WORK',
       choices: works,
-      help: '"views": online views, streams and backfills; "exports": parts of exports. Default: both.',
+      help: '"views": online views, streams, backfills and monitors; "exports": parts of exports. Default: both.',
     },
     'metrics-port': {
       value: 'PORT',
@@ -66,6 +67,7 @@ export const workerCommand: Command = {
     const views = tools === null ? null : viewsWork(tools, { log, metrics: runMetrics, tracing, rollupDays: config.rollupDays })
     const streams =
       tools === null ? null : { ...tools, config, log, metrics: createStreamMetrics(registry), clock: () => Date.now() * 1000 }
+    const monitors = tools === null ? null : watchMonitors(tools, context, registry)
     const shared = tools ?? (await jobTools(context))
     const { jobs, worker } = shared
     const exported = only === 'views' ? [] : [exportsInParts({ db: shared.db, find: shared.service })]
@@ -96,7 +98,7 @@ export const workerCommand: Command = {
       async stay() {
         startWatchdog(config, log)
         const work = workOnJobs(jobs, { kinds, known: jobKinds, worker, signal, concurrency, onEvent, tracing })
-        await Promise.all([work, views?.keep(signal), streams === null ? null : consumeStreams(streams, { signal })])
+        await Promise.all([work, views?.keep(signal), monitors?.(onEvent), streams === null ? null : consumeStreams(streams, { signal })])
       },
     }
   },

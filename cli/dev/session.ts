@@ -194,6 +194,7 @@ export function createDevSession(deps: SessionDeps): DevSession {
           prune: true,
           breakModels: true,
           replace: true,
+          privateAddresses: true,
           by: { actor: deps.actor },
           beforePlan: (transaction) => takeNextTables(transaction, next),
         })

@@ -12,6 +12,8 @@ export type DslKind =
   | 'featureService'
   | 'model'
   | 'outcome'
+  | 'monitor'
+  | 'channel'
 
 /** Descriptions for people, allowed in every definition. They change no value and may change without a new version. */
 export interface Description {

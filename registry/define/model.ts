@@ -49,6 +49,8 @@ export interface ModelOptions {
    * Default: 0.5.
    */
   readonly threshold?: number
+  /** `'none'` turns off the default monitors of this model. */
+  readonly monitors?: 'none'
 }
 
 /**
@@ -62,7 +64,7 @@ export function model<const N extends string, S extends FeatureService, const O 
   body: { readonly service: S; readonly output: O } & ModelOptions & Description,
 ): Model<N, S, O> {
   const what = `model "${checkName(name, 'A model')}"`
-  checkBody(body, `The ${what}`, ['service', 'output', 'tolerance', 'batchDelay', 'timeout', 'cache', 'threshold'])
+  checkBody(body, `The ${what}`, ['service', 'output', 'tolerance', 'batchDelay', 'timeout', 'cache', 'threshold', 'monitors'])
   checkKind(body.service, ['featureService'], `The service of ${what}`, 'a feature service')
   const output = Object.entries(body.output ?? {}).map(([column, type]) => {
     const place = `The output "${column}" of ${what}`
@@ -82,17 +84,23 @@ export function model<const N extends string, S extends FeatureService, const O 
   })
 }
 
-function operationalOf({ tolerance, batchDelay, timeout, cache, threshold }: ModelOptions, what: string): ModelOperational {
+function operationalOf({ tolerance, batchDelay, timeout, cache, threshold, monitors }: ModelOptions, what: string): ModelOperational {
   if (tolerance !== undefined && !(typeof tolerance === 'number' && tolerance >= 0 && tolerance <= 1))
     throw new LockstepError('DEFINITIONS_INVALID', `${what} has the tolerance ${show(tolerance)}; give a number from 0 to 1, as in 1e-6.`)
   if (threshold !== undefined && !(typeof threshold === 'number' && threshold >= 0 && threshold <= 1))
     throw new LockstepError('DEFINITIONS_INVALID', `${what} has the threshold ${show(threshold)}; give a number from 0 to 1, as in 0.5.`)
+  if (monitors !== undefined && monitors !== 'none')
+    throw new LockstepError(
+      'DEFINITIONS_INVALID',
+      `${what} has the monitors ${show(monitors)}; write 'none', or leave it out. Monitors are declared separately, by monitor(…).`,
+    )
   return Object.freeze({
     ...(tolerance === undefined ? {} : { tolerance }),
     ...(batchDelay === undefined ? {} : { batchDelayMicros: duration(batchDelay, 'batchDelay', '1s', what) }),
     ...(timeout === undefined ? {} : { timeoutMicros: duration(timeout, 'timeout', '10m', what) }),
     ...(cache === undefined ? {} : { cache: cacheSettings(cache, what) }),
     ...(threshold === undefined ? {} : { threshold }),
+    ...(monitors === undefined ? {} : { monitors }),
   })
 }
 

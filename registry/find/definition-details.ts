@@ -6,6 +6,10 @@ import type { OnDemandFeatureSpec } from '../../kernel/service-spec.ts'
 import { streamName } from '../../kernel/stream-spec.ts'
 import type { Definition } from '../definition.ts'
 import { labelOf } from '../definition.ts'
+import type { CheckSpec } from '../define/check-options.ts'
+import type { Severity } from '../define/severity.ts'
+import type { ChannelSpec } from '../monitor-spec.ts'
+import { watchedName } from '../monitor-spec.ts'
 import type { Use } from './entry.ts'
 import { availabilityText, usersOf } from './entry.ts'
 import type { OutcomeDetails } from './outcome-details.ts'
@@ -39,6 +43,8 @@ export interface DefinitionDetails {
   readonly features?: readonly FeatureDetails[]
   readonly model?: ModelDetails
   readonly outcome?: OutcomeDetails
+  readonly monitor?: MonitorDetails
+  readonly channel?: ChannelDetails
 }
 
 export interface NamedType {
@@ -79,6 +85,30 @@ export interface ModelDetails {
   readonly service: string
   readonly outputs: readonly NamedType[]
   readonly aliases: Readonly<Record<string, number>>
+}
+
+export interface MonitorDetails {
+  readonly watches: string
+  readonly checks: readonly CheckSpec[]
+  /** Durations: `5m`. */
+  readonly every: string
+  readonly window: string
+  /** How long a check must breach before its alert fires; null: it fires at once. */
+  readonly for: string | null
+  readonly clearAfter: number
+  readonly noData: string | null
+  readonly severity: Severity
+  readonly notify: readonly string[]
+  readonly runbook: string | null
+}
+
+export interface ChannelDetails {
+  readonly kind: ChannelSpec['kind']
+  readonly severities: readonly Severity[]
+  /** Whether alerts of default monitors go there. */
+  readonly defaults: boolean
+  /** The environment variables that it needs. */
+  readonly variables: readonly string[]
 }
 
 export interface FeatureDetails extends NamedType {
@@ -170,6 +200,27 @@ function ofKind(inventory: Inventory, definition: Definition): Partial<Definitio
     }
     case 'outcome':
       return { outcome: outcomeDetails(definition.spec) }
+    case 'monitor': {
+      const { everyMicros, windowMicros, forMicros, noDataMicros, checks, clearAfter, severity, notify, runbook } = definition.spec
+      const monitor = {
+        watches: watchedName(definition.spec),
+        checks,
+        every: formatDuration(everyMicros),
+        window: formatDuration(windowMicros),
+        for: forMicros === 0 ? null : formatDuration(forMicros),
+        clearAfter,
+        noData: noDataMicros === null ? null : formatDuration(noDataMicros),
+        severity,
+        notify,
+        runbook,
+      }
+      return { monitor }
+    }
+    case 'channel': {
+      const { kind, severities, defaults, ...rest } = definition.spec
+      const variables = Object.values(rest).flatMap((each) => (typeof each === 'object' && 'env' in each ? [each.env] : []))
+      return { channel: { kind, severities, defaults, variables } }
+    }
     default:
       return definition satisfies never
   }

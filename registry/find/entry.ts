@@ -3,6 +3,7 @@ import { memoizeWeak } from '../../kernel/memoize-weak.ts'
 import { typeName } from '../../kernel/value-type.ts'
 import type { Column, ValueType } from '../../kernel/value-type.ts'
 import type { Availability, SourceRelation } from '../../kernel/view-spec.ts'
+import { watchedName } from '../monitor-spec.ts'
 import type { Definition } from '../definition.ts'
 import { kindNames, kindOrder, labelOf } from '../definition.ts'
 import { championAlias } from '../model-aliases.ts'
@@ -151,6 +152,12 @@ function aboutText({ versions, aliases }: Inventory, definition: Definition): st
     case 'outcome': {
       const { model, source, withinMicros } = definition.spec
       return `what came of ${model} within ${formatDuration(withinMicros)}, from ${source.name}`
+    }
+    case 'channel':
+      return `${definition.spec.kind}, for ${definition.spec.severities.map((each) => `${each}s`).join(' and ')}`
+    case 'monitor': {
+      const { checks, everyMicros, severity } = definition.spec
+      return `${checks.map(({ kind }) => kind).join(', ')} of ${watchedName(definition.spec)}, every ${formatDuration(everyMicros)}, ${severity}`
     }
     default:
       return definition satisfies never

@@ -92,5 +92,7 @@ export const plurals: Readonly<Record<string, readonly EntryKind[]>> = {
   services: ['service'],
   models: ['model'],
   outcomes: ['outcome'],
+  monitors: ['monitor'],
+  channels: ['channel'],
   datasets: ['dataset'],
 }

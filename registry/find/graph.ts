@@ -24,6 +24,8 @@ export const nodeKinds = [
   'modelVersion',
   'model',
   'outcome',
+  'monitor',
+  'channel',
 ] as const
 
 export interface LineageNode {
@@ -90,7 +92,11 @@ export const graphOf = memoizeWeak((inventory: Inventory): Graph => {
       link(addRelation(add, definition.spec.source), source)
       link(source, own)
     }
-    for (const reference of references(definition)) link(addMissing(add, reference), own)
+    for (const reference of references(definition)) {
+      const other = addMissing(add, reference)
+      if (reference.startsWith('channel ')) link(own, other)
+      else link(other, own)
+    }
   }
   for (const { id, service } of datasets) link(add('service', service, true), add('dataset', id))
   for (const version of versions) {

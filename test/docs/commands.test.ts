@@ -46,6 +46,7 @@ const pages = [
   'parity',
   'drift',
   'quality',
+  'alerts',
   'erase',
   'how-do-i',
   'remote',
@@ -174,6 +175,10 @@ const before: Readonly<Record<string, () => Promise<unknown>>> = {
   'docs/streams.md': () =>
     db.query(`insert into lockstep.stream_dead_letters (id, source, stream, message, body, reason, error)
       overriding system value values (17, 'payments', 'payments', '1-0', '{}', 'INVALID_EVENT', 'The message lacks "card".')`),
+  'docs/alerts.md': () =>
+    db.query(`insert into lockstep.alerts (id, monitor, check_kind, subject, severity, state, started, about, started_with, result)
+      overriding system value values (42, 'system:jobs', 'jobs', 'jobs', 'ticket', 'firing', 1772366400000000,
+        '{"description": null, "runbook": null, "notify": []}', '{"state": "breach", "cause": "A job waits."}', '{"state": "breach", "cause": "A job waits."}')`),
   async 'docs/operating.md'() {
     inPlace.set('$KEY', (await must('keys', 'create', '--name', 'operator', '--scope', 'admin')).key)
   },

@@ -200,6 +200,8 @@ describe('fingerprints', () => {
       services: set.services.map((d) => d.spec),
       models: set.models.map((d) => d.spec),
       outcomes: set.outcomes.map((d) => d.spec),
+      channels: [],
+      monitors: [],
     }
     // as the registry stores them
     const stored = JSON.parse(JSON.stringify(specs)) as typeof specs

@@ -143,6 +143,8 @@ export function sampleSet(parts: Partial<SampleParts> = {}): DefinitionSet {
     services: [{ spec: service, fingerprint: servicePrint, operational: described }],
     models: [{ spec: model, fingerprint: print(model, servicePrint), operational: {} }],
     outcomes: [],
+    channels: [],
+    monitors: [],
     code: new Map([transform, contextCode].map((text) => [hash(text), text])),
   }
 }

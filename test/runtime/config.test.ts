@@ -59,6 +59,8 @@ describe('the configuration', () => {
       accessLogShare: 0,
       shutdownDelayMs: 0,
       watchdogSeconds: null,
+      defaultMonitors: true,
+      alertPrivateAddresses: false,
       traces: null,
     }
     expect(loadConfig({})).toEqual(defaults)
@@ -111,6 +113,8 @@ describe('the configuration', () => {
         LOCKSTEP_ACCESS_LOG: '0.01',
         LOCKSTEP_SHUTDOWN_DELAY_MS: '5000',
         LOCKSTEP_WATCHDOG_SECONDS: '60',
+        LOCKSTEP_DEFAULT_MONITORS: 'off',
+        LOCKSTEP_ALERT_PRIVATE_ADDRESSES: 'allow',
       }),
     ).toEqual({
       definitions: '/srv/features.ts',
@@ -156,6 +160,8 @@ describe('the configuration', () => {
       accessLogShare: 0.01,
       shutdownDelayMs: 5000,
       watchdogSeconds: 60,
+      defaultMonitors: false,
+      alertPrivateAddresses: true,
       traces: null,
     })
   })

@@ -178,6 +178,8 @@ export const servingSet: DefinitionSet = {
   services: services.map(declared),
   models: models.map((spec) => ({ ...declared(spec), operational: spec.name === 'echo' ? { timeoutMicros: 400_000 } : {} })),
   outcomes: [],
+  channels: [],
+  monitors: [],
   code: new Map([contextCode, notesCode].map((code) => [hash(code), code])),
 }
 

@@ -5,6 +5,7 @@ import { LockstepError } from '../../../kernel/errors.ts'
 import type { ServingContext } from '../../context.ts'
 import { feastRoutes } from '../feast/feast-routes.ts'
 import { oipRoutes } from '../oip/oip-routes.ts'
+import { alertRoutes } from './alerts-route.ts'
 import { auditRoutes } from './audit-route.ts'
 import { backfillRoutes } from './backfills-route.ts'
 import type { Call, FileRange, RouteAnswer } from './call.ts'
@@ -54,6 +55,7 @@ const described: readonly Route[] = [
   ...feastRoutes,
   ...backfillRoutes,
   ...jobRoutes,
+  ...alertRoutes,
   ...auditRoutes,
   ...healthRoutes,
 ]

@@ -27,7 +27,7 @@ export const registryRoutes: readonly Route[] = [
       const { definitions, prune = false, breakModels = false } = await readBody(call, definitionsLimitBytes, planBody)
       const plan = await asRefusal(() => {
         const set = readPortableDefinitions(definitions, readVersion())
-        return planChanges(deps.upkeep.database(), set, { prune, breakModels })
+        return planChanges(deps.upkeep.database(), set, { prune, breakModels, privateAddresses: deps.privateAddresses })
       })
       return jsonAnswer({ plan: planJson(plan), requestId: call.requestId })
     },
@@ -46,7 +46,7 @@ export const registryRoutes: readonly Route[] = [
       const tools = { db: deps.upkeep.database(), store: deps.upkeep.store, signal: AbortSignal.timeout(removalMs) }
       const { plan, changed, revision, removals } = await asRefusal(() => {
         const set = readPortableDefinitions(definitions, readVersion())
-        return applyWithStates(tools, set, { prune, breakModels, by: actorOf(call, reason) })
+        return applyWithStates(tools, set, { prune, breakModels, privateAddresses: deps.privateAddresses, by: actorOf(call, reason) })
       })
       const inForce = await deps.reachRevision(revision)
       return jsonAnswer({ changed, revision, inForce, plan: planJson(plan), ...removals, requestId: call.requestId })

@@ -57,6 +57,8 @@ export function clicksSet(stream: StreamSpec | null): DefinitionSet {
     services: [],
     models: [],
     outcomes: [],
+    channels: [],
+    monitors: [],
     code: new Map(),
   }
 }

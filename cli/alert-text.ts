@@ -1,0 +1,58 @@
+import { LockstepError } from '../kernel/errors.ts'
+import type { AlertAnswer } from '../serving/protocols/http/alert-schemas.ts'
+import type { Input } from './input.ts'
+import { table } from './table.ts'
+import { plainText } from './plain-text.ts'
+
+type AlertRow = Omit<AlertAnswer, 'deliveries'>
+
+/** @throws LockstepError `USAGE` where it is not a number */
+export function alertIdOf(input: Input): number {
+  const text = input.argument('ID')
+  if (/^[1-9]\d{0,14}$/.test(text)) return Number(text)
+  throw new LockstepError('USAGE', `The id "${text}" is not a number; "lockstep alert list" shows the ids of alerts.`)
+}
+
+export function alertTable(alerts: readonly AlertRow[], width: number | null): string {
+  return table(
+    ['ID', 'STATE', 'SEVERITY', 'MONITOR', 'CHECK', 'SUBJECT', 'SINCE', 'CAUSE'],
+    alerts.map((alert) => [
+      String(alert.id),
+      stateOf(alert),
+      alert.severity,
+      alert.monitor,
+      alert.check,
+      alert.subject,
+      alert.startedAt.slice(0, 19).replace('T', ' '),
+      alert.cause ?? '',
+    ]),
+    '',
+    width,
+  )
+}
+
+export function alertText({ deliveries, ...alert }: AlertAnswer): string {
+  const { value, threshold, n } = alert
+  const facts = [
+    value === null ? null : `value ${value}`,
+    threshold === null ? null : `threshold ${threshold}`,
+    n === null ? null : `n ${n}`,
+  ]
+  const sent = deliveries.map((each) => [each.channel, each.event, each.state, String(each.attempts), each.error ?? ''])
+  return [
+    `Alert ${alert.id}, ${alert.severity}: ${alert.check} of ${plainText(alert.subject)}, by the monitor ${alert.monitor}.`,
+    `State: ${stateOf(alert)}. Since ${alert.startedAt}${alert.resolvedAt === null ? '' : `, resolved at ${alert.resolvedAt}`}.`,
+    ...(alert.silencedUntil === null ? [] : [`Silenced until ${alert.silencedUntil}.`]),
+    ...(alert.cause === null ? [] : [`Cause: ${plainText(alert.cause)}`]),
+    ...(facts.every((each) => each === null) ? [] : [`Figures: ${facts.filter((each) => each !== null).join(', ')}.`]),
+    ...(alert.description === null ? [] : [plainText(alert.description)]),
+    ...(alert.runbook === null ? [] : [`Runbook: ${plainText(alert.runbook)}`]),
+    `Evidence: ${plainText(JSON.stringify(alert.evidence ?? null))}`,
+    ...(sent.length === 0 ? ['No channel was notified.'] : ['', table(['CHANNEL', 'EVENT', 'STATE', 'ATTEMPTS', 'LAST ERROR'], sent)]),
+  ].join('\n')
+}
+
+function stateOf({ state, silencedUntil, resolution }: AlertRow): string {
+  if (state === 'firing') return silencedUntil === null ? 'firing' : 'firing, silenced'
+  return resolution === 'removed' ? 'resolved (removed)' : 'resolved'
+}

@@ -1,0 +1,43 @@
+import { randomUUID } from 'node:crypto'
+import { LockstepError } from '../../kernel/errors.ts'
+import { formatTimestamp } from '../../kernel/time.ts'
+import { testMessage } from '../../monitoring/alerts/alert-message.ts'
+import { installationKey } from '../../monitoring/alerts/open-alerts.ts'
+import { defaultTimeoutMs } from '../../monitoring/alerts/deliver/deliver-alerts.ts'
+import { formatRequest } from '../../monitoring/alerts/deliver/formats.ts'
+import { sendRequest } from '../../monitoring/alerts/deliver/send-request.ts'
+import { readSecret } from '../../runtime/config.ts'
+import type { Command } from '../command.ts'
+
+export const alertTestCommand: Command = {
+  name: 'alert test',
+  summary: 'Send a test notification to a channel',
+  description: [
+    'Sends it from this process, once, and reports what the receiver answers. Workers need the same environment variables.',
+    'At PagerDuty and Alertmanager the test is resolved at once.',
+  ],
+  arguments: [{ name: 'CHANNEL', help: 'The name of a declared channel.' }],
+  example: 'lockstep alert test oncall',
+  async run(context, input) {
+    const { config, signal } = context
+    const name = input.argument('CHANNEL')
+    const { channels } = await context.catalog()
+    const channel = channels.get(name)?.spec
+    if (channel === undefined) {
+      const known =
+        channels.size === 0 ? 'None is declared.' : `There ${channels.size === 1 ? 'is' : 'are'} ${[...channels.keys()].join(', ')}.`
+      throw new LockstepError('UNKNOWN_DEFINITION', `There is no channel "${name}". ${known}`, { details: { channel: name } })
+    }
+    const db = await context.database()
+    const now = Date.now() * 1000
+    const key = `${await installationKey(db.kysely)}:test:${randomUUID()}`
+    const message = testMessage(key, formatTimestamp(now))
+    const options = { allowPrivate: config.alertPrivateAddresses, timeoutMs: defaultTimeoutMs, signal }
+    await sendRequest(formatRequest(channel, message, `${key}:test`, readSecret, now), options)
+    if (channel.kind === 'pagerduty' || channel.kind === 'alertmanager') {
+      const resolved = { ...message, event: 'resolved' as const, resolvedAt: message.startedAt }
+      await sendRequest(formatRequest(channel, resolved, `${key}:resolved`, readSecret, now), options)
+    }
+    return { json: { channel: name, key, sent: true }, text: `The channel "${name}" has taken a test notification.` }
+  },
+}

@@ -1,0 +1,52 @@
+import type { AlertMetrics } from '../monitoring/alerts/alert-metrics.ts'
+import { createAlertMetrics } from '../monitoring/alerts/alert-metrics.ts'
+import { activeMonitors } from '../monitoring/alerts/default-monitors.ts'
+import { monitoringKinds } from '../monitoring/alerts/evaluate-monitors.ts'
+import type { Config } from '../runtime/config.ts'
+import { readSecret } from '../runtime/config.ts'
+import type { JobEvent } from '../runtime/jobs/job-kind.ts'
+import { workOnJobs } from '../runtime/jobs/work-on-jobs.ts'
+import type { MetricsRegistry } from '../runtime/metrics.ts'
+import type { Context } from './context.ts'
+import type { WorkerTools } from './worker-tools.ts'
+
+interface MonitorsWork {
+  readonly config: Pick<Config, 'defaultMonitors' | 'alertPrivateAddresses'>
+  readonly metrics: AlertMetrics
+  readonly signal: AbortSignal
+  readonly onEvent: (event: JobEvent) => void
+  readonly idleMs?: number
+}
+
+/** An evaluation, and deliveries beside it. */
+const concurrency = 2
+
+/**
+ * Evaluates monitors and delivers alerts, until the signal. It has a loop of its own, so that they do not wait for long
+ * steps of backfills.
+ */
+export async function workOnMonitors(tools: WorkerTools, { config, metrics, ...work }: MonitorsWork): Promise<void> {
+  const { db, jobs, store, catalog, worker } = tools
+  const kinds = monitoringKinds({
+    db,
+    store: async () => store,
+    catalog,
+    active: (of) => activeMonitors(of, config.defaultMonitors),
+    readSecret,
+    allowPrivate: config.alertPrivateAddresses,
+    clock: () => Date.now() * 1000,
+    worker,
+    metrics,
+  })
+  await workOnJobs(jobs, { kinds, worker, concurrency, ...work })
+}
+
+/** The monitors of a worker: their metrics at once, and their evaluation when it is called. */
+export function watchMonitors(
+  tools: WorkerTools,
+  { config, signal }: Pick<Context, 'config' | 'signal'>,
+  registry: MetricsRegistry,
+): (onEvent: (event: JobEvent) => void) => Promise<void> {
+  const metrics = createAlertMetrics(registry, async () => tools.db)
+  return (onEvent) => workOnMonitors(tools, { config, metrics, signal, onEvent })
+}

@@ -1,0 +1,49 @@
+import { z } from 'zod'
+
+const number = z.number().nullable()
+
+/** What channels are told of an alert: facts, which each channel writes in its own form. It is stored until it is sent. */
+export const alertMessage = z.object({
+  event: z.enum(['firing', 'resolved', 'test']),
+  /** The same for each event of an alert, and no other alert of any installation has it. */
+  alertKey: z.string(),
+  /** null: a test. */
+  alert: z.int().nullable(),
+  monitor: z.string(),
+  check: z.string(),
+  subject: z.string(),
+  severity: z.enum(['page', 'ticket']),
+  /** One line for people. */
+  summary: z.string(),
+  cause: z.string().nullable(),
+  value: number,
+  threshold: number,
+  n: number,
+  evidence: z.unknown(),
+  description: z.string().nullable(),
+  runbook: z.string().nullable(),
+  /** RFC 3339. */
+  startedAt: z.string(),
+  resolvedAt: z.string().nullable(),
+})
+export type AlertMessage = z.output<typeof alertMessage>
+
+export function summaryOf({
+  monitor,
+  check,
+  subject,
+  cause,
+  event,
+}: Pick<AlertMessage, 'monitor' | 'check' | 'subject' | 'cause' | 'event'>): string {
+  const what = `${monitor}: ${check} of ${subject}`
+  if (event === 'resolved') return `Resolved: ${what}`
+  return cause === null ? what : `${what}: ${cause}`
+}
+
+/** @param startedAt RFC 3339 */
+export function testMessage(alertKey: string, startedAt: string): AlertMessage {
+  const none = { alert: null, value: null, threshold: null, n: null, evidence: null, runbook: null, resolvedAt: null }
+  const summary = 'This is a test of "lockstep alert test". There is nothing to do.'
+  const named = { monitor: 'test', check: 'test', subject: 'test', cause: null, description: null }
+  return { ...none, ...named, event: 'test', alertKey, severity: 'ticket', summary, startedAt }
+}

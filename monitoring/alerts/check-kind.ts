@@ -1,0 +1,45 @@
+import type { OnlineStore } from '../../online/store.ts'
+import type { Catalog } from '../../registry/catalog.ts'
+import type { CheckSpec } from '../../registry/define/check-options.ts'
+import type { MonitorSpec } from '../../registry/monitor-spec.ts'
+import type { Database } from '../../runtime/database.ts'
+import type { JsonValue } from '../../kernel/view-spec.ts'
+import type { Finding } from './alert-state.ts'
+
+/** What a check found out about one subject. */
+export interface CheckResult {
+  /** A view, a feature, a kind of job; of a check with a single subject the name of what the monitor watches. */
+  readonly subject: string
+  readonly state: Finding
+  /** What was compared with the threshold; null: there is no such number. */
+  readonly value: number | null
+  readonly threshold: number | null
+  /** How many rows, requests or steps it says something about; null: it counts none. */
+  readonly n: number | null
+  readonly evidence: JsonValue
+  /** The likely cause, and what to do; null: it is fine. For unknown: why nothing is known. */
+  readonly cause: string | null
+  /** What the next evaluation of the subject gets. */
+  readonly memory?: JsonValue | undefined
+}
+
+export interface CheckContext {
+  readonly db: Database
+  /** null: it does not answer. */
+  readonly store: OnlineStore | null
+  readonly catalog: Catalog
+  readonly monitor: MonitorSpec
+  /** The part of the past that the evaluation is about, epoch microseconds, [from, to). A retry has the same one. */
+  readonly window: { readonly from: number; readonly to: number }
+  /** Of this process, epoch microseconds. */
+  readonly clock: () => number
+  /** What the evaluation before has left for a subject. */
+  memoryOf(subject: string): unknown
+  readonly signal: AbortSignal
+}
+
+/** One kind of check. Its options stand in `registry/monitor-spec.ts`, where definitions are validated. */
+export interface CheckKind<Spec extends CheckSpec = CheckSpec> {
+  readonly name: Spec['kind']
+  evaluate(context: CheckContext, spec: Spec): Promise<readonly CheckResult[]>
+}

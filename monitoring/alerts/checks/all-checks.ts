@@ -1,0 +1,21 @@
+import type { CheckSpec } from '../../../registry/define/check-options.ts'
+import type { CheckContext, CheckResult } from '../check-kind.ts'
+import { clock } from './clock.ts'
+import { freshness } from './freshness.ts'
+import { jobs } from './jobs.ts'
+import { parity } from './parity.ts'
+
+export async function evaluateCheck(context: CheckContext, spec: CheckSpec): Promise<readonly CheckResult[]> {
+  switch (spec.kind) {
+    case 'freshness':
+      return await freshness.evaluate(context, spec)
+    case 'parity':
+      return await parity.evaluate(context, spec)
+    case 'jobs':
+      return await jobs.evaluate(context, spec)
+    case 'clock':
+      return await clock.evaluate(context, spec)
+    default:
+      return spec satisfies never
+  }
+}

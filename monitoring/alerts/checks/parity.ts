@@ -1,0 +1,68 @@
+import type { CheckOf } from '../../../registry/define/check-options.ts'
+import { watchedName } from '../../../registry/monitor-spec.ts'
+import { checkParity } from '../../parity/check-parity.ts'
+import { verdicts } from '../../parity/classify.ts'
+import type { CheckKind } from '../check-kind.ts'
+
+type Spec = CheckOf<'parity'>
+
+/** What each verdict says about the cause. */
+const causes = {
+  tie: 'rows with the same times were taken in another order',
+  ttl: 'a value had exceeded its maximum age on one side only',
+  stale: 'the online store lacked rows for longer than the view allows: it is behind its source',
+  late: 'rows arrived late that claim an earlier time',
+  other: 'no known cause: the states or the code differ from the history',
+} as const
+
+/** Rows that were logged so recently wait, until rows that are late have arrived. */
+const settleMicros = 300_000_000
+
+/** Recomputes logged features from the history. Its budget is the share of values that may differ, by default none. */
+export const parity: CheckKind<Spec> = {
+  name: 'parity',
+  async evaluate({ db, catalog, monitor, window, signal }, { budget, vectors }) {
+    const subject = watchedName(monitor)
+    const report = await checkParity(db, catalog, {
+      model: subject,
+      since: window.from - settleMicros,
+      until: window.to - settleMicros,
+      limit: vectors,
+      order: 'random',
+      signal,
+    })
+    const counts = Object.fromEntries(
+      verdicts.map((verdict) => [verdict, report.features.reduce((sum, feature) => sum + feature[verdict], 0)]),
+    )
+    const total = Object.values(counts).reduce((sum, count) => sum + count, 0)
+    const differing = total - (counts['equal'] ?? 0)
+    const base = { subject, threshold: budget, n: total }
+    const features = report.features.flatMap(({ service, feature, equal, ...rest }) => {
+      const wrong = verdicts.reduce((sum, verdict) => sum + (verdict === 'equal' ? 0 : rest[verdict]), 0)
+      return wrong === 0 ? [] : [{ service, feature, differing: wrong, of: wrong + equal }]
+    })
+    // without keys and values, which are data of an entity
+    const examples = report.examples.map(({ verdict, service, feature, requestId, entity }) => ({
+      verdict,
+      service,
+      feature,
+      requestId,
+      entity,
+    }))
+    const evidence = { vectors: report.vectors, skipped: { ...report.skipped }, counts, features, examples: examples.slice(0, 20) }
+    if (total === 0) {
+      const skipped = Object.values(report.skipped).reduce((sum, count) => sum + count, 0)
+      const cause =
+        skipped > 0
+          ? `None of the ${skipped} logged vectors of "${subject}" could be recomputed.`
+          : `No prediction of "${subject}" was logged in the window. Set LOCKSTEP_LOG_PREDICTIONS to log a share of them.`
+      return [{ ...base, state: 'unknown', value: null, evidence, cause }]
+    }
+    const value = differing / total
+    if (value <= budget) return [{ ...base, state: 'ok', value, evidence, cause: null }]
+    const [worst] = verdicts.filter((verdict) => verdict !== 'equal').toSorted((a, b) => (counts[b] ?? 0) - (counts[a] ?? 0))
+    const why = worst === undefined ? '' : ` Most often, ${causes[worst]}.`
+    const cause = `${differing} of ${total} served feature values of "${subject}" differ from the history.${why} "lockstep parity" shows examples.`
+    return [{ ...base, state: 'breach', value, evidence, cause }]
+  },
+}

@@ -1,0 +1,91 @@
+import { formatDuration, parseDuration } from '../../kernel/duration.ts'
+import type { Catalog } from '../../registry/catalog.ts'
+import type { CheckSpec } from '../../registry/define/check-options.ts'
+import type { ChannelSpec, MonitorSpec } from '../../registry/monitor-spec.ts'
+import { checkOf } from '../../registry/define/check-options.ts'
+
+/** A monitor that runs: a declared one, or one that is there by default. */
+export interface ActiveMonitor extends MonitorSpec {
+  readonly isDefault: boolean
+  readonly description: string | null
+}
+
+export interface ActiveMonitors {
+  readonly monitors: readonly ActiveMonitor[]
+  readonly channels: ReadonlyMap<string, ChannelSpec>
+}
+
+/** All monitors of a registry, by name. @param defaults whether those that nobody declared are among them */
+export function activeMonitors(catalog: Catalog, defaults: boolean): ActiveMonitors {
+  const channels = new Map([...catalog.channels].map(([name, { spec }]) => [name, spec]))
+  const declared = [...catalog.monitors.values()].map(({ spec, description }) => ({ ...spec, description, isDefault: false }))
+  const monitors = [...declared, ...(defaults ? defaultMonitors(catalog) : [])]
+  return { monitors: monitors.toSorted((a, b) => (a.name < b.name ? -1 : 1)), channels }
+}
+
+/**
+ * The monitors that every registry has. Their names have a colon, which those of declared ones cannot have. They notify
+ * the channels that take alerts of default monitors.
+ */
+function defaultMonitors(catalog: Catalog): ActiveMonitor[] {
+  const notify = [...catalog.channels.values()].flatMap(({ spec }) => (spec.defaults ? [spec.name] : []))
+  const minute = parseDuration('1m')
+  const common = {
+    everyMicros: minute,
+    windowMicros: parseDuration('1h'),
+    clearAfter: 3,
+    noDataMicros: null,
+    notify,
+    runbook: null,
+    isDefault: true,
+  }
+  const views = [...catalog.online].flatMap((id) => {
+    const plan = catalog.views.get(id)
+    if (plan === undefined) return []
+    const { freshnessMicros } = plan.upkeep
+    // without an objective nothing says when the view is late
+    if (freshnessMicros === null && plan.spec.availability.kind !== 'schedule') return []
+    const target = freshnessMicros === null ? 'its schedule' : `its freshness of ${formatDuration(freshnessMicros)}`
+    return [
+      {
+        ...common,
+        name: `view:${id}`,
+        target: { kind: 'view', view: id } as const,
+        forMicros: 2 * minute,
+        severity: 'page' as const,
+        checks: [checkOf({ kind: 'freshness' }, 'A default monitor')],
+        description: `The view "${id}" keeps ${target}.`,
+      },
+    ]
+  })
+  const models = [...catalog.models.values()].flatMap(({ name, operational }) =>
+    operational.monitors === 'none'
+      ? []
+      : [
+          {
+            ...common,
+            name: `model:${name}`,
+            target: { kind: 'model', model: name } as const,
+            everyMicros: 5 * minute,
+            forMicros: 0,
+            severity: 'ticket' as const,
+            checks: modelChecks(),
+            description: `The model "${name}" is served what it would be trained on.`,
+          },
+        ],
+  )
+  const system = {
+    ...common,
+    name: 'system:jobs',
+    target: { kind: 'system' } as const,
+    forMicros: 2 * minute,
+    severity: 'ticket' as const,
+    checks: [checkOf({ kind: 'jobs' }, 'A default monitor'), checkOf({ kind: 'clock' }, 'A default monitor')],
+    description: 'Jobs make progress, and clocks agree.',
+  }
+  return [...views, ...models, system]
+}
+
+function modelChecks(): CheckSpec[] {
+  return [checkOf({ kind: 'parity' }, 'A default monitor')]
+}

@@ -1,0 +1,139 @@
+import { sql } from 'kysely'
+import { z } from 'zod'
+import { LockstepError, messageOf } from '../../../kernel/errors.ts'
+import type { ChannelSpec } from '../../../registry/monitor-spec.ts'
+import type { Database } from '../../../runtime/database.ts'
+import { faultPoint } from '../../../runtime/fault-point.ts'
+import { isPassing } from '../../../runtime/is-passing.ts'
+import type { JobKind, StepContext } from '../../../runtime/jobs/job-kind.ts'
+import { alertMessage } from '../alert-message.ts'
+import type { ReadSecret } from './formats.ts'
+import { formatRequest } from './formats.ts'
+import { sendRequest } from './send-request.ts'
+
+export interface DeliveryDeps {
+  readonly db: Database
+  readonly channels: () => Promise<ReadonlyMap<string, ChannelSpec>>
+  readonly readSecret: ReadSecret
+  readonly allowPrivate: boolean
+  readonly timeoutMs?: number
+  /** Epoch microseconds. */
+  readonly clock: () => number
+  readonly onDelivery?: (channel: string, outcome: 'sent' | 'failed' | 'dropped') => void
+}
+
+const deliverySpec = z.object({ channel: z.string() })
+type DeliverySpec = z.output<typeof deliverySpec>
+
+export const defaultTimeoutMs = 10_000
+/** After so many failures in a row, the receiver is taken to be down until the next attempt. */
+const maxFailures = 3
+const maxDays = 3
+
+export const deliveryKind = 'alert-delivery'
+
+/**
+ * Sends what waits for one channel, in order. What a receiver does not take stays, and the job is tried again later, so
+ * each notification arrives once or more, with the same key. Nothing of an alert is sent before what comes earlier of
+ * it. After the last retry, the schedule begins another job, for as long as something waits.
+ */
+export function deliverAlerts(deps: DeliveryDeps): JobKind<DeliverySpec> {
+  const { db, channels } = deps
+  return {
+    name: deliveryKind,
+    spec: deliverySpec,
+    retries: 20,
+    backoffSeconds: { from: 1, to: 60 },
+    leaseSeconds: 20,
+    keepDays: 1,
+    async schedules() {
+      const waiting = await db.kysely
+        .selectFrom('lockstep.alert_deliveries')
+        .select('channel')
+        .distinct()
+        .where('state', '=', 'open')
+        .execute()
+      return waiting.map(({ channel }) => ({ key: channel, subject: channel, cron: '* * * * *', spec: { channel } }))
+    },
+    async run({ spec: { channel: name } }, _chunk, step) {
+      const channel = (await channels()).get(name)
+      if (channel === undefined) return { dropped: await dropAll(deps, name, 'The channel is no longer declared.') }
+      const dropped = await dropAll(deps, name, `It was tried for ${maxDays} days.`, maxDays)
+      const { sent, error } = await sendWaiting(deps, channel, step)
+      if (error !== null) throw new NotDelivered(error)
+      return { sent, dropped }
+    },
+    isFinal: (error) => !(error instanceof NotDelivered) && !isPassing(error),
+    describe: ({ subject }) => `the delivery of alerts to "${subject}"`,
+  }
+}
+
+class NotDelivered extends LockstepError {
+  constructor(message: string) {
+    super('DELIVERY_FAILED', message)
+  }
+}
+
+async function sendWaiting(deps: DeliveryDeps, channel: ChannelSpec, step: StepContext): Promise<{ sent: number; error: string | null }> {
+  const { db, readSecret, allowPrivate, timeoutMs = defaultTimeoutMs, clock, onDelivery } = deps
+  /** The alerts of which something was not taken: the rest of them waits. */
+  const held = new Set<string>()
+  let [sent, inRow, after, error] = [0, 0, '0', null as string | null]
+  for (;;) {
+    const next = await db.kysely
+      .selectFrom('lockstep.alert_deliveries')
+      .select(['id', 'alert', 'key', 'message'])
+      .where('channel', '=', channel.name)
+      .where('state', '=', 'open')
+      .where('id', '>', after)
+      .orderBy('id')
+      .limit(1)
+      .executeTakeFirst()
+    if (next === undefined) return { sent, error }
+    after = next.id
+    if (next.alert !== null && held.has(next.alert)) continue
+    // another worker may have taken over while a receiver was slow
+    if (!(await step.isHeld())) throw new LockstepError('STOPPED', 'Another worker delivers to this channel.')
+    try {
+      const message = alertMessage.parse(next.message)
+      await sendRequest(formatRequest(channel, message, next.key, readSecret, clock()), { allowPrivate, timeoutMs, signal: step.signal })
+      faultPoint('alert: sent')
+      await end(deps, next.id, 'sent', null)
+      faultPoint('alert: written down')
+      onDelivery?.(channel.name, 'sent')
+      sent++
+      inRow = 0
+    } catch (failure) {
+      if (step.signal.aborted) throw failure
+      if (!(failure instanceof LockstepError) && !(failure instanceof z.ZodError)) throw failure
+      error = messageOf(failure)
+      await end(deps, next.id, 'open', error)
+      onDelivery?.(channel.name, 'failed')
+      if (next.alert !== null) held.add(next.alert)
+      if (++inRow >= maxFailures) return { sent, error }
+    }
+  }
+}
+
+async function end({ db }: DeliveryDeps, id: string, state: 'open' | 'sent', error: string | null): Promise<void> {
+  await db.kysely
+    .updateTable('lockstep.alert_deliveries')
+    .set(({ eb }) => ({ state, error, attempts: eb('attempts', '+', 1), ended_at: state === 'open' ? null : sql<Date>`clock_timestamp()` }))
+    .where('id', '=', id)
+    .where('state', '=', 'open')
+    .execute()
+}
+
+/** @param days only those that are older */
+async function dropAll({ db, onDelivery }: DeliveryDeps, channel: string, error: string, days = 0): Promise<number> {
+  const dropped = await db.kysely
+    .updateTable('lockstep.alert_deliveries')
+    .set({ state: 'dropped', error, ended_at: sql<Date>`clock_timestamp()` })
+    .where('channel', '=', channel)
+    .where('state', '=', 'open')
+    .where('created_at', '<=', sql<Date>`clock_timestamp() - make_interval(days => ${days}::int)`)
+    .returning('id')
+    .execute()
+  for (const _ of dropped) onDelivery?.(channel, 'dropped')
+  return dropped.length
+}

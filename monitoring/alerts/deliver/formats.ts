@@ -1,0 +1,130 @@
+import { createHmac } from 'node:crypto'
+import { LockstepError } from '../../../kernel/errors.ts'
+import { formatTimestamp, parseTimestamp } from '../../../kernel/time.ts'
+import type { ChannelSpec, EnvironmentName } from '../../../registry/monitor-spec.ts'
+import type { AlertMessage } from '../alert-message.ts'
+import type { OutgoingRequest } from './send-request.ts'
+
+/** Reads a secret from the environment; null: it is not set. */
+export type ReadSecret = (name: string) => string | null
+
+const json = { 'content-type': 'application/json', 'user-agent': 'lockstep' }
+const yearMicros = 365 * 86_400 * 1_000_000
+
+/**
+ * A notification in the form of its channel. Each attempt has the same idempotency key.
+ *
+ * @param now epoch microseconds
+ * @throws LockstepError `CONFIG_INVALID` where a secret is not set
+ */
+export function formatRequest(
+  channel: ChannelSpec,
+  message: AlertMessage,
+  key: string,
+  readSecret: ReadSecret,
+  now: number,
+): OutgoingRequest {
+  const secret = (of: EnvironmentName): string => {
+    const value = readSecret(of.env)
+    if (value !== null) return value
+    throw new LockstepError(
+      'CONFIG_INVALID',
+      `The channel "${channel.name}" needs the environment variable "${of.env}", which this process does not have. Set it for the workers.`,
+      { details: { channel: channel.name, variable: of.env } },
+    )
+  }
+  const url = typeof channel.url === 'string' ? channel.url : secret(channel.url)
+  switch (channel.kind) {
+    case 'webhook':
+      return { url, ...webhook(message, key, secret(channel.secret), now) }
+    case 'slack':
+      return { url, headers: json, body: JSON.stringify(slackBody(message)) }
+    case 'pagerduty':
+      return { url, headers: json, body: JSON.stringify(pagerDutyBody(message, secret(channel.routingKey))) }
+    case 'alertmanager':
+      return { url: `${url.replace(/\/+$/, '')}/api/v2/alerts`, headers: json, body: JSON.stringify([alertmanagerAlert(message)]) }
+    default:
+      return channel satisfies never
+  }
+}
+
+/** Signed: the receiver computes the HMAC-SHA-256 of `timestamp.body` and compares. */
+function webhook(message: AlertMessage, key: string, secret: string, now: number): Omit<OutgoingRequest, 'url'> {
+  const body = JSON.stringify({ key, ...message })
+  const timestamp = String(Math.floor(now / 1e6))
+  const signature = createHmac('sha256', secret).update(`${timestamp}.${body}`).digest('hex')
+  return {
+    headers: { ...json, 'idempotency-key': key, 'lockstep-timestamp': timestamp, 'lockstep-signature': `v1=${signature}` },
+    body,
+  }
+}
+
+function slackBody({ event, summary, severity, cause, description, runbook, startedAt, resolvedAt }: AlertMessage): object {
+  const title = event === 'resolved' ? 'Resolved' : event === 'test' ? 'Test' : severity === 'page' ? 'Page' : 'Ticket'
+  const facts = [cause, description, runbook === null ? null : `<${runbook}|Runbook>`].filter((each) => each !== null)
+  const text = [`*${title}* ${escaped(summary)}`, ...facts.map((each) => (each.startsWith('<http') ? each : escaped(each)))].join('\n')
+  const times = resolvedAt === null ? `Since ${startedAt}` : `From ${startedAt} to ${resolvedAt}`
+  return {
+    text: escaped(summary),
+    blocks: [
+      { type: 'section', text: { type: 'mrkdwn', text: text.slice(0, 3000) } },
+      { type: 'context', elements: [{ type: 'mrkdwn', text: times }] },
+    ],
+  }
+}
+
+/** As Slack asks for text that is not markup. */
+function escaped(text: string): string {
+  return text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;')
+}
+
+/** Events API v2: https://developer.pagerduty.com/docs/events-api-v2-overview */
+function pagerDutyBody(message: AlertMessage, routingKey: string): object {
+  const { event, alertKey, summary, severity, monitor, check, subject, startedAt, runbook } = message
+  const base = { routing_key: routingKey, dedup_key: alertKey, event_action: event === 'resolved' ? 'resolve' : 'trigger' }
+  if (event === 'resolved') return base
+  return {
+    ...base,
+    payload: {
+      summary: summary.slice(0, 1024),
+      source: subject,
+      severity: severity === 'page' ? 'critical' : 'warning',
+      timestamp: startedAt,
+      component: monitor,
+      class: check,
+      custom_details: detailsOf(message),
+    },
+    client: 'Lockstep',
+    ...(runbook === null ? {} : { links: [{ href: runbook, text: 'Runbook' }] }),
+  }
+}
+
+/**
+ * Alertmanager v2, `POST /api/v2/alerts`. An alert without an end would be taken for resolved after
+ * `resolve_timeout`: one that fires ends in a year, and its resolution sends the true end.
+ */
+function alertmanagerAlert({
+  alertKey,
+  monitor,
+  check,
+  subject,
+  severity,
+  summary,
+  cause,
+  description,
+  runbook,
+  startedAt,
+  resolvedAt,
+}: AlertMessage): object {
+  const annotations = { summary, cause, description, runbook_url: runbook }
+  return {
+    labels: { alertname: `Lockstep_${check}`, monitor, check, subject, severity, alert: alertKey },
+    annotations: Object.fromEntries(Object.entries(annotations).filter(([, text]) => text !== null)),
+    startsAt: startedAt,
+    endsAt: resolvedAt ?? formatTimestamp(parseTimestamp(startedAt) + yearMicros),
+  }
+}
+
+function detailsOf({ cause, value, threshold, n, evidence, description }: AlertMessage): object {
+  return { cause, value, threshold, n, evidence, description }
+}

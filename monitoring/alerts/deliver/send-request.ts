@@ -1,0 +1,88 @@
+import { lookup as resolve } from 'node:dns'
+import { request as requestHttp } from 'node:http'
+import type { RequestOptions } from 'node:http'
+import { request as requestHttps } from 'node:https'
+import { isIP } from 'node:net'
+import { LockstepError } from '../../../kernel/errors.ts'
+import { isPrivateAddress } from '../../../runtime/private-address.ts'
+
+export interface OutgoingRequest {
+  readonly url: string
+  readonly headers: Readonly<Record<string, string>>
+  readonly body: string
+}
+
+export interface SendOptions {
+  /** Whether receivers on this machine or in private networks are allowed. */
+  readonly allowPrivate: boolean
+  /** For the complete exchange. */
+  readonly timeoutMs: number
+  readonly signal: AbortSignal
+}
+
+type Lookup = NonNullable<RequestOptions['lookup']>
+
+/**
+ * Sends a POST request and waits for a status of 2xx. It follows no redirect. The address is checked where the
+ * connection is made, because a name may resolve to another one each time. Errors hold the host only: the rest of a URL
+ * may be a secret.
+ *
+ * @throws LockstepError `FORBIDDEN` for a private address; `DELIVERY_FAILED`
+ */
+export async function sendRequest(
+  { url, headers, body }: OutgoingRequest,
+  { allowPrivate, timeoutMs, signal }: SendOptions,
+): Promise<void> {
+  if (!URL.canParse(url)) throw failure('its URL is not one')
+  const { protocol, hostname } = new URL(url)
+  if (protocol !== 'https:' && protocol !== 'http:') throw failure('its URL does not begin with https:// or http://')
+  const host = hostname.replace(/^\[|\]$/g, '')
+  if (!allowPrivate && isIP(host) !== 0 && isPrivateAddress(host)) throw privateAddress(host)
+  const send = protocol === 'https:' ? requestHttps : requestHttp
+  const ended = AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)])
+  const status = await new Promise<number>((answer, fail) => {
+    const request = send(url, {
+      method: 'POST',
+      headers: { ...headers, 'content-length': String(Buffer.byteLength(body)) },
+      signal: ended,
+      agent: false,
+      ...(allowPrivate ? {} : { lookup: publicLookup }),
+    })
+    request.on('error', fail)
+    request.on('response', (response) => {
+      response.on('error', fail)
+      response.on('end', () => answer(response.statusCode ?? 0))
+      response.resume()
+    })
+    request.end(body)
+  }).catch((cause: unknown) => {
+    if (cause instanceof LockstepError || signal.aborted) throw cause
+    if (ended.aborted) throw failure(`"${host}" did not answer within ${timeoutMs / 1000} s`, cause)
+    const code = cause instanceof Error && 'code' in cause ? String(cause.code) : 'no code'
+    throw failure(`"${host}" cannot be reached (${code})`, cause)
+  })
+  if (status < 200 || status > 299) throw failure(`"${host}" answered with status ${status}`)
+}
+
+/** Resolves a name, and refuses it if any of its addresses is private. */
+const publicLookup: Lookup = (hostname, options, callback) => {
+  resolve(hostname, { ...options, all: true }, (error, addresses) => {
+    if (error !== null) return callback(error, '', 4)
+    const [first] = addresses
+    if (first === undefined || addresses.some(({ address }) => isPrivateAddress(address))) return callback(privateAddress(hostname), '', 4)
+    if (options.all === true) return callback(null, addresses)
+    return callback(null, first.address, first.family)
+  })
+}
+
+function privateAddress(host: string): LockstepError {
+  return new LockstepError(
+    'FORBIDDEN',
+    `The receiver "${host}" has a private address. To allow that, set LOCKSTEP_ALERT_PRIVATE_ADDRESSES to "allow".`,
+    { details: { host } },
+  )
+}
+
+function failure(why: string, cause?: unknown): LockstepError {
+  return new LockstepError('DELIVERY_FAILED', `The receiver of alerts did not take one: ${why}.`, { cause })
+}

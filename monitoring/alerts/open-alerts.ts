@@ -1,0 +1,186 @@
+import type { Transaction } from 'kysely'
+import { sql } from 'kysely'
+import { formatTimestamp } from '../../kernel/time.ts'
+import type { LockstepTables } from '../../migrations/schema.ts'
+import type { Severity } from '../../registry/define/severity.ts'
+import type { ChannelSpec } from '../../registry/monitor-spec.ts'
+import type { Database } from '../../runtime/database.ts'
+import type { AlertMessage } from './alert-message.ts'
+import { summaryOf } from './alert-message.ts'
+import type { CheckResult } from './check-kind.ts'
+import type { ActiveMonitor } from './default-monitors.ts'
+import type { Silence } from './silences.ts'
+import { activeSilences, isSilenced } from './silences.ts'
+
+/** The alerts of a monitor within the transaction that moves them. */
+export interface OpenAlerts {
+  readonly told: ReadonlySet<string>
+  fire(check: string, result: CheckResult, severity: Severity, moment: number): Promise<void>
+  /** Keeps the newest evidence; and notifies of an alert that was silenced when it fired, and is no longer. */
+  goOn(check: string, result: CheckResult): Promise<void>
+  resolve(check: string, result: CheckResult, moment: number, resolution: 'cleared' | 'removed'): Promise<void>
+  /** Forgets a subject that is gone, and resolves its alert. */
+  remove(check: string, subject: string, last: CheckResult, moment: number): Promise<void>
+}
+
+/** The monitor of alerts that may be all that is left of it. */
+type Owner = Pick<ActiveMonitor, 'name'> & Partial<Pick<ActiveMonitor, 'notify' | 'description' | 'runbook'>>
+
+interface About {
+  readonly description: string | null
+  readonly runbook: string | null
+  readonly notify: readonly string[]
+}
+
+export async function openAlerts(
+  transaction: Transaction<LockstepTables>,
+  { name, notify = [], description = null, runbook = null }: Owner,
+  channels: ReadonlyMap<string, ChannelSpec>,
+): Promise<OpenAlerts> {
+  const silences: readonly Silence[] = await activeSilences({ kysely: transaction }, name)
+  const told = new Set<string>()
+  const now: About = { description, runbook, notify }
+
+  async function tell(event: 'firing' | 'resolved', id: number): Promise<void> {
+    const alert = await transaction.selectFrom('lockstep.alerts').selectAll().where('id', '=', String(id)).executeTakeFirstOrThrow()
+    const about = alert.about as About // written by `fire` alone
+    const message = messageOf(event, alert, about, await installationKey(transaction))
+    for (const channel of about.notify) {
+      if (channels.get(channel)?.severities.includes(alert.severity) !== true) continue
+      told.add(channel)
+      await transaction
+        .insertInto('lockstep.alert_deliveries')
+        .values({
+          alert: String(id),
+          channel,
+          key: `${message.alertKey}:${event}`,
+          message: JSON.stringify(message),
+          error: null,
+          ended_at: null,
+        })
+        .onConflict((conflict) => conflict.doNothing())
+        .execute()
+    }
+  }
+
+  async function firing(check: string, subject: string): Promise<{ readonly id: number; readonly notified: boolean } | null> {
+    const found = await transaction
+      .selectFrom('lockstep.alerts')
+      .select(['id', 'notified'])
+      .where('monitor', '=', name)
+      .where('check_kind', '=', check)
+      .where('subject', '=', subject)
+      .where('state', '=', 'firing')
+      .executeTakeFirst()
+    return found === undefined ? null : { id: Number(found.id), notified: found.notified }
+  }
+
+  const alerts: OpenAlerts = {
+    told,
+    async fire(check, result, severity, moment) {
+      const isSilent = isSilenced(silences, check, result.subject)
+      const { id } = await transaction
+        .insertInto('lockstep.alerts')
+        .values({
+          monitor: name,
+          check_kind: check,
+          subject: result.subject,
+          severity,
+          state: 'firing',
+          started: String(moment),
+          resolved: null,
+          resolution: null,
+          notified: !isSilent,
+          about: JSON.stringify(now),
+          started_with: textOf(result),
+          result: textOf(result),
+        })
+        .returning('id')
+        .executeTakeFirstOrThrow()
+      if (!isSilent) await tell('firing', Number(id))
+    },
+    async goOn(check, result) {
+      const alert = await firing(check, result.subject)
+      if (alert === null) return
+      const tells = !alert.notified && !isSilenced(silences, check, result.subject)
+      await transaction
+        .updateTable('lockstep.alerts')
+        .set({ ...(result.state === 'breach' ? { result: textOf(result) } : {}), notified: alert.notified || tells })
+        .where('id', '=', String(alert.id))
+        .execute()
+      if (tells) await tell('firing', alert.id)
+    },
+    async resolve(check, result, moment, resolution) {
+      const alert = await firing(check, result.subject)
+      if (alert === null) return
+      await transaction
+        .updateTable('lockstep.alerts')
+        .set({ state: 'resolved', resolved: String(moment), resolution, result: textOf(result) })
+        .where('id', '=', String(alert.id))
+        .execute()
+      // who knows that it fires must learn that it no longer does, silenced or not
+      if (alert.notified) await tell('resolved', alert.id)
+    },
+    async remove(check, subject, last, moment) {
+      await alerts.resolve(check, { ...last, subject }, moment, 'removed')
+      await transaction
+        .deleteFrom('lockstep.monitor_states')
+        .where('monitor', '=', name)
+        .where('check_kind', '=', check)
+        .where('subject', '=', subject)
+        .execute()
+    },
+  }
+  return alerts
+}
+
+interface AlertRow {
+  readonly id: string
+  readonly monitor: string
+  readonly check_kind: string
+  readonly subject: string
+  readonly severity: Severity
+  readonly started: string
+  readonly resolved: string | null
+  readonly result: unknown
+  readonly started_with: unknown
+}
+
+function messageOf(event: 'firing' | 'resolved', alert: AlertRow, { description, runbook }: About, installation: string): AlertMessage {
+  const startedWith = alert.started_with as CheckResult // both are written by `fire` and `resolve` alone
+  const { value, threshold, n, evidence, cause } = event === 'firing' ? startedWith : (alert.result as CheckResult)
+  const named = {
+    event,
+    monitor: alert.monitor,
+    check: alert.check_kind,
+    subject: alert.subject,
+    cause: event === 'firing' ? cause : startedWith.cause,
+  }
+  return {
+    ...named,
+    alertKey: `${installation}:alert:${alert.id}`,
+    alert: Number(alert.id),
+    severity: alert.severity,
+    summary: summaryOf(named),
+    value,
+    threshold,
+    n,
+    evidence,
+    description,
+    runbook,
+    startedAt: formatTimestamp(Number(alert.started)),
+    resolvedAt: alert.resolved === null ? null : formatTimestamp(Number(alert.resolved)),
+  }
+}
+
+/** Tells the alerts of this installation from those of others that notify the same receiver. */
+export async function installationKey(transaction: Database['kysely']): Promise<string> {
+  const { rows } = await sql<{ readonly key: string }>`
+    select left(encode(sha256(salt || 'alerts'::bytea), 'hex'), 12) as key from lockstep.installation`.execute(transaction)
+  return `lockstep:${rows[0]?.key ?? 'none'}`
+}
+
+/** What a check remembers is no evidence. */
+function textOf(result: CheckResult): string {
+  return JSON.stringify({ ...result, memory: undefined })
+}

@@ -1,0 +1,113 @@
+import { sql } from 'kysely'
+import { parseDuration } from '../../kernel/duration.ts'
+import { LockstepError } from '../../kernel/errors.ts'
+import type { Actor } from '../../runtime/audit.ts'
+import { recordAudit } from '../../runtime/audit.ts'
+import type { Database } from '../../runtime/database.ts'
+import { readAlert } from './read-alerts.ts'
+
+type Handle = Pick<Database, 'kysely'>
+
+/** How long a silence may be. */
+export const maxSilence = '30d'
+
+/**
+ * The length of a silence, microseconds.
+ *
+ * @throws LockstepError `INVALID_REQUEST`
+ */
+export function silenceMicros(text: string): number {
+  try {
+    const micros = parseDuration(text)
+    if (micros <= parseDuration(maxSilence)) return micros
+  } catch (error) {
+    if (!(error instanceof LockstepError)) throw error
+  }
+  throw new LockstepError('INVALID_REQUEST', `A silence cannot last "${text}"; write a duration of ${maxSilence} at most, such as "2h".`)
+}
+
+/** Alerts that it matches are not sent until it ends. They still fire and resolve. */
+export interface Silence {
+  readonly id: number
+  readonly monitor: string
+  /** null: all. */
+  readonly check: string | null
+  readonly subject: string | null
+  readonly endsAt: Date
+  readonly reason: string
+  readonly createdBy: string
+}
+
+export async function activeSilences({ kysely }: Handle, monitor?: string): Promise<Silence[]> {
+  let query = kysely
+    .selectFrom('lockstep.alert_silences')
+    .selectAll()
+    .where('ends_at', '>', sql<Date>`clock_timestamp()`)
+    .orderBy('id')
+  if (monitor !== undefined) query = query.where('monitor', '=', monitor)
+  const rows = await query.execute()
+  return rows.map((row) => ({
+    id: Number(row.id),
+    monitor: row.monitor,
+    check: row.check_kind,
+    subject: row.subject,
+    endsAt: row.ends_at,
+    reason: row.reason,
+    createdBy: row.created_by,
+  }))
+}
+
+export function isSilenced(silences: readonly Silence[], check: string, subject: string): boolean {
+  return silences.some((each) => (each.check === null || each.check === check) && (each.subject === null || each.subject === subject))
+}
+
+/**
+ * Silences an alert, and those after it of the same monitor, check and subject.
+ *
+ * @throws LockstepError `NOT_FOUND`
+ */
+export async function silenceAlert({ kysely }: Handle, id: number, micros: number, by: Actor): Promise<Silence> {
+  return await kysely.transaction().execute(async (transaction) => {
+    const alert = await readAlert({ kysely: transaction }, id)
+    const { actor, reason = '' } = by
+    const silence = { monitor: alert.monitor, check_kind: alert.check, subject: alert.subject, reason, created_by: actor }
+    const row = await transaction
+      .insertInto('lockstep.alert_silences')
+      .values({ ...silence, ends_at: sql<Date>`clock_timestamp() + make_interval(secs => ${micros / 1e6}::float8)` })
+      .returning(['id', 'ends_at'])
+      .executeTakeFirstOrThrow()
+    const after = { alert: id, check: alert.check, subject: alert.subject, until: row.ends_at.toISOString() }
+    await recordAudit({ kysely: transaction }, by, { action: 'alert.silence', subject: alert.monitor, after })
+    return {
+      id: Number(row.id),
+      monitor: alert.monitor,
+      check: alert.check,
+      subject: alert.subject,
+      endsAt: row.ends_at,
+      reason,
+      createdBy: actor,
+    }
+  })
+}
+
+/**
+ * Ends the silences of an alert. If it still fires, its monitor's next evaluation sends what was held back.
+ *
+ * @throws LockstepError `NOT_FOUND`, `INVALID_REQUEST` where it is not silenced
+ */
+export async function unsilenceAlert({ kysely }: Handle, id: number, by: Actor): Promise<void> {
+  await kysely.transaction().execute(async (transaction) => {
+    const { monitor, check, subject } = await readAlert({ kysely: transaction }, id)
+    const ended = await transaction
+      .updateTable('lockstep.alert_silences')
+      .set({ ends_at: sql<Date>`clock_timestamp()` })
+      .where('monitor', '=', monitor)
+      .where('ends_at', '>', sql<Date>`clock_timestamp()`)
+      .where((eb) => eb.or([eb('check_kind', 'is', null), eb('check_kind', '=', check)]))
+      .where((eb) => eb.or([eb('subject', 'is', null), eb('subject', '=', subject)]))
+      .returning('id')
+      .execute()
+    if (ended.length === 0) throw new LockstepError('INVALID_REQUEST', `The alert "${id}" is not silenced.`, { details: { id } })
+    await recordAudit({ kysely: transaction }, by, { action: 'alert.unsilence', subject: monitor, before: { alert: id, check, subject } })
+  })
+}

@@ -1,0 +1,134 @@
+import { nearest } from '../../kernel/did-you-mean.ts'
+import { parseDuration } from '../../kernel/duration.ts'
+import { LockstepError } from '../../kernel/errors.ts'
+import { isRecord } from '../../kernel/is-record.ts'
+import { show } from '../../kernel/value-type.ts'
+
+interface DurationOption {
+  readonly is: 'duration'
+  readonly least: string
+  readonly most: string
+  /** Absent: the option may be absent. */
+  readonly default?: string
+}
+
+interface NumberOption {
+  readonly is: 'number'
+  readonly min: number
+  readonly max: number
+  readonly whole?: true
+  readonly default?: number
+}
+
+type Option = DurationOption | NumberOption
+
+/**
+ * The options of each kind of check, which `monitoring/alerts/checks/` evaluates. It has no schema of zod, so that
+ * definitions files load without it.
+ */
+export const checkOptions = {
+  freshness: {
+    /** How far a view may be behind its source, in place of its declared freshness. */
+    maxLag: { is: 'duration', least: '1s', most: '365d' },
+    /** How old the newest event of a view's source may be. */
+    maxAge: { is: 'duration', least: '1s', most: '365d' },
+  },
+  parity: {
+    /** The share of feature values that may differ from the history. */
+    budget: { is: 'number', min: 0, max: 1, default: 0 },
+    /** How many logged vectors of the window are recomputed. */
+    vectors: { is: 'number', min: 1, max: 10_000, whole: true, default: 200 },
+  },
+  jobs: {
+    /** How long a step may wait for a worker. */
+    maxWait: { is: 'duration', least: '1m', most: '30d', default: '10m' },
+    /** How long a step may run without progress. */
+    maxStall: { is: 'duration', least: '1m', most: '30d', default: '30m' },
+  },
+  clock: {
+    /** How far a clock may differ from that of the database. */
+    maxOffset: { is: 'duration', least: '10ms', most: '1d', default: '2s' },
+  },
+} as const satisfies Readonly<Record<string, Readonly<Record<string, Option>>>>
+
+type AllOptions = typeof checkOptions
+export type CheckKindName = keyof AllOptions
+type ValueOf<O> = O extends { readonly is: 'number' } ? number : string
+
+/** A check as a definitions file writes it. */
+export type StatedCheck = {
+  [K in CheckKindName]: { readonly kind: K } & { readonly [O in keyof AllOptions[K]]?: ValueOf<AllOptions[K][O]> }
+}[CheckKindName]
+
+/** A check with all of its options. */
+export type CheckSpec = { [K in CheckKindName]: CheckOf<K> }[CheckKindName]
+export type CheckOf<K extends CheckKindName> = { readonly kind: K } & {
+  readonly [O in keyof AllOptions[K] as AllOptions[K][O] extends { readonly default: unknown } ? O : never]: ValueOf<AllOptions[K][O]>
+} & {
+  readonly [O in keyof AllOptions[K] as AllOptions[K][O] extends { readonly default: unknown } ? never : O]?: ValueOf<AllOptions[K][O]>
+}
+
+export const checkKinds = Object.keys(checkOptions) as readonly CheckKindName[] // the keys of the object above
+
+/**
+ * Reads a check, and adds the defaults of its options.
+ *
+ * @param what `The monitor "delay_inputs"`
+ * @throws LockstepError `DEFINITIONS_INVALID`
+ */
+export function checkOf(given: unknown, what: string): CheckSpec {
+  const stated = isRecord(given) ? given : {}
+  const kind = checkKinds.find((each) => each === stated['kind'])
+  if (kind === undefined) {
+    const meant = typeof stated['kind'] === 'string' ? nearest(stated['kind'], checkKinds) : null
+    const hint = meant === null ? '' : ` Did you mean "${meant}"?`
+    throw invalid(
+      `${what} has a check of kind ${show(stated['kind'])}, which does not exist.${hint} The kinds are ${checkKinds.join(', ')}.`,
+    )
+  }
+  const options: Readonly<Record<string, Option>> = checkOptions[kind]
+  const names = Object.keys(options)
+  const unknown = Object.keys(stated).find((each) => each !== 'kind' && !names.includes(each))
+  if (unknown !== undefined)
+    throw invalid(`${what} has the option "${unknown}" in its check "${kind}", which does not exist. Its options are ${names.join(', ')}.`)
+  const values = Object.entries(options).flatMap(([name, option]) => {
+    const value = stated[name] ?? option.default
+    if (value === undefined) return []
+    const wanted = wantedOf(option, value)
+    if (wanted !== null) throw invalid(`${what} has ${name}: ${show(value)} in its check "${kind}"; write ${wanted}.`)
+    return [[name, value] as const]
+  })
+  return Object.freeze({ kind, ...Object.fromEntries(values) }) as unknown as CheckSpec // each option was checked above
+}
+
+/** What a value must be; null: it is that. */
+function wantedOf(option: Option, value: unknown): string | null {
+  switch (option.is) {
+    case 'duration': {
+      const { least, most } = option
+      const micros = typeof value === 'string' ? microsOf(value) : null
+      return micros !== null && micros >= parseDuration(least) && micros <= parseDuration(most)
+        ? null
+        : `a duration from ${least} to ${most}, such as '10m'`
+    }
+    case 'number': {
+      const { min, max, whole } = option
+      const fits = typeof value === 'number' && value >= min && value <= max && (whole !== true || Number.isInteger(value))
+      return fits ? null : `a ${whole === true ? 'whole ' : ''}number from ${min} to ${max}`
+    }
+    default:
+      return option satisfies never
+  }
+}
+
+function microsOf(text: string): number | null {
+  try {
+    return parseDuration(text)
+  } catch {
+    return null
+  }
+}
+
+function invalid(message: string): LockstepError {
+  return new LockstepError('DEFINITIONS_INVALID', message)
+}
