@@ -9,7 +9,9 @@ type Undeclared<List> = List extends readonly Declared<infer Spec, infer Operati
 
 /** The definitions of a set without their fingerprints. */
 export type UndeclaredDefinitions = {
-  readonly [Kind in 'entities' | 'sources' | 'views' | 'onDemand' | 'services' | 'models' | 'outcomes' | 'channels' | 'monitors']: Undeclared<DefinitionSet[Kind]>
+  readonly [
+    Kind in 'entities' | 'sources' | 'views' | 'onDemand' | 'services' | 'models' | 'outcomes' | 'channels' | 'monitors'
+  ]: Undeclared<DefinitionSet[Kind]>
 }
 
 /**

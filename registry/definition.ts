@@ -67,7 +67,17 @@ export function displayName(definition: { readonly kind: DefinitionKind; readonl
 }
 
 /** A definition comes after everything that it can refer to. */
-export const kindOrder: readonly DefinitionKind[] = ['entity', 'source', 'view', 'onDemand', 'service', 'model', 'outcome', 'channel', 'monitor']
+export const kindOrder: readonly DefinitionKind[] = [
+  'entity',
+  'source',
+  'view',
+  'onDemand',
+  'service',
+  'model',
+  'outcome',
+  'channel',
+  'monitor',
+]
 
 /** All definitions of a file, in `kindOrder`. */
 export function declaredDefinitions(set: DefinitionSet): Definition[] {
