@@ -188,7 +188,7 @@ export function createClient<D>(options: ClientOptions): Client<D> {
     async predict(model: string, entities: readonly unknown[], how: PredictOptions<string> = {}) {
       const answer = await askModel(model, entities, how, {})
       const read = recordDecoder(answer['outputTypes'] as Types)
-      const readFeatures = recordDecoder(featureTypes(answer))
+      const readFeatures = recordDecoder(answer['types'] as Types)
       const [invalid, statuses] = [answer['outputStatuses'] as Types[] | undefined, answer['statuses'] as Types[] | undefined]
       return {
         ...predicted(answer),
@@ -200,7 +200,7 @@ export function createClient<D>(options: ClientOptions): Client<D> {
     async predictColumns(model: string, entities: readonly unknown[], how: PredictOptions<string> = {}) {
       const answer = await askModel(model, entities, how, { format: 'columns' })
       const read = columnsDecoder(answer['outputTypes'] as Types)
-      const readFeatures = columnsDecoder(featureTypes(answer))
+      const readFeatures = columnsDecoder(answer['types'] as Types)
       const [invalid, statuses] = [answer['outputStatuses'] as RowsByStatus | undefined, answer['statuses'] as RowsByStatus | undefined]
       return {
         ...predicted(answer),
@@ -236,17 +236,11 @@ function predicted(answer: Named): object {
 /** As servers answer. Without `rows`: of all rows. */
 interface ServedGroup extends Pick<ServedRow, 'version' | 'service' | 'role'>, Partial<Pick<ServedRow, 'experiment' | 'variant'>> {
   readonly rows?: readonly number[]
-  readonly types?: Types
 }
 
 function servedBy(answer: Named): readonly ServedGroup[] {
   const several = answer['servedBy'] as readonly ServedGroup[] | undefined
   return several ?? [answer as unknown as ServedGroup]
-}
-
-/** The client reads the features of one service only, so the types are those of any version. */
-function featureTypes(answer: Named): Types {
-  return (answer['types'] as Types | undefined) ?? servedBy(answer)[0]?.types ?? {}
 }
 
 function otherService(wanted: string, { model, version, service, requestId }: Named): ClientError {

@@ -13,6 +13,7 @@ export interface LockstepTables {
   'lockstep.model_aliases': ModelAliasesTable
   'lockstep.model_events': ModelEventsTable
   'lockstep.model_pins': ModelPinsTable
+  'lockstep.rollouts': RolloutsTable
   'lockstep.materialization_runs': MaterializationRunsTable
   'lockstep.datasets': DatasetsTable
   'lockstep.installation': InstallationTable
@@ -120,6 +121,22 @@ export interface ModelEventsTable {
 }
 
 export type ModelAction = 'push' | 'promote' | 'rollback' | 'remove' | 'pin' | 'unpin'
+
+export interface RolloutsTable {
+  id: Generated<string>
+  model: string
+  version: number
+  state: 'running' | 'promoted' | 'aborted'
+  share: number
+  unit: string
+  salt: string
+  /** For steps; null: the share is changed by hand. */
+  plan: Generated<unknown>
+  step: Generated<number | null>
+  started_by: string
+  started_at: Generated<Date>
+  ended_at: ColumnType<Date | null, Date | null | undefined, Date | null>
+}
 
 export interface ModelPinsTable {
   model: string

@@ -23,6 +23,8 @@ import { readModelVersions } from './model-versions.ts'
 import { readModelPins } from './model-pins.ts'
 import { notPushable } from './push-table.ts'
 import { readRevision } from './revision.ts'
+import type { Rollout } from './rollouts/rollout.ts'
+import { readRunningRollouts } from './rollouts/rollout.ts'
 import { requireSigned } from './signatures.ts'
 import { unknownDefinition } from './unknown-definition.ts'
 import type { TransformGuard } from './transform-guard.ts'
@@ -98,6 +100,8 @@ export interface CatalogModel {
   readonly aliases: ReadonlyMap<string, ModelAlias>
   /** The version that answers all requests without a version, whatever else is in force; null: the model is not pinned. */
   readonly pin: number | null
+  /** The running rollout; null: none. */
+  readonly rollout: Rollout | null
 }
 
 /**
@@ -129,6 +133,7 @@ export async function readCatalog(
     versions: await readModelVersions(transaction),
     aliases: await readModelAliases(transaction),
     pins: await readModelPins(transaction),
+    rollouts: await readRunningRollouts(transaction),
   }
   const compiled = compileDefinitions(stored.definitions, verifiedCode(stored.code), guard.load)
   const entities = new Map<string, EntitySpec>()
@@ -159,6 +164,7 @@ export async function readCatalog(
         versions: stored.versions.filter((version) => version.model === name),
         aliases: new Map(stored.aliases.flatMap((each) => (each.model === name ? [[each.alias, each]] : []))),
         pin: stored.pins.get(name) ?? null,
+        rollout: stored.rollouts.get(name) ?? null,
       })
     }
   }

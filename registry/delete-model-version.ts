@@ -12,6 +12,7 @@ import { readModelVersions } from './model-versions.ts'
 import type { VersionReference } from './pick-version.ts'
 import { readModelPins } from './model-pins.ts'
 import { freedBy } from './prune.ts'
+import { readRunningRollouts } from './rollouts/rollout.ts'
 import { bumpRevision } from './revision.ts'
 
 export interface DeletedVersion {
@@ -26,7 +27,7 @@ export interface DeletedVersion {
  * to it.
  *
  * @param options.dryRun whether only to find what would be deleted
- * @throws LockstepError `UNKNOWN_DEFINITION`; `IN_USE` while an alias points at it, the model is pinned to it, or it answers
+ * @throws LockstepError `UNKNOWN_DEFINITION`; `IN_USE` while an alias points at it, the model is pinned to it, it rolls out, or it answers
  *   requests that name no version
  */
 export async function deleteModelVersion(
@@ -73,6 +74,8 @@ async function refuseServed(
     throw inUse(`the alias ${pointing.join(' and ')} points to it. Point it to another version, or remove it, first.`)
   if ((await readModelPins(transaction)).get(name) === version)
     throw inUse(`the model is pinned to it. Unpin it first: lockstep model unpin ${name}.`)
+  if ((await readRunningRollouts(transaction)).get(name)?.version === version)
+    throw inUse(`it rolls out. End the rollout first: lockstep rollout abort ${name}.`)
   const model = await transaction
     .selectFrom('lockstep.definitions')
     .select('name')

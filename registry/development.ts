@@ -35,6 +35,7 @@ export async function requireDevelopment(db: Kysely<LockstepTables>): Promise<vo
 export async function forgetModelVersions(db: Kysely<LockstepTables>, model: string): Promise<void> {
   await db.transaction().execute(async (transaction) => {
     await requireDevelopment(transaction)
+    await transaction.deleteFrom('lockstep.rollouts').where('model', '=', model).execute()
     await transaction.deleteFrom('lockstep.model_pins').where('model', '=', model).execute()
     await transaction.deleteFrom('lockstep.model_aliases').where('model', '=', model).execute()
     await transaction.deleteFrom('lockstep.model_versions').where('model', '=', model).execute()

@@ -11,6 +11,7 @@ import type { ModelAlias } from './model-aliases.ts'
 import { championAlias } from './model-aliases.ts'
 import { bindModel } from './model-binding.ts'
 import type { ModelVersion } from './model-versions.ts'
+import type { Rollout } from './rollouts/rollout.ts'
 
 /** The effects of a definitions file on the served model versions. */
 export interface ModelsPlan {
@@ -25,6 +26,8 @@ export interface PushedVersions {
   readonly aliases: readonly ModelAlias[]
   /** The pinned version of each model. */
   readonly pins: ReadonlyMap<string, number>
+  /** The running rollout of each model. */
+  readonly rollouts: ReadonlyMap<string, Rollout>
 }
 
 /**
@@ -81,12 +84,12 @@ export function planModels(
 }
 
 /**
- * The champion, or the newest version if there is none, the versions that other aliases point at, and the pinned one,
- * each once.
+ * The champion, or the newest version if there is none, the versions that other aliases point at, the pinned one, and
+ * the candidate of a rollout, each once.
  */
 function servedVersions(
   model: string,
-  { versions, aliases, pins }: PushedVersions,
+  { versions, aliases, pins, rollouts }: PushedVersions,
 ): { readonly version: ModelVersion; readonly as: string }[] {
   const own = versions.filter((version) => version.model === model)
   const pointing = aliases.filter((alias) => alias.model === model)
@@ -100,6 +103,8 @@ function servedVersions(
   }
   const pinned = own.find((each) => each.version === pins.get(model))
   if (pinned !== undefined && !found.has(pinned)) found.set(pinned, 'to which the model is pinned')
+  const candidate = own.find((each) => each.version === rollouts.get(model)?.version)
+  if (candidate !== undefined && !found.has(candidate)) found.set(candidate, 'which rolls out')
   return [...found].map(([version, as]) => ({ version, as }))
 }
 

@@ -17,6 +17,7 @@ import type { DefinitionSet } from './definition-set.ts'
 import { differenceText } from './diff.ts'
 import { readModelAliases } from './model-aliases.ts'
 import { readModelPins } from './model-pins.ts'
+import { readRunningRollouts } from './rollouts/rollout.ts'
 import { readModelVersions } from './model-versions.ts'
 import type { TableChange } from './owned-table.ts'
 import type { ModelsPlan } from './plan-models.ts'
@@ -95,7 +96,12 @@ export async function planOn(
           stored.filter((definition) => !definition.retired),
           code,
         )
-  const pushed = { versions: await readModelVersions(handle), aliases: await readModelAliases(handle), pins: await readModelPins(handle) }
+  const pushed = {
+    versions: await readModelVersions(handle),
+    aliases: await readModelAliases(handle),
+    pins: await readModelPins(handle),
+    rollouts: await readRunningRollouts(handle),
+  }
   const served = unknown.length + uncompiled.length > 0 ? noModels : planModels(comparisons, left, removed, pushed, code)
   const nextVersions = freeVersions([...declared, ...stored])
   const changes = [

@@ -8,6 +8,7 @@ import { bytes, moment } from '../human.ts'
 import { modelVersionJson } from '../model-text.ts'
 import type { Server } from '../remote/server.ts'
 import { serverOf, serverOption } from '../remote/server-option.ts'
+import { shareText } from '../rollout-text.ts'
 import { table } from '../table.ts'
 
 export const modelListCommand: Command = {
@@ -23,7 +24,7 @@ export const modelListCommand: Command = {
     const rows = versions.map((version) => [
       version.model,
       String(version.version),
-      version.pinned ? 'pinned' : version.default ? 'yes' : '',
+      defaultText(version),
       version.aliases.join(', '),
       version.service,
       bytes(version.sizeBytes),
@@ -49,6 +50,8 @@ interface ListedVersion {
   readonly default: boolean
   /** Whether the model is pinned to it. */
   readonly pinned: boolean
+  /** Its share of the requests by a rollout, from 0 to 1; null: it does not roll out. */
+  readonly rolloutShare: number | null
   readonly aliases: readonly string[]
   readonly service: string
   readonly sizeBytes: number
@@ -56,6 +59,12 @@ interface ListedVersion {
   readonly createdAt: Date | string
   readonly metrics: Readonly<Record<string, number>>
   readonly metadata: Readonly<Record<string, unknown>>
+}
+
+/** A pin wins over a rollout. */
+function defaultText({ pinned, default: isDefault, rolloutShare }: ListedVersion): string {
+  if (pinned) return 'pinned'
+  return rolloutShare === null ? (isDefault ? 'yes' : '') : shareText(rolloutShare)
 }
 
 async function versionsHere(context: Context, name: string | undefined): Promise<ListedVersion[]> {
@@ -70,6 +79,7 @@ async function versionsHere(context: Context, name: string | undefined): Promise
       aliases: model === undefined ? [] : aliasesOf(model, version.version),
       default: isDefault,
       pinned: model?.pin === version.version,
+      rolloutShare: model?.rollout?.version === version.version ? model.rollout.share : null,
     }
   })
 }
@@ -79,7 +89,13 @@ async function versionsThere(server: Server, name: string | undefined): Promise<
     name === undefined
       ? (await server.ask('GET', '/v1/models', undefined, modelsAnswer)).models
       : [await server.ask('GET', `/v1/models/${encodeURIComponent(name)}`, undefined, modelAnswer)]
-  return models.flatMap(({ model, version: answering, pinned, versions }) =>
-    versions.map((version) => ({ model, ...version, default: version.version === answering, pinned: version.version === pinned })),
+  return models.flatMap(({ model, version: answering, pinned, rollout, versions }) =>
+    versions.map((version) => ({
+      model,
+      ...version,
+      default: version.version === answering,
+      pinned: version.version === pinned,
+      rolloutShare: rollout?.version === version.version ? rollout.share : null,
+    })),
   )
 }

@@ -64,11 +64,12 @@ function parseAll(
   missing: 'INVALID_ENTITY' | 'MISSING_REQUEST_VALUE',
 ): Value[] {
   const values = new Array<Value>(columns.length)
-  for (let c = 0; c < columns.length; c++) values[c] = parse(entity, columns[c] as Column, index, missing)
+  for (let c = 0; c < columns.length; c++) values[c] = parseField(entity, columns[c] as Column, index, missing)
   return values
 }
 
-function parse(
+/** The value of one field. @throws LockstepError `missing`, or `INVALID_ENTITY`, naming the field */
+export function parseField(
   entity: Readonly<Record<string, unknown>>,
   column: Column,
   index: number,

@@ -10,6 +10,10 @@ import { pinModel, unpinModel } from '../../registry/pin-model.ts'
 import type { VersionReference } from '../../registry/pick-version.ts'
 import type { AliasChange, ChangeOptions, PromoteOptions } from '../../registry/promote.ts'
 import { promoteModel, removeModelAlias, rollBackModel } from '../../registry/promote.ts'
+import type { RolloutChange, RolloutStart } from '../../registry/rollouts/change-rollout.ts'
+import { abortRollout, changeShare, promoteRollout, startRollout } from '../../registry/rollouts/change-rollout.ts'
+import type { Rollout } from '../../registry/rollouts/rollout.ts'
+import { readLastRollout } from '../../registry/rollouts/rollout.ts'
 import type { Database } from '../../runtime/database.ts'
 import type { LiveCatalog } from './live-catalog.ts'
 import { reachRevision } from './live-catalog.ts'
@@ -26,6 +30,20 @@ export interface TakenPin extends PinChange {
   readonly inForce: boolean
 }
 
+/** A change of a rollout that was committed, and whether this server routes by it. */
+export interface TakenRolloutChange extends RolloutChange {
+  readonly inForce: boolean
+}
+
+export interface RolloutChanges {
+  start(model: string, start: RolloutStart, by: Actor, options?: Parameters<typeof startRollout>[4]): Promise<TakenRolloutChange>
+  share(model: string, share: number, by: Actor, options?: ChangeOptions): Promise<TakenRolloutChange>
+  abort(model: string, by: Actor, options?: ChangeOptions): Promise<TakenRolloutChange>
+  promote(model: string, by: Actor, options?: ChangeOptions): Promise<TakenRolloutChange>
+  /** The running one, or the last one; null: none. */
+  last(model: string): Promise<Rollout | null>
+}
+
 /**
  * Changes to models, and what a server answers about them beyond its catalog. A change is usually in force on this
  * server when it is answered, and on the others within a second.
@@ -37,6 +55,7 @@ export interface ModelChanges {
   remove(model: string, alias: string, by: Actor, options?: ChangeOptions): Promise<TakenChange>
   pin(model: string, version: VersionReference, by: Actor, options?: PinOptions): Promise<TakenPin>
   unpin(model: string, by: Actor, options?: ChangeOptions): Promise<TakenPin>
+  readonly rollouts: RolloutChanges
   /** Newest first. */
   history(model: string, limit: number | undefined): Promise<readonly ModelEvent[]>
   lineage(version: ModelVersion): Promise<ModelLineage>
@@ -72,7 +91,20 @@ export function createModelChanges(database: () => Database, catalog: LiveCatalo
     return { ...made, inForce: isReached && isServed }
   }
 
+  async function takenRollout(change: (db: Database) => Promise<RolloutChange>): Promise<TakenRolloutChange> {
+    const db = database()
+    const made = await change(db)
+    return { ...made, inForce: await reachRevision(catalog, db, made.revision) }
+  }
+
   return {
+    rollouts: {
+      start: (model, start, by, options) => takenRollout((db) => startRollout(db, model, start, by, options)),
+      share: (model, share, by, options) => takenRollout((db) => changeShare(db, model, share, by, options)),
+      abort: (model, by, options) => takenRollout((db) => abortRollout(db, model, by, options)),
+      promote: (model, by, options) => takenRollout((db) => promoteRollout(db, model, by, options)),
+      last: (model) => readLastRollout(database().kysely, model),
+    },
     promote: (model, version, alias, by, options) => taken((db) => promoteModel(db, model, version, by, alias, options)),
     rollBack: (model, alias, by, options) => taken((db) => rollBackModel(db, model, by, alias, options)),
     remove: (model, alias, by, options) => taken((db) => removeModelAlias(db, model, alias, by, options)),

@@ -40,7 +40,8 @@ export interface SelectOptions {
 }
 
 /**
- * Loads the version of each model that serves requests by default, and the versions that aliases point at.
+ * Loads the version of each model that serves requests by default, and the versions that aliases point at
+ * or that roll out.
  *
  * - The pinned version serves. If the model has none, or it does not load:
  * - The champion serves. If it does not load: the version that has served until now, else earlier champions.
@@ -96,7 +97,8 @@ async function choose(model: CatalogModel, { before, load, isFatal, onChosen }: 
     break
   }
   const stands = new Set(errors.keys())
-  for (const { version } of model.aliases.values()) {
+  // a candidate is loaded before the first row is routed to it
+  for (const version of [...Array.from(model.aliases.values(), (alias) => alias.version), model.rollout?.version]) {
     const aliased = model.versions.find((each) => each.version === version)
     if (aliased !== undefined && aliased !== chosen) await loads(aliased)
   }

@@ -1,5 +1,10 @@
 import type { ServedAs } from '../../monitoring/role.ts'
+import type { Catalog } from '../../registry/catalog.ts'
 import type { VersionReference } from '../../registry/pick-version.ts'
+import { placeOf, variantAt } from '../../statistics/assign.ts'
+import type { ModelHost } from '../models/model-host.ts'
+import type { RoutingRule, RoutingTarget } from '../rollouts/routing-rules.ts'
+import { routingRules } from '../rollouts/routing-rules.ts'
 
 /** Rows of a request that one version of the model serves. */
 export interface VersionAssignment extends ServedAs {
@@ -9,17 +14,64 @@ export interface VersionAssignment extends ServedAs {
   readonly rows: readonly number[]
 }
 
-/**
- * Which version serves which rows of a request: every row has exactly one. All rows have the version that the request
- * names.
- */
-export function assignVersions(request: {
+/** What is routed of a request. */
+export interface RoutedRequest {
+  readonly model: string
   readonly version?: VersionReference | undefined
   readonly entities: readonly unknown[]
-}): readonly VersionAssignment[] {
-  const rows = new Array<number>(request.entities.length)
-  for (let row = 0; row < rows.length; row++) rows[row] = row
-  return [
-    { version: request.version, rows, role: request.version === undefined ? 'champion' : 'requested', experiment: null, variant: null },
-  ]
+  readonly caller: { readonly requestId: string }
+}
+
+/**
+ * Which version serves which rows of a request: every row has exactly one. All rows have the version that the request
+ * names. If it names none, each row is routed by the model's rules, and what no rule covers goes to the version that
+ * serves by default. All of it comes from one catalog, so no request is served by two routing states.
+ *
+ * @throws LockstepError `INVALID_ENTITY` or `MISSING_REQUEST_VALUE` if a row lacks the field that rules go by
+ */
+export function assignVersions(
+  request: RoutedRequest,
+  catalog: Catalog,
+  models: Pick<ModelHost, 'failureOf'>,
+): readonly VersionAssignment[] {
+  const { version, entities } = request
+  if (version !== undefined) return [{ version, rows: allRows(entities.length), role: 'requested', experiment: null, variant: null }]
+  const model = catalog.models.get(request.model)
+  const rules = model === undefined ? [] : routingRules(catalog, model)
+  return rules.length === 0 ? [{ ...byDefault, rows: allRows(entities.length) }] : route(request, rules, models)
+}
+
+const byDefault = { version: undefined, role: 'champion', experiment: null, variant: null } as const
+
+function allRows(count: number): number[] {
+  const rows = new Array<number>(count)
+  for (let row = 0; row < count; row++) rows[row] = row
+  return rows
+}
+
+function route(
+  { model, entities, caller }: RoutedRequest,
+  rules: readonly RoutingRule[],
+  models: Pick<ModelHost, 'failureOf'>,
+): readonly VersionAssignment[] {
+  const rowsOf = new Map<RoutingTarget | typeof byDefault, number[]>()
+  for (const [row, entity] of entities.entries()) {
+    const target = targetOf(rules, entity, row, caller.requestId)
+    // a version that this server cannot load must not fail requests
+    const takes = target === null || models.failureOf(model, target.version) !== undefined ? byDefault : target
+    const rows = rowsOf.get(takes)
+    if (rows === undefined) rowsOf.set(takes, [row])
+    else rows.push(row)
+  }
+  return Array.from(rowsOf, ([target, rows]) => ({ ...target, rows }))
+}
+
+function targetOf(rules: readonly RoutingRule[], entity: unknown, row: number, requestId: string): RoutingTarget | null {
+  for (const { salt, unitOf, slices, targets } of rules) {
+    const unit = unitOf(entity, row, requestId)
+    const variant = unit === null ? null : variantAt(slices, placeOf(salt, unit))
+    const target = variant === null ? undefined : targets.get(variant)
+    if (target !== undefined) return target
+  }
+  return null
 }

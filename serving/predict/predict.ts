@@ -19,7 +19,7 @@ import { runGroups } from './run-groups.ts'
 export interface PredictContext extends FeatureContext {
   /** @throws LockstepError `NOT_READY` */
   readonly catalog: () => Catalog
-  readonly models: Pick<ModelHost, 'use' | 'answering'>
+  readonly models: Pick<ModelHost, 'use' | 'answering' | 'failureOf'>
   readonly predictionLog: Pick<PredictionLog, 'note'>
   readonly rollups: Pick<RollupRecorder, 'answered' | 'failed'>
 }
@@ -69,7 +69,7 @@ export interface Predicted {
 /**
  * Predicts the rows of a request and notes them in the prediction log. Every protocol calls it.
  *
- *     select versions -> parse rows -> read features -> evaluate -> run models -> encode the answer -> log
+ *     route rows to versions -> parse rows -> read features -> evaluate -> run models -> encode the answer -> log
  *
  * @param encode makes the answer, while the models are loaded. If it throws, nothing is logged.
  * @throws LockstepError `UNKNOWN_DEFINITION`, `DEADLINE_EXCEEDED`, and what the model host, the read of features and
@@ -80,7 +80,8 @@ export function predict<Answer>(
   request: PredictRequest,
   encode: (predicted: Predicted) => Answer,
 ): Promise<Answer> {
-  return predictAssigned(context, request, assignVersions(request), encode)
+  const catalog = request.catalog ?? context.catalog()
+  return predictAssigned(context, { ...request, catalog }, assignVersions(request, catalog, context.models), encode)
 }
 
 /**

@@ -103,6 +103,25 @@ describe('the life of a model', () => {
     await expect(lockstep('model', 'unpin', 'delay')).rejects.toMatchObject(refused('NOT_PROMOTABLE', '"delay" is not pinned'))
     await expect(lockstep('model', 'pin', 'delay')).rejects.toMatchObject(refused('USAGE', 'does not name a version'))
 
+    expect(await text('rollout', 'start', 'delay@2', '--share', '12.5%', '--unit', 'distance')).toBe(
+      'delay@2 gets 12.5 % of the requests without a version, by "distance".',
+    )
+    expect(await text('model', 'list', 'delay')).toMatch(/delay +2 +12\.5 % +challenger/)
+    expect(await text('rollout', 'share', 'delay', '0.2')).toContain('delay@2 gets 20 %')
+    expect(await text('rollout', 'show', 'delay')).toMatch(
+      /^candidate +delay@2\nstate +running\nshare +20 %, by "distance"\nsalt +[0-9a-f]{16}\n/,
+    )
+    expect(await text('rollout', 'abort', 'delay')).toContain('The rollout of delay@2 has ended.')
+    expect(await text('rollout', 'show', 'delay')).toMatch(/^state +aborted at /m)
+    await lockstep('rollout', 'start', 'delay@2', '--share', '100%')
+    expect(await text('rollout', 'promote', 'delay')).toBe('delay@2 is the champion, and its rollout has ended.')
+    expect(await json('model', 'rollback', 'delay')).toMatchObject({ from: 2, to: 1 })
+    await expect(lockstep('rollout', 'start', 'delay@2', '--share', '120%')).rejects.toMatchObject(
+      refused('USAGE', '"120%" is not a share'),
+    )
+    await expect(lockstep('rollout', 'start', 'delay@2')).rejects.toMatchObject(refused('USAGE', '--share 5%'))
+    await expect(lockstep('rollout', 'share', 'delay', '5%')).rejects.toMatchObject(refused('UNKNOWN_DEFINITION', 'no running rollout'))
+
     await json('model', 'alias', 'delay', 'champion', '--remove')
     expect(await text('model', 'show', 'delay')).toContain('delay@2 (challenger)\n')
     expect(await json('model', 'list', 'delay')).toMatchObject({ versions: [{ default: false }, { default: true }] })

@@ -49,6 +49,7 @@ const pages = [
   'alerts',
   'erase',
   'how-do-i',
+  'rollouts',
   'remote',
   'traffic',
   'operating',

@@ -22,6 +22,7 @@ import { createHttpCalls } from './call-stages.ts'
 import type { IncomingRequest } from './incoming-request.ts'
 import { invalidMessage } from './invalid-message.ts'
 import { modelChangeRoutes } from './model-changes-route.ts'
+import { rolloutRoutes } from './rollout-routes.ts'
 import { modelVersionRoutes } from './model-versions-route.ts'
 import { modelRoutes } from './models-route.ts'
 import { outcomeRoutes } from './outcomes-route.ts'
@@ -45,6 +46,7 @@ const described: readonly Route[] = [
   ...findRoutes,
   ...modelRoutes,
   ...modelChangeRoutes,
+  ...rolloutRoutes,
   ...modelVersionRoutes,
   ...qualityRoutes,
   ...registryRoutes,

@@ -1,9 +1,6 @@
 import { z } from 'zod'
-import { LockstepError } from '../../../kernel/errors.ts'
 import { championAlias } from '../../../registry/model-aliases.ts'
 import { maxModelEvents } from '../../../registry/model-events.ts'
-import type { ChangeOptions } from '../../../registry/promote.ts'
-import { lift } from '../../traffic/request-deadline.ts'
 import type { TakenChange, TakenPin } from '../../models/model-changes.ts'
 import { aliasChangeAnswer, modelHistoryAnswer, pinChangeAnswer } from './response-schemas.ts'
 import { readBody } from './body.ts'
@@ -14,6 +11,7 @@ import { actorOf, jsonAnswer } from './call.ts'
 import { versionSchema } from './model-version-schema.ts'
 import { reasonSchema as reason } from './change-schemas.ts'
 import type { Route } from './route.ts'
+import { whileAwaited } from './while-awaited.ts'
 
 const alias = z.string().optional().describe('The alias. Default: champion')
 
@@ -149,24 +147,6 @@ async function promoted(call: Call, deps: ServingContext, to: string, body: z.in
   const { version, reason: why, atOnce: now = false, datasetMismatch: meant = false, untried: anyway = false } = body
   const options = { atOnce: now, datasetMismatch: meant, untried: anyway, ...whileAwaited(call) }
   return changed(call, await deps.modelChanges.promote(nameOf(call), version, to, actorOf(call, why), options))
-}
-
-/**
- * A change is not made after its client has disconnected or was answered that it took too long. Once it is made its
- * deadline is lifted: a client that is answered with an error would make it again.
- */
-function whileAwaited({ outgoing, deadline }: Call): Required<ChangeOptions> & { readonly signal: AbortSignal } {
-  const gone = new AbortController()
-  const leave = () => gone.abort(new LockstepError('NOT_PROMOTABLE', 'The request is no longer waiting for it.'))
-  if (outgoing.destroyed) leave()
-  else outgoing.once('close', leave)
-  return {
-    signal: gone.signal,
-    beforeCommit() {
-      gone.signal.throwIfAborted()
-      if (deadline !== undefined) lift(deadline)
-    },
-  }
 }
 
 function changed(call: Call, change: TakenChange | TakenPin): RouteAnswer {

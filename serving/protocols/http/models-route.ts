@@ -64,6 +64,7 @@ function describe(context: ModelsContext, model: CatalogModel) {
     /** The version that answers a request which names none. */
     version: context.models.answering(context.catalog(), model)?.version ?? null,
     pinned: model.pin,
+    rollout: model.rollout === null ? null : { version: model.rollout.version, share: model.rollout.share },
     aliases: Object.fromEntries([...model.aliases.values()].map(({ alias, version }) => [alias, version])),
     versions: model.versions.map((version) => describeVersion(model, version)),
   }

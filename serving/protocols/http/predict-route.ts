@@ -18,7 +18,7 @@ import { arrowType, jsonType, tableTypeFor } from './media-type.ts'
 import { versionSchema } from './model-version-schema.ts'
 import { predictColumns, predictionIdsJson } from './predict-columns.ts'
 import type { Route } from './route.ts'
-import { servedByJson, textsByRow } from './served-by.ts'
+import { allTypesJson, servedByJson, textsByRow } from './served-by.ts'
 
 const predictSchema = z.strictObject({
   model: nameSchema.describe('The name of the model'),
@@ -86,7 +86,7 @@ function headJson(predicted: Predicted, include: Include, caller: Caller): strin
   const { groups } = predicted
   const { model, read } = firstGroup(predicted)
   const { version, service, outputs } = model
-  const own = groups.length === 1 ? `${frontiersJson(include, read)}${typesJson(include, service)}` : ''
+  const own = groups.length === 1 ? `${frontiersJson(include, read)}${typesJson(include, service)}` : allTypesJson(include, groups)
   const outputTypes = include?.includes('types') === true ? `,"outputTypes":${outputTypesOf(outputs)}` : ''
   return `{"model":${JSON.stringify(version.model)},${servedByJson(groups, include)},${momentJson(predicted.read, caller.requestId)}${own}${outputTypes}`
 }

@@ -80,7 +80,7 @@ export const predictAnswer = z.object({
       }),
     )
     .optional()
-    .describe('Only if several versions answered: each with its rows. Types and frontiers are here then'),
+    .describe('Only if several versions answered: each with its rows. Frontiers are here then, and the types of each version'),
   ...moment,
   types,
   outputTypes: types,
@@ -168,6 +168,10 @@ const modelFields = {
   outputs: z.array(z.looseObject({ name: z.string().describe('Its name'), type: z.string().describe('Its type') })).describe('The outputs'),
   version: z.int().nullable().describe('The version that answers requests which name no version'),
   pinned: z.int().nullable().describe('The version that the model is pinned to, until it is unpinned; null: none'),
+  rollout: z
+    .object({ version: z.int().describe('The candidate'), share: z.number().describe('Its share of the requests, from 0 to 1') })
+    .nullable()
+    .describe('The running rollout; null: none'),
   aliases: z.record(z.string(), z.int()).describe('By name: the version that it points to'),
   versions: z.array(z.looseObject(versionFields)).describe('Oldest first'),
 }
@@ -221,6 +225,34 @@ export const pinChangeAnswer = z.object({
   to: z.int().nullable().describe('The pinned version afterwards; null: none'),
   serves: z.int().nullable().describe('The version that answers requests which name none, afterwards; null: the model has none'),
   changed: aliasChangeAnswer.shape.changed,
+  revision: aliasChangeAnswer.shape.revision,
+  servers: aliasChangeAnswer.shape.servers,
+  inForce: aliasChangeAnswer.shape.inForce,
+  requestId,
+})
+
+const rolloutFields = z.object({
+  id: z.int().describe('Its id'),
+  model: z.string().describe('The name of the model'),
+  version: z.int().describe('The candidate'),
+  state: z.enum(['running', 'promoted', 'aborted']).describe('promoted: the candidate became the champion'),
+  share: z.number().describe('The share of the units that get the candidate, from 0 to 1'),
+  unit: z.string().describe('The field of the entities that decides which version a row gets, or request-id'),
+  salt: z.string().describe('The salt of the hash of the units'),
+  startedBy: z.string().describe('Who started it'),
+  startedAt: z.string().describe('When, RFC 3339'),
+  endedAt: z.string().nullable().describe('When it ended; null: it runs'),
+})
+
+export const rolloutAnswer = z.object({
+  model: z.string().describe('The name of the model'),
+  rollout: rolloutFields.nullable().describe('The running rollout, or the last one; null: the model had none'),
+  requestId,
+})
+
+export const rolloutChangeAnswer = z.object({
+  rollout: rolloutFields,
+  notes: z.array(z.string()).describe('What to know, one sentence each'),
   revision: aliasChangeAnswer.shape.revision,
   servers: aliasChangeAnswer.shape.servers,
   inForce: aliasChangeAnswer.shape.inForce,

@@ -2,7 +2,8 @@ import { memoizeWeak } from '../../../kernel/memoize-weak.ts'
 import type { ServedAs } from '../../../monitoring/role.ts'
 import type { ModelVersion } from '../../../registry/model-versions.ts'
 import type { PredictedGroup } from '../../predict/predict.ts'
-import { frontiersJson, typesJson } from './feature-members.ts'
+import { frontiersJson, typesJson, typesText } from './feature-members.ts'
+import { featureTable } from './feature-table.ts'
 
 const versionJson = memoizeWeak(({ version, service }: ModelVersion) => `"version":${version},"service":"${service}"`)
 
@@ -20,6 +21,11 @@ export function servedByJson(groups: readonly PredictedGroup[], include: readonl
         `{${groupJson(group)},"rows":[${group.rows.join()}]${frontiersJson(include, group.read)}${typesJson(include, group.model.service)}}`,
     )
     .join()}]`
+}
+
+/** The types of the features of all versions, as their columns have them. */
+export function allTypesJson(include: readonly string[] | undefined, groups: readonly PredictedGroup[]): string {
+  return include?.includes('types') === true ? `,"types":${typesText(featureTable(groups, 0).features)}` : ''
 }
 
 function groupJson(group: PredictedGroup): string {

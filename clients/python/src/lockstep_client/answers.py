@@ -158,19 +158,24 @@ class Predictions(Answer):
 
     Attributes:
         model: The name of the model.
-        version: The number of the version that answered.
+        version: The number of the version that answered; None if several did, because a rollout assigns rows.
+        versions: By row: the number of the version.
+        roles: By row: why that version answered: `champion`, `canary` or `requested`.
         prediction_ids: The ids of the predictions, as in the prediction log.
         features: What the predictions were made from; None unless asked for.
     """
 
     model: str
-    version: int
+    version: Optional[int]
+    versions: Sequence[int]
+    roles: Sequence[str]
     prediction_ids: Sequence[str]
     features: Optional[Table] = field(default=None)
 
     def __repr__(self) -> str:
+        versions = ", ".join(str(version) for version in sorted(set(self.versions)))
         return (
-            f"<Predictions of {self.model} version {self.version} as of {self.as_of.isoformat()}: "
+            f"<Predictions of {self.model} version {versions} as of {self.as_of.isoformat()}: "
             f"{self.length} rows of {', '.join(self.columns)}>"
         )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Callable, Literal, Optional, Union
 from urllib.parse import quote
 
@@ -95,7 +95,7 @@ class Client(Catalog, Training):
     ) -> Predictions:
         """Reads the features of a model's service for each entity, and runs the model.
 
-        Many entities take several requests. All of them use the version and the moment of the first.
+        Many entities take several requests. All of them use the moment of the first.
 
         Args:
             model: The name of the model.
@@ -118,14 +118,15 @@ class Client(Catalog, Training):
         rows = write_rows(entities, "entity")
 
         def pin(answer: Json) -> Json:
-            return {"version": answer["version"], "asOf": answer["asOf"]}
+            # not the version: a rollout assigns each row
+            return {"asOf": answer["asOf"]}
 
         answers = self._read("/v1/predict", body, rows.texts, pin, self._deadline(timeout))
         return Predictions(
             **_table(answers, "outputTypes", "predictions", "outputStatuses", rows),
             **_moment(answers),
             model=answers[0]["model"],
-            version=answers[0]["version"],
+            **_served(answers),
             prediction_ids=[each for answer in answers for each in answer["predictionIds"]],
             features=Table(**_table(answers, "types", "features", "statuses", rows)) if features else None,
         )
@@ -255,13 +256,16 @@ def _reading(as_of: Optional[Moment], after: Optional[After], on_unavailable: Op
 
 def _table(answers: Sequence[Json], types: str, values: str, statuses: str, rows: Written) -> Json:
     """The fields of a Table from the members of answers, each of which has the next rows."""
-    kinds: Mapping[str, str] = answers[0][types]
+    kinds: dict[str, str] = {}
+    for answer in answers:
+        kinds = {**answer[types], **kinds}
     columns: dict[str, list[Any]] = {name: [] for name in kinds}
     found: dict[str, list[str]] = {name: [] for name in kinds}
     times: Optional[dict[str, list[Any]]] = {name: [] for name in kinds} if "eventTimes" in answers[0] else None
     for answer in answers:
         for name, kind in kinds.items():
-            read = answer[values][name]
+            # a version may lack a feature that another one takes
+            read = answer[values].get(name) or [None] * len(answer.get("predictionIds", []))
             status = ["PRESENT"] * len(read)
             for other, indexes in answer.get(statuses, {}).get(name, {}).items():
                 for index in indexes:
@@ -280,14 +284,28 @@ def _table(answers: Sequence[Json], types: str, values: str, statuses: str, rows
     }
 
 
+def _served(answers: Sequence[Json]) -> Json:
+    """Which version answered each row, and why."""
+    versions: list[int] = []
+    roles: list[str] = []
+    for answer in answers:
+        count = len(answer["predictionIds"])
+        groups = answer.get("servedBy") or [{**answer, "rows": range(count)}]
+        by_row = {row: group for group in groups for row in group["rows"]}
+        versions += [by_row[row]["version"] for row in range(count)]
+        roles += [by_row[row]["role"] for row in range(count)]
+    return {"version": versions[0] if len(set(versions)) == 1 else None, "versions": versions, "roles": roles}
+
+
 def _moment(answers: Sequence[Json]) -> Json:
     """The fields that answers share."""
     first = answers[0]
-    name, _, version = str(first["service"]).partition("@")
+    served = first if "service" in first else first["servedBy"][0]
+    name, _, version = str(served["service"]).partition("@")
     stale = [answer["staleMs"] for answer in answers if answer.get("staleMs") is not None]
     return {
         "service": name,
-        "service_version": int(version or first["version"]),
+        "service_version": int(version or served["version"]),
         "as_of": parse_time(first["asOf"]),
         "request_ids": [answer["requestId"] for answer in answers],
         "degraded": any(answer.get("degraded") is True for answer in answers),

@@ -1,0 +1,46 @@
+import { LockstepError } from '../../kernel/errors.ts'
+import { parseModelReference } from '../../registry/pick-version.ts'
+import { startRollout } from '../../registry/rollouts/change-rollout.ts'
+import { rolloutChangeAnswer } from '../../serving/protocols/http/response-schemas.ts'
+import { actorOf, reasonOption } from '../actor.ts'
+import type { Command } from '../command.ts'
+import { datasetMismatchOption } from '../promote-with-progress.ts'
+import { serverOf, serverOption } from '../remote/server-option.ts'
+import { parseShare, rolloutChangeText } from '../rollout-text.ts'
+
+export const rolloutStartCommand: Command = {
+  name: 'rollout start',
+  summary: 'Give a version a share of the requests of its model',
+  description: [
+    'The share holds for requests that name no version; the champion has the rest. A hash of the unit decides for each row, so a unit always gets the same version, and growing the share moves nobody who is in.',
+    'All running servers load the version first, for at most 30 seconds. If one cannot, nothing changes.',
+  ],
+  arguments: [{ name: 'MODEL@VERSION', help: 'The candidate, by its number or an alias: delay@3, delay@challenger.' }],
+  options: {
+    share: { value: 'SHARE', help: 'The share of the candidate: 5%, or 0.05. Required.' },
+    unit: {
+      value: 'FIELD',
+      help: 'The field of the entities that decides, or request-id: each request gets one version. Default: the first key column.',
+    },
+    reason: reasonOption,
+    'dataset-mismatch': datasetMismatchOption,
+    server: serverOption,
+  },
+  example: 'lockstep rollout start delay@3 --share 5%',
+  async run(context, input) {
+    const reference = input.argument('MODEL@VERSION')
+    const { model, version } = parseModelReference(reference)
+    if (version === undefined) {
+      throw new LockstepError('USAGE', `"${reference}" does not name a version; say which one to roll out, such as "${model}@3".`)
+    }
+    const wanted = input.text('share')
+    if (wanted === undefined) throw new LockstepError('USAGE', `Say what share the candidate gets, such as "--share 5%".`)
+    const [server, by] = [serverOf(context, input), actorOf(input)]
+    const start = { version, share: parseShare(wanted), unit: input.text('unit'), datasetMismatch: input.flag('dataset-mismatch') }
+    const change =
+      server === null
+        ? await startRollout(await context.database(), model, start, by, { signal: context.signal })
+        : await server.ask('POST', `/v1/models/${encodeURIComponent(model)}/rollout`, { ...start, reason: by.reason }, rolloutChangeAnswer)
+    return { json: change, text: rolloutChangeText(change) }
+  },
+}

@@ -1,0 +1,57 @@
+import type { Kysely, Selectable } from 'kysely'
+import type { LockstepTables, RolloutsTable } from '../../migrations/schema.ts'
+
+/** The unit of a rollout that assigns requests, and not entities: all rows of a request get the same version. */
+export const requestUnit = 'request-id'
+
+/** A candidate version of a model and its share of the requests that name no version. */
+export interface Rollout {
+  readonly id: number
+  readonly model: string
+  /** The candidate. */
+  readonly version: number
+  readonly state: 'running' | 'promoted' | 'aborted'
+  /** From 0 to 1: the candidate has the units whose place is below it, so a unit that is in stays in as it grows. */
+  readonly share: number
+  /** The field of the entities that decides, or `requestUnit`. */
+  readonly unit: string
+  /** Of `placeOf`. Each rollout has its own, so that no unit always gets the candidate first. */
+  readonly salt: string
+  readonly startedBy: string
+  readonly startedAt: Date
+  readonly endedAt: Date | null
+}
+
+/** The running rollout of each model. */
+export async function readRunningRollouts(handle: Kysely<LockstepTables>): Promise<ReadonlyMap<string, Rollout>> {
+  const rows = await handle.selectFrom('lockstep.rollouts').selectAll().where('state', '=', 'running').execute()
+  return new Map(rows.map((row) => [row.model, rolloutOf(row)]))
+}
+
+/** The running rollout of a model, or its last one; null: it had none. */
+export async function readLastRollout(handle: Kysely<LockstepTables>, model: string): Promise<Rollout | null> {
+  const row = await handle
+    .selectFrom('lockstep.rollouts')
+    .selectAll()
+    .where('model', '=', model)
+    .orderBy('id', 'desc')
+    .limit(1)
+    .executeTakeFirst()
+  return row === undefined ? null : rolloutOf(row)
+}
+
+export function rolloutOf(row: Selectable<RolloutsTable>): Rollout {
+  const { id, model, version, state, share, unit, salt } = row
+  return {
+    id: Number(id),
+    model,
+    version,
+    state,
+    share,
+    unit,
+    salt,
+    startedBy: row.started_by,
+    startedAt: row.started_at,
+    endedAt: row.ended_at,
+  }
+}
