@@ -1,7 +1,8 @@
+import { formatDuration } from '../kernel/duration.ts'
 import type { Figure } from '../monitoring/quality/figure.ts'
 import type { JudgedGroup } from '../monitoring/quality/judge-predictions.ts'
 import type { QualityReport } from '../monitoring/quality/quality-report.ts'
-import { count, counted, duration } from './human.ts'
+import { count, counted } from './human.ts'
 import { table } from './table.ts'
 
 const titles: Readonly<Record<string, string>> = {
@@ -54,7 +55,7 @@ function headText({ model, outcome, from, to, output, threshold, answered, withi
   const logged = predictions + shadow
   const decided = threshold === null ? '' : `, positive from ${threshold} on`
   const left = [
-    ...(immature === 0 ? [] : [`${count(immature)} not mature: an outcome may still come within ${duration(withinMicros / 1000)}`]),
+    ...(immature === 0 ? [] : [`${count(immature)} not mature: an outcome may still come within ${formatDuration(withinMicros)}`]),
     ...(shadow === 0 ? [] : [`${count(shadow)} shadow ${shadow === 1 ? 'prediction' : 'predictions'}`]),
     ...(withoutOutcome === 0 ? [] : [`${count(withoutOutcome)} without an outcome`]),
     ...(unreadable === 0 ? [] : [`${count(unreadable)} with an output or outcome that cannot be compared`]),
@@ -71,6 +72,9 @@ function headText({ model, outcome, from, to, output, threshold, answered, withi
       : [
           `assumed: ${count(assumed)} judged ${assumed === 1 ? 'one has' : 'ones have'} no row of the outcome, which means ${JSON.stringify(missing)}`,
         ]),
+    ...(judged > 0 || immature === 0
+      ? []
+      : [`note: an outcome takes up to ${formatDuration(withinMicros)}: look further back with --since`]),
   ].join('\n')
 }
 
