@@ -1,11 +1,13 @@
-import { availableParallelism } from 'node:os'
+import { availableParallelism, tmpdir } from 'node:os'
 import type { UserWorkspaceConfig } from 'vitest/config'
 import { defineConfig } from 'vitest/config'
 import type { TestSpecification } from 'vitest/node'
 import { BaseSequencer } from 'vitest/node'
+import { memoryFolder } from './test/memory-folder.ts'
 import { testsByProject } from './test/projects.ts'
 
 process.env['TZ'] = 'UTC'
+process.env['TMPDIR'] ??= memoryFolder() ?? tmpdir()
 
 /** A server that is given is one for all, so its tests run one after the other. */
 const given = (process.env['LOCKSTEP_TEST_POSTGRES_URL'] ?? '') !== ''
@@ -37,6 +39,7 @@ function project(name: keyof typeof tests, options: UserWorkspaceConfig['test'] 
       pool: 'forks',
       maxWorkers,
       // what a test waits for has a deadline of its own, whose error says more than these
+      expect: { poll: { timeout: 60_000 } },
       testTimeout: 60_000,
       hookTimeout: 120_000,
       ...options,

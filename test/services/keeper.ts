@@ -3,6 +3,7 @@ import { chown, mkdtemp, readFile, rm } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { memoryFolder } from '../memory-folder.ts'
 
 /** A service that answers at `url`, and how to end it. */
 export interface Service {
@@ -103,7 +104,7 @@ export async function startServer(server: ServerCommand): Promise<Service> {
 
 /** A new folder in the system's temporary folder that the server's user owns. */
 export async function serverFolder(service: string, user: ServerUser | undefined): Promise<string> {
-  const folder = await mkdtemp(join(user === undefined ? tmpdir() : '/tmp', `lockstep-test-${service}-`))
+  const folder = await mkdtemp(join(user === undefined ? tmpdir() : (memoryFolder() ?? '/tmp'), `lockstep-test-${service}-`))
   if (user !== undefined) await chown(folder, user.uid, user.gid)
   return folder
 }
