@@ -29,22 +29,31 @@ export interface DevServer {
   readonly example: Example | null
 }
 
+export interface DevOptions {
+  /** Absent: the configured one, or the next free one. */
+  readonly port?: number | undefined
+  readonly say: (text: string) => void
+}
+
 /**
  * Makes a development store and serves a project from it, as the project's files are at each time. The context closes
  * all of it, and then nothing is left of the store.
  *
- * @param options.port absent: the configured one, or the next free one
  * @throws LockstepError `EMBEDDED_IN_USE`, `PORT_IN_USE`
  */
-export async function startDev(
-  outer: Context,
-  project: Project,
-  { port, say }: { readonly port?: number | undefined; readonly say: (text: string) => void },
-): Promise<DevServer> {
+export async function startDev(outer: Context, project: Project, options: DevOptions): Promise<DevServer> {
   const folder = await takeDevFolder(outer.config.directory)
   outer.add('development store', () => folder.remove())
   const context = createContext(devConfig(outer.config, folder.path), outer.terminal, outer.signal)
   outer.add('development session', () => context.close())
+  return await serveProject(context, project, options)
+}
+
+/**
+ * Serves a project from the store of a context, which is empty and from then on a development store. The context closes
+ * all of it.
+ */
+export async function serveProject(context: Context, project: Project, { port, say }: DevOptions): Promise<DevServer> {
   const { kysely } = await context.unmigratedDatabase()
   await migrateDatabase(kysely)
   await markDevelopment(kysely)

@@ -8,7 +8,7 @@ import { createContext } from '../../cli/context.ts'
 import { createTypeCheck, lacksCompiler } from '../../cli/dev/check-types.ts'
 import { createDefinitionsLoader } from '../../cli/dev/definitions-loader.ts'
 import { filesIn } from '../../cli/dev/project-files.ts'
-import { startDev } from '../../cli/dev/start-dev.ts'
+import { serveProject, startDev } from '../../cli/dev/start-dev.ts'
 import { createTerminal } from '../../cli/terminal.ts'
 import { applyChanges } from '../../registry/apply.ts'
 import { loadDefinitions } from '../../registry/load-definitions.ts'
@@ -102,11 +102,16 @@ async function served(url: string, services: readonly string[] = ['flights', 'al
 async function servedAnew(): Promise<unknown> {
   const copy = mkdtempSync(join(tmpdir(), 'lockstep-dev-copy-'))
   cpSync(folder, copy, { recursive: true })
-  const fresh = await develop(copy)
+  const directory = join(copy, 'store')
+  await copyEmbedded(join(directory, 'postgres'), { migrate: true })
+  const config = loadConfig({ LOCKSTEP_DIR: directory, LOCKSTEP_LOG_LEVEL: 'silent' })
+  const context = createContext(config, createTerminal(true), new AbortController().signal)
+  contexts.push(context)
   try {
-    return await served(fresh.url)
+    const { url } = await serveProject(context, { folder: copy, file: join(copy, 'features.ts') }, { port: 0, say: () => undefined })
+    return await served(url)
   } finally {
-    await fresh.close()
+    await context.close()
     rmSync(copy, { recursive: true, force: true })
   }
 }
