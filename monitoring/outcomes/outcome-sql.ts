@@ -1,4 +1,5 @@
 import { formatTimestamp } from '../../kernel/time.ts'
+import type { OutcomeMatch, OutcomeSpec } from '../../kernel/outcome-spec.ts'
 import type { Column, KeyType } from '../../kernel/value-type.ts'
 import type { SourceTable } from '../../offline/source-table.ts'
 import { castTo, sqlTypeName } from '../../offline/sql-type.ts'
@@ -13,37 +14,89 @@ import type { OutcomeQuery } from './outcome-row.ts'
  * and identity, but for `take: 'first'` the first event time comes before.
  */
 export function joinedSql(table: SourceTable, query: OutcomeQuery, immature: boolean): string {
-  const { spec, columns } = query.outcome
-  const { match, source, withinMicros } = spec
-  const column = (name: string): string => `s.${sqlIdentifier(name)}`
-  const event = castTo({ kind: 'timestamp' }, column(source.eventTime), table.types.get(source.eventTime))
-  const visible = source.known === null ? event : `greatest(${event}, ${column(source.known)})`
-  const values = columns.map(({ name, type }, i) => `${castTo(type, column(name), table.types.get(name))} AS c${i}`)
-  const inTime = `${event} <= p.as_of + ${interval(withinMicros)}`
-  const conditions = [
-    `${event} IS NOT NULL`,
-    `${visible} <= ${moment(query.asOf)}`,
-    ...(table.hasOnlineOnly ? ['NOT s."_online_only"'] : []),
-  ]
-  const greatest = [...(source.known === null ? [] : [`${visible} DESC`]), ...tieOrder(table, source.columns)]
-  const predictions = `lockstep.prediction_log p WHERE ${predictionsWhere(query, immature)}`
-  if (match.kind === 'prediction') {
-    const id = castTo({ kind: 'string' }, column(match.column), table.types.get(match.column))
-    const order = ['p.prediction_id', `(${inTime}) DESC`, `${event} DESC`, ...greatest]
-    const picked = `SELECT DISTINCT ON (p.prediction_id) p.prediction_id AS id, ${[`${event} AS event_time`, `NOT (${inTime}) AS late`, ...values].join(', ')}
-      FROM lockstep.prediction_log p JOIN ${table.relation} s ON ${id} = p.prediction_id
-      WHERE ${[predictionsWhere(query, immature), ...conditions].join(' AND ')} ORDER BY ${order.join(', ')}`
-    return predictions.replace(' p WHERE', ` p LEFT JOIN (${picked}) o ON o.id = p.prediction_id WHERE`)
+  const { spec } = query.outcome
+  const where = predictionsWhere(query, immature)
+  const parts = partsOf(table, query)
+  const picked = spec.match.kind === 'prediction' ? byPrediction(parts, spec.match.column, where) : byEntity(parts, spec.match, where)
+  return `lockstep.prediction_log p LEFT JOIN (${picked}) o ON o.id = p.prediction_id WHERE ${where}`
+}
+
+interface Parts {
+  readonly spec: OutcomeSpec
+  readonly table: SourceTable
+  /** Of a row `s` of the source: its columns as decoders read them, and whether it counts. */
+  readonly typed: (column: Column) => string
+  readonly event: string
+  readonly visible: string
+  readonly values: readonly string[]
+  readonly conditions: readonly string[]
+  /** What breaks ties of rows with the same times. */
+  readonly tie: readonly string[]
+}
+
+function partsOf(table: SourceTable, { outcome: { spec, columns }, asOf }: OutcomeQuery): Parts {
+  const { source } = spec
+  const typed = ({ name, type }: Column): string => castTo(type, `s.${sqlIdentifier(name)}`, table.types.get(name))
+  const event = typed({ name: source.eventTime, type: { kind: 'timestamp' } })
+  const visible = source.known === null ? event : `greatest(${event}, s.${sqlIdentifier(source.known)})`
+  return {
+    spec,
+    table,
+    typed,
+    event,
+    visible,
+    values: columns.map(typed),
+    conditions: [`${event} IS NOT NULL`, `${visible} <= ${moment(asOf)}`, ...(table.hasOnlineOnly ? ['NOT s."_online_only"'] : [])],
+    tie: tieOrder(table, source.columns),
   }
-  const keys = match.key.map((part) => {
-    const named = source.key.find((each) => each.part === part.name)?.column ?? part.name
-    const own = castTo(part.type, column(named), table.types.get(named))
-    return `${own} = ${keyOf(part)}${part.type.kind === 'string' ? ' COLLATE "C"' : ''}`
-  })
-  const order = [`${event} ${match.take === 'first' ? 'ASC' : 'DESC'}`, ...greatest]
-  const picked = `SELECT ${[`${event} AS event_time`, 'false AS late', ...values].join(', ')} FROM ${table.relation} s
-    WHERE ${[...keys, `${event} > p.as_of`, inTime, ...conditions].join(' AND ')} ORDER BY ${order.join(', ')} LIMIT 1`
-  return predictions.replace(' p WHERE', ` p LEFT JOIN LATERAL (${picked}) o ON true WHERE`)
+}
+
+function byPrediction({ spec, table, typed, event, visible, values, conditions, tie }: Parts, column: string, where: string): string {
+  const inTime = `${event} <= p.as_of + ${interval(spec.withinMicros)}`
+  const found = [`${event} AS event_time`, `NOT (${inTime}) AS late`, ...values.map((value, i) => `${value} AS c${i}`)]
+  const order = ['p.prediction_id', `(${inTime}) DESC`, ...[event, visible, ...tie].map(descending)]
+  return `SELECT DISTINCT ON (p.prediction_id) p.prediction_id AS id, ${found.join(', ')}
+    FROM lockstep.prediction_log p JOIN ${table.relation} s ON ${typed({ name: column, type: { kind: 'string' } })} = p.prediction_id
+    WHERE ${[where, ...conditions].join(' AND ')} ORDER BY ${order.join(', ')}`
+}
+
+/**
+ * Rows and predictions of a key pass in the order of time: for the last row forwards, each prediction at the end of its
+ * time; for the first row backwards, each at its beginning. A prediction gets the row that passed just before it
+ * (`island`), so both are sorted once, however many rows lie within the time.
+ */
+function byEntity(parts: Parts, { take, key }: Extract<OutcomeMatch, { readonly kind: 'entity' }>, where: string): string {
+  const { spec, table, typed, event, visible, values, tie } = parts
+  const within = interval(spec.withinMicros)
+  const isLast = take === 'last'
+  const collated = (type: KeyType): string => (type.kind === 'string' ? ' COLLATE "C"' : '')
+  const names = key.map((_, i) => `k${i}`)
+  const columnOf = (part: string): string => spec.source.key.find((each) => each.part === part)?.column ?? part
+  const rowKeys = key.map(({ name, type }) => `${typed({ name: columnOf(name), type })}${collated(type)}`)
+  const bounds = `SELECT min(p.as_of) AS low, max(p.as_of) + ${within} AS high FROM lockstep.prediction_log p WHERE ${where}`
+  const conditions = [...parts.conditions, ...rowKeys.map((row) => `${row} IS NOT NULL`), `${event} > b.low`, `${event} <= b.high`]
+  const rows = [
+    ...rowKeys.map((row, i) => `${row} AS k${i}`),
+    ...[`${event} AS t`, '1 AS side', `${event} AS event_time`, `${visible} AS visible`],
+    ...tie.map((each, i) => `${each} AS r${i}`),
+    ...values.map((value, i) => `${value} AS v${i}`),
+    ...['NULL::text AS id', 'NULL::timestamptz AS as_of'],
+  ]
+  const predictions = [
+    ...key.map((part) => `${keyOf(part)}${collated(part.type)}`),
+    ...[isLast ? `p.as_of + ${within}` : 'p.as_of', '0', 'NULL', 'NULL'],
+    ...[...tie, ...values].map(() => 'NULL'),
+    ...['p.prediction_id', 'p.as_of'],
+  ]
+  const order = [isLast ? 't, side DESC' : 't DESC, side', 'visible', ...tie.map((_, i) => `r${i} NULLS FIRST`)]
+  const passing = `SELECT ${rows.join(', ')} FROM ${table.relation} s, (${bounds}) b WHERE ${conditions.join(' AND ')}
+    UNION ALL SELECT ${predictions.join(', ')} FROM lockstep.prediction_log p WHERE ${where}`
+  const islands = `SELECT u.*, count(event_time) OVER (PARTITION BY ${names.join(', ')} ORDER BY ${order.join(', ')} ROWS UNBOUNDED PRECEDING) AS island
+    FROM (${passing}) u`
+  const found = [`first_value(event_time) OVER w AS event_time`, ...values.map((_, i) => `first_value(v${i}) OVER w AS c${i}`)]
+  const matched = `SELECT id, as_of, ${found.join(', ')} FROM (${islands}) i WINDOW w AS (PARTITION BY ${names.join(', ')}, island ORDER BY side DESC)`
+  return `SELECT DISTINCT ON (id) id, event_time, false AS late${values.map((_, i) => `, c${i}`).join('')} FROM (${matched}) m
+    WHERE id IS NOT NULL AND event_time > as_of AND event_time <= as_of + ${within} ORDER BY id`
 }
 
 /** The key's part in the request of a prediction `p`, which is a key of the service, or request data. */
@@ -70,9 +123,13 @@ export function matureBefore(withinMicros: number, asOf: number): number {
 
 /** As the rule of time breaks ties: by `_row`, else by the declared columns in the order of their names. */
 function tieOrder(table: SourceTable, columns: readonly Column[]): string[] {
-  if (table.hasRow) return ['s."_row" DESC']
+  if (table.hasRow) return ['s."_row"']
   const named = columns.toSorted((a, b) => (a.name < b.name ? -1 : 1))
-  return named.map(({ name, type }) => `s.${sqlIdentifier(name)}${type.kind === 'string' ? ' COLLATE "C"' : ''} DESC NULLS LAST`)
+  return named.map(({ name, type }) => `s.${sqlIdentifier(name)}${type.kind === 'string' ? ' COLLATE "C"' : ''}`)
+}
+
+function descending(expression: string): string {
+  return `${expression} DESC NULLS LAST`
 }
 
 function moment(micros: number): string {
