@@ -236,11 +236,11 @@ def test_definitions_and_models_are_found(client: Client) -> None:
     assert {view["name"] for view in client.views()} == {"account_state", "inverse", "payment", "spending"}
     assert [service["name"] for service in client.services(tag="none")] == []
     assert {entity["name"] for entity in client.entities()} == {"account", "card"}
-    assert {source["name"] for source in client.sources()} == {"balances", "payments"}
+    assert {source["name"] for source in client.sources()} == {"balances", "defaulted", "payments"}
     assert client.search("spent24h", limit=1)[0]["view"] == "spending@1"
     view = client.describe("view", "spending", 1)
     assert [feature["name"] for feature in view["features"]] == ["paid1h", "spent24h"]
-    assert [model["model"] for model in client.models()] == ["fraud"]
+    assert [model["model"] for model in client.models()] == ["fraud", "solvency"]
     assert client.describe("model", "fraud", 1)["lineage"]["service"]
     with pytest.raises(NotFoundError):
         client.describe("entity", "no/such?thing")
@@ -281,7 +281,8 @@ def test_threads_share_a_client(client: Client) -> None:
 
 
 def test_outcomes_are_stored_once_and_their_types_checked(client: Client) -> None:
-    rows = [{"predictionId": "a/0", "value": True}, {"predictionId": "b/0", "value": None, "at": datetime.now(timezone.utc)}]
+    now = datetime.now(timezone.utc)
+    rows = [{"predictionId": "a/0", "value": True}, {"predictionId": "b/0", "value": None, "at": now}]
     key = f"outcomes-{os.getpid()}"
     sent = client.outcomes("defaulted", rows, idempotency_key=key)
     assert (sent.accepted, sent.duplicates, sent.late) == (2, 0, 0)
