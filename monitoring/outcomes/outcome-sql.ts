@@ -77,16 +77,16 @@ function byEntity(parts: Parts, { take, key }: Extract<OutcomeMatch, { readonly 
   const conditions = [...parts.conditions, ...rowKeys.map((row) => `${row} IS NOT NULL`), `${event} > b.low`, `${event} <= b.high`]
   const rows = [
     ...rowKeys.map((row, i) => `${row} AS k${i}`),
-    ...[`${event} AS t`, '1 AS side', `${event} AS event_time`, `${visible} AS visible`],
+    `${event} AS t, 1 AS side, ${event} AS event_time, ${visible} AS visible`,
     ...tie.map((each, i) => `${each} AS r${i}`),
     ...values.map((value, i) => `${value} AS v${i}`),
-    ...['NULL::text AS id', 'NULL::timestamptz AS as_of'],
+    'NULL::text AS id, NULL::timestamptz AS as_of',
   ]
   const predictions = [
     ...key.map((part) => `${keyOf(part)}${collated(part.type)}`),
-    ...[isLast ? `p.as_of + ${within}` : 'p.as_of', '0', 'NULL', 'NULL'],
+    `${isLast ? `p.as_of + ${within}` : 'p.as_of'}, 0, NULL, NULL`,
     ...[...tie, ...values].map(() => 'NULL'),
-    ...['p.prediction_id', 'p.as_of'],
+    'p.prediction_id, p.as_of',
   ]
   const order = [isLast ? 't, side DESC' : 't DESC, side', 'visible', ...tie.map((_, i) => `r${i} NULLS FIRST`)]
   const passing = `SELECT ${rows.join(', ')} FROM ${table.relation} s, (${bounds}) b WHERE ${conditions.join(' AND ')}
