@@ -10,6 +10,7 @@ export const faults: Readonly<Record<string, string>> = {
   lockstep_model_process_ends_total: 'needs a model whose process crashes or hangs',
   lockstep_push_fold_failures_total: 'needs an online store that goes away between two writes',
   lockstep_stream_failures_total: 'needs a server of streams that goes away',
+  lockstep_alert_deliveries_total: 'needs a channel whose receiver answers',
   lockstep_tls_certificate_expiry_timestamp_seconds: 'exists only on a server with TLS',
   lockstep_workers_replaced_total: 'exists only with --workers',
 }

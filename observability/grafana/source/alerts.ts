@@ -1,14 +1,57 @@
 import type { Dashboard } from './dashboard.ts'
+import { rate, selected } from './dashboard.ts'
 
+const firingMonitors = `max by (monitor, severity, subject) (${selected('lockstep_alert_firing')})`
 const alerts = 'ALERTS{alertname=~"Lockstep.+"}'
 const firing = 'ALERTS{alertname=~"Lockstep.+",alertstate="firing"}'
 
 export const alertsAndMonitors: Dashboard = {
   name: 'alerts',
   title: 'Lockstep: alerts',
-  description: 'Alerts of the rules in observability/prometheus/rules.yaml, of all jobs and instances.',
+  description: 'Alerts of monitors, and of the rules in observability/prometheus/rules.yaml. The latter are of all jobs and instances.',
   variables: [],
   rows: [
+    {
+      title: 'Monitors',
+      panels: [
+        {
+          shows: 'number',
+          title: 'Firing alerts of monitors',
+          description: 'Of the complete database. "lockstep alert list" has their evidence.',
+          unit: 'short',
+          limits: { warn: 1, bad: 1 },
+          queries: [{ promql: `count(${firingMonitors}) or vector(0)`, legend: 'firing' }],
+        },
+        {
+          shows: 'table',
+          title: 'Alerts of monitors now',
+          description: 'Monitors, what they are about, and how severe it is.',
+          unit: 'none',
+          width: 20,
+          queries: [{ promql: firingMonitors, legend: '' }],
+        },
+        {
+          title: 'Alerts of monitors over time',
+          description: '1 while an alert fires.',
+          unit: 'short',
+          width: 8,
+          stacked: true,
+          queries: [{ promql: firingMonitors, legend: '{{monitor}} {{subject}} ({{severity}})' }],
+        },
+        {
+          title: 'Checks of monitors',
+          description: 'Evaluated checks a second, by result. "unknown": too little data, or no answer.',
+          unit: 'ops',
+          queries: [{ promql: rate('lockstep_monitor_evaluations_total', ['result']), legend: '{{result}}' }],
+        },
+        {
+          title: 'Notifications',
+          description: 'Attempts a second to deliver notifications, by channel and outcome.',
+          unit: 'ops',
+          queries: [{ promql: rate('lockstep_alert_deliveries_total', ['channel', 'outcome']), legend: '{{channel}} {{outcome}}' }],
+        },
+      ],
+    },
     {
       title: 'Rules of Prometheus',
       panels: [
