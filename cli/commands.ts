@@ -72,6 +72,7 @@ export const commands: readonly CommandEntry[] = [
   { name: 'alert silence', load: async () => (await import('./commands/alert-silence.ts')).alertSilenceCommand },
   { name: 'alert unsilence', load: async () => (await import('./commands/alert-unsilence.ts')).alertUnsilenceCommand },
   { name: 'alert test', load: async () => (await import('./commands/alert-test.ts')).alertTestCommand },
+  { name: 'stats', load: async () => (await import('./commands/stats.ts')).statsCommand },
   { name: 'parity', load: async () => (await import('./commands/parity.ts')).parityCommand },
   { name: 'quality', load: async () => (await import('./commands/quality.ts')).qualityCommand },
   { name: 'keys create', load: async () => (await import('./commands/keys-create.ts')).keysCreateCommand },

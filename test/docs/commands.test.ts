@@ -43,6 +43,7 @@ const pages = [
   'streams',
   'prediction-log',
   'outcomes',
+  'model-statistics',
   'parity',
   'drift',
   'quality',

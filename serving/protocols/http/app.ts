@@ -26,6 +26,7 @@ import { rolloutRoutes } from './rollout-routes.ts'
 import { modelVersionRoutes } from './model-versions-route.ts'
 import { modelRoutes } from './models-route.ts'
 import { outcomeRoutes } from './outcomes-route.ts'
+import { statisticsRoutes } from './statistics-route.ts'
 import { predictRoutes } from './predict-route.ts'
 import { qualityRoutes } from './quality-route.ts'
 import { registryRoutes } from './registry-route.ts'
@@ -45,6 +46,7 @@ const described: readonly Route[] = [
   ...outcomeRoutes,
   ...findRoutes,
   ...modelRoutes,
+  ...statisticsRoutes,
   ...modelChangeRoutes,
   ...rolloutRoutes,
   ...modelVersionRoutes,

@@ -1,0 +1,94 @@
+import type { Database } from '../../runtime/database.ts'
+import type { Gap } from './coverage.ts'
+import type { ColumnRollup, ModelRollup } from './model-rollup.ts'
+import type { RollupQuery, RollupStep } from './read-rollups.ts'
+import { readGroups, readRollup, rollupSeries } from './read-rollups.ts'
+import type { Stage } from './traffic-summary.ts'
+
+/** Milliseconds, within 5 %; null: no request was answered. */
+export interface LatencyFigures {
+  readonly mean: number | null
+  readonly p50: number | null
+  readonly p95: number | null
+  readonly p99: number | null
+}
+
+export interface TrafficFigures {
+  readonly requests: number
+  readonly rows: number
+  readonly sampledRows: number
+  readonly cacheHits: number
+  readonly errors: Readonly<Record<string, number>>
+  readonly latencyMs: Readonly<Record<Stage, LatencyFigures>>
+}
+
+export interface ColumnFigures extends Omit<ColumnRollup, 'bins' | 'statuses'> {
+  readonly statuses: Readonly<Record<string, number>>
+  readonly bins: readonly { readonly binsId: string; readonly counts: readonly number[] }[]
+}
+
+/** What people and clients are shown of a model: as JSON. */
+export interface ModelStatistics {
+  readonly model: string
+  /** RFC 3339, as are all times. */
+  readonly from: string
+  readonly to: string
+  readonly total: TrafficFigures & {
+    readonly entities: number
+    readonly columns: Readonly<Record<string, ColumnFigures>>
+  }
+  readonly groups: readonly (TrafficFigures & { readonly version: number | null; readonly role: string | null })[]
+  readonly series: readonly { readonly at: string; readonly of: string | null; readonly figures: TrafficFigures | null }[]
+  readonly processes: { readonly cpuSeconds: number; readonly errors: Readonly<Record<string, number>> }
+  readonly coverage: { readonly minutes: number; readonly missing: readonly { readonly from: string; readonly to: string }[] }
+}
+
+export interface StatisticsQuery extends RollupQuery {
+  readonly by: readonly ('version' | 'role')[]
+  /** Absent: no series. */
+  readonly step?: RollupStep
+}
+
+/** Reads the statistics of a window. A series goes by the first of `by`. */
+export async function modelStatistics(db: Pick<Database, 'query'>, { by, step, ...query }: StatisticsQuery): Promise<ModelStatistics> {
+  const total = await readRollup(db, query)
+  const groups = await readGroups(db, query, by)
+  const [first] = by
+  const series = step === undefined ? [] : await rollupSeries(db, { ...query, step, ...(first === undefined ? {} : { by: first }) })
+  const { coverage, entities, columns } = total
+  return {
+    model: query.model,
+    from: rfc3339(total.from),
+    to: rfc3339(total.to),
+    total: {
+      ...trafficFigures(total),
+      entities,
+      columns: Object.fromEntries(Array.from(columns, ([name, column]) => [name, shown(column)])),
+    },
+    groups: groups.map(({ version, role, rollup }) => ({ version, role, ...trafficFigures(rollup) })),
+    series: series.map(({ at, of, rollup }) => ({ at: rfc3339(at), of, figures: rollup === null ? null : trafficFigures(rollup) })),
+    processes: { cpuSeconds: total.cpuSeconds, errors: Object.fromEntries(total.processErrors) },
+    coverage: { minutes: coverage.minutes, missing: coverage.missing.map(gapJson) },
+  }
+}
+
+function trafficFigures({ requests, rows, sampledRows, cacheHits, errors, latency }: ModelRollup): TrafficFigures {
+  const figures = (stage: Stage): LatencyFigures => {
+    const times = latency[stage]
+    return { mean: times.mean(), p50: times.quantile(0.5), p95: times.quantile(0.95), p99: times.quantile(0.99) }
+  }
+  const latencyMs = { total: figures('total'), features: figures('features'), wait: figures('wait'), run: figures('run') }
+  return { requests, rows, sampledRows, cacheHits, errors: Object.fromEntries(errors), latencyMs }
+}
+
+function shown({ bins, ...column }: ColumnRollup): ColumnFigures {
+  return { ...column, bins: bins.map(({ binsId, counts }) => ({ binsId, counts })) }
+}
+
+function gapJson({ from, to }: Gap): { from: string; to: string } {
+  return { from: rfc3339(from), to: rfc3339(to) }
+}
+
+function rfc3339(micros: number): string {
+  return new Date(micros / 1000).toISOString()
+}

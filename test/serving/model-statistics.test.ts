@@ -1,0 +1,74 @@
+import { afterAll, beforeAll, expect, it } from 'vitest'
+import { statisticsAnswer } from '../../serving/protocols/http/statistics-schemas.ts'
+import type { World } from './world.ts'
+import { ask, createWorld } from './world.ts'
+
+let world: World
+beforeAll(async () => {
+  world = await createWorld('embedded')
+  await world.db.script(`
+    insert into lockstep_source.landings (airport, at, delay, amount, count, city, open, vec) values
+      ('ATL', '2001-07-01T11:30:00Z', 25, 0.5, 7, 'Atlanta', true, '{3,4}'),
+      ('JFK', '2001-07-01T11:00:00Z', 'NaN', null, null, null, null, null)
+  `)
+  for (const view of ['airport_delays', 'airport_typed']) await world.materialize(view)
+  await world.push('typed', 'named')
+})
+afterAll(() => world?.close())
+
+const recorded = { config: { bodyLimitBytes: 100_000, rollups: { rowsPerSecond: 1000 } } }
+
+it('is what two servers have answered, by version, with errors, and values of every type', async () => {
+  const statistics = `/v1/models/typed/statistics?from=2001-07-01T12:00:00Z&to=2001-07-01T12:01:00Z`
+  for (const airports of [['ATL', 'ATL', 'JFK'], ['XXX']]) {
+    const { url, server } = await world.serve(recorded)
+    await server.whenReady()
+    const answer = await ask(url, '/v1/predict', { model: 'typed', entities: airports.map((airport) => ({ airport })) })
+    expect(answer.status).toBe(200)
+    expect((await ask(url, '/v1/predict', { model: 'typed', entities: [{ airport: 7 }] })).status).toBe(400)
+    expect((await ask(url, '/v1/predict', { model: 'nobody', entities: [{}] })).status).toBe(404)
+    await server.close()
+  }
+  const { url, server } = await world.serve()
+  await server.whenReady()
+  const answer = await fetch(`${url}${statistics}&by=version,role&step=minute`)
+  const body = statisticsAnswer.parse(await answer.json())
+  expect(answer.status).toBe(200)
+  expect(body).toMatchObject({
+    model: 'typed',
+    from: '2001-07-01T12:00:00.000Z',
+    total: { requests: 4, rows: 4, sampledRows: 4, errors: { INVALID_ENTITY: 2 }, entities: 3 },
+    groups: [{ version: 1, role: 'champion', requests: 4 }],
+    coverage: { minutes: 1, missing: [] },
+    processes: { errors: { INVALID_ENTITY: 2, UNKNOWN_DEFINITION: 2 } },
+  })
+  expect(body.total.columns).toMatchObject({
+    amount: { statuses: { PRESENT: 2, NULL_VALUE: 1, NOT_FOUND: 1 }, nulls: 2, moments: { count: 2, mean: 0.5, deviation: 0 } },
+    // defaults stand in for what is missing
+    count: { statuses: { PRESENT: 2 }, nulls: 0, moments: { count: 4, mean: 3.5, greatest: 7 } },
+    city: {
+      values: {
+        complete: true,
+        top: [
+          { value: 'Atlanta', count: 2 },
+          { value: 'nowhere', count: 2 },
+        ],
+      },
+    },
+    open: {
+      moments: { mean: 0.5 },
+      values: {
+        top: [
+          { value: 'false', count: 2 },
+          { value: 'true', count: 2 },
+        ],
+      },
+    },
+    vec: { nulls: 2, moments: null, values: null },
+    'output:count_out': { statuses: { PRESENT: 4 }, moments: { mean: 3.5 } },
+  })
+  expect(body.series).toMatchObject([{ at: '2001-07-01T12:00:00.000Z', of: '1', figures: { requests: 4 } }])
+  for (const query of ['step=second', 'since=never', 'from=2001-07-01T12:00:00Z&to=2001-07-01T12:00:00Z', 'since=365d&step=minute'])
+    expect((await fetch(`${url}/v1/models/typed/statistics?${query}`)).status, query).toBe(400)
+  expect((await fetch(`${url}/v1/models/nobody/statistics`)).status).toBe(404)
+})
