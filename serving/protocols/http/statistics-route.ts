@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { LockstepError } from '../../../kernel/errors.ts'
+import { LockstepError, messageOf } from '../../../kernel/errors.ts'
 import { parseDuration } from '../../../kernel/duration.ts'
 import { parseTimestamp } from '../../../kernel/time.ts'
 import { modelStatistics } from '../../../monitoring/rollups/model-statistics.ts'
@@ -43,7 +43,7 @@ async function answerStatistics(call: Call, context: ServingContext): Promise<Ro
   const { since = '1h', from, to, version, by = 'version,role', step } = checkQuery(call, query)
   const model = context.catalog().model(call.params['name'] ?? '').name
   const end = to === undefined ? context.clock() : parseTimestamp(to)
-  const begin = from === undefined ? end - parseDuration(since, 'The parameter "since"') : parseTimestamp(from)
+  const begin = from === undefined ? end - durationOf(since) : parseTimestamp(from)
   if (begin >= end) throw new LockstepError('INVALID_REQUEST', 'The window is empty: "from" must be before "to".')
   if (step !== undefined && (end - begin) / stepMicros[step] > maxPeriods)
     throw new LockstepError(
@@ -59,4 +59,12 @@ async function answerStatistics(call: Call, context: ServingContext): Promise<Ro
     ...(step === undefined ? {} : { step }),
   })
   return jsonAnswer({ ...statistics, requestId: call.requestId })
+}
+
+function durationOf(since: string): number {
+  try {
+    return parseDuration(since, 'The parameter "since"')
+  } catch (error) {
+    throw new LockstepError('INVALID_REQUEST', messageOf(error), { cause: error })
+  }
 }
