@@ -35,13 +35,19 @@ export function assignVersions(
   models: Pick<ModelHost, 'failureOf'>,
 ): readonly VersionAssignment[] {
   const { version, entities } = request
-  if (version !== undefined) return [{ version, rows: allRows(entities.length), role: 'requested', experiment: null, variant: null }]
+  if (version !== undefined) return [assigned({ ...byDefault, version, role: 'requested' }, allRows(entities.length))]
   const model = catalog.models.get(request.model)
   const rules = model === undefined ? [] : routingRules(catalog, model)
-  return rules.length === 0 ? [{ ...byDefault, rows: allRows(entities.length) }] : route(request, rules, models)
+  return rules.length === 0 ? [assigned(byDefault, allRows(entities.length))] : route(request, rules, models)
 }
 
-const byDefault = { version: undefined, role: 'champion', experiment: null, variant: null } as const
+type Target = Omit<VersionAssignment, 'rows'>
+const byDefault: Target = { version: undefined, role: 'champion', experiment: null, variant: null }
+
+/** All assignments have one hidden class. */
+function assigned({ version, role, experiment, variant }: Target, rows: readonly number[]): VersionAssignment {
+  return { version, rows, role, experiment, variant }
+}
 
 function allRows(count: number): number[] {
   const rows = new Array<number>(count)
@@ -54,24 +60,42 @@ function route(
   rules: readonly RoutingRule[],
   models: Pick<ModelHost, 'failureOf'>,
 ): readonly VersionAssignment[] {
-  const rowsOf = new Map<RoutingTarget | typeof byDefault, number[]>()
-  for (const [row, entity] of entities.entries()) {
-    const target = targetOf(rules, entity, row, caller.requestId)
+  const targetAt = (row: number): Target => {
+    const target = targetOf(rules, entities[row], row, caller.requestId)
     // a version that this server cannot load must not fail requests
-    const takes = target === null || models.failureOf(model, target.version) !== undefined ? byDefault : target
+    return target === null || models.failureOf(model, target.version) !== undefined ? byDefault : target
+  }
+  if (entities.length === 1) return [assigned(targetAt(0), [0])]
+  const rowsOf = new Map<Target, number[]>()
+  for (let row = 0; row < entities.length; row++) {
+    const takes = targetAt(row)
     const rows = rowsOf.get(takes)
     if (rows === undefined) rowsOf.set(takes, [row])
     else rows.push(row)
   }
-  return Array.from(rowsOf, ([target, rows]) => ({ ...target, rows }))
+  return Array.from(rowsOf, ([target, rows]) => assigned(target, rows))
 }
 
 function targetOf(rules: readonly RoutingRule[], entity: unknown, row: number, requestId: string): RoutingTarget | null {
-  for (const { salt, unitOf, slices, targets } of rules) {
-    const unit = unitOf(entity, row, requestId)
-    const variant = unit === null ? null : variantAt(slices, placeOf(salt, unit))
+  for (const rule of rules) {
+    const { slices, targets } = rule
+    const unit = rule.unitOf(entity, row, requestId)
+    const variant = unit === null ? null : variantAt(slices, placeIn(rule, unit))
     const target = variant === null ? undefined : targets.get(variant)
     if (target !== undefined) return target
   }
   return null
 }
+
+/** A hash costs more than the rest of the routing, and the same units come again. */
+function placeIn({ salt, places }: RoutingRule, unit: string): number {
+  const known = places.get(unit)
+  if (known !== undefined) return known
+  const place = placeOf(salt, unit)
+  if (places.size >= maxPlaces) places.clear()
+  if (unit.length <= maxKeptLetters) places.set(unit, place)
+  return place
+}
+
+/** About 2 MB for each rollout. */
+const [maxPlaces, maxKeptLetters] = [20_000, 100]

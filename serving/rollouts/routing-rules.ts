@@ -25,6 +25,8 @@ export interface RoutingRule {
    */
   readonly unitOf: (entity: unknown, row: number, requestId: string) => string | null
   readonly slices: readonly Slice[]
+  /** Places of units that were asked for lately. */
+  readonly places: Map<string, number>
   /** By variant of the slices. */
   readonly targets: ReadonlyMap<string, RoutingTarget>
 }
@@ -46,7 +48,12 @@ function compile(catalog: Catalog, model: CatalogModel, { version, share, unit, 
   const plan = service === undefined ? undefined : catalog.services.get(service)
   if (plan === undefined) return none
   const target = { version, role: 'canary', experiment: null, variant: null } as const
-  const rule = { salt, slices: [{ from: 0, to: share, variant: 'candidate' }], targets: new Map([['candidate', target]]) }
+  const rule = {
+    salt,
+    places: new Map<string, number>(),
+    slices: [{ from: 0, to: share, variant: 'candidate' }],
+    targets: new Map([['candidate', target]]),
+  }
   if (unit === requestUnit) return [{ ...rule, unitOf: (_entity, _row, requestId) => requestId }]
   const column = entityFields(plan).find(({ name }) => name === unit)
   if (column === undefined) return none
