@@ -1,6 +1,7 @@
 import type { OnlineStore } from '../../online/store.ts'
 import type { Catalog } from '../../registry/catalog.ts'
 import type { CheckSpec } from '../../registry/define/check-options.ts'
+import type { Severity } from '../../registry/define/severity.ts'
 import type { MonitorSpec } from '../../registry/monitor-spec.ts'
 import type { Database } from '../../runtime/database.ts'
 import type { JsonValue } from '../../kernel/view-spec.ts'
@@ -21,6 +22,8 @@ export interface CheckResult {
   readonly cause: string | null
   /** What the next evaluation of the subject gets. */
   readonly memory?: JsonValue | undefined
+  /** In place of that of the monitor. */
+  readonly severity?: Severity
 }
 
 export interface CheckContext {

@@ -70,7 +70,7 @@ function defaultMonitors(catalog: Catalog): ActiveMonitor[] {
             forMicros: 0,
             severity: 'ticket' as const,
             checks: modelChecks(),
-            description: `The model "${name}" is served what it would be trained on.`,
+            description: `The model "${name}" answers as it usually does, from what it would be trained on.`,
           },
         ],
   )
@@ -86,6 +86,8 @@ function defaultMonitors(catalog: Catalog): ActiveMonitor[] {
   return [...views, ...models, system]
 }
 
+const kindsOfModels = ['parity', 'errors', 'latency', 'traffic'] as const
+
 function modelChecks(): CheckSpec[] {
-  return [checkOf({ kind: 'parity' }, 'A default monitor')]
+  return kindsOfModels.map((kind) => checkOf({ kind }, 'A default monitor'))
 }

@@ -76,7 +76,7 @@ export async function recordEvaluation(
       const found = results ?? (had.length === 0 ? [kind] : had).map((subject) => failed(subject, error))
       for (const result of found) {
         findings[result.state]++
-        const state = await move(kind, result, monitor.severity)
+        const state = await move(kind, result, result.severity ?? monitor.severity)
         const noData = noDataResult(`${kind} of ${result.subject}`, result, state, monitor)
         if (noData !== null) await move(noDataCheck, noData, 'ticket')
       }

@@ -39,6 +39,30 @@ export const checkOptions = {
     /** How many logged vectors of the window are recomputed. */
     vectors: { is: 'number', min: 1, max: 10_000, whole: true, default: 200 },
   },
+  errors: {
+    /** The share of requests that must not fail by a fault of the server. */
+    objective: { is: 'number', min: 0.5, max: 0.999999, default: 0.999 },
+    /** Fewer errors in the longer window never breach. */
+    minErrors: { is: 'number', min: 1, max: 1_000_000, whole: true, default: 10 },
+  },
+  latency: {
+    /** The share of requests that must be fast enough. */
+    quantile: { is: 'number', min: 0.5, max: 0.999, default: 0.95 },
+    /** How many times as long as usual they may take. */
+    factor: { is: 'number', min: 1.1, max: 100, default: 2 },
+    /** How long they may take, in place of a comparison with what is usual. */
+    max: { is: 'duration', least: '1ms', most: '10m' },
+    /** Fewer requests in 15 minutes are too few. */
+    minRequests: { is: 'number', min: 20, max: 1_000_000, whole: true, default: 200 },
+  },
+  traffic: {
+    /** How many scales from the usual count breach. */
+    score: { is: 'number', min: 2, max: 100, default: 4 },
+    /** The least fall that breaches; a rise must be as large as what undoes it. */
+    minChange: { is: 'number', min: 0.05, max: 0.95, default: 0.4 },
+    /** How many weeks of history are compared. */
+    weeks: { is: 'number', min: 3, max: 8, whole: true, default: 4 },
+  },
   jobs: {
     /** How long a step may wait for a worker. */
     maxWait: { is: 'duration', least: '1m', most: '30d', default: '10m' },

@@ -147,7 +147,7 @@ function runbookOf(runbook: string | undefined, what: string): string | null {
 
 /** Which checks need a model or view, and which watch the system. */
 const ofSystem: readonly CheckKindName[] = ['jobs', 'clock']
-const ofModel: readonly CheckKindName[] = ['parity']
+const ofModel: readonly CheckKindName[] = ['parity', 'errors', 'latency', 'traffic']
 
 function checksOf(checks: readonly StatedCheck[], of: Monitor['of'], what: string): CheckSpec[] {
   if (!Array.isArray(checks) || checks.length === 0)

@@ -1,9 +1,12 @@
 import type { CheckSpec } from '../../../registry/define/check-options.ts'
 import type { CheckContext, CheckResult } from '../check-kind.ts'
 import { clock } from './clock.ts'
+import { errors } from './errors.ts'
 import { freshness } from './freshness.ts'
 import { jobs } from './jobs.ts'
+import { latency } from './latency.ts'
 import { parity } from './parity.ts'
+import { traffic } from './traffic.ts'
 
 export async function evaluateCheck(context: CheckContext, spec: CheckSpec): Promise<readonly CheckResult[]> {
   switch (spec.kind) {
@@ -11,6 +14,12 @@ export async function evaluateCheck(context: CheckContext, spec: CheckSpec): Pro
       return await freshness.evaluate(context, spec)
     case 'parity':
       return await parity.evaluate(context, spec)
+    case 'errors':
+      return await errors.evaluate(context, spec)
+    case 'latency':
+      return await latency.evaluate(context, spec)
+    case 'traffic':
+      return await traffic.evaluate(context, spec)
     case 'jobs':
       return await jobs.evaluate(context, spec)
     case 'clock':

@@ -1,0 +1,82 @@
+import { describe, expect, it } from 'vitest'
+import { LockstepError } from '../../../kernel/errors.ts'
+import { allPresent } from '../../../kernel/state.ts'
+import { evaluateMonitor } from '../../../monitoring/alerts/evaluate-monitor.ts'
+import { createRollupRecorder } from '../../../monitoring/rollups/rollup-recorder.ts'
+import { createRollupWriter } from '../../../monitoring/rollups/rollup-writer.ts'
+import { checkOf } from '../../../registry/define/check-options.ts'
+import type { StatedCheck } from '../../../registry/define/check-options.ts'
+import { loadCatalog } from '../../../registry/catalog.ts'
+import { createLogger } from '../../../runtime/log.ts'
+import { during, openServer } from '../../opened-database.ts'
+import { servicePlan } from '../../serving/plans.ts'
+import { clockMonitor, minute } from './monitors.ts'
+
+const opened = during(() => openServer())
+const day = Math.floor((Date.now() * 1000) / (1440 * minute) - 2) * 1440 * minute
+const service = servicePlan('typed')
+
+/** Fifteen minutes in which a model answers so many requests a minute, and fails for some of them. */
+async function serve(model: string, { answers, fails, ms }: { answers: number; fails: number; ms: number }): Promise<void> {
+  let now = day
+  const log = createLogger('silent')
+  const writer = createRollupWriter({ database: () => opened().db, log })
+  const recorder = createRollupRecorder({ writer, baselineOf: () => null, log, clock: () => now }, { rowsPerSecond: 1000 })
+  const row = service.evaluate(
+    [{ values: service.features.map(() => null), statuses: allPresent(service.features.length), eventTime: day }],
+    [],
+    day,
+  )
+  const group = {
+    model: { service, outputs: [{ name: 'score', type: { kind: 'float64' } }], version: { model, version: 1 } },
+    role: 'champion',
+    rows: [0],
+    read: { entities: [{ keys: ['a'], request: [] }], rows: [row] },
+  } as const
+  for (let i = 0; i < 15; i++) {
+    now = day + i * minute
+    await recorder.flush()
+    for (let n = 0; n < answers; n++) recorder.answered(group, [[0.5]], { totalMs: ms, featuresMs: 1, waitMs: 1, runMs: ms - 2 }, 1)
+    for (let n = 0; n < fails; n++) recorder.failed(model, 1, 'champion', new LockstepError('MODEL_FAILED', 'It failed.'))
+    for (let n = 0; n < fails; n++) recorder.failed(model, 1, 'champion', new LockstepError('INVALID_ENTITY', 'It is wrong.'))
+  }
+  now = day + 15 * minute
+  await recorder.flush()
+}
+
+async function check(model: string, stated: StatedCheck) {
+  const monitor = clockMonitor('m', { target: { kind: 'model', model }, checks: [checkOf(stated, 'A monitor')] })
+  const { db } = opened()
+  const deps = { db, store: null, catalog: await loadCatalog(db), clock: () => Date.now() * 1000, signal: new AbortController().signal }
+  const [checked] = await evaluateMonitor(deps, monitor, day + 17 * minute)
+  expect(checked?.error).toBeNull()
+  return checked?.results ?? []
+}
+
+describe('checks of rollups', () => {
+  it('page where a model fails, and say how; wrong requests do not count', async () => {
+    await serve('failing', { answers: 18, fails: 2, ms: 10 })
+    const [fast, slow] = await check('failing', { kind: 'errors' })
+    expect(fast).toMatchObject({ subject: 'failing (fast burn)', state: 'breach', severity: 'page', n: 330 })
+    expect(fast?.evidence).toMatchObject({ errors: 30, codes: { MODEL_FAILED: 30 } })
+    expect(fast?.cause).toContain('Most are MODEL_FAILED (30).')
+    expect(slow).toMatchObject({ subject: 'failing (slow burn)', state: 'breach', severity: 'ticket' })
+    expect((await check('failing', { kind: 'errors', minErrors: 31 })).map(({ state }) => state)).toEqual(['ok', 'ok'])
+  })
+
+  it('breach where answers take too long, and name the longest part', async () => {
+    await serve('slow', { answers: 20, fails: 0, ms: 80 })
+    expect(await check('slow', { kind: 'latency', max: '50ms' })).toMatchObject([{ state: 'breach', threshold: 50, n: 300 }])
+    const [{ cause } = { cause: '' }] = await check('slow', { kind: 'latency', max: '50ms' })
+    expect(cause).toContain('50ms is allowed. The longest part is "run".')
+    expect(await check('slow', { kind: 'latency', max: '100ms' })).toMatchObject([{ state: 'ok', cause: null }])
+  })
+
+  it('are unknown without history, and without requests', async () => {
+    await serve('new', { answers: 20, fails: 0, ms: 10 })
+    expect(await check('new', { kind: 'latency' })).toMatchObject([{ state: 'unknown' }])
+    expect(await check('new', { kind: 'traffic' })).toMatchObject([{ state: 'unknown' }])
+    expect(await check('none', { kind: 'errors' })).toMatchObject([{ state: 'unknown' }, { state: 'unknown' }])
+    expect(await check('none', { kind: 'latency' })).toMatchObject([{ state: 'unknown', n: 0 }])
+  })
+})
