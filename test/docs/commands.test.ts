@@ -167,11 +167,6 @@ const before: Readonly<Record<string, () => Promise<unknown>>> = {
     )
     inPlace.set('1207', String(job?.id))
   },
-  async 'docs/quality.md'() {
-    const [, outcomes = ''] = /```ts\n([^]*?)```/.exec(read('docs/quality.md')) ?? []
-    await put('outcomes.ts', outcomes.replace(`'lockstep'`, JSON.stringify(join(rootFolder, 'index.ts'))))
-    await must('apply', 'outcomes.ts')
-  },
   // workers write the training set
   'docs/remote.md': () => Promise.resolve(start(env, 'worker', '--only', 'exports')),
   'docs/streams.md': () =>
