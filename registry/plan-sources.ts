@@ -52,7 +52,7 @@ export async function planSources(
         const all = entitiesOf(source, [...registered, ...views])
         const change = ownedTableChange(source, all, table, await indexNames(handle, sourceRelation(source)))
         if (change !== null) tables.push(change)
-        else if (all.length > 0) problems.push(untypedKey(source, all))
+        else if (all.length > 0 || set.outcomes.some(({ spec }) => spec.source.name === source.name)) problems.push(untypedKey(source, all))
         else
           notes.push(
             `No view reads the source "${source.name}" yet, so the types of its key are unknown. Its table is created with its first view.`,

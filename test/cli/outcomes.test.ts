@@ -90,6 +90,13 @@ describe('the commands of outcomes', () => {
     expect(text).toContain('Outcomes ("refunded") are matched with logged predictions. Set LOCKSTEP_LOG_PREDICTIONS=fraud=1')
   })
 
+  it('refuse a source with a key of unknown type that only an outcome reads', async () => {
+    const notes = `const notes = source('notes', { key: { shop: 'shop' }, eventTime: 'at', columns: { id: t.string, bad: t.bool } })
+export const noted = outcome('noted', { model: fraud, source: notes, match: 'prediction', predictionId: 'id', value: 'bad', within: '1d' })\n`
+    const file = join(definitionFiles({ 'notes.ts': payments + notes }), 'notes.ts')
+    await expect(run('apply', file)).rejects.toThrow('The source "notes" has the key column "shop", whose type is unknown')
+  })
+
   it('keep a model and a source that an outcome needs when they are pruned', async () => {
     const kept = async (name: string) => (await run('prune', name, '--dry-run')).json as { kept: { neededBy: string[] }[] }
     expect((await kept('reports')).kept[0]?.neededBy).toEqual([
