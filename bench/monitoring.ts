@@ -10,6 +10,7 @@
 import { parseArgs } from 'node:util'
 import { estimateErrors } from './monitoring/estimate-errors.ts'
 import { type FalseAlarms, falseAlarms } from './monitoring/false-alarms.ts'
+import { type MinuteAlarms, minuteAlarms } from './monitoring/minute-alarms.ts'
 
 const { values: args } = parseArgs({ options: { repeats: { type: 'string', default: '2000' }, json: { type: 'boolean', default: false } } })
 const repeats = Number(args.repeats)
@@ -42,8 +43,30 @@ for (const [baseline, window] of sizes) {
     )
   }
 }
+say('  baseline    window  minutes  rows/entity  repeats   drift test, as servers summarize')
+const minutes: MinuteAlarms[] = []
+for (const [baseline, window] of [
+  [1000, 500],
+  [10_000, 1000],
+  [10_000, 10_000],
+] as const) {
+  for (const rowsPerEntity of [1, 5]) {
+    const line = minuteAlarms(
+      baseline,
+      window,
+      30,
+      rowsPerEntity,
+      Math.max(20, Math.min(repeats, Math.floor(maxRows / (baseline + window)))),
+    )
+    minutes.push(line)
+    say(
+      [baseline, window].map((rows) => rows.toLocaleString('en').padStart(10)).join('') +
+        `${String(line.minutes).padStart(9)}${String(rowsPerEntity).padStart(13)}${String(line.repeats).padStart(9)}${(line.ratio?.toFixed(2) ?? 'too few').padStart(13)}`,
+    )
+  }
+}
 // a ratio over few repeats is mostly noise: those of 1,000 repeats have a standard error of 0.14
-const known = table.flatMap(({ ratio, repeats: of }) => (ratio === null || of < 1000 ? [] : [ratio]))
+const known = [...table, ...minutes].flatMap(({ ratio, repeats: of }) => (ratio === null || of < 1000 ? [] : [ratio]))
 const errors = estimateErrors(100_000)
 const cbpe = Math.max(...errors.flatMap(({ accuracy, auc }) => [Math.abs(accuracy), Math.abs(auc)]))
 say(
@@ -51,7 +74,7 @@ say(
 )
 const figures = { false_alarm_ratio_min: Math.min(...known), false_alarm_ratio_max: Math.max(...known), cbpe_error_max: cbpe }
 say(`calibrated: ${figures.false_alarm_ratio_min.toFixed(2)} to ${figures.false_alarm_ratio_max.toFixed(2)} times the nominal share`)
-if (args.json) process.stdout.write(`${JSON.stringify({ ...figures, table, errors })}\n`)
+if (args.json) process.stdout.write(`${JSON.stringify({ ...figures, table, minutes, errors })}\n`)
 
 function say(line: string): void {
   process.stderr.write(`${line}\n`)

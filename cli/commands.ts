@@ -58,6 +58,7 @@ export const commands: readonly CommandEntry[] = [
   { name: 'rollout abort', load: async () => (await import('./commands/rollout-abort.ts')).rolloutAbortCommand },
   { name: 'rollout promote', load: async () => (await import('./commands/rollout-promote.ts')).rolloutPromoteCommand },
   { name: 'predict', load: async () => (await import('./commands/predict.ts')).predictCommand },
+  { name: 'drift', load: async () => (await import('./commands/drift.ts')).driftCommand },
   { name: 'baseline show', load: async () => (await import('./commands/baseline-show.ts')).baselineShowCommand },
   { name: 'baseline create', load: async () => (await import('./commands/baseline-create.ts')).baselineCreateCommand },
   { name: 'predictions list', load: async () => (await import('./commands/predictions-list.ts')).predictionsListCommand },

@@ -8,7 +8,6 @@ import type { JoinProgress } from '../../offline/join.ts'
 import { entityRows, profileColumn } from '../../offline/profile/column-profile.ts'
 import type { StoredDataset } from '../../offline/stored-datasets.ts'
 import { storeTrainingBaseline } from '../../offline/training-baseline.ts'
-import { readCompressedRows } from '../../offline/training-profile.ts'
 import type { Catalog } from '../../registry/catalog.ts'
 import type { ModelVersion } from '../../registry/model-versions.ts'
 import type { Database } from '../../runtime/database.ts'
@@ -18,6 +17,7 @@ import { outputColumn } from './baseline.ts'
 import { featureEffects } from './feature-effects.ts'
 import type { RunnableVersion } from './run-version.ts'
 import { openVersion } from './run-version.ts'
+import { trainingRows } from './training-rows.ts'
 import { storeVersionBaseline } from './store-version-baseline.ts'
 
 /**
@@ -53,15 +53,9 @@ const nowhere: DatasetOutput = {
 export async function createOutputBaseline(db: Database, catalog: Catalog, version: ModelVersion): Promise<boolean> {
   const { dataset } = version
   if (dataset === null) return false
-  const stored = await db.kysely
-    .selectFrom('lockstep.baselines')
-    .select(['rows', 'sample'])
-    .where('dataset', '=', dataset)
-    .executeTakeFirst()
-  if (stored === undefined || stored.sample === null) return false
   const model = await openVersion(db, catalog, version)
   try {
-    const accepted = readCompressedRows(model.service.features, stored.sample).filter(({ values }) => model.accepts(values))
+    const accepted = (await trainingRows(db, catalog, dataset, model.service)).filter(({ values }) => model.accepts(values))
     if (accepted.length === 0) return false
     const predictions = await model.run(accepted.map(({ values }) => values))
     const entities = entityRows(accepted.map(({ entity }) => entity))
@@ -75,7 +69,7 @@ export async function createOutputBaseline(db: Database, catalog: Catalog, versi
     }))
     await storeVersionBaseline(db, version.model, version.version, {
       origin: { kind: 'training predictions', dataset },
-      rows: Number(stored.rows),
+      rows: accepted.length,
       sampledRows: accepted.length,
       entities: entities.length,
       effects: await featureEffects(

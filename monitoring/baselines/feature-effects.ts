@@ -26,21 +26,24 @@ const maxRuns = 400_000
  * Rudin and Dominici, JMLR 20 (2019), with the prediction itself in place of its loss, as no label is needed.
  *
  * @param rows features in service order, which a server would answer
+ * @param draws rows whose values replace those of a permuted feature, so that a feature that is constant in `rows` still
+ *   moves. Default: `rows`
  */
 export async function featureEffects(
   model: RunnableVersion,
   rows: readonly Row[],
   from: FeatureEffects['from'],
+  draws: readonly Row[] = rows,
 ): Promise<FeatureEffects | null> {
   const output = measuredOutput(model.outputs)
   const features = model.service.features.flatMap(({ name }, f) => (model.inputs.has(name) ? [{ name, f }] : []))
   const taken = rows.slice(0, Math.min(maxRows, Math.ceil(maxRuns / Math.max(1, features.length))))
-  if (output === null || taken.length < 2) return null
+  if (output === null || taken.length < 2 || draws.length < 2) return null
   const before = await model.run(taken)
   const byFeature: Record<string, number> = {}
   for (const { name, f } of features) {
-    const order = permutation(taken.length, f)
-    const changed = taken.map((row, i) => row.with(f, taken[order[i] as number]?.[f] ?? null))
+    const order = permutation(draws.length, f)
+    const changed = taken.map((row, i) => row.with(f, draws[order[i % order.length] as number]?.[f] ?? null))
     byFeature[name] = meanChange(before, await model.run(changed), output.index)
   }
   return { output: output.name, unit: output.unit, rows: taken.length, from, byFeature }

@@ -10,6 +10,7 @@ import { auditRoutes } from './audit-route.ts'
 import { backfillRoutes } from './backfills-route.ts'
 import type { Call, FileRange, RouteAnswer } from './call.ts'
 import { crossOrigin } from './cors.ts'
+import { driftRoutes } from './drift-route.ts'
 import { jobRoutes } from './jobs-route.ts'
 import { docsRoutes } from './docs-routes.ts'
 import { eventRoutes } from './events-route.ts'
@@ -60,6 +61,7 @@ const described: readonly Route[] = [
   ...backfillRoutes,
   ...jobRoutes,
   ...alertRoutes,
+  ...driftRoutes,
   ...auditRoutes,
   ...healthRoutes,
 ]

@@ -1,0 +1,91 @@
+import type { DriftJson } from '../monitoring/drift/drift-json.ts'
+import { count, counted, shortId } from './human.ts'
+import { table } from './table.ts'
+
+type Column = DriftJson['columns'][number]
+
+/** A drift report for people: what it compares, a line by column, and the causes of what drifted. */
+export function driftText(report: DriftJson): string {
+  const { model, version, window, rows, columns, drifted, effects, notes } = report
+  const causes = columns.filter((column) => column.causes.length > 0)
+  return [
+    `${model}@${version} from ${short(window.from)} to ${short(window.to)} UTC: ${counted(rows, 'row')}, compared with ${baselineText(report)}.`,
+    `${count(drifted.length)} of ${counted(columns.length, 'column')} drifted (adjusted p below ${report.alpha}, and PSI at least ${report.minPsi} above chance).`,
+    '',
+    table(['COLUMN', 'DRIFT', 'HARM', 'PSI', 'CHANCE', 'P', 'MISSING', 'OUTSIDE', 'MEAN'], columns.map(cells)),
+    ...(causes.length === 0 ? [] : ['', 'Likely causes:', ...causes.flatMap(causeLines)]),
+    ...(effects === null ? [] : ['', harmText(effects)]),
+    ...untestedLines(columns),
+    ...notes.map((note) => `note: ${note}`),
+  ].join('\n')
+}
+
+function baselineText({ baseline }: DriftJson): string {
+  const { kind, origins, window, rows } = baseline
+  if (window !== null)
+    return `${kind === 'previous' ? 'the time before' : 'the same time last week'}, from ${short(window.from)} to ${short(window.to)} (${counted(rows, 'row')})`
+  const [origin] = origins
+  if (origin === undefined) return 'its baseline'
+  if (origin.kind === 'served') return `rows that were served from ${short(origin.from)} to ${short(origin.to)}`
+  return `the training set ${shortId(origin.dataset)} (${counted(rows, 'row')})`
+}
+
+function cells({
+  column,
+  drifted,
+  untested,
+  harm,
+  distances,
+  test,
+  adjustedP,
+  missing,
+  outOfRange,
+  otherCategories,
+  mean,
+}: Column): string[] {
+  const outside = outOfRange === null ? (otherCategories?.window ?? null) : outOfRange.below + outOfRange.above
+  return [
+    column,
+    drifted ? 'yes' : untested === null ? 'no' : '?',
+    number(harm),
+    number(distances?.psi ?? null),
+    number(test?.psiByChance ?? null),
+    adjustedP === null ? '' : adjustedP < 1e-4 ? '<0.0001' : number(adjustedP),
+    change(percent(missing.baseline), percent(missing.window)),
+    outside === null ? '' : percent(outside),
+    mean.baseline === null && mean.window === null ? '' : change(number(mean.baseline), number(mean.window)),
+  ]
+}
+
+function causeLines({ column, causes }: Column): string[] {
+  return causes.map(({ kind, text }, i) => `  ${i === 0 ? column : ' '.repeat(column.length)}  ${kind}: ${text}`)
+}
+
+function harmText({ output, unit, rows, from }: NonNullable<DriftJson['effects']>): string {
+  const measured = from === 'training set' ? 'rows of the training set' : 'logged predictions'
+  return `HARM: how far "${output}" moves if the feature is permuted (${unit === 'absolute' ? 'mean absolute change' : 'share of rows'}, ${counted(rows, 'row')} of ${measured}), times the share of rows that changed bins. Of an output: how far its mean moved.`
+}
+
+function untestedLines(columns: readonly Column[]): string[] {
+  const byReason = Map.groupBy(
+    columns.filter(({ untested }) => untested !== null),
+    ({ untested }) => untested ?? '',
+  )
+  return [...byReason].map(([reason, of]) => `not tested: ${of.map(({ column }) => column).join(', ')}. ${reason}`)
+}
+
+function change(before: string, after: string): string {
+  return before === after ? before : `${before || 'none'} → ${after || 'none'}`
+}
+
+function percent(share: number): string {
+  return `${number(share * 100)} %`
+}
+
+function number(value: number | null): string {
+  return value === null ? '' : String(Number(value.toPrecision(3)))
+}
+
+function short(time: string): string {
+  return time.slice(0, 16).replace('T', ' ')
+}

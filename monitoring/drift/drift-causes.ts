@@ -1,0 +1,103 @@
+import type { ViewUse } from '../../kernel/service-plan.ts'
+import type { ColumnDrift, DriftCause } from './drift-types.ts'
+
+/** What is known around a column that drifted. */
+export interface CauseEvidence {
+  /** The view behind a feature; null: an on-demand view, or an output. */
+  readonly view: ViewUse['plan'] | null
+  /** By view: why it is late now. */
+  readonly late: ReadonlyMap<string, string>
+  /** Views whose definition differs from that of the baseline. */
+  readonly changedViews: ReadonlySet<string>
+  /** null: the time before has no rows to compare with. */
+  readonly volume: { readonly ratio: number; readonly text: string } | null
+  /** null: it did not move, or is not known. */
+  readonly entityMix: string | null
+  /** Features that drifted, the most harmful first. */
+  readonly driftedFeatures: readonly string[]
+}
+
+/** A status counts as moved from this difference of shares on. */
+const minStatusMove = 0.02
+/** A volume counts as changed beyond this ratio, or its inverse. */
+const minVolumeRatio = 1.5
+
+type Drifted = Omit<ColumnDrift, 'causes'>
+
+/** The likely causes of a drift, the most specific first. */
+export function likelyCauses(column: Drifted, evidence: CauseEvidence): DriftCause[] {
+  if (column.kind === 'output') return [outputCause(evidence.driftedFeatures)]
+  const moved = movedStatuses(column)
+  const causes: DriftCause[] = []
+  const late = evidence.view === null ? undefined : evidence.late.get(evidence.view.id)
+  if (late !== undefined) causes.push({ kind: 'source late', text: `the view "${evidence.view?.id}" is late: ${late}` })
+  if (evidence.view !== null && evidence.changedViews.has(evidence.view.id)) {
+    causes.push({ kind: 'view changed', text: `the view "${evidence.view.id}" has another definition than in the training set` })
+  }
+  if (moved.length > 0) causes.push({ kind: 'statuses moved', text: moved.join(', ') })
+  if (column.newCategories.length > 0 && isMore(column.otherCategories)) {
+    const { baseline, window } = column.otherCategories
+    const named = column.newCategories.slice(0, 3).map((value) => `"${value}"`)
+    causes.push({
+      kind: 'new categories',
+      text: `categories that the baseline does not name went from ${percent(baseline)} to ${percent(window)} of rows: ${named.join(', ')}`,
+    })
+  }
+  if (evidence.entityMix !== null) causes.push({ kind: 'mix of entities moved', text: evidence.entityMix })
+  const { volume } = evidence
+  if (volume !== null && (volume.ratio >= minVolumeRatio || volume.ratio <= 1 / minVolumeRatio))
+    causes.push({ kind: 'volume changed', text: volume.text })
+  if (causes.length > 0) return causes
+  return [sourceValues(column, evidence)]
+}
+
+function outputCause(features: readonly string[]): DriftCause {
+  if (features.length === 0)
+    return { kind: 'unknown', text: 'no feature drifted: the relation of the features to each other changed, or the model did' }
+  const named = features.slice(0, 3).map((name) => `"${name}"`)
+  return { kind: 'features drifted', text: `${named.join(', ')}${features.length > 3 ? ` and ${features.length - 3} more` : ''} drifted` }
+}
+
+function movedStatuses({ missing }: Drifted): string[] {
+  return missing.reasons
+    .filter(({ baseline, window }) => Math.abs(window - baseline) >= minStatusMove)
+    .map(({ status, baseline, window }) => `${status} went from ${percent(baseline)} to ${percent(window)} of rows`)
+}
+
+function isMore(shares: Drifted['otherCategories']): shares is NonNullable<Drifted['otherCategories']> {
+  return shares !== null && shares.window - shares.baseline >= minStatusMove
+}
+
+function sourceValues({ mean }: Drifted, { view, volume, entityMix }: CauseEvidence): DriftCause {
+  const source = view === null ? 'the request or an input' : `the source "${view.spec.source.name}"`
+  const unmoved = ['statuses', ...(volume === null ? [] : ['volume']), ...(entityMix === null ? ['entities'] : [])]
+    .join(', ')
+    .replace(/, (\w+)$/, ' and $1')
+  const ratio = mean.baseline === null || mean.window === null || mean.baseline === 0 ? null : mean.window / mean.baseline
+  const figures =
+    ratio === null
+      ? ''
+      : `: the mean went from ${short(mean.baseline)} to ${short(mean.window)} (×${short(ratio)}${isUnit(ratio) ? ', a unit?' : ''})`
+  return { kind: 'source values changed', text: `values moved while ${unmoved} did not, so ${source} has other values${figures}` }
+}
+
+/** Factors between usual units: powers of ten, 60, 3600, 24, and of length and mass. */
+const units = [10, 60, 24, 3600, 86_400, 1.609, 3.281, 2.205, 2.54, 1.8]
+const tolerance = 0.15
+
+/** Whether a ratio of means looks like a change of unit. */
+export function isUnit(ratio: number): boolean {
+  const size = Math.max(Math.abs(ratio), 1 / Math.abs(ratio))
+  if (!Number.isFinite(size) || size < 1.5) return false
+  const power = Math.log10(size)
+  if (power > 0.9 && Math.abs(power - Math.round(power)) < Math.log10(1 + tolerance)) return true
+  return units.some((unit) => Math.abs(size / unit - 1) < tolerance / 3)
+}
+
+function percent(share: number): string {
+  return `${Number((share * 100).toPrecision(3))} %`
+}
+
+function short(value: number | null): string {
+  return value === null ? 'none' : String(Number(value.toPrecision(3)))
+}

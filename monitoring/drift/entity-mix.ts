@@ -1,0 +1,75 @@
+import type { Database } from '../../runtime/database.ts'
+import { driftDistances } from '../../statistics/drift-distances.ts'
+import { readLog } from '../prediction-log/columns.ts'
+import type { Window } from './drift-types.ts'
+
+const sampledRows = 2_000
+const namedEntities = 20
+const minRows = 200
+/** PSI above what chance gives, as for a column. */
+const minPsi = 0.1
+
+/**
+ * Whether the mix of entities differs from that of the time before, by logged rows: over the twenty most frequent
+ * entities and the others.
+ *
+ * @param key the columns of the entity's key
+ * @returns a sentence; null: it did not move, or too few rows are logged
+ */
+export async function movedEntityMix(
+  db: Pick<Database, 'query'>,
+  { model, version, key }: { readonly model: string; readonly version: number; readonly key: readonly string[] },
+  window: Window,
+): Promise<string | null> {
+  if (key.length === 0) return null
+  const length = window.to - window.from
+  const entitiesOf = (of: Window) => sampleEntities(db, model, version, key, of)
+  const [now, before] = [await entitiesOf(window), await entitiesOf({ from: window.from - length, to: window.from })]
+  if (now.length < minRows || before.length < minRows) return null
+  const [current, former] = [countsOf(now), countsOf(before)]
+  const names = [...new Set([...current.keys(), ...former.keys()])]
+  const most = names.toSorted((a, b) => totalOf(b) - totalOf(a)).slice(0, namedEntities)
+  const countsIn = (counts: ReadonlyMap<string, number>, rows: number) => {
+    const named = most.map((name) => counts.get(name) ?? 0)
+    return [...named, rows - named.reduce((sum, count) => sum + count, 0)].map((count) => count + 0.5)
+  }
+  const [p, q] = [countsIn(former, before.length), countsIn(current, now.length)]
+  const { psi, totalVariation } = driftDistances(p, q)
+  if (psi - most.length * (1 / now.length + 1 / before.length) < minPsi) return null
+  const moves = most.map((name, i) => ({ name, move: (q[i] as number) / now.length - (p[i] as number) / before.length }))
+  const [greatest] = moves.toSorted((a, b) => Math.abs(b.move) - Math.abs(a.move))
+  const example = greatest === undefined ? '' : `, most of all ${greatest.name} by ${percent(greatest.move)} of rows`
+  return `${percent(totalVariation)} of rows went to other entities than in the time before${example}`
+
+  function totalOf(name: string): number {
+    return (current.get(name) ?? 0) + (former.get(name) ?? 0)
+  }
+}
+
+async function sampleEntities(
+  db: Pick<Database, 'query'>,
+  model: string,
+  version: number,
+  key: readonly string[],
+  { from, to }: Window,
+): Promise<string[]> {
+  const rows = await readLog(
+    db,
+    ['keys'],
+    `WHERE prediction_log.at >= to_timestamp($1) AND prediction_log.at < to_timestamp($2) AND prediction_log.model = $3
+       AND prediction_log.version = $4
+     ORDER BY hashtextextended(prediction_log.request_id, prediction_log.entity) LIMIT $5`,
+    [from / 1e6, to / 1e6, model, version, sampledRows],
+  )
+  return rows.map(({ keys }) => key.map((name) => String((keys as Readonly<Record<string, unknown>>)[name])).join(', '))
+}
+
+function countsOf(names: readonly string[]): Map<string, number> {
+  const counts = new Map<string, number>()
+  for (const name of names) counts.set(name, (counts.get(name) ?? 0) + 1)
+  return counts
+}
+
+function percent(share: number): string {
+  return `${Number((share * 100).toPrecision(3))} %`
+}

@@ -1,0 +1,54 @@
+import type { ServicePlan } from '../../kernel/service-plan.ts'
+import type { DatasetManifest } from '../../offline/dataset-manifest.ts'
+import type { ModelVersion } from '../../registry/model-versions.ts'
+import type { Database } from '../../runtime/database.ts'
+import type { ViewFreshness } from '../freshness/view-freshness.ts'
+import type { ModelRollup } from '../rollups/model-rollup.ts'
+import { readRollup } from '../rollups/read-rollups.ts'
+import type { CauseEvidence } from './drift-causes.ts'
+import type { Window } from './drift-types.ts'
+import { movedEntityMix } from './entity-mix.ts'
+
+export interface EvidenceContext {
+  readonly db: Database
+  /** The freshness of views now; absent or empty: not known. */
+  readonly freshness?: (views: ReadonlySet<string>) => Promise<readonly Pick<ViewFreshness, 'view' | 'late'>[]>
+}
+
+/** What surrounds a drift. @param dataset the training set behind the baseline; null: none */
+export async function gatherEvidence(
+  { db, freshness }: EvidenceContext,
+  { model, version }: ModelVersion,
+  service: ServicePlan,
+  window: Window,
+  rollup: ModelRollup,
+  dataset: string | null,
+): Promise<Omit<CauseEvidence, 'view' | 'driftedFeatures'>> {
+  const views = new Map(service.uses.map(({ plan }) => [plan.id as string, plan.fingerprint]))
+  const fresh = (await freshness?.(new Set(views.keys()))) ?? []
+  const length = window.to - window.from
+  const before = await readRollup(db, { model, versions: [version], from: window.from - length, to: window.from })
+  return {
+    late: new Map(fresh.flatMap(({ view, late }) => (late === null ? [] : [[view, late] as const]))),
+    changedViews: dataset === null ? new Set() : await changedViews(db, dataset, views),
+    volume: volumeOf(before, rollup),
+    entityMix: await movedEntityMix(db, { model, version, key: service.uses[0]?.key ?? [] }, window),
+  }
+}
+
+function volumeOf(before: ModelRollup, now: ModelRollup): CauseEvidence['volume'] {
+  // rows by measured minute, so that a server that started meanwhile does not look like more traffic
+  const rate = ({ rows, coverage }: ModelRollup) => (coverage.minutes === 0 ? 0 : rows / coverage.minutes)
+  const [former, current] = [rate(before), rate(now)]
+  if (former === 0) return null
+  const ratio = current / former
+  const text = `rows a minute went from ${Number(former.toPrecision(3))} in the time before to ${Number(current.toPrecision(3))} (×${Number(ratio.toPrecision(3))})`
+  return { ratio, text }
+}
+
+async function changedViews(db: Database, dataset: string, served: ReadonlyMap<string, string>): Promise<Set<string>> {
+  const row = await db.kysely.selectFrom('lockstep.datasets').select('manifest').where('id', '=', dataset).executeTakeFirst()
+  // only createDataset writes these
+  const trained = new Map(((row?.manifest as DatasetManifest | undefined)?.views ?? []).map(({ id, fingerprint }) => [id, fingerprint]))
+  return new Set([...served].flatMap(([view, fingerprint]) => (trained.get(view) === fingerprint ? [] : [view])))
+}

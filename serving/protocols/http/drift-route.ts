@@ -1,0 +1,64 @@
+import { z } from 'zod'
+import { parseDuration } from '../../../kernel/duration.ts'
+import { driftJson } from '../../../monitoring/drift/drift-json.ts'
+import { driftReport } from '../../../monitoring/drift/drift-report.ts'
+import { parseBaseline } from '../../../monitoring/drift/parse-baseline.ts'
+import { servedFreshness } from '../../../monitoring/drift/served-freshness.ts'
+import { versionReference } from '../../../registry/pick-version.ts'
+import { jsonAnswer } from './call.ts'
+import { checkQuery } from './check-query.ts'
+import { driftAnswer } from './drift-schemas.ts'
+import type { Route } from './route.ts'
+
+const query = z.object({
+  version: z.string().optional().describe('A version by number or alias. Default: the champion, or the newest if there is none'),
+  since: z
+    .string()
+    .refine(isDuration, 'must be a duration such as 1h or 7d')
+    .optional()
+    .describe('The length of the window up to now, such as 1h or 7d. Default: 24h'),
+  baseline: z
+    .string()
+    .optional()
+    .describe('What to compare with: training, previous:7d, same-hour-last-week or dataset:ID. Default: training'),
+})
+
+function isDuration(text: string): boolean {
+  try {
+    return parseDuration(text, '') > 0
+  } catch {
+    return false
+  }
+}
+
+export const driftRoutes: readonly Route[] = [
+  {
+    method: 'GET',
+    path: '/v1/models/:name/drift',
+    scope: 'read',
+    summary: 'How served features and outputs differ from a baseline',
+    tag: 'Monitoring',
+    query,
+    answer: driftAnswer,
+    async handle(call, context) {
+      const { version, since = '24h', baseline = 'training' } = checkQuery(call, query)
+      const to = Date.now() * 1000
+      const catalog = context.catalog()
+      const db = context.upkeep.database()
+      const report = await driftReport(
+        {
+          db,
+          catalog,
+          freshness: (views) => servedFreshness({ db, catalog, store: context.upkeep.store, now: to }, views),
+        },
+        {
+          model: call.params['name'] ?? '',
+          window: { from: to - parseDuration(since, 'The parameter "since"'), to },
+          baseline: parseBaseline(baseline),
+          ...(version === undefined ? {} : { version: versionReference(version) }),
+        },
+      )
+      return jsonAnswer({ ...driftJson(report), requestId: call.requestId })
+    },
+  },
+]

@@ -1,0 +1,278 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import type { Outcome } from '../../../cli/command.ts'
+import type { Context } from '../../../cli/context.ts'
+import { createContext } from '../../../cli/context.ts'
+import { prepare } from '../../../cli/run.ts'
+import { createTerminal } from '../../../cli/terminal.ts'
+import { encodeKey } from '../../../kernel/entity-key.ts'
+import { Status } from '../../../kernel/state.ts'
+import type { Value } from '../../../kernel/value-type.ts'
+import { makeLackingBaselines } from '../../../monitoring/baselines/baseline-job.ts'
+import { baselineOf } from '../../../monitoring/baselines/baseline.ts'
+import type { DriftReport } from '../../../monitoring/drift/drift-types.ts'
+import { driftReport } from '../../../monitoring/drift/drift-report.ts'
+import { loggedEffects } from '../../../monitoring/drift/logged-effects.ts'
+import { createLogMetrics } from '../../../monitoring/prediction-log/log-metrics.ts'
+import { createPredictionLog } from '../../../monitoring/prediction-log/prediction-log.ts'
+import { createRollupRecorder } from '../../../monitoring/rollups/rollup-recorder.ts'
+import { createRollupWriter } from '../../../monitoring/rollups/rollup-writer.ts'
+import { createMetricsRegistry } from '../../../runtime/metrics.ts'
+import { applyChanges } from '../../../registry/apply.ts'
+import type { Catalog } from '../../../registry/catalog.ts'
+import { loadCatalog } from '../../../registry/catalog.ts'
+import { pickVersion } from '../../../registry/pick-version.ts'
+import type { Database } from '../../../runtime/database.ts'
+import { loadConfig } from '../../../runtime/config.ts'
+import { createLogger } from '../../../runtime/log.ts'
+import { createRandom } from '../../../statistics/random.ts'
+import { literal } from '../../offline/things.ts'
+import { servingSet } from '../../serving/definitions.ts'
+import { onnx } from '../../serving/fixtures.ts'
+import type { TestDatabase } from '../../services/index.ts'
+import { testDatabase } from '../../services/index.ts'
+
+const [minute, hour] = [60_000_000, 3_600_000_000]
+/** Two days ago, the begin of a day. Epoch microseconds. */
+const day = Math.floor((Date.now() * 1000) / (24 * hour) - 2) * 24 * hour
+const airports = 300
+const random = createRandom(5)
+const log = createLogger('silent')
+
+/** What a server reads of one airport: amount, count, city, open and vec. */
+interface Served {
+  readonly airport: number
+  readonly values: readonly (Value | null)[]
+}
+type Fault = (served: Served) => Served
+
+/** The rows of one airport are alike: it explains half of the variance of the amount, and its usual city. */
+const own = Array.from({ length: airports }, () => random.normal())
+const cities = ['Atlanta', 'Boston', 'Chicago', 'Denver']
+
+function draw(): Served {
+  const airport = random.below(airports)
+  const amount = Math.fround(50 + 5 * (own[airport] as number) + 5 * random.normal())
+  const city = cities[random.next() < 0.5 ? airport % 4 : random.below(4)] as string
+  const isKnown = random.next() > 0.03
+  return { airport, values: [isKnown ? amount : null, BigInt(random.below(200)), city, random.next() < 0.7, Float32Array.of(1, 2)] }
+}
+
+let folder: string
+let database: TestDatabase
+let context: Context
+let db: Database
+let catalog: Catalog
+const lockstep = async (...words: string[]): Promise<Outcome> => await (await prepare(words))(context)
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'lockstep-drift-'))
+  database = await testDatabase()
+  const config = loadConfig({ LOCKSTEP_POSTGRES_URL: database.url, LOCKSTEP_DIR: folder, LOCKSTEP_LOG_LEVEL: 'silent' })
+  context = createContext(config, createTerminal(true), new AbortController().signal)
+  db = await context.database()
+  await applyChanges(db, servingSet)
+  // each row of the training set sees one row of its own source, a minute before
+  const rows = Array.from({ length: 4000 }, draw).map(({ airport, values }, i) => {
+    const literals = values.slice(0, 4).map(literal).join(', ')
+    return `('A${airport}', timestamptz '2001-07-01' + ${i} * interval '10 minutes', ${literals}, '{1,2}')`
+  })
+  await db.query(`insert into lockstep_source.landings (airport, at, amount, count, city, open, vec) values ${rows.join(', ')}`)
+  await db.query(`create table spine as select airport, at + interval '1 minute' as at from lockstep_source.landings`)
+  const made = await lockstep('dataset', 'create', 'typed', '--spine', 'select * from spine', '--out', join(folder, 'set.csv'))
+  await writeFile(join(folder, 'typed.onnx'), await onnx('named'))
+  await lockstep('model', 'push', 'typed', join(folder, 'typed.onnx'), '--dataset', (made.json as { readonly id: string }).id)
+  await makeLackingBaselines({
+    db,
+    catalog: () => loadCatalog(db),
+    onFailure: (_, error) => {
+      throw new Error(error)
+    },
+  })
+  catalog = await loadCatalog(db)
+})
+afterAll(async () => {
+  await context?.close()
+  await database?.drop()
+  await rm(folder, { recursive: true, force: true })
+})
+
+/** Answers so many rows over ten minutes from a moment on, by two server processes. */
+async function serve(from: number, rows: number, fault: Fault = (served) => served, missing: Status = Status.nullValue): Promise<void> {
+  const service = catalog.service('typed')
+  const baseline = await baselineOf(db, 'typed', 1)
+  const outputs = catalog.model('typed').spec.output
+  let now = from
+  const processes = [0, 1].map(() =>
+    createRollupRecorder(
+      { writer: createRollupWriter({ database: () => db, log }), baselineOf: () => baseline, log, clock: () => now },
+      { rowsPerSecond: 1_000_000 },
+    ),
+  )
+  for (let m = 0; m < 10; m++) {
+    now = from + m * minute
+    for (const recorder of processes) await recorder.flush()
+    for (let i = 0; i < rows / 10; i++) {
+      const { airport, values } = fault(draw())
+      const statuses = values.map((value) => (value === null ? missing : Status.present))
+      const row = service.evaluate([{ values, statuses, eventTime: from }], [], from)
+      const entity = { keys: [encodeKey([{ name: 'airport', type: { kind: 'string' } }], [`A${airport}`])], request: [] }
+      const model = { service, outputs, version: { model: 'typed', version: 1 } }
+      // the model returns its inputs; a missing amount is NaN there
+      const prediction = values.map((value) => value ?? Number.NaN)
+      const times = { totalMs: 1, featuresMs: 1, waitMs: 0, runMs: 0 }
+      processes[i % 2]?.answered({ model, role: 'champion', rows: [0], read: { entities: [entity], rows: [row] } }, [prediction], times, 0)
+    }
+  }
+  for (const recorder of processes) await recorder.close(5000)
+}
+
+const report = (from: number, baseline: Parameters<typeof driftReport>[1]['baseline'] = { kind: 'training' }): Promise<DriftReport> =>
+  driftReport({ db, catalog }, { model: 'typed', window: { from, to: from + 10 * minute }, baseline })
+const firstOf = ({ columns: [first] }: DriftReport) => first
+
+describe('a drift report over served traffic', () => {
+  it('finds no drift in twenty healthy windows', async () => {
+    for (let w = 0; w < 20; w++) await serve(day + w * 20 * minute, 500)
+    for (let w = 0; w < 20; w++) {
+      const found = await report(day + w * 20 * minute)
+      expect(found).toMatchObject({ rows: 500, sampledRows: 500, drifted: [], gaps: [], notes: [] })
+      expect(found.columns.filter(({ adjustedP }) => adjustedP === null).map(({ column }) => column)).toEqual([])
+    }
+  })
+
+  it('finds a change of unit by 100 first, and names the source', async () => {
+    const at = day + 8 * hour
+    await serve(at - 10 * minute, 500)
+    await serve(at, 500, ({ airport, values: [amount, ...rest] }) => ({
+      airport,
+      values: [amount === null || amount === undefined ? null : Math.fround(Number(amount) * 100), ...rest],
+    }))
+    const found = await report(at)
+    expect(found.drifted).toEqual(['amount', 'output:amount_out'])
+    expect(firstOf(found)).toMatchObject({ column: 'amount', drifted: true, outOfRange: { below: 0, above: expect.closeTo(0.97, 1) } })
+    expect(firstOf(found)?.harm).toBeGreaterThan(0)
+    expect(firstOf(found)?.causes).toEqual([
+      { kind: 'source values changed', text: expect.stringMatching(/source "landings" has other values: .*×(9\d|10\d)(\.\d)?, a unit\?/) },
+    ])
+    expect(found.columns.find(({ column }) => column === 'output:amount_out')?.causes).toEqual([
+      { kind: 'features drifted', text: '"amount" drifted' },
+    ])
+    // the time before had the old unit, and so had the training set by its id
+    expect((await report(at, { kind: 'previous', micros: 10 * minute })).drifted).toEqual(found.drifted)
+    const [origin] = (await report(at)).baseline.origins
+    const id = origin !== undefined && 'dataset' in origin ? origin.dataset : ''
+    expect((await report(at, { kind: 'dataset', id })).drifted).toEqual(['amount'])
+    await expect(report(at, { kind: 'dataset', id: 'no-such' })).rejects.toMatchObject({ code: 'UNKNOWN_DEFINITION' })
+  })
+
+  it('finds a new category, and names it', async () => {
+    const at = day + 10 * hour
+    await serve(at, 500, ({ airport, values }) => ({ airport, values: random.next() < 0.2 ? values.with(2, 'Zürich') : values }))
+    const found = await report(at)
+    expect(found.drifted).toEqual(['city', 'output:city_out'])
+    const city = found.columns.find(({ column }) => column === 'city')
+    expect(city).toMatchObject({ newCategories: ['Zürich'], otherCategories: { baseline: 0 } })
+    expect(city?.causes).toMatchObject([{ kind: 'new categories', text: expect.stringContaining('"Zürich"') }])
+  })
+
+  it('finds a burst of nulls, with its reason beside that of training', async () => {
+    const at = day + 12 * hour
+    const burst: Fault = ({ airport, values }) => ({ airport, values: random.next() < 0.3 ? values.with(0, null) : values })
+    await serve(at, 500, burst, Status.notFound)
+    const found = await report(at)
+    expect(found.drifted).toEqual(['amount', 'output:amount_out'])
+    expect(firstOf(found)).toMatchObject({
+      column: 'amount',
+      missing: { baseline: expect.closeTo(0.03, 1), window: expect.closeTo(0.32, 1) },
+    })
+    expect(firstOf(found)?.causes).toMatchObject([
+      { kind: 'statuses moved', text: expect.stringMatching(/NOT_FOUND went from 0 % to 3\d/) },
+    ])
+  })
+
+  it('gives no p-value for a window of few entities, and says why', async () => {
+    const at = day + 14 * hour
+    await serve(at, 500, ({ values }) => ({ airport: random.below(20), values: values.with(0, 1) }))
+    const found = await report(at)
+    expect(found.drifted).toEqual([])
+    expect(new Set(found.columns.map(({ untested }) => untested?.replace(/\d+ entities/, 'N entities')))).toEqual(
+      new Set(['The window has the weight of N entities; a test needs 50']),
+    )
+    expect(found.columns.map(({ adjustedP }) => adjustedP)).not.toContain(0)
+  })
+
+  it('says that nothing was served, or that a version has no baseline', async () => {
+    const found = await report(day + 16 * hour)
+    expect(found).toMatchObject({ rows: 0, drifted: [], notes: ['No rows were served in the window.'] })
+    expect(found.columns.every(({ untested }) => untested !== null)).toBe(true)
+    await writeFile(join(folder, 'delay.onnx'), await onnx('logistic'))
+    await lockstep('model', 'push', 'delay', join(folder, 'delay.onnx'))
+    await expect(lockstep('drift', 'delay')).rejects.toMatchObject({
+      code: 'BASELINE_MISSING',
+      message: expect.stringContaining('"lockstep baseline create delay@1"'),
+    })
+    await expect(lockstep('drift', 'typed', '--baseline', 'before')).rejects.toMatchObject({ code: 'INVALID_REQUEST' })
+  })
+
+  it('is printed by the command, with the harm by logged predictions', async () => {
+    const at = Date.now() * 1000 - 30 * minute
+    await serve(at, 500, ({ airport, values }) => ({ airport, values: values.with(0, values[0] === null ? null : 5) }))
+    await logPredictions(at, 300)
+    const { text, json } = await lockstep('drift', 'typed', '--since', '1h')
+    expect(json).toMatchObject({
+      model: 'typed',
+      version: 1,
+      rows: 500,
+      effects: { from: 'logged predictions', output: 'amount_out', rows: 300 },
+    })
+    expect(text).toMatch(/^typed@1 from .* UTC: 500 rows, compared with the training set [\da-f]{8} \(4,000 rows\)\./)
+    expect(text).toMatch(/\namount +yes +\d/)
+    expect(text).toMatch(/\n {2}amount +source values changed: /)
+    // all logged amounts are equal, but those of the training set are not
+    const effects = await loggedEffects(db, catalog, pickVersion(catalog.model('typed')), { from: at, to: at + hour })
+    expect(effects?.byFeature['amount']).toBeGreaterThan(1)
+    expect(effects?.byFeature['open']).toBe(0)
+  })
+})
+
+/** Logs predictions for rows whose amounts are all 5. */
+async function logPredictions(at: number, rows: number): Promise<void> {
+  const service = catalog.service('typed')
+  const predictions = createPredictionLog(
+    { database: () => db, metrics: (waiting) => createLogMetrics(createMetricsRegistry(), waiting), log, clock: () => at },
+    { shares: { share: 1, models: new Map() }, retentionDays: 1, flushMs: 60_000 },
+  )
+  const served = Array.from({ length: rows }, draw)
+  predictions.note({
+    requestId: 'drift',
+    predictionBase: 'drift',
+    model: 'typed',
+    version: 1,
+    role: 'champion',
+    experiment: null,
+    variant: null,
+    service,
+    outputs: catalog.model('typed').spec.output,
+    read: {
+      entities: served.map(({ airport }) => ({
+        keys: [encodeKey([{ name: 'airport', type: { kind: 'string' } }], [`A${airport}`])],
+        request: [],
+      })),
+      rows: served.map(({ values }) =>
+        service.evaluate([{ values: values.with(0, 5), statuses: values.map(() => Status.present), eventTime: at }], [], at),
+      ),
+      asOf: at,
+      degraded: false,
+      skewed: false,
+      origins: () => [],
+    },
+    rows: served.map((_, row) => row),
+    predictions: served.map(({ values }) => values.map((value) => value ?? Number.NaN)),
+    startedMs: performance.now(),
+    apiKey: null,
+  })
+  await predictions.close(5000)
+}
