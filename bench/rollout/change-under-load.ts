@@ -7,7 +7,7 @@ import { abortRollout, changeShare, startRollout } from '../../registry/rollouts
 import type { Database } from '../../runtime/database.ts'
 import { placeOf } from '../../statistics/assign.ts'
 
-export interface LoadedChanges {
+interface LoadedChanges {
   readonly db: Database
   readonly env: NodeJS.ProcessEnv
   readonly key: string

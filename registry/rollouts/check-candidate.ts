@@ -14,7 +14,7 @@ export function entityFields({ keys, request }: ServicePlan): Column[] {
 }
 
 /** Whether values of a type have a canonical text by which they can be assigned. */
-export function isUnitType({ kind }: ValueType): boolean {
+function isUnitType({ kind }: ValueType): boolean {
   return kind !== 'vector' && kind !== 'list' && kind !== 'counts'
 }
 

@@ -15,7 +15,7 @@ export interface VersionAssignment extends ServedAs {
 }
 
 /** What is routed of a request. */
-export interface RoutedRequest {
+interface RoutedRequest {
   readonly model: string
   readonly version?: VersionReference | undefined
   readonly entities: readonly unknown[]
