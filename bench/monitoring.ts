@@ -2,19 +2,35 @@
  * The figures of monitoring: how often its drift test alarms without drift, beside tests that take rows for independent
  * and beside Evidently's defaults; and how far quality without labels is from the truth.
  *
- *     npm run bench -- monitoring [--repeats 2000] [--json]
+ *     npm run bench -- monitoring [--repeats 2000] [--rounds 400] [--json]
+ *
+ * With LOCKSTEP_POSTGRES_URL and LOCKSTEP_REDIS_URL it also measures what rollups cost a prediction
+ * (`monitoring/recording-cost.ts`), in a database of its own.
  *
  * A ratio is the share of alarms over the nominal 5 %: 1 is calibrated. Large samples are repeated less often, within
  * the same number of rows. With --json the last line is one JSON document.
  */
 import { parseArgs } from 'node:util'
+import { loadConfig } from '../runtime/config.ts'
 import { estimateErrors } from './monitoring/estimate-errors.ts'
 import { type FalseAlarms, falseAlarms } from './monitoring/false-alarms.ts'
 import { type MinuteAlarms, minuteAlarms } from './monitoring/minute-alarms.ts'
+import { recordingCost } from './monitoring/recording-cost.ts'
 
-const { values: args } = parseArgs({ options: { repeats: { type: 'string', default: '2000' }, json: { type: 'boolean', default: false } } })
+const { values: args } = parseArgs({
+  options: {
+    repeats: { type: 'string', default: '2000' },
+    rounds: { type: 'string', default: '400' },
+    json: { type: 'boolean', default: false },
+  },
+})
 const repeats = Number(args.repeats)
 if (!Number.isInteger(repeats) || repeats < 1000) throw new Error(`--repeats ${args.repeats}: 1000 or more, as fewer say little.`)
+
+const { postgresUrl, redisUrl } = loadConfig()
+const cost = postgresUrl === null || redisUrl === null ? null : await recordingCost(postgresUrl, redisUrl, Number(args.rounds))
+if (cost !== null)
+  say(`rollups: ${cost.us_on} us per request with them, ${cost.us_off} and ${cost.us_control} without; ratio ${cost.ratio_cpu_on}`)
 
 /** Rows that all repeats of one line may draw together. */
 const maxRows = repeats * 110_000
@@ -74,7 +90,7 @@ say(
 )
 const figures = { false_alarm_ratio_min: Math.min(...known), false_alarm_ratio_max: Math.max(...known), cbpe_error_max: cbpe }
 say(`calibrated: ${figures.false_alarm_ratio_min.toFixed(2)} to ${figures.false_alarm_ratio_max.toFixed(2)} times the nominal share`)
-if (args.json) process.stdout.write(`${JSON.stringify({ ...figures, table, minutes, errors })}\n`)
+if (args.json) process.stdout.write(`${JSON.stringify({ ...cost, ...figures, table, minutes, errors })}\n`)
 
 function say(line: string): void {
   process.stderr.write(`${line}\n`)
