@@ -195,7 +195,7 @@ export const variables = z.object({
   LOCKSTEP_LOG_RETENTION_DAYS: integer(1, 3650).default(30),
   LOCKSTEP_PARITY_PER_MINUTE: integer(0, 1000).default(0),
   LOCKSTEP_ROLLUPS: z.enum(onOff, 'on or off').default('on'),
-  LOCKSTEP_ROLLUP_ROWS: integer(0, 1_000_000).default(1000),
+  LOCKSTEP_ROLLUP_ROWS: integer(0, 1_000_000).default(100),
   LOCKSTEP_ROLLUP_DAYS: z
     .string()
     .refine(

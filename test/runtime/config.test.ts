@@ -41,7 +41,7 @@ describe('the configuration', () => {
       logShares: { share: 0, models: new Map() },
       logRetentionDays: 30,
       parityPerMinute: 0,
-      rollups: { rowsPerSecond: 1000 },
+      rollups: { rowsPerSecond: 100 },
       rollupDays: { minute: 7, hour: 90, day: 730 },
       logLevel: 'info',
       auditRetentionDays: 365,
