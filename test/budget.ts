@@ -1,9 +1,8 @@
 /**
  * How many generated cases a property is tried with. Each failure that they have found is kept as a case of its own, so
- * a run on a laptop needs few. CI looks for new ones.
+ * one run needs few. They are other ones in each run, so that many runs of CI try many.
  *
- * `LOCKSTEP_TEST_CASES` is the share of all cases: a tenth by default, a quarter in `.ci/run`. 10 runs ten times as
- * many.
+ * `LOCKSTEP_TEST_CASES` is the share of all cases: a tenth by default. 10 runs ten times as many.
  *
  * @param all the cases at share 1
  */
