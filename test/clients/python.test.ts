@@ -1,7 +1,9 @@
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { budget } from '../budget.ts'
 import type { OneProcess } from '../cli/one-process.ts'
 import { oneProcess } from '../cli/one-process.ts'
 import type { Printed } from '../cli/run-lockstep.ts'
@@ -12,6 +14,8 @@ import { run } from '../services/binaries.ts'
 import { copyEmbedded } from '../services/embedded-template.ts'
 import { rootFolder } from '../source-files.ts'
 import { pythonWith } from '../python-with.ts'
+import { arrowTables, namedColumns, streamOf } from '../serving/arrow-tables.ts'
+import { readArrow } from '../serving/read-arrow.ts'
 
 // The Python client against a server with the embedded stores, whose world is that of docs/tutorial.md.
 
@@ -113,3 +117,32 @@ describe('the Python client', { timeout: 300_000 }, () => {
     ])
   })
 })
+
+describe('an Arrow stream', { timeout: 300_000 }, () => {
+  it('is valid to pyarrow, which writes equal values', async () => {
+    const tables = await mkdtemp(join(folder, 'arrow-'))
+    const generated = fc.sample(arrowTables, budget(300))
+    for (const [i, table] of generated.entries()) await writeFile(join(tables, `${i}.arrows`), streamOf(table, {}))
+    await run(python, ['-c', program, tables, String(generated.length)])
+    for (const [i, table] of generated.entries()) {
+      expect(readArrow(await readFile(join(tables, `${i}.arrows`))).columns, `table ${i}`).toEqual(namedColumns(table))
+    }
+  })
+})
+
+/** Validates the tables, and writes them again from their values as Python has them. */
+const program = `
+import sys
+import pyarrow as pa
+
+for i in range(int(sys.argv[2])):
+    path = f"{sys.argv[1]}/{i}.arrows"
+    with open(path, "rb") as file:
+        table = pa.ipc.open_stream(file).read_all()
+    table.validate(full=True)
+    columns = [pa.array(column.to_pylist(), type=column.type) for column in table.columns]
+    if not columns:
+        continue  # there are no values to write again
+    with pa.OSFile(path, "wb") as out, pa.ipc.new_stream(out, table.schema) as stream:
+        stream.write_batch(pa.record_batch(columns, schema=table.schema))
+`
