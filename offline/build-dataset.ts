@@ -21,11 +21,8 @@ import type { TrainingProfile } from './training-profile.ts'
 import { createTrainingProfiler } from './training-profile.ts'
 
 export interface BuildOptions {
-  /**
-   * Profile the features for a baseline. `statistics`: those of all rows, if the recipe takes only a sample of them.
-   * Absent: there is no profile.
-   */
-  readonly profile?: { readonly statistics?: readonly ColumnStatistics[] }
+  /** Whether to profile the features for a baseline. Default: false. */
+  readonly profile?: boolean
   readonly signal?: AbortSignal | undefined
   readonly onProgress?: ((progress: JoinProgress) => void) | undefined
 }
@@ -62,7 +59,7 @@ export async function buildDataset<Sealed extends WrittenFile>(
   service: ServicePlan,
   recipe: DatasetRecipe,
   open: (part: DatasetPart, columns: readonly Column<ValueType>[]) => Promise<DatasetOutput<Sealed>>,
-  { signal, onProgress, profile }: BuildOptions,
+  { signal, onProgress, profile = false }: BuildOptions,
 ): Promise<BuiltDataset<Sealed>> {
   const { rule, asOf, knownBefore, time, sample, order } = recipe
   // a spine of source rows and the features are read one after the other, and must see the same rows
@@ -83,13 +80,13 @@ export async function buildDataset<Sealed extends WrittenFile>(
       let first = 0
       const hash = createSpineHash(spine)
       const missing = countMissingRequired(service)
-      const profiler = profile === undefined ? null : createTrainingProfiler(service, spine.columns)
+      const profiler = profile ? createTrainingProfiler(service, spine.columns) : null
       const joining = {
         rule,
         bound: asOf,
         knownBefore,
         arrivedBefore,
-        statuses: profiler !== null,
+        statuses: profile,
         ...(signal && { signal }),
         ...(onProgress && { onProgress }),
       }
@@ -124,7 +121,7 @@ export async function buildDataset<Sealed extends WrittenFile>(
         missing,
         columns,
         statistics,
-        profile: profiler?.result(profile?.statistics ?? statistics ?? files[0]?.statistics ?? []) ?? null,
+        profile: profiler?.result(statistics ?? files[0]?.statistics ?? []) ?? null,
         files,
       }
     } catch (error) {

@@ -7,6 +7,7 @@ import type { TlsFiles } from '../runtime/tls-pair.ts'
 import type { Tracing } from '../runtime/tracing/span.ts'
 import type { TrafficOptions } from './traffic/traffic.ts'
 import type { PredictionLogOptions } from '../monitoring/prediction-log/prediction-log.ts'
+import type { RollupRecorder } from '../monitoring/rollups/rollup-recorder.ts'
 import type { OnUnavailable } from './features/fallback-policy.ts'
 import type { Readiness, ServerStatus } from './lifecycle/server-status.ts'
 
@@ -79,6 +80,8 @@ export interface ServerOptions {
   readonly warmMs?: number
   /** What else than its own defaults the prediction log goes by. */
   readonly predictionLog?: Pick<PredictionLogOptions, 'maxValues' | 'flushMs'>
+  /** Summarizes what the server answers, in place of a recorder by `config.rollups`. The server closes it. */
+  readonly rollups?: RollupRecorder
   /** How often the registry is looked at for changes and the stores for life. Default 2000. */
   readonly pollMs?: number
   /** How long requests under way may take when the server closes. Default 10,000. */

@@ -117,7 +117,7 @@ export function createServer(options: ServerOptions): LockstepServer {
     { shares: logShares, retentionDays: config.logRetentionDays ?? 30, ...options.predictionLog },
   )
 
-  const rollups = createRollups(needDatabase, config.rollups ?? null, log, clock)
+  const rollups = options.rollups ?? createRollups(needDatabase, config.rollups ?? null, log, clock)
 
   const filesDirectory = config.filesDirectory ?? join(tmpdir(), 'lockstep-files')
   const uploads = createUploads({ folder: join(filesDirectory, 'uploads'), limitBytes: config.uploadLimitBytes ?? 10 * 2 ** 30 })

@@ -83,7 +83,17 @@ function defaultMonitors(catalog: Catalog): ActiveMonitor[] {
     checks: [checkOf({ kind: 'jobs' }, 'A default monitor'), checkOf({ kind: 'clock' }, 'A default monitor')],
     description: 'Jobs make progress, and clocks agree.',
   }
-  return [...views, ...models, system]
+  const sources = {
+    ...common,
+    name: 'system:sources',
+    target: { kind: 'system' } as const,
+    everyMicros: 5 * minute,
+    forMicros: 0,
+    severity: 'ticket' as const,
+    checks: [checkOf({ kind: 'arrivals' }, 'A default monitor')],
+    description: 'The sources of online views get events as often as they usually do.',
+  }
+  return [...views, ...models, system, sources]
 }
 
 const kindsOfModels = ['parity', 'errors', 'latency', 'traffic'] as const

@@ -44,7 +44,7 @@ export async function readParts(
   const periods = planPeriods(first, end, hours, days, coarsest)
   return {
     rows: readPeriodRows(db, periods, model),
-    coverage: await readCoverage(db, periods, coarsest),
+    coverage: await readCoverage(db, periods),
     from: periods[0]?.from ?? first,
     to: periods.at(-1)?.to ?? end,
   }
@@ -58,7 +58,6 @@ function planPeriods(
   coarsest: MergedStep | 'minute',
 ): Period[] {
   const periods: Period[] = []
-  const daysWithHours = new Set([...hours.keys()].map((hour) => floorTo(hour, stepMicros.day)))
   const add = (step: Period['step'], start: number, end: number) => {
     const last = periods.at(-1)
     if (step === 'minute' && last?.step === 'minute' && last.to === start) periods[periods.length - 1] = { ...last, to: end }
@@ -67,10 +66,6 @@ function planPeriods(
   for (let day = floorTo(from, stepMicros.day); day < to; day += stepMicros.day) {
     const dayEnd = day + stepMicros.day
     const ofDay = days.get(day) ?? []
-    if (ofDay.length === 0 && !daysWithHours.has(day)) {
-      add('minute', Math.max(day, from), Math.min(dayEnd, to))
-      continue
-    }
     const ofHours = Array.from({ length: 24 }, (_, h) => hours.get(day + h * stepMicros.hour) ?? [])
     const isWhole = from <= day && dayEnd <= to
     const noHours = ofHours.every((rows) => rows.length === 0)
@@ -110,35 +105,27 @@ async function* readPeriodRows(
   }
 }
 
-async function readCoverage(
-  db: Pick<Database, 'query'>,
-  periods: readonly Period[],
-  coarsest: MergedStep | 'minute',
-): Promise<WindowParts['coverage']> {
+async function readCoverage(db: Pick<Database, 'query'>, periods: readonly Period[]): Promise<WindowParts['coverage']> {
   const parts: { readonly at: number; readonly coverage: Coverage }[] = []
   for (const { step, from, to } of periods) {
-    if (step === 'minute') for (const part of await minuteCoverage(db, from, to, stepMicros[coarsest])) parts.push(part)
+    if (step === 'minute') parts.push(...(await minuteCoverage(db, from, to)))
     else for (const { at, coverage } of await readMerged(db, step, [from], '')) if (coverage !== null) parts.push({ at, coverage })
   }
   return parts
 }
 
-/** By step of `size`. Those without anything are left out: a window may be centuries long. */
-async function minuteCoverage(db: Pick<Database, 'query'>, from: number, to: number, size: number): Promise<WindowParts['coverage']> {
+/** By minute. */
+async function minuteCoverage(db: Pick<Database, 'query'>, from: number, to: number): Promise<WindowParts['coverage']> {
   const { written, knownTo } = await readAround(db, from, to)
-  const minutes = new Set(written.flatMap(({ at }) => (from <= at && at < to ? [at] : [])))
-  const measured = new Map<number, number>()
-  for (const at of minutes) measured.set(floorTo(at, size), (measured.get(floorTo(at, size)) ?? 0) + 1)
-  const missing = new Map<number, Gap[]>()
-  for (const gap of coverageOf(written, from, to, knownTo).missing) {
-    for (let start = floorTo(gap.from, size); start < gap.to; start += size) {
-      const part = { from: Math.max(gap.from, start), to: Math.min(gap.to, start + size) }
-      missing.set(start, [...(missing.get(start) ?? []), part])
-    }
+  const all = coverageOf(written, from, to, knownTo)
+  const measured = new Set(written.map(({ at }) => at))
+  const parts: { readonly at: number; readonly coverage: Coverage }[] = []
+  for (let at = from; at < to; at += minuteMicros) {
+    const missing = all.missing.filter((gap) => gap.from <= at && at < gap.to)
+    const gap = { from: at, to: at + minuteMicros }
+    parts.push({ at, coverage: { minutes: measured.has(at) ? 1 : 0, missing: missing.length > 0 ? [gap] : [] } })
   }
-  return [...new Set([...measured.keys(), ...missing.keys()])]
-    .toSorted((a, b) => a - b)
-    .map((at) => ({ at, coverage: { minutes: measured.get(at) ?? 0, missing: missing.get(at) ?? [] } }))
+  return parts
 }
 
 /** Which minutes were written in a window and around it, and up to when that is known. */

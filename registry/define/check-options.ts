@@ -49,7 +49,7 @@ export const checkOptions = {
     /** The share of requests that must be fast enough. */
     quantile: { is: 'number', min: 0.5, max: 0.999, default: 0.95 },
     /** How many times as long as usual they may take. */
-    factor: { is: 'number', min: 1.1, max: 100, default: 2 },
+    factor: { is: 'number', min: 1.1, max: 100, default: 1.5 },
     /** How long they may take, in place of a comparison with what is usual. */
     max: { is: 'duration', least: '1ms', most: '10m' },
     /** Fewer requests in 15 minutes are too few. */
@@ -62,6 +62,12 @@ export const checkOptions = {
     minChange: { is: 'number', min: 0.05, max: 0.95, default: 0.4 },
     /** How many weeks of history are compared. */
     weeks: { is: 'number', min: 3, max: 8, whole: true, default: 4 },
+  },
+  arrivals: {
+    /** How many times as long as the longest silence of the last days a source may be silent. */
+    factor: { is: 'number', min: 1.1, max: 100, default: 3 },
+    /** A shorter silence never breaches. */
+    min: { is: 'duration', least: '1m', most: '30d', default: '15m' },
   },
   jobs: {
     /** How long a step may wait for a worker. */

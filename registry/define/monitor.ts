@@ -146,7 +146,7 @@ function runbookOf(runbook: string | undefined, what: string): string | null {
 }
 
 /** Which checks need a model or view, and which watch the system. */
-const ofSystem: readonly CheckKindName[] = ['jobs', 'clock']
+const ofSystem: readonly CheckKindName[] = ['arrivals', 'jobs', 'clock']
 const ofModel: readonly CheckKindName[] = ['parity', 'errors', 'latency', 'traffic']
 
 function checksOf(checks: readonly StatedCheck[], of: Monitor['of'], what: string): CheckSpec[] {

@@ -108,8 +108,6 @@ function kindOf(expected: string): string {
       return 'a whole number'
     case 'boolean':
       return 'true or false'
-    case 'nonoptional':
-      return 'a value'
     default:
       return expected
   }

@@ -1,5 +1,6 @@
 import type { CheckSpec } from '../../../registry/define/check-options.ts'
 import type { CheckContext, CheckResult } from '../check-kind.ts'
+import { arrivals } from './arrivals.ts'
 import { clock } from './clock.ts'
 import { errors } from './errors.ts'
 import { freshness } from './freshness.ts'
@@ -20,6 +21,8 @@ export async function evaluateCheck(context: CheckContext, spec: CheckSpec): Pro
       return await latency.evaluate(context, spec)
     case 'traffic':
       return await traffic.evaluate(context, spec)
+    case 'arrivals':
+      return await arrivals.evaluate(context, spec)
     case 'jobs':
       return await jobs.evaluate(context, spec)
     case 'clock':

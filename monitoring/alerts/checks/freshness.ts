@@ -16,8 +16,8 @@ type Spec = CheckOf<'freshness'>
  */
 export const freshness: CheckKind<Spec> = {
   name: 'freshness',
-  async evaluate({ db, store, catalog, monitor, clock }, spec) {
-    const views = await readViews(db, store, watchedViews(catalog, monitor), clock())
+  async evaluate({ db, store, catalog, monitor, window }, spec) {
+    const views = await readViews(db, store, watchedViews(catalog, monitor), window.to)
     return views.map((view) => resultOf(view, spec))
   },
 }

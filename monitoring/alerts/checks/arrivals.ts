@@ -1,0 +1,45 @@
+import { formatDuration, parseDuration } from '../../../kernel/duration.ts'
+import type { CheckOf } from '../../../registry/define/check-options.ts'
+import { sourceLag } from '../../freshness/source-lag.ts'
+import type { CheckKind, CheckResult } from '../check-kind.ts'
+import { followSilence, silencesOf } from './silence.ts'
+
+type Spec = CheckOf<'arrivals'>
+
+/**
+ * Whether the sources of online views still get events: each against the longest time without any in the last week,
+ * which the check remembers.
+ */
+export const arrivals: CheckKind<Spec> = {
+  name: 'arrivals',
+  async evaluate({ db, catalog, memoryOf, window }, { factor, min }) {
+    const plans = [...catalog.online].flatMap((id) => catalog.views.get(id) ?? [])
+    const bySource = new Map(plans.map((plan) => [plan.spec.source.name, plan]))
+    const results: CheckResult[] = []
+    for (const [source, plan] of bySource) {
+      const lag = await sourceLag(db, null, plan, null)
+      const { silences, usual } = followSilence(silencesOf(memoryOf(source)), lag?.newestEvent ?? null, window.to)
+      const threshold = usual === null ? null : Math.max(factor * usual, parseDuration(min))
+      const base = {
+        subject: source,
+        value: silences.newest === null ? null : silences.silent / 1e6,
+        threshold: threshold === null ? null : threshold / 1e6,
+        n: null,
+        evidence: { silentSeconds: silences.silent / 1e6, longestSeconds: usual === null ? null : usual / 1e6 },
+        memory: { ...silences },
+      }
+      if (threshold === null || usual === null) {
+        const cause = `It is not known yet how often the source "${source}" gets events: that needs a day, and a week if it is silent for an hour or longer.`
+        results.push({ ...base, state: 'unknown', cause })
+      } else if (silences.silent > threshold) {
+        const cause = `The source "${source}" has had no new event for ${text(silences.silent)}; in the last week it had one at least every ${text(usual)}. What writes to it has stopped or is late.`
+        results.push({ ...base, state: 'breach', cause })
+      } else results.push({ ...base, state: 'ok', cause: null })
+    }
+    return results
+  },
+}
+
+function text(micros: number): string {
+  return formatDuration(Math.max(1, Math.round(micros / 1e6)) * 1_000_000)
+}
