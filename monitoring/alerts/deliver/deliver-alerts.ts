@@ -33,7 +33,7 @@ const maxDays = 3
 export const deliveryKind = 'alert-delivery'
 
 /**
- * Sends what waits for one channel, in order. What a receiver does not take stays, and the job is tried again later, so
+ * Sends what waits for one channel. What a receiver does not take stays, and the job is tried again later, so
  * each notification arrives once or more, with the same key. Nothing of an alert is sent before what comes earlier of
  * it. After the last retry, the schedule begins another job, for as long as something waits.
  */
@@ -76,22 +76,12 @@ class NotDelivered extends LockstepError {
 
 async function sendWaiting(deps: DeliveryDeps, channel: ChannelSpec, step: StepContext): Promise<{ sent: number; error: string | null }> {
   const { db, readSecret, allowPrivate, timeoutMs = defaultTimeoutMs, clock, onDelivery } = deps
-  /** The alerts of which something was not taken: the rest of them waits. */
-  const held = new Set<string>()
-  let [sent, inRow, after, error] = [0, 0, '0', null as string | null]
+  /** What was not taken. */
+  const failed: string[] = []
+  let [sent, inRow, error] = [0, 0, null as string | null]
   for (;;) {
-    const next = await db.kysely
-      .selectFrom('lockstep.alert_deliveries')
-      .select(['id', 'alert', 'key', 'message'])
-      .where('channel', '=', channel.name)
-      .where('state', '=', 'open')
-      .where('id', '>', after)
-      .orderBy('id')
-      .limit(1)
-      .executeTakeFirst()
+    const next = await nextDelivery(db, channel.name, failed)
     if (next === undefined) return { sent, error }
-    after = next.id
-    if (next.alert !== null && held.has(next.alert)) continue
     // another worker may have taken over while a receiver was slow
     if (!(await step.isHeld())) throw new LockstepError('STOPPED', 'Another worker delivers to this channel.')
     try {
@@ -109,10 +99,39 @@ async function sendWaiting(deps: DeliveryDeps, channel: ChannelSpec, step: StepC
       error = messageOf(failure)
       await end(deps, next.id, 'open', error)
       onDelivery?.(channel.name, 'failed')
-      if (next.alert !== null) held.add(next.alert)
+      failed.push(next.id)
       if (++inRow >= maxFailures) return { sent, error }
     }
   }
+}
+
+/**
+ * What was tried least often comes first, so that notifications that a receiver never takes do not keep others from it.
+ * Of one alert, the earlier one comes first.
+ */
+async function nextDelivery({ kysely }: DeliveryDeps['db'], channel: string, failed: readonly string[]) {
+  return await kysely
+    .selectFrom('lockstep.alert_deliveries as d')
+    .select(['d.id', 'd.key', 'd.message'])
+    .where('d.channel', '=', channel)
+    .where('d.state', '=', 'open')
+    .where(sql<boolean>`d.id <> all (${failed}::bigint[])`)
+    .where(({ not, exists, selectFrom }) =>
+      not(
+        exists(
+          selectFrom('lockstep.alert_deliveries as before')
+            .select('before.id')
+            .whereRef('before.alert', '=', 'd.alert')
+            .whereRef('before.channel', '=', 'd.channel')
+            .where('before.state', '=', 'open')
+            .whereRef('before.id', '<', 'd.id'),
+        ),
+      ),
+    )
+    .orderBy('d.attempts')
+    .orderBy('d.id')
+    .limit(1)
+    .executeTakeFirst()
 }
 
 async function end({ db }: DeliveryDeps, id: string, state: 'open' | 'sent', error: string | null): Promise<void> {

@@ -106,6 +106,15 @@ describe('a delivery', () => {
     expect(await deliver()).toEqual({ sent: 10, dropped: 0 })
   })
 
+  it('that a receiver never takes keeps no other from it', async () => {
+    await alertTwice('n1', 'n2', 'n3', 'n4')
+    await opened().db.query(`update lockstep.alert_deliveries set message = '{}' where message->>'monitor' < 'n4'`)
+    const at = receiver.received.length
+    await expect(deliver()).rejects.toThrow()
+    await expect(deliver()).rejects.toThrow()
+    expect(since(at).map(({ monitor, event }) => `${monitor} ${event}`)).toEqual(['n4 firing', 'n4 resolved'])
+  })
+
   it('of a channel that is gone is dropped, with the reason', async () => {
     await alertTwice('e')
     expect(await deliver({ channels: async () => new Map<string, ChannelSpec>() })).toEqual({ dropped: 2 })
