@@ -76,6 +76,7 @@ export const commands: readonly CommandEntry[] = [
   { name: 'stats', load: async () => (await import('./commands/stats.ts')).statsCommand },
   { name: 'parity', load: async () => (await import('./commands/parity.ts')).parityCommand },
   { name: 'quality', load: async () => (await import('./commands/quality.ts')).qualityCommand },
+  { name: 'report', load: async () => (await import('./commands/report.ts')).reportCommand },
   { name: 'keys create', load: async () => (await import('./commands/keys-create.ts')).keysCreateCommand },
   { name: 'keys list', load: async () => (await import('./commands/keys-list.ts')).keysListCommand },
   { name: 'keys revoke', load: async () => (await import('./commands/keys-revoke.ts')).keysRevokeCommand },

@@ -1,0 +1,93 @@
+import { LockstepError } from '../../kernel/errors.ts'
+import { parseBaseline } from '../../monitoring/drift/parse-baseline.ts'
+import { modelReport } from '../../monitoring/report/model-report.ts'
+import { reportHtml } from '../../monitoring/report/report-html.ts'
+import { createFileSink } from '../../offline/files/file-sink.ts'
+import { placeFiles, refuseExisting } from '../../offline/files/place-files.ts'
+import type { OnlineStore } from '../../online/store.ts'
+import type { Command } from '../command.ts'
+import type { Context } from '../context.ts'
+import { durationOption } from '../duration-option.ts'
+import { bytes } from '../human.ts'
+import { reportText } from '../report-text.ts'
+
+export const reportCommand: Command = {
+  name: 'report',
+  summary: 'Write a page about how a model fares: traffic, quality, drift, missing features, freshness',
+  description: [
+    'Writes one HTML file that loads nothing from the network. It has the figures and plots of the window, in light, dark and print colors.',
+    'With --json it prints every figure, and writes a file only if --out names one.',
+  ],
+  arguments: [{ name: 'MODEL', help: 'The model.' }],
+  options: {
+    since: { value: 'DURATION', help: 'The length of the window up to now, such as 24h or 30d. Default: 7d.' },
+    out: { value: 'FILE', help: 'The file to write. Default: MODEL-report.html.' },
+    baseline: {
+      value: 'BASELINE',
+      help: 'What drift is compared with: training, previous:7d, same-hour-last-week or dataset:ID. Default: training.',
+    },
+    overwrite: { help: 'Replace an existing file.' },
+  },
+  streams: true,
+  example: 'lockstep report delay --since 7d --out report.html',
+  async run(context, input) {
+    const model = input.argument('MODEL')
+    const since = durationOption('report', 'since', input.text('since') ?? '7d')
+    const baseline = parseBaseline(input.text('baseline') ?? 'training')
+    const overwrite = input.flag('overwrite')
+    const out = input.text('out') ?? (context.terminal.json ? null : `${model}-report.html`)
+    const [db, catalog] = [await context.database(), await context.catalog()]
+    catalog.model(model)
+    if (out !== null && !overwrite) await refuseExisting([out])
+    const to = Date.now() * 1000
+    const progress = context.terminal.progress(`Reporting on ${model}`, 'of 4 parts')
+    let parts = 0
+    try {
+      const report = await modelReport(
+        { db, catalog, store: () => openedStore(context) },
+        {
+          model,
+          from: to - since,
+          to,
+          baseline,
+          logShares: context.config.logShares,
+          signal: context.signal,
+          onPart: () => progress.update(parts++, 4),
+        },
+      )
+      const size = out === null ? null : await writeText(out, reportHtml(report), overwrite)
+      return {
+        json: { ...report, path: out },
+        text: [reportText(report), ...(size === null ? [] : ['', `Wrote ${out} (${bytes(size)}). Open it in a browser.`])].join('\n'),
+      }
+    } finally {
+      progress.end()
+    }
+  },
+}
+
+/** null: it does not answer, and the report says what it knows without it. */
+async function openedStore(context: Context): Promise<OnlineStore | null> {
+  try {
+    const store = await context.store()
+    await store.identity()
+    return store
+  } catch (error) {
+    if (error instanceof LockstepError && error.code === 'REDIS_UNAVAILABLE') return null
+    throw error
+  }
+}
+
+/** The file is there completely or not at all. */
+async function writeText(path: string, text: string, overwrite: boolean): Promise<number> {
+  const sink = await createFileSink(path)
+  try {
+    await sink.write(Buffer.from(text))
+    const sealed = await sink.seal()
+    await placeFiles([sealed], overwrite)
+    return sealed.bytes
+  } catch (error) {
+    await sink.abort()
+    throw error
+  }
+}

@@ -1,0 +1,46 @@
+import type { ModelReport } from './model-report.ts'
+import { type Cell, type Section, table } from './page.ts'
+import { shortNumber } from './scale.ts'
+
+export function freshnessSection(views: ModelReport['freshness']): Section {
+  return {
+    id: 'freshness',
+    title: 'Freshness of features',
+    note: views.length === 0 ? 'The model reads no online view.' : 'As it was when the report was made.',
+    body:
+      views.length === 0
+        ? []
+        : [
+            table(
+              ['view', 'behind by', 'target', 'rows waiting', 'newest row', 'last run', 'state'],
+              views.map(({ view, lag, freshnessSeconds, newestRowSeconds, lastRunSeconds, late, failing }): Cell[] => [
+                view,
+                seconds(lag?.seconds ?? null),
+                seconds(freshnessSeconds),
+                lag === null ? '' : lag.rows,
+                ago(newestRowSeconds),
+                ago(lastRunSeconds),
+                late !== null
+                  ? { text: late, tone: 'bad' }
+                  : failing !== null
+                    ? { text: 'its runs fail', tone: 'bad' }
+                    : { text: 'on time', tone: 'good' },
+              ]),
+            ),
+          ],
+  }
+}
+
+function seconds(value: number | null): string {
+  if (value === null) return ''
+  if (value < 120) return `${shortNumber(Math.round(value * 10) / 10)} s`
+  return value < 7200
+    ? `${Math.round(value / 60)} min`
+    : value < 172_800
+      ? `${Math.round(value / 3600)} h`
+      : `${Math.round(value / 86_400)} d`
+}
+
+function ago(value: number | null): string {
+  return value === null ? '' : `${seconds(value)} ago`
+}

@@ -1,0 +1,124 @@
+import { LockstepError } from '../../kernel/errors.ts'
+import { formatTimestamp } from '../../kernel/time.ts'
+import type { OnlineStore } from '../../online/store.ts'
+import type { Catalog } from '../../registry/catalog.ts'
+import type { Database } from '../../runtime/database.ts'
+import type { LogShares } from '../../runtime/log-shares.ts'
+import { driftJson, type DriftJson } from '../drift/drift-json.ts'
+import { driftReport } from '../drift/drift-report.ts'
+import type { DriftBaseline } from '../drift/drift-types.ts'
+import { loggedEffects } from '../drift/logged-effects.ts'
+import { servedFreshness } from '../drift/served-freshness.ts'
+import { pickVersion } from '../../registry/pick-version.ts'
+import { freshnessJson } from '../freshness/view-freshness.ts'
+import { readViews } from '../freshness/freshness-reader.ts'
+import { type QualityReport, qualityReport } from '../quality/quality-report.ts'
+import { type TrafficReport, trafficReport } from './traffic-report.ts'
+
+export interface ReportQuery {
+  readonly model: string
+  /** Epoch microseconds, [from, to). */
+  readonly from: number
+  readonly to: number
+  readonly baseline: DriftBaseline
+  readonly logShares: LogShares
+  readonly signal?: AbortSignal | undefined
+  /** Called as each part begins. */
+  onPart?(part: string): void
+}
+
+export interface ReportContext {
+  readonly db: Database
+  readonly catalog: Catalog
+  /** null: it does not answer. */
+  store(): Promise<OnlineStore | null>
+}
+
+/** All that is known about how a model fared in a window. Moments are RFC 3339. */
+export interface ModelReport {
+  readonly model: string
+  /** The version that serves by default; null: none. */
+  readonly champion: number | null
+  readonly from: string
+  readonly to: string
+  readonly traffic: TrafficReport
+  readonly drift: Part<DriftJson>
+  /** By outcome: of the window and its versions, and by day. */
+  readonly quality: Part<readonly OutcomeQuality[]>
+  readonly freshness: readonly (ReturnType<typeof freshnessJson> & { readonly view: string })[]
+}
+
+export interface OutcomeQuality {
+  readonly byVersion: QualityReport
+  readonly byDay: QualityReport
+}
+
+/** A part of the report, or why there is none. */
+export type Part<T> = { readonly value: T; readonly reason: null } | { readonly value: null; readonly reason: string }
+
+/** @throws LockstepError `UNKNOWN_DEFINITION` */
+export async function modelReport(context: ReportContext, query: ReportQuery): Promise<ModelReport> {
+  const { db, catalog } = context
+  const { model: name, from, to, signal } = query
+  const model = catalog.model(name)
+  const begin = (part: string): void => {
+    signal?.throwIfAborted()
+    query.onPart?.(part)
+  }
+  begin('traffic')
+  const traffic = await trafficReport(db, query)
+  begin('drift')
+  const drift = await orReason(() => drifts(context, query))
+  begin('quality')
+  const quality = await orReason(() => qualities(db, catalog, query))
+  begin('freshness')
+  const service = catalog.service(model.spec.service)
+  const plans = [...new Map(service.uses.map(({ plan }) => [plan.id, plan])).values()].filter(({ id }) => catalog.online.has(id))
+  const views = await readViews(db, await context.store(), plans, to)
+  return {
+    model: name,
+    champion: model.pin ?? model.aliases.get('champion')?.version ?? null,
+    from: formatTimestamp(from),
+    to: formatTimestamp(to),
+    traffic,
+    drift,
+    quality,
+    freshness: views.map((view) => ({ view: view.view, ...freshnessJson(view) })),
+  }
+}
+
+async function drifts(context: ReportContext, { model, from, to, baseline }: ReportQuery): Promise<DriftJson> {
+  const { db, catalog } = context
+  const window = { from, to }
+  const pushed = pickVersion(catalog.model(model), undefined)
+  const effects = await loggedEffects(db, catalog, pushed, window)
+  const freshness = (views: ReadonlySet<string>) => servedFreshness({ db, catalog, store: () => context.store(), now: to }, views)
+  return driftJson(await driftReport({ db, catalog, freshness }, { model, version: pushed.version, window, baseline, effects }))
+}
+
+async function qualities(db: Database, catalog: Catalog, query: ReportQuery): Promise<OutcomeQuality[]> {
+  const outcomes = [...catalog.outcomes.values()].filter(({ spec }) => spec.model === query.model)
+  if (outcomes.length === 0) {
+    const example = "outcome('label', { model, value: t.bool, within: '1d' })"
+    throw new LockstepError('INVALID_REQUEST', `The model "${query.model}" has no outcome. Declare one, as in ${example}.`)
+  }
+  const reports: OutcomeQuality[] = []
+  for (const { spec } of outcomes) {
+    const options = { ...query, outcome: spec.name, asOf: query.to }
+    reports.push({
+      byVersion: await qualityReport(db, catalog, { ...options, by: ['version'] }),
+      byDay: await qualityReport(db, catalog, { ...options, by: ['day'] }),
+    })
+  }
+  return reports
+}
+
+/** What a user can do something about is the reason; anything else is thrown. */
+async function orReason<T>(read: () => Promise<T>): Promise<Part<T>> {
+  try {
+    return { value: await read(), reason: null }
+  } catch (error) {
+    if (error instanceof LockstepError && error.code !== 'INTERNAL') return { value: null, reason: error.message }
+    throw error
+  }
+}

@@ -1,0 +1,67 @@
+import { formatTimestamp } from '../../kernel/time.ts'
+import type { Database } from '../../runtime/database.ts'
+import type { ModelRollup } from '../rollups/model-rollup.ts'
+import { type RollupStep, readGroups, readRollup, rollupSeries } from '../rollups/read-rollups.ts'
+
+/** What servers answered. Counts are exact; values are of `sampledRows`. */
+export interface TrafficReport extends TrafficFigures {
+  readonly sampledRows: number
+  readonly cacheHits: number
+  readonly errors: Readonly<Record<string, number>>
+  /** Stretches without figures of a server that may have answered. RFC 3339. */
+  readonly gaps: readonly { readonly from: string; readonly to: string }[]
+  readonly versions: readonly (TrafficFigures & { readonly version: number | null; readonly role: string | null })[]
+  readonly step: RollupStep
+  /** By `step`. A null in `figures` is a gap and not a zero. */
+  readonly series: readonly { readonly at: string; readonly figures: TrafficFigures | null }[]
+  /** Rows of features by status. */
+  readonly statuses: Readonly<Record<string, Readonly<Record<string, number>>>>
+}
+
+export interface TrafficFigures {
+  readonly requests: number
+  readonly failed: number
+  readonly rows: number
+  /** Of answered requests; null: there are none. */
+  readonly p50Ms: number | null
+  readonly p99Ms: number | null
+}
+
+const hourMicros = 3_600_000_000
+/** The longest windows that have a point each minute, and each hour. */
+const [maxMinutes, maxHours] = [6 * hourMicros, 14 * 24 * hourMicros]
+
+/** @param window epoch microseconds, [from, to) */
+export async function trafficReport(
+  db: Pick<Database, 'query'>,
+  { model, from, to }: { readonly model: string; readonly from: number; readonly to: number },
+): Promise<TrafficReport> {
+  const window = { model, from, to }
+  const all = await readRollup(db, window)
+  const groups = await readGroups(db, window, ['version', 'role'])
+  const step: RollupStep = to - from <= maxMinutes ? 'minute' : to - from <= maxHours ? 'hour' : 'day'
+  const series = await rollupSeries(db, { ...window, step })
+  return {
+    ...figuresOf(all),
+    sampledRows: all.sampledRows,
+    cacheHits: all.cacheHits,
+    errors: Object.fromEntries(all.errors),
+    gaps: all.coverage.missing.map((gap) => ({ from: formatTimestamp(gap.from), to: formatTimestamp(gap.to) })),
+    versions: groups.map(({ version, role, rollup }) => ({ version, role, ...figuresOf(rollup) })),
+    step,
+    series: series.map(({ at, rollup }) => ({ at: formatTimestamp(at), figures: rollup === null ? null : figuresOf(rollup) })),
+    statuses: Object.fromEntries(
+      Array.from(all.columns, ([name, { statuses }]) => [name, statuses] as const).filter(([name]) => !name.startsWith('output:')),
+    ),
+  }
+}
+
+function figuresOf({ requests, rows, errors, latency }: ModelRollup): TrafficFigures {
+  return {
+    requests,
+    failed: errors.values().reduce((sum, count) => sum + count, 0),
+    rows,
+    p50Ms: latency.total.quantile(0.5),
+    p99Ms: latency.total.quantile(0.99),
+  }
+}
