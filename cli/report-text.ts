@@ -2,7 +2,7 @@ import type { ModelReport } from '../monitoring/report/model-report.ts'
 import { count, counted } from './human.ts'
 
 /** What the page of a report says, in a few lines. */
-export function reportText({ model, champion, traffic, drift, quality, freshness }: ModelReport): string {
+export function reportText({ model, champion, traffic, drift, quality, freshness, alerts }: ModelReport): string {
   const failed = traffic.requests === 0 ? '' : `, ${((traffic.failed / traffic.requests) * 100).toFixed(2)} % failed`
   const p99 = traffic.p99Ms === null ? '' : `, p99 ${traffic.p99Ms.toFixed(1)} ms`
   const late = freshness.flatMap(({ view, late: text }) => (text === null ? [] : [`late      ${view}: ${text}`]))
@@ -23,6 +23,7 @@ export function reportText({ model, champion, traffic, drift, quality, freshness
             drifted ? [`drift     ${column}: ${causes[0]?.text ?? 'the cause is not known'}`] : [],
           )),
     ...(late.length === 0 ? [`fresh     ${counted(freshness.length, 'view')} on time`] : late),
+    `alerts    ${counted(alerts.length, 'alert')}, of which ${count(alerts.filter(({ state }) => state === 'firing').length)} still fire`,
   ].join('\n')
 }
 

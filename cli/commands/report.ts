@@ -1,12 +1,9 @@
-import { LockstepError } from '../../kernel/errors.ts'
 import { parseBaseline } from '../../monitoring/drift/parse-baseline.ts'
 import { modelReport } from '../../monitoring/report/model-report.ts'
 import { reportHtml } from '../../monitoring/report/report-html.ts'
 import { createFileSink } from '../../offline/files/file-sink.ts'
 import { placeFiles, refuseExisting } from '../../offline/files/place-files.ts'
-import type { OnlineStore } from '../../online/store.ts'
 import type { Command } from '../command.ts'
-import type { Context } from '../context.ts'
 import { durationOption } from '../duration-option.ts'
 import { bytes } from '../human.ts'
 import { reportText } from '../report-text.ts'
@@ -44,13 +41,12 @@ export const reportCommand: Command = {
     let parts = 0
     try {
       const report = await modelReport(
-        { db, catalog, store: () => openedStore(context) },
+        { db, catalog, store: () => context.store() },
         {
           model,
           from: to - since,
           to,
           baseline,
-          logShares: context.config.logShares,
           signal: context.signal,
           onPart: () => progress.update(parts++, 4),
         },
@@ -64,18 +60,6 @@ export const reportCommand: Command = {
       progress.end()
     }
   },
-}
-
-/** null: it does not answer, and the report says what it knows without it. */
-async function openedStore(context: Context): Promise<OnlineStore | null> {
-  try {
-    const store = await context.store()
-    await store.identity()
-    return store
-  } catch (error) {
-    if (error instanceof LockstepError && error.code === 'REDIS_UNAVAILABLE') return null
-    throw error
-  }
 }
 
 /** The file is there completely or not at all. */

@@ -20,15 +20,17 @@ export function freshnessSection(views: ModelReport['freshness']): Section {
                 lag === null ? '' : lag.rows,
                 ago(newestRowSeconds),
                 ago(lastRunSeconds),
-                late !== null
-                  ? { text: late, tone: 'bad' }
-                  : failing !== null
-                    ? { text: 'its runs fail', tone: 'bad' }
-                    : { text: 'on time', tone: 'good' },
+                stateCell(late, failing !== null, lag !== null),
               ]),
             ),
           ],
   }
+}
+
+function stateCell(late: string | null, isFailing: boolean, isKnown: boolean): Cell {
+  if (late !== null) return { text: late, tone: 'bad' }
+  if (isFailing) return { text: 'its runs fail', tone: 'bad' }
+  return isKnown ? { text: 'on time', tone: 'good' } : { text: 'not known', tone: 'muted' }
 }
 
 function seconds(value: number | null): string {

@@ -3,7 +3,8 @@ import { formatTimestamp } from '../../kernel/time.ts'
 import type { OnlineStore } from '../../online/store.ts'
 import type { Catalog } from '../../registry/catalog.ts'
 import type { Database } from '../../runtime/database.ts'
-import type { LogShares } from '../../runtime/log-shares.ts'
+import { activeMonitors } from '../alerts/default-monitors.ts'
+import { alertJson, maxListedAlerts, readAlerts } from '../alerts/read-alerts.ts'
 import { driftJson, type DriftJson } from '../drift/drift-json.ts'
 import { driftReport } from '../drift/drift-report.ts'
 import type { DriftBaseline } from '../drift/drift-types.ts'
@@ -11,7 +12,6 @@ import { loggedEffects } from '../drift/logged-effects.ts'
 import { servedFreshness } from '../drift/served-freshness.ts'
 import { pickVersion } from '../../registry/pick-version.ts'
 import { freshnessJson } from '../freshness/view-freshness.ts'
-import { readViews } from '../freshness/freshness-reader.ts'
 import { type QualityReport, qualityReport } from '../quality/quality-report.ts'
 import { type TrafficReport, trafficReport } from './traffic-report.ts'
 
@@ -21,7 +21,6 @@ export interface ReportQuery {
   readonly from: number
   readonly to: number
   readonly baseline: DriftBaseline
-  readonly logShares: LogShares
   readonly signal?: AbortSignal | undefined
   /** Called as each part begins. */
   onPart?(part: string): void
@@ -30,8 +29,8 @@ export interface ReportQuery {
 export interface ReportContext {
   readonly db: Database
   readonly catalog: Catalog
-  /** null: it does not answer. */
-  store(): Promise<OnlineStore | null>
+  /** @throws LockstepError where it is unavailable */
+  store(): Promise<OnlineStore>
 }
 
 /** All that is known about how a model fared in a window. Moments are RFC 3339. */
@@ -45,7 +44,10 @@ export interface ModelReport {
   readonly drift: Part<DriftJson>
   /** By outcome: of the window and its versions, and by day. */
   readonly quality: Part<readonly OutcomeQuality[]>
+  /** Of its online views; none where the online store is unavailable. */
   readonly freshness: readonly (ReturnType<typeof freshnessJson> & { readonly view: string })[]
+  /** Alerts of the model and its views that fired in the window. */
+  readonly alerts: readonly ReturnType<typeof alertJson>[]
 }
 
 export interface OutcomeQuality {
@@ -71,10 +73,10 @@ export async function modelReport(context: ReportContext, query: ReportQuery): P
   const drift = await orReason(() => drifts(context, query))
   begin('quality')
   const quality = await orReason(() => qualities(db, catalog, query))
-  begin('freshness')
-  const service = catalog.service(model.spec.service)
-  const plans = [...new Map(service.uses.map(({ plan }) => [plan.id, plan])).values()].filter(({ id }) => catalog.online.has(id))
-  const views = await readViews(db, await context.store(), plans, to)
+  begin('freshness and alerts')
+  const reads = new Set(catalog.service(model.spec.service).uses.map(({ plan }) => plan.id))
+  const views = await freshnessOf(context, reads, to)
+  const alerts = await alertsOf(db, catalog, query, reads)
   return {
     model: name,
     champion: model.pin ?? model.aliases.get('champion')?.version ?? null,
@@ -84,6 +86,7 @@ export async function modelReport(context: ReportContext, query: ReportQuery): P
     drift,
     quality,
     freshness: views.map((view) => ({ view: view.view, ...freshnessJson(view) })),
+    alerts,
   }
 }
 
@@ -92,8 +95,20 @@ async function drifts(context: ReportContext, { model, from, to, baseline }: Rep
   const window = { from, to }
   const pushed = pickVersion(catalog.model(model), undefined)
   const effects = await loggedEffects(db, catalog, pushed, window)
-  const freshness = (views: ReadonlySet<string>) => servedFreshness({ db, catalog, store: () => context.store(), now: to }, views)
+  const freshness = (views: ReadonlySet<string>) => freshnessOf(context, views, to)
   return driftJson(await driftReport({ db, catalog, freshness }, { model, version: pushed.version, window, baseline, effects }))
+}
+
+function freshnessOf({ db, catalog, store }: ReportContext, views: ReadonlySet<string>, now: number) {
+  return servedFreshness({ db, catalog, store, now }, views)
+}
+
+async function alertsOf(db: Database, catalog: Catalog, { model, from, to }: ReportQuery, views: ReadonlySet<string>) {
+  const own = activeMonitors(catalog, true).monitors.flatMap(({ name, target }) =>
+    (target.kind === 'model' && target.model === model) || (target.kind === 'view' && views.has(target.view)) ? [name] : [],
+  )
+  const alerts = await readAlerts(db, { limit: maxListedAlerts })
+  return alerts.filter(({ monitor, started, resolved }) => own.includes(monitor) && started < to && (resolved ?? to) >= from).map(alertJson)
 }
 
 async function qualities(db: Database, catalog: Catalog, query: ReportQuery): Promise<OutcomeQuality[]> {

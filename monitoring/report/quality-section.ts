@@ -23,7 +23,7 @@ export function qualitySection(quality: Part<readonly OutcomeQuality[]>): Sectio
 }
 
 function outcomeParts({ byVersion, byDay }: OutcomeQuality): Markup[] {
-  const { outcome, total, withinMicros, logShare, estimates } = byVersion
+  const { outcome, total, withinMicros, answered, estimates } = byVersion
   const curve = total.calibration?.curve ?? null
   const days = byDay.groups.map((group) => ({ at: parseTimestamp(`${group.by['day']}T00:00:00Z`), figures: group.figures }))
   const charts = drawn.flatMap((name) => {
@@ -38,15 +38,9 @@ function outcomeParts({ byVersion, byDay }: OutcomeQuality): Markup[] {
     element(
       'p',
       { class: 'muted' },
-      `${shortNumber(total.judged)} of ${shortNumber(total.predictions)} logged predictions are judged; ${shortNumber(total.immature)} are not mature (an outcome may come within ${formatDuration(withinMicros)}); ${shortNumber(total.withoutOutcome)} have no outcome.${logShare === null ? '' : ` ${shortNumber(logShare * 100)} % of requests are logged.`}`,
+      `${shortNumber(total.judged)} of ${shortNumber(total.predictions)} logged predictions are judged; ${shortNumber(total.immature)} are not mature (an outcome may come within ${formatDuration(withinMicros)}); ${shortNumber(total.withoutOutcome)} have no outcome.${answered === null ? '' : ` Servers made about ${shortNumber(answered)} predictions.`}`,
     ),
-    table(
-      ['version', ...Object.keys(total.figures)],
-      [{ by: { version: 'all' }, figures: total.figures }, ...byVersion.groups].map(({ by, figures }): Cell[] => [
-        by['version'] ?? '',
-        ...Object.keys(total.figures).map((name) => cellOf(figures[name])),
-      ]),
-    ),
+    figuresTable(byVersion),
     cards(
       [...charts, ...(curve === null ? [] : [figure('Reliability', reliabilityChart(outcome, curve.steps), reliabilityText(curve))])],
       true,
@@ -56,6 +50,21 @@ function outcomeParts({ byVersion, byDay }: OutcomeQuality): Markup[] {
       element('p', { class: 'bad' }, `Version ${version}: the estimate is unreliable: ${reason ?? ''}`),
     ),
   ]
+}
+
+/** One sentence in place of a table if there is no figure at all, as all have the same reason. */
+function figuresTable({ total, groups }: QualityReport): Markup {
+  const names = Object.keys(total.figures)
+  const all = Object.values(total.figures)
+  if (all.every(({ value }) => value === null))
+    return element('p', { class: 'muted' }, `No figures: ${all[0]?.reason ?? 'nothing is judged'}.`)
+  return table(
+    ['version', ...names],
+    [{ by: { version: 'all' }, figures: total.figures }, ...groups].map(({ by, figures }): Cell[] => [
+      by['version'] ?? '',
+      ...names.map((name) => cellOf(figures[name])),
+    ]),
+  )
 }
 
 function reliabilityText({

@@ -1,4 +1,5 @@
 import type { ModelReport } from './model-report.ts'
+import { alertsSection } from './alerts-section.ts'
 import { driftSection } from './drift-section.ts'
 import { freshnessSection } from './freshness-section.ts'
 import { page } from './page.ts'
@@ -11,13 +12,12 @@ export function reportHtml(report: ModelReport): string {
   const serving = champion === null ? 'no version serves by default' : `version ${champion} serves by default`
   const drifted = drift.value?.drifted ?? []
   const found = drifted.length === 0 ? 'no drift was found' : `drifted: ${drifted.join(', ')}`
-  const judged = quality.value?.map(
-    ({ byVersion: { outcome, total } }) => `${total.judged.toLocaleString('en')} predictions judged by ${outcome}`,
-  )
+  const judged = quality.value?.map(({ byVersion: { outcome, total } }) => `judged by ${outcome}: ${total.judged.toLocaleString('en')}`)
   return page(
     `${model}: model report`,
     [`${shown(from)} to ${shown(to)} (UTC); ${serving}`, [...(drift.value === null ? [] : [found]), ...(judged ?? [])].join('; ')],
     [
+      alertsSection(report.alerts),
       trafficSection(report.traffic),
       qualitySection(quality),
       driftSection(drift),

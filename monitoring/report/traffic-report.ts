@@ -59,7 +59,7 @@ export async function trafficReport(
 function figuresOf({ requests, rows, errors, latency }: ModelRollup): TrafficFigures {
   return {
     requests,
-    failed: errors.values().reduce((sum, count) => sum + count, 0),
+    failed: [...errors.values()].reduce((sum, count) => sum + count, 0),
     rows,
     p50Ms: latency.total.quantile(0.5),
     p99Ms: latency.total.quantile(0.99),

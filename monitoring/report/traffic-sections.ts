@@ -97,9 +97,11 @@ export function nullsSection({ statuses: columns }: TrafficReport): Section {
     id: 'nulls',
     title: 'Missing features',
     note:
-      missing.length === 0
-        ? 'All features of all rows were present.'
-        : `Exact counts of all rows, by reason. The widest bar is ${percent(max)}; the other features were always present.`,
+      shares.length === 0
+        ? 'No row was answered in this time.'
+        : missing.length === 0
+          ? 'All features of all rows were present.'
+          : `Exact counts of all rows, by reason. The widest bar is ${percent(max)}; the other features were always present.`,
     body:
       missing.length === 0
         ? []

@@ -44,7 +44,7 @@ export async function readParts(
   const periods = planPeriods(first, end, hours, days, coarsest)
   return {
     rows: readPeriodRows(db, periods, model),
-    coverage: await readCoverage(db, periods),
+    coverage: await readCoverage(db, periods, coarsest),
     from: periods[0]?.from ?? first,
     to: periods.at(-1)?.to ?? end,
   }
@@ -105,25 +105,28 @@ async function* readPeriodRows(
   }
 }
 
-async function readCoverage(db: Pick<Database, 'query'>, periods: readonly Period[]): Promise<WindowParts['coverage']> {
+async function readCoverage(
+  db: Pick<Database, 'query'>,
+  periods: readonly Period[],
+  coarsest: MergedStep | 'minute',
+): Promise<WindowParts['coverage']> {
   const parts: { readonly at: number; readonly coverage: Coverage }[] = []
   for (const { step, from, to } of periods) {
-    if (step === 'minute') parts.push(...(await minuteCoverage(db, from, to)))
+    if (step === 'minute') for (const part of await minuteCoverage(db, from, to, stepMicros[coarsest])) parts.push(part)
     else for (const { at, coverage } of await readMerged(db, step, [from], '')) if (coverage !== null) parts.push({ at, coverage })
   }
   return parts
 }
 
-/** By minute. */
-async function minuteCoverage(db: Pick<Database, 'query'>, from: number, to: number): Promise<WindowParts['coverage']> {
+/** By minute that was written, and by gap, cut at multiples of `size`. A window may have years without either. */
+async function minuteCoverage(db: Pick<Database, 'query'>, from: number, to: number, size: number): Promise<WindowParts['coverage']> {
   const { written, knownTo } = await readAround(db, from, to)
-  const all = coverageOf(written, from, to, knownTo)
-  const measured = new Set(written.map(({ at }) => at))
-  const parts: { readonly at: number; readonly coverage: Coverage }[] = []
-  for (let at = from; at < to; at += minuteMicros) {
-    const missing = all.missing.filter((gap) => gap.from <= at && at < gap.to)
-    const gap = { from: at, to: at + minuteMicros }
-    parts.push({ at, coverage: { minutes: measured.has(at) ? 1 : 0, missing: missing.length > 0 ? [gap] : [] } })
+  const measured = [...new Set(written.map(({ at }) => at))].filter((at) => at >= from && at < to)
+  const parts = measured.map((at) => ({ at, coverage: { minutes: 1, missing: [] as Gap[] } }))
+  for (const gap of coverageOf(written, from, to, knownTo).missing) {
+    for (let at = gap.from; at < gap.to; at = floorTo(at, size) + size) {
+      parts.push({ at, coverage: { minutes: 0, missing: [{ from: at, to: Math.min(gap.to, floorTo(at, size) + size) }] } })
+    }
   }
   return parts
 }

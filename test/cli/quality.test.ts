@@ -1,3 +1,6 @@
+import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { logPredictions, payments, report, start } from '../monitoring/outcomes/payments.ts'
 import { load } from '../registry/definition-files.ts'
@@ -80,5 +83,44 @@ describe('lockstep quality', () => {
     expect(out).toContain('left out: 24 not mature: an outcome may still come within 1d')
     expect(out).toContain('note: an outcome takes up to 1d: look further back with --since')
     expect(out).toContain('note: 0 mature predictions have an outcome, and 200 are needed to calibrate scores')
+  })
+})
+
+describe('lockstep report', () => {
+  let folder: string
+  beforeAll(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'report-'))
+  })
+  afterAll(() => rm(folder, { recursive: true }))
+
+  it('writes a page with what is known, and says what is not', async () => {
+    const out = join(folder, 'fraud.html')
+    const written = await lockstep(env, 'report', 'fraud', '--since', '700d', '--out', out)
+    expect([written.code, written.out]).toEqual([0, expect.stringMatching(/^quality {3}labelled: 39 mature predictions judged/m)])
+    const html = await readFile(out, 'utf8')
+    for (const part of [
+      '39 of 40 logged predictions are judged',
+      'No figures: 0 mature predictions',
+      'id="traffic"',
+      'id="drift"',
+      'spending',
+    ])
+      expect(html).toContain(part)
+    expect(html).not.toMatch(/NaN|undefined|\[object/)
+
+    const again = await lockstep(env, 'report', 'fraud', '--since', '700d', '--out', out)
+    expect([again.code, again.err]).toEqual([1, expect.stringContaining(out)])
+    expect((await lockstep(env, 'report', 'fraud', '--since', '700d', '--out', out, '--overwrite')).code).toBe(0)
+  })
+
+  it('prints every figure as JSON, and then writes no file', async () => {
+    const figures = await must(env, 'report', 'fraud', '--since', '700d')
+    expect(figures).toMatchObject({ model: 'fraud', path: null, traffic: { requests: 0 }, alerts: [], freshness: [{ view: 'spending@1' }] })
+    expect(figures).toHaveProperty(['quality', 'value', 2, 'byVersion', 'total', 'judged'], 39)
+  })
+
+  it('of an unknown model writes nothing', async () => {
+    const { code, err } = await lockstep(env, 'report', 'frauds')
+    expect([code, err]).toEqual([1, expect.stringContaining('"frauds"')])
   })
 })

@@ -47,6 +47,7 @@ const pages = [
   'parity',
   'drift',
   'quality',
+  'reports',
   'alerts',
   'erase',
   'how-do-i',
