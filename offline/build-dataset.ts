@@ -21,8 +21,11 @@ import type { TrainingProfile } from './training-profile.ts'
 import { createTrainingProfiler } from './training-profile.ts'
 
 export interface BuildOptions {
-  /** Whether to profile the features for a baseline. Default: false. */
-  readonly profile?: boolean
+  /**
+   * Profile the features for a baseline. `statistics`: those of all rows, if the recipe takes only a sample of them.
+   * Absent: there is no profile.
+   */
+  readonly profile?: { readonly statistics?: readonly ColumnStatistics[] }
   readonly signal?: AbortSignal | undefined
   readonly onProgress?: ((progress: JoinProgress) => void) | undefined
 }
@@ -59,7 +62,7 @@ export async function buildDataset<Sealed extends WrittenFile>(
   service: ServicePlan,
   recipe: DatasetRecipe,
   open: (part: DatasetPart, columns: readonly Column<ValueType>[]) => Promise<DatasetOutput<Sealed>>,
-  { signal, onProgress, profile = false }: BuildOptions,
+  { signal, onProgress, profile }: BuildOptions,
 ): Promise<BuiltDataset<Sealed>> {
   const { rule, asOf, knownBefore, time, sample, order } = recipe
   // a spine of source rows and the features are read one after the other, and must see the same rows
@@ -80,13 +83,13 @@ export async function buildDataset<Sealed extends WrittenFile>(
       let first = 0
       const hash = createSpineHash(spine)
       const missing = countMissingRequired(service)
-      const profiler = profile ? createTrainingProfiler(service, spine.columns) : null
+      const profiler = profile === undefined ? null : createTrainingProfiler(service, spine.columns)
       const joining = {
         rule,
         bound: asOf,
         knownBefore,
         arrivedBefore,
-        statuses: profile,
+        statuses: profiler !== null,
         ...(signal && { signal }),
         ...(onProgress && { onProgress }),
       }
@@ -121,7 +124,7 @@ export async function buildDataset<Sealed extends WrittenFile>(
         missing,
         columns,
         statistics,
-        profile: profiler?.result(statistics ?? files[0]?.statistics ?? []) ?? null,
+        profile: profiler?.result(profile?.statistics ?? statistics ?? files[0]?.statistics ?? []) ?? null,
         files,
       }
     } catch (error) {

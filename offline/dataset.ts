@@ -77,7 +77,7 @@ export async function createDataset(db: Database, service: ServicePlan, options:
     service,
     recipe,
     (part, columns) => createDatasetWriter(partPath(out, part), columns, { format, overwrite }),
-    { ...options, profile: true },
+    { ...options, profile: {} },
   )
   try {
     const manifest = manifestOf({ id: randomUUID(), createdAt: new Date().toISOString(), path: out }, service, recipe, built, unchecked)

@@ -51,6 +51,13 @@ export function studentSurvival(t: number, degrees: number): number {
   return t >= 0 ? tail : 1 - tail
 }
 
+/** P(F > x) of the F distribution. */
+export function fSurvival(x: number, numerator: number, denominator: number): number {
+  if (x <= 0) return 1
+  const share = denominator / (denominator + numerator * x)
+  return betaI(share, denominator / 2, numerator / 2, 1 - share)
+}
+
 /** The t with P(T <= t) = p. */
 export function studentQuantile(p: number, degrees: number): number {
   if (p < 0.5) return -studentQuantile(1 - p, degrees)

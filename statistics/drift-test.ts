@@ -1,8 +1,8 @@
 import type { ClusteredShares } from './clustered-shares.ts'
-import { chiSquaredSurvival } from './distributions.ts'
+import { fSurvival } from './distributions.ts'
 
 /** Below so many distinct entities on a side, the covariance is not known well enough for a p-value. */
-export const minEntities = 50
+export const minEntities = 30
 
 export interface DriftTest {
   /** Rao and Scott's statistic over its first-order scale: about chi-squared with `degrees` of freedom. */
@@ -26,6 +26,9 @@ export interface DriftTest {
  *
  * The trace of the square is estimated without bias: noise in V makes eigenvalues look more unequal than they are.
  * Source: Bai and Saranadasa, Statistica Sinica 6 (1996), equation 3.9.
+ *
+ * The covariance itself is estimated from few entities, so p is taken from an F distribution with as many degrees of
+ * freedom for each degree of the statistic as entities are known beyond one. Source: Thomas and Rao, JASA 82 (1987).
  */
 export function driftTest(baseline: ClusteredShares, window: ClusteredShares): DriftTest {
   const bins = baseline.shares.length
@@ -70,5 +73,7 @@ export function driftTest(baseline: ClusteredShares, window: ClusteredShares): D
   const traceOfSquare = Math.max(least, (unbiased[0] as number) + (unbiased[1] as number) + 2 * cross)
   const scale = traceOfSquare / trace
   const degrees = trace ** 2 / traceOfSquare
-  return { statistic: statistic / scale, degrees, p: chiSquaredSurvival(statistic / scale, degrees), ...common }
+  const known =
+    trace ** 2 / sides.reduce((sum, { effectiveEntities }, side) => sum + (traces[side] as number) ** 2 / (effectiveEntities - 1), 0)
+  return { statistic: statistic / scale, degrees, p: fSurvival(statistic / scale / degrees, degrees, degrees * known), ...common }
 }

@@ -3,7 +3,8 @@ import { messageOf } from '../../kernel/errors.ts'
 import type { Catalog } from '../../registry/catalog.ts'
 import type { Database } from '../../runtime/database.ts'
 import type { JobKind } from '../../runtime/jobs/job-kind.ts'
-import { createOutputBaseline } from './create-baseline.ts'
+import { findDataset } from '../../offline/stored-datasets.ts'
+import { createOutputBaseline, createServedBaseline, createTrainingBaseline } from './create-baseline.ts'
 
 /** The kind of jobs that make the baselines which model versions lack. */
 export const baselineKind = 'baselines'
@@ -11,12 +12,21 @@ export const baselineKind = 'baselines'
 export interface BaselineJobDeps {
   readonly db: Database
   readonly catalog: () => Promise<Catalog>
-  /** Called for a version whose baseline cannot be made. */
-  readonly onFailure: (version: string, error: string) => void
+  /** Called for a training set or version whose baseline cannot be made. */
+  readonly onFailure: (what: string, error: string) => void
 }
 
-/** Every ten minutes one worker makes the baselines of outputs that are not there yet. */
+/** Every ten minutes one worker makes the baselines that are not there yet. */
 export function baselines(deps: BaselineJobDeps): JobKind {
+  // what fails once fails again, until a process starts anew or somebody calls "baseline create"
+  const failed = new Set<string>()
+  const tried: BaselineJobDeps = {
+    ...deps,
+    onFailure(what, error) {
+      if (!failed.has(what)) deps.onFailure(what, error)
+      failed.add(what)
+    },
+  }
   return {
     name: baselineKind,
     spec: z.object({}),
@@ -24,29 +34,86 @@ export function baselines(deps: BaselineJobDeps): JobKind {
     backoffSeconds: { from: 10, to: 60 },
     keepDays: 1,
     schedules: () => Promise.resolve([{ key: 'lacking', subject: 'baselines', cron: '*/10 * * * *', spec: {} }]),
-    run: async (_job, _chunk, { signal }) => ({ made: await makeLackingBaselines(deps, signal) }),
+    run: async (_job, _chunk, { signal }) => ({ made: await makeLackingBaselines(tried, { signal, except: failed }) }),
   }
 }
 
-/** @returns how many were made */
-export async function makeLackingBaselines({ db, catalog, onFailure }: BaselineJobDeps, signal?: AbortSignal): Promise<number> {
-  const lacking = await db.query<{ model: string; version: number }>(
+/**
+ * Makes what model versions lack: first the baselines of their training sets, then those of their outputs, then those of
+ * versions without a training set from the first day that they served.
+ *
+ * @param options.except training sets and versions that are left out: `3f0c2a…`, `delay@3`
+ * @returns how many were made
+ */
+export async function makeLackingBaselines(
+  { db, catalog, onFailure }: BaselineJobDeps,
+  { signal, except }: { readonly signal?: AbortSignal; readonly except?: ReadonlySet<string> } = {},
+): Promise<number> {
+  let made = 0
+  async function attempt(what: string, make: () => Promise<boolean>): Promise<void> {
+    signal?.throwIfAborted()
+    if (except?.has(what) === true) return
+    try {
+      if (await make()) made++
+    } catch (error) {
+      signal?.throwIfAborted()
+      // one that cannot be made must not keep the others from theirs
+      onFailure(what, messageOf(error))
+    }
+  }
+  const versionOf = async (model: string, version: number) =>
+    (await catalog()).models.get(model)?.versions.find((each) => each.version === version)
+
+  for (const { id } of await readLackingDatasets(db)) {
+    await attempt(id, async () => {
+      const dataset = await findDataset(db, id)
+      await createTrainingBaseline(db, (await catalog()).service(dataset.service), dataset, signal === undefined ? {} : { signal })
+      return true
+    })
+  }
+  for (const { model, version } of await readLackingOutputs(db)) {
+    await attempt(`${model}@${version}`, async () => {
+      const pushed = await versionOf(model, version)
+      return pushed !== undefined && (await createOutputBaseline(db, await catalog(), pushed))
+    })
+  }
+  for (const { model, version, from } of await readServedWithout(db)) {
+    await attempt(`${model}@${version}`, async () => {
+      const pushed = await versionOf(model, version)
+      const first = Math.floor(from)
+      return pushed !== undefined && (await createServedBaseline(db, await catalog(), pushed, { from: first, to: first + dayMicros })) > 0
+    })
+  }
+  return made
+}
+
+const dayMicros = 86_400_000_000
+
+/** Training sets that versions name: written by an earlier version of Lockstep, or in parts. */
+async function readLackingDatasets(db: Database): Promise<{ readonly id: string }[]> {
+  return await db.query(
+    `SELECT d.id FROM lockstep.datasets d WHERE NOT EXISTS (SELECT FROM lockstep.baselines b WHERE b.dataset = d.id)
+     AND EXISTS (SELECT FROM lockstep.model_versions v WHERE v.dataset = d.id) ORDER BY d.created_at DESC`,
+  )
+}
+
+async function readLackingOutputs(db: Database): Promise<{ readonly model: string; readonly version: number }[]> {
+  return await db.query(
     `SELECT v.model, v.version FROM lockstep.model_versions v JOIN lockstep.baselines d ON d.dataset = v.dataset
      WHERE NOT EXISTS (SELECT FROM lockstep.baselines b WHERE b.model = v.model AND b.version = v.version) ORDER BY v.model, v.version`,
   )
-  if (lacking.length === 0) return 0
-  const { models } = await catalog()
-  let made = 0
-  for (const { model, version } of lacking) {
-    signal?.throwIfAborted()
-    const pushed = models.get(model)?.versions.find((each) => each.version === version)
-    if (pushed === undefined) continue
-    try {
-      if (await createOutputBaseline(db, await catalog(), pushed)) made++
-    } catch (error) {
-      // a version that cannot run must not keep the others from theirs
-      onFailure(`${model}@${version}`, messageOf(error))
-    }
-  }
-  return made
+}
+
+/**
+ * Versions without any baseline whose first day of service is over, and not so long ago that the prediction log has
+ * forgotten it.
+ */
+async function readServedWithout(db: Database): Promise<{ readonly model: string; readonly version: number; readonly from: number }[]> {
+  return await db.query(
+    `SELECT v.model, v.version, (extract(epoch FROM min(r.at)) * 1000000)::float8 AS "from"
+     FROM lockstep.model_versions v JOIN lockstep.merged_rollups r ON r.step = 'hour' AND r.model = v.model AND r.version = v.version
+     WHERE NOT EXISTS (SELECT FROM lockstep.baselines b WHERE b.model = v.model AND b.version = v.version OR b.dataset = v.dataset)
+     GROUP BY v.model, v.version
+     HAVING min(r.at) BETWEEN clock_timestamp() - interval '8 days' AND clock_timestamp() - interval '1 day' ORDER BY v.model, v.version`,
+  )
 }

@@ -2,7 +2,10 @@ import { LockstepError } from '../../kernel/errors.ts'
 import type { ServicePlan } from '../../kernel/service-plan.ts'
 import { formatTimestamp } from '../../kernel/time.ts'
 import { buildDataset } from '../../offline/build-dataset.ts'
-import { recipeOfManifest } from '../../offline/dataset-manifest.ts'
+import type { DatasetFile, DatasetManifest } from '../../offline/dataset-manifest.ts'
+import { filesOf, recipeOfManifest, statisticsOf } from '../../offline/dataset-manifest.ts'
+import { partsOf } from '../../offline/dataset-parts.ts'
+import type { DatasetRecipe } from '../../offline/dataset-recipe.ts'
 import type { DatasetOutput } from '../../offline/files/dataset-writer.ts'
 import type { JoinProgress } from '../../offline/join.ts'
 import { entityRows, profileColumn } from '../../offline/profile/column-profile.ts'
@@ -21,21 +24,41 @@ import { trainingRows } from './training-rows.ts'
 import { storeVersionBaseline } from './store-version-baseline.ts'
 
 /**
- * Makes the baseline of a training set that has none, or makes it anew: the set's rows are computed again from its
- * manifest, as `dataset verify` does. No file is read or written, but that of the spine.
+ * Makes the baseline of a training set that has none, or makes it anew: rows of the set are computed again from its
+ * manifest, as `dataset verify` does, but of a large set only a sample. No file is read or written, except for the file
+ * of the spine.
  *
  * @throws LockstepError what `buildDataset` throws
  */
 export async function createTrainingBaseline(
   db: Database,
   service: ServicePlan,
-  { id, manifest }: StoredDataset,
+  { id, manifest }: Pick<StoredDataset, 'id' | 'manifest'>,
   options: { readonly signal?: AbortSignal; readonly onProgress?: (progress: JoinProgress) => void },
 ): Promise<void> {
-  const recipe = recipeOfManifest(manifest)
-  const { profile } = await buildDataset(db, service, recipe, () => Promise.resolve(nowhere), { ...options, profile: true })
+  const profiled = { ...options, profile: { statistics: statisticsOf(manifest) } }
+  const { profile } = await buildDataset(db, service, sampledRecipe(manifest), () => Promise.resolve(nowhere), profiled)
   if (profile === null) throw new LockstepError('INTERNAL', `The training set "${id}" was not profiled.`)
-  await db.kysely.transaction().execute((transaction) => storeTrainingBaseline(transaction, id, profile))
+  const rows = trainingFiles(manifest).reduce((sum, file) => sum + file.rows, 0)
+  await db.kysely.transaction().execute((transaction) => storeTrainingBaseline(transaction, id, { ...profile, rows }))
+}
+
+/** More rows than a baseline samples, because some of them may belong to other parts. */
+const maxSpineRows = 150_000
+
+function sampledRecipe(manifest: DatasetManifest): DatasetRecipe {
+  const recipe = recipeOfManifest(manifest)
+  const { rows } = manifest.spine
+  if (rows <= maxSpineRows) return recipe
+  const { fraction, ...chosen } = recipe.sample ?? { fraction: 1, seed: 1, by: 'row' as const }
+  // a range says which rows of the whole spine it holds
+  const parts = recipe.parts.some(({ range }) => range !== null) ? partsOf([]) : recipe.parts
+  return { ...recipe, sample: { ...chosen, fraction: (fraction * maxSpineRows) / rows }, parts }
+}
+
+/** The files that a model is trained on. */
+function trainingFiles(manifest: DatasetManifest): readonly DatasetFile[] {
+  return manifest.file.part === null ? filesOf(manifest) : [manifest.file]
 }
 
 const nowhere: DatasetOutput = {

@@ -1,7 +1,9 @@
+import { LockstepError } from '../../kernel/errors.ts'
 import type { Database } from '../../runtime/database.ts'
 import type { Gap } from './coverage.ts'
 import type { ColumnRollup, ModelRollup } from './model-rollup.ts'
 import type { RollupQuery, RollupStep } from './read-rollups.ts'
+import { stepMicros } from './merged-rollups.ts'
 import { readGroups, readRollup, rollupSeries } from './read-rollups.ts'
 import type { Stage } from './traffic-summary.ts'
 
@@ -49,8 +51,20 @@ export interface StatisticsQuery extends RollupQuery {
   readonly step?: RollupStep
 }
 
-/** Reads the statistics of a window. A series goes by the first of `by`. */
+/** A series may have so many periods. */
+const maxPeriods = 2000
+
+/**
+ * Reads the statistics of a window. A series goes by the first of `by`.
+ *
+ * @throws LockstepError `INVALID_REQUEST` for a series of too many periods
+ */
 export async function modelStatistics(db: Pick<Database, 'query'>, { by, step, ...query }: StatisticsQuery): Promise<ModelStatistics> {
+  if (step !== undefined && (query.to - query.from) / stepMicros[step] > maxPeriods)
+    throw new LockstepError(
+      'INVALID_REQUEST',
+      `The window has more than ${maxPeriods} periods of a ${step}. Use a longer step or a shorter window.`,
+    )
   const total = await readRollup(db, query)
   const groups = await readGroups(db, query, by)
   const [first] = by

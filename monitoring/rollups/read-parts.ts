@@ -58,6 +58,7 @@ function planPeriods(
   coarsest: MergedStep | 'minute',
 ): Period[] {
   const periods: Period[] = []
+  const daysWithHours = new Set([...hours.keys()].map((hour) => floorTo(hour, stepMicros.day)))
   const add = (step: Period['step'], start: number, end: number) => {
     const last = periods.at(-1)
     if (step === 'minute' && last?.step === 'minute' && last.to === start) periods[periods.length - 1] = { ...last, to: end }
@@ -66,6 +67,10 @@ function planPeriods(
   for (let day = floorTo(from, stepMicros.day); day < to; day += stepMicros.day) {
     const dayEnd = day + stepMicros.day
     const ofDay = days.get(day) ?? []
+    if (ofDay.length === 0 && !daysWithHours.has(day)) {
+      add('minute', Math.max(day, from), Math.min(dayEnd, to))
+      continue
+    }
     const ofHours = Array.from({ length: 24 }, (_, h) => hours.get(day + h * stepMicros.hour) ?? [])
     const isWhole = from <= day && dayEnd <= to
     const noHours = ofHours.every((rows) => rows.length === 0)
@@ -118,17 +123,22 @@ async function readCoverage(
   return parts
 }
 
-/** By minute that was written, and by gap, cut at multiples of `size`. A window may have years without either. */
+/** By step of `size`. Those without anything are left out: a window may be centuries long. */
 async function minuteCoverage(db: Pick<Database, 'query'>, from: number, to: number, size: number): Promise<WindowParts['coverage']> {
   const { written, knownTo } = await readAround(db, from, to)
-  const measured = [...new Set(written.map(({ at }) => at))].filter((at) => at >= from && at < to)
-  const parts = measured.map((at) => ({ at, coverage: { minutes: 1, missing: [] as Gap[] } }))
+  const minutes = new Set(written.flatMap(({ at }) => (from <= at && at < to ? [at] : [])))
+  const measured = new Map<number, number>()
+  for (const at of minutes) measured.set(floorTo(at, size), (measured.get(floorTo(at, size)) ?? 0) + 1)
+  const missing = new Map<number, Gap[]>()
   for (const gap of coverageOf(written, from, to, knownTo).missing) {
-    for (let at = gap.from; at < gap.to; at = floorTo(at, size) + size) {
-      parts.push({ at, coverage: { minutes: 0, missing: [{ from: at, to: Math.min(gap.to, floorTo(at, size) + size) }] } })
+    for (let start = floorTo(gap.from, size); start < gap.to; start += size) {
+      const part = { from: Math.max(gap.from, start), to: Math.min(gap.to, start + size) }
+      missing.set(start, [...(missing.get(start) ?? []), part])
     }
   }
-  return parts
+  return [...new Set([...measured.keys(), ...missing.keys()])]
+    .toSorted((a, b) => a - b)
+    .map((at) => ({ at, coverage: { minutes: measured.get(at) ?? 0, missing: missing.get(at) ?? [] } }))
 }
 
 /** Which minutes were written in a window and around it, and up to when that is known. */

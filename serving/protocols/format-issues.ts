@@ -108,6 +108,8 @@ function kindOf(expected: string): string {
       return 'a whole number'
     case 'boolean':
       return 'true or false'
+    case 'nonoptional':
+      return 'a value'
     default:
       return expected
   }

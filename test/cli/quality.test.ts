@@ -60,6 +60,7 @@ describe('lockstep quality', () => {
     ['frauds', query, 404, 'UNKNOWN_DEFINITION'],
     ['fraud', 'outcome=nothing', 404, 'UNKNOWN_DEFINITION'],
     ['fraud', 'since=7d', 400, 'INVALID_REQUEST'],
+    ['fraud', 'outcome=labelled&since=999999d', 400, 'INVALID_REQUEST'],
     ['fraud', `${query}&by=cart`, 400, 'INVALID_REQUEST'],
     ['fraud', `${query}&by=paid1h:9%7C1`, 400, 'INVALID_REQUEST'],
     ['fraud', 'outcome=labelled&since=soon', 400, 'INVALID_REQUEST'],

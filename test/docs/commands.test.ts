@@ -168,6 +168,8 @@ const before: Readonly<Record<string, () => Promise<unknown>>> = {
     )
     inPlace.set('1207', String(job?.id))
   },
+  // the page is about versions that have a baseline
+  'docs/drift.md': () => must('baseline', 'create', 'fraud', '--served', '24h'),
   // workers write the training set
   'docs/remote.md': () => Promise.resolve(start(env, 'worker', '--only', 'exports')),
   'docs/streams.md': () =>

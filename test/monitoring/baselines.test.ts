@@ -110,6 +110,23 @@ describe('a baseline of a training set', () => {
     expect(again.id).not.toBe((before as { readonly id: string }).id)
   })
 
+  it('is made by the job for a set that has none, as one that was written in parts', async () => {
+    const before = await datasetBaseline(db, dataset)
+    await db.kysely.deleteFrom('lockstep.baselines').where('dataset', '=', dataset).execute()
+    const failures: string[] = []
+    const deps = { db, catalog: () => loadCatalog(db), onFailure: (what: string) => failures.push(what) }
+    expect(await makeLackingBaselines(deps, { except: new Set([dataset]) })).toBe(0)
+    expect(await makeLackingBaselines(deps)).toBe(1)
+    expect(failures).toEqual([])
+    expect((await datasetBaseline(db, dataset))?.columns).toEqual(before?.columns)
+    await db.query('alter table spine rename to other')
+    await db.kysely.deleteFrom('lockstep.baselines').where('dataset', '=', dataset).execute()
+    expect(await makeLackingBaselines(deps)).toBe(0)
+    expect(failures).toEqual([dataset])
+    await db.query('alter table other rename to spine')
+    expect(await makeLackingBaselines(deps)).toBe(1)
+  })
+
   it('of a split set is that of its part for training', async () => {
     const id = await createSet('split.csv', '--split', '2001-07-02T02:00:00Z')
     expect(await datasetBaseline(db, id)).toMatchObject({ rows: 119 })

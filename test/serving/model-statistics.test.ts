@@ -71,4 +71,12 @@ it('is what two servers have answered, by version, with errors, and values of ev
   for (const query of ['step=second', 'since=never', 'from=2001-07-01T12:00:00Z&to=2001-07-01T12:00:00Z', 'since=365d&step=minute'])
     expect((await fetch(`${url}/v1/models/typed/statistics?${query}`)).status, query).toBe(400)
   expect((await fetch(`${url}/v1/models/nobody/statistics`)).status).toBe(404)
+  // a server outlives a question about three centuries
+  const always = await fetch(`${url}/v1/models/typed/statistics?from=1700-01-01&to=2020-01-01`)
+  expect(statisticsAnswer.parse(await always.json())).toMatchObject({
+    from: '1700-01-01T00:00:00.000Z',
+    to: '2020-01-01T00:00:00.000Z',
+    total: { requests: 4 },
+    coverage: { minutes: 1 },
+  })
 })

@@ -86,7 +86,7 @@ describe('POST /v1/outcomes', () => {
 
   it.each([
     ['without a prediction', [{ value: true }], undefined, 'Outcome 0 has no "predictionId"'],
-    ['without a value', [{ predictionId: 'a/0' }], undefined, '"outcomes.0.value" is missing'],
+    ['without a value', [{ predictionId: 'a/0' }], undefined, '"outcomes.0.value" is missing: a value'],
     ['in the future', [{ predictionId: 'a/0', value: true, at: '2030-01-01T00:00:00Z' }], undefined, 'after now'],
     ['at no time', [{ predictionId: 'a/0', value: true, at: 'soon' }], undefined, '"soon"'],
     ['without its key', [{ value: 1 }], { outcome: 'lost' }, 'Outcome 0 has no "card" in its entity'],

@@ -89,7 +89,7 @@ describe('the drift test', () => {
       drawShares(random, 1000, () => 1, 0),
       drawShares(random, 400, () => 20, 0),
     )
-    expect(test).toMatchObject({ p: null, reason: 'The window has the weight of 20 entities; a test needs 50' })
+    expect(test).toMatchObject({ p: null, reason: 'The window has the weight of 20 entities; a test needs 30' })
   })
 
   it('has the expected PSI of Yurdakul and Naranjo where rows are independent', () => {

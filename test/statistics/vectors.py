@@ -44,6 +44,7 @@ def functions():
     ps = [1e-300, 1e-20, 1e-6, 0.001, 0.025, 0.2, 0.5, 0.7, 0.975, 0.999999]
     ts = [(t, d) for d in [1, 2.5, 10, 99, 12345.6, 2e6] for t in [-3, -0.2, 0, 0.7, 1.96, 4, 12]]
     chis = [(x, d) for d in [1, 3.7, 9, 120, 99999] for r in [0.1, 0.8, 1, 1.3, 3] for x in [d * r]]
+    fs = [(0.3, 2, 5), (1, 1, 1), (1.7, 9, 261), (2.5, 3.2, 96.4), (8, 4, 40), (0, 3, 7)]
     return {
         "logGamma": [[x, special.gammaln(x)] for x in xs],
         "logBeta": [[a, b, special.betaln(a, b)] for a in xs[1:-1] for b in [0.5, 3, 12, 4000]],
@@ -55,6 +56,7 @@ def functions():
         "studentSurvival": [[t, d, stats.t.sf(t, d)] for t, d in ts],
         "studentQuantile": [[p, d, stats.t.ppf(p, d)] for p in [0.01, 0.4, 0.9, 0.975, 0.9999] for d in [1, 2.5, 30, 10000.5]],
         "chiSquaredSurvival": [[x, d, stats.chi2.sf(x, d)] for x, d in chis],
+        "fSurvival": [[x, a, b, stats.f.sf(x, a, b)] for x, a, b in fs],
         "betaQuantile": [[p, a, b, stats.beta.ppf(p, a, b)] for p in [0.025, 0.5, 0.975] for a, b in [(1, 3), (2.5, 7), (90, 11), (5000, 300)]],
         "kolmogorovSurvival": [[x, special.kolmogorov(x)] for x in [0.05, 0.2, 0.5, 0.99, 1, 1.36, 2, 4]],
     }
@@ -131,11 +133,12 @@ def independent_drift():
             for part, known in zip(parts, (n - 1, m - 1))
         ]
         trace = np.trace(sum(parts))
+        known = trace**2 / sum(np.trace(part) ** 2 / (size - 1) for part, size in zip(parts, (n, m)))
         square = max(trace**2 / (bins - 1), sum(squares) + 2 * np.trace(parts[0] @ parts[1]))
         scale, degrees = square / trace, trace**2 / square
         statistic = ((shares[0] - shares[1]) ** 2 / pooled).sum() / scale
         cases.append({"baseline": counts[0], "window": counts[1], "statistic": statistic, "degrees": degrees,
-                      "p": stats.chi2.sf(statistic, degrees), "pearson": stats.chi2_contingency(counts, correction=False)[1]})
+                      "p": stats.f.sf(statistic / degrees, degrees, degrees * known), "pearson": stats.chi2_contingency(counts, correction=False)[1]})
     return cases
 
 

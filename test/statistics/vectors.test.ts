@@ -7,6 +7,7 @@ import {
   betaQuantile,
   chiSquaredCdf,
   chiSquaredSurvival,
+  fSurvival,
   kolmogorovSurvival,
   normalCdf,
   normalQuantile,
@@ -46,6 +47,7 @@ describe('statistics agree with scipy, statsmodels and scikit-learn to 1e-9', ()
     studentSurvival: (t = 0, degrees = 0) => studentSurvival(t, degrees),
     studentQuantile: (p = 0, degrees = 0) => studentQuantile(p, degrees),
     chiSquaredSurvival: (x = 0, degrees = 0) => chiSquaredSurvival(x, degrees),
+    fSurvival: (x = 0, a = 0, b = 0) => fSurvival(x, a, b),
     betaQuantile: (p = 0, a = 0, b = 0) => betaQuantile(p, a, b),
     kolmogorovSurvival: (x = 0) => kolmogorovSurvival(x),
   }

@@ -1,4 +1,5 @@
-import type { z } from 'zod'
+import { z } from 'zod'
+import { parseDuration } from '../../../kernel/duration.ts'
 import { LockstepError } from '../../../kernel/errors.ts'
 import { sayIssues } from '../format-issues.ts'
 import type { Call } from './call.ts'
@@ -21,4 +22,17 @@ function queryOf(url: string): Record<string, string> {
   const start = url.indexOf('?')
   if (start < 0) return {}
   return Object.fromEntries([...new URLSearchParams(url.slice(start))].toReversed())
+}
+
+/** A parameter with a duration. */
+export function durationQuery() {
+  return z.string().refine(isDuration, 'must be a duration such as 1h or 7d').optional()
+}
+
+function isDuration(text: string): boolean {
+  try {
+    return parseDuration(text) > 0
+  } catch {
+    return false
+  }
 }

@@ -6,30 +6,18 @@ import { parseBaseline } from '../../../monitoring/drift/parse-baseline.ts'
 import { servedFreshness } from '../../../monitoring/drift/served-freshness.ts'
 import { versionReference } from '../../../registry/pick-version.ts'
 import { jsonAnswer } from './call.ts'
-import { checkQuery } from './check-query.ts'
+import { checkQuery, durationQuery } from './check-query.ts'
 import { driftAnswer } from './drift-schemas.ts'
 import type { Route } from './route.ts'
 
 const query = z.object({
   version: z.string().optional().describe('A version by number or alias. Default: the champion, or the newest if there is none'),
-  since: z
-    .string()
-    .refine(isDuration, 'must be a duration such as 1h or 7d')
-    .optional()
-    .describe('The length of the window up to now, such as 1h or 7d. Default: 24h'),
+  since: durationQuery().describe('The length of the window up to now, such as 1h or 7d. Default: 24h'),
   baseline: z
     .string()
     .optional()
     .describe('What to compare with: training, previous:7d, same-hour-last-week or dataset:ID. Default: training'),
 })
-
-function isDuration(text: string): boolean {
-  try {
-    return parseDuration(text, '') > 0
-  } catch {
-    return false
-  }
-}
 
 export const driftRoutes: readonly Route[] = [
   {

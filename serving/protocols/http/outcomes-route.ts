@@ -107,6 +107,7 @@ const defaultWindowMicros = 7 * 86_400_000_000
 async function answerCounts(call: Call, deps: ServingContext): Promise<RouteAnswer> {
   const plan = deps.catalog().outcome(call.params['name'] ?? '')
   const { asOf = deps.clock(), to = asOf, from = to - defaultWindowMicros } = checkQuery(call, countsQuery)
+  if (from >= to) throw new LockstepError('INVALID_REQUEST', 'The window is empty: "from" must be before "to".')
   const share = shareOf(deps.logShares, plan.spec.model)
   return jsonAnswer({ ...(await outcomeReport(deps.upkeep.database(), plan, { from, to, asOf }, share)), requestId: call.requestId })
 }

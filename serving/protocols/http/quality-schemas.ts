@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { durationQuery } from './check-query.ts'
 
 /** What `GET /v1/models/{name}/quality` takes and answers; `lockstep quality --server` reads it. */
 
@@ -92,11 +93,7 @@ export const qualityAnswer = z.object({
 
 export const qualityQuery = z.object({
   outcome: z.string().optional().describe('The outcome; needed only if the model has several'),
-  since: z
-    .string()
-    .regex(/^(\d{1,6}(ms|s|m|h|d|w))+$/, 'must be a duration such as 24h or 7d')
-    .optional()
-    .describe('How far back to look, such as 24h. Default: 7d'),
+  since: durationQuery().describe('How far back to look, such as 24h. Default: 7d'),
   by: z
     .string()
     .optional()

@@ -1,17 +1,17 @@
 import { z } from 'zod'
-import { LockstepError, messageOf } from '../../../kernel/errors.ts'
+import { LockstepError } from '../../../kernel/errors.ts'
 import { parseDuration } from '../../../kernel/duration.ts'
 import { parseTimestamp } from '../../../kernel/time.ts'
 import { modelStatistics } from '../../../monitoring/rollups/model-statistics.ts'
 import type { Call, RouteAnswer } from './call.ts'
 import { jsonAnswer } from './call.ts'
-import { checkQuery } from './check-query.ts'
+import { checkQuery, durationQuery } from './check-query.ts'
 import type { Route } from './route.ts'
 import { statisticsAnswer } from './statistics-schemas.ts'
 import type { ServingContext } from '../../context.ts'
 
 const query = z.object({
-  since: z.string().optional().describe('How far back the window begins, such as 30m or 7d. Default: 1h'),
+  since: durationQuery().describe('How far back the window begins, such as 30m or 7d. Default: 1h'),
   from: z.string().optional().describe('When it begins, RFC 3339, in place of since'),
   to: z.string().optional().describe('When it ends, RFC 3339. Default: now'),
   version: z.coerce.number().int().min(0).optional().describe('Only this version'),
@@ -21,10 +21,6 @@ const query = z.object({
     .describe('What the groups, and the lines of a series, go by. Default: version,role'),
   step: z.enum(['minute', 'hour', 'day']).optional().describe('Adds a series with this step'),
 })
-
-/** A window may have so many periods. */
-const maxPeriods = 2000
-const stepMicros = { minute: 60_000_000, hour: 3_600_000_000, day: 86_400_000_000 }
 
 export const statisticsRoutes: readonly Route[] = [
   {
@@ -43,13 +39,8 @@ async function answerStatistics(call: Call, context: ServingContext): Promise<Ro
   const { since = '1h', from, to, version, by = 'version,role', step } = checkQuery(call, query)
   const model = context.catalog().model(call.params['name'] ?? '').name
   const end = to === undefined ? context.clock() : parseTimestamp(to)
-  const begin = from === undefined ? end - durationOf(since) : parseTimestamp(from)
+  const begin = from === undefined ? end - parseDuration(since) : parseTimestamp(from)
   if (begin >= end) throw new LockstepError('INVALID_REQUEST', 'The window is empty: "from" must be before "to".')
-  if (step !== undefined && (end - begin) / stepMicros[step] > maxPeriods)
-    throw new LockstepError(
-      'INVALID_REQUEST',
-      `The window has more than ${maxPeriods} periods of a ${step}. Use a longer step or a shorter window.`,
-    )
   const statistics = await modelStatistics(context.upkeep.database(), {
     model,
     from: begin,
@@ -59,12 +50,4 @@ async function answerStatistics(call: Call, context: ServingContext): Promise<Ro
     ...(step === undefined ? {} : { step }),
   })
   return jsonAnswer({ ...statistics, requestId: call.requestId })
-}
-
-function durationOf(since: string): number {
-  try {
-    return parseDuration(since, 'The parameter "since"')
-  } catch (error) {
-    throw new LockstepError('INVALID_REQUEST', messageOf(error), { cause: error })
-  }
 }

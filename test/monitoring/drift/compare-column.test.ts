@@ -76,8 +76,8 @@ describe('comparing a column', () => {
   })
 
   it('says that a window is too small, and gives no p-value', () => {
-    const { test, distances } = compare(normals(5000), normals(40))
-    expect(test).toMatchObject({ p: null, reason: 'The window has the weight of 40 entities; a test needs 50' })
+    const { test, distances } = compare(normals(5000), normals(20))
+    expect(test).toMatchObject({ p: null, reason: 'The window has the weight of 20 entities; a test needs 30' })
     expect(distances?.psi).toBeGreaterThan(0)
   })
 

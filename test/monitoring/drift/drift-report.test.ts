@@ -8,6 +8,7 @@ import { createContext } from '../../../cli/context.ts'
 import { prepare } from '../../../cli/run.ts'
 import { createTerminal } from '../../../cli/terminal.ts'
 import { encodeKey } from '../../../kernel/entity-key.ts'
+import type { ServicePlan, ServiceRow } from '../../../kernel/service-plan.ts'
 import { Status } from '../../../kernel/state.ts'
 import type { Value } from '../../../kernel/value-type.ts'
 import { makeLackingBaselines } from '../../../monitoring/baselines/baseline-job.ts'
@@ -84,13 +85,7 @@ beforeAll(async () => {
   const made = await lockstep('dataset', 'create', 'typed', '--spine', 'select * from spine', '--out', join(folder, 'set.csv'))
   await writeFile(join(folder, 'typed.onnx'), await onnx('named'))
   await lockstep('model', 'push', 'typed', join(folder, 'typed.onnx'), '--dataset', (made.json as { readonly id: string }).id)
-  await makeLackingBaselines({
-    db,
-    catalog: () => loadCatalog(db),
-    onFailure: (_, error) => {
-      throw new Error(error)
-    },
-  })
+  await makeBaselines()
   catalog = await loadCatalog(db)
 })
 afterAll(async () => {
@@ -98,6 +93,13 @@ afterAll(async () => {
   await database?.drop()
   await rm(folder, { recursive: true, force: true })
 })
+
+function makeBaselines(): Promise<number> {
+  const onFailure = (what: string, error: string) => {
+    throw new Error(`${what}: ${error}`)
+  }
+  return makeLackingBaselines({ db, catalog: () => loadCatalog(db), onFailure })
+}
 
 /** Answers so many rows over ten minutes from a moment on, by two server processes. */
 async function serve(from: number, rows: number, fault: Fault = (served) => served, missing: Status = Status.nullValue): Promise<void> {
@@ -199,7 +201,7 @@ describe('a drift report over served traffic', () => {
     const found = await report(at)
     expect(found.drifted).toEqual([])
     expect(new Set(found.columns.map(({ untested }) => untested?.replace(/\d+ entities/, 'N entities')))).toEqual(
-      new Set(['The window has the weight of N entities; a test needs 50']),
+      new Set(['The window has the weight of N entities; a test needs 30']),
     )
     expect(found.columns.map(({ adjustedP }) => adjustedP)).not.toContain(0)
   })
@@ -217,10 +219,36 @@ describe('a drift report over served traffic', () => {
     await expect(lockstep('drift', 'typed', '--baseline', 'before')).rejects.toMatchObject({ code: 'INVALID_REQUEST' })
   })
 
+  it('has the first day that a version served as its baseline, if it has no training set', async () => {
+    const flight = catalog.service('flight')
+    const rows = Array.from({ length: 300 }, (_, i) => flight.evaluate([servedDelay(i % 40)], [1 + (i % 3)], day))
+    await logPredictions({ model: 'delay', at: day, service: flight, rows, request: [1], predictions: rows.map((_, i) => [(i % 10) / 10]) })
+    await db.query(
+      `insert into lockstep.merged_rollups (step, at, model, version, role, parts, traffic) values ('hour', to_timestamp($1), 'delay', 1, 'champion', 1, '')`,
+      [day / 1e6],
+    )
+    expect(await makeBaselines()).toBe(1)
+    const baseline = await baselineOf(db, 'delay', 1)
+    expect(baseline).toMatchObject({ rows: 300, origins: [{ kind: 'served' }], effects: { from: 'logged predictions' } })
+    expect([...(baseline?.columns.keys() ?? [])]).toEqual(['lastDelay', 'landed1h', 'pressure', 'output:probabilities'])
+    expect(await makeBaselines()).toBe(0)
+  })
+
   it('is printed by the command, with the harm by logged predictions', async () => {
     const at = Date.now() * 1000 - 30 * minute
     await serve(at, 500, ({ airport, values }) => ({ airport, values: values.with(0, values[0] === null ? null : 5) }))
-    await logPredictions(at, 300)
+    const [service, drawn] = [catalog.service('typed'), Array.from({ length: 300 }, draw)]
+    const rows = drawn.map(({ values }) =>
+      service.evaluate([{ values: values.with(0, 5), statuses: values.map(() => Status.present), eventTime: at }], [], at),
+    )
+    await logPredictions({
+      model: 'typed',
+      at,
+      service,
+      rows,
+      request: [],
+      predictions: drawn.map(({ values }) => values.map((v) => v ?? Number.NaN)),
+    })
     const { text, json } = await lockstep('drift', 'typed', '--since', '1h')
     expect(json).toMatchObject({
       model: 'typed',
@@ -238,41 +266,44 @@ describe('a drift report over served traffic', () => {
   })
 })
 
-/** Logs predictions for rows whose amounts are all 5. */
-async function logPredictions(at: number, rows: number): Promise<void> {
-  const service = catalog.service('typed')
-  const predictions = createPredictionLog(
+function servedDelay(delay: number) {
+  return { values: [delay, delay % 3], statuses: [Status.present, Status.present], eventTime: day }
+}
+
+interface Logged {
+  readonly model: string
+  readonly at: number
+  readonly service: ServicePlan
+  readonly rows: readonly ServiceRow[]
+  readonly request: readonly Value[]
+  readonly predictions: readonly (readonly Value[])[]
+}
+
+/** Logs predictions for as many airports. */
+async function logPredictions({ model, at, service, rows, request, predictions }: Logged): Promise<void> {
+  const predictionLog = createPredictionLog(
     { database: () => db, metrics: (waiting) => createLogMetrics(createMetricsRegistry(), waiting), log, clock: () => at },
-    { shares: { share: 1, models: new Map() }, retentionDays: 1, flushMs: 60_000 },
+    { shares: { share: 1, models: new Map() }, retentionDays: 7, flushMs: 60_000 },
   )
-  const served = Array.from({ length: rows }, draw)
-  predictions.note({
-    requestId: 'drift',
-    predictionBase: 'drift',
-    model: 'typed',
+  const entities = rows.map((_, i) => ({
+    keys: service.uses.map(() => encodeKey([{ name: 'airport', type: { kind: 'string' } }], [`A${i}`])),
+    request,
+  }))
+  predictionLog.note({
+    requestId: `logged ${model}`,
+    predictionBase: `logged ${model}`,
+    model,
     version: 1,
     role: 'champion',
     experiment: null,
     variant: null,
     service,
-    outputs: catalog.model('typed').spec.output,
-    read: {
-      entities: served.map(({ airport }) => ({
-        keys: [encodeKey([{ name: 'airport', type: { kind: 'string' } }], [`A${airport}`])],
-        request: [],
-      })),
-      rows: served.map(({ values }) =>
-        service.evaluate([{ values: values.with(0, 5), statuses: values.map(() => Status.present), eventTime: at }], [], at),
-      ),
-      asOf: at,
-      degraded: false,
-      skewed: false,
-      origins: () => [],
-    },
-    rows: served.map((_, row) => row),
-    predictions: served.map(({ values }) => values.map((value) => value ?? Number.NaN)),
+    outputs: catalog.model(model).spec.output,
+    read: { entities, rows, asOf: at, degraded: false, skewed: false, origins: () => [] },
+    rows: rows.map((_, row) => row),
+    predictions,
     startedMs: performance.now(),
     apiKey: null,
   })
-  await predictions.close(5000)
+  await predictionLog.close(5000)
 }
