@@ -79,11 +79,14 @@ export function createClassifierTally({ threshold, decides, limit }: ClassifierO
       const figures = {
         auc: area(),
         logLoss: ofProbabilities(() => notNegative(sums.mean(surprised))),
-        brier: ofProbabilities(() => notNegative(sums.mean(square))),
+        brier: ofProbabilities(() => notNegative(sums.mean(square), 1)),
         accuracy: sums.share(right, one),
         precision: decisions === 0 ? noFigure(`no score reaches the threshold ${threshold}`, 0) : sums.share(hit, decided),
         recall: positives === 0 ? noFigure('no outcome is positive', 0) : sums.share(hit, positive),
-        f1: hits === 0 ? noFigure('no positive decision was right', n) : sums.ratio({ [hit]: 2 }, { [decided]: 1, [positive]: 1 }),
+        f1:
+          hits === 0
+            ? noFigure('no positive decision was right', n)
+            : notNegative(sums.ratio({ [hit]: 2 }, { [decided]: 1, [positive]: 1 }), 1),
         positives: sums.share(positive, one),
         calibrationError: calibration === null ? noFigure(notProbabilities, n) : calibration.error,
       }

@@ -25,9 +25,10 @@ export function figureOf({ value, low, high }: Estimate, n: number, interval: Fi
   return { value, low: finite(low), high: finite(high), n, reason: null, interval }
 }
 
-/** A figure that is never below 0; by symmetry its interval may be. */
-export function notNegative(figure: Figure): Figure {
-  return { ...figure, low: figure.low === null ? null : Math.max(0, figure.low) }
+/** A figure that is never below 0, nor above `most`; by symmetry its interval may be. */
+export function notNegative(figure: Figure, most = Number.POSITIVE_INFINITY): Figure {
+  const { low, high } = figure
+  return { ...figure, low: low === null ? null : Math.max(0, low), high: high === null ? null : Math.min(most, high) }
 }
 
 export function noFigure(reason: string, n: number): Figure {

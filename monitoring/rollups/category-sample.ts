@@ -1,11 +1,10 @@
 import type { ByteReader, ByteWriter } from '../../kernel/binary.ts'
+import { categoryText } from '../../statistics/column-bins.ts'
 import { hashText } from './hash-text.ts'
 import { SmallestHashes } from './smallest-hashes.ts'
 
 /** How many categories are kept. */
 const size = 256
-/** Longer texts are cut. */
-const maxLetters = 100
 
 export interface CategoryCount {
   readonly value: string
@@ -28,7 +27,8 @@ export class CategorySample {
   }
 
   add(text: string, count = 1): void {
-    const slot = this.#slots.get(text) ?? this.#offer(text.length > maxLetters ? `${text.slice(0, maxLetters)}…` : text)
+    const category = categoryText(text)
+    const slot = this.#slots.get(category) ?? this.#offer(category)
     if (slot >= 0) this.#counts[slot] = (this.#counts[slot] as number) + count
   }
 

@@ -1,5 +1,5 @@
 import type { ColumnBins } from '../../statistics/column-bins.ts'
-import { binCount, firstCategoryBin, firstNumberBin, nullBin } from '../../statistics/column-bins.ts'
+import { binCount, categoryText, firstCategoryBin, firstNumberBin, nullBin } from '../../statistics/column-bins.ts'
 
 /**
  * The bins of one column, for many values: `binOf` of `statistics/column-bins.ts` without its conversions and searches.
@@ -42,7 +42,7 @@ export class ValueBins {
   }
 
   ofText(text: string): number {
-    return this.#texts.get(text) ?? (this.#edges === null ? this.#other : this.ofNumber(Number(text)))
+    return this.#texts.get(categoryText(text)) ?? (this.#edges === null ? this.#other : this.ofNumber(Number(text)))
   }
 
   ofNull(): number {

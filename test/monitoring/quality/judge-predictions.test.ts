@@ -133,6 +133,13 @@ describe('figures of a classifier', () => {
       expect(figure).toMatchObject({ value: null, low: null, n: 29, reason: '29 mature predictions have an outcome, and 30 are needed' })
   })
 
+  it('have intervals between 0 and 1 where few decisions are right', async () => {
+    const rows = Array.from({ length: 60 }, (_, i) => row({ at: i, entity: i, output: i < 2 ? 0.9 : 0.1, outcome: i === 0 || i > 40 }))
+    const { f1, brier } = (await judged(rows)).total.figures
+    expect(f1?.low).toBe(0)
+    expect(brier?.high).toBeLessThanOrEqual(1)
+  })
+
   it('take scores beyond 0 and 1 for no probabilities', async () => {
     const { total } = await judged(
       payments(200).map((each) => ({ ...each, output: Number(each.output) * 10 - 5 })),
