@@ -8,7 +8,6 @@ import type { Baseline, BaselineOrigin } from '../baselines/baseline.ts'
 import { baselineOf } from '../baselines/baseline.ts'
 import type { FeatureEffects } from '../baselines/feature-effects.ts'
 import type { ModelRollup } from '../rollups/model-rollup.ts'
-import { readRollup } from '../rollups/read-rollups.ts'
 import type { ComparedColumn, Sides } from './baseline-sides.ts'
 import { baselineSides, datasetSides, rollupSides } from './baseline-sides.ts'
 import type { ColumnSide } from './compare-column.ts'
@@ -18,6 +17,7 @@ import type { ColumnDrift, DriftBaseline, DriftReport, DriftThresholds, Window }
 import { defaultThresholds } from './drift-types.ts'
 import type { EvidenceContext } from './gather-evidence.ts'
 import { gatherEvidence } from './gather-evidence.ts'
+import { versionRollup } from './version-rollup.ts'
 
 export interface DriftContext extends EvidenceContext {
   readonly catalog: Catalog
@@ -52,7 +52,7 @@ export async function driftReport(context: DriftContext, query: DriftQuery): Pro
   if (own === null) throw missingBaseline(model, version)
   const effects = query.effects ?? own.effects
   const columns = Array.from(own.columns.values(), ({ name, type, bins, binsId }): ComparedColumn => ({ name, type, bins, binsId }))
-  const rollup = await readRollup(db, { model, versions: [version], ...window })
+  const rollup = await versionRollup(db, model, version, window)
   const against = await openBaseline(context, own, query, version, columns)
   const compared = compareAll(columns, against.sides, rollupSides(rollup, columns), rollup, effects, thresholds)
   const evidence = compared.some(({ drifted }) => drifted)
@@ -111,7 +111,7 @@ async function openBaseline(
         baseline.kind === 'previous'
           ? { from: window.from - baseline.micros, to: window.from }
           : { from: window.from - weekMicros, to: window.to - weekMicros }
-      const rollup = await readRollup(db, { model, versions: [version], ...earlier })
+      const rollup = await versionRollup(db, model, version, earlier)
       return { sides: rollupSides(rollup, columns), origins: [], window: earlier, rows: rollup.rows, dataset: null }
     }
     default:

@@ -4,10 +4,10 @@ import type { ModelVersion } from '../../registry/model-versions.ts'
 import type { Database } from '../../runtime/database.ts'
 import type { ViewFreshness } from '../freshness/view-freshness.ts'
 import type { ModelRollup } from '../rollups/model-rollup.ts'
-import { readRollup } from '../rollups/read-rollups.ts'
 import type { CauseEvidence } from './drift-causes.ts'
 import type { Window } from './drift-types.ts'
 import { movedEntityMix } from './entity-mix.ts'
+import { versionRollup } from './version-rollup.ts'
 
 export interface EvidenceContext {
   readonly db: Database
@@ -27,7 +27,7 @@ export async function gatherEvidence(
   const views = new Map(service.uses.map(({ plan }) => [plan.id as string, plan.fingerprint]))
   const fresh = (await freshness?.(new Set(views.keys()))) ?? []
   const length = window.to - window.from
-  const before = await readRollup(db, { model, versions: [version], from: window.from - length, to: window.from })
+  const before = await versionRollup(db, model, version, { from: window.from - length, to: window.from })
   return {
     late: new Map(fresh.flatMap(({ view, late }) => (late === null ? [] : [[view, late] as const]))),
     changedViews: dataset === null ? new Set() : await changedViews(db, dataset, views),

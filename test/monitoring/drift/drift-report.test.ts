@@ -21,19 +21,18 @@ import { createPredictionLog } from '../../../monitoring/prediction-log/predicti
 import { createRollupRecorder } from '../../../monitoring/rollups/rollup-recorder.ts'
 import { createRollupWriter } from '../../../monitoring/rollups/rollup-writer.ts'
 import { createMetricsRegistry } from '../../../runtime/metrics.ts'
-import { applyChanges } from '../../../registry/apply.ts'
 import type { Catalog } from '../../../registry/catalog.ts'
 import { loadCatalog } from '../../../registry/catalog.ts'
 import { pickVersion } from '../../../registry/pick-version.ts'
 import type { Database } from '../../../runtime/database.ts'
 import { loadConfig } from '../../../runtime/config.ts'
 import { createLogger } from '../../../runtime/log.ts'
+import { driftAnswer } from '../../../serving/protocols/http/drift-schemas.ts'
 import { createRandom } from '../../../statistics/random.ts'
 import { literal } from '../../offline/things.ts'
-import { servingSet } from '../../serving/definitions.ts'
 import { onnx } from '../../serving/fixtures.ts'
-import type { TestDatabase } from '../../services/index.ts'
-import { testDatabase } from '../../services/index.ts'
+import type { World } from '../../serving/world.ts'
+import { createWorld } from '../../serving/world.ts'
 
 const [minute, hour] = [60_000_000, 3_600_000_000]
 /** Two days ago, the begin of a day. Epoch microseconds. */
@@ -62,7 +61,7 @@ function draw(): Served {
 }
 
 let folder: string
-let database: TestDatabase
+let world: World
 let context: Context
 let db: Database
 let catalog: Catalog
@@ -70,11 +69,10 @@ const lockstep = async (...words: string[]): Promise<Outcome> => await (await pr
 
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'lockstep-drift-'))
-  database = await testDatabase()
-  const config = loadConfig({ LOCKSTEP_POSTGRES_URL: database.url, LOCKSTEP_DIR: folder, LOCKSTEP_LOG_LEVEL: 'silent' })
+  world = await createWorld('embedded')
+  const config = loadConfig({ LOCKSTEP_POSTGRES_URL: world.postgresUrl, LOCKSTEP_DIR: folder, LOCKSTEP_LOG_LEVEL: 'silent' })
   context = createContext(config, createTerminal(true), new AbortController().signal)
   db = await context.database()
-  await applyChanges(db, servingSet)
   // each row of the training set sees one row of its own source, a minute before
   const rows = Array.from({ length: 4000 }, draw).map(({ airport, values }, i) => {
     const literals = values.slice(0, 4).map(literal).join(', ')
@@ -90,7 +88,7 @@ beforeAll(async () => {
 })
 afterAll(async () => {
   await context?.close()
-  await database?.drop()
+  await world?.close()
   await rm(folder, { recursive: true, force: true })
 })
 
@@ -263,6 +261,44 @@ describe('a drift report over served traffic', () => {
     const effects = await loggedEffects(db, catalog, pickVersion(catalog.model('typed')), { from: at, to: at + hour })
     expect(effects?.byFeature['amount']).toBeGreaterThan(1)
     expect(effects?.byFeature['open']).toBe(0)
+  })
+})
+
+describe('a drift report through a server', () => {
+  let url: string
+  beforeAll(async () => {
+    for (const view of ['airport_delays', 'airport_typed', 'airport_required', 'account_balance']) await world.materialize(view)
+    await world.push('echo', 'identity')
+    const served = await world.serve({ pollMs: 60_000 })
+    await served.server.whenReady()
+    url = served.url
+  })
+  const get = async (path: string) => {
+    const response = await fetch(`${url}/v1/models/${path}`)
+    return { status: response.status, body: (await response.json()) as unknown }
+  }
+
+  it('is the one of the command, with the effects that are stored', async () => {
+    const { status, body } = await get('typed/drift?since=1h')
+    expect(status).toBe(200)
+    // every field is in the schema
+    expect(driftAnswer.parse(body)).toEqual(body)
+    expect(body).toMatchObject({ rows: 500, drifted: ['amount', 'output:amount_out'], effects: { from: 'training set' } })
+    const { json, text } = await lockstep('drift', 'typed@1', '--since', '1h', '--server', url)
+    expect(json).toMatchObject({ rows: 500, drifted: ['amount', 'output:amount_out'], effects: { from: 'training set' } })
+    expect(text).toContain('of the training set)')
+  })
+
+  it.each([
+    ['typed/drift?since=soon', 400, 'INVALID_REQUEST'],
+    ['typed/drift?baseline=before', 400, 'INVALID_REQUEST'],
+    ['typed/drift?baseline=previous:soon', 400, 'INVALID_REQUEST'],
+    ['typed/drift?baseline=dataset:none', 404, 'UNKNOWN_DEFINITION'],
+    ['typed/drift?version=9', 404, 'UNKNOWN_DEFINITION'],
+    ['nothing/drift', 404, 'UNKNOWN_DEFINITION'],
+    ['echo/drift', 404, 'BASELINE_MISSING'],
+  ])('is refused for %s: %s %s', async (path, status, code) => {
+    expect(await get(path)).toMatchObject({ status, body: { error: { code } } })
   })
 })
 
