@@ -275,7 +275,7 @@ describe('a drift report through a server', () => {
   })
   const get = async (path: string) => {
     const response = await fetch(`${url}/v1/models/${path}`)
-    return { status: response.status, body: (await response.json()) as unknown }
+    return { status: response.status, body: await response.json() }
   }
 
   it('is the one of the command, with the effects that are stored', async () => {
