@@ -20,10 +20,15 @@ export function driftText(report: DriftJson): string {
   ].join('\n')
 }
 
+const earlierTexts: Readonly<Record<string, string>> = {
+  previous: 'the time before',
+  'same-hour-yesterday': 'the same time yesterday',
+  'same-hour-last-week': 'the same time last week',
+}
+
 function baselineText({ baseline }: DriftJson): string {
   const { kind, origins, window, rows } = baseline
-  if (window !== null)
-    return `${kind === 'previous' ? 'the time before' : 'the same time last week'}, from ${short(window.from)} to ${short(window.to)} (${counted(rows, 'row')})`
+  if (window !== null) return `${earlierTexts[kind] ?? kind}, from ${short(window.from)} to ${short(window.to)} (${counted(rows, 'row')})`
   const [origin] = origins
   if (origin === undefined) return 'its baseline'
   if (origin.kind === 'served') return `rows that were served from ${short(origin.from)} to ${short(origin.to)}`

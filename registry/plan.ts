@@ -7,6 +7,7 @@ import { sourceRelation } from '../runtime/relation.ts'
 import { sameCode } from './bundle/expression.ts'
 import type { Backfill, Breakage, Change, ChangePlan, ChangeStatus, StateSize } from './change-plan.ts'
 import { checkChannels } from './check-channels.ts'
+import { checkMonitors } from './check-monitors.ts'
 import { checkReferences } from './check-references.ts'
 import { checkStreams } from './check-streams.ts'
 import type { CodeTexts, Comparison } from './compare.ts'
@@ -142,6 +143,7 @@ export async function planOn(
       ...sources.problems,
       ...checkStreams([...declared, ...left]),
       ...(privateAddresses ? [] : checkChannels(declared)),
+      ...(unknown.length > 0 ? [] : await checkMonitors(handle, declared)),
       ...(breakModels ? [] : served.problems),
     ],
   }

@@ -26,7 +26,7 @@ export const driftCommand: Command = {
     since: { value: 'DURATION', help: 'The length of the window up to now, such as 1h or 7d. Default: 24h.' },
     baseline: {
       value: 'BASELINE',
-      help: 'What to compare with: training, previous:7d, same-hour-last-week or dataset:ID. Default: training.',
+      help: 'What to compare with: training, previous:7d, same-hour-yesterday, same-hour-last-week or dataset:ID. Default: training.',
     },
     server: serverOption,
   },

@@ -96,7 +96,7 @@ function defaultMonitors(catalog: Catalog): ActiveMonitor[] {
   return [...views, ...models, system, sources]
 }
 
-const kindsOfModels = ['parity', 'errors', 'latency', 'traffic'] as const
+const kindsOfModels = ['parity', 'errors', 'latency', 'traffic', 'nulls', 'drift', 'predictions'] as const
 
 function modelChecks(): CheckSpec[] {
   return kindsOfModels.map((kind) => checkOf({ kind }, 'A default monitor'))

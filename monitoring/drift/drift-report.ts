@@ -34,7 +34,7 @@ export interface DriftQuery {
   readonly effects?: FeatureEffects | null
 }
 
-const weekMicros = 7 * 86_400_000_000
+const dayMicros = 86_400_000_000
 
 /**
  * Compares the served features and outputs of a model version with a baseline.
@@ -106,17 +106,25 @@ async function openBaseline(
       return { sides, origins, window: null, rows, dataset }
     }
     case 'previous':
+    case 'same-hour-yesterday':
     case 'same-hour-last-week': {
-      const earlier =
-        baseline.kind === 'previous'
-          ? { from: window.from - baseline.micros, to: window.from }
-          : { from: window.from - weekMicros, to: window.to - weekMicros }
+      const earlier = earlierWindow(baseline, window)
       const rollup = await versionRollup(db, model, version, earlier)
       return { sides: rollupSides(rollup, columns), origins: [], window: earlier, rows: rollup.rows, dataset: null }
     }
     default:
       return baseline satisfies never
   }
+}
+
+/** The part of the past that a window is compared with. */
+export function earlierWindow(
+  baseline: Extract<DriftBaseline, { readonly kind: 'previous' | 'same-hour-yesterday' | 'same-hour-last-week' }>,
+  { from, to }: Window,
+): Window {
+  if (baseline.kind === 'previous') return { from: from - baseline.micros, to: from }
+  const micros = (baseline.kind === 'same-hour-yesterday' ? 1 : 7) * dayMicros
+  return { from: from - micros, to: to - micros }
 }
 
 type Compared = Omit<ColumnDrift, 'causes'>

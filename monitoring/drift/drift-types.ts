@@ -14,6 +14,8 @@ export type DriftBaseline =
   | { readonly kind: 'training' }
   /** The time before the window. */
   | { readonly kind: 'previous'; readonly micros: number }
+  /** The same window a day earlier. */
+  | { readonly kind: 'same-hour-yesterday' }
   /** The same window a week earlier. */
   | { readonly kind: 'same-hour-last-week' }
   /** Another training set, by id or the beginning of its id. */

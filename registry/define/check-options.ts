@@ -20,7 +20,26 @@ interface NumberOption {
   readonly default?: number
 }
 
-type Option = DurationOption | NumberOption
+/** Names of features; of the check `predictions`, of outputs. */
+interface ColumnsOption {
+  readonly is: 'columns'
+}
+
+interface BaselineOption {
+  readonly is: 'baseline'
+  readonly default: 'training'
+}
+
+type Option = DurationOption | NumberOption | ColumnsOption | BaselineOption
+
+/** What a window of served rows is compared with. */
+export type StatedBaseline =
+  | 'training'
+  | 'same-hour-yesterday'
+  | 'same-hour-last-week'
+  | { readonly previous: string }
+  /** The id of a training set, or how it begins. */
+  | { readonly dataset: string }
 
 /**
  * The options of each kind of check, which `monitoring/alerts/checks/` evaluates. It has no schema of zod, so that
@@ -69,6 +88,35 @@ export const checkOptions = {
     /** A shorter silence never breaches. */
     min: { is: 'duration', least: '1m', most: '30d', default: '15m' },
   },
+  nulls: {
+    baseline: { is: 'baseline', default: 'training' },
+    /** Absent: all features. */
+    columns: { is: 'columns' },
+    /** By how much the share of rows without a value must rise at least. */
+    minRise: { is: 'number', min: 0.001, max: 1, default: 0.05 },
+    /** How many times the share of the baseline it must be at least. */
+    factor: { is: 'number', min: 1, max: 1000, default: 2 },
+    /** The chance of a false alarm in a week, over all columns. */
+    alpha: { is: 'number', min: 1e-6, max: 0.5, default: 0.01 },
+  },
+  drift: {
+    baseline: { is: 'baseline', default: 'training' },
+    /** Absent: all features. */
+    columns: { is: 'columns' },
+    /** The chance of a false alarm in a week, over all columns. */
+    alpha: { is: 'number', min: 1e-6, max: 0.5, default: 0.01 },
+    /** The least PSI above what chance gives. */
+    minPsi: { is: 'number', min: 0.001, max: 10, default: 0.1 },
+  },
+  predictions: {
+    baseline: { is: 'baseline', default: 'training' },
+    /** Absent: all outputs. */
+    columns: { is: 'columns' },
+    /** The chance of a false alarm in a week, over all columns. */
+    alpha: { is: 'number', min: 1e-6, max: 0.5, default: 0.01 },
+    /** The least PSI above what chance gives. */
+    minPsi: { is: 'number', min: 0.001, max: 10, default: 0.1 },
+  },
   jobs: {
     /** How long a step may wait for a worker. */
     maxWait: { is: 'duration', least: '1m', most: '30d', default: '10m' },
@@ -83,7 +131,13 @@ export const checkOptions = {
 
 type AllOptions = typeof checkOptions
 export type CheckKindName = keyof AllOptions
-type ValueOf<O> = O extends { readonly is: 'number' } ? number : string
+type ValueOf<O> = O extends { readonly is: 'number' }
+  ? number
+  : O extends { readonly is: 'columns' }
+    ? readonly string[]
+    : O extends { readonly is: 'baseline' }
+      ? StatedBaseline
+      : string
 
 /** A check as a definitions file writes it. */
 export type StatedCheck = {
@@ -122,7 +176,7 @@ export function checkOf(given: unknown, what: string): CheckSpec {
   if (unknown !== undefined)
     throw invalid(`${what} has the option "${unknown}" in its check "${kind}", which does not exist. Its options are ${names.join(', ')}.`)
   const values = Object.entries(options).flatMap(([name, option]) => {
-    const value = stated[name] ?? option.default
+    const value = stated[name] ?? ('default' in option ? option.default : undefined)
     if (value === undefined) return []
     const wanted = wantedOf(option, value)
     if (wanted !== null) throw invalid(`${what} has ${name}: ${show(value)} in its check "${kind}"; write ${wanted}.`)
@@ -146,9 +200,22 @@ function wantedOf(option: Option, value: unknown): string | null {
       const fits = typeof value === 'number' && value >= min && value <= max && (whole !== true || Number.isInteger(value))
       return fits ? null : `a ${whole === true ? 'whole ' : ''}number from ${min} to ${max}`
     }
+    case 'columns': {
+      const fits = Array.isArray(value) && value.length > 0 && value.every((each) => typeof each === 'string')
+      return fits ? null : "a list of names, such as ['amount']"
+    }
+    case 'baseline':
+      return isBaseline(value) ? null : "'training', 'same-hour-yesterday', 'same-hour-last-week', { previous: '7d' } or { dataset: ID }"
     default:
       return option satisfies never
   }
+}
+
+function isBaseline(value: unknown): boolean {
+  if (!isRecord(value)) return value === 'training' || value === 'same-hour-yesterday' || value === 'same-hour-last-week'
+  const [[kind, of] = [], ...more] = Object.entries(value)
+  if (more.length > 0 || typeof of !== 'string') return false
+  return kind === 'dataset' ? /^[0-9a-z-]{4,}$/.test(of) : kind === 'previous' && (microsOf(of) ?? 0) >= parseDuration('1m')
 }
 
 function microsOf(text: string): number | null {

@@ -86,6 +86,18 @@ describe('a monitor', () => {
       'has budget: 2 in its check "parity"; write a number from 0 to 1.',
     ],
     ['an unknown kind of check', { model: delay, checks: [{ kind: 'freshnes' }] }, 'Did you mean "freshness"?'],
+    [
+      'a name in place of a list of columns',
+      { model: delay, checks: [{ kind: 'nulls', columns: 'mean_delay' }] },
+      `has columns: "mean_delay" in its check "nulls"; write a list of names, such as ['amount'].`,
+    ],
+    [
+      'an unknown baseline',
+      { model: delay, checks: [{ kind: 'drift', baseline: 'last week' }] },
+      `write 'training', 'same-hour-yesterday', 'same-hour-last-week', { previous: '7d' } or { dataset: ID }.`,
+    ],
+    ['a baseline without a duration', { model: delay, checks: [{ kind: 'drift', baseline: { previous: 'week' } }] }, "write 'training'"],
+    ['drift of a view', { view, checks: [{ kind: 'drift' }] }, 'needs a model; add one.'],
     ['no checks', { model: delay, checks: [] }, 'has no checks; add one'],
     ['a check twice', { model: delay, checks: [{ kind: 'parity' }, { kind: 'parity' }] }, 'has two checks "parity"'],
     [

@@ -3,6 +3,8 @@ import type { LockstepError } from '../../kernel/errors.ts'
 import { applyChanges } from '../../registry/apply.ts'
 import type { ChangePlan } from '../../registry/change-plan.ts'
 import { differenceText } from '../../registry/diff.ts'
+import { checkOf } from '../../registry/define/check-options.ts'
+import { monitor } from '../../registry/define/monitor.ts'
 import { planChanges } from '../../registry/plan.ts'
 import type { TestRegistry } from './databases.ts'
 import type { SampleParts } from './sample-set.ts'
@@ -51,6 +53,25 @@ export function planContract(opened: () => TestRegistry): void {
       const cost = { rows: 100, exact: true, bytes: expect.any(Number) as number, seconds: 1 }
       expect(plan.backfills).toEqual([{ view: 'airport_delays@1', reason: 'the view is new', ...cost }])
       expect(plan.notes).toEqual([])
+    })
+
+    it('refuses a monitor over a feature, an output or a training set that does not exist', async () => {
+      const set = sampleSet()
+      const { spec } = monitor('inputs', {
+        checks: [{ kind: 'clock' }],
+      })
+      const checks = [
+        checkOf({ kind: 'nulls', columns: ['mean_dely'] }, 'A monitor'),
+        checkOf({ kind: 'drift', baseline: { dataset: '3f0c2a' } }, 'A monitor'),
+        checkOf({ kind: 'predictions', columns: ['score'] }, 'A monitor'),
+      ]
+      const watching = { ...spec, target: { kind: 'model', model: 'delay' } as const, checks }
+      const { problems } = await planChanges(registry.db, { ...set, monitors: [{ spec: watching, fingerprint: 'x', operational: {} }] })
+      expect(problems.map(({ message }) => message)).toEqual([
+        expect.stringMatching(/^The monitor "inputs" watches the feature "mean_dely" in its check "nulls", which the model "delay" does/),
+        'The monitor "inputs" compares with the training set "3f0c2a" in its check "drift", which does not exist; "lockstep dataset list" lists them.',
+        expect.stringContaining('watches the output "score" in its check "predictions"'),
+      ])
     })
 
     it('reports the maximum bytes per entity of a windowed view, and its cap', async () => {

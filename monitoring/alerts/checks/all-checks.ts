@@ -2,10 +2,12 @@ import type { CheckSpec } from '../../../registry/define/check-options.ts'
 import type { CheckContext, CheckResult } from '../check-kind.ts'
 import { arrivals } from './arrivals.ts'
 import { clock } from './clock.ts'
+import { drift, predictions } from './drift.ts'
 import { errors } from './errors.ts'
 import { freshness } from './freshness.ts'
 import { jobs } from './jobs.ts'
 import { latency } from './latency.ts'
+import { nulls } from './nulls.ts'
 import { parity } from './parity.ts'
 import { traffic } from './traffic.ts'
 
@@ -23,6 +25,12 @@ export async function evaluateCheck(context: CheckContext, spec: CheckSpec): Pro
       return await traffic.evaluate(context, spec)
     case 'arrivals':
       return await arrivals.evaluate(context, spec)
+    case 'nulls':
+      return await nulls.evaluate(context, spec)
+    case 'drift':
+      return await drift.evaluate(context, spec)
+    case 'predictions':
+      return await predictions.evaluate(context, spec)
     case 'jobs':
       return await jobs.evaluate(context, spec)
     case 'clock':

@@ -16,7 +16,7 @@ const query = z.object({
   baseline: z
     .string()
     .optional()
-    .describe('What to compare with: training, previous:7d, same-hour-last-week or dataset:ID. Default: training'),
+    .describe('What to compare with: training, previous:7d, same-hour-yesterday, same-hour-last-week or dataset:ID. Default: training'),
 })
 
 export const driftRoutes: readonly Route[] = [

@@ -70,7 +70,9 @@ export const driftReport = z.object({
   version: z.int().describe('The number of the version'),
   window,
   baseline: z.object({
-    kind: z.enum(['training', 'previous', 'same-hour-last-week', 'dataset']).describe('What the window is compared with'),
+    kind: z
+      .enum(['training', 'previous', 'same-hour-yesterday', 'same-hour-last-week', 'dataset'])
+      .describe('What the window is compared with'),
     origins: z
       .array(
         z.union([

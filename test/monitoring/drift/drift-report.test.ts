@@ -11,6 +11,8 @@ import { encodeKey } from '../../../kernel/entity-key.ts'
 import type { ServicePlan, ServiceRow } from '../../../kernel/service-plan.ts'
 import { Status } from '../../../kernel/state.ts'
 import type { Value } from '../../../kernel/value-type.ts'
+import { activeMonitors } from '../../../monitoring/alerts/default-monitors.ts'
+import { evaluateMonitor } from '../../../monitoring/alerts/evaluate-monitor.ts'
 import { makeLackingBaselines } from '../../../monitoring/baselines/baseline-job.ts'
 import { baselineOf } from '../../../monitoring/baselines/baseline.ts'
 import type { DriftReport } from '../../../monitoring/drift/drift-types.ts'
@@ -23,6 +25,8 @@ import { createRollupWriter } from '../../../monitoring/rollups/rollup-writer.ts
 import { createMetricsRegistry } from '../../../runtime/metrics.ts'
 import type { Catalog } from '../../../registry/catalog.ts'
 import { loadCatalog } from '../../../registry/catalog.ts'
+import type { StatedCheck } from '../../../registry/define/check-options.ts'
+import { checkOf } from '../../../registry/define/check-options.ts'
 import { pickVersion } from '../../../registry/pick-version.ts'
 import type { Database } from '../../../runtime/database.ts'
 import { loadConfig } from '../../../runtime/config.ts'
@@ -301,6 +305,80 @@ describe('a drift report through a server', () => {
     expect(await get(path)).toMatchObject({ status, body: { error: { code } } })
   })
 })
+
+describe('the default monitor of a model', () => {
+  it('is quiet about healthy rows, and unknown without any', async () => {
+    const at = day - 24 * hour
+    await serve(at, 500)
+    const findings = await evaluated(at)
+    expect(findings.filter(({ state }) => state !== 'ok')).toEqual([])
+    expect(findings.map(({ check, subject }) => `${check} ${subject}`)).toEqual([
+      ...['nulls', 'drift'].flatMap((check) => ['amount', 'count', 'city', 'open', 'vec'].map((each) => `${check} ${each} (version 1)`)),
+      ...['amount_out', 'count_out', 'city_out', 'open_out', 'vec_out'].map((each) => `predictions ${each} (version 1)`),
+    ])
+    expect(new Set((await evaluated(at - 10 * hour)).map(({ state }) => state))).toEqual(new Set(['unknown']))
+  })
+
+  it('names a feature whose unit changed, and leaves the output to it', async () => {
+    const at = day - 22 * hour
+    await serve(at, 500, inOtherUnit)
+    const alarms = (await evaluated(at)).filter(({ state }) => state !== 'ok')
+    expect(alarms).toMatchObject([{ check: 'drift', subject: 'amount (version 1)', state: 'breach', threshold: 0.1 }])
+    expect(alarms[0]?.cause).toMatch(/"amount" of "typed@1" differs from the training data .*×(9\d|10\d)(\.\d)?, a unit\?/)
+  })
+
+  it('names the status that moved where a feature lacks values', async () => {
+    const at = day - 20 * hour
+    const burst: Fault = ({ airport, values }) => ({ airport, values: random.next() < 0.4 ? values.with(0, null) : values })
+    await serve(at, 500, burst, Status.outsideMaxAge)
+    const alarms = (await evaluated(at)).filter(({ state }) => state !== 'ok')
+    expect(alarms).toMatchObject([{ check: 'nulls', subject: 'amount (version 1)', state: 'breach', n: 500 }])
+    expect(alarms[0]?.cause).toMatch(/has no value in 4\d.* % of rows; in the training data it is [23].*OUTSIDE_MAX_AGE: rows are older/)
+  })
+
+  it('takes a difference that was there at the same hour yesterday for usual, and compares with earlier hours', async () => {
+    const at = day - 10 * hour
+    await serve(at - 24 * hour, 500, inOtherUnit)
+    await serve(at, 500, inOtherUnit)
+    const usual = (await evaluated(at)).filter(({ evidence }) => (evidence as { usualAtThisTime?: boolean }).usualAtThisTime)
+    expect(usual.map(({ subject, state }) => [subject, state])).toEqual([
+      ['amount (version 1)', 'ok'],
+      ['amount_out (version 1)', 'ok'],
+    ])
+    const stated = [
+      { kind: 'drift', columns: ['amount'], baseline: 'same-hour-yesterday' },
+      { kind: 'nulls', columns: ['amount'], baseline: { previous: '24h' } },
+    ] as const
+    expect(await evaluated(at, stated)).toMatchObject([{ state: 'ok' }, { state: 'ok' }])
+    const gone = await evaluated(at, [
+      { kind: 'drift', columns: ['amount'], baseline: { dataset: 'gone-set' } },
+      { kind: 'nulls', columns: ['amount'], baseline: { dataset: 'gone-set' } },
+    ])
+    expect(gone.map(({ state, cause }) => [state, cause?.includes('gone-set')])).toEqual([
+      ['unknown', true],
+      ['unknown', true],
+    ])
+  })
+})
+
+const inOtherUnit: Fault = ({ airport, values: [amount, ...rest] }) => ({
+  airport,
+  values: [amount === null || amount === undefined ? null : Math.fround(Number(amount) * 100), ...rest],
+})
+
+/** What checks of features and outputs find in the ten minutes from a moment on. */
+async function evaluated(at: number, stated?: readonly StatedCheck[]) {
+  const { monitors } = activeMonitors(catalog, true)
+  const found = monitors.find(({ name }) => name === 'model:typed')
+  if (found === undefined) throw new Error('The model has no default monitor.')
+  const checks = stated?.map((check) => checkOf(check, 'A monitor')) ?? found.checks.filter(({ kind }) => ofValues.includes(kind))
+  const deps = { db, store: null, catalog, clock: () => Date.now() * 1000, signal: new AbortController().signal }
+  const checked = await evaluateMonitor(deps, { ...found, checks, windowMicros: 10 * minute }, at + 12 * minute)
+  expect(checked.flatMap(({ error }) => error ?? [])).toEqual([])
+  return checked.flatMap(({ kind, results }) => (results ?? []).map((result) => ({ check: kind, ...result })))
+}
+
+const ofValues: readonly string[] = ['nulls', 'drift', 'predictions']
 
 function servedDelay(delay: number) {
   return { values: [delay, delay % 3], statuses: [Status.present, Status.present], eventTime: day }

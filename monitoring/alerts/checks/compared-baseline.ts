@@ -1,0 +1,28 @@
+import { parseDuration } from '../../../kernel/duration.ts'
+import type { StatedBaseline } from '../../../registry/define/check-options.ts'
+import type { DriftBaseline } from '../../drift/drift-types.ts'
+
+/** What a check says that a window is compared with. */
+export function driftBaseline(stated: StatedBaseline): DriftBaseline {
+  if (typeof stated === 'string') return { kind: stated }
+  if ('previous' in stated) return { kind: 'previous', micros: parseDuration(stated.previous) }
+  return { kind: 'dataset', id: stated.dataset }
+}
+
+/** For sentences: "more than in the training data". */
+export function baselineText(baseline: DriftBaseline): string {
+  switch (baseline.kind) {
+    case 'training':
+      return 'the training data'
+    case 'dataset':
+      return `the training set "${baseline.id}"`
+    case 'previous':
+      return 'the time before'
+    case 'same-hour-yesterday':
+      return 'the same time yesterday'
+    case 'same-hour-last-week':
+      return 'the same time last week'
+    default:
+      return baseline satisfies never
+  }
+}

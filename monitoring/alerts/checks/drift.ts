@@ -1,0 +1,166 @@
+import type { CheckOf } from '../../../registry/define/check-options.ts'
+import { watchedName } from '../../../registry/monitor-spec.ts'
+import type { JsonValue } from '../../../kernel/view-spec.ts'
+import { driftReport } from '../../drift/drift-report.ts'
+import type { ColumnDrift, DriftBaseline, DriftReport, Window } from '../../drift/drift-types.ts'
+import { servedFreshness } from '../../drift/served-freshness.ts'
+import type { CheckContext, CheckKind, CheckResult } from '../check-kind.ts'
+import { baselineText, driftBaseline } from './compared-baseline.ts'
+import { knownTo } from './known-to.ts'
+import { alphaOfLook } from './repeated-looks.ts'
+import type { WatchedVersion } from './watched-versions.ts'
+import { askedColumns, columnSubject, nothingServed, reasonOf, unknownColumn, watchedVersions } from './watched-versions.ts'
+
+type Spec = CheckOf<'drift'> | CheckOf<'predictions'>
+
+const dayMicros = 86_400_000_000
+/** A shorter window has values of some hours only. What differs as it did at those hours before is no drift. */
+const usualAt: readonly DriftBaseline[] = [{ kind: 'same-hour-yesterday' }, { kind: 'same-hour-last-week' }]
+
+/** Whether the values of features differ from the baseline: by a test, and by how much. */
+export const drift: CheckKind<CheckOf<'drift'>> = { name: 'drift', evaluate: (context, spec) => evaluate(context, spec, 'features') }
+
+/** The same of a model's outputs. */
+export const predictions: CheckKind<CheckOf<'predictions'>> = {
+  name: 'predictions',
+  evaluate: (context, spec) => evaluate(context, spec, 'outputs'),
+}
+
+async function evaluate(context: CheckContext, spec: Spec, kind: 'features' | 'outputs'): Promise<CheckResult[]> {
+  const model = watchedName(context.monitor)
+  const versions = watchedVersions(context.catalog, model)
+  if (versions.length === 0) return [nothingServed(model)]
+  const results: CheckResult[] = []
+  for (const version of versions) results.push(...(await checkVersion(context, spec, version, kind)))
+  return results
+}
+
+async function checkVersion(
+  context: CheckContext,
+  spec: Spec,
+  watched: WatchedVersion,
+  kind: 'features' | 'outputs',
+): Promise<CheckResult[]> {
+  const { monitor } = context
+  const columns = askedColumns(watched[kind], spec.columns)
+  const to = knownTo(context.window.to)
+  const window = { from: to - monitor.windowMicros, to }
+  const baseline = driftBaseline(spec.baseline)
+  const report = await reportOf(context, spec, watched, window, baseline)
+  if (typeof report === 'string') return columns.map((column) => unknownColumn(columnSubject(column, watched), report))
+  const usual = await usualColumns(context, spec, watched, report, baseline)
+  return columns.map((name) => {
+    const subject = columnSubject(name, watched)
+    const column = report.columns.find((each) => each.column === name)
+    if (column === undefined || report.rows === 0) {
+      const none = `Nothing was served by "${watched.model}@${watched.version}" in the window.`
+      const cause = report.rows === 0 ? none : `The baseline of "${watched.model}@${watched.version}" does not have "${name}".`
+      return unknownColumn(subject, cause)
+    }
+    return columnResult(column, { subject, report, baseline, usual: usual.has(name), context })
+  })
+}
+
+interface Found {
+  readonly subject: string
+  readonly report: DriftReport
+  readonly baseline: DriftBaseline
+  /** Whether it is so at these hours. */
+  readonly usual: boolean
+  readonly context: CheckContext
+}
+
+function columnResult(column: ColumnDrift, { subject, report, baseline, usual, context }: Found): CheckResult {
+  const { adjustedP, effect, harm, mean, missing, causes, untested, drifted } = column
+  const left = drifted ? leftTo(column, context) : null
+  const evidence: JsonValue = {
+    adjustedP,
+    psi: column.distances?.psi ?? null,
+    psiByChance: column.test?.psiByChance ?? null,
+    harm,
+    mean: { ...mean },
+    missing: { baseline: missing.baseline, window: missing.window },
+    entities: column.test === null ? null : { ...column.test.entities },
+    newCategories: column.newCategories.slice(0, 10),
+    causes: causes.map((each) => ({ ...each })),
+    usualAtThisTime: drifted && usual,
+    leftTo: left,
+  }
+  const base = { subject, value: effect, threshold: report.minPsi, n: column.rows.window, evidence }
+  if (adjustedP === null) return { ...base, state: 'unknown', cause: untested ?? 'The column was not tested.' }
+  if (!drifted || usual || left !== null) return { ...base, state: 'ok', cause: null }
+  const distance = `PSI ${short(column.distances?.psi ?? 0)}, ${short(column.test?.psiByChance ?? 0)} by chance`
+  const why = causes.map(({ text }) => text).join('; ')
+  const cause = `"${column.column.replace(/^output:/, '')}" of "${report.model}@${report.version}" differs from ${baselineText(baseline)} (${distance}): ${why}. "lockstep drift ${report.model}" shows all columns.`
+  return { ...base, state: 'breach', cause }
+}
+
+/**
+ * Another check of the same monitor that alarms for it: where values only lack more often, "nulls"; where an output moves
+ * because features do, "drift".
+ */
+function leftTo({ kind, causes, missing }: ColumnDrift, { monitor }: CheckContext): string | null {
+  const nulls = monitor.checks.find((check) => check.kind === 'nulls')
+  if (kind === 'output') {
+    const follows = causes.some((cause) => cause.kind === 'features drifted')
+    return follows && monitor.checks.some((check) => check.kind === 'drift') ? 'drift' : null
+  }
+  const lacking = missing.reasons.reduce((sum, { window }) => sum + window, 0)
+  const before = missing.reasons.reduce((sum, { baseline }) => sum + baseline, 0)
+  const isNulls =
+    nulls?.kind === 'nulls' &&
+    lacking >= before + nulls.minRise &&
+    lacking >= nulls.factor * before &&
+    causes.some((cause) => cause.kind === 'statuses moved') &&
+    !causes.some((cause) => cause.kind === 'new categories' || cause.kind === 'view changed')
+  return isNulls ? 'nulls' : null
+}
+
+/** Columns that differ from the baseline no more than they did at the same hours of the day or the week before. */
+async function usualColumns(
+  context: CheckContext,
+  spec: Spec,
+  watched: WatchedVersion,
+  { window, drifted }: DriftReport,
+  baseline: DriftBaseline,
+): Promise<ReadonlySet<string>> {
+  const usual = new Set<string>()
+  const isEarlier = baseline.kind !== 'training' && baseline.kind !== 'dataset'
+  if (drifted.length === 0 || isEarlier || window.to - window.from >= dayMicros) return usual
+  for (const earlier of usualAt) {
+    const report = await reportOf(context, spec, watched, window, earlier)
+    if (typeof report === 'string') continue
+    for (const { column, adjustedP, drifted: differs } of report.columns) if (adjustedP !== null && !differs) usual.add(column)
+  }
+  return usual
+}
+
+/** The reports of one evaluation, which its checks share. */
+const reports = new WeakMap<Window, Map<string, Promise<DriftReport | string>>>()
+
+/** @returns a text: why there is nothing to compare */
+async function reportOf(
+  context: CheckContext,
+  { alpha, minPsi }: Spec,
+  { model, version }: WatchedVersion,
+  window: Window,
+  baseline: DriftBaseline,
+): Promise<DriftReport | string> {
+  const thresholds = { alpha: alphaOfLook(alpha, context.monitor), minPsi }
+  let known = reports.get(context.window)
+  if (known === undefined) reports.set(context.window, (known = new Map()))
+  const key = JSON.stringify([version, baseline, thresholds])
+  let report = known.get(key)
+  if (report === undefined) {
+    const { db, catalog, store } = context
+    const freshness = async (views: ReadonlySet<string>) =>
+      store === null ? [] : await servedFreshness({ db, catalog, store: () => store, now: context.window.to }, views)
+    report = driftReport({ db, catalog, freshness }, { model, version, window, baseline, thresholds }).catch(reasonOf)
+    known.set(key, report)
+  }
+  return await report
+}
+
+function short(value: number): string {
+  return String(Number(value.toPrecision(3)))
+}
