@@ -57,7 +57,8 @@ export interface PromoteOptions extends LoadOnServersOptions, ChangeOptions {
  *
  * @param wanted a number, or another alias
  * @throws LockstepError `UNKNOWN_DEFINITION`, `INVALID_NAME`, or `NOT_PROMOTABLE` if the version can no longer be
- *   served, a server cannot load it, or the alias was changed meanwhile; `DATASET_MISMATCH`
+ *   served, a server cannot load it, or the alias was changed meanwhile; `DATASET_MISMATCH`; `IN_USE` for the candidate of
+ *   a running rollout
  */
 export async function promoteModel(
   db: Database,
@@ -72,6 +73,7 @@ export async function promoteModel(
   const model = catalog.model(name)
   const picked = pickVersion(model, wanted)
   const { version } = picked
+  if (alias === championAlias) refuseCandidate(model, version)
   const { binding } = requireServable(catalog, model, version, `"${alias}" was not changed`)
   const before = model.aliases.get(alias)?.version
   const dataset = await trainingSetOf(db.kysely, picked)
@@ -87,9 +89,20 @@ export async function promoteModel(
     const current = now.aliases.get(alias)?.version
     if (servers !== null && servers.asked > 0 && current !== before && current !== version)
       throw changedMeanwhile(name, alias, version, current)
+    if (alias === championAlias) refuseCandidate(now, version)
     return await pointAlias(transaction, now, alias, version, by)
   })
   return servers === null ? change : { ...change, servers }
+}
+
+/** A champion that is the candidate, too, would leave a rollout that compares a version with itself. */
+function refuseCandidate({ name, rollout }: CatalogModel, version: number): void {
+  if (rollout?.version !== version) return
+  throw new LockstepError(
+    'IN_USE',
+    `The version ${version} of the model "${name}" rolls out. To make it the champion and end the rollout: lockstep rollout promote ${name}.`,
+    { details: { model: name, version } },
+  )
 }
 
 /** A slow promotion must not overwrite a later change of the alias. */

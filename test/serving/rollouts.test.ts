@@ -184,6 +184,7 @@ describe('a rollout', () => {
   it('ends with its candidate as champion, in one change', async () => {
     await start({ share: 0.2 })
     const before = (await ask(url, '/v1/audit?limit=1')).body
+    expect(await send('POST', 'promote', { version: 2 })).toMatchObject({ status: 409, body: { error: { code: 'IN_USE' } } })
     const promoted = await send('POST', 'rollout/promote', { reason: 'good' })
     expect(promoted.body).toMatchObject({ rollout: { state: 'promoted', version: 2 }, inForce: true })
     expect((await predict()).body).toMatchObject({ version: 2, role: 'champion' })
