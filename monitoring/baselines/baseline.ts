@@ -55,7 +55,10 @@ export async function baselineOf(db: Database, model: string, version: number): 
     .executeTakeFirst()
   if (pushed === undefined) return null
   const { dataset } = pushed
-  const stored = [...(dataset === null ? [] : await readStored(db, { dataset })), ...(await readStored(db, { model, version }))]
+  const own = await readStored(db, { model, version })
+  // served rows were chosen in place of the training set, if there is one
+  const isServed = own.some(({ origin }) => origin.kind === 'served')
+  const stored = isServed || dataset === null ? own : [...(await readStored(db, { dataset })), ...own]
   return stored.length === 0 ? null : { ...combine(stored), model, version }
 }
 
@@ -102,8 +105,7 @@ function combine(stored: readonly StoredBaseline[]): Omit<Baseline, 'model' | 'v
   for (const { origin, columns: own } of stored) {
     for (const column of own) {
       const { statuses } = column
-      // the training set's features come first, and stay
-      if (!columns.has(column.name)) columns.set(column.name, { ...restoreProfile(column), statuses, binsId: binsId(column), origin })
+      columns.set(column.name, { ...restoreProfile(column), statuses, binsId: binsId(column), origin })
     }
   }
   const [first] = stored as [StoredBaseline]

@@ -261,6 +261,11 @@ describe('a drift report over served traffic', () => {
     expect(text).toMatch(/^typed@1 from .* UTC: 500 rows, compared with the training set [\da-f]{8} \(4,000 rows\)\./)
     expect(text).toMatch(/\namount +yes +\d/)
     expect(text).toMatch(/\n {2}amount +source values changed: /)
+    // served rows can take the place of the training set, and leave it again
+    const served = (await lockstep('baseline', 'create', 'typed', '--served', '1h')).json
+    expect(served).toMatchObject({ rows: 300, origins: [{ kind: 'served' }], columns: { length: 10 } })
+    const trained = (await lockstep('baseline', 'create', 'typed')).json
+    expect(trained).toMatchObject({ rows: 4000, origins: [{ kind: 'training set' }, { kind: 'training predictions' }] })
     // all logged amounts are equal, but those of the training set are not
     const effects = await loggedEffects(db, catalog, pickVersion(catalog.model('typed')), { from: at, to: at + hour })
     expect(effects?.byFeature['amount']).toBeGreaterThan(1)
