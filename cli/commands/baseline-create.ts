@@ -1,5 +1,6 @@
 import { LockstepError } from '../../kernel/errors.ts'
-import { baselineOf } from '../../monitoring/baselines/baseline.ts'
+import { requireBaseline } from '../../monitoring/baselines/baseline.ts'
+import { baselineJson } from '../../monitoring/baselines/baseline-json.ts'
 import { createOutputBaseline, createServedBaseline, createTrainingBaseline } from '../../monitoring/baselines/create-baseline.ts'
 import { findDataset } from '../../offline/stored-datasets.ts'
 import type { ModelVersion } from '../../registry/model-versions.ts'
@@ -8,7 +9,7 @@ import type { Command } from '../command.ts'
 import type { Context } from '../context.ts'
 import { durationOption } from '../duration-option.ts'
 import { createJoinProgress } from '../join-progress.ts'
-import { baselineJson, baselineText, noBaseline } from './baseline-show.ts'
+import { baselineText } from './baseline-show.ts'
 
 export const baselineCreateCommand: Command = {
   name: 'baseline create',
@@ -40,9 +41,8 @@ export const baselineCreateCommand: Command = {
     } else {
       await fromTrainingSet(context, version, version.dataset)
     }
-    const baseline = await baselineOf(db, name, version.version)
-    if (baseline === null) throw noBaseline(name, version.version)
-    return { json: baselineJson(baseline), text: baselineText(baseline) }
+    const json = baselineJson(await requireBaseline(db, name, version.version))
+    return { json, text: baselineText(json) }
   },
 }
 

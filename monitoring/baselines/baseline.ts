@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto'
+import { LockstepError } from '../../kernel/errors.ts'
 import type { StoredProfile } from '../../offline/profile/column-profile.ts'
 import { restoreProfile } from '../../offline/profile/column-profile.ts'
 import type { TrainingColumn } from '../../offline/training-profile.ts'
@@ -60,6 +61,17 @@ export async function baselineOf(db: Database, model: string, version: number): 
   const isServed = own.some(({ origin }) => origin.kind === 'served')
   const stored = isServed || dataset === null ? own : [...(await readStored(db, { dataset })), ...own]
   return stored.length === 0 ? null : { ...combine(stored), model, version }
+}
+
+/** @throws LockstepError `BASELINE_MISSING` saying how to make one */
+export async function requireBaseline(db: Database, model: string, version: number): Promise<Baseline> {
+  const found = await baselineOf(db, model, version)
+  if (found !== null) return found
+  throw new LockstepError(
+    'BASELINE_MISSING',
+    `The model version "${model}@${version}" has no baseline. "lockstep baseline create ${model}@${version}" makes one of its training set, or of its served rows.`,
+    { details: { model, version } },
+  )
 }
 
 /** The baseline of a training set; null: it has none. */

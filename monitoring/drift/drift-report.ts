@@ -1,11 +1,10 @@
-import { LockstepError } from '../../kernel/errors.ts'
 import { bindVersion } from '../../registry/bind-version.ts'
 import type { Catalog } from '../../registry/catalog.ts'
 import type { VersionReference } from '../../registry/pick-version.ts'
 import { pickVersion } from '../../registry/pick-version.ts'
 import { benjaminiHochberg } from '../../statistics/multiple-tests.ts'
 import type { Baseline, BaselineOrigin } from '../baselines/baseline.ts'
-import { baselineOf } from '../baselines/baseline.ts'
+import { requireBaseline } from '../baselines/baseline.ts'
 import type { FeatureEffects } from '../baselines/feature-effects.ts'
 import type { ModelRollup } from '../rollups/model-rollup.ts'
 import type { ComparedColumn, Sides } from './baseline-sides.ts'
@@ -48,8 +47,7 @@ export async function driftReport(context: DriftContext, query: DriftQuery): Pro
   const pushed = pickVersion(declared, query.version)
   const { version } = pushed
   const { service } = bindVersion(catalog, declared.spec, pushed)
-  const own = await baselineOf(db, model, version)
-  if (own === null) throw missingBaseline(model, version)
+  const own = await requireBaseline(db, model, version)
   const effects = query.effects ?? own.effects
   const columns = Array.from(own.columns.values(), ({ name, type, bins, binsId }): ComparedColumn => ({ name, type, bins, binsId }))
   const rollup = await versionRollup(db, model, version, window)
@@ -226,12 +224,4 @@ function notesOf({ rows, sampledRows, coverage }: ModelRollup, own: Baseline, ef
 
 function withoutFeatures({ output, unit, rows, from }: FeatureEffects): DriftReport['effects'] {
   return { output, unit, rows, from }
-}
-
-export function missingBaseline(model: string, version: number): LockstepError {
-  return new LockstepError(
-    'BASELINE_MISSING',
-    `The model version "${model}@${version}" has no baseline. "lockstep baseline create ${model}@${version}" makes one of its training set, or of its served rows.`,
-    { details: { model, version } },
-  )
 }

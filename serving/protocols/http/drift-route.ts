@@ -1,10 +1,13 @@
 import { z } from 'zod'
 import { parseDuration } from '../../../kernel/duration.ts'
+import { requireBaseline } from '../../../monitoring/baselines/baseline.ts'
+import { baselineJson } from '../../../monitoring/baselines/baseline-json.ts'
 import { driftJson } from '../../../monitoring/drift/drift-json.ts'
 import { driftReport } from '../../../monitoring/drift/drift-report.ts'
 import { parseBaseline } from '../../../monitoring/drift/parse-baseline.ts'
 import { servedFreshness } from '../../../monitoring/drift/served-freshness.ts'
-import { versionReference } from '../../../registry/pick-version.ts'
+import { pickVersion, versionReference } from '../../../registry/pick-version.ts'
+import { baselineAnswer } from './baseline-schemas.ts'
 import { jsonAnswer } from './call.ts'
 import { checkQuery, durationQuery } from './check-query.ts'
 import { driftAnswer } from './drift-schemas.ts'
@@ -18,6 +21,8 @@ const query = z.object({
     .optional()
     .describe('What to compare with: training, previous:7d, same-hour-yesterday, same-hour-last-week or dataset:ID. Default: training'),
 })
+
+const baselineQuery = query.pick({ version: true })
 
 export const driftRoutes: readonly Route[] = [
   {
@@ -47,6 +52,22 @@ export const driftRoutes: readonly Route[] = [
         },
       )
       return jsonAnswer({ ...driftJson(report), requestId: call.requestId })
+    },
+  },
+  {
+    method: 'GET',
+    path: '/v1/models/:name/baseline',
+    scope: 'read',
+    summary: 'The distributions that served features and outputs are compared with',
+    tag: 'Monitoring',
+    query: baselineQuery,
+    answer: baselineAnswer,
+    async handle(call, context) {
+      const { version } = checkQuery(call, baselineQuery)
+      const model = context.catalog().model(call.params['name'] ?? '')
+      const pushed = pickVersion(model, version === undefined ? undefined : versionReference(version))
+      const found = await requireBaseline(context.upkeep.database(), model.name, pushed.version)
+      return jsonAnswer({ ...baselineJson(found), requestId: call.requestId })
     },
   },
 ]

@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { causeKinds } from '../../../monitoring/drift/drift-types.ts'
+import { baselineOrigin } from './baseline-schemas.ts'
 import { requestId } from './response-schemas.ts'
 
 const window = z.object({ from: z.string().describe('RFC 3339'), to: z.string().describe('RFC 3339, not included') })
@@ -73,14 +74,7 @@ export const driftReport = z.object({
     kind: z
       .enum(['training', 'previous', 'same-hour-yesterday', 'same-hour-last-week', 'dataset'])
       .describe('What the window is compared with'),
-    origins: z
-      .array(
-        z.union([
-          z.object({ kind: z.enum(['training set', 'training predictions']), dataset: z.string() }),
-          z.object({ kind: z.literal('served'), from: z.string(), to: z.string() }),
-        ]),
-      )
-      .describe('What it was made of: features, then outputs'),
+    origins: z.array(baselineOrigin).describe('What it was made of: features, then outputs'),
     window: window.nullable().describe('The earlier window; null for a training set'),
     rows: z.number().describe('The rows that it was made of'),
   }),

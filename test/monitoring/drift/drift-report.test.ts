@@ -31,6 +31,7 @@ import { pickVersion } from '../../../registry/pick-version.ts'
 import type { Database } from '../../../runtime/database.ts'
 import { loadConfig } from '../../../runtime/config.ts'
 import { createLogger } from '../../../runtime/log.ts'
+import { baselineAnswer } from '../../../serving/protocols/http/baseline-schemas.ts'
 import { driftAnswer } from '../../../serving/protocols/http/drift-schemas.ts'
 import { createRandom } from '../../../statistics/random.ts'
 import { literal } from '../../offline/things.ts'
@@ -298,7 +299,17 @@ describe('a drift report through a server', () => {
     expect(text).toContain('of the training set)')
   })
 
+  it('stands beside the baseline, as the command shows it', async () => {
+    const { status, body } = await get('typed/baseline')
+    expect([status, baselineAnswer.parse(body)]).toEqual([200, body])
+    const [here, there] = [await lockstep('baseline', 'show', 'typed'), await lockstep('baseline', 'show', 'typed@1', '--server', url)]
+    expect(JSON.parse(JSON.stringify(here.json))).toEqual(there.json)
+    expect(here.text).toBe(there.text)
+  })
+
   it.each([
+    ['echo/baseline', 404, 'BASELINE_MISSING'],
+    ['typed/baseline?version=9', 404, 'UNKNOWN_DEFINITION'],
     ['typed/drift?since=soon', 400, 'INVALID_REQUEST'],
     ['typed/drift?baseline=before', 400, 'INVALID_REQUEST'],
     ['typed/drift?baseline=previous:soon', 400, 'INVALID_REQUEST'],
