@@ -1,6 +1,8 @@
 import type { EntityKey } from '../../kernel/entity-key.ts'
 import { encodeKey } from '../../kernel/entity-key.ts'
-import type { Column, KeyType, Value } from '../../kernel/value-type.ts'
+import type { Value } from '../../kernel/value-type.ts'
+import type { OutcomeSpec } from '../../kernel/outcome-spec.ts'
+import type { ViewUseSpec } from '../../kernel/service-spec.ts'
 import type { DefinitionId, EntitySpec, SourceSpec } from '../../kernel/view-spec.ts'
 import { definitionId } from '../../kernel/view-spec.ts'
 import type { Definition } from '../../registry/definition.ts'
@@ -25,18 +27,54 @@ export function carriersOf(entity: EntitySpec, definitions: readonly Definition[
     definition.kind === 'source' ? [definition.spec] : definition.kind === 'view' ? [definition.spec.source] : [],
   )
   const carriers = new Map<string, Carrier>()
-  for (const source of sources) {
-    const columns = keyColumnsOf(source, entity.key)
-    if (columns === null) continue
+  const add = (source: SourceSpec, columns: readonly string[] | null): void => {
+    if (columns === null) return
     const carrier = { source: source.name, relation: sourceRelation(source), owned: source.relation.kind === 'owned', columns }
     carriers.set(JSON.stringify([carrier.relation, columns]), carrier)
+  }
+  for (const source of sources) {
+    add(
+      source,
+      keyColumnsOf(
+        source,
+        entity.key.map(({ name }) => name),
+      ),
+    )
+  }
+  for (const definition of definitions) {
+    if (definition.kind !== 'outcome' || definition.spec.match.kind !== 'entity') continue
+    // the source's key has the names of the request's columns, which are others if the view is used under an alias
+    for (const { key } of usesOf(definition.spec, entity.name, definitions))
+      add(definition.spec.source, keyColumnsOf(definition.spec.source, key))
   }
   return [...carriers.values()]
 }
 
+/** How the service of an outcome's model reads an entity. */
+function usesOf({ model }: OutcomeSpec, entity: string, definitions: readonly Definition[]): ViewUseSpec[] {
+  const ofViews = new Set<string>()
+  const onDemand = new Map<string, (ViewUseSpec | DefinitionId)[]>()
+  for (const definition of definitions) {
+    if (definition.kind === 'view' && definition.spec.entity.name === entity) ofViews.add(definitionId(definition))
+    if (definition.kind === 'onDemand')
+      onDemand.set(
+        definitionId(definition),
+        definition.spec.inputs.map((input) => ('use' in input ? input.use : input.onDemand)),
+      )
+  }
+  const reads = (used: ViewUseSpec | DefinitionId): ViewUseSpec[] =>
+    typeof used === 'string' ? (onDemand.get(used) ?? []).flatMap(reads) : ofViews.has(used.view) ? [used] : []
+  const services = definitions.flatMap((each) => (each.kind === 'model' && each.name === model ? [each.spec.service] : []))
+  return definitions.flatMap((each) =>
+    each.kind === 'service' && services.includes(definitionId(each))
+      ? each.spec.members.flatMap((member) => reads(member.kind === 'view' ? member.use : member.view))
+      : [],
+  )
+}
+
 /** Returns null where the source lacks a part of the key. */
-export function keyColumnsOf(source: SourceSpec, key: readonly Column<KeyType>[]): string[] | null {
-  const columns = key.map((part) => source.key.find((mapped) => mapped.part === part.name)?.column)
+function keyColumnsOf(source: SourceSpec, parts: readonly string[]): string[] | null {
+  const columns = parts.map((part) => source.key.find((mapped) => mapped.part === part)?.column)
   return columns.every((column) => column !== undefined) ? columns : null
 }
 

@@ -27,13 +27,10 @@ export async function deleteRows(
   values: readonly Value[],
   readers: readonly ViewPlan[],
 ): Promise<DeletedRows> {
-  const wanted = carrier.columns.map(
-    (column, i) => `${sqlIdentifier(column)} = ${literal((key[i] as Column<KeyType>).type, values[i] as Value)}`,
-  )
-  return deleteWhere({ kysely }, carrier.relation, wanted.join(' AND '), readers)
+  return deleteWhere({ kysely }, carrier.relation, isOfEntity(carrier, key, values), readers)
 }
 
-/** Deletes the rows of a table for which a condition holds. */
+/** Deletes the rows `s` of a table for which a condition holds. */
 export async function deleteWhere(
   { kysely }: Pick<Database, 'kysely'>,
   relation: string,
@@ -47,7 +44,7 @@ export async function deleteWhere(
   const grouped = names.map((_, i) => `c${i}`)
   const { rows } = await sql
     .raw<Record<string, string | null>>(
-      `WITH gone AS (DELETE FROM ${relation} WHERE ${condition} RETURNING ${[...returned, '1 AS one'].join(', ')})
+      `WITH gone AS (DELETE FROM ${relation} s WHERE ${condition} RETURNING ${[...returned, '1 AS one'].join(', ')})
       SELECT ${[...grouped, 'count(*)::text AS n'].join(', ')} FROM gone ${grouped.length === 0 ? '' : `GROUP BY ${grouped.join(', ')}`}`,
     )
     .execute(kysely)
@@ -66,22 +63,19 @@ export async function deleteWhere(
   return { rows: deleted, touched }
 }
 
-/** How many rows of one entity a relation holds. */
-export async function countRows(
-  { kysely }: Pick<Database, 'kysely'>,
-  carrier: Carrier,
-  key: readonly Column<KeyType>[],
-  values: readonly Value[],
-): Promise<number> {
-  const wanted = carrier.columns.map(
-    (column, i) => `s.${sqlIdentifier(column)} = ${literal((key[i] as Column<KeyType>).type, values[i] as Value)}`,
-  )
+/** The condition under which a row `s` of a relation is of one entity. */
+export function isOfEntity({ columns }: Carrier, key: readonly Column<KeyType>[], values: readonly Value[]): string {
+  return columns
+    .map((column, i) => `s.${sqlIdentifier(column)} = ${literal((key[i] as Column<KeyType>).type, values[i] as Value)}`)
+    .join(' AND ')
+}
+
+/** How many rows `s` of a user's relation meet a condition. */
+export async function countRows({ kysely }: Pick<Database, 'kysely'>, relation: string, condition: string): Promise<number> {
   // a user's query may only read; rolling back to the savepoint lets the transaction write again
   await sql`savepoint count_rows`.execute(kysely)
   await sql`set local transaction_read_only = on`.execute(kysely)
-  const { rows } = await sql
-    .raw<{ n: string }>(`SELECT count(*)::text AS n FROM ${carrier.relation} s WHERE ${wanted.join(' AND ')}`)
-    .execute(kysely)
+  const { rows } = await sql.raw<{ n: string }>(`SELECT count(*)::text AS n FROM ${relation} s WHERE ${condition}`).execute(kysely)
   await sql`rollback to savepoint count_rows`.execute(kysely)
   return Number(rows[0]?.n)
 }

@@ -1,8 +1,10 @@
 import { sql } from 'kysely'
 import type { EntityKey } from '../../kernel/entity-key.ts'
-import { clockSlackMs, forgetLoggedEntity, lockPredictionLog, loggedEntity } from './logged-entity.ts'
+import { clockSlackMs, forgetLoggedEntity, lockPredictionLog, loggedEntity, loggedIds } from './logged-entity.ts'
 import type { Database } from '../../runtime/database.ts'
+import { storedDefinitions } from '../../registry/definition.ts'
 import { erasedKeyHash } from './erased-key.ts'
+import { forgetOutcomes } from './outcome-rows.ts'
 
 interface ErasedEntity {
   readonly erasure: string
@@ -39,7 +41,9 @@ export async function forgetLogged(db: Database, entities: readonly ErasedEntity
     if (!ids.has(erasure)) continue
     await db.kysely.transaction().execute(async (transaction) => {
       await sql.raw(lockPredictionLog).execute(transaction)
-      await sql.raw(forgetLoggedEntity(entity, key, Date.now() + clockSlackMs)).execute(transaction)
+      const until = Date.now() + clockSlackMs
+      await forgetOutcomes({ kysely: transaction }, await storedDefinitions(transaction), loggedIds(entity, key, until))
+      await sql.raw(forgetLoggedEntity(entity, key, until)).execute(transaction)
     })
   }
 }

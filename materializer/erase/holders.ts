@@ -1,33 +1,44 @@
 import { encodeKey } from '../../kernel/entity-key.ts'
 import { LockstepError } from '../../kernel/errors.ts'
 import type { Scalar } from '../../kernel/value-type.ts'
+import type { ViewPlan } from '../../kernel/view-plan.ts'
 import type { DatasetManifest } from '../../offline/dataset-manifest.ts'
 import { filesOf } from '../../offline/dataset-manifest.ts'
-import { tableColumns } from '../../runtime/relation.ts'
+import { sqlText } from '../../runtime/sql.ts'
 import { sql } from 'kysely'
-import { forgetLoggedEntity, lockPredictionLog } from './logged-entity.ts'
+import { forgetLoggedEntity, lockPredictionLog, loggedIds } from './logged-entity.ts'
 import { carriersOf, viewsOf } from './carriers.ts'
-import { countRows, deleteRows } from './delete-rows.ts'
+import type { DeletedRows } from './delete-rows.ts'
+import { countRows, deleteRows, deleteWhere, isOfEntity } from './delete-rows.ts'
 import type { Erasing, Holder, ReceiptPart } from './erasing.ts'
+import { hasColumns, namesPrediction, outcomeRowsOf } from './outcome-rows.ts'
 
 /** The rows in tables that Lockstep made. States of other entities that hold them are rebuilt. */
 const ownTables: Holder = async (erasing) => {
-  const { entity, values, definitions, online, db } = erasing
+  const { entity, values, definitions, db } = erasing
   const parts: ReceiptPart[] = []
   for (const carrier of carriersOf(entity, definitions)) {
-    if (!carrier.owned || !(await hasColumns(erasing, carrier.relation, carrier.columns))) continue
-    const readers = online.filter(({ spec }) => spec.source.relation.kind === 'owned' && spec.source.name === carrier.source)
-    const { rows, touched } = await deleteRows(db, carrier, entity.key, values, readers)
-    parts.push({ what: 'removed', kind: 'rows', where: carrier.relation, count: rows })
-    for (const [plan, keys] of touched) {
-      for (const key of keys) erasing.touch(plan.id, plan.spec.entity.name, key)
-      if (plan.spec.entity.name === entity.name) continue
-      const note =
-        plan.key.length === 0
-          ? 'its aggregates over all rows are recomputed without these rows'
-          : 'they contained rows of the entity, and are rebuilt without them'
-      parts.push({ what: 'renewed', kind: 'states', where: plan.id, count: keys.size, note })
-    }
+    if (!carrier.owned || !(await hasColumns(db, carrier.relation, carrier.columns))) continue
+    const { rows, touched } = await deleteRows(db, carrier, entity.key, values, readersOf(carrier.source, erasing))
+    parts.push({ what: 'removed', kind: 'rows', where: carrier.relation, count: rows }, ...renewed(touched, erasing))
+  }
+  return parts
+}
+
+function readersOf(source: string, { online }: Erasing): ViewPlan[] {
+  return online.filter(({ spec }) => spec.source.relation.kind === 'owned' && spec.source.name === source)
+}
+
+function renewed(touched: DeletedRows['touched'], erasing: Erasing): ReceiptPart[] {
+  const parts: ReceiptPart[] = []
+  for (const [plan, keys] of touched) {
+    for (const key of keys) erasing.touch(plan.id, plan.spec.entity.name, key)
+    if (plan.spec.entity.name === erasing.entity.name) continue
+    const note =
+      plan.key.length === 0
+        ? 'its aggregates over all rows are recomputed without these rows'
+        : 'they contained rows of the entity, and are rebuilt without them'
+    parts.push({ what: 'renewed', kind: 'states', where: plan.id, count: keys.size, note })
   }
   return parts
 }
@@ -62,22 +73,42 @@ const deadLetters: Holder = async ({ entity, values, definitions, db }) => {
   ]
 }
 
-/** Predictions of the entity and from it, also where it is one of several entities of a request's row. */
-const loggedPredictions: Holder = async ({ entity, values, db }) => {
+/**
+ * Predictions of the entity and from it, also where it is one of several entities of a request's row, with the rows of
+ * outcomes that name them. The outcomes come first: without the log, nothing shows whose they are.
+ */
+const loggedPredictions: Holder = async (erasing) => {
+  const { entity, values, definitions, db } = erasing
+  const key = encodeKey(entity.key, values)
+  const ids = loggedIds(entity.name, key)
   // a server that writes to the log waits until this transaction is committed, and then checks its own rows for the
   // entity
   await sql.raw(lockPredictionLog).execute(db.kysely)
-  const { numAffectedRows } = await sql.raw(forgetLoggedEntity(entity.name, encodeKey(entity.key, values))).execute(db.kysely)
-  const count = Number(numAffectedRows ?? 0)
-  return [
-    {
-      what: 'removed',
-      kind: 'rows',
-      where: 'lockstep.prediction_log',
-      count,
-      note: 'logged predictions with their features',
-    },
-  ]
+  const outcomes = outcomeRowsOf(definitions)
+  const parts: ReceiptPart[] = []
+  for (const rows of outcomes) {
+    if (!rows.owned || !(await hasColumns(db, rows.relation, [rows.column]))) continue
+    const deleted = await deleteWhere(db, rows.relation, namesPrediction(rows, ids), readersOf(rows.source, erasing))
+    const note = 'outcomes of its logged predictions'
+    parts.push({ what: 'removed', kind: 'rows', where: rows.relation, count: deleted.rows, note }, ...renewed(deleted.touched, erasing))
+  }
+  if (outcomes.length > 0) {
+    const { numAffectedRows } = await sql.raw(deadOutcomes([...new Set(outcomes.map(({ source }) => source))], ids)).execute(db.kysely)
+    const count = Number(numAffectedRows ?? 0)
+    const note = 'messages that may contain outcomes of its logged predictions'
+    if (count > 0) parts.push({ what: 'removed', kind: 'rows', where: 'lockstep.stream_dead_letters', count, note })
+  }
+  const { numAffectedRows } = await sql.raw(forgetLoggedEntity(entity.name, key)).execute(db.kysely)
+  const note = 'logged predictions with their features'
+  return [...parts, { what: 'removed', kind: 'rows', where: 'lockstep.prediction_log', count: Number(numAffectedRows ?? 0), note }]
+}
+
+/** Deletes dead letters that name a prediction, or that are cut off or not text. JSON may write its slash as `\/`. */
+function deadOutcomes(sources: readonly string[], ids: string): string {
+  const names = (id: string) => `position(convert_to(${id}, 'UTF8') IN d.body) > 0`
+  return `DELETE FROM lockstep.stream_dead_letters d WHERE d.source IN (${sources.map(sqlText).join(', ')}) AND EXISTS (
+    SELECT FROM (${ids}) p WHERE d.body IS NULL OR octet_length(d.body) <> d.size_bytes
+      OR ${names('p.prediction_id')} OR ${names(String.raw`replace(p.prediction_id, '/', '\/')`)})`
 }
 
 /** Its own state in every version of every view, including retired views that are not removed yet. */
@@ -101,19 +132,27 @@ const ownStates: Holder = async (erasing) => {
 
 const userTables: Holder = async ({ entity, values, definitions, db }) => {
   const parts: ReceiptPart[] = []
-  for (const carrier of carriersOf(entity, definitions)) {
-    if (carrier.owned) continue
-    const rows = await countRows(db, carrier, entity.key, values).catch((cause: unknown) => {
+  const count = async (source: string, relation: string, condition: string, note: string): Promise<void> => {
+    const rows = await countRows(db, relation, condition).catch((cause: unknown) => {
       throw new LockstepError(
         'SOURCE_MISSING',
-        `The rows of the source "${carrier.source}" cannot be counted; correct or retire it, and erase again.`,
+        `The rows of the source "${source}" cannot be counted; correct or retire it, and erase again.`,
         { cause },
       )
     })
-    if (rows === 0) continue
-    const where = carrier.relation.startsWith('(') ? `the query of the source "${carrier.source}"` : carrier.relation
+    const where = relation.startsWith('(') ? `the query of the source "${source}"` : relation
+    if (rows > 0) parts.push({ what: 'kept', kind: 'rows', where, count: rows, note })
+  }
+  for (const carrier of carriersOf(entity, definitions)) {
+    if (carrier.owned) continue
     const note = 'not a table of Lockstep: delete the rows there and erase again, or else they bring the entity back'
-    parts.push({ what: 'kept', kind: 'rows', where, count: rows, note })
+    await count(carrier.source, carrier.relation, isOfEntity(carrier, entity.key, values), note)
+  }
+  const ids = loggedIds(entity.name, encodeKey(entity.key, values))
+  for (const rows of outcomeRowsOf(definitions)) {
+    if (rows.owned) continue
+    const note = 'not a table of Lockstep: outcomes of its logged predictions, which the log no longer has; delete them there'
+    await count(rows.source, rows.relation, `s.${namesPrediction(rows, ids)}`, note)
   }
   return parts
 }
@@ -144,10 +183,4 @@ function viewsIn(entity: string, definitions: Erasing['definitions']): string[] 
   return definitions.flatMap((definition) =>
     definition.kind === 'view' && definition.spec.entity.name === entity ? [`${definition.name}@${definition.version}`] : [],
   )
-}
-
-async function hasColumns({ db }: Erasing, relation: string, columns: readonly string[]): Promise<boolean> {
-  const query = async <Row>(text: string) => (await sql.raw<Row>(text).execute(db.kysely)).rows
-  const present = await tableColumns({ query }, relation)
-  return present !== null && columns.every((column) => present.some(({ name }) => name === column))
 }

@@ -10,14 +10,24 @@ export function loggedEntity(entity: string, key: EntityKey): Buffer {
 
 /**
  * Deletes every logged row that was made from an entity. Run it in a transaction that has run `lockPredictionLog`, so
- * that no concurrent write is missed.
+ * that no concurrent write is missed. Delete the outcomes of the rows before (`loggedIds`): then nothing says whose
+ * they are.
  *
  * @param until deletes only rows that were logged by then, epoch milliseconds
  */
 export function forgetLoggedEntity(entity: string, key: EntityKey, until?: number): string {
+  return `DELETE FROM lockstep.prediction_log WHERE ${loggedOf(entity, key, until)}`
+}
+
+/** SQL that selects the ids of the predictions that were made from an entity. */
+export function loggedIds(entity: string, key: EntityKey, until?: number): string {
+  return `SELECT prediction_id FROM lockstep.prediction_log WHERE ${loggedOf(entity, key, until)} AND prediction_id IS NOT NULL`
+}
+
+function loggedOf(entity: string, key: EntityKey, until?: number): string {
   const named = `'\\x${loggedEntity(entity, key).toString('hex')}'::bytea`
   const before = until === undefined ? '' : ` AND at <= to_timestamp(${until / 1000})`
-  return `DELETE FROM lockstep.prediction_log WHERE entities @> ARRAY[${named}]${before}`
+  return `entities @> ARRAY[${named}]${before}`
 }
 
 export const lockPredictionLog = 'LOCK TABLE lockstep.prediction_log IN SHARE ROW EXCLUSIVE MODE'

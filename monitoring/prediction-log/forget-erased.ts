@@ -1,7 +1,9 @@
 import type { EntityKey } from '../../kernel/entity-key.ts'
 import type { Database } from '../../runtime/database.ts'
 import { erasedKeyHash } from '../../materializer/erase/erased-key.ts'
-import { clockSlackMs, forgetLoggedEntity } from '../../materializer/erase/logged-entity.ts'
+import { clockSlackMs, forgetLoggedEntity, loggedIds } from '../../materializer/erase/logged-entity.ts'
+import { forgetOutcomes } from '../../materializer/erase/outcome-rows.ts'
+import { storedDefinitions } from '../../registry/definition.ts'
 
 /**
  * Deletes new log rows of entities whose erasure was not finished when the rows were noted. Such rows may be made of
@@ -11,7 +13,7 @@ import { clockSlackMs, forgetLoggedEntity } from '../../materializer/erase/logge
  * @param since when the first of the rows was noted, epoch milliseconds
  * @param entities of the rows, each as `loggedEntity`
  */
-export async function forgetErased(db: Pick<Database, 'query'>, since: number, entities: Iterable<Uint8Array>): Promise<void> {
+export async function forgetErased(db: Pick<Database, 'query' | 'kysely'>, since: number, entities: Iterable<Uint8Array>): Promise<void> {
   const erasures = await db.query<{ hash: string; salt: Buffer; until: string }>(
     `SELECT e.key_hash AS hash, i.salt, (extract(epoch FROM max(coalesce(e.finished_at, now()))) * 1000)::text AS until
      FROM lockstep.erasures e CROSS JOIN lockstep.installation i
@@ -28,6 +30,8 @@ export async function forgetErased(db: Pick<Database, 'query'>, since: number, e
     const bytes = Buffer.from(named)
     const end = bytes.indexOf(0)
     const key: EntityKey = bytes.toString('latin1', end + 1)
-    await db.query(forgetLoggedEntity(bytes.toString('utf8', 0, end), key, until))
+    const entity = bytes.toString('utf8', 0, end)
+    await forgetOutcomes(db, await storedDefinitions(db.kysely), loggedIds(entity, key, until))
+    await db.query(forgetLoggedEntity(entity, key, until))
   }
 }
