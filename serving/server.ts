@@ -144,7 +144,7 @@ export function createServer(options: ServerOptions): LockstepServer {
     ],
   })
   const { pollMs = 2000 } = options
-  const watched = { stores, catalog, models, views, owner, upkeep, traffic, staleCache, readiness, preloadModel }
+  const watched = { stores, catalog, models, views, owner, upkeep, traffic, staleCache, rollups, readiness, preloadModel }
   const watch = createServerWatch({ ...watched, pollMs, more: () => lead?.start() ?? [] })
 
   // protocols

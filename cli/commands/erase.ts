@@ -7,6 +7,7 @@ import { eraseEntity } from '../../materializer/erase/erase-entity.ts'
 import type { Receipt, ReceiptPart } from '../../materializer/erase/erasing.ts'
 import { forgetErased } from '../../materializer/erase/forget-erased.ts'
 import { finishErasures, pendingErasures } from '../../materializer/erase/finish-erasures.ts'
+import { forgetEntity } from '../../monitoring/rollups/forget-entity.ts'
 import { actorOf, reasonOption } from '../actor.ts'
 import type { Command } from '../command.ts'
 import { counted } from '../human.ts'
@@ -41,14 +42,20 @@ export const eraseCommand: Command = {
     try {
       const left = await finishErasures(db, store, catalog, { waitMs, moment: Date.now() * 1000, replayMs, signal: context.signal })
       await forgetErased(db, store, { replayMs, nowMs: Date.now() })
-      return { json: { receipt, unfinished: left, problem: null }, text: receiptText(receipt, left) }
+      // servers answered from the old states until now
+      const rollups = await forgetEntity(db, entity, values, context.signal)
+      return { json: { receipt, unfinished: left, rollups, problem: null }, text: `${receiptText(receipt, left)}\n${rollupsText(rollups)}` }
     } catch (error) {
       // the rows are deleted and the rest is recorded: the receipt must not be lost because the store fails
       if (!(error instanceof LockstepError) || error.code === 'STOPPED' || context.signal.aborted) throw error
       const { code, message } = error
-      const problem = `not finished: ${code}: ${message} The rows are deleted; a worker deletes the states, or run this command again.`
+      const problem = `not finished: ${code}: ${message} The rows are deleted. Run this command again: it deletes the states, which a worker does too, and removes the entity from the statistics of models.`
       const unfinished = await pendingErasures(db)
-      return { json: { receipt, unfinished, problem: { code, message } }, text: `${receiptText(receipt, 0)}\n${problem}`, exitCode: 1 }
+      return {
+        json: { receipt, unfinished, rollups: null, problem: { code, message } },
+        text: `${receiptText(receipt, 0)}\n${problem}`,
+        exitCode: 1,
+      }
     }
   },
 }
@@ -86,6 +93,10 @@ function keyValue({ name, type }: Column<KeyType>, word: string): Value {
   const value = valueFromJson(type, json, `The key "${name}"`)
   if (value === null) throw new LockstepError('INVALID_ENTITY', `The key "${name}" is missing.`)
   return value
+}
+
+function rollupsText(rollups: number): string {
+  return `removed: from the samples of ${counted(rollups, 'rollup')} of model statistics`
 }
 
 function receiptText({ id, entity, keyHash, parts }: Receipt, left: number): string {

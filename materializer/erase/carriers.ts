@@ -1,7 +1,6 @@
 import type { EntityKey } from '../../kernel/entity-key.ts'
 import { encodeKey } from '../../kernel/entity-key.ts'
 import type { Value } from '../../kernel/value-type.ts'
-import type { OutcomeSpec } from '../../kernel/outcome-spec.ts'
 import type { ViewUseSpec } from '../../kernel/service-spec.ts'
 import type { DefinitionId, EntitySpec, SourceSpec } from '../../kernel/view-spec.ts'
 import { definitionId } from '../../kernel/view-spec.ts'
@@ -41,35 +40,38 @@ export function carriersOf(entity: EntitySpec, definitions: readonly Definition[
       ),
     )
   }
+  const usesOf = entityUses(entity.name, definitions)
   for (const definition of definitions) {
     if (definition.kind !== 'outcome' || definition.spec.match.kind !== 'entity') continue
     // the source's key has the names of the request's columns, which are others if the view is used under an alias
-    for (const { key } of usesOf(definition.spec, entity.name, definitions))
-      add(definition.spec.source, keyColumnsOf(definition.spec.source, key))
+    const { model, source } = definition.spec
+    for (const each of definitions) {
+      if (each.kind !== 'model' || each.name !== model) continue
+      for (const { key } of usesOf(each.spec.service)) add(source, keyColumnsOf(source, key))
+    }
   }
   return [...carriers.values()]
 }
 
-/** How the service of an outcome's model reads an entity. */
-function usesOf({ model }: OutcomeSpec, entity: string, definitions: readonly Definition[]): ViewUseSpec[] {
-  const ofViews = new Set<string>()
-  const onDemand = new Map<string, (ViewUseSpec | DefinitionId)[]>()
+/** How services read an entity, in their order: directly, and as inputs of on-demand views. */
+export function entityUses(entity: string, definitions: readonly Definition[]): (service: DefinitionId) => ViewUseSpec[] {
+  const ofEntity = new Set<string>()
+  const reads = new Map<DefinitionId, readonly (ViewUseSpec | DefinitionId)[]>()
   for (const definition of definitions) {
-    if (definition.kind === 'view' && definition.spec.entity.name === entity) ofViews.add(definitionId(definition))
-    if (definition.kind === 'onDemand')
-      onDemand.set(
-        definitionId(definition),
-        definition.spec.inputs.map((input) => ('use' in input ? input.use : input.onDemand)),
-      )
+    const { kind } = definition
+    const id = definitionId(definition)
+    if (kind === 'view' && definition.spec.entity.name === entity) ofEntity.add(id)
+    if (kind === 'onDemand') {
+      const inputs = definition.spec.inputs.map((input) => ('use' in input ? input.use : input.onDemand))
+      reads.set(id, inputs)
+    }
   }
-  const reads = (used: ViewUseSpec | DefinitionId): ViewUseSpec[] =>
-    typeof used === 'string' ? (onDemand.get(used) ?? []).flatMap(reads) : ofViews.has(used.view) ? [used] : []
-  const services = definitions.flatMap((each) => (each.kind === 'model' && each.name === model ? [each.spec.service] : []))
-  return definitions.flatMap((each) =>
-    each.kind === 'service' && services.includes(definitionId(each))
-      ? each.spec.members.flatMap((member) => reads(member.kind === 'view' ? member.use : member.view))
-      : [],
+  const members = new Map(
+    definitions.flatMap((each) => (each.kind === 'service' ? [[definitionId(each), each.spec.members] as const] : [])),
   )
+  const usesOf = (read: ViewUseSpec | DefinitionId): ViewUseSpec[] =>
+    typeof read === 'string' ? (reads.get(read) ?? []).flatMap(usesOf) : ofEntity.has(read.view) ? [read] : []
+  return (service) => (members.get(service) ?? []).flatMap((member) => usesOf(member.kind === 'view' ? member.use : member.view))
 }
 
 /** Returns null where the source lacks a part of the key. */

@@ -86,6 +86,22 @@ export class BinnedRows {
     if (!other.#entities.complete) this.#entities.leaveOut()
   }
 
+  /** Without an entity in the sample: the totals still count its rows. null: the sample does not have it. */
+  without(entity: number): BinnedRows | null {
+    if (this.#entities.slotOf(entity) < 0) return null
+    const { bins } = this.#layout
+    const rest = new BinnedRows(this.#layout)
+    rest.#totals.set(this.#totals)
+    for (const each of this.#entities.hashes()) {
+      if (each === entity) continue
+      const [slot, from] = [rest.#slot(each), this.#entities.slotOf(each)]
+      rest.#rows[slot] = this.#rows[from] as number
+      rest.#counts.set(this.#counts.subarray(from * bins, (from + 1) * bins), slot * bins)
+    }
+    if (!this.#entities.complete) rest.#entities.leaveOut()
+    return rest
+  }
+
   /** A column has several entries if its bins changed meanwhile. */
   columns(): Map<string, ColumnBinCounts[]> {
     const found = new Map<string, ColumnBinCounts[]>()

@@ -37,6 +37,16 @@ export class CategorySample {
     if (!other.complete) this.#hashes.leaveOut()
   }
 
+  /** Without a text, by its hash; null: the sample does not have it. */
+  without(hash: number): CategorySample | null {
+    const slot = this.#hashes.slotOf(hash)
+    if (slot < 0) return null
+    const rest = new CategorySample()
+    for (const [text, each] of this.#slots) if (each !== slot) rest.add(text, this.#counts[each])
+    rest.#hashes.leaveOut()
+    return rest
+  }
+
   /** The most frequent of those that are kept. */
   top(count: number): CategoryCount[] {
     const all = Array.from(this.#slots, ([value, slot]): CategoryCount => ({ value, count: this.#counts[slot] as number }))
@@ -76,4 +86,9 @@ export class CategorySample {
     this.#slots.set(text, slot)
     return slot
   }
+}
+
+/** The hash of a text in samples. */
+export function categoryHash(text: string): number {
+  return hashText(categoryText(text).toWellFormed())
 }

@@ -6,15 +6,42 @@ import { ColumnSummary } from './column-summary.ts'
 /** The first byte of an encoded summary. */
 const format = 1
 
+/** An entity that was erased, as samples know it. */
+export interface ForgottenEntity {
+  /** The hash of its key. */
+  readonly entity: number
+  /** The hash of its key as a category; null: its key is not one text. */
+  readonly text: number | null
+}
+
 /** What rollups keep of the features and outputs of a model version: it merges exactly, in any order and split. */
 export class ColumnsSummary {
   /** By name of the feature; `output:NAME` for an output. */
   readonly columns: Map<string, ColumnSummary>
-  readonly binned: BinnedRows
+  #binned: BinnedRows
 
   constructor(columns = new Map<string, ColumnSummary>(), binned = new BinnedRows(noBins)) {
     this.columns = columns
-    this.binned = binned
+    this.#binned = binned
+  }
+
+  get binned(): BinnedRows {
+    return this.#binned
+  }
+
+  /** Removes an entity from the samples. @returns whether they had it */
+  forget({ entity, text }: ForgottenEntity): boolean {
+    const binned = this.#binned.without(entity)
+    if (binned !== null) this.#binned = binned
+    let had = binned !== null
+    if (text === null) return had
+    for (const column of this.columns.values()) {
+      const values = column.values?.without(text) ?? null
+      if (values === null) continue
+      column.values = values
+      had = true
+    }
+    return had
   }
 
   merge(other: ColumnsSummary): void {
@@ -23,7 +50,7 @@ export class ColumnsSummary {
       if (own === undefined) this.columns.set(name, (own = new ColumnSummary()))
       own.merge(column)
     }
-    this.binned.merge(other.binned)
+    this.#binned.merge(other.#binned)
   }
 
   /** Equal summaries give equal bytes. */
@@ -35,7 +62,7 @@ export class ColumnsSummary {
       writer.string(name)
       column.encode(writer)
     }
-    this.binned.encode(writer)
+    this.#binned.encode(writer)
     return writer.bytes()
   }
 

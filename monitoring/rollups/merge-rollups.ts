@@ -39,8 +39,23 @@ export function mergeRollupsJobs({
     backoffSeconds: { from: 10, to: 300 },
     keepDays: 1,
     schedules: () => Promise.resolve([{ key: 'rollups', subject: 'rollups', cron: '4 * * * *', spec: {} }]),
-    run: async (_job, _chunk, { signal }) => await mergeRollups(db, days, clock(), signal),
+    async run(_job, _chunk, { signal }) {
+      const release = await lockMerging(db)
+      try {
+        return await mergeRollups(db, days, clock(), signal)
+      } finally {
+        await release()
+      }
+    },
   }
+}
+
+/** The advisory lock of those who rewrite merged rollups. */
+const mergingLocks = 0x6c73_526f
+
+/** Waits until nobody merges, and keeps others from it until the returned function is called. */
+export function lockMerging(db: Pick<Database, 'lock'>): Promise<() => Promise<void>> {
+  return db.lock(mergingLocks, 0)
 }
 
 /**

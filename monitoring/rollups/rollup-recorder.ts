@@ -6,6 +6,7 @@ import { sleep } from '../../runtime/async.ts'
 import type { Logger } from '../../runtime/log.ts'
 import { processName } from '../../runtime/process-name.ts'
 import type { Role } from '../role.ts'
+import type { ForgottenEntity } from './columns-summary.ts'
 import type { BaselineBins, RecordedVersion } from './row-recorder.ts'
 import { RowRecorder } from './row-recorder.ts'
 import type { RollupKey, RollupWriter } from './rollup-writer.ts'
@@ -43,6 +44,8 @@ export interface RollupRecorder {
   failed(model: string, version: number, role: Role, error: unknown): void
   /** A protocol answered a request with an error. */
   errorAnswered(error: unknown): void
+  /** Removes an erased entity from what is not written yet. */
+  forget(erased: ForgottenEntity): void
   /** Ends the minute if it is over, and writes what waits. */
   flush(): Promise<void>
   /** Writes the present minute too, within `ms`, and says that the process ends. */
@@ -80,6 +83,7 @@ export const noRollups: RollupRecorder = {
   answered: () => undefined,
   failed: () => undefined,
   errorAnswered: () => undefined,
+  forget: () => undefined,
   flush: () => Promise.resolve(),
   close: () => Promise.resolve(),
 }
@@ -190,6 +194,10 @@ export function createRollupRecorder(
     },
     errorAnswered(error) {
       ofProcess.addError(codeOf(error))
+    },
+    forget(erased) {
+      for (const ofModel of recorded.values()) for (const { rows } of ofModel) rows?.forget(erased)
+      writer.forget(erased)
     },
     flush,
     async close(ms) {

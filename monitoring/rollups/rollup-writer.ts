@@ -4,6 +4,7 @@ import type { Logger } from '../../runtime/log.ts'
 import { sqlState } from '../../runtime/relation.ts'
 import { dayOf } from '../day-partitions.ts'
 import { rollupPartitions } from './rollup-partitions.ts'
+import type { ForgottenEntity } from './columns-summary.ts'
 import { ColumnsSummary } from './columns-summary.ts'
 import type { TrafficSummary } from './traffic-summary.ts'
 
@@ -32,6 +33,8 @@ export interface RollupWriter {
   add(minute: number, process: string, rollup: MinuteRollup): void
   /** The minute is complete, to be written. @param ended whether the process ends with it */
   end(minute: number, process: string, ended: boolean): void
+  /** Removes an erased entity from the minutes that wait. */
+  forget(erased: ForgottenEntity): void
   /** How many minutes wait. */
   readonly waiting: number
   /** Writes what waits, oldest first. @throws what the database throws; then the rest waits */
@@ -53,7 +56,7 @@ interface Minute {
 }
 
 interface EncodedMinute {
-  readonly rows: readonly { readonly key: RollupKey; readonly traffic: Buffer; readonly columns: Buffer | null }[]
+  readonly rows: readonly { readonly key: RollupKey; readonly traffic: Buffer; columns: Buffer | null }[]
   readonly bytes: number
 }
 
@@ -129,6 +132,12 @@ export function createRollupWriter(
       waiting.push(ofMinute)
       open = null
     },
+    forget(erased) {
+      for (const { rollups, encoded } of open === null ? waiting : [...waiting, open]) {
+        for (const { columns } of rollups) columns?.forget(erased)
+        for (const row of encoded?.rows ?? []) row.columns = row.columns === null ? null : forgottenIn(row.columns, erased)
+      }
+    },
     get waiting() {
       return waiting.length
     },
@@ -145,6 +154,11 @@ export function createRollupWriter(
       dropped = 0
     },
   }
+}
+
+function forgottenIn(bytes: Buffer, erased: ForgottenEntity): Buffer {
+  const columns = ColumnsSummary.decode(bytes)
+  return columns?.forget(erased) === true ? columns.encode() : bytes
 }
 
 const upsert = `

@@ -7,6 +7,7 @@ import type { BinnedColumn } from './bin-layout.ts'
 import { layoutOf, noBins } from './bin-layout.ts'
 import { BinnedRows } from './binned-rows.ts'
 import { ColumnSummary } from './column-summary.ts'
+import type { ForgottenEntity } from './columns-summary.ts'
 import { ColumnsSummary } from './columns-summary.ts'
 import { hashText } from './hash-text.ts'
 import { ValueBins } from './value-bins.ts'
@@ -123,6 +124,10 @@ export class RowRecorder {
     }
     for (const { summary } of this.#predicted) summary.statuses[Status.present] = this.#rows
     return this.#summary
+  }
+
+  forget(erased: ForgottenEntity): void {
+    this.#summary.forget(erased)
   }
 
   /** Whether it records the rows of this version. */

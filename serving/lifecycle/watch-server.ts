@@ -1,3 +1,5 @@
+import { parseForgetNotice } from '../../monitoring/rollups/forget-entity.ts'
+import type { RollupRecorder } from '../../monitoring/rollups/rollup-recorder.ts'
 import type { CheckpointOwner } from '../../online/checkpoint-owner.ts'
 import type { LoadRequest } from '../../registry/load-request.ts'
 import { parseLoadRequest } from '../../registry/load-request.ts'
@@ -24,6 +26,7 @@ export interface WatchDeps {
   readonly traffic: Traffic
   /** null: states are not kept. */
   readonly staleCache: StaleCache | null
+  readonly rollups: Pick<RollupRecorder, 'forget'>
   readonly readiness: ServerReadiness
   readonly preloadModel: (request: LoadRequest) => Promise<void>
   readonly pollMs: number
@@ -53,7 +56,7 @@ const keysMs = 1000
 const settleMs = 10_000
 
 export function createServerWatch(deps: WatchDeps): ServerWatch {
-  const { stores, catalog, models, views, owner, upkeep, traffic, staleCache, readiness, preloadModel, pollMs, more } = deps
+  const { stores, catalog, models, views, owner, upkeep, traffic, staleCache, rollups, readiness, preloadModel, pollMs, more } = deps
   const { database, online } = stores
   let loops: PollLoop[] = []
   let listening: Promise<() => Promise<void>> | null = null
@@ -81,6 +84,8 @@ export function createServerWatch(deps: WatchDeps): ServerWatch {
   function onNotice(notice: string | null): void {
     const request = notice === null ? null : parseLoadRequest(notice)
     if (request !== null) return void preloadModel(request)
+    const erased = notice === null ? null : parseForgetNotice(notice)
+    if (erased !== null) return rollups.forget(erased)
     models.forgetAnswers()
     if (notice === null || notice === erasedNotice) staleCache?.forget()
     loops[0]?.wake()

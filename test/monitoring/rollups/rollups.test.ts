@@ -6,6 +6,7 @@ import type { Value } from '../../../kernel/value-type.ts'
 import type { AnsweredGroup } from '../../../monitoring/rollups/rollup-recorder.ts'
 import { createRollupRecorder } from '../../../monitoring/rollups/rollup-recorder.ts'
 import { createRollupWriter } from '../../../monitoring/rollups/rollup-writer.ts'
+import { forgetEntity, parseForgetNotice } from '../../../monitoring/rollups/forget-entity.ts'
 import { mergeRollups } from '../../../monitoring/rollups/merge-rollups.ts'
 import { readGroups, readRollup, rollupSeries } from '../../../monitoring/rollups/read-rollups.ts'
 import type { Database } from '../../../runtime/database.ts'
@@ -216,6 +217,60 @@ test('a killed process leaves a gap, and silence is zero', async () => {
   expect(await read()).toHaveLength(10)
   const byHour = await rollupSeries(db, { model: 'gaps', from: start, to: start + 2 * hour, step: 'hour' })
   expect(byHour.map(({ rollup }) => rollup?.requests ?? null)).toEqual([0, null])
+})
+
+test('an erased entity leaves no trace in minutes, hours, days, or what a server has not written', async () => {
+  const { db } = opened()
+  const start = day + 8 * hour
+  const requests = fc.sample(
+    request.filter(({ fails }) => !fails),
+    { numRuns: 60, seed: 3 },
+  )
+  const asked = requests.map((each, i) => (i % 3 === 0 ? { ...each, entity: 'Atlanta\0' } : each))
+  let isDown = false
+  const server = startProcess('erased', () => {
+    if (isDown) throw new LockstepError('POSTGRES_UNAVAILABLE', 'It is down.')
+    return db
+  })
+  for (const [m, each] of asked.entries()) {
+    // the last ten minutes wait for the database
+    isDown = m >= 50
+    await server.at(start + m * minute)
+    server.answer(each)
+  }
+  await mergeRollups(db, days, Date.now() * 1000)
+  const window = { model: 'erased', from: start, to: start + hour }
+  expect((await readRollup(db, window)).columns.get('city')?.values?.top.map(({ value }) => value)).toContain('Atlanta')
+  let notices = 0
+  const stop = await db.listen('lockstep_registry', (notice) => {
+    const erased = notice === null ? null : parseForgetNotice(notice)
+    if (erased === null) return
+    server.recorder.forget(erased)
+    notices++
+  })
+  const airport = { name: 'airport', key: [{ name: 'airport', type: { kind: 'string' } }] } as const
+  // of the hour, the day, and the minutes
+  expect(await forgetEntity(db, airport, ['Atlanta'])).toBeGreaterThan(20)
+  await expect.poll(() => notices).toBe(1)
+  isDown = false
+  await server.recorder.close(5000)
+  await stop()
+  expect(await forgetEntity(db, airport, ['Atlanta'])).toBe(0)
+  await mergeRollups(db, days, Date.now() * 1000)
+  expect(await forgetEntity(db, airport, ['Atlanta'])).toBe(0)
+  for (const to of [start + hour, day + 24 * hour]) {
+    const rollup = await readRollup(db, { ...window, to })
+    const others = asked.filter(({ entity }) => entity !== 'Atlanta\0')
+    expect(rollup).toMatchObject({ rows: 60, entities: new Set(others.map(({ entity }) => entity)).size })
+    expect(rollup.columns.get('count')?.bins[0]?.sums.counts.reduce((sum, count) => sum + count, 0)).toBe(others.length)
+    expect(rollup.columns.get('city')?.values).toMatchObject({ complete: false })
+    expect(
+      rollup.columns
+        .get('city')
+        ?.values?.top.map(({ value }) => value)
+        .toSorted(),
+    ).toEqual(['Boston', 'nowhere'])
+  }
 })
 
 test('groups are by version and role, and old minutes are read from their hours', async () => {
