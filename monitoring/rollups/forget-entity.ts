@@ -70,7 +70,7 @@ async function modelsWithout(db: Database, entity: string): Promise<string[]> {
 }
 
 interface KeyedRow {
-  readonly at: string
+  readonly moment: string
   readonly part: string
   readonly model: string
   readonly version: number
@@ -94,7 +94,7 @@ async function forgetIn(
     after = await db.kysely.transaction().execute(async (transaction) => {
       const next = after === undefined ? sql`true` : sql`${sql.raw(key)} > ${keyOf(after)}`
       const { rows } = await sql<KeyedRow>`
-        SELECT at::text AS at, ${sql.ref(part)} AS part, model, version, role, columns FROM ${sql.table(`lockstep.${table}`)}
+        SELECT at::text AS moment, ${sql.ref(part)} AS part, model, version, role, columns FROM ${sql.table(`lockstep.${table}`)}
         WHERE columns IS NOT NULL AND NOT (model = ANY (${others}::text[])) AND ${next}
         ORDER BY ${sql.raw(key.slice(1, -1))} LIMIT ${sql.lit(rowsAtOnce)} FOR UPDATE`.execute(transaction)
       for (const row of rows) {
@@ -112,6 +112,6 @@ async function forgetIn(
   return removed
 }
 
-function keyOf({ at, part, model, version, role }: KeyedRow) {
-  return sql`(${at}::timestamptz, ${part}::text, ${model}::text, ${version}::integer, ${role}::text)`
+function keyOf({ moment, part, model, version, role }: KeyedRow) {
+  return sql`(${moment}::timestamptz, ${part}::text, ${model}::text, ${version}::integer, ${role}::text)`
 }
