@@ -55,6 +55,9 @@ describe('/v1/alerts', () => {
       status: 400,
       body: { error: { code: 'INVALID_REQUEST' } },
     })
+    // PostgreSQL stores no zero bytes
+    expect(await ask(url, `/v1/alerts/${id}/silence`, { for: '2h', reason: 'a\0b' })).toMatchObject({ status: 400 })
+    expect(await ask(url, '/v1/alerts?monitor=a%00b')).toMatchObject({ status: 400 })
     for (const none of ['999', 'x'])
       expect(await ask(url, `/v1/alerts/${none}`)).toMatchObject({ status: 404, body: { error: { code: 'NOT_FOUND' } } })
   })

@@ -14,6 +14,7 @@ import { alertAnswer, alertsAnswer } from './alert-schemas.ts'
 import { readBody } from './body.ts'
 import type { Call, RouteAnswer } from './call.ts'
 import { actorOf, jsonAnswer } from './call.ts'
+import { reasonSchema } from './change-schemas.ts'
 import { checkQuery } from './check-query.ts'
 import type { Route } from './route.ts'
 
@@ -25,9 +26,9 @@ const query = z.object({
 })
 const silenceBody = z.strictObject({
   for: z.string().describe('How long, such as 2h; at most 30d'),
-  reason: z.string().optional().describe('The reason, for the audit log'),
+  reason: reasonSchema,
 })
-const reason = z.strictObject({ reason: z.string().optional().describe('The reason, for the audit log') })
+const reason = z.strictObject({ reason: reasonSchema })
 
 export const alertRoutes: readonly Route[] = [
   {

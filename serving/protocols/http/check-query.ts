@@ -11,6 +11,10 @@ import type { Call } from './call.ts'
  */
 export function checkQuery<Schema extends z.ZodObject>(call: Call, schema: Schema): z.output<Schema> {
   const query = queryOf(call.incoming.url ?? '')
+  for (const [name, text] of Object.entries(query)) {
+    // PostgreSQL takes none
+    if (text.includes('\0')) throw new LockstepError('INVALID_REQUEST', `The query of the URL is not valid: "${name}" has a zero byte.`)
+  }
   const parsed = schema.safeParse(query)
   if (parsed.success) return parsed.data
   const { said, issues } = sayIssues(parsed.error, schema, query)

@@ -5,6 +5,7 @@ import { maxListedJobs, readJob, readJobs, readSteps } from '../../../runtime/jo
 import { LockstepError } from '../../../kernel/errors.ts'
 import type { ServingContext } from '../../context.ts'
 import { readBody } from './body.ts'
+import { reasonSchema } from './change-schemas.ts'
 import { checkQuery } from './check-query.ts'
 import type { Call, RouteAnswer } from './call.ts'
 import { actorOf, jsonAnswer } from './call.ts'
@@ -17,7 +18,7 @@ const query = z.object({
   subject: z.string().optional().describe('Only jobs about this view or service, such as airport_delays@1'),
   limit: z.coerce.number().int().min(1).max(maxListedJobs).optional().describe('The maximum number. Default: 100'),
 })
-const reason = z.strictObject({ reason: z.string().optional().describe('The reason, for the audit log') })
+const reason = z.strictObject({ reason: reasonSchema })
 
 /** Jobs of all kinds: what shows, cancels and retries them. */
 export const jobRoutes: readonly Route[] = [
