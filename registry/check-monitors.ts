@@ -14,12 +14,14 @@ export async function checkMonitors(handle: Kysely<LockstepTables>, definitions:
   const services = new Map(
     definitions.flatMap((each) => (each.kind === 'service' ? [[`${each.name}@${each.version}`, each.spec] as const] : [])),
   )
+  const outcomes = new Set(definitions.flatMap((each) => (each.kind === 'outcome' ? [`${each.spec.model} ${each.name}`] : [])))
   const problems: LockstepError[] = []
   for (const monitor of monitors) {
     const model = monitor.target.kind === 'model' ? models.get(monitor.target.model) : undefined
     const service = model === undefined ? undefined : services.get(model.service)
     for (const check of monitor.checks) {
       if (model !== undefined && service !== undefined) problems.push(...missingColumns(monitor, check, model, service))
+      if (model !== undefined && check.kind === 'quality') problems.push(...missingOutcome(monitor, check.outcome, model, outcomes))
       const dataset = datasetOf(check)
       if (dataset !== null && !(await datasetExists(handle, dataset))) {
         const message = `The monitor "${monitor.name}" compares with the training set "${dataset}" in its check "${check.kind}", which does not exist; "lockstep dataset list" lists them.`
@@ -49,6 +51,20 @@ function missingColumns(
       const message = `The monitor "${name}" watches the ${what} "${column}" in its check "${check.kind}", which the model "${model.name}" does not have.${didYouMean(column, known)} It has ${known.join(', ')}.`
       return invalid(message, { monitor: name, column })
     })
+}
+
+/** @param outcomes each as `model outcome` */
+function missingOutcome(
+  { name }: Pick<MonitorSpec, 'name'>,
+  asked: string | undefined,
+  model: Pick<ModelSpec, 'name'>,
+  outcomes: ReadonlySet<string>,
+): LockstepError[] {
+  const own = [...outcomes].flatMap((each) => (each.startsWith(`${model.name} `) ? [each.slice(model.name.length + 1)] : []))
+  if (asked === undefined ? own.length > 0 : own.includes(asked)) return []
+  const what = asked === undefined ? 'an outcome' : `the outcome "${asked}"`
+  const has = own.length === 0 ? 'has none; declare one' : `has ${own.join(', ')}`
+  return [invalid(`The monitor "${name}" needs ${what} in its check "quality"; the model "${model.name}" ${has}.`, { monitor: name })]
 }
 
 function datasetOf(check: CheckSpec): string | null {

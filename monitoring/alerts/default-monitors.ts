@@ -72,6 +72,17 @@ function defaultMonitors(catalog: Catalog): ActiveMonitor[] {
             checks: modelChecks(),
             description: `The model "${name}" answers as it usually does, from what it would be trained on.`,
           },
+          {
+            ...common,
+            name: `daily:${name}`,
+            target: { kind: 'model', model: name } as const,
+            everyMicros: 60 * minute,
+            windowMicros: parseDuration('1d'),
+            forMicros: 0,
+            severity: 'ticket' as const,
+            checks: dailyChecks(catalog, name),
+            description: `What the model "${name}" gets and answers in a day is what it was trained on, and outcomes say that it is as good as before.`,
+          },
         ],
   )
   const system = {
@@ -97,6 +108,13 @@ function defaultMonitors(catalog: Catalog): ActiveMonitor[] {
 }
 
 const kindsOfModels = ['parity', 'errors', 'latency', 'traffic', 'nulls', 'drift', 'predictions'] as const
+
+/** Slow changes, and quality, which reads the log. */
+function dailyChecks(catalog: Catalog, model: string): CheckSpec[] {
+  const hasOutcome = [...catalog.outcomes.values()].some(({ spec }) => spec.model === model)
+  const kinds = ['nulls', 'drift', 'predictions', ...(hasOutcome ? ['quality'] : [])]
+  return kinds.map((kind) => checkOf({ kind }, 'A default monitor'))
+}
 
 function modelChecks(): CheckSpec[] {
   return kindsOfModels.map((kind) => checkOf({ kind }, 'A default monitor'))

@@ -30,7 +30,16 @@ interface BaselineOption {
   readonly default: 'training'
 }
 
-type Option = DurationOption | NumberOption | ColumnsOption | BaselineOption
+interface NameOption {
+  readonly is: 'name'
+}
+
+interface ChoiceOption {
+  readonly is: 'choice'
+  readonly of: readonly string[]
+}
+
+type Option = NameOption | ChoiceOption | DurationOption | NumberOption | ColumnsOption | BaselineOption
 
 /** What a window of served rows is compared with. */
 export type StatedBaseline =
@@ -117,6 +126,21 @@ export const checkOptions = {
     /** The least PSI above what chance gives. */
     minPsi: { is: 'number', min: 0.001, max: 10, default: 0.1 },
   },
+  quality: {
+    /** The name of an outcome. Absent: all outcomes of the model. */
+    outcome: { is: 'name' },
+    /** With `min` or `max`. Absent: figures are compared with those of the window before. */
+    figure: {
+      is: 'choice',
+      of: ['auc', 'logLoss', 'brier', 'accuracy', 'precision', 'recall', 'f1', 'positives', 'calibrationError', 'rmse', 'mae', 'bias'],
+    },
+    min: { is: 'number', min: -1e300, max: 1e300 },
+    max: { is: 'number', min: -1e300, max: 1e300 },
+    /** The chance of a false alarm in a week, of each figure. */
+    alpha: { is: 'number', min: 1e-6, max: 0.5, default: 0.01 },
+    /** How many logged predictions are read at most. */
+    maxRows: { is: 'number', min: 1000, max: 10_000_000, whole: true, default: 200_000 },
+  },
   jobs: {
     /** How long a step may wait for a worker. */
     maxWait: { is: 'duration', least: '1m', most: '30d', default: '10m' },
@@ -182,6 +206,11 @@ export function checkOf(given: unknown, what: string): CheckSpec {
     if (wanted !== null) throw invalid(`${what} has ${name}: ${show(value)} in its check "${kind}"; write ${wanted}.`)
     return [[name, value] as const]
   })
+  const { figure, min, max } = stated
+  if (kind === 'quality' && (figure === undefined) !== (min === undefined && max === undefined))
+    throw invalid(
+      `${what} has a check "quality" with one of figure and limit; write both, as in { kind: 'quality', figure: 'auc', min: 0.7 }.`,
+    )
   return Object.freeze({ kind, ...Object.fromEntries(values) }) as unknown as CheckSpec // each option was checked above
 }
 
@@ -200,6 +229,10 @@ function wantedOf(option: Option, value: unknown): string | null {
       const fits = typeof value === 'number' && value >= min && value <= max && (whole !== true || Number.isInteger(value))
       return fits ? null : `a ${whole === true ? 'whole ' : ''}number from ${min} to ${max}`
     }
+    case 'name':
+      return typeof value === 'string' ? null : 'a name'
+    case 'choice':
+      return option.of.some((each) => each === value) ? null : `one of ${option.of.join(', ')}`
     case 'columns': {
       const fits = Array.isArray(value) && value.length > 0 && value.every((each) => typeof each === 'string')
       return fits ? null : "a list of names, such as ['amount']"

@@ -147,7 +147,7 @@ function runbookOf(runbook: string | undefined, what: string): string | null {
 
 /** Which checks need a model or view, and which watch the system. */
 const ofSystem: readonly CheckKindName[] = ['arrivals', 'jobs', 'clock']
-const ofModel: readonly CheckKindName[] = ['parity', 'errors', 'latency', 'traffic', 'nulls', 'drift', 'predictions']
+const ofModel: readonly CheckKindName[] = ['parity', 'errors', 'latency', 'traffic', 'nulls', 'drift', 'predictions', 'quality']
 
 function checksOf(checks: readonly StatedCheck[], of: Monitor['of'], what: string): CheckSpec[] {
   if (!Array.isArray(checks) || checks.length === 0)

@@ -64,6 +64,7 @@ export function planContract(opened: () => TestRegistry): void {
         checkOf({ kind: 'nulls', columns: ['mean_dely'] }, 'A monitor'),
         checkOf({ kind: 'drift', baseline: { dataset: '3f0c2a' } }, 'A monitor'),
         checkOf({ kind: 'predictions', columns: ['score'] }, 'A monitor'),
+        checkOf({ kind: 'quality' }, 'A monitor'),
       ]
       const watching = { ...spec, target: { kind: 'model', model: 'delay' } as const, checks }
       const { problems } = await planChanges(registry.db, { ...set, monitors: [{ spec: watching, fingerprint: 'x', operational: {} }] })
@@ -71,6 +72,7 @@ export function planContract(opened: () => TestRegistry): void {
         expect.stringMatching(/^The monitor "inputs" watches the feature "mean_dely" in its check "nulls", which the model "delay" does/),
         'The monitor "inputs" compares with the training set "3f0c2a" in its check "drift", which does not exist; "lockstep dataset list" lists them.',
         expect.stringContaining('watches the output "score" in its check "predictions"'),
+        'The monitor "inputs" needs an outcome in its check "quality"; the model "delay" has none; declare one.',
       ])
     })
 

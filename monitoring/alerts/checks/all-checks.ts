@@ -9,6 +9,7 @@ import { jobs } from './jobs.ts'
 import { latency } from './latency.ts'
 import { nulls } from './nulls.ts'
 import { parity } from './parity.ts'
+import { quality } from './quality.ts'
 import { traffic } from './traffic.ts'
 
 export async function evaluateCheck(context: CheckContext, spec: CheckSpec): Promise<readonly CheckResult[]> {
@@ -31,6 +32,8 @@ export async function evaluateCheck(context: CheckContext, spec: CheckSpec): Pro
       return await drift.evaluate(context, spec)
     case 'predictions':
       return await predictions.evaluate(context, spec)
+    case 'quality':
+      return await quality.evaluate(context, spec)
     case 'jobs':
       return await jobs.evaluate(context, spec)
     case 'clock':

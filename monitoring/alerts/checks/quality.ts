@@ -1,0 +1,155 @@
+import type { OutcomePlan } from '../../../kernel/compile-outcome.ts'
+import type { CheckOf } from '../../../registry/define/check-options.ts'
+import { watchedName } from '../../../registry/monitor-spec.ts'
+import { normalQuantile } from '../../../statistics/distributions.ts'
+import type { Figure } from '../../quality/figure.ts'
+import type { QualityReport } from '../../quality/quality-report.ts'
+import { qualityReport } from '../../quality/quality-report.ts'
+import type { CheckContext, CheckKind, CheckResult } from '../check-kind.ts'
+import { alphaOfLook } from './repeated-looks.ts'
+import { unknownColumn } from './watched-versions.ts'
+
+type Spec = CheckOf<'quality'>
+
+interface Window {
+  readonly from: number
+  readonly to: number
+}
+
+/** What is compared with the time before where nothing is declared: the sign of a better value, and the least change. */
+const compared: Readonly<Record<string, { readonly better: 1 | -1; readonly least: number; readonly relative: boolean }>> = {
+  auc: { better: 1, least: 0.02, relative: false },
+  accuracy: { better: 1, least: 0.02, relative: false },
+  rmse: { better: -1, least: 0.1, relative: true },
+}
+
+/**
+ * Whether the figures of mature predictions keep their limits; without limits, whether they are worse than in the window
+ * before. Intervals have to be apart, at the level of repeated looks.
+ */
+export const quality: CheckKind<Spec> = {
+  name: 'quality',
+  async evaluate(context, spec) {
+    const model = watchedName(context.monitor)
+    const outcomes = [...context.catalog.outcomes.values()].filter(
+      (outcome) => outcome.spec.model === model && (spec.outcome === undefined || outcome.spec.name === spec.outcome),
+    )
+    if (outcomes.length === 0) return [unknownColumn(spec.outcome ?? model, `The model "${model}" has no such outcome; declare one.`)]
+    const results: CheckResult[] = []
+    for (const outcome of outcomes) results.push(await checkOutcome(context, spec, model, outcome))
+    return results
+  },
+}
+
+async function checkOutcome(context: CheckContext, spec: Spec, model: string, { spec: outcome }: OutcomePlan): Promise<CheckResult> {
+  const { db, catalog, monitor, window, signal } = context
+  // later predictions are not mature
+  const to = window.to - outcome.withinMicros
+  const isCompared = spec.figure === undefined
+  const from = await boundedFrom(db, model, { from: to - (isCompared ? 2 : 1) * monitor.windowMicros, to }, spec.maxRows)
+  const middle = isCompared ? (from + to) / 2 : from
+  const limits = { total: spec.maxRows, group: spec.maxRows, estimate: 1000, curve: 0 }
+  const reportOf = async (of: Window) =>
+    await qualityReport(db, catalog, { model, outcome: outcome.name, ...of, asOf: window.to, by: [], limits, signal })
+  const z = normalQuantile(1 - alphaOfLook(spec.alpha, monitor) / 2)
+  const newest = await reportOf({ from: middle, to })
+  const base = { subject: outcome.name, n: newest.total.judged }
+  if (spec.figure !== undefined) return { ...base, ...limitResult(spec, spec.figure, newest, z) }
+  return { ...base, ...changeResult(await reportOf({ from, to: middle }), newest, z) }
+}
+
+type Found = Omit<CheckResult, 'subject' | 'n'>
+
+function limitResult({ min, max }: Spec, name: string, report: QualityReport, z: number): Found {
+  const figure = report.total.figures[name]
+  const threshold = min ?? max ?? null
+  const evidence = { ...windowOf(report), figures: { [name]: figureJson(figure) } }
+  const limits = figure === undefined ? null : widened(figure, report, z)
+  if (figure === undefined || limits === null) {
+    const has = Object.keys(report.total.figures).join(', ')
+    const cause = figure === undefined ? `The outcome gives no figure "${name}"; it gives ${has}.` : `No ${name}: ${figure.reason}.`
+    return { state: 'unknown', value: null, threshold, evidence, cause }
+  }
+  const isBelow = min !== undefined && limits.high < min
+  const isAbove = max !== undefined && limits.low > max
+  const base = { value: figure.value, threshold, evidence }
+  if (!isBelow && !isAbove) return { ...base, state: 'ok', cause: null }
+  const wanted = isBelow ? `at least ${min}` : `at most ${max}`
+  const cause = `The ${name} of "${report.model}" by "${report.outcome}" is ${short(figure.value)} (from ${short(limits.low)} to ${short(limits.high)}); ${wanted} is declared. ${advice(report)}`
+  return { ...base, state: 'breach', cause }
+}
+
+function changeResult(before: QualityReport, newest: QualityReport, z: number): Found {
+  const found = Object.entries(compared).flatMap(([name, { better, least, relative }]) => {
+    const [old, now] = [before.total.figures[name], newest.total.figures[name]]
+    if (old === undefined || now === undefined) return []
+    const [earlier, later] = [widened(old, before, z), widened(now, newest, z)]
+    if (earlier === null || later === null || old.value === null || now.value === null) return []
+    const loss = better * (old.value - now.value)
+    const apart = better === 1 ? later.high < earlier.low : later.low > earlier.high
+    return [{ name, old: old.value, now: now.value, isWorse: apart && loss >= (relative ? least * Math.abs(old.value) : least) }]
+  })
+  const figures = (report: QualityReport) =>
+    Object.fromEntries(
+      Object.keys(compared).flatMap((name) => (name in report.total.figures ? [[name, figureJson(report.total.figures[name])]] : [])),
+    )
+  const evidence = { ...windowOf(newest), figures: figures(newest), before: { ...windowOf(before), figures: figures(before) } }
+  const [first] = found
+  if (first === undefined) {
+    const [reason] = [...Object.values(newest.total.figures), ...Object.values(before.total.figures)].flatMap(
+      (figure) => figure.reason ?? [],
+    )
+    const cause = `Too few predictions of "${newest.model}" have a mature outcome "${newest.outcome}"${reason === undefined ? '' : `: ${reason}`}.`
+    return { state: 'unknown', value: null, threshold: null, evidence, cause }
+  }
+  const worse = found.find(({ isWorse }) => isWorse)
+  const { now, old } = worse ?? first
+  const base = { value: now, threshold: old, evidence }
+  if (worse === undefined) return { ...base, state: 'ok', cause: null }
+  const cause = `The ${worse.name} of "${newest.model}" by "${newest.outcome}" is worse: ${short(now)} from ${newest.from} on, ${short(old)} before. Scores do not mean what they meant. ${advice(newest)}`
+  return { ...base, state: 'breach', cause }
+}
+
+function advice({ model }: QualityReport): string {
+  return `Check the source of the outcome, and features with "lockstep drift ${model}"; "lockstep quality ${model} --by version,day" shows since when.`
+}
+
+/**
+ * The interval at the level of `z` in place of 95 %. One that takes rows for independent is widened as much as rows of
+ * one entity widen that of the accuracy.
+ */
+function widened({ value, low, high, interval }: Figure, { total }: QualityReport, z: number): { low: number; high: number } | null {
+  if (value === null || low === null || high === null) return null
+  const factor = (z / normalQuantile(0.975)) * (interval === 'rows' ? dependence(total.figures['accuracy']) : 1)
+  return { low: value - (value - low) * factor, high: value + (high - value) * factor }
+}
+
+/** How many times as wide the interval of a share is as that of independent rows; at least 1. */
+function dependence(accuracy: Figure | undefined): number {
+  if (accuracy?.interval !== 'entities') return 1
+  const { value, low, high, n } = accuracy
+  if (value === null || low === null || high === null || value <= 0 || value >= 1) return 1
+  return Math.max(1, (high - low) / (2 * normalQuantile(0.975) * Math.sqrt((value * (1 - value)) / n)))
+}
+
+/** Where the log has more rows than are read, a later begin. */
+async function boundedFrom(db: CheckContext['db'], model: string, { from, to }: Window, maxRows: number): Promise<number> {
+  const [row] = await db.query<{ at: number }>(
+    `SELECT (extract(epoch FROM at) * 1000000)::float8 AS at FROM lockstep.prediction_log
+     WHERE model = $1 AND at >= to_timestamp($2) AND at < to_timestamp($3) ORDER BY at DESC OFFSET $4 LIMIT 1`,
+    [model, from / 1e6, to / 1e6, maxRows],
+  )
+  return row?.at ?? from
+}
+
+function windowOf({ from, to, total }: QualityReport) {
+  return { from, to, judged: total.judged, withoutOutcome: total.withoutOutcome, entities: total.entities }
+}
+
+function figureJson(figure: Figure | undefined) {
+  return figure === undefined ? null : { value: figure.value, low: figure.low, high: figure.high, n: figure.n, reason: figure.reason }
+}
+
+function short(value: number | null): string {
+  return value === null ? 'none' : String(Number(value.toPrecision(3)))
+}
