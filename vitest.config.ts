@@ -12,9 +12,9 @@ process.env['TMPDIR'] ??= memoryFolder() ?? tmpdir()
 /** A server that is given is one for all, so its tests run one after the other. */
 const given = (process.env['LOCKSTEP_TEST_POSTGRES_URL'] ?? '') !== ''
 /**
- * Each has a PostgreSQL of its own. One more than processors, as tests often wait for a process or for time to pass.
+ * Each has a PostgreSQL of its own. Two more than processors, as tests often wait for a process or for time to pass.
  */
-const maxWorkers = given ? 1 : Math.min(8, availableParallelism() + 1)
+const maxWorkers = given ? 1 : Math.min(8, availableParallelism() + 2)
 
 const tests = testsByProject()
 
@@ -37,9 +37,11 @@ function project(name: keyof typeof tests, options: UserWorkspaceConfig['test'] 
       globalSetup: ['test/shared-folder.ts', ...(name === 'unit' || name === 'alone' ? [] : ['test/services/global-setup.ts'])],
       setupFiles: ['test/note-cpu.ts', 'test/quiet.ts'],
       pool: 'forks',
+      // Node imports the files itself, as it does those of the product, and keeps what it compiles (test/shared-folder.ts)
+      experimental: { viteModuleRunner: false, nodeLoader: false },
       maxWorkers,
       // what a test waits for has a deadline of its own, whose error says more than these
-      expect: { poll: { timeout: 60_000 } },
+      expect: { poll: { timeout: 30_000 } },
       testTimeout: 60_000,
       hookTimeout: 120_000,
       ...options,
