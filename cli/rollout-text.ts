@@ -58,6 +58,6 @@ export function rolloutText(model: string, rollout: ShownRollout | null): string
   ].join('\n')
 }
 
-function unitText(unit: string): string {
+export function unitText(unit: string): string {
   return unit === requestUnit ? 'by request' : `by "${unit}"`
 }

@@ -36,6 +36,8 @@ export interface OpenModel extends BatchedModel, Pick<LoadedModel, 'outputs' | '
    * Returns 0 if predictions are cached.
    */
   predictedRunMs(rows: number): number
+  /** As `predict`, without reading or filling the prediction cache. */
+  readonly predictUncached: BatchedModel['predict']
   /** Clears the prediction cache. */
   forgetAnswers(): void
   readonly last: LastCall
@@ -144,6 +146,7 @@ export async function openModel(bytes: () => Promise<Uint8Array>, options: OpenM
         })
   return {
     predict: cache?.predict ?? batched.predict,
+    predictUncached: batched.predict,
     runTensors: batched.runTensors,
     place,
     tried: tried.profile !== null,

@@ -14,6 +14,7 @@ export interface LockstepTables {
   'lockstep.model_events': ModelEventsTable
   'lockstep.model_pins': ModelPinsTable
   'lockstep.rollouts': RolloutsTable
+  'lockstep.shadows': ShadowsTable
   'lockstep.materialization_runs': MaterializationRunsTable
   'lockstep.datasets': DatasetsTable
   'lockstep.installation': InstallationTable
@@ -133,6 +134,20 @@ export interface RolloutsTable {
   /** For steps; null: the share is changed by hand. */
   plan: Generated<unknown>
   step: Generated<number | null>
+  started_by: string
+  started_at: Generated<Date>
+  ended_at: ColumnType<Date | null, Date | null | undefined, Date | null>
+}
+
+export interface ShadowsTable {
+  id: Generated<string>
+  model: string
+  version: number
+  state: 'running' | 'stopped'
+  share: number
+  unit: string
+  salt: string
+  tolerance: number
   started_by: string
   started_at: Generated<Date>
   ended_at: ColumnType<Date | null, Date | null | undefined, Date | null>

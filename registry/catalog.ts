@@ -25,6 +25,8 @@ import { notPushable } from './push-table.ts'
 import { readRevision } from './revision.ts'
 import type { Rollout } from './rollouts/rollout.ts'
 import { readRunningRollouts } from './rollouts/rollout.ts'
+import type { Shadow } from './rollouts/shadow.ts'
+import { readRunningShadows } from './rollouts/shadow.ts'
 import { requireSigned } from './signatures.ts'
 import { unknownDefinition } from './unknown-definition.ts'
 import type { TransformGuard } from './transform-guard.ts'
@@ -102,6 +104,8 @@ export interface CatalogModel {
   readonly pin: number | null
   /** The running rollout; null: none. */
   readonly rollout: Rollout | null
+  /** The running shadow; null: none. */
+  readonly shadow: Shadow | null
 }
 
 /**
@@ -134,6 +138,7 @@ export async function readCatalog(
     aliases: await readModelAliases(transaction),
     pins: await readModelPins(transaction),
     rollouts: await readRunningRollouts(transaction),
+    shadows: await readRunningShadows(transaction),
   }
   const compiled = compileDefinitions(stored.definitions, verifiedCode(stored.code), guard.load)
   const entities = new Map<string, EntitySpec>()
@@ -165,6 +170,7 @@ export async function readCatalog(
         aliases: new Map(stored.aliases.flatMap((each) => (each.model === name ? [[each.alias, each]] : []))),
         pin: stored.pins.get(name) ?? null,
         rollout: stored.rollouts.get(name) ?? null,
+        shadow: stored.shadows.get(name) ?? null,
       })
     }
   }

@@ -13,6 +13,7 @@ import type { VersionReference } from './pick-version.ts'
 import { readModelPins } from './model-pins.ts'
 import { freedBy } from './prune.ts'
 import { readRunningRollouts } from './rollouts/rollout.ts'
+import { readRunningShadows } from './rollouts/shadow.ts'
 import { bumpRevision } from './revision.ts'
 
 export interface DeletedVersion {
@@ -76,6 +77,8 @@ async function refuseServed(
     throw inUse(`the model is pinned to it. Unpin it first: lockstep model unpin ${name}.`)
   if ((await readRunningRollouts(transaction)).get(name)?.version === version)
     throw inUse(`it rolls out. End the rollout first: lockstep rollout abort ${name}.`)
+  if ((await readRunningShadows(transaction)).get(name)?.version === version)
+    throw inUse(`it runs in shadow. Stop the shadow first: lockstep shadow stop ${name}.`)
   const model = await transaction
     .selectFrom('lockstep.definitions')
     .select('name')

@@ -36,6 +36,7 @@ export async function forgetModelVersions(db: Kysely<LockstepTables>, model: str
   await db.transaction().execute(async (transaction) => {
     await requireDevelopment(transaction)
     await transaction.deleteFrom('lockstep.rollouts').where('model', '=', model).execute()
+    await transaction.deleteFrom('lockstep.shadows').where('model', '=', model).execute()
     await transaction.deleteFrom('lockstep.model_pins').where('model', '=', model).execute()
     await transaction.deleteFrom('lockstep.model_aliases').where('model', '=', model).execute()
     await transaction.deleteFrom('lockstep.model_versions').where('model', '=', model).execute()

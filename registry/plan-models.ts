@@ -12,6 +12,7 @@ import { championAlias } from './model-aliases.ts'
 import { bindModel } from './model-binding.ts'
 import type { ModelVersion } from './model-versions.ts'
 import type { Rollout } from './rollouts/rollout.ts'
+import type { Shadow } from './rollouts/shadow.ts'
 
 /** The effects of a definitions file on the served model versions. */
 export interface ModelsPlan {
@@ -28,6 +29,8 @@ export interface PushedVersions {
   readonly pins: ReadonlyMap<string, number>
   /** The running rollout of each model. */
   readonly rollouts: ReadonlyMap<string, Rollout>
+  /** The running shadow of each model. */
+  readonly shadows: ReadonlyMap<string, Shadow>
 }
 
 /**
@@ -85,11 +88,11 @@ export function planModels(
 
 /**
  * The champion, or the newest version if there is none, the versions that other aliases point at, the pinned one, and
- * the candidate of a rollout, each once.
+ * the candidates of a rollout and a shadow, each once.
  */
 function servedVersions(
   model: string,
-  { versions, aliases, pins, rollouts }: PushedVersions,
+  { versions, aliases, pins, rollouts, shadows }: PushedVersions,
 ): { readonly version: ModelVersion; readonly as: string }[] {
   const own = versions.filter((version) => version.model === model)
   const pointing = aliases.filter((alias) => alias.model === model)
@@ -105,6 +108,8 @@ function servedVersions(
   if (pinned !== undefined && !found.has(pinned)) found.set(pinned, 'to which the model is pinned')
   const candidate = own.find((each) => each.version === rollouts.get(model)?.version)
   if (candidate !== undefined && !found.has(candidate)) found.set(candidate, 'which rolls out')
+  const shadow = own.find((each) => each.version === shadows.get(model)?.version)
+  if (shadow !== undefined && !found.has(shadow)) found.set(shadow, 'which runs in shadow')
   return [...found].map(([version, as]) => ({ version, as }))
 }
 

@@ -19,6 +19,7 @@ import { differenceText } from './diff.ts'
 import { readModelAliases } from './model-aliases.ts'
 import { readModelPins } from './model-pins.ts'
 import { readRunningRollouts } from './rollouts/rollout.ts'
+import { readRunningShadows } from './rollouts/shadow.ts'
 import { readModelVersions } from './model-versions.ts'
 import type { TableChange } from './owned-table.ts'
 import type { ModelsPlan } from './plan-models.ts'
@@ -102,6 +103,7 @@ export async function planOn(
     aliases: await readModelAliases(handle),
     pins: await readModelPins(handle),
     rollouts: await readRunningRollouts(handle),
+    shadows: await readRunningShadows(handle),
   }
   const served = unknown.length + uncompiled.length > 0 ? noModels : planModels(comparisons, left, removed, pushed, code)
   const nextVersions = freeVersions([...declared, ...stored])

@@ -42,6 +42,8 @@ export type AuditAction =
   | 'rollout.share'
   | 'rollout.abort'
   | 'rollout.promote'
+  | 'shadow.start'
+  | 'shadow.stop'
   | 'dataset.delete'
   | 'alert.silence'
   | 'alert.unsilence'

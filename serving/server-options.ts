@@ -9,6 +9,7 @@ import type { TrafficOptions } from './traffic/traffic.ts'
 import type { PredictionLogOptions } from '../monitoring/prediction-log/prediction-log.ts'
 import type { RollupRecorder } from '../monitoring/rollups/rollup-recorder.ts'
 import type { OnUnavailable } from './features/fallback-policy.ts'
+import type { ShadowOptions } from './rollouts/shadow-runner.ts'
 import type { Readiness, ServerStatus } from './lifecycle/server-status.ts'
 
 export interface ServerOptions {
@@ -82,6 +83,8 @@ export interface ServerOptions {
   readonly predictionLog?: Pick<PredictionLogOptions, 'maxValues' | 'flushMs'>
   /** Summarizes what the server answers, in place of a recorder by `config.rollups`. The server closes it. */
   readonly rollups?: RollupRecorder
+  /** The budget of shadows. */
+  readonly shadows?: Partial<ShadowOptions>
   /** How often the registry is looked at for changes and the stores for life. Default 2000. */
   readonly pollMs?: number
   /** How long requests under way may take when the server closes. Default 10,000. */

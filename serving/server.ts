@@ -40,6 +40,7 @@ import { readBytes } from './models/read-bytes.ts'
 import type { GrpcServer } from './protocols/grpc/grpc-server.ts'
 import { createHttpListener } from './protocols/http/app.ts'
 import { createHttpServer } from './protocols/http/http-server.ts'
+import { createShadowRunner } from './rollouts/shadow-runner.ts'
 import type { LockstepServer, ServerOptions } from './server-options.ts'
 import { createIdempotency } from './traffic/idempotency.ts'
 import { isLoopback } from './traffic/loopback.ts'
@@ -119,6 +120,11 @@ export function createServer(options: ServerOptions): LockstepServer {
 
   const rollups = options.rollups ?? createRollups(needDatabase, config.rollups ?? null, log, clock)
 
+  const shadows = createShadowRunner(
+    { catalog: catalog.current, models, reader, predictionLog, rollups, registry: options.metrics, log },
+    { isBusy: () => traffic.admission.isBusy, ...options.shadows },
+  )
+
   const filesDirectory = config.filesDirectory ?? join(tmpdir(), 'lockstep-files')
   const uploads = createUploads({ folder: join(filesDirectory, 'uploads'), limitBytes: config.uploadLimitBytes ?? 10 * 2 ** 30 })
 
@@ -173,6 +179,7 @@ export function createServer(options: ServerOptions): LockstepServer {
     tracing: options.tracing ?? null,
     predictionLog,
     rollups,
+    shadows,
     logShares,
     log,
     clock,
@@ -211,6 +218,7 @@ export function createServer(options: ServerOptions): LockstepServer {
     whenReady: () => readiness.whenReady,
     close() {
       const { drainMs = 10_000 } = options
+      shadows.close()
       const drains = [drain, async (ms: number) => await grpc?.close(ms)]
       const parts = { traffic, tls, intake, drained, watch, predictionLog, rollups, models, stores, log }
       closing ??= shutDown({ ...parts, delayMs: config.shutdownDelayMs ?? 0, drainMs, drains })

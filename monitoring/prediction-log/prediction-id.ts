@@ -17,3 +17,6 @@ export function predictionBase(requestId: string, sent: string | readonly string
 export function predictionIdPrefix(base: string): string {
   return `${base}/`
 }
+
+/** What follows the base of a request's predictions in the base of its shadow's. */
+export const shadowSuffix = '.shadow'

@@ -13,7 +13,7 @@ export type RollupStep = keyof typeof stepMicros
 export interface RollupQuery extends RollupWindow {
   /** Absent: all. */
   readonly versions?: readonly number[]
-  /** Absent: all. */
+  /** Absent: all; without shadows, unless the answer is by role. */
   readonly roles?: readonly Role[]
 }
 
@@ -62,7 +62,7 @@ export async function readGroups(
   for await (const rows of parts.rows) {
     for (const row of rows) {
       if (row.model === '') ofProcess.add(row)
-      else if (isAsked(query, row)) {
+      else if (isAsked(query, row, by.includes('role'))) {
         const id = groupOf(row, by)
         if (!first.has(id)) first.set(id, row)
         mergerOf(groups, id).add(row)
@@ -94,7 +94,7 @@ export async function rollupSeries(db: Pick<Database, 'query'>, { step, by, ...q
       let period = periods.get(at)
       if (period === undefined) periods.set(at, (period = { groups: new Map(), ofProcess: new RollupMerger() }))
       if (row.model === '') period.ofProcess.add(row)
-      else if (isAsked(query, row)) {
+      else if (isAsked(query, row, by === 'role')) {
         lines.add(lineOf(row))
         mergerOf(period.groups, lineOf(row)).add(row)
       }
@@ -115,8 +115,9 @@ export async function rollupSeries(db: Pick<Database, 'query'>, { step, by, ...q
   return points
 }
 
-function isAsked({ versions, roles }: RollupQuery, { version, role }: StoredRollup): boolean {
-  return (versions?.includes(version) ?? true) && (roles?.some((each) => each === role) ?? true)
+/** What a shadow answered was not sent, so it is not part of sums over roles. */
+function isAsked({ versions, roles }: RollupQuery, { version, role }: StoredRollup, isByRole: boolean): boolean {
+  return (versions?.includes(version) ?? true) && (roles?.some((each) => each === role) ?? (isByRole || role !== 'shadow'))
 }
 
 function groupOf(row: StoredRollup | null, by: readonly ('version' | 'role')[]): string {

@@ -197,7 +197,8 @@ function refuseSecond({ name, rollout }: CatalogModel): void {
   )
 }
 
-function checkShare(share: number): void {
+/** @throws LockstepError `INVALID_REQUEST` */
+export function checkShare(share: number): void {
   if (share >= 0 && share <= 1) return
   throw new LockstepError('INVALID_REQUEST', `The share is ${share}; it must be from 0 to 1, such as 0.05 for 5 %.`, { details: { share } })
 }

@@ -18,6 +18,13 @@ function isUnitType({ kind }: ValueType): boolean {
   return kind !== 'vector' && kind !== 'list' && kind !== 'counts'
 }
 
+/** What messages say of the version. */
+interface CandidateWords {
+  readonly not: string
+  readonly use: string
+}
+const rolloutWords: CandidateWords = { not: 'it was not rolled out', use: 'roll out' }
+
 /**
  * Checks that a version can share the requests of a model with the one that answers them now.
  *
@@ -25,14 +32,20 @@ function isUnitType({ kind }: ValueType): boolean {
  * @returns the unit
  * @throws LockstepError `NOT_PROMOTABLE`, `INVALID_REQUEST` for the unit
  */
-export function checkCandidate(catalog: Catalog, model: CatalogModel, version: number, unit: string | undefined): string {
-  const { service } = requireServable(catalog, model, version, 'it was not rolled out')
+export function checkCandidate(
+  catalog: Catalog,
+  model: CatalogModel,
+  version: number,
+  unit: string | undefined,
+  words: CandidateWords = rolloutWords,
+): string {
+  const { service } = requireServable(catalog, model, version, words.not)
   const { name } = model
   const answering = pickVersion({ ...model, pin: null })
   if (answering.version === version) {
     throw new LockstepError(
       'NOT_PROMOTABLE',
-      `The version ${version} of the model "${name}" answers already${model.aliases.has('champion') ? '' : ', because it is the newest and the model has no champion'}, so there is nothing to roll out. Promote the version that should answer the other requests first: lockstep model promote ${name}@N.`,
+      `The version ${version} of the model "${name}" answers already${model.aliases.has('champion') ? '' : ', because it is the newest and the model has no champion'}, so there is nothing to ${words.use}. Promote the version that should answer the other requests first: lockstep model promote ${name}@N.`,
       { details: { model: name, version } },
     )
   }

@@ -14,6 +14,8 @@ import type { RolloutChange, RolloutStart } from '../../registry/rollouts/change
 import { abortRollout, changeShare, promoteRollout, startRollout } from '../../registry/rollouts/change-rollout.ts'
 import type { Rollout } from '../../registry/rollouts/rollout.ts'
 import { readLastRollout } from '../../registry/rollouts/rollout.ts'
+import type { ShadowChange, ShadowStart } from '../../registry/rollouts/change-shadow.ts'
+import { startShadow, stopShadow } from '../../registry/rollouts/change-shadow.ts'
 import type { Database } from '../../runtime/database.ts'
 import type { LiveCatalog } from './live-catalog.ts'
 import { reachRevision } from './live-catalog.ts'
@@ -33,6 +35,16 @@ export interface TakenPin extends PinChange {
 /** A change of a rollout that was committed, and whether this server routes by it. */
 export interface TakenRolloutChange extends RolloutChange {
   readonly inForce: boolean
+}
+
+/** A change of a shadow that was committed, and whether this server acts by it. */
+export interface TakenShadowChange extends ShadowChange {
+  readonly inForce: boolean
+}
+
+export interface ShadowChanges {
+  start(model: string, start: ShadowStart, by: Actor, options?: Parameters<typeof startShadow>[4]): Promise<TakenShadowChange>
+  stop(model: string, by: Actor, options?: ChangeOptions): Promise<TakenShadowChange>
 }
 
 export interface RolloutChanges {
@@ -56,6 +68,7 @@ export interface ModelChanges {
   pin(model: string, version: VersionReference, by: Actor, options?: PinOptions): Promise<TakenPin>
   unpin(model: string, by: Actor, options?: ChangeOptions): Promise<TakenPin>
   readonly rollouts: RolloutChanges
+  readonly shadows: ShadowChanges
   /** Newest first. */
   history(model: string, limit: number | undefined): Promise<readonly ModelEvent[]>
   lineage(version: ModelVersion): Promise<ModelLineage>
@@ -91,7 +104,9 @@ export function createModelChanges(database: () => Database, catalog: LiveCatalo
     return { ...made, inForce: isReached && isServed }
   }
 
-  async function takenRollout(change: (db: Database) => Promise<RolloutChange>): Promise<TakenRolloutChange> {
+  async function takenAt<Change extends { readonly revision: number }>(
+    change: (db: Database) => Promise<Change>,
+  ): Promise<Change & { readonly inForce: boolean }> {
     const db = database()
     const made = await change(db)
     return { ...made, inForce: await reachRevision(catalog, db, made.revision) }
@@ -99,11 +114,15 @@ export function createModelChanges(database: () => Database, catalog: LiveCatalo
 
   return {
     rollouts: {
-      start: (model, start, by, options) => takenRollout((db) => startRollout(db, model, start, by, options)),
-      share: (model, share, by, options) => takenRollout((db) => changeShare(db, model, share, by, options)),
-      abort: (model, by, options) => takenRollout((db) => abortRollout(db, model, by, options)),
-      promote: (model, by, options) => takenRollout((db) => promoteRollout(db, model, by, options)),
+      start: (model, start, by, options) => takenAt((db) => startRollout(db, model, start, by, options)),
+      share: (model, share, by, options) => takenAt((db) => changeShare(db, model, share, by, options)),
+      abort: (model, by, options) => takenAt((db) => abortRollout(db, model, by, options)),
+      promote: (model, by, options) => takenAt((db) => promoteRollout(db, model, by, options)),
       last: (model) => readLastRollout(database().kysely, model),
+    },
+    shadows: {
+      start: (model, start, by, options) => takenAt((db) => startShadow(db, model, start, by, options)),
+      stop: (model, by, options) => takenAt((db) => stopShadow(db, model, by, options)),
     },
     promote: (model, version, alias, by, options) => taken((db) => promoteModel(db, model, version, by, alias, options)),
     rollBack: (model, alias, by, options) => taken((db) => rollBackModel(db, model, by, alias, options)),

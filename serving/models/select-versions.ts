@@ -40,8 +40,8 @@ export interface SelectOptions {
 }
 
 /**
- * Loads the version of each model that serves requests by default, and the versions that aliases point at
- * or that roll out.
+ * Loads the version of each model that serves requests by default, and the versions that aliases point at,
+ * that roll out or that run in shadow.
  *
  * - The pinned version serves. If the model has none, or it does not load:
  * - The champion serves. If it does not load: the version that has served until now, else earlier champions.
@@ -98,7 +98,7 @@ async function choose(model: CatalogModel, { before, load, isFatal, onChosen }: 
   }
   const stands = new Set(errors.keys())
   // a candidate is loaded before the first row is routed to it
-  for (const version of [...Array.from(model.aliases.values(), (alias) => alias.version), model.rollout?.version]) {
+  for (const version of [...Array.from(model.aliases.values(), (alias) => alias.version), model.rollout?.version, model.shadow?.version]) {
     const aliased = model.versions.find((each) => each.version === version)
     if (aliased !== undefined && aliased !== chosen) await loads(aliased)
   }

@@ -6,10 +6,15 @@ import type { ServedModel } from './model-host.ts'
 
 /**
  * The versions that may serve next and must be loaded by then: the newest, and those that aliases point at or pointed
- * at last, the pinned one, and the candidate of a rollout.
+ * at last, the pinned one, and the candidates of a rollout and a shadow.
  */
-export function reserves({ versions, aliases, pin, rollout }: CatalogModel): ModelVersion[] {
-  const numbers = new Set([pin, rollout?.version, ...[...aliases.values()].flatMap(({ version, former }) => [version, former.at(-1)])])
+export function reserves({ versions, aliases, pin, rollout, shadow }: CatalogModel): ModelVersion[] {
+  const numbers = new Set([
+    pin,
+    rollout?.version,
+    shadow?.version,
+    ...[...aliases.values()].flatMap(({ version, former }) => [version, former.at(-1)]),
+  ])
   return versions.filter((each) => each === versions.at(-1) || numbers.has(each.version))
 }
 

@@ -76,7 +76,8 @@ function route(
   return Array.from(rowsOf, ([target, rows]) => assigned(target, rows))
 }
 
-function targetOf(rules: readonly RoutingRule[], entity: unknown, row: number, requestId: string): RoutingTarget | null {
+/** What a row gets by the first rule that covers it; null: none does. */
+export function targetOf(rules: readonly RoutingRule[], entity: unknown, row: number, requestId: string): RoutingTarget | null {
   for (const rule of rules) {
     const { slices, targets } = rule
     const unit = rule.unitOf(entity, row, requestId)

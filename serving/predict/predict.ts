@@ -10,6 +10,7 @@ import type { FeatureMoment, FeatureRead } from '../features/read-features.ts'
 import type { EntityRequest, FeatureContext } from '../features/read-request.ts'
 import { momentOf, parseEntities, readAt } from '../features/read-request.ts'
 import type { ModelHost, ServedModel } from '../models/model-host.ts'
+import type { ShadowRunner } from '../rollouts/shadow-runner.ts'
 import { requireTime } from '../traffic/request-deadline.ts'
 import type { VersionAssignment } from './assign-versions.ts'
 import { assignVersions } from './assign-versions.ts'
@@ -22,6 +23,7 @@ export interface PredictContext extends FeatureContext {
   readonly models: Pick<ModelHost, 'use' | 'answering' | 'failureOf'>
   readonly predictionLog: Pick<PredictionLog, 'note'>
   readonly rollups: Pick<RollupRecorder, 'answered' | 'failed'>
+  readonly shadows: Pick<ShadowRunner, 'offer'>
 }
 
 /** Who asks, for the prediction log. */
@@ -70,6 +72,8 @@ export interface Predicted {
  * Predicts the rows of a request and notes them in the prediction log. Every protocol calls it.
  *
  *     route rows to versions -> parse rows -> read features -> evaluate -> run models -> encode the answer -> log
+ *
+ * Rows of a shadow are only queued here. They run after the answer has left.
  *
  * @param encode makes the answer, while the models are loaded. If it throws, nothing is logged.
  * @throws LockstepError `UNKNOWN_DEFINITION`, `DEADLINE_EXCEEDED`, and what the model host, the read of features and
@@ -150,6 +154,7 @@ async function predictRows<Answer>(
       context.rollups.answered(group, predictions, times, cacheHits[g] ?? 0)
     }
   })
+  context.shadows.offer(request, catalog, groups)
   return answer
 }
 

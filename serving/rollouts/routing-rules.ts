@@ -36,18 +36,30 @@ export function routingRules(catalog: Catalog, model: CatalogModel): readonly Ro
   // the usual case; a pin wins over all rules
   if (model.rollout === null || model.pin !== null) return none
   const known = rulesOf(model)
-  return (known.rules ??= compile(catalog, model, model.rollout))
+  return (known.rules ??= compile(catalog, model, model.rollout, 'canary'))
 }
 
 const none: readonly RoutingRule[] = []
 /** A model of a catalog never changes. */
-const rulesOf = memoizeWeak((_model: CatalogModel): { rules?: readonly RoutingRule[] } => ({}))
+const rulesOf = memoizeWeak((_model: CatalogModel): { rules?: readonly RoutingRule[]; shadow?: readonly RoutingRule[] } => ({}))
 
-function compile(catalog: Catalog, model: CatalogModel, { version, share, unit, salt }: Rollout): readonly RoutingRule[] {
+/** The rule by which rows also go to the shadow of a model; null: it has none. */
+export function shadowRule(catalog: Catalog, model: CatalogModel): RoutingRule | null {
+  if (model.shadow === null) return null
+  const known = rulesOf(model)
+  return (known.shadow ??= compile(catalog, model, model.shadow, 'shadow'))[0] ?? null
+}
+
+function compile(
+  catalog: Catalog,
+  model: CatalogModel,
+  { version, share, unit, salt }: Pick<Rollout, 'version' | 'share' | 'unit' | 'salt'>,
+  role: 'canary' | 'shadow',
+): readonly RoutingRule[] {
   const service = model.versions.find((each) => each.version === version)?.service
   const plan = service === undefined ? undefined : catalog.services.get(service)
   if (plan === undefined) return none
-  const target = { version, role: 'canary', experiment: null, variant: null } as const
+  const target = { version, role, experiment: null, variant: null }
   const rule = {
     salt,
     places: new Map<string, number>(),

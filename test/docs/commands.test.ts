@@ -52,6 +52,7 @@ const pages = [
   'erase',
   'how-do-i',
   'rollouts',
+  'shadow',
   'remote',
   'traffic',
   'operating',

@@ -17,7 +17,7 @@ export async function openRegistry(kind: 'postgres' | 'pglite'): Promise<TestReg
 
 async function reset(db: Database): Promise<void> {
   await db.script(`
-    truncate lockstep.definitions, lockstep.code, lockstep.model_versions, lockstep.model_aliases, lockstep.model_pins, lockstep.rollouts, lockstep.model_events, lockstep.audit_log, lockstep.api_keys cascade;
+    truncate lockstep.definitions, lockstep.code, lockstep.model_versions, lockstep.model_aliases, lockstep.model_pins, lockstep.rollouts, lockstep.shadows, lockstep.model_events, lockstep.audit_log, lockstep.api_keys cascade;
     update lockstep.registry_state set revision = 0;
     drop schema lockstep_source cascade;
     create schema lockstep_source;

@@ -98,6 +98,7 @@ function contextAt(clock: number): PredictContext & { readonly close: () => Prom
     log,
     predictionLog,
     rollups: noRollups,
+    shadows: { offer: () => undefined },
     close: () => predictionLog.close(5000),
   }
 }

@@ -24,6 +24,7 @@ import type { IncomingRequest } from './incoming-request.ts'
 import { invalidMessage } from './invalid-message.ts'
 import { modelChangeRoutes } from './model-changes-route.ts'
 import { rolloutRoutes } from './rollout-routes.ts'
+import { shadowRoutes } from './shadow-routes.ts'
 import { modelVersionRoutes } from './model-versions-route.ts'
 import { modelRoutes } from './models-route.ts'
 import { outcomeRoutes } from './outcomes-route.ts'
@@ -50,6 +51,7 @@ const described: readonly Route[] = [
   ...statisticsRoutes,
   ...modelChangeRoutes,
   ...rolloutRoutes,
+  ...shadowRoutes,
   ...modelVersionRoutes,
   ...qualityRoutes,
   ...registryRoutes,

@@ -65,6 +65,7 @@ function describe(context: ModelsContext, model: CatalogModel) {
     version: context.models.answering(context.catalog(), model)?.version ?? null,
     pinned: model.pin,
     rollout: model.rollout === null ? null : { version: model.rollout.version, share: model.rollout.share },
+    shadow: model.shadow === null ? null : { version: model.shadow.version, share: model.shadow.share },
     aliases: Object.fromEntries([...model.aliases.values()].map(({ alias, version }) => [alias, version])),
     versions: model.versions.map((version) => describeVersion(model, version)),
   }

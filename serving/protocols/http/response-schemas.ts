@@ -172,6 +172,13 @@ const modelFields = {
     .object({ version: z.int().describe('The candidate'), share: z.number().describe('Its share of the requests, from 0 to 1') })
     .nullable()
     .describe('The running rollout; null: none'),
+  shadow: z
+    .object({
+      version: z.int().describe('The candidate'),
+      share: z.number().describe('The share of the units that it runs too, from 0 to 1'),
+    })
+    .nullable()
+    .describe('The running shadow; null: none'),
   aliases: z.record(z.string(), z.int()).describe('By name: the version that it points to'),
   versions: z.array(z.looseObject(versionFields)).describe('Oldest first'),
 }

@@ -1,0 +1,81 @@
+import { z } from 'zod'
+import { shadowReport } from '../../../monitoring/shadow/shadow-report.ts'
+import type { TakenShadowChange } from '../../models/model-changes.ts'
+import { lift } from '../../traffic/request-deadline.ts'
+import { readBody } from './body.ts'
+import type { Call, RouteAnswer } from './call.ts'
+import { actorOf, jsonAnswer } from './call.ts'
+import { reasonSchema as reason } from './change-schemas.ts'
+import { versionSchema } from './model-version-schema.ts'
+import type { Route } from './route.ts'
+import { shadowChangeAnswer, shadowReportAnswer } from './shadow-schemas.ts'
+import { whileAwaited } from './while-awaited.ts'
+
+const startSchema = z.strictObject({
+  version: versionSchema,
+  share: z.number().min(0).max(1).describe('The share of the units that the version runs too, from 0 to 1'),
+  unit: z
+    .string()
+    .optional()
+    .describe('The field of the entities that decides which rows it runs, or request-id. Default: the first key column'),
+  tolerance: z.number().min(0).optional().describe('Outputs that differ by more are counted. Default: 0.01'),
+  reason,
+})
+const stopSchema = z.strictObject({ reason })
+/** 202: the change is made, and not in force on this server yet. */
+const status = [200, 202]
+const changes = { scope: 'admin', tag: 'Models', status, answer: shadowChangeAnswer } as const
+/** A server also answers predictions, so it compares fewer pairs than the command. */
+const maxPairs = 2000
+
+/** The routes that run a version beside the one that answers, and compare them. */
+export const shadowRoutes: readonly Route[] = [
+  {
+    ...changes,
+    method: 'POST',
+    path: '/v1/models/:name/shadow',
+    summary: 'Start a shadow: a version also runs a share of the requests, after they are answered',
+    body: startSchema,
+    example: { version: 3, share: 0.2, reason: 'trained on June' },
+    async handle(call, deps) {
+      const { reason: why, ...start } = await readBody(call, deps.bodyLimitBytes, startSchema)
+      return changed(call, await deps.modelChanges.shadows.start(nameOf(call), start, actorOf(call, why), whileAwaited(call)))
+    },
+  },
+  {
+    ...changes,
+    method: 'POST',
+    path: '/v1/models/:name/shadow/stop',
+    summary: 'Stop the running shadow',
+    body: stopSchema,
+    bodyOptional: true,
+    example: { reason: 'seen enough' },
+    async handle(call, deps) {
+      const { reason: why } = await readBody(call, deps.bodyLimitBytes, stopSchema, {})
+      return changed(call, await deps.modelChanges.shadows.stop(nameOf(call), actorOf(call, why), whileAwaited(call)))
+    },
+  },
+  {
+    method: 'GET',
+    path: '/v1/models/:name/shadow',
+    scope: 'read',
+    summary: 'How the running shadow of a model, or its last one, differs from what answered',
+    tag: 'Models',
+    answer: shadowReportAnswer,
+    async handle(call, deps) {
+      const catalog = deps.catalog()
+      const { name } = catalog.model(nameOf(call))
+      if (call.deadline !== undefined) lift(call.deadline)
+      const report = await shadowReport(deps.upkeep.database(), catalog, { model: name, now: deps.clock(), maxPairs })
+      return jsonAnswer({ ...report, requestId: call.requestId })
+    },
+  },
+]
+
+function changed(call: Call, change: TakenShadowChange): RouteAnswer {
+  return jsonAnswer({ ...change, requestId: call.requestId }, change.inForce ? 200 : 202)
+}
+
+function nameOf(call: Call): string {
+  return call.params['name'] ?? ''
+}

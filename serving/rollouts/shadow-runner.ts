@@ -1,0 +1,246 @@
+import type { Registry } from 'prom-client'
+import { messageOf } from '../../kernel/errors.ts'
+import { shadowSuffix } from '../../monitoring/prediction-log/prediction-id.ts'
+import type { PredictionLog } from '../../monitoring/prediction-log/prediction-log.ts'
+import type { RollupRecorder } from '../../monitoring/rollups/rollup-recorder.ts'
+import type { Catalog } from '../../registry/catalog.ts'
+import type { Logger } from '../../runtime/log.ts'
+import type { FeatureRead, FeatureReaderDeps } from '../features/read-features.ts'
+import type { ModelHost, ServedModel } from '../models/model-host.ts'
+import { targetOf } from '../predict/assign-versions.ts'
+import type { RoutingRule } from './routing-rules.ts'
+import { shadowRule } from './routing-rules.ts'
+import type { DropReason } from './shadow-metrics.ts'
+import { createShadowMetrics, dropped } from './shadow-metrics.ts'
+import { createShadowReads } from './shadow-reads.ts'
+
+/** An answered request, of which a share also runs in shadow. */
+export interface AnsweredRequest {
+  readonly model: string
+  /** What the request names; undefined: no version. */
+  readonly version?: number | string | undefined
+  readonly entities: readonly unknown[]
+  readonly caller: { readonly requestId: string; readonly predictionBase: string; readonly apiKey: string | null }
+}
+
+interface AnsweredRows {
+  readonly model: ServedModel
+  /** Indexes in the request. */
+  readonly rows: readonly number[]
+  readonly read: FeatureRead
+}
+
+/** Rows of one request and one version that wait to run in shadow. */
+export interface ShadowJob {
+  /** Of the shadow that took the rows. */
+  readonly shadow: number
+  readonly version: number
+  readonly request: AnsweredRequest
+  readonly answered: AnsweredRows
+  /** Indexes in `answered.rows`. */
+  readonly taken: readonly number[]
+  /** By `performance.now()`. */
+  readonly sinceMs: number
+}
+
+export interface ShadowOptions {
+  /** How many rows may wait. Default: 2000. */
+  readonly maxRows: number
+  /** The share of the time in which a shadow may run. Default: 0.1. */
+  readonly timeShare: number
+  /** Whether the process is busy: then all rows of shadows are dropped. Default: never. */
+  readonly isBusy: () => boolean
+}
+
+export interface ShadowRunnerDeps {
+  /** @throws LockstepError `NOT_READY` */
+  readonly catalog: () => Catalog
+  readonly models: Pick<ModelHost, 'use'>
+  readonly reader: (catalog: Catalog) => FeatureReaderDeps
+  readonly predictionLog: Pick<PredictionLog, 'note'>
+  readonly rollups: Pick<RollupRecorder, 'answered' | 'failed'>
+  readonly registry: Registry
+  readonly log: Logger
+}
+
+/**
+ * Runs a share of the answered rows by the shadow version of their model.
+ *
+ *     offer: in the share? process not busy? room in the queue?  ->  queue  ->  a flight of some rows  ->  rest, so that flights take `timeShare` of the time
+ *
+ * Nothing waits for it, and what does not fit is dropped and counted. It has no part in admission and limits, and
+ * passes by the prediction cache.
+ */
+export interface ShadowRunner {
+  /** Takes rows of an answered request. It returns at once and never throws. */
+  offer(request: AnsweredRequest, catalog: Catalog, groups: readonly AnsweredRows[]): void
+  /** Drops what waits. */
+  close(): void
+}
+
+/** A flight begins after this time, so that answers leave first and rows share runs. */
+const gatherMs = 5
+const rowsPerFlight = 64
+/** Rows that waited longer are dropped: their features would have to be read from the history. */
+const maxAgeMs = 5000
+
+export function createShadowRunner(deps: ShadowRunnerDeps, options: Partial<ShadowOptions> = {}): ShadowRunner {
+  const { models, predictionLog, rollups, log } = deps
+  const { maxRows = 2000, timeShare = 0.1, isBusy = () => false } = options
+  const metrics = createShadowMetrics(deps.registry)
+  const read = createShadowReads(deps.reader)
+  let queue: ShadowJob[] = []
+  let waitingRows = 0
+  let timer: NodeJS.Timeout | null = null
+  let flying = false
+  /** No flight begins earlier, by `performance.now()`. */
+  let nextAtMs = 0
+  let closed = false
+
+  function drop(model: string, version: number, rows: number, reason: DropReason): void {
+    metrics.dropped(model, version, rows, reason)
+    rollups.failed(model, version, 'shadow', dropped)
+  }
+
+  function add(job: ShadowJob): void {
+    const { request, version, taken } = job
+    const free = maxRows - waitingRows
+    const kept = free < taken.length ? { ...job, taken: taken.slice(0, free) } : job
+    if (free < taken.length) drop(request.model, version, taken.length - free, 'full')
+    if (kept.taken.length === 0) return
+    queue.push(kept)
+    waitingRows += kept.taken.length
+  }
+
+  function schedule(): void {
+    if (closed || flying || timer !== null || queue.length === 0) return
+    timer = setTimeout(() => void fly(), Math.max(gatherMs, nextAtMs - performance.now())).unref()
+  }
+
+  /** The next jobs, without those that are not to run any more. */
+  function nextJobs(): ShadowJob[] {
+    const jobs: ShadowJob[] = []
+    const busy = isBusy()
+    let [at, rows] = [0, 0]
+    for (; at < queue.length && rows < rowsPerFlight; at++) {
+      const job = queue[at] as ShadowJob
+      const { request, version, taken } = job
+      waitingRows -= taken.length
+      if (busy) drop(request.model, version, taken.length, 'busy')
+      else if (performance.now() - job.sinceMs > maxAgeMs) drop(request.model, version, taken.length, 'late')
+      else {
+        rows += taken.length
+        jobs.push(job)
+      }
+    }
+    queue = queue.slice(at)
+    return jobs
+  }
+
+  async function fly(): Promise<void> {
+    timer = null
+    flying = true
+    const beganMs = performance.now()
+    try {
+      await Promise.all(nextJobs().map(run))
+    } finally {
+      flying = false
+      const endMs = performance.now()
+      nextAtMs = endMs + (endMs - beganMs) * (1 / timeShare - 1)
+      schedule()
+    }
+  }
+
+  /** Never rejects. */
+  async function run(job: ShadowJob): Promise<void> {
+    const { request, version, answered, taken } = job
+    try {
+      const catalog = deps.catalog()
+      // it was stopped meanwhile
+      if (catalog.models.get(request.model)?.shadow?.id !== job.shadow) return
+      await models.use(catalog, request.model, version, (model) => predictJob(catalog, job, model), { measured: false })
+      metrics.answered(request.model, version, taken.length)
+    } catch (error) {
+      metrics.failed(request.model, version, taken.length)
+      rollups.failed(request.model, version, 'shadow', error)
+      log.debug({ model: request.model, version, rows: answered.rows.length, error: messageOf(error) }, 'a shadow failed')
+    }
+  }
+
+  async function predictJob(catalog: Catalog, job: ShadowJob, model: ServedModel): Promise<void> {
+    const { request, answered, taken } = job
+    const startedMs = performance.now()
+    const own = await read(catalog, job, model.service)
+    const modelMs = performance.now()
+    const predictions = await model.predictUncached(own.rows)
+    const endMs = performance.now()
+    const runMs = Math.min(model.last.runMs, endMs - modelMs)
+    const times = { totalMs: endMs - startedMs, featuresMs: modelMs - startedMs, waitMs: endMs - modelMs - runMs, runMs }
+    const as = { role: 'shadow', experiment: null, variant: null } as const
+    rollups.answered({ model, role: 'shadow', rows: taken.map((_, i) => i), read: own }, predictions, times, 0)
+    predictionLog.note({
+      requestId: request.caller.requestId,
+      predictionBase: request.caller.predictionBase + shadowSuffix,
+      apiKey: request.caller.apiKey,
+      startedMs,
+      model: request.model,
+      version: model.version.version,
+      service: model.service,
+      outputs: model.outputs,
+      read: own,
+      rows: taken.map((i) => answered.rows[i] as number),
+      predictions,
+      ...as,
+    })
+  }
+
+  return {
+    offer(request, catalog, groups) {
+      if (request.version !== undefined || closed) return
+      const model = catalog.models.get(request.model)
+      const shadow = model?.shadow ?? null
+      if (model === undefined || shadow === null) return
+      try {
+        const rule = shadowRule(catalog, model)
+        if (rule === null) return
+        const busy = isBusy()
+        for (const answered of groups) {
+          if (answered.model.version.version === shadow.version) continue
+          const taken = rowsInShare(rule, request, answered)
+          if (taken.length === 0) continue
+          if (busy) drop(request.model, shadow.version, taken.length, 'busy')
+          else add({ shadow: shadow.id, version: shadow.version, request, answered, taken, sinceMs: performance.now() })
+        }
+        schedule()
+      } catch (error) {
+        log.error({ error: messageOf(error) }, 'rows cannot be given to a shadow')
+      }
+    },
+    close() {
+      closed = true
+      clearTimeout(timer ?? undefined)
+      queue = []
+      waitingRows = 0
+    },
+  }
+}
+
+/** Indexes in `answered.rows`. */
+function rowsInShare(rule: RoutingRule, { entities, caller }: AnsweredRequest, { rows }: AnsweredRows): number[] {
+  const rules = [rule]
+  const taken: number[] = []
+  for (let i = 0; i < rows.length; i++) {
+    const row = rows[i] as number
+    if (isInShare(rules, entities[row], row, caller.requestId)) taken.push(i)
+  }
+  return taken
+}
+
+/** A row without the unit's field was answered all the same, and is not in the share. */
+function isInShare(rules: readonly RoutingRule[], entity: unknown, row: number, requestId: string): boolean {
+  try {
+    return targetOf(rules, entity, row, requestId) !== null
+  } catch {
+    return false
+  }
+}
