@@ -52,7 +52,6 @@ export function qualityText(report: QualityReport): string {
 
 function headText({ model, outcome, from, to, output, threshold, answered, withinMicros, missing, shadow, total }: QualityReport): string {
   const { predictions, judged, assumed, immature, withoutOutcome, unreadable } = total
-  const logged = predictions + shadow
   const decided = threshold === null ? '' : `, positive from ${threshold} on`
   const left = [
     ...(immature === 0 ? [] : [`${count(immature)} not mature: an outcome may still come within ${formatDuration(withinMicros)}`]),
@@ -65,7 +64,7 @@ function headText({ model, outcome, from, to, output, threshold, answered, withi
     `logged from ${from} to ${to}: ${counted(predictions, 'prediction')}, of which ${count(judged)} are judged`,
     answered === null
       ? 'how many predictions were made, and not logged, was not measured in that time'
-      : `of about ${counted(answered, 'prediction')} that servers made, ${logged >= answered ? 'all' : `${Number(((logged / answered) * 100).toPrecision(2))} %`} are logged`,
+      : `of about ${counted(answered, 'prediction')} that servers made, ${predictions >= answered ? 'all' : `${Number(((predictions / answered) * 100).toPrecision(2))} %`} are logged`,
     ...(left.length === 0 ? [] : [`left out: ${left.join('; ')}`]),
     ...(assumed === 0
       ? []
