@@ -71,7 +71,7 @@ beforeAll(async () => {
   first = await world.serve({ ...options, shadows: { isBusy: () => busy, timeShare: 1 } })
   second = await world.serve({ ...options, shadows: { isBusy: () => false, maxRows: 3, timeShare: 1 } })
   for (const { server } of [first, second]) await server.whenReady()
-  for (const model of ['delay', 'echo']) expect((await send('POST', model, 'promote', { version: 1 })).status).toBe(200)
+  for (const model of ['delay', 'echo']) await send('POST', model, 'promote', { version: 1 })
 })
 afterAll(() => world?.close())
 afterEach(async () => {
