@@ -51,6 +51,8 @@ export interface Catalog {
   readonly onDemand: ReadonlyMap<DefinitionId, OnDemandCode>
   /** The views that are kept in the online store. */
   readonly online: ReadonlySet<DefinitionId>
+  /** The online views that have default monitors. */
+  readonly watched: ReadonlySet<DefinitionId>
   readonly services: ReadonlyMap<DefinitionId, ServicePlan>
   readonly models: ReadonlyMap<string, CatalogModel>
   readonly channels: ReadonlyMap<string, Watching<ChannelSpec>>
@@ -146,6 +148,7 @@ export async function readCatalog(
   const pushed = new Set<string>()
   const streams = new Map<string, StreamSpec>()
   const online = new Set<DefinitionId>()
+  const watched = new Set<DefinitionId>()
   const models = new Map<string, CatalogModel>()
   const channels = new Map<string, Watching<ChannelSpec>>()
   const monitors = new Map<string, Watching<MonitorSpec>>()
@@ -157,7 +160,10 @@ export async function readCatalog(
       if (definition.spec.relation.kind === 'owned' || definition.operational.push === true) pushed.add(name)
       if (definition.operational.stream !== undefined) streams.set(name, definition.operational.stream)
     }
-    if (definition.kind === 'view' && definition.operational.online === true) online.add(`${name}@${definition.version}`)
+    if (definition.kind === 'view' && definition.operational.online === true) {
+      online.add(`${name}@${definition.version}`)
+      if (definition.operational.monitors !== 'none') watched.add(`${name}@${definition.version}`)
+    }
     const { description = null } = definition.operational
     if (definition.kind === 'channel') channels.set(name, { spec: definition.spec, description })
     if (definition.kind === 'monitor') monitors.set(name, { spec: definition.spec, description })
@@ -181,6 +187,7 @@ export async function readCatalog(
     sources,
     streams,
     online,
+    watched,
     models,
     channels,
     monitors,

@@ -55,6 +55,8 @@ export interface ViewOperational extends Described {
   readonly maxStateBytes?: number
   /** How far the online store may be behind the source, microseconds; absent: no objective. */
   readonly freshnessMicros?: number
+  /** `none`: it has no default monitors. */
+  readonly monitors?: 'none'
 }
 
 /** Runtime options of a model. docs/models.md lists the defaults. */

@@ -140,11 +140,12 @@ function definitionSet(
   return declareDefinitions(file, definitions, code)
 }
 
-function operationalOf({ online, maxStateBytes, freshnessMicros, described }: AnyFeatureView): ViewOperational {
+function operationalOf({ online, maxStateBytes, freshnessMicros, monitors, described }: AnyFeatureView): ViewOperational {
   return {
     online,
     ...(maxStateBytes === null ? {} : { maxStateBytes }),
     ...(freshnessMicros === null ? {} : { freshnessMicros }),
+    ...(monitors === null ? {} : { monitors }),
     ...described,
   }
 }

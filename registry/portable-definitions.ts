@@ -154,6 +154,7 @@ export const portableSchema = z.strictObject({
         online: z.boolean(),
         maxStateBytes: z.int().exactOptional(),
         freshnessMicros: micros.exactOptional(),
+        monitors: z.literal('none').exactOptional(),
       }),
     }),
   ),

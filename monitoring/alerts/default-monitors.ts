@@ -39,7 +39,7 @@ function defaultMonitors(catalog: Catalog): ActiveMonitor[] {
     runbook: null,
     isDefault: true,
   }
-  const views = [...catalog.online].flatMap((id) => {
+  const views = [...catalog.watched].flatMap((id) => {
     const plan = catalog.views.get(id)
     if (plan === undefined) return []
     const { freshnessMicros } = plan.upkeep

@@ -1,6 +1,7 @@
 import { parseDuration } from '../../kernel/duration.ts'
 import { LockstepError } from '../../kernel/errors.ts'
 import { isNullable } from '../../kernel/result-type.ts'
+import { show } from '../../kernel/value-type.ts'
 import type { CountName, ViewSpec } from '../../kernel/view-spec.ts'
 import type { Aggregate, AggregateOver, ResultType } from './aggregate.ts'
 import type { StatedAvailability } from './availability.ts'
@@ -34,6 +35,8 @@ export interface FeatureView<N extends string = string, K extends KeyTypes = Key
   readonly maxStateBytes: number | null
   /** The maximum lag of the online store behind the source, microseconds; null: not stated. */
   readonly freshnessMicros: number | null
+  /** `none`: it has no default monitors. */
+  readonly monitors: 'none' | null
   readonly described: Description
   /**
    * The view under an alias, with other columns for the entity's key: `airportDelays.as('destination', { airport:
@@ -83,6 +86,8 @@ interface FeatureViewBody<K extends KeyTypes, C extends Types, D extends Types, 
    * greater.
    */
   readonly freshness?: string
+  /** `'none'` turns off the default monitors of this view. */
+  readonly monitors?: 'none'
 }
 
 /**
@@ -114,6 +119,7 @@ export function featureView<
     'online',
     'maxStateBytes',
     'freshness',
+    'monitors',
   ])
   checkKind(body.entity, ['entity'], `The entity of ${what}`, 'an entity')
   checkKind(body.source, ['source'], `The source of ${what}`, 'a source')
@@ -131,6 +137,8 @@ export function featureView<
   if (derive.length > 0 && body.transform === undefined) {
     throw new LockstepError('DEFINITIONS_INVALID', `The ${what} derives "${derive[0]?.name}" but has no transform to compute it; add one.`)
   }
+  if (body.monitors !== undefined && body.monitors !== 'none')
+    throw new LockstepError('DEFINITIONS_INVALID', `The ${what} has the monitors ${show(body.monitors)}; write 'none', or leave it out.`)
   const columns = [...source.spec.columns, ...derive]
   const specs = Object.entries(body.features ?? {}).map(([feature, aggregate]) => {
     try {
@@ -167,6 +175,7 @@ export function featureView<
     online: body.online ?? true,
     maxStateBytes: body.maxStateBytes === undefined ? null : parseSize(body.maxStateBytes, `The maxStateBytes of ${what}`),
     freshnessMicros: body.freshness === undefined ? null : parseDuration(body.freshness, `The freshness of ${what}`),
+    monitors: body.monitors ?? null,
     described: describe(body, `The ${what}`),
     as: (alias, key) => {
       checkName(alias, `An alias of ${what}`)

@@ -13,7 +13,7 @@ type Spec = CheckOf<'arrivals'>
 export const arrivals: CheckKind<Spec> = {
   name: 'arrivals',
   async evaluate({ db, catalog, memoryOf, window }, { factor, min }) {
-    const plans = [...catalog.online].flatMap((id) => catalog.views.get(id) ?? [])
+    const plans = [...catalog.watched].flatMap((id) => catalog.views.get(id) ?? [])
     const bySource = new Map(plans.map((plan) => [plan.spec.source.name, plan]))
     const results: CheckResult[] = []
     for (const [source, plan] of bySource) {
