@@ -2,10 +2,15 @@
  * The figures of monitoring: how often its drift test alarms without drift, beside tests that take rows for independent
  * and beside Evidently's defaults; and how far quality without labels is from the truth.
  *
- *     npm run bench -- monitoring [--repeats 2000] [--rounds 400] [--json]
+ *     npm run bench -- monitoring [--repeats 2000] [--rounds 400] [--faults NAME…] [--json]
  *
  * With LOCKSTEP_POSTGRES_URL and LOCKSTEP_REDIS_URL it also measures what rollups cost a prediction
- * (`monitoring/recording-cost.ts`), in a database of its own.
+ * (`monitoring/recording-cost.ts`), and injects faults into servers with virtual time, each in a database of its own.
+ * `--faults` gives parts of the names of faults, and runs only these:
+ *
+ *     fault_alerts_missed   faults that no alert noticed in time with the right cause; 0
+ *     fault_alerts_wrong    other alerts that fired, also in a healthy week; 0
+ *     seconds_to_alert      virtual seconds from each fault to its alert
  *
  * A ratio is the share of alarms over the nominal 5 %: 1 is calibrated. Large samples are repeated less often, within
  * the same number of rows. With --json the last line is one JSON document.
@@ -15,12 +20,14 @@ import { loadConfig } from '../runtime/config.ts'
 import { estimateErrors } from './monitoring/estimate-errors.ts'
 import { type FalseAlarms, falseAlarms } from './monitoring/false-alarms.ts'
 import { type MinuteAlarms, minuteAlarms } from './monitoring/minute-alarms.ts'
+import { injectedFaults } from './monitoring/injected-faults.ts'
 import { recordingCost } from './monitoring/recording-cost.ts'
 
 const { values: args } = parseArgs({
   options: {
     repeats: { type: 'string', default: '2000' },
     rounds: { type: 'string', default: '400' },
+    faults: { type: 'string', multiple: true, default: [] },
     json: { type: 'boolean', default: false },
   },
 })
@@ -28,6 +35,15 @@ const repeats = Number(args.repeats)
 if (!Number.isInteger(repeats) || repeats < 1000) throw new Error(`--repeats ${args.repeats}: 1000 or more, as fewer say little.`)
 
 const { postgresUrl, redisUrl } = loadConfig()
+const noticed = postgresUrl === null || redisUrl === null ? null : await injectedFaults(postgresUrl, redisUrl, args.faults, say)
+if (noticed !== null)
+  say(
+    `faults: ${noticed.fault_alerts_missed} of ${Object.keys(noticed.seconds_to_alert).length} missed, ${noticed.fault_alerts_wrong} wrong alerts`,
+  )
+if (args.faults.length > 0) {
+  if (args.json) process.stdout.write(`${JSON.stringify(noticed)}\n`)
+  process.exit()
+}
 const cost = postgresUrl === null || redisUrl === null ? null : await recordingCost(postgresUrl, redisUrl, Number(args.rounds))
 if (cost !== null)
   say(`rollups: ${cost.us_on} us per request with them, ${cost.us_off} and ${cost.us_control} without; ratio ${cost.ratio_cpu_on}`)
@@ -90,7 +106,7 @@ say(
 )
 const figures = { false_alarm_ratio_min: Math.min(...known), false_alarm_ratio_max: Math.max(...known), cbpe_error_max: cbpe }
 say(`calibrated: ${figures.false_alarm_ratio_min.toFixed(2)} to ${figures.false_alarm_ratio_max.toFixed(2)} times the nominal share`)
-if (args.json) process.stdout.write(`${JSON.stringify({ ...cost, ...figures, table, minutes, errors })}\n`)
+if (args.json) process.stdout.write(`${JSON.stringify({ ...cost, ...noticed, ...figures, table, minutes, errors })}\n`)
 
 function say(line: string): void {
   process.stderr.write(`${line}\n`)

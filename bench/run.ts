@@ -4,7 +4,7 @@
  *     npm run bench -- bulk        answers of 1 to 1,000 rows: by row, by column, as Arrow, for Feast
  *     npm run bench -- feast       features of 1 and 100 rows, beside Feast's own server
  *     npm run bench -- online      reading 52 features of 1,000,000 customers from Redis, and materializing them
- *     npm run bench -- monitoring  false alarms of the drift test, quality without labels
+ *     npm run bench -- monitoring  false alarms of the drift test, quality without labels, injected faults
  *     npm run bench -- overload    three times the load that a server can take
  *     npm run bench -- path        ingest, export and materialize 3,000,000 flights
  *     npm run bench -- point-in-time   the join with a spine of 1,000,000 rows, and its peers

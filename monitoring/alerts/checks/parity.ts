@@ -1,3 +1,5 @@
+import type { DefinitionId } from '../../../kernel/view-spec.ts'
+import type { Catalog } from '../../../registry/catalog.ts'
 import type { CheckOf } from '../../../registry/define/check-options.ts'
 import { watchedName } from '../../../registry/monitor-spec.ts'
 import { checkParity } from '../../parity/check-parity.ts'
@@ -18,7 +20,10 @@ const causes = {
 /** Rows that were logged so recently wait, until rows that are late have arrived. */
 const settleMicros = 300_000_000
 
-/** Recomputes logged features from the history. Its budget is the share of values that may differ, by default none. */
+/**
+ * Recomputes logged features from the history. Its budget is the share of values that may differ, by default none.
+ * Stale values of views that the check of freshness watches are not counted: that they are late is its alert.
+ */
 export const parity: CheckKind<Spec> = {
   name: 'parity',
   async evaluate({ db, catalog, monitor, window, signal }, { budget, vectors }) {
@@ -35,7 +40,8 @@ export const parity: CheckKind<Spec> = {
       verdicts.map((verdict) => [verdict, report.features.reduce((sum, feature) => sum + feature[verdict], 0)]),
     )
     const total = Object.values(counts).reduce((sum, count) => sum + count, 0)
-    const differing = total - (counts['equal'] ?? 0)
+    const late = report.features.reduce((sum, { view, stale }) => sum + (isWatched(catalog, view) ? stale : 0), 0)
+    const differing = total - (counts['equal'] ?? 0) - late
     const base = { subject, threshold: budget, n: total }
     const features = report.features.flatMap(({ service, feature, equal, ...rest }) => {
       const wrong = verdicts.reduce((sum, verdict) => sum + (verdict === 'equal' ? 0 : rest[verdict]), 0)
@@ -60,9 +66,15 @@ export const parity: CheckKind<Spec> = {
     }
     const value = differing / total
     if (value <= budget) return [{ ...base, state: 'ok', value, evidence, cause: null }]
-    const [worst] = verdicts.filter((verdict) => verdict !== 'equal').toSorted((a, b) => (counts[b] ?? 0) - (counts[a] ?? 0))
+    const countOf = (verdict: (typeof verdicts)[number]) => (counts[verdict] ?? 0) - (verdict === 'stale' ? late : 0)
+    const [worst] = verdicts.filter((verdict) => verdict !== 'equal').toSorted((a, b) => countOf(b) - countOf(a))
     const why = worst === undefined ? '' : ` Most often, ${causes[worst]}.`
     const cause = `${differing} of ${total} served feature values of "${subject}" differ from the history.${why} "lockstep parity" shows examples.`
     return [{ ...base, state: 'breach', value, evidence, cause }]
   },
+}
+
+function isWatched({ views }: Catalog, view: DefinitionId): boolean {
+  const plan = views.get(view)
+  return plan !== undefined && (plan.upkeep.freshnessMicros !== null || plan.spec.availability.kind === 'schedule')
 }
