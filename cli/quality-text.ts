@@ -1,4 +1,5 @@
 import { formatDuration } from '../kernel/duration.ts'
+import type { BusinessFigure } from '../monitoring/quality/business-tally.ts'
 import type { Figure } from '../monitoring/quality/figure.ts'
 import type { JudgedGroup } from '../monitoring/quality/judge-predictions.ts'
 import type { QualityReport } from '../monitoring/quality/quality-report.ts'
@@ -31,6 +32,15 @@ export function qualityText(report: QualityReport): string {
     headText(report),
     '',
     table(['FIGURE', 'VALUE', '95 % INTERVAL', 'PREDICTIONS', ''], figures.map(figureLine)),
+    ...(Object.keys(total.business).length === 0
+      ? []
+      : [
+          '',
+          table(
+            ['MEAN FOR EACH PREDICTION', 'VALUE', '95 % INTERVAL', 'PREDICTIONS', 'TOTAL', ''],
+            Object.entries(total.business).map(businessLine),
+          ),
+        ]),
     ...(groups.length === 0 ? [] : ['', groupsText(groups)]),
     ...estimates.flatMap((estimate) => [
       '',
@@ -81,17 +91,30 @@ function figureLine([name, { value, low, high, n, reason }]: readonly [string, F
   return [titles[name] ?? name, value === null ? '-' : digits(value), intervalText(low, high), count(n), reason ?? '']
 }
 
+function businessLine([name, { value, low, high, n, total, assumed, reason }]: readonly [string, BusinessFigure]): string[] {
+  const note = assumed === 0 ? '' : `${count(assumed)} without a row count as 0`
+  return [name, value === null ? '-' : digits(value), intervalText(low, high), count(n), digits(total), reason ?? note]
+}
+
 function groupsText(groups: readonly JudgedGroup[]): string {
   const [first] = groups
   const splits = Object.keys(first?.by ?? {})
+  const business = Object.keys(first?.business ?? {})
   const shown = ofGroups.filter((name) => first !== undefined && name in first.figures)
   return table(
-    [...splits.map((name) => name.toUpperCase()), 'JUDGED', 'NOT MATURE', ...shown.map((name) => (titles[name] ?? name).toUpperCase())],
-    groups.map(({ by, judged, immature, figures }) => [
+    [
+      ...splits.map((name) => name.toUpperCase()),
+      'JUDGED',
+      'NOT MATURE',
+      ...shown.map((name) => (titles[name] ?? name).toUpperCase()),
+      ...business.map((name) => name.toUpperCase()),
+    ],
+    groups.map(({ by, judged, immature, figures, business: own }) => [
       ...splits.map((name) => by[name] ?? ''),
       count(judged),
       count(immature),
       ...shown.map((name) => cellText(figures[name])),
+      ...business.map((name) => cellText(own[name])),
     ]),
   )
 }

@@ -6,12 +6,30 @@ import type { Column, Value } from './value-type.ts'
 import { isValueOf, typeName } from './value-type.ts'
 import { valueFromJson } from './value-json.ts'
 
+/** A business figure. */
+export interface OutcomeFigure {
+  readonly name: string
+  /** Index of its column among those that are read. */
+  readonly column: number
+}
+
+interface StoredOutcome {
+  readonly spec: OutcomeSpec
+  readonly fingerprint: string
+  /** The stored code of the value; null: a column has it. */
+  readonly code: string | null
+  readonly load: LoadTransform
+  /** Business figures: by name, the source's column. */
+  readonly figures: Readonly<Record<string, string>>
+}
+
 /** A compiled outcome. */
 export interface OutcomePlan {
   readonly spec: OutcomeSpec
   readonly fingerprint: string
-  /** The columns of the source that `valueOf` takes. */
+  /** The columns of the source that are read: first those that `valueOf` takes. */
   readonly columns: readonly Column[]
+  readonly figures: readonly OutcomeFigure[]
   /**
    * The value of a row, by its `columns`; null: the row says nothing.
    *
@@ -22,21 +40,22 @@ export interface OutcomePlan {
   readonly missing: Value | null
 }
 
-export function compileOutcome(spec: OutcomeSpec, fingerprint: string, code: string | null, load: LoadTransform): OutcomePlan {
+/** @throws LockstepError `UNKNOWN_COLUMN`, `INVALID_TYPE` */
+export function compileOutcome({ spec, fingerprint, code, load, figures }: StoredOutcome): OutcomePlan {
   const { name, source, type, column } = spec
   const missing = spec.missing.kind === 'exclude' ? null : valueFromJson(type, spec.missing.value, `The "missing" of outcome "${name}"`)
   if (column !== null) {
     const columns = source.columns.filter((each) => each.name === column)
     if (columns.length === 0) throw new LockstepError('UNKNOWN_COLUMN', `The outcome "${name}" has no column "${column}"; apply it again.`)
-    return { spec, fingerprint, columns, missing, valueOf: ([value = null]) => value }
+    return { spec, fingerprint, missing, ...withFigures(spec, columns, figures), valueOf: ([value = null]) => value }
   }
   const transform = load(code ?? '', name) as (row: object) => unknown
   const { columns } = source
   return {
     spec,
     fingerprint,
-    columns,
     missing,
+    ...withFigures(spec, columns, figures),
     valueOf(values) {
       let value: unknown
       try {
@@ -50,6 +69,29 @@ export function compileOutcome(spec: OutcomeSpec, fingerprint: string, code: str
       return Object.is(canonical, -0) ? 0 : canonical
     },
   }
+}
+
+function withFigures(
+  { name, source }: OutcomeSpec,
+  ofValue: readonly Column[],
+  figures: Readonly<Record<string, string>>,
+): Pick<OutcomePlan, 'columns' | 'figures'> {
+  const columns = [...ofValue]
+  const found = Object.entries(figures).map(([figure, wanted]): OutcomeFigure => {
+    const known = columns.findIndex((each) => each.name === wanted)
+    if (known >= 0) return { name: figure, column: known }
+    const column = source.columns.find((each) => each.name === wanted)
+    if (column === undefined)
+      throw new LockstepError('UNKNOWN_COLUMN', `The figure "${figure}" of outcome "${name}" has no column "${wanted}"; apply it again.`)
+    return { name: figure, column: columns.push(column) - 1 }
+  })
+  const other = found.find(({ column }) => !isNumeric(columns[column] as Column))
+  if (other === undefined) return { columns, figures: found }
+  throw new LockstepError('INVALID_TYPE', `The figure "${other.name}" of outcome "${name}" is not a number; apply it again.`)
+}
+
+function isNumeric({ type: { kind } }: Column): boolean {
+  return kind === 'int32' || kind === 'int64' || kind === 'float32' || kind === 'float64'
 }
 
 function failed(name: string, what: string, cause?: unknown): LockstepError {

@@ -72,7 +72,7 @@ export function compileDefinitions(
       } else if (definition.kind === 'outcome') {
         const { spec, name } = definition
         const text = spec.code === null ? null : code.textOf(spec.code, name)
-        outcomes.set(name, compileOutcome(spec, fingerprint, text, load))
+        outcomes.set(name, compileOutcome({ spec, fingerprint, code: text, load, figures: definition.operational.figures ?? {} }))
       }
     } catch (error) {
       broken.set(definitionKey(definition), error instanceof LockstepError ? error : uncompiled(definition, error))

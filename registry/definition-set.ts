@@ -16,7 +16,7 @@ export interface DefinitionSet {
   readonly onDemand: readonly Declared<OnDemandSpec>[]
   readonly services: readonly Declared<ServiceSpec>[]
   readonly models: readonly Declared<ModelSpec, ModelOperational>[]
-  readonly outcomes: readonly Declared<OutcomeSpec>[]
+  readonly outcomes: readonly Declared<OutcomeSpec, OutcomeOperational>[]
   readonly channels: readonly Declared<ChannelSpec>[]
   readonly monitors: readonly Declared<MonitorSpec>[]
   /** Bundled transforms by hash (SHA-256 of the text, hex); a spec's `code` names one. */
@@ -75,6 +75,11 @@ export interface ModelOperational extends Described {
   readonly threshold?: number
   /** `none`: it has no default monitors. */
   readonly monitors?: 'none'
+}
+
+export interface OutcomeOperational extends Described {
+  /** Business figures: by name, the numeric column of the source; absent: none. */
+  readonly figures?: Readonly<Record<string, string>>
 }
 
 /** That answers are kept, and for how long. */

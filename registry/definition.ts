@@ -4,7 +4,7 @@ import type { ModelSpec, OnDemandSpec, ServiceSpec } from '../kernel/service-spe
 import type { EntitySpec, SourceSpec, ViewSpec } from '../kernel/view-spec.ts'
 import type { DefinitionKind, LockstepTables } from '../migrations/schema.ts'
 import type { ChannelSpec, MonitorSpec } from './monitor-spec.ts'
-import type { DefinitionSet, ModelOperational, SourceOperational, ViewOperational } from './definition-set.ts'
+import type { DefinitionSet, ModelOperational, OutcomeOperational, SourceOperational, ViewOperational } from './definition-set.ts'
 
 /** One definition, declared in a file or stored in the registry. */
 export type Definition = DefinitionBase &
@@ -25,7 +25,7 @@ interface DefinitionBase {
   /** 0 for kinds that have no version: all but views and services. */
   readonly version: number
   readonly fingerprint: string
-  readonly operational: Partial<ViewOperational & SourceOperational & ModelOperational>
+  readonly operational: Partial<ViewOperational & SourceOperational & ModelOperational & OutcomeOperational>
   /** Pruned from the registry, but remembered: its name and version stay taken. */
   readonly retired: boolean
   /** null: it was stored without a signing key, or is not stored yet. */

@@ -133,7 +133,7 @@ function definitionSet(
     onDemand: collected.onDemand.map((d, i) => ({ spec: onDemand[i] as OnDemandSpec, operational: d.described })),
     services: collected.services.map((d) => ({ spec: d.spec, operational: d.described })),
     models: collected.models.map((d) => ({ spec: d.spec, operational: { ...d.operational, ...d.described } })),
-    outcomes: collected.outcomes.map((d, i) => ({ spec: outcomes[i] as OutcomeSpec, operational: d.described })),
+    outcomes: collected.outcomes.map((d, i) => ({ spec: outcomes[i] as OutcomeSpec, operational: { ...d.operational, ...d.described } })),
     channels: collected.channels.map((d) => ({ spec: d.spec, operational: d.described })),
     monitors: collected.monitors.map((d) => ({ spec: d.spec, operational: d.described })),
   }

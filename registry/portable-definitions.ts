@@ -174,7 +174,12 @@ export const portableSchema = z.strictObject({
       }),
     }),
   ),
-  outcomes: z.array(z.strictObject({ spec: outcome, operational: z.strictObject(described) })),
+  outcomes: z.array(
+    z.strictObject({
+      spec: outcome,
+      operational: z.strictObject({ ...described, figures: z.record(z.string(), z.string()).exactOptional() }),
+    }),
+  ),
   channels: z.array(z.strictObject({ spec: channelSpec, operational: z.strictObject(described) })).default([]),
   monitors: z.array(z.strictObject({ spec: monitorSpec, operational: z.strictObject(described) })).default([]),
   /** The bundled transforms, each with the SHA-256 (hex) of its text. */

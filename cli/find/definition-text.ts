@@ -121,6 +121,12 @@ function fieldsText(page: DefinitionPage, width: number | null): string {
           ['value', `${outcome.type}, ${outcome.column === null ? 'computed' : `column ${outcome.column}`}`],
           ['within', outcome.within],
           ['missing', outcome.missing === 'exclude' ? 'left out of figures' : JSON.stringify(outcome.missing)],
+          [
+            'figures',
+            Object.entries(outcome.figures)
+              .map(([name, column]) => `${name}: ${column}`)
+              .join(', '),
+          ],
         ] as const)),
     ['takes', takes === undefined ? '' : typedText(takes)],
     [

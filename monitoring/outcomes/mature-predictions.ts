@@ -93,10 +93,17 @@ function createDecoder({ outcome, asOf }: OutcomeQuery, columns: number): (batch
         mature,
         matched,
         outcome: matched ? outcome.valueOf(found) : mature ? missing : null,
+        amounts: outcome.figures.map(({ column }) => (matched ? amountOf(found[column] ?? null) : mature && missing !== null ? 0 : null)),
         outcomeAt: matched ? outcomeAt : null,
       }
     })
   }
+}
+
+function amountOf(value: Value | null): number | null {
+  if (typeof value !== 'number' && typeof value !== 'bigint') return null
+  const amount = Number(value)
+  return Number.isFinite(amount) ? amount : null
 }
 
 const notFinite: ReadonlyMap<unknown, number> = new Map([

@@ -31,7 +31,10 @@ export async function outcomeReport(db: Database, outcome: OutcomePlan, window: 
   const counts = await db.snapshot((snapshot) => countOutcomes(snapshot, { outcome, ...window }))
   return {
     outcome: outcome.spec.name,
-    ...outcomeDetails(outcome.spec),
+    ...outcomeDetails(
+      outcome.spec,
+      Object.fromEntries(outcome.figures.map(({ name, column }) => [name, outcome.columns[column]?.name ?? ''])),
+    ),
     from: formatTimestamp(window.from),
     to: formatTimestamp(window.to),
     asOf: formatTimestamp(window.asOf),

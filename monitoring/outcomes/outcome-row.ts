@@ -36,6 +36,11 @@ export interface OutcomeRow {
   readonly matched: boolean
   /** null: figures leave the row out. */
   readonly outcome: Value | null
+  /**
+   * The business figures of the outcome, by their index: 0 of a mature prediction without a row, if the outcome says
+   * what that means; null: the figure leaves the row out.
+   */
+  readonly amounts: readonly (number | null)[]
   /** When the outcome happened; null without a row. */
   readonly outcomeAt: number | null
 }

@@ -2,6 +2,8 @@ import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { Judge } from './judge.ts'
 import type { FinishedGroup, GroupTally } from './group-tally.ts'
 import { createGroupTally } from './group-tally.ts'
+import type { BusinessFigure, BusinessTally } from './business-tally.ts'
+import { createBusinessTally } from './business-tally.ts'
 import type { GroupSplitter } from './group-splitter.ts'
 import { createGroupSplitter } from './group-splitter.ts'
 import type { SplitBy } from './slices.ts'
@@ -24,6 +26,8 @@ export interface OutcomeOfPrediction {
   readonly columns: Readonly<Record<string, unknown>>
   /** null: it has none. */
   readonly outcome: unknown
+  /** Its business figures, by index; null: the figure leaves it out. */
+  readonly amounts: readonly (number | null)[]
   /** Whether a row said what came of it. Without one, the outcome is what was declared for that. */
   readonly matched: boolean
   /** Whether its outcome can no longer come. */
@@ -49,6 +53,8 @@ export interface JudgedGroup extends PredictionCounts, FinishedGroup {
   readonly by: Readonly<Record<string, string>>
   /** How many entities are behind the judged predictions; null: more than are kept apart. */
   readonly entities: number | null
+  /** The business figures of the outcome, by name. */
+  readonly business: Readonly<Record<string, BusinessFigure>>
 }
 
 export interface JudgedPredictions {
@@ -69,6 +75,8 @@ export interface JudgeSettings {
   /** The first rows: bins of numbers are made from them. */
   readonly first: readonly OutcomeOfPrediction[]
   readonly limits?: JudgeLimits
+  /** The names of the business figures. Default: none. */
+  readonly business?: readonly string[]
 }
 
 /** How many rows are kept for figures that sums do not give; more are sampled. */
@@ -89,6 +97,7 @@ const maxCurves = 20
 
 interface Counted {
   readonly tally: GroupTally
+  readonly business: BusinessTally
   predictions: number
   assumed: number
   immature: number
@@ -97,9 +106,10 @@ interface Counted {
 }
 
 /** Takes one row after the other, in bounded memory. */
-export function createPredictionJudge({ judge, by, first, limits = defaultLimits }: JudgeSettings) {
+export function createPredictionJudge({ judge, by, first, limits = defaultLimits, business = [] }: JudgeSettings) {
   const createCounted = (limit: number): Counted => ({
     tally: createGroupTally(judge, limit),
+    business: createBusinessTally(business),
     predictions: 0,
     assumed: 0,
     immature: 0,
@@ -131,6 +141,7 @@ export function createPredictionJudge({ judge, by, first, limits = defaultLimits
     else if (score === null || outcome === null) group.unreadable++
     else {
       group.tally.add({ entity: row.entity, score, outcome })
+      group.business.add(row.entity, row.amounts, row.matched)
       if (!row.matched) group.assumed++
     }
   }
@@ -152,8 +163,9 @@ export function createPredictionJudge({ judge, by, first, limits = defaultLimits
     async finish(): Promise<JudgedPredictions> {
       const finished = async (group: Counted, labels: Readonly<Record<string, string>>, curveRows: number): Promise<JudgedGroup> => {
         await nextTurn()
-        const { tally, ...counts } = group
-        return { by: labels, ...counts, judged: tally.rows, entities: tally.entities(), ...tally.finish(curveRows) }
+        const { tally, business: amounts, ...counts } = group
+        const figures = { ...tally.finish(curveRows), business: amounts.finish() }
+        return { by: labels, ...counts, judged: tally.rows, entities: tally.entities(), ...figures }
       }
       const split = splitter?.groups() ?? []
       const groups: JudgedGroup[] = []

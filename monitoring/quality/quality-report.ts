@@ -105,7 +105,7 @@ export async function qualityReport(
 }
 
 /** Holds the first rows back until they say what an outcome is. */
-function createIntake(model: CatalogModel, { spec }: OutcomePlan, by: readonly SplitBy[], limits: JudgeLimits | undefined) {
+function createIntake(model: CatalogModel, { spec, figures }: OutcomePlan, by: readonly SplitBy[], limits: JudgeLimits | undefined) {
   const isKnown = spec.type.kind === 'bool' || spec.type.kind === 'string'
   let first: OutcomeOfPrediction[] = []
   let withOutcome = 0
@@ -119,7 +119,13 @@ function createIntake(model: CatalogModel, { spec }: OutcomePlan, by: readonly S
       threshold: model.operational.threshold ?? defaultThreshold,
       first: first.flatMap(({ outcome }) => (outcome === null ? [] : [outcome])),
     })
-    const { add, finish } = createPredictionJudge({ judge, by, first, ...(limits === undefined ? {} : { limits }) })
+    const { add, finish } = createPredictionJudge({
+      judge,
+      by,
+      first,
+      business: figures.map(({ name }) => name),
+      ...(limits === undefined ? {} : { limits }),
+    })
     for (const row of first) add(row)
     first = []
     return { judge, add, finish }
@@ -137,10 +143,10 @@ function createIntake(model: CatalogModel, { spec }: OutcomePlan, by: readonly S
 }
 
 function predictionOf(row: OutcomeRow, columns: readonly string[]): OutcomeOfPrediction {
-  const { at, version, role, output, outcome, mature, matched } = row
+  const { at, version, role, output, outcome, mature, matched, amounts } = row
   const values: Record<string, unknown> = {}
   for (const [i, name] of columns.entries()) values[name] = row.columns[i] ?? null
-  return { at, version, role: role ?? 'unknown', entity: hashText(row.entity), output, columns: values, outcome, mature, matched }
+  return { at, version, role: role ?? 'unknown', entity: hashText(row.entity), output, columns: values, outcome, mature, matched, amounts }
 }
 
 /** @throws LockstepError `UNKNOWN_DEFINITION`, `INVALID_REQUEST` */

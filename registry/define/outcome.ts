@@ -1,10 +1,12 @@
 import { LockstepError } from '../../kernel/errors.ts'
+import { isRecord } from '../../kernel/is-record.ts'
 import { didYouMean } from '../../kernel/did-you-mean.ts'
 import { parseDuration } from '../../kernel/duration.ts'
 import type { MissingOutcome, OutcomeMatch, OutcomeSpec } from '../../kernel/outcome-spec.ts'
 import type { ScalarType, ValueOf } from '../../kernel/value-type.ts'
 import { isValueOf, show, typeName } from '../../kernel/value-type.ts'
 import { valueToJson } from '../../kernel/value-json.ts'
+import type { OutcomeOperational } from '../definition-set.ts'
 import type { Description } from './definition.ts'
 import { checkBody, checkKind, define, describe } from './definition.ts'
 import type { Model } from './model.ts'
@@ -24,6 +26,8 @@ export interface Outcome<N extends string = string, M extends Model = Model, T e
   readonly type: T
   /** Everything except the hash of the value's code, which is known only after bundling. */
   readonly spec: Omit<OutcomeSpec, 'code'>
+  /** Outside the fingerprint: a change needs no new data. */
+  readonly operational: OutcomeOperational
   /** The function that computes the value, or null. */
   readonly transform: ((row: never) => unknown) | null
   readonly described: Description
@@ -58,6 +62,15 @@ type Matched<T extends ScalarType, C extends Types> =
       readonly missing: NoInfer<Missing<T>>
     }
 
+/** What an outcome with a source may have in addition. */
+interface Figures<C extends Types> {
+  /** Business figures: by name, the numeric column of the source whose mean and total `lockstep quality` shows. */
+  readonly figures?: Readonly<Record<string, NumericColumn<C>>>
+}
+
+type NumericColumn<C extends Types> = {
+  [K in keyof C & string]: C[K]['kind'] extends 'int32' | 'int64' | 'float32' | 'float64' ? K : never
+}[keyof C & string]
 type ScalarColumn<C extends Types> = { [K in keyof C & string]: C[K] extends ScalarType ? K : never }[keyof C & string]
 type TypeOf<C extends Types, V extends keyof C> = C[V] extends infer T extends ScalarType ? T : never
 
@@ -76,7 +89,8 @@ export function outcome<const N extends string, M extends Model, const T extends
 ): Outcome<N, M, T>
 export function outcome<const N extends string, M extends Model, const C extends Types, const V extends ScalarColumn<C>>(
   name: N,
-  body: Judged<M> & { readonly source: Source<string, Readonly<Record<string, string>>, C>; readonly value: V } & Matched<TypeOf<C, V>, C>,
+  body: Judged<M> & { readonly source: Source<string, Readonly<Record<string, string>>, C>; readonly value: V } & Matched<TypeOf<C, V>, C> &
+    Figures<C>,
 ): Outcome<N, M, TypeOf<C, V>>
 export function outcome<const N extends string, M extends Model, const C extends Types, const T extends ScalarType>(
   name: N,
@@ -86,11 +100,24 @@ export function outcome<const N extends string, M extends Model, const C extends
     readonly type: T
     /** A pure function of one source row; null: the row says nothing. */
     readonly value: (row: RowOf<C>) => ValueOf<T> | null
-  } & Matched<T, C>,
+  } & Matched<T, C> &
+    Figures<C>,
 ): Outcome<N, M, T>
 export function outcome(name: string, body: AnyBody): Outcome {
   const what = `outcome "${checkName(name, 'An outcome')}"`
-  checkBody(body, `The ${what}`, ['model', 'source', 'type', 'value', 'match', 'predictionId', 'take', 'within', 'missing', 'output'])
+  checkBody(body, `The ${what}`, [
+    'model',
+    'source',
+    'type',
+    'value',
+    'match',
+    'predictionId',
+    'take',
+    'within',
+    'missing',
+    'output',
+    'figures',
+  ])
   checkKind(body.model, ['model'], `The model of ${what}`, 'a model')
   if (body.within === undefined) throw invalid(what, `does not say how long an outcome may take; write within: '12h'`)
   const withinMicros = parseDuration(body.within, `The within of ${what}`)
@@ -120,6 +147,7 @@ export function outcome(name: string, body: AnyBody): Outcome {
     source,
     type,
     spec: Object.freeze(spec),
+    operational: own ? {} : figuresOf(body.figures, body.source, what),
     transform: isFunction(value) ? value : null,
     described: describe(body, `The ${what}`),
   })
@@ -140,11 +168,12 @@ interface AnyBody extends Description {
   readonly within: string
   readonly missing?: unknown
   readonly output?: unknown
+  readonly figures?: unknown
 }
 
 /** The source of an outcome that has none: a table of Lockstep's, with a row for each outcome that is sent. */
 function ownSource(name: string, body: AnyBody, what: string): Source {
-  for (const field of ['match', 'predictionId', 'take', 'type'] as const)
+  for (const field of ['match', 'predictionId', 'take', 'type', 'figures'] as const)
     if (body[field] !== undefined) throw invalid(what, `has no source, so "${field}" does not apply; add a source, or remove it`)
   if (typeof body.value !== 'object') throw invalid(what, `has no source; add one, or write the type of its values, as in value: t.bool`)
   return makeSource(name, {
@@ -220,6 +249,24 @@ function missingOf(missing: unknown, type: ScalarType, required: boolean, what: 
   // of a scalar type: no list and no object
   return { kind: 'value', value: valueToJson(type, missing) as boolean | number | string }
 }
+
+function figuresOf(figures: unknown, source: Source, what: string): OutcomeOperational {
+  if (figures === undefined) return {}
+  if (!isRecord(figures)) throw invalid(what, `has the figures ${show(figures)}; write columns by name, as in figures: { lost: 'amount' }`)
+  const named = Object.entries(figures).map(([name, column]): [string, string] => {
+    const place = `The figure "${checkName(name, `A figure of ${what}`)}" of ${what}`
+    const type = columnType(source, column, place)
+    if (!numericKinds.includes(type.kind))
+      throw new LockstepError('INVALID_TYPE', `${place} is a column of ${typeName(type)}; it must be a number.`)
+    return [name, checkColumnName(column, place)]
+  })
+  if (named.length > maxFigures) throw invalid(what, `has ${named.length} figures; at most ${maxFigures} are kept`)
+  return named.length === 0 ? {} : Object.freeze({ figures: Object.freeze(Object.fromEntries(named)) })
+}
+
+const numericKinds: readonly string[] = ['int32', 'int64', 'float32', 'float64']
+/** Each group of a quality report has sums by entity for each figure. */
+const maxFigures = 8
 
 function outputOf({ model, output }: AnyBody, what: string): string {
   const names = Object.keys(model.output)

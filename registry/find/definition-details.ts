@@ -199,7 +199,7 @@ function ofKind(inventory: Inventory, definition: Definition): Partial<Definitio
       }
     }
     case 'outcome':
-      return { outcome: outcomeDetails(definition.spec) }
+      return { outcome: outcomeDetails(definition.spec, definition.operational.figures ?? {}) }
     case 'monitor': {
       const { everyMicros, windowMicros, forMicros, noDataMicros, checks, clearAfter, severity, notify, runbook } = definition.spec
       const monitor = {

@@ -17,9 +17,14 @@ export interface OutcomeDetails {
   readonly within: string
   /** What a mature prediction without a row means: `exclude`, or a value. */
   readonly missing: boolean | number | string
+  /** Business figures: by name, the column. */
+  readonly figures: Readonly<Record<string, string>>
 }
 
-export function outcomeDetails({ model, output, source, type, column, match, withinMicros, missing }: OutcomeSpec): OutcomeDetails {
+export function outcomeDetails(
+  { model, output, source, type, column, match, withinMicros, missing }: OutcomeSpec,
+  figures: OutcomeDetails['figures'],
+): OutcomeDetails {
   return {
     model,
     output,
@@ -32,5 +37,6 @@ export function outcomeDetails({ model, output, source, type, column, match, wit
         : `${match.take} row of ${match.key.map(({ name }) => name).join(', ')} after the prediction`,
     within: formatDuration(withinMicros),
     missing: missing.kind === 'exclude' ? 'exclude' : missing.value,
+    figures,
   }
 }

@@ -34,6 +34,10 @@ describe('outcomes', () => {
   })
 
   it('refuse unknown columns and outputs, vectors, and a missing value of another type', () => {
+    const byId = { ...common, source: payments, match: 'prediction', predictionId: 'prediction_id', value: 'is_fraud' } as const
+    outcome('a', { ...byId, figures: { lost: 'amount' } })
+    // @ts-expect-error a figure is a number
+    outcome('a', { ...byId, figures: { lost: 'prediction_id' } })
     // @ts-expect-error an output that the model does not have
     outcome('a', { model: fraud, output: 'x', within: '1d', value: t.bool })
     // @ts-expect-error the value is no column of the source

@@ -58,6 +58,27 @@ describe('an outcome', () => {
     ['a known output', { ...sent, output: 'x' }, 'judges the output "x", which the model "fraud" does not have; it has "probability"'],
     ['a value', { ...matched, value: 5 }, 'has the value 5; name a column of the source, or write a function of its row'],
     ['known fields', { ...sent, withn: '1d' }, 'The outcome "a" has the field "withn", which does not exist. Did you mean "within"?'],
+    [
+      'a known column for a figure',
+      { ...matched, figures: { lost: 'amont' } },
+      'The figure "lost" of outcome "a" is the column "amont", which',
+    ],
+    [
+      'numbers in a figure',
+      { ...matched, figures: { lost: 'is_fraud' } },
+      'The figure "lost" of outcome "a" is a column of bool; it must be a number.',
+    ],
+    [
+      'figures by name',
+      { ...matched, figures: ['amount'] },
+      "has the figures an array of 1; write columns by name, as in figures: { lost: 'amount' }",
+    ],
+    [
+      'at most 8 figures',
+      { ...matched, figures: Object.fromEntries([...'abcdefghi'].map((name) => [name, 'amount'])) },
+      'has 9 figures; at most 8 are kept',
+    ],
+    ['a source for "figures"', { ...sent, figures: { lost: 'value' } }, 'has no source, so "figures" does not apply'],
     ['a source for "match"', { ...sent, match: 'entity' }, 'has no source, so "match" does not apply'],
   ])('needs %s', (_, body, message) => {
     expect(() => untyped('a', body)).toThrow(message)
@@ -72,20 +93,17 @@ describe('an outcome', () => {
     expect(set.code.get(costly?.spec.code ?? '')).toContain('100')
   })
 
-  it('has another fingerprint if its time, its code or its model differs, and not by its description', async () => {
+  it('has another fingerprint if its time, its code or its model differs, and not by its description or figures', async () => {
     const print = async (from: string, to: string) => {
       const { outcomes } = await load({ 'features.ts': paymentsFile.replace(from, to) })
       return outcomes.find(({ spec }) => spec.name === 'costly')?.fingerprint
     }
     const plain = await print('', '')
-    expect(
-      await print(
-        "within: '1d', missing: false,\n})\nexport const lost",
-        "within: '1d', missing: false, owner: 'risk',\n})\nexport const lost",
-      ),
-    ).toBe(plain)
+    const costly = "within: '1d', missing: false,\n  figures: { loss: 'loss' },\n})"
+    expect(await print(costly, costly.replace('figures', "owner: 'risk', figures"))).toBe(plain)
+    expect(await print(costly, "within: '1d', missing: false })")).toBe(plain)
     const others = [
-      await print("within: '1d', missing: false,\n})", "within: '2d', missing: false,\n})"),
+      await print(costly, costly.replace('1d', '2d')),
       await print('limit = 100', 'limit = 200'),
       await print("count('1h')", "count('2h')"),
     ]

@@ -174,6 +174,7 @@ export const definitionAnswer = z.object({
       match: z.string().describe('How a row finds its prediction'),
       within: z.string().describe('How long after a prediction it may happen'),
       missing: z.unknown().describe('What a prediction without a row means: "exclude", or a value'),
+      figures: z.record(z.string(), z.string()).describe('Business figures: by name, the column'),
     })
     .optional()
     .describe('Of an outcome'),

@@ -59,6 +59,7 @@ export const outcomeReportAnswer = z.object({
   match: z.string().describe('How a row finds its prediction'),
   within: z.string().describe('How long after a prediction it may happen'),
   missing: z.union([z.boolean(), z.number(), z.string()]).describe('What a prediction without a row means: "exclude", or a value'),
+  figures: z.record(z.string(), z.string()).describe('Business figures: by name, the column'),
   from: z.string().describe('Predictions from then on, RFC 3339'),
   to: z.string().describe('Predictions before, RFC 3339'),
   asOf: z.string().describe('What was known then, RFC 3339'),

@@ -42,6 +42,15 @@ const group = z.object({
   unreadable: z.int().describe('An output or outcome that cannot be compared, such as NaN'),
   entities: z.int().nullable().describe('null: more than are kept apart'),
   figures,
+  business: z
+    .record(
+      z.string(),
+      figure.extend({
+        total: z.number().describe('The sum over the predictions behind it'),
+        assumed: z.int().describe('Of these, how many no row of the outcome names: they count as 0'),
+      }),
+    )
+    .describe('The business figures of the outcome, by name: the mean for each judged prediction'),
   calibration: calibration.nullable().describe('Of probabilities alone'),
 })
 

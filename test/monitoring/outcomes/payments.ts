@@ -24,13 +24,15 @@ const reports = source('reports', {
 const limit = 100
 export const labelled = outcome('labelled', {
   model: fraud, source: reports, match: 'prediction', predictionId: 'prediction_id', value: 'is_fraud', within: '1d',
+  figures: { loss: 'loss' },
 })
 export const costly = outcome('costly', {
   model: fraud, source: reports, match: 'prediction', predictionId: 'prediction_id', type: t.bool,
   value: (row) => (row.loss === null ? null : row.loss > limit), within: '1d', missing: false,
+  figures: { loss: 'loss' },
 })
 export const lost = outcome('lost', {
-  model: fraud, source: reports, match: 'entity', value: 'loss', within: '1d', missing: 0,
+  model: fraud, source: reports, match: 'entity', value: 'loss', within: '1d', missing: 0, figures: { first_loss: 'loss' },
 })
 export const lostLast = outcome('lost_last', {
   model: fraud, source: reports, match: 'entity', take: 'last', value: 'loss', within: '1d', missing: 'exclude',

@@ -10,7 +10,19 @@ const probability = { name: 'probability', type: { kind: 'float32' } } as const
 const dayMicros = 86_400_000_000
 
 function row(values: Partial<OutcomeOfPrediction>): OutcomeOfPrediction {
-  return { at: 0, version: 1, role: 'champion', entity: 0, output: 0.5, columns: {}, outcome: true, matched: true, mature: true, ...values }
+  return {
+    at: 0,
+    version: 1,
+    role: 'champion',
+    entity: 0,
+    output: 0.5,
+    columns: {},
+    outcome: true,
+    matched: true,
+    mature: true,
+    amounts: [],
+    ...values,
+  }
 }
 
 interface Setup {
