@@ -75,7 +75,7 @@ describe('an outcome', () => {
     ],
     [
       'at most 8 figures',
-      { ...matched, figures: Object.fromEntries([...'abcdefghi'].map((name) => [name, 'amount'])) },
+      { ...matched, figures: Object.fromEntries('abcdefghi'.split('').map((name) => [name, 'amount'])) },
       'has 9 figures; at most 8 are kept',
     ],
     ['a source for "figures"', { ...sent, figures: { lost: 'value' } }, 'has no source, so "figures" does not apply'],
@@ -86,7 +86,7 @@ describe('an outcome', () => {
 
   it('is collected with its model and source, and its code is bundled', async () => {
     const set = await load({ 'features.ts': paymentsFile })
-    expect(set.outcomes.map(({ spec }) => spec.name)).toEqual(['labelled', 'costly', 'lost', 'lost_last', 'chargeback'])
+    expect(set.outcomes.map(({ spec }) => spec.name).sort()).toEqual(['chargeback', 'costly', 'labelled', 'lost', 'lost_last'])
     expect(set.models.map(({ spec }) => spec.name)).toEqual(['fraud'])
     expect(set.sources.map(({ spec }) => spec.name).sort()).toEqual(['chargeback', 'payments', 'reports'])
     const [, costly] = set.outcomes
