@@ -1,3 +1,4 @@
+import { formatNumber, formatShare } from '../kernel/format-number.ts'
 import type { DriftJson } from '../monitoring/drift/drift-json.ts'
 import { count, counted, shortId } from './human.ts'
 import { table } from './table.ts'
@@ -56,8 +57,8 @@ function cells({
     number(distances?.psi ?? null),
     number(test?.psiByChance ?? null),
     adjustedP === null ? '' : adjustedP < 1e-4 ? '<0.0001' : number(adjustedP),
-    change(percent(missing.baseline), percent(missing.window)),
-    outside === null ? '' : percent(outside),
+    change(formatShare(missing.baseline), formatShare(missing.window)),
+    outside === null ? '' : formatShare(outside),
     mean.baseline === null && mean.window === null ? '' : change(number(mean.baseline), number(mean.window)),
   ]
 }
@@ -83,12 +84,8 @@ function change(before: string, after: string): string {
   return before === after ? before : `${before || 'none'} → ${after || 'none'}`
 }
 
-function percent(share: number): string {
-  return `${number(share * 100)} %`
-}
-
 function number(value: number | null): string {
-  return value === null ? '' : String(Number(value.toPrecision(3)))
+  return value === null ? '' : formatNumber(value)
 }
 
 function short(time: string): string {

@@ -1,3 +1,4 @@
+import { formatNumber, formatShare } from '../kernel/format-number.ts'
 import type { LatencyFigures, ModelStatistics, TrafficFigures } from '../monitoring/rollups/model-statistics.ts'
 import { count, moment } from './human.ts'
 import { table } from './table.ts'
@@ -86,11 +87,11 @@ function errorsText(errors: Readonly<Record<string, number>>): string {
 }
 
 function milliseconds(ms: number | null): string {
-  return ms === null ? '' : `${Number(ms.toPrecision(3))} ms`
+  return ms === null ? '' : `${formatNumber(ms)} ms`
 }
 
 function percent(share: number): string {
-  return Number.isNaN(share) ? '' : `${Number((share * 100).toPrecision(3))} %`
+  return Number.isNaN(share) ? '' : formatShare(share)
 }
 
 function short(value: number): string {

@@ -1,3 +1,4 @@
+import { formatNumber, formatShare } from '../../kernel/format-number.ts'
 import type { BaselineOrigin } from '../../monitoring/baselines/baseline.ts'
 import { requireBaseline } from '../../monitoring/baselines/baseline.ts'
 import type { BaselineJson } from '../../monitoring/baselines/baseline-json.ts'
@@ -73,8 +74,8 @@ function columnCells({ name, type, bins, numbers, statuses }: Column, effect: nu
   const total = bins.reduce((sum, bin) => sum + bin.count, 0)
   const missing = (bins[0]?.count ?? 0) / total
   const why = Object.keys(statuses).filter((status) => status !== 'PRESENT')
-  const missingText = `${percent(missing)}${missing === 0 || why.length === 0 ? '' : ` (${why.join(', ')})`}`
-  return [name, type, missingText, effect === undefined ? '' : String(Number(effect.toPrecision(3))), valuesText()]
+  const missingText = `${formatShare(missing)}${missing === 0 || why.length === 0 ? '' : ` (${why.join(', ')})`}`
+  return [name, type, missingText, effect === undefined ? '' : formatNumber(effect), valuesText()]
 
   function valuesText(): string {
     const short = (number: number | null) => (number === null ? 'none' : String(Number(number.toPrecision(4))))
@@ -83,11 +84,7 @@ function columnCells({ name, type, bins, numbers, statuses }: Column, effect: nu
       .slice(1)
       .filter((bin) => bin.count > 0)
       .slice(0, 3)
-      .map((bin) => `${bin.label} ${percent(bin.count / total)}`)
+      .map((bin) => `${bin.label} ${formatShare(bin.count / total)}`)
       .join(', ')
   }
-}
-
-function percent(share: number): string {
-  return `${Number((share * 100).toPrecision(3))} %`
 }

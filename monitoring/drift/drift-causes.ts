@@ -1,3 +1,4 @@
+import { formatNumber, formatShare } from '../../kernel/format-number.ts'
 import type { ViewUse } from '../../kernel/service-plan.ts'
 import type { ColumnDrift, DriftCause } from './drift-types.ts'
 
@@ -40,7 +41,7 @@ export function likelyCauses(column: Drifted, evidence: CauseEvidence): DriftCau
     const named = column.newCategories.slice(0, 3).map((value) => `"${value}"`)
     causes.push({
       kind: 'new categories',
-      text: `categories that the baseline does not name went from ${percent(baseline)} to ${percent(window)} of rows: ${named.join(', ')}`,
+      text: `categories that the baseline does not name went from ${formatShare(baseline)} to ${formatShare(window)} of rows: ${named.join(', ')}`,
     })
   }
   if (evidence.entityMix !== null) causes.push({ kind: 'mix of entities moved', text: evidence.entityMix })
@@ -61,7 +62,7 @@ function outputCause(features: readonly string[]): DriftCause {
 function movedStatuses({ missing }: Drifted): string[] {
   return missing.reasons
     .filter(({ baseline, window }) => Math.abs(window - baseline) >= minStatusMove)
-    .map(({ status, baseline, window }) => `${status} went from ${percent(baseline)} to ${percent(window)} of rows`)
+    .map(({ status, baseline, window }) => `${status} went from ${formatShare(baseline)} to ${formatShare(window)} of rows`)
 }
 
 function isMore(shares: Drifted['otherCategories']): shares is NonNullable<Drifted['otherCategories']> {
@@ -94,10 +95,6 @@ export function isUnit(ratio: number): boolean {
   return units.some((unit) => Math.abs(size / unit - 1) < tolerance / 3)
 }
 
-function percent(share: number): string {
-  return `${Number((share * 100).toPrecision(3))} %`
-}
-
 function short(value: number | null): string {
-  return value === null ? 'none' : String(Number(value.toPrecision(3)))
+  return value === null ? 'none' : formatNumber(value)
 }

@@ -1,3 +1,4 @@
+import { formatShare } from '../../kernel/format-number.ts'
 import type { Database } from '../../runtime/database.ts'
 import { driftDistances } from '../../statistics/drift-distances.ts'
 import { readLog } from '../prediction-log/columns.ts'
@@ -38,8 +39,8 @@ export async function movedEntityMix(
   if (psi - most.length * (1 / now.length + 1 / before.length) < minPsi) return null
   const moves = most.map((name, i) => ({ name, move: (q[i] as number) / now.length - (p[i] as number) / before.length }))
   const [greatest] = moves.toSorted((a, b) => Math.abs(b.move) - Math.abs(a.move))
-  const example = greatest === undefined ? '' : `, most of all ${greatest.name} by ${percent(greatest.move)} of rows`
-  return `${percent(totalVariation)} of rows went to other entities than in the time before${example}`
+  const example = greatest === undefined ? '' : `, most of all ${greatest.name} by ${formatShare(greatest.move)} of rows`
+  return `${formatShare(totalVariation)} of rows went to other entities than in the time before${example}`
 
   function totalOf(name: string): number {
     return (current.get(name) ?? 0) + (former.get(name) ?? 0)
@@ -68,8 +69,4 @@ function countsOf(names: readonly string[]): Map<string, number> {
   const counts = new Map<string, number>()
   for (const name of names) counts.set(name, (counts.get(name) ?? 0) + 1)
   return counts
-}
-
-function percent(share: number): string {
-  return `${Number((share * 100).toPrecision(3))} %`
 }

@@ -1,3 +1,4 @@
+import { formatNumber } from '../../kernel/format-number.ts'
 import type { ServicePlan } from '../../kernel/service-plan.ts'
 import type { DatasetManifest } from '../../offline/dataset-manifest.ts'
 import type { ModelVersion } from '../../registry/model-versions.ts'
@@ -42,7 +43,7 @@ function volumeOf(before: ModelRollup, now: ModelRollup): CauseEvidence['volume'
   const [former, current] = [rate(before), rate(now)]
   if (former === 0) return null
   const ratio = current / former
-  const text = `rows a minute went from ${Number(former.toPrecision(3))} in the time before to ${Number(current.toPrecision(3))} (×${Number(ratio.toPrecision(3))})`
+  const text = `rows a minute went from ${formatNumber(former)} in the time before to ${formatNumber(current)} (×${formatNumber(ratio)})`
   return { ratio, text }
 }
 
