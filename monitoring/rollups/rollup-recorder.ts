@@ -7,6 +7,7 @@ import type { Logger } from '../../runtime/log.ts'
 import { processName } from '../../runtime/process-name.ts'
 import type { Role } from '../role.ts'
 import type { ForgottenEntity } from './columns-summary.ts'
+import { minuteMicros } from './coverage.ts'
 import type { BaselineBins, RecordedVersion } from './row-recorder.ts'
 import { RowRecorder } from './row-recorder.ts'
 import type { RollupKey, RollupWriter } from './rollup-writer.ts'
@@ -33,7 +34,7 @@ export interface RequestTimes {
 
 /**
  * Summarizes what this process answers, by minute of its clock, and writes each minute when it is over. A process that
- * answers nothing writes a small row each minute too, so that a gap is told from silence.
+ * answers nothing writes a small row each minute too, so that a gap does not look like silence.
  *
  *     answered, failed: arrays and numbers only  ->  the minute is over: encode  ->  lockstep.rollups, again until it is written
  */
@@ -66,7 +67,6 @@ export interface RollupRecorderOptions {
   readonly rowsPerSecond: number
 }
 
-const minuteMicros = 60_000_000
 const retryMs = 10_000
 /** Processes do not write at the same moment. */
 const spreadMs = 3_000
@@ -118,7 +118,7 @@ export function createRollupRecorder(
 
   function rowsOf(own: Recorded, version: RecordedVersion): RowRecorder {
     if (own.rows?.isOf(version) === true) return own.rows
-    // the version was loaded anew in this minute, which is rare: the rows before go their own way
+    // the version was reloaded in this minute, which is rare: the rows before are added separately
     if (own.rows !== null) writer.add(minute, writtenBy, { key: own.key, traffic: new TrafficSummary(), columns: own.rows.summary() })
     return (own.rows = new RowRecorder(version, baselineOf(own.key.model, own.key.version)))
   }
@@ -138,8 +138,8 @@ export function createRollupRecorder(
 
   function endMinuteIfOver(): void {
     const now = Math.floor(clock() / minuteMicros) * minuteMicros
-    // a clock that was set back goes on with the minute that it had reached
-    if (now <= minute) return
+    // after a clock was set back, the minute that it had reached lasts until it gets there again
+    if (closed || now <= minute) return
     endMinute(false)
     minute = now
   }
@@ -202,10 +202,10 @@ export function createRollupRecorder(
     flush,
     async close(ms) {
       if (closed) return
-      closed = true
-      clearTimeout(timer ?? undefined)
       endMinuteIfOver()
       endMinute(true)
+      closed = true
+      clearTimeout(timer ?? undefined)
       const timeout = sleep(ms, { ref: false })
       await Promise.race([(flushing ?? Promise.resolve()).then(flush), timeout])
       if (writer.waiting > 0) log.warn({ minutes: writer.waiting }, 'minutes of the rollups were not written')

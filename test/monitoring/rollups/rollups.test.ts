@@ -55,7 +55,7 @@ function startProcess(model: string, database: () => Database = () => opened().d
   return {
     recorder,
     writer,
-    /** Goes on to that moment. */
+    /** Sets the clock, and writes the minutes that are over. */
     async at(moment: number) {
       now = moment
       await recorder.flush()
@@ -217,6 +217,20 @@ test('a killed process leaves a gap, and silence is zero', async () => {
   expect(await read()).toHaveLength(10)
   const byHour = await rollupSeries(db, { model: 'gaps', from: start, to: start + 2 * hour, step: 'hour' })
   expect(byHour.map(({ rollup }) => rollup?.requests ?? null)).toEqual([0, null])
+})
+
+test('a process that ends while a minute begins leaves no gap, and its last minute', async () => {
+  const { db } = opened()
+  const start = day + 10 * hour
+  const server = startProcess('ending')
+  await server.at(start)
+  server.recorder.failed('ending', 1, 'champion', new Error('no'))
+  server.recorder.errorAnswered(new Error('no'))
+  const closing = server.recorder.close(5000)
+  await server.at(start + minute)
+  await closing
+  const rollup = await readRollup(db, { model: 'ending', from: start, to: start + hour })
+  expect(rollup).toMatchObject({ requests: 1, processErrors: new Map([['INTERNAL', 1]]), coverage: { minutes: 1, missing: [] } })
 })
 
 test('an erased entity leaves no trace in minutes, hours, days, or what a server has not written', async () => {
