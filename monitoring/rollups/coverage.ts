@@ -28,7 +28,7 @@ export const minuteMicros = 60_000_000
 
 /**
  * Finds the gaps of a window. A process that is killed loses the minute after its last one. If no other process wrote
- * meanwhile, the gap goes on until one does.
+ * meanwhile, the gap lasts until one does.
  *
  * @param written in the window, and around it as far as processes are to be known
  * @param knownTo later minutes may still be written

@@ -59,7 +59,7 @@ export function lockMerging(db: Pick<Database, 'lock'>): Promise<() => Promise<v
 }
 
 /**
- * Merges the hours and days that are over and lack rows. It may run at any time, more than once and in several
+ * Merges the hours and days that are over and incomplete. It may run at any time, more than once and in several
  * processes: a merged row replaces the one before, and is complete if it has as many parts as there are rows.
  *
  * @param now epoch microseconds

@@ -1,4 +1,5 @@
 import { LockstepError } from '../../kernel/errors.ts'
+import { formatTimestamp } from '../../kernel/time.ts'
 import type { Database } from '../../runtime/database.ts'
 import type { Gap } from './coverage.ts'
 import type { ColumnRollup, ModelRollup } from './model-rollup.ts'
@@ -29,7 +30,7 @@ export interface ColumnFigures extends Omit<ColumnRollup, 'bins' | 'statuses'> {
   readonly bins: readonly { readonly binsId: string; readonly counts: readonly number[] }[]
 }
 
-/** What people and clients are shown of a model: as JSON. */
+/** The statistics of a model, as JSON. */
 export interface ModelStatistics {
   readonly model: string
   /** RFC 3339, as are all times. */
@@ -55,7 +56,7 @@ export interface StatisticsQuery extends RollupQuery {
 const maxPeriods = 2000
 
 /**
- * Reads the statistics of a window. A series goes by the first of `by`.
+ * Reads the statistics of a window. A series is split by the first of `by`.
  *
  * @throws LockstepError `INVALID_REQUEST` for a series of too many periods
  */
@@ -66,21 +67,21 @@ export async function modelStatistics(db: Pick<Database, 'query'>, { by, step, .
       `The window has more than ${maxPeriods} periods of a ${step}. Use a longer step or a shorter window.`,
     )
   const total = await readRollup(db, query)
-  const groups = await readGroups(db, query, by)
+  const groups = by.length === 0 ? [{ version: null, role: null, rollup: total }] : await readGroups(db, query, by)
   const [first] = by
   const series = step === undefined ? [] : await rollupSeries(db, { ...query, step, ...(first === undefined ? {} : { by: first }) })
   const { coverage, entities, columns } = total
   return {
     model: query.model,
-    from: rfc3339(total.from),
-    to: rfc3339(total.to),
+    from: formatTimestamp(total.from),
+    to: formatTimestamp(total.to),
     total: {
       ...trafficFigures(total),
       entities,
       columns: Object.fromEntries(Array.from(columns, ([name, column]) => [name, shown(column)])),
     },
     groups: groups.map(({ version, role, rollup }) => ({ version, role, ...trafficFigures(rollup) })),
-    series: series.map(({ at, of, rollup }) => ({ at: rfc3339(at), of, figures: rollup === null ? null : trafficFigures(rollup) })),
+    series: series.map(({ at, of, rollup }) => ({ at: formatTimestamp(at), of, figures: rollup === null ? null : trafficFigures(rollup) })),
     processes: { cpuSeconds: total.cpuSeconds, errors: Object.fromEntries(total.processErrors) },
     coverage: { minutes: coverage.minutes, missing: coverage.missing.map(gapJson) },
   }
@@ -100,9 +101,5 @@ function shown({ bins, ...column }: ColumnRollup): ColumnFigures {
 }
 
 function gapJson({ from, to }: Gap): { from: string; to: string } {
-  return { from: rfc3339(from), to: rfc3339(to) }
-}
-
-function rfc3339(micros: number): string {
-  return new Date(micros / 1000).toISOString()
+  return { from: formatTimestamp(from), to: formatTimestamp(to) }
 }

@@ -101,13 +101,27 @@ async function* readPeriodRows(
   periods: readonly Period[],
   model: string,
 ): AsyncGenerator<readonly StoredRollup[]> {
-  for (const { step, from, to } of periods) {
-    if (step !== 'minute') {
-      yield await readMerged(db, step, [from], model)
-      continue
-    }
-    for (const each of [model, '']) yield* readMinutes(db, from, to, each)
+  for (const batch of inBatches(periods)) {
+    if (batch.step !== 'minute') yield await readMerged(db, batch.step, batch.starts, model)
+    else for (const each of [model, '']) yield* readMinutes(db, batch.from, batch.to, each)
   }
+}
+
+type Batch = { readonly step: MergedStep; readonly starts: number[] } | (Gap & { readonly step: 'minute' })
+
+/** How many merged periods are read at once: their columns may have hundreds of kilobytes each. */
+const periodsAtOnce = 24
+
+function inBatches(periods: readonly Period[]): readonly Batch[] {
+  const batches: Batch[] = []
+  for (const { step, from, to } of periods) {
+    const last = batches.at(-1)
+    if (step === 'minute') batches.push({ step, from, to })
+    else if (last !== undefined && last.step !== 'minute' && last.step === step && last.starts.length < periodsAtOnce)
+      last.starts.push(from)
+    else batches.push({ step, starts: [from] })
+  }
+  return batches
 }
 
 async function readCoverage(
@@ -116,9 +130,10 @@ async function readCoverage(
   coarsest: MergedStep | 'minute',
 ): Promise<WindowParts['coverage']> {
   const parts: { readonly at: number; readonly coverage: Coverage }[] = []
-  for (const { step, from, to } of periods) {
-    if (step === 'minute') for (const part of await minuteCoverage(db, from, to, stepMicros[coarsest])) parts.push(part)
-    else for (const { at, coverage } of await readMerged(db, step, [from], '')) if (coverage !== null) parts.push({ at, coverage })
+  for (const batch of inBatches(periods)) {
+    if (batch.step === 'minute') for (const part of await minuteCoverage(db, batch.from, batch.to, stepMicros[coarsest])) parts.push(part)
+    else
+      for (const { at, coverage } of await readMerged(db, batch.step, batch.starts, '')) if (coverage !== null) parts.push({ at, coverage })
   }
   return parts
 }

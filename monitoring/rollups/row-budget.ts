@@ -18,7 +18,7 @@ export class RowBudget {
     this.#limit = perSecond
   }
 
-  /** Call it before the rows of a request. @param nowMs milliseconds of a clock that never goes back */
+  /** Call it before the rows of a request. @param nowMs milliseconds of a monotonic clock */
   at(nowMs: number): void {
     if (nowMs < this.#secondEndsMs) return
     const isNext = nowMs < this.#secondEndsMs + 1000
