@@ -10,6 +10,7 @@ import type { Backfill } from './change-plan.ts'
 import type { DefinitionSet } from './definition-set.ts'
 import type { TableChange } from './owned-table.ts'
 import { indexNames, ownedTableChange } from './owned-table.ts'
+import { outcomeIndexNotes } from './outcome-index-notes.ts'
 import { indexedColumns, planPushTable, withPushColumns } from './push-table.ts'
 import type { RowEstimate } from './row-estimate.ts'
 import { estimateRows, readFoldRate } from './row-estimate.ts'
@@ -48,6 +49,13 @@ export async function planSources(
       problems.push(...wrong)
       if (wrong.length > 0) continue
       found.set(source.name, table)
+      notes.push(
+        ...(await outcomeIndexNotes(
+          handle,
+          source,
+          set.outcomes.map(({ spec }) => spec),
+        )),
+      )
       if (source.relation.kind === 'owned') {
         const all = entitiesOf(source, [...registered, ...views])
         const change = ownedTableChange(source, all, table, await indexNames(handle, sourceRelation(source)))

@@ -35,6 +35,14 @@ const stored = async () =>
   await world.db.query<{ id: string; value: boolean }>('SELECT prediction_id AS id, value FROM lockstep_source.chargeback ORDER BY 1')
 
 describe('POST /v1/outcomes', () => {
+  it('are counted in a window of at most 366 days', async () => {
+    const counts = async (from: number) => await fetch(`${url}/v1/outcomes/chargeback/counts?from=${from}&to=${now}`)
+    expect((await counts(now - 366 * 24 * hour)).status).toBe(200)
+    const refused = await counts(now - 366 * 24 * hour - 1)
+    expect(refused.status).toBe(400)
+    expect(await refused.text()).toContain('The window is longer than 366 days')
+  })
+
   it('writes outcomes, counts those that are late or of an unknown prediction, and keeps them', async () => {
     const { status, body } = await send([
       { predictionId: 'a/0', value: true },

@@ -4,6 +4,7 @@ import { parseTimestamp } from '../../../kernel/time.ts'
 import { outcomeReport } from '../../../monitoring/outcomes/outcome-report.ts'
 import { findPredictions, outcomeEvents, outcomeOf } from '../../../monitoring/outcomes/sent-outcomes.ts'
 import { shareOf } from '../../../runtime/log-shares.ts'
+import { lift } from '../../traffic/request-deadline.ts'
 import type { ServingContext } from '../../context.ts'
 import { readBody } from './body.ts'
 import type { Call, RouteAnswer } from './call.ts'
@@ -43,7 +44,7 @@ const outcomesAnswer = z.object({
 
 const momentQuery = (what: string) => z.coerce.number().int().optional().describe(`${what}, epoch microseconds`)
 const countsQuery = z.object({
-  from: momentQuery('Predictions from then on. Default: 7 days before "to"'),
+  from: momentQuery('Predictions from then on, at most 366 days before "to". Default: 7 days before'),
   to: momentQuery('Predictions before. Default: "asOf"'),
   asOf: momentQuery('What was known then. Default: now'),
 })
@@ -104,11 +105,16 @@ export const outcomeRoutes: readonly Route[] = [
 ]
 
 const defaultWindowMicros = 7 * 86_400_000_000
+const maxWindowMicros = 366 * 86_400_000_000
 
 async function answerCounts(call: Call, deps: ServingContext): Promise<RouteAnswer> {
   const plan = deps.catalog().outcome(call.params['name'] ?? '')
   const { asOf = deps.clock(), to = asOf, from = to - defaultWindowMicros } = checkQuery(call, countsQuery)
   if (from >= to) throw new LockstepError('INVALID_REQUEST', 'The window is empty: "from" must be before "to".')
+  if (to - from > maxWindowMicros)
+    throw new LockstepError('INVALID_REQUEST', 'The window is longer than 366 days; ask for a shorter one, or for several.')
+  // the database may take longer than the deadline of requests for a large window
+  if (call.deadline !== undefined) lift(call.deadline)
   const share = shareOf(deps.logShares, plan.spec.model)
   return jsonAnswer({ ...(await outcomeReport(deps.upkeep.database(), plan, { from, to, asOf }, share)), requestId: call.requestId })
 }

@@ -1,0 +1,32 @@
+import { expect, test } from 'vitest'
+import { planChanges } from '../../registry/plan.ts'
+import { during, openServer } from '../opened-database.ts'
+import { load } from './definition-files.ts'
+
+const definitions = `import { count, entity, featureService, featureView, model, outcome, source, t } from 'lockstep'
+const card = entity('card', { key: { card: t.string } })
+const payments = source('payments', { key: { card: 'card' }, eventTime: 'at', columns: { amount: t.float64 } })
+const spending = featureView('spending', { version: 1, entity: card, source: payments, features: { paid1h: count('1h') } })
+const service = featureService('fraud_features', { version: 1, features: [spending] })
+const fraud = model('fraud', { service, output: { probability: t.float32 } })
+const columns = { prediction_id: t.string, bad: t.bool }
+const byId = { model: fraud, match: 'prediction', predictionId: 'prediction_id', value: 'bad', within: '1d' } as const
+export const refunded = outcome('refunded', { ...byId, source: source('refunds', { table: 'refunds', key: {}, eventTime: 'at', columns }) })
+export const viewed = outcome('viewed', { ...byId, source: source('viewed', { table: 'view_of_refunds', key: {}, eventTime: 'at', columns }) })
+`
+
+const opened = during(() => openServer())
+
+test("a plan notes that a user's table has no index on the ids of predictions", async () => {
+  const { db } = opened()
+  await db.script(
+    'CREATE TABLE refunds (at timestamptz, prediction_id text, bad boolean); CREATE VIEW view_of_refunds AS SELECT * FROM refunds',
+  )
+  const notes = async () =>
+    (await planChanges(db, await load({ 'features.ts': definitions }))).notes.filter((note) => note.includes('INDEX'))
+  expect(await notes()).toEqual([expect.stringContaining('CREATE INDEX ON "refunds" ("prediction_id")')])
+  await db.script('CREATE INDEX ON refunds (at, prediction_id)')
+  expect(await notes()).toHaveLength(1)
+  await db.script('CREATE INDEX ON refunds (prediction_id, at)')
+  expect(await notes()).toEqual([])
+})
