@@ -1,21 +1,11 @@
 import { formatDuration } from '../kernel/duration.ts'
 import type { BusinessFigure } from '../monitoring/quality/business-tally.ts'
 import type { Figure } from '../monitoring/quality/figure.ts'
+import { figureTitle } from '../monitoring/quality/figure-titles.ts'
 import type { JudgedGroup } from '../monitoring/quality/judge-predictions.ts'
 import type { QualityReport } from '../monitoring/quality/quality-report.ts'
 import { count, counted } from './human.ts'
 import { table } from './table.ts'
-
-const titles: Readonly<Record<string, string>> = {
-  auc: 'AUC',
-  logLoss: 'log loss',
-  brier: 'Brier score',
-  f1: 'F1',
-  positives: 'share of positives',
-  calibrationError: 'calibration error',
-  rmse: 'RMSE',
-  mae: 'MAE',
-}
 
 /** What a line of a group shows; --json has all. */
 const ofGroups = ['auc', 'logLoss', 'accuracy', 'precision', 'recall', 'calibrationError', 'rmse', 'mae', 'bias']
@@ -23,7 +13,6 @@ const ofGroups = ['auc', 'logLoss', 'accuracy', 'precision', 'recall', 'calibrat
 /** The report as tables: figures of all predictions, by group, and of predictions that are not mature. */
 export function qualityText(report: QualityReport): string {
   const { total, groups, estimates } = report
-  const figures = Object.entries(total.figures)
   const isByRow = [total, ...groups].some(
     (group) =>
       group.entities !== group.judged && Object.values(group.figures).some(({ interval, value }) => interval === 'rows' && value !== null),
@@ -31,7 +20,7 @@ export function qualityText(report: QualityReport): string {
   return [
     headText(report),
     '',
-    table(['FIGURE', 'VALUE', '95 % INTERVAL', 'PREDICTIONS', ''], figures.map(figureLine)),
+    figuresText(total.figures),
     ...(Object.keys(total.business).length === 0
       ? []
       : [
@@ -45,9 +34,7 @@ export function qualityText(report: QualityReport): string {
     ...estimates.flatMap((estimate) => [
       '',
       `Estimated for ${counted(estimate.n, 'prediction')} of version ${estimate.version} that ${estimate.n === 1 ? 'is' : 'are'} not mature, from scores that ${counted(estimate.labelled, 'mature one')} calibrate:`,
-      ...(estimate.figures === null
-        ? []
-        : [table(['FIGURE', 'VALUE', '95 % INTERVAL', 'PREDICTIONS', ''], Object.entries(estimate.figures).map(figureLine))]),
+      ...(estimate.figures === null ? [] : [figuresText(estimate.figures)]),
       ...(estimate.reason === null ? [] : [`${estimate.reliable === false ? 'unreliable' : 'note'}: ${estimate.reason}`]),
     ]),
     ...(isByRow
@@ -72,9 +59,7 @@ function headText({ model, outcome, from, to, output, threshold, answered, withi
   return [
     `${model}: "${output}" against the outcome "${outcome}"${decided}`,
     `logged from ${from} to ${to}: ${counted(predictions, 'prediction')}, of which ${count(judged)} are judged`,
-    answered === null
-      ? 'how many predictions were made, and not logged, was not measured in that time'
-      : `of about ${counted(answered, 'prediction')} that servers made, ${predictions >= answered ? 'all' : `${Number(((predictions / answered) * 100).toPrecision(2))} %`} are logged`,
+    loggedText(predictions, answered),
     ...(left.length === 0 ? [] : [`left out: ${left.join('; ')}`]),
     ...(assumed === 0
       ? []
@@ -87,8 +72,24 @@ function headText({ model, outcome, from, to, output, threshold, answered, withi
   ].join('\n')
 }
 
+/** Statistics reach back to the last complete minute, so `answered` may be less than what is logged. */
+function loggedText(logged: number, answered: number | null): string {
+  if (answered === null) return 'the share of predictions that is logged is unknown: servers wrote no statistics of that time'
+  if (logged === 0 && answered === 0) return 'servers made no prediction in that time'
+  if (logged >= answered) return 'all predictions are logged, as far as the statistics of servers show'
+  return `of about ${counted(answered, 'prediction')} that servers made, ${Number(((logged / answered) * 100).toPrecision(2))} % are logged`
+}
+
+/** One sentence in place of a table if no figure has a value, and all for the same reason. */
+function figuresText(figures: Readonly<Record<string, Figure>>): string {
+  const reasons = new Set(Object.values(figures).map(({ value, reason }) => (value === null ? reason : null)))
+  const [reason = null] = reasons
+  if (reasons.size === 1 && reason !== null) return `No figure can be computed: ${reason}.`
+  return table(['FIGURE', 'VALUE', '95 % INTERVAL', 'PREDICTIONS', ''], Object.entries(figures).map(figureLine))
+}
+
 function figureLine([name, { value, low, high, n, reason }]: readonly [string, Figure]): string[] {
-  return [titles[name] ?? name, value === null ? '-' : digits(value), intervalText(low, high), count(n), reason ?? '']
+  return [figureTitle(name), value === null ? '-' : digits(value), intervalText(low, high), count(n), reason ?? '']
 }
 
 function businessLine([name, { value, low, high, n, total, assumed, reason }]: readonly [string, BusinessFigure]): string[] {
@@ -106,7 +107,7 @@ function groupsText(groups: readonly JudgedGroup[]): string {
       ...splits.map((name) => name.toUpperCase()),
       'JUDGED',
       'NOT MATURE',
-      ...shown.map((name) => (titles[name] ?? name).toUpperCase()),
+      ...shown.map((name) => figureTitle(name).toUpperCase()),
       ...business.map((name) => name.toUpperCase()),
     ],
     groups.map(({ by, judged, immature, figures, business: own }) => [

@@ -11,18 +11,23 @@ export function alertsSection(alerts: ModelReport['alerts']): Section {
         ? []
         : [
             table(
-              ['alert', 'state', 'severity', 'check', 'subject', 'from', 'to', 'likely cause'],
+              ['alert', 'state', 'severity', 'check', 'subject', 'from (UTC)', 'to (UTC)', 'likely cause'],
               alerts.map(({ id, state, severity, check, subject, startedAt, resolvedAt, cause }): Cell[] => [
                 String(id),
                 { text: state, tone: state === 'firing' ? 'bad' : 'muted' },
                 severity,
                 check,
                 subject,
-                startedAt,
-                resolvedAt ?? '',
+                minute(startedAt),
+                resolvedAt === null ? '' : minute(resolvedAt),
                 cause ?? '',
               ]),
             ),
           ],
   }
+}
+
+/** `2026-03-01 12:00` */
+function minute(time: string): string {
+  return time.slice(0, 16).replace('T', ' ')
 }

@@ -1,6 +1,7 @@
 import { formatDuration } from '../../kernel/duration.ts'
 import { parseTimestamp } from '../../kernel/time.ts'
 import type { Figure } from '../quality/figure.ts'
+import { figureTitle } from '../quality/figure-titles.ts'
 import type { QualityReport } from '../quality/quality-report.ts'
 import { type Markup, element } from './markup.ts'
 import type { OutcomeQuality, Part } from './model-report.ts'
@@ -29,7 +30,7 @@ function outcomeParts({ byVersion, byDay }: OutcomeQuality): Markup[] {
   const charts = drawn.flatMap((name) => {
     const points = days.map(({ at, figures }) => pointOf(at, figures[name]))
     return points.some(({ value }) => value !== null)
-      ? [figure(`${name} by day`, seriesChart(name, points), `Outcome ${outcome}; the band is the interval.`)]
+      ? [figure(`${figureTitle(name)} by day`, seriesChart(figureTitle(name), points), `Outcome ${outcome}; the band is the interval.`)]
       : []
   })
   const unreliable = estimates.filter(({ reliable }) => reliable === false)
@@ -38,7 +39,7 @@ function outcomeParts({ byVersion, byDay }: OutcomeQuality): Markup[] {
     element(
       'p',
       { class: 'muted' },
-      `${shortNumber(total.judged)} of ${shortNumber(total.predictions)} logged predictions are judged; ${shortNumber(total.immature)} are not mature (an outcome may come within ${formatDuration(withinMicros)}); ${shortNumber(total.withoutOutcome)} have no outcome.${answered === null ? '' : ` Servers made about ${shortNumber(answered)} predictions.`}`,
+      `${shortNumber(total.judged)} of ${shortNumber(total.predictions)} logged predictions are judged; ${shortNumber(total.immature)} are not mature (an outcome may come within ${formatDuration(withinMicros)}); ${shortNumber(total.withoutOutcome)} have no outcome.${answered === null || answered <= total.predictions ? '' : ` Servers made about ${shortNumber(answered)} predictions.`}`,
     ),
     figuresTable(byVersion),
     cards(
@@ -59,7 +60,7 @@ function figuresTable({ total, groups }: QualityReport): Markup {
   if (all.every(({ value }) => value === null))
     return element('p', { class: 'muted' }, `No figures: ${all[0]?.reason ?? 'nothing is judged'}.`)
   return table(
-    ['version', ...names],
+    ['version', ...names.map(figureTitle)],
     [{ by: { version: 'all' }, figures: total.figures }, ...groups].map(({ by, figures }): Cell[] => [
       by['version'] ?? '',
       ...names.map((name) => cellOf(figures[name])),
@@ -88,7 +89,7 @@ function estimateTable({ version, n, figures, reliable, reason }: QualityReport[
     )
   const names = Object.keys(figures)
   return table(
-    [`estimated for ${shortNumber(n)} predictions of version ${version} that are not mature`, ...names],
+    [`estimated for ${shortNumber(n)} predictions of version ${version} that are not mature`, ...names.map(figureTitle)],
     [
       [
         reliable === false ? { text: 'unreliable', tone: 'bad' } : reliable === null ? 'not checked: too few labels' : 'reliable',

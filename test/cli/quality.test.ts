@@ -39,12 +39,18 @@ describe('lockstep quality', () => {
     expect(lines.slice(0, 4)).toEqual([
       'fraud: "probability" against the outcome "labelled", positive from 0.5 on',
       `logged from 2026-02-08T00:00:00Z to ${asOf}: 40 predictions, of which 39 are judged`,
-      'how many predictions were made, and not logged, was not measured in that time',
+      'the share of predictions that is logged is unknown: servers wrote no statistics of that time',
       'left out: 1 without an outcome',
     ])
     expect(out).toMatch(/^accuracy +0\.769 +0\.\d+ to 0\.\d+ +39$/m)
     expect(out).toMatch(/^AUC +0\.\d+ /m)
     expect(lines.at(-1)).toMatch(/^champion +3 +39 +0 +0\.\d+ \(0\.\d+ to 0\.\d+\)/)
+  })
+
+  it('gives one reason in place of figures that all lack it', async () => {
+    const { out } = await lockstep(env, ...words.slice(0, 4), '--since', '1s', '--as-of', asOf)
+    expect(out).toContain('No figure can be computed: 0 mature predictions have an outcome, and 30 are needed.')
+    expect(out).not.toContain('FIGURE')
   })
 
   it('answers the same through a server', async () => {
