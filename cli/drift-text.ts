@@ -7,18 +7,24 @@ type Column = DriftJson['columns'][number]
 
 /** A drift report for people: what it compares, a line by column, and the causes of what drifted. */
 export function driftText(report: DriftJson): string {
-  const { model, version, window, rows, columns, drifted, effects, notes } = report
+  const { model, version, window, rows, columns, effects, notes } = report
   const causes = columns.filter((column) => column.causes.length > 0)
   return [
     `${model}@${version} from ${short(window.from)} to ${short(window.to)} UTC: ${counted(rows, 'row')}, compared with ${baselineText(report)}.`,
-    `${count(drifted.length)} of ${counted(columns.length, 'column')} drifted (adjusted p below ${report.alpha}, and PSI at least ${report.minPsi} above chance).`,
+    verdictText(report),
     '',
     table(['COLUMN', 'DRIFT', 'HARM', 'PSI', 'CHANCE', 'P', 'MISSING', 'OUTSIDE', 'MEAN'], columns.map(cells)),
     ...(causes.length === 0 ? [] : ['', 'Likely causes:', ...causes.flatMap(causeLines)]),
-    ...(effects === null ? [] : ['', harmText(effects)]),
+    ...(effects === null || columns.every(({ harm }) => harm === null) ? [] : ['', harmText(effects)]),
     ...untestedLines(columns),
     ...notes.map((note) => `note: ${note}`),
   ].join('\n')
+}
+
+function verdictText({ columns, drifted, alpha, minPsi }: DriftJson): string {
+  const tested = columns.filter(({ untested }) => untested === null).length
+  if (tested === 0) return 'No column could be tested.'
+  return `${count(drifted.length)} of ${counted(tested, 'tested column')} drifted (adjusted p below ${alpha}, and PSI at least ${minPsi} above chance).`
 }
 
 const earlierTexts: Readonly<Record<string, string>> = {
@@ -68,7 +74,7 @@ function causeLines({ column, causes }: Column): string[] {
 }
 
 function harmText({ output, unit, rows, from }: NonNullable<DriftJson['effects']>): string {
-  const measured = from === 'training set' ? 'rows of the training set' : 'logged predictions'
+  const measured = from === 'training set' ? 'the training set' : 'logged predictions'
   return `HARM: how far "${output}" moves if the feature is permuted (${unit === 'absolute' ? 'mean absolute change' : 'share of rows'}, ${counted(rows, 'row')} of ${measured}), times the share of rows that changed bins. Of an output: how far its mean moved.`
 }
 

@@ -83,7 +83,7 @@ function sourceValues({ mean }: Drifted, { view, volume, entityMix }: CauseEvide
 }
 
 /** Factors between usual units: powers of ten, 60, 3600, 24, and of length and mass. */
-const units = [10, 60, 24, 3600, 86_400, 1.609, 3.281, 2.205, 2.54, 1.8]
+const units = [10, 60, 24, 3600, 86_400, 1.609, 3.281, 2.205, 2.54]
 const tolerance = 0.15
 
 /** Whether a ratio of means looks like a change of unit. */

@@ -74,7 +74,7 @@ export async function driftReport(context: DriftContext, query: DriftQuery): Pro
         evidence === null ? null : { ...evidence, driftedFeatures, view: view === null ? null : (service.uses[view]?.plan ?? null) }
       return { ...column, causes: column.drifted && known !== null ? likelyCauses(column, known) : [] }
     }),
-    notes: notesOf(rollup, own, effects, compared.length),
+    notes: notesOf(rollup, own, against, effects, compared.length),
   }
 }
 
@@ -203,18 +203,26 @@ const emptySums: ColumnSide['sums'] = {
 }
 
 function untestedReason(baseline: ColumnSide | undefined, window: ColumnSide | undefined, test: Compared['test']): string | null {
-  if (baseline === undefined) return 'The baseline does not have this column over the same bins.'
+  if (baseline === undefined) return 'What the window is compared with has no counts of this column over the same bins.'
   if (window === undefined)
     return "The window has no rows that were counted over the baseline's bins. Servers count them from a minute after the baseline is made."
   if (test === null) return 'A side has fewer than two entities.'
   return test.reason
 }
 
-function notesOf({ rows, sampledRows, coverage }: ModelRollup, own: Baseline, effects: FeatureEffects | null, columns: number): string[] {
+function notesOf(
+  { rows, sampledRows, coverage }: ModelRollup,
+  own: Baseline,
+  against: OpenedBaseline,
+  effects: FeatureEffects | null,
+  columns: number,
+): string[] {
   const notes: string[] = []
   if (rows === 0) notes.push('No rows were served in the window.')
-  else if (sampledRows < rows) notes.push(`Values were counted of ${sampledRows} of ${rows} rows.`)
-  if (coverage.missing.length > 0) notes.push(`${coverage.missing.length} stretches of the window were not measured.`)
+  else if (sampledRows < rows)
+    notes.push(`Values were counted of ${sampledRows.toLocaleString('en')} of ${rows.toLocaleString('en')} rows.`)
+  if (against.window !== null && against.rows === 0) notes.push('No rows were served in the time that the window is compared with.')
+  if (coverage.missing.length > 0) notes.push(`Parts of the window were not measured: ${coverage.missing.length}.`)
   if (effects === null) notes.push('The harm is not known yet: a worker measures how far each feature moves the prediction.')
   if (!own.origins.some(({ kind }) => kind !== 'training set'))
     notes.push('The outputs have no baseline yet: a worker predicts them for the training set.')
