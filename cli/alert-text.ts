@@ -1,6 +1,8 @@
 import { LockstepError } from '../kernel/errors.ts'
+import { isRecord } from '../kernel/is-record.ts'
 import type { AlertAnswer } from '../serving/protocols/http/alert-schemas.ts'
 import type { Input } from './input.ts'
+import { count } from './human.ts'
 import { table } from './table.ts'
 import { plainText } from './plain-text.ts'
 
@@ -15,7 +17,7 @@ export function alertIdOf(input: Input): number {
 
 export function alertTable(alerts: readonly AlertRow[], width: number | null): string {
   return table(
-    ['ID', 'STATE', 'SEVERITY', 'MONITOR', 'CHECK', 'SUBJECT', 'SINCE', 'CAUSE'],
+    ['ID', 'STATE', 'SEVERITY', 'MONITOR', 'CHECK', 'SUBJECT', 'SINCE (UTC)', 'CAUSE'],
     alerts.map((alert) => [
       String(alert.id),
       stateOf(alert),
@@ -31,12 +33,12 @@ export function alertTable(alerts: readonly AlertRow[], width: number | null): s
   )
 }
 
-export function alertText({ deliveries, ...alert }: AlertAnswer): string {
+export function alertText({ deliveries, latest, ...alert }: AlertAnswer): string {
   const { value, threshold, n } = alert
   const facts = [
-    value === null ? null : `value ${value}`,
-    threshold === null ? null : `threshold ${threshold}`,
-    n === null ? null : `n ${n}`,
+    value === null ? null : `value ${short(value)}`,
+    threshold === null ? null : `threshold ${short(threshold)}`,
+    n === null ? null : `n ${count(n)}`,
   ]
   const sent = deliveries.map((each) => [each.channel, each.event, each.state, String(each.attempts), each.error ?? ''])
   return [
@@ -44,15 +46,34 @@ export function alertText({ deliveries, ...alert }: AlertAnswer): string {
     `State: ${stateOf(alert)}. Since ${alert.startedAt}${alert.resolvedAt === null ? '' : `, resolved at ${alert.resolvedAt}`}.`,
     ...(alert.silencedUntil === null ? [] : [`Silenced until ${alert.silencedUntil}.`]),
     ...(alert.cause === null ? [] : [`Cause: ${plainText(alert.cause)}`]),
-    ...(facts.every((each) => each === null) ? [] : [`Figures: ${facts.filter((each) => each !== null).join(', ')}.`]),
+    ...(latest.cause === null || latest.cause === alert.cause ? [] : [`Newest result: ${plainText(latest.cause)}`]),
+    ...(facts.every((each) => each === null) ? [] : [`Newest figures: ${facts.filter((each) => each !== null).join(', ')}.`]),
     ...(alert.description === null ? [] : [plainText(alert.description)]),
     ...(alert.runbook === null ? [] : [`Runbook: ${plainText(alert.runbook)}`]),
-    `Evidence: ${plainText(JSON.stringify(alert.evidence ?? null))}`,
+    ...evidenceLines(alert.evidence),
     ...(sent.length === 0 ? ['No channel was notified.'] : ['', table(['CHANNEL', 'EVENT', 'STATE', 'ATTEMPTS', 'LAST ERROR'], sent)]),
   ].join('\n')
 }
 
-function stateOf({ state, silencedUntil, resolution }: AlertRow): string {
+function stateOf({ state, silencedUntil, resolution }: Pick<AlertRow, 'state' | 'silencedUntil' | 'resolution'>): string {
   if (state === 'firing') return silencedUntil === null ? 'firing' : 'firing, silenced'
   return resolution === 'removed' ? 'resolved (removed)' : 'resolved'
+}
+
+/** A line for each fact. */
+function evidenceLines(evidence: unknown): string[] {
+  if (evidence === null || evidence === undefined) return []
+  if (!isRecord(evidence)) return [`Evidence: ${plainText(JSON.stringify(evidence))}`]
+  const facts = Object.entries(evidence).filter(([, value]) => value !== null)
+  if (facts.length === 0) return []
+  return ['Evidence, as it fired:', ...facts.map(([name, value]) => `  ${name}: ${plainText(factText(value))}`)]
+}
+
+function factText(value: unknown): string {
+  if (typeof value === 'string') return value
+  return JSON.stringify(value, (_, each: unknown) => (typeof each === 'number' ? short(each) : each))
+}
+
+function short(value: number): number {
+  return Number.isInteger(value) ? value : Number(value.toPrecision(4))
 }

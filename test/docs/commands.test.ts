@@ -177,9 +177,12 @@ const before: Readonly<Record<string, () => Promise<unknown>>> = {
     db.query(`insert into lockstep.stream_dead_letters (id, source, stream, message, body, reason, error)
       overriding system value values (17, 'payments', 'payments', '1-0', '{}', 'INVALID_EVENT', 'The message lacks "card".')`),
   'docs/alerts.md': () =>
-    db.query(`insert into lockstep.alerts (id, monitor, check_kind, subject, severity, state, started, about, started_with, result)
+    db.query(
+      `insert into lockstep.alerts (id, monitor, check_kind, subject, severity, state, started, about, started_with, result)
       overriding system value values (42, 'system:jobs', 'jobs', 'jobs', 'ticket', 'firing', 1772366400000000,
-        '{"description": null, "runbook": null, "notify": []}', '{"state": "breach", "cause": "A job waits."}', '{"state": "breach", "cause": "A job waits."}')`),
+        '{"description": null, "runbook": null, "notify": []}', $1, $1)`,
+      [JSON.stringify({ subject: 'jobs', state: 'breach', value: 900, threshold: 600, n: 1, evidence: null, cause: 'A job waits.' })],
+    ),
   async 'docs/operating.md'() {
     inPlace.set('$KEY', (await must('keys', 'create', '--name', 'operator', '--scope', 'admin')).key)
   },

@@ -1,0 +1,58 @@
+import { describe, expect, it } from 'vitest'
+import { alertTable, alertText } from '../../cli/alert-text.ts'
+
+const latest = {
+  subject: 'delay',
+  state: 'breach',
+  value: 30.291_66,
+  threshold: 20,
+  n: 7342,
+  evidence: null,
+  cause: 'It took 30.3 ms.',
+} as const
+const alert = {
+  id: 2,
+  monitor: 'watch',
+  check: 'latency',
+  subject: 'delay',
+  severity: 'page',
+  state: 'firing',
+  resolution: null,
+  notified: true,
+  silencedUntil: null,
+  description: null,
+  runbook: null,
+  startedAt: '2026-03-01T12:00:00Z',
+  resolvedAt: null,
+  cause: 'It took 40.9 ms.',
+  value: 30.291_66,
+  threshold: 20,
+  n: 7342,
+  evidence: { quantile: 0.95, milliseconds: { total: 40.894_464 }, usual: null },
+  latest,
+} as const
+
+describe('an alert as text', () => {
+  it('has the cause as it fired, the newest result, and a line for each fact that is known', () => {
+    expect(alertText({ ...alert, deliveries: [] }).split('\n')).toEqual([
+      'Alert 2, page: latency of delay, by the monitor watch.',
+      'State: firing. Since 2026-03-01T12:00:00Z.',
+      'Cause: It took 40.9 ms.',
+      'Newest result: It took 30.3 ms.',
+      'Newest figures: value 30.29, threshold 20, n 7,342.',
+      'Evidence, as it fired:',
+      '  quantile: 0.95',
+      '  milliseconds: {"total":40.89}',
+      'No channel was notified.',
+    ])
+  })
+
+  it('says no cause twice, and nothing about evidence that is not there', () => {
+    const text = alertText({ ...alert, cause: latest.cause, evidence: null, deliveries: [] })
+    expect(text).not.toMatch(/Newest result|Evidence/)
+  })
+
+  it('names the time zone in the list', () => {
+    expect(alertTable([alert], null)).toContain('SINCE (UTC)')
+  })
+})
