@@ -46,13 +46,14 @@ function groupsTable({ groups }: ModelStatistics): string {
 }
 
 function seriesTable({ series }: ModelStatistics): string {
-  const hasLines = series.some(({ of }) => of !== null)
+  const lines = series.flatMap(({ of }) => of ?? [])
+  const title = lines.every((of) => /^\d+$/.test(of)) ? 'VERSION' : 'ROLE'
   const rows = series.map(({ at, of, figures }) => [
     moment(new Date(at)),
-    ...(hasLines ? [of ?? ''] : []),
+    ...(lines.length > 0 ? [of ?? ''] : []),
     ...(figures === null ? ['unknown'] : trafficCells(figures)),
   ])
-  return table(['FROM (UTC)', ...(hasLines ? ['OF'] : []), ...trafficHeader], rows)
+  return table(['FROM (UTC)', ...(lines.length > 0 ? [title] : []), ...trafficHeader], rows)
 }
 
 function columnsTable({ total }: ModelStatistics): string {
@@ -71,7 +72,7 @@ function columnsTable({ total }: ModelStatistics): string {
       top === undefined ? '' : top.join(', '),
     ]
   })
-  return table(['FEATURE OR OUTPUT', 'PRESENT', 'OTHERWISE', 'MEAN', 'DEVIATION', 'LEAST', 'GREATEST', 'MOST FREQUENT'], rows)
+  return table(['FEATURE OR OUTPUT', 'PRESENT', 'OTHER STATUSES', 'MEAN', 'DEVIATION', 'LEAST', 'GREATEST', 'MOST FREQUENT'], rows)
 }
 
 function gapLines({ coverage: { missing, minutes } }: ModelStatistics): string[] {

@@ -264,7 +264,7 @@ function outcomeNotes(comparisons: readonly Comparison[]): string[] {
   )
   return [...Map.groupBy(added, ({ model }) => model)].map(([model, outcomes]) => {
     const names = outcomes.map(({ name }) => `"${name}"`).join(', ')
-    return `Outcomes (${names}) are matched with logged predictions. Set LOCKSTEP_LOG_PREDICTIONS=${model}=1 for the servers; with a smaller share, figures are of a sample.`
+    return `Set LOCKSTEP_LOG_PREDICTIONS=${model}=1 for the servers: the ${outcomes.length === 1 ? 'outcome' : 'outcomes'} ${names} can only judge logged predictions.`
   })
 }
 

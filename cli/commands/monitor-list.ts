@@ -16,22 +16,29 @@ export const monitorListCommand: Command = {
       const { moment = null, checks = [] } = states.get(monitor.name) ?? {}
       const worst = (['firing', 'pending', 'ok'] as const).find((phase) => checks.some((check) => check.phase === phase)) ?? null
       const unknown = checks.filter(({ result }) => result.state === 'unknown').length
-      return { ...monitor, evaluatedAt: moment, phase: worst, unknown }
+      return { monitor: { ...monitor, evaluatedAt: moment, phase: worst, unknown }, state: stateText(worst, unknown, checks.length) }
     })
     return {
-      json: { monitors: rows },
+      json: { monitors: rows.map(({ monitor }) => monitor) },
       text: table(
         ['MONITOR', 'WATCHES', 'CHECKS', 'EVERY', 'SEVERITY', 'NOTIFIES', 'STATE'],
-        rows.map((row) => [
-          row.name,
-          watchedName(row),
-          row.checks.map(({ kind }) => kind).join(', '),
-          formatDuration(row.everyMicros),
-          row.severity,
-          row.notify.join(', '),
-          row.phase === null ? 'not evaluated yet' : `${row.phase}${row.unknown === 0 ? '' : `, ${row.unknown} unknown`}`,
+        rows.map(({ monitor, state }) => [
+          monitor.name,
+          watchedName(monitor),
+          monitor.checks.map(({ kind }) => kind).join(', '),
+          formatDuration(monitor.everyMicros),
+          monitor.severity,
+          monitor.notify.join(', '),
+          state,
         ]),
       ),
     }
   },
+}
+
+/** `ok, 2 of 7 unknown`. If all results are unknown, none of them is ok. */
+function stateText(phase: string | null, unknown: number, results: number): string {
+  if (phase === null) return 'not evaluated yet'
+  if (unknown === 0) return phase
+  return unknown === results && phase === 'ok' ? 'unknown' : `${phase}, ${unknown} of ${results} unknown`
 }

@@ -37,7 +37,7 @@ export const reportCommand: Command = {
     catalog.model(model)
     if (out !== null && !overwrite) await refuseExisting([out])
     const to = Date.now() * 1000
-    const progress = context.terminal.progress(`Reporting on ${model}`, 'of 4 parts')
+    const progress = context.terminal.progress(`Reporting on ${model}`, 'parts')
     let parts = 0
     try {
       const report = await modelReport(

@@ -61,6 +61,8 @@ function fieldsText(page: DefinitionPage, width: number | null): string {
     onDemand,
     model,
     outcome,
+    monitor,
+    channel,
     takes,
     online,
     rows,
@@ -127,6 +129,25 @@ function fieldsText(page: DefinitionPage, width: number | null): string {
               .map(([name, column]) => `${name}: ${column}`)
               .join(', '),
           ],
+        ] as const)),
+    ...(monitor === undefined
+      ? []
+      : ([
+          ['watches', monitor.watches],
+          ['checks', monitor.checks.map(({ kind }) => kind).join(', ')],
+          ['runs', `every ${monitor.every}, over ${monitor.window}`],
+          ['severity', monitor.severity],
+          ['notifies', monitor.notify.join(', ') || 'no channel'],
+          ['runbook', monitor.runbook ?? ''],
+          ['results', `lockstep monitor show ${page.name}`],
+        ] as const)),
+    ...(channel === undefined
+      ? []
+      : ([
+          ['kind', channel.kind],
+          ['severities', channel.severities.join(', ')],
+          ['notified by', `monitors that name it${channel.defaults ? ', and default monitors' : ''}`],
+          ['variables', channel.variables.join(', ')],
         ] as const)),
     ['takes', takes === undefined ? '' : typedText(takes)],
     [

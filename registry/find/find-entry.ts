@@ -30,7 +30,7 @@ export function findNode(inventory: Inventory, reference: string, kinds: readonl
   const ways = [first, ...others].map((node) => `"${node.kind}/${node.name}"`).join(' or ')
   throw new LockstepError(
     'UNKNOWN_DEFINITION',
-    `"${reference}" is the name of a ${[first, ...others].map((node) => nodeNames[node.kind]).join(' and of a ')}. Write ${ways}.`,
+    `"${reference}" names several things: ${[first, ...others].map((node) => nodeNames[node.kind]).join(', ')}. Write ${ways}.`,
     { details: { name: reference, found: [first, ...others].map(nodeKey) } },
   )
 }

@@ -87,7 +87,9 @@ describe('the commands of outcomes', () => {
   it('note in a plan that predictions must be logged', async () => {
     const more = `${payments}export const refunded = outcome('refunded', { model: fraud, value: t.bool, within: '1d' })\n`
     const { text } = await run('plan', join(definitionFiles({ 'more.ts': more }), 'more.ts'))
-    expect(text).toContain('Outcomes ("refunded") are matched with logged predictions. Set LOCKSTEP_LOG_PREDICTIONS=fraud=1')
+    expect(text).toContain(
+      'Set LOCKSTEP_LOG_PREDICTIONS=fraud=1 for the servers: the outcome "refunded" can only judge logged predictions.',
+    )
   })
 
   it('refuse a source with a key of unknown type that only an outcome reads', async () => {
