@@ -119,6 +119,8 @@ export interface StreamOptions {
    * scans, which change the order.
    */
   readonly stable?: boolean
+  /** The query joins two large parts: they are hashed or sorted, and never compared row by row. */
+  readonly largeJoin?: boolean
 }
 
 /**

@@ -1,7 +1,7 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { PGlite, Transaction } from '@electric-sql/pglite'
 import type { Snapshot, StreamOptions, TupleBatch } from './database.ts'
-import { parseSnapshot, stableScans } from './snapshot-bounds.ts'
+import { largeJoins, parseSnapshot, stableScans } from './snapshot-bounds.ts'
 import { createTupleScanner } from './tuple-scanner.ts'
 import { parseErrorResponse, queryMessage } from './postgres-wire.ts'
 
@@ -56,9 +56,10 @@ async function* streamTuples(
   transaction: Transaction,
   cursor: string,
   select: string,
-  { stable = false }: StreamOptions = {},
+  { stable = false, largeJoin = false }: StreamOptions = {},
 ): AsyncGenerator<TupleBatch, void, undefined> {
   if (stable) await transaction.exec(stableScans)
+  if (largeJoin) await transaction.exec(largeJoins.join('; '))
   await transaction.exec(`DECLARE ${cursor} BINARY NO SCROLL CURSOR FOR ${select}`)
   const scanner = createTupleScanner(dataRow, skipped)
   let buffer = Buffer.allocUnsafe(batchBytes)

@@ -2,7 +2,7 @@ import type { PoolClient } from 'pg'
 import { copySql, createCopyOut } from './copy-out.ts'
 import type { Snapshot, StreamOptions, TupleBatch } from './database.ts'
 import { oneStatement } from './one-statement.ts'
-import { parseSnapshot, stableScans } from './snapshot-bounds.ts'
+import { largeJoins, parseSnapshot, stableScans } from './snapshot-bounds.ts'
 
 /** Provides separate connections for a snapshot and its streams, and explains their errors. */
 export interface SnapshotConnections {
@@ -77,7 +77,7 @@ async function* streamTuples(
   connections: SnapshotConnections,
   snapshot: { leader: PoolClient; id: string; streams: Streams },
   select: string,
-  { fullScan = false, stable = false }: StreamOptions = {},
+  { fullScan = false, stable = false, largeJoin = false }: StreamOptions = {},
 ): AsyncGenerator<TupleBatch, void, undefined> {
   const client = await connections.connect()
   if (snapshot.streams.closed) {
@@ -102,8 +102,13 @@ async function* streamTuples(
   }
   snapshot.streams.open.add(end)
   try {
+    const settings = [
+      ...(fullScan ? ['SET LOCAL random_page_cost = 20'] : []),
+      ...(stable ? [stableScans] : []),
+      ...(largeJoin ? largeJoins : []),
+    ]
     await client.query(
-      `BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET TRANSACTION SNAPSHOT '${snapshot.id}'${fullScan ? '; SET LOCAL random_page_cost = 20' : ''}${stable ? `; ${stableScans}` : ''}`,
+      ['BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY', `SET TRANSACTION SNAPSHOT '${snapshot.id}'`, ...settings].join('; '),
     )
     client.query(copyOut)
     for (let batch = await copyOut.next(); batch !== null; batch = await copyOut.next()) yield batch

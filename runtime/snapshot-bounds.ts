@@ -20,3 +20,9 @@ export function parseSnapshot(text: string): SnapshotBounds {
 
 /** What `StreamOptions.stable` sets in the transaction of a stream. */
 export const stableScans = 'SET LOCAL max_parallel_workers_per_gather = 0; SET LOCAL synchronize_seqscans = off'
+
+/**
+ * What `StreamOptions.largeJoin` sets. A table that PostgreSQL has not analyzed yet counts as a row, so that a nested
+ * loop seems cheap. What no setting can avoid gets a huge cost, for which PostgreSQL would compile the query.
+ */
+export const largeJoins = ['SET LOCAL enable_nestloop = off', 'SET LOCAL jit = off']

@@ -36,7 +36,10 @@ export async function* maturePredictions(snapshot: Snapshot, query: MatureQuery)
     ...outcome.columns.map((_, i) => `o.c${i}`),
   ]
   const decode = createDecoder(query, columns.length)
-  for await (const batch of snapshot.tuples(`SELECT ${fields.join(', ')} FROM ${joinedSql(table, query, immature)}`, { fullScan: true }))
+  for await (const batch of snapshot.tuples(`SELECT ${fields.join(', ')} FROM ${joinedSql(table, query, immature)}`, {
+    fullScan: true,
+    largeJoin: true,
+  }))
     yield decode(batch)
 }
 

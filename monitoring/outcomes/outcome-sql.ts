@@ -74,7 +74,8 @@ function byEntity(parts: Parts, { take, key }: Extract<OutcomeMatch, { readonly 
   const columnOf = (part: string): string => spec.source.key.find((each) => each.part === part)?.column ?? part
   const rowKeys = key.map(({ name, type }) => `${typed({ name: columnOf(name), type })}${collated(type)}`)
   const bounds = `SELECT min(p.as_of) AS low, max(p.as_of) + ${within} AS high FROM lockstep.prediction_log p WHERE ${where}`
-  const conditions = [...parts.conditions, ...rowKeys.map((row) => `${row} IS NOT NULL`), `${event} > b.low`, `${event} <= b.high`]
+  const inBounds = [`${event} > (SELECT low FROM bounds)`, `${event} <= (SELECT high FROM bounds)`]
+  const conditions = [...parts.conditions, ...rowKeys.map((row) => `${row} IS NOT NULL`), ...inBounds]
   const rows = [
     ...rowKeys.map((row, i) => `${row} AS k${i}`),
     `${event} AS t, 1 AS side, ${event} AS event_time, ${visible} AS visible`,
@@ -89,13 +90,13 @@ function byEntity(parts: Parts, { take, key }: Extract<OutcomeMatch, { readonly 
     'p.prediction_id, p.as_of',
   ]
   const order = [isLast ? 't, side DESC' : 't DESC, side', 'visible', ...tie.map((_, i) => `r${i} NULLS FIRST`)]
-  const passing = `SELECT ${rows.join(', ')} FROM ${table.relation} s, (${bounds}) b WHERE ${conditions.join(' AND ')}
+  const passing = `SELECT ${rows.join(', ')} FROM ${table.relation} s WHERE ${conditions.join(' AND ')}
     UNION ALL SELECT ${predictions.join(', ')} FROM lockstep.prediction_log p WHERE ${where}`
   const islands = `SELECT u.*, count(event_time) OVER (PARTITION BY ${names.join(', ')} ORDER BY ${order.join(', ')} ROWS UNBOUNDED PRECEDING) AS island
     FROM (${passing}) u`
   const found = [`first_value(event_time) OVER w AS event_time`, ...values.map((_, i) => `first_value(v${i}) OVER w AS c${i}`)]
   const matched = `SELECT id, as_of, ${found.join(', ')} FROM (${islands}) i WINDOW w AS (PARTITION BY ${names.join(', ')}, island ORDER BY side DESC)`
-  return `SELECT DISTINCT ON (id) id, event_time, false AS late${values.map((_, i) => `, c${i}`).join('')} FROM (${matched}) m
+  return `WITH bounds AS MATERIALIZED (${bounds}) SELECT DISTINCT ON (id) id, event_time, false AS late${values.map((_, i) => `, c${i}`).join('')} FROM (${matched}) m
     WHERE id IS NOT NULL AND event_time > as_of AND event_time <= as_of + ${within} ORDER BY id`
 }
 

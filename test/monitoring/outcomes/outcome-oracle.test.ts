@@ -2,7 +2,9 @@ import fc from 'fast-check'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import type { Value } from '../../../kernel/value-type.ts'
 import { countOutcomes } from '../../../monitoring/outcomes/count-outcomes.ts'
+import { joinedSql } from '../../../monitoring/outcomes/outcome-sql.ts'
 import { maturePredictions } from '../../../monitoring/outcomes/mature-predictions.ts'
+import { readSourceTable } from '../../../offline/source-table.ts'
 import type { Catalog } from '../../../registry/catalog.ts'
 import { budget } from '../../budget.ts'
 import type { OpenedDatabase } from '../../opened-database.ts'
@@ -99,4 +101,21 @@ it('outcomes are those that a search among all rows finds', async () => {
     }),
     { numRuns: budget(200) },
   )
+})
+
+it('are never joined row by row, even before PostgreSQL has statistics of the log', async () => {
+  const { db } = opened
+  await db.script(`TRUNCATE lockstep.prediction_log; TRUNCATE lockstep_source.reports;
+    ALTER TABLE lockstep_source.reports SET (autovacuum_enabled = false)`)
+  for (const name of ['labelled', 'lost']) {
+    const query = { outcome: catalog.outcome(name), from: start, to: start + hour, asOf: start + hour }
+    const joined = joinedSql(await db.snapshot((snapshot) => readSourceTable(snapshot, query.outcome.spec.source)), query, true)
+    const plan = await db.snapshot(async (snapshot) => {
+      await countOutcomes(snapshot, query)
+      return await snapshot.query<{ 'QUERY PLAN': string }>(`EXPLAIN SELECT count(o.late) FROM ${joined}`)
+    })
+    const text = plan.map((line) => line['QUERY PLAN']).join('\n')
+    expect(text).toMatch(/Hash|Merge/)
+    expect(text).not.toContain('Nested Loop')
+  }
 })
