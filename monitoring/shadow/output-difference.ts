@@ -7,7 +7,7 @@ export interface OutputComparison {
   readonly kind: 'number' | 'category'
   /** Of outputs that decide something: the threshold of a score; null: each value is a decision of its own. */
   readonly decides: { readonly threshold: number | null } | null
-  /** Candidate minus champion; of a vector, that element which differs most. null: NaN or an infinity on one side. */
+  /** Candidate minus champion; of a vector, that element which differs most; of two probabilities, that of yes. null: NaN or an infinity on one side. */
   difference(champion: unknown, candidate: unknown): number | null
   /** Whether the candidate decides otherwise. */
   flips(champion: unknown, candidate: unknown): boolean
@@ -45,6 +45,8 @@ export function compareOutput({ name: output, type }: Column, threshold: number 
 
 function greatestDifference(champion: unknown, candidate: unknown): number | null {
   if (!Array.isArray(champion) || !Array.isArray(candidate) || champion.length !== candidate.length) return null
+  // of two probabilities, that of yes: both differ alike, with opposite signs
+  if (areProbabilities(champion) && areProbabilities(candidate)) return numberAt(candidate, 1) - numberAt(champion, 1)
   let greatest = 0
   for (let i = 0; i < champion.length; i++) {
     const difference = numberDifference(numberOf(champion[i]), numberOf(candidate[i]))
@@ -52,6 +54,10 @@ function greatestDifference(champion: unknown, candidate: unknown): number | nul
     if (Math.abs(difference) > Math.abs(greatest)) greatest = difference
   }
   return greatest
+}
+
+function areProbabilities(values: readonly unknown[]): boolean {
+  return values.length === 2 && Math.abs(numberAt(values, 0) + numberAt(values, 1) - 1) < 1e-4
 }
 
 function numberDifference(champion: number, candidate: number): number | null {
