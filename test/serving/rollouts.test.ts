@@ -130,7 +130,7 @@ describe('a rollout', () => {
     await send('POST', 'rollout/abort')
   })
 
-  it('goes by the entity key by default, or by request', async () => {
+  it('assigns by the entity key by default, or by request', async () => {
     const byKey = await start({ unit: undefined })
     expect(byKey.unit).toBe('airport')
     const airports = ['ATL', 'JFK', 'SFO', 'ORD', 'LAX', 'DEN', 'SEA', 'BOS'].map((airport) => ({ airport, distance: 1 }))
@@ -144,7 +144,7 @@ describe('a rollout', () => {
     await send('POST', 'rollout/abort')
   })
 
-  it('is told by column, and by the Open Inference Protocol', async () => {
+  it('is shown by column, and by the Open Inference Protocol', async () => {
     const { salt } = await start({})
     const [rows, columns] = [
       await predict({ include: ['features', 'types'] }),
@@ -246,6 +246,6 @@ it('answers all rows of a request by one routing state while the routing changes
   await Promise.all(loads)
   expect(answered).toBeGreaterThan(changes)
   const last = expected(salt, shares[(changes * 5) % shares.length] as number)
-  for (const of of [url, otherUrl]) await until(async () => versionsOf((await predict({}, of)).body).join() === last.join())
+  for (const server of [url, otherUrl]) await until(async () => versionsOf((await predict({}, server)).body).join() === last.join())
   await send('POST', 'rollout/abort')
 })
