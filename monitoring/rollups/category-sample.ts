@@ -1,6 +1,6 @@
 import type { ByteReader, ByteWriter } from '../../kernel/binary.ts'
+import { hashText53 } from '../../kernel/hash-text.ts'
 import { categoryText } from '../../statistics/column-bins.ts'
-import { hashText } from './hash-text.ts'
 import { SmallestHashes } from './smallest-hashes.ts'
 
 /** How many categories are kept. */
@@ -79,7 +79,7 @@ export class CategorySample {
     const text = cut.toWellFormed()
     const known = this.#slots.get(text)
     if (known !== undefined) return known
-    const slot = this.#hashes.offer(hashText(text), (evicted) => this.#slots.delete(this.#texts[evicted] as string))
+    const slot = this.#hashes.offer(hashText53(text), (evicted) => this.#slots.delete(this.#texts[evicted] as string))
     if (slot < 0) return slot
     this.#texts[slot] = text
     this.#counts[slot] = 0
@@ -90,5 +90,5 @@ export class CategorySample {
 
 /** The hash of a text in samples. */
 export function categoryHash(text: string): number {
-  return hashText(categoryText(text).toWellFormed())
+  return hashText53(categoryText(text).toWellFormed())
 }

@@ -1,6 +1,7 @@
 import { sql } from 'kysely'
 import type { EntityKey } from '../../kernel/entity-key.ts'
 import { encodeKey } from '../../kernel/entity-key.ts'
+import { hashText53 } from '../../kernel/hash-text.ts'
 import type { Value } from '../../kernel/value-type.ts'
 import type { DefinitionId, EntitySpec } from '../../kernel/view-spec.ts'
 import { entityUses } from '../../materializer/erase/carriers.ts'
@@ -10,7 +11,6 @@ import type { Database } from '../../runtime/database.ts'
 import { categoryHash } from './category-sample.ts'
 import type { ForgottenEntity } from './columns-summary.ts'
 import { ColumnsSummary } from './columns-summary.ts'
-import { hashText } from './hash-text.ts'
 import { lockMerging } from './merge-rollups.ts'
 
 /** How many rows are read at once: their columns may have hundreds of kilobytes each. */
@@ -39,7 +39,7 @@ export async function forgetEntity(db: Database, entity: EntitySpec, values: rea
 function forgottenOf(entity: EntitySpec, values: readonly Value[]): ForgottenEntity {
   const key: EntityKey = encodeKey(entity.key, values)
   const [only] = values
-  return { entity: hashText(key), text: values.length === 1 && typeof only === 'string' ? categoryHash(only) : null }
+  return { entity: hashText53(key), text: values.length === 1 && typeof only === 'string' ? categoryHash(only) : null }
 }
 
 function forgetNotice({ entity, text }: ForgottenEntity): string {

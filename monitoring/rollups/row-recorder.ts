@@ -1,3 +1,4 @@
+import { hashText53 } from '../../kernel/hash-text.ts'
 import type { ServedEntity, ServicePlan, ServiceRow } from '../../kernel/service-plan.ts'
 import { Status, statusNames } from '../../kernel/state.ts'
 import type { Column, Value, ValueType } from '../../kernel/value-type.ts'
@@ -9,7 +10,6 @@ import { BinnedRows } from './binned-rows.ts'
 import { ColumnSummary } from './column-summary.ts'
 import type { ForgottenEntity } from './columns-summary.ts'
 import { ColumnsSummary } from './columns-summary.ts'
-import { hashText } from './hash-text.ts'
 import { ValueBins } from './value-bins.ts'
 
 /** What rollups need of a baseline: the bins of its columns. */
@@ -108,7 +108,7 @@ export class RowRecorder {
       this.#addValue(this.#features[feature] as RecordedColumn, row.values[feature] ?? null)
     }
     for (let o = 0; o < this.#predicted.length; o++) this.#addValue(this.#predicted[o] as RecordedColumn, prediction[o] ?? null)
-    this.#summary.binned.add(hashText(entityOf(entity)), this.#bins)
+    this.#summary.binned.add(hashText53(entityOf(entity)), this.#bins)
   }
 
   /** Of all rows so far. Do not use the recorder afterwards. */
