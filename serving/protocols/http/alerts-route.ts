@@ -13,7 +13,7 @@ import type { ServingContext } from '../../context.ts'
 import { alertAnswer, alertsAnswer } from './alert-schemas.ts'
 import { readBody } from './body.ts'
 import type { Call, RouteAnswer } from './call.ts'
-import { actorOf, jsonAnswer } from './call.ts'
+import { actorOf, idOf, jsonAnswer } from './call.ts'
 import { reasonSchema } from './change-schemas.ts'
 import { checkQuery } from './check-query.ts'
 import type { Route } from './route.ts'
@@ -51,7 +51,7 @@ export const alertRoutes: readonly Route[] = [
     summary: 'One alert, its evidence and its notifications',
     tag: 'Alerts',
     answer: alertAnswer,
-    handle: (call, deps) => answerAlert(call, deps, idOf(call)),
+    handle: (call, deps) => answerAlert(call, deps, idOf(call, noAlert)),
   },
   {
     method: 'POST',
@@ -63,7 +63,7 @@ export const alertRoutes: readonly Route[] = [
     example: { for: '2h', reason: 'known, being fixed' },
     answer: alertAnswer,
     async handle(call, deps) {
-      const [id, body] = [idOf(call), await readBody(call, deps.bodyLimitBytes, silenceBody)]
+      const [id, body] = [idOf(call, noAlert), await readBody(call, deps.bodyLimitBytes, silenceBody)]
       const micros = silenceMicros(body.for)
       await silenceAlert(deps.upkeep.database(), id, micros, actorOf(call, body.reason))
       return await answerAlert(call, deps, id)
@@ -80,7 +80,7 @@ export const alertRoutes: readonly Route[] = [
     example: { reason: 'it is fixed' },
     answer: alertAnswer,
     async handle(call, deps) {
-      const [id, body] = [idOf(call), await readBody(call, deps.bodyLimitBytes, reason, {})]
+      const [id, body] = [idOf(call, noAlert), await readBody(call, deps.bodyLimitBytes, reason, {})]
       await unsilenceAlert(deps.upkeep.database(), id, actorOf(call, body.reason))
       return await answerAlert(call, deps, id)
     },
@@ -91,11 +91,4 @@ async function answerAlert(call: Call, deps: ServingContext, id: number): Promis
   const db = deps.upkeep.database()
   const [alert, deliveries] = [await readAlert(db, id), await readDeliveries(db, id)]
   return jsonAnswer({ ...alertJson(alert), deliveries: deliveries.map(deliveryJson), requestId: call.requestId })
-}
-
-function idOf({ params }: Call): number {
-  const text = params['id'] ?? ''
-  const id = /^\d{1,15}$/.test(text) ? Number(text) : 0
-  if (id > 0) return id
-  throw noAlert(text)
 }

@@ -1,4 +1,5 @@
 import type { ServerResponse } from 'node:http'
+import type { LockstepError } from '../../../kernel/errors.ts'
 import type { Actor } from '../../../runtime/audit.ts'
 import type { AuthorizedRequest } from '../../traffic/authorize.ts'
 import type { Span } from '../../../runtime/tracing/span.ts'
@@ -59,6 +60,14 @@ export function keptAnswer(text: string, more: Pick<RouteAnswer, 'contentType' |
 
 export function jsonAnswer(value: unknown, status = 200, headers?: RouteAnswer['headers']): RouteAnswer {
   return { status, body: JSON.stringify(value), ...(headers === undefined ? {} : { headers }) }
+}
+
+/** The number in the path. @param missing the error for a text that is no id */
+export function idOf({ params }: Pick<Call, 'params'>, missing: (id: string) => LockstepError): number {
+  const text = params['id'] ?? ''
+  const id = /^\d{1,15}$/.test(text) ? Number(text) : 0
+  if (id > 0) return id
+  throw missing(text)
 }
 
 /** The author of a change, for the audit log: the API key of the request by its id. Without keys it is unknown. */

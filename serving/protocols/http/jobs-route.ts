@@ -8,7 +8,7 @@ import { readBody } from './body.ts'
 import { reasonSchema } from './change-schemas.ts'
 import { checkQuery } from './check-query.ts'
 import type { Call, RouteAnswer } from './call.ts'
-import { actorOf, jsonAnswer } from './call.ts'
+import { actorOf, idOf, jsonAnswer } from './call.ts'
 import { jobAnswer, jobsAnswer, jobState } from './response-schemas.ts'
 import type { Route } from './route.ts'
 
@@ -42,7 +42,7 @@ export const jobRoutes: readonly Route[] = [
     summary: 'One job and its steps',
     tag: 'Jobs',
     answer: jobAnswer,
-    handle: (call, deps) => answerJob(call, deps, idOf(call)),
+    handle: (call, deps) => answerJob(call, deps, idOf(call, noJob)),
   },
   {
     method: 'POST',
@@ -55,7 +55,7 @@ export const jobRoutes: readonly Route[] = [
     example: { reason: 'begun by mistake' },
     answer: jobAnswer,
     async handle(call, deps) {
-      const [id, { reason: why }] = [idOf(call), await readBody(call, deps.bodyLimitBytes, reason, {})]
+      const [id, { reason: why }] = [idOf(call, noJob), await readBody(call, deps.bodyLimitBytes, reason, {})]
       const db = deps.upkeep.database()
       const { state } = await readJob(db, id)
       if (!(await cancelJob(db, id, actorOf(call, why)))) {
@@ -78,7 +78,7 @@ export const jobRoutes: readonly Route[] = [
     status: 202,
     answer: jobAnswer,
     async handle(call, deps) {
-      const [id, { reason: why }] = [idOf(call), await readBody(call, deps.bodyLimitBytes, reason, {})]
+      const [id, { reason: why }] = [idOf(call, noJob), await readBody(call, deps.bodyLimitBytes, reason, {})]
       await retryJob(deps.upkeep.database(), id, actorOf(call, why))
       return await answerJob(call, deps, id, 202)
     },
@@ -89,11 +89,4 @@ async function answerJob(call: Call, deps: ServingContext, id: number, status?: 
   const db = deps.upkeep.database()
   const [job, steps] = [await readJob(db, id), await readSteps(db, id)]
   return jsonAnswer({ ...jobJson(job), steps: steps.map(stepJson), requestId: call.requestId }, status)
-}
-
-function idOf({ params }: Call): number {
-  const text = params['id'] ?? ''
-  const id = /^\d{1,15}$/.test(text) ? Number(text) : 0
-  if (id > 0) return id
-  throw noJob(text)
 }
