@@ -230,7 +230,7 @@ export const variables = z.object({
     .default(0),
   LOCKSTEP_SHUTDOWN_DELAY_MS: integer(0, 10_000).default(0),
   LOCKSTEP_WATCHDOG_SECONDS: integer(0, 3600).optional(),
-  LOCKSTEP_DEFAULT_MONITORS: z.enum(['on', 'off'], 'one of on, off').default('on'),
+  LOCKSTEP_DEFAULT_MONITORS: z.enum(onOff, 'on or off').default('on'),
   LOCKSTEP_ALERT_PRIVATE_ADDRESSES: z.enum(['refuse', 'allow'], 'one of refuse, allow').default('refuse'),
 })
 
@@ -284,7 +284,7 @@ export function loadConfig(env: Readonly<Record<string, string | undefined>> = p
 }
 
 /**
- * Reads a secret that a definition names; null: it is not set. The variables of Lockstep itself are not given away.
+ * Reads a secret that a definition names; null: it is not set. Variables of Lockstep itself are never read.
  */
 export function readSecret(name: string): string | null {
   return name.startsWith(begin) ? null : process.env[name] || null

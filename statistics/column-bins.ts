@@ -7,7 +7,7 @@ export type ColumnBins =
     }
   | {
       readonly kind: 'category'
-      /** As `categoryText` writes them. Empty: only null and not null are told apart. */
+      /** As `categoryText` writes them. Empty: there are only null and not null. */
       readonly values: readonly string[]
     }
 

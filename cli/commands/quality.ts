@@ -49,7 +49,7 @@ export const qualityCommand: Command = {
         undefined,
         qualityAnswer,
       )
-      return outcomeOf(report)
+      return shown(report)
     }
     const catalog = await context.catalog()
     const progress = context.terminal.progress(`Judging predictions of ${model}`, 'predictions')
@@ -64,13 +64,13 @@ export const qualityCommand: Command = {
         signal: context.signal,
         onProgress: (rows) => progress.update(rows, null),
       })
-      return outcomeOf(report)
+      return shown(report)
     } finally {
       progress.end()
     }
   },
 }
 
-function outcomeOf(report: QualityReport) {
+function shown(report: QualityReport) {
   return { json: report, text: qualityText(report) }
 }

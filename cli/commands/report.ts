@@ -21,7 +21,7 @@ export const reportCommand: Command = {
     out: { value: 'FILE', help: 'The file to write. Default: MODEL-report.html.' },
     baseline: {
       value: 'BASELINE',
-      help: 'What drift is compared with: training, previous:7d, same-hour-last-week or dataset:ID. Default: training.',
+      help: 'What drift is compared with: training, previous:7d, same-hour-yesterday, same-hour-last-week or dataset:ID. Default: training.',
     },
     overwrite: { help: 'Replace an existing file.' },
   },

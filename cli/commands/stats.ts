@@ -26,7 +26,7 @@ export const statsCommand: Command = {
     by: {
       value: 'WHAT',
       choices: groupings,
-      help: 'What the lines go by: version, role, or both. Default: version,role; with --step, all together.',
+      help: 'Splits the figures by version, role, or both. Default: version,role; with --step, all together.',
     },
     step: { value: 'STEP', choices: steps, help: 'Shows a line for each minute, hour or day.' },
     server: serverOption,
@@ -36,7 +36,10 @@ export const statsCommand: Command = {
     const step = input.choice('step', steps)
     const by = input.choice('by', groupings)
     if (step !== undefined && by === 'version,role')
-      throw new LockstepError('USAGE', 'With "--step", the lines go by version or by role. Use "--by version" or "--by role".')
+      throw new LockstepError(
+        'USAGE',
+        'With "--step", the figures can be split by version or by role only. Use "--by version" or "--by role".',
+      )
     const statistics = await readStatistics(context, input, step, by)
     return { json: statistics, text: statisticsText(statistics, step !== undefined) }
   },

@@ -6,7 +6,7 @@ import type { JobKind } from '../../runtime/jobs/job-kind.ts'
 import { findDataset } from '../../offline/stored-datasets.ts'
 import { createOutputBaseline, createServedBaseline, createTrainingBaseline } from './create-baseline.ts'
 
-/** The kind of jobs that make the baselines which model versions lack. */
+/** The kind of jobs that create the missing baselines of model versions. */
 export const baselineKind = 'baselines'
 
 export interface BaselineJobDeps {
@@ -18,7 +18,7 @@ export interface BaselineJobDeps {
 
 /** Every ten minutes one worker makes the baselines that are not there yet. */
 export function baselines(deps: BaselineJobDeps): JobKind {
-  // what fails once fails again, until a process starts anew or somebody calls "baseline create"
+  // what fails once fails again, until the process restarts or somebody calls "baseline create"
   const failed = new Set<string>()
   const tried: BaselineJobDeps = {
     ...deps,
@@ -39,8 +39,8 @@ export function baselines(deps: BaselineJobDeps): JobKind {
 }
 
 /**
- * Makes what model versions lack: first the baselines of their training sets, then those of their outputs, then those of
- * versions without a training set from the first day that they served.
+ * Creates the missing baselines of model versions: first of their training sets, then of their outputs, then of the first
+ * day that versions without a training set served.
  *
  * @param options.except training sets and versions that are left out: `3f0c2a…`, `delay@3`
  * @returns how many were made

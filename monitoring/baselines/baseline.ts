@@ -8,7 +8,7 @@ import type { FeatureEffects } from './feature-effects.ts'
 
 /** What features and outputs that are served later are compared with. */
 export interface Baseline {
-  /** Changes when any part of it is made anew. */
+  /** Changes when any part of it is recreated. */
   readonly id: string
   readonly model: string | null
   readonly version: number | null
@@ -44,6 +44,10 @@ export type StoredColumn = StoredProfile & Pick<TrainingColumn, 'statuses'>
 
 export function outputColumn(output: string): string {
   return `output:${output}`
+}
+
+export function isOutputColumn(column: string): boolean {
+  return column.startsWith('output:')
 }
 
 /** The baseline of a model version: its training set's, and that of its own rows; null: there is none yet. */

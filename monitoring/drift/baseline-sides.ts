@@ -5,7 +5,7 @@ import type { Catalog } from '../../registry/catalog.ts'
 import type { Database } from '../../runtime/database.ts'
 import type { ColumnBins } from '../../statistics/column-bins.ts'
 import type { Baseline } from '../baselines/baseline.ts'
-import { datasetBaseline } from '../baselines/baseline.ts'
+import { datasetBaseline, isOutputColumn } from '../baselines/baseline.ts'
 import { trainingRows } from '../baselines/training-rows.ts'
 import type { ColumnRollup, ModelRollup } from '../rollups/model-rollup.ts'
 import type { ColumnSide } from './compare-column.ts'
@@ -40,7 +40,7 @@ export function rollupSides(rollup: Pick<ModelRollup, 'columns'>, columns: reado
 }
 
 function statusesOf(name: string, { statuses }: ColumnRollup): ColumnSide['statuses'] {
-  return name.startsWith('output:') ? {} : statuses
+  return isOutputColumn(name) ? {} : statuses
 }
 
 function numbersOf({ moments }: ColumnRollup): ColumnSide['numbers'] {

@@ -4,7 +4,7 @@ import type { VersionReference } from '../../registry/pick-version.ts'
 import { pickVersion } from '../../registry/pick-version.ts'
 import { benjaminiHochberg } from '../../statistics/multiple-tests.ts'
 import type { Baseline, BaselineOrigin } from '../baselines/baseline.ts'
-import { requireBaseline } from '../baselines/baseline.ts'
+import { isOutputColumn, requireBaseline } from '../baselines/baseline.ts'
 import type { FeatureEffects } from '../baselines/feature-effects.ts'
 import type { ModelRollup } from '../rollups/model-rollup.ts'
 import type { ComparedColumn, Sides } from './baseline-sides.ts'
@@ -29,7 +29,7 @@ export interface DriftQuery {
   readonly window: Window
   readonly baseline: DriftBaseline
   readonly thresholds?: DriftThresholds
-  /** Effects that were measured anew; absent: those that were stored with the baseline. */
+  /** Effects that were measured for this report; absent: those that were stored with the baseline. */
   readonly effects?: FeatureEffects | null
 }
 
@@ -160,7 +160,7 @@ function compareOne(
   rollup: ModelRollup,
   effects: FeatureEffects | null,
 ): Compared {
-  const isOutput = name.startsWith('output:')
+  const isOutput = isOutputColumn(name)
   const nothing: ColumnSide = { statuses: {}, counts: [], sums: emptySums, numbers: null }
   const [before, now] = [baseline ?? nothing, window ?? nothing]
   const compared = compareColumn(bins, before, now)

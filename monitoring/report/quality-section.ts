@@ -85,7 +85,7 @@ function estimateTable({ version, n, figures, reliable, reason }: QualityReport[
     return element(
       'p',
       { class: 'muted' },
-      `Version ${version}, ${shortNumber(n)} predictions that are not mature: no estimate, as ${reason ?? 'labels lack'}.`,
+      `Version ${version}, ${shortNumber(n)} predictions that are not mature: no estimate: ${reason ?? 'labels are missing'}.`,
     )
   const names = Object.keys(figures)
   return table(

@@ -1,5 +1,6 @@
 import { formatTimestamp } from '../../kernel/time.ts'
 import type { Database } from '../../runtime/database.ts'
+import { isOutputColumn } from '../baselines/baseline.ts'
 import type { ModelRollup } from '../rollups/model-rollup.ts'
 import { type RollupStep, readGroups, readRollup, rollupSeries } from '../rollups/read-rollups.ts'
 
@@ -51,7 +52,7 @@ export async function trafficReport(
     step,
     series: series.map(({ at, rollup }) => ({ at: formatTimestamp(at), figures: rollup === null ? null : figuresOf(rollup) })),
     statuses: Object.fromEntries(
-      Array.from(all.columns, ([name, { statuses }]) => [name, statuses] as const).filter(([name]) => !name.startsWith('output:')),
+      Array.from(all.columns, ([name, { statuses }]) => [name, statuses] as const).filter(([name]) => !isOutputColumn(name)),
     ),
   }
 }

@@ -27,7 +27,7 @@ interface RoutedRequest {
  * names. If it names none, each row is routed by the model's rules, and what no rule covers goes to the version that
  * serves by default. All of it comes from one catalog, so no request is served by two routing states.
  *
- * @throws LockstepError `INVALID_ENTITY` or `MISSING_REQUEST_VALUE` if a row lacks the field that rules go by
+ * @throws LockstepError `INVALID_ENTITY` or `MISSING_REQUEST_VALUE` if a row lacks the field that the rules use
  */
 export function assignVersions(
   request: RoutedRequest,

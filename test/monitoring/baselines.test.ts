@@ -98,7 +98,7 @@ describe('a baseline of a training set', () => {
     expect(Object.keys(effects?.byFeature ?? {})).toEqual(['lastDelay', 'landed1h', 'pressure'])
   })
 
-  it('is shown with its origin, and made again from the manifest to the same bins', async () => {
+  it('is shown with its origin, and recreated from the manifest with the same bins', async () => {
     const before = (await lockstep('baseline', 'show', 'delay', '--json')).json
     expect(before).toMatchObject({ model: 'delay', version: 1, rows: 700 })
     const { text } = await lockstep('baseline', 'show', 'delay@1')
