@@ -102,6 +102,7 @@ export function createRollupRecorder(
   let cpu = process.cpuUsage()
   let timer: NodeJS.Timeout | null = null
   let flushing: Promise<void> | null = null
+  let hasEndedMinute = false
   let closed = false
 
   function recordedOf(model: string, version: number, role: Role): Recorded {
@@ -132,6 +133,7 @@ export function createRollupRecorder(
       for (const { key, traffic, rows } of ofModel) writer.add(minute, writtenBy, { key, traffic, columns: rows?.summary() ?? null })
     }
     writer.end(minute, writtenBy, ended)
+    hasEndedMinute = true
     ofProcess = new TrafficSummary()
     recorded = new Map()
   }
@@ -203,9 +205,12 @@ export function createRollupRecorder(
     async close(ms) {
       if (closed) return
       endMinuteIfOver()
-      endMinute(true)
+      // of a server that could not start there is nothing to write, and maybe no database
+      const hasRecords = hasEndedMinute || recorded.size > 0 || ofProcess.errors.size > 0
+      if (hasRecords) endMinute(true)
       closed = true
       clearTimeout(timer ?? undefined)
+      if (!hasRecords) return
       const timeout = sleep(ms, { ref: false })
       await Promise.race([(flushing ?? Promise.resolve()).then(flush), timeout])
       if (writer.waiting > 0) log.warn({ minutes: writer.waiting }, 'minutes of the rollups were not written')
