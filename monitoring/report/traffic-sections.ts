@@ -101,7 +101,7 @@ export function nullsSection({ statuses: columns }: TrafficReport): Section {
         ? 'No row was answered in this time.'
         : missing.length === 0
           ? 'All features of all rows were present.'
-          : `Exact counts of all rows, by reason. The widest bar is ${percent(max)}; the other features were always present.`,
+          : `Exact counts of all rows, by reason. The widest bar is ${percent(max)}; the other features were always present. A feature with a default then had its default.`,
     body:
       missing.length === 0
         ? []
