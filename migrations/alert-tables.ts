@@ -36,7 +36,7 @@ export interface AlertsTable {
   resolved: string | null
   /** `removed`: its monitor, check or subject is gone. */
   resolution: 'cleared' | 'removed' | null
-  /** Whether its channels were told, or are about to be: not while it is silenced. */
+  /** Whether its channels were notified, or are about to be: not while it is silenced. */
   notified: Generated<boolean>
   /** The description, runbook and channels of its monitor. */
   about: Json

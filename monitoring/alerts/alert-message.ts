@@ -2,7 +2,7 @@ import { z } from 'zod'
 
 const number = z.number().nullable()
 
-/** What channels are told of an alert: facts, which each channel writes in its own form. It is stored until it is sent. */
+/** A notification of an alert: facts, which each channel writes in its own form. It is stored until it is sent. */
 export const alertMessage = z.object({
   event: z.enum(['firing', 'resolved', 'test']),
   /** The same for each event of an alert, and no other alert of any installation has it. */

@@ -29,7 +29,7 @@ export function createAlertMetrics(registry: Registry, database: () => Promise<P
   registry.registerMetric(
     new Gauge({
       name: 'lockstep_alert_firing',
-      help: '1 for each alert that fires, in the whole database.',
+      help: '1 for each alert that fires. Every worker reports all of them.',
       labelNames: ['monitor', 'severity', 'subject'],
       registers: [],
       async collect() {

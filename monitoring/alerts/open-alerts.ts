@@ -14,12 +14,13 @@ import { activeSilences, isSilenced } from './silences.ts'
 
 /** The alerts of a monitor within the transaction that moves them. */
 export interface OpenAlerts {
-  readonly told: ReadonlySet<string>
+  /** Channels that have a new notification. */
+  readonly channels: ReadonlySet<string>
   fire(check: string, result: CheckResult, severity: Severity, moment: number): Promise<void>
   /** Keeps the newest evidence; and notifies of an alert that was silenced when it fired, and is no longer. */
   goOn(check: string, result: CheckResult): Promise<void>
   resolve(check: string, result: CheckResult, moment: number, resolution: 'cleared' | 'removed'): Promise<void>
-  /** Forgets a subject that is gone, and resolves its alert. */
+  /** Deletes the state of a removed subject, and resolves its alert. */
   remove(check: string, subject: string, last: CheckResult, moment: number): Promise<void>
 }
 
@@ -38,16 +39,16 @@ export async function openAlerts(
   channels: ReadonlyMap<string, ChannelSpec>,
 ): Promise<OpenAlerts> {
   const silences: readonly Silence[] = await activeSilences({ kysely: transaction }, name)
-  const told = new Set<string>()
+  const notified = new Set<string>()
   const now: About = { description, runbook, notify }
 
-  async function tell(event: 'firing' | 'resolved', id: number): Promise<void> {
+  async function notifyOf(event: 'firing' | 'resolved', id: number): Promise<void> {
     const alert = await transaction.selectFrom('lockstep.alerts').selectAll().where('id', '=', String(id)).executeTakeFirstOrThrow()
     const about = alert.about as About // written by `fire` alone
     const message = messageOf(event, alert, about, await installationKey(transaction))
     for (const channel of about.notify) {
       if (channels.get(channel)?.severities.includes(alert.severity) !== true) continue
-      told.add(channel)
+      notified.add(channel)
       await transaction
         .insertInto('lockstep.alert_deliveries')
         .values({
@@ -76,7 +77,7 @@ export async function openAlerts(
   }
 
   const alerts: OpenAlerts = {
-    told,
+    channels: notified,
     async fire(check, result, severity, moment) {
       const isSilent = isSilenced(silences, check, result.subject)
       const { id } = await transaction
@@ -97,18 +98,18 @@ export async function openAlerts(
         })
         .returning('id')
         .executeTakeFirstOrThrow()
-      if (!isSilent) await tell('firing', Number(id))
+      if (!isSilent) await notifyOf('firing', Number(id))
     },
     async goOn(check, result) {
       const alert = await firing(check, result.subject)
       if (alert === null) return
-      const tells = !alert.notified && !isSilenced(silences, check, result.subject)
+      const isDue = !alert.notified && !isSilenced(silences, check, result.subject)
       await transaction
         .updateTable('lockstep.alerts')
-        .set({ ...(result.state === 'breach' ? { result: textOf(result) } : {}), notified: alert.notified || tells })
+        .set({ ...(result.state === 'breach' ? { result: textOf(result) } : {}), notified: alert.notified || isDue })
         .where('id', '=', String(alert.id))
         .execute()
-      if (tells) await tell('firing', alert.id)
+      if (isDue) await notifyOf('firing', alert.id)
     },
     async resolve(check, result, moment, resolution) {
       const alert = await firing(check, result.subject)
@@ -119,7 +120,7 @@ export async function openAlerts(
         .where('id', '=', String(alert.id))
         .execute()
       // who knows that it fires must learn that it no longer does, silenced or not
-      if (alert.notified) await tell('resolved', alert.id)
+      if (alert.notified) await notifyOf('resolved', alert.id)
     },
     async remove(check, subject, last, moment) {
       await alerts.resolve(check, { ...last, subject }, moment, 'removed')
@@ -173,7 +174,7 @@ function messageOf(event: 'firing' | 'resolved', alert: AlertRow, { description,
   }
 }
 
-/** Tells the alerts of this installation from those of others that notify the same receiver. */
+/** Distinguishes the alerts of this installation from those of others that notify the same receiver. */
 export async function installationKey(transaction: Database['kysely']): Promise<string> {
   const { rows } = await sql<{ readonly key: string }>`
     select left(encode(sha256(salt || 'alerts'::bytea), 'hex'), 12) as key from lockstep.installation`.execute(transaction)

@@ -82,7 +82,7 @@ export async function recordEvaluation(
       }
     }
     for (const [key, { check, subject, result }] of before) if (!seen.has(key)) await alerts.remove(check, subject, result, moment)
-    return { isNew: true, channels: [...alerts.told], findings }
+    return { isNew: true, channels: [...alerts.channels], findings }
   })
 }
 
@@ -106,14 +106,14 @@ export async function endRemovedMonitors(
       .forUpdate()
       .skipLocked()
       .execute()
-    const told = new Set<string>()
+    const notified = new Set<string>()
     for (const { name } of gone) {
       const alerts = await openAlerts(transaction, { name }, channels)
       for (const { check, subject, result } of await storedStates(transaction, name)) await alerts.remove(check, subject, result, moment)
       await transaction.deleteFrom('lockstep.monitors').where('name', '=', name).execute()
-      for (const channel of alerts.told) told.add(channel)
+      for (const channel of alerts.channels) notified.add(channel)
     }
-    return [...told]
+    return [...notified]
   })
 }
 

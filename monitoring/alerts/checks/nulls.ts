@@ -1,3 +1,4 @@
+import { formatShare } from '../../../kernel/format-number.ts'
 import type { CheckOf } from '../../../registry/define/check-options.ts'
 import { watchedName } from '../../../registry/monitor-spec.ts'
 import type { EntitySums } from '../../../statistics/clustered-shares.ts'
@@ -78,7 +79,7 @@ async function checkVersion({ db, monitor, window }: CheckContext, spec: Spec, w
     if (!isBreach) return { ...base, state: 'ok', cause: null }
     const [most] = moves
     const why = most === undefined ? '' : ` Most moved is ${most.status}: ${causes[most.status] ?? 'the reason is not known'}.`
-    const cause = `"${column}" of "${model}@${version}" has no value in ${percent(after.share)} of rows; in ${opened.text} it is ${percent(before.share)}.${why}`
+    const cause = `"${column}" of "${model}@${version}" has no value in ${formatShare(after.share)} of rows; in ${opened.text} it is ${formatShare(before.share)}.${why}`
     return { ...base, state: 'breach', cause }
   })
 }
@@ -181,8 +182,4 @@ function sideOf(statuses: Side['statuses'], sums: EntitySums, sampled: number | 
   const known = sums.counts.some((count) => count > 0)
   const effective = known ? effectiveRows(sums, nullBin, rows, sampled ?? rows) : Math.min(rows, sums.entities)
   return { statuses, rows, effectiveRows: effective }
-}
-
-function percent(share: number): string {
-  return `${Number((share * 100).toPrecision(3))} %`
 }
