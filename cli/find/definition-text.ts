@@ -156,7 +156,8 @@ function fieldsText(page: DefinitionPage, width: number | null): string {
     ],
     // of the other kinds it stands above
     ['made from', kind === 'service' || kind === 'source' ? usesText(uses) : ''],
-    ['used by', usesText(usedBy) || 'nothing'],
+    // a monitor names its channels above, and a channel the monitors that notify it
+    ['used by', kind === 'monitor' || kind === 'channel' ? '' : usesText(usedBy) || 'nothing'],
     ['fingerprint', fingerprint.slice(0, 12)],
   ]
   const shown = fields.filter(([, value]) => value !== '')
