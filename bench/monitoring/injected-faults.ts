@@ -61,6 +61,7 @@ export async function injectedFaults(
       say(
         `${fault.name.padEnd(34)}${when.padStart(8)} of ${String(fault.within).padStart(3)}   ${((performance.now() - began) / 1000).toFixed(0)} s   ${noticed.cause}`,
       )
+      if (noticed.seconds === null) for (const result of noticed.newest) say(`    newest: ${result}`)
       for (const { monitor, check, subject, startedWith } of noticed.wrong)
         say(`    wrong: ${monitor} ${check} ${subject}: ${startedWith.cause}`)
     })

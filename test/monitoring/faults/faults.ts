@@ -22,6 +22,8 @@ export interface Fault {
   readonly healthy: number
   /** What differs from the usual conditions. */
   readonly conditions?: Partial<Conditions>
+  /** What the shop has had before. */
+  before?(shop: Shop): Promise<void>
   /** Some time before the fault, for what only then has to be dense. */
   prepare?(shop: Shop): Promise<void>
   /** @returns how to end it, where it goes on otherwise */
@@ -70,7 +72,7 @@ export const faults: readonly Fault[] = [
     check: 'nulls',
     subject: 'amount (version 1)',
     cause: /Most moved is NULL_VALUE: rows have the value null: check what the source sends\.$/,
-    also: ['drift', 'predictions'],
+    also: ['nulls', 'drift', 'predictions'],
     within: 30,
     healthy: 90,
     strike: async ({ conditions }) => void (conditions.nulls = 0.5),
@@ -115,8 +117,9 @@ export const faults: readonly Fault[] = [
     check: 'traffic',
     cause: /^"fraud" was asked \d+ times in the last complete hour; \d+ are usual at that time\./,
     within: 130,
-    healthy: 22 * dayMinutes + 5,
-    conditions: { busyEvery: 10, evaluateEvery: 60, requests: 30 },
+    healthy: 130,
+    conditions: { ...sparse, requests: 20 },
+    before: async (shop) => await shop.hadWeeks(4, 240),
     strike: async ({ conditions }) => void (conditions.requests /= 2),
   },
   {
@@ -125,9 +128,13 @@ export const faults: readonly Fault[] = [
     check: 'latency',
     cause: /^95 % of the requests for "fraud" took up to \d+\.\d ms; \d+\.\d ms is usual\. The longest part is "features"\.$/,
     within: 25,
-    healthy: dayMinutes + 65,
-    conditions: { ...sparse, requests: 20, redisMs: 40 },
-    prepare: async ({ conditions }) => void (conditions.requests = 90),
+    healthy: 100,
+    conditions: { ...sparse, requests: 24, redisMs: 150 },
+    async prepare({ conditions, hadSuchHours }) {
+      // its first hour, measured, stands for the day before
+      await hadSuchHours(25)
+      conditions.requests = 90
+    },
     strike: async ({ conditions }) => void (conditions.redisMs *= 2),
   },
   {
@@ -159,6 +166,8 @@ export interface Noticed {
   /** Virtual seconds from the fault to the alert; null: it was missed. */
   readonly seconds: number | null
   readonly cause: string | null
+  /** The newest results of its check. */
+  readonly newest: readonly string[]
   /** Alerts that nothing explains. */
   readonly wrong: readonly Alert[]
 }
@@ -167,6 +176,7 @@ export interface Noticed {
 export async function inject(shop: Shop, fault: Fault): Promise<Noticed> {
   const isRight = ({ monitor, check, subject }: Alert) =>
     monitor === fault.monitor && check === fault.check && (fault.subject ?? subject) === subject
+  await fault.before?.(shop)
   if (fault.prepare === undefined) await shop.pass(fault.healthy)
   else {
     await shop.pass(fault.healthy - preparedMinutes)
@@ -189,7 +199,12 @@ export async function inject(shop: Shop, fault: Fault): Promise<Noticed> {
     )
     const cause = right?.startedWith.cause ?? null
     const isExplained = cause !== null && fault.cause.test(cause)
-    return { seconds: right === undefined || !isExplained ? null : (right.started - struck) / 1e6, cause, wrong }
+    const states = await shop.db.query<{ result: string }>(
+      `SELECT result::text FROM lockstep.monitor_states WHERE monitor = $1 AND check_kind = $2`,
+      [fault.monitor, fault.check],
+    )
+    const newest = states.map(({ result }) => result)
+    return { seconds: right === undefined || !isExplained ? null : (right.started - struck) / 1e6, cause, wrong, newest }
   } finally {
     await end?.()
   }

@@ -11,7 +11,10 @@ import { activeMonitors } from '../../../monitoring/alerts/default-monitors.ts'
 import { monitoringKinds, monitorKind } from '../../../monitoring/alerts/evaluate-monitors.ts'
 import { makeLackingBaselines } from '../../../monitoring/baselines/baseline-job.ts'
 import { createRollups } from '../../../monitoring/rollups/create-rollups.ts'
+import { writeMerged } from '../../../monitoring/rollups/merged-rollups.ts'
 import { mergeRollups } from '../../../monitoring/rollups/merge-rollups.ts'
+import { noModel } from '../../../monitoring/rollups/rollup-writer.ts'
+import { TrafficSummary } from '../../../monitoring/rollups/traffic-summary.ts'
 import { createRedisStore } from '../../../online/redis-store.ts'
 import { applyChanges } from '../../../registry/apply.ts'
 import type { Catalog } from '../../../registry/catalog.ts'
@@ -181,7 +184,7 @@ export async function openShop({ postgresUrl, redis, seed = 1, conditions: given
   /** Pushes the model. @param producer tells versions apart @returns its number */
   async function push(producer = 'shop'): Promise<number> {
     const bytes = fraudModel(producer)
-    const pushed = await pushModel(db, { model: 'fraud', bytes, contract: await inspectModel(bytes), dataset })
+    const pushed = await pushModel(db, { model: 'fraud', bytes, contract: await inspectModel(bytes), dataset, datasetMismatch: true })
     await makeLackingBaselines({
       db,
       catalog: () => loadCatalog(db),
@@ -279,6 +282,31 @@ export async function openShop({ postgresUrl, redis, seed = 1, conditions: given
     conditions,
     now: clock,
     push,
+    /** Writes the merged hours of the weeks before, as if the minutes were no longer kept. */
+    async hadWeeks(weeks: number, requestsAnHour: number): Promise<void> {
+      const end = Math.floor(now / hour) * hour
+      for (let at = end - weeks * 7 * day; at < end; at += hour) {
+        const traffic = new TrafficSummary()
+        traffic.requests = poisson(random, requestsAnHour)
+        const coverage = { minutes: 60, missing: [] }
+        await writeMerged(
+          db,
+          'hour',
+          { at, model: 'fraud', version: 1, role: 'champion' },
+          { parts: 60, traffic, columns: null, coverage: null },
+        )
+        await writeMerged(db, 'hour', { at, ...noModel }, { parts: 60, traffic: new TrafficSummary(), columns: null, coverage })
+      }
+    },
+    /** Copies the merged hours to so many hours before the first. */
+    async hadSuchHours(hours: number): Promise<void> {
+      await db.query(
+        `INSERT INTO lockstep.merged_rollups (step, at, model, version, role, parts, traffic, columns, coverage)
+         SELECT step, at - n * interval '1 hour', model, version, role, parts, traffic, columns, coverage
+         FROM lockstep.merged_rollups, generate_series(1, $1::int) n WHERE step = 'hour'`,
+        [hours],
+      )
+    },
     /** Applies other definitions. */
     async apply(text: string): Promise<void> {
       catalog = await applyDefinitions(text)
