@@ -91,7 +91,7 @@ export const faults: readonly Fault[] = [
     name: 'labels flip',
     monitor: 'daily:fraud',
     check: 'quality',
-    cause: /./,
+    cause: /^The \w+ of "fraud" by "reported" is worse: .* Scores do not mean what they meant\. Check the source of the outcome/,
     within: 480,
     healthy: 2 * dayMinutes + 60,
     conditions: { busyEvery: 5, evaluateEvery: 60, requests: 10 },
