@@ -32,6 +32,10 @@ export interface AlertFilter {
   readonly id?: number | undefined
   readonly state?: 'firing' | 'resolved' | undefined
   readonly monitor?: string | undefined
+  /** Of any of these. */
+  readonly monitors?: readonly string[] | undefined
+  /** Firing at some time in it, epoch microseconds. */
+  readonly window?: { readonly from: number; readonly to: number } | undefined
   readonly severity?: Severity | undefined
   /** Default: 100. */
   readonly limit?: number | undefined
@@ -40,7 +44,10 @@ export interface AlertFilter {
 export const maxListedAlerts = 1000
 
 /** Firing ones first, then the newest. */
-export async function readAlerts({ kysely }: Handle, { id, state, monitor, severity, limit = 100 }: AlertFilter = {}): Promise<Alert[]> {
+export async function readAlerts(
+  { kysely }: Handle,
+  { id, state, monitor, monitors, window, severity, limit = 100 }: AlertFilter = {},
+): Promise<Alert[]> {
   let query = kysely
     .selectFrom('lockstep.alerts as a')
     .selectAll('a')
@@ -58,6 +65,11 @@ export async function readAlerts({ kysely }: Handle, { id, state, monitor, sever
   if (state !== undefined) query = query.where('a.state', '=', state)
   if (monitor !== undefined) query = query.where('a.monitor', '=', monitor)
   if (severity !== undefined) query = query.where('a.severity', '=', severity)
+  if (monitors !== undefined) query = query.where('a.monitor', '=', sql<string>`any(${monitors})`)
+  if (window !== undefined) {
+    query = query.where('a.started', '<', String(window.to))
+    query = query.where((e) => e.or([e('a.resolved', 'is', null), e('a.resolved', '>=', String(window.from))]))
+  }
   const rows = await query.execute()
   return rows.map((row): Alert => {
     const about = row.about as Pick<Alert, 'description' | 'runbook'> // json that record-evaluation.ts alone writes

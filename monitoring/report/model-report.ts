@@ -107,8 +107,7 @@ async function alertsOf(db: Database, catalog: Catalog, { model, from, to }: Rep
   const own = activeMonitors(catalog, true).monitors.flatMap(({ name, target }) =>
     (target.kind === 'model' && target.model === model) || (target.kind === 'view' && views.has(target.view)) ? [name] : [],
   )
-  const alerts = await readAlerts(db, { limit: maxListedAlerts })
-  return alerts.filter(({ monitor, started, resolved }) => own.includes(monitor) && started < to && (resolved ?? to) >= from).map(alertJson)
+  return (await readAlerts(db, { monitors: own, window: { from, to }, limit: maxListedAlerts })).map(alertJson)
 }
 
 async function qualities(db: Database, catalog: Catalog, query: ReportQuery): Promise<OutcomeQuality[]> {

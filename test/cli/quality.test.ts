@@ -126,6 +126,34 @@ describe('lockstep report', () => {
     expect(figures).toHaveProperty(['quality', 'value', 2, 'byVersion', 'total', 'judged'], 39)
   })
 
+  it('has the alerts of the model that fired in its time, and no others', async () => {
+    const day = 86_400_000_000
+    const now = Date.now() * 1000
+    const fire = (monitor: string, started: number, resolved: number | null) =>
+      world.db.query(
+        `insert into lockstep.alerts (monitor, check_kind, subject, severity, state, started, resolved, resolution, about, started_with, result)
+          values ($1, 'parity', $2, 'ticket', $3, $4, $5, $6, '{"description": null, "runbook": null, "notify": []}', $7, $7)`,
+        [
+          monitor,
+          `s${started}`,
+          resolved === null ? 'firing' : 'resolved',
+          started,
+          resolved,
+          resolved === null ? null : 'cleared',
+          JSON.stringify({ state: 'breach', cause: 'A value differs.' }),
+        ],
+      )
+    await fire('model:fraud', now - day, null)
+    await fire('model:fraud', now - 9 * day, now - 6 * day)
+    await fire('model:fraud', now - 9 * day, now - 8 * day)
+    await fire('model:other', now - day, null)
+    const { alerts } = (await must(env, 'report', 'fraud', '--since', '7d')) as unknown as { alerts: { monitor: string; state: string }[] }
+    expect(alerts).toMatchObject([
+      { monitor: 'model:fraud', state: 'firing', cause: 'A value differs.' },
+      { monitor: 'model:fraud', state: 'resolved' },
+    ])
+  })
+
   it('of an unknown model writes nothing', async () => {
     const { code, err } = await lockstep(env, 'report', 'frauds')
     expect([code, err]).toEqual([1, expect.stringContaining('"frauds"')])

@@ -49,6 +49,7 @@ const pages = [
   'quality',
   'reports',
   'alerts',
+  'watch-a-model',
   'erase',
   'how-do-i',
   'rollouts',
@@ -171,6 +172,7 @@ const before: Readonly<Record<string, () => Promise<unknown>>> = {
   },
   // the page is about versions that have a baseline
   'docs/drift.md': () => must('baseline', 'create', 'fraud', '--served', '24h'),
+  'docs/watch-a-model.md': () => put('fraud.onnx', fraudModel(1)),
   // workers write the training set
   'docs/remote.md': () => Promise.resolve(start(env, 'worker', '--only', 'exports')),
   'docs/streams.md': () =>
