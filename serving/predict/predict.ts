@@ -14,7 +14,7 @@ import type { ShadowRunner } from '../rollouts/shadow-runner.ts'
 import { requireTime } from '../traffic/request-deadline.ts'
 import type { VersionAssignment } from './assign-versions.ts'
 import { assignVersions } from './assign-versions.ts'
-import { runGroups } from './run-groups.ts'
+import { ofEach, runGroups } from './run-groups.ts'
 
 /** What predicting needs of its server. */
 export interface PredictContext extends FeatureContext {
@@ -102,10 +102,13 @@ export function predictAssigned<Answer>(
   let chosen = false
   const answering = useVersions(context.models, catalog, request.model, assignments, [], async (assigned) => {
     chosen = true
+    /** Of several versions, those that failed; none: the request itself failed. */
+    const failed: AssignedRows[] = []
     try {
-      return await predictRows(context, catalog, request, assigned, encode)
+      return await predictRows(context, catalog, request, assigned, encode, (g) => failed.push(assigned[g] as AssignedRows))
     } catch (error) {
-      for (const { model, role } of assigned) context.rollups.failed(request.model, model.version.version, role, error)
+      for (const { model, role } of failed.length === 0 ? assigned : failed)
+        context.rollups.failed(request.model, model.version.version, role, error)
       throw error
     }
   })
@@ -122,19 +125,20 @@ async function predictRows<Answer>(
   request: PredictRequest,
   assigned: readonly AssignedRows[],
   encode: (predicted: Predicted) => Answer,
+  onFailed: (group: number) => void,
 ): Promise<Answer> {
   const { entities, deadline, span } = request
   const runMs = deadline === undefined ? 0 : predictedRunMs(assigned)
   requireTime(deadline, runMs)
   const readMs = performance.now()
-  const reads = await readGroups(context, catalog, request, assigned, runMs)
+  const reads = await readGroups(context, catalog, request, assigned, runMs, onFailed)
   requireTime(deadline, runMs)
   const groups = assigned.map((each, g): PredictedGroup => ({ ...each, read: reads[g] as FeatureRead }))
   const modelMs = performance.now()
   let cacheHits: readonly number[] = []
   const predictions = await traced(span, 'run model', (own) => {
     own?.set({ 'lockstep.model': request.model, 'lockstep.versions': assigned.map(versionOf), 'lockstep.rows': entities.length })
-    const running = runGroups(groups, entities.length)
+    const running = runGroups(groups, entities.length, onFailed)
     // a cache is asked before the call returns
     if (groups.some(({ model }) => model.last.cacheHits > 0)) cacheHits = groups.map(({ model }) => model.last.cacheHits)
     return running
@@ -214,6 +218,7 @@ async function readGroups(
   request: PredictRequest,
   assigned: readonly AssignedRows[],
   runMs: number,
+  onFailed: (group: number) => void,
 ): Promise<readonly FeatureRead[]> {
   const moment = momentOf(context, catalog, request, runMs)
   const { requestId } = request.caller
@@ -229,7 +234,7 @@ async function readGroups(
   }))
   const read = ({ service, entities, rows }: (typeof parsed)[number], at: FeatureMoment) =>
     readAt(context, catalog, service, entities, { ...at, rows }, requestId)
-  const reads = await Promise.all(parsed.map((group) => read(group, moment)))
+  const reads = await ofEach(parsed, (group) => read(group, moment), onFailed)
   // a state that is ahead of this machine's clock moves the moment of its group: the other groups follow
   const asOf = Math.max(...reads.map((each) => each.asOf))
   return await Promise.all(

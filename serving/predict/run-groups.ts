@@ -14,19 +14,46 @@ export interface RowGroup {
  * Runs each version on its rows, and puts the predictions in the order of all rows.
  *
  * @param total how many rows there are. A row that is in no group has no prediction: null.
+ * @param onFailed which of several groups failed
  * @throws LockstepError what the models throw
  */
-export function runGroups(groups: readonly RowGroup[], total: number): Promise<readonly (Prediction | null)[]> {
+export function runGroups(
+  groups: readonly RowGroup[],
+  total: number,
+  onFailed: (group: number) => void = () => undefined,
+): Promise<readonly (Prediction | null)[]> {
   const [first] = groups
   if (first !== undefined && first.rows.length === total) return first.model.predict(first.read.rows)
-  return runSeveral(groups, total)
+  return runSeveral(groups, total, onFailed)
 }
 
-async function runSeveral(groups: readonly RowGroup[], total: number): Promise<readonly (Prediction | null)[]> {
-  const answers = await Promise.all(groups.map(({ model, read }) => model.predict(read.rows)))
+async function runSeveral(
+  groups: readonly RowGroup[],
+  total: number,
+  onFailed: (group: number) => void,
+): Promise<readonly (Prediction | null)[]> {
+  const answers = await ofEach(groups, ({ model, read }) => model.predict(read.rows), onFailed)
   const predictions = new Array<Prediction | null>(total).fill(null)
   for (const [g, { rows }] of groups.entries()) {
     for (const [i, row] of rows.entries()) predictions[row] = answers[g]?.[i] ?? null
   }
   return predictions
+}
+
+/** As `Promise.all`, and says which of several groups failed. */
+export function ofEach<G, T>(
+  groups: readonly G[],
+  run: (group: G, g: number) => Promise<T>,
+  onFailed: (group: number) => void,
+): Promise<T[]> {
+  return Promise.all(
+    groups.map(async (group, g) => {
+      try {
+        return await run(group, g)
+      } catch (error) {
+        onFailed(g)
+        throw error
+      }
+    }),
+  )
 }

@@ -139,6 +139,30 @@ describe('rows of one request that are assigned to two versions', () => {
     await context.close()
   })
 
+  it('fail with the version that failed alone in its errors', async () => {
+    const failures: unknown[] = []
+    const broken: PredictContext['models'] = {
+      ...models,
+      use: (of, name, version, fn) =>
+        models.use(of, name, version, (model) =>
+          fn(version === 2 ? { ...model, version: model.version, predict: () => Promise.reject(new Error('broken')) } : model),
+        ),
+    }
+    const context = contextAt(noon)
+    const counted = { ...noRollups, failed: (...[, version, role]: Parameters<typeof noRollups.failed>) => failures.push([version, role]) }
+    const asked = predictAssigned({ ...context, models: broken, rollups: counted }, request('broken', entities), alternating, () => null)
+    await expect(asked).rejects.toThrow('broken')
+    expect(failures).toEqual([[2, 'arm']])
+    // a fault of the request is one of both
+    const late = { ...request('late', entities), deadline: { at: 0, limitMs: 1 } }
+    await expect(predictAssigned({ ...context, rollups: counted }, late, alternating, () => null)).rejects.toThrow()
+    expect(failures.slice(1)).toEqual([
+      [1, 'champion'],
+      [2, 'arm'],
+    ])
+    await context.close()
+  })
+
   it('are logged with version and request index, under unique ids', async () => {
     const context = contextAt(noon)
     await predictAssigned(context, request('logged', entities), alternating, () => null)
