@@ -23,8 +23,8 @@ import * as baselines from './0021-baselines.ts'
 import * as outcomes from './0022-outcomes.ts'
 import * as alerts from './0023-alerts.ts'
 import * as predictionRoles from './0024-prediction-roles.ts'
-import * as modelRouting from './0026-model-routing.ts'
-import * as shadows from './0028-shadows.ts'
+import * as modelRouting from './0025-model-routing.ts'
+import * as shadows from './0026-shadows.ts'
 
 /**
  * Every migration, in order. Append-only: each has already run on some database, so it is never edited, renamed or
@@ -55,6 +55,6 @@ export const migrations: Readonly<Record<string, Migration>> = {
   '0022-outcomes': outcomes,
   '0023-alerts': alerts,
   '0024-prediction-roles': predictionRoles,
-  '0026-model-routing': modelRouting,
-  '0028-shadows': shadows,
+  '0025-model-routing': modelRouting,
+  '0026-shadows': shadows,
 }
