@@ -80,7 +80,7 @@ export interface ServerOptions {
   /** How long it waits to be ready before it listens. Default: 0. */
   readonly warmMs?: number
   /** What else than its own defaults the prediction log goes by. */
-  readonly predictionLog?: Pick<PredictionLogOptions, 'maxValues' | 'flushMs'>
+  readonly predictionLog?: Pick<PredictionLogOptions, 'maxValues' | 'flushMs' | 'snapshotMs'>
   /** Summarizes what the server answers, in place of a recorder by `config.rollups`. The server closes it. */
   readonly rollups?: RollupRecorder
   /** The budget of shadows. */

@@ -8,6 +8,8 @@ import { checkOf } from '../../registry/define/check-options.ts'
 export interface ActiveMonitor extends MonitorSpec {
   readonly isDefault: boolean
   readonly description: string | null
+  /** A monitor with the same checks over a shorter time. What fires there does not fire here as well. */
+  readonly yieldsTo?: string
 }
 
 export interface ActiveMonitors {
@@ -75,6 +77,7 @@ function defaultMonitors(catalog: Catalog): ActiveMonitor[] {
           {
             ...common,
             name: `daily:${name}`,
+            yieldsTo: `model:${name}`,
             target: { kind: 'model', model: name } as const,
             everyMicros: 60 * minute,
             windowMicros: parseDuration('1d'),

@@ -7,6 +7,7 @@ import { isPassing } from '../../runtime/is-passing.ts'
 import type { CheckResult } from './check-kind.ts'
 import { evaluateCheck } from './checks/all-checks.ts'
 import type { ActiveMonitor } from './default-monitors.ts'
+import { maxListedAlerts, readAlerts } from './read-alerts.ts'
 
 export interface EvaluationDeps {
   readonly db: Database
@@ -51,7 +52,23 @@ export async function evaluateMonitor(
       checked.push({ kind: spec.kind, results: null, error: messageOf(error) })
     }
   }
-  return checked
+  return monitor.yieldsTo === undefined ? checked : await withoutFiring(db, monitor.yieldsTo, checked)
+}
+
+/** A breach that an alert of another monitor says already is unknown here: one fault is one alert. */
+async function withoutFiring(db: Database, monitor: string, checked: readonly CheckedResults[]): Promise<CheckedResults[]> {
+  const alerts = await readAlerts(db, { monitor, state: 'firing', limit: maxListedAlerts })
+  const firing = new Map(alerts.map((alert) => [memoryKey(alert.check, alert.subject), alert.id]))
+  return checked.map(({ kind, results, error }) => ({
+    kind,
+    error,
+    results:
+      results?.map((result): CheckResult => {
+        const alert = firing.get(memoryKey(kind, result.subject))
+        if (alert === undefined || result.state !== 'breach') return result
+        return { ...result, state: 'unknown', cause: `The alert ${alert} of "${monitor}" is about the same.` }
+      }) ?? null,
+  }))
 }
 
 export function memoryKey(check: string, subject: string): string {

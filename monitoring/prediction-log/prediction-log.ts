@@ -85,6 +85,8 @@ export interface PredictionLogOptions {
   readonly retentionDays: number
   /** How long a request may wait in the buffer, milliseconds. Default 1000. */
   readonly flushMs?: number
+  /** How old the snapshot of an answer may be. Default: 1000. */
+  readonly snapshotMs?: number
   /**
    * The size of the buffer in values: features and outputs, with long texts and lists counted by their length. Default
    * 1,000,000, about 100 MB at most.
@@ -104,7 +106,7 @@ const [turnsPerBatch, minPerTurn, maxPerTurn] = [20, 10, 50]
 
 export function createPredictionLog(deps: PredictionLogDeps, options: PredictionLogOptions): PredictionLog {
   const { log, clock } = deps
-  const { flushMs = 1000, maxValues = 1_000_000 } = options
+  const { flushMs = 1000, snapshotMs = 1000, maxValues = 1_000_000 } = options
   const sampling = createSampling(options.shares)
   let noted: { readonly kept: KeptPredictions; readonly values: number }[] = []
   let notedValues = 0
@@ -117,7 +119,7 @@ export function createPredictionLog(deps: PredictionLogDeps, options: Prediction
   let failing = false
   let closed = false
   const metrics = deps.metrics(() => waitingRows)
-  const ended = createSnapshotTracker(deps.database, log)
+  const ended = createSnapshotTracker(deps.database, log, snapshotMs)
   const writer = createPredictionWriter({ database: deps.database, metrics, log })
 
   function schedule(): void {

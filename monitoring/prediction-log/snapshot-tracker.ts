@@ -12,7 +12,7 @@ export interface TakenSnapshot {
  */
 export interface SnapshotTracker {
   /**
-   * The snapshot of now, or of at most a second ago. Where none was taken in that time, it is filled in when the
+   * The snapshot of now, or of at most `maxAgeMs` ago. Where none was taken in that time, it is filled in when the
    * database answers. Never throws.
    */
   now(): TakenSnapshot
@@ -20,9 +20,7 @@ export interface SnapshotTracker {
   ask(): Promise<string>
 }
 
-const askAgainMs = 1000
-
-export function createSnapshotTracker(database: () => Database, log: Logger): SnapshotTracker {
+export function createSnapshotTracker(database: () => Database, log: Logger, maxAgeMs: number): SnapshotTracker {
   let latest: TakenSnapshot = { snapshot: null }
   let askedAt = Number.NEGATIVE_INFINITY
 
@@ -43,7 +41,7 @@ export function createSnapshotTracker(database: () => Database, log: Logger): Sn
     ask,
     now() {
       const now = performance.now()
-      if (now - askedAt < askAgainMs) return latest
+      if (now - askedAt < maxAgeMs) return latest
       askedAt = now
       latest = { snapshot: null }
       void fill(latest)

@@ -32,7 +32,7 @@ it('a model whose run never ends fails its own request only, and answers the nex
   const { status, body } = await stuck
   expect([status, body.error]).toMatchObject([504, { code: 'MODEL_TIMEOUT', message: expect.stringContaining('"echo@1"') }])
   expect((await predict('echo', 1000)).status).toBe(200)
-  expect(await registry.metrics()).toContain('lockstep_model_process_ends_total{model="echo",reason="timeout"} 1')
+  expect(await registry.metrics()).toContain('lockstep_model_process_ends_total{model="echo",version="1",reason="timeout"} 1')
   await server.close()
 })
 

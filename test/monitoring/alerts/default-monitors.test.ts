@@ -5,6 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { createContext } from '../../../cli/context.ts'
 import { prepare } from '../../../cli/run.ts'
 import { createTerminal } from '../../../cli/terminal.ts'
+import type { ActiveMonitor } from '../../../monitoring/alerts/default-monitors.ts'
 import { activeMonitors } from '../../../monitoring/alerts/default-monitors.ts'
 import { evaluateMonitor, memoryKey } from '../../../monitoring/alerts/evaluate-monitor.ts'
 import { applyChanges } from '../../../registry/apply.ts'
@@ -53,11 +54,16 @@ afterAll(async () => {
   await rm(folder, { recursive: true, force: true })
 })
 
-async function evaluated(name: string, moment = Date.now() * 1000, memories = new Map<string, unknown>()) {
+async function evaluated(
+  name: string,
+  moment = Date.now() * 1000,
+  memories = new Map<string, unknown>(),
+  options: Pick<ActiveMonitor, 'yieldsTo'> = {},
+) {
   const monitor = activeMonitors(catalog, true).monitors.find((each) => each.name === name)
   if (monitor === undefined) throw new Error(`There is no monitor ${name}.`)
   const deps = { db: opened.db, store: null, catalog, clock: () => moment, signal: new AbortController().signal }
-  const checked = await evaluateMonitor(deps, monitor, moment, memories)
+  const checked = await evaluateMonitor(deps, { ...monitor, ...options }, moment, memories)
   expect(checked.flatMap(({ error }) => error ?? [])).toEqual([])
   return checked.flatMap(({ kind, results }) => (results ?? []).map((result) => ({ check: kind, ...result })))
 }
@@ -114,6 +120,23 @@ describe('default monitors', () => {
     const memories = new Map([[memoryKey('jobs', 'jobs'), held?.memory]])
     const [stuck] = await evaluated('system:jobs', now + 31 * minute, memories)
     expect(stuck).toMatchObject({ state: 'breach', cause: expect.stringMatching(/has made no progress for 31m on the worker "host:1"/) })
+
+    // one that yields to a monitor which fires for the same fires no second alert
+    const fires = (check: string) =>
+      db.query(
+        `insert into lockstep.alerts (monitor, check_kind, subject, severity, state, started, about, started_with, result)
+          values ('model:fraud', $1, 'jobs', 'ticket', 'firing', 1, '{}', '{}', '{}')`,
+        [check],
+      )
+    const yielding = { yieldsTo: 'model:fraud' }
+    await fires('clock')
+    expect(await evaluated('system:jobs', now + 31 * minute, memories, yielding)).toMatchObject([{ state: 'breach' }, { check: 'clock' }])
+    await fires('jobs')
+    expect(await evaluated('system:jobs', now + 31 * minute, memories, yielding)).toMatchObject([
+      { state: 'unknown', cause: expect.stringMatching(/^The alert \d+ of "model:fraud" is about the same/) },
+      { check: 'clock' },
+    ])
+    await db.query(`delete from lockstep.alerts where monitor = 'model:fraud'`)
   })
 })
 

@@ -72,7 +72,7 @@ export const faults: readonly Fault[] = [
     check: 'nulls',
     subject: 'amount (version 1)',
     cause: /Most moved is NULL_VALUE: rows have the value null: check what the source sends\.$/,
-    also: ['nulls', 'drift', 'predictions'],
+    also: ['drift', 'predictions'],
     within: 30,
     healthy: 90,
     strike: async ({ conditions }) => void (conditions.nulls = 0.5),

@@ -208,7 +208,8 @@ export async function openShop({ postgresUrl, redis, seed = 1, conditions: given
     clock,
     lead: false,
     rollups,
-    predictionLog: { flushMs: 20 },
+    // a virtual minute is some milliseconds
+    predictionLog: { flushMs: 20, snapshotMs: 0 },
     pollMs: 60_000,
     drainMs: 2000,
   })
