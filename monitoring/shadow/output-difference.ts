@@ -7,7 +7,10 @@ export interface OutputComparison {
   readonly kind: 'number' | 'category'
   /** Of outputs that decide something: the threshold of a score; null: each value is a decision of its own. */
   readonly decides: { readonly threshold: number | null } | null
-  /** Candidate minus champion; of a vector, that element which differs most; of two probabilities, that of yes. null: NaN or an infinity on one side. */
+  /**
+   * Candidate minus champion; of a vector, the element that differs most; of two probabilities, that of yes. null: NaN
+   * or an infinity on one side.
+   */
   difference(champion: unknown, candidate: unknown): number | null
   /** Whether the candidate decides otherwise. */
   flips(champion: unknown, candidate: unknown): boolean

@@ -66,7 +66,8 @@ export interface ShadowRunnerDeps {
 /**
  * Runs a share of the answered rows by the shadow version of their model.
  *
- *     offer: in the share? process not busy? room in the queue?  ->  queue  ->  a flight of some rows  ->  rest, so that flights take `timeShare` of the time
+ *     offer: in the share? process not busy? room in the queue?
+ *       -> queue -> a flight of some rows -> rest, so that flights take `timeShare` of the time
  *
  * Nothing waits for it, and what does not fit is dropped and counted. It has no part in admission and limits, and
  * passes by the prediction cache.

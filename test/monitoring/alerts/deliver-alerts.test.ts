@@ -138,7 +138,7 @@ describe('a delivery', () => {
     expect(receiver.received).toHaveLength(at)
   })
 
-  it('is a job, which is tried again by itself', async () => {
+  it('is a job, which is retried automatically', async () => {
     await alertTwice('h')
     receiver.behave(500)
     const at = receiver.received.length

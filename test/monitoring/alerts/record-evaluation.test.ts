@@ -113,7 +113,7 @@ describe('a silence', () => {
     await evaluate(1, 'breach')
     const [first] = await alertsOf('held')
     await silenceAlert(opened().db, first?.id ?? 0, 60 * minute, by)
-    await evaluate(2, 'ok') // who was told that it fires is told that it no longer does
+    await evaluate(2, 'ok') // who was notified that it fires is notified that it no longer does
     await evaluate(3, 'breach')
     await evaluate(4, 'breach')
     expect(await alertsOf('held')).toMatchObject([
