@@ -1,4 +1,5 @@
 import type { OutcomeSpec } from '../kernel/outcome-spec.ts'
+import type { SliceSpecs } from '../kernel/slice-spec.ts'
 import type { ModelSpec, OnDemandSpec, ServiceSpec } from '../kernel/service-spec.ts'
 import type { CursorSpec, EntitySpec, SourceSpec, ViewSpec } from '../kernel/view-spec.ts'
 import type { ChannelSpec, MonitorSpec } from './monitor-spec.ts'
@@ -73,6 +74,8 @@ export interface ModelOperational extends Described {
   readonly cache?: CacheSettings
   /** The least score that counts as a positive decision; absent: 0.5. */
   readonly threshold?: number
+  /** Named splits of its figures. */
+  readonly slices?: SliceSpecs
   /** `none`: it has no default monitors. */
   readonly monitors?: 'none'
 }

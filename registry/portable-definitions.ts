@@ -27,6 +27,11 @@ const valueType = z.union([
 ])
 const keyType = z.strictObject({ kind: z.enum(['string', 'int32', 'int64', 'bool', 'timestamp']) })
 const column = z.strictObject({ name, type: columnType })
+const slice = z.strictObject({
+  column: name,
+  at: z.array(z.number()).exactOptional(),
+  values: z.record(z.string(), z.array(z.union([z.string(), z.number(), z.boolean()]))).exactOptional(),
+})
 const described = { description: z.string().max(100_000).exactOptional(), owner: text.exactOptional(), tags: z.array(text).exactOptional() }
 
 const entity = z.strictObject({ name, key: z.array(z.strictObject({ name: fieldName, type: keyType })).min(1) })
@@ -170,6 +175,7 @@ export const portableSchema = z.strictObject({
         timeoutMicros: micros.exactOptional(),
         cache: z.strictObject({ ttlMicros: micros, maxEntries: z.int() }).exactOptional(),
         threshold: z.number().exactOptional(),
+        slices: z.record(z.string(), slice).exactOptional(),
         monitors: z.literal('none').exactOptional(),
       }),
     }),

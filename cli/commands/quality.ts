@@ -22,7 +22,7 @@ export const qualityCommand: Command = {
     since: { value: 'DURATION', help: `How far back to look, such as 24h or 30d. Default: ${defaultSince}.` },
     by: {
       value: 'LIST',
-      help: 'Splits the figures: version, role, day, key columns, features; amount:10|100 gives the bins of a number.',
+      help: 'Splits the figures: version, role, day, declared slices, key columns, features; amount:10|100 gives the bins of a number.',
     },
     'as-of': { value: 'TIME', help: 'The figures as they were at this time, as in 2026-03-01T12:00:00Z. Default: now.' },
     server: serverOption,

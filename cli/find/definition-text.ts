@@ -1,3 +1,4 @@
+import type { SliceSpec } from '../../kernel/slice-spec.ts'
 import type { DefinitionPage, OnlineState } from '../../serving/find/definition-page.ts'
 import type { Example } from '../../serving/find/example.ts'
 import type { Use } from '../../registry/find/entry.ts'
@@ -113,6 +114,7 @@ function fieldsText(page: DefinitionPage, width: number | null): string {
               .map(([alias, at]) => `${alias} ${at}`)
               .join(', '),
           ],
+          ['slices', Object.entries(model.slices).map(sliceText).join('; ')],
         ] as const)),
     ...(outcome === undefined
       ? []
@@ -172,6 +174,13 @@ function fieldsText(page: DefinitionPage, width: number | null): string {
 
 function typedText(columns: readonly NamedType[]): string {
   return columns.map(({ name, type }) => `${name} ${type}`).join(', ')
+}
+
+/** `size: amount at 10, 100`. */
+function sliceText([name, { column, at, values }]: readonly [string, SliceSpec]): string {
+  if (at !== undefined) return `${name}: ${column} at ${at.join(', ')}`
+  if (values !== undefined) return `${name}: ${column} in ${Object.keys(values).join(', ')}`
+  return name === column ? name : `${name}: ${column}`
 }
 
 const maxUses = 12

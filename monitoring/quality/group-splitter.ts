@@ -1,6 +1,6 @@
 import { formatTimestamp } from '../../kernel/time.ts'
 import type { Labelling, SplitBy } from './slices.ts'
-import { labellingOf } from './slices.ts'
+import { labellingOf, otherLabel } from './slices.ts'
 
 /** What rows are split by. */
 export interface SplitRow {
@@ -14,7 +14,6 @@ export interface SplitRow {
 
 /** Memory is bounded by the number of groups; further ones are counted together. */
 export const maxGroups = 200
-const other = '(other)'
 
 /** Finds the group of a row: the labels of all splits together. */
 export interface GroupSplitter<Group> {
@@ -37,7 +36,7 @@ export function createGroupSplitter<Group>(by: readonly SplitBy[], first: readon
       let found = groups.get(key)
       if (found === undefined && groups.size >= maxGroups) {
         isFull = true
-        labels = labels.map(() => other)
+        labels = labels.map(() => otherLabel)
         key = labels.join('\0')
         found = groups.get(key)
       }
@@ -64,10 +63,10 @@ function labelOf(split: SplitBy, first: readonly SplitRow[]): (row: SplitRow) =>
       return ({ at }) => formatTimestamp(at).slice(0, 10)
     case 'column': {
       const of: Labelling = labellingOf(
-        split.edges,
-        first.map(({ columns }) => columns[split.name]),
+        split.slice,
+        first.map(({ columns }) => columns[split.slice.column]),
       )
-      return ({ columns }) => of(columns[split.name])
+      return ({ columns }) => of(columns[split.slice.column])
     }
     default:
       return split satisfies never

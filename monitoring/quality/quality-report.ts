@@ -25,7 +25,7 @@ export interface QualityOptions {
   readonly to: number
   /** The figures as they were then: what was known, and which predictions were mature. */
   readonly asOf: number
-  /** As `parseSplit` reads them: `version`, `role`, `day`, a key column, a feature. */
+  /** As `parseSplit` reads them: `version`, `role`, `day`, a slice, a key column, a feature. */
   readonly by: readonly string[]
   readonly limits?: JudgeLimits
   readonly signal?: AbortSignal | undefined
@@ -69,7 +69,7 @@ export async function qualityReport(
 ): Promise<QualityReport> {
   const model = catalog.model(options.model)
   const outcome = outcomeOf(catalog, model, options.outcome)
-  const by = options.by.map(parseSplit)
+  const by = options.by.map((text) => parseSplit(text, model.operational.slices))
   const columns = columnsOf(catalog, model, by)
   const judged = await db.snapshot(async (snapshot) => {
     const { versions, from, to, asOf, signal } = options
@@ -183,12 +183,12 @@ function outputOf({ name, spec }: CatalogModel, output: string) {
 function columnsOf(catalog: Catalog, model: CatalogModel, by: readonly SplitBy[]): string[] {
   const { keys, request, features } = catalog.service(model.spec.service)
   const known = [...new Set([...keys, ...request, ...features].map(({ name }) => name))]
-  const asked = [...new Set(by.flatMap((split) => (split.kind === 'column' ? [split.name] : [])))]
+  const asked = [...new Set(by.flatMap((split) => (split.kind === 'column' ? [split.slice.column] : [])))]
   const unknown = asked.find((name) => !known.includes(name))
   if (unknown === undefined) return asked
   throw new LockstepError(
     'INVALID_REQUEST',
-    `Predictions of "${model.name}" have no column "${unknown}".${didYouMean(unknown, known)} Split by version, role, day, or one of ${known.join(', ')}.`,
+    `Predictions of "${model.name}" have no column "${unknown}".${didYouMean(unknown, known)} Split by version, role, day, or one of ${[...Object.keys(model.operational.slices ?? {}), ...known].join(', ')}.`,
     { details: { model: model.name, column: unknown } },
   )
 }

@@ -1,48 +1,60 @@
 import { LockstepError } from '../../kernel/errors.ts'
+import type { SliceSpec, SliceSpecs } from '../../kernel/slice-spec.ts'
+import { ownSplits } from '../../kernel/slice-spec.ts'
 import { quantile } from '../../statistics/calibration.ts'
 
-/** What figures are split by: what every prediction has, or a key column or feature, in bins or by value. */
+/** What figures are split by: what every prediction has, a declared slice, or a column, in bins or by value. */
 export type SplitBy =
-  | { readonly kind: 'version' | 'role' | 'day'; readonly name: string }
-  | { readonly kind: 'column'; readonly name: string; readonly edges: readonly number[] | null }
+  | { readonly kind: (typeof ownSplits)[number]; readonly name: string }
+  | { readonly kind: 'column'; readonly name: string; readonly slice: SliceSpec }
 
-const own = ['version', 'role', 'day'] as const
 /** A number with more values than this is split into bins. */
 const maxNumbers = 20
 const quantileBins = 5
 
 /**
- * Parses `version`, `country`, or `amount:10,100`, with the edges of bins.
+ * Parses `version`, the name of a slice or column, or `amount:10|100`, with the edges of bins.
  *
  * @throws LockstepError `INVALID_REQUEST`
  */
-export function parseSplit(text: string): SplitBy {
-  const kind = own.find((name) => name === text)
+export function parseSplit(text: string, slices: SliceSpecs = {}): SplitBy {
+  const kind = ownSplits.find((name) => name === text)
   if (kind !== undefined) return { kind, name: kind }
+  const declared = Object.hasOwn(slices, text) ? slices[text] : undefined
+  if (declared !== undefined) return { kind: 'column', name: text, slice: declared }
   const [name = '', bins, ...more] = text.split(':')
   const edges = bins === undefined ? null : bins.split('|').map((edge) => (edge.trim() === '' ? Number.NaN : Number(edge)))
   const isRising = edges === null || edges.every((edge, i) => Number.isFinite(edge) && (i === 0 || edge > (edges[i - 1] as number)))
   if (name === '' || more.length > 0 || !isRising) {
     throw new LockstepError(
       'INVALID_REQUEST',
-      `Figures cannot be split by "${text}"; write version, role, day, a key column or a feature, or bins of a feature with rising edges, as in amount:10|100.`,
+      `Figures cannot be split by "${text}"; write version, role, day, a declared slice, a key column or a feature, or bins of a feature with rising edges, as in amount:10|100.`,
       { details: { by: text } },
     )
   }
-  return { kind: 'column', name, edges }
+  return { kind: 'column', name, slice: { column: name, ...(edges === null ? {} : { at: edges }) } }
 }
 
 /** The label of the part that a value falls into. */
 export type Labelling = (value: unknown) => string
 
+/** What is in no group of a slice, or in more groups than are kept. */
+export const otherLabel = '(other)'
+
 /**
- * By value; a number with many values by its bins of equal mass.
+ * By the groups or bins of a slice, or else by value; a number with many values by its bins of equal mass.
  *
  * @param first the first values of the column
  */
-export function labellingOf(edges: readonly number[] | null, first: readonly unknown[]): Labelling {
+export function labellingOf({ at: edges, values }: Omit<SliceSpec, 'column'>, first: readonly unknown[]): Labelling {
+  if (values !== undefined) {
+    const labels = new Map(
+      Object.entries(values).flatMap(([label, members]) => members.map((member) => [valueLabel(member), label] as const)),
+    )
+    return (value) => labels.get(valueLabel(value)) ?? otherLabel
+  }
   const numbers = first.filter((value) => typeof value === 'number' && Number.isFinite(value)) as number[]
-  const isWide = edges === null && new Set(numbers).size > maxNumbers
+  const isWide = edges === undefined && new Set(numbers).size > maxNumbers
   const used = edges ?? (isWide ? quantileEdges(numbers) : null)
   if (used === null) return valueLabel
   return (value) => {

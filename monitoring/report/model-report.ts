@@ -53,6 +53,8 @@ export interface ModelReport {
 export interface OutcomeQuality {
   readonly byVersion: QualityReport
   readonly byDay: QualityReport
+  /** Of each slice that the model declares. */
+  readonly bySlice: Readonly<Record<string, QualityReport>>
 }
 
 /** A part of the report, or why there is none. */
@@ -116,12 +118,16 @@ async function qualities(db: Database, catalog: Catalog, query: ReportQuery): Pr
     const example = "outcome('label', { model, value: t.bool, within: '1d' })"
     throw new LockstepError('INVALID_REQUEST', `The model "${query.model}" has no outcome. Declare one, as in ${example}.`)
   }
+  const slices = Object.keys(catalog.model(query.model).operational.slices ?? {})
   const reports: OutcomeQuality[] = []
   for (const { spec } of outcomes) {
     const options = { ...query, outcome: spec.name, asOf: query.to }
+    const bySlice: Record<string, QualityReport> = {}
+    for (const slice of slices) bySlice[slice] = await qualityReport(db, catalog, { ...options, by: [slice] })
     reports.push({
       byVersion: await qualityReport(db, catalog, { ...options, by: ['version'] }),
       byDay: await qualityReport(db, catalog, { ...options, by: ['day'] }),
+      bySlice,
     })
   }
   return reports

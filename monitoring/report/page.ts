@@ -31,7 +31,7 @@ th, td { text-align: left; padding: 4px 10px 4px 0; border-bottom: 1px solid var
 td.number, th.number { text-align: right; } .bad { color: var(--bad); font-weight: 600; } .warn { color: var(--warn); font-weight: 600; } .good { color: var(--good); font-weight: 600; }
 .legend { display: flex; flex-wrap: wrap; gap: 4px 16px; color: var(--muted); } .legend i { display: inline-block; width: 10px; height: 10px; margin-right: 6px; }
 svg text { fill: var(--muted); font: 11px system-ui, sans-serif; } .axis, .grid { stroke: var(--rule); } .frame { fill: none; stroke: var(--rule); }
-rect.window { fill: var(--window); } rect.baseline { fill: var(--baseline); } .band { fill: var(--band); } .line { fill: none; stroke: var(--window); stroke-width: 1.8; }
+rect.window { fill: var(--window); } rect.baseline { fill: var(--baseline); } .band { fill: var(--band); } .whisker { fill: none; stroke: var(--window); } .line { fill: none; stroke: var(--window); stroke-width: 1.8; }
 .dot { fill: var(--window); } .target { stroke: var(--bad); stroke-dasharray: 5 4; } .diagonal { fill: none; stroke: var(--muted); stroke-dasharray: 4 4; }
 .empty { fill: var(--rule); opacity: .5; } .null-value { fill: var(--null); background: var(--null); } .not-found { fill: var(--missing); background: var(--missing); }
 .outside-max-age { fill: var(--old); background: var(--old); } .unavailable { fill: var(--down); background: var(--down); }

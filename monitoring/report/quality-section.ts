@@ -2,10 +2,12 @@ import { formatDuration } from '../../kernel/duration.ts'
 import { parseTimestamp } from '../../kernel/time.ts'
 import type { Figure } from '../quality/figure.ts'
 import { figureTitle } from '../quality/figure-titles.ts'
+import type { JudgedGroup } from '../quality/judge-predictions.ts'
 import type { QualityReport } from '../quality/quality-report.ts'
 import { type Markup, element } from './markup.ts'
+import { businessTable, cellOf, figuresTable, type LabelledGroup } from './figures-table.ts'
 import type { OutcomeQuality, Part } from './model-report.ts'
-import { type Cell, type Section, cards, figure, table } from './page.ts'
+import { type Section, cards, figure, table } from './page.ts'
 import { reliabilityChart } from './reliability-chart.ts'
 import { shortNumber } from './scale.ts'
 import { seriesChart } from './series-chart.ts'
@@ -23,16 +25,21 @@ export function qualitySection(quality: Part<readonly OutcomeQuality[]>): Sectio
   }
 }
 
-function outcomeParts({ byVersion, byDay }: OutcomeQuality): Markup[] {
+function outcomeParts({ byVersion, byDay, bySlice }: OutcomeQuality): Markup[] {
   const { outcome, total, withinMicros, answered, estimates } = byVersion
   const curve = total.calibration?.curve ?? null
-  const days = byDay.groups.map((group) => ({ at: parseTimestamp(`${group.by['day']}T00:00:00Z`), figures: group.figures }))
-  const charts = drawn.flatMap((name) => {
-    const points = days.map(({ at, figures }) => pointOf(at, figures[name]))
-    return points.some(({ value }) => value !== null)
-      ? [figure(`${figureTitle(name)} by day`, seriesChart(figureTitle(name), points), `Outcome ${outcome}; the band is the interval.`)]
-      : []
-  })
+  const days = byDay.groups.map((group) => ({ at: parseTimestamp(`${group.by['day']}T00:00:00Z`), group }))
+  const chart = (title: string, caption: string, of: (group: JudgedGroup) => Figure | undefined): Markup[] => {
+    const points = days.map(({ at, group }) => pointOf(at, of(group)))
+    return points.some(({ value }) => value !== null) ? [figure(`${title} by day`, seriesChart(title, points), caption)] : []
+  }
+  const charts = drawn.flatMap((name) =>
+    chart(figureTitle(name), `Outcome ${outcome}; the band is the interval.`, ({ figures }) => figures[name]),
+  )
+  const business = Object.keys(total.business).flatMap((name) =>
+    chart(name, `Mean for each prediction that ${outcome} judges; the band is the interval.`, (group) => group.business[name]),
+  )
+  const versions = [{ label: 'all', group: total }, ...labelled(byVersion.groups, 'version')]
   const unreliable = estimates.filter(({ reliable }) => reliable === false)
   return [
     element('h3', {}, `Outcome ${outcome}`),
@@ -41,11 +48,17 @@ function outcomeParts({ byVersion, byDay }: OutcomeQuality): Markup[] {
       { class: 'muted' },
       `${shortNumber(total.judged)} of ${shortNumber(total.predictions)} logged predictions are judged; ${shortNumber(total.immature)} are not mature (an outcome may come within ${formatDuration(withinMicros)}); ${shortNumber(total.withoutOutcome)} have no outcome.${answered === null || answered <= total.predictions ? '' : ` Servers made about ${shortNumber(answered)} predictions.`}`,
     ),
-    figuresTable(byVersion),
+    figuresTable('version', versions),
+    ...businessTable('version', versions),
     cards(
-      [...charts, ...(curve === null ? [] : [figure('Reliability', reliabilityChart(outcome, curve.steps), reliabilityText(curve))])],
+      [
+        ...charts,
+        ...business,
+        ...(curve === null ? [] : [figure('Reliability', reliabilityChart(outcome, curve.steps), reliabilityText(curve))]),
+      ],
       true,
     ),
+    ...Object.entries(bySlice).flatMap(sliceParts),
     ...estimates.map((estimate) => estimateTable(estimate)),
     ...unreliable.map(({ version, reason }) =>
       element('p', { class: 'bad' }, `Version ${version}: the estimate is unreliable: ${reason ?? ''}`),
@@ -53,19 +66,28 @@ function outcomeParts({ byVersion, byDay }: OutcomeQuality): Markup[] {
   ]
 }
 
-/** One sentence in place of a table if there is no figure at all, as all have the same reason. */
-function figuresTable({ total, groups }: QualityReport): Markup {
-  const names = Object.keys(total.figures)
-  const all = Object.values(total.figures)
-  if (all.every(({ value }) => value === null))
-    return element('p', { class: 'muted' }, `No figures: ${all[0]?.reason ?? 'nothing is judged'}.`)
-  return table(
-    ['version', ...names.map(figureTitle)],
-    [{ by: { version: 'all' }, figures: total.figures }, ...groups].map(({ by, figures }): Cell[] => [
-      by['version'] ?? '',
-      ...names.map((name) => cellOf(figures[name])),
-    ]),
+function labelled(groups: readonly JudgedGroup[], by: string): LabelledGroup[] {
+  return groups.map((group) => ({ label: group.by[by] ?? '', group }))
+}
+
+/** More groups would make the page long; --json has all. */
+const maxSliceGroups = 20
+
+function sliceParts([slice, { groups }]: readonly [string, QualityReport]): Markup[] {
+  const largest = new Set(groups.toSorted((a, b) => b.judged - a.judged).slice(0, maxSliceGroups))
+  const shown = labelled(
+    groups.filter((group) => largest.has(group)),
+    slice,
   )
+  const more = groups.length - shown.length
+  return [
+    element('h3', {}, `By ${slice}`),
+    ...(more === 0
+      ? []
+      : [element('p', { class: 'muted' }, `The ${maxSliceGroups} groups with most judged predictions; ${more} more are not shown.`)]),
+    figuresTable(slice, shown),
+    ...businessTable(slice, shown),
+  ]
 }
 
 function reliabilityText({
@@ -102,12 +124,4 @@ function estimateTable({ version, n, figures, reliable, reason }: QualityReport[
 function pointOf(at: number, figure: Figure | undefined) {
   if (figure === undefined || figure.value === null) return { at, value: null }
   return { at, value: figure.value, low: figure.low ?? undefined, high: figure.high ?? undefined }
-}
-
-/** `0.812 (0.79 to 0.83)`, or why there is none. */
-function cellOf(figure: Figure | undefined): Cell {
-  if (figure === undefined) return ''
-  if (figure.value === null) return { text: `none: ${figure.reason ?? ''}`, tone: 'muted' }
-  if (figure.low === null || figure.high === null) return shortNumber(figure.value)
-  return `${shortNumber(figure.value)} (${shortNumber(figure.low)} to ${shortNumber(figure.high)})`
 }

@@ -13,7 +13,7 @@ export interface SeriesPoint {
 
 const [width, height, left, right, top, bottom] = [560, 160, 52, 8, 8, 22]
 
-/** A line over time with the band of its intervals. A gap interrupts the line. */
+/** A line over time with the band of its intervals. A gap interrupts the line; a point between gaps has a whisker. */
 export function seriesChart(name: string, points: readonly SeriesPoint[], target?: number): Markup {
   const known = points.flatMap((point) => (point.value === null ? [] : [{ ...point, value: point.value }]))
   const x = linearScale(
@@ -26,10 +26,19 @@ export function seriesChart(name: string, points: readonly SeriesPoint[], target
   const place = (at: number, value: number): string => `${x.position(at).toFixed(1)},${y.position(value).toFixed(1)}`
   const runs = withoutGaps(points)
   const bands = runs.map((run) => {
+    const [only, ...others] = run
+    if (only !== undefined && others.length === 0) return whisker(only)
     const upper = run.map(({ at, value, high }) => place(at, high ?? value))
     const lower = run.map(({ at, value, low }) => place(at, low ?? value)).toReversed()
     return element('polygon', { class: 'band', points: [...upper, ...lower].join(' ') })
   })
+  function whisker({ at, value, low = value, high = value }: KnownPoint): Markup {
+    const [middle, upper, lower] = [x.position(at), y.position(high), y.position(low)]
+    return element('path', {
+      class: 'whisker',
+      d: `M${place(at, low)}V${upper.toFixed(1)}M${(middle - 5).toFixed(1)} ${upper.toFixed(1)}h10M${(middle - 5).toFixed(1)} ${lower.toFixed(1)}h10`,
+    })
+  }
   const lines = runs.map((run) => element('polyline', { class: 'line', points: run.map(({ at, value }) => place(at, value)).join(' ') }))
   const dots = known.map(({ at, value, low, high }) => {
     const interval = low === undefined || high === undefined ? '' : ` (${shortNumber(low)} to ${shortNumber(high)})`

@@ -8,6 +8,8 @@ import type { Description } from './definition.ts'
 import { checkBody, checkKind, define, describe } from './definition.ts'
 import type { FeatureService } from './feature-service.ts'
 import { checkColumnName, checkName } from './names.ts'
+import type { ColumnOf, Slices } from './slices.ts'
+import { checkSlices } from './slices.ts'
 import type { Types } from './t.ts'
 import { checkColumnType } from './t.ts'
 
@@ -61,10 +63,16 @@ export interface ModelOptions {
  */
 export function model<const N extends string, S extends FeatureService, const O extends Types>(
   name: N,
-  body: { readonly service: S; readonly output: O } & ModelOptions & Description,
+  body: {
+    readonly service: S
+    readonly output: O
+    /** Named splits of its figures, for `lockstep quality --by NAME` and reports: a column, or bins or groups of one. */
+    readonly slices?: Slices<NoInfer<ColumnOf<S>>>
+  } & ModelOptions &
+    Description,
 ): Model<N, S, O> {
   const what = `model "${checkName(name, 'A model')}"`
-  checkBody(body, `The ${what}`, ['service', 'output', 'tolerance', 'batchDelay', 'timeout', 'cache', 'threshold', 'monitors'])
+  checkBody(body, `The ${what}`, ['service', 'output', 'slices', 'tolerance', 'batchDelay', 'timeout', 'cache', 'threshold', 'monitors'])
   checkKind(body.service, ['featureService'], `The service of ${what}`, 'a feature service')
   const output = Object.entries(body.output ?? {}).map(([column, type]) => {
     const place = `The output "${column}" of ${what}`
@@ -79,7 +87,10 @@ export function model<const N extends string, S extends FeatureService, const O 
     service: body.service,
     output: Object.freeze({ ...body.output }),
     spec: Object.freeze(spec),
-    operational: operationalOf(body, `The ${what}`),
+    operational: Object.freeze({
+      ...operationalOf(body, `The ${what}`),
+      ...(body.slices === undefined ? {} : { slices: checkSlices(body.slices, body.service, `The ${what}`) }),
+    }),
     described: describe(body, `The ${what}`),
   })
 }

@@ -3,6 +3,7 @@ import type { Column, ValueType } from '../../kernel/value-type.ts'
 import { typeName } from '../../kernel/value-type.ts'
 import type { FeatureSpec, JsonValue } from '../../kernel/view-spec.ts'
 import type { OnDemandFeatureSpec } from '../../kernel/service-spec.ts'
+import type { SliceSpecs } from '../../kernel/slice-spec.ts'
 import { streamName } from '../../kernel/stream-spec.ts'
 import type { Definition } from '../definition.ts'
 import { labelOf } from '../definition.ts'
@@ -85,6 +86,8 @@ export interface ModelDetails {
   readonly service: string
   readonly outputs: readonly NamedType[]
   readonly aliases: Readonly<Record<string, number>>
+  /** Declared splits of its figures. */
+  readonly slices: SliceSpecs
 }
 
 export interface MonitorDetails {
@@ -195,7 +198,12 @@ function ofKind(inventory: Inventory, definition: Definition): Partial<Definitio
       const { service, output } = definition.spec
       const aliases = inventory.aliases.filter(({ model }) => model === definition.name)
       return {
-        model: { service, outputs: typed(output), aliases: Object.fromEntries(aliases.map(({ alias, version }) => [alias, version])) },
+        model: {
+          service,
+          outputs: typed(output),
+          aliases: Object.fromEntries(aliases.map(({ alias, version }) => [alias, version])),
+          slices: definition.operational.slices ?? {},
+        },
       }
     }
     case 'outcome':

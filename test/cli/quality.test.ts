@@ -21,7 +21,7 @@ beforeAll(async () => {
   const cards = Array.from({ length: 40 }, (_, i) => ({ id: `p${i}`, card: `c${i}`, atHour: i, probability: (i % 10) / 10 }))
   await logPredictions(world.db, cards)
   for (const { id, card, atHour, probability } of cards)
-    if (atHour !== 7) await report(world.db, { card, id, atHour: atHour + 1, isFraud: probability > 0.5 || atHour < 5 })
+    if (atHour !== 7) await report(world.db, { card, id, atHour: atHour + 1, isFraud: probability > 0.5 || atHour < 5, loss: atHour })
   const served = await world.serve({ pollMs: 60_000 })
   await served.server.whenReady()
   url = served.url
@@ -45,6 +45,15 @@ describe('lockstep quality', () => {
     expect(out).toMatch(/^accuracy +0\.769 +0\.\d+ to 0\.\d+ +39$/m)
     expect(out).toMatch(/^AUC +0\.\d+ /m)
     expect(lines.at(-1)).toMatch(/^champion +3 +39 +0 +0\.\d+ \(0\.\d+ to 0\.\d+\)/)
+  })
+
+  it('shows figures by declared slices', async () => {
+    const { out } = await lockstep(env, ...words, '--by', 'paying,known')
+    expect(out).toMatch(/^PAYING +KNOWN +JUDGED/m)
+    expect(out).toMatch(/^> 2 +\(other\) +36 /m)
+    expect(out).toMatch(/^> 2 +trusted +3 /m)
+    expect(await must(env, 'show', 'fraud')).toHaveProperty('model.slices.paying', { column: 'paid1h', at: [2] })
+    expect((await lockstep(env, 'show', 'fraud')).out).toMatch(/^slices +paying: paid1h at 2; known: card in trusted$/m)
   })
 
   it('gives one reason in place of figures that all lack it', async () => {
@@ -105,14 +114,9 @@ describe('lockstep report', () => {
     const written = await lockstep(env, 'report', 'fraud', '--since', '700d', '--out', out)
     expect([written.code, written.out]).toEqual([0, expect.stringMatching(/^quality {3}labelled: 39 mature predictions judged/m)])
     const html = await readFile(out, 'utf8')
-    for (const part of [
-      '39 of 40 logged predictions are judged',
-      'No figures: 0 mature predictions',
-      'id="traffic"',
-      'id="drift"',
-      'spending',
-    ])
+    for (const part of ['39 of 40 logged predictions are judged', 'By paying', 'business figure', 'id="traffic"', 'id="drift"', 'spending'])
       expect(html).toContain(part)
+    expect(html).toMatch(/<td>trusted<\/td><td class="number">3<\/td><td class="muted">none: 3 mature [^<]*<\/td><td><\/td>/)
     expect(html).not.toMatch(/NaN|undefined|\[object/)
 
     const again = await lockstep(env, 'report', 'fraud', '--since', '700d', '--out', out)
@@ -124,6 +128,11 @@ describe('lockstep report', () => {
     const figures = await must(env, 'report', 'fraud', '--since', '700d')
     expect(figures).toMatchObject({ model: 'fraud', path: null, traffic: { requests: 0 }, alerts: [], freshness: [{ view: 'spending@1' }] })
     expect(figures).toHaveProperty(['quality', 'value', 2, 'byVersion', 'total', 'judged'], 39)
+    expect(figures).toHaveProperty(['quality', 'value', 2, 'bySlice', 'known', 'groups', 1, 'judged'], 3)
+    expect(figures).toHaveProperty(
+      ['quality', 'value', 2, 'byDay', 'total', 'business', 'loss'],
+      expect.objectContaining({ n: 39, total: 773 }),
+    )
   })
 
   it('has the alerts of the model that fired in its time, and no others', async () => {

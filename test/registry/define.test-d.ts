@@ -233,6 +233,8 @@ describe('services and models', () => {
     expectTypeOf(delay.output.probability).toEqualTypeOf<{ readonly kind: 'float32' }>()
     // @ts-expect-error by name is refused
     model('delay', { service: 'flight_features', output: { probability: t.float32 } })
+    // @ts-expect-error a slice of a column that the service does not have
+    model('delay', { service, output: { probability: t.float32 }, slices: { region: 'regoin' } })
     const named = featureView('named', { version: 1, entity: airport, source: landings, features: { airport: count('1h') } })
     // @ts-expect-error the feature has the name of the key
     featureService('s', { version: 1, features: [named] })

@@ -387,6 +387,34 @@ describe('services and models', () => {
       expect(errorOf(call('model', 'm', { service, output, ...wrong })).message, said).toContain(said)
   })
 
+  it('declare slices by a column, by bins or by groups of values, outside the spec of a model', () => {
+    const service = featureService('s', { version: 1, features: [delays] })
+    const body = { service, output: { p: t.float32 } }
+    const slices = {
+      airport: 'airport',
+      busy: { column: 'n', at: [1, 10] },
+      coast: { column: 'airport', values: { east: ['JFK', 'BOS'], west: ['LAX'] } },
+    } as const
+    const made = model('m', { ...body, slices })
+    expect(made.operational).toEqual({ slices: { ...slices, airport: { column: 'airport' } } })
+    expect(made.spec).toEqual(model('m', body).spec)
+    for (const [wrong, said] of [
+      ['airport', 'write columns by name'],
+      [{ a: 'airprot' }, 'slice "a" of "airprot", which is not a column of the service "s". Did you mean "airport"?'],
+      [{ day: 'airport' }, 'rename it'],
+      [{ n: 'airport' }, 'is a column itself'],
+      [{ a: { column: 'airport', edges: [1] } }, 'the option "edges"'],
+      [{ a: { column: 'n', at: [2, 1] } }, 'write rising numbers'],
+      [{ a: { column: 'n', at: [] } }, 'write rising numbers'],
+      [{ a: { column: 'airport', at: [1], values: { x: ['y'] } } }, 'both "at" and "values"'],
+      [{ a: { column: 'airport', values: {} } }, 'write 1 to 100 groups'],
+      [{ a: { column: 'airport', values: { x: [] } } }, 'the group "x"'],
+      [{ a: { column: 'airport', values: { x: ['JFK'], y: ['JFK'] } } }, '"JFK" twice'],
+      [Object.fromEntries(Array.from({ length: 21 }, (_, i) => [`a${i}`, 'airport'])), '21 slices'],
+    ] as const)
+      expect(errorOf(call('model', 'm', { ...body, slices: wrong })).message, said).toContain(said)
+  })
+
   it('refuse one column needed with two types', () => {
     const numbered = entity('numbered', { key: { airport: t.int64 } })
     const other = featureView('other', { version: 1, entity: numbered, source: landings, features: { m: count('1h') } })

@@ -23,7 +23,14 @@ function fullSet(): DefinitionSet {
     })),
     models: set.models.map((each) => ({
       ...each,
-      operational: { tolerance: 0.1, batchDelayMicros: 1, timeoutMicros: 2, cache: { ttlMicros: 3, maxEntries: 4 }, threshold: 0.3 },
+      operational: {
+        tolerance: 0.1,
+        batchDelayMicros: 1,
+        timeoutMicros: 2,
+        cache: { ttlMicros: 3, maxEntries: 4 },
+        threshold: 0.3,
+        slices: { size: { column: 'delay', at: [1, 10] }, coast: { column: 'airport', values: { east: ['JFK', 1, true] } } },
+      },
     })),
     unexported: ['source "other"'],
   }

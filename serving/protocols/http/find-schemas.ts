@@ -161,6 +161,19 @@ export const definitionAnswer = z.object({
       service: z.string().describe('The service that it takes'),
       outputs: columns.describe('Its outputs'),
       aliases: z.record(z.string(), z.int()).describe('The version of each alias'),
+      slices: z
+        .record(
+          z.string(),
+          z.object({
+            column: z.string().describe('The column that rows are split by'),
+            at: z.array(z.number()).exactOptional().describe('Rising edges of bins'),
+            values: z
+              .record(z.string(), z.array(z.union([z.string(), z.number(), z.boolean()])))
+              .exactOptional()
+              .describe('The values of each group'),
+          }),
+        )
+        .describe('Declared splits of its figures, by name'),
     })
     .optional()
     .describe('Of a model'),

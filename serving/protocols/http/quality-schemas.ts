@@ -106,6 +106,6 @@ export const qualityQuery = z.object({
   by: z
     .string()
     .optional()
-    .describe('Splits, with commas: version, role, day, a key column, a feature, or bins of one as in `amount:10|100`'),
+    .describe('Splits, with commas: version, role, day, a declared slice, a key column, a feature, or bins of one as in `amount:10|100`'),
   asOf: z.string().optional().describe('The figures as they were at this time, RFC 3339. Default: now'),
 })

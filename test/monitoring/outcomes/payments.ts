@@ -16,7 +16,9 @@ const card = entity('card', { key: { card: t.string } })
 const payments = source('payments', { key: { card: 'card' }, eventTime: 'paid_at', columns: { amount: t.float64 } })
 const spending = featureView('spending', { version: 1, entity: card, source: payments, features: { paid1h: count('1h') } })
 const service = featureService('fraud_features', { version: 1, features: [spending] })
-const fraud = model('fraud', { service, output: { probability: t.float32 } })
+const fraud = model('fraud', {
+  service, output: { probability: t.float32 }, slices: { paying: { column: 'paid1h', at: [2] }, known: { column: 'card', values: { trusted: ['c1', 'c2', 'c3'] } } },
+})
 const reports = source('reports', {
   key: { card: 'card' }, eventTime: 'happened_at', known: 'reported_at',
   columns: { prediction_id: t.string, loss: t.float64, is_fraud: t.bool },

@@ -2,6 +2,9 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { dayOf, makePartitions } from '../../../monitoring/prediction-log/partitions.ts'
 import type { QualityReport } from '../../../monitoring/quality/quality-report.ts'
 import { qualityReport } from '../../../monitoring/quality/quality-report.ts'
+import type { OutcomeQuality } from '../../../monitoring/report/model-report.ts'
+import { qualitySection } from '../../../monitoring/report/quality-section.ts'
+import { shortNumber } from '../../../monitoring/report/scale.ts'
 import { applyChanges } from '../../../registry/apply.ts'
 import type { Catalog } from '../../../registry/catalog.ts'
 import { loadCatalog } from '../../../registry/catalog.ts'
@@ -97,6 +100,27 @@ describe('business figures', () => {
       expect((figure?.low ?? 0) / low).toBeCloseTo(1, 5)
       expect((figure?.high ?? 0) / high).toBeCloseTo(1, 5)
     }
+  })
+
+  it('are in the page of a model with intervals, by version, by day and by slice', async () => {
+    const [byVersion, byDay, byCard] = [
+      await report('costly', ['version']),
+      await report('costly', ['day']),
+      await report('costly', ['card']),
+    ]
+    const pageOf = (quality: OutcomeQuality) =>
+      qualitySection({ value: [quality], reason: null })
+        .body.map(({ markup }) => markup)
+        .join('')
+    const page = pageOf({ byVersion, byDay, bySlice: { card: byCard } })
+    const { value = 0, low = 0, high = 0, n } = byVersion.total.business['loss'] ?? {}
+    const cell = `${shortNumber(value ?? 0)} (${shortNumber(low ?? 0)} to ${shortNumber(high ?? 0)})`
+    expect(page).toContain(`<td>loss</td><td>all</td><td>${cell}</td><td class="number">${n}</td>`)
+    expect(page).toContain('loss by day')
+    expect(page).toContain('By card')
+    const early = await report('labelled', [], start + 2 * hour)
+    expect(pageOf({ byVersion: early, byDay: early, bySlice: {} })).toContain('No figures: 0 mature predictions')
+    expect(page).not.toMatch(/NaN|undefined/)
   })
 
   it('of few predictions have a total and no mean', async () => {

@@ -33,6 +33,10 @@ interface Setup {
   readonly limits?: JudgeLimits
 }
 
+const slices = {
+  size: { column: 'amount', at: [100, 500] },
+  region: { column: 'country', values: { europe: ['DE', 'FR'], home: ['US'] } },
+}
 const plenty: JudgeLimits = { total: 1e6, group: 1e6, estimate: 20_000, curve: 0 }
 
 async function judged(
@@ -41,7 +45,7 @@ async function judged(
 ): Promise<JudgedPredictions> {
   const first = rows.map((each) => each.outcome).filter((value) => value !== null)
   const judge = createJudge({ model: 'fraud', output, outcomeType: outcome, threshold, first })
-  const all = createPredictionJudge({ judge, by: by.map(parseSplit), first: rows, limits })
+  const all = createPredictionJudge({ judge, by: by.map((text) => parseSplit(text, slices)), first: rows, limits })
   for (const each of rows) all.add(each)
   return await all.finish()
 }
@@ -267,6 +271,21 @@ describe('slices', () => {
     const { groups } = await judged(rows, { by: ['amount'] })
     expect(groups).toHaveLength(5)
     for (const { judged: n } of groups) expect(Math.abs(n - 100)).toBeLessThan(10)
+  })
+
+  it('are bins and groups of values that are declared, and what is in no group', async () => {
+    const countries = ['DE', 'FR', 'US', 'JP', null]
+    const rows = Array.from({ length: 500 }, (_, i) => row({ columns: { amount: i + 1, country: countries[i % 5] } }))
+    const parts = async (by: string) => (await judged(rows, { by: [by] })).groups.map((group) => [group.by[by], group.judged])
+    expect(await parts('size')).toEqual([
+      ['<= 100', 100],
+      ['100 to 500', 400],
+    ])
+    expect(await parts('region')).toEqual([
+      ['(other)', 200],
+      ['europe', 200],
+      ['home', 100],
+    ])
   })
 
   it('are counted together beyond 200', async () => {

@@ -159,7 +159,8 @@ describe('the quality of a model', () => {
   it('names a column, outcome or model that is not there', async () => {
     await expect(report({ by: ['cart'] })).rejects.toMatchObject({
       code: 'INVALID_REQUEST',
-      message: 'Predictions of "fraud" have no column "cart". Did you mean "card"? Split by version, role, day, or one of card, paid1h.',
+      message:
+        'Predictions of "fraud" have no column "cart". Did you mean "card"? Split by version, role, day, or one of paying, known, card, paid1h.',
     })
     await expect(report({ outcome: undefined })).rejects.toThrow(/^The model "fraud" has several outcomes: .*"labelled".*\. Name one\.$/)
     await expect(report({ outcome: 'label' })).rejects.toMatchObject({ code: 'UNKNOWN_DEFINITION' })

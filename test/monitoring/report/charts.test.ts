@@ -42,8 +42,17 @@ describe('a series', () => {
   })
 
   it('has its interval in the chart', () => {
-    const { markup } = seriesChart('auc', [{ at: 0, value: 0.8, low: 0.7, high: 0.9 }])
+    const points = [0.8, 0.82, null, 0.81].map((value, i) => ({ at: at(i), value, low: 0.7, high: 0.9 }))
+    const { markup } = seriesChart('auc', points)
     expect(markup).toContain('0.8 (0.7 to 0.9)')
+    expect(markup.match(/<polygon class="band"/g)?.length).toBe(1)
+    expect(markup.match(/<path class="whisker"/g)?.length).toBe(1)
+  })
+
+  it('of one point draws its interval from the low to the high limit', () => {
+    const { markup } = seriesChart('auc', [{ at: 0, value: 0.8, low: 0.7, high: 0.9 }])
+    // the limits are the ends of the axis: 138 px below, 8 px above
+    expect(markup).toMatch(/<path class="whisker" d="M[\d.]+,138\.0V8\.0M/)
     expect(markup).not.toContain('NaN')
   })
 })
