@@ -1,4 +1,6 @@
-import { logBeta } from './gamma.ts'
+import type { BetaPrior } from './bernoulli-mixture.ts'
+import { edge, logLikelihood, logMixture } from './bernoulli-mixture.ts'
+import { normalCdf } from './distributions.ts'
 
 /** An interval that holds at every moment at once with probability `1 - alpha`, however often it is looked at. */
 export interface Sequence {
@@ -7,7 +9,12 @@ export interface Sequence {
   readonly high: number
   /** The least alpha at which the interval excludes the null value: it excludes it exactly where p <= alpha. */
   readonly p: number
+  /** The evidence against the null value, an e-value: 1/p where that exceeds 1. For `eBenjaminiHochberg`. */
+  readonly e: number
 }
+
+/** The one-sided form: the true value is above `low` at every moment with probability `1 - alpha`. */
+export type LowerBound = Omit<Sequence, 'high'>
 
 export interface SequenceOptions {
   readonly alpha?: number
@@ -32,14 +39,48 @@ export function asymptoticSequence(
   n: number,
   { alpha = 0.05, tightestAt = 5000, nullValue = 0 }: SequenceOptions = {},
 ): Sequence {
+  const { grown, scale } = growth(n, alpha, tightestAt)
+  const half = standardError * criticalMultiple(n, { alpha, tightestAt })
+  const distance = (value - nullValue) ** 2 / (standardError ** 2 * scale)
+  const e = standardError === 0 ? (value === nullValue ? 1 : Number.POSITIVE_INFINITY) : Math.exp(distance) / Math.sqrt(grown)
+  return { value, low: value - half, high: value + half, p: Math.min(1, 1 / e), e }
+}
+
+/** Half the width of {@link asymptoticSequence} in standard errors: 1.96 for the interval of a fixed horizon. */
+export function criticalMultiple(n: number, { alpha = 0.05, tightestAt = 5000 }: Omit<SequenceOptions, 'nullValue'> = {}): number {
+  const { grown, scale } = growth(n, alpha, tightestAt)
+  return Math.sqrt(scale * Math.log(Math.sqrt(grown) / alpha))
+}
+
+/** With s² = n · se², the square of the half width is se² · scale · ln(√grown / alpha). */
+function growth(n: number, alpha: number, tightestAt: number): { readonly grown: number; readonly scale: number } {
   const rhoSquared = (-2 * Math.log(alpha) + Math.log(-2 * Math.log(alpha) + 1)) / tightestAt
   const grown = n * rhoSquared + 1
-  // with s² = n · se², the square of the half width is se² · scale · ln(√grown / alpha)
-  const scale = (2 * grown) / (n * rhoSquared)
-  const half = standardError * Math.sqrt(scale * Math.log(Math.sqrt(grown) / alpha))
-  const distance = (value - nullValue) ** 2 / (standardError ** 2 * scale)
-  const p = standardError === 0 ? (value === nullValue ? 1 : 0) : Math.min(1, Math.sqrt(grown) * Math.exp(-distance))
-  return { value, low: value - half, high: value + half, p }
+  return { grown, scale: (2 * grown) / (n * rhoSquared) }
+}
+
+/**
+ * How far an estimate certainly exceeds `nullValue`: the one-sided form of {@link asymptoticSequence}, by a mixture over
+ * effects above the null alone. Negate the estimate and the null for the other side. Non-inferiority with a margin is
+ * `nullValue: -margin`: small p says that the estimate is above it. Source: arXiv 2103.06476, section B.1.
+ */
+export function asymptoticLowerBound(
+  value: number,
+  standardError: number,
+  n: number,
+  { alpha = 0.05, tightestAt = 5000, nullValue = 0 }: SequenceOptions = {},
+): LowerBound {
+  if (standardError === 0) {
+    const e = value > nullValue ? Number.POSITIVE_INFINITY : 1
+    return { value, low: value, p: 1 / e, e }
+  }
+  // two sides share alpha, so one side is tuned as two at twice the level
+  const { grown, scale } = growth(n, Math.min(2 * alpha, 0.99), tightestAt)
+  const evidence = (z: number): number => ((2 * normalCdf(z * Math.sqrt((grown - 1) / grown))) / Math.sqrt(grown)) * Math.exp((z * z) / scale)
+  const widest = Math.sqrt(scale * Math.log((2 * Math.sqrt(grown)) / alpha)) + 1
+  const critical = edge((z) => evidence(z) < 1 / alpha, widest, 0)
+  const e = evidence((value - nullValue) / standardError)
+  return { value, low: value - critical * standardError, p: Math.min(1, 1 / e), e }
 }
 
 /**
@@ -53,16 +94,17 @@ export function asymptoticSequence(
 export function proportionSequence(
   successes: number,
   n: number,
-  { alpha = 0.05, nullValue = 0.5, prior = [1, 1] }: SequenceOptions & { readonly prior?: readonly [number, number] } = {},
+  { alpha = 0.05, nullValue = 0.5, prior = [1, 1] }: SequenceOptions & { readonly prior?: BetaPrior } = {},
 ): Sequence {
-  const evidence = logMixture(successes, n, prior)
-  const logRatio = (p: number): number => evidence - logLikelihood(successes, n, p)
+  const evidence = logMixture({ successes, n }, prior)
+  const logRatio = (p: number): number => evidence - logLikelihood({ successes, n }, p)
   const limit = -Math.log(alpha)
   const value = n === 0 ? Number.NaN : successes / n
   const peak = n === 0 ? 0.5 : value
   const low = logRatio(0) < limit ? 0 : edge((p) => logRatio(p) < limit, 0, peak)
   const high = logRatio(1) < limit ? 1 : edge((p) => logRatio(p) < limit, 1, peak)
-  return { value, low, high, p: Math.min(1, Math.exp(-logRatio(nullValue))) }
+  const e = Math.exp(logRatio(nullValue))
+  return { value, low, high, p: Math.min(1, 1 / e), e }
 }
 
 /**
@@ -76,30 +118,9 @@ export function proportionSequence(
 export function quantileRanks(n: number, quantile: number, alpha = 0.05): { readonly low: number; readonly high: number } {
   // a prior that expects the quantile, with the weight of some tens of observations
   const prior = [20 * quantile, 20 * (1 - quantile)] as const
-  const allowed = (atOrBelow: number): boolean => logMixture(atOrBelow, n, prior) - logLikelihood(atOrBelow, n, quantile) < -Math.log(alpha)
+  const allowed = (atOrBelow: number): boolean => logMixture({ successes: atOrBelow, n }, prior) - logLikelihood({ successes: atOrBelow, n }, quantile) < -Math.log(alpha)
   let [least, greatest] = [Math.round(n * quantile), Math.round(n * quantile)]
   while (least > 0 && allowed(least - 1)) least--
   while (greatest < n && allowed(greatest + 1)) greatest++
   return { low: least - 1, high: greatest }
-}
-
-function logMixture(successes: number, n: number, [a, b]: readonly [number, number]): number {
-  return logBeta(a + successes, b + n - successes) - logBeta(a, b)
-}
-
-function logLikelihood(successes: number, n: number, p: number): number {
-  const failures = n - successes
-  return (successes === 0 ? 0 : successes * Math.log(p)) + (failures === 0 ? 0 : failures * Math.log1p(-p))
-}
-
-/** Where a condition that holds at `inside` and not at `outside` begins to hold, by halving. */
-function edge(holds: (x: number) => boolean, outside: number, inside: number): number {
-  let [out, within] = [outside, inside]
-  for (let i = 0; i < 200; i++) {
-    const middle = (out + within) / 2
-    if (middle === out || middle === within) break
-    if (holds(middle)) within = middle
-    else out = middle
-  }
-  return out
 }

@@ -4,7 +4,8 @@ import { type Slice, placeOf, reslice, variantAt } from '../../statistics/assign
 import { asymptoticSequence, proportionSequence, quantileRanks } from '../../statistics/confidence-sequence.ts'
 import { adjustForCovariates, armSums } from '../../statistics/covariate-adjustment.ts'
 import { chiSquaredSurvival } from '../../statistics/distributions.ts'
-import { detectableEffect, difference, power, proportionEffect, ratioMean, relativeLift } from '../../statistics/lift.ts'
+import { difference, ratioMean, relativeLift } from '../../statistics/lift.ts'
+import { detectableEffect, power, proportionEffect, unitsNeeded } from '../../statistics/power.ts'
 import { createRandom } from '../../statistics/random.ts'
 import { sampleRatioP } from '../../statistics/sample-ratio.ts'
 import { budget } from '../budget.ts'
@@ -58,7 +59,13 @@ describe('statistics of experiments agree with gbstats, statsmodels and Python',
       expectClose(power(effect, { control, treatment }), expected, `power of ${effect} at ${control}`)
     for (const [first = 0, second = 0, expected = 0] of experiments.effects)
       expectClose(proportionEffect(first, second), expected, `effect of ${first} and ${second}`)
-    expect(power(detectableEffect({ control: 500, treatment: 700 }, 0.9), { control: 500, treatment: 700 })).toBeCloseTo(0.9, 9)
+    for (const options of [{}, { alpha: 0.01 }, { tightestAt: 1000 }]) {
+      const n = { control: 500, treatment: 700 }
+      const effect = detectableEffect(n, 0.9, options)
+      expect(power(effect, n, options)).toBeCloseTo(0.9, 9)
+      expect(unitsNeeded(effect, 7 / 12, 0.9, options)).toBe(1200)
+    }
+    expect(unitsNeeded(0, 0.5)).toBe(Number.POSITIVE_INFINITY)
   })
 })
 
