@@ -76,7 +76,8 @@ export function asymptoticLowerBound(
   }
   // two sides share alpha, so one side is tuned as two at twice the level
   const { grown, scale } = growth(n, Math.min(2 * alpha, 0.99), tightestAt)
-  const evidence = (z: number): number => ((2 * normalCdf(z * Math.sqrt((grown - 1) / grown))) / Math.sqrt(grown)) * Math.exp((z * z) / scale)
+  const evidence = (z: number): number =>
+    ((2 * normalCdf(z * Math.sqrt((grown - 1) / grown))) / Math.sqrt(grown)) * Math.exp((z * z) / scale)
   const widest = Math.sqrt(scale * Math.log((2 * Math.sqrt(grown)) / alpha)) + 1
   const critical = edge((z) => evidence(z) < 1 / alpha, widest, 0)
   const e = evidence((value - nullValue) / standardError)
@@ -118,7 +119,8 @@ export function proportionSequence(
 export function quantileRanks(n: number, quantile: number, alpha = 0.05): { readonly low: number; readonly high: number } {
   // a prior that expects the quantile, with the weight of some tens of observations
   const prior = [20 * quantile, 20 * (1 - quantile)] as const
-  const allowed = (atOrBelow: number): boolean => logMixture({ successes: atOrBelow, n }, prior) - logLikelihood({ successes: atOrBelow, n }, quantile) < -Math.log(alpha)
+  const allowed = (atOrBelow: number): boolean =>
+    logMixture({ successes: atOrBelow, n }, prior) - logLikelihood({ successes: atOrBelow, n }, quantile) < -Math.log(alpha)
   let [least, greatest] = [Math.round(n * quantile), Math.round(n * quantile)]
   while (least > 0 && allowed(least - 1)) least--
   while (greatest < n && allowed(greatest + 1)) greatest++

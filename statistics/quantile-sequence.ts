@@ -64,16 +64,19 @@ export function quantileDifference(
   let [low, high] = [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY]
   for (let cell = first; cell <= last; cell++) {
     const left = limit - a.logE(cell)
-    const from = others.findIndex((logE) => logE < left)
-    if (from < 0) continue
-    low = Math.min(low, b.from(least + from) - a.to(cell))
+    const nearest = others.findIndex((logE) => logE < left)
+    if (nearest < 0) continue
+    low = Math.min(low, b.from(least + nearest) - a.to(cell))
     high = Math.max(high, b.to(least + others.findLastIndex((logE) => logE < left)) - a.from(cell))
   }
+  const ends = [a.value + nullValue, b.value]
+  const isEmpty = Number.isNaN(b.value - a.value)
   // further out both arms have more evidence against x
-  const [one, other] = [a.value + nullValue, b.value]
-  const logE = leastOver(b, Math.min(one, other), Math.max(one, other), (cell) =>
-    leastOver(a, Math.max(b.from(cell), Math.min(one, other)) - nullValue, Math.min(b.to(cell), Math.max(one, other)) - nullValue, a.logE) +
-    b.logE(cell))
+  const [from, to] = isEmpty ? [Number.NEGATIVE_INFINITY, Number.POSITIVE_INFINITY] : [Math.min(...ends), Math.max(...ends)]
+  const logE = leastOver(b, from, to, (cell) => {
+    const other = leastOver(a, Math.max(b.from(cell), from) - nullValue, Math.min(b.to(cell), to) - nullValue, a.logE)
+    return b.logE(cell) + other
+  })
   const e = Math.exp(logE)
   return { value: b.value - a.value, low, high, p: Math.min(1, 1 / e), e }
 }

@@ -82,7 +82,11 @@ describe('without draws', () => {
     expect(proportionRise(none, { successes: 3, n: 3 })).toMatchObject({ p: 1 })
     const empty = binned([])
     const some = binned([1, 2, 3])
-    for (const [a, b] of [[empty, empty], [empty, some], [some, empty]] as const) {
+    for (const [a, b] of [
+      [empty, empty],
+      [empty, some],
+      [some, empty],
+    ] as const) {
       expect(quantileDifference(a, b, 0.5)).toMatchObject({ low: Number.NEGATIVE_INFINITY, high: Number.POSITIVE_INFINITY, p: 1 })
       expect(quantileRise(a, b, 0.5, 1)).toMatchObject({ p: 1 })
     }
@@ -95,7 +99,10 @@ describe('at every look', () => {
     const random = createRandom(42)
     const wrong = { proportions: 0, rise: 0, quantiles: 0, slower: 0, lower: 0 }
     for (let r = 0; r < repeats; r++) {
-      const [a, b] = [{ successes: 0, n: 0 }, { successes: 0, n: 0 }]
+      const [a, b] = [
+        { successes: 0, n: 0 },
+        { successes: 0, n: 0 },
+      ]
       const [control, treatment]: [number[], number[]] = [[], []]
       const found = new Set<keyof typeof wrong>()
       const note = (kind: keyof typeof wrong, p: number) => {
