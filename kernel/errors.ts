@@ -33,6 +33,7 @@ export type ErrorCode =
   // files, spines and training sets
   | 'FILE_UNREADABLE'
   | 'FILE_EXISTS'
+  | 'FILE_CHANGED' // a file that is in use has other content than before
   | 'COLUMNS_MISMATCH'
   | 'ALREADY_INGESTED' // the same file was loaded into the same table before
   | 'SPINE_INVALID'
@@ -91,6 +92,8 @@ export type ErrorCode =
   | 'USAGE'
   | 'POSTGRES_UNAVAILABLE'
   | 'REDIS_UNAVAILABLE'
+  | 'STORAGE_DENIED' // credentials of an object store are missing, wrong, expired or not sufficient
+  | 'STORAGE_UNAVAILABLE' // an object store does not answer
   | 'STREAM_UNAVAILABLE' // what feeds a source cannot be read
   | 'EMBEDDED_IN_USE'
   | 'EMBEDDED_ALONE' // several processes where the embedded database or store serves one

@@ -290,6 +290,16 @@ export function readSecret(name: string): string | null {
   return name.startsWith(begin) ? null : process.env[name] || null
 }
 
+/** The endpoint that stands for Amazon's S3, where AWS tools look for it too; null: none. */
+export function s3Endpoint(): string | null {
+  return readSecret('AWS_ENDPOINT_URL_S3') ?? readSecret('AWS_ENDPOINT_URL')
+}
+
+/** The address of an emulator that stands for Google Cloud Storage, where Google's tools look for it too; null: none. */
+export function gcsEmulator(): string | null {
+  return readSecret('STORAGE_EMULATOR_HOST')
+}
+
 /** The key of a setting in `lockstep.config.ts`: `postgresUrl` of `LOCKSTEP_POSTGRES_URL`. */
 export function configKey(variable: string): string {
   return variable

@@ -34,6 +34,7 @@ const packages: Readonly<Record<string, readonly string[]>> = {
   statistics: [],
   migrations: ['kysely'],
   runtime: [
+    '@aws-sdk/client-s3',
     '@electric-sql/pglite',
     '@nats-io/jetstream',
     '@nats-io/transport-node',
@@ -41,6 +42,7 @@ const packages: Readonly<Record<string, readonly string[]>> = {
     '@opentelemetry/exporter-trace-otlp-proto',
     '@opentelemetry/resources',
     '@opentelemetry/sdk-trace',
+    'google-auth-library',
     'ioredis',
     'kysely',
     'pg',
@@ -74,6 +76,8 @@ const homes: Readonly<Record<string, readonly string[]>> = {
   '@grpc/grpc-js': ['serving/protocols/grpc/'],
   '@grpc/proto-loader': ['serving/protocols/grpc/'],
   hono: ['serving/protocols/http/'],
+  '@aws-sdk/client-s3': ['runtime/storage/s3-store.ts'],
+  'google-auth-library': ['runtime/storage/gcs-store.ts'],
 }
 
 const rooms = Object.keys(ranks)

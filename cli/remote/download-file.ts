@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import { open, rename, rm } from 'node:fs/promises'
 import { LockstepError, messageOf } from '../../kernel/errors.ts'
-import { writeFailed } from '../../offline/files/place-files.ts'
+import { writeFailed } from '../../runtime/files/place-files.ts'
 import type { Server } from './server.ts'
 import { isTemporary } from './server.ts'
 

@@ -5,7 +5,7 @@ import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { placeFiles } from '../../offline/files/place-files.ts'
+import { placeFiles } from '../../runtime/files/place-files.ts'
 
 describe('files that belong together', () => {
   let folder: string
@@ -55,7 +55,7 @@ describe('files that belong together', () => {
 
   it('never exist beside an old one, wherever the process is killed', async () => {
     const script = `
-      const { placeFiles } = await import(${JSON.stringify(new URL('../../offline/files/place-files.ts', import.meta.url).href)})
+      const { placeFiles } = await import(${JSON.stringify(new URL('../../runtime/files/place-files.ts', import.meta.url).href)})
       const { writeFileSync } = await import('node:fs')
       const at = (name) => ${JSON.stringify(folder)} + '/' + name
       process.stdout.write('begun')

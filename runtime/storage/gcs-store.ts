@@ -1,0 +1,242 @@
+import { createHash, randomUUID } from 'node:crypto'
+import { GoogleAuth } from 'google-auth-library'
+import { z } from 'zod'
+import { LockstepError } from '../../kernel/errors.ts'
+import { randomBackoffMs, sleep } from '../async.ts'
+import { gcsEmulator } from '../config.ts'
+import { gatherParts } from './gather-parts.ts'
+import type { ObjectStore, ObjectWriter, StoredObject, WriteOptions } from './object-store.ts'
+import { bucketAndKey, fileChanged, fileExists, fileMissing } from './object-store.ts'
+import { storageError, withoutAnswer } from './storage-errors.ts'
+
+const howToSignIn =
+  'Check the credentials: GOOGLE_APPLICATION_CREDENTIALS, "gcloud auth application-default login", or the service account of the machine or the pod; and that they may use this bucket.'
+const scope = 'https://www.googleapis.com/auth/devstorage.read_write'
+const answerTimeoutMs = 60_000
+const attempts = 5
+const writerKey = 'lockstep-writer'
+
+const resource = z.object({
+  name: z.string(),
+  size: z.string().or(z.number()).transform(Number),
+  generation: z.string().or(z.number()).transform(String),
+  metadata: z.record(z.string(), z.string()).optional(),
+})
+const listing = z.object({ items: z.array(resource).optional(), nextPageToken: z.string().optional() })
+const failure = z.object({ error: z.object({ message: z.string(), errors: z.array(z.object({ reason: z.string() })).optional() }) })
+
+interface Call {
+  readonly method?: string
+  readonly headers?: Readonly<Record<string, string>>
+  readonly body?: string | Uint8Array
+  /** Statuses that are no failure. */
+  readonly allowed?: readonly number[]
+}
+
+/**
+ * Objects of Google Cloud Storage, by its JSON API (https://cloud.google.com/storage/docs/json_api/v1). Credentials are
+ * Google's application default credentials. An object's ETag is its generation.
+ */
+export function createGcsStore(): ObjectStore {
+  const emulator = gcsEmulator()
+  const base = emulator === null ? 'https://storage.googleapis.com' : emulator.replace(/^(?!https?:\/\/)/, 'http://').replace(/\/$/, '')
+  const auth = emulator === null ? new GoogleAuth({ scopes: [scope] }) : null
+
+  /** Retries what failed on the way, and answers that ask for it. All calls are conditional or harmless to repeat. */
+  async function call(
+    action: string,
+    url: string,
+    path: string,
+    { method = 'GET', headers = {}, body, allowed = [] }: Call = {},
+  ): Promise<Response> {
+    for (let attempt = 1; ; attempt++) {
+      try {
+        const signed = await auth?.getRequestHeaders().catch((cause: unknown) => {
+          throw storageError(action, url, { ...withoutAnswer(cause), name: 'CredentialsProviderError' }, howToSignIn)
+        })
+        const response = await fetch(path.startsWith('http') ? path : `${base}${path}`, {
+          method,
+          headers: { ...Object.fromEntries(signed?.entries() ?? []), ...headers },
+          ...(body === undefined ? {} : { body: typeof body === 'string' ? body : Buffer.from(body) }),
+          signal: AbortSignal.timeout(answerTimeoutMs),
+        })
+        if (response.ok || allowed.includes(response.status)) return response
+        throw await failureOf(action, url, response)
+      } catch (cause) {
+        const error = cause instanceof LockstepError ? cause : storageError(action, url, withoutAnswer(cause), howToSignIn)
+        if (attempt === attempts || error.code !== 'STORAGE_UNAVAILABLE') throw error
+        await sleep(randomBackoffMs(attempt, { firstMs: 200, maxMs: 5_000 }))
+      }
+    }
+  }
+
+  async function head(url: string): Promise<StoredObject | null> {
+    const response = await call('read', url, pathOf(url), { allowed: [404] })
+    return response.status === 404 ? null : storedObject(url, resource.parse(await response.json()))
+  }
+
+  async function get(url: string, etag: string | undefined, headers: Readonly<Record<string, string>>): Promise<Response> {
+    const condition = etag === undefined ? '' : `&ifGenerationMatch=${encodeURIComponent(etag)}`
+    return await call('read', url, `${pathOf(url)}?alt=media${condition}`, { headers })
+  }
+
+  return {
+    head,
+    read: async (url, { from, to }, etag) => {
+      const response = await get(url, etag, { range: `bytes=${from}-${to - 1}` })
+      return new Uint8Array(await response.arrayBuffer())
+    },
+    async *stream(url, etag) {
+      const { body } = await get(url, etag, {})
+      try {
+        if (body !== null) yield* body
+      } catch (cause) {
+        throw storageError('read', url, withoutAnswer(cause), howToSignIn)
+      }
+    },
+    write: (url, options) => Promise.resolve(createWriter(call, head, url, options)),
+    async *list(prefix) {
+      const { bucket, key } = bucketAndKey(prefix)
+      let token: string | undefined
+      do {
+        const query = new URLSearchParams({ prefix: key, ...(token === undefined ? {} : { pageToken: token }) })
+        const response = await call('listed', prefix, `/storage/v1/b/${encodeURIComponent(bucket)}/o?${query.toString()}`)
+        const page = listing.parse(await response.json())
+        for (const item of page.items ?? []) yield storedObject(`gs://${bucket}/${item.name}`, item)
+        token = page.nextPageToken
+      } while (token !== undefined)
+    },
+    remove: async (url) => {
+      await call('removed', url, pathOf(url), { method: 'DELETE', allowed: [404] })
+    },
+    close: () => undefined,
+  }
+}
+
+/**
+ * A resumable upload. Its last part makes the object, so that part waits for `commit`.
+ *
+ * Source: https://cloud.google.com/storage/docs/performing-resumable-uploads
+ */
+function createWriter(
+  call: (action: string, url: string, path: string, call?: Call) => Promise<Response>,
+  head: ObjectStore['head'],
+  url: string,
+  { overwrite, metadata = {} }: WriteOptions,
+): ObjectWriter {
+  const { bucket, key } = bucketAndKey(url)
+  const writer = randomUUID()
+  const hash = createHash('sha256')
+  let bytes = 0
+  let sent = 0
+  let session: string | null = null
+  let last: Uint8Array = new Uint8Array(0)
+  let sha256 = ''
+
+  async function begin(): Promise<string> {
+    const query = new URLSearchParams({ uploadType: 'resumable', name: key, ...(overwrite ? {} : { ifGenerationMatch: '0' }) })
+    const response = await call('written', url, `/upload/storage/v1/b/${encodeURIComponent(bucket)}/o?${query.toString()}`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ metadata: { ...metadata, ...(sha256 === '' ? {} : { sha256 }), [writerKey]: writer } }),
+    })
+    const place = response.headers.get('location')
+    if (place === null)
+      throw storageError('written', url, { name: 'Error', httpStatus: null, message: 'no upload was begun', cause: null }, '')
+    return place
+  }
+
+  /** The parts of a resumable upload follow each other. */
+  const gathered = gatherParts(async (part) => {
+    if (last.length > 0) await send(last, '*')
+    last = part.slice()
+  }, 1)
+
+  async function send(part: Uint8Array, total: string): Promise<Response> {
+    session ??= await begin()
+    const range = part.length === 0 ? `bytes */${total}` : `bytes ${sent}-${sent + part.length - 1}/${total}`
+    const response = await call('written', url, session, {
+      method: 'PUT',
+      headers: { 'content-range': range },
+      body: part,
+      allowed: [308, 412],
+    })
+    sent += part.length
+    return response
+  }
+
+  async function abort(): Promise<void> {
+    const place = session
+    session = null
+    await gathered.settled()
+    if (place !== null) await call('written', url, place, { method: 'DELETE', allowed: [404, 499] }).catch(() => undefined)
+  }
+
+  return {
+    async write(chunk) {
+      hash.update(chunk)
+      bytes += chunk.length
+      await gathered.write(chunk).catch(async (error: unknown) => {
+        await abort()
+        throw error
+      })
+    },
+    async seal() {
+      sha256 = hash.digest('hex')
+      try {
+        const rest = await gathered.end()
+        if (last.length === 0) last = rest
+        else if (rest.length > 0) throw new Error('bytes were left')
+        return { bytes, sha256 }
+      } catch (error) {
+        await abort()
+        throw error
+      }
+    },
+    async commit() {
+      try {
+        const response = await send(last, String(bytes))
+        if (response.status === 412) throw fileExists(url)
+      } catch (error) {
+        const there = await head(url).catch(() => null)
+        if (there?.metadata[writerKey] === writer) return there
+        await abort()
+        throw error instanceof LockstepError && error.code === 'FILE_CHANGED' ? fileExists(url) : error
+      }
+      session = null
+      const written = await head(url)
+      if (written === null) throw fileMissing(url)
+      return written
+    },
+    abort,
+  }
+}
+
+function pathOf(url: string): string {
+  const { bucket, key } = bucketAndKey(url)
+  if (key !== '' && !key.endsWith('/')) return `/storage/v1/b/${encodeURIComponent(bucket)}/o/${encodeURIComponent(key)}`
+  throw new LockstepError('USAGE', `"${url}" names a folder; name an object, as "gs://bucket/rows.parquet".`, { details: { url } })
+}
+
+function storedObject(url: string, { size, generation, metadata = {} }: z.infer<typeof resource>): StoredObject {
+  return { url, bytes: size, etag: generation, metadata }
+}
+
+async function failureOf(action: string, url: string, response: Response): Promise<LockstepError> {
+  const text = await response.text().catch(() => '')
+  const parsed = failure.safeParse(jsonOf(text))
+  const message = parsed.data?.error.message ?? (text.slice(0, 200) || response.statusText)
+  const { status } = response
+  if (status === 412) return fileChanged(url)
+  if (status === 404 && action === 'read') return fileMissing(url)
+  const name = status === 404 ? 'NoSuchBucket' : (parsed.data?.error.errors?.[0]?.reason ?? `HTTP ${status}`)
+  return storageError(action, url, { name, httpStatus: status, message, cause: null }, howToSignIn)
+}
+
+function jsonOf(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return null
+  }
+}

@@ -1,0 +1,214 @@
+import { createHash, randomUUID } from 'node:crypto'
+import type { ObjectIdentifier } from '@aws-sdk/client-s3'
+import {
+  AbortMultipartUploadCommand,
+  CompleteMultipartUploadCommand,
+  CreateMultipartUploadCommand,
+  DeleteObjectCommand,
+  GetObjectCommand,
+  HeadObjectCommand,
+  ListObjectsV2Command,
+  PutObjectCommand,
+  S3Client,
+  S3ServiceException,
+  UploadPartCommand,
+} from '@aws-sdk/client-s3'
+import { LockstepError } from '../../kernel/errors.ts'
+import { s3Endpoint } from '../config.ts'
+import { gatherParts } from './gather-parts.ts'
+import type { ByteRange, ObjectStore, ObjectWriter, StoredObject, WriteOptions } from './object-store.ts'
+import { bucketAndKey, fileChanged, fileExists, fileMissing } from './object-store.ts'
+import { storageError, withoutAnswer } from './storage-errors.ts'
+
+const howToSignIn =
+  'Check the credentials: environment variables, a profile (AWS_PROFILE), or the role of the machine or the pod; and that they may use this bucket.'
+const maxAttempts = 5
+const connectTimeoutMs = 5_000
+const answerTimeoutMs = 60_000
+/** The user metadata that names the writer. By it, a writer recognizes its own object after an answer was lost. */
+const writerKey = 'lockstep-writer'
+
+/**
+ * Objects of S3, and of stores that speak its protocol. Credentials, region and endpoint come from where the AWS tools
+ * find them. With an endpoint of the user's own, the bucket stands in the path.
+ */
+export function createS3Store(): ObjectStore {
+  const endpoint = s3Endpoint()
+  const client = new S3Client({
+    maxAttempts,
+    followRegionRedirects: true,
+    forcePathStyle: endpoint !== null,
+    // other stores than Amazon's refuse checksums at the end of a body
+    ...(endpoint === null ? {} : { requestChecksumCalculation: 'WHEN_REQUIRED', responseChecksumValidation: 'WHEN_REQUIRED' }),
+    requestHandler: { connectionTimeout: connectTimeoutMs, requestTimeout: answerTimeoutMs, throwOnRequestTimeout: true },
+  })
+
+  async function call<T>(action: string, url: string, run: () => Promise<T>): Promise<T> {
+    try {
+      return await run()
+    } catch (cause) {
+      throw failureOf(action, url, cause)
+    }
+  }
+
+  async function head(url: string): Promise<StoredObject | null> {
+    const place = objectOf(url)
+    try {
+      const found = await client.send(new HeadObjectCommand(place))
+      return { url, bytes: found.ContentLength ?? 0, etag: found.ETag ?? '', metadata: found.Metadata ?? {} }
+    } catch (cause) {
+      // a HEAD has no body, so that a missing bucket and a missing object look the same
+      if (statusOf(cause) === 404) return null
+      throw failureOf('read', url, cause)
+    }
+  }
+
+  async function get(url: string, range: ByteRange | null, etag: string | undefined) {
+    const Range = range === null ? undefined : `bytes=${range.from}-${range.to - 1}`
+    return await call('read', url, async () => {
+      const { Body } = await client.send(new GetObjectCommand({ ...objectOf(url), Range, IfMatch: etag }))
+      if (Body === undefined) throw new Error('the answer has no body')
+      return Body
+    })
+  }
+
+  return {
+    head,
+    read: async (url, range, etag) => {
+      const body = await get(url, range, etag)
+      return await call('read', url, () => body.transformToByteArray())
+    },
+    async *stream(url, etag) {
+      const body = (await get(url, null, etag)) as AsyncIterable<Uint8Array>
+      try {
+        yield* body
+      } catch (cause) {
+        throw cause instanceof LockstepError ? cause : failureOf('read', url, cause)
+      }
+    },
+    write: (url, options) => Promise.resolve(createWriter(client, url, options, head, call)),
+    async *list(prefix) {
+      const { bucket, key } = bucketAndKey(prefix)
+      let token: string | undefined
+      do {
+        const page = await call('listed', prefix, () =>
+          client.send(new ListObjectsV2Command({ Bucket: bucket, Prefix: key, ContinuationToken: token })),
+        )
+        for (const { Key = '', Size = 0, ETag = '' } of page.Contents ?? [])
+          yield { url: `s3://${bucket}/${Key}`, bytes: Size, etag: ETag, metadata: {} }
+        token = page.NextContinuationToken
+      } while (token !== undefined)
+    },
+    remove: async (url) => {
+      await call('removed', url, () => client.send(new DeleteObjectCommand(objectOf(url))))
+    },
+    close: () => client.destroy(),
+  }
+}
+
+/** An object up to the size of a part is put at once, a larger one in parts. */
+function createWriter(
+  client: S3Client,
+  url: string,
+  { overwrite, metadata = {} }: WriteOptions,
+  head: ObjectStore['head'],
+  call: <T>(action: string, at: string, run: () => Promise<T>) => Promise<T>,
+): ObjectWriter {
+  const place = objectOf(url)
+  const writer = randomUUID()
+  const condition = overwrite ? {} : { IfNoneMatch: '*' }
+  const hash = createHash('sha256')
+  const parts: { readonly PartNumber: number; readonly ETag: string | undefined }[] = []
+  let bytes = 0
+  let rest: Uint8Array = new Uint8Array(0)
+  let sha256 = ''
+  let upload: string | null = null
+  const gathered = gatherParts(async (part, number) => {
+    upload ??= await call('written', url, async () => {
+      const begun = await client.send(new CreateMultipartUploadCommand({ ...place, Metadata: { ...metadata, [writerKey]: writer } }))
+      return begun.UploadId ?? ''
+    })
+    const sent = { ...place, UploadId: upload, PartNumber: number, Body: part }
+    const { ETag } = await call('written', url, () => client.send(new UploadPartCommand(sent)))
+    parts.push({ PartNumber: number, ETag })
+  })
+
+  async function abort(): Promise<void> {
+    const UploadId = upload
+    upload = null
+    await gathered.settled()
+    if (UploadId !== null) await client.send(new AbortMultipartUploadCommand({ ...place, UploadId })).catch(() => undefined)
+  }
+
+  async function orAbort<T>(run: () => Promise<T>): Promise<T> {
+    try {
+      return await run()
+    } catch (error) {
+      await abort()
+      throw error
+    }
+  }
+
+  async function complete(): Promise<void> {
+    if (upload === null) {
+      const Metadata = { ...metadata, sha256, [writerKey]: writer }
+      await client.send(new PutObjectCommand({ ...place, ...condition, Body: rest, Metadata }))
+      return
+    }
+    const Parts = parts.toSorted((a, b) => a.PartNumber - b.PartNumber) satisfies readonly Partial<ObjectIdentifier>[]
+    await client.send(new CompleteMultipartUploadCommand({ ...place, ...condition, UploadId: upload, MultipartUpload: { Parts } }))
+  }
+
+  return {
+    write: (chunk) =>
+      orAbort(async () => {
+        hash.update(chunk)
+        bytes += chunk.length
+        await gathered.write(chunk)
+      }),
+    seal: () =>
+      orAbort(async () => {
+        sha256 = hash.digest('hex')
+        rest = await gathered.end()
+        return { bytes, sha256 }
+      }),
+    commit: () =>
+      orAbort(async () => {
+        try {
+          await complete()
+        } catch (cause) {
+          // the answer to an earlier attempt of this request may have been lost
+          const there = await head(url).catch(() => null)
+          if (there?.metadata[writerKey] === writer) {
+            upload = null
+            return there
+          }
+          throw statusOf(cause) === 412 ? fileExists(url) : failureOf('written', url, cause)
+        }
+        upload = null
+        const written = await head(url)
+        if (written === null) throw fileMissing(url)
+        return written
+      }),
+    abort,
+  }
+}
+
+function objectOf(url: string): { readonly Bucket: string; readonly Key: string } {
+  const { bucket, key } = bucketAndKey(url)
+  if (key !== '' && !key.endsWith('/')) return { Bucket: bucket, Key: key }
+  throw new LockstepError('USAGE', `"${url}" names a folder; name an object, as "s3://bucket/rows.parquet".`, { details: { url } })
+}
+
+function statusOf(error: unknown): number | null {
+  return error instanceof S3ServiceException ? (error.$metadata.httpStatusCode ?? null) : null
+}
+
+function failureOf(action: string, url: string, cause: unknown): LockstepError {
+  if (cause instanceof LockstepError) return cause
+  const status = statusOf(cause)
+  if (!(cause instanceof S3ServiceException)) return storageError(action, url, withoutAnswer(cause), howToSignIn)
+  if (status === 412) return fileChanged(url)
+  if (cause.name === 'NoSuchKey' || cause.name === 'NotFound') return fileMissing(url)
+  return storageError(action, url, { name: cause.name, httpStatus: status, message: cause.message, cause }, howToSignIn)
+}

@@ -1,0 +1,133 @@
+import { mkdtemp, readdir, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { pathToFileURL } from 'node:url'
+import { AbortMultipartUploadCommand, CreateBucketCommand, ListMultipartUploadsCommand, S3Client } from '@aws-sdk/client-s3'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { createFolderStore } from '../../../runtime/storage/folder-store.ts'
+import { createGcsStore } from '../../../runtime/storage/gcs-store.ts'
+import { isObjectUrl } from '../../../runtime/storage/object-store.ts'
+import type { ObjectStore } from '../../../runtime/storage/object-store.ts'
+import { storeOf } from '../../../runtime/storage/open-store.ts'
+import { createS3Store } from '../../../runtime/storage/s3-store.ts'
+import type { Service } from '../../services/keeper.ts'
+import { startGcs, startS3 } from '../../services/object-storage.ts'
+import { objectStoreContract } from './object-store-contract.ts'
+
+let s3: Service
+let gcs: Service
+let folder: string
+const before = { ...process.env }
+
+beforeAll(async () => {
+  ;[s3, gcs, folder] = await Promise.all([startS3(), startGcs(), mkdtemp(join(tmpdir(), 'lockstep-store-'))])
+  Object.assign(process.env, {
+    AWS_ENDPOINT_URL_S3: s3.url,
+    AWS_ACCESS_KEY_ID: 'test',
+    AWS_SECRET_ACCESS_KEY: 'test',
+    AWS_REGION: 'us-east-1',
+    STORAGE_EMULATOR_HOST: gcs.url,
+  })
+  await admin((client) => client.send(new CreateBucketCommand({ Bucket: 'rows' })))
+  await fetch(`${gcs.url}/storage/v1/b`, { method: 'POST', body: JSON.stringify({ name: 'rows' }) })
+})
+
+afterAll(async () => {
+  process.env = before
+  await s3?.stop()
+  await gcs?.stop()
+  await rm(folder, { recursive: true, force: true })
+})
+
+async function admin<T>(run: (client: S3Client) => Promise<T>): Promise<T> {
+  const client = new S3Client({ forcePathStyle: true })
+  try {
+    return await run(client)
+  } finally {
+    client.destroy()
+  }
+}
+
+function once(open: () => ObjectStore): () => ObjectStore {
+  let store: ObjectStore | undefined
+  return () => (store ??= open())
+}
+
+describe('a folder', () => {
+  objectStoreContract(createFolderStore, () => `${pathToFileURL(folder).href}/`)
+
+  it('keeps no other file than what was written', async () => {
+    const names = await readdir(folder, { recursive: true })
+    expect(names.filter((name) => name.includes('.partial'))).toEqual([])
+  })
+})
+
+describe('S3', () => {
+  const store = once(createS3Store)
+  objectStoreContract(store, () => 's3://rows/contract/')
+
+  it('leaves no unfinished upload', async () => {
+    const { Uploads = [] } = await admin((client) => client.send(new ListMultipartUploadsCommand({ Bucket: 'rows' })))
+    expect(Uploads).toEqual([])
+  })
+
+  it('names a missing bucket', async () => {
+    const writer = await store().write('s3://absent/x', { overwrite: false })
+    await writer.seal()
+    await expect(writer.commit()).rejects.toMatchObject({
+      code: 'FILE_UNREADABLE',
+      message: expect.stringContaining('"s3://absent"') as string,
+    })
+    await expect(store().list('s3://absent/x')[Symbol.asyncIterator]().next()).rejects.toMatchObject({ code: 'FILE_UNREADABLE' })
+  })
+
+  it('fails when its upload is removed meanwhile', async () => {
+    const url = 's3://rows/removed.bin'
+    const writer = await store().write(url, { overwrite: false })
+    await writer.write(Buffer.alloc(9 * 2 ** 20))
+    await writer.seal()
+    await admin(async (client) => {
+      const { Uploads = [] } = await client.send(new ListMultipartUploadsCommand({ Bucket: 'rows' }))
+      for (const { Key, UploadId } of Uploads) await client.send(new AbortMultipartUploadCommand({ Bucket: 'rows', Key, UploadId }))
+    })
+    await expect(writer.commit()).rejects.toMatchObject({ code: 'STORAGE_UNAVAILABLE', message: expect.stringContaining(url) as string })
+    expect(await store().head(url)).toBeNull()
+  })
+
+  it('names missing credentials, and a store that does not answer', async () => {
+    const { AWS_ACCESS_KEY_ID: id, AWS_ENDPOINT_URL_S3: endpoint } = process.env
+    delete process.env['AWS_ACCESS_KEY_ID']
+    process.env['AWS_EC2_METADATA_DISABLED'] = 'true'
+    await expect(createS3Store().head('s3://rows/x')).rejects.toMatchObject({ code: 'STORAGE_DENIED' })
+    process.env['AWS_ACCESS_KEY_ID'] = id
+    process.env['AWS_ENDPOINT_URL_S3'] = 'http://127.0.0.1:1'
+    process.env['AWS_MAX_ATTEMPTS'] = '1'
+    await expect(createS3Store().head('s3://rows/x')).rejects.toMatchObject({
+      code: 'STORAGE_UNAVAILABLE',
+      message: expect.stringContaining('ECONNREFUSED') as string,
+    })
+    process.env['AWS_ENDPOINT_URL_S3'] = endpoint
+  })
+})
+
+describe('Google Cloud Storage', () => {
+  const store = once(createGcsStore)
+  objectStoreContract(store, () => 'gs://rows/contract/')
+
+  it('names a missing bucket', async () => {
+    await expect(store().list('gs://absent/x')[Symbol.asyncIterator]().next()).rejects.toMatchObject({ code: 'FILE_UNREADABLE' })
+  })
+})
+
+describe('a URL', () => {
+  it('names its store', async () => {
+    expect(['s3://b/k', 'gs://b/k', 'file:///k', '/tmp/x', 'x.csv', 'http://x'].filter(isObjectUrl)).toEqual([
+      's3://b/k',
+      'gs://b/k',
+      'file:///k',
+    ])
+    expect(await storeOf('s3://a/b')).toBe(await storeOf('s3://c/d'))
+    await expect(storeOf('ftp://a/b')).rejects.toMatchObject({ code: 'USAGE' })
+    await expect((await storeOf('s3://a/b')).head('s3://rows/folder/')).rejects.toMatchObject({ code: 'USAGE' })
+  })
+})
