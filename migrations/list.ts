@@ -25,6 +25,7 @@ import * as alerts from './0023-alerts.ts'
 import * as predictionRoles from './0024-prediction-roles.ts'
 import * as modelRouting from './0025-model-routing.ts'
 import * as shadows from './0026-shadows.ts'
+import * as experiments from './0027-experiments.ts'
 
 /**
  * Every migration, in order. Append-only: each has already run on some database, so it is never edited, renamed or
@@ -57,4 +58,5 @@ export const migrations: Readonly<Record<string, Migration>> = {
   '0024-prediction-roles': predictionRoles,
   '0025-model-routing': modelRouting,
   '0026-shadows': shadows,
+  '0027-experiments': experiments,
 }

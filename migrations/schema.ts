@@ -1,5 +1,6 @@
 import type { ColumnType, Generated } from 'kysely'
 import type { AlertDeliveriesTable, AlertSilencesTable, AlertsTable, MonitorsTable, MonitorStatesTable } from './alert-tables.ts'
+import type { ExperimentsTable, ExposureRecordersTable, ExposuresTable } from './experiment-tables.ts'
 
 /**
  * The tables of the schema `lockstep`, as Kysely sees them. Each new column of a migration needs a line here. Columns
@@ -15,6 +16,9 @@ export interface LockstepTables {
   'lockstep.model_pins': ModelPinsTable
   'lockstep.rollouts': RolloutsTable
   'lockstep.shadows': ShadowsTable
+  'lockstep.experiments': ExperimentsTable
+  'lockstep.exposures': ExposuresTable
+  'lockstep.exposure_recorders': ExposureRecordersTable
   'lockstep.materialization_runs': MaterializationRunsTable
   'lockstep.datasets': DatasetsTable
   'lockstep.installation': InstallationTable
@@ -41,7 +45,17 @@ export interface LockstepTables {
   'lockstep.alert_deliveries': AlertDeliveriesTable
 }
 
-export type DefinitionKind = 'entity' | 'source' | 'view' | 'onDemand' | 'service' | 'model' | 'outcome' | 'monitor' | 'channel'
+export type DefinitionKind =
+  | 'entity'
+  | 'source'
+  | 'view'
+  | 'onDemand'
+  | 'service'
+  | 'model'
+  | 'outcome'
+  | 'monitor'
+  | 'channel'
+  | 'experiment'
 
 /** `spec` is json, not jsonb, because the order of its fields matters. It is read parsed and written as text. */
 type Json = ColumnType<unknown, string, string>

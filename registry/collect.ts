@@ -2,6 +2,7 @@ import { LockstepError } from '../kernel/errors.ts'
 import type { DslKind } from './define/definition.ts'
 import { definitionKind } from './define/definition.ts'
 import type { Entity } from './define/entity.ts'
+import type { Experiment } from './define/experiment.ts'
 import type { FeatureService } from './define/feature-service.ts'
 import type { AnyFeatureView } from './define/feature-view.ts'
 import type { Channel } from './define/channel.ts'
@@ -23,6 +24,7 @@ export interface Collected {
   readonly outcomes: readonly Outcome[]
   readonly channels: readonly Channel[]
   readonly monitors: readonly Monitor[]
+  readonly experiments: readonly Experiment[]
 }
 
 /** @throws LockstepError `DUPLICATE_NAME` if two definitions of a kind share a name, or name and version */
@@ -37,6 +39,7 @@ export function collectDefinitions(values: Iterable<unknown>): Collected {
     outcomes: new Named<Outcome>('outcome'),
     channels: new Named<Channel>('channel'),
     monitors: new Named<Monitor>('monitor'),
+    experiments: new Named<Experiment>('experiment'),
   }
   const addView = (view: AnyFeatureView): void => {
     found.entities.add(view.entity, view.entity.name)
@@ -58,6 +61,11 @@ export function collectDefinitions(values: Iterable<unknown>): Collected {
   const addMonitor = (monitor: Monitor): void => {
     for (const value of [monitor.of, ...monitor.notify]) add(definitionKind(value), value)
     found.monitors.add(monitor, monitor.name)
+  }
+  const addExperiment = (experiment: Experiment): void => {
+    const { model, metrics, covariates, slices } = experiment
+    for (const value of [model, ...metrics.flatMap(({ of }) => of), ...covariates, ...slices]) add(definitionKind(value), value)
+    found.experiments.add(experiment, experiment.name)
   }
   const add = (kind: DslKind | null, value: unknown): void => {
     switch (kind) {
@@ -85,6 +93,8 @@ export function collectDefinitions(values: Iterable<unknown>): Collected {
         return found.channels.add(value as Channel, (value as Channel).name)
       case 'monitor':
         return addMonitor(value as Monitor)
+      case 'experiment':
+        return addExperiment(value as Experiment)
       case null:
         return undefined
       default:
@@ -102,6 +112,7 @@ export function collectDefinitions(values: Iterable<unknown>): Collected {
     outcomes: found.outcomes.all,
     channels: found.channels.all,
     monitors: found.monitors.all,
+    experiments: found.experiments.all,
   }
 }
 

@@ -10,7 +10,7 @@ type Undeclared<List> = List extends readonly Declared<infer Spec, infer Operati
 /** The definitions of a set without their fingerprints. */
 export type UndeclaredDefinitions = {
   readonly [
-    Kind in 'entities' | 'sources' | 'views' | 'onDemand' | 'services' | 'models' | 'outcomes' | 'channels' | 'monitors'
+    Kind in 'entities' | 'sources' | 'views' | 'onDemand' | 'services' | 'models' | 'outcomes' | 'channels' | 'monitors' | 'experiments'
   ]: Undeclared<DefinitionSet[Kind]>
 }
 
@@ -20,7 +20,7 @@ export type UndeclaredDefinitions = {
  * @param code texts that the running esbuild printed, so that their hashes are their identities
  */
 export function declareDefinitions(file: string, definitions: UndeclaredDefinitions, code: ReadonlyMap<string, string>): DefinitionSet {
-  const { entities, sources, views, onDemand, services, models, outcomes, channels, monitors } = definitions
+  const { entities, sources, views, onDemand, services, models, outcomes, channels, monitors, experiments } = definitions
   const specs = <Spec>(list: readonly { readonly spec: Spec }[]): Spec[] => list.map(({ spec }) => spec)
   const prints = fingerprints(
     {
@@ -33,6 +33,7 @@ export function declareDefinitions(file: string, definitions: UndeclaredDefiniti
       outcomes: specs(outcomes),
       channels: specs(channels),
       monitors: specs(monitors),
+      experiments: specs(experiments),
     },
     new Map([...code.keys()].map((hash) => [hash, hash])),
   )
@@ -51,6 +52,7 @@ export function declareDefinitions(file: string, definitions: UndeclaredDefiniti
     outcomes: outcomes.map((each) => declared(each, prints.outcomes.get(each.spec.name))),
     channels: channels.map((each) => declared(each, prints.channels.get(each.spec.name))),
     monitors: monitors.map((each) => declared(each, prints.monitors.get(each.spec.name))),
+    experiments: experiments.map((each) => declared(each, prints.experiments.get(each.spec.name))),
     code,
   }
 }

@@ -1,3 +1,4 @@
+import type { ExperimentSpec } from '../kernel/experiment-spec.ts'
 import type { OutcomeSpec } from '../kernel/outcome-spec.ts'
 import type { SliceSpecs } from '../kernel/slice-spec.ts'
 import type { ModelSpec, OnDemandSpec, ServiceSpec } from '../kernel/service-spec.ts'
@@ -20,6 +21,7 @@ export interface DefinitionSet {
   readonly outcomes: readonly Declared<OutcomeSpec, OutcomeOperational>[]
   readonly channels: readonly Declared<ChannelSpec>[]
   readonly monitors: readonly Declared<MonitorSpec>[]
+  readonly experiments: readonly Declared<ExperimentSpec, ExperimentOperational>[]
   /** Bundled transforms by hash (SHA-256 of the text, hex); a spec's `code` names one. */
   readonly code: ReadonlyMap<string, string>
   /** Definitions that the file neither exports nor refers to from an exported one: `featureView "airport_delays@1"`. */
@@ -83,6 +85,11 @@ export interface ModelOperational extends Described {
 export interface OutcomeOperational extends Described {
   /** Business figures: by name, the numeric column of the source; absent: none. */
   readonly figures?: Readonly<Record<string, string>>
+}
+
+export interface ExperimentOperational extends Described {
+  /** The share of the units that are in the experiment: of all, or of its part of a layer. */
+  readonly coverage: number
 }
 
 /** That answers are kept, and for how long. */

@@ -1,10 +1,19 @@
 import type { Kysely } from 'kysely'
+import type { ExperimentSpec } from '../kernel/experiment-spec.ts'
 import type { OutcomeSpec } from '../kernel/outcome-spec.ts'
 import type { ModelSpec, OnDemandSpec, ServiceSpec } from '../kernel/service-spec.ts'
 import type { EntitySpec, SourceSpec, ViewSpec } from '../kernel/view-spec.ts'
+import { measuresOf } from '../kernel/experiment-spec.ts'
 import type { DefinitionKind, LockstepTables } from '../migrations/schema.ts'
 import type { ChannelSpec, MonitorSpec } from './monitor-spec.ts'
-import type { DefinitionSet, ModelOperational, OutcomeOperational, SourceOperational, ViewOperational } from './definition-set.ts'
+import type {
+  DefinitionSet,
+  ExperimentOperational,
+  ModelOperational,
+  OutcomeOperational,
+  SourceOperational,
+  ViewOperational,
+} from './definition-set.ts'
 
 /** One definition, declared in a file or stored in the registry. */
 export type Definition = DefinitionBase &
@@ -18,6 +27,7 @@ export type Definition = DefinitionBase &
     | { readonly kind: 'outcome'; readonly spec: OutcomeSpec }
     | { readonly kind: 'channel'; readonly spec: ChannelSpec }
     | { readonly kind: 'monitor'; readonly spec: MonitorSpec }
+    | { readonly kind: 'experiment'; readonly spec: ExperimentSpec }
   )
 
 interface DefinitionBase {
@@ -25,7 +35,7 @@ interface DefinitionBase {
   /** 0 for kinds that have no version: all but views and services. */
   readonly version: number
   readonly fingerprint: string
-  readonly operational: Partial<ViewOperational & SourceOperational & ModelOperational & OutcomeOperational>
+  readonly operational: Partial<ViewOperational & SourceOperational & ModelOperational & OutcomeOperational & ExperimentOperational>
   /** Pruned from the registry, but remembered: its name and version stay taken. */
   readonly retired: boolean
   /** null: it was stored without a signing key, or is not stored yet. */
@@ -59,6 +69,7 @@ export const kindNames: Readonly<Record<DefinitionKind, string>> = {
   outcome: 'outcome',
   channel: 'channel',
   monitor: 'monitor',
+  experiment: 'experiment',
 }
 
 /** `feature view "airport_delays@1"` */
@@ -77,6 +88,7 @@ export const kindOrder: readonly DefinitionKind[] = [
   'outcome',
   'channel',
   'monitor',
+  'experiment',
 ]
 
 /** All definitions of a file, in `kindOrder`. */
@@ -97,6 +109,7 @@ export function declaredDefinitions(set: DefinitionSet): Definition[] {
     ...set.outcomes.map(({ spec, ...rest }) => ({ kind: 'outcome', name: spec.name, ...unversioned, spec, ...rest }) as const),
     ...set.channels.map(({ spec, ...rest }) => ({ kind: 'channel', name: spec.name, ...unversioned, spec, ...rest }) as const),
     ...set.monitors.map(({ spec, ...rest }) => ({ kind: 'monitor', name: spec.name, ...unversioned, spec, ...rest }) as const),
+    ...set.experiments.map(({ spec, ...rest }) => ({ kind: 'experiment', name: spec.name, ...unversioned, spec, ...rest }) as const),
   ]
 }
 
@@ -135,6 +148,8 @@ export function references(definition: Definition): DefinitionKey[] {
       return [`model ${definition.spec.model}`]
     case 'monitor':
       return [...watched(definition.spec), ...definition.spec.notify.map((channel) => `channel ${channel}` as const)]
+    case 'experiment': // it carries the sources of its metrics within it
+      return experimentReferences(definition.spec)
     default:
       return definition satisfies never
   }
@@ -143,6 +158,12 @@ export function references(definition: Definition): DefinitionKey[] {
 function watched({ target }: MonitorSpec): DefinitionKey[] {
   if (target.kind === 'model') return [`model ${target.model}`]
   return target.kind === 'view' ? [`view ${target.view}`] : []
+}
+
+function experimentReferences({ model, metrics, covariates, slices }: ExperimentSpec): DefinitionKey[] {
+  const views = [...covariates, ...slices].map(({ use }): DefinitionKey => `view ${use.view}`)
+  const outcomes = metrics.flatMap(measuresOf).flatMap(({ of }): DefinitionKey[] => (of.kind === 'outcome' ? [`outcome ${of.outcome}`] : []))
+  return [...new Set<DefinitionKey>([`model ${model}`, ...outcomes, ...views])]
 }
 
 /** The hash of the definition's stored code, or null. */

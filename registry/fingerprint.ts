@@ -1,3 +1,4 @@
+import type { ExperimentSpec } from '../kernel/experiment-spec.ts'
 import type { OutcomeSpec } from '../kernel/outcome-spec.ts'
 import type { ModelSpec, OnDemandSpec, ServiceSpec } from '../kernel/service-spec.ts'
 import type { DefinitionId, EntitySpec, SourceSpec, ViewSpec } from '../kernel/view-spec.ts'
@@ -70,6 +71,7 @@ export interface ClosedSpecs {
   readonly outcomes: readonly OutcomeSpec[]
   readonly channels: readonly ChannelSpec[]
   readonly monitors: readonly MonitorSpec[]
+  readonly experiments: readonly ExperimentSpec[]
 }
 
 /** By name, or by id for views and services. */
@@ -83,6 +85,7 @@ export interface Fingerprints {
   readonly outcomes: ReadonlyMap<string, string>
   readonly channels: ReadonlyMap<string, string>
   readonly monitors: ReadonlyMap<string, string>
+  readonly experiments: ReadonlyMap<string, string>
 }
 
 /**
@@ -114,6 +117,7 @@ export function fingerprints(specs: ClosedSpecs, identity: ReadonlyMap<string, s
     ),
     channels: new Map(specs.channels.map((s) => [s.name, hashed('channel', s)])),
     monitors: new Map(specs.monitors.map((s) => [s.name, hashed('monitor', s)])),
+    experiments: new Map(specs.experiments.map((s) => [s.name, hashed('experiment', s)])),
   }
 }
 

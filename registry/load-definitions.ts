@@ -94,6 +94,7 @@ const kindOfCall: Readonly<Record<string, keyof Collected>> = {
   outcome: 'outcomes',
   channel: 'channels',
   monitor: 'monitors',
+  experiment: 'experiments',
 }
 
 /** Without this check, a forgotten `export` would silently omit a definition. */
@@ -136,6 +137,7 @@ function definitionSet(
     outcomes: collected.outcomes.map((d, i) => ({ spec: outcomes[i] as OutcomeSpec, operational: { ...d.operational, ...d.described } })),
     channels: collected.channels.map((d) => ({ spec: d.spec, operational: d.described })),
     monitors: collected.monitors.map((d) => ({ spec: d.spec, operational: d.described })),
+    experiments: collected.experiments.map((d) => ({ spec: d.spec, operational: { ...d.operational, ...d.described } })),
   }
   return declareDefinitions(file, definitions, code)
 }

@@ -1,5 +1,7 @@
 import type { Kysely } from 'kysely'
 import { formatDuration } from '../kernel/duration.ts'
+import type { ExperimentSpec } from '../kernel/experiment-spec.ts'
+import { measuresOf } from '../kernel/experiment-spec.ts'
 import type { OutcomeSpec } from '../kernel/outcome-spec.ts'
 import { LockstepError } from '../kernel/errors.ts'
 import type { CursorSpec, EntitySpec, SourceSpec, ViewSpec } from '../kernel/view-spec.ts'
@@ -132,13 +134,24 @@ export async function planBackfills(
 export type SourceReader = Pick<ViewSpec, 'source' | 'entity'>
 
 /** What reads the sources of a file. */
-export function readersOf({ views, outcomes }: Pick<DefinitionSet, 'views' | 'outcomes'>): SourceReader[] {
-  return [...views.map(({ spec }) => spec), ...outcomes.flatMap(({ spec }) => outcomeReaders(spec))]
+export function readersOf({ views, outcomes, experiments }: Pick<DefinitionSet, 'views' | 'outcomes' | 'experiments'>): SourceReader[] {
+  return [
+    ...views.map(({ spec }) => spec),
+    ...outcomes.flatMap(({ spec }) => outcomeReaders(spec)),
+    ...experiments.flatMap(({ spec }) => experimentReaders(spec)),
+  ]
 }
 
 /** An outcome that matches by key reads its source as a view of an entity with that key would. */
 export function outcomeReaders({ name, source, match }: OutcomeSpec): SourceReader[] {
   return match.kind === 'prediction' ? [] : [{ source, entity: { name: `outcome ${name}`, key: match.key } }]
+}
+
+/** A metric reads its source as a view of an entity with the unit's key would. */
+export function experimentReaders({ name, metrics }: ExperimentSpec): SourceReader[] {
+  return metrics.flatMap(measuresOf).flatMap(({ of }) => {
+    return of.kind === 'source' ? [{ source: of.source, entity: { name: `experiment ${name}`, key: of.key } }] : []
+  })
 }
 
 /**

@@ -25,8 +25,8 @@ import type { TableChange } from './owned-table.ts'
 import type { ModelsPlan } from './plan-models.ts'
 import { planModels } from './plan-models.ts'
 import { prunable } from './prunable.ts'
-import type { ViewToFill } from './plan-sources.ts'
-import { outcomeReaders, planBackfills, planSources } from './plan-sources.ts'
+import type { SourceReader, ViewToFill } from './plan-sources.ts'
+import { experimentReaders, outcomeReaders, planBackfills, planSources } from './plan-sources.ts'
 import { readRevision } from './revision.ts'
 import { summaryOf } from './summary.ts'
 import type { ModelUse } from './usage.ts'
@@ -85,9 +85,7 @@ export async function planOn(
     ? prunable(absent, declared, replace ? [] : uses.filter(({ model }) => models.has(model)))
     : { removed: [], kept: [] }
   const left = absent.filter((definition) => !removed.includes(definition))
-  const staying = left.flatMap((definition) =>
-    definition.kind === 'view' ? [definition.spec] : definition.kind === 'outcome' ? outcomeReaders(definition.spec) : [],
-  )
+  const staying = left.flatMap(readersIn)
   const sources = await planSources(handle, set, staying)
   const unknown = checkReferences(declared, storedByKey)
   const uncompiled =
@@ -150,6 +148,19 @@ export async function planOn(
     ],
   }
   return { plan, comparisons, removed, tables: sources.tables }
+}
+
+function readersIn(definition: Definition): SourceReader[] {
+  switch (definition.kind) {
+    case 'view':
+      return [definition.spec]
+    case 'outcome':
+      return outcomeReaders(definition.spec)
+    case 'experiment':
+      return experimentReaders(definition.spec)
+    default:
+      return []
+  }
 }
 
 function changeOf({ declared, stored, semantic, operational }: Comparison, replace: boolean): Change {

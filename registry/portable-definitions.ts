@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { LockstepError } from '../kernel/errors.ts'
+import { measureAggregates } from '../kernel/experiment-spec.ts'
 import { aggregateNames } from '../kernel/view-spec.ts'
 import { channelSpec, monitorSpec } from './monitor-spec.ts'
 import { kindNames } from './definition.ts'
@@ -128,6 +129,48 @@ const outcome = z.strictObject({
   ]),
   output: text,
 })
+const viewFeatures = z.strictObject({ kind: z.literal('view'), use, features: z.array(name) })
+const measure = z.strictObject({
+  of: z.discriminatedUnion('kind', [
+    z.strictObject({ kind: z.literal('source'), source, key: z.array(z.strictObject({ name: fieldName, type: keyType })).min(1) }),
+    z.strictObject({ kind: z.literal('outcome'), outcome: name }),
+  ]),
+  aggregate: z.enum(measureAggregates),
+  column: name.nullable(),
+})
+const share = z.number().min(0).max(1)
+const metricBase = {
+  name,
+  role: z.enum(['primary', 'guardrail', 'secondary']),
+  withinMicros: micros.positive(),
+  winsorizeAt: z.number().nullable(),
+  per: z.enum(['unit', 'exposure']),
+  better: z.enum(['higher', 'lower']),
+  margin: share.nullable(),
+}
+const metric = z.discriminatedUnion('kind', [
+  z.strictObject({ ...metricBase, kind: z.literal('mean'), value: measure }),
+  z.strictObject({ ...metricBase, kind: z.literal('proportion'), value: measure }),
+  z.strictObject({ ...metricBase, kind: z.literal('ratio'), numerator: measure, denominator: measure }),
+  z.strictObject({ ...metricBase, kind: z.literal('quantile'), value: measure, quantile: share }),
+])
+const experiment = z.strictObject({
+  name,
+  model: name,
+  unit: text,
+  variants: z.array(z.strictObject({ name, serves: z.union([z.int().min(1), name]), weight: share })).min(2),
+  layer: z.strictObject({ name, from: share, to: share }).nullable(),
+  metrics: z.array(metric).min(1),
+  covariates: z.array(viewFeatures),
+  slices: z.array(viewFeatures),
+  analysis: z.strictObject({
+    method: z.enum(['sequential', 'fixed', 'bayesian']),
+    alpha: share,
+    correction: z.enum(['holm', 'bh', 'none']),
+    units: z.int().min(1).nullable(),
+    prior: z.strictObject({ mean: z.number(), deviation: z.number().positive() }).nullable(),
+  }),
+})
 const stream = z.discriminatedUnion('kind', [
   z.strictObject({ kind: z.literal('redis'), stream: text, field: text, group: text }),
   z.strictObject({ kind: z.literal('nats'), stream: text, subject: text.nullable(), group: text }),
@@ -188,6 +231,9 @@ export const portableSchema = z.strictObject({
   ),
   channels: z.array(z.strictObject({ spec: channelSpec, operational: z.strictObject(described) })).default([]),
   monitors: z.array(z.strictObject({ spec: monitorSpec, operational: z.strictObject(described) })).default([]),
+  experiments: z
+    .array(z.strictObject({ spec: experiment, operational: z.strictObject({ ...described, coverage: share.positive() }) }))
+    .default([]),
   /** The bundled transforms, each with the SHA-256 (hex) of its text. */
   code: z.array(z.strictObject({ hash: z.string(), body: z.string() })),
   unexported: z.array(z.string()).exactOptional(),
@@ -213,6 +259,7 @@ export function portableDefinitions(set: DefinitionSet, lockstep: string): objec
     outcomes: bare(set.outcomes),
     channels: bare(set.channels),
     monitors: bare(set.monitors),
+    experiments: bare(set.experiments),
     code: [...set.code].map(([hash, body]) => ({ hash, body })),
     ...(set.unexported === undefined ? {} : { unexported: set.unexported }),
   }
@@ -247,6 +294,7 @@ export function readPortableDefinitions(json: unknown, lockstep: string): Defini
   refuseTwice('outcome', specs.outcomes)
   refuseTwice('channel', specs.channels)
   refuseTwice('monitor', specs.monitors)
+  refuseTwice('experiment', specs.experiments)
   const texts = new Map(code.map(({ hash, body }) => [hash, body]))
   for (const [hash, body] of texts) {
     if (sha256(body) !== hash) throw wrongHash(`The code "${hash}" does not have that hash`, hash)

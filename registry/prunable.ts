@@ -2,6 +2,7 @@ import type { KeptDefinition } from './change-plan.ts'
 import type { Definition } from './definition.ts'
 import { definitionKey, displayName, labelOf } from './definition.ts'
 import type { ModelUse } from './usage.ts'
+import { experimentReaders } from './plan-sources.ts'
 import { usersOf } from './usage.ts'
 
 /**
@@ -17,14 +18,14 @@ export function prunable(
   const users = usersOf([...staying, ...candidates], uses)
   const neededBy = (definition: Definition): string[] => [...(users.get(definitionKey(definition)) ?? [])].filter((user) => !gone.has(user))
   const isView = (definition: Definition): definition is Definition & { readonly kind: 'view' } => definition.kind === 'view'
-  // nothing needs an outcome, so none of the candidates stays
-  const outcomesOf = (source: string): string[] =>
-    staying.filter((each) => each.kind === 'outcome' && each.spec.source.name === source).map(displayName)
+  // what needs an outcome goes with it, so none of the candidates stays
+  const readersOf = (source: string): string[] =>
+    staying.filter((each) => readsSource(each, source)).map(displayName)
   const viewsLeft = [...staying, ...candidates.filter((each) => neededBy(each).length > 0)].filter(isView)
   const needing = (definition: Definition): string[] => {
     const { kind, name } = definition
     // a view carries both within it, but they are what rows are pushed to and asked by
-    if (kind === 'source') return [...viewsLeft.filter(({ spec }) => spec.source.name === name).map(displayName), ...outcomesOf(name)]
+    if (kind === 'source') return [...viewsLeft.filter(({ spec }) => spec.source.name === name).map(displayName), ...readersOf(name)]
     if (kind === 'model')
       return [
         ...uses.filter(({ model }) => model === name).map(({ model, version }) => `model "${model}" version ${version}`),
@@ -40,4 +41,10 @@ export function prunable(
     return neededNow.length === 0 ? [] : [{ kind, name, version, label: labelOf(definition), neededBy: neededNow }]
   })
   return { removed, kept }
+}
+
+/** Whether it reads a source without being a view. */
+function readsSource(definition: Definition, source: string): boolean {
+  if (definition.kind === 'outcome') return definition.spec.source.name === source
+  return definition.kind === 'experiment' && experimentReaders(definition.spec).some((reader) => reader.source.name === source)
 }

@@ -25,6 +25,8 @@ export function summaryOf(definition: Definition): string {
       return definition.spec.kind
     case 'monitor':
       return `${definition.spec.checks.map(({ kind }) => kind).join(', ')} of ${watchedName(definition.spec)}`
+    case 'experiment':
+      return `${definition.spec.variants.map(({ name }) => name).join(', ')} of ${definition.spec.model} by ${definition.spec.unit}`
     default:
       return definition satisfies never
   }

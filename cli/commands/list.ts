@@ -67,6 +67,7 @@ const kindTitles: Readonly<Record<EntryKind, string>> = {
   outcome: 'outcomes',
   channel: 'channels',
   monitor: 'monitors',
+  experiment: 'experiments',
   dataset: 'training sets',
 }
 

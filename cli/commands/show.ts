@@ -20,6 +20,7 @@ const shownKinds: readonly NodeKind[] = [
   'outcome',
   'monitor',
   'channel',
+  'experiment',
   'modelVersion',
   'dataset',
 ]

@@ -91,9 +91,9 @@ export function createDevSession(deps: SessionDeps): DevSession {
   const pushed = new Map<string, { readonly file: string; readonly fits: string }>()
   const states = new Map<string, string>()
 
-  function nextRows({ sources, views, outcomes }: DefinitionSet, rows: readonly ProjectFile[]): NextRows[] {
+  function nextRows({ sources, views, outcomes, experiments }: DefinitionSet, rows: readonly ProjectFile[]): NextRows[] {
     const files = byName(rows)
-    const readers = readersOf({ views, outcomes })
+    const readers = readersOf({ views, outcomes, experiments })
     return sources.flatMap(({ spec }) => {
       const table = nextTable(spec, readers)
       const file = files.get(spec.name) ?? null

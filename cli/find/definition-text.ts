@@ -64,6 +64,7 @@ function fieldsText(page: DefinitionPage, width: number | null): string {
     outcome,
     monitor,
     channel,
+    experiment,
     takes,
     online,
     rows,
@@ -151,6 +152,7 @@ function fieldsText(page: DefinitionPage, width: number | null): string {
           ['notified by', `monitors that name it${channel.defaults ? ', and default monitors' : ''}`],
           ['variables', channel.variables.join(', ')],
         ] as const)),
+    ...(experiment === undefined ? [] : experimentFields(page.name, experiment)),
     ['takes', takes === undefined ? '' : typedText(takes)],
     [
       kind === 'model' ? 'versions' : 'other versions',
@@ -159,7 +161,7 @@ function fieldsText(page: DefinitionPage, width: number | null): string {
     // of the other kinds it stands above
     ['made from', kind === 'service' || kind === 'source' ? usesText(uses) : ''],
     // a monitor names its channels above, and a channel the monitors that notify it
-    ['used by', kind === 'monitor' || kind === 'channel' ? '' : usesText(usedBy) || 'nothing'],
+    ['used by', kind === 'monitor' || kind === 'channel' || kind === 'experiment' ? '' : usesText(usedBy) || 'nothing'],
     ['fingerprint', fingerprint.slice(0, 12)],
   ]
   const shown = fields.filter(([, value]) => value !== '')
@@ -170,6 +172,26 @@ function fieldsText(page: DefinitionPage, width: number | null): string {
       return [`${field.padEnd(wide)}  ${first}`, ...more.map((line) => `${' '.repeat(wide)}  ${line}`)]
     })
     .join('\n')
+}
+
+function experimentFields(name: string, details: NonNullable<DefinitionPage['experiment']>): (readonly [string, string])[] {
+  const { model, unit, variants, coverage, layer, metrics, covariates, slices, analysis } = details
+  return [
+    ['model', model],
+    ['unit', unit],
+    ['variants', variants.map((each) => `${each.name} ${each.serves} (${percent(each.weight)})`).join(', ')],
+    ['coverage', percent(coverage)],
+    ['layer', layer === null ? '' : `${layer.name}, from ${layer.from} to ${layer.to}`],
+    ...metrics.map((metric) => [metric.role, `${metric.name}: ${metric.computed}`] as const),
+    ['covariates', covariates.join(', ')],
+    ['slices', slices.join(', ')],
+    ['analysis', `${analysis.method}, alpha ${analysis.alpha}, ${analysis.correction}`],
+    ['runs', `lockstep experiment list ${name}`],
+  ]
+}
+
+function percent(share: number): string {
+  return `${Number((share * 100).toPrecision(4))} %`
 }
 
 function typedText(columns: readonly NamedType[]): string {

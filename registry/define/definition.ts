@@ -14,6 +14,7 @@ export type DslKind =
   | 'outcome'
   | 'monitor'
   | 'channel'
+  | 'experiment'
 
 /** Descriptions for people, allowed in every definition. They change no value and may change without a new version. */
 export interface Description {

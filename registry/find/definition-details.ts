@@ -13,6 +13,8 @@ import type { ChannelSpec } from '../monitor-spec.ts'
 import { watchedName } from '../monitor-spec.ts'
 import type { Use } from './entry.ts'
 import { availabilityText, usersOf } from './entry.ts'
+import type { ExperimentDetails } from './experiment-details.ts'
+import { experimentDetails } from './experiment-details.ts'
 import type { OutcomeDetails } from './outcome-details.ts'
 import { outcomeDetails } from './outcome-details.ts'
 import { graphOf, nodeKey } from './graph.ts'
@@ -46,6 +48,7 @@ export interface DefinitionDetails {
   readonly outcome?: OutcomeDetails
   readonly monitor?: MonitorDetails
   readonly channel?: ChannelDetails
+  readonly experiment?: ExperimentDetails
 }
 
 export interface NamedType {
@@ -229,6 +232,8 @@ function ofKind(inventory: Inventory, definition: Definition): Partial<Definitio
       const variables = Object.values(rest).flatMap((each) => (typeof each === 'object' && 'env' in each ? [each.env] : []))
       return { channel: { kind, severities, defaults, variables } }
     }
+    case 'experiment':
+      return { experiment: experimentDetails(definition.spec, definition.operational.coverage ?? 1) }
     default:
       return definition satisfies never
   }

@@ -159,6 +159,10 @@ function aboutText({ versions, aliases }: Inventory, definition: Definition): st
       const { checks, everyMicros, severity } = definition.spec
       return `${checks.map(({ kind }) => kind).join(', ')} of ${watchedName(definition.spec)}, every ${formatDuration(everyMicros)}, ${severity}`
     }
+    case 'experiment': {
+      const { variants, model, unit } = definition.spec
+      return `${variants.map(({ name, serves }) => `${name} ${serves}`).join(', ')} of ${model}, by ${unit}`
+    }
     default:
       return definition satisfies never
   }

@@ -94,5 +94,6 @@ export const plurals: Readonly<Record<string, readonly EntryKind[]>> = {
   outcomes: ['outcome'],
   monitors: ['monitor'],
   channels: ['channel'],
+  experiments: ['experiment'],
   datasets: ['dataset'],
 }

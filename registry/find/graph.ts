@@ -4,6 +4,7 @@ import type { SourceSpec } from '../../kernel/view-spec.ts'
 import { sourceTableName } from '../../runtime/relation.ts'
 import type { Definition } from '../definition.ts'
 import { labelOf, references } from '../definition.ts'
+import { experimentReaders } from '../plan-sources.ts'
 import type { Inventory } from './inventory.ts'
 
 /**
@@ -26,6 +27,7 @@ export const nodeKinds = [
   'outcome',
   'monitor',
   'channel',
+  'experiment',
 ] as const
 
 export interface LineageNode {
@@ -86,6 +88,13 @@ export const graphOf = memoizeWeak((inventory: Inventory): Graph => {
       link(addRelation(add, definition.spec.source), source)
       link(source, own)
       link(add('entity', definition.spec.entity.name, true), own)
+    }
+    if (definition.kind === 'experiment') {
+      for (const { source: read } of experimentReaders(definition.spec)) {
+        const source = add('source', read.name, true)
+        link(addRelation(add, read), source)
+        link(source, own)
+      }
     }
     if (definition.kind === 'outcome') {
       const source = add('source', definition.spec.source.name, true)

@@ -201,6 +201,7 @@ describe('fingerprints', () => {
       models: set.models.map((d) => d.spec),
       outcomes: set.outcomes.map((d) => d.spec),
       channels: [],
+      experiments: [],
       monitors: [],
     }
     // as the registry stores them

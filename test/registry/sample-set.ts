@@ -144,6 +144,7 @@ export function sampleSet(parts: Partial<SampleParts> = {}): DefinitionSet {
     models: [{ spec: model, fingerprint: print(model, servicePrint), operational: {} }],
     outcomes: [],
     channels: [],
+    experiments: [],
     monitors: [],
     code: new Map([transform, contextCode].map((text) => [hash(text), text])),
   }

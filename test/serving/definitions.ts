@@ -179,6 +179,7 @@ export const servingSet: DefinitionSet = {
   models: models.map((spec) => ({ ...declared(spec), operational: spec.name === 'echo' ? { timeoutMicros: 400_000 } : {} })),
   outcomes: [],
   channels: [],
+  experiments: [],
   monitors: [],
   code: new Map([contextCode, notesCode].map((code) => [hash(code), code])),
 }

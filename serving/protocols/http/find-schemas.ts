@@ -191,6 +191,50 @@ export const definitionAnswer = z.object({
     })
     .optional()
     .describe('Of an outcome'),
+  experiment: z
+    .object({
+      model: z.string().describe('The model whose versions it compares'),
+      unit: z.string().describe('The field of the entities that is assigned, or request-id'),
+      variants: z
+        .array(
+          z.object({
+            name: z.string().describe('Its name'),
+            serves: z.string().describe('The version or alias that it serves'),
+            weight: z.number().describe('Its share of the units in the experiment'),
+          }),
+        )
+        .describe('The control first'),
+      coverage: z.number().describe('The share of the units that are in the experiment'),
+      layer: z
+        .object({ name: z.string().describe('Its name'), from: z.number().describe('Where the part begins'), to: z.number().describe('Where it ends') })
+        .nullable()
+        .describe('The part of a layer that it uses; null: it is independent'),
+      metrics: z
+        .array(
+          z.object({
+            name: z.string().describe('Its name'),
+            role: z.enum(['primary', 'guardrail', 'secondary']).describe('What it is for'),
+            computed: z.string().describe('How it is computed'),
+          }),
+        )
+        .describe('The primary one first'),
+      covariates: z.array(z.string()).describe('Features as of the exposure that narrow the intervals'),
+      slices: z.array(z.string()).describe('Features as of the exposure that make groups'),
+      analysis: z
+        .object({
+          method: z.enum(['sequential', 'fixed', 'bayesian']).describe('Its method'),
+          alpha: z.number().describe('The rate of false alarms'),
+          correction: z.enum(['holm', 'bh', 'none']).describe('For many metrics'),
+          units: z.int().nullable().describe('How many units the plan expects; null: not stated'),
+          prior: z
+            .object({ mean: z.number().describe('Its mean'), deviation: z.number().describe('Its standard deviation') })
+            .nullable()
+            .describe('Of the relative effect, for bayesian'),
+        })
+        .describe('How it is analysed'),
+    })
+    .optional()
+    .describe('Of an experiment'),
   online: online.optional().describe('Of a view in the online store'),
   rows: z
     .object({ rows: z.int().describe('The number of rows'), exact: z.boolean().describe('Whether they were counted, not estimated') })

@@ -58,6 +58,7 @@ export function clicksSet(stream: StreamSpec | null): DefinitionSet {
     models: [],
     outcomes: [],
     channels: [],
+    experiments: [],
     monitors: [],
     code: new Map(),
   }
