@@ -162,7 +162,9 @@ function watched({ target }: MonitorSpec): DefinitionKey[] {
 
 function experimentReferences({ model, metrics, covariates, slices }: ExperimentSpec): DefinitionKey[] {
   const views = [...covariates, ...slices].map(({ use }): DefinitionKey => `view ${use.view}`)
-  const outcomes = metrics.flatMap(measuresOf).flatMap(({ of }): DefinitionKey[] => (of.kind === 'outcome' ? [`outcome ${of.outcome}`] : []))
+  const outcomes = metrics
+    .flatMap(measuresOf)
+    .flatMap(({ of }): DefinitionKey[] => (of.kind === 'outcome' ? [`outcome ${of.outcome}`] : []))
   return [...new Set<DefinitionKey>([`model ${model}`, ...outcomes, ...views])]
 }
 

@@ -19,8 +19,7 @@ export function prunable(
   const neededBy = (definition: Definition): string[] => [...(users.get(definitionKey(definition)) ?? [])].filter((user) => !gone.has(user))
   const isView = (definition: Definition): definition is Definition & { readonly kind: 'view' } => definition.kind === 'view'
   // what needs an outcome goes with it, so none of the candidates stays
-  const readersOf = (source: string): string[] =>
-    staying.filter((each) => readsSource(each, source)).map(displayName)
+  const readersOf = (source: string): string[] => staying.filter((each) => readsSource(each, source)).map(displayName)
   const viewsLeft = [...staying, ...candidates.filter((each) => neededBy(each).length > 0)].filter(isView)
   const needing = (definition: Definition): string[] => {
     const { kind, name } = definition

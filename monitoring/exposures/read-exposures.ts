@@ -31,7 +31,7 @@ type Row = Omit<FirstExposure, 'crossedOver'>
  * @param run the id of the run (`ExperimentRun`)
  */
 export async function* readExposures(db: Pick<Database, 'query'>, run: number): AsyncGenerator<FirstExposure> {
-  for (let after: string | null = null; ; ) {
+  for (let after: string | null = null; ;) {
     const page: readonly Row[] = await db.query<Row>(
       `SELECT unit, variant, (extract(epoch FROM exposed_at) * 1000000)::float8 AS at,
          (extract(epoch FROM last_at) * 1000000)::float8 AS "lastAt", rows::float8 AS rows, propensity, entity,
@@ -43,7 +43,7 @@ export async function* readExposures(db: Pick<Database, 'query'>, run: number): 
     const full = page.length === rowsPerPage
     // the rows of the last unit may go on in the next page
     const last = full ? page.at(-1)?.unit : undefined
-    for (let i = 0; i < page.length; ) {
+    for (let i = 0; i < page.length;) {
       const first = page[i] as Row
       if (first.unit === last) break
       let next = i + 1

@@ -149,7 +149,9 @@ function variantsOf(variants: unknown, weights: unknown, what: string): VariantS
     const serves = variants[each]
     const isVersion = typeof serves === 'number' && Number.isSafeInteger(serves) && serves >= 1
     if (!isVersion && !(typeof serves === 'string' && /^[a-z][a-z0-9_]*$/.test(serves)))
-      throw invalid(`${what} has the variant "${each}" that serves ${show(serves)}; write 'champion', another alias, or a version such as 7.`)
+      throw invalid(
+        `${what} has the variant "${each}" that serves ${show(serves)}; write 'champion', another alias, or a version such as 7.`,
+      )
     return Object.freeze({ name: checkName(each, `A variant of ${what.replace('The', 'the')}`), serves, weight: shares[i] as number })
   })
 }
@@ -158,10 +160,13 @@ const negligible = 1e-9
 
 function weightsOf(weights: unknown, names: readonly string[], what: string): number[] {
   if (weights === undefined) return names.map(() => 1 / names.length)
-  if (!isRecord(weights)) throw invalid(`${what} has the weights ${show(weights)}; write them by variant, as in { control: 0.9, treatment: 0.1 }.`)
+  if (!isRecord(weights))
+    throw invalid(`${what} has the weights ${show(weights)}; write them by variant, as in { control: 0.9, treatment: 0.1 }.`)
   const other = Object.keys(weights).find((each) => !names.includes(each))
   if (other !== undefined)
-    throw invalid(`${what} has a weight for "${other}", which is no variant.${didYouMean(other, names)} Its variants are ${names.join(', ')}.`)
+    throw invalid(
+      `${what} has a weight for "${other}", which is no variant.${didYouMean(other, names)} Its variants are ${names.join(', ')}.`,
+    )
   const shares = names.map((each) => {
     const weight = weights[each]
     if (typeof weight === 'number' && weight > 0 && weight < 1) return weight
@@ -169,7 +174,9 @@ function weightsOf(weights: unknown, names: readonly string[], what: string): nu
   })
   const total = shares.reduce((sum, share) => sum + share, 0)
   if (Math.abs(total - 1) > negligible)
-    throw invalid(`${what} has weights that add up to ${Number(total.toPrecision(6))}; they must add up to 1. Leave them out for equal shares.`)
+    throw invalid(
+      `${what} has weights that add up to ${Number(total.toPrecision(6))}; they must add up to 1. Leave them out for equal shares.`,
+    )
   return shares
 }
 
@@ -225,7 +232,9 @@ function keyFields(source: SourceSpec, unit: string, { service, name }: Model, w
       `${what} over the source "${source.name}" with the key ${parts.map((part) => `"${part}"`).join(', ')}, but its unit is "${unit}", so rows of a unit cannot be told apart from those of others. Use a source with the key "${unit}".`,
     )
   return Object.freeze(
-    parts.map((part) => Object.freeze({ name: part, type: checkKeyType(service.needs[part], `The key "${part}" of ${what.replace('The', 'the')}`) })),
+    parts.map((part) =>
+      Object.freeze({ name: part, type: checkKeyType(service.needs[part], `The key "${part}" of ${what.replace('The', 'the')}`) }),
+    ),
   )
 }
 
@@ -243,7 +252,8 @@ function checkMeasured(of: Source | Outcome, unit: string, model: Model, what: s
 
 function usesOf(given: unknown, field: 'covariates' | 'slices', what: string): ViewUse[] {
   if (given === undefined) return []
-  if (!Array.isArray(given)) throw invalid(`${what} has ${show(given)} for ${field}; write a list, as in [airportDelays.pick('meanDelay')].`)
+  if (!Array.isArray(given))
+    throw invalid(`${what} has ${show(given)} for ${field}; write a list, as in [airportDelays.pick('meanDelay')].`)
   return given.map((each: AnyFeatureView | ViewUse, i) => useOf(each, `Member ${i + 1} of the ${field} of ${what.replace('The', 'the')}`))
 }
 
@@ -259,11 +269,14 @@ function analysisOf(given: unknown, what: string): AnalysisSpec {
     throw invalid(`${of} has the method ${show(method)}; write 'sequential', 'fixed' or 'bayesian'.`)
   if (correction !== 'holm' && correction !== 'bh' && correction !== 'none')
     throw invalid(`${of} has the correction ${show(correction)}; write 'holm', 'bh' or 'none'.`)
-  if (typeof alpha !== 'number' || !(alpha > 0 && alpha <= 0.5)) throw invalid(`${of} has the alpha ${show(alpha)}; write a share such as 0.05.`)
+  if (typeof alpha !== 'number' || !(alpha > 0 && alpha <= 0.5))
+    throw invalid(`${of} has the alpha ${show(alpha)}; write a share such as 0.05.`)
   if (units !== undefined && !(typeof units === 'number' && Number.isSafeInteger(units) && units >= 1))
     throw invalid(`${of} has ${show(units)} units; write a whole number.`)
   if (method === 'fixed' && units === undefined)
-    throw invalid(`${of} is fixed and does not say for how many units it waits; write units: 20000. "lockstep experiment plan" computes it.`)
+    throw invalid(
+      `${of} is fixed and does not say for how many units it waits; write units: 20000. "lockstep experiment plan" computes it.`,
+    )
   if (prior !== undefined && method !== 'bayesian') throw invalid(`${of} has a prior, which only the method 'bayesian' uses; remove it.`)
   return { method, alpha, correction, units: units ?? null, prior: method === 'bayesian' ? priorOf(prior, of) : null }
 }

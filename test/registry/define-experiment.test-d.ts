@@ -17,7 +17,13 @@ const variants = { control: 'champion', treatment: 7 } as const
 
 describe('experiments', () => {
   it('know their name and model', () => {
-    const declared = experiment('prices', { model: fraud, unit: 'card', variants, weights: { control: 0.9, treatment: 0.1 }, metrics: { primary } })
+    const declared = experiment('prices', {
+      model: fraud,
+      unit: 'card',
+      variants,
+      weights: { control: 0.9, treatment: 0.1 },
+      metrics: { primary },
+    })
     expectTypeOf(declared.name).toEqualTypeOf<'prices'>()
     expectTypeOf(declared.model).toEqualTypeOf<typeof fraud>()
     experiment('prices', { model: fraud, unit: 'request-id', variants, metrics: { primary }, covariates: [spending.pick('last')] })

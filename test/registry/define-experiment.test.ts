@@ -1,5 +1,18 @@
 import { describe, expect, it } from 'vitest'
-import { count, entity, experiment, featureService, featureView, last, metric, model, onDemandView, outcome, source, t } from '../../index.ts'
+import {
+  count,
+  entity,
+  experiment,
+  featureService,
+  featureView,
+  last,
+  metric,
+  model,
+  onDemandView,
+  outcome,
+  source,
+  t,
+} from '../../index.ts'
 import { exposureFields } from '../../kernel/experiment-spec.ts'
 
 const card = entity('card', { key: { card: t.string } })
@@ -76,11 +89,23 @@ describe('an experiment', () => {
   })
 
   it.each([
-    ['a unit that requests have', { ...body, unit: 'cart' }, 'has the unit "cart", which requests for the model "fraud" lack. Did you mean "card"?'],
+    [
+      'a unit that requests have',
+      { ...body, unit: 'cart' },
+      'has the unit "cart", which requests for the model "fraud" lack. Did you mean "card"?',
+    ],
     ['two variants', { ...body, variants: { control: 'champion' } }, 'needs at least two variants'],
     ['versions or aliases', { ...body, variants: { control: 'champion', treatment: 0 } }, 'the variant "treatment" that serves 0; write'],
-    ['weights that add up', { ...body, weights: { control: 0.5, treatment: 0.4 } }, 'has weights that add up to 0.9; they must add up to 1'],
-    ['weights of its variants', { ...body, weights: { control: 0.5, treatmnt: 0.5 } }, 'a weight for "treatmnt", which is no variant. Did you mean'],
+    [
+      'weights that add up',
+      { ...body, weights: { control: 0.5, treatment: 0.4 } },
+      'has weights that add up to 0.9; they must add up to 1',
+    ],
+    [
+      'weights of its variants',
+      { ...body, weights: { control: 0.5, treatmnt: 0.5 } },
+      'a weight for "treatmnt", which is no variant. Did you mean',
+    ],
     ['a weight for each', { ...body, weights: { control: 0.5 } }, 'has the weight undefined for "treatment"'],
     ['a share as coverage', { ...body, coverage: 20 }, 'has the coverage 20; write a share above 0 and at most 1'],
     ['a part of a layer', { ...body, layer: { name: 'pricing', from: 0.5, to: 0.5 } }, 'has the part from 0.5 to 0.5 of its layer'],
@@ -89,17 +114,33 @@ describe('an experiment', () => {
     ['metrics with own names', { ...body, metrics: { primary: revenue, secondary: [revenue] } }, 'has two metrics called "revenue"'],
     ['sources with a known time', over(unknown), 'over the source "unknown", which does not say when its rows become known'],
     ['sources keyed by its unit', over(pairs), 'over the source "pairs" with the key "card", "place", but its unit is "card"'],
-    ['sources keyed by a field', over(shops), 'over the source "shops", whose key "shop" is no field of requests for the model "fraud". Use'],
+    [
+      'sources keyed by a field',
+      over(shops),
+      'over the source "shops", whose key "shop" is no field of requests for the model "fraud". Use',
+    ],
     ['outcomes of its model', over(foreign), 'over the outcome "foreign" of the model "other"; use an outcome of "fraud"'],
     ['units for a fixed analysis', { ...body, analysis: { method: 'fixed' } }, 'is fixed and does not say for how many units it waits'],
-    ['a prior only if Bayesian', { ...body, analysis: { prior: { mean: 0, deviation: 1 } } }, "a prior, which only the method 'bayesian' uses"],
-    ['known fields', { ...body, varants: {} }, 'The experiment "e" has the field "varants", which does not exist. Did you mean "variants"?'],
+    [
+      'a prior only if Bayesian',
+      { ...body, analysis: { prior: { mean: 0, deviation: 1 } } },
+      "a prior, which only the method 'bayesian' uses",
+    ],
+    [
+      'known fields',
+      { ...body, varants: {} },
+      'The experiment "e" has the field "varants", which does not exist. Did you mean "variants"?',
+    ],
   ])('needs %s', (_, given, message) => {
     expect(() => untyped('e', given)).toThrow(message)
   })
 
   it('may have any field of the entities as the key of its sources if its unit is the request', () => {
-    const { spec } = experiment('e', { ...body, unit: 'request-id', metrics: { primary: metric.mean('paid', { of: pairs, within: '1d' }) } })
+    const { spec } = experiment('e', {
+      ...body,
+      unit: 'request-id',
+      metrics: { primary: metric.mean('paid', { of: pairs, within: '1d' }) },
+    })
     expect(exposureFields(spec)).toEqual(['card', 'place'])
   })
 })
@@ -107,9 +148,17 @@ describe('an experiment', () => {
 describe('a metric', () => {
   it.each([
     ['a within', { of: payments }, "does not say for how long rows count after the exposure; write within: '7d'"],
-    ['a known column', { of: payments, column: 'amont', within: '1d' }, 'which the source "payments" does not have. Did you mean "amount"?'],
+    [
+      'a known column',
+      { of: payments, column: 'amont', within: '1d' },
+      'which the source "payments" does not have. Did you mean "amount"?',
+    ],
     ['a number', { of: payments, column: 'prediction_id', within: '1d' }, 'the column "prediction_id" of string; it must be a number.'],
-    ['an outcome with a number', { of: word, within: '1d' }, 'over the outcome "word", which is a string; a metric needs a number or a bool'],
+    [
+      'an outcome with a number',
+      { of: word, within: '1d' },
+      'over the outcome "word", which is a string; a metric needs a number or a bool',
+    ],
     ['no column of an outcome', { of: chargeback, column: 'value', within: '1d' }, 'whose value it takes; remove "column"'],
     ['a column to sum', { of: payments, aggregate: 'sum', within: '1d' }, 'has the aggregate "sum" and no column'],
     ['a bound', { of: payments, within: '1d', winsorize: 5 }, 'has winsorize: 5; write the bound, as in { at: 500 }'],

@@ -206,7 +206,11 @@ export const definitionAnswer = z.object({
         .describe('The control first'),
       coverage: z.number().describe('The share of the units that are in the experiment'),
       layer: z
-        .object({ name: z.string().describe('Its name'), from: z.number().describe('Where the part begins'), to: z.number().describe('Where it ends') })
+        .object({
+          name: z.string().describe('Its name'),
+          from: z.number().describe('Where the part begins'),
+          to: z.number().describe('Where it ends'),
+        })
         .nullable()
         .describe('The part of a layer that it uses; null: it is independent'),
       metrics: z
