@@ -1,5 +1,6 @@
 import { formatDuration } from '../kernel/duration.ts'
 import { maxCountedRows } from '../monitoring/freshness/source-lag.ts'
+import type { ServedAge } from '../monitoring/freshness/served-ages.ts'
 import type { ViewFreshness } from '../monitoring/freshness/view-freshness.ts'
 import type { OldestWriter } from '../runtime/oldest-writer.ts'
 import { ago, count, counted, duration } from './human.ts'
@@ -9,6 +10,18 @@ export function freshnessCells({ newestRowSeconds, lag, freshnessMicros }: ViewF
   const newest = newestRowSeconds === null ? 'unknown' : ago(newestRowSeconds * 1000)
   const behind = lag === null ? 'unknown' : lag.rows === 0 ? 'none' : `${lagRows(lag.rows)}, ${duration(Math.max(1, lag.seconds * 1000))}`
   return [newest, behind, freshnessMicros === null ? '' : formatDuration(freshnessMicros)]
+}
+
+export const servedHeader = ['SERVED IN THE LAST HOUR', 'NEWEST ROW', 'MEDIAN AGE', '95 %', 'MAY BE', 'ANSWERS SAMPLED']
+
+/** How old views were in answers, beside how far they may be behind. */
+export function servedRows(ages: ReadonlyMap<string, ServedAge>, views: readonly ViewFreshness[]): string[][] {
+  return views.flatMap(({ view, freshnessMicros }) => {
+    const age = ages.get(view)
+    if (age === undefined) return []
+    const shown = [age.leastSeconds, age.medianSeconds, age.p95Seconds].map((seconds) => duration(seconds * 1000))
+    return [[view, ...shown, freshnessMicros === null ? '' : formatDuration(freshnessMicros), count(age.answers)]]
+  })
 }
 
 function lagRows(rows: number): string {

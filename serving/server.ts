@@ -92,7 +92,8 @@ export function createServer(options: ServerOptions): LockstepServer {
   const maxBytes = (config.staleMegabytes ?? 64) * 2 ** 20
   const staleCache = boundMs === 0 ? null : createStaleCache({ boundMs, maxBytes, now: () => performance.now() })
   const owner = createCheckpointOwner(needDatabase)
-  const ages = createServedAges(options.metrics, clock)
+  const rollups = options.rollups ?? createRollups(needDatabase, config.rollups ?? null, log, clock)
+  const ages = createServedAges(options.metrics, clock, rollups.servedAge)
   const readBy = { owner, needDatabase, needOnline, views, staleCache, late, ages, signal: drained.signal }
   const { reader, explain, limitHistory } = createFeatureReader({ ...readBy, traffic, metrics, roundTrips: metrics.roundTrips, log })
 
@@ -117,8 +118,6 @@ export function createServer(options: ServerOptions): LockstepServer {
     { database: needDatabase, metrics: (waiting) => createLogMetrics(options.metrics, waiting), log, clock },
     { shares: logShares, retentionDays: config.logRetentionDays ?? 30, ...options.predictionLog },
   )
-
-  const rollups = options.rollups ?? createRollups(needDatabase, config.rollups ?? null, log, clock)
 
   const shadows = createShadowRunner(
     { catalog: catalog.current, models, reader, predictionLog, rollups, registry: options.metrics, log },

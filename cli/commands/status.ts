@@ -4,6 +4,7 @@ import type { ViewPlan } from '../../kernel/view-plan.ts'
 import { pendingErasures } from '../../materializer/erase/finish-erasures.ts'
 import { failingText } from '../../materializer/failing-views.ts'
 import { pendingRemovals } from '../../materializer/removals.ts'
+import { readServedAges } from '../../monitoring/freshness/served-ages.ts'
 import { readFreshness } from '../../monitoring/freshness/freshness-reader.ts'
 import type { MaterializationStatus } from '../../materializer/status.ts'
 import { materializationStatus } from '../../materializer/status.ts'
@@ -19,11 +20,14 @@ import { findIncompleteViews } from '../../online/completeness.ts'
 import type { Command } from '../command.ts'
 import type { Context } from '../context.ts'
 import { readDatasets, withoutManifest } from '../../offline/stored-datasets.ts'
-import { freshnessCells, oldestWriterText, setAsideLines } from '../freshness-text.ts'
+import { freshnessCells, oldestWriterText, servedHeader, servedRows, setAsideLines } from '../freshness-text.ts'
 import { ago, count, counted, moment } from '../human.ts'
 import { jobStatus, jobStatusJson, jobStatusLines } from '../job-status.ts'
 import { streamHeader, streamProblems, streamRow } from '../stream-status-text.ts'
 import { table } from '../table.ts'
+
+/** Ages of answers are of the last hour. */
+const servedMicros = 3_600_000_000
 
 export const statusCommand: Command = {
   name: 'status',
@@ -37,6 +41,8 @@ export const statusCommand: Command = {
     const catalog = await context.catalog()
     const { store, identity, problem } = await openedStore(context)
     const { views: freshness, oldestWriter } = await readFreshness(db, store, catalog, Date.now() * 1000)
+    const servedTo = Date.now() * 1000
+    const ages = await readServedAges(db, { from: servedTo - servedMicros, to: servedTo })
     const late = freshness.flatMap((view) => view.late ?? [])
     const setAside = freshness.flatMap(setAsideLines)
     const failing = freshness.flatMap(({ view, failing: runs }) => (runs === null ? [] : [failingText(view, runs)]))
@@ -76,6 +82,7 @@ export const statusCommand: Command = {
           availability: plan.spec.availability,
           lastRun: run === null ? null : { ...run, moment: formatTimestamp(run.moment) },
           freshness: fresh === null ? null : freshnessJson(fresh),
+          served: ages.get(plan.id) ?? null,
         })),
         oldestTransaction: oldestWriter,
         services: [...catalog.services.keys()],
@@ -106,6 +113,7 @@ export const statusCommand: Command = {
           ['VIEW', 'ONLINE', 'FRESHNESS', 'MATERIALIZED AS OF', 'LAST RUN', 'LAST RUN FOLDED', 'NEWEST ROW', 'LAG', 'MAY BE'],
           views.map(viewRow),
         ),
+        section(servedHeader, servedRows(ages, freshness)),
         ...late.map((each) => `late: ${each}`),
         ...failing.map((each) => `failing: ${each}`),
         ...setAside,

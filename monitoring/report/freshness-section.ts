@@ -6,17 +6,34 @@ export function freshnessSection(views: ModelReport['freshness']): Section {
   return {
     id: 'freshness',
     title: 'Freshness of features',
-    note: views.length === 0 ? 'The model reads no online view.' : 'As it was when the report was made.',
+    note:
+      views.length === 0
+        ? 'The model reads no online view.'
+        : 'As it was when the report was made, and how old the newest row of an entity was in answers of the window (a sample).',
     body:
       views.length === 0
         ? []
         : [
             table(
-              ['view', 'behind by', 'target', 'rows waiting', 'newest row', 'last run', 'state'],
-              views.map(({ view, lag, freshnessSeconds, newestRowSeconds, lastRunSeconds, late, failing }): Cell[] => [
+              [
+                'view',
+                'behind by',
+                'target',
+                'newest in answers',
+                'median age in answers',
+                '95 %',
+                'rows waiting',
+                'newest row',
+                'last run',
+                'state',
+              ],
+              views.map(({ view, lag, freshnessSeconds, newestRowSeconds, lastRunSeconds, late, failing, served }): Cell[] => [
                 view,
                 seconds(lag?.seconds ?? null),
                 seconds(freshnessSeconds),
+                seconds(served?.leastSeconds ?? null),
+                seconds(served?.medianSeconds ?? null),
+                seconds(served?.p95Seconds ?? null),
                 lag === null ? '' : lag.rows,
                 ago(newestRowSeconds),
                 ago(lastRunSeconds),

@@ -11,6 +11,7 @@ import type { DriftBaseline } from '../drift/drift-types.ts'
 import { loggedEffects } from '../drift/logged-effects.ts'
 import { servedFreshness } from '../drift/served-freshness.ts'
 import { pickVersion } from '../../registry/pick-version.ts'
+import { readServedAges, type ServedAge } from '../freshness/served-ages.ts'
 import { freshnessJson } from '../freshness/view-freshness.ts'
 import { type QualityReport, qualityReport } from '../quality/quality-report.ts'
 import { type TrafficReport, trafficReport } from './traffic-report.ts'
@@ -44,8 +45,8 @@ export interface ModelReport {
   readonly drift: Part<DriftJson>
   /** By outcome: of the window and its versions, and by day. */
   readonly quality: Part<readonly OutcomeQuality[]>
-  /** Of its online views; none where the online store is unavailable. */
-  readonly freshness: readonly (ReturnType<typeof freshnessJson> & { readonly view: string })[]
+  /** Of its online views, now, and how old they were in answers of the window; none where the online store is unavailable. */
+  readonly freshness: readonly (ReturnType<typeof freshnessJson> & { readonly view: string; readonly served: ServedAge | null })[]
   /** Alerts of the model and its views that fired in the window. */
   readonly alerts: readonly ReturnType<typeof alertJson>[]
 }
@@ -78,6 +79,7 @@ export async function modelReport(context: ReportContext, query: ReportQuery): P
   begin('freshness and alerts')
   const reads = new Set(catalog.service(model.spec.service).uses.map(({ plan }) => plan.id))
   const views = await freshnessOf(context, reads, to)
+  const ages = await readServedAges(db, query)
   const alerts = await alertsOf(db, catalog, query, reads)
   return {
     model: name,
@@ -87,7 +89,7 @@ export async function modelReport(context: ReportContext, query: ReportQuery): P
     traffic,
     drift,
     quality,
-    freshness: views.map((view) => ({ view: view.view, ...freshnessJson(view) })),
+    freshness: views.map((view) => ({ view: view.view, ...freshnessJson(view), served: ages.get(view.view) ?? null })),
     alerts,
   }
 }

@@ -103,7 +103,7 @@ async function* readPeriodRows(
 ): AsyncGenerator<readonly StoredRollup[]> {
   for (const batch of inBatches(periods)) {
     if (batch.step !== 'minute') yield await readMerged(db, batch.step, batch.starts, model)
-    else for (const each of [model, '']) yield* readMinutes(db, batch.from, batch.to, each)
+    else for (const each of new Set([model, ''])) yield* readMinutes(db, batch.from, batch.to, each)
   }
 }
 

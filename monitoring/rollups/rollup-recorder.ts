@@ -45,6 +45,8 @@ export interface RollupRecorder {
   failed(model: string, version: number, role: Role, error: unknown): void
   /** A protocol answered a request with an error. */
   errorAnswered(error: unknown): void
+  /** A request was answered from a view whose newest row of the entity is so old. Called for a sample of answers. */
+  servedAge(view: string, seconds: number): void
   /** Removes an erased entity from what is not written yet. */
   forget(erased: ForgottenEntity): void
   /** Ends the minute if it is over, and writes what waits. */
@@ -83,6 +85,7 @@ export const noRollups: RollupRecorder = {
   answered: () => undefined,
   failed: () => undefined,
   errorAnswered: () => undefined,
+  servedAge: () => undefined,
   forget: () => undefined,
   flush: () => Promise.resolve(),
   close: () => Promise.resolve(),
@@ -197,6 +200,9 @@ export function createRollupRecorder(
     errorAnswered(error) {
       ofProcess.addError(codeOf(error))
     },
+    servedAge(view, seconds) {
+      ofProcess.addAge(view, seconds)
+    },
     forget(erased) {
       for (const ofModel of recorded.values()) for (const { rows } of ofModel) rows?.forget(erased)
       writer.forget(erased)
@@ -206,7 +212,7 @@ export function createRollupRecorder(
       if (closed) return
       endMinuteIfOver()
       // of a server that could not start there is nothing to write, and maybe no database
-      const hasRecords = hasEndedMinute || recorded.size > 0 || ofProcess.errors.size > 0
+      const hasRecords = hasEndedMinute || recorded.size > 0 || ofProcess.errors.size > 0 || ofProcess.ages.size > 0
       if (hasRecords) endMinute(true)
       closed = true
       clearTimeout(timer ?? undefined)

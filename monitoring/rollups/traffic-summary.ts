@@ -8,6 +8,14 @@ const format = 1
 export const stages = ['total', 'features', 'wait', 'run'] as const
 export type Stage = (typeof stages)[number]
 
+/** Ages are kept in the buckets of times: from 0.1 s to 155 days, within 5 %. */
+const ageSecondsPerMs = 100
+
+/** The age in seconds that the share `q` of all ages does not exceed; NaN: there are none. */
+export function ageQuantile(ages: LatencyHistogram, q: number): number {
+  return (ages.quantile(q) ?? Number.NaN) * ageSecondsPerMs
+}
+
 /** What rollups count of requests: exact, and it merges exactly. */
 export class TrafficSummary {
   /** Answered and failed. */
@@ -22,6 +30,8 @@ export class TrafficSummary {
   cpuMicros = 0
   /** Failed requests by error code. */
   readonly errors = new Map<string, number>()
+  /** Of a process, by view: how old it was when requests were answered from it, of a sample. `ageQuantile` reads it. */
+  readonly ages = new Map<string, LatencyHistogram>()
   /** Of answered requests. */
   latency: Readonly<Record<Stage, LatencyHistogram>> = {
     total: new LatencyHistogram(),
@@ -34,6 +44,16 @@ export class TrafficSummary {
     this.errors.set(code, (this.errors.get(code) ?? 0) + count)
   }
 
+  addAge(view: string, seconds: number): void {
+    this.#agesOf(view).observe(seconds / ageSecondsPerMs)
+  }
+
+  #agesOf(view: string): LatencyHistogram {
+    let ages = this.ages.get(view)
+    if (ages === undefined) this.ages.set(view, (ages = new LatencyHistogram()))
+    return ages
+  }
+
   merge(other: TrafficSummary): void {
     this.requests += other.requests
     this.rows += other.rows
@@ -41,6 +61,7 @@ export class TrafficSummary {
     this.cacheHits += other.cacheHits
     this.cpuMicros += other.cpuMicros
     for (const [code, count] of other.errors) this.addError(code, count)
+    for (const [view, ages] of other.ages) this.#agesOf(view).merge(ages)
     for (const stage of stages) this.latency[stage].merge(other.latency[stage])
   }
 
@@ -55,6 +76,12 @@ export class TrafficSummary {
       writer.uint(count)
     }
     for (const stage of stages) this.latency[stage].encode(writer)
+    // last, and only if there are any: earlier versions of Lockstep stop reading here
+    if (this.ages.size > 0) writer.uint(this.ages.size)
+    for (const [view, ages] of [...this.ages].sort(([a], [b]) => (a < b ? -1 : 1))) {
+      writer.string(view)
+      ages.encode(writer)
+    }
     return writer.bytes()
   }
 
@@ -74,6 +101,7 @@ export class TrafficSummary {
     }
     const next = () => LatencyHistogram.decode(reader)
     traffic.latency = { total: next(), features: next(), wait: next(), run: next() }
+    for (let left = reader.done ? 0 : reader.uint(); left > 0; left--) traffic.ages.set(reader.string(), LatencyHistogram.decode(reader))
     return traffic
   }
 }

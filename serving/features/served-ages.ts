@@ -31,8 +31,15 @@ interface Served {
   newest: number
 }
 
-/** @param clock epoch microseconds */
-export function createServedAges(registry: Registry, clock: () => number): ServedAges {
+/**
+ * @param clock epoch microseconds
+ * @param onAge called for each answer that is looked at
+ */
+export function createServedAges(
+  registry: Registry,
+  clock: () => number,
+  onAge: (view: DefinitionId, seconds: number) => void = () => undefined,
+): ServedAges {
   const seconds = new CountedHistogram({
     name: 'lockstep_served_age_seconds',
     help: "Age of what is answered: from the moment that the entity's newest stored row counts, to the answer. Sampled: one read in 16, and up to 64 answers of it. Entities without stored rows are not in it.",
@@ -74,7 +81,9 @@ export function createServedAges(registry: Registry, clock: () => number): Serve
         const [request, answer] = [requests[at], answers[at]]
         if (request === undefined || answer === undefined || answer.highWater === Number.NEGATIVE_INFINITY) continue
         const served = servedOf(request.plan.id)
-        served.seconds.observe(Math.max(0, asOf - answer.highWater) / 1e6)
+        const age = Math.max(0, asOf - answer.highWater) / 1e6
+        served.seconds.observe(age)
+        onAge(request.plan.id, age)
         if (answer.highWater > served.newest) served.newest = answer.highWater
       }
     },

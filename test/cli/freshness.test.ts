@@ -102,6 +102,9 @@ it('status and metrics name a late view with its rows and transaction', { timeou
     await expect
       .poll(ready, { timeout: 60_000 })
       .toMatch(/"ready":true,"degraded":\["workers"\],"warnings":\["The view \\"seen@1\\" is late/)
+    const body = JSON.stringify({ service: 's', entities: [{ thing: 'small' }, { thing: 'unknown' }] })
+    const headers = { 'content-type': 'application/json' }
+    expect((await fetch(`${at}/v1/features`, { method: 'POST', headers, body })).status).toBe(200)
     return await db.kysely.transaction().execute(async (transaction) => {
       await transaction.insertInto('lockstep.code').values({ hash: 'h', body: 'b' }).execute()
       let text = ''
@@ -110,6 +113,13 @@ it('status and metrics name a late view with its rows and transaction', { timeou
       return text
     })
   })
+  const served = await run('status')
+  expect(served.json).toHaveProperty('views.0.served', expect.objectContaining({ answers: 1 }))
+  // the row of three hours ago, within 5 %
+  const [age] = (served.json as { views: { served: { leastSeconds: number; p95Seconds: number } }[] }).views
+  expect(Math.abs((age?.served.leastSeconds ?? 0) / 10_800 - 1)).toBeLessThan(0.06)
+  expect(served.text).toMatch(/^SERVED IN THE LAST HOUR .*\nseen@1 .* 1s +1$/m)
+
   expect(metrics).toMatch(/^lockstep_view_late\{view="seen@1"\} 1$/m)
   expect(metrics).toMatch(/^lockstep_view_lag_rows\{view="seen@1"\} 1$/m)
   expect(metrics).toMatch(/^lockstep_view_newest_row_age_seconds\{view="seen@1"\} 108\d\d/m)

@@ -7,6 +7,7 @@ import type { AnsweredGroup } from '../../../monitoring/rollups/rollup-recorder.
 import { createRollupRecorder } from '../../../monitoring/rollups/rollup-recorder.ts'
 import { createRollupWriter } from '../../../monitoring/rollups/rollup-writer.ts'
 import { forgetEntity, parseForgetNotice } from '../../../monitoring/rollups/forget-entity.ts'
+import { readServedAges } from '../../../monitoring/freshness/served-ages.ts'
 import { mergeRollups } from '../../../monitoring/rollups/merge-rollups.ts'
 import { readGroups, readRollup, rollupSeries } from '../../../monitoring/rollups/read-rollups.ts'
 import type { Database } from '../../../runtime/database.ts'
@@ -226,11 +227,24 @@ test('a process that ends while a minute begins leaves no gap, and its last minu
   await server.at(start)
   server.recorder.failed('ending', 1, 'champion', new Error('no'))
   server.recorder.errorAnswered(new Error('no'))
+  for (const seconds of [1, 5, 5, 100]) server.recorder.servedAge('seen@1', seconds)
   const closing = server.recorder.close(5000)
   await server.at(start + minute)
   await closing
   const rollup = await readRollup(db, { model: 'ending', from: start, to: start + hour })
   expect(rollup).toMatchObject({ requests: 1, processErrors: new Map([['INTERNAL', 1]]), coverage: { minutes: 1, missing: [] } })
+  const ages = async () => (await readServedAges(db, { from: start, to: start + hour })).get('seen@1')
+  const before = await ages()
+  expect(before?.answers).toBe(4)
+  for (const [name, seconds] of [
+    ['leastSeconds', 1],
+    ['medianSeconds', 5],
+    ['p95Seconds', 100],
+  ] as const)
+    expect(Math.abs((before?.[name] ?? 0) / seconds - 1)).toBeLessThan(0.051)
+  await mergeRollups(db, days, Date.now() * 1000)
+  expect(await ages()).toEqual(before)
+  expect((await readServedAges(db, { from: start + hour, to: start + 2 * hour })).size).toBe(0)
 })
 
 test('an erased entity leaves no trace in minutes, hours, days, or what a server has not written', async () => {

@@ -11,7 +11,7 @@ import { ColumnSummary } from '../../../monitoring/rollups/column-summary.ts'
 import { ExactMoments } from '../../../monitoring/rollups/exact-moments.ts'
 import { LatencyHistogram } from '../../../monitoring/rollups/latency-histogram.ts'
 import { SumByExponent } from '../../../monitoring/rollups/sum-by-exponent.ts'
-import { TrafficSummary } from '../../../monitoring/rollups/traffic-summary.ts'
+import { ageQuantile, TrafficSummary } from '../../../monitoring/rollups/traffic-summary.ts'
 import { addEntity, createEntitySums } from '../../../statistics/clustered-shares.ts'
 import { createRandom } from '../../../statistics/random.ts'
 import { budget } from '../../budget.ts'
@@ -212,17 +212,23 @@ test('the number of distinct entities is estimated from the sample', () => {
 
 test('traffic merges to the same bytes in any order', () => {
   const requests = fc.array(
-    fc.record({ ms: fc.double({ min: 0, max: 1e6, noNaN: true }), rows: fc.nat(5), code: fc.option(fc.constantFrom('A', 'B')) }),
+    fc.record({
+      ms: fc.double({ min: 0, max: 1e6, noNaN: true }),
+      rows: fc.nat(5),
+      code: fc.option(fc.constantFrom('A', 'B')),
+      view: fc.option(fc.constantFrom('a@1', 'b@1')),
+    }),
   )
   fc.assert(
     fc.property(requests, fc.nat(7), (all, cut) => {
       const of = (part: typeof all) => {
         const traffic = new TrafficSummary()
-        for (const { ms, rows: count, code } of part) {
+        for (const { ms, rows: count, code, view } of part) {
           traffic.requests++
           if (code !== null) traffic.addError(code)
           else traffic.rows += count
           traffic.latency.total.observe(ms)
+          if (view !== null) traffic.addAge(view, ms)
         }
         return traffic
       }
@@ -232,6 +238,15 @@ test('traffic merges to the same bytes in any order', () => {
     }),
     { numRuns: budget(500) },
   )
+})
+
+test('ages are within 5 % from a tenth of a second to 155 days', () => {
+  const traffic = new TrafficSummary()
+  const ages = [0.2, 1, 90, 86_400, 13e6]
+  for (const seconds of ages) traffic.addAge('seen@1', seconds)
+  const read = TrafficSummary.decode(traffic.encode())?.ages.get('seen@1')
+  for (const [i, seconds] of ages.entries())
+    expect(Math.abs(ageQuantile(read ?? new LatencyHistogram(), (i + 1) / ages.length) / seconds - 1)).toBeLessThan(0.051)
 })
 
 test('bytes of a later format are left alone', () => {
