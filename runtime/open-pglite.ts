@@ -8,9 +8,11 @@ import { typeParsers } from './type-parsers.ts'
 import { copyHeader, copyPieces, copyTrailer } from './copy-pieces.ts'
 import type { AroundCopy, EmbeddedDatabase } from './database.ts'
 import { damaged, embeddedFailure, isBroken } from './embedded-failure.ts'
+import { packTemplate, templateFile, unpackTemplate } from './embedded-template.ts'
 import { inTransaction, withPgliteSnapshot } from './pglite-snapshot.ts'
 import { closeFolder, makePrivate } from './private-folder.ts'
 import { copyMessages, queryMessage } from './postgres-wire.ts'
+import { tierUpLater } from './v8-flags.ts'
 
 const copyPieceBytes = 8 * 1024 * 1024
 
@@ -108,6 +110,7 @@ export async function openPglite(directory: string): Promise<EmbeddedDatabase> {
  * folder says that it is under way, so that the next one begins anew.
  */
 async function createEngine(directory: string): Promise<PGlite> {
+  tierUpLater()
   const { PGlite } = await import('@electric-sql/pglite')
   const note = `${directory}.unfinished`
   makePrivate(dirname(directory))
@@ -118,11 +121,20 @@ async function createEngine(directory: string): Promise<PGlite> {
   const fresh = files.length === 0
   // the engine would create a new database over the remains of the old one
   if (!fresh && !files.includes('PG_VERSION')) throw damaged(directory, 'database', 'it has no "PG_VERSION"', null)
-  if (fresh) await writeFile(note, '')
-  const engine = await PGlite.create(directory, {
-    parsers: Object.fromEntries(typeParsers),
-    startParams: [...PGlite.defaultStartParams, ...settings.flatMap((setting) => ['-c', setting])],
-  })
+  const start = (): Promise<PGlite> =>
+    PGlite.create(directory, {
+      parsers: Object.fromEntries(typeParsers),
+      startParams: [...PGlite.defaultStartParams, ...settings.flatMap((setting) => ['-c', setting])],
+    })
+  if (fresh) {
+    await writeFile(note, '')
+    const template = templateFile()
+    if (template !== null && !unpackTemplate(template, directory)) {
+      await (await start()).close()
+      packTemplate(template, directory)
+    }
+  }
+  const engine = await start()
   // the image that a new database is made of may be read by all, and so may what is made with each start
   closeFolder(directory, ['PG_VERSION', 'global/pg_internal.init'])
   if (fresh) await rm(note)

@@ -33,3 +33,14 @@ export function limitHeapGrowth(): void {
   setFlagsFromString('--heap-growing-percent=50')
   setFlagsFromString('--semi-space-growth-factor=1')
 }
+
+/**
+ * Makes V8 optimize a WebAssembly function of this process only after 23 times as much work in it as by default.
+ *
+ * By default V8 optimizes much of the embedded database while it starts, which costs more than a short command gains.
+ * Measured: opening, a query and closing take 0.6 s of processor time instead of 1.1. Loading 500,000 rows takes as long
+ * as before, or a little less.
+ */
+export function tierUpLater(): void {
+  setFlagsFromString('--wasm-tiering-budget=300000000')
+}

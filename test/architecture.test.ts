@@ -200,6 +200,7 @@ describe('the product', () => {
       'inference/onnx-runtime.ts',
       // what children get of it
       'inference/spawn-model-process.ts',
+      'runtime/cache-folder.ts',
       'runtime/compile-cache.ts',
       'runtime/config.ts',
     ])

@@ -37,7 +37,7 @@ export async function openServer(options: TestDatabaseOptions = {}): Promise<Ope
 /** A fresh PGlite in its own folder. `migrate`: whether Lockstep's own tables exist, by default true. */
 export async function openEmbedded(options: Pick<TestDatabaseOptions, 'migrate'> = {}): Promise<OpenedDatabase> {
   const folder = await mkdtemp(join(tmpdir(), 'lockstep-pglite-'))
-  await copyEmbedded(folder, { migrate: options.migrate ?? true })
+  if (options.migrate ?? true) await copyEmbedded(folder)
   const db = await openPglite(folder)
   return {
     db,

@@ -103,7 +103,7 @@ async function servedAnew(): Promise<unknown> {
   const copy = mkdtempSync(join(tmpdir(), 'lockstep-dev-copy-'))
   cpSync(folder, copy, { recursive: true })
   const directory = join(copy, 'store')
-  await copyEmbedded(join(directory, 'postgres'), { migrate: true })
+  await copyEmbedded(join(directory, 'postgres'))
   const config = loadConfig({ LOCKSTEP_DIR: directory, LOCKSTEP_LOG_LEVEL: 'silent' })
   const context = createContext(config, createTerminal(true), new AbortController().signal)
   contexts.push(context)
@@ -318,7 +318,7 @@ describe('the command', { timeout: 240_000 }, () => {
     expect(existsSync(join(place, '.lockstep'))).toBe(false)
 
     const own = { LOCKSTEP_DIR: join(place, 'own') }
-    await copyEmbedded(join(place, 'own/postgres'), { migrate: true })
+    await copyEmbedded(join(place, 'own/postgres'))
     await must(own, 'apply', join(place, 'features.ts'))
     await must(own, 'ingest', 'landings', join(place, 'data/landings.csv'))
     await must(own, 'materialize')
@@ -337,7 +337,7 @@ describe('the command', { timeout: 240_000 }, () => {
 
   it('a store that is no development store keeps its versions', async () => {
     const place = definitionFiles({ 'features.ts': definitions() })
-    await copyEmbedded(join(place, 'own/postgres'), { migrate: true })
+    await copyEmbedded(join(place, 'own/postgres'))
     const config = loadConfig({ LOCKSTEP_DIR: join(place, 'own'), LOCKSTEP_LOG_LEVEL: 'silent' })
     const context = createContext(config, createTerminal(true), new AbortController().signal)
     contexts.push(context)

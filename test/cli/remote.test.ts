@@ -47,7 +47,7 @@ async function makeStores(kind: string): Promise<{ env: Environment; drop: () =>
   const files = { LOCKSTEP_FILES_DIR: join(own, 'files'), LOCKSTEP_LOG_LEVEL: 'warn' }
   if (kind === 'embedded') {
     const directory = join(own, 'data')
-    await copyEmbedded(join(directory, 'postgres'), { migrate: true })
+    await copyEmbedded(join(directory, 'postgres'))
     return { env: { ...files, LOCKSTEP_DIR: directory }, drop: () => Promise.resolve() }
   }
   const [database, redis] = [await testDatabase(), await testRedis()]

@@ -55,7 +55,7 @@ beforeAll(async () => {
   python = join(await pythonWith('client', ['pytest==9.2.0', 'mypy==2.4.1', 'ruff==0.17.6', ...requirements]), 'python')
   folder = await mkdtemp(join(tmpdir(), 'lockstep-python-'))
   const env = { LOCKSTEP_DIR: join(folder, '.lockstep') }
-  await copyEmbedded(join(folder, '.lockstep/postgres'), { migrate: true })
+  await copyEmbedded(join(folder, '.lockstep/postgres'))
   commands = oneProcess(env, folder)
   const tutorial = fencedBlocks(await read('docs/tutorial.md')).find(({ title }) => title === 'features.ts')
   await put('features.ts', fromSource(tutorial?.text ?? ''))

@@ -12,7 +12,6 @@ import { oneProcess } from '../cli/one-process.ts'
 import type { Environment, Running } from '../cli/run-lockstep.ts'
 import { killAll, start, whenReady } from '../cli/run-lockstep.ts'
 import { floats, makeOnnx } from '../inference/make-onnx.ts'
-import { copyEmbedded } from '../services/embedded-template.ts'
 import { testDatabase, testRedis } from '../services/index.ts'
 import { rootFolder } from '../source-files.ts'
 import type { Documented } from './documented.ts'
@@ -280,7 +279,6 @@ describe('the ten lines of the README', { timeout: 120_000 }, () => {
     await writeFile(join(own, 'labels.csv'), `${block('    card,at,fraud')}\n`)
     await writeFile(join(own, 'fraud.onnx'), sumModel)
     // docs/tutorial.md is followed from nothing, and init and dev by test/first-project.test.ts
-    await copyEmbedded(join(own, '.lockstep/postgres'), { migrate: false })
     const settings = { LOCKSTEP_DIR: join(own, '.lockstep') }
     const answered = await followPage('README.md', own, settings, 'migrate')
     expect(answered).toMatchObject([

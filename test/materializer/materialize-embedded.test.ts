@@ -22,7 +22,7 @@ describe('materializing in the embedded default', () => {
   let store: OnlineStore
   beforeAll(async () => {
     directory = await mkdtemp(join(tmpdir(), 'lockstep-embedded-'))
-    await copyEmbedded(join(directory, 'postgres'), { migrate: true })
+    await copyEmbedded(join(directory, 'postgres'))
     db = await openPglite(join(directory, 'postgres'))
     store = openEmbeddedStore(join(directory, 'online'))
   }, 120_000)

@@ -6,7 +6,6 @@ import type { SourceSpec } from '../../kernel/view-spec.ts'
 import { ingestFile } from '../../offline/ingest.ts'
 import type { Database } from '../../runtime/database.ts'
 import { openPglite } from '../../runtime/open-pglite.ts'
-import { copyEmbedded } from '../services/embedded-template.ts'
 
 const notes: SourceSpec = {
   name: 'notes',
@@ -22,7 +21,6 @@ describe('loading a file into the embedded database', () => {
   let db: Database
   beforeAll(async () => {
     folder = await mkdtemp(join(tmpdir(), 'lockstep-embedded-'))
-    await copyEmbedded(join(folder, 'postgres'), { migrate: false })
     db = await openPglite(join(folder, 'postgres'))
     await db.script(`
       create table notes (

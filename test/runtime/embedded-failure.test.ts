@@ -8,7 +8,6 @@ import { loadConfig } from '../../runtime/config.ts'
 import { embeddedFailure } from '../../runtime/embedded-failure.ts'
 import { openDatabase } from '../../runtime/open-database.ts'
 import { openPglite } from '../../runtime/open-pglite.ts'
-import { copyEmbedded } from '../services/embedded-template.ts'
 import { failureOf } from './failure-of.ts'
 
 let folder: string
@@ -16,7 +15,6 @@ const at = (name: string): string => join(folder, name)
 
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'lockstep-broken-'))
-  await copyEmbedded(at('whole'), { migrate: false })
   const db = await openPglite(at('whole'))
   await db.script('create table item (id int); insert into item values (1)')
   await db.close()

@@ -10,7 +10,6 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { loadConfig } from '../../runtime/config.ts'
 import { ownEmbeddedFolder } from '../../runtime/embedded-owner.ts'
 import { openDatabase } from '../../runtime/open-database.ts'
-import { copyEmbedded } from '../services/embedded-template.ts'
 
 interface Starter {
   readonly child: ChildProcessByStdio<Writable, Readable, null>
@@ -164,7 +163,6 @@ describe('the owner of an embedded folder', () => {
   })
 
   it('is the opener of the embedded database, until it is closed', async () => {
-    await copyEmbedded(join(folder, 'postgres'), { migrate: false })
     const config = loadConfig({ LOCKSTEP_DIR: folder })
     const db = await openDatabase(config)
     expect(db.kind).toBe('pglite')

@@ -6,13 +6,11 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { copyHeader, copyTrailer } from '../../runtime/copy-pieces.ts'
 import { openPglite } from '../../runtime/open-pglite.ts'
-import { copyEmbedded } from '../services/embedded-template.ts'
 import { databaseContract } from './database-contract.ts'
 import { textRows, tupleOf } from './tuples.ts'
 
 databaseContract('PGlite', async () => {
   const directory = await mkdtemp(join(tmpdir(), 'lockstep-pglite-'))
-  await copyEmbedded(directory, { migrate: false })
   const db = await openPglite(directory)
   return {
     db,
