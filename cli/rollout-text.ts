@@ -1,5 +1,6 @@
 import { LockstepError } from '../kernel/errors.ts'
-import type { RolloutChange } from '../registry/rollouts/change-rollout.ts'
+import type { RolloutChange } from '../registry/rollouts/rollout-transaction.ts'
+import type { RolloutDecision } from '../registry/rollouts/decisions.ts'
 import { requestUnit } from '../registry/rollouts/rollout.ts'
 import type { Rollout } from '../registry/rollouts/rollout.ts'
 import { moment } from './human.ts'
@@ -18,7 +19,29 @@ export function shareText(share: number): string {
 }
 
 /** A rollout in the registry, or as a server answers it. */
-type ShownRollout = Omit<Rollout, 'startedAt' | 'endedAt'> & { readonly startedAt: Date | string; readonly endedAt: Date | string | null }
+type ShownRollout = Omit<Rollout, 'startedAt' | 'endedAt' | 'since' | 'plan' | 'revision' | 'id'> & {
+  readonly startedAt: Date | string
+  readonly endedAt: Date | string | null
+  readonly since: Date | string
+  readonly plan: {
+    readonly steps: readonly { readonly share: number; readonly atLeast: string; readonly samples: number }[]
+    readonly gates: readonly { readonly kind: string }[]
+  } | null
+}
+
+/** A decision in the registry, or as a server answers it. */
+type ShownDecision = Pick<RolloutDecision, 'id' | 'step' | 'by' | 'reasons' | 'shareBefore' | 'shareAfter'> & {
+  readonly at: Date | string
+  readonly action: string
+}
+
+/** A rollout with its decisions, in the registry or as a server answers it. */
+export interface ShownHistory {
+  /** null: the model is not pinned. */
+  readonly pinned: number | null
+  readonly rollout: ShownRollout | null
+  readonly decisions: readonly ShownDecision[]
+}
 
 export function rolloutChangeText({
   rollout,
@@ -33,29 +56,57 @@ export function rolloutChangeText({
   ].join('\n')
 }
 
-function changeText({ model, version, state, share, unit }: ShownRollout): string {
+function changeText({ model, version, state, share, unit, plan, step, paused }: ShownRollout): string {
   switch (state) {
     case 'running':
+      if (plan !== null && paused) return `The plan of ${model}@${version} is paused. It keeps ${shareText(share)} of the requests without a version.`
+      if (plan !== null)
+        return `${model}@${version} gets ${shareText(share)} of the requests without a version, ${unitText(unit)}: step ${(step ?? 0) + 1} of ${plan.steps.length}. "lockstep rollout show ${model} --watch" follows it.`
       return `${model}@${version} gets ${shareText(share)} of the requests without a version, ${unitText(unit)}.`
     case 'promoted':
       return `${model}@${version} is the champion, and its rollout has ended.`
     case 'aborted':
+    case 'rolled back':
       return `The rollout of ${model}@${version} has ended. The champion has all requests without a version again.`
     default:
       return state satisfies never
   }
 }
 
-export function rolloutText(model: string, rollout: ShownRollout | null): string {
+const maxShown = 20
+
+export function rolloutText(model: string, { pinned, rollout, decisions }: ShownHistory): string {
   if (rollout === null) return `The model ${model} has had no rollout.`
   const { version, state, share, unit, salt, startedBy, startedAt, endedAt } = rollout
+  const shown = decisions.slice(0, maxShown).map(decisionText)
   return [
     `candidate  ${model}@${version}`,
-    `state      ${state}${endedAt === null ? '' : ` at ${moment(new Date(endedAt))} UTC`}`,
+    `state      ${state}${rollout.paused && state === 'running' ? ', paused' : ''}${endedAt === null ? '' : ` at ${moment(new Date(endedAt))} UTC`}`,
+    ...(pinned === null ? [] : [`pinned     to version ${pinned}, which answers whatever the rollout says: lockstep model unpin ${model}`]),
     `share      ${shareText(share)}, ${unitText(unit)}`,
+    ...planLines(rollout),
     `salt       ${salt}`,
     `started    ${moment(new Date(startedAt))} UTC by ${startedBy}`,
+    ...(shown.length === 0 ? [] : ['', 'decisions', ...shown]),
   ].join('\n')
+}
+
+function planLines({ plan, step, since, state }: ShownRollout): string[] {
+  if (plan === null) return []
+  const present = plan.steps[step ?? 0]
+  const steps = plan.steps.map(({ share }, i) => (i === step ? `[${shareText(share)}]` : shareText(share))).join('  ')
+  const until = present === undefined || state !== 'running' ? '' : `, at least ${present.atLeast} and ${present.samples} rows`
+  return [
+    `steps      ${steps}`,
+    `step       ${(step ?? 0) + 1} of ${plan.steps.length} since ${moment(new Date(since))} UTC${until}`,
+    `gates      ${plan.gates.map(({ kind }) => kind).join(', ')}`,
+  ]
+}
+
+export function decisionText({ id, at, action, step, by, reasons, shareBefore, shareAfter }: ShownDecision): string {
+  const moved = shareBefore === shareAfter || shareBefore === null || shareAfter === null ? '' : ` ${shareText(shareBefore)} to ${shareText(shareAfter)}`
+  const head = `  ${moment(new Date(at))}  ${action}${moved}${step === null ? '' : `  step ${step + 1}`}  by ${by}  (decision ${id})`
+  return [head, ...reasons.map((reason) => `    ${reason}`)].join('\n')
 }
 
 export function unitText(unit: string): string {

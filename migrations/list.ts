@@ -26,6 +26,7 @@ import * as predictionRoles from './0024-prediction-roles.ts'
 import * as modelRouting from './0025-model-routing.ts'
 import * as shadows from './0026-shadows.ts'
 import * as experiments from './0027-experiments.ts'
+import * as rolloutPlans from './0028-rollout-plans.ts'
 
 /**
  * Every migration, in order. Append-only: each has already run on some database, so it is never edited, renamed or
@@ -59,4 +60,5 @@ export const migrations: Readonly<Record<string, Migration>> = {
   '0025-model-routing': modelRouting,
   '0026-shadows': shadows,
   '0027-experiments': experiments,
+  '0028-rollout-plans': rolloutPlans,
 }

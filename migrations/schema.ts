@@ -15,6 +15,8 @@ export interface LockstepTables {
   'lockstep.model_events': ModelEventsTable
   'lockstep.model_pins': ModelPinsTable
   'lockstep.rollouts': RolloutsTable
+  'lockstep.rollout_decisions': RolloutDecisionsTable
+  'lockstep.rollout_counts': RolloutCountsTable
   'lockstep.shadows': ShadowsTable
   'lockstep.experiments': ExperimentsTable
   'lockstep.exposures': ExposuresTable
@@ -137,20 +139,54 @@ export interface ModelEventsTable {
 
 export type ModelAction = 'push' | 'promote' | 'rollback' | 'remove' | 'pin' | 'unpin'
 
+export type RolloutState = 'running' | 'promoted' | 'aborted' | 'rolled back'
+
 export interface RolloutsTable {
   id: Generated<string>
   model: string
   version: number
-  state: 'running' | 'promoted' | 'aborted'
+  state: RolloutState
   share: number
   unit: string
   salt: string
-  /** For steps; null: the share is changed by hand. */
+  /** Its steps and gates; null: the share is changed by hand. */
   plan: Generated<unknown>
+  /** The index of the step; null: there is no plan. */
   step: Generated<number | null>
+  /** Whether the controller leaves it alone. */
+  paused: Generated<boolean>
+  /** Grows with each change. Evidence is of one revision. */
+  revision: Generated<number>
+  /** When the revision began. */
+  since: Generated<Date>
   started_by: string
   started_at: Generated<Date>
   ended_at: ColumnType<Date | null, Date | null | undefined, Date | null>
+}
+
+/** What was decided about rollouts, by whom and on which evidence. */
+export interface RolloutDecisionsTable {
+  id: Generated<string>
+  rollout: string
+  /** Of the rollout that it was decided about. */
+  revision: number
+  step: number | null
+  at: Generated<Date>
+  action: string
+  decided_by: string
+  reasons: Json
+  evidence: ColumnType<unknown, string | null, string | null>
+  share_before: number | null
+  share_after: number | null
+}
+
+/** What a server process counts of a rollout's candidate and champion, in one revision. */
+export interface RolloutCountsTable {
+  rollout: string
+  revision: number
+  side: 'candidate' | 'champion'
+  process: string
+  counts: Buffer
 }
 
 export interface ShadowsTable {

@@ -1,24 +1,59 @@
-import { readLastRollout } from '../../registry/rollouts/rollout.ts'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { readRolloutHistory } from '../../registry/rollouts/rollout-history.ts'
+import { readModelPins } from '../../registry/model-pins.ts'
 import { rolloutAnswer } from '../../serving/protocols/http/response-schemas.ts'
 import type { Command } from '../command.ts'
+import type { Context } from '../context.ts'
+import type { Input } from '../input.ts'
 import { serverOf, serverOption } from '../remote/server-option.ts'
-import { rolloutText } from '../rollout-text.ts'
+import type { ShownHistory } from '../rollout-text.ts'
+import { decisionText, rolloutText } from '../rollout-text.ts'
+
+const lookMs = 1000
 
 export const rolloutShowCommand: Command = {
   name: 'rollout show',
-  summary: 'Show the running rollout of a model, or its last one',
+  summary: 'Show the running rollout of a model, or its last one, with its decisions',
+  description: ['With --watch it follows the rollout until it ends. On a terminal it redraws; elsewhere it prints a line for each decision.'],
   arguments: [{ name: 'NAME', help: 'The model.' }],
-  options: { server: serverOption },
-  example: 'lockstep rollout show delay',
+  options: { watch: { help: 'Follow the rollout until it ends.' }, server: serverOption },
+  streams: true,
+  example: 'lockstep rollout show delay --watch',
   async run(context, input) {
-    const [name, server] = [input.argument('NAME'), serverOf(context, input)]
-    if (server !== null) {
-      const { rollout } = await server.ask('GET', `/v1/models/${encodeURIComponent(name)}/rollout`, undefined, rolloutAnswer)
-      return { json: { model: name, rollout }, text: rolloutText(name, rollout) }
-    }
-    // reports a misspelt name as an error
-    const model = (await context.catalog()).model(name)
-    const rollout = await readLastRollout((await context.database()).kysely, model.name)
-    return { json: { model: name, rollout }, text: rolloutText(name, rollout) }
+    const read = await readerOf(context, input)
+    const name = input.argument('NAME')
+    const last = input.flag('watch') ? await watch(context, name, read) : await read()
+    return { json: { model: name, ...last }, text: rolloutText(name, last) }
   },
+}
+
+async function readerOf(context: Context, input: Input): Promise<() => Promise<ShownHistory>> {
+  const [name, server] = [input.argument('NAME'), serverOf(context, input)]
+  if (server !== null) {
+    return async () => {
+      const { pinned, rollout, decisions } = await server.ask('GET', `/v1/models/${encodeURIComponent(name)}/rollout`, undefined, rolloutAnswer)
+      return { pinned, rollout, decisions }
+    }
+  }
+  // reports a misspelt name as an error
+  const model = (await context.catalog()).model(name)
+  const { kysely } = await context.database()
+  return async () => ({ pinned: (await readModelPins(kysely)).get(model.name) ?? null, ...(await readRolloutHistory(kysely, model.name)) })
+}
+
+async function watch({ terminal, signal }: Context, name: string, read: () => Promise<ShownHistory>): Promise<ShownHistory> {
+  const seen = new Set<string>()
+  for (;;) {
+    const history = await read()
+    if (history.rollout?.state !== 'running' || signal.aborted) return history
+    if (terminal.width !== null && !terminal.json) terminal.print(`\u001B[2J\u001B[H${rolloutText(name, history)}`)
+    else if (!terminal.json) {
+      for (const decision of history.decisions.toReversed()) {
+        const key = `${decision.id} ${decision.reasons.join(' ')}`
+        if (!seen.has(key)) terminal.print(decisionText(decision))
+        seen.add(key)
+      }
+    }
+    await sleep(lookMs, undefined, { signal }).catch(() => undefined)
+  }
 }

@@ -6,6 +6,7 @@ import { actorOf, reasonOption } from '../actor.ts'
 import type { Command } from '../command.ts'
 import { datasetMismatchOption } from '../promote-with-progress.ts'
 import { serverOf, serverOption } from '../remote/server-option.ts'
+import { readPlan } from '../read-plan.ts'
 import { parseShare, rolloutChangeText } from '../rollout-text.ts'
 
 export const rolloutStartCommand: Command = {
@@ -13,11 +14,16 @@ export const rolloutStartCommand: Command = {
   summary: 'Give a version a share of the requests of its model',
   description: [
     'The share holds for requests that name no version; the champion has the rest. A hash of the unit decides for each row, so a unit always gets the same version, and growing the share moves nobody who is in.',
+    'With a plan, a worker looks at the gates every few seconds. It advances the rollout step by step, promotes the candidate at the end, or rolls it back.',
     'All running servers load the version first, for at most 30 seconds. If one cannot, nothing changes.',
   ],
   arguments: [{ name: 'MODEL@VERSION', help: 'The candidate, by its number or an alias: delay@3, delay@challenger.' }],
   options: {
-    share: { value: 'SHARE', help: 'The share of the candidate: 5%, or 0.05. Required.' },
+    share: { value: 'SHARE', help: 'The share of the candidate, which you change by hand: 5%, or 0.05. This or a plan is required.' },
+    plan: {
+      value: 'PLAN',
+      help: 'Steps and gates by which a controller changes the share: default, blue-green, or a file that exports or holds a plan (.ts, .js, .json). none: by hand, as --share.',
+    },
     unit: {
       value: 'FIELD',
       help: 'The field of the entities that decides, or request-id: each request gets one version. Default: the first key column.',
@@ -26,20 +32,26 @@ export const rolloutStartCommand: Command = {
     'dataset-mismatch': datasetMismatchOption,
     server: serverOption,
   },
-  example: 'lockstep rollout start delay@3 --share 5%',
+  example: 'lockstep rollout start delay@3 --plan default',
   async run(context, input) {
     const reference = input.argument('MODEL@VERSION')
     const { model, version } = parseModelReference(reference)
     if (version === undefined) {
       throw new LockstepError('USAGE', `"${reference}" does not name a version; say which one to roll out, such as "${model}@3".`)
     }
-    const wanted = input.text('share')
-    if (wanted === undefined) throw new LockstepError('USAGE', `Say what share the candidate gets, such as "--share 5%".`)
+    const [wanted, named] = [input.text('share'), input.text('plan')]
+    const plan = named === undefined || named === 'none' ? undefined : await readPlan(named)
+    if (wanted === undefined && plan === undefined)
+      throw new LockstepError('USAGE', `Say what share the candidate gets, such as "--share 5%", or name a plan, such as "--plan default".`)
+    if (wanted !== undefined && plan !== undefined)
+      throw new LockstepError('USAGE', 'Use "--share" or "--plan", and not both: the plan has the shares of its steps.')
     const [server, by] = [serverOf(context, input), actorOf(input)]
-    const start = { version, share: parseShare(wanted), unit: input.text('unit'), datasetMismatch: input.flag('dataset-mismatch') }
+    const share = wanted === undefined ? undefined : parseShare(wanted)
+    const start = { version, share, plan, unit: input.text('unit'), datasetMismatch: input.flag('dataset-mismatch') }
+    const options = { signal: context.signal, allowPrivate: context.config.alertPrivateAddresses }
     const change =
       server === null
-        ? await startRollout(await context.database(), model, start, by, { signal: context.signal })
+        ? await startRollout(await context.database(), model, start, by, options)
         : await server.ask('POST', `/v1/models/${encodeURIComponent(model)}/rollout`, { ...start, reason: by.reason }, rolloutChangeAnswer)
     return { json: change, text: rolloutChangeText(change) }
   },

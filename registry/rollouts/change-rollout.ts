@@ -1,14 +1,11 @@
 import { randomBytes } from 'node:crypto'
-import type { Kysely } from 'kysely'
-import { sql } from 'kysely'
 import { LockstepError } from '../../kernel/errors.ts'
-import type { LockstepTables } from '../../migrations/schema.ts'
 import type { Actor } from '../../runtime/audit.ts'
 import { recordAudit } from '../../runtime/audit.ts'
 import type { Database } from '../../runtime/database.ts'
 import type { Catalog, CatalogModel } from '../catalog.ts'
-import { loadCatalog, readCatalog } from '../catalog.ts'
-import type { LoadedOn, LoadOnServersOptions } from '../load-on-servers.ts'
+import { loadCatalog } from '../catalog.ts'
+import type { LoadOnServersOptions } from '../load-on-servers.ts'
 import { loadOnServers } from '../load-on-servers.ts'
 import { championAlias } from '../model-aliases.ts'
 import type { VersionReference } from '../pick-version.ts'
@@ -16,52 +13,58 @@ import { pickVersion } from '../pick-version.ts'
 import type { ChangeOptions } from '../promote.ts'
 import { pointAlias } from '../promote.ts'
 import { requireServable } from '../require-servable.ts'
-import { bumpRevision, lockRegistry } from '../revision.ts'
 import { checkTrainedOn, trainingSetOf } from '../trained-features.ts'
 import { checkCandidate } from './check-candidate.ts'
-import type { Rollout } from './rollout.ts'
+import { checkPlan } from './check-plan.ts'
+import { recordDecision } from './decisions.ts'
+import type { PlanName } from './named-plans.ts'
+import { defaultGates, namedPlan, planNames } from './named-plans.ts'
+import type { RolloutPlan } from './plan-schema.ts'
+import { parsePlan } from './plan-schema.ts'
 import { rolloutOf } from './rollout.ts'
-
-export interface RolloutChange {
-  readonly rollout: Rollout
-  /** What the user should know, one sentence each. */
-  readonly notes: readonly string[]
-  /** The registry's revision afterwards. */
-  readonly revision: number
-  /** For a start: how many servers were asked to load the candidate, and how many loaded it. */
-  readonly servers?: LoadedOn
-}
+import type { RolloutChange } from './rollout-transaction.ts'
+import { changed, endRollout, routingOf, runningRollout, subjectOf, updateRollout } from './rollout-transaction.ts'
 
 export interface RolloutStart {
   readonly version: VersionReference
-  /** From 0 to 1. */
-  readonly share: number
+  /** From 0 to 1. Absent: that of the first step of the plan. */
+  readonly share?: number | undefined
+  /** The steps and gates by which a controller changes the share, or the name of a plan. Absent: the share is changed by hand. */
+  readonly plan?: unknown
   /** A field of the entities, or `requestUnit`. Absent: the first key column. */
   readonly unit?: string | undefined
   /** Rolls out a version even if it was trained on other features than it is served with. */
   readonly datasetMismatch?: boolean | undefined
 }
 
+export interface StartOptions extends Omit<LoadOnServersOptions, 'untried'>, ChangeOptions {
+  /** Whether webhooks of gates may have private addresses. Default: false. */
+  readonly allowPrivate?: boolean
+}
+
 /**
  * Gives a candidate a share of the requests that name no version. All servers load it first.
  *
- * @throws LockstepError `UNKNOWN_DEFINITION`; `INVALID_REQUEST` for the share or the unit; `IN_USE` if the model has a
- *   rollout; `NOT_PROMOTABLE` if the candidate cannot be served, or a server cannot load it; `DATASET_MISMATCH`
+ * @throws LockstepError `UNKNOWN_DEFINITION`; `INVALID_REQUEST` for the share, the plan or the unit; `FORBIDDEN` for a
+ *   webhook with a private address; `IN_USE` if the model has a rollout; `NOT_PROMOTABLE` if the candidate cannot be
+ *   served, or a server cannot load it; `DATASET_MISMATCH`
  */
 export async function startRollout(
   db: Database,
   name: string,
-  { version: wanted, share, unit, datasetMismatch = false }: RolloutStart,
+  { version: wanted, share, plan: stated, unit, datasetMismatch = false }: RolloutStart,
   by: Actor,
-  options: Omit<LoadOnServersOptions, 'untried'> & ChangeOptions = {},
+  { allowPrivate = false, ...options }: StartOptions = {},
 ): Promise<RolloutChange> {
-  checkShare(share)
+  if (share !== undefined) checkShare(share)
   const catalog = await loadCatalog(db)
   const model = catalog.model(name)
   refuseSecond(model)
   const picked = pickVersion(model, wanted)
   const { version } = picked
   checkCandidate(catalog, model, version, unit)
+  const plan = stated === undefined ? null : planOf(catalog, model, stated, allowPrivate)
+  const first = firstShare(share, plan)
   const dataset = await trainingSetOf(db.kysely, picked)
   if (dataset !== null) {
     const { binding } = requireServable(catalog, model, version, 'it was not rolled out')
@@ -80,18 +83,41 @@ export async function startRollout(
         model: name,
         version,
         state: 'running',
-        share,
+        share: first,
         unit: checkCandidate(now, current, version, unit),
         salt: randomBytes(8).toString('hex'),
+        plan: plan === null ? null : JSON.stringify(plan),
+        step: plan === null ? null : 0,
         started_by: by.actor,
       })
       .returningAll()
       .executeTakeFirstOrThrow()
     const rollout = rolloutOf(row)
+    await recordDecision(transaction, null, rollout, { action: 'start', by: by.actor, reasons: reasonsOf(by) })
     await recordAudit({ kysely: transaction }, by, { action: 'rollout.start', subject: subjectOf(rollout), after: routingOf(rollout) })
     return rollout
   })
   return { ...change, servers }
+}
+
+function planOf(catalog: Catalog, model: CatalogModel, stated: unknown, allowPrivate: boolean): RolloutPlan {
+  const isNamed = typeof stated === 'string'
+  if (isNamed && !planNames.some((each) => each === stated))
+    throw new LockstepError('INVALID_REQUEST', `There is no plan "${stated}". Name one of ${planNames.join(', ')}, or write a plan.`)
+  const plan = isNamed
+    ? namedPlan(catalog, model.name, stated as PlanName) // one of the names, as checked
+    : parsePlan(stated, defaultGates(catalog, model.name))
+  checkPlan(catalog, model, plan, allowPrivate)
+  return plan
+}
+
+/** @throws LockstepError `INVALID_REQUEST` */
+function firstShare(share: number | undefined, plan: RolloutPlan | null): number {
+  const [step] = plan?.steps ?? []
+  if (step !== undefined && share === undefined) return step.share
+  if (step === undefined && share !== undefined) return share
+  const both = 'A rollout has a share or a plan, and not both: the plan has the shares of its steps.'
+  throw new LockstepError('INVALID_REQUEST', share === undefined ? 'Say what share the candidate gets, or name a plan.' : both)
 }
 
 /**
@@ -109,8 +135,14 @@ export async function changeShare(
   checkShare(share)
   return await changed(db, name, options, async (catalog, transaction) => {
     const before = runningRollout(catalog.model(name))
-    const rollout = { ...before, share }
-    await transaction.updateTable('lockstep.rollouts').set({ share }).where('id', '=', String(before.id)).execute()
+    if (before.plan !== null && !before.paused)
+      throw new LockstepError(
+        'IN_USE',
+        `The rollout of "${subjectOf(before)}" has a plan, which changes its share. Pause it first: lockstep rollout pause ${name}.`,
+        { details: { model: name } },
+      )
+    const rollout = await updateRollout(transaction, before, { share })
+    await recordDecision(transaction, before, rollout, { action: 'share', by: by.actor, reasons: reasonsOf(by) })
     const states = { before: routingOf(before), after: routingOf(rollout) }
     await recordAudit({ kysely: transaction }, by, { action: 'rollout.share', subject: subjectOf(rollout), ...states })
     return rollout
@@ -121,7 +153,8 @@ export async function changeShare(
 export async function abortRollout(db: Database, name: string, by: Actor, options: ChangeOptions = {}): Promise<RolloutChange> {
   return await changed(db, name, options, async (catalog, transaction) => {
     const before = runningRollout(catalog.model(name))
-    const rollout = await end(transaction, before, 'aborted')
+    const rollout = await endRollout(transaction, before, 'aborted')
+    await recordDecision(transaction, before, rollout, { action: 'abort', by: by.actor, reasons: reasonsOf(by) })
     await recordAudit({ kysely: transaction }, by, { action: 'rollout.abort', subject: subjectOf(before), before: routingOf(before) })
     return rollout
   })
@@ -138,54 +171,47 @@ export async function promoteRollout(db: Database, name: string, by: Actor, opti
     const before = runningRollout(model)
     requireServable(catalog, model, before.version, 'it was not promoted')
     await pointAlias(transaction, model, championAlias, before.version, by)
-    const rollout = await end(transaction, before, 'promoted')
+    const rollout = await endRollout(transaction, before, 'promoted')
+    await recordDecision(transaction, before, rollout, { action: 'promote', by: by.actor, reasons: reasonsOf(by) })
     const states = { before: routingOf(before), after: { version: before.version, champion: true } }
     await recordAudit({ kysely: transaction }, by, { action: 'rollout.promote', subject: subjectOf(before), ...states })
     return rollout
   })
 }
 
-async function changed(
-  db: Database,
-  name: string,
-  { beforeCommit }: ChangeOptions,
-  change: (catalog: Catalog, transaction: Kysely<LockstepTables>) => Promise<Rollout>,
-): Promise<RolloutChange> {
-  return await db.kysely.transaction().execute(async (transaction) => {
-    await lockRegistry(transaction)
-    const catalog = await readCatalog(transaction, db.signing)
-    const rollout = await change(catalog, transaction)
-    const revision = await bumpRevision(transaction)
-    beforeCommit?.()
-    const { pin } = catalog.model(name)
-    const notes =
-      pin === null
-        ? []
-        : [
-            `The model is pinned to version ${pin}, which answers all requests that name no version until you unpin it: lockstep model unpin ${name}`,
-          ]
-    return { rollout, notes, revision }
+/** Makes the controller leave the rollout alone. Its share stays. @throws LockstepError `UNKNOWN_DEFINITION`, `INVALID_REQUEST` */
+export function pauseRollout(db: Database, name: string, by: Actor, options: ChangeOptions = {}): Promise<RolloutChange> {
+  return setPaused(db, name, true, by, options)
+}
+
+/** Goes on with the present step, with the step's share and new evidence. @throws LockstepError as `pauseRollout` */
+export function resumeRollout(db: Database, name: string, by: Actor, options: ChangeOptions = {}): Promise<RolloutChange> {
+  return setPaused(db, name, false, by, options)
+}
+
+async function setPaused(db: Database, name: string, paused: boolean, by: Actor, options: ChangeOptions): Promise<RolloutChange> {
+  return await changed(db, name, options, async (catalog, transaction) => {
+    const before = runningRollout(catalog.model(name))
+    const [wanted, verb] = paused ? (['paused', 'pause'] as const) : (['running', 'resume'] as const)
+    if (before.plan === null)
+      throw new LockstepError(
+        'INVALID_REQUEST',
+        `The rollout of "${subjectOf(before)}" has no plan to ${verb}: nobody changes its share but you. Change it with lockstep rollout share ${name} 0%.`,
+        { details: { model: name } },
+      )
+    if (before.paused === paused)
+      throw new LockstepError('INVALID_REQUEST', `The plan of "${subjectOf(before)}" is ${wanted} already.`, { details: { model: name } })
+    const share = before.plan.steps[before.step ?? 0]?.share ?? before.share
+    const rollout = await updateRollout(transaction, before, paused ? { paused } : { paused, share })
+    await recordDecision(transaction, before, rollout, { action: verb, by: by.actor, reasons: reasonsOf(by) })
+    const states = { before: routingOf(before), after: routingOf(rollout) }
+    await recordAudit({ kysely: transaction }, by, { action: `rollout.${verb}`, subject: subjectOf(before), ...states })
+    return rollout
   })
 }
 
-async function end(transaction: Kysely<LockstepTables>, { id }: Rollout, state: 'promoted' | 'aborted'): Promise<Rollout> {
-  const ended = { state, ended_at: sql<Date>`now()` }
-  const row = await transaction
-    .updateTable('lockstep.rollouts')
-    .set(ended)
-    .where('id', '=', String(id))
-    .returningAll()
-    .executeTakeFirstOrThrow()
-  return rolloutOf(row)
-}
-
-function runningRollout({ name, rollout }: CatalogModel): Rollout {
-  if (rollout !== null) return rollout
-  throw new LockstepError(
-    'UNKNOWN_DEFINITION',
-    `The model "${name}" has no running rollout. Start one: lockstep rollout start ${name}@N --share 5%.`,
-    { details: { model: name } },
-  )
+function reasonsOf({ reason }: Actor): string[] {
+  return reason === undefined ? [] : [reason]
 }
 
 function refuseSecond({ name, rollout }: CatalogModel): void {
@@ -201,12 +227,4 @@ function refuseSecond({ name, rollout }: CatalogModel): void {
 export function checkShare(share: number): void {
   if (share >= 0 && share <= 1) return
   throw new LockstepError('INVALID_REQUEST', `The share is ${share}; it must be from 0 to 1, such as 0.05 for 5 %.`, { details: { share } })
-}
-
-function subjectOf({ model, version }: Rollout): string {
-  return `${model}@${version}`
-}
-
-function routingOf({ version, share, unit, salt }: Rollout): object {
-  return { version, share, unit, salt }
 }

@@ -1,5 +1,6 @@
 import type { Kysely, Selectable } from 'kysely'
-import type { LockstepTables, RolloutsTable } from '../../migrations/schema.ts'
+import type { LockstepTables, RolloutState, RolloutsTable } from '../../migrations/schema.ts'
+import type { RolloutPlan } from './plan-schema.ts'
 
 /** The unit of a rollout that assigns requests, and not entities: all rows of a request get the same version. */
 export const requestUnit = 'request-id'
@@ -10,13 +11,23 @@ export interface Rollout {
   readonly model: string
   /** The candidate. */
   readonly version: number
-  readonly state: 'running' | 'promoted' | 'aborted'
+  readonly state: RolloutState
   /** From 0 to 1: the candidate has the units whose place is below it, so a unit that is in stays in as it grows. */
   readonly share: number
   /** The field of the entities that decides, or `requestUnit`. */
   readonly unit: string
   /** Of `placeOf`. Each rollout has its own, so that no unit always gets the candidate first. */
   readonly salt: string
+  /** null: the share is changed by hand. */
+  readonly plan: RolloutPlan | null
+  /** The index of its step; null: there is no plan. */
+  readonly step: number | null
+  /** Whether the controller leaves it alone. */
+  readonly paused: boolean
+  /** Grows with each change. Evidence is of one revision. */
+  readonly revision: number
+  /** When the revision began. */
+  readonly since: Date
   readonly startedBy: string
   readonly startedAt: Date
   readonly endedAt: Date | null
@@ -41,7 +52,7 @@ export async function readLastRollout(handle: Kysely<LockstepTables>, model: str
 }
 
 export function rolloutOf(row: Selectable<RolloutsTable>): Rollout {
-  const { id, model, version, state, share, unit, salt } = row
+  const { id, model, version, state, share, unit, salt, step, paused, revision, since } = row
   return {
     id: Number(id),
     model,
@@ -50,6 +61,11 @@ export function rolloutOf(row: Selectable<RolloutsTable>): Rollout {
     share,
     unit,
     salt,
+    plan: row.plan as RolloutPlan | null, // `startRollout` has parsed it
+    step,
+    paused,
+    revision,
+    since,
     startedBy: row.started_by,
     startedAt: row.started_at,
     endedAt: row.ended_at,

@@ -10,10 +10,11 @@ import { pinModel, unpinModel } from '../../registry/pin-model.ts'
 import type { VersionReference } from '../../registry/pick-version.ts'
 import type { AliasChange, ChangeOptions, PromoteOptions } from '../../registry/promote.ts'
 import { promoteModel, removeModelAlias, rollBackModel } from '../../registry/promote.ts'
-import type { RolloutChange, RolloutStart } from '../../registry/rollouts/change-rollout.ts'
-import { abortRollout, changeShare, promoteRollout, startRollout } from '../../registry/rollouts/change-rollout.ts'
-import type { Rollout } from '../../registry/rollouts/rollout.ts'
-import { readLastRollout } from '../../registry/rollouts/rollout.ts'
+import type { RolloutStart } from '../../registry/rollouts/change-rollout.ts'
+import { abortRollout, changeShare, pauseRollout, promoteRollout, resumeRollout, startRollout } from '../../registry/rollouts/change-rollout.ts'
+import type { RolloutHistory } from '../../registry/rollouts/rollout-history.ts'
+import { readRolloutHistory } from '../../registry/rollouts/rollout-history.ts'
+import type { RolloutChange } from '../../registry/rollouts/rollout-transaction.ts'
 import type { ShadowChange, ShadowStart } from '../../registry/rollouts/change-shadow.ts'
 import { startShadow, stopShadow } from '../../registry/rollouts/change-shadow.ts'
 import type { Database } from '../../runtime/database.ts'
@@ -52,8 +53,10 @@ export interface RolloutChanges {
   share(model: string, share: number, by: Actor, options?: ChangeOptions): Promise<TakenRolloutChange>
   abort(model: string, by: Actor, options?: ChangeOptions): Promise<TakenRolloutChange>
   promote(model: string, by: Actor, options?: ChangeOptions): Promise<TakenRolloutChange>
-  /** The running one, or the last one; null: none. */
-  last(model: string): Promise<Rollout | null>
+  pause(model: string, by: Actor, options?: ChangeOptions): Promise<TakenRolloutChange>
+  resume(model: string, by: Actor, options?: ChangeOptions): Promise<TakenRolloutChange>
+  /** Of the running one, or the last one. */
+  history(model: string): Promise<RolloutHistory>
 }
 
 /**
@@ -118,7 +121,9 @@ export function createModelChanges(database: () => Database, catalog: LiveCatalo
       share: (model, share, by, options) => takenAt((db) => changeShare(db, model, share, by, options)),
       abort: (model, by, options) => takenAt((db) => abortRollout(db, model, by, options)),
       promote: (model, by, options) => takenAt((db) => promoteRollout(db, model, by, options)),
-      last: (model) => readLastRollout(database().kysely, model),
+      pause: (model, by, options) => takenAt((db) => pauseRollout(db, model, by, options)),
+      resume: (model, by, options) => takenAt((db) => resumeRollout(db, model, by, options)),
+      history: (model) => readRolloutHistory(database().kysely, model),
     },
     shadows: {
       start: (model, start, by, options) => takenAt((db) => startShadow(db, model, start, by, options)),

@@ -1,4 +1,6 @@
 import { z } from 'zod'
+import { planSchema } from '../../../registry/rollouts/plan-schema.ts'
+import { planNames } from '../../../registry/rollouts/named-plans.ts'
 import type { TakenRolloutChange } from '../../models/model-changes.ts'
 import { readBody } from './body.ts'
 import type { Call, RouteAnswer } from './call.ts'
@@ -12,7 +14,11 @@ import { whileAwaited } from './while-awaited.ts'
 const share = z.number().min(0).max(1).describe('The share of the units that get the candidate, from 0 to 1')
 const startSchema = z.strictObject({
   version: versionSchema,
-  share,
+  share: share.optional(),
+  plan: z
+    .union([z.enum(planNames), planSchema])
+    .optional()
+    .describe('The steps and gates by which a controller changes the share, or the name of a plan. Absent: the share is changed by hand'),
   unit: z
     .string()
     .optional()
@@ -37,7 +43,8 @@ export const rolloutRoutes: readonly Route[] = [
     example: { version: 3, share: 0.05, reason: 'trained on June' },
     async handle(call, deps) {
       const { reason: why, ...start } = await readBody(call, deps.bodyLimitBytes, startSchema)
-      return changed(call, await deps.modelChanges.rollouts.start(nameOf(call), start, actorOf(call, why), whileAwaited(call)))
+      const options = { ...whileAwaited(call), allowPrivate: deps.privateAddresses }
+      return changed(call, await deps.modelChanges.rollouts.start(nameOf(call), start, actorOf(call, why), options))
     },
   },
   {
@@ -79,15 +86,40 @@ export const rolloutRoutes: readonly Route[] = [
     },
   },
   {
+    ...changes,
+    method: 'POST',
+    path: '/v1/models/:name/rollout/pause',
+    summary: 'Pause the plan of the running rollout: its share stays',
+    body: endSchema,
+    bodyOptional: true,
+    example: { reason: 'over the weekend' },
+    async handle(call, deps) {
+      const { reason: why } = await readBody(call, deps.bodyLimitBytes, endSchema, {})
+      return changed(call, await deps.modelChanges.rollouts.pause(nameOf(call), actorOf(call, why), whileAwaited(call)))
+    },
+  },
+  {
+    ...changes,
+    method: 'POST',
+    path: '/v1/models/:name/rollout/resume',
+    summary: 'Resume the plan of the running rollout, with new evidence',
+    body: endSchema,
+    bodyOptional: true,
+    async handle(call, deps) {
+      const { reason: why } = await readBody(call, deps.bodyLimitBytes, endSchema, {})
+      return changed(call, await deps.modelChanges.rollouts.resume(nameOf(call), actorOf(call, why), whileAwaited(call)))
+    },
+  },
+  {
     method: 'GET',
     path: '/v1/models/:name/rollout',
     scope: 'read',
-    summary: 'The running rollout of a model, or its last one',
+    summary: 'The running rollout of a model, or its last one, with its decisions',
     tag: 'Models',
     answer: rolloutAnswer,
     async handle(call, deps) {
-      const { name } = deps.catalog().model(nameOf(call))
-      return jsonAnswer({ model: name, rollout: await deps.modelChanges.rollouts.last(name), requestId: call.requestId })
+      const { name, pin } = deps.catalog().model(nameOf(call))
+      return jsonAnswer({ model: name, pinned: pin, ...(await deps.modelChanges.rollouts.history(name)), requestId: call.requestId })
     },
   },
 ]

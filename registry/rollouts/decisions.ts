@@ -1,0 +1,101 @@
+import type { Kysely } from 'kysely'
+import { sql } from 'kysely'
+import type { JsonValue } from '../../kernel/view-spec.ts'
+import type { LockstepTables } from '../../migrations/schema.ts'
+import type { Rollout } from './rollout.ts'
+
+export const controllerActions = ['advance', 'promote', 'roll back', 'hold', 'not enough evidence'] as const
+/** What the controller decides. */
+export type ControllerAction = (typeof controllerActions)[number]
+export type DecisionAction = ControllerAction | 'start' | 'share' | 'pause' | 'resume' | 'abort'
+
+/** What was decided about a rollout, by whom, and why. */
+export interface RolloutDecision {
+  readonly id: number
+  /** Of the rollout that it was decided about. */
+  readonly revision: number
+  /** The index of the step; null: the rollout has no plan. */
+  readonly step: number | null
+  readonly at: Date
+  readonly action: DecisionAction
+  /** A person, a key, or `rollout controller`. */
+  readonly by: string
+  readonly reasons: readonly string[]
+  /** What the controller decided on; null: a person decided. */
+  readonly evidence: JsonValue | null
+  readonly shareBefore: number | null
+  /** null: the rollout has ended. */
+  readonly shareAfter: number | null
+}
+
+export const controllerActor = 'rollout controller'
+
+interface NewDecision {
+  readonly action: DecisionAction
+  readonly by: string
+  readonly reasons: readonly string[]
+  readonly evidence?: JsonValue
+}
+
+/** @param before null: it starts */
+export async function recordDecision(
+  transaction: Kysely<LockstepTables>,
+  before: Rollout | null,
+  after: Rollout,
+  { action, by, reasons, evidence }: NewDecision,
+): Promise<void> {
+  await transaction
+    .insertInto('lockstep.rollout_decisions')
+    .values({
+      rollout: String(after.id),
+      revision: before?.revision ?? 0,
+      step: before?.step ?? after.step,
+      action,
+      decided_by: by,
+      reasons: JSON.stringify(reasons),
+      evidence: evidence === undefined ? null : JSON.stringify(evidence),
+      share_before: before?.share ?? null,
+      share_after: after.state === 'running' ? after.share : null,
+    })
+    .execute()
+}
+
+/** Keeps the newest look that changes nothing, of each kind and revision. */
+export async function recordLook(
+  kysely: Kysely<LockstepTables>,
+  rollout: Rollout,
+  { action, by, reasons, evidence }: NewDecision,
+): Promise<boolean> {
+  const result = await sql`
+    insert into lockstep.rollout_decisions
+      (rollout, revision, step, action, decided_by, reasons, evidence, share_before, share_after)
+    select id, revision, step, ${action}, ${by}, ${JSON.stringify(reasons)}::json, ${JSON.stringify(evidence ?? null)}::json, share, share
+    from lockstep.rollouts where id = ${String(rollout.id)} and revision = ${rollout.revision} and state = 'running' and not paused
+    on conflict (rollout, revision, action)
+    do update set at = excluded.at, reasons = excluded.reasons, evidence = excluded.evidence`.execute(kysely)
+  return (result.numAffectedRows ?? 0n) > 0n
+}
+
+/** Newest first. */
+export async function readDecisions(kysely: Kysely<LockstepTables>, rollout: number, limit = 100): Promise<RolloutDecision[]> {
+  const rows = await kysely
+    .selectFrom('lockstep.rollout_decisions')
+    .selectAll()
+    .where('rollout', '=', String(rollout))
+    .orderBy('at', 'desc')
+    .orderBy('id', 'desc')
+    .limit(limit)
+    .execute()
+  return rows.map((row) => ({
+    id: Number(row.id),
+    revision: row.revision,
+    step: row.step,
+    at: row.at,
+    action: row.action as DecisionAction, // written by the functions above
+    by: row.decided_by,
+    reasons: row.reasons as string[],
+    evidence: row.evidence as JsonValue | null,
+    shareBefore: row.share_before,
+    shareAfter: row.share_after,
+  }))
+}

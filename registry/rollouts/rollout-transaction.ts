@@ -1,0 +1,89 @@
+import type { Kysely, UpdateObject } from 'kysely'
+import { sql } from 'kysely'
+import { LockstepError } from '../../kernel/errors.ts'
+import type { LockstepTables } from '../../migrations/schema.ts'
+import type { Database } from '../../runtime/database.ts'
+import type { Catalog, CatalogModel } from '../catalog.ts'
+import { readCatalog } from '../catalog.ts'
+import type { LoadedOn } from '../load-on-servers.ts'
+import type { ChangeOptions } from '../promote.ts'
+import { bumpRevision, lockRegistry } from '../revision.ts'
+import type { Rollout } from './rollout.ts'
+import { rolloutOf } from './rollout.ts'
+
+export interface RolloutChange {
+  readonly rollout: Rollout
+  /** What the user should know, one sentence each. */
+  readonly notes: readonly string[]
+  /** The registry's revision afterwards. */
+  readonly revision: number
+  /** For a start: how many servers were asked to load the candidate, and how many loaded it. */
+  readonly servers?: LoadedOn
+}
+
+/** Changes the rollout of a model in one transaction, while no other change of the registry is made. */
+export async function changed(
+  db: Database,
+  name: string,
+  { beforeCommit }: ChangeOptions,
+  change: (catalog: Catalog, transaction: Kysely<LockstepTables>) => Promise<Rollout>,
+): Promise<RolloutChange> {
+  return await db.kysely.transaction().execute(async (transaction) => {
+    await lockRegistry(transaction)
+    const catalog = await readCatalog(transaction, db.signing)
+    const rollout = await change(catalog, transaction)
+    const revision = await bumpRevision(transaction)
+    beforeCommit?.()
+    return { rollout, notes: pinNotes(catalog.model(name)), revision }
+  })
+}
+
+/** Says that a pin keeps a rollout from having any effect. */
+export function pinNotes({ name, pin }: Pick<CatalogModel, 'name' | 'pin'>): string[] {
+  if (pin === null) return []
+  return [
+    `The model is pinned to version ${pin}, which answers all requests that name no version until you unpin it: lockstep model unpin ${name}`,
+  ]
+}
+
+/** Writes a rollout's new values, in a new revision. */
+export async function updateRollout(
+  transaction: Kysely<LockstepTables>,
+  { id, revision }: Rollout,
+  values: UpdateObject<LockstepTables, "lockstep.rollouts">,
+): Promise<Rollout> {
+  const row = await transaction
+    .updateTable('lockstep.rollouts')
+    .set({ ...values, revision: revision + 1, since: sql<Date>`clock_timestamp()` })
+    .where('id', '=', String(id))
+    .returningAll()
+    .executeTakeFirstOrThrow()
+  return rolloutOf(row)
+}
+
+export async function endRollout(
+  transaction: Kysely<LockstepTables>,
+  rollout: Rollout,
+  state: Exclude<Rollout['state'], 'running'>,
+): Promise<Rollout> {
+  return await updateRollout(transaction, rollout, { state, ended_at: sql`now()` })
+}
+
+/** @throws LockstepError `UNKNOWN_DEFINITION` */
+export function runningRollout({ name, rollout }: CatalogModel): Rollout {
+  if (rollout !== null) return rollout
+  throw new LockstepError(
+    'UNKNOWN_DEFINITION',
+    `The model "${name}" has no running rollout. Start one: lockstep rollout start ${name}@N --share 5%.`,
+    { details: { model: name } },
+  )
+}
+
+export function subjectOf({ model, version }: Rollout): string {
+  return `${model}@${version}`
+}
+
+/** What the audit log has of a rollout. */
+export function routingOf({ version, share, unit, salt, plan, step, paused }: Rollout): object {
+  return { version, share, unit, salt, ...(plan === null ? {} : { step: (step ?? 0) + 1, paused }) }
+}
