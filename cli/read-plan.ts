@@ -26,5 +26,8 @@ export async function readPlan(named: string): Promise<unknown> {
   } catch (cause) {
     throw new LockstepError('USAGE', `The plan "${named}" cannot be read: ${messageOf(cause)}`, { cause })
   }
-  throw new LockstepError('USAGE', `"${named}" exports no plan. Write: export default rolloutPlan({ steps: [{ share: 0.05 }, { share: 1 }] }).`)
+  throw new LockstepError(
+    'USAGE',
+    `"${named}" exports no plan. Write: export default rolloutPlan({ steps: [{ share: 0.05 }, { share: 1 }] }).`,
+  )
 }

@@ -59,7 +59,8 @@ export function rolloutChangeText({
 function changeText({ model, version, state, share, unit, plan, step, paused }: ShownRollout): string {
   switch (state) {
     case 'running':
-      if (plan !== null && paused) return `The plan of ${model}@${version} is paused. It keeps ${shareText(share)} of the requests without a version.`
+      if (plan !== null && paused)
+        return `The plan of ${model}@${version} is paused. It keeps ${shareText(share)} of the requests without a version.`
       if (plan !== null)
         return `${model}@${version} gets ${shareText(share)} of the requests without a version, ${unitText(unit)}: step ${(step ?? 0) + 1} of ${plan.steps.length}. "lockstep rollout show ${model} --watch" follows it.`
       return `${model}@${version} gets ${shareText(share)} of the requests without a version, ${unitText(unit)}.`
@@ -104,7 +105,10 @@ function planLines({ plan, step, since, state }: ShownRollout): string[] {
 }
 
 export function decisionText({ id, at, action, step, by, reasons, shareBefore, shareAfter }: ShownDecision): string {
-  const moved = shareBefore === shareAfter || shareBefore === null || shareAfter === null ? '' : ` ${shareText(shareBefore)} to ${shareText(shareAfter)}`
+  const moved =
+    shareBefore === shareAfter || shareBefore === null || shareAfter === null
+      ? ''
+      : ` ${shareText(shareBefore)} to ${shareText(shareAfter)}`
   const head = `  ${moment(new Date(at))}  ${action}${moved}${step === null ? '' : `  step ${step + 1}`}  by ${by}  (decision ${id})`
   return [head, ...reasons.map((reason) => `    ${reason}`)].join('\n')
 }

@@ -14,7 +14,9 @@ const lookMs = 1000
 export const rolloutShowCommand: Command = {
   name: 'rollout show',
   summary: 'Show the running rollout of a model, or its last one, with its decisions',
-  description: ['With --watch it follows the rollout until it ends. On a terminal it redraws; elsewhere it prints a line for each decision.'],
+  description: [
+    'With --watch it follows the rollout until it ends. On a terminal it redraws; elsewhere it prints a line for each decision.',
+  ],
   arguments: [{ name: 'NAME', help: 'The model.' }],
   options: { watch: { help: 'Follow the rollout until it ends.' }, server: serverOption },
   streams: true,
@@ -31,7 +33,12 @@ async function readerOf(context: Context, input: Input): Promise<() => Promise<S
   const [name, server] = [input.argument('NAME'), serverOf(context, input)]
   if (server !== null) {
     return async () => {
-      const { pinned, rollout, decisions } = await server.ask('GET', `/v1/models/${encodeURIComponent(name)}/rollout`, undefined, rolloutAnswer)
+      const { pinned, rollout, decisions } = await server.ask(
+        'GET',
+        `/v1/models/${encodeURIComponent(name)}/rollout`,
+        undefined,
+        rolloutAnswer,
+      )
       return { pinned, rollout, decisions }
     }
   }

@@ -58,7 +58,12 @@ export async function actOnDecision(
     const by = { actor: controllerActor, reason: reasons.join(' ') }
     const after = await act(db, transaction, before, action, by)
     await recordDecision(transaction, before, after, decision)
-    const entry = { action: audited[action], subject: subjectOf(before), before: routingOf(before), after: { ...routingOf(after), state: after.state } }
+    const entry = {
+      action: audited[action],
+      subject: subjectOf(before),
+      before: routingOf(before),
+      after: { ...routingOf(after), state: after.state },
+    }
     await recordAudit({ kysely: transaction }, by, entry)
     await bumpRevision(transaction)
     beforeCommit?.()

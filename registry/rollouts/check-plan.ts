@@ -28,7 +28,9 @@ export function gateTitle(gate: GateSpec): string {
     case 'business':
       return `business ${gate.figure}`
     case 'quality':
-      return [gate.kind, gate.figure, gate.outcome === undefined ? undefined : `of ${gate.outcome}`].filter((part) => part !== undefined).join(' ')
+      return [gate.kind, gate.figure, gate.outcome === undefined ? undefined : `of ${gate.outcome}`]
+        .filter((part) => part !== undefined)
+        .join(' ')
     default:
       return gate.kind
   }
@@ -60,7 +62,9 @@ function checkOutcome(
   if (gate.outcome !== undefined && asked === undefined)
     throw invalid(`The gate "${title}" names the outcome "${gate.outcome}", but the model "${model}" has ${names}. Name one of them.`)
   if (gate.outcome === undefined && own.length > 1)
-    throw invalid(`The gate "${title}" names no outcome, and the model "${model}" has several: ${names}. Add outcome: ${names.split(', ')[0]}.`)
+    throw invalid(
+      `The gate "${title}" names no outcome, and the model "${model}" has several: ${names}. Add outcome: ${names.split(', ')[0]}.`,
+    )
   if (gate.kind === 'quality' && gate.figure !== undefined && gate.margin === undefined)
     throw invalid(`The gate "${title}" has a figure and no margin. Add how much worse it may be, such as margin: 0.02.`)
   const outcome = asked ?? own[0]

@@ -50,7 +50,7 @@ export function pinNotes({ name, pin }: Pick<CatalogModel, 'name' | 'pin'>): str
 export async function updateRollout(
   transaction: Kysely<LockstepTables>,
   { id, revision }: Rollout,
-  values: UpdateObject<LockstepTables, "lockstep.rollouts">,
+  values: UpdateObject<LockstepTables, 'lockstep.rollouts'>,
 ): Promise<Rollout> {
   const row = await transaction
     .updateTable('lockstep.rollouts')

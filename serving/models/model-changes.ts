@@ -11,7 +11,14 @@ import type { VersionReference } from '../../registry/pick-version.ts'
 import type { AliasChange, ChangeOptions, PromoteOptions } from '../../registry/promote.ts'
 import { promoteModel, removeModelAlias, rollBackModel } from '../../registry/promote.ts'
 import type { RolloutStart } from '../../registry/rollouts/change-rollout.ts'
-import { abortRollout, changeShare, pauseRollout, promoteRollout, resumeRollout, startRollout } from '../../registry/rollouts/change-rollout.ts'
+import {
+  abortRollout,
+  changeShare,
+  pauseRollout,
+  promoteRollout,
+  resumeRollout,
+  startRollout,
+} from '../../registry/rollouts/change-rollout.ts'
 import type { RolloutHistory } from '../../registry/rollouts/rollout-history.ts'
 import { readRolloutHistory } from '../../registry/rollouts/rollout-history.ts'
 import type { RolloutChange } from '../../registry/rollouts/rollout-transaction.ts'

@@ -273,7 +273,9 @@ const rolloutDecision = z.object({
   id: z.int().describe('Its id'),
   step: z.int().nullable().describe('The index of the step; null: there was no plan'),
   at: z.string().describe('When, RFC 3339'),
-  action: z.string().describe('advance, promote, roll back, hold, not enough evidence; of people: start, share, pause, resume, promote, abort'),
+  action: z
+    .string()
+    .describe('advance, promote, roll back, hold, not enough evidence; of people: start, share, pause, resume, promote, abort'),
   by: z.string().describe('Who decided'),
   reasons: z.array(z.string()).describe('Why, one sentence each'),
   evidence: z.unknown().describe('What the controller decided on; null: a person decided'),
