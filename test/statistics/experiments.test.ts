@@ -1,9 +1,11 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { type Slice, placeOf, reslice, variantAt } from '../../statistics/assign.ts'
+import { bayesianEffect } from '../../statistics/bayesian-effect.ts'
 import { asymptoticSequence, proportionSequence, quantileRanks } from '../../statistics/confidence-sequence.ts'
 import { adjustForCovariates, armSums } from '../../statistics/covariate-adjustment.ts'
 import { chiSquaredSurvival } from '../../statistics/distributions.ts'
+import { heterogeneity } from '../../statistics/heterogeneity.ts'
 import { difference, ratioMean, relativeLift } from '../../statistics/lift.ts'
 import { detectableEffect, power, proportionEffect, unitsNeeded } from '../../statistics/power.ts'
 import { createRandom } from '../../statistics/random.ts'
@@ -66,6 +68,37 @@ describe('statistics of experiments agree with gbstats, statsmodels and Python',
       expect(unitsNeeded(effect, 7 / 12, 0.9, options)).toBe(1200)
     }
     expect(unitsNeeded(0, 0.5)).toBe(Number.POSITIVE_INFINITY)
+  })
+})
+
+describe('further results agree with gbstats and statsmodels', () => {
+  it('Bayesian effects, with and without a prior', () => {
+    for (const { control, treatment, unit, better, prior, risk, ...expected } of vectors.bayesian) {
+      const relative = unit === 'relative'
+      const { value, standardError } = (relative ? relativeLift : difference)(control, treatment)
+      const own = bayesianEffect(value, standardError, {
+        unit: relative ? 'relative' : 'absolute',
+        better: better === 'lower' ? 'lower' : 'higher',
+        controlMean: control.mean,
+        prior: prior === null ? null : { ...prior, unit: prior.unit === 'relative' ? 'relative' : 'absolute' },
+      })
+      for (const name of ['value', 'deviation', 'low', 'high', 'chanceToWin'] as const)
+        expectClose(own[name], expected[name], `${unit} ${name}`)
+      expectClose(own.risk.control, risk[0] as number, 'risk of the control')
+      expectClose(own.risk.treatment, risk[1] as number, 'risk of the treatment')
+    }
+  })
+
+  it('effects of slices that differ', () => {
+    for (const { values, errors, q, p } of vectors.heterogeneous) {
+      const effects = values.map((value, i) => ({ value, standardError: errors[i] as number }))
+      const own = heterogeneity(effects, 1000)
+      expectClose(own.q, q, 'Q')
+      expectClose(own.p, p, 'p')
+      // looking at any time costs power
+      expect(own.anytimeP).toBeGreaterThan(own.p)
+    }
+    expect(heterogeneity([{ value: 1, standardError: 0.1 }], 100)).toMatchObject({ p: 1, anytimeP: 1 })
   })
 })
 

@@ -1,6 +1,7 @@
 """Writes vectors.json: the answers of reference packages, with which test/statistics compares.
 
-    pip install numpy==2.* scipy==1.17.* statsmodels==0.15.* scikit-learn==1.9.* gbstats==0.8.0
+    pip install numpy==2.* scipy==1.17.* statsmodels==0.15.* scikit-learn==1.9.* pandas==2.* pydantic==2.* packaging
+    pip install --no-deps gbstats==0.8.0
     python test/statistics/vectors.py > test/statistics/vectors.json
 """
 
@@ -10,12 +11,21 @@ import math
 import sys
 
 import numpy as np
-from gbstats.frequentist.tests import SequentialConfig, SequentialTwoSidedTTest
+from gbstats.bayesian.tests import EffectBayesianABTest, EffectBayesianConfig, GaussianPrior
+from gbstats.frequentist.tests import (
+    FrequentistConfig,
+    OneSidedTreatmentLesserTTest,
+    SequentialConfig,
+    SequentialTwoSidedTTest,
+    TwoSidedTTest,
+)
 from gbstats.models.statistics import RatioStatistic, SampleMeanStatistic
+from gbstats.utils import check_srm
 from scipy import special, stats
 from sklearn import isotonic, metrics
 from statsmodels.api import OLS
 from statsmodels.stats import proportion, weightstats
+from statsmodels.stats.meta_analysis import combine_effects
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.power import NormalIndPower
 
@@ -27,7 +37,7 @@ def plain(value):
         return {key: plain(part) for key, part in value.items()}
     if isinstance(value, (list, tuple, np.ndarray)):
         return [plain(part) for part in value]
-    if isinstance(value, str):
+    if value is None or isinstance(value, str):
         return value
     if isinstance(value, (bool, np.bool_)):
         return bool(value)
@@ -260,6 +270,48 @@ def planning():
     return [[effect, n, ratio * n, solver.power(effect, n, 0.05, ratio)] for effect in [0.02, 0.1, 0.3] for n in [100, 5000] for ratio in [1, 3]]
 
 
+def bayesian():
+    cases = []
+    for n, m, effect in [(300, 250, 0.1), (4000, 4100, -0.2)]:
+        a, b = random.gamma(2, 3, n), random.gamma(2, 3 + effect, m)
+        for kind in ["absolute", "relative"]:
+            for prior, unit in [(None, kind), ((0.05, 0.3), "absolute"), ((0.02, 0.1), "relative")]:
+                gaussian = GaussianPrior(prior[0], prior[1] ** 2, True) if prior else GaussianPrior()
+                for inverse in [False, True]:
+                    config = EffectBayesianConfig(difference_type=kind, prior_type=unit, prior_effect=gaussian, inverse=inverse)
+                    result = EffectBayesianABTest(sample(a), sample(b), config).compute_result()
+                    cases.append({
+                        "control": moments(a), "treatment": moments(b), "unit": kind, "better": "lower" if inverse else "higher",
+                        "prior": {"mean": prior[0], "deviation": prior[1], "unit": unit} if prior else None,
+                        "value": result.expected, "deviation": result.uplift.stddev, "low": result.ci[0], "high": result.ci[1],
+                        "chanceToWin": result.chance_to_win, "risk": result.risk,
+                    })
+    return cases
+
+
+def heterogeneous():
+    cases = []
+    for k in [2, 5]:
+        values, errors = random.normal(0.1, 0.1, k), random.uniform(0.02, 0.1, k)
+        result = combine_effects(values, errors**2)
+        cases.append({"values": values, "errors": errors, "q": result.q, "p": stats.chi2.sf(result.q, k - 1)})
+    return cases
+
+
+def defects():
+    """Answers of gbstats 0.8.0 that are wrong."""
+    control = SampleMeanStatistic(n=1000, sum=-2000, sum_squares=5000)
+    treatment = SampleMeanStatistic(n=1000, sum=-1800, sum_squares=4240)
+    lesser = OneSidedTreatmentLesserTTest(treatment, control, FrequentistConfig(difference_type="absolute"))
+    far = TwoSidedTTest(control, SampleMeanStatistic(n=1000, sum=-1500, sum_squares=3250), FrequentistConfig(difference_type="absolute"))
+    return {
+        "srm": check_srm([560, 500, 0], [0.5, 0.5, 0]), "srmOfTwo": stats.chisquare([560, 500]).pvalue,
+        "liftOfNegatives": TwoSidedTTest(control, treatment, FrequentistConfig(difference_type="relative")).point_estimate,
+        "lesser": {"p": lesser.p_value, "high": lesser.confidence_interval[1], "value": lesser.point_estimate},
+        "far": {"p": far.p_value, "t": far.critical_value, "degrees": far.dof, "right": 2 * stats.t.sf(abs(far.critical_value), far.dof)},
+    }
+
+
 def experiments():
     units = ["", "ATL", "user-17", "Zürich", "東京", "x" * 200]
     return {
@@ -272,6 +324,6 @@ def experiments():
 json.dump(plain({
     "functions": functions(), "intervals": intervals(), "multiple": multiple(), "distances": distances(),
     "independentDrift": independent_drift(), "clustered": clustered(), "quality": quality(),
-    "experiments": experiments(),
+    "experiments": experiments(), "bayesian": bayesian(), "heterogeneous": heterogeneous(), "defects": defects(),
 }), sys.stdout)
 print()
