@@ -31,6 +31,8 @@ export interface DriftQuery {
   readonly thresholds?: DriftThresholds
   /** Effects that were measured for this report; absent: those that were stored with the baseline. */
   readonly effects?: FeatureEffects | null
+  /** What the version answered in the window; absent: it is read. */
+  readonly rollup?: ModelRollup
 }
 
 const dayMicros = 86_400_000_000
@@ -50,7 +52,7 @@ export async function driftReport(context: DriftContext, query: DriftQuery): Pro
   const own = await requireBaseline(db, model, version)
   const effects = query.effects ?? own.effects
   const columns = Array.from(own.columns.values(), ({ name, type, bins, binsId }): ComparedColumn => ({ name, type, bins, binsId }))
-  const rollup = await versionRollup(db, model, version, window)
+  const rollup = query.rollup ?? (await versionRollup(db, model, version, window))
   const against = await openBaseline(context, own, query, version, columns)
   const compared = compareAll(columns, against.sides, rollupSides(rollup, columns), rollup, effects, thresholds)
   const evidence = compared.some(({ drifted }) => drifted)

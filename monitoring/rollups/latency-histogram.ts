@@ -9,13 +9,15 @@ const lastOctave = 30
 const maxTicks = 2 ** 31 - 1
 /** The first bucket counts what is shorter than a microsecond. */
 const buckets = 1 + (lastOctave - firstOctave + 1) * bucketsPerOctave
+/** Of histograms without times, of which a series has thousands. */
+const noCounts = new Float64Array(0)
 
 /**
  * Times from 1 microsecond to 134 seconds in buckets that grow with the time: linear within each power of two, so that
  * the middle of a bucket is within 5 % of every time in it. Longer times count in the last bucket.
  */
 export class LatencyHistogram {
-  readonly #counts = new Float64Array(buckets)
+  #counts = noCounts
   #count = 0
   #sumMicros = 0
 
@@ -30,12 +32,15 @@ export class LatencyHistogram {
       const octave = 31 - Math.clz32(ticks)
       bucket = 1 + (octave - firstOctave) * bucketsPerOctave + Math.floor((ticks / (1 << octave) - 1) * bucketsPerOctave)
     }
+    if (this.#count === 0) this.#counts = new Float64Array(buckets)
     this.#counts[bucket] = (this.#counts[bucket] as number) + 1
     this.#count++
     this.#sumMicros += ticks > 0 ? Math.round(ticks / 16) : 0
   }
 
   merge(other: LatencyHistogram): void {
+    if (other.#count === 0) return
+    if (this.#count === 0) this.#counts = new Float64Array(buckets)
     for (let b = 0; b < buckets; b++) this.#counts[b] = (this.#counts[b] as number) + (other.#counts[b] as number)
     this.#count += other.#count
     this.#sumMicros += other.#sumMicros
@@ -62,7 +67,7 @@ export class LatencyHistogram {
   /** How many times are certainly longer than `ms`: those of the buckets above its own. */
   countAbove(ms: number): number {
     let count = 0
-    for (let b = buckets - 1; b > 0 && startMs(b) >= ms; b--) count += this.#counts[b] as number
+    for (let b = this.#counts.length - 1; b > 0 && startMs(b) >= ms; b--) count += this.#counts[b] as number
     return count
   }
 
@@ -70,7 +75,7 @@ export class LatencyHistogram {
     writer.uint(this.#sumMicros)
     writer.uint(this.#counts.reduce((used, count) => (count > 0 ? used + 1 : used), 0))
     let before = 0
-    for (let b = 0; b < buckets; b++) {
+    for (let b = 0; b < this.#counts.length; b++) {
       const count = this.#counts[b] as number
       if (count === 0) continue
       writer.uint(b - before)
@@ -83,7 +88,9 @@ export class LatencyHistogram {
     const histogram = new LatencyHistogram()
     histogram.#sumMicros = reader.uint()
     let bucket = 0
-    for (let left = reader.uint(); left > 0; left--) {
+    const used = reader.uint()
+    if (used > 0) histogram.#counts = new Float64Array(buckets)
+    for (let left = used; left > 0; left--) {
       bucket += reader.uint()
       const count = reader.uint()
       histogram.#counts[bucket] = count

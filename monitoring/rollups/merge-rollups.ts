@@ -100,7 +100,7 @@ async function mergeHour(db: Database, period: PeriodRows): Promise<void> {
   const end = at + stepMicros.hour
   const merger = new RollupMerger()
   let parts = 0
-  for await (const rows of readMinutes(db, at, end, model, period)) {
+  for await (const rows of readMinutes(db, at, end, model, { only: period })) {
     for (const row of rows) merger.add(row)
     parts += rows.length
   }

@@ -64,9 +64,10 @@ export async function readMerged(
   step: MergedStep,
   at: readonly number[],
   model: string,
+  withColumns = true,
 ): Promise<(StoredRollup & { readonly parts: number })[]> {
   return await db.query(
-    `SELECT ${micros('at')} AS at, model, version, role, parts, traffic, columns, coverage FROM lockstep.merged_rollups
+    `SELECT ${micros('at')} AS at, model, version, role, parts, traffic, ${withColumns ? 'columns' : 'NULL AS columns'}, coverage FROM lockstep.merged_rollups
      WHERE step = '${step}' AND at = ANY (SELECT ${moment('each')} FROM unnest($1::float8[]) AS each) AND model IN ($2, '')`,
     [at, model],
   )

@@ -15,13 +15,13 @@ export async function* readMinutes(
   from: number,
   to: number,
   model: string,
-  only?: Pick<RollupKey, 'version' | 'role'>,
+  { only, withColumns = true }: { readonly only?: Pick<RollupKey, 'version' | 'role'>; readonly withColumns?: boolean } = {},
 ): AsyncGenerator<StoredRollup[]> {
   let after: readonly unknown[] = [from, '', -1, '']
   const filter = only === undefined ? '' : 'AND version = $8 AND role = $9'
   for (;;) {
     const rows = await db.query<StoredRollup & { process: string }>(
-      `SELECT ${micros} AS at, process, model, version, role, traffic, columns, NULL AS coverage FROM lockstep.rollups
+      `SELECT ${micros} AS at, process, model, version, role, traffic, ${withColumns ? 'columns' : 'NULL AS columns'}, NULL AS coverage FROM lockstep.rollups
        WHERE ${window} AND model = $3 ${filter}
          AND (at, process, version, role) > (to_timestamp($4::float8 / 1000000), $5::text, $6::int, $7::text)
        ORDER BY at, process, version, role LIMIT ${rowsAtOnce}`,

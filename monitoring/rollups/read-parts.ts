@@ -10,6 +10,8 @@ export interface RollupWindow {
   /** Epoch microseconds, [from, to), widened to minutes. Where minutes are no longer kept, to hours or days. */
   readonly from: number
   readonly to: number
+  /** Leaves out the columns, which are large. */
+  readonly trafficOnly?: boolean
 }
 
 /** What is stored of a window, in periods that do not overlap. */
@@ -34,7 +36,7 @@ interface Period extends Gap {
 /** Reads each period from the coarsest rows that have all of it. @param coarsest the coarsest step to read */
 export async function readParts(
   db: Pick<Database, 'query'>,
-  { model, from, to }: RollupWindow,
+  { model, from, to, trafficOnly = false }: RollupWindow,
   coarsest: MergedStep | 'minute',
 ): Promise<WindowParts> {
   const [first, end] = [floorTo(from, stepMicros.minute), -floorTo(-to, stepMicros.minute)]
@@ -43,7 +45,7 @@ export async function readParts(
   const days = byTime(await readPeriods(db, 'day', dayFrom, dayTo, model))
   const periods = planPeriods(first, end, hours, days, coarsest)
   return {
-    rows: readPeriodRows(db, periods, model),
+    rows: readPeriodRows(db, periods, model, !trafficOnly),
     coverage: await readCoverage(db, periods, coarsest),
     from: periods[0]?.from ?? first,
     to: periods.at(-1)?.to ?? end,
@@ -100,25 +102,27 @@ async function* readPeriodRows(
   db: Pick<Database, 'query'>,
   periods: readonly Period[],
   model: string,
+  withColumns: boolean,
 ): AsyncGenerator<readonly StoredRollup[]> {
-  for (const batch of inBatches(periods)) {
-    if (batch.step !== 'minute') yield await readMerged(db, batch.step, batch.starts, model)
-    else for (const each of new Set([model, ''])) yield* readMinutes(db, batch.from, batch.to, each)
+  for (const batch of inBatches(periods, withColumns ? columnsAtOnce : periodsAtOnce)) {
+    if (batch.step !== 'minute') yield await readMerged(db, batch.step, batch.starts, model, withColumns)
+    else for (const each of new Set([model, ''])) yield* readMinutes(db, batch.from, batch.to, each, { withColumns })
   }
 }
 
 type Batch = { readonly step: MergedStep; readonly starts: number[] } | (Gap & { readonly step: 'minute' })
 
-/** How many merged periods are read at once: their columns may have hundreds of kilobytes each. */
-const periodsAtOnce = 24
+/** How many merged periods are read at once. */
+const periodsAtOnce = 1000
+/** Fewer with columns, which may have hundreds of kilobytes each. */
+const columnsAtOnce = 24
 
-function inBatches(periods: readonly Period[]): readonly Batch[] {
+function inBatches(periods: readonly Period[], atOnce: number): readonly Batch[] {
   const batches: Batch[] = []
   for (const { step, from, to } of periods) {
     const last = batches.at(-1)
     if (step === 'minute') batches.push({ step, from, to })
-    else if (last !== undefined && last.step !== 'minute' && last.step === step && last.starts.length < periodsAtOnce)
-      last.starts.push(from)
+    else if (last !== undefined && last.step !== 'minute' && last.step === step && last.starts.length < atOnce) last.starts.push(from)
     else batches.push({ step, starts: [from] })
   }
   return batches
@@ -130,10 +134,11 @@ async function readCoverage(
   coarsest: MergedStep | 'minute',
 ): Promise<WindowParts['coverage']> {
   const parts: { readonly at: number; readonly coverage: Coverage }[] = []
-  for (const batch of inBatches(periods)) {
+  for (const batch of inBatches(periods, periodsAtOnce)) {
     if (batch.step === 'minute') for (const part of await minuteCoverage(db, batch.from, batch.to, stepMicros[coarsest])) parts.push(part)
     else
-      for (const { at, coverage } of await readMerged(db, batch.step, batch.starts, '')) if (coverage !== null) parts.push({ at, coverage })
+      for (const { at, coverage } of await readMerged(db, batch.step, batch.starts, '', false))
+        if (coverage !== null) parts.push({ at, coverage })
   }
   return parts
 }

@@ -8,6 +8,7 @@ import type { CheckContext, CheckKind, CheckResult } from '../check-kind.ts'
 import { baselineText, driftBaseline } from './compared-baseline.ts'
 import { knownTo } from './known-to.ts'
 import { alphaOfLook } from './repeated-looks.ts'
+import { sharedRollup } from './shared-rollup.ts'
 import type { WatchedVersion } from './watched-versions.ts'
 import { askedColumns, columnSubject, nothingServed, reasonOf, unknownColumn, watchedVersions } from './watched-versions.ts'
 
@@ -155,7 +156,9 @@ async function reportOf(
     const { db, catalog, store } = context
     const freshness = async (views: ReadonlySet<string>) =>
       store === null ? [] : await servedFreshness({ db, catalog, store: () => store, now: context.window.to }, views)
-    report = driftReport({ db, catalog, freshness }, { model, version, window, baseline, thresholds }).catch(reasonOf)
+    report = sharedRollup(context, { model, version }, window)
+      .then((rollup) => driftReport({ db, catalog, freshness }, { model, version, window, baseline, thresholds, rollup }))
+      .catch(reasonOf)
     known.set(key, report)
   }
   return await report

@@ -41,7 +41,7 @@ export const errors: CheckKind<Spec> = {
     const to = knownTo(window.to)
     const windows = new Map<number, BudgetWindow & { readonly codes: Readonly<Record<string, number>> }>()
     for (const seconds of new Set(burnRules.flatMap(({ longSeconds, shortSeconds }) => [longSeconds, shortSeconds]))) {
-      const { requests, errors: counts } = await readRollup(db, { model, from: to - seconds * 1_000_000, to })
+      const { requests, errors: counts } = await readRollup(db, { model, from: to - seconds * 1_000_000, to, trafficOnly: true })
       const codes = Object.fromEntries([...counts].filter(([code]) => !ofCaller.has(code)))
       windows.set(seconds, { total: requests, bad: Object.values(codes).reduce((sum, count) => sum + count, 0), codes })
     }

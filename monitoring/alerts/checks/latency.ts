@@ -22,7 +22,7 @@ export const latency: CheckKind<Spec> = {
   async evaluate({ db, monitor, window }, { quantile, factor, max, minRequests }) {
     const model = watchedName(monitor)
     const to = knownTo(window.to)
-    const now = await readRollup(db, { model, from: to - lookMicros, to })
+    const now = await readRollup(db, { model, from: to - lookMicros, to, trafficOnly: true })
     const { count } = now.latency.total
     const value = now.latency.total.quantile(quantile)
     const base = { subject: model, value, n: count }
@@ -66,7 +66,7 @@ async function usualMs(
   { model, to, quantile, minRequests }: Usual,
 ): Promise<{ readonly ms: number; readonly hours: number } | null> {
   const end = Math.floor((to - lookMicros) / hourMicros) * hourMicros
-  const points = await rollupSeries(db, { model, from: end - historyMicros, to: end, step: 'hour' })
+  const points = await rollupSeries(db, { model, from: end - historyMicros, to: end, step: 'hour', trafficOnly: true })
   const hourly = points
     .flatMap(({ rollup }) =>
       rollup === null || rollup.latency.total.count < minRequests ? [] : (rollup.latency.total.quantile(quantile) ?? []),

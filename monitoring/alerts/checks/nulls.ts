@@ -18,6 +18,7 @@ import type { CheckContext, CheckKind, CheckResult } from '../check-kind.ts'
 import { baselineText, driftBaseline } from './compared-baseline.ts'
 import { knownTo } from './known-to.ts'
 import { alphaOfLook } from './repeated-looks.ts'
+import { sharedRollup } from './shared-rollup.ts'
 import type { WatchedVersion } from './watched-versions.ts'
 import { askedColumns, columnSubject, nothingServed, reasonOf, unknownColumn, watchedVersions } from './watched-versions.ts'
 
@@ -52,12 +53,13 @@ export const nulls: CheckKind<Spec> = {
   },
 }
 
-async function checkVersion({ db, monitor, window }: CheckContext, spec: Spec, watched: WatchedVersion): Promise<CheckResult[]> {
+async function checkVersion(context: CheckContext, spec: Spec, watched: WatchedVersion): Promise<CheckResult[]> {
+  const { db, monitor, window } = context
   const to = knownTo(window.to)
   const looked = { from: to - monitor.windowMicros, to }
   const columns = askedColumns(watched.features, spec.columns)
   const { model, version } = watched
-  const rollup = await versionRollup(db, model, version, looked)
+  const rollup = await sharedRollup(context, watched, looked)
   const now = rollupSides(rollup)
   const opened = await openBaseline(db, watched, driftBaseline(spec.baseline), looked)
   if (typeof opened === 'string') return columns.map((column) => unknownColumn(columnSubject(column, watched), opened))

@@ -19,7 +19,7 @@ export const traffic: CheckKind<Spec> = {
   async evaluate({ db, monitor, window }, { score, minChange, weeks }) {
     const model = watchedName(monitor)
     const to = Math.floor(knownTo(window.to) / hourMicros) * hourMicros
-    const points = await rollupSeries(db, { model, from: to - weeks * weekMicros - hourMicros, to, step: 'hour' })
+    const points = await rollupSeries(db, { model, from: to - weeks * weekMicros - hourMicros, to, step: 'hour', trafficOnly: true })
     const hours = points.flatMap(hourOf)
     const now = hours.find(({ at }) => at === to - hourMicros)
     const history = hours.filter(({ at }) => at < to - hourMicros)
