@@ -31,8 +31,8 @@ export interface SourceLag {
    */
   readonly visibleSince: number | null
   /**
-   * The greatest event time among the rows that arrived last; epoch microseconds, null where there are none, or too
-   * many that arrived at once.
+   * The greatest event time until now among the rows that arrived last; epoch microseconds, null where there are none, or
+   * too many that arrived at once. An event that is dated later has not happened.
    */
   readonly newestEvent: number | null
 }
@@ -43,6 +43,7 @@ export interface SourceLag {
  * are 10,000 or more, or one cannot be read, all of them are counted.
  *
  * @param frontier what all states hold; null: the store is unknown, and only the newest row is searched
+ * @param now epoch microseconds
  * @returns null where it is unknown: the source has no `_xid`, or many rows without an index on it
  */
 export async function sourceLag(
@@ -50,6 +51,7 @@ export async function sourceLag(
   store: Pick<OnlineStore, 'read'> | null,
   plan: ViewPlan,
   frontier: Frontier | null,
+  now: number,
 ): Promise<SourceLag | null> {
   const { source } = plan.spec
   const table = await readSourceTable(db, source)
@@ -57,7 +59,7 @@ export async function sourceLag(
   const event = `${sqlIdentifier(source.eventTime)}::timestamptz`
   const visible = source.known === null ? event : `greatest(${event}, ${sqlIdentifier(source.known)}::timestamptz)`
   const micros = (time: string): string => `(extract(epoch FROM ${time}) * 1000000)::int8::text`
-  const newestEvent = await readNewest(db, table.relation, event)
+  const newestEvent = await readNewest(db, table.relation, event, now)
   if (store === null || frontier === null) return { rows: 0, transactions: 0, visibleSince: null, newestEvent }
   const outside = frontier.beyond.map(({ from, to }) => ` AND NOT (_xid >= '${from}'::xid8 AND _xid < '${to}'::xid8)`).join('')
   const [waiting] = await db.query<{ rows: string; transactions: string; since: string | null }>(`
@@ -87,26 +89,34 @@ function noneWhereUnreadable(error: unknown): null {
   throw error
 }
 
-/** For each large transaction, the greatest event time of its rows, which does not change. */
+/** For each large transaction, the greatest event time of its rows, which does not change unless some are dated later. */
 const loads = new WeakMap<Database, Map<string, { readonly xid: string; readonly newest: number | null }>>()
 
 /** The rows of one transaction have no order of arrival. So all rows of a large last transaction are read. */
-async function readNewest(db: Database, relation: string, event: string): Promise<number | null> {
-  const [last] = await db.query<{ event: string | null; xid: string | null; rows: string; least: string | null }>(`
-    SELECT (extract(epoch FROM max(e) FILTER (WHERE isfinite(e))) * 1000000)::int8::text AS event, max(x)::text AS xid, min(x)::text AS least, count(*)::text AS rows
-    FROM (SELECT ${event} AS e, _xid AS x FROM ${relation} ORDER BY _xid DESC LIMIT ${newestRows}) last`)
+async function readNewest(db: Database, relation: string, event: string, now: number): Promise<number | null> {
+  const happened = `isfinite(e) AND e <= to_timestamp($1::float8 / 1000000)`
+  const [last] = await db.query<{ event: string | null; xid: string | null; rows: string; least: string | null }>(
+    `
+    SELECT (extract(epoch FROM max(e) FILTER (WHERE ${happened})) * 1000000)::int8::text AS event, max(x)::text AS xid, min(x)::text AS least, count(*)::text AS rows
+    FROM (SELECT ${event} AS e, _xid AS x FROM ${relation} ORDER BY _xid DESC LIMIT ${newestRows}) last`,
+    [now],
+  )
   if (last === undefined || last.xid === null || Number(last.rows) < newestRows || last.xid !== last.least) return numberOf(last?.event)
   const known = loads.get(db) ?? new Map<string, { readonly xid: string; readonly newest: number | null }>()
   loads.set(db, known)
   const name = `${relation} ${event}`
   const before = known.get(name)
   if (before?.xid === last.xid) return before.newest
-  const [all] = await db.query<{ event: string | null }>(`
-    SELECT CASE WHEN pg_relation_size(to_regclass(${sqlText(relation)})) <= ${maxBytes} THEN (
-      SELECT (extract(epoch FROM max(e)) * 1000000)::int8::text
-      FROM (SELECT ${event} AS e FROM ${relation} WHERE _xid = '${last.xid}'::xid8) load WHERE isfinite(e)) END AS event`)
+  const [all] = await db.query<{ event: string | null; later: boolean | null }>(
+    `
+    SELECT (extract(epoch FROM max(e) FILTER (WHERE ${happened})) * 1000000)::int8::text AS event,
+           bool_or(isfinite(e) AND NOT (${happened})) AS later
+    FROM (SELECT ${event} AS e FROM ${relation}
+          WHERE _xid = '${last.xid}'::xid8 AND (SELECT pg_relation_size(to_regclass(${sqlText(relation)}))) <= ${maxBytes}) load`,
+    [now],
+  )
   const newest = numberOf(all?.event)
-  known.set(name, { xid: last.xid, newest })
+  if (all?.later !== true) known.set(name, { xid: last.xid, newest })
   return newest
 }
 

@@ -88,7 +88,7 @@ export async function viewFreshness(
       checkpoint.fingerprint === plan.fingerprint &&
       !checkpoint.removing &&
       checkpoint.frontier.below > 0
-    const source = await readableLag(db, store, plan, isStored ? checkpoint.frontier : null)
+    const source = await readableLag(db, store, plan, isStored ? checkpoint.frontier : null, now)
     const seconds = source === null ? null : waitingSeconds(source, run, now)
     const newest = source?.newestEvent ?? null
     const { freshnessMicros } = plan.upkeep
@@ -112,9 +112,9 @@ export async function viewFreshness(
 }
 
 /** A source that is missing or wrong is reported elsewhere, and hides no other view. */
-async function readableLag(...[db, store, plan, frontier]: Parameters<typeof sourceLag>): Promise<SourceLag | null> {
+async function readableLag(...lagOf: Parameters<typeof sourceLag>): Promise<SourceLag | null> {
   try {
-    return await sourceLag(db, store, plan, frontier)
+    return await sourceLag(...lagOf)
   } catch (error) {
     if (error instanceof LockstepError && error.code !== 'POSTGRES_UNAVAILABLE') return null
     // a value cannot be read, or a column or a permission is missing

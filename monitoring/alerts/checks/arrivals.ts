@@ -17,9 +17,9 @@ export const arrivals: CheckKind<Spec> = {
     const bySource = new Map(plans.map((plan) => [plan.spec.source.name, plan]))
     const results: CheckResult[] = []
     for (const [source, plan] of bySource) {
-      const lag = await sourceLag(db, null, plan, null)
-      const { silences, usual } = followSilence(silencesOf(memoryOf(source)), lag?.newestEvent ?? null, window.to)
-      const threshold = usual === null ? null : Math.max(factor * usual, parseDuration(min))
+      const lag = await sourceLag(db, null, plan, null, window.to)
+      const limits = { factor, minMicros: parseDuration(min) }
+      const { silences, usual, threshold } = followSilence(silencesOf(memoryOf(source)), lag?.newestEvent ?? null, window.to, limits)
       const base = {
         subject: source,
         value: silences.newest === null ? null : silences.silent / 1e6,

@@ -4,12 +4,14 @@ import { followSilence, silencesOf } from '../../../monitoring/alerts/checks/sil
 
 const [minute, hour, day] = [60_000_000, 3_600_000_000, 86_400_000_000]
 
+const limits = { factor: 3, minMicros: 15 * minute }
+
 /** Looks at a source every five minutes, from the begin of a Monday on. */
 function follow(newestAt: (now: number) => number, until: number) {
   let silences: Silences | null = null
   let usual: number | null = null
   for (let now = 4 * day; now <= 4 * day + until; now += 5 * minute) {
-    const next = followSilence(silencesOf(JSON.parse(JSON.stringify(silences))), newestAt(now), now)
+    const next = followSilence(silencesOf(JSON.parse(JSON.stringify(silences))), newestAt(now), now, limits)
     silences = next.silences
     usual = next.usual
   }
@@ -40,16 +42,37 @@ describe('the silences of a source', () => {
   })
 
   it('are forgotten after eight days', () => {
-    const [from, to] = [4 * day + 12 * hour, 5 * day]
+    const [from, to] = [4 * day + 11 * hour, 5 * day - hour]
     const pause = (now: number) => (now >= from && now < to ? from : now - minute)
-    expect(follow(pause, 8 * day).usual).toBeGreaterThan(11 * hour)
-    expect(follow(pause, 10 * day).usual).toBe(minute)
+    expect(follow(pause, 7 * day).usual).toBeGreaterThan(11 * hour)
+    expect(follow(pause, 9 * day).usual).toBe(minute)
+  })
+
+  it('do not have an outage in them, but have what comes on a third day', () => {
+    // busy for two days, then silent for six hours of some days
+    const outage = (days: number) => (now: number) => {
+      const [at, of] = [now % day, Math.floor(now / day) - 4]
+      return of >= 2 && of < 2 + days && at >= 6 * hour && at < 12 * hour ? now - at + 6 * hour : now - minute
+    }
+    expect(follow(outage(1), 3 * day).usual).toBe(minute)
+    expect(follow(outage(2), 4 * day).usual).toBe(minute)
+    // what takes an hour and longer needs a week to be known
+    expect(follow(outage(3), 5 * day).usual).toBeNull()
+    expect(follow(outage(3), 7 * day).usual).toBeGreaterThan(5 * hour)
+  })
+
+  it('go on after an event that an earlier version took from the future', () => {
+    const before = { watchedSince: 0, newest: 20 * day, silent: 0, longest: { '9': minute }, outages: {} }
+    const { silences, usual } = followSilence(before, 10 * day - 2 * hour, 10 * day, limits)
+    expect(silences).toMatchObject({ newest: 10 * day - 2 * hour, silent: 2 * hour, longest: { '9': minute }, outages: { '10': 2 * hour } })
+    expect(usual).toBe(minute)
   })
 
   it('are unknown without events, and after other text', () => {
-    expect(followSilence(null, null, day)).toEqual({
-      silences: { watchedSince: day, newest: null, silent: 0, longest: {} },
+    expect(followSilence(null, null, day, limits)).toEqual({
+      silences: { watchedSince: day, newest: null, silent: 0, longest: {}, outages: {} },
       usual: null,
+      threshold: null,
     })
     expect(silencesOf({ newest: 'soon' })).toBeNull()
   })

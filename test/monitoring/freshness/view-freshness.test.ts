@@ -95,7 +95,11 @@ describe('the freshness of a view', () => {
     await db.script(`alter table ${table.name} alter amount type numeric`)
     await db.script(`insert into ${table.name} (account, paid_at, amount) values ('a', now(), 1), ('b', now(), '1e400')`)
     expect((await freshnessOf(db, store, plan, now)).lag).toMatchObject({ rows: 2, transactions: 1 })
+    // it is not visible yet
     await db.script(`insert into ${table.name} (account, paid_at) values ('a', '294276-12-31')`)
+    expect(await freshnessOf(db, store, plan, now + hour)).toMatchObject({ lag: { rows: 3 }, newestRowSeconds: expect.closeTo(3600, -2) })
+    await db.script(`alter table ${table.name} alter paid_at type text`)
+    await db.script(`insert into ${table.name} (account, paid_at) values ('a', 'never')`)
     expect(await freshnessOf(db, store, within(plan, hour / 2), now)).toMatchObject({
       lag: null,
       late: expect.stringContaining('ended 1h ago'),
