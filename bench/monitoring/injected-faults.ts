@@ -2,7 +2,6 @@ import { loadConfig } from '../../runtime/config.ts'
 import { migrateDatabase } from '../../runtime/migrated.ts'
 import { openPostgres } from '../../runtime/open-postgres.ts'
 import { readAlerts } from '../../monitoring/alerts/read-alerts.ts'
-import type { Fault } from '../../test/monitoring/faults/faults.ts'
 import { faults, inject } from '../../test/monitoring/faults/faults.ts'
 import type { Shop, ShopOptions } from '../../test/monitoring/faults/virtual-shop.ts'
 import { openShop } from '../../test/monitoring/faults/virtual-shop.ts'
@@ -14,9 +13,12 @@ export interface InjectedFaults {
   readonly fault_alerts_wrong: number
   /** Virtual seconds from each fault to its alert; null: it was missed. */
   readonly seconds_to_alert: Readonly<Record<string, number | null>>
+  /** Virtual hours of healthy traffic, and the seconds that they took; null: it was not asked for. */
+  readonly healthy_hours: number | null
+  readonly healthy_seconds: number | null
 }
 
-const weekMinutes = 7 * 1440
+const week = { days: 7, busy: { busyEvery: 5, evaluateEvery: 5, requests: 45, atOnce: 15, payments: 4 } }
 
 /**
  * Injects each fault into a healthy shop of its own, and lets a healthy week pass in another.
@@ -33,15 +35,16 @@ export async function injectedFaults(
   let wrong = 0
   const isAsked = (name: string) => only.length === 0 || only.some((part) => name.includes(part))
 
-  async function inShop(conditions: Fault['conditions'], work: (shop: Shop) => Promise<void>): Promise<void> {
+  let healthySeconds: number | null = null
+
+  async function inShop(options: Partial<ShopOptions>, work: (shop: Shop) => Promise<void>): Promise<void> {
     await inOwnPlace(postgresUrl, async ({ env }) => {
       const { postgresUrl: own, redisPrefix } = loadConfig(env)
       if (own === null) return
       const db = openPostgres(own)
       await migrateDatabase(db.kysely)
       await db.close()
-      const given: ShopOptions = { postgresUrl: own, redis: { url: redisUrl, prefix: redisPrefix }, conditions: conditions ?? {} }
-      const shop = await openShop(given)
+      const shop = await openShop({ ...options, postgresUrl: own, redis: { url: redisUrl, prefix: redisPrefix } })
       try {
         await work(shop)
       } finally {
@@ -52,7 +55,7 @@ export async function injectedFaults(
   }
 
   for (const fault of faults.filter(({ name }) => isAsked(name))) {
-    await inShop(fault.conditions, async (shop) => {
+    await inShop(fault.conditions === undefined ? {} : { conditions: fault.conditions }, async (shop) => {
       const began = performance.now()
       const noticed = await inject(shop, fault)
       seconds[fault.name] = noticed.seconds
@@ -67,17 +70,38 @@ export async function injectedFaults(
     })
   }
   if (isAsked('a healthy week')) {
-    await inShop({ busyEvery: 5, evaluateEvery: 5, requests: 20, redisMs: 30 }, async (shop) => {
-      await shop.pass(weekMinutes)
-      const alerts = await readAlerts(shop.db)
-      wrong += alerts.length
-      say(`a healthy week: ${alerts.length} alerts`)
-      for (const { monitor, check, subject, startedWith } of alerts) say(`    wrong: ${monitor} ${check} ${subject}: ${startedWith.cause}`)
+    await inShop({ lifelike: true, conditions: week.busy }, async (shop) => {
+      const began = performance.now()
+      // what the check of traffic compares with
+      await shop.hadWeeks(4, week.busy.requests * 12)
+      let found = 0
+      for (let day = 1; day <= week.days; day++) {
+        await shop.pass(1440)
+        const alerts = await readAlerts(shop.db)
+        say(`healthy day ${day}: ${((performance.now() - began) / 1000).toFixed(0)} s`)
+        for (const { monitor, check, subject, startedWith } of alerts.slice(0, alerts.length - found))
+          say(`    wrong: ${monitor} ${check} ${subject}: ${startedWith.cause}`)
+        found = alerts.length
+      }
+      wrong += found
+      healthySeconds = Math.round((performance.now() - began) / 1000)
+      for (const line of await findings(shop)) say(`    ${line}`)
     })
   }
   return {
     fault_alerts_missed: Object.values(seconds).filter((each) => each === null).length,
     fault_alerts_wrong: wrong,
     seconds_to_alert: seconds,
+    healthy_hours: healthySeconds === null ? null : week.days * 24,
+    healthy_seconds: healthySeconds,
   }
+}
+
+/** The newest results of all checks: that no alert fired says little about a check that knows nothing. */
+async function findings({ db }: Shop): Promise<string[]> {
+  const rows = await db.query<{ check: string; findings: string }>(
+    `SELECT monitor || ' ' || check_kind AS check, string_agg(DISTINCT state->>'finding', ', ') AS findings
+     FROM lockstep.monitor_states GROUP BY 1 ORDER BY 1`,
+  )
+  return rows.map((row) => `${row.check}: ${row.findings}`)
 }

@@ -128,10 +128,11 @@ export const faults: readonly Fault[] = [
     check: 'latency',
     cause: /^95 % of the requests for "fraud" took up to \d+\.\d ms; \d+\.\d ms is usual\. The longest part is "features"\.$/,
     within: 25,
-    healthy: 100,
-    conditions: { ...sparse, requests: 24, redisMs: 150 },
+    healthy: 160,
+    // so slow that what else goes on in the machine is little beside it
+    conditions: { ...sparse, requests: 24, redisMs: 400, atOnce: 16 },
     async prepare({ conditions, hadSuchHours }) {
-      // its first hour, measured, stands for the day before
+      // its second hour, measured, stands for the day before; in the first one the server becomes warm
       await hadSuchHours(25)
       conditions.requests = 90
     },

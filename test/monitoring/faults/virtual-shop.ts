@@ -27,9 +27,10 @@ import { createLogger } from '../../../runtime/log.ts'
 import { openPostgres } from '../../../runtime/open-postgres.ts'
 import { openRedis } from '../../../runtime/redis.ts'
 import { createServer } from '../../../serving/server.ts'
-import { createRandom } from '../../../statistics/random.ts'
+import { createRandom, type Random } from '../../../statistics/random.ts'
 import { rootFolder } from '../../source-files.ts'
 import { delayedProxy } from './delayed-proxy.ts'
+import { createLifelike } from './lifelike.ts'
 import { definitions, fraudModel, fraudShare } from './shop.ts'
 
 export const [minute, hour, day] = [60_000_000, 3_600_000_000, 86_400_000_000]
@@ -54,6 +55,10 @@ export interface Conditions {
   flipped: boolean
   /** The mean number of requests of a busy minute. */
   requests: number
+  /** Requests under way. */
+  atOnce: number
+  /** The mean number of payments of each minute; at most 100 arrive in a busy minute. */
+  payments: number
   /** How long Redis takes longer, milliseconds. */
   redisMs: number
   /** How far the clock of the worker is ahead, microseconds. */
@@ -64,14 +69,13 @@ export interface ShopOptions {
   readonly postgresUrl: string
   readonly redis: { readonly url: string; readonly prefix: string }
   readonly seed?: number
+  /** Whether traffic varies as that of real shops (`lifelike.ts`), instead of being the same all the time. */
+  readonly lifelike?: boolean
   readonly conditions?: Partial<Conditions>
 }
 
 const cards = 300
-const paymentsPerMinute = 30
 const rowsPerRequest = 4
-/** Requests under way. */
-const atOnce = 4
 const countries = ['CH', 'DE', 'FR', 'IT']
 const log = createLogger('silent')
 
@@ -80,8 +84,9 @@ const log = createLogger('silent')
  * payments, requests over HTTP and outcomes; then the clock goes on, and the monitors that are due are evaluated by the
  * job that workers run.
  */
-export async function openShop({ postgresUrl, redis, seed = 1, conditions: given = {} }: ShopOptions) {
+export async function openShop({ postgresUrl, redis, seed = 1, lifelike: isLifelike = false, conditions: given = {} }: ShopOptions) {
   const random = createRandom(seed)
+  const lifelike = isLifelike ? createLifelike(random, cards, seed) : null
   const conditions: Conditions = {
     busyEvery: 1,
     evaluateEvery: 1,
@@ -92,6 +97,8 @@ export async function openShop({ postgresUrl, redis, seed = 1, conditions: given
     newCountry: 0,
     flipped: false,
     requests: 3,
+    atOnce: 4,
+    payments: 30,
     redisMs: 0,
     clockOffset: 0,
     ...given,
@@ -128,7 +135,8 @@ export async function openShop({ postgresUrl, redis, seed = 1, conditions: given
 
   function drawPayment(at: number) {
     const card = random.below(cards)
-    const amount = Math.fround((50 + 5 * (own[card] as number) + 5 * random.normal()) * conditions.unit)
+    const mean = 50 + 5 * (own[card] as number) + (lifelike?.amount(at) ?? 0)
+    const amount = Math.fround((mean + 5 * random.normal()) * conditions.unit)
     const country = random.next() < conditions.newCountry ? 'LI' : (countries[random.next() < 0.5 ? card % 4 : random.below(4)] as string)
     return {
       card: `c${card}`,
@@ -200,14 +208,17 @@ export async function openShop({ postgresUrl, redis, seed = 1, conditions: given
   const clock = () => now
   const rollups = createRollups(() => db, { rowsPerSecond: 1_000_000 }, log, clock)
   const server = createServer({
-    config: { bodyLimitBytes: 100_000, logShares: { share: 1, models: new Map() }, logRetentionDays: 90 },
+    config: { bodyLimitBytes: 100_000, logShares: { share: isLifelike ? 0.25 : 1, models: new Map() }, logRetentionDays: 90 },
     database: async () => openPostgres(postgresUrl),
     store: async () => storeAt(proxied.href),
     log,
     metrics: new Registry(),
     clock,
     lead: false,
-    rollups,
+    rollups:
+      lifelike === null
+        ? rollups
+        : { ...rollups, answered: (group, predictions, _, hits) => rollups.answered(group, predictions, lifelike.times(now), hits) },
     // a virtual minute is some milliseconds
     predictionLog: { flushMs: 20, snapshotMs: 0 },
     pollMs: 60_000,
@@ -230,7 +241,7 @@ export async function openShop({ postgresUrl, redis, seed = 1, conditions: given
   if (evaluation?.name !== monitorKind) throw new Error('The first kind evaluates monitors.')
 
   async function predict(): Promise<void> {
-    const entities = Array.from({ length: rowsPerRequest }, () => ({ card: `c${random.below(cards)}` }))
+    const entities = Array.from({ length: rowsPerRequest }, () => ({ card: `c${lifelike?.card() ?? random.below(cards)}` }))
     const response = await fetch(`${url}/v1/predict`, {
       method: 'POST',
       headers: { 'content-type': 'application/json' },
@@ -244,7 +255,7 @@ export async function openShop({ postgresUrl, redis, seed = 1, conditions: given
     }
     for (const [i, id] of body.predictionIds.entries()) {
       const isFraud = random.next() < fraudShare((body.features[i]?.amount ?? 50) / conditions.unit) !== conditions.flipped
-      outcomes.push({ at: now + 20 * minute, id, card: entities[i]?.card ?? '', isFraud })
+      outcomes.push({ at: now + (lifelike?.outcomeDelay() ?? 20 * minute), id, card: entities[i]?.card ?? '', isFraud })
     }
   }
 
@@ -258,12 +269,13 @@ export async function openShop({ postgresUrl, redis, seed = 1, conditions: given
 
   /** Payments, outcomes and requests of a minute, while the clock stands. */
   async function beBusy(): Promise<void> {
-    const payments = Math.min(paymentsPerMinute * conditions.busyEvery, 100)
+    const rate = lifelike?.rate(now) ?? 1
+    const payments = Math.ceil(Math.min(conditions.payments * conditions.busyEvery, 100) * rate)
     if (conditions.feed) await writePayments(Array.from({ length: payments }, () => drawPayment(now - random.next() * 30_000_000)))
     await writeOutcomes()
     if (conditions.materializer) await materialize()
-    for (let left = poisson(random, conditions.requests); left > 0; left -= atOnce)
-      await Promise.all(Array.from({ length: Math.min(left, atOnce) }, predict))
+    for (let left = poisson(random, conditions.requests * rate); left > 0; left -= conditions.atOnce)
+      await Promise.all(Array.from({ length: Math.min(left, conditions.atOnce) }, predict))
   }
 
   async function passMinute(): Promise<void> {
@@ -288,7 +300,7 @@ export async function openShop({ postgresUrl, redis, seed = 1, conditions: given
       const end = Math.floor(now / hour) * hour
       for (let at = end - weeks * 7 * day; at < end; at += hour) {
         const traffic = new TrafficSummary()
-        traffic.requests = poisson(random, requestsAnHour)
+        traffic.requests = poisson(random, requestsAnHour * (lifelike?.rate(at + hour / 2) ?? 1))
         const coverage = { minutes: 60, missing: [] }
         await writeMerged(
           db,
@@ -299,12 +311,14 @@ export async function openShop({ postgresUrl, redis, seed = 1, conditions: given
         await writeMerged(db, 'hour', { at, ...noModel }, { parts: 60, traffic: new TrafficSummary(), columns: null, coverage })
       }
     },
-    /** Copies the merged hours to so many hours before the first. */
+    /** Copies the newest merged hour to so many hours before it. */
     async hadSuchHours(hours: number): Promise<void> {
       await db.query(
         `INSERT INTO lockstep.merged_rollups (step, at, model, version, role, parts, traffic, columns, coverage)
          SELECT step, at - n * interval '1 hour', model, version, role, parts, traffic, columns, coverage
-         FROM lockstep.merged_rollups, generate_series(1, $1::int) n WHERE step = 'hour'`,
+         FROM lockstep.merged_rollups, generate_series(1, $1::int) n
+         WHERE step = 'hour' AND at = (SELECT max(at) FROM lockstep.merged_rollups WHERE step = 'hour')
+         ON CONFLICT DO NOTHING`,
         [hours],
       )
     },
@@ -335,8 +349,9 @@ export async function openShop({ postgresUrl, redis, seed = 1, conditions: given
 
 export type Shop = Awaited<ReturnType<typeof openShop>>
 
-/** Knuth's method: the product of uniform numbers. */
-function poisson(random: { next(): number }, mean: number): number {
+/** Knuth's method, the product of uniform numbers; from 100 on, the normal distribution. */
+function poisson(random: Random, mean: number): number {
+  if (mean >= 100) return Math.max(0, Math.round(mean + Math.sqrt(mean) * random.normal()))
   const least = Math.exp(-mean)
   let n = 0
   for (let product = random.next(); product > least; product *= random.next()) n++
