@@ -121,7 +121,7 @@ function examplesText(examples: readonly ShadowExample[], output: string | null)
     `greatest differences of "${output}":`,
     table(['PREDICTION', 'DIFFERENCE', 'ANSWERED', 'CANDIDATE'], lines),
     `look at one: lockstep predictions list --prediction ${first.predictionId} --since 30d --json`,
-    `why its features have their values: lockstep explain ${first.service} --entity '${JSON.stringify(first.keys).replaceAll("'", `'\\''`)}' --as-of ${first.asOf}`,
+    `why its features have their values: lockstep explain ${first.predictionId}`,
   ]
 }
 

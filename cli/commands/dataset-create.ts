@@ -117,7 +117,7 @@ export const datasetCreateCommand: Command = {
     return {
       json: { ...manifest, seconds },
       text: [
-        `Wrote ${counted(rows, 'row')} with ${counted(features, 'feature')} of ${manifest.service.id} to ${manifest.path} (${bytes(size)}) in ${duration(seconds * 1000)} (${count(rows / seconds)} rows/s).`,
+        `Wrote ${counted(rows, 'row')} with ${counted(features, 'feature')} of ${manifest.service.id} to ${placeText(manifest)} (${bytes(size)}) in ${duration(seconds * 1000)} (${count(rows / seconds)} rows/s).`,
         ...(manifest.statistics === null ? [] : [`${counted(files.length, 'part')}, from ${basename(manifest.file.path)} on`]),
         ...files.flatMap(({ part, path, rows: held }) => (part === null ? [] : [`${part}: ${counted(held, 'row')} in ${path}`])),
         ...missingNotes(manifest),
@@ -127,6 +127,11 @@ export const datasetCreateCommand: Command = {
       ].join('\n'),
     }
   },
+}
+
+/** The file or folder; a set that is split by time has a file for each part, listed below. */
+function placeText(manifest: DatasetManifest): string {
+  return manifest.file.part === null ? manifest.path : counted(filesOf(manifest).length, 'file')
 }
 
 async function createHere(

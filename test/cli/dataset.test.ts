@@ -56,6 +56,8 @@ describe('the verbs of training sets', () => {
     const words = ['dataset', 'create', 'all', '--spine', inFolder('spine.csv'), '--out', inFolder('set.jsonl'), ...options]
     const { code, out } = await lockstep(env, ...words)
     expect(code).toBe(0)
+    expect(out).toMatch(/^Wrote \d+ rows with 2 features of all@1 to 3 files \(/)
+    expect(out).not.toContain('set.jsonl (')
     expect(out).toMatch(
       /\ntrain: \d+ rows in .*set\.train\.jsonl\nvalidation: .*\ntest: .*\nnote: \d+ rows without the required feature "last", left out\n/,
     )

@@ -18,7 +18,7 @@ const query = `outcome=labelled&since=30d&asOf=${asOf}`
 beforeAll(async () => {
   world = await createWorld('embedded', await load({ 'features.ts': payments }))
   await world.materialize('spending')
-  const cards = Array.from({ length: 40 }, (_, i) => ({ id: `p${i}`, card: `c${i}`, atHour: i, probability: (i % 10) / 10 }))
+  const cards = Array.from({ length: 40 }, (_, i) => ({ id: `p${i}/0`, card: `c${i}`, atHour: i, probability: (i % 10) / 10 }))
   await logPredictions(world.db, cards)
   for (const { id, card, atHour, probability } of cards)
     if (atHour !== 7) await report(world.db, { card, id, atHour: atHour + 1, isFraud: probability > 0.5 || atHour < 5, loss: atHour })
@@ -99,6 +99,60 @@ describe('lockstep quality', () => {
     expect(out).toContain('left out: 24 not mature: an outcome may still come within 1d')
     expect(out).toContain('note: an outcome takes up to 1d: look further back with --since')
     expect(out).toContain('note: 0 mature predictions have an outcome, and 200 are needed to calibrate scores')
+  })
+})
+
+describe('lockstep explain', () => {
+  it('explains a logged prediction: its entity, as of its moment', async () => {
+    const explained = await must(env, 'explain', 'p3/0')
+    expect(explained).toMatchObject({
+      prediction: { id: 'p3/0', model: 'fraud', version: 1, outputs: { probability: 0.3 } },
+      service: 'fraud_features@1',
+      asOf: '2026-03-02T03:00:00Z',
+      views: [{ view: 'spending@1', key: { card: 'c3' }, features: [{ feature: 'paid1h', value: 0 }] }],
+    })
+    expect(await must(env, 'explain', 'p3/0', '--server', url)).toEqual(explained)
+    const { out } = await lockstep(env, 'explain', 'p3/0')
+    expect(out).toMatch(
+      /^prediction p3\/0 of fraud@1, answered at 2026-03-02T03:00:00Z as of .*: \{"probability":0\.3\}\n\nspending@1 of \{"card":"c3"\}/,
+    )
+  })
+
+  it('explains a service or a view through a server as without', async () => {
+    const asked = ['--entity', '{"card":"c3"}', '--as-of', asOf]
+    for (const name of ['fraud_features', 'spending'])
+      expect(await must(env, 'explain', name, ...asked, '--server', url)).toEqual(await must(env, 'explain', name, ...asked))
+  })
+
+  it.each([
+    [['p99/0'], 1, 'The prediction log has no prediction "p99/0"'],
+    [['p3/0', '--as-of', asOf], 2, '"p3/0" is a prediction, which has its own entity and moment'],
+    [['spending'], 2, 'The option "--entity" is missing'],
+  ])('refuses %j', async (asked, code, message) => {
+    for (const server of [[], ['--server', url]]) {
+      const refused = await lockstep(env, 'explain', ...asked, ...server)
+      expect([refused.code, refused.err]).toEqual([code, expect.stringContaining(message)])
+    }
+  })
+
+  it('refuses a request that names a prediction and more', async () => {
+    const ask = async (body: object) => {
+      const response = await fetch(`${url}/v1/explain`, {
+        method: 'POST',
+        body: JSON.stringify(body),
+        headers: { 'content-type': 'application/json' },
+      })
+      return [response.status, await response.json()]
+    }
+    const code = 'INVALID_REQUEST'
+    expect(await ask({ prediction: 'p3/0', view: 'spending' })).toMatchObject([
+      400,
+      { error: { code, message: expect.stringContaining('remove "view"') as string } },
+    ])
+    expect(await ask({ view: 'spending' })).toMatchObject([
+      400,
+      { error: { code, message: expect.stringContaining('no "entity"') as string } },
+    ])
   })
 })
 

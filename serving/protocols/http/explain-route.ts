@@ -1,4 +1,6 @@
 import { z } from 'zod'
+import { LockstepError } from '../../../kernel/errors.ts'
+import { explainPrediction } from '../../features/explain-prediction.ts'
 import { explain } from '../../features/explain.ts'
 import { requestedMoment } from '../../features/read-request.ts'
 import { asOfSchema, nameSchema } from '../../features/request-schema.ts'
@@ -13,11 +15,12 @@ const explainSchema = z
   .strictObject({
     service: nameSchema.optional().describe('A feature service: all its views are explained'),
     view: nameSchema.optional().describe('A feature view'),
-    entity: z.record(z.string(), z.unknown()).describe('The key columns of the entity, by name'),
+    prediction: z.string().optional().describe('The id of a logged prediction: its service, entity and moment'),
+    entity: z.record(z.string(), z.unknown()).optional().describe('The key columns of the entity, by name; not for a prediction'),
     asOf: asOfSchema,
     candidates: z.int().min(1).max(100).default(10).describe('The maximum number of rows of each kind'),
   })
-  .meta({ oneOf: [{ required: ['service'] }, { required: ['view'] }] })
+  .meta({ oneOf: [{ required: ['service'] }, { required: ['view'] }, { required: ['prediction'] }] })
 
 /** The route that explains values. */
 export const explainRoutes: readonly Route[] = [
@@ -38,9 +41,20 @@ export const explainRoutes: readonly Route[] = [
 
 async function answerExplain(
   call: Call,
-  context: Pick<ServingContext, 'readCatalog' | 'explain' | 'clock' | 'defaultAsOf' | 'bodyLimitBytes'>,
+  context: Pick<ServingContext, 'readCatalog' | 'explain' | 'clock' | 'defaultAsOf' | 'bodyLimitBytes' | 'upkeep'>,
 ): Promise<RouteAnswer> {
-  const { service, view, entity, asOf, candidates } = await readBody(call, context.bodyLimitBytes, explainSchema)
+  const body = await readBody(call, context.bodyLimitBytes, explainSchema)
+  const { service, view, prediction, entity, asOf, candidates } = body
+  if (prediction !== undefined) {
+    const other = (['service', 'view', 'entity', 'asOf'] as const).find((field) => body[field] !== undefined)
+    if (other !== undefined)
+      throw new LockstepError('INVALID_REQUEST', `A "prediction" has its own service, entity and moment; remove "${other}".`)
+    const asked = { prediction, maxRows: candidates }
+    const found = await explainPrediction(context.upkeep.database(), context.readCatalog(), context.explain, asked)
+    return jsonAnswer({ ...found, requestId: call.requestId })
+  }
+  if (entity === undefined)
+    throw new LockstepError('INVALID_REQUEST', 'The request has no "entity"; send its key columns, as in {"airport": "ATL"}.')
   const moment = requestedMoment(context, asOf) ?? context.clock()
   const explained = await explain(context.readCatalog(), context.explain, { service, view, entity, asOf: moment, maxRows: candidates })
   return jsonAnswer({ ...explained, requestId: call.requestId })

@@ -449,6 +449,10 @@ const explainedRow = z.looseObject({
 
 export const explainAnswer = z.looseObject({
   asOf: z.string().describe('The moment that is explained, RFC 3339'),
+  prediction: z
+    .looseObject({ id: z.string(), model: z.string(), version: z.int(), at: z.string().describe('When it was answered, RFC 3339') })
+    .optional()
+    .describe('The logged prediction, with its `outputs` and `features`, if the request names one'),
   views: z.array(
     z.looseObject({
       view: z.string().describe('The feature view'),
