@@ -41,7 +41,7 @@ export function chancesToBeBest(posteriors: readonly { readonly mean: number; re
   // no piece is wider than one deviation of any arm, so each integrand is smooth in it
   const steps = Array.from({ length: 17 }, (_, i) => i - 8)
   const edges = posteriors.flatMap(({ mean, deviation }) => steps.map((step) => mean + step * deviation)).toSorted((a, b) => a - b)
-  const least = Math.min(...posteriors.map(({ deviation }) => deviation)) / 2
+  const least = Math.min(...posteriors.map(({ deviation }) => deviation)) / 4
   const chances = posteriors.map(() => 0)
   let from = edges[0] as number
   for (const [piece, to] of edges.entries()) {

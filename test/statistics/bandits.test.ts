@@ -83,7 +83,7 @@ function runBandit(random: Random, means: readonly number[], periods: number) {
   const history: { readonly arms: ArmPeriod[]; readonly all: number }[] = []
   let regret = 0
   for (let period = 0; period < periods; period++) {
-    const all = period === 0 ? 100 * means.length : 100
+    const all = period === 0 ? 50 * means.length : 100
     const arms = means.map((_, k) => ({ propensity: weights[k] as number, n: 0, sum: 0, squares: 0 }))
     for (let i = 0; i < all; i++) {
       let [k, place] = [0, random.next()]
@@ -99,7 +99,7 @@ function runBandit(random: Random, means: readonly number[], periods: number) {
     }
     history.push({ arms, all })
     const estimates = seen.map(({ n, sum, squares }) => ({ n, mean: sum / n, varianceOfMean: (squares / n - (sum / n) ** 2) / n }))
-    weights = nextWeights(estimates, { floor: 0.05, minUnits: 50 }) ?? weights
+    weights = nextWeights(estimates, { floor: 0.05, minUnits: 25 }) ?? weights
   }
   const weighted = means.map((_, k) => adaptivelyWeightedMean(history.map(({ arms, all }) => ({ arm: arms[k] as ArmPeriod, all }))))
   return { weighted, naive: seen.map(({ n, sum }) => sum / n), regret }
@@ -108,10 +108,10 @@ function runBandit(random: Random, means: readonly number[], periods: number) {
 describe('the analysis of a bandit', () => {
   it('is unbiased and covers the truth where the plain mean is biased', () => {
     const random = createRandom(52)
-    const repeats = budget(1500)
+    const repeats = budget(2500)
     let [naive, weighted, covered] = [0, 0, 0]
     for (let r = 0; r < repeats; r++) {
-      const result = runBandit(random, [0, 0, 0], 12)
+      const result = runBandit(random, [0, 0, 0], 10)
       naive += (result.naive[0] as number) / repeats
       weighted += (result.weighted[0]?.mean as number) / repeats
       const [control, treatment] = result.weighted as [(typeof result.weighted)[number], (typeof result.weighted)[number]]
