@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest'
-import { type ArmPeriod, adaptivelyWeightedMean } from '../../statistics/adaptive-weighting.ts'
+import { type ArmPeriod, propensityWeightedMean } from '../../statistics/propensity-weighting.ts'
 import { normalCdf } from '../../statistics/distributions.ts'
 import { difference } from '../../statistics/lift.ts'
 import { type Random, createRandom } from '../../statistics/random.ts'
-import { chancesToBeBest, nextWeights } from '../../statistics/thompson.ts'
+import { type BanditArm, chancesToBeBest, nextWeights } from '../../statistics/thompson.ts'
 import { budget } from '../budget.ts'
 
 const arm = (mean: number, n = 1000, varianceOfMean = 1 / n) => ({ mean, n, varianceOfMean })
@@ -101,28 +101,36 @@ function runBandit(random: Random, means: readonly number[], periods: number) {
     const estimates = seen.map(({ n, sum, squares }) => ({ n, mean: sum / n, varianceOfMean: (squares / n - (sum / n) ** 2) / n }))
     weights = nextWeights(estimates, { floor: 0.05, minUnits: 25 }) ?? weights
   }
-  const weighted = means.map((_, k) => adaptivelyWeightedMean(history.map(({ arms, all }) => ({ arm: arms[k] as ArmPeriod, all }))))
-  return { weighted, naive: seen.map(({ n, sum }) => sum / n), regret }
+  const estimates = (weighting: 'equal' | 'stabilized') =>
+    means.map((_, k) => {
+      const ofArm = history.map(({ arms, all }) => ({ arm: arms[k] as ArmPeriod, all }))
+      return propensityWeightedMean(ofArm, weighting)
+    })
+  return { equal: estimates('equal'), stabilized: estimates('stabilized'), naive: seen.map(({ n, sum }) => sum / n), regret }
 }
 
 describe('the analysis of a bandit', () => {
   it('is unbiased and covers the truth where the plain mean is biased', () => {
     const random = createRandom(52)
     const repeats = budget(2500)
-    let [naive, weighted, covered] = [0, 0, 0]
+    const bias = { naive: 0, equal: 0, stabilized: 0 }
+    const covered = { equal: 0, stabilized: 0 }
     for (let r = 0; r < repeats; r++) {
       const result = runBandit(random, [0, 0, 0], 10)
-      naive += (result.naive[0] as number) / repeats
-      weighted += (result.weighted[0]?.mean as number) / repeats
-      const [control, treatment] = result.weighted as [(typeof result.weighted)[number], (typeof result.weighted)[number]]
-      const { value, standardError } = difference(control, treatment)
-      if (Math.abs(value) <= 1.96 * standardError) covered++
+      bias.naive += (result.naive[0] as number) / repeats
+      for (const weighting of ['equal', 'stabilized'] as const) {
+        const [control, treatment] = result[weighting] as [BanditArm, BanditArm, BanditArm]
+        bias[weighting] += control.mean / repeats
+        const { value, standardError } = difference(control, treatment)
+        if (Math.abs(value) <= 1.96 * standardError) covered[weighting]++
+      }
     }
     // the true mean is 0; a mean deviates by about 0.08
     const noise = 0.08 / Math.sqrt(repeats)
-    expect(naive).toBeLessThan(-3 * noise)
-    expect(Math.abs(weighted)).toBeLessThan(3 * noise)
-    expect(covered / repeats).toBeGreaterThan(0.95 - 2.5 * Math.sqrt(0.0475 / repeats))
+    expect(bias.naive).toBeLessThan(-3 * noise)
+    expect(Math.abs(bias.equal)).toBeLessThan(3 * noise)
+    expect(Math.abs(bias.stabilized)).toBeLessThan(0.75 * Math.abs(bias.naive))
+    for (const count of Object.values(covered)) expect(count / repeats).toBeGreaterThan(0.95 - 2.5 * Math.sqrt(0.0475 / repeats))
   })
 
   it('costs less than equal shares', () => {
@@ -135,6 +143,6 @@ describe('the analysis of a bandit', () => {
 
   it('is the plain mean where the shares never change', () => {
     const periods = [3, 5].map((sum) => ({ arm: { propensity: 0.5, n: 10, sum, squares: sum }, all: 20 }))
-    expect(adaptivelyWeightedMean(periods).mean).toBeCloseTo(8 / 20, 12)
+    expect(propensityWeightedMean(periods).mean).toBeCloseTo(8 / 20, 12)
   })
 })

@@ -12,22 +12,27 @@ export interface ArmPeriod {
 
 /**
  * The mean of an arm whose share followed earlier results, as if its share had never changed. The plain mean is biased
- * then: an arm that began badly by chance gets few units that would correct it. Each period's mean is weighted by its
- * propensity (augmented by what earlier periods knew), and periods by √propensity, which keeps the estimate near normal.
- * Source: Hadad, Hirshberg, Zhan, Wager and Athey, PNAS 118 (2021), with the constant allocation rate.
+ * then: an arm that began badly by chance gets few units that would correct it. Each unit counts by the inverse of its
+ * propensity, augmented by what earlier periods knew of the arm. Its errors are a martingale, so that
+ * `asymptoticSequence` takes it. Source: Hadad, Hirshberg, Zhan, Wager and Athey, PNAS 118 (2021).
  *
  * Estimates of two arms are asymptotically uncorrelated: `difference` takes them as they are.
  *
  * @param periods in the order of time; `arm` is null where the arm had no share, and `all` counts the units of all arms
+ * @param weighting `equal` has no bias, and suits shares with a floor. `stabilized` weighs periods by √propensity, the
+ *   constant allocation of the paper: near normal also where shares fall towards 0, with a small bias in small samples
  */
-export function adaptivelyWeightedMean(periods: readonly { readonly arm: ArmPeriod | null; readonly all: number }[]): BanditArm {
+export function propensityWeightedMean(
+  periods: readonly { readonly arm: ArmPeriod | null; readonly all: number }[],
+  weighting: 'equal' | 'stabilized' = 'equal',
+): BanditArm {
   let before = { n: 0, sum: 0 }
   const parts: { readonly arm: ArmPeriod; readonly all: number; readonly weight: number; readonly guess: number }[] = []
   for (const { arm, all } of periods) {
     if (arm === null || all === 0) continue
     const known = before.n > 0 ? before : arm
     const guess = known.n > 0 ? known.sum / known.n : 0
-    parts.push({ arm, all, weight: Math.sqrt(arm.propensity), guess })
+    parts.push({ arm, all, weight: weighting === 'equal' ? 1 : Math.sqrt(arm.propensity), guess })
     before = { n: before.n + arm.n, sum: before.sum + arm.sum }
   }
   const total = parts.reduce((sum, { all, weight }) => sum + weight * all, 0)
