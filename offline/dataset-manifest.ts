@@ -10,7 +10,7 @@ import type { PartName, SpineRange } from './dataset-parts.ts'
 import { partOfRange, partsOf } from './dataset-parts.ts'
 import type { DatasetRecipe } from './dataset-recipe.ts'
 import type { DatasetFormat, WrittenFile } from './files/dataset-writer.ts'
-import { createFileSink } from '../runtime/files/file-sink.ts'
+import { openSink } from '../runtime/files/open-sink.ts'
 import type { SealedFile } from '../runtime/files/place-files.ts'
 import type { SpineOrder } from './spine/query-order.ts'
 import type { SpineSample } from './spine/sample-spine.ts'
@@ -203,12 +203,12 @@ export function columnsOf(spine: readonly Column[], features: readonly Column<Va
 }
 
 /**
- * Writes the manifest under a temporary name; `placeFiles` gives it its own.
+ * Writes the manifest under a temporary name, or as an object without a name; `placeFiles` gives it its own.
  *
  * @throws LockstepError `WRITE_FAILED` naming the path
  */
-export async function sealManifest(manifest: DatasetManifest): Promise<SealedFile & { abort(): Promise<void> }> {
-  const sink = await createFileSink(pathOfManifest(manifest))
+export async function sealManifest(manifest: DatasetManifest, overwrite: boolean): Promise<SealedFile & { abort(): Promise<void> }> {
+  const sink = await openSink(pathOfManifest(manifest), overwrite)
   await sink.write(Buffer.from(`${JSON.stringify(manifest, null, 2)}\n`))
   return { ...(await sink.seal()), abort: sink.abort }
 }

@@ -1,10 +1,10 @@
 import { randomUUID } from 'node:crypto'
-import { resolve } from 'node:path'
 import { LockstepError } from '../kernel/errors.ts'
 import type { ServicePlan } from '../kernel/service-plan.ts'
 import { formatTimestamp } from '../kernel/time.ts'
 import type { TimeRule } from '../kernel/view-plan.ts'
 import type { Database } from '../runtime/database.ts'
+import { absoluteName } from '../runtime/storage/object-store.ts'
 import type { BuildOptions } from './build-dataset.ts'
 import { buildDataset } from './build-dataset.ts'
 import type { DatasetManifest } from './dataset-manifest.ts'
@@ -68,7 +68,7 @@ export interface DatasetOptions extends Omit<BuildOptions, 'profile'> {
 export async function createDataset(db: Database, service: ServicePlan, options: DatasetOptions): Promise<DatasetManifest> {
   const recipe = recipeOf(options)
   const { format, parts } = recipe
-  const out = resolve(options.out)
+  const out = absoluteName(options.out)
   const overwrite = options.overwrite ?? false
   if (!overwrite) await refuseExisting([...parts.map((part) => partPath(out, part)), manifestPath(out)])
   const unchecked = await refuseLabelLeak(db, service, recipe.spine, recipe)
@@ -94,7 +94,7 @@ export function recipeOf(options: DatasetOptions): DatasetRecipe {
   const { sample } = options
   return {
     // so that it is found again from another folder
-    spine: 'file' in options.spine ? { file: resolve(options.spine.file) } : options.spine,
+    spine: 'file' in options.spine ? { file: absoluteName(options.spine.file) } : options.spine,
     order: naturalOrder(options.spine),
     time: options.time ?? null,
     sample: sample === undefined ? null : { ...sample, by: 'row' },
@@ -131,7 +131,7 @@ export async function publish(
   overwrite: boolean,
   gone: readonly string[] = [],
 ): Promise<void> {
-  const beside = await sealManifest(manifest)
+  const beside = await sealManifest(manifest, overwrite)
   try {
     await db.kysely.transaction().execute(async (transaction) => {
       await transaction

@@ -1,6 +1,8 @@
 import { readFile, rm, rmdir } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { LockstepError, messageOf } from '../kernel/errors.ts'
+import { isStoredObject } from '../runtime/storage/object-store.ts'
+import { storeOf } from '../runtime/storage/open-store.ts'
 import { filesOf, pathOfManifest } from './dataset-manifest.ts'
 import type { StoredDataset } from './stored-datasets.ts'
 
@@ -20,16 +22,28 @@ export async function deleteDatasetFiles({ id, manifest }: StoredDataset): Promi
     )
   if (existing === null) return []
   const paths = [...filesOf(manifest).map(({ path }) => path), beside]
-  for (const path of paths) await rm(path, { force: true })
+  for (const path of paths) {
+    if (isStoredObject(path)) await (await storeOf(path)).remove(path)
+    else await rm(path, { force: true })
+  }
   // numbered parts are in their own folder
-  if (dirname(beside) === manifest.path) await rmdir(manifest.path).catch(() => undefined)
+  if (dirname(beside) === manifest.path && !isStoredObject(beside)) await rmdir(manifest.path).catch(() => undefined)
   return paths
+}
+
+/** null: there is no such object. */
+async function objectText(url: string): Promise<string | null> {
+  const store = await storeOf(url)
+  const object = await store.head(url)
+  return object === null ? null : Buffer.from(await store.read(url, { from: 0, to: object.bytes }, object.etag)).toString('utf8')
 }
 
 /** Returns null where there is no manifest. @throws LockstepError `FILE_UNREADABLE` */
 async function idIn(path: string): Promise<string | null> {
   try {
-    const json: unknown = JSON.parse(await readFile(path, 'utf8'))
+    const text = isStoredObject(path) ? await objectText(path) : await readFile(path, 'utf8')
+    if (text === null) return null
+    const json: unknown = JSON.parse(text)
     return typeof json === 'object' && json !== null && 'id' in json ? String(json.id) : 'something else'
   } catch (cause) {
     if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return null

@@ -1,9 +1,9 @@
-import { resolve } from 'node:path'
 import { LockstepError } from '../kernel/errors.ts'
 import type { SourceSpec } from '../kernel/view-spec.ts'
 import type { AroundCopy, Database } from '../runtime/database.ts'
 import { sourceTableName, sqlState, tableColumns } from '../runtime/relation.ts'
 import { sqlIdentifier, sqlText } from '../runtime/sql.ts'
+import { absoluteName } from '../runtime/storage/object-store.ts'
 import { hashFile } from './files/hash-file.ts'
 import type { IngestOptions, IngestResult, IngestTarget } from './ingest.ts'
 import { ingestFile } from './ingest.ts'
@@ -55,7 +55,7 @@ export async function ingestOnce(db: Database, source: SourceSpec, path: string,
     const note = (rows: string, already: string, from: string): string =>
       `noted AS (
         INSERT INTO lockstep.ingests (source, relation, path, sha256, every, again, key, rows, already, xid, actor)
-        SELECT ${[source.name, relation ?? table, options.recordedPath ?? resolve(path), sha256 ?? ''].map(sqlText).join(', ')}, ${options.every ?? 1}, ${again},
+        SELECT ${[source.name, relation ?? table, options.recordedPath ?? absoluteName(path), sha256 ?? ''].map(sqlText).join(', ')}, ${options.every ?? 1}, ${again},
           ARRAY[${key.map(sqlText).join(', ')}]::text[], ${rows}, ${already}, pg_current_xact_id(), ${sqlText(actor)} ${from}
         RETURNING *
       ), audited AS (

@@ -1,7 +1,7 @@
 import { parseBaseline } from '../../monitoring/drift/parse-baseline.ts'
 import { modelReport } from '../../monitoring/report/model-report.ts'
 import { reportHtml } from '../../monitoring/report/report-html.ts'
-import { createFileSink } from '../../runtime/files/file-sink.ts'
+import { openSink } from '../../runtime/files/open-sink.ts'
 import { placeFiles, refuseExisting } from '../../runtime/files/place-files.ts'
 import type { Command } from '../command.ts'
 import { durationOption } from '../duration-option.ts'
@@ -64,7 +64,7 @@ export const reportCommand: Command = {
 
 /** The file is there completely or not at all. */
 async function writeText(path: string, text: string, overwrite: boolean): Promise<number> {
-  const sink = await createFileSink(path)
+  const sink = await openSink(path, overwrite)
   try {
     await sink.write(Buffer.from(text))
     const sealed = await sink.seal()

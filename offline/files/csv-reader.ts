@@ -1,7 +1,7 @@
-import { createReadStream } from 'node:fs'
 import { pipeline, Transform } from 'node:stream'
 import { CsvError, parse } from 'csv-parse'
 import { LockstepError, messageOf } from '../../kernel/errors.ts'
+import { readStream } from './file-bytes.ts'
 import type { FileBatch, TabularFile } from './tabular-file.ts'
 
 const batchRows = 10_000
@@ -58,7 +58,7 @@ async function* records(path: string, columns: number | null): AsyncGenerator<(s
     skip_empty_lines: columns !== 1,
     cast: (value, context) => (value === '' && !context.quoting ? null : value),
   })
-  const stream = pipeline(createReadStream(path, { highWaterMark: 1 << 18 }), utf8Check(), parser, () => {})
+  const stream = pipeline(readStream(path), utf8Check(), parser, () => {})
   try {
     for await (const record of stream as AsyncIterable<(string | null)[]>) yield record
   } catch (cause) {

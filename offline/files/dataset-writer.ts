@@ -3,12 +3,13 @@ import { LockstepError } from '../../kernel/errors.ts'
 import type { Column, Value, ValueType } from '../../kernel/value-type.ts'
 import { createCsvEncoder } from './csv-encoder.ts'
 import type { ByteSink } from '../../runtime/files/file-sink.ts'
-import { createFileSink } from '../../runtime/files/file-sink.ts'
+import { openSink } from '../../runtime/files/open-sink.ts'
 import { createJsonLinesEncoder } from './jsonl-encoder.ts'
 import { createParquetEncoder } from './parquet-encoder.ts'
 import { removeStalePartials } from '../../runtime/files/partial-file.ts'
 import type { SealedFile } from '../../runtime/files/place-files.ts'
 import { placeFiles, refuseExisting } from '../../runtime/files/place-files.ts'
+import { isStoredObject } from '../../runtime/storage/object-store.ts'
 import { createHash } from 'node:crypto'
 
 /** Takes the rows of a training set, in batches. */
@@ -97,8 +98,8 @@ export async function createDatasetWriter(
 ): Promise<DatasetWriter> {
   const { format, overwrite = false } = options
   if (!overwrite) await refuseExisting([path])
-  await removeStalePartials(dirname(path))
-  const sink = await createFileSink(path)
+  if (!isStoredObject(path)) await removeStalePartials(dirname(path))
+  const sink = await openSink(path, overwrite)
   const { write, seal, abort } = encodeInto(sink, columns, format)
   return {
     write,

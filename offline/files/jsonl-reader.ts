@@ -1,7 +1,7 @@
-import { createReadStream } from 'node:fs'
 import { LockstepError, messageOf } from '../../kernel/errors.ts'
 import type { ColumnType } from '../../kernel/value-type.ts'
 import { show, typeName } from '../../kernel/value-type.ts'
+import { readStream } from './file-bytes.ts'
 import type { FileBatch, FileColumn, TabularFile } from './tabular-file.ts'
 
 const batchRows = 10_000
@@ -111,7 +111,7 @@ async function* lines(path: string): AsyncGenerator<string> {
   const decoder = new TextDecoder('utf-8', { fatal: true })
   let rest = ''
   try {
-    for await (const chunk of createReadStream(path, { highWaterMark: 1 << 18 })) {
+    for await (const chunk of readStream(path)) {
       const parts = (rest + decoder.decode(chunk as Buffer, { stream: true })).split('\n')
       rest = parts.pop() ?? ''
       yield* parts

@@ -1,9 +1,11 @@
 import { brotliDecompressSync, gunzipSync, zstdDecompressSync } from 'node:zlib'
 import type { AsyncBuffer, FileMetaData, ParquetParsers, SchemaElement, SchemaTree } from 'hyparquet'
-import { asyncBufferFromFile, parquetMetadataAsync, parquetScan, parquetSchema } from 'hyparquet'
+import { parquetMetadataAsync, parquetScan, parquetSchema } from 'hyparquet'
 import { compressors as portableCompressors } from 'hyparquet-compressors'
 import { LockstepError, messageOf } from '../../kernel/errors.ts'
 import type { ColumnType } from '../../kernel/value-type.ts'
+import type { ByteRange } from '../../runtime/storage/object-store.ts'
+import { openBuffer } from './file-bytes.ts'
 import type { FileBatch, FileColumn, TabularFile } from './tabular-file.ts'
 
 /** Row groups up to this size are decoded at once; larger ones in parts of this size. */
@@ -19,7 +21,7 @@ const compressors = {
 
 export async function openParquet(path: string): Promise<TabularFile> {
   const { file, metadata } = await reading(path, async () => {
-    const opened = await asyncBufferFromFile(path)
+    const opened = await openBuffer(path)
     return { file: opened, metadata: await parquetMetadataAsync(opened) }
   })
   const columns: ParquetColumn[] = []
@@ -46,6 +48,7 @@ export async function openParquet(path: string): Promise<TabularFile> {
     })
     const scan = await reading(path, () => scanOf(file, plain, [...new Set(names)]))
     for (const { rowStart, rowEnd } of scan.ranges) {
+      await reading(path, () => file.ahead(chunksOf(metadata, rowStart, names)))
       for (let from = rowStart; from < rowEnd; from += maxBatchRows) {
         const to = Math.min(rowEnd, from + maxBatchRows)
         const data: ArrayLike<unknown>[] = []
@@ -70,6 +73,21 @@ type Annotations = Pick<SchemaElement, 'converted_type' | 'logical_type'>
 
 function scanOf(file: AsyncBuffer, metadata: FileMetaData, columns: string[]): ReturnType<typeof parquetScan> {
   return parquetScan({ file, metadata, columns, compressors, parsers, utf8: false, useOffsetIndex: false })
+}
+
+/** Where the columns of the row group that begins with a row are in the file. */
+function chunksOf({ row_groups: groups }: FileMetaData, firstRow: number, names: readonly string[]): ByteRange[] {
+  let start = 0
+  for (const { num_rows: rows, columns } of groups) {
+    if (start === firstRow)
+      return columns.flatMap(({ meta_data: chunk }) => {
+        if (chunk === undefined || !names.includes(chunk.path_in_schema[0] ?? '')) return []
+        const from = Number(chunk.dictionary_page_offset || chunk.data_page_offset)
+        return [{ from, to: from + Number(chunk.total_compressed_size) }]
+      })
+    start += Number(rows)
+  }
+  return []
 }
 
 function planColumn({ element, children }: SchemaTree): ParquetColumn {

@@ -1,6 +1,7 @@
 import { extname } from 'node:path'
 import { LockstepError } from '../../kernel/errors.ts'
 import type { ColumnType } from '../../kernel/value-type.ts'
+import { absoluteName } from '../../runtime/storage/object-store.ts'
 import { openCsv } from './csv-reader.ts'
 import { openJsonLines } from './jsonl-reader.ts'
 import { openParquet } from './parquet-reader.ts'
@@ -51,11 +52,13 @@ export interface FileBatch {
 }
 
 /**
- * Opens a Parquet, CSV or JSON lines file by its extension: `.parquet`, `.csv`, `.jsonl` or `.ndjson`.
+ * Opens a Parquet, CSV or JSON lines file by its extension: `.parquet`, `.csv`, `.jsonl` or `.ndjson`. The file may be an
+ * object of a store (`s3://bucket/rows.parquet`).
  *
- * @throws LockstepError `FILE_UNREADABLE` naming the file
+ * @throws LockstepError `FILE_UNREADABLE` naming the file, and what an object store throws
  */
-export async function openTabularFile(path: string): Promise<TabularFile> {
+export async function openTabularFile(name: string): Promise<TabularFile> {
+  const path = name.startsWith('file:') ? absoluteName(name) : name
   switch (extname(path).toLowerCase()) {
     case '.parquet':
       return openParquet(path)

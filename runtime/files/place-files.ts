@@ -2,11 +2,15 @@ import { randomUUID } from 'node:crypto'
 import { access, link, lstat, open, rename, unlink } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { LockstepError, messageOf } from '../../kernel/errors.ts'
+import { isStoredObject } from '../storage/object-store.ts'
+import { storeOf } from '../storage/open-store.ts'
 
-/** A complete file under a temporary name in the folder of its final name. */
+/** A complete file under a temporary name in the folder of its final name, or an object that has no name yet. */
 export interface SealedFile {
   readonly partial: string
   readonly path: string
+  /** Gives an object its name. Absent: it is a file. */
+  readonly commit?: () => Promise<unknown>
 }
 
 /** @throws LockstepError `FILE_EXISTS` naming the first path that exists */
@@ -21,10 +25,14 @@ export async function refuseExisting(paths: readonly string[]): Promise<void> {
  *
  *     old a, old b   ->   old b   ->   (none)   ->   new a   ->   new a, new b
  *
+ * Objects of a store get their names in the opposite order, so that the first, which describes the others, is the last
+ * to appear. Objects that were replaced cannot be restored.
+ *
  * @param gone names that must not exist afterwards, where `overwrite`
  * @throws LockstepError `FILE_EXISTS` unless `overwrite`; `WRITE_FAILED`
  */
 export async function placeFiles(files: readonly SealedFile[], overwrite: boolean, gone: readonly string[] = []): Promise<void> {
+  if (files.some(({ commit }) => commit !== undefined)) return await placeObjects(files, overwrite, gone)
   const aside: { readonly path: string; readonly kept: string }[] = []
   const placed: string[] = []
   let path = ''
@@ -51,6 +59,22 @@ export async function placeFiles(files: readonly SealedFile[], overwrite: boolea
   }
   for (const { kept } of aside) await unlink(kept).catch(() => undefined)
   for (const folder of new Set(files.map((file) => dirname(file.path)))) await syncFolder(folder)
+}
+
+async function placeObjects(files: readonly SealedFile[], overwrite: boolean, gone: readonly string[]): Promise<void> {
+  const [described] = files
+  const remove = async (name: string): Promise<void> => (await storeOf(name)).remove(name)
+  if (overwrite && files.length > 1 && described !== undefined) for (const name of [described.path, ...gone]) await remove(name)
+  const placed: string[] = []
+  try {
+    for (const { commit, path } of files.toReversed()) {
+      await commit?.()
+      placed.push(path)
+    }
+  } catch (error) {
+    if (!overwrite) for (const name of placed) await remove(name).catch(() => undefined)
+    throw error
+  }
 }
 
 export function writeFailed(path: string, cause: unknown): LockstepError {
@@ -92,8 +116,9 @@ async function syncFolder(folder: string): Promise<void> {
   await handle?.close()
 }
 
-function exists(path: string): Promise<boolean> {
-  return access(path).then(
+async function exists(path: string): Promise<boolean> {
+  if (isStoredObject(path)) return (await (await storeOf(path)).head(path)) !== null
+  return await access(path).then(
     () => true,
     () => false,
   )

@@ -1,4 +1,6 @@
 import { createHash } from 'node:crypto'
+import { resolve } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { LockstepError } from '../../kernel/errors.ts'
 
 /** An object in a bucket, or a file. */
@@ -76,6 +78,20 @@ export const objectProtocols = ['s3:', 'gs:', 'file:'] as const
 /** Whether a name is a URL of object storage, and not a path. */
 export function isObjectUrl(name: string): boolean {
   return objectProtocols.some((protocol) => name.startsWith(`${protocol}//`))
+}
+
+/**
+ * The name under which a file is found from another folder: an absolute path, or a URL of object storage. A `file:` URL
+ * becomes a path.
+ */
+export function absoluteName(name: string): string {
+  if (!isObjectUrl(name)) return resolve(name)
+  return name.startsWith('file:') ? fileURLToPath(name) : name
+}
+
+/** Whether the name is a URL of object storage, as `absoluteName` gives it. */
+export function isStoredObject(name: string): boolean {
+  return isObjectUrl(name) && !name.startsWith('file:')
 }
 
 /** The bucket and the key of `s3://bucket/key`. The key is taken as written: nothing of it is decoded. */

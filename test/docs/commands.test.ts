@@ -12,6 +12,9 @@ import { oneProcess } from '../cli/one-process.ts'
 import type { Environment, Running } from '../cli/run-lockstep.ts'
 import { killAll, start, whenReady } from '../cli/run-lockstep.ts'
 import { floats, makeOnnx } from '../inference/make-onnx.ts'
+import { storeOf } from '../../runtime/storage/open-store.ts'
+import type { OwnS3 } from '../services/buckets.ts'
+import { ownS3 } from '../services/buckets.ts'
 import { testDatabase, testRedis } from '../services/index.ts'
 import { rootFolder } from '../source-files.ts'
 import type { Documented } from './documented.ts'
@@ -50,6 +53,7 @@ const pages = [
   'alerts',
   'watch-a-model',
   'erase',
+  'object-storage',
   'how-do-i',
   'rollouts',
   'shadow',
@@ -64,12 +68,21 @@ let commands: OneProcess
 let db: Database
 let drop: () => Promise<void>
 let server: Running
+let s3: OwnS3
 let url: string
 /** What stands on the pages, and what it is here. */
 const inPlace = new Map<string, string>()
 
 const read = (page: string): string => readFileSync(join(rootFolder, page), 'utf8')
 const put = (name: string, content: string | Uint8Array): Promise<void> => writeFile(join(folder, name), content)
+
+/** Puts an object into the bucket of the page on object storage. */
+async function store(name: string, content: string | Uint8Array): Promise<void> {
+  const writer = await (await storeOf('s3://')).write(`s3://ml-data/${name}`, { overwrite: false })
+  await writer.write(Buffer.from(content))
+  await writer.seal()
+  await writer.commit()
+}
 
 /** Answers what the page on models declares: `probabilities`, [N, 2], and `label`, [N], of five features. */
 function fraudModel(weight: number): Buffer {
@@ -100,11 +113,13 @@ beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'lockstep-docs-'))
   const [database, redis] = [await testDatabase({ migrate: false }), await testRedis()]
   drop = database.drop
+  s3 = await ownS3('ml-data')
   env = {
     LOCKSTEP_POSTGRES_URL: database.url,
     LOCKSTEP_REDIS_URL: redis.url,
     LOCKSTEP_REDIS_PREFIX: redis.prefix,
     LOCKSTEP_DIR: join(folder, 'unused'),
+    ...s3.settings,
   }
   db = openPostgres(database.url)
   commands = oneProcess(env, folder)
@@ -144,6 +159,7 @@ afterAll(async () => {
   killAll()
   await db?.close()
   await drop?.()
+  await s3?.stop()
   await rm(folder, { recursive: true, force: true })
 })
 
@@ -171,6 +187,10 @@ const before: Readonly<Record<string, () => Promise<unknown>>> = {
   },
   // the page is about versions that have a baseline
   'docs/drift.md': () => must('baseline', 'create', 'fraud', '--served', '24h'),
+  async 'docs/object-storage.md'() {
+    await store('april.csv', `${payments.split('\n')[0]}\nc4,2026-03-02T11:00:00Z,2026-03-02T11:00:00Z,20,CH\n`)
+    await store('labels.parquet', await readFile(join(folder, 'labels.parquet')))
+  },
   'docs/watch-a-model.md': () => put('fraud.onnx', fraudModel(1)),
   // workers write the training set
   'docs/remote.md': () => Promise.resolve(start(env, 'worker', '--only', 'exports')),

@@ -1,0 +1,21 @@
+import { isStoredObject } from '../storage/object-store.ts'
+import { storeOf } from '../storage/open-store.ts'
+import type { FileSink } from './file-sink.ts'
+import { createFileSink } from './file-sink.ts'
+
+/**
+ * Takes the bytes of a file or an object. `placeFiles` gives it its name.
+ *
+ * @param path as `absoluteName` gives it
+ * @param overwrite whether an object of that name is replaced. Of a file, `placeFiles` decides it.
+ * @throws LockstepError `WRITE_FAILED` where a folder cannot be written, and what an object store throws
+ */
+export async function openSink(path: string, overwrite: boolean): Promise<FileSink> {
+  if (!isStoredObject(path)) return await createFileSink(path)
+  const writer = await (await storeOf(path)).write(path, { overwrite })
+  return {
+    write: (bytes) => writer.write(bytes),
+    seal: async () => ({ ...(await writer.seal()), partial: path, path, commit: () => writer.commit() }),
+    abort: () => writer.abort(),
+  }
+}

@@ -1,0 +1,32 @@
+import { CreateBucketCommand, S3Client } from '@aws-sdk/client-s3'
+import { startS3 } from './object-storage.ts'
+
+/** What AWS tools, Lockstep among them, find an S3 by. */
+export type S3Settings = Readonly<Record<'AWS_ENDPOINT_URL_S3' | 'AWS_ACCESS_KEY_ID' | 'AWS_SECRET_ACCESS_KEY' | 'AWS_REGION', string>>
+
+export interface OwnS3 {
+  readonly settings: S3Settings
+  /** Ends the server, and restores the environment of this process. */
+  stop(): Promise<void>
+}
+
+/** An S3 for one test file with a bucket of this name. The environment of this process names it. */
+export async function ownS3(bucket: string): Promise<OwnS3> {
+  const { url, stop } = await startS3()
+  const settings = { AWS_ENDPOINT_URL_S3: url, AWS_ACCESS_KEY_ID: 'test', AWS_SECRET_ACCESS_KEY: 'test', AWS_REGION: 'us-east-1' }
+  const before = { ...process.env }
+  Object.assign(process.env, settings)
+  const client = new S3Client({ forcePathStyle: true })
+  await client.send(new CreateBucketCommand({ Bucket: bucket }))
+  client.destroy()
+  return {
+    settings,
+    async stop() {
+      for (const name of Object.keys(settings)) {
+        if (before[name] === undefined) delete process.env[name]
+        else process.env[name] = before[name]
+      }
+      await stop()
+    },
+  }
+}
