@@ -12,10 +12,12 @@ import { createFileSink } from './file-sink.ts'
  */
 export async function openSink(path: string, overwrite: boolean): Promise<FileSink> {
   if (!isStoredObject(path)) return await createFileSink(path)
-  const writer = await (await storeOf(path)).write(path, { overwrite })
+  const store = await storeOf(path)
+  const writer = await store.write(path, { overwrite })
+  const object = { commit: () => writer.commit(), remove: (name: string) => store.remove(name) }
   return {
     write: (bytes) => writer.write(bytes),
-    seal: async () => ({ ...(await writer.seal()), partial: path, path, commit: () => writer.commit() }),
+    seal: async () => ({ ...(await writer.seal()), partial: path, path, object }),
     abort: () => writer.abort(),
   }
 }

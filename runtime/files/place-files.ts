@@ -2,20 +2,18 @@ import { randomUUID } from 'node:crypto'
 import { access, link, lstat, open, rename, unlink } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { LockstepError, messageOf } from '../../kernel/errors.ts'
-import { isStoredObject } from '../storage/object-store.ts'
-import { storeOf } from '../storage/open-store.ts'
 
 /** A complete file under a temporary name in the folder of its final name, or an object that has no name yet. */
 export interface SealedFile {
   readonly partial: string
   readonly path: string
-  /** Gives an object its name. Absent: it is a file. */
-  readonly commit?: () => Promise<unknown>
-}
-
-/** @throws LockstepError `FILE_EXISTS` naming the first path that exists */
-export async function refuseExisting(paths: readonly string[]): Promise<void> {
-  for (const path of paths) if (await exists(path)) throw alreadyThere(path)
+  /** Absent: it is a file. */
+  readonly object?: {
+    /** Gives the object its name. */
+    commit(): Promise<unknown>
+    /** Removes the object of this name, if there is one. */
+    remove(name: string): Promise<void>
+  }
 }
 
 /**
@@ -32,7 +30,7 @@ export async function refuseExisting(paths: readonly string[]): Promise<void> {
  * @throws LockstepError `FILE_EXISTS` unless `overwrite`; `WRITE_FAILED`
  */
 export async function placeFiles(files: readonly SealedFile[], overwrite: boolean, gone: readonly string[] = []): Promise<void> {
-  if (files.some(({ commit }) => commit !== undefined)) return await placeObjects(files, overwrite, gone)
+  if (files.some(({ object }) => object !== undefined)) return await placeObjects(files, overwrite, gone)
   const aside: { readonly path: string; readonly kept: string }[] = []
   const placed: string[] = []
   let path = ''
@@ -62,17 +60,16 @@ export async function placeFiles(files: readonly SealedFile[], overwrite: boolea
 }
 
 async function placeObjects(files: readonly SealedFile[], overwrite: boolean, gone: readonly string[]): Promise<void> {
-  const [described] = files
-  const remove = async (name: string): Promise<void> => (await storeOf(name)).remove(name)
-  if (overwrite && files.length > 1 && described !== undefined) for (const name of [described.path, ...gone]) await remove(name)
-  const placed: string[] = []
+  const [first] = files
+  if (overwrite && files.length > 1 && first !== undefined) for (const name of [first.path, ...gone]) await first.object?.remove(name)
+  const placed: SealedFile[] = []
   try {
-    for (const { commit, path } of files.toReversed()) {
-      await commit?.()
-      placed.push(path)
+    for (const file of files.toReversed()) {
+      await file.object?.commit()
+      placed.push(file)
     }
   } catch (error) {
-    if (!overwrite) for (const name of placed) await remove(name).catch(() => undefined)
+    if (!overwrite) for (const { object, path } of placed) await object?.remove(path).catch(() => undefined)
     throw error
   }
 }
@@ -116,15 +113,14 @@ async function syncFolder(folder: string): Promise<void> {
   await handle?.close()
 }
 
-async function exists(path: string): Promise<boolean> {
-  if (isStoredObject(path)) return (await (await storeOf(path)).head(path)) !== null
-  return await access(path).then(
+export function exists(path: string): Promise<boolean> {
+  return access(path).then(
     () => true,
     () => false,
   )
 }
 
-function alreadyThere(path: string): LockstepError {
+export function alreadyThere(path: string): LockstepError {
   return new LockstepError('FILE_EXISTS', `The file "${path}" already exists. Choose another name, or replace it (--overwrite).`, {
     details: { path },
   })
