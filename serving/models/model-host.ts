@@ -361,11 +361,17 @@ export function createModelHost(deps: ModelHostDeps): ModelHost {
       const model = catalog.model(name)
       const entry = open(catalog, model, versionFor(catalog, model, version))
       entry.users++
+      let begunMs: number | null = null
       try {
         const served = entry.served ?? (await entry.loading).served
         if (version === undefined) requireTried(model, served)
-        return await (measured ? entry.metrics.request(() => fn(served)) : fn(served))
+        if (measured) begunMs = performance.now()
+        return await fn(served)
+      } catch (error) {
+        if (begunMs !== null) entry.metrics.failed()
+        throw error
       } finally {
+        if (begunMs !== null) entry.metrics.requested(performance.now() - begunMs)
         unuse(entry)
       }
     },

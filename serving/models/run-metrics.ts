@@ -1,12 +1,13 @@
 import type { Registry } from 'prom-client'
 import { Counter } from 'prom-client'
 import { CountedHistogram } from '../../runtime/counted-histogram.ts'
-import type { Timed } from '../../runtime/round-trips.ts'
 
 /** What is counted of one model version. */
 export interface VersionMetrics {
-  /** Answers one request for predictions. */
-  request: Timed
+  /** One request for predictions, and how long it took. */
+  requested(ms: number): void
+  /** One request for predictions that failed. */
+  failed(): void
   /** One run: its rows, and its own time. */
   run(rows: number, ms: number): void
   /** How long the oldest request of a run waited for it to begin. */
@@ -79,17 +80,8 @@ export function createRunMetrics(registry: Registry): RunMetrics {
     const [requests, rows] = [requestSeconds.cell(labels), batchRows.cell(labels)]
     const [seconds, wait] = [runSeconds.cell(labels), waitSeconds.cell(labels)]
     return {
-      async request(answer) {
-        const begun = performance.now()
-        try {
-          return await answer()
-        } catch (error) {
-          failures.inc(labels)
-          throw error
-        } finally {
-          requests.observe((performance.now() - begun) / 1000)
-        }
-      },
+      requested: (ms) => requests.observe(ms / 1000),
+      failed: () => failures.inc(labels),
       run(ofRun, ms) {
         rows.observe(ofRun)
         seconds.observe(ms / 1000)

@@ -92,31 +92,38 @@ export function predict<Answer>(
  * As `predict`, by given assignments of rows to versions. Each version reads its own feature service, all at one
  * moment.
  */
-export function predictAssigned<Answer>(
+export async function predictAssigned<Answer>(
   context: PredictContext,
   request: PredictRequest,
   assignments: readonly VersionAssignment[],
   encode: (predicted: Predicted) => Answer,
 ): Promise<Answer> {
   const catalog = request.catalog ?? context.catalog()
-  let chosen = false
-  const answering = useVersions(context.models, catalog, request.model, assignments, [], async (assigned) => {
-    chosen = true
-    /** Of several versions, those that failed; none: the request itself failed. */
-    const failed: AssignedRows[] = []
-    try {
-      return await predictRows(context, catalog, request, assigned, encode, (g) => failed.push(assigned[g] as AssignedRows))
-    } catch (error) {
-      for (const { model, role } of failed.length === 0 ? assigned : failed)
-        context.rollups.failed(request.model, model.version.version, role, error)
-      throw error
-    }
-  })
-  return answering.catch((error: unknown) => {
-    // names that are no models must not get rollups
-    if (!chosen && catalog.models.has(request.model)) context.rollups.failed(request.model, 0, 'champion', error)
+  let chosen: readonly AssignedRows[] | null = null
+  /** Of several versions, those that failed; none: the request itself failed. */
+  const failed: AssignedRows[] = []
+  try {
+    return await useVersions(context.models, catalog, request.model, assignments, [], (assigned) => {
+      chosen = assigned
+      return predictRows(context, catalog, request, assigned, encode, (g) => failed.push(assigned[g] as AssignedRows))
+    })
+  } catch (error) {
+    noteFailure(context, catalog, request.model, failed.length > 0 ? failed : chosen, error)
     throw error
-  })
+  }
+}
+
+/** @param versions null: none was chosen */
+function noteFailure(
+  { rollups }: Pick<PredictContext, 'rollups'>,
+  catalog: Catalog,
+  name: string,
+  versions: readonly AssignedRows[] | null,
+  error: unknown,
+): void {
+  if (versions !== null) for (const { model, role } of versions) rollups.failed(name, model.version.version, role, error)
+  // names that are no models must not get rollups
+  else if (catalog.models.has(name)) rollups.failed(name, 0, 'champion', error)
 }
 
 async function predictRows<Answer>(
@@ -129,12 +136,17 @@ async function predictRows<Answer>(
 ): Promise<Answer> {
   const { entities, deadline, span } = request
   const runMs = deadline === undefined ? 0 : predictedRunMs(assigned)
-  requireTime(deadline, runMs)
   const readMs = performance.now()
-  const reads = await readGroups(context, catalog, request, assigned, runMs, onFailed)
-  requireTime(deadline, runMs)
-  const groups = assigned.map((each, g): PredictedGroup => ({ ...each, read: reads[g] as FeatureRead }))
+  requireTime(deadline, runMs, readMs)
+  const moment = momentOf(context, catalog, request, runMs)
+  const [only] = assigned
+  const reads =
+    only !== undefined && only.rows.length === entities.length
+      ? [await readAll(context, catalog, request, only, moment)]
+      : await readGroups(context, catalog, request, assigned, moment, onFailed)
   const modelMs = performance.now()
+  requireTime(deadline, runMs, modelMs)
+  const groups = groupsOf(assigned, reads)
   let cacheHits: readonly number[] = []
   const predictions = await traced(span, 'run model', (own) => {
     own?.set({ 'lockstep.model': request.model, 'lockstep.versions': assigned.map(versionOf), 'lockstep.rows': entities.length })
@@ -146,10 +158,11 @@ async function predictRows<Answer>(
   const modelEndMs = performance.now()
   if (!isComplete(predictions)) throw new LockstepError('INTERNAL', 'A row of the request is assigned to no version.')
   const answer = tracedNow(span, 'encode', () => encode({ groups, read: summaryOf(reads), predictions }))
+  const endMs = performance.now()
   // only what is answered is logged
-  requireTime(deadline)
+  requireTime(deadline, 0, endMs)
   tracedNow(span, 'log', () => {
-    const totalMs = performance.now() - request.caller.startedMs
+    const totalMs = endMs - request.caller.startedMs
     for (let g = 0; g < groups.length; g++) {
       const group = groups[g] as PredictedGroup
       const ranMs = Math.min(group.model.last.runMs, modelEndMs - modelMs)
@@ -160,6 +173,18 @@ async function predictRows<Answer>(
   })
   context.shadows.offer(request, catalog, groups)
   return answer
+}
+
+function groupsOf(assigned: readonly AssignedRows[], reads: readonly FeatureRead[]): PredictedGroup[] {
+  // a literal: a spread copies each member by a call
+  return assigned.map(({ model, rows, role, experiment, variant }, g) => ({
+    model,
+    rows,
+    role,
+    experiment,
+    variant,
+    read: reads[g] as FeatureRead,
+  }))
 }
 
 /** The first group of a request. What a model declares, such as its outputs, is the same in all groups. */
@@ -188,7 +213,8 @@ function useVersions<T>(
   return models.use(catalog, name, next.version, (model) => {
     const { rows, experiment, variant } = next
     const role = next.role === 'requested' && isDefault(models, catalog, model) ? 'champion' : next.role
-    return useVersions(models, catalog, name, assignments, [...assigned, { model, rows, role, experiment, variant }], fn)
+    const own: AssignedRows = { model, rows, role, experiment, variant }
+    return useVersions(models, catalog, name, assignments, assigned.length === 0 ? [own] : [...assigned, own], fn)
   })
 }
 
@@ -211,22 +237,27 @@ function predictedRunMs(assigned: readonly AssignedRows[]): number {
   return ms
 }
 
-/** Reads the features of each group, all at one moment. */
+/** Reads the features of all rows for one version. */
+function readAll(
+  context: PredictContext,
+  catalog: Catalog,
+  { entities, caller }: PredictRequest,
+  { model: { service } }: AssignedRows,
+  moment: FeatureMoment,
+): Promise<FeatureRead> {
+  return readAt(context, catalog, service, parseEntities(service, entities), moment, caller.requestId)
+}
+
+/** Reads the features of each of several groups, all at one moment. */
 async function readGroups(
   context: PredictContext,
   catalog: Catalog,
   request: PredictRequest,
   assigned: readonly AssignedRows[],
-  runMs: number,
+  moment: FeatureMoment,
   onFailed: (group: number) => void,
 ): Promise<readonly FeatureRead[]> {
-  const moment = momentOf(context, catalog, request, runMs)
   const { requestId } = request.caller
-  const [only] = assigned
-  if (only !== undefined && assigned.length === 1 && only.rows.length === request.entities.length) {
-    const { service } = only.model
-    return [await readAt(context, catalog, service, parseEntities(service, request.entities), moment, requestId)]
-  }
   const parsed = assigned.map(({ model: { service }, rows }) => ({
     service,
     rows,
@@ -266,6 +297,20 @@ function note(
 ): void {
   const predictions = rows.length === all.length ? all : rows.map((row) => all[row] as Prediction)
   const { model, version } = served
-  const as = { role, experiment, variant }
-  log.note({ requestId, predictionBase, startedMs, apiKey, model, version, service, outputs, read, rows, predictions, ...as })
+  log.note({
+    requestId,
+    predictionBase,
+    startedMs,
+    apiKey,
+    model,
+    version,
+    service,
+    outputs,
+    read,
+    rows,
+    predictions,
+    role,
+    experiment,
+    variant,
+  })
 }

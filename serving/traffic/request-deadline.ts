@@ -42,10 +42,11 @@ export function timeoutOf(header: string | readonly string[] | undefined): numbe
 
 /**
  * @param neededMs what is known to be needed still
+ * @param nowMs milliseconds of `performance.now()`, for a caller that has just asked
  * @throws LockstepError `DEADLINE_EXCEEDED` where it is past, or will be by then
  */
-export function requireTime(deadline: RequestDeadline | undefined, neededMs = 0): void {
-  if (deadline !== undefined && performance.now() + neededMs >= deadline.at) throw deadlineExceeded(deadline.limitMs)
+export function requireTime(deadline: RequestDeadline | undefined, neededMs = 0, nowMs?: number): void {
+  if (deadline !== undefined && (nowMs ?? performance.now()) + neededMs >= deadline.at) throw deadlineExceeded(deadline.limitMs)
 }
 
 /**
