@@ -90,13 +90,7 @@ async function rebuild(
   if (redefined.length > 0) return { rebuilt: null, differences: redefined }
   try {
     const recipe = recipeOfManifest(manifest)
-    const built = await buildDataset(
-      db,
-      service,
-      recipe,
-      (_part, columns) => Promise.resolve(createDatasetDigest(columns, recipe.format)),
-      options,
-    )
+    const built = await buildDataset(db, service, recipe, (_part, columns) => createDatasetDigest(columns, recipe.format), options)
     return {
       rebuilt: built.files.map(({ rows, bytes, sha256 }) => ({ rows, bytes, sha256 })),
       differences: contentDifferences(manifest, built),

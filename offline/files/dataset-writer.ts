@@ -1,11 +1,8 @@
 import { dirname, extname } from 'node:path'
 import { LockstepError } from '../../kernel/errors.ts'
 import type { Column, Value, ValueType } from '../../kernel/value-type.ts'
-import { createCsvEncoder } from './csv-encoder.ts'
 import type { ByteSink } from '../../runtime/files/file-sink.ts'
 import { openSink } from '../../runtime/files/open-sink.ts'
-import { createJsonLinesEncoder } from './jsonl-encoder.ts'
-import { createParquetEncoder } from './parquet-encoder.ts'
 import { removeStalePartials } from '../../runtime/files/partial-file.ts'
 import type { SealedFile } from '../../runtime/files/place-files.ts'
 import { placeFiles } from '../../runtime/files/place-files.ts'
@@ -55,10 +52,11 @@ export interface BatchEncoder {
 
 export type DatasetFormat = 'parquet' | 'csv' | 'jsonl'
 
-const encoders: Readonly<Record<DatasetFormat, (columns: readonly Column<ValueType>[]) => BatchEncoder>> = {
-  parquet: createParquetEncoder,
-  csv: createCsvEncoder,
-  jsonl: createJsonLinesEncoder,
+/** A process loads the encoders of the formats that it writes. */
+const encoders: Readonly<Record<DatasetFormat, () => Promise<(columns: readonly Column<ValueType>[]) => BatchEncoder>>> = {
+  parquet: async () => (await import('./parquet-encoder.ts')).createParquetEncoder,
+  csv: async () => (await import('./csv-encoder.ts')).createCsvEncoder,
+  jsonl: async () => (await import('./jsonl-encoder.ts')).createJsonLinesEncoder,
 }
 
 /**
@@ -100,8 +98,9 @@ export async function createDatasetWriter(
   const { format, overwrite = false } = options
   if (!overwrite) await refuseExisting([path])
   if (!isStoredObject(path)) await removeStalePartials(dirname(path))
+  const createEncoder = await encoders[format]()
   const sink = await openSink(path, overwrite)
-  const { write, seal, abort } = encodeInto(sink, columns, format)
+  const { write, seal, abort } = encodeInto(sink, createEncoder(columns))
   return {
     write,
     seal: async () => ({ ...(await seal()), abort }),
@@ -120,16 +119,12 @@ export async function createDatasetWriter(
 }
 
 /** Computes the size and hash of the file without writing it. */
-export function createDatasetDigest(columns: readonly Column<ValueType>[], format: DatasetFormat): DatasetOutput {
-  return encodeInto(createHashSink(), columns, format)
+export async function createDatasetDigest(columns: readonly Column<ValueType>[], format: DatasetFormat): Promise<DatasetOutput> {
+  const createEncoder = await encoders[format]()
+  return encodeInto(createHashSink(), createEncoder(columns))
 }
 
-function encodeInto<Sealed>(
-  sink: ByteSink<Sealed>,
-  columns: readonly Column<ValueType>[],
-  format: DatasetFormat,
-): DatasetOutput<Sealed & { readonly rows: number }> {
-  const encoder = encoders[format](columns)
+function encodeInto<Sealed>(sink: ByteSink<Sealed>, encoder: BatchEncoder): DatasetOutput<Sealed & { readonly rows: number }> {
   let rows = 0
 
   async function send(encode: () => Uint8Array[]): Promise<void> {

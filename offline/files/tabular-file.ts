@@ -2,9 +2,6 @@ import { extname } from 'node:path'
 import { LockstepError } from '../../kernel/errors.ts'
 import type { ColumnType } from '../../kernel/value-type.ts'
 import { absoluteName } from '../../runtime/storage/object-store.ts'
-import { openCsv } from './csv-reader.ts'
-import { openJsonLines } from './jsonl-reader.ts'
-import { openParquet } from './parquet-reader.ts'
 
 /**
  * A file of rows with named columns. It keeps no file open: each call of `batches` reads the file from its start and
@@ -53,7 +50,7 @@ export interface FileBatch {
 
 /**
  * Opens a Parquet, CSV or JSON lines file by its extension: `.parquet`, `.csv`, `.jsonl` or `.ndjson`. The file may be an
- * object of a store (`s3://bucket/rows.parquet`).
+ * object of a store (`s3://bucket/rows.parquet`). A process loads the readers of the formats that it reads.
  *
  * @throws LockstepError `FILE_UNREADABLE` naming the file, and what an object store throws
  */
@@ -61,12 +58,12 @@ export async function openTabularFile(name: string): Promise<TabularFile> {
   const path = name.startsWith('file:') ? absoluteName(name) : name
   switch (extname(path).toLowerCase()) {
     case '.parquet':
-      return openParquet(path)
+      return (await import('./parquet-reader.ts')).openParquet(path)
     case '.csv':
-      return openCsv(path)
+      return (await import('./csv-reader.ts')).openCsv(path)
     case '.jsonl':
     case '.ndjson':
-      return openJsonLines(path)
+      return (await import('./jsonl-reader.ts')).openJsonLines(path)
     default:
       throw new LockstepError(
         'FILE_UNREADABLE',
