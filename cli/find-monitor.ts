@@ -1,20 +1,22 @@
-import { didYouMean } from '../kernel/did-you-mean.ts'
-import { LockstepError } from '../kernel/errors.ts'
 import type { ActiveMonitor } from '../monitoring/alerts/default-monitors.ts'
 import { activeMonitors } from '../monitoring/alerts/default-monitors.ts'
+import type { ListedMonitor } from '../monitoring/alerts/monitor-list.ts'
+import { listMonitors, monitorNamed } from '../monitoring/alerts/monitor-list.ts'
+import { monitorsAnswer } from '../serving/protocols/http/monitor-schemas.ts'
 import type { Context } from './context.ts'
+import type { Server } from './remote/server.ts'
 
 /** @throws LockstepError `UNKNOWN_DEFINITION` */
 export async function findMonitor(context: Context, name: string): Promise<ActiveMonitor> {
-  const { monitors } = activeMonitors(await context.catalog(), context.config.defaultMonitors)
-  const found = monitors.find((each) => each.name === name)
-  if (found !== undefined) return found
-  const names = monitors.map((each) => each.name)
-  throw new LockstepError(
-    'UNKNOWN_DEFINITION',
-    `There is no monitor "${name}".${didYouMean(name, names)} "lockstep monitor list" lists them.`,
-    {
-      details: { monitor: name },
-    },
-  )
+  return monitorNamed(activeMonitors(await context.catalog(), context.config.defaultMonitors).monitors, name)
+}
+
+/** All monitors with their newest results. @param server null: from the database */
+export async function readMonitors(context: Context, server: Server | null): Promise<readonly ListedMonitor[]> {
+  if (server !== null) {
+    const { monitors } = await server.ask('GET', '/v1/monitors', undefined, monitorsAnswer)
+    // the schema says less than what a server of the same version answers
+    return monitors as unknown as ListedMonitor[]
+  }
+  return await listMonitors(await context.database(), activeMonitors(await context.catalog(), context.config.defaultMonitors))
 }

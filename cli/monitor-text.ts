@@ -1,11 +1,11 @@
 import { formatDuration } from '../kernel/duration.ts'
-import type { ActiveMonitor } from '../monitoring/alerts/default-monitors.ts'
 import type { CheckResult } from '../monitoring/alerts/check-kind.ts'
+import type { ListedMonitor } from '../monitoring/alerts/monitor-list.ts'
 import { watchedName } from '../registry/monitor-spec.ts'
 import { plainText } from './plain-text.ts'
 import { table } from './table.ts'
 
-export function monitorText(monitor: ActiveMonitor): string {
+export function monitorText(monitor: ListedMonitor): string {
   const { everyMicros, windowMicros, forMicros, clearAfter, noDataMicros, severity, notify, runbook, description } = monitor
   const fires = forMicros === 0 ? 'at the first breach' : `after a breach of ${formatDuration(forMicros)}`
   return [
@@ -25,7 +25,7 @@ export interface ShownResult {
   readonly check: string
   /** Absent: it was evaluated only to be shown. */
   readonly phase?: string
-  readonly result: CheckResult
+  readonly result: Pick<CheckResult, 'subject' | 'state' | 'value' | 'threshold' | 'n' | 'cause'>
 }
 
 export function resultsTable(results: readonly ShownResult[], width: number | null): string {

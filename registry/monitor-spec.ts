@@ -46,7 +46,7 @@ export const monitorSpec = z.strictObject({
 export type MonitorSpec = z.output<typeof monitorSpec>
 
 /** The name of what a monitor watches. */
-export function watchedName({ target }: MonitorSpec): string {
+export function watchedName({ target }: Pick<MonitorSpec, 'target'>): string {
   switch (target.kind) {
     case 'model':
       return target.model

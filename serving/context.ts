@@ -37,6 +37,8 @@ export interface ServingContext extends PredictContext {
   }
   /** Whether channels of alerts may have private addresses. */
   readonly privateAddresses: boolean
+  /** Whether there are monitors that nobody declared. */
+  readonly defaultMonitors: boolean
   readonly idempotency: Idempotency
   readonly uploads: Uploads
   /** The folder of the training sets that are made over HTTP. */

@@ -43,6 +43,7 @@ export interface ServerOptions {
     readonly rollups?: { readonly rowsPerSecond: number } | null
     /** Whether applied channels of alerts may have private addresses. Default: false. */
     readonly alertPrivateAddresses?: boolean
+    readonly defaultMonitors?: boolean
     /** How old states may be that are answered while the online store is away. Default: 0, none are. */
     readonly staleSeconds?: number
     /** How many megabytes of them are remembered. Default: 64. */

@@ -164,6 +164,7 @@ export function createServer(options: ServerOptions): LockstepServer {
     intake,
     upkeep: { database: needDatabase, store: needOnline, replayMs: options.replayMs },
     privateAddresses: config.alertPrivateAddresses ?? false,
+    defaultMonitors: config.defaultMonitors ?? true,
     idempotency: createIdempotency(needDatabase),
     uploads,
     datasetsDirectory: join(filesDirectory, 'datasets'),

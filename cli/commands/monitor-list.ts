@@ -1,22 +1,21 @@
 import { formatDuration } from '../../kernel/duration.ts'
-import { activeMonitors } from '../../monitoring/alerts/default-monitors.ts'
-import { readMonitorStates } from '../../monitoring/alerts/monitor-status.ts'
 import { watchedName } from '../../registry/monitor-spec.ts'
 import type { Command } from '../command.ts'
+import { readMonitors } from '../find-monitor.ts'
+import { serverOf, serverOption } from '../remote/server-option.ts'
 import { table } from '../table.ts'
 
 export const monitorListCommand: Command = {
   name: 'monitor list',
   summary: 'List monitors, default ones included, and their states',
+  options: { server: serverOption },
   example: 'lockstep monitor list',
-  async run(context) {
-    const { monitors } = activeMonitors(await context.catalog(), context.config.defaultMonitors)
-    const states = await readMonitorStates(await context.database())
-    const rows = monitors.map((monitor) => {
-      const { moment = null, checks = [] } = states.get(monitor.name) ?? {}
-      const worst = (['firing', 'pending', 'ok'] as const).find((phase) => checks.some((check) => check.phase === phase)) ?? null
-      const unknown = checks.filter(({ result }) => result.state === 'unknown').length
-      return { monitor: { ...monitor, evaluatedAt: moment, phase: worst, unknown }, state: stateText(worst, unknown, checks.length) }
+  async run(context, input) {
+    const monitors = await readMonitors(context, serverOf(context, input))
+    const rows = monitors.map(({ results, ...monitor }) => {
+      const worst = (['firing', 'pending', 'ok'] as const).find((phase) => results.some((check) => check.phase === phase)) ?? null
+      const unknown = results.filter(({ result }) => result.state === 'unknown').length
+      return { monitor: { ...monitor, phase: worst, unknown }, state: stateText(worst, unknown, results.length) }
     })
     return {
       json: { monitors: rows.map(({ monitor }) => monitor) },

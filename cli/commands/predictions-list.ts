@@ -1,7 +1,11 @@
 import { cutText } from '../../kernel/cut-text.ts'
 import type { ListedPrediction } from '../../monitoring/prediction-log/read-predictions.ts'
-import { listPredictions } from '../../monitoring/prediction-log/read-predictions.ts'
+import { predictionsAnswer } from '../../serving/protocols/http/predictions-route.ts'
+import { listPredictions, maxListedPredictions } from '../../monitoring/prediction-log/read-predictions.ts'
 import type { Command } from '../command.ts'
+import type { Context } from '../context.ts'
+import type { Input } from '../input.ts'
+import { serverOf, serverOption } from '../remote/server-option.ts'
 import { durationOption } from '../duration-option.ts'
 import { moment } from '../human.ts'
 import { table } from '../table.ts'
@@ -21,21 +25,11 @@ export const predictionsListCommand: Command = {
     prediction: { value: 'ID', help: 'Only the prediction with this id.' },
     since: { value: 'DURATION', help: 'How far back to look, such as 30m or 7d. Default: 1h.' },
     limit: { value: 'N', help: 'The maximum number. Default: 20.' },
+    server: serverOption,
   },
   example: 'lockstep predictions list --model delay --since 10m',
   async run(context, input) {
-    const [model, requestId, predictionId] = [input.text('model'), input.text('request'), input.text('prediction')]
-    const since = Date.now() * 1000 - durationOption('predictions list', 'since', input.text('since') ?? '1h')
-    const limit = input.count('limit', 1, 10_000) ?? defaultLimit
-    const rows = await listPredictions(await context.database(), {
-      since,
-      limit,
-      ...(model === undefined ? {} : { model }),
-      ...(requestId === undefined ? {} : { requestId }),
-      ...(predictionId === undefined ? {} : { predictionId }),
-    })
-    // reports a misspelt name as an error, not as an empty list; a model that was deleted may still have predictions
-    if (model !== undefined && rows.length === 0) (await context.catalog()).model(model)
+    const rows = await readRows(context, input)
     const lines = rows.map((row) => [
       moment(new Date(row.at)),
       `${row.model}@${row.version}`,
@@ -53,6 +47,33 @@ export const predictionsListCommand: Command = {
           : table(['AT (UTC)', 'MODEL', 'ROLE', 'REQUEST', 'ENTITY', 'OUTPUTS', 'TOOK'], lines),
     }
   },
+}
+
+async function readRows(context: Context, input: Input): Promise<readonly ListedPrediction[]> {
+  const [model, requestId, predictionId] = [input.text('model'), input.text('request'), input.text('prediction')]
+  const since = input.text('since') ?? '1h'
+  const from = Date.now() * 1000 - durationOption('predictions list', 'since', since)
+  const limit = input.count('limit', 1, maxListedPredictions) ?? defaultLimit
+  const server = serverOf(context, input)
+  if (server !== null) {
+    const asked = { model, request: requestId, prediction: predictionId, since, limit: String(limit) }
+    const query = new URLSearchParams(
+      Object.entries(asked).flatMap(([name, value]): [string, string][] => (value === undefined ? [] : [[name, value]])),
+    )
+    const { predictions } = await server.ask('GET', `/v1/predictions?${query.toString()}`, undefined, predictionsAnswer)
+    // the schema says less than what a server of the same version answers
+    return predictions as unknown as ListedPrediction[]
+  }
+  const rows = await listPredictions(await context.database(), {
+    since: from,
+    limit,
+    ...(model === undefined ? {} : { model }),
+    ...(requestId === undefined ? {} : { requestId }),
+    ...(predictionId === undefined ? {} : { predictionId }),
+  })
+  // reports a misspelt name as an error, not as an empty list; a model that was deleted may still have predictions
+  if (model !== undefined && rows.length === 0) (await context.catalog()).model(model)
+  return rows
 }
 
 /** The variant of an experiment says more than the role. */

@@ -1,10 +1,15 @@
 import { parseBaseline } from '../../monitoring/drift/parse-baseline.ts'
+import type { ModelReport } from '../../monitoring/report/model-report.ts'
 import { modelReport } from '../../monitoring/report/model-report.ts'
 import { reportHtml } from '../../monitoring/report/report-html.ts'
 import { openSink } from '../../runtime/files/open-sink.ts'
 import { placeFiles } from '../../runtime/files/place-files.ts'
 import { refuseExisting } from '../../runtime/files/refuse-existing.ts'
+import { reportAnswer } from '../../serving/protocols/http/report-route.ts'
 import type { Command } from '../command.ts'
+import type { Context } from '../context.ts'
+import type { Input } from '../input.ts'
+import { serverOf, serverOption } from '../remote/server-option.ts'
 import { durationOption } from '../duration-option.ts'
 import { bytes } from '../human.ts'
 import { reportText } from '../report-text.ts'
@@ -25,42 +30,47 @@ export const reportCommand: Command = {
       help: 'What drift is compared with: training, previous:7d, same-hour-yesterday, same-hour-last-week or dataset:ID. Default: training.',
     },
     overwrite: { help: 'Replace an existing file.' },
+    server: serverOption,
   },
   streams: true,
   example: 'lockstep report delay --since 7d --out report.html',
   async run(context, input) {
     const model = input.argument('MODEL')
-    const since = durationOption('report', 'since', input.text('since') ?? '7d')
-    const baseline = parseBaseline(input.text('baseline') ?? 'training')
-    const overwrite = input.flag('overwrite')
     const out = input.text('out') ?? (context.terminal.json ? null : `${model}-report.html`)
-    const [db, catalog] = [await context.database(), await context.catalog()]
-    catalog.model(model)
+    const overwrite = input.flag('overwrite')
     if (out !== null && !overwrite) await refuseExisting([out])
-    const to = Date.now() * 1000
-    const progress = context.terminal.progress(`Reporting on ${model}`, 'parts')
-    let parts = 0
-    try {
-      const report = await modelReport(
-        { db, catalog, store: () => context.store() },
-        {
-          model,
-          from: to - since,
-          to,
-          baseline,
-          signal: context.signal,
-          onPart: () => progress.update(parts++, 4),
-        },
-      )
-      const size = out === null ? null : await writeText(out, reportHtml(report), overwrite)
-      return {
-        json: { ...report, path: out },
-        text: [reportText(report), ...(size === null ? [] : ['', `Wrote ${out} (${bytes(size)}). Open it in a browser.`])].join('\n'),
-      }
-    } finally {
-      progress.end()
+    const report = await readReport(context, input, model)
+    const size = out === null ? null : await writeText(out, reportHtml(report), overwrite)
+    return {
+      json: { ...report, path: out },
+      text: [reportText(report), ...(size === null ? [] : ['', `Wrote ${out} (${bytes(size)}). Open it in a browser.`])].join('\n'),
     }
   },
+}
+
+async function readReport(context: Context, input: Input, model: string): Promise<ModelReport> {
+  const [since, baseline] = [input.text('since') ?? '7d', input.text('baseline') ?? 'training']
+  const sinceMicros = durationOption('report', 'since', since)
+  const parsed = parseBaseline(baseline)
+  const server = serverOf(context, input)
+  if (server !== null) {
+    const path = `/v1/models/${encodeURIComponent(model)}/report?${new URLSearchParams({ since, baseline }).toString()}`
+    const { requestId: _, ...report } = await server.ask('GET', path, undefined, reportAnswer)
+    // the schema says less than what a server of the same version answers
+    return report as unknown as ModelReport
+  }
+  const [db, catalog] = [await context.database(), await context.catalog()]
+  const to = Date.now() * 1000
+  const progress = context.terminal.progress(`Reporting on ${model}`, 'parts')
+  let parts = 0
+  try {
+    return await modelReport(
+      { db, catalog, store: () => context.store() },
+      { model, from: to - sinceMicros, to, baseline: parsed, signal: context.signal, onPart: () => progress.update(parts++, 4) },
+    )
+  } finally {
+    progress.end()
+  }
 }
 
 /** The file is there completely or not at all. */

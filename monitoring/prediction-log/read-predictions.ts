@@ -68,6 +68,8 @@ export interface ListQuery {
   readonly limit: number
 }
 
+export const maxListedPredictions = 10_000
+
 /** Newest first; the entities of a request in their order. */
 export async function listPredictions(
   db: Pick<Database, 'query'>,

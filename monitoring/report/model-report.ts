@@ -13,6 +13,7 @@ import { servedFreshness } from '../drift/served-freshness.ts'
 import { pickVersion } from '../../registry/pick-version.ts'
 import { readServedAges, type ServedAge } from '../freshness/served-ages.ts'
 import { freshnessJson } from '../freshness/view-freshness.ts'
+import type { JudgeLimits } from '../quality/judge-predictions.ts'
 import { type QualityReport, qualityReport } from '../quality/quality-report.ts'
 import { type TrafficReport, trafficReport } from './traffic-report.ts'
 
@@ -22,6 +23,8 @@ export interface ReportQuery {
   readonly from: number
   readonly to: number
   readonly baseline: DriftBaseline
+  /** Of the figures of quality. */
+  readonly limits?: JudgeLimits
   readonly signal?: AbortSignal | undefined
   /** Called as each part begins. */
   onPart?(part: string): void

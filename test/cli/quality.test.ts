@@ -102,6 +102,41 @@ describe('lockstep quality', () => {
   })
 })
 
+describe('lockstep monitor and lockstep predictions', () => {
+  it('show monitors through a server as without', async () => {
+    const monitors = await must(env, 'monitor', 'list')
+    expect(monitors).toMatchObject({
+      monitors: expect.arrayContaining([expect.objectContaining({ name: 'model:fraud', isDefault: true, phase: null })]) as unknown,
+    })
+    for (const words of [['list'], ['show', 'model:fraud']]) {
+      const here = await lockstep(env, 'monitor', ...words)
+      expect(await lockstep(env, 'monitor', ...words, '--server', url)).toEqual(here)
+      expect(await must(env, 'monitor', ...words, '--server', url)).toEqual(await must(env, 'monitor', ...words))
+    }
+    const wrong = await lockstep(env, 'monitor', 'show', 'model:frau', '--server', url)
+    expect([wrong.code, wrong.err]).toEqual([1, expect.stringContaining('There is no monitor "model:frau". Did you mean "model:fraud"?')])
+    expect(await (await fetch(`${url}/v1/monitors/model:fraud`)).json()).toMatchObject({
+      name: 'model:fraud',
+      results: [],
+      evaluatedAt: null,
+    })
+    expect((await fetch(`${url}/v1/monitors/other`)).status).toBe(404)
+  })
+
+  it('list logged predictions through a server as without', async () => {
+    const asked = ['predictions', 'list', '--model', 'fraud', '--since', '3650d', '--limit', '3']
+    const here = await must(env, ...asked)
+    expect(here).toMatchObject({ predictions: [{ predictionId: 'p39/0' }, { predictionId: 'p38/0' }, { predictionId: 'p37/0' }] })
+    expect(await must(env, ...asked, '--server', url)).toEqual(here)
+    const one = ['predictions', 'list', '--prediction', 'p3/0', '--since', '3650d']
+    expect(await lockstep(env, ...one, '--server', url)).toEqual(await lockstep(env, ...one))
+    const wrong = await lockstep(env, 'predictions', 'list', '--model', 'frauds', '--server', url)
+    expect([wrong.code, wrong.err]).toEqual([1, expect.stringContaining('"frauds"')])
+    for (const query of ['limit=0', 'since=soon', 'model=a%00b', 'prediction=a%00b'])
+      expect((await fetch(`${url}/v1/predictions?${query}`)).status, query).toBe(400)
+  })
+})
+
 describe('lockstep explain', () => {
   it('explains a logged prediction: its entity, as of its moment', async () => {
     const explained = await must(env, 'explain', 'p3/0')
@@ -187,6 +222,21 @@ describe('lockstep report', () => {
       ['quality', 'value', 2, 'byDay', 'total', 'business', 'loss'],
       expect.objectContaining({ n: 39, total: 773 }),
     )
+  })
+
+  it('is the same through a server', async () => {
+    const here = await must(env, 'report', 'fraud', '--since', '700d')
+    const there = await must(env, 'report', 'fraud', '--since', '700d', '--server', url)
+    // the command and the server have stores of their own here
+    const withoutMoments = (report: object): unknown =>
+      JSON.parse(
+        JSON.stringify(report, (key, value: unknown) => (['from', 'to', 'asOf', 'series', 'freshness'].includes(key) ? null : value)),
+      )
+    expect(withoutMoments(there)).toEqual(withoutMoments(here))
+    const out = join(folder, 'remote.html')
+    expect((await lockstep(env, 'report', 'fraud', '--since', '700d', '--out', out, '--server', url)).code).toBe(0)
+    expect(await readFile(out, 'utf8')).toContain('By paying')
+    expect((await fetch(`${url}/v1/models/frauds/report`)).status).toBe(404)
   })
 
   it('has the alerts of the model that fired in its time, and no others', async () => {

@@ -1,5 +1,7 @@
+import { formatTimestamp } from '../../../kernel/time.ts'
 import type { CheckOf } from '../../../registry/define/check-options.ts'
 import { watchedName } from '../../../registry/monitor-spec.ts'
+import type { Database } from '../../../runtime/database.ts'
 import type { SeriesPoint } from '../../rollups/read-rollups.ts'
 import { rollupSeries } from '../../rollups/read-rollups.ts'
 import type { CheckKind } from '../check-kind.ts'
@@ -25,10 +27,11 @@ export const traffic: CheckKind<Spec> = {
     const history = hours.filter(({ at }) => at < to - hourMicros)
     const base = { subject: model, threshold: score, n: history.length }
     const evidence = { hour: (to - hourMicros) / 1e6, requests: now?.value ?? null }
-    if (now === undefined)
-      return [
-        { ...base, state: 'unknown', value: null, evidence, cause: `The last hour of "${model}" is a gap: no server wrote its counts.` },
-      ]
+    if (now === undefined) {
+      const isFirst = points.every(({ at, rollup }) => rollup === null || at >= to - hourMicros)
+      const cause = isFirst ? await firstHourText(db, model, to - hourMicros) : gapText(model, points.at(-1))
+      return [{ ...base, state: 'unknown', value: null, evidence, cause }]
+    }
     const verdict = trafficVerdict(history, now, { score, minChange })
     if (verdict === null)
       return [
@@ -40,6 +43,24 @@ export const traffic: CheckKind<Spec> = {
     const cause = `"${model}" was asked ${now.value} times in the last complete hour; ${Math.round(verdict.median)} are usual at that time. Check the clients, or what else sends ${way} requests.`
     return [{ ...base, state: 'breach', value: verdict.score, evidence: facts, cause }]
   },
+}
+
+function gapText(model: string, hour: SeriesPoint | undefined): string {
+  const minutes = hour?.rollup?.coverage.minutes ?? 0
+  const written = minutes === 0 ? 'no server wrote its counts' : `servers wrote the counts of ${minutes} of its minutes`
+  return `The last hour of "${model}" is a gap: ${written}.`
+}
+
+/** Of a model that no earlier hour was measured of. */
+async function firstHourText(db: Pick<Database, 'query'>, model: string, from: number): Promise<string> {
+  const [first] = await db.query<{ at: number | null }>(
+    'SELECT (extract(epoch FROM min(at)) * 1000000)::float8 AS at FROM lockstep.rollups WHERE at >= to_timestamp($1::float8 / 1000000)',
+    [from],
+  )
+  const at = first?.at ?? null
+  return at === null
+    ? 'No server has written counts yet.'
+    : `There is no complete hour of "${model}" yet: servers have written counts since ${formatTimestamp(at)}.`
 }
 
 function hourOf({ at, rollup }: SeriesPoint) {

@@ -22,6 +22,8 @@ import type { HttpCall } from './call-stages.ts'
 import { createHttpCalls } from './call-stages.ts'
 import type { IncomingRequest } from './incoming-request.ts'
 import { invalidMessage } from './invalid-message.ts'
+import { monitorRoutes } from './monitors-route.ts'
+import { predictionRoutes } from './predictions-route.ts'
 import { modelChangeRoutes } from './model-changes-route.ts'
 import { rolloutRoutes } from './rollout-routes.ts'
 import { shadowRoutes } from './shadow-routes.ts'
@@ -31,6 +33,7 @@ import { outcomeRoutes } from './outcomes-route.ts'
 import { statisticsRoutes } from './statistics-route.ts'
 import { predictRoutes } from './predict-route.ts'
 import { qualityRoutes } from './quality-route.ts'
+import { reportRoutes } from './report-route.ts'
 import { registryRoutes } from './registry-route.ts'
 import { sourceFileRoutes } from './source-files-route.ts'
 import { datasetRoutes } from './datasets-route.ts'
@@ -54,6 +57,7 @@ const described: readonly Route[] = [
   ...shadowRoutes,
   ...modelVersionRoutes,
   ...qualityRoutes,
+  ...reportRoutes,
   ...registryRoutes,
   ...uploadRoutes,
   ...sourceFileRoutes,
@@ -63,6 +67,8 @@ const described: readonly Route[] = [
   ...backfillRoutes,
   ...jobRoutes,
   ...alertRoutes,
+  ...monitorRoutes,
+  ...predictionRoutes,
   ...driftRoutes,
   ...auditRoutes,
   ...healthRoutes,

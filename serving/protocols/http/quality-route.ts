@@ -9,7 +9,7 @@ import { requestId } from './response-schemas.ts'
 import type { Route } from './route.ts'
 
 /** A server also answers predictions, so it computes with fewer rows than the command. */
-const limits = { total: 100_000, group: 20_000, estimate: 4000, curve: 1000 }
+export const serverLimits = { total: 100_000, group: 20_000, estimate: 4000, curve: 1000 }
 
 export const qualityRoutes: readonly Route[] = [
   {
@@ -34,7 +34,7 @@ export const qualityRoutes: readonly Route[] = [
         to: asOf,
         asOf,
         by: by.split(',').filter((each) => each !== ''),
-        limits,
+        limits: serverLimits,
       })
       return jsonAnswer({ ...report, requestId: call.requestId })
     },

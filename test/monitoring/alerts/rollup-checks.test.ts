@@ -75,7 +75,8 @@ describe('checks of rollups', () => {
   it('are unknown without history, and without requests', async () => {
     await serve('new', { answers: 20, fails: 0, ms: 10 })
     expect(await check('new', { kind: 'latency' })).toMatchObject([{ state: 'unknown' }])
-    expect(await check('new', { kind: 'traffic' })).toMatchObject([{ state: 'unknown' }])
+    const cause = `There is no complete hour of "new" yet: servers have written counts since ${new Date(day / 1000).toISOString().replace('.000', '')}.`
+    expect(await check('new', { kind: 'traffic' })).toMatchObject([{ state: 'unknown', cause }])
     expect(await check('none', { kind: 'errors' })).toMatchObject([{ state: 'unknown' }, { state: 'unknown' }])
     expect(await check('none', { kind: 'latency' })).toMatchObject([{ state: 'unknown', n: 0 }])
   })

@@ -1,0 +1,35 @@
+import { didYouMean } from '../../kernel/did-you-mean.ts'
+import { LockstepError } from '../../kernel/errors.ts'
+import type { Database } from '../../runtime/database.ts'
+import type { ActiveMonitor, ActiveMonitors } from './default-monitors.ts'
+import type { MonitorStatus } from './monitor-status.ts'
+import { readMonitorStates } from './monitor-status.ts'
+
+/** A monitor with its newest results. */
+export interface ListedMonitor extends ActiveMonitor {
+  /** The end of the newest evaluated window, RFC 3339; null: no worker has evaluated it yet. */
+  readonly evaluatedAt: string | null
+  readonly results: MonitorStatus['checks']
+}
+
+/** All monitors with their newest results, by name. */
+export async function listMonitors(db: Pick<Database, 'kysely'>, { monitors }: ActiveMonitors): Promise<ListedMonitor[]> {
+  const states = await readMonitorStates(db)
+  return monitors.map((monitor) => {
+    const { moment = null, checks = [] } = states.get(monitor.name) ?? {}
+    return { ...monitor, evaluatedAt: moment, results: checks }
+  })
+}
+
+/** @throws LockstepError `UNKNOWN_DEFINITION` */
+export function monitorNamed<M extends { readonly name: string }>(monitors: readonly M[], name: string): M {
+  const found = monitors.find((each) => each.name === name)
+  if (found !== undefined) return found
+  const hint = didYouMean(
+    name,
+    monitors.map((each) => each.name),
+  )
+  throw new LockstepError('UNKNOWN_DEFINITION', `There is no monitor "${name}".${hint} "lockstep monitor list" lists them.`, {
+    details: { monitor: name },
+  })
+}
