@@ -75,8 +75,12 @@ export async function injectedFaults(
       // what the check of traffic compares with
       await shop.hadWeeks(4, week.busy.requests * 12)
       let found = 0
+      const known = new Map<string, Map<string, number>>()
       for (let day = 1; day <= week.days; day++) {
-        await shop.pass(1440)
+        for (let hour = 0; hour < 24; hour++) {
+          await shop.pass(60)
+          await countFindings(shop, known)
+        }
         const alerts = await readAlerts(shop.db)
         say(`healthy day ${day}: ${((performance.now() - began) / 1000).toFixed(0)} s`)
         for (const { monitor, check, subject, startedWith } of alerts.slice(0, alerts.length - found))
@@ -85,7 +89,8 @@ export async function injectedFaults(
       }
       wrong += found
       healthySeconds = Math.round((performance.now() - began) / 1000)
-      for (const line of await findings(shop)) say(`    ${line}`)
+      for (const [check, findings] of [...known].toSorted())
+        say(`    ${check}: ${[...findings].map(([finding, n]) => `${finding} ${n}`).join(', ')}`)
     })
   }
   return {
@@ -97,11 +102,13 @@ export async function injectedFaults(
   }
 }
 
-/** The newest results of all checks: that no alert fired says little about a check that knows nothing. */
-async function findings({ db }: Shop): Promise<string[]> {
-  const rows = await db.query<{ check: string; findings: string }>(
-    `SELECT monitor || ' ' || check_kind AS check, string_agg(DISTINCT state->>'finding', ', ') AS findings
-     FROM lockstep.monitor_states GROUP BY 1 ORDER BY 1`,
+/** Adds the newest result of each check: that no alert fired says little about a check that knows nothing. */
+async function countFindings({ db }: Shop, known: Map<string, Map<string, number>>): Promise<void> {
+  const rows = await db.query<{ check: string; finding: string }>(
+    `SELECT monitor || ' ' || check_kind AS check, state->>'finding' AS finding FROM lockstep.monitor_states`,
   )
-  return rows.map((row) => `${row.check}: ${row.findings}`)
+  for (const { check, finding } of rows) {
+    const findings = known.get(check) ?? new Map<string, number>()
+    known.set(check, findings.set(finding, (findings.get(finding) ?? 0) + 1))
+  }
 }
