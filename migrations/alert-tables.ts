@@ -73,3 +73,11 @@ export interface AlertDeliveriesTable {
   created_at: Generated<Date>
   ended_at: Date | null
 }
+
+/** How far the clock of a server is from that of the database, as the server last compared them. */
+export interface ServerClocksTable {
+  process: string
+  read_at: Generated<Date>
+  offset_micros: number
+  error_micros: number
+}

@@ -1,5 +1,12 @@
 import type { ColumnType, Generated } from 'kysely'
-import type { AlertDeliveriesTable, AlertSilencesTable, AlertsTable, MonitorsTable, MonitorStatesTable } from './alert-tables.ts'
+import type {
+  AlertDeliveriesTable,
+  AlertSilencesTable,
+  AlertsTable,
+  MonitorsTable,
+  MonitorStatesTable,
+  ServerClocksTable,
+} from './alert-tables.ts'
 import type { BaselinesTable, MergedRollupsTable, RollupsTable } from './rollup-tables.ts'
 import type { ExperimentsTable, ExposureRecordersTable, ExposuresTable } from './experiment-tables.ts'
 
@@ -46,6 +53,7 @@ export interface LockstepTables {
   'lockstep.monitor_states': MonitorStatesTable
   'lockstep.alert_silences': AlertSilencesTable
   'lockstep.alert_deliveries': AlertDeliveriesTable
+  'lockstep.server_clocks': ServerClocksTable
 }
 
 export type DefinitionKind =

@@ -12,15 +12,17 @@ import { createServedBaselines } from './served-baselines.ts'
  * @param database throws while the database does not answer
  * @param options null: it records nothing
  * @param clock epoch microseconds
+ * @param comparedClock of this machine, if `clock` is another one
  */
 export function createRollups(
   database: () => Database,
   options: RollupRecorderOptions | null,
   log: Logger,
   clock: () => number,
+  comparedClock: () => number = clock,
 ): RollupRecorder {
   if (options === null) return noRollups
-  const writer = createRollupWriter({ database, log })
+  const writer = createRollupWriter({ database, log, clock: comparedClock })
   const baselines = createServedBaselines(async (model, version) => await baselineOf(database(), model, version), log)
   return createRollupRecorder({ writer, baselineOf: baselines, log, clock }, options)
 }

@@ -4,6 +4,7 @@ import type { Logger } from '../../runtime/log.ts'
 import { sqlState } from '../../runtime/relation.ts'
 import { dayOf } from '../day-partitions.ts'
 import { rollupPartitions } from './rollup-partitions.ts'
+import { readClockOffset, writeServerClock } from './clock-offset.ts'
 import type { ForgottenEntity } from './columns-summary.ts'
 import { ColumnsSummary } from './columns-summary.ts'
 import type { TrafficSummary } from './traffic-summary.ts'
@@ -64,7 +65,17 @@ interface EncodedMinute {
 const noPartition = '23514'
 
 export function createRollupWriter(
-  { database, log }: { /** @throws LockstepError `POSTGRES_UNAVAILABLE` */ readonly database: () => Database; readonly log: Logger },
+  {
+    database,
+    log,
+    clock,
+  }: {
+    /** @throws LockstepError `POSTGRES_UNAVAILABLE` */
+    readonly database: () => Database
+    readonly log: Logger
+    /** What is compared with the database's clock, epoch microseconds; absent: nothing is. */
+    readonly clock?: () => number
+  },
   { maxBytes = 64 * 2 ** 20 }: RollupWriterOptions = {},
 ): RollupWriter {
   let open: Minute | null = null
@@ -144,6 +155,11 @@ export function createRollupWriter(
     async write() {
       for (const minute of waiting) minute.encoded ??= await encode(minute)
       dropOldest()
+      const last = waiting.at(-1)
+      if (last !== undefined && clock !== undefined) {
+        const offset = await readClockOffset(database(), clock, 1)
+        if (offset !== null) await writeServerClock(database(), last.process, offset)
+      }
       while (waiting[0] !== undefined) {
         const [minute] = waiting
         await writeMinute(database(), minute, minute.encoded ?? (await encode(minute)))

@@ -1,49 +1,53 @@
 import { hostname } from 'node:os'
 import { parseDuration } from '../../../kernel/duration.ts'
 import type { CheckOf } from '../../../registry/define/check-options.ts'
-import type { CheckKind } from '../check-kind.ts'
+import type { ClockOffset } from '../../rollups/clock-offset.ts'
+import { readClockOffset, readServerClocks } from '../../rollups/clock-offset.ts'
+import type { CheckKind, CheckResult } from '../check-kind.ts'
 
 type Spec = CheckOf<'clock'>
 
 const tries = 3
 
-/**
- * Compares the clock of this machine with that of the database. The answer lies between two readings of the own clock,
- * so half of the round trip is the error; the fastest of a few tries counts.
- */
+/** Compares the clock of this machine, and those of the servers as they last did it themselves, with that of the database. */
 export const clock: CheckKind<Spec> = {
   name: 'clock',
-  async evaluate(context, { maxOffset }) {
-    const { db } = context
-    let best: { readonly offset: number; readonly error: number } | null = null
-    for (let i = 0; i < tries; i++) {
-      const before = context.clock()
-      const [row] = await db.query<{ now: number }>('SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::float8 AS now')
-      const after = context.clock()
-      if (row === undefined || after < before) continue
-      const found = { offset: (before + after) / 2 - row.now, error: (after - before) / 2 }
-      if (best === null || found.error < best.error) best = found
-    }
+  async evaluate({ db, clock: own }, { maxOffset }) {
     const threshold = parseDuration(maxOffset) / 1e6
     const host = hostname()
-    if (best === null)
-      return [
-        {
-          subject: 'clock',
-          state: 'unknown',
-          value: null,
-          threshold,
-          n: 0,
-          evidence: { host },
-          cause: `The clock of "${host}" went backwards meanwhile.`,
-        },
-      ]
-    const off = Math.max(0, Math.abs(best.offset) - best.error) / 1e6
-    const isOff = off > threshold
-    const cause = isOff
-      ? `The clock of "${host}" is ${Math.abs(best.offset / 1e6).toFixed(1)} s ${best.offset > 0 ? 'ahead of' : 'behind'} that of the database. Check its time synchronization (NTP).`
-      : null
-    const evidence = { host, offsetSeconds: best.offset / 1e6, errorSeconds: best.error / 1e6 }
-    return [{ subject: 'clock', state: isOff ? 'breach' : 'ok', value: off, threshold, n: tries, evidence, cause }]
+    const found = await readClockOffset(db, own, tries)
+    const worker = { subject: 'clock', threshold, n: tries }
+    const cause = `The clock of "${host}" went backwards meanwhile.`
+    const ofWorker: CheckResult =
+      found === null
+        ? { ...worker, state: 'unknown', value: null, n: 0, evidence: { host }, cause }
+        : { ...worker, ...judge(`"${host}"`, found, threshold), evidence: { host, ...secondsOf(found) } }
+    const servers = (await readServerClocks(db)).toSorted((a, b) => secondsOff(b) - secondsOff(a))
+    const [worst] = servers
+    if (worst === undefined) return [ofWorker]
+    const off = servers
+      .filter((server) => secondsOff(server) > threshold)
+      .map((server) => ({ server: server.process, ...secondsOf(server) }))
+    const judged = judge(`the server "${worst.process}"`, worst, threshold)
+    const others = off.length > 1 ? ` Those of ${off.length - 1} other servers are wrong, too.` : ''
+    const ofServers = { subject: 'clock of servers', threshold, n: servers.length, evidence: { off: off.slice(0, 20) } }
+    return [ofWorker, { ...ofServers, ...judged, cause: judged.cause === null ? null : `${judged.cause}${others}` }]
   },
+}
+
+function judge(whose: string, found: ClockOffset, threshold: number): Pick<CheckResult, 'state' | 'value' | 'cause'> {
+  const value = secondsOff(found)
+  if (value <= threshold) return { state: 'ok', value, cause: null }
+  const way = found.offset > 0 ? 'ahead of' : 'behind'
+  const cause = `The clock of ${whose} is ${Math.abs(found.offset / 1e6).toFixed(1)} s ${way} that of the database. Check its time synchronization (NTP).`
+  return { state: 'breach', value, cause }
+}
+
+/** What is certain of the offset. */
+function secondsOff({ offset, error }: ClockOffset): number {
+  return Math.max(0, Math.abs(offset) - error) / 1e6
+}
+
+function secondsOf({ offset, error }: ClockOffset) {
+  return { offsetSeconds: offset / 1e6, errorSeconds: error / 1e6 }
 }

@@ -53,6 +53,31 @@ async function check(model: string, stated: StatedCheck) {
   return checked?.results ?? []
 }
 
+it('the check of clocks names a server whose clock is wrong, by what it wrote itself', async () => {
+  const { db } = opened()
+  const clocks = async () => (await check('any', { kind: 'clock' })).map(({ subject, state, n, cause }) => ({ subject, state, n, cause }))
+  expect(await clocks()).toMatchObject([{ subject: 'clock', state: 'ok' }])
+  const writeMinute = async (process: string, aheadMicros: number) => {
+    const clock = () => Date.now() * 1000 + aheadMicros
+    const writer = createRollupWriter({ database: () => db, log: createLogger('silent'), clock })
+    writer.end(day, process, false)
+    await writer.write()
+  }
+  await writeMinute('a:1', 100_000)
+  await writeMinute('b:2', -500_000)
+  expect((await clocks())[1]).toEqual({ subject: 'clock of servers', state: 'ok', n: 2, cause: null })
+  await writeMinute('b:2', -9_000_000)
+  await writeMinute('c:3', 4_000_000)
+  expect((await clocks())[1]).toMatchObject({
+    state: 'breach',
+    n: 3,
+    cause: expect.stringMatching(/^The clock of the server "b:2" is (8\.9|9\.0) s behind .* Those of 1 other servers are wrong, too\.$/),
+  })
+  // servers that are gone say nothing
+  await db.query(`update lockstep.server_clocks set read_at = read_at - interval '6 minutes' where process <> 'a:1'`)
+  expect((await clocks())[1]).toMatchObject({ state: 'ok', n: 1 })
+})
+
 describe('checks of rollups', () => {
   it('page where a model fails, and say how; wrong requests do not count', async () => {
     await serve('failing', { answers: 18, fails: 2, ms: 10 })

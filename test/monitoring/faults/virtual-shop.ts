@@ -63,6 +63,8 @@ export interface Conditions {
   redisMs: number
   /** How far the clock of the worker is ahead, microseconds. */
   clockOffset: number
+  /** How far that of the server is. */
+  serverClockOffset: number
 }
 
 export interface ShopOptions {
@@ -101,6 +103,7 @@ export async function openShop({ postgresUrl, redis, seed = 1, lifelike: isLifel
     payments: 30,
     redisMs: 0,
     clockOffset: 0,
+    serverClockOffset: 0,
     ...given,
   }
   /** Two months ago, so that the virtual time stays in the past. */
@@ -206,7 +209,13 @@ export async function openShop({ postgresUrl, redis, seed = 1, lifelike: isLifel
   await push()
 
   const clock = () => now
-  const rollups = createRollups(() => db, { rowsPerSecond: 1_000_000 }, log, clock)
+  const rollups = createRollups(
+    () => db,
+    { rowsPerSecond: 1_000_000 },
+    log,
+    clock,
+    machineClock(() => conditions.serverClockOffset),
+  )
   const server = createServer({
     config: { bodyLimitBytes: 100_000, logShares: { share: isLifelike ? 0.25 : 1, models: new Map() }, logRetentionDays: 90 },
     database: async () => openPostgres(postgresUrl),
@@ -234,12 +243,12 @@ export async function openShop({ postgresUrl, redis, seed = 1, lifelike: isLifel
     active: (of) => activeMonitors(of, true),
     readSecret: () => null,
     allowPrivate: false,
-    // of the machine: the database has the real time, too
-    clock: () => Date.now() * 1000 + conditions.clockOffset,
+    clock: machineClock(() => conditions.clockOffset),
     worker: 'shop',
   })
   if (evaluation?.name !== monitorKind) throw new Error('The first kind evaluates monitors.')
 
+  let answered = 0
   async function predict(): Promise<void> {
     const entities = Array.from({ length: rowsPerRequest }, () => ({ card: `c${lifelike?.card() ?? random.below(cards)}` }))
     const response = await fetch(`${url}/v1/predict`, {
@@ -253,6 +262,7 @@ export async function openShop({ postgresUrl, redis, seed = 1, lifelike: isLifel
       readonly predictions: readonly { readonly score: number | string | null }[]
       readonly features: readonly { readonly amount: number | null }[]
     }
+    answered++
     for (const [i, id] of body.predictionIds.entries()) {
       const isFraud = random.next() < fraudShare((body.features[i]?.amount ?? 50) / conditions.unit) !== conditions.flipped
       outcomes.push({ at: now + (lifelike?.outcomeDelay() ?? 20 * minute), id, card: entities[i]?.card ?? '', isFraud })
@@ -294,6 +304,8 @@ export async function openShop({ postgresUrl, redis, seed = 1, lifelike: isLifel
     url,
     conditions,
     now: clock,
+    /** How many requests the server has answered so far. */
+    answered: () => answered,
     push,
     /** Writes the merged hours of the weeks before, as if the minutes were no longer kept. */
     async hadWeeks(weeks: number, requestsAnHour: number): Promise<void> {
@@ -348,6 +360,11 @@ export async function openShop({ postgresUrl, redis, seed = 1, lifelike: isLifel
 }
 
 export type Shop = Awaited<ReturnType<typeof openShop>>
+
+/** The real time, which the database has, too. */
+function machineClock(offset: () => number): () => number {
+  return () => Date.now() * 1000 + offset()
+}
 
 /** Knuth's method, the product of uniform numbers; from 100 on, the normal distribution. */
 function poisson(random: Random, mean: number): number {
