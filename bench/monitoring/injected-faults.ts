@@ -89,7 +89,7 @@ export async function injectedFaults(
       }
       wrong += found
       healthySeconds = Math.round((performance.now() - began) / 1000)
-      for (const [check, findings] of [...known].toSorted())
+      for (const [check, findings] of [...known].toSorted(([a], [b]) => (a < b ? -1 : 1)))
         say(`    ${check}: ${[...findings].map(([finding, n]) => `${finding} ${n}`).join(', ')}`)
     })
   }
