@@ -1,0 +1,243 @@
+import type { AnalysisSpec, ExperimentSpec, MetricSpec } from '../../kernel/experiment-spec.ts'
+import { formatTimestamp } from '../../kernel/time.ts'
+import type { AdjustedArm } from '../../statistics/covariate-adjustment.ts'
+import { adjustForCovariates } from '../../statistics/covariate-adjustment.ts'
+import { chiSquaredSurvival } from '../../statistics/distributions.ts'
+import { benjaminiHochberg, holm } from '../../statistics/multiple-tests.ts'
+import type { Compared } from './compare-arms.ts'
+import { compareMeans, compareQuantiles } from './compare-arms.ts'
+import type { ExperimentEvidence, MetricEvidence } from './evidence.ts'
+import type { Comparison, ExperimentResult, MetricResult, PeriodResult, SliceResult } from './experiment-result.ts'
+import { healthChecks, progressOf } from './experiment-health.ts'
+import type { NeededUnits } from './needed-units.ts'
+import { neededUnits } from './needed-units.ts'
+import { narrowed } from './narrowed.ts'
+import type { UnitSums } from './unit-sums.ts'
+import { linearized } from './unit-sums.ts'
+
+/** Intervals for which the sequence's own tuning holds: that of a plan, or of 5,000 units. */
+const defaultTightestAt = 5000
+
+/**
+ * Analyses an experiment: the same evidence and the same earlier result give the same result.
+ *
+ * @param previous the result before; null: there is none. Sequences become narrower only, and a fixed analysis that has
+ *   its units is not repeated
+ */
+export function analyzeExperiment(spec: ExperimentSpec, evidence: ExperimentEvidence, previous: ExperimentResult | null): ExperimentResult {
+  const { analysis } = spec
+  const found = isFinal(previous) ? previous.metrics : spec.metrics.map((metric, i) => metricResult(spec, metric, i, evidence))
+  const metrics = corrected(spec, analysis.method === 'sequential' ? narrowed(found, previous, analysis.alpha) : found)
+  const base = {
+    experiment: spec.name,
+    model: spec.model,
+    asOf: formatTimestamp(evidence.asOf),
+    analysis,
+    variants: spec.variants.map(({ name, weight }, i) => ({
+      variant: name,
+      weight,
+      units: evidence.exposures.units[i] ?? 0,
+      rows: evidence.exposures.rows[i] ?? 0,
+    })),
+    metrics,
+    slices: sliceResults(spec, evidence),
+    periods: periodResults(spec, evidence),
+    progress: progressOf(spec, evidence),
+  }
+  return { ...base, health: healthChecks(spec, evidence, metrics, previous) }
+}
+
+/** A fixed analysis looks once. */
+function isFinal(previous: ExperimentResult | null): previous is ExperimentResult {
+  return previous?.analysis.method === 'fixed' && previous.metrics[0]?.comparisons.every(({ state }) => state === 'estimated') === true
+}
+
+function metricResult(spec: ExperimentSpec, metric: MetricSpec, index: number, evidence: ExperimentEvidence): MetricResult {
+  const { sums, bins, immature } = evidence.metrics[index] as MetricEvidence
+  const total = sums.reduce((sum, { n }) => sum + n, 0)
+  const planned = spec.analysis.method === 'fixed' ? (spec.analysis.units ?? 0) : 0
+  const waits = total < planned ? { units: total, needed: planned, why: 'of the plan' } : null
+  const adjusted = adjustedArms(metric, sums)
+  return {
+    metric: metric.name,
+    role: metric.role,
+    kind: metric.kind,
+    better: metric.better,
+    arms: spec.variants.map(({ name }, i) => ({
+      variant: name,
+      units: sums[i]?.n ?? 0,
+      immature: immature[i] ?? 0,
+      value: valueOf(metric, sums[i] as UnitSums, bins === null ? null : bins[i]),
+    })),
+    comparisons: comparisonsOf(spec, metric, sums, bins, adjusted.arms, spec.analysis.alpha, waits),
+    explained: adjusted.explained,
+  }
+}
+
+function isRatio({ kind, per }: MetricSpec): boolean {
+  return kind === 'ratio' || per === 'exposure'
+}
+
+function valueOf(metric: MetricSpec, { n, mean }: UnitSums, bins: NonNullable<MetricEvidence['bins']>[number] | null | undefined): number | null {
+  if (n === 0) return null
+  if (metric.kind === 'quantile') return bins === null || bins === undefined ? null : quantileOf(bins, metric.quantile, n)
+  if (!isRatio(metric)) return mean[0] as number
+  return mean[1] === 0 ? null : (mean[0] as number) / (mean[1] as number)
+}
+
+function quantileOf({ to, counts }: NonNullable<MetricEvidence['bins']>[number], quantile: number, n: number): number {
+  let below = 0
+  const place = counts.findIndex((count) => (below += count) >= quantile * n)
+  return to[place] as number
+}
+
+/** The arms after the covariates took out what they explain, and the share of the variance that this was. */
+function adjustedArms(metric: MetricSpec, sums: readonly UnitSums[]): { readonly arms: readonly AdjustedArm[]; readonly explained: number | null } {
+  const raw = sums.map((arm) => linearized(arm, isRatio(metric)).sums)
+  const hasCovariates = (sums[0]?.mean.length ?? 0) > 2
+  const usable = raw.every(({ n, meanY }) => n >= 2 && Number.isFinite(meanY))
+  if (!hasCovariates || !usable || metric.kind === 'quantile')
+    return { arms: raw.map(({ n, meanY, squaresY }) => ({ n, mean: meanY, variance: squaresY / (n - 1) })), explained: null }
+  const { arms } = adjustForCovariates(raw)
+  const total = (parts: readonly number[]): number => parts.reduce((sum, part) => sum + part, 0)
+  const before = total(raw.map(({ squaresY }) => squaresY))
+  const after = total(arms.map(({ variance, n }) => variance * (n - 1)))
+  return { arms, explained: before === 0 ? null : 1 - after / before }
+}
+
+function comparisonsOf(
+  { variants, analysis }: ExperimentSpec,
+  metric: MetricSpec,
+  sums: readonly UnitSums[],
+  bins: MetricEvidence['bins'],
+  arms: readonly AdjustedArm[],
+  alpha: number,
+  waits: NeededUnits | null = null,
+): Comparison[] {
+  const [control] = variants
+  return variants.slice(1).map((variant, k): Comparison => {
+    const i = k + 1
+    const names = { variant: variant.name, control: control?.name ?? '' }
+    const waitsFor = waits ?? neededUnits(metric, sums[0] as UnitSums, sums[i] as UnitSums)
+    if (waitsFor !== null) return { ...names, ...unknown, waitsFor }
+    const share = variant.weight + (control?.weight ?? 0)
+    const tightestAt = analysis.units === null ? undefined : Math.max(1, analysis.units * share)
+    const options = { analysis, alpha, tightestAt }
+    const compared =
+      metric.kind === 'quantile'
+        ? compareQuantiles(binsOf(bins, 0), binsOf(bins, i), metric.quantile, metric, options)
+        : compareMeans(arms[0] as AdjustedArm, arms[i] as AdjustedArm, metric, options)
+    return comparison(names, compared, alpha)
+  })
+}
+
+function binsOf(bins: MetricEvidence['bins'], arm: number): NonNullable<MetricEvidence['bins']>[number] {
+  return bins?.[arm] ?? { from: [], to: [], counts: [] }
+}
+
+const unknown = {
+  state: 'not enough units',
+  difference: null,
+  lift: null,
+  p: null,
+  adjustedP: null,
+  significant: false,
+  guardrail: null,
+  bayesian: null,
+  detectable: null,
+  contradicts: false,
+} as const
+
+function comparison(names: Pick<Comparison, 'variant' | 'control'>, { e: _e, ...compared }: Compared, alpha: number): Comparison {
+  const significant = compared.p === null ? compared.significant : compared.p <= alpha
+  return { ...names, state: 'estimated', waitsFor: null, ...compared, adjustedP: null, significant, contradicts: false }
+}
+
+/**
+ * Corrects the p-values over the metrics and treatments, guardrails excepted: each of those has to pass, so their number
+ * makes no false alarm likelier. Holm's and Benjamini and Hochberg's methods are for one look. Under sequential use each
+ * p is multiplied by their number (Bonferroni), which holds at every look.
+ */
+function corrected({ analysis }: ExperimentSpec, metrics: readonly MetricResult[]): MetricResult[] {
+  const decided = metrics.flatMap(({ role, comparisons }, m) =>
+    role === 'guardrail' ? [] : comparisons.flatMap(({ p }, c) => (p === null ? [] : [{ m, c, p }])),
+  )
+  const adjusted = adjust(
+    decided.map(({ p }) => p),
+    analysis,
+    metrics.reduce((sum, { role, comparisons }) => sum + (role === 'guardrail' ? 0 : comparisons.length), 0),
+  )
+  return metrics.map((metric, m) => ({
+    ...metric,
+    comparisons: metric.comparisons.map((each, c) => {
+      const at = decided.findIndex((other) => other.m === m && other.c === c)
+      const adjustedP = adjusted?.[at] ?? null
+      if (each.state !== 'estimated' || each.p === null) return each
+      return { ...each, adjustedP, significant: (adjustedP ?? each.p) <= analysis.alpha }
+    }),
+  }))
+}
+
+function adjust(pValues: readonly number[], { method, correction }: AnalysisSpec, count: number): readonly number[] | null {
+  if (correction === 'none' || method === 'bayesian') return null
+  if (method === 'sequential') return pValues.map((p) => Math.min(1, p * count))
+  return correction === 'bh' ? benjaminiHochberg(pValues) : holm(pValues)
+}
+
+/** The primary metric in groups of units. The level is shared by all groups, so that many of them find nothing by chance. */
+function sliceResults(spec: ExperimentSpec, { slices }: ExperimentEvidence): SliceResult[] {
+  const [metric] = spec.metrics
+  if (metric === undefined || metric.kind === 'quantile') return []
+  const features = [...new Set(slices.map(({ feature }) => feature))]
+  const treatments = spec.variants.slice(1)
+  const alpha = spec.analysis.alpha / Math.max(1, slices.length * treatments.length)
+  return features.map((feature) => {
+    const groups = slices
+      .filter((slice) => slice.feature === feature)
+      .map(({ value, others, arms }) => ({
+        value,
+        others,
+        comparisons: comparisonsOf(spec, metric, arms, null, adjustedArms(metric, arms).arms, alpha),
+        arms: adjustedArms(metric, arms).arms,
+      }))
+      .sort((a, b) => unitsOf(b.arms) - unitsOf(a.arms))
+    const heterogeneity = treatments.map(({ name }, k) => ({
+      variant: name,
+      p: sameEffect(
+        groups.flatMap(({ comparisons, arms }) => {
+          const [control, treatment] = [arms[0], arms[k + 1]]
+          if (comparisons[k]?.state !== 'estimated' || control === undefined || treatment === undefined) return []
+          return [{ effect: treatment.mean - control.mean, variance: control.variance / control.n + treatment.variance / treatment.n }]
+        }),
+      ),
+    }))
+    return { feature, heterogeneity, groups: groups.map(({ value, others, comparisons }) => ({ value, others, comparisons })) }
+  })
+}
+
+function unitsOf(arms: readonly AdjustedArm[]): number {
+  return arms.reduce((sum, { n }) => sum + n, 0)
+}
+
+/** Cochran's Q test that independent effects are the same, at one look. Source: Cochran, Biometrics 10 (1954). */
+function sameEffect(groups: readonly { readonly effect: number; readonly variance: number }[]): number | null {
+  if (groups.length < 2 || groups.some(({ variance }) => !(variance > 0))) return null
+  const weights = groups.reduce((sum, { variance }) => sum + 1 / variance, 0)
+  const mean = groups.reduce((sum, { effect, variance }) => sum + effect / variance, 0) / weights
+  const q = groups.reduce((sum, { effect, variance }) => sum + (effect - mean) ** 2 / variance, 0)
+  return chiSquaredSurvival(q, groups.length - 1)
+}
+
+const dayMicros = 86_400_000_000
+
+function periodResults(spec: ExperimentSpec, { periods }: ExperimentEvidence): PeriodResult[] {
+  const [metric] = spec.metrics
+  if (metric === undefined) return []
+  return periods.map(({ fromMicros, toMicros, arms }) => ({
+    fromDay: fromMicros / dayMicros,
+    toDay: toMicros / dayMicros,
+    comparisons: comparisonsOf(spec, { ...metric, margin: null }, arms, null, adjustedArms(metric, arms).arms, spec.analysis.alpha),
+  }))
+}
+
+export { defaultTightestAt }

@@ -1,0 +1,181 @@
+import type { ExperimentSpec, MetricSpec } from '../../kernel/experiment-spec.ts'
+import type { Value } from '../../kernel/value-type.ts'
+import type { Database } from '../../runtime/database.ts'
+import type { ExposedUnits } from './exposed-units.ts'
+import { exposureCounts } from './exposure-counts.ts'
+import type { ExposureCounts } from './exposure-counts.ts'
+import type { AskedMetric, ReadUnitsOptions, UnitsCatalog } from './read-units.ts'
+import { featureNames, planUnits, readUnits } from './read-units.ts'
+import type { UnitBins } from './unit-bins.ts'
+import { createUnitBinner } from './unit-bins.ts'
+import type { UnitSums } from './unit-sums.ts'
+import { createUnitSummer } from './unit-sums.ts'
+
+/** What an analysis needs to know of an experiment, as plain JSON: the same evidence gives the same results. */
+export interface ExperimentEvidence {
+  /** Epoch microseconds. */
+  readonly asOf: number
+  readonly exposures: ExposureCounts
+  /** By metric of the experiment. */
+  readonly metrics: readonly MetricEvidence[]
+  /** Of all units, by covariate: names, and by variant their sums. */
+  readonly covariates: { readonly names: readonly string[]; readonly arms: readonly UnitSums[] }
+  /** The primary metric in groups of units. */
+  readonly slices: readonly SliceEvidence[]
+  /** The primary metric by time since the exposure. */
+  readonly periods: readonly PeriodEvidence[]
+}
+
+/** By variant, as the experiment lists them. */
+export interface MetricEvidence {
+  readonly sums: readonly UnitSums[]
+  /** Only of a quantile. */
+  readonly bins: readonly UnitBins[] | null
+  /** Units whose window has not passed. */
+  readonly immature: readonly number[]
+}
+
+export interface SliceEvidence {
+  readonly feature: string
+  /** null: the units without a value; absent of `others`. */
+  readonly value: string | null
+  /** The values beyond the first ones, together. */
+  readonly others: boolean
+  readonly arms: readonly UnitSums[]
+}
+
+export interface PeriodEvidence {
+  /** Since the exposure. */
+  readonly fromMicros: number
+  readonly toMicros: number
+  readonly arms: readonly UnitSums[]
+}
+
+/** More values of a slice than this are one group. */
+const maxSliceValues = 30
+
+/**
+ * Reads all units of an experiment and sums them up, in one pass and bounded memory.
+ *
+ * @throws LockstepError whatever `planUnits` and `readUnits` throw
+ */
+export async function gatherEvidence(
+  db: Database,
+  catalog: UnitsCatalog,
+  spec: ExperimentSpec,
+  exposed: ExposedUnits,
+  options: ReadUnitsOptions = {},
+): Promise<ExperimentEvidence> {
+  const asked = spec.metrics.map((metric): AskedMetric => ({ spec: metric, afterMicros: metric.withinMicros }))
+  const periods = periodsOf(spec.metrics[0] as MetricSpec)
+  const plan = planUnits(catalog, spec, [...asked, ...periods])
+  const variants = spec.variants.map(({ name }) => name)
+  const place = (name: string): number => plan.features.indexOf(name)
+  const covariates = featureNames(spec.covariates)
+  const slices = featureNames(spec.slices).map((name) => ({ name, at: place(name), groups: new Map<string | null, Summers>() }))
+  const covariateAt = covariates.map(place)
+  const width = 2 + 2 * covariates.length
+  const summers = (): Summers => variants.map(() => createUnitSummer(width))
+  const isQuantile = asked.map(({ spec: { kind } }) => kind === 'quantile')
+  const sums = [...asked, ...periods].map(summers)
+  const bins = isQuantile.map((is) => (is ? variants.map(() => createUnitBinner()) : null))
+  const immature = asked.map(() => variants.map(() => 0))
+  const ofAll = variants.map(() => createUnitSummer(Math.max(2, 2 * covariates.length)))
+  const row = new Float64Array(width)
+  await readUnits(
+    db,
+    plan,
+    exposed,
+    ({ variant, features, figures, mature }) => {
+      const arm = variants.indexOf(variant)
+      if (arm < 0) return
+      for (const [k, at] of covariateAt.entries()) {
+        const value = numberOf(features[at] ?? null)
+        row[2 + 2 * k] = value ?? 0
+        row[3 + 2 * k] = value === null ? 1 : 0
+      }
+      ofAll[arm]?.add(covariates.length === 0 ? nothing : row.subarray(2))
+      for (const [i, figure] of figures.entries()) {
+        if (figure === null) {
+          const waiting = immature[i]
+          if (waiting !== undefined && mature[i] !== true) waiting[arm] = (waiting[arm] as number) + 1
+          continue
+        }
+        row[0] = figure.numerator
+        row[1] = figure.denominator
+        sums[i]?.[arm]?.add(row)
+        bins[i]?.[arm]?.add(figure.numerator)
+        if (i > 0) continue
+        for (const { at, groups } of slices) groupOf(groups, features[at] ?? null, summers)[arm]?.add(row)
+      }
+    },
+    options,
+  )
+  return {
+    asOf: exposed.asOf,
+    exposures: await exposureCounts(db, exposed, variants),
+    metrics: asked.map((_, i) => ({
+      sums: summed(sums[i] as Summers),
+      bins: bins[i]?.map((each) => each.bins()) ?? null,
+      immature: immature[i] as number[],
+    })),
+    covariates: { names: covariates, arms: summed(ofAll) },
+    slices: slices.flatMap(({ name, groups }) =>
+      [...groups].map(([value, arms]) => ({
+        feature: name,
+        value: value === otherValues ? null : value,
+        others: value === otherValues,
+        arms: summed(arms),
+      })),
+    ),
+    periods: periods.map(({ spec: { withinMicros }, afterMicros }, k) => ({
+      fromMicros: afterMicros - withinMicros,
+      toMicros: afterMicros,
+      arms: summed(sums[asked.length + k] as Summers),
+    })),
+  }
+}
+
+type Summers = readonly ReturnType<typeof createUnitSummer>[]
+const nothing = [0, 0]
+
+function summed(arms: Summers): UnitSums[] {
+  return arms.map((arm) => arm.sums())
+}
+
+/** Not a value of any feature: texts of PostgreSQL have no NUL. */
+const otherValues = '\0'
+
+function groupOf(groups: Map<string | null, Summers>, value: Value | null, create: () => Summers): Summers {
+  const wanted = value === null ? null : String(value)
+  const key = groups.has(wanted) || groups.size < maxSliceValues ? wanted : otherValues
+  const found = groups.get(key)
+  if (found !== undefined) return found
+  const made = create()
+  groups.set(key, made)
+  return made
+}
+
+function numberOf(value: Value | null): number | null {
+  if (typeof value === 'boolean' || typeof value === 'bigint') return Number(value)
+  return typeof value === 'number' && Number.isFinite(value) ? value : null
+}
+
+const dayMicros = 86_400_000_000
+const maxPeriods = 7
+
+/**
+ * The primary metric by day since the exposure, or by some days: whether an effect fades as it loses its novelty. Only
+ * of totals, which can be split by time; none if the window is shorter than two days.
+ */
+function periodsOf(metric: MetricSpec): AskedMetric[] {
+  const measures = metric.kind === 'ratio' ? [metric.numerator, metric.denominator] : [metric.value]
+  const isTotal = measures.every(({ of, aggregate }) => of.kind === 'source' && (aggregate === 'sum' || aggregate === 'count'))
+  const days = Math.floor(metric.withinMicros / dayMicros)
+  if (days < 2 || metric.kind === 'quantile' || metric.per === 'exposure' || !isTotal) return []
+  const step = Math.ceil(days / maxPeriods) * dayMicros
+  return Array.from({ length: Math.floor(metric.withinMicros / step) }, (_, k) => ({
+    spec: { ...metric, withinMicros: step },
+    afterMicros: (k + 1) * step,
+  }))
+}

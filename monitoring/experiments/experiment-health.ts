@@ -1,0 +1,149 @@
+import type { ExperimentSpec } from '../../kernel/experiment-spec.ts'
+import { asymptoticSequence } from '../../statistics/confidence-sequence.ts'
+import { sampleRatioP } from '../../statistics/sample-ratio.ts'
+import type { ExperimentEvidence } from './evidence.ts'
+import type { ExperimentResult, HealthCheck, MetricResult, Progress } from './experiment-result.ts'
+
+/** Below this p, the split or a covariate is not what chance would make: one false alarm in a thousand experiments. */
+const alarmP = 0.001
+
+/** A share of crossovers above it is a fault of the unit, not of single ones. */
+const maxCrossovers = 0.01
+
+export function healthChecks(
+  spec: ExperimentSpec,
+  evidence: ExperimentEvidence,
+  metrics: readonly MetricResult[],
+  previous: ExperimentResult | null,
+): HealthCheck[] {
+  const before = (check: HealthCheck['check']): number => previous?.health.find((each) => each.check === check)?.value ?? 1
+  return [
+    sampleRatio(spec, evidence, before('sample ratio')),
+    crossovers(evidence),
+    lostExposures(evidence),
+    ...(evidence.covariates.names.length === 0 ? [] : [covariateBalance(spec, evidence, before('covariate balance'))]),
+    stableEffect(metrics),
+    maturity(spec, evidence),
+  ]
+}
+
+/** Whether the split of units is the planned one, at every look: the least p of all looks counts. */
+function sampleRatio({ variants }: ExperimentSpec, { exposures }: ExperimentEvidence, before: number): HealthCheck {
+  const check = 'sample ratio'
+  const total = exposures.units.reduce((sum, units) => sum + units, 0)
+  if (total === 0) return { check, state: 'unknown', value: null, text: 'No unit was exposed yet.' }
+  const weights = variants.map(({ weight }) => weight)
+  const value = Math.min(before, sampleRatioP(exposures.units, weights))
+  const shares = exposures.units.map((units, i) => `${variants[i]?.name} ${percent(units / total)} of ${percent(weights[i] ?? 0)}`).join(', ')
+  return value > alarmP
+    ? { check, state: 'ok', value, text: `The units are split as planned: ${shares}.` }
+    : {
+        check,
+        state: 'failing',
+        value,
+        text: `The units are not split as planned: ${shares}. The variants' units differ for a reason other than chance, so no figure can be trusted. Look for answers that fail or exposures that are lost in one variant only.`,
+      }
+}
+
+function crossovers({ exposures }: ExperimentEvidence): HealthCheck {
+  const check = 'crossovers'
+  const total = exposures.units.reduce((sum, units) => sum + units, 0)
+  if (total === 0) return { check, state: 'unknown', value: null, text: 'No unit was exposed yet.' }
+  const value = exposures.crossovers / total
+  const counted = `${exposures.crossovers} of ${total} units saw more than one variant`
+  if (value <= maxCrossovers) return { check, state: exposures.crossovers === 0 ? 'ok' : 'warning', value, text: `${counted}, and are left out.` }
+  return {
+    check,
+    state: 'failing',
+    value,
+    text: `${counted}. They are left out, and so many of them bias the rest. Check that the unit is the same in all requests, and that no version was named in some.`,
+  }
+}
+
+function lostExposures({ exposures: { lost, unclosed } }: ExperimentEvidence): HealthCheck {
+  const check = 'lost exposures'
+  if (lost === 0 && unclosed === 0) return { check, state: 'ok', value: 0, text: 'No exposure is known to be lost.' }
+  const servers = unclosed === 0 ? '' : `${unclosed} ${unclosed === 1 ? 'server' : 'servers'} ended without writing down the last second`
+  const dropped = lost === 0 ? '' : `servers dropped ${lost} exposures while the database was unavailable`
+  const what = [dropped, servers].filter((each) => each !== '').join(', and ')
+  return {
+    check,
+    state: 'warning',
+    value: lost,
+    text: `${what.charAt(0).toUpperCase()}${what.slice(1)}. Units that come again are exposed again, later.`,
+  }
+}
+
+/** Covariates were known before the exposure, so they must be alike in all variants. */
+function covariateBalance({ variants }: ExperimentSpec, { covariates }: ExperimentEvidence, before: number): HealthCheck {
+  const check = 'covariate balance'
+  const [control, ...treatments] = covariates.arms
+  let least = { p: 1, name: '', variant: '' }
+  for (const [k, name] of covariates.names.entries()) {
+    for (const [t, treatment] of treatments.entries()) {
+      if (control === undefined || control.n < 100 || treatment.n < 100) continue
+      // its value and whether it is missing
+      for (const at of [2 * k, 2 * k + 1]) {
+        const width = control.mean.length
+        const variances = [control, treatment].map(({ cross, n }) => (cross[at * width + at] as number) / (n - 1) / n)
+        const standardError = Math.sqrt((variances[0] ?? 0) + (variances[1] ?? 0))
+        if (standardError === 0) continue
+        const distance = (treatment.mean[at] as number) - (control.mean[at] as number)
+        const { p } = asymptoticSequence(distance, standardError, control.n + treatment.n)
+        if (p < least.p) least = { p, name, variant: variants[t + 1]?.name ?? '' }
+      }
+    }
+  }
+  const tests = 2 * covariates.names.length * treatments.length
+  const value = Math.min(before, 1, least.p * tests)
+  if (value > alarmP) return { check, state: 'ok', value, text: 'The covariates are alike in all variants.' }
+  return {
+    check,
+    state: 'failing',
+    value,
+    text: `${least.name === '' ? 'A covariate' : `The covariate "${least.name}"`} differs between ${least.variant === '' ? 'variants' : `"${least.variant}" and the control`}, though it was known before the exposure. The units were not assigned by chance alone, or a variant changes what is known at its own exposures.`,
+  }
+}
+
+function stableEffect(metrics: readonly MetricResult[]): HealthCheck {
+  const check = 'stable effect'
+  const changed = metrics.find(({ comparisons }) => comparisons.some(({ contradicts }) => contradicts))
+  if (changed === undefined) return { check, state: 'ok', value: 0, text: 'All looks agree with each other.' }
+  return {
+    check,
+    state: 'failing',
+    value: 1,
+    text: `Looks at "${changed.metric}" exclude each other: its effect changed while the experiment ran. Compare the days since the exposure, and the slices.`,
+  }
+}
+
+function maturity(spec: ExperimentSpec, evidence: ExperimentEvidence): HealthCheck {
+  const { immatureShare, units } = progressOf(spec, evidence)
+  const check = 'maturity'
+  if (units === 0) return { check, state: 'unknown', value: null, text: 'No unit is mature yet: the window of the primary metric has to pass.' }
+  return { check, state: 'ok', value: 1 - immatureShare, text: `${percent(1 - immatureShare)} of the units are mature. The others count later.` }
+}
+
+const dayMicros = 86_400_000_000
+
+export function progressOf(spec: ExperimentSpec, { metrics, exposures }: ExperimentEvidence): Progress {
+  const [primary] = metrics
+  const total = (counts: readonly number[]): number => counts.reduce((sum, count) => sum + count, 0)
+  const units = total(primary?.sums.map(({ n }) => n) ?? [])
+  const waiting = total(primary?.immature ?? [])
+  const unitsByDay = exposures.recentDays === 0 ? 0 : exposures.recentUnits / exposures.recentDays
+  const planned = spec.analysis.units
+  const lacking = planned === null ? null : Math.max(0, planned - units - waiting)
+  const within = (spec.metrics[0]?.withinMicros ?? 0) / dayMicros
+  return {
+    units,
+    planned,
+    immatureShare: units + waiting === 0 ? 0 : waiting / (units + waiting),
+    unitsByDay,
+    daysLeft: planned === null || lacking === null ? null : units >= planned ? 0 : lacking > 0 && unitsByDay === 0 ? null : lacking / Math.max(unitsByDay, 1e-9) + within,
+  }
+}
+
+function percent(share: number): string {
+  return `${Number((share * 100).toFixed(1))} %`
+}

@@ -1,0 +1,88 @@
+import { formatTimestamp } from '../../kernel/time.ts'
+import type { Column } from '../../kernel/value-type.ts'
+import { sqlTypeName } from '../../offline/sql-type.ts'
+import { sqlIdentifier, sqlText } from '../../runtime/sql.ts'
+import { predictionColumn } from './metric-views.ts'
+
+/** Which exposures are read. Times are epoch microseconds. */
+export interface ExposedUnits {
+  readonly experimentId: number
+  readonly experiment: string
+  readonly unit: string
+  /** Exposures until then; a unit counts in a window once the window has passed then. */
+  readonly asOf: number
+}
+
+/** The kind of the row that asks for what was known at the exposure. Kind `i + 1` asks at the end of window `i`. */
+export const exposureKind = 0
+
+/** Added to the kind of a window: the row asks for one prediction of the unit in it. */
+export const predictionKinds = 1000
+
+/** A time at which the figures of a unit are asked for. */
+export interface AskedWindow {
+  /** How long after the exposure. */
+  readonly afterMicros: number
+  /** Whether its predictions have rows of their own. */
+  readonly predictions: boolean
+}
+
+/**
+ * The spine of an experiment's metrics: for each unit, in order, one row at its exposure and one at the end of each
+ * window that has passed, and after it those of its predictions. Units that were answered by two variants are left out.
+ *
+ * @param keys the columns that views are asked by
+ */
+export function unitsQuery(exposed: ExposedUnits, keys: readonly Column[], windows: readonly AskedWindow[]): string {
+  const { experimentId, experiment, asOf, unit } = exposed
+  const now = moment(asOf)
+  const fields = keys.filter(({ name }) => name !== predictionColumn)
+  const values = fields.map(({ name, type }) => {
+    const field = `e.entity->>${sqlText(name)}`
+    return `(${name === unit ? `coalesce(${field}, e.unit)` : field})::${sqlTypeName(type)} AS ${sqlIdentifier(name)}`
+  })
+  const hasPredictions = keys.length !== fields.length
+  const row = (kind: number, time: string, when: string, predicted: Predicted | null = null): string =>
+    `SELECT ${[
+      'e.unit AS _unit',
+      'e.variant AS _variant',
+      'e.exposed_at AS _exposed_at',
+      'e.propensity AS _propensity',
+      `${kind} AS _kind`,
+      `${time} AS _at`,
+      ...values,
+      ...(hasPredictions ? [`${predicted?.id ?? 'NULL::text'} AS ${sqlIdentifier(predictionColumn)}`] : []),
+      `${predicted?.at ?? 'NULL::timestamptz'} AS _answered`,
+    ].join(', ')} FROM e${predicted?.joined ?? ''} WHERE ${when}`
+  const rows = [row(exposureKind, 'e.exposed_at', 'true')]
+  for (const [i, { afterMicros, predictions }] of windows.entries()) {
+    const end = `e.exposed_at + interval '${afterMicros} microseconds'`
+    const isOver = `${end} <= ${now}`
+    rows.push(row(i + 1, end, isOver))
+    if (!predictions) continue
+    const isOfUnit =
+      unit === 'request-id' ? 'p.request_id = e.unit' : `coalesce(p.keys->>${sqlText(unit)}, p.request->>${sqlText(unit)}) = e.unit`
+    const logged = ` JOIN lockstep.prediction_log p ON p.experiment = ${sqlText(experiment)} AND p.variant = e.variant AND ${isOfUnit}`
+    // the first answer of a unit may be logged a moment before its exposure
+    const inWindow = `p.prediction_id IS NOT NULL AND p.at >= (SELECT min(exposed_at) FROM e) - interval '1 minute' AND p.at <= ${end}`
+    const predicted = { id: 'p.prediction_id', at: 'p.at', joined: logged }
+    rows.push(row(predictionKinds + i + 1, end, `${inWindow} AND ${isOver}`, predicted))
+  }
+  return `WITH e AS (
+      SELECT x.* FROM lockstep.exposures x WHERE x.experiment_id = ${experimentId} AND x.exposed_at <= ${now} AND NOT EXISTS (
+        SELECT FROM lockstep.exposures o WHERE o.experiment_id = x.experiment_id AND o.unit = x.unit AND o.variant <> x.variant)
+    )
+    SELECT ${['_unit', '_variant', '_exposed_at', '_propensity', '_kind', '_at', ...keys.map(({ name }) => sqlIdentifier(name))].join(', ')}
+    FROM (${rows.join(' UNION ALL ')}) u ORDER BY _unit COLLATE "C", _kind, _answered`
+}
+
+/** SQL of a prediction's row. */
+interface Predicted {
+  readonly id: string
+  readonly at: string
+  readonly joined: string
+}
+
+function moment(micros: number): string {
+  return `timestamptz '${formatTimestamp(micros)}'`
+}
