@@ -15,8 +15,7 @@ import { narrowed } from './narrowed.ts'
 import type { UnitSums } from './unit-sums.ts'
 import { linearized } from './unit-sums.ts'
 
-/** Intervals for which the sequence's own tuning holds: that of a plan, or of 5,000 units. */
-const defaultTightestAt = 5000
+
 
 /**
  * Analyses an experiment: the same evidence and the same earlier result give the same result.
@@ -240,4 +239,3 @@ function periodResults(spec: ExperimentSpec, { periods }: ExperimentEvidence): P
   }))
 }
 
-export { defaultTightestAt }

@@ -79,7 +79,7 @@ function draftOf(
   const known = drafts.get(identity)
   if (known !== undefined) return known
   const features: FeatureSpec[] = []
-  const spec = {
+  const spec: ViewDraft['spec'] = {
     name: `_metric_${drafts.size}`,
     version: 1,
     entity: { name: `_unit_${drafts.size}`, key },
@@ -88,7 +88,7 @@ function draftOf(
     derive: ofOutcome === null ? [] : [{ name: 'value', type: { kind: 'float64' } }],
     code: ofOutcome === null ? null : ofOutcome.fingerprint,
     features,
-  } as const
+  }
   const plan = (): ViewPlan =>
     ofOutcome === null
       ? compileView({ spec, code: null, fingerprint: identity })

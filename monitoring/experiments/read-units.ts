@@ -6,6 +6,7 @@ import type { ServiceMember } from '../../kernel/service-spec.ts'
 import type { Value } from '../../kernel/value-type.ts'
 import type { ViewPlan } from '../../kernel/view-plan.ts'
 import type { DefinitionId } from '../../kernel/view-spec.ts'
+import type { JoinOptions } from '../../offline/join.ts'
 import { joinSpine } from '../../offline/join.ts'
 import { openSpine } from '../../offline/spine/open-spine.ts'
 import type { Database } from '../../runtime/database.ts'
@@ -161,7 +162,7 @@ export async function readUnits(
     const [unitAt, variantAt, exposedAt, propensityAt, kindAt] = ['_unit', '_variant', '_exposed_at', '_propensity', '_kind'].map(slot)
     const featurePlaces = plan.features.map((name) => plan.service.features.findIndex((feature) => feature.name === name))
     let open: OpenUnit | null = null
-    const options = { ...(signal && { signal }), ...(onUnits && { onProgress: ({ done, total }) => onUnits(done, total) }) } as const
+    const options: JoinOptions = { ...(signal && { signal }), ...(onUnits && { onProgress: ({ done, total }) => onUnits(done, total) }) }
     await joinSpine(db, plan.service, spine, options, async ({ length, spine: columns, values }) => {
       const cell = (place: number | undefined, row: number): Value | null => columns[place as number]?.[row] ?? null
       for (let row = 0; row < length; row++) {

@@ -1,0 +1,275 @@
+import { describe, expect, test } from 'vitest'
+import type { ExperimentSpec, MetricSpec } from '../../../kernel/experiment-spec.ts'
+import { analyzeExperiment } from '../../../monitoring/experiments/analyze-experiment.ts'
+import type { ExperimentEvidence, MetricEvidence } from '../../../monitoring/experiments/evidence.ts'
+import type { Comparison, ExperimentResult } from '../../../monitoring/experiments/experiment-result.ts'
+import { createUnitBinner } from '../../../monitoring/experiments/unit-bins.ts'
+import { createUnitSummer } from '../../../monitoring/experiments/unit-sums.ts'
+import type { Random } from '../../../statistics/random.ts'
+import { createRandom } from '../../../statistics/random.ts'
+
+const day = 86_400_000_000
+
+type Kind = MetricSpec['kind']
+
+function metricOf(kind: Kind, more: Partial<MetricSpec> = {}): MetricSpec {
+  const value = { of: { kind: 'outcome', outcome: 'x' }, aggregate: 'sum', column: null } as const
+  const base = { name: kind, role: 'primary', withinMicros: day, winsorizeAt: null, per: 'unit', better: 'higher', margin: null } as const
+  const body =
+    kind === 'ratio'
+      ? { kind, numerator: value, denominator: value }
+      : kind === 'quantile'
+        ? { kind, value, quantile: 0.9 }
+        : { kind, value }
+  return { ...base, ...body, ...more } as MetricSpec
+}
+
+function specOf(metrics: readonly MetricSpec[], analysis: Partial<ExperimentSpec['analysis']> = {}): ExperimentSpec {
+  return {
+    name: 'trial',
+    model: 'm',
+    unit: 'user',
+    variants: [
+      { name: 'control', serves: 'champion', weight: 0.5 },
+      { name: 'treatment', serves: 7, weight: 0.5 },
+    ],
+    layer: null,
+    metrics,
+    covariates: [],
+    slices: [],
+    analysis: { method: 'sequential', alpha: 0.05, correction: 'none', units: null, prior: null, ...analysis },
+  }
+}
+
+/** Values of a unit: numerator, denominator, covariates. */
+type Draw = (random: Random, arm: number) => readonly number[]
+
+const meanDraw: Draw = (random) => [10 + 3 * random.normal(), 1]
+
+function metricEvidence(draws: readonly (readonly (readonly number[])[])[]): MetricEvidence {
+  const width = draws[0]?.[0]?.length ?? 2
+  return {
+    sums: draws.map((arm) => {
+      const summer = createUnitSummer(width)
+      for (const values of arm) summer.add(values)
+      return summer.sums()
+    }),
+    bins: draws.map((arm) => {
+      const binner = createUnitBinner()
+      for (const [value] of arm) binner.add(value as number)
+      return binner.bins()
+    }),
+    immature: draws.map(() => 0),
+  }
+}
+
+function evidenceOf(metrics: readonly MetricEvidence[], more: Partial<ExperimentEvidence> = {}): ExperimentEvidence {
+  const units = metrics[0]?.sums.map(({ n }) => n) ?? []
+  return {
+    asOf: 100 * day,
+    exposures: { units, rows: units, crossovers: 0, recentUnits: 700, recentDays: 7, lost: 0, unclosed: 0 },
+    metrics,
+    covariates: { names: [], arms: [] },
+    slices: [],
+    periods: [],
+    ...more,
+  }
+}
+
+function drawArms(n: number, draw: Draw, seed: number): number[][][] {
+  const random = createRandom(seed)
+  return [0, 1].map((arm) => Array.from({ length: n }, () => [...draw(random, arm)]))
+}
+
+function first(result: ExperimentResult, metric = 0): Comparison {
+  return result.metrics[metric]?.comparisons[0] as Comparison
+}
+
+function look(metric: MetricSpec, arms: number[][][], n: number, previous: ExperimentResult | null, analysis = {}): ExperimentResult {
+  const evidence = evidenceOf([metricEvidence(arms.map((arm) => arm.slice(0, n)))])
+  return analyzeExperiment(specOf([metric], analysis), evidence, previous)
+}
+
+describe('analyzeExperiment', () => {
+  const draws: Readonly<Record<Kind, (effect: number) => Draw>> = {
+    mean: (effect) => (random, arm) => [10 + effect * arm + 3 * random.normal(), 1],
+    proportion: (effect) => (random, arm) => [random.next() < 0.3 + effect * arm ? 1 : 0, 1],
+    ratio: (effect) => (random, arm) => {
+      const clicks = 1 + random.below(9)
+      return [clicks * (2 + effect * arm + 0.5 * random.normal()), clicks]
+    },
+    quantile: (effect) => (random, arm) => [Math.exp(random.normal()) * (1 + effect * arm), 1],
+  }
+  const effects: Readonly<Record<Kind, { readonly planted: number; readonly truth: number }>> = {
+    mean: { planted: 0.8, truth: 0.8 },
+    proportion: { planted: 0.1, truth: 0.1 },
+    ratio: { planted: 0.2, truth: 0.2 },
+    // the 0.9 quantile of a log-normal is e^1.2816
+    quantile: { planted: 0.5, truth: 0.5 * Math.exp(1.2815515655446004) },
+  }
+
+  for (const kind of ['mean', 'proportion', 'ratio', 'quantile'] as const) {
+    test(`a sequence of a ${kind} narrows, covers the truth and agrees with its p`, () => {
+      const { planted, truth } = effects[kind]
+      const arms = drawArms(6000, draws[kind](planted), 7)
+      let previous: ExperimentResult | null = null
+      let width = Number.POSITIVE_INFINITY
+      for (let n = 300; n <= 6000; n += 300) {
+        const result = look(metricOf(kind), arms, n, previous)
+        const { difference, p, contradicts } = first(result)
+        if (difference === null || p === null) throw new Error(`no estimate at ${n}`)
+        expect(contradicts).toBe(false)
+        expect(difference.low).toBeLessThanOrEqual(truth)
+        expect(difference.high).toBeGreaterThanOrEqual(truth)
+        expect(difference.low > 0 || difference.high < 0).toBe(p <= 0.05)
+        expect(difference.high - difference.low).toBeLessThanOrEqual(width)
+        width = difference.high - difference.low
+        previous = result
+      }
+      expect(first(previous as unknown as ExperimentResult).significant).toBe(true)
+    })
+  }
+
+  test('a look that excludes earlier ones is reported and keeps interval and p in agreement', () => {
+    const before = look(metricOf('mean'), drawArms(2000, draws.mean(1), 1), 2000, null)
+    const after = look(metricOf('mean'), drawArms(4000, draws.mean(-1), 2), 4000, before)
+    const { difference, p, contradicts } = first(after)
+    expect(contradicts).toBe(true)
+    expect(difference?.low).toBe(first(before).difference?.low)
+    expect(p).toBeLessThanOrEqual(0.05)
+    expect(after.health.find(({ check }) => check === 'stable effect')?.state).toBe('failing')
+  })
+
+  test('small arms, rare shares and a total of a few units wait and say for what', () => {
+    const waits = (metric: MetricSpec, arms: number[][][], n: number, analysis = {}) => {
+      const { state, waitsFor, difference, p, significant } = first(look(metric, arms, n, null, analysis))
+      expect({ state, difference, p, significant }).toEqual({ state: 'not enough units', difference: null, p: null, significant: false })
+      return waitsFor
+    }
+    expect(waits(metricOf('mean'), drawArms(200, meanDraw, 1), 80)).toMatchObject({ units: 80, needed: 100 })
+    const rare: Draw = (random) => [random.next() < 0.01 ? 1 : 0, 1]
+    expect(waits(metricOf('proportion'), drawArms(300, rare, 1), 300)).toMatchObject({ needed: 10 })
+    const heavy: Draw = (random, arm) => [arm === 1 && random.next() < 0.02 ? 500 : random.next(), 1]
+    expect(waits(metricOf('mean'), drawArms(300, heavy, 1), 300)?.needed).toBeGreaterThan(300)
+    const fixed = { method: 'fixed', units: 1000 } as const
+    expect(waits(metricOf('mean'), drawArms(300, meanDraw, 1), 300, fixed)).toEqual({ units: 600, needed: 1000, why: 'of the plan' })
+  })
+
+  test('a fixed analysis is not repeated once it has its units', () => {
+    const arms = drawArms(3000, draws.mean(0.3), 5)
+    const fixed = { method: 'fixed', units: 2000 } as const
+    const once = look(metricOf('mean'), arms, 1000, null, fixed)
+    const { difference, p } = first(once)
+    expect(difference && difference.low <= 0.3 && difference.high >= 0.3).toBe(true)
+    expect((difference?.low ?? 0) > 0).toBe((p ?? 1) <= 0.05)
+    expect(first(look(metricOf('mean'), arms, 3000, once, fixed))).toEqual(first(once))
+  })
+
+  test('a Bayesian analysis shrinks the lift to its prior and states chance and risk', () => {
+    const arms = drawArms(400, draws.mean(1), 5)
+    const wide = first(look(metricOf('mean'), arms, 400, null, { method: 'bayesian', prior: { mean: 0, deviation: 10 } }))
+    const tight = first(look(metricOf('mean'), arms, 400, null, { method: 'bayesian', prior: { mean: 0, deviation: 0.02 } }))
+    expect(Math.abs(tight.lift?.value ?? 1)).toBeLessThan(Math.abs(wide.lift?.value ?? 0))
+    expect(wide.bayesian?.chance).toBeGreaterThan(0.95)
+    expect(wide.bayesian?.risk).toBeLessThan(0.005)
+    expect(wide.p).toBeNull()
+    const lower = first(look(metricOf('mean', { better: 'lower' }), arms, 400, null, { method: 'bayesian', prior: { mean: 0, deviation: 10 } }))
+    expect((lower.bayesian?.chance ?? 0) + (wide.bayesian?.chance ?? 0)).toBeCloseTo(1, 9)
+  })
+
+  test('covariates take out the variance that they explain, also of a ratio', () => {
+    const correlation = 0.8
+    const noise = Math.sqrt(1 - correlation ** 2)
+    const random = createRandom(11)
+    const units = (effect: number) =>
+      Array.from({ length: 4000 }, () => {
+        const x = random.normal()
+        const weight = 1 + random.below(4)
+        const y = 5 + effect + correlation * x + noise * random.normal()
+        return { plain: [y, 1], adjusted: [y, 1, x, 0], ratio: [weight * y, weight, x, 0] }
+      })
+    const arms = [units(0), units(0.1)]
+    const of = (kind: 'plain' | 'adjusted' | 'ratio', metric: MetricSpec) => {
+      const result = analyzeExperiment(specOf([metric]), evidenceOf([metricEvidence(arms.map((arm) => arm.map((unit) => unit[kind])))]), null)
+      const { difference } = first(result)
+      if (difference === null) throw new Error('no estimate')
+      expect(difference.low <= 0.1 && difference.high >= 0.1).toBe(true)
+      return { width: difference.high - difference.low, explained: result.metrics[0]?.explained }
+    }
+    const [plain, adjusted, ratio] = [of('plain', metricOf('mean')), of('adjusted', metricOf('mean')), of('ratio', metricOf('ratio'))]
+    expect(plain.explained).toBeNull()
+    // the standard error falls by √(1 - ρ²)
+    expect(adjusted.width / plain.width).toBeCloseTo(noise, 1)
+    expect(adjusted.explained).toBeCloseTo(correlation ** 2, 1)
+    expect(ratio.explained).toBeGreaterThan(0.4)
+  })
+
+  test('guardrails pass or fail by their margin, in both directions and for quantiles', () => {
+    const guardrail = (kind: Kind, better: 'higher' | 'lower', effect: number) => {
+      const metric = metricOf(kind, { role: 'guardrail', margin: 0.05, better })
+      return first(look(metric, drawArms(8000, draws[kind](effect), 3), 8000, null)).guardrail?.verdict
+    }
+    expect(guardrail('mean', 'higher', 0)).toBe('passes')
+    expect(guardrail('mean', 'higher', -1.5)).toBe('fails')
+    expect(guardrail('mean', 'higher', -0.5)).toBe('undecided')
+    expect(guardrail('mean', 'lower', 1.5)).toBe('fails')
+    expect(guardrail('mean', 'lower', -1)).toBe('passes')
+    expect(guardrail('quantile', 'lower', 0.5)).toBe('fails')
+    expect(guardrail('quantile', 'higher', 0.5)).toBe('passes')
+  })
+
+  test('corrections count metrics and treatments, and leave guardrails out', () => {
+    const arms = drawArms(2000, draws.mean(0.35), 3)
+    const metrics = [
+      metricOf('mean', { name: 'a' }),
+      metricOf('mean', { name: 'g', role: 'guardrail', margin: 0.01 }),
+      ...['b', 'c'].map((name) => metricOf('mean', { name, role: 'secondary' })),
+    ]
+    const evidence = evidenceOf(metrics.map(() => metricEvidence(arms)))
+    const result = analyzeExperiment(specOf(metrics, { correction: 'holm' }), evidence, null)
+    const { p, adjustedP } = first(result)
+    expect(adjustedP).toBeCloseTo(Math.min(1, 3 * (p ?? 1)), 12)
+    expect(first(result, 1).adjustedP).toBeNull()
+    expect(first(analyzeExperiment(specOf(metrics), evidence, null)).adjustedP).toBeNull()
+  })
+
+  test('slices share the level and show an effect that differs between groups', () => {
+    const groups = [0, 0, 2].map((effect, i) => ({
+      feature: 'country',
+      value: `c${i}`,
+      others: false,
+      arms: metricEvidence(drawArms(1000, draws.mean(effect), 20 + i)).sums,
+    }))
+    const evidence = evidenceOf([metricEvidence(drawArms(3000, draws.mean(0.6), 3))], { slices: groups })
+    const [slice] = analyzeExperiment(specOf([metricOf('mean')]), evidence, null).slices
+    expect(slice?.heterogeneity[0]?.p).toBeLessThan(0.001)
+    expect(slice?.groups.map(({ value, comparisons }) => [value, comparisons[0]?.significant])).toEqual([
+      ['c0', false],
+      ['c1', false],
+      ['c2', true],
+    ])
+  })
+
+  test('health finds a wrong split, crossovers, lost exposures and covariates that differ', () => {
+    const metrics = [metricEvidence(drawArms(3000, meanDraw, 1))]
+    const state = (more: Partial<ExperimentEvidence>) =>
+      Object.fromEntries(analyzeExperiment(specOf([metricOf('mean')]), evidenceOf(metrics, more), null).health.map((each) => [each.check, each.state]))
+    const counts = evidenceOf(metrics).exposures
+    const covariates = (shift: number) => ({
+      names: ['age'],
+      arms: metricEvidence(drawArms(3000, (random, arm) => [random.normal() + shift * arm, 0], 9)).sums,
+    })
+    expect(state({ covariates: covariates(0) })).toEqual({
+      'sample ratio': 'ok',
+      crossovers: 'ok',
+      'lost exposures': 'ok',
+      'covariate balance': 'ok',
+      'stable effect': 'ok',
+      maturity: 'ok',
+    })
+    expect(state({ exposures: { ...counts, units: [3300, 2700] } })['sample ratio']).toBe('failing')
+    expect(state({ exposures: { ...counts, crossovers: 100 } })['crossovers']).toBe('failing')
+    expect(state({ exposures: { ...counts, lost: 3, unclosed: 1 } })['lost exposures']).toBe('warning')
+    expect(state({ covariates: covariates(0.3) })['covariate balance']).toBe('failing')
+  })
+})
