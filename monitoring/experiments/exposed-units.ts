@@ -70,7 +70,7 @@ export function unitsQuery(exposed: ExposedUnits, keys: readonly Column[], windo
   }
   return `WITH e AS (
       SELECT x.* FROM lockstep.exposures x WHERE x.experiment_id = ${experimentId} AND x.exposed_at <= ${now} AND NOT EXISTS (
-        SELECT FROM lockstep.exposures o WHERE o.experiment_id = x.experiment_id AND o.unit = x.unit AND o.variant <> x.variant)
+        SELECT FROM lockstep.exposures o WHERE o.experiment_id = x.experiment_id AND o.unit = x.unit AND o.variant <> x.variant AND o.exposed_at <= ${now})
     )
     SELECT ${['_unit', '_variant', '_exposed_at', '_propensity', '_kind', '_at', ...keys.map(({ name }) => sqlIdentifier(name))].join(', ')}
     FROM (${rows.join(' UNION ALL ')}) u ORDER BY _unit COLLATE "C", _kind, _answered`

@@ -32,6 +32,9 @@ export interface MetricViews {
   readonly measures: readonly (readonly [CompiledMeasure, CompiledMeasure | null])[]
 }
 
+/** The value of an outcome, under a name that no column of its source has. */
+const outcomeColumn: Column = { name: '_outcome_value', type: { kind: 'float64' } }
+
 /** Only whole microseconds: the window's start is then the exposure itself, and no earlier row counts. */
 const exactHop = 1
 
@@ -85,7 +88,7 @@ function draftOf(
     entity: { name: `_unit_${drafts.size}`, key },
     source,
     availability: { kind: 'continuous' },
-    derive: ofOutcome === null ? [] : [{ name: 'value', type: { kind: 'float64' } }],
+    derive: ofOutcome === null ? [] : [outcomeColumn],
     code: ofOutcome === null ? null : ofOutcome.fingerprint,
     features,
   }
@@ -98,10 +101,10 @@ function draftOf(
   return draft
 }
 
-function outcomeValue({ columns, valueOf }: OutcomePlan): (row: Readonly<Record<string, Value | null>>) => { value: number | null } {
+function outcomeValue({ columns, valueOf }: OutcomePlan): (row: Readonly<Record<string, Value | null>>) => Readonly<Record<string, number | null>> {
   return (row) => {
     const value = valueOf(columns.map(({ name }) => row[name] ?? null))
-    return { value: value === null ? null : Number(value) }
+    return { [outcomeColumn.name]: value === null ? null : Number(value) }
   }
 }
 
@@ -180,10 +183,9 @@ function outcomeMeasure(
           match.key.map((part) => part.name),
           plan,
         )
-  const column: Column = { name: 'value', type: { kind: 'float64' } }
   // of a prediction the greatest row counts: a later row corrects it
   const rows = featureOf(draft, 'count', null, withinMicros)
-  const value = featureOf(draft, match.kind === 'entity' ? match.take : 'last', column, withinMicros)
+  const value = featureOf(draft, match.kind === 'entity' ? match.take : 'last', outcomeColumn, withinMicros)
   const missing = plan.missing === null ? null : Number(plan.missing)
   const read = (count: Value | null | undefined, found: Value | null | undefined): number | null =>
     (numberOf(count) ?? 0) === 0 ? missing : numberOf(found)

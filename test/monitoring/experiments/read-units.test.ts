@@ -1,0 +1,164 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import type { ExperimentSpec } from '../../../kernel/experiment-spec.ts'
+import type { ExposedUnit, UnitFigure } from '../../../monitoring/experiments/read-units.ts'
+import { planUnits, readUnits } from '../../../monitoring/experiments/read-units.ts'
+import type { Catalog } from '../../../registry/catalog.ts'
+import { createRandom } from '../../../statistics/random.ts'
+import type { OpenedDatabase } from '../../opened-database.ts'
+import { openServer } from '../../opened-database.ts'
+import type { Click, Exposure, Order, Prediction } from './shop.ts'
+import { addClicks, addExposures, addOrders, addPredictions, addProfiles, applyShop, day, hour, start } from './shop.ts'
+
+let opened: OpenedDatabase
+let catalog: Catalog
+let spec: ExperimentSpec
+let run: number
+
+const asOf = start + 9 * day
+const random = createRandom(3)
+const exposures: Exposure[] = []
+const orders: Order[] = []
+const clicks: Click[] = []
+const predictions: Prediction[] = []
+
+/** Users with rows on both sides of every bound: before, at and after the exposure and the ends of the windows. */
+function makeRows(): void {
+  for (let u = 0; u < 60; u++) {
+    const user = `u${u}`
+    const variant = u % 2 === 0 ? 'control' : 'treatment'
+    const at = start + random.below(6 * 24) * hour + 17
+    exposures.push({ user, variant, at })
+    if (u % 10 === 9) exposures.push({ user, variant: 'control', at: at + hour })
+    if (u % 10 === 8) exposures.push({ user, variant: 'treatment', at: at + 30 * day })
+    const bounds = [0, day, 7 * day]
+    for (let i = 0; i < random.below(8); i++) {
+      const near = bounds[random.below(3)] as number
+      const ordered = at + near + (random.below(5) - 2) * (random.below(2) === 0 ? 1 : hour)
+      const late = random.below(3) === 0 ? random.below(10) * day : 0
+      const amount = random.below(6) === 0 ? null : random.below(4) * 30
+      orders.push({ user, at: ordered, known: ordered + late, amount, items: 1 + random.below(3), returned: random.below(4) === 0 })
+    }
+    for (let i = 0; i < random.below(4); i++) {
+      const answered = at + (i === 0 ? 0 : random.below(9 * 24) * hour)
+      const id = `${user}.${i}`
+      predictions.push({ id, user, variant, at: answered })
+      for (let k = 0; k < random.below(3); k++) {
+        const clickedAt = answered + random.below(30) * hour
+        const value = random.below(5) === 0 ? null : random.below(9)
+        const known = clickedAt + random.below(3) * hour
+        clicks.push({ user, predictionId: id, at: clickedAt, known, clicked: random.below(2) === 0, value })
+      }
+    }
+  }
+}
+
+beforeAll(async () => {
+  makeRows()
+  opened = await openServer()
+  ;({ catalog, spec } = await applyShop(opened.db))
+  await addOrders(opened.db, orders)
+  await addClicks(opened.db, clicks)
+  await addPredictions(opened.db, predictions)
+  await addProfiles(
+    opened.db,
+    exposures.map(({ user }) => user),
+    countryOf,
+  )
+  run = await addExposures(opened.db, spec, exposures)
+})
+afterAll(() => opened?.close())
+
+function countryOf(user: string): string {
+  return user.length % 2 === 0 ? 'fr' : 'de'
+}
+
+async function read(): Promise<ExposedUnit[]> {
+  const units: ExposedUnit[] = []
+  const exposed = { experimentId: run, experiment: 'offers', unit: 'user', asOf }
+  await readUnits(opened.db, planUnits(catalog, spec), exposed, (unit) => {
+    units.push(unit)
+  })
+  return units
+}
+
+/** The figures of a unit by plain loops over its rows. */
+function naive({ user, variant, at }: Exposure): Record<string, UnitFigure | null> {
+  const within = (length: number) => {
+    const end = at + length
+    const seen = <R extends { user: string; at: number; known: number }>(rows: readonly R[]): R[] =>
+      rows.filter((row) => row.user === user && row.at >= at && row.at <= end && row.known <= end)
+    const answered = predictions.filter((each) => each.user === user && each.variant === variant && each.at <= end)
+    const judged = answered.map(({ id }) => seen(clicks).filter(({ predictionId }) => predictionId === id).sort(byTime).at(-1) ?? null)
+    return { mature: end <= asOf, orders: seen(orders), clicks: seen(clicks).sort(byTime), answered, judged }
+  }
+  const [week, one] = [within(7 * day), within(day)]
+  const one1 = (numerator: number | null, denominator = 1): UnitFigure | null => (numerator === null ? null : { numerator, denominator })
+  const amounts = week.orders.flatMap(({ amount }) => amount ?? [])
+  const revenue = sum(amounts)
+  const judged = one.judged.flatMap((click) => (click === null ? [] : [Number(click.clicked)]))
+  const worth = week.judged.flatMap((click) => (click === null ? [0] : click.value === null ? [] : [2 * click.value]))
+  const ripe = (window: { mature: boolean }, figure: UnitFigure | null) => (window.mature ? figure : null)
+  return {
+    revenue: ripe(week, one1(revenue)),
+    returning: ripe(week, one1(Number(week.orders.some(({ returned }) => returned)))),
+    capped: ripe(week, one1(Math.min(50, revenue))),
+    orders: ripe(one, one1(one.orders.length)),
+    greatest: ripe(week, one1(amounts.length === 0 ? null : Math.max(...amounts))),
+    buyers: ripe(week, one1(Math.sign(week.orders.length))),
+    paying: ripe(one, one1(Number(one.orders.some(({ amount }) => (amount ?? 0) !== 0)))),
+    basket: ripe(week, one1(revenue, sum(week.orders.map(({ items }) => items)))),
+    median: ripe(week, one1(revenue)),
+    clicking: ripe(one, one1(judged.length === 0 ? null : Math.sign(sum(judged)))),
+    clicks_by_answer: ripe(one, judged.length === 0 ? null : { numerator: sum(judged), denominator: judged.length }),
+    click_worth: ripe(week, one1(worth.length === 0 ? null : sum(worth))),
+    reacting: ripe(one, one1(one.clicks.at(-1)?.value ?? null)),
+    revenue_by_answer: ripe(week, { numerator: revenue * week.answered.length, denominator: week.answered.length }),
+  }
+}
+
+function byTime(a: Click, b: Click): number {
+  return a.at - b.at || a.known - b.known || clicks.indexOf(a) - clicks.indexOf(b)
+}
+
+function sum(values: readonly number[]): number {
+  return values.reduce((total, value) => total + value, 0)
+}
+
+describe('readUnits', () => {
+  test('gives each mature unit the figures of a naive count, and leaves crossovers out', async () => {
+    const units = await read()
+    const inOrder = exposures.filter(({ user, at }) => exposures.filter((other) => other.user === user && other.at <= asOf).length === 1 && at <= asOf)
+    expect(units.map(({ unit }) => unit)).toEqual(inOrder.map(({ user }) => user).sort())
+    const names = spec.metrics.map(({ name }) => name)
+    for (const { unit, variant, exposedAt, figures } of units) {
+      const exposure = inOrder.find(({ user }) => user === unit) as Exposure
+      expect({ variant, exposedAt }).toEqual({ variant: exposure.variant, exposedAt: exposure.at })
+      expect({ unit, ...Object.fromEntries(names.map((name, i) => [name, figures[i]])) }).toEqual({ unit, ...naive(exposure) })
+    }
+    const counted = (name: string) => units.filter(({ figures }) => figures[names.indexOf(name)] !== null).length
+    // the draw has units of each kind: mature in one window only, in both, in none
+    expect(counted('orders')).toBeGreaterThan(counted('revenue'))
+    expect(units.length).toBeGreaterThan(counted('orders'))
+    expect(counted('revenue')).toBeGreaterThan(5)
+  })
+
+  test('gives the features as of the exposure, without what was known later', async () => {
+    const units = await read()
+    const names = planUnits(catalog, spec).features
+    expect(names).toEqual(['spent30d', 'country'])
+    for (const { unit, exposedAt, features } of units) {
+      const seen = orders.filter(({ user, at, known }) => user === unit && at <= exposedAt && known <= exposedAt)
+      const amounts = seen.flatMap(({ amount }) => amount ?? [])
+      expect([unit, ...features]).toEqual([unit, amounts.length === 0 ? null : sum(amounts), countryOf(unit)])
+    }
+  })
+
+  test('gives the same figures later: late rows do not change what is mature', async () => {
+    const before = await read()
+    const [mature] = before.filter(({ mature: isMature }) => isMature.every(Boolean))
+    if (mature === undefined) throw new Error('no unit is mature')
+    const late = { user: mature.unit, at: mature.exposedAt + hour, known: asOf + day, amount: 1000, items: 1, returned: true }
+    await addOrders(opened.db, [late])
+    expect(await read()).toEqual(before)
+  })
+})
