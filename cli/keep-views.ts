@@ -11,6 +11,7 @@ import { mergeRollupsJobs } from '../monitoring/rollups/merge-rollups.ts'
 import { consumeStreams } from '../materializer/streams/consume-streams.ts'
 import { logOversized } from '../materializer/log-oversized.ts'
 import { baselines } from '../monitoring/baselines/baseline-job.ts'
+import { experimentsJobs } from '../monitoring/experiments/experiments-job.ts'
 import { createAlertMetrics } from '../monitoring/alerts/alert-metrics.ts'
 import { exportsInParts } from '../offline/distributed-export/export-in-parts.ts'
 import { createJobMetrics } from '../runtime/jobs/job-metrics.ts'
@@ -31,7 +32,7 @@ import { jobKinds, workerTools } from './worker-tools.ts'
 export interface ViewsWork {
   /** Keeps the online views current, until the signal. */
   keep(signal: AbortSignal): Promise<void>
-  /** Backfills, scheduled runs, housekeeping, baselines and merges of rollups. */
+  /** Backfills, scheduled runs, housekeeping, baselines, merges of rollups and analyses of experiments. */
   readonly kinds: readonly JobKind[]
 }
 
@@ -69,6 +70,7 @@ export function viewsWork(
         onFailure: (version, error) => log.warn({ version, error }, 'the baseline of a model version cannot be made'),
       }),
       mergeRollupsJobs({ db: tools.db, days: rollupDays, clock: all.clock }),
+      experimentsJobs(all),
     ],
   }
 }

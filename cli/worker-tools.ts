@@ -7,6 +7,7 @@ import { baselineKind } from '../monitoring/baselines/baseline-job.ts'
 import { mergeRollupsKind } from '../monitoring/rollups/merge-rollups.ts'
 import { deliveryKind } from '../monitoring/alerts/deliver/deliver-alerts.ts'
 import { monitorKind } from '../monitoring/alerts/evaluate-monitors.ts'
+import { experimentsKind } from '../monitoring/experiments/experiments-job.ts'
 import { exportKind } from '../offline/distributed-export/export-spec.ts'
 import type { OnlineStore } from '../online/store.ts'
 import type { Catalog } from '../registry/catalog.ts'
@@ -29,6 +30,7 @@ export const jobKinds = [
   mergeRollupsKind,
   monitorKind,
   deliveryKind,
+  experimentsKind,
 ] as const
 
 /** The resources of a process that works on jobs. */

@@ -57,3 +57,15 @@ export interface ExposureRecordersTable {
   /** Exposures that it had to drop. */
   lost: string
 }
+
+/** What each analysis of a run found. */
+export interface ExperimentResultsTable {
+  id: Generated<string>
+  experiment_id: string
+  as_of: Date
+  /** `ExperimentResult` */
+  result: Json
+  /** `ExperimentEvidence`; null of all but the newest. */
+  evidence: ColumnType<unknown, string | null, string | null>
+  created_at: Generated<Date>
+}

@@ -8,7 +8,7 @@ import type {
   ServerClocksTable,
 } from './alert-tables.ts'
 import type { BaselinesTable, MergedRollupsTable, RollupsTable } from './rollup-tables.ts'
-import type { ExperimentsTable, ExposureRecordersTable, ExposuresTable } from './experiment-tables.ts'
+import type { ExperimentResultsTable, ExperimentsTable, ExposureRecordersTable, ExposuresTable } from './experiment-tables.ts'
 
 /**
  * The tables of the schema `lockstep`, as Kysely sees them. Each new column of a migration needs a line here. Columns
@@ -27,6 +27,7 @@ export interface LockstepTables {
   'lockstep.rollout_counts': RolloutCountsTable
   'lockstep.shadows': ShadowsTable
   'lockstep.experiments': ExperimentsTable
+  'lockstep.experiment_results': ExperimentResultsTable
   'lockstep.exposures': ExposuresTable
   'lockstep.exposure_recorders': ExposureRecordersTable
   'lockstep.materialization_runs': MaterializationRunsTable

@@ -26,7 +26,7 @@ function makeRows(): void {
   for (let u = 0; u < 60; u++) {
     const user = `u${u}`
     const variant = u % 2 === 0 ? 'control' : 'treatment'
-    const at = start + random.below(6 * 24) * hour + 17
+    const at = start + random.below(9 * 24) * hour + 17
     exposures.push({ user, variant, at })
     if (u % 10 === 9) exposures.push({ user, variant: 'control', at: at + hour })
     if (u % 10 === 8) exposures.push({ user, variant: 'treatment', at: at + 30 * day })

@@ -1,0 +1,47 @@
+import { LockstepError } from '../../kernel/errors.ts'
+import type { ExperimentRun } from '../../registry/experiments/experiment.ts'
+import { readLastRun } from '../../registry/experiments/experiment.ts'
+import { storedDefinitions } from '../../registry/definition.ts'
+import { unknownDefinition } from '../../registry/unknown-definition.ts'
+import type { Database } from '../../runtime/database.ts'
+import { analyzeExperiment } from './analyze-experiment.ts'
+import { gatherEvidence } from './evidence.ts'
+import type { ExperimentResult } from './experiment-result.ts'
+import type { ReadUnitsOptions, UnitsCatalog } from './read-units.ts'
+import { storeResult } from './stored-results.ts'
+
+/**
+ * Analyzes a run as of a moment, and stores what it found.
+ *
+ * @param asOf epoch microseconds, in whole milliseconds
+ * @throws LockstepError whatever `gatherEvidence` throws
+ */
+export async function analyzeRun(
+  db: Database,
+  catalog: UnitsCatalog,
+  run: ExperimentRun,
+  asOf: number,
+  options: ReadUnitsOptions = {},
+): Promise<ExperimentResult> {
+  const { id, name, spec } = run
+  const exposed = { experimentId: id, experiment: name, unit: spec.unit, asOf }
+  const evidence = await gatherEvidence(db, catalog, spec, exposed, options)
+  return await storeResult(db.kysely, id, evidence, (previous) => analyzeExperiment(spec, evidence, previous))
+}
+
+/**
+ * The running run of an experiment, or its last one.
+ *
+ * @throws LockstepError `UNKNOWN_DEFINITION`, also if it was never started
+ */
+export async function requireRun(db: Pick<Database, 'kysely'>, name: string): Promise<ExperimentRun> {
+  const run = await readLastRun(db.kysely, name)
+  if (run !== null) return run
+  const definitions = (await storedDefinitions(db.kysely)).filter(({ retired }) => !retired)
+  if (!definitions.some((each) => each.kind === 'experiment' && each.name === name)) throw unknownDefinition(definitions, 'experiment', name)
+  throw new LockstepError(
+    'UNKNOWN_DEFINITION',
+    `The experiment "${name}" was never started, so it has no results. Start it: lockstep experiment start ${name}.`,
+    { details: { experiment: name } },
+  )
+}

@@ -1,0 +1,43 @@
+import type { ExperimentRun } from '../../registry/experiments/experiment.ts'
+import type { Database } from '../../runtime/database.ts'
+import { requireRun } from './analyze-run.ts'
+import type { ExperimentResult } from './experiment-result.ts'
+import type { Look } from './stored-results.ts'
+import { readLastResult, readLooks } from './stored-results.ts'
+
+/** A run of an experiment with what its analyses found, as plain JSON. Times are RFC 3339. */
+export interface ExperimentReport {
+  readonly experiment: string
+  readonly model: string
+  readonly run: number
+  readonly state: ExperimentRun['state']
+  /** By variant, the version that it serves. */
+  readonly versions: Readonly<Record<string, number>>
+  readonly startedAt: string
+  readonly startedBy: string
+  readonly stoppedAt: string | null
+  /** null: not decided. */
+  readonly decision: unknown
+  /** null: it was not analyzed yet. */
+  readonly result: ExperimentResult | null
+  /** The primary metric at each analysis, oldest first. */
+  readonly looks: readonly Look[]
+}
+
+/** @throws LockstepError `UNKNOWN_DEFINITION`, also if it was never started */
+export async function experimentReport(db: Pick<Database, 'kysely'>, name: string): Promise<ExperimentReport> {
+  const run = await requireRun(db, name)
+  return {
+    experiment: run.name,
+    model: run.model,
+    run: run.id,
+    state: run.state,
+    versions: run.versions,
+    startedAt: run.startedAt.toISOString(),
+    startedBy: run.startedBy,
+    stoppedAt: run.stoppedAt?.toISOString() ?? null,
+    decision: run.decision,
+    result: await readLastResult(db.kysely, run.id),
+    looks: await readLooks(db.kysely, run.id),
+  }
+}

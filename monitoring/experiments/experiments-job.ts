@@ -1,0 +1,47 @@
+import { z } from 'zod'
+import { readExperimentRuns } from '../../registry/experiments/experiment.ts'
+import type { Database } from '../../runtime/database.ts'
+import type { JobKind } from '../../runtime/jobs/job-kind.ts'
+import { analyzeRun } from './analyze-run.ts'
+import type { UnitsCatalog } from './read-units.ts'
+
+/** The kind of jobs that analyze experiments. */
+export const experimentsKind = 'experiments'
+
+const experimentsJob = z.object({ run: z.int() })
+
+/** The runs that are analyzed. The last units of a run mature one window after its stop. */
+const dueSql = `SELECT id::text AS id, name FROM lockstep.experiments WHERE state = 'running' OR stopped_at + interval '2 hours' +
+  (SELECT max((m->>'withinMicros')::float8) FROM json_array_elements(spec->'metrics') m) * interval '1 microsecond' > now() ORDER BY id`
+
+/** Analyzes each experiment once an hour: while it runs, and then until all of its units are mature. */
+export function experimentsJobs({
+  db,
+  catalog,
+  clock,
+}: {
+  readonly db: Database
+  readonly catalog: () => Promise<UnitsCatalog>
+  readonly clock: () => number
+}): JobKind<z.output<typeof experimentsJob>> {
+  return {
+    name: experimentsKind,
+    spec: experimentsJob,
+    retries: 3,
+    backoffSeconds: { from: 10, to: 300 },
+    leaseSeconds: 60,
+    keepDays: 7,
+    async schedules() {
+      const due = await db.query<{ id: string; name: string }>(dueSql, [], { prepared: true })
+      return due.map(({ id, name }) => ({ key: id, subject: name, cron: '7 * * * *', spec: { run: Number(id) } }))
+    },
+    async run({ spec, moment }, _chunk, { signal, progress }) {
+      const run = (await readExperimentRuns(db.kysely)).find(({ id }) => id === spec.run)
+      if (run === undefined) return null
+      const asOf = Math.floor((moment ?? clock()) / 1000) * 1000
+      const result = await analyzeRun(db, await catalog(), run, asOf, { signal, onUnits: progress })
+      return { units: result.progress.units }
+    },
+    describe: ({ subject }) => `the analysis of the experiment "${subject}"`,
+  }
+}

@@ -1,0 +1,79 @@
+import type { Kysely } from 'kysely'
+import { sql } from 'kysely'
+import type { LockstepTables } from '../../migrations/schema.ts'
+import type { ExperimentEvidence } from './evidence.ts'
+import type { Comparison, ExperimentResult } from './experiment-result.ts'
+
+/** The newest result of a run; null: it was not analyzed yet. */
+export async function readLastResult(handle: Kysely<LockstepTables>, run: number): Promise<ExperimentResult | null> {
+  const row = await handle
+    .selectFrom('lockstep.experiment_results')
+    .select('result')
+    .where('experiment_id', '=', String(run))
+    .orderBy('as_of', 'desc')
+    .limit(1)
+    .executeTakeFirst()
+  return row === undefined ? null : (row.result as ExperimentResult)
+}
+
+/** An earlier look at the primary metric. */
+export interface Look {
+  /** RFC 3339. */
+  readonly asOf: string
+  readonly units: number
+  readonly comparisons: readonly Pick<Comparison, 'variant' | 'difference' | 'p'>[]
+}
+
+const maxLooks = 1000
+
+/** All looks at a run, oldest first; of more than 1,000 the newest. */
+export async function readLooks(handle: Kysely<LockstepTables>, run: number): Promise<readonly Look[]> {
+  const rows = await handle
+    .selectFrom('lockstep.experiment_results')
+    .select([sql<ExperimentResult['metrics'][number]>`result->'metrics'->0`.as('primary'), sql<string>`result->>'asOf'`.as('asOf')])
+    .where('experiment_id', '=', String(run))
+    .orderBy('as_of', 'desc')
+    .limit(maxLooks)
+    .execute()
+  return rows.toReversed().map(({ asOf, primary }) => ({
+    asOf,
+    units: primary.arms.reduce((sum, { units }) => sum + units, 0),
+    comparisons: primary.comparisons.map(({ variant, difference, p }) => ({ variant, difference, p })),
+  }))
+}
+
+/**
+ * Stores the result that `analyze` makes of the result before. Looks at one run follow each other, so that each narrows
+ * the one before.
+ *
+ * @returns the newest result; an earlier or equal look changes nothing
+ */
+export async function storeResult(
+  kysely: Kysely<LockstepTables>,
+  run: number,
+  evidence: ExperimentEvidence,
+  analyze: (previous: ExperimentResult | null) => ExperimentResult,
+): Promise<ExperimentResult> {
+  return await kysely.transaction().execute(async (transaction) => {
+    await transaction.selectFrom('lockstep.experiments').select('id').where('id', '=', String(run)).forUpdate().execute()
+    const previous = await readLastResult(transaction, run)
+    if (previous !== null && Date.parse(previous.asOf) * 1000 >= evidence.asOf) return previous
+    const result = analyze(previous)
+    await transaction
+      .updateTable('lockstep.experiment_results')
+      .set({ evidence: null })
+      .where('experiment_id', '=', String(run))
+      .where('evidence', 'is not', null)
+      .execute()
+    await transaction
+      .insertInto('lockstep.experiment_results')
+      .values({
+        experiment_id: String(run),
+        as_of: new Date(evidence.asOf / 1000),
+        result: JSON.stringify(result),
+        evidence: JSON.stringify(evidence),
+      })
+      .execute()
+    return result
+  })
+}
