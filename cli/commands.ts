@@ -62,6 +62,7 @@ export const commands: readonly CommandEntry[] = [
   { name: 'shadow start', load: async () => (await import('./commands/shadow-start.ts')).shadowStartCommand },
   { name: 'shadow show', load: async () => (await import('./commands/shadow-show.ts')).shadowShowCommand },
   { name: 'shadow stop', load: async () => (await import('./commands/shadow-stop.ts')).shadowStopCommand },
+  { name: 'experiment show', load: async () => (await import('./commands/experiment-show.ts')).experimentShowCommand },
   { name: 'predict', load: async () => (await import('./commands/predict.ts')).predictCommand },
   { name: 'drift', load: async () => (await import('./commands/drift.ts')).driftCommand },
   { name: 'baseline show', load: async () => (await import('./commands/baseline-show.ts')).baselineShowCommand },

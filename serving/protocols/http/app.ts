@@ -14,6 +14,7 @@ import { driftRoutes } from './drift-route.ts'
 import { jobRoutes } from './jobs-route.ts'
 import { docsRoutes } from './docs-routes.ts'
 import { eventRoutes } from './events-route.ts'
+import { experimentResultRoutes } from './experiment-result-routes.ts'
 import { explainRoutes } from './explain-route.ts'
 import { featureRoutes } from './features-route.ts'
 import { findRoutes } from './find-routes.ts'
@@ -55,6 +56,7 @@ const described: readonly Route[] = [
   ...modelChangeRoutes,
   ...rolloutRoutes,
   ...shadowRoutes,
+  ...experimentResultRoutes,
   ...modelVersionRoutes,
   ...qualityRoutes,
   ...reportRoutes,

@@ -1,0 +1,154 @@
+import { z } from 'zod'
+
+/** What `GET /v1/experiments/{name}/results` answers; `lockstep experiment show --server` reads it. */
+
+const interval = z.object({ value: z.number(), low: z.number(), high: z.number() })
+const p = z.number().nullable()
+
+const comparison = z.object({
+  variant: z.string().describe('The treatment'),
+  control: z.string().describe('What it is compared with'),
+  state: z.enum(['estimated', 'not enough units']).describe('Whether there is an estimate'),
+  waitsFor: z
+    .object({ units: z.number(), needed: z.number(), why: z.string() })
+    .nullable()
+    .describe('What a comparison without an estimate waits for'),
+  difference: interval.nullable().describe('Treatment minus control'),
+  lift: interval.nullable().describe('The difference as a share of the control'),
+  p: p.describe('The least alpha at which the interval of the difference excludes 0; null of a Bayesian analysis'),
+  adjustedP: p.describe('After correction over metrics and treatments; null without correction, and of guardrails'),
+  significant: z.boolean().describe('Whether the difference is real, by the corrected p or the credible interval'),
+  guardrail: z
+    .object({
+      margin: z.number().describe('How much worse than the control it may be, as a share'),
+      verdict: z.enum(['passes', 'fails', 'undecided']).describe('passes: not worse by the margin. fails: worse by it'),
+      p: z.number().describe('Of the hypothesis that it is worse by the margin'),
+    })
+    .nullable()
+    .describe('Of guardrails alone'),
+  bayesian: z
+    .object({
+      chance: z.number().describe('The probability that the treatment is better'),
+      risk: z.number().describe('The expected loss if it is taken and is worse, as a share of the control'),
+    })
+    .nullable()
+    .describe('Of Bayesian analyses alone'),
+  detectable: z.number().nullable().describe('The difference that so many units find in 80 of 100 cases'),
+  contradicts: z.boolean().describe('Whether looks exclude each other: the effect changed'),
+})
+
+const metric = z.object({
+  metric: z.string().describe('Its name'),
+  role: z.enum(['primary', 'guardrail', 'secondary']).describe('Its role'),
+  kind: z.string().describe('mean, proportion, ratio or quantile'),
+  better: z.enum(['higher', 'lower']).describe('Which values are better'),
+  arms: z
+    .array(
+      z.object({
+        variant: z.string().describe('The variant'),
+        units: z.int().describe('Mature units with a value'),
+        immature: z.int().describe('Units whose window has not passed; they count later'),
+        value: z.number().nullable().describe('The mean, ratio or quantile; null: no units'),
+      }),
+    )
+    .describe('By variant'),
+  comparisons: z.array(comparison).describe('By variant other than the control'),
+  explained: z.number().nullable().describe('The share of the variance that the covariates explain'),
+})
+
+const result = z.object({
+  experiment: z.string().describe('The name of the experiment'),
+  model: z.string().describe('The name of the model'),
+  asOf: z.string().describe('The moment of the analysis, RFC 3339'),
+  analysis: z
+    .object({
+      method: z.enum(['sequential', 'fixed', 'bayesian']).describe('How it is analyzed'),
+      alpha: z.number().describe('The level of the intervals'),
+      correction: z.enum(['holm', 'bh', 'none']).describe('Over the metrics, guardrails excepted'),
+      units: z.number().nullable().describe('The planned units'),
+      prior: z.object({ mean: z.number(), deviation: z.number() }).nullable().describe('Of the relative effect'),
+    })
+    .describe('As declared'),
+  variants: z
+    .array(
+      z.object({
+        variant: z.string().describe('Its name'),
+        weight: z.number().describe('Its planned share'),
+        units: z.int().describe('Units that saw it first'),
+        rows: z.int().describe('Rows that it answered'),
+      }),
+    )
+    .describe('The control first'),
+  metrics: z.array(metric).describe('The primary metric first'),
+  slices: z
+    .array(
+      z.object({
+        feature: z.string().describe('A feature as of the exposure'),
+        groups: z
+          .array(
+            z.object({
+              value: z.string().nullable().describe('null: units without a value, or the others'),
+              others: z.boolean().describe('All values beyond the first 30'),
+              comparisons: z.array(comparison).describe('Of the primary metric'),
+            }),
+          )
+          .describe('The largest first'),
+        heterogeneity: z
+          .array(z.object({ variant: z.string(), p }))
+          .describe('Of the hypothesis that the effect is the same in all groups, at one look'),
+      }),
+    )
+    .describe('By declared slice'),
+  periods: z
+    .array(
+      z.object({
+        fromDay: z.number().describe('Days since the exposure'),
+        toDay: z.number().describe('Days since the exposure'),
+        comparisons: z.array(comparison).describe('Of the primary metric'),
+      }),
+    )
+    .describe('By time since the exposure; empty for windows under two days'),
+  health: z
+    .array(
+      z.object({
+        check: z
+          .enum(['sample ratio', 'crossovers', 'lost exposures', 'covariate balance', 'stable effect', 'maturity'])
+          .describe('What is checked'),
+        state: z.enum(['ok', 'warning', 'failing', 'unknown']).describe('failing: do not trust the figures'),
+        value: z.number().nullable().describe('What was measured'),
+        text: z.string().describe('What it says, and what to do'),
+      }),
+    )
+    .describe('Whether the figures can be trusted'),
+  progress: z
+    .object({
+      units: z.int().describe('Units with a value of the primary metric'),
+      planned: z.number().nullable().describe('The planned units'),
+      immatureShare: z.number().describe('The share of units that are not mature'),
+      unitsByDay: z.number().describe('New units by day, lately'),
+      daysLeft: z.number().nullable().describe('Until the planned units are mature'),
+    })
+    .describe('How far it is'),
+})
+
+export const experimentResultsAnswer = z.object({
+  experiment: z.string().describe('The name of the experiment'),
+  model: z.string().describe('The name of the model'),
+  run: z.int().describe('The id of the run'),
+  state: z.enum(['running', 'stopped', 'decided']).describe('Of the run'),
+  versions: z.record(z.string(), z.int()).describe('By variant, the version that it serves'),
+  startedAt: z.string().describe('RFC 3339'),
+  startedBy: z.string().describe('Who started it'),
+  stoppedAt: z.string().nullable().describe('RFC 3339; null: it runs'),
+  decision: z.unknown().describe('Who decided what, why, and on which result; null: it is not decided'),
+  result: result.nullable().describe('The newest analysis; null: there is none yet'),
+  looks: z
+    .array(
+      z.object({
+        asOf: z.string().describe('RFC 3339'),
+        units: z.int().describe('Units behind it'),
+        comparisons: z.array(comparison.pick({ variant: true, difference: true, p: true })).describe('Of the primary metric'),
+      }),
+    )
+    .describe('The primary metric at each analysis, oldest first'),
+})

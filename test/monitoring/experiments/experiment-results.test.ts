@@ -1,0 +1,173 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { experimentText } from '../../../cli/experiment-text.ts'
+import type { ExperimentSpec } from '../../../kernel/experiment-spec.ts'
+import { analyzeExperiment } from '../../../monitoring/experiments/analyze-experiment.ts'
+import { analyzeRun, requireRun } from '../../../monitoring/experiments/analyze-run.ts'
+import type { ExperimentEvidence } from '../../../monitoring/experiments/evidence.ts'
+import { gatherEvidence } from '../../../monitoring/experiments/evidence.ts'
+import { experimentReport } from '../../../monitoring/experiments/experiment-report.ts'
+import type { Comparison, ExperimentResult } from '../../../monitoring/experiments/experiment-result.ts'
+import { experimentsJobs } from '../../../monitoring/experiments/experiments-job.ts'
+import type { Catalog } from '../../../registry/catalog.ts'
+import { createRandom } from '../../../statistics/random.ts'
+import type { OpenedDatabase } from '../../opened-database.ts'
+import { openServer } from '../../opened-database.ts'
+import type { Exposure, Order } from './shop.ts'
+import { addExposures, addOrders, addProfiles, applyShop, day, start } from './shop.ts'
+
+const users = 3000
+/** Of the spending in a week; the treatment adds to it only in France. */
+const effect = 20
+
+let opened: OpenedDatabase
+let catalog: Catalog
+let spec: ExperimentSpec
+let run: number
+const exposures: Exposure[] = []
+const orders: Order[] = []
+
+/**
+ * Each user spends about as much after the exposure as before. In the treatment users order at once, in the control
+ * over the week: so the treatment is ahead at first, also where it adds nothing.
+ */
+function makeRows(): void {
+  const random = createRandom(12)
+  for (let u = 0; u < users; u++) {
+    const user = `u${u}`
+    const treated = u % 2 === 1
+    const at = start + Math.floor(random.next() * 10 * day)
+    exposures.push({ user, variant: treated ? 'treatment' : 'control', at })
+    const habit = 100 + 20 * random.normal()
+    const order = (ordered: number, amount: number): void => {
+      orders.push({ user, at: ordered, known: ordered + Math.floor(random.next() * day), amount, items: 2, returned: random.next() < 0.3 })
+    }
+    order(at - 3 * day, habit + 5 * random.normal())
+    const added = treated && isFrench(user) ? effect : 0
+    for (let i = 0; i < 2; i++) {
+      const after = treated ? random.next() * day : random.next() * 5.9 * day
+      order(at + Math.floor(after), (habit + added) / 2 + 5 * random.normal())
+    }
+  }
+}
+
+function isFrench(user: string): boolean {
+  return Number(user.slice(1)) % 4 < 2
+}
+
+beforeAll(async () => {
+  makeRows()
+  opened = await openServer()
+  ;({ catalog, spec } = await applyShop(opened.db))
+  await addOrders(opened.db, orders)
+  await addProfiles(
+    opened.db,
+    exposures.map(({ user }) => user),
+    (user) => (isFrench(user) ? 'fr' : 'de'),
+  )
+  run = await addExposures(opened.db, spec, exposures)
+})
+afterAll(() => opened?.close())
+
+async function gather(asOf: number, wanted: ExperimentSpec = spec): Promise<ExperimentEvidence> {
+  return await gatherEvidence(opened.db, catalog, wanted, { experimentId: run, experiment: 'offers', unit: 'user', asOf })
+}
+
+function revenue({ metrics }: ExperimentResult): Comparison {
+  return metrics[0]?.comparisons[0] as Comparison
+}
+
+function holds(comparison: Comparison | undefined, truth: number): boolean {
+  const { difference } = comparison ?? {}
+  return difference !== null && difference !== undefined && difference.low <= truth && difference.high >= truth
+}
+
+function width({ difference }: Comparison): number {
+  return difference === null ? Number.NaN : difference.high - difference.low
+}
+
+describe('an experiment with a known effect', () => {
+  test('is estimated without bias while outcomes come in, where a plain count is not', async () => {
+    const asOf = start + 9 * day
+    const evidence = await gather(asOf)
+    const result = analyzeExperiment(spec, evidence, null)
+    expect(result.metrics[0]?.arms.every(({ units, immature }) => units > 100 && immature > 500)).toBe(true)
+    expect(holds(revenue(result), effect / 2)).toBe(true)
+    // the sum so far of all exposed units
+    const plain = ['control', 'treatment'].map((variant) => {
+      const units = exposures.filter((each) => each.variant === variant && each.at <= asOf)
+      const exposedAt = new Map(units.map(({ user, at }) => [user, at]))
+      const so = orders.filter(({ user, at, known }) => at >= (exposedAt.get(user) ?? Infinity) && known <= asOf)
+      return so.reduce((sum, { amount }) => sum + (amount ?? 0), 0) / units.length
+    })
+    const naive = (plain[1] ?? 0) - (plain[0] ?? 0)
+    expect(naive).toBeGreaterThan(effect / 2 + 10)
+    expect(holds(revenue(result), naive)).toBe(false)
+  })
+
+  test('has narrower intervals with the covariate, as theory says', async () => {
+    const without: ExperimentSpec = { ...spec, covariates: [] }
+    const at = start + 20 * day
+    const adjusted = analyzeExperiment(spec, await gather(at), null)
+    const plain = analyzeExperiment(without, await gather(at, without), null)
+    const explained = adjusted.metrics[0]?.explained ?? 0
+    expect(explained).toBeGreaterThan(0.5)
+    expect(width(revenue(adjusted)) / width(revenue(plain))).toBeCloseTo(Math.sqrt(1 - explained), 1)
+    expect(holds(revenue(adjusted), effect / 2) && holds(revenue(plain), effect / 2)).toBe(true)
+  })
+
+  test('shows in which slice the effect is, and how it falls with the time since the exposure', async () => {
+    const { slices, periods, health } = analyzeExperiment(spec, await gather(start + 20 * day), null)
+    const groups = Object.fromEntries(slices[0]?.groups.map(({ value, comparisons }) => [value, comparisons[0]]) ?? [])
+    expect(holds(groups['fr'], effect) && groups['fr']?.significant).toBe(true)
+    expect(holds(groups['de'], 0)).toBe(true)
+    expect(slices[0]?.heterogeneity[0]?.p).toBeLessThan(0.001)
+    expect(periods).toHaveLength(7)
+    // the treatment orders on the first day or two, the control later
+    expect(periods[0]?.comparisons[0]?.difference?.low).toBeGreaterThan(20)
+    expect(periods[4]?.comparisons[0]?.difference?.high).toBeLessThan(0)
+    expect(health.map(({ state }) => state)).toEqual(health.map(() => 'ok'))
+  })
+
+  test('is analyzed by a job; each look narrows the one before, and is stored', async () => {
+    const clock = { now: start + 9 * day }
+    const kind = experimentsJobs({ db: opened.db, catalog: async () => catalog, clock: () => clock.now })
+    expect(await kind.schedules?.()).toEqual([{ key: String(run), subject: 'offers', cron: '7 * * * *', spec: { run } }])
+    const step = { signal: new AbortController().signal, worker: 'w', attempt: 0, progress: () => undefined, isHeld: async () => true }
+    const job = { id: 1, subject: 'offers', scope: '', chunks: 1, spec: { run }, plan: undefined }
+    const widths: number[] = []
+    for (const days of [10, 13, 16, 20]) {
+      clock.now = start + days * day
+      await kind.run({ ...job, moment: days === 16 ? clock.now : null }, undefined, step)
+      const { result } = await experimentReport(opened.db, 'offers')
+      widths.push(width(revenue(result as ExperimentResult)))
+    }
+    expect(widths).toEqual(widths.toSorted((a, b) => b - a))
+    const report = await experimentReport(opened.db, 'offers')
+    expect(report.looks.map(({ units }) => units)).toEqual([...new Set(report.looks.map(({ units }) => units))])
+    expect(report.looks).toHaveLength(4)
+    expect(revenue(report.result as ExperimentResult).significant).toBe(true)
+    // a look at an earlier moment, such as a job that is tried again, changes nothing
+    const again = await analyzeRun(opened.db, catalog, await requireRun(opened.db, 'offers'), start + 12 * day)
+    expect(again).toEqual(report.result)
+    const [{ evidence } = { evidence: null }] = await opened.db.query<{ evidence: ExperimentEvidence | null }>(
+      'SELECT evidence FROM lockstep.experiment_results WHERE evidence IS NOT NULL',
+    )
+    // the stored evidence gives the stored estimate again
+    const replayed = analyzeExperiment(spec, evidence as ExperimentEvidence, null)
+    expect(revenue(replayed).difference?.value).toBe(revenue(report.result as ExperimentResult).difference?.value)
+    const text = experimentText(report)
+    expect(text).toMatch(/revenue +primary +treatment .* better\n/)
+    expect(text).toMatch(/returning +guardrail +treatment .*\(margin 10 %\)\n/)
+    expect(text).toMatch(/sample ratio +ok/)
+    expect(text).toContain('clicking')
+    expect(text).toContain('not enough units: 0 of 100')
+  })
+
+  test('that is unknown or was never started has no results, and says what to do', async () => {
+    await expect(experimentReport(opened.db, 'offer')).rejects.toThrow(/There is no experiment "offer".*Did you mean "offers"/)
+    await opened.db.query('DELETE FROM lockstep.experiment_results')
+    await opened.db.query('DELETE FROM lockstep.exposures')
+    await opened.db.query('DELETE FROM lockstep.experiments')
+    await expect(experimentReport(opened.db, 'offers')).rejects.toThrow('lockstep experiment start offers')
+  })
+})
