@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parquetWriteFile } from 'hyparquet-writer'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import type { ExperimentSpec } from '../../kernel/experiment-spec.ts'
 import type { Database } from '../../runtime/database.ts'
 import { openPostgres } from '../../runtime/open-postgres.ts'
 import type { OneProcess } from '../cli/one-process.ts'
@@ -57,6 +58,7 @@ const pages = [
   'how-do-i',
   'rollouts',
   'shadow',
+  'experiment-results',
   'remote',
   'traffic',
   'operating',
@@ -163,6 +165,49 @@ afterAll(async () => {
   await rm(folder, { recursive: true, force: true })
 })
 
+/** The experiment of the page on results. */
+const offers: ExperimentSpec = {
+  name: 'offers',
+  model: 'fraud',
+  unit: 'card',
+  variants: [
+    { name: 'control', serves: 1, weight: 0.5 },
+    { name: 'treatment', serves: 2, weight: 0.5 },
+  ],
+  layer: null,
+  metrics: [
+    {
+      name: 'payments',
+      role: 'primary',
+      kind: 'mean',
+      withinMicros: 3_600_000_000,
+      winsorizeAt: null,
+      per: 'unit',
+      better: 'higher',
+      margin: null,
+      value: {
+        of: {
+          kind: 'source',
+          source: {
+            name: 'payments',
+            relation: { kind: 'owned' },
+            key: [{ part: 'card', column: 'card' }],
+            eventTime: 'paid_at',
+            known: 'booked_at',
+            columns: [],
+          },
+          key: [{ name: 'card', type: { kind: 'string' } }],
+        },
+        aggregate: 'count',
+        column: null,
+      },
+    },
+  ],
+  covariates: [],
+  slices: [],
+  analysis: { method: 'sequential', alpha: 0.05, correction: 'holm', units: null, prior: null },
+}
+
 /** What a page's own commands take for granted. */
 const before: Readonly<Record<string, () => Promise<unknown>>> = {
   async 'docs/models.md'() {
@@ -203,6 +248,13 @@ const before: Readonly<Record<string, () => Promise<unknown>>> = {
       overriding system value values (42, 'system:jobs', 'jobs', 'jobs', 'ticket', 'firing', 1772366400000000,
         '{"description": null, "runbook": null, "notify": []}', $1, $1)`,
       [JSON.stringify({ subject: 'jobs', state: 'breach', value: 900, threshold: 600, n: 1, evidence: null, cause: 'A job waits.' })],
+    ),
+  // an experiment that has ended, so that it is not followed for ever
+  'docs/experiment-results.md': () =>
+    db.query(
+      `insert into lockstep.experiments (name, model, spec, state, salt, coverage, variants, slices, started_by, stopped_by, stopped_at)
+      select 'offers', 'fraud', $1::text::json, 'stopped', 's', 1, '{"control": 1, "treatment": 2}', '[]', 'test', 'test', now()`,
+      [JSON.stringify(offers)],
     ),
   async 'docs/operating.md'() {
     inPlace.set('$KEY', (await must('keys', 'create', '--name', 'operator', '--scope', 'admin')).key)
