@@ -36,8 +36,11 @@ export function experimentText(report: ExperimentReport): string {
 function methodText({ analysis: { method, alpha, correction } }: ExperimentResult): string {
   const level = `${Number(((1 - alpha) * 100).toPrecision(4))} %`
   if (method === 'bayesian') return `Bayesian, ${level} credible intervals`
-  const corrected = correction === 'none' ? 'without correction' : method === 'sequential' ? 'p corrected by Bonferroni' : `p corrected by ${correction}`
-  return method === 'sequential' ? `sequential, ${level} intervals that hold at every look, ${corrected}` : `at a fixed number of units, ${level} intervals, ${corrected}`
+  const corrected =
+    correction === 'none' ? 'without correction' : method === 'sequential' ? 'p corrected by Bonferroni' : `p corrected by ${correction}`
+  return method === 'sequential'
+    ? `sequential, ${level} intervals that hold at every look, ${corrected}`
+    : `at a fixed number of units, ${level} intervals, ${corrected}`
 }
 
 function progressText({ progress: { units, planned, immatureShare, unitsByDay, daysLeft } }: ExperimentResult): string {
@@ -73,7 +76,8 @@ function pText({ p, adjustedP, bayesian }: Comparison): string {
 
 /** What a comparison says, in words. */
 function verdict({ better, role }: MetricResult, each: Comparison): string {
-  if (each.waitsFor !== null) return `not enough units: ${count(each.waitsFor.units)} of ${count(each.waitsFor.needed)} ${each.waitsFor.why}`
+  if (each.waitsFor !== null)
+    return `not enough units: ${count(each.waitsFor.units)} of ${count(each.waitsFor.needed)} ${each.waitsFor.why}`
   if (role === 'guardrail' && each.guardrail !== null) return `${each.guardrail.verdict} (margin ${shareText(each.guardrail.margin)})`
   const { difference, bayesian } = each
   if (!each.significant || difference === null) {
@@ -134,4 +138,3 @@ function signed(value: number): string {
 export function figure(value: number | null): string {
   return value === null ? '' : String(Number(value.toPrecision(4)))
 }
-

@@ -39,7 +39,10 @@ export const experimentShowCommand: Command = {
 
 async function analyze(context: Context, input: Input, name: string): Promise<void> {
   if (serverOf(context, input) !== null)
-    throw new LockstepError('USAGE', 'A server does not analyze experiments: its workers do, once an hour. Leave out --analyze or --server.')
+    throw new LockstepError(
+      'USAGE',
+      'A server does not analyze experiments: its workers do, once an hour. Leave out --analyze or --server.',
+    )
   const db = await context.database()
   const run = await requireRun(db, name)
   const progress = context.terminal.progress(`Analyzing ${name}`, 'lookups')

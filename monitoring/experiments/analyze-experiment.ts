@@ -2,7 +2,7 @@ import type { AnalysisSpec, ExperimentSpec, MetricSpec } from '../../kernel/expe
 import { formatTimestamp } from '../../kernel/time.ts'
 import type { AdjustedArm } from '../../statistics/covariate-adjustment.ts'
 import { adjustForCovariates } from '../../statistics/covariate-adjustment.ts'
-import { chiSquaredSurvival } from '../../statistics/distributions.ts'
+import { heterogeneity } from '../../statistics/heterogeneity.ts'
 import { benjaminiHochberg, holm } from '../../statistics/multiple-tests.ts'
 import type { Compared } from './compare-arms.ts'
 import { compareMeans, compareQuantiles } from './compare-arms.ts'
@@ -14,8 +14,6 @@ import { neededUnits } from './needed-units.ts'
 import { narrowed } from './narrowed.ts'
 import type { UnitSums } from './unit-sums.ts'
 import { linearized } from './unit-sums.ts'
-
-
 
 /**
  * Analyses an experiment: the same evidence and the same earlier result give the same result.
@@ -77,7 +75,11 @@ function isRatio({ kind, per }: MetricSpec): boolean {
   return kind === 'ratio' || per === 'exposure'
 }
 
-function valueOf(metric: MetricSpec, { n, mean }: UnitSums, bins: NonNullable<MetricEvidence['bins']>[number] | null | undefined): number | null {
+function valueOf(
+  metric: MetricSpec,
+  { n, mean }: UnitSums,
+  bins: NonNullable<MetricEvidence['bins']>[number] | null | undefined,
+): number | null {
   if (n === 0) return null
   if (metric.kind === 'quantile') return bins === null || bins === undefined ? null : quantileOf(bins, metric.quantile, n)
   if (!isRatio(metric)) return mean[0] as number
@@ -91,7 +93,10 @@ function quantileOf({ to, counts }: NonNullable<MetricEvidence['bins']>[number],
 }
 
 /** The arms after the covariates took out what they explain, and the share of the variance that this was. */
-function adjustedArms(metric: MetricSpec, sums: readonly UnitSums[]): { readonly arms: readonly AdjustedArm[]; readonly explained: number | null } {
+function adjustedArms(
+  metric: MetricSpec,
+  sums: readonly UnitSums[],
+): { readonly arms: readonly AdjustedArm[]; readonly explained: number | null } {
   const raw = sums.map((arm) => linearized(arm, isRatio(metric)).sums)
   const hasCovariates = (sums[0]?.mean.length ?? 0) > 2
   const usable = raw.every(({ n, meanY }) => n >= 2 && Number.isFinite(meanY))
@@ -147,7 +152,7 @@ const unknown = {
   contradicts: false,
 } as const
 
-function comparison(names: Pick<Comparison, 'variant' | 'control'>, { e: _e, ...compared }: Compared, alpha: number): Comparison {
+function comparison(names: Pick<Comparison, 'variant' | 'control'>, compared: Compared, alpha: number): Comparison {
   const significant = compared.p === null ? compared.significant : compared.p <= alpha
   return { ...names, state: 'estimated', waitsFor: null, ...compared, adjustedP: null, significant, contradicts: false }
 }
@@ -200,31 +205,24 @@ function sliceResults(spec: ExperimentSpec, { slices }: ExperimentEvidence): Sli
         arms: adjustedArms(metric, arms).arms,
       }))
       .sort((a, b) => unitsOf(b.arms) - unitsOf(a.arms))
-    const heterogeneity = treatments.map(({ name }, k) => ({
-      variant: name,
-      p: sameEffect(
-        groups.flatMap(({ comparisons, arms }) => {
-          const [control, treatment] = [arms[0], arms[k + 1]]
-          if (comparisons[k]?.state !== 'estimated' || control === undefined || treatment === undefined) return []
-          return [{ effect: treatment.mean - control.mean, variance: control.variance / control.n + treatment.variance / treatment.n }]
-        }),
-      ),
-    }))
-    return { feature, heterogeneity, groups: groups.map(({ value, others, comparisons }) => ({ value, others, comparisons })) }
+    const same = treatments.map(({ name }, k) => {
+      const known = groups.flatMap(({ comparisons, arms }) => {
+        const [control, treatment] = [arms[0], arms[k + 1]]
+        if (comparisons[k]?.state !== 'estimated' || control === undefined || treatment === undefined) return []
+        const varianceOf = ({ variance, n }: AdjustedArm): number => variance / n
+        const standardError = Math.sqrt(varianceOf(control) + varianceOf(treatment))
+        return [{ value: treatment.mean - control.mean, standardError, n: control.n + treatment.n }]
+      })
+      const units = known.reduce((sum, { n }) => sum + n, 0)
+      const { p, anytimeP } = heterogeneity(known, units, { alpha: spec.analysis.alpha })
+      return { variant: name, p: known.length < 2 ? null : spec.analysis.method === 'sequential' ? anytimeP : p }
+    })
+    return { feature, heterogeneity: same, groups: groups.map(({ value, others, comparisons }) => ({ value, others, comparisons })) }
   })
 }
 
 function unitsOf(arms: readonly AdjustedArm[]): number {
   return arms.reduce((sum, { n }) => sum + n, 0)
-}
-
-/** Cochran's Q test that independent effects are the same, at one look. Source: Cochran, Biometrics 10 (1954). */
-function sameEffect(groups: readonly { readonly effect: number; readonly variance: number }[]): number | null {
-  if (groups.length < 2 || groups.some(({ variance }) => !(variance > 0))) return null
-  const weights = groups.reduce((sum, { variance }) => sum + 1 / variance, 0)
-  const mean = groups.reduce((sum, { effect, variance }) => sum + effect / variance, 0) / weights
-  const q = groups.reduce((sum, { effect, variance }) => sum + (effect - mean) ** 2 / variance, 0)
-  return chiSquaredSurvival(q, groups.length - 1)
 }
 
 const dayMicros = 86_400_000_000
@@ -238,4 +236,3 @@ function periodResults(spec: ExperimentSpec, { periods }: ExperimentEvidence): P
     comparisons: comparisonsOf(spec, { ...metric, margin: null }, arms, null, adjustedArms(metric, arms).arms, spec.analysis.alpha),
   }))
 }
-

@@ -38,7 +38,8 @@ export async function requireRun(db: Pick<Database, 'kysely'>, name: string): Pr
   const run = await readLastRun(db.kysely, name)
   if (run !== null) return run
   const definitions = (await storedDefinitions(db.kysely)).filter(({ retired }) => !retired)
-  if (!definitions.some((each) => each.kind === 'experiment' && each.name === name)) throw unknownDefinition(definitions, 'experiment', name)
+  if (!definitions.some((each) => each.kind === 'experiment' && each.name === name))
+    throw unknownDefinition(definitions, 'experiment', name)
   throw new LockstepError(
     'UNKNOWN_DEFINITION',
     `The experiment "${name}" was never started, so it has no results. Start it: lockstep experiment start ${name}.`,

@@ -1,19 +1,14 @@
 import type { AnalysisSpec, MetricSpec } from '../../kernel/experiment-spec.ts'
+import { bayesianEffect } from '../../statistics/bayesian-effect.ts'
 import { asymptoticLowerBound, asymptoticSequence, criticalMultiple } from '../../statistics/confidence-sequence.ts'
 import type { AdjustedArm } from '../../statistics/covariate-adjustment.ts'
-import { normalCdf, normalDensity, normalQuantile, studentQuantile, studentSurvival } from '../../statistics/distributions.ts'
+import { normalCdf, normalQuantile, studentQuantile, studentSurvival } from '../../statistics/distributions.ts'
 import { difference, relativeLift } from '../../statistics/lift.ts'
 import { quantileDifference, quantileRise } from '../../statistics/quantile-sequence.ts'
-import type { BayesianResult, Comparison, GuardrailResult, Interval } from './experiment-result.ts'
+import type { Comparison, GuardrailResult, Interval } from './experiment-result.ts'
 import type { UnitBins } from './unit-bins.ts'
 
-export type Compared = Pick<
-  Comparison,
-  'difference' | 'lift' | 'p' | 'guardrail' | 'bayesian' | 'detectable' | 'significant'
-> & {
-  /** The evidence against no difference, for e-BH; null: the method has none. */
-  readonly e: number | null
-}
+export type Compared = Pick<Comparison, 'difference' | 'lift' | 'p' | 'guardrail' | 'bayesian' | 'detectable' | 'significant'>
 
 /** How a metric is judged. */
 export type Judged = Pick<MetricSpec, 'better' | 'margin'>
@@ -45,12 +40,13 @@ export function compareMeans(control: AdjustedArm, treatment: AdjustedArm, judge
         : normalQuantile(1 - alpha / 2)
   const guardrail = judged.margin === null ? null : nonInferiority(c, t, n, degrees, judged, options)
   const detectable = (critical + normalQuantile(wantedPower)) * plain.standardError
-  const base = { guardrail, detectable, bayesian: null, e: null, significant: false }
-  switch (analysis.method) {
+  const base = { guardrail, detectable, bayesian: null, significant: false }
+  const { method } = analysis
+  switch (method) {
     case 'sequential': {
-      const { low, high, p, e } = asymptoticSequence(plain.value, plain.standardError, n, sequenceOptions(alpha, tightestAt))
+      const { low, high, p } = asymptoticSequence(plain.value, plain.standardError, n, sequenceOptions(alpha, tightestAt))
       const relative = lift === null ? null : asymptoticSequence(lift.value, lift.standardError, n, sequenceOptions(alpha, tightestAt))
-      return { ...base, difference: { value: plain.value, low, high }, lift: relative && intervalOf(relative), p, e }
+      return { ...base, difference: { value: plain.value, low, high }, lift: relative && intervalOf(relative), p }
     }
     case 'fixed': {
       const z = Math.abs(plain.value) / plain.standardError
@@ -59,6 +55,8 @@ export function compareMeans(control: AdjustedArm, treatment: AdjustedArm, judge
     }
     case 'bayesian':
       return { ...base, ...bayesian(c, lift, judged, analysis, alpha), p: null }
+    default:
+      return method satisfies never
   }
 }
 
@@ -112,10 +110,7 @@ function nonInferiority(c: Mean, t: Mean, n: number, degrees: number, judged: Ju
   return { margin, p, verdict: p <= alpha ? 'passes' : above(-value) <= alpha ? 'fails' : 'undecided' }
 }
 
-/**
- * The lift under a normal prior: the posterior is normal too. The risk is the expected loss, E max(0, -effect). Source:
- * Gelman et al., Bayesian Data Analysis, section 2.5; the loss of a normal variable: Chick and Frazier (2012).
- */
+/** The lift under a normal prior; null for a control whose mean is 0. */
 function bayesian(
   control: Mean,
   lift: Estimated | null,
@@ -124,20 +119,15 @@ function bayesian(
   alpha: number,
 ): Pick<Compared, 'difference' | 'lift' | 'bayesian' | 'significant'> {
   if (lift === null) return { difference: null, lift: null, bayesian: null, significant: false }
-  const { mean: priorMean, deviation } = prior ?? { mean: 0, deviation: 0.1 }
-  const [ofPrior, ofData] = [1 / deviation ** 2, 1 / lift.standardError ** 2]
-  const value = Number.isFinite(ofData) ? (priorMean * ofPrior + lift.value * ofData) / (ofPrior + ofData) : lift.value
-  const standardError = Math.sqrt(1 / (ofPrior + ofData))
-  const relative = around({ value, standardError }, normalQuantile(1 - alpha / 2))
+  const stated = prior === null ? null : ({ ...prior, unit: 'relative' } as const)
+  const effect = bayesianEffect(lift.value, lift.standardError, { alpha, prior: stated, unit: 'relative', better })
+  const { value, low, high } = effect
   const scale = Math.abs(control.mean)
-  const gain = better === 'higher' ? value : -value
-  const z = standardError === 0 ? Math.sign(gain) * Number.MAX_VALUE : gain / standardError
-  const result: BayesianResult = { chance: normalCdf(z), risk: Math.max(0, standardError * normalDensity(z) - gain * normalCdf(-z)) }
   return {
-    difference: { value: value * scale, low: relative.low * scale, high: relative.high * scale },
-    lift: relative,
-    bayesian: result,
-    significant: relative.low > 0 || relative.high < 0,
+    difference: { value: value * scale, low: low * scale, high: high * scale },
+    lift: { value, low, high },
+    bayesian: { chance: effect.chanceToWin, risk: effect.risk.treatment },
+    significant: low > 0 || high < 0,
   }
 }
 
@@ -145,15 +135,20 @@ function bayesian(
  * Compares a quantile of two arms, exactly at every number of units. The sequence serves all methods: it holds at a
  * fixed number of units, too.
  */
-export function compareQuantiles(control: UnitBins, treatment: UnitBins, quantile: number, judged: Judged, options: CompareOptions): Compared {
+export function compareQuantiles(
+  control: UnitBins,
+  treatment: UnitBins,
+  quantile: number,
+  judged: Judged,
+  options: CompareOptions,
+): Compared {
   const { alpha, tightestAt } = options
-  const { value, low, high, p, e } = quantileDifference(control, treatment, quantile, sequenceOptions(alpha, tightestAt))
+  const { value, low, high, p } = quantileDifference(control, treatment, quantile, sequenceOptions(alpha, tightestAt))
   const guardrail = judged.margin === null ? null : quantileGuardrail(control, treatment, quantile, judged, options)
   return {
     difference: { value, low, high },
     lift: null,
     p,
-    e,
     guardrail,
     bayesian: null,
     detectable: null,

@@ -147,13 +147,17 @@ function summed(arms: Summers): UnitSums[] {
 const otherValues = '\0'
 
 function groupOf(groups: Map<string | null, Summers>, value: Value | null, create: () => Summers): Summers {
-  const wanted = value === null ? null : String(value)
+  const wanted = value === null ? null : textOf(value)
   const key = groups.has(wanted) || groups.size < maxSliceValues ? wanted : otherValues
   const found = groups.get(key)
   if (found !== undefined) return found
   const made = create()
   groups.set(key, made)
   return made
+}
+
+function textOf(value: Value): string {
+  return typeof value === 'object' ? JSON.stringify(value instanceof Map ? [...value] : value) : String(value)
 }
 
 function numberOf(value: Value | null): number | null {

@@ -34,7 +34,9 @@ function sampleRatio({ variants }: ExperimentSpec, { exposures }: ExperimentEvid
   if (total === 0) return { check, state: 'unknown', value: null, text: 'No unit was exposed yet.' }
   const weights = variants.map(({ weight }) => weight)
   const value = Math.min(before, sampleRatioP(exposures.units, weights))
-  const shares = exposures.units.map((units, i) => `${variants[i]?.name} ${percent(units / total)} of ${percent(weights[i] ?? 0)}`).join(', ')
+  const shares = exposures.units
+    .map((units, i) => `${variants[i]?.name} ${percent(units / total)} of ${percent(weights[i] ?? 0)}`)
+    .join(', ')
   return value > alarmP
     ? { check, state: 'ok', value, text: `The units are split as planned: ${shares}.` }
     : {
@@ -51,7 +53,8 @@ function crossovers({ exposures }: ExperimentEvidence): HealthCheck {
   if (total === 0) return { check, state: 'unknown', value: null, text: 'No unit was exposed yet.' }
   const value = exposures.crossovers / total
   const counted = `${exposures.crossovers} of ${total} units saw more than one variant`
-  if (value <= maxCrossovers) return { check, state: exposures.crossovers === 0 ? 'ok' : 'warning', value, text: `${counted}, and are left out.` }
+  if (value <= maxCrossovers)
+    return { check, state: exposures.crossovers === 0 ? 'ok' : 'warning', value, text: `${counted}, and are left out.` }
   return {
     check,
     state: 'failing',
@@ -120,8 +123,14 @@ function stableEffect(metrics: readonly MetricResult[]): HealthCheck {
 function maturity(spec: ExperimentSpec, evidence: ExperimentEvidence): HealthCheck {
   const { immatureShare, units } = progressOf(spec, evidence)
   const check = 'maturity'
-  if (units === 0) return { check, state: 'unknown', value: null, text: 'No unit is mature yet: the window of the primary metric has to pass.' }
-  return { check, state: 'ok', value: 1 - immatureShare, text: `${percent(1 - immatureShare)} of the units are mature. The others count later.` }
+  if (units === 0)
+    return { check, state: 'unknown', value: null, text: 'No unit is mature yet: the window of the primary metric has to pass.' }
+  return {
+    check,
+    state: 'ok',
+    value: 1 - immatureShare,
+    text: `${percent(1 - immatureShare)} of the units are mature. The others count later.`,
+  }
 }
 
 const dayMicros = 86_400_000_000
@@ -140,7 +149,14 @@ export function progressOf(spec: ExperimentSpec, { metrics, exposures }: Experim
     planned,
     immatureShare: units + waiting === 0 ? 0 : waiting / (units + waiting),
     unitsByDay,
-    daysLeft: planned === null || lacking === null ? null : units >= planned ? 0 : lacking > 0 && unitsByDay === 0 ? null : lacking / Math.max(unitsByDay, 1e-9) + within,
+    daysLeft:
+      planned === null || lacking === null
+        ? null
+        : units >= planned
+          ? 0
+          : lacking > 0 && unitsByDay === 0
+            ? null
+            : lacking / Math.max(unitsByDay, 1e-9) + within,
   }
 }
 

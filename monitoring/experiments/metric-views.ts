@@ -101,7 +101,10 @@ function draftOf(
   return draft
 }
 
-function outcomeValue({ columns, valueOf }: OutcomePlan): (row: Readonly<Record<string, Value | null>>) => Readonly<Record<string, number | null>> {
+function outcomeValue({
+  columns,
+  valueOf,
+}: OutcomePlan): (row: Readonly<Record<string, Value | null>>) => Readonly<Record<string, number | null>> {
   return (row) => {
     const value = valueOf(columns.map(({ name }) => row[name] ?? null))
     return { [outcomeColumn.name]: value === null ? null : Number(value) }

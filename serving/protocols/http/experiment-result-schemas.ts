@@ -95,7 +95,7 @@ const result = z.object({
           .describe('The largest first'),
         heterogeneity: z
           .array(z.object({ variant: z.string(), p }))
-          .describe('Of the hypothesis that the effect is the same in all groups, at one look'),
+          .describe('Of the hypothesis that the effect is the same in all groups'),
       }),
     )
     .describe('By declared slice'),

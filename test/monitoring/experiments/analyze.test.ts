@@ -173,7 +173,9 @@ describe('analyzeExperiment', () => {
     expect(wide.bayesian?.chance).toBeGreaterThan(0.95)
     expect(wide.bayesian?.risk).toBeLessThan(0.005)
     expect(wide.p).toBeNull()
-    const lower = first(look(metricOf('mean', { better: 'lower' }), arms, 400, null, { method: 'bayesian', prior: { mean: 0, deviation: 10 } }))
+    const lower = first(
+      look(metricOf('mean', { better: 'lower' }), arms, 400, null, { method: 'bayesian', prior: { mean: 0, deviation: 10 } }),
+    )
     expect((lower.bayesian?.chance ?? 0) + (wide.bayesian?.chance ?? 0)).toBeCloseTo(1, 9)
   })
 
@@ -190,7 +192,11 @@ describe('analyzeExperiment', () => {
       })
     const arms = [units(0), units(0.1)]
     const of = (kind: 'plain' | 'adjusted' | 'ratio', metric: MetricSpec) => {
-      const result = analyzeExperiment(specOf([metric]), evidenceOf([metricEvidence(arms.map((arm) => arm.map((unit) => unit[kind])))]), null)
+      const result = analyzeExperiment(
+        specOf([metric]),
+        evidenceOf([metricEvidence(arms.map((arm) => arm.map((unit) => unit[kind])))]),
+        null,
+      )
       const { difference } = first(result)
       if (difference === null) throw new Error('no estimate')
       expect(difference.low <= 0.1 && difference.high >= 0.1).toBe(true)
@@ -253,7 +259,9 @@ describe('analyzeExperiment', () => {
   test('health finds a wrong split, crossovers, lost exposures and covariates that differ', () => {
     const metrics = [metricEvidence(drawArms(3000, meanDraw, 1))]
     const state = (more: Partial<ExperimentEvidence>) =>
-      Object.fromEntries(analyzeExperiment(specOf([metricOf('mean')]), evidenceOf(metrics, more), null).health.map((each) => [each.check, each.state]))
+      Object.fromEntries(
+        analyzeExperiment(specOf([metricOf('mean')]), evidenceOf(metrics, more), null).health.map((each) => [each.check, each.state]),
+      )
     const counts = evidenceOf(metrics).exposures
     const covariates = (shift: number) => ({
       names: ['age'],

@@ -88,7 +88,13 @@ function naive({ user, variant, at }: Exposure): Record<string, UnitFigure | nul
     const seen = <R extends { user: string; at: number; known: number }>(rows: readonly R[]): R[] =>
       rows.filter((row) => row.user === user && row.at >= at && row.at <= end && row.known <= end)
     const answered = predictions.filter((each) => each.user === user && each.variant === variant && each.at <= end)
-    const judged = answered.map(({ id }) => seen(clicks).filter(({ predictionId }) => predictionId === id).sort(byTime).at(-1) ?? null)
+    const judged = answered.map(
+      ({ id }) =>
+        seen(clicks)
+          .filter(({ predictionId }) => predictionId === id)
+          .sort(byTime)
+          .at(-1) ?? null,
+    )
     return { mature: end <= asOf, orders: seen(orders), clicks: seen(clicks).sort(byTime), answered, judged }
   }
   const [week, one] = [within(7 * day), within(day)]
@@ -127,7 +133,9 @@ function sum(values: readonly number[]): number {
 describe('readUnits', () => {
   test('gives each mature unit the figures of a naive count, and leaves crossovers out', async () => {
     const units = await read()
-    const inOrder = exposures.filter(({ user, at }) => exposures.filter((other) => other.user === user && other.at <= asOf).length === 1 && at <= asOf)
+    const inOrder = exposures.filter(
+      ({ user, at }) => exposures.filter((other) => other.user === user && other.at <= asOf).length === 1 && at <= asOf,
+    )
     expect(units.map(({ unit }) => unit)).toEqual(inOrder.map(({ user }) => user).sort())
     const names = spec.metrics.map(({ name }) => name)
     for (const { unit, variant, exposedAt, figures } of units) {

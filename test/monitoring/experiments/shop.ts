@@ -94,7 +94,9 @@ export interface Prediction {
 
 export async function applyShop(db: Database): Promise<{ readonly catalog: Catalog; readonly spec: ExperimentSpec }> {
   await applyChanges(db, await load({ 'features.ts': shop }))
-  const [row] = await db.query<{ spec: ExperimentSpec }>(`SELECT spec FROM lockstep.definitions WHERE kind = 'experiment' AND name = 'offers'`)
+  const [row] = await db.query<{ spec: ExperimentSpec }>(
+    `SELECT spec FROM lockstep.definitions WHERE kind = 'experiment' AND name = 'offers'`,
+  )
   return { catalog: await loadCatalog(db), spec: row?.spec as ExperimentSpec }
 }
 
