@@ -14,6 +14,8 @@ export interface CauseEvidence {
   readonly volume: { readonly ratio: number; readonly text: string } | null
   /** null: it did not move, or is not known. */
   readonly entityMix: string | null
+  /** Sentences about request data that moved, which on-demand views take. */
+  readonly requestFields: readonly string[]
   /** Features that drifted, the most harmful first. */
   readonly driftedFeatures: readonly string[]
 }
@@ -44,6 +46,8 @@ export function likelyCauses(column: Drifted, evidence: CauseEvidence): DriftCau
       text: `categories that the baseline does not name went from ${formatShare(baseline)} to ${formatShare(window)} of rows: ${named.join(', ')}`,
     })
   }
+  if (evidence.view === null && evidence.requestFields.length > 0)
+    causes.push({ kind: 'request fields moved', text: evidence.requestFields.join('; ') })
   if (evidence.entityMix !== null) causes.push({ kind: 'mix of entities moved', text: evidence.entityMix })
   const { volume } = evidence
   if (volume !== null && (volume.ratio >= minVolumeRatio || volume.ratio <= 1 / minVolumeRatio))

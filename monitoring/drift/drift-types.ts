@@ -26,6 +26,7 @@ export const causeKinds = [
   'view changed',
   'statuses moved',
   'new categories',
+  'request fields moved',
   'mix of entities moved',
   'volume changed',
   'source values changed',

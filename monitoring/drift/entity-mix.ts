@@ -1,14 +1,10 @@
 import { formatShare } from '../../kernel/format-number.ts'
 import type { Database } from '../../runtime/database.ts'
 import { driftDistances } from '../../statistics/drift-distances.ts'
-import { readLog } from '../prediction-log/columns.ts'
 import type { Window } from './drift-types.ts'
+import { minSampledPsi, minSampledRows, sampleField } from './sample-field.ts'
 
-const sampledRows = 2_000
 const namedEntities = 20
-const minRows = 200
-/** PSI above what chance gives, as for a column. */
-const minPsi = 0.1
 
 /**
  * Whether the mix of entities differs from that of the time before, by logged rows: over the twenty most frequent
@@ -24,9 +20,12 @@ export async function movedEntityMix(
 ): Promise<string | null> {
   if (key.length === 0) return null
   const length = window.to - window.from
-  const entitiesOf = (of: Window) => sampleEntities(db, model, version, key, of)
+  const entitiesOf = async (of: Window) => {
+    const rows = await sampleField(db, 'keys', { model, version }, of)
+    return rows.map((keys) => key.map((name) => String(keys[name])).join(', '))
+  }
   const [now, before] = [await entitiesOf(window), await entitiesOf({ from: window.from - length, to: window.from })]
-  if (now.length < minRows || before.length < minRows) return null
+  if (now.length < minSampledRows || before.length < minSampledRows) return null
   const [current, former] = [countsOf(now), countsOf(before)]
   const names = [...new Set([...current.keys(), ...former.keys()])]
   const most = names.toSorted((a, b) => totalOf(b) - totalOf(a)).slice(0, namedEntities)
@@ -36,7 +35,7 @@ export async function movedEntityMix(
   }
   const [p, q] = [countsIn(former, before.length), countsIn(current, now.length)]
   const { psi, totalVariation } = driftDistances(p, q)
-  if (psi - most.length * (1 / now.length + 1 / before.length) < minPsi) return null
+  if (psi - most.length * (1 / now.length + 1 / before.length) < minSampledPsi) return null
   const moves = most.map((name, i) => ({ name, move: (q[i] as number) / now.length - (p[i] as number) / before.length }))
   const [greatest] = moves.toSorted((a, b) => Math.abs(b.move) - Math.abs(a.move))
   const example = greatest === undefined ? '' : `, most of all ${greatest.name} by ${formatShare(greatest.move)} of rows`
@@ -45,24 +44,6 @@ export async function movedEntityMix(
   function totalOf(name: string): number {
     return (current.get(name) ?? 0) + (former.get(name) ?? 0)
   }
-}
-
-async function sampleEntities(
-  db: Pick<Database, 'query'>,
-  model: string,
-  version: number,
-  key: readonly string[],
-  { from, to }: Window,
-): Promise<string[]> {
-  const rows = await readLog(
-    db,
-    ['keys'],
-    `WHERE prediction_log.at >= to_timestamp($1) AND prediction_log.at < to_timestamp($2) AND prediction_log.model = $3
-       AND prediction_log.version = $4
-     ORDER BY hashtextextended(prediction_log.request_id, prediction_log.entity) LIMIT $5`,
-    [from / 1e6, to / 1e6, model, version, sampledRows],
-  )
-  return rows.map(({ keys }) => key.map((name) => String((keys as Readonly<Record<string, unknown>>)[name])).join(', '))
 }
 
 function countsOf(names: readonly string[]): Map<string, number> {

@@ -8,6 +8,7 @@ import type { ModelRollup } from '../rollups/model-rollup.ts'
 import type { CauseEvidence } from './drift-causes.ts'
 import type { Window } from './drift-types.ts'
 import { movedEntityMix } from './entity-mix.ts'
+import { movedRequestFields } from './request-fields.ts'
 import { versionRollup } from './version-rollup.ts'
 
 export interface EvidenceContext {
@@ -33,6 +34,7 @@ export async function gatherEvidence(
     late: new Map(fresh.flatMap(({ view, late }) => (late === null ? [] : [[view, late] as const]))),
     changedViews: dataset === null ? new Set() : await changedViews(db, dataset, views),
     volume: volumeOf(before, rollup),
+    requestFields: await movedRequestFields(db, { model, version, request: service.request }, window),
     entityMix: await movedEntityMix(db, { model, version, key: service.uses[0]?.key ?? [] }, window),
   }
 }

@@ -31,6 +31,7 @@ const nothing: CauseEvidence = {
   changedViews: new Set(),
   volume: null,
   entityMix: null,
+  requestFields: [],
   driftedFeatures: [],
 }
 const kinds = (column: Partial<ColumnDrift>, evidence: Partial<CauseEvidence> = {}) =>
@@ -62,6 +63,8 @@ describe('the likely causes of a drift', () => {
     expect(kinds({}, { volume: { ratio: 0.5, text: '' } })).toEqual(['volume changed'])
     expect(kinds({}, { volume: { ratio: 1.3, text: '' } })).toEqual(['source values changed'])
     expect(kinds({}, { entityMix: 'other airports' })).toEqual(['mix of entities moved'])
+    expect(kinds({}, { view: null, requestFields: ['the request field "amount" moved'] })).toEqual(['request fields moved'])
+    expect(kinds({}, { requestFields: ['the request field "amount" moved'] })).toEqual(['source values changed'])
     expect(kinds({ newCategories: ['XXX'], otherCategories: { baseline: 0, window: 0.1 } })).toEqual(['new categories'])
   })
 

@@ -1,0 +1,28 @@
+import { asRecord } from '../../kernel/is-record.ts'
+import type { Database } from '../../runtime/database.ts'
+import { readLog } from '../prediction-log/columns.ts'
+import type { Window } from './drift-types.ts'
+
+const sampledRows = 2_000
+/** With fewer rows on a side, nothing is said. */
+export const minSampledRows = 200
+/** PSI above what chance gives, as for a column. */
+export const minSampledPsi = 0.1
+
+/** Keys or request data of a sample of logged predictions, by name: the same sample each time. */
+export async function sampleField(
+  db: Pick<Database, 'query'>,
+  field: 'keys' | 'request',
+  { model, version }: { readonly model: string; readonly version: number },
+  { from, to }: Window,
+): Promise<Readonly<Record<string, unknown>>[]> {
+  const rows = await readLog(
+    db,
+    [field],
+    `WHERE prediction_log.at >= to_timestamp($1) AND prediction_log.at < to_timestamp($2) AND prediction_log.model = $3
+       AND prediction_log.version = $4
+     ORDER BY hashtextextended(prediction_log.request_id, prediction_log.entity) LIMIT $5`,
+    [from / 1e6, to / 1e6, model, version, sampledRows],
+  )
+  return rows.map((row) => asRecord(row[field]))
+}

@@ -1,0 +1,46 @@
+import { afterAll, beforeAll, expect, it } from 'vitest'
+import { movedRequestFields } from '../../../monitoring/drift/request-fields.ts'
+import { dayOf, makePartitions } from '../../../monitoring/prediction-log/partitions.ts'
+import type { OpenedDatabase } from '../../opened-database.ts'
+import { openServer } from '../../opened-database.ts'
+
+const hour = 3_600_000_000
+const start = Date.UTC(2026, 2, 2) * 1000
+const request = [
+  { name: 'amount', type: { kind: 'float64' } },
+  { name: 'steady', type: { kind: 'float64' } },
+  { name: 'items', type: { kind: 'int64' } },
+  { name: 'channel', type: { kind: 'string' } },
+  { name: 'at', type: { kind: 'timestamp' } },
+] as const
+let opened: OpenedDatabase
+
+/** An hour of 300 predictions; in the second hour amounts are a hundred times as large, and a channel is new. */
+beforeAll(async () => {
+  opened = await openServer()
+  await makePartitions(opened.db, [dayOf(start)])
+  await opened.db
+    .script(`INSERT INTO lockstep.prediction_log (at, request_id, prediction_id, entity, model, version, role, service, service_fingerprint,
+      as_of, entities, keys, request, features, statuses, reads, outputs, latency_micros, degraded, skewed)
+    SELECT at, 'r' || h || '.' || i, 'p' || h || '.' || i, 0, 'fraud', 1, 'champion', 'fraud_features@1', '', at, '{}', '{"card": "c"}',
+      json_build_object('amount', (i % 50) * CASE h WHEN 1 THEN 100 ELSE 1 END, 'steady', i % 50, 'items', (i % 7)::text,
+        'channel', CASE WHEN h = 1 AND i % 2 = 0 THEN 'app' ELSE 'web' END, 'at', at), '{}', '{}', '[]', '{}', 1, false, false
+    FROM (SELECT h, i, to_timestamp(${start / 1e6}) + h * interval '1 hour' + i * interval '10 seconds' AS at
+      FROM generate_series(0, 2) h, generate_series(0, 299) i WHERE h < 2 OR i < 150) rows`)
+})
+afterAll(() => opened?.close())
+
+const moved = async (from: number) =>
+  await movedRequestFields(opened.db, { model: 'fraud', version: 1, request }, { from: start + from * hour, to: start + (from + 1) * hour })
+
+it('names the request fields that differ from the time before, and no other', async () => {
+  expect(await moved(1)).toEqual([
+    'the request field "amount" moved: its mean went from 24.5 in the time before to 2450',
+    'the request field "channel" moved: 50 % of rows have other values than in the time before',
+  ])
+})
+
+it('names none of a time with few logged rows, or without a time before', async () => {
+  expect(await moved(0)).toEqual([])
+  expect(await moved(2)).toEqual([])
+})
