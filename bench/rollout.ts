@@ -16,9 +16,13 @@
  *     mixed_requests     of these, those that no single state explains; 0
  *     restart_s          from readiness after a kill to the first answer by the stored state; at most 1
  *
- *     LOCKSTEP_POSTGRES_URL=… LOCKSTEP_REDIS_URL=… npm run bench -- rollout [--blocks 60] [--pairs 20] [--changes 2000] [--json]
+ * Then the statistics of experiments are simulated; `rollout/experiment-statistics.ts` explains their figures.
  *
- * It works in its own database and under its own key prefix, and removes both.
+ *     LOCKSTEP_POSTGRES_URL=… LOCKSTEP_REDIS_URL=… npm run bench -- rollout [--blocks 60] [--pairs 20] [--changes 2000]
+ *       [--repeats 400] [--gbstats 60] [--only router|shadow|changes|statistics …] [--json]
+ *
+ * `--only` runs these parts alone; `--only statistics` needs no servers. `--gbstats 0` leaves GrowthBook's engine out.
+ * The bench works in its own database and under its own key prefix, and removes both.
  */
 import { once } from 'node:events'
 import { parseArgs } from 'node:util'
@@ -36,6 +40,7 @@ import { createServer } from '../serving/server.ts'
 import { forgetKeys } from './forget-keys.ts'
 import { inOwnPlace } from './in-process.ts'
 import { changeUnderLoad } from './rollout/change-under-load.ts'
+import { experimentStatistics } from './rollout/experiment-statistics.ts'
 import { shadowLatency } from './rollout/shadow-latency.ts'
 import { perceptron } from './serving/perceptron.ts'
 import { setUp, width } from './serving/set-up.ts'
@@ -48,8 +53,15 @@ const { values: args } = parseArgs({
     blocks: { type: 'string', default: '60' },
     pairs: { type: 'string', default: '20' },
     changes: { type: 'string', default: '2000' },
+    repeats: { type: 'string', default: '400' },
+    gbstats: { type: 'string', default: '60' },
+    only: { type: 'string', multiple: true, default: [] },
   },
 })
+const parts = ['router', 'shadow', 'changes', 'statistics']
+const unknown = args.only.find((part) => !parts.includes(part))
+if (unknown !== undefined) throw new Error(`--only ${unknown}: it is one of ${parts.join(', ')}.`)
+const runs = (part: string): boolean => args.only.length === 0 || args.only.includes(part)
 const customers = 2_000
 const by = { actor: 'bench' }
 const roundsPerBlock = 10
@@ -57,31 +69,40 @@ const requestsPerRound = 400
 /** Blocks that are not measured. */
 const warmUp = 6
 
-const { postgresUrl, redisUrl } = loadConfig()
-if (postgresUrl === null || redisUrl === null) {
-  process.stderr.write('Set LOCKSTEP_POSTGRES_URL and LOCKSTEP_REDIS_URL to servers that the bench may use.\n')
-  process.exit(2)
+const result = { ...(parts.slice(0, 3).some(runs) ? await onServers() : {}), ...(runs('statistics') ? await statistics() : {}) }
+if (args.json) process.stdout.write(`${JSON.stringify(result)}\n`)
+else
+  for (const [name, value] of Object.entries(result))
+    process.stdout.write(`${name.padEnd(26)} ${typeof value === 'object' ? JSON.stringify(value) : value}\n`)
+
+async function statistics() {
+  return await experimentStatistics(Number(args.repeats), Number(args.gbstats), (line) => process.stderr.write(`${line}\n`))
 }
 
-await inOwnPlace(postgresUrl, async ({ env }) => {
-  const config = loadConfig(env)
-  const db = openPostgres(config.postgresUrl as string)
-  const key = await setUp(db, config, customers)
-  // another producer makes another file of the same model
-  const candidate = Buffer.concat([perceptron(width, 64), Buffer.of(0x12, 1, 0x62)])
-  await pushModel(db, { model: 'score', bytes: candidate, contract: await inspectModel(candidate) })
-  await promoteModel(db, 'score', 1, by)
-  const cpu = await routerCpu(config, key)
-  const shadow = await shadowLatency(config, key, customers, Number(args.pairs))
-  const changed = await changeUnderLoad({ db, env, key, customers, changes: Number(args.changes) })
-  const result = { ...cpu, ...shadow, ...changed }
-  if (args.json) process.stdout.write(`${JSON.stringify(result)}\n`)
-  else
-    for (const [name, value] of Object.entries(result))
-      process.stdout.write(`${name.padEnd(18)} ${typeof value === 'object' ? JSON.stringify(value) : value}\n`)
-  await db.close()
-  await forgetKeys(redisUrl, config.redisPrefix)
-})
+async function onServers() {
+  const { postgresUrl, redisUrl } = loadConfig()
+  if (postgresUrl === null || redisUrl === null) {
+    process.stderr.write('Set LOCKSTEP_POSTGRES_URL and LOCKSTEP_REDIS_URL to servers that the bench may use.\n')
+    process.exit(2)
+  }
+  let result = {}
+  await inOwnPlace(postgresUrl, async ({ env }) => {
+    const config = loadConfig(env)
+    const db = openPostgres(config.postgresUrl as string)
+    const key = await setUp(db, config, customers)
+    // another producer makes another file of the same model
+    const candidate = Buffer.concat([perceptron(width, 64), Buffer.of(0x12, 1, 0x62)])
+    await pushModel(db, { model: 'score', bytes: candidate, contract: await inspectModel(candidate) })
+    await promoteModel(db, 'score', 1, by)
+    const cpu = runs('router') ? await routerCpu(config, key) : {}
+    const shadow = runs('shadow') ? await shadowLatency(config, key, customers, Number(args.pairs)) : {}
+    const changed = runs('changes') ? await changeUnderLoad({ db, env, key, customers, changes: Number(args.changes) }) : {}
+    await db.close()
+    await forgetKeys(redisUrl, config.redisPrefix)
+    result = { ...cpu, ...shadow, ...changed }
+  })
+  return result
+}
 
 async function routerCpu(config: ReturnType<typeof loadConfig>, key: string) {
   const db = openPostgres(config.postgresUrl as string)

@@ -11,7 +11,7 @@
  *     npm run bench -- profile     a CPU profile of the predict path
  *     npm run bench -- push        from the push of an event until it is online, at 500 events/s
  *     npm run bench -- quality     judging 10,000,000 logged predictions by their outcomes
- *     npm run bench -- rollout     what a rollout and a shadow cost, and 2,000 changes of a rollout under load
+ *     npm run bench -- rollout     what a rollout and a shadow cost, 2,000 changes under load, statistics of experiments
  *     npm run bench -- serving     features and predictions over HTTP at 64 connections
  *     npm run bench -- tracing     what tracing costs at a sample of 1 %
  *     npm run bench -- windows     what the windows of each aggregate cost

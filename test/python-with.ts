@@ -8,12 +8,13 @@ import { rootFolder } from './source-files.ts'
  * The `bin` folder of a virtual environment with these PyPI packages, made where it is missing. On Debian, root gets a
  * missing Python by apt-get.
  *
+ * @param alone packages that are installed without what they name as dependencies
  * @throws where this machine has no Python and cannot install it
  */
-export async function pythonWith(name: string, packages: readonly string[]): Promise<string> {
+export async function pythonWith(name: string, packages: readonly string[], alone: readonly string[] = []): Promise<string> {
   const venv = join(rootFolder, 'node_modules/.cache/python', name)
   const ready = join(venv, 'ready')
-  const wanted = packages.join('\n')
+  const wanted = [...packages, ...alone].join('\n')
   if (existsSync(ready) && readFileSync(ready, 'utf8') === wanted) return join(venv, 'bin')
   await rm(venv, { recursive: true, force: true })
   const base = process.env['LOCKSTEP_TEST_PYTHON'] ?? 'python3'
@@ -28,6 +29,7 @@ export async function pythonWith(name: string, packages: readonly string[]): Pro
   })
   const pip = ['-m', 'pip', 'install', '--quiet', '--disable-pip-version-check', '--no-compile']
   await run(join(venv, 'bin/python'), [...pip, ...packages], { maxBuffer: 1e8 })
+  if (alone.length > 0) await run(join(venv, 'bin/python'), [...pip, '--no-deps', ...alone], { maxBuffer: 1e8 })
   await writeFile(ready, wanted)
   return join(venv, 'bin')
 }
