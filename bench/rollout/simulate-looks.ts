@@ -93,7 +93,7 @@ export function lookOften(kind: MetricKind, random: Random, looks: Looks, keepSu
       if (kind.quantile === undefined) addPowers(powers[arm], a, b)
       else values[arm].set(a, (values[arm].get(a) ?? 0) + 1)
     }
-    if (keepSums) sums.push([...counts, ...powers.flatMap((each) => [...each.slice(0, 5)])])
+    if (keepSums) sums.push([...counts, ...powers.flatMap((each) => Array.from(each.subarray(0, 5)))])
     const estimate = kind.quantile === undefined ? estimateOf(counts, powers) : null
     if (estimate !== null) {
       fixedFound = Math.abs(estimate.value) > 1.959963984540054 * estimate.standardError
