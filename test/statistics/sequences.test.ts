@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import { createBoundedMean } from '../../statistics/bounded-mean.ts'
 import { asymptoticLowerBound, asymptoticSequence, proportionSequence } from '../../statistics/confidence-sequence.ts'
 import { proportionDifference, proportionRise } from '../../statistics/proportion-difference.ts'
 import { type BinnedSample, binsOfValues, quantileDifference, quantileRise, quantileSequence } from '../../statistics/quantile-sequence.ts'
@@ -72,6 +73,37 @@ describe('an interval and its p-value agree', () => {
         expect(low <= value && value <= high).toBe(true)
       }
     }
+  })
+})
+
+describe('the mean of values from 0 to 1', () => {
+  it('is held at each look, from the first value on, and its p-value agrees', () => {
+    const random = createRandom(44)
+    const repeats = budget(800)
+    let missed = 0
+    for (let r = 0; r < repeats; r++) {
+      const mean = createBoundedMean()
+      let out = false
+      for (let n = 1; n <= 200; n++) {
+        mean.add(random.next() ** 3) // skewed, with a mean of 1/4
+        const { low, high, p } = mean.sequence({ nullValue: 0.25 })
+        expect(low > 0.25 || high < 0.25).toBe(p <= alpha)
+        out ||= p <= alpha
+      }
+      if (out) missed++
+    }
+    expect(missed / repeats).toBeLessThan(allowed(alpha, repeats))
+  })
+
+  it('is narrow where values vary little, and refuses others', () => {
+    const random = createRandom(45)
+    const mean = createBoundedMean()
+    expect(mean.sequence()).toMatchObject({ low: 0, high: 1, p: 1 })
+    for (let n = 0; n < 500; n++) mean.add(0.3 + 0.02 * random.next())
+    const { low, high } = mean.sequence()
+    expect(low).toBeGreaterThan(0.28)
+    expect(high).toBeLessThan(0.34)
+    expect(() => mean.add(1.1)).toThrow('1.1 is not from 0 to 1')
   })
 })
 
