@@ -1,3 +1,4 @@
+import { sql } from 'kysely'
 import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -134,6 +135,28 @@ describe('lockstep monitor and lockstep predictions', () => {
     expect([wrong.code, wrong.err]).toEqual([1, expect.stringContaining('"frauds"')])
     for (const query of ['limit=0', 'since=soon', 'model=a%00b', 'prediction=a%00b'])
       expect((await fetch(`${url}/v1/predictions?${query}`)).status, query).toBe(400)
+  })
+})
+
+describe('a read whose client disconnects', () => {
+  it.each(['statistics', 'quality?outcome=labelled', 'report'])('is cancelled in PostgreSQL: %s', async (path) => {
+    const waiting = async () => {
+      const [row] = await world.db.query<{ n: number }>(
+        `SELECT count(*)::int AS n FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock' AND query LIKE '%lockstep.%'`,
+      )
+      return row?.n ?? 0
+    }
+    await world.db.kysely.transaction().execute(async (transaction) => {
+      // each of these reads comes to one of the tables, and waits
+      for (const table of ['rollups', 'merged_rollups', 'baselines'])
+        await sql`lock table ${sql.table(`lockstep.${table}`)} in access exclusive mode`.execute(transaction)
+      const client = new AbortController()
+      const request = fetch(`${url}/v1/models/fraud/${path}`, { signal: client.signal }).catch(() => null)
+      await expect.poll(waiting, { timeout: 30_000 }).toBe(1)
+      client.abort()
+      await request
+      await expect.poll(waiting, { timeout: 30_000 }).toBe(0)
+    })
   })
 })
 

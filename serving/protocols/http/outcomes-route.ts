@@ -14,6 +14,7 @@ import { maxEvents } from './events-route.ts'
 import { withEventIds } from './idempotent.ts'
 import { requestId } from './response-schemas.ts'
 import type { Route } from './route.ts'
+import { whileRead } from './while-read.ts'
 
 const sentOutcome = z.strictObject({
   predictionId: z.string().min(1).nullish().describe('The id that the prediction was answered with'),
@@ -116,7 +117,10 @@ async function answerCounts(call: Call, deps: ServingContext): Promise<RouteAnsw
   // the database may take longer than the deadline of requests for a large window
   if (call.deadline !== undefined) lift(call.deadline)
   const share = shareOf(deps.logShares, plan.spec.model)
-  return jsonAnswer({ ...(await outcomeReport(deps.upkeep.database(), plan, { from, to, asOf }, share)), requestId: call.requestId })
+  return jsonAnswer({
+    ...(await outcomeReport(whileRead(call, deps.upkeep.database()).db, plan, { from, to, asOf }, share)),
+    requestId: call.requestId,
+  })
 }
 
 async function answerOutcomes(call: Call, deps: ServingContext): Promise<RouteAnswer> {

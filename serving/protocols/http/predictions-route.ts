@@ -5,6 +5,7 @@ import { jsonAnswer } from './call.ts'
 import { checkQuery, durationQuery } from './check-query.ts'
 import { requestId } from './response-schemas.ts'
 import type { Route } from './route.ts'
+import { whileRead } from './while-read.ts'
 
 const query = z.object({
   model: z.string().optional().describe('Only predictions of this model'),
@@ -52,7 +53,7 @@ export const predictionRoutes: readonly Route[] = [
     answer: predictionsAnswer,
     async handle(call, deps) {
       const { model, request, prediction, since = '1h', limit = 20 } = checkQuery(call, query)
-      const predictions = await listPredictions(deps.upkeep.database(), {
+      const predictions = await listPredictions(whileRead(call, deps.upkeep.database()).db, {
         since: deps.clock() - parseDuration(since, 'The parameter "since"'),
         limit,
         ...(model === undefined ? {} : { model }),

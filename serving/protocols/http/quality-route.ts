@@ -7,6 +7,7 @@ import { checkQuery } from './check-query.ts'
 import { qualityAnswer, qualityQuery } from './quality-schemas.ts'
 import { requestId } from './response-schemas.ts'
 import type { Route } from './route.ts'
+import { whileRead } from './while-read.ts'
 
 /** A server also answers predictions, so it computes with fewer rows than the command. */
 export const serverLimits = { total: 100_000, group: 20_000, estimate: 4000, curve: 1000 }
@@ -27,7 +28,8 @@ export const qualityRoutes: readonly Route[] = [
       const asOf = asOfText === undefined ? deps.clock() : parseTimestamp(asOfText)
       const from = asOf - parseDuration(since, 'The parameter "since"')
       if (call.deadline !== undefined) lift(call.deadline)
-      const report = await qualityReport(deps.upkeep.database(), deps.catalog(), {
+      const { db, signal } = whileRead(call, deps.upkeep.database())
+      const report = await qualityReport(db, deps.catalog(), {
         model: call.params['name'] ?? '',
         outcome,
         from,
@@ -35,6 +37,7 @@ export const qualityRoutes: readonly Route[] = [
         asOf,
         by: by.split(',').filter((each) => each !== ''),
         limits: serverLimits,
+        signal,
       })
       return jsonAnswer({ ...report, requestId: call.requestId })
     },

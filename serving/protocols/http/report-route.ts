@@ -8,6 +8,7 @@ import { checkQuery, durationQuery } from './check-query.ts'
 import { serverLimits } from './quality-route.ts'
 import { requestId } from './response-schemas.ts'
 import type { Route } from './route.ts'
+import { whileRead } from './while-read.ts'
 
 const query = z.object({
   since: durationQuery().describe('The length of the window up to now, such as 24h or 30d. Default: 7d'),
@@ -52,9 +53,10 @@ export const reportRoutes: readonly Route[] = [
       const { upkeep } = deps
       // a store that is unavailable throws at once
       const store = async () => await Promise.resolve(upkeep.store())
+      const { db, signal } = whileRead(call, upkeep.database())
       const report = await modelReport(
-        { db: upkeep.database(), catalog: deps.catalog(), store },
-        { model: call.params['name'] ?? '', from, to, baseline: parseBaseline(baseline), limits: serverLimits },
+        { db, catalog: deps.catalog(), store },
+        { model: call.params['name'] ?? '', from, to, baseline: parseBaseline(baseline), limits: serverLimits, signal },
       )
       return jsonAnswer({ ...report, requestId: call.requestId })
     },

@@ -10,6 +10,7 @@ import { versionSchema } from './model-version-schema.ts'
 import type { Route } from './route.ts'
 import { shadowChangeAnswer, shadowReportAnswer } from './shadow-schemas.ts'
 import { whileAwaited } from './while-awaited.ts'
+import { whileRead } from './while-read.ts'
 
 const startSchema = z.strictObject({
   version: versionSchema,
@@ -66,7 +67,7 @@ export const shadowRoutes: readonly Route[] = [
       const catalog = deps.catalog()
       const { name } = catalog.model(nameOf(call))
       if (call.deadline !== undefined) lift(call.deadline)
-      const report = await shadowReport(deps.upkeep.database(), catalog, { model: name, now: deps.clock(), maxPairs })
+      const report = await shadowReport(whileRead(call, deps.upkeep.database()).db, catalog, { model: name, now: deps.clock(), maxPairs })
       return jsonAnswer({ ...report, requestId: call.requestId })
     },
   },
