@@ -29,6 +29,7 @@ import * as experiments from './0027-experiments.ts'
 import * as rolloutPlans from './0028-rollout-plans.ts'
 import * as serverClocks from './0029-server-clocks.ts'
 import * as experimentResults from './0030-experiment-results.ts'
+import * as lookupIndices from './0031-lookup-indices.ts'
 
 /**
  * Every migration, in order. Append-only: each has already run on some database, so it is never edited, renamed or
@@ -65,4 +66,5 @@ export const migrations: Readonly<Record<string, Migration>> = {
   '0028-rollout-plans': rolloutPlans,
   '0029-server-clocks': serverClocks,
   '0030-experiment-results': experimentResults,
+  '0031-lookup-indices': lookupIndices,
 }
