@@ -6,11 +6,13 @@ import type { ColumnDrift, DriftBaseline, DriftReport, Window } from '../../drif
 import { servedFreshness } from '../../drift/served-freshness.ts'
 import type { CheckContext, CheckKind, CheckResult } from '../check-kind.ts'
 import { baselineText, driftBaseline } from './compared-baseline.ts'
+import type { ColumnResult } from './group-columns.ts'
+import { groupColumns } from './group-columns.ts'
 import { knownTo } from './known-to.ts'
 import { alphaOfLook } from './repeated-looks.ts'
 import { sharedRollup } from './shared-rollup.ts'
 import type { WatchedVersion } from './watched-versions.ts'
-import { askedColumns, columnSubject, nothingServed, reasonOf, unknownColumn, watchedVersions } from './watched-versions.ts'
+import { askedColumns, nothingServed, reasonOf, unknownColumn, watchedVersions } from './watched-versions.ts'
 
 type Spec = CheckOf<'drift'> | CheckOf<'predictions'>
 
@@ -32,7 +34,7 @@ async function evaluate(context: CheckContext, spec: Spec, kind: 'features' | 'o
   const versions = watchedVersions(context.catalog, model)
   if (versions.length === 0) return [nothingServed(model)]
   const results: CheckResult[] = []
-  for (const version of versions) results.push(...(await checkVersion(context, spec, version, kind)))
+  for (const version of versions) results.push(...groupColumns(await checkVersion(context, spec, version, kind), version, context.memoryOf))
   return results
 }
 
@@ -41,29 +43,30 @@ async function checkVersion(
   spec: Spec,
   watched: WatchedVersion,
   kind: 'features' | 'outputs',
-): Promise<CheckResult[]> {
+): Promise<ColumnResult[]> {
   const { monitor } = context
   const columns = askedColumns(watched[kind], spec.columns)
   const to = knownTo(context.window.to)
   const window = { from: to - monitor.windowMicros, to }
   const baseline = driftBaseline(spec.baseline)
   const report = await reportOf(context, spec, watched, window, baseline)
-  if (typeof report === 'string') return columns.map((column) => unknownColumn(columnSubject(column, watched), report))
+  if (typeof report === 'string') return columns.map((column) => unknownColumn(column, report))
   const usual = await usualColumns(context, spec, watched, report, baseline)
-  return columns.map((name) => {
-    const subject = columnSubject(name, watched)
+  // the report has them by harm
+  const byHarm = new Map(report.columns.map((column, i) => [column.column, i]))
+  const ordered = columns.toSorted((a, b) => (byHarm.get(a) ?? Infinity) - (byHarm.get(b) ?? Infinity))
+  return ordered.map((name) => {
     const column = report.columns.find((each) => each.column === name)
     if (column === undefined || report.rows === 0) {
       const none = `Nothing was served by "${watched.model}@${watched.version}" in the window.`
       const cause = report.rows === 0 ? none : `The baseline of "${watched.model}@${watched.version}" does not have "${name}".`
-      return unknownColumn(subject, cause)
+      return unknownColumn(name, cause)
     }
-    return columnResult(column, { subject, report, baseline, usual: usual.has(name), context })
+    return columnResult(column, { report, baseline, usual: usual.has(name), context })
   })
 }
 
 interface Found {
-  readonly subject: string
   readonly report: DriftReport
   readonly baseline: DriftBaseline
   /** Whether it is so at these hours. */
@@ -71,7 +74,7 @@ interface Found {
   readonly context: CheckContext
 }
 
-function columnResult(column: ColumnDrift, { subject, report, baseline, usual, context }: Found): CheckResult {
+function columnResult(column: ColumnDrift, { report, baseline, usual, context }: Found): ColumnResult {
   const { adjustedP, effect, harm, mean, missing, causes, untested, drifted } = column
   const left = drifted ? leftTo(column, context) : null
   const evidence: JsonValue = {
@@ -87,7 +90,7 @@ function columnResult(column: ColumnDrift, { subject, report, baseline, usual, c
     usualAtThisTime: drifted && usual,
     leftTo: left,
   }
-  const base = { subject, value: effect, threshold: report.minPsi, n: column.rows.window, evidence }
+  const base = { column: column.column, value: effect, threshold: report.minPsi, n: column.rows.window, evidence }
   if (adjustedP === null) return { ...base, state: 'unknown', cause: untested ?? 'The column was not tested.' }
   if (!drifted || usual || left !== null) return { ...base, state: 'ok', cause: null }
   const distance = `PSI ${short(column.distances?.psi ?? 0)}, ${short(column.test?.psiByChance ?? 0)} by chance`

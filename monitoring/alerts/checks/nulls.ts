@@ -14,13 +14,15 @@ import { earlierWindow } from '../../drift/drift-report.ts'
 import type { DriftBaseline, Window } from '../../drift/drift-types.ts'
 import { versionRollup } from '../../drift/version-rollup.ts'
 import type { ModelRollup } from '../../rollups/model-rollup.ts'
-import type { CheckContext, CheckKind, CheckResult } from '../check-kind.ts'
+import type { CheckContext, CheckKind } from '../check-kind.ts'
 import { baselineText, driftBaseline } from './compared-baseline.ts'
+import type { ColumnResult } from './group-columns.ts'
+import { groupColumns } from './group-columns.ts'
 import { knownTo } from './known-to.ts'
 import { alphaOfLook } from './repeated-looks.ts'
 import { sharedRollup } from './shared-rollup.ts'
 import type { WatchedVersion } from './watched-versions.ts'
-import { askedColumns, columnSubject, nothingServed, reasonOf, unknownColumn, watchedVersions } from './watched-versions.ts'
+import { askedColumns, nothingServed, reasonOf, unknownColumn, watchedVersions } from './watched-versions.ts'
 
 type Spec = CheckOf<'nulls'>
 
@@ -49,11 +51,11 @@ export const nulls: CheckKind<Spec> = {
     const versions = watchedVersions(context.catalog, model)
     if (versions.length === 0) return [nothingServed(model)]
     const results = await Promise.all(versions.map((version) => checkVersion(context, spec, version)))
-    return results.flat()
+    return results.flatMap((columns, i) => groupColumns(columns, versions[i] as WatchedVersion, context.memoryOf))
   },
 }
 
-async function checkVersion(context: CheckContext, spec: Spec, watched: WatchedVersion): Promise<CheckResult[]> {
+async function checkVersion(context: CheckContext, spec: Spec, watched: WatchedVersion): Promise<ColumnResult[]> {
   const { db, monitor, window } = context
   const to = knownTo(window.to)
   const looked = { from: to - monitor.windowMicros, to }
@@ -62,28 +64,29 @@ async function checkVersion(context: CheckContext, spec: Spec, watched: WatchedV
   const rollup = await sharedRollup(context, watched, looked)
   const now = rollupSides(rollup)
   const opened = await openBaseline(db, watched, driftBaseline(spec.baseline), looked)
-  if (typeof opened === 'string') return columns.map((column) => unknownColumn(columnSubject(column, watched), opened))
+  if (typeof opened === 'string') return columns.map((column) => unknownColumn(column, opened))
   const compared = columns.map((column) => compare(opened.sides.get(column), now.get(column)))
   const tested = compared.flatMap(({ p }) => (p === null ? [] : [p]))
   const adjusted = benjaminiHochberg(tested)
   let next = 0
-  return compared.map(({ p, before, after }, i): CheckResult => {
+  const results = compared.map(({ p, before, after }, i): ColumnResult & { readonly rise: number } => {
     const column = columns[i] as string
-    const subject = columnSubject(column, watched)
     const adjustedP = p === null ? null : (adjusted[next++] as number)
-    if (before === null || after === null || adjustedP === null) return unknownColumn(subject, tooFew(column, watched, before, after))
+    if (before === null || after === null || adjustedP === null)
+      return { ...unknownColumn(column, tooFew(column, watched, before, after)), rise: 0 }
     const threshold = Math.min(1, Math.max(before.share + spec.minRise, spec.factor * before.share))
     const rose = after.share >= threshold && after.share > before.share
     const isBreach = rose && adjustedP < alphaOfLook(spec.alpha, monitor)
     const moves = movesOf(opened.sides.get(column), now.get(column))
     const evidence = { adjustedP, baseline: before.share, statuses: moves, effectiveRows: after.effectiveRows, against: opened.text }
-    const base = { subject, value: after.share, threshold, n: after.rows, evidence }
+    const base = { column, rise: after.share - before.share, value: after.share, threshold, n: after.rows, evidence }
     if (!isBreach) return { ...base, state: 'ok', cause: null }
     const [most] = moves
     const why = most === undefined ? '' : ` Most moved is ${most.status}: ${causes[most.status] ?? 'the reason is not known'}.`
     const cause = `"${column}" of "${model}@${version}" has no value in ${formatShare(after.share)} of rows; in ${opened.text} it is ${formatShare(before.share)}.${why}`
     return { ...base, state: 'breach', cause }
   })
+  return results.toSorted((a, b) => b.rise - a.rise).map(({ rise: _, ...result }) => result)
 }
 
 interface Compared {
@@ -132,7 +135,7 @@ interface OpenedBaseline {
 /** @returns a text: why there is no baseline */
 async function openBaseline(
   db: CheckContext['db'],
-  { model, version }: WatchedVersion,
+  { model, version }: Pick<WatchedVersion, 'model' | 'version'>,
   baseline: DriftBaseline,
   window: Window,
 ): Promise<OpenedBaseline | string> {
@@ -140,8 +143,7 @@ async function openBaseline(
     case 'training': {
       const own = await baselineOf(db, model, version)
       // without one, the same hours of the day before stand in for it
-      if (own === null)
-        return await openBaseline(db, { model, version, features: [], outputs: [] }, { kind: 'same-hour-yesterday' }, window)
+      if (own === null) return await openBaseline(db, { model, version }, { kind: 'same-hour-yesterday' }, window)
       return { sides: baselineSides(own), text: baselineText(baseline) }
     }
     case 'dataset':

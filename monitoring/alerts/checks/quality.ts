@@ -7,7 +7,7 @@ import type { QualityReport } from '../../quality/quality-report.ts'
 import { qualityReport } from '../../quality/quality-report.ts'
 import type { CheckContext, CheckKind, CheckResult } from '../check-kind.ts'
 import { alphaOfLook } from './repeated-looks.ts'
-import { unknownColumn } from './watched-versions.ts'
+import { unknownBecause } from './watched-versions.ts'
 
 type Spec = CheckOf<'quality'>
 
@@ -34,7 +34,8 @@ export const quality: CheckKind<Spec> = {
     const outcomes = [...context.catalog.outcomes.values()].filter(
       (outcome) => outcome.spec.model === model && (spec.outcome === undefined || outcome.spec.name === spec.outcome),
     )
-    if (outcomes.length === 0) return [unknownColumn(spec.outcome ?? model, `The model "${model}" has no such outcome; declare one.`)]
+    if (outcomes.length === 0)
+      return [{ subject: spec.outcome ?? model, ...unknownBecause(`The model "${model}" has no such outcome; declare one.`) }]
     const results: CheckResult[] = []
     for (const outcome of outcomes) results.push(await checkOutcome(context, spec, model, outcome))
     return results

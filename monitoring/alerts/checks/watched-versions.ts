@@ -4,6 +4,7 @@ import type { Catalog } from '../../../registry/catalog.ts'
 import { pickVersion } from '../../../registry/pick-version.ts'
 import { outputColumn } from '../../baselines/baseline.ts'
 import type { CheckResult } from '../check-kind.ts'
+import type { ColumnResult } from './group-columns.ts'
 
 /** A version of a model that serves, with the columns that its rollups have. */
 export interface WatchedVersion {
@@ -12,6 +13,8 @@ export interface WatchedVersion {
   readonly features: readonly string[]
   /** `output:NAME` */
   readonly outputs: readonly string[]
+  /** What moves a column together with others: its source; the view of an on-demand feature; the model of an output. */
+  groupOf(column: string): string
 }
 
 /** The version that answers by default, and the candidate of a running rollout. Without a pushed version: none. */
@@ -28,6 +31,11 @@ export function watchedVersions(catalog: Catalog, name: string): WatchedVersion[
       version: pushed.version,
       features: service.features.map((feature) => feature.name),
       outputs: model.spec.output.map((output) => outputColumn(output.name)),
+      groupOf(column) {
+        const feature = service.features.find((each) => each.name === column)
+        if (feature === undefined) return name
+        return feature.use === null ? feature.view : (service.uses[feature.use]?.plan.spec.source.name ?? feature.view)
+      },
     }
   })
 }
@@ -37,19 +45,19 @@ export function askedColumns(columns: readonly string[], asked: readonly string[
   return asked === undefined ? columns : columns.filter((column) => asked.includes(column.replace(/^output:/, '')))
 }
 
-/** The subject of a column. Versions have their own, because each has its own baseline. */
-export function columnSubject(column: string, { version }: { readonly version: number }): string {
-  return `${column.replace(/^output:/, '')} (version ${version})`
-}
-
 /** A model that cannot be watched yet. */
 export function nothingServed(model: string): CheckResult {
   const cause = `The model "${model}" has no version yet; push one with "lockstep model push ${model} FILE".`
-  return unknownColumn(model, cause)
+  return { subject: model, ...unknownBecause(cause) }
 }
 
-export function unknownColumn(subject: string, cause: string): CheckResult {
-  return { subject, state: 'unknown', value: null, threshold: null, n: null, evidence: null, cause }
+export function unknownColumn(column: string, cause: string): ColumnResult {
+  return { column, ...unknownBecause(cause) }
+}
+
+/** The result of a subject about which nothing is known. */
+export function unknownBecause(cause: string): Omit<CheckResult, 'subject'> {
+  return { state: 'unknown', value: null, threshold: null, n: null, evidence: null, cause }
 }
 
 /** The message of an error that says that there is nothing to compare with. @throws all other errors */

@@ -1,0 +1,64 @@
+import { asRecord } from '../../../kernel/is-record.ts'
+import type { CheckContext, CheckResult } from '../check-kind.ts'
+import type { WatchedVersion } from './watched-versions.ts'
+
+/** What a check found about one column. */
+export interface ColumnResult extends Omit<CheckResult, 'subject' | 'memory' | 'severity'> {
+  readonly column: string
+}
+
+const listedColumns = 20
+const namedColumns = 3
+
+/**
+ * One result for all columns of a source, because one fault of a source moves many of them. The subject does not change
+ * when a further column joins, so neither does the alert.
+ *
+ * A source is `ok` again when the columns that breached are: one that is unknown then says nothing.
+ *
+ * @param columns the most harmful first
+ */
+export function groupColumns(
+  columns: readonly ColumnResult[],
+  { version, groupOf }: WatchedVersion,
+  memoryOf: CheckContext['memoryOf'],
+): CheckResult[] {
+  const groups = Map.groupBy(columns, ({ column }) => groupOf(column))
+  return Array.from(groups, ([group, own]) => {
+    const subject = `${group} (version ${version})`
+    return groupResult(subject, group, own, breachedOf(memoryOf(subject)))
+  })
+}
+
+function groupResult(subject: string, group: string, own: readonly ColumnResult[], before: readonly string[]): CheckResult {
+  const breaching = own.filter(({ state }) => state === 'breach')
+  const known = own.filter(({ state }) => state !== 'unknown')
+  const unsettled = own.filter(({ column, state }) => state === 'unknown' && before.includes(column))
+  const unknown = unsettled.length > 0 ? unsettled : known.length === 0 ? own : []
+  const state = breaching.length > 0 ? 'breach' : unknown.length > 0 ? 'unknown' : 'ok'
+  const shown = [...breaching, ...unknown, ...known][0] as ColumnResult
+  const { value, threshold, n, cause } = shown
+  const breached = state === 'ok' ? [] : [...new Set([...breaching.map(({ column }) => column), ...before])]
+  const ordered = [...breaching, ...own.filter((each) => each.state !== 'breach')]
+  const evidence = {
+    columns: ordered.slice(0, listedColumns).map((each) => ({ ...each, column: nameOf(each.column) })),
+    of: own.length,
+  }
+  const text = cause === null || breaching.length < 2 ? cause : `${cause} ${othersText(group, breaching.slice(1))}`
+  return { subject, state, value, threshold, n, evidence, cause: text, memory: { breached } }
+}
+
+function othersText(group: string, others: readonly ColumnResult[]): string {
+  const named = others.slice(0, namedColumns).map(({ column }) => `"${nameOf(column)}"`)
+  const more = others.length > named.length ? ` and ${others.length - named.length} more` : ''
+  return `Columns of "${group}" that breach, too: ${named.join(', ')}${more}.`
+}
+
+function nameOf(column: string): string {
+  return column.replace(/^output:/, '')
+}
+
+function breachedOf(memory: unknown): string[] {
+  const { breached } = asRecord(memory)
+  return Array.isArray(breached) ? breached.filter((each) => typeof each === 'string') : []
+}
