@@ -1,3 +1,4 @@
+import { asRecord } from '../../../kernel/is-record.ts'
 import { formatShare } from '../../../kernel/format-number.ts'
 import type { CheckOf } from '../../../registry/define/check-options.ts'
 import { watchedName } from '../../../registry/monitor-spec.ts'
@@ -69,24 +70,24 @@ async function checkVersion(context: CheckContext, spec: Spec, watched: WatchedV
   const tested = compared.flatMap(({ p }) => (p === null ? [] : [p]))
   const adjusted = benjaminiHochberg(tested)
   let next = 0
-  const results = compared.map(({ p, before, after }, i): ColumnResult & { readonly rise: number } => {
+  const results = compared.map(({ p, before, after }, i): ColumnResult => {
     const column = columns[i] as string
     const adjustedP = p === null ? null : (adjusted[next++] as number)
-    if (before === null || after === null || adjustedP === null)
-      return { ...unknownColumn(column, tooFew(column, watched, before, after)), rise: 0 }
+    if (before === null || after === null || adjustedP === null) return unknownColumn(column, tooFew(column, watched, before, after))
     const threshold = Math.min(1, Math.max(before.share + spec.minRise, spec.factor * before.share))
     const rose = after.share >= threshold && after.share > before.share
     const isBreach = rose && adjustedP < alphaOfLook(spec.alpha, monitor)
     const moves = movesOf(opened.sides.get(column), now.get(column))
     const evidence = { adjustedP, baseline: before.share, statuses: moves, effectiveRows: after.effectiveRows, against: opened.text }
-    const base = { column, rise: after.share - before.share, value: after.share, threshold, n: after.rows, evidence }
+    const base = { column, value: after.share, threshold, n: after.rows, evidence }
     if (!isBreach) return { ...base, state: 'ok', cause: null }
     const [most] = moves
     const why = most === undefined ? '' : ` Most moved is ${most.status}: ${causes[most.status] ?? 'the reason is not known'}.`
     const cause = `"${column}" of "${model}@${version}" has no value in ${formatShare(after.share)} of rows; in ${opened.text} it is ${formatShare(before.share)}.${why}`
     return { ...base, state: 'breach', cause }
   })
-  return results.toSorted((a, b) => b.rise - a.rise).map(({ rise: _, ...result }) => result)
+  const riseOf = ({ value, evidence }: ColumnResult) => (value ?? 0) - Number(asRecord(evidence)['baseline'] ?? 0)
+  return results.toSorted((a, b) => riseOf(b) - riseOf(a))
 }
 
 interface Compared {
