@@ -79,6 +79,7 @@ export type ErrorCode =
   // models
   | 'MODEL_INVALID'
   | 'MODEL_MISMATCH'
+  | 'DECISION_MISMATCH' // a decision about a rollout that its stored evidence does not give again
   | 'DATASET_MISMATCH' // a model that was trained on other features than it is served with
   | 'MODEL_FAILED'
   | 'BREAKS_MODEL' // a definition that a served version would no longer fit

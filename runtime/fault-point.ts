@@ -25,6 +25,9 @@ export type FaultPoint =
   | 'monitor: recorded'
   | 'alert: sent'
   | 'alert: written down'
+  | 'rollout: decided'
+  | 'rollout: to be committed'
+  | 'rollout: committed'
 
 let armed: FaultPoint | null = null
 

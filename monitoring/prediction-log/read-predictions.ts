@@ -29,6 +29,8 @@ export interface LoggedQuery {
   readonly until: number
   /** Absent: of all models. */
   readonly model?: string
+  /** Absent: of all versions. */
+  readonly version?: number
   /** How many at most. */
   readonly limit: number
   /** `random`: any of them. `newest`: those that were logged last. */
@@ -37,15 +39,15 @@ export interface LoggedQuery {
 
 export async function readLoggedVectors(
   db: Pick<Database, 'query'>,
-  { since, until, model, limit, order }: LoggedQuery,
+  { since, until, model, version, limit, order }: LoggedQuery,
 ): Promise<LoggedVector[]> {
   return await readLog(
     db,
     vectorFields,
     `WHERE prediction_log.at >= to_timestamp($1) AND prediction_log.at < to_timestamp($2)
-       AND ($3::text IS NULL OR prediction_log.model = $3)
+       AND ($3::text IS NULL OR prediction_log.model = $3) AND ($5::int IS NULL OR prediction_log.version = $5)
      ORDER BY ${order === 'random' ? 'random()' : 'prediction_log.at DESC'} LIMIT $4`,
-    [since / 1e6, until / 1e6, model ?? null, limit],
+    [since / 1e6, until / 1e6, model ?? null, limit, version ?? null],
   )
 }
 

@@ -71,6 +71,19 @@ export class LatencyHistogram {
     return count
   }
 
+  /** The buckets that are used, ascending: their ends in milliseconds, and counts. */
+  bins(): { readonly from: number[]; readonly to: number[]; readonly counts: number[] } {
+    const bins = { from: [] as number[], to: [] as number[], counts: [] as number[] }
+    for (let b = 0; b < buckets; b++) {
+      const count = this.#counts[b] as number
+      if (count === 0) continue
+      bins.from.push(startMs(b))
+      bins.to.push(startMs(b + 1))
+      bins.counts.push(count)
+    }
+    return bins
+  }
+
   encode(writer: ByteWriter): void {
     writer.uint(this.#sumMicros)
     writer.uint(this.#counts.reduce((used, count) => (count > 0 ? used + 1 : used), 0))

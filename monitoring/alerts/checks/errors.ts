@@ -10,7 +10,7 @@ import { knownTo } from './known-to.ts'
 type Spec = CheckOf<'errors'>
 
 /** Errors that are the caller's: they use up no budget. Others are the server's. */
-const ofCaller: ReadonlySet<string> = new Set<ErrorCode>([
+export const ofCaller: ReadonlySet<string> = new Set<ErrorCode>([
   'INVALID_REQUEST',
   'INVALID_ENTITY',
   'INVALID_TYPE',

@@ -48,9 +48,13 @@ export function formatRequest(
   }
 }
 
-/** Signed: the receiver computes the HMAC-SHA-256 of `timestamp.body` and compares. */
 function webhook(message: AlertMessage, key: string, secret: string, now: number): Omit<OutgoingRequest, 'url'> {
-  const body = JSON.stringify({ key, ...message })
+  return signedJson({ key, ...message }, key, secret, now)
+}
+
+/** Signed: the receiver computes the HMAC-SHA-256 of `timestamp.body` and compares. */
+export function signedJson(message: object, key: string, secret: string, now: number): Omit<OutgoingRequest, 'url'> {
+  const body = JSON.stringify(message)
   const timestamp = String(Math.floor(now / 1e6))
   const signature = createHmac('sha256', secret).update(`${timestamp}.${body}`).digest('hex')
   return {

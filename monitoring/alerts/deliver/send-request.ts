@@ -22,17 +22,23 @@ export interface SendOptions {
 
 type Lookup = NonNullable<RequestOptions['lookup']>
 
+/** As `exchange`, for a receiver whose answer does not matter. @throws LockstepError as `exchange` */
+export async function sendRequest(request: OutgoingRequest, options: SendOptions): Promise<void> {
+  await exchange(request, options)
+}
+
+/** More of an answer is not read. */
+const maxAnswerBytes = 64 * 1024
+
 /**
  * Sends a POST request and waits for a status of 2xx. It follows no redirect. The address is checked where the
  * connection is made, because a name may resolve to another one each time. Errors hold the host only: the rest of a URL
  * may be a secret.
  *
+ * @returns the answer's body, at most 64 KiB
  * @throws LockstepError `FORBIDDEN` for a private address; `DELIVERY_FAILED`
  */
-export async function sendRequest(
-  { url, headers, body }: OutgoingRequest,
-  { allowPrivate, timeoutMs, signal }: SendOptions,
-): Promise<void> {
+export async function exchange({ url, headers, body }: OutgoingRequest, { allowPrivate, timeoutMs, signal }: SendOptions): Promise<string> {
   if (!URL.canParse(url)) throw failure('its URL is not one')
   const { protocol, hostname } = new URL(url)
   if (protocol !== 'https:' && protocol !== 'http:') throw failure('its URL does not begin with https:// or http://')
@@ -40,7 +46,7 @@ export async function sendRequest(
   if (!allowPrivate && isIP(host) !== 0 && isPrivateAddress(host)) throw privateAddress(host)
   const send = protocol === 'https:' ? requestHttps : requestHttp
   const ended = AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)])
-  const status = await new Promise<number>((answer, fail) => {
+  const { status, text } = await new Promise<{ readonly status: number; readonly text: string }>((answer, fail) => {
     const request = send(url, {
       method: 'POST',
       headers: { ...headers, 'content-length': String(Buffer.byteLength(body)) },
@@ -51,8 +57,13 @@ export async function sendRequest(
     request.on('error', fail)
     request.on('response', (response) => {
       response.on('error', fail)
-      response.on('end', () => answer(response.statusCode ?? 0))
-      response.resume()
+      const chunks: Buffer[] = []
+      let bytes = 0
+      response.on('data', (chunk: Buffer) => {
+        if (bytes < maxAnswerBytes) chunks.push(chunk.subarray(0, maxAnswerBytes - bytes))
+        bytes += chunk.length
+      })
+      response.on('end', () => answer({ status: response.statusCode ?? 0, text: Buffer.concat(chunks).toString() }))
     })
     request.end(body)
   }).catch((cause: unknown) => {
@@ -62,6 +73,7 @@ export async function sendRequest(
     throw failure(`"${host}" cannot be reached (${code})`, cause)
   })
   if (status < 200 || status > 299) throw failure(`"${host}" answered with status ${status}`)
+  return text
 }
 
 /** Resolves a name, and refuses it if any of its addresses is private. */

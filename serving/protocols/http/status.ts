@@ -26,6 +26,7 @@ export function statusOf({ code, details }: LockstepError): HttpErrorStatus {
     case 'NOT_ACCEPTABLE':
       return 406
     case 'NOT_PROMOTABLE':
+    case 'DECISION_MISMATCH':
     case 'DATASET_MISMATCH':
     case 'IDEMPOTENCY_KEY_BUSY':
     case 'UPLOAD_CONFLICT':

@@ -1,0 +1,38 @@
+import type { Database } from '../../runtime/database.ts'
+import type { Rollout } from '../../registry/rollouts/rollout.ts'
+import { readRollup } from '../rollups/read-rollups.ts'
+import { ofCaller } from '../alerts/checks/errors.ts'
+import { readCounts } from './rollout-counts.ts'
+import { SideCounts } from './side-counts.ts'
+
+/** The candidate's counts in a step, and those of the champion that they are compared with. */
+export interface ComparedCounts {
+  readonly candidate: SideCounts
+  readonly champion: SideCounts
+  /** Whose figures the champion's are: a step that leaves it no requests is compared with earlier ones. */
+  readonly championOf: 'the same time' | 'the steps before' | 'the hour before' | 'nothing'
+}
+
+const hourMicros = 3_600_000_000
+
+/** @param champion the version that answers the other requests */
+export async function comparedCounts(db: Database, rollout: Rollout, champion: number): Promise<ComparedCounts> {
+  const { candidate, champion: same } = await readCounts(db, rollout.id, rollout.revision, 'of')
+  if (rollout.share < 1) return { candidate, champion: same, championOf: 'the same time' }
+  const { champion: earlier } = await readCounts(db, rollout.id, rollout.revision, 'before')
+  if (earlier.requests > 0) return { candidate, champion: earlier, championOf: 'the steps before' }
+  const since = rollout.startedAt.getTime() * 1000
+  const rollup = await readRollup(db, { model: rollout.model, versions: [champion], from: since - hourMicros, to: since })
+  const counts = new SideCounts()
+  counts.requests = rollup.requests
+  counts.rows = rollup.rows
+  for (const [code, count] of rollup.errors) counts.addError(code, count)
+  counts.latency.merge(rollup.latency.total)
+  return { candidate, champion: counts, championOf: counts.requests === 0 ? 'nothing' : 'the hour before' }
+}
+
+/** Failed requests and their codes, without those that are the caller's fault. */
+export function failuresOf({ errors }: SideCounts): { readonly failed: number; readonly codes: Record<string, number> } {
+  const codes = Object.fromEntries([...errors].filter(([code]) => !ofCaller.has(code)))
+  return { failed: Object.values(codes).reduce((sum, count) => sum + count, 0), codes }
+}

@@ -1,0 +1,113 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { z } from 'zod'
+import { parseDuration } from '../../kernel/duration.ts'
+import { messageOf } from '../../kernel/errors.ts'
+import type { JsonValue } from '../../kernel/view-spec.ts'
+import type { OnlineStore } from '../../online/store.ts'
+import type { Catalog } from '../../registry/catalog.ts'
+import { actOnDecision } from '../../registry/rollouts/act-on-decision.ts'
+import type { ControllerDecision } from '../../registry/rollouts/act-on-decision.ts'
+import { controllerActor, readDecisions } from '../../registry/rollouts/decisions.ts'
+import { readRunningRollouts } from '../../registry/rollouts/rollout.ts'
+import type { Rollout } from '../../registry/rollouts/rollout.ts'
+import type { Database } from '../../runtime/database.ts'
+import { faultPoint } from '../../runtime/fault-point.ts'
+import type { JobKind } from '../../runtime/jobs/job-kind.ts'
+import type { ReadSecret } from '../alerts/deliver/formats.ts'
+import type { Evidence } from './decide.ts'
+import { decide } from './decide.ts'
+import { gatherEvidence, hasPlan } from './gather-evidence.ts'
+import type { GateContext } from './gates/gate.ts'
+
+export interface ControllerDeps {
+  readonly db: Database
+  readonly store: () => Promise<OnlineStore | null>
+  readonly catalog: () => Promise<Catalog>
+  readonly readSecret: ReadSecret
+  /** Whether webhooks may have private addresses. */
+  readonly allowPrivate: boolean
+  /** Epoch microseconds. */
+  readonly clock: () => number
+}
+
+export const rolloutKind = 'rollouts'
+
+const minuteMicros = 60_000_000
+/** A rollout that is due sooner waits for so long. */
+const pauseMs = 250
+
+/**
+ * Takes rollouts that have a plan forward or back. Of all workers one does it, a minute at a time, so another goes on
+ * if it dies.
+ */
+export function controlRollouts(deps: ControllerDeps): JobKind {
+  const { catalog, clock } = deps
+  return {
+    name: rolloutKind,
+    spec: z.object({}),
+    retries: 20,
+    backoffSeconds: { from: 1, to: 10 },
+    leaseSeconds: 8,
+    keepDays: 0,
+    async schedules() {
+      const controlled = [...(await catalog()).models.values()].some(({ rollout }) => rollout !== null && isControlled(rollout))
+      return controlled ? [{ key: 'rollouts', subject: 'rollouts', cron: '* * * * *', spec: {} }] : []
+    },
+    async run({ moment }, _chunk, { signal, isHeld }) {
+      const until = (moment ?? clock()) + minuteMicros
+      const dueAt = new Map<number, number>()
+      let [looks, acts] = [0, 0]
+      for (;;) {
+        const running = [...(await readRunningRollouts(deps.db.kysely)).values()].filter(isControlled)
+        const due = running.filter(({ id }) => (dueAt.get(id) ?? 0) <= clock())
+        // another worker may have taken over while this one was slow
+        if (due.length > 0 && !(await isHeld())) break
+        for (const rollout of due) {
+          dueAt.set(rollout.id, clock() + parseDuration(rollout.plan.every))
+          const { action, done } = await look(deps, rollout, signal)
+          looks++
+          if (done && action !== 'hold' && action !== 'not enough evidence') acts++
+        }
+        if (running.length === 0 || signal.aborted || clock() >= until) break
+        await sleep(pauseMs, undefined, { signal }).catch(() => undefined)
+      }
+      return { looks, acts }
+    },
+    describe: () => 'a minute of the control of rollouts',
+  }
+}
+
+function isControlled(rollout: Rollout): rollout is GateContext['rollout'] {
+  return hasPlan(rollout) && !rollout.paused
+}
+
+export type Look = ControllerDecision & {
+  /** False: the rollout has changed meanwhile, and nothing was done. */
+  readonly done: boolean
+}
+
+/** Gathers evidence about a rollout, decides, and does it. */
+export async function look(deps: ControllerDeps, rollout: GateContext['rollout'], signal: AbortSignal): Promise<Look> {
+  const { db, catalog, readSecret, allowPrivate, clock } = deps
+  const store = await deps.store().catch(() => null)
+  const gathered = { db, store, catalog: await catalog(), readSecret, allowPrivate, now: clock(), signal }
+  const found = await gatherEvidence(gathered, rollout, await lastEvidence(db, rollout))
+  // as a replay reads it
+  const stored = JSON.parse(JSON.stringify(found)) as JsonValue
+  const decision = decide(rollout.plan, rollout.step ?? 0, stored as unknown as Evidence)
+  faultPoint('rollout: decided')
+  const done = await actOnDecision(db, rollout, decision, stored, { beforeCommit: () => faultPoint('rollout: to be committed') }).catch(
+    (error: unknown) => {
+      throw new Error(`The decision "${decision.action}" about "${rollout.model}@${rollout.version}" failed: ${messageOf(error)}`, {
+        cause: error,
+      })
+    },
+  )
+  faultPoint('rollout: committed')
+  return { ...decision, done }
+}
+
+async function lastEvidence(db: Database, { id, revision }: Rollout): Promise<Evidence | null> {
+  const [last] = (await readDecisions(db.kysely, id, 2)).filter((each) => each.revision === revision && each.by === controllerActor)
+  return (last?.evidence ?? null) as Evidence | null // `look` has stored it
+}

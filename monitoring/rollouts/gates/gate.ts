@@ -1,0 +1,85 @@
+import type { JsonValue } from '../../../kernel/view-spec.ts'
+import type { OnlineStore } from '../../../online/store.ts'
+import type { Catalog, CatalogModel } from '../../../registry/catalog.ts'
+import type { GateKind, GateOf } from '../../../registry/rollouts/plan-schema.ts'
+import type { Rollout } from '../../../registry/rollouts/rollout.ts'
+import type { Database } from '../../../runtime/database.ts'
+import type { ReadSecret } from '../../alerts/deliver/formats.ts'
+import type { ComparedCounts } from '../compared-counts.ts'
+
+export const verdicts = ['advance', 'hold', 'roll back', 'not enough evidence'] as const
+export type Verdict = (typeof verdicts)[number]
+
+/** What a gate says, with a sentence for people. */
+export interface GateAnswer {
+  readonly verdict: Verdict
+  readonly text: string
+}
+
+/** By what evidence is gathered. */
+export interface GateContext {
+  readonly db: Database
+  /** null: it does not answer. */
+  readonly store: OnlineStore | null
+  readonly catalog: Catalog
+  readonly model: CatalogModel
+  readonly rollout: Rollout & { readonly plan: NonNullable<Rollout['plan']> }
+  /** The version that answers the other requests. */
+  readonly champion: number
+  readonly counts: ComparedCounts
+  /** When the evidence begins and ends, epoch microseconds. */
+  readonly from: number
+  readonly now: number
+  readonly readSecret: ReadSecret
+  readonly allowPrivate: boolean
+  readonly signal: AbortSignal
+}
+
+/**
+ * One kind of gate. Evidence is plain JSON, and `judge` is a pure function of it: the same evidence gives the same
+ * answer, now and when a decision is replayed.
+ */
+export interface Gate<K extends GateKind = GateKind, Evidence = JsonValue> {
+  readonly kind: K
+  /** @param before the gate's own evidence of the last look in this step; null: there is none */
+  gather(context: GateContext, spec: GateOf<K>, before: Evidence | null): Promise<Evidence>
+  judge(spec: GateOf<K>, evidence: Evidence): GateAnswer
+}
+
+/**
+ * The answer of a gate that compares the candidate with the champion:
+ *
+ * - the candidate is shown to be worse by more than the margin: a breach
+ * - it seems so, and that is not shown: hold
+ * - else: advance; with `prove` only once it is shown to keep the margin
+ */
+export function compareAnswer(
+  { alpha, prove, onBreach }: { readonly alpha: number; readonly prove: boolean; readonly onBreach: 'roll back' | 'hold' },
+  found: { readonly p: number; readonly seemsWorse: boolean; readonly isProven: boolean; readonly hasSamples: boolean },
+  text: string,
+): GateAnswer {
+  if (found.p <= alpha) return { verdict: onBreach, text: `${text} It is shown to be worse by more than the margin (p ${short(found.p)}).` }
+  if (!found.hasSamples) return { verdict: 'not enough evidence', text: `${text} That is too few.` }
+  if (found.seemsWorse)
+    return { verdict: 'hold', text: `${text} It seems to be worse by more than the margin, which is not shown yet (p ${short(found.p)}).` }
+  if (prove && !found.isProven) return { verdict: 'not enough evidence', text: `${text} It is not shown yet to keep the margin.` }
+  return { verdict: 'advance', text }
+}
+
+/** The level of look `k` (from 1) that keeps the chance of any false alarm below alpha: Σ alpha / (k (k + 1)) = alpha. */
+export function alphaOfLook(alpha: number, look: number): number {
+  return alpha / (look * (look + 1))
+}
+
+/** Whether a costly look is due: one at first, then after a fiftieth of the time that is looked at. */
+export function isDue(last: number | null, { from, now }: Pick<GateContext, 'from' | 'now'>): boolean {
+  return last === null || now - last >= (now - from) / 50
+}
+
+export function short(value: number | null): string {
+  return value === null || Number.isNaN(value) ? 'unknown' : String(Number(value.toPrecision(3)))
+}
+
+export function percent(share: number): string {
+  return `${short(share * 100)} %`
+}

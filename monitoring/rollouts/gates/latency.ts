@@ -1,0 +1,51 @@
+import { parseDuration } from '../../../kernel/duration.ts'
+import type { BinnedSample } from '../../../statistics/quantile-sequence.ts'
+import { quantileDifference, quantileRise } from '../../../statistics/quantile-sequence.ts'
+import type { Gate } from './gate.ts'
+import { compareAnswer, short } from './gate.ts'
+
+type Bins = { readonly [K in keyof BinnedSample]: readonly number[] }
+
+interface LatencyEvidence {
+  /** Times of requests, milliseconds. */
+  readonly candidate: Bins
+  readonly champion: Bins
+  readonly championOf: string
+}
+
+/**
+ * Whether requests take longer with the candidate: a quantile against a multiple of the champion's. One-sided and valid
+ * at every look (`statistics/quantile-sequence.ts`); the buckets of the histograms cost power, not validity.
+ */
+export const latency: Gate<'latency', LatencyEvidence> = {
+  kind: 'latency',
+  async gather({ counts: { candidate, champion, championOf } }) {
+    return { candidate: candidate.latency.bins(), champion: champion.latency.bins(), championOf }
+  },
+  judge(spec, { candidate, champion, championOf }) {
+    const { alpha, quantile, factor, samples } = spec
+    const [n, m] = [total(candidate), total(champion)]
+    if (n === 0 || m === 0)
+      return { verdict: 'not enough evidence', text: `${n} requests of the candidate and ${m} of the champion are timed.` }
+    const leastMs = parseDuration(spec.atLeast) / 1000
+    const [own, theirs] = [quantileOf(candidate, quantile), quantileOf(champion, quantile)]
+    // a difference that nobody notices is no breach, whatever its factor
+    const allowed = Math.max(factor, (theirs + leastMs) / theirs)
+    const rise = quantileRise(champion, candidate, quantile, allowed, { alpha, tightestAt: 4 * samples })
+    const isProven = spec.prove && quantileDifference(champion, candidate, quantile, { alpha: 2 * alpha }).high <= theirs * (allowed - 1)
+    const text = `${quantile * 100} % of the requests took up to ${short(own)} ms with the candidate (${n}) and ${short(theirs)} ms with the champion (${m}, ${championOf}); ${short(theirs * allowed)} ms are allowed.`
+    return compareAnswer(spec, { p: rise.p, seemsWorse: own > allowed * theirs, isProven, hasSamples: n >= samples && m >= samples }, text)
+  },
+}
+
+function total({ counts }: Bins): number {
+  return counts.reduce((sum, count) => sum + count, 0)
+}
+
+/** The upper end of the bucket that holds the quantile. */
+function quantileOf(bins: Bins, quantile: number): number {
+  const rank = Math.max(1, Math.ceil(quantile * total(bins)))
+  let upTo = 0
+  const bin = bins.counts.findIndex((count) => (upTo += count) >= rank)
+  return bins.to[bin] ?? Number.NaN
+}

@@ -1,0 +1,46 @@
+import { noModel } from '../../rollups/rollup-writer.ts'
+import { minuteMicros } from '../../rollups/coverage.ts'
+import { readMinutes } from '../../rollups/minute-rollups.ts'
+import { readRollup } from '../../rollups/read-rollups.ts'
+import { TrafficSummary } from '../../rollups/traffic-summary.ts'
+import type { Gate } from './gate.ts'
+import { percent, short } from './gate.ts'
+
+interface LoadEvidence {
+  /** Whole minutes since the step began. */
+  readonly minutes: number
+  /** Of the model, answered and failed. */
+  readonly requests: number
+  /** Requests that servers refused because they were busy, of all models. */
+  readonly refused: number
+  /** Cores that a server process uses, on average over processes and minutes; null: none was measured. */
+  readonly cores: number | null
+}
+
+/** Whether servers keep up: how many requests they refuse because they are busy, and how busy they are. */
+export const load: Gate<'load', LoadEvidence> = {
+  kind: 'load',
+  async gather({ db, rollout, from, now }, _spec, before) {
+    const window = { from: Math.ceil(from / minuteMicros) * minuteMicros, to: Math.floor(now / minuteMicros) * minuteMicros }
+    const minutes = Math.max(0, (window.to - window.from) / minuteMicros)
+    if (minutes === 0) return { minutes, requests: 0, refused: 0, cores: null }
+    if (before?.minutes === minutes) return before
+    const { requests, processErrors } = await readRollup(db, { model: rollout.model, ...window })
+    let [micros, rows] = [0, 0]
+    for await (const batch of readMinutes(db, window.from, window.to, noModel.model)) {
+      for (const { traffic } of batch) {
+        const summary = TrafficSummary.decode(traffic)
+        if (summary === null) continue
+        micros += summary.cpuMicros
+        rows++
+      }
+    }
+    return { minutes, requests, refused: processErrors.get('OVERLOADED') ?? 0, cores: rows === 0 ? null : micros / (rows * minuteMicros) }
+  },
+  judge({ maxRefused, maxCores, onBreach }, { minutes, requests, refused, cores }) {
+    if (minutes === 0 || cores === null) return { verdict: 'not enough evidence', text: 'No minute of the step is over and written yet.' }
+    const share = refused / Math.max(1, requests + refused)
+    const text = `Servers refused ${percent(share)} of the requests because they were busy (${percent(maxRefused)} are allowed), and a process used ${short(cores)} cores${maxCores === undefined ? '' : ` (${maxCores} are allowed)`}.`
+    return { verdict: share > maxRefused || (maxCores !== undefined && cores > maxCores) ? onBreach : 'advance', text }
+  },
+}

@@ -1,0 +1,98 @@
+import { addEntity, clusteredShares, createEntitySums } from '../../../statistics/clustered-shares.ts'
+import type { ColumnBins } from '../../../statistics/column-bins.ts'
+import { binCount, binOf, categoryBins, categoryText, numberBins } from '../../../statistics/column-bins.ts'
+import { driftDistances } from '../../../statistics/drift-distances.ts'
+import { driftTest } from '../../../statistics/drift-test.ts'
+import { mergeRareBins } from '../../../statistics/merge-rare-bins.ts'
+import type { LoggedOutputs } from '../logged-sides.ts'
+import { loggedOutputs } from '../logged-sides.ts'
+import type { Gate } from './gate.ts'
+import { alphaOfLook, short } from './gate.ts'
+
+interface PredictionsEvidence {
+  /** Tests so far: one whenever the rows have doubled. */
+  readonly looks: number
+  readonly rows: { readonly candidate: number; readonly champion: number }
+  readonly outputs: readonly { readonly output: string; readonly p: number | null; readonly psi: number; readonly psiByChance: number }[]
+}
+
+type Scalar = string | number | boolean
+
+/**
+ * Whether the candidate's outputs are distributed as the champion's at the same time. A new version may well differ, so
+ * by default a difference only holds the rollout. Rows of one entity may depend on each other; the level is spent over
+ * the tests, and Bonferroni over outputs.
+ */
+export const predictions: Gate<'predictions', PredictionsEvidence> = {
+  kind: 'predictions',
+  async gather(context, { rows: limit }, before) {
+    const { candidate, champion } = await loggedOutputs(context, limit)
+    const rows = { candidate: candidate.length, champion: champion.length }
+    const least = Math.min(rows.candidate, rows.champion)
+    const last = before === null ? 0 : Math.min(before.rows.candidate, before.rows.champion)
+    if (before !== null && before.looks > 0 && least < 2 * last && least < limit) return before
+    if (before !== null && last === limit) return before
+    const outputs = context.model.spec.output.flatMap(({ name }) => compare(name, candidate, champion) ?? [])
+    return { looks: (before?.looks ?? 0) + (outputs.length > 0 ? 1 : 0), rows, outputs }
+  },
+  judge({ alpha, minPsi, onBreach }, { looks, rows, outputs }) {
+    const tested = outputs.filter(({ p }) => p !== null)
+    if (tested.length === 0)
+      return {
+        verdict: 'not enough evidence',
+        text: `Too few rows were logged for a test: ${rows.candidate} of the candidate, ${rows.champion} of the champion.`,
+      }
+    const level = alphaOfLook(alpha, Math.max(1, looks)) / tested.length
+    const moved = tested.filter(({ p, psi, psiByChance }) => (p ?? 1) <= level && psi - psiByChance >= minPsi)
+    const [worst] = moved.toSorted((a, b) => b.psi - a.psi)
+    if (worst === undefined)
+      return { verdict: 'advance', text: `The outputs of ${rows.candidate} rows are like the champion's (${rows.champion} rows).` }
+    const text = `The output "${worst.output}" is distributed otherwise than the champion's (PSI ${short(worst.psi)}, ${short(worst.psiByChance)} by chance).`
+    return { verdict: onBreach, text }
+  },
+}
+
+function compare(
+  output: string,
+  candidate: readonly LoggedOutputs[],
+  champion: readonly LoggedOutputs[],
+): PredictionsEvidence['outputs'][number] | null {
+  const [own, theirs] = [byEntity(output, candidate), byEntity(output, champion)]
+  const reference = [...theirs.values()].flat()
+  if (own.size < 2 || theirs.size < 2) return null
+  const bins = binsOf(reference)
+  const sums = [theirs, own].map((entities) => {
+    const all = createEntitySums(binCount(bins))
+    for (const values of entities.values())
+      addEntity(
+        all,
+        values.map((value) => binOf(bins, value)),
+      )
+    return all
+  })
+  const [first, second] = mergeRareBins(sums[0] as (typeof sums)[number], sums[1] as (typeof sums)[number])
+  const { p, expectedPsi } = driftTest(clusteredShares(first), clusteredShares(second))
+  const smoothed = [first, second].map(({ counts }) => Array.from(counts, (count) => count + 0.5))
+  const { psi } = driftDistances(smoothed[0] as number[], smoothed[1] as number[])
+  return { output, p, psi, psiByChance: expectedPsi }
+}
+
+function byEntity(output: string, rows: readonly LoggedOutputs[]): Map<string, Scalar[]> {
+  const entities = new Map<string, Scalar[]>()
+  for (const { entity, outputs } of rows) {
+    const value = outputs[output]
+    if (typeof value !== 'number' && typeof value !== 'string' && typeof value !== 'boolean') continue
+    const known = entities.get(entity)
+    if (known === undefined) entities.set(entity, [value])
+    else known.push(value)
+  }
+  return entities
+}
+
+function binsOf(values: readonly Scalar[]): ColumnBins {
+  const numbers = values.filter((value) => typeof value === 'number')
+  if (numbers.length === values.length) return numberBins(Float64Array.from(numbers).sort())
+  const counts = new Map<string, number>()
+  for (const value of values) counts.set(categoryText(value), (counts.get(categoryText(value)) ?? 0) + 1)
+  return categoryBins(counts)
+}

@@ -1,0 +1,63 @@
+import { LockstepError, messageOf } from '../../kernel/errors.ts'
+import type { JsonValue } from '../../kernel/view-spec.ts'
+import type { OnlineStore } from '../../online/store.ts'
+import type { Catalog } from '../../registry/catalog.ts'
+import { pickVersion } from '../../registry/pick-version.ts'
+import type { Rollout } from '../../registry/rollouts/rollout.ts'
+import type { Database } from '../../runtime/database.ts'
+import { isPassing } from '../../runtime/is-passing.ts'
+import type { ReadSecret } from '../alerts/deliver/formats.ts'
+import { comparedCounts } from './compared-counts.ts'
+import type { Evidence } from './decide.ts'
+import { gatherGate } from './gates/all-gates.ts'
+import type { GateContext } from './gates/gate.ts'
+
+export interface EvidenceDeps {
+  readonly db: Database
+  /** null: it does not answer. */
+  readonly store: OnlineStore | null
+  readonly catalog: Catalog
+  readonly readSecret: ReadSecret
+  readonly allowPrivate: boolean
+  /** Epoch microseconds. */
+  readonly now: number
+  readonly signal: AbortSignal
+}
+
+/** Servers take a change of the routing within a second: what they answer until then may be of the step before. */
+const takenMicros = 1_000_000
+
+/**
+ * Gathers what the gates of a rollout judge, since its step began. A gate whose evidence cannot be gathered hides no
+ * other.
+ *
+ * @param before the evidence of the last look in this step; null: there is none
+ * @throws what passes, as when a database is down
+ */
+export async function gatherEvidence(deps: EvidenceDeps, rollout: GateContext['rollout'], before: Evidence | null): Promise<Evidence> {
+  const { db, catalog, now, signal } = deps
+  const model = catalog.model(rollout.model)
+  const champion = pickVersion({ ...model, pin: null }).version
+  const counts = await comparedCounts(db, rollout, champion)
+  const since = rollout.since.getTime() * 1000
+  const context: GateContext = { ...deps, model, rollout, champion, counts, from: since + takenMicros }
+  const gates: (JsonValue | null)[] = []
+  const failures: (string | null)[] = []
+  for (const [i, spec] of rollout.plan.gates.entries()) {
+    signal.throwIfAborted()
+    try {
+      gates.push(await gatherGate(context, spec, before?.gates[i] ?? null))
+      failures.push(null)
+    } catch (error) {
+      if (signal.aborted || isPassing(error) || !(error instanceof LockstepError)) throw error
+      gates.push(null)
+      failures.push(messageOf(error))
+    }
+  }
+  const { rows, bypasses, bypassedRows } = counts.candidate
+  return { micros: now - since, rows, bypasses, bypassedRows, gates, failures }
+}
+
+export function hasPlan(rollout: Rollout): rollout is GateContext['rollout'] {
+  return rollout.plan !== null
+}

@@ -1,0 +1,31 @@
+import type { ControllerDecision } from '../../registry/rollouts/act-on-decision.ts'
+import { LockstepError } from '../../kernel/errors.ts'
+import type { RolloutDecision } from '../../registry/rollouts/decisions.ts'
+import { controllerActor } from '../../registry/rollouts/decisions.ts'
+import type { RolloutPlan } from '../../registry/rollouts/plan-schema.ts'
+import type { Evidence } from './decide.ts'
+import { decide } from './decide.ts'
+
+/**
+ * Decides again from the evidence that is stored with a decision.
+ *
+ * @throws LockstepError `INVALID_REQUEST` for a decision of a person; `DECISION_MISMATCH` if it comes out otherwise,
+ *   saying what differs
+ */
+export function replayDecision(plan: RolloutPlan, decision: RolloutDecision): ControllerDecision {
+  const { id, by, step, action, reasons, evidence } = decision
+  if (by !== controllerActor || step === null || evidence === null)
+    throw new LockstepError(
+      'INVALID_REQUEST',
+      `The decision ${id} ("${action}") was made by ${by} and not by the controller, so there is nothing to replay.`,
+    )
+  const again = decide(plan, step, evidence as unknown as Evidence) // the controller has stored it
+  const differs = again.reasons.find((reason, i) => reason !== reasons[i]) ?? reasons[again.reasons.length]
+  if (again.action === action && differs === undefined) return again
+  const why = again.action === action ? `the reason "${differs}" differs` : `it is "${again.action}" now: ${again.reasons.join(' ')}`
+  throw new LockstepError(
+    'DECISION_MISMATCH',
+    `The decision ${id} was "${action}", and the same evidence decides otherwise: ${why} Another version of Lockstep decided then.`,
+    { details: { decision: id, then: action, now: again.action } },
+  )
+}
