@@ -57,6 +57,7 @@ export const commands: readonly CommandEntry[] = [
   { name: 'rollout show', load: async () => (await import('./commands/rollout-show.ts')).rolloutShowCommand },
   { name: 'rollout pause', load: async () => (await import('./commands/rollout-pause.ts')).rolloutPauseCommand },
   { name: 'rollout resume', load: async () => (await import('./commands/rollout-resume.ts')).rolloutResumeCommand },
+  { name: 'rollout replay', load: async () => (await import('./commands/rollout-replay.ts')).rolloutReplayCommand },
   { name: 'rollout abort', load: async () => (await import('./commands/rollout-abort.ts')).rolloutAbortCommand },
   { name: 'rollout promote', load: async () => (await import('./commands/rollout-promote.ts')).rolloutPromoteCommand },
   { name: 'shadow start', load: async () => (await import('./commands/shadow-start.ts')).shadowStartCommand },

@@ -2,6 +2,8 @@ import type { AlertMetrics } from '../monitoring/alerts/alert-metrics.ts'
 import { createAlertMetrics } from '../monitoring/alerts/alert-metrics.ts'
 import { activeMonitors } from '../monitoring/alerts/default-monitors.ts'
 import { monitoringKinds } from '../monitoring/alerts/evaluate-monitors.ts'
+import { controlRollouts } from '../monitoring/rollouts/controller.ts'
+import type { Catalog } from '../registry/catalog.ts'
 import type { Config } from '../runtime/config.ts'
 import { readSecret } from '../runtime/config.ts'
 import type { JobEvent } from '../runtime/jobs/job-kind.ts'
@@ -18,26 +20,25 @@ interface MonitorsWork {
   readonly idleMs?: number
 }
 
-/** An evaluation, and deliveries beside it. */
-const concurrency = 2
+/** An evaluation, deliveries beside it, and the control of rollouts, which takes a minute at a time. */
+const concurrency = 3
 
 /**
- * Evaluates monitors and delivers alerts, until the signal. It has a loop of its own, so that they do not wait for long
- * steps of backfills.
+ * Evaluates monitors, delivers alerts and controls rollouts, until the signal. It has a loop of its own, so that they do
+ * not wait for long steps of backfills.
  */
 export async function workOnMonitors(tools: WorkerTools, { config, metrics, ...work }: MonitorsWork): Promise<void> {
   const { db, jobs, store, catalog, worker } = tools
-  const kinds = monitoringKinds({
+  const shared = {
     db,
     store: async () => store,
     catalog,
-    active: (of) => activeMonitors(of, config.defaultMonitors),
     readSecret,
     allowPrivate: config.alertPrivateAddresses,
     clock: () => Date.now() * 1000,
-    worker,
-    metrics,
-  })
+  }
+  const active = (of: Catalog) => activeMonitors(of, config.defaultMonitors)
+  const kinds = [...monitoringKinds({ ...shared, active, worker, metrics }), controlRollouts(shared)]
   await workOnJobs(jobs, { kinds, worker, concurrency, ...work })
 }
 

@@ -8,6 +8,7 @@ import { mergeRollupsKind } from '../monitoring/rollups/merge-rollups.ts'
 import { deliveryKind } from '../monitoring/alerts/deliver/deliver-alerts.ts'
 import { monitorKind } from '../monitoring/alerts/evaluate-monitors.ts'
 import { experimentsKind } from '../monitoring/experiments/experiments-job.ts'
+import { rolloutKind } from '../monitoring/rollouts/controller.ts'
 import { exportKind } from '../offline/distributed-export/export-spec.ts'
 import type { OnlineStore } from '../online/store.ts'
 import type { Catalog } from '../registry/catalog.ts'
@@ -31,6 +32,7 @@ export const jobKinds = [
   monitorKind,
   deliveryKind,
   experimentsKind,
+  rolloutKind,
 ] as const
 
 /** The resources of a process that works on jobs. */

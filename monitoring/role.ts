@@ -16,4 +16,6 @@ export interface ServedAs {
   readonly experiment: string | null
   /** Of the experiment; null: no experiment. */
   readonly variant: string | null
+  /** The candidate in whose place the champion answered, because it failed; absent: none. */
+  readonly bypassed?: number | undefined
 }

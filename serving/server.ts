@@ -6,6 +6,7 @@ import { createEventIntake } from '../materializer/event-intake.ts'
 import { logOversized } from '../materializer/log-oversized.ts'
 import { createLogMetrics } from '../monitoring/prediction-log/log-metrics.ts'
 import { createPredictionLog } from '../monitoring/prediction-log/prediction-log.ts'
+import { createRolloutCounts } from '../monitoring/rollouts/rollout-counts.ts'
 import { createRollups } from '../monitoring/rollups/create-rollups.ts'
 import { createCheckpointOwner } from '../online/checkpoint-owner.ts'
 import { instrumentedStore } from '../online/instrumented-store.ts'
@@ -40,6 +41,8 @@ import { readBytes } from './models/read-bytes.ts'
 import type { GrpcServer } from './protocols/grpc/grpc-server.ts'
 import { createHttpListener } from './protocols/http/app.ts'
 import { createHttpServer } from './protocols/http/http-server.ts'
+import { createBypass } from './rollouts/bypass.ts'
+import { countRollouts } from './rollouts/count-rollouts.ts'
 import { createShadowRunner } from './rollouts/shadow-runner.ts'
 import type { LockstepServer, ServerOptions } from './server-options.ts'
 import { createIdempotency } from './traffic/idempotency.ts'
@@ -92,7 +95,9 @@ export function createServer(options: ServerOptions): LockstepServer {
   const maxBytes = (config.staleMegabytes ?? 64) * 2 ** 20
   const staleCache = boundMs === 0 ? null : createStaleCache({ boundMs, maxBytes, now: () => performance.now() })
   const owner = createCheckpointOwner(needDatabase)
-  const rollups = options.rollups ?? createRollups(needDatabase, config.rollups ?? null, log, clock)
+  const rolloutCounts = createRolloutCounts({ catalog: () => catalog.loaded, database: needDatabase, log })
+  const rollups = countRollouts(options.rollups ?? createRollups(needDatabase, config.rollups ?? null, log, clock), rolloutCounts)
+  const bypass = createBypass({ registry: options.metrics, log, now: () => performance.now(), onBegin: rolloutCounts.bypassBegan })
   const ages = createServedAges(options.metrics, clock, rollups.servedAge)
   const readBy = { owner, needDatabase, needOnline, views, staleCache, late, ages, signal: drained.signal }
   const { reader, explain, limitHistory } = createFeatureReader({ ...readBy, traffic, metrics, roundTrips: metrics.roundTrips, log })
@@ -180,6 +185,7 @@ export function createServer(options: ServerOptions): LockstepServer {
     predictionLog,
     rollups,
     shadows,
+    bypass,
     logShares,
     log,
     clock,

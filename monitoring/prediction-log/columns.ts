@@ -65,6 +65,8 @@ export const logColumns = {
   role: { type: 'text', nullable: true },
   experiment: { type: 'text', nullable: true },
   variant: { type: 'text', nullable: true },
+  /** The candidate in whose place this version answered, because it failed; null: none. */
+  bypassed: { type: 'integer', nullable: true },
 } as const satisfies Readonly<Record<string, LogColumn>>
 
 export type LogField = keyof typeof logColumns

@@ -69,6 +69,7 @@ export function* encodePredictions(kept: KeptPredictions, snapshot: string): Gen
       role: kept.role,
       experiment: kept.experiment,
       variant: kept.variant,
+      bypassed: kept.bypassed ?? null,
     }
   }
 }

@@ -19,6 +19,8 @@ import { TrafficSummary } from './traffic-summary.ts'
 export interface AnsweredGroup {
   readonly model: RecordedVersion & { readonly version: { readonly model: string; readonly version: number } }
   readonly role: Role
+  /** The version in whose place it answered; absent: none. */
+  readonly bypassed?: number | undefined
   /** Index in the request of each row. */
   readonly rows: readonly number[]
   readonly read: { readonly entities: readonly ServedEntity[]; readonly rows: readonly ServiceRow[] }
@@ -30,6 +32,8 @@ export interface RequestTimes {
   readonly featuresMs: number
   readonly waitMs: number
   readonly runMs: number
+  /** The total without the time in which only other versions ran; absent: one version answered the request. */
+  readonly ownMs?: number | undefined
 }
 
 /**

@@ -3,6 +3,7 @@ import type { Catalog } from '../../registry/catalog.ts'
 import type { VersionReference } from '../../registry/pick-version.ts'
 import { placeOf, variantAt } from '../../statistics/assign.ts'
 import type { ModelHost } from '../models/model-host.ts'
+import type { Bypass } from '../rollouts/bypass.ts'
 import type { RoutingRule, RoutingTarget } from '../rollouts/routing-rules.ts'
 import { routingRules } from '../rollouts/routing-rules.ts'
 
@@ -33,20 +34,26 @@ export function assignVersions(
   request: RoutedRequest,
   catalog: Catalog,
   models: Pick<ModelHost, 'failureOf'>,
+  bypass: Pick<Bypass, 'isBypassed' | 'isActive'>,
 ): readonly VersionAssignment[] {
   const { version, entities } = request
   if (version !== undefined) return [assigned({ ...byDefault, version, role: 'requested' }, allRows(entities.length))]
   const model = catalog.models.get(request.model)
   const rules = model === undefined ? [] : routingRules(catalog, model)
-  return rules.length === 0 ? [assigned(byDefault, allRows(entities.length))] : route(request, rules, models)
+  return rules.length === 0 ? [assigned(byDefault, allRows(entities.length))] : route(request, rules, models, bypass)
 }
 
 type Target = Omit<VersionAssignment, 'rows'>
-const byDefault: Target = { version: undefined, role: 'champion', experiment: null, variant: null }
+const byDefault: Target = { version: undefined, role: 'champion', experiment: null, variant: null, bypassed: undefined }
 
 /** All assignments have one hidden class. */
-function assigned({ version, role, experiment, variant }: Target, rows: readonly number[]): VersionAssignment {
-  return { version, rows, role, experiment, variant }
+function assigned({ version, role, experiment, variant, bypassed }: Target, rows: readonly number[]): VersionAssignment {
+  return { version, rows, role, experiment, variant, bypassed }
+}
+
+/** The version that serves by default, in place of a candidate that fails. */
+export function inPlaceOf(version: number, rows: readonly number[]): VersionAssignment {
+  return assigned({ ...byDefault, bypassed: version }, rows)
 }
 
 function allRows(count: number): number[] {
@@ -59,11 +66,22 @@ function route(
   { model, entities, caller }: RoutedRequest,
   rules: readonly RoutingRule[],
   models: Pick<ModelHost, 'failureOf'>,
+  bypass: Pick<Bypass, 'isBypassed' | 'isActive'>,
 ): readonly VersionAssignment[] {
+  /** By version, for this request: a version is probed with all rows of a request or with none. */
+  let bypassed: Map<number, Target | null> | null = null
+  const bypassOf = (version: number): Target | null => {
+    let known = bypassed?.get(version)
+    if (known !== undefined) return known
+    known = bypass.isBypassed(model, version) ? { ...byDefault, bypassed: version } : null
+    ;(bypassed ??= new Map()).set(version, known)
+    return known
+  }
   const targetAt = (row: number): Target => {
     const target = targetOf(rules, entities[row], row, caller.requestId)
     // a version that this server cannot load must not fail requests
-    return target === null || models.failureOf(model, target.version) !== undefined ? byDefault : target
+    if (target === null || models.failureOf(model, target.version) !== undefined) return byDefault
+    return bypass.isActive ? (bypassOf(target.version) ?? target) : target
   }
   if (entities.length === 1) return [assigned(targetAt(0), [0])]
   const rowsOf = new Map<Target, number[]>()

@@ -1,6 +1,6 @@
 import { LockstepError } from '../../kernel/errors.ts'
 import type { Prediction } from '../../inference/load-model.ts'
-import type { ServedAs } from '../../monitoring/role.ts'
+import type { Role, ServedAs } from '../../monitoring/role.ts'
 import type { PredictionLog } from '../../monitoring/prediction-log/prediction-log.ts'
 import type { RollupRecorder } from '../../monitoring/rollups/rollup-recorder.ts'
 import type { Catalog } from '../../registry/catalog.ts'
@@ -10,10 +10,12 @@ import type { FeatureMoment, FeatureRead } from '../features/read-features.ts'
 import type { EntityRequest, FeatureContext } from '../features/read-request.ts'
 import { momentOf, parseEntities, readAt } from '../features/read-request.ts'
 import type { ModelHost, ServedModel } from '../models/model-host.ts'
+import type { Bypass } from '../rollouts/bypass.ts'
 import type { ShadowRunner } from '../rollouts/shadow-runner.ts'
 import { requireTime } from '../traffic/request-deadline.ts'
 import type { VersionAssignment } from './assign-versions.ts'
 import { assignVersions } from './assign-versions.ts'
+import { isCandidate, predictOrBypass } from './bypass-candidates.ts'
 import { ofEach, runGroups } from './run-groups.ts'
 
 /** What predicting needs of its server. */
@@ -24,6 +26,7 @@ export interface PredictContext extends FeatureContext {
   readonly predictionLog: Pick<PredictionLog, 'note'>
   readonly rollups: Pick<RollupRecorder, 'answered' | 'failed'>
   readonly shadows: Pick<ShadowRunner, 'offer'>
+  readonly bypass: Bypass
 }
 
 /** Who asks, for the prediction log. */
@@ -85,7 +88,11 @@ export function predict<Answer>(
   encode: (predicted: Predicted) => Answer,
 ): Promise<Answer> {
   const catalog = request.catalog ?? context.catalog()
-  return predictAssigned(context, { ...request, catalog }, assignVersions(request, catalog, context.models), encode)
+  const assignments = assignVersions(request, catalog, context.models, context.bypass)
+  const own = { ...request, catalog }
+  return assignments.some(isCandidate)
+    ? predictOrBypass(context, own, assignments, encode)
+    : predictAssigned(context, own, assignments, encode)
 }
 
 /**
@@ -97,6 +104,7 @@ export async function predictAssigned<Answer>(
   request: PredictRequest,
   assignments: readonly VersionAssignment[],
   encode: (predicted: Predicted) => Answer,
+  onFailed: FailureReporter = reportFailure,
 ): Promise<Answer> {
   const catalog = request.catalog ?? context.catalog()
   let chosen: readonly AssignedRows[] | null = null
@@ -108,22 +116,35 @@ export async function predictAssigned<Answer>(
       return predictRows(context, catalog, request, assigned, encode, (g) => failed.push(assigned[g] as AssignedRows))
     })
   } catch (error) {
-    noteFailure(context, catalog, request.model, failed.length > 0 ? failed : chosen, error)
+    onFailed(context, request.model, error, failedVersions(catalog, request.model, failed.length > 0 ? failed : chosen), failed.length > 0)
     throw error
   }
 }
 
 /** @param versions null: none was chosen */
-function noteFailure(
-  { rollups }: Pick<PredictContext, 'rollups'>,
-  catalog: Catalog,
-  name: string,
-  versions: readonly AssignedRows[] | null,
-  error: unknown,
-): void {
-  if (versions !== null) for (const { model, role } of versions) rollups.failed(name, model.version.version, role, error)
+function failedVersions(catalog: Catalog, name: string, versions: readonly AssignedRows[] | null): readonly FailedVersion[] {
+  if (versions !== null) return versions.map(({ model, role }) => ({ version: model.version.version, role }))
   // names that are no models must not get rollups
-  else if (catalog.models.has(name)) rollups.failed(name, 0, 'champion', error)
+  return catalog.models.has(name) ? [{ version: 0, role: 'champion' }] : []
+}
+
+/** A version that failed; 0: none was chosen. */
+export interface FailedVersion {
+  readonly version: number
+  readonly role: Role
+}
+
+/** @param isTheirs whether the versions themselves failed; false: the request did, with all of its versions */
+export type FailureReporter = (
+  context: PredictContext,
+  model: string,
+  error: unknown,
+  failed: readonly FailedVersion[],
+  isTheirs: boolean,
+) => void
+
+export const reportFailure: FailureReporter = ({ rollups }, model, error, failed) => {
+  for (const { version, role } of failed) rollups.failed(model, version, role, error)
 }
 
 async function predictRows<Answer>(
@@ -148,9 +169,11 @@ async function predictRows<Answer>(
   requireTime(deadline, runMs, modelMs)
   const groups = groupsOf(assigned, reads)
   let cacheHits: readonly number[] = []
+  /** By group, of several. */
+  const endedMs: number[] = []
   const predictions = await traced(span, 'run model', (own) => {
     own?.set({ 'lockstep.model': request.model, 'lockstep.versions': assigned.map(versionOf), 'lockstep.rows': entities.length })
-    const running = runGroups(groups, entities.length, onFailed)
+    const running = runGroups(groups, entities.length, onFailed, endedMs)
     // a cache is asked before the call returns
     if (groups.some(({ model }) => model.last.cacheHits > 0)) cacheHits = groups.map(({ model }) => model.last.cacheHits)
     return running
@@ -166,7 +189,7 @@ async function predictRows<Answer>(
     for (let g = 0; g < groups.length; g++) {
       const group = groups[g] as PredictedGroup
       const ranMs = Math.min(group.model.last.runMs, modelEndMs - modelMs)
-      const times = { totalMs, featuresMs: modelMs - readMs, waitMs: modelEndMs - modelMs - ranMs, runMs: ranMs }
+      const times = { totalMs, featuresMs: modelMs - readMs, waitMs: modelEndMs - modelMs - ranMs, runMs: ranMs, ownMs: ownMsOf(totalMs, modelEndMs, endedMs[g]) }
       note(context.predictionLog, request.caller, group, predictions)
       context.rollups.answered(group, predictions, times, cacheHits[g] ?? 0)
     }
@@ -177,14 +200,20 @@ async function predictRows<Answer>(
 
 function groupsOf(assigned: readonly AssignedRows[], reads: readonly FeatureRead[]): PredictedGroup[] {
   // a literal: a spread copies each member by a call
-  return assigned.map(({ model, rows, role, experiment, variant }, g) => ({
+  return assigned.map(({ model, rows, role, experiment, variant, bypassed }, g) => ({
     model,
     rows,
     role,
     experiment,
     variant,
+    bypassed,
     read: reads[g] as FeatureRead,
   }))
+}
+
+/** @param endedMs when the group's own run ended; undefined: the request has one group */
+function ownMsOf(totalMs: number, modelEndMs: number, endedMs: number | undefined): number | undefined {
+  return endedMs === undefined ? undefined : totalMs - (modelEndMs - endedMs)
 }
 
 /** The first group of a request. What a model declares, such as its outputs, is the same in all groups. */
@@ -211,9 +240,9 @@ function useVersions<T>(
   const next = assignments[assigned.length]
   if (next === undefined) return fn(assigned)
   return models.use(catalog, name, next.version, (model) => {
-    const { rows, experiment, variant } = next
+    const { rows, experiment, variant, bypassed } = next
     const role = next.role === 'requested' && isDefault(models, catalog, model) ? 'champion' : next.role
-    const own: AssignedRows = { model, rows, role, experiment, variant }
+    const own: AssignedRows = { model, rows, role, experiment, variant, bypassed }
     return useVersions(models, catalog, name, assignments, assigned.length === 0 ? [own] : [...assigned, own], fn)
   })
 }
@@ -292,7 +321,7 @@ function summaryOf(reads: readonly FeatureRead[]): ReadSummary {
 function note(
   log: Pick<PredictionLog, 'note'>,
   { requestId, predictionBase, startedMs, apiKey }: Caller,
-  { model: { version: served, service, outputs }, rows, read, role, experiment, variant }: PredictedGroup,
+  { model: { version: served, service, outputs }, rows, read, role, experiment, variant, bypassed }: PredictedGroup,
   all: readonly Prediction[],
 ): void {
   const predictions = rows.length === all.length ? all : rows.map((row) => all[row] as Prediction)
@@ -312,5 +341,6 @@ function note(
     role,
     experiment,
     variant,
+    bypassed,
   })
 }

@@ -15,24 +15,32 @@ export interface RowGroup {
  *
  * @param total how many rows there are. A row that is in no group has no prediction: null.
  * @param onFailed which of several groups failed
+ * @param endedMs gets when each of several groups ended, by `performance.now()`
  * @throws LockstepError what the models throw
  */
 export function runGroups(
   groups: readonly RowGroup[],
   total: number,
   onFailed: (group: number) => void = () => undefined,
+  endedMs: number[] = [],
 ): Promise<readonly (Prediction | null)[]> {
   const [first] = groups
   if (first !== undefined && first.rows.length === total) return first.model.predict(first.read.rows)
-  return runSeveral(groups, total, onFailed)
+  return runSeveral(groups, total, onFailed, endedMs)
 }
 
 async function runSeveral(
   groups: readonly RowGroup[],
   total: number,
   onFailed: (group: number) => void,
+  endedMs: number[],
 ): Promise<readonly (Prediction | null)[]> {
-  const answers = await ofEach(groups, ({ model, read }) => model.predict(read.rows), onFailed)
+  const run = async ({ model, read }: RowGroup, g: number) => {
+    const predictions = await model.predict(read.rows)
+    endedMs[g] = performance.now()
+    return predictions
+  }
+  const answers = await ofEach(groups, run, onFailed)
   const predictions = new Array<Prediction | null>(total).fill(null)
   for (const [g, { rows }] of groups.entries()) {
     for (const [i, row] of rows.entries()) predictions[row] = answers[g]?.[i] ?? null

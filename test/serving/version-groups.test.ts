@@ -16,6 +16,7 @@ import { createLogger } from '../../runtime/log.ts'
 import type { ModelHost } from '../../serving/models/model-host.ts'
 import { createModelHost } from '../../serving/models/model-host.ts'
 import { createRunMetrics } from '../../serving/models/run-metrics.ts'
+import { createBypass } from '../../serving/rollouts/bypass.ts'
 import type { Predicted, PredictContext, PredictRequest } from '../../serving/predict/predict.ts'
 import { predict, predictAssigned } from '../../serving/predict/predict.ts'
 import { hash, hour, nextServingSet } from './definitions.ts'
@@ -99,6 +100,7 @@ function contextAt(clock: number): PredictContext & { readonly close: () => Prom
     predictionLog,
     rollups: noRollups,
     shadows: { offer: () => undefined },
+    bypass: createBypass({ registry: new Registry(), log, now: () => performance.now(), onBegin: () => undefined }),
     close: () => predictionLog.close(5000),
   }
 }

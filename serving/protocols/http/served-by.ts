@@ -29,7 +29,7 @@ export function allTypesJson(include: readonly string[] | undefined, groups: rea
 }
 
 function groupJson(group: PredictedGroup): string {
-  return `${versionJson(group.model.version)},"role":"${group.role}"${experimentJson(group)}`
+  return `${versionJson(group.model.version)},"role":"${group.role}"${experimentJson(group)}${group.bypassed === undefined ? '' : `,"bypassed":${group.bypassed}`}`
 }
 
 function experimentJson({ experiment, variant }: ServedAs): string {

@@ -58,6 +58,7 @@ describe.each([
       role: 'arm',
       experiment: 'e',
       variant: 'v',
+      bypassed: 7,
     }
     const older = {
       ...row,

@@ -40,6 +40,7 @@ const row = {
   role: 'champion',
   experiment: null,
   variant: null,
+  bypassed: null,
 }
 
 it('writes to a table under read, and keeps rows of a day until it has a partition', async () => {
