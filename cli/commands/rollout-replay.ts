@@ -13,7 +13,11 @@ export const rolloutReplayCommand: Command = {
   ],
   arguments: [
     { name: 'NAME', help: 'The model.' },
-    { name: 'DECISION', help: 'The id of a decision, as "rollout show" has it. Default: all decisions of the controller.', takes: 'optional' },
+    {
+      name: 'DECISION',
+      help: 'The id of a decision, as "rollout show" has it. Default: all decisions of the controller.',
+      takes: 'optional',
+    },
   ],
   example: 'lockstep rollout replay delay 12',
   async run(context, input) {
@@ -23,9 +27,14 @@ export const rolloutReplayCommand: Command = {
     if (rollout?.plan === null || rollout === null)
       throw new LockstepError('UNKNOWN_DEFINITION', `The last rollout of "${name}" has no plan, so no controller decided about it.`)
     const { plan } = rollout
-    const chosen = wanted === undefined ? decisions.filter(({ by, evidence }) => by === controllerActor && evidence !== null) : [find(decisions, wanted, name)]
+    const chosen =
+      wanted === undefined
+        ? decisions.filter(({ by, evidence }) => by === controllerActor && evidence !== null)
+        : [find(decisions, wanted, name)]
     const replayed = chosen.map((decision) => ({ decision: decision.id, ...replayDecision(plan, decision) }))
-    const text = replayed.map(({ decision, action, reasons }) => [`decision ${decision}: ${action}, as then`, ...reasons.map((reason) => `  ${reason}`)].join('\n'))
+    const text = replayed.map(({ decision, action, reasons }) =>
+      [`decision ${decision}: ${action}, as then`, ...reasons.map((reason) => `  ${reason}`)].join('\n'),
+    )
     return { json: { model: name, replayed }, text: text.length === 0 ? 'The controller has decided nothing yet.' : text.join('\n') }
   },
 }

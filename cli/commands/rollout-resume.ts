@@ -1,5 +1,5 @@
 import { resumeRollout } from '../../registry/rollouts/change-rollout.ts'
-import { rolloutChangeAnswer } from '../../serving/protocols/http/response-schemas.ts'
+import { rolloutChangeAnswer } from '../../serving/protocols/http/rollout-answers.ts'
 import { actorOf, reasonOption } from '../actor.ts'
 import type { Command } from '../command.ts'
 import { serverOf, serverOption } from '../remote/server-option.ts'

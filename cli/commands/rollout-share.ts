@@ -1,5 +1,5 @@
 import { changeShare } from '../../registry/rollouts/change-rollout.ts'
-import { rolloutChangeAnswer } from '../../serving/protocols/http/response-schemas.ts'
+import { rolloutChangeAnswer } from '../../serving/protocols/http/rollout-answers.ts'
 import { actorOf, reasonOption } from '../actor.ts'
 import type { Command } from '../command.ts'
 import { serverOf, serverOption } from '../remote/server-option.ts'
@@ -8,7 +8,9 @@ import { parseShare, rolloutChangeText } from '../rollout-text.ts'
 export const rolloutShareCommand: Command = {
   name: 'rollout share',
   summary: 'Change the share of a rollout',
-  description: ['A larger share moves nobody who is in. A smaller one moves only those who leave. 0% pauses the rollout.'],
+  description: [
+    'A larger share moves nobody who is in. A smaller one moves only those who leave. A rollout with a plan must be paused first.',
+  ],
   arguments: [
     { name: 'NAME', help: 'The model.' },
     { name: 'SHARE', help: 'The share of the candidate: 20%, or 0.2.' },

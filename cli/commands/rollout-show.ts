@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { readRolloutHistory } from '../../registry/rollouts/rollout-history.ts'
 import { readModelPins } from '../../registry/model-pins.ts'
-import { rolloutAnswer } from '../../serving/protocols/http/response-schemas.ts'
+import { rolloutAnswer } from '../../serving/protocols/http/rollout-answers.ts'
 import type { Command } from '../command.ts'
 import type { Context } from '../context.ts'
 import type { Input } from '../input.ts'

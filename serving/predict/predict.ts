@@ -14,8 +14,6 @@ import type { Bypass } from '../rollouts/bypass.ts'
 import type { ShadowRunner } from '../rollouts/shadow-runner.ts'
 import { requireTime } from '../traffic/request-deadline.ts'
 import type { VersionAssignment } from './assign-versions.ts'
-import { assignVersions } from './assign-versions.ts'
-import { isCandidate, predictOrBypass } from './bypass-candidates.ts'
 import { ofEach, runGroups } from './run-groups.ts'
 
 /** What predicting needs of its server. */
@@ -72,32 +70,16 @@ export interface Predicted {
 }
 
 /**
- * Predicts the rows of a request and notes them in the prediction log. Every protocol calls it.
+ * Predicts the rows of a request by given assignments of rows to versions, and notes them in the prediction log. Each
+ * version reads its own feature service, all at one moment.
  *
- *     route rows to versions -> parse rows -> read features -> evaluate -> run models -> encode the answer -> log
+ *     parse rows -> read features -> evaluate -> run models -> encode the answer -> log
  *
  * Rows of a shadow are only queued here. They run after the answer has left.
  *
  * @param encode makes the answer, while the models are loaded. If it throws, nothing is logged.
  * @throws LockstepError `UNKNOWN_DEFINITION`, `DEADLINE_EXCEEDED`, and what the model host, the read of features and
  *   the models throw
- */
-export function predict<Answer>(
-  context: PredictContext,
-  request: PredictRequest,
-  encode: (predicted: Predicted) => Answer,
-): Promise<Answer> {
-  const catalog = request.catalog ?? context.catalog()
-  const assignments = assignVersions(request, catalog, context.models, context.bypass)
-  const own = { ...request, catalog }
-  return assignments.some(isCandidate)
-    ? predictOrBypass(context, own, assignments, encode)
-    : predictAssigned(context, own, assignments, encode)
-}
-
-/**
- * As `predict`, by given assignments of rows to versions. Each version reads its own feature service, all at one
- * moment.
  */
 export async function predictAssigned<Answer>(
   context: PredictContext,
@@ -189,7 +171,13 @@ async function predictRows<Answer>(
     for (let g = 0; g < groups.length; g++) {
       const group = groups[g] as PredictedGroup
       const ranMs = Math.min(group.model.last.runMs, modelEndMs - modelMs)
-      const times = { totalMs, featuresMs: modelMs - readMs, waitMs: modelEndMs - modelMs - ranMs, runMs: ranMs, ownMs: ownMsOf(totalMs, modelEndMs, endedMs[g]) }
+      const times = {
+        totalMs,
+        featuresMs: modelMs - readMs,
+        waitMs: modelEndMs - modelMs - ranMs,
+        runMs: ranMs,
+        ownMs: ownMsOf(totalMs, modelEndMs, endedMs[g]),
+      }
       note(context.predictionLog, request.caller, group, predictions)
       context.rollups.answered(group, predictions, times, cacheHits[g] ?? 0)
     }

@@ -7,7 +7,7 @@ import type { Call, RouteAnswer } from './call.ts'
 import { actorOf, jsonAnswer } from './call.ts'
 import { reasonSchema as reason } from './change-schemas.ts'
 import { versionSchema } from './model-version-schema.ts'
-import { rolloutAnswer, rolloutChangeAnswer } from './response-schemas.ts'
+import { rolloutAnswer, rolloutChangeAnswer } from './rollout-answers.ts'
 import type { Route } from './route.ts'
 import { whileAwaited } from './while-awaited.ts'
 

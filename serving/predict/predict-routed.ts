@@ -3,25 +3,42 @@ import { ofCaller } from '../../monitoring/alerts/checks/errors.ts'
 import type { RequestDeadline } from '../traffic/request-deadline.ts'
 import { beforeDeadline, requireTime } from '../traffic/request-deadline.ts'
 import type { VersionAssignment } from './assign-versions.ts'
-import { inPlaceOf } from './assign-versions.ts'
+import { assignVersions, inPlaceOf } from './assign-versions.ts'
 import type { FailedVersion, FailureReporter, Predicted, PredictContext, PredictRequest } from './predict.ts'
 import { predictAssigned, reportFailure } from './predict.ts'
 
+/**
+ * Routes the rows of a request to versions, and predicts them. Every protocol calls it.
+ *
+ *     route rows to versions -> predict -- a candidate fails --> predict again, with the champion in its place
+ *
+ * @param encode makes the answer, while the models are loaded. If it throws, nothing is logged.
+ * @throws LockstepError `UNKNOWN_DEFINITION`, `DEADLINE_EXCEEDED`, and what the model host, the read of features and
+ *   the models throw
+ */
+export function predict<Answer>(
+  context: PredictContext,
+  request: PredictRequest,
+  encode: (predicted: Predicted) => Answer,
+): Promise<Answer> {
+  const catalog = request.catalog ?? context.catalog()
+  const assignments = assignVersions(request, catalog, context.models, context.bypass)
+  const own = { ...request, catalog }
+  return assignments.some(isCandidate)
+    ? predictOrBypass(context, own, assignments, encode)
+    : predictAssigned(context, own, assignments, encode)
+}
+
 /** Whether a rollout or an experiment gave rows to a version of its own, or rows are answered in its place. */
-export function isCandidate({ role, bypassed }: VersionAssignment): boolean {
+function isCandidate({ role, bypassed }: VersionAssignment): boolean {
   return role === 'canary' || role === 'arm' || bypassed !== undefined
 }
 
 /** The share of the time left that candidates may use. The rest is the champion's, if they fail. */
 const candidateShare = 0.7
 
-/**
- * As `predictAssigned`, where candidates must not fail a request: the champion answers the rows of those that fail or
- * take too long.
- *
- *     predict with candidates -- fails --> predict again, with the champion in place of those that failed
- */
-export async function predictOrBypass<Answer>(
+/** Candidates must not fail a request: the champion answers the rows of those that fail or take too long. */
+async function predictOrBypass<Answer>(
   context: PredictContext,
   request: PredictRequest,
   assignments: readonly VersionAssignment[],
