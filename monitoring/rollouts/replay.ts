@@ -26,6 +26,6 @@ export function replayDecision(plan: RolloutPlan, decision: RolloutDecision): Co
   throw new LockstepError(
     'DECISION_MISMATCH',
     `The decision ${id} was "${action}", and the same evidence decides otherwise: ${why} Another version of Lockstep decided then.`,
-    { details: { decision: id, then: action, now: again.action } },
+    { details: { decision: id, stored: action, replayed: again.action } },
   )
 }

@@ -39,9 +39,9 @@ function gateOf<K extends Judged['kind']>(kind: K): Gate<K, QualityEvidence> {
     kind,
     async gather(context, spec, before) {
       if (before !== null && !isDue(before.at, context)) return before
-      return await gather(context, spec as Judged)
+      return await gather(context, spec)
     },
-    judge: (spec, evidence) => judge(spec as Judged, evidence),
+    judge: (spec, evidence) => judge(spec, evidence),
   }
 }
 
