@@ -11,6 +11,7 @@
  *     fault_alerts_missed   faults that no alert noticed in time with the right cause; 0
  *     fault_alerts_wrong    other alerts that fired, also in a healthy week; 0
  *     seconds_to_alert      virtual seconds from each fault to its alert
+ *     healthy_hours         virtual hours of healthy traffic, and `healthy_seconds`, the real time that they took
  *
  * A ratio is the share of alarms over the nominal 5 %: 1 is calibrated. Large samples are repeated less often, within
  * the same number of rows. With --json the last line is one JSON document.
