@@ -55,7 +55,7 @@ async function start(workers: number): Promise<Started> {
     const postgres = (clusters ?? []).map((cluster) => cluster.url)
     const redisUrl = redis?.[0]?.url ?? ''
     await checkRedis(redisUrl).catch(unusable('Redis', redisUrl, 'LOCKSTEP_TEST_REDIS_URL'))
-    for (const url of postgres) await makeTemplate(url, run).catch(unusable('PostgreSQL', url, 'LOCKSTEP_TEST_POSTGRES_URL'))
+    await Promise.all(postgres.map((url) => makeTemplate(url, run).catch(unusable('PostgreSQL', url, 'LOCKSTEP_TEST_POSTGRES_URL'))))
     let stopped: Promise<void> | undefined
     return { services: { run, postgres, redis: redisUrl }, stop: () => (stopped ??= stop()) }
 
