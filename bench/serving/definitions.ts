@@ -68,3 +68,5 @@ export const spending = featureView('spending', {
 
 export const whole = featureService('whole', { version: 1, features: [profile, account, device, offer, spending] })
 export const score = model('score', { service: whole, output: { score: t.float32 } })
+/** The same model, for the bench of rollouts. It has no version elsewhere. */
+export const split = model('split', { service: whole, output: { score: t.float32 } })

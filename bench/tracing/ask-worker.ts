@@ -10,10 +10,20 @@ export interface Asked {
   readonly connections: number
   /** Complete requests, which are sent in turn. */
   readonly requests: readonly string[]
+  /** Requests that are sent only where they are asked for, by name. */
+  readonly others?: Readonly<Record<string, readonly string[]>>
+}
+
+/** Sends `count` requests to one of the servers. */
+export interface Ask {
+  readonly server: number
+  readonly count: number
+  /** The name of other requests to send. */
+  readonly others?: string
 }
 
 /** A thread that sends requests, so that the thread of the servers does nothing else. */
-const { ports, connections, requests } = workerData as Asked
+const { ports, connections, requests: usual, others = {} } = workerData as Asked
 const open = await Promise.all(
   ports.map((port) =>
     Promise.all(
@@ -26,15 +36,16 @@ const open = await Promise.all(
   ),
 )
 
-parentPort?.on('message', ({ server, count }: { readonly server: number; readonly count: number }) => {
+parentPort?.on('message', ({ server, count, others: name }: Ask) => {
+  const requests = name === undefined ? usual : (others[name] ?? [])
   // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread, not a window
-  void ask(open[server] ?? [], count).then(() => parentPort?.postMessage('done'))
+  void ask(open[server] ?? [], count, requests).then(() => parentPort?.postMessage('done'))
 })
 // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread, not a window
 parentPort?.postMessage('connected')
 
 /** Sends so many requests, over each connection the next one once the last is answered. */
-function ask(sockets: readonly Socket[], count: number): Promise<void> {
+function ask(sockets: readonly Socket[], count: number, requests: readonly string[]): Promise<void> {
   let [sent, answered] = [0, 0]
   return new Promise((resolve) => {
     for (const socket of sockets) {
