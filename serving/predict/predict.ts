@@ -6,15 +6,16 @@ import type { RollupRecorder } from '../../monitoring/rollups/rollup-recorder.ts
 import type { Catalog } from '../../registry/catalog.ts'
 import type { VersionReference } from '../../registry/pick-version.ts'
 import { traced, tracedNow } from '../../runtime/tracing/span.ts'
-import type { FeatureMoment, FeatureRead } from '../features/read-features.ts'
+import type { FeatureRead } from '../features/read-features.ts'
 import type { EntityRequest, FeatureContext } from '../features/read-request.ts'
-import { momentOf, parseEntities, readAt } from '../features/read-request.ts'
+import { momentOf } from '../features/read-request.ts'
 import type { ModelHost, ServedModel } from '../models/model-host.ts'
 import type { Bypass } from '../rollouts/bypass.ts'
 import type { ShadowRunner } from '../rollouts/shadow-runner.ts'
 import { requireTime } from '../traffic/request-deadline.ts'
 import type { VersionAssignment } from './assign-versions.ts'
-import { ofEach, runGroups } from './run-groups.ts'
+import { readAll, readGroups } from './read-groups.ts'
+import { runGroups } from './run-groups.ts'
 
 /** What predicting needs of its server. */
 export interface PredictContext extends FeatureContext {
@@ -53,7 +54,7 @@ export interface PredictedGroup extends ServedAs {
   readonly model: ServedModel
   /** Indexes of the rows in the request, ascending. */
   readonly rows: readonly number[]
-  /** From the version's own feature service. Its entities and rows are by index of `rows`. */
+  /** Of the version's feature service. Its entities and rows are by index of `rows`. */
   readonly read: FeatureRead
 }
 
@@ -71,7 +72,7 @@ export interface Predicted {
 
 /**
  * Predicts the rows of a request by given assignments of rows to versions, and notes them in the prediction log. Each
- * version reads its own feature service, all at one moment.
+ * version gets the features of its own service, all at one moment. Versions with the same service share one read.
  *
  *     parse rows -> read features -> evaluate -> run models -> encode the answer -> log
  *
@@ -252,45 +253,6 @@ function predictedRunMs(assigned: readonly AssignedRows[]): number {
   let ms = 0
   for (const { model, rows } of assigned) ms += model.predictedRunMs(rows.length)
   return ms
-}
-
-/** Reads the features of all rows for one version. */
-function readAll(
-  context: PredictContext,
-  catalog: Catalog,
-  { entities, caller }: PredictRequest,
-  { model: { service } }: AssignedRows,
-  moment: FeatureMoment,
-): Promise<FeatureRead> {
-  return readAt(context, catalog, service, parseEntities(service, entities), moment, caller.requestId)
-}
-
-/** Reads the features of each of several groups, all at one moment. */
-async function readGroups(
-  context: PredictContext,
-  catalog: Catalog,
-  request: PredictRequest,
-  assigned: readonly AssignedRows[],
-  moment: FeatureMoment,
-  onFailed: (group: number) => void,
-): Promise<readonly FeatureRead[]> {
-  const { requestId } = request.caller
-  const parsed = assigned.map(({ model: { service }, rows }) => ({
-    service,
-    rows,
-    entities: parseEntities(service, request.entities, rows),
-  }))
-  const read = ({ service, entities, rows }: (typeof parsed)[number], at: FeatureMoment) =>
-    readAt(context, catalog, service, entities, { ...at, rows }, requestId)
-  const reads = await ofEach(parsed, (group) => read(group, moment), onFailed)
-  // a state that is ahead of this machine's clock moves the moment of its group: the other groups follow
-  const asOf = Math.max(...reads.map((each) => each.asOf))
-  return await Promise.all(
-    parsed.map(async (group, g) => {
-      const first = reads[g] as FeatureRead
-      return first.asOf === asOf ? first : { ...(await read(group, { ...moment, asOf, asked: true })), skewed: true }
-    }),
-  )
 }
 
 function summaryOf(reads: readonly FeatureRead[]): ReadSummary {

@@ -142,6 +142,38 @@ describe('rows of one request that are assigned to two versions', () => {
     await context.close()
   })
 
+  it('share one read of features if the versions have the same service', async () => {
+    const context = contextAt(noon)
+    let reads = 0
+    const failures: unknown[] = []
+    const counted = {
+      ...context,
+      reader: (of: Catalog) => ({ ...context.reader(of), onRead: () => reads++ }),
+      rollups: { ...noRollups, failed: (...[, version]: Parameters<typeof noRollups.failed>) => failures.push(version) },
+    }
+    const strict = ['ATL', 'JFK', 'ATL'].map((airport) => ({ airport }))
+    const rowsOf = [[0, 2], [1]]
+    const assignments = alternating.map((each, g) => ({ ...each, rows: rowsOf[g] ?? [] }))
+    const { groups } = await predictAssigned(counted, request('shared', strict, 'strict'), assignments, (predicted) => predicted)
+    expect(reads).toBe(1)
+    const partsOf = ({ read }: (typeof groups)[number]) => {
+      const origins = read.origins()
+      return read.rows.map(({ values, statuses }, i) => ({ keys: read.entities[i]?.keys, values, statuses, origins: origins[i] }))
+    }
+    // each row as the version alone reads it
+    for (const { version, rows } of assignments) {
+      const [alone] = await predict(counted, { ...request('alone', strict, 'strict'), version }, (predicted) => predicted.groups)
+      const own = groups.find(({ model }) => model.version.version === version)
+      expect(own === undefined ? [] : partsOf(own)).toEqual(rows.map((row) => alone && partsOf(alone)[row]))
+    }
+    // no version is at fault if the one read fails
+    const lacking = [{ airport: 'ATL' }, { airport: 'XXX' }, { airport: 'ATL' }]
+    const failing = predictAssigned(counted, request('lacking', lacking, 'strict'), assignments, () => null)
+    await expect(failing).rejects.toMatchObject({ code: 'REQUIRED_FEATURE_MISSING', details: { entity: 1 } })
+    expect(failures).toEqual([1, 2])
+    await context.close()
+  })
+
   it('fail with the version that failed alone in its errors', async () => {
     const failures: unknown[] = []
     const broken: PredictContext['models'] = {
