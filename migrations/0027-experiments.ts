@@ -40,6 +40,7 @@ export async function up(db: Kysely<unknown>): Promise<void> {
       rows bigint not null,
       propensity double precision not null,
       entity json not null,
+      entities bytea[] not null,
       prediction_id text,
       primary key (experiment_id, unit, variant)
     )`.execute(db)
@@ -51,6 +52,7 @@ export async function up(db: Kysely<unknown>): Promise<void> {
       written_at timestamptz not null,
       closed_at timestamptz,
       lost bigint not null default 0,
+      batch bigint not null default 0,
       primary key (experiment_id, process)
     )`.execute(db)
 }

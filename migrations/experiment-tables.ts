@@ -42,7 +42,9 @@ export interface ExposuresTable {
   propensity: number
   /** The fields of the first row that name its entities. */
   entity: Json
-  /** Of the first row; null: it was not logged. */
+  /** Every entity that was read for the first row, as the prediction log names them. An erasure finds it by them. */
+  entities: Buffer[]
+  /** Of the first row. */
   prediction_id: string | null
 }
 
@@ -55,7 +57,9 @@ export interface ExposureRecordersTable {
   written_at: Date
   closed_at: Date | null
   /** Exposures that it had to drop. */
-  lost: string
+  lost: Generated<string>
+  /** The last batch that was written: a batch that is sent twice counts once. */
+  batch: Generated<string>
 }
 
 /** What each analysis of a run found. */

@@ -16,6 +16,7 @@ import type { Definition } from './definition.ts'
 import type { DefinitionSet } from './definition-set.ts'
 import { requireDevelopment } from './development.ts'
 import type { PlanOptions } from './plan.ts'
+import { growCoverage } from './experiments/check-running.ts'
 import type { TableChange } from './owned-table.ts'
 import { planOn } from './plan.ts'
 import { bumpRevision, lockRegistry } from './revision.ts'
@@ -65,12 +66,13 @@ export async function applyChanges(db: Database, set: DefinitionSet, options: Ap
     await lockRegistry(transaction)
     if (options.replace === true) await requireDevelopment(transaction)
     await options.beforePlan?.(transaction)
-    const { plan, comparisons, removed, tables } = await planOn(transaction, set, options)
+    const { plan, comparisons, removed, tables, running } = await planOn(transaction, set, options)
     refuse(plan)
     let changed = false
     for (const table of tables) await changeTable(transaction, table, options.lockTimeoutMs)
     for (const [hash, body] of set.code) changed = (await storeCode(transaction, hash, body)) || changed
     for (const comparison of comparisons) changed = (await storeDefinition(transaction, comparison, db.signing)) || changed
+    await growCoverage(transaction, comparisons, running)
     for (const definition of removed) changed = (await retire(transaction, definition)) || changed
     if (plan.tables.length > 0) changed = true
     const revision = changed ? await bumpRevision(transaction) : plan.revision

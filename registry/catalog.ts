@@ -1,6 +1,7 @@
 import type { Kysely } from 'kysely'
 import { LockstepError } from '../kernel/errors.ts'
 import type { OutcomePlan } from '../kernel/compile-outcome.ts'
+import type { ExperimentSpec } from '../kernel/experiment-spec.ts'
 import type { OnDemandCode } from '../kernel/on-demand-step.ts'
 import type { ServicePlan } from '../kernel/service-plan.ts'
 import type { ModelSpec } from '../kernel/service-spec.ts'
@@ -15,6 +16,8 @@ import { compileDefinitions } from './compile-definitions.ts'
 import type { Definition, DefinitionKey } from './definition.ts'
 import { definitionKey, displayName, labelOf, storedDefinitions } from './definition.ts'
 import type { ChannelSpec, MonitorSpec } from './monitor-spec.ts'
+import type { ExperimentRun } from './experiments/experiment.ts'
+import { readRunningExperiments } from './experiments/experiment.ts'
 import type { ModelAlias } from './model-aliases.ts'
 import { readModelAliases } from './model-aliases.ts'
 import type { ModelOperational } from './definition-set.ts'
@@ -57,6 +60,7 @@ export interface Catalog {
   readonly models: ReadonlyMap<string, CatalogModel>
   readonly channels: ReadonlyMap<string, Watching<ChannelSpec>>
   readonly monitors: ReadonlyMap<string, Watching<MonitorSpec>>
+  readonly experiments: ReadonlyMap<string, DeclaredExperiment>
   readonly outcomes: ReadonlyMap<string, OutcomePlan>
   /** Errors of views, on-demand views, services and outcomes that cannot be used, by kind and id: `onDemand flight_context@1`. */
   readonly broken: ReadonlyMap<DefinitionKey, LockstepError>
@@ -74,6 +78,8 @@ export interface Catalog {
   model(name: string): CatalogModel
   /** @throws LockstepError `UNKNOWN_DEFINITION`, or why it is broken */
   outcome(name: string): OutcomePlan
+  /** @throws LockstepError `UNKNOWN_DEFINITION` */
+  experiment(name: string): DeclaredExperiment
   /** @throws LockstepError `UNKNOWN_DEFINITION` */
   source(name: string): SourceSpec
   /** Whether events can be pushed to a source. */
@@ -94,6 +100,13 @@ export interface Watching<Spec> {
   readonly description: string | null
 }
 
+/** An experiment as it is declared. Its running run may be of an older declaration in what may change meanwhile. */
+export interface DeclaredExperiment {
+  readonly spec: ExperimentSpec
+  readonly coverage: number
+  readonly description: string | null
+}
+
 export interface CatalogModel {
   readonly name: string
   readonly spec: ModelSpec
@@ -108,6 +121,8 @@ export interface CatalogModel {
   readonly rollout: Rollout | null
   /** The running shadow; null: none. */
   readonly shadow: Shadow | null
+  /** The running experiments, oldest first. They have disjoint parts of one layer. */
+  readonly experiments: readonly ExperimentRun[]
 }
 
 /**
@@ -141,6 +156,7 @@ export async function readCatalog(
     pins: await readModelPins(transaction),
     rollouts: await readRunningRollouts(transaction),
     shadows: await readRunningShadows(transaction),
+    experiments: await readRunningExperiments(transaction),
   }
   const compiled = compileDefinitions(stored.definitions, verifiedCode(stored.code), guard.load)
   const entities = new Map<string, EntitySpec>()
@@ -152,6 +168,7 @@ export async function readCatalog(
   const models = new Map<string, CatalogModel>()
   const channels = new Map<string, Watching<ChannelSpec>>()
   const monitors = new Map<string, Watching<MonitorSpec>>()
+  const experiments = new Map<string, DeclaredExperiment>()
   for (const definition of stored.definitions) {
     const { name } = definition
     if (definition.kind === 'entity') entities.set(name, definition.spec)
@@ -167,6 +184,8 @@ export async function readCatalog(
     const { description = null } = definition.operational
     if (definition.kind === 'channel') channels.set(name, { spec: definition.spec, description })
     if (definition.kind === 'monitor') monitors.set(name, { spec: definition.spec, description })
+    if (definition.kind === 'experiment')
+      experiments.set(name, { spec: definition.spec, coverage: definition.operational.coverage ?? 1, description })
     if (definition.kind === 'model') {
       models.set(name, {
         name,
@@ -177,6 +196,7 @@ export async function readCatalog(
         pin: stored.pins.get(name) ?? null,
         rollout: stored.rollouts.get(name) ?? null,
         shadow: stored.shadows.get(name) ?? null,
+        experiments: stored.experiments.filter((run) => run.model === name),
       })
     }
   }
@@ -191,6 +211,7 @@ export async function readCatalog(
     models,
     channels,
     monitors,
+    experiments,
     view: (reference) => pick(reference, 'view', definitions, compiled.views, compiled.broken),
     service: (reference) => pick(reference, 'service', definitions, compiled.services, compiled.broken),
     model: (name) => named(name, 'model', definitions, models),
@@ -199,6 +220,7 @@ export async function readCatalog(
       if (error !== undefined) throw error
       return named(name, 'outcome', definitions, compiled.outcomes)
     },
+    experiment: (name) => named(name, 'experiment', definitions, experiments),
     source: (name) => named(name, 'source', definitions, sources),
     acceptsEvents: (name) => pushed.has(name),
     onlineReaders(source) {
@@ -236,7 +258,7 @@ function pick<T>(
 
 function named<T>(
   reference: string,
-  kind: 'model' | 'source' | 'outcome',
+  kind: 'model' | 'source' | 'outcome' | 'experiment',
   definitions: readonly Definition[],
   byName: ReadonlyMap<string, T>,
 ): T {

@@ -12,6 +12,7 @@ import { readModelVersions } from './model-versions.ts'
 import type { VersionReference } from './pick-version.ts'
 import { readModelPins } from './model-pins.ts'
 import { freedBy } from './prune.ts'
+import { readRunningExperiments } from './experiments/experiment.ts'
 import { readRunningRollouts } from './rollouts/rollout.ts'
 import { readRunningShadows } from './rollouts/shadow.ts'
 import { bumpRevision } from './revision.ts'
@@ -28,8 +29,8 @@ export interface DeletedVersion {
  * to it.
  *
  * @param options.dryRun whether only to find what would be deleted
- * @throws LockstepError `UNKNOWN_DEFINITION`; `IN_USE` while an alias points at it, the model is pinned to it, it rolls out, or it answers
- *   requests that name no version
+ * @throws LockstepError `UNKNOWN_DEFINITION`; `IN_USE` while an alias points at it, the model is pinned to it, it rolls out, it is a variant of a running
+ *   experiment, or it answers requests that name no version
  */
 export async function deleteModelVersion(
   db: Database,
@@ -79,6 +80,9 @@ async function refuseServed(
     throw inUse(`it rolls out. End the rollout first: lockstep rollout abort ${name}.`)
   if ((await readRunningShadows(transaction)).get(name)?.version === version)
     throw inUse(`it runs in shadow. Stop the shadow first: lockstep shadow stop ${name}.`)
+  const experiment = (await readRunningExperiments(transaction)).find((run) => run.model === name && Object.values(run.versions).includes(version))
+  if (experiment !== undefined)
+    throw inUse(`it is a variant of the experiment "${experiment.name}". Stop it first: lockstep experiment stop ${experiment.name}.`)
   const model = await transaction
     .selectFrom('lockstep.definitions')
     .select('name')

@@ -11,6 +11,7 @@ import type { ModelAlias } from './model-aliases.ts'
 import { championAlias } from './model-aliases.ts'
 import { bindModel } from './model-binding.ts'
 import type { ModelVersion } from './model-versions.ts'
+import type { ExperimentRun } from './experiments/experiment.ts'
 import type { Rollout } from './rollouts/rollout.ts'
 import type { Shadow } from './rollouts/shadow.ts'
 
@@ -31,6 +32,8 @@ export interface PushedVersions {
   readonly rollouts: ReadonlyMap<string, Rollout>
   /** The running shadow of each model. */
   readonly shadows: ReadonlyMap<string, Shadow>
+  /** All that run. */
+  readonly experiments: readonly ExperimentRun[]
 }
 
 /**
@@ -88,11 +91,11 @@ export function planModels(
 
 /**
  * The champion, or the newest version if there is none, the versions that other aliases point at, the pinned one, and
- * the candidates of a rollout and a shadow, each once.
+ * the candidates of a rollout and a shadow, and the variants of experiments, each once.
  */
 function servedVersions(
   model: string,
-  { versions, aliases, pins, rollouts, shadows }: PushedVersions,
+  { versions, aliases, pins, rollouts, shadows, experiments }: PushedVersions,
 ): { readonly version: ModelVersion; readonly as: string }[] {
   const own = versions.filter((version) => version.model === model)
   const pointing = aliases.filter((alias) => alias.model === model)
@@ -110,6 +113,11 @@ function servedVersions(
   if (candidate !== undefined && !found.has(candidate)) found.set(candidate, 'which rolls out')
   const shadow = own.find((each) => each.version === shadows.get(model)?.version)
   if (shadow !== undefined && !found.has(shadow)) found.set(shadow, 'which runs in shadow')
+  for (const run of experiments.filter((each) => each.model === model)) {
+    for (const version of own.filter((each) => Object.values(run.versions).includes(each.version))) {
+      if (!found.has(version)) found.set(version, `a variant of the experiment "${run.name}"`)
+    }
+  }
   return [...found].map(([version, as]) => ({ version, as }))
 }
 

@@ -16,6 +16,9 @@ import type { Definition } from './definition.ts'
 import { declaredDefinitions, definitionKey, displayName, kindNames, kindOrder, labelOf, storedDefinitions } from './definition.ts'
 import type { DefinitionSet } from './definition-set.ts'
 import { differenceText } from './diff.ts'
+import { checkRunning } from './experiments/check-running.ts'
+import type { ExperimentRun } from './experiments/experiment.ts'
+import { readRunningExperiments } from './experiments/experiment.ts'
 import { readModelAliases } from './model-aliases.ts'
 import { readModelPins } from './model-pins.ts'
 import { readRunningRollouts } from './rollouts/rollout.ts'
@@ -70,6 +73,7 @@ export async function planOn(
   readonly comparisons: readonly Comparison[]
   readonly removed: readonly Definition[]
   readonly tables: readonly TableChange[]
+  readonly running: readonly ExperimentRun[]
 }> {
   const revision = await readRevision(handle)
   const stored = await storedDefinitions(handle)
@@ -80,9 +84,10 @@ export async function planOn(
   const code = { declared: set.code, stored: await storedCode(handle, stored) }
   const comparisons = await compareDefinitions(declared, storedByKey, code, sameCode)
   const uses = await modelUses(handle)
+  const running = await readRunningExperiments(handle)
   const models = new Set(declared.filter(({ kind }) => kind === 'model').map(({ name }) => name))
   const { removed, kept } = prune
-    ? prunable(absent, declared, replace ? [] : uses.filter(({ model }) => models.has(model)))
+    ? prunable(absent, declared, replace ? [] : uses.filter(({ model }) => models.has(model)), running)
     : { removed: [], kept: [] }
   const left = absent.filter((definition) => !removed.includes(definition))
   const staying = left.flatMap(readersIn)
@@ -102,6 +107,7 @@ export async function planOn(
     pins: await readModelPins(handle),
     rollouts: await readRunningRollouts(handle),
     shadows: await readRunningShadows(handle),
+    experiments: running,
   }
   const served = unknown.length + uncompiled.length > 0 ? noModels : planModels(comparisons, left, removed, pushed, code)
   const nextVersions = freeVersions([...declared, ...stored])
@@ -140,6 +146,7 @@ export async function planOn(
       ...comparisons
         .filter((each) => changeOf(each, replace).status === 'conflict')
         .map((each) => conflict(each, nextVersions(each.declared))),
+      ...checkRunning(comparisons, running),
       ...sources.problems,
       ...checkStreams([...declared, ...left]),
       ...(privateAddresses ? [] : checkChannels(declared)),
@@ -147,7 +154,7 @@ export async function planOn(
       ...(breakModels ? [] : served.problems),
     ],
   }
-  return { plan, comparisons, removed, tables: sources.tables }
+  return { plan, comparisons, removed, tables: sources.tables, running }
 }
 
 function readersIn(definition: Definition): SourceReader[] {

@@ -1,5 +1,6 @@
 import type { KeptDefinition } from './change-plan.ts'
 import type { Definition } from './definition.ts'
+import type { ExperimentRun } from './experiments/experiment.ts'
 import { definitionKey, displayName, labelOf } from './definition.ts'
 import type { ModelUse } from './usage.ts'
 import { experimentReaders } from './plan-sources.ts'
@@ -7,12 +8,13 @@ import { usersOf } from './usage.ts'
 
 /**
  * Which of the candidates nothing needs that stays, and what needs the others. A model that has versions is needed by
- * them.
+ * them, and an experiment that runs by its run.
  */
 export function prunable(
   candidates: readonly Definition[],
   staying: readonly Definition[],
   uses: readonly ModelUse[],
+  running: readonly Pick<ExperimentRun, 'name'>[] = [],
 ): { readonly removed: readonly Definition[]; readonly kept: readonly KeptDefinition[] } {
   const gone = new Set(candidates.map(displayName))
   const users = usersOf([...staying, ...candidates], uses)
@@ -30,6 +32,8 @@ export function prunable(
         ...uses.filter(({ model }) => model === name).map(({ model, version }) => `model "${model}" version ${version}`),
         ...neededBy(definition),
       ]
+    if (kind === 'experiment')
+      return running.some((run) => run.name === name) ? [`its run, until you stop it: lockstep experiment stop ${name}`] : []
     if (kind === 'entity') return viewsLeft.filter(({ spec }) => spec.entity.name === name).map(displayName)
     return neededBy(definition)
   }

@@ -10,6 +10,7 @@ import { onlineLeaving, retire } from './apply.ts'
 import type { KeptDefinition } from './change-plan.ts'
 import type { Definition } from './definition.ts'
 import { definitionKey, displayName, labelOf, storedDefinitions } from './definition.ts'
+import { readRunningExperiments } from './experiments/experiment.ts'
 import { didYouMean } from '../kernel/did-you-mean.ts'
 import { bumpRevision, readRevision } from './revision.ts'
 import { prunable } from './prunable.ts'
@@ -41,7 +42,7 @@ export async function pruneDefinitions(
     const stored = (await storedDefinitions(transaction)).filter(({ retired }) => !retired)
     const wanted = new Set(names.flatMap((name) => definitionsNamed(stored, name)))
     const staying = stored.filter((definition) => !wanted.has(definition))
-    const { removed, kept } = prunable([...wanted], staying, await modelUses(transaction))
+    const { removed, kept } = prunable([...wanted], staying, await modelUses(transaction), await readRunningExperiments(transaction))
     for (const definition of removed) await retire(transaction, definition)
     const revision = removed.length > 0 ? await bumpRevision(transaction) : await readRevision(transaction)
     if (removed.length > 0) {

@@ -14,7 +14,7 @@ export interface FirstExposure {
   readonly propensity: number
   /** The fields that metrics, covariates and slices are asked by, as JSON has them. */
   readonly entity: Readonly<Record<string, unknown>>
-  /** Of its first row; null: it was not logged. */
+  /** Of its first row. */
   readonly predictionId: string | null
   /** Whether it got another variant as well, later. */
   readonly crossedOver: boolean

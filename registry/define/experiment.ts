@@ -133,6 +133,8 @@ export function experiment<const N extends string, M extends Model, const V exte
 
 function unitOf(unit: unknown, { service, name }: Model, what: string): string {
   const known = [...Object.keys(service.needs), 'request-id']
+  const type = typeof unit === 'string' ? service.needs[unit] : undefined
+  if (type?.kind === 'vector') throw invalid(`${what} has the unit ${show(unit)}, which is a vector; use a field with a single value.`)
   if (typeof unit === 'string' && known.includes(unit)) return unit
   throw invalid(
     `${what} has the unit ${show(unit)}, which requests for the model "${name}" lack.${didYouMean(String(unit), known)} Name one of ${known.join(', ')}.`,

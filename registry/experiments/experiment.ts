@@ -53,6 +53,11 @@ export async function readLastRun(handle: Kysely<LockstepTables>, name: string):
   return row === undefined ? null : runOf(row)
 }
 
+/** The versions that running experiments of a model serve. */
+export function variantVersions({ experiments }: { readonly experiments: readonly ExperimentRun[] }): number[] {
+  return experiments.flatMap(({ versions }) => Object.values(versions))
+}
+
 export function runOf(row: Selectable<ExperimentsTable>): ExperimentRun {
   const { id, name, model, state, salt, coverage, decision } = row
   return {

@@ -14,7 +14,7 @@ export function entityFields({ keys, request }: ServicePlan): Column[] {
 }
 
 /** Whether values of a type have a canonical text by which they can be assigned. */
-function isUnitType({ kind }: ValueType): boolean {
+export function isUnitType({ kind }: ValueType): boolean {
   return kind !== 'vector' && kind !== 'list' && kind !== 'counts'
 }
 
@@ -50,16 +50,24 @@ export function checkCandidate(
     )
   }
   const other = requireServable(catalog, model, answering.version, 'it has no requests to share')
-  const [own, theirs] = [entityFields(service), entityFields(other.service)]
-  const differs = [...own, ...theirs].find((field) => typeIn(own, field) !== typeIn(theirs, field))
-  if (differs !== undefined) {
+  const differs = differingField(service, other.service)
+  if (differs !== null) {
     throw new LockstepError(
       'NOT_PROMOTABLE',
-      `The version ${version} of the model "${name}" takes other entities than version ${answering.version}: the field "${differs.name}" is ${typeIn(own, differs) ?? 'unknown'} to "${service.id}" and ${typeIn(theirs, differs) ?? 'unknown'} to "${other.service.id}", so no request would suit both. Promote it instead: lockstep model promote ${name}@${version}.`,
-      { details: { model: name, version, field: differs.name } },
+      `The version ${version} of the model "${name}" takes other entities than version ${answering.version}: ${differs.how}, so no request would suit both. Promote it instead: lockstep model promote ${name}@${version}.`,
+      { details: { model: name, version, field: differs.field } },
     )
   }
-  return checkUnit(name, own, unit ?? service.keys[0]?.name ?? requestUnit)
+  return checkUnit(name, entityFields(service), unit ?? service.keys[0]?.name ?? requestUnit)
+}
+
+/** A field of entities that two services take differently; null: a request for one suits the other. */
+export function differingField(one: ServicePlan, other: ServicePlan): { readonly field: string; readonly how: string } | null {
+  const [own, theirs] = [entityFields(one), entityFields(other)]
+  const differs = [...own, ...theirs].find((field) => typeIn(own, field) !== typeIn(theirs, field))
+  if (differs === undefined) return null
+  const how = `the field "${differs.name}" is ${typeIn(own, differs) ?? 'unknown'} to "${one.id}" and ${typeIn(theirs, differs) ?? 'unknown'} to "${other.id}"`
+  return { field: differs.name, how }
 }
 
 function typeIn(fields: readonly Column[], { name }: Column): string | undefined {

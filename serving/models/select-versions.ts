@@ -2,6 +2,7 @@ import { availableParallelism } from 'node:os'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Catalog, CatalogModel } from '../../registry/catalog.ts'
 import { championAlias } from '../../registry/model-aliases.ts'
+import { variantVersions } from '../../registry/experiments/experiment.ts'
 import type { ModelVersion } from '../../registry/model-versions.ts'
 
 /** The version of each model that serves requests by default, and the versions that should load and do not. */
@@ -41,7 +42,7 @@ export interface SelectOptions {
 
 /**
  * Loads the version of each model that serves requests by default, and the versions that aliases point at,
- * that roll out or that run in shadow.
+ * that roll out, that run in shadow, or that are variants of an experiment.
  *
  * - The pinned version serves. If the model has none, or it does not load:
  * - The champion serves. If it does not load: the version that has served until now, else earlier champions.
@@ -98,7 +99,8 @@ async function choose(model: CatalogModel, { before, load, isFatal, onChosen }: 
   }
   const stands = new Set(errors.keys())
   // a candidate is loaded before the first row is routed to it
-  for (const version of [...Array.from(model.aliases.values(), (alias) => alias.version), model.rollout?.version, model.shadow?.version]) {
+  const routed = [model.rollout?.version, model.shadow?.version, ...variantVersions(model)]
+  for (const version of [...Array.from(model.aliases.values(), (alias) => alias.version), ...routed]) {
     const aliased = model.versions.find((each) => each.version === version)
     if (aliased !== undefined && aliased !== chosen) await loads(aliased)
   }

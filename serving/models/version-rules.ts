@@ -1,18 +1,20 @@
 import { LockstepError } from '../../kernel/errors.ts'
 import type { CatalogModel } from '../../registry/catalog.ts'
 import { championAlias } from '../../registry/model-aliases.ts'
+import { variantVersions } from '../../registry/experiments/experiment.ts'
 import type { ModelVersion } from '../../registry/model-versions.ts'
 import type { ServedModel } from './model-host.ts'
 
 /**
  * The versions that may serve next and must be loaded by then: the newest, and those that aliases point at or pointed
- * at last, the pinned one, and the candidates of a rollout and a shadow.
+ * at last, the pinned one, the candidates of a rollout and a shadow, and the variants of experiments.
  */
-export function reserves({ versions, aliases, pin, rollout, shadow }: CatalogModel): ModelVersion[] {
+export function reserves({ versions, aliases, pin, rollout, shadow, experiments }: CatalogModel): ModelVersion[] {
   const numbers = new Set([
     pin,
     rollout?.version,
     shadow?.version,
+    ...variantVersions({ experiments }),
     ...[...aliases.values()].flatMap(({ version, former }) => [version, former.at(-1)]),
   ])
   return versions.filter((each) => each === versions.at(-1) || numbers.has(each.version))

@@ -107,13 +107,21 @@ export function targetOf(rules: readonly RoutingRule[], entity: unknown, row: nu
 }
 
 /** A hash costs more than the rest of the routing, and the same units come again. */
-function placeIn({ salt, places }: RoutingRule, unit: string): number {
+function placeIn({ salt, within, places }: RoutingRule, unit: string): number {
   const known = places.get(unit)
   if (known !== undefined) return known
-  const place = placeOf(salt, unit)
+  const place = within === undefined || isWithin(within, unit) ? placeOf(salt, unit) : nowhere
   if (places.size >= maxPlaces) places.clear()
   if (unit.length <= maxKeptLetters) places.set(unit, place)
   return place
+}
+
+/** No slice has it. */
+const nowhere = 2
+
+function isWithin({ salt, from, to }: NonNullable<RoutingRule['within']>, unit: string): boolean {
+  const place = placeOf(salt, unit)
+  return from <= place && place < to
 }
 
 /** About 2 MB for each rollout. */

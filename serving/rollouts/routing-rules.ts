@@ -1,14 +1,11 @@
-import { isRecord } from '../../kernel/is-record.ts'
 import { memoizeWeak } from '../../kernel/memoize-weak.ts'
-import { formatTimestamp } from '../../kernel/time.ts'
-import type { Column, Value, ValueType } from '../../kernel/value-type.ts'
 import type { ServedAs } from '../../monitoring/role.ts'
 import type { Catalog, CatalogModel } from '../../registry/catalog.ts'
-import { entityFields } from '../../registry/rollouts/check-candidate.ts'
 import type { Rollout } from '../../registry/rollouts/rollout.ts'
-import { requestUnit } from '../../registry/rollouts/rollout.ts'
 import type { Slice } from '../../statistics/assign.ts'
-import { parseField } from '../features/entity-parser.ts'
+import { experimentRules } from './experiment-rules.ts'
+import type { UnitReader } from './unit-reader.ts'
+import { unitReader } from './unit-reader.ts'
 
 /** The version that rows get by a rule, and what the answer says of it. */
 export interface RoutingTarget extends ServedAs {
@@ -18,13 +15,10 @@ export interface RoutingTarget extends ServedAs {
 /** Gives a part of all units to versions. */
 export interface RoutingRule {
   readonly salt: string
-  /**
-   * The canonical text of a row's unit; null: the entity is no object, which the version that answers refuses.
-   *
-   * @throws LockstepError `INVALID_ENTITY` or `MISSING_REQUEST_VALUE`, naming the field
-   */
-  readonly unitOf: (entity: unknown, row: number, requestId: string) => string | null
+  readonly unitOf: UnitReader
   readonly slices: readonly Slice[]
+  /** Units whose place by this salt is outside of `[from, to)` are not covered. Absent: all may be. */
+  readonly within?: { readonly salt: string; readonly from: number; readonly to: number }
   /** Places of units that were asked for lately. */
   readonly places: Map<string, number>
   /** By variant of the slices. */
@@ -34,9 +28,12 @@ export interface RoutingRule {
 /** The rules of a model, in order: a row gets the version of the first one that covers its unit. */
 export function routingRules(catalog: Catalog, model: CatalogModel): readonly RoutingRule[] {
   // the usual case; a pin wins over all rules
-  if (model.rollout === null || model.pin !== null) return none
+  if ((model.rollout === null && model.experiments.length === 0) || model.pin !== null) return none
   const known = rulesOf(model)
-  return (known.rules ??= compile(catalog, model, model.rollout, 'canary'))
+  return (known.rules ??= [
+    ...experimentRules(catalog, model),
+    ...(model.rollout === null ? [] : compile(catalog, model, model.rollout, 'canary')),
+  ])
 }
 
 const none: readonly RoutingRule[] = []
@@ -66,26 +63,6 @@ function compile(
     slices: [{ from: 0, to: share, variant: 'candidate' }],
     targets: new Map([['candidate', target]]),
   }
-  if (unit === requestUnit) return [{ ...rule, unitOf: (_entity, _row, requestId) => requestId }]
-  const column = entityFields(plan).find(({ name }) => name === unit)
-  if (column === undefined) return none
-  const isKey = plan.keys.some(({ name }) => name === unit)
-  return [{ ...rule, unitOf: fieldReader(column, isKey ? 'INVALID_ENTITY' : 'MISSING_REQUEST_VALUE') }]
-}
-
-function fieldReader(column: Column, missing: 'INVALID_ENTITY' | 'MISSING_REQUEST_VALUE'): RoutingRule['unitOf'] {
-  const { name, type } = column
-  return (entity, row) => {
-    if (!isRecord(entity)) return null
-    const json = Object.hasOwn(entity, name) ? entity[name] : null
-    if (typeof json === 'string' && type.kind === 'string') return json
-    return canonicalText(type, parseField(entity, column, row, missing))
-  }
-}
-
-/** The same for all ways in which JSON can have a value: `7` and `"7"` of an int64. */
-function canonicalText({ kind }: ValueType, value: Value): string {
-  if (kind === 'timestamp' && typeof value === 'number') return formatTimestamp(value)
-  // a start refuses units of other types (`isUnitType`)
-  return typeof value === 'object' ? '' : String(value)
+  const unitOf = unitReader(plan, unit)
+  return unitOf === null ? none : [{ ...rule, unitOf }]
 }
