@@ -9,6 +9,7 @@ import type { TrafficOptions } from './traffic/traffic.ts'
 import type { PredictionLogOptions } from '../monitoring/prediction-log/prediction-log.ts'
 import type { RollupRecorder } from '../monitoring/rollups/rollup-recorder.ts'
 import type { OnUnavailable } from './features/fallback-policy.ts'
+import type { ExposureOptions } from '../monitoring/exposures/exposure-recorder.ts'
 import type { ShadowOptions } from './rollouts/shadow-runner.ts'
 import type { Readiness, ServerStatus } from './lifecycle/server-status.ts'
 
@@ -82,6 +83,8 @@ export interface ServerOptions {
   readonly warmMs?: number
   /** What else than its own defaults the prediction log goes by. */
   readonly predictionLog?: Pick<PredictionLogOptions, 'maxValues' | 'flushMs' | 'snapshotMs'>
+  /** How exposures of experiments are written. */
+  readonly exposures?: ExposureOptions
   /** Summarizes what the server answers, in place of a recorder by `config.rollups`. The server closes it. */
   readonly rollups?: RollupRecorder
   /** The budget of shadows. */

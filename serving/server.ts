@@ -4,6 +4,8 @@ import { join } from 'node:path'
 import { messageOf } from '../kernel/errors.ts'
 import { createEventIntake } from '../materializer/event-intake.ts'
 import { logOversized } from '../materializer/log-oversized.ts'
+import { createExposureMetrics } from '../monitoring/exposures/exposure-metrics.ts'
+import { createExposureRecorder } from '../monitoring/exposures/exposure-recorder.ts'
 import { createLogMetrics } from '../monitoring/prediction-log/log-metrics.ts'
 import { createPredictionLog } from '../monitoring/prediction-log/prediction-log.ts'
 import { createRolloutCounts } from '../monitoring/rollouts/rollout-counts.ts'
@@ -98,6 +100,10 @@ export function createServer(options: ServerOptions): LockstepServer {
   const rolloutCounts = createRolloutCounts({ catalog: () => catalog.loaded, database: needDatabase, log })
   const rollups = countRollouts(options.rollups ?? createRollups(needDatabase, config.rollups ?? null, log, clock), rolloutCounts)
   const bypass = createBypass({ registry: options.metrics, log, now: () => performance.now(), onBegin: rolloutCounts.bypassBegan })
+  const exposures = createExposureRecorder(
+    { database: needDatabase, metrics: (waiting) => createExposureMetrics(options.metrics, waiting), log, clock },
+    options.exposures,
+  )
   const ages = createServedAges(options.metrics, clock, rollups.servedAge)
   const readBy = { owner, needDatabase, needOnline, views, staleCache, late, ages, signal: drained.signal }
   const { reader, explain, limitHistory } = createFeatureReader({ ...readBy, traffic, metrics, roundTrips: metrics.roundTrips, log })
@@ -184,6 +190,7 @@ export function createServer(options: ServerOptions): LockstepServer {
     tracing: options.tracing ?? null,
     predictionLog,
     rollups,
+    exposures,
     shadows,
     bypass,
     logShares,
@@ -226,7 +233,7 @@ export function createServer(options: ServerOptions): LockstepServer {
       const { drainMs = 10_000 } = options
       shadows.close()
       const drains = [drain, async (ms: number) => await grpc?.close(ms)]
-      const parts = { traffic, tls, intake, drained, watch, predictionLog, rollups, models, stores, log }
+      const parts = { traffic, tls, intake, drained, watch, predictionLog, rollups, exposures, models, stores, log }
       closing ??= shutDown({ ...parts, delayMs: config.shutdownDelayMs ?? 0, drainMs, drains })
       return closing
     },

@@ -186,7 +186,7 @@ function experimentFields(name: string, details: NonNullable<DefinitionPage['exp
     ['covariates', covariates.join(', ')],
     ['slices', slices.join(', ')],
     ['analysis', `${analysis.method}, alpha ${analysis.alpha}, ${analysis.correction}`],
-    ['runs', `lockstep experiment list ${name}`],
+    ['results', `lockstep experiment show ${name}`],
   ]
 }
 

@@ -1,6 +1,6 @@
 import { sql } from 'kysely'
 import type { EntityKey } from '../../kernel/entity-key.ts'
-import { clockSlackMs, forgetLoggedEntity, lockPredictionLog, loggedEntity, loggedIds } from './logged-entity.ts'
+import { clockSlackMs, forgetExposures, forgetLoggedEntity, lockExposures, lockPredictionLog, loggedEntity, loggedIds } from './logged-entity.ts'
 import type { Database } from '../../runtime/database.ts'
 import { storedDefinitions } from '../../registry/definition.ts'
 import { erasedKeyHash } from './erased-key.ts'
@@ -41,8 +41,10 @@ export async function forgetLogged(db: Database, entities: readonly ErasedEntity
     if (!ids.has(erasure)) continue
     await db.kysely.transaction().execute(async (transaction) => {
       await sql.raw(lockPredictionLog).execute(transaction)
+      await sql.raw(lockExposures).execute(transaction)
       const until = Date.now() + clockSlackMs
       await forgetOutcomes({ kysely: transaction }, await storedDefinitions(transaction), loggedIds(entity, key, until))
+      await sql.raw(forgetExposures(entity, key, until)).execute(transaction)
       await sql.raw(forgetLoggedEntity(entity, key, until)).execute(transaction)
     })
   }

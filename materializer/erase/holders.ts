@@ -6,7 +6,7 @@ import type { DatasetManifest } from '../../offline/dataset-manifest.ts'
 import { filesOf } from '../../offline/dataset-manifest.ts'
 import { sqlText } from '../../runtime/sql.ts'
 import { sql } from 'kysely'
-import { forgetLoggedEntity, lockPredictionLog, loggedIds } from './logged-entity.ts'
+import { forgetExposures, forgetLoggedEntity, lockExposures, lockPredictionLog, loggedIds } from './logged-entity.ts'
 import { carriersOf, viewsOf } from './carriers.ts'
 import type { DeletedRows } from './delete-rows.ts'
 import { countRows, deleteRows, deleteWhere, isOfEntity } from './delete-rows.ts'
@@ -84,6 +84,7 @@ const loggedPredictions: Holder = async (erasing) => {
   // a server that writes to the log waits until this transaction is committed, and then checks its own rows for the
   // entity
   await sql.raw(lockPredictionLog).execute(db.kysely)
+  await sql.raw(lockExposures).execute(db.kysely)
   const outcomes = outcomeRowsOf(definitions)
   const parts: ReceiptPart[] = []
   for (const rows of outcomes) {
@@ -99,6 +100,10 @@ const loggedPredictions: Holder = async (erasing) => {
     if (count > 0) parts.push({ what: 'removed', kind: 'rows', where: 'lockstep.stream_dead_letters', count, note })
   }
   const { numAffectedRows } = await sql.raw(forgetLoggedEntity(entity.name, key)).execute(db.kysely)
+  const exposed = await sql.raw(forgetExposures(entity.name, key)).execute(db.kysely)
+  const exposures = Number(exposed.numAffectedRows ?? 0)
+  if (exposures > 0)
+    parts.push({ what: 'removed', kind: 'rows', where: 'lockstep.exposures', count: exposures, note: 'its exposures in experiments' })
   const note = 'logged predictions with their features'
   return [...parts, { what: 'removed', kind: 'rows', where: 'lockstep.prediction_log', count: Number(numAffectedRows ?? 0), note }]
 }

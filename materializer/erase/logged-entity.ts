@@ -19,15 +19,22 @@ export function forgetLoggedEntity(entity: string, key: EntityKey, until?: numbe
   return `DELETE FROM lockstep.prediction_log WHERE ${loggedOf(entity, key, until)}`
 }
 
-/** SQL that selects the ids of the predictions that were made from an entity. */
-export function loggedIds(entity: string, key: EntityKey, until?: number): string {
-  return `SELECT prediction_id FROM lockstep.prediction_log WHERE ${loggedOf(entity, key, until)} AND prediction_id IS NOT NULL`
+/** Deletes the exposures of units whose first row was made from an entity. Run `lockExposures` before. */
+export function forgetExposures(entity: string, key: EntityKey, until?: number): string {
+  return `DELETE FROM lockstep.exposures WHERE ${loggedOf(entity, key, until, 'exposed_at')}`
 }
 
-function loggedOf(entity: string, key: EntityKey, until?: number): string {
+/** SQL that selects the ids of the predictions that were made from an entity. */
+export function loggedIds(entity: string, key: EntityKey, until?: number): string {
+  return `SELECT prediction_id FROM lockstep.prediction_log WHERE ${loggedOf(entity, key, until)} AND prediction_id IS NOT NULL
+    UNION SELECT prediction_id FROM lockstep.exposures WHERE ${loggedOf(entity, key, until, 'exposed_at')} AND prediction_id IS NOT NULL`
+}
+
+function loggedOf(entity: string, key: EntityKey, until: number | undefined, at: 'at' | 'exposed_at' = 'at'): string {
   const named = `'\\x${loggedEntity(entity, key).toString('hex')}'::bytea`
-  const before = until === undefined ? '' : ` AND at <= to_timestamp(${until / 1000})`
+  const before = until === undefined ? '' : ` AND ${at} <= to_timestamp(${until / 1000})`
   return `entities @> ARRAY[${named}]${before}`
 }
 
+export const lockExposures = 'LOCK TABLE lockstep.exposures IN SHARE ROW EXCLUSIVE MODE'
 export const lockPredictionLog = 'LOCK TABLE lockstep.prediction_log IN SHARE ROW EXCLUSIVE MODE'

@@ -118,7 +118,7 @@ function statusesJson({ features }: ServicePlan, statuses: ServiceValues['status
 }
 
 /** By index of the service's `keys`. */
-function keyValues(service: ServicePlan, entity: ServedEntity): (Value | null)[] {
+export function keyValues(service: ServicePlan, entity: ServedEntity): (Value | null)[] {
   return service.keys.map(({ name }) => {
     for (const [u, { plan, key }] of service.uses.entries()) {
       const part = key.indexOf(name)
@@ -128,7 +128,8 @@ function keyValues(service: ServicePlan, entity: ServedEntity): (Value | null)[]
   })
 }
 
-function entitiesOf({ uses }: ServicePlan, { keys }: ServedEntity): Buffer[] {
+/** Every entity that was read for a row, each once. */
+export function entitiesOf({ uses }: ServicePlan, { keys }: ServedEntity): Buffer[] {
   const named = new Map<string, Buffer>()
   for (const [u, { plan }] of uses.entries()) {
     const [name, key = ''] = [plan.spec.entity.name, keys[u]]

@@ -1,12 +1,12 @@
 import type { EntityKey } from '../../kernel/entity-key.ts'
 import type { Database } from '../../runtime/database.ts'
 import { erasedKeyHash } from '../../materializer/erase/erased-key.ts'
-import { clockSlackMs, forgetLoggedEntity, loggedIds } from '../../materializer/erase/logged-entity.ts'
+import { clockSlackMs, forgetExposures, forgetLoggedEntity, loggedIds } from '../../materializer/erase/logged-entity.ts'
 import { forgetOutcomes } from '../../materializer/erase/outcome-rows.ts'
 import { storedDefinitions } from '../../registry/definition.ts'
 
 /**
- * Deletes new log rows of entities whose erasure was not finished when the rows were noted. Such rows may be made of
+ * Deletes new log rows and exposures of entities whose erasure was not finished when the rows were noted. Such rows may be made of
  * erased data: they wait in a buffer, where an erasure does not find them, and states answer requests until the erasure
  * reaches them. Call it after the rows are committed.
  *
@@ -32,6 +32,7 @@ export async function forgetErased(db: Pick<Database, 'query' | 'kysely'>, since
     const key: EntityKey = bytes.toString('latin1', end + 1)
     const entity = bytes.toString('utf8', 0, end)
     await forgetOutcomes(db, await storedDefinitions(db.kysely), loggedIds(entity, key, until))
+    await db.query(forgetExposures(entity, key, until))
     await db.query(forgetLoggedEntity(entity, key, until))
   }
 }

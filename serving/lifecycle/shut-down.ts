@@ -1,5 +1,6 @@
 import { LockstepError, messageOf } from '../../kernel/errors.ts'
 import type { EventIntake } from '../../materializer/event-intake.ts'
+import type { ExposureRecorder } from '../../monitoring/exposures/exposure-recorder.ts'
 import type { PredictionLog } from '../../monitoring/prediction-log/prediction-log.ts'
 import type { RollupRecorder } from '../../monitoring/rollups/rollup-recorder.ts'
 import { sleep, withTimeout } from '../../runtime/async.ts'
@@ -23,6 +24,7 @@ export interface ServerParts {
   readonly watch: { stop(): Promise<void> }
   readonly predictionLog: Pick<PredictionLog, 'close'>
   readonly rollups: Pick<RollupRecorder, 'close'>
+  readonly exposures: Pick<ExposureRecorder, 'close'>
   readonly models: { close(): Promise<void> }
   readonly stores: Pick<Stores, 'database' | 'online'>
   readonly log: Logger
@@ -37,7 +39,7 @@ const partCloseMs = 6000
 
 /** Closes a server. A part that does not close in time is logged and left. */
 export async function shutDown(parts: ServerParts): Promise<void> {
-  const { delayMs, drainMs, drains, traffic, tls, intake, drained, watch, predictionLog, rollups, models, stores, log } = parts
+  const { delayMs, drainMs, drains, traffic, tls, intake, drained, watch, predictionLog, rollups, exposures, models, stores, log } = parts
   if (delayMs > 0) await sleep(delayMs)
   await Promise.all(drains.map((drain) => drain(drainMs)))
   traffic.close()
@@ -48,6 +50,7 @@ export async function shutDown(parts: ServerParts): Promise<void> {
   await pushed
   await Promise.all([
     closed('the prediction log', logCloseMs + 500, predictionLog.close(logCloseMs)),
+    closed('the exposures', logCloseMs + 500, exposures.close(logCloseMs)),
     closed('the rollups', logCloseMs + 500, rollups.close(logCloseMs)),
   ])
   await closed('the models', partCloseMs, models.close())

@@ -1,6 +1,7 @@
 import { LockstepError } from '../../kernel/errors.ts'
 import type { Prediction } from '../../inference/load-model.ts'
 import type { Role, ServedAs } from '../../monitoring/role.ts'
+import type { ExposureRecorder } from '../../monitoring/exposures/exposure-recorder.ts'
 import type { PredictionLog } from '../../monitoring/prediction-log/prediction-log.ts'
 import type { RollupRecorder } from '../../monitoring/rollups/rollup-recorder.ts'
 import type { Catalog } from '../../registry/catalog.ts'
@@ -11,6 +12,7 @@ import type { EntityRequest, FeatureContext } from '../features/read-request.ts'
 import { momentOf } from '../features/read-request.ts'
 import type { ModelHost, ServedModel } from '../models/model-host.ts'
 import type { Bypass } from '../rollouts/bypass.ts'
+import { noteExposures } from '../rollouts/note-exposures.ts'
 import type { ShadowRunner } from '../rollouts/shadow-runner.ts'
 import { requireTime } from '../traffic/request-deadline.ts'
 import type { VersionAssignment } from './assign-versions.ts'
@@ -26,6 +28,7 @@ export interface PredictContext extends FeatureContext {
   readonly rollups: Pick<RollupRecorder, 'answered' | 'failed'>
   readonly shadows: Pick<ShadowRunner, 'offer'>
   readonly bypass: Bypass
+  readonly exposures: Pick<ExposureRecorder, 'note'>
 }
 
 /** Who asks, for the prediction log. */
@@ -183,6 +186,7 @@ async function predictRows<Answer>(
       context.rollups.answered(group, predictions, times, cacheHits[g] ?? 0)
     }
   })
+  if (groups.some(isArm)) noteExposures(context.exposures, catalog, request, groups)
   context.shadows.offer(request, catalog, groups)
   return answer
 }
@@ -239,6 +243,10 @@ function useVersions<T>(
 /** Whether requests without a version get this one. */
 function isDefault(models: PredictContext['models'], catalog: Catalog, { version }: ServedModel): boolean {
   return models.answering(catalog, catalog.model(version.model))?.version === version.version
+}
+
+function isArm({ experiment }: ServedAs): boolean {
+  return experiment !== null
 }
 
 function versionOf({ model: { version } }: AssignedRows): string {

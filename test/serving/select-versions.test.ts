@@ -3,7 +3,7 @@ import type { Catalog } from '../../registry/catalog.ts'
 import { selectVersions } from '../../serving/models/select-versions.ts'
 
 const versions = [{ version: 1 }, { version: 2 }]
-const models = ['slow', 'broken', 'good', 'last'].map((name) => [name, { name, versions, aliases: new Map() }] as const)
+const models = ['slow', 'broken', 'good', 'last'].map((name) => [name, { name, versions, aliases: new Map(), experiments: [] }] as const)
 const catalog = { models: new Map(models) } as unknown as Catalog
 
 it('does not let a slow model delay the others, and reports them in order', async () => {
@@ -37,7 +37,7 @@ it('does not let a slow model delay the others, and reports them in order', asyn
 it('continues with the next if all concurrent loads hang', async () => {
   const gate = Promise.withResolvers<void>()
   const names = Array.from({ length: 5 }, (_, i) => `model${i}`)
-  const many = { models: new Map(names.map((name) => [name, { name, versions, aliases: new Map() }])) } as unknown as Catalog
+  const many = { models: new Map(names.map((name) => [name, { name, versions, aliases: new Map(), experiments: [] }])) } as unknown as Catalog
   const told: string[] = []
   const { answering } = await selectVersions(many, {
     before: () => undefined,

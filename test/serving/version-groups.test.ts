@@ -100,6 +100,7 @@ function contextAt(clock: number): PredictContext & { readonly close: () => Prom
     log,
     predictionLog,
     rollups: noRollups,
+    exposures: { note: () => undefined },
     shadows: { offer: () => undefined },
     bypass: createBypass({ registry: new Registry(), log, now: () => performance.now(), onBegin: () => undefined }),
     close: () => predictionLog.close(5000),

@@ -26,6 +26,7 @@ import { invalidMessage } from './invalid-message.ts'
 import { monitorRoutes } from './monitors-route.ts'
 import { predictionRoutes } from './predictions-route.ts'
 import { modelChangeRoutes } from './model-changes-route.ts'
+import { experimentRoutes } from './experiment-routes.ts'
 import { rolloutRoutes } from './rollout-routes.ts'
 import { shadowRoutes } from './shadow-routes.ts'
 import { modelVersionRoutes } from './model-versions-route.ts'
@@ -57,6 +58,7 @@ const described: readonly Route[] = [
   ...rolloutRoutes,
   ...shadowRoutes,
   ...experimentResultRoutes,
+  ...experimentRoutes,
   ...modelVersionRoutes,
   ...qualityRoutes,
   ...reportRoutes,

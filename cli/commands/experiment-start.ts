@@ -1,0 +1,30 @@
+import { startExperiment } from '../../registry/experiments/change-experiment.ts'
+import { experimentChangeAnswer } from '../../serving/protocols/http/experiment-schemas.ts'
+import { actorOf, reasonOption } from '../actor.ts'
+import type { Command } from '../command.ts'
+import { experimentChangeText } from '../experiment-change-text.ts'
+import { datasetMismatchOption } from '../promote-with-progress.ts'
+import { serverOf, serverOption } from '../remote/server-option.ts'
+
+export const experimentStartCommand: Command = {
+  name: 'experiment start',
+  summary: 'Start an experiment: its units get its variants',
+  description: [
+    'The experiment holds for requests that name no version. A hash of the unit decides for each row, so a unit always gets the same variant. Units that are not in go to the rollout or the champion.',
+    'A variant that serves an alias, such as champion, keeps the version that the alias points at now. All running servers load the versions first, for at most 30 seconds each. If one cannot, nothing changes.',
+    'Each start is a run of its own with a new salt, so a restarted experiment has new units.',
+  ],
+  arguments: [{ name: 'NAME', help: 'The experiment.' }],
+  options: { reason: reasonOption, 'dataset-mismatch': datasetMismatchOption, server: serverOption },
+  example: 'lockstep experiment start delay_model_v7 --reason "weather features"',
+  async run(context, input) {
+    const [name, server, by] = [input.argument('NAME'), serverOf(context, input), actorOf(input)]
+    const start = { datasetMismatch: input.flag('dataset-mismatch') }
+    const path = `/v1/experiments/${encodeURIComponent(name)}/start`
+    const change =
+      server === null
+        ? await startExperiment(await context.database(), name, start, by, { signal: context.signal })
+        : await server.ask('POST', path, { ...start, reason: by.reason }, experimentChangeAnswer)
+    return { json: change, text: experimentChangeText(change) }
+  },
+}

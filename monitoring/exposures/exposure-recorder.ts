@@ -1,0 +1,230 @@
+import { randomUUID } from 'node:crypto'
+import { LockstepError, messageOf } from '../../kernel/errors.ts'
+import { sleep } from '../../runtime/async.ts'
+import type { Database } from '../../runtime/database.ts'
+import type { Logger } from '../../runtime/log.ts'
+import { isUnavailable } from '../../runtime/postgres-unavailable.ts'
+import { sqlState } from '../../runtime/relation.ts'
+import { forgetErased } from '../prediction-log/forget-erased.ts'
+import type { ExposureMetrics } from './exposure-metrics.ts'
+import { createSeenUnits } from './seen-units.ts'
+import type { ExposureBatch, FirstRow, UnitRows } from './write-exposures.ts'
+import { markRecorder, writeExposures } from './write-exposures.ts'
+
+/**
+ * Records which units of an experiment got an answer of which variant. No request waits for it.
+ *
+ *     note: a new unit? -> waits -> once a second: all new units of a run in one statement -> lockstep.exposures
+ *           a known one? -> is counted -> added with every thirtieth write
+ */
+export interface ExposureRecorder {
+  /**
+   * Notes an answered row. It returns at once and never throws.
+   *
+   * @param first what is kept of the row if the unit is new
+   */
+  note(run: number, variant: string, unit: string, first: () => FirstRow): void
+  /** Writes all that waits within `ms`, and counts the rest as lost. */
+  close(ms: number): Promise<void>
+}
+
+export interface ExposureRecorderDeps {
+  /** @throws LockstepError `POSTGRES_UNAVAILABLE` */
+  readonly database: () => Database
+  /** @param waiting how many units wait */
+  readonly metrics: (waiting: () => number) => ExposureMetrics
+  readonly log: Logger
+  /** Epoch microseconds. */
+  readonly clock: () => number
+}
+
+export interface ExposureOptions {
+  /** How long a new unit waits, milliseconds. Default: 1000. */
+  readonly flushMs?: number
+  /** After how many writes counts of known units are added. Default: 30. */
+  readonly writesPerCount?: number
+  /** How many units may wait. Default: 100,000, about 50 MB. */
+  readonly maxWaiting?: number
+  /** How many units are remembered as written. A forgotten one is written again, which changes nothing. Default: 200,000. */
+  readonly maxSeen?: number
+}
+
+/** Of one run. */
+interface Recording {
+  readonly run: number
+  /** Names this recording in the database. */
+  readonly recorder: string
+  /** By variant and unit. */
+  waiting: Map<string, UnitRows>
+  /** A batch that is to be written. */
+  batch: ExposureBatch | null
+  batches: number
+  lost: number
+}
+
+const unitsPerBatch = 5000
+/** A lock timeout, a deadlock, a cancellation: nothing was written, and a second try may succeed. */
+const retried = ['55P03', '40P01', '40001', '57014']
+
+export function createExposureRecorder(deps: ExposureRecorderDeps, options: ExposureOptions = {}): ExposureRecorder {
+  const { database, log, clock } = deps
+  const { flushMs = 1000, writesPerCount = 30, maxWaiting = 100_000, maxSeen = 200_000 } = options
+  const recordings = new Map<number, Recording>()
+  const seen = createSeenUnits(maxSeen)
+  let waiting = 0
+  let writes = 0
+  let timer: NodeJS.Timeout | null = null
+  let writing: Promise<void> | null = null
+  let failing = false
+  let closed = false
+  const metrics = deps.metrics(() => waiting)
+
+  function schedule(): void {
+    if (!closed && writing === null) timer ??= setTimeout(flush, flushMs).unref()
+  }
+
+  function flush(): void {
+    timer = null
+    writing ??= writeAll()
+      .catch((error: unknown) => {
+        if (!failing) log.warn({ waiting, error: messageOf(error) }, 'exposures of experiments cannot be written yet')
+        failing = true
+      })
+      .finally(() => {
+        writing = null
+        if (recordings.size > 0) schedule()
+      })
+  }
+
+  async function writeAll(): Promise<void> {
+    writes++
+    const counts = closed || writes % writesPerCount === 0
+    for (const recording of recordings.values()) {
+      await writeNew(recording, counts)
+      if (!counts) continue
+      const ended = await markRecorder(database(), recording, closed)
+      if (ended && recording.waiting.size === 0) recordings.delete(recording.run)
+    }
+    if (failing) log.info('exposures of experiments can be written again')
+    failing = false
+  }
+
+  /** @param counts whether counts of known units are written too */
+  async function writeNew(recording: Recording, counts: boolean): Promise<void> {
+    for (;;) {
+      recording.batch ??= nextBatch(recording, counts)
+      const { batch } = recording
+      if (batch === null) return
+      try {
+        await writeExposures(database(), batch)
+        remember(batch)
+        metrics.written(batch.units.filter(({ first }) => first !== null).length)
+      } catch (error) {
+        if (canBeRetried(error)) throw error
+        log.error({ units: batch.units.length, error: messageOf(error) }, 'exposures of an experiment were refused')
+        lose(recording, batch.units, 'refused')
+      }
+      waiting -= batch.units.length
+      recording.batch = null
+      await forget(batch)
+    }
+  }
+
+  function nextBatch(recording: Recording, counts: boolean): ExposureBatch | null {
+    const taken: [string, UnitRows][] = []
+    for (const entry of recording.waiting) {
+      if (!counts && entry[1].first === null) continue
+      taken.push(entry)
+      if (taken.length === unitsPerBatch) break
+    }
+    if (taken.length === 0) return null
+    for (const [key] of taken) recording.waiting.delete(key)
+    const units = taken.sort(([a], [b]) => (a < b ? -1 : 1)).map(([, each]) => each)
+    const { run, recorder, lost } = recording
+    return { run, recorder, lost, number: ++recording.batches, units }
+  }
+
+  function remember({ run, units }: ExposureBatch): void {
+    for (const { unit, variant, first } of units) if (first !== null) seen.add(seenKey(run, keyOf(variant, unit)))
+  }
+
+  /** Entities that are erased meanwhile must not come back. */
+  async function forget({ units }: ExposureBatch): Promise<void> {
+    const entities = new Map(units.flatMap(({ first }) => first?.entities.map((each) => [Buffer.from(each).toString('latin1'), each]) ?? []))
+    if (entities.size === 0) return
+    try {
+      await forgetErased(database(), Math.min(...units.map(({ at }) => at)) / 1000, entities.values())
+    } catch (error) {
+      log.warn({ error: messageOf(error) }, 'it is not known whether units of an experiment were erased meanwhile')
+    }
+  }
+
+  function lose(recording: Recording, units: readonly UnitRows[], reason: 'full' | 'refused' | 'closed'): void {
+    const lost = units.filter(({ first }) => first !== null).length
+    if (lost === 0) return
+    recording.lost += lost
+    metrics.lost(reason, lost)
+  }
+
+  function recordingOf(run: number): Recording {
+    const known = recordings.get(run)
+    if (known !== undefined) return known
+    const made: Recording = { run, recorder: randomUUID(), waiting: new Map(), batch: null, batches: 0, lost: 0 }
+    recordings.set(run, made)
+    return made
+  }
+
+  return {
+    note(run, variant, unit, first) {
+      try {
+        if (closed) return metrics.lost('closed', 1)
+        const recording = recordingOf(run)
+        const key = keyOf(variant, unit)
+        const at = Math.round(clock())
+        const known = recording.waiting.get(key)
+        if (known !== undefined) {
+          known.rows++
+          known.lastAt = Math.max(known.lastAt, at)
+          return
+        }
+        const isSeen = seen.has(seenKey(run, key))
+        if (waiting >= maxWaiting) {
+          if (isSeen) return
+          recording.lost++
+          return metrics.lost('full', 1)
+        }
+        recording.waiting.set(key, { unit, variant, at, lastAt: at, rows: 1, first: isSeen ? null : first() })
+        waiting++
+        schedule()
+      } catch (error) {
+        log.error({ error: messageOf(error) }, 'an exposure cannot be recorded')
+      }
+    },
+    async close(ms) {
+      closed = true
+      clearTimeout(timer ?? undefined)
+      const deadline = performance.now() + ms
+      const timeout = sleep(ms, { ref: false })
+      while (recordings.size > 0 && performance.now() < deadline) {
+        flush()
+        await Promise.race([writing, timeout])
+        if (failing) break
+      }
+      for (const recording of recordings.values()) lose(recording, [...(recording.batch?.units ?? []), ...recording.waiting.values()], 'closed')
+      recordings.clear()
+      waiting = 0
+    },
+  }
+}
+
+function keyOf(variant: string, unit: string): string {
+  return `${variant}\0${unit}`
+}
+
+function seenKey(run: number, key: string): string {
+  return `${run}\0${key}`
+}
+
+function canBeRetried(error: unknown): boolean {
+  return isUnavailable(error) || (error instanceof LockstepError && error.code === 'POSTGRES_UNAVAILABLE') || retried.includes(sqlState(error))
+}
