@@ -80,7 +80,9 @@ async function refuseServed(
     throw inUse(`it rolls out. End the rollout first: lockstep rollout abort ${name}.`)
   if ((await readRunningShadows(transaction)).get(name)?.version === version)
     throw inUse(`it runs in shadow. Stop the shadow first: lockstep shadow stop ${name}.`)
-  const experiment = (await readRunningExperiments(transaction)).find((run) => run.model === name && Object.values(run.versions).includes(version))
+  const experiment = (await readRunningExperiments(transaction)).find(
+    (run) => run.model === name && Object.values(run.versions).includes(version),
+  )
   if (experiment !== undefined)
     throw inUse(`it is a variant of the experiment "${experiment.name}". Stop it first: lockstep experiment stop ${experiment.name}.`)
   const model = await transaction

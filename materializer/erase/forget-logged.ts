@@ -1,6 +1,14 @@
 import { sql } from 'kysely'
 import type { EntityKey } from '../../kernel/entity-key.ts'
-import { clockSlackMs, forgetExposures, forgetLoggedEntity, lockExposures, lockPredictionLog, loggedEntity, loggedIds } from './logged-entity.ts'
+import {
+  clockSlackMs,
+  forgetExposures,
+  forgetLoggedEntity,
+  lockExposures,
+  lockPredictionLog,
+  loggedEntity,
+  loggedIds,
+} from './logged-entity.ts'
 import type { Database } from '../../runtime/database.ts'
 import { storedDefinitions } from '../../registry/definition.ts'
 import { erasedKeyHash } from './erased-key.ts'

@@ -150,7 +150,9 @@ export function createExposureRecorder(deps: ExposureRecorderDeps, options: Expo
 
   /** Entities that are erased meanwhile must not come back. */
   async function forget({ units }: ExposureBatch): Promise<void> {
-    const entities = new Map(units.flatMap(({ first }) => first?.entities.map((each) => [Buffer.from(each).toString('latin1'), each]) ?? []))
+    const entities = new Map(
+      units.flatMap(({ first }) => first?.entities.map((each) => [Buffer.from(each).toString('latin1'), each]) ?? []),
+    )
     if (entities.size === 0) return
     try {
       await forgetErased(database(), Math.min(...units.map(({ at }) => at)) / 1000, entities.values())
@@ -210,7 +212,8 @@ export function createExposureRecorder(deps: ExposureRecorderDeps, options: Expo
         await Promise.race([writing, timeout])
         if (failing) break
       }
-      for (const recording of recordings.values()) lose(recording, [...(recording.batch?.units ?? []), ...recording.waiting.values()], 'closed')
+      for (const recording of recordings.values())
+        lose(recording, [...(recording.batch?.units ?? []), ...recording.waiting.values()], 'closed')
       recordings.clear()
       waiting = 0
     },
@@ -226,5 +229,7 @@ function seenKey(run: number, key: string): string {
 }
 
 function canBeRetried(error: unknown): boolean {
-  return isUnavailable(error) || (error instanceof LockstepError && error.code === 'POSTGRES_UNAVAILABLE') || retried.includes(sqlState(error))
+  return (
+    isUnavailable(error) || (error instanceof LockstepError && error.code === 'POSTGRES_UNAVAILABLE') || retried.includes(sqlState(error))
+  )
 }

@@ -50,7 +50,10 @@ export function checkVariants(catalog: Catalog, spec: ExperimentSpec): VariantVe
     const view = catalog.view(use.view)
     const missing = features.find((feature) => !view.spec.features.some(({ name }) => name === feature))
     if (missing !== undefined)
-      throw new LockstepError('UNKNOWN_FEATURE', `The view "${use.view}" has no feature "${missing}", which the experiment "${spec.name}" uses.`)
+      throw new LockstepError(
+        'UNKNOWN_FEATURE',
+        `The view "${use.view}" has no feature "${missing}", which the experiment "${spec.name}" uses.`,
+      )
   }
   return versions
 }
@@ -79,7 +82,8 @@ function checkFields(spec: ExperimentSpec, service: ServicePlan): void {
 function checkFree(catalog: Catalog, spec: ExperimentSpec): void {
   const running = [...catalog.models.values()].flatMap(({ experiments }) => experiments)
   const own = running.find(({ name }) => name === spec.name)
-  if (own !== undefined) throw inUse(spec, `runs already, since ${own.startedAt.toISOString()}. Stop it first: lockstep experiment stop ${spec.name}`)
+  if (own !== undefined)
+    throw inUse(spec, `runs already, since ${own.startedAt.toISOString()}. Stop it first: lockstep experiment stop ${spec.name}`)
   const sameLayer = running.filter((run) => spec.layer !== null && run.spec.layer?.name === spec.layer.name)
   const sameModel = running.find((run) => run.model === spec.model && !sameLayer.includes(run))
   if (sameModel !== undefined) {
@@ -102,7 +106,10 @@ function checkFree(catalog: Catalog, spec: ExperimentSpec): void {
 
 function overlapText(part: NonNullable<ExperimentSpec['layer']>, run: ExperimentRun, sameLayer: readonly ExperimentRun[]): string {
   const free = freeParts(sameLayer.flatMap(({ spec }) => spec.layer ?? []))
-  const advice = free.length === 0 ? 'Nothing of the layer is free, so stop an experiment or use another layer' : `Free: ${free.map(partText).join(', ')}`
+  const advice =
+    free.length === 0
+      ? 'Nothing of the layer is free, so stop an experiment or use another layer'
+      : `Free: ${free.map(partText).join(', ')}`
   return `its part of the layer "${part.name}", ${partText(part)}, overlaps with that of "${run.name}", ${partText(run.spec.layer ?? part)}. ${advice}`
 }
 
@@ -122,6 +129,13 @@ export async function checkMetricSources(handle: Kysely<LockstepTables>, catalog
     return [{ source: outcome.source, entities: outcomeReaders(outcome).map(({ entity }) => entity) }]
   })
   for (const { source, entities } of readers) {
+    if (source.known === null) {
+      throw new LockstepError(
+        'INVALID_REQUEST',
+        `The source "${source.name}", which the experiment "${spec.name}" reads, does not say when its rows become known. Add known: 'a column with that time' to the source.`,
+        { details: { experiment: spec.name, source: source.name } },
+      )
+    }
     const table = await describeSource(handle, source)
     const [problem] = checkSource(source, entities, table)
     if (problem !== undefined) throw problem

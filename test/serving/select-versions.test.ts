@@ -37,7 +37,9 @@ it('does not let a slow model delay the others, and reports them in order', asyn
 it('continues with the next if all concurrent loads hang', async () => {
   const gate = Promise.withResolvers<void>()
   const names = Array.from({ length: 5 }, (_, i) => `model${i}`)
-  const many = { models: new Map(names.map((name) => [name, { name, versions, aliases: new Map(), experiments: [] }])) } as unknown as Catalog
+  const many = {
+    models: new Map(names.map((name) => [name, { name, versions, aliases: new Map(), experiments: [] }])),
+  } as unknown as Catalog
   const told: string[] = []
   const { answering } = await selectVersions(many, {
     before: () => undefined,

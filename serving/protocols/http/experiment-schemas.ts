@@ -5,7 +5,11 @@ import { aliasChangeAnswer, requestId } from './response-schemas.ts'
 
 const state = z.enum(['planned', 'running', 'stopped', 'decided']).describe('planned: it was never started')
 const layer = z
-  .object({ name: z.string().describe('Its name'), from: z.number().describe('Where the part begins'), to: z.number().describe('Where it ends') })
+  .object({
+    name: z.string().describe('Its name'),
+    from: z.number().describe('Where the part begins'),
+    to: z.number().describe('Where it ends'),
+  })
   .nullable()
   .describe('The part of a layer that it may use; null: it is independent')
 const common = {

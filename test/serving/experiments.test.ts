@@ -1,0 +1,372 @@
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
+import type { ExperimentSpec, MetricSpec } from '../../kernel/experiment-spec.ts'
+import type { SourceSpec } from '../../kernel/view-spec.ts'
+import { eraseEntity } from '../../materializer/erase/erase-entity.ts'
+import { readExposureHealth } from '../../monitoring/exposures/exposure-health.ts'
+import type { FirstExposure } from '../../monitoring/exposures/read-exposures.ts'
+import { readExposures } from '../../monitoring/exposures/read-exposures.ts'
+import { byteaArray, writeExposures } from '../../monitoring/exposures/write-exposures.ts'
+import { applyChanges } from '../../registry/apply.ts'
+import { loadCatalog } from '../../registry/catalog.ts'
+import type { DefinitionSet } from '../../registry/definition-set.ts'
+import { deleteModelVersion } from '../../registry/delete-model-version.ts'
+import type { ExperimentRun } from '../../registry/experiments/experiment.ts'
+import { readLastRun } from '../../registry/experiments/experiment.ts'
+import { pruneDefinitions } from '../../registry/prune.ts'
+import { openPostgres } from '../../runtime/open-postgres.ts'
+import { placeOf, variantAt } from '../../statistics/assign.ts'
+import { hash, servingSet } from './definitions.ts'
+import { gated, until } from './gate.ts'
+import type { World } from './world.ts'
+import { createWorld } from './world.ts'
+
+const landed: SourceSpec = {
+  name: 'landed',
+  relation: { kind: 'owned' },
+  key: [{ part: 'airport', column: 'airport' }],
+  eventTime: 'at',
+  known: 'known_at',
+  columns: [{ name: 'cost', type: { kind: 'float64' } }],
+}
+const cost: MetricSpec = {
+  name: 'cost',
+  role: 'primary',
+  kind: 'mean',
+  value: { of: { kind: 'source', source: landed, key: [{ name: 'airport', type: { kind: 'string' } }] }, aggregate: 'sum', column: 'cost' },
+  withinMicros: 86_400_000_000,
+  winsorizeAt: null,
+  per: 'unit',
+  better: 'lower',
+  margin: null,
+}
+const prices: ExperimentSpec = {
+  name: 'prices',
+  model: 'delay',
+  unit: 'airport',
+  variants: [
+    { name: 'control', serves: 'champion', weight: 0.5 },
+    { name: 'treatment', serves: 2, weight: 0.5 },
+  ],
+  layer: { name: 'pricing', from: 0, to: 0.8 },
+  metrics: [cost],
+  covariates: [],
+  slices: [],
+  analysis: { method: 'sequential', alpha: 0.05, correction: 'holm', units: null, prior: null },
+}
+
+function withExperiments(coverage: number, ...experiments: ExperimentSpec[]): DefinitionSet {
+  const declared = <Spec extends object>(spec: Spec, operational = {}) => ({ spec, fingerprint: hash(JSON.stringify(spec)), operational })
+  return {
+    ...servingSet,
+    sources: [...servingSet.sources, declared(landed)],
+    experiments: experiments.map((spec) => ({ ...declared(spec), operational: { coverage } })),
+  }
+}
+
+let world: World
+let urls: string[]
+const by = { actor: 'test' }
+const apply = async (coverage: number, ...experiments: ExperimentSpec[]) =>
+  await applyChanges(world.db, withExperiments(coverage, ...experiments))
+
+beforeAll(async () => {
+  world = await createWorld('embedded')
+  await apply(0.5, prices)
+  await world.materialize('airport_delays')
+  await world.push('delay', 'logistic')
+  await world.push('delay', 'mlp')
+  await world.push('delay', 'logistic', 'again')
+  const options = {
+    predictionLog: { flushMs: 50 },
+    exposures: { flushMs: 50, writesPerCount: 2 },
+    config: { bodyLimitBytes: 100_000, logShares: { share: 1, models: new Map() }, logRetentionDays: 30 },
+    clock: () => Date.now() * 1000,
+  }
+  const served = [await world.serve({ ...options, pollMs: 60_000 }), await world.serve({ ...options, pollMs: 60_000 })]
+  for (const { server } of served) await server.whenReady()
+  urls = served.map(({ url }) => url)
+  await send('models/delay/promote', { version: 1 })
+})
+afterAll(() => world?.close())
+afterEach(() => send('experiments/prices/stop'))
+
+async function send(path: string, body: object = {}, method = 'POST'): Promise<{ status: number; body: Record<string, unknown> }> {
+  const init = method === 'GET' ? { method } : { method, body: JSON.stringify(body), headers: { 'content-type': 'application/json' } }
+  const response = await fetch(`${urls[0]}/v1/${path}`, init)
+  return { status: response.status, body: (await response.json()) as Record<string, unknown> }
+}
+const start = async (name = 'prices') => {
+  const started = await send(`experiments/${name}/start`, { reason: 'weather' })
+  expect(started).toMatchObject({ status: 200, body: { inForce: true, experiment: { state: 'running' } } })
+  return started.body as unknown as { readonly experiment: ExperimentRun; readonly notes: readonly string[] }
+}
+
+interface Served {
+  readonly version: number
+  readonly role: string
+  readonly variant?: string
+  readonly experiment?: string
+  readonly rows: readonly number[]
+}
+
+const airports = Array.from({ length: 60 }, (_, i) => `A${i}`)
+/** What answered each row: `role version variant`. */
+async function predict(url: string, rows: readonly string[] = airports): Promise<string[]> {
+  const response = await fetch(`${url}/v1/predict`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ model: 'delay', entities: rows.map((airport) => ({ airport, distance: 100 })) }),
+  })
+  const body = (await response.json()) as Omit<Served, 'rows'> & { readonly servedBy?: readonly Served[] }
+  expect(response.status, JSON.stringify(body)).toBe(200)
+  const groups = body.servedBy ?? [{ ...body, rows: rows.map((_, i) => i) }]
+  const all: string[] = []
+  for (const each of groups)
+    for (const row of each.rows) all[row] = [each.role, each.version, each.variant].filter((x) => x !== undefined).join(' ')
+  return all
+}
+
+/** By the documented formula alone. */
+function expected({ salt }: ExperimentRun, coverage: number, rows = airports): string[] {
+  return rows.map((unit) => {
+    if (placeOf('layer pricing', unit) >= 0.8 * coverage) return 'champion 1'
+    return placeOf(salt, unit) < 0.5 ? 'arm 1 control' : 'arm 2 treatment'
+  })
+}
+
+async function exposuresOf(run: number): Promise<FirstExposure[]> {
+  const all: FirstExposure[] = []
+  for await (const each of readExposures(world.db, run)) all.push(each)
+  return all
+}
+
+/** By unit and variant, how many rows the log and the exposures have. */
+async function counted(run: ExperimentRun): Promise<{ readonly logged: object[]; readonly exposed: object[] }> {
+  const logged = await world.db.query(
+    `SELECT keys->>'airport' AS unit, variant, count(*)::int AS rows FROM lockstep.prediction_log
+     WHERE experiment = $1 AND at >= $2 GROUP BY 1, 2 ORDER BY (keys->>'airport') COLLATE "C", 2`,
+    [run.name, run.startedAt],
+  )
+  const exposed = await world.db.query(
+    `SELECT unit, variant, rows::int AS rows FROM lockstep.exposures WHERE experiment_id = $1 ORDER BY 1, 2`,
+    [run.id],
+  )
+  return { logged, exposed }
+}
+
+describe('an experiment', () => {
+  it('routes units on all servers by the documented hash, and records each of them once', async () => {
+    const { experiment: run, notes } = await start()
+    expect(notes).toEqual(['The variant "control" serves version 1 until the experiment ends, whatever "champion" points at meanwhile.'])
+    const [here = '', there = ''] = urls
+    const wanted = expected(run, 0.5)
+    expect(new Set(wanted)).toEqual(new Set(['champion 1', 'arm 1 control', 'arm 2 treatment']))
+    expect(await predict(here)).toEqual(wanted)
+    await until(async () => (await predict(there)).includes('arm 2 treatment'))
+    expect(await predict(there)).toEqual(wanted)
+    expect(await predict(here, airports.slice(0, 7))).toEqual(wanted.slice(0, 7))
+    await until(async () => {
+      const { logged, exposed } = await counted(run)
+      return logged.length === wanted.filter((each) => each.startsWith('arm')).length && JSON.stringify(logged) === JSON.stringify(exposed)
+    })
+    const exposures = await exposuresOf(run.id)
+    expect(exposures.map(({ unit }) => unit)).toEqual(airports.filter((_, i) => wanted[i]?.startsWith('arm')).sort())
+    for (const { unit, variant, entity, propensity, crossedOver, predictionId } of exposures) {
+      expect([unit, variant]).toEqual([unit, variantAt(run.slices, placeOf(run.salt, unit))])
+      expect({ entity, propensity, crossedOver }).toEqual({ entity: { airport: unit }, propensity: 0.5, crossedOver: false })
+      expect(predictionId).toMatch(/\/\d+$/)
+    }
+    expect(await readExposureHealth(world.db, run.id)).toMatchObject({ units: exposures.length, crossovers: 0, lost: 0, unclean: [] })
+    await expect(deleteModelVersion(world.db, 'delay', 2, by)).rejects.toMatchObject({ code: 'IN_USE' })
+
+    // the champion moves, the control does not; what the experiment does not cover follows the champion
+    await send('models/delay/promote', { version: 3 })
+    expect(await predict(here)).toEqual(wanted.map((each) => each.replace('champion 1', 'champion 3')))
+    await send('models/delay/pin', { version: 2 }, 'PUT')
+    expect(new Set(await predict(here))).toEqual(new Set(['champion 2']))
+    await send('models/delay/pin', {}, 'DELETE')
+    await send('models/delay/promote', { version: 1 })
+    // a rollout has the units that the experiment does not cover
+    await send('models/delay/rollout', { version: 3, share: 1, unit: 'airport' })
+    expect(await predict(here)).toEqual(wanted.map((each) => each.replace('champion 1', 'canary 3')))
+    await send('models/delay/rollout/abort')
+
+    expect(await send('experiments', {}, 'GET')).toMatchObject({
+      status: 200,
+      body: {
+        experiments: [{ name: 'prices', state: 'running', coverage: 0.5, variants: [{ version: 1 }, { version: 2 }], primary: 'cost' }],
+      },
+    })
+    await send('experiments/prices/stop', { reason: 'over' })
+    expect(new Set(await predict(here))).toEqual(new Set(['champion 1']))
+    const { records } = (await send('audit?what=experiment', {}, 'GET')).body as { records: object[] }
+    expect(records).toMatchObject([
+      { action: 'experiment.stop', subject: 'prices', before: { state: 'running' }, after: { state: 'stopped' }, reason: 'over' },
+      { action: 'experiment.start', subject: 'prices', before: null, after: { salt: run.salt, versions: { control: 1, treatment: 2 } } },
+    ])
+  })
+
+  it('keeps each unit where it is as its coverage grows, and refuses all other changes while it runs', async () => {
+    const { experiment: run } = await start()
+    const before = await predict(urls[0] ?? '')
+    await apply(1, prices)
+    await until(async () => JSON.stringify(await predict(urls[0] ?? '')) === JSON.stringify(expected(run, 1)))
+    const after = await predict(urls[0] ?? '')
+    expect(before.filter((each, i) => each.startsWith('arm') && each !== after[i])).toEqual([])
+
+    await expect(apply(0.5, prices)).rejects.toMatchObject({
+      code: 'IN_USE',
+      message: expect.stringContaining('units that are in would leave') as string,
+    })
+    const changed = { ...prices, variants: prices.variants.map((each) => ({ ...each, weight: each.name === 'control' ? 0.9 : 0.1 })) }
+    await expect(apply(1, changed)).rejects.toMatchObject({
+      code: 'IN_USE',
+      message: expect.stringContaining('its coverage may grow, and its description, owner and tags may change') as string,
+    })
+    const pruned = await pruneDefinitions(world.db, ['prices'], by, () => Promise.resolve())
+    expect(pruned.kept).toMatchObject([{ name: 'prices', neededBy: ['its run, until you stop it: lockstep experiment stop prices'] }])
+    await send('experiments/prices/stop')
+    await apply(0.5, prices)
+  })
+
+  it.each([
+    ['is unknown', 'rates', prices, 'UNKNOWN_DEFINITION', 'There is no experiment "rates"'],
+    [
+      'overlaps on its layer',
+      'b',
+      { ...prices, name: 'b', layer: { name: 'pricing', from: 0.5, to: 1 } },
+      'IN_USE',
+      'overlaps with that of "prices", 0 to 0.8. Free: 0.8 to 1.',
+    ],
+    [
+      'shares a model without a layer',
+      'b',
+      { ...prices, name: 'b', layer: null },
+      'IN_USE',
+      'a request gets one version only. Stop it, or give both',
+    ],
+    [
+      'has another unit on its layer',
+      'b',
+      { ...prices, name: 'b', unit: 'distance', layer: { name: 'pricing', from: 0.8, to: 1 } },
+      'IN_USE',
+      'has the unit "airport" on the layer',
+    ],
+  ] as const)('does not start if it %s', async (_, name, spec, code, message) => {
+    await start()
+    await apply(0.5, prices, spec)
+    const { body } = await send(`experiments/${name}/start`)
+    expect(body).toMatchObject({ error: { code, message: expect.stringContaining(message) as string } })
+  })
+
+  it.each([
+    [
+      'a version that exists',
+      {
+        variants: [
+          { name: 'control', serves: 'champion', weight: 0.5 },
+          { name: 'b', serves: 9, weight: 0.5 },
+        ],
+      },
+      'has no version 9; it has 1, 2, 3',
+    ],
+    [
+      'an alias that exists',
+      {
+        variants: [
+          { name: 'control', serves: 'champion', weight: 0.5 },
+          { name: 'b', serves: 'best', weight: 0.5 },
+        ],
+      },
+      'has no alias "best"',
+    ],
+    ['a field that requests have', { unit: 'gate', layer: null }, 'needs the field "gate", which requests for "flight@1" lack'],
+    ['a version that answers', { model: 'strict', layer: null }, 'has no version yet; push one'],
+  ])('needs %s to start', async (_, change, message) => {
+    await apply(1, prices, { ...prices, ...change, name: 'wrong' })
+    const { body } = await send('experiments/wrong/start')
+    expect(body).toMatchObject({ error: { message: expect.stringContaining(message) as string } })
+    expect(await readLastRun(world.db.kysely, 'wrong')).toBeNull()
+    await apply(0.5, prices)
+  })
+
+  it('does not stop if it does not run, and says so', async () => {
+    const { body } = await send('experiments/prices/stop')
+    expect(body).toMatchObject({
+      error: { code: 'UNKNOWN_DEFINITION', message: expect.stringContaining('does not run: it is stopped') as string },
+    })
+  })
+})
+
+describe('exposures', () => {
+  it('are kept while PostgreSQL is down, and all written after it is back or at shutdown', async () => {
+    const { experiment: run } = await start()
+    const gate = await gated(world.postgresUrl)
+    const { server, url } = await world.serve({
+      database: async () => openPostgres(gate.through(world.postgresUrl)),
+      exposures: { flushMs: 20, writesPerCount: 2 },
+      onUnavailable: 'error',
+    })
+    await server.whenReady()
+    const wanted = expected(run, 0.5)
+    expect(await predict(url, airports.slice(0, 20))).toEqual(wanted.slice(0, 20))
+    await gate.shut()
+    for (let i = 0; i < 20; i++) await predict(url, airports.slice(20))
+    await gate.open()
+    const armed = wanted.filter((each) => each.startsWith('arm')).length
+    await until(async () => (await exposuresOf(run.id)).length === armed)
+    // rows of known units wait longer: the shutdown writes them
+    await predict(url, airports.slice(20))
+    await server.close()
+    await gate.shut()
+    const rows = await world.db.query<{ rows: number }>('SELECT sum(rows)::int AS rows FROM lockstep.exposures WHERE experiment_id = $1', [
+      run.id,
+    ])
+    const late = wanted.slice(20).filter((each) => each.startsWith('arm')).length
+    expect(rows).toEqual([{ rows: armed - late + late * 21 }])
+    expect(await readExposureHealth(world.db, run.id, 0)).toMatchObject({ units: armed, lost: 0, unclean: [] })
+  })
+
+  it('beyond the queue are counted as lost', async () => {
+    const { experiment: run } = await start()
+    const { server, url, registry } = await world.serve({ exposures: { flushMs: 60_000, maxWaiting: 5 } })
+    await server.whenReady()
+    const armed = (await predict(url)).filter((each) => each.startsWith('arm')).length
+    expect(await registry.getSingleMetricAsString('lockstep_exposures_lost_total')).toContain(`{reason="full"} ${armed - 5}`)
+    await server.close()
+    expect(await readExposureHealth(world.db, run.id)).toMatchObject({ units: 5, lost: armed - 5 })
+  })
+
+  it('of a batch that is sent twice count once, and the earliest exposure of a unit stays', async () => {
+    const { experiment: run } = await start()
+    const first = { propensity: 0.5, entity: '{"airport":"X"}', entities: [Buffer.from('airport\0X')], predictionId: 'p/0' }
+    const unit = { unit: 'X', variant: 'control', at: 2_000_000, lastAt: 3_000_000, rows: 4, first }
+    const batch = { run: run.id, recorder: '00000000-0000-4000-8000-000000000001', number: 1, lost: 0, units: [unit] }
+    await writeExposures(world.db, batch)
+    await writeExposures(world.db, batch)
+    expect(await exposuresOf(run.id)).toMatchObject([{ unit: 'X', rows: 4, at: 2_000_000, lastAt: 3_000_000, predictionId: 'p/0' }])
+    const other = { ...batch, recorder: '00000000-0000-4000-8000-000000000002' }
+    const earlier = { ...unit, at: 1_000_000, lastAt: 1_000_000, rows: 1, first: { ...first, predictionId: 'p/1' } }
+    const crossed = { ...unit, variant: 'treatment', at: 9_000_000, lastAt: 9_000_000 }
+    await writeExposures(world.db, { ...other, units: [earlier, crossed] })
+    expect(await exposuresOf(run.id)).toMatchObject([
+      { variant: 'control', rows: 5, at: 1_000_000, lastAt: 3_000_000, predictionId: 'p/1', crossedOver: true },
+    ])
+    expect(await readExposureHealth(world.db, run.id)).toMatchObject({ units: 1, crossovers: 1 })
+    // neither recorder was closed
+    expect((await readExposureHealth(world.db, run.id, -1)).unclean).toHaveLength(2)
+    expect(byteaArray([Buffer.from([0, 255]), Buffer.from('a')])).toBe(String.raw`{"\\x00ff","\\x61"}`)
+  })
+
+  it('of a person are erased', async () => {
+    const { experiment: run } = await start()
+    const armed = expected(run, 0.5).flatMap((each, i) => (each.startsWith('arm') ? [airports[i] ?? ''] : []))
+    await predict(urls[0] ?? '')
+    await until(async () => (await exposuresOf(run.id)).length === armed.length)
+    const [erased = '', ...others] = armed.sort()
+    const catalog = await loadCatalog(world.db)
+    const receipt = await eraseEntity(world.db, catalog, catalog.entities.get('airport') as never, [erased], new Date())
+    expect(JSON.stringify(receipt)).toContain('lockstep.exposures')
+    expect((await exposuresOf(run.id)).map(({ unit }) => unit)).toEqual(others)
+  })
+})
