@@ -40,7 +40,7 @@ export async function up(db: Kysely<unknown>): Promise<void> {
       rows bigint not null,
       propensity double precision not null,
       entity json not null,
-      entities bytea[] not null,
+      entities bytea[] not null default '{}',
       prediction_id text,
       primary key (experiment_id, unit, variant)
     )`.execute(db)

@@ -43,7 +43,7 @@ export interface ExposuresTable {
   /** The fields of the first row that name its entities. */
   entity: Json
   /** Every entity that was read for the first row, as the prediction log names them. An erasure finds it by them. */
-  entities: Buffer[]
+  entities: Generated<Buffer[]>
   /** Of the first row. */
   prediction_id: string | null
 }
