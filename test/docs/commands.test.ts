@@ -58,6 +58,7 @@ const pages = [
   'how-do-i',
   'rollouts',
   'shadow',
+  'experiments',
   'experiment-results',
   'remote',
   'traffic',
@@ -229,6 +230,11 @@ const before: Readonly<Record<string, () => Promise<unknown>>> = {
       [job?.id],
     )
     inPlace.set('1207', String(job?.id))
+  },
+  async 'docs/experiments.md'() {
+    const experiment = /```ts\n([^]*?)```/.exec(read('docs/experiments.md'))?.[1] ?? ''
+    const imports = `import { experiment, metric } from ${JSON.stringify(join(rootFolder, 'index.ts'))}`
+    await put('features.ts', `${imports}\n${await readFile(join(folder, 'features.ts'), 'utf8')}\n${experiment}`)
   },
   // the page is about versions that have a baseline
   'docs/drift.md': () => must('baseline', 'create', 'fraud', '--served', '24h'),
