@@ -10,7 +10,12 @@ const explainedRow = z.looseObject({
 export const explainAnswer = z.looseObject({
   asOf: z.string().describe('The moment that is explained, RFC 3339'),
   prediction: z
-    .looseObject({ id: z.string(), model: z.string(), version: z.int(), at: z.string().describe('When it was answered, RFC 3339') })
+    .looseObject({
+      id: z.string().describe('Its id'),
+      model: z.string().describe('The model'),
+      version: z.int().describe('The version that answered'),
+      at: z.string().describe('When it was answered, RFC 3339'),
+    })
     .optional()
     .describe('The logged prediction, with its `outputs` and `features`, if the request names one'),
   views: z.array(

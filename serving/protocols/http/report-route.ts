@@ -28,11 +28,17 @@ export const reportAnswer = z.looseObject({
   champion: z.int().nullable().describe('The version that serves by default; null: none'),
   from: z.string().describe('RFC 3339'),
   to: z.string().describe('RFC 3339'),
-  traffic: z.looseObject({ requests: z.int(), failed: z.int(), rows: z.int() }).describe('What servers answered'),
+  traffic: z
+    .looseObject({
+      requests: z.int().describe('Answered and failed'),
+      failed: z.int().describe('Failed requests'),
+      rows: z.int().describe('Of answered requests'),
+    })
+    .describe('What servers answered'),
   drift: part.describe('As GET /v1/models/{name}/drift answers it'),
   quality: part.describe('By outcome: by version, by day and by declared slice, as GET /v1/models/{name}/quality answers it'),
-  freshness: z.array(z.looseObject({ view: z.string() })).describe('Of its online views'),
-  alerts: z.array(z.looseObject({ id: z.int() })).describe('Those that fired in the window'),
+  freshness: z.array(z.looseObject({ view: z.string().describe('The feature view') })).describe('Of its online views'),
+  alerts: z.array(z.looseObject({ id: z.int().describe('The id of the alert') })).describe('Those that fired in the window'),
 })
 
 export const reportRoutes: readonly Route[] = [
