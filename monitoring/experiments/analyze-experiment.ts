@@ -9,6 +9,7 @@ import { compareMeans, compareQuantiles } from './compare-arms.ts'
 import type { ExperimentEvidence, MetricEvidence } from './evidence.ts'
 import type { Comparison, ExperimentResult, MetricResult, PeriodResult, SliceResult } from './experiment-result.ts'
 import { healthChecks, progressOf } from './experiment-health.ts'
+import { hasDenominator } from './read-units.ts'
 import type { NeededUnits } from './needed-units.ts'
 import { neededUnits } from './needed-units.ts'
 import { narrowed } from './narrowed.ts'
@@ -71,18 +72,14 @@ function metricResult(spec: ExperimentSpec, metric: MetricSpec, index: number, e
   }
 }
 
-function isRatio({ kind, per }: MetricSpec): boolean {
-  return kind === 'ratio' || per === 'exposure'
-}
-
-function valueOf(
+export function valueOf(
   metric: MetricSpec,
   { n, mean }: UnitSums,
   bins: NonNullable<MetricEvidence['bins']>[number] | null | undefined,
 ): number | null {
   if (n === 0) return null
   if (metric.kind === 'quantile') return bins === null || bins === undefined ? null : quantileOf(bins, metric.quantile, n)
-  if (!isRatio(metric)) return mean[0] as number
+  if (!hasDenominator(metric)) return mean[0] as number
   return mean[1] === 0 ? null : (mean[0] as number) / (mean[1] as number)
 }
 
@@ -93,11 +90,11 @@ function quantileOf({ to, counts }: NonNullable<MetricEvidence['bins']>[number],
 }
 
 /** The arms after the covariates took out what they explain, and the share of the variance that this was. */
-function adjustedArms(
+export function adjustedArms(
   metric: MetricSpec,
   sums: readonly UnitSums[],
 ): { readonly arms: readonly AdjustedArm[]; readonly explained: number | null } {
-  const raw = sums.map((arm) => linearized(arm, isRatio(metric)).sums)
+  const raw = sums.map((arm) => linearized(arm, hasDenominator(metric)).sums)
   const hasCovariates = (sums[0]?.mean.length ?? 0) > 2
   const usable = raw.every(({ n, meanY }) => n >= 2 && Number.isFinite(meanY))
   if (!hasCovariates || !usable || metric.kind === 'quantile')

@@ -1,8 +1,7 @@
 import { LockstepError } from '../../kernel/errors.ts'
 import type { ExperimentRun } from '../../registry/experiments/experiment.ts'
 import { readLastRun } from '../../registry/experiments/experiment.ts'
-import { storedDefinitions } from '../../registry/definition.ts'
-import { unknownDefinition } from '../../registry/unknown-definition.ts'
+import { declaredExperiment } from '../../registry/experiments/declared-experiment.ts'
 import type { Database } from '../../runtime/database.ts'
 import { analyzeExperiment } from './analyze-experiment.ts'
 import { gatherEvidence } from './evidence.ts'
@@ -37,9 +36,7 @@ export async function analyzeRun(
 export async function requireRun(db: Pick<Database, 'kysely'>, name: string): Promise<ExperimentRun> {
   const run = await readLastRun(db.kysely, name)
   if (run !== null) return run
-  const definitions = (await storedDefinitions(db.kysely)).filter(({ retired }) => !retired)
-  if (!definitions.some((each) => each.kind === 'experiment' && each.name === name))
-    throw unknownDefinition(definitions, 'experiment', name)
+  await declaredExperiment(db, name)
   throw new LockstepError(
     'UNKNOWN_DEFINITION',
     `The experiment "${name}" was never started, so it has no results. Start it: lockstep experiment start ${name}.`,

@@ -2,7 +2,7 @@ import type { ExperimentSpec, MetricSpec } from '../../kernel/experiment-spec.ts
 import type { Value } from '../../kernel/value-type.ts'
 import type { Database } from '../../runtime/database.ts'
 import type { ExposedUnits } from './exposed-units.ts'
-import { exposureCounts } from './exposure-counts.ts'
+import { exposureCounts, noCounts } from './exposure-counts.ts'
 import type { ExposureCounts } from './exposure-counts.ts'
 import type { AskedMetric, ReadUnitsOptions, UnitsCatalog } from './read-units.ts'
 import { featureNames, planUnits, readUnits } from './read-units.ts'
@@ -113,7 +113,7 @@ export async function gatherEvidence(
   )
   return {
     asOf: exposed.asOf,
-    exposures: await exposureCounts(db, exposed, variants),
+    exposures: exposed.instead === undefined ? await exposureCounts(db, exposed, variants) : noCounts(variants),
     metrics: asked.map((_, i) => ({
       sums: summed(sums[i] as Summers),
       bins: bins[i]?.map((each) => each.bins()) ?? null,

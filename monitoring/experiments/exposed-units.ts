@@ -11,6 +11,16 @@ export interface ExposedUnits {
   readonly unit: string
   /** Exposures until then; a unit counts in a window once the window has passed then. */
   readonly asOf: number
+  /** Units of the prediction log in place of exposures, to plan an experiment. */
+  readonly instead?: UnitsOfLog
+}
+
+/** The units of a model as if they had been exposed at their first logged prediction. */
+export interface UnitsOfLog {
+  readonly model: string
+  readonly variant: string
+  /** Predictions logged from then on, epoch microseconds. */
+  readonly from: number
 }
 
 /** The kind of the row that asks for what was known at the exposure. Kind `i + 1` asks at the end of window `i`. */
@@ -60,18 +70,22 @@ export function unitsQuery(exposed: ExposedUnits, keys: readonly Column[], windo
     const isOver = `${end} <= ${now}`
     rows.push(row(i + 1, end, isOver))
     if (!predictions) continue
-    const isOfUnit =
-      unit === 'request-id' ? 'p.request_id = e.unit' : `coalesce(p.keys->>${sqlText(unit)}, p.request->>${sqlText(unit)}) = e.unit`
-    const logged = ` JOIN lockstep.prediction_log p ON p.experiment = ${sqlText(experiment)} AND p.variant = e.variant AND ${isOfUnit}`
+    const counts =
+      exposed.instead === undefined
+        ? `p.experiment = ${sqlText(experiment)} AND p.variant = e.variant`
+        : `p.model = ${sqlText(exposed.instead.model)} AND p.at >= e.exposed_at`
+    const logged = ` JOIN lockstep.prediction_log p ON ${counts} AND ${loggedUnit(unit)} = e.unit`
     // the first answer of a unit may be logged a moment before its exposure
     const inWindow = `p.prediction_id IS NOT NULL AND p.at >= (SELECT min(exposed_at) FROM e) - interval '1 minute' AND p.at <= ${end}`
     const predicted = { id: 'p.prediction_id', at: 'p.at', joined: logged }
     rows.push(row(predictionKinds + i + 1, end, `${inWindow} AND ${isOver}`, predicted))
   }
-  return `WITH e AS (
-      SELECT x.* FROM lockstep.exposures x WHERE x.experiment_id = ${experimentId} AND x.exposed_at <= ${now} AND NOT EXISTS (
-        SELECT FROM lockstep.exposures o WHERE o.experiment_id = x.experiment_id AND o.unit = x.unit AND o.variant <> x.variant AND o.exposed_at <= ${now})
-    )
+  const units =
+    exposed.instead === undefined
+      ? `SELECT x.* FROM lockstep.exposures x WHERE x.experiment_id = ${experimentId} AND x.exposed_at <= ${now} AND NOT EXISTS (
+        SELECT FROM lockstep.exposures o WHERE o.experiment_id = x.experiment_id AND o.unit = x.unit AND o.variant <> x.variant AND o.exposed_at <= ${now})`
+      : unitsOfLog(exposed.instead, unit, now)
+  return `WITH e AS (${units})
     SELECT ${['_unit', '_variant', '_exposed_at', '_propensity', '_kind', '_at', ...keys.map(({ name }) => sqlIdentifier(name))].join(', ')}
     FROM (${rows.join(' UNION ALL ')}) u ORDER BY _unit COLLATE "C", _kind, _answered`
 }
@@ -81,6 +95,18 @@ interface Predicted {
   readonly id: string
   readonly at: string
   readonly joined: string
+}
+
+/** The unit of a logged prediction `p`. */
+export function loggedUnit(unit: string): string {
+  return unit === 'request-id' ? 'p.request_id' : `coalesce(p.keys->>${sqlText(unit)}, p.request->>${sqlText(unit)})`
+}
+
+function unitsOfLog({ model, variant, from }: UnitsOfLog, unit: string, now: string): string {
+  const entity = '(p.keys::jsonb || p.request::jsonb)::json'
+  return `SELECT DISTINCT ON (unit) ${loggedUnit(unit)} AS unit, ${sqlText(variant)} AS variant, p.at AS exposed_at, 1::float8 AS propensity, ${entity} AS entity
+    FROM lockstep.prediction_log p WHERE p.model = ${sqlText(model)} AND p.at >= ${moment(from)} AND p.at <= ${now} AND ${loggedUnit(unit)} IS NOT NULL
+      AND p.role IS DISTINCT FROM 'shadow' ORDER BY unit, p.at`
 }
 
 function moment(micros: number): string {

@@ -55,3 +55,9 @@ export async function exposureCounts(
     unclosed: lost?.unclosed ?? 0,
   }
 }
+
+/** Without exposures. */
+export function noCounts(variants: readonly string[]): ExposureCounts {
+  const none = variants.map(() => 0)
+  return { units: none, rows: none, crossovers: 0, recentUnits: 0, recentDays: 0, lost: 0, unclosed: 0 }
+}

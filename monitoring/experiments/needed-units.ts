@@ -1,5 +1,6 @@
 import type { MetricSpec } from '../../kernel/experiment-spec.ts'
 import { leastUnits, pooledSkewness } from '../../statistics/least-units.ts'
+import { hasDenominator } from './read-units.ts'
 import type { UnitSums } from './unit-sums.ts'
 import { linearized } from './unit-sums.ts'
 
@@ -29,7 +30,7 @@ export function neededUnits(metric: MetricSpec, control: UnitSums, treatment: Un
     // a share that no unit contradicts is no estimate yet
     if (rarest < minOfKind) return { units: rarest, needed: minOfKind, why: 'of the rarer kind in a variant' }
   }
-  const isRatio = metric.kind === 'ratio' || metric.per === 'exposure'
+  const isRatio = hasDenominator(metric)
   if (isRatio && arms.some(({ mean }) => !((mean[1] ?? 0) > 0)))
     return { units: 0, needed: 1, why: 'with a denominator other than 0 in a variant' }
   const moments = arms.map((arm) => {

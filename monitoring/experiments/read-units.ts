@@ -46,7 +46,7 @@ export interface UnitsPlan {
   readonly metrics: readonly PlannedMetric[]
 }
 
-interface PlannedMetric {
+export interface PlannedMetric {
   readonly spec: MetricSpec
   /** Index of its window. */
   readonly window: number
@@ -54,7 +54,7 @@ interface PlannedMetric {
   readonly denominator: PlannedMeasure | null
 }
 
-interface PlannedMeasure extends CompiledMeasure {
+export interface PlannedMeasure extends CompiledMeasure {
   readonly aggregate: string
   /** Into the service's features. */
   readonly places: readonly number[]
@@ -119,6 +119,11 @@ function readsPredictions({ spec, value, denominator }: PlannedMetric): boolean 
   return spec.per === 'exposure' || value.of === 'prediction' || denominator?.of === 'prediction'
 }
 
+/** Whether the figure of a unit is a ratio: of the metric itself, or by its exposures. */
+export function hasDenominator({ kind, per }: MetricSpec): boolean {
+  return kind === 'ratio' || per === 'exposure'
+}
+
 /** Each feature once, as a covariate may also be a slice. */
 function distinctFeatures(uses: readonly ExposureFeatures[]): readonly { readonly name: string; readonly member: ServiceMember }[] {
   const found = new Map<string, ServiceMember>()
@@ -156,7 +161,7 @@ export async function readUnits(
   { signal, onUnits }: ReadUnitsOptions = {},
 ): Promise<void> {
   const sql = unitsQuery(exposed, plan.service.keys, plan.windows)
-  const spine = await openSpine(db, plan.service, { sql }, { time: '_at', order: 'given', signal })
+  const spine = await openSpine(db, plan.service, { sql }, { time: '_at', order: 'given', signal, largeJoin: true })
   try {
     const slot = (name: string): number => spine.columns.findIndex((column) => column.name === name)
     const [unitAt, variantAt, exposedAt, propensityAt, kindAt] = ['_unit', '_variant', '_exposed_at', '_propensity', '_kind'].map(slot)

@@ -28,9 +28,14 @@ export async function loadSpineQuery(
   service: ServicePlan,
   table: string,
   query: string,
-  options: { readonly order: SpineOrder; readonly time: string | undefined; readonly signal: AbortSignal | undefined },
+  options: {
+    readonly order: SpineOrder
+    readonly time: string | undefined
+    readonly signal: AbortSignal | undefined
+    readonly largeJoin: boolean
+  },
 ): Promise<{ readonly time: string; readonly roles: readonly SpineRole[]; readonly types: ReadonlyMap<string, string> }> {
-  const { order, signal } = options
+  const { order, signal, largeJoin } = options
   const failed = (cause: unknown): unknown => {
     signal?.throwIfAborted()
     if (cause instanceof LockstepError) return cause
@@ -55,7 +60,7 @@ export async function loadSpineQuery(
     return { ...role, type }
   })
   try {
-    await fill(db, table, columns, spineSelect(query, columns, order === 'values' ? assigned.time : null), signal)
+    await fill(db, table, columns, spineSelect(query, columns, order === 'values' ? assigned.time : null), { signal, largeJoin })
   } catch (cause) {
     throw failed(cause)
   }
@@ -104,27 +109,27 @@ function sortKeys({ name, stored }: QueryColumn): string[] {
   }
 }
 
+interface Reading {
+  readonly signal: AbortSignal | undefined
+  readonly largeJoin: boolean
+}
+
 /** Reads the query's rows and copies them unchanged into a new table. */
-async function fill(
-  db: Database,
-  table: string,
-  columns: readonly QueryColumn[],
-  select: string,
-  signal: AbortSignal | undefined,
-): Promise<void> {
+async function fill(db: Database, table: string, columns: readonly QueryColumn[], select: string, reading: Reading): Promise<void> {
+  const { signal } = reading
   const names = [ordinalColumn, ...columns.map(({ name }) => name)].map(sqlIdentifier)
   const types = ['int8', ...columns.map(({ stored }) => stored)]
   await db.query(`CREATE UNLOGGED TABLE ${table} (${names.map((name, i) => `${name} ${types[i]}`).join(', ')})`)
   const copy = `COPY ${table} (${names.join(', ')}) FROM STDIN (FORMAT binary)`
   if (!isEmbedded(db)) {
-    await db.snapshot((snapshot) => unlessAborted(signal, () => db.copyIn(copy, copyOf(snapshot, select, signal))))
+    await db.snapshot((snapshot) => unlessAborted(signal, () => db.copyIn(copy, copyOf(snapshot, select, reading))))
     return
   }
   // an embedded database runs one statement at a time, so all rows are read before they are loaded
   const spool = await openSpool()
   try {
     await db.snapshot(async (snapshot) => {
-      for await (const chunk of copyOf(snapshot, select, signal)) await spool.write(chunk)
+      for await (const chunk of copyOf(snapshot, select, reading)) await spool.write(chunk)
     })
     await db.copyIn(copy, spool.read())
   } finally {
@@ -133,9 +138,9 @@ async function fill(
 }
 
 /** The rows of a SELECT as the bytes of a binary COPY. */
-async function* copyOf(snapshot: Snapshot, select: string, signal: AbortSignal | undefined): AsyncGenerator<Uint8Array> {
+async function* copyOf(snapshot: Snapshot, select: string, { signal, largeJoin }: Reading): AsyncGenerator<Uint8Array> {
   yield copyHeader
-  for await (const { bytes, starts } of snapshot.tuples(select, { stable: true })) {
+  for await (const { bytes, starts } of snapshot.tuples(select, { stable: true, largeJoin })) {
     signal?.throwIfAborted()
     yield Buffer.concat(starts.map((start) => bytes.subarray(start, tupleEnd(bytes, start))))
   }

@@ -33,6 +33,8 @@ export interface SpineOptions {
   /** For a spine of a view's rows: which rows are read. Absent: all settled rows, by the rule of time. */
   readonly seen?: Omit<Seen, 'arrivedBefore'> & { readonly arrivedBefore: number | null }
   readonly signal?: AbortSignal | undefined
+  /** Of a query that joins large tables: PostgreSQL does not look up row by row. */
+  readonly largeJoin?: boolean
 }
 
 /**
@@ -74,8 +76,8 @@ async function load(
   options: SpineOptions,
 ): Promise<{ time: string; roles: readonly SpineRole[]; types: ReadonlyMap<string, string> }> {
   if ('sql' in input) {
-    const { order = naturalOrder(input), signal } = options
-    return loadSpineQuery(db, service, table, input.sql, { order, time: options.time ?? undefined, signal })
+    const { order = naturalOrder(input), signal, largeJoin = false } = options
+    return loadSpineQuery(db, service, table, input.sql, { order, time: options.time ?? undefined, signal, largeJoin })
   }
   const everything = { rule: servedTime, knownBefore: null, arrivedBefore: null }
   const loaded =

@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { parquetWriteFile } from 'hyparquet-writer'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { ExperimentSpec } from '../../kernel/experiment-spec.ts'
+import { dayOf, makePartitions } from '../../monitoring/prediction-log/partitions.ts'
 import type { Database } from '../../runtime/database.ts'
 import { openPostgres } from '../../runtime/open-postgres.ts'
 import type { OneProcess } from '../cli/one-process.ts'
@@ -255,13 +256,34 @@ const before: Readonly<Record<string, () => Promise<unknown>>> = {
         '{"description": null, "runbook": null, "notify": []}', $1, $1)`,
       [JSON.stringify({ subject: 'jobs', state: 'breach', value: 900, threshold: 600, n: 1, evidence: null, cause: 'A job waits.' })],
     ),
-  // an experiment that has ended, so that it is not followed for ever
-  'docs/experiment-results.md': () =>
-    db.query(
+  // a declared experiment with traffic to plan it by, and a run that has ended, so that it is not followed for ever
+  async 'docs/experiment-results.md'() {
+    const spec = JSON.stringify(offers)
+    await db.query(
+      `insert into lockstep.definitions (kind, name, version, fingerprint, spec, operational)
+      values ('experiment', 'offers', 0, 'f', $1::text::json, '{"coverage": 1}')`,
+      [spec],
+    )
+    await db.query(
       `insert into lockstep.experiments (name, model, spec, state, salt, coverage, variants, slices, started_by, stopped_by, stopped_at)
-      select 'offers', 'fraud', $1::text::json, 'stopped', 's', 1, '{"control": 1, "treatment": 2}', '[]', 'test', 'test', now()`,
-      [JSON.stringify(offers)],
-    ),
+      values ('offers', 'fraud', $1::text::json, 'stopped', 's', 1, '{"control": 1, "treatment": 2}', '[]', 'test', 'test', now())`,
+      [spec],
+    )
+    const at = Date.now() - 3 * 3_600_000
+    await makePartitions(db, new Set([dayOf(at * 1000)]))
+    await db.query(
+      `insert into lockstep.prediction_log (at, request_id, prediction_id, entity, model, version, service, service_fingerprint, as_of,
+        entities, keys, request, features, statuses, reads, outputs, latency_micros, degraded, skewed)
+      select to_timestamp($1), 'r' || i, 'r' || i, 0, 'fraud', 1, 'fraud_features@1', '', to_timestamp($1), '{}', json_build_object('card', 'p' || i),
+        '{}', '{}', '{}', '[]', '{}', 1, false, false from generate_series(1, 200) i`,
+      [at / 1000],
+    )
+    await db.query(
+      `insert into lockstep_source.payments (card, paid_at, booked_at, amount, country)
+      select 'p' || i, to_timestamp($1), to_timestamp($1), i, 'CH' from generate_series(1, 100) i`,
+      [at / 1000 + 60],
+    )
+  },
   async 'docs/operating.md'() {
     inPlace.set('$KEY', (await must('keys', 'create', '--name', 'operator', '--scope', 'admin')).key)
   },

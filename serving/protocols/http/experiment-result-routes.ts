@@ -1,8 +1,16 @@
+import { z } from 'zod'
 import { experimentReport } from '../../../monitoring/experiments/experiment-report.ts'
-import { jsonAnswer } from './call.ts'
-import { experimentResultsAnswer } from './experiment-result-schemas.ts'
+import { decideExperiment } from '../../../registry/experiments/decide-experiment.ts'
+import { readBody } from './body.ts'
+import { actorOf, jsonAnswer } from './call.ts'
+import { experimentDecisionAnswer, experimentResultsAnswer } from './experiment-result-schemas.ts'
 import { requestId } from './response-schemas.ts'
 import type { Route } from './route.ts'
+
+const decideSchema = z.strictObject({
+  variant: z.string().describe('The variant that is taken'),
+  reason: z.string().min(1).describe('Why, for the record and the audit log'),
+})
 
 /** What analyses of experiments found. */
 export const experimentResultRoutes: readonly Route[] = [
@@ -17,6 +25,22 @@ export const experimentResultRoutes: readonly Route[] = [
     async handle(call, deps) {
       const report = await experimentReport(deps.upkeep.database(), call.params['name'] ?? '')
       return jsonAnswer({ ...report, requestId: call.requestId })
+    },
+  },
+  {
+    method: 'POST',
+    path: '/v1/experiments/:name/decide',
+    scope: 'admin',
+    summary: 'Record which variant of an experiment is taken, and why',
+    description: 'A running experiment is stopped. The decision keeps the newest analysis as its evidence.',
+    tag: 'Models',
+    body: decideSchema,
+    example: { variant: 'treatment', reason: 'more revenue, guardrails pass' },
+    answer: experimentDecisionAnswer.extend({ requestId }),
+    async handle(call, deps) {
+      const { variant, reason } = await readBody(call, deps.bodyLimitBytes, decideSchema)
+      const change = await decideExperiment(deps.upkeep.database(), call.params['name'] ?? '', variant, actorOf(call, reason))
+      return jsonAnswer({ ...change, requestId: call.requestId })
     },
   },
 ]

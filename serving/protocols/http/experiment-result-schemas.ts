@@ -152,3 +152,29 @@ export const experimentResultsAnswer = z.object({
     )
     .describe('The primary metric at each analysis, oldest first'),
 })
+
+/** What `POST /v1/experiments/{name}/decide` answers. */
+export const experimentDecisionAnswer = z.object({
+  experiment: z.string().describe('The name of the experiment'),
+  model: z.string().describe('The name of the model'),
+  decision: z
+    .object({
+      variant: z.string().describe('The variant that is taken'),
+      version: z.int().describe('The version that it served'),
+      by: z.string().describe('Who decided'),
+      at: z.string().describe('When, RFC 3339'),
+      reason: z.string().describe('Why'),
+      evidence: z
+        .object({
+          result: z.int().describe('The id of the analysis'),
+          asOf: z.string().describe('Its moment, RFC 3339'),
+          primary: z.unknown().describe('What it found of the primary metric'),
+          failing: z.array(z.string()).describe('The health checks that failed'),
+        })
+        .nullable()
+        .describe('The newest analysis then; null: there was none'),
+    })
+    .describe('What was decided'),
+  notes: z.array(z.string()).describe('What you should know'),
+  revision: z.int().describe('The revision of the registry afterwards'),
+})

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { experimentPlanText } from '../../../cli/experiment-plan-text.ts'
 import { experimentText } from '../../../cli/experiment-text.ts'
 import type { ExperimentSpec } from '../../../kernel/experiment-spec.ts'
 import { analyzeExperiment } from '../../../monitoring/experiments/analyze-experiment.ts'
@@ -8,14 +9,20 @@ import { gatherEvidence } from '../../../monitoring/experiments/evidence.ts'
 import { experimentReport } from '../../../monitoring/experiments/experiment-report.ts'
 import type { Comparison, ExperimentResult } from '../../../monitoring/experiments/experiment-result.ts'
 import { experimentsJobs } from '../../../monitoring/experiments/experiments-job.ts'
+import { exportUnits, unitColumns } from '../../../monitoring/experiments/export-units.ts'
+import { planExperiment } from '../../../monitoring/experiments/plan-experiment.ts'
+import { planUnits } from '../../../monitoring/experiments/read-units.ts'
 import type { Catalog } from '../../../registry/catalog.ts'
+import { loadCatalog } from '../../../registry/catalog.ts'
+import { decideExperiment } from '../../../registry/experiments/decide-experiment.ts'
+import { unitsNeeded } from '../../../statistics/power.ts'
 import { createRandom } from '../../../statistics/random.ts'
 import type { OpenedDatabase } from '../../opened-database.ts'
 import { openServer } from '../../opened-database.ts'
 import type { Exposure, Order } from './shop.ts'
-import { addExposures, addOrders, addProfiles, applyShop, day, start } from './shop.ts'
+import { addExposures, addOrders, addPredictions, addProfiles, applyShop, day, start } from './shop.ts'
 
-const users = 3000
+const users = 2000
 /** Of the spending in a week; the treatment adds to it only in France. */
 const effect = 20
 
@@ -72,6 +79,13 @@ async function gather(asOf: number, wanted: ExperimentSpec = spec): Promise<Expe
   return await gatherEvidence(opened.db, catalog, wanted, { experimentId: run, experiment: 'offers', unit: 'user', asOf })
 }
 
+let evidenceAtEnd: Promise<ExperimentEvidence> | null = null
+
+/** The evidence once all units are mature. */
+async function complete(): Promise<ExperimentEvidence> {
+  return await (evidenceAtEnd ??= gather(start + 20 * day))
+}
+
 function revenue({ metrics }: ExperimentResult): Comparison {
   return metrics[0]?.comparisons[0] as Comparison
 }
@@ -90,7 +104,7 @@ describe('an experiment with a known effect', () => {
     const asOf = start + 9 * day
     const evidence = await gather(asOf)
     const result = analyzeExperiment(spec, evidence, null)
-    expect(result.metrics[0]?.arms.every(({ units, immature }) => units > 100 && immature > 500)).toBe(true)
+    expect(result.metrics[0]?.arms.every(({ units, immature }) => units > 50 && immature > 500)).toBe(true)
     expect(holds(revenue(result), effect / 2)).toBe(true)
     // the sum so far of all exposed units
     const plain = ['control', 'treatment'].map((variant) => {
@@ -106,9 +120,8 @@ describe('an experiment with a known effect', () => {
 
   test('has narrower intervals with the covariate, as theory says', async () => {
     const without: ExperimentSpec = { ...spec, covariates: [] }
-    const at = start + 20 * day
-    const adjusted = analyzeExperiment(spec, await gather(at), null)
-    const plain = analyzeExperiment(without, await gather(at, without), null)
+    const adjusted = analyzeExperiment(spec, await complete(), null)
+    const plain = analyzeExperiment(without, await gather(start + 20 * day, without), null)
     const explained = adjusted.metrics[0]?.explained ?? 0
     expect(explained).toBeGreaterThan(0.5)
     expect(width(revenue(adjusted)) / width(revenue(plain))).toBeCloseTo(Math.sqrt(1 - explained), 1)
@@ -116,7 +129,7 @@ describe('an experiment with a known effect', () => {
   })
 
   test('shows in which slice the effect is, and how it falls with the time since the exposure', async () => {
-    const { slices, periods, health } = analyzeExperiment(spec, await gather(start + 20 * day), null)
+    const { slices, periods, health } = analyzeExperiment(spec, await complete(), null)
     const groups = Object.fromEntries(slices[0]?.groups.map(({ value, comparisons }) => [value, comparisons[0]]) ?? [])
     expect(holds(groups['fr'], effect) && groups['fr']?.significant).toBe(true)
     expect(holds(groups['de'], 0)).toBe(true)
@@ -161,6 +174,73 @@ describe('an experiment with a known effect', () => {
     expect(text).toMatch(/sample ratio +ok/)
     expect(text).toContain('clicking')
     expect(text).toContain('not enough units: 0 of 100')
+  })
+
+  test('is planned from logged traffic: the plan knows the deviation, the covariate and the effect that units find', async () => {
+    await addPredictions(
+      opened.db,
+      exposures.map(({ user, at }, i) => ({ id: `p${i}`, user, variant: 'control', at })),
+    )
+    const query = { coverage: 0.5, from: start, asOf: start + 20 * day, effect: 0.02, power: 0.8 }
+    const plan = await planExperiment(opened.db, catalog, spec, query)
+    const { result } = await experimentReport(opened.db, 'offers')
+    const [primary] = result?.metrics ?? []
+    const pooled = primary?.arms.reduce((sum, { value, units }) => sum + (value ?? 0) * units, 0) ?? 0
+    expect(plan.metric.value).toBeCloseTo(pooled / users, 6)
+    expect(plan.metric.units).toBe(users)
+    expect(plan.metric.explained).toBeGreaterThan(0.5)
+    expect(plan.traffic).toMatchObject({ days: 20, units: users })
+    // all units came in the first ten days
+    expect(plan.horizons.slice(1).map(({ days, units }) => [days, units])).toEqual([14, 28, 56].map((days) => [days, users / 2]))
+    expect(Math.abs((plan.horizons[0]?.units ?? 0) - 0.35 * users)).toBeLessThan(0.04 * users)
+    const [week, fortnight] = plan.horizons
+    expect(week?.detectable).toBeGreaterThan(fortnight?.detectable ?? 0)
+    const needed = plan.needs?.units ?? 0
+    expect(needed).toBeGreaterThan(unitsNeeded((0.02 * plan.metric.value) / plan.metric.deviation, 0.5))
+    expect(experimentPlanText(plan)).toContain(`analysis: { units: ${needed} }`)
+    await expect(planExperiment(opened.db, catalog, spec, { ...query, asOf: start + 6 * day })).rejects.toThrow(
+      /needs 100 units .* there are 0.*LOCKSTEP_LOG_PREDICTIONS/,
+    )
+  })
+
+  test('is exported with one row for each unit and the figures of the analysis', async () => {
+    const plan = planUnits(catalog, spec)
+    const columns = unitColumns(plan).map(({ name }) => name)
+    const rows: Record<string, unknown>[] = []
+    const exposed = { experimentId: run, experiment: 'offers', unit: 'user', asOf: start + 20 * day }
+    await exportUnits(opened.db, plan, exposed, async (batch) => {
+      const length = batch[0]?.length ?? 0
+      for (let row = 0; row < length; row++) rows.push(Object.fromEntries(columns.map((name, c) => [name, batch[c]?.[row]])))
+    })
+    expect(rows).toHaveLength(users)
+    const { result } = await experimentReport(opened.db, 'offers')
+    for (const { variant, value } of result?.metrics[0]?.arms ?? []) {
+      const own = rows.filter((row) => row['variant'] === variant)
+      expect(own.reduce((sum, row) => sum + Number(row['revenue__value']), 0) / own.length).toBeCloseTo(value ?? 0, 6)
+    }
+    expect(rows[0]).toMatchObject({ unit: 'u0', variant: 'control', revenue__mature: true, clicking__value: null, feature__country: 'fr' })
+  })
+
+  test('is decided once, with a reason and the newest analysis as evidence', async () => {
+    const by = { actor: 'ann', reason: 'more revenue' }
+    await expect(decideExperiment(opened.db, 'offers', 'treatment', { actor: 'ann' })).rejects.toThrow('has no reason')
+    await expect(decideExperiment(opened.db, 'offers', 'treatmnt', by)).rejects.toThrow(/Did you mean "treatment"/)
+    const { decision, notes, revision } = await decideExperiment(opened.db, 'offers', 'treatment', by)
+    const report = await experimentReport(opened.db, 'offers')
+    expect(decision).toMatchObject({
+      variant: 'treatment',
+      version: 2,
+      by: 'ann',
+      reason: 'more revenue',
+      evidence: { asOf: report.result?.asOf, primary: { metric: 'revenue' }, failing: [] },
+    })
+    expect(notes).toEqual(['The experiment was stopped: its units are routed as all others.'])
+    expect(report).toMatchObject({ state: 'decided', decision })
+    expect(experimentText(report)).toMatch(/decided +treatment by ann at .*: more revenue$/)
+    expect((await loadCatalog(opened.db)).revision).toBe(revision)
+    const [entry] = await opened.db.query<{ action: string }>('SELECT action FROM lockstep.audit_log ORDER BY id DESC LIMIT 1')
+    expect(entry?.action).toBe('experiment.decide')
+    await expect(decideExperiment(opened.db, 'offers', 'control', by)).rejects.toThrow('is decided already')
   })
 
   test('that is unknown or was never started has no results, and says what to do', async () => {

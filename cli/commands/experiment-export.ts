@@ -1,0 +1,47 @@
+import { requireRun } from '../../monitoring/experiments/analyze-run.ts'
+import { exportUnits, unitColumns } from '../../monitoring/experiments/export-units.ts'
+import { planUnits } from '../../monitoring/experiments/read-units.ts'
+import { createDatasetWriter, formatOf } from '../../offline/files/dataset-writer.ts'
+import type { Command } from '../command.ts'
+import { bytes, counted } from '../human.ts'
+
+export const experimentExportCommand: Command = {
+  name: 'experiment export',
+  summary: 'Write the units of an experiment to a file, with variants, figures and covariates',
+  description: [
+    'One row for each unit that saw one variant: unit, variant, exposed_at, propensity, the features as of the exposure, and for each metric METRIC__value, METRIC__mature and, where it has one, METRIC__denominator. Figures are those that the analysis takes.',
+  ],
+  arguments: [{ name: 'NAME', help: 'The experiment.' }],
+  options: {
+    out: { value: 'FILE', help: 'The file to write: .parquet, .csv or .jsonl.', needed: true },
+    overwrite: { help: 'Replace an existing file.' },
+  },
+  streams: true,
+  example: 'lockstep experiment export offers --out offers.parquet',
+  async run(context, input) {
+    const out = input.needed('out')
+    const [format, overwrite, name] = [formatOf(out), input.flag('overwrite'), input.argument('NAME')]
+    const db = await context.database()
+    const run = await requireRun(db, name)
+    const plan = planUnits(await context.catalog(), run.spec)
+    const progress = context.terminal.progress(`Exporting ${name}`, 'lookups')
+    const writer = await createDatasetWriter(out, unitColumns(plan), { format, overwrite })
+    try {
+      const exposed = { experimentId: run.id, experiment: name, unit: run.spec.unit, asOf: Date.now() * 1000 }
+      await exportUnits(db, plan, exposed, (batch) => writer.write(batch), {
+        signal: context.signal,
+        onUnits: (done, total) => progress.update(done, total),
+      })
+      const file = await writer.close()
+      return {
+        json: { experiment: name, run: run.id, path: out, ...file },
+        text: `Wrote ${counted(file.rows, 'unit')} of ${name} to ${out} (${bytes(file.bytes)}).`,
+      }
+    } catch (error) {
+      await writer.abort()
+      throw error
+    } finally {
+      progress.end()
+    }
+  },
+}

@@ -1,0 +1,172 @@
+import { LockstepError } from '../../kernel/errors.ts'
+import type { ExperimentSpec, MetricSpec } from '../../kernel/experiment-spec.ts'
+import { formatTimestamp } from '../../kernel/time.ts'
+import type { Database } from '../../runtime/database.ts'
+import { sqlText } from '../../runtime/sql.ts'
+import type { PowerOptions } from '../../statistics/power.ts'
+import { detectableEffect, unitsNeeded } from '../../statistics/power.ts'
+import { adjustedArms, valueOf } from './analyze-experiment.ts'
+import { gatherEvidence } from './evidence.ts'
+import { loggedUnit } from './exposed-units.ts'
+import type { ReadUnitsOptions, UnitsCatalog } from './read-units.ts'
+import type { UnitSums } from './unit-sums.ts'
+
+export interface PlanQuery {
+  /** The share of the units that is in the experiment. */
+  readonly coverage: number
+  /** Epoch microseconds: the logged predictions from `from` until `asOf`. */
+  readonly from: number
+  readonly asOf: number
+  /** The effect to find, as a share of the primary metric; null: not stated. */
+  readonly effect: number | null
+  readonly power: number
+}
+
+/** What an experiment could find, by the traffic and the metric of the past; plain JSON. */
+export interface ExperimentPlan {
+  readonly experiment: string
+  readonly model: string
+  readonly method: string
+  readonly alpha: number
+  readonly power: number
+  readonly metric: {
+    readonly name: string
+    readonly value: number
+    /** Of a unit, after what the covariates explain. */
+    readonly deviation: number
+    /** The share of the variance that the covariates explain; null: there are none. */
+    readonly explained: number | null
+    /** The units behind it. */
+    readonly units: number
+  }
+  readonly traffic: {
+    readonly days: number
+    /** In the log, whether they would be in the experiment or not. */
+    readonly units: number
+    /** New units by day, lately, that would be in the experiment. */
+    readonly unitsByDay: number
+  }
+  /** After some time: the units, and the effect that they find. */
+  readonly horizons: readonly PlanHorizon[]
+  /** What the stated effect needs; null: none is stated. */
+  readonly needs: { readonly effect: number; readonly units: number; readonly days: number | null } | null
+}
+
+export interface PlanHorizon {
+  readonly days: number
+  readonly units: number
+  /** In the unit of the metric, and as a share of it. */
+  readonly detectable: number | null
+  readonly detectableShare: number | null
+}
+
+const dayMicros = 86_400_000_000
+const horizonDays = [7, 14, 28, 56]
+const minUnits = 100
+
+/**
+ * Plans an experiment: its primary metric is computed for the units of the prediction log as if they had been exposed at
+ * their first prediction, by the same join as the results will be.
+ *
+ * @throws LockstepError `INVALID_REQUEST` where the log has too few units, or the metric is a quantile
+ */
+export async function planExperiment(
+  db: Database,
+  catalog: UnitsCatalog,
+  spec: ExperimentSpec,
+  query: PlanQuery,
+  options: ReadUnitsOptions = {},
+): Promise<ExperimentPlan> {
+  const [metric] = spec.metrics as readonly [MetricSpec]
+  if (metric.kind === 'quantile')
+    throw new LockstepError(
+      'INVALID_REQUEST',
+      `The primary metric "${metric.name}" of "${spec.name}" is a quantile, which cannot be planned.`,
+    )
+  const { from, asOf, coverage, effect, power } = query
+  const variant = 'planned'
+  const alone = { ...spec, variants: [{ name: variant, serves: 'champion', weight: 1 }], metrics: [metric], slices: [] }
+  const instead = { model: spec.model, variant, from }
+  const exposed = { experimentId: 0, experiment: spec.name, unit: spec.unit, asOf, instead }
+  const evidence = await gatherEvidence(db, catalog, alone, exposed, options)
+  const sums = evidence.metrics[0]?.sums as readonly [UnitSums]
+  const { arms, explained } = adjustedArms(metric, sums)
+  const [arm] = arms
+  const value = valueOf(metric, sums[0], null)
+  if (arm === undefined || arm.n < minUnits || value === null) throw tooFewUnits(spec, metric, arm?.n ?? 0)
+  const deviation = Math.sqrt(arm.variance)
+  const firstSeen = await readFirstSeen(db, spec, from, asOf)
+  const unitsAfter = (days: number): number => Math.floor(coverage * unitsIn(firstSeen, days))
+  const control = spec.variants[0]?.weight ?? 0.5
+  const treatment = Math.min(...spec.variants.slice(1).map(({ weight }) => weight))
+  const { method, alpha, units: planned } = spec.analysis
+  const optionsFor = (units: number): PowerOptions =>
+    method === 'sequential' ? { alpha, tightestAt: (planned ?? units) * (control + treatment) } : { alpha }
+  const horizons = horizonDays.map((days): PlanHorizon => {
+    const units = unitsAfter(days)
+    const sizes = { control: units * control, treatment: units * treatment }
+    const found = units < 2 ? null : detectableEffect(sizes, power, optionsFor(units)) * deviation
+    return { days, units, detectable: found, detectableShare: found === null || value === 0 ? null : found / Math.abs(value) }
+  })
+  const within = metric.withinMicros / dayMicros
+  return {
+    experiment: spec.name,
+    model: spec.model,
+    method,
+    alpha,
+    power,
+    metric: { name: metric.name, value, deviation, explained, units: arm.n },
+    traffic: {
+      days: firstSeen.length,
+      units: firstSeen.reduce((sum, units) => sum + units, 0),
+      unitsByDay: coverage * lateRate(firstSeen),
+    },
+    horizons,
+    needs: effect === null ? null : needsOf(),
+  }
+
+  function needsOf(): ExperimentPlan['needs'] {
+    const share = treatment / (control + treatment)
+    const wanted = ((effect ?? 0) * Math.abs(value as number)) / deviation
+    let both = unitsNeeded(wanted, share, power, { alpha })
+    // a sequence is tightest at the units that are planned for it
+    for (let i = 0; i < 5 && method === 'sequential'; i++) both = unitsNeeded(wanted, share, power, { alpha, tightestAt: both })
+    const units = Math.ceil(both / (control + treatment))
+    let days = 1
+    while (days < 3650 && unitsAfter(days) < units) days++
+    return { effect: effect ?? 0, units, days: days >= 3650 ? null : days + within }
+  }
+}
+
+/** By day of the log: units that had no prediction before. Days without any are 0. */
+async function readFirstSeen(db: Pick<Database, 'query'>, spec: ExperimentSpec, from: number, asOf: number): Promise<number[]> {
+  const rows = await db.query<{ day: number; units: number }>(
+    `SELECT floor((extract(epoch FROM first) * 1000000 - ${from}) / ${dayMicros})::int AS day, count(*)::float8 AS units
+     FROM (
+       SELECT min(p.at) AS first FROM lockstep.prediction_log p WHERE p.model = ${sqlText(spec.model)} AND p.at >= timestamptz '${formatTimestamp(from)}'
+         AND p.at <= timestamptz '${formatTimestamp(asOf)}' AND ${loggedUnit(spec.unit)} IS NOT NULL GROUP BY ${loggedUnit(spec.unit)}
+     ) u GROUP BY 1 ORDER BY 1`,
+  )
+  const first = rows[0]?.day ?? 0
+  const days = Math.max(1, Math.ceil((asOf - from) / dayMicros) - first)
+  return Array.from({ length: days }, (_, day) => rows.find((row) => row.day - first === day)?.units ?? 0)
+}
+
+/** Units after some days: as the log has them, then at the rate of its last quarter. */
+function unitsIn(firstSeen: readonly number[], days: number): number {
+  const logged = firstSeen.slice(0, days).reduce((sum, units) => sum + units, 0)
+  return logged + Math.max(0, days - firstSeen.length) * lateRate(firstSeen)
+}
+
+function lateRate(firstSeen: readonly number[]): number {
+  const late = firstSeen.slice(-Math.max(1, Math.ceil(firstSeen.length / 4)))
+  return late.reduce((sum, units) => sum + units, 0) / late.length
+}
+
+function tooFewUnits(spec: ExperimentSpec, metric: MetricSpec, units: number): LockstepError {
+  return new LockstepError(
+    'INVALID_REQUEST',
+    `The plan of "${spec.name}" needs ${minUnits} units of the prediction log whose window of "${metric.name}" has passed; there are ${units}. Log predictions of "${spec.model}" (LOCKSTEP_LOG_PREDICTIONS), or look further back (--since).`,
+    { details: { experiment: spec.name, units } },
+  )
+}
