@@ -3,7 +3,7 @@ import type { DecisionChange } from '../../registry/experiments/decide-experimen
 import { decideExperiment } from '../../registry/experiments/decide-experiment.ts'
 import { startRollout } from '../../registry/rollouts/change-rollout.ts'
 import { experimentDecisionAnswer } from '../../serving/protocols/http/experiment-result-schemas.ts'
-import { rolloutChangeAnswer } from '../../serving/protocols/http/response-schemas.ts'
+import { rolloutChangeAnswer } from '../../serving/protocols/http/rollout-answers.ts'
 import { actorOf } from '../actor.ts'
 import type { Command } from '../command.ts'
 import { serverOf, serverOption } from '../remote/server-option.ts'

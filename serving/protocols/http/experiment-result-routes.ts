@@ -20,7 +20,7 @@ export const experimentResultRoutes: readonly Route[] = [
     scope: 'read',
     summary: 'What an experiment found: the newest analysis of its running run, or of its last one',
     description: 'Workers analyze each experiment once an hour. The answer is read from what they stored.',
-    tag: 'Models',
+    tag: 'Experiments',
     answer: experimentResultsAnswer.extend({ requestId }),
     async handle(call, deps) {
       const report = await experimentReport(deps.upkeep.database(), call.params['name'] ?? '')
@@ -33,7 +33,7 @@ export const experimentResultRoutes: readonly Route[] = [
     scope: 'admin',
     summary: 'Record which variant of an experiment is taken, and why',
     description: 'A running experiment is stopped. The decision keeps the newest analysis as its evidence.',
-    tag: 'Models',
+    tag: 'Experiments',
     body: decideSchema,
     example: { variant: 'treatment', reason: 'more revenue, guardrails pass' },
     answer: experimentDecisionAnswer.extend({ requestId }),
