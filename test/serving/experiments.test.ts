@@ -1,66 +1,21 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
-import type { ExperimentSpec, MetricSpec } from '../../kernel/experiment-spec.ts'
-import type { SourceSpec } from '../../kernel/view-spec.ts'
+import type { ExperimentSpec } from '../../kernel/experiment-spec.ts'
 import { eraseEntity } from '../../materializer/erase/erase-entity.ts'
 import type { FirstExposure } from '../../monitoring/exposures/read-exposures.ts'
 import { readExposures } from '../../monitoring/exposures/read-exposures.ts'
 import { byteaArray, writeExposures } from '../../monitoring/exposures/write-exposures.ts'
 import { applyChanges } from '../../registry/apply.ts'
 import { loadCatalog } from '../../registry/catalog.ts'
-import type { DefinitionSet } from '../../registry/definition-set.ts'
 import { deleteModelVersion } from '../../registry/delete-model-version.ts'
 import type { ExperimentRun } from '../../registry/experiments/experiment.ts'
 import { readLastRun } from '../../registry/experiments/experiment.ts'
 import { pruneDefinitions } from '../../registry/prune.ts'
 import { openPostgres } from '../../runtime/open-postgres.ts'
 import { placeOf, variantAt } from '../../statistics/assign.ts'
-import { hash, servingSet } from './definitions.ts'
+import { prices, withExperiments } from './experiment-set.ts'
 import { gated, until } from './gate.ts'
 import type { World } from './world.ts'
 import { createWorld } from './world.ts'
-
-const landed: SourceSpec = {
-  name: 'landed',
-  relation: { kind: 'owned' },
-  key: [{ part: 'airport', column: 'airport' }],
-  eventTime: 'at',
-  known: 'known_at',
-  columns: [{ name: 'cost', type: { kind: 'float64' } }],
-}
-const cost: MetricSpec = {
-  name: 'cost',
-  role: 'primary',
-  kind: 'mean',
-  value: { of: { kind: 'source', source: landed, key: [{ name: 'airport', type: { kind: 'string' } }] }, aggregate: 'sum', column: 'cost' },
-  withinMicros: 86_400_000_000,
-  winsorizeAt: null,
-  per: 'unit',
-  better: 'lower',
-  margin: null,
-}
-const prices: ExperimentSpec = {
-  name: 'prices',
-  model: 'delay',
-  unit: 'airport',
-  variants: [
-    { name: 'control', serves: 'champion', weight: 0.5 },
-    { name: 'treatment', serves: 2, weight: 0.5 },
-  ],
-  layer: { name: 'pricing', from: 0, to: 0.8 },
-  metrics: [cost],
-  covariates: [],
-  slices: [],
-  analysis: { method: 'sequential', alpha: 0.05, correction: 'holm', units: null, prior: null },
-}
-
-function withExperiments(coverage: number, ...experiments: ExperimentSpec[]): DefinitionSet {
-  const declared = <Spec extends object>(spec: Spec, operational = {}) => ({ spec, fingerprint: hash(JSON.stringify(spec)), operational })
-  return {
-    ...servingSet,
-    sources: [...servingSet.sources, declared(landed)],
-    experiments: experiments.map((spec) => ({ ...declared(spec), operational: { coverage } })),
-  }
-}
 
 let world: World
 let urls: string[]

@@ -1,0 +1,103 @@
+import { afterAll, beforeAll, expect, it } from 'vitest'
+import { startExperiment } from '../../registry/experiments/change-experiment.ts'
+import { promoteModel } from '../../registry/promote.ts'
+import { applyChanges } from '../../registry/apply.ts'
+import type { Running } from '../cli/run-lockstep.ts'
+import { killAll, start, whenReady } from '../cli/run-lockstep.ts'
+import { until } from './gate.ts'
+import { withExperiments } from './experiment-set.ts'
+import type { World } from './world.ts'
+import { createWorld } from './world.ts'
+
+let world: World
+const servers: { readonly running: Running; readonly url: string }[] = []
+
+beforeAll(async () => {
+  world = await createWorld('redis')
+  await applyChanges(world.db, withExperiments(1))
+  await world.materialize('airport_delays')
+  await world.push('delay', 'logistic')
+  await world.push('delay', 'mlp')
+  await promoteModel(world.db, 'delay', 1, { actor: 'test' })
+  const env = {
+    LOCKSTEP_POSTGRES_URL: world.postgresUrl,
+    LOCKSTEP_REDIS_URL: world.redis.url,
+    LOCKSTEP_REDIS_PREFIX: world.redis.prefix,
+    LOCKSTEP_LOG_PREDICTIONS: '1',
+  }
+  for (const running of [start(env, 'serve', '--port', '0', '--json'), start(env, 'serve', '--port', '0', '--json')]) {
+    const url = (await running.until(/"url": "(http:[^"]+)"/))[1] ?? ''
+    await whenReady(url)
+    servers.push({ running, url })
+  }
+})
+afterAll(async () => {
+  killAll()
+  await world?.close()
+})
+
+async function predict(url: string, units: readonly string[]): Promise<void> {
+  const response = await fetch(`${url}/v1/predict`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ model: 'delay', entities: units.map((airport) => ({ airport, distance: 1 })) }),
+  })
+  expect(response.status, await response.text()).toBe(200)
+}
+
+async function exposed(run: number): Promise<{ unit: string; variant: string; rows: number }[]> {
+  return await world.db.query(`SELECT unit, variant, rows::int AS rows FROM lockstep.exposures WHERE experiment_id = $1 ORDER BY unit`, [
+    run,
+  ])
+}
+
+it('exposures of two server processes equal their logs; one that is killed loses its last second, and shows', async () => {
+  const { experiment: run } = await startExperiment(world.db, 'prices', {}, { actor: 'test' })
+  const [clean, killed] = servers as [(typeof servers)[number], (typeof servers)[number]]
+  const units = (of: string, n: number): string[] => Array.from({ length: n }, (_, i) => `${of}${String(i).padStart(4, '0')}`)
+  const [shared, own, first, last] = [units('s', 300), units('c', 300), units('k', 300), units('l', 20)]
+  // at the same time, in many requests, some units on both
+  const load = (url: string, all: readonly string[]) =>
+    Promise.all(
+      Array.from({ length: 20 }, (_, i) =>
+        predict(
+          url,
+          all.filter((__, at) => at % 20 === i),
+        ),
+      ),
+    )
+  await Promise.all([load(clean.url, [...shared, ...own]), load(killed.url, [...shared, ...first])])
+  const answered = [...shared, ...own, ...first]
+  // an experiment on 0.8 of the units: what the log has
+  const logged = async () =>
+    await world.db.query<{ unit: string; variant: string; rows: number }>(
+      `SELECT keys->>'airport' AS unit, variant, count(*)::int AS rows FROM lockstep.prediction_log WHERE role = 'arm'
+       GROUP BY 1, 2 ORDER BY (keys->>'airport') COLLATE "C"`,
+    )
+  await until(async () => {
+    const [log, all] = [await logged(), await world.db.query<{ n: number }>('SELECT count(*)::int AS n FROM lockstep.prediction_log')]
+    return all[0]?.n === answered.length + shared.length && (await exposed(run.id)).length === log.length
+  })
+  const before = await logged()
+  expect(before.length).toBeGreaterThan(answered.length * 0.6)
+
+  await predict(killed.url, last)
+  killed.running.child.kill('SIGKILL')
+  clean.running.child.kill('SIGTERM')
+  expect((await clean.running.ended).code).toBe(0)
+  await killed.running.ended
+  const after = await exposed(run.id)
+  expect(after.filter(({ unit }) => !unit.startsWith('l')).map(({ unit, variant }) => [unit, variant])).toEqual(
+    before.map(({ unit, variant }) => [unit, variant]),
+  )
+  // the clean one counted all rows of the units that only it had
+  expect(after.filter(({ unit }) => unit.startsWith('c'))).toEqual(before.filter(({ unit }) => unit.startsWith('c')))
+  const recorders = await world.db.query<{ open: boolean; lost: number }>(
+    `SELECT closed_at IS NULL AS open, lost::int AS lost FROM lockstep.exposure_recorders WHERE experiment_id = $1 ORDER BY 1`,
+    [run.id],
+  )
+  expect(recorders).toEqual([
+    { open: false, lost: 0 },
+    { open: true, lost: 0 },
+  ])
+})
