@@ -36,7 +36,7 @@ type ColumnOf<C extends Types, Kind extends string> = { [K in keyof C & string]:
 type NumberKind = 'int32' | 'int64' | 'float32' | 'float64'
 
 /** What a unit's rows are summarized to: a column of a source, its rows, or the values of an outcome. */
-export type Measure<C extends Types = Types, Kind extends string = NumberKind> =
+type Measure<C extends Types = Types, Kind extends string = NumberKind> =
   | {
       readonly of: AnySource<C>
       /** Absent: its rows are counted. */

@@ -36,7 +36,7 @@ function featureNames({ use, features }: ExposureFeatures): string[] {
 }
 
 /** `mean of sum of amount of orders within 7d, at most 500, higher is better` */
-export function metricText(metric: MetricSpec): string {
+function metricText(metric: MetricSpec): string {
   const { withinMicros, winsorizeAt, better, margin, per } = metric
   const facts = [
     `${whatText(metric)} within ${formatDuration(withinMicros)}`,

@@ -24,14 +24,14 @@ function ruleOf(catalog: Catalog, model: CatalogModel, run: ExperimentRun): Rout
 }
 
 /** Where the units of an experiment are: in its part of its layer, or in a layer of its own. */
-export function coveredPart({ spec: { layer }, salt, coverage }: ExperimentRun): NonNullable<RoutingRule['within']> {
+function coveredPart({ spec: { layer }, salt, coverage }: ExperimentRun): NonNullable<RoutingRule['within']> {
   if (layer === null) return { salt: `${salt} coverage`, from: 0, to: coverage }
   const { name, from, to } = layer
   return { salt: `layer ${name}`, from, to: coverage === 1 ? to : from + (to - from) * coverage }
 }
 
 /** The variants take the same entities, so the service of any says what the unit is. */
-export function anyService(catalog: Catalog, model: CatalogModel, { versions }: ExperimentRun) {
+function anyService(catalog: Catalog, model: CatalogModel, { versions }: ExperimentRun) {
   const numbers = Object.values(versions)
   return model.versions
     .filter(({ version }) => numbers.includes(version))

@@ -233,9 +233,12 @@ const before: Readonly<Record<string, () => Promise<unknown>>> = {
     inPlace.set('1207', String(job?.id))
   },
   async 'docs/experiments.md'() {
-    const experiment = /```ts\n([^]*?)```/.exec(read('docs/experiments.md'))?.[1] ?? ''
-    const imports = `import { experiment, metric } from ${JSON.stringify(join(rootFolder, 'index.ts'))}`
-    await put('features.ts', `${imports}\n${await readFile(join(folder, 'features.ts'), 'utf8')}\n${experiment}`)
+    const page = /```ts\n([^]*?)```/.exec(read('docs/experiments.md'))?.[1] ?? ''
+    await put('experiments.ts', page.replace(`'lockstep'`, JSON.stringify(join(rootFolder, 'index.ts'))))
+    for (const weight of [6, 7]) {
+      await put('compared.onnx', fraudModel(weight))
+      await must('model', 'push', 'fraud', 'compared.onnx')
+    }
   },
   // the page is about versions that have a baseline
   'docs/drift.md': () => must('baseline', 'create', 'fraud', '--served', '24h'),
