@@ -12,6 +12,7 @@ import { consumeStreams } from '../materializer/streams/consume-streams.ts'
 import { logOversized } from '../materializer/log-oversized.ts'
 import { baselines } from '../monitoring/baselines/baseline-job.ts'
 import { experimentsJobs } from '../monitoring/experiments/experiments-job.ts'
+import { createBatchJobs } from '../serving/batch/batch-job.ts'
 import { createAlertMetrics } from '../monitoring/alerts/alert-metrics.ts'
 import { exportsInParts } from '../offline/distributed-export/export-in-parts.ts'
 import { createJobMetrics } from '../runtime/jobs/job-metrics.ts'
@@ -101,11 +102,12 @@ export function createEmbeddedKeeper(context: Context, registry: MetricsRegistry
     const tracing = await context.tracing(registry)
     const { keep, kinds } = viewsWork(tools, { log, metrics: runMetrics, tracing, rollupDays: config.rollupDays })
     const exports = exportsInParts({ db: tools.db, find: tools.service })
+    const batches = createBatchJobs({ ...tools, log })
     const streams = { ...tools, config, log, metrics: streamMetrics, clock: () => Date.now() * 1000 }
-    await Promise.all([
+    const working = Promise.all([
       keep(signal),
       workOnJobs(tools.jobs, {
-        kinds: [...kinds, exports],
+        kinds: [...kinds, exports, batches.kind],
         known: jobKinds,
         worker: tools.worker,
         signal,
@@ -116,6 +118,7 @@ export function createEmbeddedKeeper(context: Context, registry: MetricsRegistry
       workOnMonitors(tools, { config, metrics: alertMetrics, signal, onEvent: jobMetrics.job, idleMs }),
       consumeStreams(streams, { signal }),
     ])
+    await working.finally(() => batches.close())
   }
 
   return {

@@ -1,4 +1,5 @@
 import { LockstepError, messageOf } from '../kernel/errors.ts'
+import { isPassing } from '../runtime/is-passing.ts'
 import { plainJson } from './plain-text.ts'
 import type { Terminal } from './terminal.ts'
 
@@ -6,14 +7,17 @@ import type { Terminal } from './terminal.ts'
 export function reportError(error: unknown, terminal: Terminal, showStack: boolean): number {
   const { code, message, details } =
     error instanceof LockstepError ? error : { code: 'INTERNAL' as const, message: messageOf(error), details: {} }
-  terminal.complain(terminal.json ? jsonText({ error: { code, message, details } }) : `error ${code}: ${message}`)
+  const retriable = isPassing(error)
+  terminal.complain(terminal.json ? jsonText({ error: { code, message, retriable, details } }) : `error ${code}: ${message}`)
   if (showStack) terminal.complain(stackOf(error))
   return code === 'USAGE' ? 2 : 1
 }
 
-/** JSON of anything that a command returns: int64 as decimal strings. */
-export function jsonText(value: unknown): string {
-  return plainJson(JSON.stringify(value, (_, each: unknown) => (typeof each === 'bigint' ? String(each) : each), 2))
+/** JSON of anything that a command returns, on one line: int64 as decimal strings. */
+export function jsonText(value: unknown, indent = false): string {
+  const text = JSON.stringify(value, (_, each: unknown) => (typeof each === 'bigint' ? String(each) : each), 1)
+  // line ends within texts are escaped
+  return plainJson(indent ? text : text.replaceAll(/\n\s*/g, ' '))
 }
 
 function stackOf(error: unknown): string {

@@ -9,6 +9,7 @@ import { deliveryKind } from '../monitoring/alerts/deliver/deliver-alerts.ts'
 import { monitorKind } from '../monitoring/alerts/evaluate-monitors.ts'
 import { experimentsKind } from '../monitoring/experiments/experiments-job.ts'
 import { rolloutKind } from '../monitoring/rollouts/controller.ts'
+import { batchKind } from '../serving/batch/batch-spec.ts'
 import { exportKind } from '../offline/distributed-export/export-spec.ts'
 import type { OnlineStore } from '../online/store.ts'
 import type { Catalog } from '../registry/catalog.ts'
@@ -27,6 +28,7 @@ export const jobKinds = [
   scheduledRunKind,
   housekeepingKind,
   exportKind,
+  batchKind,
   baselineKind,
   mergeRollupsKind,
   monitorKind,

@@ -7,8 +7,11 @@ import { openInlineSession } from './inline-session.ts'
 import type { ModelSession } from './model-session.ts'
 import { createOutputReader } from './output-reader.ts'
 import type { FeatureRow } from './tensor-writer.ts'
-import { createTensorWriter } from './tensor-writer.ts'
+import { createColumnTensorWriter, createTensorWriter } from './tensor-writer.ts'
 import type { TensorValue, Tensors } from './tensor-value.ts'
+
+/** Feature values by index of a service's features, then by row. */
+export type FeatureColumns = readonly (readonly (Value | null)[])[]
 
 /** The outputs of one row, by index of the model's `outputs`. */
 export type Prediction = readonly Value[]
@@ -23,6 +26,12 @@ export interface LoadedModel {
    * @throws LockstepError `MODEL_FAILED` with ONNX Runtime's message
    */
   run(rows: readonly FeatureRow[], timeoutMs?: number): Promise<Prediction[]>
+  /**
+   * As `run`, on the rows [from, to) of columns by index of the service's features.
+   *
+   * @returns by index of `outputs`, a value of each row
+   */
+  runColumns(columns: FeatureColumns, from: number, to: number, timeoutMs?: number): Promise<Value[][]>
   /** All inputs and outputs of the file, whether declared or not. */
   readonly metadata: ModelMetadata
   /**
@@ -66,7 +75,11 @@ export function loadedModel(
   { onRun, onTimeout }: RunListener = {},
 ): LoadedModel {
   const { metadata } = session
-  const inputs = binding.inputs.map((input) => ({ name: input.name, write: createTensorWriter(input) }))
+  const inputs = binding.inputs.map((input) => ({
+    name: input.name,
+    write: createTensorWriter(input),
+    writeColumns: createColumnTensorWriter(input),
+  }))
   const outputs = binding.outputs.map((output) => ({ name: output.name, read: createOutputReader(output) }))
   const fetches = outputs.map((output) => output.name)
   const underWay = new Set<Promise<unknown>>()
@@ -75,11 +88,21 @@ export function loadedModel(
   async function compute(rows: readonly FeatureRow[], timeoutMs: number | undefined): Promise<Prediction[]> {
     const feeds: Record<string, TensorValue> = {}
     for (const input of inputs) feeds[input.name] = input.write(rows)
-    const results = await timed(feeds, fetches, rows.length, timeoutMs)
-    const columns = outputs.map((output) => output.read(results[output.name] as TensorValue, rows.length))
+    const columns = await outputsOf(feeds, rows.length, timeoutMs)
     const predictions = new Array<Prediction>(rows.length)
     for (let row = 0; row < rows.length; row++) predictions[row] = columns.map((column) => column[row] as Value)
     return predictions
+  }
+
+  async function outputsOf(feeds: Tensors, rows: number, timeoutMs: number | undefined): Promise<Value[][]> {
+    const results = await timed(feeds, fetches, rows, timeoutMs)
+    return outputs.map((output) => output.read(results[output.name] as TensorValue, rows))
+  }
+
+  function computeColumns(columns: FeatureColumns, from: number, to: number, timeoutMs: number | undefined): Promise<Value[][]> {
+    const feeds: Record<string, TensorValue> = {}
+    for (const input of inputs) feeds[input.name] = input.writeColumns(columns, from, to)
+    return outputsOf(feeds, to - from, timeoutMs)
   }
 
   async function timed(feeds: Tensors, asked: readonly string[], rows: number, timeoutMs: number | undefined): Promise<Tensors> {
@@ -117,6 +140,8 @@ export function loadedModel(
     maxRows: binding.maxRows,
     metadata,
     run: async (rows, timeoutMs) => (rows.length === 0 ? [] : whileOpen(() => compute(rows, timeoutMs))),
+    runColumns: async (columns, from, to, timeoutMs) =>
+      from === to ? outputs.map(() => []) : whileOpen(() => computeColumns(columns, from, to, timeoutMs)),
     checkCall,
     async runTensors(feeds, wanted, timeoutMs) {
       const asked = checkCall(feeds, wanted)

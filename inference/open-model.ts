@@ -20,6 +20,8 @@ import { createLatencyEstimator, subprocessBudgetMs } from './latency-estimator.
 import type { LoadAnswer, ModelProcess } from './model-process.ts'
 import { trialTimeoutMs } from './require-finished-trial.ts'
 import type { ProcessPool } from './process-pool.ts'
+import type { ColumnRunner } from './run-columns.ts'
+import { createColumnRunner } from './run-columns.ts'
 
 /** A model version as servers run it. */
 export interface OpenModel extends BatchedModel, Pick<LoadedModel, 'outputs' | 'metadata' | 'close'> {
@@ -38,6 +40,8 @@ export interface OpenModel extends BatchedModel, Pick<LoadedModel, 'outputs' | '
   predictedRunMs(rows: number): number
   /** As `predict`, without reading or filling the prediction cache. */
   readonly predictUncached: BatchedModel['predict']
+  /** Runs rows by column, many at once, past the batcher and the cache. */
+  readonly runColumns: ColumnRunner
   /** Clears the prediction cache. */
   forgetAnswers(): void
   readonly last: LastCall
@@ -148,6 +152,7 @@ export async function openModel(bytes: () => Promise<Uint8Array>, options: OpenM
     predict: cache?.predict ?? batched.predict,
     predictUncached: batched.predict,
     runTensors: batched.runTensors,
+    runColumns: createColumnRunner(loaded, tried.profile?.sharesRuns ?? false),
     place,
     tried: tried.profile !== null,
     outputs: loaded.outputs,

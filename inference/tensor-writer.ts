@@ -1,6 +1,6 @@
 import { LockstepError } from '../kernel/errors.ts'
 import type { Floats } from '../kernel/packed-row.ts'
-import { fillFloats } from '../kernel/packed-row.ts'
+import { fillFloatColumns, fillFloats } from '../kernel/packed-row.ts'
 import type { ServiceRow } from '../kernel/service-plan.ts'
 import type { Value } from '../kernel/value-type.ts'
 import type { InputBinding, InputColumn } from '../registry/model-binding.ts'
@@ -65,6 +65,26 @@ export function createTensorWriter(input: InputBinding): TensorWriter {
       }
     default:
       return input.type satisfies never
+  }
+}
+
+export type ColumnTensorWriter = (columns: readonly (readonly (Value | null)[])[], from: number, to: number) => TensorValue
+
+/**
+ * As `createTensorWriter`, of the rows [from, to) of columns by feature. For float tensors no row becomes an object.
+ */
+export function createColumnTensorWriter(input: InputBinding): ColumnTensorWriter {
+  const { columns, width, type } = input
+  if (type !== 'float32' && type !== 'float64') {
+    const write = createTensorWriter(input)
+    return (values, from, to) => write(Array.from({ length: to - from }, (_, i) => values.map((column) => column[from + i] ?? null)))
+  }
+  return (values, from, to) => {
+    const length = (to - from) * width
+    const dims = [to - from, ...input.rowShape]
+    const data = type === 'float32' ? new Float32Array(length) : new Float64Array(length)
+    fillFloatColumns(data, width, columns, values, from, to)
+    return data instanceof Float32Array ? { type: 'float32', dims, data } : { type: 'float64', dims, data }
   }
 }
 

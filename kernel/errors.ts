@@ -39,6 +39,8 @@ export type ErrorCode =
   | 'SPINE_INVALID'
   | 'LABEL_LEAK'
   | 'WRITE_FAILED'
+  | 'BATCH_CONFLICT' // a batch of this id was asked for in another way
+  | 'TOO_MANY_REFUSED' // more rows of a batch have no prediction than it allows
   | 'NOT_REPRODUCIBLE' // what a training set was made of cannot be read again
   | 'BASELINE_MISSING' // a model version has no earlier rows to compare with
   // online

@@ -25,6 +25,27 @@ export function fillFloats(
   }
 }
 
+/** As `fillFloats`, of the rows [from, to) of columns by feature. */
+export function fillFloatColumns(
+  floats: Floats,
+  rowWidth: number,
+  columns: readonly { readonly feature: number; readonly offset: number; readonly width: number }[],
+  values: readonly (readonly (Value | null)[])[],
+  from: number,
+  to: number,
+): void {
+  for (const { feature, offset, width } of columns) {
+    const column = values[feature] ?? []
+    for (let row = from, at = offset; row < to; row++, at += rowWidth) {
+      const value = column[row]
+      if (typeof value === 'number') floats[at] = value
+      else if (value === null || value === undefined) floats.fill(Number.NaN, at, at + width)
+      else if (value instanceof Float32Array) floats.set(value, at)
+      else floats[at] = Number(value)
+    }
+  }
+}
+
 /**
  * The values of a row without nulls, still encoded as in the stored state. For a model they are decoded directly into
  * its tensor. For other callers they are decoded once on demand.

@@ -7,7 +7,7 @@ import type { Spine } from './spine/spine.ts'
  * @param names null: all
  * @throws LockstepError `SPINE_INVALID` naming a column that is not there or is named twice
  */
-export function carriedColumns(spine: Spine, names: readonly string[] | null): number[] {
+export function carriedColumns(spine: Pick<Spine, 'columns'>, names: readonly string[] | null): number[] {
   if (names === null) return spine.columns.map((_, slot) => slot)
   const repeated = names.find((name, i) => names.indexOf(name) !== i)
   if (repeated !== undefined) throw new LockstepError('SPINE_INVALID', `The column "${repeated}" is to be copied twice; name it once.`)

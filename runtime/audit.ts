@@ -22,6 +22,7 @@ export type AuditAction =
   | 'ingest.undo'
   | 'erase'
   | 'backfill.start'
+  | 'batch.start'
   | 'backfill.cancel'
   | 'dead-letter.retry'
   | 'dead-letter.drop'

@@ -8,6 +8,7 @@ const passingCodes: ReadonlySet<ErrorCode> = new Set([
   'POSTGRES_UNAVAILABLE',
   'REDIS_UNAVAILABLE',
   'STREAM_UNAVAILABLE',
+  'STORAGE_UNAVAILABLE',
   'NOT_READY',
   'BUSY',
   'OVERLOADED',

@@ -14,6 +14,9 @@ import type { JobEvent } from '../../runtime/jobs/job-kind.ts'
 import { registerJobGauges } from '../../runtime/jobs/job-gauges.ts'
 import { workOnJobs } from '../../runtime/jobs/work-on-jobs.ts'
 import { startWatchdog } from '../../runtime/watchdog.ts'
+import { batchJobs } from '../batch-tools.ts'
+import { durationOption } from '../duration-option.ts'
+import { untilIdle } from '../until-idle.ts'
 import type { Command } from '../command.ts'
 import { viewsWork } from '../keep-views.ts'
 import { watchMonitors } from '../watch-monitors.ts'
@@ -22,7 +25,7 @@ import { serveMetrics } from '../../serving/lifecycle/metrics-server.ts'
 import { watchDependencies } from '../watch-dependencies.ts'
 import { jobKinds, jobTools, workerTools } from '../worker-tools.ts'
 
-const works = ['views', 'exports'] as const
+const works = ['views', 'exports', 'batches'] as const
 
 export const workerCommand: Command = {
   name: 'worker',
@@ -37,7 +40,11 @@ export const workerCommand: Command = {
     only: {
       value: 'WORK',
       choices: works,
-      help: '"views": online views, streams, backfills and monitors; "exports": parts of exports. Default: both.',
+      help: '"views": online views, streams, backfills and monitors; "exports": parts of exports; "batches": parts of batches. Default: all.',
+    },
+    'until-idle': {
+      value: 'DURATION',
+      help: 'With --only exports or batches: exit with 0 when no such job has run for this long, such as 60s.',
     },
     'metrics-port': {
       value: 'PORT',
@@ -50,6 +57,10 @@ export const workerCommand: Command = {
     const { config, log, signal } = context
     const concurrency = input.count('concurrency', 1, 8) ?? 1
     const only = input.choice('only', works)
+    const idle = input.text('until-idle')
+    const idleMs = idle === undefined ? null : durationOption('worker', 'until-idle', idle) / 1000
+    if (idleMs !== null && (only === undefined || only === 'views'))
+      throw new LockstepError('USAGE', '"--until-idle" needs "--only exports" or "--only batches": the work on views never ends.')
     const port = input.count('metrics-port', 0, 65_535) ?? config.metricsPort
     if (config.postgresUrl === null) throw embedded()
     const registry = createMetricsRegistry()
@@ -57,7 +68,7 @@ export const workerCommand: Command = {
     await context.database(postgresTimers(roundTrips))
     const tracing = await context.tracing(registry)
     const [metrics, runMetrics] = [createJobMetrics(registry), createViewRunMetrics(registry)]
-    const opened = only === 'exports' ? null : await workerTools(context, true)
+    const opened = only === undefined || only === 'views' ? await workerTools(context, true) : null
     const tools =
       opened === null ? null : { ...opened, store: instrumentedStore(opened.store, createOnlineErrorMetric(registry), roundTrips) }
     if (tools !== null) {
@@ -70,8 +81,10 @@ export const workerCommand: Command = {
     const monitors = tools === null ? null : watchMonitors(tools, context, registry)
     const shared = tools ?? (await jobTools(context))
     const { jobs, worker } = shared
-    const exported = only === 'views' ? [] : [exportsInParts({ db: shared.db, find: shared.service })]
-    const kinds = [...(views?.kinds ?? []), ...exported]
+    const does = (work: (typeof works)[number]): boolean => only === undefined || only === work
+    const exported = does('exports') ? [exportsInParts({ db: shared.db, find: shared.service })] : []
+    const batches = does('batches') ? [batchJobs(context, shared).kind] : []
+    const kinds = [...(views?.kinds ?? []), ...exported, ...batches]
     registerJobGauges(registry, async () => shared.db)
     const watched = await watchDependencies({ db: shared.db, store: tools?.store ?? null }, registry, log)
     context.add('watch', () => watched.close())
@@ -90,14 +103,22 @@ export const workerCommand: Command = {
     const what = {
       views: 'views, streams and backfills',
       exports: 'parts of exports',
-      both: 'views, streams, backfills and parts of exports',
-    }[only ?? 'both']
+      batches: 'parts of batches',
+      all: 'views, streams, backfills, and parts of exports and batches',
+    }[only ?? 'all']
     return {
       json: { worker, concurrency, only: only ?? null, metricsPort: server?.port ?? null },
       text: `The worker ${worker} waits for ${what}, ${concurrency} at a time.${server === null ? '' : ` Its metrics are on port ${server.port}.`}`,
       async stay() {
         startWatchdog(config, log)
-        const work = workOnJobs(jobs, { kinds, known: jobKinds, worker, signal, concurrency, onEvent, tracing })
+        const idled = new AbortController()
+        const ends = AbortSignal.any([signal, idled.signal])
+        const work = workOnJobs(jobs, { kinds, known: jobKinds, worker, signal: ends, concurrency, onEvent, tracing })
+        if (idleMs !== null) {
+          const names = kinds.map(({ name }) => name)
+          await Promise.race([untilIdle(jobs, names, idleMs, signal), work])
+          idled.abort(new LockstepError('STOPPED', 'No job has run for the time of --until-idle.'))
+        }
         await Promise.all([work, views?.keep(signal), monitors?.(onEvent), streams === null ? null : consumeStreams(streams, { signal })])
       },
     }

@@ -65,7 +65,7 @@ export async function namesIn(folder: string): Promise<string[]> {
 }
 
 /** @throws LockstepError `NOT_REPRODUCIBLE` naming a source that does not record arrivals */
-async function refuseUnfrozen(db: Database, service: ServicePlan): Promise<void> {
+export async function refuseUnfrozen(db: Database, service: ServicePlan): Promise<void> {
   for (const { plan } of service.uses) {
     const { source } = plan.spec
     if ((await readSourceTable(db, source)).hasXid) continue

@@ -124,6 +124,16 @@ export async function createDatasetDigest(columns: readonly Column<ValueType>[],
   return encodeInto(createHashSink(), createEncoder(columns))
 }
 
+/** Encodes rows into the bytes that a sink takes. */
+export async function openOutput<Sealed>(
+  sink: ByteSink<Sealed>,
+  columns: readonly Column<ValueType>[],
+  format: DatasetFormat,
+): Promise<DatasetOutput<Sealed & { readonly rows: number }>> {
+  const createEncoder = await encoders[format]()
+  return encodeInto(sink, createEncoder(columns))
+}
+
 function encodeInto<Sealed>(sink: ByteSink<Sealed>, encoder: BatchEncoder): DatasetOutput<Sealed & { readonly rows: number }> {
   let rows = 0
 

@@ -56,6 +56,7 @@ const pages = [
   'watch-a-model',
   'erase',
   'object-storage',
+  'batch',
   'how-do-i',
   'rollouts',
   'shadow',

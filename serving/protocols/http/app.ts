@@ -8,6 +8,7 @@ import { oipRoutes } from '../oip/oip-routes.ts'
 import { alertRoutes } from './alerts-route.ts'
 import { auditRoutes } from './audit-route.ts'
 import { backfillRoutes } from './backfills-route.ts'
+import { batchRoutes } from './batches-route.ts'
 import type { Call, FileRange, RouteAnswer } from './call.ts'
 import { crossOrigin } from './cors.ts'
 import { driftRoutes } from './drift-route.ts'
@@ -68,6 +69,7 @@ const described: readonly Route[] = [
   ...datasetRoutes,
   ...oipRoutes,
   ...feastRoutes,
+  ...batchRoutes,
   ...backfillRoutes,
   ...jobRoutes,
   ...alertRoutes,

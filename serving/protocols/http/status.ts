@@ -35,6 +35,8 @@ export function statusOf({ code, details }: LockstepError): HttpErrorStatus {
     case 'BREAKS_MODEL':
     case 'IN_USE':
     case 'ALREADY_INGESTED':
+    case 'BATCH_CONFLICT':
+    case 'FILE_CHANGED':
       return 409
     case 'BODY_TOO_LARGE':
       return 413

@@ -1,0 +1,33 @@
+import type { BatchJson } from '../serving/batch/batch-json.ts'
+import { ago, bytes, count, counted, duration } from './human.ts'
+import { table } from './table.ts'
+
+export function batchText({ id, state, model, version, out, rows, parts, partsDone, secondsLeft, error, result, job }: BatchJson): string {
+  const left = secondsLeft === null ? '' : `, about ${duration(secondsLeft * 1000)} left`
+  return [
+    `Batch ${id} of ${model}@${version}: ${state}, ${count(partsDone)} of ${counted(parts, 'part')} done${left} (job ${job}).`,
+    `Output: ${out}`,
+    ...(result === null
+      ? [`Rows so far: ${count(rows)}.`]
+      : [
+          `${counted(result.rows, 'row')}, ${count(result.refused)} without a prediction, ${bytes(result.bytes)}.`,
+          `${result.cpuSeconds.toFixed(1)} CPU seconds (${count(result.rowsPerCpuSecond)} rows each), at most ${count(result.peakMegabytes)} MB in one process.`,
+        ]),
+    ...(error === null ? [] : [`Failed: ${error.code}: ${error.message}`]),
+  ].join('\n')
+}
+
+export function batchTable(batches: readonly BatchJson[]): string {
+  return table(
+    ['ID', 'MODEL', 'STATE', 'PARTS', 'ROWS', 'REFUSED', 'BEGUN'],
+    batches.map((batch) => [
+      batch.id,
+      `${batch.model}@${batch.version}`,
+      batch.state,
+      `${count(batch.partsDone)} of ${count(batch.parts)}`,
+      count(batch.rows),
+      count(batch.refused),
+      ago(Date.now() - Date.parse(batch.submittedAt)),
+    ]),
+  )
+}

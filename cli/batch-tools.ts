@@ -1,0 +1,33 @@
+import { pathToFileURL } from 'node:url'
+import { LockstepError } from '../kernel/errors.ts'
+import { absoluteName, isStoredObject } from '../runtime/storage/object-store.ts'
+import type { BatchJobs } from '../serving/batch/batch-job.ts'
+import { createBatchJobs } from '../serving/batch/batch-job.ts'
+import type { BatchRequest } from '../serving/batch/batch-spec.ts'
+import type { Context } from './context.ts'
+import type { JobTools } from './worker-tools.ts'
+
+/** The job kind of batches for this process. Models that it loads are unloaded when the process ends. */
+export function batchJobs({ log, add }: Pick<Context, 'log' | 'add'>, { db, catalog }: Pick<JobTools, 'db' | 'catalog'>): BatchJobs {
+  const jobs = createBatchJobs({ db, catalog, log })
+  add('batches', () => jobs.close())
+  return jobs
+}
+
+/** The URL of the folder of a batch, without a slash at its end. */
+export function folderUrl(out: string): string {
+  const name = absoluteName(out)
+  return (isStoredObject(name) ? name : pathToFileURL(name).href).replace(/\/+$/, '')
+}
+
+/**
+ * How many rows may have no prediction: `1%`, or a number of rows.
+ *
+ * @throws LockstepError `USAGE`
+ */
+export function maxRefusedOf(text: string): NonNullable<BatchRequest['maxRefused']> {
+  const [, percent, rows] = /^(?:(\d+(?:\.\d+)?)\s*%|(\d+))$/.exec(text) ?? []
+  if (percent !== undefined && Number(percent) <= 100) return { share: Number(percent) / 100 }
+  if (rows !== undefined) return { rows: Number(rows) }
+  throw new LockstepError('USAGE', `"--max-refused" is "${text}"; write a share such as 1%, or a number of rows.`)
+}

@@ -1,0 +1,116 @@
+import { LockstepError, messageOf } from '../../kernel/errors.ts'
+import { isEmbedded } from '../../runtime/database.ts'
+import { jobFailure } from '../../runtime/jobs/await-job.ts'
+import { absoluteName } from '../../runtime/storage/object-store.ts'
+import { parseModelReference } from '../../registry/pick-version.ts'
+import { batchJson, readBatch } from '../../serving/batch/batch-json.ts'
+import type { BatchRequest } from '../../serving/batch/batch-spec.ts'
+import { beginBatch } from '../../serving/batch/begin-batch.ts'
+import { actorOf, reasonOption } from '../actor.ts'
+import { batchText } from '../batch-text.ts'
+import { batchJobs, folderUrl, maxRefusedOf } from '../batch-tools.ts'
+import type { Command } from '../command.ts'
+import type { Input } from '../input.ts'
+import { spineInput } from '../spine-option.ts'
+import { watchJob } from '../watch-job.ts'
+import { jobTools } from '../worker-tools.ts'
+
+const bounds = ['at', 'before'] as const
+const formats = ['parquet', 'csv', 'jsonl'] as const
+const defaultRowsPerPart = 100_000
+const maxParts = 99_999
+
+export const batchRunCommand: Command = {
+  name: 'batch run',
+  summary: 'Predict every row of a spine into a folder of files, shared among workers',
+  description: [
+    'The version, the feature service, the rows that have arrived and the spine are pinned when the batch begins. So the same rows get the same files, whichever workers write them, and whatever happens meanwhile.',
+    'The folder has part-00000.parquet and so on, then _manifest.json, then _SUCCESS. Without _SUCCESS it is not complete.',
+    'The same --id again joins the running batch, or returns the finished one. So a scheduler may run the command again at any time.',
+    'This process works on the parts, and all workers of the database do so too.',
+  ],
+  arguments: [{ name: 'MODEL', help: 'The model, or one version of it: delay@3, delay@challenger.' }],
+  options: {
+    spine: { value: 'FILE|SQL', help: 'The rows to predict for: a file, a URL of object storage, or a query.', needed: true },
+    out: { value: 'FOLDER', help: 'The folder, or the URL of one: s3://bucket/delays/day=2026-03-01.', needed: true },
+    id: { value: 'ID', help: 'The name of the batch, such as delays/2026-03-01. Default: the folder.' },
+    version: { value: 'N', help: 'The version of the model. Default: the champion, or the newest version if there is none.' },
+    time: { value: 'COLUMN', help: "The spine's time column, if it has several." },
+    'as-of': { value: 'BOUND', choices: bounds, help: '"at" (the default) or "before", as for "dataset create".' },
+    'known-before': { value: 'TIME', help: 'Ignore rows with a known time (or, without one, an event time) at this moment or later.' },
+    columns: { value: 'A,B,…', help: 'The columns of the spine to copy. Default: all.' },
+    format: { value: 'FORMAT', choices: formats, help: '"parquet" (the default), "csv" or "jsonl".' },
+    'rows-per-part': { value: 'N', help: `The maximum number of rows of a file. Default: ${defaultRowsPerPart}.` },
+    'max-refused': { value: 'LIMIT', help: 'Fail if more rows have no prediction: a share such as 1%, or a number. Default: no limit.' },
+    detach: { help: 'Begin the batch and leave it to workers.' },
+    overwrite: { help: 'Replace a batch that is in the folder.' },
+    reason: reasonOption,
+  },
+  streams: true,
+  example: 'lockstep batch run delay --spine june.parquet --out s3://ml/delays/june --id delays/june --max-refused 1%',
+  async run(context, input) {
+    const tools = await jobTools(context)
+    const detach = input.flag('detach')
+    const jobs = batchJobs(context, tools)
+    const { db, jobs: lasting, worker } = tools
+    if (detach && isEmbedded(db)) {
+      throw new LockstepError(
+        'USAGE',
+        'With the embedded database this process is the only one, so no worker could do the batch. Leave out --detach.',
+      )
+    }
+    const request = requestOf(input)
+    const id = input.text('id') ?? request.out
+    const catalog = await tools.catalog()
+    const by = actorOf(input)
+    const begun = await beginBatch({ db, catalog, kind: jobs.kind, worker, by, signal: context.signal }, id, request)
+    if (detach) {
+      const batch = batchJson(begun.job)
+      return {
+        json: { ...batch, joined: begun.joined },
+        text: `${batchText(batch)}\nWorkers do it: "lockstep batch watch ${id}" shows the progress.`,
+      }
+    }
+    const job = await watchJob(context, { jobs: lasting, worker }, begun.job.id, { label: `Batch ${id}`, kinds: [jobs.kind] }).catch(
+      (error: unknown) => {
+        if (!context.signal.aborted) throw error
+        throw new LockstepError(
+          'STOPPED',
+          `${messageOf(context.signal.reason)} The same command continues the batch "${id}", and workers do.`,
+          {
+            cause: context.signal.reason,
+            details: { id, job: begun.job.id, retriable: true },
+          },
+        )
+      },
+    )
+    const failure = jobFailure(job)
+    if (failure !== null) throw failure
+    const batch = batchJson(await readBatch(db, id))
+    return { json: { ...batch, joined: begun.joined }, text: batchText(batch) }
+  },
+}
+
+function requestOf(input: Input): BatchRequest {
+  const named = parseModelReference(input.argument('MODEL'))
+  const spine = spineInput(input.needed('spine'))
+  const maxRefused = input.text('max-refused')
+  return {
+    model: named.model,
+    version: input.count('version', 1) ?? named.version ?? null,
+    spine: 'file' in spine ? { file: absoluteName(spine.file) } : spine,
+    time: input.text('time') ?? null,
+    asOf: input.choice('as-of', bounds) ?? 'at',
+    knownBefore: input.time('known-before') ?? null,
+    columns:
+      input
+        .text('columns')
+        ?.split(',')
+        .map((name) => name.trim()) ?? null,
+    out: folderUrl(input.needed('out')),
+    format: input.choice('format', formats) ?? 'parquet',
+    rowsPerPart: input.count('rows-per-part', 1, maxParts * defaultRowsPerPart) ?? defaultRowsPerPart,
+    maxRefused: maxRefused === undefined ? null : maxRefusedOf(maxRefused),
+    overwrite: input.flag('overwrite'),
+  }
+}

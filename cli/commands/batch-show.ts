@@ -1,0 +1,14 @@
+import { batchJson, readBatch } from '../../serving/batch/batch-json.ts'
+import { batchText } from '../batch-text.ts'
+import type { Command } from '../command.ts'
+
+export const batchShowCommand: Command = {
+  name: 'batch show',
+  summary: 'Show a batch: its state, progress, rows and cost',
+  arguments: [{ name: 'ID', help: 'The id of the batch, as "batch list" shows it.' }],
+  example: 'lockstep batch show delays/june',
+  async run(context, input) {
+    const batch = batchJson(await readBatch(await context.database(), input.argument('ID')))
+    return { json: batch, text: batchText(batch) }
+  },
+}

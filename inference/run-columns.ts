@@ -1,0 +1,59 @@
+import type { ErrorCode } from '../kernel/errors.ts'
+import { LockstepError } from '../kernel/errors.ts'
+import type { Value } from '../kernel/value-type.ts'
+import type { FeatureColumns, LoadedModel } from './load-model.ts'
+
+/** The maximum rows of one run. The time per row hardly falls beyond. */
+const rowsPerRun = 1024
+
+export interface ColumnPredictions {
+  /** By index of the model's outputs, then by row; null: the row has no prediction. */
+  readonly outputs: readonly (Value | null)[][]
+  /** By row: why it has no prediction; null: it has one. */
+  readonly failures: readonly (ErrorCode | null)[]
+}
+
+export type ColumnRunner = (columns: FeatureColumns, rows: number) => Promise<ColumnPredictions>
+
+/** Failures that the rows of the run may cause. Others are of the model's process, so the same run is tried again. */
+const causedByRows: ReadonlySet<ErrorCode> = new Set<ErrorCode>(['MODEL_FAILED', 'MODEL_TIMEOUT'])
+
+/**
+ * Runs a model on any number of rows. The sizes of the runs depend on the number of rows alone, so that the same rows
+ * have the same predictions each time. A run that fails is halved, down to the rows that fail by themselves.
+ *
+ * @param sharesRuns whether the rows of a run are independent. If not, each row has its own run
+ */
+export function createColumnRunner(model: Pick<LoadedModel, 'runColumns' | 'outputs' | 'maxRows'>, sharesRuns: boolean): ColumnRunner {
+  const step = sharesRuns && model.maxRows === null ? rowsPerRun : 1
+
+  return async (columns, rows) => {
+    const outputs = model.outputs.map(() => new Array<Value | null>(rows).fill(null))
+    const failures = new Array<ErrorCode | null>(rows).fill(null)
+
+    async function run(from: number, to: number): Promise<void> {
+      try {
+        const answers = await model.runColumns(columns, from, to)
+        for (const [o, answer] of answers.entries())
+          for (let i = 0; i < answer.length; i++) (outputs[o] as Value[])[from + i] = answer[i] as Value
+      } catch (error) {
+        if (!(error instanceof LockstepError) || !isOfRows(error)) throw error
+        if (to - from === 1) {
+          failures[from] = error.code
+          return
+        }
+        const middle = from + Math.ceil((to - from) / 2)
+        await run(from, middle)
+        await run(middle, to)
+      }
+    }
+
+    for (let from = 0; from < rows; from += step) await run(from, Math.min(rows, from + step))
+    return { outputs, failures }
+  }
+}
+
+/** A run that ended the model's process is one of these too. */
+function isOfRows({ code, details }: LockstepError): boolean {
+  return causedByRows.has(code) || (code === 'MODEL_UNAVAILABLE' && details['endedIn'] !== undefined)
+}

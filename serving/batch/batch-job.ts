@@ -1,0 +1,143 @@
+import { LockstepError } from '../../kernel/errors.ts'
+import { formatTimestamp } from '../../kernel/time.ts'
+import { typeName } from '../../kernel/value-type.ts'
+import { dropUnderReaders } from '../../offline/spine/slice-spine.ts'
+import type { Spine } from '../../offline/spine/spine.ts'
+import { isPassing } from '../../runtime/is-passing.ts'
+import type { JobKind } from '../../runtime/jobs/job-kind.ts'
+import { readJob } from '../../runtime/jobs/read-jobs.ts'
+import type { BatchTools } from './batch-models.ts'
+import { createBatchModels } from './batch-models.ts'
+import { createBatchOutput } from './batch-output.ts'
+import type { BatchChunk, BatchManifest, BatchPart, BatchPlan, BatchResult, BatchSpec } from './batch-spec.ts'
+import { batchKind, batchSpec, batchTable, ordinalName, statusName } from './batch-spec.ts'
+import { planBatch } from './plan-batch.ts'
+import type { BatchModel } from './write-batch-part.ts'
+import { batchColumns, writeBatchPart } from './write-batch-part.ts'
+
+export interface BatchJobs {
+  readonly kind: JobKind<BatchSpec, BatchPlan, BatchChunk, BatchPart>
+  /** Unloads models. Call it when no step runs. */
+  close(): Promise<void>
+}
+
+/**
+ * Batch inference as jobs: a part is a chunk. An error that every other worker would also get fails the batch.
+ *
+ *     plan: the spine, by key -> any worker: part 0, part 1 … -> finish: manifest, _SUCCESS
+ */
+export function createBatchJobs(tools: BatchTools): BatchJobs {
+  const { db } = tools
+  const models = createBatchModels(tools)
+  const outputOf = (id: number, { request }: BatchSpec) => createBatchOutput(request.out, { job: id, overwrite: request.overwrite })
+
+  return {
+    kind: {
+      name: batchKind,
+      spec: batchSpec,
+      retries: 4,
+      backoffSeconds: { from: 1, to: 60 },
+      keepDays: 90,
+      async plan({ id, spec }, { signal }) {
+        return await models.use(spec, ({ service, outputs }) => planBatch(db, service, outputs, id, spec, outputOf(id, spec), signal))
+      },
+      async run({ id, spec, plan }, chunk, { signal, worker, progress }) {
+        const spine: Spine = { ...plan.spine, table: batchTable(id), drop: () => Promise.resolve() }
+        const task = { ...chunk, request: spec.request, arrivedBefore: spec.arrivedBefore, spine }
+        try {
+          const output = outputOf(id, spec)
+          const part = await models.use(spec, (model) => writeBatchPart(db, model, task, output, signal, progress))
+          // the clean-up of a batch that was cancelled meanwhile does not know of this part
+          if ((await readJob(db, id)).state !== 'running') await output.remove([part])
+          return part
+        } catch (error) {
+          if (!(error instanceof LockstepError) || isPassing(error)) throw error
+          throw new LockstepError(error.code, `${error.message} (Part ${chunk.part} of ${plan.parts}, by the worker "${worker}".)`, {
+            cause: error,
+            details: { ...error.details, part: chunk.part, worker },
+          })
+        }
+      },
+      async finish({ id, spec, plan }, parts, { signal, isHeld }) {
+        const manifest = await models.use(spec, ({ outputs }) => Promise.resolve(manifestOf(id, spec, plan, parts, outputs)))
+        requireFewRefused(spec, manifest)
+        signal.throwIfAborted()
+        if (!(await isHeld())) throw new LockstepError('STOPPED', `The batch "${spec.id}" has ended, or another worker finishes it.`)
+        await outputOf(id, spec).complete(manifest)
+        await dropUnderReaders(db, batchTable(id))
+        const { rows, refused, parts: written, bytes, cpuSeconds, rowsPerCpuSecond, peakMegabytes } = manifest
+        return { rows, refused, parts: written.length, bytes, cpuSeconds, rowsPerCpuSecond, peakMegabytes } satisfies BatchResult
+      },
+      async clean({ id, spec }, parts, { isHeld }) {
+        // if another worker has cleaned already, the batch may have been retried since
+        if (!(await isHeld())) return
+        await dropUnderReaders(db, batchTable(id))
+        await outputOf(id, spec).remove(parts.filter((part) => part !== null))
+      },
+      describe({ id, spec, chunks }, { step, number }) {
+        return step === 'chunk'
+          ? `part ${number} of ${chunks} of the batch "${spec.id}" (job ${id})`
+          : `the ${step} of the batch "${spec.id}" (job ${id})`
+      },
+    },
+    close: () => models.close(),
+  }
+}
+
+function manifestOf(
+  job: number,
+  { id, createdAt, request, version, sha256, service, arrivedBefore, etag }: BatchSpec,
+  { spine }: BatchPlan,
+  parts: readonly BatchPart[],
+  outputs: BatchModel['outputs'],
+): BatchManifest {
+  const sum = (of: (part: BatchPart) => number): number => parts.reduce((all, part) => all + of(part), 0)
+  const [rows, cpuSeconds] = [sum((part) => part.rows), sum((part) => part.cpuSeconds)]
+  const originOf = (name: string): 'spine' | 'model' | 'batch' => {
+    if (name === ordinalName || name === statusName) return 'batch'
+    return outputs.some((output) => output.name === name) ? 'model' : 'spine'
+  }
+  return {
+    id,
+    job,
+    createdAt,
+    model: request.model,
+    version,
+    modelSha256: sha256,
+    service,
+    spine: { ...request.spine, ...(etag === null ? {} : { etag }) },
+    time: spine.time,
+    asOf: request.asOf,
+    knownBefore: request.knownBefore === null ? null : formatTimestamp(request.knownBefore),
+    arrivedBefore,
+    columns: batchColumns(spine, request, outputs).columns.map(({ name, type }) => ({ name, type: typeName(type), from: originOf(name) })),
+    format: request.format,
+    rows,
+    refused: sum((part) => part.refused),
+    parts: parts.map(({ name, rows: held, refused, bytes, sha256: hash, etag: tag }) => ({
+      name,
+      rows: held,
+      refused,
+      bytes,
+      sha256: hash,
+      etag: tag,
+    })),
+    bytes: sum((part) => part.bytes),
+    cpuSeconds: Number(cpuSeconds.toFixed(3)),
+    rowsPerCpuSecond: cpuSeconds === 0 ? 0 : Math.round(rows / cpuSeconds),
+    peakMegabytes: Math.max(0, ...parts.map(({ memory }) => memory.peakMegabytes)),
+  }
+}
+
+/** @throws LockstepError `TOO_MANY_REFUSED` */
+function requireFewRefused({ id, request: { maxRefused } }: BatchSpec, { rows, refused }: BatchManifest): void {
+  if (maxRefused === null) return
+  const allowed = 'rows' in maxRefused ? maxRefused.rows : maxRefused.share * rows
+  if (refused <= allowed) return
+  const limit = 'rows' in maxRefused ? `${maxRefused.rows}` : `${maxRefused.share * 100} %`
+  throw new LockstepError(
+    'TOO_MANY_REFUSED',
+    `${refused} of the ${rows} rows of the batch "${id}" have no prediction, and at most ${limit} may. Look at their column "${statusName}" without the limit, mend the rows or their features, and begin the batch again.`,
+    { details: { rows, refused } },
+  )
+}

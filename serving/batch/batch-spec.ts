@@ -1,0 +1,123 @@
+import { z } from 'zod'
+import type { StoredSpine } from '../../offline/spine/spine.ts'
+
+/** The job kind of batch inference. */
+export const batchKind = 'batch'
+
+/** The names of all outputs. Readers of folders pass over names that begin with `_`. */
+export const manifestName = '_manifest.json'
+export const successName = '_SUCCESS'
+
+/** Columns that every batch has beside those of the spine and the model. */
+export const ordinalName = '_ordinal'
+export const statusName = '_status'
+
+/** What a caller asks for. The same id with other words is another batch. */
+export const batchRequest = z.object({
+  model: z.string(),
+  /** A number or an alias; null: the champion, or the newest version. */
+  version: z.union([z.number(), z.string()]).nullable(),
+  spine: z.union([
+    z.object({ file: z.string() }),
+    z.object({ sql: z.string() }),
+    z.object({ rowsOf: z.string(), from: z.number(), to: z.number() }),
+  ]),
+  time: z.string().nullable(),
+  asOf: z.enum(['at', 'before']),
+  /** Epoch microseconds; null: none. */
+  knownBefore: z.number().nullable(),
+  /** The spine's columns to carry; null: all. */
+  columns: z.array(z.string()).nullable(),
+  /** The URL of a folder, without a slash at its end. */
+  out: z.string(),
+  format: z.enum(['parquet', 'csv', 'jsonl']),
+  rowsPerPart: z.number().int().min(1),
+  /** How many rows may have no prediction; null: any number. */
+  maxRefused: z.union([z.object({ share: z.number() }), z.object({ rows: z.number() })]).nullable(),
+  overwrite: z.boolean(),
+})
+export type BatchRequest = z.infer<typeof batchRequest>
+
+/** A request with all that may change pinned. */
+export const batchSpec = z.object({
+  id: z.string(),
+  /** RFC 3339. */
+  createdAt: z.string(),
+  request: batchRequest,
+  version: z.number(),
+  /** Of the model's bytes. */
+  sha256: z.string(),
+  service: z.object({ id: z.string(), fingerprint: z.string() }),
+  /** Rows of all transactions below it are read, and no others. */
+  arrivedBefore: z.number(),
+  /** Of a spine's file; null: it is no file. */
+  etag: z.string().nullable(),
+})
+export type BatchSpec = z.infer<typeof batchSpec>
+
+/** What the parts share. */
+export interface BatchPlan {
+  /** In the table `batchTable` of its job, ordered by key. */
+  readonly spine: Omit<StoredSpine, 'table'>
+  readonly parts: number
+}
+
+export interface BatchChunk {
+  readonly part: number
+  /** Rows of the spine, from 0. */
+  readonly range: { readonly from: number; readonly to: number }
+}
+
+export interface BatchPart {
+  readonly name: string
+  readonly rows: number
+  readonly refused: number
+  readonly bytes: number
+  readonly sha256: string
+  readonly etag: string
+  readonly cpuSeconds: number
+  /** Not a number of its own, because the job sums numbers up. */
+  readonly memory: { readonly peakMegabytes: number }
+}
+
+/** What a finished batch is, beside its parts. Equal recipes write equal parts. */
+export interface BatchManifest {
+  readonly id: string
+  readonly job: number
+  readonly createdAt: string
+  readonly model: string
+  readonly version: number
+  readonly modelSha256: string
+  readonly service: { readonly id: string; readonly fingerprint: string }
+  readonly spine: BatchRequest['spine'] & { readonly etag?: string }
+  readonly time: string
+  readonly asOf: 'at' | 'before'
+  /** RFC 3339; null: no such bound. */
+  readonly knownBefore: string | null
+  readonly arrivedBefore: number
+  readonly columns: readonly { readonly name: string; readonly type: string; readonly from: 'spine' | 'model' | 'batch' }[]
+  readonly format: BatchRequest['format']
+  readonly rows: number
+  readonly refused: number
+  readonly parts: readonly Omit<BatchPart, 'cpuSeconds' | 'memory'>[]
+  readonly bytes: number
+  /** Of the processes of Lockstep, without the database. */
+  readonly cpuSeconds: number
+  readonly rowsPerCpuSecond: number
+  /** The most that one of these processes had in memory. */
+  readonly peakMegabytes: number
+}
+
+/** What the history of jobs keeps of a finished batch: nothing of its rows. */
+export type BatchResult = Pick<BatchManifest, 'rows' | 'refused' | 'bytes' | 'cpuSeconds' | 'rowsPerCpuSecond' | 'peakMegabytes'> & {
+  readonly parts: number
+}
+
+/** The table of the spine of a job, in the schema of Lockstep. */
+export function batchTable(job: number): string {
+  return `"lockstep"."batch_${job}"`
+}
+
+export function partName(part: number, format: BatchRequest['format']): string {
+  return `part-${String(part).padStart(5, '0')}.${format}`
+}

@@ -1,0 +1,122 @@
+import { isDeepStrictEqual } from 'node:util'
+import { LockstepError } from '../../kernel/errors.ts'
+import { settledNow } from '../../offline/stream-bounds.ts'
+import { bindVersion } from '../../registry/bind-version.ts'
+import type { Catalog } from '../../registry/catalog.ts'
+import { pickVersion } from '../../registry/pick-version.ts'
+import type { Actor } from '../../runtime/audit.ts'
+import { recordAudit } from '../../runtime/audit.ts'
+import type { Database } from '../../runtime/database.ts'
+import type { Job } from '../../runtime/jobs/read-jobs.ts'
+import { readJob } from '../../runtime/jobs/read-jobs.ts'
+import { submitJob } from '../../runtime/jobs/submit-job.ts'
+import type { BatchJobs } from './batch-job.ts'
+import type { BatchRequest, BatchSpec } from './batch-spec.ts'
+import { batchKind, batchSpec } from './batch-spec.ts'
+import { currentEtag } from './current-etag.ts'
+
+export interface BatchBeginner {
+  readonly db: Database
+  readonly catalog: Catalog
+  readonly kind: BatchJobs['kind']
+  /** How others call this process: `host:pid`. */
+  readonly worker: string
+  readonly by: Actor
+  readonly signal?: AbortSignal
+}
+
+/**
+ * Begins a batch, with the version, the service, the rows that have arrived and the spine's file pinned. If a batch of
+ * this id runs or is done, the call joins it. One that failed or was cancelled is begun again.
+ *
+ * @throws LockstepError `BATCH_CONFLICT` where a batch of this id was asked for in another way; `UNKNOWN_DEFINITION`,
+ *   `MODEL_MISMATCH`, `FILE_UNREADABLE`
+ */
+export async function beginBatch(
+  { db, catalog, kind, worker, by, signal }: BatchBeginner,
+  id: string,
+  request: BatchRequest,
+): Promise<{ readonly job: Job; readonly joined: boolean }> {
+  for (;;) {
+    const present = await newestJob(db, id)
+    if (present !== null && (present.state === 'running' || present.state === 'done')) {
+      refuseOther(id, present, request)
+      return { job: present, joined: true }
+    }
+    const spec = await pinned(db, catalog, id, request, signal)
+    const submitted = await submitJob(db, kind, {
+      spec,
+      subject: id,
+      key: id,
+      worker,
+      async within(transaction, job) {
+        const { model, out } = request
+        await recordAudit({ kysely: transaction }, by, {
+          action: 'batch.start',
+          subject: id,
+          after: { job, model, version: spec.version, out },
+        })
+        return true
+      },
+    })
+    // one that another process began meanwhile may have been asked for in another way
+    if (submitted === null || submitted.joined) continue
+    return { job: await readJob(db, submitted.id), joined: false }
+  }
+}
+
+/** The newest job of a batch; null: there is none. */
+export async function newestJob(db: Database, id: string): Promise<Job | null> {
+  const found = await db.kysely
+    .selectFrom('lockstep.jobs')
+    .select('id')
+    .where('kind', '=', batchKind)
+    .where('key', '=', id)
+    .orderBy('id', 'desc')
+    .limit(1)
+    .executeTakeFirst()
+  return found === undefined ? null : await readJob(db, Number(found.id))
+}
+
+async function pinned(
+  db: Database,
+  catalog: Catalog,
+  id: string,
+  request: BatchRequest,
+  signal: AbortSignal | undefined,
+): Promise<BatchSpec> {
+  const model = catalog.model(request.model)
+  const version = pickVersion(model, request.version ?? undefined)
+  const { service } = bindVersion(catalog, model.spec, version)
+  const etag = 'file' in request.spine ? await etagOf(request.spine.file) : null
+  return {
+    id,
+    createdAt: new Date().toISOString(),
+    request,
+    version: version.version,
+    sha256: version.sha256,
+    service: { id: service.id, fingerprint: service.fingerprint },
+    arrivedBefore: await settledNow(db, signal),
+    etag,
+  }
+}
+
+async function etagOf(file: string): Promise<string> {
+  const etag = await currentEtag(file)
+  if (etag !== null) return etag
+  throw new LockstepError('FILE_UNREADABLE', `There is no spine "${file}". Check the name.`, { details: { path: file } })
+}
+
+/** @throws LockstepError `BATCH_CONFLICT` */
+function refuseOther(id: string, job: Job, request: BatchRequest): void {
+  const { request: present } = batchSpec.parse(job.spec)
+  if (isDeepStrictEqual({ ...present, overwrite: false }, { ...request, overwrite: false })) return
+  const differs = (Object.keys(request) as (keyof BatchRequest)[]).filter(
+    (name) => name !== 'overwrite' && !isDeepStrictEqual(present[name], request[name]),
+  )
+  throw new LockstepError(
+    'BATCH_CONFLICT',
+    `The batch "${id}" is ${job.state === 'done' ? 'done' : 'running'}, and was begun with another ${differs.map((name) => `"${name}"`).join(' and ')}. Choose another id, or ask for the same.`,
+    { details: { id, job: job.id, differs } },
+  )
+}

@@ -1,0 +1,99 @@
+import type { ServicePlan } from '../../kernel/service-plan.ts'
+import { LockstepError } from '../../kernel/errors.ts'
+import type { Column } from '../../kernel/value-type.ts'
+import { rangesOf } from '../../offline/dataset-parts.ts'
+import { refuseUnfrozen } from '../../offline/distributed-export/plan-export.ts'
+import { openSpine } from '../../offline/spine/open-spine.ts'
+import { dropUnderReaders, indexSpine } from '../../offline/spine/slice-spine.ts'
+import type { Spine, SpineColumn } from '../../offline/spine/spine.ts'
+import { ordinalColumn } from '../../offline/spine/spine.ts'
+import { planPasses } from '../../offline/stream-groups.ts'
+import type { Database } from '../../runtime/database.ts'
+import { sqlIdentifier } from '../../runtime/sql.ts'
+import { fileChanged, isStoredObject } from '../../runtime/storage/object-store.ts'
+import { currentEtag } from './current-etag.ts'
+import type { BatchChunk, BatchPlan, BatchSpec } from './batch-spec.ts'
+import { batchTable, ordinalName, partName, statusName } from './batch-spec.ts'
+import type { BatchOutput } from './batch-output.ts'
+
+/**
+ * Loads the spine of a batch into a table of its job, ordered by key, so that each part reads the rows of its own
+ * entities alone, and cuts it into parts.
+ *
+ * @throws LockstepError `FILE_CHANGED`, `FILE_EXISTS`, `NOT_REPRODUCIBLE`, `SPINE_INVALID`, and what `openSpine` throws
+ */
+export async function planBatch(
+  db: Database,
+  service: ServicePlan,
+  outputs: readonly Column[],
+  job: number,
+  { request, arrivedBefore, etag }: BatchSpec,
+  output: BatchOutput,
+  signal: AbortSignal,
+): Promise<{ readonly plan: BatchPlan; readonly chunks: readonly BatchChunk[] }> {
+  const { spine: input, time, knownBefore, rowsPerPart, format } = request
+  await requireUnchanged(input, etag)
+  const seen = { rule: { knowledge: 'bitemporal', freshness: 'served' } as const, knownBefore, arrivedBefore }
+  const spine = await openSpine(db, service, input, { time, seen, signal })
+  try {
+    refuseClash(spine.columns, outputs)
+    const ranges = rangesOf(spine.rows, Math.ceil(spine.rows / rowsPerPart))
+    if (ranges.length > 1) await refuseUnfrozen(db, service)
+    await output.begin(ranges.map((_, part) => partName(part, format)))
+    const columns = await storeByKey(db, service, spine, job, signal)
+    const { drop: _, table: __, ...stored } = spine
+    return { plan: { spine: { ...stored, columns }, parts: ranges.length }, chunks: ranges.map((range, part) => ({ part, range })) }
+  } finally {
+    await spine.drop().catch(() => undefined)
+  }
+}
+
+/** Copies the spine into the table of the job, numbered by key and time. Its own numbers become a column. */
+async function storeByKey(
+  db: Database,
+  service: ServicePlan,
+  spine: Spine,
+  job: number,
+  signal: AbortSignal,
+): Promise<readonly SpineColumn[]> {
+  const table = batchTable(job)
+  const [pass] = planPasses(service.uses)
+  const key = (pass?.mappings[0]?.columns ?? []).map((name) => {
+    const column = spine.columns.find((each) => each.name === name) as SpineColumn
+    return column.type.kind === 'string' ? `${column.sql} COLLATE "C"` : column.sql
+  })
+  const [hidden, ordinal] = [`s.${sqlIdentifier(ordinalColumn)}`, sqlIdentifier(ordinalName)]
+  const time = spine.columns.find(({ name }) => name === spine.time) as SpineColumn
+  const number = `(row_number() OVER (ORDER BY ${[...key, time.sql, hidden].join(', ')}))::int8`
+  const columns = [
+    `${number} AS ${sqlIdentifier(ordinalColumn)}`,
+    `${hidden} AS ${ordinal}`,
+    ...spine.columns.map(({ name }) => `s.${sqlIdentifier(name)}`),
+  ]
+  // left by an attempt that was killed
+  await dropUnderReaders(db, table)
+  await db.query(`CREATE UNLOGGED TABLE ${table} AS SELECT ${columns.join(', ')} FROM ${spine.table} s`, [], { signal })
+  await indexSpine(db, { ...spine, table }, signal)
+  return [...spine.columns, { name: ordinalName, type: { kind: 'int64' }, sql: `s.${ordinal}` }]
+}
+
+async function requireUnchanged(input: BatchSpec['request']['spine'], etag: string | null): Promise<void> {
+  if (!('file' in input) || etag === null) return
+  if ((await currentEtag(input.file)) === etag) return
+  if (isStoredObject(input.file)) throw fileChanged(input.file)
+  throw new LockstepError(
+    'FILE_CHANGED',
+    `The spine "${input.file}" has changed since the batch was begun, or this worker does not reach it under this path. Begin the batch again, or let all workers reach the file.`,
+    { details: { path: input.file } },
+  )
+}
+
+/** @throws LockstepError `SPINE_INVALID` */
+function refuseClash(spine: readonly Column[], outputs: readonly Column[]): void {
+  const clash = spine.find(({ name }) => name === ordinalName || name === statusName || outputs.some((output) => output.name === name))
+  if (clash === undefined) return
+  const owner = outputs.some(({ name }) => name === clash.name) ? 'an output of the model' : 'a column that every batch has'
+  throw new LockstepError('SPINE_INVALID', `The spine has a column "${clash.name}", which is the name of ${owner}. Rename the column.`, {
+    details: { column: clash.name },
+  })
+}

@@ -1,0 +1,323 @@
+import { mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { pathToFileURL } from 'node:url'
+import { ListMultipartUploadsCommand, S3Client } from '@aws-sdk/client-s3'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import type { Value } from '../../kernel/value-type.ts'
+import { openTabularFile } from '../../offline/files/tabular-file.ts'
+import { loadCatalog } from '../../registry/catalog.ts'
+import { awaitJob } from '../../runtime/jobs/await-job.ts'
+import { cancelJob } from '../../runtime/jobs/end-job.ts'
+import type { Job } from '../../runtime/jobs/read-jobs.ts'
+import { createLogger } from '../../runtime/log.ts'
+import type { ObjectStore } from '../../runtime/storage/object-store.ts'
+import { storeOf } from '../../runtime/storage/open-store.ts'
+import type { BatchJobs } from '../../serving/batch/batch-job.ts'
+import { createBatchJobs } from '../../serving/batch/batch-job.ts'
+import { batchJson, listBatches, readBatch } from '../../serving/batch/batch-json.ts'
+import type { BatchManifest, BatchRequest } from '../../serving/batch/batch-spec.ts'
+import { beginBatch } from '../../serving/batch/begin-batch.ts'
+import { predictBatch } from '../../serving/predict/batch.ts'
+import { budget } from '../budget.ts'
+import { killAll, start } from '../cli/run-lockstep.ts'
+import type { OwnS3 } from '../services/buckets.ts'
+import { ownS3 } from '../services/buckets.ts'
+import type { World } from './world.ts'
+import { createWorld } from './world.ts'
+
+// Batch inference against PostgreSQL and an S3.
+
+let world: World
+let s3: OwnS3
+let store: ObjectStore
+let jobs: BatchJobs
+let folder: string
+const signal = new AbortController().signal
+
+const rows = 144
+const spineSql = 'select id, airport, at, distance, label from spine order by id'
+const base: BatchRequest = {
+  model: 'echo',
+  version: null,
+  spine: { sql: spineSql },
+  time: 'at',
+  asOf: 'at',
+  knownBefore: null,
+  columns: null,
+  out: '',
+  format: 'parquet',
+  rowsPerPart: 50,
+  maxRefused: null,
+  overwrite: false,
+}
+
+beforeAll(async () => {
+  ;[world, s3, folder] = await Promise.all([createWorld('embedded'), ownS3('predictions'), mkdtemp(join(tmpdir(), 'lockstep-batch-'))])
+  store = await storeOf('s3://predictions/')
+  await world.db.script(`
+    insert into lockstep_source.landings (airport, at, delay)
+    select 'A' || n % 7, timestamptz '2001-07-01' + n * interval '3 minutes', case when n % 11 = 0 then null else n % 40 end from generate_series(1, 240) n;
+    create table spine as
+    select n as id, 'A' || n % 9 as airport, timestamptz '2001-07-01' + n * interval '5 minutes' as at, 1.0 + n % 5 as distance, n % 2 = 0 as label from generate_series(1, ${rows}) n;
+  `)
+  await world.push('echo', 'identity')
+  await world.push('strict', 'one')
+  await world.push('delay', 'logistic')
+  jobs = createBatchJobs({ db: world.db, catalog: () => loadCatalog(world.db), log: createLogger('silent') })
+})
+
+afterAll(async () => {
+  killAll()
+  await jobs?.close()
+  await world?.close()
+  await s3?.stop()
+  await rm(folder, { recursive: true, force: true })
+})
+
+async function begin(id: string, change: Partial<BatchRequest>): Promise<{ readonly job: Job; readonly joined: boolean }> {
+  const by = { actor: 'test' }
+  const request = { ...base, out: `s3://predictions/${id}`, ...change }
+  return await beginBatch({ db: world.db, catalog: await loadCatalog(world.db), kind: jobs.kind, worker: 'test', by }, id, request)
+}
+
+/** Begins a batch and does all of it. */
+async function run(id: string, change: Partial<BatchRequest> = {}): Promise<Job> {
+  const { job } = await begin(id, change)
+  return await awaitJob(world.db, job.id, { signal, work: { kinds: [jobs.kind], worker: 'test', idleMs: 20 } })
+}
+
+async function namesIn(out: string): Promise<string[]> {
+  const names: string[] = []
+  for await (const { url } of store.list(`${out}/`)) names.push(url.slice(out.length + 1))
+  return names
+}
+
+async function manifestOf(out: string): Promise<BatchManifest> {
+  const found = await store.head(`${out}/_manifest.json`)
+  const bytes = await store.read(`${out}/_manifest.json`, { from: 0, to: found?.bytes ?? 0 })
+  return JSON.parse(Buffer.from(bytes).toString()) as BatchManifest
+}
+
+/** The rows of all parts, by name of their columns, in the order of the spine. */
+async function rowsOf(manifest: BatchManifest, out: string): Promise<Record<string, unknown>[]> {
+  const names = manifest.columns.map(({ name }) => name)
+  const found: Record<string, unknown>[] = []
+  for (const part of manifest.parts) {
+    const file = await openTabularFile(`${out}/${part.name}`)
+    expect(file.columns.map(({ name }) => name)).toEqual(names)
+    for await (const batch of file.batches(names))
+      for (let row = 0; row < batch.rows; row++)
+        found.push(Object.fromEntries(names.map((name, i) => [name, batch.columns[i]?.[row] ?? null])))
+  }
+  return found.toSorted((a, b) => Number(a['_ordinal']) - Number(b['_ordinal']))
+}
+
+async function predicted(model: string, sql: string): Promise<(Value | null)[]> {
+  const outs: (Value | null)[] = []
+  const catalog = await loadCatalog(world.db)
+  await predictBatch(world.db, catalog, { model, spine: { sql }, time: 'at' }, (batch) => void outs.push(...(batch.predictions[0] ?? [])))
+  return outs
+}
+
+describe('a batch', () => {
+  it('writes the predictions of every row, then its manifest, then _SUCCESS', async () => {
+    const out = 's3://predictions/echo'
+    const job = await run('echo', { out })
+    expect(job).toMatchObject({ state: 'done', chunks: 3, error: null })
+    expect(await namesIn(out)).toEqual(['_SUCCESS', '_manifest.json', 'part-00000.parquet', 'part-00001.parquet', 'part-00002.parquet'])
+    const manifest = await manifestOf(out)
+    expect(manifest).toMatchObject({ id: 'echo', model: 'echo', version: 1, rows, refused: 0, format: 'parquet' })
+    expect(manifest.parts.map((part) => part.rows)).toEqual([48, 48, 48])
+    expect(manifest.columns.map(({ name }) => name)).toEqual(['id', 'airport', 'at', 'distance', 'label', '_ordinal', 'out', '_status'])
+    expect(manifest.cpuSeconds).toBeGreaterThan(0)
+    const found = await rowsOf(manifest, out)
+    expect(found.map((row) => Number(row['_ordinal']))).toEqual(Array.from({ length: rows }, (_, i) => i + 1))
+    const alone = await predicted('echo', spineSql)
+    for (const [i, row] of found.entries()) {
+      const values = [...(alone[i] as Float32Array)]
+      // a number that is no number is not passed on
+      const finite = values.every(Number.isFinite)
+      expect([row['_status'], row['out']]).toEqual(finite ? ['OK', values] : ['INVALID', null])
+    }
+    expect(new Set(found.map((row) => row['_status']))).toEqual(new Set(['OK', 'INVALID']))
+    expect(batchJson(await readBatch(world.db, 'echo'))).toMatchObject({
+      state: 'done',
+      rows,
+      parts: 3,
+      partsDone: 3,
+      result: { rows, refused: 0 },
+    })
+    expect((await listBatches(world.db, { model: 'echo' })).map(({ id }) => id)).toContain('echo')
+  })
+
+  it('keeps the entities of a part apart from those of others', async () => {
+    const manifest = await manifestOf('s3://predictions/echo')
+    const seen = new Map<string, Set<string>>()
+    for (const part of manifest.parts) {
+      for await (const { columns } of (await openTabularFile(`s3://predictions/echo/${part.name}`)).batches(['airport']))
+        for (const airport of Array.from(columns[0] ?? []))
+          seen.set(String(airport), (seen.get(String(airport)) ?? new Set()).add(part.name))
+    }
+    // an entity stands in one part, or in two that follow each other
+    for (const parts of seen.values()) expect(parts.size).toBeLessThanOrEqual(2)
+    expect([...seen.values()].filter((parts) => parts.size === 1).length).toBeGreaterThanOrEqual(7)
+  })
+
+  it('returns the same batch for the same id, and refuses another request', async () => {
+    const again = await begin('echo', { out: 's3://predictions/echo' })
+    expect(again).toMatchObject({ joined: true, job: { state: 'done' } })
+    await expect(begin('echo', { out: 's3://predictions/echo', rowsPerPart: 10 })).rejects.toMatchObject({
+      code: 'BATCH_CONFLICT',
+      message: expect.stringContaining('"rowsPerPart"') as string,
+    })
+  })
+
+  it('keeps the version and the rows of its beginning', async () => {
+    const { job } = await begin('pinned', { out: 's3://predictions/pinned' })
+    await world.push('echo', 'identity', 'later')
+    await world.db.query(`insert into lockstep_source.landings (airport, at, delay) values ('A1', '2001-07-01 00:01Z', 1000)`)
+    await awaitJob(world.db, job.id, { signal, work: { kinds: [jobs.kind], worker: 'test', idleMs: 20 } })
+    const [pinned, first] = [await manifestOf('s3://predictions/pinned'), await manifestOf('s3://predictions/echo')]
+    expect(pinned.version).toBe(1)
+    expect(pinned.parts.map(({ sha256 }) => sha256)).toEqual(first.parts.map(({ sha256 }) => sha256))
+    await world.db.query(`delete from lockstep_source.landings where delay = 1000`)
+  })
+
+  it('writes CSV and JSON lines into a folder, with the columns that were asked for', async () => {
+    for (const format of ['csv', 'jsonl'] as const) {
+      const out = pathToFileURL(join(folder, format)).href
+      const job = await run(`folder ${format}`, { out, format, columns: ['id'], model: 'delay', rowsPerPart: 1000 })
+      expect(job.state).toBe('done')
+      expect((await readdir(join(folder, format))).toSorted()).toEqual(['_SUCCESS', '_manifest.json', `part-00000.${format}`])
+      const lines = (await readFile(join(folder, format, `part-00000.${format}`), 'utf8')).trim().split('\n')
+      expect(lines).toHaveLength(format === 'csv' ? rows + 1 : rows)
+      if (format === 'csv') expect(lines[0]?.trim()).toBe('id,_ordinal,probabilities,_status')
+    }
+  })
+
+  it('says why a row has no prediction, and fails above the limit', async () => {
+    const spine = { sql: 'select id, airport, at from spine' }
+    const done = await run('strict', { model: 'strict', spine })
+    expect(done.state).toBe('done')
+    const manifest = await manifestOf('s3://predictions/strict')
+    const found = await rowsOf(manifest, 's3://predictions/strict')
+    expect(found).toHaveLength(rows)
+    const refused = found.filter((row) => row['_status'] === 'REQUIRED_FEATURE_MISSING')
+    expect(refused.length).toBe(manifest.refused)
+    expect(refused.length).toBeGreaterThan(rows / 9)
+    const output = manifest.columns.find(({ from }) => from === 'model')?.name ?? ''
+    expect(refused.every((row) => row[output] === null)).toBe(true)
+    const failed = await run('strict limited', { model: 'strict', spine, out: 's3://predictions/limited', maxRefused: { share: 0.01 } })
+    expect(failed).toMatchObject({ state: 'failed', error: { code: 'TOO_MANY_REFUSED' } })
+    expect(await namesIn('s3://predictions/limited')).toEqual([])
+    // nothing is left of it, so that it can be begun again
+    const again = await begin('strict limited', { model: 'strict', spine, out: 's3://predictions/limited', maxRefused: { rows } })
+    expect(again.joined).toBe(false)
+    expect((await run('strict limited', { model: 'strict', spine, out: 's3://predictions/limited', maxRefused: { rows } })).state).toBe(
+      'done',
+    )
+  })
+
+  it('refuses a folder with another batch, unless it replaces it', async () => {
+    const taken = await run('taken', { out: 's3://predictions/echo' })
+    expect(taken).toMatchObject({ state: 'failed', error: { code: 'FILE_EXISTS', message: expect.stringContaining('"echo"') as string } })
+    expect(await manifestOf('s3://predictions/echo')).toMatchObject({ id: 'echo' })
+    const replaced = await run('taken', { out: 's3://predictions/echo', overwrite: true, rowsPerPart: 100 })
+    expect(replaced.state).toBe('done')
+    expect(await namesIn('s3://predictions/echo')).toEqual(['_SUCCESS', '_manifest.json', 'part-00000.parquet', 'part-00001.parquet'])
+    expect(await manifestOf('s3://predictions/echo')).toMatchObject({ id: 'taken' })
+  })
+
+  it('names a part that another program wrote, and a spine that changed', async () => {
+    const file = join(folder, 'spine.csv')
+    await writeFile(file, 'airport,at,distance\nA1,2001-07-01T06:00:00Z,1\n')
+    const { job } = await begin('changed', { spine: { file } })
+    await writeFile(file, 'airport,at,distance\nA1,2001-07-01T06:00:00Z,1\nA2,2001-07-01T06:00:00Z,1\n')
+    const work = { kinds: [jobs.kind], worker: 'test', idleMs: 20 }
+    expect(await awaitJob(world.db, job.id, { signal, work })).toMatchObject({ state: 'failed', error: { code: 'FILE_CHANGED' } })
+    await expect(begin('absent', { spine: { file: join(folder, 'none.csv') } })).rejects.toMatchObject({ code: 'FILE_UNREADABLE' })
+    await expect(run('clash', { spine: { sql: 'select airport, at, distance, 1 as _status from spine' } })).resolves.toMatchObject({
+      error: { code: 'SPINE_INVALID' },
+    })
+  })
+
+  it('removes its files when it is cancelled', async () => {
+    const { job } = await begin('cancelled', { rowsPerPart: 1 })
+    const working = awaitJob(world.db, job.id, { signal, work: { kinds: [jobs.kind], worker: 'test', idleMs: 20 } })
+    await expect.poll(async () => (await namesIn('s3://predictions/cancelled')).length, { timeout: 60_000 }).toBeGreaterThan(2)
+    expect(await cancelJob(world.db, job.id, { actor: 'test' })).toBe(true)
+    expect(await working).toMatchObject({ state: 'cancelled' })
+    // a part that was at its end when the batch was cancelled is removed by its own worker
+    await expect.poll(() => namesIn('s3://predictions/cancelled'), { timeout: 60_000 }).toEqual([])
+    expect(await world.db.query(`select relname from pg_class where relname ~ '^(batch|spine)_[0-9]'`)).toEqual([])
+  })
+
+  it('writes the same bytes whatever workers are killed meanwhile', async () => {
+    const spine = { sql: `select airport, at, distance from spine, generate_series(1, 100) n` }
+    const request = { model: 'delay', spine, rowsPerPart: 720 }
+    expect(await run('calm', request)).toMatchObject({ state: 'done', chunks: 20 })
+    const env = { LOCKSTEP_POSTGRES_URL: world.postgresUrl, LOCKSTEP_DIR: join(folder, 'unused'), ...s3.settings }
+    const startWorker = () => start(env, 'worker', '--only', 'batches')
+    const { job } = await begin('rough', request)
+    const done = async (): Promise<number> => (await readBatch(world.db, 'rough')).chunksDone
+    let worker = startWorker()
+    const kills = budget(30)
+    for (let killed = 0; killed < kills && (await readBatch(world.db, 'rough')).state === 'running'; killed++) {
+      // in the midst of a step: a lease that ends early makes the next worker take it at once
+      await worker.until(/waits for/)
+      const before = await done()
+      await expect
+        .poll(async () => (await done()) > before || (await readBatch(world.db, 'rough')).state !== 'running', { timeout: 60_000 })
+        .toBe(true)
+      worker.child.kill(killed % 3 === 2 ? 'SIGTERM' : 'SIGKILL')
+      await worker.ended
+      await world.db.query(`update lockstep.job_chunks set claimable_at = clock_timestamp() where job = $1 and state = 'open'`, [job.id])
+      worker = startWorker()
+    }
+    const ended = await awaitJob(world.db, job.id, { signal })
+    expect(ended).toMatchObject({ state: 'done', error: null })
+    worker.child.kill('SIGTERM')
+    expect((await worker.ended).code).toBe(0)
+    const [calm, rough] = [await manifestOf('s3://predictions/calm'), await manifestOf('s3://predictions/rough')]
+    expect(rough.parts.map(({ name, rows: count, sha256 }) => [name, count, sha256])).toEqual(
+      calm.parts.map(({ name, rows: count, sha256 }) => [name, count, sha256]),
+    )
+    expect((await namesIn('s3://predictions/rough')).filter((name) => !name.startsWith('_'))).toHaveLength(20)
+    const client = new S3Client({ forcePathStyle: true })
+    expect((await client.send(new ListMultipartUploadsCommand({ Bucket: 'predictions' }))).Uploads ?? []).toEqual([])
+    client.destroy()
+  }, 180_000)
+})
+
+describe('over HTTP', () => {
+  it('begins, shows, lists and cancels a batch', async () => {
+    for (const view of ['airport_delays', 'airport_required']) await world.materialize(view)
+    const { url, server } = await world.serve()
+    await server.whenReady()
+    const path = `${url}/v1/batches/${encodeURIComponent('http/2001-07-01')}`
+    const send = async (method: string, at: string, body?: object) => {
+      const response = await fetch(at, { method, ...(body === undefined ? {} : { body: JSON.stringify(body) }) })
+      return { status: response.status, body: (await response.json()) as Record<string, unknown> }
+    }
+    const body = { model: 'echo', version: 1, spine: base.spine, time: 'at', out: 's3://predictions/http', rowsPerPart: 50 }
+    const begun = await send('PUT', path, body)
+    expect(begun).toMatchObject({ status: 202, body: { id: 'http/2001-07-01', state: 'running', joined: false, version: 1 } })
+    expect(await send('PUT', path, body)).toMatchObject({ status: 202, body: { joined: true, job: begun.body['job'] } })
+    expect(await send('PUT', path, { ...body, asOf: 'before' })).toMatchObject({ status: 409, body: { error: { code: 'BATCH_CONFLICT' } } })
+    for (const out of ['/etc', 'file:///etc/x', 's3://predictions'])
+      expect(await send('PUT', `${url}/v1/batches/x`, { ...body, out })).toMatchObject({
+        status: 400,
+        body: { error: { code: 'INVALID_REQUEST' } },
+      })
+    expect(await send('PUT', `${url}/v1/batches/x`, { ...body, spine: { file: '/etc/passwd' } })).toMatchObject({ status: 400 })
+    await awaitJob(world.db, Number(begun.body['job']), { signal, work: { kinds: [jobs.kind], worker: 'test', idleMs: 20 } })
+    expect(await send('GET', path)).toMatchObject({ status: 200, body: { state: 'done', result: { rows, parts: 3 } } })
+    const { body: listed } = await send('GET', `${url}/v1/batches?state=done&model=echo`)
+    expect((listed['batches'] as { readonly id: string }[]).map(({ id }) => id)).toContain('http/2001-07-01')
+    expect(await send('DELETE', path)).toMatchObject({ status: 400, body: { error: { code: 'INVALID_REQUEST' } } })
+    await send('PUT', `${url}/v1/batches/waits`, { ...body, out: 's3://predictions/waits' })
+    expect(await send('DELETE', `${url}/v1/batches/waits?reason=wrong`)).toMatchObject({ status: 200, body: { state: 'cancelled' } })
+    expect(await send('GET', `${url}/v1/batches/none`)).toMatchObject({ status: 404, body: { error: { code: 'NOT_FOUND' } } })
+  })
+})
