@@ -1,0 +1,184 @@
+import { afterAll, beforeAll, expect, it } from 'vitest'
+import type { ExperimentSpec, MeasureSpec, MetricSpec } from '../../kernel/experiment-spec.ts'
+import type { OutcomeSpec } from '../../kernel/outcome-spec.ts'
+import type { SourceSpec } from '../../kernel/view-spec.ts'
+import { analyzeRun, requireRun } from '../../monitoring/experiments/analyze-run.ts'
+import type { ExperimentReport } from '../../monitoring/experiments/experiment-report.ts'
+import { readExposures } from '../../monitoring/exposures/read-exposures.ts'
+import { applyChanges } from '../../registry/apply.ts'
+import { loadCatalog } from '../../registry/catalog.ts'
+import { createRandom } from '../../statistics/random.ts'
+import { hash, servingSet } from './definitions.ts'
+import { until } from './gate.ts'
+import type { World } from './world.ts'
+import { ask, createWorld } from './world.ts'
+
+const hour = 3_600_000_000
+const units = 1200
+/** What is planted: costs fall by 10 from 100, a treated flight is late in 3 of 10 cases in place of 5. */
+const truth = { cost: -10, late: -0.2, visits: 0 }
+
+const landings: SourceSpec = {
+  name: 'landings',
+  relation: { kind: 'owned' },
+  key: [{ part: 'airport', column: 'airport' }],
+  eventTime: 'at',
+  known: 'known_at',
+  columns: [
+    { name: 'cost', type: { kind: 'float64' } },
+    { name: 'prediction_id', type: { kind: 'string' } },
+    { name: 'late', type: { kind: 'bool' } },
+  ],
+}
+const lateFlight: OutcomeSpec = {
+  name: 'late_flight',
+  model: 'delay',
+  source: landings,
+  match: { kind: 'prediction', column: 'prediction_id' },
+  type: { kind: 'bool' },
+  column: 'late',
+  code: null,
+  withinMicros: 24 * hour,
+  missing: { kind: 'exclude' },
+  output: 'probability',
+}
+
+function metric(name: string, role: MetricSpec['role'], measure: MeasureSpec, more: Partial<MetricSpec> = {}): MetricSpec {
+  const base = { kind: 'mean', withinMicros: 24 * hour, winsorizeAt: null, per: 'unit', better: 'lower', margin: null } as const
+  return { ...base, name, role, value: measure, ...more } as MetricSpec
+}
+const ofLandings = (column: string | null, aggregate: 'sum' | 'count'): MeasureSpec => ({
+  of: { kind: 'source', source: landings, key: [{ name: 'airport', type: { kind: 'string' } }] },
+  aggregate,
+  column,
+})
+const spec: ExperimentSpec = {
+  name: 'weather',
+  model: 'delay',
+  unit: 'airport',
+  variants: [
+    { name: 'control', serves: 'champion', weight: 0.5 },
+    { name: 'treatment', serves: 2, weight: 0.5 },
+  ],
+  layer: null,
+  metrics: [
+    metric('cost', 'primary', ofLandings('cost', 'sum')),
+    metric('visits', 'guardrail', ofLandings(null, 'count'), { better: 'higher', margin: 0.1 }),
+    metric(
+      'late',
+      'secondary',
+      { of: { kind: 'outcome', outcome: 'late_flight' }, aggregate: 'sum', column: null },
+      { kind: 'proportion' },
+    ),
+  ],
+  covariates: [],
+  slices: [],
+  analysis: { method: 'sequential', alpha: 0.05, correction: 'holm', units: null, prior: null },
+}
+
+let world: World
+let url: string
+
+beforeAll(async () => {
+  world = await createWorld('embedded')
+  const declared = <Spec extends object>(each: Spec, operational = {}) => ({
+    spec: each,
+    fingerprint: hash(JSON.stringify(each)),
+    operational,
+  })
+  await applyChanges(world.db, {
+    ...servingSet,
+    sources: [...servingSet.sources, declared(landings)],
+    outcomes: [declared(lateFlight)],
+    experiments: [{ ...declared(spec), operational: { coverage: 1 } }],
+  })
+  await world.materialize('airport_delays')
+  await world.push('delay', 'logistic')
+  await world.push('delay', 'mlp')
+  const served = await world.serve({
+    predictionLog: { flushMs: 50 },
+    exposures: { flushMs: 50, writesPerCount: 2 },
+    config: { bodyLimitBytes: 100_000, logShares: { share: 1, models: new Map() }, logRetentionDays: 30 },
+    clock: () => Date.now() * 1000,
+  })
+  await served.server.whenReady()
+  url = served.url
+  expect((await ask(url, '/v1/models/delay/promote', { version: 1 })).status).toBe(200)
+})
+afterAll(() => world?.close())
+
+it('an experiment on a server finds the planted effects, and its decision ends it', async () => {
+  expect((await ask(url, '/v1/experiments/weather/start', {})).status).toBe(200)
+  const predictions = new Map<string, string>()
+  for (let from = 0; from < units; from += 100) {
+    const airports = Array.from({ length: 100 }, (_, i) => `A${from + i}`)
+    const { body } = await ask(url, '/v1/predict', { model: 'delay', entities: airports.map((airport) => ({ airport, distance: 100 })) })
+    for (const [i, airport] of airports.entries()) predictions.set(airport, body.predictionIds[i] as string)
+  }
+  const run = await requireRun(world.db, 'weather')
+  const exposed = async () => {
+    const all = []
+    for await (const each of readExposures(world.db, run.id)) all.push(each)
+    return all
+  }
+  await until(async () => (await exposed()).length === units)
+  await until(async () => {
+    const [row] = await world.db.query<{ n: number }>(`SELECT count(*)::int AS n FROM lockstep.prediction_log WHERE experiment = 'weather'`)
+    return row?.n === units
+  })
+
+  const random = createRandom(4)
+  const landed = (await exposed()).flatMap(({ unit, variant, at }) => {
+    const treated = variant === 'treatment'
+    const cost = 100 + (treated ? truth.cost : 0) + 10 * random.normal()
+    const late = random.next() < 0.5 + (treated ? truth.late : 0)
+    const row = { unit, at: at + hour, known: at + 2 * hour, cost, late, prediction: predictions.get(unit) ?? null }
+    const second = { ...row, at: at + 3 * hour, known: at + 4 * hour, cost: 0, prediction: null }
+    return random.next() < 0.5 ? [row] : [row, second]
+  })
+  const time = (column: string): string => `to_timestamp(${column}::float8 / 1000000)`
+  await world.db.query(
+    `INSERT INTO lockstep_source.landings (airport, at, known_at, cost, late, prediction_id)
+     SELECT unit, ${time('at')}, ${time('known')}, cost, late, prediction
+     FROM json_to_recordset($1) r (unit text, at text, known text, cost float8, late bool, prediction text)`,
+    [JSON.stringify(landed)],
+  )
+  const catalog = await loadCatalog(world.db)
+  const now = Date.now() * 1000
+  const early = await analyzeRun(world.db, catalog, run, now)
+  expect(early.metrics[0]?.arms.map(({ units: mature }) => mature)).toEqual([0, 0])
+  expect(early.metrics[0]?.comparisons[0]?.waitsFor).toMatchObject({ units: 0, needed: 100 })
+  await analyzeRun(world.db, catalog, run, now + 26 * hour)
+
+  const answer = await ask(url, '/v1/experiments/weather/results')
+  const { result, looks, versions } = answer.body as unknown as ExperimentReport
+  expect({ status: answer.status, versions, looks: looks.length }).toEqual({
+    status: 200,
+    versions: { control: 1, treatment: 2 },
+    looks: 2,
+  })
+  for (const [i, planted] of [truth.cost, truth.visits, truth.late].entries()) {
+    const { difference } = result?.metrics[i]?.comparisons[0] ?? {}
+    expect([spec.metrics[i]?.name, (difference?.low ?? 1) <= planted && planted <= (difference?.high ?? -1)]).toEqual([
+      spec.metrics[i]?.name,
+      true,
+    ])
+  }
+  const [cost, visits, late] = result?.metrics.map(({ comparisons }) => comparisons[0]) ?? []
+  expect([cost?.significant, visits?.guardrail?.verdict, late?.significant]).toEqual([true, 'passes', true])
+  expect(result?.health.map(({ check, state }) => [check, state])).toEqual([
+    ['sample ratio', 'ok'],
+    ['crossovers', 'ok'],
+    ['lost exposures', 'ok'],
+    ['stable effect', 'ok'],
+    ['maturity', 'ok'],
+  ])
+
+  expect((await ask(url, '/v1/experiments/weather/decide', { variant: 'treatment' })).status).toBe(400)
+  const decided = await ask(url, '/v1/experiments/weather/decide', { variant: 'treatment', reason: 'lower costs' })
+  expect(decided.body).toMatchObject({ decision: { variant: 'treatment', version: 2, reason: 'lower costs', evidence: { failing: [] } } })
+  await until(async () => {
+    const { body } = await ask(url, '/v1/predict', { model: 'delay', entities: [{ airport: 'A0', distance: 100 }] })
+    return (body as unknown as { role: string }).role === 'champion'
+  })
+})
