@@ -103,11 +103,11 @@ beforeAll(async () => {
   })
   await served.server.whenReady()
   url = served.url
-  expect((await ask(url, '/v1/models/delay/promote', { version: 1 })).status).toBe(200)
 })
 afterAll(() => world?.close())
 
 it('an experiment on a server finds the planted effects, and its decision ends it', async () => {
+  expect((await ask(url, '/v1/models/delay/promote', { version: 1 })).status).toBe(200)
   expect((await ask(url, '/v1/experiments/weather/start', {})).status).toBe(200)
   const predictions = new Map<string, string>()
   for (let from = 0; from < units; from += 100) {
