@@ -15,6 +15,7 @@ import pandas as pd
 import pytest
 
 from lockstep_client import Client, DeadlineExceededError, InvalidRequestError, LockstepError, NetworkError
+from lockstep_client.client import _served
 from lockstep_client.values import encode, parse_time
 
 
@@ -105,3 +106,16 @@ def test_errors_go_from_process_to_process() -> None:
     assert isinstance(again, (LockstepError, ConnectionError))
     assert issubclass(DeadlineExceededError, TimeoutError)
     assert copy.copy(again).details == {}
+
+
+def test_rows_know_their_version_role_experiment_and_variant() -> None:
+    arm = {"version": 2, "role": "arm", "experiment": "prices", "variant": "treatment"}
+    groups = [{"version": 1, "role": "champion", "rows": [1]}, {**arm, "rows": [0]}]
+    several = {"predictionIds": ["a/0", "a/1"], "servedBy": groups}
+    assert _served([several, {"predictionIds": ["b/0"], **arm}]) == {
+        "version": None,
+        "versions": [2, 1, 2],
+        "roles": ["arm", "champion", "arm"],
+        "experiments": ["prices", None, "prices"],
+        "variants": ["treatment", None, "treatment"],
+    }

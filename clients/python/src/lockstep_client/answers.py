@@ -160,7 +160,9 @@ class Predictions(Answer):
         model: The name of the model.
         version: The number of the version that answered; None if several did, because a rollout assigns rows.
         versions: By row: the number of the version.
-        roles: By row: why that version answered: `champion`, `canary` or `requested`.
+        roles: By row: why that version answered: `champion`, `canary`, `arm` or `requested`.
+        experiments: By row: the experiment that chose the version; None: none did.
+        variants: By row: the variant of that experiment; None: there is none.
         prediction_ids: The ids of the predictions, as in the prediction log.
         features: What the predictions were made from; None unless asked for.
     """
@@ -169,6 +171,8 @@ class Predictions(Answer):
     version: Optional[int]
     versions: Sequence[int]
     roles: Sequence[str]
+    experiments: Sequence[Optional[str]]
+    variants: Sequence[Optional[str]]
     prediction_ids: Sequence[str]
     features: Optional[Table] = field(default=None)
 

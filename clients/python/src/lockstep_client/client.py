@@ -288,13 +288,23 @@ def _served(answers: Sequence[Json]) -> Json:
     """Which version answered each row, and why."""
     versions: list[int] = []
     roles: list[str] = []
+    experiments: list[Optional[str]] = []
+    variants: list[Optional[str]] = []
     for answer in answers:
         count = len(answer["predictionIds"])
         groups = answer.get("servedBy") or [{**answer, "rows": range(count)}]
         by_row = {row: group for group in groups for row in group["rows"]}
         versions += [by_row[row]["version"] for row in range(count)]
         roles += [by_row[row]["role"] for row in range(count)]
-    return {"version": versions[0] if len(set(versions)) == 1 else None, "versions": versions, "roles": roles}
+        experiments += [by_row[row].get("experiment") for row in range(count)]
+        variants += [by_row[row].get("variant") for row in range(count)]
+    return {
+        "version": versions[0] if len(set(versions)) == 1 else None,
+        "versions": versions,
+        "roles": roles,
+        "experiments": experiments,
+        "variants": variants,
+    }
 
 
 def _moment(answers: Sequence[Json]) -> Json:
