@@ -1,0 +1,205 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { controlRollouts } from '../../monitoring/rollouts/controller.ts'
+import { replayDecision } from '../../monitoring/rollouts/replay.ts'
+import { loadCatalog } from '../../registry/catalog.ts'
+import { readRolloutHistory } from '../../registry/rollouts/rollout-history.ts'
+import type { RolloutHistory } from '../../registry/rollouts/rollout-history.ts'
+import { workOnJobs } from '../../runtime/jobs/work-on-jobs.ts'
+import { endlessModel } from '../inference/made-models.ts'
+import { floats, makeOnnx } from '../inference/make-onnx.ts'
+import { until } from './gate.ts'
+import type { World } from './world.ts'
+import { ask, createWorld } from './world.ts'
+
+let world: World
+let urls: readonly string[]
+const stop = new AbortController()
+let working: Promise<void>
+const clock = () => Date.now() * 1000
+
+/** Fails on rows whose last feature is above a million, by an index that is out of bounds. */
+function failingModel(): Buffer {
+  return makeOnnx({
+    graph: {
+      inputs: [{ name: 'features', type: 'float', shape: ['N', 3] }],
+      outputs: [{ name: 'probabilities', type: 'float', shape: ['N', 1] }],
+      initializers: [
+        { name: 'weights', type: 'float', dims: [3, 1], raw: floats(0, 0, 1e-6) },
+        { name: 'answers', type: 'float', dims: [1], raw: floats(0.5) },
+      ],
+      nodes: [
+        { type: 'MatMul', inputs: ['features', 'weights'], outputs: ['scaled'] },
+        { type: 'Cast', inputs: ['scaled'], outputs: ['index'], attributes: { to: 7n } },
+        { type: 'Gather', inputs: ['answers', 'index'], outputs: ['probabilities'], attributes: { axis: 0n } },
+      ],
+    },
+  })
+}
+
+beforeAll(async () => {
+  world = await createWorld('redis')
+  await world.db.script(`insert into lockstep_source.landings (airport, at, delay) values ('ATL', now() - interval '1 minute', 0.5)`)
+  await world.materialize('airport_delays', clock())
+  await world.push('delay', 'logistic')
+  await world.push('delay', 'mlp')
+  await world.push('delay', failingModel())
+  await world.push('echo', 'identity')
+  await world.push('echo', endlessModel(4000))
+  const options = {
+    clock,
+    predictionLog: { flushMs: 50 },
+    config: { bodyLimitBytes: 100_000, logShares: { share: 1, models: new Map() }, logRetentionDays: 30 },
+  }
+  const servers = [await world.serve(options), await world.serve(options)]
+  for (const { server } of servers) await server.whenReady()
+  urls = servers.map(({ url }) => url)
+  for (const model of ['delay', 'echo']) {
+    const promoted = await ask(urls[0] as string, `/v1/models/${model}/promote`, { version: 1 })
+    expect(promoted).toMatchObject({ status: 200, body: { to: 1 } })
+  }
+  const kind = controlRollouts({
+    db: world.db,
+    store: async () => world.store,
+    catalog: () => loadCatalog(world.db),
+    readSecret: () => 'secret',
+    allowPrivate: true,
+    clock,
+  })
+  // two controllers: one at a time acts
+  const work = () => workOnJobs(world.db, { kinds: [kind], worker: 'test', signal: stop.signal, idleMs: 50 })
+  working = Promise.all([work(), work()]).then(() => undefined)
+})
+afterAll(async () => {
+  stop.abort()
+  await working
+  await world?.close()
+})
+
+const plan = {
+  steps: [
+    { share: 0.5, atLeast: '1s', samples: 30 },
+    { share: 1, atLeast: '1s', samples: 30 },
+  ],
+  gates: [
+    { kind: 'errors', margin: 0.05, samples: 30 },
+    { kind: 'latency', factor: 2, atLeast: '2ms', samples: 30, optional: true },
+    { kind: 'split', samples: 20, optional: true },
+  ],
+  every: '300ms',
+}
+
+interface Ended {
+  readonly history: RolloutHistory
+  readonly statuses: ReadonlySet<number>
+  readonly bypassed: number
+  readonly seconds: number
+}
+
+/** Rolls a version out, and asks both servers until the rollout has ended. */
+async function rollOut(model: string, version: number, entities: readonly object[], own: object = plan): Promise<Ended> {
+  const started = await ask(urls[0] as string, `/v1/models/${model}/rollout`, { version, plan: own, unit: 'request-id' })
+  expect([started.status, started.text]).toEqual([200, expect.stringContaining('"step":0') as string])
+  const began = performance.now()
+  const statuses = new Set<number>()
+  let bypassed = 0
+  let history: RolloutHistory | null = null
+  const load = async (url: string) => {
+    while (history === null) {
+      const answer = await ask(url, '/v1/predict', { model, entities })
+      statuses.add(answer.status)
+      if (answer.text.includes(`"bypassed":${version}`)) bypassed++
+    }
+  }
+  const loads = urls.flatMap((url) => [load(url), load(url)])
+  await until(async () => {
+    const now = await readRolloutHistory(world.db.kysely, model)
+    if (now.rollout?.state === 'running') return false
+    history = now
+    return true
+  })
+  const seconds = (performance.now() - began) / 1000
+  await Promise.all(loads)
+  if (history === null) throw new Error('The rollout has not ended.')
+  return { history, statuses, bypassed, seconds }
+}
+
+const controlled = ({ decisions }: RolloutHistory) => decisions.filter(({ by }) => by === 'rollout controller').toReversed()
+
+describe('a rollout with a plan, under load', { timeout: 120_000 }, () => {
+  it('is rolled back if the candidate errs, and no request fails', async () => {
+    const { history, statuses, bypassed } = await rollOut('delay', 3, [{ airport: 'ATL', distance: 1e-9 }])
+    expect(history.rollout).toMatchObject({ state: 'rolled back', version: 3, step: 0 })
+    expect(statuses).toEqual(new Set([200]))
+    expect(bypassed).toBeGreaterThan(0)
+    const last = controlled(history).at(-1)
+    expect(last).toMatchObject({ action: 'roll back', shareBefore: 0.5, shareAfter: null })
+    expect(last?.reasons.join(' ')).toMatch(/requests failed with the candidate|bypass the candidate/)
+    const audit = await ask(urls[0] as string, '/v1/audit?what=rollout&limit=1')
+    expect(audit.body).toMatchObject({
+      records: [{ action: 'rollout.rollback', actor: 'rollout controller', after: { state: 'rolled back' } }],
+    })
+    const logged = await world.db.query<{ n: number }>(
+      `select count(*)::int as n from lockstep.prediction_log where bypassed = 3 and role = 'champion'`,
+    )
+    expect(logged[0]?.n).toBeGreaterThan(0)
+  })
+
+  it('is rolled back if the candidate is slow', async () => {
+    const { history, statuses } = await rollOut('echo', 2, [{ airport: 'ATL', distance: 7 }])
+    expect(history.rollout).toMatchObject({ state: 'rolled back' })
+    expect(statuses).toEqual(new Set([200]))
+    expect(controlled(history).at(-1)?.reasons.join(' ')).toContain('latency: 95 % of the requests took up to')
+  })
+
+  it('is promoted step by step if the candidate is fine; each decision can be replayed', async () => {
+    const { history, statuses } = await rollOut('delay', 2, [{ airport: 'ATL', distance: 7 }], { ...plan, gates: plan.gates.slice(0, 1) })
+    expect(history.rollout).toMatchObject({ state: 'promoted', version: 2, step: 1 })
+    expect(statuses).toEqual(new Set([200]))
+    const decisions = controlled(history)
+    const acted = decisions.filter(({ action }) => action === 'advance' || action === 'promote')
+    expect(acted.map(({ action, shareBefore, shareAfter }) => [action, shareBefore, shareAfter])).toEqual([
+      ['advance', 0.5, 1],
+      ['promote', 1, null],
+    ])
+    expect((await ask(urls[0] as string, '/v1/models/delay')).body).toMatchObject({ version: 2, rollout: null })
+    const own = history.rollout?.plan
+    if (own === null || own === undefined) throw new Error('The rollout has no plan.')
+    for (const decision of decisions) expect(replayDecision(own, decision)).toEqual({ action: decision.action, reasons: decision.reasons })
+    const [first] = acted
+    if (first === undefined) throw new Error('Nothing was decided.')
+    expect(() => replayDecision(own, { ...first, action: 'hold' })).toThrow('the same evidence decides otherwise')
+  })
+
+  it('pauses and resumes, and refuses a change of its share until it is paused', async () => {
+    const [url = ''] = urls
+    const post = async (path: string, body: object = {}) => await ask(url, `/v1/models/echo/rollout${path}`, body)
+    const share = async (to: number) =>
+      (await fetch(`${url}/v1/models/echo/rollout/share`, { method: 'PUT', body: JSON.stringify({ share: to }) })).status
+    const slow = { ...plan, steps: [{ share: 0.1, atLeast: '1h' }] }
+    expect((await post('', { version: 2, plan: slow })).status).toBe(200)
+    expect((await post('/resume')).status).toBe(400)
+    expect(await share(0.2)).toBe(409)
+    expect((await post('/pause', { reason: 'weekend' })).body).toMatchObject({ rollout: { paused: true, share: 0.1 } })
+    expect(await share(0.2)).toBe(200)
+    expect((await post('/resume')).body).toMatchObject({ rollout: { paused: false, share: 0.1, step: 0 } })
+    expect((await post('/abort')).status).toBe(200)
+    const shown = (await ask(url, '/v1/models/echo/rollout')).body as unknown as { decisions: readonly { action: string; by: string }[] }
+    const actions = shown.decisions.filter(({ by }) => by !== 'rollout controller').map(({ action }) => action)
+    expect(actions).toEqual(['abort', 'resume', 'share', 'pause', 'start'])
+  })
+
+  it('is refused with what to do', async () => {
+    const refused = async (own: unknown, status: number, text: string) => {
+      const answer = await ask(urls[0] as string, '/v1/models/echo/rollout', { version: 2, plan: own })
+      expect([answer.status, answer.body.error.message]).toEqual([status, expect.stringContaining(text) as string])
+    }
+    const steps = [{ share: 0.1 }]
+    await refused({ steps: [{ share: 0.5 }, { share: 0.1 }] }, 400, 'Step 2 of the plan has the share 0.1, which is not above the 0.5')
+    await refused({ steps, gates: [{ kind: 'quality' }] }, 400, 'needs an outcome of the model "echo", which has none')
+    const hook = { kind: 'webhook', name: 'board', url: 'http://10.1.2.3/gate', secret: { env: 'BOARD_SECRET' } }
+    await refused({ steps, gates: [hook] }, 403, 'asks "10.1.2.3", which is a private address')
+    await refused({ steps, gates: [{ kind: 'errors' }, { kind: 'errors' }] }, 400, 'has the gate "errors" twice')
+    await refused({ steps, gates: [{ kind: 'error' }] }, 400, 'plan')
+    await refused('careful', 400, 'plan')
+  })
+})
