@@ -68,8 +68,9 @@ export function controlRollouts(deps: ControllerDeps): JobKind {
           looks++
           if (done && action !== 'hold' && action !== 'not enough evidence') acts++
         }
-        if (running.length === 0 || signal.aborted || clock() >= until) break
-        await sleep(pauseMs, undefined, { signal }).catch(() => undefined)
+        if (signal.aborted || clock() >= until) break
+        // a rollout that starts in this minute has no other job
+        await sleep(running.length === 0 ? 4 * pauseMs : pauseMs, undefined, { signal }).catch(() => undefined)
       }
       return { looks, acts }
     },

@@ -50,7 +50,8 @@ export function decide(plan: RolloutPlan, step: number, evidence: Evidence): Con
   if (holds.length > 0) return { action: 'hold', reasons: holds }
   const missing = [...stepReasons(plan, step, evidence), ...answers.flatMap(lackOf)]
   if (missing.length > 0) return { action: 'not enough evidence', reasons: missing }
-  const reasons = reasonsOf('advance')
+  // what is missing is optional
+  const reasons = [...reasonsOf('advance'), ...reasonsOf('not enough evidence')]
   if (step < plan.steps.length - 1) return { action: 'advance', reasons }
   if (plan.promote === 'automatic') return { action: 'promote', reasons }
   return { action: 'hold', reasons: ['All steps are done. Promote the candidate when you want to: lockstep rollout promote.', ...reasons] }

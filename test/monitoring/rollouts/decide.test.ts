@@ -1,0 +1,180 @@
+import { describe, expect, it } from 'vitest'
+import type { JsonValue } from '../../../kernel/view-spec.ts'
+import type { Evidence } from '../../../monitoring/rollouts/decide.ts'
+import { decide } from '../../../monitoring/rollouts/decide.ts'
+import { judgeGate } from '../../../monitoring/rollouts/gates/all-gates.ts'
+import { SideCounts } from '../../../monitoring/rollouts/side-counts.ts'
+import type { GateSpec } from '../../../registry/rollouts/plan-schema.ts'
+import { gate, parsePlan } from '../../../registry/rollouts/plan-schema.ts'
+
+const second = 1_000_000
+const side = (requests: number, failed: number) => ({ requests, failed, codes: failed === 0 ? {} : { MODEL_FAILED: failed } })
+const errorsOf = (candidate: readonly [number, number], champion: readonly [number, number] = [10_000, 10]) => ({
+  candidate: side(...candidate),
+  champion: side(...champion),
+  championOf: 'the same time',
+})
+const verdict = (spec: GateSpec, evidence: JsonValue) => judgeGate(spec, evidence).verdict
+
+describe('decide', () => {
+  const steps = [
+    { share: 0.1, atLeast: '10s', samples: 100 },
+    { share: 1, atLeast: '10s', samples: 100 },
+  ]
+  const plan = parsePlan({ steps, gates: [{ kind: 'errors', margin: 0.01, samples: 100 }] }, [])
+  const evidence = (fields: Partial<Evidence>): Evidence => ({
+    micros: 20 * second,
+    rows: 1000,
+    bypasses: 0,
+    bypassedRows: 0,
+    gates: [errorsOf([1000, 1])],
+    failures: [null],
+    ...fields,
+  })
+  const manual = { ...plan, promote: 'manual' } as const
+  const optional = parsePlan({ steps, gates: [{ kind: 'errors', optional: true, samples: 100_000 }] }, [])
+  const cases = [
+    ['advances when the step is over and the gates agree', plan, 0, {}, 'advance'],
+    ['promotes after the last step', plan, 1, {}, 'promote'],
+    ['waits for a person after the last step if the plan says so', manual, 1, {}, 'hold'],
+    ['waits until the step is over', plan, 0, { micros: 9 * second }, 'not enough evidence'],
+    ['waits for rows', plan, 0, { rows: 99 }, 'not enough evidence'],
+    ['waits for a gate without evidence', plan, 0, { gates: [null], failures: ['down'] }, 'not enough evidence'],
+    ['goes on without an optional gate', optional, 0, {}, 'advance'],
+    ['rolls back at once on a breach', plan, 0, { micros: second, rows: 5, gates: [errorsOf([200, 60])] }, 'roll back'],
+    ['rolls back if servers bypass the candidate', plan, 0, { bypasses: 1, bypassedRows: 7 }, 'roll back'],
+  ] as const
+  it.each(cases)('%s', (_, own, step, fields, action) => {
+    const decision = decide(own, step, evidence(fields))
+    expect([decision.action, decision.reasons.length > 0]).toEqual([action, true])
+    expect(decide(own, step, JSON.parse(JSON.stringify(evidence(fields))) as Evidence)).toEqual(decision)
+  })
+})
+
+describe('the gate', () => {
+  it('errors tells a worse candidate from one that keeps the margin', () => {
+    const spec = gate({ kind: 'errors', margin: 0.01 })
+    expect(verdict(spec, errorsOf([1000, 100]))).toBe('roll back')
+    expect(verdict(spec, errorsOf([5000, 6]))).toBe('advance')
+    expect(verdict(spec, errorsOf([100, 0]))).toBe('not enough evidence')
+    expect(verdict(spec, errorsOf([250, 5]))).toBe('hold')
+    // what fails with both says nothing against the candidate
+    expect(verdict(spec, errorsOf([1000, 300], [1000, 310]))).toBe('advance')
+    // without a champion the margin is the limit
+    expect(verdict(spec, { ...errorsOf([1000, 100], [0, 0]), championOf: 'nothing' })).toBe('roll back')
+    expect(verdict(gate({ kind: 'errors', margin: 0.01, onBreach: 'hold' }), errorsOf([1000, 100]))).toBe('hold')
+    expect(verdict(gate({ kind: 'errors', margin: 0.01, prove: true }), errorsOf([300, 0], [300, 0]))).toBe('not enough evidence')
+  })
+
+  it('latency compares a quantile, and leaves short differences alone', () => {
+    const bins = (ms: number, requests = 500) => {
+      const counts = new SideCounts()
+      for (let i = 0; i < requests; i++) counts.latency.observe(ms * (0.9 + (0.2 * i) / requests))
+      return counts.latency.bins()
+    }
+    const spec = gate({ kind: 'latency' })
+    const evidence = (candidate: number, champion: number) => ({
+      candidate: bins(candidate),
+      champion: bins(champion),
+      championOf: 'the same time',
+    })
+    expect(verdict(spec, evidence(50, 10))).toBe('roll back')
+    expect(verdict(spec, evidence(11, 10))).toBe('advance')
+    expect(verdict(spec, evidence(3, 1))).toBe('advance')
+    expect(verdict(spec, { ...evidence(11, 10), candidate: bins(11, 5) })).toBe('not enough evidence')
+  })
+
+  it('features finds one that lacks values', () => {
+    const of = (missing: number) => ({
+      at: 0,
+      entities: { candidate: 300, champion: 3000 },
+      features: {
+        fine: { candidate: { missing: 3, entities: 300 }, against: { missing: 30, entities: 3000 }, of: 'champion' },
+        broken: { candidate: { missing, entities: 300 }, against: { missing: 30, entities: 3000 }, of: 'champion' },
+      },
+    })
+    const broken = judgeGate(gate({ kind: 'features' }), of(200))
+    expect(broken).toMatchObject({ verdict: 'roll back', text: expect.stringContaining('"broken" has no value for 66.7 %') as string })
+    expect(verdict(gate({ kind: 'features' }), of(4))).toBe('advance')
+  })
+
+  it('quality and calibration compare figures of mature predictions', () => {
+    const figure = (value: number, n = 2000) => ({ value, standardError: 0.005, n, reason: null })
+    const of = (candidate: object) => ({
+      at: 0,
+      outcome: 'late',
+      figure: 'calibrationError',
+      better: 'lower',
+      margin: 0.05,
+      candidate,
+      champion: figure(0.01),
+    })
+    const spec = gate({ kind: 'calibration' })
+    expect(verdict(spec, of(figure(0.2)) as JsonValue)).toBe('roll back')
+    expect(verdict(spec, of(figure(0.02)) as JsonValue)).toBe('advance')
+    expect(verdict(spec, of(figure(0.2, 20)) as JsonValue)).toBe('not enough evidence')
+    expect(verdict(spec, of({ ...figure(0), value: null, reason: 'none is mature' }) as JsonValue)).toBe('not enough evidence')
+    const business = gate({ kind: 'business', figure: 'amount', better: 'higher', margin: 1 })
+    const amounts = {
+      at: 0,
+      outcome: 'paid',
+      figure: 'amount',
+      better: 'higher',
+      margin: 1,
+      champion: { ...figure(20), standardError: 0.2 },
+    }
+    expect(verdict(business, { ...amounts, candidate: { ...figure(15), standardError: 0.2 } })).toBe('roll back')
+    expect(verdict(business, { ...amounts, candidate: { ...figure(25), standardError: 0.2 } })).toBe('advance')
+  })
+
+  it('split, parity, freshness, inputs, load and webhook say what they found', () => {
+    const split = (candidate: number) => ({ at: 0, share: 0.5, candidate, champion: 1000, leastP: 1 })
+    expect([verdict(gate({ kind: 'split' }), split(1010)), verdict(gate({ kind: 'split' }), split(700))]).toEqual(['advance', 'roll back'])
+    const parity = (differing: number) => ({
+      checkedTo: 0,
+      vectors: 10,
+      values: 100,
+      differing,
+      features: differing > 0 ? { amount: differing } : {},
+    })
+    expect([verdict(gate({ kind: 'parity' }), parity(0)), verdict(gate({ kind: 'parity' }), parity(1))]).toEqual(['advance', 'roll back'])
+    const view = (shared: boolean) => ({ views: [{ view: 'a@1', shared, lagSeconds: 900, late: 'it is 15m behind.' }], reason: null })
+    expect([verdict(gate({ kind: 'freshness' }), view(true)), verdict(gate({ kind: 'freshness' }), view(false))]).toEqual([
+      'hold',
+      'roll back',
+    ])
+    const inputs = (p: number) => ({
+      minutes: 3,
+      rows: 900,
+      features: [{ feature: 'amount', p, effect: 0.5, psi: 0.6, causes: [] }],
+      reason: null,
+    })
+    expect([verdict(gate({ kind: 'inputs' }), inputs(0.005)), verdict(gate({ kind: 'inputs' }), inputs(1e-6))]).toEqual([
+      'advance',
+      'roll back',
+    ])
+    const load = (refused: number) => ({ minutes: 2, requests: 1000, refused, cores: 0.5 })
+    expect([verdict(gate({ kind: 'load' }), load(0)), verdict(gate({ kind: 'load' }), load(50))]).toEqual(['advance', 'hold'])
+    const hook = gate({ kind: 'webhook', name: 'board', url: 'https://example.com', secret: { env: 'BOARD' } })
+    const answer = (action: string) => ({ at: 0, answer: { action, text: 'so it is' }, error: null })
+    expect(['advance', 'hold', 'roll back'].map((action) => verdict(hook, answer(action)))).toEqual(['advance', 'hold', 'roll back'])
+    expect(judgeGate(hook, { at: 0, answer: null, error: 'it is down' })).toMatchObject({ verdict: 'not enough evidence' })
+  })
+})
+
+it('counts of servers merge, and are read back as they were', () => {
+  const [one, two] = [new SideCounts(), new SideCounts()]
+  one.requests = 3
+  one.rows = 30
+  one.bypasses = 1
+  one.addError('MODEL_FAILED', 2)
+  one.latency.observe(4)
+  two.requests = 1
+  two.addError('MODEL_FAILED')
+  two.latency.observe(400)
+  one.merge(two)
+  const read = SideCounts.decode(one.encode())
+  expect(read).toMatchObject({ requests: 4, rows: 30, bypasses: 1, bypassedRows: 0 })
+  expect([...(read?.errors ?? [])]).toEqual([['MODEL_FAILED', 3]])
+  expect(read?.latency.bins()).toEqual(one.latency.bins())
+})
