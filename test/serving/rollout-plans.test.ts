@@ -54,8 +54,8 @@ beforeAll(async () => {
   for (const { server } of servers) await server.whenReady()
   urls = servers.map(({ url }) => url)
   for (const model of ['delay', 'echo']) {
-    const promoted = await ask(urls[0] as string, `/v1/models/${model}/promote`, { version: 1 })
-    expect(promoted).toMatchObject({ status: 200, body: { to: 1 } })
+    const { status } = await ask(urls[0] as string, `/v1/models/${model}/promote`, { version: 1 })
+    if (status !== 200) throw new Error('The first version was not promoted.')
   }
   const kind = controlRollouts({
     db: world.db,
