@@ -1,6 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs'
-import { rm, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { mkdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import { setTimeout } from 'node:timers/promises'
 import { aptInstall, run } from './services/binaries.ts'
 import { rootFolder } from './source-files.ts'
 
@@ -15,7 +16,20 @@ export async function pythonWith(name: string, packages: readonly string[], alon
   const venv = join(rootFolder, 'node_modules/.cache/python', name)
   const ready = join(venv, 'ready')
   const wanted = [...packages, ...alone].join('\n')
-  if (existsSync(ready) && readFileSync(ready, 'utf8') === wanted) return join(venv, 'bin')
+  const isReady = (): boolean => existsSync(ready) && readFileSync(ready, 'utf8') === wanted
+  if (isReady()) return join(venv, 'bin')
+  const release = await lockFile(`${venv}.lock`)
+  try {
+    // another test file may have made it meanwhile
+    if (!isReady()) await makeEnvironment(venv, packages, alone)
+    await writeFile(ready, wanted)
+  } finally {
+    await release()
+  }
+  return join(venv, 'bin')
+}
+
+async function makeEnvironment(venv: string, packages: readonly string[], alone: readonly string[]): Promise<void> {
   await rm(venv, { recursive: true, force: true })
   const base = process.env['LOCKSTEP_TEST_PYTHON'] ?? 'python3'
   const make = () => run(base, ['-m', 'venv', venv])
@@ -30,6 +44,29 @@ export async function pythonWith(name: string, packages: readonly string[], alon
   const pip = ['-m', 'pip', 'install', '--quiet', '--disable-pip-version-check', '--no-compile']
   await run(join(venv, 'bin/python'), [...pip, ...packages], { maxBuffer: 1e8 })
   if (alone.length > 0) await run(join(venv, 'bin/python'), [...pip, '--no-deps', ...alone], { maxBuffer: 1e8 })
-  await writeFile(ready, wanted)
-  return join(venv, 'bin')
+}
+
+/** Waits until this process has the file. The lock of a process that has ended counts as free. */
+async function lockFile(path: string): Promise<() => Promise<void>> {
+  await mkdir(dirname(path), { recursive: true })
+  for (;;) {
+    try {
+      await writeFile(path, String(process.pid), { flag: 'wx' })
+      return () => rm(path, { force: true })
+    } catch (error) {
+      if (!(error instanceof Error && 'code' in error && error.code === 'EEXIST')) throw error
+    }
+    const owner = Number(await readFile(path, 'utf8').catch(() => ''))
+    if (owner > 0 && !isAlive(owner)) await rm(path, { force: true })
+    else await setTimeout(100)
+  }
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0)
+    return true
+  } catch {
+    return false
+  }
 }
