@@ -119,8 +119,12 @@ describe('an error', () => {
   it('is a JSON document with --json', () => {
     const { text } = told(true, new LockstepError('INVALID_ROW', 'Row 7.', { details: { row: 7, value: 2n ** 60n } }))
     expect(JSON.parse(text)).toEqual({
-      error: { code: 'INVALID_ROW', message: 'Row 7.', details: { row: 7, value: '1152921504606846976' } },
+      error: { code: 'INVALID_ROW', message: 'Row 7.', retriable: false, details: { row: 7, value: '1152921504606846976' } },
     })
+    // orchestrators take the last line of an output
+    expect(text.trimEnd()).not.toContain('\n')
+    const { text: passing } = told(true, new LockstepError('POSTGRES_UNAVAILABLE', 'Line 1.\n  Line 2.'))
+    expect(JSON.parse(passing)).toMatchObject({ error: { message: 'Line 1.\n  Line 2.', retriable: true } })
   })
 
   it('shows its stack only on request', () => {
