@@ -1,6 +1,7 @@
 /**
  * The benches, by name. Each prints its figures beside a floor measured in the same run.
  *
+ *     npm run bench -- batch       batch inference of 1,000,000 and 3,000,000 rows, beside a training set of the same rows
  *     npm run bench -- bulk        answers of 1 to 1,000 rows: by row, by column, as Arrow, for Feast
  *     npm run bench -- feast       features of 1 and 100 rows, beside Feast's own server
  *     npm run bench -- online      reading 52 features of 1,000,000 customers from Redis, and materializing them
@@ -20,6 +21,7 @@ import { spawnSync } from 'node:child_process'
 import { join } from 'node:path'
 
 const benches = [
+  'batch',
   'bulk',
   'feast',
   'monitoring',

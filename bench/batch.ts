@@ -1,0 +1,250 @@
+/**
+ * Batch inference at full size: 3,000,000 flights, 12 features over 4 windows, a perceptron 12-64-1, files of Parquet in
+ * a folder. Each figure compares CPU seconds of this process in the same run, the least of two alternating rounds:
+ *
+ *     ratio_batch_floor   rows per CPU second of a batch in 16 parts over those of a training set of the same rows in 16 parts
+ *     ratio_model         time that ONNX Runtime takes alone, in runs of 1,024 rows, over the time of the batch's runs, which also
+ *                         make tensors of columns and columns of tensors; ratio_runs compares the bare runs of both
+ *     scale_parts         CPU seconds of 16 parts over those of 1 part
+ *     peak_rss_mb         of the process that works on a batch, by its rows
+ *
+ *     LOCKSTEP_POSTGRES_URL=… npm run bench -- batch [--rows 1000000] [--more 3000000] [--json]
+ *
+ * It works in its own database and drops it.
+ */
+import { readFile, rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import { pathToFileURL } from 'node:url'
+import { parseArgs } from 'node:util'
+import { inspectModel } from '../inference/inspect-model.ts'
+import { InferenceSession, Tensor } from '../inference/onnx-runtime.ts'
+import { createProcessPool } from '../inference/process-pool.ts'
+import { openModel } from '../inference/open-model.ts'
+import type { Value } from '../kernel/value-type.ts'
+import { beginExport } from '../offline/distributed-export/begin-export.ts'
+import { exportsInParts } from '../offline/distributed-export/export-in-parts.ts'
+import { ingestFile } from '../offline/ingest.ts'
+import { joinSpine } from '../offline/join.ts'
+import { openSpine } from '../offline/spine/open-spine.ts'
+import { applyChanges } from '../registry/apply.ts'
+import { bindVersion } from '../registry/bind-version.ts'
+import { loadCatalog } from '../registry/catalog.ts'
+import { loadDefinitions } from '../registry/load-definitions.ts'
+import { pushModel } from '../registry/models.ts'
+import { pickVersion } from '../registry/pick-version.ts'
+import { loadConfig } from '../runtime/config.ts'
+import type { Database } from '../runtime/database.ts'
+import { awaitJob } from '../runtime/jobs/await-job.ts'
+import type { JobKind } from '../runtime/jobs/job-kind.ts'
+import { createLogger } from '../runtime/log.ts'
+import { migrateDatabase } from '../runtime/migrated.ts'
+import { openPostgres } from '../runtime/open-postgres.ts'
+import { limitHeapGrowth } from '../runtime/v8-flags.ts'
+import { createBatchJobs } from '../serving/batch/batch-job.ts'
+import { beginBatch } from '../serving/batch/begin-batch.ts'
+import { inOwnPlace, inProcess, peakRssMb, tell } from './in-process.ts'
+import { perceptron } from './serving/perceptron.ts'
+
+const flights = join(import.meta.dirname, '../node_modules/vega-datasets/data/flights-3m.parquet')
+const { values: args } = parseArgs({
+  options: {
+    json: { type: 'boolean', default: false },
+    rows: { type: 'string', default: '1000000' },
+    more: { type: 'string', default: '3000000' },
+    step: { type: 'string' },
+    folder: { type: 'string' },
+  },
+})
+const config = loadConfig()
+const [rows, more] = [Number(args.rows), Number(args.more)]
+const parts = 16
+const features = 12
+const hidden = 64
+const rowsPerRun = 1024
+const spineSql = `select date, origin, destination, distance, delay > 15 as late from sampled limit ${rows}`
+const moreSql = `select date, origin, destination, distance, delay > 15 as late from flights limit ${more}`
+const signal = new AbortController().signal
+
+interface Used {
+  readonly cpuSeconds: number
+  readonly seconds: number
+  readonly peakMb: number
+}
+
+const steps: Readonly<Record<string, (db: Database, folder: string) => Promise<unknown>>> = {
+  setup,
+  batch: (db, folder) => batch(db, folder, spineSql, Math.ceil(rows / parts)),
+  one: (db, folder) => batch(db, folder, spineSql, rows),
+  more: (db, folder) => batch(db, folder, moreSql, Math.ceil(rows / parts)),
+  export: trainingSet,
+  model: modelAlone,
+}
+
+if (args.step === undefined) await measure()
+else await step(args.step, args.folder as string)
+
+async function measure(): Promise<void> {
+  if (config.postgresUrl === null) {
+    process.stderr.write('Set LOCKSTEP_POSTGRES_URL to a server that the bench may use.\n')
+    process.exitCode = 2
+    return
+  }
+  await inOwnPlace(config.postgresUrl, async ({ folder, env }) => {
+    const run = async <Result>(key: string): Promise<Result> => {
+      const result = await inProcess<Result>(import.meta.filename, key, folder, env, ['--rows', args.rows, '--more', args.more])
+      if (!args.json) process.stdout.write(`${key}: ${JSON.stringify(result)}\n`)
+      return result
+    }
+    await run('setup')
+    const rounds: Record<'batch' | 'export' | 'one', Used[]> = { batch: [], export: [], one: [] }
+    for (let round = 0; round < 2; round++) for (const key of ['batch', 'export', 'one'] as const) rounds[key].push(await run<Used>(key))
+    const model = await run<{ ratio: number; runs: number }>('model')
+    const larger = await run<Used>('more')
+    const cpu = (key: keyof typeof rounds) => Math.min(...rounds[key].map(({ cpuSeconds }) => cpuSeconds))
+    const figures = {
+      ratio_batch_floor: round(cpu('export') / cpu('batch')),
+      ratio_model: round(model.ratio),
+      ratio_runs: round(model.runs),
+      scale_parts: round(cpu('batch') / cpu('one')),
+      peak_rss_mb: { [rows]: Math.max(...rounds.batch.map(({ peakMb }) => peakMb)), [more]: larger.peakMb },
+      cpu_s_per_million: round((1e6 * cpu('batch')) / rows),
+      cpu_seconds: { batch: round(cpu('batch')), export: round(cpu('export')), one: round(cpu('one')), more: round(larger.cpuSeconds) },
+    }
+    process.stdout.write(`${JSON.stringify(figures)}\n`)
+  })
+}
+
+async function step(key: string, folder: string): Promise<void> {
+  limitHeapGrowth() // as the command line does
+  const db = openPostgres(config.postgresUrl as string)
+  const result = await (steps[key] as (typeof steps)[string])(db, folder)
+  await db.close()
+  await tell(folder, key, result)
+}
+
+async function setup(db: Database): Promise<number> {
+  await migrateDatabase(db.kysely)
+  await db.script(await readFile(join(import.meta.dirname, '../examples/flights/schema.sql'), 'utf8'))
+  await applyChanges(db, await loadDefinitions(join(import.meta.dirname, 'batch/definitions.ts')))
+  const ingested = await ingestFile(db, (await loadCatalog(db)).source('outbound'), flights)
+  await db.script(`create index flights_origin on flights (origin collate "C", date);
+    create table sampled as select * from flights order by hashint8(_row) limit ${rows};
+    analyze sampled`)
+  await db.query('vacuum analyze flights')
+  const bytes = perceptron(features, hidden)
+  await pushModel(db, { model: 'late', bytes, contract: await inspectModel(bytes) })
+  return ingested.rows
+}
+
+/** A flight does not see itself: its own row holds its label. */
+async function batch(db: Database, folder: string, sql: string, rowsPerPart: number): Promise<Used> {
+  const out = join(folder, 'batch')
+  const jobs = createBatchJobs({ db, catalog: () => loadCatalog(db), log: createLogger('silent') })
+  const used = await using(async () => {
+    const beginner = { db, catalog: await loadCatalog(db), kind: jobs.kind, worker: 'bench', by: { actor: 'bench' } }
+    const { job } = await beginBatch(beginner, `bench ${process.pid}`, {
+      model: 'late',
+      version: null,
+      spine: { sql },
+      time: 'date',
+      asOf: 'before',
+      knownBefore: null,
+      columns: null,
+      out: pathToFileURL(out).href,
+      format: 'parquet',
+      rowsPerPart,
+      maxRefused: { rows: 0 },
+      overwrite: true,
+    })
+    await finished(db, job.id, jobs.kind)
+  })
+  await jobs.close()
+  await rm(out, { recursive: true, force: true })
+  return used
+}
+
+async function trainingSet(db: Database, folder: string): Promise<Used> {
+  const service = (await loadCatalog(db)).service('twelve')
+  const out = join(folder, 'export')
+  const used = await using(async () => {
+    const options = { spine: { sql: spineSql }, time: 'date', asOf: 'before', out, overwrite: true, parts: { count: parts } } as const
+    const { id } = await beginExport({ jobs: db, worker: 'bench' }, service, options)
+    await finished(db, id, exportsInParts({ db, find: () => Promise.resolve(service) }))
+  })
+  await rm(out, { recursive: true, force: true })
+  return used
+}
+
+async function finished<Spec, Plan, Chunk, Result extends object | null>(
+  db: Database,
+  id: number,
+  kind: JobKind<Spec, Plan, Chunk, Result>,
+): Promise<void> {
+  const ended = await awaitJob(db, id, { signal, work: { kinds: [kind as unknown as JobKind], worker: 'bench' } })
+  if (ended.state !== 'done') throw new Error(`The job ${id} ended as ${ended.state}: ${ended.error?.message}`)
+}
+
+async function using(work: () => Promise<void>): Promise<Used> {
+  const [began, cpu] = [performance.now(), process.cpuUsage()]
+  await work()
+  const { user, system } = process.cpuUsage(cpu)
+  return { cpuSeconds: (user + system) / 1e6, seconds: (performance.now() - began) / 1000, peakMb: peakRssMb() }
+}
+
+/** Runs the model on the features of the spine, as a batch does, and ONNX Runtime alone on the same numbers. */
+async function modelAlone(db: Database): Promise<{ readonly ratio: number; readonly runs: number }> {
+  const catalog = await loadCatalog(db)
+  const late = catalog.model('late')
+  const { service, binding } = bindVersion(catalog, late.spec, pickVersion(late, undefined))
+  const bytes = perceptron(features, hidden)
+  const pool = createProcessPool()
+  let runMs = 0
+  const model = await openModel(() => Promise.resolve(bytes), {
+    binding,
+    name: 'late',
+    operational: late.operational,
+    pool,
+    log: createLogger('silent'),
+    onRun: (_, ms) => (runMs += ms),
+    onWait: () => undefined,
+    onLookups: () => undefined,
+    onEnd: () => undefined,
+  })
+  const batches: { readonly values: readonly (readonly (Value | null)[])[]; readonly length: number }[] = []
+  const spine = await openSpine(db, service, { sql: spineSql }, { time: 'date' })
+  await joinSpine(db, service, spine, { bound: 'before' }, ({ values, length }) => {
+    batches.push({ values: values.map((column) => [...column]), length })
+  })
+  await spine.drop()
+  const tensors = batches.flatMap(({ values, length }) =>
+    Array.from({ length: Math.ceil(length / rowsPerRun) }, (_, run) => {
+      const [from, to] = [run * rowsPerRun, Math.min(length, (run + 1) * rowsPerRun)]
+      const data = new Float32Array((to - from) * features)
+      for (let row = from; row < to; row++)
+        for (const [feature, column] of values.entries()) data[(row - from) * features + feature] = Number(column[row])
+      return new Tensor('float32', data, [to - from, features])
+    }),
+  )
+  const session = await InferenceSession.create(bytes, { intraOpNumThreads: 1, interOpNumThreads: 1 })
+  let [bare, whole, runs] = [Infinity, Infinity, Infinity]
+  for (let round = 0; round < 4; round++) {
+    const alone = await using(async () => {
+      for (const tensor of tensors) await session.run({ features: tensor })
+    })
+    bare = Math.min(bare, alone.cpuSeconds)
+    runMs = 0
+    const withColumns = await using(async () => {
+      for (const { values, length } of batches) await model.runColumns(values, length)
+    })
+    whole = Math.min(whole, withColumns.cpuSeconds)
+    runs = Math.min(runs, runMs / 1000)
+  }
+  await session.release()
+  await model.close()
+  pool.close()
+  return { ratio: bare / whole, runs: bare / runs }
+}
+
+function round(ratio: number): number {
+  return Math.round(ratio * 100) / 100
+}
