@@ -181,7 +181,7 @@ async function finished<Spec, Plan, Chunk, Result extends object | null>(
   kind: JobKind<Spec, Plan, Chunk, Result>,
 ): Promise<void> {
   const ended = await awaitJob(db, id, { signal, work: { kinds: [kind as unknown as JobKind], worker: 'bench' } })
-  if (ended.state !== 'done') throw new Error(`The job ${id} ended as ${ended.state}: ${ended.error?.message}`)
+  if (ended.state !== 'done') throw new Error(`The job ${id} ended as ${ended.state}: ${ended.error?.message ?? 'no error'}`)
 }
 
 async function using(work: () => Promise<void>): Promise<Used> {
