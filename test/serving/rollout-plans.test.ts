@@ -12,7 +12,7 @@ import type { World } from './world.ts'
 import { ask, createWorld } from './world.ts'
 
 let world: World
-let urls: readonly string[]
+let urls: readonly string[] = []
 const stop = new AbortController()
 let working: Promise<void>
 const clock = () => Date.now() * 1000
@@ -54,7 +54,7 @@ beforeAll(async () => {
   for (const { server } of servers) await server.whenReady()
   urls = servers.map(({ url }) => url)
   for (const model of ['delay', 'echo']) {
-    const { status } = await ask(urls?.[0] ?? '', `/v1/models/${model}/promote`, { version: 1 })
+    const { status } = await ask(urls[0] ?? '', `/v1/models/${model}/promote`, { version: 1 })
     if (status !== 200) throw new Error('The first version was not promoted.')
   }
   const kind = controlRollouts({
