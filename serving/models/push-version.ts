@@ -1,3 +1,4 @@
+import { quantizesByRun, quantizesByRunNote } from '../../inference/dependent-rows.ts'
 import { inspectModel } from '../../inference/inspect-model.ts'
 import { trialEnds } from '../../inference/require-finished-trial.ts'
 import type { DefinitionId } from '../../kernel/view-spec.ts'
@@ -58,6 +59,6 @@ export async function pushVersion(db: Database, { file, untried, ...push }: Vers
     unusedFeatures: binding.unused,
     alias,
     champion: aliases.find((each) => each.alias === championAlias)?.version ?? null,
-    notes,
+    notes: quantizesByRun(push.bytes) ? [...notes, quantizesByRunNote] : notes,
   }
 }

@@ -1,9 +1,10 @@
 import { InferenceSession, Tensor } from '../../inference/onnx-runtime.ts'
 import { describe, expect, it } from 'vitest'
+import { quantizesByRun } from '../../inference/dependent-rows.ts'
 import { parseOnnxMetadata } from '../../inference/onnx-metadata.ts'
 import { sessionOptions } from '../../inference/session-options.ts'
 import { onnx } from '../serving/fixtures.ts'
-import type { OnnxGraph, OnnxModel } from './make-onnx.ts'
+import type { OnnxGraph, OnnxModel, OnnxNode } from './make-onnx.ts'
 import { floats, longs, makeOnnx } from './make-onnx.ts'
 
 const twice: OnnxModel = {
@@ -125,5 +126,27 @@ describe('the facts of an ONNX file', () => {
       },
     })
     await (await InferenceSession.create(sum)).release()
+  })
+})
+
+describe('quantizesByRun', () => {
+  const model = (nodes: readonly OnnxNode[]) =>
+    makeOnnx({
+      graph: {
+        inputs: [{ name: 'features', type: 'float', shape: ['N', 3] }],
+        outputs: [{ name: 'score', type: 'float', shape: ['N', 3] }],
+        initializers: [],
+        nodes,
+      },
+    })
+
+  it('finds activations that are quantized by the range of a run, and nothing else', () => {
+    const dynamic = model([
+      { type: 'DynamicQuantizeLinear', inputs: ['features'], outputs: ['q', 'scale', 'zero'] },
+      { type: 'DequantizeLinear', inputs: ['q', 'scale', 'zero'], outputs: ['score'] },
+    ])
+    expect(quantizesByRun(dynamic)).toBe(true)
+    expect(quantizesByRun(model([{ type: 'Identity', inputs: ['features'], outputs: ['score'] }]))).toBe(false)
+    expect(quantizesByRun(Buffer.from('no model'))).toBe(false)
   })
 })
