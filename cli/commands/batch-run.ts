@@ -10,6 +10,8 @@ import { actorOf, reasonOption } from '../actor.ts'
 import { batchText } from '../batch-text.ts'
 import { batchJobs, folderUrl, maxRefusedOf } from '../batch-tools.ts'
 import type { Command } from '../command.ts'
+import { reportToDagster } from '../dagster-pipes.ts'
+import { exitCodeOf, ifEmptyOption } from '../if-empty.ts'
 import type { Input } from '../input.ts'
 import { spineInput } from '../spine-option.ts'
 import { watchJob } from '../watch-job.ts'
@@ -44,6 +46,7 @@ export const batchRunCommand: Command = {
     'max-refused': { value: 'LIMIT', help: 'Fail if more rows have no prediction: a share such as 1%, or a number. Default: no limit.' },
     detach: { help: 'Begin the batch and leave it to workers.' },
     overwrite: { help: 'Replace a batch that is in the folder.' },
+    'if-empty': ifEmptyOption,
     reason: reasonOption,
   },
   streams: true,
@@ -87,7 +90,19 @@ export const batchRunCommand: Command = {
     const failure = jobFailure(job)
     if (failure !== null) throw failure
     const batch = batchJson(await readBatch(db, id))
-    return { json: { ...batch, joined: begun.joined }, text: batchText(batch) }
+    const { result, out, model, version } = batch
+    if (result !== null) {
+      const metadata = {
+        batch: id,
+        path: out,
+        model: `${model}@${version}`,
+        rows: result.rows,
+        refused: result.refused,
+        bytes: result.bytes,
+      }
+      await reportToDagster({ metadata, dataVersion: result.sha256 })
+    }
+    return { json: { ...batch, joined: begun.joined }, text: batchText(batch), ...exitCodeOf(input, result?.rows ?? 0) }
   },
 }
 

@@ -12,6 +12,8 @@ import type { SpineSample } from '../../offline/spine/sample-spine.ts'
 import type { SpineInput } from '../../offline/spine/spine.ts'
 import type { Command } from '../command.ts'
 import type { Context } from '../context.ts'
+import { reportToDagster } from '../dagster-pipes.ts'
+import { exitCodeOf, ifEmptyOption } from '../if-empty.ts'
 import { createInParts } from '../create-in-parts.ts'
 import { createJoinProgress, heldBackNotes } from '../join-progress.ts'
 import { bytes, count, counted, duration } from '../human.ts'
@@ -73,6 +75,7 @@ export const datasetCreateCommand: Command = {
     'rows-per-part': { value: 'N', help: 'Instead of --parts: the maximum number of spine rows per file.' },
     'no-work': { help: 'With parts: leave all of them to workers.' },
     overwrite: { help: 'Replace an existing file.' },
+    'if-empty': ifEmptyOption,
     server: serverOption,
   },
   streams: true,
@@ -114,7 +117,9 @@ export const datasetCreateCommand: Command = {
     const rows = files.reduce((sum, file) => sum + file.rows, 0)
     const features = manifest.columns.filter(({ from }) => from === 'feature').length
     const size = files.reduce((sum, file) => sum + file.bytes, 0)
+    await reportToDagster({ metadata: { dataset: manifest.id, path: manifest.path, rows, bytes: size }, dataVersion: manifest.file.sha256 })
     return {
+      ...exitCodeOf(input, rows),
       json: { ...manifest, seconds },
       text: [
         `Wrote ${counted(rows, 'row')} with ${counted(features, 'feature')} of ${manifest.service.id} to ${placeText(manifest)} (${bytes(size)}) in ${duration(seconds * 1000)} (${count(rows / seconds)} rows/s).`,

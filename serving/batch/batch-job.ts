@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import { LockstepError } from '../../kernel/errors.ts'
 import { formatTimestamp } from '../../kernel/time.ts'
 import { typeName } from '../../kernel/value-type.ts'
@@ -66,7 +67,10 @@ export function createBatchJobs(tools: BatchTools): BatchJobs {
         await outputOf(id, spec).complete(manifest)
         await dropUnderReaders(db, batchTable(id))
         const { rows, refused, parts: written, bytes, cpuSeconds, rowsPerCpuSecond, peakMegabytes } = manifest
-        return { rows, refused, parts: written.length, bytes, cpuSeconds, rowsPerCpuSecond, peakMegabytes } satisfies BatchResult
+        const sha256 = createHash('sha256')
+          .update(written.map((part) => part.sha256).join('\n'))
+          .digest('hex')
+        return { rows, refused, parts: written.length, sha256, bytes, cpuSeconds, rowsPerCpuSecond, peakMegabytes } satisfies BatchResult
       },
       async clean({ id, spec }, parts, { isHeld }) {
         // if another worker has cleaned already, the batch may have been retried since

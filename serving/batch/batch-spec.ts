@@ -111,6 +111,8 @@ export interface BatchManifest {
 /** What the history of jobs keeps of a finished batch: nothing of its rows. */
 export type BatchResult = Pick<BatchManifest, 'rows' | 'refused' | 'bytes' | 'cpuSeconds' | 'rowsPerCpuSecond' | 'peakMegabytes'> & {
   readonly parts: number
+  /** Of the hashes of the parts, in order: equal for equal content. */
+  readonly sha256: string
 }
 
 /** The table of the spine of a job, in the schema of Lockstep. */

@@ -73,6 +73,7 @@ const batchFields = {
       rows: z.int().describe('The number of rows'),
       refused: z.int().describe('How many have no prediction'),
       parts: z.int().describe('The number of files'),
+      sha256: z.string().describe('Of the hashes of the files: equal for equal content'),
       bytes: z.int().describe('Their size'),
       cpuSeconds: z.number().describe('The CPU time of the processes of Lockstep, without the database'),
       rowsPerCpuSecond: z.number().describe('Rows in a second of that time'),
