@@ -46,7 +46,7 @@ function methodText({ analysis: { method, alpha, correction } }: ExperimentResul
 function progressText({ progress: { units, planned, immatureShare, unitsByDay, daysLeft } }: ExperimentResult): string {
   return [
     planned === null ? counted(units, 'mature unit') : `${count(units)} of ${counted(planned, 'planned unit')}`,
-    `${shareText(immatureShare)} not mature yet`,
+    `${shareText(Number(immatureShare.toPrecision(3)))} not mature yet`,
     `${counted(unitsByDay, 'unit')} a day`,
     ...(daysLeft === null || daysLeft === 0 ? [] : [`about ${counted(Math.ceil(daysLeft), 'day')} left`]),
   ].join(', ')

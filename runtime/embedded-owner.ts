@@ -123,7 +123,7 @@ function wayOut(command: string): string {
   if (!/ (serve|dev)( |$)/.test(command)) return ''
   const [, port = '8080'] = / --port[ =](\d+)/.exec(command) ?? []
   const url = port === '0' ? 'URL' : `http://localhost:${port}`
-  return ` Or add --server ${url} to send the command to that server: plan, apply, ingest, and commands of models and training sets take it.`
+  return ` Or add --server ${url}, if the command has this option, to send it to that server.`
 }
 
 function commandLine(): string {

@@ -41,7 +41,7 @@ async function analyze(context: Context, input: Input, name: string): Promise<vo
   if (serverOf(context, input) !== null)
     throw new LockstepError(
       'USAGE',
-      'A server does not analyze experiments: its workers do, once an hour. Leave out --analyze or --server.',
+      'A server analyzes no experiment on request: workers do it once an hour. Leave out --analyze, or --server (with the embedded database, stop the server first).',
     )
   const db = await context.database()
   const run = await requireRun(db, name)

@@ -39,6 +39,8 @@ export function experimentsJobs({
       const run = (await readExperimentRuns(db.kysely)).find(({ id }) => id === spec.run)
       if (run === undefined) return null
       const asOf = Math.floor((moment ?? clock()) / 1000) * 1000
+      // the newest instant of the schedule may be before the start
+      if (asOf < run.startedAt.getTime() * 1000) return null
       const result = await analyzeRun(db, await catalog(), run, asOf, { signal, onUnits: progress })
       return { units: result.progress.units }
     },

@@ -38,6 +38,11 @@ export interface JobKind<Spec = unknown, Plan = unknown, Chunk = unknown, Result
   plan?(job: RunningJob<Spec>, step: StepContext): Promise<PlannedJob<Plan, Chunk>>
   /** @returns what is kept in the history: small, and without keys of entities. Its numbers are summed up by job */
   run(job: RunningJob<Spec, Plan>, chunk: Chunk, step: StepContext): Promise<Result>
+  /**
+   * Removes what a chunk has left behind, if its job was cancelled or failed before the chunk was written down: the
+   * clean does not know of it.
+   */
+  drop?(job: RunningJob<Spec, Plan>, result: Result): Promise<void>
   /** Runs after all chunks, with their results in order. @returns the result of the job */
   finish?(job: RunningJob<Spec, Plan>, results: readonly Result[], step: StepContext): Promise<object | null>
   /** Removes what a job has left behind that failed or was cancelled; steps that still run may end after it. */

@@ -10,6 +10,7 @@ import { createScheduleFirer } from './fire-schedules.ts'
 import type { JobError, JobEvent, JobKind, StepContext } from './job-kind.ts'
 import type { JobNotices } from './job-notices.ts'
 import { listenToJobs } from './job-notices.ts'
+import { readJob } from './read-jobs.ts'
 import type { ClaimedStep } from './steps.ts'
 import { chunkResults, claimStep, finishChunk, finishLast, finishPlan, handBack, renewLease, unknownKinds } from './steps.ts'
 import { wrongSpec } from './submit-job.ts'
@@ -200,7 +201,7 @@ async function runStep(db: Database, kind: JobKind, claimed: ClaimedStep, contex
     case 'plan':
       return await finishPlan(db, claimed, (await kind.plan?.(job, context)) ?? { plan: null, chunks: [null] })
     case 'chunk':
-      return await written('job: chunk written down', finishChunk(db, claimed, await kind.run(job, data, context)))
+      return await finishOrDrop(db, kind, claimed, await kind.run(job, data, context))
     case 'finish':
       return await written('job: ended', finishLast(db, claimed, (await kind.finish?.(job, await resultsOf(db, job.id), context)) ?? null))
     case 'clean':
@@ -209,6 +210,13 @@ async function runStep(db: Database, kind: JobKind, claimed: ClaimedStep, contex
     default:
       return step satisfies never
   }
+}
+
+async function finishOrDrop(db: Database, kind: JobKind, claimed: ClaimedStep, result: object | null): Promise<boolean> {
+  const isTaken = await written('job: chunk written down', finishChunk(db, claimed, result))
+  // where the job runs on, another process does the chunk, and needs what is there
+  if (!isTaken && kind.drop !== undefined && (await readJob(db, claimed.job.id)).state !== 'running') await kind.drop(claimed.job, result)
+  return isTaken
 }
 
 async function written(point: FaultPoint, writing: Promise<boolean>): Promise<boolean> {

@@ -6,7 +6,6 @@ import { dropUnderReaders } from '../../offline/spine/slice-spine.ts'
 import type { Spine } from '../../offline/spine/spine.ts'
 import { isPassing } from '../../runtime/is-passing.ts'
 import type { JobKind } from '../../runtime/jobs/job-kind.ts'
-import { readJob } from '../../runtime/jobs/read-jobs.ts'
 import type { BatchTools } from './batch-models.ts'
 import { createBatchModels } from './batch-models.ts'
 import { createBatchOutput } from './batch-output.ts'
@@ -47,10 +46,7 @@ export function createBatchJobs(tools: BatchTools): BatchJobs {
         const task = { ...chunk, request: spec.request, arrivedBefore: spec.arrivedBefore, spine }
         try {
           const output = outputOf(id, spec)
-          const part = await models.use(spec, (model) => writeBatchPart(db, model, task, output, signal, progress))
-          // the clean-up of a batch that was cancelled meanwhile does not know of this part
-          if ((await readJob(db, id)).state !== 'running') await output.remove([part])
-          return part
+          return await models.use(spec, (model) => writeBatchPart(db, model, task, output, signal, progress))
         } catch (error) {
           if (!(error instanceof LockstepError) || isPassing(error)) throw error
           throw new LockstepError(error.code, `${error.message} (Part ${chunk.part} of ${plan.parts}, by the worker "${worker}".)`, {
@@ -58,6 +54,9 @@ export function createBatchJobs(tools: BatchTools): BatchJobs {
             details: { ...error.details, part: chunk.part, worker },
           })
         }
+      },
+      async drop({ id, spec }, part) {
+        await outputOf(id, spec).remove([part])
       },
       async finish({ id, spec, plan }, parts, { signal, isHeld }) {
         const manifest = await models.use(spec, ({ outputs }) => Promise.resolve(manifestOf(id, spec, plan, parts, outputs)))

@@ -61,7 +61,7 @@ export const parity: CheckKind<Spec> = {
       const cause =
         skipped > 0
           ? `None of the ${skipped} logged vectors of "${subject}" could be recomputed.`
-          : `No prediction of "${subject}" was logged in the window. Set LOCKSTEP_LOG_PREDICTIONS to log a share of them.`
+          : `No prediction of "${subject}" was logged in the window, which ends some minutes ago. If none are logged at all, set LOCKSTEP_LOG_PREDICTIONS.`
       return [{ ...base, state: 'unknown', value: null, evidence, cause }]
     }
     const value = differing / total

@@ -147,6 +147,7 @@ describe('an experiment with a known effect', () => {
     expect(await kind.schedules?.()).toEqual([{ key: String(run), subject: 'offers', cron: '7 * * * *', spec: { run } }])
     const step = { signal: new AbortController().signal, worker: 'w', attempt: 0, progress: () => undefined, isHeld: async () => true }
     const job = { id: 1, subject: 'offers', scope: '', chunks: 1, spec: { run }, plan: undefined }
+    expect(await kind.run({ ...job, moment: start - 1 }, undefined, step)).toBeNull()
     const widths: number[] = []
     for (const days of [10, 13, 16, 20]) {
       clock.now = start + days * day

@@ -286,6 +286,22 @@ describe.each([
     await cancelJob(db(), id, by)
   })
 
+  it('drop what a chunk has left whose job was cancelled before it was written down', async () => {
+    const dropped: unknown[] = []
+    const kind = anew({
+      async run({ id }, n) {
+        await cancelJob(db(), id, by)
+        return { n }
+      },
+      clean: () => Promise.resolve(),
+      drop: async (_job, result) => void dropped.push(result),
+    })
+    hire([kind])
+    const id = await submit(kind, 1)
+    await expect.poll(() => dropped, wait).toEqual([{ n: 0 }])
+    expect((await ended(id)).state).toBe('cancelled')
+  })
+
   it('have left nothing once their only worker process has awaited them', async () => {
     const cleaned: number[] = []
     let begin: () => void = () => undefined
