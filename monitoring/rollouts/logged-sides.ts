@@ -9,7 +9,7 @@ type LogContext = Pick<GateContext, 'db' | 'rollout' | 'champion' | 'from' | 'no
 /** The rows of the candidate and of the champion since the evidence began, newest first. `$1` to `$5` are `valuesOf`. */
 const sideOf = `CASE WHEN role = 'canary' AND version = $4 THEN 'candidate' ELSE 'champion' END`
 const isOfSides = `model = $1 AND at >= to_timestamp($2) AND at < to_timestamp($3)
-  AND ((role = 'canary' AND version = $4) OR (role = 'champion' AND version = $5))`
+  AND experiment IS NULL AND ((role = 'canary' AND version = $4) OR (role = 'champion' AND version = $5))`
 
 /** Rows of a service without keys are independent. */
 const entityOf = `CASE WHEN keys::text = '{}' THEN request_id || '/' || entity ELSE keys::text END`

@@ -51,9 +51,19 @@ function assigned({ version, role, experiment, variant, bypassed }: Target, rows
   return { version, rows, role, experiment, variant, bypassed }
 }
 
-/** The version that serves by default, in place of a candidate that fails. */
-export function inPlaceOf(version: number, rows: readonly number[]): VersionAssignment {
-  return assigned({ ...byDefault, bypassed: version }, rows)
+/** Rows of a candidate that failed, for the version that serves by default. */
+export function inPlaceOf(candidate: VersionAssignment): VersionAssignment {
+  return assigned(defaultFor(candidate, Number(candidate.version)), candidate.rows)
+}
+
+/**
+ * The version that serves by default, in place of another one. A row of an experiment keeps its variant: units whose
+ * variant fails must not leave it, or the rest would no longer be comparable with the other variants.
+ *
+ * @param bypassed the version that failed; undefined: this server has not loaded it
+ */
+function defaultFor({ experiment, variant }: Pick<Target, 'experiment' | 'variant'>, bypassed: number | undefined): Target {
+  return { ...byDefault, experiment, variant, bypassed }
 }
 
 function allRows(count: number): number[] {
@@ -69,19 +79,25 @@ function route(
   bypass: Pick<Bypass, 'isBypassed' | 'isActive'>,
 ): readonly VersionAssignment[] {
   /** By version, for this request: a version is probed with all rows of a request or with none. */
-  let bypassed: Map<number, Target | null> | null = null
-  const bypassOf = (version: number): Target | null => {
+  let bypassed: Map<number, boolean> | null = null
+  const isBypassed = (version: number): boolean => {
     let known = bypassed?.get(version)
-    if (known !== undefined) return known
-    known = bypass.isBypassed(model, version) ? { ...byDefault, bypassed: version } : null
-    ;(bypassed ??= new Map()).set(version, known)
+    if (known === undefined) (bypassed ??= new Map()).set(version, (known = bypass.isBypassed(model, version)))
+    return known
+  }
+  /** One object for each target, as rows are grouped by it. */
+  let replaced: Map<Target, Target> | null = null
+  const inPlace = (target: RoutingTarget, failed: number | undefined): Target => {
+    let known = replaced?.get(target)
+    if (known === undefined) (replaced ??= new Map()).set(target, (known = defaultFor(target, failed)))
     return known
   }
   const targetAt = (row: number): Target => {
     const target = targetOf(rules, entities[row], row, caller.requestId)
+    if (target === null) return byDefault
     // a version that this server cannot load must not fail requests
-    if (target === null || models.failureOf(model, target.version) !== undefined) return byDefault
-    return bypass.isActive ? (bypassOf(target.version) ?? target) : target
+    if (models.failureOf(model, target.version) !== undefined) return inPlace(target, undefined)
+    return bypass.isActive && isBypassed(target.version) ? inPlace(target, target.version) : target
   }
   if (entities.length === 1) return [assigned(targetAt(0), [0])]
   const rowsOf = new Map<Target, number[]>()

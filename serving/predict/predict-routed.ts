@@ -79,7 +79,7 @@ async function predictOrBypass<Answer>(
       }
       // with no time left the request fails as it would have
       requireTime(deadline)
-      left = left.map((each) => (culprits.some((version) => each.version === version) ? inPlaceOf(Number(each.version), each.rows) : each))
+      left = left.map((each) => (culprits.some((version) => each.version === version) ? inPlaceOf(each) : each))
     }
   }
 }

@@ -95,9 +95,12 @@ export function createBypass({ registry, log, now, onBegin }: BypassDeps): Bypas
     state.failedRequests++
     state.rows += rows
     const isProbe = state.openUntilMs !== null
+    // failures of requests that began before the bypass say nothing new
+    if (isProbe && !state.isProbed) return
     state.isProbed = false
     if (!isProbe && (state.failedRequests < leastRequests || state.failedRows < maxFailed * state.rows)) return
-    state.openMs = isProbe ? Math.min(2 * state.openMs, maxOpenMs) : minOpenMs
+    // the time of a probe is longer already
+    if (!isProbe) state.openMs = minOpenMs
     state.openUntilMs = now() + state.openMs
     if (isProbe) return
     open.set({ model, version }, 1)

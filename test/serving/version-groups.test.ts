@@ -12,6 +12,7 @@ import type { Catalog } from '../../registry/catalog.ts'
 import { loadCatalog } from '../../registry/catalog.ts'
 import type { DefinitionSet } from '../../registry/definition-set.ts'
 import { readModelBytes } from '../../registry/model-versions.ts'
+import type { ExperimentRun } from '../../registry/experiments/experiment.ts'
 import { createLogger } from '../../runtime/log.ts'
 import type { ModelHost } from '../../serving/models/model-host.ts'
 import { createModelHost } from '../../serving/models/model-host.ts'
@@ -196,6 +197,36 @@ describe('rows of one request that are assigned to two versions', () => {
       [1, 'champion'],
       [2, 'arm'],
     ])
+    await context.close()
+  })
+
+  it('keep their variant if the champion answers in place of it, so the unit stays in its arm', async () => {
+    const spec = { unit: 'airport', layer: null, metrics: [], covariates: [], slices: [] }
+    const slices = [{ from: 0, to: 1, variant: 'next' }]
+    const run = { id: 1, name: 'trial', model: 'echo', spec, salt: 's', coverage: 1, slices, versions: { next: 1 } } as unknown as ExperimentRun
+    const echo = { ...catalog.model('echo'), experiments: [run] }
+    const inTrial: Catalog = { ...catalog, model: () => echo, models: new Map([['echo', echo]]) }
+    const context = contextAt(noon)
+    const noted: unknown[] = []
+    const exposures = { note: (...[id, variant, unit]: Parameters<PredictContext['exposures']['note']>) => noted.push([id, variant, unit]) }
+    const broken: PredictContext['models'] = {
+      ...models,
+      use: (of, name, version, fn) =>
+        models.use(of, name, version, (model) => fn(version === 1 ? { ...model, predict: () => Promise.reject(new Error('broken')) } : model)),
+    }
+    const unloaded = { ...models, failureOf: () => 'not loaded' }
+    const asked = { ...request('kept', entities.slice(0, 2)), catalog: inTrial }
+    for (const [host, bypassed] of [
+      [broken, 1],
+      [unloaded, undefined],
+    ] as const) {
+      const { groups } = await predict({ ...context, exposures, models: host }, asked, (predicted) => predicted)
+      expect(groups).toMatchObject([{ model: { version: { version: 2 } }, role: 'champion', experiment: 'trial', variant: 'next', bypassed }])
+      expect(noted.splice(0)).toEqual([
+        [1, 'next', 'ATL'],
+        [1, 'next', 'JFK'],
+      ])
+    }
     await context.close()
   })
 
