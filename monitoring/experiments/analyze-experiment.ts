@@ -24,7 +24,7 @@ import { linearized } from './unit-sums.ts'
  */
 export function analyzeExperiment(spec: ExperimentSpec, evidence: ExperimentEvidence, previous: ExperimentResult | null): ExperimentResult {
   const { analysis } = spec
-  const found = isFinal(previous) ? previous.metrics : spec.metrics.map((metric, i) => metricResult(spec, metric, i, evidence))
+  const found = spec.metrics.map((metric, i) => finalResult(metric, previous) ?? metricResult(spec, metric, i, evidence))
   const metrics = corrected(spec, analysis.method === 'sequential' ? narrowed(found, previous, analysis.alpha) : found)
   const base = {
     experiment: spec.name,
@@ -45,9 +45,10 @@ export function analyzeExperiment(spec: ExperimentSpec, evidence: ExperimentEvid
   return { ...base, health: healthChecks(spec, evidence, metrics, previous) }
 }
 
-/** A fixed analysis looks once. */
-function isFinal(previous: ExperimentResult | null): previous is ExperimentResult {
-  return previous?.analysis.method === 'fixed' && previous.metrics[0]?.comparisons.every(({ state }) => state === 'estimated') === true
+/** A fixed analysis looks once at each metric: those with a longer window have their units later. */
+function finalResult({ name }: MetricSpec, previous: ExperimentResult | null): MetricResult | null {
+  const before = previous?.analysis.method === 'fixed' ? previous.metrics.find(({ metric }) => metric === name) : undefined
+  return before?.comparisons.every(({ state }) => state === 'estimated') === true ? before : null
 }
 
 function metricResult(spec: ExperimentSpec, metric: MetricSpec, index: number, evidence: ExperimentEvidence): MetricResult {
@@ -157,7 +158,8 @@ function comparison(names: Pick<Comparison, 'variant' | 'control'>, compared: Co
 /**
  * Corrects the p-values over the metrics and treatments, guardrails excepted: each of those has to pass, so their number
  * makes no false alarm likelier. Holm's and Benjamini and Hochberg's methods are for one look. Under sequential use each
- * p is multiplied by their number (Bonferroni), which holds at every look.
+ * p is multiplied by their number (Bonferroni), which holds at every look. A p that is not known yet counts as 1, so a
+ * metric that has its units early is not judged more leniently.
  */
 function corrected({ analysis }: ExperimentSpec, metrics: readonly MetricResult[]): MetricResult[] {
   const decided = metrics.flatMap(({ role, comparisons }, m) =>
@@ -182,7 +184,8 @@ function corrected({ analysis }: ExperimentSpec, metrics: readonly MetricResult[
 function adjust(pValues: readonly number[], { method, correction }: AnalysisSpec, count: number): readonly number[] | null {
   if (correction === 'none' || method === 'bayesian') return null
   if (method === 'sequential') return pValues.map((p) => Math.min(1, p * count))
-  return correction === 'bh' ? benjaminiHochberg(pValues) : holm(pValues)
+  const all = [...pValues, ...new Array<number>(count - pValues.length).fill(1)]
+  return correction === 'bh' ? benjaminiHochberg(all) : holm(all)
 }
 
 /** The primary metric in groups of units. The level is shared by all groups, so that many of them find nothing by chance. */

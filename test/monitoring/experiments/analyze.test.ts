@@ -165,6 +165,23 @@ describe('analyzeExperiment', () => {
     expect(first(look(metricOf('mean'), arms, 3000, once, fixed))).toEqual(first(once))
   })
 
+  test('a fixed analysis looks at a metric with a longer window once that has its units', () => {
+    const arms = drawArms(3000, draws.mean(0.3), 5)
+    const slow = metricOf('mean', { name: 'slow', role: 'secondary', withinMicros: 7 * day })
+    const spec = specOf([metricOf('mean'), slow], { method: 'fixed', units: 2000, correction: 'holm' })
+    const lookAt = (early: number, late: number, previous: ExperimentResult | null) =>
+      analyzeExperiment(spec, evidenceOf([early, late].map((n) => metricEvidence(arms.map((arm) => arm.slice(0, n))))), previous)
+    const once = lookAt(1000, 400, null)
+    expect([first(once).state, first(once, 1).state]).toEqual(['estimated', 'not enough units'])
+    // the family has two metrics from the start
+    expect(first(once).adjustedP).toBeCloseTo(2 * (first(once).p ?? 1), 12)
+    const later = lookAt(3000, 1000, once)
+    expect(first(later, 1)).toMatchObject({ state: 'estimated', p: first(once).p })
+    expect(first(later).difference).toEqual(first(once).difference)
+    const last = lookAt(3000, 3000, later)
+    expect(last.metrics.map(({ comparisons }) => comparisons)).toEqual(later.metrics.map(({ comparisons }) => comparisons))
+  })
+
   test('a Bayesian analysis shrinks the lift to its prior and states chance and risk', () => {
     const arms = drawArms(400, draws.mean(1), 5)
     const wide = first(look(metricOf('mean'), arms, 400, null, { method: 'bayesian', prior: { mean: 0, deviation: 10 } }))
