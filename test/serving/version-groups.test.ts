@@ -203,7 +203,16 @@ describe('rows of one request that are assigned to two versions', () => {
   it('keep their variant if the champion answers in place of it, so the unit stays in its arm', async () => {
     const spec = { unit: 'airport', layer: null, metrics: [], covariates: [], slices: [] }
     const slices = [{ from: 0, to: 1, variant: 'next' }]
-    const run = { id: 1, name: 'trial', model: 'echo', spec, salt: 's', coverage: 1, slices, versions: { next: 1 } } as unknown as ExperimentRun
+    const run = {
+      id: 1,
+      name: 'trial',
+      model: 'echo',
+      spec,
+      salt: 's',
+      coverage: 1,
+      slices,
+      versions: { next: 1 },
+    } as unknown as ExperimentRun
     const echo = { ...catalog.model('echo'), experiments: [run] }
     const inTrial: Catalog = { ...catalog, model: () => echo, models: new Map([['echo', echo]]) }
     const context = contextAt(noon)
@@ -212,7 +221,9 @@ describe('rows of one request that are assigned to two versions', () => {
     const broken: PredictContext['models'] = {
       ...models,
       use: (of, name, version, fn) =>
-        models.use(of, name, version, (model) => fn(version === 1 ? { ...model, predict: () => Promise.reject(new Error('broken')) } : model)),
+        models.use(of, name, version, (model) =>
+          fn(version === 1 ? { ...model, predict: () => Promise.reject(new Error('broken')) } : model),
+        ),
     }
     const unloaded = { ...models, failureOf: () => 'not loaded' }
     const asked = { ...request('kept', entities.slice(0, 2)), catalog: inTrial }
@@ -221,7 +232,9 @@ describe('rows of one request that are assigned to two versions', () => {
       [unloaded, undefined],
     ] as const) {
       const { groups } = await predict({ ...context, exposures, models: host }, asked, (predicted) => predicted)
-      expect(groups).toMatchObject([{ model: { version: { version: 2 } }, role: 'champion', experiment: 'trial', variant: 'next', bypassed }])
+      expect(groups).toMatchObject([
+        { model: { version: { version: 2 } }, role: 'champion', experiment: 'trial', variant: 'next', bypassed },
+      ])
       expect(noted.splice(0)).toEqual([
         [1, 'next', 'ATL'],
         [1, 'next', 'JFK'],
