@@ -29,7 +29,11 @@ export interface BatchOutput {
   begin(parts: readonly string[]): Promise<void>
   /** Takes the bytes of a part. Its `seal` gives the part its name. */
   part(name: string): Promise<ByteSink<WrittenObject>>
-  /** Writes the manifest, then `_SUCCESS`. Repeating it changes nothing. */
+  /**
+   * Writes the manifest, then `_SUCCESS`. Repeating it changes nothing.
+   *
+   * @throws LockstepError `FILE_CHANGED` where a part is no longer there; `FILE_EXISTS`
+   */
   complete(manifest: BatchManifest): Promise<void>
   /** Removes these parts, unless the batch is complete. */
   remove(parts: readonly { readonly name: string; readonly sha256: string }[]): Promise<void>
@@ -60,6 +64,20 @@ export function createBatchOutput(out: string, options: { readonly job: number; 
     } catch {
       return {}
     }
+  }
+
+  /** Other programs may have removed or replaced parts since they were written. */
+  async function requireParts({ id, parts }: BatchManifest): Promise<void> {
+    const there = new Map<string, string>()
+    for await (const { url, etag } of (await storeOf(out)).list(`${out}/`)) there.set(url.slice(out.length + 1), etag)
+    const lost = parts.filter(({ name, etag }) => there.get(name) !== etag)
+    const [first] = lost
+    if (first === undefined) return
+    throw new LockstepError(
+      'FILE_CHANGED',
+      `The batch "${id}" is not complete: of its ${parts.length} files in "${out}", ${lost.length} were removed or replaced since they were written, "${first.name}" among them. Begin it again, in a folder that nothing else writes to.`,
+      { details: { out, lost: lost.length, first: first.name } },
+    )
   }
 
   return {
@@ -108,6 +126,7 @@ export function createBatchOutput(out: string, options: { readonly job: number; 
       if ((await put(manifestName, `${JSON.stringify(manifest, null, 2)}\n`)) === null && (await manifestThere())?.job !== options.job) {
         throw new LockstepError('FILE_EXISTS', `"${at(manifestName)}" is of another batch. Choose another folder.`, { details: { out } })
       }
+      await requireParts(manifest)
       await put(successName, '')
     },
     async remove(parts) {

@@ -1,5 +1,8 @@
 import { isDeepStrictEqual } from 'node:util'
+import type { Transaction } from 'kysely'
+import { sql } from 'kysely'
 import { LockstepError } from '../../kernel/errors.ts'
+import type { LockstepTables } from '../../migrations/schema.ts'
 import { settledNow } from '../../offline/stream-bounds.ts'
 import { bindVersion } from '../../registry/bind-version.ts'
 import type { Catalog } from '../../registry/catalog.ts'
@@ -29,14 +32,15 @@ export interface BatchBeginner {
  * Begins a batch, with the version, the service, the rows that have arrived and the spine's file pinned. If a batch of
  * this id runs or is done, the call joins it. One that failed or was cancelled is begun again.
  *
- * @throws LockstepError `BATCH_CONFLICT` where a batch of this id was asked for in another way; `UNKNOWN_DEFINITION`,
- *   `MODEL_MISMATCH`, `FILE_UNREADABLE`
+ * @throws LockstepError `BATCH_CONFLICT` where a batch of this id was asked for in another way, or another batch writes
+ *   to the folder; `INVALID_REQUEST` for an id; `UNKNOWN_DEFINITION`, `MODEL_MISMATCH`, `FILE_UNREADABLE`
  */
 export async function beginBatch(
   { db, catalog, kind, worker, by, signal }: BatchBeginner,
   id: string,
   request: BatchRequest,
 ): Promise<{ readonly job: Job; readonly joined: boolean }> {
+  checkId(id)
   for (;;) {
     const present = await newestJob(db, id)
     if (present !== null && (present.state === 'running' || present.state === 'done')) {
@@ -51,6 +55,7 @@ export async function beginBatch(
       worker,
       async within(transaction, job) {
         const { model, out } = request
+        await refuseShared(transaction, job, out)
         await recordAudit({ kysely: transaction }, by, {
           action: 'batch.start',
           subject: id,
@@ -65,8 +70,45 @@ export async function beginBatch(
   }
 }
 
+/** An index of PostgreSQL holds no longer ones. */
+const maxIdBytes = 2000
+
+/** @throws LockstepError `INVALID_REQUEST` */
+function checkId(id: string): void {
+  const bytes = Buffer.byteLength(id)
+  if (bytes > 0 && bytes <= maxIdBytes && id.isWellFormed() && !/\p{Cc}/u.test(id)) return
+  throw new LockstepError(
+    'INVALID_REQUEST',
+    `The id ${JSON.stringify(id.length > 100 ? `${id.slice(0, 100)}…` : id)} of a batch has ${bytes} bytes. It must have from 1 to ${maxIdBytes}, without control characters.`,
+  )
+}
+
+/**
+ * Two batches in one folder would remove each other's parts, because equal requests write equal bytes.
+ *
+ * @throws LockstepError `BATCH_CONFLICT`
+ */
+async function refuseShared(transaction: Transaction<LockstepTables>, job: number, out: string): Promise<void> {
+  // of two that begin at once, the second one sees the first
+  await sql`select pg_advisory_xact_lock(hashtextextended(${`batch ${out}`}, 0))`.execute(transaction)
+  const other = await transaction
+    .selectFrom('lockstep.jobs')
+    .select('subject')
+    .where('kind', '=', batchKind)
+    .where('state', '=', 'running')
+    .where('id', '<>', String(job))
+    .where(sql`spec -> 'request' ->> 'out'`, '=', out)
+    .executeTakeFirst()
+  if (other === undefined) return
+  throw new LockstepError('BATCH_CONFLICT', `The batch "${other.subject}" writes to "${out}" now. Choose another folder, or wait for it.`, {
+    details: { out, id: other.subject },
+  })
+}
+
 /** The newest job of a batch; null: there is none. */
 export async function newestJob(db: Database, id: string): Promise<Job | null> {
+  // PostgreSQL takes no such text
+  if (id.includes('\0')) return null
   const found = await db.kysely
     .selectFrom('lockstep.jobs')
     .select('id')

@@ -16,7 +16,8 @@ import { storeOf } from '../../runtime/storage/open-store.ts'
 import type { BatchJobs } from '../../serving/batch/batch-job.ts'
 import { createBatchJobs } from '../../serving/batch/batch-job.ts'
 import { batchJson, listBatches, readBatch } from '../../serving/batch/batch-json.ts'
-import type { BatchManifest, BatchRequest } from '../../serving/batch/batch-spec.ts'
+import { createBatchOutput } from '../../serving/batch/batch-output.ts'
+import type { BatchManifest, BatchPart, BatchRequest } from '../../serving/batch/batch-spec.ts'
 import { beginBatch } from '../../serving/batch/begin-batch.ts'
 import { predictBatch } from '../../serving/predict/batch.ts'
 import { budget } from '../budget.ts'
@@ -242,6 +243,33 @@ describe('a batch', () => {
     })
   })
 
+  it('is not complete if another program has removed or replaced a part', async () => {
+    const out = 's3://predictions/robbed'
+    const output = createBatchOutput(out, { job: 1, overwrite: false })
+    const parts: BatchPart[] = []
+    for (const name of ['part-00000.csv', 'part-00001.csv', 'part-00002.csv']) {
+      const sink = await output.part(name)
+      await sink.write(Buffer.from(name))
+      const counts = { rows: 1, refused: 0, cpuSeconds: 0, memory: { peakMegabytes: 1 } }
+      parts.push({ name, ...(await sink.seal()), ...counts })
+    }
+    const manifest = { ...(await manifestOf('s3://predictions/echo')), id: 'robbed', job: 1, parts }
+    await store.remove(`${out}/part-00001.csv`)
+    const message = expect.stringContaining('1 were removed or replaced since they were written, "part-00001.csv"') as string
+    await expect(output.complete(manifest)).rejects.toMatchObject({ code: 'FILE_CHANGED', message })
+    await output.remove(parts)
+    expect(await namesIn(out)).toEqual([])
+  })
+
+  it('has its folder alone while it runs', async () => {
+    const out = 's3://predictions/shared'
+    const begun = await Promise.allSettled(['one', 'two', 'three'].map((id) => begin(`shared ${id}`, { out })))
+    const refused = begun.flatMap((each) => (each.status === 'rejected' ? [each.reason as unknown] : []))
+    const conflict = { code: 'BATCH_CONFLICT', message: expect.stringContaining(`writes to "${out}" now`) as string }
+    expect(refused).toEqual([expect.objectContaining(conflict), expect.objectContaining(conflict)])
+    for (const each of begun) if (each.status === 'fulfilled') await cancelJob(world.db, each.value.job.id, { actor: 'test' })
+  })
+
   it('removes its files when it is cancelled', async () => {
     const { job } = await begin('cancelled', { rowsPerPart: 1 })
     const working = awaitJob(world.db, job.id, { signal, work: { kinds: [jobs.kind], worker: 'test', idleMs: 20 } })
@@ -311,6 +339,9 @@ describe('over HTTP', () => {
         body: { error: { code: 'INVALID_REQUEST' } },
       })
     expect(await send('PUT', `${url}/v1/batches/x`, { ...body, spine: { file: '/etc/passwd' } })).toMatchObject({ status: 400 })
+    for (const id of ['%00', 'a%1B', '%F0%9F%8E%89'.repeat(501)])
+      expect(await send('PUT', `${url}/v1/batches/${id}`, body)).toMatchObject({ status: 400, body: { error: { code: 'INVALID_REQUEST' } } })
+    expect(await send('GET', `${url}/v1/batches/%00`)).toMatchObject({ status: 404 })
     await awaitJob(world.db, Number(begun.body['job']), { signal, work: { kinds: [jobs.kind], worker: 'test', idleMs: 20 } })
     expect(await send('GET', path)).toMatchObject({ status: 200, body: { state: 'done', result: { rows, parts: 3 } } })
     const { body: listed } = await send('GET', `${url}/v1/batches?state=done&model=echo`)
