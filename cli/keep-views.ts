@@ -13,6 +13,7 @@ import { logOversized } from '../materializer/log-oversized.ts'
 import { baselines } from '../monitoring/baselines/baseline-job.ts'
 import { experimentsJobs } from '../monitoring/experiments/experiments-job.ts'
 import { createBatchJobs } from '../serving/batch/batch-job.ts'
+import { scheduledBatches } from '../serving/batch/scheduled-batches.ts'
 import { createAlertMetrics } from '../monitoring/alerts/alert-metrics.ts'
 import { exportsInParts } from '../offline/distributed-export/export-in-parts.ts'
 import { createJobMetrics } from '../runtime/jobs/job-metrics.ts'
@@ -107,7 +108,7 @@ export function createEmbeddedKeeper(context: Context, registry: MetricsRegistry
     const working = Promise.all([
       keep(signal),
       workOnJobs(tools.jobs, {
-        kinds: [...kinds, exports, batches.kind],
+        kinds: [...kinds, exports, batches.kind, scheduledBatches(tools, batches.kind)],
         known: jobKinds,
         worker: tools.worker,
         signal,

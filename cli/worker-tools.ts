@@ -10,6 +10,7 @@ import { monitorKind } from '../monitoring/alerts/evaluate-monitors.ts'
 import { experimentsKind } from '../monitoring/experiments/experiments-job.ts'
 import { rolloutKind } from '../monitoring/rollouts/controller.ts'
 import { batchKind } from '../serving/batch/batch-spec.ts'
+import { scheduledBatchKind } from '../serving/batch/scheduled-batches.ts'
 import { exportKind } from '../offline/distributed-export/export-spec.ts'
 import type { OnlineStore } from '../online/store.ts'
 import type { Catalog } from '../registry/catalog.ts'
@@ -29,6 +30,7 @@ export const jobKinds = [
   housekeepingKind,
   exportKind,
   batchKind,
+  scheduledBatchKind,
   baselineKind,
   mergeRollupsKind,
   monitorKind,

@@ -30,6 +30,7 @@ import * as rolloutPlans from './0028-rollout-plans.ts'
 import * as serverClocks from './0029-server-clocks.ts'
 import * as experimentResults from './0030-experiment-results.ts'
 import * as lookupIndices from './0031-lookup-indices.ts'
+import * as scheduledBatches from './0032-scheduled-batches.ts'
 
 /**
  * Every migration, in order. Append-only: each has already run on some database, so it is never edited, renamed or
@@ -67,4 +68,5 @@ export const migrations: Readonly<Record<string, Migration>> = {
   '0029-server-clocks': serverClocks,
   '0030-experiment-results': experimentResults,
   '0031-lookup-indices': lookupIndices,
+  '0032-scheduled-batches': scheduledBatches,
 }

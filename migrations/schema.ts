@@ -68,6 +68,7 @@ export type DefinitionKind =
   | 'monitor'
   | 'channel'
   | 'experiment'
+  | 'batch'
 
 /** `spec` is json, not jsonb, because the order of its fields matters. It is read parsed and written as text. */
 type Json = ColumnType<unknown, string, string>

@@ -16,6 +16,7 @@ import { compileDefinitions } from './compile-definitions.ts'
 import type { Definition, DefinitionKey } from './definition.ts'
 import { definitionKey, displayName, labelOf, storedDefinitions } from './definition.ts'
 import type { ChannelSpec, MonitorSpec } from './monitor-spec.ts'
+import type { ScheduledBatchSpec } from './scheduled-batch-spec.ts'
 import type { ExperimentRun } from './experiments/experiment.ts'
 import { readRunningExperiments } from './experiments/experiment.ts'
 import type { ModelAlias } from './model-aliases.ts'
@@ -61,6 +62,8 @@ export interface Catalog {
   readonly channels: ReadonlyMap<string, Watching<ChannelSpec>>
   readonly monitors: ReadonlyMap<string, Watching<MonitorSpec>>
   readonly experiments: ReadonlyMap<string, DeclaredExperiment>
+  /** Batches that begin by a schedule. */
+  readonly batches: ReadonlyMap<string, Watching<ScheduledBatchSpec>>
   readonly outcomes: ReadonlyMap<string, OutcomePlan>
   /** Errors of views, on-demand views, services and outcomes that cannot be used, by kind and id: `onDemand flight_context@1`. */
   readonly broken: ReadonlyMap<DefinitionKey, LockstepError>
@@ -94,7 +97,7 @@ export interface Catalog {
   onlineReaders(source: SourceSpec): ViewPlan[]
 }
 
-/** A monitor or a channel. */
+/** A monitor, a channel or a batch. */
 export interface Watching<Spec> {
   readonly spec: Spec
   readonly description: string | null
@@ -169,6 +172,7 @@ export async function readCatalog(
   const channels = new Map<string, Watching<ChannelSpec>>()
   const monitors = new Map<string, Watching<MonitorSpec>>()
   const experiments = new Map<string, DeclaredExperiment>()
+  const batches = new Map<string, Watching<ScheduledBatchSpec>>()
   for (const definition of stored.definitions) {
     const { name } = definition
     if (definition.kind === 'entity') entities.set(name, definition.spec)
@@ -184,6 +188,7 @@ export async function readCatalog(
     const { description = null } = definition.operational
     if (definition.kind === 'channel') channels.set(name, { spec: definition.spec, description })
     if (definition.kind === 'monitor') monitors.set(name, { spec: definition.spec, description })
+    if (definition.kind === 'batch') batches.set(name, { spec: definition.spec, description })
     if (definition.kind === 'experiment')
       experiments.set(name, { spec: definition.spec, coverage: definition.operational.coverage ?? 1, description })
     if (definition.kind === 'model') {
@@ -212,6 +217,7 @@ export async function readCatalog(
     channels,
     monitors,
     experiments,
+    batches,
     view: (reference) => pick(reference, 'view', definitions, compiled.views, compiled.broken),
     service: (reference) => pick(reference, 'service', definitions, compiled.services, compiled.broken),
     model: (name) => named(name, 'model', definitions, models),

@@ -1,6 +1,7 @@
 import { LockstepError } from '../kernel/errors.ts'
 import type { DslKind } from './define/definition.ts'
 import { definitionKind } from './define/definition.ts'
+import type { Batch } from './define/batch.ts'
 import type { Entity } from './define/entity.ts'
 import type { Experiment } from './define/experiment.ts'
 import type { FeatureService } from './define/feature-service.ts'
@@ -25,6 +26,7 @@ export interface Collected {
   readonly channels: readonly Channel[]
   readonly monitors: readonly Monitor[]
   readonly experiments: readonly Experiment[]
+  readonly batches: readonly Batch[]
 }
 
 /** @throws LockstepError `DUPLICATE_NAME` if two definitions of a kind share a name, or name and version */
@@ -40,6 +42,7 @@ export function collectDefinitions(values: Iterable<unknown>): Collected {
     channels: new Named<Channel>('channel'),
     monitors: new Named<Monitor>('monitor'),
     experiments: new Named<Experiment>('experiment'),
+    batches: new Named<Batch>('batch'),
   }
   const addView = (view: AnyFeatureView): void => {
     found.entities.add(view.entity, view.entity.name)
@@ -95,6 +98,9 @@ export function collectDefinitions(values: Iterable<unknown>): Collected {
         return addMonitor(value as Monitor)
       case 'experiment':
         return addExperiment(value as Experiment)
+      case 'batch':
+        addModel((value as Batch).model)
+        return found.batches.add(value as Batch, (value as Batch).name)
       case null:
         return undefined
       default:
@@ -113,6 +119,7 @@ export function collectDefinitions(values: Iterable<unknown>): Collected {
     channels: found.channels.all,
     monitors: found.monitors.all,
     experiments: found.experiments.all,
+    batches: found.batches.all,
   }
 }
 

@@ -10,7 +10,18 @@ type Undeclared<List> = List extends readonly Declared<infer Spec, infer Operati
 /** The definitions of a set without their fingerprints. */
 export type UndeclaredDefinitions = {
   readonly [
-    Kind in 'entities' | 'sources' | 'views' | 'onDemand' | 'services' | 'models' | 'outcomes' | 'channels' | 'monitors' | 'experiments'
+    Kind in
+      | 'entities'
+      | 'sources'
+      | 'views'
+      | 'onDemand'
+      | 'services'
+      | 'models'
+      | 'outcomes'
+      | 'channels'
+      | 'monitors'
+      | 'experiments'
+      | 'batches'
   ]: Undeclared<DefinitionSet[Kind]>
 }
 
@@ -20,7 +31,7 @@ export type UndeclaredDefinitions = {
  * @param code texts that the running esbuild printed, so that their hashes are their identities
  */
 export function declareDefinitions(file: string, definitions: UndeclaredDefinitions, code: ReadonlyMap<string, string>): DefinitionSet {
-  const { entities, sources, views, onDemand, services, models, outcomes, channels, monitors, experiments } = definitions
+  const { entities, sources, views, onDemand, services, models, outcomes, channels, monitors, experiments, batches } = definitions
   const specs = <Spec>(list: readonly { readonly spec: Spec }[]): Spec[] => list.map(({ spec }) => spec)
   const prints = fingerprints(
     {
@@ -34,6 +45,7 @@ export function declareDefinitions(file: string, definitions: UndeclaredDefiniti
       channels: specs(channels),
       monitors: specs(monitors),
       experiments: specs(experiments),
+      batches: specs(batches),
     },
     new Map([...code.keys()].map((hash) => [hash, hash])),
   )
@@ -53,6 +65,7 @@ export function declareDefinitions(file: string, definitions: UndeclaredDefiniti
     channels: channels.map((each) => declared(each, prints.channels.get(each.spec.name))),
     monitors: monitors.map((each) => declared(each, prints.monitors.get(each.spec.name))),
     experiments: experiments.map((each) => declared(each, prints.experiments.get(each.spec.name))),
+    batches: batches.map((each) => declared(each, prints.batches.get(each.spec.name))),
     code,
   }
 }

@@ -6,6 +6,7 @@ import type { EntitySpec, SourceSpec, ViewSpec } from '../kernel/view-spec.ts'
 import { measuresOf } from '../kernel/experiment-spec.ts'
 import type { DefinitionKind, LockstepTables } from '../migrations/schema.ts'
 import type { ChannelSpec, MonitorSpec } from './monitor-spec.ts'
+import type { ScheduledBatchSpec } from './scheduled-batch-spec.ts'
 import type {
   DefinitionSet,
   ExperimentOperational,
@@ -28,6 +29,7 @@ export type Definition = DefinitionBase &
     | { readonly kind: 'channel'; readonly spec: ChannelSpec }
     | { readonly kind: 'monitor'; readonly spec: MonitorSpec }
     | { readonly kind: 'experiment'; readonly spec: ExperimentSpec }
+    | { readonly kind: 'batch'; readonly spec: ScheduledBatchSpec }
   )
 
 interface DefinitionBase {
@@ -70,6 +72,7 @@ export const kindNames: Readonly<Record<DefinitionKind, string>> = {
   channel: 'channel',
   monitor: 'monitor',
   experiment: 'experiment',
+  batch: 'batch',
 }
 
 /** `feature view "airport_delays@1"` */
@@ -89,6 +92,7 @@ export const kindOrder: readonly DefinitionKind[] = [
   'channel',
   'monitor',
   'experiment',
+  'batch',
 ]
 
 /** All definitions of a file, in `kindOrder`. */
@@ -110,6 +114,7 @@ export function declaredDefinitions(set: DefinitionSet): Definition[] {
     ...set.channels.map(({ spec, ...rest }) => ({ kind: 'channel', name: spec.name, ...unversioned, spec, ...rest }) as const),
     ...set.monitors.map(({ spec, ...rest }) => ({ kind: 'monitor', name: spec.name, ...unversioned, spec, ...rest }) as const),
     ...set.experiments.map(({ spec, ...rest }) => ({ kind: 'experiment', name: spec.name, ...unversioned, spec, ...rest }) as const),
+    ...set.batches.map(({ spec, ...rest }) => ({ kind: 'batch', name: spec.name, ...unversioned, spec, ...rest }) as const),
   ]
 }
 
@@ -150,6 +155,8 @@ export function references(definition: Definition): DefinitionKey[] {
       return [...watched(definition.spec), ...definition.spec.notify.map((channel) => `channel ${channel}` as const)]
     case 'experiment': // it carries the sources of its metrics within it
       return experimentReferences(definition.spec)
+    case 'batch':
+      return [`model ${definition.spec.model}`]
     default:
       return definition satisfies never
   }

@@ -4,6 +4,7 @@ import type { ModelSpec, OnDemandSpec, ServiceSpec } from '../kernel/service-spe
 import type { DefinitionId, EntitySpec, SourceSpec, ViewSpec } from '../kernel/view-spec.ts'
 import { definitionId } from '../kernel/view-spec.ts'
 import type { ChannelSpec, MonitorSpec } from './monitor-spec.ts'
+import type { ScheduledBatchSpec } from './scheduled-batch-spec.ts'
 import { canonicalJson } from './canonical-json.ts'
 import { inputsFirst } from './inputs-first.ts'
 import { sha256 } from './sha256.ts'
@@ -72,6 +73,7 @@ export interface ClosedSpecs {
   readonly channels: readonly ChannelSpec[]
   readonly monitors: readonly MonitorSpec[]
   readonly experiments: readonly ExperimentSpec[]
+  readonly batches: readonly ScheduledBatchSpec[]
 }
 
 /** By name, or by id for views and services. */
@@ -86,6 +88,7 @@ export interface Fingerprints {
   readonly channels: ReadonlyMap<string, string>
   readonly monitors: ReadonlyMap<string, string>
   readonly experiments: ReadonlyMap<string, string>
+  readonly batches: ReadonlyMap<string, string>
 }
 
 /**
@@ -118,6 +121,7 @@ export function fingerprints(specs: ClosedSpecs, identity: ReadonlyMap<string, s
     channels: new Map(specs.channels.map((s) => [s.name, hashed('channel', s)])),
     monitors: new Map(specs.monitors.map((s) => [s.name, hashed('monitor', s)])),
     experiments: new Map(specs.experiments.map((s) => [s.name, hashed('experiment', s)])),
+    batches: new Map(specs.batches.map((s) => [s.name, hashed('batch', s)])),
   }
 }
 

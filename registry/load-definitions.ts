@@ -95,6 +95,7 @@ const kindOfCall: Readonly<Record<string, keyof Collected>> = {
   channel: 'channels',
   monitor: 'monitors',
   experiment: 'experiments',
+  batch: 'batches',
 }
 
 /** Without this check, a forgotten `export` would silently omit a definition. */
@@ -138,6 +139,7 @@ function definitionSet(
     channels: collected.channels.map((d) => ({ spec: d.spec, operational: d.described })),
     monitors: collected.monitors.map((d) => ({ spec: d.spec, operational: d.described })),
     experiments: collected.experiments.map((d) => ({ spec: d.spec, operational: { ...d.operational, ...d.described } })),
+    batches: collected.batches.map((d) => ({ spec: d.spec, operational: d.described })),
   }
   return declareDefinitions(file, definitions, code)
 }

@@ -3,6 +3,7 @@ import { LockstepError } from '../kernel/errors.ts'
 import { measureAggregates } from '../kernel/experiment-spec.ts'
 import { aggregateNames } from '../kernel/view-spec.ts'
 import { channelSpec, monitorSpec } from './monitor-spec.ts'
+import { scheduledBatchSpec } from './scheduled-batch-spec.ts'
 import { kindNames } from './definition.ts'
 import type { Declared, DefinitionSet } from './definition-set.ts'
 import { declareDefinitions } from './declare-definitions.ts'
@@ -234,6 +235,7 @@ export const portableSchema = z.strictObject({
   experiments: z
     .array(z.strictObject({ spec: experiment, operational: z.strictObject({ ...described, coverage: share.positive() }) }))
     .default([]),
+  batches: z.array(z.strictObject({ spec: scheduledBatchSpec, operational: z.strictObject(described) })).default([]),
   /** The bundled transforms, each with the SHA-256 (hex) of its text. */
   code: z.array(z.strictObject({ hash: z.string(), body: z.string() })),
   unexported: z.array(z.string()).exactOptional(),
@@ -260,6 +262,7 @@ export function portableDefinitions(set: DefinitionSet, lockstep: string): objec
     channels: bare(set.channels),
     monitors: bare(set.monitors),
     experiments: bare(set.experiments),
+    batches: bare(set.batches),
     code: [...set.code].map(([hash, body]) => ({ hash, body })),
     ...(set.unexported === undefined ? {} : { unexported: set.unexported }),
   }
@@ -295,6 +298,7 @@ export function readPortableDefinitions(json: unknown, lockstep: string): Defini
   refuseTwice('channel', specs.channels)
   refuseTwice('monitor', specs.monitors)
   refuseTwice('experiment', specs.experiments)
+  refuseTwice('batch', specs.batches)
   const texts = new Map(code.map(({ hash, body }) => [hash, body]))
   for (const [hash, body] of texts) {
     if (sha256(body) !== hash) throw wrongHash(`The code "${hash}" does not have that hash`, hash)
@@ -344,11 +348,11 @@ function refuseUnwritable(value: unknown, path: readonly string[]): void {
 
 function refuseTwice(
   kind: keyof typeof kindNames,
-  declared: readonly { readonly spec: { readonly name: string; readonly version?: number } }[],
+  declared: readonly { readonly spec: { readonly name: string; readonly version?: number | string | null } }[],
 ): void {
   const seen = new Set<string>()
   for (const { spec } of declared) {
-    const label = spec.version === undefined ? spec.name : `${spec.name}@${spec.version}`
+    const label = typeof spec.version !== 'number' || kind === 'batch' ? spec.name : `${spec.name}@${spec.version}`
     if (!/^[a-z][a-z0-9_]*$/.test(spec.name)) {
       throw new LockstepError(
         'INVALID_NAME',

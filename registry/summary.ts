@@ -27,6 +27,8 @@ export function summaryOf(definition: Definition): string {
       return `${definition.spec.checks.map(({ kind }) => kind).join(', ')} of ${watchedName(definition.spec)}`
     case 'experiment':
       return `${definition.spec.variants.map(({ name }) => name).join(', ')} of ${definition.spec.model} by ${definition.spec.unit}`
+    case 'batch':
+      return `of ${definition.spec.model}, by ${definition.spec.schedule}`
     default:
       return definition satisfies never
   }

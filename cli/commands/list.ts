@@ -68,6 +68,7 @@ const kindTitles: Readonly<Record<EntryKind, string>> = {
   channel: 'channels',
   monitor: 'monitors',
   experiment: 'experiments',
+  batch: 'batches',
   dataset: 'training sets',
 }
 

@@ -21,6 +21,7 @@ const shownKinds: readonly NodeKind[] = [
   'monitor',
   'channel',
   'experiment',
+  'batch',
   'modelVersion',
   'dataset',
 ]

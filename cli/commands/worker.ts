@@ -13,6 +13,7 @@ import { createViewRunMetrics } from '../../materializer/view-run-metrics.ts'
 import type { JobEvent } from '../../runtime/jobs/job-kind.ts'
 import { registerJobGauges } from '../../runtime/jobs/job-gauges.ts'
 import { workOnJobs } from '../../runtime/jobs/work-on-jobs.ts'
+import { scheduledBatches } from '../../serving/batch/scheduled-batches.ts'
 import { startWatchdog } from '../../runtime/watchdog.ts'
 import { batchJobs } from '../batch-tools.ts'
 import { durationOption } from '../duration-option.ts'
@@ -83,7 +84,8 @@ export const workerCommand: Command = {
     const { jobs, worker } = shared
     const does = (work: (typeof works)[number]): boolean => only === undefined || only === work
     const exported = does('exports') ? [exportsInParts({ db: shared.db, find: shared.service })] : []
-    const batches = does('batches') ? [batchJobs(context, shared).kind] : []
+    const batch = does('batches') ? batchJobs(context, shared).kind : null
+    const batches = batch === null ? [] : [batch, scheduledBatches(shared, batch)]
     const kinds = [...(views?.kinds ?? []), ...exported, ...batches]
     registerJobGauges(registry, async () => shared.db)
     const watched = await watchDependencies({ db: shared.db, store: tools?.store ?? null }, registry, log)

@@ -65,6 +65,7 @@ function fieldsText(page: DefinitionPage, width: number | null): string {
     monitor,
     channel,
     experiment,
+    batch,
     takes,
     online,
     rows,
@@ -153,6 +154,7 @@ function fieldsText(page: DefinitionPage, width: number | null): string {
           ['variables', channel.variables.join(', ')],
         ] as const)),
     ...(experiment === undefined ? [] : experimentFields(page.name, experiment)),
+    ...(batch === undefined ? [] : batchFields(batch)),
     ['takes', takes === undefined ? '' : typedText(takes)],
     [
       kind === 'model' ? 'versions' : 'other versions',
@@ -161,7 +163,7 @@ function fieldsText(page: DefinitionPage, width: number | null): string {
     // of the other kinds it stands above
     ['made from', kind === 'service' || kind === 'source' ? usesText(uses) : ''],
     // a monitor names its channels above, and a channel the monitors that notify it
-    ['used by', kind === 'monitor' || kind === 'channel' || kind === 'experiment' ? '' : usesText(usedBy) || 'nothing'],
+    ['used by', notUsed.includes(kind) ? '' : usesText(usedBy) || 'nothing'],
     ['fingerprint', fingerprint.slice(0, 12)],
   ]
   const shown = fields.filter(([, value]) => value !== '')
@@ -172,6 +174,22 @@ function fieldsText(page: DefinitionPage, width: number | null): string {
       return [`${field.padEnd(wide)}  ${first}`, ...more.map((line) => `${' '.repeat(wide)}  ${line}`)]
     })
     .join('\n')
+}
+
+/** Nothing is made from them; a channel is named by monitors. */
+const notUsed: readonly DefinitionPage['kind'][] = ['monitor', 'channel', 'experiment', 'batch']
+
+function batchFields({ model, version, schedule, spine, out, id, format, maxRefused }: NonNullable<DefinitionPage['batch']>) {
+  const limit = maxRefused === null ? '' : 'rows' in maxRefused ? String(maxRefused.rows) : percent(maxRefused.share)
+  return [
+    ['model', version === null ? model : `${model}@${version}`],
+    ['schedule', `${schedule} (UTC)`],
+    ['spine', 'sql' in spine ? spine.sql : spine.file],
+    ['output', `${out} (${format})`],
+    ['id', id],
+    ['max refused', limit],
+    ['results', `lockstep batch list --model ${model}`],
+  ] as const
 }
 
 function experimentFields(name: string, details: NonNullable<DefinitionPage['experiment']>): (readonly [string, string])[] {

@@ -15,6 +15,7 @@ export type DslKind =
   | 'monitor'
   | 'channel'
   | 'experiment'
+  | 'batch'
 
 /** Descriptions for people, allowed in every definition. They change no value and may change without a new version. */
 export interface Description {

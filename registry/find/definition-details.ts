@@ -10,6 +10,7 @@ import { labelOf } from '../definition.ts'
 import type { CheckSpec } from '../define/check-options.ts'
 import type { Severity } from '../define/severity.ts'
 import type { ChannelSpec } from '../monitor-spec.ts'
+import type { ScheduledBatchSpec } from '../scheduled-batch-spec.ts'
 import { watchedName } from '../monitor-spec.ts'
 import type { Use } from './entry.ts'
 import { availabilityText, usersOf } from './entry.ts'
@@ -49,6 +50,7 @@ export interface DefinitionDetails {
   readonly monitor?: MonitorDetails
   readonly channel?: ChannelDetails
   readonly experiment?: ExperimentDetails
+  readonly batch?: BatchDetails
 }
 
 export interface NamedType {
@@ -107,6 +109,8 @@ export interface MonitorDetails {
   readonly notify: readonly string[]
   readonly runbook: string | null
 }
+
+export type BatchDetails = Omit<ScheduledBatchSpec, 'name'>
 
 export interface ChannelDetails {
   readonly kind: ChannelSpec['kind']
@@ -234,6 +238,10 @@ function ofKind(inventory: Inventory, definition: Definition): Partial<Definitio
     }
     case 'experiment':
       return { experiment: experimentDetails(definition.spec, definition.operational.coverage ?? 1) }
+    case 'batch': {
+      const { name: _, ...batch } = definition.spec
+      return { batch }
+    }
     default:
       return definition satisfies never
   }

@@ -163,6 +163,8 @@ function aboutText({ versions, aliases }: Inventory, definition: Definition): st
       const { variants, model, unit } = definition.spec
       return `${variants.map(({ name, serves }) => `${name} ${serves}`).join(', ')} of ${model}, by ${unit}`
     }
+    case 'batch':
+      return `of ${definition.spec.model}, by ${definition.spec.schedule}, into ${definition.spec.out}`
     default:
       return definition satisfies never
   }

@@ -95,5 +95,6 @@ export const plurals: Readonly<Record<string, readonly EntryKind[]>> = {
   monitors: ['monitor'],
   channels: ['channel'],
   experiments: ['experiment'],
+  batches: ['batch'],
   datasets: ['dataset'],
 }

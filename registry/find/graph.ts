@@ -28,6 +28,7 @@ export const nodeKinds = [
   'monitor',
   'channel',
   'experiment',
+  'batch',
 ] as const
 
 export interface LineageNode {

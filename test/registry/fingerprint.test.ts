@@ -202,6 +202,7 @@ describe('fingerprints', () => {
       outcomes: set.outcomes.map((d) => d.spec),
       channels: [],
       experiments: [],
+      batches: [],
       monitors: [],
     }
     // as the registry stores them

@@ -145,6 +145,7 @@ export function sampleSet(parts: Partial<SampleParts> = {}): DefinitionSet {
     outcomes: [],
     channels: [],
     experiments: [],
+    batches: [],
     monitors: [],
     code: new Map([transform, contextCode].map((text) => [hash(text), text])),
   }

@@ -6,10 +6,15 @@ import { ListMultipartUploadsCommand, S3Client } from '@aws-sdk/client-s3'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { Value } from '../../kernel/value-type.ts'
 import { openTabularFile } from '../../offline/files/tabular-file.ts'
+import { applyChanges } from '../../registry/apply.ts'
 import { loadCatalog } from '../../registry/catalog.ts'
+import { scheduledBatchSpec } from '../../registry/scheduled-batch-spec.ts'
 import { awaitJob } from '../../runtime/jobs/await-job.ts'
 import { cancelJob } from '../../runtime/jobs/end-job.ts'
+import { createScheduleFirer } from '../../runtime/jobs/fire-schedules.ts'
 import type { Job } from '../../runtime/jobs/read-jobs.ts'
+import { readJobs } from '../../runtime/jobs/read-jobs.ts'
+import { workOnJobs } from '../../runtime/jobs/work-on-jobs.ts'
 import { createLogger } from '../../runtime/log.ts'
 import type { ObjectStore } from '../../runtime/storage/object-store.ts'
 import { storeOf } from '../../runtime/storage/open-store.ts'
@@ -19,11 +24,13 @@ import { batchJson, listBatches, readBatch } from '../../serving/batch/batch-jso
 import { createBatchOutput } from '../../serving/batch/batch-output.ts'
 import type { BatchManifest, BatchPart, BatchRequest } from '../../serving/batch/batch-spec.ts'
 import { beginBatch } from '../../serving/batch/begin-batch.ts'
+import { scheduledBatches } from '../../serving/batch/scheduled-batches.ts'
 import { predictBatch } from '../../serving/predict/batch.ts'
 import { budget } from '../budget.ts'
 import { killAll, start } from '../cli/run-lockstep.ts'
 import type { OwnS3 } from '../services/buckets.ts'
 import { ownS3 } from '../services/buckets.ts'
+import { hash, servingSet } from './definitions.ts'
 import type { World } from './world.ts'
 import { createWorld } from './world.ts'
 
@@ -316,6 +323,39 @@ describe('a batch', () => {
     expect((await client.send(new ListMultipartUploadsCommand({ Bucket: 'predictions' }))).Uploads ?? []).toEqual([])
     client.destroy()
   }, 180_000)
+})
+
+describe('a batch with a schedule', () => {
+  it('begins at each instant, with the rows of its interval', async () => {
+    const { knownBefore: _, ...fields } = base
+    const declared = scheduledBatchSpec.parse({
+      ...fields,
+      name: 'daily',
+      schedule: '0 2 * * *',
+      spine: { sql: "select id, airport, at, distance, label from spine where at >= '{from}' and at < '{to}'" },
+      id: 'daily/{date}',
+      out: 's3://predictions/daily/day={date}',
+    })
+    await applyChanges(world.db, { ...servingSet, batches: [{ spec: declared, operational: {}, fingerprint: hash('daily') }] })
+    const catalog = await loadCatalog(world.db)
+    const starts = scheduledBatches({ db: world.db, catalog: () => Promise.resolve(catalog) }, jobs.kind)
+    const stop = new AbortController()
+    const clock = () => Date.UTC(2001, 6, 2, 3) * 1000
+    const working = workOnJobs(world.db, { kinds: [starts, jobs.kind], worker: 'test', idleMs: 20, signal: stop.signal, clock })
+    const state = async () => (await listBatches(world.db, { model: 'echo' })).find(({ id }) => id === 'daily/2001-07-01')?.state
+    await expect.poll(state, { timeout: 60_000 }).toBe('done')
+    stop.abort()
+    await working
+    const manifest = await manifestOf('s3://predictions/daily/day=2001-07-01')
+    const { n } = (await world.db.query<{ n: number }>(`select count(*)::int4 as n from spine where at >= '2001-07-01 02:00Z'`))[0] ?? {
+      n: 0,
+    }
+    expect(manifest).toMatchObject({ id: 'daily/2001-07-01', rows: n })
+    expect(n).toBeLessThan(rows)
+    // the instant has its job, so that another worker begins nothing
+    await createScheduleFirer(world.db, [starts], 'other').fire(clock())
+    expect(await readJobs(world.db, { kind: starts.name })).toMatchObject([{ state: 'done', subject: 'daily' }])
+  })
 })
 
 describe('over HTTP', () => {

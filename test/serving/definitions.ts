@@ -180,6 +180,7 @@ export const servingSet: DefinitionSet = {
   outcomes: [],
   channels: [],
   experiments: [],
+  batches: [],
   monitors: [],
   code: new Map([contextCode, notesCode].map((code) => [hash(code), code])),
 }

@@ -239,6 +239,29 @@ export const definitionAnswer = z.object({
     })
     .optional()
     .describe('Of an experiment'),
+  batch: z
+    .object({
+      model: z.string().describe('The model that predicts'),
+      version: z.union([z.int(), z.string()]).nullable().describe('Its version or alias; null: the champion'),
+      spine: z
+        .union([z.object({ sql: z.string().describe('A query') }), z.object({ file: z.string().describe('A file') })])
+        .describe('The rows to predict for'),
+      time: z.string().nullable().describe("The spine's time column; null: its only one"),
+      asOf: z.enum(['at', 'before']).describe('Whether rows count that become visible at exactly the time of a spine row'),
+      columns: z.array(z.string()).nullable().describe('The columns of the spine to copy; null: all'),
+      id: z.string().describe('The id of each batch'),
+      out: z.string().describe('The folder of each batch'),
+      format: z.enum(['parquet', 'csv', 'jsonl']).describe('The format of the files'),
+      rowsPerPart: z.int().describe('The maximum number of rows of a file'),
+      maxRefused: z
+        .union([z.object({ share: z.number().describe('A share') }), z.object({ rows: z.int().describe('A number') })])
+        .nullable()
+        .describe('The rows without a prediction at which a batch fails; null: no limit'),
+      overwrite: z.boolean().describe('Whether a batch replaces another one in its folder'),
+      schedule: z.string().describe('Five fields of cron, in UTC'),
+    })
+    .optional()
+    .describe('Of a batch that begins by a schedule'),
   online: online.optional().describe('Of a view in the online store'),
   rows: z
     .object({ rows: z.int().describe('The number of rows'), exact: z.boolean().describe('Whether they were counted, not estimated') })

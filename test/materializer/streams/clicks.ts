@@ -59,6 +59,7 @@ export function clicksSet(stream: StreamSpec | null): DefinitionSet {
     outcomes: [],
     channels: [],
     experiments: [],
+    batches: [],
     monitors: [],
     code: new Map(),
   }

@@ -1,0 +1,190 @@
+import { didYouMean } from '../../kernel/did-you-mean.ts'
+import { LockstepError, messageOf } from '../../kernel/errors.ts'
+import { intervalParts, namesInBraces } from '../../kernel/interval-text.ts'
+import { isRecord } from '../../kernel/is-record.ts'
+import { parseSchedule } from '../../kernel/schedule.ts'
+import { show } from '../../kernel/value-type.ts'
+import type { ScheduledBatchSpec } from '../scheduled-batch-spec.ts'
+import type { Description } from './definition.ts'
+import { checkBody, checkKind, define, describe } from './definition.ts'
+import type { Model } from './model.ts'
+import { checkName } from './names.ts'
+
+/** Batch inference at the instants of a schedule. */
+export interface Batch<N extends string = string> {
+  readonly kind: 'batch'
+  readonly name: N
+  readonly model: Model
+  readonly spec: ScheduledBatchSpec
+  readonly described: Description
+}
+
+/**
+ * `spine`, `out` and `id` may contain the interval between the previous instant of the schedule and this one: `{from}`,
+ * `{to}`, and of its beginning `{date}`, `{year}`, `{month}`, `{day}`, `{hour}`, `{minute}`. Rows at `{from}` belong to
+ * it, rows at `{to}` do not.
+ */
+export interface BatchOptions {
+  readonly model: Model
+  /** The version or alias that predicts. Default: the champion, or the newest version if there is none. */
+  readonly version?: number | string
+  /** The rows to predict for: a query, or a file that all workers reach. */
+  readonly spine: { readonly sql: string } | { readonly file: string }
+  /** The time column of the spine, if it has several. */
+  readonly time?: string
+  /** Whether rows count that become visible at exactly the time of a spine row. Default: at. */
+  readonly asOf?: 'at' | 'before'
+  /** The columns of the spine to copy. Default: all. */
+  readonly columns?: readonly string[]
+  /** The URL of the folder: `'s3://ml/scores/day={date}'`. */
+  readonly out: string
+  /** The id of each batch. Default: its name, then `/{from}`. */
+  readonly id?: string
+  /** Default: parquet. */
+  readonly format?: 'parquet' | 'csv' | 'jsonl'
+  /** The maximum number of rows of a file. Default: 100,000. */
+  readonly rowsPerPart?: number
+  /** A batch fails if more rows have no prediction: a share such as `'1%'`, or a number. Default: no limit. */
+  readonly maxRefused?: string | number
+  /** Whether a batch replaces another one in its folder. Default: false. */
+  readonly overwrite?: boolean
+  /** Five fields of cron, in UTC: `'0 2 * * *'`. */
+  readonly schedule: string
+}
+
+const fields = [
+  'model',
+  'version',
+  'spine',
+  'time',
+  'asOf',
+  'columns',
+  'out',
+  'id',
+  'format',
+  'rowsPerPart',
+  'maxRefused',
+  'overwrite',
+  'schedule',
+]
+const defaultRowsPerPart = 100_000
+const formats = ['parquet', 'csv', 'jsonl'] as const
+
+/**
+ * Declares a batch that workers begin at each instant of a schedule.
+ *
+ * @example
+ * export const nightly = batch('nightly', {
+ *   model: delayModel, schedule: '0 2 * * *', out: 's3://ml/delays/day={date}',
+ *   spine: { sql: "select origin as airport, at from departures where at >= '{from}' and at < '{to}'" },
+ * })
+ * @throws LockstepError `INVALID_NAME`, `INVALID_SCHEDULE`, `DEFINITIONS_INVALID`
+ */
+export function batch<const N extends string>(name: N, body: BatchOptions & Description): Batch<N> {
+  const what = `The batch "${checkName(name, 'A batch')}"`
+  checkBody(body, what, fields)
+  checkKind(body.model, ['model'], `The model of ${what.replace('The', 'the')}`, 'a model')
+  const { overwrite = false, rowsPerPart = defaultRowsPerPart } = body
+  if (typeof overwrite !== 'boolean') throw invalid(`${what} has the overwrite ${show(overwrite)}; write true or false.`)
+  if (!Number.isSafeInteger(rowsPerPart) || rowsPerPart < 1)
+    throw invalid(`${what} has the rowsPerPart ${show(rowsPerPart)}; write a whole number from 1 on.`)
+  const spec: ScheduledBatchSpec = {
+    name,
+    model: body.model.name,
+    version: versionOf(body.version, what),
+    spine: Object.freeze(spineOf(body.spine, what)),
+    time: body.time === undefined ? null : textOf(body.time, 'time', what),
+    asOf: oneOf(body.asOf, ['at', 'before'], 'asOf', what),
+    columns: columnsOf(body.columns, what),
+    id: idOf(body.id ?? `${name}/{from}`, what),
+    out: outOf(body.out, overwrite, what),
+    format: oneOf(body.format, formats, 'format', what),
+    rowsPerPart,
+    maxRefused: maxRefusedOf(body.maxRefused, what),
+    overwrite,
+    schedule: scheduleOf(body.schedule, what),
+  }
+  return define({ kind: 'batch', name, model: body.model, spec: Object.freeze(spec), described: describe(body, what) })
+}
+
+function versionOf(version: unknown, what: string): ScheduledBatchSpec['version'] {
+  if (version === undefined) return null
+  if (typeof version === 'number' && Number.isSafeInteger(version) && version >= 1) return version
+  if (typeof version === 'string' && /^[a-z][a-z0-9_]*$/.test(version)) return version
+  throw invalid(`${what} has the version ${show(version)}; write a version such as 7, or an alias such as 'challenger'.`)
+}
+
+function spineOf(spine: unknown, what: string): ScheduledBatchSpec['spine'] {
+  const { sql, file, ...rest } = isRecord(spine) ? spine : {}
+  if (typeof sql === 'string' && sql.trim() !== '' && file === undefined && Object.keys(rest).length === 0) return { sql }
+  if (typeof file === 'string' && sql === undefined && Object.keys(rest).length === 0) {
+    // workers run in other folders than the definitions
+    if (!/^(?:(?:s3|gs):\/\/.|\/.)/.test(file))
+      throw invalid(`${what} has the spine file ${show(file)}; write a URL such as s3://bucket/key, or a path that begins with "/".`)
+    return { file: knownParts(file, 'spine', what) }
+  }
+  throw invalid(`${what} has the spine ${show(spine)}; write { sql: 'select …' } or { file: 's3://bucket/key' }.`)
+}
+
+function idOf(id: unknown, what: string): string {
+  const text = knownParts(textOf(id, 'id', what), 'id', what)
+  if (namesInBraces(text).length > 0) return text
+  throw invalid(`${what} has the id ${show(id)}, which is the same each time; add the interval, as in "${text}/{from}".`)
+}
+
+function outOf(out: unknown, overwrite: boolean, what: string): string {
+  const text = knownParts(textOf(out, 'out', what), 'out', what).replace(/\/+$/, '')
+  if (!/^(?:(?:s3|gs):\/\/|file:\/\/\/)[^/]/.test(text))
+    throw invalid(`${what} has the out ${show(out)}; write the URL of a folder: s3://bucket/folder, gs://bucket/folder or file:///folder.`)
+  if (overwrite || namesInBraces(text).length > 0) return text
+  throw invalid(
+    `${what} has the out ${show(out)}, which is the same each time; add the interval, as in "${text}/day={date}", or overwrite: true.`,
+  )
+}
+
+function knownParts(text: string, field: string, what: string): string {
+  const unknown = namesInBraces(text).find((name) => !intervalParts.includes(name))
+  if (unknown === undefined) return text
+  const known = intervalParts.map((name) => `{${name}}`).join(', ')
+  throw invalid(`${what} has "{${unknown}}" in its ${field}.${didYouMean(unknown, intervalParts)} Intervals have ${known}.`)
+}
+
+function textOf(text: unknown, field: string, what: string): string {
+  if (typeof text === 'string' && text.trim() !== '') return text
+  throw invalid(`${what} has the ${field} ${show(text)}; write a text.`)
+}
+
+function oneOf<const T extends string>(given: unknown, known: readonly [T, ...T[]], field: string, what: string): T {
+  if (given === undefined) return known[0]
+  const found = known.find((each) => each === given)
+  if (found !== undefined) return found
+  throw invalid(`${what} has the ${field} ${show(given)}; write one of ${known.join(', ')}.`)
+}
+
+function columnsOf(columns: unknown, what: string): string[] | null {
+  if (columns === undefined) return null
+  if (Array.isArray(columns) && columns.length > 0 && columns.every((each) => typeof each === 'string')) return [...columns]
+  throw invalid(`${what} has the columns ${show(columns)}; write a list of names.`)
+}
+
+function maxRefusedOf(given: unknown, what: string): ScheduledBatchSpec['maxRefused'] {
+  if (given === undefined) return null
+  if (typeof given === 'number' && Number.isSafeInteger(given) && given >= 0) return { rows: given }
+  const [, percent] = (typeof given === 'string' && /^(\d+(?:\.\d+)?)\s*%$/.exec(given)) || []
+  if (percent !== undefined && Number(percent) <= 100) return { share: Number(percent) / 100 }
+  throw invalid(`${what} has the maxRefused ${show(given)}; write a share such as '1%', or a number of rows.`)
+}
+
+function scheduleOf(schedule: unknown, what: string): string {
+  if (typeof schedule !== 'string')
+    throw new LockstepError('INVALID_SCHEDULE', `${what} has the schedule ${show(schedule)}; write five fields of cron, as in '0 2 * * *'.`)
+  try {
+    return parseSchedule(schedule).text.trim().split(/\s+/).join(' ')
+  } catch (cause) {
+    throw new LockstepError('INVALID_SCHEDULE', `${what}: ${messageOf(cause)}`, { cause })
+  }
+}
+
+function invalid(message: string): LockstepError {
+  return new LockstepError('DEFINITIONS_INVALID', message)
+}

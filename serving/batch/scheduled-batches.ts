@@ -1,0 +1,65 @@
+import { z } from 'zod'
+import { lastInstant } from '../../kernel/due-moment.ts'
+import { LockstepError } from '../../kernel/errors.ts'
+import type { Interval } from '../../kernel/interval-text.ts'
+import { fillInterval } from '../../kernel/interval-text.ts'
+import type { Catalog } from '../../registry/catalog.ts'
+import type { ScheduledBatchSpec } from '../../registry/scheduled-batch-spec.ts'
+import type { Database } from '../../runtime/database.ts'
+import { isPassing } from '../../runtime/is-passing.ts'
+import type { JobKind } from '../../runtime/jobs/job-kind.ts'
+import type { BatchJobs } from './batch-job.ts'
+import type { BatchRequest } from './batch-spec.ts'
+import { beginBatch } from './begin-batch.ts'
+
+/** The job kind that begins batches by schedules. */
+export const scheduledBatchKind = 'scheduled-batch'
+
+const specSchema = z.object({ batch: z.string() })
+
+/**
+ * Begins each declared batch at the instants of its schedule, whichever worker asks. The batch is a job of its own, so a
+ * long one does not keep the next from beginning. Of instants that were missed only the newest counts.
+ */
+export function scheduledBatches(
+  { db, catalog }: { readonly db: Database; readonly catalog: () => Promise<Catalog> },
+  kind: BatchJobs['kind'],
+): JobKind<z.output<typeof specSchema>> {
+  return {
+    name: scheduledBatchKind,
+    spec: specSchema,
+    retries: 10,
+    backoffSeconds: { from: 10, to: 600 },
+    // a spine may be written a while after the instant
+    isFinal: (error) => error instanceof LockstepError && error.code !== 'FILE_UNREADABLE' && !isPassing(error),
+    async schedules() {
+      const { batches } = await catalog()
+      return [...batches].map(([name, { spec }]) => ({ key: name, subject: name, cron: spec.schedule, spec: { batch: name } }))
+    },
+    async run({ spec: { batch }, moment }, _chunk, { signal, worker }) {
+      const known = await catalog()
+      const declared = known.batches.get(batch)
+      // pruned meanwhile
+      if (declared === undefined || moment === null) return null
+      const { id, request } = requestOf(declared.spec, intervalBefore(declared.spec.schedule, moment))
+      const { job } = await beginBatch({ db, catalog: known, kind, worker, by: { actor: worker }, signal }, id, request)
+      return { job: job.id }
+    },
+    describe: ({ subject }) => `the start of the batch "${subject}"`,
+  }
+}
+
+/** From the previous instant of a schedule to this one. The first instant of all ends an interval that begins in 1970. */
+export function intervalBefore(schedule: string, moment: number): Interval {
+  return { from: Math.max(0, lastInstant({ kind: 'schedule', schedule, delayMicros: 0 }, moment - 1)), to: moment }
+}
+
+/** The batch of one interval. */
+export function requestOf(spec: ScheduledBatchSpec, interval: Interval): { readonly id: string; readonly request: BatchRequest } {
+  const { name: _, schedule: __, id, spine, out, ...rest } = spec
+  const filled = 'sql' in spine ? { sql: fillInterval(spine.sql, interval) } : { file: fillInterval(spine.file, interval) }
+  return {
+    id: fillInterval(id, interval),
+    request: { ...rest, spine: filled, out: fillInterval(out, interval), knownBefore: null },
+  }
+}
