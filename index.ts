@@ -35,7 +35,7 @@ export type { StatedPlan as RolloutPlan } from './registry/rollouts/plan-schema.
 export { quantile } from './registry/define/quantile.ts'
 export { source } from './registry/define/source.ts'
 export type { Source } from './registry/define/source.ts'
-export { natsStream, redisStream } from './registry/define/stream.ts'
+export { kafkaStream, natsStream, redisStream } from './registry/define/stream.ts'
 export { stddev, variance } from './registry/define/spread.ts'
 export { t } from './registry/define/t.ts'
 export type { ViewUse } from './registry/define/view-use.ts'

@@ -10,6 +10,7 @@ const bundled = [
   '@grpc/proto-loader',
   '@nats-io/jetstream',
   '@nats-io/transport-node',
+  '@platformatic/kafka',
   'esbuild',
   'kysely',
   'lmdb',

@@ -1,5 +1,5 @@
 /** Where the events of a source come from, as the registry stores it. Which server that is, the configuration says. */
-export type StreamSpec = RedisStreamSpec | NatsStreamSpec
+export type StreamSpec = RedisStreamSpec | NatsStreamSpec | KafkaStreamSpec
 
 export interface RedisStreamSpec {
   readonly kind: 'redis'
@@ -21,7 +21,17 @@ export interface NatsStreamSpec {
   readonly group: string
 }
 
+export interface KafkaStreamSpec {
+  readonly kind: 'kafka'
+  /** The topic. */
+  readonly stream: string
+  /** The consumer group. */
+  readonly group: string
+}
+
+const names = { redis: 'Redis stream', nats: 'JetStream stream', kafka: 'Kafka topic' } as const
+
 /** `Redis stream "landings"` */
 export function streamName({ kind, stream }: StreamSpec): string {
-  return `${kind === 'redis' ? 'Redis' : 'JetStream'} stream "${stream}"`
+  return `${names[kind]} "${stream}"`
 }

@@ -4,6 +4,7 @@ import { LockstepError } from '../kernel/errors.ts'
 import { nearest } from '../kernel/did-you-mean.ts'
 import type { LogShares } from './log-shares.ts'
 import { logNothing, parseLogShares } from './log-shares.ts'
+import { parseKafkaUrl } from './kafka-url.ts'
 import { parseRedisUrl } from './redis-url.ts'
 import type { ConfigFile } from './settings-files.ts'
 import { envFile, readConfigFile, readEnvFile } from './settings-files.ts'
@@ -28,6 +29,8 @@ export interface Config {
   readonly streamRedisUrl: string | null
   /** The NATS server for source streams; null: none. May hold a password: never print it. */
   readonly natsUrl: string | null
+  /** The Kafka brokers for source streams; null: none. May hold a password: never print it. */
+  readonly kafkaUrl: string | null
   /** How far back rows are re-materialized after a Redis failover, seconds. */
   readonly replaySeconds: number
   /** What every key in Redis starts with. */
@@ -151,6 +154,13 @@ const redisUrl = z
     'a URL such as redis://:password@host:6379, or for a cluster redis+cluster://:password@host:6379,host:6379',
   )
 
+const kafkaUrl = z
+  .string()
+  .refine(
+    (text) => parseKafkaUrl(text) !== null,
+    'a URL such as kafka://host:9092,host:9092, or with TLS and a user kafkas://user:password@host:9092?sasl=scram-sha-512',
+  )
+
 const isOrigin = (text: string) => text === '*' || (URL.canParse(text) && new URL(text).origin === text)
 
 /** Every variable with its valid values and its default. */
@@ -161,6 +171,7 @@ export const variables = z.object({
   LOCKSTEP_REDIS_READS: z.enum(redisReads, `one of ${redisReads.join(', ')}`).default('primary'),
   LOCKSTEP_STREAM_REDIS_URL: redisUrl.optional(),
   LOCKSTEP_NATS_URL: url(['nats:', 'tls:'], 'nats://user:password@host:4222').optional(),
+  LOCKSTEP_KAFKA_URL: kafkaUrl.optional(),
   LOCKSTEP_REPLAY_SECONDS: integer(0, maxReplaySeconds).default(3600),
   LOCKSTEP_REDIS_PREFIX: z
     .string()
@@ -385,6 +396,7 @@ function configOf(given: Readonly<Record<string, string>>, origins: ReadonlyMap<
     redisReads: data.LOCKSTEP_REDIS_READS,
     streamRedisUrl: data.LOCKSTEP_STREAM_REDIS_URL ?? data.LOCKSTEP_REDIS_URL ?? null,
     natsUrl: data.LOCKSTEP_NATS_URL ?? null,
+    kafkaUrl: data.LOCKSTEP_KAFKA_URL ?? null,
     replaySeconds: data.LOCKSTEP_REPLAY_SECONDS,
     redisPrefix: data.LOCKSTEP_REDIS_PREFIX,
     directory: resolve(data.LOCKSTEP_DIR),

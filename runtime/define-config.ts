@@ -17,6 +17,8 @@ export interface LockstepConfig {
   readonly streamRedisUrl?: string | undefined
   /** The NATS server whose streams feed sources. */
   readonly natsUrl?: string | undefined
+  /** The Kafka brokers whose topics feed sources, as `kafka://host:9092,host:9092`. */
+  readonly kafkaUrl?: string | undefined
   /** How far back rows are re-materialized after a failover of Redis, seconds. Default: 3600. */
   readonly replaySeconds?: number
   /** The folder of the embedded database and store. Default: `.lockstep`. */

@@ -102,6 +102,7 @@ function devConfig(config: Config, directory: string): Config {
     redisReads: 'primary',
     streamRedisUrl: null,
     natsUrl: null,
+    kafkaUrl: null,
     signingKeys: null,
     metricsPort: null,
     auth: isLoopback(config.host) ? 'off' : config.auth,

@@ -5,6 +5,7 @@ import type { Catalog } from '../../registry/catalog.ts'
 import type { Config } from '../../runtime/config.ts'
 import type { Database } from '../../runtime/database.ts'
 import type { Logger } from '../../runtime/log.ts'
+import type { StreamServers } from '../../runtime/streams/open-consumer.ts'
 import { openConsumer } from '../../runtime/streams/open-consumer.ts'
 import type { StreamMetrics } from './stream-metrics.ts'
 import { foldTransactions } from '../fold-transaction.ts'
@@ -19,7 +20,7 @@ export interface StreamTools {
   readonly store: OnlineStore
   /** The registry as it is now. */
   catalog(): Promise<Catalog>
-  readonly config: Pick<Config, 'streamRedisUrl' | 'natsUrl' | 'bodyLimitBytes' | 'futureMicros'>
+  readonly config: StreamServers & Pick<Config, 'bodyLimitBytes' | 'futureMicros'>
   readonly log: Logger
   readonly metrics: StreamMetrics
   /** Epoch microseconds. */

@@ -26,7 +26,7 @@ export function messageEvent(body: Uint8Array | null, place: string, limitBytes 
 function jsonOf(body: Uint8Array | null, limitBytes: number): unknown {
   const refuse = (why: string, cause?: unknown): LockstepError =>
     new LockstepError('INVALID_EVENT', why, { cause, details: { reason: 'not_json' } })
-  if (body === null) throw refuse('The entry has no field with a message.')
+  if (body === null) throw refuse('There is no message: an entry of Redis without the field, or a record of Kafka without a value.')
   if (body.length > limitBytes)
     throw refuse(`The message has ${body.length} bytes, over the limit of ${limitBytes}; raise LOCKSTEP_BODY_LIMIT_BYTES.`)
   try {

@@ -1,7 +1,7 @@
 import { messageOf } from '../../kernel/errors.ts'
-import type { Config } from '../../runtime/config.ts'
 import type { Database } from '../../runtime/database.ts'
 import type { StreamLag } from '../../runtime/streams/stream-consumer.ts'
+import type { StreamServers } from '../../runtime/streams/open-consumer.ts'
 import { openConsumer } from '../../runtime/streams/open-consumer.ts'
 import type { StreamSpec } from '../../kernel/stream-spec.ts'
 import type { DeadLetterCount } from './dead-letters.ts'
@@ -24,7 +24,7 @@ export interface StreamStatus {
 export async function streamStatus(
   db: Pick<Database, 'kysely'>,
   streams: ReadonlyMap<string, StreamSpec>,
-  config: Pick<Config, 'streamRedisUrl' | 'natsUrl'>,
+  config: StreamServers,
 ): Promise<StreamStatus[]> {
   if (streams.size === 0) return []
   const dead = new Map((await countDeadLetters(db)).map(({ source, ...count }) => [source, count]))
@@ -40,7 +40,7 @@ export async function streamStatus(
   )
 }
 
-async function readLag(config: Pick<Config, 'streamRedisUrl' | 'natsUrl'>, spec: StreamSpec): Promise<StreamLag> {
+async function readLag(config: StreamServers, spec: StreamSpec): Promise<StreamLag> {
   const consumer = openConsumer(config, spec, { redeliverMs: 30_000 })
   try {
     return await consumer.lag()

@@ -59,7 +59,7 @@ interface SourceBody<K, C, E extends string, W extends string> extends Descripti
   readonly push?: boolean
   /**
    * The stream that feeds a source that accepts pushed events: `redisStream('landings')`, `natsStream({ stream:
-   * 'LANDINGS' })`. May change without a new version.
+   * 'LANDINGS' })`, `kafkaStream({ topic: 'landings' })`. May change without a new version.
    */
   readonly stream?: StatedStream
   /**

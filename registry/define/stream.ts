@@ -1,11 +1,13 @@
 import { LockstepError } from '../../kernel/errors.ts'
 import { show } from '../../kernel/value-type.ts'
-import type { NatsStreamSpec, RedisStreamSpec, StreamSpec } from '../../kernel/stream-spec.ts'
+import type { KafkaStreamSpec, NatsStreamSpec, RedisStreamSpec, StreamSpec } from '../../kernel/stream-spec.ts'
 
 const defaultField = 'data'
 
 /** A stream as stated in a source. The name of its group defaults to one made from the source's name. */
-export type StatedStream = (Omit<RedisStreamSpec, 'group'> | Omit<NatsStreamSpec, 'group'>) & { readonly group: string | null }
+export type StatedStream = (Omit<RedisStreamSpec, 'group'> | Omit<NatsStreamSpec, 'group'> | Omit<KafkaStreamSpec, 'group'>) & {
+  readonly group: string | null
+}
 
 /**
  * A Redis Stream on the server of `LOCKSTEP_STREAM_REDIS_URL` that feeds a source.
@@ -46,6 +48,23 @@ export function natsStream(body: { readonly stream: string; readonly subject?: s
   })
 }
 
+/**
+ * A Kafka topic on the brokers of `LOCKSTEP_KAFKA_URL` that feeds a source. You create the topic.
+ *
+ * @param body.group the consumer group; default: `lockstep_` and the source's name. Two installations of Lockstep that
+ *   read the same topic need different groups
+ * @example source('landings', { …, stream: kafkaStream({ topic: 'flights.landed' }) })
+ * @throws LockstepError `DEFINITIONS_INVALID`, `INVALID_NAME`
+ */
+export function kafkaStream(body: { readonly topic: string; readonly group?: string }): StatedStream {
+  const topic = checkTopic(body.topic)
+  return marked({
+    kind: 'kafka',
+    stream: topic,
+    group: body.group === undefined ? null : checkGroup(body.group, `The group of Kafka topic "${topic}"`),
+  })
+}
+
 /** A registered symbol, so that two copies of the package recognize each other's streams. */
 const brand: unique symbol = Symbol.for('lockstep.stream') as never
 
@@ -54,12 +73,12 @@ function marked(stated: StatedStream): StatedStream {
   return Object.freeze(stated)
 }
 
-/** @throws LockstepError `DEFINITIONS_INVALID` unless it is a result of `redisStream` or `natsStream` */
+/** @throws LockstepError `DEFINITIONS_INVALID` unless it is a result of `redisStream`, `natsStream` or `kafkaStream` */
 export function streamSpec(stated: StatedStream, source: string): StreamSpec {
   if (typeof stated !== 'object' || stated === null || !(brand in stated)) {
     throw new LockstepError(
       'DEFINITIONS_INVALID',
-      `The source "${source}" has the stream ${show(stated)}; write redisStream('…') or natsStream({ stream: '…' }).`,
+      `The source "${source}" has the stream ${show(stated)}; write redisStream('…'), natsStream({ stream: '…' }) or kafkaStream({ topic: '…' }).`,
     )
   }
   return Object.freeze({ ...stated, group: stated.group ?? `lockstep_${source}` })
@@ -70,7 +89,7 @@ function checkText(text: unknown, what: string): string {
   throw new LockstepError('DEFINITIONS_INVALID', `${what} is ${show(text)}; write a string that is not empty.`)
 }
 
-/** Checks the name of a group by the rules of NATS for streams and consumers. Redis allows any name. */
+/** Checks the name of a group by the rules of NATS for streams and consumers. Redis and Kafka allow others. */
 function checkGroup(name: unknown, what: string): string {
   if (typeof name === 'string' && /^[A-Za-z0-9_-]{1,64}$/.test(name)) return name
   throw new LockstepError(
@@ -84,5 +103,14 @@ function checkSubject(subject: unknown, what: string): string {
   throw new LockstepError(
     'INVALID_NAME',
     `${what} is ${show(subject)}; write words separated by dots, as in "flights.landed" or "flights.>".`,
+  )
+}
+
+/** Checks the name of a topic by the rules of Kafka. */
+function checkTopic(name: unknown): string {
+  if (typeof name === 'string' && /^[A-Za-z0-9._-]{1,249}$/.test(name) && name !== '.' && name !== '..') return name
+  throw new LockstepError(
+    'INVALID_NAME',
+    `A Kafka topic cannot be called ${show(name)}; a name is 1 to 249 letters, digits, dots, underscores and hyphens.`,
   )
 }

@@ -5,9 +5,12 @@ import { openRedisConsumer } from './redis-consumer.ts'
 import type { StreamSpec } from '../../kernel/stream-spec.ts'
 import { streamName } from '../../kernel/stream-spec.ts'
 
+/** Where the servers of streams are, of each kind. */
+export type StreamServers = Pick<Config, 'streamRedisUrl' | 'natsUrl' | 'kafkaUrl'>
+
 /** @throws LockstepError `CONFIG_INVALID` where the configuration does not say where the server is */
 export function openConsumer(
-  config: Pick<Config, 'streamRedisUrl' | 'natsUrl'>,
+  config: StreamServers,
   spec: StreamSpec,
   options: StreamConsumerOptions,
 ): StreamConsumer {
@@ -18,12 +21,17 @@ export function openConsumer(
       const url = given(config.natsUrl, 'LOCKSTEP_NATS_URL', spec)
       return openLater(async () => (await import('./nats-consumer.ts')).openNatsConsumer(url, spec, options))
     }
+    case 'kafka': {
+      const url = given(config.kafkaUrl, 'LOCKSTEP_KAFKA_URL', spec)
+      checkNode(spec)
+      return openLater(async () => (await import('./kafka-consumer.ts')).openKafkaConsumer(url, spec, options))
+    }
     default:
       return spec satisfies never
   }
 }
 
-/** A consumer whose client is loaded when it is first used: few processes read streams of NATS. */
+/** A consumer whose client is loaded when it is first used: few processes read streams of NATS or Kafka. */
 function openLater(open: () => Promise<StreamConsumer>): StreamConsumer {
   let opening: Promise<StreamConsumer> | null = null
   const opened = (): Promise<StreamConsumer> => (opening ??= open())
@@ -38,4 +46,14 @@ function openLater(open: () => Promise<StreamConsumer>): StreamConsumer {
 function given(url: string | null, variable: string, spec: StreamSpec): string {
   if (url !== null) return url
   throw new LockstepError('CONFIG_INVALID', `The server of the ${streamName(spec)} is not configured; set "${variable}".`)
+}
+
+/** The client of Kafka needs a newer Node than Lockstep does. */
+function checkNode(spec: StreamSpec): void {
+  const [major = 0, minor = 0] = process.versions.node.split('.').map(Number)
+  if (!(major === 22 && minor < 22) && !(major === 24 && minor < 6)) return
+  throw new LockstepError(
+    'CONFIG_INVALID',
+    `The ${streamName(spec)} needs Node 22.22, or 24.6, or newer; this is Node ${process.versions.node}.`,
+  )
 }

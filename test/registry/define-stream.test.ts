@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { natsStream, redisStream, source, t } from '../../index.ts'
+import { kafkaStream, natsStream, redisStream, source, t } from '../../index.ts'
 import { checkStreams } from '../../registry/check-streams.ts'
 import type { Definition } from '../../registry/definition.ts'
 import type { StreamSpec } from '../../kernel/stream-spec.ts'
@@ -25,6 +25,11 @@ describe('the stream of a source', () => {
       subject: 'flights.*.landed.>',
       group: 'lockstep_s',
     })
+    expect(source('s', { ...rest, stream: kafkaStream({ topic: 'flights.landed' }) }).stream).toEqual({
+      kind: 'kafka',
+      stream: 'flights.landed',
+      group: 'lockstep_s',
+    })
   })
 
   it('does not change the identity of the source', () => {
@@ -40,6 +45,9 @@ describe('the stream of a source', () => {
     expect(() => redisStream('')).toThrow('The key of a Redis stream is ""')
     expect(() => redisStream('a', { group: 'a b' })).toThrow('cannot be called "a b"')
     expect(() => natsStream({ stream: 'a.b' })).toThrow('A JetStream stream cannot be called "a.b"')
+    expect(() => kafkaStream({ topic: 'a b' })).toThrow('A Kafka topic cannot be called "a b"')
+    expect(() => kafkaStream({ topic: '..' })).toThrow('A Kafka topic cannot be called ".."')
+    expect(() => kafkaStream({ topic: 'a', group: '' })).toThrow('The group of Kafka topic "a" cannot be called ""')
     expect(() => natsStream({ stream: 'a', subject: 'a..b' })).toThrow('The subject of JetStream stream "a" is "a..b"')
   })
 

@@ -9,14 +9,20 @@ import { streamStatus } from '../../../materializer/streams/stream-status.ts'
 import { loadCatalog } from '../../../registry/catalog.ts'
 import { openConsumer } from '../../../runtime/streams/open-consumer.ts'
 import type { Producer } from '../../runtime/streams/producers.ts'
+import { serversAt } from '../../runtime/streams/producers.ts'
 import type { ClicksWorld, Counts } from './clicks.ts'
 import { clicks, countingMetrics, createClicksWorld, quietLog } from './clicks.ts'
 
 const event = (user: string, amount: unknown, id?: string): string =>
   JSON.stringify({ user, at: '2026-01-01T00:00:00Z', amount, ...(id === undefined ? {} : { _event_id: id }) })
 
+export interface ContractOptions {
+  /** Also what does not depend on the kind of stream. */
+  readonly whole?: boolean
+}
+
 /** The contract for the messages of a stream of any kind. */
-export function consumeContract(title: string, startProducer: () => Promise<Producer>): void {
+export function consumeContract(title: string, startProducer: () => Promise<Producer>, { whole = true }: ContractOptions = {}): void {
   describe(`the events of a ${title} stream`, { timeout: 60_000 }, () => {
     let producer: Producer
     let world: ClicksWorld
@@ -39,7 +45,8 @@ export function consumeContract(title: string, startProducer: () => Promise<Prod
     })
     afterAll(() => producer?.close())
 
-    const at = () => ({ streamRedisUrl: producer.server.url, natsUrl: producer.server.url })
+    const general: (name: string, test: () => Promise<void>) => void = whole ? it : () => undefined
+    const at = () => serversAt(producer.server.url)
 
     function consume(): Counts {
       const { counts, metrics } = countingMetrics()
@@ -54,7 +61,7 @@ export function consumeContract(title: string, startProducer: () => Promise<Prod
           metrics,
           clock: () => Date.now() * 1000,
         },
-        { signal: stopped.signal, redeliverMs: 1_000 },
+        { signal: stopped.signal, redeliverMs: Math.max(1_000, producer.redeliverMs) },
       )
       stops.push(async () => {
         stopped.abort()
@@ -106,7 +113,7 @@ export function consumeContract(title: string, startProducer: () => Promise<Prod
       await vi.waitFor(async () => expect(await world.online(['a', 'b'])).toEqual([[2, 3], [1, 3]])) // prettier-ignore
     })
 
-    it('are folded together, for any number of transactions', async () => {
+    general('are folded together, for any number of transactions', async () => {
       const folds: (readonly number[])[] = []
       const deps = { db: world.db, source: clicks, spec: producer.spec(stream), log: quietLog, clock: () => Date.now() * 1000 }
       const read = (): void => {
@@ -159,7 +166,7 @@ export function consumeContract(title: string, startProducer: () => Promise<Prod
       expect(kept[0]?.body.toString()).toBe('{')
     })
 
-    it('are skipped one by one if only the table refuses them', async () => {
+    general('are skipped one by one if only the table refuses them', async () => {
       await world.db.query('alter table lockstep_source.clicks add check (amount < 100)')
       await producer.send(
         stream,
@@ -188,7 +195,7 @@ export function consumeContract(title: string, startProducer: () => Promise<Prod
       expect(await world.online(['a'])).toEqual([[1_500, (1_499 * 1_500) / 2]])
     })
 
-    it('are read from another stream once the registry changes', async () => {
+    general('are read from another stream once the registry changes', async () => {
       consume()
       await producer.send(stream, [event('a', 1)])
       await drained()

@@ -53,7 +53,7 @@ const work: Readonly<Record<string, () => Promise<void>>> = {
     await setTimeout(random() * 30)
   },
   async stream() {
-    const config = { streamRedisUrl, natsUrl: null, bodyLimitBytes: 1024 ** 2, futureMicros: 60_000_000 }
+    const config = { streamRedisUrl, natsUrl: null, kafkaUrl: null, bodyLimitBytes: 1024 ** 2, futureMicros: 60_000_000 }
     const metrics = { messages: () => undefined, lag: () => undefined, failure: () => undefined, overCap: () => undefined }
     const tools = {
       db,

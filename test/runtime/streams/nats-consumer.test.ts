@@ -3,10 +3,10 @@ import { connect } from '@nats-io/transport-node'
 import { expect, it } from 'vitest'
 import { openConsumer } from '../../../runtime/streams/open-consumer.ts'
 import { streamConsumerContract, texts } from './stream-consumer-contract.ts'
-import { natsProducer } from './producers.ts'
+import { natsProducer, serversAt } from './producers.ts'
 
 streamConsumerContract('a JetStream stream', natsProducer, ({ producer, stream, consumer }) => {
-  const at = (): { streamRedisUrl: null; natsUrl: string } => ({ streamRedisUrl: null, natsUrl: producer().server.url })
+  const at = () => serversAt(producer().server.url)
 
   it('gives only messages of the subject, and counts only them', async () => {
     const s = await stream()
@@ -47,7 +47,7 @@ streamConsumerContract('a JetStream stream', natsProducer, ({ producer, stream, 
   })
 
   it('names the setting that is missing', () => {
-    expect(() => openConsumer({ streamRedisUrl: null, natsUrl: null }, producer().spec('s'), { redeliverMs: 1 })).toThrow(
+    expect(() => openConsumer({ streamRedisUrl: null, natsUrl: null, kafkaUrl: null }, producer().spec('s'), { redeliverMs: 1 })).toThrow(
       'LOCKSTEP_NATS_URL',
     )
   })

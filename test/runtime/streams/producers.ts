@@ -1,15 +1,25 @@
 import { StorageType, jetstream, jetstreamManager } from '@nats-io/jetstream'
 import { connect } from '@nats-io/transport-node'
+import { Admin, Producer as KafkaProducer } from '@platformatic/kafka'
 import { Redis } from 'ioredis'
 import type { StreamSpec } from '../../../kernel/stream-spec.ts'
+import type { StreamServers } from '../../../runtime/streams/open-consumer.ts'
+import { restartableKafka } from '../../services/kafka.ts'
 import type { RestartableServer } from '../../services/restartable-server.ts'
 import { restartableNats, restartableRedis } from '../../services/restartable-server.ts'
 
 /** A server of one kind, and what a program that writes streams does with it. */
 export interface Producer {
-  readonly kind: 'redis' | 'nats'
+  readonly kind: StreamSpec['kind']
   readonly server: RestartableServer
   spec(stream: string, group?: string): StreamSpec
+  /**
+   * Whether the server knows what each reader holds: it counts it, and gives it to another in time. Else a reader's
+   * share goes to others once it leaves.
+   */
+  readonly tracks: boolean
+  /** After how long without a sign of life a reader's messages go to others, in tests. */
+  readonly redeliverMs: number
   /** Makes the stream, where it has to be made. */
   make(stream: string): Promise<void>
   send(stream: string, bodies: readonly string[]): Promise<void>
@@ -23,6 +33,8 @@ export async function redisProducer(): Promise<Producer> {
   redis.on('error', () => undefined)
   return {
     kind: 'redis',
+    tracks: true,
+    redeliverMs: 600,
     server,
     spec: (stream, group = 'lockstep') => ({ kind: 'redis', stream, field: 'data', group }),
     make: async () => undefined,
@@ -39,12 +51,17 @@ export async function redisProducer(): Promise<Producer> {
   }
 }
 
+/** Where the servers of streams are: one server, of whatever kind. */
+export const serversAt = (url: string): StreamServers => ({ streamRedisUrl: url, natsUrl: url, kafkaUrl: url })
+
 export async function natsProducer(): Promise<Producer> {
   const server = await restartableNats()
   const nats = await connect({ servers: new URL(server.url).host, maxReconnectAttempts: -1, reconnectTimeWait: 50 })
   const manager = await jetstreamManager(nats)
   return {
     kind: 'nats',
+    tracks: true,
+    redeliverMs: 600,
     server,
     spec: (stream, group = 'lockstep') => ({ kind: 'nats', stream, subject: null, group }),
     make: async (stream) => void (await manager.streams.add({ name: stream, subjects: [`${stream}.>`], storage: StorageType.File })),
@@ -57,6 +74,46 @@ export async function natsProducer(): Promise<Producer> {
     remove: async (stream) => void (await manager.streams.delete(stream)),
     async close() {
       await nats.close()
+      await server.remove()
+    },
+  }
+}
+
+/** Topics have two partitions, so that two readers have a share each. */
+const partitions = [0, 1]
+
+export async function kafkaProducer(): Promise<Producer> {
+  const server = await restartableKafka()
+  const client = { clientId: 'producer', bootstrapBrokers: [new URL(server.url).host], retries: 20, retryDelay: 100 }
+  const [admin, producer] = [new Admin(client), new KafkaProducer({ ...client, acks: -1 })]
+  for (const each of [admin, producer]) each.on('error', () => undefined)
+  return {
+    kind: 'kafka',
+    tracks: false,
+    redeliverMs: 4_000,
+    server,
+    // a group is of no topic, so each topic gets its own
+    spec: (stream, group = 'lockstep') => ({ kind: 'kafka', stream, group: `${stream}_${group}` }),
+    make: async (stream) => void (await admin.createTopics({ topics: [stream], partitions: partitions.length, replicas: 1 })),
+    async send(stream, bodies) {
+      for (const partition of partitions) {
+        const messages = bodies
+          .filter((_, i) => i % partitions.length === partition)
+          .map((body) => ({ topic: stream, partition, value: Buffer.from(body) }))
+        // the last one alone: Tansu counts only one message of the last batch of a partition
+        const last = messages.splice(-1)
+        for (let at = 0; at < messages.length; at += 500) await producer.send({ messages: messages.slice(at, at + 500) })
+        if (last.length > 0) await producer.send({ messages: last })
+      }
+    },
+    async remove(stream) {
+      await admin.deleteTopics({ topics: [stream] })
+      // what it knows of the topic's partitions
+      producer.clearMetadata()
+    },
+    async close() {
+      await producer.close().catch(() => undefined)
+      await admin.close().catch(() => undefined)
       await server.remove()
     },
   }

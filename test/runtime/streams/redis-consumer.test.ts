@@ -2,7 +2,7 @@ import { Redis } from 'ioredis'
 import { expect, it } from 'vitest'
 import { openConsumer } from '../../../runtime/streams/open-consumer.ts'
 import { streamConsumerContract, texts } from './stream-consumer-contract.ts'
-import { redisProducer } from './producers.ts'
+import { redisProducer, serversAt } from './producers.ts'
 
 streamConsumerContract('a Redis Stream', redisProducer, ({ producer, stream, consumer }) => {
   const withRedis = async <T>(fn: (redis: Redis) => Promise<T>): Promise<T> => {
@@ -38,7 +38,7 @@ streamConsumerContract('a Redis Stream', redisProducer, ({ producer, stream, con
 
   it('forgets a closed consumer, but not its pending messages', async () => {
     const s = await stream()
-    const at = { streamRedisUrl: producer().server.url, natsUrl: null }
+    const at = serversAt(producer().server.url)
     const consumers = (): Promise<number> =>
       withRedis(async (redis) => ((await redis.call('XINFO', 'CONSUMERS', s, 'lockstep')) as []).length)
     await producer().send(s, ['a', 'b'])
@@ -53,7 +53,7 @@ streamConsumerContract('a Redis Stream', redisProducer, ({ producer, stream, con
   })
 
   it('names the setting that is missing', () => {
-    expect(() => openConsumer({ streamRedisUrl: null, natsUrl: null }, producer().spec('s'), { redeliverMs: 1 })).toThrow(
+    expect(() => openConsumer({ streamRedisUrl: null, natsUrl: null, kafkaUrl: null }, producer().spec('s'), { redeliverMs: 1 })).toThrow(
       'LOCKSTEP_STREAM_REDIS_URL',
     )
   })

@@ -1,0 +1,40 @@
+import { AuthenticationError, findErrorBy, GenericError, MultipleErrors } from '@platformatic/kafka'
+import { messageOf } from '../../kernel/errors.ts'
+
+/** Why Kafka cannot be read, and what to do. */
+export function kafkaReason(error: unknown): string {
+  const said = (apiId: string): boolean => error instanceof Error && findErrorBy(error, 'apiId', apiId) !== null
+  for (const [apiId, reason] of Object.entries(reasons)) if (said(apiId)) return reason
+  const first = firstCause(error)
+  const text = messageOf(first).replace(/\.$/, '')
+  if (text.startsWith('Unknown topic')) return noTopic
+  if (first instanceof AuthenticationError) return `${text}. Check the user, the password and "sasl" in LOCKSTEP_KAFKA_URL.`
+  return `${text}. Check LOCKSTEP_KAFKA_URL, that the brokers run, and that the addresses which they advertise can be reached from here.`
+}
+
+const noTopic = 'the topic does not exist. Create it.'
+
+/** By the names of the protocol. */
+const reasons: Readonly<Record<string, string>> = {
+  UNKNOWN_TOPIC_OR_PARTITION: noTopic,
+  INVALID_TOPIC_EXCEPTION: 'the brokers do not allow this name of a topic.',
+  TOPIC_AUTHORIZATION_FAILED: 'the user may not read the topic. Grant it READ and DESCRIBE on the topic.',
+  GROUP_AUTHORIZATION_FAILED: 'the user may not use the group. Grant it READ on the group.',
+  CLUSTER_AUTHORIZATION_FAILED: 'the user may not use the cluster.',
+  SASL_AUTHENTICATION_FAILED: 'the brokers refuse the user or the password. Correct LOCKSTEP_KAFKA_URL.',
+  UNSUPPORTED_SASL_MECHANISM: 'the brokers do not know the SASL mechanism. Set "sasl" in LOCKSTEP_KAFKA_URL to one that they do.',
+  INCONSISTENT_GROUP_PROTOCOL: 'the group is in use by readers of another kind. Name another group.',
+  INVALID_GROUP_ID: 'the brokers do not allow this name of a group.',
+  GROUP_MAX_SIZE_REACHED: 'the group is full. Run fewer workers, or raise group.max.size of the brokers.',
+  INVALID_SESSION_TIMEOUT:
+    'the brokers do not allow a session timeout of 30 s. Set group.min.session.timeout.ms and group.max.session.timeout.ms of the brokers around it.',
+}
+
+/** The innermost of what an error wraps: an error of the client names only its own operation. */
+function firstCause(error: unknown): unknown {
+  if (error instanceof AuthenticationError) return error
+  if (error instanceof MultipleErrors && error.errors.length > 0) return firstCause(error.errors.at(-1))
+  if (error instanceof GenericError && error.cause !== undefined) return firstCause(error.cause)
+  if (error instanceof AggregateError && error.errors.length > 0) return firstCause(error.errors.at(-1))
+  return error
+}
