@@ -87,7 +87,7 @@ export function openKafkaConsumer(url: string, spec: KafkaStreamSpec, { redelive
       })
       messages.on('error', fail)
       messages.on('readable', () => undefined) // so that it fetches
-      return { consumer, messages, id, partitionsCount, failure: () => failure }
+      return { consumer, messages, id, partitionsCount, done: new Map(), failure: () => failure }
     } catch (error) {
       await leave(consumer)
       throw error
@@ -106,6 +106,17 @@ export function openKafkaConsumer(url: string, spec: KafkaStreamSpec, { redelive
     joining = null
     membership.messages.destroy()
     await leave(membership.consumer)
+  }
+
+  async function commit({ consumer, done }: Membership): Promise<void> {
+    const mine = new Set(consumer.assignments?.flatMap(({ partitions }) => partitions))
+    // who has the partition now gets its messages again, and commits them
+    for (const partition of done.keys()) if (!mine.has(partition)) done.delete(partition)
+    if (done.size === 0) return
+    const all = [...done.values()]
+    const offsets = all.map(({ partition, offset, leaderEpoch }) => ({ topic, partition, offset: offset + 1n, leaderEpoch }))
+    await withTimeout(consumer.commit({ offsets }), answerTimeoutMs, () => new Error('it does not answer'))
+    for (const message of all) if (done.get(message.partition) === message) done.delete(message.partition)
   }
 
   /** What of the membership's messages is there, after a wait for the first. */
@@ -142,6 +153,8 @@ export function openKafkaConsumer(url: string, spec: KafkaStreamSpec, { redelive
         })
         if (membership === timedOut) return []
         try {
+          // what could not be committed before: nothing gives its messages again to a member that stays
+          await commit(membership)
           const taken = await read(membership, limit, until)
           const { id, partitionsCount } = await topicOf(membership.consumer)
           // made again, its offsets begin again; with more partitions, the group has to share them out
@@ -163,18 +176,14 @@ export function openKafkaConsumer(url: string, spec: KafkaStreamSpec, { redelive
       attempt(async () => {
         const membership = joining === null ? null : await joining
         if (membership === null) return
-        const mine = new Set(membership.consumer.assignments?.flatMap(({ partitions }) => partitions))
-        const last = new Map<number, Message>()
         for (const each of messages) {
           const { message, of } = held.get(each) ?? {}
-          // who has the partition now gets its messages again, and commits them
-          if (message === undefined || of !== membership || !mine.has(message.partition)) continue
-          if (message.offset >= (last.get(message.partition)?.offset ?? -1n)) last.set(message.partition, message)
+          // of an earlier membership: they come again, to whom has their partition now
+          if (message === undefined || of !== membership) continue
+          const last = membership.done.get(message.partition)
+          if (last === undefined || message.offset > last.offset) membership.done.set(message.partition, message)
         }
-        if (last.size === 0) return
-        const offsets = [...last.values()].map(({ partition, offset, leaderEpoch }) => ({ topic, partition, offset: offset + 1n, leaderEpoch }))
-        const commit = membership.consumer.commit({ offsets })
-        await withTimeout(commit, answerTimeoutMs, () => new Error('it does not answer'))
+        await commit(membership)
       }),
     lag: () =>
       attempt(async (): Promise<StreamLag> => {
@@ -221,6 +230,8 @@ interface Membership {
   /** A topic that is deleted and made again has another. */
   readonly id: string
   readonly partitionsCount: number
+  /** The last message that is done with, by partition, where the group was not told yet. */
+  readonly done: Map<number, Message>
   /** Why it has to be given up; null: it works. */
   failure(): unknown
 }
