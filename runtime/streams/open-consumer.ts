@@ -9,11 +9,7 @@ import { streamName } from '../../kernel/stream-spec.ts'
 export type StreamServers = Pick<Config, 'streamRedisUrl' | 'natsUrl' | 'kafkaUrl'>
 
 /** @throws LockstepError `CONFIG_INVALID` where the configuration does not say where the server is */
-export function openConsumer(
-  config: StreamServers,
-  spec: StreamSpec,
-  options: StreamConsumerOptions,
-): StreamConsumer {
+export function openConsumer(config: StreamServers, spec: StreamSpec, options: StreamConsumerOptions): StreamConsumer {
   switch (spec.kind) {
     case 'redis':
       return openRedisConsumer(given(config.streamRedisUrl, 'LOCKSTEP_STREAM_REDIS_URL', spec), spec, options)

@@ -183,7 +183,7 @@ function createProxy(port: number, broker: URL, waitMs: number): { start(): Prom
     })
   return {
     async start() {
-      for (const until = Date.now() + waitMs; server === null; ) {
+      for (const until = Date.now() + waitMs; server === null;) {
         try {
           server = await listen()
         } catch (error) {

@@ -14,7 +14,9 @@ if (spec === undefined) throw new Error('The source "clicks" has no stream.')
 await consumeStream(
   {
     db,
-    consumer: openConsumer({ streamRedisUrl: stream, natsUrl: stream, kafkaUrl: stream }, spec, { redeliverMs: spec.kind === 'kafka' ? 4_000 : 1_000 }),
+    consumer: openConsumer({ streamRedisUrl: stream, natsUrl: stream, kafkaUrl: stream }, spec, {
+      redeliverMs: spec.kind === 'kafka' ? 4_000 : 1_000,
+    }),
     source: catalog.source('clicks'),
     spec,
     fold: async () => {
