@@ -27,7 +27,7 @@ import type { JobKind } from '../runtime/jobs/job-kind.ts'
 import { registerJobGauges } from '../runtime/jobs/job-gauges.ts'
 import { workOnJobs } from '../runtime/jobs/work-on-jobs.ts'
 import type { Context } from './context.ts'
-import { workOnMonitors } from './watch-monitors.ts'
+import { rolloutControl, workOnMonitors } from './watch-monitors.ts'
 import type { WorkerTools } from './worker-tools.ts'
 import { jobKinds, workerTools } from './worker-tools.ts'
 
@@ -88,6 +88,8 @@ export interface EmbeddedKeeper {
    * called again before it has ended.
    */
   keep(signal: AbortSignal): Promise<void>
+  /** Leaves the views as they are, for a server of history: only controls rollouts and analyzes experiments. */
+  compareVersions(signal: AbortSignal): Promise<void>
 }
 
 export function createEmbeddedKeeper(context: Context, registry: MetricsRegistry): EmbeddedKeeper {
@@ -122,17 +124,35 @@ export function createEmbeddedKeeper(context: Context, registry: MetricsRegistry
     await working.finally(() => batches.close())
   }
 
-  return {
-    async keep(signal) {
-      while (!signal.aborted) {
-        try {
-          await work(signal)
-        } catch (error) {
-          if (signal.aborted) return
-          log.warn({ error: messageOf(error) }, 'the views cannot be kept up to date')
-          await setTimeout(retryMs, undefined, { signal }).catch(() => undefined)
-        }
+  async function workOnVersions(signal: AbortSignal): Promise<void> {
+    const tools = await workerTools(context)
+    const experiments = experimentsJobs({ ...tools, clock: () => Date.now() * 1000 })
+    const kinds = [rolloutControl(tools, config), experiments]
+    await workOnJobs(tools.jobs, {
+      kinds,
+      known: jobKinds,
+      worker: tools.worker,
+      signal,
+      concurrency: kinds.length,
+      idleMs,
+      onEvent: jobMetrics.job,
+    })
+  }
+
+  async function repeat(doWork: (signal: AbortSignal) => Promise<void>, signal: AbortSignal, failure: string): Promise<void> {
+    while (!signal.aborted) {
+      try {
+        await doWork(signal)
+      } catch (error) {
+        if (signal.aborted) return
+        log.warn({ error: messageOf(error) }, failure)
+        await setTimeout(retryMs, undefined, { signal }).catch(() => undefined)
       }
-    },
+    }
+  }
+
+  return {
+    keep: (signal) => repeat(work, signal, 'the views cannot be kept up to date'),
+    compareVersions: (signal) => repeat(workOnVersions, signal, 'rollouts and experiments cannot be worked on'),
   }
 }

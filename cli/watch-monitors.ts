@@ -6,7 +6,7 @@ import { controlRollouts } from '../monitoring/rollouts/controller.ts'
 import type { Catalog } from '../registry/catalog.ts'
 import type { Config } from '../runtime/config.ts'
 import { readSecret } from '../runtime/config.ts'
-import type { JobEvent } from '../runtime/jobs/job-kind.ts'
+import type { JobEvent, JobKind } from '../runtime/jobs/job-kind.ts'
 import { workOnJobs } from '../runtime/jobs/work-on-jobs.ts'
 import type { MetricsRegistry } from '../runtime/metrics.ts'
 import type { Context } from './context.ts'
@@ -28,18 +28,21 @@ const concurrency = 3
  * not wait for long steps of backfills.
  */
 export async function workOnMonitors(tools: WorkerTools, { config, metrics, ...work }: MonitorsWork): Promise<void> {
-  const { db, jobs, store, catalog, worker } = tools
-  const shared = {
-    db,
-    store: async () => store,
-    catalog,
-    readSecret,
-    allowPrivate: config.alertPrivateAddresses,
-    clock: () => Date.now() * 1000,
-  }
+  const { jobs, worker } = tools
+  const shared = sharedDeps(tools, config)
   const active = (of: Catalog) => activeMonitors(of, config.defaultMonitors)
   const kinds = [...monitoringKinds({ ...shared, active, worker, metrics }), controlRollouts(shared)]
   await workOnJobs(jobs, { kinds, worker, concurrency, ...work })
+}
+
+/** Controls rollouts alone, for a process that watches nothing else. */
+export function rolloutControl(tools: WorkerTools, config: Pick<Config, 'alertPrivateAddresses'>): JobKind {
+  return controlRollouts(sharedDeps(tools, config))
+}
+
+function sharedDeps({ db, store, catalog }: WorkerTools, { alertPrivateAddresses }: Pick<Config, 'alertPrivateAddresses'>) {
+  const clock = () => Date.now() * 1000
+  return { db, store: async () => store, catalog, readSecret, allowPrivate: alertPrivateAddresses, clock }
 }
 
 /** The monitors of a worker: their metrics at once, and their evaluation when it is called. */

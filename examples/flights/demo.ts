@@ -1,6 +1,7 @@
-import { mkdir, readFile } from 'node:fs/promises'
+import { mkdir, readFile, rm } from 'node:fs/promises'
 import { join, relative } from 'node:path'
 import { parseArgs } from 'node:util'
+import type { Outcome } from '../../cli/command.ts'
 import type { Context } from '../../cli/context.ts'
 import { createContext } from '../../cli/context.ts'
 import { count, duration } from '../../cli/human.ts'
@@ -9,19 +10,27 @@ import { reportError } from '../../cli/report-error.ts'
 import { createTerminal } from '../../cli/terminal.ts'
 import { withContext } from '../../cli/with-context.ts'
 import { LockstepError } from '../../kernel/errors.ts'
+import type { Config } from '../../runtime/config.ts'
 import { loadConfig } from '../../runtime/config.ts'
 import { tryPort } from '../../runtime/listen.ts'
+import { changeModels, changeSteps } from './change-models.ts'
+import type { AskedFlight } from './ask.ts'
 import { askServer, flightsBetween, requestBody } from './ask.ts'
 import { evaluate } from './evaluate.ts'
 import { firstRows } from './first-rows.ts'
 import { createSteps } from './steps.ts'
 
 // Runs the complete path on real flights: `npm run demo`, or `npm run demo -- --once` to stop when everything is shown.
+// `npm run demo -- --rollout` goes on with shadow, rollouts and an experiment.
 // See README.md in this folder.
 
 /** The end of the data. */
-const asOf = '2001-07-01T00:00:00Z'
-/** An event that a reader can push; it lies before `asOf`. */
+const endOfData = '2001-07-01T00:00:00Z'
+/** With `--rollout`, the flights from then on are replayed. */
+const startOfReplay = '2001-06-20T06:00:00Z'
+/** With `--rollout`, one flight in so many is loaded: the candidates were trained on them. */
+const rolloutEvery = 20
+/** An event that a reader can push; it lies before the end of the data. */
 const newAirport = {
   iata: 'ZZZ',
   listed_at: '2001-06-30T00:00:00Z',
@@ -47,25 +56,38 @@ const labelled = 'date, origin, destination, distance, delay > 15 as late'
 const terminal = createTerminal(false)
 const interrupt = createInterrupt()
 try {
-  const { values } = parseArgs({ options: { once: { type: 'boolean', default: false }, every: { type: 'string' } } })
+  const flag = { type: 'boolean', default: false } as const
+  const { values } = parseArgs({ options: { once: flag, rollout: flag, every: { type: 'string' } } })
   const loaded = loadConfig()
   // the demo prints what the log would say about success
-  const config = { ...loaded, logLevel: loaded.logLevel === 'info' ? ('warn' as const) : loaded.logLevel }
-  const context = createContext(config, terminal, interrupt.signal)
+  const quiet: Config = { ...loaded, logLevel: loaded.logLevel === 'info' ? 'warn' : loaded.logLevel }
+  const config = values.rollout ? ofRollout(quiet) : quiet
+  const shown = new AbortController()
+  const context = createContext(config, terminal, AbortSignal.any([interrupt.signal, shown.signal]))
   await withContext(context, async () => {
-    const every = Number(values.every ?? 1)
+    const every = Number(values.every ?? (values.rollout ? rolloutEvery : 1))
     if (!Number.isInteger(every) || every < 1) {
       throw new LockstepError('USAGE', `The option "--every" is "${values.every}"; it must be a whole number from 1 on.`)
     }
     await tryPort(config.host, config.port) // checks the port now, because serving starts only after most of a minute
-    await demo(context, every, values.once)
+    if (values.rollout) await rm(config.directory, { recursive: true, force: true })
+    await demo(context, every, values.rollout, values.once ? shown : null)
   })
 } catch (error) {
   process.exitCode = interrupt.exitCode() ?? reportError(error, terminal, false)
 }
 
-async function demo(context: Context, every: number, once: boolean): Promise<void> {
-  const { step, lockstep, say, elapsedMs } = createSteps(context, 6)
+/** Versions, rollouts and experiments of an earlier run would be in the way, so each run has a new database. */
+function ofRollout(config: Config): Config {
+  const logShares = { share: 1, models: new Map<string, number>() }
+  return { ...config, postgresUrl: null, redisUrl: null, directory: join(config.directory, 'rollout-demo'), logShares }
+}
+
+/** @param end ends the work beside the demo when everything is shown; null: the server stays up */
+async function demo(context: Context, every: number, rollout: boolean, end: AbortController | null): Promise<void> {
+  const steps = createSteps(context, rollout ? 6 + changeSteps : 6)
+  const { step, lockstep, say, elapsedMs } = steps
+  const asOf = rollout ? startOfReplay : endOfData
   const { config } = context
   const embedded = config.postgresUrl === null
   say(
@@ -120,7 +142,11 @@ async function demo(context: Context, every: number, once: boolean): Promise<voi
   })
 
   await step('Materialize the views online', async () => {
-    say(`The data end on 1 July 2001, so that is the moment: what lands later waits in the states.`)
+    say(
+      rollout
+        ? 'The last days of June are replayed, so the views begin before them: what lands later waits in the states.'
+        : 'The data end on 1 July 2001, so that is the moment: what lands later waits in the states.',
+    )
     await lockstep('materialize', '--to', asOf)
   })
 
@@ -135,31 +161,41 @@ async function demo(context: Context, every: number, once: boolean): Promise<voi
     say(`AUC on June: ${auc.toFixed(4)}`)
   })
 
+  let url = ''
+  let stay: Outcome['stay']
+  const flights = await flightsBetween(db, pairs)
   await step('Serve', async () => {
     const serving = await lockstep('serve', '--as-of', asOf)
-    const { url } = serving.json as { url: string }
+    url = (serving.json as { url: string }).url
+    stay = serving.stay
     await ready(url)
-    const flights = await flightsBetween(db, pairs)
     say(`\n${await askServer(url, flights)}\n`)
     say(`Ready after ${duration(elapsedMs())}.`)
-    if (once) return
-    const [first] = flights
-    say(
-      [
-        `\nThe server stays up on ${url} until you press Ctrl-C. It answers as of ${asOf}, where a request names no "asOf". Try`,
-        `  ${url}/docs`,
-        `  ${url}/v1/models`,
-        `  ${url}/readyz`,
-        `  ${url}/metrics`,
-        `  curl -s ${url}/v1/predict -H 'content-type: application/json' -d '${first === undefined ? '' : requestBody(first)}'`,
-        `  curl -s ${url}/v1/features -H 'content-type: application/json' -d '{"service":"flight_features","entities":[{"origin":"DEN","destination":"LAX","distance":862}]}'`,
-        'Push an airport, and read it:',
-        `  curl -s ${url}/v1/sources/airports/events -H 'content-type: application/json' -d '${JSON.stringify({ events: [newAirport] })}'`,
-        `  curl -s ${url}/v1/features -H 'content-type: application/json' -d '{"service":"flight_features","entities":[{"origin":"ZZZ","destination":"LAX","distance":862}]}'`,
-      ].join('\n'),
-    )
-    await serving.stay?.()
   })
+  if (end !== null && !rollout) return
+  const staying = stay?.()
+  if (rollout) {
+    await changeModels(context, steps, { url, from: Date.parse(asOf), here })
+    say(`\nReady after ${duration(elapsedMs())}.`)
+  }
+  if (end === null) say(invitation(url, asOf, flights))
+  end?.abort()
+  await staying
+}
+
+function invitation(url: string, asOf: string, [first]: readonly AskedFlight[]): string {
+  return [
+    `\nThe server stays up on ${url} until you press Ctrl-C. It answers as of ${asOf}, where a request names no "asOf". Try`,
+    `  ${url}/docs`,
+    `  ${url}/v1/models`,
+    `  ${url}/readyz`,
+    `  ${url}/metrics`,
+    `  curl -s ${url}/v1/predict -H 'content-type: application/json' -d '${first === undefined ? '' : requestBody(first)}'`,
+    `  curl -s ${url}/v1/features -H 'content-type: application/json' -d '{"service":"flight_features","entities":[{"origin":"DEN","destination":"LAX","distance":862}]}'`,
+    'Push an airport, and read it:',
+    `  curl -s ${url}/v1/sources/airports/events -H 'content-type: application/json' -d '${JSON.stringify({ events: [newAirport] })}'`,
+    `  curl -s ${url}/v1/features -H 'content-type: application/json' -d '{"service":"flight_features","entities":[{"origin":"ZZZ","destination":"LAX","distance":862}]}'`,
+  ].join('\n')
 }
 
 async function ready(url: string): Promise<void> {
