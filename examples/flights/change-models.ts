@@ -166,7 +166,8 @@ function foundText({ result }: ExperimentReport): string {
   if (metric === undefined || comparison === undefined) return 'The experiment has no result yet.'
   const arms = metric.arms.map(({ variant, units, value }) => `${variant} ${fixed(value)} (${count(units)} flights)`).join(', ')
   const { waitsFor, difference, significant } = comparison
-  if (waitsFor !== null) return `Minutes lost by flight: ${arms}. ${count(waitsFor.units)} of ${count(waitsFor.needed)} flights are too few to say more.`
+  if (waitsFor !== null)
+    return `Minutes lost by flight: ${arms}. ${count(waitsFor.units)} of ${count(waitsFor.needed)} flights are too few to say more.`
   if (difference === null) return `Minutes lost by flight: ${arms}.`
   const between = `The difference is between ${fixed(difference.low)} and ${fixed(difference.high)} minutes`
   return significant

@@ -16,8 +16,12 @@ beforeAll(async () => {
 afterAll(() => rm(folder, { recursive: true, force: true }))
 
 /** Runs the demo on every 160th of the flights, embedded, on any free port where none is given. */
-function demo(port = 0, directory = folder): Promise<{ readonly code: number | null; readonly text: string }> {
-  const child = spawn(process.execPath, [join(rootFolder, 'examples/flights/demo.ts'), '--once', '--every', '160'], {
+function demo(
+  port = 0,
+  directory = folder,
+  options = ['--every', '160'],
+): Promise<{ readonly code: number | null; readonly text: string }> {
+  const child = spawn(process.execPath, [join(rootFolder, 'examples/flights/demo.ts'), '--once', ...options], {
     cwd: rootFolder,
     env: { ...bareEnvironment, LOCKSTEP_DIR: directory, LOCKSTEP_PORT: String(port) },
   })
@@ -57,4 +61,19 @@ describe('the demo', () => {
     expect(second.text).not.toContain('$ lockstep ingest')
     expect(/AUC on June: .*/.exec(second.text)?.[0]).toBe(/AUC on June: .*/.exec(first.text)?.[0])
   }, 120_000)
+
+  it('with --rollout changes versions: shadow, a roll-back, an experiment, a promotion', async () => {
+    const { code, text } = await demo(0, folder, ['--rollout', '--every', '40'])
+    expect(code, text).toBe(0)
+    for (let step = 1; step <= 10; step++) expect(text).toContain(`[${step}/10] done in`)
+    expect(Number(/Of ([\d,]+) answers, [\d.]+ % differ by more than 0.01/.exec(text)?.[1])).toBeGreaterThan(20)
+    expect(text).toMatch(/^candidate {2}delay@3\nstate {6}rolled back at/m)
+    expect(text).toMatch(/roll back {2}step 1 {2}by rollout controller.*\n {4}.*(Servers bypass|errors: )/)
+    expect(text).toMatch(/No request failed, and it was rolled back after [\d.]+ s/)
+    const found = /Minutes lost by flight: control ([\d.]+) \((\d+) flights\), treatment ([\d.]+) \((\d+) flights\)/.exec(text)
+    expect(Number(found?.[2]), text).toBeGreaterThan(100)
+    expect(Number(found?.[4]), text).toBeGreaterThan(100)
+    expect(text).toMatch(/decided for (treatment|control)/)
+    if (text.includes('decided for treatment')) expect(text).toMatch(/^candidate {2}delay@2\nstate {6}promoted at/m)
+  }, 300_000)
 })
