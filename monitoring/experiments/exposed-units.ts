@@ -73,7 +73,7 @@ export function unitsQuery(exposed: ExposedUnits, keys: readonly Column[], windo
     const counts =
       exposed.instead === undefined
         ? `p.experiment = ${sqlText(experiment)} AND p.variant = e.variant`
-        : `p.model = ${sqlText(exposed.instead.model)} AND p.at >= e.exposed_at`
+        : `p.model = ${sqlText(exposed.instead.model)} AND p.at >= e.exposed_at AND ${isAnswer}`
     const logged = ` JOIN lockstep.prediction_log p ON ${counts} AND ${loggedUnit(unit)} = e.unit`
     // the first answer of a unit may be logged a moment before its exposure
     const inWindow = `p.prediction_id IS NOT NULL AND p.at >= (SELECT min(exposed_at) FROM e) - interval '1 minute' AND p.at <= ${end}`
@@ -102,11 +102,14 @@ export function loggedUnit(unit: string): string {
   return unit === 'request-id' ? 'p.request_id' : `coalesce(p.keys->>${sqlText(unit)}, p.request->>${sqlText(unit)})`
 }
 
+/** A prediction of a shadow is logged beside the one that was answered. */
+const isAnswer = `p.role IS DISTINCT FROM 'shadow'`
+
 function unitsOfLog({ model, variant, from }: UnitsOfLog, unit: string, now: string): string {
   const entity = '(p.keys::jsonb || p.request::jsonb)::json'
   return `SELECT DISTINCT ON (unit) ${loggedUnit(unit)} AS unit, ${sqlText(variant)} AS variant, p.at AS exposed_at, 1::float8 AS propensity, ${entity} AS entity
     FROM lockstep.prediction_log p WHERE p.model = ${sqlText(model)} AND p.at >= ${moment(from)} AND p.at <= ${now} AND ${loggedUnit(unit)} IS NOT NULL
-      AND p.role IS DISTINCT FROM 'shadow' ORDER BY unit, p.at`
+      AND ${isAnswer} ORDER BY unit, p.at`
 }
 
 function moment(micros: number): string {

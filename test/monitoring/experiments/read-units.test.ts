@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { ExperimentSpec } from '../../../kernel/experiment-spec.ts'
+import type { UnitsOfLog } from '../../../monitoring/experiments/exposed-units.ts'
 import type { ExposedUnit, UnitFigure } from '../../../monitoring/experiments/read-units.ts'
 import { planUnits, readUnits } from '../../../monitoring/experiments/read-units.ts'
 import type { Catalog } from '../../../registry/catalog.ts'
@@ -72,9 +73,10 @@ function countryOf(user: string): string {
   return user.length % 2 === 0 ? 'fr' : 'de'
 }
 
-async function read(): Promise<ExposedUnit[]> {
+/** @param instead the units of the log, for a plan */
+async function read(instead?: UnitsOfLog): Promise<ExposedUnit[]> {
   const units: ExposedUnit[] = []
-  const exposed = { experimentId: run, experiment: 'offers', unit: 'user', asOf }
+  const exposed = { experimentId: run, experiment: 'offers', unit: 'user', asOf, ...(instead && { instead }) }
   await readUnits(opened.db, planUnits(catalog, spec), exposed, (unit) => {
     units.push(unit)
   })
@@ -168,5 +170,16 @@ describe('readUnits', () => {
     const late = { user: mature.unit, at: mature.exposedAt + hour, known: asOf + day, amount: 1000, items: 1, returned: true }
     await addOrders(opened.db, [late])
     expect(await read()).toEqual(before)
+  })
+
+  test('does not count predictions of shadows', async () => {
+    const logged = { model: 'ranking', variant: 'planned', from: start - day }
+    const before = [await read(), await read(logged)]
+    expect(before[1]?.some(({ figures }) => figures.some((figure) => (figure?.denominator ?? 0) > 1))).toBe(true)
+    const shadows = predictions.flatMap(({ id, user, at, variant }) =>
+      [-hour, 1].map((after) => ({ id: `${id}.shadow${after}`, user, variant, at: at + after, role: 'shadow' as const })),
+    )
+    await addPredictions(opened.db, shadows)
+    expect([await read(), await read(logged)]).toEqual(before)
   })
 })

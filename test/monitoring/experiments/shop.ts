@@ -90,6 +90,8 @@ export interface Prediction {
   readonly user: string
   readonly variant: string
   readonly at: number
+  /** Default: `arm`. */
+  readonly role?: 'shadow'
 }
 
 export async function applyShop(db: Database): Promise<{ readonly catalog: Catalog; readonly spec: ExperimentSpec }> {
@@ -151,8 +153,8 @@ export async function addPredictions(db: Database, predictions: readonly Predict
     `INSERT INTO lockstep.prediction_log (at, request_id, prediction_id, entity, model, version, service, service_fingerprint, as_of,
        entities, keys, request, features, statuses, reads, outputs, latency_micros, degraded, skewed, role, experiment, variant)
      SELECT ${time('at')}, id, id, 0, 'ranking', 1, 'ranking_features@1', '', ${time('at')}, '{}', json_build_object('user', "user"), '{}', '{}', '{}',
-       '[]', '{"score":0.5}', 1, false, false, 'arm', 'offers', variant
-     FROM json_to_recordset($1) r (id text, "user" text, variant text, at text)`,
+       '[]', '{"score":0.5}', 1, false, false, coalesce(role, 'arm'), CASE WHEN role IS NULL THEN 'offers' END, CASE WHEN role IS NULL THEN variant END
+     FROM json_to_recordset($1) r (id text, "user" text, variant text, at text, role text)`,
     [JSON.stringify(predictions)],
   )
 }
