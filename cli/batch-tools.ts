@@ -1,9 +1,13 @@
 import { pathToFileURL } from 'node:url'
 import { LockstepError } from '../kernel/errors.ts'
+import type { Database } from '../runtime/database.ts'
+import type { Job } from '../runtime/jobs/read-jobs.ts'
 import { absoluteName, isStoredObject } from '../runtime/storage/object-store.ts'
 import type { BatchJobs } from '../serving/batch/batch-job.ts'
 import { createBatchJobs } from '../serving/batch/batch-job.ts'
+import { readBatch } from '../serving/batch/batch-json.ts'
 import type { BatchRequest } from '../serving/batch/batch-spec.ts'
+import { newestJob } from '../serving/batch/begin-batch.ts'
 import type { Context } from './context.ts'
 import type { JobTools } from './worker-tools.ts'
 
@@ -18,6 +22,15 @@ export function batchJobs({ log, add }: Pick<Context, 'log' | 'add'>, { db, cata
 export function folderUrl(out: string): string {
   const name = absoluteName(out)
   return (isStoredObject(name) ? name : pathToFileURL(name).href).replace(/\/+$/, '')
+}
+
+/**
+ * The batch with an id, or the one of a folder: without `--id`, the id is the URL of the folder.
+ *
+ * @throws LockstepError `NOT_FOUND`
+ */
+export async function findBatch(db: Database, named: string): Promise<Job> {
+  return (await newestJob(db, named)) ?? (await newestJob(db, folderUrl(named))) ?? (await readBatch(db, named))
 }
 
 /**

@@ -102,7 +102,9 @@ export const batchRunCommand: Command = {
       }
       await reportToDagster({ metadata, dataVersion: result.sha256 })
     }
-    return { json: { ...batch, joined: begun.joined }, text: batchText(batch), ...exitCodeOf(input, result?.rows ?? 0) }
+    const wasDone = begun.joined && begun.job.state === 'done'
+    const text = wasDone ? `The batch was done before.\n${batchText(batch)}` : batchText(batch)
+    return { json: { ...batch, joined: begun.joined }, text, ...exitCodeOf(input, result?.rows ?? 0) }
   },
 }
 

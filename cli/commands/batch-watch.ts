@@ -1,6 +1,7 @@
 import { jobFailure } from '../../runtime/jobs/await-job.ts'
-import { batchJson, readBatch } from '../../serving/batch/batch-json.ts'
+import { batchJson } from '../../serving/batch/batch-json.ts'
 import { batchText } from '../batch-text.ts'
+import { findBatch } from '../batch-tools.ts'
 import type { Command } from '../command.ts'
 import { watchJob } from '../watch-job.ts'
 import { jobTools } from '../worker-tools.ts'
@@ -9,13 +10,13 @@ export const batchWatchCommand: Command = {
   name: 'batch watch',
   summary: 'Show the progress of a batch until it ends',
   description: ['Only shows: workers do the work. Exits with 0 if the batch is done, and with 1 if it failed or was cancelled.'],
-  arguments: [{ name: 'ID', help: 'The id of the batch, as "batch list" shows it.' }],
+  arguments: [{ name: 'ID', help: 'The id of the batch, as "batch list" shows it, or its folder.' }],
   streams: true,
   example: 'lockstep batch watch delays/june',
   async run(context, input) {
     const tools = await jobTools(context)
     const id = input.argument('ID')
-    const { id: number } = await readBatch(tools.db, id)
+    const { id: number } = await findBatch(tools.db, id)
     const job = await watchJob(context, tools, number, { label: `Batch ${id}`, kinds: null })
     const failure = jobFailure(job)
     if (failure !== null) throw failure

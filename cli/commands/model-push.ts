@@ -68,6 +68,11 @@ export const modelPushCommand: Command = {
         ...(created && champion !== null && champion !== pushed.version
           ? [`Version ${champion} stays the champion. To serve this version: lockstep model promote ${label}`]
           : []),
+        ...(created && champion === null && pushed.version > 1
+          ? [
+              `${label} answers requests from now on, as ${pushed.model} has no champion. To choose what answers: lockstep model promote ${pushed.model}@N`,
+            ]
+          : []),
         ...notes.map((note) => `note: ${note}`),
         ...(unusedFeatures.length > 0 ? [`note: the model takes no input from ${unusedFeatures.join(', ')}`] : []),
       ].join('\n'),

@@ -161,8 +161,8 @@ async function changed(
   })
 }
 
-function startNotes(catalog: Catalog, { spec, versions }: ExperimentRun): string[] {
-  const { pin, name } = catalog.model(spec.model)
+function startNotes(catalog: Catalog, { spec, versions, coverage }: ExperimentRun): string[] {
+  const { pin, name, rollout } = catalog.model(spec.model)
   const aliased = spec.variants.filter(({ serves }) => typeof serves === 'string')
   const served = [...new Set(Object.values(versions))]
   return [
@@ -171,6 +171,11 @@ function startNotes(catalog: Catalog, { spec, versions }: ExperimentRun): string
         `The variant "${variant.name}" serves version ${versions[variant.name]} until the experiment ends, whatever "${variant.serves}" points at meanwhile.`,
     ),
     ...(served.length === 1 ? [`All variants serve version ${served[0]}: this is an A/A test.`] : []),
+    ...(rollout === null
+      ? []
+      : [
+          `The rollout of ${name}@${rollout.version} gets only units that are not in the experiment${coverage === 1 ? ', which are none: its plan waits' : ''}.`,
+        ]),
     ...(pin === null
       ? []
       : [

@@ -64,6 +64,7 @@ export function createBypass({ registry, log, now, onBegin }: BypassDeps): Bypas
     help: '1 while this process bypasses a candidate that fails, else 0.',
     labelNames,
     registers: [registry],
+    collect: forgetUnused,
   })
   const states = new Map<string, Map<number, State>>()
 
@@ -106,6 +107,18 @@ export function createBypass({ registry, log, now, onBegin }: BypassDeps): Bypas
     open.set({ model, version }, 1)
     log.warn({ model, version }, 'a candidate fails on too many rows: the champion answers them')
     onBegin(model, version)
+  }
+
+  /** A candidate that no request asks for is no longer bypassed: its rollout has ended. */
+  function forgetUnused(): void {
+    for (const [model, ofModel] of states) {
+      for (const [version, { openUntilMs }] of ofModel) {
+        if (openUntilMs === null || now() < openUntilMs + maxOpenMs) continue
+        ofModel.delete(version)
+        open.set({ model, version }, 0)
+      }
+      if (ofModel.size === 0) states.delete(model)
+    }
   }
 
   return {
