@@ -16,7 +16,7 @@ import { killAll, start, whenReady } from '../cli/run-lockstep.ts'
 import { floats, makeOnnx } from '../inference/make-onnx.ts'
 import { storeOf } from '../../runtime/storage/open-store.ts'
 import type { OwnS3 } from '../services/buckets.ts'
-import { ownS3 } from '../services/buckets.ts'
+import { environmentMs, ownS3 } from '../services/buckets.ts'
 import { testDatabase, testRedis } from '../services/index.ts'
 import { rootFolder } from '../source-files.ts'
 import type { Documented } from './documented.ts'
@@ -157,7 +157,7 @@ beforeAll(async () => {
   inPlace.set('/shared/train', join(folder, 'train'))
   inPlace.set('/etc/lockstep/tls', join(rootFolder, 'test/runtime/tls/first'))
   inPlace.set('{…}', JSON.stringify({ service: 'fraud_features', entities: [{ card: 'c1', amount: 50 }] }))
-})
+}, environmentMs)
 
 afterAll(async () => {
   await commands?.close()

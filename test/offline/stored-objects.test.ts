@@ -12,7 +12,7 @@ import { verifyDataset } from '../../offline/verify-dataset.ts'
 import type { ObjectStore } from '../../runtime/storage/object-store.ts'
 import { storeOf } from '../../runtime/storage/open-store.ts'
 import type { OwnS3 } from '../services/buckets.ts'
-import { ownS3 } from '../services/buckets.ts'
+import { environmentMs, ownS3 } from '../services/buckets.ts'
 import type { OpenedDatabase } from './databases.ts'
 import { databases } from './databases.ts'
 import { manyThings, thingsService } from './things-set.ts'
@@ -22,7 +22,7 @@ import { createThings } from './things.ts'
 
 let s3: OwnS3
 let store: ObjectStore
-let folder: string
+let folder = ''
 let opened: OpenedDatabase
 
 beforeAll(async () => {
@@ -31,12 +31,12 @@ beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'lockstep-stored-'))
   opened = await (databases[0] as (typeof databases)[number]).open()
   await createThings(opened.db, 'things', [])
-})
+}, environmentMs)
 
 afterAll(async () => {
   await opened?.close()
   await s3?.stop()
-  await rm(folder, { recursive: true, force: true })
+  if (folder !== '') await rm(folder, { recursive: true, force: true })
 })
 
 async function textOf(url: string): Promise<string> {

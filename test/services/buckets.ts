@@ -1,6 +1,9 @@
 import { CreateBucketCommand, S3Client } from '@aws-sdk/client-s3'
 import { startS3 } from './object-storage.ts'
 
+/** How long a hook may take that starts an S3: the first one installs packages from PyPI. */
+export const environmentMs = 600_000
+
 /** What AWS tools, Lockstep among them, find an S3 by. */
 export type S3Settings = Readonly<Record<'AWS_ENDPOINT_URL_S3' | 'AWS_ACCESS_KEY_ID' | 'AWS_SECRET_ACCESS_KEY' | 'AWS_REGION', string>>
 

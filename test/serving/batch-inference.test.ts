@@ -29,7 +29,7 @@ import { predictBatch } from '../../serving/predict/batch.ts'
 import { budget } from '../budget.ts'
 import { killAll, start } from '../cli/run-lockstep.ts'
 import type { OwnS3 } from '../services/buckets.ts'
-import { ownS3 } from '../services/buckets.ts'
+import { environmentMs, ownS3 } from '../services/buckets.ts'
 import { hash, servingSet } from './definitions.ts'
 import type { World } from './world.ts'
 import { createWorld } from './world.ts'
@@ -73,7 +73,7 @@ beforeAll(async () => {
   await world.push('strict', 'one')
   await world.push('delay', 'logistic')
   jobs = createBatchJobs({ db: world.db, catalog: () => loadCatalog(world.db), log: createLogger('silent') })
-})
+}, environmentMs)
 
 afterAll(async () => {
   killAll()

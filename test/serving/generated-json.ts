@@ -43,8 +43,10 @@ export function valuesOf(schema: Schema, words: readonly string[], free: fc.Arbi
       return fc.array(of(schema.items ?? {}), { minLength: schema.minItems ?? 0, maxLength: (schema.minItems ?? 0) + 3 })
     case 'string':
       return textsOf(words)
-    case 'integer':
-      return fc.oneof(fc.integer({ min: Math.max(schema.minimum ?? -3, -3), max: Math.min(schema.maximum ?? 5, 5) }), fc.maxSafeInteger())
+    case 'integer': {
+      const min = Math.max(schema.minimum ?? -3, -3)
+      return fc.oneof(fc.integer({ min, max: Math.max(min, Math.min(schema.maximum ?? 5, 5)) }), fc.maxSafeInteger())
+    }
     case 'number':
       return fc.oneof(fc.integer(), fc.double({ noNaN: true, noDefaultInfinity: true }), fc.constant(1e300))
     case 'boolean':

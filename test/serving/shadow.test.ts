@@ -272,7 +272,9 @@ it('has latencies, drops and errors by code once servers have written their minu
     shadow: { version: 3, role: 'shadow', requests: 1, rows: 1 },
     dropped: 0,
     errors: { TRANSFORM_FAILED: 1 },
-    answered: [{ version: 1, role: 'champion', requests: 2, rows: 2 }],
+    answered: [{ version: 1, role: 'champion' }],
   })
+  // counts are by minute, so those of the minute in which the shadow began are in it
+  expect(report.comparison?.traffic?.answered[0]?.requests).toBeGreaterThanOrEqual(2)
   expect(report.comparison?.traffic?.shadow.run.p50).toBeGreaterThan(0)
 })

@@ -11,6 +11,7 @@ import type { ObjectStore } from '../../../runtime/storage/object-store.ts'
 import { storeOf } from '../../../runtime/storage/open-store.ts'
 import { createS3Store } from '../../../runtime/storage/s3-store.ts'
 import type { Service } from '../../services/keeper.ts'
+import { environmentMs } from '../../services/buckets.ts'
 import { startGcs, startS3 } from '../../services/object-storage.ts'
 import { objectStoreContract } from './object-store-contract.ts'
 
@@ -30,7 +31,7 @@ beforeAll(async () => {
   })
   await admin((client) => client.send(new CreateBucketCommand({ Bucket: 'rows' })))
   await fetch(`${gcs.url}/storage/v1/b`, { method: 'POST', body: JSON.stringify({ name: 'rows' }) })
-})
+}, environmentMs)
 
 afterAll(async () => {
   process.env = before
