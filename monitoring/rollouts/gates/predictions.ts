@@ -1,3 +1,4 @@
+import type { Column } from '../../../kernel/value-type.ts'
 import { addEntity, clusteredShares, createEntitySums } from '../../../statistics/clustered-shares.ts'
 import type { ColumnBins } from '../../../statistics/column-bins.ts'
 import { binCount, binOf, categoryBins, categoryText, numberBins } from '../../../statistics/column-bins.ts'
@@ -32,7 +33,7 @@ export const predictions: Gate<'predictions', PredictionsEvidence> = {
     const last = before === null ? 0 : Math.min(before.rows.candidate, before.rows.champion)
     if (before !== null && before.looks > 0 && least < 2 * last && least < limit) return before
     if (before !== null && last === limit) return before
-    const outputs = context.model.spec.output.flatMap(({ name }) => compare(name, candidate, champion) ?? [])
+    const outputs = context.model.spec.output.flatMap((output) => compare(output, candidate, champion) ?? [])
     return { looks: (before?.looks ?? 0) + (outputs.length > 0 ? 1 : 0), rows, outputs }
   },
   judge({ alpha, minPsi, onBreach }, { looks, rows, outputs }) {
@@ -53,14 +54,14 @@ export const predictions: Gate<'predictions', PredictionsEvidence> = {
 }
 
 function compare(
-  output: string,
+  { name: output, type }: Column,
   candidate: readonly LoggedOutputs[],
   champion: readonly LoggedOutputs[],
 ): PredictionsEvidence['outputs'][number] | null {
   const [own, theirs] = [byEntity(output, candidate), byEntity(output, champion)]
   const reference = [...theirs.values()].flat()
   if (own.size < 2 || theirs.size < 2) return null
-  const bins = binsOf(reference)
+  const bins = binsOf(reference, numericKinds.has(type.kind))
   const sums = [theirs, own].map((entities) => {
     const all = createEntitySums(binCount(bins))
     for (const values of entities.values())
@@ -89,9 +90,11 @@ function byEntity(output: string, rows: readonly LoggedOutputs[]): Map<string, S
   return entities
 }
 
-function binsOf(values: readonly Scalar[]): ColumnBins {
-  const numbers = values.filter((value) => typeof value === 'number')
-  if (numbers.length === values.length) return numberBins(Float64Array.from(numbers).sort())
+const numericKinds: ReadonlySet<string> = new Set(['int32', 'int64', 'float32', 'float64'])
+
+/** The log has an int64 as text, and a number that JSON has not as `NaN` or `Infinity`. */
+function binsOf(values: readonly Scalar[], isNumeric: boolean): ColumnBins {
+  if (isNumeric) return numberBins(Float64Array.from(values.map(Number).filter(Number.isFinite)).sort())
   const counts = new Map<string, number>()
   for (const value of values) counts.set(categoryText(value), (counts.get(categoryText(value)) ?? 0) + 1)
   return categoryBins(counts)

@@ -24,9 +24,12 @@ export function fraudShare(amount: number): number {
   return 1 / (1 + Math.exp(-(amount - 50) / 5))
 }
 
-/** Scores a payment by its amount: 1 / (1 + exp(-(amount - 50) / 5)). @param producer what the file says it was made by */
-export function fraudModel(producer: string): Buffer {
-  const slope = 0.2
+/**
+ * Scores a payment by its amount: 1 / (1 + exp(-slope (amount - 50))).
+ *
+ * @param producer what the file says it was made by
+ */
+export function fraudModel(producer: string, slope = 0.2): Buffer {
   return makeOnnx({
     producer,
     graph: {
