@@ -1,8 +1,5 @@
 import { isDeepStrictEqual } from 'node:util'
-import type { Transaction } from 'kysely'
-import { sql } from 'kysely'
 import { LockstepError } from '../../kernel/errors.ts'
-import type { LockstepTables } from '../../migrations/schema.ts'
 import { settledNow } from '../../offline/stream-bounds.ts'
 import { bindVersion } from '../../registry/bind-version.ts'
 import type { Catalog } from '../../registry/catalog.ts'
@@ -88,17 +85,19 @@ function checkId(id: string): void {
  *
  * @throws LockstepError `BATCH_CONFLICT`
  */
-async function refuseShared(transaction: Transaction<LockstepTables>, job: number, out: string): Promise<void> {
+async function refuseShared(transaction: Database['kysely'], job: number, out: string): Promise<void> {
   // of two that begin at once, the second one sees the first
-  await sql`select pg_advisory_xact_lock(hashtextextended(${`batch ${out}`}, 0))`.execute(transaction)
-  const other = await transaction
+  await transaction
+    .selectNoFrom(({ fn, val }) => fn('pg_advisory_xact_lock', [fn('hashtextextended', [val(`batch ${out}`), val(0)])]).as('locked'))
+    .execute()
+  const running = await transaction
     .selectFrom('lockstep.jobs')
-    .select('subject')
+    .select(['subject', 'spec'])
     .where('kind', '=', batchKind)
     .where('state', '=', 'running')
     .where('id', '<>', String(job))
-    .where(sql`spec -> 'request' ->> 'out'`, '=', out)
-    .executeTakeFirst()
+    .execute()
+  const other = running.find(({ spec }) => batchSpec.safeParse(spec).data?.request.out === out)
   if (other === undefined) return
   throw new LockstepError('BATCH_CONFLICT', `The batch "${other.subject}" writes to "${out}" now. Choose another folder, or wait for it.`, {
     details: { out, id: other.subject },
