@@ -119,7 +119,7 @@ function changedMeanwhile(model: string, alias: string, version: number, current
  * Points an alias at its previous version. Repeat it to go back further.
  *
  * @throws LockstepError `UNKNOWN_DEFINITION`, also if the alias does not exist; `NOT_PROMOTABLE` if there is no
- *   previous version or it can no longer be served
+ *   previous version or it can no longer be served; `IN_USE` for the candidate of a running rollout
  */
 export async function rollBackModel(
   db: Database,
@@ -139,6 +139,7 @@ export async function rollBackModel(
         { details: { model: name, alias } },
       )
     }
+    if (alias === championAlias) refuseCandidate(model, to)
     return await writeAlias(transaction, model, alias, { to, former: current.former.slice(0, -1), action: 'rollback' }, by)
   })
 }
@@ -215,7 +216,18 @@ async function writeAlias(
     .onConflict((conflict) => conflict.columns(['model', 'alias']).doUpdateSet(row))
     .execute()
   await recordModelEvent(transaction, { model: model.name, action, alias, from, to, ...by })
+  if (alias === championAlias) await restartStep(transaction, model.name)
   return { model: model.name, alias, from, to, changed: true }
+}
+
+/** What a rollout has counted so far was compared with another champion. */
+async function restartStep(transaction: Kysely<LockstepTables>, model: string): Promise<void> {
+  await transaction
+    .updateTable('lockstep.rollouts')
+    .set({ revision: sql<number>`revision + 1`, since: sql<Date>`clock_timestamp()` })
+    .where('model', '=', model)
+    .where('state', '=', 'running')
+    .execute()
 }
 
 /**

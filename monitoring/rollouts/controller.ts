@@ -12,6 +12,7 @@ import { readRunningRollouts } from '../../registry/rollouts/rollout.ts'
 import type { Rollout } from '../../registry/rollouts/rollout.ts'
 import type { Database } from '../../runtime/database.ts'
 import { faultPoint } from '../../runtime/fault-point.ts'
+import { isPassing } from '../../runtime/is-passing.ts'
 import type { JobKind } from '../../runtime/jobs/job-kind.ts'
 import type { ReadSecret } from '../alerts/deliver/formats.ts'
 import type { Evidence } from './decide.ts'
@@ -57,6 +58,7 @@ export function controlRollouts(deps: ControllerDeps): JobKind {
       const until = (moment ?? clock()) + minuteMicros
       const dueAt = new Map<number, number>()
       let [looks, acts] = [0, 0]
+      const failures = new Map<number, unknown>()
       for (;;) {
         const running = [...(await readRunningRollouts(deps.db.kysely)).values()].filter(isControlled)
         const due = running.filter(({ id }) => (dueAt.get(id) ?? 0) <= clock())
@@ -64,14 +66,22 @@ export function controlRollouts(deps: ControllerDeps): JobKind {
         if (due.length > 0 && !(await isHeld())) break
         for (const rollout of due) {
           dueAt.set(rollout.id, clock() + parseDuration(rollout.plan.every))
-          const { action, done } = await look(deps, rollout, signal)
           looks++
-          if (done && action !== 'hold' && action !== 'not enough evidence') acts++
+          try {
+            const { action, done } = await look(deps, rollout, signal)
+            failures.delete(rollout.id)
+            if (done && action !== 'hold' && action !== 'not enough evidence') acts++
+          } catch (error) {
+            if (signal.aborted || isPassing(error)) throw error
+            // it must not keep others from being rolled back
+            failures.set(rollout.id, error)
+          }
         }
         if (signal.aborted || clock() >= until) break
         // a rollout that starts in this minute has no other job
         await sleep(running.length === 0 ? 4 * pauseMs : pauseMs, undefined, { signal }).catch(() => undefined)
       }
+      for (const error of failures.values()) throw error
       return { looks, acts }
     },
     describe: () => 'a minute of the control of rollouts',

@@ -67,7 +67,7 @@ function stepReasons({ steps }: RolloutPlan, step: number, { micros, rows }: Evi
   const atLeast = parseDuration(present.atLeast)
   const reasons: string[] = []
   if (micros < atLeast)
-    reasons.push(`The step lasts at least ${present.atLeast}; ${formatDuration(Math.floor(micros / 1e6) * 1e6)} are over.`)
+    reasons.push(`The step lasts at least ${present.atLeast}; ${formatDuration(Math.max(0, Math.floor(micros / 1e6)) * 1e6)} are over.`)
   if (rows < present.samples)
     reasons.push(`The candidate must answer at least ${present.samples} rows in the step; it has answered ${rows}.`)
   return reasons

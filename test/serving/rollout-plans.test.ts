@@ -45,6 +45,7 @@ beforeAll(async () => {
   await world.push('delay', failingModel())
   await world.push('echo', 'identity')
   await world.push('echo', endlessModel(20_000))
+  await world.push('echo', 'identity', 'again')
   const options = {
     clock,
     predictionLog: { flushMs: 50 },
@@ -194,6 +195,33 @@ describe('a rollout with a plan, under load', { timeout: 120_000 }, () => {
     const shown = (await ask(url, '/v1/models/delay/rollout')).body as unknown as { decisions: readonly { action: string; by: string }[] }
     const actions = shown.decisions.filter(({ by }) => by !== 'rollout controller').map(({ action }) => action)
     expect(actions).toEqual(['abort', 'resume', 'share', 'pause', 'start'])
+  })
+
+  it('goes on although another rollout cannot be decided about', async () => {
+    const [url = ''] = urls
+    expect((await ask(url, '/v1/models/delay/rollout', { version: 1, plan })).status).toBe(200)
+    // as a later version of Lockstep may write it
+    await world.db.query(
+      `update lockstep.rollouts set plan = jsonb_set(plan::jsonb, '{gates}', '[{"kind": "later"}]')::json where model = 'delay' and state = 'running'`,
+    )
+    const steps = [{ share: 1, atLeast: '1s', samples: 1 }]
+    const { history } = await rollOut('echo', 3, anyFlight, { ...plan, steps, gates: [{ kind: 'errors', optional: true }] })
+    expect(history.rollout).toMatchObject({ state: 'promoted', version: 3 })
+  })
+
+  it('begins its step again if the champion changes, which cannot become the candidate', async () => {
+    const [url = ''] = urls
+    const post = async (path: string, body: object = {}) => await ask(url, `/v1/models/delay/${path}`, body)
+    const revision = async () => (await loadCatalog(world.db)).model('delay').rollout?.revision
+    for (const version of [1, 2]) await post('promote', { version })
+    expect((await post('rollout', { version: 1, plan: { ...plan, steps: [{ share: 0.5, atLeast: '1h' }] } })).status).toBe(200)
+    expect(await revision()).toBe(0)
+    expect(await post('rollback')).toMatchObject({ status: 409, body: { error: { code: 'IN_USE' } } })
+    expect(await revision()).toBe(0)
+    expect((await post('promote', { version: 3 })).status).toBe(200)
+    expect(await revision()).toBe(1)
+    expect((await post('rollback')).status).toBe(200)
+    expect(await revision()).toBe(2)
   })
 
   it('is refused with what to do', async () => {
