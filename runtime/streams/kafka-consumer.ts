@@ -18,6 +18,7 @@ const maxBytes = 8 * 1024 * 1024
 /** How old the knowledge of a topic's partitions may be. */
 const metadataMaxAgeMs = 5_000
 const heartbeatMs = 3_000
+const closeTimeoutMs = 5_000
 
 /**
  * A Kafka topic, read through a consumer group that begins with the oldest message. The topic is the user's to make.
@@ -217,8 +218,9 @@ export function openKafkaConsumer(url: string, spec: KafkaStreamSpec, { redelive
     async close() {
       if (closed) return
       closed = true
-      const membership = joining === null ? null : await orTimeout(joining, redeliverMs * 2).catch(() => null)
-      if (membership !== null && membership !== timedOut) await end(membership)
+      // a group may take longer to agree than a process has to end
+      const leaving = joining?.then(end, () => undefined)
+      if (leaving !== undefined) await orTimeout(leaving, closeTimeoutMs)
       await admin?.close().catch(() => undefined)
     },
   }
