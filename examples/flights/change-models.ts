@@ -6,6 +6,7 @@ import { prepare } from '../../cli/run.ts'
 import type { ExperimentReport } from '../../monitoring/experiments/experiment-report.ts'
 import type { ShadowReport } from '../../monitoring/shadow/shadow-report.ts'
 import type { ShownHistory } from '../../cli/rollout-text.ts'
+import { evaluate, juneSpine } from './evaluate.ts'
 import type { Replay, Tally } from './replay.ts'
 import { createReplay } from './replay.ts'
 import type { Steps } from './steps.ts'
@@ -37,8 +38,9 @@ export async function changeModels(
 ): Promise<void> {
   const { step, lockstep, say } = steps
   const quietly = async (...words: string[]): Promise<Outcome> => await (await prepare(words))(context)
+  const db = await context.database()
   const replay = createReplay({
-    db: await context.database(),
+    db,
     url,
     from,
     judge: minutesLost,
@@ -52,6 +54,7 @@ export async function changeModels(
   await step('Run a second version in shadow', async () => {
     await lockstep('model', 'promote', 'delay@1', '--reason', 'it answers until a better one is known')
     await lockstep('model', 'push', 'delay', here('delay-2.onnx'))
+    say(`AUC on June: ${(await evaluate(context, await juneSpine(db), 2)).auc.toFixed(4)}. That of version 1 stands above.`)
     await lockstep('apply', here('experiment.ts'))
     await lockstep('shadow', 'start', 'delay@2', '--share', '100%', '--unit', 'request-id', '--reason', 'is it calmer?')
     say('The clock of the data moves on hour by hour. Each flight is asked about before it departs, and reported when it has landed.')

@@ -16,7 +16,7 @@ import { tryPort } from '../../runtime/listen.ts'
 import { changeModels, changeSteps } from './change-models.ts'
 import type { AskedFlight } from './ask.ts'
 import { askServer, flightsBetween, requestBody } from './ask.ts'
-import { evaluate } from './evaluate.ts'
+import { evaluate, juneSpine } from './evaluate.ts'
 import { firstRows } from './first-rows.ts'
 import { createSteps } from './steps.ts'
 
@@ -41,7 +41,6 @@ const newAirport = {
   longitude: -74.25,
 }
 const trainingFlights = 100_000
-const juneFlights = 25_000
 const pairs = [
   ["Chicago O'Hare International", 'LaGuardia'],
   ['William B Hartsfield-Atlanta Intl', 'Gen Edw L Logan Intl'],
@@ -151,10 +150,9 @@ async function demo(context: Context, every: number, rollout: boolean, end: Abor
   })
 
   await step('Register the model, and measure it on June', async () => {
-    await lockstep('model', 'push', 'delay', here('delay.onnx'))
-    const june = `flights where date >= timestamp '2001-06-01'`
-    const stride = Math.max(1, Math.floor((await rowsOf(june)) / juneFlights))
-    const { flights, late, auc, seconds } = await evaluate(context, `select ${labelled} from ${june} and _row % ${stride} = 0`)
+    const pushed = await lockstep('model', 'push', 'delay', here('delay.onnx'))
+    const { version } = pushed.json as { version: number }
+    const { flights, late, auc, seconds } = await evaluate(context, await juneSpine(db), version)
     say(
       `Predicted ${count(flights)} flights of June, of which ${count(late)} were late, in ${duration(seconds * 1000)}. The model was trained on January to May.`,
     )

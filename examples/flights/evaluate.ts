@@ -1,5 +1,6 @@
 import type { Context } from '../../cli/context.ts'
 import { createJoinProgress } from '../../cli/join-progress.ts'
+import type { Database } from '../../runtime/database.ts'
 import { predictBatch } from '../../serving/predict/batch.ts'
 import { auc } from './auc.ts'
 
@@ -10,11 +11,21 @@ export interface Evaluation {
   readonly seconds: number
 }
 
+const juneFlights = 25_000
+
+/** SQL of a spine of flights of June, with the label `late`. */
+export async function juneSpine(db: Database): Promise<string> {
+  const june = `flights where date >= timestamp '2001-06-01'`
+  const [row] = await db.query<{ rows: string }>(`select count(*) as rows from ${june}`)
+  const stride = Math.max(1, Math.floor(Number(row?.rows) / juneFlights))
+  return `select date, origin, destination, distance, delay > 15 as late from ${june} and _row % ${stride} = 0`
+}
+
 /**
- * Measures how well the newest version of the model `delay` separates late flights from others, by predictions for
- * every row of a spine with the label `late`.
+ * Measures how well a version of the model `delay` separates late flights from others, by predictions for every row of a
+ * spine with the label `late`.
  */
-export async function evaluate(context: Context, spine: string): Promise<Evaluation> {
+export async function evaluate(context: Context, spine: string, version: number): Promise<Evaluation> {
   const started = performance.now()
   const bar = createJoinProgress(context.terminal, { join: 'Joining the features', write: 'Predicting' })
   const scores: number[] = []
@@ -25,6 +36,7 @@ export async function evaluate(context: Context, spine: string): Promise<Evaluat
       await context.catalog(),
       {
         model: 'delay',
+        version,
         spine: { sql: spine },
         // as in training: flights that depart at the same minute do not count each other
         bound: 'before',

@@ -36,8 +36,8 @@ async function findPython(): Promise<string | null> {
 }
 
 describe('the model of the flights example', () => {
-  it('as committed fits the feature service', async () => {
-    const binding = bindModel(service, await inspectModel(await readFile(join(example, 'delay.onnx'))), model)
+  it.each(['delay.onnx', 'delay-2.onnx', 'delay-broken.onnx'])('as committed in %s fits the feature service', async (file) => {
+    const binding = bindModel(service, await inspectModel(await readFile(join(example, file))), model)
     expect(binding.layout).toBe('packed')
     expect(binding.unused).toEqual([])
   })
