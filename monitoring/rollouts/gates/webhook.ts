@@ -6,12 +6,20 @@ import { exchange } from '../../alerts/deliver/send-request.ts'
 import type { Gate } from './gate.ts'
 import { isDue } from './gate.ts'
 
-const answerSchema = z.object({ action: z.enum(['advance', 'hold', 'roll back']), text: z.string().max(1000).default('') })
+/** Its text is stored with decisions, and PostgreSQL takes no zero bytes and no half characters. */
+export const webhookAnswer = z.object({
+  action: z.enum(['advance', 'hold', 'roll back']),
+  text: z
+    .string()
+    .max(1000)
+    .default('')
+    .transform((text) => text.toWellFormed().replaceAll(/\p{Cc}/gu, ' ')),
+})
 
 interface WebhookEvidence {
   readonly at: number
   /** What it answered; null: it did not. */
-  readonly answer: z.output<typeof answerSchema> | null
+  readonly answer: z.output<typeof webhookAnswer> | null
   /** Why there is no answer. */
   readonly error: string | null
 }
@@ -47,7 +55,7 @@ export const webhook: Gate<'webhook', WebhookEvidence> = {
       const url = typeof spec.url === 'string' ? spec.url : secret(spec.url.env)
       const request = { url, ...signedJson(asked, `rollout:${rollout.id}:${rollout.revision}`, secret(spec.secret.env), now) }
       const body = await exchange(request, { allowPrivate, timeoutMs: parseDuration(spec.timeout) / 1000, signal })
-      return { at: now, answer: answerSchema.parse(JSON.parse(body)), error: null }
+      return { at: now, answer: webhookAnswer.parse(JSON.parse(body)), error: null }
     } catch (error) {
       if (signal.aborted) throw error
       const why =
@@ -56,7 +64,8 @@ export const webhook: Gate<'webhook', WebhookEvidence> = {
     }
   },
   judge({ name, onBreach }, { answer, error }) {
-    if (answer === null) return { verdict: 'not enough evidence', text: `The webhook "${name}" gave no answer: ${error}.` }
+    if (answer === null)
+      return { verdict: 'not enough evidence', text: `The webhook "${name}" gave no answer: ${error?.replace(/\.$/, '')}.` }
     const text = `The webhook "${name}" answered "${answer.action}"${answer.text === '' ? '.' : `: ${answer.text}`}`
     return { verdict: answer.action === 'roll back' ? onBreach : answer.action, text }
   },

@@ -3,6 +3,7 @@ import type { JsonValue } from '../../../kernel/view-spec.ts'
 import type { Evidence } from '../../../monitoring/rollouts/decide.ts'
 import { decide } from '../../../monitoring/rollouts/decide.ts'
 import { judgeGate } from '../../../monitoring/rollouts/gates/all-gates.ts'
+import { webhookAnswer } from '../../../monitoring/rollouts/gates/webhook.ts'
 import { SideCounts } from '../../../monitoring/rollouts/side-counts.ts'
 import type { GateSpec } from '../../../registry/rollouts/plan-schema.ts'
 import { gate, parsePlan } from '../../../registry/rollouts/plan-schema.ts'
@@ -158,6 +159,7 @@ describe('the gate', () => {
     const hook = gate({ kind: 'webhook', name: 'board', url: 'https://example.com', secret: { env: 'BOARD' } })
     const answer = (action: string) => ({ at: 0, answer: { action, text: 'so it is' }, error: null })
     expect(['advance', 'hold', 'roll back'].map((action) => verdict(hook, answer(action)))).toEqual(['advance', 'hold', 'roll back'])
+    expect(webhookAnswer.parse({ action: 'roll back', text: 'a\0b\u001b\ud800' })).toEqual({ action: 'roll back', text: 'a b \ufffd' })
     expect(judgeGate(hook, { at: 0, answer: null, error: 'it is down' })).toMatchObject({ verdict: 'not enough evidence' })
   })
 })
