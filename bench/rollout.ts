@@ -3,7 +3,7 @@
  *
  * One server in this process answers for a model without a rollout, for one with a rollout of 5 %, and by names of
  * versions, in turn. Then two server processes answer requests of 100 rows while the share changes; one of them is
- * killed and started again.
+ * killed and started again. Last, versions roll out by a plan while two servers answer and a worker controls.
  *
  *     ratio_cpu_router   processor time per request with the rollout over that of the same customers who get the same
  *                        two versions by name, without a rollout; at most 1.02. Both run two models, so what differs
@@ -20,11 +20,15 @@
  *     failed_requests    of these, those that failed; 0
  *     mixed_requests     of these, those that no single state explains; 0
  *     restart_s          from readiness after a kill to the first answer by the stored state; at most 1
+ *     rollback_s         from the start of a rollout to its end by the controller, of a version that errs and of one that
+ *                        is slow
+ *     promote_s          the same of a version that is fine, over two steps of 1 s
+ *     rollback_failed_requests   of the requests meanwhile, those that failed; 0
  *
  * Then the statistics of experiments are simulated; `rollout/experiment-statistics.ts` explains their figures.
  *
  *     LOCKSTEP_POSTGRES_URL=… LOCKSTEP_REDIS_URL=… npm run bench -- rollout [--cycles 300] [--pairs 20] [--changes 2000]
- *       [--repeats 400] [--gbstats 60] [--only router|shadow|changes|statistics …] [--json]
+ *       [--repeats 400] [--gbstats 60] [--only router|shadow|changes|roll-backs|statistics …] [--json]
  *
  * `--only` runs these parts alone; `--only statistics` needs no servers. `--gbstats 0` leaves GrowthBook's engine out.
  * The bench works in its own database and under its own key prefix, and removes both.
@@ -39,6 +43,7 @@ import { forgetKeys } from './forget-keys.ts'
 import { inOwnPlace } from './in-process.ts'
 import { changeUnderLoad } from './rollout/change-under-load.ts'
 import { experimentStatistics } from './rollout/experiment-statistics.ts'
+import { rollBacks } from './rollout/roll-backs.ts'
 import { routerCpu } from './rollout/router-cpu.ts'
 import { shadowLatency } from './rollout/shadow-latency.ts'
 import { perceptron } from './serving/perceptron.ts'
@@ -55,14 +60,14 @@ const { values: args } = parseArgs({
     only: { type: 'string', multiple: true, default: [] },
   },
 })
-const parts = ['router', 'shadow', 'changes', 'statistics']
+const parts = ['router', 'shadow', 'changes', 'roll-backs', 'statistics']
 const unknown = args.only.find((part) => !parts.includes(part))
 if (unknown !== undefined) throw new Error(`--only ${unknown}: it is one of ${parts.join(', ')}.`)
 const runs = (part: string): boolean => args.only.length === 0 || args.only.includes(part)
 const customers = 2_000
 const by = { actor: 'bench' }
 
-const result = { ...(parts.slice(0, 3).some(runs) ? await onServers() : {}), ...(runs('statistics') ? await statistics() : {}) }
+const result = { ...(parts.slice(0, 4).some(runs) ? await onServers() : {}), ...(runs('statistics') ? await statistics() : {}) }
 if (args.json) process.stdout.write(`${JSON.stringify(result)}\n`)
 else
   for (const [name, value] of Object.entries(result))
@@ -94,9 +99,10 @@ async function onServers() {
     const cpu = runs('router') ? await routerCpu(config, key, customers, Number(args.cycles)) : {}
     const shadow = runs('shadow') ? await shadowLatency(config, key, customers, Number(args.pairs)) : {}
     const changed = runs('changes') ? await changeUnderLoad({ db, env, key, customers, changes: Number(args.changes) }) : {}
+    const rolled = runs('roll-backs') ? await rollBacks({ db, env, key, customers }) : {}
     await db.close()
     await forgetKeys(redisUrl, config.redisPrefix)
-    result = { ...cpu, ...shadow, ...changed }
+    result = { ...cpu, ...shadow, ...changed, ...rolled }
   })
   return result
 }

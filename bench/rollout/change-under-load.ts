@@ -1,11 +1,10 @@
-import type { ChildProcess } from 'node:child_process'
-import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { abortRollout, changeShare, startRollout } from '../../registry/rollouts/change-rollout.ts'
 import type { Database } from '../../runtime/database.ts'
 import { placeOf } from '../../statistics/assign.ts'
+import type { Started } from './start-server.ts'
+import { startServer } from './start-server.ts'
 
 interface LoadedChanges {
   readonly db: Database
@@ -74,28 +73,4 @@ function versionsOf({ version = 0, servedBy = [] }: Answered): number[] {
   const versions = new Array<number>(rows).fill(version)
   for (const group of servedBy) for (const row of group.rows) versions[row] = group.version
   return versions
-}
-
-interface Started {
-  readonly child: ChildProcess
-  readonly url: string
-}
-
-/** Resolves once the server is ready. */
-async function startServer(env: NodeJS.ProcessEnv): Promise<Started> {
-  const main = join(import.meta.dirname, '../../cli/main.ts')
-  const child = spawn(process.execPath, [main, 'serve', '--port', '0', '--json'], {
-    env: { ...env, LOCKSTEP_LOG_LEVEL: 'error' },
-    stdio: ['ignore', 'pipe', 'inherit'],
-  })
-  const url = await new Promise<string>((resolve, reject) => {
-    let output = ''
-    child.on('exit', () => reject(new Error('The server ended.')))
-    child.stdout.on('data', (chunk: Buffer) => {
-      const [, found] = /"url": "(http:[^"]+)"/.exec((output += chunk.toString())) ?? []
-      if (found !== undefined) resolve(found)
-    })
-  })
-  while ((await fetch(`${url}/readyz`)).status !== 200) await sleep(50)
-  return { child, url }
 }

@@ -1,4 +1,4 @@
-import { floats, makeOnnx } from '../../test/inference/make-onnx.ts'
+import { makeOnnx } from '../../test/inference/make-onnx.ts'
 
 /**
  * A perceptron with one hidden layer: `features` [N, inputs] to `score` [N, 1]. Its weights are all different, and so
@@ -11,7 +11,7 @@ export function perceptron(inputs: number, hidden: number): Buffer {
       name,
       type: 'float',
       dims,
-      raw: floats(...Array.from({ length: size }, (_, i) => Math.sin(i * 7919) * greatest)),
+      raw: Buffer.from(Float32Array.from({ length: size }, (_, i) => Math.sin(i * 7919) * greatest).buffer),
     } as const
   }
   return makeOnnx({
