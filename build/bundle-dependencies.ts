@@ -12,6 +12,7 @@ const bundled = [
   '@nats-io/transport-node',
   '@platformatic/kafka',
   'esbuild',
+  'google-auth-library',
   'kysely',
   'lmdb',
   'onnxruntime-node',
