@@ -27,7 +27,7 @@
  *
  * Then the statistics of experiments are simulated; `rollout/experiment-statistics.ts` explains their figures.
  *
- *     LOCKSTEP_POSTGRES_URL=… LOCKSTEP_REDIS_URL=… npm run bench -- rollout [--cycles 300] [--pairs 20] [--changes 2000]
+ *     LOCKSTEP_POSTGRES_URL=… LOCKSTEP_REDIS_URL=… npm run bench -- rollout [--cycles 300] [--pairs 20] [--changes 10000]
  *       [--repeats 400] [--gbstats 60] [--only router|shadow|changes|roll-backs|statistics …] [--json]
  *
  * `--only` runs these parts alone; `--only statistics` needs no servers. `--gbstats 0` leaves GrowthBook's engine out.
@@ -54,7 +54,7 @@ const { values: args } = parseArgs({
     json: { type: 'boolean', default: false },
     cycles: { type: 'string', default: '300' },
     pairs: { type: 'string', default: '20' },
-    changes: { type: 'string', default: '2000' },
+    changes: { type: 'string', default: '10000' },
     repeats: { type: 'string', default: '400' },
     gbstats: { type: 'string', default: '60' },
     only: { type: 'string', multiple: true, default: [] },
