@@ -70,7 +70,7 @@ afterAll(async () => {
   await shop?.close()
   await database?.drop()
   board?.closeAllConnections()
-  await new Promise((resolve) => (board === undefined ? resolve(null) : board.close(resolve)))
+  await new Promise((resolve) => (board?.close(resolve) === undefined ? resolve(null) : undefined))
 })
 
 /** With wide margins and small alphas, because who gets the candidate differs from run to run. */

@@ -1,4 +1,4 @@
-import type { StatedPlan } from './plan-schema.ts'
+import type { StatedPlan } from '../rollouts/plan-schema.ts'
 
 /**
  * The plan of a rollout, for `lockstep rollout start --plan plan.ts`. It is checked when the rollout starts.
