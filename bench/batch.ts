@@ -139,11 +139,9 @@ async function setup(db: Database): Promise<number> {
 /** A flight does not see itself: its own row holds its label. */
 async function batch(db: Database, folder: string, sql: string, rowsPerPart: number): Promise<Used> {
   const out = join(folder, 'batch')
-  const catalog = await loadCatalog(db)
-  // as workers, which load it again only where it has changed
-  const jobs = createBatchJobs({ db, catalog: () => Promise.resolve(catalog), log: createLogger('silent') })
+  const jobs = createBatchJobs({ db, catalog: () => loadCatalog(db), log: createLogger('silent') })
   const used = await using(async () => {
-    const beginner = { db, catalog, kind: jobs.kind, worker: 'bench', by: { actor: 'bench' } }
+    const beginner = { db, catalog: await loadCatalog(db), kind: jobs.kind, worker: 'bench', by: { actor: 'bench' } }
     const { job } = await beginBatch(beginner, `bench ${process.pid}`, {
       model: 'late',
       version: null,

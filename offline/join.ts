@@ -15,7 +15,7 @@ import type { ResultBuckets } from './result-buckets.ts'
 import { createResultBuckets } from './result-buckets.ts'
 import type { LeftOut, SourceStreamOptions } from './source-stream.ts'
 import { countLeftOut, dropColumns, sourceRows } from './source-stream.ts'
-import { lookupsSelect, spansSelect } from './spine/spine-sql.ts'
+import { keysSelect, lookupsSelect } from './spine/spine-sql.ts'
 import type { SpineBatch } from './spine/spine-rows.ts'
 import { spineRows } from './spine/spine-rows.ts'
 import type { Spine } from './spine/spine.ts'
@@ -173,7 +173,7 @@ async function answerAll(
     for (const [stream, { plans }] of pass.streams.entries()) {
       const ofStream = few?.flat().filter(({ mapping }) => pass.mappings[mapping]?.asked.some((view) => view.stream === stream))
       const near = ofStream === undefined ? null : { lookups: ofStream, bound: merging.bound }
-      const bounds = await sourceBounds(snapshot, plans, spine, spansSelect(spine, pass.key, pass.mappings), seen, near)
+      const bounds = await sourceBounds(snapshot, plans, spine, keysSelect(spine, pass.key, pass.mappings), seen, near)
       streams.push(sourceRows(snapshot, plans, bounds))
       if (options.oneOfMany === true) continue
       const count = startCount(plans, bounds)

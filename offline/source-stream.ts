@@ -60,15 +60,8 @@ export async function* sourceRows(
 }
 
 /** Whether most of the table is read, as far as is known. */
-function isFullScan({ keys, keysIn, spans, keyRange, near, arrival }: SourceStreamOptions): boolean {
-  return (
-    keys === undefined &&
-    keysIn === undefined &&
-    spans === undefined &&
-    keyRange === undefined &&
-    near === undefined &&
-    (arrival?.from ?? 0) === 0
-  )
+function isFullScan({ keys, keysIn, keyRange, near, arrival }: SourceStreamOptions): boolean {
+  return keys === undefined && keysIn === undefined && keyRange === undefined && near === undefined && (arrival?.from ?? 0) === 0
 }
 
 /**

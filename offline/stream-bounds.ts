@@ -47,7 +47,7 @@ export async function sourceBounds(
   snapshot: Snapshot,
   plans: readonly ViewPlan[],
   spine: Spine,
-  spans: string,
+  keysIn: string,
   { rule, knownBefore, arrivedBefore }: Seen,
   asked: AskedLookups | null,
 ): Promise<SourceStreamOptions> {
@@ -55,13 +55,11 @@ export async function sourceBounds(
   if (plan === undefined || spine.firstTime === null || spine.lastTime === null) return { rule, keys: [] }
   const table = await readSourceTable(snapshot, plan.spec.source)
   const { rows } = await explain(snapshot, `SELECT FROM ${table.relation} s`)
-  const event = eventBound(plans, spine.firstTime)
-  const horizonMicros = event.eventFrom === undefined ? null : spine.firstTime - event.eventFrom
-  const pruned = rows >= spine.rows * pruneKeysFrom ? { spans: { select: spans, horizonMicros } } : {}
+  const pruned = rows >= spine.rows * pruneKeysFrom ? { keysIn } : {}
   const arrival = table.hasXid ? { arrival: { from: 0, to: arrivedBefore } } : {}
   const known = knownBefore === null ? {} : { knownBefore }
   const settled = { rule, ...known, ...arrival }
-  const all = { ...settled, until: spine.lastTime, ...event, ...pruned }
+  const all = { ...settled, until: spine.lastTime, ...eventBound(plans, spine.firstTime), ...pruned }
   return asked === null ? all : await fewer(snapshot, plans, asked, all, settled)
 }
 

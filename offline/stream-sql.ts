@@ -31,7 +31,6 @@ export interface StreamBounds {
   readonly keys?: readonly EntityKey[]
   /** A SELECT of key parts, in the key's order and types. */
   readonly keysIn?: string
-  readonly spans?: KeySpans
   readonly keyRange?: KeyRange
   /** Epoch microseconds: rows that sort after it are left out. */
   readonly until?: number
@@ -49,14 +48,6 @@ export interface StreamBounds {
 
 export interface Arrival extends TransactionRange {
   readonly except?: readonly TransactionRange[]
-}
-
-/** Only the rows of some keys, and of each key only those that its own times can need. */
-export interface KeySpans {
-  /** A SELECT of key parts (k0, k1 …), in the key's order and types, with the first (a) and last (b) time of each key. */
-  readonly select: string
-  /** How long before the first time a row may have happened; null: any time. */
-  readonly horizonMicros: number | null
 }
 
 /** The keys in [from, to): the text of each part as PostgreSQL writes it; null: no bound. */
@@ -123,13 +114,12 @@ function partsOf({ table, key, eventTime, known, order }: Pick<StreamRequest, 't
 
 function conditionsOf(request: StreamRequest, { column, keys, sortTime, literal }: Parts): string[] {
   const { key, table } = request
-  const { keys: only, keysIn, spans, keyRange, until, eventFrom, knownBefore, arrival, onlineOnly } = request.bounds
+  const { keys: only, keysIn, keyRange, until, eventFrom, knownBefore, arrival, onlineOnly } = request.bounds
   return [
     ...(table.hasOnlineOnly && onlineOnly !== true ? [notOnlineOnly] : []),
     ...key.map((part) => `${column(part.name)} IS NOT NULL`),
     ...(only === undefined ? [] : [keyCondition(key, keys, only)]),
     ...(keysIn === undefined || key.length === 0 ? [] : [`(${keys.join(', ')}) IN (${keysIn})`]),
-    ...(spans === undefined || key.length === 0 ? [] : [spansCondition(spans, keys, sortTime, column(request.eventTime))]),
     ...(keyRange === undefined ? [] : rangeConditions(key, keys, keyRange)),
     ...(until === undefined ? [] : [`${sortTime} <= ${literal(until)}`]),
     ...(eventFrom === undefined ? [] : [`${column(request.eventTime)} >= ${literal(eventFrom)}`]),
@@ -256,12 +246,6 @@ function rangeConditions(parts: readonly Column<KeyType>[], expressions: readonl
   const bound = (texts: readonly string[]): string =>
     `(${parts.map(({ type }, i) => `${sqlText(texts[i] ?? '')}::${sqlTypeName(type)}`).join(', ')})`
   return [...(from === null ? [] : [`${key} >= ${bound(from)}`]), ...(to === null ? [] : [`${key} < ${bound(to)}`])]
-}
-
-function spansCondition({ select, horizonMicros }: KeySpans, keys: readonly string[], sortTime: string, eventTime: string): string {
-  const from = horizonMicros === null ? [] : [`${eventTime} >= q.a - interval '${horizonMicros} microseconds'`]
-  const wanted = [...keys.map((part, i) => `${part} = q.k${i}`), `${sortTime} <= q.b`, ...from]
-  return `EXISTS (SELECT FROM (${select}) q WHERE ${wanted.join(' AND ')})`
 }
 
 /** The keys of the rows that happened in [from, to), for `keysIn`. */

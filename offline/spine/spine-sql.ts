@@ -25,23 +25,14 @@ export function lookupsSelect(
   return `SELECT ${[...keys, 'q.t', 'q.o', 'q.m'].join(', ')} FROM (${selects.join(' UNION ALL ')}) q ORDER BY ${[...keys, 'q.t'].join(', ')}`
 }
 
-/** The distinct keys of a spine under some mappings (k0, k1 …), each with its first (a) and last (b) time. */
-export function spansSelect(
+/** The distinct keys of a spine under some mappings. */
+export function keysSelect(
   spine: Spine,
   key: readonly Column<KeyType>[],
   mappings: readonly { readonly columns: readonly string[] }[],
 ): string {
-  const part = (name: string, i: number): string =>
-    `${columnSql(spine, name)}${key[i]?.type.kind === 'string' ? ' COLLATE "C"' : ''} AS k${i}`
-  const time = columnSql(spine, spine.time)
-  const keys = key.map((_, i) => `k${i}`).join(', ')
-  const spans = mappings.map(({ columns }) => {
-    const named = `SELECT ${[...columns.map(part), `${time} AS t`].join(', ')} FROM ${spine.table} s`
-    return `SELECT ${keys}, min(t) AS a, max(t) AS b FROM (${named}) n GROUP BY ${keys}`
-  })
-  // each mapping by itself first: then a single one needs no second grouping
-  if (spans.length === 1) return spans.join('')
-  return `SELECT ${keys}, min(a) AS a, max(b) AS b FROM (${spans.join(' UNION ALL ')}) m GROUP BY ${keys}`
+  const part = (name: string, i: number): string => `${columnSql(spine, name)}${key[i]?.type.kind === 'string' ? ' COLLATE "C"' : ''}`
+  return mappings.map(({ columns }) => `SELECT ${columns.map(part).join(', ')} FROM ${spine.table} s`).join(' UNION ')
 }
 
 /** The spine itself, in its own order: ordinal, time, columns. */

@@ -60,11 +60,6 @@ describe('the SELECT of an ordered stream', () => {
     )
     expect(streamSelect({ ...plain, bounds: { keys: [] } })).toContain('AND false')
     expect(streamSelect({ ...plain, bounds: { keysIn: 'SELECT a FROM b' } })).toContain('AND (s."origin" COLLATE "C") IN (SELECT a FROM b)')
-    expect(streamSelect({ ...plain, bounds: { spans: { select: 'SELECT a', horizonMicros: 5 } } })).toContain(
-      'AND EXISTS (SELECT FROM (SELECT a) q WHERE s."origin" COLLATE "C" = q.k0 AND greatest(s."date", s."landed") <= q.b AND ' +
-        `s."date" >= q.a - interval '5 microseconds')`,
-    )
-    expect(streamSelect({ ...plain, bounds: { spans: { select: 'SELECT a', horizonMicros: null } } })).not.toContain('q.a')
   })
 
   it('compares composite keys part by part, each in its own type', () => {
