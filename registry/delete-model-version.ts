@@ -29,8 +29,8 @@ export interface DeletedVersion {
  * to it.
  *
  * @param options.dryRun whether only to find what would be deleted
- * @throws LockstepError `UNKNOWN_DEFINITION`; `IN_USE` while an alias points at it, the model is pinned to it, it rolls out, it is a variant of a running
- *   experiment, or it answers requests that name no version
+ * @throws LockstepError `UNKNOWN_DEFINITION`; `IN_USE` while an alias points at it, the model is pinned to it, it rolls
+ *   out, it is a variant of a running experiment, or it answers requests that name no version
  */
 export async function deleteModelVersion(
   db: Database,

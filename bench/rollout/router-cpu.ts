@@ -26,7 +26,7 @@ const warmUp = 20
  *     on             "split": the rollout gives a share of the customers to version 2
  *     by name        "score": the same customers ask for version 2
  *
- * The last two run the same two versions for the same rows. A second version costs by itself, because its rows have
+ * The last two run the same two versions for the same rows. A second version itself costs time, because its rows have
  * runs of their own. So the router's cost is the difference between these two.
  */
 export async function routerCpu(config: ReturnType<typeof loadConfig>, key: string, customers: number, cycles: number) {

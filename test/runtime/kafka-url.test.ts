@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { kafkaServers, parseKafkaUrl } from '../../runtime/kafka-url.ts'
 
 describe('the URL of Kafka', () => {
-  it('names brokers, and what they are told', () => {
+  it('names brokers, sign-in and TLS', () => {
     expect(parseKafkaUrl('kafka://a:9093,b,[::1]:9094')).toEqual({
       brokers: [
         { host: 'a', port: 9093 },
