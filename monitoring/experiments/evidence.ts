@@ -4,8 +4,8 @@ import type { Database } from '../../runtime/database.ts'
 import type { ExposedUnits } from './exposed-units.ts'
 import { exposureCounts, noCounts } from './exposure-counts.ts'
 import type { ExposureCounts } from './exposure-counts.ts'
-import type { AskedMetric, ReadUnitsOptions, UnitsCatalog } from './read-units.ts'
-import { featureNames, planUnits, readUnits } from './read-units.ts'
+import type { AskedMetric, PlannedMetric, ReadUnitsOptions, UnitsCatalog } from './read-units.ts'
+import { featureNames, metricMatureAfter, planUnits, readUnits } from './read-units.ts'
 import type { UnitBins } from './unit-bins.ts'
 import { createUnitBinner } from './unit-bins.ts'
 import type { UnitSums } from './unit-sums.ts'
@@ -31,8 +31,10 @@ export interface MetricEvidence {
   readonly sums: readonly UnitSums[]
   /** Only of a quantile. */
   readonly bins: readonly UnitBins[] | null
-  /** Units whose window has not passed. */
+  /** Units whose window has not passed, or the time of outcomes after it. */
   readonly immature: readonly number[]
+  /** How long after its exposure a unit counts. */
+  readonly matureAfterMicros: number
 }
 
 export interface SliceEvidence {
@@ -118,6 +120,7 @@ export async function gatherEvidence(
       sums: summed(sums[i] as Summers),
       bins: bins[i]?.map((each) => each.bins()) ?? null,
       immature: immature[i] as number[],
+      matureAfterMicros: metricMatureAfter(plan, plan.metrics[i] as PlannedMetric),
     })),
     covariates: { names: covariates, arms: summed(ofAll) },
     slices: slices.flatMap(({ name, groups }) =>

@@ -143,7 +143,7 @@ export function progressOf(spec: ExperimentSpec, { metrics, exposures }: Experim
   const unitsByDay = exposures.recentDays === 0 ? 0 : exposures.recentUnits / exposures.recentDays
   const planned = spec.analysis.units
   const lacking = planned === null ? null : Math.max(0, planned - units - waiting)
-  const within = (spec.metrics[0]?.withinMicros ?? 0) / dayMicros
+  const matureAfterDays = (primary?.matureAfterMicros ?? 0) / dayMicros
   return {
     units,
     planned,
@@ -156,7 +156,7 @@ export function progressOf(spec: ExperimentSpec, { metrics, exposures }: Experim
           ? 0
           : lacking > 0 && unitsByDay === 0
             ? null
-            : lacking / Math.max(unitsByDay, 1e-9) + within,
+            : lacking / Math.max(unitsByDay, 1e-9) + matureAfterDays,
   }
 }
 

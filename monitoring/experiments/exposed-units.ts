@@ -9,7 +9,7 @@ export interface ExposedUnits {
   readonly experimentId: number
   readonly experiment: string
   readonly unit: string
-  /** Exposures until then; a unit counts in a window once the window has passed then. */
+  /** Exposures until then; a unit counts in a window once the window, and the time of its predictions, have passed then. */
   readonly asOf: number
   /** Units of the prediction log in place of exposures, to plan an experiment. */
   readonly instead?: UnitsOfLog
@@ -26,20 +26,28 @@ export interface UnitsOfLog {
 /** The kind of the row that asks for what was known at the exposure. Kind `i + 1` asks at the end of window `i`. */
 export const exposureKind = 0
 
-/** Added to the kind of a window: the row asks for one prediction of the unit in it. */
+/** Added `k + 1` times to the kind of a window: the row asks for one prediction of the unit, after its time `k`. */
 export const predictionKinds = 1000
 
 /** A time at which the figures of a unit are asked for. */
 export interface AskedWindow {
   /** How long after the exposure. */
   readonly afterMicros: number
-  /** Whether its predictions have rows of their own. */
-  readonly predictions: boolean
+  /**
+   * How long after each of its predictions what came of it is asked for, one row for each; empty: predictions have no
+   * rows. The window has passed once the last time of a prediction at its end has, so all predictions have the same.
+   */
+  readonly afterPrediction: readonly number[]
+}
+
+/** How long after the exposure the figures of a window are final. */
+export function matureAfter({ afterMicros, afterPrediction }: AskedWindow): number {
+  return afterMicros + Math.max(0, ...afterPrediction)
 }
 
 /**
- * The spine of an experiment's metrics: for each unit, in order, one row at its exposure and one at the end of each
- * window that has passed, and after it those of its predictions. Units that were answered by two variants are left out.
+ * The spine of an experiment's metrics: for each unit, in order, one row at its exposure, one for each window that has
+ * passed, asked at its end, and then those of its predictions. Units that were answered by two variants are left out.
  *
  * @param keys the columns that views are asked by
  */
@@ -65,11 +73,11 @@ export function unitsQuery(exposed: ExposedUnits, keys: readonly Column[], windo
       `${predicted?.at ?? 'NULL::timestamptz'} AS _answered`,
     ].join(', ')} FROM e${predicted?.joined ?? ''} WHERE ${when}`
   const rows = [row(exposureKind, 'e.exposed_at', 'true')]
-  for (const [i, { afterMicros, predictions }] of windows.entries()) {
-    const end = `e.exposed_at + interval '${afterMicros} microseconds'`
-    const isOver = `${end} <= ${now}`
+  for (const [i, window] of windows.entries()) {
+    const end = `e.exposed_at + ${interval(window.afterMicros)}`
+    const isOver = `e.exposed_at + ${interval(matureAfter(window))} <= ${now}`
     rows.push(row(i + 1, end, isOver))
-    if (!predictions) continue
+    if (window.afterPrediction.length === 0) continue
     const counts =
       exposed.instead === undefined
         ? `p.experiment = ${sqlText(experiment)} AND p.variant = e.variant`
@@ -78,7 +86,8 @@ export function unitsQuery(exposed: ExposedUnits, keys: readonly Column[], windo
     // the first answer of a unit may be logged a moment before its exposure
     const inWindow = `p.prediction_id IS NOT NULL AND p.at >= (SELECT min(exposed_at) FROM e) - interval '1 minute' AND p.at <= ${end}`
     const predicted = { id: 'p.prediction_id', at: 'p.at', joined: logged }
-    rows.push(row(predictionKinds + i + 1, end, `${inWindow} AND ${isOver}`, predicted))
+    for (const [k, micros] of window.afterPrediction.entries())
+      rows.push(row((k + 1) * predictionKinds + i + 1, `p.at + ${interval(micros)}`, `${inWindow} AND ${isOver}`, predicted))
   }
   const units =
     exposed.instead === undefined
@@ -110,6 +119,10 @@ function unitsOfLog({ model, variant, from }: UnitsOfLog, unit: string, now: str
   return `SELECT DISTINCT ON (unit) ${loggedUnit(unit)} AS unit, ${sqlText(variant)} AS variant, p.at AS exposed_at, 1::float8 AS propensity, ${entity} AS entity
     FROM lockstep.prediction_log p WHERE p.model = ${sqlText(model)} AND p.at >= ${moment(from)} AND p.at <= ${now} AND ${loggedUnit(unit)} IS NOT NULL
       AND ${isAnswer} ORDER BY unit, p.at`
+}
+
+function interval(micros: number): string {
+  return `interval '${micros} microseconds'`
 }
 
 function moment(micros: number): string {

@@ -14,17 +14,17 @@ export const predictionColumn = '_prediction_id'
 /** How the figure of a unit is read from the row of the join that asks at the end of its window. */
 export interface CompiledMeasure {
   /**
-   * `unit`: one row for each unit. `prediction`: one for each logged prediction of the unit in its window, because rows
-   * of the source name a prediction.
+   * null: it is asked once for each unit. A number: once for each logged prediction of the unit in its window, because
+   * rows of the source name a prediction, so many microseconds after the prediction.
    */
-  readonly of: 'unit' | 'prediction'
+  readonly afterPrediction: number | null
   /** The features that it needs, in the order that `read` takes them. */
   readonly features: readonly string[]
   /** null: the unit, or the prediction, has no value. */
   readonly read: (values: readonly (Value | null)[]) => number | null
 }
 
-/** Views over the sources of metrics. Their windows reach back exactly to the exposure. */
+/** Views over the sources of metrics. Their windows reach back exactly to the exposure; those of predictions have none. */
 export interface MetricViews {
   readonly views: ReadonlyMap<DefinitionId, ViewPlan>
   readonly members: readonly ServiceMember[]
@@ -111,21 +111,23 @@ function outcomeValue({
   }
 }
 
-/** Adds a feature to a view, unless it has it. @returns its name in the service */
+/** Adds a feature to a view, unless it has it. @param windowMicros null: all rows count. @returns its name in the service */
 function featureOf(
   { spec }: ViewDraft,
   aggregate: AggregateName,
   column: Column | null,
-  windowMicros: number,
+  windowMicros: number | null,
   where: string | null = null,
 ): string {
   const name = [spec.name, aggregate, column?.name ?? 'rows', ...(where === null ? [] : ['where', where])].join('.')
   if (spec.features.some((feature) => feature.name === name)) return name
   const type = aggregateResultType(aggregate, column?.type ?? null) ?? { kind: 'float64' }
-  const base = { name, type, default: null, required: false, ...(where === null ? {} : { where }) }
-  spec.features.push({ kind: 'window', ...base, aggregate, column: column?.name ?? null, windowMicros, hopMicros: exactHop })
+  const base = { name, type, default: null, required: false, ...(where === null ? {} : { where }), aggregate, column: column?.name ?? null }
+  spec.features.push(windowMicros === null ? { kind: 'lifetime', ...base } : { kind: 'window', ...base, windowMicros, hopMicros: exactHop })
   return name
 }
+
+const ofUnit = { afterPrediction: null } as const
 
 function sourceMeasure(
   drafts: Map<string, ViewDraft>,
@@ -145,16 +147,16 @@ function sourceMeasure(
     null,
   )
   const feature = (aggregate: AggregateName): string => featureOf(draft, aggregate, column, withinMicros)
-  if (kind !== 'proportion') return { of: 'unit', features: [feature(measure.aggregate)], read: ([value]) => sumOf(measure, value) }
-  if (column === null) return { of: 'unit', features: [feature('count')], read: ([count]) => Math.sign(numberOf(count) ?? 0) }
+  if (kind !== 'proportion') return { ...ofUnit, features: [feature(measure.aggregate)], read: ([value]) => sumOf(measure, value) }
+  if (column === null) return { ...ofUnit, features: [feature('count')], read: ([count]) => Math.sign(numberOf(count) ?? 0) }
   if (column.type.kind === 'bool')
     return {
-      of: 'unit',
+      ...ofUnit,
       features: [featureOf(draft, 'count', null, withinMicros, column.name)],
       read: ([count]) => Math.sign(numberOf(count) ?? 0),
     }
   return {
-    of: 'unit',
+    ...ofUnit,
     features: [feature('min'), feature('max')],
     read: ([least, greatest]) => ((numberOf(least) ?? 0) !== 0 || (numberOf(greatest) ?? 0) !== 0 ? 1 : 0),
   }
@@ -167,7 +169,10 @@ function outcomeMeasure(
   plan: OutcomePlan,
 ): CompiledMeasure {
   const { match, source, name } = plan.spec
-  const identity = `outcome ${name} ${withinMicros}`
+  const isOfPrediction = match.kind === 'prediction'
+  // a prediction is asked at the end of its own time, and all of its rows until then count
+  const windowMicros = isOfPrediction ? null : withinMicros
+  const identity = `outcome ${name} ${windowMicros}`
   const draft =
     match.kind === 'prediction'
       ? draftOf(
@@ -187,13 +192,13 @@ function outcomeMeasure(
           plan,
         )
   // of a prediction the greatest row counts: a later row corrects it
-  const rows = featureOf(draft, 'count', null, withinMicros)
-  const value = featureOf(draft, match.kind === 'entity' ? match.take : 'last', outcomeColumn, withinMicros)
+  const rows = featureOf(draft, 'count', null, windowMicros)
+  const value = featureOf(draft, match.kind === 'entity' ? match.take : 'last', outcomeColumn, windowMicros)
   const missing = plan.missing === null ? null : Number(plan.missing)
   const read = (count: Value | null | undefined, found: Value | null | undefined): number | null =>
     (numberOf(count) ?? 0) === 0 ? missing : numberOf(found)
   return {
-    of: match.kind === 'prediction' ? 'prediction' : 'unit',
+    afterPrediction: isOfPrediction ? plan.spec.withinMicros : null,
     features: [rows, value],
     read: ([count, found]) => {
       const number = read(count, found)

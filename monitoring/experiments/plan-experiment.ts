@@ -108,7 +108,7 @@ export async function planExperiment(
     const found = units < 2 ? null : detectableEffect(sizes, power, optionsFor(units)) * deviation
     return { days, units, detectable: found, detectableShare: found === null || value === 0 ? null : found / Math.abs(value) }
   })
-  const within = metric.withinMicros / dayMicros
+  const matureAfterDays = (evidence.metrics[0]?.matureAfterMicros ?? 0) / dayMicros
   return {
     experiment: spec.name,
     model: spec.model,
@@ -134,7 +134,7 @@ export async function planExperiment(
     const units = Math.ceil(both / (control + treatment))
     let days = 1
     while (days < 3650 && unitsAfter(days) < units) days++
-    return { effect: effect ?? 0, units, days: days >= 3650 ? null : days + within }
+    return { effect: effect ?? 0, units, days: days >= 3650 ? null : days + matureAfterDays }
   }
 }
 

@@ -11,7 +11,7 @@ import { joinSpine } from '../../offline/join.ts'
 import { openSpine } from '../../offline/spine/open-spine.ts'
 import type { Database } from '../../runtime/database.ts'
 import type { AskedWindow, ExposedUnits } from './exposed-units.ts'
-import { exposureKind, predictionKinds, unitsQuery } from './exposed-units.ts'
+import { exposureKind, matureAfter, predictionKinds, unitsQuery } from './exposed-units.ts'
 import type { CompiledMeasure } from './metric-views.ts'
 import { metricViews } from './metric-views.ts'
 
@@ -26,7 +26,7 @@ export interface ExposedUnit {
   readonly features: readonly (Value | null)[]
   /** By metric: null where it has no value for this unit, or not yet. */
   readonly figures: readonly (UnitFigure | null)[]
-  /** By metric: whether the window has passed. */
+  /** By metric: whether the window has passed, and the time of outcomes after its last prediction. */
   readonly mature: readonly boolean[]
 }
 
@@ -56,6 +56,8 @@ export interface PlannedMetric {
 
 export interface PlannedMeasure extends CompiledMeasure {
   readonly aggregate: string
+  /** Of a prediction: into `afterPrediction` of the window. */
+  readonly time: number
   /** Into the service's features. */
   readonly places: readonly number[]
 }
@@ -92,31 +94,40 @@ export function planUnits(
     onDemand: new Map(),
   })
   const placeOf = (name: string): number => service.features.findIndex((feature) => feature.name === name)
-  const moments = [...new Set(asked.map(({ afterMicros }) => afterMicros))]
+  const windows: AskedWindow[] = []
   const metrics = asked.map(({ spec: metric, afterMicros }, i): PlannedMetric => {
     const [value, denominator] = measures[i] as (typeof measures)[number]
     const stated = metric.kind === 'ratio' ? [metric.numerator, metric.denominator] : [metric.value]
+    const afterPrediction = timesOf(metric, [value, denominator])
+    const isSame = (window: AskedWindow): boolean =>
+      window.afterMicros === afterMicros && window.afterPrediction.join() === afterPrediction.join()
+    let window = windows.findIndex(isSame)
+    if (window < 0) window = windows.push({ afterMicros, afterPrediction }) - 1
     const planned = (measure: CompiledMeasure, part: number): PlannedMeasure => ({
       ...measure,
       aggregate: stated[part]?.aggregate ?? 'sum',
+      time: afterPrediction.indexOf(measure.afterPrediction ?? 0),
       places: measure.features.map(placeOf),
     })
     return {
       spec: metric,
-      window: moments.indexOf(afterMicros),
+      window,
       value: planned(value, 0),
       denominator: denominator === null ? null : planned(denominator, 1),
     }
   })
-  const windows = moments.map((afterMicros, window) => ({
-    afterMicros,
-    predictions: metrics.some((metric) => metric.window === window && readsPredictions(metric)),
-  }))
   return { service, features: features.map(({ name }) => name), windows, metrics }
 }
 
-function readsPredictions({ spec, value, denominator }: PlannedMetric): boolean {
-  return spec.per === 'exposure' || value.of === 'prediction' || denominator?.of === 'prediction'
+/** How long after each prediction a metric asks what came of it. One that only counts predictions asks at once. */
+function timesOf({ per }: MetricSpec, measures: readonly (CompiledMeasure | null)[]): number[] {
+  const times = [...new Set(measures.flatMap((measure) => measure?.afterPrediction ?? []))]
+  return times.length === 0 && per === 'exposure' ? [0] : times.toSorted((a, b) => a - b)
+}
+
+/** How long after the exposure the figure of a metric is final. */
+export function metricMatureAfter({ windows }: UnitsPlan, { window }: PlannedMetric): number {
+  return matureAfter(windows[window] as AskedWindow)
 }
 
 /** Whether the figure of a unit is a ratio: of the metric itself, or by its exposures. */
@@ -149,7 +160,8 @@ export interface ReadUnitsOptions {
 /**
  * Reads the units of an experiment with their figures, in the order of their names. The point-in-time join computes the
  * figures, so late rows count as everywhere: a row is in a window if it happened and was known before the window's end.
- * The figures of a unit whose window has passed never change. Memory does not grow with the units.
+ * What came of a prediction is asked at the end of the prediction's own time: asked at the end of the window, a variant
+ * whose outcomes come sooner would have more of them. The figures of a unit whose window has passed never change. Memory does not grow with the units.
  *
  * @throws LockstepError whatever `openSpine` and `joinSpine` throw
  */
@@ -218,15 +230,16 @@ function newTally(): Tally {
 }
 
 function addRow(plan: UnitsPlan, open: OpenUnit, kind: number, valueOf: (place: number) => Value | null): void {
-  const isPrediction = kind >= predictionKinds
-  const window = (isPrediction ? kind - predictionKinds : kind) - 1
-  if (isPrediction) open.exposures[window] = (open.exposures[window] as number) + 1
-  else open.mature[window] = true
+  /** -1: the row of the unit itself. */
+  const time = Math.floor(kind / predictionKinds) - 1
+  const window = (kind % predictionKinds) - 1
+  if (time < 0) open.mature[window] = true
+  else if (time === 0) open.exposures[window] = (open.exposures[window] as number) + 1
   for (const [i, metric] of plan.metrics.entries()) {
     if (metric.window !== window) continue
     const tallies = open.tallies[i] as (typeof open.tallies)[number]
     for (const [part, measure] of [metric.value, metric.denominator].entries()) {
-      if (measure === null || (measure.of === 'prediction') !== isPrediction) continue
+      if (measure === null || (measure.afterPrediction === null ? -1 : measure.time) !== time) continue
       const value = measure.read(measure.places.map(valueOf))
       if (value !== null) addValue(tallies[part] as Tally, value)
     }
@@ -250,7 +263,7 @@ function closeUnit(plan: UnitsPlan, open: OpenUnit): ExposedUnit {
     const [above, below] = tallies[i] as (typeof tallies)[number]
     return figureOf(metric, valueOf(value, above), denominator === null || below === null ? null : valueOf(denominator, below), {
       exposures: exposures[window] as number,
-      values: value.of === 'prediction' ? above.n : null,
+      values: value.afterPrediction === null ? null : above.n,
       sum: above.sum,
     })
   })
@@ -258,8 +271,8 @@ function closeUnit(plan: UnitsPlan, open: OpenUnit): ExposedUnit {
 }
 
 /** The value of a unit, over its predictions if its rows name one. */
-function valueOf({ of, aggregate }: PlannedMeasure, { n, sum, least, greatest, first, last }: Tally): number | null {
-  if (of === 'unit') return n === 0 ? null : first
+function valueOf({ afterPrediction, aggregate }: PlannedMeasure, { n, sum, least, greatest, first, last }: Tally): number | null {
+  if (afterPrediction === null) return n === 0 ? null : first
   if (n === 0) return null
   switch (aggregate) {
     case 'mean':

@@ -60,6 +60,7 @@ function metricEvidence(draws: readonly (readonly (readonly number[])[])[]): Met
       return binner.bins()
     }),
     immature: draws.map(() => 0),
+    matureAfterMicros: day,
   }
 }
 

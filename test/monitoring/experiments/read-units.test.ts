@@ -15,7 +15,7 @@ let catalog: Catalog
 let spec: ExperimentSpec
 let run: number
 
-const asOf = start + 9 * day
+const asOf = start + 11 * day
 const random = createRandom(3)
 const exposures: Exposure[] = []
 const orders: Order[] = []
@@ -27,7 +27,7 @@ function makeRows(): void {
   for (let u = 0; u < 60; u++) {
     const user = `u${u}`
     const variant = u % 2 === 0 ? 'control' : 'treatment'
-    const at = start + random.below(9 * 24) * hour + 17
+    const at = start + random.below(11 * 24) * hour + 17
     exposures.push({ user, variant, at })
     if (u % 10 === 9) exposures.push({ user, variant: 'control', at: at + hour })
     if (u % 10 === 8) exposures.push({ user, variant: 'treatment', at: at + 30 * day })
@@ -74,9 +74,9 @@ function countryOf(user: string): string {
 }
 
 /** @param instead the units of the log, for a plan */
-async function read(instead?: UnitsOfLog): Promise<ExposedUnit[]> {
+async function read(instead?: UnitsOfLog, of = { run, asOf }): Promise<ExposedUnit[]> {
   const units: ExposedUnit[] = []
-  const exposed = { experimentId: run, experiment: 'offers', unit: 'user', asOf, ...(instead && { instead }) }
+  const exposed = { experimentId: of.run, experiment: 'offers', unit: 'user', asOf: of.asOf, ...(instead && { instead }) }
   await readUnits(opened.db, planUnits(catalog, spec), exposed, (unit) => {
     units.push(unit)
   })
@@ -90,22 +90,26 @@ function naive({ user, variant, at }: Exposure): Record<string, UnitFigure | nul
     const seen = <R extends { user: string; at: number; known: number }>(rows: readonly R[]): R[] =>
       rows.filter((row) => row.user === user && row.at >= at && row.at <= end && row.known <= end)
     const answered = predictions.filter((each) => each.user === user && each.variant === variant && each.at <= end)
-    const judged = answered.map(
-      ({ id }) =>
-        seen(clicks)
-          .filter(({ predictionId }) => predictionId === id)
-          .sort(byTime)
-          .at(-1) ?? null,
-    )
-    return { mature: end <= asOf, orders: seen(orders), clicks: seen(clicks).sort(byTime), answered, judged }
+    const judgedAfter = (time: number) =>
+      answered.map(
+        ({ id, at: answeredAt }) =>
+          clicks
+            .filter((row) => row.predictionId === id && row.at <= answeredAt + time && row.known <= answeredAt + time)
+            .sort(byTime)
+            .at(-1) ?? null,
+      )
+    return { end, orders: seen(orders), clicks: seen(clicks).sort(byTime), answered, judgedAfter }
   }
   const [week, one] = [within(7 * day), within(day)]
   const one1 = (numerator: number | null, denominator = 1): UnitFigure | null => (numerator === null ? null : { numerator, denominator })
   const amounts = week.orders.flatMap(({ amount }) => amount ?? [])
   const revenue = sum(amounts)
-  const judged = one.judged.flatMap((click) => (click === null ? [] : [Number(click.clicked)]))
-  const worth = week.judged.flatMap((click) => (click === null ? [0] : click.value === null ? [] : [2 * click.value]))
-  const ripe = (window: { mature: boolean }, figure: UnitFigure | null) => (window.mature ? figure : null)
+  // a click is an outcome for a day, and its value for two
+  const judged = one.judgedAfter(day).flatMap((click) => (click === null ? [] : [Number(click.clicked)]))
+  const worthIn = (window: typeof one) =>
+    window.judgedAfter(2 * day).flatMap((click) => (click === null ? [0] : click.value === null ? [] : [2 * click.value]))
+  const [worth, worthOfOne] = [worthIn(week), worthIn(one)]
+  const ripe = (window: typeof one, figure: UnitFigure | null, after = 0) => (window.end + after <= asOf ? figure : null)
   return {
     revenue: ripe(week, one1(revenue)),
     returning: ripe(week, one1(Number(week.orders.some(({ returned }) => returned)))),
@@ -116,9 +120,10 @@ function naive({ user, variant, at }: Exposure): Record<string, UnitFigure | nul
     paying: ripe(one, one1(Number(one.orders.some(({ amount }) => (amount ?? 0) !== 0)))),
     basket: ripe(week, one1(revenue, sum(week.orders.map(({ items }) => items)))),
     median: ripe(week, one1(revenue)),
-    clicking: ripe(one, one1(judged.length === 0 ? null : Math.sign(sum(judged)))),
-    clicks_by_answer: ripe(one, judged.length === 0 ? null : { numerator: sum(judged), denominator: judged.length }),
-    click_worth: ripe(week, one1(worth.length === 0 ? null : sum(worth))),
+    clicking: ripe(one, one1(judged.length === 0 ? null : Math.sign(sum(judged))), day),
+    clicks_by_answer: ripe(one, judged.length === 0 ? null : { numerator: sum(judged), denominator: judged.length }, day),
+    click_worth: ripe(week, one1(worth.length === 0 ? null : sum(worth)), 2 * day),
+    worth_by_click: ripe(one, judged.length === 0 || worthOfOne.length === 0 ? null : one1(sum(worthOfOne), sum(judged)), 2 * day),
     reacting: ripe(one, one1(one.clicks.at(-1)?.value ?? null)),
     revenue_by_answer: ripe(week, { numerator: revenue * week.answered.length, denominator: week.answered.length }),
   }
@@ -170,6 +175,46 @@ describe('readUnits', () => {
     const late = { user: mature.unit, at: mature.exposedAt + hour, known: asOf + day, amount: 1000, items: 1, returned: true }
     await addOrders(opened.db, [late])
     expect(await read()).toEqual(before)
+  })
+
+  test('finds no difference at any look if outcomes of a variant only come sooner', async () => {
+    const made = { exposures: [] as Exposure[], predictions: [] as Prediction[], clicks: [] as Click[] }
+    for (let pair = 0; pair < 20; pair++) {
+      const first = start + random.below(3 * 24) * hour
+      const answers = [0, ...Array.from({ length: 5 }, () => random.below(8 * 24) * hour)]
+      const values = answers.map(() => (random.below(3) === 0 ? null : random.below(9)))
+      for (const [variant, delay] of [
+        ['control', 23 * hour],
+        ['treatment', hour],
+      ] as const) {
+        const user = `${variant}${pair}`
+        made.exposures.push({ user, variant, at: first })
+        for (const [i, after] of answers.entries()) {
+          const id = `${user}.${i}`
+          made.predictions.push({ id, user, variant, at: first + after })
+          const at = first + after + delay
+          if (values[i] !== null)
+            made.clicks.push({ user, predictionId: id, at, known: at, clicked: values[i] !== 0, value: values[i] ?? 0 })
+        }
+      }
+    }
+    await addPredictions(opened.db, made.predictions)
+    await addClicks(opened.db, made.clicks)
+    const sooner = await addExposures(opened.db, { ...spec, name: 'sooner' }, made.exposures)
+    let mature = 0
+    const metrics = ['clicking', 'clicks_by_answer', 'click_worth', 'worth_by_click'].map((name) =>
+      spec.metrics.findIndex((metric) => metric.name === name),
+    )
+    for (const asOfDay of [2, 5, 9, 14]) {
+      const units = await read(undefined, { run: sooner, asOf: start + asOfDay * day })
+      const of = (variant: string) =>
+        units
+          .filter((unit) => unit.variant === variant)
+          .map(({ unit, figures }) => ({ pair: unit.slice(variant.length), figures: metrics.map((i) => figures[i]) }))
+      expect(of('treatment')).toEqual(of('control'))
+      mature += of('control').filter(({ figures }) => figures.every((figure) => (figure ?? null) !== null)).length
+    }
+    expect(mature).toBeGreaterThan(10)
   })
 
   test('does not count predictions of shadows', async () => {

@@ -31,7 +31,7 @@ export const clicked = outcome('clicked', {
 })
 export const clickValue = outcome('click_value', {
   model: ranking, source: clicks, match: 'prediction', predictionId: 'prediction_id', type: t.float64,
-  value: (row) => (row.value === null ? null : row.value * 2), within: '1d', missing: 0,
+  value: (row) => (row.value === null ? null : row.value * 2), within: '2d', missing: 0,
 })
 export const reaction = outcome('reaction', { model: ranking, source: clicks, match: 'entity', take: 'last', value: 'value', within: '1d', missing: 'exclude' })
 const amount = { of: orders, column: 'amount' } as const
@@ -51,6 +51,7 @@ export const offers = experiment('offers', {
       metric.proportion('clicking', { of: clicked, within: '1d' }),
       metric.mean('clicks_by_answer', { of: clicked, within: '1d', per: 'exposure' }),
       metric.mean('click_worth', { of: clickValue, within: '7d' }),
+      metric.ratio('worth_by_click', { numerator: { of: clickValue }, denominator: { of: clicked }, within: '1d' }),
       metric.mean('reacting', { of: reaction, within: '1d' }),
       metric.mean('revenue_by_answer', { ...amount, within: '7d', per: 'exposure' }),
     ],
