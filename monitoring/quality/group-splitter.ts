@@ -61,6 +61,11 @@ function labelOf(split: SplitBy, first: readonly SplitRow[]): (row: SplitRow) =>
       return ({ role }) => role
     case 'day':
       return ({ at }) => formatTimestamp(at).slice(0, 10)
+    case 'period':
+      return ({ at }) => {
+        const index = split.periods.findIndex(({ from, to }) => at >= from && at < to)
+        return index < 0 ? otherLabel : String(index)
+      }
     case 'column': {
       const of: Labelling = labellingOf(
         split.slice,

@@ -12,7 +12,7 @@ import type { OutcomeKind } from './judge.ts'
 import { createJudge } from './judge.ts'
 import type { JudgedPredictions, JudgeLimits, OutcomeOfPrediction } from './judge-predictions.ts'
 import { createPredictionJudge } from './judge-predictions.ts'
-import type { SplitBy } from './slices.ts'
+import type { Period, SplitBy } from './slices.ts'
 import { parseSplit } from './slices.ts'
 
 export interface QualityOptions {
@@ -27,6 +27,8 @@ export interface QualityOptions {
   readonly asOf: number
   /** As `parseSplit` reads them: `version`, `role`, `day`, a slice, a key column, a feature. */
   readonly by: readonly string[]
+  /** Figures are split by these times too, as `period`. Default: they are not. */
+  readonly periods?: readonly Period[]
   readonly limits?: JudgeLimits
   readonly signal?: AbortSignal | undefined
   onProgress?(rows: number): void
@@ -70,6 +72,7 @@ export async function qualityReport(
   const model = catalog.model(options.model)
   const outcome = outcomeOf(catalog, model, options.outcome)
   const by = options.by.map((text) => parseSplit(text, model.operational.slices))
+  if (options.periods !== undefined) by.push({ kind: 'period', name: 'period', periods: options.periods })
   const columns = columnsOf(catalog, model, by)
   const judged = await db.snapshot(async (snapshot) => {
     const { versions, from, to, asOf, signal } = options

@@ -11,6 +11,7 @@ import { comparedCounts } from './compared-counts.ts'
 import type { Evidence } from './decide.ts'
 import { gatherGate } from './gates/all-gates.ts'
 import type { GateContext } from './gates/gate.ts'
+import { takenMicros } from './gates/gate.ts'
 
 export interface EvidenceDeps {
   readonly db: Database
@@ -23,9 +24,6 @@ export interface EvidenceDeps {
   readonly now: number
   readonly signal: AbortSignal
 }
-
-/** Servers take a change of the routing within a second: what they answer until then may be of the step before. */
-const takenMicros = 1_000_000
 
 /**
  * Gathers what the gates of a rollout judge, since its step began. A gate whose evidence cannot be gathered hides no

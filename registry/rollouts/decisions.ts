@@ -76,6 +76,33 @@ export async function recordLook(
   return (result.numAffectedRows ?? 0n) > 0n
 }
 
+/** A change of a rollout's share. */
+export interface ShareChange {
+  /** Epoch microseconds. */
+  readonly at: number
+  readonly before: number
+  readonly after: number
+}
+
+/** Oldest first; without the start. */
+export async function readShareChanges(kysely: Kysely<LockstepTables>, rollout: number): Promise<ShareChange[]> {
+  const rows = await kysely
+    .selectFrom('lockstep.rollout_decisions')
+    .select(['at', 'share_before', 'share_after'])
+    .where('rollout', '=', String(rollout))
+    .where('share_before', 'is not', null)
+    .where('share_after', 'is not', null)
+    .whereRef('share_before', '<>', 'share_after')
+    .orderBy('at')
+    .orderBy('id')
+    .execute()
+  return rows.map(({ at, share_before, share_after }) => ({
+    at: at.getTime() * 1000,
+    before: share_before as number, // not null, as asked
+    after: share_after as number,
+  }))
+}
+
 /** Newest first. */
 export async function readDecisions(kysely: Kysely<LockstepTables>, rollout: number, limit = 100): Promise<RolloutDecision[]> {
   const rows = await kysely

@@ -10,6 +10,9 @@ import type { ComparedCounts } from '../compared-counts.ts'
 export const verdicts = ['advance', 'hold', 'roll back', 'not enough evidence'] as const
 export type Verdict = (typeof verdicts)[number]
 
+/** Servers take a change of the routing within a second: what they answer until then may be of the step before. */
+export const takenMicros = 1_000_000
+
 /** What a gate says, with a sentence for people. */
 export interface GateAnswer {
   readonly verdict: Verdict

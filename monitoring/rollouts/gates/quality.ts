@@ -1,10 +1,16 @@
 import { asymptoticLowerBound, asymptoticSequence } from '../../../statistics/confidence-sequence.ts'
 import { criticalValue } from '../../../statistics/interval.ts'
 import type { GateOf } from '../../../registry/rollouts/plan-schema.ts'
+import type { Figure } from '../../quality/figure.ts'
+import { minRows } from '../../quality/figure.ts'
 import type { QualityReport } from '../../quality/quality-report.ts'
 import { qualityReport } from '../../quality/quality-report.ts'
+import { readShareChanges } from '../../../registry/rollouts/decisions.ts'
+import type { Stratum } from '../../../statistics/stratified-difference.ts'
+import { independentError, stratifiedDifference } from '../../../statistics/stratified-difference.ts'
+import { equalSharePeriods } from '../equal-share-periods.ts'
 import type { Gate, GateAnswer, GateContext } from './gate.ts'
-import { compareAnswer, isDue, short } from './gate.ts'
+import { compareAnswer, isDue, short, takenMicros } from './gate.ts'
 
 type Judged = GateOf<'quality' | 'calibration' | 'business'>
 
@@ -14,6 +20,15 @@ interface SideFigure {
   readonly n: number
   /** Why there is no value. */
   readonly reason: string | null
+  /** Whether entities came back, so that their rows depend on each other. */
+  readonly repeats?: boolean
+}
+
+/** A time in which the candidate had one share. */
+interface StepFigures {
+  readonly share: number
+  readonly candidate: SideFigure
+  readonly champion: SideFigure
 }
 
 interface QualityEvidence {
@@ -22,8 +37,11 @@ interface QualityEvidence {
   readonly figure: string
   readonly better: 'higher' | 'lower'
   readonly margin: number
+  /** Over all steps. */
   readonly candidate: SideFigure
   readonly champion: SideFigure
+  /** Absent of evidence of earlier versions, which compared the figures over all steps. */
+  readonly steps?: readonly StepFigures[]
 }
 
 const higher = new Set(['auc', 'accuracy', 'precision', 'recall', 'f1'])
@@ -31,8 +49,9 @@ const maxRows = 200_000
 
 /**
  * Figures of mature predictions since the rollout began: of the candidate and of the champion in the same time. A figure
- * counts once its outcomes can no longer come. The difference is tested one-sided by the asymptotic confidence sequence,
- * valid at every look; `samples` says from which number of rows on.
+ * counts once its outcomes can no longer come. Both are compared step by step, as the share of the candidate grows: over
+ * all steps, more of the candidate's rows are recent than of the champion's. The difference is tested one-sided by the
+ * asymptotic confidence sequence, valid at every look; `samples` says from which number of rows on.
  */
 function gateOf<K extends Judged['kind']>(kind: K): Gate<K, QualityEvidence> {
   return {
@@ -50,31 +69,49 @@ export const calibration = gateOf('calibration')
 export const business = gateOf('business')
 
 async function gather({ db, catalog, rollout, champion, now, signal }: GateContext, spec: Judged): Promise<QualityEvidence> {
-  const report = await qualityReport(db, catalog, {
-    model: rollout.model,
-    outcome: spec.outcome,
-    versions: [rollout.version, champion],
-    from: rollout.startedAt.getTime() * 1000,
-    to: now,
-    asOf: now,
-    by: ['role', 'version'],
-    limits: { total: maxRows, group: maxRows, estimate: 1000, curve: 0 },
-    signal,
-  })
+  const startedAt = rollout.startedAt.getTime() * 1000
+  const changes = await readShareChanges(db.kysely, rollout.id)
+  const periods = equalSharePeriods(startedAt, now, rollout.share, changes, takenMicros)
+  const read = async (split: object): Promise<QualityReport> =>
+    await qualityReport(db, catalog, {
+      model: rollout.model,
+      outcome: spec.outcome,
+      versions: [rollout.version, champion],
+      from: periods[0]?.from ?? startedAt,
+      to: now,
+      asOf: now,
+      by: ['role', 'version'],
+      limits: { total: maxRows, group: Math.ceil(maxRows / Math.max(1, periods.length)), estimate: 1000, curve: 0 },
+      signal,
+      ...split,
+    })
+  const report = await read({ periods })
+  // of one step, its figures are those over all steps
+  const pooled = periods.length === 1 ? report : await read({})
   const figure = figureOf(spec, report)
-  const side = (role: string, version: number): SideFigure => {
-    const group = report.groups.find(({ by }) => by['role'] === role && by['version'] === String(version))
+  const side = ({ groups }: QualityReport, role: string, version: number, period?: number): SideFigure => {
+    const isOf = (by: Readonly<Record<string, string>>): boolean =>
+      by['role'] === role && by['version'] === String(version) && (period === undefined || by['period'] === String(period))
+    const group = groups.find(({ by }) => isOf(by))
     const found = spec.kind === 'business' ? group?.business[figure] : group?.figures[figure]
-    if (found === undefined)
-      return { value: null, standardError: null, n: 0, reason: `no prediction of version ${version} has a mature outcome` }
-    const { value, low, high, n, reason } = found
-    const standardError = low === null || high === null ? null : (high - low) / (2 * criticalValue(0.05))
-    return { value, standardError, n, reason }
+    return found === undefined
+      ? { value: null, standardError: null, n: 0, reason: `no prediction of version ${version} has a mature outcome` }
+      : sideFigure(found)
   }
+  const both = (of: QualityReport, period?: number) => ({
+    candidate: side(of, 'canary', rollout.version, period),
+    champion: side(of, 'champion', champion, period),
+  })
   const better = spec.kind === 'business' ? spec.better : higher.has(figure) ? 'higher' : 'lower'
-  const [own, theirs] = [side('canary', rollout.version), side('champion', champion)]
-  const margin = spec.margin ?? (figure === 'mae' ? Math.abs(theirs.value ?? 0) * 0.05 : figure === 'brier' ? 0.01 : 0.02)
-  return { at: now, outcome: report.outcome, figure, better, margin, candidate: own, champion: theirs }
+  const over = both(pooled, periods.length === 1 ? 0 : undefined)
+  const margin = spec.margin ?? (figure === 'mae' ? Math.abs(over.champion.value ?? 0) * 0.05 : figure === 'brier' ? 0.01 : 0.02)
+  const steps = periods.map(({ share }, i) => ({ share, ...both(report, i) }))
+  return { at: now, outcome: report.outcome, figure, better, margin, ...over, steps }
+}
+
+function sideFigure({ value, low, high, n, reason, interval }: Figure): SideFigure {
+  const standardError = low === null || high === null ? null : (high - low) / (2 * criticalValue(0.05))
+  return { value, standardError, n, reason, repeats: interval === 'entities' }
 }
 
 /** The figure that says most of its kind of outcome, unless one is named. */
@@ -84,19 +121,61 @@ function figureOf(spec: Judged, { kind }: QualityReport): string {
   return kind === 'binary' ? 'brier' : kind === 'number' ? 'mae' : 'accuracy'
 }
 
-function judge(spec: Judged, { outcome, figure, better, margin, candidate, champion }: QualityEvidence): GateAnswer {
-  const missing = candidate.value === null ? candidate : champion.value === null ? champion : null
-  if (missing !== null)
-    return { verdict: 'not enough evidence', text: `There is no ${figure} by "${outcome}" yet: ${missing.reason ?? 'it is not known'}.` }
-  const [own, theirs] = [candidate.value ?? 0, champion.value ?? 0]
-  const worse = better === 'higher' ? theirs - own : own - theirs
-  const error = Math.hypot(candidate.standardError ?? 0, champion.standardError ?? 0)
-  const n = Math.min(candidate.n, champion.n)
+/** What is compared. */
+interface Compared extends Stratum {
+  readonly difference: number
+  readonly standardError: number
+  /** How it was compared, for the text. */
+  readonly how: string
+}
+
+function judge(spec: Judged, evidence: QualityEvidence): GateAnswer {
+  const { outcome, figure, better, margin } = evidence
+  const compared = evidence.steps === undefined ? comparedOverAll(evidence) : comparedBySteps(evidence, evidence.steps)
+  if (typeof compared === 'string')
+    return { verdict: 'not enough evidence', text: `There is no ${figure} by "${outcome}" yet: ${compared}.` }
+  const { control, treatment, difference, standardError: error, how } = compared
+  const worse = better === 'higher' ? -difference : difference
+  const n = Math.min(treatment.n, control.n)
   const { alpha, samples } = spec
   const hasSamples = n >= samples
   const tightestAt = 4 * samples
   const p = hasSamples ? asymptoticLowerBound(worse, error, n, { alpha, tightestAt, nullValue: margin }).p : 1
   const isProven = spec.prove && hasSamples && asymptoticSequence(worse, error, n, { alpha: 2 * alpha, tightestAt }).high <= margin
-  const text = `The ${figure} by "${outcome}" is ${short(own)} with the candidate (${candidate.n} rows) and ${short(theirs)} with the champion (${champion.n} rows); ${better} is better, and ${short(margin)} worse is allowed.`
+  const text = `The ${figure} by "${outcome}" is ${short(treatment.value)} with the candidate (${treatment.n} rows) and ${short(control.value)} with the champion (${control.n} rows${how}); ${better} is better, and ${short(margin)} worse is allowed.`
   return compareAnswer(spec, { p, seemsWorse: worse > margin, isProven, hasSamples }, text)
+}
+
+/** @returns why nothing can be compared, if so */
+function comparedOverAll({ candidate, champion }: QualityEvidence): Compared | string {
+  const missing = candidate.value === null ? candidate : champion.value === null ? champion : null
+  if (missing !== null) return missing.reason ?? 'it is not known'
+  const of = ({ value, standardError, n }: SideFigure) => ({ value: value ?? 0, standardError: standardError ?? 0, n })
+  return { ...stratifiedDifference([{ control: of(champion), treatment: of(candidate) }]), how: '' }
+}
+
+function comparedBySteps(evidence: QualityEvidence, steps: readonly StepFigures[]): Compared | string {
+  const strata = steps.flatMap((step): Stratum[] => {
+    const [control, treatment] = [known(step.champion), known(step.candidate)]
+    return control === null || treatment === null ? [] : [{ control, treatment }]
+  })
+  if (strata.length === 0) {
+    const over = comparedOverAll(evidence)
+    return typeof over === 'string' ? over : `no step has ${minRows} mature rows of the candidate and of the champion`
+  }
+  const repeats = { control: repeatsOf('champion', evidence, steps), treatment: repeatsOf('candidate', evidence, steps) }
+  const how = steps.length === 1 ? '' : `, compared within ${strata.length} of ${steps.length} steps`
+  return { ...stratifiedDifference(strata, repeats), how }
+}
+
+function known({ value, standardError, n }: SideFigure): Stratum['control'] | null {
+  return value === null || standardError === null ? null : { value, standardError, n }
+}
+
+/** How much larger the error over all steps is than if each step had entities of its own. */
+function repeatsOf(side: 'candidate' | 'champion', evidence: QualityEvidence, steps: readonly StepFigures[]): number {
+  const over = evidence[side]
+  if (over.repeats !== true || over.standardError === null) return 1
+  const apart = independentError(steps.flatMap((step) => known(step[side]) ?? []))
+  return apart > 0 ? Math.max(1, over.standardError / apart) : 1
 }
