@@ -21,14 +21,15 @@ export function statisticsText(statistics: ModelStatistics, isSeries: boolean): 
   ].join('\n')
 }
 
-const trafficHeader = ['REQUESTS', 'ROWS', 'ERRORS', 'P50', 'P99', 'FEATURES P50', 'RUN P50']
+const trafficHeader = ['REQUESTS', 'ROWS', 'ERRORS', 'BYPASSED', 'P50', 'P99', 'FEATURES P50', 'RUN P50']
 
-function trafficCells({ requests, rows, errors, latencyMs }: TrafficFigures): string[] {
+function trafficCells({ requests, rows, errors, bypassed, latencyMs }: TrafficFigures): string[] {
   const p50 = (figures: LatencyFigures) => milliseconds(figures.p50)
   return [
     count(requests),
     count(rows),
     errorsText(errors),
+    errorsText(bypassed),
     p50(latencyMs.total),
     milliseconds(latencyMs.total.p99),
     p50(latencyMs.features),

@@ -20,7 +20,7 @@ import type { Readiness, ServerStatus } from './lifecycle/server-status.ts'
 export interface ServingContext extends PredictContext {
   /** The same, for reads that may name a service or a view without its version. @throws LockstepError `NOT_READY` */
   readonly readCatalog: () => ReadCatalog
-  readonly rollups: Pick<RollupRecorder, 'answered' | 'failed' | 'errorAnswered'>
+  readonly rollups: Pick<RollupRecorder, 'answered' | 'failed' | 'bypassed' | 'errorAnswered'>
   readonly models: Pick<ModelHost, 'use' | 'answering' | 'failures' | 'failureOf'>
   readonly modelChanges: ModelChanges
   /** Loads the registry up to that revision. False: this server could not, and keeps trying. */

@@ -22,6 +22,8 @@ export interface TrafficReport extends TrafficFigures {
 export interface TrafficFigures {
   readonly requests: number
   readonly failed: number
+  /** Requests that a candidate failed and the champion answered. */
+  readonly bypassed: number
   readonly rows: number
   /** Of answered requests; null: there are none. */
   readonly p50Ms: number | null
@@ -57,12 +59,17 @@ export async function trafficReport(
   }
 }
 
-function figuresOf({ requests, rows, errors, latency }: ModelRollup): TrafficFigures {
+function figuresOf({ requests, rows, errors, bypassed, latency }: ModelRollup): TrafficFigures {
   return {
     requests,
-    failed: [...errors.values()].reduce((sum, count) => sum + count, 0),
+    failed: sumOf(errors),
+    bypassed: sumOf(bypassed),
     rows,
     p50Ms: latency.total.quantile(0.5),
     p99Ms: latency.total.quantile(0.99),
   }
+}
+
+function sumOf(counts: ReadonlyMap<string, number>): number {
+  return [...counts.values()].reduce((sum, count) => sum + count, 0)
 }

@@ -47,13 +47,14 @@ export function trafficSection(traffic: TrafficReport): Section {
         true,
       ),
       table(
-        ['version', 'role', 'requests', 'rows', 'failed', 'p50 ms', 'p99 ms'],
-        versions.map(({ version, role, requests, rows, failed, p50Ms, p99Ms }): Cell[] => [
+        ['version', 'role', 'requests', 'rows', 'failed', 'bypassed', 'p50 ms', 'p99 ms'],
+        versions.map(({ version, role, requests, rows, failed, bypassed, p50Ms, p99Ms }): Cell[] => [
           version === null || version === 0 ? 'none' : String(version),
           role ?? '',
           requests,
           rows,
           requests === 0 ? '' : percent(failed / requests),
+          bypassed,
           p50Ms === null ? '' : shortNumber(p50Ms),
           p99Ms === null ? '' : shortNumber(p99Ms),
         ]),

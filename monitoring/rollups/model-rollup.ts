@@ -23,6 +23,8 @@ export interface ModelRollup {
   readonly cacheHits: number
   /** Failed requests by error code. */
   readonly errors: ReadonlyMap<string, number>
+  /** Requests that candidates failed and the champion answered, by error code. They are no errors. */
+  readonly bypassed: ReadonlyMap<string, number>
   /** Of answered requests, milliseconds. */
   readonly latency: Readonly<Record<Stage, LatencyHistogram>>
   /** Processor seconds of all server processes, for whatever they answered. */
@@ -72,6 +74,7 @@ export function modelRollup(
     sampledRows: traffic.sampledRows,
     cacheHits: traffic.cacheHits,
     errors: traffic.errors,
+    bypassed: traffic.bypassed,
     latency: traffic.latency,
     cpuSeconds: ofProcess.cpuMicros / 1_000_000,
     processErrors: ofProcess.errors,

@@ -22,6 +22,7 @@ export interface TrafficFigures {
   readonly sampledRows: number
   readonly cacheHits: number
   readonly errors: Readonly<Record<string, number>>
+  readonly bypassed: Readonly<Record<string, number>>
   readonly latencyMs: Readonly<Record<Stage, LatencyFigures>>
 }
 
@@ -87,13 +88,14 @@ export async function modelStatistics(db: Pick<Database, 'query'>, { by, step, .
   }
 }
 
-function trafficFigures({ requests, rows, sampledRows, cacheHits, errors, latency }: ModelRollup): TrafficFigures {
+function trafficFigures({ requests, rows, sampledRows, cacheHits, errors, bypassed, latency }: ModelRollup): TrafficFigures {
   const figures = (stage: Stage): LatencyFigures => {
     const times = latency[stage]
     return { mean: times.mean(), p50: times.quantile(0.5), p95: times.quantile(0.95), p99: times.quantile(0.99) }
   }
   const latencyMs = { total: figures('total'), features: figures('features'), wait: figures('wait'), run: figures('run') }
-  return { requests, rows, sampledRows, cacheHits, errors: Object.fromEntries(errors), latencyMs }
+  const byCode = { errors: Object.fromEntries(errors), bypassed: Object.fromEntries(bypassed) }
+  return { requests, rows, sampledRows, cacheHits, ...byCode, latencyMs }
 }
 
 function shown({ bins, ...column }: ColumnRollup): ColumnFigures {

@@ -47,6 +47,8 @@ export interface RollupRecorder {
   answered(group: AnsweredGroup, predictions: readonly Prediction[], times: RequestTimes, cacheHits: number): void
   /** A request for a model failed. @param version 0: before a version was chosen */
   failed(model: string, version: number, role: Role, error: unknown): void
+  /** A version failed a request that another one has answered in its place. */
+  bypassed(model: string, version: number, role: Role, error: unknown): void
   /** A protocol answered a request with an error. */
   errorAnswered(error: unknown): void
   /** A request was answered from a view whose newest row of the entity is so old. Called for a sample of answers. */
@@ -88,6 +90,7 @@ interface Recorded {
 export const noRollups: RollupRecorder = {
   answered: () => undefined,
   failed: () => undefined,
+  bypassed: () => undefined,
   errorAnswered: () => undefined,
   servedAge: () => undefined,
   forget: () => undefined,
@@ -200,6 +203,9 @@ export function createRollupRecorder(
       const { traffic } = recordedOf(model, version, role)
       traffic.requests++
       traffic.addError(codeOf(error))
+    },
+    bypassed(model, version, role, error) {
+      recordedOf(model, version, role).traffic.addBypassed(codeOf(error))
     },
     errorAnswered(error) {
       ofProcess.addError(codeOf(error))

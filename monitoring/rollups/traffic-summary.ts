@@ -30,6 +30,8 @@ export class TrafficSummary {
   cpuMicros = 0
   /** Failed requests by error code. */
   readonly errors = new Map<string, number>()
+  /** Requests that the version failed and another one answered, by error code: neither requests nor errors here. */
+  readonly bypassed = new Map<string, number>()
   /** Of a process, by view: how old it was when requests were answered from it, of a sample. `ageQuantile` reads it. */
   readonly ages = new Map<string, LatencyHistogram>()
   /** Of answered requests. */
@@ -41,7 +43,11 @@ export class TrafficSummary {
   }
 
   addError(code: string, count = 1): void {
-    this.errors.set(code, (this.errors.get(code) ?? 0) + count)
+    add(this.errors, code, count)
+  }
+
+  addBypassed(code: string, count = 1): void {
+    add(this.bypassed, code, count)
   }
 
   addAge(view: string, seconds: number): void {
@@ -61,6 +67,7 @@ export class TrafficSummary {
     this.cacheHits += other.cacheHits
     this.cpuMicros += other.cpuMicros
     for (const [code, count] of other.errors) this.addError(code, count)
+    for (const [code, count] of other.bypassed) this.addBypassed(code, count)
     for (const [view, ages] of other.ages) this.#agesOf(view).merge(ages)
     for (const stage of stages) this.latency[stage].merge(other.latency[stage])
   }
@@ -70,18 +77,15 @@ export class TrafficSummary {
     const writer = new ByteWriter()
     writer.byte(format)
     for (const count of [this.requests, this.rows, this.sampledRows, this.cacheHits, this.cpuMicros]) writer.uint(count)
-    writer.uint(this.errors.size)
-    for (const [code, count] of [...this.errors].sort(([a], [b]) => (a < b ? -1 : 1))) {
-      writer.string(code)
-      writer.uint(count)
-    }
+    encodeCounts(writer, this.errors)
     for (const stage of stages) this.latency[stage].encode(writer)
     // last, and only if there are any: earlier versions of Lockstep stop reading here
-    if (this.ages.size > 0) writer.uint(this.ages.size)
+    if (this.ages.size > 0 || this.bypassed.size > 0) writer.uint(this.ages.size)
     for (const [view, ages] of [...this.ages].sort(([a], [b]) => (a < b ? -1 : 1))) {
       writer.string(view)
       ages.encode(writer)
     }
+    if (this.bypassed.size > 0) encodeCounts(writer, this.bypassed)
     return writer.bytes()
   }
 
@@ -95,13 +99,30 @@ export class TrafficSummary {
     traffic.sampledRows = reader.uint()
     traffic.cacheHits = reader.uint()
     traffic.cpuMicros = reader.uint()
-    for (let left = reader.uint(); left > 0; left--) {
-      const code = reader.string()
-      traffic.errors.set(code, reader.uint())
-    }
+    decodeCounts(reader, traffic.errors)
     const next = () => LatencyHistogram.decode(reader)
     traffic.latency = { total: next(), features: next(), wait: next(), run: next() }
     for (let left = reader.done ? 0 : reader.uint(); left > 0; left--) traffic.ages.set(reader.string(), LatencyHistogram.decode(reader))
+    if (!reader.done) decodeCounts(reader, traffic.bypassed)
     return traffic
+  }
+}
+
+function add(counts: Map<string, number>, code: string, count: number): void {
+  counts.set(code, (counts.get(code) ?? 0) + count)
+}
+
+function encodeCounts(writer: ByteWriter, counts: ReadonlyMap<string, number>): void {
+  writer.uint(counts.size)
+  for (const [code, count] of [...counts].sort(([a], [b]) => (a < b ? -1 : 1))) {
+    writer.string(code)
+    writer.uint(count)
+  }
+}
+
+function decodeCounts(reader: ByteReader, counts: Map<string, number>): void {
+  for (let left = reader.uint(); left > 0; left--) {
+    const code = reader.string()
+    counts.set(code, reader.uint())
   }
 }

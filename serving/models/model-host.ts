@@ -22,6 +22,8 @@ import { warmUpRow } from './warm-up-models.ts'
 export interface ServedModel extends Omit<OpenModel, 'close'> {
   readonly version: ModelVersion
   readonly service: ServicePlan
+  /** Counts a request that failed, where `use` measures its time alone. */
+  requestFailed(): void
 }
 
 export interface ModelHostDeps {
@@ -51,7 +53,7 @@ export interface ModelHost {
    * Calls `fn` with the model, which stays loaded until `fn` is done.
    *
    * @param version a number or an alias; absent: the version of `answering`
-   * @param options.measured whether it counts as a request for predictions. Default: true
+   * @param options.measured whether it counts as a request for predictions; 'time': without failures. Default: true
    * @throws LockstepError `UNKNOWN_DEFINITION`, `MODEL_MISMATCH`, `MODEL_INVALID`, `POSTGRES_UNAVAILABLE`, and what
    *   `fn` throws
    */
@@ -60,7 +62,7 @@ export interface ModelHost {
     name: string,
     version: VersionReference | undefined,
     fn: (model: ServedModel) => Promise<T>,
-    options?: { readonly measured?: boolean },
+    options?: { readonly measured?: boolean | 'time' },
   ): Promise<T>
   /**
    * Loads a version as the catalog has it, even if another one serves in its place meanwhile.
@@ -222,7 +224,7 @@ export function createModelHost(deps: ModelHostDeps): ModelHost {
         log.warn({ model: model.name, version: version.version, error: messageOf(error) }, 'a model was not warmed up'),
       )
     await Promise.race([warmedUp, sleep(warmUpMs, undefined, { ref: false })])
-    return { served: { ...opened, version, service }, close }
+    return { served: { ...opened, version, service, requestFailed: ofVersion.failed }, close }
   }
 
   function answering(catalog: Catalog, model: CatalogModel): ModelVersion | null {
@@ -365,10 +367,10 @@ export function createModelHost(deps: ModelHostDeps): ModelHost {
       try {
         const served = entry.served ?? (await entry.loading).served
         if (version === undefined) requireTried(model, served)
-        if (measured) begunMs = performance.now()
+        if (measured !== false) begunMs = performance.now()
         return await fn(served)
       } catch (error) {
-        if (begunMs !== null) entry.metrics.failed()
+        if (begunMs !== null && measured === true) entry.metrics.failed()
         throw error
       } finally {
         if (begunMs !== null) entry.metrics.requested(performance.now() - begunMs)

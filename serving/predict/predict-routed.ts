@@ -1,10 +1,10 @@
 import { LockstepError } from '../../kernel/errors.ts'
 import { ofCaller } from '../../monitoring/alerts/checks/errors.ts'
-import type { RequestDeadline } from '../traffic/request-deadline.ts'
+import type { Catalog } from '../../registry/catalog.ts'
 import { beforeDeadline, requireTime } from '../traffic/request-deadline.ts'
 import type { VersionAssignment } from './assign-versions.ts'
 import { assignVersions, inPlaceOf } from './assign-versions.ts'
-import type { FailedVersion, FailureReporter, Predicted, PredictContext, PredictRequest } from './predict.ts'
+import type { FailedVersion, Failure, Predicted, PredictContext, PredictRequest } from './predict.ts'
 import { predictAssigned, reportFailure } from './predict.ts'
 
 /**
@@ -37,82 +37,104 @@ function isCandidate({ role, bypassed }: VersionAssignment): boolean {
 /** The share of the time left that candidates may use. The rest is the champion's, if they fail. */
 const candidateShare = 0.7
 
+type FailedCandidate = FailedVersion & Pick<Failure, 'error'>
+
 /** Candidates must not fail a request: the champion answers the rows of those that fail or take too long. */
 async function predictOrBypass<Answer>(
   context: PredictContext,
-  request: PredictRequest,
+  request: PredictRequest & { readonly catalog: Catalog },
   assignments: readonly VersionAssignment[],
   encode: (predicted: Predicted) => Answer,
 ): Promise<Answer> {
   const { models } = context
-  const { model, deadline } = request
-  const catalog = request.catalog ?? context.catalog()
+  const { model, deadline, catalog } = request
   const champion = models.answering(catalog, catalog.model(model))?.version
   let left = assignments
-  const failed = new Set<number>()
+  let failed: readonly FailedCandidate[] = none
   for (;;) {
-    const candidates = new Set(left.flatMap((each) => candidateOf(each, champion)))
-    const attempt = candidates.size === 0 ? deadline : shortened(deadline)
-    let reported: Parameters<FailureReporter> | null = null
-    const work = predictAssigned(
-      context,
-      { ...request, ...(attempt !== undefined && { deadline: attempt }) },
-      left,
-      encode,
-      candidates.size === 0 ? reportFailure : (...report) => (reported ??= report),
-    )
+    const candidates = candidatesOf(left, champion)
+    let failure: Failure | null = null
     try {
-      const answer = attempt === undefined || attempt === deadline ? await work : await beforeDeadline(attempt, work)
+      const answer =
+        candidates.length === 0
+          ? await predictAssigned(context, request, left, encode, (its) => void (failure = its))
+          : await inShareOfTime(context, request, left, encode, (its) => (failure ??= its))
       for (const each of left) note(context, model, each, candidates, failed)
+      for (const each of failed) context.rollups.bypassed(model, each.version, each.role, each.error)
       return answer
     } catch (error) {
-      const report = reported as Parameters<FailureReporter> | null
-      const culprits = culpritsOf(report, candidates)
-      if (champion === undefined || culprits.length === 0 || isOfCaller(error)) {
-        if (report !== null) reportFailure(...report)
+      const culprits = isOfCaller(error) ? none : culpritsOf(failure, candidates)
+      if (champion === undefined || culprits.length === 0) {
+        reportAll(context, model, failed, failure)
         throw error
       }
-      for (const version of culprits) {
-        const role = left.find((each) => each.version === version)?.role ?? 'canary'
-        context.rollups.failed(model, version, role, error)
-        failed.add(version)
+      const role = (version: number) => left.find((each) => each.version === version)?.role ?? 'canary'
+      const served = (version: number) => failure?.versions.find((each) => each.version === version)?.served ?? null
+      failed = [...failed, ...culprits.map((version) => ({ version, role: role(version), served: served(version), error }))]
+      try {
+        // with no time left the request fails as it would have
+        requireTime(deadline)
+      } catch (late) {
+        reportAll(context, model, failed, null)
+        throw late
       }
-      // with no time left the request fails as it would have
-      requireTime(deadline)
       left = left.map((each) => (culprits.some((version) => each.version === version) ? inPlaceOf(each) : each))
     }
   }
 }
 
-/** The version of a candidate that is not the champion itself. */
-function candidateOf({ role, version }: VersionAssignment, champion: number | undefined): number[] {
-  return (role === 'canary' || role === 'arm') && typeof version === 'number' && version !== champion ? [version] : []
+const none: readonly never[] = []
+
+/** Versions of candidates that are not the champion itself. */
+function candidatesOf(assignments: readonly VersionAssignment[], champion: number | undefined): readonly number[] {
+  const [first] = assignments
+  if (assignments.length === 1 && first !== undefined) return candidateOf(first, champion)
+  return [...new Set(assignments.flatMap((each) => candidateOf(each, champion)))]
+}
+
+function candidateOf({ role, version }: VersionAssignment, champion: number | undefined): readonly number[] {
+  return (role === 'canary' || role === 'arm') && typeof version === 'number' && version !== champion ? [version] : none
+}
+
+/** Predicts in the candidates' share of the time that is left. @param onFailed may be called after that time, too */
+function inShareOfTime<Answer>(
+  context: PredictContext,
+  request: PredictRequest,
+  assignments: readonly VersionAssignment[],
+  encode: (predicted: Predicted) => Answer,
+  onFailed: (failure: Failure) => void,
+): Promise<Answer> {
+  const { deadline } = request
+  if (deadline === undefined || deadline.at === Number.POSITIVE_INFINITY)
+    return predictAssigned(context, request, assignments, encode, onFailed)
+  const now = performance.now()
+  const own = { at: now + Math.max(0, deadline.at - now) * candidateShare, limitMs: deadline.limitMs }
+  return beforeDeadline(own, predictAssigned(context, { ...request, deadline: own }, assignments, encode, onFailed))
 }
 
 /** The candidates whose fault it is; those that only came late are not known, so it is all of them. */
-function culpritsOf(report: Parameters<FailureReporter> | null, candidates: ReadonlySet<number>): number[] {
-  if (report === null) return [...candidates]
-  const [, , , versions, isTheirs] = report
-  if (!isTheirs) return [...candidates]
-  return [...candidates].filter((candidate) => versions.some(({ version }: FailedVersion) => version === candidate))
+function culpritsOf(failure: Failure | null, candidates: readonly number[]): readonly number[] {
+  if (failure === null || !failure.isTheirs) return candidates
+  return candidates.filter((candidate) => failure.versions.some(({ version }) => version === candidate))
+}
+
+/** The request failed: with the candidates, and then with what answers in their place. */
+function reportAll(context: PredictContext, model: string, failed: readonly FailedCandidate[], failure: Failure | null): void {
+  for (const { error, ...version } of failed) reportFailure(context, model, { error, isTheirs: true, versions: [version] })
+  if (failure !== null) reportFailure(context, model, failure)
 }
 
 function note(
   { bypass }: PredictContext,
   model: string,
   { version, bypassed, rows }: VersionAssignment,
-  candidates: ReadonlySet<number>,
-  failed: ReadonlySet<number>,
+  candidates: readonly number[],
+  failed: readonly FailedCandidate[],
 ): void {
-  if (bypassed !== undefined) bypass.madeGood(model, bypassed, rows.length, failed.has(bypassed))
-  else if (bypass.isActive && typeof version === 'number' && candidates.has(version)) bypass.answered(model, version, rows.length)
-}
-
-function shortened(deadline: RequestDeadline | undefined): RequestDeadline | undefined {
-  if (deadline === undefined || deadline.at === Number.POSITIVE_INFINITY) return undefined
-  const now = performance.now()
-  const leftMs = Math.max(0, deadline.at - now) * candidateShare
-  return { at: now + leftMs, limitMs: deadline.limitMs }
+  if (bypassed !== undefined) {
+    const isNew = failed.some((each) => each.version === bypassed)
+    bypass.madeGood(model, bypassed, rows.length, isNew)
+  } else if (bypass.isActive && typeof version === 'number' && candidates.includes(version)) bypass.answered(model, version, rows.length)
 }
 
 /** Such an error would come from the champion as well. */

@@ -25,7 +25,7 @@ export interface PredictContext extends FeatureContext {
   readonly catalog: () => Catalog
   readonly models: Pick<ModelHost, 'use' | 'answering' | 'failureOf'>
   readonly predictionLog: Pick<PredictionLog, 'note'>
-  readonly rollups: Pick<RollupRecorder, 'answered' | 'failed'>
+  readonly rollups: Pick<RollupRecorder, 'answered' | 'failed' | 'bypassed'>
   readonly shadows: Pick<ShadowRunner, 'offer'>
   readonly bypass: Bypass
   readonly exposures: Pick<ExposureRecorder, 'note'>
@@ -90,7 +90,7 @@ export async function predictAssigned<Answer>(
   request: PredictRequest,
   assignments: readonly VersionAssignment[],
   encode: (predicted: Predicted) => Answer,
-  onFailed: FailureReporter = reportFailure,
+  onFailed: (failure: Failure) => void = (failure) => reportFailure(context, request.model, failure),
 ): Promise<Answer> {
   const catalog = request.catalog ?? context.catalog()
   let chosen: readonly AssignedRows[] | null = null
@@ -102,35 +102,41 @@ export async function predictAssigned<Answer>(
       return predictRows(context, catalog, request, assigned, encode, (g) => failed.push(assigned[g] as AssignedRows))
     })
   } catch (error) {
-    onFailed(context, request.model, error, failedVersions(catalog, request.model, failed.length > 0 ? failed : chosen), failed.length > 0)
+    const isTheirs = failed.length > 0
+    onFailed({ error, isTheirs, versions: failedVersions(catalog, request.model, isTheirs ? failed : chosen) })
     throw error
   }
 }
 
 /** @param versions null: none was chosen */
 function failedVersions(catalog: Catalog, name: string, versions: readonly AssignedRows[] | null): readonly FailedVersion[] {
-  if (versions !== null) return versions.map(({ model, role }) => ({ version: model.version.version, role }))
+  if (versions !== null) return versions.map(({ model, role }) => ({ version: model.version.version, role, served: model }))
   // names that are no models must not get rollups
-  return catalog.models.has(name) ? [{ version: 0, role: 'champion' }] : []
+  return catalog.models.has(name) ? [{ version: 0, role: 'champion', served: null }] : []
 }
 
-/** A version that failed; 0: none was chosen. */
+/** Why rows were not predicted. */
+export interface Failure {
+  readonly error: unknown
+  /** Whether the versions themselves failed; false: the request did, with all of its versions. */
+  readonly isTheirs: boolean
+  readonly versions: readonly FailedVersion[]
+}
+
 export interface FailedVersion {
+  /** 0: none was chosen. */
   readonly version: number
   readonly role: Role
+  /** null: none was chosen, or it did not answer in time. */
+  readonly served: ServedModel | null
 }
 
-/** @param isTheirs whether the versions themselves failed; false: the request did, with all of its versions */
-export type FailureReporter = (
-  context: PredictContext,
-  model: string,
-  error: unknown,
-  failed: readonly FailedVersion[],
-  isTheirs: boolean,
-) => void
-
-export const reportFailure: FailureReporter = ({ rollups }, model, error, failed) => {
-  for (const { version, role } of failed) rollups.failed(model, version, role, error)
+/** A request has failed. */
+export function reportFailure({ rollups }: PredictContext, model: string, { error, versions }: Failure): void {
+  for (const { version, role, served } of versions) {
+    rollups.failed(model, version, role, error)
+    served?.requestFailed()
+  }
 }
 
 async function predictRows<Answer>(
@@ -232,13 +238,17 @@ function useVersions<T>(
 ): Promise<T> {
   const next = assignments[assigned.length]
   if (next === undefined) return fn(assigned)
-  return models.use(catalog, name, next.version, (model) => {
+  const useOne = (model: ServedModel): Promise<T> => {
     const { rows, experiment, variant, bypassed } = next
     const role = next.role === 'requested' && isDefault(models, catalog, model) ? 'champion' : next.role
     const own: AssignedRows = { model, rows, role, experiment, variant, bypassed }
     return useVersions(models, catalog, name, assignments, assigned.length === 0 ? [own] : [...assigned, own], fn)
-  })
+  }
+  return models.use(catalog, name, next.version, useOne, measuredTime)
 }
+
+/** What fails is counted once it is known that nothing answers in its place. */
+const measuredTime = { measured: 'time' } as const
 
 /** Whether requests without a version get this one. */
 function isDefault(models: PredictContext['models'], catalog: Catalog, { version }: ServedModel): boolean {

@@ -16,6 +16,11 @@ export function countRollouts(rollups: RollupRecorder, counts: RolloutCounts): R
       rollups.failed(model, version, role, error)
       counts.failed(model, version, role, error)
     },
+    // a gate sees the failure, though no request failed
+    bypassed(model, version, role, error) {
+      rollups.bypassed(model, version, role, error)
+      counts.failed(model, version, role, error)
+    },
     async flush() {
       await Promise.all([rollups.flush(), counts.flush()])
     },

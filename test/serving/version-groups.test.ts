@@ -50,6 +50,7 @@ function secondSet(): DefinitionSet {
 let world: World
 let catalog: Catalog
 let models: ModelHost
+const metrics = new Registry()
 
 beforeAll(async () => {
   world = await createWorld('embedded')
@@ -67,7 +68,7 @@ beforeAll(async () => {
   catalog = await loadCatalog(world.db)
   models = createModelHost({
     readBytes: (model, version) => readModelBytes(world.db, model, version),
-    metrics: createRunMetrics(new Registry()),
+    metrics: createRunMetrics(metrics),
     onVersions: () => undefined,
     log: createLogger('silent'),
     now: () => 0,
@@ -220,18 +221,33 @@ describe('rows of one request that are assigned to two versions', () => {
     const exposures = { note: (...[id, variant, unit]: Parameters<PredictContext['exposures']['note']>) => noted.push([id, variant, unit]) }
     const broken: PredictContext['models'] = {
       ...models,
-      use: (of, name, version, fn) =>
-        models.use(of, name, version, (model) =>
-          fn(version === 1 ? { ...model, predict: () => Promise.reject(new Error('broken')) } : model),
+      use: (of, name, version, fn, options) =>
+        models.use(
+          of,
+          name,
+          version,
+          (model) => fn(version === 1 ? { ...model, predict: () => Promise.reject(new Error('broken')) } : model),
+          options,
         ),
     }
     const unloaded = { ...models, failureOf: () => 'not loaded' }
+    const counted: string[] = []
+    const rollups = {
+      ...noRollups,
+      bypassed: (...[, version, role]: Parameters<typeof noRollups.bypassed>) => counted.push(`${version} bypassed as ${role}`),
+      failed: (...[, version, role]: Parameters<typeof noRollups.failed>) => counted.push(`${version} failed as ${role}`),
+    }
     const asked = { ...request('kept', entities.slice(0, 2)), catalog: inTrial }
+    const failures = async (version: string) =>
+      (await metrics.getSingleMetric('lockstep_model_request_failures_total')?.get())?.values.find(
+        ({ labels }) => labels['model'] === 'echo' && labels['version'] === version,
+      )?.value ?? 0
+    const before = [await failures('1'), await failures('2')] as const
     for (const [host, bypassed] of [
       [broken, 1],
       [unloaded, undefined],
     ] as const) {
-      const { groups } = await predict({ ...context, exposures, models: host }, asked, (predicted) => predicted)
+      const { groups } = await predict({ ...context, exposures, rollups, models: host }, asked, (predicted) => predicted)
       expect(groups).toMatchObject([
         { model: { version: { version: 2 } }, role: 'champion', experiment: 'trial', variant: 'next', bypassed },
       ])
@@ -240,6 +256,18 @@ describe('rows of one request that are assigned to two versions', () => {
         [1, 'next', 'JFK'],
       ])
     }
+    expect(counted.splice(0)).toEqual(['1 bypassed as arm'])
+    expect([await failures('1'), await failures('2')]).toEqual(before)
+    // a failure that nothing makes good is one of both, in the rollups and in the metrics
+    const allBroken: PredictContext['models'] = {
+      ...broken,
+      use: (of, name, version, fn, options) =>
+        models.use(of, name, version, (model) => fn({ ...model, predict: () => Promise.reject(new Error('broken')) }), options),
+    }
+    const failing = predict({ ...context, rollups, models: allBroken }, asked, (predicted) => predicted)
+    await expect(failing).rejects.toThrow('broken')
+    expect(counted).toEqual(['1 failed as arm', '2 failed as champion'])
+    expect([await failures('1'), await failures('2')]).toEqual([before[0] + 1, before[1] + 1])
     await context.close()
   })
 

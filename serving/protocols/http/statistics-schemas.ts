@@ -19,6 +19,7 @@ const traffic = {
   sampledRows: count('Rows whose values were taken'),
   cacheHits: count('Rows that the prediction cache answered'),
   errors: counts.describe('Failed requests by error code'),
+  bypassed: counts.describe('Requests that a candidate failed and the champion answered, by error code. They are not among the errors'),
   latencyMs: z.object({
     total: latency('From the arrival of an answered request to its answer'),
     features: latency('Reading the features'),

@@ -17,7 +17,10 @@ const day = Math.floor((Date.now() * 1000) / (1440 * minute) - 2) * 1440 * minut
 const service = servicePlan('typed')
 
 /** Fifteen minutes in which a model answers so many requests a minute, and fails for some of them. */
-async function serve(model: string, { answers, fails, ms }: { answers: number; fails: number; ms: number }): Promise<void> {
+async function serve(
+  model: string,
+  { answers, fails, ms, bypassed = 0 }: { answers: number; fails: number; ms: number; bypassed?: number },
+): Promise<void> {
   let now = day
   const log = createLogger('silent')
   const writer = createRollupWriter({ database: () => opened().db, log })
@@ -38,6 +41,7 @@ async function serve(model: string, { answers, fails, ms }: { answers: number; f
     await recorder.flush()
     for (let n = 0; n < answers; n++) recorder.answered(group, [[0.5]], { totalMs: ms, featuresMs: 1, waitMs: 1, runMs: ms - 2 }, 1)
     for (let n = 0; n < fails; n++) recorder.failed(model, 1, 'champion', new LockstepError('MODEL_FAILED', 'It failed.'))
+    for (let n = 0; n < bypassed; n++) recorder.bypassed(model, 2, 'canary', new LockstepError('MODEL_FAILED', 'It failed.'))
     for (let n = 0; n < fails; n++) recorder.failed(model, 1, 'champion', new LockstepError('INVALID_ENTITY', 'It is wrong.'))
   }
   now = day + 15 * minute
@@ -98,7 +102,12 @@ describe('checks of rollups', () => {
   })
 
   it('are unknown without history, and without requests', async () => {
-    await serve('new', { answers: 20, fails: 0, ms: 10 })
+    await serve('new', { answers: 20, fails: 0, ms: 10, bypassed: 10 })
+    // what the champion made good is no error
+    expect(await check('new', { kind: 'errors' })).toMatchObject([
+      { state: 'ok', n: 300 },
+      { state: 'ok', n: 300 },
+    ])
     expect(await check('new', { kind: 'latency' })).toMatchObject([{ state: 'unknown' }])
     const cause = `There is no complete hour of "new" yet: servers have written counts since ${new Date(day / 1000).toISOString().replace('.000', '')}.`
     expect(await check('new', { kind: 'traffic' })).toMatchObject([{ state: 'unknown', cause }])

@@ -9,6 +9,7 @@ import { createRollupWriter } from '../../../monitoring/rollups/rollup-writer.ts
 import { forgetEntity, parseForgetNotice } from '../../../monitoring/rollups/forget-entity.ts'
 import { readServedAges } from '../../../monitoring/freshness/served-ages.ts'
 import { mergeRollups } from '../../../monitoring/rollups/merge-rollups.ts'
+import { trafficReport } from '../../../monitoring/report/traffic-report.ts'
 import { readGroups, readRollup, rollupSeries } from '../../../monitoring/rollups/read-rollups.ts'
 import type { Database } from '../../../runtime/database.ts'
 import { createLogger } from '../../../runtime/log.ts'
@@ -313,6 +314,7 @@ test('groups are by version and role, and old minutes are read from their hours'
     [2, 'requested'],
   ] as const)
     process.recorder.failed('groups', number, role, new Error('no'))
+  for (let i = 0; i < 3; i++) process.recorder.bypassed('groups', 2, 'canary', new LockstepError('MODEL_FAILED', 'It failed.'))
   await process.recorder.close(5000)
   await mergeRollups(db, days, Date.now() * 1000)
   await db.query('delete from lockstep.rollups')
@@ -324,7 +326,13 @@ test('groups are by version and role, and old minutes are read from their hours'
     [2, 'requested', 1, ['INTERNAL']],
   ])
   const canary = await readRollup(db, { ...window, versions: [2], roles: ['canary'] })
-  expect(canary).toMatchObject({ requests: 1, from: start, to: start + hour })
+  expect(canary).toMatchObject({ requests: 1, from: start, to: start + hour, bypassed: new Map([['MODEL_FAILED', 3]]) })
+  const { versions } = await trafficReport(db, window)
+  expect(versions.map(({ requests, failed, bypassed }) => [requests, failed, bypassed])).toEqual([
+    [1, 1, 0],
+    [1, 1, 3],
+    [1, 1, 0],
+  ])
   const lines = await rollupSeries(db, { ...window, step: 'hour', by: 'version' })
   expect(lines.map(({ of, rollup }) => [of, rollup?.requests])).toEqual([
     ['1', 1],
