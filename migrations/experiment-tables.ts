@@ -46,6 +46,8 @@ export interface ExposuresTable {
   entities: Generated<Buffer[]>
   /** Of the first row. */
   prediction_id: string | null
+  /** Whether it was lost, and rebuilt from the prediction log. */
+  rebuilt: Generated<boolean>
 }
 
 /** The processes that record exposures. One that ended without `closed_at` may have lost the last second of them. */

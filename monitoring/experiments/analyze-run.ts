@@ -7,10 +7,14 @@ import { analyzeExperiment } from './analyze-experiment.ts'
 import { gatherEvidence } from './evidence.ts'
 import type { ExperimentResult } from './experiment-result.ts'
 import type { ReadUnitsOptions, UnitsCatalog } from './read-units.ts'
-import { storeResult } from './stored-results.ts'
+import { rebuildExposures } from '../exposures/rebuild-exposures.ts'
+import { readLastResult, storeResult } from './stored-results.ts'
+
+/** Rows of the prediction log may be written late, so those of this time before the last analysis are read again. */
+const rebuiltAgainMicros = 7_200_000_000
 
 /**
- * Analyzes a run as of a moment, and stores what it found.
+ * Analyzes a run as of a moment, and stores what it found. Exposures that were lost are rebuilt before.
  *
  * @param asOf epoch microseconds, in whole milliseconds
  * @throws LockstepError whatever `gatherEvidence` throws
@@ -23,6 +27,9 @@ export async function analyzeRun(
   options: ReadUnitsOptions = {},
 ): Promise<ExperimentResult> {
   const { id, name, spec } = run
+  const previous = await readLastResult(db.kysely, id)
+  const from = previous === null ? 0 : Date.parse(previous.asOf) * 1000 - rebuiltAgainMicros
+  await rebuildExposures(db, run, from, asOf)
   const exposed = { experimentId: id, experiment: name, unit: spec.unit, asOf }
   const evidence = await gatherEvidence(db, catalog, spec, exposed, options)
   return await storeResult(db.kysely, id, evidence, (previous) => analyzeExperiment(spec, evidence, previous))

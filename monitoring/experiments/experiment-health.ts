@@ -63,17 +63,21 @@ function crossovers({ exposures }: ExperimentEvidence): HealthCheck {
   }
 }
 
-function lostExposures({ exposures: { lost, unclosed } }: ExperimentEvidence): HealthCheck {
+/** What servers lost, what the prediction log gave back, and what stays unknown. */
+function lostExposures({ exposures: { lost, unclosed, rebuilt = 0 } }: ExperimentEvidence): HealthCheck {
   const check = 'lost exposures'
-  if (lost === 0 && unclosed === 0) return { check, state: 'ok', value: 0, text: 'No exposure is known to be lost.' }
+  const value = Math.max(0, lost - rebuilt)
+  const found = rebuilt === 0 ? '' : ` ${rebuilt} lost exposures were rebuilt from the prediction log.`
+  if (value === 0 && unclosed === 0) return { check, state: 'ok', value, text: `No exposure is known to be missing.${found}` }
   const servers = unclosed === 0 ? '' : `${unclosed} ${unclosed === 1 ? 'server' : 'servers'} ended without writing down the last second`
   const dropped = lost === 0 ? '' : `servers dropped ${lost} exposures while the database was unavailable`
   const what = [dropped, servers].filter((each) => each !== '').join(', and ')
+  const missing = value > 0 ? `Up to ${value} exposures are missing still` : 'It is not known how many exposures that second had'
   return {
     check,
     state: 'warning',
-    value: lost,
-    text: `${what.charAt(0).toUpperCase()}${what.slice(1)}. Units that come again are exposed again, later.`,
+    value,
+    text: `${what.charAt(0).toUpperCase()}${what.slice(1)}.${found} ${missing}: those of predictions that were not logged either. Units that come again are exposed again, later.`,
   }
 }
 

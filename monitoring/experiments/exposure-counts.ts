@@ -18,6 +18,8 @@ export interface ExposureCounts {
   readonly lost: number
   /** Servers that ended without writing down their last second. */
   readonly unclosed: number
+  /** Exposures that were rebuilt from the prediction log; absent of evidence of earlier versions. */
+  readonly rebuilt?: number
 }
 
 const silentSeconds = 120
@@ -37,6 +39,10 @@ export async function exposureCounts(
      ) u GROUP BY variant`,
     [experimentId],
   )
+  const [found] = await db.query<{ rebuilt: number }>(
+    `SELECT count(*)::float8 AS rebuilt FROM lockstep.exposures WHERE experiment_id = $1 AND rebuilt AND exposed_at <= ${now}`,
+    [experimentId],
+  )
   const [lost] = await db.query<{ lost: number; unclosed: number }>(
     `SELECT coalesce(sum(lost), 0)::float8 AS lost,
        (count(*) FILTER (WHERE closed_at IS NULL AND written_at < now() - interval '${silentSeconds} seconds'))::float8 AS unclosed
@@ -53,11 +59,12 @@ export async function exposureCounts(
     recentDays: rows.length === 0 ? 0 : Math.min(7, Math.max(0, asOf - first) / 86_400_000_000),
     lost: lost?.lost ?? 0,
     unclosed: lost?.unclosed ?? 0,
+    rebuilt: found?.rebuilt ?? 0,
   }
 }
 
 /** Without exposures. */
 export function noCounts(variants: readonly string[]): ExposureCounts {
   const none = variants.map(() => 0)
-  return { units: none, rows: none, crossovers: 0, recentUnits: 0, recentDays: 0, lost: 0, unclosed: 0 }
+  return { units: none, rows: none, crossovers: 0, recentUnits: 0, recentDays: 0, lost: 0, unclosed: 0, rebuilt: 0 }
 }

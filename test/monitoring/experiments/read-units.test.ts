@@ -2,8 +2,11 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { ExperimentSpec } from '../../../kernel/experiment-spec.ts'
 import type { UnitsOfLog } from '../../../monitoring/experiments/exposed-units.ts'
 import type { ExposedUnit, UnitFigure } from '../../../monitoring/experiments/read-units.ts'
+import { exposureCounts } from '../../../monitoring/experiments/exposure-counts.ts'
 import { planUnits, readUnits } from '../../../monitoring/experiments/read-units.ts'
+import { rebuildExposures } from '../../../monitoring/exposures/rebuild-exposures.ts'
 import type { Catalog } from '../../../registry/catalog.ts'
+import { readExperimentRuns } from '../../../registry/experiments/experiment.ts'
 import { createRandom } from '../../../statistics/random.ts'
 import type { OpenedDatabase } from '../../opened-database.ts'
 import { openServer } from '../../opened-database.ts'
@@ -226,5 +229,63 @@ describe('readUnits', () => {
     )
     await addPredictions(opened.db, shadows)
     expect([await read(), await read(logged)]).toEqual(before)
+  })
+})
+
+describe('rebuildExposures', () => {
+  test('gives back what the log has, the first answer of each unit, and counts it', async () => {
+    const firsts = new Map<string, Prediction & { readonly lastAt: number; readonly rows: number }>()
+    const logged = await opened.db.query<Prediction>(
+      `SELECT keys->>'user' AS "user", variant, (extract(epoch FROM at) * 1000000)::float8 AS at, prediction_id AS id
+       FROM lockstep.prediction_log WHERE experiment = 'offers' ORDER BY at, prediction_id`,
+    )
+    for (const each of logged) {
+      const known = firsts.get(`${each.user} ${each.variant}`)
+      firsts.set(`${each.user} ${each.variant}`, { ...(known ?? each), lastAt: each.at, rows: (known?.rows ?? 0) + 1 })
+    }
+    const [kept, late, ...lost] = [...firsts.values()]
+    if (kept === undefined || late === undefined) throw new Error('no unit has predictions')
+    const id = await addExposures(opened.db, { ...spec, name: 'rebuilt' }, [
+      { ...kept, at: kept.at + 1 },
+      { ...late, at: late.at + hour },
+    ])
+    const found = (await readExperimentRuns(opened.db.kysely, 'rebuilt')).find((each) => each.id === id)
+    if (found === undefined) throw new Error('there is no such run')
+    const own = {
+      ...found,
+      name: 'offers',
+      slices: [
+        { variant: 'control', from: 0, to: 0.25 },
+        { variant: 'treatment', from: 0.25, to: 1 },
+      ],
+    }
+    const until = start + 30 * day
+    // newer rows wait
+    expect(await rebuildExposures(opened.db, own, 0, start)).toBe(0)
+    expect(await rebuildExposures(opened.db, own, 0, until)).toBe(lost.length + 1)
+    expect(await rebuildExposures(opened.db, own, 0, until)).toBe(0)
+    const stored = await opened.db.query(
+      `SELECT unit, variant, (extract(epoch FROM exposed_at) * 1000000)::float8 AS at, (extract(epoch FROM last_at) * 1000000)::float8 AS "lastAt",
+         rows::int, propensity, entity, prediction_id AS id FROM lockstep.exposures WHERE experiment_id = $1 AND rebuilt ORDER BY unit, variant`,
+      [id],
+    )
+    const byUnit = (a: Prediction, b: Prediction) => (a.user < b.user || (a.user === b.user && a.variant < b.variant) ? -1 : 1)
+    expect(stored).toEqual(
+      [late, ...lost].sort(byUnit).map(({ user, variant, at, lastAt, rows, id: first }) => ({
+        unit: user,
+        variant,
+        at,
+        lastAt: user === late.user ? Math.max(lastAt, late.at + hour) : lastAt,
+        rows,
+        propensity: variant === 'control' ? 0.25 : 0.75,
+        entity: { user },
+        id: first,
+      })),
+    )
+    const counts = await exposureCounts(opened.db, { experimentId: id, experiment: 'offers', unit: 'user', asOf: until }, [
+      'control',
+      'treatment',
+    ])
+    expect(counts.rebuilt).toBe(lost.length + 1)
   })
 })
