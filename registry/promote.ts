@@ -13,6 +13,7 @@ import { recordModelEvent } from './model-events.ts'
 import { checkAlias, pickVersion, requireAlias } from './pick-version.ts'
 import type { VersionReference } from './pick-version.ts'
 import { requireServable } from './require-servable.ts'
+import type { Rollout } from './rollouts/rollout.ts'
 import { bumpRevision, lockRegistry, readRevision } from './revision.ts'
 import { checkTrainedOn, trainingSetOf } from './trained-features.ts'
 
@@ -105,6 +106,15 @@ function refuseCandidate({ name, rollout }: CatalogModel, version: number): void
   )
 }
 
+/** The newest version, which would answer without a champion, may be the candidate, and is not what was compared with. */
+function neededByRollout({ model, version }: Rollout): LockstepError {
+  return new LockstepError(
+    'IN_USE',
+    `The version ${version} of the model "${model}" rolls out, and is compared with the champion. End the rollout before you delete the alias "${championAlias}": lockstep rollout promote ${model}, or lockstep rollout abort ${model}.`,
+    { details: { model, version } },
+  )
+}
+
 /** A slow promotion must not overwrite a later change of the alias. */
 function changedMeanwhile(model: string, alias: string, version: number, current: number | undefined): LockstepError {
   const what = current === undefined ? 'was removed' : `was set to the version ${current}`
@@ -162,7 +172,7 @@ function nothingPromoted({ name, versions }: CatalogModel): LockstepError {
 /**
  * Deletes an alias and its history. Without a champion the newest version answers.
  *
- * @throws LockstepError `UNKNOWN_DEFINITION`
+ * @throws LockstepError `UNKNOWN_DEFINITION`; `IN_USE` for the champion while a version rolls out
  */
 export async function removeModelAlias(
   db: Database,
@@ -173,6 +183,7 @@ export async function removeModelAlias(
 ): Promise<AliasChange> {
   return await changeAlias(db, name, options, async (model, transaction) => {
     const from = requireAlias(model, alias).version
+    if (alias === championAlias && model.rollout !== null) throw neededByRollout(model.rollout)
     await transaction.deleteFrom('lockstep.model_aliases').where('model', '=', name).where('alias', '=', alias).execute()
     await recordModelEvent(transaction, { model: name, action: 'remove', alias, from, to: null, ...by })
     return { model: name, alias, from, to: null, changed: true }

@@ -1,4 +1,6 @@
 import type { Database } from '../../runtime/database.ts'
+import type { CatalogModel } from '../../registry/catalog.ts'
+import { championAlias } from '../../registry/model-aliases.ts'
 import type { Rollout } from '../../registry/rollouts/rollout.ts'
 import { readRollup } from '../rollups/read-rollups.ts'
 import { ofCaller } from '../alerts/checks/errors.ts'
@@ -10,25 +12,41 @@ export interface ComparedCounts {
   readonly candidate: SideCounts
   readonly champion: SideCounts
   /** Whose figures the champion's are: a step that leaves it no requests is compared with earlier ones. */
-  readonly championOf: 'the same time' | 'the steps before' | 'the hour before' | 'nothing'
+  readonly championOf: 'the same time' | 'the steps before' | 'the hour before' | 'since it became the champion' | 'nothing'
 }
 
 const hourMicros = 3_600_000_000
 
-/** @param champion the version that answers the other requests */
-export async function comparedCounts(db: Database, rollout: Rollout, champion: number): Promise<ComparedCounts> {
+/** @param champion the version that answers the other requests @param now epoch microseconds */
+export async function comparedCounts(
+  db: Database,
+  model: Pick<CatalogModel, 'aliases'>,
+  rollout: Rollout,
+  champion: number,
+  now: number,
+): Promise<ComparedCounts> {
   const { candidate, champion: same } = await readCounts(db, rollout.id, rollout.revision, 'of')
   if (rollout.share < 1) return { candidate, champion: same, championOf: 'the same time' }
-  const { champion: earlier } = await readCounts(db, rollout.id, rollout.revision, 'before')
-  if (earlier.requests > 0) return { candidate, champion: earlier, championOf: 'the steps before' }
   const since = rollout.startedAt.getTime() * 1000
-  const rollup = await readRollup(db, { model: rollout.model, versions: [champion], from: since - hourMicros, to: since })
+  const championSince = (model.aliases.get(championAlias)?.setAt.getTime() ?? 0) * 1000
+  // the steps before may be of another champion
+  const isNew = championSince > since
+  if (!isNew) {
+    const { champion: earlier } = await readCounts(db, rollout.id, rollout.revision, 'before')
+    if (earlier.requests > 0) return { candidate, champion: earlier, championOf: 'the steps before' }
+  }
+  const window = isNew ? { roles: ['champion'] as const, from: championSince, to: now } : { from: since - hourMicros, to: since }
+  const rollup = await readRollup(db, { model: rollout.model, versions: [champion], trafficOnly: true, ...window })
   const counts = new SideCounts()
   counts.requests = rollup.requests
   counts.rows = rollup.rows
   for (const [code, count] of rollup.errors) counts.addError(code, count)
   counts.latency.merge(rollup.latency.total)
-  return { candidate, champion: counts, championOf: counts.requests === 0 ? 'nothing' : 'the hour before' }
+  return {
+    candidate,
+    champion: counts,
+    championOf: counts.requests === 0 ? 'nothing' : isNew ? 'since it became the champion' : 'the hour before',
+  }
 }
 
 /** Failed requests and their codes, without those that are the caller's fault. */

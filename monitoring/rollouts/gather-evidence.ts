@@ -36,7 +36,7 @@ export async function gatherEvidence(deps: EvidenceDeps, rollout: GateContext['r
   const { db, catalog, now, signal } = deps
   const model = catalog.model(rollout.model)
   const champion = pickVersion({ ...model, pin: null }).version
-  const counts = await comparedCounts(db, rollout, champion)
+  const counts = await comparedCounts(db, model, rollout, champion, now)
   const since = rollout.since.getTime() * 1000
   const context: GateContext = { ...deps, model, rollout, champion, counts, from: since + takenMicros }
   const gates: (JsonValue | null)[] = []

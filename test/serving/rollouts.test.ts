@@ -215,6 +215,7 @@ describe('a rollout', () => {
     await refused('POST', 'rollout/promote', {}, 404, 'has no running rollout')
     await start({})
     await refused('POST', 'rollout', from, 409, 'has a rollout of version 2 already')
+    await refused('DELETE', 'aliases/champion', undefined, 409, 'End the rollout before you delete the alias "champion"')
     expect(await predict({ entities: [{ airport: 'ATL' }] })).toMatchObject({
       status: 400,
       body: { error: { message: 'The field "distance" of entity 0 is missing; send it as float64.' } },
