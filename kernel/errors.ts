@@ -67,6 +67,8 @@ export type ErrorCode =
   | 'OVERLOADED' // events come faster than they can be stored, or requests than they can be answered in time: send again later
   | 'UNAUTHENTICATED' // no API key, or one that is none
   | 'FORBIDDEN' // a key without the scope, or a page of an origin that is not let in
+  | 'MISDIRECTED' // a request to the dashboard under a host name that is not the server's
+  | 'STALE' // an act that was decided on what has changed since
   | 'RATE_LIMITED' // over the limits of its key: ask again later
   | 'DEADLINE_EXCEEDED' // not done within the time that the request allows
   | 'UNSUPPORTED' // a part of a protocol that is not built

@@ -31,6 +31,7 @@ import * as serverClocks from './0029-server-clocks.ts'
 import * as experimentResults from './0030-experiment-results.ts'
 import * as lookupIndices from './0031-lookup-indices.ts'
 import * as scheduledBatches from './0032-scheduled-batches.ts'
+import * as uiSessions from './0033-ui-sessions.ts'
 import * as rebuiltExposures from './0035-rebuilt-exposures.ts'
 
 /**
@@ -70,5 +71,6 @@ export const migrations: Readonly<Record<string, Migration>> = {
   '0030-experiment-results': experimentResults,
   '0031-lookup-indices': lookupIndices,
   '0032-scheduled-batches': scheduledBatches,
+  '0033-ui-sessions': uiSessions,
   '0035-rebuilt-exposures': rebuiltExposures,
 }

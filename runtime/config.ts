@@ -11,6 +11,8 @@ import { envFile, readConfigFile, readEnvFile } from './settings-files.ts'
 import type { TlsFiles } from './tls-pair.ts'
 import type { TraceSettings } from './tracing/trace-settings.ts'
 import { readTraceSettings } from './tracing/trace-settings.ts'
+import type { UiSettings } from './ui-settings.ts'
+import { uiSettings, uiVariables } from './ui-settings.ts'
 
 // Every process of Lockstep runs in UTC, because a transform's use of Date must not depend on the machine's time zone.
 process.env['TZ'] = 'UTC'
@@ -118,6 +120,8 @@ export interface Config {
   readonly alertPrivateAddresses: boolean
   /** Where spans of traces are sent; null: none are made. */
   readonly traces: TraceSettings | null
+  /** How the dashboard is reached. */
+  readonly ui: UiSettings
 }
 
 type Auth = (typeof auths)[number]
@@ -243,6 +247,7 @@ export const variables = z.object({
   LOCKSTEP_WATCHDOG_SECONDS: integer(0, 3600).optional(),
   LOCKSTEP_DEFAULT_MONITORS: z.enum(onOff, 'on or off').default('on'),
   LOCKSTEP_ALERT_PRIVATE_ADDRESSES: z.enum(['refuse', 'allow'], 'one of refuse, allow').default('refuse'),
+  ...uiVariables,
 })
 
 /** A configuration, and where each setting in it that is not a default comes from. */
@@ -437,6 +442,7 @@ function configOf(given: Readonly<Record<string, string>>, origins: ReadonlyMap<
     defaultMonitors: data.LOCKSTEP_DEFAULT_MONITORS === 'on',
     alertPrivateAddresses: data.LOCKSTEP_ALERT_PRIVATE_ADDRESSES === 'allow',
     traces,
+    ui: uiSettings(data),
   }
 }
 

@@ -96,6 +96,11 @@ export interface LockstepConfig {
   readonly defaultMonitors?: 'on' | 'off'
   /** Whether alerts may be sent to private addresses. Default: `refuse`. */
   readonly alertPrivateAddresses?: 'refuse' | 'allow'
+  readonly ui?: 'auto' | 'on' | 'off'
+  readonly uiListen?: string
+  readonly uiReadonly?: 'true' | 'false'
+  readonly uiInsecure?: 'true' | 'false'
+  readonly publicUrl?: string
 }
 
 /**

@@ -4,6 +4,7 @@ import type { Database } from '../runtime/database.ts'
 import type { LogShares } from '../runtime/log-shares.ts'
 import type { Logger } from '../runtime/log.ts'
 import type { TlsFiles } from '../runtime/tls-pair.ts'
+import type { UiSettings } from '../runtime/ui-settings.ts'
 import type { Tracing } from '../runtime/tracing/span.ts'
 import type { TrafficOptions } from './traffic/traffic.ts'
 import type { PredictionLogOptions } from '../monitoring/prediction-log/prediction-log.ts'
@@ -57,6 +58,8 @@ export interface ServerOptions {
      */
     readonly grpcMaxStreams?: number
     readonly grpcMaxConnections?: number | null
+    /** How the dashboard is reached. Default: where only this machine reaches the server. */
+    readonly ui?: UiSettings
   } & TrafficOptions
   /** Opens the database; called again while it fails. The server closes what it gives. */
   readonly database: () => Promise<Database>
@@ -87,6 +90,8 @@ export interface ServerOptions {
   readonly exposures?: ExposureOptions
   /** Summarizes what the server answers, in place of a recorder by `config.rollups`. The server closes it. */
   readonly rollups?: RollupRecorder
+  /** Finds the files of the dashboard's pages; null: they are not built. Default: those of the package. */
+  readonly uiFolder?: () => Promise<string | null>
   /** The budget of shadows. */
   readonly shadows?: Partial<ShadowOptions>
   /** How often the registry is looked at for changes and the stores for life. Default 2000. */
@@ -113,6 +118,8 @@ export interface ListeningAt {
   readonly host: string
   readonly port: number
   readonly url: string
+  /** Of the dashboard; null where there is none. */
+  readonly uiUrl: string | null
   /** null where gRPC is not answered. */
   readonly grpcPort: number | null
 }

@@ -17,6 +17,7 @@ import { readAudit } from '../runtime/audit.ts'
 import { listening } from '../runtime/listen.ts'
 import { logNothing } from '../runtime/log-shares.ts'
 import { openTlsPair } from '../runtime/tls-pair.ts'
+import { defaultUi } from '../runtime/ui-settings.ts'
 import { disablePretenuring, growYoungFaster } from '../runtime/v8-flags.ts'
 import type { ServingContext } from './context.ts'
 import { createFeatureReader } from './features/feature-reader.ts'
@@ -41,7 +42,10 @@ import { createModelHost } from './models/model-host.ts'
 import { createModelPreloader } from './models/preload-model.ts'
 import { readBytes } from './models/read-bytes.ts'
 import type { GrpcServer } from './protocols/grpc/grpc-server.ts'
-import { createHttpListener } from './protocols/http/app.ts'
+import { createDashboard } from './dashboard/dashboard.ts'
+import { createUiFolder } from './dashboard/ui-folder.ts'
+import { createHttpListener, routes } from './protocols/http/app.ts'
+import type { HttpServer } from './protocols/http/http-server.ts'
 import { createHttpServer } from './protocols/http/http-server.ts'
 import { createBypass } from './rollouts/bypass.ts'
 import { countRollouts } from './rollouts/count-rollouts.ts'
@@ -202,8 +206,18 @@ export function createServer(options: ServerOptions): LockstepServer {
     idleBackfillMs: options.idleBackfillMs ?? 60_000,
     corsOrigins: config.corsOrigins ?? [],
   }
-  const http = createHttpServer(createHttpListener(context), { headMs, requestMs, tls })
-  const drain = drainOf(http)
+
+  // the dashboard, at the server's address or at its own
+  const ui = config.ui ?? defaultUi
+  const dashboard = createDashboard({ settings: ui, keys: traffic.keys, folder: options.uiFolder ?? createUiFolder() })
+  const { before } = dashboard
+  const shared = ui.listen === null ? { routes: [...routes, ...dashboard.routes], before } : {}
+  const http = createHttpServer(createHttpListener(context, shared), { headMs, requestMs, tls })
+  const apart =
+    ui.listen === null || ui.mode === 'off' || options.lead === false
+      ? null
+      : createHttpServer(createHttpListener(context, { routes: dashboard.routes, before }), { headMs, requestMs, tls })
+  const drainHttp = [http, apart].flatMap((each) => (each === null ? [] : [drainOf(each)]))
 
   /** Only servers that answer gRPC load its library. */
   async function listenGrpc(host: string, port: number): Promise<number> {
@@ -219,12 +233,17 @@ export function createServer(options: ServerOptions): LockstepServer {
       const { warmMs = 0 } = options
       if (warmMs > 0) watch.start()
       if (warmMs > 0) await Promise.race([readiness.whenReady, sleep(warmMs, { ref: false })])
+      dashboard.listensOn(ui.listen?.host ?? host)
+      if (apart !== null && ui.listen !== null) await listening(apart, ui.listen.host, ui.listen.port, 'LOCKSTEP_UI_LISTEN')
       await listening(http, host, port)
       const boundGrpcPort = grpcPort === undefined ? null : await listenGrpc(host, grpcPort)
       if (warmMs === 0) watch.start()
-      const address = http.address() as AddressInfo
-      const url = `${tls === null ? 'http' : 'https'}://${host.includes(':') ? `[${host}]` : host}:${address.port}`
-      return { host, port: address.port, url, grpcPort: boundGrpcPort }
+      const { port: bound } = http.address() as AddressInfo
+      const urlOf = (at: string, of: HttpServer) =>
+        `${tls === null ? 'http' : 'https'}://${at.includes(':') ? `[${at}]` : at}:${(of.address() as AddressInfo).port}`
+      const ownUi = apart === null || ui.listen === null ? urlOf(host, http) : urlOf(ui.listen.host, apart)
+      const uiUrl = dashboard.isOn ? `${ui.publicUrl?.origin ?? ownUi}/ui/` : null
+      return { host, port: bound, url: urlOf(host, http), uiUrl, grpcPort: boundGrpcPort }
     },
     readiness: readiness.current,
     refresh: watch.refresh,
@@ -232,7 +251,7 @@ export function createServer(options: ServerOptions): LockstepServer {
     close() {
       const { drainMs = 10_000 } = options
       shadows.close()
-      const drains = [drain, async (ms: number) => await grpc?.close(ms)]
+      const drains = [...drainHttp, async (ms: number) => await grpc?.close(ms)]
       const parts = { traffic, tls, intake, drained, watch, predictionLog, rollups, exposures, models, stores, log }
       closing ??= shutDown({ ...parts, delayMs: config.shutdownDelayMs ?? 0, drainMs, drains })
       return closing

@@ -18,7 +18,11 @@ export const keysCreateCommand: Command = {
     'Scopes: read (features), predict (models), push (events), metrics (if LOCKSTEP_METRICS_AUTH is required), admin (models, backfills, and everything else).',
   ],
   options: {
-    scope: { value: 'SCOPES', help: 'Its scopes, separated by commas: read, predict, push, metrics, admin.', needed: true },
+    scope: {
+      value: 'SCOPES',
+      help: 'Its scopes, separated by commas: read, predict, push, metrics, admin; for the dashboard ui:read, ui:operate, ui:admin, explain:read.',
+      needed: true,
+    },
     name: { value: 'NAME', help: 'Its name in lists.' },
     expires: { value: 'DURATION', help: 'How long it is valid, such as 90d. Default: until it is revoked.' },
     'requests-per-second': {

@@ -108,7 +108,10 @@ function choices({ config }: Context, input: Input) {
   }
 }
 
-function listeningReport({ host, port, url, grpcPort }: ListeningAt, defaultAsOf: number | undefined): { json: object; text: string } {
+function listeningReport(
+  { host, port, url, grpcPort }: Omit<ListeningAt, 'uiUrl'>,
+  defaultAsOf: number | undefined,
+): { json: object; text: string } {
   const asOf = defaultAsOf === undefined ? null : formatTimestamp(defaultAsOf)
   return {
     json: { url, host, port, ...(grpcPort === null ? {} : { grpcPort }), asOf },

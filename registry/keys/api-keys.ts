@@ -1,3 +1,4 @@
+import { timingSafeEqual } from 'node:crypto'
 import type { Kysely } from 'kysely'
 import { sql } from 'kysely'
 import { LockstepError } from '../../kernel/errors.ts'
@@ -7,7 +8,7 @@ import { recordAudit, unknownActor } from '../../runtime/audit.ts'
 import type { Database } from '../../runtime/database.ts'
 import { registryChannel } from '../revision.ts'
 import type { NewKey } from './key-text.ts'
-import { newKey } from './key-text.ts'
+import { keyHash, keyId, newKey } from './key-text.ts'
 import type { Scope } from './scope.ts'
 import { scopes } from './scope.ts'
 
@@ -146,6 +147,21 @@ export async function readKeys(db: Database): Promise<{ readonly keys: readonly 
     keys: rows.filter((row) => row.revoked_at === null).map((row) => ({ key: apiKey(row), hash: Buffer.from(row.hash) })),
     configured: rows.length > 0,
   }
+}
+
+/** The key of a text, as the database has it now; null: it is unknown, expired, revoked or was rotated. */
+export async function findKey(db: Pick<Database, 'kysely'>, text: string): Promise<ApiKey | null> {
+  const id = keyId(text)
+  if (id === null) return null
+  const row = await db.kysely
+    .selectFrom('lockstep.api_keys')
+    .select([...columns, 'hash'])
+    .where('id', '=', id)
+    .where('revoked_at', 'is', null)
+    .where('replaced_by', 'is', null)
+    .where(sql<boolean>`(expires_at is null or expires_at > now())`)
+    .executeTakeFirst()
+  return row !== undefined && timingSafeEqual(Buffer.from(row.hash), keyHash(text)) ? apiKey(row) : null
 }
 
 /** Records when keys were last used: epoch milliseconds by key id. */

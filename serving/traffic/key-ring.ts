@@ -32,6 +32,8 @@ export interface KeyRing {
   readonly known: boolean
   /** Whether there has ever been a key. */
   readonly configured: boolean
+  /** Whether there is a key for the dashboard alone. */
+  readonly hasDashboardKey: boolean
   /** Whether requests need a key. */
   readonly required: boolean
   /** Whether they need none only because there has never been one, which may not be intended. */
@@ -65,6 +67,7 @@ export function createKeyRing({ mode, log, now }: KeyRingDeps): KeyRing {
   let used = new Map<string, number>()
   let notedAt = 0
 
+  const isValid = ({ expiresAt }: ApiKey) => expiresAt === null || expiresAt.getTime() > now()
   const required = () => mode !== 'off' && (mode === 'required' || configured || exposed)
 
   async function load(db: Database): Promise<void> {
@@ -120,6 +123,9 @@ export function createKeyRing({ mode, log, now }: KeyRingDeps): KeyRing {
     },
     get configured() {
       return configured
+    },
+    get hasDashboardKey() {
+      return [...keys.values()].some(({ key }) => isValid(key) && key.scopes.some((scope) => scope.startsWith('ui:')))
     },
     get required() {
       return required()

@@ -63,6 +63,7 @@ describe('the configuration', () => {
       defaultMonitors: true,
       alertPrivateAddresses: false,
       traces: null,
+      ui: { mode: 'auto', listen: null, readOnly: false, insecure: false, publicUrl: null },
     }
     expect(loadConfig({})).toEqual(defaults)
     expect(loadConfig({ PATH: '/bin', LOCKSTEP_PORT: '', LOCKSTEP_TEST_POSTGRES_URL: 'anything' })).toEqual(defaults)
@@ -117,6 +118,11 @@ describe('the configuration', () => {
         LOCKSTEP_WATCHDOG_SECONDS: '60',
         LOCKSTEP_DEFAULT_MONITORS: 'off',
         LOCKSTEP_ALERT_PRIVATE_ADDRESSES: 'allow',
+        LOCKSTEP_UI: 'on',
+        LOCKSTEP_UI_LISTEN: '[::1]:9090',
+        LOCKSTEP_UI_READONLY: 'true',
+        LOCKSTEP_UI_INSECURE: 'true',
+        LOCKSTEP_PUBLIC_URL: 'https://features.example',
       }),
     ).toEqual({
       definitions: '/srv/features.ts',
@@ -166,6 +172,13 @@ describe('the configuration', () => {
       defaultMonitors: false,
       alertPrivateAddresses: true,
       traces: null,
+      ui: {
+        mode: 'on',
+        listen: { host: '::1', port: 9090 },
+        readOnly: true,
+        insecure: true,
+        publicUrl: new URL('https://features.example'),
+      },
     })
   })
 
@@ -207,7 +220,7 @@ describe('the configuration', () => {
     const message = failure({ LOCKSTEP_POSTGRESS_URL: 'postgres://u:hush@h/d', LOCKSTEP_PORT: 'x', LOCKSTEP_LOG_LEVEL: 'y' })
     expect(message).toContain('"LOCKSTEP_POSTGRESS_URL" is not a setting (did you mean "LOCKSTEP_POSTGRES_URL"?)')
     expect(failure({ LOCKSTEP_PREFIX: 'a' })).toContain('"LOCKSTEP_PREFIX" is not a setting (did you mean "LOCKSTEP_REDIS_PREFIX"?)')
-    expect(failure({ LOCKSTEP_QZ: '1' })).toContain('"LOCKSTEP_QZ" is not a setting (docs/configuration.md lists them)')
+    expect(failure({ LOCKSTEP_QZXWV: '1' })).toContain('"LOCKSTEP_QZXWV" is not a setting (docs/configuration.md lists them)')
     expect(message).toContain('"LOCKSTEP_PORT" is "x"')
     expect(message).toContain('"LOCKSTEP_LOG_LEVEL" is "y"')
     expect(message).not.toContain('hush')
@@ -239,6 +252,8 @@ describe('the configuration', () => {
       LOCKSTEP_GRPC_MAX_CONNECTIONS: 'a quarter of `ulimit -n`',
       LOCKSTEP_SIGNING_KEY: 'none: nothing is signed',
       LOCKSTEP_WATCHDOG_SECONDS: '`30`; embedded: `0`',
+      LOCKSTEP_UI_LISTEN: 'none',
+      LOCKSTEP_PUBLIC_URL: 'none',
     }
     const rows = [...page.matchAll(/^\| `(LOCKSTEP_\w+)` \| ([^|]+) \|/gm)].map(([, name = '', text = '']) => [name, text] as const)
     const defaults: Readonly<Record<string, string | number | readonly string[] | undefined>> = variables.parse({})

@@ -44,8 +44,8 @@ export interface World {
   /** A server of this world that listens on a free port; closed with the world. */
   serve(
     options?: Partial<ServerOptions>,
-    where?: { readonly grpcPort?: number },
-  ): Promise<{ server: LockstepServer; url: string; grpcPort: number | null; registry: Registry }>
+    where?: { readonly grpcPort?: number; readonly host?: string },
+  ): Promise<{ server: LockstepServer; url: string; uiUrl: string | null; grpcPort: number | null; registry: Registry }>
   close(): Promise<void>
 }
 
@@ -81,7 +81,7 @@ export async function createWorld(kind: OnlineStore['kind'], set: DefinitionSet 
       ])
       return (await pushModel(db, { model, bytes, contract: await inspectModel(bytes) })).version.version
     },
-    async serve(options = {}, { grpcPort: wanted } = {}) {
+    async serve(options = {}, { grpcPort: wanted, host = '127.0.0.1' } = {}) {
       const registry = new Registry()
       const server = createServer({
         config: { bodyLimitBytes: 100_000 },
@@ -96,8 +96,8 @@ export async function createWorld(kind: OnlineStore['kind'], set: DefinitionSet 
         ...options,
       })
       servers.push(server)
-      const { url, grpcPort } = await server.listen('127.0.0.1', 0, wanted)
-      return { server, url, grpcPort, registry }
+      const { url, uiUrl, grpcPort } = await server.listen(host, 0, wanted)
+      return { server, url, uiUrl, grpcPort, registry }
     },
     async close() {
       for (const server of servers) await server.close()

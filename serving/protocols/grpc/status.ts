@@ -22,6 +22,8 @@ function fromHttp(http: HttpErrorStatus): status {
     case 404:
       return status.NOT_FOUND
     case 409:
+    case 412:
+    case 421:
       return status.FAILED_PRECONDITION
     case 413:
     case 429:

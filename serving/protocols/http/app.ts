@@ -1,3 +1,4 @@
+import type { ServerResponse } from 'node:http'
 import type { Context } from 'hono'
 import { Hono } from 'hono'
 import { RegExpRouter } from 'hono/router/reg-exp-router'
@@ -41,6 +42,7 @@ import { registryRoutes } from './registry-route.ts'
 import { sourceFileRoutes } from './source-files-route.ts'
 import { datasetRoutes } from './datasets-route.ts'
 import { uploadRoutes } from './uploads-route.ts'
+import { pathOf } from './request-path.ts'
 import type { ErrorShape, Route } from './route.ts'
 import { answerHeaders, createSender } from './send-response.ts'
 import type { HttpListener } from './serialize-pipelined.ts'
@@ -83,6 +85,13 @@ const described: readonly Route[] = [
 /** Every operation of the HTTP interface. */
 export const routes: readonly Route[] = [...described, ...docsRoutes(described)]
 
+export interface ListenerOptions {
+  /** Default: those of the HTTP interface. */
+  readonly routes?: readonly Route[]
+  /** Runs before a request is routed. What it throws is the answer. */
+  readonly before?: (incoming: IncomingRequest, outgoing: ServerResponse) => void
+}
+
 type Env = { Bindings: HttpCall }
 
 /** The files of answers: Hono knows only their headers. */
@@ -101,12 +110,12 @@ const files = new WeakMap<HttpCall, FileRange>()
  * - it waits for ever for a client that does not read;
  * - it reads bodies as streams, which costs more than parsing them.
  */
-export function createHttpListener(context: ServingContext): HttpListener {
+export function createHttpListener(context: ServingContext, { routes: own = routes, before }: ListenerOptions = {}): HttpListener {
   const createCall = createHttpCalls(context)
   const send = createSender(context)
-  const app = createApp(context)
+  const app = createApp(context, own)
   const hot = new RegExpRouter<Route>()
-  for (const route of routes) if (route.isHot === true) hot.add(route.method, route.path, route)
+  for (const route of own) if (route.isHot === true) hot.add(route.method, route.path, route)
 
   const respondHot = (call: Call, answer: RouteAnswer): void => send(call, answer.status, answerHeaders(call, answer), answer.body)
 
@@ -114,6 +123,11 @@ export function createHttpListener(context: ServingContext): HttpListener {
     const call = createCall(incoming, outgoing)
     const invalid = invalidMessage(incoming, call.requestId)
     if (invalid !== null) return respondHot(call, invalid)
+    try {
+      before?.(incoming, outgoing)
+    } catch (error) {
+      return call.start(refusing(error), {}, respondHot)
+    }
     const { method = '', url = '', headers } = incoming
     if (headers.origin === undefined && !/[?%]/.test(url)) {
       const [[found], values] = hot.match(method, url)
@@ -130,11 +144,11 @@ export function createHttpListener(context: ServingContext): HttpListener {
   }
 }
 
-function createApp({ corsOrigins }: ServingContext): Hono<Env> {
+function createApp({ corsOrigins }: ServingContext, all: readonly Route[]): Hono<Env> {
   const app = new Hono<Env>({ getPath: (_, options) => pathOf(options?.env?.incoming.url ?? '') })
-  for (const [path, ofPath] of Map.groupBy(routes.flatMap(withBothPaths), (route) => route.path)) {
+  for (const [path, ofPath] of Map.groupBy(all.flatMap(withBothPaths), (route) => route.path)) {
     const methods = ofPath.flatMap(({ method }) => (method === 'GET' ? ['GET', 'HEAD'] : [method]))
-    if (corsOrigins.length > 0) app.use(path, crossOrigin(corsOrigins, methods))
+    if (corsOrigins.length > 0 && ofPath.every(({ isOwnOrigin }) => isOwnOrigin !== true)) app.use(path, crossOrigin(corsOrigins, methods))
     for (const route of ofPath) app.on(route.method, path, (c) => answerTo(c, route))
     const [{ errors = 'lockstep' } = {}] = ofPath
     const refusal = methodRefusal(path, methods, errors)
@@ -168,22 +182,19 @@ function paramsOf(of: Readonly<Record<string, number | string>>, values: readonl
   return params
 }
 
-/** The path of a request's target. Its percent-encoding is decoded as Hono does it. */
-function pathOf(target: string): string {
-  const query = target.indexOf('?')
-  const path = query < 0 ? target : target.slice(0, query)
-  // the request of a proxy also names the server
-  const own = path.startsWith('/') ? path : (URL.parse(path)?.pathname ?? path)
-  if (!own.includes('%')) return own
-  try {
-    return decodeURI(own.replaceAll('%25', '%2525'))
-  } catch {
-    return own
-  }
-}
-
 function withBothPaths(route: Route): Route[] {
   return route.alsoPath === undefined ? [route] : [route, { ...route, path: route.alsoPath }]
+}
+
+/** Answers what was thrown before the routing. */
+function refusing(error: unknown): Route {
+  return {
+    ...undescribed,
+    path: 'none',
+    handle() {
+      throw error
+    },
+  }
 }
 
 const undescribed = { method: 'GET', scope: null, summary: '', tag: '' } as const

@@ -1,18 +1,16 @@
 import { z } from 'zod'
 import { LockstepError } from '../../../kernel/errors.ts'
-import { memoizeWeak } from '../../../kernel/memoize-weak.ts'
 import { kindOrder, labelOf } from '../../../registry/definition.ts'
 import type { Entry } from '../../../registry/find/entry.ts'
 import { entriesOf, entryKinds, filterEntries } from '../../../registry/find/entry.ts'
 import { findNode, plurals } from '../../../registry/find/find-entry.ts'
 import { graphOf, lineageOf, nodeKinds } from '../../../registry/find/graph.ts'
 import type { Inventory } from '../../../registry/find/inventory.ts'
-import { createInventoryReader } from '../../../registry/find/inventory.ts'
 import { maxFound, search } from '../../../registry/find/search.ts'
-import type { Database } from '../../../runtime/database.ts'
 import { readVersion } from '../../../runtime/version.ts'
 import type { ServingContext } from '../../context.ts'
 import { definitionPage } from '../../find/definition-page.ts'
+import { inventoryOf } from '../../find/inventory-of.ts'
 import type { Call, RouteAnswer } from './call.ts'
 import { jsonAnswer } from './call.ts'
 import { checkQuery } from './check-query.ts'
@@ -111,12 +109,6 @@ export const findRoutes: readonly Route[] = [
 
 /** Another version may answer otherwise. */
 const ownVersion = readVersion()
-
-const readerOf = memoizeWeak((db: Database) => createInventoryReader(db))
-
-async function inventoryOf(deps: Pick<ServingContext, 'upkeep'>): Promise<Inventory> {
-  return await readerOf(deps.upkeep.database())()
-}
 
 /** Answers 304 to a client that has what the registry is now. */
 async function unlessKnown(call: Call, deps: ServingContext, answer: (inventory: Inventory) => object): Promise<RouteAnswer> {

@@ -17,6 +17,8 @@ export interface Route {
   readonly scope: Scope | null
   /** Whether its answer is long and the same for all: these are answered one after the other, apart from all others. */
   readonly isPaced?: true
+  /** Whether pages of other origins may never use it, whatever the settings say. */
+  readonly isOwnOrigin?: true
   /** Whether its requests are matched before Hono, which costs less (`app.ts`). */
   readonly isHot?: true
   /**

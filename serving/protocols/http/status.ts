@@ -1,6 +1,25 @@
 import type { LockstepError } from '../../../kernel/errors.ts'
 
-export type HttpErrorStatus = 400 | 401 | 403 | 404 | 405 | 406 | 409 | 413 | 415 | 422 | 429 | 499 | 500 | 501 | 503 | 504 | 507
+export type HttpErrorStatus =
+  | 400
+  | 401
+  | 403
+  | 404
+  | 405
+  | 406
+  | 409
+  | 412
+  | 413
+  | 415
+  | 421
+  | 422
+  | 429
+  | 499
+  | 500
+  | 501
+  | 503
+  | 504
+  | 507
 
 /** The HTTP status of an error. Only this file chooses it. Failures of the server are 500. */
 export function statusOf({ code, details }: LockstepError): HttpErrorStatus {
@@ -38,10 +57,14 @@ export function statusOf({ code, details }: LockstepError): HttpErrorStatus {
     case 'BATCH_CONFLICT':
     case 'FILE_CHANGED':
       return 409
+    case 'STALE':
+      return 412
     case 'BODY_TOO_LARGE':
       return 413
     case 'UNSUPPORTED_MEDIA_TYPE':
       return 415
+    case 'MISDIRECTED':
+      return 421
     case 'NOT_PUSHABLE':
     case 'IDEMPOTENCY_KEY_REUSED':
     case 'UPLOAD_DAMAGED':

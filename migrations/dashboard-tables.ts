@@ -1,0 +1,22 @@
+import type { Generated } from 'kysely'
+
+/** Sessions of the dashboard, by the SHA-256 of the session's secret. */
+export interface UiSessionsTable {
+  hash: Buffer
+  /** The id of an API key, or `user@host` where a one-time code began it. */
+  actor: string
+  /** The key that it ends with; null: a one-time code began it. */
+  key_id: string | null
+  scopes: string[]
+  created_at: Generated<Date>
+  /** Accurate to a minute. */
+  seen_at: Generated<Date>
+  expires_at: Date
+}
+
+/** One-time codes that begin a session, by their SHA-256. */
+export interface UiCodesTable {
+  hash: Buffer
+  actor: string
+  expires_at: Date
+}

@@ -1,0 +1,38 @@
+import { z } from 'zod'
+import { chart, link, moment } from './answer.ts'
+
+export const problem = z.object({
+  severity: z.enum(['page', 'warn', 'info']),
+  what: z.string().describe('A sentence'),
+  since: moment.nullable(),
+  cause: z.string().nullable().describe('The likely cause'),
+  todo: z.string().nullable().describe('What to do'),
+  owner: z.string().nullable(),
+  link,
+  command: z.string().nullable(),
+})
+export type Problem = z.output<typeof problem>
+
+/** `GET /ui/api/now` */
+export const now = z.object({
+  headline: z.string().describe('One sentence: all is well, or what is not'),
+  isWell: z.boolean().describe('Whether nothing needs anybody: no problem is a page or a warning'),
+  problems: z.array(problem).describe('The worst first'),
+  traffic: chart.describe('Predictions of the last hour'),
+  latency: chart.describe('Their times'),
+  models: z.array(
+    z.object({
+      name: z.string(),
+      champion: z.number().nullable(),
+      requests: z.number().describe('In the last hour'),
+      errors: z.number(),
+      p99Ms: z.number().nullable(),
+      rollout: z.object({ version: z.number(), share: z.number(), step: z.number().nullable(), paused: z.boolean() }).nullable(),
+      experiment: z.string().nullable().describe('The name of its running experiment'),
+    }),
+  ),
+  views: z.object({ online: z.number(), late: z.number() }),
+  jobs: z.object({ running: z.number(), failed: z.number().describe('In the last day') }),
+  alerts: z.object({ firing: z.number(), silenced: z.number() }),
+})
+export type NowData = z.output<typeof now>

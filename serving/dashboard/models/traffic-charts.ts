@@ -1,0 +1,52 @@
+import type { ModelStatistics } from '../../../monitoring/rollups/model-statistics.ts'
+import type { Chart, Series } from '../contract/answer.ts'
+
+type Named = readonly [label: string, statistics: ModelStatistics]
+
+/** Predictions by time, a line for each. */
+export function trafficChart(all: readonly Named[]): Chart {
+  const total = all.reduce((sum, [, statistics]) => sum + statistics.total.requests, 0)
+  const failed = all.reduce((sum, [, statistics]) => sum + errorsOf(statistics.total.errors), 0)
+  const span = all[0] === undefined ? '' : ` between ${hourOf(all[0][1].from)} and ${hourOf(all[0][1].to)}`
+  const finding =
+    total === 0
+      ? `No predictions${span}.`
+      : `${total.toLocaleString('en-US')} ${total === 1 ? 'request' : 'requests'}${span}, ${failed === 0 ? 'none failed' : `${failed.toLocaleString('en-US')} failed`}.`
+  return { finding, series: all.map((named) => line(named, 'count', ({ requests }) => requests)) }
+}
+
+/** Times of predictions, p50 and p99 of each. */
+export function latencyChart(all: readonly Named[]): Chart {
+  const worst = all.flatMap(([label, { total }]) => (total.latencyMs.total.p99 === null ? [] : [{ label, p99: total.latencyMs.total.p99 }]))
+  const [slowest] = worst.toSorted((a, b) => b.p99 - a.p99)
+  return {
+    finding:
+      slowest === undefined
+        ? 'No request was timed.'
+        : `99 of 100 requests of ${slowest.label} were answered within ${rounded(slowest.p99)} ms.`,
+    series: all.flatMap((named) => [
+      line([`${named[0]} p50`, named[1]], 'ms', ({ latencyMs }) => latencyMs.total.p50),
+      line([`${named[0]} p99`, named[1]], 'ms', ({ latencyMs }) => latencyMs.total.p99),
+    ]),
+  }
+}
+
+type Figures = NonNullable<ModelStatistics['series'][number]['figures']>
+
+function line([label, { series }]: Named, unit: Series['unit'], value: (figures: Figures) => number | null): Series {
+  const points = series.map(({ at, figures }) => ({ t: Date.parse(at), v: figures === null ? null : value(figures) }))
+  return { label, unit, points }
+}
+
+export function errorsOf(errors: Readonly<Record<string, number>>): number {
+  return Object.values(errors).reduce((sum, count) => sum + count, 0)
+}
+
+/** For sentences. */
+export function rounded(value: number): string {
+  return Math.abs(value) >= 100 ? value.toFixed(0) : value.toPrecision(2)
+}
+
+function hourOf(moment: string): string {
+  return `${moment.slice(0, 16).replace('T', ' ')} UTC`
+}

@@ -1,0 +1,59 @@
+import { createHash } from 'node:crypto'
+import type { z } from 'zod'
+import type { DashboardScope } from '../../registry/keys/scope.ts'
+import type { Database } from '../../runtime/database.ts'
+import type { UiSettings } from '../../runtime/ui-settings.ts'
+import type { ServingContext } from '../context.ts'
+import type { RouteAnswer } from '../protocols/http/call.ts'
+import type { Session } from '../../registry/keys/dashboard-sessions.ts'
+
+/** What a page asks. */
+export interface Ask<Query = Readonly<Record<string, unknown>>> {
+  readonly deps: ServingContext
+  readonly db: Database
+  readonly settings: UiSettings
+  readonly session: Session
+  readonly requestId: string
+  /** Of the path. */
+  readonly params: Readonly<Record<string, string>>
+  readonly query: Query
+  /** Epoch microseconds. */
+  readonly now: number
+}
+
+/** What a page is answered. */
+export interface Told<Data = unknown> {
+  readonly data: Data
+  /** Set where figures are of a sample: of which. */
+  readonly sampled?: string
+  /** Set where some of it can still change: whether it cannot any more. */
+  readonly mature?: boolean
+}
+
+/** What the dashboard shows in one place. It reads what is stored and computes no statistics. */
+export interface ReadModel<Schema extends z.ZodType = z.ZodType, Query extends z.ZodObject = z.ZodObject> {
+  /** Under `/ui/api`. */
+  readonly path: string
+  readonly scope: DashboardScope
+  readonly query?: Query
+  /** The contract of `data`. */
+  readonly data: Schema
+  /** Whether an answer is about the session, or is audited: then it is made for each request. */
+  readonly isPersonal?: true
+  read(ask: Ask<z.output<Query>>): Promise<Told<z.input<Schema>>>
+}
+
+/** Checks a read model's types, and forgets them. */
+export function readModel<Schema extends z.ZodType, Query extends z.ZodObject>(model: ReadModel<Schema, Query>): ReadModel {
+  return model
+}
+
+/** An answer as it is sent: `{ data, asOf, sampled?, mature? }`. The same object answers for a while. */
+export function toldAnswer(told: Told, asOf: string): { readonly etag: string; readonly answer: RouteAnswer } {
+  const data = JSON.stringify(told.data, (_key, value: unknown) => (typeof value === 'bigint' ? String(value) : value))
+  const etag = `"${createHash('sha256').update(data).digest('base64url').slice(0, 22)}"`
+  const { sampled, mature } = told
+  const rest = JSON.stringify({ asOf, sampled, mature }).slice(1)
+  const body = new Uint8Array(Buffer.from(`{"data":${data},${rest}`))
+  return { etag, answer: { status: 200, body, headers: { etag }, kept: true } }
+}

@@ -1,0 +1,6 @@
+import { catalogModel, searchModel } from './catalog/catalog-models.ts'
+import { nowModel } from './now/now-model.ts'
+import type { ReadModel } from './read-model.ts'
+
+/** All that the dashboard reads. A number has one place here, so that two pages cannot disagree. */
+export const readModels: readonly ReadModel[] = [nowModel, catalogModel, searchModel]

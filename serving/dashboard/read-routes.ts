@@ -1,0 +1,81 @@
+import { formatTimestamp } from '../../kernel/time.ts'
+import { LockstepError } from '../../kernel/errors.ts'
+import { keepFor } from '../../runtime/keep-for.ts'
+import type { UiSettings } from '../../runtime/ui-settings.ts'
+import type { RouteAnswer } from '../protocols/http/call.ts'
+import { checkQuery } from '../protocols/http/check-query.ts'
+import type { Route } from '../protocols/http/route.ts'
+import type { Ask } from './read-model.ts'
+import { toldAnswer } from './read-model.ts'
+import { readModels } from './read-models.ts'
+import { requireSession } from './session/require-session.ts'
+
+/** How long an answer is given to all that ask the same: so many open pages cost about what one costs. */
+const keptMs = 1000
+const maxKept = 200
+/** How many answers may be made at once, and how many may wait, so that pages never crowd out predictions. */
+const maxMade = 4
+const maxWaiting = 100
+
+type Made = ReturnType<typeof toldAnswer>
+
+/** The routes that read, one for each read model. */
+export function readRoutes(settings: UiSettings): readonly Route[] {
+  const kept = new Map<string, () => Promise<Made>>()
+  const inTurn = createTurns()
+
+  function shared(key: string, make: () => Promise<Made>): Promise<Made> {
+    let answer = kept.get(key)
+    if (answer === undefined) {
+      if (kept.size >= maxKept) kept.clear()
+      answer = keepFor(keptMs, make)
+      kept.set(key, answer)
+      setTimeout(() => kept.delete(key), keptMs).unref()
+    }
+    return answer()
+  }
+
+  return readModels.map((model): Route => ({
+    method: 'GET',
+    path: `/ui/api${model.path}`,
+    scope: null,
+    isOwnOrigin: true,
+    summary: '',
+    tag: '',
+    async handle(call, deps) {
+      const db = deps.upkeep.database()
+      const session = await requireSession(call, db, settings, model.scope)
+      const query = model.query === undefined ? {} : checkQuery(call, model.query)
+      const { params, requestId } = call
+      const ask: Ask = { deps, db, settings, session, requestId, params, query, now: deps.clock() }
+      const make = () => inTurn(async () => toldAnswer(await model.read(ask), formatTimestamp(ask.now)))
+      const made = await (model.isPersonal === true ? make() : shared(JSON.stringify([model.path, params, query]), make))
+      return unlessKnown(call.incoming.headers['if-none-match'], made)
+    },
+  }))
+}
+
+/** Answers 304 to a page that has these data. */
+function unlessKnown(known: string | undefined, { etag, answer }: Made): RouteAnswer {
+  const isKnown = known?.split(',').some((each) => each.trim().replace(/^W\//, '') === etag) === true
+  return isKnown ? { status: 304, body: null, headers: { etag } } : answer
+}
+
+/** Runs few things at once. @throws LockstepError `BUSY` where too many wait */
+function createTurns(): <T>(work: () => Promise<T>) => Promise<T> {
+  let made = 0
+  const waiting: (() => void)[] = []
+  return async (work) => {
+    if (made >= maxMade) {
+      if (waiting.length >= maxWaiting) throw new LockstepError('BUSY', 'Too many pages of the dashboard ask at once; ask again soon.')
+      await new Promise<void>((resolve) => waiting.push(resolve))
+    }
+    made++
+    try {
+      return await work()
+    } finally {
+      made--
+      waiting.shift()?.()
+    }
+  }
+}

@@ -1,0 +1,30 @@
+import { LockstepError } from '../../../kernel/errors.ts'
+import type { DashboardScope } from '../../../registry/keys/scope.ts'
+import type { Database } from '../../../runtime/database.ts'
+import type { UiSettings } from '../../../runtime/ui-settings.ts'
+import type { Call } from '../../protocols/http/call.ts'
+import { cookieOf, requireOwnPage } from './browser-rules.ts'
+import type { Session } from '../../../registry/keys/dashboard-sessions.ts'
+import { findSession } from '../../../registry/keys/dashboard-sessions.ts'
+
+/**
+ * The session of a request to `/ui/api`, which a page of the dashboard must send. An API key is no session.
+ *
+ * @throws LockstepError `UNAUTHENTICATED`, `FORBIDDEN`, `UNSUPPORTED_MEDIA_TYPE`
+ */
+export async function requireSession({ incoming }: Call, db: Database, settings: UiSettings, scope: DashboardScope): Promise<Session> {
+  requireOwnPage(incoming, settings)
+  const secret = cookieOf(incoming, settings.publicUrl)
+  const session = secret === null ? null : await findSession(db, secret)
+  if (session === null) throw new LockstepError('UNAUTHENTICATED', 'You are not logged in, or your session has ended; log in again.')
+  requireDashboardScope(session, scope)
+  return session
+}
+
+/** @throws LockstepError `FORBIDDEN` */
+export function requireDashboardScope({ actor, scopes }: Session, scope: DashboardScope): void {
+  if (scopes.includes(scope)) return
+  throw new LockstepError('FORBIDDEN', `This needs the scope "${scope}", which the session of "${actor}" does not have.`, {
+    details: { needs: scope },
+  })
+}

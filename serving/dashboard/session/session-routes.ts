@@ -1,0 +1,91 @@
+import { z } from 'zod'
+import { LockstepError } from '../../../kernel/errors.ts'
+import { formatTimestamp } from '../../../kernel/time.ts'
+import type { UiSettings } from '../../../runtime/ui-settings.ts'
+import { readVersion } from '../../../runtime/version.ts'
+import { readBody } from '../../protocols/http/body.ts'
+import type { Call, RouteAnswer } from '../../protocols/http/call.ts'
+import { jsonAnswer } from '../../protocols/http/call.ts'
+import type { Route } from '../../protocols/http/route.ts'
+import { keyOf } from '../../traffic/key-ring.ts'
+import type { SessionData } from '../contract/session.ts'
+import { cookieOf, requireOwnPage, requireSafeWay, setCookie } from './browser-rules.ts'
+import { createLoginLimit } from './login-limit.ts'
+import { beginByCode, beginByKey, endSession, findSession } from '../../../registry/keys/dashboard-sessions.ts'
+
+const loginBody = z.strictObject({ code: z.string().max(200).optional() })
+
+/** Log-in and log-out. A key is sent here once, and nowhere else under `/ui`. */
+export function sessionRoutes(settings: UiSettings): readonly Route[] {
+  const limit = createLoginLimit(() => performance.now())
+  const route = { path: '/ui/session', scope: null, isOwnOrigin: true, tag: '' } as const
+  return [
+    {
+      ...route,
+      method: 'POST',
+      summary: 'Log in with an API key or a one-time code',
+      async handle(call, deps) {
+        const { incoming } = call
+        requireOwnPage(incoming, settings)
+        requireSafeWay(incoming, settings)
+        const { code } = await readBody(call, 4096, loginBody, {})
+        const address = incoming.socket.remoteAddress ?? ''
+        limit.check(address)
+        const db = deps.upkeep.database()
+        const key = keyOf(incoming.headers)
+        if (code === undefined && key === null)
+          throw new LockstepError(
+            'UNAUTHENTICATED',
+            'Send an API key as "Authorization: Bearer KEY", or the one-time code of "lockstep ui".',
+          )
+        try {
+          const secret = await (code === undefined ? beginByKey(db, key ?? '') : beginByCode(db, code))
+          return answer(call, 201, { 'set-cookie': setCookie(incoming, settings.publicUrl, secret) })
+        } catch (error) {
+          if (error instanceof LockstepError && error.code === 'UNAUTHENTICATED') limit.failed(address)
+          throw error
+        }
+      },
+    },
+    {
+      ...route,
+      method: 'GET',
+      path: '/ui/api/session',
+      summary: 'Who is logged in',
+      async handle({ incoming }, deps) {
+        requireOwnPage(incoming, settings)
+        const secret = cookieOf(incoming, settings.publicUrl)
+        const found = secret === null ? null : await findSession(deps.upkeep.database(), secret)
+        const { readOnly } = settings
+        const data: SessionData = {
+          signedIn: found !== null,
+          actor: found?.actor ?? null,
+          scopes: [...(found?.scopes ?? [])],
+          since: found?.createdAt.toISOString() ?? null,
+          readOnly,
+          version: found === null ? null : readVersion(),
+          defaultAsOf: found === null || deps.defaultAsOf === null ? null : formatTimestamp(deps.defaultAsOf),
+        }
+        return jsonAnswer({ data, asOf: formatTimestamp(deps.clock()) })
+      },
+    },
+    {
+      ...route,
+      method: 'DELETE',
+      summary: 'Log out',
+      async handle(call, deps) {
+        requireOwnPage(call.incoming, settings)
+        const secret = cookieOf(call.incoming, settings.publicUrl)
+        if (secret !== null) await endSession(deps.upkeep.database(), secret)
+        return answer(call, 200, {
+          'set-cookie': setCookie(call.incoming, settings.publicUrl, null),
+          'clear-site-data': '"cache", "cookies", "storage"',
+        })
+      },
+    },
+  ]
+}
+
+function answer({ requestId }: Call, status: number, headers: Record<string, string>): RouteAnswer {
+  return jsonAnswer({ requestId }, status, headers)
+}

@@ -1,0 +1,288 @@
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { createKey, revokeKey, rotateKey } from '../../../registry/keys/api-keys.ts'
+import type { Scope } from '../../../registry/keys/scope.ts'
+import { defaultUi } from '../../../runtime/ui-settings.ts'
+import { issueCode } from '../../../registry/keys/dashboard-sessions.ts'
+import type { World } from '../world.ts'
+import { ask, createWorld } from '../world.ts'
+import type { Visitor } from './visitor.ts'
+import { createVisitor } from './visitor.ts'
+
+let world: World
+let url: string
+let folder: string
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'lockstep-pages-'))
+  await mkdir(join(folder, 'assets'))
+  await writeFile(join(folder, 'index.html'), '<!doctype html><title>Lockstep</title>')
+  await writeFile(join(folder, 'assets', 'main-1a2b.js'), 'console.log(1)')
+  await writeFile(join(folder, 'secret.js'), 'no asset')
+  world = await createWorld('embedded')
+  await world.materialize('airport_required')
+  const served = await world.serve({ uiFolder: async () => folder })
+  url = served.url
+  await served.server.whenReady()
+})
+afterAll(async () => {
+  await world?.close()
+  if (folder !== undefined) await rm(folder, { recursive: true, force: true })
+})
+
+const keyWith = async (...scopes: Scope[]) =>
+  await createKey(world.db, { name: 'ui', scopes, requestsPerSecond: null, rowsPerSecond: null, expiresAt: null })
+
+async function loggedIn(): Promise<Visitor> {
+  const visitor = createVisitor(url)
+  expect((await visitor.login(world.db)).status).toBe(201)
+  return visitor
+}
+
+describe('the pages of the dashboard', () => {
+  it('are index.html under every path, which is never stored', async () => {
+    for (const path of ['/ui/', '/ui/catalog', '/ui/models/delay/3']) {
+      const { status, headers, text } = await createVisitor(url).ask(path)
+      expect([path, status, headers['cache-control'], text]).toEqual([path, 200, 'no-store', '<!doctype html><title>Lockstep</title>'])
+    }
+    expect(await createVisitor(url).ask('/ui')).toMatchObject({ status: 308, headers: { location: '/ui/' } })
+  })
+
+  it('have assets that never change, and no other file', async () => {
+    const { ask: get } = createVisitor(url)
+    expect(await get('/ui/assets/main-1a2b.js')).toMatchObject({
+      status: 200,
+      headers: { 'cache-control': 'public, max-age=31536000, immutable', 'content-type': 'text/javascript; charset=utf-8' },
+    })
+    for (const path of ['/ui/assets/other.js', '/ui/assets/..%2Fsecret.js', '/ui/assets/%2e%2e%2fsecret.js'])
+      expect(await get(path)).toMatchObject({ status: 404, body: { error: { code: 'NOT_FOUND' } } })
+  })
+
+  it('come with headers that forbid foreign scripts, frames and guesses, in errors as well', async () => {
+    for (const path of ['/ui/', '/ui/assets/none.js', '/ui/api/now', '/ui/api/nothing', '/%75i/api/now']) {
+      const { headers } = await createVisitor(url).ask(path)
+      expect(headers['content-security-policy']).toContain("default-src 'none'; script-src 'self'; style-src 'self'")
+      expect(headers['content-security-policy']).toContain("require-trusted-types-for 'script'; trusted-types 'none'")
+      expect(headers).toMatchObject({
+        'x-frame-options': 'DENY',
+        'x-content-type-options': 'nosniff',
+        'referrer-policy': 'no-referrer',
+        'cross-origin-opener-policy': 'same-origin',
+        'cross-origin-resource-policy': 'same-origin',
+        'cache-control': 'no-store',
+      })
+      expect(headers['access-control-allow-origin']).toBeUndefined()
+    }
+  })
+})
+
+describe('a session of the dashboard', () => {
+  it('begins with a one-time code, once', async () => {
+    const code = await issueCode(world.db, 'ann@laptop')
+    const visitor = createVisitor(url)
+    const first = await visitor.ask('/ui/session', { method: 'POST', body: { code } })
+    expect(first.status).toBe(201)
+    expect(first.headers['set-cookie']?.[0]).toMatch(/^lockstep_\d+=[\w-]{43}; HttpOnly; SameSite=Strict; Path=\/ui$/)
+    expect(await visitor.ask('/ui/session', { method: 'POST', body: { code } })).toMatchObject({ status: 401 })
+    const late = await issueCode(world.db, 'ann@laptop', -1)
+    expect(await visitor.ask('/ui/session', { method: 'POST', body: { code: late } })).toMatchObject({ status: 401 })
+  })
+
+  it('says who is logged in, and nothing to others', async () => {
+    const visitor = await loggedIn()
+    expect(await visitor.ask('/ui/api/session')).toMatchObject({ status: 200, body: { data: { signedIn: true, actor: 'ann@laptop' } } })
+    visitor.cookie = null
+    expect((await visitor.ask('/ui/api/session')).body.data).toEqual({
+      signedIn: false,
+      actor: null,
+      scopes: [],
+      since: null,
+      readOnly: false,
+      version: null,
+      defaultAsOf: null,
+    })
+    expect(await visitor.ask('/ui/api/now')).toMatchObject({ status: 401, body: { error: { code: 'UNAUTHENTICATED' } } })
+  })
+
+  it('is not stored, only its hash is', async () => {
+    const { cookie } = await loggedIn()
+    const rows = await world.db.query<{ all: string }>('select t::text as all from lockstep.ui_sessions t', [])
+    expect(rows.length).toBeGreaterThan(0)
+    expect(rows.some((row) => row.all.includes(cookie?.split('=')[1] ?? '?'))).toBe(false)
+  })
+
+  it('ends at log-out', async () => {
+    const visitor = await loggedIn()
+    const out = await visitor.ask('/ui/session', { method: 'DELETE' })
+    expect(out).toMatchObject({ status: 200, headers: { 'clear-site-data': '"cache", "cookies", "storage"' } })
+    expect(await visitor.ask('/ui/api/now')).toMatchObject({ status: 401 })
+  })
+
+  it('ends after 30 idle minutes, and after 12 hours', async () => {
+    const visitor = await loggedIn()
+    await world.db.query(`update lockstep.ui_sessions set seen_at = now() - interval '29 minutes'`, [])
+    expect(await visitor.ask('/ui/api/now')).toMatchObject({ status: 200 })
+    await world.db.query(`update lockstep.ui_sessions set seen_at = now() - interval '31 minutes'`, [])
+    expect(await visitor.ask('/ui/api/now')).toMatchObject({ status: 401 })
+    const other = await loggedIn()
+    await world.db.query(`update lockstep.ui_sessions set expires_at = now()`, [])
+    expect(await other.ask('/ui/api/now')).toMatchObject({ status: 401 })
+  })
+})
+
+describe('a page of another origin', () => {
+  const foreign: readonly (readonly [string, Record<string, string | null>])[] = [
+    ['without the own header', { 'x-lockstep-ui': null }],
+    ['of another site', { 'sec-fetch-site': 'cross-site' }],
+    ['of the same site', { 'sec-fetch-site': 'same-site' }],
+    ['of another origin', { 'sec-fetch-site': null, origin: 'https://evil.example' }],
+    ['of another port', { 'sec-fetch-site': null, origin: 'http://127.0.0.1:1' }],
+    ['without an origin that it has', { origin: 'null' }],
+  ]
+
+  it.each(foreign)('gets nothing, and changes nothing: %s', async (_, headers) => {
+    const visitor = await loggedIn()
+    expect(await visitor.ask('/ui/api/now', { headers })).toMatchObject({ status: 403, body: { error: { code: 'FORBIDDEN' } } })
+    expect(await visitor.ask('/ui/session', { method: 'DELETE', headers })).toMatchObject({ status: 403 })
+    expect(await visitor.ask('/ui/api/now')).toMatchObject({ status: 200 })
+  })
+
+  it('cannot send a form, or a body without a type', async () => {
+    const visitor = await loggedIn()
+    for (const type of ['application/x-www-form-urlencoded', 'text/plain', 'multipart/form-data', null]) {
+      const headers = { 'content-type': type }
+      expect(await visitor.ask('/ui/session', { method: 'POST', headers, body: {} })).toMatchObject({ status: 415 })
+    }
+    const without = { origin: null, 'sec-fetch-site': null }
+    expect(await visitor.ask('/ui/session', { method: 'DELETE', headers: without })).toMatchObject({ status: 403 })
+  })
+
+  it('is not asked in advance either', async () => {
+    const headers = {
+      origin: 'https://evil.example',
+      'access-control-request-method': 'POST',
+      'access-control-request-headers': 'x-lockstep-ui',
+    }
+    const served = await world.serve({
+      config: { bodyLimitBytes: 1000, corsOrigins: ['https://evil.example'] },
+      uiFolder: async () => folder,
+    })
+    for (const path of ['/ui/session', '/ui/api/now', '/ui/']) {
+      const seen = await createVisitor(served.url).ask(path, { method: 'OPTIONS', headers })
+      expect(seen.headers['access-control-allow-origin']).toBeUndefined()
+      expect(seen.headers['access-control-allow-headers']).toBeUndefined()
+    }
+  })
+
+  it('cannot come under a name of its own', async () => {
+    const visitor = await loggedIn()
+    const { port } = new URL(url)
+    for (const host of ['evil.example', `evil.example:${port}`, '127.0.0.1', 'localhost:1', `10.0.0.1:${port}`, `x.localhost:${port}`]) {
+      for (const path of ['/ui/', '/ui/api/now', '/ui/api/session', '/%75i/api/now', '/ui/nothing', '/ui/assets/main-1a2b.js'])
+        expect(await visitor.ask(path, { headers: { host } })).toMatchObject({ status: 421, body: { error: { code: 'MISDIRECTED' } } })
+    }
+    for (const host of [`localhost:${port}`, `127.0.0.1:${port}`, `[::1]:${port}`, `LOCALHOST:${port}`])
+      expect(await visitor.ask('/ui/api/session', { headers: { host } })).toMatchObject({ status: 200 })
+  })
+})
+
+describe('keys', () => {
+  it('begin a session, which ends once they are revoked, rotated or expired', async () => {
+    const end: Record<string, (id: string) => Promise<unknown>> = {
+      revoked: (id) => revokeKey(world.db, id),
+      rotated: (id) => rotateKey(world.db, id, { overlapMs: 60_000 }),
+      expired: (id) => world.db.query('update lockstep.api_keys set expires_at = now() where id = $1', [id]),
+    }
+    for (const [how, ends] of Object.entries(end)) {
+      const { text, key } = await keyWith('ui:operate')
+      const visitor = createVisitor(url)
+      expect(await visitor.login(world.db, { key: text })).toMatchObject({ status: 201 })
+      const seen = await visitor.ask('/ui/api/session')
+      expect(seen.body.data).toMatchObject({ actor: key.id, scopes: ['ui:read', 'ui:operate'] })
+      await ends(key.id)
+      expect([how, (await visitor.ask('/ui/api/now')).status]).toEqual([how, 401])
+    }
+  })
+
+  it('open no other door: a key not under /ui/api, a cookie not under /v1', async () => {
+    const { text, key } = await keyWith('admin')
+    const { text: ui } = await keyWith('ui:admin')
+    const served = await world.serve({ uiFolder: async () => folder })
+    await served.server.whenReady()
+    const visitor = createVisitor(served.url)
+    const bearer = { authorization: `Bearer ${text}` }
+    expect(await visitor.ask('/ui/api/now', { headers: bearer })).toMatchObject({ status: 401 })
+    expect(await visitor.ask('/ui/api/now', { headers: { 'x-api-key': text } })).toMatchObject({ status: 401 })
+    expect(await visitor.login(world.db, { key: text })).toMatchObject({ status: 201 })
+    expect(await visitor.ask('/ui/api/now')).toMatchObject({ status: 200 })
+    expect(await visitor.ask('/v1/alerts')).toMatchObject({ status: 401, body: { error: { code: 'UNAUTHENTICATED' } } })
+    expect(await ask(served.url, '/v1/alerts', undefined, bearer)).toMatchObject({ status: 200 })
+    expect(await ask(served.url, '/v1/alerts', undefined, { authorization: `Bearer ${ui}` })).toMatchObject({ status: 403 })
+    await revokeKey(world.db, key.id)
+  })
+
+  it('are refused if they are not for the dashboard, unknown, or tried too fast', async () => {
+    const { text } = await keyWith('read', 'predict', 'push', 'metrics', 'explain:read')
+    const served = await world.serve()
+    await served.server.whenReady()
+    const { login } = createVisitor(served.url)
+    expect(await login(world.db, { key: text })).toMatchObject({ status: 403, body: { error: { code: 'FORBIDDEN' } } })
+    const statuses: number[] = []
+    for (let i = 0; i < 12; i++) statuses.push((await login(world.db, { key: `${text.slice(0, -1)}?` })).status)
+    expect(statuses[0]).toBe(401)
+    expect(statuses.at(-1)).toBe(429)
+  })
+})
+
+describe('where other machines reach the server', () => {
+  const config = (ui: object) => ({ bodyLimitBytes: 1000, ui: { ...defaultUi, ...ui } })
+
+  it('the dashboard is off until it is turned on and a key for it exists', async () => {
+    const far = async (ui: object) => {
+      const served = await world.serve({ config: config(ui), uiFolder: async () => folder }, { host: '0.0.0.0' })
+      await served.server.whenReady()
+      return createVisitor(`http://127.0.0.1:${new URL(served.url).port}`)
+    }
+    await world.db.query(`update lockstep.api_keys set revoked_at = now() where scopes && array['ui:read', 'ui:operate', 'ui:admin']`, [])
+    await keyWith('read')
+    const [auto, on] = [await far({}), await far({ mode: 'on' })]
+    expect(await auto.ask('/ui/')).toMatchObject({ status: 404 })
+    expect(await on.ask('/ui/')).toMatchObject({ status: 404 })
+    const { text } = await keyWith('ui:read')
+    await expect.poll(async () => (await on.ask('/ui/')).status).toBe(200)
+    expect(await auto.ask('/ui/')).toMatchObject({ status: 404 })
+    expect(await (await far({ mode: 'off' })).ask('/ui/')).toMatchObject({ status: 404 })
+    expect(await on.login(world.db, { key: text })).toMatchObject({ status: 201 })
+    expect(await on.ask('/ui/api/now')).toMatchObject({ status: 200 })
+  })
+
+  it('a public URL is a name of the server, and keys need HTTPS', async () => {
+    const { text } = await keyWith('ui:read')
+    const login = async (publicUrl: string, more: object = {}) => {
+      const served = await world.serve({ config: config({ publicUrl: new URL(publicUrl), ...more }) })
+      await served.server.whenReady()
+      const host = new URL(publicUrl).host
+      const headers = { host, origin: publicUrl, authorization: `Bearer ${text}` }
+      return await createVisitor(served.url).ask('/ui/session', { method: 'POST', headers, body: {} })
+    }
+    const safe = await login('https://features.example')
+    expect(safe.status).toBe(201)
+    expect(safe.headers['set-cookie']?.[0]).toMatch(/^__Host-lockstep=[\w-]{43}; HttpOnly; SameSite=Strict; Secure; Path=\/$/)
+    expect(safe.headers['strict-transport-security']).toBe('max-age=31536000')
+    expect(await login('http://features.example')).toMatchObject({ status: 403, body: { error: { code: 'FORBIDDEN' } } })
+    expect(await login('http://features.example', { insecure: true })).toMatchObject({ status: 201 })
+  })
+
+  it('an address of its own has the dashboard and nothing else', async () => {
+    const served = await world.serve({ config: config({ listen: { host: '127.0.0.1', port: 0 } }), uiFolder: async () => folder })
+    await served.server.whenReady()
+    expect(await createVisitor(served.url).ask('/ui/')).toMatchObject({ status: 404 })
+    const { uiUrl } = served
+    const visitor = createVisitor(uiUrl ?? '')
+    expect(await visitor.ask('/ui/')).toMatchObject({ status: 200 })
+    expect(await visitor.login(world.db)).toMatchObject({ status: 201 })
+    expect(await visitor.ask('/ui/api/now')).toMatchObject({ status: 200 })
+    expect(await visitor.ask('/v1/alerts')).toMatchObject({ status: 404 })
+  })
+})
