@@ -1,0 +1,45 @@
+import { z } from 'zod'
+import { chart, moment } from './answer.ts'
+
+const interval = z.object({ value: z.number(), low: z.number(), high: z.number() })
+
+/** `GET /ui/api/experiments/:id/series`: stored results only. */
+export const experiment = z.object({
+  name: z.string(),
+  model: z.string(),
+  description: z.string().nullable(),
+  state: z.string().describe('running, stopped or decided; "not started"'),
+  startedAt: moment.nullable(),
+  endedAt: moment.nullable(),
+  analyzedAt: moment.nullable(),
+  method: z.string().describe('How it is analyzed, in words'),
+  verdict: z.string().describe('A sentence that a manager can read'),
+  variants: z.array(
+    z.object({ variant: z.string(), version: z.number().nullable(), weight: z.number(), units: z.number(), rows: z.number() }),
+  ),
+  metrics: z.array(
+    z.object({
+      metric: z.string(),
+      role: z.enum(['primary', 'guardrail', 'secondary']),
+      better: z.enum(['higher', 'lower']),
+      variant: z.string().describe('Compared with the control'),
+      says: z.string(),
+      lift: interval.nullable().describe('As a share of the control'),
+      difference: interval.nullable(),
+      significant: z.boolean(),
+      series: chart.nullable().describe('The lift with its interval over time'),
+    }),
+  ),
+  health: z.array(z.object({ check: z.string(), state: z.enum(['ok', 'warning', 'failing', 'unknown']), text: z.string() })),
+  exposures: chart.describe('New units by day and variant'),
+  progress: z
+    .object({
+      units: z.number(),
+      planned: z.number().nullable(),
+      immatureShare: z.number(),
+      unitsByDay: z.number(),
+      daysLeft: z.number().nullable(),
+    })
+    .nullable(),
+})
+export type ExperimentData = z.output<typeof experiment>

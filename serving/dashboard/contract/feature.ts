@@ -1,0 +1,29 @@
+import { z } from 'zod'
+import { chart } from './answer.ts'
+import { definition } from './definition.ts'
+
+/** `GET /ui/api/features/:id/stats?from&to` */
+export const feature = definition.extend({
+  view: z.string(),
+  type: z.string(),
+  computed: z.string().describe('`mean(delay, 6h)`'),
+  distribution: z
+    .object({ chart, across: z.string().nullable().describe('What the horizontal axis counts; null: categories') })
+    .nullable()
+    .describe('Served beside training, as shares; null: there is no summary'),
+  categories: z
+    .array(z.object({ value: z.string(), served: z.number().nullable(), trained: z.number().nullable() }))
+    .describe('Of text and booleans: the shares'),
+  nulls: chart.describe('The share of each reason over time: NULL_VALUE, NOT_FOUND, OUTSIDE_MAX_AGE'),
+  nullsInTraining: z.array(z.object({ reason: z.string(), share: z.number() })),
+  drift: z.array(
+    z.object({
+      model: z.string(),
+      says: z.string(),
+      drifted: z.boolean(),
+      distance: z.number().nullable(),
+      harm: z.number().nullable().describe('How much it moves the predictions'),
+    }),
+  ),
+})
+export type FeatureData = z.output<typeof feature>

@@ -1,0 +1,25 @@
+import { z } from 'zod'
+import { moment } from './answer.ts'
+
+/** `GET /ui/api/jobs` */
+export const jobs = z.object({
+  jobs: z.array(
+    z.object({
+      id: z.string(),
+      kind: z.string(),
+      subject: z.string().describe('What it is about'),
+      state: z.string().describe('waiting, running, done, failed or canceled'),
+      chunks: z.number().nullable(),
+      chunksDone: z.number(),
+      workers: z.number(),
+      secondsLeft: z.number().nullable(),
+      error: z.string().nullable(),
+      submittedBy: z.string(),
+      submittedAt: moment,
+      finishedAt: moment.nullable(),
+      canCancel: z.boolean(),
+    }),
+  ),
+  cursor: z.string().nullable().describe('`?cursor=` of the next page'),
+})
+export type JobsData = z.output<typeof jobs>

@@ -1,0 +1,19 @@
+import { z } from 'zod'
+
+/** `GET /ui/api/lineage?focus&up&down`: what is around something. */
+export const lineage = z.object({
+  focus: z.string().nullable().describe('The key of a node; null: nothing was asked for'),
+  nodes: z.array(
+    z.object({
+      key: z.string().describe('`view airport_delays@1`'),
+      kind: z.string(),
+      name: z.string(),
+      about: z.string().nullable(),
+      retired: z.boolean(),
+      up: z.number().describe('How many inputs it has'),
+      down: z.number().describe('How much is made from it'),
+    }),
+  ),
+  edges: z.array(z.object({ from: z.string(), to: z.string() })),
+})
+export type LineageData = z.output<typeof lineage>

@@ -1,0 +1,74 @@
+import { z } from 'zod'
+import { chart, moment } from './answer.ts'
+
+/** `GET /ui/api/models/:id` */
+export const model = z.object({
+  name: z.string(),
+  description: z.string().nullable(),
+  owner: z.string().nullable(),
+  tags: z.array(z.string()),
+  service: z.string(),
+  champion: z.number().nullable(),
+  pinned: z.number().nullable(),
+  revision: z.string().describe('What a change sends as `If-Match`'),
+  says: z.string().describe('How it is, in a sentence'),
+  rollout: z.object({ version: z.number(), share: z.number(), paused: z.boolean() }).nullable(),
+  experiment: z.string().nullable(),
+  versions: z.array(
+    z.object({
+      version: z.number(),
+      role: z.string().nullable().describe('champion, candidate, shadow, arm'),
+      service: z.string(),
+      pushedAt: moment,
+      sizeBytes: z.number(),
+      requests: z.number().nullable().describe('In the last hour'),
+      p99Ms: z.number().nullable(),
+      baseline: z.boolean().describe('Whether drift has something to compare with'),
+      note: z.string().nullable(),
+    }),
+  ),
+  inputs: z.array(z.object({ feature: z.string(), view: z.string().nullable(), type: z.string() })),
+  traffic: chart,
+  latency: chart,
+})
+export type ModelData = z.output<typeof model>
+
+/** `GET /ui/api/models/:id/quality`: stored evaluations. */
+export const quality = z.object({
+  finding: z.string(),
+  metrics: z.array(
+    z.object({
+      name: z.string(),
+      value: z.number(),
+      low: z.number().nullable(),
+      high: z.number().nullable(),
+      n: z.number(),
+      says: z.string().nullable(),
+    }),
+  ),
+  overTime: z.array(z.object({ name: z.string(), chart, bound: z.object({ value: z.number(), name: z.string() }).nullable() })),
+  outcomes: z.string().describe('How many outcomes are there, and how many are still to come'),
+  drift: z
+    .array(
+      z.object({
+        feature: z.string(),
+        view: z.string().nullable(),
+        drifted: z.boolean(),
+        distance: z.number().nullable(),
+        harm: z.number().nullable().describe('How much it moves the predictions: the greatest first'),
+        says: z.string(),
+        cause: z.string().nullable(),
+      }),
+    )
+    .describe('The most harmful first'),
+})
+export type QualityData = z.output<typeof quality>
+
+/** `GET /ui/api/models/:id/calibration`: the stored one. */
+export const calibration = z.object({
+  finding: z.string(),
+  /** Observed by predicted probability; `t` is the predicted one. The second series is the ideal. */
+  chart: chart.nullable(),
+  scores: chart.nullable().describe('How many predictions have which probability'),
+})
+export type CalibrationData = z.output<typeof calibration>

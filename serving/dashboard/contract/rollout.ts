@@ -1,0 +1,63 @@
+import { z } from 'zod'
+import { chart, moment } from './answer.ts'
+
+const decision = z.object({
+  id: z.string(),
+  at: moment,
+  step: z.number().nullable(),
+  action: z.string(),
+  by: z.string(),
+  reasons: z.array(z.string()),
+  shareBefore: z.number().nullable(),
+  shareAfter: z.number().nullable(),
+  hasEvidence: z.boolean().describe('Whether it can be replayed'),
+})
+
+/** `GET /ui/api/rollouts/:id`: the running or newest rollout of a model. */
+export const rollout = z.object({
+  model: z.string(),
+  champion: z.number().nullable(),
+  pinned: z.number().nullable(),
+  rollout: z
+    .object({
+      id: z.string(),
+      version: z.number().describe('The candidate'),
+      state: z.string().describe('running, promoted, aborted or rolled back'),
+      share: z.number(),
+      unit: z.string(),
+      steps: z.array(z.object({ share: z.number(), atLeast: z.string(), samples: z.number() })),
+      step: z.number().nullable(),
+      paused: z.boolean(),
+      since: moment,
+      startedBy: z.string(),
+      startedAt: moment,
+      endedAt: moment.nullable(),
+      /** What a change sends as `If-Match`. */
+      revision: z.string(),
+    })
+    .nullable(),
+  headline: z.string().describe('A sentence: how far it is, and what it waits for'),
+  traffic: chart.describe('The share of the candidate over time, as steps'),
+  gates: z.array(
+    z.object({
+      name: z.string(),
+      verdict: z.enum(['passes', 'fails', 'undecided']),
+      says: z.string().describe('A sentence with the figures'),
+      /** How much of the evidence for a decision is there, from 0 to 1; null: the gate does not say. */
+      progress: z.number().nullable(),
+      evidence: chart.nullable().describe('Over time'),
+      bound: z.object({ value: z.number(), name: z.string() }).nullable(),
+    }),
+  ),
+  decisions: z.array(decision),
+  others: z.array(z.object({ id: z.string(), version: z.number(), state: z.string(), startedAt: moment, endedAt: moment.nullable() })),
+})
+export type RolloutData = z.output<typeof rollout>
+
+/** `GET /ui/api/rollouts/:id/decisions/:decision`: what was decided on, and whether the same is decided again. */
+export const decisionEvidence = z.object({
+  decision,
+  facts: z.array(z.object({ name: z.string(), value: z.string() })),
+  replay: z.object({ isSame: z.boolean(), action: z.string(), says: z.string() }).nullable(),
+})
+export type DecisionEvidence = z.output<typeof decisionEvidence>

@@ -1,0 +1,24 @@
+import { z } from 'zod'
+import { chart, moment } from './answer.ts'
+import { definition } from './definition.ts'
+
+/** `GET /ui/api/views/:id` */
+export const view = definition.extend({
+  online: z.boolean(),
+  state: z.enum(['fresh', 'late', 'unknown', 'offline']),
+  says: z.string().describe('How fresh it is, in a sentence'),
+  lastRun: moment.nullable(),
+  nextRun: moment.nullable(),
+})
+export type ViewData = z.output<typeof view>
+
+/** `GET /ui/api/views/:id/freshness`: from the event to the answer. */
+export const freshness = z.object({
+  finding: z.string(),
+  boundSeconds: z.number().nullable().describe('As declared'),
+  stages: z
+    .array(z.object({ name: z.string(), p50: z.number().nullable(), p99: z.number().nullable() }))
+    .describe('Seconds: event to known, known to ingested, ingested to materialized, materialized to served'),
+  served: chart.describe('The age of served values over time'),
+})
+export type FreshnessData = z.output<typeof freshness>
