@@ -1,8 +1,8 @@
 import fc from 'fast-check'
 import type { Scalar, ScalarKind, Value, ValueType } from '../../kernel/value-type.ts'
 import { maxMicros } from '../../kernel/value-type.ts'
-import type { ArrowField } from '../../serving/protocols/http/arrow/arrow-schema.ts'
-import { arrowStream } from '../../serving/protocols/http/arrow/arrow-stream.ts'
+import type { ArrowField } from '../../runtime/arrow/arrow-schema.ts'
+import { arrowStream } from '../../runtime/arrow/arrow-stream.ts'
 
 const micros = fc.integer({ min: -maxMicros, max: maxMicros }).map((value) => value + 0)
 const float32 = fc.float()

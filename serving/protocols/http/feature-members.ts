@@ -7,7 +7,7 @@ import { typeName } from '../../../kernel/value-type.ts'
 import type { FeatureRead } from '../../features/read-features.ts'
 import { serviceValuesWriter } from './json.ts'
 import { requestIdJson } from '../../traffic/request-id.ts'
-import type { ArrowField } from './arrow/arrow-schema.ts'
+import type { ArrowField } from '../../../runtime/arrow/arrow-schema.ts'
 import { columnsWriter } from './value-columns.ts'
 
 /** The largest number of parts that a request may name in `include`: more than there are. */

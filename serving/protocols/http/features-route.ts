@@ -9,7 +9,7 @@ import { featuresAnswer } from './response-schemas.ts'
 import { readBody } from './body.ts'
 import type { ServingContext } from '../../context.ts'
 import type { Call, RouteAnswer } from './call.ts'
-import { arrowStream } from './arrow/arrow-stream.ts'
+import { arrowStream } from '../../../runtime/arrow/arrow-stream.ts'
 import {
   featureArrowFields,
   featureColumnsWriter,

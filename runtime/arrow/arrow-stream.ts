@@ -1,5 +1,5 @@
-import type { Value } from '../../../../kernel/value-type.ts'
-import { memoizeWeak } from '../../../../kernel/memoize-weak.ts'
+import type { Value } from '../../kernel/value-type.ts'
+import { memoizeWeak } from '../../kernel/memoize-weak.ts'
 import { ArrowBody } from './arrow-body.ts'
 import type { ArrowField } from './arrow-schema.ts'
 import { beginMessage, messageHeader, schemaTemplate, withMetadata } from './arrow-schema.ts'
@@ -24,16 +24,44 @@ export function arrowStream(
   rows: number,
   metadata: string,
 ): Uint8Array<ArrayBuffer> {
+  return messages([{ message: withMetadata(templateOf(fields), metadata) }, batchOf(fields, columns, rows)], true)
+}
+
+/** The beginning of a stream of several batches: `arrowBatch` continues it, and `arrowEnd` ends it. */
+export function arrowHead(fields: readonly ArrowField[], metadata = '{}'): Uint8Array {
+  return messages([{ message: withMetadata(templateOf(fields), metadata) }], false)
+}
+
+/** @param columns as for `arrowStream` */
+export function arrowBatch(fields: readonly ArrowField[], columns: readonly (readonly (Value | null)[])[], rows: number): Uint8Array {
+  return messages([batchOf(fields, columns, rows)], false)
+}
+
+/** What ends a stream. A stream without it was cut off. */
+export const arrowEnd: Uint8Array = messages([], true)
+
+interface Message {
+  readonly message: Uint8Array
+  readonly body?: ArrowBody
+}
+
+function batchOf(fields: readonly ArrowField[], columns: readonly (readonly (Value | null)[])[], rows: number): Message {
   const body = new ArrowBody()
   for (const [f, { type }] of fields.entries()) body.add(type, columns[f] as readonly (Value | null)[])
-  const schema = withMetadata(templateOf(fields), metadata)
-  const batch = batchMessage(body, rows)
-  const bytes = new Uint8Array(prefixBytes + aligned(schema.length) + prefixBytes + aligned(batch.length) + body.bytes + prefixBytes)
+  return { message: batchMessage(body, rows), body }
+}
+
+function messages(all: readonly Message[], ends: boolean): Uint8Array<ArrayBuffer> {
+  const size = all.reduce((sum, { message, body }) => sum + prefixBytes + aligned(message.length) + (body?.bytes ?? 0), 0)
+  const bytes = new Uint8Array(size + (ends ? prefixBytes : 0))
   const view = new DataView(bytes.buffer)
-  const afterSchema = putMessage(bytes, view, 0, schema)
-  const afterBatch = putMessage(bytes, view, afterSchema, batch)
-  body.writeTo(bytes, afterBatch)
-  view.setUint32(afterBatch + body.bytes, continuation, true)
+  let at = 0
+  for (const { message, body } of all) {
+    at = putMessage(bytes, view, at, message)
+    body?.writeTo(bytes, at)
+    at += body?.bytes ?? 0
+  }
+  if (ends) view.setUint32(at, continuation, true)
   return bytes
 }
 
