@@ -1,9 +1,9 @@
 import type { EntityKey } from '../kernel/entity-key.ts'
 import { LockstepError } from '../kernel/errors.ts'
-import { namingKey } from '../kernel/show-key.ts'
-import type { EntityState, FoldRow, ViewValues } from '../kernel/state.ts'
+import type { ViewValues } from '../kernel/state.ts'
 import { ofEntity } from '../kernel/too-many-categories.ts'
 import type { TimeRule, ViewPlan } from '../kernel/view-plan.ts'
+import { Lane } from './lane.ts'
 import type { SourceRow } from './row-decoder.ts'
 import { projection, streamColumns } from './source-stream.ts'
 import type { Pass } from './stream-groups.ts'
@@ -143,79 +143,6 @@ class Track {
     const next = this.#rows.next()
     next.catch(() => undefined) // reported where it is awaited
     return next
-  }
-}
-
-/** One view of a stream, for the current entity. */
-class Lane {
-  readonly #plan: ViewPlan
-  readonly #project: (values: SourceRow['values']) => SourceRow['values']
-  readonly #rule: TimeRule
-  readonly #strict: boolean
-  readonly #empty: EntityState
-  #state: EntityState | null = null
-  #answer: ViewValues | undefined = undefined
-  /** Rows that are not visible to the view yet (its schedule runs later), in the order in which they become visible. */
-  #waiting: FoldRow[] = []
-  #next = 0
-
-  constructor(plan: ViewPlan, project: (values: SourceRow['values']) => SourceRow['values'], options: MergeOptions) {
-    this.#plan = plan
-    this.#project = project
-    this.#rule = options.rule
-    this.#strict = options.bound === 'before'
-    this.#empty = plan.newState()
-  }
-
-  begin(): void {
-    this.#state = null
-    if (this.#waiting.length > 0) {
-      this.#waiting = []
-      this.#next = 0
-    }
-  }
-
-  take(row: SourceRow, time: number): void {
-    const folded = this.#fold(row)
-    if (folded === null) return
-    if (this.#sees(folded, time)) this.#add(folded, time)
-    else this.#waiting.push(folded)
-  }
-
-  #fold({ key, eventTime, knownTime, tie, values }: SourceRow): FoldRow | null {
-    try {
-      return this.#plan.fold(eventTime, knownTime, tie, this.#project(values), this.#rule)
-    } catch (error) {
-      throw namingKey(this.#plan.key, key, error)
-    }
-  }
-
-  valueAt(time: number): ViewValues {
-    if (this.#next < this.#waiting.length) this.#admit(time)
-    this.#answer = (this.#state ?? this.#empty).valueAt(time, this.#answer)
-    return this.#answer
-  }
-
-  #admit(time: number): void {
-    while (this.#next < this.#waiting.length) {
-      const row = this.#waiting[this.#next] as FoldRow
-      if (!this.#sees(row, time)) break
-      this.#add(row, time)
-      this.#next++
-    }
-    if (this.#next > 1_000 && this.#next * 2 > this.#waiting.length) {
-      this.#waiting = this.#waiting.slice(this.#next)
-      this.#next = 0
-    }
-  }
-
-  #sees(row: FoldRow, time: number): boolean {
-    return this.#strict ? row.visibleAt < time : row.visibleAt <= time
-  }
-
-  #add(row: FoldRow, time: number): void {
-    this.#state ??= this.#plan.newState()
-    this.#state.add(row, time)
   }
 }
 
