@@ -45,6 +45,8 @@ export interface Outcome {
   readonly text: string
   /** Absent: 0. */
   readonly exitCode?: number
+  /** The command has written its result to standard output, and nothing more may follow. */
+  readonly printed?: true
   /** Work that continues after the outcome is printed, until the process is asked to end. */
   readonly stay?: () => Promise<void>
 }

@@ -2,9 +2,10 @@ import { keepCompiled } from '../runtime/compile-cache.ts'
 
 keepCompiled()
 const args = process.argv.slice(2)
-// a reader that closes the pipe early, such as head, is not a failure; long-running commands report through their log
+// a reader that closes the pipe early, such as head, is not a failure; long-running commands report through their log,
+// and half of a binary result is one
 const command = args.find((word) => !word.startsWith('-'))
-const stays = command === 'serve' || command === 'worker' || command === 'dev'
+const stays = command === 'serve' || command === 'worker' || command === 'dev' || command === 'partition'
 process.stdout.on('error', (error: NodeJS.ErrnoException) => (stays ? undefined : process.exit(error.code === 'EPIPE' ? 0 : 1)))
 // an error that cannot be printed does not end the process
 process.stderr.on('error', () => undefined)

@@ -35,7 +35,7 @@ export async function run(words: readonly string[], signal: AbortSignal): Promis
     const context = createContext(config, terminal, signal, settings === null ? undefined : storesNotice(settings, process.cwd()))
     return await withContext(context, async () => {
       const outcome = await command.run(context, input)
-      terminal.print(terminal.json ? jsonText(outcome.json, terminal.width !== null) : outcome.text)
+      if (outcome.printed !== true) terminal.print(terminal.json ? jsonText(outcome.json, terminal.width !== null) : outcome.text)
       await outcome.stay?.()
       return outcome.exitCode ?? 0
     })

@@ -259,7 +259,7 @@ function tieSlots(source: SourceSpec, fetched: readonly Column[]): number[] {
   return names.map((name) => fetched.findIndex((column) => column.name === name))
 }
 
-function unionOf(lists: readonly (readonly Column[])[]): Column[] {
+export function unionOf(lists: readonly (readonly Column[])[]): Column[] {
   const union = new Map<string, Column>()
   for (const list of lists) for (const column of list) if (!union.has(column.name)) union.set(column.name, column)
   return [...union.values()]

@@ -57,6 +57,7 @@ const pages = [
   'erase',
   'object-storage',
   'batch',
+  'engines',
   'how-do-i',
   'rollouts',
   'shadow',

@@ -1,0 +1,261 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { text } from 'node:stream/consumers'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { perceptron } from '../../../bench/serving/perceptron.ts'
+import { inspectModel } from '../../../inference/inspect-model.ts'
+import type { Value } from '../../../kernel/value-type.ts'
+import { joinSpine } from '../../../offline/join.ts'
+import { openSpine } from '../../../offline/spine/open-spine.ts'
+import type { PartitionOptions } from '../../../offline/partition/fold-partition.ts'
+import { applyChanges } from '../../../registry/apply.ts'
+import { loadCatalog } from '../../../registry/catalog.ts'
+import { loadDefinitions } from '../../../registry/load-definitions.ts'
+import { pushModel } from '../../../registry/models.ts'
+import { createLogger } from '../../../runtime/log.ts'
+import { openPlan } from '../../../serving/engines/engine-plan.ts'
+import { exportPlan } from '../../../serving/engines/export-plan.ts'
+import { runFinish, runPass } from '../../../serving/engines/run-partition.ts'
+import { bareEnvironment } from '../../bare-environment.ts'
+import type { OpenedDatabase } from '../../opened-database.ts'
+import { openServer } from '../../opened-database.ts'
+import { rootFolder } from '../../source-files.ts'
+import type { EngineRow, RunStep } from './arrow-engine.ts'
+import { arrowOf, passRows, rowsOf, runEngine } from './arrow-engine.ts'
+
+// An engine in this file sorts rows and asks `lockstep partition`. The point-in-time join of PostgreSQL must agree.
+
+const minute = 60_000_000
+const start = Date.UTC(2026, 0, 5) * 1000
+const signal = new AbortController().signal
+const asServed: PartitionOptions = { rule: { knowledge: 'bitemporal', freshness: 'served' }, bound: 'at', knownBefore: null }
+const airports = ['ATL', 'É', 'a', null]
+
+const landings = Array.from({ length: 400 }, (_, i): EngineRow => ({
+  date: start + ((i * 7919) % 4000) * minute,
+  landed_at: i % 9 === 0 ? null : start + ((i * 7919) % 4000) * minute + (i % 5) * 40 * minute,
+  delay: i % 11 === 0 ? null : ((i * 31) % 90) / 7 - 4,
+  distance: i,
+  origin: ['x', 'y', null, 'zß'][i % 4] ?? null,
+  destination: airports[i % 4] ?? null,
+  gates: i % 6 === 0 ? null : Float32Array.of(i, -i / 3),
+  codes: i % 5 === 0 ? null : 2n ** 60n + BigInt(i),
+  _row: i + 1,
+}))
+const departures = Array.from({ length: 300 }, (_, i): EngineRow => ({
+  date: start + ((i * 613) % 4000) * minute,
+  carrier: ['AA', 'BB'][i % 2] ?? null,
+  fleet: i % 3 === 0 ? null : (i % 3) - 2,
+  seats: i % 13 === 0 ? null : i,
+  _row: i + 1,
+}))
+const spine = Array.from({ length: 250 }, (_, i): EngineRow => ({
+  at: start + ((i * 331) % 4300) * minute,
+  airport: airports[i % 4] ?? null,
+  origin: airports[(i + 1) % 3] ?? null,
+  destination: airports[i % 3] ?? null,
+  carrier: i % 10 === 0 ? null : (['AA', 'CC', 'BB'][i % 3] ?? null),
+  fleet: (i % 3) - 2,
+  booked: i,
+}))
+const sources = { landings, departures }
+
+let opened: OpenedDatabase
+let folder: string
+const planOf = (name: string): string => join(folder, `${name}.lockstep`)
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'lockstep-partition-'))
+  opened = await openServer()
+  const { db } = opened
+  await applyChanges(db, await loadDefinitions(join(import.meta.dirname, 'definitions.ts')))
+  const bytes = perceptron(4, 8)
+  await pushModel(db, { model: 'score', bytes, contract: await inspectModel(bytes) })
+  const json = (rows: readonly EngineRow[]): string =>
+    JSON.stringify(rows, (_, v: unknown) => (typeof v === 'bigint' ? String(v) : v instanceof Float32Array ? [...v] : v))
+  const time = (name: string): string => `to_timestamp(0) + (r->>'${name}')::int8 * interval '1 microsecond'`
+  await db.query(
+    `insert into lockstep_source.landings (_row, date, landed_at, delay, distance, origin, destination, gates, codes) overriding system value
+     select (r->>'_row')::int8, ${time('date')}, ${time('landed_at')}, (r->>'delay')::float8, (r->>'distance')::int4, r->>'origin', r->>'destination',
+       case when r->>'gates' is not null then array(select jsonb_array_elements_text(r->'gates')::float4) end, (r->>'codes')::int8 from jsonb_array_elements($1::jsonb) r`,
+    [json(landings)],
+  )
+  await db.query(
+    `insert into lockstep_source.departures (_row, date, carrier, fleet, seats) overriding system value
+     select (r->>'_row')::int8, ${time('date')}, r->>'carrier', (r->>'fleet')::int4, (r->>'seats')::int4 from jsonb_array_elements($1::jsonb) r`,
+    [json(departures)],
+  )
+  await db.query(
+    `create table asked as select (r->>'o')::int4 as o, ${time('at')} as at, r->>'airport' as airport, r->>'origin' as origin, r->>'destination' as destination, r->>'carrier' as carrier,
+       (r->>'fleet')::int4 as fleet, (r->>'booked')::int4 as booked from jsonb_array_elements($1::jsonb) r`,
+    [JSON.stringify(spine.map((row, o) => ({ ...row, o })))],
+  )
+  for (const [name, service, model] of [
+    ['flight', 'flight', undefined],
+    ['scored', 'scored', 'score@1'],
+  ] as const)
+    await writePlan(name, service, model)
+}, 60_000)
+
+afterAll(async () => {
+  await opened?.close()
+  await rm(folder, { recursive: true, force: true })
+})
+
+async function writePlan(name: string, service: string, model?: string, rule = asServed): Promise<void> {
+  const { db } = opened
+  await writeFile(planOf(name), (await exportPlan(db, await loadCatalog(db), { service, model, rule })).bytes)
+}
+
+async function joined(service: string, rule = asServed): Promise<(Value | null)[][]> {
+  const { db } = opened
+  const plan = (await loadCatalog(db)).service(service)
+  const asked = await openSpine(db, plan, { sql: 'select * from asked order by o' }, { time: 'at' })
+  const values = plan.features.map((): (Value | null)[] => [])
+  await joinSpine(db, plan, asked, rule, (batch) => {
+    for (const [f, column] of batch.values.entries()) values[f]?.push(...column)
+  })
+  await asked.drop()
+  return values
+}
+
+async function within(name: string): Promise<{ readonly step: RunStep; readonly plan: Awaited<ReturnType<typeof openPlan>> }> {
+  const plan = await openPlan(planOf(name))
+  return {
+    plan,
+    async step(pass, input) {
+      const pieces: Uint8Array[] = []
+      const output = { write: (bytes: Uint8Array) => Promise.resolve(void pieces.push(bytes)) }
+      async function* one(): AsyncGenerator<Uint8Array> {
+        yield await Promise.resolve(input)
+      }
+      if (pass === null) await runFinish(plan, one(), output, { signal, log: createLogger('silent') })
+      else await runPass(plan, pass, one(), output, signal)
+      return Buffer.concat(pieces)
+    },
+  }
+}
+
+function partition(...words: readonly string[]) {
+  const child = spawn(process.execPath, [join(rootFolder, 'cli/main.ts'), 'partition', ...words], { env: bareEnvironment, stdio: 'pipe' })
+  child.stdin.on('error', () => undefined)
+  const said = text(child.stderr)
+  const exited = once(child, 'exit') as Promise<[number | null]>
+  return { child, ended: async () => ({ code: (await exited)[0], err: await said }) }
+}
+
+describe('lockstep partition', () => {
+  it('computes the features of several entities and on-demand views as PostgreSQL does, with every rule', async () => {
+    const { plan, step } = await within('flight')
+    expect(plan.layout.passes).toHaveLength(2)
+    const names = plan.service.features.map(({ name }) => name)
+    const request = plan.service.request.map(({ name }) => name)
+    const rules: readonly PartitionOptions[] = [
+      asServed,
+      { rule: { knowledge: 'bitemporal', freshness: 'ideal' }, bound: 'before', knownBefore: start + 3000 * minute },
+    ]
+    for (const [i, rule] of rules.entries()) {
+      await writePlan(`rule${i}`, 'flight', undefined, rule)
+      const rows = await runEngine(plan.layout, request, sources, spine, 'at', i === 0 ? step : (await within('rule1')).step)
+      const expected = await joined('flight', rule)
+      for (const [f, name] of names.entries())
+        expect(
+          rows.map((row) => row[name]),
+          name,
+        ).toEqual(expected[f])
+    }
+  }, 60_000)
+
+  it('predicts in a process of its own, without a database', async () => {
+    const { plan, step: own } = await within('scored')
+    const step: RunStep = async (pass, input) => {
+      const { child, ended } = partition('--plan', planOf('scored'), ...(pass === null ? ['--finish'] : ['--pass', `${pass}`]))
+      child.stdin.end(input)
+      const pieces: Uint8Array[] = []
+      for await (const piece of child.stdout) pieces.push(piece as Uint8Array)
+      expect(await ended()).toEqual({ code: 0, err: '' })
+      return Buffer.concat(pieces)
+    }
+    const request = plan.service.request.map(({ name }) => name)
+    const rows = await runEngine(plan.layout, request, sources, spine, 'at', step)
+    expect(rows).toEqual(await runEngine(plan.layout, request, sources, spine, 'at', own))
+    const expected = await joined('scored')
+    expect(plan.service.features.map(({ name }) => rows.map((row) => row[name]))).toEqual(expected)
+    expect(rows.every((row) => row['_status'] === 'OK' && Number(row['score']) > 0 && Number(row['score']) < 1)).toBe(true)
+  }, 60_000)
+
+  it('refuses input that ends early, and leaves its output without the end mark', async () => {
+    const { plan } = await within('flight')
+    const [layout] = plan.layout.passes
+    if (layout === undefined) throw new Error('no pass')
+    const input = passRows(layout, sources, spine, 'at')
+    const { child, ended } = partition('--plan', planOf('flight'))
+    child.stdin.end(input.subarray(0, input.length - 20))
+    const pieces: Uint8Array[] = []
+    for await (const piece of child.stdout) pieces.push(piece as Uint8Array)
+    const { code, err } = await ended()
+    expect(code).toBe(1)
+    expect(err).toMatch(/^error FILE_UNREADABLE: .*ends before its end mark/)
+    await expect(rowsOf(Buffer.concat(pieces), layout.output)).rejects.toMatchObject({ code: 'FILE_UNREADABLE' })
+  }, 60_000)
+
+  it('says so where nobody reads its output, and ends at a signal', async () => {
+    const { plan } = await within('flight')
+    const [layout] = plan.layout.passes
+    if (layout === undefined) throw new Error('no pass')
+    const input = passRows(layout, sources, spine, 'at')
+    const unread = partition('--plan', planOf('flight'))
+    unread.child.stdout.destroy()
+    unread.child.stdin.end(input)
+    expect(await unread.ended()).toMatchObject({ code: 1, err: expect.stringMatching(/^error WRITE_FAILED: .*reader/) as string })
+    const stopped = partition('--plan', planOf('flight'))
+    stopped.child.stdin.write(input.subarray(0, input.length - 20))
+    await once(stopped.child.stdout, 'data')
+    stopped.child.kill('SIGTERM')
+    expect(await stopped.ended()).toMatchObject({ code: 143, err: expect.stringContaining('STOPPED') as string })
+  }, 60_000)
+
+  it('refuses rows that are out of order, of a pass that is not there, or without a number', async () => {
+    const { plan, step } = await within('flight')
+    const [layout] = plan.layout.passes
+    if (layout === undefined) throw new Error('no pass')
+    const backwards = await rowsOf(passRows(layout, sources, spine, 'at'), layout.input)
+    await expect(step(0, arrowOf(layout.input, backwards.toReversed()))).rejects.toMatchObject({ code: 'ORDER_VIOLATED' })
+    await expect(step(7, arrowOf(layout.input, []))).rejects.toMatchObject({ code: 'USAGE' })
+    const unnumbered = backwards.filter(({ tag }) => tag === 1).map((row) => ({ ...row, o: null }))
+    await expect(step(0, arrowOf(layout.input, unnumbered))).rejects.toMatchObject({ code: 'INVALID_ROW' })
+    await expect(step(null, arrowOf(plan.layout.finish.input.slice(0, 3), [{ o: 1, t: 1, r0: 1 }]))).rejects.toMatchObject({
+      code: 'INVALID_ROW',
+    })
+  })
+})
+
+describe('a plan file', () => {
+  it('is refused if it is damaged, changed, cut off or of another version, and names itself', async () => {
+    const bytes = await readFile(planOf('scored'))
+    const [head = '', body = ''] = bytes.toString('latin1').split('\n')
+    const path = planOf('changed')
+    const refusal = async (changed: Uint8Array | string): Promise<unknown> => {
+      await writeFile(path, changed)
+      return await openPlan(path).catch((error: unknown) => error)
+    }
+    const changedCode = Buffer.from(bytes.toString('latin1').replace('lateShare', 'lateShore'), 'latin1')
+    const other = `${head.replace(/"lockstep":"[^"]+"/, '"lockstep":"9.9.9"')}\n${body}\n`
+    expect(await refusal(other)).toMatchObject({
+      code: 'VERSION_MISMATCH',
+      message: expect.stringMatching(/9\.9\.9.*changed\.lockstep|changed\.lockstep.*9\.9\.9/) as string,
+    })
+    expect(await refusal(changedCode)).toMatchObject({ code: 'FILE_UNREADABLE' })
+    expect(await refusal(bytes.subarray(0, 3000))).toMatchObject({ code: 'FILE_UNREADABLE' })
+    expect(await refusal(bytes.subarray(0, bytes.length - 1))).toMatchObject({ code: 'CODE_HASH_MISMATCH' })
+    expect(await refusal('{"a":1}\n')).toMatchObject({ code: 'FILE_UNREADABLE' })
+    await expect(openPlan(planOf('missing'))).rejects.toMatchObject({ code: 'FILE_UNREADABLE' })
+  })
+
+  it('is refused for a model of another service', async () => {
+    await expect(writePlan('wrong', 'flight', 'score')).rejects.toMatchObject({ code: 'MODEL_MISMATCH' })
+  })
+})
