@@ -37,7 +37,11 @@ function methodText({ analysis: { method, alpha, correction } }: ExperimentResul
   const level = `${Number(((1 - alpha) * 100).toPrecision(4))} %`
   if (method === 'bayesian') return `Bayesian, ${level} credible intervals`
   const corrected =
-    correction === 'none' ? 'without correction' : method === 'sequential' ? 'p corrected by Bonferroni' : `p corrected by ${correction}`
+    correction === 'none'
+      ? 'without correction'
+      : correction === 'bh' && method === 'sequential'
+        ? 'p corrected by e-BH'
+        : `p corrected by ${correction}`
   return method === 'sequential'
     ? `sequential, ${level} intervals that hold at every look, ${corrected}`
     : `at a fixed number of units, ${level} intervals, ${corrected}`

@@ -1,7 +1,8 @@
 import { ascendingOrder } from './ascending-order.ts'
 /**
  * Adjusted p-values by Holm's step-down method, in the order given: it bounds the chance of any false rejection.
- * Source: Holm, Scand. J. Statist. 6 (1979).
+ * It holds under any dependence, so p-values that are valid at every moment stay so. Source: Holm, Scand. J. Statist. 6
+ * (1979).
  */
 export function holm(pValues: readonly number[]): number[] {
   let greatest = 0
@@ -19,16 +20,12 @@ export function benjaminiHochberg(pValues: readonly number[]): number[] {
 }
 
 /**
- * The hypotheses that e-BH rejects at level `alpha`: valid under any dependence, and at any time for e-processes.
- * Source: Wang and Ramdas, JRSS B 84 (2022).
- *
- * @returns by hypothesis, whether it is rejected
+ * The least levels at which e-BH rejects, in the order given: it bounds the expected share of false rejections under any
+ * dependence, and for e-processes at any moment that is chosen to stop. The e-values are those of that moment: the
+ * greatest of all moments is none. Source: Wang and Ramdas, JRSS B 84 (2022).
  */
-export function eBenjaminiHochberg(eValues: readonly number[], alpha: number): boolean[] {
-  const descending = ascendingOrder(eValues).toReversed()
-  const rejected = descending.findLastIndex((index, rank) => (eValues[index] as number) * (rank + 1) >= eValues.length / alpha)
-  const chosen = new Set(descending.slice(0, rejected + 1))
-  return eValues.map((_, index) => chosen.has(index))
+export function eBenjaminiHochberg(eValues: readonly number[]): number[] {
+  return benjaminiHochberg(eValues.map((e) => 1 / e))
 }
 
 function adjust(pValues: readonly number[], order: Uint32Array, next: (p: number, rank: number) => number): number[] {

@@ -17,8 +17,8 @@ export const changeSteps = 4
 /** So many answers are compared, if the flights of so many hours suffice. */
 const [shadowed, maxShadowHours] = [200, 24]
 const experimentHours = 24
-/** As `within` in experiment.ts. */
-const windowMs = 10_000
+/** The `within` of the metric and that of its outcome in experiment.ts. */
+const windowMs = 11_000
 /** The data have so many hours for each rollout. */
 const maxRolloutHours = 70
 /** From this probability on, passengers are warned. */
@@ -89,7 +89,7 @@ export async function changeModels(
     const lastExposure = Date.now()
     say(`Replayed ${talliesText(tally, replay)}`)
     while (replay.inTheAir() > 0) await replay.hour({ ask: false })
-    say(`Reported the landings of all flights, ${count(replay.landed())} by now. A flight counts 10 s after it was asked about.`)
+    say(`Reported the landings of all flights, ${count(replay.landed())} by now. A flight counts 11 s after it was asked about.`)
     await sleep(Math.max(0, lastExposure + windowMs - Date.now()), undefined, { signal: context.signal })
     const { json } = await lockstep('experiment', 'show', 'second_model', '--analyze')
     const report = json as ExperimentReport

@@ -18,5 +18,5 @@ export const secondModel = experiment('second_model', {
   model: delayModel,
   unit: 'request-id',
   variants: { control: 'champion', treatment: 2 },
-  metrics: { primary: metric.mean('lost_minutes', { of: lostMinutes, within: '10s', better: 'lower' }) },
+  metrics: { primary: metric.mean('lost_minutes', { of: lostMinutes, within: '1s', better: 'lower' }) },
 })

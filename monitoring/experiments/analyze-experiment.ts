@@ -3,7 +3,7 @@ import { formatTimestamp } from '../../kernel/time.ts'
 import type { AdjustedArm } from '../../statistics/covariate-adjustment.ts'
 import { adjustForCovariates } from '../../statistics/covariate-adjustment.ts'
 import { heterogeneity } from '../../statistics/heterogeneity.ts'
-import { benjaminiHochberg, holm } from '../../statistics/multiple-tests.ts'
+import { benjaminiHochberg, eBenjaminiHochberg, holm } from '../../statistics/multiple-tests.ts'
 import type { Compared } from './compare-arms.ts'
 import { compareMeans, compareQuantiles } from './compare-arms.ts'
 import type { ExperimentEvidence, MetricEvidence } from './evidence.ts'
@@ -157,16 +157,16 @@ function comparison(names: Pick<Comparison, 'variant' | 'control'>, compared: Co
 
 /**
  * Corrects the p-values over the metrics and treatments, guardrails excepted: each of those has to pass, so their number
- * makes no false alarm likelier. Holm's and Benjamini and Hochberg's methods are for one look. Under sequential use each
- * p is multiplied by their number (Bonferroni), which holds at every look. A p that is not known yet counts as 1, so a
- * metric that has its units early is not judged more leniently.
+ * makes no false alarm likelier. Holm's method holds at every look if each p does. Benjamini and Hochberg's is for one
+ * look: a sequential analysis takes e-values in its place (e-BH), which hold at whatever look the experiment is stopped.
+ * A p that is not known yet counts as 1, so a metric that has its units early is not judged more leniently.
  */
 function corrected({ analysis }: ExperimentSpec, metrics: readonly MetricResult[]): MetricResult[] {
   const decided = metrics.flatMap(({ role, comparisons }, m) =>
-    role === 'guardrail' ? [] : comparisons.flatMap(({ p }, c) => (p === null ? [] : [{ m, c, p }])),
+    role === 'guardrail' ? [] : comparisons.flatMap(({ p, e }, c) => (p === null ? [] : [{ m, c, p, e: e ?? 0 }])),
   )
   const adjusted = adjust(
-    decided.map(({ p }) => p),
+    decided,
     analysis,
     metrics.reduce((sum, { role, comparisons }) => sum + (role === 'guardrail' ? 0 : comparisons.length), 0),
   )
@@ -181,11 +181,17 @@ function corrected({ analysis }: ExperimentSpec, metrics: readonly MetricResult[
   }))
 }
 
-function adjust(pValues: readonly number[], { method, correction }: AnalysisSpec, count: number): readonly number[] | null {
+interface Decided {
+  readonly p: number
+  readonly e: number
+}
+
+function adjust(decided: readonly Decided[], { method, correction }: AnalysisSpec, count: number): readonly number[] | null {
   if (correction === 'none' || method === 'bayesian') return null
-  if (method === 'sequential') return pValues.map((p) => Math.min(1, p * count))
-  const all = [...pValues, ...new Array<number>(count - pValues.length).fill(1)]
-  return correction === 'bh' ? benjaminiHochberg(all) : holm(all)
+  const all = [...decided, ...Array.from({ length: count - decided.length }, (): Decided => ({ p: 1, e: 0 }))]
+  const pValues = all.map(({ p }) => p)
+  if (correction === 'holm') return holm(pValues)
+  return method === 'sequential' ? eBenjaminiHochberg(all.map(({ e }) => e)) : benjaminiHochberg(pValues)
 }
 
 /** The primary metric in groups of units. The level is shared by all groups, so that many of them find nothing by chance. */

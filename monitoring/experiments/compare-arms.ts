@@ -8,7 +8,7 @@ import { quantileDifference, quantileRise } from '../../statistics/quantile-sequ
 import type { Comparison, GuardrailResult, Interval } from './experiment-result.ts'
 import type { UnitBins } from './unit-bins.ts'
 
-export type Compared = Pick<Comparison, 'difference' | 'lift' | 'p' | 'guardrail' | 'bayesian' | 'detectable' | 'significant'>
+export type Compared = Pick<Comparison, 'difference' | 'lift' | 'p' | 'e' | 'guardrail' | 'bayesian' | 'detectable' | 'significant'>
 
 /** How a metric is judged. */
 export type Judged = Pick<MetricSpec, 'better' | 'margin'>
@@ -44,9 +44,9 @@ export function compareMeans(control: AdjustedArm, treatment: AdjustedArm, judge
   const { method } = analysis
   switch (method) {
     case 'sequential': {
-      const { low, high, p } = asymptoticSequence(plain.value, plain.standardError, n, sequenceOptions(alpha, tightestAt))
+      const { low, high, p, e } = asymptoticSequence(plain.value, plain.standardError, n, sequenceOptions(alpha, tightestAt))
       const relative = lift === null ? null : asymptoticSequence(lift.value, lift.standardError, n, sequenceOptions(alpha, tightestAt))
-      return { ...base, difference: { value: plain.value, low, high }, lift: relative && intervalOf(relative), p }
+      return { ...base, difference: { value: plain.value, low, high }, lift: relative && intervalOf(relative), p, e: finite(e) }
     }
     case 'fixed': {
       const z = Math.abs(plain.value) / plain.standardError
@@ -76,6 +76,11 @@ function sequenceOptions(alpha: number, tightestAt: number | undefined) {
 
 function intervalOf({ value, low, high }: Interval): Interval {
   return { value, low, high }
+}
+
+/** JSON has no Infinity. */
+function finite(e: number): number {
+  return Math.min(e, Number.MAX_VALUE)
 }
 
 function around({ value, standardError }: Estimated, critical: number): Interval {
@@ -142,13 +147,14 @@ export function compareQuantiles(
   judged: Judged,
   options: CompareOptions,
 ): Compared {
-  const { alpha, tightestAt } = options
-  const { value, low, high, p } = quantileDifference(control, treatment, quantile, sequenceOptions(alpha, tightestAt))
+  const { analysis, alpha, tightestAt } = options
+  const { value, low, high, p, e } = quantileDifference(control, treatment, quantile, sequenceOptions(alpha, tightestAt))
   const guardrail = judged.margin === null ? null : quantileGuardrail(control, treatment, quantile, judged, options)
   return {
     difference: { value, low, high },
     lift: null,
     p,
+    e: analysis.method === 'sequential' ? finite(e) : null,
     guardrail,
     bayesian: null,
     detectable: null,

@@ -1,5 +1,6 @@
 import type { ExperimentSpec } from '../../kernel/experiment-spec.ts'
 import { asymptoticSequence } from '../../statistics/confidence-sequence.ts'
+import { leastUnits, pooledSkewness } from '../../statistics/least-units.ts'
 import { sampleRatioP } from '../../statistics/sample-ratio.ts'
 import type { ExperimentEvidence } from './evidence.ts'
 import type { ExperimentResult, HealthCheck, MetricResult, Progress } from './experiment-result.ts'
@@ -81,29 +82,49 @@ function lostExposures({ exposures: { lost, unclosed, rebuilt = 0 } }: Experimen
   }
 }
 
-/** Covariates were known before the exposure, so they must be alike in all variants. */
+/**
+ * Covariates were known before the exposure, so they must be alike in all variants. A skewed one waits for the units
+ * from which the sequence holds.
+ */
 function covariateBalance({ variants }: ExperimentSpec, { covariates }: ExperimentEvidence, before: number): HealthCheck {
   const check = 'covariate balance'
   const [control, ...treatments] = covariates.arms
   let least = { p: 1, name: '', variant: '' }
+  let compared = 0
+  const waiting = new Set<string>()
   for (const [k, name] of covariates.names.entries()) {
     for (const [t, treatment] of treatments.entries()) {
-      if (control === undefined || control.n < 100 || treatment.n < 100) continue
+      if (control === undefined) continue
       // its value and whether it is missing
       for (const at of [2 * k, 2 * k + 1]) {
         const width = control.mean.length
-        const variances = [control, treatment].map(({ cross, n }) => (cross[at * width + at] as number) / (n - 1) / n)
-        const standardError = Math.sqrt((variances[0] ?? 0) + (variances[1] ?? 0))
-        if (standardError === 0) continue
+        const moments = [control, treatment].map(({ n, cross, cubes }) => ({
+          n,
+          squares: cross[at * width + at] ?? 0,
+          cubes: cubes?.[at] ?? 0,
+        }))
+        if (moments.every(({ squares }) => squares === 0)) continue
+        const total = control.n + treatment.n
+        if (!(total >= leastUnits(pooledSkewness(moments), treatment.n / total))) {
+          waiting.add(name)
+          continue
+        }
+        compared++
+        const standardError = Math.sqrt(moments.reduce((sum, { n, squares }) => sum + squares / (n - 1) / n, 0))
         const distance = (treatment.mean[at] as number) - (control.mean[at] as number)
-        const { p } = asymptoticSequence(distance, standardError, control.n + treatment.n)
+        const { p } = asymptoticSequence(distance, standardError, total)
         if (p < least.p) least = { p, name, variant: variants[t + 1]?.name ?? '' }
       }
     }
   }
   const tests = 2 * covariates.names.length * treatments.length
   const value = Math.min(before, 1, least.p * tests)
-  if (value > alarmP) return { check, state: 'ok', value, text: 'The covariates are alike in all variants.' }
+  if (value > alarmP) {
+    const few = `${[...waiting].map((name) => `"${name}"`).join(', ')} ${waiting.size === 1 ? 'has' : 'have'} too few units yet to be compared, as few units have most of the total.`
+    if (compared === 0 && waiting.size > 0)
+      return { check, state: 'unknown', value: null, text: `The covariates cannot be compared: ${few}` }
+    return { check, state: 'ok', value, text: `The covariates are alike in all variants.${waiting.size === 0 ? '' : ` ${few}`}` }
+  }
   return {
     check,
     state: 'failing',

@@ -61,7 +61,9 @@ export interface Comparison {
   readonly lift: Interval | null
   /** The least alpha at which the difference's interval excludes 0; null of a Bayesian analysis. */
   readonly p: number | null
-  /** The same after correction over the metrics and treatments; null where there is no p or no correction applies. */
+  /** The evidence of this look alone against no difference, an e-value; null if the analysis is not sequential. */
+  readonly e?: number | null | undefined
+  /** The p after correction over the metrics and treatments; null where there is no p or no correction applies. */
   readonly adjustedP: number | null
   /** Whether the difference is real: by the corrected p, or because the credible interval excludes 0. */
   readonly significant: boolean

@@ -9,6 +9,8 @@ export interface UnitSums {
   readonly cross: readonly number[]
   /** Of the third powers of deviations of numerator and denominator: aaa, aab, abb, bbb. */
   readonly third: readonly number[]
+  /** Of the third power of each one's deviations; absent of evidence of earlier versions. */
+  readonly cubes?: readonly number[]
   /** How many units have a value other than 0. */
   readonly nonZero: number
 }
@@ -19,13 +21,17 @@ export interface UnitSummer {
   sums(): UnitSums
 }
 
-/** Sums units in one pass. Source of the update: Welford, Technometrics 4 (1962), for several variables. */
+/**
+ * Sums units in one pass. Source of the update: Welford, Technometrics 4 (1962), for several variables; of the third
+ * powers: Pébay, Sandia report SAND2008-6212.
+ */
 export function createUnitSummer(width: number): UnitSummer {
   let n = 0
   let nonZero = 0
   const mean = new Float64Array(width)
   const before = new Float64Array(width)
   const cross = new Float64Array(width * width)
+  const cubes = new Float64Array(width)
   /** Powers of distances from the first unit: a, b, aa, ab, bb, aaa, aab, abb, bbb. */
   const powers = new Float64Array(9)
   let [firstA, firstB] = [0, 0]
@@ -35,6 +41,8 @@ export function createUnitSummer(width: number): UnitSummer {
       if (values[0] !== 0) nonZero++
       for (let i = 0; i < width; i++) {
         const distance = (values[i] as number) - (mean[i] as number)
+        const squares = cross[i * width + i] as number
+        cubes[i] = (cubes[i] as number) + (distance ** 3 * (n - 1) * (n - 2)) / (n * n) - (3 * distance * squares) / n
         before[i] = distance
         mean[i] = (mean[i] as number) + distance / n
       }
@@ -50,7 +58,7 @@ export function createUnitSummer(width: number): UnitSummer {
     },
     sums() {
       for (let i = 0; i < width; i++) for (let j = i + 1; j < width; j++) cross[i * width + j] = cross[j * width + i] as number
-      return { n, mean: [...mean], cross: [...cross], third: n === 0 ? [0, 0, 0, 0] : centralThird(powers, n), nonZero }
+      return { n, mean: [...mean], cross: [...cross], third: n === 0 ? [0, 0, 0, 0] : centralThird(powers, n), cubes: [...cubes], nonZero }
     },
   }
 }

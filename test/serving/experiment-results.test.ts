@@ -148,7 +148,7 @@ it('an experiment on a server finds the planted effects, and its decision ends i
   const early = await analyzeRun(world.db, catalog, run, now)
   expect(early.metrics[0]?.arms.map(({ units: mature }) => mature)).toEqual([0, 0])
   expect(early.metrics[0]?.comparisons[0]?.waitsFor).toMatchObject({ units: 0, needed: 100 })
-  await analyzeRun(world.db, catalog, run, now + 26 * hour)
+  await analyzeRun(world.db, catalog, run, now + 50 * hour)
 
   const answer = await ask(url, '/v1/experiments/weather/results')
   const { result, looks, versions } = answer.body as unknown as ExperimentReport

@@ -6,7 +6,8 @@ import { calibrationError, reliability } from '../../statistics/calibration.ts'
 import { addEntity, clusteredShares, createEntitySums, mergeEntitySums } from '../../statistics/clustered-shares.ts'
 import { driftDistances } from '../../statistics/drift-distances.ts'
 import { driftTest } from '../../statistics/drift-test.ts'
-import { eBenjaminiHochberg } from '../../statistics/multiple-tests.ts'
+import { asymptoticSequence } from '../../statistics/confidence-sequence.ts'
+import { eBenjaminiHochberg, holm } from '../../statistics/multiple-tests.ts'
 import { estimatePerformance, fitCalibrator } from '../../statistics/performance-estimate.ts'
 import { clusteredMean } from '../../statistics/quality-scores.ts'
 import { type Random, createRandom } from '../../statistics/random.ts'
@@ -225,8 +226,64 @@ describe('anomalies and budgets', () => {
     expect(firingBurnRules(() => ({ total: 0, bad: 0 }), 0.999)).toEqual([])
   })
 
+  it('e-BH holds its share of false findings at the first look that finds any, and finds more than Holm', () => {
+    const random = createRandom(31)
+    const effects = [0.09, 0.09, 0.09, 0, 0, 0]
+    const times = 400
+    const found = { ebh: { false: 0, true: 0 }, holm: { true: 0 } }
+    for (let r = 0; r < times; r++) {
+      const sums = effects.map(() => 0)
+      const least = effects.map(() => 1)
+      let stopped = false
+      for (let n = 100; n <= 4000; n += 100) {
+        // metrics of the same units depend on each other
+        const shared = random.normal()
+        const looks = effects.map((effect, i) => {
+          sums[i] = (sums[i] as number) + 100 * effect + 10 * (shared * Math.SQRT1_2 + random.normal() * Math.SQRT1_2)
+          return asymptoticSequence(sums[i] / n, 1 / Math.sqrt(n), n, { alpha: 0.1, tightestAt: 2000 })
+        })
+        for (const [i, { p }] of looks.entries()) least[i] = Math.min(least[i] as number, p)
+        const rejected = eBenjaminiHochberg(looks.map(({ e }) => e)).map((level) => level <= 0.1)
+        const all = rejected.filter(Boolean).length
+        if (!stopped && all > 0) {
+          stopped = true
+          found.ebh.false += rejected.filter((is, i) => is && effects[i] === 0).length / all
+        }
+        if (n === 2000) {
+          found.ebh.true += rejected.filter((is, i) => is && effects[i] !== 0).length
+          found.holm.true += holm(least).filter((p, i) => p <= 0.1 && effects[i] !== 0).length
+        }
+      }
+    }
+    expect(found.ebh.false / times).toBeLessThan(0.1)
+    expect(found.ebh.true).toBeGreaterThan(found.holm.true)
+  })
+
+  it('Holm of p-values that hold at every look finds a false one at any look at most as often as stated', () => {
+    const random = createRandom(32)
+    const times = 300
+    let wrong = 0
+    for (let r = 0; r < times; r++) {
+      const sums = [0, 0, 0, 0]
+      const least = [1, 1, 1, 1]
+      let found = false
+      for (let n = 100; n <= 4000; n += 100) {
+        for (const i of sums.keys()) {
+          sums[i] = (sums[i] as number) + (i === 0 ? 20 : 0) + 10 * random.normal()
+          const { p } = asymptoticSequence(sums[i] / n, 1 / Math.sqrt(n), n, { alpha: 0.1, tightestAt: 2000 })
+          least[i] = Math.min(least[i] as number, p)
+        }
+        found ||= holm(least).some((p, i) => i > 0 && p <= 0.1)
+      }
+      if (found) wrong++
+    }
+    expect(wrong / times).toBeLessThan(0.1)
+  })
+
   it('e-BH rejects what is large enough for its rank', () => {
-    expect(eBenjaminiHochberg([70, 1, 35, 0], 0.05)).toEqual([false, false, false, false])
-    expect(eBenjaminiHochberg([100, 1, 45, 0], 0.05)).toEqual([true, false, true, false])
+    const rejected = (eValues: readonly number[]) => eBenjaminiHochberg(eValues).map((level) => level <= 0.05)
+    expect(rejected([70, 1, 35, 0])).toEqual([false, false, false, false])
+    expect(rejected([100, 1, 45, 0])).toEqual([true, false, true, false])
+    expect(eBenjaminiHochberg([80, 1, 50, 0])).toEqual([0.04, 1, 0.04, 1])
   })
 })

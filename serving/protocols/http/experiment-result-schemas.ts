@@ -16,6 +16,7 @@ const comparison = z.object({
   difference: interval.nullable().describe('Treatment minus control'),
   lift: interval.nullable().describe('The difference as a share of the control'),
   p: p.describe('The least alpha at which the interval of the difference excludes 0; null of a Bayesian analysis'),
+  e: p.optional().describe('The evidence of this look alone against no difference, an e-value; null if the analysis is not sequential'),
   adjustedP: p.describe('After correction over metrics and treatments; null without correction, and of guardrails'),
   significant: z.boolean().describe('Whether the difference is real, by the corrected p or the credible interval'),
   guardrail: z

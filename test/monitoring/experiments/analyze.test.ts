@@ -253,6 +253,9 @@ describe('analyzeExperiment', () => {
     const result = analyzeExperiment(specOf(metrics, { correction: 'holm' }), evidence, null)
     const { p, adjustedP } = first(result)
     expect(adjustedP).toBeCloseTo(Math.min(1, 3 * (p ?? 1)), 12)
+    // all three are the same, so e-BH takes none of them for the only one
+    const bh = first(analyzeExperiment(specOf(metrics, { correction: 'bh' }), evidence, null))
+    expect([bh.p, bh.adjustedP]).toEqual([p, expect.closeTo(1 / (bh.e ?? 0), 12)])
     expect(first(result, 1).adjustedP).toBeNull()
     expect(first(analyzeExperiment(specOf(metrics), evidence, null)).adjustedP).toBeNull()
   })
@@ -300,5 +303,9 @@ describe('analyzeExperiment', () => {
     expect(state({ exposures: { ...counts, lost: 3, rebuilt: 2 } })['lost exposures']).toBe('warning')
     expect(state({ exposures: { ...counts, lost: 3, rebuilt: 3 } })['lost exposures']).toBe('ok')
     expect(state({ covariates: covariates(0.3) })['covariate balance']).toBe('failing')
+    // one unit in 500 has all of it: at 90/10 the sequence does not hold yet
+    const rare = metricEvidence([2700, 300].map((n) => Array.from({ length: n }, (_, i) => [i % 500 === 7 ? 1000 : 0, 0]))).sums
+    expect(rare[0]?.cubes?.[0]).toBeCloseTo(rare[0]?.third[0] ?? 0, -3)
+    expect(state({ covariates: { names: ['spent'], arms: rare } })['covariate balance']).toBe('unknown')
   })
 })
