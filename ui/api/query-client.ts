@@ -1,0 +1,42 @@
+import { QueryCache, QueryClient } from '@tanstack/react-query'
+import { RequestError } from './request.ts'
+
+/** The connection to the server, as the last reads found it. */
+export interface Connection {
+  /** When reads began to fail, in epoch milliseconds; null while they succeed. */
+  readonly downSinceMs: number | null
+  readonly lastAnswerMs: number
+  readonly signedOut: boolean
+}
+
+let connection: Connection = { downSinceMs: null, lastAnswerMs: Date.now(), signedOut: false }
+const listeners = new Set<() => void>()
+
+function become(next: Connection): void {
+  connection = next
+  for (const listener of listeners) listener()
+}
+
+export const connectionStore = {
+  get: (): Connection => connection,
+  subscribe(listener: () => void): () => void {
+    listeners.add(listener)
+    return () => listeners.delete(listener)
+  },
+  /** Says that a session exists, or no longer does. */
+  signed(into: boolean): void {
+    become({ ...connection, signedOut: !into })
+  },
+}
+
+export const queryClient = new QueryClient({
+  queryCache: new QueryCache({
+    onSuccess: () => become({ ...connection, downSinceMs: null, lastAnswerMs: Date.now() }),
+    onError(error) {
+      if (!(error instanceof RequestError)) return
+      if (error.status === 401) connectionStore.signed(false)
+      else if (error.status === 0 || error.status >= 502) become({ ...connection, downSinceMs: connection.downSinceMs ?? Date.now() })
+    },
+  }),
+  defaultOptions: { queries: { staleTime: 5_000, gcTime: 10 * 60_000, refetchOnWindowFocus: true, networkMode: 'always' } },
+})

@@ -1,0 +1,102 @@
+import type { Answer } from '../../serving/dashboard/contract/answer.ts'
+
+export type { Answer }
+
+/** An answer of the server that is not 2xx, or none at all (status 0). */
+export class RequestError extends Error {
+  readonly status: number
+  readonly code: string
+
+  constructor(status: number, code: string, message: string) {
+    super(message)
+    this.name = 'RequestError'
+    this.status = status
+    this.code = code
+  }
+}
+
+interface Kept {
+  readonly etag: string
+  readonly answer: unknown
+}
+
+/** The last answers by path: the server's `no-store` keeps them out of the browser's own cache. */
+const kept = new Map<string, Kept>()
+const maxKept = 200
+
+/** Reads `/ui/api/PATH`. A repeated read whose data is the same costs one empty answer. */
+export async function read<Data>(path: string, signal?: AbortSignal): Promise<Answer<Data>> {
+  const before = kept.get(path)
+  const headers = before === undefined ? {} : { 'if-none-match': before.etag }
+  const response = await send(path, { headers, ...(signal === undefined ? {} : { signal }) })
+  if (response.status === 304 && before !== undefined) return before.answer as Answer<Data>
+  const answer: Answer<Data> = await response.json()
+  const etag = response.headers.get('etag')
+  if (etag !== null) {
+    if (kept.size >= maxKept) kept.delete(kept.keys().next().value ?? '')
+    kept.set(path, { etag, answer })
+  }
+  return answer
+}
+
+interface Change {
+  readonly method?: 'POST' | 'DELETE'
+  readonly body?: unknown
+  /** The version of the thing as the page showed it: the server refuses an act on another one. */
+  readonly ifMatch?: string | null
+  readonly headers?: Readonly<Record<string, string>>
+}
+
+/** Changes something by `/ui/api/PATH`, or by another path that begins with a slash. */
+export async function change<Data>(path: string, { method = 'POST', body = {}, ifMatch, headers }: Change): Promise<Answer<Data> | null> {
+  const response = await send(path, {
+    method,
+    body: JSON.stringify(body),
+    headers: {
+      'content-type': 'application/json',
+      ...(ifMatch === undefined || ifMatch === null ? {} : { 'if-match': ifMatch }),
+      ...headers,
+    },
+  })
+  const text = await response.text()
+  return text === '' ? null : (JSON.parse(text) as Answer<Data>)
+}
+
+/** Forgets all answers: those of another session. */
+export function forgetAnswers(): void {
+  kept.clear()
+}
+
+interface Sent {
+  readonly method?: string
+  readonly body?: string
+  readonly headers: Readonly<Record<string, string>>
+  readonly signal?: AbortSignal
+}
+
+async function send(path: string, init: Sent): Promise<Response> {
+  let response: Response
+  try {
+    response = await fetch(path.startsWith('/') ? path : `/ui/api/${path}`, {
+      credentials: 'same-origin',
+      ...init,
+      headers: { accept: 'application/json', 'x-lockstep-ui': '1', ...init.headers },
+    })
+  } catch (error) {
+    if (error instanceof DOMException && error.name === 'AbortError') throw error
+    throw new RequestError(0, 'UNREACHABLE', 'The server does not answer.')
+  }
+  if (response.ok || response.status === 304) return response
+  throw await errorOf(response)
+}
+
+async function errorOf(response: Response): Promise<RequestError> {
+  const plain = `The server answered ${response.status}.`
+  try {
+    const body: { code?: unknown; message?: unknown; error?: { code?: unknown; message?: unknown } } = await response.json()
+    const { code = '', message = plain } = body.error ?? body
+    return new RequestError(response.status, String(code), String(message))
+  } catch {
+    return new RequestError(response.status, '', plain)
+  }
+}

@@ -1,0 +1,131 @@
+import type { ReactElement } from 'react'
+import type { AlertsData } from '../../serving/dashboard/contract/alerts.ts'
+import { useRead } from '../api/use-read.ts'
+import { Act } from '../parts/act.tsx'
+import { Badge } from '../parts/badge.tsx'
+import { DataTable } from '../parts/data-table.tsx'
+import { Facts } from '../parts/facts.tsx'
+import { formatMoment, formatNumber } from '../parts/format.ts'
+import { Moment } from '../parts/moment.tsx'
+import { Page } from '../parts/page.tsx'
+import { Panel } from '../parts/panel.tsx'
+import { Empty, Loaded } from '../parts/states.tsx'
+import { ThingLink } from '../parts/thing-link.tsx'
+
+type Alert = AlertsData['alerts'][number]
+
+/** What fires now, and what fired before. */
+export default function Alerts(): ReactElement {
+  const alerts = useRead<AlertsData>('alerts')
+  return (
+    <Page title="Alerts" says="What monitors found, each with its evidence and likely cause.">
+      <Loaded of={alerts}>{(data) => <AlertParts alerts={data.alerts} />}</Loaded>
+    </Page>
+  )
+}
+
+function AlertParts({ alerts }: { readonly alerts: readonly Alert[] }): ReactElement {
+  const firing = alerts.filter(({ state }) => state === 'firing')
+  const past = alerts.filter(({ state }) => state !== 'firing')
+  return (
+    <>
+      {firing.length === 0 ? (
+        <Empty title="Nothing fires" {...(past.length === 0 ? { commands: ['lockstep monitor list', 'lockstep worker'] } : {})}>
+          Monitors run as jobs. Those of the defaults watch every view and model.
+        </Empty>
+      ) : (
+        <ol className="problems" aria-label="Alerts that fire">
+          {firing.map((alert) => (
+            <Firing key={alert.id} alert={alert} />
+          ))}
+        </ol>
+      )}
+      {past.length > 0 && (
+        <Panel
+          title="Earlier"
+          flush
+          ways={{
+            command: 'lockstep alert list --all',
+            curl: 'curl "$LOCKSTEP/v1/alerts" -H "authorization: Bearer $KEY"',
+            sql: 'SELECT * FROM lockstep.alerts ORDER BY started_at DESC',
+          }}
+        >
+          <DataTable
+            label="Alerts that no longer fire"
+            rows={past}
+            rowKey={({ id }) => id}
+            columns={[
+              { name: 'What', wide: true, cell: ({ says, subject }) => says || subject, by: ({ says }) => says },
+              { name: 'Monitor', cell: ({ monitor }) => monitor, by: ({ monitor }) => monitor },
+              { name: 'Began', cell: ({ startedAt }) => <Moment at={startedAt} />, by: ({ startedAt }) => startedAt },
+              { name: 'Ended', cell: ({ resolvedAt }) => <Moment at={resolvedAt} />, by: ({ resolvedAt }) => resolvedAt },
+            ]}
+          />
+        </Panel>
+      )}
+    </>
+  )
+}
+
+function Firing({ alert }: { readonly alert: Alert }): ReactElement {
+  const { id, monitor, check, subject, severity, silencedUntil, says, cause, runbook, startedAt, value, threshold, n, link } = alert
+  const tone = silencedUntil !== null ? 'plain' : severity === 'page' ? 'bad' : 'warn'
+  return (
+    <li className="problem" data-tone={tone}>
+      <div className="problem-head">
+        <Badge state={severity} tone={tone}>
+          {silencedUntil !== null ? `Silenced until ${formatMoment(silencedUntil)}` : severity === 'page' ? 'Act now' : 'Look soon'}
+        </Badge>
+        <span className="dim">
+          since <Moment at={startedAt} />
+        </span>
+        <span className="problem-acts">
+          {silencedUntil === null ? (
+            <Act
+              name="Silence"
+              title={`Silence ${monitor} for 2 hours`}
+              path={`alerts/${id}/silence`}
+              body={{ for: '2h' }}
+              done="The alert is silent for 2 hours."
+            >
+              <p>Nobody is notified of “{says}” for 2 hours. The alert goes on and stays on this page.</p>
+            </Act>
+          ) : (
+            <Act
+              name="End the silence"
+              title={`End the silence of ${monitor}`}
+              path={`alerts/${id}/unsilence`}
+              done="The alert notifies again."
+            >
+              <p>Channels are notified again of “{says}”.</p>
+            </Act>
+          )}
+        </span>
+      </div>
+      <p className="problem-what">{link === null ? says : <ThingLink {...link}>{says}</ThingLink>}</p>
+      {cause !== null && (
+        <p>
+          <span className="dim">Likely cause: </span>
+          {cause}
+        </p>
+      )}
+      <Facts
+        of={[
+          ['Subject', subject],
+          ['Monitor', monitor],
+          ['Check', check],
+          ['Measured', value === null ? null : formatNumber(value)],
+          ['Threshold', threshold === null ? null : formatNumber(threshold)],
+          ['Of', n === null ? null : formatNumber(n, 'count')],
+        ]}
+      />
+      {runbook !== null && /^https?:/.test(runbook) && (
+        <p>
+          <a href={runbook} rel="noreferrer">
+            Runbook
+          </a>
+        </p>
+      )}
+    </li>
+  )
+}

@@ -1,0 +1,74 @@
+import { TextInput } from '@mantine/core'
+import { useDebouncedValue } from '@mantine/hooks'
+import { type ReactElement, useState } from 'react'
+import type { AuditData } from '../../serving/dashboard/contract/audit.ts'
+import { useRead } from '../api/use-read.ts'
+import { DataTable } from '../parts/data-table.tsx'
+import { Moment } from '../parts/moment.tsx'
+import { Page } from '../parts/page.tsx'
+import { Panel } from '../parts/panel.tsx'
+import { Empty, Loaded } from '../parts/states.tsx'
+
+/** Who changed what, and why. */
+export default function Audit(): ReactElement {
+  const [who, setWho] = useState('')
+  const [what, setWhat] = useState('')
+  const [asked] = useDebouncedValue(
+    `audit?${new URLSearchParams([...(who === '' ? [] : [['who', who]]), ...(what === '' ? [] : [['what', what]])])}`,
+    250,
+  )
+  const audit = useRead<AuditData>(asked)
+  return (
+    <Page title="Audit" says="Who changed what, and why. Nothing here can be changed.">
+      <div className="ask">
+        <TextInput label="Who" placeholder="A key, or a user" value={who} onChange={(event) => setWho(event.currentTarget.value)} />
+        <TextInput label="What" placeholder="An action, or a thing" value={what} onChange={(event) => setWhat(event.currentTarget.value)} />
+      </div>
+      <Loaded of={audit}>
+        {({ records }) => (
+          <Panel
+            title="Newest first"
+            flush
+            ways={{
+              command: 'lockstep audit',
+              curl: 'curl "$LOCKSTEP/v1/audit" -H "authorization: Bearer $KEY"',
+              sql: 'SELECT * FROM lockstep.audit ORDER BY id DESC LIMIT 100',
+            }}
+          >
+            <DataTable
+              label="Changes, newest first"
+              rows={records}
+              rowKey={({ id }) => id}
+              empty={
+                <Empty title="No change is recorded" commands={['lockstep apply features.ts', 'lockstep audit']}>
+                  {who === '' && what === '' ? 'Every change of the registry, of models and of keys is.' : 'Try other words.'}
+                </Empty>
+              }
+              columns={[
+                { name: 'When', cell: ({ at }) => <Moment at={at} /> },
+                { name: 'Who', cell: (record) => record.who, by: (record) => record.who },
+                { name: 'What', cell: (record) => <strong>{record.what}</strong>, by: (record) => record.what },
+                { name: 'Subject', cell: ({ subject }) => <span className="break">{subject}</span>, by: ({ subject }) => subject },
+                {
+                  name: 'Reason and change',
+                  wide: true,
+                  cell: ({ reason, before, after }) => (
+                    <>
+                      {reason ?? <span className="dim">no reason given</span>}
+                      {(before !== null || after !== null) && (
+                        <details>
+                          <summary>Before and after</summary>
+                          <pre className="mono diff">{`- ${before ?? 'nothing'}\n+ ${after ?? 'nothing'}`}</pre>
+                        </details>
+                      )}
+                    </>
+                  ),
+                },
+              ]}
+            />
+          </Panel>
+        )}
+      </Loaded>
+    </Page>
+  )
+}

@@ -1,0 +1,167 @@
+import { TextInput } from '@mantine/core'
+import { useNavigate, useSearch } from '@tanstack/react-router'
+import { useWindowVirtualizer } from '@tanstack/react-virtual'
+import { type ReactElement, useDeferredValue, useLayoutEffect, useMemo, useRef, useState } from 'react'
+import { type Entry, kindName, search, useIndex } from '../api/use-index.ts'
+import { formatNumber } from '../parts/format.ts'
+import { Page } from '../parts/page.tsx'
+import { Empty, Loaded } from '../parts/states.tsx'
+import { ThingLink } from '../parts/thing-link.tsx'
+import { Icon } from '../shell/icon.tsx'
+
+const rowHeight = 58
+const order = [
+  'model',
+  'service',
+  'view',
+  'onDemand',
+  'feature',
+  'source',
+  'entity',
+  'rollout',
+  'experiment',
+  'outcome',
+  'monitor',
+  'batch',
+  'dataset',
+  'channel',
+]
+
+/** Everything that has a name, in one list. */
+export default function Catalog(): ReactElement {
+  const { kind } = useSearch({ strict: false })
+  const { entries, read } = useIndex()
+  return (
+    <Page title={kind === undefined ? 'Catalog' : pluralOf(kind)}>
+      <Loaded of={read}>{() => <List entries={entries ?? []} />}</Loaded>
+    </Page>
+  )
+}
+
+function List({ entries }: { readonly entries: readonly Entry[] }): ReactElement {
+  const { kind, q = '' } = useSearch({ strict: false })
+  const navigate = useNavigate()
+  const [text, setText] = useState(q)
+  const deferred = useDeferredValue(text)
+  const counts = useMemo(() => {
+    const all = new Map<string, number>()
+    for (const entry of entries) all.set(entry.kind, (all.get(entry.kind) ?? 0) + 1)
+    return all
+  }, [entries])
+  const kinds = [...counts.keys()].toSorted((a, b) => placeOf(a) - placeOf(b))
+  const found = useMemo(() => {
+    const ofKind = kind === undefined ? entries : entries.filter((entry) => entry.kind === kind)
+    return search(ofKind, deferred)
+  }, [entries, kind, deferred])
+  const become = (change: { kind?: string | undefined; q?: string | undefined }): void =>
+    void navigate({ to: '/catalog', search: (before: Record<string, unknown>) => ({ ...before, ...change }) as never, replace: true })
+  if (entries.length === 0) return <Nothing />
+  return (
+    <div>
+      <div className="catalog-tools">
+        <TextInput
+          aria-label="Filter by name, tag, owner or description"
+          placeholder="Filter by name, tag, owner or description"
+          leftSection={<Icon name="search" size={16} />}
+          value={text}
+          onChange={(event) => setText(event.currentTarget.value)}
+          onBlur={() => become({ q: text === '' ? undefined : text })}
+        />
+        <div className="chips" role="group" aria-label="Kind">
+          <button type="button" className="plain-button" aria-pressed={kind === undefined} onClick={() => become({ kind: undefined })}>
+            All
+          </button>
+          {kinds.map((each) => (
+            <button
+              key={each}
+              type="button"
+              className="plain-button"
+              aria-pressed={kind === each}
+              onClick={() => become({ kind: kind === each ? undefined : each })}
+            >
+              {pluralOf(each)} <span className="dim">{formatNumber(counts.get(each), 'count')}</span>
+            </button>
+          ))}
+        </div>
+      </div>
+      <p className="dim small" role="status">
+        {found.length === entries.length ? `${formatNumber(found.length, 'count')} in all` : `${formatNumber(found.length, 'count')} found`}
+      </p>
+      {found.length === 0 ? <NoneFound kind={kind} text={deferred} /> : <Rows entries={found} />}
+    </div>
+  )
+}
+
+function Rows({ entries }: { readonly entries: readonly Entry[] }): ReactElement {
+  const list = useRef<HTMLDivElement>(null)
+  const [top, setTop] = useState(0)
+  useLayoutEffect(() => setTop(list.current === null ? 0 : list.current.getBoundingClientRect().top + scrollY), [])
+  const virtual = useWindowVirtualizer({ count: entries.length, estimateSize: () => rowHeight, overscan: 8, scrollMargin: top })
+  return (
+    <div ref={list} className="catalog-list" role="list" aria-label="Definitions" style={{ height: virtual.getTotalSize() }}>
+      {virtual.getVirtualItems().map((item) => {
+        const entry = entries[item.index]
+        if (entry === undefined) return null
+        return (
+          <div
+            key={`${entry.kind} ${entry.id}`}
+            role="listitem"
+            aria-posinset={item.index + 1}
+            aria-setsize={entries.length}
+            className="catalog-row"
+            style={{ height: rowHeight, transform: `translateY(${item.start - top}px)` }}
+          >
+            <div className="catalog-name">
+              <ThingLink kind={entry.kind} id={entry.id}>
+                {entry.name}
+              </ThingLink>
+              <span className="dim small">{entry.kind === 'feature' ? `Feature of ${entry.description ?? ''}` : kindName(entry.kind)}</span>
+            </div>
+            <div className="catalog-about">
+              <span>{entry.about}</span>
+              {entry.kind !== 'feature' && entry.description !== null && <span className="dim small">{entry.description}</span>}
+            </div>
+            <div className="catalog-tags">
+              {entry.owner !== null && <span className="dim small">{entry.owner}</span>}
+              {entry.tags.slice(0, 3).map((tag) => (
+                <span key={tag} className="tag">
+                  {tag}
+                </span>
+              ))}
+            </div>
+          </div>
+        )
+      })}
+    </div>
+  )
+}
+
+const commands: Readonly<Record<string, readonly string[]>> = {
+  rollout: ['lockstep model push delay delay.onnx', 'lockstep rollout start delay@2 --steps 5%,25%,100%'],
+  experiment: ['lockstep apply features.ts', 'lockstep experiment start late_model'],
+  model: ['lockstep model push delay delay.onnx', 'lockstep model promote delay@1'],
+}
+
+function NoneFound({ kind, text }: { readonly kind: string | undefined; readonly text: string }): ReactElement {
+  if (text.trim() !== '' || kind === undefined)
+    return <Empty title="Nothing has these words">Names, kinds, owners, tags and descriptions were searched.</Empty>
+  return <Empty title={`There are no ${pluralOf(kind).toLowerCase()} yet`} commands={commands[kind] ?? ['lockstep apply features.ts']} />
+}
+
+function Nothing(): ReactElement {
+  return (
+    <Empty title="Nothing is defined yet" commands={['lockstep init my-features', 'lockstep apply features.ts']}>
+      A project in TypeScript defines entities, sources, views and services. Applying it fills the catalog.
+    </Empty>
+  )
+}
+
+function pluralOf(kind: string): string {
+  const name = kindName(kind)
+  return name.endsWith('y') ? `${name.slice(0, -1)}ies` : name.endsWith('ch') ? `${name}es` : `${name}s`
+}
+
+function placeOf(kind: string): number {
+  const place = order.indexOf(kind)
+  return place < 0 ? order.length : place
+}

@@ -1,0 +1,139 @@
+import { Link, useParams } from '@tanstack/react-router'
+import type { ReactElement, ReactNode } from 'react'
+import type { DefinitionData } from '../../serving/dashboard/contract/definition.ts'
+import { useRead } from '../api/use-read.ts'
+import { kindName } from '../api/use-index.ts'
+import { DataTable } from '../parts/data-table.tsx'
+import { Facts } from '../parts/facts.tsx'
+import { Page } from '../parts/page.tsx'
+import { Panel } from '../parts/panel.tsx'
+import { Loaded } from '../parts/states.tsx'
+import { ThingLink } from '../parts/thing-link.tsx'
+import { ExplainLink } from '../parts/explain-link.tsx'
+import { keepMoment } from '../shell/navigation.tsx'
+
+/** A source or a service. */
+function DefinitionPage({ of }: { readonly of: 'sources' | 'services' }): ReactElement {
+  const { id = '' } = useParams({ strict: false })
+  const definition = useRead<DefinitionData>(`${of}/${encodeURIComponent(id)}`)
+  const data = definition.data?.data
+  return (
+    <Page
+      title={data?.id ?? id}
+      kind={of === 'sources' ? 'Source' : 'Feature service'}
+      says={data?.description}
+      actions={<LineageLink id={id} />}
+    >
+      <Loaded of={definition}>{(loaded) => <DefinitionParts data={loaded} />}</Loaded>
+    </Page>
+  )
+}
+
+export function SourcePage(): ReactElement {
+  return <DefinitionPage of="sources" />
+}
+
+export function ServicePage(): ReactElement {
+  return <DefinitionPage of="services" />
+}
+
+export function LineageLink({ id }: { readonly id: string }): ReactElement {
+  return (
+    <Link to="/lineage" search={(before: { asOf?: string }) => ({ ...keepMoment(before), focus: id })}>
+      Lineage
+    </Link>
+  )
+}
+
+/** What all definitions have: facts, parts, readers, versions and code. */
+export function DefinitionParts({ data, children }: { readonly data: DefinitionData; readonly children?: ReactNode }): ReactElement {
+  const { kind, id, owner, tags, facts, parts, readers, versions, code, example } = data
+  const ways = { command: `lockstep show ${id}`, curl: `curl "$LOCKSTEP/v1/definitions/${id}" -H "authorization: Bearer $KEY"` }
+  return (
+    <>
+      <Panel title="What it is" ways={ways}>
+        <Facts
+          of={[
+            ...facts.map(
+              ({ name, value, link }) =>
+                [
+                  name,
+                  link === null ? (
+                    value
+                  ) : (
+                    <ThingLink key={name} {...link}>
+                      {value}
+                    </ThingLink>
+                  ),
+                ] as const,
+            ),
+            ['Owner', owner],
+            ['Tags', tags.length === 0 ? null : tags.join(', ')],
+            [
+              'Example',
+              example === null ? null : (
+                <ExplainLink key="example" name={id} entity={example}>
+                  Explain {example}
+                </ExplainLink>
+              ),
+            ],
+          ]}
+        />
+      </Panel>
+      {children}
+      {parts.length > 0 && (
+        <Panel title={kind === 'source' ? 'Columns' : 'Features'} flush ways={ways}>
+          <DataTable
+            label={`${kind === 'source' ? 'Columns' : 'Features'} of ${id}`}
+            rows={parts}
+            rowKey={({ name }) => name}
+            columns={[
+              {
+                name: 'Name',
+                by: ({ name }) => name,
+                cell: ({ name, link }) => (link === null ? <strong>{name}</strong> : <ThingLink {...link}>{name}</ThingLink>),
+              },
+              { name: 'Type', by: ({ type }) => type, cell: ({ type }) => <span className="mono">{type}</span> },
+              { name: 'How', wide: true, cell: ({ about }) => about },
+            ]}
+          />
+        </Panel>
+      )}
+      <div className="grid-2">
+        <Panel title="Who reads it" flush ways={{ command: `lockstep lineage ${id} --down` }}>
+          <DataTable
+            label={`What is made from ${id}`}
+            rows={readers}
+            rowKey={({ link }) => `${link.kind} ${link.id}`}
+            empty={<p className="empty dim">Nothing is made from it.</p>}
+            columns={[
+              { name: 'Name', cell: ({ link }) => <ThingLink {...link} /> },
+              { name: 'Kind', cell: ({ link }) => kindName(link.kind) },
+              { name: 'How', wide: true, cell: ({ about }) => about },
+            ]}
+          />
+        </Panel>
+        {versions.length > 1 && (
+          <Panel title="Versions" flush ways={ways}>
+            <DataTable
+              label={`Versions of ${id}`}
+              rows={versions}
+              rowKey={(version) => version.id}
+              columns={[
+                { name: 'Version', cell: (version) => <ThingLink kind={kind} id={version.id} /> },
+                { name: 'What', wide: true, cell: ({ about }) => about },
+              ]}
+            />
+          </Panel>
+        )}
+      </div>
+      {code !== null && (
+        <Panel title="Code" says="The stored code, which training and serving both run." ways={ways}>
+          <pre className="code mono" tabIndex={0} aria-label={`Code of ${id}`}>
+            {code}
+          </pre>
+        </Panel>
+      )}
+    </>
+  )
+}

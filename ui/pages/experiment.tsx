@@ -1,0 +1,177 @@
+import { useParams } from '@tanstack/react-router'
+import type { ReactElement } from 'react'
+import type { ExperimentData } from '../../serving/dashboard/contract/experiment.ts'
+import { useRead } from '../api/use-read.ts'
+import { Badge } from '../parts/badge.tsx'
+import { Chart } from '../parts/chart.tsx'
+import { DataTable } from '../parts/data-table.tsx'
+import { Facts, Figures } from '../parts/facts.tsx'
+import { formatNumber } from '../parts/format.ts'
+import { IntervalBar } from '../parts/interval-bar.tsx'
+import { Moment } from '../parts/moment.tsx'
+import { Page } from '../parts/page.tsx'
+import { Panel } from '../parts/panel.tsx'
+import { Empty, Loaded } from '../parts/states.tsx'
+import { ThingLink } from '../parts/thing-link.tsx'
+
+type Metric = ExperimentData['metrics'][number]
+
+/** What an experiment says by now, how sure that is, and whether to trust it. */
+export default function Experiment(): ReactElement {
+  const { id = '' } = useParams({ strict: false })
+  const experiment = useRead<ExperimentData>(`experiments/${encodeURIComponent(id)}/series`)
+  const data = experiment.data?.data
+  return (
+    <Page
+      title={data?.name ?? id}
+      kind="Experiment"
+      state={data === undefined ? undefined : <Badge state={data.state} />}
+      says={data?.verdict}
+    >
+      <Loaded of={experiment}>{(loaded) => <ExperimentParts data={loaded} />}</Loaded>
+    </Page>
+  )
+}
+
+function ExperimentParts({ data }: { readonly data: ExperimentData }): ReactElement {
+  const { name, model, description, startedAt, endedAt, analyzedAt, method, variants, metrics, health, exposures, progress } = data
+  const primary = metrics.filter(({ role }) => role === 'primary')
+  const others = metrics.filter(({ role }) => role !== 'primary')
+  const ways = {
+    command: `lockstep experiment show ${name}`,
+    curl: `curl "$LOCKSTEP/v1/experiments/${name}/results" -H "authorization: Bearer $KEY"`,
+  }
+  return (
+    <>
+      {progress !== null && (
+        <Figures
+          of={[
+            {
+              name: 'Units',
+              value: formatNumber(progress.units, 'count'),
+              note: progress.planned === null ? null : `of ${formatNumber(progress.planned, 'count')} planned`,
+            },
+            { name: 'Not mature yet', value: formatNumber(progress.immatureShare, 'share'), note: 'they count later' },
+            { name: 'New units a day', value: formatNumber(progress.unitsByDay, 'count') },
+            { name: 'Days left', value: formatNumber(progress.daysLeft, 'count') },
+          ]}
+        />
+      )}
+      {metrics.length === 0 && (
+        <Empty title="Nothing is analyzed yet" commands={[`lockstep experiment start ${name}`, 'lockstep worker']}>
+          Results are computed by a job. They appear once units have metrics.
+        </Empty>
+      )}
+      {primary.map((metric) => (
+        <MetricPanel key={`${metric.metric} ${metric.variant}`} metric={metric} ways={ways} />
+      ))}
+      {others.length > 0 && (
+        <Panel title="Guardrails and other metrics" flush ways={ways}>
+          <DataTable
+            label="Guardrails and other metrics"
+            rows={others}
+            rowKey={({ metric, variant }) => `${metric} ${variant}`}
+            columns={[
+              { name: 'Metric', cell: ({ metric }) => <strong>{metric}</strong>, by: ({ metric }) => metric },
+              { name: 'Role', cell: ({ role }) => role, by: ({ role }) => role },
+              { name: 'Variant', cell: ({ variant }) => variant },
+              {
+                name: 'Lift',
+                numeric: true,
+                cell: ({ lift }) => (lift === null ? '–' : signed(lift.value)),
+                by: ({ lift }) => lift?.value ?? null,
+              },
+              {
+                name: 'Interval',
+                cell: ({ lift, metric }) => (lift === null ? '–' : <IntervalBar of={lift} label={`Lift of ${metric}`} unit="share" />),
+              },
+              { name: 'Says', wide: true, cell: ({ says }) => says },
+            ]}
+          />
+        </Panel>
+      )}
+      <div className="grid-2">
+        <Panel title="Can it be trusted?" flush ways={ways}>
+          <DataTable
+            label="Checks of the experiment's health"
+            rows={health}
+            rowKey={({ check }) => check}
+            empty={<p className="empty dim">Nothing was checked yet.</p>}
+            columns={[
+              { name: 'Check', cell: ({ check }) => check },
+              {
+                name: 'State',
+                cell: ({ state }) => (
+                  <Badge
+                    state={state}
+                    tone={state === 'failing' ? 'bad' : state === 'unknown' ? 'plain' : state === 'ok' ? 'good' : 'warn'}
+                  />
+                ),
+              },
+              { name: 'Says', wide: true, cell: ({ text }) => text },
+            ]}
+          />
+        </Panel>
+        <Panel title="Exposures" ways={{ command: `lockstep experiment export ${name} --out units.parquet` }}>
+          <Chart chart={exposures} label="New units by day" height={160} kind={exposures.series.length > 1 ? 'line' : 'bar'} />
+        </Panel>
+      </div>
+      <Panel title="Design" flush ways={{ command: `lockstep show ${name}` }}>
+        <div className="panel-body">
+          <Facts
+            of={[
+              ['Model', <ThingLink key="model" kind="model" id={model} />],
+              ['Question', description],
+              ['Analysis', method],
+              ['Started', startedAt === null ? null : <Moment key="s" at={startedAt} />],
+              ['Ended', endedAt === null ? null : <Moment key="e" at={endedAt} />],
+              ['Analyzed', analyzedAt === null ? null : <Moment key="a" at={analyzedAt} />],
+            ]}
+          />
+        </div>
+        <DataTable
+          label="Variants"
+          rows={variants}
+          rowKey={({ variant }) => variant}
+          columns={[
+            { name: 'Variant', cell: ({ variant }) => <strong>{variant}</strong> },
+            { name: 'Version', cell: ({ version }) => (version === null ? '–' : `version ${version}`) },
+            { name: 'Planned share', numeric: true, cell: ({ weight }) => formatNumber(weight, 'share') },
+            { name: 'Units', numeric: true, cell: ({ units }) => formatNumber(units, 'count') },
+            { name: 'Rows', numeric: true, cell: ({ rows }) => formatNumber(rows, 'count') },
+          ]}
+        />
+      </Panel>
+    </>
+  )
+}
+
+function MetricPanel({
+  metric,
+  ways,
+}: {
+  readonly metric: Metric
+  readonly ways: { readonly command: string; readonly curl: string }
+}): ReactElement {
+  const { metric: name, variant, says, lift, series, better } = metric
+  return (
+    <Panel title={`${name}: ${variant} against the control`} says={says} ways={ways}>
+      {lift !== null && (
+        <Facts
+          of={[
+            ['Lift', <strong key="lift">{signed(lift.value)}</strong>],
+            ['Interval', `${signed(lift.low)} to ${signed(lift.high)}`],
+            ['Better is', better],
+          ]}
+        />
+      )}
+      {series !== null && (
+        <Chart chart={series} label={`Lift of ${name} over time`} height={240} bound={{ value: 0, name: 'no difference' }} />
+      )}
+    </Panel>
+  )
+}
+
+function signed(share: number): string {
+  return `${share > 0 ? '+' : ''}${formatNumber(share, 'share')}`
+}

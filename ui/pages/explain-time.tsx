@@ -1,0 +1,261 @@
+import { Slider } from '@mantine/core'
+import { useElementSize } from '@mantine/hooks'
+import { useNavigate } from '@tanstack/react-router'
+import { type ReactElement, useMemo, useState } from 'react'
+import type { ExplainData } from '../../serving/dashboard/contract/explain.ts'
+import { Badge } from '../parts/badge.tsx'
+import { DataTable } from '../parts/data-table.tsx'
+import { formatDuration, formatMoment } from '../parts/format.ts'
+import { Panel } from '../parts/panel.tsx'
+import { ThingLink } from '../parts/thing-link.tsx'
+import { announce } from '../shell/announcer.tsx'
+import { Lanes, StepLine } from './explain-lanes.tsx'
+import { type View, rowStates, stepAt } from './explain-steps.ts'
+
+/** The moment, the values at it, and the rows behind them. All of the window is here, so moving asks the server nothing. */
+export function ExplainTime({ data }: { readonly data: ExplainData }): ReactElement {
+  const { from, to, name, entity, views, served, differences } = data
+  const [t, setTime] = useState(Math.max(from, Math.min(to, data.at)))
+  const [viewName, setView] = useState(views[0]?.view)
+  const view = views.find((each) => each.view === viewName) ?? views[0]
+  const [feature, setFeature] = useState<string | null>(null)
+  const navigate = useNavigate()
+  const changes = useMemo(
+    () =>
+      [...new Set(views.flatMap(({ features }) => features.flatMap(({ steps }) => steps.map((step) => step.t))))].toSorted((a, b) => a - b),
+    [views],
+  )
+  const answered = served.findLast((each) => each.t <= t)
+  const go = (next: number | undefined): void => {
+    if (next === undefined) return
+    setTime(next)
+    announce(formatMoment(next))
+  }
+  const keep = (next: number): void =>
+    void navigate({ to: '.', search: (before: object) => ({ ...before, at: new Date(next).toISOString() }) as never, replace: true })
+  const iso = new Date(t).toISOString()
+  const ways = {
+    command: `lockstep explain ${name} --entity '${entity}' --as-of ${iso}`,
+    curl: `curl "$LOCKSTEP/v1/explain" -H "authorization: Bearer $KEY" -d '{"name": "${name}", "entity": ${entity}, "asOf": "${iso}"}'`,
+    typescript: `await client.features('${name}', [${entity}], { asOf: '${iso}' })`,
+  }
+  if (view === undefined) return <p className="dim">The entity has no view here.</p>
+  const chosen = view.features.find((each) => each.feature === feature) ?? view.features[0]
+  return (
+    <>
+      <div className="time-bar">
+        <div className="time-now">
+          <span className="dim">As of</span> <strong>{formatMoment(t)}</strong> <span className="dim">UTC</span>
+        </div>
+        <Slider
+          min={from}
+          max={to}
+          step={Math.max(1, Math.round((to - from) / 600))}
+          value={t}
+          onChange={setTime}
+          onChangeEnd={keep}
+          label={null}
+          thumbLabel="The moment"
+          thumbProps={{ 'aria-valuetext': `${formatMoment(t)} UTC` }}
+        />
+        <div className="row">
+          <button type="button" className="plain-button" onClick={() => go(changes.findLast((each) => each < t))}>
+            Earlier change
+          </button>
+          <button type="button" className="plain-button" onClick={() => go(changes.find((each) => each > t))}>
+            Later change
+          </button>
+          {answered !== undefined && (
+            <button type="button" className="plain-button" onClick={() => go(answered.t)}>
+              When it was served
+            </button>
+          )}
+          <span className="dim small time-ends">
+            {formatMoment(from)} to {formatMoment(to)}
+          </span>
+        </div>
+      </div>
+      {views.length > 1 && (
+        <div className="chips" role="group" aria-label="View">
+          {views.map((each) => (
+            <button key={each.view} type="button" className="plain-button" aria-pressed={each === view} onClick={() => setView(each.view)}>
+              {each.view}
+            </button>
+          ))}
+        </div>
+      )}
+      <Panel
+        title="Values"
+        flush
+        says={
+          answered === undefined
+            ? 'No prediction of this entity is logged up to this moment.'
+            : `Last served at ${formatMoment(answered.t)} to model ${answered.model}.`
+        }
+        ways={ways}
+      >
+        <Values view={view} t={t} from={from} to={to} answered={answered} chosen={chosen?.feature ?? null} onChoose={setFeature} />
+      </Panel>
+      <Panel
+        title={`Rows of ${view.source}`}
+        says={sayRows(view, t)}
+        ways={{ ...ways, sql: `SELECT * FROM ${view.source} -- the rows of ${entity}` }}
+      >
+        <Lanes view={view} feature={chosen} t={t} from={from} to={to} onTime={setTime} />
+        <RowTable view={view} feature={chosen} t={t} />
+      </Panel>
+      {differences.length > 0 && (
+        <Panel title="Where serving and training differ" flush ways={{ command: 'lockstep parity' }}>
+          <DataTable
+            label="Differences of served values from those of training"
+            rows={differences}
+            rowKey={(difference) => `${difference.t} ${difference.feature}`}
+            columns={[
+              {
+                name: 'Served',
+                cell: (difference) => (
+                  <button type="button" className="link-button" onClick={() => go(difference.t)}>
+                    {formatMoment(difference.t)}
+                  </button>
+                ),
+              },
+              { name: 'Feature', cell: (difference) => difference.feature },
+              { name: 'As trained', numeric: true, cell: ({ trained }) => trained ?? 'null' },
+              { name: 'As served', numeric: true, cell: (difference) => difference.served ?? 'null' },
+              { name: 'Why', wide: true, cell: ({ why }) => why },
+            ]}
+          />
+        </Panel>
+      )}
+    </>
+  )
+}
+
+function sayRows(view: View, t: number): string {
+  const known = view.rows.filter(({ visible }) => visible <= t).length
+  const waiting = view.rows.length - known
+  const cut = view.cut > 0 ? ` ${view.cut} more rows of this time are left out.` : ''
+  return `${known} rows are visible at this moment, ${waiting} are not known yet.${cut}`
+}
+
+interface ValuesProps {
+  readonly view: View
+  readonly t: number
+  readonly from: number
+  readonly to: number
+  readonly answered: ExplainData['served'][number] | undefined
+  readonly chosen: string | null
+  readonly onChoose: (feature: string) => void
+}
+
+function Values({ view, t, from, to, answered, chosen, onChoose }: ValuesProps): ReactElement {
+  const { ref, width } = useElementSize()
+  return (
+    <div ref={ref}>
+      <DataTable
+        label={`Values of ${view.view}`}
+        rows={view.features}
+        rowKey={({ feature }) => feature}
+        columns={[
+          {
+            name: 'Feature',
+            cell: ({ feature }) => (
+              <button type="button" className="link-button" aria-pressed={feature === chosen} onClick={() => onChoose(feature)}>
+                {feature}
+              </button>
+            ),
+          },
+          {
+            name: 'As trained',
+            numeric: true,
+            cell: ({ steps }) => {
+              const step = stepAt(steps, t)
+              return (
+                <>
+                  <strong>{step?.value ?? 'null'}</strong>
+                  {step !== undefined && step.status !== 'PRESENT' && (
+                    <div className="dim small">{step.status.toLowerCase().replaceAll('_', ' ')}</div>
+                  )}
+                </>
+              )
+            },
+          },
+          {
+            name: 'As served',
+            numeric: true,
+            cell: ({ feature }) => {
+              const value = answered?.features[feature]
+              return value === undefined ? <span className="dim">–</span> : (value.value ?? 'null')
+            },
+          },
+          { name: 'Rows in it', numeric: true, cell: ({ steps }) => stepAt(steps, t)?.rows.length ?? 0 },
+          {
+            name: 'Over time',
+            wide: true,
+            cell: ({ steps, feature }) => (
+              <StepLine steps={steps} name={feature} t={t} from={from} to={to} width={Math.max(140, Math.min(420, width - 520))} />
+            ),
+          },
+          {
+            name: 'Page',
+            cell: ({ feature }) => (
+              <ThingLink kind="feature" id={`${view.view}.${feature}`}>
+                Feature
+              </ThingLink>
+            ),
+          },
+        ]}
+      />
+    </div>
+  )
+}
+
+const stateWords = { counted: 'counts', waiting: 'not known yet', out: 'does not count' } as const
+const stateTones = { counted: 'good', waiting: 'warn', out: 'plain' } as const
+
+function RowTable({
+  view,
+  feature,
+  t,
+}: {
+  readonly view: View
+  readonly feature: View['features'][number] | undefined
+  readonly t: number
+}): ReactElement {
+  const states = rowStates(view, feature, t)
+  const columns = [...new Set(view.rows.flatMap(({ values }) => Object.keys(values)))]
+  const rows = view.rows.map((row, index) => ({ ...row, index, state: states[index] ?? 'out' })).toReversed()
+  return (
+    <div className="lane-table">
+      <DataTable
+        label={`Rows of ${view.source}, newest first`}
+        rows={rows}
+        rowKey={({ index }) => String(index)}
+        pageSize={12}
+        columns={[
+          {
+            name: feature === undefined ? 'State' : `In ${feature.feature}`,
+            by: ({ state }) => state,
+            cell: ({ state }) => (
+              <Badge state={state} tone={stateTones[state]}>
+                {stateWords[state]}
+              </Badge>
+            ),
+          },
+          { name: 'Event', by: ({ event }) => event, cell: ({ event }) => formatMoment(event) },
+          {
+            name: 'Known',
+            by: ({ known }) => known,
+            cell: ({ known, event }) => (known === event ? 'at once' : `${formatDuration((known - event) / 1000)} later`),
+          },
+          { name: 'Counts from', by: ({ visible }) => visible, cell: ({ visible }) => formatMoment(visible) },
+          ...columns.map((name) => ({
+            name,
+            numeric: true,
+            cell: ({ values }: { values: Readonly<Record<string, string | null>> }) => values[name] ?? 'null',
+          })),
+        ]}
+      />
+    </div>
+  )
+}

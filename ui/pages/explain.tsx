@@ -1,0 +1,143 @@
+import { Button, Select, TextInput } from '@mantine/core'
+import { useNavigate, useSearch } from '@tanstack/react-router'
+import { type FormEvent, type ReactElement, useMemo, useState } from 'react'
+import type { ExplainData, ExplainStart } from '../../serving/dashboard/contract/explain.ts'
+import { useIndex } from '../api/use-index.ts'
+import { useRead } from '../api/use-read.ts'
+import { DataTable } from '../parts/data-table.tsx'
+import { ExplainLink } from '../parts/explain-link.tsx'
+import { Moment } from '../parts/moment.tsx'
+import { Page } from '../parts/page.tsx'
+import { Panel } from '../parts/panel.tsx'
+import { Empty, Loaded } from '../parts/states.tsx'
+import { ThingLink } from '../parts/thing-link.tsx'
+import { ExplainTime } from './explain-time.tsx'
+
+/** Why an entity has its values: the rows that count at each moment, and those that do not yet. */
+export default function Explain(): ReactElement {
+  const { service, entity, from, to, at } = useSearch({ strict: false })
+  const asked = entity !== undefined
+  const query = new URLSearchParams(
+    Object.entries({ service, entity, from, to, at }).filter((pair): pair is [string, string] => pair[1] !== undefined),
+  )
+  const explain = useRead<ExplainData>(`explain?${query}`, { enabled: asked, everyMs: false, asOf: false })
+  return (
+    <Page title="Explain" says="Which rows made a value, and when each became known. Move the moment and rows enter and leave.">
+      <Ask key={`${service ?? ''} ${entity ?? ''} ${at ?? ''}`} />
+      {asked ? (
+        <Loaded of={explain}>{(data) => <ExplainTime key={`${data.name} ${data.entity} ${data.from} ${data.to}`} data={data} />}</Loaded>
+      ) : (
+        <Start />
+      )}
+    </Page>
+  )
+}
+
+function Ask(): ReactElement {
+  const { service, entity, at, asOf } = useSearch({ strict: false })
+  const navigate = useNavigate()
+  const { entries = [] } = useIndex()
+  const names = useMemo(
+    () => [...new Set(entries.filter(({ kind }) => kind === 'service' || kind === 'view').map(({ id }) => id))],
+    [entries],
+  )
+  const [name, setName] = useState(service ?? null)
+  const [key, setKey] = useState(entity ?? '')
+  const [moment, setMoment] = useState(at ?? '')
+  const submit = (event: FormEvent): void => {
+    event.preventDefault()
+    if (key.trim() === '') return
+    const search = { entity: key.trim(), service: name ?? undefined, at: moment.trim() === '' ? undefined : moment.trim(), asOf }
+    void navigate({ to: '/explain', search })
+  }
+  const options = name === null || names.includes(name) ? names : [name, ...names]
+  return (
+    <form className="ask" onSubmit={submit}>
+      <Select
+        label="Service or view"
+        placeholder="Any view of the entity"
+        searchable
+        clearable
+        clearButtonProps={{ 'aria-label': 'Clear the service or view', tabIndex: 0 }}
+        limit={50}
+        data={options}
+        value={name}
+        onChange={setName}
+      />
+      <TextInput
+        label="Entity"
+        placeholder='airport:ATL or {"airport": "ATL"}'
+        required
+        value={key}
+        onChange={(event) => setKey(event.currentTarget.value)}
+        autoComplete="off"
+      />
+      <TextInput
+        label="Moment (UTC)"
+        placeholder="Now"
+        value={moment}
+        onChange={(event) => setMoment(event.currentTarget.value)}
+        autoComplete="off"
+      />
+      <Button type="submit">Explain</Button>
+    </form>
+  )
+}
+
+function Start(): ReactElement {
+  const start = useRead<ExplainStart>('explain/start', { everyMs: false })
+  return (
+    <Loaded of={start}>
+      {({ names, recent }) => (
+        <>
+          {recent.length > 0 && (
+            <Panel title="Recent predictions" flush ways={{ command: 'lockstep predictions list --limit 20' }}>
+              <DataTable
+                label="Recent predictions"
+                rows={recent}
+                rowKey={({ predictionId }) => predictionId}
+                columns={[
+                  { name: 'When', cell: ({ at }) => <Moment at={at} /> },
+                  { name: 'Model', cell: ({ model }) => <ThingLink kind="model" id={model} /> },
+                  { name: 'Entity', wide: true, cell: ({ entity }) => <span className="mono break">{entity}</span> },
+                  { name: 'Explain', cell: ({ service, entity, at }) => <ExplainLink name={service} entity={entity} at={at} /> },
+                  {
+                    name: 'Receipt',
+                    cell: ({ predictionId }) => (
+                      <ThingLink kind="receipt" id={predictionId}>
+                        Receipt
+                      </ThingLink>
+                    ),
+                  },
+                ]}
+              />
+            </Panel>
+          )}
+          {names.some(({ example }) => example !== null) && (
+            <Panel title="Or begin with an example" flush>
+              <DataTable
+                label="Services and views with an example"
+                rows={names.filter(({ example }) => example !== null)}
+                rowKey={({ name }) => name}
+                columns={[
+                  { name: 'Name', by: ({ name }) => name, cell: ({ name, kind }) => <ThingLink kind={kind} id={name} /> },
+                  { name: 'Kind', cell: ({ kind }) => kind },
+                  { name: 'Entity', wide: true, cell: ({ example }) => <span className="mono break">{example}</span> },
+                  { name: 'Explain', cell: ({ name, example }) => <ExplainLink name={name} entity={example ?? ''} /> },
+                ]}
+              />
+            </Panel>
+          )}
+          {recent.length === 0 && names.every(({ example }) => example === null) && (
+            <Empty
+              title="Nothing can be explained yet"
+              commands={['lockstep ingest landings flights.parquet', 'lockstep explain airport_delays --entity \'{"airport": "ATL"}\'']}
+            >
+              Load rows of a source. Each value of an entity is explained from them.
+            </Empty>
+          )}
+        </>
+      )}
+    </Loaded>
+  )
+}

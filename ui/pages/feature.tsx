@@ -1,0 +1,101 @@
+import { useParams } from '@tanstack/react-router'
+import type { ReactElement } from 'react'
+import type { FeatureData } from '../../serving/dashboard/contract/feature.ts'
+import { useRead } from '../api/use-read.ts'
+import { Badge } from '../parts/badge.tsx'
+import { Chart } from '../parts/chart.tsx'
+import { DataTable } from '../parts/data-table.tsx'
+import { formatNumber } from '../parts/format.ts'
+import { Page } from '../parts/page.tsx'
+import { Panel } from '../parts/panel.tsx'
+import { Empty, Loaded } from '../parts/states.tsx'
+import { ThingLink } from '../parts/thing-link.tsx'
+import { DefinitionParts, LineageLink } from './definition.tsx'
+
+/** A feature: its values as served beside those of training, and why values are missing. */
+export default function FeaturePage(): ReactElement {
+  const { id = '' } = useParams({ strict: false })
+  const feature = useRead<FeatureData>(`features/${encodeURIComponent(id)}/stats`)
+  const data = feature.data?.data
+  const name = id.slice(id.lastIndexOf('.') + 1)
+  return (
+    <Page
+      title={name}
+      kind="Feature"
+      state={data?.drift.some(({ drifted }) => drifted) === true ? <Badge state="drifted" tone="bad" /> : undefined}
+      says={data === undefined ? undefined : `${data.computed}, ${data.type}`}
+      actions={data === undefined ? undefined : <LineageLink id={data.view} />}
+    >
+      <Loaded of={feature}>{(loaded) => <FeatureParts data={loaded} name={name} />}</Loaded>
+    </Page>
+  )
+}
+
+function FeatureParts({ data, name }: { readonly data: FeatureData; readonly name: string }): ReactElement {
+  const { view, distribution, categories, nulls, nullsInTraining, drift } = data
+  const [model] = drift
+  const ways = { command: model === undefined ? `lockstep show ${view}` : `lockstep drift ${model.model} --feature ${name}` }
+  return (
+    <>
+      <Panel title="As served, beside training" ways={ways}>
+        {distribution !== null && (
+          <Chart
+            chart={distribution.chart}
+            label={`Distribution of ${name}`}
+            kind="line"
+            height={220}
+            across={distribution.across ?? name}
+          />
+        )}
+        {categories.length > 0 && (
+          <DataTable
+            label={`Values of ${name}`}
+            rows={categories}
+            rowKey={({ value }) => value}
+            columns={[
+              { name: 'Value', cell: ({ value }) => <span className="break">{value}</span>, by: ({ value }) => value },
+              { name: 'Served', numeric: true, cell: ({ served }) => formatNumber(served, 'share'), by: ({ served }) => served },
+              { name: 'Training', numeric: true, cell: ({ trained }) => formatNumber(trained, 'share'), by: ({ trained }) => trained },
+            ]}
+          />
+        )}
+        {distribution === null && categories.length === 0 && (
+          <Empty
+            title="There is no summary of its values yet"
+            commands={['lockstep baseline create delay@1', 'lockstep stats delay --since 24h']}
+          >
+            Servers write summaries each minute, and a baseline keeps those of training.
+          </Empty>
+        )}
+      </Panel>
+      <Panel
+        title="Missing values, by reason"
+        says={
+          nullsInTraining.length === 0
+            ? undefined
+            : `In training: ${nullsInTraining.map(({ reason, share }) => `${reason.toLowerCase().replaceAll('_', ' ')} ${formatNumber(share, 'share')}`).join(', ')}.`
+        }
+        ways={ways}
+      >
+        <Chart chart={nulls} label={`Missing values of ${name}`} height={160} />
+      </Panel>
+      {drift.length > 0 && (
+        <Panel title="Drift, by model" flush ways={ways}>
+          <DataTable
+            label={`Drift of ${name} by model`}
+            rows={drift}
+            rowKey={(each) => each.model}
+            columns={[
+              { name: 'Model', cell: (each) => <ThingLink kind="model" id={each.model} /> },
+              { name: 'State', cell: ({ drifted }) => <Badge state={drifted ? 'drifted' : 'ok'} tone={drifted ? 'bad' : 'good'} /> },
+              { name: 'Distance', numeric: true, cell: ({ distance }) => formatNumber(distance) },
+              { name: 'Moves predictions by', numeric: true, cell: ({ harm }) => formatNumber(harm) },
+              { name: 'Says', wide: true, cell: ({ says }) => says },
+            ]}
+          />
+        </Panel>
+      )}
+      <DefinitionParts data={data} />
+    </>
+  )
+}

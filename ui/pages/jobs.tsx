@@ -1,0 +1,107 @@
+import { Progress } from '@mantine/core'
+import type { ReactElement } from 'react'
+import type { JobsData } from '../../serving/dashboard/contract/jobs.ts'
+import { useRead } from '../api/use-read.ts'
+import { Act } from '../parts/act.tsx'
+import { Badge } from '../parts/badge.tsx'
+import { DataTable } from '../parts/data-table.tsx'
+import { formatDuration, formatNumber } from '../parts/format.ts'
+import { Moment } from '../parts/moment.tsx'
+import { Page } from '../parts/page.tsx'
+import { Panel } from '../parts/panel.tsx'
+import { Empty, Loaded } from '../parts/states.tsx'
+
+type Job = JobsData['jobs'][number]
+
+/** Work that workers share, with its progress. */
+export default function Jobs(): ReactElement {
+  const jobs = useRead<JobsData>('jobs', { everyMs: 3000 })
+  return (
+    <Page title="Jobs" says="Backfills, exports, batch inference, scheduled runs and monitors. Workers share them.">
+      <Loaded of={jobs}>
+        {(data) => (
+          <Panel
+            title="Newest first"
+            flush
+            ways={{
+              command: 'lockstep job list',
+              curl: 'curl "$LOCKSTEP/v1/jobs" -H "authorization: Bearer $KEY"',
+              sql: 'SELECT id, kind, subject, state FROM lockstep.jobs ORDER BY submitted_at DESC',
+            }}
+          >
+            <DataTable
+              label="Jobs, newest first"
+              rows={data.jobs}
+              rowKey={({ id }) => id}
+              empty={
+                <Empty
+                  title="No job has run yet"
+                  commands={['lockstep backfill airport_delays --from 2001-01-01 --to 2001-02-01', 'lockstep worker']}
+                >
+                  A command submits the work, and workers do it.
+                </Empty>
+              }
+              columns={[
+                {
+                  name: 'Job',
+                  wide: true,
+                  by: ({ kind, subject }) => `${kind} ${subject}`,
+                  cell: ({ id, kind, subject, error }) => (
+                    <>
+                      <strong>{kind}</strong> {subject}
+                      <div className="dim mono">{id}</div>
+                      {error !== null && <div className="bad-text">{error}</div>}
+                    </>
+                  ),
+                },
+                { name: 'State', by: ({ state }) => state, cell: ({ state }) => <Badge state={state} /> },
+                { name: 'Progress', cell: (job) => <JobProgress job={job} /> },
+                { name: 'By', by: ({ submittedBy }) => submittedBy, cell: ({ submittedBy }) => submittedBy },
+                { name: 'Submitted', by: ({ submittedAt }) => submittedAt, cell: ({ submittedAt }) => <Moment at={submittedAt} /> },
+                { name: 'Ended', by: ({ finishedAt }) => finishedAt, cell: ({ finishedAt }) => <Moment at={finishedAt} /> },
+                {
+                  name: 'Act',
+                  cell: ({ id, kind, subject, canCancel, chunks, chunksDone }) =>
+                    canCancel ? (
+                      <Act
+                        name="Cancel"
+                        title={`Cancel ${kind} ${subject}`}
+                        path={`jobs/${id}/cancel`}
+                        danger
+                        done="The job ends once its workers have noticed."
+                      >
+                        <p>
+                          {chunksDone} of {chunks ?? 'unknown'} chunks are done and stay. The others are not begun any more.
+                        </p>
+                      </Act>
+                    ) : null,
+                },
+              ]}
+            />
+          </Panel>
+        )}
+      </Loaded>
+    </Page>
+  )
+}
+
+function JobProgress({ job: { chunks, chunksDone, workers, secondsLeft, state, kind, subject } }: { readonly job: Job }): ReactElement {
+  if (chunks === null || chunks === 0) return <span className="dim">–</span>
+  const left = state !== 'running' ? null : secondsLeft === null ? 'begun' : `${formatDuration(secondsLeft)} left`
+  return (
+    <div className="job-progress">
+      <Progress.Root size="sm">
+        <Progress.Section
+          value={(chunksDone / chunks) * 100}
+          aria-label={`Progress of ${kind} ${subject}`}
+          aria-valuetext={`${chunksDone} of ${chunks} chunks`}
+        />
+      </Progress.Root>
+      <span className="dim small">
+        {[`${formatNumber(chunksDone, 'count')} of ${formatNumber(chunks, 'count')}`, left, workers > 0 ? `${workers} workers` : null]
+          .filter(Boolean)
+          .join(', ')}
+      </span>
+    </div>
+  )
+}

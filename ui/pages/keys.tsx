@@ -1,0 +1,177 @@
+import { Button, Checkbox, Modal, TextInput } from '@mantine/core'
+import { useQueryClient } from '@tanstack/react-query'
+import { type FormEvent, type ReactElement, useState } from 'react'
+import type { KeysData, NewKey } from '../../serving/dashboard/contract/keys.ts'
+import { messageOf } from '../api/message-of.ts'
+import { change } from '../api/request.ts'
+import { useMay } from '../api/session.ts'
+import { useRead } from '../api/use-read.ts'
+import { Act } from '../parts/act.tsx'
+import { Badge } from '../parts/badge.tsx'
+import { Command } from '../parts/command.tsx'
+import { DataTable } from '../parts/data-table.tsx'
+import { Moment } from '../parts/moment.tsx'
+import { Page } from '../parts/page.tsx'
+import { Panel } from '../parts/panel.tsx'
+import { Empty, Loaded } from '../parts/states.tsx'
+
+/** API keys, and what each may do. */
+export default function Keys(): ReactElement {
+  const keys = useRead<KeysData>('keys', { asOf: false })
+  return (
+    <Page
+      title="Keys"
+      says="API keys and their scopes. A key that is revoked ends its sessions at once."
+      actions={keys.data === undefined ? undefined : <NewKeyButton scopes={keys.data.data.scopes} />}
+    >
+      <Loaded of={keys}>
+        {(data) => (
+          <Panel title="All keys" flush ways={{ command: 'lockstep keys list', sql: 'SELECT id, name, scopes FROM lockstep.api_keys' }}>
+            <DataTable
+              label="API keys"
+              rows={data.keys}
+              rowKey={({ id }) => id}
+              empty={
+                <Empty
+                  title="There are no keys"
+                  commands={['lockstep keys create --name ml-team --scope read', 'lockstep keys create --name me --scope ui:operate']}
+                >
+                  Without keys, a server answers its own machine only.
+                </Empty>
+              }
+              columns={[
+                {
+                  name: 'Key',
+                  by: ({ name }) => name,
+                  cell: ({ id, name }) => (
+                    <>
+                      <strong className="break">{name}</strong>
+                      <div className="dim mono">{id}</div>
+                    </>
+                  ),
+                },
+                {
+                  name: 'Scopes',
+                  wide: true,
+                  cell: ({ scopes }) => (
+                    <span className="row tight">
+                      {scopes.map((scope) => (
+                        <span key={scope} className="tag">
+                          {scope}
+                        </span>
+                      ))}
+                    </span>
+                  ),
+                },
+                { name: 'Created', by: ({ createdAt }) => createdAt, cell: ({ createdAt }) => <Moment at={createdAt} /> },
+                { name: 'Last used', by: ({ lastUsedAt }) => lastUsedAt, cell: ({ lastUsedAt }) => <Moment at={lastUsedAt} /> },
+                {
+                  name: 'State',
+                  cell: ({ revokedAt, expiresAt }) =>
+                    revokedAt !== null ? (
+                      <Badge state="revoked" />
+                    ) : expiresAt !== null ? (
+                      <span>
+                        until <Moment at={expiresAt} exact />
+                      </span>
+                    ) : (
+                      <Badge state="active" />
+                    ),
+                },
+                {
+                  name: 'Act',
+                  cell: ({ id, name, revokedAt }) =>
+                    revokedAt === null ? (
+                      <Act
+                        name="Revoke"
+                        title={`Revoke key ${name}`}
+                        path={`keys/${encodeURIComponent(id)}/revoke`}
+                        scope="ui:admin"
+                        confirm={name}
+                        danger
+                        done="The key is revoked."
+                      >
+                        <p>Requests with this key are refused from now on, and its sessions of the dashboard end.</p>
+                      </Act>
+                    ) : null,
+                },
+              ]}
+            />
+          </Panel>
+        )}
+      </Loaded>
+    </Page>
+  )
+}
+
+function NewKeyButton({ scopes }: { readonly scopes: readonly string[] }): ReactElement | null {
+  const may = useMay('ui:admin')
+  const [opened, setOpened] = useState(false)
+  if (!may) return null
+  return (
+    <>
+      <button type="button" className="plain-button" onClick={() => setOpened(true)}>
+        Create a key
+      </button>
+      <Modal opened={opened} onClose={() => setOpened(false)} title="Create a key" closeButtonProps={{ 'aria-label': 'Close' }}>
+        {opened && <NewKeyForm scopes={scopes} />}
+      </Modal>
+    </>
+  )
+}
+
+function NewKeyForm({ scopes }: { readonly scopes: readonly string[] }): ReactElement {
+  const client = useQueryClient()
+  const [name, setName] = useState('')
+  const [chosen, setChosen] = useState<string[]>([])
+  const [reason, setReason] = useState('')
+  const [problem, setProblem] = useState<string | null>(null)
+  const [secret, setSecret] = useState<string | null>(null)
+  const submit = async (event: FormEvent): Promise<void> => {
+    event.preventDefault()
+    try {
+      const answer = await change<NewKey>('keys', { body: { name: name.trim(), scopes: chosen, reason: reason.trim() } })
+      setSecret(answer?.data.secret ?? '')
+      await client.invalidateQueries({ queryKey: ['read'] })
+    } catch (error) {
+      setProblem(messageOf(error))
+    }
+  }
+  if (secret !== null)
+    return (
+      <div role="status">
+        <p>The key, which is never shown again:</p>
+        <Command text={secret} label="key" />
+      </div>
+    )
+  return (
+    <form onSubmit={(event) => void submit(event)}>
+      <TextInput label="Name" required value={name} onChange={(event) => setName(event.currentTarget.value)} data-autofocus />
+      <Checkbox.Group label="Scopes" required mt="sm" value={chosen} onChange={setChosen}>
+        <div className="scopes">
+          {scopes.map((scope) => (
+            <Checkbox key={scope} value={scope} label={scope} />
+          ))}
+        </div>
+      </Checkbox.Group>
+      <TextInput
+        label="Reason"
+        description="It stands in the audit log."
+        mt="sm"
+        required
+        value={reason}
+        onChange={(event) => setReason(event.currentTarget.value)}
+      />
+      {problem !== null && (
+        <p className="act-problem" role="alert">
+          {problem}
+        </p>
+      )}
+      <div className="row act-buttons">
+        <Button type="submit" disabled={name.trim() === '' || chosen.length === 0 || reason.trim() === ''}>
+          Create
+        </Button>
+      </div>
+    </form>
+  )
+}

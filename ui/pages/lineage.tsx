@@ -1,0 +1,210 @@
+import { Select } from '@mantine/core'
+import dagre from '@dagrejs/dagre'
+import { useNavigate, useSearch } from '@tanstack/react-router'
+import { type ReactElement, useMemo } from 'react'
+import type { LineageData } from '../../serving/dashboard/contract/lineage.ts'
+import { kindName, useIndex } from '../api/use-index.ts'
+import { useRead } from '../api/use-read.ts'
+import { DataTable } from '../parts/data-table.tsx'
+import { Page } from '../parts/page.tsx'
+import { Panel } from '../parts/panel.tsx'
+import { Empty, Loaded } from '../parts/states.tsx'
+import { ThingLink } from '../parts/thing-link.tsx'
+
+type Node = LineageData['nodes'][number]
+
+const [width, height] = [196, 54]
+const maxDrawn = 200
+
+/** What a thing is made from, and what is made from it: one step each way, and more on demand. */
+export default function Lineage(): ReactElement {
+  const { focus, from: up = '1', to: down = '1' } = useSearch({ strict: false })
+  const navigate = useNavigate()
+  const { entries = [] } = useIndex()
+  const query = new URLSearchParams({ ...(focus === undefined ? {} : { focus }), up, down })
+  const lineage = useRead<LineageData>(`lineage?${query}`, { enabled: focus !== undefined, everyMs: 60_000 })
+  const names = useMemo(
+    () => [
+      ...new Set(
+        entries.filter(({ kind }) => ['source', 'view', 'onDemand', 'service', 'model', 'entity'].includes(kind)).map(({ id }) => id),
+      ),
+    ],
+    [entries],
+  )
+  const become = (search: { focus?: string; from?: string; to?: string }): void =>
+    void navigate({ to: '/lineage', search: (before: object) => ({ ...before, ...search }) as never })
+  return (
+    <Page title="Lineage" says="What something is made from, and what is made from it.">
+      <div className="ask">
+        <Select
+          label="Around"
+          placeholder="A view, a service, a model, a source"
+          searchable
+          limit={50}
+          className="lineage-around"
+          data={focus === undefined || names.includes(focus) ? names : [focus, ...names]}
+          value={focus ?? null}
+          onChange={(name) => name !== null && become({ focus: name })}
+          nothingFoundMessage="Nothing has this name"
+        />
+        <Depth name="Steps up" value={up} onChange={(value) => become({ from: value })} />
+        <Depth name="Steps down" value={down} onChange={(value) => become({ to: value })} />
+      </div>
+      {focus === undefined ? (
+        <Empty title="Around what?" commands={['lockstep lineage airport_delays', 'lockstep lineage flight_features --up']}>
+          Choose a definition. Its page has a link to its lineage too.
+        </Empty>
+      ) : (
+        <Loaded of={lineage}>{(data) => <Parts data={data} focus={focus} onFocus={(name) => become({ focus: name })} />}</Loaded>
+      )}
+    </Page>
+  )
+}
+
+function Depth({
+  name,
+  value,
+  onChange,
+}: {
+  readonly name: string
+  readonly value: string
+  readonly onChange: (value: string) => void
+}): ReactElement {
+  return (
+    <Select
+      label={name}
+      w={110}
+      data={['0', '1', '2', '3', '5']}
+      value={value}
+      allowDeselect={false}
+      onChange={(next) => next !== null && onChange(next)}
+    />
+  )
+}
+
+interface PartsProps {
+  readonly data: LineageData
+  readonly focus: string
+  readonly onFocus: (name: string) => void
+}
+
+function Parts({ data, focus, onFocus }: PartsProps): ReactElement {
+  const { nodes, edges } = data
+  const ways = { command: `lockstep lineage ${focus}` }
+  return (
+    <>
+      <Panel title={`Around ${focus}`} ways={ways}>
+        {nodes.length > maxDrawn ? (
+          <p className="dim">These are {nodes.length} things, too many to draw. The table has them all.</p>
+        ) : (
+          <Drawing {...{ data, focus, onFocus }} />
+        )}
+      </Panel>
+      <Panel title="The same as a table" flush ways={ways}>
+        <DataTable
+          label={`Lineage of ${focus}`}
+          rows={nodes}
+          rowKey={({ key }) => key}
+          columns={[
+            { name: 'Name', by: ({ name }) => name, cell: ({ kind, name }) => <ThingLink kind={kind} id={name} /> },
+            { name: 'Kind', by: ({ kind }) => kind, cell: ({ kind }) => kindName(kind) },
+            {
+              name: 'Made from',
+              wide: true,
+              cell: ({ key }) =>
+                namesOf(
+                  nodes,
+                  edges.filter(({ to }) => to === key).map(({ from }) => from),
+                ),
+            },
+            {
+              name: 'Goes into',
+              wide: true,
+              cell: ({ key }) =>
+                namesOf(
+                  nodes,
+                  edges.filter(({ from }) => from === key).map(({ to }) => to),
+                ),
+            },
+          ]}
+        />
+      </Panel>
+    </>
+  )
+}
+
+function namesOf(nodes: readonly Node[], keys: readonly string[]): string {
+  const names = new Map(nodes.map(({ key, name }) => [key, name]))
+  return keys.map((key) => names.get(key) ?? key).join(', ') || '–'
+}
+
+function Drawing({ data: { nodes, edges, focus: focusKey }, focus, onFocus }: PartsProps): ReactElement {
+  const drawn = useMemo(() => layout(nodes, edges), [nodes, edges])
+  return (
+    <div
+      className="table-frame"
+      tabIndex={0}
+      role="region"
+      aria-label={`Drawing of the lineage of ${focus}; the table below says the same`}
+    >
+      <div className="graph" style={{ width: drawn.width, height: drawn.height }}>
+        <svg width={drawn.width} height={drawn.height} aria-hidden="true" focusable="false">
+          {drawn.edges.map(({ id, path }) => (
+            <path key={id} d={path} fill="none" stroke="var(--line-strong)" strokeWidth="1.6" />
+          ))}
+        </svg>
+        {drawn.nodes.map(({ node, x, y }) => (
+          <div
+            key={node.key}
+            className="graph-node"
+            data-kind={node.kind}
+            data-focus={node.key === focusKey || undefined}
+            style={{ left: x, top: y, width, height }}
+          >
+            <span className="dim">
+              {kindName(node.kind)}
+              {node.retired ? ', retired' : ''}
+            </span>
+            <ThingLink kind={node.kind} id={node.name} />
+            {node.key !== focusKey && (
+              <button type="button" className="graph-more" onClick={() => onFocus(node.name)} aria-label={`Lineage of ${node.name}`}>
+                ⋯
+              </button>
+            )}
+          </div>
+        ))}
+      </div>
+    </div>
+  )
+}
+
+interface Placed {
+  readonly width: number
+  readonly height: number
+  readonly nodes: readonly { readonly node: Node; readonly x: number; readonly y: number }[]
+  readonly edges: readonly { readonly id: string; readonly path: string }[]
+}
+
+function layout(nodes: readonly Node[], edges: LineageData['edges']): Placed {
+  const graph = new dagre.graphlib.Graph()
+  graph.setGraph({ rankdir: 'LR', nodesep: 14, ranksep: 40, marginx: 4, marginy: 4 })
+  graph.setDefaultEdgeLabel(() => ({}))
+  for (const { key } of nodes) graph.setNode(key, { width, height })
+  for (const { from, to } of edges) if (graph.hasNode(from) && graph.hasNode(to)) graph.setEdge(from, to)
+  dagre.layout(graph)
+  const size = graph.graph()
+  return {
+    width: size.width ?? 0,
+    height: size.height ?? 0,
+    nodes: nodes.map((node) => {
+      const { x = 0, y = 0 } = graph.node(node.key)
+      return { node, x: x - width / 2, y: y - height / 2 }
+    }),
+    edges: graph.edges().map(({ v, w }) => {
+      const [from, to] = [graph.node(v), graph.node(w)]
+      const [x1, y1, x2, y2] = [(from.x ?? 0) + width / 2, from.y ?? 0, (to.x ?? 0) - width / 2, to.y ?? 0]
+      const middle = (x1 + x2) / 2
+      return { id: `${v} ${w}`, path: `M${x1} ${y1}C${middle} ${y1} ${middle} ${y2} ${x2} ${y2}` }
+    }),
+  }
+}

@@ -1,0 +1,301 @@
+import { useParams } from '@tanstack/react-router'
+import type { ReactElement } from 'react'
+import type { CalibrationData, ModelData, QualityData } from '../../serving/dashboard/contract/model.ts'
+import { useRead } from '../api/use-read.ts'
+import { Act } from '../parts/act.tsx'
+import { Badge } from '../parts/badge.tsx'
+import { Chart } from '../parts/chart.tsx'
+import { DataTable } from '../parts/data-table.tsx'
+import { Facts } from '../parts/facts.tsx'
+import { formatNumber } from '../parts/format.ts'
+import { Moment } from '../parts/moment.tsx'
+import { Page } from '../parts/page.tsx'
+import { Panel } from '../parts/panel.tsx'
+import { Empty, Loaded } from '../parts/states.tsx'
+import { ThingLink } from '../parts/thing-link.tsx'
+import { LineageLink } from './definition.tsx'
+
+/** A model: its versions, how fast and how good it is, and what moved. */
+export default function ModelPage(): ReactElement {
+  const { id = '' } = useParams({ strict: false })
+  const name = id.split('@')[0] ?? id
+  const model = useRead<ModelData>(`models/${encodeURIComponent(name)}`)
+  const data = model.data?.data
+  return (
+    <Page
+      title={data?.name ?? name}
+      kind="Model"
+      state={
+        data === undefined ? undefined : (
+          <Badge state={data.champion === null ? 'no champion' : 'champion'}>
+            {data.champion === null ? 'no champion' : `version ${data.champion}`}
+          </Badge>
+        )
+      }
+      says={data?.says}
+      actions={
+        <>
+          {data !== undefined && <Acts data={data} />}
+          <LineageLink id={name} />
+        </>
+      }
+    >
+      <Loaded of={model}>{(loaded) => <ModelParts data={loaded} />}</Loaded>
+    </Page>
+  )
+}
+
+function Acts({ data: { name, champion, pinned, revision, says, versions } }: { readonly data: ModelData }): ReactElement {
+  const path = `models/${encodeURIComponent(name)}`
+  const before = versions.find(({ version }) => champion !== null && version < champion)
+  return (
+    <>
+      {before !== undefined && (
+        <Act
+          name="Roll back"
+          title={`Roll ${name} back to the champion before`}
+          path={`${path}/rollback`}
+          ifMatch={revision}
+          danger
+          done="The earlier champion answers."
+        >
+          <p>
+            The version that was champion before version {champion} answers from the next request on. {says}
+          </p>
+        </Act>
+      )}
+      {pinned !== null && (
+        <Act name="Unpin" title={`Unpin ${name}`} path={`${path}/unpin`} ifMatch={revision} done="The model is no longer pinned.">
+          <p>Version {pinned} no longer answers everything. The champion and a rollout do.</p>
+        </Act>
+      )}
+    </>
+  )
+}
+
+function ModelParts({ data }: { readonly data: ModelData }): ReactElement {
+  const { name, description, owner, tags, service, champion, pinned, revision, rollout, experiment, versions, inputs, traffic, latency } =
+    data
+  const ways = { command: `lockstep model show ${name}`, curl: `curl "$LOCKSTEP/v1/models/${name}" -H "authorization: Bearer $KEY"` }
+  const stats = {
+    command: `lockstep stats ${name}`,
+    curl: `curl "$LOCKSTEP/v1/models/${name}/statistics" -H "authorization: Bearer $KEY"`,
+    sql: `SELECT * FROM lockstep.rollups WHERE model = '${name}'`,
+  }
+  const path = `models/${encodeURIComponent(name)}`
+  return (
+    <>
+      <div className="grid-2">
+        <Panel title="Predictions" ways={stats}>
+          <Chart chart={traffic} label={`Predictions of ${name}`} />
+        </Panel>
+        <Panel title="Time of a request" ways={stats}>
+          <Chart chart={latency} label={`Times of ${name}`} />
+        </Panel>
+      </div>
+      <Quality name={name} />
+      <Panel title="Versions" flush ways={ways}>
+        <DataTable
+          label={`Versions of ${name}`}
+          rows={versions}
+          rowKey={({ version }) => String(version)}
+          empty={
+            <Empty
+              title="No version was pushed yet"
+              commands={[`lockstep model push ${name} ${name}.onnx`, `lockstep model promote ${name}@1`]}
+            />
+          }
+          columns={[
+            { name: 'Version', numeric: true, by: ({ version }) => version, cell: ({ version }) => <strong>{version}</strong> },
+            {
+              name: 'Role',
+              by: ({ role }) => role,
+              cell: ({ role }) =>
+                role === null ? <span className="dim">none</span> : <Badge state={role} tone={role === 'champion' ? 'good' : 'calm'} />,
+            },
+            { name: 'Pushed', by: ({ pushedAt }) => pushedAt, cell: ({ pushedAt }) => <Moment at={pushedAt} /> },
+            { name: 'Size', numeric: true, by: ({ sizeBytes }) => sizeBytes, cell: ({ sizeBytes }) => formatNumber(sizeBytes, 'bytes') },
+            {
+              name: 'Requests, last hour',
+              numeric: true,
+              by: ({ requests }) => requests,
+              cell: ({ requests }) => formatNumber(requests, 'count'),
+            },
+            { name: 'p99', numeric: true, by: ({ p99Ms }) => p99Ms, cell: ({ p99Ms }) => formatNumber(p99Ms, 'ms') },
+            {
+              name: 'Notes',
+              wide: true,
+              cell: ({ note, baseline }) =>
+                note ?? (baseline ? '' : <span className="dim">no baseline: drift has nothing to compare with</span>),
+            },
+            {
+              name: 'Act',
+              cell: ({ version }) => (
+                <span className="row tight">
+                  {version !== champion && (
+                    <Act
+                      name="Promote"
+                      title={`Promote version ${version} of ${name}`}
+                      path={`${path}/promote`}
+                      body={{ version }}
+                      ifMatch={revision}
+                      done={`Version ${version} is the champion.`}
+                    >
+                      <p>
+                        Version {version} answers all requests that name no version, in place of version {champion ?? 'none'}.
+                      </p>
+                    </Act>
+                  )}
+                  {version !== pinned && (
+                    <Act
+                      name="Pin"
+                      title={`Pin ${name} to version ${version}`}
+                      path={`${path}/pin`}
+                      body={{ version }}
+                      ifMatch={revision}
+                      done={`Version ${version} is pinned.`}
+                    >
+                      <p>Version {version} answers everything, whatever a rollout says, until you unpin it.</p>
+                    </Act>
+                  )}
+                </span>
+              ),
+            },
+          ]}
+        />
+      </Panel>
+      <Panel title="What it is" ways={ways}>
+        <Facts
+          of={[
+            ['Description', description],
+            ['Service', <ThingLink key="service" kind="service" id={service} />],
+            ['Champion', champion === null ? 'none' : `version ${champion}`],
+            ['Pinned', pinned === null ? null : `version ${pinned}`],
+            [
+              'Rollout',
+              rollout === null ? null : (
+                <ThingLink
+                  key="rollout"
+                  kind="rollout"
+                  id={name}
+                >{`version ${rollout.version} at ${formatNumber(rollout.share, 'share')}${rollout.paused ? ', paused' : ''}`}</ThingLink>
+              ),
+            ],
+            ['Experiment', experiment === null ? null : <ThingLink key="experiment" kind="experiment" id={experiment} />],
+            ['Owner', owner],
+            ['Tags', tags.length === 0 ? null : tags.join(', ')],
+          ]}
+        />
+      </Panel>
+      <Panel title="Inputs" flush ways={ways}>
+        <DataTable
+          label={`Inputs of ${name}`}
+          rows={inputs}
+          rowKey={({ feature }) => feature}
+          columns={[
+            {
+              name: 'Feature',
+              by: ({ feature }) => feature,
+              cell: ({ feature, view }) =>
+                view === null ? (
+                  feature
+                ) : (
+                  <ThingLink kind="feature" id={`${view}.${feature}`}>
+                    {feature}
+                  </ThingLink>
+                ),
+            },
+            {
+              name: 'View',
+              by: ({ view }) => view,
+              cell: ({ view }) => (view === null ? <span className="dim">on demand</span> : <ThingLink kind="view" id={view} />),
+            },
+            { name: 'Type', wide: true, cell: ({ type }) => <span className="mono">{type}</span> },
+          ]}
+        />
+      </Panel>
+    </>
+  )
+}
+
+function Quality({ name }: { readonly name: string }): ReactElement {
+  const quality = useRead<QualityData>(`models/${encodeURIComponent(name)}/quality`, { everyMs: 60_000 })
+  const calibration = useRead<CalibrationData>(`models/${encodeURIComponent(name)}/calibration`, { everyMs: 60_000 })
+  const ways = { command: `lockstep quality ${name}`, curl: `curl "$LOCKSTEP/v1/models/${name}/quality" -H "authorization: Bearer $KEY"` }
+  return (
+    <>
+      <Panel title="Quality by outcomes" ways={ways} says={quality.data?.data.finding}>
+        <Loaded of={quality}>
+          {({ metrics, overTime, outcomes }) => (
+            <>
+              {metrics.length > 0 && (
+                <Facts
+                  of={metrics.map(({ name: metric, value, low, high, n }) => [
+                    metric,
+                    <span key={metric}>
+                      <strong>{formatNumber(value)}</strong>{' '}
+                      <span className="dim">
+                        {low !== null && high !== null && `${formatNumber(low)} to ${formatNumber(high)}, `}n {formatNumber(n, 'count')}
+                      </span>
+                    </span>,
+                  ])}
+                />
+              )}
+              {overTime.map(({ name: metric, chart, bound }) => (
+                <Chart key={metric} chart={chart} label={`${metric} of ${name} over time`} {...(bound === null ? {} : { bound })} />
+              ))}
+              <p className="dim">{outcomes}</p>
+            </>
+          )}
+        </Loaded>
+      </Panel>
+      <div className="grid-2">
+        <Panel title="Drift, the most harmful first" flush ways={{ command: `lockstep drift ${name}` }}>
+          <Loaded of={quality}>
+            {({ drift }) => (
+              <DataTable
+                label={`Drift of the inputs of ${name}`}
+                rows={drift}
+                rowKey={({ feature }) => feature}
+                empty={
+                  <Empty title="Nothing to compare with" commands={[`lockstep baseline create ${name}@1`, `lockstep drift ${name}`]} />
+                }
+                columns={[
+                  {
+                    name: 'Feature',
+                    by: ({ feature }) => feature,
+                    cell: ({ feature, view }) =>
+                      view === null ? (
+                        feature
+                      ) : (
+                        <ThingLink kind="feature" id={`${view}.${feature}`}>
+                          {feature}
+                        </ThingLink>
+                      ),
+                  },
+                  { name: 'State', cell: ({ drifted }) => <Badge state={drifted ? 'drifted' : 'ok'} tone={drifted ? 'bad' : 'good'} /> },
+                  { name: 'Harm', numeric: true, by: ({ harm }) => harm, cell: ({ harm }) => formatNumber(harm) },
+                  { name: 'Says', wide: true, cell: ({ says, cause }) => [says, cause].filter(Boolean).join(' ') },
+                ]}
+              />
+            )}
+          </Loaded>
+        </Panel>
+        <Panel title="Calibration" ways={ways}>
+          <Loaded of={calibration}>
+            {({ finding, chart, scores }) =>
+              chart === null ? (
+                <p className="dim">{finding}</p>
+              ) : (
+                <>
+                  <Chart chart={{ ...chart, finding }} label={`Calibration of ${name}`} across="predicted" height={230} />
+                  {scores !== null && <Chart chart={scores} label={`Scores of ${name}`} across="predicted" kind="bar" height={110} />}
+                </>
+              )
+            }
+          </Loaded>
+        </Panel>
+      </div>
+    </>
+  )
+}

@@ -1,0 +1,181 @@
+import { Link } from '@tanstack/react-router'
+import type { ReactElement } from 'react'
+import type { NowData, Problem } from '../../serving/dashboard/contract/now.ts'
+import { useRead } from '../api/use-read.ts'
+import { Badge } from '../parts/badge.tsx'
+import { Chart } from '../parts/chart.tsx'
+import { Command } from '../parts/command.tsx'
+import { DataTable } from '../parts/data-table.tsx'
+import { Figures } from '../parts/facts.tsx'
+import { formatNumber } from '../parts/format.ts'
+import { Moment } from '../parts/moment.tsx'
+import { Page } from '../parts/page.tsx'
+import { Panel } from '../parts/panel.tsx'
+import { Empty, Loaded } from '../parts/states.tsx'
+import { ThingLink } from '../parts/thing-link.tsx'
+import { Icon } from '../shell/icon.tsx'
+import { keepMoment } from '../shell/navigation.tsx'
+
+/** What is wrong, since when, by what cause, and what to do. */
+export default function Now(): ReactElement {
+  const now = useRead<NowData>('now', { everyMs: 5000 })
+  return (
+    <Page title="Now">
+      <Loaded of={now}>{(data) => <NowParts data={data} />}</Loaded>
+    </Page>
+  )
+}
+
+function NowParts({ data }: { readonly data: NowData }): ReactElement {
+  const { headline, isWell, problems, models, views, jobs, alerts } = data
+  return (
+    <>
+      <div className="headline" data-tone={isWell ? 'good' : problems.some(({ severity }) => severity === 'page') ? 'bad' : 'warn'}>
+        <span className="headline-sign">
+          <Icon name={isWell ? 'good' : 'warn'} size={22} />
+        </span>
+        <p>{headline}</p>
+      </div>
+      {problems.length > 0 && (
+        <ol className="problems" aria-label="Problems, the worst first">
+          {problems.map((problem) => (
+            <ProblemItem key={`${problem.link.kind} ${problem.link.id} ${problem.what}`} problem={problem} />
+          ))}
+        </ol>
+      )}
+      <Figures
+        of={[
+          {
+            name: 'Alerts firing',
+            value: (
+              <Link to="/alerts" search={keepMoment}>
+                {formatNumber(alerts.firing, 'count')}
+              </Link>
+            ),
+            note: alerts.silenced > 0 ? `${alerts.silenced} silenced` : null,
+            ...(alerts.firing > 0 ? { tone: 'bad' as const } : {}),
+          },
+          { name: 'Views online', value: formatNumber(views.online, 'count'), note: views.late > 0 ? `${views.late} late` : 'none late' },
+          {
+            name: 'Jobs running',
+            value: (
+              <Link to="/jobs" search={keepMoment}>
+                {formatNumber(jobs.running, 'count')}
+              </Link>
+            ),
+            note: jobs.failed > 0 ? `${jobs.failed} failed in a day` : 'none failed in a day',
+          },
+        ]}
+      />
+      <div className="grid-2">
+        <Panel
+          title="Predictions in the last hour"
+          ways={{
+            command: 'lockstep model list',
+            curl: 'curl "$LOCKSTEP/metrics"',
+            sql: 'SELECT * FROM lockstep.rollups ORDER BY minute DESC LIMIT 60',
+          }}
+        >
+          <Chart chart={data.traffic} label="Predictions in the last hour" />
+        </Panel>
+        <Panel title="Their times" ways={{ command: 'lockstep model list', curl: 'curl "$LOCKSTEP/metrics"' }}>
+          <Chart chart={data.latency} label="Times of predictions" />
+        </Panel>
+      </div>
+      <Panel
+        title="Models"
+        flush
+        ways={{ command: 'lockstep model list', curl: 'curl "$LOCKSTEP/v1/models" -H "authorization: Bearer $KEY"' }}
+      >
+        <DataTable
+          label="Models and what they answered in the last hour"
+          rows={models}
+          rowKey={({ name }) => name}
+          empty={
+            <Empty
+              title="No model answers yet"
+              commands={[
+                'lockstep model push delay examples/flights/delay.onnx',
+                'lockstep model promote delay@1 --reason "first version"',
+              ]}
+            >
+              Push a model and promote it.
+            </Empty>
+          }
+          columns={[
+            { name: 'Model', cell: ({ name }) => <ThingLink kind="model" id={name} />, by: ({ name }) => name },
+            { name: 'Champion', cell: ({ champion }) => (champion === null ? 'none' : `version ${champion}`) },
+            { name: 'Requests', numeric: true, cell: ({ requests }) => formatNumber(requests, 'count'), by: ({ requests }) => requests },
+            {
+              name: 'Errors',
+              numeric: true,
+              cell: ({ errors }) => (errors === 0 ? '0' : <Badge state={formatNumber(errors, 'count')} tone="bad" />),
+              by: ({ errors }) => errors,
+            },
+            { name: 'p99', numeric: true, cell: ({ p99Ms }) => formatNumber(p99Ms, 'ms'), by: ({ p99Ms }) => p99Ms },
+            {
+              name: 'In progress',
+              wide: true,
+              cell: ({ name, rollout, experiment }) => (
+                <span className="row">
+                  {rollout !== null && (
+                    <ThingLink kind="rollout" id={name}>
+                      Rollout of version {rollout.version} at {formatNumber(rollout.share, 'share')}
+                      {rollout.paused ? ', paused' : ''}
+                    </ThingLink>
+                  )}
+                  {experiment !== null && (
+                    <ThingLink kind="experiment" id={experiment}>
+                      Experiment {experiment}
+                    </ThingLink>
+                  )}
+                  {rollout === null && experiment === null && <span className="dim">nothing</span>}
+                </span>
+              ),
+            },
+          ]}
+        />
+      </Panel>
+    </>
+  )
+}
+
+const severities = { page: 'Act now', warn: 'Look soon', info: 'For your information' } as const
+const tones = { page: 'bad', warn: 'warn', info: 'calm' } as const
+
+function ProblemItem({ problem }: { readonly problem: Problem }): ReactElement {
+  const { severity, what, since, cause, todo, owner, link, command } = problem
+  return (
+    <li className="problem" data-tone={tones[severity]}>
+      <div className="problem-head">
+        <Badge state={severity} tone={tones[severity]}>
+          {severities[severity]}
+        </Badge>
+        {since !== null && (
+          <span className="dim">
+            since <Moment at={since} />
+          </span>
+        )}
+        {owner !== null && <span className="dim">owner: {owner}</span>}
+      </div>
+      <p className="problem-what">
+        <ThingLink kind={link.kind} id={link.id}>
+          {what}
+        </ThingLink>
+      </p>
+      {cause !== null && (
+        <p>
+          <span className="dim">Likely cause: </span>
+          {cause}
+        </p>
+      )}
+      {todo !== null && (
+        <p>
+          <span className="dim">What to do: </span>
+          {todo}
+        </p>
+      )}
+      {command !== null && <Command text={command} />}
+    </li>
+  )
+}

@@ -1,0 +1,168 @@
+import { useNavigate } from '@tanstack/react-router'
+import { type KeyboardEvent, type ReactElement, useState } from 'react'
+import type { ParityData } from '../../serving/dashboard/contract/parity.ts'
+import { useRead } from '../api/use-read.ts'
+import { formatMoment, formatNumber } from '../parts/format.ts'
+import { Moment } from '../parts/moment.tsx'
+import { Page } from '../parts/page.tsx'
+import { Panel } from '../parts/panel.tsx'
+import { Empty, Loaded } from '../parts/states.tsx'
+import { ThingLink } from '../parts/thing-link.tsx'
+import { announce } from '../shell/announcer.tsx'
+
+type Cell = ParityData['rows'][number]['cells'][number]
+
+/** Whether served values are those that history gives, by feature and time. */
+export default function Parity(): ReactElement {
+  const parity = useRead<ParityData>('parity', { everyMs: 30_000 })
+  return (
+    <Page title="Parity" says="Served values are computed again from history. A cell is the share that differs.">
+      <Loaded of={parity}>
+        {(data) =>
+          data.rows.length === 0 ? (
+            <Empty title="Nothing was checked yet" commands={['lockstep parity', 'lockstep predictions list --limit 5']}>
+              Parity checks logged predictions. A server logs a sample of them, and a worker checks it.
+            </Empty>
+          ) : (
+            <Panel
+              title="Features by time"
+              says={
+                <>
+                  {data.finding} Checked <Moment at={data.checkedAt} />.
+                </>
+              }
+              ways={{ command: 'lockstep parity', curl: 'curl "$LOCKSTEP/metrics" | grep parity' }}
+            >
+              <HeatMap data={data} />
+            </Panel>
+          )
+        }
+      </Loaded>
+    </Page>
+  )
+}
+
+/** The six depths of colour: nothing differs, up to 0.1 %, 1 %, 5 %, 20 %, and more. */
+const depths = [0, 0.001, 0.01, 0.05, 0.2] as const
+
+function depthOf(share: number): number {
+  const depth = depths.findIndex((bound) => share <= bound)
+  return depth < 0 ? depths.length : depth
+}
+
+function HeatMap({ data: { times, rows } }: { readonly data: ParityData }): ReactElement {
+  const navigate = useNavigate()
+  const [at, setAt] = useState<readonly [row: number, column: number]>([0, Math.max(0, times.length - 1)])
+  const [row, column] = at
+  const cell = rows[row]?.cells[column] ?? null
+  const move = (event: KeyboardEvent): void => {
+    const steps: Readonly<Record<string, readonly [number, number]>> = {
+      ArrowUp: [-1, 0],
+      ArrowDown: [1, 0],
+      ArrowLeft: [0, -1],
+      ArrowRight: [0, 1],
+    }
+    const step = steps[event.key]
+    if (event.key === 'Enter' && cell?.example !== null && cell?.example !== undefined)
+      void navigate({ to: '/receipt/$id', params: { id: cell.example } })
+    if (step === undefined) return
+    event.preventDefault()
+    const next = [clamp(row + step[0], rows.length), clamp(column + step[1], times.length)] as const
+    setAt(next)
+    announce(`${rows[next[0]]?.feature ?? ''}, ${formatMoment(times[next[1]] ?? 0)}: ${sayOf(rows[next[0]]?.cells[next[1]] ?? null)}`)
+  }
+  return (
+    <>
+      <p className="heat-says" aria-hidden="true">
+        <strong>{rows[row]?.feature}</strong> {formatMoment(times[column] ?? 0)}: {sayOf(cell)}
+      </p>
+      <div
+        className="table-frame"
+        tabIndex={0}
+        role="application"
+        aria-label="Heat map of differences. Arrow keys move; Enter opens an example."
+        onKeyDown={move}
+      >
+        <table className="heat">
+          <caption className="hidden-text">The share of served values that differ from history, by feature and time</caption>
+          <thead>
+            <tr>
+              <th scope="col">Feature</th>
+              {times.map((time, index) => (
+                <th key={time} scope="col">
+                  <span className={index % 4 === 0 ? 'heat-time' : 'hidden-text'}>{shortMoment(time, times)}</span>
+                </th>
+              ))}
+            </tr>
+          </thead>
+          <tbody>
+            {rows.map(({ feature, view, cells }, rowIndex) => (
+              <tr key={`${view} ${feature}`}>
+                <th scope="row">
+                  <ThingLink kind="feature" id={`${view}.${feature}`}>
+                    {feature}
+                  </ThingLink>
+                </th>
+                {cells.map((each, columnIndex) => (
+                  <td
+                    key={times[columnIndex]}
+                    className={each === null ? 'heat-none' : `heat-${depthOf(each.share)}`}
+                    data-at={rowIndex === row && columnIndex === column ? true : undefined}
+                    onMouseEnter={() => setAt([rowIndex, columnIndex])}
+                  >
+                    <span className="hidden-text">{sayOf(each)}</span>
+                    <span aria-hidden="true">{each !== null && each.share > 0 ? '×' : ''}</span>
+                  </td>
+                ))}
+              </tr>
+            ))}
+          </tbody>
+        </table>
+      </div>
+      <ul className="heat-legend" aria-label="Colours">
+        <li>
+          <i className="heat-none" /> not checked
+        </li>
+        <li>
+          <i className="heat-0" /> all the same
+        </li>
+        <li>
+          <i className="heat-2" /> up to 1 % differ
+        </li>
+        <li>
+          <i className="heat-4" /> up to 20 %
+        </li>
+        <li>
+          <i className="heat-5" /> more
+        </li>
+      </ul>
+      {cell?.example !== null && cell?.example !== undefined && (
+        <p>
+          <ThingLink kind="receipt" id={cell.example}>
+            Open an example of this cell
+          </ThingLink>
+        </p>
+      )}
+    </>
+  )
+}
+
+function sayOf(cell: Cell): string {
+  if (cell === null) return 'not checked'
+  const checked = `${formatNumber(cell.checked, 'count')} values`
+  if (cell.share === 0) return `all of ${checked} are the same`
+  const causes = Object.entries(cell.by)
+    .filter(([, count]) => count > 0)
+    .map(([cause, count]) => `${formatNumber(count, 'count')} ${cause}`)
+  return `${formatNumber(cell.share, 'share')} of ${checked} differ${causes.length === 0 ? '' : ` (${causes.join(', ')})`}`
+}
+
+function clamp(index: number, length: number): number {
+  return Math.max(0, Math.min(length - 1, index))
+}
+
+/** The hour of a column; its day, where columns are days. */
+function shortMoment(time: number, times: readonly number[]): string {
+  const text = formatMoment(time)
+  return (times[1] ?? 0) - (times[0] ?? 0) >= 86_400_000 ? text.slice(5, 10) : text.slice(11, 16)
+}

@@ -1,0 +1,200 @@
+import { Button, TextInput } from '@mantine/core'
+import { useNavigate, useParams } from '@tanstack/react-router'
+import { type FormEvent, type ReactElement, useState } from 'react'
+import type { ReceiptData } from '../../serving/dashboard/contract/receipt.ts'
+import { useRead } from '../api/use-read.ts'
+import { Badge } from '../parts/badge.tsx'
+import { DataTable } from '../parts/data-table.tsx'
+import { Facts } from '../parts/facts.tsx'
+import { formatMoment, formatNumber } from '../parts/format.ts'
+import { Moment } from '../parts/moment.tsx'
+import { Page } from '../parts/page.tsx'
+import { Panel } from '../parts/panel.tsx'
+import { Empty, Loaded } from '../parts/states.tsx'
+import { ThingLink } from '../parts/thing-link.tsx'
+import { ExplainLink } from '../parts/explain-link.tsx'
+import { Waterfall } from '../parts/waterfall.tsx'
+
+type Prediction = ReceiptData['predictions'][number]
+
+/** What answered a request, from what, and how long each stage took. */
+export default function Receipt(): ReactElement {
+  const { id } = useParams({ strict: false })
+  return (
+    <Page
+      title="Receipt"
+      says="What answered a request, from which values, and whether the same comes out again."
+      {...(id === undefined ? {} : { kind: id })}
+    >
+      <Ask initial={id ?? ''} />
+      {id === undefined ? (
+        <Empty
+          title="Which request?"
+          commands={[
+            'lockstep predictions list --limit 5',
+            'curl -i "$LOCKSTEP/v1/predict" -d \'{"model": "delay", "entities": [{"airport": "ATL"}]}\'',
+          ]}
+        >
+          Every answer has its id in the header x-request-id, and a prediction id for each row.
+        </Empty>
+      ) : (
+        <ReceiptOf id={id} />
+      )}
+    </Page>
+  )
+}
+
+function Ask({ initial }: { readonly initial: string }): ReactElement {
+  const [id, setId] = useState(initial)
+  const navigate = useNavigate()
+  const submit = (event: FormEvent): void => {
+    event.preventDefault()
+    if (id.trim() !== '') void navigate({ to: '/receipt/$id', params: { id: id.trim() } })
+  }
+  return (
+    <form className="ask" onSubmit={submit}>
+      <TextInput label="Request id or prediction id" value={id} onChange={(event) => setId(event.currentTarget.value)} autoComplete="off" />
+      <Button type="submit">Show</Button>
+    </form>
+  )
+}
+
+function ReceiptOf({ id }: { readonly id: string }): ReactElement {
+  const receipt = useRead<ReceiptData>(`receipts/${encodeURIComponent(id)}`, { everyMs: false, asOf: false })
+  return (
+    <Loaded of={receipt}>
+      {({ predictions }) => (
+        <>
+          {predictions.map((prediction) => (
+            <PredictionReceipt key={prediction.predictionId} prediction={prediction} />
+          ))}
+        </>
+      )}
+    </Loaded>
+  )
+}
+
+function PredictionReceipt({ prediction }: { readonly prediction: Prediction }): ReactElement {
+  const {
+    predictionId,
+    at,
+    asOf,
+    entity,
+    model,
+    version,
+    service,
+    role,
+    experiment,
+    outputs,
+    outcome,
+    latencyMs,
+    stages,
+    features,
+    recomputed,
+  } = prediction
+  const differs = features.some(({ isSame }) => isSame === false)
+  return (
+    <>
+      <Panel
+        title={`Prediction ${predictionId}`}
+        ways={{
+          command: `lockstep explain ${predictionId}`,
+          curl: `curl "$LOCKSTEP/v1/predictions?prediction=${predictionId}" -H "authorization: Bearer $KEY"`,
+          sql: `SELECT * FROM lockstep.prediction_log WHERE id = '${predictionId}'`,
+        }}
+      >
+        <Facts
+          of={[
+            ['Answered', <Moment key="at" at={at} exact />],
+            ['Values as of', formatMoment(asOf)],
+            [
+              'Entity',
+              <span key="entity" className="mono">
+                {entity}
+              </span>,
+            ],
+            ['Model', <ThingLink key="model" kind="model" id={model}>{`${model}, version ${version}`}</ThingLink>],
+            ['Service', <ThingLink key="service" kind="service" id={service} />],
+            ['Answered as', role],
+            [
+              'Experiment',
+              experiment === null ? null : (
+                <ThingLink key="x" kind="experiment" id={experiment.name}>{`${experiment.name}, ${experiment.variant}`}</ThingLink>
+              ),
+            ],
+            ['Outcome', outcome ?? 'none yet'],
+            ['Time', latencyMs === null ? null : formatNumber(latencyMs, 'ms')],
+          ]}
+        />
+        <div className="outputs">
+          {Object.entries(outputs).map(([name, value]) => (
+            <div key={name}>
+              <span className="dim">{name}</span>
+              <strong>{value ?? 'null'}</strong>
+            </div>
+          ))}
+        </div>
+        {stages.length > 0 && (
+          <Waterfall label="Stages, one after the other" unit="ms" stages={stages.map(({ name, ms }) => ({ name, value: ms }))} />
+        )}
+      </Panel>
+      <Panel
+        title="Values"
+        flush
+        says={recomputed}
+        actions={
+          recomputed === null ? undefined : (
+            <Badge state={differs ? 'failed' : 'ok'}>{differs ? 'Differs from history' : 'The same as of then'}</Badge>
+          )
+        }
+        ways={{ command: `lockstep explain ${predictionId}` }}
+      >
+        <DataTable
+          label={`Values of prediction ${predictionId}`}
+          rows={features}
+          rowKey={({ feature }) => feature}
+          columns={[
+            {
+              name: 'Feature',
+              by: ({ feature }) => feature,
+              cell: ({ feature, view }) =>
+                view === null ? (
+                  feature
+                ) : (
+                  <ThingLink kind="feature" id={`${view}.${feature}`}>
+                    {feature}
+                  </ThingLink>
+                ),
+            },
+            { name: 'Served', numeric: true, cell: ({ value, status }) => <Answered value={value} status={status} /> },
+            {
+              name: 'Recomputed',
+              numeric: true,
+              cell: ({ recomputed: again }) => (again === null ? <span className="dim">–</span> : <Answered {...again} />),
+            },
+            {
+              name: 'Same',
+              cell: ({ isSame }) =>
+                isSame === null ? (
+                  <span className="dim">not known</span>
+                ) : (
+                  <Badge state={isSame ? 'ok' : 'failed'}>{isSame ? 'same' : 'differs'}</Badge>
+                ),
+            },
+            { name: 'Event time', cell: ({ eventTime }) => <Moment at={eventTime} exact /> },
+            { name: 'Why', wide: true, cell: () => <ExplainLink name={service} entity={entity} at={asOf} /> },
+          ]}
+        />
+      </Panel>
+    </>
+  )
+}
+
+function Answered({ value, status }: { readonly value: string | null; readonly status: string }): ReactElement {
+  return (
+    <>
+      {value ?? 'null'}
+      {status !== 'PRESENT' && <div className="dim small">{status.toLowerCase().replaceAll('_', ' ')}</div>}
+    </>
+  )
+}

@@ -1,0 +1,289 @@
+import { Modal, Progress } from '@mantine/core'
+import { useParams } from '@tanstack/react-router'
+import { type ReactElement, useState } from 'react'
+import type { DecisionEvidence, RolloutData } from '../../serving/dashboard/contract/rollout.ts'
+import { useRead } from '../api/use-read.ts'
+import { Act } from '../parts/act.tsx'
+import { Badge } from '../parts/badge.tsx'
+import { Chart } from '../parts/chart.tsx'
+import { DataTable } from '../parts/data-table.tsx'
+import { Facts } from '../parts/facts.tsx'
+import { formatNumber } from '../parts/format.ts'
+import { Moment } from '../parts/moment.tsx'
+import { Page } from '../parts/page.tsx'
+import { Panel } from '../parts/panel.tsx'
+import { Empty, Loaded } from '../parts/states.tsx'
+import { ThingLink } from '../parts/thing-link.tsx'
+
+type Rollout = NonNullable<RolloutData['rollout']>
+type Gate = RolloutData['gates'][number]
+
+/** A candidate on its way to all requests: its share, its gates, and each decision. */
+export default function RolloutPage(): ReactElement {
+  const { id = '' } = useParams({ strict: false })
+  const rollout = useRead<RolloutData>(`rollouts/${encodeURIComponent(id)}`, { everyMs: 5000 })
+  const data = rollout.data?.data
+  const current = data?.rollout ?? null
+  return (
+    <Page
+      title={data?.model ?? id}
+      kind="Rollout"
+      state={current === null ? undefined : <Badge state={current.paused ? 'paused' : current.state} />}
+      says={data?.headline}
+      actions={data !== undefined && current?.state === 'running' ? <Acts data={data} rollout={current} /> : undefined}
+    >
+      <Loaded of={rollout}>{(loaded) => <RolloutParts data={loaded} id={id} />}</Loaded>
+    </Page>
+  )
+}
+
+function Acts({ data: { model, champion, headline }, rollout }: { readonly data: RolloutData; readonly rollout: Rollout }): ReactElement {
+  const { version, share, revision, paused } = rollout
+  const path = `rollouts/${encodeURIComponent(model)}`
+  const name = `version ${version} of ${model}`
+  return (
+    <>
+      {paused ? (
+        <Act name="Resume" title={`Resume the rollout of ${name}`} path={`${path}/resume`} ifMatch={revision} done="The rollout goes on.">
+          <p>
+            The plan goes on from {formatNumber(share, 'share')}. {headline}
+          </p>
+        </Act>
+      ) : (
+        <Act name="Pause" title={`Pause the rollout of ${name}`} path={`${path}/pause`} ifMatch={revision} done="The rollout is paused.">
+          <p>
+            The candidate keeps {formatNumber(share, 'share')} of the requests. No gate acts until you resume. {headline}
+          </p>
+        </Act>
+      )}
+      <Act
+        name="Promote"
+        title={`Promote ${name}`}
+        path={`${path}/promote`}
+        ifMatch={revision}
+        done={`Version ${version} is the champion.`}
+      >
+        <p>
+          Version {version} answers all requests, in place of version {champion ?? 'none'}. {headline}
+        </p>
+      </Act>
+      <Act
+        name="Abort"
+        title={`Abort the rollout of ${name}`}
+        path={`${path}/abort`}
+        ifMatch={revision}
+        danger
+        done="The champion answers all requests."
+      >
+        <p>
+          Version {champion ?? 'none'} answers all requests from the next one on. {headline}
+        </p>
+      </Act>
+    </>
+  )
+}
+
+function RolloutParts({ data, id }: { readonly data: RolloutData; readonly id: string }): ReactElement {
+  const { model, champion, pinned, rollout, traffic, gates, decisions, others } = data
+  if (rollout === null)
+    return (
+      <Empty
+        title={`${model} has no rollout`}
+        commands={[`lockstep model push ${model} ${model}.onnx`, `lockstep rollout start ${model}@2 --steps 5%,25%,100%`]}
+      >
+        A rollout gives a new version a growing share of the requests, as long as its gates pass.
+      </Empty>
+    )
+  return (
+    <>
+      <Panel
+        title="Way to all requests"
+        ways={{
+          command: `lockstep rollout show ${model}`,
+          curl: `curl "$LOCKSTEP/v1/models/${model}/rollout" -H "authorization: Bearer $KEY"`,
+          sql: `SELECT * FROM lockstep.rollouts WHERE model = '${model}'`,
+        }}
+      >
+        <ol className="steps" aria-label="Steps">
+          {rollout.steps.map((step, index) => {
+            const place =
+              rollout.step === null
+                ? 'ahead'
+                : index < rollout.step || rollout.state === 'promoted'
+                  ? 'done'
+                  : index === rollout.step
+                    ? 'current'
+                    : 'ahead'
+            return (
+              <li key={index} data-place={place} aria-current={place === 'current' ? 'step' : undefined}>
+                <strong>{formatNumber(step.share, 'share')}</strong>
+                <span>{place === 'done' ? 'passed' : place === 'current' ? 'now' : `at least ${step.atLeast}`}</span>
+              </li>
+            )
+          })}
+        </ol>
+        <Facts
+          of={[
+            ['Model', <ThingLink key="model" kind="model" id={model} />],
+            ['Candidate', `version ${rollout.version}`],
+            ['Champion', champion === null ? 'none' : `version ${champion}`],
+            ['Pinned', pinned === null ? null : `version ${pinned}, which answers everything`],
+            ['Share now', formatNumber(rollout.share, 'share')],
+            ['By', rollout.unit],
+            [
+              'Started',
+              <span key="s">
+                <Moment at={rollout.startedAt} /> by {rollout.startedBy}
+              </span>,
+            ],
+            ['Step since', <Moment key="since" at={rollout.since} />],
+            ['Ended', rollout.endedAt === null ? null : <Moment key="end" at={rollout.endedAt} />],
+          ]}
+        />
+        <Chart chart={traffic} label="Share of the candidate" kind="step" height={130} />
+      </Panel>
+      <Panel title="Gates" says="Each gate collects evidence until it is decided." ways={{ command: `lockstep rollout show ${model}` }}>
+        {gates.length === 0 ? (
+          <p className="dim">The rollout has no gates: its share is changed by hand.</p>
+        ) : (
+          <div className="grid-2">
+            {gates.map((gate) => (
+              <GateMeter key={gate.name} gate={gate} />
+            ))}
+          </div>
+        )}
+      </Panel>
+      <Decisions id={id} decisions={decisions} />
+      {others.length > 0 && (
+        <Panel title="Earlier rollouts" flush>
+          <DataTable
+            label="Earlier rollouts of the model"
+            rows={others}
+            rowKey={(other) => other.id}
+            columns={[
+              { name: 'Version', cell: ({ version }) => `version ${version}`, by: ({ version }) => version },
+              { name: 'State', cell: ({ state }) => <Badge state={state} />, by: ({ state }) => state },
+              { name: 'Started', cell: ({ startedAt }) => <Moment at={startedAt} />, by: ({ startedAt }) => startedAt },
+              { name: 'Ended', wide: true, cell: ({ endedAt }) => <Moment at={endedAt} />, by: ({ endedAt }) => endedAt },
+            ]}
+          />
+        </Panel>
+      )}
+    </>
+  )
+}
+
+const verdictTones = { passes: 'good', fails: 'bad', undecided: 'plain' } as const
+
+/** How far the evidence of a gate is on its way to a decision. */
+function GateMeter({ gate: { name, verdict, says, progress, evidence, bound } }: { readonly gate: Gate }): ReactElement {
+  const tone = verdictTones[verdict]
+  return (
+    <section className="gate" data-tone={tone} aria-label={`Gate ${name}`}>
+      <div className="gate-head">
+        <h3>{name}</h3>
+        <Badge state={verdict} tone={tone} />
+      </div>
+      <p>{says}</p>
+      {progress !== null && (
+        <Progress.Root size="md" mt={6}>
+          <Progress.Section
+            value={Math.min(1, progress) * 100}
+            className="gate-bar"
+            aria-label={`Evidence of gate ${name}`}
+            aria-valuetext={`${formatNumber(Math.min(1, progress), 'share')} of what a decision needs`}
+          />
+        </Progress.Root>
+      )}
+      {evidence !== null && (
+        <Chart chart={evidence} label={`Evidence of gate ${name}`} height={120} {...(bound === null ? {} : { bound })} />
+      )}
+    </section>
+  )
+}
+
+function Decisions({ id, decisions }: { readonly id: string; readonly decisions: RolloutData['decisions'] }): ReactElement {
+  const [open, setOpen] = useState<string | null>(null)
+  return (
+    <Panel
+      title="Decisions"
+      flush
+      says="Each opens what it was decided on, and is decided again from the same."
+      ways={{ command: `lockstep rollout replay ${id}` }}
+    >
+      <DataTable
+        label="Decisions, newest first"
+        rows={decisions}
+        rowKey={(decision) => decision.id}
+        empty={<p className="empty dim">Nothing is decided yet.</p>}
+        columns={[
+          { name: 'When', cell: ({ at }) => <Moment at={at} /> },
+          {
+            name: 'Decision',
+            cell: ({ id: decision, action, hasEvidence }) =>
+              hasEvidence ? (
+                <button type="button" className="link-button" onClick={() => setOpen(decision)}>
+                  {action}
+                </button>
+              ) : (
+                action
+              ),
+          },
+          {
+            name: 'Share',
+            cell: ({ shareBefore, shareAfter }) =>
+              shareBefore === shareAfter
+                ? formatNumber(shareAfter, 'share')
+                : `${formatNumber(shareBefore, 'share')} → ${formatNumber(shareAfter, 'share')}`,
+          },
+          { name: 'By', cell: ({ by }) => by },
+          { name: 'Why', wide: true, cell: ({ reasons }) => reasons.join(' ') },
+        ]}
+      />
+      <Modal
+        opened={open !== null}
+        onClose={() => setOpen(null)}
+        size="lg"
+        title="Evidence of the decision"
+        closeButtonProps={{ 'aria-label': 'Close' }}
+      >
+        {open !== null && <Evidence id={id} decision={open} />}
+      </Modal>
+    </Panel>
+  )
+}
+
+function Evidence({ id, decision }: { readonly id: string; readonly decision: string }): ReactElement {
+  const evidence = useRead<DecisionEvidence>(`rollouts/${encodeURIComponent(id)}/decisions/${encodeURIComponent(decision)}`, {
+    everyMs: false,
+    asOf: false,
+  })
+  return (
+    <Loaded of={evidence}>
+      {({ facts, replay, decision: { action, at } }) => (
+        <>
+          {replay !== null && (
+            <p className="replay" data-tone={replay.isSame ? 'good' : 'bad'}>
+              <Badge state={replay.isSame ? 'ok' : 'failed'}>{replay.isSame ? 'Replay: the same' : 'Replay: another decision'}</Badge>{' '}
+              {replay.says}
+            </p>
+          )}
+          <p className="dim">
+            {action}, <Moment at={at} exact />
+          </p>
+          <table className="table">
+            <caption className="hidden-text">What was decided on</caption>
+            <tbody>
+              {facts.map(({ name, value }) => (
+                <tr key={name}>
+                  <th scope="row">{name}</th>
+                  <td className="break">{value}</td>
+                </tr>
+              ))}
+            </tbody>
+          </table>
+        </>
+      )}
+    </Loaded>
+  )
+}

@@ -1,0 +1,84 @@
+import { useParams } from '@tanstack/react-router'
+import type { ReactElement } from 'react'
+import type { FreshnessData, ViewData } from '../../serving/dashboard/contract/view.ts'
+import { useRead } from '../api/use-read.ts'
+import { kindName } from '../api/use-index.ts'
+import { Badge } from '../parts/badge.tsx'
+import { Chart } from '../parts/chart.tsx'
+import { Figures } from '../parts/facts.tsx'
+import { formatDuration } from '../parts/format.ts'
+import { Moment } from '../parts/moment.tsx'
+import { Page } from '../parts/page.tsx'
+import { Panel } from '../parts/panel.tsx'
+import { Loaded } from '../parts/states.tsx'
+import { Waterfall } from '../parts/waterfall.tsx'
+import { DefinitionParts, LineageLink } from './definition.tsx'
+
+/** A feature view: how fresh it is, what it has, who reads it. */
+export default function ViewPage(): ReactElement {
+  const { id = '' } = useParams({ strict: false })
+  const view = useRead<ViewData>(`views/${encodeURIComponent(id)}`)
+  const data = view.data?.data
+  return (
+    <Page
+      title={data?.id ?? id}
+      kind={data === undefined ? 'Feature view' : kindName(data.kind)}
+      state={data === undefined ? undefined : <Badge state={data.state} />}
+      says={data?.description}
+      actions={<LineageLink id={data?.id ?? id} />}
+    >
+      <Loaded of={view}>
+        {(loaded) => (
+          <>
+            <Figures
+              of={[
+                {
+                  name: 'Online',
+                  value: loaded.online ? 'yes' : 'no',
+                  note: loaded.says,
+                  ...(loaded.state === 'late' ? { tone: 'warn' as const } : {}),
+                },
+                ...(loaded.lastRun === null ? [] : [{ name: 'Last run', value: <Moment at={loaded.lastRun} /> }]),
+                ...(loaded.nextRun === null ? [] : [{ name: 'Next run', value: <Moment at={loaded.nextRun} /> }]),
+              ]}
+            />
+            <DefinitionParts data={loaded}>{loaded.online && <Freshness id={loaded.id} />}</DefinitionParts>
+          </>
+        )}
+      </Loaded>
+    </Page>
+  )
+}
+
+function Freshness({ id }: { readonly id: string }): ReactElement {
+  const freshness = useRead<FreshnessData>(`views/${encodeURIComponent(id)}/freshness`)
+  return (
+    <Panel
+      title="Freshness: from the event to the answer"
+      ways={{ command: 'lockstep status', curl: 'curl "$LOCKSTEP/metrics" | grep served_age' }}
+    >
+      <Loaded of={freshness}>
+        {({ finding, boundSeconds, stages, served }) => (
+          <>
+            <p>
+              {finding}
+              {boundSeconds !== null && ` The declared bound is ${formatDuration(boundSeconds)}.`}
+            </p>
+            {stages.length > 0 && (
+              <Waterfall
+                label="How long each stage takes"
+                unit="seconds"
+                stages={stages.map(({ name, p50, p99 }) => ({ name, value: p50, worst: p99 }))}
+              />
+            )}
+            <Chart
+              chart={served}
+              label="Age of served values"
+              {...(boundSeconds === null ? {} : { bound: { value: boundSeconds, name: 'declared bound' } })}
+            />
+          </>
+        )}
+      </Loaded>
+    </Panel>
+  )
+}

@@ -1,0 +1,115 @@
+import { Button, Modal, TextInput, Textarea } from '@mantine/core'
+import { notifications } from '@mantine/notifications'
+import { useQueryClient } from '@tanstack/react-query'
+import { type FormEvent, type ReactElement, type ReactNode, useState } from 'react'
+import { messageOf } from '../api/message-of.ts'
+import { RequestError, change } from '../api/request.ts'
+import { useMay } from '../api/session.ts'
+
+interface ActProps {
+  /** What the button says. */
+  readonly name: string
+  /** What the dialog asks: `Pause the rollout of delay`. */
+  readonly title: string
+  /** What will change, and what the evidence says at this moment. */
+  readonly children: ReactNode
+  /** Under `/ui/api`. */
+  readonly path: string
+  readonly body?: Readonly<Record<string, unknown>>
+  /** The version of what the page shows: a stale page cannot act. */
+  readonly ifMatch?: string | null
+  readonly scope?: 'ui:operate' | 'ui:admin'
+  /** A word to type first, of what cannot be undone. */
+  readonly confirm?: string
+  readonly danger?: boolean
+  readonly done: string
+}
+
+/** A button that changes something, after a dialog that says what, and asks why. Absent where the session may not. */
+export function Act({ scope = 'ui:operate', ...props }: ActProps): ReactElement | null {
+  const may = useMay(scope)
+  const [opened, setOpened] = useState(false)
+  if (!may) return null
+  const { name, title, danger = false } = props
+  return (
+    <>
+      <button type="button" className="plain-button" data-danger={danger || undefined} onClick={() => setOpened(true)}>
+        {name}
+        <span className="hidden-text">: {title}</span>
+      </button>
+      <Modal opened={opened} onClose={() => setOpened(false)} title={title} closeButtonProps={{ 'aria-label': 'Close' }}>
+        {opened && <ActForm {...props} close={() => setOpened(false)} />}
+      </Modal>
+    </>
+  )
+}
+
+type ActFormProps = Omit<ActProps, 'scope'> & { readonly close: () => void }
+
+function ActForm({ name, children, path, body, ifMatch, confirm, danger = false, done, close }: ActFormProps): ReactElement {
+  const client = useQueryClient()
+  const [reason, setReason] = useState('')
+  const [word, setWord] = useState('')
+  const [busy, setBusy] = useState(false)
+  const [problem, setProblem] = useState<string | null>(null)
+  const submit = async (event: FormEvent): Promise<void> => {
+    event.preventDefault()
+    setBusy(true)
+    setProblem(null)
+    try {
+      await change(path, { body: { ...body, reason: reason.trim() }, ...(ifMatch === undefined ? {} : { ifMatch }) })
+      await client.invalidateQueries({ queryKey: ['read'] })
+      notifications.show({ message: done, withCloseButton: true, closeButtonProps: { 'aria-label': 'Close' } })
+      close()
+    } catch (error) {
+      const isStale = error instanceof RequestError && [409, 412].includes(error.status)
+      setProblem(isStale ? `${messageOf(error)} The page now shows what it is.` : messageOf(error))
+      if (isStale) await client.invalidateQueries({ queryKey: ['read'] })
+      setBusy(false)
+    }
+  }
+  return (
+    <form onSubmit={(event) => void submit(event)}>
+      <div className="act-says">{children}</div>
+      <Textarea
+        label="Reason"
+        description="It stands in the audit log."
+        required
+        autosize={false}
+        rows={2}
+        value={reason}
+        onChange={(event) => setReason(event.currentTarget.value)}
+        data-autofocus
+      />
+      {confirm !== undefined && (
+        <TextInput
+          mt="sm"
+          label={`Type ${confirm} to confirm`}
+          description="This cannot be undone."
+          required
+          autoComplete="off"
+          value={word}
+          onChange={(event) => setWord(event.currentTarget.value)}
+        />
+      )}
+      {problem !== null && (
+        <p className="act-problem" role="alert">
+          {problem}
+        </p>
+      )}
+      <div className="row act-buttons">
+        <Button variant="subtle" onClick={close}>
+          Cancel
+        </Button>
+        <Button
+          type="submit"
+          loading={busy}
+          disabled={reason.trim() === '' || (confirm !== undefined && word !== confirm)}
+          className={danger ? 'danger-button' : undefined}
+        >
+          {name}
+        </Button>
+      </div>
+    </form>
+  )
+}

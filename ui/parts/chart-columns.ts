@@ -1,0 +1,39 @@
+import type { Series } from '../../serving/dashboard/contract/answer.ts'
+
+/** How a chart draws its series. */
+export type ChartKind = 'line' | 'step' | 'bar'
+
+/** The points of all series over one axis. */
+export interface ChartColumns {
+  readonly t: readonly number[]
+  readonly values: readonly (readonly (number | null)[])[]
+  /** The ends of the intervals, of series that have any. */
+  readonly low: readonly (readonly (number | null)[] | undefined)[]
+  readonly high: readonly (readonly (number | null)[] | undefined)[]
+}
+
+/** Aligns series, whose points need not be at the same places. Where a series has no point it has null. */
+export function columnsOf(series: readonly Series[]): ChartColumns {
+  const t = [...new Set(series.flatMap(({ points }) => points.map((point) => point.t)))].toSorted((a, b) => a - b)
+  const places = new Map(t.map((each, index) => [each, index]))
+  const values: (number | null)[][] = []
+  const low: ((number | null)[] | undefined)[] = []
+  const high: ((number | null)[] | undefined)[] = []
+  for (const { points } of series) {
+    const hasInterval = points.some((point) => point.low !== undefined)
+    const [value, from, to] = [0, 1, 2].map(() => Array.from<number | null>({ length: t.length }).fill(null))
+    for (const point of points) {
+      const index = places.get(point.t) ?? 0
+      if (value !== undefined) value[index] = point.v
+      if (from !== undefined) from[index] = point.low ?? null
+      if (to !== undefined) to[index] = point.high ?? null
+    }
+    values.push(value ?? [])
+    low.push(hasInterval ? from : undefined)
+    high.push(hasInterval ? to : undefined)
+  }
+  return { t, values, low, high }
+}
+
+/** The dashes that tell series apart without their colours. */
+export const dashes: readonly (readonly number[])[] = [[], [6, 4], [2, 3], [9, 3, 2, 3], [1, 2], [12, 4]]

@@ -1,0 +1,234 @@
+import { ActionIcon, Tooltip } from '@mantine/core'
+import { type KeyboardEvent, type ReactElement, Suspense, lazy, useMemo, useState } from 'react'
+import type { Chart as ChartData, Series } from '../../serving/dashboard/contract/answer.ts'
+import { announce } from '../shell/announcer.tsx'
+import { Icon } from '../shell/icon.tsx'
+import { type ChartKind, columnsOf, dashes } from './chart-columns.ts'
+import { formatMoment, formatNumber } from './format.ts'
+
+const Plot = lazy(() => import('./plot.tsx'))
+
+interface ChartProps {
+  readonly chart: ChartData
+  readonly label: string
+  readonly kind?: ChartKind
+  readonly height?: number
+  /** What the horizontal axis says, where it is no time: then a point's `t` is a number. */
+  readonly across?: string
+  /** A horizontal line to compare with. */
+  readonly bound?: { readonly value: number; readonly name: string }
+}
+
+const rowsOfTable = 25
+
+/**
+ * A chart with its finding in words. Arrow keys move a cursor, whose values are announced; a button shows the same as a
+ * table, with CSV.
+ */
+export function Chart({ chart, label, kind = 'line', height = 190, across, bound }: ChartProps): ReactElement {
+  const [asTable, setAsTable] = useState(false)
+  const [cursor, setCursor] = useState<number | null>(null)
+  const { series, finding } = chart
+  const columns = useMemo(() => columnsOf(series), [series])
+  const count = columns.t.length
+  const position = (index: number): string => {
+    const t = columns.t[index]
+    return t === undefined ? '' : across === undefined ? formatMoment(t) : `${across} ${formatNumber(t)}`
+  }
+  const say = (index: number): string =>
+    `${position(index)}: ${series.map(({ label: name, unit }, at) => `${name} ${formatNumber(columns.values[at]?.[index], unit)}`).join(', ')}`
+  const move = (event: KeyboardEvent): void => {
+    const steps: Readonly<Record<string, number>> = { ArrowLeft: -1, ArrowRight: 1, PageUp: -10, PageDown: 10, Home: -count, End: count }
+    const step = steps[event.key]
+    if (event.key === 'Escape') setCursor(null)
+    if (step === undefined || count === 0) return
+    event.preventDefault()
+    const next = Math.max(0, Math.min(count - 1, (cursor ?? (step > 0 ? -1 : count)) + step))
+    setCursor(next)
+    announce(say(next))
+  }
+  const at = cursor !== null && cursor < count ? cursor : null
+  return (
+    <figure className="chart" aria-label={`${label}: ${finding}`}>
+      <figcaption>
+        <span className="chart-finding">{finding}</span>
+        {count > 0 && (
+          <span className="chart-tools">
+            <Tooltip label={asTable ? 'As a chart' : 'As a table'} openDelay={400}>
+              <ActionIcon
+                variant="subtle"
+                size={26}
+                aria-pressed={asTable}
+                aria-label={`${label} as a table`}
+                onClick={() => setAsTable(!asTable)}
+              >
+                <Icon name="table" size={15} />
+              </ActionIcon>
+            </Tooltip>
+          </span>
+        )}
+      </figcaption>
+      {count === 0 ? (
+        <p className="chart-none dim">Nothing was measured in this time.</p>
+      ) : asTable ? (
+        <ChartTable label={label} series={series} columns={columns} position={position} across={across} />
+      ) : (
+        <>
+          <ul className="chart-legend">
+            {series.map(({ label: name, unit }, index) => (
+              <li key={name}>
+                <Swatch index={index} />
+                {name} <b>{at === null ? '' : formatNumber(columns.values[index]?.[at], unit)}</b>
+              </li>
+            ))}
+            {bound !== undefined && (
+              <li>
+                <Swatch index={-1} />
+                {bound.name} <b>{formatNumber(bound.value, series[0]?.unit)}</b>
+              </li>
+            )}
+            {at !== null && <li className="dim">{position(at)}</li>}
+          </ul>
+          <div
+            className="chart-canvas"
+            role="application"
+            aria-label={`${label}. Arrow keys move along it.`}
+            tabIndex={0}
+            onKeyDown={move}
+            style={{ height }}
+          >
+            <Suspense fallback={null}>
+              <Plot
+                series={series}
+                columns={columns}
+                kind={kind}
+                height={height}
+                isTime={across === undefined}
+                boundValue={bound?.value}
+                cursor={at}
+                onCursor={setCursor}
+              />
+            </Suspense>
+          </div>
+        </>
+      )}
+    </figure>
+  )
+}
+
+function Swatch({ index }: { readonly index: number }): ReactElement {
+  return (
+    <svg width="22" height="8" aria-hidden="true" focusable="false">
+      <line
+        x1="0"
+        x2="22"
+        y1="4"
+        y2="4"
+        stroke={index < 0 ? 'var(--mark)' : `var(--series-${(index % 6) + 1})`}
+        strokeWidth="2.5"
+        strokeDasharray={index < 0 ? '2 2' : (dashes[index % 6] ?? []).join(' ')}
+      />
+    </svg>
+  )
+}
+
+interface ChartTableProps {
+  readonly label: string
+  readonly series: readonly Series[]
+  readonly columns: ReturnType<typeof columnsOf>
+  readonly position: (index: number) => string
+  readonly across: string | undefined
+}
+
+function ChartTable({ label, series, columns, position, across }: ChartTableProps): ReactElement {
+  const [page, setPage] = useState(0)
+  const pages = Math.ceil(columns.t.length / rowsOfTable)
+  const first = page * rowsOfTable
+  const indexes = columns.t.map((_, index) => index).slice(first, first + rowsOfTable)
+  const csv = (): void => {
+    const names = [
+      across ?? 'time',
+      ...series.flatMap(({ label: name }, at) => (columns.low[at] === undefined ? [name] : [name, `${name} low`, `${name} high`])),
+    ]
+    const rows = columns.t.map((t, index) => [
+      across === undefined ? new Date(t).toISOString() : t,
+      ...series.flatMap((_, at) =>
+        columns.low[at] === undefined
+          ? [columns.values[at]?.[index]]
+          : [columns.values[at]?.[index], columns.low[at]?.[index], columns.high[at]?.[index]],
+      ),
+    ])
+    download(`${label}.csv`, [names, ...rows].map((row) => row.map(cellOf).join(',')).join('\n'))
+  }
+  return (
+    <>
+      <div className="table-frame" tabIndex={0} role="region" aria-label={`${label}, table`}>
+        <table className="table">
+          <caption className="hidden-text">{label}</caption>
+          <thead>
+            <tr>
+              <th scope="col">{across ?? 'Time (UTC)'}</th>
+              {series.map(({ label: name }) => (
+                <th key={name} scope="col" className="numeric">
+                  {name}
+                </th>
+              ))}
+            </tr>
+          </thead>
+          <tbody>
+            {indexes.map((index) => (
+              <tr key={index}>
+                <th scope="row">{position(index)}</th>
+                {series.map(({ label: name, unit }, at) => (
+                  <td key={name} className="numeric">
+                    {formatNumber(columns.values[at]?.[index], unit)}
+                    {typeof columns.low[at]?.[index] === 'number' && (
+                      <span className="dim">
+                        {' '}
+                        ({formatNumber(columns.low[at]?.[index], unit)} to {formatNumber(columns.high[at]?.[index], unit)})
+                      </span>
+                    )}
+                  </td>
+                ))}
+              </tr>
+            ))}
+          </tbody>
+        </table>
+      </div>
+      <div className="row space">
+        <button type="button" className="plain-button" onClick={csv}>
+          Download CSV
+        </button>
+        {pages > 1 && (
+          <>
+            <button type="button" className="plain-button" disabled={page === 0} onClick={() => setPage(page - 1)}>
+              Earlier rows
+            </button>
+            <span className="dim">
+              {page + 1} of {pages}
+            </span>
+            <button type="button" className="plain-button" disabled={page === pages - 1} onClick={() => setPage(page + 1)}>
+              Later rows
+            </button>
+          </>
+        )}
+      </div>
+    </>
+  )
+}
+
+/** A cell of CSV. Text that a spreadsheet would take for a formula is quoted as text. */
+function cellOf(value: string | number | null | undefined): string {
+  if (value === null || value === undefined) return ''
+  const text = typeof value === 'string' && /^[=+\-@]/.test(value) ? `'${value}` : String(value)
+  return /[",\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text
+}
+
+function download(name: string, text: string): void {
+  const address = URL.createObjectURL(new Blob([text], { type: 'text/csv' }))
+  const link = document.createElement('a')
+  link.href = address
+  link.download = name
+  link.click()
+  URL.revokeObjectURL(address)
+}

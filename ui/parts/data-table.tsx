@@ -1,0 +1,91 @@
+import { type ReactElement, type ReactNode, useMemo, useState } from 'react'
+
+export interface Column<Row> {
+  readonly name: string
+  readonly cell: (row: Row) => ReactNode
+  /** What to sort by; without it, the column does not sort. */
+  readonly by?: (row: Row) => string | number | null
+  readonly numeric?: boolean
+  /** Takes what room is left. */
+  readonly wide?: boolean
+}
+
+interface DataTableProps<Row> {
+  readonly label: string
+  readonly rows: readonly Row[]
+  readonly columns: readonly Column<Row>[]
+  readonly rowKey: (row: Row) => string
+  readonly empty?: ReactNode
+  /** How many rows it shows at first. */
+  readonly pageSize?: number
+}
+
+/** A table with a heading for each column, sorted by a click. It shows 50 rows, and more on demand. */
+export function DataTable<Row>({ label, rows, columns, rowKey, empty, pageSize = 50 }: DataTableProps<Row>): ReactElement {
+  const [order, setOrder] = useState<{ readonly column: number; readonly down: boolean } | null>(null)
+  const [shown, setShown] = useState(pageSize)
+  const sorted = useMemo(() => {
+    const by = order === null ? undefined : columns[order.column]?.by
+    if (by === undefined || order === null) return rows
+    return rows.toSorted((a, b) => compare(by(a), by(b)) * (order.down ? -1 : 1))
+    // columns are written anew in each render
+  }, [rows, order])
+  if (rows.length === 0 && empty !== undefined) return <>{empty}</>
+  return (
+    <>
+      <div className="table-frame" tabIndex={0} role="region" aria-label={label}>
+        <table className="table">
+          <caption className="hidden-text">{label}</caption>
+          <thead>
+            <tr>
+              {columns.map((column, index) => (
+                <th
+                  key={column.name}
+                  scope="col"
+                  className={classOf(column)}
+                  aria-sort={order?.column === index ? (order.down ? 'descending' : 'ascending') : undefined}
+                >
+                  {column.by === undefined ? (
+                    column.name
+                  ) : (
+                    <button type="button" onClick={() => setOrder({ column: index, down: order?.column === index && !order.down })}>
+                      {column.name}
+                      <span aria-hidden="true">{order?.column === index ? (order.down ? ' ↓' : ' ↑') : ''}</span>
+                    </button>
+                  )}
+                </th>
+              ))}
+            </tr>
+          </thead>
+          <tbody>
+            {sorted.slice(0, shown).map((row) => (
+              <tr key={rowKey(row)}>
+                {columns.map((column) => (
+                  <td key={column.name} className={classOf(column)}>
+                    {column.cell(row)}
+                  </td>
+                ))}
+              </tr>
+            ))}
+          </tbody>
+        </table>
+      </div>
+      {rows.length > shown && (
+        <button type="button" className="plain-button more" onClick={() => setShown(shown + pageSize)}>
+          Show {Math.min(pageSize, rows.length - shown)} more of {rows.length - shown}
+        </button>
+      )}
+    </>
+  )
+}
+
+function classOf(column: { readonly numeric?: boolean; readonly wide?: boolean }): string | undefined {
+  return column.numeric === true ? 'numeric' : column.wide === true ? 'wide' : undefined
+}
+
+function compare(a: string | number | null, b: string | number | null): number {
+  if (a === b) return 0
+  if (a === null) return 1
+  if (b === null) return -1
+  return a < b ? -1 : 1
+}

@@ -1,0 +1,20 @@
+import { Link } from '@tanstack/react-router'
+import type { ReactElement, ReactNode } from 'react'
+
+interface ExplainLinkProps {
+  /** A service or a view. */
+  readonly name: string
+  /** As JSON, or `airport:ATL`. */
+  readonly entity: string
+  readonly at?: string | null
+  readonly children?: ReactNode
+}
+
+/** A link to why an entity has its values at a moment. */
+export function ExplainLink({ name, entity, at, children = 'Explain' }: ExplainLinkProps): ReactElement {
+  return (
+    <Link to="/explain" search={{ service: name, entity, ...(at === undefined || at === null ? {} : { at }) }}>
+      {children}
+    </Link>
+  )
+}

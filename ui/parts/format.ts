@@ -1,0 +1,82 @@
+/** What a number measures. */
+export type Unit = 'count' | 'perSecond' | 'ms' | 'share' | 'seconds' | 'bytes' | 'value'
+
+const formats = new Map<string, Intl.NumberFormat>()
+
+function format(options: Intl.NumberFormatOptions): Intl.NumberFormat {
+  const key = JSON.stringify(options)
+  let found = formats.get(key)
+  if (found === undefined) formats.set(key, (found = new Intl.NumberFormat('en', options)))
+  return found
+}
+
+/** A number as people read it, with its unit. A missing one is a dash. */
+export function formatNumber(value: number | null | undefined, unit: Unit = 'value'): string {
+  if (value === null || value === undefined || Number.isNaN(value)) return '–'
+  switch (unit) {
+    case 'count':
+      return format(Math.abs(value) >= 100_000 ? { notation: 'compact', maximumFractionDigits: 1 } : { maximumFractionDigits: 0 }).format(
+        value,
+      )
+    case 'perSecond':
+      return `${format({ maximumSignificantDigits: 3, notation: value >= 100_000 ? 'compact' : 'standard' }).format(value)}/s`
+    case 'ms':
+      return value >= 1000 ? formatDuration(value / 1000) : `${format({ maximumSignificantDigits: 3 }).format(value)} ms`
+    case 'share':
+      return `${format({ maximumFractionDigits: Math.abs(value) < 0.1 ? 2 : 1 }).format(value * 100)} %`
+    case 'seconds':
+      return formatDuration(value)
+    case 'bytes':
+      return formatBytes(value)
+    case 'value':
+      return format(
+        value !== 0 && (Math.abs(value) >= 1e7 || Math.abs(value) < 1e-3)
+          ? { notation: 'scientific', maximumFractionDigits: 2 }
+          : { maximumSignificantDigits: 5 },
+      ).format(value)
+    default:
+      return unit satisfies never
+  }
+}
+
+function formatBytes(bytes: number): string {
+  const units = ['B', 'KB', 'MB', 'GB', 'TB']
+  const power = bytes < 1 ? 0 : Math.min(units.length - 1, Math.floor(Math.log(bytes) / Math.log(1000)))
+  return `${format({ maximumSignificantDigits: 3 }).format(bytes / 1000 ** power)} ${units[power] ?? ''}`
+}
+
+/** Seconds as the two largest units: `3 h 12 min`. */
+export function formatDuration(seconds: number): string {
+  const size = Math.abs(seconds)
+  const sign = seconds < 0 ? '-' : ''
+  if (size < 1) return `${sign}${format({ maximumSignificantDigits: 2 }).format(size * 1000)} ms`
+  if (size < 60) return `${sign}${format({ maximumFractionDigits: size < 10 ? 1 : 0 }).format(size)} s`
+  const units: readonly (readonly [number, string])[] = [
+    [86_400, 'd'],
+    [3600, 'h'],
+    [60, 'min'],
+    [1, 's'],
+  ]
+  const at = units.findIndex(([length]) => size >= length)
+  const [length, name] = units[at] ?? [1, 's']
+  const whole = Math.floor(size / length)
+  const [nextLength, nextName] = units[at + 1] ?? [0, '']
+  const rest = nextLength === 0 || whole >= 10 ? 0 : Math.floor((size - whole * length) / nextLength)
+  return `${sign}${whole} ${name}${rest === 0 ? '' : ` ${rest} ${nextName}`}`
+}
+
+/** A moment in UTC: `2001-03-04 10:00:05`, without seconds where they are 0. */
+export function formatMoment(moment: string | number): string {
+  const date = new Date(moment)
+  if (Number.isNaN(date.getTime())) return String(moment)
+  const [day = '', time = ''] = date.toISOString().split('T')
+  return `${day} ${time.slice(0, time.slice(6, 8) === '00' ? 5 : 8)}`
+}
+
+/** How long ago: `3 min ago`, `in 2 h`, `now`. */
+export function formatAge(moment: string | number, nowMs: number): string {
+  const seconds = Math.round((nowMs - new Date(moment).getTime()) / 1000)
+  if (Math.abs(seconds) < 2) return 'now'
+  const text = formatDuration(Math.abs(seconds)).replace(/^(\d+ (?:d|h|min)).*$/, '$1')
+  return seconds > 0 ? `${text} ago` : `in ${text}`
+}

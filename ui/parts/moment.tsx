@@ -1,0 +1,33 @@
+import { type ReactElement, useEffect, useState } from 'react'
+import { formatAge, formatMoment } from './format.ts'
+
+/** The present moment in epoch milliseconds, anew every 15 s. */
+export function useNow(): number {
+  const [nowMs, setNow] = useState(Date.now)
+  useEffect(() => {
+    const timer = setInterval(() => setNow(Date.now()), 15_000)
+    return () => clearInterval(timer)
+  }, [])
+  return nowMs
+}
+
+interface MomentProps {
+  /** RFC 3339, or epoch milliseconds. */
+  readonly at: string | number | null | undefined
+  /** Says the moment itself and no age. */
+  readonly exact?: boolean
+}
+
+/** A moment: its age, and itself on hover. */
+export function Moment({ at, exact = false }: MomentProps): ReactElement {
+  const nowMs = useNow()
+  if (at === null || at === undefined) return <span className="dim">–</span>
+  const moment = formatMoment(at)
+  // an age of months says less than the day
+  const far = exact || Math.abs(nowMs - new Date(at).getTime()) > 60 * 86_400_000
+  return (
+    <time dateTime={new Date(at).toISOString()} title={`${moment} UTC`} className="moment">
+      {far ? moment : formatAge(at, nowMs)}
+    </time>
+  )
+}

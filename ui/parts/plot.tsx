@@ -1,0 +1,156 @@
+import { useComputedColorScheme } from '@mantine/core'
+import { type ReactElement, useEffect, useRef } from 'react'
+import type UPlot from 'uplot'
+import type { Series } from '../../serving/dashboard/contract/answer.ts'
+import { type ChartColumns, type ChartKind, dashes } from './chart-columns.ts'
+import { formatNumber } from './format.ts'
+
+interface PlotProps {
+  readonly series: readonly Series[]
+  readonly columns: ChartColumns
+  readonly kind: ChartKind
+  readonly height: number
+  readonly isTime: boolean
+  readonly boundValue: number | undefined
+  readonly cursor: number | null
+  readonly onCursor: (index: number | null) => void
+}
+
+type Library = typeof UPlot
+let library: Promise<Library> | undefined
+
+/** uPlot formats a number by the browser's language when it loads, which throws where that is no language. */
+async function load(): Promise<Library> {
+  try {
+    // oxlint-disable-next-line no-new -- it throws where uPlot would
+    new Intl.NumberFormat(navigator.language)
+  } catch {
+    Object.defineProperty(navigator, 'language', { value: 'en', configurable: true })
+  }
+  return (await import('uplot')).default
+}
+
+/** The drawing of a chart. All that it says is in the chart's words and table too. */
+export default function Plot({ series, columns, kind, height, isTime, boundValue, cursor, onCursor }: PlotProps): ReactElement {
+  const place = useRef<HTMLDivElement>(null)
+  const plot = useRef<UPlot>(null)
+  const scheme = useComputedColorScheme('light')
+  const hear = useRef(onCursor)
+  hear.current = onCursor
+  useEffect(() => {
+    const element = place.current
+    if (element === null) return undefined
+    let closed = false
+    const observer = new ResizeObserver(() => plot.current?.setSize({ width: element.clientWidth, height }))
+    const draw = async (): Promise<void> => {
+      const UPlotLibrary = await (library ??= load())
+      if (closed) return
+      plot.current?.destroy()
+      const { options, data } = drawing(UPlotLibrary, { series, columns, kind, height, isTime, boundValue }, element)
+      options.hooks = {
+        setCursor: [(self) => self.cursor.event !== undefined && self.cursor.event !== null && hear.current(self.cursor.idx ?? null)],
+      }
+      plot.current = new UPlotLibrary(options, data, element)
+      observer.observe(element)
+    }
+    void draw()
+    return () => {
+      closed = true
+      observer.disconnect()
+      plot.current?.destroy()
+      plot.current = null
+    }
+  }, [series, columns, kind, height, isTime, boundValue, scheme])
+  useEffect(() => {
+    const drawn = plot.current
+    const t = cursor === null ? undefined : columns.t[cursor]
+    if (drawn !== null && t !== undefined) drawn.setCursor({ left: drawn.valToPos(isTime ? t / 1000 : t, 'x'), top: 10 }, false)
+  }, [cursor, columns, isTime])
+  return <div ref={place} aria-hidden="true" />
+}
+
+type Drawn = Pick<PlotProps, 'series' | 'columns' | 'kind' | 'height' | 'isTime' | 'boundValue'>
+
+function drawing(library: Library, drawn: Drawn, element: HTMLElement): { options: UPlot.Options; data: UPlot.AlignedData } {
+  const { series, columns, kind, height, isTime, boundValue } = drawn
+  const style = getComputedStyle(element)
+  const color = (name: string): string => style.getPropertyValue(`--${name}`).trim()
+  const lines: UPlot.Series[] = [{}]
+  const bands: UPlot.Band[] = []
+  const data: (readonly (number | null)[])[] = [isTime ? columns.t.map((t) => t / 1000) : columns.t]
+  const paths =
+    kind === 'step' ? library.paths.stepped?.({ align: 1 }) : kind === 'bar' ? library.paths.bars?.({ size: [0.8, 40] }) : undefined
+  const isShort = columns.t.length < 25
+  for (const [index, { label }] of series.entries()) {
+    const stroke = color(`series-${(index % 6) + 1}`)
+    data.push(columns.values[index] ?? [])
+    lines.push({
+      label,
+      stroke,
+      width: 2,
+      dash: [...(dashes[index % 6] ?? [])],
+      ...(kind === 'bar' ? { fill: `${stroke}55` } : series.length === 1 ? { fill: `${stroke}14` } : {}),
+      ...(paths === undefined ? {} : { paths }),
+      points: { show: kind === 'line' && isShort, size: 5, fill: stroke },
+    })
+    const [low, high] = [columns.low[index], columns.high[index]]
+    if (low !== undefined && high !== undefined) {
+      const edge = { stroke: `${stroke}66`, width: 1, points: { show: false }, ...(paths === undefined ? {} : { paths }) }
+      bands.push({ series: [lines.length, lines.length + 1], fill: `${stroke}26` })
+      lines.push(edge, edge)
+      data.push(high, low)
+      const line = lines.at(-3)
+      if (line !== undefined) delete line.fill
+    }
+  }
+  if (boundValue !== undefined) {
+    data.push(columns.t.map(() => boundValue))
+    lines.push({ stroke: color('mark'), width: 1.5, dash: [3, 3], points: { show: false } })
+  }
+  const unit = series[0]?.unit
+  const axis = { stroke: color('ink-3'), font: `11px ${color('font')}`, ticks: { show: false } }
+  return {
+    data: data as UPlot.AlignedData,
+    options: {
+      width: element.clientWidth,
+      height,
+      padding: [10, 12, 0, 0],
+      tzDate: (seconds) => library.tzDate(new Date(seconds * 1000), 'UTC'),
+      scales: {
+        x: { time: isTime },
+        y: { range: (_self, low, high) => rangeOf(low, high, unit === 'count' || unit === 'perSecond' || kind === 'bar') },
+      },
+      axes: [
+        {
+          ...axis,
+          size: 30,
+          grid: { show: false },
+          ...(isTime ? { values: (_self: UPlot, splits: number[]) => splits.map((seconds) => timeLabel(seconds, splits)) } : {}),
+        },
+        {
+          ...axis,
+          size: 64,
+          grid: { stroke: color('line'), width: 1 },
+          values: (_self, splits) => splits.map((split) => formatNumber(split, unit)),
+        },
+      ],
+      cursor: { drag: { x: false, y: false }, points: { size: 7 } },
+      legend: { show: false },
+      series: lines,
+      bands,
+    },
+  }
+}
+
+function rangeOf(low: number, high: number, fromZero: boolean): [number, number] {
+  if (!Number.isFinite(low) || !Number.isFinite(high)) return [0, 1]
+  const room = high === low ? Math.abs(high) * 0.2 || 1 : (high - low) * 0.12
+  return [fromZero || (low >= 0 && low - room < 0) ? Math.min(0, low) : low - room, high + room]
+}
+
+/** A label of the time axis in UTC: the hour, or the day where the axis is longer than two days or a day begins. */
+function timeLabel(seconds: number, splits: readonly number[]): string {
+  const text = new Date(seconds * 1000).toISOString()
+  const isLong = (splits.at(-1) ?? 0) - (splits[0] ?? 0) > 2 * 86_400
+  return isLong || text.slice(11, 16) === '00:00' ? text.slice(5, 10) : text.slice(11, 16)
+}

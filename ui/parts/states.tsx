@@ -1,0 +1,79 @@
+import { Skeleton } from '@mantine/core'
+import { Link } from '@tanstack/react-router'
+import type { ReactElement, ReactNode } from 'react'
+import { messageOf } from '../api/message-of.ts'
+import { RequestError } from '../api/request.ts'
+import type { Read } from '../api/use-read.ts'
+import { keepMoment } from '../shell/navigation.tsx'
+import { Command } from './command.tsx'
+
+/** A page while its first answer is on the way: of the size that the page will have, so that nothing jumps. */
+export function SkeletonPage(): ReactElement {
+  return (
+    <div aria-busy="true" aria-label="Loading" role="region">
+      <Skeleton height={30} width={260} mb={22} />
+      <div className="grid-3">
+        <Skeleton height={92} />
+        <Skeleton height={92} />
+        <Skeleton height={92} />
+      </div>
+      <Skeleton height={320} mt={16} />
+    </div>
+  )
+}
+
+interface EmptyProps {
+  readonly title: string
+  readonly children?: ReactNode
+  /** The commands that fill the page, with the names of the example. */
+  readonly commands?: readonly string[]
+}
+
+/** What a page says that has nothing to show, and how to fill it. */
+export function Empty({ title, children, commands = [] }: EmptyProps): ReactElement {
+  return (
+    <div className="empty">
+      <p className="empty-title">{title}</p>
+      {children !== undefined && <p className="dim">{children}</p>}
+      {commands.map((command) => (
+        <Command key={command} text={command} />
+      ))}
+    </div>
+  )
+}
+
+/** What a page says whose data cannot be read. */
+export function Failure({ error, onRetry }: { readonly error: unknown; readonly onRetry?: () => void }): ReactElement {
+  const status = error instanceof RequestError ? error.status : null
+  const title =
+    status === 404
+      ? 'There is no such thing'
+      : status === 403
+        ? 'Your key may not see this'
+        : status === 0
+          ? 'The server does not answer'
+          : 'This cannot be shown'
+  return (
+    <div className="empty" role="alert">
+      <p className="empty-title">{title}</p>
+      <p className="dim">{messageOf(error)}</p>
+      <div className="row">
+        {onRetry !== undefined && status !== 404 && status !== 403 && (
+          <button type="button" className="plain-button" onClick={onRetry}>
+            Try again
+          </button>
+        )}
+        <Link to="/catalog" search={keepMoment}>
+          Open the catalog
+        </Link>
+      </div>
+    </div>
+  )
+}
+
+/** Shows what was read, or that it is on the way, or why it cannot be read. Old data stays while later reads fail. */
+export function Loaded<Data>({ of, children }: { readonly of: Read<Data>; readonly children: (data: Data) => ReactNode }): ReactNode {
+  if (of.data !== undefined) return children(of.data.data)
+  if (of.error !== null) return <Failure error={of.error} onRetry={() => void of.refetch()} />
+  return <SkeletonPage />
+}

@@ -1,0 +1,77 @@
+import { createRootRoute, createRoute, createRouter, lazyRouteComponent } from '@tanstack/react-router'
+import { Failure, SkeletonPage } from './parts/states.tsx'
+import { Page } from './parts/page.tsx'
+import { Layout } from './shell/layout.tsx'
+
+/** What the address says on each page. */
+interface Search {
+  /** The moment that the page shows; absent for now. */
+  readonly asOf?: string | undefined
+  readonly kind?: string | undefined
+  readonly q?: string | undefined
+  readonly service?: string | undefined
+  readonly entity?: string | undefined
+  readonly focus?: string | undefined
+  readonly at?: string | undefined
+  readonly tab?: string | undefined
+  readonly from?: string | undefined
+  readonly to?: string | undefined
+}
+
+const words = ['asOf', 'kind', 'q', 'service', 'entity', 'focus', 'at', 'tab', 'from', 'to'] as const
+
+const rootRoute = createRootRoute({
+  component: Layout,
+  validateSearch: (search: Record<string, unknown>): Search =>
+    Object.fromEntries(words.flatMap((word) => (typeof search[word] === 'string' && search[word] !== '' ? [[word, search[word]]] : []))),
+  notFoundComponent: () => (
+    <Page title="There is no such page">
+      <Failure error={new Error('The address names no page of the dashboard.')} />
+    </Page>
+  ),
+})
+
+const under = { getParentRoute: () => rootRoute } as const
+
+const routeTree = rootRoute.addChildren([
+  createRoute({ ...under, path: '/', component: lazyRouteComponent(() => import('./pages/now.tsx')) }),
+  createRoute({ ...under, path: '/catalog', component: lazyRouteComponent(() => import('./pages/catalog.tsx')) }),
+  createRoute({ ...under, path: '/sources/$id', component: lazyRouteComponent(() => import('./pages/definition.tsx'), 'SourcePage') }),
+  createRoute({ ...under, path: '/services/$id', component: lazyRouteComponent(() => import('./pages/definition.tsx'), 'ServicePage') }),
+  createRoute({ ...under, path: '/views/$id', component: lazyRouteComponent(() => import('./pages/view.tsx')) }),
+  createRoute({ ...under, path: '/features/$id', component: lazyRouteComponent(() => import('./pages/feature.tsx')) }),
+  createRoute({ ...under, path: '/models/$id', component: lazyRouteComponent(() => import('./pages/model.tsx')) }),
+  createRoute({ ...under, path: '/rollouts/$id', component: lazyRouteComponent(() => import('./pages/rollout.tsx')) }),
+  createRoute({ ...under, path: '/experiments/$id', component: lazyRouteComponent(() => import('./pages/experiment.tsx')) }),
+  createRoute({ ...under, path: '/explain', component: lazyRouteComponent(() => import('./pages/explain.tsx')) }),
+  createRoute({ ...under, path: '/receipt', component: lazyRouteComponent(() => import('./pages/receipt.tsx')) }),
+  createRoute({ ...under, path: '/receipt/$id', component: lazyRouteComponent(() => import('./pages/receipt.tsx')) }),
+  createRoute({ ...under, path: '/parity', component: lazyRouteComponent(() => import('./pages/parity.tsx')) }),
+  createRoute({ ...under, path: '/lineage', component: lazyRouteComponent(() => import('./pages/lineage.tsx')) }),
+  createRoute({ ...under, path: '/jobs', component: lazyRouteComponent(() => import('./pages/jobs.tsx')) }),
+  createRoute({ ...under, path: '/alerts', component: lazyRouteComponent(() => import('./pages/alerts.tsx')) }),
+  createRoute({ ...under, path: '/keys', component: lazyRouteComponent(() => import('./pages/keys.tsx')) }),
+  createRoute({ ...under, path: '/audit', component: lazyRouteComponent(() => import('./pages/audit.tsx')) }),
+])
+
+export const router = createRouter({
+  routeTree,
+  basepath: '/ui',
+  defaultPreload: 'intent',
+  defaultPendingComponent: SkeletonPage,
+  defaultErrorComponent: ({ error, reset }) => <Failure error={error} onRetry={reset} />,
+  scrollRestoration: false,
+  // every value is text, and stands in the address as it is
+  parseSearch: (text) => Object.fromEntries(new URLSearchParams(text)),
+  stringifySearch(search) {
+    const given = Object.entries(search).filter((pair): pair is [string, string] => typeof pair[1] === 'string')
+    const text = new URLSearchParams(given).toString()
+    return text === '' ? '' : `?${text}`
+  },
+})
+
+declare module '@tanstack/react-router' {
+  interface Register {
+    router: typeof router
+  }
+}

@@ -1,0 +1,71 @@
+import { Button, Popover, TextInput } from '@mantine/core'
+import { useNavigate, useSearch } from '@tanstack/react-router'
+import { type FormEvent, type ReactElement, useState } from 'react'
+import { formatMoment } from '../parts/format.ts'
+import { Icon } from './icon.tsx'
+import { parseMoment } from './parse-moment.ts'
+
+/** Chooses the moment that the whole dashboard shows. It stands in the address. */
+export function AsOfControl(): ReactElement {
+  const { asOf } = useSearch({ strict: false })
+  const navigate = useNavigate()
+  const [opened, setOpened] = useState(false)
+  const [text, setText] = useState('')
+  const [problem, setProblem] = useState<string | null>(null)
+  const show = (moment: string | undefined): void => {
+    setOpened(false)
+    void navigate({ to: '.', search: (before: Record<string, unknown>) => ({ ...before, asOf: moment }) as never })
+  }
+  const submit = (event: FormEvent): void => {
+    event.preventDefault()
+    const moment = parseMoment(text)
+    if (moment === null) setProblem('Write a moment like 2001-03-04T10:00, in UTC.')
+    else show(moment)
+  }
+  return (
+    <Popover
+      opened={opened}
+      onChange={setOpened}
+      position="bottom-end"
+      width={290}
+      trapFocus
+      returnFocus
+      shadow="md"
+      transitionProps={{ duration: 0 }}
+    >
+      <Popover.Target>
+        <Button
+          variant={asOf === undefined ? 'subtle' : 'light'}
+          size="compact-sm"
+          leftSection={<Icon name="clock" size={16} />}
+          onClick={() => {
+            setText(asOf ?? '')
+            setProblem(null)
+            setOpened(!opened)
+          }}
+        >
+          {asOf === undefined ? 'Now' : formatMoment(asOf)}
+        </Button>
+      </Popover.Target>
+      <Popover.Dropdown aria-label="The moment that the pages show">
+        <form onSubmit={submit}>
+          <TextInput
+            label="Show everything as of (UTC)"
+            placeholder="2001-03-04T10:00"
+            value={text}
+            error={problem}
+            onChange={(event) => setText(event.currentTarget.value)}
+          />
+          <div className="row space">
+            <Button type="submit" size="compact-md">
+              Show
+            </Button>
+            <Button size="compact-md" variant="subtle" disabled={asOf === undefined} onClick={() => show(undefined)}>
+              Back to now
+            </Button>
+          </div>
+        </form>
+      </Popover.Dropdown>
+    </Popover>
+  )
+}

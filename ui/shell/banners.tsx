@@ -1,0 +1,38 @@
+import { useNavigate, useSearch } from '@tanstack/react-router'
+import { type ReactElement, useSyncExternalStore } from 'react'
+import { connectionStore, queryClient } from '../api/query-client.ts'
+import { formatAge, formatMoment } from '../parts/format.ts'
+import { useNow } from '../parts/moment.tsx'
+
+/** What holds of every figure on the page: that it is of a past moment, or old because the server does not answer. */
+export function Banners(): ReactElement {
+  const { asOf } = useSearch({ strict: false })
+  const navigate = useNavigate()
+  const { downSinceMs, lastAnswerMs } = useSyncExternalStore(connectionStore.subscribe, connectionStore.get)
+  const nowMs = useNow()
+  return (
+    <>
+      {downSinceMs !== null && (
+        <div className="banner" role="alert" data-tone="warn">
+          <span>The server does not answer. The page shows what it knew {formatAge(lastAnswerMs, nowMs)}.</span>
+          <button type="button" onClick={() => void queryClient.refetchQueries({ type: 'active' })}>
+            Try again
+          </button>
+        </div>
+      )}
+      {asOf !== undefined && (
+        <div className="banner" data-tone="calm">
+          <span>You see everything as of {formatMoment(asOf)} UTC.</span>
+          <button
+            type="button"
+            onClick={() =>
+              void navigate({ to: '.', search: (before: Record<string, unknown>) => ({ ...before, asOf: undefined }) as never })
+            }
+          >
+            Back to now
+          </button>
+        </div>
+      )}
+    </>
+  )
+}

@@ -1,0 +1,91 @@
+import { ActionIcon, Drawer, Tooltip, useComputedColorScheme, useMantineColorScheme } from '@mantine/core'
+import { useDisclosure, useHotkeys } from '@mantine/hooks'
+import { Outlet } from '@tanstack/react-router'
+import { type ReactElement, Suspense, lazy, useState } from 'react'
+import { useSigning } from '../api/session.ts'
+import { Announcer } from './announcer.tsx'
+import { AsOfControl } from './as-of-control.tsx'
+import { Banners } from './banners.tsx'
+import { Icon } from './icon.tsx'
+import { Navigation } from './navigation.tsx'
+import { SkeletonPage } from '../parts/states.tsx'
+
+const Palette = lazy(() => import('./palette.tsx'))
+const isMac = navigator.userAgent.includes('Mac')
+
+/** The frame of all pages. */
+export function Layout(): ReactElement {
+  const [menu, { open, close }] = useDisclosure(false)
+  // the palette loads when it is first opened
+  const [searches, setSearches] = useState(0)
+  const search = (): void => setSearches((count) => count + 1)
+  useHotkeys([['mod+K', search]], [])
+  return (
+    <>
+      <a className="skip" href="#main">
+        Skip to the page
+      </a>
+      <div className="shell">
+        <nav className="side" aria-label="Pages">
+          <Navigation />
+        </nav>
+        <div>
+          <header className="top">
+            <ActionIcon className="burger" variant="subtle" size={36} aria-label="Menu" onClick={open}>
+              <Icon name="menu" size={20} />
+            </ActionIcon>
+            <button type="button" className="search-button" onClick={search}>
+              <Icon name="search" size={16} />
+              <span>Search everything</span>
+              <kbd>{isMac ? '⌘' : 'Ctrl'} K</kbd>
+            </button>
+            <div className="top-end">
+              <AsOfControl />
+              <SchemeButton />
+              <SignOutButton />
+            </div>
+          </header>
+          <Banners />
+          <main id="main" className="main" tabIndex={-1}>
+            <Suspense fallback={<SkeletonPage />}>
+              <Outlet />
+            </Suspense>
+          </main>
+        </div>
+      </div>
+      <Drawer opened={menu} onClose={close} size={260} title="Pages" closeButtonProps={{ 'aria-label': 'Close the menu' }}>
+        <Navigation onChoose={close} />
+      </Drawer>
+      <Announcer />
+      {searches > 0 && (
+        <Suspense fallback={null}>
+          <Palette openings={searches} />
+        </Suspense>
+      )}
+    </>
+  )
+}
+
+function SchemeButton(): ReactElement {
+  const { setColorScheme } = useMantineColorScheme()
+  const dark = useComputedColorScheme('light') === 'dark'
+  const label = dark ? 'Use light colours' : 'Use dark colours'
+  return (
+    <Tooltip label={label} openDelay={400}>
+      <ActionIcon variant="subtle" size={34} aria-label={label} onClick={() => setColorScheme(dark ? 'light' : 'dark')}>
+        <Icon name="sun" />
+      </ActionIcon>
+    </Tooltip>
+  )
+}
+
+function SignOutButton(): ReactElement {
+  const { signOut } = useSigning()
+  return (
+    <Tooltip label="Sign out" openDelay={400}>
+      <ActionIcon variant="subtle" size={34} aria-label="Sign out" onClick={() => void signOut()}>
+        <Icon name="out" />
+      </ActionIcon>
+    </Tooltip>
+  )
+}

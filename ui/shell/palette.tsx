@@ -1,0 +1,93 @@
+import { Spotlight, createSpotlight } from '@mantine/spotlight'
+import { useNavigate, useSearch } from '@tanstack/react-router'
+import { type ReactElement, useEffect, useMemo, useState } from 'react'
+import { kindName, search, useIndex } from '../api/use-index.ts'
+import { addressOf } from '../parts/thing-link.tsx'
+import { formatMoment } from '../parts/format.ts'
+import { Icon } from './icon.tsx'
+import { groups, keepMoment } from './navigation.tsx'
+import { parseQuestion } from './palette-grammar.ts'
+
+const [store, palette] = createSpotlight()
+const maxShown = 30
+const places = groups.flatMap((group) => group.places)
+
+/** Finds pages and everything that has a name; `airport:ATL @ 2001-03-04T10:00` opens Explain. */
+export default function Palette({ openings }: { readonly openings: number }): ReactElement {
+  const [text, setText] = useState('')
+  const navigate = useNavigate()
+  const moment = keepMoment(useSearch({ strict: false }))
+  useEffect(() => palette.open(), [openings])
+  const { entries = [] } = useIndex()
+  const found = useMemo(() => (text.trim() === '' ? [] : search(entries, text).slice(0, maxShown)), [entries, text])
+  const pages = useMemo(() => places.filter(({ name }) => name.toLowerCase().includes(text.trim().toLowerCase())), [text])
+  const question = parseQuestion(text)
+  const nothing = found.length === 0 && pages.length === 0 && question === null
+  return (
+    <Spotlight.Root
+      store={store}
+      query={text}
+      onQueryChange={setText}
+      lockScroll={false}
+      shortcut={null}
+      transitionProps={{ duration: 0 }}
+      overlayProps={{ backgroundOpacity: 0.4 }}
+      scrollable
+      maxHeight={440}
+      size={620}
+      title={undefined}
+      aria-label="Search everything"
+    >
+      <Spotlight.Search
+        placeholder="A name, a tag, an owner, or airport:ATL @ 2001-03-04T10:00"
+        aria-label="Search everything"
+        leftSection={<Icon name="search" />}
+      />
+      <Spotlight.ActionsList aria-label="Found">
+        {question !== null && (
+          <Spotlight.Action
+            label={`Explain ${question.entity} ${question.key}${question.asOf === null ? ' now' : ` as of ${formatMoment(question.asOf)}`}`}
+            leftSection={<Icon name="explain" />}
+            onClick={() =>
+              void navigate({
+                to: '/explain',
+                search: {
+                  ...moment,
+                  entity: `${question.entity}:${question.key}`,
+                  ...(question.asOf === null ? {} : { at: question.asOf }),
+                },
+              })
+            }
+          />
+        )}
+        {pages.length > 0 && (
+          <Spotlight.ActionsGroup label="Pages">
+            {pages.map(({ name, to, kind, icon }) => (
+              <Spotlight.Action
+                key={name}
+                label={name}
+                leftSection={<Icon name={icon} />}
+                onClick={() => void navigate({ to, search: { ...moment, ...(kind === undefined ? {} : { kind }) } })}
+              />
+            ))}
+          </Spotlight.ActionsGroup>
+        )}
+        {found.length > 0 && (
+          <Spotlight.ActionsGroup label="Definitions">
+            {found.map((entry) => (
+              <Spotlight.Action
+                key={`${entry.kind} ${entry.id}`}
+                label={entry.name}
+                description={[kindName(entry.kind), entry.kind === 'feature' ? entry.description : null, entry.about]
+                  .filter(Boolean)
+                  .join(' · ')}
+                onClick={() => void navigate({ ...addressOf(entry.kind, entry.id), search: moment })}
+              />
+            ))}
+          </Spotlight.ActionsGroup>
+        )}
+        {nothing && <Spotlight.Empty>Nothing has this name, tag or owner.</Spotlight.Empty>}
+      </Spotlight.ActionsList>
+    </Spotlight.Root>
+  )
+}
