@@ -16,6 +16,7 @@ emptyOutFolder(out, root)
 compile()
 refuseSourceNames()
 copyAssets()
+buildPages()
 writeManifest()
 
 function compile(): void {
@@ -52,6 +53,14 @@ function copyAssets(): void {
   chmodSync(join(out, 'bin/lockstep.cjs'), 0o755)
 }
 
+/** The dashboard's files, which the server finds in the package. */
+function buildPages(): void {
+  const { status } = spawnSync(process.execPath, [join(root, 'build/build-ui.ts'), join(out, 'ui')], {
+    stdio: ['ignore', 'inherit', 'inherit'],
+  })
+  if (status !== 0) process.exit(1)
+}
+
 function writeManifest(): void {
   const source: Record<string, unknown> = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
   const kept = ['name', 'version', 'description', 'license', 'type', 'dependencies'].map((field) => [field, source[field]])
@@ -65,7 +74,7 @@ function writeManifest(): void {
     // npm compares with the Node that runs npm. bin/lockstep.cjs checks the one that runs Lockstep, and says what to do
     engines: { node: '>=20' },
     bin: { lockstep: 'bin/lockstep.cjs' },
-    files: [...folders, 'bin', 'templates', 'docs', 'observability', '*.md', 'index.js', 'index.d.ts'],
+    files: [...folders, 'ui', 'bin', 'templates', 'docs', 'observability', '*.md', 'index.js', 'index.d.ts'],
     sideEffects: false,
   }
   writeFileSync(join(out, 'package.json'), `${JSON.stringify(manifest, null, 2)}\n`)

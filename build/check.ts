@@ -16,6 +16,7 @@ interface Check {
 
 const quick: readonly Check[] = [
   { name: 'typecheck', command: 'tsc', args: ['-p', '.'] },
+  { name: 'typecheck of ui', command: 'tsc', args: ['-p', 'ui'] },
   { name: 'lint', command: 'oxlint', args: [] },
   { name: 'format', command: 'oxfmt', args: ['--check'] },
   { name: 'knip', command: 'knip', args: ['--no-progress'] },

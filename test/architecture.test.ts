@@ -82,12 +82,28 @@ const homes: Readonly<Record<string, readonly string[]>> = {
   'google-auth-library': ['runtime/storage/gcs-store.ts'],
 }
 
+/** The packages of the dashboard, which are bundled: the package depends on none of them. */
+const browserPackages: readonly string[] = [
+  '@dagrejs/dagre',
+  '@mantine/core',
+  '@mantine/hooks',
+  '@mantine/notifications',
+  '@mantine/spotlight',
+  '@tanstack/react-query',
+  '@tanstack/react-router',
+  '@tanstack/react-virtual',
+  'react',
+  'react-dom',
+  'uplot',
+]
+
 const rooms = Object.keys(ranks)
 const product = sourceFiles(rooms)
-const everything = [...product, ...sourceFiles(['test', 'bench', 'build', 'examples'])]
+const browser = sourceFiles(['ui'])
+const everything = [...product, ...browser, ...sourceFiles(['test', 'bench', 'build', 'examples'])]
 
 const roomOf = (path: string): string => path.split('/')[0] ?? path
-const isOwn = (imported: string): boolean => /\.(ts|json)$/.test(imported) && !imported.startsWith('node:')
+const isOwn = (imported: string): boolean => /\.(tsx?|json|css)$/.test(imported) && !imported.startsWith('node:')
 
 /** The npm packages that the files import, in order. */
 function packagesOf(files: readonly SourceFile[]): string[] {
@@ -172,6 +188,24 @@ describe('the rooms', () => {
   })
 })
 
+describe('the dashboard', () => {
+  it('imports itself, its packages and the types of its contract with the server', () => {
+    const wrong = browser.flatMap(({ path, imports, runtimeImports }) =>
+      imports
+        .filter((name) => {
+          if (!isOwn(name)) return name.startsWith('node:') || !browserPackages.includes(packageOf(name))
+          return !name.startsWith('ui/') && (!name.startsWith('serving/dashboard/contract/') || runtimeImports.includes(name))
+        })
+        .map((name) => `${path} imports ${name}`),
+    )
+    expect(wrong).toEqual([])
+  })
+
+  it('imports every package of its list', () => {
+    expect(packagesOf(browser)).toEqual(browserPackages)
+  })
+})
+
 describe('every file', () => {
   it('has at most 500 lines', () => {
     expect(everything.filter((file) => file.lines > 500).map((file) => `${file.path}: ${file.lines} lines`)).toEqual([])
@@ -179,7 +213,7 @@ describe('every file', () => {
 
   it('is named in kebab-case', () => {
     expect(
-      everything.filter((file) => !/^([a-z0-9-]+\/)*[a-z0-9-]+(\.(test|test-d|config))?\.ts$/.test(file.path)).map((file) => file.path),
+      everything.filter((file) => !/^([a-z0-9-]+\/)*[a-z0-9-]+(\.(test|test-d|config))?\.tsx?$/.test(file.path)).map((file) => file.path),
     ).toEqual([])
   })
 

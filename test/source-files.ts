@@ -24,7 +24,7 @@ export interface SourceFile {
 
 /** Every TypeScript file of these folders (or the files themselves), parsed. */
 export function sourceFiles(places: readonly string[]): SourceFile[] {
-  const patterns = places.map((place) => (place.endsWith('.ts') ? place : `${place}/**/*.ts`))
+  const patterns = places.map((place) => (place.endsWith('.ts') ? place : `${place}/**/*.{ts,tsx}`))
   return globSync(patterns, { cwd: rootFolder })
     .toSorted()
     .map((path) => parse(path, readFileSync(join(rootFolder, path), 'utf8')))
