@@ -152,6 +152,8 @@ async function batch(db: Database, folder: string, sql: string, rowsPerPart: num
       columns: null,
       out: pathToFileURL(out).href,
       format: 'parquet',
+      mode: 'replace',
+      key: null,
       rowsPerPart,
       maxRefused: { rows: 0 },
       overwrite: true,

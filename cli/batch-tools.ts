@@ -1,5 +1,6 @@
 import { pathToFileURL } from 'node:url'
 import { LockstepError } from '../kernel/errors.ts'
+import { isTableUrl, outputFields } from '../registry/batch-output-fields.ts'
 import type { Database } from '../runtime/database.ts'
 import type { Job } from '../runtime/jobs/read-jobs.ts'
 import { absoluteName, isStoredObject } from '../runtime/storage/object-store.ts'
@@ -18,8 +19,9 @@ export function batchJobs({ log, add }: Pick<Context, 'log' | 'add'>, { db, cata
   return jobs
 }
 
-/** The URL of the folder of a batch, without a slash at its end. */
-export function folderUrl(out: string): string {
+/** The URL of the folder of a batch, without a slash at its end, or its table. */
+export function outputUrl(out: string): string {
+  if (isTableUrl(out)) return outputFields({ out }).out
   const name = absoluteName(out)
   return (isStoredObject(name) ? name : pathToFileURL(name).href).replace(/\/+$/, '')
 }
@@ -30,7 +32,7 @@ export function folderUrl(out: string): string {
  * @throws LockstepError `NOT_FOUND`
  */
 export async function findBatch(db: Database, named: string): Promise<Job> {
-  return (await newestJob(db, named)) ?? (await newestJob(db, folderUrl(named))) ?? (await readBatch(db, named))
+  return (await newestJob(db, named)) ?? (await newestJob(db, outputUrl(named))) ?? (await readBatch(db, named))
 }
 
 /**

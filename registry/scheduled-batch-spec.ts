@@ -13,9 +13,11 @@ export const scheduledBatchSpec = z.strictObject({
   asOf: z.enum(['at', 'before']),
   columns: z.array(text).nullable(),
   id: text,
-  /** The URL of a folder, without a slash at its end. */
+  /** The URL of a folder, without a slash at its end; or a table: `postgres:SCHEMA.TABLE`. */
   out: text,
-  format: z.enum(['parquet', 'csv', 'jsonl']),
+  format: z.enum(['parquet', 'csv', 'jsonl', 'table']),
+  mode: z.enum(['replace', 'append', 'upsert']).default('replace'),
+  key: z.array(text).nullable().default(null),
   rowsPerPart: z.int().min(1),
   maxRefused: z.union([z.strictObject({ share: z.number().min(0).max(1) }), z.strictObject({ rows: z.int().min(0) })]).nullable(),
   overwrite: z.boolean(),

@@ -2,13 +2,14 @@ import { LockstepError, messageOf } from '../../kernel/errors.ts'
 import { isEmbedded } from '../../runtime/database.ts'
 import { jobFailure } from '../../runtime/jobs/await-job.ts'
 import { absoluteName } from '../../runtime/storage/object-store.ts'
+import { outputFields } from '../../registry/batch-output-fields.ts'
 import { parseModelReference } from '../../registry/pick-version.ts'
 import { batchJson, readBatch } from '../../serving/batch/batch-json.ts'
 import type { BatchRequest } from '../../serving/batch/batch-spec.ts'
 import { beginBatch } from '../../serving/batch/begin-batch.ts'
 import { actorOf, reasonOption } from '../actor.ts'
 import { batchText } from '../batch-text.ts'
-import { batchJobs, folderUrl, maxRefusedOf } from '../batch-tools.ts'
+import { batchJobs, maxRefusedOf, outputUrl } from '../batch-tools.ts'
 import type { Command } from '../command.ts'
 import { reportToDagster } from '../dagster-pipes.ts'
 import { exitCodeOf, ifEmptyOption } from '../if-empty.ts'
@@ -19,22 +20,28 @@ import { jobTools } from '../worker-tools.ts'
 
 const bounds = ['at', 'before'] as const
 const formats = ['parquet', 'csv', 'jsonl'] as const
+const modes = ['replace', 'append', 'upsert'] as const
 const defaultRowsPerPart = 100_000
 const maxParts = 99_999
 
 export const batchRunCommand: Command = {
   name: 'batch run',
-  summary: 'Predict every row of a spine into a folder of files, shared among workers',
+  summary: 'Predict every row of a spine into files or a table, shared among workers',
   description: [
     'The version, the feature service, the rows that have arrived and the spine are pinned when the batch begins. So the same rows get the same files, whichever workers write them, and whatever happens meanwhile.',
     'The folder has part-00000.parquet and so on, then _manifest.json, then _SUCCESS. Without _SUCCESS it is not complete.',
+    'With --out postgres:TABLE the rows go into a table of the database. Readers see all rows of a batch, or none.',
     'The same --id again joins the running batch, or returns the finished one. So a scheduler may run the command again at any time.',
     'This process works on the parts, and all workers of the database do so too.',
   ],
   arguments: [{ name: 'MODEL', help: 'The model, or one version of it: delay@3, delay@challenger.' }],
   options: {
     spine: { value: 'FILE|SQL', help: 'The rows to predict for: a file, a URL of object storage, or a query.', needed: true },
-    out: { value: 'FOLDER', help: 'The folder, or the URL of one: s3://bucket/delays/day=2026-03-01.', needed: true },
+    out: {
+      value: 'FOLDER',
+      help: 'The folder, the URL of one such as s3://bucket/delays/day=2026-03-01, or a table: postgres:SCHEMA.TABLE.',
+      needed: true,
+    },
     id: { value: 'ID', help: 'The name of the batch, such as delays/2026-03-01. Default: the folder.' },
     version: { value: 'N', help: 'The version of the model. Default: the champion, or the newest version if there is none.' },
     time: { value: 'COLUMN', help: "The spine's time column, if it has several." },
@@ -42,10 +49,16 @@ export const batchRunCommand: Command = {
     'known-before': { value: 'TIME', help: 'Ignore rows with a known time (or, without one, an event time) at this moment or later.' },
     columns: { value: 'A,B,…', help: 'The columns of the spine to copy. Default: all.' },
     format: { value: 'FORMAT', choices: formats, help: '"parquet" (the default), "csv" or "jsonl".' },
+    mode: {
+      value: 'MODE',
+      choices: modes,
+      help: 'Of a table: "replace" all rows (the default), "append" to those of other batches, or "upsert" by key.',
+    },
+    key: { value: 'A,B,…', help: 'Of "upsert": the columns of the spine that are the key. Default: the entity keys.' },
     'rows-per-part': { value: 'N', help: `The maximum number of rows of a file. Default: ${defaultRowsPerPart}.` },
     'max-refused': { value: 'LIMIT', help: 'Fail if more rows have no prediction: a share such as 1%, or a number. Default: no limit.' },
     detach: { help: 'Begin the batch and leave it to workers.' },
-    overwrite: { help: 'Replace a batch that is in the folder.' },
+    overwrite: { help: 'Replace a batch that is in the folder or table.' },
     'if-empty': ifEmptyOption,
     reason: reasonOption,
   },
@@ -119,15 +132,19 @@ function requestOf(input: Input): BatchRequest {
     time: input.text('time') ?? null,
     asOf: input.choice('as-of', bounds) ?? 'at',
     knownBefore: input.time('known-before') ?? null,
-    columns:
-      input
-        .text('columns')
-        ?.split(',')
-        .map((name) => name.trim()) ?? null,
-    out: folderUrl(input.needed('out')),
-    format: input.choice('format', formats) ?? 'parquet',
+    columns: listOf(input.text('columns')) ?? null,
+    ...outputFields({
+      out: outputUrl(input.needed('out')),
+      format: input.choice('format', formats),
+      mode: input.choice('mode', modes),
+      key: listOf(input.text('key')),
+    }),
     rowsPerPart: input.count('rows-per-part', 1, maxParts * defaultRowsPerPart) ?? defaultRowsPerPart,
     maxRefused: maxRefused === undefined ? null : maxRefusedOf(maxRefused),
     overwrite: input.flag('overwrite'),
   }
+}
+
+function listOf(text: string | undefined): string[] | undefined {
+  return text?.split(',').map((name) => name.trim())
 }

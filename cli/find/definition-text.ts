@@ -179,13 +179,13 @@ function fieldsText(page: DefinitionPage, width: number | null): string {
 /** Nothing is made from them; a channel is named by monitors. */
 const notUsed: readonly DefinitionPage['kind'][] = ['monitor', 'channel', 'experiment', 'batch']
 
-function batchFields({ model, version, schedule, spine, out, id, format, maxRefused }: NonNullable<DefinitionPage['batch']>) {
+function batchFields({ model, version, schedule, spine, out, id, format, mode, maxRefused }: NonNullable<DefinitionPage['batch']>) {
   const limit = maxRefused === null ? '' : 'rows' in maxRefused ? String(maxRefused.rows) : percent(maxRefused.share)
   return [
     ['model', version === null ? model : `${model}@${version}`],
     ['schedule', `${schedule} (UTC)`],
     ['spine', 'sql' in spine ? spine.sql : spine.file],
-    ['output', `${out} (${format})`],
+    ['output', `${out} (${format === 'table' ? mode : format})`],
     ['id', id],
     ['max refused', limit],
     ['results', `lockstep batch list --model ${model}`],

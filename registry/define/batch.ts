@@ -4,6 +4,8 @@ import { intervalParts, namesInBraces } from '../../kernel/interval-text.ts'
 import { isRecord } from '../../kernel/is-record.ts'
 import { parseSchedule } from '../../kernel/schedule.ts'
 import { show } from '../../kernel/value-type.ts'
+import type { BatchOutputFields, GivenOutput } from '../batch-output-fields.ts'
+import { isTableUrl, outputFields } from '../batch-output-fields.ts'
 import type { ScheduledBatchSpec } from '../scheduled-batch-spec.ts'
 import type { Description } from './definition.ts'
 import { checkBody, checkKind, define, describe } from './definition.ts'
@@ -36,8 +38,15 @@ export interface BatchOptions {
   readonly asOf?: 'at' | 'before'
   /** The columns of the spine to copy. Default: all. */
   readonly columns?: readonly string[]
-  /** The URL of the folder: `'s3://ml/scores/day={date}'`. */
+  /** The URL of the folder: `'s3://ml/scores/day={date}'`; or a table of the database: `'postgres:ml.scores'`. */
   readonly out: string
+  /**
+   * Of a table: whether the rows of a batch replace all others, are added to those of other batches, or replace those
+   * of their key. Default: replace.
+   */
+  readonly mode?: 'replace' | 'append' | 'upsert'
+  /** Of the mode `upsert`: columns of the spine. Default: the entity keys of the model's service. */
+  readonly key?: readonly string[]
   /** The id of each batch. Default: its name, then `/{from}`. */
   readonly id?: string
   /** Default: parquet. */
@@ -62,6 +71,8 @@ const fields = [
   'out',
   'id',
   'format',
+  'mode',
+  'key',
   'rowsPerPart',
   'maxRefused',
   'overwrite',
@@ -95,10 +106,9 @@ export function batch<const N extends string>(name: N, body: BatchOptions & Desc
     spine: Object.freeze(spineOf(body.spine, what)),
     time: body.time === undefined ? null : textOf(body.time, 'time', what),
     asOf: oneOf(body.asOf, ['at', 'before'], 'asOf', what),
-    columns: columnsOf(body.columns, what),
+    columns: columnsOf(body.columns, 'columns', what),
     id: idOf(body.id ?? `${name}/{from}`, what),
-    out: outOf(body.out, overwrite, what),
-    format: oneOf(body.format, formats, 'format', what),
+    ...outputOf(body, overwrite, what),
     rowsPerPart,
     maxRefused: maxRefusedOf(body.maxRefused, what),
     overwrite,
@@ -132,14 +142,26 @@ function idOf(id: unknown, what: string): string {
   throw invalid(`${what} has the id ${show(id)}, which is the same each time; add the interval, as in "${text}/{from}".`)
 }
 
-function outOf(out: unknown, overwrite: boolean, what: string): string {
-  const text = knownParts(textOf(out, 'out', what), 'out', what).replace(/\/+$/, '')
-  if (!/^(?:(?:s3|gs):\/\/|file:\/\/\/)[^/]/.test(text))
-    throw invalid(`${what} has the out ${show(out)}; write the URL of a folder: s3://bucket/folder, gs://bucket/folder or file:///folder.`)
-  if (overwrite || namesInBraces(text).length > 0) return text
-  throw invalid(
-    `${what} has the out ${show(out)}, which is the same each time; add the interval, as in "${text}/day={date}", or overwrite: true.`,
-  )
+function outputOf(body: BatchOptions, overwrite: boolean, what: string): Pick<ScheduledBatchSpec, 'out' | 'format' | 'mode' | 'key'> {
+  const out = knownParts(textOf(body.out, 'out', what), 'out', what)
+  if (!/^(?:(?:s3|gs):\/\/|file:\/\/\/)[^/]/.test(out) && !isTableUrl(out))
+    throw invalid(
+      `${what} has the out ${show(out)}; write the URL of a folder: s3://bucket/folder, gs://bucket/folder or file:///folder; or a table: postgres:SCHEMA.TABLE.`,
+    )
+  const format = body.format === undefined ? undefined : oneOf(body.format, formats, 'format', what)
+  const mode = body.mode === undefined ? undefined : oneOf(body.mode, ['replace', 'append', 'upsert'], 'mode', what)
+  const fields = completeOutput({ out, format, mode, key: columnsOf(body.key, 'key', what) ?? undefined }, what)
+  if (overwrite || fields.mode !== 'replace' || namesInBraces(out).length > 0) return fields
+  const example = isTableUrl(out) ? `mode: 'append'` : `the interval, as in "${fields.out}/day={date}"`
+  throw invalid(`${what} has the out ${show(out)}, which is the same each time; add ${example}, or overwrite: true.`)
+}
+
+function completeOutput(given: GivenOutput, what: string): BatchOutputFields {
+  try {
+    return outputFields(given)
+  } catch (cause) {
+    throw new LockstepError('DEFINITIONS_INVALID', `${what}: ${messageOf(cause)}`, { cause })
+  }
 }
 
 function knownParts(text: string, field: string, what: string): string {
@@ -161,10 +183,10 @@ function oneOf<const T extends string>(given: unknown, known: readonly [T, ...T[
   throw invalid(`${what} has the ${field} ${show(given)}; write one of ${known.join(', ')}.`)
 }
 
-function columnsOf(columns: unknown, what: string): string[] | null {
+function columnsOf(columns: unknown, field: string, what: string): string[] | null {
   if (columns === undefined) return null
   if (Array.isArray(columns) && columns.length > 0 && columns.every((each) => typeof each === 'string')) return [...columns]
-  throw invalid(`${what} has the columns ${show(columns)}; write a list of names.`)
+  throw invalid(`${what} has the ${field} ${show(columns)}; write a list of names.`)
 }
 
 function maxRefusedOf(given: unknown, what: string): ScheduledBatchSpec['maxRefused'] {

@@ -29,7 +29,7 @@ export interface BatchJobs {
 export function createBatchJobs(tools: BatchTools): BatchJobs {
   const { db } = tools
   const models = createBatchModels(tools)
-  const outputOf = (id: number, { request }: BatchSpec) => createBatchOutput(request.out, { job: id, overwrite: request.overwrite })
+  const outputOf = (id: number, spec: BatchSpec, signal?: AbortSignal) => createBatchOutput(db, id, spec, signal)
 
   return {
     kind: {
@@ -63,7 +63,7 @@ export function createBatchJobs(tools: BatchTools): BatchJobs {
         requireFewRefused(spec, manifest)
         signal.throwIfAborted()
         if (!(await isHeld())) throw new LockstepError('STOPPED', `The batch "${spec.id}" has ended, or another worker finishes it.`)
-        await outputOf(id, spec).complete(manifest)
+        await outputOf(id, spec, signal).complete(manifest)
         await dropUnderReaders(db, batchTable(id))
         const { rows, refused, parts: written, bytes, cpuSeconds, rowsPerCpuSecond, peakMegabytes } = manifest
         const sha256 = createHash('sha256')
@@ -75,7 +75,7 @@ export function createBatchJobs(tools: BatchTools): BatchJobs {
         // if another worker has cleaned already, the batch may have been retried since
         if (!(await isHeld())) return
         await dropUnderReaders(db, batchTable(id))
-        await outputOf(id, spec).remove(parts.filter((part) => part !== null))
+        await outputOf(id, spec).clean(parts.filter((part) => part !== null))
       },
       describe({ id, spec, chunks }, { step, number }) {
         return step === 'chunk'

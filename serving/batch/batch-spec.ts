@@ -11,6 +11,8 @@ export const successName = '_SUCCESS'
 /** Columns that every batch has beside those of the spine and the model. */
 export const ordinalName = '_ordinal'
 export const statusName = '_status'
+/** The column with the id of the batch, in tables. */
+export const batchName = '_batch'
 
 /** What a caller asks for. The same id with other words is another batch. */
 export const batchRequest = z.object({
@@ -28,9 +30,13 @@ export const batchRequest = z.object({
   knownBefore: z.number().nullable(),
   /** The spine's columns to carry; null: all. */
   columns: z.array(z.string()).nullable(),
-  /** The URL of a folder, without a slash at its end. */
+  /** The URL of a folder, without a slash at its end; or a table: `postgres:SCHEMA.TABLE`. */
   out: z.string(),
-  format: z.enum(['parquet', 'csv', 'jsonl']),
+  format: z.enum(['parquet', 'csv', 'jsonl', 'table']),
+  /** Of a table: whether its rows replace all others, stand beside those of other batches, or replace those of their key. */
+  mode: z.enum(['replace', 'append', 'upsert']).default('replace'),
+  /** Of the mode `upsert`: columns of the spine; null: the keys of the service. */
+  key: z.array(z.string()).nullable().default(null),
   rowsPerPart: z.number().int().min(1),
   /** How many rows may have no prediction; null: any number. */
   maxRefused: z.union([z.object({ share: z.number() }), z.object({ rows: z.number() })]).nullable(),
@@ -52,6 +58,8 @@ export const batchSpec = z.object({
   arrivedBefore: z.number(),
   /** Of a spine's file; null: it is no file. */
   etag: z.string().nullable(),
+  /** The columns by which the mode `upsert` finds rows. */
+  key: z.array(z.string()).default([]),
 })
 export type BatchSpec = z.infer<typeof batchSpec>
 
@@ -121,5 +129,5 @@ export function batchTable(job: number): string {
 }
 
 export function partName(part: number, format: BatchRequest['format']): string {
-  return `part-${String(part).padStart(5, '0')}.${format}`
+  return `part-${String(part).padStart(5, '0')}${format === 'table' ? '' : `.${format}`}`
 }

@@ -14,6 +14,7 @@ import type { BatchJobs } from './batch-job.ts'
 import type { BatchRequest, BatchSpec } from './batch-spec.ts'
 import { batchKind, batchSpec } from './batch-spec.ts'
 import { currentEtag } from './current-etag.ts'
+import { lockOutputWithin } from './lock-output.ts'
 
 export interface BatchBeginner {
   readonly db: Database
@@ -86,10 +87,7 @@ function checkId(id: string): void {
  * @throws LockstepError `BATCH_CONFLICT`
  */
 async function refuseShared(transaction: Database['kysely'], job: number, out: string): Promise<void> {
-  // of two that begin at once, the second one sees the first
-  await transaction
-    .selectNoFrom(({ fn, val }) => fn('pg_advisory_xact_lock', [fn('hashtextextended', [val(`batch ${out}`), val(0)])]).as('locked'))
-    .execute()
+  await lockOutputWithin(transaction, out)
   const running = await transaction
     .selectFrom('lockstep.jobs')
     .select(['subject', 'spec'])
@@ -139,6 +137,7 @@ async function pinned(
     service: { id: service.id, fingerprint: service.fingerprint },
     arrivedBefore: await settledNow(db, signal),
     etag,
+    key: request.key ?? [...new Set(service.uses.flatMap(({ key }) => key))],
   }
 }
 

@@ -13,8 +13,9 @@ import { sqlIdentifier } from '../../runtime/sql.ts'
 import { fileChanged, isStoredObject } from '../../runtime/storage/object-store.ts'
 import { currentEtag } from './current-etag.ts'
 import type { BatchChunk, BatchPlan, BatchSpec } from './batch-spec.ts'
-import { batchTable, ordinalName, partName, statusName } from './batch-spec.ts'
+import { batchName, batchTable, ordinalName, statusName } from './batch-spec.ts'
 import type { BatchOutput } from './batch-output.ts'
+import { batchColumns } from './write-batch-part.ts'
 
 /**
  * Loads the spine of a batch into a table of its job, ordered by key, so that each part reads the rows of its own
@@ -36,10 +37,11 @@ export async function planBatch(
   const seen = { rule: { knowledge: 'bitemporal', freshness: 'served' } as const, knownBefore, arrivedBefore }
   const spine = await openSpine(db, service, input, { time, seen, signal })
   try {
-    refuseClash(spine.columns, outputs)
+    refuseClash(spine.columns, outputs, format === 'table' ? [ordinalName, statusName, batchName] : [ordinalName, statusName])
     const ranges = rangesOf(spine.rows, Math.ceil(spine.rows / rowsPerPart))
     if (ranges.length > 1) await refuseUnfrozen(db, service)
-    await output.begin(ranges.map((_, part) => partName(part, format)))
+    const numbered = [...spine.columns, { name: ordinalName, type: { kind: 'int64' }, sql: `s.${sqlIdentifier(ordinalName)}` }] as const
+    await output.begin(batchColumns({ columns: numbered }, request, outputs).columns, spine.time)
     const columns = await storeByKey(db, service, spine, job, signal)
     const { drop: _, table: __, ...stored } = spine
     return { plan: { spine: { ...stored, columns }, parts: ranges.length }, chunks: ranges.map((range, part) => ({ part, range })) }
@@ -89,8 +91,8 @@ async function requireUnchanged(input: BatchSpec['request']['spine'], etag: stri
 }
 
 /** @throws LockstepError `SPINE_INVALID` */
-function refuseClash(spine: readonly Column[], outputs: readonly Column[]): void {
-  const clash = spine.find(({ name }) => name === ordinalName || name === statusName || outputs.some((output) => output.name === name))
+function refuseClash(spine: readonly Column[], outputs: readonly Column[], own: readonly string[]): void {
+  const clash = spine.find(({ name }) => own.includes(name) || outputs.some((output) => output.name === name))
   if (clash === undefined) return
   const owner = outputs.some(({ name }) => name === clash.name) ? 'an output of the model' : 'a column that every batch has'
   throw new LockstepError('SPINE_INVALID', `The spine has a column "${clash.name}", which is the name of ${owner}. Rename the column.`, {

@@ -3,6 +3,7 @@ import { lastInstant } from '../../kernel/due-moment.ts'
 import { LockstepError } from '../../kernel/errors.ts'
 import type { Interval } from '../../kernel/interval-text.ts'
 import { fillInterval } from '../../kernel/interval-text.ts'
+import { outputFields } from '../../registry/batch-output-fields.ts'
 import type { Catalog } from '../../registry/catalog.ts'
 import type { ScheduledBatchSpec } from '../../registry/scheduled-batch-spec.ts'
 import type { Database } from '../../runtime/database.ts'
@@ -56,10 +57,15 @@ export function intervalBefore(schedule: string, moment: number): Interval {
 
 /** The batch of one interval. */
 export function requestOf(spec: ScheduledBatchSpec, interval: Interval): { readonly id: string; readonly request: BatchRequest } {
-  const { name: _, schedule: __, id, spine, out, ...rest } = spec
+  const { name: _, schedule: __, id, spine, out, format, mode, key, ...rest } = spec
   const filled = 'sql' in spine ? { sql: fillInterval(spine.sql, interval) } : { file: fillInterval(spine.file, interval) }
   return {
     id: fillInterval(id, interval),
-    request: { ...rest, spine: filled, out: fillInterval(out, interval), knownBefore: null },
+    request: {
+      ...rest,
+      ...outputFields({ out: fillInterval(out, interval), format, mode, key }),
+      spine: filled,
+      knownBefore: null,
+    },
   }
 }

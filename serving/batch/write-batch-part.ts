@@ -3,7 +3,6 @@ import type { Column, Value, ValueType } from '../../kernel/value-type.ts'
 import type { ErrorCode } from '../../kernel/errors.ts'
 import type { ColumnRunner } from '../../inference/run-columns.ts'
 import { carriedColumns } from '../../offline/carried-columns.ts'
-import { openOutput } from '../../offline/files/dataset-writer.ts'
 import type { JoinedBatch } from '../../offline/join.ts'
 import { joinSpine } from '../../offline/join.ts'
 import { sliceSpine } from '../../offline/spine/slice-spine.ts'
@@ -11,7 +10,7 @@ import type { Spine } from '../../offline/spine/spine.ts'
 import type { Database } from '../../runtime/database.ts'
 import type { BatchOutput } from './batch-output.ts'
 import type { BatchChunk, BatchPart, BatchSpec } from './batch-spec.ts'
-import { ordinalName, partName, statusName } from './batch-spec.ts'
+import { ordinalName, statusName } from './batch-spec.ts'
 
 /** The model of a batch. */
 export interface BatchModel {
@@ -57,8 +56,7 @@ export async function writeBatchPart(
   const began = process.cpuUsage()
   const own = await sliceSpine(db, spine, range, signal)
   const { slots, columns } = batchColumns(own, request, outputs)
-  const name = partName(part, request.format)
-  const writer = await openOutput(await output.part(name), columns, request.format)
+  const writer = await output.part(part, columns)
   let refused = 0
   let done = 0
   try {
@@ -70,7 +68,7 @@ export async function writeBatchPart(
       done += batch.length
       progress(done, own.rows)
     })
-    const { rows, bytes, sha256, etag } = await writer.seal()
+    const { name, rows, bytes, sha256, etag } = await writer.seal()
     const { user, system } = process.cpuUsage(began)
     const memory = { peakMegabytes: Math.round(process.resourceUsage().maxRSS / 1024) }
     return { name, rows, refused, bytes, sha256, etag, cpuSeconds: (user + system) / 1e6, memory }

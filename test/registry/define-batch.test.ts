@@ -35,6 +35,8 @@ describe('a batch with a schedule', () => {
       id: 'nightly/{from}',
       out: 's3://ml/scores/day={date}',
       format: 'parquet',
+      mode: 'replace',
+      key: null,
       rowsPerPart: 100_000,
       maxRefused: null,
       overwrite: false,

@@ -23,6 +23,7 @@ import { createBatchJobs } from '../../serving/batch/batch-job.ts'
 import { batchJson, listBatches, readBatch } from '../../serving/batch/batch-json.ts'
 import { createBatchOutput } from '../../serving/batch/batch-output.ts'
 import type { BatchManifest, BatchPart, BatchRequest } from '../../serving/batch/batch-spec.ts'
+import { batchSpec } from '../../serving/batch/batch-spec.ts'
 import { beginBatch } from '../../serving/batch/begin-batch.ts'
 import { scheduledBatches } from '../../serving/batch/scheduled-batches.ts'
 import { predictBatch } from '../../serving/predict/batch.ts'
@@ -55,6 +56,8 @@ const base: BatchRequest = {
   columns: null,
   out: '',
   format: 'parquet',
+  mode: 'replace',
+  key: null,
   rowsPerPart: 50,
   maxRefused: null,
   overwrite: false,
@@ -252,15 +255,15 @@ describe('a batch', () => {
 
   it('is not complete if another program has removed or replaced a part', async () => {
     const out = 's3://predictions/robbed'
-    const output = createBatchOutput(out, { job: 1, overwrite: false })
+    const spec = batchSpec.parse((await readBatch(world.db, 'echo')).spec)
+    const output = createBatchOutput(world.db, 1_000_000, { ...spec, request: { ...spec.request, out, format: 'csv' } })
     const parts: BatchPart[] = []
-    for (const name of ['part-00000.csv', 'part-00001.csv', 'part-00002.csv']) {
-      const sink = await output.part(name)
-      await sink.write(Buffer.from(name))
-      const counts = { rows: 1, refused: 0, cpuSeconds: 0, memory: { peakMegabytes: 1 } }
-      parts.push({ name, ...(await sink.seal()), ...counts })
+    for (const part of [0, 1, 2]) {
+      const writer = await output.part(part, [{ name: 'part', type: { kind: 'int32' } }])
+      await writer.write([[part]])
+      parts.push({ ...(await writer.seal()), refused: 0, cpuSeconds: 0, memory: { peakMegabytes: 1 } })
     }
-    const manifest = { ...(await manifestOf('s3://predictions/echo')), id: 'robbed', job: 1, parts }
+    const manifest = { ...(await manifestOf('s3://predictions/echo')), id: 'robbed', job: 1_000_000, parts }
     await store.remove(`${out}/part-00001.csv`)
     const message = expect.stringContaining('1 were removed or replaced since they were written, "part-00001.csv"') as string
     await expect(output.complete(manifest)).rejects.toMatchObject({ code: 'FILE_CHANGED', message })

@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { LockstepError } from '../../../kernel/errors.ts'
 import { parseTimestamp } from '../../../kernel/time.ts'
+import { outputFields } from '../../../registry/batch-output-fields.ts'
 import { cancelJob } from '../../../runtime/jobs/end-job.ts'
 import { maxListedJobs } from '../../../runtime/jobs/read-jobs.ts'
 import { createLogger } from '../../../runtime/log.ts'
@@ -32,7 +33,16 @@ const body = z.strictObject({
       z.strictObject({ file: objectUrl.describe('The URL of a Parquet, CSV or JSON lines file in object storage') }),
     ])
     .describe('The rows to predict for'),
-  out: objectUrl.describe('The URL of a folder in object storage'),
+  out: z
+    .union([objectUrl, z.string().regex(/^postgres:/, 'a table such as postgres:ml.scores')])
+    .describe('The URL of a folder in object storage, or a table of the database: postgres:SCHEMA.TABLE'),
+  mode: z
+    .enum(['replace', 'append', 'upsert'])
+    .optional()
+    .describe(
+      'Of a table: whether the rows replace all others, are added to those of other batches, or replace those of their key. Default: replace',
+    ),
+  key: z.array(z.string()).optional().describe("Of the mode upsert: columns of the spine. Default: the entity keys of the model's service"),
   time: z.string().optional().describe("The spine's time column, if it has several"),
   asOf: z
     .enum(['at', 'before'])
@@ -56,8 +66,8 @@ const batchFields = {
   model: z.string().describe('The model'),
   version: z.int().describe('The version, pinned when the batch began'),
   service: z.string().describe('The feature service with its version'),
-  out: z.string().describe('The folder'),
-  format: z.string().describe('The format of the files'),
+  out: z.string().describe('The folder or table'),
+  format: z.string().describe('The format of the files, or table'),
   parts: z.int().describe('The number of files; 0 until it is planned'),
   partsDone: z.int().describe('How many of them are written'),
   rows: z.int().describe('The rows of these'),
@@ -172,7 +182,7 @@ export const batchRoutes: readonly Route[] = [
 ]
 
 function requestOf({ version, knownBefore, rowsPerPart = 100_000, ...given }: z.output<typeof body>): BatchRequest {
-  const { model, spine, out, time = null, asOf = 'at', columns = null, format = 'parquet', maxRefused = null, overwrite = false } = given
+  const { model, spine, out, time = null, asOf = 'at', columns = null, format, mode, key, maxRefused = null, overwrite = false } = given
   return {
     model,
     version: version ?? null,
@@ -181,8 +191,7 @@ function requestOf({ version, knownBefore, rowsPerPart = 100_000, ...given }: z.
     asOf,
     knownBefore: knownBefore === undefined ? null : parseTimestamp(knownBefore),
     columns,
-    out: out.replace(/\/+$/, ''),
-    format,
+    ...outputFields({ out, format, mode, key }),
     rowsPerPart,
     maxRefused,
     overwrite,

@@ -250,8 +250,10 @@ export const definitionAnswer = z.object({
       asOf: z.enum(['at', 'before']).describe('Whether rows count that become visible at exactly the time of a spine row'),
       columns: z.array(z.string()).nullable().describe('The columns of the spine to copy; null: all'),
       id: z.string().describe('The id of each batch'),
-      out: z.string().describe('The folder of each batch'),
-      format: z.enum(['parquet', 'csv', 'jsonl']).describe('The format of the files'),
+      out: z.string().describe('The folder or table of each batch'),
+      format: z.enum(['parquet', 'csv', 'jsonl', 'table']).describe('The format of the files; table: the rows of a table'),
+      mode: z.enum(['replace', 'append', 'upsert']).describe('What becomes of the rows of a table that are there'),
+      key: z.array(z.string()).nullable().describe('By which columns upsert finds rows; null: the entity keys'),
       rowsPerPart: z.int().describe('The maximum number of rows of a file'),
       maxRefused: z
         .union([z.object({ share: z.number().describe('A share') }), z.object({ rows: z.int().describe('A number') })])
