@@ -154,6 +154,7 @@ async function batch(db: Database, folder: string, sql: string, rowsPerPart: num
       format: 'parquet',
       mode: 'replace',
       key: null,
+      onlineMicros: null,
       rowsPerPart,
       maxRefused: { rows: 0 },
       overwrite: true,

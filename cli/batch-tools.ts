@@ -13,8 +13,11 @@ import type { Context } from './context.ts'
 import type { JobTools } from './worker-tools.ts'
 
 /** The job kind of batches for this process. Models that it loads are unloaded when the process ends. */
-export function batchJobs({ log, add }: Pick<Context, 'log' | 'add'>, { db, catalog }: Pick<JobTools, 'db' | 'catalog'>): BatchJobs {
-  const jobs = createBatchJobs({ db, catalog, log })
+export function batchJobs(
+  { log, add, store }: Pick<Context, 'log' | 'add' | 'store'>,
+  { db, catalog }: Pick<JobTools, 'db' | 'catalog'>,
+): BatchJobs {
+  const jobs = createBatchJobs({ db, catalog, log, store })
   add('batches', () => jobs.close())
   return jobs
 }

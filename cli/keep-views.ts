@@ -105,12 +105,13 @@ export function createEmbeddedKeeper(context: Context, registry: MetricsRegistry
     const tracing = await context.tracing(registry)
     const { keep, kinds } = viewsWork(tools, { log, metrics: runMetrics, tracing, rollupDays: config.rollupDays })
     const exports = exportsInParts({ db: tools.db, find: tools.service })
-    const batches = createBatchJobs({ ...tools, log })
+    const batchTools = { ...tools, store: () => Promise.resolve(tools.store) }
+    const batches = createBatchJobs({ ...batchTools, log })
     const streams = { ...tools, config, log, metrics: streamMetrics, clock: () => Date.now() * 1000 }
     const working = Promise.all([
       keep(signal),
       workOnJobs(tools.jobs, {
-        kinds: [...kinds, exports, batches.kind, scheduledBatches(tools, batches.kind)],
+        kinds: [...kinds, exports, batches.kind, scheduledBatches(batchTools, batches.kind)],
         known: jobKinds,
         worker: tools.worker,
         signal,

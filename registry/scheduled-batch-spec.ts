@@ -18,6 +18,7 @@ export const scheduledBatchSpec = z.strictObject({
   format: z.enum(['parquet', 'csv', 'jsonl', 'table']),
   mode: z.enum(['replace', 'append', 'upsert']).default('replace'),
   key: z.array(text).nullable().default(null),
+  onlineMicros: z.number().nullable().default(null),
   rowsPerPart: z.int().min(1),
   maxRefused: z.union([z.strictObject({ share: z.number().min(0).max(1) }), z.strictObject({ rows: z.int().min(0) })]).nullable(),
   overwrite: z.boolean(),

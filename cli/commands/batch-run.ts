@@ -13,6 +13,7 @@ import { batchJobs, maxRefusedOf, outputUrl } from '../batch-tools.ts'
 import type { Command } from '../command.ts'
 import { reportToDagster } from '../dagster-pipes.ts'
 import { exitCodeOf, ifEmptyOption } from '../if-empty.ts'
+import { durationOption } from '../duration-option.ts'
 import type { Input } from '../input.ts'
 import { spineInput } from '../spine-option.ts'
 import { watchJob } from '../watch-job.ts'
@@ -55,6 +56,10 @@ export const batchRunCommand: Command = {
       help: 'Of a table: "replace" all rows (the default), "append" to those of other batches, or "upsert" by key.',
     },
     key: { value: 'A,B,…', help: 'Of "upsert": the columns of the spine that are the key. Default: the entity keys.' },
+    online: {
+      value: 'DURATION',
+      help: 'Answer requests with "from": "batch" from these predictions, so long after the time of their row: 26h. Default: not.',
+    },
     'rows-per-part': { value: 'N', help: `The maximum number of rows of a file. Default: ${defaultRowsPerPart}.` },
     'max-refused': { value: 'LIMIT', help: 'Fail if more rows have no prediction: a share such as 1%, or a number. Default: no limit.' },
     detach: { help: 'Begin the batch and leave it to workers.' },
@@ -79,7 +84,11 @@ export const batchRunCommand: Command = {
     const id = input.text('id') ?? request.out
     const catalog = await tools.catalog()
     const by = actorOf(input)
-    const begun = await beginBatch({ db, catalog, kind: jobs.kind, worker, by, signal: context.signal }, id, request)
+    const begun = await beginBatch(
+      { db, catalog, kind: jobs.kind, worker, by, store: () => context.store(), signal: context.signal },
+      id,
+      request,
+    )
     if (detach) {
       const batch = batchJson(begun.job)
       return {
@@ -124,7 +133,7 @@ export const batchRunCommand: Command = {
 function requestOf(input: Input): BatchRequest {
   const named = parseModelReference(input.argument('MODEL'))
   const spine = spineInput(input.needed('spine'))
-  const maxRefused = input.text('max-refused')
+  const [maxRefused, online] = [input.text('max-refused'), input.text('online')]
   return {
     model: named.model,
     version: input.count('version', 1) ?? named.version ?? null,
@@ -139,6 +148,7 @@ function requestOf(input: Input): BatchRequest {
       mode: input.choice('mode', modes),
       key: listOf(input.text('key')),
     }),
+    onlineMicros: online === undefined ? null : durationOption('batch run', 'online', online),
     rowsPerPart: input.count('rows-per-part', 1, maxParts * defaultRowsPerPart) ?? defaultRowsPerPart,
     maxRefused: maxRefused === undefined ? null : maxRefusedOf(maxRefused),
     overwrite: input.flag('overwrite'),

@@ -85,7 +85,7 @@ export const workerCommand: Command = {
     const does = (work: (typeof works)[number]): boolean => only === undefined || only === work
     const exported = does('exports') ? [exportsInParts({ db: shared.db, find: shared.service })] : []
     const batch = does('batches') ? batchJobs(context, shared).kind : null
-    const batches = batch === null ? [] : [batch, scheduledBatches(shared, batch)]
+    const batches = batch === null ? [] : [batch, scheduledBatches({ ...shared, store: () => context.store() }, batch)]
     const kinds = [...(views?.kinds ?? []), ...exported, ...batches]
     registerJobGauges(registry, async () => shared.db)
     const watched = await watchDependencies({ db: shared.db, store: tools?.store ?? null }, registry, log)

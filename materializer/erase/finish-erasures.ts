@@ -1,5 +1,6 @@
 import type { EntityKey } from '../../kernel/entity-key.ts'
 import type { DefinitionId } from '../../kernel/view-spec.ts'
+import { dropBatch, readStoredBatch } from '../../online/batch-predictions.ts'
 import type { OnlineStore } from '../../online/store.ts'
 import { noBytes } from '../../online/store.ts'
 import type { Catalog } from '../../registry/catalog.ts'
@@ -55,6 +56,7 @@ export async function finishErasures(db: Database, store: OnlineStore, catalog: 
     faultPoint('erase: waited')
     for (const view of await notedViews(db, true)) await each(db, view, true, (states) => remove(db, store, catalog, states, options))
   }
+  await dropPredictions(db, store)
   await forgetLogged(db, erased)
   const finished = await db.query(
     `UPDATE lockstep.erasures e SET finished_at = now() WHERE finished_at IS NULL AND NOT EXISTS (SELECT FROM lockstep.erasure_states s WHERE s.erasure = e.id AND s.done_at IS NULL) RETURNING id`,
@@ -62,6 +64,17 @@ export async function finishErasures(db: Database, store: OnlineStore, catalog: 
   // again: states that were read between the first notice and their removal may be remembered since
   if (finished.length > 0) await notifyErased(db.kysely)
   return pendingErasures(db)
+}
+
+/** Predictions of batches that may be of erased entities: servers predict again, until the next batch. */
+async function dropPredictions({ kysely }: Pick<Database, 'kysely'>, store: OnlineStore): Promise<void> {
+  const open = await kysely.selectFrom('lockstep.erasures').select('entity').distinct().where('finished_at', 'is', null).execute()
+  if (open.length === 0) return
+  const models = await kysely.selectFrom('lockstep.model_versions').select('model').distinct().execute()
+  for (const { model } of models) {
+    const batch = await readStoredBatch(store, model)
+    if (batch !== null && open.some(({ entity }) => batch.entities.includes(entity))) await dropBatch(store, model)
+  }
 }
 
 export async function pendingErasures({ kysely }: Pick<Database, 'kysely'>): Promise<number> {

@@ -1,5 +1,6 @@
 import { didYouMean } from '../../kernel/did-you-mean.ts'
 import { LockstepError, messageOf } from '../../kernel/errors.ts'
+import { parseDuration } from '../../kernel/duration.ts'
 import { intervalParts, namesInBraces } from '../../kernel/interval-text.ts'
 import { isRecord } from '../../kernel/is-record.ts'
 import { parseSchedule } from '../../kernel/schedule.ts'
@@ -49,6 +50,11 @@ export interface BatchOptions {
   readonly key?: readonly string[]
   /** The id of each batch. Default: its name, then `/{from}`. */
   readonly id?: string
+  /**
+   * How long the predictions answer requests from the online store, after the time of their row: `'26h'`. Requests ask
+   * for it with `"from": "batch"`. Default: they do not.
+   */
+  readonly online?: string
   /** Default: parquet. */
   readonly format?: 'parquet' | 'csv' | 'jsonl'
   /** The maximum number of rows of a file. Default: 100,000. */
@@ -73,6 +79,7 @@ const fields = [
   'format',
   'mode',
   'key',
+  'online',
   'rowsPerPart',
   'maxRefused',
   'overwrite',
@@ -109,6 +116,7 @@ export function batch<const N extends string>(name: N, body: BatchOptions & Desc
     columns: columnsOf(body.columns, 'columns', what),
     id: idOf(body.id ?? `${name}/{from}`, what),
     ...outputOf(body, overwrite, what),
+    onlineMicros: onlineOf(body.online, what),
     rowsPerPart,
     maxRefused: maxRefusedOf(body.maxRefused, what),
     overwrite,
@@ -154,6 +162,15 @@ function outputOf(body: BatchOptions, overwrite: boolean, what: string): Pick<Sc
   if (overwrite || fields.mode !== 'replace' || namesInBraces(out).length > 0) return fields
   const example = isTableUrl(out) ? `mode: 'append'` : `the interval, as in "${fields.out}/day={date}"`
   throw invalid(`${what} has the out ${show(out)}, which is the same each time; add ${example}, or overwrite: true.`)
+}
+
+function onlineOf(online: unknown, what: string): number | null {
+  if (online === undefined) return null
+  try {
+    return parseDuration(textOf(online, 'online', what), `The online time`)
+  } catch (cause) {
+    throw new LockstepError('DEFINITIONS_INVALID', `${what}: ${messageOf(cause)}`, { cause })
+  }
 }
 
 function completeOutput(given: GivenOutput, what: string): BatchOutputFields {

@@ -11,6 +11,7 @@ import { createBatchModels } from './batch-models.ts'
 import { createBatchOutput } from './batch-output.ts'
 import type { BatchChunk, BatchManifest, BatchPart, BatchPlan, BatchResult, BatchSpec } from './batch-spec.ts'
 import { batchKind, batchSpec, batchTable, ordinalName, statusName } from './batch-spec.ts'
+import { openOnlinePredictions } from './online-predictions.ts'
 import { planBatch } from './plan-batch.ts'
 import type { BatchModel } from './write-batch-part.ts'
 import { batchColumns, writeBatchPart } from './write-batch-part.ts'
@@ -43,7 +44,8 @@ export function createBatchJobs(tools: BatchTools): BatchJobs {
       },
       async run({ id, spec, plan }, chunk, { signal, worker, progress }) {
         const spine: Spine = { ...plan.spine, table: batchTable(id), drop: () => Promise.resolve() }
-        const task = { ...chunk, request: spec.request, arrivedBefore: spec.arrivedBefore, spine }
+        const online = await openOnlinePredictions(tools, id, spec)
+        const task = { ...chunk, request: spec.request, arrivedBefore: spec.arrivedBefore, spine, online }
         try {
           const output = outputOf(id, spec)
           return await models.use(spec, (model) => writeBatchPart(db, model, task, output, signal, progress))
@@ -64,6 +66,8 @@ export function createBatchJobs(tools: BatchTools): BatchJobs {
         signal.throwIfAborted()
         if (!(await isHeld())) throw new LockstepError('STOPPED', `The batch "${spec.id}" has ended, or another worker finishes it.`)
         await outputOf(id, spec, signal).complete(manifest)
+        const online = await openOnlinePredictions(tools, id, spec)
+        if (online !== null) await models.use(spec, ({ service }) => online.publish(service))
         await dropUnderReaders(db, batchTable(id))
         const { rows, refused, parts: written, bytes, cpuSeconds, rowsPerCpuSecond, peakMegabytes } = manifest
         const sha256 = createHash('sha256')
@@ -75,6 +79,7 @@ export function createBatchJobs(tools: BatchTools): BatchJobs {
         // if another worker has cleaned already, the batch may have been retried since
         if (!(await isHeld())) return
         await dropUnderReaders(db, batchTable(id))
+        await (await openOnlinePredictions(tools, id, spec))?.clean()
         await outputOf(id, spec).clean(parts.filter((part) => part !== null))
       },
       describe({ id, spec, chunks }, { step, number }) {

@@ -6,6 +6,7 @@ import { bindVersion } from '../../registry/bind-version.ts'
 import type { Catalog } from '../../registry/catalog.ts'
 import { readModelBytes } from '../../registry/model-versions.ts'
 import { pickVersion } from '../../registry/pick-version.ts'
+import type { OnlineStore } from '../../online/store.ts'
 import type { Database } from '../../runtime/database.ts'
 import type { Logger } from '../../runtime/log.ts'
 import type { BatchSpec } from './batch-spec.ts'
@@ -15,6 +16,8 @@ export interface BatchTools {
   readonly db: Database
   catalog(): Promise<Catalog>
   readonly log: Logger
+  /** The online store, for batches whose predictions are served. Absent: this process has none. */
+  readonly store?: (() => Promise<OnlineStore>) | undefined
 }
 
 /** The models of batches. A model stays loaded until a step uses another one. */

@@ -38,6 +38,8 @@ export const batchRequest = z.object({
   /** Of the mode `upsert`: columns of the spine; null: the keys of the service. */
   key: z.array(z.string()).nullable().default(null),
   rowsPerPart: z.number().int().min(1),
+  /** How long the predictions answer requests from the online store, after the time of their row; null: they do not. */
+  onlineMicros: z.number().nullable().default(null),
   /** How many rows may have no prediction; null: any number. */
   maxRefused: z.union([z.object({ share: z.number() }), z.object({ rows: z.number() })]).nullable(),
   overwrite: z.boolean(),
@@ -60,6 +62,8 @@ export const batchSpec = z.object({
   etag: z.string().nullable(),
   /** The columns by which the mode `upsert` finds rows. */
   key: z.array(z.string()).default([]),
+  /** The identity of the online store that gets the predictions; null: none. */
+  store: z.string().nullable().default(null),
 })
 export type BatchSpec = z.infer<typeof batchSpec>
 

@@ -1,6 +1,7 @@
 import { isDeepStrictEqual } from 'node:util'
 import { LockstepError } from '../../kernel/errors.ts'
 import { settledNow } from '../../offline/stream-bounds.ts'
+import type { OnlineStore } from '../../online/store.ts'
 import { bindVersion } from '../../registry/bind-version.ts'
 import type { Catalog } from '../../registry/catalog.ts'
 import { pickVersion } from '../../registry/pick-version.ts'
@@ -14,6 +15,7 @@ import type { BatchJobs } from './batch-job.ts'
 import type { BatchRequest, BatchSpec } from './batch-spec.ts'
 import { batchKind, batchSpec } from './batch-spec.ts'
 import { currentEtag } from './current-etag.ts'
+import { requireStorable } from './online-predictions.ts'
 import { lockOutputWithin } from './lock-output.ts'
 
 export interface BatchBeginner {
@@ -23,6 +25,8 @@ export interface BatchBeginner {
   /** How others call this process: `host:pid`. */
   readonly worker: string
   readonly by: Actor
+  /** The online store, for predictions that are served. */
+  readonly store?: (() => Promise<OnlineStore>) | undefined
   readonly signal?: AbortSignal
 }
 
@@ -34,18 +38,19 @@ export interface BatchBeginner {
  *   to the folder; `INVALID_REQUEST` for an id; `UNKNOWN_DEFINITION`, `MODEL_MISMATCH`, `FILE_UNREADABLE`
  */
 export async function beginBatch(
-  { db, catalog, kind, worker, by, signal }: BatchBeginner,
+  beginner: BatchBeginner,
   id: string,
   request: BatchRequest,
 ): Promise<{ readonly job: Job; readonly joined: boolean }> {
   checkId(id)
+  const { db, kind, worker, by } = beginner
   for (;;) {
     const present = await newestJob(db, id)
     if (present !== null && (present.state === 'running' || present.state === 'done')) {
       refuseOther(id, present, request)
       return { job: present, joined: true }
     }
-    const spec = await pinned(db, catalog, id, request, signal)
+    const spec = await pinned(beginner, id, request)
     const submitted = await submitJob(db, kind, {
       spec,
       subject: id,
@@ -117,16 +122,12 @@ export async function newestJob(db: Database, id: string): Promise<Job | null> {
   return found === undefined ? null : await readJob(db, Number(found.id))
 }
 
-async function pinned(
-  db: Database,
-  catalog: Catalog,
-  id: string,
-  request: BatchRequest,
-  signal: AbortSignal | undefined,
-): Promise<BatchSpec> {
+async function pinned({ db, catalog, store, signal }: BatchBeginner, id: string, request: BatchRequest): Promise<BatchSpec> {
   const model = catalog.model(request.model)
   const version = pickVersion(model, request.version ?? undefined)
   const { service } = bindVersion(catalog, model.spec, version)
+  const served = request.onlineMicros !== null
+  if (served) requireStorable(id, service)
   const etag = 'file' in request.spine ? await etagOf(request.spine.file) : null
   return {
     id,
@@ -137,6 +138,7 @@ async function pinned(
     service: { id: service.id, fingerprint: service.fingerprint },
     arrivedBefore: await settledNow(db, signal),
     etag,
+    store: served ? ((await (await store?.())?.identity()) ?? null) : null,
     key: request.key ?? [...new Set(service.uses.flatMap(({ key }) => key))],
   }
 }

@@ -4,11 +4,10 @@ import { LockstepError } from '../../kernel/errors.ts'
 import type { Interval } from '../../kernel/interval-text.ts'
 import { fillInterval } from '../../kernel/interval-text.ts'
 import { outputFields } from '../../registry/batch-output-fields.ts'
-import type { Catalog } from '../../registry/catalog.ts'
 import type { ScheduledBatchSpec } from '../../registry/scheduled-batch-spec.ts'
-import type { Database } from '../../runtime/database.ts'
 import { isPassing } from '../../runtime/is-passing.ts'
 import type { JobKind } from '../../runtime/jobs/job-kind.ts'
+import type { BatchTools } from './batch-models.ts'
 import type { BatchJobs } from './batch-job.ts'
 import type { BatchRequest } from './batch-spec.ts'
 import { beginBatch } from './begin-batch.ts'
@@ -23,7 +22,7 @@ const specSchema = z.object({ batch: z.string() })
  * long one does not keep the next from beginning. Of instants that were missed only the newest counts.
  */
 export function scheduledBatches(
-  { db, catalog }: { readonly db: Database; readonly catalog: () => Promise<Catalog> },
+  { db, catalog, store }: Omit<BatchTools, 'log'>,
   kind: BatchJobs['kind'],
 ): JobKind<z.output<typeof specSchema>> {
   return {
@@ -43,7 +42,7 @@ export function scheduledBatches(
       // pruned meanwhile
       if (declared === undefined || moment === null) return null
       const { id, request } = requestOf(declared.spec, intervalBefore(declared.spec.schedule, moment))
-      const { job } = await beginBatch({ db, catalog: known, kind, worker, by: { actor: worker }, signal }, id, request)
+      const { job } = await beginBatch({ db, catalog: known, kind, worker, by: { actor: worker }, store, signal }, id, request)
       return { job: job.id }
     },
     describe: ({ subject }) => `the start of the batch "${subject}"`,

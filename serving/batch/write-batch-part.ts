@@ -10,6 +10,9 @@ import type { Spine } from '../../offline/spine/spine.ts'
 import type { Database } from '../../runtime/database.ts'
 import type { BatchOutput } from './batch-output.ts'
 import type { BatchChunk, BatchPart, BatchSpec } from './batch-spec.ts'
+import type { OnlinePredictions } from './online-predictions.ts'
+import { gatherPredictions } from './online-predictions.ts'
+import { spineKey } from '../features/prediction-key.ts'
 import { ordinalName, statusName } from './batch-spec.ts'
 
 /** The model of a batch. */
@@ -21,6 +24,8 @@ export interface BatchModel {
 
 export interface PartTask extends BatchChunk, Pick<BatchSpec, 'request' | 'arrivedBefore'> {
   readonly spine: Spine
+  /** null: the predictions are not served. */
+  readonly online: OnlinePredictions | null
 }
 
 /** `OK`: the row has a prediction. `INVALID`: a number of it is not finite, and is null. */
@@ -48,7 +53,7 @@ export function batchColumns(spine: Pick<Spine, 'columns'>, request: BatchSpec['
 export async function writeBatchPart(
   db: Database,
   { service, outputs, run }: BatchModel,
-  { part, range, request, arrivedBefore, spine }: PartTask,
+  { part, range, request, arrivedBefore, spine, online }: PartTask,
   output: BatchOutput,
   signal: AbortSignal,
   progress: (done: number, total: number) => void,
@@ -57,6 +62,7 @@ export async function writeBatchPart(
   const own = await sliceSpine(db, spine, range, signal)
   const { slots, columns } = batchColumns(own, request, outputs)
   const writer = await output.part(part, columns)
+  const served = online === null ? null : { ...gatherPredictions(outputs), keyOf: spineKey(service, own) }
   let refused = 0
   let done = 0
   try {
@@ -65,9 +71,18 @@ export async function writeBatchPart(
       const { predictions, statuses } = await predictJoined(run, outputs, batch)
       refused += statuses.reduce((sum, status) => (status === 'OK' || status === 'INVALID' ? sum : sum + 1), 0)
       await writer.write([...slots.map((slot) => batch.spine[slot] as readonly (Value | null)[]), ...predictions, statuses])
+      if (served !== null)
+        for (const [row, status] of statuses.entries())
+          if (status === 'OK')
+            served.add(
+              served.keyOf(batch.spine, row),
+              batch.times[row] as number,
+              predictions.map((column) => column[row] ?? null),
+            )
       done += batch.length
       progress(done, own.rows)
     })
+    if (served !== null) await online?.put(served.predictions)
     const { name, rows, bytes, sha256, etag } = await writer.seal()
     const { user, system } = process.cpuUsage(began)
     const memory = { peakMegabytes: Math.round(process.resourceUsage().maxRSS / 1024) }

@@ -37,6 +37,7 @@ describe('a batch with a schedule', () => {
       format: 'parquet',
       mode: 'replace',
       key: null,
+      onlineMicros: null,
       rowsPerPart: 100_000,
       maxRefused: null,
       overwrite: false,

@@ -2,7 +2,6 @@ import { mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
-import { ListMultipartUploadsCommand, S3Client } from '@aws-sdk/client-s3'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { Value } from '../../kernel/value-type.ts'
 import { openTabularFile } from '../../offline/files/tabular-file.ts'
@@ -27,8 +26,6 @@ import { batchSpec } from '../../serving/batch/batch-spec.ts'
 import { beginBatch } from '../../serving/batch/begin-batch.ts'
 import { scheduledBatches } from '../../serving/batch/scheduled-batches.ts'
 import { predictBatch } from '../../serving/predict/batch.ts'
-import { budget } from '../budget.ts'
-import { killAll, start } from '../cli/run-lockstep.ts'
 import type { OwnS3 } from '../services/buckets.ts'
 import { environmentMs, ownS3 } from '../services/buckets.ts'
 import { hash, servingSet } from './definitions.ts'
@@ -58,6 +55,7 @@ const base: BatchRequest = {
   format: 'parquet',
   mode: 'replace',
   key: null,
+  onlineMicros: null,
   rowsPerPart: 50,
   maxRefused: null,
   overwrite: false,
@@ -79,7 +77,6 @@ beforeAll(async () => {
 }, environmentMs)
 
 afterAll(async () => {
-  killAll()
   await jobs?.close()
   await world?.close()
   await s3?.stop()
@@ -290,44 +287,6 @@ describe('a batch', () => {
     await expect.poll(() => namesIn('s3://predictions/cancelled'), { timeout: 60_000 }).toEqual([])
     expect(await world.db.query(`select relname from pg_class where relname ~ '^(batch|spine)_[0-9]'`)).toEqual([])
   })
-
-  it('writes the same bytes whatever workers are killed meanwhile', async () => {
-    const spine = { sql: `select airport, at, distance from spine, generate_series(1, 100) n` }
-    const request = { model: 'delay', spine, rowsPerPart: 1_440 }
-    expect(await run('calm', request)).toMatchObject({ state: 'done', chunks: 10 })
-    const env = { LOCKSTEP_POSTGRES_URL: world.postgresUrl, LOCKSTEP_DIR: join(folder, 'unused'), ...s3.settings }
-    const startWorker = () => start(env, 'worker', '--only', 'batches')
-    const { job } = await begin('rough', request)
-    const done = async (): Promise<number> => (await readBatch(world.db, 'rough')).chunksDone
-    let worker = startWorker()
-    const kills = budget(20)
-    for (let killed = 0; killed < kills && (await readBatch(world.db, 'rough')).state === 'running'; killed++) {
-      // in the midst of a step: a lease that ends early makes the next worker take it at once
-      await worker.until(/waits for/)
-      const before = await done()
-      await expect
-        .poll(async () => (await done()) > before || (await readBatch(world.db, 'rough')).state !== 'running', { timeout: 60_000 })
-        .toBe(true)
-      worker.child.kill(killed % 3 === 2 ? 'SIGTERM' : 'SIGKILL')
-      await worker.ended
-      await world.db.query(`update lockstep.job_chunks set claimable_at = clock_timestamp() where job = $1 and state = 'open'`, [job.id])
-      worker = startWorker()
-    }
-    const ended = await awaitJob(world.db, job.id, { signal })
-    expect(ended).toMatchObject({ state: 'done', error: null })
-    // the last one may have found nothing left to do
-    await worker.until(/waits for/)
-    worker.child.kill('SIGTERM')
-    expect((await worker.ended).code).toBe(0)
-    const [calm, rough] = [await manifestOf('s3://predictions/calm'), await manifestOf('s3://predictions/rough')]
-    expect(rough.parts.map(({ name, rows: count, sha256 }) => [name, count, sha256])).toEqual(
-      calm.parts.map(({ name, rows: count, sha256 }) => [name, count, sha256]),
-    )
-    expect((await namesIn('s3://predictions/rough')).filter((name) => !name.startsWith('_'))).toHaveLength(10)
-    const client = new S3Client({ forcePathStyle: true })
-    expect((await client.send(new ListMultipartUploadsCommand({ Bucket: 'predictions' }))).Uploads ?? []).toEqual([])
-    client.destroy()
-  }, 180_000)
 })
 
 describe('a batch with a schedule', () => {

@@ -56,6 +56,7 @@ async function begin(id: string, { out, mode, key, ...change }: Change): Promise
     asOf: 'at',
     knownBefore: null,
     columns: null,
+    onlineMicros: null,
     rowsPerPart: 20,
     maxRefused: null,
     overwrite: false,

@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { LockstepError } from '../../../kernel/errors.ts'
+import { parseDuration } from '../../../kernel/duration.ts'
 import { parseTimestamp } from '../../../kernel/time.ts'
 import { outputFields } from '../../../registry/batch-output-fields.ts'
 import { cancelJob } from '../../../runtime/jobs/end-job.ts'
@@ -51,6 +52,12 @@ const body = z.strictObject({
   knownBefore: momentSchema.optional().describe('Ignore rows that were known at this moment or later'),
   columns: z.array(z.string()).optional().describe('The columns of the spine to copy. Default: all'),
   format: z.enum(['parquet', 'csv', 'jsonl']).optional().describe('The format of the files. Default: parquet'),
+  online: z
+    .string()
+    .optional()
+    .describe(
+      'How long the predictions answer requests with "from": "batch" from the online store, after the time of their row: 26h. Default: not',
+    ),
   rowsPerPart: z.int().min(1).optional().describe('The maximum number of rows of a file. Default: 100000'),
   maxRefused: z
     .union([z.strictObject({ share: z.number().min(0).max(1) }), z.strictObject({ rows: z.int().min(0) })])
@@ -130,7 +137,8 @@ export const batchRoutes: readonly Route[] = [
       const db = deps.upkeep.database()
       const catalog = deps.catalog()
       const { kind } = createBatchJobs({ db, catalog: () => Promise.resolve(catalog), log: createLogger('silent') })
-      const beginner = { db, catalog, kind, worker: processName(), by: actorOf(call) }
+      const store = () => Promise.resolve(deps.upkeep.store())
+      const beginner = { db, catalog, kind, worker: processName(), by: actorOf(call), store }
       const { job, joined } = await asRefusal(() => beginBatch(beginner, call.params['id'] ?? '', request))
       return jsonAnswer({ ...batchJson(job), joined, requestId: call.requestId }, 202)
     },
@@ -182,7 +190,20 @@ export const batchRoutes: readonly Route[] = [
 ]
 
 function requestOf({ version, knownBefore, rowsPerPart = 100_000, ...given }: z.output<typeof body>): BatchRequest {
-  const { model, spine, out, time = null, asOf = 'at', columns = null, format, mode, key, maxRefused = null, overwrite = false } = given
+  const {
+    model,
+    spine,
+    out,
+    time = null,
+    asOf = 'at',
+    columns = null,
+    format,
+    mode,
+    key,
+    online,
+    maxRefused = null,
+    overwrite = false,
+  } = given
   return {
     model,
     version: version ?? null,
@@ -192,6 +213,7 @@ function requestOf({ version, knownBefore, rowsPerPart = 100_000, ...given }: z.
     knownBefore: knownBefore === undefined ? null : parseTimestamp(knownBefore),
     columns,
     ...outputFields({ out, format, mode, key }),
+    onlineMicros: online === undefined ? null : parseDuration(online, 'The field "online"'),
     rowsPerPart,
     maxRefused,
     overwrite,

@@ -254,6 +254,10 @@ export const definitionAnswer = z.object({
       format: z.enum(['parquet', 'csv', 'jsonl', 'table']).describe('The format of the files; table: the rows of a table'),
       mode: z.enum(['replace', 'append', 'upsert']).describe('What becomes of the rows of a table that are there'),
       key: z.array(z.string()).nullable().describe('By which columns upsert finds rows; null: the entity keys'),
+      onlineMicros: z
+        .number()
+        .nullable()
+        .describe('How long the predictions answer requests from the online store, microseconds after the time of their row; null: not'),
       rowsPerPart: z.int().describe('The maximum number of rows of a file'),
       maxRefused: z
         .union([z.object({ share: z.number().describe('A share') }), z.object({ rows: z.int().describe('A number') })])

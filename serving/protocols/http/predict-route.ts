@@ -13,6 +13,10 @@ import { requireScope } from '../../traffic/authorize.ts'
 import { callerOf } from './caller.ts'
 import type { ServingContext } from '../../context.ts'
 import type { Call, RouteAnswer } from './call.ts'
+import type { BatchAnswers } from '../../predict/batch-answers.ts'
+import { readBatchAnswers } from '../../predict/batch-answers.ts'
+import { formatTimestamp } from '../../../kernel/time.ts'
+import { LockstepError } from '../../../kernel/errors.ts'
 import { featuresWriter, formatSchema, frontiersJson, maxIncluded, momentJson, typesJson, typesText } from './feature-members.ts'
 import { canSayAll, jsonCanSay, recordWriter } from './json.ts'
 import { arrowType, jsonType, tableTypeFor } from './media-type.ts'
@@ -28,6 +32,10 @@ const predictSchema = z.strictObject({
   asOf: asOfSchema,
   after: afterSchema,
   onUnavailable: onUnavailableSchema,
+  from: z
+    .enum(['live', 'batch'])
+    .optional()
+    .describe('batch: fresh predictions of the newest batch answer, and the model answers the other rows. Default: live'),
   format: formatSchema,
   include: z
     .array(z.enum(['features', 'eventTimes', 'frontiers', 'types']))
@@ -67,18 +75,82 @@ export const predictRoutes: readonly Route[] = [
  * `outputStatuses` in the order of the entities, which names those outputs only:
  * `"predictions":[{"delay":null},{"delay":3}],"outputStatuses":[{"delay":"INVALID"},{}]`.
  */
-async function answerPredict(call: Call, context: PredictContext & Pick<ServingContext, 'bodyLimitBytes'>): Promise<RouteAnswer> {
+async function answerPredict(call: Call, context: Answering): Promise<RouteAnswer> {
   const type = tableTypeFor(call.incoming.headers.accept)
   const body = await readBody(call, context.bodyLimitBytes, predictSchema)
   const { include, format, model, version, entities, asOf, after, onUnavailable } = body
   // the scope for predictions does not include the features that they are made from
   if (include?.some((each) => each === 'features' || each === 'eventTimes') === true) requireScope(call, 'read')
   const caller = callerOf(call)
+  const found = body.from === 'batch' ? await answersOf(context, body, type) : null
+  if (found !== null) return await answerFromBatch(context, call, body, found)
   const request = { model, version, entities, asOf, after, onUnavailable, caller, deadline: call.deadline, span: call.span }
   return await predict(context, request, (predicted) => {
     const head = headJson(predicted, include, caller)
     if (type === jsonType && format !== 'columns') return { status: 200, body: `${head}${membersJson(predicted, include, caller)}}` }
     return predictColumns(type, predicted, include ?? [], caller.predictionBase, head)
+  })
+}
+
+type Answering = PredictContext & Pick<ServingContext, 'bodyLimitBytes' | 'upkeep'>
+type PredictBody = z.output<typeof predictSchema>
+
+/** @throws LockstepError `INVALID_REQUEST` where the request asks for what a batch does not keep */
+async function answersOf(context: Answering, body: PredictBody, type: string): Promise<BatchAnswers | null> {
+  const { model, version, entities } = body
+  const beyond = (['asOf', 'after', 'include'] as const).find((field) => body[field] !== undefined)
+  if (beyond !== undefined)
+    throw new LockstepError(
+      'INVALID_REQUEST',
+      `A batch keeps predictions only, so "from": "batch" cannot be combined with "${beyond}". Leave one out.`,
+    )
+  if (type !== jsonType || body.format === 'columns')
+    throw new LockstepError(
+      'INVALID_REQUEST',
+      'With "from": "batch" the answer is JSON by row. Leave out the format and the Accept header.',
+    )
+  const tools = { models: context.models, store: context.upkeep.store, clock: context.clock }
+  return await readBatchAnswers(tools, context.catalog(), model, version, entities)
+}
+
+/** Rows without a fresh prediction are predicted; the answer has all rows in order, and says which came from a batch. */
+async function answerFromBatch(
+  context: Answering,
+  call: Call,
+  { model, version, entities, onUnavailable }: PredictBody,
+  { version: served, outputs, rows }: BatchAnswers,
+): Promise<RouteAnswer> {
+  const caller = callerOf(call)
+  const left = entities.filter((_, row) => rows[row] === null)
+  const write = outputsWriter(outputs)
+  const body = (head: string, ids: readonly string[], live: readonly Prediction[]): RouteAnswer => {
+    let next = 0
+    const place = rows.map((row) => (row === null ? next++ : null))
+    const predictions = rows.map((row, i) => row?.prediction ?? (live[place[i] ?? 0] as Prediction))
+    const idsOfRows = place.map((at) => (at === null ? 'null' : JSON.stringify(ids[at])))
+    const batches = rows.map((row) => (row === null ? 'null' : `{"id":${JSON.stringify(row.id)},"asOf":"${formatTimestamp(row.asOf)}"}`))
+    const text = `"predictionIds":[${idsOfRows.join()}],"predictions":[${predictions.map(write).join()}]${outputStatusesJson(outputs, predictions)}`
+    return { status: 200, body: `${head},${text},"fromBatch":[${batches.join()}]}` }
+  }
+  if (left.length === 0) {
+    const role = version === undefined ? 'champion' : 'requested'
+    const read = { asOf: context.clock(), skewed: false, degraded: false, staleMs: null, late: [] }
+    const head = `{"model":${JSON.stringify(served.model)},"version":${served.version},"service":"${served.service}","role":"${role}"`
+    return body(`${head},${momentJson(read, caller.requestId)}`, [], [])
+  }
+  // the same version, whatever is promoted meanwhile
+  const request = {
+    model,
+    version: version ?? served.version,
+    entities: left,
+    onUnavailable,
+    caller,
+    deadline: call.deadline,
+    span: call.span,
+  }
+  return await predict(context, request, (predicted) => {
+    const ids = JSON.parse(`[${predictionIdsJson(caller.predictionBase, left.length)}]`) as string[]
+    return body(headJson(predicted, undefined, caller), ids, predicted.predictions)
   })
 }
 

@@ -84,7 +84,15 @@ export const predictAnswer = z.object({
   ...moment,
   types,
   outputTypes: types,
-  predictionIds: z.array(z.string()).describe('By index of the entities: the id of the prediction, as in the prediction log'),
+  predictionIds: z
+    .array(z.string().nullable())
+    .describe('By index of the entities: the id of the prediction, as in the prediction log; null: it came from a batch'),
+  fromBatch: z
+    .array(
+      z.object({ id: z.string().describe('The id of the batch'), asOf: z.string().describe('The time of its row, RFC 3339') }).nullable(),
+    )
+    .optional()
+    .describe('Only with "from": "batch", by index of the entities: the batch of the prediction; null: the model has just made it'),
   predictions: z
     .union([z.array(named), columns])
     .describe('In the order of the entities; with the format columns: by name of the output, a value for each entity'),
