@@ -126,7 +126,7 @@ it('write the same rows once, whatever is killed or goes away meanwhile', { time
   const workers = await Promise.all([hire(), hire()])
   const kill = (how: 'SIGKILL' | 'SIGTERM') => async () => {
     const place = random() < 0.5 ? 0 : 1
-    const worker = workers[place] as Running
+    const worker = workers[place]
     worker.child.kill(how)
     const { code } = await worker.ended
     if (how === 'SIGTERM') expect(code).toBe(0)
