@@ -67,6 +67,8 @@ export interface ServedRow {
   /** null: no experiment. */
   readonly experiment: string | null
   readonly variant: string | null
+  /** The version in whose place this one answered, because that one failed; null: none. */
+  readonly bypassed: number | null
 }
 
 interface ServedAnswer extends Answer {

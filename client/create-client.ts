@@ -226,15 +226,16 @@ function predicted(answer: Named): object {
   const { model, version = null, service = null } = answer
   const predictionIds = answer['predictionIds'] as readonly string[]
   const byRow: ServedRow[] = []
-  for (const { rows, version, service, role, experiment = null, variant = null } of servedBy(answer)) {
-    const served = { version, service, role, experiment, variant }
+  for (const { rows, version, service, role, experiment = null, variant = null, bypassed = null } of servedBy(answer)) {
+    const served = { version, service, role, experiment, variant, bypassed }
     for (const row of rows ?? predictionIds.keys()) byRow[row] = { predictionId: predictionIds[row] ?? '', ...served }
   }
   return { model, version, service, servedBy: byRow, ...moment(answer), predictionIds }
 }
 
 /** As servers answer. Without `rows`: of all rows. */
-interface ServedGroup extends Pick<ServedRow, 'version' | 'service' | 'role'>, Partial<Pick<ServedRow, 'experiment' | 'variant'>> {
+interface ServedGroup
+  extends Pick<ServedRow, 'version' | 'service' | 'role'>, Partial<Pick<ServedRow, 'experiment' | 'variant' | 'bypassed'>> {
   readonly rows?: readonly number[]
 }
 

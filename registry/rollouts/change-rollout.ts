@@ -24,6 +24,7 @@ import { parsePlan } from './plan-schema.ts'
 import { rolloutOf } from './rollout.ts'
 import type { RolloutChange } from './rollout-transaction.ts'
 import { changed, endRollout, routingOf, runningRollout, subjectOf, updateRollout } from './rollout-transaction.ts'
+import { unmaterializedViews } from './unmaterialized-views.ts'
 
 export interface RolloutStart {
   readonly version: VersionReference
@@ -97,7 +98,12 @@ export async function startRollout(
     await recordAudit({ kysely: transaction }, by, { action: 'rollout.start', subject: subjectOf(rollout), after: routingOf(rollout) })
     return rollout
   })
-  return { ...change, servers }
+  const views = await unmaterializedViews(db.kysely, catalog, picked)
+  return { ...change, notes: [...change.notes, ...views.map(unmaterializedNote)], servers }
+}
+
+function unmaterializedNote(view: string): string {
+  return `The candidate reads "${view}", which was never materialized, so its requests fail and the champion answers them. Materialize it: lockstep materialize ${view}`
 }
 
 function planOf(catalog: Catalog, model: CatalogModel, stated: unknown, allowPrivate: boolean): RolloutPlan {

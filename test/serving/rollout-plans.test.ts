@@ -1,4 +1,5 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
+import { createClient } from '../../client/index.ts'
 import { controlRollouts } from '../../monitoring/rollouts/controller.ts'
 import { replayDecision } from '../../monitoring/rollouts/replay.ts'
 import { loadCatalog } from '../../registry/catalog.ts'
@@ -8,6 +9,8 @@ import { workOnJobs } from '../../runtime/jobs/work-on-jobs.ts'
 import { endlessModel } from '../inference/made-models.ts'
 import { floats, makeOnnx } from '../inference/make-onnx.ts'
 import { until } from './gate.ts'
+import { readArrow } from './read-arrow.ts'
+import type * as definitions from '../client/definitions.ts'
 import type { World } from './world.ts'
 import { ask, createWorld } from './world.ts'
 
@@ -195,6 +198,29 @@ describe('a rollout with a plan, under load', { timeout: 120_000 }, () => {
     const shown = (await ask(url, '/v1/models/delay/rollout')).body as unknown as { decisions: readonly { action: string; by: string }[] }
     const actions = shown.decisions.filter(({ by }) => by !== 'rollout controller').map(({ action }) => action)
     expect(actions).toEqual(['abort', 'resume', 'share', 'pause', 'start'])
+  })
+
+  it('says in every protocol in whose place the champion answers, and at its start what is not materialized', async () => {
+    const [url = ''] = urls
+    const start = async () => (await ask(url, '/v1/models/delay/rollout', { version: 3, share: 1 })).body as { readonly notes?: unknown }
+    expect(await start()).toMatchObject({ notes: [] })
+    await world.db.query(`update lockstep.materialization_runs set view = 'hidden' where view = 'airport_delays@1'`)
+    expect((await ask(url, '/v1/models/delay/rollout/abort', {})).status).toBe(200)
+    const note = expect.stringContaining('The candidate reads "airport_delays@1", which was never materialized') as string
+    expect(await start()).toMatchObject({ notes: [note] })
+    await world.db.query(`update lockstep.materialization_runs set view = 'airport_delays@1' where view = 'hidden'`)
+    const entities = [{ airport: 'ATL', distance: 1e-9 }]
+    await until(async () => (await ask(url, '/v1/predict', { model: 'delay', entities })).text.includes('"bypassed":3'))
+    const client = createClient<typeof definitions>({ url })
+    const { servedBy } = await client.predict('delay', entities)
+    expect(servedBy).toMatchObject([{ version: 2, role: 'champion', bypassed: 3 }])
+    const headers = { 'content-type': 'application/json', accept: 'application/vnd.apache.arrow.stream' }
+    const stream = await fetch(`${url}/v1/predict`, { method: 'POST', headers, body: JSON.stringify({ model: 'delay', entities }) })
+    expect(readArrow(new Uint8Array(await stream.arrayBuffer())).about).toMatchObject({ version: 2, bypassed: 3 })
+    const tensor = (name: string, datatype: string, data: readonly unknown[]) => ({ name, datatype, shape: [data.length], data })
+    const inputs = [tensor('airport', 'BYTES', ['ATL']), tensor('distance', 'FP64', [1e-9])]
+    const inferred = await ask(url, '/v2/models/delay/infer', { inputs })
+    expect(inferred.body).toMatchObject({ model_version: '2', parameters: { role: 'champion', bypassed: '3' } })
   })
 
   it('goes on although another rollout cannot be decided about', async () => {

@@ -108,9 +108,9 @@ def test_errors_go_from_process_to_process() -> None:
     assert copy.copy(again).details == {}
 
 
-def test_rows_know_their_version_role_experiment_and_variant() -> None:
+def test_rows_know_their_version_role_variant_and_what_was_bypassed() -> None:
     arm = {"version": 2, "role": "arm", "experiment": "prices", "variant": "treatment"}
-    groups = [{"version": 1, "role": "champion", "rows": [1]}, {**arm, "rows": [0]}]
+    groups = [{"version": 1, "role": "champion", "bypassed": 2, "rows": [1]}, {**arm, "rows": [0]}]
     several = {"predictionIds": ["a/0", "a/1"], "servedBy": groups}
     assert _served([several, {"predictionIds": ["b/0"], **arm}]) == {
         "version": None,
@@ -118,4 +118,5 @@ def test_rows_know_their_version_role_experiment_and_variant() -> None:
         "roles": ["arm", "champion", "arm"],
         "experiments": ["prices", None, "prices"],
         "variants": ["treatment", None, "treatment"],
+        "bypassed": [None, 2, None],
     }

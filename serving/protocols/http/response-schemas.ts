@@ -61,6 +61,10 @@ const servedAs = {
     ),
   experiment: z.string().optional().describe('Of the role arm: the experiment'),
   variant: z.string().optional().describe('Of the role arm: the variant'),
+  bypassed: z
+    .int()
+    .optional()
+    .describe('The version in whose place this one answered, because that one failed or is bypassed. Absent: none'),
 }
 
 export const predictAnswer = z.object({
@@ -70,6 +74,7 @@ export const predictAnswer = z.object({
   role: servedAs.role.optional(),
   experiment: servedAs.experiment,
   variant: servedAs.variant,
+  bypassed: servedAs.bypassed,
   servedBy: z
     .array(
       z.object({

@@ -186,11 +186,17 @@ function entityOutputs(
  */
 function servedBy({ groups, predictions }: Predicted): Parameters {
   const [only] = groups
-  if (only !== undefined && groups.length === 1) return { role: only.role, ...experimentOf([only]) }
+  if (only !== undefined && groups.length === 1) return { role: only.role, ...experimentOf([only]), ...bypassedOf([only]) }
   const byRow = new Array<PredictedGroup | undefined>(predictions.length)
   for (const group of groups) for (const row of group.rows) byRow[row] = group
   const versions = byRow.map((group) => group?.model.version.version ?? '').join()
-  return { versions, roles: byRow.map((group) => group?.role ?? '').join(), ...experimentOf(byRow) }
+  return { versions, roles: byRow.map((group) => group?.role ?? '').join(), ...experimentOf(byRow), ...bypassedOf(byRow) }
+}
+
+/** The versions in whose place others answered. */
+function bypassedOf(byRow: readonly (ServedAs | undefined)[]): Parameters {
+  if (byRow.every((each) => each?.bypassed === undefined)) return {}
+  return { bypassed: byRow.map((each) => each?.bypassed ?? '').join() }
 }
 
 function experimentOf(byRow: readonly (ServedAs | undefined)[]): Parameters {

@@ -163,6 +163,7 @@ class Predictions(Answer):
         roles: By row: why that version answered: `champion`, `canary`, `arm` or `requested`.
         experiments: By row: the experiment that chose the version; None: none did.
         variants: By row: the variant of that experiment; None: there is none.
+        bypassed: By row: the version in whose place this one answered, because that one failed; None: none.
         prediction_ids: The ids of the predictions, as in the prediction log.
         features: What the predictions were made from; None unless asked for.
     """
@@ -173,6 +174,7 @@ class Predictions(Answer):
     roles: Sequence[str]
     experiments: Sequence[Optional[str]]
     variants: Sequence[Optional[str]]
+    bypassed: Sequence[Optional[int]]
     prediction_ids: Sequence[str]
     features: Optional[Table] = field(default=None)
 

@@ -290,6 +290,7 @@ def _served(answers: Sequence[Json]) -> Json:
     roles: list[str] = []
     experiments: list[Optional[str]] = []
     variants: list[Optional[str]] = []
+    bypassed: list[Optional[int]] = []
     for answer in answers:
         count = len(answer["predictionIds"])
         groups = answer.get("servedBy") or [{**answer, "rows": range(count)}]
@@ -298,12 +299,14 @@ def _served(answers: Sequence[Json]) -> Json:
         roles += [by_row[row]["role"] for row in range(count)]
         experiments += [by_row[row].get("experiment") for row in range(count)]
         variants += [by_row[row].get("variant") for row in range(count)]
+        bypassed += [by_row[row].get("bypassed") for row in range(count)]
     return {
         "version": versions[0] if len(set(versions)) == 1 else None,
         "versions": versions,
         "roles": roles,
         "experiments": experiments,
         "variants": variants,
+        "bypassed": bypassed,
     }
 
 
