@@ -32,6 +32,8 @@ export default class TimingsReporter implements Reporter {
     console.log(`\nSeconds by test file\n${head.map((name) => name.padStart(width(name))).join('  ')}  file`)
     for (const { file, seconds } of rows.filter((row) => cost(row) >= leastSeconds)) console.log(`${line(seconds)}  ${file}`)
     console.log(`${line(totals)}  all ${rows.length} files`)
+    const [, , cpu = 0, children = 0] = totals
+    console.log(`Processor time of all files: ${(cpu + children).toFixed(0)} s, without that of the services they use`)
   }
 }
 

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { bareEnvironment } from '../bare-environment.ts'
 import { definitionFiles } from '../registry/definition-files.ts'
-import { rootFolder } from '../source-files.ts'
+import { programFile } from './run-lockstep.ts'
 
 const features = `import { count, entity, featureService, featureView, source, t } from 'lockstep'
 const shop = entity('shop', { key: { shop: t.string } })
@@ -31,7 +31,7 @@ afterAll(() => rm(folder, { recursive: true, force: true }))
 function onOwnDisk(script: string): Promise<string> {
   const prelude = `
     disk() { if mountpoint -q '${folder}/disk'; then mount -o remount,size=$1m '${folder}/disk'; else mount -t tmpfs -o size=$1m none '${folder}/disk'; fi; }
-    ls() { timeout 120 '${process.execPath}' '${join(rootFolder, 'cli/main.ts')}' "$@" 2>&1 >/dev/null; echo "$1 ended with $?"; }
+    ls() { timeout 120 '${process.execPath}' '${programFile('cli/main')}' "$@" 2>&1 >/dev/null; echo "$1 ended with $?"; }
     cd '${folder}'`
   const own = process.getuid?.() === 0 ? '-m' : '-rm'
   const child = spawn('unshare', [own, 'sh', '-c', `${prelude}\n${script}`], {

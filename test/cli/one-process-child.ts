@@ -1,7 +1,8 @@
-import { run } from '../../cli/run.ts'
+import { pathToFileURL } from 'node:url'
+import type { run as runCommand } from '../../cli/run.ts'
 
 // The command line as a long-lived process: it receives command lines, runs each as bin/lockstep does, and sends back
-// the outcome.
+// the outcome. Its argument is the file of `run`.
 
 export interface CommandLine {
   readonly words: readonly string[]
@@ -23,10 +24,13 @@ for (const stream of ['stdout', 'stderr'] as const) {
   }
 }
 
+// not awaited: a message finds a listener at once
+const program: Promise<{ readonly run: typeof runCommand }> = import(pathToFileURL(process.argv[2] ?? '').href)
 const own = { ...process.env }
 process.on('message', ({ words, env }: CommandLine) => {
   Object.assign(process.env, env)
-  void run(words, new AbortController().signal).then((exitCode) => {
+  void program.then(async ({ run }) => {
+    const exitCode = await run(words, new AbortController().signal)
     const ran: Ran = { exitCode, out: written.stdout, err: written.stderr }
     written.stdout = ''
     written.stderr = ''

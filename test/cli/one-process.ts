@@ -3,6 +3,7 @@ import { once } from 'node:events'
 import { join } from 'node:path'
 import { bareEnvironment } from '../bare-environment.ts'
 import type { CommandLine, Ran } from './one-process-child.ts'
+import { programFile } from './run-lockstep.ts'
 
 /** A process that runs commands one after the other, because starting a process takes far longer than most commands. */
 export interface CommandProcess {
@@ -13,7 +14,11 @@ export interface CommandProcess {
 
 /** @param cwd its working directory; absent: this process' own */
 export function startCommandProcess(cwd?: string): CommandProcess {
-  const child = fork(join(import.meta.dirname, 'one-process-child.ts'), { cwd, env: bareEnvironment, execArgv: [] })
+  const child = fork(join(import.meta.dirname, 'one-process-child.ts'), [programFile('cli/run')], {
+    cwd,
+    env: bareEnvironment,
+    execArgv: [],
+  })
   const exited = once(child, 'exit')
   return {
     async run(line) {

@@ -54,7 +54,16 @@ export function killAll(): void {
   for (const child of living) child.kill('SIGKILL')
 }
 
-const main = join(rootFolder, 'cli/main.ts')
+const main = programFile('cli/main')
+
+/**
+ * A file of the program, without its ending: of the bundle that a run of tests makes (test/program.ts), or a source
+ * where another program uses these helpers.
+ */
+export function programFile(name: string): string {
+  const program = process.env['LOCKSTEP_TEST_PROGRAM']
+  return program === undefined ? join(rootFolder, `${name}.ts`) : join(program, `${name}.js`)
+}
 
 export function jsonOf(out: string): Printed {
   const text = out.trim()

@@ -6,6 +6,7 @@ import { bareEnvironment } from '../bare-environment.ts'
 import { createRedisStore } from '../../online/redis-store.ts'
 import { openPostgres } from '../../runtime/open-postgres.ts'
 import { openRedis } from '../../runtime/redis.ts'
+import { programFile } from '../cli/run-lockstep.ts'
 import { testRedis } from '../services/index.ts'
 import { gated, until } from './gate.ts'
 import type { World } from './world.ts'
@@ -53,7 +54,7 @@ describe('a PostgreSQL that accepts and never answers', () => {
   it('does not keep the process of a server from ending with 0', async () => {
     const gate = await gated(world.postgresUrl)
     const redis = await testRedis()
-    const child = spawn(process.execPath, ['cli/main.ts', 'serve', '--port', '0', '--json'], {
+    const child = spawn(process.execPath, [programFile('cli/main'), 'serve', '--port', '0', '--json'], {
       stdio: ['ignore', 'pipe', 'ignore'],
       env: {
         ...bareEnvironment,

@@ -1,0 +1,85 @@
+import { readFileSync } from 'node:fs'
+import { dirname, extname, join, relative } from 'node:path'
+import type { Plugin } from 'esbuild'
+import { build } from 'esbuild'
+
+/** What processes and threads start from, and `run`, with which tests run many commands in one process. */
+const entries = [
+  'cli/main',
+  'cli/run',
+  'cli/serve-child',
+  'cli/dev/load-worker',
+  'inference/inspect-child',
+  'inference/model-process-child',
+  'inference/orphan-worker',
+  'runtime/end-loop-worker',
+  'runtime/watchdog-worker',
+]
+
+/** Dependencies that nearly every command loads, in hundreds of files: these are bundled, and all others imported. */
+const bundledPackages = [
+  '@opentelemetry/api',
+  'date-fns',
+  'hono',
+  'ioredis',
+  'kysely',
+  'pg',
+  'pg-copy-streams',
+  'pino',
+  'prom-client',
+  'zod',
+]
+
+/**
+ * Writes the program to `out` in few files, because a process that imports each source and each file of the
+ * dependencies on its own takes several times as long to start. What a command does not need lies in a file that it does
+ * not import.
+ */
+export async function bundle(root: string, out: string): Promise<void> {
+  const { dependencies }: { dependencies: Record<string, string> } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
+  const imported = Object.keys(dependencies).filter((name) => !bundledPackages.includes(name))
+  await build({
+    absWorkingDir: root,
+    entryPoints: [...entries.map((entry) => ({ in: `${entry}.ts`, out: entry })), { in: folderModule, out: 'chunks/folder' }],
+    outdir: out,
+    outbase: root,
+    chunkNames: 'chunks/[name]-[hash]',
+    bundle: true,
+    splitting: true,
+    format: 'esm',
+    platform: 'node',
+    target: 'node22',
+    external: imported.flatMap((name) => [name, `${name}/*`]),
+    // bundled dependencies in CommonJS require modules of Node
+    banner: { js: `import { createRequire as $createRequire } from 'node:module'; const require = $createRequire(import.meta.url);` },
+    plugins: [placesOfSources(root)],
+    logLevel: 'warning',
+  })
+}
+
+const folderModule = 'lockstep:folder'
+
+/** A bundled source finds the files beside it, such as a worker's script, as if it were a file of its own in `out`. */
+function placesOfSources(root: string): Plugin {
+  return {
+    name: 'places of sources',
+    setup({ onResolve, onLoad }) {
+      onResolve({ filter: new RegExp(`^${folderModule}$`) }, ({ path }) => ({ path, namespace: 'lockstep' }))
+      onLoad({ filter: /.*/, namespace: 'lockstep' }, () => ({
+        // it lies in "chunks", whether it has a file of its own or shares one
+        contents: `export const placeOf = (path) => new URL('../' + path, import.meta.url)`,
+      }))
+      onLoad({ filter: /\.ts$/ }, ({ path }) => {
+        const text = readFileSync(path, 'utf8')
+        if (path.includes('/node_modules/') || !/import\.meta\.(url|dirname|filename)/.test(text)) return undefined
+        const place = `$placeOf(${JSON.stringify(`${relative(root, path).slice(0, -extname(path).length)}.js`)})`
+        const head = `import { placeOf as $placeOf } from '${folderModule}'; import { fileURLToPath as $fileURLToPath } from 'node:url';`
+        const contents = text
+          .replaceAll('import.meta.url', `${place}.href`)
+          .replaceAll('import.meta.dirname', `$fileURLToPath(new URL('.', ${place})).slice(0, -1)`)
+          .replaceAll('import.meta.filename', `$fileURLToPath(${place})`)
+        return { contents: `${head}${contents}`, loader: 'ts', resolveDir: dirname(path) }
+      })
+    },
+  }
+}
