@@ -1,7 +1,6 @@
 import type { ServicePlan } from '../../kernel/service-plan.ts'
 import { LockstepError } from '../../kernel/errors.ts'
 import type { Column } from '../../kernel/value-type.ts'
-import { rangesOf } from '../../offline/dataset-parts.ts'
 import { refuseUnfrozen } from '../../offline/distributed-export/plan-export.ts'
 import { openSpine } from '../../offline/spine/open-spine.ts'
 import { dropUnderReaders, indexSpine } from '../../offline/spine/slice-spine.ts'
@@ -15,6 +14,7 @@ import { currentEtag } from './current-etag.ts'
 import type { BatchChunk, BatchPlan, BatchSpec } from './batch-spec.ts'
 import { batchName, batchTable, ordinalName, statusName } from './batch-spec.ts'
 import type { BatchOutput } from './batch-output.ts'
+import { cutParts, largeEntities } from './cut-parts.ts'
 import { batchColumns } from './write-batch-part.ts'
 
 /**
@@ -38,11 +38,16 @@ export async function planBatch(
   const spine = await openSpine(db, service, input, { time, seen, signal })
   try {
     refuseClash(spine.columns, outputs, format === 'table' ? [ordinalName, statusName, batchName] : [ordinalName, statusName])
-    const ranges = rangesOf(spine.rows, Math.ceil(spine.rows / rowsPerPart))
-    if (ranges.length > 1) await refuseUnfrozen(db, service)
+    if (spine.rows > rowsPerPart) await refuseUnfrozen(db, service)
     const numbered = [...spine.columns, { name: ordinalName, type: { kind: 'int64' }, sql: `s.${sqlIdentifier(ordinalName)}` }] as const
     await output.begin(batchColumns({ columns: numbered }, request, outputs).columns, spine.time)
-    const columns = await storeByKey(db, service, spine, job, signal)
+    const { columns, key } = await storeByKey(db, service, spine, job, signal)
+    const large = await largeEntities(
+      db,
+      { table: batchTable(job), key, ordinal: `s.${sqlIdentifier(ordinalColumn)}`, rowsPerPart },
+      signal,
+    )
+    const ranges = cutParts(spine.rows, rowsPerPart, large)
     const { drop: _, table: __, ...stored } = spine
     return { plan: { spine: { ...stored, columns }, parts: ranges.length }, chunks: ranges.map((range, part) => ({ part, range })) }
   } finally {
@@ -50,14 +55,18 @@ export async function planBatch(
   }
 }
 
-/** Copies the spine into the table of the job, numbered by key and time. Its own numbers become a column. */
+/**
+ * Copies the spine into the table of the job, numbered by key and time. Its own numbers become a column.
+ *
+ * @returns also the SQL of the parts of that key
+ */
 async function storeByKey(
   db: Database,
   service: ServicePlan,
   spine: Spine,
   job: number,
   signal: AbortSignal,
-): Promise<readonly SpineColumn[]> {
+): Promise<{ readonly columns: readonly SpineColumn[]; readonly key: readonly string[] }> {
   const table = batchTable(job)
   const [pass] = planPasses(service.uses)
   const key = (pass?.mappings[0]?.columns ?? []).map((name) => {
@@ -76,7 +85,7 @@ async function storeByKey(
   await dropUnderReaders(db, table)
   await db.query(`CREATE UNLOGGED TABLE ${table} AS SELECT ${columns.join(', ')} FROM ${spine.table} s`, [], { signal })
   await indexSpine(db, { ...spine, table }, signal)
-  return [...spine.columns, { name: ordinalName, type: { kind: 'int64' }, sql: `s.${ordinal}` }]
+  return { columns: [...spine.columns, { name: ordinalName, type: { kind: 'int64' }, sql: `s.${ordinal}` }], key }
 }
 
 async function requireUnchanged(input: BatchSpec['request']['spine'], etag: string | null): Promise<void> {

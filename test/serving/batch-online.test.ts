@@ -49,7 +49,7 @@ describe.each(['embedded', 'redis'] as const)('predictions of a batch in a store
     const request: BatchRequest = {
       model: 'strict',
       version: null,
-      // the last one comes twice, in two parts
+      // the last one comes twice
       spine: { sql: `select airport, at from ahead union all select 'A6', timestamptz '2001-07-01 09:00Z'` },
       time: 'at',
       asOf: 'at',
@@ -118,8 +118,11 @@ describe.each(['embedded', 'redis'] as const)('predictions of a batch in a store
         (each) => each?.time,
       ),
     ).toEqual([noon - hour, noon - 2 * hour])
+    // of two parts with one key, the later row stays, whichever is written first
+    for (const time of [2, 3, 1]) await putPredictions(world.store, { model: 'strict', job: 1 }, new Map([['A1\0', { time, text: '[1]' }]]))
+    const first = (await readStoredBatch(world.store, 'strict')) as NonNullable<typeof before>
+    expect(await readPredictions(world.store, 'strict', { ...first, job: 1 }, ['A1\0'])).toEqual([{ time: 3, text: '[1]' }])
     // an older batch that ends later does not replace it
-    await putPredictions(world.store, { model: 'strict', job: 1 }, new Map([['A1\0', { time: noon, text: '[1]' }]]))
     await publishBatch(world.store, 'strict', { id: 'old', job: 1, version: 1, entities: [], freshMicros: hour })
     expect(await readStoredBatch(world.store, 'strict')).toMatchObject({ id: 'next' })
   })

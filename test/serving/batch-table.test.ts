@@ -85,7 +85,7 @@ async function leftovers(): Promise<readonly unknown[]> {
 
 describe('a batch into a table', () => {
   it('has the rows of a folder, with their batch', async () => {
-    expect(await run('scores/1', { out: 'postgres:scores' })).toMatchObject({ state: 'done', error: null, chunks: 3, result: { rows } })
+    expect(await run('scores/1', { out: 'postgres:scores' })).toMatchObject({ state: 'done', error: null, chunks: 4, result: { rows } })
     const found = await world.db.query<Record<string, unknown>>('select * from scores order by _ordinal')
     expect(Object.keys(found[0] ?? {})).toEqual(['id', 'airport', 'at', 'distance', '_ordinal', 'probabilities', '_status', '_batch'])
     expect(found.map(({ id }) => id)).toEqual(Array.from({ length: rows }, (_, i) => i + 1))
