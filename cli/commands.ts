@@ -106,6 +106,7 @@ export const commands: readonly CommandEntry[] = [
   { name: 'audit', load: async () => (await import('./commands/audit.ts')).auditCommand },
   { name: 'explain', load: async () => (await import('./commands/explain.ts')).explainCommand },
   { name: 'serve', load: async () => (await import('./commands/serve.ts')).serveCommand },
+  { name: 'ui', load: async () => (await import('./commands/ui.ts')).uiCommand },
   { name: 'openapi', load: async () => (await import('./commands/openapi.ts')).openapiCommand },
   { name: 'completion', load: async () => (await import('./commands/completion.ts')).createCompletionCommand(commands) },
 ]

@@ -1,8 +1,10 @@
 import { dirname, relative, resolve } from 'node:path'
 import { readVersion } from '../../runtime/version.ts'
+import { codeSeconds } from '../../registry/keys/dashboard-sessions.ts'
 import type { Command } from '../command.ts'
 import { definitionsArgument, definitionsFile } from '../definitions-argument.ts'
 import { startDev } from '../dev/start-dev.ts'
+import { offerLinks } from '../ui-link.ts'
 
 export const devCommand: Command = {
   name: 'dev',
@@ -26,19 +28,28 @@ export const devCommand: Command = {
     if (config.postgresUrl !== null || config.redisUrl !== null)
       say('The PostgreSQL and Redis of the settings are not used: rows come from data/, and nothing there changes.')
     const project = { folder: given === undefined ? process.cwd() : dirname(file), file }
-    const { url, example } = await startDev(context, project, { port: input.count('port', 0, 65_535), say })
+    const { url, link, example } = await startDev(context, project, { port: input.count('port', 0, 65_535), say })
+    const ui = await link?.()
     return {
-      json: { url, example: example === null ? null : { url: `${url}${example.path}`, body: example.body } },
+      json: {
+        url,
+        ...(ui === undefined ? {} : { ui }),
+        example: example === null ? null : { url: `${url}${example.path}`, body: example.body },
+      },
       text: [
         '',
         `  API       ${url}`,
         `  Docs      ${url}/docs`,
         `  Metrics   ${url}/metrics`,
+        ...(ui === undefined
+          ? []
+          : [`  Dashboard ${ui}`, `            (for one log-in within ${codeSeconds} s; press Enter for another link)`]),
         ...(example === null ? [] : ['', `  curl ${url}${example.path} -d '${JSON.stringify(example.body).replaceAll("'", "'\\''")}'`]),
         '',
         `Watching ${relative(process.cwd(), file)}, data/ and models/. Ctrl-C ends and removes the development store.`,
       ].join('\n'),
       async stay() {
+        if (link !== null) offerLinks(context, link)
         if (!signal.aborted) await new Promise((done) => signal.addEventListener('abort', done, { once: true }))
       },
     }

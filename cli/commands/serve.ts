@@ -11,6 +11,7 @@ import type { Context } from '../context.ts'
 import type { Input } from '../input.ts'
 import { createEmbeddedKeeper } from '../keep-views.ts'
 import { startServer } from '../start-server.ts'
+import { offerLinks, uiLink } from '../ui-link.ts'
 
 export const serveCommand: Command = {
   name: 'serve',
@@ -48,10 +49,13 @@ async function serveAlone(context: Context, input: Input): Promise<Outcome> {
     ...(defaultAsOf === undefined ? {} : { defaultAsOf }),
     ...(policy === undefined ? {} : { onUnavailable: policy }),
   })
+  const at = await server.listen(host, port, grpcPort)
   return {
-    ...listeningReport(await server.listen(host, port, grpcPort), defaultAsOf),
+    ...listeningReport(at, defaultAsOf),
     async stay() {
       startWatchdog(config, log)
+      const { uiUrl } = at
+      if (uiUrl !== null && config.postgresUrl === null) offerLinks(context, () => uiLink(context, uiUrl))
       // workers do this for a database that other processes share
       const keeper = config.postgresUrl === null ? createEmbeddedKeeper(context, metrics) : null
       // history is served as it was

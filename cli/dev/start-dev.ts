@@ -15,6 +15,7 @@ import { createReadingContext } from '../find/reading-context.ts'
 import type { EmbeddedKeeper } from '../keep-views.ts'
 import { createEmbeddedKeeper } from '../keep-views.ts'
 import { startServer } from '../start-server.ts'
+import { uiLink } from '../ui-link.ts'
 import { createDefinitionsLoader } from './definitions-loader.ts'
 import { takeDevFolder } from './dev-folder.ts'
 import type { Developing, Project } from './develop.ts'
@@ -25,6 +26,8 @@ const portsTried = 10
 
 export interface DevServer {
   readonly url: string
+  /** Makes a link to the dashboard; null: it is off. */
+  readonly link: (() => Promise<string>) | null
   /** A request about an entity that has rows; null: there is no service yet. */
   readonly example: Example | null
 }
@@ -59,7 +62,7 @@ export async function serveProject(context: Context, project: Project, { port, s
   await markDevelopment(kysely)
   const db = await context.database()
   const { server, metrics } = await startServer(context, {})
-  const { url } = await server.listen(context.config.host, port ?? (await freePort(context.config)))
+  const { url, uiUrl } = await server.listen(context.config.host, port ?? (await freePort(context.config)))
   const keeping = keepUnless(context, createEmbeddedKeeper(context, metrics))
   context.add('views', () => keeping.end())
   const session = createDevSession({
@@ -75,7 +78,8 @@ export async function serveProject(context: Context, project: Project, { port, s
   context.add('project', () => developing.close())
   await developing.first
   const { catalog } = developing
-  return { url, example: catalog === null ? null : await exampleOf(context, catalog) }
+  const link = uiUrl === null ? null : () => uiLink(context, uiUrl)
+  return { url, link, example: catalog === null ? null : await exampleOf(context, catalog) }
 }
 
 /** A request for a prediction if a model is served, else for features. */

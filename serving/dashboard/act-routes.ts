@@ -1,7 +1,34 @@
+import { formatTimestamp } from '../../kernel/time.ts'
 import type { UiSettings } from '../../runtime/ui-settings.ts'
+import { readBody } from '../protocols/http/body.ts'
+import { jsonAnswer } from '../protocols/http/call.ts'
 import type { Route } from '../protocols/http/route.ts'
+import type { Acting } from './acts/act.ts'
+import { requireCurrent } from './acts/act.ts'
+import { modelActs } from './acts/model-acts.ts'
+import { operationActs } from './acts/operation-acts.ts'
+import { requireSession } from './session/require-session.ts'
 
-/** The routes that change something. */
-export function actRoutes(_settings: UiSettings): readonly Route[] {
-  return []
+const maxBodyBytes = 16 * 1024
+
+/** The routes that change something, one for each act. */
+export function actRoutes(settings: UiSettings): readonly Route[] {
+  return [...modelActs, ...operationActs].map((one): Route => ({
+    method: 'POST',
+    path: `/ui/api${one.path}`,
+    scope: null,
+    isOwnOrigin: true,
+    summary: '',
+    tag: '',
+    async handle(call, deps) {
+      const db = deps.upkeep.database()
+      const session = await requireSession(call, db, settings, one.scope)
+      const body = await readBody(call, maxBodyBytes, one.body)
+      const by = { actor: session.actor, reason: body.reason, requestId: call.requestId }
+      const acting: Acting = { call, deps, db, session, params: call.params, body, by }
+      if (one.revision !== undefined) requireCurrent(call.incoming.headers['if-match'], await one.revision(acting))
+      const data = await one.run(acting)
+      return jsonAnswer({ data, asOf: formatTimestamp(deps.clock()) })
+    },
+  }))
 }

@@ -1,6 +1,17 @@
 import { catalogModel, searchModel } from './catalog/catalog-models.ts'
+import { lineageModel } from './catalog/lineage-model.ts'
 import { nowModel } from './now/now-model.ts'
+import { alertsModel, auditModel, jobsModel, keysModel } from './operations/operation-models.ts'
 import type { ReadModel } from './read-model.ts'
 
 /** All that the dashboard reads. A number has one place here, so that two pages cannot disagree. */
-export const readModels: readonly ReadModel[] = [nowModel, catalogModel, searchModel]
+export const readModels: readonly ReadModel[] = [
+  nowModel,
+  catalogModel,
+  searchModel,
+  lineageModel,
+  jobsModel,
+  alertsModel,
+  keysModel,
+  auditModel,
+]

@@ -1,0 +1,56 @@
+import { z } from 'zod'
+import { LockstepError } from '../../../kernel/errors.ts'
+import type { DashboardScope } from '../../../registry/keys/scope.ts'
+import type { Session } from '../../../registry/keys/dashboard-sessions.ts'
+import type { Actor } from '../../../runtime/audit.ts'
+import type { Database } from '../../../runtime/database.ts'
+import type { ServingContext } from '../../context.ts'
+import type { Call } from '../../protocols/http/call.ts'
+import { reasonSchema } from '../../protocols/http/change-schemas.ts'
+
+/** The body of most acts. Nothing is done without a reason. */
+export const reasonBody = z.strictObject({
+  reason: reasonSchema.unwrap().refine((text) => text.trim() !== '', 'must say why'),
+})
+
+export interface Acting<Body = { readonly reason: string }> {
+  readonly call: Call
+  readonly deps: ServingContext
+  readonly db: Database
+  readonly session: Session
+  readonly params: Readonly<Record<string, string>>
+  readonly body: Body
+  /** For the audit log. */
+  readonly by: Actor
+}
+
+/** What the dashboard changes. The functions that it calls write the audit log. */
+export interface Act<Schema extends z.ZodType<{ readonly reason: string }> = z.ZodType<{ readonly reason: string }>> {
+  /** Under `/ui/api`. */
+  readonly path: string
+  readonly scope: DashboardScope
+  readonly body: Schema
+  /** The version of what it changes, which `If-Match` must name; absent: it has none. */
+  readonly revision?: (acting: Acting<z.output<Schema>>) => Promise<string>
+  run(acting: Acting<z.output<Schema>>): Promise<unknown>
+}
+
+/** Checks an act's types, and forgets them. */
+export function act<Schema extends z.ZodType<{ readonly reason: string }>>(one: Act<Schema>): Act {
+  return one as unknown as Act
+}
+
+/**
+ * Refuses what was decided on a page that shows an older version.
+ *
+ * @throws LockstepError `STALE`, `INVALID_REQUEST` without `If-Match`
+ */
+export function requireCurrent(ifMatch: string | undefined, revision: string): void {
+  if (ifMatch === undefined)
+    throw new LockstepError('INVALID_REQUEST', 'The header "If-Match" is missing; send the `revision` that the page shows.')
+  const sent = ifMatch.trim().replaceAll('"', '')
+  if (sent === revision) return
+  throw new LockstepError('STALE', 'This has changed since you looked at it; nothing was done. Look again, and decide again.', {
+    details: { sent: sent.slice(0, 100), revision },
+  })
+}

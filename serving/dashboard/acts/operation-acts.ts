@@ -1,0 +1,71 @@
+import { z } from 'zod'
+import { LockstepError } from '../../../kernel/errors.ts'
+import { noAlert } from '../../../monitoring/alerts/read-alerts.ts'
+import { silenceAlert, silenceMicros, unsilenceAlert } from '../../../monitoring/alerts/silences.ts'
+import { createKey, revokeKey } from '../../../registry/keys/api-keys.ts'
+import { scopes } from '../../../registry/keys/scope.ts'
+import { cancelJob, noJob } from '../../../runtime/jobs/end-job.ts'
+import { readJob } from '../../../runtime/jobs/read-jobs.ts'
+import { idOf } from '../../protocols/http/call.ts'
+import type { NewKey } from '../contract/keys.ts'
+import type { Act } from './act.ts'
+import { act, reasonBody } from './act.ts'
+
+/** How recent a log-in must be to create a key. */
+const recentMs = 5 * 60_000
+
+export const operationActs: readonly Act[] = [
+  act({
+    path: '/jobs/:id/cancel',
+    scope: 'ui:operate',
+    body: reasonBody,
+    async run({ call, db, by }) {
+      const id = idOf(call, noJob)
+      const { state } = await readJob(db, id)
+      if (await cancelJob(db, id, by)) return { id: String(id) }
+      throw new LockstepError('STALE', `The job "${id}" is ${state}; only a running job can be cancelled.`, { details: { id, state } })
+    },
+  }),
+  act({
+    path: '/alerts/:id/silence',
+    scope: 'ui:operate',
+    body: reasonBody.extend({ for: z.string().max(20) }),
+    async run({ call, db, by, body }) {
+      const { endsAt } = await silenceAlert(db, idOf(call, noAlert), silenceMicros(body.for), by)
+      return { silencedUntil: endsAt.toISOString() }
+    },
+  }),
+  act({
+    path: '/alerts/:id/unsilence',
+    scope: 'ui:operate',
+    body: reasonBody,
+    async run({ call, db, by }) {
+      await unsilenceAlert(db, idOf(call, noAlert), by)
+      return { silencedUntil: null }
+    },
+  }),
+  act({
+    path: '/keys',
+    scope: 'ui:admin',
+    body: reasonBody.extend({ name: z.string().trim().min(1).max(200), scopes: z.array(z.enum(scopes)).min(1) }),
+    async run({ db, session, by, body }): Promise<NewKey> {
+      if (Date.now() - session.createdAt.getTime() > recentMs) {
+        throw new LockstepError('FORBIDDEN', 'To create a key, log in again: it needs a log-in within the last five minutes.', {
+          details: { login: 'again' },
+        })
+      }
+      const limits = { requestsPerSecond: null, rowsPerSecond: null, expiresAt: null }
+      const { text, key } = await createKey(db, { name: body.name, scopes: [...new Set(body.scopes)], ...limits }, by)
+      return { id: key.id, secret: text }
+    },
+  }),
+  act({
+    path: '/keys/:id/revoke',
+    scope: 'ui:admin',
+    body: reasonBody,
+    async run({ db, params, by }) {
+      const { id, revokedAt } = await revokeKey(db, params['id'] ?? '', by)
+      return { id, revokedAt: revokedAt?.toISOString() ?? null }
+    },
+  }),
+]
