@@ -12,6 +12,7 @@ import { consumeStreams } from '../materializer/streams/consume-streams.ts'
 import { logOversized } from '../materializer/log-oversized.ts'
 import { baselines } from '../monitoring/baselines/baseline-job.ts'
 import { experimentsJobs } from '../monitoring/experiments/experiments-job.ts'
+import { figuresJobs } from '../monitoring/figures/figures-job.ts'
 import { createBatchJobs } from '../serving/batch/batch-job.ts'
 import { scheduledBatches } from '../serving/batch/scheduled-batches.ts'
 import { createAlertMetrics } from '../monitoring/alerts/alert-metrics.ts'
@@ -34,7 +35,7 @@ import { jobKinds, workerTools } from './worker-tools.ts'
 export interface ViewsWork {
   /** Keeps the online views current, until the signal. */
   keep(signal: AbortSignal): Promise<void>
-  /** Backfills, scheduled runs, housekeeping, baselines, merges of rollups and analyses of experiments. */
+  /** Backfills, scheduled runs, housekeeping, baselines, merges of rollups, analyses of experiments and figures of models. */
   readonly kinds: readonly JobKind[]
 }
 
@@ -73,6 +74,7 @@ export function viewsWork(
       }),
       mergeRollupsJobs({ db: tools.db, days: rollupDays, clock: all.clock }),
       experimentsJobs(all),
+      figuresJobs(all),
     ],
   }
 }

@@ -8,6 +8,7 @@ import { mergeRollupsKind } from '../monitoring/rollups/merge-rollups.ts'
 import { deliveryKind } from '../monitoring/alerts/deliver/deliver-alerts.ts'
 import { monitorKind } from '../monitoring/alerts/evaluate-monitors.ts'
 import { experimentsKind } from '../monitoring/experiments/experiments-job.ts'
+import { figuresKind } from '../monitoring/figures/figures-job.ts'
 import { rolloutKind } from '../monitoring/rollouts/controller.ts'
 import { batchKind } from '../serving/batch/batch-spec.ts'
 import { scheduledBatchKind } from '../serving/batch/scheduled-batches.ts'
@@ -36,6 +37,7 @@ export const jobKinds = [
   monitorKind,
   deliveryKind,
   experimentsKind,
+  figuresKind,
   rolloutKind,
 ] as const
 

@@ -1,4 +1,4 @@
-import type { Generated } from 'kysely'
+import type { ColumnType, Generated } from 'kysely'
 
 /** Sessions of the dashboard, by the SHA-256 of the session's secret. */
 export interface UiSessionsTable {
@@ -19,4 +19,14 @@ export interface UiCodesTable {
   hash: Buffer
   actor: string
   expires_at: Date
+}
+
+/** What was found out about a model, once an hour (monitoring/figures). */
+export interface ModelFiguresTable {
+  model: string
+  kind: 'quality' | 'drift'
+  version: number
+  as_of: Date
+  report: ColumnType<unknown, string, string>
+  created_at: Generated<Date>
 }

@@ -33,6 +33,7 @@ import * as lookupIndices from './0031-lookup-indices.ts'
 import * as scheduledBatches from './0032-scheduled-batches.ts'
 import * as uiSessions from './0033-ui-sessions.ts'
 import * as rebuiltExposures from './0035-rebuilt-exposures.ts'
+import * as modelFigures from './0037-model-figures.ts'
 
 /**
  * Every migration, in order. Append-only: each has already run on some database, so it is never edited, renamed or
@@ -73,4 +74,5 @@ export const migrations: Readonly<Record<string, Migration>> = {
   '0032-scheduled-batches': scheduledBatches,
   '0033-ui-sessions': uiSessions,
   '0035-rebuilt-exposures': rebuiltExposures,
+  '0037-model-figures': modelFigures,
 }

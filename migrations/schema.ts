@@ -7,7 +7,7 @@ import type {
   MonitorStatesTable,
   ServerClocksTable,
 } from './alert-tables.ts'
-import type { UiCodesTable, UiSessionsTable } from './dashboard-tables.ts'
+import type { ModelFiguresTable, UiCodesTable, UiSessionsTable } from './dashboard-tables.ts'
 import type { BaselinesTable, MergedRollupsTable, RollupsTable } from './rollup-tables.ts'
 import type { ExperimentResultsTable, ExperimentsTable, ExposureRecordersTable, ExposuresTable } from './experiment-tables.ts'
 
@@ -56,6 +56,7 @@ export interface LockstepTables {
   'lockstep.alert_silences': AlertSilencesTable
   'lockstep.alert_deliveries': AlertDeliveriesTable
   'lockstep.server_clocks': ServerClocksTable
+  'lockstep.model_figures': ModelFiguresTable
   'lockstep.ui_codes': UiCodesTable
   'lockstep.ui_sessions': UiSessionsTable
 }

@@ -1,5 +1,6 @@
 import type { Database } from '../../runtime/database.ts'
-import { RollupMerger } from '../rollups/merged-rollups.ts'
+import type { LatencyHistogram } from '../rollups/latency-histogram.ts'
+import { RollupMerger, stepMicros } from '../rollups/merged-rollups.ts'
 import { readParts } from '../rollups/read-parts.ts'
 import { ageQuantile } from '../rollups/traffic-summary.ts'
 
@@ -28,15 +29,45 @@ export async function readServedAges(
   const parts = await readParts(db, { model: '', ...window }, 'day')
   const ofProcesses = new RollupMerger()
   for await (const rows of parts.rows) for (const row of rows) ofProcesses.add(row)
-  return new Map(
-    Array.from(ofProcesses.traffic.ages, ([view, ages]) => [
-      view,
-      {
-        medianSeconds: ageQuantile(ages, 0.5),
-        p95Seconds: ageQuantile(ages, 0.95),
-        leastSeconds: ageQuantile(ages, 0),
-        answers: ages.count,
-      },
-    ]),
-  )
+  return new Map(Array.from(ofProcesses.traffic.ages, ([view, ages]) => [view, servedAge(ages)]))
+}
+
+export interface ServedAgePoint {
+  /** When the hour begins, epoch microseconds. */
+  readonly at: number
+  readonly age: ServedAge | null
+}
+
+/** The age of one view by hour; null where no answer was looked at. @param window epoch microseconds, [from, to) */
+export async function servedAgeSeries(
+  db: Pick<Database, 'query'>,
+  view: string,
+  window: { readonly from: number; readonly to: number },
+): Promise<ServedAgePoint[]> {
+  const hourOf = (at: number) => Math.floor(at / stepMicros.hour) * stepMicros.hour
+  const parts = await readParts(db, { model: '', from: hourOf(window.from), to: window.to }, 'hour')
+  const hours = new Map<number, RollupMerger>()
+  for await (const rows of parts.rows) {
+    for (const row of rows) {
+      const at = hourOf(row.at)
+      let merger = hours.get(at)
+      if (merger === undefined) hours.set(at, (merger = new RollupMerger()))
+      merger.add(row)
+    }
+  }
+  const points: ServedAgePoint[] = []
+  for (let at = hourOf(window.from); at < window.to; at += stepMicros.hour) {
+    const ages = hours.get(at)?.traffic.ages.get(view)
+    points.push({ at, age: ages === undefined ? null : servedAge(ages) })
+  }
+  return points
+}
+
+function servedAge(ages: LatencyHistogram): ServedAge {
+  return {
+    medianSeconds: ageQuantile(ages, 0.5),
+    p95Seconds: ageQuantile(ages, 0.95),
+    leastSeconds: ageQuantile(ages, 0),
+    answers: ages.count,
+  }
 }

@@ -7,12 +7,13 @@ import type { Acting } from './acts/act.ts'
 import { requireCurrent } from './acts/act.ts'
 import { modelActs } from './acts/model-acts.ts'
 import { operationActs } from './acts/operation-acts.ts'
+import type { KeptAnswers } from './read-routes.ts'
 import { requireSession } from './session/require-session.ts'
 
 const maxBodyBytes = 16 * 1024
 
 /** The routes that change something, one for each act. */
-export function actRoutes(settings: UiSettings): readonly Route[] {
+export function actRoutes(settings: UiSettings, kept: Pick<KeptAnswers, 'forget'>): readonly Route[] {
   return [...modelActs, ...operationActs].map((one): Route => ({
     method: 'POST',
     path: `/ui/api${one.path}`,
@@ -27,7 +28,7 @@ export function actRoutes(settings: UiSettings): readonly Route[] {
       const by = { actor: session.actor, reason: body.reason, requestId: call.requestId }
       const acting: Acting = { call, deps, db, session, params: call.params, body, by }
       if (one.revision !== undefined) requireCurrent(call.incoming.headers['if-match'], await one.revision(acting))
-      const data = await one.run(acting)
+      const data = await one.run(acting).finally(() => kept.forget())
       return jsonAnswer({ data, asOf: formatTimestamp(deps.clock()) })
     },
   }))

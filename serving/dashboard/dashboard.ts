@@ -7,7 +7,7 @@ import { isLoopback } from '../traffic/loopback.ts'
 import type { KeyRing } from '../traffic/key-ring.ts'
 import { actRoutes } from './act-routes.ts'
 import { pageRoutes } from './page-routes.ts'
-import { readRoutes } from './read-routes.ts'
+import { createKeptAnswers, readRoutes } from './read-routes.ts'
 import { securityHeaders } from './security-headers.ts'
 import { requireOwnHost } from './session/browser-rules.ts'
 import { sessionRoutes } from './session/session-routes.ts'
@@ -35,6 +35,7 @@ export interface DashboardOptions {
 }
 
 export function createDashboard({ settings, keys, folder }: DashboardOptions): Dashboard {
+  const kept = createKeptAnswers()
   const headers = Object.entries(securityHeaders(settings))
   /** Until the server listens, the dashboard is off. */
   let isLocal = false
@@ -48,7 +49,12 @@ export function createDashboard({ settings, keys, folder }: DashboardOptions): D
   }
 
   return {
-    routes: [...sessionRoutes(settings), ...readRoutes(settings), ...(settings.readOnly ? [] : actRoutes(settings)), ...pageRoutes(folder)],
+    routes: [
+      ...sessionRoutes(settings),
+      ...readRoutes(settings, kept),
+      ...(settings.readOnly ? [] : actRoutes(settings, kept)),
+      ...pageRoutes(folder),
+    ],
     before(incoming, outgoing) {
       const { url = '' } = incoming
       // all others are the paths of the interface: these cost nothing

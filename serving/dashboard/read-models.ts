@@ -1,5 +1,9 @@
 import { catalogModel, searchModel } from './catalog/catalog-models.ts'
 import { lineageModel } from './catalog/lineage-model.ts'
+import { featureModel } from './definitions/feature-model.ts'
+import { freshnessModel, serviceModel, sourceModel, viewModel } from './definitions/view-models.ts'
+import { modelModel } from './models/model-model.ts'
+import { calibrationModel, qualityModel } from './models/quality-model.ts'
 import { nowModel } from './now/now-model.ts'
 import { alertsModel, auditModel, jobsModel, keysModel } from './operations/operation-models.ts'
 import type { ReadModel } from './read-model.ts'
@@ -10,6 +14,14 @@ export const readModels: readonly ReadModel[] = [
   catalogModel,
   searchModel,
   lineageModel,
+  viewModel,
+  freshnessModel,
+  sourceModel,
+  serviceModel,
+  featureModel,
+  modelModel,
+  qualityModel,
+  calibrationModel,
   jobsModel,
   alertsModel,
   keysModel,

@@ -19,21 +19,35 @@ const maxWaiting = 100
 
 type Made = ReturnType<typeof toldAnswer>
 
-/** The routes that read, one for each read model. */
-export function readRoutes(settings: UiSettings): readonly Route[] {
-  const kept = new Map<string, () => Promise<Made>>()
-  const inTurn = createTurns()
+/** Answers that are given to all that ask the same. */
+export interface KeptAnswers {
+  get(key: string, make: () => Promise<Made>): Promise<Made>
+  /** What is read from now on is read anew. */
+  forget(): void
+}
 
-  function shared(key: string, make: () => Promise<Made>): Promise<Made> {
-    let answer = kept.get(key)
-    if (answer === undefined) {
-      if (kept.size >= maxKept) kept.clear()
-      answer = keepFor(keptMs, make)
-      kept.set(key, answer)
-      setTimeout(() => kept.delete(key), keptMs).unref()
-    }
-    return answer()
+export function createKeptAnswers(): KeptAnswers {
+  const kept = new Map<string, () => Promise<Made>>()
+  return {
+    get(key, make) {
+      let answer = kept.get(key)
+      if (answer === undefined) {
+        if (kept.size >= maxKept) kept.clear()
+        const fresh = keepFor(keptMs, make)
+        kept.set(key, (answer = fresh))
+        setTimeout(() => {
+          if (kept.get(key) === fresh) kept.delete(key)
+        }, keptMs).unref()
+      }
+      return answer()
+    },
+    forget: () => kept.clear(),
   }
+}
+
+/** The routes that read, one for each read model. */
+export function readRoutes(settings: UiSettings, kept: KeptAnswers): readonly Route[] {
+  const inTurn = createTurns()
 
   return readModels.map((model): Route => ({
     method: 'GET',
@@ -49,7 +63,7 @@ export function readRoutes(settings: UiSettings): readonly Route[] {
       const { params, requestId } = call
       const ask: Ask = { deps, db, settings, session, requestId, params, query, now: deps.clock() }
       const make = () => inTurn(async () => toldAnswer(await model.read(ask), formatTimestamp(ask.now)))
-      const made = await (model.isPersonal === true ? make() : shared(JSON.stringify([model.path, params, query]), make))
+      const made = await (model.isPersonal === true ? make() : kept.get(JSON.stringify([model.path, params, query]), make))
       return unlessKnown(call.incoming.headers['if-none-match'], made)
     },
   }))

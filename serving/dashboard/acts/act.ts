@@ -37,7 +37,7 @@ export interface Act<Schema extends z.ZodType<{ readonly reason: string }> = z.Z
 
 /** Checks an act's types, and forgets them. */
 export function act<Schema extends z.ZodType<{ readonly reason: string }>>(one: Act<Schema>): Act {
-  return one as unknown as Act
+  return one
 }
 
 /**

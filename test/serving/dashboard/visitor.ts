@@ -8,7 +8,11 @@ export interface Seen {
   readonly headers: IncomingHttpHeaders
   readonly text: string
   // a test checks the members that it expects
-  readonly body: { readonly data?: unknown; readonly asOf?: string; readonly error?: { readonly code: string; readonly message: string; readonly details?: unknown } }
+  readonly body: {
+    readonly data?: unknown
+    readonly asOf?: string
+    readonly error?: { readonly code: string; readonly message: string; readonly details?: unknown }
+  }
 }
 
 export interface Visit {

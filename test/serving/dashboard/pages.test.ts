@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { recordEvaluation } from '../../../monitoring/alerts/record-evaluation.ts'
 import { listKeys } from '../../../registry/keys/api-keys.ts'
 import { defaultUi } from '../../../runtime/ui-settings.ts'
+import { readModels } from '../../../serving/dashboard/read-models.ts'
 import { checked, clockMonitor, hookAt, minute, result } from '../../monitoring/alerts/monitors.ts'
 import type { World } from '../world.ts'
 import { createWorld } from '../world.ts'
@@ -14,8 +15,8 @@ let ann: Visitor
 beforeAll(async () => {
   world = await createWorld('embedded')
   await world.materialize('airport_required')
-  await world.push('linear', 'linear.onnx')
-  await world.push('linear', 'linear.onnx', 'second')
+  await world.push('delay', 'logistic')
+  await world.push('delay', 'logistic', 'second')
   const served = await world.serve()
   url = served.url
   await served.server.whenReady()
@@ -28,28 +29,57 @@ afterAll(() => world?.close())
 const post = (visitor: Visitor, path: string, body: object, ifMatch?: string) =>
   visitor.ask(`/ui/api${path}`, { method: 'POST', body, headers: ifMatch === undefined ? {} : { 'if-match': ifMatch } })
 const dataOf = async (path: string) => (await ann.ask(`/ui/api${path}`)).body.data
-const auditOf = async () => ((await dataOf('/audit')) as { records: { who: string; what: string; subject: string; reason: string }[] }).records
+const auditOf = async () =>
+  ((await dataOf('/audit')) as { records: { who: string; what: string; subject: string; reason: string }[] }).records
+
+/** What stands for the parameters of paths. */
+const examples: Readonly<Record<string, string>> = {
+  '/views/:id': '/views/airport_delays',
+  '/views/:id/freshness': '/views/airport_delays@1/freshness',
+  '/sources/:id': '/sources/landings',
+  '/services/:id': '/services/flight',
+  '/features/:id/stats': '/features/airport_delays@1.lastDelay/stats',
+  '/models/:id': '/models/delay',
+  '/models/:id/quality': '/models/delay/quality',
+  '/models/:id/calibration': '/models/delay/calibration',
+  '/search': '/search?q=airport',
+  '/lineage': '/lineage?focus=airport_delays&up=2&down=3',
+}
+
+describe('every read model', () => {
+  it.each(readModels.map((model) => [model.path, model] as const))('answers by its contract: %s', async (path, { data }) => {
+    const seen = await ann.ask(`/ui/api${examples[path] ?? path}`)
+    expect([seen.status, seen.body.error]).toEqual([200, undefined])
+    // nothing is left out, and nothing is there that the contract does not name
+    expect(data.parse(seen.body.data)).toEqual(seen.body.data)
+    expect(seen.body.asOf).toBe('2001-07-01T12:00:00Z')
+    expect(await ann.ask(`/ui/api${examples[path] ?? path}`, { headers: { 'if-none-match': seen.headers.etag ?? '' } })).toMatchObject({
+      status: 304,
+      text: '',
+    })
+  })
+})
 
 describe('an act', () => {
   it('changes a model by the version that the page shows, with its reason in the audit log', async () => {
-    const { revision } = (await dataOf('/models/linear')) as { revision: string }
+    const { revision } = (await dataOf('/models/delay')) as { revision: string }
     const body = { version: 2, reason: 'better on June' }
-    expect(await post(ann, '/models/linear/promote', body)).toMatchObject({ status: 400, body: { error: { code: 'INVALID_REQUEST' } } })
-    expect(await post(ann, '/models/linear/promote', { version: 2 }, revision)).toMatchObject({ status: 400 })
-    expect(await post(ann, '/models/linear/promote', { version: 2, reason: ' ' }, revision)).toMatchObject({ status: 400 })
-    expect(await post(ann, '/models/linear/promote', body, revision)).toMatchObject({ status: 200, body: { data: { inForce: true } } })
-    const stale = await post(ann, '/models/linear/promote', { version: 1, reason: 'older page' }, revision)
+    expect(await post(ann, '/models/delay/promote', body)).toMatchObject({ status: 400, body: { error: { code: 'INVALID_REQUEST' } } })
+    expect(await post(ann, '/models/delay/promote', { version: 2 }, revision)).toMatchObject({ status: 400 })
+    expect(await post(ann, '/models/delay/promote', { version: 2, reason: ' ' }, revision)).toMatchObject({ status: 400 })
+    expect(await post(ann, '/models/delay/promote', body, revision)).toMatchObject({ status: 200, body: { data: { inForce: true } } })
+    const stale = await post(ann, '/models/delay/promote', { version: 1, reason: 'older page' }, revision)
     expect(stale).toMatchObject({ status: 412, body: { error: { code: 'STALE' } } })
-    expect(await dataOf('/models/linear')).toMatchObject({ champion: 2 })
-    expect((await auditOf())[0]).toMatchObject({ who: 'ann@laptop', what: 'model.promote', subject: 'linear@2', reason: 'better on June' })
+    expect(await dataOf('/models/delay')).toMatchObject({ champion: 2 })
+    expect((await auditOf())[0]).toMatchObject({ who: 'ann@laptop', what: 'model.promote', subject: 'delay', reason: 'better on June' })
   })
 
   it('pins and unpins a model', async () => {
-    const revision = async () => ((await dataOf('/models/linear')) as { revision: string }).revision
-    expect(await post(ann, '/models/linear/pin', { version: 1, reason: 'a' }, await revision())).toMatchObject({ status: 200 })
-    expect(await dataOf('/models/linear')).toMatchObject({ pinned: 1 })
-    expect(await post(ann, '/models/linear/unpin', { reason: 'b' }, await revision())).toMatchObject({ status: 200 })
-    expect(await dataOf('/models/linear')).toMatchObject({ pinned: null })
+    const revision = async () => ((await dataOf('/models/delay')) as { revision: string }).revision
+    expect(await post(ann, '/models/delay/pin', { version: 1, reason: 'a' }, await revision())).toMatchObject({ status: 200 })
+    expect(await dataOf('/models/delay')).toMatchObject({ pinned: 1 })
+    expect(await post(ann, '/models/delay/unpin', { reason: 'b' }, await revision())).toMatchObject({ status: 200 })
+    expect(await dataOf('/models/delay')).toMatchObject({ pinned: null })
   })
 
   it('silences an alert, and ends the silence', async () => {
@@ -71,7 +101,7 @@ describe('an act', () => {
     const bob = createVisitor(url)
     expect(await bob.login(world.db, { key: secret })).toMatchObject({ status: 201 })
     expect(await post(bob, '/keys', { name: 'x', scopes: ['admin'], reason: 'x' })).toMatchObject({ status: 403 })
-    expect(await post(bob, '/models/linear/unpin', { reason: 'x' }, 'any')).toMatchObject({ status: 403 })
+    expect(await post(bob, '/models/delay/unpin', { reason: 'x' }, 'any')).toMatchObject({ status: 403 })
     expect(await bob.ask('/ui/api/keys')).toMatchObject({ status: 403 })
     expect(await post(createVisitor(url), '/keys', { name: 'x', scopes: ['admin'], reason: 'x' })).toMatchObject({ status: 401 })
     expect(await post(ann, `/keys/${id}/revoke`, { reason: 'Bob left' })).toMatchObject({ status: 200 })

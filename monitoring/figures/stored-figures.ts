@@ -1,0 +1,86 @@
+import { sql } from 'kysely'
+import type { Database } from '../../runtime/database.ts'
+import type { DriftJson } from '../drift/drift-json.ts'
+import type { QualityReport } from '../quality/quality-report.ts'
+
+type Handle = Pick<Database, 'kysely'>
+
+/** What is stored, by kind. */
+interface Reports {
+  readonly quality: QualityReport
+  readonly drift: DriftJson
+}
+
+export interface StoredFigures<Kind extends keyof Reports> {
+  readonly version: number
+  readonly asOf: Date
+  readonly report: Reports[Kind]
+}
+
+/** How long figures are kept. */
+const keptDays = 90
+
+export async function storeFigures<Kind extends keyof Reports>(
+  { kysely }: Handle,
+  kind: Kind,
+  { model, version, asOf, report }: { readonly model: string } & StoredFigures<Kind>,
+): Promise<void> {
+  const text = JSON.stringify(report)
+  await kysely
+    .insertInto('lockstep.model_figures')
+    .values({ model, kind, version, as_of: asOf, report: text })
+    .onConflict((conflict) => conflict.columns(['model', 'kind', 'version', 'as_of']).doUpdateSet({ report: text }))
+    .execute()
+  await kysely
+    .deleteFrom('lockstep.model_figures')
+    .where('model', '=', model)
+    .where('as_of', '<', sql<Date>`now() - make_interval(days => ${keptDays}::int)`)
+    .execute()
+}
+
+/** The newest figures of a model, of each version, the newest version first. @param asOf epoch microseconds */
+export async function newestFigures<Kind extends keyof Reports>(
+  { kysely }: Handle,
+  model: string,
+  kind: Kind,
+  asOf: number,
+): Promise<StoredFigures<Kind>[]> {
+  const rows = await kysely
+    .selectFrom('lockstep.model_figures')
+    .distinctOn('version')
+    .select(['version', 'as_of', 'report'])
+    .where('model', '=', model)
+    .where('kind', '=', kind)
+    .where('as_of', '<=', new Date(asOf / 1000))
+    .orderBy('version', 'desc')
+    .orderBy('as_of', 'desc')
+    .execute()
+  // json that `storeFigures` alone writes
+  return rows.map(({ version, as_of, report }) => ({ version, asOf: as_of, report: report as Reports[Kind] }))
+}
+
+/** A figure of quality at one time. */
+export interface FigurePoint {
+  readonly asOf: Date
+  readonly version: number
+  readonly figure: string
+  readonly value: number | null
+  readonly low: number | null
+  readonly high: number | null
+  readonly n: number
+}
+
+/** All figures of quality in a window, oldest first: only the figures, as reports are long. */
+export async function figuresOverTime(
+  db: Pick<Database, 'query'>,
+  model: string,
+  window: { readonly from: number; readonly to: number },
+): Promise<FigurePoint[]> {
+  return await db.query<FigurePoint>(
+    `select f.as_of as "asOf", f.version, e.key as figure, (e.value->>'value')::float8 as value, (e.value->>'low')::float8 as low,
+       (e.value->>'high')::float8 as high, (e.value->>'n')::float8 as n
+     from lockstep.model_figures f, json_each(f.report->'total'->'figures') e
+     where f.model = $1 and f.kind = 'quality' and f.as_of >= $2 and f.as_of <= $3 order by f.as_of, f.version, e.key`,
+    [model, new Date(window.from / 1000), new Date(window.to / 1000)],
+  )
+}

@@ -1,0 +1,134 @@
+import { formatTimestamp } from '../../../kernel/time.ts'
+import type { Definition } from '../../../registry/definition.ts'
+import { labelOf } from '../../../registry/definition.ts'
+import type { EntryKind, Use } from '../../../registry/find/entry.ts'
+import { nodeNames } from '../../../registry/find/entry.ts'
+import { findNode } from '../../../registry/find/find-entry.ts'
+import { LockstepError } from '../../../kernel/errors.ts'
+import type { DefinitionPage } from '../../find/definition-page.ts'
+import { definitionPage } from '../../find/definition-page.ts'
+import { inventoryOf } from '../../find/inventory-of.ts'
+import type { Link } from '../contract/answer.ts'
+import type { DefinitionData } from '../contract/definition.ts'
+import type { Ask } from '../read-model.ts'
+
+export interface FoundDefinition {
+  readonly definition: Definition
+  readonly page: DefinitionPage
+  readonly data: DefinitionData
+}
+
+/**
+ * What every page of a definition begins with.
+ *
+ * @param reference `airport_delays@2`, or `airport_delays` for the newest version
+ * @throws LockstepError `UNKNOWN_DEFINITION`
+ */
+export async function definitionData({ deps, db, now }: Ask, reference: string, kinds: readonly EntryKind[]): Promise<FoundDefinition> {
+  const inventory = await inventoryOf(deps)
+  const node = findNode(inventory, reference, kinds)
+  const definition = inventory.definitions.find((each) => each.kind === node.kind && labelOf(each) === node.name)
+  if (definition === undefined) throw new LockstepError('INTERNAL', `The ${node.kind} "${node.name}" is in no definition.`)
+  const page = await definitionPage(
+    { db, catalog: deps.readCatalog(), features: deps, store: deps.upkeep.store, now },
+    inventory,
+    definition,
+  )
+  const id = labelOf(definition)
+  const data: DefinitionData = {
+    kind: definition.kind,
+    id,
+    description: page.description,
+    owner: page.owner,
+    tags: [...page.tags],
+    facts: factsOf(page),
+    parts: partsOf(page, id),
+    readers: page.usedBy.map((use) => ({ link: linkTo(use), about: nodeNames[use.kind] })),
+    versions: page.versions.map(({ version, retired }) => ({ id: `${page.name}@${version}`, about: retired ? 'pruned' : '' })).toReversed(),
+    code: page.code ?? null,
+    example: exampleOf(page),
+  }
+  return { definition, page, data }
+}
+
+export function linkTo({ kind, name }: Use): Link {
+  switch (kind) {
+    case 'view':
+    case 'onDemand':
+      return { kind: 'view', id: name }
+    case 'source':
+    case 'service':
+    case 'model':
+    case 'experiment':
+      return { kind, id: name }
+    case 'modelVersion':
+      return { kind: 'model', id: name.split('@')[0] ?? name }
+    default:
+      return { kind: 'now', id: `${kind}/${name}` }
+  }
+}
+
+type Fact = DefinitionData['facts'][number]
+
+function factsOf(page: DefinitionPage): Fact[] {
+  const facts: Fact[] = []
+  const fact = (name: string, value: string | null | undefined, link: Link | null = null): void => {
+    if (value !== null && value !== undefined && value !== '') facts.push({ name, value, link })
+  }
+  const { source, view, onDemand } = page
+  if (page.broken !== null) fact('Cannot be used', page.broken)
+  if (source !== undefined) {
+    fact('Rows', page.rows === null || page.rows === undefined ? null : rowsText(page.rows))
+    fact('Table', source.table ?? (source.sql === null ? 'its own table' : 'a query'))
+    fact('Query', source.sql)
+    fact('Event time', source.eventTime)
+    fact('Known time', source.known ?? 'the event time')
+    fact(
+      'Key',
+      Object.entries(source.key)
+        .map(([part, column]) => (part === column ? part : `${part} = ${column}`))
+        .join(', '),
+    )
+    fact('Stream', source.stream)
+  }
+  if (view !== undefined) {
+    fact('Entity', view.entity)
+    fact('Source', view.source, { kind: 'source', id: view.source })
+    fact('Availability', view.availability)
+    fact('Online', view.online ? 'yes' : 'no')
+    fact('May be behind by', view.maxLag)
+  }
+  for (const input of onDemand?.inputs ?? []) fact(`Input ${input.name}`, input.view, { kind: 'view', id: input.view })
+  if (page.takes !== undefined) fact('Takes', page.takes.map(({ name, type }) => `${name} ${type}`).join(', '))
+  fact('Fingerprint', page.fingerprint.slice(0, 12))
+  if (page.retired) fact('State', 'pruned')
+  return facts
+}
+
+function rowsText({ rows, exact }: NonNullable<DefinitionPage['rows']>): string {
+  return `${exact ? '' : 'about '}${rows.toLocaleString('en-US')}`
+}
+
+function partsOf({ source, features, takes, kind }: DefinitionPage, id: string): DefinitionData['parts'] {
+  if (source !== undefined) return source.columns.map(({ name, type }) => ({ name, type, about: '', link: null }))
+  if (features !== undefined) {
+    return features.map(({ name, type, computed, view, feature }) => ({
+      name,
+      type,
+      about: computed,
+      link: { kind: 'feature', id: `${view ?? id}.${feature ?? name}` },
+    }))
+  }
+  return kind === 'model' ? (takes ?? []).map(({ name, type }) => ({ name, type, about: '', link: null })) : []
+}
+
+/** An entity that its example asks for, as JSON. */
+function exampleOf({ example }: DefinitionPage): string | null {
+  const { entities, entity } = (example?.body ?? {}) as { readonly entities?: readonly unknown[]; readonly entity?: unknown }
+  const one = entities?.[0] ?? entity
+  return one === undefined ? null : JSON.stringify(one)
+}
+
+export function momentOf(micros: number | null): string | null {
+  return micros === null ? null : formatTimestamp(Math.round(micros))
+}

@@ -1,0 +1,125 @@
+import { z } from 'zod'
+import { LockstepError } from '../../../kernel/errors.ts'
+import type { DriftJson } from '../../../monitoring/drift/drift-json.ts'
+import { rollupSeries } from '../../../monitoring/rollups/read-rollups.ts'
+import type { Chart } from '../contract/answer.ts'
+import type { FeatureData } from '../contract/feature.ts'
+import { feature as featureContract } from '../contract/feature.ts'
+import { driftText, percent, storedDrift } from '../models/drift-lines.ts'
+import type { Ask } from '../read-model.ts'
+import { readModel } from '../read-model.ts'
+import { definitionData } from './definition-data.ts'
+
+const dayMicros = 86_400_000_000
+
+/** One feature: how it is computed, served beside training, and why it is missing. */
+export const featureModel = readModel({
+  path: '/features/:id/stats',
+  scope: 'ui:read',
+  query: z.object({}),
+  data: featureContract,
+  async read(ask) {
+    const id = ask.params['id'] ?? ''
+    const at = id.indexOf('.')
+    const [reference, name] = at < 0 ? [id, ''] : [id.slice(0, at), id.slice(at + 1)]
+    const { data: definition, page } = await definitionData(ask, reference, ['view', 'onDemand'])
+    const details = page.features?.find((each) => each.name === name)
+    if (details === undefined) {
+      throw new LockstepError(
+        'UNKNOWN_FEATURE',
+        `The view "${definition.id}" has no feature "${name}"; it has ${(page.features ?? []).map((each) => each.name).join(', ')}.`,
+      )
+    }
+    const users = columnsOf(ask, definition.id, name)
+    const drifts: (Column & { readonly model: string })[] = []
+    for (const { model, column } of users) {
+      const found = (await storedDrift(ask, model))?.columns.find((each) => each.column === column)
+      if (found !== undefined) drifts.push({ ...found, model })
+    }
+    const [first] = drifts
+    const data: FeatureData = {
+      ...definition,
+      id,
+      parts: [],
+      view: definition.id,
+      type: details.type,
+      computed: details.computed,
+      distribution: first === undefined ? null : distributionOf(first),
+      categories:
+        first === undefined || isNumeric(first)
+          ? []
+          : first.bins.map(({ label, baseline, window }) => ({ value: label, served: window, trained: baseline })),
+      nulls: await nullsOf(ask, users[0] ?? null),
+      nullsInTraining: (first?.missing.reasons ?? []).map(({ status, baseline }) => ({ reason: status, share: baseline })),
+      drift: drifts.map((each) => ({
+        model: each.model,
+        says: driftText(each),
+        drifted: each.drifted,
+        distance: each.distances?.psi ?? null,
+        harm: each.harm,
+      })),
+    }
+    return { data, sampled: 'a share of the rows' }
+  },
+})
+
+type Column = DriftJson['columns'][number]
+
+/** Where models read the feature, under its name in their service. */
+function columnsOf({ deps }: Ask, view: string, name: string): { readonly model: string; readonly column: string }[] {
+  const catalog = deps.catalog()
+  return [...catalog.models.values()].flatMap((model) => {
+    const service = catalog.services.get(model.spec.service)
+    return (service?.features ?? []).flatMap((feature) => {
+      const own = feature.use === null ? null : (service?.uses[feature.use]?.plan.id ?? null)
+      return own === view && (feature.name === name || feature.name.endsWith(`__${name}`))
+        ? [{ model: model.name, column: feature.name }]
+        : []
+    })
+  })
+}
+
+function isNumeric({ outOfRange }: Column): boolean {
+  return outOfRange !== null
+}
+
+/** Served beside training: shares of rows by bin, in the order of the bins. */
+function distributionOf(column: Column): FeatureData['distribution'] {
+  if (!isNumeric(column)) return null
+  const { bins } = column
+  const line = (label: string, share: 'baseline' | 'window'): Chart['series'][number] => ({
+    label,
+    unit: 'share',
+    points: bins.map((bin, i) => ({ t: i, v: bin[share] })),
+  })
+  return {
+    chart: { finding: driftText(column), series: [line('served', 'window'), line('training', 'baseline')] },
+    across: `bins of training: ${bins.map(({ label }) => label).join(' | ')}`,
+  }
+}
+
+/** The share of rows without a value, by the reason, each hour of the last day. */
+async function nullsOf({ db, now }: Ask, user: { readonly model: string; readonly column: string } | null): Promise<Chart> {
+  if (user === null) return { finding: 'No model reads this feature.', series: [] }
+  const series = await rollupSeries(db, { model: user.model, from: now - dayMicros, to: now, step: 'hour' })
+  const reasons = new Set<string>()
+  const hours = series.map(({ at, rollup }) => {
+    const statuses: Readonly<Record<string, number>> | null = rollup?.columns.get(user.column)?.statuses ?? null
+    const rows = statuses === null ? 0 : Object.values(statuses).reduce((sum, count) => sum + count, 0)
+    for (const [status, count] of Object.entries(statuses ?? {})) if (status !== 'PRESENT' && count > 0) reasons.add(status)
+    return { at, statuses, rows }
+  })
+  const rows = hours.reduce((sum, hour) => sum + hour.rows, 0)
+  const missing = hours.reduce((sum, { statuses, rows: all }) => sum + all - (statuses?.['PRESENT'] ?? 0), 0)
+  return {
+    finding:
+      rows === 0
+        ? `${user.model} answered no rows in the last day.`
+        : `${percent(missing / rows)} of ${rows.toLocaleString('en-US')} rows of ${user.model} had no value.`,
+    series: [...reasons].map((status) => ({
+      label: status,
+      unit: 'share',
+      points: hours.map(({ at, statuses, rows: all }) => ({ t: at / 1000, v: all === 0 ? null : (statuses?.[status] ?? 0) / all, n: all })),
+    })),
+  }
+}

@@ -1,0 +1,88 @@
+import { z } from 'zod'
+import { modelStatistics } from '../../../monitoring/rollups/model-statistics.ts'
+import { baselineOf } from '../../../monitoring/baselines/baseline.ts'
+import type { CatalogModel } from '../../../registry/catalog.ts'
+import { championAlias } from '../../../registry/model-aliases.ts'
+import type { ModelData } from '../contract/model.ts'
+import { model as modelContract } from '../contract/model.ts'
+import { definitionData } from '../definitions/definition-data.ts'
+import { readModel } from '../read-model.ts'
+import { modelRevision } from './model-revision.ts'
+import { errorsOf, latencyChart, rounded, trafficChart } from './traffic-charts.ts'
+
+const hourMicros = 3_600_000_000
+/** So many versions, the newest ones, are looked at for a baseline. */
+const shownVersions = 20
+
+export const modelModel = readModel({
+  path: '/models/:id',
+  scope: 'ui:read',
+  query: z.object({}),
+  data: modelContract,
+  async read(ask) {
+    const { db, deps, now } = ask
+    const name = (ask.params['id'] ?? '').split('@')[0] ?? ''
+    const model = deps.catalog().model(name)
+    const { page, data: definition } = await definitionData(ask, name, ['model'])
+    const lastHour = { model: name, from: now - hourMicros, to: now }
+    const byVersion = await modelStatistics(db, { ...lastHour, by: ['version'], step: 'minute' })
+    const champion = model.aliases.get(championAlias)?.version ?? null
+    const versions: ModelData['versions'] = []
+    for (const pushed of model.versions.toReversed().slice(0, shownVersions)) {
+      const figures = byVersion.groups.find(({ version }) => version === pushed.version)
+      versions.push({
+        version: pushed.version,
+        role: roleOf(model, pushed.version),
+        service: pushed.service,
+        pushedAt: pushed.createdAt.toISOString(),
+        sizeBytes: pushed.sizeBytes,
+        requests: figures?.requests ?? 0,
+        p99Ms: figures?.latencyMs.total.p99 ?? null,
+        baseline: (await baselineOf(db, name, pushed.version)) !== null,
+        note: pushed.dataset === null ? 'no training set' : `training set ${pushed.dataset.slice(0, 8)}`,
+      })
+    }
+    const lines = byVersion.groups.map(({ version }): [string, typeof byVersion] => {
+      const total = byVersion.groups.find((group) => group.version === version) ?? byVersion.total
+      const series = byVersion.series.filter(({ of }) => of === String(version))
+      return [`${name}@${version}`, { ...byVersion, total: { ...byVersion.total, ...total }, series }]
+    })
+    const service = deps.catalog().services.get(model.spec.service)
+    const { requests, errors, latencyMs } = byVersion.total
+    const data: ModelData = {
+      name,
+      description: page.description,
+      owner: page.owner,
+      tags: definition.tags,
+      service: model.spec.service,
+      champion,
+      pinned: model.pin,
+      revision: await modelRevision(db, name),
+      says: saysOf(requests, errorsOf(errors), latencyMs.total.p99),
+      rollout: model.rollout === null ? null : { version: model.rollout.version, share: model.rollout.share, paused: model.rollout.paused },
+      experiment: model.experiments[0]?.name ?? null,
+      versions,
+      inputs: (service?.features ?? []).map((feature) => ({
+        feature: feature.name,
+        view: feature.use === null ? null : (service?.uses[feature.use]?.plan.id ?? null),
+        type: feature.type.kind,
+      })),
+      traffic: trafficChart(lines),
+      latency: latencyChart(lines),
+    }
+    return { data }
+  },
+})
+
+function roleOf({ aliases, rollout, shadow, experiments }: CatalogModel, version: number): string | null {
+  if (aliases.get(championAlias)?.version === version) return 'champion'
+  if (rollout?.version === version) return 'candidate'
+  if (shadow?.version === version) return 'shadow'
+  return experiments.some(({ spec }) => spec.variants.some(({ serves }) => serves === String(version))) ? 'arm' : null
+}
+
+function saysOf(requests: number, failed: number, p99: number | null): string {
+  if (requests === 0) return 'Nobody asked for a prediction in the last hour.'
+  const time = p99 === null ? '' : ` 99 of 100 were answered within ${rounded(p99)} ms.`
+  return `${requests.toLocaleString('en-US')} requests in the last hour, ${failed === 0 ? 'none failed' : `${failed.toLocaleString('en-US')} failed`}.${time}`
+}

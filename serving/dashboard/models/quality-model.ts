@@ -1,0 +1,139 @@
+import { z } from 'zod'
+import { figureTitle } from '../../../monitoring/quality/figure-titles.ts'
+import type { QualityReport } from '../../../monitoring/quality/quality-report.ts'
+import type { StoredFigures } from '../../../monitoring/figures/stored-figures.ts'
+import { figuresOverTime, newestFigures } from '../../../monitoring/figures/stored-figures.ts'
+import { pickVersion } from '../../../registry/pick-version.ts'
+import type { CalibrationData, QualityData } from '../contract/model.ts'
+import { calibration as calibrationContract, quality as qualityContract } from '../contract/model.ts'
+import type { Ask } from '../read-model.ts'
+import { readModel } from '../read-model.ts'
+import { driftLines } from './drift-lines.ts'
+import { figureText } from './quality-words.ts'
+
+const dayMicros = 86_400_000_000
+const seriesDays = 30
+
+export const qualityModel = readModel({
+  path: '/models/:id/quality',
+  scope: 'ui:read',
+  query: z.object({}),
+  data: qualityContract,
+  async read(ask) {
+    const { db, now } = ask
+    const name = nameOf(ask)
+    const stored = await newestQuality(ask)
+    const points = await figuresOverTime(db, name, { from: now - seriesDays * dayMicros, to: now })
+    const byFigure = Map.groupBy(points, ({ figure }) => figure)
+    const report = stored?.report ?? null
+    const data: QualityData = {
+      finding: findingOf(stored),
+      metrics: Object.entries(report?.total.figures ?? {}).flatMap(([figure, { value, low, high, n }]) =>
+        value === null ? [] : [{ name: figureTitle(figure), value, low, high, n, says: null }],
+      ),
+      overTime: [...byFigure].map(([figure, of]) => ({
+        name: figureTitle(figure),
+        chart: {
+          finding: overTimeText(figure, of),
+          series: [...Map.groupBy(of, ({ version }) => version)].map(([version, line]) => ({
+            label: `${name}@${version}`,
+            unit: 'value' as const,
+            points: line.map(({ asOf, value, low, high, n }) => ({
+              t: asOf.getTime(),
+              v: value,
+              ...(low === null || high === null ? {} : { low, high }),
+              n,
+            })),
+          })),
+        },
+        bound: null,
+      })),
+      outcomes: outcomesText(report),
+      drift: await driftLines(ask, name),
+    }
+    return { data, ...(report === null ? {} : { mature: report.total.immature === 0, sampled: 'logged predictions that are mature' }) }
+  },
+})
+
+export const calibrationModel = readModel({
+  path: '/models/:id/calibration',
+  scope: 'ui:read',
+  query: z.object({}),
+  data: calibrationContract,
+  async read(ask) {
+    const stored = await newestQuality(ask)
+    const found = stored?.report.total.calibration ?? null
+    const curve = found?.curve ?? null
+    if (found === null || curve === null) {
+      return { data: { finding: 'No calibration is stored: it needs outcomes of yes or no, and a worker.', chart: null, scores: null } }
+    }
+    const text = `${figureText('calibrationError', found.error)}, of ${curve.n.toLocaleString('en-US')} predictions.`
+    const data: CalibrationData = {
+      finding: text,
+      chart: {
+        finding: text,
+        series: [
+          {
+            label: 'observed share',
+            unit: 'share',
+            points: curve.steps.map(({ from, to, share, low, high, rows }) => ({ t: (from + to) / 2, v: share, low, high, n: rows })),
+          },
+          {
+            label: 'a calibrated model',
+            unit: 'share',
+            points: [
+              { t: 0, v: 0 },
+              { t: 1, v: 1 },
+            ],
+          },
+        ],
+      },
+      scores: {
+        finding: 'How many predictions have which probability, by the steps of the curve.',
+        series: [
+          { label: 'predictions', unit: 'count', points: curve.steps.map(({ from, to, rows }) => ({ t: (from + to) / 2, v: rows })) },
+        ],
+      },
+    }
+    return { data, sampled: `${curve.n.toLocaleString('en-US')} mature predictions` }
+  },
+})
+
+function nameOf({ params }: Ask): string {
+  return (params['id'] ?? '').split('@')[0] ?? ''
+}
+
+/** Of the version that answers, else of any other. */
+async function newestQuality(ask: Ask): Promise<StoredFigures<'quality'> | null> {
+  const model = ask.deps.catalog().model(nameOf(ask))
+  const all = await newestFigures(ask.db, model.name, 'quality', ask.now)
+  const { version } = model.versions.length === 0 ? { version: 0 } : pickVersion(model)
+  return all.find((each) => each.version === version) ?? all[0] ?? null
+}
+
+function findingOf(stored: StoredFigures<'quality'> | null): string {
+  if (stored === null)
+    return 'No quality is stored yet: it needs an outcome, logged predictions and a worker, which stores it once an hour.'
+  const { report, asOf } = stored
+  const [first] = Object.entries(report.total.figures)
+  const figure = first === undefined ? 'no figures' : figureText(...first)
+  return `${figure}, of ${report.total.judged.toLocaleString('en-US')} mature predictions of version ${stored.version}, at ${asOf.toISOString()}.`
+}
+
+function outcomesText(report: QualityReport | null): string {
+  if (report === null) return 'No outcomes were looked at.'
+  const { predictions, judged, immature, withoutOutcome } = report.total
+  return `${judged.toLocaleString('en-US')} of ${predictions.toLocaleString('en-US')} predictions have an outcome that counts; ${immature.toLocaleString('en-US')} can still get one; ${withoutOutcome.toLocaleString('en-US')} have none.`
+}
+
+function overTimeText(figure: string, points: readonly { readonly value: number | null; readonly asOf: Date }[]): string {
+  const known = points.filter(({ value }) => value !== null)
+  const [first, last] = [known[0], known.at(-1)]
+  if (first === undefined || last === undefined) return `${figureTitle(figure)} is not known.`
+  const none = { low: null, high: null, reason: null }
+  return `${figureText(figure, { ...none, value: first.value })} on ${day(first.asOf)}, ${figureText(figure, { ...none, value: last.value })} on ${day(last.asOf)}.`
+}
+
+function day(moment: Date): string {
+  return moment.toISOString().slice(0, 10)
+}
