@@ -32,6 +32,6 @@ export interface KafkaStreamSpec {
 const names = { redis: 'Redis stream', nats: 'JetStream stream', kafka: 'Kafka topic' } as const
 
 /** `Redis stream "landings"` */
-export function streamName({ kind, stream }: StreamSpec): string {
+export function streamName({ kind, stream }: Pick<StreamSpec, 'kind' | 'stream'>): string {
   return `${names[kind]} "${stream}"`
 }

@@ -32,6 +32,7 @@ import * as experimentResults from './0030-experiment-results.ts'
 import * as lookupIndices from './0031-lookup-indices.ts'
 import * as scheduledBatches from './0032-scheduled-batches.ts'
 import * as uiSessions from './0033-ui-sessions.ts'
+import * as pipelines from './0034-pipelines.ts'
 import * as rebuiltExposures from './0035-rebuilt-exposures.ts'
 import * as modelFigures from './0037-model-figures.ts'
 
@@ -73,6 +74,7 @@ export const migrations: Readonly<Record<string, Migration>> = {
   '0031-lookup-indices': lookupIndices,
   '0032-scheduled-batches': scheduledBatches,
   '0033-ui-sessions': uiSessions,
+  '0034-pipelines': pipelines,
   '0035-rebuilt-exposures': rebuiltExposures,
   '0037-model-figures': modelFigures,
 }

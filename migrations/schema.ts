@@ -8,6 +8,8 @@ import type {
   ServerClocksTable,
 } from './alert-tables.ts'
 import type { ModelFiguresTable, UiCodesTable, UiSessionsTable } from './dashboard-tables.ts'
+import type { UiCodesTable, UiSessionsTable } from './dashboard-tables.ts'
+import type { PipelineAnswersTable, PipelinesTable } from './pipeline-tables.ts'
 import type { BaselinesTable, MergedRollupsTable, RollupsTable } from './rollup-tables.ts'
 import type { ExperimentResultsTable, ExperimentsTable, ExposureRecordersTable, ExposuresTable } from './experiment-tables.ts'
 
@@ -59,6 +61,8 @@ export interface LockstepTables {
   'lockstep.model_figures': ModelFiguresTable
   'lockstep.ui_codes': UiCodesTable
   'lockstep.ui_sessions': UiSessionsTable
+  'lockstep.pipelines': PipelinesTable
+  'lockstep.pipeline_answers': PipelineAnswersTable
 }
 
 export type DefinitionKind =
@@ -73,6 +77,7 @@ export type DefinitionKind =
   | 'channel'
   | 'experiment'
   | 'batch'
+  | 'pipeline'
 
 /** `spec` is json, not jsonb, because the order of its fields matters. It is read parsed and written as text. */
 type Json = ColumnType<unknown, string, string>

@@ -16,6 +16,7 @@ import { compileDefinitions } from './compile-definitions.ts'
 import type { Definition, DefinitionKey } from './definition.ts'
 import { definitionKey, displayName, labelOf, storedDefinitions } from './definition.ts'
 import type { ChannelSpec, MonitorSpec } from './monitor-spec.ts'
+import type { PipelineSpec } from './pipeline-spec.ts'
 import type { ScheduledBatchSpec } from './scheduled-batch-spec.ts'
 import type { ExperimentRun } from './experiments/experiment.ts'
 import { readRunningExperiments } from './experiments/experiment.ts'
@@ -64,6 +65,7 @@ export interface Catalog {
   readonly experiments: ReadonlyMap<string, DeclaredExperiment>
   /** Batches that begin by a schedule. */
   readonly batches: ReadonlyMap<string, Watching<ScheduledBatchSpec>>
+  readonly pipelines: ReadonlyMap<string, Watching<PipelineSpec>>
   readonly outcomes: ReadonlyMap<string, OutcomePlan>
   /** Errors of views, on-demand views, services and outcomes that cannot be used, by kind and id: `onDemand flight_context@1`. */
   readonly broken: ReadonlyMap<DefinitionKey, LockstepError>
@@ -84,6 +86,8 @@ export interface Catalog {
   /** @throws LockstepError `UNKNOWN_DEFINITION` */
   experiment(name: string): DeclaredExperiment
   /** @throws LockstepError `UNKNOWN_DEFINITION` */
+  pipeline(name: string): Watching<PipelineSpec>
+  /** @throws LockstepError `UNKNOWN_DEFINITION` */
   source(name: string): SourceSpec
   /** Whether events can be pushed to a source. */
   acceptsEvents(source: string): boolean
@@ -97,7 +101,7 @@ export interface Catalog {
   onlineReaders(source: SourceSpec): ViewPlan[]
 }
 
-/** A monitor, a channel or a batch. */
+/** A monitor, a channel, a batch or a pipeline. */
 export interface Watching<Spec> {
   readonly spec: Spec
   readonly description: string | null
@@ -173,6 +177,7 @@ export async function readCatalog(
   const monitors = new Map<string, Watching<MonitorSpec>>()
   const experiments = new Map<string, DeclaredExperiment>()
   const batches = new Map<string, Watching<ScheduledBatchSpec>>()
+  const pipelines = new Map<string, Watching<PipelineSpec>>()
   for (const definition of stored.definitions) {
     const { name } = definition
     if (definition.kind === 'entity') entities.set(name, definition.spec)
@@ -189,6 +194,7 @@ export async function readCatalog(
     if (definition.kind === 'channel') channels.set(name, { spec: definition.spec, description })
     if (definition.kind === 'monitor') monitors.set(name, { spec: definition.spec, description })
     if (definition.kind === 'batch') batches.set(name, { spec: definition.spec, description })
+    if (definition.kind === 'pipeline') pipelines.set(name, { spec: definition.spec, description })
     if (definition.kind === 'experiment')
       experiments.set(name, { spec: definition.spec, coverage: definition.operational.coverage ?? 1, description })
     if (definition.kind === 'model') {
@@ -218,6 +224,7 @@ export async function readCatalog(
     monitors,
     experiments,
     batches,
+    pipelines,
     view: (reference) => pick(reference, 'view', definitions, compiled.views, compiled.broken),
     service: (reference) => pick(reference, 'service', definitions, compiled.services, compiled.broken),
     model: (name) => named(name, 'model', definitions, models),
@@ -227,6 +234,7 @@ export async function readCatalog(
       return named(name, 'outcome', definitions, compiled.outcomes)
     },
     experiment: (name) => named(name, 'experiment', definitions, experiments),
+    pipeline: (name) => named(name, 'pipeline', definitions, pipelines),
     source: (name) => named(name, 'source', definitions, sources),
     acceptsEvents: (name) => pushed.has(name),
     onlineReaders(source) {
@@ -264,7 +272,7 @@ function pick<T>(
 
 function named<T>(
   reference: string,
-  kind: 'model' | 'source' | 'outcome' | 'experiment',
+  kind: 'model' | 'source' | 'outcome' | 'experiment' | 'pipeline',
   definitions: readonly Definition[],
   byName: ReadonlyMap<string, T>,
 ): T {

@@ -1,25 +1,46 @@
 import { LockstepError } from '../kernel/errors.ts'
+import type { StreamSpec } from '../kernel/stream-spec.ts'
 import { streamName } from '../kernel/stream-spec.ts'
 import type { Definition } from './definition.ts'
+import { displayName } from './definition.ts'
 
 /**
- * Two sources that read one stream as one group would each get a part of it: what is wrong, one error for each such
- * pair.
+ * Two sources or pipelines that read one stream as one group would each get a part of it, and a pipeline that writes to
+ * the stream that it reads would never end: what is wrong, one error for each.
  */
 export function checkStreams(definitions: readonly Definition[]): LockstepError[] {
-  const readers = new Map<string, string>()
-  return definitions.flatMap(({ kind, name, operational: { stream } }) => {
-    if (kind !== 'source' || stream === undefined) return []
+  const streams = new Map<string, StreamSpec>()
+  for (const { kind, name, operational } of definitions)
+    if (kind === 'source' && operational.stream !== undefined) streams.set(name, operational.stream)
+  const readers = new Map<string, Definition>()
+  return definitions.flatMap((definition) => {
+    const stream = readBy(definition, streams)
+    if (stream === undefined) return []
+    if (definition.kind === 'pipeline' && stream.kind === definition.spec.sink.kind && stream.stream === definition.spec.sink.stream) {
+      const message = `The ${displayName(definition)} writes to the ${streamName(stream)}, which it reads. Write to another one.`
+      return [new LockstepError('DEFINITIONS_INVALID', message, { details: { pipeline: definition.name } })]
+    }
     const place = JSON.stringify([stream.kind, stream.stream, stream.group])
     const other = readers.get(place)
-    readers.set(place, name)
+    readers.set(place, definition)
     if (other === undefined) return []
+    const who =
+      other.kind === definition.kind
+        ? `${definition.kind}s "${other.name}" and "${definition.name}"`
+        : `${displayName(other)} and the ${displayName(definition)}`
     return [
       new LockstepError(
         'DEFINITIONS_INVALID',
-        `The sources "${other}" and "${name}" both read the ${streamName(stream)} with the group "${stream.group}", so each would get only a part of the messages. Remove the group, or give each source its own.`,
-        { details: { sources: [other, name] } },
+        `The ${who} both read the ${streamName(stream)} with the group "${stream.group}", so each would get only a part of the messages. Remove the group, or give each ${definition.kind} its own.`,
+        { details: { [`${definition.kind}s`]: [other.name, definition.name] } },
       ),
     ]
   })
+}
+
+function readBy(definition: Definition, streams: ReadonlyMap<string, StreamSpec>): StreamSpec | undefined {
+  if (definition.kind === 'source') return definition.operational.stream
+  if (definition.kind !== 'pipeline') return undefined
+  const stream = streams.get(definition.spec.source)
+  return stream === undefined ? undefined : { ...stream, group: definition.spec.group }
 }

@@ -11,6 +11,7 @@ import type { Monitor } from './define/monitor.ts'
 import type { Model } from './define/model.ts'
 import type { Outcome } from './define/outcome.ts'
 import type { OnDemandPick, OnDemandView } from './define/on-demand-view.ts'
+import type { Pipeline } from './define/pipeline.ts'
 import type { Source } from './define/source.ts'
 import type { ViewUse } from './define/view-use.ts'
 
@@ -27,6 +28,7 @@ export interface Collected {
   readonly monitors: readonly Monitor[]
   readonly experiments: readonly Experiment[]
   readonly batches: readonly Batch[]
+  readonly pipelines: readonly Pipeline[]
 }
 
 /** @throws LockstepError `DUPLICATE_NAME` if two definitions of a kind share a name, or name and version */
@@ -43,6 +45,7 @@ export function collectDefinitions(values: Iterable<unknown>): Collected {
     monitors: new Named<Monitor>('monitor'),
     experiments: new Named<Experiment>('experiment'),
     batches: new Named<Batch>('batch'),
+    pipelines: new Named<Pipeline>('pipeline'),
   }
   const addView = (view: AnyFeatureView): void => {
     found.entities.add(view.entity, view.entity.name)
@@ -101,6 +104,10 @@ export function collectDefinitions(values: Iterable<unknown>): Collected {
       case 'batch':
         addModel((value as Batch).model)
         return found.batches.add(value as Batch, (value as Batch).name)
+      case 'pipeline':
+        found.sources.add((value as Pipeline).source, (value as Pipeline).source.name)
+        addModel((value as Pipeline).model)
+        return found.pipelines.add(value as Pipeline, (value as Pipeline).name)
       case null:
         return undefined
       default:
@@ -120,6 +127,7 @@ export function collectDefinitions(values: Iterable<unknown>): Collected {
     monitors: found.monitors.all,
     experiments: found.experiments.all,
     batches: found.batches.all,
+    pipelines: found.pipelines.all,
   }
 }
 

@@ -22,6 +22,7 @@ export type UndeclaredDefinitions = {
       | 'monitors'
       | 'experiments'
       | 'batches'
+      | 'pipelines'
   ]: Undeclared<DefinitionSet[Kind]>
 }
 
@@ -31,7 +32,8 @@ export type UndeclaredDefinitions = {
  * @param code texts that the running esbuild printed, so that their hashes are their identities
  */
 export function declareDefinitions(file: string, definitions: UndeclaredDefinitions, code: ReadonlyMap<string, string>): DefinitionSet {
-  const { entities, sources, views, onDemand, services, models, outcomes, channels, monitors, experiments, batches } = definitions
+  const { entities, sources, views, onDemand, services, models, outcomes, channels, monitors, experiments, batches, pipelines } =
+    definitions
   const specs = <Spec>(list: readonly { readonly spec: Spec }[]): Spec[] => list.map(({ spec }) => spec)
   const prints = fingerprints(
     {
@@ -46,6 +48,7 @@ export function declareDefinitions(file: string, definitions: UndeclaredDefiniti
       monitors: specs(monitors),
       experiments: specs(experiments),
       batches: specs(batches),
+      pipelines: specs(pipelines),
     },
     new Map([...code.keys()].map((hash) => [hash, hash])),
   )
@@ -66,6 +69,7 @@ export function declareDefinitions(file: string, definitions: UndeclaredDefiniti
     monitors: monitors.map((each) => declared(each, prints.monitors.get(each.spec.name))),
     experiments: experiments.map((each) => declared(each, prints.experiments.get(each.spec.name))),
     batches: batches.map((each) => declared(each, prints.batches.get(each.spec.name))),
+    pipelines: pipelines.map((each) => declared(each, prints.pipelines.get(each.spec.name))),
     code,
   }
 }

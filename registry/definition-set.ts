@@ -5,6 +5,7 @@ import type { ModelSpec, OnDemandSpec, ServiceSpec } from '../kernel/service-spe
 import type { CursorSpec, EntitySpec, SourceSpec, ViewSpec } from '../kernel/view-spec.ts'
 import type { ChannelSpec, MonitorSpec } from './monitor-spec.ts'
 import type { ScheduledBatchSpec } from './scheduled-batch-spec.ts'
+import type { PipelineSpec } from './pipeline-spec.ts'
 import type { StreamSpec } from '../kernel/stream-spec.ts'
 
 /**
@@ -24,6 +25,7 @@ export interface DefinitionSet {
   readonly monitors: readonly Declared<MonitorSpec>[]
   readonly experiments: readonly Declared<ExperimentSpec, ExperimentOperational>[]
   readonly batches: readonly Declared<ScheduledBatchSpec>[]
+  readonly pipelines: readonly Declared<PipelineSpec>[]
   /** Bundled transforms by hash (SHA-256 of the text, hex); a spec's `code` names one. */
   readonly code: ReadonlyMap<string, string>
   /** Definitions that the file neither exports nor refers to from an exported one: `featureView "airport_delays@1"`. */

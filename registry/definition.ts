@@ -6,6 +6,7 @@ import type { EntitySpec, SourceSpec, ViewSpec } from '../kernel/view-spec.ts'
 import { measuresOf } from '../kernel/experiment-spec.ts'
 import type { DefinitionKind, LockstepTables } from '../migrations/schema.ts'
 import type { ChannelSpec, MonitorSpec } from './monitor-spec.ts'
+import type { PipelineSpec } from './pipeline-spec.ts'
 import type { ScheduledBatchSpec } from './scheduled-batch-spec.ts'
 import type {
   DefinitionSet,
@@ -30,6 +31,7 @@ export type Definition = DefinitionBase &
     | { readonly kind: 'monitor'; readonly spec: MonitorSpec }
     | { readonly kind: 'experiment'; readonly spec: ExperimentSpec }
     | { readonly kind: 'batch'; readonly spec: ScheduledBatchSpec }
+    | { readonly kind: 'pipeline'; readonly spec: PipelineSpec }
   )
 
 interface DefinitionBase {
@@ -73,6 +75,7 @@ export const kindNames: Readonly<Record<DefinitionKind, string>> = {
   monitor: 'monitor',
   experiment: 'experiment',
   batch: 'batch',
+  pipeline: 'pipeline',
 }
 
 /** `feature view "airport_delays@1"` */
@@ -93,6 +96,7 @@ export const kindOrder: readonly DefinitionKind[] = [
   'monitor',
   'experiment',
   'batch',
+  'pipeline',
 ]
 
 /** All definitions of a file, in `kindOrder`. */
@@ -115,6 +119,7 @@ export function declaredDefinitions(set: DefinitionSet): Definition[] {
     ...set.monitors.map(({ spec, ...rest }) => ({ kind: 'monitor', name: spec.name, ...unversioned, spec, ...rest }) as const),
     ...set.experiments.map(({ spec, ...rest }) => ({ kind: 'experiment', name: spec.name, ...unversioned, spec, ...rest }) as const),
     ...set.batches.map(({ spec, ...rest }) => ({ kind: 'batch', name: spec.name, ...unversioned, spec, ...rest }) as const),
+    ...set.pipelines.map(({ spec, ...rest }) => ({ kind: 'pipeline', name: spec.name, ...unversioned, spec, ...rest }) as const),
   ]
 }
 
@@ -157,6 +162,8 @@ export function references(definition: Definition): DefinitionKey[] {
       return experimentReferences(definition.spec)
     case 'batch':
       return [`model ${definition.spec.model}`]
+    case 'pipeline':
+      return [`source ${definition.spec.source}`, `model ${definition.spec.model}`]
     default:
       return definition satisfies never
   }

@@ -4,6 +4,7 @@ import type { ModelSpec, OnDemandSpec, ServiceSpec } from '../kernel/service-spe
 import type { DefinitionId, EntitySpec, SourceSpec, ViewSpec } from '../kernel/view-spec.ts'
 import { definitionId } from '../kernel/view-spec.ts'
 import type { ChannelSpec, MonitorSpec } from './monitor-spec.ts'
+import type { PipelineSpec } from './pipeline-spec.ts'
 import type { ScheduledBatchSpec } from './scheduled-batch-spec.ts'
 import { canonicalJson } from './canonical-json.ts'
 import { inputsFirst } from './inputs-first.ts'
@@ -74,6 +75,7 @@ export interface ClosedSpecs {
   readonly monitors: readonly MonitorSpec[]
   readonly experiments: readonly ExperimentSpec[]
   readonly batches: readonly ScheduledBatchSpec[]
+  readonly pipelines: readonly PipelineSpec[]
 }
 
 /** By name, or by id for views and services. */
@@ -89,6 +91,7 @@ export interface Fingerprints {
   readonly monitors: ReadonlyMap<string, string>
   readonly experiments: ReadonlyMap<string, string>
   readonly batches: ReadonlyMap<string, string>
+  readonly pipelines: ReadonlyMap<string, string>
 }
 
 /**
@@ -122,6 +125,7 @@ export function fingerprints(specs: ClosedSpecs, identity: ReadonlyMap<string, s
     monitors: new Map(specs.monitors.map((s) => [s.name, hashed('monitor', s)])),
     experiments: new Map(specs.experiments.map((s) => [s.name, hashed('experiment', s)])),
     batches: new Map(specs.batches.map((s) => [s.name, hashed('batch', s)])),
+    pipelines: new Map(specs.pipelines.map((s) => [s.name, hashed('pipeline', s)])),
   }
 }
 

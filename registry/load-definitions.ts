@@ -96,6 +96,7 @@ const kindOfCall: Readonly<Record<string, keyof Collected>> = {
   monitor: 'monitors',
   experiment: 'experiments',
   batch: 'batches',
+  pipeline: 'pipelines',
 }
 
 /** Without this check, a forgotten `export` would silently omit a definition. */
@@ -140,6 +141,7 @@ function definitionSet(
     monitors: collected.monitors.map((d) => ({ spec: d.spec, operational: d.described })),
     experiments: collected.experiments.map((d) => ({ spec: d.spec, operational: { ...d.operational, ...d.described } })),
     batches: collected.batches.map((d) => ({ spec: d.spec, operational: d.described })),
+    pipelines: collected.pipelines.map((d) => ({ spec: d.spec, operational: d.described })),
   }
   return declareDefinitions(file, definitions, code)
 }

@@ -3,6 +3,7 @@ import { LockstepError } from '../kernel/errors.ts'
 import { measureAggregates } from '../kernel/experiment-spec.ts'
 import { aggregateNames } from '../kernel/view-spec.ts'
 import { channelSpec, monitorSpec } from './monitor-spec.ts'
+import { pipelineSpec } from './pipeline-spec.ts'
 import { scheduledBatchSpec } from './scheduled-batch-spec.ts'
 import { kindNames } from './definition.ts'
 import type { Declared, DefinitionSet } from './definition-set.ts'
@@ -237,6 +238,7 @@ export const portableSchema = z.strictObject({
     .array(z.strictObject({ spec: experiment, operational: z.strictObject({ ...described, coverage: share.positive() }) }))
     .default([]),
   batches: z.array(z.strictObject({ spec: scheduledBatchSpec, operational: z.strictObject(described) })).default([]),
+  pipelines: z.array(z.strictObject({ spec: pipelineSpec, operational: z.strictObject(described) })).default([]),
   /** The bundled transforms, each with the SHA-256 (hex) of its text. */
   code: z.array(z.strictObject({ hash: z.string(), body: z.string() })),
   unexported: z.array(z.string()).exactOptional(),
@@ -264,6 +266,7 @@ export function portableDefinitions(set: DefinitionSet, lockstep: string): objec
     monitors: bare(set.monitors),
     experiments: bare(set.experiments),
     batches: bare(set.batches),
+    pipelines: bare(set.pipelines),
     code: [...set.code].map(([hash, body]) => ({ hash, body })),
     ...(set.unexported === undefined ? {} : { unexported: set.unexported }),
   }
@@ -300,6 +303,7 @@ export function readPortableDefinitions(json: unknown, lockstep: string): Defini
   refuseTwice('monitor', specs.monitors)
   refuseTwice('experiment', specs.experiments)
   refuseTwice('batch', specs.batches)
+  refuseTwice('pipeline', specs.pipelines)
   const texts = new Map(code.map(({ hash, body }) => [hash, body]))
   for (const [hash, body] of texts) {
     if (sha256(body) !== hash) throw wrongHash(`The code "${hash}" does not have that hash`, hash)
@@ -353,7 +357,7 @@ function refuseTwice(
 ): void {
   const seen = new Set<string>()
   for (const { spec } of declared) {
-    const label = typeof spec.version !== 'number' || kind === 'batch' ? spec.name : `${spec.name}@${spec.version}`
+    const label = typeof spec.version !== 'number' || kind === 'batch' || kind === 'pipeline' ? spec.name : `${spec.name}@${spec.version}`
     if (!/^[a-z][a-z0-9_]*$/.test(spec.name)) {
       throw new LockstepError(
         'INVALID_NAME',

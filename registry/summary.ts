@@ -1,3 +1,4 @@
+import { streamName } from '../kernel/stream-spec.ts'
 import { watchedName } from './monitor-spec.ts'
 import type { Definition } from './definition.ts'
 
@@ -29,6 +30,8 @@ export function summaryOf(definition: Definition): string {
       return `${definition.spec.variants.map(({ name }) => name).join(', ')} of ${definition.spec.model} by ${definition.spec.unit}`
     case 'batch':
       return `of ${definition.spec.model}, by ${definition.spec.schedule}`
+    case 'pipeline':
+      return `${definition.spec.source} by ${definition.spec.model}, to the ${streamName(definition.spec.sink)}`
     default:
       return definition satisfies never
   }

@@ -55,6 +55,9 @@ export type AuditAction =
   | 'dataset.delete'
   | 'alert.silence'
   | 'alert.unsilence'
+  | 'pipeline.pause'
+  | 'pipeline.resume'
+  | 'pipeline.replay'
 
 export interface AuditEntry {
   readonly action: AuditAction

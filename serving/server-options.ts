@@ -11,6 +11,7 @@ import type { PredictionLogOptions } from '../monitoring/prediction-log/predicti
 import type { RollupRecorder } from '../monitoring/rollups/rollup-recorder.ts'
 import type { OnUnavailable } from './features/fallback-policy.ts'
 import type { ExposureOptions } from '../monitoring/exposures/exposure-recorder.ts'
+import type { PredictContext } from './predict/predict.ts'
 import type { ShadowOptions } from './rollouts/shadow-runner.ts'
 import type { Readiness, ServerStatus } from './lifecycle/server-status.ts'
 
@@ -114,6 +115,14 @@ export interface ServerOptions {
   readonly idleBackfillMs?: number
 }
 
+export interface Predicting {
+  readonly context: PredictContext
+  /** @throws LockstepError `POSTGRES_UNAVAILABLE` */
+  readonly database: () => Database
+  /** @throws LockstepError `REDIS_UNAVAILABLE`, `NOT_READY` */
+  readonly store: () => OnlineStore
+}
+
 export interface ListeningAt {
   readonly host: string
   readonly port: number
@@ -125,6 +134,10 @@ export interface ListeningAt {
 }
 
 export interface LockstepServer {
+  /** What predicts, for work beside requests. */
+  readonly predicting: Predicting
+  /** Begins to watch the registry and the stores, for a process that does not listen. */
+  start(): void
   /**
    * Begins to accept requests at once; they are answered with NOT_READY until the stores have answered.
    *

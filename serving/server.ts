@@ -228,6 +228,8 @@ export function createServer(options: ServerOptions): LockstepServer {
   }
 
   return {
+    predicting: { context, database: needDatabase, store: needOnline },
+    start: () => watch.start(),
     async listen(host, port, grpcPort) {
       if (!isLoopback(host)) await requireKeys(host, { keys: traffic.keys, auth: config.auth, refresh: watch.refreshKeys, log })
       const { warmMs = 0 } = options

@@ -68,8 +68,8 @@ const packages: Readonly<Record<string, readonly string[]>> = {
 const homes: Readonly<Record<string, readonly string[]>> = {
   ioredis: ['online/redis-', 'runtime/redis'],
   'onnxruntime-node': ['inference/'],
-  '@nats-io/jetstream': ['runtime/streams/nats-consumer.ts'],
-  '@nats-io/transport-node': ['runtime/streams/nats-consumer.ts'],
+  '@nats-io/jetstream': ['runtime/streams/nats-'],
+  '@nats-io/transport-node': ['runtime/streams/nats-'],
   '@platformatic/kafka': ['runtime/streams/kafka-'],
   '@opentelemetry/api': ['runtime/tracing/'],
   '@opentelemetry/exporter-trace-otlp-proto': ['runtime/tracing/'],

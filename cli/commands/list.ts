@@ -69,6 +69,7 @@ const kindTitles: Readonly<Record<EntryKind, string>> = {
   monitor: 'monitors',
   experiment: 'experiments',
   batch: 'batches',
+  pipeline: 'pipelines',
   dataset: 'training sets',
 }
 

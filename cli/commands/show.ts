@@ -22,6 +22,7 @@ const shownKinds: readonly NodeKind[] = [
   'channel',
   'experiment',
   'batch',
+  'pipeline',
   'modelVersion',
   'dataset',
 ]

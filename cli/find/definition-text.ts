@@ -66,6 +66,7 @@ function fieldsText(page: DefinitionPage, width: number | null): string {
     channel,
     experiment,
     batch,
+    pipeline,
     takes,
     online,
     rows,
@@ -155,6 +156,7 @@ function fieldsText(page: DefinitionPage, width: number | null): string {
         ] as const)),
     ...(experiment === undefined ? [] : experimentFields(page.name, experiment)),
     ...(batch === undefined ? [] : batchFields(batch)),
+    ...(pipeline === undefined ? [] : pipelineFields(page.name, pipeline)),
     ['takes', takes === undefined ? '' : typedText(takes)],
     [
       kind === 'model' ? 'versions' : 'other versions',
@@ -177,7 +179,7 @@ function fieldsText(page: DefinitionPage, width: number | null): string {
 }
 
 /** Nothing is made from them; a channel is named by monitors. */
-const notUsed: readonly DefinitionPage['kind'][] = ['monitor', 'channel', 'experiment', 'batch']
+const notUsed: readonly DefinitionPage['kind'][] = ['monitor', 'channel', 'experiment', 'batch', 'pipeline']
 
 function batchFields({ model, version, schedule, spine, out, id, format, mode, maxRefused }: NonNullable<DefinitionPage['batch']>) {
   const limit = maxRefused === null ? '' : 'rows' in maxRefused ? String(maxRefused.rows) : percent(maxRefused.share)
@@ -189,6 +191,18 @@ function batchFields({ model, version, schedule, spine, out, id, format, mode, m
     ['id', id],
     ['max refused', limit],
     ['results', `lockstep batch list --model ${model}`],
+  ] as const
+}
+
+function pipelineFields(name: string, { source, model, version, sink, entities, key, ledger }: NonNullable<DefinitionPage['pipeline']>) {
+  return [
+    ['reads', source],
+    ['model', version === null ? model : `${model}@${version}`],
+    ['writes to', sink],
+    ['entities', entities.map(({ field, column }) => (field === column ? field : `${field} from ${column}`)).join(', ')],
+    ['key', key.join(', ')],
+    ['ledger', ledger ? 'yes' : ''],
+    ['now', `lockstep pipeline show ${name}`],
   ] as const
 }
 

@@ -125,7 +125,7 @@ export function batch<const N extends string>(name: N, body: BatchOptions & Desc
   return define({ kind: 'batch', name, model: body.model, spec: Object.freeze(spec), described: describe(body, what) })
 }
 
-function versionOf(version: unknown, what: string): ScheduledBatchSpec['version'] {
+export function versionOf(version: unknown, what: string): ScheduledBatchSpec['version'] {
   if (version === undefined) return null
   if (typeof version === 'number' && Number.isSafeInteger(version) && version >= 1) return version
   if (typeof version === 'string' && /^[a-z][a-z0-9_]*$/.test(version)) return version

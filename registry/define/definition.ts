@@ -16,6 +16,7 @@ export type DslKind =
   | 'channel'
   | 'experiment'
   | 'batch'
+  | 'pipeline'
 
 /** Descriptions for people, allowed in every definition. They change no value and may change without a new version. */
 export interface Description {

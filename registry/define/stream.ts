@@ -84,13 +84,13 @@ export function streamSpec(stated: StatedStream, source: string): StreamSpec {
   return Object.freeze({ ...stated, group: stated.group ?? `lockstep_${source}` })
 }
 
-function checkText(text: unknown, what: string): string {
+export function checkText(text: unknown, what: string): string {
   if (typeof text === 'string' && text !== '') return text
   throw new LockstepError('DEFINITIONS_INVALID', `${what} is ${show(text)}; write a string that is not empty.`)
 }
 
 /** Checks the name of a group by the rules of NATS for streams and consumers. Redis and Kafka allow others. */
-function checkGroup(name: unknown, what: string): string {
+export function checkGroup(name: unknown, what: string): string {
   if (typeof name === 'string' && /^[A-Za-z0-9_-]{1,64}$/.test(name)) return name
   throw new LockstepError(
     'INVALID_NAME',
@@ -98,7 +98,7 @@ function checkGroup(name: unknown, what: string): string {
   )
 }
 
-function checkSubject(subject: unknown, what: string): string {
+export function checkSubject(subject: unknown, what: string): string {
   if (typeof subject === 'string' && /^[^\s.]+(\.[^\s.]+)*$/.test(subject)) return subject
   throw new LockstepError(
     'INVALID_NAME',
@@ -107,7 +107,7 @@ function checkSubject(subject: unknown, what: string): string {
 }
 
 /** Checks the name of a topic by the rules of Kafka. */
-function checkTopic(name: unknown): string {
+export function checkTopic(name: unknown): string {
   if (typeof name === 'string' && /^[A-Za-z0-9._-]{1,249}$/.test(name) && name !== '.' && name !== '..') return name
   throw new LockstepError(
     'INVALID_NAME',

@@ -10,6 +10,7 @@ import { labelOf } from '../definition.ts'
 import type { CheckSpec } from '../define/check-options.ts'
 import type { Severity } from '../define/severity.ts'
 import type { ChannelSpec } from '../monitor-spec.ts'
+import type { PipelineSpec } from '../pipeline-spec.ts'
 import type { ScheduledBatchSpec } from '../scheduled-batch-spec.ts'
 import { watchedName } from '../monitor-spec.ts'
 import type { Use } from './entry.ts'
@@ -51,6 +52,7 @@ export interface DefinitionDetails {
   readonly channel?: ChannelDetails
   readonly experiment?: ExperimentDetails
   readonly batch?: BatchDetails
+  readonly pipeline?: PipelineDetails
 }
 
 export interface NamedType {
@@ -111,6 +113,8 @@ export interface MonitorDetails {
 }
 
 export type BatchDetails = Omit<ScheduledBatchSpec, 'name'>
+
+export type PipelineDetails = Omit<PipelineSpec, 'name' | 'sink'> & { readonly sink: string }
 
 export interface ChannelDetails {
   readonly kind: ChannelSpec['kind']
@@ -241,6 +245,10 @@ function ofKind(inventory: Inventory, definition: Definition): Partial<Definitio
     case 'batch': {
       const { name: _, ...batch } = definition.spec
       return { batch }
+    }
+    case 'pipeline': {
+      const { name: _, sink, ...pipeline } = definition.spec
+      return { pipeline: { ...pipeline, sink: streamName(sink) } }
     }
     default:
       return definition satisfies never

@@ -1,3 +1,4 @@
+import { streamName } from '../../kernel/stream-spec.ts'
 import { formatDuration } from '../../kernel/duration.ts'
 import { memoizeWeak } from '../../kernel/memoize-weak.ts'
 import { typeName } from '../../kernel/value-type.ts'
@@ -165,6 +166,8 @@ function aboutText({ versions, aliases }: Inventory, definition: Definition): st
     }
     case 'batch':
       return `of ${definition.spec.model}, by ${definition.spec.schedule}, into ${definition.spec.out}`
+    case 'pipeline':
+      return `${definition.spec.source} by ${definition.spec.model}, to the ${streamName(definition.spec.sink)}`
     default:
       return definition satisfies never
   }

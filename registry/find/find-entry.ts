@@ -96,5 +96,6 @@ export const plurals: Readonly<Record<string, readonly EntryKind[]>> = {
   channels: ['channel'],
   experiments: ['experiment'],
   batches: ['batch'],
+  pipelines: ['pipeline'],
   datasets: ['dataset'],
 }

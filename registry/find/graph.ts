@@ -29,6 +29,7 @@ export const nodeKinds = [
   'channel',
   'experiment',
   'batch',
+  'pipeline',
 ] as const
 
 export interface LineageNode {
@@ -102,6 +103,7 @@ export const graphOf = memoizeWeak((inventory: Inventory): Graph => {
       link(addRelation(add, definition.spec.source), source)
       link(source, own)
     }
+    if (definition.kind === 'pipeline') link(own, add('stream', streamName(definition.spec.sink)))
     for (const reference of references(definition)) {
       const other = addMissing(add, reference)
       if (reference.startsWith('channel ')) link(own, other)

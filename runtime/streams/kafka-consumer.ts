@@ -5,7 +5,7 @@ import { orTimeout, timedOut, withTimeout } from '../async.ts'
 import { LockstepError } from '../../kernel/errors.ts'
 import type { KafkaStreamSpec } from '../../kernel/stream-spec.ts'
 import { streamName } from '../../kernel/stream-spec.ts'
-import { kafkaServers, parseKafkaUrl } from '../kafka-url.ts'
+import { kafkaClient } from './kafka-client.ts'
 import { kafkaReason } from './kafka-reason.ts'
 import type { StreamConsumer, StreamConsumerOptions, StreamLag, StreamMessage } from './stream-consumer.ts'
 
@@ -27,22 +27,8 @@ const closeTimeoutMs = 5_000
  */
 export function openKafkaConsumer(url: string, spec: KafkaStreamSpec, { redeliverMs }: StreamConsumerOptions): StreamConsumer {
   const { stream: topic, group } = spec
-  const address = parseKafkaUrl(url)
-  if (address === null) throw new LockstepError('CONFIG_INVALID', 'The URL of Kafka is invalid; see LOCKSTEP_KAFKA_URL.')
-  const server = kafkaServers(address)
-  const client = {
-    clientId: 'lockstep',
-    bootstrapBrokers: [...address.brokers],
-    connectTimeout: connectTimeoutMs,
-    requestTimeout: Math.max(answerTimeoutMs, redeliverMs * 2),
-    timeout: answerTimeoutMs,
-    retries: 3,
-    retryDelay: 250,
-    metadataMaxAge: metadataMaxAgeMs,
-    autocreateTopics: false,
-    ...(address.tls ? { tls: {} } : {}),
-    ...(address.sasl === null ? {} : { sasl: { ...address.sasl } }),
-  }
+  const { server, options } = kafkaClient(url)
+  const client = { ...options, requestTimeout: Math.max(answerTimeoutMs, redeliverMs * 2), metadataMaxAge: metadataMaxAgeMs }
   let joining: Promise<Membership> | null = null
   let admin: Admin | null = null
   let closed = false
@@ -164,7 +150,11 @@ export function openKafkaConsumer(url: string, spec: KafkaStreamSpec, { redelive
             return []
           }
           return taken.map((message) => {
-            const given = { id: `${id}-${message.partition}-${message.offset}`, body: message.value ?? null }
+            const given = {
+              id: `${id}-${message.partition}-${message.offset}`,
+              body: message.value ?? null,
+              atMs: Number(message.timestamp),
+            }
             held.set(given, { message, of: membership })
             return given
           })

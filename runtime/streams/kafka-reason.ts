@@ -1,7 +1,7 @@
 import { AuthenticationError, findErrorBy, GenericError, MultipleErrors } from '@platformatic/kafka'
 import { messageOf } from '../../kernel/errors.ts'
 
-/** Why Kafka cannot be read, and what to do. */
+/** Why Kafka cannot be read or written, and what to do. */
 export function kafkaReason(error: unknown): string {
   const said = (apiId: string): boolean => error instanceof Error && findErrorBy(error, 'apiId', apiId) !== null
   for (const [apiId, reason] of Object.entries(reasons)) if (said(apiId)) return reason
@@ -18,12 +18,13 @@ const noTopic = 'the topic does not exist. Create it.'
 const reasons: Readonly<Record<string, string>> = {
   UNKNOWN_TOPIC_OR_PARTITION: noTopic,
   INVALID_TOPIC_EXCEPTION: 'the brokers do not allow this name of a topic.',
-  TOPIC_AUTHORIZATION_FAILED: 'the user may not read the topic. Grant it READ and DESCRIBE on the topic.',
+  TOPIC_AUTHORIZATION_FAILED: 'the user may not use the topic. Grant it DESCRIBE on the topic, and READ or WRITE.',
   GROUP_AUTHORIZATION_FAILED: 'the user may not use the group. Grant it READ on the group.',
   CLUSTER_AUTHORIZATION_FAILED: 'the user may not use the cluster.',
   SASL_AUTHENTICATION_FAILED: 'the brokers refuse the user or the password. Correct LOCKSTEP_KAFKA_URL.',
   UNSUPPORTED_SASL_MECHANISM: 'the brokers do not know the SASL mechanism. Set "sasl" in LOCKSTEP_KAFKA_URL to one that they do.',
   INCONSISTENT_GROUP_PROTOCOL: 'the group is in use by readers of another kind. Name another group.',
+  MESSAGE_TOO_LARGE: 'a message is larger than the topic allows. Raise max.message.bytes of the topic.',
   INVALID_GROUP_ID: 'the brokers do not allow this name of a group.',
   GROUP_MAX_SIZE_REACHED: 'the group is full. Run fewer workers, or raise group.max.size of the brokers.',
   INVALID_SESSION_TIMEOUT:

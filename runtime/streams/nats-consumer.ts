@@ -1,14 +1,13 @@
-import type { Consumer, ConsumerMessages, JetStreamManager, JsMsg } from '@nats-io/jetstream'
+import type { Consumer, ConsumerInfo, ConsumerMessages, JetStreamManager, JsMsg } from '@nats-io/jetstream'
 import { AckPolicy, DeliverPolicy, JetStreamApiCodes, JetStreamApiError, jetstream, jetstreamManager } from '@nats-io/jetstream'
 import type { NatsConnection } from '@nats-io/transport-node'
-import { connect } from '@nats-io/transport-node'
 import { orTimeout, timedOut, withTimeout } from '../async.ts'
 import { LockstepError, messageOf } from '../../kernel/errors.ts'
+import { connectToNats } from './nats-connection.ts'
 import type { StreamConsumer, StreamLag, StreamMessage, StreamConsumerOptions } from './stream-consumer.ts'
 import type { NatsStreamSpec } from '../../kernel/stream-spec.ts'
 import { streamName } from '../../kernel/stream-spec.ts'
 
-const connectTimeoutMs = 2_000
 const answerTimeoutMs = 3_000
 const waitMs = 1_000
 /** Once a message has come, how long others are waited for. */
@@ -52,7 +51,7 @@ export function openNatsConsumer(url: string, spec: NatsStreamSpec, { redeliverM
   async function connected(): Promise<NatsConnection> {
     if (connection === null || connection.isClosed()) {
       consumer = null
-      connection = await connect(connectionOptions(url))
+      connection = await connectToNats(url)
     }
     return connection
   }
@@ -61,19 +60,32 @@ export function openNatsConsumer(url: string, spec: NatsStreamSpec, { redeliverM
     return await jetstreamManager(await connected(), { timeout: answerTimeoutMs, checkAPI: false })
   }
 
+  async function found(jsm: JetStreamManager): Promise<ConsumerInfo | null> {
+    return await jsm.consumers.info(spec.stream, spec.group).catch((error: unknown) => {
+      if (!(error instanceof JetStreamApiError) || error.code !== JetStreamApiCodes.ConsumerNotFound) throw error
+      return null
+    })
+  }
+
   async function join(): Promise<Consumer> {
     await connected()
     if (consumer !== null) return consumer
     const jsm = await manager()
     created = Date.parse((await jsm.streams.info(spec.stream)).created).toString(36)
-    await jsm.consumers.add(spec.stream, {
-      durable_name: spec.group,
-      ack_policy: AckPolicy.Explicit,
+    const settings = {
       ack_wait: redeliverMs * 1e6,
-      deliver_policy: DeliverPolicy.All,
       max_ack_pending: maxUnacknowledged,
       ...(spec.subject === null ? {} : { filter_subject: spec.subject }),
-    })
+    }
+    // one that is there keeps where it began
+    if ((await found(jsm)) !== null) await jsm.consumers.update(spec.stream, spec.group, settings)
+    else
+      await jsm.consumers.add(spec.stream, {
+        durable_name: spec.group,
+        ack_policy: AckPolicy.Explicit,
+        deliver_policy: DeliverPolicy.All,
+        ...settings,
+      })
     consumer = await jetstream(await connected(), { timeout: answerTimeoutMs }).consumers.get(spec.stream, spec.group)
     return consumer
   }
@@ -104,7 +116,7 @@ export function openNatsConsumer(url: string, spec: NatsStreamSpec, { redeliverM
             continue
           }
           if (taken.length === 0) until = performance.now() + lullMs
-          const message = { id: `${created}-${come.seq}`, body: come.data }
+          const message = { id: `${created}-${come.seq}`, body: come.data, atMs: come.info.timestampNanos / 1e6 }
           held.set(message, come)
           taken.push(message)
         }
@@ -119,11 +131,8 @@ export function openNatsConsumer(url: string, spec: NatsStreamSpec, { redeliverM
     lag: () =>
       attempt(async (): Promise<StreamLag> => {
         const jsm = await manager()
-        const found = await jsm.consumers.info(spec.stream, spec.group).catch((error: unknown) => {
-          if (!(error instanceof JetStreamApiError) || error.code !== JetStreamApiCodes.ConsumerNotFound) throw error
-          return null
-        })
-        if (found !== null) return { waiting: found.num_pending, pending: found.num_ack_pending }
+        const known = await found(jsm)
+        if (known !== null) return { waiting: known.num_pending, pending: known.num_ack_pending }
         if (spec.subject === null) return { waiting: (await jsm.streams.info(spec.stream)).state.messages, pending: 0 }
         const { state } = await jsm.streams.info(spec.stream, { subjects_filter: spec.subject })
         return { waiting: Object.values(state.subjects ?? {}).reduce((sum, count) => sum + count, 0), pending: 0 }
@@ -154,19 +163,4 @@ interface Request {
 
 function begun(messages: ConsumerMessages): Request {
   return { messages, iterator: messages[Symbol.asyncIterator]() }
-}
-
-/** The parts of `nats://user:password@host:4222`; a name without a password is a token. */
-function connectionOptions(url: string): Parameters<typeof connect>[0] {
-  const { protocol, host, username, password } = new URL(url)
-  const [user, pass] = [decodeURIComponent(username), decodeURIComponent(password)]
-  return {
-    servers: host,
-    name: 'lockstep',
-    timeout: connectTimeoutMs,
-    maxReconnectAttempts: -1,
-    reconnectTimeWait: 250,
-    ...(protocol === 'tls:' ? { tls: {} } : {}),
-    ...(user === '' ? {} : pass === '' ? { token: user } : { user, pass }),
-  }
 }

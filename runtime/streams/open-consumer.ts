@@ -27,6 +27,8 @@ export function openConsumer(config: StreamServers, spec: StreamSpec, options: S
   }
 }
 
+type StreamPlace = Pick<StreamSpec, 'kind' | 'stream'>
+
 /** A consumer whose client is loaded when it is first used: few processes read streams of NATS or Kafka. */
 function openLater(open: () => Promise<StreamConsumer>): StreamConsumer {
   let opening: Promise<StreamConsumer> | null = null
@@ -39,13 +41,14 @@ function openLater(open: () => Promise<StreamConsumer>): StreamConsumer {
   }
 }
 
-function given(url: string | null, variable: string, spec: StreamSpec): string {
+/** Where a server is. */
+export function given(url: string | null, variable: string, spec: StreamPlace): string {
   if (url !== null) return url
   throw new LockstepError('CONFIG_INVALID', `The server of the ${streamName(spec)} is not configured; set "${variable}".`)
 }
 
 /** The client of Kafka needs a newer Node than Lockstep does. */
-function checkNode(spec: StreamSpec): void {
+export function checkNode(spec: StreamPlace): void {
   const [major = 0, minor = 0] = process.versions.node.split('.').map(Number)
   if (!(major === 22 && minor < 22) && !(major === 24 && minor < 6)) return
   throw new LockstepError(

@@ -1,8 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { LockstepError, messageOf } from '../../kernel/errors.ts'
-import { cutCluster, openRedisCluster, watchCluster } from '../redis-cluster.ts'
-import { parseRedisUrl } from '../redis-url.ts'
-import { cutRedis, openRedis, watchRedis } from '../redis.ts'
+import { connectToStreams, failureText } from './redis-connection.ts'
 import type { StreamConsumer, StreamLag, StreamMessage, StreamConsumerOptions } from './stream-consumer.ts'
 import type { RedisStreamSpec } from '../../kernel/stream-spec.ts'
 import { streamName } from '../../kernel/stream-spec.ts'
@@ -17,7 +15,7 @@ const maxCounted = 10_000
 /** A Redis Stream, read through a consumer group that begins with the oldest entry. */
 export function openRedisConsumer(url: string, spec: RedisStreamSpec, { redeliverMs }: StreamConsumerOptions): StreamConsumer {
   const { stream, field, group } = spec
-  const { redis, connection, cut } = connectTo(url)
+  const { redis, connection, cut } = connectToStreams(url)
   const consumer = `${processName()}:${randomBytes(4).toString('hex')}`
   let joined = false
   let cursor = '0-0'
@@ -28,10 +26,9 @@ export function openRedisConsumer(url: string, spec: RedisStreamSpec, { redelive
       return await action()
     } catch (cause) {
       joined = false // the group may be gone with its stream
-      const reason = messageOf(isAnswer(cause) ? cause : (connection.trouble() ?? cause)).replace(/\.$/, '')
       throw new LockstepError(
         'STREAM_UNAVAILABLE',
-        `The ${streamName(spec)} at "${connection.server}" cannot be read: ${reason}. Check LOCKSTEP_STREAM_REDIS_URL and that the server runs.`,
+        `The ${streamName(spec)} at "${connection.server}" cannot be read: ${failureText(connection, cause)}. Check LOCKSTEP_STREAM_REDIS_URL and that the server runs.`,
         { cause },
       )
     }
@@ -72,7 +69,8 @@ export function openRedisConsumer(url: string, spec: RedisStreamSpec, { redelive
   function message([id, fields]: RawEntry): StreamMessage {
     let body: Buffer | null = null
     for (let i = 0; i + 1 < fields.length; i += 2) if (fields[i]?.toString() === field) body = fields[i + 1] ?? null
-    return { id: id.toString(), body }
+    const text = id.toString()
+    return { id: text, body, atMs: Number(text.slice(0, text.indexOf('-'))) }
   }
 
   return {
@@ -98,25 +96,10 @@ export function openRedisConsumer(url: string, spec: RedisStreamSpec, { redelive
   }
 }
 
-/** A stream is one key, so that in a cluster one node has it. */
-function connectTo(url: string) {
-  const address = parseRedisUrl(url)
-  if (address?.cluster === true) {
-    const redis = openRedisCluster(address)
-    return { redis, connection: watchCluster(redis), cut: () => cutCluster(redis) }
-  }
-  const redis = openRedis(url)
-  return { redis, connection: watchRedis(redis), cut: () => cutRedis(redis) }
-}
-
 /** An entry's id, and its fields and values in turn. */
 type RawEntry = readonly [id: Buffer, fields: readonly Buffer[]]
 type StreamEntries = readonly [stream: Buffer, entries: readonly RawEntry[]]
 type RawReply = StreamEntries | readonly [StreamEntries]
-
-function isAnswer(error: unknown): boolean {
-  return error instanceof Error && error.name === 'ReplyError'
-}
 
 /**
  * KEYS: the stream. ARGV: the group, and how many entries are counted at most. Returns how many entries the group has

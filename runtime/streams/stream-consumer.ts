@@ -32,6 +32,8 @@ export interface StreamMessage {
   readonly id: string
   /** null: what came is not of the form that holds a message. */
   readonly body: Uint8Array | null
+  /** When its server got it, epoch milliseconds. */
+  readonly atMs: number
 }
 
 export interface StreamLag {

@@ -123,10 +123,11 @@ async function onlineState({ db, store, now }: PageDeps, plan: ViewPlan): Promis
   }
 }
 
+const withoutExample: ReadonlySet<Definition['kind']> = new Set(['source', 'outcome', 'experiment', 'batch', 'pipeline'])
+
 async function exampleOf(deps: PageDeps, inventory: Inventory, definition: Definition): Promise<Example | null> {
   const { catalog } = deps
-  if (definition.kind === 'source' || definition.kind === 'outcome' || definition.kind === 'experiment' || definition.kind === 'batch')
-    return null
+  if (withoutExample.has(definition.kind)) return null
   const service = definition.kind === 'model' ? catalog.services.get(definition.spec.service) : serviceOf(deps, inventory, definition)
   if (service !== undefined) {
     if (definition.kind !== 'model') return featuresExample(service.id, await exampleEntity(deps, service))

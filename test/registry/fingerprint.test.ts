@@ -203,6 +203,7 @@ describe('fingerprints', () => {
       channels: [],
       experiments: [],
       batches: [],
+      pipelines: [],
       monitors: [],
     }
     // as the registry stores them

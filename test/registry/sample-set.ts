@@ -146,6 +146,7 @@ export function sampleSet(parts: Partial<SampleParts> = {}): DefinitionSet {
     channels: [],
     experiments: [],
     batches: [],
+    pipelines: [],
     monitors: [],
     code: new Map([transform, contextCode].map((text) => [hash(text), text])),
   }

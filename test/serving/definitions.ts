@@ -181,6 +181,7 @@ export const servingSet: DefinitionSet = {
   channels: [],
   experiments: [],
   batches: [],
+  pipelines: [],
   monitors: [],
   code: new Map([contextCode, notesCode].map((code) => [hash(code), code])),
 }
@@ -199,7 +200,7 @@ export function nextServingSet(): DefinitionSet {
   }
 }
 
-function declared<Spec extends object>(spec: Spec) {
+export function declared<Spec extends object>(spec: Spec) {
   return { spec, fingerprint: hash(JSON.stringify(spec)), operational: {} }
 }
 

@@ -2,7 +2,8 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { formatTimestamp } from '../../kernel/time.ts'
 import { parseJson } from '../../kernel/parse-json.ts'
-import { jsonCanSay, recordWriter, serviceValuesWriter, valueWriter } from '../../serving/protocols/http/json.ts'
+import { serviceValuesWriter } from '../../serving/protocols/http/json.ts'
+import { jsonCanSay, recordWriter, valueWriter } from '../../serving/value-text.ts'
 
 describe('parseJson', () => {
   it('keeps integers beyond 2^53 exactly and everything else as JSON.parse does', () => {

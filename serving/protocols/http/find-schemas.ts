@@ -268,6 +268,21 @@ export const definitionAnswer = z.object({
     })
     .optional()
     .describe('Of a batch that begins by a schedule'),
+  pipeline: z
+    .object({
+      source: z.string().describe('The source whose stream it reads'),
+      model: z.string().describe('The model that predicts'),
+      version: z.union([z.int(), z.string()]).nullable().describe('Its version or alias; null: each message is routed'),
+      sink: z.string().describe('Where answers go'),
+      entities: z
+        .array(z.object({ field: z.string().describe('A field that the service needs'), column: z.string().describe('Its column') }))
+        .describe('Where the fields of the service come from'),
+      key: z.array(z.string()).describe('The columns whose values are the key of an answer'),
+      group: z.string().describe('The consumer group'),
+      ledger: z.boolean().describe('Whether answers are kept in PostgreSQL'),
+    })
+    .optional()
+    .describe('Of a pipeline'),
   online: online.optional().describe('Of a view in the online store'),
   rows: z
     .object({ rows: z.int().describe('The number of rows'), exact: z.boolean().describe('Whether they were counted, not estimated') })

@@ -1,6 +1,5 @@
 import { z } from 'zod'
 import type { Column } from '../../../kernel/value-type.ts'
-import { Status, statusNames } from '../../../kernel/state.ts'
 import { afterSchema, asOfSchema, entitiesSchema, nameSchema, onUnavailableSchema } from '../../features/request-schema.ts'
 import type { Caller, Predicted, PredictContext } from '../../predict/predict.ts'
 import { firstGroup } from '../../predict/predict.ts'
@@ -18,7 +17,7 @@ import { readBatchAnswers } from '../../predict/batch-answers.ts'
 import { formatTimestamp } from '../../../kernel/time.ts'
 import { LockstepError } from '../../../kernel/errors.ts'
 import { featuresWriter, formatSchema, frontiersJson, maxIncluded, momentJson, typesJson, typesText } from './feature-members.ts'
-import { canSayAll, jsonCanSay, recordWriter } from './json.ts'
+import { canSayAll, invalidWriter, recordWriter } from '../../value-text.ts'
 import { arrowType, jsonType, tableTypeFor } from './media-type.ts'
 import { versionSchema } from './model-version-schema.ts'
 import { predictColumns, predictionIdsJson } from './predict-columns.ts'
@@ -180,9 +179,3 @@ function membersJson(predicted: Predicted, include: Include, caller: Caller): st
 function outputStatusesJson(outputs: readonly Column[], predictions: readonly Prediction[]): string {
   return predictions.every(canSayAll) ? '' : `,"outputStatuses":[${predictions.map(invalidWriter(outputs)).join()}]`
 }
-
-/** Names the outputs that JSON cannot represent. */
-const invalidWriter = memoizeWeak((outputs: readonly Column[]) => {
-  const members = outputs.map(({ name }) => `${JSON.stringify(name)}:"${statusNames[Status.invalid]}"`)
-  return (prediction: Prediction) => `{${members.filter((_, o) => !jsonCanSay(prediction[o] ?? null)).join()}}`
-})

@@ -60,6 +60,7 @@ export function clicksSet(stream: StreamSpec | null): DefinitionSet {
     channels: [],
     experiments: [],
     batches: [],
+    pipelines: [],
     monitors: [],
     code: new Map(),
   }

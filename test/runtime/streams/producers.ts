@@ -1,7 +1,9 @@
+import { randomBytes } from 'node:crypto'
 import { StorageType, jetstream, jetstreamManager } from '@nats-io/jetstream'
 import { connect } from '@nats-io/transport-node'
-import { Admin, Producer as KafkaProducer } from '@platformatic/kafka'
+import { Admin, Consumer, Producer as KafkaProducer } from '@platformatic/kafka'
 import { Redis } from 'ioredis'
+import type { SinkSpec } from '../../../kernel/sink-spec.ts'
 import type { StreamSpec } from '../../../kernel/stream-spec.ts'
 import type { StreamServers } from '../../../runtime/streams/open-consumer.ts'
 import { restartableKafka } from '../../services/kafka.ts'
@@ -24,7 +26,17 @@ export interface Producer {
   make(stream: string): Promise<void>
   send(stream: string, bodies: readonly string[]): Promise<void>
   remove(stream: string): Promise<void>
+  /** Where a sink writes so that `read` finds it. */
+  sink(stream: string): SinkSpec
+  /** What sinks have written, from the beginning, until it is enough. */
+  read(stream: string, isEnough: (written: readonly Written[]) => boolean): Promise<Written[]>
   close(): Promise<void>
+}
+
+export interface Written {
+  readonly id: string
+  readonly key: string
+  readonly value: string
 }
 
 export async function redisProducer(): Promise<Producer> {
@@ -44,6 +56,18 @@ export async function redisProducer(): Promise<Producer> {
       for (const [error] of (await pipeline.exec()) ?? []) if (error !== null) throw error
     },
     remove: async (stream) => void (await redis.del(stream)),
+    sink: (stream) => ({ kind: 'redis', stream, field: 'data', maxLength: null, windowSeconds: 3_600 }),
+    async read(stream, isEnough) {
+      const written: Written[] = []
+      for (let at = '0'; !isEnough(written);) {
+        for (const [id, fields] of (await redis.xread('COUNT', 1_000, 'BLOCK', 100, 'STREAMS', stream, at))?.[0]?.[1] ?? []) {
+          at = id
+          const of = (name: string): string => fields[fields.indexOf(name) + 1] ?? ''
+          written.push({ id: of('lockstep-id'), key: of('lockstep-key'), value: of('data') })
+        }
+      }
+      return written
+    },
     async close() {
       redis.disconnect()
       await server.remove()
@@ -72,6 +96,17 @@ export async function natsProducer(): Promise<Producer> {
       }
     },
     remove: async (stream) => void (await manager.streams.delete(stream)),
+    sink: (stream) => ({ kind: 'nats', stream, subject: `${stream}.answer` }),
+    async read(stream, isEnough) {
+      const written: Written[] = []
+      const consumer = await jetstream(nats).consumers.get(stream, { filter_subjects: `${stream}.answer` })
+      for await (const message of await consumer.consume()) {
+        const of = (name: string): string => message.headers?.get(name) ?? ''
+        written.push({ id: of('lockstep-id'), key: decodeURIComponent(of('lockstep-key')), value: message.string() })
+        if (isEnough(written)) break
+      }
+      return written
+    },
     async close() {
       await nats.close()
       await server.remove()
@@ -110,6 +145,30 @@ export async function kafkaProducer(): Promise<Producer> {
       await admin.deleteTopics({ topics: [stream] })
       // what it knows of the topic's partitions
       producer.clearMetadata()
+    },
+    sink: (stream) => ({ kind: 'kafka', stream }),
+    async read(stream, isEnough) {
+      const groupId = `read_${randomBytes(4).toString('hex')}`
+      const consumer = new Consumer({ ...client, groupId, sessionTimeout: 4_000, rebalanceTimeout: 8_000, heartbeatInterval: 1_000 })
+      consumer.on('error', () => undefined)
+      const written: Written[] = []
+      try {
+        const messages = await consumer.consume({
+          topics: [stream],
+          mode: 'committed',
+          fallbackMode: 'earliest',
+          autocommit: false,
+          maxWaitTime: 100,
+        })
+        for await (const { key, value, headers } of messages) {
+          const id = [...headers].find(([name]) => name.toString() === 'lockstep-id')?.[1]
+          written.push({ id: id?.toString() ?? '', key: key.toString(), value: value.toString() })
+          if (isEnough(written)) break
+        }
+      } finally {
+        await consumer.close(true)
+      }
+      return written
     },
     async close() {
       await producer.close().catch(() => undefined)

@@ -1,0 +1,12 @@
+import { LockstepError } from '../../kernel/errors.ts'
+import type { StreamSpec } from '../../kernel/stream-spec.ts'
+import { streamName } from '../../kernel/stream-spec.ts'
+
+/** Where a group begins to read: with the first message that came at a time or later, or with that of a position. */
+export type GroupStart = { readonly atMs: number } | { readonly position: string }
+
+export function wrongPosition(spec: StreamSpec, position: string, wanted: string): LockstepError {
+  return new LockstepError('INVALID_REQUEST', `The position "${position}" is none of the ${streamName(spec)}; write ${wanted}.`, {
+    details: { position },
+  })
+}

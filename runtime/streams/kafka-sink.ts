@@ -1,0 +1,72 @@
+import { Producer, compatibilityPartitioner } from '@platformatic/kafka'
+import { LockstepError } from '../../kernel/errors.ts'
+import type { KafkaSinkSpec } from '../../kernel/sink-spec.ts'
+import { streamName } from '../../kernel/stream-spec.ts'
+import { orTimeout } from '../async.ts'
+import { kafkaClient } from './kafka-client.ts'
+import { kafkaReason } from './kafka-reason.ts'
+import type { StreamSink } from './stream-sink.ts'
+import { idHeader } from './stream-sink.ts'
+
+const closeTimeoutMs = 2_000
+
+/**
+ * A Kafka topic, which is the user's to make, written by an idempotent producer. Messages of one key go to one
+ * partition, the one that clients of Java choose, too. The brokers drop what this producer repeats within a call; a
+ * message that is produced again later is there twice, with the same id.
+ */
+export function openKafkaSink(url: string, spec: KafkaSinkSpec): StreamSink {
+  const { stream: topic } = spec
+  const { server, options } = kafkaClient(url)
+  let producer: Producer | null = null
+
+  function opened(): Producer {
+    if (producer !== null) return producer
+    // a new producer asks for its number by -1; the client would ask by 0, which brokers may refuse
+    const made = new Producer({ ...options, idempotent: true, acks: -1, producerId: -1n, producerEpoch: -1 })
+    // without a listener an error would end the process
+    made.on('error', () => undefined)
+    producer = made
+    return made
+  }
+
+  async function attempt<T>(action: () => Promise<T>): Promise<T> {
+    try {
+      return await action()
+    } catch (cause) {
+      // its sequence numbers may be out of step with the brokers'
+      await end()
+      throw new LockstepError('STREAM_UNAVAILABLE', `The ${streamName(spec)} at "${server}" cannot be written: ${kafkaReason(cause)}`, {
+        cause,
+      })
+    }
+  }
+
+  async function end(): Promise<void> {
+    const ending = producer
+    producer = null
+    if (ending !== null) await orTimeout(ending.close(true), closeTimeoutMs).catch(() => undefined)
+  }
+
+  return {
+    check: () =>
+      attempt(async () => {
+        const { topics } = await opened().metadata({ topics: [topic] })
+        if (!topics.has(topic)) throw new Error('Unknown topic')
+      }),
+    produce: (messages) =>
+      attempt(async () => {
+        if (messages.length === 0) return
+        await opened().send({
+          partitioner: compatibilityPartitioner,
+          messages: messages.map(({ id, key, value }) => ({
+            topic,
+            key: Buffer.from(key),
+            value: Buffer.from(value),
+            headers: new Map([[Buffer.from(idHeader), Buffer.from(id)]]),
+          })),
+        })
+      }),
+    close: end,
+  }
+}

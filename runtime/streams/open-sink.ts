@@ -1,0 +1,43 @@
+import type { SinkSpec } from '../../kernel/sink-spec.ts'
+import type { StreamSpec } from '../../kernel/stream-spec.ts'
+import type { StreamServers } from './open-consumer.ts'
+import { checkNode, given } from './open-consumer.ts'
+import { openRedisSink } from './redis-sink.ts'
+import type { StreamSink } from './stream-sink.ts'
+
+export interface SinkOptions {
+  /** The stream that the messages answer; null: none. */
+  readonly from: StreamSpec | null
+  /** After how long a message of that stream comes again. */
+  readonly redeliverMs: number
+}
+
+/** @throws LockstepError `CONFIG_INVALID` where the configuration does not say where the server is */
+export function openSink(config: StreamServers, spec: SinkSpec, { from, redeliverMs }: SinkOptions): StreamSink {
+  switch (spec.kind) {
+    case 'redis':
+      return openRedisSink(given(config.streamRedisUrl, 'LOCKSTEP_STREAM_REDIS_URL', spec), spec, from?.kind === 'redis' ? from : null)
+    case 'nats': {
+      const url = given(config.natsUrl, 'LOCKSTEP_NATS_URL', spec)
+      return openLater(async () => (await import('./nats-sink.ts')).openNatsSink(url, spec, redeliverMs))
+    }
+    case 'kafka': {
+      const url = given(config.kafkaUrl, 'LOCKSTEP_KAFKA_URL', spec)
+      checkNode(spec)
+      return openLater(async () => (await import('./kafka-sink.ts')).openKafkaSink(url, spec))
+    }
+    default:
+      return spec satisfies never
+  }
+}
+
+/** A sink whose client is loaded when it is first used. */
+function openLater(open: () => Promise<StreamSink>): StreamSink {
+  let opening: Promise<StreamSink> | null = null
+  const opened = (): Promise<StreamSink> => (opening ??= open())
+  return {
+    check: async () => await (await opened()).check(),
+    produce: async (messages) => await (await opened()).produce(messages),
+    close: async () => await (await opening)?.close(),
+  }
+}

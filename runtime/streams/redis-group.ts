@@ -1,0 +1,33 @@
+import { LockstepError } from '../../kernel/errors.ts'
+import type { RedisStreamSpec } from '../../kernel/stream-spec.ts'
+import { streamName } from '../../kernel/stream-spec.ts'
+import type { GroupStart } from './group-start.ts'
+import { wrongPosition } from './group-start.ts'
+import { connectToStreams, failureText } from './redis-connection.ts'
+
+const largest = 2n ** 64n - 1n
+
+export async function beginRedisGroup(url: string, spec: RedisStreamSpec, start: GroupStart): Promise<void> {
+  const before = entryBefore(spec, start)
+  const { redis, connection, cut } = connectToStreams(url)
+  try {
+    await redis.call('XGROUP', 'CREATE', spec.stream, spec.group, before, 'MKSTREAM')
+  } catch (cause) {
+    throw new LockstepError(
+      'STREAM_UNAVAILABLE',
+      `The group "${spec.group}" of the ${streamName(spec)} at "${connection.server}" cannot be made: ${failureText(connection, cause)}.`,
+      { cause },
+    )
+  } finally {
+    cut()
+  }
+}
+
+/** The greatest possible id before the start: a group reads what comes after an id. */
+function entryBefore(spec: RedisStreamSpec, start: GroupStart): string {
+  if ('atMs' in start) return start.atMs <= 0 ? '0' : `${Math.ceil(start.atMs) - 1}-${largest}`
+  const [, ms, sequence = '0'] = /^(\d{1,15})(?:-(\d{1,20}))?$/.exec(start.position) ?? []
+  if (ms === undefined) throw wrongPosition(spec, start.position, 'the id of an entry, as in 1772366400000-0')
+  if (BigInt(sequence) > 0n) return `${ms}-${BigInt(sequence) - 1n}`
+  return Number(ms) === 0 ? '0' : `${Number(ms) - 1}-${largest}`
+}

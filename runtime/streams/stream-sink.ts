@@ -1,0 +1,35 @@
+/**
+ * A stream that answers are written to. One file for each kind of server (`openSink` lists them). A sink connects when
+ * it is first used, and again whenever it is used after a failure.
+ */
+export interface StreamSink {
+  /**
+   * Whether the server can do what the sink promises.
+   *
+   * @throws LockstepError `CONFIG_INVALID` where it cannot; `STREAM_UNAVAILABLE`
+   */
+  check(): Promise<void>
+  /**
+   * Writes messages in their order. When the promise is kept the server has all of them. Messages whose ids the server
+   * knows are not written again.
+   *
+   * @throws LockstepError `STREAM_UNAVAILABLE`; some of the messages may be written
+   */
+  produce(messages: readonly OutputMessage[]): Promise<void>
+  close(): Promise<void>
+}
+
+export interface OutputMessage {
+  /** Tells the message from all others; readers see it. */
+  readonly id: string
+  /** What the server knows the message by. It differs from the id where the same answer is to be written anew. */
+  readonly writtenAs: string
+  /** The id of the message of the input that this answers, as its consumer calls it. */
+  readonly input: string
+  /** Messages of one key stay in order. */
+  readonly key: string
+  readonly value: string
+}
+
+/** The names of the fields or headers that hold a message's id and key. */
+export const [idHeader, keyHeader] = ['lockstep-id', 'lockstep-key']

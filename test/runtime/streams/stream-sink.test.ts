@@ -1,0 +1,159 @@
+import { jetstreamManager } from '@nats-io/jetstream'
+import { connect } from '@nats-io/transport-node'
+import { randomBytes } from 'node:crypto'
+import { Redis } from 'ioredis'
+import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest'
+import { openConsumer } from '../../../runtime/streams/open-consumer.ts'
+import { openSink } from '../../../runtime/streams/open-sink.ts'
+import type { OutputMessage, StreamSink } from '../../../runtime/streams/stream-sink.ts'
+import type { Producer, Written } from './producers.ts'
+import { kafkaProducer, natsProducer, redisProducer, serversAt } from './producers.ts'
+
+const kinds = [
+  { name: 'a Redis Stream', start: redisProducer, knows: true, setting: 'LOCKSTEP_STREAM_REDIS_URL' },
+  { name: 'a JetStream stream', start: natsProducer, knows: true, setting: 'LOCKSTEP_NATS_URL' },
+  { name: 'a Kafka topic', start: kafkaProducer, knows: false, setting: 'LOCKSTEP_KAFKA_URL' },
+]
+
+const atEnd = (written: readonly Written[]): boolean => written.at(-1)?.value === '"end"'
+
+const message = (id: string, more: Partial<OutputMessage> = {}): OutputMessage => ({
+  id,
+  writtenAs: id,
+  input: '0-0',
+  key: 'k',
+  value: `"${id}"`,
+  ...more,
+})
+
+describe.each(kinds)('the sink of $name', ({ start, knows, setting }) => {
+  let producer: Producer
+  const open: StreamSink[] = []
+  beforeAll(async () => {
+    producer = await start()
+  })
+  afterEach(async () => void (await Promise.all(open.splice(0).map((sink) => sink.close()))))
+  afterAll(async () => {
+    await producer?.close()
+  })
+
+  async function newSink(redeliverMs = 30_000): Promise<{ stream: string; sink: StreamSink }> {
+    const stream = `o${randomBytes(4).toString('hex')}`
+    await producer.make(stream)
+    return { stream, sink: opened(stream, redeliverMs) }
+  }
+
+  function opened(stream: string, redeliverMs = 30_000): StreamSink {
+    const sink = openSink(serversAt(producer.server.url), producer.sink(stream), { from: null, redeliverMs })
+    open.push(sink)
+    return sink
+  }
+
+  it('writes messages of a key in order, with id and key, however often they are repeated', async () => {
+    const { stream, sink } = await newSink()
+    await sink.check()
+    const sent = Array.from({ length: 300 }, (_, i) => message(`m${i}`, { key: 'Zürich "ZRH"' }))
+    await sink.produce(sent)
+    await sink.produce([])
+    await sink.produce([message('end')].map((last) => ({ ...last, key: 'Zürich "ZRH"' })))
+    const written = await producer.read(stream, atEnd)
+    expect(written.slice(0, -1)).toEqual(sent.map(({ id, key, value }) => ({ id, key, value })))
+  })
+
+  it(knows ? 'writes an id once, until it is to be written anew' : 'writes a repeat under the same id', async () => {
+    const { stream, sink } = await newSink()
+    const [a, b] = [message('a'), message('b')]
+    await sink.produce([a])
+    // another process after a failure of the first
+    await opened(stream).produce([a, b])
+    await sink.produce([{ ...a, writtenAs: 'a~1', value: '"again"' }, message('end')])
+    const values = (await producer.read(stream, atEnd)).map(({ id, value }) => [id, value])
+    const repeat = knows ? [] : [['a', '"a"']]
+    expect(values).toEqual([['a', '"a"'], ...repeat, ['b', '"b"'], ['a', '"again"'], ['end', '"end"']])
+  })
+
+  it('names a server that does not answer, and goes on when it is back', async () => {
+    const { stream, sink } = await newSink()
+    await sink.produce([message('a')])
+    await producer.server.stop()
+    await expect(sink.produce([message('b')])).rejects.toMatchObject({
+      code: 'STREAM_UNAVAILABLE',
+      message: expect.stringMatching(
+        new RegExp(`"${stream}" at "${new URL(producer.server.url).host}" cannot be written.*${setting}`),
+      ) as string,
+    })
+    await producer.server.start()
+    await vi.waitFor(() => sink.produce([message('b'), message('end')]), { timeout: 40_000, interval: 100 })
+    const ids = (await producer.read(stream, atEnd)).map(({ id }) => id)
+    expect([...new Set(ids)]).toEqual(['a', 'b', 'end'])
+    if (knows) expect(ids).toHaveLength(3)
+  })
+
+  it('names the setting that is missing', () => {
+    const nowhere = { streamRedisUrl: null, natsUrl: null, kafkaUrl: null }
+    expect(() => openSink(nowhere, producer.sink('s'), { from: null, redeliverMs: 1 })).toThrow(setting)
+  })
+
+  if (setting !== 'LOCKSTEP_STREAM_REDIS_URL')
+    it('reports that the stream or topic does not exist', async () => {
+      const missing = { code: 'STREAM_UNAVAILABLE', message: expect.stringMatching(/stream not found|topic does not exist/) as string }
+      await expect(opened('nothing').check()).rejects.toMatchObject(missing)
+      await expect(opened('nothing').produce([message('a')])).rejects.toMatchObject({ code: 'STREAM_UNAVAILABLE' })
+    })
+
+  if (setting === 'LOCKSTEP_NATS_URL')
+    it('refuses a duplicate window that is shorter than redelivery', async () => {
+      const nats = await connect({ servers: new URL(producer.server.url).host })
+      const streams = (await jetstreamManager(nats)).streams
+      await streams.add({ name: 'short', subjects: ['short.>'], duplicate_window: 10e9 })
+      await nats.close()
+      await expect(opened('short').check()).rejects.toMatchObject({
+        code: 'CONFIG_INVALID',
+        message: expect.stringContaining('"short" forgets ids after 10 s') as string,
+      })
+      await opened('short', 9_000).check()
+    })
+
+  if (setting === 'LOCKSTEP_STREAM_REDIS_URL')
+    it('acknowledges what it answers in the same step, and answers nothing twice', async () => {
+      const [from, to] = [0, 1].map(() => `a${randomBytes(4).toString('hex')}`) as [string, string]
+      const at = serversAt(producer.server.url)
+      const spec = producer.spec(from)
+      const consumer = openConsumer(at, spec, { redeliverMs: 60_000 })
+      await producer.send(from, ['a', 'b', 'c'])
+      const taken = await consumer.take(3)
+      const sink = openSink(at, producer.sink(to), { from: spec, redeliverMs: 60_000 })
+      open.push(sink)
+      const answers = taken.map(({ id }, i) => message(String(i), { input: id }))
+      await sink.produce(answers.slice(0, 2))
+      expect(await consumer.lag()).toEqual({ waiting: 0, pending: 1 })
+      await sink.produce(answers)
+      expect(await consumer.lag()).toEqual({ waiting: 0, pending: 0 })
+      await opened(to).produce([message('end')])
+      expect((await producer.read(to, atEnd)).map(({ id }) => id)).toEqual(['0', '1', '2', 'end'])
+      await consumer.close()
+    })
+
+  if (setting === 'LOCKSTEP_STREAM_REDIS_URL')
+    it('notes nothing as written that cannot be added, and keeps the stream short', async () => {
+      const { stream, sink } = await newSink()
+      const redis = new Redis(producer.server.url)
+      try {
+        await redis.set(stream, 'no stream')
+        await expect(sink.produce([message('a')])).rejects.toThrow('WRONGTYPE')
+        await redis.del(stream)
+        await sink.produce([message('a')])
+        expect(await redis.xlen(stream)).toBe(1)
+        const short = openSink(
+          serversAt(producer.server.url),
+          { kind: 'redis', stream, field: 'data', maxLength: 100, windowSeconds: 60 },
+          { from: null, redeliverMs: 1 },
+        )
+        open.push(short)
+        for (let i = 0; i < 4; i++) await short.produce(Array.from({ length: 200 }, (_, k) => message(`${i}-${k}`)))
+        expect(await redis.xlen(stream)).toBeLessThan(300)
+      } finally {
+        redis.disconnect()
+      }
+    })
+})
