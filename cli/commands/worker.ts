@@ -6,7 +6,10 @@ import { exportsInParts } from '../../offline/distributed-export/export-in-parts
 import { registerFreshness } from '../../monitoring/freshness/freshness-metrics.ts'
 import { createJobMetrics } from '../../runtime/jobs/job-metrics.ts'
 import { createOnlineErrorMetric } from '../../online/online-error-metric.ts'
+import type { MetricsRegistry } from '../../runtime/metrics.ts'
 import { createMetricsRegistry } from '../../runtime/metrics.ts'
+import { asJson, mergeMetrics } from '../../runtime/workers/merge-metrics.ts'
+import { keepPipelines } from '../keep-pipelines.ts'
 import { postgresTimers, roundTripsOf } from '../../runtime/round-trips.ts'
 import { createStreamMetrics } from '../../materializer/streams/stream-metrics.ts'
 import { createViewRunMetrics } from '../../materializer/view-run-metrics.ts'
@@ -26,13 +29,13 @@ import { serveMetrics } from '../../serving/lifecycle/metrics-server.ts'
 import { watchDependencies } from '../watch-dependencies.ts'
 import { jobKinds, jobTools, workerTools } from '../worker-tools.ts'
 
-const works = ['views', 'exports', 'batches'] as const
+const works = ['views', 'exports', 'batches', 'pipelines'] as const
 
 export const workerCommand: Command = {
   name: 'worker',
   summary: 'Keep online views current, consume streams, run jobs, evaluate monitors, and control rollouts',
   description: [
-    'Brings online views up to date when rows arrive or their schedules are due, fills new views, consumes the streams that feed sources, evaluates monitors and delivers their alerts, takes rollouts that have a plan forward or back, and runs chunks of "backfill" and parts of "dataset create --parts". Any number of workers share this work. Needs PostgreSQL: with the embedded database, "serve" does this work.',
+    'Brings online views up to date when rows arrive or their schedules are due, fills new views, consumes the streams that feed sources, runs pipelines, evaluates monitors and delivers their alerts, takes rollouts that have a plan forward or back, and runs chunks of "backfill" and parts of "dataset create --parts". Any number of workers share this work. Needs PostgreSQL: with the embedded database, "serve" does this work.',
     'A worker on another machine must see the folders of exports under the same path.',
     'Logs what it does. On SIGINT or SIGTERM it returns its jobs to other workers and exits with 0.',
   ],
@@ -41,7 +44,7 @@ export const workerCommand: Command = {
     only: {
       value: 'WORK',
       choices: works,
-      help: '"views": online views, streams, backfills and monitors; "exports": parts of exports; "batches": parts of batches. Default: all.',
+      help: '"views": online views, streams, backfills and monitors; "exports": parts of exports; "batches": parts of batches; "pipelines": streaming inference. Default: all.',
     },
     'until-idle': {
       value: 'DURATION',
@@ -60,8 +63,8 @@ export const workerCommand: Command = {
     const only = input.choice('only', works)
     const idle = input.text('until-idle')
     const idleMs = idle === undefined ? null : durationOption('worker', 'until-idle', idle) / 1000
-    if (idleMs !== null && (only === undefined || only === 'views'))
-      throw new LockstepError('USAGE', '"--until-idle" needs "--only exports" or "--only batches": the work on views never ends.')
+    if (idleMs !== null && only !== 'exports' && only !== 'batches')
+      throw new LockstepError('USAGE', '"--until-idle" needs "--only exports" or "--only batches": other work never ends.')
     const port = input.count('metrics-port', 0, 65_535) ?? config.metricsPort
     if (config.postgresUrl === null) throw embedded()
     const registry = createMetricsRegistry()
@@ -87,11 +90,12 @@ export const workerCommand: Command = {
     const batch = does('batches') ? batchJobs(context, shared).kind : null
     const batches = batch === null ? [] : [batch, scheduledBatches({ ...shared, store: () => context.store() }, batch)]
     const kinds = [...(views?.kinds ?? []), ...exported, ...batches]
+    const pipelines = does('pipelines') ? keepPipelines(context, shared.catalog) : null
     registerJobGauges(registry, async () => shared.db)
     const watched = await watchDependencies({ db: shared.db, store: tools?.store ?? null }, registry, log)
     context.add('watch', () => watched.close())
     const source = {
-      metrics: () => registry.metrics(),
+      metrics: () => allMetrics(registry, pipelines?.metrics() ?? null),
       contentType: registry.contentType,
       readiness: async () => ({ ready: watched.away.length === 0, away: watched.away }),
     }
@@ -106,7 +110,8 @@ export const workerCommand: Command = {
       views: 'views, streams and backfills',
       exports: 'parts of exports',
       batches: 'parts of batches',
-      all: 'views, streams, backfills, and parts of exports and batches',
+      pipelines: 'pipelines',
+      all: 'views, streams, backfills, pipelines, and parts of exports and batches',
     }[only ?? 'all']
     return {
       json: { worker, concurrency, only: only ?? null, metricsPort: server?.port ?? null },
@@ -121,10 +126,23 @@ export const workerCommand: Command = {
           await Promise.race([untilIdle(jobs, names, idleMs, signal), work])
           idled.abort(new LockstepError('STOPPED', 'No job has run for the time of --until-idle.'))
         }
-        await Promise.all([work, views?.keep(signal), monitors?.(onEvent), streams === null ? null : consumeStreams(streams, { signal })])
+        const streaming = streams === null ? null : consumeStreams(streams, { signal })
+        await Promise.all([work, views?.keep(signal), monitors?.(onEvent), streaming, pipelines?.keep(signal)])
       },
     }
   },
+}
+
+/** Those of what predicts are in a registry of its own, with names that the worker's own has, too. */
+async function allMetrics(own: MetricsRegistry, predicting: MetricsRegistry | null): Promise<string> {
+  if (predicting === null) return await own.metrics()
+  const both = await Promise.all([own, predicting].map(async (registry) => asJson(await registry.getMetricsAsJSON())))
+  return await mergeMetrics(both.map((metrics, i) => metrics.filter(({ name }) => i === 0 || !isOfProcess(name)))).metrics()
+}
+
+/** Both registries have the metrics of the one process. */
+function isOfProcess(name: string): boolean {
+  return /^(process_|nodejs_)/.test(name) || name === 'lockstep_build_info' || name === 'lockstep_log_lines_dropped_total'
 }
 
 function embedded(): LockstepError {

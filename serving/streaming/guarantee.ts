@@ -1,0 +1,23 @@
+import type { SinkSpec } from '../../kernel/sink-spec.ts'
+import type { StreamSpec } from '../../kernel/stream-spec.ts'
+import { formatDuration } from '../../kernel/duration.ts'
+
+/** How often an answer is written, by what its stream and its sink can do (docs/pipelines.md). */
+export function guaranteeOf(stream: Pick<StreamSpec, 'kind'>, sink: SinkSpec): string {
+  switch (sink.kind) {
+    case 'redis':
+      return stream.kind === 'redis'
+        ? `once; in a Redis Cluster, once within ${windowOf(sink.windowSeconds)}`
+        : `once within ${windowOf(sink.windowSeconds)}`
+    case 'nats':
+      return "once within the duplicate window of the sink's stream"
+    case 'kafka':
+      return 'at least once; a repeat has the same lockstep-id'
+    default:
+      return sink satisfies never
+  }
+}
+
+function windowOf(seconds: number): string {
+  return formatDuration(seconds * 1_000_000)
+}

@@ -1,0 +1,127 @@
+import type { StreamSpec } from '../../kernel/stream-spec.ts'
+import { LockstepError } from '../../kernel/errors.ts'
+import { formatTimestamp } from '../../kernel/time.ts'
+import type { Catalog } from '../../registry/catalog.ts'
+import type { PipelineSpec } from '../../registry/pipeline-spec.ts'
+import type { Actor } from '../../runtime/audit.ts'
+import { recordAudit } from '../../runtime/audit.ts'
+import type { Database } from '../../runtime/database.ts'
+import { beginGroup } from '../../runtime/streams/begin-group.ts'
+import type { StreamServers } from '../../runtime/streams/open-consumer.ts'
+
+/** Whether a pipeline runs, and by which consumer group. */
+export interface PipelineState {
+  readonly pausedAt: Date | null
+  /** How often it was replayed. */
+  readonly generation: number
+  readonly replayedAt: Date | null
+  readonly replayedFrom: string | null
+}
+
+const initial: PipelineState = { pausedAt: null, generation: 0, replayedAt: null, replayedFrom: null }
+
+type Handle = Pick<Database, 'kysely'>
+
+/** By name; those that were never paused or replayed are left out. */
+export async function readPipelineStates({ kysely }: Handle): Promise<Map<string, PipelineState>> {
+  const rows = await kysely.selectFrom('lockstep.pipelines').selectAll().execute()
+  return new Map(
+    rows.map((row) => [
+      row.name,
+      { pausedAt: row.paused_at, generation: row.generation, replayedAt: row.replayed_at, replayedFrom: row.replayed_from },
+    ]),
+  )
+}
+
+export async function readPipelineState(db: Handle, name: string): Promise<PipelineState> {
+  return (await readPipelineStates(db)).get(name) ?? initial
+}
+
+/**
+ * The stream that a pipeline reads, by the group of its present generation: each replay has one of its own.
+ *
+ * @throws LockstepError `NOT_PUSHABLE` if the source has no stream any more
+ */
+export function streamOf(catalog: Catalog, pipeline: PipelineSpec, generation: number): StreamSpec {
+  const stream = catalog.streams.get(pipeline.source)
+  if (stream === undefined)
+    throw new LockstepError(
+      'NOT_PUSHABLE',
+      `The pipeline "${pipeline.name}" reads the source "${pipeline.source}", which has no stream any more. Give the source a stream, or remove the pipeline.`,
+    )
+  return { ...stream, group: generation === 0 ? pipeline.group : `${pipeline.group}_r${generation}` }
+}
+
+/** Workers stop reading within seconds. What is under way is finished. @returns whether it ran */
+export async function pausePipeline(db: Handle, name: string, by: Actor): Promise<boolean> {
+  return await setPaused(db, name, true, by)
+}
+
+/** @returns whether it was paused */
+export async function resumePipeline(db: Handle, name: string, by: Actor): Promise<boolean> {
+  return await setPaused(db, name, false, by)
+}
+
+async function setPaused({ kysely }: Handle, name: string, paused: boolean, by: Actor): Promise<boolean> {
+  return await kysely.transaction().execute(async (transaction) => {
+    const before = await readPipelineState({ kysely: transaction }, name)
+    if ((before.pausedAt !== null) === paused) return false
+    await transaction
+      .insertInto('lockstep.pipelines')
+      .values({ name, paused_at: paused ? new Date() : null, replayed_at: null, replayed_from: null })
+      .onConflict((conflict) => conflict.column('name').doUpdateSet({ paused_at: paused ? new Date() : null }))
+      .execute()
+    await recordAudit({ kysely: transaction }, by, { action: paused ? 'pipeline.pause' : 'pipeline.resume', subject: name })
+    return true
+  })
+}
+
+/** Where a replay begins. */
+export type ReplayStart = { readonly atMicros: number } | { readonly position: string }
+
+/**
+ * Lets a pipeline read its stream again from somewhere, by a new consumer group. What it answers has the ids that it had
+ * before, and is written anew.
+ *
+ * @returns the new generation
+ * @throws LockstepError `INVALID_REQUEST` for a position that is none, `STREAM_UNAVAILABLE`, `CONFIG_INVALID`
+ */
+export async function replayPipeline(
+  db: Handle,
+  config: StreamServers,
+  catalog: Catalog,
+  pipeline: PipelineSpec,
+  start: ReplayStart,
+  by: Actor,
+): Promise<number> {
+  const { name } = pipeline
+  return await db.kysely.transaction().execute(async (transaction) => {
+    await transaction
+      .insertInto('lockstep.pipelines')
+      .values({ name, paused_at: null, replayed_at: null, replayed_from: null })
+      .onConflict((conflict) => conflict.doNothing())
+      .execute()
+    // another replay waits
+    const { generation } = await transaction
+      .selectFrom('lockstep.pipelines')
+      .select('generation')
+      .where('name', '=', name)
+      .forUpdate()
+      .executeTakeFirstOrThrow()
+    const next = generation + 1
+    const from = 'position' in start ? start.position : formatTimestamp(start.atMicros)
+    await beginGroup(config, streamOf(catalog, pipeline, next), 'position' in start ? start : { atMs: start.atMicros / 1000 })
+    await transaction
+      .updateTable('lockstep.pipelines')
+      .set({ generation: next, replayed_at: new Date(), replayed_from: from })
+      .where('name', '=', name)
+      .execute()
+    await recordAudit({ kysely: transaction }, by, {
+      action: 'pipeline.replay',
+      subject: name,
+      before: { generation },
+      after: { generation: next, from },
+    })
+    return next
+  })
+}

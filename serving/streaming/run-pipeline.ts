@@ -1,0 +1,138 @@
+import { messageOf } from '../../kernel/errors.ts'
+import type { StreamSpec } from '../../kernel/stream-spec.ts'
+import type { SourceSpec } from '../../kernel/view-spec.ts'
+import { keepDeadLetters } from '../../materializer/streams/dead-letters.ts'
+import { placeOf } from '../../materializer/streams/message-event.ts'
+import type { MessageEvent, MessageWriterOptions } from '../../materializer/streams/message-writer.ts'
+import { createMessageWriter } from '../../materializer/streams/message-writer.ts'
+import type { PipelineSpec } from '../../registry/pipeline-spec.ts'
+import type { Database } from '../../runtime/database.ts'
+import { createKeepTrying } from '../../runtime/keep-trying.ts'
+import type { Logger } from '../../runtime/log.ts'
+import type { StreamConsumer, StreamMessage } from '../../runtime/streams/stream-consumer.ts'
+import type { StreamSink } from '../../runtime/streams/stream-sink.ts'
+import type { PredictContext } from '../predict/predict.ts'
+import { createBatchSize } from './batch-size.ts'
+import { createLedger } from './ledger.ts'
+import type { PipelineMetrics } from './pipeline-metrics.ts'
+import type { PredictedMessages } from './predict-messages.ts'
+import { outputMessage, predictMessages } from './predict-messages.ts'
+
+const lagMs = 5_000
+const dropOldMs = 3_600_000
+/** How long a batch may take after the signal. */
+const drainMs = 8_000
+
+export interface RunPipelineDeps {
+  readonly db: Database
+  readonly context: PredictContext
+  readonly pipeline: PipelineSpec
+  readonly source: SourceSpec
+  /** With the pipeline's group. */
+  readonly stream: StreamSpec
+  readonly generation: number
+  readonly consumer: StreamConsumer
+  readonly sink: StreamSink
+  /** Folds what some transactions wrote to the source into the online states. */
+  readonly fold: (xids: readonly number[]) => Promise<void>
+  readonly metrics: PipelineMetrics
+  readonly log: Logger
+  /** Epoch microseconds. */
+  readonly clock: () => number
+}
+
+/**
+ * Runs a pipeline until the signal, one batch after another:
+ *
+ *     take -> append the events to the source -> fold them -> predict -> keep the answers (ledger) -> produce -> acknowledge
+ *
+ * Nothing is taken before the answers to what was taken are written. Who dies in between leaves the messages to
+ * another. A message that cannot be predicted becomes a dead letter; what else fails is tried again with the same
+ * batch for as long as it takes. After the signal the batch under way is finished, if that takes no longer than 8 s.
+ */
+export async function runPipeline(deps: RunPipelineDeps, options: MessageWriterOptions & { readonly signal: AbortSignal }): Promise<void> {
+  const { db, pipeline, stream, consumer, sink, metrics, log, generation } = deps
+  const { name } = pipeline
+  const { signal } = options
+  const write = createMessageWriter({ ...deps, spec: stream }, options)
+  const ledger = pipeline.ledger ? createLedger(db, name, generation) : null
+  const drained = new AbortController()
+  const cut = (): void => void setTimeout(() => drained.abort(), drainMs).unref()
+  signal.addEventListener('abort', cut, { once: true })
+  const tries = {
+    onFailure(error: unknown, isNew: boolean) {
+      metrics.failure(name)
+      if (isNew) log.error({ pipeline: name, error: messageOf(error) }, 'a pipeline waits')
+    },
+    onOver: () => log.info({ pipeline: name }, 'a pipeline goes on'),
+  }
+  const untilStopped = createKeepTrying({ ...tries, signal })
+  const untilDrained = createKeepTrying({ ...tries, signal: drained.signal })
+  const timers = [
+    setInterval(() => void consumer.lag().then((lag) => metrics.lag(name, lag), ignore), lagMs).unref(),
+    setInterval(() => void ledger?.dropOld().catch(ignore), dropOldMs).unref(),
+  ]
+
+  async function predicted(events: readonly MessageEvent[]): Promise<PredictedMessages> {
+    if (ledger === null) return await predictMessages(deps, events)
+    const known = await ledger.find(events.map(({ message }) => placeOf(stream, message.id)))
+    const fresh = events.filter(({ message }) => !known.has(placeOf(stream, message.id)))
+    const { answers, letters } = await predictMessages(deps, fresh)
+    const kept = await ledger.keep(new Map(answers.map(({ id, value }) => [id, value])))
+    const repeated = events.flatMap((event) => {
+      const value = known.get(placeOf(stream, event.message.id))
+      return value === undefined ? [] : [outputMessage(deps, event.message, event.json, value)]
+    })
+    const all = [...repeated, ...answers.map((answer) => ({ ...answer, value: kept.get(answer.id) ?? answer.value }))]
+    const order = new Map(events.map(({ message }, i) => [message.id, i]))
+    return { answers: all.sort((a, b) => (order.get(a.input) ?? 0) - (order.get(b.input) ?? 0)), letters }
+  }
+
+  /** @returns whether the batch is done */
+  async function finish(messages: readonly StreamMessage[]): Promise<boolean> {
+    const written = await untilDrained(() => write(messages))
+    if (written === null) return false
+    const xids = [...new Set(written.xids)]
+    // a prediction that misses its own event would be wrong: while the store is away, it waits
+    if (xids.length > 0 && (await untilDrained(async () => (await deps.fold(xids), true))) === null) return false
+    const { events } = written
+    const found = await untilDrained(() => predicted(events))
+    if (found === null) return false
+    const letters = [...written.letters, ...found.letters]
+    if ((await untilDrained(async () => (await keepDeadLetters(db, letterSource(name), stream, letters), true))) === null) return false
+    for (const { message, error } of letters) log.warn({ pipeline: name, message, error }, 'a message of a pipeline became a dead letter')
+    if ((await untilDrained(async () => (await sink.produce(found.answers), true))) === null) return false
+    metrics.messages(name, { answered: found.answers.length, dead: letters.length })
+    // what is not acknowledged comes again, and its answer is known by its id
+    await consumer.acknowledge(messages).catch(ignore)
+    return true
+  }
+
+  try {
+    if ((await untilStopped(async () => (await sink.check(), true))) === null) return
+    const size = createBatchSize()
+    while (!signal.aborted) {
+      metrics.age(name, 0)
+      const messages = await untilStopped(() => consumer.take(size.limit()))
+      if (messages === null) break
+      if (messages.length === 0) continue
+      const oldestMs = Math.min(...messages.map(({ atMs }) => atMs))
+      metrics.age(name, Math.max(0, Date.now() - oldestMs) / 1000)
+      const beganMs = performance.now()
+      if (!(await finish(messages))) break
+      size.note(messages, performance.now() - beganMs)
+      metrics.answered(name, Math.max(0, Date.now() - oldestMs) / 1000)
+    }
+  } finally {
+    signal.removeEventListener('abort', cut)
+    for (const timer of timers) clearInterval(timer)
+    metrics.age(name, 0)
+  }
+}
+
+/** What dead letters call the source of a pipeline's messages. */
+export function letterSource(pipeline: string): string {
+  return `pipeline ${pipeline}`
+}
+
+function ignore(): void {}

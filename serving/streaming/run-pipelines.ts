@@ -1,0 +1,133 @@
+import { messageOf } from '../../kernel/errors.ts'
+import { foldTransactions } from '../../materializer/fold-transaction.ts'
+import { logOversized } from '../../materializer/log-oversized.ts'
+import type { Catalog } from '../../registry/catalog.ts'
+import { sleep } from '../../runtime/async.ts'
+import type { Config } from '../../runtime/config.ts'
+import type { Logger } from '../../runtime/log.ts'
+import type { StreamServers } from '../../runtime/streams/open-consumer.ts'
+import { openConsumer } from '../../runtime/streams/open-consumer.ts'
+import { openSink } from '../../runtime/streams/open-sink.ts'
+import type { Predicting } from '../server-options.ts'
+import type { PipelineMetrics } from './pipeline-metrics.ts'
+import type { PipelineState } from './pipeline-state.ts'
+import { readPipelineStates, streamOf } from './pipeline-state.ts'
+import { runPipeline } from './run-pipeline.ts'
+
+const lookMs = 1_000
+const defaultRedeliverMs = 30_000
+
+export interface RunPipelinesDeps {
+  readonly predicting: Predicting
+  readonly config: StreamServers & Pick<Config, 'bodyLimitBytes' | 'futureMicros'>
+  readonly metrics: PipelineMetrics
+  readonly log: Logger
+}
+
+export interface RunPipelinesOptions {
+  readonly signal: AbortSignal
+  /** A message whose process is not heard of for so long goes to another. Default: 30 s. */
+  readonly redeliverMs?: number
+}
+
+/**
+ * Runs all pipelines of the registry that are not paused, until the signal, beside any number of processes that do the
+ * same. It heeds changes of the registry, pauses and replays.
+ */
+export async function runPipelines(deps: RunPipelinesDeps, options: RunPipelinesOptions): Promise<void> {
+  const { predicting, log } = deps
+  const { signal } = options
+  const running = new Map<string, Running>()
+  let failed: string | null = null
+  while (!signal.aborted) {
+    try {
+      const catalog = predicting.context.catalog()
+      const states = await readPipelineStates(predicting.database())
+      const wanted = new Map(
+        [...catalog.pipelines.keys()].flatMap((name) => {
+          const state = states.get(name)
+          return (state?.pausedAt ?? null) === null ? [[name, identityOf(catalog, name, state)] as const] : []
+        }),
+      )
+      for (const [name, pipeline] of running) {
+        if (wanted.get(name) === pipeline.identity) continue
+        await pipeline.stop()
+        running.delete(name)
+      }
+      for (const [name, identity] of wanted)
+        if (!running.has(name)) running.set(name, start(deps, options, catalog, name, identity, states.get(name)?.generation ?? 0))
+      failed = null
+    } catch (error) {
+      if (!signal.aborted && failed !== messageOf(error)) log.warn({ error: messageOf(error) }, 'the pipelines cannot be checked')
+      failed = messageOf(error)
+    }
+    await sleep(lookMs, { signal })
+  }
+  await Promise.all([...running.values()].map((pipeline) => pipeline.stop()))
+}
+
+interface Running {
+  readonly identity: string
+  stop(): Promise<void>
+}
+
+/** What a pipeline is run by: it is started anew where that has changed. */
+function identityOf(catalog: Catalog, name: string, state: PipelineState | undefined): string {
+  const spec = catalog.pipelines.get(name)?.spec
+  const source = spec?.source ?? ''
+  return JSON.stringify([spec, catalog.sources.get(source), catalog.streams.get(source), state?.generation ?? 0])
+}
+
+function start(
+  { predicting, config, metrics, log }: RunPipelinesDeps,
+  options: RunPipelinesOptions,
+  catalog: Catalog,
+  name: string,
+  identity: string,
+  generation: number,
+): Running {
+  const stopped = new AbortController()
+  const signal = AbortSignal.any([options.signal, stopped.signal])
+  const { redeliverMs = defaultRedeliverMs } = options
+  const run = async (): Promise<void> => {
+    const pipeline = catalog.pipelines.get(name)?.spec
+    if (pipeline === undefined) return
+    const source = catalog.pushSource(pipeline.source)
+    const stream = streamOf(catalog, pipeline, generation)
+    const consumer = openConsumer(config, stream, { redeliverMs })
+    const sink = openSink(config, pipeline.sink, { from: stream, redeliverMs })
+    const onTooLarge = logOversized(log, metrics.overCap)
+    const fold = async (xids: readonly number[]): Promise<void> => {
+      const readers = predicting.context.catalog().onlineReaders(source)
+      await foldTransactions(predicting.database(), predicting.store(), readers, xids, { onTooLarge })
+    }
+    const { context } = predicting
+    const deps = {
+      db: predicting.database(),
+      context,
+      pipeline,
+      source,
+      stream,
+      generation,
+      consumer,
+      sink,
+      fold,
+      metrics,
+      log,
+      clock: context.clock,
+    }
+    try {
+      await runPipeline(deps, { signal, futureMicros: config.futureMicros, messageLimitBytes: config.bodyLimitBytes })
+    } finally {
+      await Promise.all([consumer.close(), sink.close()])
+    }
+  }
+  const done = run().catch((error: unknown) => log.error({ pipeline: name, error: messageOf(error) }, 'a pipeline does not run'))
+  return {
+    identity,
+    async stop() {
+      stopped.abort()
+      await done
+    },
+  }
+}

@@ -1,0 +1,33 @@
+import type { StreamSpec } from '../../../kernel/stream-spec.ts'
+import type { DefinitionSet } from '../../../registry/definition-set.ts'
+import type { PipelineSpec } from '../../../registry/pipeline-spec.ts'
+import { declared, servingSet } from '../definitions.ts'
+
+/** A pipeline that predicts "delay" for the airport of each landing; its delay is the distance, too. */
+export const landingsPipeline = (more: Partial<PipelineSpec> = {}): PipelineSpec => ({
+  name: 'score',
+  source: 'landings',
+  model: 'delay',
+  version: null,
+  sink: { kind: 'redis', stream: 'scores', field: 'data', maxLength: null, windowSeconds: 3_600 },
+  entities: [
+    { field: 'airport', column: 'airport' },
+    { field: 'distance', column: 'delay' },
+  ],
+  key: ['airport'],
+  group: 'lockstep_pipeline_score',
+  ledger: false,
+  ...more,
+})
+
+/** The definitions of the serving tests, with a stream of landings and pipelines. */
+export function streamingSet(stream: StreamSpec, pipelines: readonly PipelineSpec[]): DefinitionSet {
+  const sources = servingSet.sources.map((source) => (source.spec.name === 'landings' ? { ...source, operational: { stream } } : source))
+  return { ...servingSet, sources, pipelines: pipelines.map(declared) }
+}
+
+/** A landing that has just happened, as JSON. */
+export function landing(airport: string, delay: number | null): string {
+  const at = new Date().toISOString()
+  return JSON.stringify({ airport, at, delay, amount: null, count: null, city: null, open: null, vec: null })
+}

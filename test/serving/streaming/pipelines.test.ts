@@ -1,0 +1,142 @@
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
+import type { StreamSpec } from '../../../kernel/stream-spec.ts'
+import { foldTransactions } from '../../../materializer/fold-transaction.ts'
+import { readDeadLetters } from '../../../materializer/streams/dead-letters.ts'
+import { applyChanges } from '../../../registry/apply.ts'
+import type { PipelineSpec } from '../../../registry/pipeline-spec.ts'
+import { createLogger } from '../../../runtime/log.ts'
+import { openConsumer } from '../../../runtime/streams/open-consumer.ts'
+import { openSink } from '../../../runtime/streams/open-sink.ts'
+import type { LockstepServer } from '../../../serving/server-options.ts'
+import type { PipelineMetrics } from '../../../serving/streaming/pipeline-metrics.ts'
+import { runPipeline } from '../../../serving/streaming/run-pipeline.ts'
+import type { Producer, Written } from '../../runtime/streams/producers.ts'
+import { kafkaProducer, natsProducer, redisProducer } from '../../runtime/streams/producers.ts'
+import type { World } from '../world.ts'
+import { ask, createWorld } from '../world.ts'
+import { landing, landingsPipeline, streamingSet } from './pipeline-world.ts'
+
+const kinds = ['redis', 'nats', 'kafka'] as const
+type Kind = (typeof kinds)[number]
+const log = createLogger('silent')
+const none: PipelineMetrics = {
+  messages: () => undefined,
+  answered: () => undefined,
+  lag: () => undefined,
+  age: () => undefined,
+  failure: () => undefined,
+  overCap: () => undefined,
+}
+
+let world: World
+let server: LockstepServer
+let url: string
+let producers: Record<Kind, Producer>
+
+beforeAll(async () => {
+  const [redis, nats, kafka] = await Promise.all([redisProducer(), natsProducer(), kafkaProducer()])
+  producers = { redis, nats, kafka }
+  world = await createWorld('redis', streamingSet(redis.spec('landed'), []))
+  for (const view of ['airport_delays', 'airport_typed', 'airport_required']) await world.materialize(view, Date.now() * 1000)
+  await world.push('delay', 'logistic')
+  ;({ server, url } = await world.serve({ clock: () => Date.now() * 1000 }))
+  await server.whenReady()
+}, 120_000)
+
+afterAll(async () => {
+  await world?.close()
+  for (const producer of Object.values(producers ?? {})) await producer.close()
+})
+
+function servers() {
+  return { streamRedisUrl: producers.redis.server.url, natsUrl: producers.nats.server.url, kafkaUrl: producers.kafka.server.url }
+}
+
+interface Started {
+  readonly stream: StreamSpec
+  stop(): Promise<void>
+}
+
+/** Runs a pipeline in this process. */
+function run(from: string, to: string, kind: Kind, sink: Kind, more: Partial<PipelineSpec> = {}, generation = 0): Started {
+  const stream = producers[kind].spec(from, 'p')
+  const pipeline = landingsPipeline({ name: `${kind}_${sink}`, sink: producers[sink].sink(to), ...more })
+  const stopped = new AbortController()
+  const { redeliverMs } = producers[kind]
+  const consumer = openConsumer(servers(), stream, { redeliverMs })
+  const written = openSink(servers(), pipeline.sink, { from: stream, redeliverMs })
+  const { context, database, store } = server.predicting
+  const source = context.catalog().source('landings')
+  const fold = async (xids: readonly number[]): Promise<void> => {
+    await foldTransactions(database(), store(), context.catalog().onlineReaders(source), xids)
+  }
+  const deps = { db: database(), context, pipeline, source, stream, generation, consumer, sink: written, fold, metrics: none, log }
+  const options = { signal: stopped.signal, futureMicros: 600_000_000, messageLimitBytes: 10_000 }
+  const done = runPipeline({ ...deps, clock: context.clock }, options)
+  return {
+    stream,
+    async stop() {
+      stopped.abort()
+      await done
+      await consumer.close()
+      await written.close()
+    },
+  }
+}
+
+interface Answer {
+  readonly id: string
+  readonly key: { readonly airport: string }
+  readonly model: string
+  readonly version: number
+  readonly asOf: string
+  readonly predictionId: string
+  readonly prediction: { readonly probabilities: number }
+}
+const answers = (written: readonly Written[]): Answer[] => written.map(({ value }) => JSON.parse(value) as Answer)
+const ids = (written: readonly Written[]): Set<string> => new Set(written.map(({ id }) => id))
+
+describe.each(kinds.flatMap((kind) => kinds.map((sink) => [kind, sink] as const)))('a pipeline from %s to %s', (kind, sink) => {
+  const [from, to] = [`in_${kind}_${sink}`, `out_${kind}_${sink}`]
+  const count = 40
+
+  it.concurrent('answers each message once, after its own event, as a request at that moment is answered', async () => {
+    await producers[kind].make(from)
+    await producers[sink].make(to)
+    const airports = Array.from({ length: count }, (_, i) => `${kind}${sink}${i}`)
+    const started = run(from, to, kind, sink)
+    try {
+      const bad = ['not JSON', landing('X', null)]
+      await producers[kind].send(from, [...airports.map((airport, i) => landing(airport, i + 1)), ...bad])
+      const written = await producers[sink].read(to, (all) => ids(all).size === count)
+      expect(written).toHaveLength(count)
+      const all = answers(written)
+      expect(new Set(all.map(({ key }) => key.airport))).toEqual(new Set(airports))
+      expect(all.map(({ key }) => key.airport)).toEqual(written.map(({ key }) => key))
+      // no airport has a landing but its own, so an answer that misses it has no delay
+      for (const each of all.filter((_, i) => i % 8 === 0)) {
+        const { airport } = each.key
+        const distance = airports.indexOf(airport) + 1
+        const { body } = await ask(url, '/v1/predict', {
+          model: 'delay',
+          entities: [{ airport, distance }],
+          asOf: each.asOf,
+          include: ['features'],
+        })
+        expect(body.features).toEqual([expect.objectContaining({ lastDelay: distance, landed1h: 1 })])
+        expect(body.predictions).toEqual([each.prediction])
+        expect([each.model, each.version]).toEqual(['delay', 1])
+      }
+      await vi.waitFor(async () => {
+        const letters = await readDeadLetters(world.db, { source: `pipeline ${kind}_${sink}` })
+        expect(letters.map(({ reason }) => reason).toSorted()).toEqual(['missing_request_value', 'not_json'])
+      })
+    } finally {
+      await started.stop()
+    }
+    const watcher = openConsumer(servers(), started.stream, { redeliverMs: 1_000 })
+    // Tansu counts only one message of the last batch of a partition
+    expect((await watcher.lag()).waiting).toBe(0)
+    await watcher.close()
+  })
+})
