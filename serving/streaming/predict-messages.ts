@@ -107,6 +107,8 @@ function membersOf(json: Readonly<Record<string, unknown>>, columns: readonly st
 
 /** One value as it is, several as a list. */
 function keyText(values: readonly unknown[]): string {
-  const texts = values.map((value) => (value === null ? '' : String(value)))
+  const texts = values.map((value) =>
+    value === null ? '' : typeof value === 'object' ? JSON.stringify(value) : `${value as string | number | bigint | boolean}`,
+  )
   return texts.length === 1 ? (texts[0] as string) : JSON.stringify(texts)
 }

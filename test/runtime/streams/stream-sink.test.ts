@@ -9,12 +9,6 @@ import type { OutputMessage, StreamSink } from '../../../runtime/streams/stream-
 import type { Producer, Written } from './producers.ts'
 import { kafkaProducer, natsProducer, redisProducer, serversAt } from './producers.ts'
 
-const kinds = [
-  { name: 'a Redis Stream', start: redisProducer, knows: true, setting: 'LOCKSTEP_STREAM_REDIS_URL' },
-  { name: 'a JetStream stream', start: natsProducer, knows: true, setting: 'LOCKSTEP_NATS_URL' },
-  { name: 'a Kafka topic', start: kafkaProducer, knows: false, setting: 'LOCKSTEP_KAFKA_URL' },
-]
-
 const atEnd = (written: readonly Written[]): boolean => written.at(-1)?.value === '"end"'
 
 const message = (id: string, more: Partial<OutputMessage> = {}): OutputMessage => ({
@@ -26,7 +20,30 @@ const message = (id: string, more: Partial<OutputMessage> = {}): OutputMessage =
   ...more,
 })
 
-describe.each(kinds)('the sink of $name', ({ start, knows, setting }) => {
+interface Kind {
+  readonly start: () => Promise<Producer>
+  /** Whether the server knows ids that it was given before. */
+  readonly knows: boolean
+  readonly setting: string
+}
+
+interface SinkTools {
+  producer(): Producer
+  /** A sink of a new stream. */
+  newSink(): Promise<{ stream: string; sink: StreamSink }>
+  opened(stream: string, redeliverMs?: number): StreamSink
+  /** Closed after the test. */
+  track(sink: StreamSink): StreamSink
+}
+
+/** The contract of every kind of sink. */
+function sinkContract(name: string, kind: Kind, more: (tools: SinkTools) => void): void {
+  describe(`the sink of ${name}`, () => {
+    sinkTests(kind, more)
+  })
+}
+
+function sinkTests({ start, knows, setting }: Kind, more: (tools: SinkTools) => void): void {
   let producer: Producer
   const open: StreamSink[] = []
   beforeAll(async () => {
@@ -60,7 +77,7 @@ describe.each(kinds)('the sink of $name', ({ start, knows, setting }) => {
     expect(written.slice(0, -1)).toEqual(sent.map(({ id, key, value }) => ({ id, key, value })))
   })
 
-  it(knows ? 'writes an id once, until it is to be written anew' : 'writes a repeat under the same id', async () => {
+  it('writes an id once where the server knows ids, and else under the same id', async () => {
     const { stream, sink } = await newSink()
     const [a, b] = [message('a'), message('b')]
     await sink.produce([a])
@@ -94,50 +111,43 @@ describe.each(kinds)('the sink of $name', ({ start, knows, setting }) => {
     expect(() => openSink(nowhere, producer.sink('s'), { from: null, redeliverMs: 1 })).toThrow(setting)
   })
 
-  if (setting !== 'LOCKSTEP_STREAM_REDIS_URL')
-    it('reports that the stream or topic does not exist', async () => {
-      const missing = { code: 'STREAM_UNAVAILABLE', message: expect.stringMatching(/stream not found|topic does not exist/) as string }
-      await expect(opened('nothing').check()).rejects.toMatchObject(missing)
-      await expect(opened('nothing').produce([message('a')])).rejects.toMatchObject({ code: 'STREAM_UNAVAILABLE' })
-    })
+  more({ producer: () => producer, newSink, opened, track: (sink) => (open.push(sink), sink) })
+}
 
-  if (setting === 'LOCKSTEP_NATS_URL')
-    it('refuses a duplicate window that is shorter than redelivery', async () => {
-      const nats = await connect({ servers: new URL(producer.server.url).host })
-      const streams = (await jetstreamManager(nats)).streams
-      await streams.add({ name: 'short', subjects: ['short.>'], duplicate_window: 10e9 })
-      await nats.close()
-      await expect(opened('short').check()).rejects.toMatchObject({
-        code: 'CONFIG_INVALID',
-        message: expect.stringContaining('"short" forgets ids after 10 s') as string,
-      })
-      await opened('short', 9_000).check()
-    })
+function reportsMissing({ opened }: SinkTools): void {
+  it('reports that the stream or topic does not exist', async () => {
+    const missing = { code: 'STREAM_UNAVAILABLE', message: expect.stringMatching(/stream not found|topic does not exist/) as string }
+    await expect(opened('nothing').check()).rejects.toMatchObject(missing)
+    await expect(opened('nothing').produce([message('a')])).rejects.toMatchObject({ code: 'STREAM_UNAVAILABLE' })
+  })
+}
 
-  if (setting === 'LOCKSTEP_STREAM_REDIS_URL')
+sinkContract(
+  'a Redis Stream',
+  { start: redisProducer, knows: true, setting: 'LOCKSTEP_STREAM_REDIS_URL' },
+  ({ producer, newSink, opened, track }) => {
     it('acknowledges what it answers in the same step, and answers nothing twice', async () => {
       const [from, to] = [0, 1].map(() => `a${randomBytes(4).toString('hex')}`) as [string, string]
-      const at = serversAt(producer.server.url)
-      const spec = producer.spec(from)
+      const at = serversAt(producer().server.url)
+      const spec = producer().spec(from)
       const consumer = openConsumer(at, spec, { redeliverMs: 60_000 })
-      await producer.send(from, ['a', 'b', 'c'])
+      await producer().send(from, ['a', 'b', 'c'])
       const taken = await consumer.take(3)
-      const sink = openSink(at, producer.sink(to), { from: spec, redeliverMs: 60_000 })
-      open.push(sink)
+      const sink = openSink(at, producer().sink(to), { from: spec, redeliverMs: 60_000 })
+      track(sink)
       const answers = taken.map(({ id }, i) => message(String(i), { input: id }))
       await sink.produce(answers.slice(0, 2))
       expect(await consumer.lag()).toEqual({ waiting: 0, pending: 1 })
       await sink.produce(answers)
       expect(await consumer.lag()).toEqual({ waiting: 0, pending: 0 })
       await opened(to).produce([message('end')])
-      expect((await producer.read(to, atEnd)).map(({ id }) => id)).toEqual(['0', '1', '2', 'end'])
+      expect((await producer().read(to, atEnd)).map(({ id }) => id)).toEqual(['0', '1', '2', 'end'])
       await consumer.close()
     })
 
-  if (setting === 'LOCKSTEP_STREAM_REDIS_URL')
     it('notes nothing as written that cannot be added, and keeps the stream short', async () => {
       const { stream, sink } = await newSink()
-      const redis = new Redis(producer.server.url)
+      const redis = new Redis(producer().server.url)
       try {
         await redis.set(stream, 'no stream')
         await expect(sink.produce([message('a')])).rejects.toThrow('WRONGTYPE')
@@ -145,15 +155,35 @@ describe.each(kinds)('the sink of $name', ({ start, knows, setting }) => {
         await sink.produce([message('a')])
         expect(await redis.xlen(stream)).toBe(1)
         const short = openSink(
-          serversAt(producer.server.url),
+          serversAt(producer().server.url),
           { kind: 'redis', stream, field: 'data', maxLength: 100, windowSeconds: 60 },
           { from: null, redeliverMs: 1 },
         )
-        open.push(short)
+        track(short)
         for (let i = 0; i < 4; i++) await short.produce(Array.from({ length: 200 }, (_, k) => message(`${i}-${k}`)))
         expect(await redis.xlen(stream)).toBeLessThan(300)
       } finally {
         redis.disconnect()
       }
     })
+  },
+)
+
+sinkContract('a JetStream stream', { start: natsProducer, knows: true, setting: 'LOCKSTEP_NATS_URL' }, (tools) => {
+  const { producer, opened } = tools
+  reportsMissing(tools)
+
+  it('refuses a duplicate window that is shorter than redelivery', async () => {
+    const nats = await connect({ servers: new URL(producer().server.url).host })
+    const streams = (await jetstreamManager(nats)).streams
+    await streams.add({ name: 'short', subjects: ['short.>'], duplicate_window: 10e9 })
+    await nats.close()
+    await expect(opened('short').check()).rejects.toMatchObject({
+      code: 'CONFIG_INVALID',
+      message: expect.stringContaining('"short" forgets ids after 10 s') as string,
+    })
+    await opened('short', 9_000).check()
+  })
 })
+
+sinkContract('a Kafka topic', { start: kafkaProducer, knows: false, setting: 'LOCKSTEP_KAFKA_URL' }, reportsMissing)
