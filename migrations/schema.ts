@@ -8,7 +8,6 @@ import type {
   ServerClocksTable,
 } from './alert-tables.ts'
 import type { ModelFiguresTable, UiCodesTable, UiSessionsTable } from './dashboard-tables.ts'
-import type { UiCodesTable, UiSessionsTable } from './dashboard-tables.ts'
 import type { PipelineAnswersTable, PipelinesTable } from './pipeline-tables.ts'
 import type { BaselinesTable, MergedRollupsTable, RollupsTable } from './rollup-tables.ts'
 import type { ExperimentResultsTable, ExperimentsTable, ExposureRecordersTable, ExposuresTable } from './experiment-tables.ts'
