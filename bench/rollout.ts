@@ -12,8 +12,9 @@
  *                        a second model costs. It has its own runs, of few rows each
  *     noise_cpu          processor time per request of two series without a rollout, one over the other
  *     shadow_p99_ratio   p99 of answers with a shadow of 20 % over that without, at 500 requests a second, as the median
- *                        over pairs of rounds; at most 1.1
- *     noise_p99          the same of two series without a shadow
+ *                        over blocks of slices in turn; at most 1.1
+ *     shadow_p99_interval   where the median over all such blocks is, with a confidence of 95 %
+ *     noise_p99          p99 of slices without a shadow, one over the other
  *     shadow_rows        rows that the shadow took meanwhile, by result
  *     changes            changes of the share under load
  *     requests           requests during them
@@ -27,7 +28,7 @@
  *
  * Then the statistics of experiments are simulated; `rollout/experiment-statistics.ts` explains their figures.
  *
- *     LOCKSTEP_POSTGRES_URL=… LOCKSTEP_REDIS_URL=… npm run bench -- rollout [--cycles 300] [--pairs 20] [--changes 10000]
+ *     LOCKSTEP_POSTGRES_URL=… LOCKSTEP_REDIS_URL=… npm run bench -- rollout [--cycles 300] [--blocks 40] [--changes 10000]
  *       [--repeats 400] [--gbstats 60] [--only router|shadow|changes|roll-backs|statistics …] [--json]
  *
  * `--only` runs these parts alone; `--only statistics` needs no servers. `--gbstats 0` leaves GrowthBook's engine out.
@@ -53,7 +54,7 @@ const { values: args } = parseArgs({
   options: {
     json: { type: 'boolean', default: false },
     cycles: { type: 'string', default: '300' },
-    pairs: { type: 'string', default: '20' },
+    blocks: { type: 'string', default: '40' },
     changes: { type: 'string', default: '10000' },
     repeats: { type: 'string', default: '400' },
     gbstats: { type: 'string', default: '60' },
@@ -97,7 +98,7 @@ async function onServers() {
       await promoteModel(db, model, 1, by)
     }
     const cpu = runs('router') ? await routerCpu(config, key, customers, Number(args.cycles)) : {}
-    const shadow = runs('shadow') ? await shadowLatency(config, key, customers, Number(args.pairs)) : {}
+    const shadow = runs('shadow') ? await shadowLatency(config, key, customers, Number(args.blocks)) : {}
     const changed = runs('changes') ? await changeUnderLoad({ db, env, key, customers, changes: Number(args.changes) }) : {}
     const rolled = runs('roll-backs') ? await rollBacks({ db, env, key, customers }) : {}
     await db.close()

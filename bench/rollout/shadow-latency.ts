@@ -9,25 +9,34 @@ import { createLogger } from '../../runtime/log.ts'
 import { openPostgres } from '../../runtime/open-postgres.ts'
 import { createServer } from '../../serving/server.ts'
 import { targetsAt } from '../serving/targets.ts'
-import type { Paced } from './ask-at-pace.ts'
+import type { Paced, Slice } from './ask-at-pace.ts'
 
 const by = { actor: 'bench' }
-const [connections, perSecond, seconds] = [16, 500, 2]
-/** Rounds that are not measured. */
+const [connections, perSecond] = [16, 500]
+const [sliceMs, warmMs] = [1200, 200]
+/** Blocks that are not measured. */
 const warmUp = 2
 /** A server has loaded a change by then. */
-const settleMs = 300
+const settleMs = 500
 
-interface Times {
-  readonly p50: number
+interface Block {
+  /** p99 with the shadow over p99 without. */
   readonly p99: number
+  readonly p50: number
+  /** p99 of the second slice without the shadow over that of the first. */
+  readonly noise: number
+  readonly p99Off: number
+  readonly p99On: number
 }
 
 /**
- * The time of answers at a fixed rate, in rounds without and with a shadow of 20 %, in turn. The ratio is the median
- * over pairs of rounds that follow each other.
+ * The time of answers at a fixed rate with and without a shadow of 20 %, in slices of a second. The models "score" and
+ * "split" are the same, and one of them has the shadow: nothing is started between slices. The other one has it in the
+ * second half, so that no difference between them counts. A block is four slices (off, on, on, off, or the reverse),
+ * so that what changes with time is on both sides. The ratio is the median over blocks, which a busy machine moves
+ * little, with an interval of 95 % by order statistics.
  */
-export async function shadowLatency(config: ReturnType<typeof loadConfig>, key: string, customers: number, pairs: number) {
+export async function shadowLatency(config: ReturnType<typeof loadConfig>, key: string, customers: number, blocks: number) {
   const db = openPostgres(config.postgresUrl as string)
   const registry = new Registry()
   const stores = { database: async () => openPostgres(config.postgresUrl as string), store: () => openOnlineStore(config) }
@@ -37,53 +46,84 @@ export async function shadowLatency(config: ReturnType<typeof loadConfig>, key: 
   await server.whenReady()
   const { bodies, path, headers } = targetsAt('', '', key, customers).predict
   const head = Object.entries({ host: 'bench', ...headers }).map(([name, value]) => `${name}: ${value}\r\n`)
-  const requests = bodies.map(
-    (body) => `POST ${path} HTTP/1.1\r\n${head.join('')}content-length: ${Buffer.byteLength(body)}\r\n\r\n${String(body)}`,
-  )
-  const workerData: Paced = { port, connections, requests, perSecond }
+  const requestsOf = (model: string) =>
+    bodies.map((body) => {
+      const text = JSON.stringify({ ...(JSON.parse(String(body)) as object), model })
+      return `POST ${path} HTTP/1.1\r\n${head.join('')}content-length: ${text.length}\r\n\r\n${text}`
+    })
+  const workerData: Paced = { port, connections, requests: { score: requestsOf('score'), split: requestsOf('split') }, perSecond }
   const worker = new Worker(new URL('./ask-at-pace.ts', import.meta.url), { workerData })
   await once(worker, 'message')
-  const round = async (): Promise<Times> => {
-    await sleep(settleMs)
+  const timesOf = async (kind: string): Promise<readonly number[]> => {
+    const slice: Slice = { kind, ms: sliceMs, warmMs }
     // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread, not a window
-    worker.postMessage({ seconds })
-    const [times] = (await once(worker, 'message')) as [Times]
+    worker.postMessage(slice)
+    const [times] = (await once(worker, 'message')) as [readonly number[]]
     return times
   }
-  const shadowed = async (): Promise<Times> => {
-    await startShadow(db, 'score', { version: 2, share: 0.2 }, by)
-    const times = await round()
-    await stopShadow(db, 'score', by)
-    return times
+  const block = async (on: string, off: string, isReversed: boolean): Promise<Block> => {
+    const times: Record<string, (readonly number[])[]> = { [on]: [], [off]: [] }
+    for (const kind of isReversed ? [on, off, off, on] : [off, on, on, off]) times[kind]?.push(await timesOf(kind))
+    const [first = [], second = []] = times[off] ?? []
+    const [shadowed, plain] = [(times[on] ?? []).flat(), [...first, ...second]]
+    return {
+      p99: quantile(shadowed, 0.99) / quantile(plain, 0.99),
+      p50: quantile(shadowed, 0.5) / quantile(plain, 0.5),
+      noise: quantile(second, 0.99) / quantile(first, 0.99),
+      p99Off: quantile(plain, 0.99),
+      p99On: quantile(shadowed, 0.99),
+    }
   }
-  const measured: { readonly off: Times; readonly control: Times; readonly on: Times }[] = []
-  for (let pair = -warmUp; pair < pairs; pair++) {
-    // in turn, so that what changes with time is on both sides
-    const first = await round()
-    const on = pair % 2 === 0 ? await shadowed() : null
-    const second = await round()
-    const last = on ?? (await shadowed())
-    if (pair >= 0) measured.push({ off: second, control: first, on: last })
+  const measured: Block[] = []
+  for (const [on, off] of [
+    ['split', 'score'],
+    ['score', 'split'],
+  ] as const) {
+    await startShadow(db, on, { version: 2, share: 0.2 }, by)
+    await sleep(settleMs)
+    for (let i = -warmUp; i < Math.ceil(blocks / 2); i++) {
+      const one = await block(on, off, i % 2 !== 0)
+      if (i >= 0) measured.push(one)
+    }
+    await stopShadow(db, on, by)
+    await sleep(settleMs)
   }
   const rows = await registry.getSingleMetric('lockstep_shadow_rows_total')?.get()
   await worker.terminate()
   await server.close()
   await db.close()
-  const median = (of: (each: (typeof measured)[number]) => number) => rounded(middle(measured.map(of)))
+  const median = (of: (each: Block) => number) => rounded(quantile(measured.map(of), 0.5))
   return {
-    shadow_p99_ratio: median(({ off, on }) => on.p99 / off.p99),
-    noise_p99: median(({ off, control }) => control.p99 / off.p99),
-    shadow_p50_ratio: median(({ off, on }) => on.p50 / off.p50),
-    p99_ms_off: median(({ off }) => off.p99),
-    p99_ms_on: median(({ on }) => on.p99),
-    shadow_rows: Object.fromEntries(rows?.values.map(({ labels, value }) => [String(labels['result']), value]) ?? []),
+    shadow_p99_ratio: median(({ p99 }) => p99),
+    shadow_p99_interval: medianInterval(measured.map(({ p99 }) => p99)).map(rounded),
+    noise_p99: median(({ noise }) => noise),
+    shadow_p50_ratio: median(({ p50 }) => p50),
+    p99_ms_off: median(({ p99Off }) => p99Off),
+    p99_ms_on: median(({ p99On }) => p99On),
+    shadow_rows: rowsByResult(rows?.values ?? []),
   }
 }
 
-function middle(values: readonly number[]): number {
+function rowsByResult(values: readonly { readonly labels: Partial<Record<string, string | number>>; readonly value: number }[]) {
+  const sums: Record<string, number> = {}
+  for (const { labels, value } of values) {
+    const result = String(labels['result'])
+    sums[result] = (sums[result] ?? 0) + value
+  }
+  return sums
+}
+
+/** An interval for the median with a confidence of about 95 %: order statistics, whose ranks are binomial. */
+function medianInterval(values: readonly number[]): [number, number] {
   const ascending = values.toSorted((a, b) => a - b)
-  const half = ascending.length / 2
-  return ((ascending[Math.floor(half)] ?? Number.NaN) + (ascending[Math.ceil(half) - 1] ?? Number.NaN)) / 2
+  const n = ascending.length
+  const low = Math.max(0, Math.floor(n / 2 - 0.98 * Math.sqrt(n)) - 1)
+  return [ascending[low] ?? Number.NaN, ascending[n - 1 - low] ?? Number.NaN]
+}
+
+function quantile(values: readonly number[], q: number): number {
+  const ascending = values.toSorted((a, b) => a - b)
+  return ascending[Math.max(0, Math.ceil(q * ascending.length) - 1)] ?? Number.NaN
 }
 
 function rounded(value: number): number {
