@@ -25,9 +25,16 @@ export type FaultPoint =
   | 'monitor: recorded'
   | 'alert: sent'
   | 'alert: written down'
+  | 'rollout: due'
+  | 'rollout: evidence gathered'
   | 'rollout: decided'
   | 'rollout: to be committed'
   | 'rollout: committed'
+  | 'rollout: counts written'
+  | 'registry: changed'
+  | 'registry: read'
+  | 'registry: models loaded'
+  | 'registry: in force'
 
 let armed: FaultPoint | null = null
 

@@ -100,9 +100,11 @@ export type Look = ControllerDecision & {
 /** Gathers evidence about a rollout, decides, and does it. */
 export async function look(deps: ControllerDeps, rollout: GateContext['rollout'], signal: AbortSignal): Promise<Look> {
   const { db, catalog, readSecret, allowPrivate, clock } = deps
+  faultPoint('rollout: due')
   const store = await deps.store().catch(() => null)
   const gathered = { db, store, catalog: await catalog(), readSecret, allowPrivate, now: clock(), signal }
   const found = await gatherEvidence(gathered, rollout, await lastEvidence(db, rollout))
+  faultPoint('rollout: evidence gathered')
   // as a replay reads it
   const stored = JSON.parse(JSON.stringify(found)) as JsonValue
   const decision = decide(rollout.plan, rollout.step ?? 0, stored as unknown as Evidence)

@@ -4,6 +4,7 @@ import type { Catalog } from '../../registry/catalog.ts'
 import type { Rollout } from '../../registry/rollouts/rollout.ts'
 import type { Database } from '../../runtime/database.ts'
 import { sleep } from '../../runtime/async.ts'
+import { faultPoint } from '../../runtime/fault-point.ts'
 import type { Logger } from '../../runtime/log.ts'
 import { processName } from '../../runtime/process-name.ts'
 import type { Role } from '../role.ts'
@@ -82,6 +83,7 @@ export function createRolloutCounts({ catalog, database, log }: RolloutCountsDep
       for (const counted of waiting) {
         counted.isDirty = false
         await writeCounts(database(), process, counted)
+        faultPoint('rollout: counts written')
       }
     } catch (error) {
       for (const counted of waiting) counted.isDirty = true

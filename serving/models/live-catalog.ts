@@ -1,5 +1,6 @@
 import type { Logger } from '../../runtime/log.ts'
 import { LockstepError, messageOf } from '../../kernel/errors.ts'
+import { faultPoint } from '../../runtime/fault-point.ts'
 import { requireMigrated } from '../../runtime/migrated.ts'
 import type { Catalog } from '../../registry/catalog.ts'
 import { loadCatalog } from '../../registry/catalog.ts'
@@ -56,12 +57,16 @@ export function createLiveCatalog(
   async function load(db: Database): Promise<void> {
     if (catalog === null) await requireMigrated(db.kysely)
     if (catalog === null || (await catalogRevision(db)) !== catalog.revision) {
+      faultPoint('registry: changed')
       const next = await loadCatalog(db, transforms)
+      faultPoint('registry: read')
       for (const [id, error] of next.broken) log.error({ definition: id, error: error.message }, 'a definition cannot be used')
       // Models are loaded before the first request can ask for them.
       await models.prepare(next)
       preparedMs = performance.now()
+      faultPoint('registry: models loaded')
       catalog = next
+      faultPoint('registry: in force')
       log.info({ revision: next.revision, services: next.services.size, models: next.models.size }, 'the registry is loaded')
     } else if (models.failures.length > 0 && performance.now() - preparedMs >= retryMs) {
       preparedMs = performance.now()

@@ -1,12 +1,13 @@
+import type { ChildProcess } from 'node:child_process'
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { controlRollouts } from '../../../monitoring/rollouts/controller.ts'
-import { createRolloutCounts } from '../../../monitoring/rollouts/rollout-counts.ts'
+import { createRolloutCounts, readCounts } from '../../../monitoring/rollouts/rollout-counts.ts'
 import { loadCatalog } from '../../../registry/catalog.ts'
 import { promoteModel } from '../../../registry/promote.ts'
-import { abortRollout, startRollout } from '../../../registry/rollouts/change-rollout.ts'
+import { abortRollout, changeShare, pauseRollout, startRollout } from '../../../registry/rollouts/change-rollout.ts'
 import type { ControllerAction } from '../../../registry/rollouts/decisions.ts'
 import { controllerActor } from '../../../registry/rollouts/decisions.ts'
 import { readRolloutHistory } from '../../../registry/rollouts/rollout-history.ts'
@@ -33,7 +34,11 @@ beforeAll(async () => {
   await served.server.whenReady()
   url = served.url
 })
-afterAll(() => world?.close())
+afterAll(async () => {
+  for (const child of children) child.kill('SIGKILL')
+  await world?.close()
+})
+const children: ChildProcess[] = []
 
 const by = { actor: 'test' }
 const [soon, never] = [{ atLeast: '1ms', samples: 0 }, { atLeast: '1h' }]
@@ -54,15 +59,21 @@ const few: readonly (readonly [keyof typeof actions, FaultPoint])[] = [
   ['promote', 'rollout: to be committed'],
   ['roll back', 'rollout: committed'],
 ]
-const points: readonly FaultPoint[] = ['rollout: decided', 'rollout: to be committed', 'rollout: committed']
+const points: readonly FaultPoint[] = [
+  'rollout: due',
+  'rollout: evidence gathered',
+  'rollout: decided',
+  'rollout: to be committed',
+  'rollout: committed',
+]
 const all = (Object.keys(actions) as (keyof typeof actions)[]).flatMap((action) => points.map((point) => [action, point] as const))
 
 const airports = Array.from({ length: 40 }, (_, i) => `A${i}`)
 const entities = airports.map((airport) => ({ airport, distance: 1 }))
 
 /** Which version each airport gets. */
-async function answered(): Promise<number[]> {
-  const { status, body } = await ask(url, '/v1/predict', { model: 'delay', entities })
+async function answered(of: string): Promise<number[]> {
+  const { status, body } = await ask(of, '/v1/predict', { model: 'delay', entities })
   expect(status).toBe(200)
   const { version, servedBy = [] } = body as unknown as { version: number; servedBy?: { version: number; rows: number[] }[] }
   const versions = airports.map(() => version)
@@ -78,7 +89,7 @@ async function stored(): Promise<number[]> {
   return airports.map((airport) => (has(airport) ? (rollout?.version ?? 0) : champion))
 }
 
-const answersAsStored = async () => (await answered()).join() === (await stored()).join()
+const answersAsStored = async () => (await answered(url)).join() === (await stored()).join()
 
 /** How often the controller did it, by its decisions and by the audit log. */
 async function counts(rollout: number, action: string) {
@@ -159,3 +170,47 @@ it.each(budget(100) >= 100 ? all : few)(
     if (action === 'advance') await abortRollout(world.db, 'delay', by)
   },
 )
+
+const changing: readonly FaultPoint[] = ['registry: changed', 'registry: read', 'registry: models loaded', 'registry: in force']
+
+it('a server that is killed at any step of a change routes as stored from its first answer on', { timeout: 120_000 }, async () => {
+  const startServer = async () => {
+    const args = [join(import.meta.dirname, 'server-process.ts'), world.postgresUrl, world.redis.url, world.redis.prefix]
+    const child = spawn(process.execPath, args, { env: bareEnvironment, stdio: ['ignore', 'ignore', 'inherit', 'ipc'] })
+    children.push(child)
+    const [readyAt] = (await once(child, 'message')) as [string]
+    return { child, readyAt }
+  }
+  const killAt = async ({ child }: { readonly child: ChildProcess }, point: FaultPoint, change: () => Promise<unknown>) => {
+    const [armed, exited] = [once(child, 'message'), once(child, 'exit')]
+    child.send(point)
+    await armed
+    await change()
+    expect([point, ...(await exited)]).toEqual([point, null, 'SIGKILL'])
+  }
+  await promoteModel(world.db, 'delay', 1, by, undefined, { atOnce: true })
+  const plan = { steps: [{ share: 0.3, ...never }], gates: [] }
+  const { rollout } = await startRollout(world.db, 'delay', { version: 2, plan, unit: 'airport' }, by)
+  let server = await startServer()
+  // it writes its counts, and dies before it knows: what it answered counts once
+  const expected = await stored()
+  const { readyAt } = server
+  await killAt(server, 'rollout: counts written', async () => expect(await answered(readyAt)).toEqual(expected))
+  await pauseRollout(world.db, 'delay', by)
+  const { candidate, champion } = await readCounts(world.db, rollout.id, rollout.revision + 1, 'before')
+  expect(candidate.rows + champion.rows).toBe(airports.length)
+
+  const shares = [0.6, 0.2, 0.8, 0.4]
+  const points = budget(100) >= 100 ? changing : [changing[Math.floor(Math.random() * changing.length)] as FaultPoint]
+  for (const [i, point] of points.entries()) {
+    server = await startServer()
+    expect(await answered(server.readyAt)).toEqual(await stored())
+    await killAt(server, point, () => changeShare(world.db, 'delay', shares[i] as number, by))
+    await until(answersAsStored)
+  }
+  server = await startServer()
+  expect(await answered(server.readyAt)).toEqual(await stored())
+  server.child.kill('SIGKILL')
+  await once(server.child, 'exit')
+  await abortRollout(world.db, 'delay', by)
+})
