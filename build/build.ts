@@ -63,7 +63,9 @@ function buildPages(): void {
 
 function writeManifest(): void {
   const source: Record<string, unknown> = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
-  const kept = ['name', 'version', 'description', 'license', 'type', 'dependencies'].map((field) => [field, source[field]])
+  const kept = ['name', 'version', 'description', 'license', 'type', 'dependencies', 'peerDependencies', 'peerDependenciesMeta'].map(
+    (field) => [field, source[field]],
+  )
   const manifest = {
     ...Object.fromEntries(kept),
     exports: {

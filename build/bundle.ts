@@ -36,8 +36,11 @@ const bundledPackages = [
  * not import.
  */
 export async function bundle(root: string, out: string): Promise<void> {
-  const { dependencies }: { dependencies: Record<string, string> } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
-  const imported = Object.keys(dependencies).filter((name) => !bundledPackages.includes(name))
+  const {
+    dependencies,
+    peerDependencies,
+  }: Record<'dependencies' | 'peerDependencies', Record<string, string>> = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
+  const imported = Object.keys({ ...dependencies, ...peerDependencies }).filter((name) => !bundledPackages.includes(name))
   await build({
     absWorkingDir: root,
     entryPoints: [...entries.map((entry) => ({ in: `${entry}.ts`, out: entry })), { in: folderModule, out: 'chunks/folder' }],

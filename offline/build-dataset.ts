@@ -1,20 +1,17 @@
 import type { ServicePlan } from '../kernel/service-plan.ts'
 import type { Column, Value, ValueType } from '../kernel/value-type.ts'
-import type { Database } from '../runtime/database.ts'
 import { carriedColumns } from './carried-columns.ts'
 import type { DatasetPart, PartName, SpineRange } from './dataset-parts.ts'
 import { rowsOfPart } from './dataset-parts.ts'
 import type { DatasetRecipe } from './dataset-recipe.ts'
 import type { DatasetOutput, WrittenFile } from './files/dataset-writer.ts'
 import type { JoinProgress, JoinSummary } from './join.ts'
-import { joinSpine } from './join.ts'
+import type { JoinEngine } from './join-engine.ts'
 import type { MissingRequired } from './missing-required.ts'
 import { countMissingRequired } from './missing-required.ts'
-import { openSpine } from './spine/open-spine.ts'
 import type { SpineDigest } from './spine/spine-hash.ts'
 import { createSpineHash } from './spine/spine-hash.ts'
 import type { Spine } from './spine/spine.ts'
-import { settledNow } from './stream-bounds.ts'
 import type { ColumnStatistics, StatisticsCollector } from './profile/column-statistics.ts'
 import { collectStatistics } from './profile/column-statistics.ts'
 import type { TrainingProfile } from './training-profile.ts'
@@ -55,10 +52,10 @@ export interface BuiltDataset<Sealed extends WrittenFile> {
  * Makes a training set as its recipe says: the spine's columns, then the service's features as of each row's moment.
  *
  * @param open makes what the rows of a part are written to; it is sealed in the end, or aborted
- * @throws LockstepError whatever `openSpine`, `joinSpine` and the output throw
+ * @throws LockstepError whatever the engine and the output throw
  */
 export async function buildDataset<Sealed extends WrittenFile>(
-  db: Database,
+  engine: JoinEngine,
   service: ServicePlan,
   recipe: DatasetRecipe,
   open: (part: DatasetPart, columns: readonly Column<ValueType>[]) => Promise<DatasetOutput<Sealed>>,
@@ -66,8 +63,8 @@ export async function buildDataset<Sealed extends WrittenFile>(
 ): Promise<BuiltDataset<Sealed>> {
   const { rule, asOf, knownBefore, time, sample, order } = recipe
   // a spine of source rows and the features are read one after the other, and must see the same rows
-  const arrivedBefore = recipe.arrivedBefore ?? ('rowsOf' in recipe.spine ? await settledNow(db, signal) : null)
-  const spine = await openSpine(db, service, recipe.spine, { time, sample, order, seen: { rule, knownBefore, arrivedBefore }, signal })
+  const arrivedBefore = recipe.arrivedBefore ?? ('rowsOf' in recipe.spine ? await engine.settledNow(signal) : null)
+  const spine = await engine.openSpine(service, recipe.spine, { time, sample, order, seen: { rule, knownBefore, arrivedBefore }, signal })
   try {
     const carried = carriedColumns(spine, recipe.columns)
     const columns = {
@@ -93,7 +90,7 @@ export async function buildDataset<Sealed extends WrittenFile>(
         ...(signal && { signal }),
         ...(onProgress && { onProgress }),
       }
-      const join = await joinSpine(db, service, spine, joining, async (batch) => {
+      const join = await engine.join(service, spine, joining, async (batch) => {
         hash.update(batch.length, batch.spine)
         missing.update(batch.missing)
         const data = [...carried.map((slot) => batch.spine[slot] as Values), ...batch.values]

@@ -9,6 +9,7 @@ import type { BuiltDataset } from './build-dataset.ts'
 import type { PartName, SpineRange } from './dataset-parts.ts'
 import { partOfRange, partsOf } from './dataset-parts.ts'
 import type { DatasetRecipe } from './dataset-recipe.ts'
+import type { SourceFiles } from './duckdb/source-files.ts'
 import type { DatasetFormat, WrittenFile } from './files/dataset-writer.ts'
 import { openSink } from '../runtime/files/open-sink.ts'
 import type { SealedFile } from '../runtime/files/place-files.ts'
@@ -90,6 +91,8 @@ export interface DatasetManifest {
    * each file has its own.
    */
   readonly statistics?: readonly ColumnStatistics[] | null
+  /** What sorted the rows, and the files of its sources. Absent: the database; then `source` says which rows it read. */
+  readonly engine?: { readonly name: 'duckdb'; readonly sources: readonly SourceFiles[] }
 }
 
 export interface DatasetFile {

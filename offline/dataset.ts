@@ -16,7 +16,9 @@ import { createDatasetWriter, formatOf } from './files/dataset-writer.ts'
 import type { SealedFile } from '../runtime/files/place-files.ts'
 import { placeFiles } from '../runtime/files/place-files.ts'
 import { refuseExisting } from '../runtime/files/refuse-existing.ts'
-import { refuseLabelLeak } from './label-leak.ts'
+import type { FileEngine } from './join-engine.ts'
+import { postgresEngine } from './join-engine.ts'
+import { refuseLabelLeak, uncheckedLeaks } from './label-leak.ts'
 import { naturalOrder } from './spine/open-spine.ts'
 import type { SpineSample } from './spine/sample-spine.ts'
 import type { SpineInput } from './spine/spine.ts'
@@ -56,6 +58,8 @@ export interface DatasetOptions extends Omit<BuildOptions, 'profile'> {
   /** Leave out rows without a required feature, which a server would refuse. Absent: they stay, with null. */
   readonly dropIncomplete?: boolean
   readonly overwrite?: boolean
+  /** Absent: the database. */
+  readonly engine?: FileEngine
 }
 
 /**
@@ -72,16 +76,19 @@ export async function createDataset(db: Database, service: ServicePlan, options:
   const out = absoluteName(options.out)
   const overwrite = options.overwrite ?? false
   if (!overwrite) await refuseExisting([...parts.map((part) => partPath(out, part)), manifestPath(out)])
-  const unchecked = await refuseLabelLeak(db, service, recipe.spine, recipe)
+  const engine = options.engine ?? null
+  const unchecked = engine === null ? await refuseLabelLeak(db, service, recipe.spine, recipe) : uncheckedLeaks(service, recipe)
   const built = await buildDataset(
-    db,
+    engine ?? postgresEngine(db),
     service,
     recipe,
     (part, columns) => createDatasetWriter(partPath(out, part), columns, { format, overwrite }),
     { ...options, profile: {} },
   )
   try {
-    const manifest = manifestOf({ id: randomUUID(), createdAt: new Date().toISOString(), path: out }, service, recipe, built, unchecked)
+    const identity = { id: randomUUID(), createdAt: new Date().toISOString(), path: out }
+    const pinned = engine === null ? {} : { engine: { name: engine.name, sources: await engine.pinned(options.signal) } }
+    const manifest = { ...manifestOf(identity, service, recipe, built, unchecked), ...pinned }
     await publish(db, manifest, built, overwrite)
     return manifest
   } catch (error) {

@@ -203,7 +203,7 @@ async function* decodeLookups(
 }
 
 /** Second half: the spine's columns and the values from the buckets are joined in the order of the spine. */
-async function zip(
+export async function zip(
   inOrder: AsyncIterable<SpineBatch>,
   service: ServicePlan,
   spine: Spine,

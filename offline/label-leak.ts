@@ -105,3 +105,13 @@ async function readBy(db: Database, query: string): Promise<ReadTables | undefin
   }
   return await tablesBehind(db, explained)
 }
+
+/** What cannot be checked where both the spine and the sources are files, a sentence for each source. */
+export function uncheckedLeaks(service: ServicePlan, { asOf }: { readonly asOf: 'at' | 'before' }): readonly string[] {
+  if (asOf === 'before') return []
+  const views = new Map(service.uses.map(({ plan }) => [plan.spec.source.name, plan]))
+  return [...views.values()].map(
+    ({ id, spec: { source } }) =>
+      `Lockstep cannot check whether the spine contains rows of the source "${source.name}", because both are files. Such a row may see itself in "${id}", and so its own label. If that is possible, use --as-of before.`,
+  )
+}

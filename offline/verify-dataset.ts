@@ -9,6 +9,7 @@ import type { DatasetFile, DatasetManifest } from './dataset-manifest.ts'
 import { filesOf, recipeOfManifest, viewsOf } from './dataset-manifest.ts'
 import type { WrittenFile } from './files/dataset-writer.ts'
 import { hashFile } from './files/hash-file.ts'
+import { withEngineOf } from './engine-of-manifest.ts'
 import { createDatasetDigest } from './files/dataset-writer.ts'
 import type { SpineOrder } from './spine/query-order.ts'
 
@@ -62,6 +63,7 @@ const lost: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   'NOT_REPRODUCIBLE',
   'SPINE_INVALID',
   'FILE_UNREADABLE',
+  'FILE_CHANGED',
   'MISSING_REQUEST_VALUE',
   'FEATURE_NAME_CLASH',
   'SOURCE_MISSING',
@@ -90,7 +92,8 @@ async function rebuild(
   if (redefined.length > 0) return { rebuilt: null, differences: redefined }
   try {
     const recipe = recipeOfManifest(manifest)
-    const built = await buildDataset(db, service, recipe, (_part, columns) => createDatasetDigest(columns, recipe.format), options)
+    const digest = (_part: unknown, columns: Parameters<typeof createDatasetDigest>[0]) => createDatasetDigest(columns, recipe.format)
+    const built = await withEngineOf(db, manifest, options.signal, (engine) => buildDataset(engine, service, recipe, digest, options))
     return {
       rebuilt: built.files.map(({ rows, bytes, sha256 }) => ({ rows, bytes, sha256 })),
       differences: contentDifferences(manifest, built),
@@ -124,6 +127,7 @@ function contentDifferences(manifest: DatasetManifest, built: BuiltDataset<Writt
     ({ was, now }) => `The recreated "${was.path}" has the SHA-256 ${now.sha256} (${now.rows} rows), not ${was.sha256} (${was.rows} rows).`,
   )
   if (built.spine.sha256 !== spine.sha256) return [...differs, spineDifference(spine, built.spine)]
+  if (manifest.engine !== undefined) return [...differs, ...columnDifferences([...pairs, ...wholes(manifest, built)])]
   const { droppedRows, heldBackRows } = built.join
   const unfrozen = Object.keys(droppedRows).filter((source) => !Object.hasOwn(heldBackRows, source))
   const where = [...differs, ...columnDifferences([...pairs, ...wholes(manifest, built)])]

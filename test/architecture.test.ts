@@ -53,7 +53,7 @@ const packages: Readonly<Record<string, readonly string[]>> = {
     'zod',
   ],
   registry: ['esbuild', 'kysely', 'oxc-parser', 'zod'],
-  offline: ['csv-parse', 'hyparquet', 'hyparquet-compressors', 'hyparquet-writer', 'zod'],
+  offline: ['@duckdb/node-api', 'csv-parse', 'hyparquet', 'hyparquet-compressors', 'hyparquet-writer', 'zod'],
   online: ['ioredis', 'lmdb', 'prom-client'],
   materializer: ['kysely', 'prom-client', 'zod'],
   inference: ['lru-cache', 'onnxruntime-node', 'zod'],
@@ -70,6 +70,7 @@ const homes: Readonly<Record<string, readonly string[]>> = {
   'onnxruntime-node': ['inference/'],
   '@nats-io/jetstream': ['runtime/streams/nats-'],
   '@nats-io/transport-node': ['runtime/streams/nats-'],
+  '@duckdb/node-api': ['offline/duckdb/'],
   '@platformatic/kafka': ['runtime/streams/kafka-'],
   '@opentelemetry/api': ['runtime/tracing/'],
   '@opentelemetry/exporter-trace-otlp-proto': ['runtime/tracing/'],
@@ -182,9 +183,12 @@ describe('the rooms', () => {
     expect(imported).toEqual(packages)
   })
 
-  it('depend at run time only on what package.json lists as dependencies', () => {
-    const manifest: { dependencies: Record<string, string> } = JSON.parse(readFileSync(join(rootFolder, 'package.json'), 'utf8'))
-    expect(packagesOf(product).filter((name) => !Object.hasOwn(manifest.dependencies, name))).toEqual([])
+  it('depend at run time only on what package.json lists as dependencies, and as optional ones', () => {
+    const manifest: { dependencies: Record<string, string>; peerDependenciesMeta: Record<string, { optional: true }> } = JSON.parse(
+      readFileSync(join(rootFolder, 'package.json'), 'utf8'),
+    )
+    const others = packagesOf(product).filter((name) => !Object.hasOwn(manifest.dependencies, name))
+    expect(others).toEqual(Object.keys(manifest.peerDependenciesMeta))
   })
 })
 

@@ -13,6 +13,8 @@ import type { SpineInput } from '../../offline/spine/spine.ts'
 import type { Command } from '../command.ts'
 import type { Context } from '../context.ts'
 import { reportToDagster } from '../dagster-pipes.ts'
+import type { EngineChoice } from '../engine-option.ts'
+import { engineOf, engineOptions, withFileEngine } from '../engine-option.ts'
 import { exitCodeOf, ifEmptyOption } from '../if-empty.ts'
 import { createInParts } from '../create-in-parts.ts'
 import { createJoinProgress, heldBackNotes } from '../join-progress.ts'
@@ -75,6 +77,7 @@ export const datasetCreateCommand: Command = {
     'rows-per-part': { value: 'N', help: 'Instead of --parts: the maximum number of spine rows per file.' },
     'no-work': { help: 'With parts: leave all of them to workers.' },
     overwrite: { help: 'Replace an existing file.' },
+    ...engineOptions,
     'if-empty': ifEmptyOption,
     server: serverOption,
   },
@@ -107,10 +110,11 @@ export const datasetCreateCommand: Command = {
       signal: context.signal,
     }
     const name = input.argument('SERVICE')
-    const server = serverOf(context, input)
+    const engine = engineOf(input, ['parts', 'rows-per-part', 'rows-of', 'sample', 'server'])
+    const server = engine === null ? serverOf(context, input) : null
     const manifest =
       server === null
-        ? await createHere(context, name, { ...all, parts, work: !input.flag('no-work') })
+        ? await createHere(context, name, { ...all, parts, work: !input.flag('no-work'), engine })
         : await createRemoteDataset(context, server, name, { ...all, parts })
     const seconds = (performance.now() - started) / 1000
     const files = filesOf(manifest)
@@ -142,9 +146,19 @@ function placeText(manifest: DatasetManifest): string {
 async function createHere(
   context: Context,
   name: string,
-  { parts, work, ...options }: DatasetOptions & { readonly parts: ExportOptions['parts'] | null; readonly work: boolean },
+  {
+    parts,
+    work,
+    engine,
+    ...options
+  }: Omit<DatasetOptions, 'engine'> & {
+    readonly parts: ExportOptions['parts'] | null
+    readonly work: boolean
+    readonly engine: EngineChoice | null
+  },
 ): Promise<DatasetManifest> {
   const service = (await context.catalog()).service(name)
+  if (engine !== null) return await withFileEngine(engine, (opened) => createFile(context, service, { ...options, engine: opened }))
   return parts === null ? await createFile(context, service, options) : await createInParts(context, service, { ...options, parts, work })
 }
 

@@ -5,6 +5,7 @@ import { buildDataset } from '../../offline/build-dataset.ts'
 import type { DatasetFile, DatasetManifest } from '../../offline/dataset-manifest.ts'
 import { filesOf, recipeOfManifest, statisticsOf } from '../../offline/dataset-manifest.ts'
 import { partsOf } from '../../offline/dataset-parts.ts'
+import { withEngineOf } from '../../offline/engine-of-manifest.ts'
 import type { DatasetRecipe } from '../../offline/dataset-recipe.ts'
 import type { DatasetOutput } from '../../offline/files/dataset-writer.ts'
 import type { JoinProgress } from '../../offline/join.ts'
@@ -37,7 +38,9 @@ export async function createTrainingBaseline(
   options: { readonly signal?: AbortSignal; readonly onProgress?: (progress: JoinProgress) => void },
 ): Promise<void> {
   const profiled = { ...options, profile: { statistics: statisticsOf(manifest) } }
-  const { profile } = await buildDataset(db, service, sampledRecipe(manifest), () => Promise.resolve(nowhere), profiled)
+  const { profile } = await withEngineOf(db, manifest, options.signal, (engine) =>
+    buildDataset(engine, service, sampledRecipe(manifest), () => Promise.resolve(nowhere), profiled),
+  )
   if (profile === null) throw new LockstepError('INTERNAL', `The training set "${id}" was not profiled.`)
   const rows = trainingFiles(manifest).reduce((sum, file) => sum + file.rows, 0)
   await db.kysely.transaction().execute((transaction) => storeTrainingBaseline(transaction, id, { ...profile, rows }))

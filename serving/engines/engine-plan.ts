@@ -60,8 +60,8 @@ const headSchema = z.object({ lockstepPlan: z.number(), lockstep: z.string(), by
 
 /** The bytes of a plan file. */
 export function planBytes(body: PlanBody, model: Uint8Array | null): Uint8Array {
-  const { layout } = compiled(body, 'the new plan')
-  const text = JSON.stringify({ ...body, layout: layoutJson(layout) })
+  const { layout, service } = compiled(body, 'the new plan')
+  const text = JSON.stringify({ ...body, layout: layoutJson(layout, service) })
   const head = { lockstepPlan: format, lockstep: readVersion(), bytes: Buffer.byteLength(text), sha256: sha256(text) }
   return Buffer.concat([Buffer.from(`${JSON.stringify(head)}\n${text}\n`), model ?? new Uint8Array(0)])
 }
@@ -127,8 +127,9 @@ function modelOf(path: string, body: PlanBody, bytes: Uint8Array): PlannedModel 
 }
 
 /** What drivers in other languages read: names, types and the place of each row. */
-function layoutJson({ passes, finish }: PartitionLayout): object {
+function layoutJson({ passes, finish }: PartitionLayout, service: ServicePlan): object {
   return {
+    request: service.request,
     passes: passes.map(({ pass, streams, input, output }) => ({
       key: pass.key,
       mappings: pass.mappings.map(({ columns, asked }) => ({ columns, uses: asked.map(({ use }) => use) })),

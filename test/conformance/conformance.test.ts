@@ -7,6 +7,7 @@ import { testDatabase, testRedis } from '../services/index.ts'
 import type { Adapter } from './adapter.ts'
 import { readCases } from './conformance-case.ts'
 import { createLockstepAdapter } from './lockstep/lockstep-adapter.ts'
+import { recordTraining } from './record-training.ts'
 import { runCase } from './run-case.ts'
 
 const cases = await readCases(join(import.meta.dirname, 'cases'))
@@ -28,6 +29,7 @@ beforeAll(async () => {
       PGTZ: 'America/Los_Angeles',
     },
     folder,
+    recordTraining,
   )
   await adapter.define(cases.map((each) => join(each.folder, adapter.definitions)))
 }, 120_000)

@@ -248,6 +248,22 @@ const before: Readonly<Record<string, () => Promise<unknown>>> = {
     await store('april.csv', `${payments.split('\n')[0]}\nc4,2026-03-02T11:00:00Z,2026-03-02T11:00:00Z,20,CH\n`)
     await store('labels.parquet', await readFile(join(folder, 'labels.parquet')))
   },
+  'docs/engines.md'() {
+    const rows = payments
+      .trim()
+      .split('\n')
+      .slice(1)
+      .map((line) => line.split(','))
+    const column = (name: string, of: (row: readonly string[]) => unknown) => ({ name, data: rows.map(of) })
+    const columnData = [
+      column('card', ([card]) => card),
+      column('paid_at', ([, at = '']) => new Date(at)),
+      column('booked_at', ([, , at = '']) => new Date(at)),
+      column('amount', ([, , , amount]) => Number(amount)),
+      column('country', ([, , , , country]) => country),
+    ]
+    return Promise.resolve(parquetWriteFile({ filename: join(folder, 'payments.parquet'), columnData }))
+  },
   'docs/watch-a-model.md': () => put('fraud.onnx', fraudModel(1)),
   // workers write the training set
   'docs/remote.md': () => Promise.resolve(start(env, 'worker', '--only', 'exports')),

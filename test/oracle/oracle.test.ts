@@ -6,6 +6,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { killAll } from '../cli/run-lockstep.ts'
 import type { Adapter } from '../conformance/adapter.ts'
 import { createLockstepAdapter } from '../conformance/lockstep/lockstep-adapter.ts'
+import { recordTraining } from '../conformance/record-training.ts'
 import { testDatabase, testRedis } from '../services/index.ts'
 import { runWorld } from './run-world.ts'
 import { worldArbitrary } from './world.ts'
@@ -31,6 +32,7 @@ beforeAll(async () => {
       LOCKSTEP_DIR: join(folder, 'unused'),
     },
     folder,
+    recordTraining,
   )
 }, 120_000)
 

@@ -3,6 +3,10 @@ import { join } from 'node:path'
 import { asyncBufferFromFile, parquetReadObjects } from 'hyparquet'
 import { compressors } from 'hyparquet-compressors'
 import { formatTimestamp } from '../../../kernel/time.ts'
+import type { SpineInput } from '../../../offline/spine/spine.ts'
+import { openPostgres } from '../../../runtime/open-postgres.ts'
+import type { InParquet } from '../../offline/duckdb/in-parquet.ts'
+import { inParquet } from '../../offline/duckdb/in-parquet.ts'
 import { oneProcess } from '../../cli/one-process.ts'
 import type { Environment, Running } from '../../cli/run-lockstep.ts'
 import { start, whenReady } from '../../cli/run-lockstep.ts'
@@ -17,9 +21,15 @@ import { exact, parseExact } from '../exact-json.ts'
  *
  * @param env the addresses of PostgreSQL and Redis
  * @param folder for its output
+ * @param onTrained is called with each training set of a spine
  */
-export async function createLockstepAdapter(env: Environment, folder: string): Promise<Adapter> {
+export async function createLockstepAdapter(
+  env: Environment,
+  folder: string,
+  onTrained: (trained: Trained, lockstep: (...words: readonly string[]) => Promise<string>) => Promise<void> = () => Promise.resolve(),
+): Promise<Adapter> {
   const commands = oneProcess(env)
+  const db = openPostgres(env['LOCKSTEP_POSTGRES_URL'] ?? '')
   let server: { readonly url: string; readonly process: Running } | null = null
   let defined = 0
   /** The token of the last push, which all reads must include. */
@@ -57,6 +67,32 @@ export async function createLockstepAdapter(env: Environment, folder: string): P
     await writeFile(index, (await Promise.all(files.map(exportsOf))).join('\n'))
     await lockstep('apply', index, ...options)
     await stopServer()
+  }
+
+  /** Makes a training set a second time, of Parquet files of the same rows. It must have the same bytes. */
+  async function trainByDuckDb(service: string, spine: SpineInput, time: string, name: string, rule: readonly string[]): Promise<void> {
+    const input = await inParquet(db, service, spine, time, (file) => join(folder, `${name}-${file}.parquet`))
+    const sources = input.sources.flatMap(({ source, path }) => ['--source', `${source}=${path}`])
+    const out = join(folder, `${name}-duckdb.parquet`)
+    await lockstep(
+      'dataset',
+      'create',
+      service,
+      '--engine',
+      'duckdb',
+      ...sources,
+      '--spine',
+      input.spine,
+      '--time',
+      time,
+      '--out',
+      out,
+      ...rule,
+    )
+    const [expected, found] = [await readFile(pathOf(name)), await readFile(out)]
+    if (expected.equals(found)) return await onTrained({ service, name, time, rule, expected: pathOf(name), ...input }, lockstep)
+    const [wanted, seen] = [await readRows(pathOf(name)), await readRows(out)]
+    throw new Error(`DuckDB gives other rows than PostgreSQL. ${JSON.stringify(seen)} is not ${JSON.stringify(wanted)}.`)
   }
 
   const pathOf = (name: string): string => join(folder, `${name}.parquet`)
@@ -101,6 +137,7 @@ export async function createLockstepAdapter(env: Environment, folder: string): P
       const cut = knownBefore === null ? [] : ['--known-before', knownBefore]
       const rule = ['--as-of', asOf, '--knowledge', knowledge, '--freshness', freshness, ...cut]
       await lockstep('dataset', 'create', service, ...from, '--out', pathOf(name), ...rule)
+      if (!('rowsOf' in spine)) await trainByDuckDb(service, 'file' in spine ? spine : { sql: withTables(spine.query) }, time, name, rule)
       return await readRows(pathOf(name))
     },
     read: (name) => readRows(pathOf(name)),
@@ -116,8 +153,20 @@ export async function createLockstepAdapter(env: Environment, folder: string): P
     async close() {
       await stopServer()
       await commands.close()
+      await db.close()
     },
   }
+}
+
+/** A training set, with its spine and its sources as Parquet files. */
+export interface Trained extends InParquet {
+  readonly service: string
+  readonly name: string
+  readonly time: string
+  /** The options of its rule of time. */
+  readonly rule: readonly string[]
+  /** The file. */
+  readonly expected: string
 }
 
 interface Answer {

@@ -22,7 +22,7 @@ import { runFinish, runPass } from '../../../serving/engines/run-partition.ts'
 import { bareEnvironment } from '../../bare-environment.ts'
 import type { OpenedDatabase } from '../../opened-database.ts'
 import { openServer } from '../../opened-database.ts'
-import { rootFolder } from '../../source-files.ts'
+import { programFile } from '../../cli/run-lockstep.ts'
 import type { EngineRow, RunStep } from './arrow-engine.ts'
 import { arrowOf, passRows, rowsOf, runEngine } from './arrow-engine.ts'
 
@@ -140,7 +140,7 @@ async function within(name: string): Promise<{ readonly step: RunStep; readonly 
 }
 
 function partition(...words: readonly string[]) {
-  const child = spawn(process.execPath, [join(rootFolder, 'cli/main.ts'), 'partition', ...words], { env: bareEnvironment, stdio: 'pipe' })
+  const child = spawn(process.execPath, [programFile('cli/main'), 'partition', ...words], { env: bareEnvironment, stdio: 'pipe' })
   child.stdin.on('error', () => undefined)
   const said = text(child.stderr)
   const exited = once(child, 'exit') as Promise<[number | null]>

@@ -1,0 +1,59 @@
+import { LockstepError } from '../kernel/errors.ts'
+import { createDuckDbEngine } from '../offline/duckdb/duckdb-engine.ts'
+import type { FileEngine } from '../offline/join-engine.ts'
+import type { Option } from './command.ts'
+import type { Input } from './input.ts'
+
+const engines = ['postgres', 'duckdb'] as const
+
+export const engineOptions: Readonly<Record<'engine' | 'source' | 'memory', Option>> = {
+  engine: {
+    value: 'ENGINE',
+    choices: engines,
+    help: '"postgres" (the default): read tables. "duckdb": read Parquet files on this machine, with --source for each source.',
+  },
+  source: { value: 'NAME=FILES', many: true, help: 'With an engine: the Parquet files of a source, such as landings=rows/*.parquet.' },
+  memory: { value: 'SIZE', help: 'With an engine: how much memory it may use before it sorts on disk, such as 4GB.' },
+}
+
+/** Which engine a command uses, and the files of each source. */
+export interface EngineChoice {
+  readonly sources: ReadonlyMap<string, readonly string[]>
+  readonly memory: string | undefined
+}
+
+/**
+ * null: the database.
+ *
+ * @param without options that an engine does not have
+ * @throws LockstepError `USAGE`
+ */
+export function engineOf(input: Input, without: readonly string[]): EngineChoice | null {
+  const named = input.texts('source')
+  const memory = input.text('memory')
+  if ((input.choice('engine', engines) ?? 'postgres') === 'postgres') {
+    if (named.length === 0 && memory === undefined) return null
+    throw new LockstepError('USAGE', 'The options "--source" and "--memory" are for engines over files; give "--engine duckdb" too.')
+  }
+  const other = without.find((option) => input.text(option) !== undefined)
+  if (other !== undefined)
+    throw new LockstepError('USAGE', `The engine "duckdb" does not have the option "--${other}". Remove one of them.`)
+  if (memory !== undefined && !/^\d+(\.\d+)?\s*[KMGT]i?B$/.test(memory))
+    throw new LockstepError('USAGE', `The option "--memory" is "${memory}"; give a size such as 4GB.`)
+  const sources = new Map<string, string[]>()
+  for (const text of named) {
+    const [, name = '', files = ''] = /^([^=]+)=(.+)$/.exec(text) ?? []
+    if (name === '') throw new LockstepError('USAGE', `The option "--source" is "${text}"; write --source NAME=FILES.parquet.`)
+    sources.set(name, [...(sources.get(name) ?? []), files])
+  }
+  return { sources, memory }
+}
+
+export async function withFileEngine<T>({ sources, memory }: EngineChoice, fn: (engine: FileEngine) => Promise<T>): Promise<T> {
+  const engine = await createDuckDbEngine({ sources, memory })
+  try {
+    return await fn(engine)
+  } finally {
+    await engine.close()
+  }
+}

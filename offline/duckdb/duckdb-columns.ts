@@ -1,0 +1,109 @@
+import type { DuckDBDataChunk } from '@duckdb/node-api'
+import { LockstepError } from '../../kernel/errors.ts'
+import type { ColumnType, Value, ValueType } from '../../kernel/value-type.ts'
+import { typeName } from '../../kernel/value-type.ts'
+import { sqlIdentifier, sqlText } from '../../runtime/sql.ts'
+import type { DuckDb } from './open-duckdb.ts'
+
+/** DuckDB's types of the columns of some files, by name. */
+export type DuckDbTypes = ReadonlyMap<string, string>
+
+/** The SQL of the rows of Parquet files. */
+export function parquetSql(paths: readonly string[], options = ''): string {
+  return `read_parquet([${paths.map(sqlText).join(', ')}]${options})`
+}
+
+export async function describeFiles(db: DuckDb, paths: readonly string[]): Promise<DuckDbTypes> {
+  const rows = await db.rows(`DESCRIBE SELECT * FROM ${parquetSql(paths)}`)
+  return new Map(rows.map(([name, type]) => [String(name), String(type)]))
+}
+
+const integers = ['TINYINT', 'SMALLINT', 'INTEGER', 'BIGINT', 'UTINYINT', 'USMALLINT', 'UINTEGER', 'UBIGINT', 'HUGEINT']
+const times = ['DATE', 'TIMESTAMP', 'TIMESTAMP_S', 'TIMESTAMP_MS', 'TIMESTAMP_NS', 'TIMESTAMP WITH TIME ZONE']
+
+/** The types that are read as a type. A number that is out of its range is an error. */
+const accepted: Readonly<Record<ColumnType['kind'], (type: string) => boolean>> = {
+  bool: (type) => type === 'BOOLEAN',
+  int32: (type) => integers.includes(type),
+  int64: (type) => integers.includes(type),
+  float32: (type) => isFloat(type) || integers.includes(type),
+  float64: (type) => isFloat(type) || integers.includes(type),
+  string: (type) => type === 'VARCHAR' || type === 'UUID' || type.startsWith('ENUM'),
+  timestamp: (type) => times.includes(type),
+  vector: (type) => /^(FLOAT|DOUBLE)\[\d*\]$/.test(type),
+}
+
+function isFloat(type: string): boolean {
+  return type === 'FLOAT' || type === 'DOUBLE' || type.startsWith('DECIMAL')
+}
+
+/**
+ * `column` as an expression whose values `readColumn` reads: a time in epoch microseconds as a DOUBLE, which holds them
+ * exactly, and +-Infinity.
+ *
+ * @param what names the files in messages
+ * @throws LockstepError `SOURCE_TYPE_MISMATCH`, `SOURCE_MISSING`
+ */
+export function columnSql(types: DuckDbTypes, column: string, type: ColumnType, what: string, table = 's'): string {
+  const found = types.get(column)
+  if (found === undefined) {
+    throw new LockstepError(
+      'SOURCE_MISSING',
+      `${what} have no column "${column}"; they have ${[...types.keys()].map((name) => `"${name}"`).join(', ')}. Add the column to the files.`,
+      { details: { column } },
+    )
+  }
+  const name = `${table}.${sqlIdentifier(column)}`
+  if (!accepted[type.kind](found)) {
+    throw new LockstepError(
+      'SOURCE_TYPE_MISMATCH',
+      `${what} have ${found} in their column "${column}", but ${typeName(type)} is needed. Convert the column.`,
+      { details: { column, found } },
+    )
+  }
+  switch (type.kind) {
+    case 'timestamp':
+      return timeSql(found === 'TIMESTAMP' ? name : `CAST(${name} AS ${found === 'TIMESTAMP WITH TIME ZONE' ? found : 'TIMESTAMP'})`)
+    case 'vector':
+      return `CAST(${name} AS FLOAT[])`
+    default:
+      return `CAST(${name} AS ${duckTypes[type.kind]})`
+  }
+}
+
+const duckTypes = { bool: 'BOOLEAN', int32: 'INTEGER', int64: 'BIGINT', float32: 'FLOAT', float64: 'DOUBLE', string: 'VARCHAR' } as const
+
+/** Files that Lockstep writes have no infinite times, and others may. */
+function timeSql(time: string): string {
+  return `CASE WHEN isfinite(${time}) THEN CAST(epoch_us(${time}) AS DOUBLE) WHEN ${time} IS NULL THEN NULL WHEN ${time} > TIMESTAMP '2000-01-01' THEN CAST('Infinity' AS DOUBLE) ELSE CAST('-Infinity' AS DOUBLE) END`
+}
+
+/** The type of a column that nothing else decides; null: Lockstep has none for it. */
+export function naturalDuckType(found: string): ColumnType | null {
+  if (found === 'BOOLEAN') return { kind: 'bool' }
+  if (['TINYINT', 'SMALLINT', 'INTEGER', 'UTINYINT', 'USMALLINT'].includes(found)) return { kind: 'int32' }
+  if (found === 'BIGINT' || found === 'UINTEGER') return { kind: 'int64' }
+  if (found === 'FLOAT') return { kind: 'float32' }
+  if (found === 'DOUBLE') return { kind: 'float64' }
+  if (accepted.string(found)) return { kind: 'string' }
+  return times.includes(found) ? { kind: 'timestamp' } : null
+}
+
+/** The values of a column of a chunk. */
+export function readColumn(chunk: DuckDBDataChunk, index: number, type: ValueType, name: string): (Value | null)[] {
+  const vector = chunk.getColumnVector(index)
+  const rows = chunk.rowCount
+  const values = new Array<Value | null>(rows)
+  for (let i = 0; i < rows; i++) {
+    const item: unknown = vector.getItem(i)
+    values[i] = item === null || type.kind !== 'vector' ? (item as Value | null) : vectorOf(item, type.length, name)
+  }
+  return values
+}
+
+function vectorOf(item: unknown, length: number, name: string): Float32Array {
+  const { items } = item as { readonly items: readonly (number | null)[] }
+  if (items.length === length && !items.includes(null)) return Float32Array.from(items as readonly number[])
+  const found = items.includes(null) ? 'an array with NULL' : `an array of ${items.length}`
+  throw new LockstepError('INVALID_ROW', `The column "${name}" has ${found}, but a vector of ${length} is declared. Correct the row.`)
+}

@@ -1,0 +1,157 @@
+import { LockstepError } from '../../kernel/errors.ts'
+import type { ServicePlan, ViewUse } from '../../kernel/service-plan.ts'
+import type { Column, Value, ValueType } from '../../kernel/value-type.ts'
+import { servedTime } from '../../kernel/view-plan.ts'
+import type { FileEngine } from '../join-engine.ts'
+import type { JoinOptions } from '../join.ts'
+import { zip } from '../join.ts'
+import { foldPartition } from '../partition/fold-partition.ts'
+import { partitionLayout } from '../partition/partition-layout.ts'
+import type { ResultBuckets } from '../result-buckets.ts'
+import { createResultBuckets } from '../result-buckets.ts'
+import { dropColumns } from '../source-stream.ts'
+import type { Spine } from '../spine/spine.ts'
+import { describeFiles, readColumn } from './duckdb-columns.ts'
+import { duckDbSpineRows, openDuckDbSpine } from './duckdb-spine.ts'
+import type { DuckDb, DuckDbLimits } from './open-duckdb.ts'
+import { openDuckDb } from './open-duckdb.ts'
+import type { PassSources, SourceTable } from './pass-sql.ts'
+import { droppedSql, passSql } from './pass-sql.ts'
+import type { SourceFiles } from './source-files.ts'
+import { findFiles, pinFiles, requireSameTimes, timesOf } from './source-files.ts'
+
+export interface DuckDbEngineOptions extends DuckDbLimits {
+  /** By name of the source: its Parquet files, as paths or patterns. */
+  readonly sources: ReadonlyMap<string, readonly string[]>
+}
+
+/**
+ * DuckDB sorts the rows of Parquet files, in memory and on disk. The states of the point-in-time join fold them.
+ *
+ * @throws LockstepError `UNSUPPORTED` where DuckDB is not installed
+ */
+export async function createDuckDbEngine({ sources, ...limits }: DuckDbEngineOptions): Promise<FileEngine> {
+  const db = await openDuckDb(limits)
+  const tables = new Map<string, SourceTable>()
+  const times = new Map<string, readonly number[]>()
+
+  async function tableOf(source: string): Promise<SourceTable> {
+    const known = tables.get(source)
+    if (known !== undefined) return known
+    const patterns = sources.get(source)
+    if (patterns === undefined) {
+      throw new LockstepError('SOURCE_MISSING', `The source "${source}" has no files. Name them: --source ${source}=FILES.parquet.`, {
+        details: { source },
+      })
+    }
+    const paths: string[] = []
+    for (const pattern of patterns) paths.push(...(await findFiles(source, pattern)))
+    times.set(source, await timesOf(paths))
+    const table = { paths, types: await describeFiles(db, paths) }
+    tables.set(source, table)
+    return table
+  }
+
+  async function tablesOf(service: ServicePlan): Promise<PassSources> {
+    const names = new Set(service.uses.map(({ plan }) => plan.spec.source.name))
+    for (const name of sources.keys()) {
+      if (names.has(name)) continue
+      throw new LockstepError(
+        'USAGE',
+        `The service "${service.id}" does not read a source "${name}"; it reads ${[...names].map((each) => `"${each}"`).join(', ')}.`,
+        { details: { source: name } },
+      )
+    }
+    const found = new Map<string, SourceTable>()
+    for (const name of names) found.set(name, await tableOf(name))
+    return found
+  }
+
+  return {
+    name: 'duckdb',
+    async openSpine(service, input, { time, sample }) {
+      if (!('file' in input) || !input.file.endsWith('.parquet'))
+        throw new LockstepError(
+          'USAGE',
+          'The engine "duckdb" takes a spine of Parquet: --spine FILE.parquet. Write the rows of a query to such a file first.',
+        )
+      if (sample !== null && sample !== undefined)
+        throw new LockstepError('USAGE', 'The engine "duckdb" takes no sample of a spine. Remove "--sample", or sample the file.')
+      await tablesOf(service)
+      return await openDuckDbSpine(db, service, input.file, time ?? undefined)
+    },
+    async join(service, spine, options, consume) {
+      const found = await tablesOf(service)
+      const { passes } = partitionLayout(service, [])
+      const places = passes.flatMap(({ pass }) => pass.mappings.map(({ asked }) => asked.map(({ use }) => use)))
+      const buckets = await createResultBuckets(places.map((uses) => uses.map((use) => (service.uses[use] as ViewUse).plan)))
+      try {
+        await answerAll(db, service, spine, found, buckets, options)
+        const rows = await zip(duckDbSpineRows(db, spine), service, spine, places, buckets, options, consume)
+        if (rows !== spine.rows) throw new LockstepError('INTERNAL', `The spine has ${spine.rows} rows, but ${rows} came back.`)
+        return { rows, xmin: 0, droppedRows: await countDropped(db, service, found), heldBackRows: {} }
+      } finally {
+        await buckets.close()
+      }
+    },
+    settledNow: () => Promise.resolve(0),
+    async pinned(signal) {
+      const pins: SourceFiles[] = []
+      for (const [source, { paths }] of tables) {
+        pins.push(await pinFiles(source, paths, signal))
+        await requireSameTimes(source, paths, times.get(source) ?? [])
+      }
+      return pins
+    },
+    close: () => db.close(),
+  }
+}
+
+async function answerAll(
+  db: DuckDb,
+  service: ServicePlan,
+  spine: Spine,
+  sources: PassSources,
+  buckets: ResultBuckets,
+  options: JoinOptions,
+): Promise<void> {
+  const fold = { rule: options.rule ?? servedTime, bound: options.bound ?? 'at', knownBefore: options.knownBefore ?? null }
+  const { passes } = partitionLayout(service, [])
+  const total = spine.rows * passes.reduce((sum, { pass }) => sum + pass.mappings.length, 0)
+  let [place, done, full] = [0, 0, false]
+  for (const layout of passes) {
+    const first = place
+    const take = foldPartition(layout, fold, (ordinal, mapping, values) => {
+      if (buckets.put(ordinal, first + mapping, values)) full = true
+      done++
+    })
+    const { sql, columns } = passSql(layout, spine, sources, fold.rule)
+    for await (const chunk of db.stream(sql)) {
+      options.signal?.throwIfAborted()
+      const rows = new Array<(Value | null)[] | null>(layout.input.length).fill(null)
+      for (const [c, at] of columns.entries()) {
+        const { name, type } = layout.input[at] as Column<ValueType>
+        rows[at] = readColumn(chunk, c, type, name)
+      }
+      take(rows, chunk.rowCount)
+      if (full) await buckets.flush()
+      full = false
+      options.onProgress?.({ step: 'join', done, total })
+    }
+    place += layout.pass.mappings.length
+  }
+  await buckets.flush()
+}
+
+/** As the join of PostgreSQL counts them: a row once, however many keys it lacks. */
+async function countDropped(db: DuckDb, service: ServicePlan, sources: PassSources): Promise<Record<string, number>> {
+  const plans = service.uses.map(({ plan }) => plan)
+  const keysOf = dropColumns(plans)
+  const dropped: Record<string, number> = {}
+  for (const plan of plans) {
+    const { name } = plan.spec.source
+    const [[count] = []] = await db.rows(droppedSql(sources.get(name) as SourceTable, keysOf(plan)))
+    dropped[name] = (dropped[name] ?? 0) + Number(count)
+  }
+  return dropped
+}

@@ -1,0 +1,63 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { DuckDBDataChunk } from '@duckdb/node-api'
+import { LockstepError, messageOf } from '../../kernel/errors.ts'
+
+/** A DuckDB in memory, which spills to a temporary folder. */
+export interface DuckDb {
+  /** @throws LockstepError `FILE_UNREADABLE` with DuckDB's own message */
+  rows(sql: string): Promise<unknown[][]>
+  /** The rows of a query as they are made, in chunks. */
+  stream(sql: string): AsyncGenerator<DuckDBDataChunk>
+  close(): Promise<void>
+}
+
+export interface DuckDbLimits {
+  /** Default: all cores. */
+  readonly threads?: number | undefined
+  /** Such as `4GB`. Default: four fifths of the memory. */
+  readonly memory?: string | undefined
+}
+
+/** @throws LockstepError `UNSUPPORTED` where the optional package is not installed */
+export async function openDuckDb({ threads, memory }: DuckDbLimits): Promise<DuckDb> {
+  const { DuckDBInstance } = await import('@duckdb/node-api').catch((cause: unknown) => {
+    throw new LockstepError(
+      'UNSUPPORTED',
+      `The engine "duckdb" needs the package "@duckdb/node-api": ${messageOf(cause)}. Install it with "npm install @duckdb/node-api".`,
+      { cause },
+    )
+  })
+  const folder = await mkdtemp(join(tmpdir(), 'lockstep-duckdb-'))
+  const instance = await DuckDBInstance.create(':memory:', {
+    temp_directory: folder,
+    ...(threads === undefined ? {} : { threads: String(threads) }),
+    ...(memory === undefined ? {} : { memory_limit: memory }),
+  })
+  const connection = await instance.connect()
+  const failed = (cause: unknown): LockstepError =>
+    new LockstepError('FILE_UNREADABLE', `DuckDB could not read the rows: ${messageOf(cause)}.`, { cause })
+  return {
+    async rows(sql) {
+      try {
+        return await (await connection.run(sql)).getRows()
+      } catch (cause) {
+        throw failed(cause)
+      }
+    },
+    async *stream(sql) {
+      try {
+        const result = await connection.stream(sql)
+        for (let chunk = await result.fetchChunk(); chunk !== null && chunk.rowCount > 0; chunk = await result.fetchChunk()) yield chunk
+      } catch (cause) {
+        throw cause instanceof LockstepError ? cause : failed(cause)
+      }
+    },
+    async close() {
+      connection.closeSync()
+      instance.closeSync()
+      await rm(folder, { recursive: true, force: true })
+    },
+  }
+}

@@ -1,0 +1,121 @@
+import type { Column, ColumnType } from '../../kernel/value-type.ts'
+import type { TimeRule } from '../../kernel/view-plan.ts'
+import { sqlIdentifier } from '../../runtime/sql.ts'
+import type { PassLayout, StreamLayout } from '../partition/partition-layout.ts'
+import type { Spine } from '../spine/spine.ts'
+import type { DuckDbTypes } from './duckdb-columns.ts'
+import { columnSql, parquetSql } from './duckdb-columns.ts'
+import { spineSql } from './duckdb-spine.ts'
+
+/** The files of a source, and what DuckDB says of their columns. */
+export interface SourceTable {
+  readonly paths: readonly string[]
+  readonly types: DuckDbTypes
+}
+
+/** By name of the source. */
+export type PassSources = ReadonlyMap<string, SourceTable>
+
+/** A query for the rows of a pass in their order, and the columns of the pass that it gives, by index of its input. */
+export interface PassSql {
+  readonly sql: string
+  readonly columns: readonly number[]
+}
+
+/**
+ * The ordered rows of a pass: those of its sources that some question can see, and the questions.
+ *
+ *     asked    the questions of all mappings
+ *     bounds   the first and last moment that is asked of each key; other keys and later rows are not sorted
+ */
+export function passSql(layout: PassLayout, spine: Spine, sources: PassSources, rule: TimeRule): PassSql {
+  const { pass, streams, input } = layout
+  const keys = pass.key.map((_, i) => `k${i}`)
+  const from = keys.length
+  const sourceColumns = streams.flatMap((stream) => {
+    const { types } = tableOf(sources, stream)
+    const width = types.has('_row') ? stream.delivered : stream.columns.length
+    return Array.from({ length: width }, (_, i) => stream.from + i)
+  })
+  const columns = [...Array.from({ length: from + 7 }, (_, i) => i), ...sourceColumns]
+  const named = columns.map((at) => `"${(input[at] as Column).name}"`)
+  const asked = pass.mappings.map(({ columns: mapped }, n) => {
+    const present = mapped.map((name) => `${spineSql(spine, name)} IS NOT NULL`)
+    const parts = mapped.map((name, i) => `${spineSql(spine, name)} AS "k${i}"`)
+    return `SELECT ${[...parts, `${spineSql(spine, spine.time)} AS "t"`, `${n} AS "n"`, 's."o" AS "o"'].join(', ')} FROM ${spine.table} s WHERE ${present.join(' AND ') || 'true'}`
+  })
+  const quoted = keys.map((key) => `"${key}"`)
+  const bounds = `SELECT ${[...quoted, 'min("t") AS "first"', 'max("t") AS "last"'].join(', ')} FROM "asked"${keys.length === 0 ? '' : ` GROUP BY ${quoted.join(', ')}`}`
+  const rows = streams.map((stream, n) => streamSql(layout, stream, n, tableOf(sources, stream), sourceColumns, rule))
+  const nulls = sourceColumns.map((at) => `CAST(NULL AS ${duckType((input[at] as Column).type)})`)
+  const questions = `SELECT ${[...quoted, '"t"', '1', '"n"', '"o"', 'CAST(NULL AS DOUBLE)', 'CAST(NULL AS DOUBLE)', 'CAST(NULL AS DOUBLE)', ...nulls].join(', ')} FROM "asked"`
+  const order = [...quoted, '"t"', '"tag"']
+  return {
+    columns,
+    sql: `WITH "asked" AS MATERIALIZED (${asked.join(' UNION ALL ')}), "bounds" AS MATERIALIZED (${bounds}), "rows"(${named.join(', ')}) AS (${[...rows, questions].join(' UNION ALL ')}) SELECT * FROM "rows" ORDER BY ${order.join(', ')}`,
+  }
+}
+
+function streamSql(
+  { pass }: PassLayout,
+  stream: StreamLayout,
+  n: number,
+  { paths, types }: SourceTable,
+  sourceColumns: readonly number[],
+  rule: TimeRule,
+): string {
+  const { source, key, columns, from } = stream
+  const what = `The files of the source "${source.name}"`
+  const time = (name: string): string => columnSql(types, name, { kind: 'timestamp' }, what)
+  const event = time(source.eventTime)
+  const known = source.known === null ? 'CAST(NULL AS DOUBLE)' : time(source.known)
+  const sortTime = source.known === null || rule.knowledge === 'latest' ? event : `greatest(${event}, ${known})`
+  const parts = key.map((part, i) => `${columnSql(types, part.name, part.type, what)} AS "k${i}"`)
+  const row = types.has('_row') ? 'CAST(s."_row" AS DOUBLE)' : 'CAST(NULL AS DOUBLE)'
+  const inner = [...parts, `${sortTime} AS "t"`, `${event} AS "e"`, `${known} AS "known"`, `${row} AS "row"`]
+  const own = sourceColumns.filter((at) => at >= from && at - from < columns.length).map((at) => at - from)
+  for (const i of own) {
+    const { name, type } = columns[i] as Column
+    inner.push(`${columnSql(types, name, type, what)} AS "s${n}_${i}"`)
+  }
+  const outer = sourceColumns.map((at) => (at >= from && at - from < columns.length ? `r."s${n}_${at - from}"` : 'NULL'))
+  const horizon = Math.max(...(pass.streams[n]?.plans ?? []).map((plan) => plan.horizonMicros))
+  const joined = [
+    ...key.map((_, i) => `r."k${i}" = q."k${i}"`),
+    // a row without a time is an error, so it must come
+    '(r."t" <= q."last" OR r."t" IS NULL)',
+    ...(Number.isFinite(horizon) ? [`(r."e" >= q."first" - ${horizon} OR r."e" IS NULL)`] : []),
+  ]
+  // rows that were pushed to the online store alone are no history
+  const offline = types.get('_online_only') === 'BOOLEAN' ? ' WHERE NOT coalesce(s."_online_only", false)' : ''
+  return (
+    `SELECT ${[...key.map((_, i) => `r."k${i}"`), 'coalesce(r."t", 0)', '0', `${n}`, 'CAST(NULL AS DOUBLE)', 'r."e"', 'r."known"', 'r."row"', ...outer].join(', ')} ` +
+    `FROM (SELECT ${inner.join(', ')} FROM ${parquetSql(paths)} s${offline}) r JOIN "bounds" q ON ${joined.join(' AND ')}`
+  )
+}
+
+/** Counts the rows of a source that lack a part of any of these keys. */
+export function droppedSql({ paths }: SourceTable, keys: readonly Column[]): string {
+  const lacking = keys.map(({ name }) => `s.${sqlIdentifier(name)} IS NULL`).join(' OR ') || 'false'
+  return `SELECT CAST(count(*) AS DOUBLE) FROM ${parquetSql(paths)} s WHERE ${lacking}`
+}
+
+function tableOf(sources: PassSources, { source }: StreamLayout): SourceTable {
+  const table = sources.get(source.name)
+  if (table === undefined) throw new TypeError(`The source "${source.name}" has no files.`)
+  return table
+}
+
+function duckType(type: ColumnType): string {
+  const names = {
+    bool: 'BOOLEAN',
+    int32: 'INTEGER',
+    int64: 'BIGINT',
+    float32: 'FLOAT',
+    float64: 'DOUBLE',
+    string: 'VARCHAR',
+    timestamp: 'DOUBLE',
+    vector: 'FLOAT[]',
+  }
+  return names[type.kind]
+}

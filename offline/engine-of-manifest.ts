@@ -1,0 +1,28 @@
+import type { Database } from '../runtime/database.ts'
+import type { DatasetManifest } from './dataset-manifest.ts'
+import { createDuckDbEngine } from './duckdb/duckdb-engine.ts'
+import { requireUnchanged } from './duckdb/source-files.ts'
+import type { JoinEngine } from './join-engine.ts'
+import { postgresEngine } from './join-engine.ts'
+
+/**
+ * Calls `fn` with an engine that reads the rows of a training set again.
+ *
+ * @throws LockstepError `FILE_CHANGED`, `FILE_UNREADABLE` where a file of a source is not what it was
+ */
+export async function withEngineOf<T>(
+  db: Database,
+  { engine }: Pick<DatasetManifest, 'engine'>,
+  signal: AbortSignal | undefined,
+  fn: (engine: JoinEngine) => Promise<T>,
+): Promise<T> {
+  if (engine === undefined) return await fn(postgresEngine(db))
+  for (const source of engine.sources) await requireUnchanged(source, signal)
+  const sources = new Map(engine.sources.map(({ source, files }) => [source, files.map(({ path }) => path)]))
+  const opened = await createDuckDbEngine({ sources })
+  try {
+    return await fn(opened)
+  } finally {
+    await opened.close()
+  }
+}

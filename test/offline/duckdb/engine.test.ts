@@ -1,0 +1,134 @@
+import { mkdtemp, rm, stat, utimes, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import type { ServicePlan } from '../../../kernel/service-plan.ts'
+import { createDataset } from '../../../offline/dataset.ts'
+import type { DatasetManifest } from '../../../offline/dataset-manifest.ts'
+import { createDuckDbEngine } from '../../../offline/duckdb/duckdb-engine.ts'
+import { verifyDataset } from '../../../offline/verify-dataset.ts'
+import { applyChanges } from '../../../registry/apply.ts'
+import { loadCatalog } from '../../../registry/catalog.ts'
+import { loadDefinitions } from '../../../registry/load-definitions.ts'
+import { during, openServer } from '../../opened-database.ts'
+import { parquetOfQuery } from './parquet-of-query.ts'
+
+// What the engine does with files that are wrong, and with those of a training set that is made again.
+
+const opened = during(() => openServer())
+let folder: string
+let flight: ServicePlan
+const inFolder = (name: string): string => join(folder, name)
+const landings = `select timestamp '2026-01-01' + n * interval '7 minutes' as date, null::timestamp as landed_at, n::float8 as delay, n as distance, 'x' as origin,
+  (array['A', 'B', null])[n % 3 + 1] as destination, array[n, 2]::float4[] as gates, n::int8 as codes from generate_series(1, 60) n`
+const departures = `select timestamp '2026-01-01' + n * interval '9 minutes' as date, 'AA' as carrier, n % 2 as fleet, n as seats from generate_series(1, 40) n`
+const spine = `select timestamp '2026-01-01 05:00' + n * interval '11 minutes' as at, 'A' as airport, 'B' as origin, 'AA' as carrier, n % 3 as fleet, n as booked
+  from generate_series(1, 30) n`
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'lockstep-engine-'))
+  const { db } = opened()
+  await applyChanges(db, await loadDefinitions(join(import.meta.dirname, '../../serving/engines/definitions.ts')))
+  flight = (await loadCatalog(db)).service('flight')
+  await parquetOfQuery(db, landings, inFolder('landings-1.parquet'))
+  await parquetOfQuery(db, landings.replace('generate_series(1, 60)', 'generate_series(61, 90)'), inFolder('landings-2.parquet'))
+  await parquetOfQuery(db, departures, inFolder('departures.parquet'))
+  await parquetOfQuery(db, spine, inFolder('spine.parquet'))
+})
+afterAll(async () => {
+  if (folder !== undefined) await rm(folder, { recursive: true })
+})
+
+async function create(
+  out: string,
+  sources: Readonly<Record<string, readonly string[]>>,
+  options: { readonly spine?: string; readonly sql?: string; readonly sample?: { fraction: number; seed: number } } = {},
+): Promise<DatasetManifest> {
+  const paths = Object.entries(sources).map(([name, files]) => [name, files.map(inFolder)] as const)
+  const engine = await createDuckDbEngine({ sources: new Map(paths), threads: 1, memory: '200MB' })
+  try {
+    const input = options.sql === undefined ? { file: inFolder(options.spine ?? 'spine.parquet') } : { sql: options.sql }
+    const { sample } = options
+    return await createDataset(opened().db, flight, { spine: input, time: 'at', out: inFolder(out), engine, ...(sample && { sample }) })
+  } finally {
+    await engine.close()
+  }
+}
+
+const all = { landings: ['landings-*.parquet'], departures: ['departures.parquet'] }
+
+async function refused(sources: Readonly<Record<string, readonly string[]>>, options: Parameters<typeof create>[2] = {}): Promise<unknown> {
+  const error: unknown = await create('refused.parquet', sources, options).catch((thrown: unknown) => thrown)
+  await expect(stat(inFolder('refused.parquet'))).rejects.toMatchObject({ code: 'ENOENT' })
+  return error
+}
+
+const says = (code: string, ...words: readonly string[]): object =>
+  expect.objectContaining({ code, message: expect.stringMatching(new RegExp(words.join('.*'), 's')) as string }) as object
+
+describe('a training set of files', () => {
+  it('is registered with its files, has a baseline, and is the same when it is made again', async () => {
+    const { db } = opened()
+    const manifest = await create('set.parquet', all)
+    expect(manifest.engine?.sources.map(({ source, files }) => [source, files.map(({ path }) => path)])).toEqual([
+      ['landings', [inFolder('landings-1.parquet'), inFolder('landings-2.parquet')]],
+      ['departures', [inFolder('departures.parquet')]],
+    ])
+    expect(manifest.source).toEqual({ xmin: 0, droppedRows: { landings: 30, departures: 0 }, heldBackRows: {} })
+    expect(manifest.unchecked).toHaveLength(2)
+    const stored = await db.query<{ id: string }>('select id from lockstep.datasets')
+    expect(stored).toEqual([{ id: manifest.id }])
+    const verdict = await verifyDataset(db, manifest, () => flight, {})
+    expect(verdict.differences).toEqual([])
+    // the same bytes at another time are the same file
+    await utimes(inFolder('departures.parquet'), 1, 1)
+    expect((await verifyDataset(db, manifest, () => flight, {})).equal).toBe(true)
+    await parquetOfQuery(db, departures.replace('1, 40', '1, 41'), inFolder('departures.parquet'))
+    const { equal, differences } = await verifyDataset(db, manifest, () => flight, {})
+    expect({ equal, differences }).toEqual({ equal: false, differences: [expect.stringMatching(/departures\.parquet.*has changed/)] })
+  })
+
+  it('is refused where files are missing, or named for another source', async () => {
+    expect(await refused({ departures: ['departures.parquet'] })).toEqual(says('SOURCE_MISSING', '"landings"', '--source landings='))
+    expect(await refused({ ...all, landings: ['none-*.parquet'] })).toEqual(says('FILE_UNREADABLE', 'none-', '"landings"'))
+    expect(await refused({ ...all, others: ['departures.parquet'] })).toEqual(says('USAGE', '"others"', '"landings"'))
+    const engine = await createDuckDbEngine({ sources: new Map([['landings', ['s3://bucket/rows.parquet']]]) })
+    const opening = engine.openSpine(flight, { file: inFolder('spine.parquet') }, {})
+    await expect(opening).rejects.toMatchObject({ code: 'UNSUPPORTED' })
+    await engine.close()
+  })
+
+  it('is refused for columns that are missing, of another type, or out of range, which it names', async () => {
+    const { db } = opened()
+    const withBad = async (select: string): Promise<unknown> => {
+      await parquetOfQuery(db, `select ${select} from (${departures}) d`, inFolder('bad.parquet'))
+      return await refused({ ...all, departures: ['bad.parquet'] })
+    }
+    expect(await withBad('date, carrier, fleet')).toEqual(says('SOURCE_MISSING', '"departures"', '"seats"'))
+    expect(await withBad('date, carrier, fleet, seats::text as seats')).toEqual(says('SOURCE_TYPE_MISMATCH', '"seats"', 'int32'))
+    expect(await withBad('date, carrier, fleet, seats::int8 * 1000000000 as seats')).toEqual(says('FILE_UNREADABLE', 'INT32'))
+    expect(await withBad('case when seats < 40 then date end as date, carrier, fleet, seats')).toEqual(
+      says('INVALID_ROW', '"departures"', 'no event time'),
+    )
+    await writeFile(inFolder('bad.parquet'), 'PAR1 and no more')
+    expect(await refused({ ...all, departures: ['bad.parquet'] })).toEqual(says('FILE_UNREADABLE', 'bad.parquet'))
+  })
+
+  it('is refused for a spine that it cannot read, or that the service cannot use', async () => {
+    const { db } = opened()
+    const withSpine = async (query: string): Promise<unknown> => {
+      await parquetOfQuery(db, query, inFolder('other.parquet'))
+      return await refused(all, { spine: 'other.parquet' })
+    }
+    expect(await refused(all, { sql: 'select 1' })).toEqual(says('USAGE', 'FILE.parquet'))
+    expect(await refused(all, { sample: { fraction: 0.5, seed: 1 } })).toEqual(says('USAGE', '--sample'))
+    expect(await withSpine(`select at, airport, origin, fleet, booked from (${spine}) s`)).toEqual(says('SPINE_INVALID', '"carrier"'))
+    expect(await withSpine(`select *, array[1.5]::float4[] as price from (${spine}) s`)).toEqual(says('SPINE_INVALID', '"price"'))
+    expect(await withSpine(`select at, airport, origin, carrier, fleet, nullif(booked, 3) as booked from (${spine}) s`)).toEqual(
+      says('MISSING_REQUEST_VALUE', 'Row 3 ', '"booked"'),
+    )
+    expect(
+      await withSpine(`select nullif(at, '2026-01-01 05:22') as at, airport, origin, carrier, fleet, booked from (${spine}) s`),
+    ).toEqual(says('SPINE_INVALID', 'Row 2 ', 'no time'))
+  })
+})
