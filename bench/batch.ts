@@ -8,7 +8,10 @@
  *     scale_parts         CPU seconds of 16 parts over those of 1 part
  *     peak_rss_mb         of the process that works on a batch, by its rows
  *
- *     LOCKSTEP_POSTGRES_URL=… npm run bench -- batch [--rows 1000000] [--more 3000000] [--json]
+ *     engines             CPU seconds per million rows of a training set by PostgreSQL with its backends, DuckDB and, where
+ *                         LOCKSTEP_BENCH_PYTHON names a Python with pyspark, Spark; ratio_duckdb: DuckDB's over PostgreSQL's
+ *
+ *     LOCKSTEP_POSTGRES_URL=… npm run bench -- batch [--rows 1000000] [--more 3000000] [--only engines] [--json]
  *
  * It works in its own database and drops it.
  */
@@ -42,6 +45,7 @@ import { openPostgres } from '../runtime/open-postgres.ts'
 import { limitHeapGrowth } from '../runtime/v8-flags.ts'
 import { createBatchJobs } from '../serving/batch/batch-job.ts'
 import { beginBatch } from '../serving/batch/begin-batch.ts'
+import { engineFigures, engineSteps } from './batch/engines.ts'
 import { inOwnPlace, inProcess, peakRssMb, tell } from './in-process.ts'
 import { perceptron } from './serving/perceptron.ts'
 
@@ -51,6 +55,7 @@ const { values: args } = parseArgs({
     json: { type: 'boolean', default: false },
     rows: { type: 'string', default: '1000000' },
     more: { type: 'string', default: '3000000' },
+    only: { type: 'string' },
     step: { type: 'string' },
     folder: { type: 'string' },
   },
@@ -78,6 +83,7 @@ const steps: Readonly<Record<string, (db: Database, folder: string) => Promise<u
   more: (db, folder) => batch(db, folder, moreSql, Math.ceil(rows / parts)),
   export: trainingSet,
   model: modelAlone,
+  ...engineSteps(rows),
 }
 
 if (args.step === undefined) await measure()
@@ -96,12 +102,18 @@ async function measure(): Promise<void> {
       return result
     }
     await run('setup')
+    const engines = await engineFigures(rows, run)
+    if (args.only === 'engines') {
+      process.stdout.write(`${JSON.stringify(engines)}\n`)
+      return
+    }
     const rounds: Record<'batch' | 'export' | 'one', Used[]> = { batch: [], export: [], one: [] }
     for (let round = 0; round < 2; round++) for (const key of ['batch', 'export', 'one'] as const) rounds[key].push(await run<Used>(key))
     const model = await run<{ runs: number; whole: number }>('model')
     const larger = await run<Used>('more')
     const cpu = (key: keyof typeof rounds) => Math.min(...rounds[key].map(({ cpuSeconds }) => cpuSeconds))
     const figures = {
+      ...engines,
       ratio_batch_floor: round(cpu('export') / cpu('batch')),
       ratio_model: round(model.runs),
       ratio_tensors: round(model.whole),

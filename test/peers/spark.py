@@ -1,0 +1,59 @@
+"""Runs recorded training sets through Spark, and compares every value with the file that PostgreSQL made.
+
+    python spark.py FOLDER COMMAND     # FOLDER/cases.jsonl names the files; COMMAND starts Lockstep
+"""
+
+import json
+import os
+import struct
+import sys
+import time
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pyspark.sql import SparkSession
+
+root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+sys.path.insert(0, os.path.join(root, "serving", "engines"))
+import lockstep_spark  # noqa: E402
+
+folder, command = sys.argv[1:]
+settings = {"spark.sql.shuffle.partitions": "1", "spark.ui.enabled": "false", "spark.sql.adaptive.enabled": "false"}
+builder = SparkSession.builder.master("local[2]").config("spark.driver.bindAddress", "127.0.0.1").config("spark.driver.host", "127.0.0.1")
+for name, value in settings.items():
+    builder = builder.config(name, value)
+spark = builder.getOrCreate()
+spark.sparkContext.setLogLevel("ERROR")
+spark = lockstep_spark.session()
+
+
+def exact(value):
+    if isinstance(value, float):
+        return "NaN" if value != value else struct.pack(">d", value)
+    return [exact(each) for each in value] if isinstance(value, (list, tuple)) else value
+
+
+def values(column):
+    return exact((column.cast(pa.int64()) if pa.types.is_timestamp(column.type) else column).to_pylist())
+
+
+began, compared, different = time.time(), 0, []
+cases = [json.loads(line) for line in open(os.path.join(folder, "cases.jsonl"))]
+for case in cases:
+    table = pq.read_table(case["spine"])
+    numbered = case["spine"] + ".numbered.parquet"
+    pq.write_table(table.append_column("_n", pa.array(np.arange(len(table)))), numbered)
+    sources = {source["source"]: spark.read.parquet(source["path"]) for source in case["sources"]}
+    made = lockstep_spark.compute(spark, case["plan"], sources, spark.read.parquet(numbered), case["time"], command)
+    seen, expected = made.orderBy("_n").toArrow(), pq.read_table(case["expected"])
+    for name in expected.column_names:
+        want, have = values(expected[name]), values(seen[name])
+        compared += len(want)
+        different += [f"{case['name']}: row {i} of {name}" for i in range(max(len(want), len(have))) if want[i : i + 1] != have[i : i + 1]]
+    spark.catalog.clearCache()
+
+print(json.dumps({"cases": len(cases), "values": compared, "differ": len(different), "seconds": round(time.time() - began)}))
+for place in different[:20]:
+    print(place, file=sys.stderr)
+sys.exit(1 if different or not cases else 0)
