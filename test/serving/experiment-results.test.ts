@@ -78,6 +78,7 @@ const spec: ExperimentSpec = {
 
 let world: World
 let url: string
+let aheadMicros = 0
 
 beforeAll(async () => {
   world = await createWorld('embedded')
@@ -99,7 +100,7 @@ beforeAll(async () => {
     predictionLog: { flushMs: 50 },
     exposures: { flushMs: 50, writesPerCount: 2 },
     config: { bodyLimitBytes: 100_000, logShares: { share: 1, models: new Map() }, logRetentionDays: 30 },
-    clock: () => Date.now() * 1000,
+    clock: () => Date.now() * 1000 + aheadMicros,
   })
   await served.server.whenReady()
   url = served.url
@@ -173,6 +174,27 @@ it('an experiment on a server finds the planted effects, and its decision ends i
     ['stable effect', 'ok'],
     ['maturity', 'ok'],
   ])
+
+  // its units by HTTP, and a plan, for which they have to be a day old
+  expect((await ask(url, '/v1/experiments/weather/plan')).body.error).toMatchObject({ code: 'INVALID_REQUEST' })
+  aheadMicros = 50 * hour
+  const csv = await ask(url, '/v1/experiments/weather/export?format=csv')
+  const [header = '', ...lines] = csv.text.trim().split('\n')
+  expect([csv.status, header.split(',').slice(0, 2), lines.length]).toEqual([200, ['unit', 'variant'], units])
+  expect(csv.headers.get('content-disposition')).toBe('attachment; filename="weather.csv"')
+  const json = await ask(url, '/v1/experiments/weather/export')
+  expect(JSON.parse(json.text.split('\n')[0] ?? '')).toMatchObject({ unit: expect.any(String) as string, cost__mature: true })
+  expect((await ask(url, '/v1/experiments/weather/export?format=xml')).status).toBe(400)
+  expect(await ask(url, '/v1/experiments/none/export')).toMatchObject({ status: 404, body: { error: { code: 'UNKNOWN_DEFINITION' } } })
+  const plan = async (query: string) => await ask(url, `/v1/experiments/weather/plan?${query}`)
+  expect((await plan('effect=0')).status).toBe(400)
+  expect((await plan('power=2')).status).toBe(400)
+  const planned = await plan('effect=0.02')
+  expect(planned).toMatchObject({
+    status: 200,
+    body: { experiment: 'weather', power: 0.8, metric: { name: 'cost', units }, needs: { effect: 0.02 } },
+  })
+  aheadMicros = 0
 
   expect((await ask(url, '/v1/experiments/weather/decide', { variant: 'treatment' })).status).toBe(400)
   const decided = await ask(url, '/v1/experiments/weather/decide', { variant: 'treatment', reason: 'lower costs' })

@@ -17,6 +17,7 @@ import { jobRoutes } from './jobs-route.ts'
 import { docsRoutes } from './docs-routes.ts'
 import { eventRoutes } from './events-route.ts'
 import { experimentResultRoutes } from './experiment-result-routes.ts'
+import { experimentUnitRoutes } from './experiment-unit-routes.ts'
 import { explainRoutes } from './explain-route.ts'
 import { featureRoutes } from './features-route.ts'
 import { findRoutes } from './find-routes.ts'
@@ -61,6 +62,7 @@ const described: readonly Route[] = [
   ...rolloutRoutes,
   ...shadowRoutes,
   ...experimentResultRoutes,
+  ...experimentUnitRoutes,
   ...experimentRoutes,
   ...modelVersionRoutes,
   ...qualityRoutes,

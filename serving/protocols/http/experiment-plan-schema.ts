@@ -1,0 +1,44 @@
+import { z } from 'zod'
+
+/** The answer of `GET /v1/experiments/{name}/plan`. */
+export const experimentPlanAnswer = z.object({
+  experiment: z.string().describe('The name of the experiment'),
+  model: z.string().describe('Its model'),
+  method: z.string().describe('The method of its analysis'),
+  alpha: z.number().describe('The level of its analysis'),
+  power: z.number().describe('The chance to find an effect'),
+  metric: z
+    .object({
+      name: z.string().describe('Its name'),
+      value: z.number().describe('Its value'),
+      deviation: z.number().describe('The standard deviation of a unit, after what the covariates explain'),
+      explained: z.number().nullable().describe('The share of the variance that the covariates explain; null: there are none'),
+      units: z.int().describe('The units behind it'),
+    })
+    .describe('The primary metric in the prediction log'),
+  traffic: z
+    .object({
+      days: z.int().describe('The days that were looked at'),
+      units: z.int().describe('Their units, whether they would be in the experiment or not'),
+      unitsByDay: z.number().describe('New units by day, recently, that would be in the experiment'),
+    })
+    .describe('The traffic in the prediction log'),
+  horizons: z
+    .array(
+      z.object({
+        days: z.int().describe('So many days after the start'),
+        units: z.int().describe('The units by then'),
+        detectable: z.number().nullable().describe('The effect that they find, in the unit of the metric; null: too few'),
+        detectableShare: z.number().nullable().describe('The same as a share of the metric'),
+      }),
+    )
+    .describe('What the experiment finds after some time'),
+  needs: z
+    .object({
+      effect: z.number().describe('The effect, as a share of the metric'),
+      units: z.int().describe('The units that it takes'),
+      days: z.number().nullable().describe('The days that it takes; null: more than ten years'),
+    })
+    .nullable()
+    .describe('What the stated effect takes; null: none is stated'),
+})
