@@ -1,4 +1,4 @@
-import { mkdir, writeFile } from 'node:fs/promises'
+import { writeFile } from 'node:fs/promises'
 import { basename, join, resolve } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
 import type { ErrorCode } from '../../kernel/errors.ts'
@@ -8,6 +8,7 @@ import type { DatasetManifest } from '../../offline/dataset-manifest.ts'
 import { filesOf, pathOfManifest, statisticsOf } from '../../offline/dataset-manifest.ts'
 import type { DatasetOptions } from '../../offline/dataset.ts'
 import { formatOf } from '../../offline/files/dataset-writer.ts'
+import { makeFolder } from '../../runtime/files/make-folder.ts'
 import { writeFailed } from '../../runtime/files/place-files.ts'
 import { refuseExisting } from '../../runtime/files/refuse-existing.ts'
 import { beginDatasetAnswer, datasetAnswer } from '../../serving/protocols/http/dataset-schemas.ts'
@@ -51,7 +52,7 @@ export async function createRemoteDataset(
   const { files, manifest } = await server.ask('GET', `/v1/datasets/${begun.id}`, undefined, datasetAnswer)
   const local = localManifest(manifest, to, parts === null)
   if (parts !== null) {
-    await mkdir(to, { recursive: true }).catch((cause: unknown) => {
+    await makeFolder(to).catch((cause: unknown) => {
       throw writeFailed(to, cause)
     })
   }

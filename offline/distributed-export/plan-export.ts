@@ -1,9 +1,10 @@
-import { mkdir, readdir } from 'node:fs/promises'
+import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { LockstepError } from '../../kernel/errors.ts'
 import type { ServicePlan } from '../../kernel/service-plan.ts'
 import type { Database } from '../../runtime/database.ts'
 import { rangesOf } from '../dataset-parts.ts'
+import { makeFolder } from '../../runtime/files/make-folder.ts'
 import { writeFailed } from '../../runtime/files/place-files.ts'
 import { refuseExisting } from '../../runtime/files/refuse-existing.ts'
 import { refuseLabelLeak } from '../label-leak.ts'
@@ -44,7 +45,7 @@ export async function planExport(
     await indexSpine(db, spine, signal)
     const ranges = rangesOf(spine.rows, 'count' in parts ? parts.count : Math.ceil(spine.rows / parts.rows))
     if (ranges.length > 1) await refuseUnfrozen(db, service)
-    const made = await mkdir(out, { recursive: true }).catch((cause: unknown) => {
+    const made = await makeFolder(out).catch((cause: unknown) => {
       throw writeFailed(out, cause)
     })
     const { drop: _, table: __, ...stored } = spine

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import type { FileHandle } from 'node:fs/promises'
-import { open, unlink } from 'node:fs/promises'
+import { open, stat, unlink } from 'node:fs/promises'
 import { LockstepError } from '../../kernel/errors.ts'
 import type { SealedFile } from './place-files.ts'
 import { partialName } from './partial-file.ts'
@@ -26,8 +26,18 @@ export interface FileSink extends ByteSink<SealedFile & { readonly bytes: number
   abort(): Promise<void>
 }
 
-/** @throws LockstepError `WRITE_FAILED` where the folder cannot be written */
+/** A device or a pipe would be replaced by the file. */
+async function refuseSpecialFile(path: string): Promise<void> {
+  const found = await stat(path).catch(() => null)
+  if (found === null || found.isFile() || found.isDirectory()) return
+  throw new LockstepError('WRITE_FAILED', `"${path}" is no regular file, so nothing is written to it. Choose another place.`, {
+    details: { path },
+  })
+}
+
+/** @throws LockstepError `WRITE_FAILED` where the folder cannot be written, or the path names a device or a pipe */
 export async function createFileSink(path: string): Promise<FileSink> {
+  await refuseSpecialFile(path)
   const partial = await partialName(path)
   const hash = createHash('sha256')
   let bytes = 0

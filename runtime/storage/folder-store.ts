@@ -1,9 +1,10 @@
 import { createReadStream } from 'node:fs'
-import { mkdir, open, readdir, rm, stat } from 'node:fs/promises'
+import { open, readdir, rm, stat } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import { LockstepError, messageOf } from '../../kernel/errors.ts'
 import { createFileSink } from '../files/file-sink.ts'
+import { makeFolder } from '../files/make-folder.ts'
 import { placeFiles } from '../files/place-files.ts'
 import type { SealedFile } from '../files/place-files.ts'
 import type { ObjectStore, ObjectWriter, StoredObject, WriteOptions } from './object-store.ts'
@@ -63,7 +64,8 @@ export function createFolderStore(): ObjectStore {
 
 async function createWriter(url: string, { overwrite }: WriteOptions): Promise<ObjectWriter> {
   const path = fileURLToPath(url)
-  await mkdir(dirname(path), { recursive: true }).catch(() => undefined)
+  // what cannot be made is reported with the file
+  await makeFolder(dirname(path)).catch(() => undefined)
   const sink = await createFileSink(path)
   let sealed: SealedFile | null = null
   return {
