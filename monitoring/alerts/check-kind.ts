@@ -20,6 +20,8 @@ export interface CheckResult {
   readonly evidence: JsonValue
   /** The likely cause, and what to do; null: it is fine. For unknown: why nothing is known. */
   readonly cause: string | null
+  /** What joined a subject that breached before, in a sentence: its alert notifies once more. */
+  readonly joined?: string | undefined
   /** What the next evaluation of the subject gets. */
   readonly memory?: JsonValue | undefined
   /** In place of that of the monitor. */

@@ -17,8 +17,8 @@ export interface OpenAlerts {
   /** Channels that have a new notification. */
   readonly channels: ReadonlySet<string>
   fire(check: string, result: CheckResult, severity: Severity, moment: number): Promise<void>
-  /** Keeps the newest evidence; and notifies of an alert that was silenced when it fired, and is no longer. */
-  goOn(check: string, result: CheckResult): Promise<void>
+  /** Keeps the newest evidence; notifies of an alert that is no longer silenced, and of what joins it. */
+  goOn(check: string, result: CheckResult, moment: number): Promise<void>
   resolve(check: string, result: CheckResult, moment: number, resolution: 'cleared' | 'removed'): Promise<void>
   /** Deletes the state of a removed subject, and resolves its alert. */
   remove(check: string, subject: string, last: CheckResult, moment: number): Promise<void>
@@ -42,10 +42,15 @@ export async function openAlerts(
   const notified = new Set<string>()
   const now: About = { description, runbook, notify }
 
-  async function notifyOf(event: 'firing' | 'resolved', id: number): Promise<void> {
+  /** @param joined what joined the alert, at an evaluation; absent: it fires or is resolved */
+  async function notifyOf(
+    event: 'firing' | 'resolved',
+    id: number,
+    joined?: { readonly text: string; readonly moment: number },
+  ): Promise<void> {
     const alert = await transaction.selectFrom('lockstep.alerts').selectAll().where('id', '=', String(id)).executeTakeFirstOrThrow()
     const about = alert.about as About // written by `fire` alone
-    const message = messageOf(event, alert, about, await installationKey(transaction))
+    const message = messageOf(event, alert, about, await installationKey(transaction), joined?.text)
     for (const channel of about.notify) {
       if (channels.get(channel)?.severities.includes(alert.severity) !== true) continue
       notified.add(channel)
@@ -54,7 +59,7 @@ export async function openAlerts(
         .values({
           alert: String(id),
           channel,
-          key: `${message.alertKey}:${event}`,
+          key: `${message.alertKey}:${event}${joined === undefined ? '' : `:${joined.moment}`}`,
           message: JSON.stringify(message),
           error: null,
           ended_at: null,
@@ -100,16 +105,18 @@ export async function openAlerts(
         .executeTakeFirstOrThrow()
       if (!isSilent) await notifyOf('firing', Number(id))
     },
-    async goOn(check, result) {
+    async goOn(check, result, moment) {
       const alert = await firing(check, result.subject)
       if (alert === null) return
-      const isDue = !alert.notified && !isSilenced(silences, check, result.subject)
+      const isSilent = isSilenced(silences, check, result.subject)
+      const isDue = !alert.notified && !isSilent
       await transaction
         .updateTable('lockstep.alerts')
         .set({ ...(result.state === 'breach' ? { result: textOf(result) } : {}), notified: alert.notified || isDue })
         .where('id', '=', String(alert.id))
         .execute()
       if (isDue) await notifyOf('firing', alert.id)
+      else if (result.joined !== undefined && !isSilent) await notifyOf('firing', alert.id, { text: result.joined, moment })
     },
     async resolve(check, result, moment, resolution) {
       const alert = await firing(check, result.subject)
@@ -147,15 +154,21 @@ interface AlertRow {
   readonly started_with: unknown
 }
 
-function messageOf(event: 'firing' | 'resolved', alert: AlertRow, { description, runbook }: About, installation: string): AlertMessage {
+function messageOf(
+  event: 'firing' | 'resolved',
+  alert: AlertRow,
+  { description, runbook }: About,
+  installation: string,
+  joined: string | undefined,
+): AlertMessage {
   const startedWith = alert.started_with as CheckResult // both are written by `fire` and `resolve` alone
-  const { value, threshold, n, evidence, cause } = event === 'firing' ? startedWith : (alert.result as CheckResult)
+  const { value, threshold, n, evidence, cause } = event === 'firing' && joined === undefined ? startedWith : (alert.result as CheckResult)
   const named = {
     event,
     monitor: alert.monitor,
     check: alert.check_kind,
     subject: alert.subject,
-    cause: event === 'firing' ? cause : startedWith.cause,
+    cause: joined ?? (event === 'firing' ? cause : startedWith.cause),
   }
   return {
     ...named,
@@ -181,7 +194,7 @@ export async function installationKey(transaction: Database['kysely']): Promise<
   return `lockstep:${rows[0]?.key ?? 'none'}`
 }
 
-/** What a check remembers is no evidence. */
+/** What a check remembers is no evidence, and what joined is said once. */
 function textOf(result: CheckResult): string {
-  return JSON.stringify({ ...result, memory: undefined })
+  return JSON.stringify({ ...result, memory: undefined, joined: undefined })
 }

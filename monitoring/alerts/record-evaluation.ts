@@ -66,7 +66,7 @@ export async function recordEvaluation(
       await storeState(transaction, monitor.name, check, result, state)
       if (change === 'fires') await alerts.fire(check, result, severity, moment)
       else if (change === 'resolves') await alerts.resolve(check, result, moment, 'cleared')
-      else if (state.phase === 'firing') await alerts.goOn(check, result)
+      else if (state.phase === 'firing') await alerts.goOn(check, result, moment)
       return state
     }
 
@@ -164,9 +164,10 @@ async function storeState(
   transaction: Transaction<LockstepTables>,
   monitor: string,
   check: string,
-  { memory, ...result }: CheckResult,
+  { memory, ...found }: CheckResult,
   state: AlertState,
 ): Promise<void> {
+  const result = { ...found, joined: undefined }
   const values = {
     phase: state.phase,
     state: JSON.stringify(state),

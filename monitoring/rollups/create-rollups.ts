@@ -1,8 +1,9 @@
 import type { Database } from '../../runtime/database.ts'
 import type { Logger } from '../../runtime/log.ts'
 import { baselineOf } from '../baselines/baseline.ts'
+import { compareClock } from './compare-clock.ts'
 import type { RollupRecorder, RollupRecorderOptions } from './rollup-recorder.ts'
-import { createRollupRecorder, noRollups } from './rollup-recorder.ts'
+import { createRollupRecorder } from './rollup-recorder.ts'
 import { createRollupWriter } from './rollup-writer.ts'
 import { createServedBaselines } from './served-baselines.ts'
 
@@ -10,7 +11,7 @@ import { createServedBaselines } from './served-baselines.ts'
  * The recorder of a server process.
  *
  * @param database throws while the database does not answer
- * @param options null: it records nothing
+ * @param options null: it records nothing, and compares its clock alone
  * @param clock epoch microseconds
  * @param comparedClock of this machine, if `clock` is another one
  */
@@ -21,7 +22,7 @@ export function createRollups(
   clock: () => number,
   comparedClock: () => number = clock,
 ): RollupRecorder {
-  if (options === null) return noRollups
+  if (options === null) return compareClock(database, log, comparedClock)
   const writer = createRollupWriter({ database, log, clock: comparedClock })
   const baselines = createServedBaselines(async (model, version) => await baselineOf(database(), model, version), log)
   return createRollupRecorder({ writer, baselineOf: baselines, log, clock }, options)

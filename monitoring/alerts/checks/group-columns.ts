@@ -3,7 +3,7 @@ import type { CheckContext, CheckResult } from '../check-kind.ts'
 import type { WatchedVersion } from './watched-versions.ts'
 
 /** What a check found about one column. */
-export interface ColumnResult extends Omit<CheckResult, 'subject' | 'memory' | 'severity'> {
+export interface ColumnResult extends Omit<CheckResult, 'subject' | 'memory' | 'severity' | 'joined'> {
   readonly column: string
 }
 
@@ -12,7 +12,7 @@ const namedColumns = 3
 
 /**
  * One result for all columns of a source, because one fault of a source moves many of them. The subject does not change
- * when a further column joins, so neither does the alert.
+ * when a further column joins, so neither does the alert; it notifies of the column.
  *
  * A source is `ok` again when the columns that breached are: one that is unknown then says nothing.
  *
@@ -45,7 +45,15 @@ function groupResult(subject: string, group: string, own: readonly ColumnResult[
     of: own.length,
   }
   const text = cause === null || breaching.length < 2 ? cause : `${cause} ${othersText(group, breaching.slice(1))}`
-  return { subject, state, value, threshold, n, evidence, cause: text, memory: { breached } }
+  const joined = before.length === 0 ? [] : breaching.filter(({ column }) => !before.includes(column))
+  const result: CheckResult = { subject, state, value, threshold, n, evidence, cause: text, memory: { breached } }
+  return joined.length === 0 ? result : { ...result, joined: joinedText(group, joined) }
+}
+
+function joinedText(group: string, joined: readonly ColumnResult[]): string {
+  const causes = joined.slice(0, namedColumns).map(({ column, cause }) => cause ?? `"${nameOf(column)}" breaches.`)
+  const more = joined.length > namedColumns ? ` ${joined.length - namedColumns} more join.` : ''
+  return `More columns of "${group}" breach now: ${causes.join(' ')}${more}`
 }
 
 function othersText(group: string, others: readonly ColumnResult[]): string {

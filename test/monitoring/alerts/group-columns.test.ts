@@ -64,6 +64,11 @@ describe('columns of one source', () => {
     )
     expect(new Set(looks.flat().map(({ subject }) => subject))).toEqual(new Set(['payments (version 3)']))
     expect(looks.flat().map(({ state }) => state)).toEqual(['breach', 'breach', 'unknown', 'unknown', 'ok', 'ok', 'unknown'])
+    expect(looks.map(([look]) => look?.joined)).toEqual([
+      undefined,
+      'More columns of "payments" breach now: "country" moved.',
+      ...looks.slice(2).map(() => undefined),
+    ])
     expect(looks[2]?.[0]?.cause).toBe('"amount" has too few rows.')
   })
 })

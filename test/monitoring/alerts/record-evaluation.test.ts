@@ -96,6 +96,31 @@ describe('an evaluation', () => {
     expect(await readMemories(opened().db, 'memory')).toEqual(new Map([['clock clock', { seen: [1] }]]))
   })
 
+  it('notifies of what joins a firing alert, once for each evaluation', async () => {
+    const monitor = clockMonitor('joined')
+    const joined = { ...result('breach'), joined: 'More columns of "payments" breach now: "country" moved.' }
+    // it is part of what fires
+    await recordEvaluation(opened().db, monitor, channels, minute, checked(joined))
+    for (const [moment, found] of [
+      [2, joined],
+      [2, joined],
+      [3, result('breach')],
+      [4, joined],
+    ] as const)
+      await recordEvaluation(opened().db, monitor, channels, moment * minute, checked(found))
+    const [alert] = await alertsOf('joined')
+    expect(alert?.sent).toEqual(['firing', 'firing', 'firing'])
+    const messages = await opened().db.query<{ cause: string }>(
+      `select message->>'cause' as cause from lockstep.alert_deliveries where alert = $1 order by id`,
+      [alert?.id],
+    )
+    expect(messages.map(({ cause }) => cause)).toEqual(['The clock is wrong.', joined.joined, joined.joined])
+    expect(alert?.result).not.toHaveProperty('joined')
+    await silenceAlert(opened().db, alert?.id ?? 0, 60 * minute, by)
+    await recordEvaluation(opened().db, monitor, channels, 5 * minute, checked(joined))
+    expect((await alertsOf('joined'))[0]?.sent).toHaveLength(3)
+  })
+
   it('notifies only channels that take its severity and are declared', async () => {
     const monitor = clockMonitor('picky', { severity: 'ticket', notify: ['hook', 'gone'] })
     const [hook] = channels.values()

@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { LockstepError } from '../../../kernel/errors.ts'
 import { allPresent } from '../../../kernel/state.ts'
 import { evaluateMonitor } from '../../../monitoring/alerts/evaluate-monitor.ts'
+import { createRollups } from '../../../monitoring/rollups/create-rollups.ts'
 import { createRollupRecorder } from '../../../monitoring/rollups/rollup-recorder.ts'
 import { createRollupWriter } from '../../../monitoring/rollups/rollup-writer.ts'
 import { checkOf } from '../../../registry/define/check-options.ts'
@@ -70,11 +71,21 @@ it('the check of clocks names a server whose clock is wrong, by what it wrote it
   await writeMinute('a:1', 100_000)
   await writeMinute('b:2', -500_000)
   expect((await clocks())[1]).toEqual({ subject: 'clock of servers', state: 'ok', n: 2, cause: null })
+  // so does one whose rollups are off
+  const withoutRollups = createRollups(
+    () => db,
+    null,
+    createLogger('silent'),
+    () => Date.now() * 1000,
+  )
+  await withoutRollups.flush()
+  await withoutRollups.close(0)
+  expect((await clocks())[1]).toMatchObject({ state: 'ok', n: 3 })
   await writeMinute('b:2', -9_000_000)
   await writeMinute('c:3', 4_000_000)
   expect((await clocks())[1]).toMatchObject({
     state: 'breach',
-    n: 3,
+    n: 4,
     cause: expect.stringMatching(/^The clock of the server "b:2" is (8\.9|9\.0) s behind .* Those of 1 other servers are wrong, too\.$/),
   })
   // servers that are gone say nothing

@@ -1,0 +1,41 @@
+import { randomBytes } from 'node:crypto'
+import { messageOf } from '../../kernel/errors.ts'
+import type { Database } from '../../runtime/database.ts'
+import type { Logger } from '../../runtime/log.ts'
+import { processName } from '../../runtime/process-name.ts'
+import { readClockOffset, writeServerClock } from './clock-offset.ts'
+import type { RollupRecorder } from './rollup-recorder.ts'
+import { noRollups } from './rollup-recorder.ts'
+
+const everyMs = 60_000
+/** Processes do not write at the same moment. */
+const spreadMs = 10_000
+
+/** Records no rollups, but compares the clock of this process with the database's each minute, as rollups do. */
+export function compareClock(database: () => Database, log: Logger, clock: () => number): RollupRecorder {
+  const process = `${processName()}:${randomBytes(4).toString('hex')}`
+  let timer: NodeJS.Timeout | null = null
+
+  async function compare(): Promise<void> {
+    try {
+      const offset = await readClockOffset(database(), clock, 1)
+      if (offset !== null) await writeServerClock(database(), process, offset)
+    } catch (error) {
+      log.warn({ error: messageOf(error) }, 'the clock cannot be compared with that of the database')
+    }
+  }
+
+  function schedule(): void {
+    timer = setTimeout(() => void compare().finally(() => timer !== null && schedule()), everyMs - Math.random() * spreadMs).unref()
+  }
+
+  schedule()
+  return {
+    ...noRollups,
+    flush: compare,
+    async close() {
+      clearTimeout(timer ?? undefined)
+      timer = null
+    },
+  }
+}
