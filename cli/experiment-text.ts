@@ -16,7 +16,7 @@ export function experimentText(report: ExperimentReport): string {
     ...head,
     ...result.variants.map(
       ({ variant, weight, units }, i) =>
-        `${(i === 0 ? 'variants' : '').padEnd(12)}${variant}: version ${versions[variant] ?? '?'}, ${counted(units, 'unit')}, planned ${shareText(weight)}`,
+        `${(i === 0 ? 'variants' : '').padEnd(12)}${variant}: version ${versions[variant] ?? '?'}, ${counted(units, 'unit')}, ${plannedText(report, i, weight)}`,
     ),
     `analysis    ${methodText(result)}, as of ${moment(new Date(result.asOf))} UTC`,
     `progress    ${progressText(result)}`,
@@ -31,6 +31,13 @@ export function experimentText(report: ExperimentReport): string {
     ),
     ...decisionText(report.decision),
   ].join('\n')
+}
+
+function plannedText({ allocation }: ExperimentReport, variant: number, weight: number): string {
+  const last = allocation?.periods.at(-1)
+  if (last === undefined) return `planned ${shareText(weight)}`
+  const share = shareText(Number((last.shares[variant] ?? 0).toPrecision(3)))
+  return `began with ${shareText(weight)}, has ${share} since ${moment(new Date(last.from))} UTC`
 }
 
 function methodText({ analysis: { method, alpha, correction } }: ExperimentResult): string {

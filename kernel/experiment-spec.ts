@@ -19,6 +19,17 @@ export interface ExperimentSpec {
   /** Features as of the exposure by which the units are also compared in groups. */
   readonly slices: readonly ExposureFeatures[]
   readonly analysis: AnalysisSpec
+  /** Absent: the shares of the variants never change. */
+  readonly allocation?: AllocationSpec
+}
+
+/** Shares that follow the primary metric by Thompson sampling. */
+export interface AllocationSpec {
+  readonly method: 'thompson'
+  /** The least share of a variant. */
+  readonly floor: number
+  /** Shares change once each variant has so many units. */
+  readonly minUnits: number
 }
 
 export interface VariantSpec {

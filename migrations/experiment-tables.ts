@@ -64,6 +64,17 @@ export interface ExposureRecordersTable {
   batch: Generated<string>
 }
 
+/** Shares that followed the results of a run. The first ones are those of `ExperimentsTable.spec`. */
+export interface ExperimentAllocationsTable {
+  experiment_id: string
+  /** Since when they are in force. */
+  at: Generated<Date>
+  /** By variant, as the spec lists them. */
+  shares: Json
+  /** What they were computed of. */
+  evidence: Json
+}
+
 /** What each analysis of a run found. */
 export interface ExperimentResultsTable {
   id: Generated<string>

@@ -34,6 +34,7 @@ import * as scheduledBatches from './0032-scheduled-batches.ts'
 import * as uiSessions from './0033-ui-sessions.ts'
 import * as pipelines from './0034-pipelines.ts'
 import * as rebuiltExposures from './0035-rebuilt-exposures.ts'
+import * as experimentAllocations from './0036-experiment-allocations.ts'
 import * as modelFigures from './0037-model-figures.ts'
 
 /**
@@ -76,5 +77,6 @@ export const migrations: Readonly<Record<string, Migration>> = {
   '0033-ui-sessions': uiSessions,
   '0034-pipelines': pipelines,
   '0035-rebuilt-exposures': rebuiltExposures,
+  '0036-experiment-allocations': experimentAllocations,
   '0037-model-figures': modelFigures,
 }

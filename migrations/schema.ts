@@ -10,7 +10,13 @@ import type {
 import type { ModelFiguresTable, UiCodesTable, UiSessionsTable } from './dashboard-tables.ts'
 import type { PipelineAnswersTable, PipelinesTable } from './pipeline-tables.ts'
 import type { BaselinesTable, MergedRollupsTable, RollupsTable } from './rollup-tables.ts'
-import type { ExperimentResultsTable, ExperimentsTable, ExposureRecordersTable, ExposuresTable } from './experiment-tables.ts'
+import type {
+  ExperimentAllocationsTable,
+  ExperimentResultsTable,
+  ExperimentsTable,
+  ExposureRecordersTable,
+  ExposuresTable,
+} from './experiment-tables.ts'
 
 /**
  * The tables of the schema `lockstep`, as Kysely sees them. Each new column of a migration needs a line here. Columns
@@ -29,6 +35,7 @@ export interface LockstepTables {
   'lockstep.rollout_counts': RolloutCountsTable
   'lockstep.shadows': ShadowsTable
   'lockstep.experiments': ExperimentsTable
+  'lockstep.experiment_allocations': ExperimentAllocationsTable
   'lockstep.experiment_results': ExperimentResultsTable
   'lockstep.exposures': ExposuresTable
   'lockstep.exposure_recorders': ExposureRecordersTable

@@ -172,6 +172,7 @@ const experiment = z.strictObject({
     units: z.int().min(1).nullable(),
     prior: z.strictObject({ mean: z.number(), deviation: z.number().positive() }).nullable(),
   }),
+  allocation: z.strictObject({ method: z.literal('thompson'), floor: z.number().gt(0).lt(1), minUnits: z.int().min(100) }).exactOptional(),
 })
 const stream = z.discriminatedUnion('kind', [
   z.strictObject({ kind: z.literal('redis'), stream: text, field: text, group: text }),

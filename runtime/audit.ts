@@ -49,6 +49,7 @@ export type AuditAction =
   | 'rollout.rollback'
   | 'shadow.start'
   | 'shadow.stop'
+  | 'experiment.allocate'
   | 'experiment.start'
   | 'experiment.stop'
   | 'experiment.decide'

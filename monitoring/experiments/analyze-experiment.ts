@@ -13,6 +13,7 @@ import { hasDenominator } from './read-units.ts'
 import type { NeededUnits } from './needed-units.ts'
 import { neededUnits } from './needed-units.ts'
 import { narrowed } from './narrowed.ts'
+import { weightedArms } from './shared-periods.ts'
 import type { UnitSums } from './unit-sums.ts'
 import { linearized } from './unit-sums.ts'
 
@@ -52,11 +53,13 @@ function finalResult({ name }: MetricSpec, previous: ExperimentResult | null): M
 }
 
 function metricResult(spec: ExperimentSpec, metric: MetricSpec, index: number, evidence: ExperimentEvidence): MetricResult {
-  const { sums, bins, immature } = evidence.metrics[index] as MetricEvidence
+  const { sums, bins, immature, byPeriod } = evidence.metrics[index] as MetricEvidence
   const total = sums.reduce((sum, { n }) => sum + n, 0)
   const planned = spec.analysis.method === 'fixed' ? (spec.analysis.units ?? 0) : 0
   const waits = total < planned ? { units: total, needed: planned, why: 'of the plan' } : null
-  const adjusted = adjustedArms(metric, sums)
+  const { allocation } = evidence
+  const weighted = allocation === undefined || byPeriod === undefined ? null : weightedArms(allocation.periods, byPeriod)
+  const adjusted = weighted === null ? adjustedArms(metric, sums) : { arms: weighted, explained: null }
   return {
     metric: metric.name,
     role: metric.role,
@@ -66,7 +69,7 @@ function metricResult(spec: ExperimentSpec, metric: MetricSpec, index: number, e
       variant: name,
       units: sums[i]?.n ?? 0,
       immature: immature[i] ?? 0,
-      value: valueOf(metric, sums[i] as UnitSums, bins === null ? null : bins[i]),
+      value: weighted === null || sums[i]?.n === 0 ? valueOf(metric, sums[i] as UnitSums, bins?.[i]) : (weighted[i]?.mean ?? null),
     })),
     comparisons: comparisonsOf(spec, metric, sums, bins, adjusted.arms, spec.analysis.alpha, waits),
     explained: adjusted.explained,

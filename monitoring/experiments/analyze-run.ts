@@ -3,6 +3,8 @@ import type { ExperimentRun } from '../../registry/experiments/experiment.ts'
 import { readLastRun } from '../../registry/experiments/experiment.ts'
 import { declaredExperiment } from '../../registry/experiments/declared-experiment.ts'
 import type { Database } from '../../runtime/database.ts'
+import { readAllocations } from '../../registry/experiments/allocation.ts'
+import { allocate } from './allocate.ts'
 import { analyzeExperiment } from './analyze-experiment.ts'
 import { gatherEvidence } from './evidence.ts'
 import type { ExperimentResult } from './experiment-result.ts'
@@ -14,7 +16,8 @@ import { readLastResult, storeResult } from './stored-results.ts'
 const rebuiltAgainMicros = 7_200_000_000
 
 /**
- * Analyzes a run as of a moment, and stores what it found. Exposures that were lost are rebuilt before.
+ * Analyzes a run as of a moment, and stores what it found. Exposures that were lost are rebuilt before, and shares that
+ * follow the results are changed after.
  *
  * @param asOf epoch microseconds, in whole milliseconds
  * @throws LockstepError whatever `gatherEvidence` throws
@@ -30,9 +33,12 @@ export async function analyzeRun(
   const previous = await readLastResult(db.kysely, id)
   const from = previous === null ? 0 : Date.parse(previous.asOf) * 1000 - rebuiltAgainMicros
   await rebuildExposures(db, run, from, asOf)
-  const exposed = { experimentId: id, experiment: name, unit: spec.unit, asOf }
+  const periods = spec.allocation === undefined ? {} : { periods: await readAllocations(db.kysely, run) }
+  const exposed = { experimentId: id, experiment: name, unit: spec.unit, asOf, ...periods }
   const evidence = await gatherEvidence(db, catalog, spec, exposed, options)
-  return await storeResult(db.kysely, id, evidence, (previous) => analyzeExperiment(spec, evidence, previous))
+  const result = await storeResult(db.kysely, id, evidence, (before) => analyzeExperiment(spec, evidence, before))
+  if (spec.allocation !== undefined) await allocate(db, run, evidence)
+  return result
 }
 
 /**

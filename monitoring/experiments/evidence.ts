@@ -6,6 +6,9 @@ import { exposureCounts, noCounts } from './exposure-counts.ts'
 import type { ExposureCounts } from './exposure-counts.ts'
 import type { AskedMetric, PlannedMetric, ReadUnitsOptions, UnitsCatalog } from './read-units.ts'
 import { featureNames, metricMatureAfter, planUnits, readUnits } from './read-units.ts'
+import type { AllocationPeriod } from '../../registry/experiments/allocation.ts'
+import type { PeriodSums } from './shared-periods.ts'
+import { createPeriodSummer, periodOf } from './shared-periods.ts'
 import type { UnitBins } from './unit-bins.ts'
 import { createUnitBinner } from './unit-bins.ts'
 import type { UnitSums } from './unit-sums.ts'
@@ -20,6 +23,8 @@ export interface ExperimentEvidence {
   readonly metrics: readonly MetricEvidence[]
   /** Of all units, by covariate: names, and by variant their sums. */
   readonly covariates: { readonly names: readonly string[]; readonly arms: readonly UnitSums[] }
+  /** Of an experiment whose shares follow its results. `units`: by period and variant, those that came. */
+  readonly allocation?: { readonly periods: readonly AllocationPeriod[]; readonly units: readonly (readonly number[])[] }
   /** The primary metric in groups of units. */
   readonly slices: readonly SliceEvidence[]
   /** The primary metric by time since the exposure. */
@@ -35,6 +40,8 @@ export interface MetricEvidence {
   readonly immature: readonly number[]
   /** How long after its exposure a unit counts. */
   readonly matureAfterMicros: number
+  /** By period of the allocation, and variant. */
+  readonly byPeriod?: readonly (readonly PeriodSums[])[]
 }
 
 export interface SliceEvidence {
@@ -69,7 +76,8 @@ export async function gatherEvidence(
   options: ReadUnitsOptions = {},
 ): Promise<ExperimentEvidence> {
   const asked = spec.metrics.map((metric): AskedMetric => ({ spec: metric, afterMicros: metric.withinMicros }))
-  const periods = periodsOf(spec.metrics[0] as MetricSpec)
+  // plain sums by time are biased if shares follow the results
+  const periods = exposed.periods === undefined ? periodsOf(spec.metrics[0] as MetricSpec) : []
   const plan = planUnits(catalog, spec, [...asked, ...periods])
   const variants = spec.variants.map(({ name }) => name)
   const place = (name: string): number => plan.features.indexOf(name)
@@ -83,14 +91,20 @@ export async function gatherEvidence(
   const bins = isQuantile.map((is) => (is ? variants.map(() => createUnitBinner()) : null))
   const immature = asked.map(() => variants.map(() => 0))
   const ofAll = variants.map(() => createUnitSummer(Math.max(2, 2 * covariates.length)))
+  const { periods: shared } = exposed
+  const came = shared?.map(() => variants.map(() => 0))
+  const byPeriod = shared && asked.map(() => createPeriodSummer(shared.length, variants.length))
   const row = new Float64Array(width)
   await readUnits(
     db,
     plan,
     exposed,
-    ({ variant, features, figures, mature }) => {
+    ({ variant, features, figures, mature, exposedAt, propensity }) => {
       const arm = variants.indexOf(variant)
       if (arm < 0) return
+      const period = shared === undefined ? 0 : periodOf(shared, exposedAt, arm, propensity)
+      const units = came?.[period]
+      if (units !== undefined) units[arm] = (units[arm] as number) + 1
       for (const [k, at] of covariateAt.entries()) {
         const value = numberOf(features[at] ?? null)
         row[2 + 2 * k] = value ?? 0
@@ -106,6 +120,7 @@ export async function gatherEvidence(
         row[0] = figure.numerator
         row[1] = figure.denominator
         sums[i]?.[arm]?.add(row)
+        byPeriod?.[i]?.add(period, arm, figure.numerator)
         bins[i]?.[arm]?.add(figure.numerator)
         if (i > 0) continue
         for (const { at, groups } of slices) groupOf(groups, features[at] ?? null, summers)[arm]?.add(row)
@@ -120,9 +135,11 @@ export async function gatherEvidence(
       sums: summed(sums[i] as Summers),
       bins: bins[i]?.map((each) => each.bins()) ?? null,
       immature: immature[i] as number[],
+      ...(byPeriod === undefined ? {} : { byPeriod: byPeriod[i]?.sums() ?? [] }),
       matureAfterMicros: metricMatureAfter(plan, plan.metrics[i] as PlannedMetric),
     })),
     covariates: { names: covariates, arms: summed(ofAll) },
+    ...(shared === undefined || came === undefined ? {} : { allocation: { periods: shared, units: came } }),
     slices: slices.flatMap(({ name, groups }) =>
       [...groups].map(([value, arms]) => ({
         feature: name,

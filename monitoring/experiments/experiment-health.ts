@@ -29,15 +29,18 @@ export function healthChecks(
 }
 
 /** Whether the split of units is the planned one, at every look: the least p of all looks counts. */
-function sampleRatio({ variants }: ExperimentSpec, { exposures }: ExperimentEvidence, before: number): HealthCheck {
+function sampleRatio({ variants }: ExperimentSpec, { exposures, allocation }: ExperimentEvidence, before: number): HealthCheck {
   const check = 'sample ratio'
   const total = exposures.units.reduce((sum, units) => sum + units, 0)
   if (total === 0) return { check, state: 'unknown', value: null, text: 'No unit was exposed yet.' }
   const weights = variants.map(({ weight }) => weight)
-  const value = Math.min(before, sampleRatioP(exposures.units, weights))
-  const shares = exposures.units
-    .map((units, i) => `${variants[i]?.name} ${percent(units / total)} of ${percent(weights[i] ?? 0)}`)
-    .join(', ')
+  const value = Math.min(before, allocation === undefined ? sampleRatioP(exposures.units, weights) : splitOfPeriods(allocation))
+  const planned = (i: number): number =>
+    allocation === undefined
+      ? (weights[i] ?? 0)
+      : allocation.periods.reduce((sum, { shares }, k) => sum + (shares[i] ?? 0) * sumOf(allocation.units[k] ?? []), 0) /
+        Math.max(1, sumOf(allocation.units.flat()))
+  const shares = exposures.units.map((units, i) => `${variants[i]?.name} ${percent(units / total)} of ${percent(planned(i))}`).join(', ')
   return value > alarmP
     ? { check, state: 'ok', value, text: `The units are split as planned: ${shares}.` }
     : {
@@ -46,6 +49,16 @@ function sampleRatio({ variants }: ExperimentSpec, { exposures }: ExperimentEvid
         value,
         text: `The units are not split as planned: ${shares}. The variants' units differ for a reason other than chance, so no figure can be trusted. Look for answers that fail or exposures that are lost in one variant only.`,
       }
+}
+
+/** Each period has shares of its own: the least p, times their number. */
+function splitOfPeriods({ periods, units }: NonNullable<ExperimentEvidence['allocation']>): number {
+  const tested = periods.flatMap(({ shares }, k) => (sumOf(units[k] ?? []) === 0 ? [] : [sampleRatioP(units[k] ?? [], shares)]))
+  return Math.min(1, Math.min(...tested, 1) * tested.length)
+}
+
+function sumOf(counts: readonly number[]): number {
+  return counts.reduce((sum, count) => sum + count, 0)
 }
 
 function crossovers({ exposures }: ExperimentEvidence): HealthCheck {

@@ -1,3 +1,5 @@
+import { formatTimestamp } from '../../kernel/time.ts'
+import { readAllocations } from '../../registry/experiments/allocation.ts'
 import type { ExperimentRun } from '../../registry/experiments/experiment.ts'
 import type { Database } from '../../runtime/database.ts'
 import { requireRun } from './analyze-run.ts'
@@ -18,6 +20,12 @@ export interface ExperimentReport {
   readonly stoppedAt: string | null
   /** null: not decided. */
   readonly decision: unknown
+  /** Of shares that follow the results; null: they never change. */
+  readonly allocation: {
+    readonly floor: number
+    /** Since when each variant has which share, as the result lists them; oldest first. */
+    readonly periods: readonly { readonly from: string; readonly shares: readonly number[] }[]
+  } | null
   /** null: it was not analyzed yet. */
   readonly result: ExperimentResult | null
   /** The primary metric at each analysis, oldest first. */
@@ -37,6 +45,13 @@ export async function experimentReport(db: Pick<Database, 'kysely'>, name: strin
     startedBy: run.startedBy,
     stoppedAt: run.stoppedAt?.toISOString() ?? null,
     decision: run.decision,
+    allocation:
+      run.spec.allocation === undefined
+        ? null
+        : {
+            floor: run.spec.allocation.floor,
+            periods: (await readAllocations(db.kysely, run)).map(({ from, shares }) => ({ from: formatTimestamp(from), shares })),
+          },
     result: await readLastResult(db.kysely, run.id),
     looks: await readLooks(db.kysely, run.id),
   }

@@ -1,6 +1,7 @@
 import { formatTimestamp } from '../../kernel/time.ts'
 import type { Column } from '../../kernel/value-type.ts'
 import { sqlTypeName } from '../../offline/sql-type.ts'
+import type { AllocationPeriod } from '../../registry/experiments/allocation.ts'
 import { sqlIdentifier, sqlText } from '../../runtime/sql.ts'
 import { predictionColumn } from './metric-views.ts'
 
@@ -11,6 +12,8 @@ export interface ExposedUnits {
   readonly unit: string
   /** Exposures until then; a unit counts in a window once the window, and the time of its predictions, have passed then. */
   readonly asOf: number
+  /** The shares of an experiment whose shares follow its results. */
+  readonly periods?: readonly AllocationPeriod[]
   /** Units of the prediction log in place of exposures, to plan an experiment. */
   readonly instead?: UnitsOfLog
 }

@@ -1,3 +1,4 @@
+import { readAllocations } from '../../registry/experiments/allocation.ts'
 import type { ExperimentRun } from '../../registry/experiments/experiment.ts'
 import { exposureFields } from '../../kernel/experiment-spec.ts'
 import type { Database } from '../../runtime/database.ts'
@@ -21,24 +22,28 @@ const toleranceSeconds = 1
  * @returns how many exposures were rebuilt
  */
 export async function rebuildExposures(db: Database, run: ExperimentRun, from: number, asOf: number): Promise<number> {
-  const { id, name, model, spec, slices } = run
+  const { id, name, model, spec } = run
   const since = Math.max(from, run.startedAt.getTime() * 1000)
   const until = Math.min(
     asOf - settleMicros,
     run.stoppedAt === null ? Number.POSITIVE_INFINITY : run.stoppedAt.getTime() * 1000 + stopMicros,
   )
   if (until <= since) return 0
-  const propensity = Object.groupBy(slices, ({ variant }) => variant)
-  const variants = spec.variants.map((variant) => ({
-    name: variant.name,
-    propensity: (propensity[variant.name] ?? []).reduce((sum, slice) => sum + slice.to - slice.from, 0),
-  }))
+  const periods = await readAllocations(db.kysely, run)
+  const shares = periods.flatMap(({ from: begins, shares: of }, k) =>
+    spec.variants.map(({ name: variant }, i) => ({
+      variant,
+      share: of[i] as number,
+      from: k === 0 ? 0 : begins / 1e6,
+      to: (periods[k + 1]?.from ?? Number.MAX_SAFE_INTEGER) / 1e6,
+    })),
+  )
   const unit = loggedUnit(spec.unit)
   const fields = exposureFields(spec).map((field) => `${sqlText(field)}, coalesce(p.keys->${sqlText(field)}, p.request->${sqlText(field)})`)
   const rebuilt = await db.query<{ entities: Buffer[]; at: number }>(
     `WITH rows AS (
        SELECT ${unit} AS unit, p.variant, p.at, p.prediction_id FROM lockstep.prediction_log p
-       WHERE p.model = $2 AND p.experiment = $3 AND p.variant = ANY ($6) AND p.at >= to_timestamp($4) AND p.at < to_timestamp($5)
+       WHERE p.model = $2 AND p.experiment = $3 AND p.variant = ANY ($6::text[]) AND p.at >= to_timestamp($4) AND p.at < to_timestamp($5)
          AND p.prediction_id IS NOT NULL AND ${unit} IS NOT NULL
      ), units AS (
        SELECT DISTINCT ON (unit, variant) unit, variant, at, prediction_id,
@@ -50,16 +55,27 @@ export async function rebuildExposures(db: Database, run: ExperimentRun, from: n
      )
      INSERT INTO lockstep.exposures AS e
        (experiment_id, unit, variant, exposed_at, last_at, rows, propensity, entity, entities, prediction_id, rebuilt)
-     SELECT $1, l.unit, l.variant, l.at, l.last_at, l.rows, v.propensity, json_build_object(${fields.join(', ')}), p.entities, p.prediction_id, true
+     SELECT $1, l.unit, l.variant, l.at, l.last_at, l.rows, v.share, json_build_object(${fields.join(', ')}), p.entities, p.prediction_id, true
      FROM lacking l JOIN lockstep.prediction_log p ON p.prediction_id = l.prediction_id AND p.at = l.at
-       JOIN unnest($6::text[], $7::float8[]) AS v (name, propensity) ON v.name = l.variant
+       JOIN unnest($6::text[], $7::float8[], $8::float8[], $9::float8[]) AS v (name, share, begins, ends)
+         ON v.name = l.variant AND extract(epoch FROM l.at)::float8 >= v.begins AND extract(epoch FROM l.at)::float8 < v.ends
      ORDER BY l.variant, l.unit
      ON CONFLICT (experiment_id, unit, variant) DO UPDATE SET
        exposed_at = excluded.exposed_at, last_at = greatest(e.last_at, excluded.last_at), propensity = excluded.propensity,
        entity = excluded.entity, entities = excluded.entities, prediction_id = excluded.prediction_id, rebuilt = true
        WHERE excluded.exposed_at < e.exposed_at
      RETURNING entities, (extract(epoch FROM exposed_at) * 1000)::float8 AS at`,
-    [id, model, name, since / 1e6, until / 1e6, variants.map((each) => each.name), variants.map((each) => each.propensity)],
+    [
+      id,
+      model,
+      name,
+      since / 1e6,
+      until / 1e6,
+      shares.map(({ variant }) => variant),
+      shares.map(({ share }) => share),
+      shares.map((each) => each.from),
+      shares.map(({ to }) => to),
+    ],
   )
   // entities that are erased meanwhile must not come back
   const first = rebuilt.reduce((least, { at }) => Math.min(least, at), Number.POSITIVE_INFINITY)

@@ -14,6 +14,8 @@ import type { Column, KeyType } from '../../kernel/value-type.ts'
 import { show } from '../../kernel/value-type.ts'
 import type { SourceSpec } from '../../kernel/view-spec.ts'
 import type { ExperimentOperational } from '../definition-set.ts'
+import type { Allocation } from './allocation.ts'
+import { allocationOf } from './allocation.ts'
 import type { Description } from './definition.ts'
 import { checkBody, checkKind, checkOptions, define, describe } from './definition.ts'
 import type { EntityRow, FeatureService } from './feature-service.ts'
@@ -65,6 +67,11 @@ export interface ExperimentOptions<M extends Model, V extends string> {
     readonly guardrails?: readonly Metric[]
     readonly secondary?: readonly Metric[]
   }
+  /**
+   * `'thompson'`: the shares of the variants follow the primary metric, so that fewer units get a worse variant.
+   * Default: the weights never change.
+   */
+  readonly allocation?: 'thompson' | Allocation
   /** Features as of the exposure that explain part of the metrics and so narrow the intervals. */
   readonly covariates?: readonly (AnyFeatureView | ViewUse)[]
   /** Features as of the exposure by which the units are also compared in groups. */
@@ -83,7 +90,7 @@ export interface ExperimentOptions<M extends Model, V extends string> {
   }
 }
 
-const fields = ['model', 'unit', 'variants', 'weights', 'coverage', 'layer', 'metrics', 'covariates', 'slices', 'analysis']
+const fields = ['model', 'unit', 'variants', 'weights', 'coverage', 'layer', 'metrics', 'covariates', 'slices', 'analysis', 'allocation']
 const maxVariants = 20
 
 /**
@@ -118,6 +125,7 @@ export function experiment<const N extends string, M extends Model, const V exte
     slices: Object.freeze(slices.map(exposureFeatures)),
     analysis: Object.freeze(analysisOf(body.analysis, what)),
   }
+  const allocation = allocationOf(body.allocation, spec, what)
   return define({
     kind: 'experiment',
     name,
@@ -125,7 +133,7 @@ export function experiment<const N extends string, M extends Model, const V exte
     metrics: Object.freeze(metrics.map(({ metric }) => metric)),
     covariates: Object.freeze(covariates),
     slices: Object.freeze(slices),
-    spec: Object.freeze(spec),
+    spec: Object.freeze(allocation === null ? spec : { ...spec, allocation }),
     operational: Object.freeze({ coverage: coverageOf(body.coverage, what) }),
     described: describe(body, what),
   })

@@ -126,6 +126,34 @@ describe('an experiment', () => {
       { ...body, analysis: { prior: { mean: 0, deviation: 1 } } },
       "a prior, which only the method 'bayesian' uses",
     ],
+    ['an allocation that is known', { ...body, allocation: 'bandit' }, `is "bandit"; write 'thompson', or {`],
+    [
+      'a floor below an equal share',
+      { ...body, unit: 'request-id', allocation: { method: 'thompson', floor: 0.5 } },
+      'has the floor 0.5; write a share above 0 and below 0.5, the equal share of its 2 variants',
+    ],
+    ['enough units', { ...body, allocation: { method: 'thompson', minUnits: 5 } }, 'has 5 as minUnits; write a whole number from 100 on'],
+    ['units that keep their variant', { ...body, allocation: 'thompson' }, `and the unit "card": a unit that comes again would change`],
+    [
+      'metrics that can be weighted',
+      {
+        ...body,
+        unit: 'request-id',
+        allocation: 'thompson',
+        metrics: { primary: metric.quantile('p90', { of: payments, column: 'amount', quantile: 0.9, within: '7d' }) },
+      },
+      'and the metric "p90", which cannot be weighted by shares',
+    ],
+    [
+      'no covariates with an allocation',
+      { ...body, unit: 'request-id', allocation: 'thompson', covariates: [spending.pick('last')] },
+      'and covariates, which it does not take',
+    ],
+    [
+      'a sequential analysis of an allocation',
+      { ...body, unit: 'request-id', allocation: 'thompson', analysis: { method: 'bayesian' } },
+      `and the method 'bayesian'; such an experiment`,
+    ],
     [
       'known fields',
       { ...body, varants: {} },

@@ -142,6 +142,20 @@ export const experimentResultsAnswer = z.object({
   startedBy: z.string().describe('Who started it'),
   stoppedAt: z.string().nullable().describe('RFC 3339; null: it runs'),
   decision: z.unknown().describe('Who decided what, why, and on which result; null: it is not decided'),
+  allocation: z
+    .object({
+      floor: z.number().describe('The least share of a variant'),
+      periods: z
+        .array(
+          z.object({
+            from: z.string().describe('Since when, RFC 3339'),
+            shares: z.array(z.number()).describe('By variant, the control first'),
+          }),
+        )
+        .describe('The shares, oldest first'),
+    })
+    .nullable()
+    .describe('Shares that follow the results; null: they never change'),
   result: result.nullable().describe('The newest analysis; null: there is none yet'),
   looks: z
     .array(

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import type { ExperimentSpec } from '../../../kernel/experiment-spec.ts'
+import type { ExperimentSpec, VariantSpec } from '../../../kernel/experiment-spec.ts'
 import type { UnitsOfLog } from '../../../monitoring/experiments/exposed-units.ts'
 import type { ExposedUnit, UnitFigure } from '../../../monitoring/experiments/read-units.ts'
 import { exposureCounts } from '../../../monitoring/experiments/exposure-counts.ts'
@@ -251,14 +251,12 @@ describe('rebuildExposures', () => {
     ])
     const found = (await readExperimentRuns(opened.db.kysely, 'rebuilt')).find((each) => each.id === id)
     if (found === undefined) throw new Error('there is no such run')
-    const own = {
-      ...found,
-      name: 'offers',
-      slices: [
-        { variant: 'control', from: 0, to: 0.25 },
-        { variant: 'treatment', from: 0.25, to: 1 },
-      ],
-    }
+    const [control, treatment] = found.spec.variants as [VariantSpec, VariantSpec]
+    const variants = [
+      { ...control, weight: 0.25 },
+      { ...treatment, weight: 0.75 },
+    ]
+    const own = { ...found, name: 'offers', spec: { ...found.spec, variants } }
     const until = start + 30 * day
     // newer rows wait
     expect(await rebuildExposures(opened.db, own, 0, start)).toBe(0)
