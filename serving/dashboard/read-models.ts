@@ -6,6 +6,8 @@ import { modelModel } from './models/model-model.ts'
 import { calibrationModel, qualityModel } from './models/quality-model.ts'
 import { nowModel } from './now/now-model.ts'
 import { alertsModel, auditModel, jobsModel, keysModel } from './operations/operation-models.ts'
+import { experimentModel } from './experiments/experiment-model.ts'
+import { decisionModel, rolloutModel } from './rollouts/rollout-model.ts'
 import type { ReadModel } from './read-model.ts'
 
 /** All that the dashboard reads. A number has one place here, so that two pages cannot disagree. */
@@ -22,6 +24,9 @@ export const readModels: readonly ReadModel[] = [
   modelModel,
   qualityModel,
   calibrationModel,
+  rolloutModel,
+  decisionModel,
+  experimentModel,
   jobsModel,
   alertsModel,
   keysModel,
