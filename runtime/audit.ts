@@ -59,6 +59,8 @@ export type AuditAction =
   | 'pipeline.pause'
   | 'pipeline.resume'
   | 'pipeline.replay'
+  | 'explain'
+  | 'receipt'
 
 export interface AuditEntry {
   readonly action: AuditAction

@@ -6,7 +6,7 @@ import type { Tracing } from '../runtime/tracing/span.ts'
 import type { RollupRecorder } from '../monitoring/rollups/rollup-recorder.ts'
 import type { Traffic } from './traffic/traffic.ts'
 import type { EventIntake } from '../materializer/event-intake.ts'
-import type { ReadExplanation } from './features/explain.ts'
+import type { ReadExplanation, ReadWindow } from './features/explain.ts'
 import type { ServingMetrics } from './metrics.ts'
 import type { Idempotency } from './traffic/idempotency.ts'
 import type { ModelChanges } from './models/model-changes.ts'
@@ -47,6 +47,8 @@ export interface ServingContext extends PredictContext {
   readonly audit: (filter: AuditFilter) => Promise<AuditRecord[]>
   /** What the offline history says of an entity, row by row. */
   readonly explain: ReadExplanation
+  /** The same over a window of time. */
+  readonly explainWindow: ReadWindow
   readonly traffic: Traffic
   readonly readiness: () => Readiness
   /** What all processes behind the port say together. */

@@ -110,7 +110,13 @@ export function createServer(options: ServerOptions): LockstepServer {
   )
   const ages = createServedAges(options.metrics, clock, rollups.servedAge)
   const readBy = { owner, needDatabase, needOnline, views, staleCache, late, ages, signal: drained.signal }
-  const { reader, explain, limitHistory } = createFeatureReader({ ...readBy, traffic, metrics, roundTrips: metrics.roundTrips, log })
+  const { reader, explain, explainWindow, limitHistory } = createFeatureReader({
+    ...readBy,
+    traffic,
+    metrics,
+    roundTrips: metrics.roundTrips,
+    log,
+  })
 
   // events and the prediction log
   const { futureMicros = 600_000_000 } = config
@@ -185,6 +191,7 @@ export function createServer(options: ServerOptions): LockstepServer {
     datasetsDirectory: join(filesDirectory, 'datasets'),
     audit: (filter) => readAudit(needDatabase(), filter),
     explain,
+    explainWindow,
     traffic,
     readiness: readiness.current,
     status: options.status?.(own) ?? own,

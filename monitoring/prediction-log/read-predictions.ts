@@ -87,3 +87,26 @@ export async function listPredictions(
   )
   return rows.map((row) => ({ ...row, at: formatTimestamp(row.at), asOf: formatTimestamp(row.asOf) }))
 }
+
+export interface EntityQuery {
+  /** Of the entity: key columns of the service, as the log has them. */
+  readonly keys: Readonly<Record<string, unknown>>
+  /** The moments that the predictions hold for, epoch microseconds. */
+  readonly from: number
+  readonly to: number
+  readonly limit: number
+}
+
+/** What was answered about an entity, as of moments in a window; newest first. */
+export async function listPredictionsOf(db: Pick<Database, 'query'>, { keys, from, to, limit }: EntityQuery): Promise<ListedPrediction[]> {
+  const rows = await readLog(
+    db,
+    logFields.filter((field) => !internal.includes(field)),
+    // none was answered before the moment that it holds for, but for clocks that differ
+    `WHERE prediction_log.at >= to_timestamp($1) - interval '1 hour' AND prediction_log.as_of >= to_timestamp($1)
+       AND prediction_log.as_of <= to_timestamp($2) AND prediction_log.keys::jsonb @> $3::jsonb
+     ORDER BY prediction_log.as_of DESC LIMIT $4`,
+    [from / 1e6, to / 1e6, JSON.stringify(keys), limit],
+  )
+  return rows.map((row) => ({ ...row, at: formatTimestamp(row.at), asOf: formatTimestamp(row.asOf) }))
+}

@@ -6,6 +6,8 @@ import { modelModel } from './models/model-model.ts'
 import { calibrationModel, qualityModel } from './models/quality-model.ts'
 import { nowModel } from './now/now-model.ts'
 import { alertsModel, auditModel, jobsModel, keysModel } from './operations/operation-models.ts'
+import { explainModel, explainStartModel } from './explain/explain-models.ts'
+import { receiptModel } from './explain/receipt-model.ts'
 import { experimentModel } from './experiments/experiment-model.ts'
 import { decisionModel, rolloutModel } from './rollouts/rollout-model.ts'
 import type { ReadModel } from './read-model.ts'
@@ -27,6 +29,9 @@ export const readModels: readonly ReadModel[] = [
   rolloutModel,
   decisionModel,
   experimentModel,
+  explainStartModel,
+  explainModel,
+  receiptModel,
   jobsModel,
   alertsModel,
   keysModel,

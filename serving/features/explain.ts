@@ -11,6 +11,7 @@ import { typeName } from '../../kernel/value-type.ts'
 import type { ViewPlan } from '../../kernel/view-plan.ts'
 import type { DefinitionId } from '../../kernel/view-spec.ts'
 import type { ExplainedFeature, ExplainedRow, ExplainedView } from '../../offline/explain-view.ts'
+import type { ExplainedWindow, WindowRequest } from '../../offline/explain-window.ts'
 import type { Catalog } from '../../registry/catalog.ts'
 import { didYouMean } from '../../kernel/did-you-mean.ts'
 
@@ -30,6 +31,9 @@ export type ReadExplanation = (
   key: EntityKey,
   options: { readonly asOf: number; readonly maxRows: number },
 ) => Promise<ExplainedView>
+
+/** What a view says of an entity over a window of time. */
+export type ReadWindow = (plan: ViewPlan, key: EntityKey, request: Omit<WindowRequest, 'signal'>) => Promise<ExplainedWindow>
 
 /**
  * Why a view, or each view that a service reads, says what it says of one entity at one moment. What it gives is JSON.
@@ -85,7 +89,7 @@ function refuseUnknown(entity: Readonly<Record<string, unknown>>, takes: readonl
   )
 }
 
-function keyValue(entity: Readonly<Record<string, unknown>>, name: string, { type }: Column): Value {
+export function keyValue(entity: Readonly<Record<string, unknown>>, name: string, { type }: Column): Value {
   const json = Object.hasOwn(entity, name) ? entity[name] : null
   if (json === null || json === undefined) {
     throw new LockstepError('INVALID_ENTITY', `The field "${name}" of the entity is missing; send it as ${typeName(type)}.`, {

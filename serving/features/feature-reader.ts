@@ -1,6 +1,7 @@
 import { memoizeWeak } from '../../kernel/memoize-weak.ts'
 import { isDamaged } from '../../kernel/stored-state.ts'
 import { explainView } from '../../offline/explain-view.ts'
+import { explainWindow } from '../../offline/explain-window.ts'
 import { readHistory } from '../../offline/history.ts'
 import { writtenKeys } from '../../offline/written-keys.ts'
 import type { CheckpointOwner } from '../../online/checkpoint-owner.ts'
@@ -16,7 +17,7 @@ import { untimed } from '../../runtime/round-trips.ts'
 import type { Logger } from '../../runtime/log.ts'
 import type { ServingMetrics } from '../metrics.ts'
 import type { Breaker } from '../traffic/circuit-breaker.ts'
-import type { ReadExplanation } from './explain.ts'
+import type { ReadExplanation, ReadWindow } from './explain.ts'
 import type { FeatureReaderDeps } from './read-features.ts'
 
 /** Each read of the history takes two database connections while it runs. */
@@ -43,6 +44,7 @@ export interface ReaderDeps extends Pick<FeatureReaderDeps, 'views' | 'staleCach
 export interface FeatureReader {
   readonly reader: (catalog: Catalog) => FeatureReaderDeps
   readonly explain: ReadExplanation
+  readonly explainWindow: ReadWindow
   /** Limits the reads of the history. */
   readonly limitHistory: Semaphore
 }
@@ -97,5 +99,6 @@ export function createFeatureReader({
       written: (plan, keys, by) => fromHistory((db) => writtenKeys(db, plan, keys, by)),
     })),
     explain: (plan, key, asked) => fromHistory((db) => explainView(db, plan, key, { ...asked, signal })),
+    explainWindow: (plan, key, asked) => fromHistory((db) => explainWindow(db, plan, key, { ...asked, signal })),
   }
 }

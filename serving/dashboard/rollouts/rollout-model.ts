@@ -162,7 +162,8 @@ function factsOf(evidence: unknown): DecisionEvidence['facts'] {
   const facts: DecisionEvidence['facts'] = []
   const walk = (value: unknown, path: string): void => {
     if (facts.length >= maxFacts || value === null || value === undefined) return
-    if (typeof value !== 'object') facts.push({ name: path, value: String(value).slice(0, 500) })
+    if (typeof value !== 'object')
+      facts.push({ name: path, value: typeof value === 'string' ? value.slice(0, 500) : JSON.stringify(value) })
     else for (const [name, inner] of Object.entries(value)) walk(inner, path === '' ? name : `${path}.${name}`)
   }
   walk(evidence, '')
@@ -176,6 +177,7 @@ function replayOf({ plan }: Rollout, decision: RolloutDecision): DecisionEvidenc
     return { isSame: true, action, says: `The same evidence gives the same decision: ${action}.` }
   } catch (error) {
     if (!(error instanceof LockstepError)) throw error
-    return { isSame: false, action: String(error.details['replayed'] ?? 'none'), says: messageOf(error) }
+    const { replayed } = error.details
+    return { isSame: false, action: typeof replayed === 'string' ? replayed : 'none', says: messageOf(error) }
   }
 }

@@ -1,0 +1,176 @@
+import type { EntityKey } from '../kernel/entity-key.ts'
+import { floorTo } from '../kernel/time.ts'
+import { windowStart } from '../kernel/hop.ts'
+import type { FoldRow, Status } from '../kernel/state.ts'
+import { isBefore } from '../kernel/state.ts'
+import type { Value } from '../kernel/value-type.ts'
+import type { ViewPlan } from '../kernel/view-plan.ts'
+import type { FeatureSpec } from '../kernel/view-spec.ts'
+import type { Database } from '../runtime/database.ts'
+import { readHistory } from './history.ts'
+import { sourceRows } from './source-stream.ts'
+
+/** A feature of one entity from one moment on. */
+export interface ExplainedStep {
+  /** Epoch microseconds. */
+  readonly at: number
+  readonly value: Value | null
+  readonly status: Status
+  /** The rows in the value, by index of the rows. */
+  readonly rows: readonly number[]
+  /** Of a window: the earliest event time that it covers. */
+  readonly from: number | null
+}
+
+export interface ExplainedWindow {
+  /** Epoch microseconds. */
+  readonly at: number
+  readonly from: number
+  readonly to: number
+  /** Those that count at some moment of the window, or only after it, by when they count. */
+  readonly rows: readonly FoldRow[]
+  /** How many rows that count are not among them. */
+  readonly cut: number
+  /** By feature of the view. */
+  readonly steps: readonly (readonly ExplainedStep[])[]
+}
+
+export interface WindowRequest {
+  /** Epoch microseconds. Absent: the newest moment at which a row of the entity began to count, up to `now`. */
+  readonly at?: number | undefined
+  readonly from?: number | undefined
+  readonly to?: number | undefined
+  readonly now: number
+  readonly signal?: AbortSignal
+}
+
+const maxRows = 200
+const maxSteps = 100
+const hourMicros = 3_600_000_000
+const dayMicros = 24 * hourMicros
+
+/**
+ * What a view says of an entity at each moment of a window at which it can change: a row begins to count, leaves a
+ * window or becomes too old. The values come from the offline history, by the same states as everywhere.
+ *
+ * @throws LockstepError as `sourceRows`; what the states throw
+ */
+export async function explainWindow(db: Database, plan: ViewPlan, key: EntityKey, request: WindowRequest): Promise<ExplainedWindow> {
+  const all = await rowsOf(db, plan, key, request.signal)
+  const at = request.at ?? all.findLast(({ visibleAt }) => visibleAt <= request.now)?.visibleAt ?? request.now
+  const reach = reachOf(plan)
+  const from = request.from ?? at - reach
+  const to = Math.max(from + 1, request.to ?? at + Math.floor(reach / 4))
+  const earliest = earliestEvent(plan, from)
+  const counted = all.filter(({ visibleAt, eventTime }) => Number.isFinite(visibleAt) && visibleAt <= to + reach && eventTime >= earliest)
+  const { latest } = winnersAt(plan, all, from)
+  const before = counted.filter((row) => row.visibleAt <= to)
+  // the newest, and in any case those that win at the begin of the window
+  const rows = [...new Set([...latest, ...before.slice(-maxRows), ...counted.filter((row) => row.visibleAt > to).slice(0, 20)])].toSorted(
+    (a, b) => a.visibleAt - b.visibleAt,
+  )
+  const moments = momentsOf(plan, before, { from, to, at })
+  const values = await readHistory(
+    db,
+    moments.map((asOf) => ({ plan, key, asOf })),
+    request.signal === undefined ? {} : { signal: request.signal },
+  )
+  const steps = plan.spec.features.map((spec, i) =>
+    moments.map((moment, m): ExplainedStep => {
+      const start = spec.kind === 'window' ? windowStart(moment, spec.windowMicros, spec.hopMicros) : null
+      return {
+        at: moment,
+        value: values[m]?.values[i] ?? null,
+        status: values[m]?.statuses[i] as Status,
+        rows: inValue(plan, spec, rows, moment, start),
+        from: start,
+      }
+    }),
+  )
+  return { at, from, to, rows, cut: Math.max(0, before.length - maxRows), steps }
+}
+
+/** All rows of an entity that the view folds, by when they count. */
+async function rowsOf(db: Database, plan: ViewPlan, key: EntityKey, signal: AbortSignal | undefined): Promise<FoldRow[]> {
+  const rows: FoldRow[] = []
+  await db.snapshot(async (snapshot) => {
+    for await (const batch of sourceRows(snapshot, [plan], { keys: [key] })) {
+      signal?.throwIfAborted()
+      for (const row of batch) {
+        const folded = plan.fold(row.eventTime, row.knownTime, row.tie, row.values)
+        if (folded !== null) rows.push(folded)
+      }
+    }
+  })
+  return rows.sort((a, b) => a.visibleAt - b.visibleAt)
+}
+
+/** How far back a window of time reaches that shows changes: the shortest window of the view. */
+function reachOf({ spec }: ViewPlan): number {
+  const windows = spec.features.flatMap((feature) => (feature.kind === 'window' ? [feature.windowMicros] : []))
+  return Math.min(7 * dayMicros, Math.max(hourMicros, windows.length === 0 ? dayMicros : Math.min(...windows)))
+}
+
+function earliestEvent({ spec }: ViewPlan, from: number): number {
+  const starts = spec.features.map((feature) =>
+    feature.kind === 'window' ? windowStart(from, feature.windowMicros, feature.hopMicros) : feature.kind === 'latest' ? from : -Infinity,
+  )
+  return Math.min(...starts)
+}
+
+/** The rows that latest values have at a moment. */
+function winnersAt(plan: ViewPlan, rows: readonly FoldRow[], moment: number): { readonly latest: readonly FoldRow[] } {
+  const latest = plan.spec.features.flatMap((spec) => {
+    const winner = spec.kind === 'latest' ? winnerOf(plan, spec, rows, moment) : null
+    return winner === null ? [] : [winner]
+  })
+  return { latest: [...new Set(latest)] }
+}
+
+function winnerOf(plan: ViewPlan, spec: FeatureSpec, rows: readonly FoldRow[], moment: number): FoldRow | null {
+  let winner: FoldRow | null = null
+  for (const row of rows) {
+    if (row.visibleAt <= moment && isTaken(plan, spec, row) && (winner === null || isBefore(winner, row))) winner = row
+  }
+  return winner
+}
+
+function inValue(plan: ViewPlan, spec: FeatureSpec, rows: readonly FoldRow[], moment: number, start: number | null): number[] {
+  if (spec.kind === 'latest') {
+    const winner = winnerOf(plan, spec, rows, moment)
+    return winner === null ? [] : [rows.indexOf(winner)]
+  }
+  return rows.flatMap((row, i) =>
+    row.visibleAt <= moment && (start === null || row.eventTime >= start) && isTaken(plan, spec, row) ? [i] : [],
+  )
+}
+
+function isTaken(plan: ViewPlan, { where }: FeatureSpec, row: FoldRow): boolean {
+  if (where === undefined) return true
+  const slot = [...plan.columns, ...plan.spec.derive].findIndex(({ name }) => name === where)
+  return row.values[slot] === true
+}
+
+/** When something can change in the window. Of many moments every so many-th is taken, and `at` in any case. */
+function momentsOf(
+  { spec }: ViewPlan,
+  rows: readonly FoldRow[],
+  { from, to, at }: { readonly from: number; readonly to: number; readonly at: number },
+): number[] {
+  const moments = new Set<number>()
+  const note = (moment: number): void => {
+    if (moment > from && moment <= to) moments.add(moment)
+  }
+  for (const { eventTime, visibleAt } of rows) {
+    note(visibleAt)
+    for (const feature of spec.features) {
+      if (feature.kind === 'window') note(floorTo(eventTime, feature.hopMicros) + feature.hopMicros + feature.windowMicros)
+      if (feature.kind === 'latest' && feature.ttlMicros !== null) note(eventTime + feature.ttlMicros + 1)
+    }
+  }
+  const sorted = [...moments].toSorted((a, b) => a - b)
+  const every = Math.ceil(sorted.length / maxSteps)
+  const taken = sorted.filter((moment, i) => i % every === 0 || moment === at)
+  const known = new Set([from, ...taken, ...(at > from && at <= to ? [at] : [])])
+  return [...known].toSorted((a, b) => a - b)
+}

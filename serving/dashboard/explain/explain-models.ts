@@ -1,0 +1,228 @@
+import { z } from 'zod'
+import { encodeKey } from '../../../kernel/entity-key.ts'
+import { LockstepError } from '../../../kernel/errors.ts'
+import { isRecord } from '../../../kernel/is-record.ts'
+import { Status, statusNames } from '../../../kernel/state.ts'
+import { formatTimestamp, parseTimestamp } from '../../../kernel/time.ts'
+import { valueToJson } from '../../../kernel/value-json.ts'
+import type { Value, ValueType } from '../../../kernel/value-type.ts'
+import { typeName } from '../../../kernel/value-type.ts'
+import type { ViewPlan } from '../../../kernel/view-plan.ts'
+import type { ListedPrediction } from '../../../monitoring/prediction-log/read-predictions.ts'
+import { listPredictions, listPredictionsOf } from '../../../monitoring/prediction-log/read-predictions.ts'
+import type { ExplainedWindow } from '../../../offline/explain-window.ts'
+import { storedEntity } from '../../../offline/stored-entity.ts'
+import type { Catalog } from '../../../registry/catalog.ts'
+import { keyValue } from '../../features/explain.ts'
+import type { ExplainData, ExplainStart } from '../contract/explain.ts'
+import { explain as explainContract, explainStart as startContract } from '../contract/explain.ts'
+import { readModel } from '../read-model.ts'
+import { auditRead } from './audit-read.ts'
+
+const maxPredictions = 20
+const maxViews = 50
+const dayMicros = 86_400_000_000
+
+export const explainStartModel = readModel({
+  path: '/explain/start',
+  scope: 'explain:read',
+  data: startContract,
+  async read({ db, deps, now }) {
+    const { services, views } = deps.catalog()
+    const names: ExplainStart['names'] = [...services.values()].map((service) => ({
+      name: service.id,
+      kind: 'service',
+      keys: service.keys.map(({ name }) => name),
+      example: null,
+    }))
+    for (const plan of [...views.values()].slice(0, maxViews)) {
+      const stored = await storedEntity(db, plan)
+      names.push({
+        name: plan.id,
+        kind: 'view',
+        keys: plan.key.map(({ name }) => name),
+        example: stored === null ? null : JSON.stringify(stored.key),
+      })
+    }
+    const recent = await listPredictions(db, { since: now - dayMicros, limit: maxPredictions })
+    const data: ExplainStart = {
+      names,
+      recent: recent.map((row) => ({
+        predictionId: row.predictionId ?? row.requestId,
+        at: row.at,
+        model: `${row.model}@${row.version}`,
+        service: row.service,
+        entity: JSON.stringify(row.keys),
+      })),
+    }
+    return { data }
+  },
+})
+
+const moment = z.string().max(60).optional()
+
+/** One entity over a window of time. Each use is audited. */
+export const explainModel = readModel({
+  path: '/explain',
+  scope: 'explain:read',
+  query: z.object({ service: z.string().max(300).optional(), entity: z.string().max(10_000), from: moment, to: moment, at: moment }),
+  data: explainContract,
+  isPersonal: true,
+  async read(ask) {
+    const { deps, db, query, now } = ask
+    const catalog = deps.catalog()
+    const { name, uses, entity } = askedOf(catalog, query.service, query.entity)
+    const window = { at: momentIn(query.at), from: momentIn(query.from), to: momentIn(query.to) }
+    await auditRead(ask, 'explain', name, { entity, ...(query.at === undefined ? {} : { at: query.at }) })
+    let shared = window
+    const views: ExplainData['views'] = []
+    const found: { readonly plan: ViewPlan; readonly alias: string | null; readonly explained: ExplainedWindow }[] = []
+    for (const { plan, alias, columns } of uses) {
+      const values = plan.key.map((part, i) => keyValue(entity, columns[i] ?? part.name, part))
+      const explained = await deps.explainWindow(plan, encodeKey(plan.key, values), { ...shared, now: deps.defaultAsOf ?? now })
+      // all views show the window of the first one
+      shared = { at: explained.at, from: explained.from, to: explained.to }
+      views.push(viewOf(plan, alias, explained))
+      found.push({ plan, alias, explained })
+    }
+    const { at = now, from = now, to = now } = shared
+    const served = await listPredictionsOf(db, { keys: entity, from, to, limit: maxPredictions })
+    const data: ExplainData = {
+      name,
+      entity: JSON.stringify(entity),
+      from: from / 1000,
+      to: to / 1000,
+      at: at / 1000,
+      views,
+      served: served.map((row) => ({
+        t: parseTimestamp(row.asOf) / 1000,
+        predictionId: row.predictionId ?? row.requestId,
+        model: `${row.model}@${row.version}`,
+        features: servedFeatures(row),
+      })),
+      differences: served.flatMap((row) => found.flatMap((each) => differencesOf(row, each))),
+    }
+    return { data }
+  },
+})
+
+function momentIn(text: string | undefined): number | undefined {
+  return text === undefined || text === '' ? undefined : /^\d+(\.\d+)?$/.test(text) ? Number(text) * 1000 : parseTimestamp(text)
+}
+
+interface Asked {
+  readonly name: string
+  readonly entity: Readonly<Record<string, unknown>>
+  readonly uses: readonly { readonly plan: ViewPlan; readonly alias: string | null; readonly columns: readonly string[] }[]
+}
+
+/** @param text an entity as JSON, or as on the command line: `airport:ATL` */
+function askedOf(catalog: Catalog, name: string | undefined, text: string): Asked {
+  const [, kind = '', values = ''] = /^\s*([\w-]+)\s*:\s*(.*?)\s*$/s.exec(text) ?? []
+  const spec = catalog.entities.get(kind)
+  const parts = spec?.key.length === 1 ? [values] : values.split(',').map((part) => part.trim())
+  const entity = spec === undefined ? parsedEntity(text) : Object.fromEntries(spec.key.map((column, i) => [column.name, parts[i] ?? '']))
+  if (name !== undefined && name !== '') {
+    const id = name.replace(/@\d+$/, '')
+    if ([...catalog.services.values()].some((service) => service.id === name || service.name === id)) {
+      const service = catalog.service(name)
+      // request data has no effect
+      const known = new Set(service.keys.map((column) => column.name))
+      const keys = Object.fromEntries(Object.entries(entity).filter(([field]) => known.has(field)))
+      return { name: service.id, entity: keys, uses: service.uses.map((use) => ({ plan: use.plan, alias: use.alias, columns: use.key })) }
+    }
+    const plan = catalog.view(name)
+    return { name: plan.id, entity, uses: [{ plan, alias: null, columns: [] }] }
+  }
+  const plan = [...catalog.views.values()].findLast(
+    (each) => each.spec.entity.name === kind || each.key.every((column) => column.name in entity),
+  )
+  if (plan === undefined) throw new LockstepError('UNKNOWN_DEFINITION', `There is no view of the entity "${text.slice(0, 100)}".`)
+  return { name: plan.id, entity, uses: [{ plan, alias: null, columns: [] }] }
+}
+
+function parsedEntity(text: string): Readonly<Record<string, unknown>> {
+  try {
+    const parsed: unknown = JSON.parse(text)
+    if (isRecord(parsed)) return parsed
+  } catch {
+    // said below
+  }
+  throw new LockstepError('INVALID_ENTITY', `"${text.slice(0, 100)}" is no entity; write airport:ATL, or JSON such as {"airport":"ATL"}.`)
+}
+
+function viewOf(plan: ViewPlan, alias: string | null, { rows, cut, steps }: ExplainedWindow): ExplainData['views'][number] {
+  const columns = [...plan.columns, ...plan.spec.derive]
+  return {
+    view: plan.id,
+    source: plan.spec.source.name,
+    rows: rows.map((row) => ({
+      event: row.eventTime / 1000,
+      known: row.knownTime / 1000,
+      visible: row.visibleAt / 1000,
+      values: Object.fromEntries(columns.map(({ name, type }, i) => [name, textOf(type, row.values[i] ?? null)])),
+    })),
+    cut,
+    features: plan.spec.features.map((spec, i) => ({
+      feature: alias === null ? spec.name : `${alias}__${spec.name}`,
+      type: typeName(spec.type),
+      kind: spec.kind,
+      steps: (steps[i] ?? []).map((step) => ({
+        t: step.at / 1000,
+        value: textOf(spec.type, step.value),
+        number: numberOf(step.value),
+        status: statusNames[step.status],
+        rows: [...step.rows],
+        from: step.from === null ? null : step.from / 1000,
+      })),
+    })),
+  }
+}
+
+function textOf(type: ValueType, value: Value | null): string | null {
+  return jsonText(valueToJson(type, value))
+}
+
+function jsonText(json: unknown): string | null {
+  if (json === null || json === undefined) return null
+  return typeof json === 'string' ? json : typeof json === 'bigint' ? String(json) : JSON.stringify(json)
+}
+
+function numberOf(value: Value | null): number | null {
+  if (typeof value === 'bigint') return Number(value)
+  return typeof value === 'number' && Number.isFinite(value) ? value : null
+}
+
+/** What was answered, by feature of the service. */
+export function servedFeatures({ features, statuses }: ListedPrediction): Record<string, { value: string | null; status: string }> {
+  const [values, other] = [isRecord(features) ? features : {}, isRecord(statuses) ? statuses : {}]
+  return Object.fromEntries(
+    Object.entries(values).map(([name, value]) => [
+      name,
+      { value: jsonText(value), status: jsonText(other[name]) ?? statusNames[Status.present] },
+    ]),
+  )
+}
+
+/** Where what was answered is not what training would see at that moment: the last step at or before it. */
+function differencesOf(
+  row: ListedPrediction,
+  { plan, alias, explained }: { readonly plan: ViewPlan; readonly alias: string | null; readonly explained: ExplainedWindow },
+): ExplainData['differences'] {
+  const asOf = parseTimestamp(row.asOf)
+  const features = servedFeatures(row)
+  return plan.spec.features.flatMap((spec, i) => {
+    const name = alias === null ? spec.name : `${alias}__${spec.name}`
+    const served = features[name]
+    const step = explained.steps[i]?.findLast((each) => each.at <= asOf)
+    if (served === undefined || step === undefined) return []
+    const trained = textOf(spec.type, step.value)
+    if (trained === served.value) return []
+    const late = explained.rows.filter((each) => each.visibleAt <= asOf && each.visibleAt > step.at).length
+    const why =
+      late > 0
+        ? `${late} rows began to count between the last shown step and the answer.`
+        : `The answer was given at ${row.at} for ${formatTimestamp(asOf)}: a row that counts now had not arrived then, or the online state was older.`
+    return [{ t: asOf / 1000, feature: name, trained, served: served.value, why }]
+  })
+}

@@ -1,0 +1,114 @@
+import { z } from 'zod'
+import { encodeKey } from '../../../kernel/entity-key.ts'
+import { LockstepError } from '../../../kernel/errors.ts'
+import { asRecord, isRecord } from '../../../kernel/is-record.ts'
+import { statusNames } from '../../../kernel/state.ts'
+import { parseTimestamp } from '../../../kernel/time.ts'
+import { valueToJson } from '../../../kernel/value-json.ts'
+import type { ListedPrediction } from '../../../monitoring/prediction-log/read-predictions.ts'
+import { listPredictions } from '../../../monitoring/prediction-log/read-predictions.ts'
+import { keyValue } from '../../features/explain.ts'
+import type { ReceiptData } from '../contract/receipt.ts'
+import { receipt } from '../contract/receipt.ts'
+import type { Ask } from '../read-model.ts'
+import { readModel } from '../read-model.ts'
+import { auditRead } from './audit-read.ts'
+import { servedFeatures } from './explain-models.ts'
+
+const maxRows = 20
+
+type Prediction = ReceiptData['predictions'][number]
+type Answered = NonNullable<Prediction['features'][number]['recomputed']>
+
+/** What answered a request, from what, and whether the same comes out of the history as of then. Each use is audited. */
+export const receiptModel = readModel({
+  path: '/receipts/:id',
+  scope: 'explain:read',
+  query: z.object({}),
+  data: receipt,
+  isPersonal: true,
+  async read(ask) {
+    const { db, params } = ask
+    const id = params['id'] ?? ''
+    const byRequest = await listPredictions(db, { since: 0, requestId: id, limit: maxRows })
+    const rows = byRequest.length > 0 ? byRequest : await listPredictions(db, { since: 0, predictionId: id, limit: 1 })
+    const [first] = rows
+    if (first === undefined) {
+      throw new LockstepError(
+        'NOT_FOUND',
+        `The prediction log has no request or prediction "${id.slice(0, 100)}". It was not logged (LOCKSTEP_LOG_PREDICTIONS), or is older than the log keeps.`,
+      )
+    }
+    const predictions: Prediction[] = []
+    for (const row of rows) {
+      await auditRead(ask, 'receipt', row.model, { entity: row.keys, at: row.asOf })
+      predictions.push(await predictionOf(ask, row))
+    }
+    return { data: { requestId: first.requestId, predictions } }
+  },
+})
+
+async function predictionOf(ask: Ask, row: ListedPrediction): Promise<Prediction> {
+  const recomputed = await recomputedFeatures(ask, row)
+  const reads = Array.isArray(row.reads) ? row.reads.filter(isRecord) : []
+  const service = ask.deps.catalog().services.get(row.service as `${string}@${number}`)
+  const features = Object.entries(servedFeatures(row)).map(([feature, answered]): Prediction['features'][number] => {
+    const spec = service?.features.find(({ name }) => name === feature)
+    const use = spec === undefined || spec.use === null ? null : (service?.uses[spec.use] ?? null)
+    const read = reads.find((each) => each['view'] === use?.plan.id && (each['alias'] ?? null) === use?.alias)
+    const again = recomputed?.get(feature) ?? null
+    return {
+      feature,
+      ...answered,
+      view: use?.plan.id ?? null,
+      eventTime: typeof read?.['eventTime'] === 'string' ? read['eventTime'] : null,
+      recomputed: again,
+      isSame: again === null ? null : again.value === answered.value,
+    }
+  })
+  const compared = features.filter(({ isSame }) => isSame !== null)
+  const different = compared.filter(({ isSame }) => isSame === false)
+  return {
+    predictionId: row.predictionId ?? row.requestId,
+    at: row.at,
+    asOf: row.asOf,
+    entity: JSON.stringify(row.keys),
+    model: row.model,
+    version: row.version,
+    service: row.service,
+    role: row.role ?? 'unknown',
+    experiment: row.experiment === null || row.variant === null ? null : { name: row.experiment, variant: row.variant },
+    outputs: Object.fromEntries(
+      Object.entries(asRecord(row.outputs)).map(([name, value]) => [name, value === null ? null : JSON.stringify(value)]),
+    ),
+    outcome: null,
+    latencyMs: row.latencyMicros / 1000,
+    stages: [{ name: 'total', ms: row.latencyMicros / 1000 }],
+    features,
+    recomputed:
+      recomputed === null
+        ? null
+        : different.length === 0
+          ? `All ${compared.length} features of views come out the same as of then.`
+          : `${different.length} of ${compared.length} features come out differently as of then: ${different.map(({ feature }) => feature).join(', ')}.`,
+  }
+}
+
+/** The features of views, from the offline history as of the row's moment; null: its service is not there any more. */
+async function recomputedFeatures({ deps }: Ask, row: ListedPrediction): Promise<ReadonlyMap<string, Answered> | null> {
+  const service = deps.catalog().services.get(row.service as `${string}@${number}`)
+  if (service === undefined) return null
+  const asOf = parseTimestamp(row.asOf)
+  const entity = asRecord(row.keys)
+  const found = new Map<string, Answered>()
+  for (const { plan, alias, key } of service.uses) {
+    const values = plan.key.map((part, i) => keyValue(entity, key[i] ?? part.name, part))
+    const { features } = await deps.explain(plan, encodeKey(plan.key, values), { asOf, maxRows: 1 })
+    for (const { spec, value, status } of features) {
+      const json = valueToJson(spec.type, value)
+      const text = json === null ? null : typeof json === 'string' ? json : typeof json === 'bigint' ? String(json) : JSON.stringify(json)
+      found.set(alias === null ? spec.name : `${alias}__${spec.name}`, { value: text, status: statusNames[status] })
+    }
+  }
+  return found
+}
