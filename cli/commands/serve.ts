@@ -10,6 +10,8 @@ import type { Command, Outcome } from '../command.ts'
 import type { Context } from '../context.ts'
 import type { Input } from '../input.ts'
 import { createEmbeddedKeeper } from '../keep-views.ts'
+import { createPipelineMetrics } from '../../serving/streaming/pipeline-metrics.ts'
+import { runPipelines } from '../../serving/streaming/run-pipelines.ts'
 import { startServer } from '../start-server.ts'
 import { offerLinks, uiLink } from '../ui-link.ts'
 
@@ -60,7 +62,14 @@ async function serveAlone(context: Context, input: Input): Promise<Outcome> {
       const keeper = config.postgresUrl === null ? createEmbeddedKeeper(context, metrics) : null
       // history is served as it was
       const keeping = defaultAsOf === undefined ? keeper?.keep(signal) : keeper?.compareVersions(signal)
+      const { predicting } = server
+      const pipelines =
+        keeper === null || defaultAsOf !== undefined
+          ? null
+          : runPipelines({ predicting, config, metrics: createPipelineMetrics(metrics), log }, { signal })
       await aborted(signal)
+      // they finish what they have taken, which needs the models
+      await pipelines
       await Promise.all([server.close(), keeping])
     },
   }

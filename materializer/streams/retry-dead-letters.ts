@@ -72,6 +72,12 @@ async function append(
       { details: { reason: 'cut_off' } },
     )
   }
+  if (name.startsWith('pipeline '))
+    throw new LockstepError(
+      'INVALID_EVENT',
+      `The message "${message}" is of the ${name}, which answers by replays alone. Correct the cause, and run "lockstep ${name.replace(' ', ' replay ')} --from TIME" with the time at which the message arrived.`,
+      { details: { reason: 'of_pipeline' } },
+    )
   const table = await readEventTable(db, source(name))
   const event = createEventReader(table, { futureMicros })(messageEvent(body, `${stream}:${message}`), 0, clock())
   const { xid, duplicates } = await appendEvents(db, table, [event], { to: 'both' })

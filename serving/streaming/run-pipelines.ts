@@ -1,4 +1,4 @@
-import { messageOf } from '../../kernel/errors.ts'
+import { LockstepError, messageOf } from '../../kernel/errors.ts'
 import { foldTransactions } from '../../materializer/fold-transaction.ts'
 import { logOversized } from '../../materializer/log-oversized.ts'
 import type { Catalog } from '../../registry/catalog.ts'
@@ -42,7 +42,8 @@ export async function runPipelines(deps: RunPipelinesDeps, options: RunPipelines
   while (!signal.aborted) {
     try {
       const catalog = predicting.context.catalog()
-      const states = await readPipelineStates(predicting.database())
+      const none = catalog.pipelines.size === 0 && running.size === 0
+      const states = none ? new Map<string, PipelineState>() : await readPipelineStates(predicting.database())
       const wanted = new Map(
         [...catalog.pipelines.keys()].flatMap((name) => {
           const state = states.get(name)
@@ -58,7 +59,9 @@ export async function runPipelines(deps: RunPipelinesDeps, options: RunPipelines
         if (!running.has(name)) running.set(name, start(deps, options, catalog, name, identity, states.get(name)?.generation ?? 0))
       failed = null
     } catch (error) {
-      if (!signal.aborted && failed !== messageOf(error)) log.warn({ error: messageOf(error) }, 'the pipelines cannot be checked')
+      const isStarting = error instanceof LockstepError && error.code === 'NOT_READY'
+      if (!signal.aborted && !isStarting && failed !== messageOf(error))
+        log.warn({ error: messageOf(error) }, 'the pipelines cannot be checked')
       failed = messageOf(error)
     }
     await sleep(lookMs, { signal })

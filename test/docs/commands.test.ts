@@ -7,6 +7,7 @@ import { parquetWriteFile } from 'hyparquet-writer'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { ExperimentSpec } from '../../kernel/experiment-spec.ts'
 import { dayOf, makePartitions } from '../../monitoring/prediction-log/partitions.ts'
+import type { PipelineSpec } from '../../registry/pipeline-spec.ts'
 import type { Database } from '../../runtime/database.ts'
 import { openPostgres } from '../../runtime/open-postgres.ts'
 import type { OneProcess } from '../cli/one-process.ts'
@@ -64,6 +65,7 @@ const pages = [
   'experiments',
   'experiment-results',
   'remote',
+  'pipelines',
   'traffic',
   'operating',
 ].map((name) => `docs/${name}.md`)
@@ -124,6 +126,7 @@ beforeAll(async () => {
     LOCKSTEP_POSTGRES_URL: database.url,
     LOCKSTEP_REDIS_URL: redis.url,
     LOCKSTEP_REDIS_PREFIX: redis.prefix,
+    LOCKSTEP_STREAM_REDIS_URL: redis.url,
     LOCKSTEP_DIR: join(folder, 'unused'),
     ...s3.settings,
   }
@@ -303,6 +306,30 @@ const before: Readonly<Record<string, () => Promise<unknown>>> = {
       `insert into lockstep_source.payments (card, paid_at, booked_at, amount, country)
       select 'p' || i, to_timestamp($1), to_timestamp($1), i, 'CH' from generate_series(1, 100) i`,
       [at / 1000 + 60],
+    )
+  },
+  // a declared pipeline that no worker of this test has noticed
+  async 'docs/pipelines.md'() {
+    const stream = { kind: 'redis', stream: `${env['LOCKSTEP_REDIS_PREFIX']}paid`, field: 'data', group: 'lockstep_payments' }
+    await db.query(
+      `update lockstep.definitions set operational = operational::jsonb || $1::jsonb where kind = 'source' and name = 'payments'`,
+      [JSON.stringify({ stream })],
+    )
+    const spec: PipelineSpec = {
+      name: 'score_payments',
+      source: 'payments',
+      model: 'fraud',
+      version: null,
+      sink: { kind: 'kafka', stream: 'shop.scored' },
+      entities: [{ field: 'card', column: 'card' }],
+      key: ['card'],
+      group: 'lockstep_pipeline_score_payments',
+      ledger: false,
+    }
+    await db.query(
+      `insert into lockstep.definitions (kind, name, version, fingerprint, spec, operational)
+      values ('pipeline', 'score_payments', 0, 'f', $1::text::json, '{}')`,
+      [JSON.stringify(spec)],
     )
   },
   async 'docs/operating.md'() {

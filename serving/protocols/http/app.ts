@@ -10,6 +10,7 @@ import { alertRoutes } from './alerts-route.ts'
 import { auditRoutes } from './audit-route.ts'
 import { backfillRoutes } from './backfills-route.ts'
 import { batchRoutes } from './batches-route.ts'
+import { pipelineRoutes } from './pipelines-route.ts'
 import type { Call, FileRange, RouteAnswer } from './call.ts'
 import { crossOrigin } from './cors.ts'
 import { driftRoutes } from './drift-route.ts'
@@ -74,6 +75,7 @@ const described: readonly Route[] = [
   ...oipRoutes,
   ...feastRoutes,
   ...batchRoutes,
+  ...pipelineRoutes,
   ...backfillRoutes,
   ...jobRoutes,
   ...alertRoutes,

@@ -1,0 +1,80 @@
+import { messageOf } from '../../kernel/errors.ts'
+import { streamName } from '../../kernel/stream-spec.ts'
+import { countDeadLetters } from '../../materializer/streams/dead-letters.ts'
+import type { Catalog } from '../../registry/catalog.ts'
+import type { Database } from '../../runtime/database.ts'
+import type { StreamLag } from '../../runtime/streams/stream-consumer.ts'
+import type { StreamServers } from '../../runtime/streams/open-consumer.ts'
+import { openConsumer } from '../../runtime/streams/open-consumer.ts'
+import { guaranteeOf } from './guarantee.ts'
+import { readPipelineStates, streamOf } from './pipeline-state.ts'
+import { letterSource } from './run-pipeline.ts'
+
+/** A pipeline as it is declared and as it runs. */
+export interface PipelineStatus {
+  readonly name: string
+  readonly source: string
+  readonly model: string
+  /** A version or an alias; null: each message is routed. */
+  readonly version: number | string | null
+  /** What it reads: `Kafka topic "landed"`; null: the source has no stream any more. */
+  readonly reads: string | null
+  readonly group: string | null
+  readonly writesTo: string
+  /** How often an answer is written. */
+  readonly guarantee: string | null
+  readonly ledger: boolean
+  readonly paused: boolean
+  /** How often it was replayed. */
+  readonly replays: number
+  readonly replayedAt: string | null
+  readonly replayedFrom: string | null
+  readonly deadLetters: number
+}
+
+/** All pipelines, by name. */
+export async function pipelineStatuses(db: Pick<Database, 'kysely'>, catalog: Catalog): Promise<PipelineStatus[]> {
+  if (catalog.pipelines.size === 0) return []
+  const states = await readPipelineStates(db)
+  const letters = new Map((await countDeadLetters(db)).map(({ source, count }) => [source, count]))
+  return [...catalog.pipelines].map(([name, { spec }]) => {
+    const state = states.get(name)
+    const stream = catalog.streams.has(spec.source) ? streamOf(catalog, spec, state?.generation ?? 0) : null
+    return {
+      name,
+      source: spec.source,
+      model: spec.model,
+      version: spec.version,
+      reads: stream === null ? null : streamName(stream),
+      group: stream?.group ?? null,
+      writesTo: streamName(spec.sink),
+      guarantee: stream === null ? null : guaranteeOf(stream, spec.sink),
+      ledger: spec.ledger,
+      paused: (state?.pausedAt ?? null) !== null,
+      replays: state?.generation ?? 0,
+      replayedAt: state?.replayedAt?.toISOString() ?? null,
+      replayedFrom: state?.replayedFrom ?? null,
+      deadLetters: letters.get(letterSource(name)) ?? 0,
+    }
+  })
+}
+
+/** How many messages wait for a pipeline; a text: why its server does not say. */
+export async function pipelineLag(
+  db: Pick<Database, 'kysely'>,
+  config: StreamServers,
+  catalog: Catalog,
+  name: string,
+): Promise<StreamLag | string> {
+  try {
+    const { generation } = (await readPipelineStates(db)).get(name) ?? { generation: 0 }
+    const consumer = openConsumer(config, streamOf(catalog, catalog.pipeline(name).spec, generation), { redeliverMs: 30_000 })
+    try {
+      return await consumer.lag()
+    } finally {
+      await consumer.close()
+    }
+  } catch (error) {
+    return messageOf(error)
+  }
+}

@@ -1,0 +1,147 @@
+import type { ChildProcess } from 'node:child_process'
+import { fork } from 'node:child_process'
+import { once } from 'node:events'
+import { join } from 'node:path'
+import { afterAll, beforeAll, expect, it, vi } from 'vitest'
+import { applyChanges } from '../../../registry/apply.ts'
+import { loadCatalog } from '../../../registry/catalog.ts'
+import type { DefinitionSet } from '../../../registry/definition-set.ts'
+import type { PipelineSpec } from '../../../registry/pipeline-spec.ts'
+import { unknownActor } from '../../../runtime/audit.ts'
+import { pausePipeline, replayPipeline, resumePipeline } from '../../../serving/streaming/pipeline-state.ts'
+import { pipelineLag } from '../../../serving/streaming/pipeline-status.ts'
+import type { Producer, Written } from '../../runtime/streams/producers.ts'
+import { kafkaProducer, natsProducer, redisProducer } from '../../runtime/streams/producers.ts'
+import { declared, servingSet } from '../definitions.ts'
+import type { World } from '../world.ts'
+import { createWorld } from '../world.ts'
+import { landing, landingsPipeline } from './pipeline-world.ts'
+
+const kinds = ['redis', 'nats', 'kafka'] as const
+type Kind = (typeof kinds)[number]
+const pairs = kinds.flatMap((from) => kinds.map((to) => [from, to] as const))
+
+let world: World
+let producers: Record<Kind, Producer>
+const living = new Set<ChildProcess>()
+
+/** A source for each kind of stream, and from each a pipeline to each kind of sink. */
+function matrix(): DefinitionSet {
+  const landings = servingSet.sources.find(({ spec }) => spec.name === 'landings')
+  if (landings === undefined) throw new Error('There is no source "landings".')
+  const sources = kinds.map((kind) => ({
+    ...declared({ ...landings.spec, name: `landings_${kind}` }),
+    operational: { stream: producers[kind].spec(`in_${kind}`, 'own') },
+  }))
+  const pipelines = pairs.map(([from, to]): PipelineSpec => {
+    const name = `${from}_${to}`
+    const sink = producers[to].sink(`out_${name}`)
+    return landingsPipeline({ name, source: `landings_${from}`, sink, group: `g_${name}`, ledger: from === 'nats' })
+  })
+  return { ...servingSet, sources: [...servingSet.sources, ...sources], pipelines: pipelines.map(declared) }
+}
+
+beforeAll(async () => {
+  const [redis, nats, kafka] = await Promise.all([redisProducer(), natsProducer(), kafkaProducer()])
+  producers = { redis, nats, kafka }
+  for (const kind of kinds) await producers[kind].make(`in_${kind}`)
+  for (const [from, to] of pairs) await producers[to].make(`out_${from}_${to}`)
+  world = await createWorld('redis')
+  await world.push('delay', 'logistic')
+  await world.materialize('airport_delays', Date.now() * 1000)
+  for (const view of ['airport_typed', 'airport_required', 'account_balance']) await world.materialize(view, Date.now() * 1000)
+  await applyChanges(world.db, matrix())
+}, 120_000)
+
+afterAll(async () => {
+  for (const child of living) child.kill('SIGKILL')
+  await world?.close()
+  for (const producer of Object.values(producers ?? {})) await producer.close()
+})
+
+async function startProcess(): Promise<ChildProcess> {
+  const urls = kinds.map((kind) => producers[kind].server.url)
+  const args = [world.postgresUrl, world.redis.url, world.redis.prefix, ...urls, '4000']
+  const child = fork(join(import.meta.dirname, 'pipeline-process.ts'), args, { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] })
+  living.add(child)
+  child.once('exit', () => living.delete(child))
+  await once(child, 'message')
+  return child
+}
+
+async function end(child: ChildProcess, signal: NodeJS.Signals): Promise<void> {
+  const ended = once(child, 'exit')
+  child.kill(signal)
+  await ended
+}
+
+const ids = (written: readonly Written[]): Set<string> => new Set(written.map(({ id }) => id))
+const rows = (from: number, count: number): string[] => Array.from({ length: count }, (_, i) => landing(`A${from + i}`, from + i + 1))
+
+/** What a sink has, once it has answers to so many messages. */
+const answered = (from: Kind, to: Kind, count: number): Promise<Written[]> =>
+  producers[to].read(`out_${from}_${to}`, (all) => ids(all).size >= count)
+
+it(
+  'answers every message though processes are killed and a server is away, once where that is promised',
+  { timeout: 240_000 },
+  async () => {
+    const [first, second] = await Promise.all([startProcess(), startProcess()])
+    let sent = 0
+    const send = async (count: number): Promise<void> => {
+      await Promise.all(kinds.map((kind) => producers[kind].send(`in_${kind}`, rows(sent, count))))
+      sent += count
+    }
+    await send(200)
+    await answered('redis', 'redis', 20)
+    await end(first, 'SIGKILL')
+    await send(200)
+    const third = await startProcess()
+    await answered('nats', 'kafka', 220)
+    await end(second, 'SIGKILL')
+    await producers.nats.server.stop()
+    await producers.redis.send('in_redis', ['poison'])
+    await producers.nats.server.start()
+    await send(100)
+    for (const [from, to] of pairs) {
+      const written = await answered(from, to, sent)
+      expect(ids(written).size, `${from} to ${to}`).toBe(sent)
+      // at least once into Kafka, and once elsewhere
+      if (to !== 'kafka') expect(written, `${from} to ${to}`).toHaveLength(sent)
+      const airports = written.map(({ value }) => (JSON.parse(value) as { key: { airport: string } }).key.airport)
+      expect(new Set(airports).size).toBe(sent)
+    }
+
+    // paused, it leaves what comes; resumed, it goes on
+    const config = { streamRedisUrl: producers.redis.server.url, natsUrl: producers.nats.server.url, kafkaUrl: producers.kafka.server.url }
+    const catalog = await loadCatalog(world.db)
+    expect(await pausePipeline(world.db, 'nats_redis', unknownActor)).toBe(true)
+    expect(await pausePipeline(world.db, 'nats_redis', unknownActor)).toBe(false)
+    await send(10)
+    await answered('nats', 'nats', sent)
+    await answered('redis', 'redis', sent)
+    // whether it had stopped before or after these came, resumed it has them all
+    expect(await resumePipeline(world.db, 'nats_redis', unknownActor)).toBe(true)
+    expect(await answered('nats', 'redis', sent)).toHaveLength(sent)
+
+    // replayed from the beginning, it writes each answer again, under the same id
+    for (const kind of kinds) {
+      const { spec } = catalog.pipeline(`${kind}_redis`)
+      const before = await answered(kind, 'redis', sent)
+      expect(await replayPipeline(world.db, config, catalog, spec, { atMicros: 0 }, unknownActor)).toBe(1)
+      const after = await producers.redis.read(`out_${kind}_redis`, (all) => all.length >= 2 * sent)
+      expect(after, kind).toHaveLength(2 * sent)
+      expect(ids(after)).toEqual(ids(before))
+      await vi.waitFor(async () => {
+        expect(await pipelineLag(world.db, config, catalog, `${kind}_redis`)).toMatchObject({ waiting: 0 })
+      }, 20_000)
+    }
+    await expect(
+      replayPipeline(world.db, config, catalog, catalog.pipeline('nats_nats').spec, { position: 'x' }, unknownActor),
+    ).rejects.toThrow('The position "x" is none of the JetStream stream "in_nats"')
+
+    const began = performance.now()
+    await end(third, 'SIGTERM')
+    expect(performance.now() - began).toBeLessThan(10_000)
+  },
+)
