@@ -14,6 +14,7 @@
  *     npm run bench -- quality     judging 10,000,000 logged predictions by their outcomes
  *     npm run bench -- rollout     what a rollout and a shadow cost, 2,000 changes under load, statistics of experiments
  *     npm run bench -- serving     features and predictions over HTTP at 64 connections
+ *     npm run bench -- streaming   a pipeline over a Redis Stream, beside reading the stream alone
  *     npm run bench -- tracing     what tracing costs at a sample of 1 %
  *     npm run bench -- windows     what the windows of each aggregate cost
  */
@@ -34,6 +35,7 @@ const benches = [
   'quality',
   'rollout',
   'serving',
+  'streaming',
   'tracing',
   'windows',
 ]
