@@ -33,12 +33,23 @@ function matrix(): DefinitionSet {
     ...declared({ ...landings.spec, name: `landings_${kind}` }),
     operational: { stream: producers[kind].spec(`in_${kind}`, 'own') },
   }))
+  const delays = servingSet.views.find(({ spec }) => spec.name === 'airport_delays')
+  if (delays === undefined) throw new Error('There is no view "airport_delays".')
+  const views = sources.map(({ spec: source }) => ({
+    ...declared({ ...delays.spec, name: `delays_of_${source.name}`, source }),
+    operational: { online: true },
+  }))
   const pipelines = pairs.map(([from, to]): PipelineSpec => {
     const name = `${from}_${to}`
     const sink = producers[to].sink(`out_${name}`)
     return landingsPipeline({ name, source: `landings_${from}`, sink, group: `g_${name}`, ledger: from === 'nats' })
   })
-  return { ...servingSet, sources: [...servingSet.sources, ...sources], pipelines: pipelines.map(declared) }
+  return {
+    ...servingSet,
+    sources: [...servingSet.sources, ...sources],
+    views: [...servingSet.views, ...views],
+    pipelines: pipelines.map(declared),
+  }
 }
 
 beforeAll(async () => {
@@ -48,9 +59,15 @@ beforeAll(async () => {
   for (const [from, to] of pairs) await producers[to].make(`out_${from}_${to}`)
   world = await createWorld('redis')
   await world.push('delay', 'logistic')
-  await world.materialize('airport_delays', Date.now() * 1000)
-  for (const view of ['airport_typed', 'airport_required', 'account_balance']) await world.materialize(view, Date.now() * 1000)
   await applyChanges(world.db, matrix())
+  const views = [
+    'airport_delays',
+    'airport_typed',
+    'airport_required',
+    'account_balance',
+    ...kinds.map((kind) => `delays_of_landings_${kind}`),
+  ]
+  for (const view of views) await world.materialize(view, Date.now() * 1000)
 }, 120_000)
 
 afterAll(async () => {
