@@ -51,6 +51,7 @@ describe('the package that is published', () => {
         'package/observability/grafana/overview.json',
         'package/serving/protocols/grpc/inference.proto',
         'package/templates/shared/gitignore',
+        'package/ui/index.html',
         'package/templates/fraud/models/fraud.onnx',
       ]),
     )

@@ -112,7 +112,9 @@ describe('deploy/', () => {
   it('sends Docker all folders that the build reads', () => {
     const { include }: { include: string[] } = JSON.parse(readFileSync(join(rootFolder, 'tsconfig.build.json'), 'utf8'))
     const sent = found(readFileSync(join(rootFolder, '.dockerignore'), 'utf8'), /^!(.*)$/gm)
-    expect([...include, 'bin', 'build', 'package-lock.json', 'deploy/healthcheck.ts'].filter((place) => !sent.includes(place))).toEqual([])
+    expect(
+      [...include, 'bin', 'build', 'ui', 'package-lock.json', 'deploy/healthcheck.ts'].filter((place) => !sent.includes(place)),
+    ).toEqual([])
   })
 })
 

@@ -13,6 +13,9 @@ const theme = createTheme({
   respectReducedMotion: true,
   cursorType: 'pointer',
   components: {
+    // a header element outside of an article or a section would be a second banner of the page
+    ModalHeader: { defaultProps: { component: 'div' } },
+    DrawerHeader: { defaultProps: { component: 'div' } },
     // it would add a style tag, which the content security policy forbids: shell.css locks the scroll
     Modal: { defaultProps: { lockScroll: false, centered: true, transitionProps: { duration: 0 } } },
     Drawer: { defaultProps: { lockScroll: false, transitionProps: { duration: 0 } } },

@@ -45,7 +45,7 @@ function AlertParts({ alerts }: { readonly alerts: readonly Alert[] }): ReactEle
           title="Earlier"
           flush
           ways={{
-            command: 'lockstep alert list --all',
+            command: 'lockstep alert list --state all',
             curl: 'curl "$LOCKSTEP/v1/alerts" -H "authorization: Bearer $KEY"',
             sql: 'SELECT * FROM lockstep.alerts ORDER BY started_at DESC',
           }}

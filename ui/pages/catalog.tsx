@@ -137,7 +137,7 @@ function Rows({ entries }: { readonly entries: readonly Entry[] }): ReactElement
 }
 
 const commands: Readonly<Record<string, readonly string[]>> = {
-  rollout: ['lockstep model push delay delay.onnx', 'lockstep rollout start delay@2 --steps 5%,25%,100%'],
+  rollout: ['lockstep model push delay delay.onnx', 'lockstep rollout start delay@2 --plan default'],
   experiment: ['lockstep apply features.ts', 'lockstep experiment start late_model'],
   model: ['lockstep model push delay delay.onnx', 'lockstep model promote delay@1'],
 }

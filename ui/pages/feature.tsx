@@ -34,7 +34,7 @@ export default function FeaturePage(): ReactElement {
 function FeatureParts({ data, name }: { readonly data: FeatureData; readonly name: string }): ReactElement {
   const { view, distribution, categories, nulls, nullsInTraining, drift } = data
   const [model] = drift
-  const ways = { command: model === undefined ? `lockstep show ${view}` : `lockstep drift ${model.model} --feature ${name}` }
+  const ways = { command: model === undefined ? `lockstep show ${view}` : `lockstep drift ${model.model}` }
   return (
     <>
       <Panel title="As served, beside training" ways={ways}>
@@ -62,7 +62,7 @@ function FeatureParts({ data, name }: { readonly data: FeatureData; readonly nam
         {distribution === null && categories.length === 0 && (
           <Empty
             title="There is no summary of its values yet"
-            commands={['lockstep baseline create delay@1', 'lockstep stats delay --since 24h']}
+            commands={['lockstep baseline create delay', 'lockstep stats delay --since 24h']}
           >
             Servers write summaries each minute, and a baseline keeps those of training.
           </Empty>

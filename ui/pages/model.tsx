@@ -257,9 +257,7 @@ function Quality({ name }: { readonly name: string }): ReactElement {
                 label={`Drift of the inputs of ${name}`}
                 rows={drift}
                 rowKey={({ feature }) => feature}
-                empty={
-                  <Empty title="Nothing to compare with" commands={[`lockstep baseline create ${name}@1`, `lockstep drift ${name}`]} />
-                }
+                empty={<Empty title="Nothing to compare with" commands={[`lockstep baseline create ${name}`, `lockstep drift ${name}`]} />}
                 columns={[
                   {
                     name: 'Feature',

@@ -89,7 +89,7 @@ function RolloutParts({ data, id }: { readonly data: RolloutData; readonly id: s
     return (
       <Empty
         title={`${model} has no rollout`}
-        commands={[`lockstep model push ${model} ${model}.onnx`, `lockstep rollout start ${model}@2 --steps 5%,25%,100%`]}
+        commands={[`lockstep model push ${model} ${model}.onnx`, `lockstep rollout start ${model}@2 --plan default`]}
       >
         A rollout gives a new version a growing share of the requests, as long as its gates pass.
       </Empty>

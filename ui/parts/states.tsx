@@ -1,8 +1,8 @@
 import { Skeleton } from '@mantine/core'
-import { Link } from '@tanstack/react-router'
+import { Link, useSearch } from '@tanstack/react-router'
 import type { ReactElement, ReactNode } from 'react'
 import { messageOf } from '../api/message-of.ts'
-import { RequestError } from '../api/request.ts'
+import { type Answer, RequestError } from '../api/request.ts'
 import type { Read } from '../api/use-read.ts'
 import { keepMoment } from '../shell/navigation.tsx'
 import { Command } from './command.tsx'
@@ -73,7 +73,24 @@ export function Failure({ error, onRetry }: { readonly error: unknown; readonly 
 
 /** Shows what was read, or that it is on the way, or why it cannot be read. Old data stays while later reads fail. */
 export function Loaded<Data>({ of, children }: { readonly of: Read<Data>; readonly children: (data: Data) => ReactNode }): ReactNode {
-  if (of.data !== undefined) return children(of.data.data)
+  if (of.data !== undefined)
+    return (
+      <>
+        <Reservations answer={of.data} />
+        {children(of.data.data)}
+      </>
+    )
   if (of.error !== null) return <Failure error={of.error} onRetry={() => void of.refetch()} />
   return <SkeletonPage />
+}
+
+/** What holds of all figures of an answer: that they are of now, of a sample, or not final. */
+function Reservations({ answer: { asOf, sampled, mature } }: { readonly answer: Answer<unknown> }): ReactElement | null {
+  const { asOf: asked } = useSearch({ strict: false })
+  const notes = [
+    asked !== undefined && Date.parse(asOf) !== Date.parse(asked) ? 'This has no history: it shows what holds now.' : null,
+    sampled === undefined ? null : `Of a sample: ${sampled}.`,
+    mature === false ? 'Some of it can still change, as outcomes come in.' : null,
+  ].filter((note) => note !== null)
+  return notes.length === 0 ? null : <p className="dim small">{notes.join(' ')}</p>
 }

@@ -22,7 +22,7 @@ export function Banners(): ReactElement {
       )}
       {asOf !== undefined && (
         <div className="banner" data-tone="calm">
-          <span>You see everything as of {formatMoment(asOf)} UTC.</span>
+          <span>You see everything as of {formatMoment(asOf)} UTC. What has no history says so.</span>
           <button
             type="button"
             onClick={() =>

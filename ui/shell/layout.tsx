@@ -67,7 +67,8 @@ export function Layout(): ReactElement {
 }
 
 function SchemeButton(): ReactElement {
-  const { setColorScheme } = useMantineColorScheme()
+  // to stop transitions, Mantine would add a style tag, which the content security policy forbids
+  const { setColorScheme } = useMantineColorScheme({ keepTransitions: true })
   const dark = useComputedColorScheme('light') === 'dark'
   const label = dark ? 'Use light colours' : 'Use dark colours'
   return (

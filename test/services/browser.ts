@@ -1,0 +1,40 @@
+import { join } from 'node:path'
+import type { Browser } from 'playwright-core'
+import { chromium } from 'playwright-core'
+import { aptInstall, binaryFolders, isExecutable } from './binaries.ts'
+
+const names = ['chromium', 'chromium-browser', 'google-chrome']
+
+/**
+ * Starts a Chromium without a window: the one of `LOCKSTEP_TEST_CHROMIUM`, else one of the machine, else Debian's,
+ * installed with apt-get as root.
+ *
+ * @throws with all ways and why none works
+ */
+export async function startBrowser(): Promise<Browser> {
+  // root of a container has no sandbox
+  return await chromium.launch({ executablePath: await chromiumBinary(), args: ['--no-sandbox', '--disable-gpu'] })
+}
+
+async function chromiumBinary(): Promise<string> {
+  const given = process.env['LOCKSTEP_TEST_CHROMIUM'] ?? ''
+  if (given !== '') return given
+  const found = await findBinary()
+  if (found !== null) return found
+  try {
+    await aptInstall('chromium')
+  } catch (error) {
+    throw new Error(
+      'The tests need Chromium: in PATH; at the path in LOCKSTEP_TEST_CHROMIUM; or as root on Debian, where it is installed for you.',
+      { cause: error },
+    )
+  }
+  return (await findBinary()) ?? 'chromium'
+}
+
+async function findBinary(): Promise<string | null> {
+  for (const folder of [...(await binaryFolders()), '/usr/bin']) {
+    for (const name of names) if (await isExecutable(join(folder, name))) return join(folder, name)
+  }
+  return null
+}
