@@ -11,6 +11,7 @@ import { partOfRange, partsOf } from './dataset-parts.ts'
 import type { DatasetRecipe } from './dataset-recipe.ts'
 import type { SourceFiles } from './duckdb/source-files.ts'
 import type { DatasetFormat, WrittenFile } from './files/dataset-writer.ts'
+import { isStoredObject } from '../runtime/storage/object-store.ts'
 import { openSink } from '../runtime/files/open-sink.ts'
 import type { SealedFile } from '../runtime/files/place-files.ts'
 import type { SpineOrder } from './spine/query-order.ts'
@@ -119,7 +120,12 @@ export function manifestPath(path: string): string {
 
 /** Where the manifest stands: beside the file, or in the folder of numbered parts. */
 export function pathOfManifest({ path, file }: Pick<DatasetManifest, 'path' | 'file'>): string {
-  return isRange(file) ? join(path, 'manifest.json') : manifestPath(path)
+  return isRange(file) ? within(path, 'manifest.json') : manifestPath(path)
+}
+
+/** A file of a folder, which may be a URL of object storage. */
+export function within(folder: string, name: string): string {
+  return isStoredObject(folder) ? `${folder}/${name}` : join(folder, name)
 }
 
 /** By column; of a split set those of `train`, as a model is made of it. */

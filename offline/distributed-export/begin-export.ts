@@ -4,7 +4,7 @@ import { LockstepError } from '../../kernel/errors.ts'
 import type { ServicePlan } from '../../kernel/service-plan.ts'
 import type { Database } from '../../runtime/database.ts'
 import { readJob } from '../../runtime/jobs/read-jobs.ts'
-import { absoluteName, isStoredObject } from '../../runtime/storage/object-store.ts'
+import { absoluteName } from '../../runtime/storage/object-store.ts'
 import { findJob, submitJob } from '../../runtime/jobs/submit-job.ts'
 import type { DatasetOptions } from '../dataset.ts'
 import { recipeOf } from '../dataset.ts'
@@ -45,11 +45,6 @@ export async function beginExport(
   service: ServicePlan,
   options: ExportOptions,
 ): Promise<{ readonly id: number; readonly joined: boolean }> {
-  if (isStoredObject(options.out))
-    throw new LockstepError(
-      'USAGE',
-      `Parts cannot be written to "${options.out}" yet; give a folder that all workers reach, or leave out --parts.`,
-    )
   const { parts: _, ...recipe } = recipeOf({ ...options, format: options.format ?? 'parquet' })
   const spec = exportSpec.parse({
     id: randomUUID(),
@@ -57,7 +52,7 @@ export async function beginExport(
     service: { id: service.id, fingerprint: service.fingerprint },
     recipe,
     parts: options.parts,
-    out: absoluteName(options.out),
+    out: absoluteName(options.out).replace(/(?<=.)\/+$/, ''),
     overwrite: options.overwrite ?? false,
   })
   const kind = exportsInParts({ db: jobs, find: () => Promise.resolve(service) })

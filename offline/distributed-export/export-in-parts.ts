@@ -1,13 +1,14 @@
 import { mkdir, readFile, rm, rmdir } from 'node:fs/promises'
-import { dirname, join } from 'node:path'
+import { dirname } from 'node:path'
 import { LockstepError } from '../../kernel/errors.ts'
 import type { ServicePlan } from '../../kernel/service-plan.ts'
 import type { Column, ValueType } from '../../kernel/value-type.ts'
 import type { Database } from '../../runtime/database.ts'
+import { isStoredObject } from '../../runtime/storage/object-store.ts'
 import { isPassing } from '../../runtime/is-passing.ts'
 import type { JobKind, RunningJob } from '../../runtime/jobs/job-kind.ts'
 import { carriedColumns } from '../carried-columns.ts'
-import { manifestOf } from '../dataset-manifest.ts'
+import { manifestOf, within } from '../dataset-manifest.ts'
 import { partOfRange } from '../dataset-parts.ts'
 import { writeFailed } from '../../runtime/files/place-files.ts'
 import { refuseLabelLeak } from '../label-leak.ts'
@@ -19,6 +20,7 @@ import type { Spine } from '../spine/spine.ts'
 import { hashSpine, leftOutOf } from './export-facts.ts'
 import type { ExportChunk, ExportFacts, ExportPlan, ExportResult, ExportSpec, WrittenPart } from './export-spec.ts'
 import { exportFolder, exportKind, exportSpec, exportTable, partPathOf, statisticsOfPart, tableName } from './export-spec.ts'
+import { readText, removeHidden, removeParts, requireParts } from './export-objects.ts'
 import { planExport } from './plan-export.ts'
 import { isPublished, publishExport, removeExport } from './publish-export.ts'
 import { writePart } from './write-part.ts'
@@ -43,7 +45,7 @@ export function exportsInParts({ db, find }: ExportTools): JobKind<ExportSpec, E
       const service = await serviceOf(find, spec)
       const folder = exportFolder(spec.out, id)
       // left by an attempt that was killed
-      await rm(folder, { recursive: true, force: true })
+      await removeFolder(spec, id)
       await dropUnderReaders(db, exportTable(id))
       const { plan, chunks, spine } = await planExport(db, service, spec, signal)
       try {
@@ -72,7 +74,7 @@ export function exportsInParts({ db, find }: ExportTools): JobKind<ExportSpec, E
         return { digest, leftOut, unchecked }
       }
       const { arrivedBefore } = plan
-      const task = { ...recipe, ...chunk, spine, arrivedBefore, folder: exportFolder(spec.out, job.id), worker }
+      const task = { ...recipe, ...chunk, spine, arrivedBefore, out: spec.out, folder: exportFolder(spec.out, job.id), worker }
       try {
         return await writePart(db, service, task, signal)
       } catch (error) {
@@ -83,6 +85,10 @@ export function exportsInParts({ db, find }: ExportTools): JobKind<ExportSpec, E
           details: { ...details, part: chunk.part, worker },
         })
       }
+    },
+    async drop({ spec }, written) {
+      // on a disk, its folder is gone
+      if (isStoredObject(spec.out) && isPart(written)) await removeParts(spec, [written])
     },
     async finish(job, results, { signal, isHeld }) {
       const { id, spec } = job
@@ -95,10 +101,11 @@ export function exportsInParts({ db, find }: ExportTools): JobKind<ExportSpec, E
         const { manifest, files } = await describeExport(job, service, parts, facts)
         signal.throwIfAborted()
         if (!(await isHeld())) throw new LockstepError('STOPPED', `The export ${id} has ended, or another worker finishes it.`)
+        if (isStoredObject(spec.out)) await requireParts(spec, results.filter(isPart))
         await publishExport(db, manifest, files, { folder: exportFolder(spec.out, id), overwrite: spec.overwrite })
       })
       await dropUnderReaders(db, exportTable(id))
-      await rm(exportFolder(spec.out, id), { recursive: true, force: true })
+      await removeFolder(spec, id)
       return { dataset: spec.id, path: spec.out }
     },
     async clean({ id, spec, plan }, results, { isHeld }) {
@@ -121,9 +128,15 @@ export function exportsInParts({ db, find }: ExportTools): JobKind<ExportSpec, E
 
 /** Makes the hidden folder of an export. The export's own folder exists already. */
 export async function makeFolder(folder: string): Promise<void> {
+  if (isStoredObject(folder)) return
   await mkdir(folder).catch((cause: unknown) => {
     throw writeFailed(folder, cause)
   })
+}
+
+async function removeFolder(spec: ExportSpec, job: number): Promise<void> {
+  if (isStoredObject(spec.out)) await removeHidden(spec, job)
+  else await rm(exportFolder(spec.out, job), { recursive: true, force: true })
 }
 
 /** The manifest, and the files that it names. */
@@ -144,10 +157,13 @@ async function describeExport(
   const statistics = collectStatistics([...columns.spine, ...columns.features])
   for (const { written } of parts) {
     // only writePart writes these
-    statistics.merge(JSON.parse(await readFile(join(folder, statisticsOfPart(written.file)), 'utf8')) as StatisticsState)
+    const beside = within(folder, statisticsOfPart(written.file))
+    const text = isStoredObject(beside) ? await readText(beside) : await readFile(beside, 'utf8')
+    if (text === null) throw new LockstepError('FILE_CHANGED', `"${beside}" was removed while the export ran. Run the export again.`)
+    statistics.merge(JSON.parse(text) as StatisticsState)
   }
   const files = parts.map(({ part, written: { file, rows, bytes, sha256, range } }) => ({
-    partial: join(folder, file),
+    partial: within(folder, file),
     path: partPathOf(spec, part),
     rows,
     bytes,
@@ -177,6 +193,10 @@ function missingOf(service: ServicePlan, parts: readonly { readonly written: Wri
   const sum = (of: (part: WrittenPart) => number): number => parts.reduce((all, { written }) => all + of(written), 0)
   const byFeature = Object.fromEntries(service.required.map((name) => [name, sum(({ missing }) => missing.byFeature[name] ?? 0)]))
   return { update: () => undefined, rows: () => sum(({ missing }) => missing.rows), byFeature: () => byFeature }
+}
+
+function isPart(result: ExportResult): result is WrittenPart {
+  return 'file' in result
 }
 
 /** The written parts by their number, which is that of their chunk. */

@@ -1,10 +1,10 @@
-import { join } from 'node:path'
 import { z } from 'zod'
 import type { StoredSpine } from '../spine/spine.ts'
 import type { SpineDigest } from '../spine/spine-hash.ts'
 import type { SpineRange } from '../dataset-parts.ts'
 import type { WrittenFile } from '../files/dataset-writer.ts'
 import type { JoinSummary } from '../join.ts'
+import { within } from '../dataset-manifest.ts'
 
 /** The job kind of exports in parts. */
 export const exportKind = 'export'
@@ -36,7 +36,7 @@ export const exportSpec = z.object({
   }),
   /** The number of files, or the greatest number of spine rows in each. */
   parts: z.union([z.object({ count: z.number() }), z.object({ rows: z.number() })]),
-  /** The absolute path of the folder. */
+  /** The absolute path of the folder, or its URL in object storage, without a slash at its end. */
   out: z.string(),
   overwrite: z.boolean(),
 })
@@ -84,7 +84,7 @@ export function exportTable(job: number): string {
 
 /** The folder where files are written, under unique names, until all parts are complete. */
 export function exportFolder(out: string, job: number): string {
-  return join(out, `.export-${job}`)
+  return within(out, `.export-${job}`)
 }
 
 /** The file with the statistics of a part. They may hold text that JSON in a database cannot, and be large. */
@@ -93,5 +93,5 @@ export function statisticsOfPart(file: string): string {
 }
 
 export function partPathOf({ out, recipe }: Pick<ExportSpec, 'out' | 'recipe'>, part: number): string {
-  return join(out, `part-${String(part).padStart(5, '0')}.${recipe.format}`)
+  return within(out, `part-${String(part).padStart(5, '0')}.${recipe.format}`)
 }

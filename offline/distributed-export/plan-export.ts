@@ -4,6 +4,7 @@ import { LockstepError } from '../../kernel/errors.ts'
 import type { ServicePlan } from '../../kernel/service-plan.ts'
 import type { Database } from '../../runtime/database.ts'
 import { rangesOf } from '../dataset-parts.ts'
+import { isStoredObject } from '../../runtime/storage/object-store.ts'
 import { makeFolder } from '../../runtime/files/make-folder.ts'
 import { writeFailed } from '../../runtime/files/place-files.ts'
 import { refuseExisting } from '../../runtime/files/refuse-existing.ts'
@@ -13,6 +14,7 @@ import { openSpine } from '../spine/open-spine.ts'
 import { indexSpine } from '../spine/slice-spine.ts'
 import type { Spine } from '../spine/spine.ts'
 import { settledNow } from '../stream-bounds.ts'
+import { isOfExport, listObjects, removeObjects } from './export-objects.ts'
 import type { ExportChunk, ExportPlan, ExportSpec } from './export-spec.ts'
 
 export interface PlannedExport {
@@ -45,9 +47,7 @@ export async function planExport(
     await indexSpine(db, spine, signal)
     const ranges = rangesOf(spine.rows, 'count' in parts ? parts.count : Math.ceil(spine.rows / parts.rows))
     if (ranges.length > 1) await refuseUnfrozen(db, service)
-    const made = await makeFolder(out).catch((cause: unknown) => {
-      throw writeFailed(out, cause)
-    })
+    const made = isStoredObject(out) ? await clearFolder(out) : await makeFolders(out)
     const { drop: _, table: __, ...stored } = spine
     const chunks: ExportChunk[] = ranges.map((range, part) => ({ part, parts: ranges.length, range }))
     return { plan: { spine: stored, arrivedBefore, unchecked, made: made ?? null }, chunks: [...chunks, { facts: true }], spine }
@@ -59,10 +59,22 @@ export async function planExport(
 
 /** The files that an export into the folder would overwrite: its parts, whatever their number, and its manifest. */
 export async function namesIn(folder: string): Promise<string[]> {
+  if (isStoredObject(folder)) return await listObjects(folder, isOfExport)
   const names = await readdir(folder).catch(() => [])
-  return names
-    .filter((name) => /^part-\d{5,}\.(parquet|csv|jsonl)$/.test(name) || name === 'manifest.json')
-    .map((name) => join(folder, name))
+  return names.filter(isOfExport).map((name) => join(folder, name))
+}
+
+/** @returns the topmost folder that was made */
+async function makeFolders(out: string): Promise<string | undefined> {
+  return await makeFolder(out).catch((cause: unknown) => {
+    throw writeFailed(out, cause)
+  })
+}
+
+/** Removes an export that is replaced, first what says that it is complete. */
+async function clearFolder(out: string): Promise<undefined> {
+  const names = await namesIn(out)
+  await removeObjects(names.toSorted((a, b) => Number(b.endsWith('/manifest.json')) - Number(a.endsWith('/manifest.json'))))
 }
 
 /** @throws LockstepError `NOT_REPRODUCIBLE` naming a source that does not record arrivals */

@@ -3,7 +3,9 @@ import { dirname, join } from 'node:path'
 import { LockstepError } from '../../kernel/errors.ts'
 import type { Database } from '../../runtime/database.ts'
 import type { DatasetManifest } from '../dataset-manifest.ts'
-import { pathOfManifest } from '../dataset-manifest.ts'
+import { pathOfManifest, within } from '../dataset-manifest.ts'
+import { isStoredObject } from '../../runtime/storage/object-store.ts'
+import { putText, readText, removeHidden, removeObjects, removeParts } from './export-objects.ts'
 import { hashFile } from '../files/hash-file.ts'
 import type { SealedFile } from '../../runtime/files/place-files.ts'
 import { placeFiles, writeFailed } from '../../runtime/files/place-files.ts'
@@ -13,7 +15,8 @@ import { namesIn } from './plan-export.ts'
 
 /** Whether the folder contains the manifest of the export, which is written last. */
 export async function isPublished({ id, out }: Pick<ExportSpec, 'id' | 'out'>): Promise<boolean> {
-  const text = await readFile(join(out, 'manifest.json'), 'utf8').catch(() => null)
+  const path = within(out, 'manifest.json')
+  const text = isStoredObject(out) ? await readText(path) : await readFile(path, 'utf8').catch(() => null)
   if (text === null) return false
   try {
     const manifest: unknown = JSON.parse(text)
@@ -35,11 +38,13 @@ export async function publishExport(
   files: readonly SealedFile[],
   { folder, overwrite }: { readonly folder: string; readonly overwrite: boolean },
 ): Promise<void> {
-  const beside = { partial: join(folder, 'manifest.json'), path: pathOfManifest(manifest) }
+  const beside = { partial: within(folder, 'manifest.json'), path: pathOfManifest(manifest) }
   const text = JSON.stringify(manifest)
-  await writeFile(beside.partial, `${JSON.stringify(manifest, null, 2)}\n`, { flush: true }).catch((cause: unknown) => {
-    throw writeFailed(beside.path, cause)
-  })
+  const stored = isStoredObject(manifest.path)
+  if (!stored)
+    await writeFile(beside.partial, `${JSON.stringify(manifest, null, 2)}\n`, { flush: true }).catch((cause: unknown) => {
+      throw writeFailed(beside.path, cause)
+    })
   const { id, path, service } = manifest
   await db.kysely
     .insertInto('lockstep.datasets')
@@ -47,6 +52,7 @@ export async function publishExport(
     .onConflict((conflict) => conflict.column('id').doUpdateSet({ manifest: text }))
     .execute()
   try {
+    if (stored) return await putText(beside.path, `${JSON.stringify(manifest, null, 2)}\n`, false)
     const all = [...files, beside]
     const left: SealedFile[] = []
     for (const file of all) if (!(await isPlaced(file))) left.push(file)
@@ -65,6 +71,15 @@ export async function removeExport(
   job: number,
   parts: readonly { readonly part: number; readonly written: WrittenPart }[],
 ): Promise<void> {
+  if (isStoredObject(spec.out)) {
+    if (await isPublished(spec)) await removeObjects([within(spec.out, 'manifest.json')])
+    await removeParts(
+      spec,
+      parts.map(({ written }) => written),
+    )
+    await forgetDataset(db, spec.id)
+    return await removeHidden(spec, job)
+  }
   if (await isPublished(spec)) await unlink(join(spec.out, 'manifest.json'))
   const folder = exportFolder(spec.out, job)
   for (const { part, written } of parts) {

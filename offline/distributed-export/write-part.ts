@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { access, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import { LockstepError } from '../../kernel/errors.ts'
 import type { ServicePlan } from '../../kernel/service-plan.ts'
 import type { Column, ValueType } from '../../kernel/value-type.ts'
@@ -11,15 +11,19 @@ import { carriedColumns } from '../carried-columns.ts'
 import type { SpineRange } from '../dataset-parts.ts'
 import { partOfRange, rowsOfPart } from '../dataset-parts.ts'
 import type { DatasetRecipe } from '../dataset-recipe.ts'
-import { createDatasetWriter } from '../files/dataset-writer.ts'
-import { writeFailed } from '../../runtime/files/place-files.ts'
+import { openSink } from '../../runtime/files/open-sink.ts'
+import { createDatasetWriter, openOutput } from '../files/dataset-writer.ts'
+import { isStoredObject } from '../../runtime/storage/object-store.ts'
+import { within } from '../dataset-manifest.ts'
+import { placePart, putText } from './export-objects.ts'
+import { placeFiles, writeFailed } from '../../runtime/files/place-files.ts'
 import { joinSpine } from '../join.ts'
 import { countMissingRequired } from '../missing-required.ts'
 import { sliceSpine } from '../spine/slice-spine.ts'
 import { collectStatistics } from '../profile/column-statistics.ts'
 import type { StoredSpine } from '../spine/spine.ts'
 import type { WrittenPart } from './export-spec.ts'
-import { statisticsOfPart } from './export-spec.ts'
+import { partPathOf, statisticsOfPart } from './export-spec.ts'
 
 /** The task of one worker: the rows of one range of a spine, with the same view of the sources as all parts. */
 export interface PartTask extends Pick<DatasetRecipe, 'rule' | 'asOf' | 'knownBefore' | 'columns' | 'dropIncomplete' | 'format'> {
@@ -29,7 +33,12 @@ export interface PartTask extends Pick<DatasetRecipe, 'rule' | 'asOf' | 'knownBe
   readonly spine: StoredSpine
   /** The `xmin` of the first snapshot: all transactions below it are settled. */
   readonly arrivedBefore: number
-  /** The folder where the file is written, under a unique name, until all parts are complete. */
+  /** The folder of the export. */
+  readonly out: string
+  /**
+   * The folder where the file is written, under a unique name, until all parts are complete; in object storage only its
+   * statistics are.
+   */
   readonly folder: string
   /** The name of this process for others: `host:pid`. */
   readonly worker: string
@@ -42,13 +51,15 @@ export interface PartTask extends Pick<DatasetRecipe, 'rule' | 'asOf' | 'knownBe
  * @throws LockstepError `WRITE_FAILED`, and all errors of `joinSpine`
  */
 export async function writePart(db: Database, service: ServicePlan, task: PartTask, signal: AbortSignal): Promise<WrittenPart> {
-  await access(task.folder).catch((cause: unknown) => {
-    throw new LockstepError(
-      'WRITE_FAILED',
-      `The folder "${task.folder}" of the export is not there for the worker "${task.worker}"; let all workers reach it under the same path.`,
-      { cause, details: { path: task.folder } },
-    )
-  })
+  const stored = isStoredObject(task.out)
+  if (!stored)
+    await access(task.folder).catch((cause: unknown) => {
+      throw new LockstepError(
+        'WRITE_FAILED',
+        `The folder "${task.folder}" of the export is not there for the worker "${task.worker}"; let all workers reach it under the same path.`,
+        { cause, details: { path: task.folder } },
+      )
+    })
   const whole = partOfRange(task.range)
   const spine = await sliceSpine(db, task.spine, task.range, signal)
   const carried = carriedColumns(spine, task.columns)
@@ -56,8 +67,15 @@ export async function writePart(db: Database, service: ServicePlan, task: PartTa
     ...carried.map((slot) => spine.columns[slot] as Column),
     ...service.features.map(({ name, type }) => ({ name, type })),
   ]
-  const file = `${task.part}.${randomUUID()}.${task.format}`
-  const writer = await createDatasetWriter(join(task.folder, file), columns, { format: task.format })
+  // an object has its final name at once
+  const path = stored
+    ? partPathOf({ out: task.out, recipe: task }, task.part)
+    : join(task.folder, `${task.part}.${randomUUID()}.${task.format}`)
+  const file = basename(path)
+  const { format } = task
+  const writer = stored
+    ? await openOutput(await openSink(path, false), columns, format)
+    : await createDatasetWriter(path, columns, { format })
   try {
     const missing = countMissingRequired(service)
     const statistics = collectStatistics(columns)
@@ -72,13 +90,16 @@ export async function writePart(db: Database, service: ServicePlan, task: PartTa
       await writer.write(chosen)
     })
     signal.throwIfAborted()
-    const written = await writer.close()
+    const sealed = await writer.seal()
+    await (stored ? placePart(sealed, writer) : placeFiles([sealed], false))
     const state = JSON.stringify(statistics.state(), (_, value: unknown) => (typeof value === 'bigint' ? String(value) : value))
-    const beside = join(task.folder, statisticsOfPart(file))
-    await writeFile(beside, state, { flush: true }).catch((cause: unknown) => {
-      throw writeFailed(beside, cause)
-    })
-    const { rows, bytes, sha256 } = written
+    const beside = within(task.folder, statisticsOfPart(file))
+    if (stored) await putText(beside, state, true)
+    else
+      await writeFile(beside, state, { flush: true }).catch((cause: unknown) => {
+        throw writeFailed(beside, cause)
+      })
+    const { rows, bytes, sha256 } = sealed
     return { file, range: task.range, rows, bytes, sha256, missing: { rows: missing.rows(), byFeature: missing.byFeature() } }
   } catch (error) {
     await writer.abort()

@@ -4,11 +4,17 @@ import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { createDataset } from '../../offline/dataset.ts'
+import type { DatasetManifest } from '../../offline/dataset-manifest.ts'
+import { filesOf } from '../../offline/dataset-manifest.ts'
 import { deleteDatasetFiles } from '../../offline/delete-dataset-files.ts'
+import type { ExportOptions } from '../../offline/distributed-export/begin-export.ts'
+import { beginExport } from '../../offline/distributed-export/begin-export.ts'
+import { exportsInParts } from '../../offline/distributed-export/export-in-parts.ts'
 import { createDatasetWriter } from '../../offline/files/dataset-writer.ts'
 import { mergeRanges } from '../../offline/files/file-bytes.ts'
 import { openTabularFile } from '../../offline/files/tabular-file.ts'
 import { verifyDataset } from '../../offline/verify-dataset.ts'
+import { awaitJob } from '../../runtime/jobs/await-job.ts'
 import type { ObjectStore } from '../../runtime/storage/object-store.ts'
 import { storeOf } from '../../runtime/storage/open-store.ts'
 import type { OwnS3 } from '../services/buckets.ts'
@@ -24,6 +30,7 @@ let s3: OwnS3
 let store: ObjectStore
 let folder = ''
 let opened: OpenedDatabase
+const signal = new AbortController().signal
 
 beforeAll(async () => {
   s3 = await ownS3('rows')
@@ -157,6 +164,44 @@ describe('training sets', () => {
     ])
     expect(await store.head(url)).toBeNull()
     expect(await verifyDataset(opened.db, manifest, () => thingsService, {})).toMatchObject({ files: [{ state: 'gone' }] })
+  })
+
+  it('writes parts that workers share, with the manifest last', async () => {
+    const out = 's3://rows/sets/parts'
+    const { db } = opened
+    const kind = exportsInParts({ db, find: () => Promise.resolve(thingsService) })
+    const run = async (options: { readonly overwrite?: boolean; readonly parts: ExportOptions['parts'] }, ran = kind) => {
+      const { id } = await beginExport({ jobs: db, worker: 'test' }, thingsService, {
+        spine: { sql: manyThings },
+        time: 'moment',
+        out,
+        ...options,
+      })
+      return await awaitJob(db, id, { signal, work: { kinds: [ran], worker: 'test', idleMs: 20 } })
+    }
+    const names = async (): Promise<string[]> => {
+      const found: string[] = []
+      for await (const { url } of store.list(`${out}/`)) found.push(url.slice(out.length + 1))
+      return found
+    }
+    // every part is written twice, as by a worker that was taken for dead
+    const twice: typeof kind = { ...kind, run: async (...args) => (await kind.run(...args), await kind.run(...args)) }
+    expect(await run({ parts: { count: 3 } }, twice)).toMatchObject({ state: 'done', error: null, result: { path: out } })
+    expect(await names()).toEqual(['manifest.json', 'part-00000.parquet', 'part-00001.parquet', 'part-00002.parquet'])
+    const manifest = JSON.parse(await textOf(`${out}/manifest.json`)) as DatasetManifest
+    expect(manifest).toMatchObject({ path: out, spine: { rows: 20_000 } })
+    expect(filesOf(manifest).map(({ path }) => path)).toEqual([0, 1, 2].map((part) => `${out}/part-0000${part}.parquet`))
+    expect(await verifyDataset(db, manifest, () => thingsService, {})).toMatchObject({ equal: true })
+    await expect(run({ parts: { count: 1 } })).rejects.toMatchObject({ code: 'FILE_EXISTS' })
+    expect(await run({ parts: { rows: 10_000 }, overwrite: true })).toMatchObject({ state: 'done' })
+    expect(await names()).toEqual(['manifest.json', 'part-00000.parquet', 'part-00001.parquet'])
+    const robbed: typeof kind = {
+      ...kind,
+      finish: async (...args) => (await store.remove(`${out}/part-00001.parquet`), (await kind.finish?.(...args)) ?? null),
+    }
+    const failed = await run({ parts: { count: 2 }, overwrite: true }, robbed)
+    expect(failed).toMatchObject({ state: 'failed', error: { code: 'FILE_CHANGED' } })
+    await expect.poll(names, { timeout: 60_000 }).toEqual([])
   })
 
   it('takes a spine from object storage', async () => {
