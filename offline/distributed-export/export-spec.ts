@@ -92,6 +92,9 @@ export function statisticsOfPart(file: string): string {
   return `${file}.statistics.json`
 }
 
-export function partPathOf({ out, recipe }: Pick<ExportSpec, 'out' | 'recipe'>, part: number): string {
+export function partPathOf(
+  { out, recipe }: Pick<ExportSpec, 'out'> & { readonly recipe: Pick<ExportSpec['recipe'], 'format'> },
+  part: number,
+): string {
   return within(out, `part-${String(part).padStart(5, '0')}.${recipe.format}`)
 }
