@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, expect, it } from 'vitest'
+import { rebuildExposures } from '../../monitoring/exposures/rebuild-exposures.ts'
 import { startExperiment } from '../../registry/experiments/change-experiment.ts'
 import { promoteModel } from '../../registry/promote.ts'
 import { applyChanges } from '../../registry/apply.ts'
@@ -55,7 +56,7 @@ async function exposed(run: number): Promise<{ unit: string; variant: string; ro
   )
 }
 
-it('exposures of two server processes equal their logs; one that is killed loses its last second, and shows', async () => {
+it('exposures of two server processes equal their logs; what a killed one lost is rebuilt', async () => {
   const { experiment: run } = await startExperiment(world.db, 'prices', {}, { actor: 'test' })
   const [clean, killed] = servers as [(typeof servers)[number], (typeof servers)[number]]
   const units = (of: string, n: number): string[] => Array.from({ length: n }, (_, i) => `${of}${String(i).padStart(4, '0')}`)
@@ -108,4 +109,22 @@ it('exposures of two server processes equal their logs; one that is killed loses
     { open: false, lost: 0 },
     { open: true, lost: 0 },
   ])
+
+  // what the killed one has logged comes back: as if its last exposures had not been written
+  const taken = first.slice(0, 50)
+  const gone = await world.db.query<{ unit: string }>(
+    'DELETE FROM lockstep.exposures WHERE experiment_id = $1 AND unit = ANY ($2) RETURNING unit',
+    [run.id, taken],
+  )
+  expect(gone.length).toBeGreaterThan(20)
+  const inTenMinutes = (Date.now() + 600_000) * 1000
+  expect(await rebuildExposures(world.db, run, 0, inTenMinutes)).toBeGreaterThanOrEqual(gone.length)
+  const rebuilt = await exposed(run.id)
+  expect(rebuilt.map(({ unit, variant }) => [unit, variant])).toEqual((await logged()).map(({ unit, variant }) => [unit, variant]))
+  const [entity] = await world.db.query<{ same: boolean }>(
+    `SELECT bool_and((e.propensity = 0.5) AND e.entity->>'airport' = e.unit AND cardinality(e.entities) > 0) AS same
+     FROM lockstep.exposures e WHERE e.experiment_id = $1 AND e.rebuilt`,
+    [run.id],
+  )
+  expect(entity?.same).toBe(true)
 })
