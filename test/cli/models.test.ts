@@ -104,9 +104,10 @@ describe('the life of a model', () => {
     await expect(lockstep('model', 'unpin', 'delay')).rejects.toMatchObject(refused('NOT_PROMOTABLE', '"delay" is not pinned'))
     await expect(lockstep('model', 'pin', 'delay')).rejects.toMatchObject(refused('USAGE', 'does not name a version'))
 
-    expect(await text('rollout', 'start', 'delay@2', '--share', '12.5%', '--unit', 'distance')).toBe(
+    expect((await text('rollout', 'start', 'delay@2', '--share', '12.5%', '--unit', 'distance')).split('\n')).toEqual([
       'delay@2 gets 12.5 % of the requests without a version, by "distance".',
-    )
+      expect.stringContaining('The candidate reads "airport_delays@1", which was never materialized'),
+    ])
     expect(await text('model', 'list', 'delay')).toMatch(/delay +2 +12\.5 % +challenger/)
     expect(await text('rollout', 'share', 'delay', '0.2')).toContain('delay@2 gets 20 %')
     expect(await text('rollout', 'show', 'delay')).toMatch(
