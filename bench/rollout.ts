@@ -21,9 +21,10 @@
  *     failed_requests    of these, those that failed; 0
  *     mixed_requests     of these, those that no single state explains; 0
  *     restart_s          from readiness after a kill to the first answer by the stored state; at most 1
- *     rollback_s         from the start of a rollout to its end by the controller, of a version that errs and of one that
- *                        is slow
- *     promote_s          the same of a version that is fine, over two steps of 1 s
+ *     rollback_s         from the start of a rollout to its end by the controller, of a version that errs, that is slow,
+ *                        whose calibration is off, whose outcomes are worse, and whose feature is broken
+ *     promote_s          the same of a version that is as good, over two steps of 1 s, and of a better one by its
+ *                        outcomes, over a step of 5 s
  *     rollback_failed_requests   of the requests meanwhile, those that failed; 0
  *
  * Then the statistics of experiments are simulated; `rollout/experiment-statistics.ts` explains their figures.
@@ -47,6 +48,7 @@ import { experimentStatistics } from './rollout/experiment-statistics.ts'
 import { rollBacks } from './rollout/roll-backs.ts'
 import { routerCpu } from './rollout/router-cpu.ts'
 import { shadowLatency } from './rollout/shadow-latency.ts'
+import { shopRollBacks } from './rollout/shop-roll-backs.ts'
 import { perceptron } from './serving/perceptron.ts'
 import { setUp, width } from './serving/set-up.ts'
 
@@ -85,6 +87,7 @@ async function onServers() {
     process.exit(2)
   }
   let result = {}
+  let rolled = null as Awaited<ReturnType<typeof rollBacks>> | null
   await inOwnPlace(postgresUrl, async ({ env }) => {
     const config = loadConfig(env)
     const db = openPostgres(config.postgresUrl as string)
@@ -100,10 +103,22 @@ async function onServers() {
     const cpu = runs('router') ? await routerCpu(config, key, customers, Number(args.cycles)) : {}
     const shadow = runs('shadow') ? await shadowLatency(config, key, customers, Number(args.blocks)) : {}
     const changed = runs('changes') ? await changeUnderLoad({ db, env, key, customers, changes: Number(args.changes) }) : {}
-    const rolled = runs('roll-backs') ? await rollBacks({ db, env, key, customers }) : {}
+    if (runs('roll-backs')) rolled = await rollBacks({ db, env, key, customers })
     await db.close()
     await forgetKeys(redisUrl, config.redisPrefix)
-    result = { ...cpu, ...shadow, ...changed, ...rolled }
+    result = { ...cpu, ...shadow, ...changed }
   })
-  return result
+  return rolled === null ? result : { ...result, ...rolledBack(rolled, await shopRollBacks(postgresUrl)) }
+}
+
+function rolledBack(
+  { errs, slow, better, requests, failed }: Awaited<ReturnType<typeof rollBacks>>,
+  shop: Awaited<ReturnType<typeof shopRollBacks>>,
+) {
+  return {
+    rollback_s: { errs, slow, ...shop.rolledBack },
+    promote_s: { as_good: better, better: shop.better },
+    rollback_requests: requests + shop.requests,
+    rollback_failed_requests: failed + shop.failed,
+  }
 }

@@ -1,16 +1,12 @@
-import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { join } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { inspectModel } from '../../inference/inspect-model.ts'
 import { pushModel } from '../../registry/models.ts'
-import { startRollout } from '../../registry/rollouts/change-rollout.ts'
-import { readRolloutHistory } from '../../registry/rollouts/rollout-history.ts'
 import type { Database } from '../../runtime/database.ts'
 import { floats, makeOnnx } from '../../test/inference/make-onnx.ts'
 import { perceptron } from '../serving/perceptron.ts'
 import { width } from '../serving/set-up.ts'
-import { startServer } from './start-server.ts'
+import { rollOutTo } from './roll-out-to.ts'
+import { startServer, startWorker } from './start-server.ts'
 
 interface RolledBack {
   readonly db: Database
@@ -25,7 +21,6 @@ const gates = {
 }
 const stays = [{ share: 0.5, atLeast: '1h' }]
 const rises = [0.5, 1].map((share) => ({ share, atLeast: '1s', samples: 50 }))
-const maxSeconds = 120
 
 /**
  * Rolls out versions by a plan while two server processes answer and a worker process controls: one that errs, one that
@@ -33,12 +28,9 @@ const maxSeconds = 120
  */
 export async function rollBacks({ db, env, key, customers }: RolledBack) {
   const servers = [await startServer(env), await startServer(env)]
-  const worker = spawn(process.execPath, [join(import.meta.dirname, '../../cli/main.ts'), 'worker'], {
-    env: { ...env, LOCKSTEP_LOG_LEVEL: 'error' },
-    stdio: ['ignore', 'ignore', 'inherit'],
-  })
+  const worker = startWorker(env)
   const headers = { 'content-type': 'application/json', authorization: `Bearer ${key}` }
-  const counts = { rollback_requests: 0, rollback_failed_requests: 0 }
+  const counts = { requests: 0, failed: 0 }
   let over = false
   const load = async (url: string) => {
     for (let i = 0; !over; i++) {
@@ -48,31 +40,20 @@ export async function rollBacks({ db, env, key, customers }: RolledBack) {
         async (response) => (await response.text(), response.status),
         () => 0,
       )
-      counts.rollback_requests++
-      if (status !== 200) counts.rollback_failed_requests++
+      counts.requests++
+      if (status !== 200) counts.failed++
     }
   }
   const loads = servers.flatMap(({ url }) => [load(url), load(url)])
   const push = async (bytes: Buffer): Promise<number> =>
     (await pushModel(db, { model: 'score', bytes, contract: await inspectModel(bytes) })).version.version
-  /** @returns seconds from its start to its end */
-  const rollOut = async (version: number, own: object, end: 'rolled back' | 'promoted'): Promise<number> => {
-    const plan = { every: '300ms', ...own }
-    await startRollout(db, 'score', { version, plan, unit: 'customer' }, { actor: 'bench' })
-    const began = performance.now()
-    for (;;) {
-      const { rollout } = await readRolloutHistory(db.kysely, 'score')
-      const seconds = (performance.now() - began) / 1000
-      if (rollout?.state === end) return Math.round(seconds * 100) / 100
-      if (rollout?.state !== 'running' || seconds > maxSeconds) throw new Error(`Version ${version} is "${rollout?.state}", not "${end}".`)
-      await sleep(20)
-    }
-  }
+  const rollOut = (version: number, plan: object, end: 'rolled back' | 'promoted') =>
+    rollOutTo(db, { model: 'score', version, unit: 'customer' }, plan, end)
   try {
     const errs = await rollOut(await push(erringModel()), { steps: stays, gates: [gates.errors] }, 'rolled back')
     const slow = await rollOut(await push(perceptron(width, 200_000)), { steps: stays, gates: [gates.latency] }, 'rolled back')
     const better = await rollOut(2, { steps: rises, gates: [gates.errors] }, 'promoted')
-    return { rollback_s: { errs, slow }, promote_s: better, ...counts }
+    return { errs, slow, better, ...counts }
   } finally {
     over = true
     await Promise.all(loads)

@@ -26,3 +26,11 @@ export async function startServer(env: NodeJS.ProcessEnv): Promise<Started> {
   while ((await fetch(`${url}/readyz`)).status !== 200) await sleep(50)
   return { child, url }
 }
+
+/** A process that runs jobs, the control of rollouts among them. */
+export function startWorker(env: NodeJS.ProcessEnv): ChildProcess {
+  return spawn(process.execPath, [join(import.meta.dirname, '../../cli/main.ts'), 'worker'], {
+    env: { ...env, LOCKSTEP_LOG_LEVEL: 'error' },
+    stdio: ['ignore', 'ignore', 'inherit'],
+  })
+}
