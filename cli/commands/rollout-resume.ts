@@ -1,9 +1,8 @@
 import { resumeRollout } from '../../registry/rollouts/change-rollout.ts'
-import { rolloutChangeAnswer } from '../../serving/protocols/http/rollout-answers.ts'
-import { actorOf, reasonOption } from '../actor.ts'
+import { reasonOption } from '../actor.ts'
+import { changeRollout } from '../change-rollout.ts'
 import type { Command } from '../command.ts'
-import { serverOf, serverOption } from '../remote/server-option.ts'
-import { rolloutChangeText } from '../rollout-text.ts'
+import { serverOption } from '../remote/server-option.ts'
 
 export const rolloutResumeCommand: Command = {
   name: 'rollout resume',
@@ -12,13 +11,5 @@ export const rolloutResumeCommand: Command = {
   arguments: [{ name: 'NAME', help: 'The model.' }],
   options: { reason: reasonOption, server: serverOption },
   example: 'lockstep rollout resume delay',
-  async run(context, input) {
-    const [name, by, server] = [input.argument('NAME'), actorOf(input), serverOf(context, input)]
-    const path = `/v1/models/${encodeURIComponent(name)}/rollout/resume`
-    const change =
-      server === null
-        ? await resumeRollout(await context.database(), name, by)
-        : await server.ask('POST', path, { reason: by.reason }, rolloutChangeAnswer)
-    return { json: change, text: rolloutChangeText(change) }
-  },
+  run: (context, input) => changeRollout(context, input, resumeRollout, { action: 'resume' }),
 }

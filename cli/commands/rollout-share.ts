@@ -1,9 +1,9 @@
 import { changeShare } from '../../registry/rollouts/change-rollout.ts'
-import { rolloutChangeAnswer } from '../../serving/protocols/http/rollout-answers.ts'
-import { actorOf, reasonOption } from '../actor.ts'
+import { reasonOption } from '../actor.ts'
+import { changeRollout } from '../change-rollout.ts'
 import type { Command } from '../command.ts'
-import { serverOf, serverOption } from '../remote/server-option.ts'
-import { parseShare, rolloutChangeText } from '../rollout-text.ts'
+import { serverOption } from '../remote/server-option.ts'
+import { parseShare } from '../rollout-text.ts'
 
 export const rolloutShareCommand: Command = {
   name: 'rollout share',
@@ -18,12 +18,8 @@ export const rolloutShareCommand: Command = {
   options: { reason: reasonOption, server: serverOption },
   example: 'lockstep rollout share delay 20%',
   async run(context, input) {
-    const [name, share, by] = [input.argument('NAME'), parseShare(input.argument('SHARE')), actorOf(input)]
-    const [server, path] = [serverOf(context, input), `/v1/models/${encodeURIComponent(name)}/rollout/share`]
-    const change =
-      server === null
-        ? await changeShare(await context.database(), name, share, by)
-        : await server.ask('PUT', path, { share, reason: by.reason }, rolloutChangeAnswer)
-    return { json: change, text: rolloutChangeText(change) }
+    const share = parseShare(input.argument('SHARE'))
+    const how = { action: 'share', method: 'PUT', body: { share } } as const
+    return await changeRollout(context, input, (db, name, by) => changeShare(db, name, share, by), how)
   },
 }
