@@ -1,4 +1,10 @@
 import { afterAll, beforeAll, expect, it } from 'vitest'
+import type { Command } from '../../cli/command.ts'
+import { experimentDecideCommand } from '../../cli/commands/experiment-decide.ts'
+import { rolloutShowCommand } from '../../cli/commands/rollout-show.ts'
+import { createContext } from '../../cli/context.ts'
+import { parseInput } from '../../cli/input.ts'
+import { createTerminal } from '../../cli/terminal.ts'
 import type { ExperimentSpec, MeasureSpec, MetricSpec } from '../../kernel/experiment-spec.ts'
 import type { OutcomeSpec } from '../../kernel/outcome-spec.ts'
 import type { SourceSpec } from '../../kernel/view-spec.ts'
@@ -7,6 +13,7 @@ import type { ExperimentReport } from '../../monitoring/experiments/experiment-r
 import { readExposures } from '../../monitoring/exposures/read-exposures.ts'
 import { applyChanges } from '../../registry/apply.ts'
 import { loadCatalog } from '../../registry/catalog.ts'
+import { loadConfig } from '../../runtime/config.ts'
 import { createRandom } from '../../statistics/random.ts'
 import { hash, servingSet } from './definitions.ts'
 import { until } from './gate.ts'
@@ -116,10 +123,10 @@ it('an experiment on a server finds the planted effects, and its decision ends i
     const { body } = await ask(url, '/v1/predict', { model: 'delay', entities: airports.map((airport) => ({ airport, distance: 100 })) })
     for (const [i, airport] of airports.entries()) predictions.set(airport, body.predictionIds[i] as string)
   }
-  const run = await requireRun(world.db, 'weather')
+  const started = await requireRun(world.db, 'weather')
   const exposed = async () => {
     const all = []
-    for await (const each of readExposures(world.db, run.id)) all.push(each)
+    for await (const each of readExposures(world.db, started.id)) all.push(each)
     return all
   }
   await until(async () => (await exposed()).length === units)
@@ -146,10 +153,10 @@ it('an experiment on a server finds the planted effects, and its decision ends i
   )
   const catalog = await loadCatalog(world.db)
   const now = Date.now() * 1000
-  const early = await analyzeRun(world.db, catalog, run, now)
+  const early = await analyzeRun(world.db, catalog, started, now)
   expect(early.metrics[0]?.arms.map(({ units: mature }) => mature)).toEqual([0, 0])
   expect(early.metrics[0]?.comparisons[0]?.waitsFor).toMatchObject({ units: 0, needed: 100 })
-  await analyzeRun(world.db, catalog, run, now + 50 * hour)
+  await analyzeRun(world.db, catalog, started, now + 50 * hour)
 
   const answer = await ask(url, '/v1/experiments/weather/results')
   const { result, looks, versions } = answer.body as unknown as ExperimentReport
@@ -197,8 +204,40 @@ it('an experiment on a server finds the planted effects, and its decision ends i
   aheadMicros = 0
 
   expect((await ask(url, '/v1/experiments/weather/decide', { variant: 'treatment' })).status).toBe(400)
-  const decided = await ask(url, '/v1/experiments/weather/decide', { variant: 'treatment', reason: 'lower costs' })
-  expect(decided.body).toMatchObject({ decision: { variant: 'treatment', version: 2, reason: 'lower costs', evidence: { failing: [] } } })
+  // its winner rolls out at once
+  const said: string[] = []
+  const stop = new AbortController()
+  const run = async (command: Command, ...words: readonly string[]) => {
+    const out = { write: (text: string) => said.push(text) > 0 }
+    const config = loadConfig({ LOCKSTEP_LOG_LEVEL: 'silent', LOCKSTEP_SERVER: url })
+    return await command.run(createContext(config, createTerminal(false, { out, err: out }), stop.signal), parseInput(command, words))
+  }
+  const decided = await run(experimentDecideCommand, 'weather', '--variant', 'treatment', '--reason', 'lower costs', '--rollout')
+  expect(decided).toMatchObject({
+    json: {
+      decision: { variant: 'treatment', version: 2, reason: 'lower costs', evidence: { failing: [] } },
+      rollout: { rollout: { version: 2, share: 0.01, step: 0 } },
+    },
+    text: expect.stringMatching(/decided for treatment, version 2 of delay\.\n.*stopped.*\ndelay@2 gets 1 %/) as string,
+  })
+  await expect(run(experimentDecideCommand, 'weather', '--variant', 'control', '--reason', 'after all')).rejects.toThrow(
+    'is decided already',
+  )
+  try {
+    const watching = run(rolloutShowCommand, 'delay', '--watch')
+    const isSaid = (text: string) => until(async () => said.join('').includes(text))
+    await isSaid('  start  ')
+    expect((await ask(url, '/v1/models/delay/rollout/pause', { reason: 'weekend' })).status).toBe(200)
+    await isSaid('    weekend')
+    expect((await ask(url, '/v1/models/delay/rollout/abort', {})).status).toBe(200)
+    expect(await watching).toMatchObject({
+      json: { rollout: { state: 'aborted' } },
+      text: expect.stringContaining('state      aborted') as string,
+    })
+    expect(said.join('').match(/ {4}weekend/g)).toHaveLength(1)
+  } finally {
+    stop.abort()
+  }
   await until(async () => {
     const { body } = await ask(url, '/v1/predict', { model: 'delay', entities: [{ airport: 'A0', distance: 100 }] })
     return (body as unknown as { role: string }).role === 'champion'
