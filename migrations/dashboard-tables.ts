@@ -30,3 +30,15 @@ export interface ModelFiguresTable {
   report: ColumnType<unknown, string, string>
   created_at: Generated<Date>
 }
+
+/** What the parity checks of servers found (monitoring/parity/stored-parity.ts). */
+export interface ParityHoursTable {
+  hour: Date
+  service: string
+  feature: string
+  view: string
+  verdict: string
+  count: ColumnType<string, number, number>
+  /** The id of a request with such a value. */
+  example: string | null
+}

@@ -36,6 +36,7 @@ import * as pipelines from './0034-pipelines.ts'
 import * as rebuiltExposures from './0035-rebuilt-exposures.ts'
 import * as experimentAllocations from './0036-experiment-allocations.ts'
 import * as modelFigures from './0037-model-figures.ts'
+import * as parityHours from './0038-parity-hours.ts'
 
 /**
  * Every migration, in order. Append-only: each has already run on some database, so it is never edited, renamed or
@@ -79,4 +80,5 @@ export const migrations: Readonly<Record<string, Migration>> = {
   '0035-rebuilt-exposures': rebuiltExposures,
   '0036-experiment-allocations': experimentAllocations,
   '0037-model-figures': modelFigures,
+  '0038-parity-hours': parityHours,
 }

@@ -7,7 +7,7 @@ import type {
   MonitorStatesTable,
   ServerClocksTable,
 } from './alert-tables.ts'
-import type { ModelFiguresTable, UiCodesTable, UiSessionsTable } from './dashboard-tables.ts'
+import type { ModelFiguresTable, ParityHoursTable, UiCodesTable, UiSessionsTable } from './dashboard-tables.ts'
 import type { PipelineAnswersTable, PipelinesTable } from './pipeline-tables.ts'
 import type { BaselinesTable, MergedRollupsTable, RollupsTable } from './rollup-tables.ts'
 import type {
@@ -65,6 +65,7 @@ export interface LockstepTables {
   'lockstep.alert_deliveries': AlertDeliveriesTable
   'lockstep.server_clocks': ServerClocksTable
   'lockstep.model_figures': ModelFiguresTable
+  'lockstep.parity_hours': ParityHoursTable
   'lockstep.ui_codes': UiCodesTable
   'lockstep.ui_sessions': UiSessionsTable
   'lockstep.pipelines': PipelinesTable

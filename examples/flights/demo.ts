@@ -8,12 +8,14 @@ import { count, duration } from '../../cli/human.ts'
 import { createInterrupt } from '../../cli/interrupt.ts'
 import { reportError } from '../../cli/report-error.ts'
 import { createTerminal } from '../../cli/terminal.ts'
+import { uiLink } from '../../cli/ui-link.ts'
 import { withContext } from '../../cli/with-context.ts'
 import { LockstepError } from '../../kernel/errors.ts'
 import type { Config } from '../../runtime/config.ts'
 import { loadConfig } from '../../runtime/config.ts'
 import { tryPort } from '../../runtime/listen.ts'
-import { changeModels, changeSteps } from './change-models.ts'
+import { codeSeconds } from '../../registry/keys/dashboard-sessions.ts'
+import { changeModels, changeSteps, keepReplaying } from './change-models.ts'
 import type { AskedFlight } from './ask.ts'
 import { askServer, flightsBetween, requestBody } from './ask.ts'
 import { evaluate, juneSpine } from './evaluate.ts'
@@ -173,10 +175,14 @@ async function demo(context: Context, every: number, rollout: boolean, end: Abor
   if (end !== null && !rollout) return
   const staying = stay?.()
   if (rollout) {
-    await changeModels(context, steps, { url, from: Date.parse(asOf), here })
+    const replay = await changeModels(context, steps, { url, from: Date.parse(asOf), here })
+    if (end === null) await keepReplaying(context, steps, replay, Date.parse(endOfData))
     say(`\nReady after ${duration(elapsedMs())}.`)
   }
-  if (end === null) say(invitation(url, asOf, flights))
+  if (end === null) {
+    say(invitation(url, asOf, flights))
+    say(`The dashboard, for one log-in within ${codeSeconds} s (press Enter for another link):\n  ${await uiLink(context, `${url}/ui/`)}`)
+  }
   end?.abort()
   await staying
 }

@@ -7,6 +7,7 @@ import type { Logger } from '../../runtime/log.ts'
 import type { ParityReport } from './check-parity.ts'
 import { checkParity } from './check-parity.ts'
 import { verdicts } from './classify.ts'
+import { storeParity } from './stored-parity.ts'
 
 export interface ParityWatchDeps {
   /** @throws LockstepError `POSTGRES_UNAVAILABLE` */
@@ -87,7 +88,9 @@ export function createParityWatch(deps: ParityWatchDeps, { vectors, delayMicros 
       try {
         const signal = AbortSignal.any([deps.signal, AbortSignal.timeout(checkMs)])
         const options = { since, until, limit: vectors, order: 'random', signal } as const
-        count(await deps.inTurn(() => checkParity(deps.database(), deps.catalog(), options)))
+        const report = await deps.inTurn(() => checkParity(deps.database(), deps.catalog(), options))
+        count(report)
+        await storeParity(deps.database(), report, until)
         checkedUntil = until
         last.set(clock() / 1e6)
         failing = false

@@ -10,6 +10,7 @@ import { explainModel, explainStartModel } from './explain/explain-models.ts'
 import { receiptModel } from './explain/receipt-model.ts'
 import { experimentModel } from './experiments/experiment-model.ts'
 import { decisionModel, rolloutModel } from './rollouts/rollout-model.ts'
+import { parityModel } from './parity/parity-model.ts'
 import type { ReadModel } from './read-model.ts'
 
 /** All that the dashboard reads. A number has one place here, so that two pages cannot disagree. */
@@ -32,6 +33,7 @@ export const readModels: readonly ReadModel[] = [
   explainStartModel,
   explainModel,
   receiptModel,
+  parityModel,
   jobsModel,
   alertsModel,
   keysModel,

@@ -1,12 +1,13 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { recordEvaluation } from '../../../monitoring/alerts/record-evaluation.ts'
+import { storeParity } from '../../../monitoring/parity/stored-parity.ts'
 import { createKey, listKeys } from '../../../registry/keys/api-keys.ts'
 import { formatTimestamp } from '../../../kernel/time.ts'
 import { defaultUi } from '../../../runtime/ui-settings.ts'
 import { readModels } from '../../../serving/dashboard/read-models.ts'
 import { checked, clockMonitor, hookAt, minute, result } from '../../monitoring/alerts/monitors.ts'
 import type { World } from '../world.ts'
-import { ask, createWorld } from '../world.ts'
+import { ask, createWorld, noon } from '../world.ts'
 import type { Visitor } from './visitor.ts'
 import { createVisitor } from './visitor.ts'
 
@@ -165,6 +166,38 @@ describe('explain', () => {
     ])
       expect((await ann.ask(`/ui/api/explain?entity=${entity}`)).body.error?.code).toBe(code)
     expect((await ann.ask('/ui/api/explain?entity=airport:ATL&at=yesterday')).status).toBe(400)
+  })
+})
+
+describe('parity', () => {
+  it('is by feature and hour, as the checks of servers stored it', async () => {
+    const equal = { late: 0, stale: 0, tie: 0, ttl: 0, other: 0 }
+    const features = [{ service: 'flight@1', feature: 'lastDelay', view: 'airport_delays@1', ...equal, equal: 8, late: 2 }] as const
+    const example = {
+      verdict: 'late',
+      service: 'flight@1',
+      feature: 'lastDelay',
+      model: 'delay',
+      version: 1,
+      requestId: 'r1',
+      entity: 0,
+      keys: {},
+    } as const
+    const shown = { asOf: '2001-07-01T11:10:00Z', logged: { value: 1, status: 'PRESENT', eventTime: null }, history: null } as const
+    const report = { vectors: 10, skipped: { definitions: 0, degraded: 0, unreadable: 0 }, features, examples: [{ ...example, ...shown }] }
+    for (let check = 0; check < 2; check++) await storeParity(world.db, report, noon - 50 * 60_000_000)
+    expect(await dataOf('/parity?from=2001-07-01T10:00:00Z&to=2001-07-01T12:00:00Z')).toEqual({
+      finding: '20.0 % of 20 served values differ from those of training.',
+      checkedAt: '2001-07-01T11:00:00.000Z',
+      times: [10, 11, 12].map((hour) => Date.UTC(2001, 6, 1, hour)),
+      rows: [
+        {
+          feature: 'lastDelay',
+          view: 'airport_delays@1',
+          cells: [null, { checked: 20, share: 0.2, by: { late: 4 }, example: 'r1' }, null],
+        },
+      ],
+    })
   })
 })
 

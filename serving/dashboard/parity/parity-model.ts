@@ -1,0 +1,56 @@
+import { z } from 'zod'
+import { parseTimestamp } from '../../../kernel/time.ts'
+import type { ParityHour } from '../../../monitoring/parity/stored-parity.ts'
+import { readParity } from '../../../monitoring/parity/stored-parity.ts'
+import type { ParityData } from '../contract/parity.ts'
+import { parity } from '../contract/parity.ts'
+import { percent } from '../models/drift-lines.ts'
+import { readModel } from '../read-model.ts'
+
+const hourMicros = 3_600_000_000
+const maxHours = 31 * 24
+const moment = z.string().max(60).optional()
+
+type Cell = NonNullable<ParityData['rows'][number]['cells'][number]>
+
+/** What the parity checks found, by feature and hour. */
+export const parityModel = readModel({
+  path: '/parity',
+  scope: 'ui:read',
+  query: z.object({ from: moment, to: moment }),
+  data: parity,
+  async read({ db, now, query }) {
+    const to = query.to === undefined || query.to === '' ? now : parseTimestamp(query.to)
+    const asked = query.from === undefined || query.from === '' ? to - 24 * hourMicros : parseTimestamp(query.from)
+    const from = Math.floor(Math.max(asked, to - maxHours * hourMicros) / hourMicros) * hourMicros
+    const found = await readParity(db, { from, to })
+    const times: number[] = []
+    for (let at = from; at <= to; at += hourMicros) times.push(at / 1000)
+    const rows = [...Map.groupBy(found, ({ view, feature }) => `${view} ${feature}`)].map(([, of]): ParityData['rows'][number] => {
+      const hours = Map.groupBy(of, ({ hour }) => hour.getTime())
+      const [first] = of
+      return { feature: first?.feature ?? '', view: first?.view ?? '', cells: times.map((t) => cellOf(hours.get(t))) }
+    })
+    const data: ParityData = { finding: findingOf(found), checkedAt: found.at(-1)?.hour.toISOString() ?? null, times, rows }
+    return { data, sampled: 'logged vectors (LOCKSTEP_PARITY_PER_MINUTE)' }
+  },
+})
+
+function cellOf(of: readonly ParityHour[] | undefined): Cell | null {
+  if (of === undefined) return null
+  const checked = of.reduce((sum, { count }) => sum + count, 0)
+  const different = of.filter(({ verdict }) => verdict !== 'equal')
+  return {
+    checked,
+    share: different.reduce((sum, { count }) => sum + count, 0) / checked,
+    by: Object.fromEntries(different.map(({ verdict, count }) => [verdict, count])),
+    example: different.find(({ example }) => example !== null)?.example ?? null,
+  }
+}
+
+function findingOf(found: readonly ParityHour[]): string {
+  const checked = found.reduce((sum, { count }) => sum + count, 0)
+  if (checked === 0) return 'Nothing was checked in this time. Servers check logged vectors if LOCKSTEP_PARITY_PER_MINUTE is set.'
+  const different = found.reduce((sum, { verdict, count }) => sum + (verdict === 'equal' ? 0 : count), 0)
+  return `${percent(different / checked)} of ${checked.toLocaleString('en-US')} served values differ from those of training.`
+}
