@@ -9,7 +9,7 @@
  *     peak_rss_mb         of the process that works on a batch, by its rows
  *
  *     engines             CPU seconds per million rows of a training set by PostgreSQL with its backends, DuckDB and, where
- *                         LOCKSTEP_BENCH_PYTHON names a Python with pyspark, Spark; ratio_duckdb: DuckDB's over PostgreSQL's
+ *                         BENCH_PYTHON names a Python with pyspark, Spark; ratio_duckdb: DuckDB's over PostgreSQL's
  *
  *     LOCKSTEP_POSTGRES_URL=… npm run bench -- batch [--rows 1000000] [--more 3000000] [--only engines] [--json]
  *

@@ -1,5 +1,5 @@
-import { readFile, rm, stat } from 'node:fs/promises'
 import { spawnSync } from 'node:child_process'
+import { readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { DuckDBInstance } from '@duckdb/node-api'
 import { createDataset } from '../../offline/dataset.ts'
@@ -7,7 +7,6 @@ import { createDuckDbEngine } from '../../offline/duckdb/duckdb-engine.ts'
 import type { FileEngine } from '../../offline/join-engine.ts'
 import { loadCatalog } from '../../registry/catalog.ts'
 import type { Database } from '../../runtime/database.ts'
-import { writeFile } from 'node:fs/promises'
 import { exportPlan } from '../../serving/engines/export-plan.ts'
 
 // One training set of the flights by each engine: the same spine of Parquet, the same 12 features, and the same bytes.
@@ -92,9 +91,9 @@ async function backendSeconds(db: Database): Promise<number> {
   return ticks / 100
 }
 
-/** null: `LOCKSTEP_BENCH_PYTHON` names no Python that has pyspark. */
+/** null: `BENCH_PYTHON` names no Python that has pyspark. */
 async function bySpark(db: Database, folder: string, rows: number): Promise<EngineRun | null> {
-  const python = process.env['LOCKSTEP_BENCH_PYTHON']
+  const python = process.env['BENCH_PYTHON']
   if (python === undefined) return null
   const [spine, plan, out] = [await spineFile(folder, rows), join(folder, 'twelve.lockstep'), join(folder, 'spark')]
   const rule = { rule: { knowledge: 'bitemporal', freshness: 'served' }, bound: 'before', knownBefore: null } as const
@@ -119,7 +118,7 @@ async function bySpark(db: Database, folder: string, rows: number): Promise<Engi
   const submit = `'${join(python, '../spark-submit')}' --master 'local[2]' --conf spark.sql.shuffle.partitions=2 '${script}' ${words.map((word) => `'${word}'`).join(' ')}`
   const { stdout, stderr, status } = spawnSync('bash', ['-c', `${submit} >&2; code=$?; times; exit $code`], {
     encoding: 'utf8',
-    env: { ...process.env, PYSPARK_PYTHON: python },
+    env: { ...process.env, PYSPARK_PYTHON: python, SPARK_LOCAL_IP: '127.0.0.1' },
   })
   if (status !== 0) throw new Error(stderr.slice(-4000))
   const times = [...stdout.matchAll(/(\d+)m([\d.]+)s/g)].map(([, minutes, seconds]) => 60 * Number(minutes) + Number(seconds))

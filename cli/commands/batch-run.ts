@@ -1,4 +1,6 @@
+import { createHash } from 'node:crypto'
 import { LockstepError, messageOf } from '../../kernel/errors.ts'
+import type { JoinProgress } from '../../offline/join.ts'
 import { isEmbedded } from '../../runtime/database.ts'
 import { jobFailure } from '../../runtime/jobs/await-job.ts'
 import { absoluteName } from '../../runtime/storage/object-store.ts'
@@ -7,10 +9,16 @@ import { parseModelReference } from '../../registry/pick-version.ts'
 import { batchJson, readBatch } from '../../serving/batch/batch-json.ts'
 import type { BatchRequest } from '../../serving/batch/batch-spec.ts'
 import { beginBatch } from '../../serving/batch/begin-batch.ts'
+import { runEngineBatch } from '../../serving/engines/engine-batch.ts'
 import { actorOf, reasonOption } from '../actor.ts'
 import { batchText } from '../batch-text.ts'
 import { batchJobs, maxRefusedOf, outputUrl } from '../batch-tools.ts'
-import type { Command } from '../command.ts'
+import type { Command, Outcome } from '../command.ts'
+import type { Context } from '../context.ts'
+import type { EngineChoice } from '../engine-option.ts'
+import { engineOf, engineOptions, withFileEngine } from '../engine-option.ts'
+import { bytes, counted } from '../human.ts'
+import { createJoinProgress } from '../join-progress.ts'
 import { reportToDagster } from '../dagster-pipes.ts'
 import { exitCodeOf, ifEmptyOption } from '../if-empty.ts'
 import { durationOption } from '../duration-option.ts'
@@ -64,12 +72,15 @@ export const batchRunCommand: Command = {
     'max-refused': { value: 'LIMIT', help: 'Fail if more rows have no prediction: a share such as 1%, or a number. Default: no limit.' },
     detach: { help: 'Begin the batch and leave it to workers.' },
     overwrite: { help: 'Replace a batch that is in the folder or table.' },
+    ...engineOptions,
     'if-empty': ifEmptyOption,
     reason: reasonOption,
   },
   streams: true,
   example: 'lockstep batch run delay --spine june.parquet --out s3://ml/delays/june --id delays/june --max-refused 1%',
   async run(context, input) {
+    const engine = engineOf(input, ['detach', 'online'])
+    if (engine !== null) return await runByEngine(context, input, engine)
     const tools = await jobTools(context)
     const detach = input.flag('detach')
     const jobs = batchJobs(context, tools)
@@ -128,6 +139,30 @@ export const batchRunCommand: Command = {
     const text = wasDone ? `The batch was done before.\n${batchText(batch)}` : batchText(batch)
     return { json: { ...batch, joined: begun.joined }, text, ...exitCodeOf(input, result?.rows ?? 0) }
   },
+}
+
+/** Predicts from files, in this process alone. */
+async function runByEngine(context: Context, input: Input, choice: EngineChoice): Promise<Outcome> {
+  const request = requestOf(input)
+  const id = input.text('id') ?? request.out
+  const [db, catalog] = [await context.database(), await context.catalog()]
+  const bar = createJoinProgress(context.terminal, { join: `Joining for ${request.model}`, write: 'Predicting' })
+  const onProgress = (progress: JoinProgress): void => bar.update(progress)
+  try {
+    const manifest = await withFileEngine(choice, (engine) =>
+      runEngineBatch({ db, catalog, engine }, id, request, { signal: context.signal, log: context.log, onProgress }),
+    )
+    const { rows, refused, parts, model, version, bytes: size } = manifest
+    const dataVersion = createHash('sha256')
+      .update(parts.map(({ sha256 }) => sha256).join('\n'))
+      .digest('hex')
+    const metadata = { batch: id, path: request.out, model: `${model}@${version}`, rows, refused, bytes: size }
+    await reportToDagster({ metadata, dataVersion })
+    const text = `Predicted ${counted(rows, 'row')} with ${model}@${version} into ${request.out} (${counted(parts.length, 'part')}, ${bytes(size)}); ${counted(refused, 'row')} without a prediction.`
+    return { json: manifest, text, ...exitCodeOf(input, rows) }
+  } finally {
+    bar.end()
+  }
 }
 
 function requestOf(input: Input): BatchRequest {

@@ -92,7 +92,7 @@ export function createBatchJobs(tools: BatchTools): BatchJobs {
   }
 }
 
-function manifestOf(
+export function manifestOf(
   job: number,
   { id, createdAt, request, version, sha256, service, arrivedBefore, etag }: BatchSpec,
   { spine }: BatchPlan,
@@ -138,7 +138,7 @@ function manifestOf(
 }
 
 /** @throws LockstepError `TOO_MANY_REFUSED` */
-function requireFewRefused({ id, request: { maxRefused } }: BatchSpec, { rows, refused }: BatchManifest): void {
+export function requireFewRefused({ id, request: { maxRefused } }: BatchSpec, { rows, refused }: BatchManifest): void {
   if (maxRefused === null) return
   const allowed = 'rows' in maxRefused ? maxRefused.rows : maxRefused.share * rows
   if (refused <= allowed) return

@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import type { DatasetManifest } from '../../offline/dataset-manifest.ts'
 import type { StoredSpine } from '../../offline/spine/spine.ts'
 
 /** The job kind of batch inference. */
@@ -118,6 +119,8 @@ export interface BatchManifest {
   readonly rowsPerCpuSecond: number
   /** The most that one of these processes had in memory. */
   readonly peakMegabytes: number
+  /** What sorted the rows of files, and these files. Absent: the database. */
+  readonly engine?: DatasetManifest['engine']
 }
 
 /** What the history of jobs keeps of a finished batch: nothing of its rows. */

@@ -100,7 +100,7 @@ async function requireUnchanged(input: BatchSpec['request']['spine'], etag: stri
 }
 
 /** @throws LockstepError `SPINE_INVALID` */
-function refuseClash(spine: readonly Column[], outputs: readonly Column[], own: readonly string[]): void {
+export function refuseClash(spine: readonly Column[], outputs: readonly Column[], own: readonly string[]): void {
   const clash = spine.find(({ name }) => own.includes(name) || outputs.some((output) => output.name === name))
   if (clash === undefined) return
   const owner = outputs.some(({ name }) => name === clash.name) ? 'an output of the model' : 'a column that every batch has'

@@ -1,6 +1,4 @@
 import { createProcessPool } from '../../inference/process-pool.ts'
-import type { OpenModel } from '../../inference/open-model.ts'
-import { openModel } from '../../inference/open-model.ts'
 import type { ViewValues } from '../../kernel/state.ts'
 import type { Value } from '../../kernel/value-type.ts'
 import { LockstepError } from '../../kernel/errors.ts'
@@ -12,7 +10,8 @@ import { arrowBatch, arrowEnd, arrowHead } from '../../runtime/arrow/arrow-strea
 import { readArrowStream } from '../../runtime/arrow/read-arrow-stream.ts'
 import type { Logger } from '../../runtime/log.ts'
 import { predictJoined } from '../batch/write-batch-part.ts'
-import type { EnginePlan, PlannedModel } from './engine-plan.ts'
+import type { EnginePlan } from './engine-plan.ts'
+import { loadPlanned } from './load-planned.ts'
 
 /** The rows that a step of a plan writes. Its end mark comes last, once all rows are answered. */
 export interface PartitionOutput {
@@ -93,24 +92,6 @@ export async function runFinish(
     await model?.close()
     pool.close()
   }
-}
-
-function loadPlanned(
-  { name, binding, operational, bytes }: PlannedModel,
-  pool: ReturnType<typeof createProcessPool>,
-  log: Logger,
-): Promise<OpenModel> {
-  return openModel(() => Promise.resolve(bytes), {
-    binding,
-    name,
-    operational,
-    pool,
-    log,
-    onRun: () => undefined,
-    onWait: () => undefined,
-    onLookups: () => undefined,
-    onEnd: (reason) => log.error({ model: name, reason }, 'a model process ended during a run'),
-  })
 }
 
 /** The answers of a pass by column of its output, until they are written. */

@@ -15,7 +15,9 @@ import pyarrow.parquet as pq
 from pyspark.sql import SparkSession
 
 root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-sys.path.insert(0, os.path.join(root, "serving", "engines"))
+engines = os.path.join(root, "serving", "engines")
+sys.path.insert(0, engines)
+os.environ |= {"PYSPARK_PYTHON": sys.executable, "PYTHONPATH": engines, "SPARK_LOCAL_IP": "127.0.0.1"}
 import lockstep_spark  # noqa: E402
 
 folder, command = sys.argv[1:]

@@ -1,13 +1,16 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
+import { pathToFileURL } from 'node:url'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { perceptron } from '../../../bench/serving/perceptron.ts'
 import { inspectModel } from '../../../inference/inspect-model.ts'
 import type { Value } from '../../../kernel/value-type.ts'
+import { createDuckDbEngine } from '../../../offline/duckdb/duckdb-engine.ts'
+import { openTabularFile } from '../../../offline/files/tabular-file.ts'
 import { joinSpine } from '../../../offline/join.ts'
 import { openSpine } from '../../../offline/spine/open-spine.ts'
 import type { PartitionOptions } from '../../../offline/partition/fold-partition.ts'
@@ -16,6 +19,8 @@ import { loadCatalog } from '../../../registry/catalog.ts'
 import { loadDefinitions } from '../../../registry/load-definitions.ts'
 import { pushModel } from '../../../registry/models.ts'
 import { createLogger } from '../../../runtime/log.ts'
+import type { BatchRequest } from '../../../serving/batch/batch-spec.ts'
+import { runEngineBatch } from '../../../serving/engines/engine-batch.ts'
 import { openPlan } from '../../../serving/engines/engine-plan.ts'
 import { exportPlan } from '../../../serving/engines/export-plan.ts'
 import { runFinish, runPass } from '../../../serving/engines/run-partition.ts'
@@ -23,6 +28,7 @@ import { bareEnvironment } from '../../bare-environment.ts'
 import type { OpenedDatabase } from '../../opened-database.ts'
 import { openServer } from '../../opened-database.ts'
 import { programFile } from '../../cli/run-lockstep.ts'
+import { parquetOfQuery } from '../../offline/duckdb/parquet-of-query.ts'
 import type { EngineRow, RunStep } from './arrow-engine.ts'
 import { arrowOf, passRows, rowsOf, runEngine } from './arrow-engine.ts'
 
@@ -232,6 +238,68 @@ describe('lockstep partition', () => {
     })
   })
 })
+
+describe('a batch of files', () => {
+  it('has the predictions of the plan, in parts, and is complete once', async () => {
+    const { db } = opened
+    const columns = {
+      landings: '_row, date, landed_at, delay, distance, origin, destination, gates, codes',
+      departures: '_row, date, carrier, fleet, seats',
+    }
+    for (const [name, of] of Object.entries(columns))
+      await parquetOfQuery(db, `select ${of} from lockstep_source.${name}`, join(folder, `${name}.parquet`))
+    const file = join(folder, 'asked.parquet')
+    await parquetOfQuery(db, 'select at, airport, destination, carrier, fleet, booked from asked order by o', file)
+    const out = join(folder, 'scores')
+    const run = async (changed: Partial<BatchRequest>) => {
+      const sources = new Map(Object.keys(columns).map((name) => [name, [join(folder, `${name}.parquet`)]]))
+      const engine = await createDuckDbEngine({ sources, threads: 1 })
+      const request = { ...batchOf(file, pathToFileURL(out).href), ...changed }
+      try {
+        const tools = { signal, log: createLogger('silent'), onProgress: () => undefined }
+        return await runEngineBatch({ db, catalog: await loadCatalog(db), engine }, 'scores', request, tools)
+      } finally {
+        await engine.close()
+      }
+    }
+    const manifest = await run({})
+    expect(manifest).toMatchObject({ rows: 250, refused: 0, version: 1, engine: { name: 'duckdb' } })
+    expect((await readdir(out)).toSorted()).toEqual(['_SUCCESS', '_manifest.json', ...manifest.parts.map(({ name }) => name)])
+    expect(manifest.parts.map(({ rows }) => rows)).toEqual([100, 100, 50])
+    const seen: unknown[] = []
+    for (const { name } of manifest.parts)
+      for await (const {
+        columns: [ordinals = [], scores = []],
+      } of (await openTabularFile(join(out, name))).batches(['_ordinal', 'score']))
+        seen.push(...Array.from(ordinals, (ordinal, i) => [Number(ordinal), scores[i]]))
+    const { plan, step } = await within('scored')
+    const rows = await runEngine(plan.layout, ['booked'], sources, spine, 'at', step)
+    expect(seen).toEqual(rows.map(({ score }, o) => [o + 1, score]))
+    await expect(run({})).rejects.toMatchObject({ code: 'FILE_EXISTS' })
+    await expect(run({ out: 'postgres:scores' })).rejects.toMatchObject({ code: 'USAGE' })
+    await expect(run({ onlineMicros: 1 })).rejects.toMatchObject({ code: 'USAGE' })
+  }, 60_000)
+})
+
+function batchOf(file: string, out: string): BatchRequest {
+  return {
+    model: 'score',
+    version: null,
+    spine: { file },
+    time: 'at',
+    asOf: 'at',
+    knownBefore: null,
+    columns: null,
+    out,
+    format: 'parquet',
+    mode: 'replace',
+    key: null,
+    rowsPerPart: 100,
+    onlineMicros: null,
+    maxRefused: { rows: 0 },
+    overwrite: false,
+  }
+}
 
 describe('a plan file', () => {
   it('is refused if it is damaged, changed, cut off or of another version, and names itself', async () => {
