@@ -89,15 +89,22 @@ export function naturalDuckType(found: string): ColumnType | null {
   return times.includes(found) ? { kind: 'timestamp' } : null
 }
 
-/** The values of a column of a chunk. */
+/** The values of a column of a chunk. A time that is NaN is NULL. */
 export function readColumn(chunk: DuckDBDataChunk, index: number, type: ValueType, name: string): (Value | null)[] {
   const vector = chunk.getColumnVector(index)
   const rows = chunk.rowCount
   const values = new Array<Value | null>(rows)
-  for (let i = 0; i < rows; i++) {
-    const item: unknown = vector.getItem(i)
-    values[i] = item === null || type.kind !== 'vector' ? (item as Value | null) : vectorOf(item, type.length, name)
-  }
+  if (type.kind === 'vector') {
+    for (let i = 0; i < rows; i++) {
+      const item: unknown = vector.getItem(i)
+      values[i] = item === null ? null : vectorOf(item, type.length, name)
+    }
+  } else if (type.kind === 'timestamp') {
+    for (let i = 0; i < rows; i++) {
+      const item = vector.getItem(i) as number | null
+      values[i] = Number.isNaN(item) ? null : item
+    }
+  } else for (let i = 0; i < rows; i++) values[i] = vector.getItem(i) as Value | null
   return values
 }
 

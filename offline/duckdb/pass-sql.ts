@@ -2,6 +2,7 @@ import type { Column, ColumnType } from '../../kernel/value-type.ts'
 import type { TimeRule } from '../../kernel/view-plan.ts'
 import { sqlIdentifier } from '../../runtime/sql.ts'
 import type { PassLayout, StreamLayout } from '../partition/partition-layout.ts'
+import { whole } from '../partition/partition-layout.ts'
 import type { Spine } from '../spine/spine.ts'
 import type { DuckDbTypes } from './duckdb-columns.ts'
 import { columnSql, parquetSql } from './duckdb-columns.ts'
@@ -47,8 +48,8 @@ export function passSql(layout: PassLayout, spine: Spine, sources: PassSources, 
   const quoted = keys.map((key) => `"${key}"`)
   const bounds = `SELECT ${[...quoted, 'min("t") AS "first"', 'max("t") AS "last"'].join(', ')} FROM "asked"${keys.length === 0 ? '' : ` GROUP BY ${quoted.join(', ')}`}`
   const rows = streams.map((stream, n) => streamSql(layout, stream, n, tableOf(sources, stream), sourceColumns, rule))
-  const nulls = sourceColumns.map((at) => `CAST(NULL AS ${duckType((input[at] as Column).type)})`)
-  const questions = `SELECT ${[...quoted, '"t"', '1', '"n"', '"o"', 'CAST(NULL AS DOUBLE)', 'CAST(NULL AS DOUBLE)', 'CAST(NULL AS DOUBLE)', ...nulls].join(', ')} FROM "asked"`
+  const nulls = sourceColumns.map((at) => unread((input[at] as Column).type))
+  const questions = `SELECT ${[...quoted, '"t"', '1', '"n"', '"o"', unread(whole), unread(whole), unread(whole), ...nulls].join(', ')} FROM "asked"`
   const order = [...quoted, '"t"', '"tag"']
   return {
     columns,
@@ -57,7 +58,7 @@ export function passSql(layout: PassLayout, spine: Spine, sources: PassSources, 
 }
 
 function streamSql(
-  { pass }: PassLayout,
+  { pass, input }: PassLayout,
   stream: StreamLayout,
   n: number,
   { paths, types }: SourceTable,
@@ -68,17 +69,19 @@ function streamSql(
   const what = `The files of the source "${source.name}"`
   const time = (name: string): string => columnSql(types, name, { kind: 'timestamp' }, what)
   const event = time(source.eventTime)
-  const known = source.known === null ? 'CAST(NULL AS DOUBLE)' : time(source.known)
+  const known = source.known === null ? noNumber : time(source.known)
   const sortTime = source.known === null || rule.knowledge === 'latest' ? event : `greatest(${event}, ${known})`
   const parts = key.map((part, i) => `${columnSql(types, part.name, part.type, what)} AS "k${i}"`)
-  const row = types.has('_row') ? 'CAST(s."_row" AS DOUBLE)' : 'CAST(NULL AS DOUBLE)'
+  const row = types.has('_row') ? 'CAST(s."_row" AS DOUBLE)' : noNumber
   const inner = [...parts, `${sortTime} AS "t"`, `${event} AS "e"`, `${known} AS "known"`, `${row} AS "row"`]
   const own = sourceColumns.filter((at) => at >= from && at - from < columns.length).map((at) => at - from)
   for (const i of own) {
     const { name, type } = columns[i] as Column
     inner.push(`${columnSql(types, name, type, what)} AS "s${n}_${i}"`)
   }
-  const outer = sourceColumns.map((at) => (at >= from && at - from < columns.length ? `r."s${n}_${at - from}"` : 'NULL'))
+  const outer = sourceColumns.map((at) =>
+    at >= from && at - from < columns.length ? `r."s${n}_${at - from}"` : unread((input[at] as Column).type),
+  )
   const horizon = Math.max(...(pass.streams[n]?.plans ?? []).map((plan) => plan.horizonMicros))
   const joined = [
     ...key.map((_, i) => `r."k${i}" = q."k${i}"`),
@@ -89,7 +92,7 @@ function streamSql(
   // rows that were pushed to the online store alone are no history
   const offline = types.get('_online_only') === 'BOOLEAN' ? ' WHERE NOT coalesce(s."_online_only", false)' : ''
   return (
-    `SELECT ${[...key.map((_, i) => `r."k${i}"`), 'coalesce(r."t", 0)', '0', `${n}`, 'CAST(NULL AS DOUBLE)', 'r."e"', 'r."known"', 'r."row"', ...outer].join(', ')} ` +
+    `SELECT ${[...key.map((_, i) => `r."k${i}"`), 'coalesce(r."t", 0)', '0', `${n}`, unread(whole), ...['e', 'known', 'row'].map((name) => `coalesce(r."${name}", ${noNumber})`), ...outer].join(', ')} ` +
     `FROM (SELECT ${inner.join(', ')} FROM ${parquetSql(paths)} s${offline}) r JOIN "bounds" q ON ${joined.join(' AND ')}`
   )
 }
@@ -106,16 +109,20 @@ function tableOf(sources: PassSources, { source }: StreamLayout): SourceTable {
   return table
 }
 
-function duckType(type: ColumnType): string {
-  const names = {
-    bool: 'BOOLEAN',
-    int32: 'INTEGER',
-    int64: 'BIGINT',
-    float32: 'FLOAT',
-    float64: 'DOUBLE',
-    string: 'VARCHAR',
-    timestamp: 'DOUBLE',
-    vector: 'FLOAT[]',
+/** Stands for NULL in a column of numbers that may not be NaN: columns with NULL are read much more slowly. */
+const noNumber = "CAST('NaN' AS DOUBLE)"
+
+/** A value that nobody reads, in a row of another kind: any but NULL, where it can be. */
+function unread({ kind }: ColumnType): string {
+  const values = {
+    bool: 'false',
+    int32: 'CAST(0 AS INTEGER)',
+    int64: 'CAST(0 AS BIGINT)',
+    float32: 'CAST(0 AS FLOAT)',
+    float64: 'CAST(0 AS DOUBLE)',
+    string: "''",
+    timestamp: 'CAST(0 AS DOUBLE)',
+    vector: 'CAST(NULL AS FLOAT[])',
   }
-  return names[type.kind]
+  return values[kind]
 }

@@ -138,7 +138,7 @@ class PartitionTrack {
     this.lanes = plans.map((plan) => new Lane(plan, projection(delivered, plan), options))
     this.#layout = layout
     this.#options = options
-    this.#tieOf = tieWriter(layout)
+    this.#tieOf = plans.some(comparesTies) ? tieWriter(layout) : () => ''
   }
 
   begin(): void {
@@ -193,6 +193,13 @@ class PartitionTrack {
       `A row of source "${source.name}" with key ${showKey(parts, key)} ${what}; correct or delete the row.`,
     )
   }
+}
+
+const ordered: readonly string[] = ['first', 'last', 'firstN', 'lastN']
+
+/** Whether the order of rows of equal times matters to a view. */
+function comparesTies({ spec: { features } }: ViewPlan): boolean {
+  return features.some((feature) => feature.kind === 'latest' || ordered.includes(feature.aggregate))
 }
 
 /** As rows of a database without `_row` (offline/row-decoder.ts): all columns of the source, by name. */
