@@ -15,7 +15,8 @@ import type { ResultBuckets } from './result-buckets.ts'
 import { createResultBuckets } from './result-buckets.ts'
 import type { LeftOut, SourceStreamOptions } from './source-stream.ts'
 import { countLeftOut, dropColumns, sourceRows } from './source-stream.ts'
-import { keysSelect, lookupsSelect } from './spine/spine-sql.ts'
+import type { KeyRange } from './stream-sql.ts'
+import { keyEndsSelect, keysSelect, lookupsSelect } from './spine/spine-sql.ts'
 import type { SpineBatch } from './spine/spine-rows.ts'
 import { spineRows } from './spine/spine-rows.ts'
 import type { Spine } from './spine/spine.ts'
@@ -46,6 +47,8 @@ export interface JoinOptions {
    * left-out rows are not counted in each.
    */
   readonly oneOfMany?: boolean
+  /** Whether the keys of the spine are a small range of all keys. Then an index finds the rows of the sources. */
+  readonly keysAreRange?: boolean
   /** Whether batches have `statuses`: they take time, and a training set has none. Default: false. */
   readonly statuses?: boolean
   readonly signal?: AbortSignal
@@ -170,11 +173,12 @@ async function answerAll(
       }
     }
     const streams = []
+    const keyRange = options.keysAreRange === true ? await keyRangeOf(snapshot, spine, pass) : null
     for (const [stream, { plans }] of pass.streams.entries()) {
       const ofStream = few?.flat().filter(({ mapping }) => pass.mappings[mapping]?.asked.some((view) => view.stream === stream))
       const near = ofStream === undefined ? null : { lookups: ofStream, bound: merging.bound }
       const bounds = await sourceBounds(snapshot, plans, spine, keysSelect(spine, pass.key, pass.mappings), seen, near)
-      streams.push(sourceRows(snapshot, plans, bounds))
+      streams.push(sourceRows(snapshot, plans, keyRange === null || bounds.near !== undefined ? bounds : { ...bounds, keyRange }))
       if (options.oneOfMany === true) continue
       const count = startCount(plans, bounds)
       count.catch(() => undefined) // reported at the end, unless the join itself fails
@@ -187,6 +191,14 @@ async function answerAll(
   }
   await buckets.flush()
   return sumLeftOut(await Promise.all(counts))
+}
+
+/** The range of the keys under which a pass looks up rows; null: they have several mappings, or none. */
+async function keyRangeOf(snapshot: Snapshot, spine: Spine, { key, mappings }: Pass): Promise<KeyRange | null> {
+  const [mapping] = mappings
+  if (mapping === undefined || mappings.length > 1 || key.length === 0) return null
+  const [ends] = await snapshot.query<{ first: string[] | null; last: string[] | null }>(keyEndsSelect(spine, key, mapping))
+  return ends === undefined || ends.first === null || ends.last === null ? null : { from: ends.first, to: null, last: ends.last }
 }
 
 async function collect(batches: AsyncIterable<readonly Lookup[]>): Promise<readonly Lookup[][]> {

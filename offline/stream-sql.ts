@@ -54,6 +54,8 @@ export interface Arrival extends TransactionRange {
 export interface KeyRange {
   readonly from: readonly string[] | null
   readonly to: readonly string[] | null
+  /** The last key, which is in the range, in place of `to`. */
+  readonly last?: readonly string[]
 }
 
 /**
@@ -241,11 +243,15 @@ export function timeLiteral(micros: number, actual: string | undefined): string 
   return `${actual === 'timestamp' || actual === 'date' ? 'timestamp' : 'timestamptz'} '${formatTimestamp(micros)}'`
 }
 
-function rangeConditions(parts: readonly Column<KeyType>[], expressions: readonly string[], { from, to }: KeyRange): string[] {
+function rangeConditions(parts: readonly Column<KeyType>[], expressions: readonly string[], { from, to, last }: KeyRange): string[] {
   const key = `(${expressions.join(', ')})`
   const bound = (texts: readonly string[]): string =>
     `(${parts.map(({ type }, i) => `${sqlText(texts[i] ?? '')}::${sqlTypeName(type)}`).join(', ')})`
-  return [...(from === null ? [] : [`${key} >= ${bound(from)}`]), ...(to === null ? [] : [`${key} < ${bound(to)}`])]
+  return [
+    ...(from === null ? [] : [`${key} >= ${bound(from)}`]),
+    ...(to === null ? [] : [`${key} < ${bound(to)}`]),
+    ...(last === undefined ? [] : [`${key} <= ${bound(last)}`]),
+  ]
 }
 
 /** The keys of the rows that happened in [from, to), for `keysIn`. */

@@ -35,6 +35,16 @@ export function keysSelect(
   return mappings.map(({ columns }) => `SELECT ${columns.map(part).join(', ')} FROM ${spine.table} s`).join(' UNION ')
 }
 
+/** The first and the last key of a spine under one mapping, as texts; null where all of them have a NULL. */
+export function keyEndsSelect(spine: Spine, key: readonly Column<KeyType>[], { columns }: { readonly columns: readonly string[] }): string {
+  const parts = columns.map((name, i) => `${columnSql(spine, name)}${key[i]?.type.kind === 'string' ? ' COLLATE "C"' : ''}`)
+  const present = columns.map((name) => `${columnSql(spine, name)} IS NOT NULL`).join(' AND ')
+  const texts = `ARRAY[${parts.map((part) => `(${part})::text`).join(', ')}]`
+  const end = (direction: string): string =>
+    `(SELECT ${texts} FROM ${spine.table} s WHERE ${present} ORDER BY ${parts.map((part) => `${part} ${direction}`).join(', ')} LIMIT 1)`
+  return `SELECT ${end('ASC')} AS first, ${end('DESC')} AS last`
+}
+
 /** The spine itself, in its own order: ordinal, time, columns. */
 export function rowsSelect(spine: Spine): string {
   return `SELECT ${[ordinal, columnSql(spine, spine.time), ...spine.columns.map((column) => column.sql)].join(', ')} FROM ${spine.table} s ORDER BY ${ordinal}`

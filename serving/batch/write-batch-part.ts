@@ -66,7 +66,7 @@ export async function writeBatchPart(
   let refused = 0
   let done = 0
   try {
-    const options = { bound: request.asOf, knownBefore: request.knownBefore, arrivedBefore, oneOfMany: true, signal }
+    const options = { bound: request.asOf, knownBefore: request.knownBefore, arrivedBefore, oneOfMany: true, keysAreRange: true, signal }
     await joinSpine(db, service, own, options, async (batch) => {
       const { predictions, statuses } = await predictJoined(run, outputs, batch)
       refused += statuses.reduce((sum, status) => (status === 'OK' || status === 'INVALID' ? sum : sum + 1), 0)

@@ -112,13 +112,13 @@ for (const { kind, open } of databases) {
     })
     afterAll(() => opened?.close())
 
-    async function join(sql: string) {
+    async function join(sql: string, keysAreRange = false) {
       const selects: string[] = []
       const batches = new Map<string, number>()
       const spine = await openSpine(opened.db, asked, { sql })
       const rows: { spine: (Value | null)[]; values: (Value | null)[]; time: number }[] = []
       try {
-        await joinSpine(noting(opened.db, selects, batches), asked, spine, {}, (batch) => {
+        await joinSpine(noting(opened.db, selects, batches), asked, spine, { keysAreRange }, (batch) => {
           for (let i = 0; i < batch.length; i++) {
             const at = (columns: readonly (readonly (Value | null)[])[]): (Value | null)[] => columns.map((column) => column[i] ?? null)
             rows.push({ spine: at(batch.spine), values: at(batch.values), time: batch.times[i] ?? 0 })
@@ -143,6 +143,19 @@ for (const { kind, open } of databases) {
 
     const moments = (rows: number, step: number) =>
       `SELECT (ARRAY['AA', 'aa', 'Ä', '', 'none', null])[i % 6 + 1] AS carrier, nullif(i % 17 - 8, 8) AS number, '2001-03-01Z'::timestamptz + i * interval '${step} minutes' AS moment FROM generate_series(0, ${rows - 1}) i ORDER BY i % 7, i`
+
+    it('reads only the keys between the first and the last one, if they are a range', async () => {
+      const { rows, sources } = await join(moments(6_000, 9), true)
+      expect(rows).toHaveLength(6_000)
+      agree(rows)
+      // the greatest carrier by bytes is "Ä"
+      for (const source of sources) {
+        expect(source).toContain(`>= ('-8'::int4, ''::text)`)
+        expect(source).toContain(`<= ('7'::int4, 'Ä'::text)`)
+      }
+      const few = await join("SELECT 'aa' AS carrier, -3 AS number, '2001-03-02Z'::timestamptz AS moment WHERE false", true)
+      expect(few.rows).toEqual([])
+    })
 
     it('answers every row in one pass, and reads only the keys of a short spine', async () => {
       expect(planPasses(asked.uses)).toHaveLength(1)
