@@ -57,8 +57,9 @@ interface Started {
 }
 
 /** Runs a pipeline in this process. */
-function run(from: string, to: string, kind: Kind, sink: Kind, more: Partial<PipelineSpec> = {}, generation = 0): Started {
-  const stream = producers[kind].spec(from, 'p')
+function run(from: string, to: string, kind: Kind, sink: Kind, more: Partial<PipelineSpec> = {}): Started {
+  const generation = 0
+  const stream = producers[kind].spec(from, more.group ?? 'p')
   const pipeline = landingsPipeline({ name: `${kind}_${sink}`, sink: producers[sink].sink(to), ...more })
   const stopped = new AbortController()
   const { redeliverMs } = producers[kind]
@@ -138,4 +139,25 @@ describe.each(kinds.flatMap((kind) => kinds.map((sink) => [kind, sink] as const)
     expect((await watcher.lag()).waiting).toBe(0)
     await watcher.close()
   })
+})
+
+it.each([
+  [true, 'the same answer'],
+  [false, 'an answer of its own'],
+])('with a ledger (%s), a message that is read again gets %s', async (ledger) => {
+  const [from, to] = [`again_${ledger}`, `answers_${ledger}`]
+  await producers.nats.make(from)
+  await producers.kafka.make(to)
+  await producers.nats.send(
+    from,
+    Array.from({ length: 30 }, (_, i) => landing(`L${ledger}${i}`, i + 1)),
+  )
+  for (const [i, group] of ['first', 'second'].entries()) {
+    const started = run(from, to, 'nats', 'kafka', { name: `ledger_${ledger}`, ledger, group })
+    await producers.kafka.read(to, (all) => all.length >= 30 * (i + 1))
+    await started.stop()
+  }
+  const written = await producers.kafka.read(to, (all) => all.length >= 60)
+  expect(ids(written).size).toBe(30)
+  expect(new Set(written.map(({ value }) => value)).size).toBe(ledger ? 30 : 60)
 })

@@ -1,0 +1,113 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, expect, it, vi } from 'vitest'
+import type { Producer, Written } from '../runtime/streams/producers.ts'
+import { redisProducer } from '../runtime/streams/producers.ts'
+import { landing, landingsPipeline, streamingSet } from '../serving/streaming/pipeline-world.ts'
+import type { World } from '../serving/world.ts'
+import { ask, createWorld } from '../serving/world.ts'
+import type { OneProcess } from './one-process.ts'
+import { oneProcess } from './one-process.ts'
+import type { Environment } from './run-lockstep.ts'
+import { killAll, start } from './run-lockstep.ts'
+
+let world: World
+let producer: Producer
+let folder: string
+let env: Environment
+let commands: OneProcess
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'lockstep-pipelines-'))
+  producer = await redisProducer()
+  world = await createWorld('redis', streamingSet(producer.spec('landed', 'own'), [landingsPipeline({ sink: producer.sink('scored') })]))
+  for (const view of ['airport_delays', 'airport_typed', 'airport_required', 'account_balance'])
+    await world.materialize(view, Date.now() * 1000)
+  env = {
+    LOCKSTEP_POSTGRES_URL: world.postgresUrl,
+    LOCKSTEP_REDIS_URL: world.redis.url,
+    LOCKSTEP_REDIS_PREFIX: world.redis.prefix,
+    LOCKSTEP_STREAM_REDIS_URL: producer.server.url,
+    LOCKSTEP_LOG_LEVEL: 'info',
+    LOCKSTEP_DIR: folder,
+  }
+  commands = oneProcess(env, folder)
+})
+
+afterAll(async () => {
+  killAll()
+  await commands?.close()
+  await world?.close()
+  await producer?.close()
+  if (folder !== undefined) await rm(folder, { recursive: true, force: true })
+})
+
+async function run(...words: readonly string[]): Promise<Record<string, unknown>> {
+  const { exitCode, out, err } = await commands.lockstep(...words, '--json')
+  expect(exitCode, `${words.join(' ')}: ${err}`).toBe(0)
+  return JSON.parse(out) as Record<string, unknown>
+}
+
+const atLeast = (count: number) => (written: readonly Written[]) => written.length >= count
+
+it('a worker runs pipelines once their model has a version, and people pause, resume and replay them', { timeout: 120_000 }, async () => {
+  const worker = start(env, 'worker', '--only', 'pipelines', '--metrics-port', '0', '--json')
+  const [, port] = await worker.until(/"metricsPort":\s*(\d+)/)
+  await producer.send('landed', [landing('A', 1), landing('B', 2), 'poison'])
+  // it has no version, which is no fault of the messages
+  await worker.until(/a pipeline waits/)
+  await world.push('delay', 'logistic')
+  expect((await producer.read('scored', atLeast(2))).map(({ key }) => key)).toEqual(['A', 'B'])
+
+  const { url } = await world.serve({ clock: () => Date.now() * 1000 })
+  await vi.waitFor(async () => expect((await ask(url, '/v1/pipelines')).status).toBe(200), 10_000)
+  const shown = {
+    name: 'score',
+    reads: 'Redis stream "landed"',
+    writesTo: 'Redis stream "scored"',
+    paused: false,
+    replays: 0,
+    deadLetters: 1,
+  }
+  expect((await ask(url, '/v1/pipelines')).body).toMatchObject({ pipelines: [shown] })
+  expect(await run('pipeline', 'list')).toMatchObject({ pipelines: [shown] })
+  await vi.waitFor(
+    async () => expect(await run('pipeline', 'show', 'score')).toMatchObject({ ...shown, lag: { waiting: 0, pending: 0 } }),
+    10_000,
+  )
+  expect(await run('dead-letter', 'list')).toMatchObject({ deadLetters: [{ source: 'pipeline score', reason: 'not_json' }] })
+  expect((await commands.lockstep('dead-letter', 'retry', '--all')).exitCode).toBe(1)
+
+  expect((await ask(url, '/v1/pipelines/score/pause', { reason: 'a test' })).body).toMatchObject({
+    pipeline: 'score',
+    paused: true,
+    changed: true,
+  })
+  expect(await run('pipeline', 'pause', 'score')).toEqual({ pipeline: 'score', paused: true, changed: false })
+  expect(await run('pipeline', 'resume', 'score')).toEqual({ pipeline: 'score', paused: false, changed: true })
+  expect((await ask(url, '/v1/pipelines/scores/resume', {})).body.error).toMatchObject({
+    code: 'UNKNOWN_DEFINITION',
+    message: expect.stringContaining('Did you mean "score"') as string,
+  })
+
+  expect(await run('pipeline', 'replay', 'score', '--position', '0-1', '--reason', 'a new model')).toEqual({
+    pipeline: 'score',
+    from: '0-1',
+    replays: 1,
+  })
+  const all = await producer.read('scored', atLeast(4))
+  expect(all.map(({ id }) => id)).toEqual([...all.slice(0, 2), ...all.slice(0, 2)].map(({ id }) => id))
+  const { exitCode, err } = await commands.lockstep('pipeline', 'replay', 'score', '--json')
+  expect([exitCode, err]).toEqual([2, expect.stringContaining('Give either \\"--from\\" or \\"--position\\"')])
+  const { rows } = {
+    rows: await world.db.query<{ action: string }>(`select action from lockstep.audit_log where subject = 'score' order by id`, []),
+  }
+  expect(rows.map(({ action }) => action)).toEqual(['pipeline.pause', 'pipeline.resume', 'pipeline.replay'])
+
+  const metrics = await (await fetch(`http://127.0.0.1:${port}/metrics`)).text()
+  expect(metrics).toMatch(/^lockstep_pipeline_messages_total\{pipeline="score",outcome="answered"\} 4$/m)
+  expect(metrics.match(/^# TYPE lockstep_build_info/gm)).toHaveLength(1)
+  worker.child.kill('SIGTERM')
+  expect((await worker.ended).code).toBe(0)
+})
