@@ -1,6 +1,7 @@
 import { spawnSync } from 'node:child_process'
 import { readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { setTimeout } from 'node:timers/promises'
 import { DuckDBInstance } from '@duckdb/node-api'
 import { createDataset } from '../../offline/dataset.ts'
 import { createDuckDbEngine } from '../../offline/duckdb/duckdb-engine.ts'
@@ -25,13 +26,13 @@ export function engineSteps(rows: number) {
     const [spine, out] = [await spineFile(folder, rows), join(folder, 'engine.parquet')]
     const service = (await loadCatalog(db)).service('twelve')
     const before = process.cpuUsage()
-    const backends = await backendSeconds(db)
+    const backends = engine === null ? await watchBackends(db) : () => Promise.resolve(0)
     const options = { spine: { file: spine }, time: 'date', asOf: 'before', out, overwrite: true } as const
     const { file } = await createDataset(db, service, engine === null ? options : { ...options, engine })
+    const database = await backends()
     const { user, system } = process.cpuUsage(before)
-    const database = (await backendSeconds(db)) - backends
     await rm(out)
-    return { cpuSeconds: (user + system) / 1e6 + (engine === null ? database : 0), sha256: file.sha256 }
+    return { cpuSeconds: (user + system) / 1e6 + database, sha256: file.sha256 }
   }
   return {
     enginePostgres: (db: Database, folder: string) => make(db, folder, null),
@@ -75,20 +76,40 @@ async function spineFile(folder: string, rows: number): Promise<string> {
   return path
 }
 
-/** The processor time of the backends of this database, on this machine. Its sessions stay open until the database is closed. */
-async function backendSeconds(db: Database): Promise<number> {
-  const sessions = await db.query<{ pid: number }>('select pid from pg_stat_activity where datname = current_database()')
-  let ticks = 0
-  for (const { pid } of sessions) {
-    const line = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => '')
-    const [user = 0, system = 0] = line
-      .slice(line.lastIndexOf(')') + 2)
-      .split(' ')
-      .slice(11, 13)
-      .map(Number)
-    ticks += user + system
+/**
+ * Notes the processor time of the backends of this database, on this machine, until it is stopped. A backend may end
+ * before the end, so it is looked at four times a second.
+ *
+ * @returns stops, and gives the seconds since
+ */
+async function watchBackends(db: Database): Promise<() => Promise<number>> {
+  const [first, last] = [new Map<number, number>(), new Map<number, number>()]
+  const look = async (): Promise<void> => {
+    for (const { pid } of await db.query<{ pid: number }>('select pid from pg_stat_activity where datname = current_database()')) {
+      const line = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => null)
+      if (line === null) continue
+      const [user = 0, system = 0] = line
+        .slice(line.lastIndexOf(')') + 2)
+        .split(' ')
+        .slice(11, 13)
+        .map(Number)
+      last.set(pid, (user + system) / 100)
+    }
   }
-  return ticks / 100
+  await look()
+  for (const [pid, seconds] of last) first.set(pid, seconds)
+  let watching = true
+  const watched = (async () => {
+    while (watching) {
+      await setTimeout(250)
+      await look()
+    }
+  })()
+  return async () => {
+    watching = false
+    await watched
+    return [...last].reduce((sum, [pid, seconds]) => sum + seconds - (first.get(pid) ?? 0), 0)
+  }
 }
 
 /** null: `BENCH_PYTHON` names no Python that has pyspark. */
