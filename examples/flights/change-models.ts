@@ -3,10 +3,6 @@ import type { Outcome } from '../../cli/command.ts'
 import type { Context } from '../../cli/context.ts'
 import { count } from '../../cli/human.ts'
 import { prepare } from '../../cli/run.ts'
-import { messageOf } from '../../kernel/errors.ts'
-import { storeModelFigures } from '../../monitoring/figures/figures-job.ts'
-import { loadCatalog } from '../../registry/catalog.ts'
-import { championAlias } from '../../registry/model-aliases.ts'
 import type { ExperimentReport } from '../../monitoring/experiments/experiment-report.ts'
 import type { ShadowReport } from '../../monitoring/shadow/shadow-report.ts'
 import type { ShownHistory } from '../../cli/rollout-text.ts'
@@ -118,31 +114,6 @@ export async function changeModels(
     say(`Version 2 is the champion after ${seconds} s.`)
   })
   return replay
-}
-
-/** How long the clock of the data stands still between two hours while the server stays up. */
-const pauseMs = 10_000
-
-/**
- * Keeps the server busy, so that its dashboard has something to show: gives the version that does not answer a share,
- * stores the figures of the model, and goes on with the replay until the signal or the end of the data.
- */
-export async function keepReplaying(context: Context, { lockstep }: Steps, replay: Replay, endMs: number): Promise<void> {
-  const db = await context.database()
-  const catalog = await loadCatalog(db)
-  const model = catalog.model('delay')
-  const other = model.aliases.get(championAlias)?.version === 2 ? 1 : 2
-  await lockstep('rollout', 'start', `delay@${other}`, '--share', '20%', '--unit', 'request-id', '--reason', 'to compare both for longer')
-  await storeModelFigures(db, await loadCatalog(db), model, Date.now() * 1000)
-  const { signal } = context
-  void (async () => {
-    while (!signal.aborted && replay.now() < endMs) {
-      await replay.hour({ calmly: true })
-      await sleep(pauseMs, null, { signal })
-    }
-  })().catch((error: unknown) => {
-    if (!signal.aborted) context.log.warn({ error: messageOf(error) }, 'the replay has ended')
-  })
 }
 
 /** What passengers lose: time for a false warning, or more for a delay without one. */

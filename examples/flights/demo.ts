@@ -15,11 +15,12 @@ import type { Config } from '../../runtime/config.ts'
 import { loadConfig } from '../../runtime/config.ts'
 import { tryPort } from '../../runtime/listen.ts'
 import { codeSeconds } from '../../registry/keys/dashboard-sessions.ts'
-import { changeModels, changeSteps, keepReplaying } from './change-models.ts'
+import { changeModels, changeSteps } from './change-models.ts'
 import type { AskedFlight } from './ask.ts'
 import { askServer, flightsBetween, requestBody } from './ask.ts'
 import { evaluate, juneSpine } from './evaluate.ts'
 import { firstRows } from './first-rows.ts'
+import { keepReplaying } from './keep-replaying.ts'
 import { createSteps } from './steps.ts'
 
 // Runs the complete path on real flights: `npm run demo`, or `npm run demo -- --once` to stop when everything is shown.
@@ -176,7 +177,7 @@ async function demo(context: Context, every: number, rollout: boolean, end: Abor
   const staying = stay?.()
   if (rollout) {
     const replay = await changeModels(context, steps, { url, from: Date.parse(asOf), here })
-    if (end === null) await keepReplaying(context, steps, replay, Date.parse(endOfData))
+    if (end === null) await keepReplaying(context, steps, { replay, here, endMs: Date.parse(endOfData) })
     say(`\nReady after ${duration(elapsedMs())}.`)
   }
   if (end === null) {

@@ -13,6 +13,9 @@ export const lostMinutes = outcome('lost_minutes', {
   missing: 'exclude',
 })
 
+/** Whether a flight was more than 15 minutes late, which the model predicts: its quality is judged by this. */
+export const wasLate = outcome('was_late', { model: delayModel, output: 'probability', value: t.bool, within: '1d', missing: 'exclude' })
+
 /** Each flight is asked about once, by a request of its own. */
 export const secondModel = experiment('second_model', {
   model: delayModel,

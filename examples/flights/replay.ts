@@ -42,6 +42,8 @@ export interface HourOptions {
   readonly ask?: boolean
   /** Leaves the server as much time as it works: a busy server drops the rows of shadows. */
   readonly calmly?: boolean
+  /** Whether another client asks about each flight as well, and sends kilometres where miles belong. Default: false. */
+  readonly wrongUnit?: boolean
 }
 
 export interface ReplayDeps {
@@ -56,6 +58,7 @@ export interface ReplayDeps {
 }
 
 const hourMs = 3_600_000
+const kilometresPerMile = 1.609
 /** A server counts as busy for half a second after it was. */
 const calmMs = 600
 
@@ -93,11 +96,18 @@ export function createReplay({ db, url, materialize, from, judge }: ReplayDeps):
       id: predictionId,
     }))
     await post('/v1/outcomes', { outcome: 'lost_minutes', outcomes })
+    const late = down.map(({ flight, predictionId }) => ({
+      predictionId,
+      value: flight.delay > 15,
+      at: formatTimestamp(flight.lands * 1000),
+      id: predictionId,
+    }))
+    await post('/v1/outcomes', { outcome: 'was_late', outcomes: late })
     landed += down.length
   }
 
   return {
-    async hour({ ask = true, calmly = false } = {}) {
+    async hour({ ask = true, calmly = false, wrongUnit = false } = {}) {
       clock += hourMs
       const asOf = formatTimestamp(clock * 1000)
       await materialize(asOf)
@@ -108,6 +118,10 @@ export function createReplay({ db, url, materialize, from, judge }: ReplayDeps):
       if (calmly) await sleep(calmMs)
       for (const flight of flights) {
         const started = performance.now()
+        if (wrongUnit) {
+          const entity = { ...flight.entity, distance: Math.round(flight.entity.distance * kilometresPerMile) }
+          await post('/v1/predict', { model: 'delay', asOf, entities: [entity] })
+        }
         const answer = (await post('/v1/predict', { model: 'delay', asOf, entities: [flight.entity] })) as Answer
         const { version, role, predictions, predictionIds, bypassed } = answer
         tally.flights++

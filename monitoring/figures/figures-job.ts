@@ -66,12 +66,13 @@ export async function storeModelFigures(
   signal?: AbortSignal,
 ): Promise<number> {
   const versions = new Set([pickVersion(model).version, ...(model.rollout === null ? [] : [model.rollout.version])])
+  const outcome = judgedOutcome(catalog, model.name)
   let stored = 0
   for (const version of versions) {
     const of = { model: model.name, version, asOf: new Date(Math.floor(asOf / 1000)) }
     const quality = await unlessMissing(() => {
       const window = { from: asOf - qualityDays * dayMicros, to: asOf, asOf }
-      return qualityReport(db, catalog, { model: model.name, versions: [version], ...window, by: [], limits, signal })
+      return qualityReport(db, catalog, { model: model.name, outcome, versions: [version], ...window, by: [], limits, signal })
     })
     if (quality !== null) await storeFigures(db, 'quality', { ...of, report: quality })
     const drift = await unlessMissing(() => {
@@ -84,7 +85,13 @@ export async function storeModelFigures(
   return stored
 }
 
-/** null: the model has no outcome, several, or no baseline. */
+/** Of several outcomes, the first of yes or no: it judges a probability, and has a calibration. */
+function judgedOutcome({ outcomes }: Catalog, model: string): string | undefined {
+  const own = [...outcomes.values()].filter(({ spec }) => spec.model === model)
+  return (own.find(({ spec }) => spec.type.kind === 'bool') ?? own[0])?.spec.name
+}
+
+/** null: the model has no outcome that can be read, or the version no baseline. */
 async function unlessMissing<T>(read: () => Promise<T>): Promise<T | null> {
   try {
     return await read()

@@ -14,27 +14,15 @@ export interface Answer<Data> {
   readonly mature?: boolean
 }
 
-/** An error of `/ui/api`. */
-export interface Refusal {
-  readonly error: {
-    readonly code: string
-    readonly message: string
-    readonly details: Readonly<Record<string, unknown>>
-    readonly requestId: string
-  }
-}
+const unit = z.enum(['count', 'perSecond', 'ms', 'share', 'seconds', 'bytes', 'value'])
 
-export const unit = z.enum(['count', 'perSecond', 'ms', 'share', 'seconds', 'bytes', 'value'])
-export type Unit = z.output<typeof unit>
-
-export const point = z.object({
+const point = z.object({
   t: z.number().describe('Epoch milliseconds'),
   v: z.number().nullable().describe('null: nothing was measured'),
   low: z.number().optional().describe('The lower end of the interval'),
   high: z.number().optional().describe('The upper end of the interval'),
   n: z.number().optional().describe('Of how many'),
 })
-export type Point = z.output<typeof point>
 
 export const series = z.object({ label: z.string(), unit, points: z.array(point) })
 export type Series = z.output<typeof series>
@@ -63,12 +51,3 @@ export const link = z.object({
   id: z.string(),
 })
 export type Link = z.output<typeof link>
-
-/** How to get the same elsewhere. */
-export const ways = z.object({
-  command: z.string(),
-  curl: z.string().nullable(),
-  typescript: z.string().nullable(),
-  sql: z.string().nullable(),
-})
-export type Ways = z.output<typeof ways>
