@@ -201,6 +201,58 @@ describe('parity', () => {
   })
 })
 
+describe('text of users', () => {
+  const hostile = [
+    '<img src=x onerror=alert(1)>',
+    '</script><script>alert(1)</script>',
+    'javascript:alert(1)',
+    '\u202egnp.exe',
+    "'; drop table x; --",
+    '{{7*7}}',
+    '\ud800',
+  ]
+
+  it.each(hostile)('is JSON text in every answer, and nothing else: %j', async (text) => {
+    const encoded = encodeURIComponent(text.toWellFormed())
+    const made = await post(ann, '/keys', { name: text, scopes: ['read'], reason: text })
+    const { alerts } = (await dataOf('/alerts')) as { alerts: { id: string }[] }
+    await post(ann, `/alerts/${alerts[0]?.id}/silence`, { for: '1h', reason: text })
+    const paths = [
+      `/search?q=${encoded}`,
+      `/explain?service=airport_delays&entity=${encodeURIComponent(JSON.stringify({ airport: text }))}`,
+      `/explain?entity=${encoded}`,
+      `/receipts/${encoded}`,
+      `/views/${encoded}`,
+      `/features/${encoded}/stats`,
+      `/models/${encoded}`,
+      `/lineage?focus=${encoded}`,
+      `/audit?who=${encoded}`,
+      '/keys',
+      '/audit',
+      '/alerts',
+    ]
+    for (const path of paths) {
+      const { status, headers } = await ann.ask(`/ui/api${path}`)
+      expect([path, status < 500, headers['content-type'], headers['x-content-type-options']]).toEqual([
+        path,
+        true,
+        'application/json',
+        'nosniff',
+      ])
+    }
+    // a text that is no Unicode is refused before it is stored
+    if (made.status === 200) expect(JSON.stringify(await dataOf('/keys'))).toContain(JSON.stringify(text).slice(1, -1))
+    else expect([made.status, text.isWellFormed()]).toEqual([400, false])
+  })
+
+  it('is refused if it is too long', async () => {
+    const long = 'x'.repeat(1_000_000)
+    expect((await post(ann, '/keys', { name: long, scopes: ['read'], reason: 'x' })).status).toBe(413)
+    expect((await post(ann, '/keys', { name: 'x'.repeat(201), scopes: ['read'], reason: 'x' })).status).toBe(400)
+    expect((await post(ann, '/keys', { name: 'x', scopes: ['read'], reason: 'x'.repeat(2001) })).status).toBe(400)
+  })
+})
+
 describe('an act', () => {
   it('changes a model by the version that the page shows, with its reason in the audit log', async () => {
     const { revision } = (await dataOf('/models/delay')) as { revision: string }
