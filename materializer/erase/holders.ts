@@ -11,6 +11,7 @@ import { carriersOf, viewsOf } from './carriers.ts'
 import type { DeletedRows } from './delete-rows.ts'
 import { countRows, deleteRows, deleteWhere, isOfEntity } from './delete-rows.ts'
 import type { Erasing, Holder, ReceiptPart } from './erasing.ts'
+import { pipelineAnswers, pipelinesOf } from './pipeline-answers.ts'
 import { hasColumns, namesPrediction, outcomeRowsOf } from './outcome-rows.ts'
 
 /** The rows in tables that Lockstep made. States of other entities that hold them are rebuilt. */
@@ -50,10 +51,11 @@ function renewed(touched: DeletedRows['touched'], erasing: Erasing): ReceiptPart
 const deadLetters: Holder = async ({ entity, values, definitions, db }) => {
   const sources = [...new Set(carriersOf(entity, definitions).map(({ source }) => source))]
   if (sources.length === 0) return []
+  const pipelines = pipelinesOf(sources, definitions).map((name) => `pipeline ${name}`)
   const rows = await db.kysely
     .selectFrom('lockstep.stream_dead_letters')
     .select(['id', 'body', 'size_bytes'])
-    .where('source', 'in', sources)
+    .where('source', 'in', [...sources, ...pipelines])
     .execute()
   const words = values.map((value, i) => Buffer.from(entity.key[i]?.type.kind === 'timestamp' ? '' : (value as Scalar).toString()))
   const hits = rows.filter(
@@ -182,7 +184,7 @@ const datasets: Holder = async ({ entity, definitions, db }) => {
  * The order matters: places that name rows of the entity come before those derived from them, and the one that blocks
  * others comes last.
  */
-export const holders: readonly Holder[] = [ownTables, deadLetters, ownStates, userTables, datasets, loggedPredictions]
+export const holders: readonly Holder[] = [ownTables, deadLetters, pipelineAnswers, ownStates, userTables, datasets, loggedPredictions]
 
 function viewsIn(entity: string, definitions: Erasing['definitions']): string[] {
   return definitions.flatMap((definition) =>

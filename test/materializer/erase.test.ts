@@ -135,13 +135,25 @@ describe.each(storeKinds)('erasing an entity, its states in a store of kind %s',
       `insert into lockstep.stream_dead_letters (source, stream, message, body, size_bytes, reason, error)
        values ('orders', 's', '${kind} 1', '{"account":"a"}', 15, 'r', 'e'), ('orders', 's', '${kind} 2', '{"ccount":"b"}', 14, 'r', 'e'), ('orders', 's', '${kind} 3', '{"x":"b"}', 9, 'r', 'e')`,
     )
+    const pipeline = `p_${kind}`
+    await db.query(
+      `insert into lockstep.definitions (kind, name, version, fingerprint, spec, operational) values ('pipeline', $1, 0, 'f', '{"source": "orders"}', '{}')`,
+      [pipeline],
+    )
+    await db.query(
+      `insert into lockstep.pipeline_answers (pipeline, generation, id, answer) values ($1, 0, '1', '{"key":{"account":"a"}}'), ($1, 0, '2', '{"key":{"account":"b"}}')`,
+      [pipeline],
+    )
     const receipt = await erase('a')
+    await db.query(`delete from lockstep.definitions where kind = 'pipeline'`)
+    expect(await db.query('select id from lockstep.pipeline_answers where pipeline = $1', [pipeline])).toEqual([{ id: '2' }])
     expect(receipt.keyHash).toMatch(/^[0-9a-f]{64}$/)
     expect(receipt.parts).toEqual(
       expect.arrayContaining([
         { what: 'removed', kind: 'rows', where: 'lockstep_source."orders"', count: 14 },
         expect.objectContaining({ what: 'removed', kind: 'states', where: 'of_account@1', count: 1 }),
         expect.objectContaining({ what: 'removed', where: 'lockstep.stream_dead_letters', count: 1 }),
+        expect.objectContaining({ what: 'removed', where: 'lockstep.pipeline_answers', count: 1 }),
         expect.objectContaining({ what: 'renewed', where: 'of_merchant@1', count: 3 }),
         expect.objectContaining({ what: 'renewed', where: 'of_world@1', count: 1 }),
       ]),
