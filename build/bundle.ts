@@ -1,20 +1,10 @@
-import { readFileSync } from 'node:fs'
+import { globSync, readFileSync } from 'node:fs'
 import { dirname, extname, join, relative } from 'node:path'
 import type { Plugin } from 'esbuild'
 import { build } from 'esbuild'
 
-/** What processes and threads start from, and `run`, with which tests run many commands in one process. */
-const entries = [
-  'cli/main',
-  'cli/run',
-  'cli/serve-child',
-  'cli/dev/load-worker',
-  'inference/inspect-child',
-  'inference/model-process-child',
-  'inference/orphan-worker',
-  'runtime/end-loop-worker',
-  'runtime/watchdog-worker',
-]
+/** The command line, and `run`, with which tests run many commands in one process. */
+const programs = ['cli/main.ts', 'cli/run.ts']
 
 /** Dependencies that nearly every command loads, in hundreds of files: these are bundled, and all others imported. */
 const bundledPackages = [
@@ -41,9 +31,18 @@ export async function bundle(root: string, out: string): Promise<void> {
     peerDependencies,
   }: Record<'dependencies' | 'peerDependencies', Record<string, string>> = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
   const imported = Object.keys({ ...dependencies, ...peerDependencies }).filter((name) => !bundledPackages.includes(name))
+  const { include }: { include: string[] } = JSON.parse(readFileSync(join(root, 'tsconfig.build.json'), 'utf8'))
+  // what processes and threads start from
+  const scripts = globSync(
+    include.map((room) => `${room}/**/*-{child,worker}.ts`),
+    { cwd: root },
+  )
   await build({
     absWorkingDir: root,
-    entryPoints: [...entries.map((entry) => ({ in: `${entry}.ts`, out: entry })), { in: folderModule, out: 'chunks/folder' }],
+    entryPoints: [
+      ...[...programs, ...scripts].map((path) => ({ in: path, out: path.replace(/\.ts$/, '') })),
+      { in: folderModule, out: 'chunks/folder' },
+    ],
     outdir: out,
     outbase: root,
     chunkNames: 'chunks/[name]-[hash]',

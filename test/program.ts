@@ -1,5 +1,17 @@
 import { createHash } from 'node:crypto'
-import { existsSync, globSync, mkdirSync, readFileSync, readdirSync, renameSync, rmSync, statSync, symlinkSync, utimesSync } from 'node:fs'
+import {
+  cpSync,
+  existsSync,
+  globSync,
+  mkdirSync,
+  readFileSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  utimesSync,
+} from 'node:fs'
 import { dirname, join } from 'node:path'
 import { bundle } from '../build/bundle.ts'
 
@@ -40,8 +52,13 @@ async function make(folder: string): Promise<void> {
   await bundle(root, partial)
   const made = new Set(readdirSync(partial))
   // beside the bundle lie the files that it reads, and the entry that definitions import
-  for (const name of readdirSync(root))
-    if (!made.has(name) && !/^(\..*|node_modules|dist)$/.test(name)) symlinkSync(join(root, name), join(partial, name))
+  for (const name of readdirSync(root)) {
+    if (/^(\..*|node_modules|dist)$/.test(name)) continue
+    if (!made.has(name)) symlinkSync(join(root, name), join(partial, name))
+    else
+      for (const asset of globSync(`${name}/**/*.*`, { cwd: root }))
+        if (!asset.endsWith('.ts')) cpSync(join(root, asset), join(partial, asset))
+  }
   try {
     renameSync(partial, folder)
   } catch (error) {
