@@ -11,7 +11,7 @@ import { startRollout } from '../../registry/rollouts/change-rollout.ts'
 import { createUiFolder } from '../../serving/dashboard/ui-folder.ts'
 import { checked, clockMonitor, hookAt, minute, result } from '../monitoring/alerts/monitors.ts'
 import type { World } from '../serving/world.ts'
-import { createWorld } from '../serving/world.ts'
+import { ask, createWorld } from '../serving/world.ts'
 import { servingSet } from '../serving/definitions.ts'
 import { startBrowser } from '../services/browser.ts'
 import type { Visits } from './visits.ts'
@@ -22,6 +22,21 @@ let empty: World
 let browser: Browser
 let visits: Visits
 let beginning: Visits
+/** The page of an answered request. */
+let receipt = ''
+
+/** What no page may take for anything but text. */
+const hostile = `<img src=x onerror=alert(1)>"'</script><script>alert(2)</script>\u202e javascript:alert(3)`
+
+const described = <Declared extends { readonly operational: object }>(declared: readonly Declared[]) =>
+  declared.map((each) => ({ ...each, operational: { ...each.operational, description: hostile, owner: hostile, tags: [hostile] } }))
+const hostileSet = {
+  ...servingSet,
+  views: described(servingSet.views),
+  sources: described(servingSet.sources),
+  services: described(servingSet.services),
+  models: described(servingSet.models),
+}
 
 /** The definitions of a project that has none yet. */
 const nothing = {
@@ -41,7 +56,10 @@ const nothing = {
 }
 
 async function open(world: World): Promise<Visits> {
-  const { server, url } = await world.serve()
+  const { server, url } = await world.serve({
+    config: { bodyLimitBytes: 10_000, logShares: { share: 1, models: new Map() } },
+    predictionLog: { flushMs: 10 },
+  })
   await server.whenReady()
   const opened = await visit(browser, url)
   await opened.go(`#code=${await issueCode(world.db, 'ann@laptop')}`)
@@ -50,15 +68,28 @@ async function open(world: World): Promise<Visits> {
 
 beforeAll(async () => {
   browser = await startBrowser()
-  full = await createWorld('embedded')
+  full = await createWorld('embedded', hostileSet)
+  await full.db.script(`
+    insert into lockstep_source.landings (airport, at, delay) values
+      ('ATL', '2001-07-01T09:30:00Z', 7), ('ATL', '2001-07-01T10:00:00Z', 5), ('ATL', '2001-07-01T11:30:00Z', 25),
+      ('ATL', '2001-07-01T11:45:00Z', 40), ('ATL', '2001-07-01T12:30:00Z', 99),
+      ('${hostile.replaceAll("'", "''")}', '2001-07-01T11:00:00Z', 1)`)
   for (const view of ['airport_required', 'airport_delays']) await full.materialize(view)
   await full.push('delay', 'logistic')
   await full.push('delay', 'logistic', 'second')
-  await promoteModel(full.db, 'delay', 1, { actor: 'ann' })
-  await startRollout(full.db, 'delay', { version: 2, share: 0.25 }, { actor: 'ann' })
+  await promoteModel(full.db, 'delay', 1, { actor: hostile, reason: hostile })
+  await startRollout(full.db, 'delay', { version: 2, plan: 'default' }, { actor: 'ann' })
   await recordEvaluation(full.db, clockMonitor('clock'), hookAt('https://alerts.example'), minute, checked(result('breach')))
-  await createKey(full.db, { name: 'old key', scopes: ['read'], requestsPerSecond: null, rowsPerSecond: null, expiresAt: null })
   visits = await open(full)
+  const answer = await ask(new URL(visits.page.url()).origin, '/v1/predict', {
+    model: 'delay',
+    entities: [{ airport: 'ATL', distance: 500 }],
+  })
+  if (answer.status !== 200) throw new Error(answer.text)
+  // from now on, requests need a key
+  for (const name of ['old key', hostile.slice(0, 60)])
+    await createKey(full.db, { name, scopes: ['read'], requestsPerSecond: null, rowsPerSecond: null, expiresAt: null })
+  receipt = `receipt/${answer.body.requestId}`
   empty = await createWorld('embedded', nothing)
   beginning = await open(empty)
 })
@@ -84,6 +115,13 @@ const paths = [
   'features/airport_delays@1.lastDelay',
   'services/flight@1',
   'models/delay',
+  'rollouts/delay',
+  'explain?service=flight&entity=airport:ATL',
+  `explain?service=flight&entity=${encodeURIComponent(JSON.stringify({ airport: hostile }))}`,
+  `catalog?q=${encodeURIComponent(hostile)}`,
+  'explain',
+  'receipt',
+  'parity',
   'keys',
   'audit',
 ]
@@ -91,7 +129,7 @@ const paths = [
 describe('every page', () => {
   it('is right in light and dark, wide and narrow, and for assistive technology', { timeout: 180_000 }, async () => {
     const wrong: string[] = []
-    for (const path of paths) {
+    for (const path of [...paths, receipt]) {
       for (const [width, scheme] of [
         [1280, 'light'],
         [390, 'dark'],
@@ -111,7 +149,7 @@ describe('every page', () => {
 
   it('says how to fill it where there is nothing yet', async () => {
     const wrong: string[] = []
-    for (const path of ['', 'alerts', 'jobs', 'catalog', 'catalog?kind=rollout', 'lineage', 'receipt']) {
+    for (const path of ['', 'alerts', 'jobs', 'catalog', 'catalog?kind=rollout', 'lineage', 'explain', 'receipt']) {
       await beginning.go(path)
       const commands = await beginning.page.locator('.command').count()
       if (commands < 1) wrong.push(`/ui/${path} offers no command`)
@@ -266,6 +304,35 @@ describe('a person with a keyboard alone', () => {
     await visits.page.getByRole('tabpanel').getByText('/v1/models/delay').waitFor()
     await press('Escape')
     await expect.poll(focused).toMatch(/^Versions: as a command/)
+  })
+
+  it('moves the moment of Explain from change to change, and along its slider', async () => {
+    await visits.go('explain?service=flight&entity=airport:ATL')
+    const moment = () => visits.page.locator('.time-now strong').textContent()
+    await tabTo(/^The moment$/)
+    await press('Home')
+    const first = await moment()
+    await press('ArrowRight', 'ArrowRight')
+    await expect.poll(moment).not.toBe(first)
+    await press('Home')
+    await tabTo(/^Later change$/)
+    await press('Enter')
+    const later = await moment()
+    expect(later).not.toBe(first)
+    await expect.poll(() => visits.page.locator('[role="status"][aria-live="polite"]').first().textContent()).toBe(later)
+  })
+
+  it('pauses a rollout with a reason', async () => {
+    await visits.go('rollouts/delay')
+    await tabTo(/^Pause: Pause the rollout of version 2 of delay$/)
+    await press('Enter')
+    await visits.page.getByRole('dialog').waitFor()
+    await expect.poll(focused).toMatch(/^Reason/)
+    await type('waiting for the weekend')
+    await tabTo(/^Pause$/)
+    await press('Enter')
+    await visits.page.getByText('The rollout is paused.').waitFor()
+    await visits.page.getByRole('button', { name: /^Resume/ }).waitFor()
   })
 
   it('sorts a table', async () => {

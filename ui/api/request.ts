@@ -93,9 +93,8 @@ async function send(path: string, init: Sent): Promise<Response> {
 async function errorOf(response: Response): Promise<RequestError> {
   const plain = `The server answered ${response.status}.`
   try {
-    const body: { code?: unknown; message?: unknown; error?: { code?: unknown; message?: unknown } } = await response.json()
-    const { code = '', message = plain } = body.error ?? body
-    return new RequestError(response.status, String(code), String(message))
+    const body: { readonly error?: { readonly code: string; readonly message: string } } = await response.json()
+    return new RequestError(response.status, body.error?.code ?? '', body.error?.message ?? plain)
   } catch {
     return new RequestError(response.status, '', plain)
   }

@@ -47,7 +47,21 @@ function entriesOf(index: CatalogIndex): readonly Entry[] {
       words,
     }
   })
-  entries = [...things, ...features]
+  // a rollout has the name of its model
+  const rollouts = things
+    .filter(({ kind }) => kind === 'model')
+    .map((model): Entry => {
+      const name = model.id.split('@')[0] ?? model.id
+      return {
+        ...model,
+        kind: 'rollout',
+        id: name,
+        name,
+        about: 'The running or last rollout of this model',
+        words: `${model.words} rollout`,
+      }
+    })
+  entries = [...things, ...rollouts, ...features]
   known.set(index, entries)
   return entries
 }

@@ -13,7 +13,7 @@ import { Lanes, StepLine } from './explain-lanes.tsx'
 import { type View, rowStates, stepAt } from './explain-steps.ts'
 
 /** The moment, the values at it, and the rows behind them. All of the window is here, so moving asks the server nothing. */
-export function ExplainTime({ data }: { readonly data: ExplainData }): ReactElement {
+export function ExplainTime({ data, onKeep }: { readonly data: ExplainData; readonly onKeep: (moment: string) => void }): ReactElement {
   const { from, to, name, entity, views, served, differences } = data
   const [t, setTime] = useState(Math.max(from, Math.min(to, data.at)))
   const [viewName, setView] = useState(views[0]?.view)
@@ -31,8 +31,11 @@ export function ExplainTime({ data }: { readonly data: ExplainData }): ReactElem
     setTime(next)
     announce(formatMoment(next))
   }
-  const keep = (next: number): void =>
-    void navigate({ to: '.', search: (before: object) => ({ ...before, at: new Date(next).toISOString() }) as never, replace: true })
+  const keep = (next: number): void => {
+    const at = new Date(next).toISOString()
+    onKeep(at)
+    void navigate({ to: '.', search: (before: object) => ({ ...before, at }) as never, replace: true, resetScroll: false })
+  }
   const iso = new Date(t).toISOString()
   const ways = {
     command: `lockstep explain ${name} --entity '${entity}' --as-of ${iso}`,
@@ -135,7 +138,7 @@ function sayRows(view: View, t: number): string {
   const known = view.rows.filter(({ visible }) => visible <= t).length
   const waiting = view.rows.length - known
   const cut = view.cut > 0 ? ` ${view.cut} more rows of this time are left out.` : ''
-  return `${known} rows are visible at this moment, ${waiting} are not known yet.${cut}`
+  return `${known === 1 ? '1 row is' : `${known} rows are`} visible at this moment, ${waiting === 1 ? '1 is' : `${waiting} are`} not known yet.${cut}`
 }
 
 interface ValuesProps {
@@ -193,7 +196,7 @@ function Values({ view, t, from, to, answered, chosen, onChoose }: ValuesProps):
             name: 'Over time',
             wide: true,
             cell: ({ steps, feature }) => (
-              <StepLine steps={steps} name={feature} t={t} from={from} to={to} width={Math.max(140, Math.min(420, width - 520))} />
+              <StepLine steps={steps} name={feature} t={t} from={from} to={to} width={Math.max(140, Math.min(380, width - 640))} />
             ),
           },
           {

@@ -1,6 +1,6 @@
 import { Button, Select, TextInput } from '@mantine/core'
 import { useNavigate, useSearch } from '@tanstack/react-router'
-import { type FormEvent, type ReactElement, useMemo, useState } from 'react'
+import { type FormEvent, type ReactElement, useMemo, useRef, useState } from 'react'
 import type { ExplainData, ExplainStart } from '../../serving/dashboard/contract/explain.ts'
 import { useIndex } from '../api/use-index.ts'
 import { useRead } from '../api/use-read.ts'
@@ -15,7 +15,14 @@ import { ExplainTime } from './explain-time.tsx'
 
 /** Why an entity has its values: the rows that count at each moment, and those that do not yet. */
 export default function Explain(): ReactElement {
-  const { service, entity, from, to, at } = useSearch({ strict: false })
+  const { service, entity, from, to, at: addressed } = useSearch({ strict: false })
+  // the moment that the page itself put into the address asks for nothing new
+  const own = useRef<string | undefined>(undefined)
+  const [at, setAt] = useState(addressed)
+  if (addressed !== at && addressed !== own.current) {
+    own.current = undefined
+    setAt(addressed)
+  }
   const asked = entity !== undefined
   const query = new URLSearchParams(
     Object.entries({ service, entity, from, to, at }).filter((pair): pair is [string, string] => pair[1] !== undefined),
@@ -25,7 +32,15 @@ export default function Explain(): ReactElement {
     <Page title="Explain" says="Which rows made a value, and when each became known. Move the moment and rows enter and leave.">
       <Ask key={`${service ?? ''} ${entity ?? ''} ${at ?? ''}`} />
       {asked ? (
-        <Loaded of={explain}>{(data) => <ExplainTime key={`${data.name} ${data.entity} ${data.from} ${data.to}`} data={data} />}</Loaded>
+        <Loaded of={explain}>
+          {(data) => (
+            <ExplainTime
+              key={`${data.name} ${data.entity} ${data.from} ${data.to}`}
+              data={data}
+              onKeep={(moment) => (own.current = moment)}
+            />
+          )}
+        </Loaded>
       ) : (
         <Start />
       )}
@@ -55,14 +70,12 @@ function Ask(): ReactElement {
     <form className="ask" onSubmit={submit}>
       <Select
         label="Service or view"
-        placeholder="Any view of the entity"
         searchable
-        clearable
-        clearButtonProps={{ 'aria-label': 'Clear the service or view', tabIndex: 0 }}
         limit={50}
-        data={options}
-        value={name}
-        onChange={setName}
+        allowDeselect={false}
+        data={[{ value: '', label: 'Any view of the entity' }, ...options.map((value) => ({ value, label: value }))]}
+        value={name ?? ''}
+        onChange={(chosen) => setName(chosen === '' ? null : chosen)}
       />
       <TextInput
         label="Entity"
@@ -93,7 +106,7 @@ function Start(): ReactElement {
           {recent.length > 0 && (
             <Panel title="Recent predictions" flush ways={{ command: 'lockstep predictions list --limit 20' }}>
               <DataTable
-                label="Recent predictions"
+                label="Recent predictions, newest first"
                 rows={recent}
                 rowKey={({ predictionId }) => predictionId}
                 columns={[

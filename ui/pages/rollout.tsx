@@ -38,12 +38,12 @@ export default function RolloutPage(): ReactElement {
 }
 
 function Acts({ data: { model, champion, headline }, rollout }: { readonly data: RolloutData; readonly rollout: Rollout }): ReactElement {
-  const { version, share, revision, paused } = rollout
+  const { version, share, revision, paused, steps } = rollout
   const path = `rollouts/${encodeURIComponent(model)}`
   const name = `version ${version} of ${model}`
   return (
     <>
-      {paused ? (
+      {steps.length === 0 ? null : paused ? (
         <Act name="Resume" title={`Resume the rollout of ${name}`} path={`${path}/resume`} ifMatch={revision} done="The rollout goes on.">
           <p>
             The plan goes on from {formatNumber(share, 'share')}. {headline}

@@ -30,7 +30,8 @@ export function Chart({ chart, label, kind = 'line', height = 190, across, bound
   const [cursor, setCursor] = useState<number | null>(null)
   const { series, finding } = chart
   const columns = useMemo(() => columnsOf(series), [series])
-  const count = columns.t.length
+  const isMeasured = columns.values.some((values) => values.some((value) => value !== null))
+  const count = isMeasured ? columns.t.length : 0
   const position = (index: number): string => {
     const t = columns.t[index]
     return t === undefined ? '' : across === undefined ? formatMoment(t) : `${across} ${formatNumber(t)}`

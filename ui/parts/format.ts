@@ -1,5 +1,7 @@
+import type { Series } from '../../serving/dashboard/contract/answer.ts'
+
 /** What a number measures. */
-export type Unit = 'count' | 'perSecond' | 'ms' | 'share' | 'seconds' | 'bytes' | 'value'
+export type Unit = Series['unit']
 
 const formats = new Map<string, Intl.NumberFormat>()
 

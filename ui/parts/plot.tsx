@@ -18,6 +18,9 @@ interface PlotProps {
 
 type Library = typeof UPlot
 
+/** Steps of an axis of counts. */
+const wholeNumbers = Array.from({ length: 12 }, (_, power) => [1, 2, 5].map((step) => step * 10 ** power)).flat()
+
 /** Steps of an axis of seconds that people read easily. */
 const wholeTimes = [
   0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14_400, 21_600, 43_200, 86_400, 172_800, 604_800,
@@ -136,7 +139,7 @@ function drawing(library: Library, drawn: Drawn, element: HTMLElement): { option
         {
           ...axis,
           size: 64,
-          ...(unit === 'seconds' ? { incrs: wholeTimes } : {}),
+          ...(unit === 'seconds' ? { incrs: wholeTimes } : unit === 'count' ? { incrs: wholeNumbers } : {}),
           grid: { stroke: color('line'), width: 1 },
           values: (_self, splits) => splits.map((split) => formatNumber(split, unit)),
         },

@@ -23,7 +23,7 @@ export function Waterfall({ label, unit, stages }: WaterfallProps): ReactElement
           <span>{name}</span>
           <span className="waterfall-bar" aria-hidden="true">
             {worst !== null && worst !== undefined && <i style={{ left: part(begins[index] ?? 0), width: part(worst) }} />}
-            <span style={{ left: part(begins[index] ?? 0), width: part(value ?? 0) }} />
+            {value !== null && value > 0 && <span style={{ left: part(begins[index] ?? 0), width: part(value) }} />}
           </span>
           <span className="numeric">
             {formatNumber(value, unit)}
