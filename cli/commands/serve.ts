@@ -52,8 +52,11 @@ async function serveAlone(context: Context, input: Input): Promise<Outcome> {
     ...(policy === undefined ? {} : { onUnavailable: policy }),
   })
   const at = await server.listen(host, port, grpcPort)
+  const report = listeningReport(at, defaultAsOf)
+  const canOffer = at.uiUrl !== null && config.postgresUrl === null && context.terminal.canAsk
   return {
-    ...listeningReport(at, defaultAsOf),
+    json: report.json,
+    text: canOffer ? `${report.text} Press Enter for a link to its dashboard.` : report.text,
     async stay() {
       startWatchdog(config, log)
       const { uiUrl } = at

@@ -17,8 +17,10 @@ export interface Ask<Query = Readonly<Record<string, unknown>>> {
   /** Of the path. */
   readonly params: Readonly<Record<string, string>>
   readonly query: Query
-  /** Epoch microseconds. */
+  /** The moment that is asked for, epoch microseconds. */
   readonly now: number
+  /** Whether it is another one than the present. */
+  readonly isPast: boolean
 }
 
 /** What a page is answered. */

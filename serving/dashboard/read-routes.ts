@@ -1,4 +1,5 @@
-import { formatTimestamp } from '../../kernel/time.ts'
+import { z } from 'zod'
+import { formatTimestamp, parseTimestamp } from '../../kernel/time.ts'
 import { LockstepError } from '../../kernel/errors.ts'
 import { keepFor } from '../../runtime/keep-for.ts'
 import type { UiSettings } from '../../runtime/ui-settings.ts'
@@ -16,6 +17,9 @@ const maxKept = 200
 /** How many answers may be made at once, and how many may wait, so that pages never crowd out predictions. */
 const maxMade = 4
 const maxWaiting = 100
+
+/** Every page can be looked at as of a moment: figures are of the time before it. The registry is as it is now. */
+const asOfQuery = z.object({ asOf: z.string().max(60).optional() })
 
 type Made = ReturnType<typeof toldAnswer>
 
@@ -60,10 +64,12 @@ export function readRoutes(settings: UiSettings, kept: KeptAnswers): readonly Ro
       const db = deps.upkeep.database()
       const session = await requireSession(call, db, settings, model.scope)
       const query = model.query === undefined ? {} : checkQuery(call, model.query)
+      const { asOf } = checkQuery(call, asOfQuery)
+      const past = asOf === undefined || asOf === '' ? null : parseTimestamp(asOf)
       const { params, requestId } = call
-      const ask: Ask = { deps, db, settings, session, requestId, params, query, now: deps.clock() }
+      const ask: Ask = { deps, db, settings, session, requestId, params, query, now: past ?? deps.clock(), isPast: past !== null }
       const make = () => inTurn(async () => toldAnswer(await model.read(ask), formatTimestamp(ask.now)))
-      const made = await (model.isPersonal === true ? make() : kept.get(JSON.stringify([model.path, params, query]), make))
+      const made = await (model.isPersonal === true ? make() : kept.get(JSON.stringify([model.path, params, query, past]), make))
       return unlessKnown(call.incoming.headers['if-none-match'], made)
     },
   }))

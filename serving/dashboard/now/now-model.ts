@@ -27,13 +27,14 @@ export const nowModel = readModel({
   query: z.object({}),
   data: contract,
   async read(ask) {
-    const { db, deps, now } = ask
+    const { db, deps, now, isPast } = ask
     const catalog = deps.catalog()
-    const views = await freshnessOf(ask, catalog)
-    const alerts = await readAlerts(db, { state: 'firing' })
-    const running = await readJobs(db, { state: 'running' })
+    // what is stored says how it was: alerts and figures
+    const views = isPast ? [] : await freshnessOf(ask, catalog)
+    const alerts = await readAlerts(db, isPast ? { window: { from: now, to: now + 1 } } : { state: 'firing' })
+    const running = isPast ? [] : await readJobs(db, { state: 'running' })
     const failed = (await readJobs(db, { state: 'failed', limit: 20 })).filter(
-      ({ finishedAt }) => finishedAt !== null && finishedAt.getTime() > now / 1000 - dayMs,
+      ({ finishedAt }) => finishedAt !== null && finishedAt.getTime() > now / 1000 - dayMs && finishedAt.getTime() <= now / 1000,
     )
     const models = [...catalog.models.values()].filter(({ versions }) => versions.length > 0).slice(0, maxModels)
     const figures = new Map<string, ModelStatistics>()
@@ -42,11 +43,11 @@ export const nowModel = readModel({
     const late = views.filter((view) => view.late !== null)
     const readiness = (await deps.status.readiness().catch(() => null)) ?? deps.readiness()
     const problems = [
-      ...readinessProblems(readiness, new Set(late.flatMap((view) => view.late ?? []))),
+      ...(isPast ? [] : readinessProblems(readiness, new Set(late.flatMap((view) => view.late ?? [])))),
       ...alerts.map(alertProblem),
       ...views.flatMap((view) => viewProblems(view, now)),
       ...failed.map(jobProblem),
-      ...models.flatMap(modelProblems),
+      ...(isPast ? [] : models.flatMap(modelProblems)),
     ].toSorted((a, b) => rank(a) - rank(b))
     const data: NowData = {
       ...headlineOf(problems),

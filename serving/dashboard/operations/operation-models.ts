@@ -52,8 +52,9 @@ export const alertsModel = readModel({
   scope: 'ui:read',
   query: paged,
   data: alertsContract,
-  async read({ db, deps, query: { cursor = 0 } }) {
-    const all = await readAlerts(db, { limit: cursor + pageSize + 1 })
+  async read({ db, deps, now, isPast, query: { cursor = 0 } }) {
+    const window = isPast ? { from: now, to: now + 1 } : undefined
+    const all = await readAlerts(db, { limit: cursor + pageSize + 1, window })
     const { models, views } = deps.catalog()
     const linkOf = ({ subject, monitor }: Alert): Link | null => {
       if (models.has(subject)) return { kind: 'model', id: subject }

@@ -253,6 +253,17 @@ describe('text of users', () => {
   })
 })
 
+describe('a page as of a moment', () => {
+  it('has the alerts that fired then, and says the moment', async () => {
+    const at = async (asOf: string) => await ann.ask(`/ui/api/alerts?asOf=${asOf}`)
+    const [before, then] = [await at('1970-01-01T00:00:30Z'), await at('1970-01-01T00:02:00Z')]
+    expect(before.body).toMatchObject({ data: { alerts: [] }, asOf: '1970-01-01T00:00:30Z' })
+    expect(then.body).toMatchObject({ data: { alerts: [{ monitor: 'clock' }] }, asOf: '1970-01-01T00:02:00Z' })
+    expect((await ann.ask('/ui/api/now?asOf=1970-01-01T00:02:00Z')).body).toMatchObject({ data: { alerts: { firing: 1 } } })
+    expect(await at('yesterday')).toMatchObject({ status: 400, body: { error: { code: 'INVALID_TIME' } } })
+  })
+})
+
 describe('an act', () => {
   it('changes a model by the version that the page shows, with its reason in the audit log', async () => {
     const { revision } = (await dataOf('/models/delay')) as { revision: string }
