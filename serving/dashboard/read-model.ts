@@ -40,7 +40,7 @@ export interface ReadModel<Schema extends z.ZodType = z.ZodType, Query extends z
   readonly query?: Query
   /** The contract of `data`. */
   readonly data: Schema
-  /** Whether an answer is about the session, or is audited: then it is made for each request. */
+  /** Whether an answer is audited or must be the newest: then it is made for each request. */
   readonly isPersonal?: true
   read(ask: Ask<z.output<Query>>): Promise<Told<z.input<Schema>>>
 }

@@ -12,7 +12,7 @@ import { readModels } from './read-models.ts'
 import { requireSession } from './session/require-session.ts'
 
 /** How long an answer is given to all that ask the same: so many open pages cost about what one costs. */
-const keptMs = 1000
+const keptMs = 3000
 const maxKept = 200
 /** How many answers may be made at once, and how many may wait, so that pages never crowd out predictions. */
 const maxMade = 4

@@ -115,6 +115,7 @@ export const auditModel = readModel({
     cursor: z.coerce.number().int().min(1).optional(),
   }),
   data: auditContract,
+  isPersonal: true,
   async read({ db, query: { who, what, cursor } }) {
     const text = (value: unknown): string | null => (value === null || value === undefined ? null : JSON.stringify(value))
     const found = await readAudit(db, { who: who || undefined, what: what || undefined, before: cursor, limit: pageSize + 1 })
