@@ -77,7 +77,7 @@ describe('with nothing configured', { timeout: 120_000 }, () => {
     // process.
     const second = await lockstep(env, 'status')
     expect(second.code).toBe(1)
-    expect(second.err).toMatch(new RegExp(`^error EMBEDDED_IN_USE: .*process ${server.child.pid} \\("main.ts serve`))
+    expect(second.err).toMatch(new RegExp(`^error EMBEDDED_IN_USE: .*process ${server.child.pid} \\("main.js serve`))
 
     server.child.kill('SIGINT')
     expect((await server.ended).code).toBe(0)
