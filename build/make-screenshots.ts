@@ -9,7 +9,6 @@ if (link === undefined) throw new Error('Pass the link that "lockstep ui" prints
 const folder = join(dirname(import.meta.dirname), 'docs/images')
 const pages: readonly (readonly [path: string, name: string])[] = [
   ['', 'now'],
-  ['explain?entity=airport:ATL', 'explain'],
   ...more.map((each) => {
     const at = each.lastIndexOf('=')
     return [each.slice(0, at), each.slice(at + 1)] as const

@@ -81,6 +81,7 @@ const names: Readonly<Record<string, string>> = {
   onDemand: 'On-demand view',
   service: 'Feature service',
   dataset: 'Data set',
+  modelVersion: 'Model version',
 }
 
 /** The name of a kind, as headings say it. */

@@ -34,7 +34,7 @@ export function formatNumber(value: number | null | undefined, unit: Unit = 'val
       return format(
         value !== 0 && (Math.abs(value) >= 1e7 || Math.abs(value) < 1e-3)
           ? { notation: 'scientific', maximumFractionDigits: 2 }
-          : { maximumSignificantDigits: 5 },
+          : { maximumSignificantDigits: 4 },
       ).format(value)
     default:
       return unit satisfies never

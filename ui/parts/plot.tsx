@@ -89,7 +89,6 @@ function drawing(library: Library, drawn: Drawn, element: HTMLElement): { option
   const data: (readonly (number | null)[])[] = [isTime ? columns.t.map((t) => t / 1000) : columns.t]
   const paths =
     kind === 'step' ? library.paths.stepped?.({ align: 1 }) : kind === 'bar' ? library.paths.bars?.({ size: [0.8, 40] }) : undefined
-  const isShort = columns.t.length < 25
   for (const [index, { label }] of series.entries()) {
     const stroke = color(`series-${(index % 6) + 1}`)
     data.push(columns.values[index] ?? [])
@@ -100,7 +99,12 @@ function drawing(library: Library, drawn: Drawn, element: HTMLElement): { option
       dash: [...(dashes[index % 6] ?? [])],
       ...(kind === 'bar' ? { fill: `${stroke}55` } : series.length === 1 ? { fill: `${stroke}14` } : {}),
       ...(paths === undefined ? {} : { paths }),
-      points: { show: kind === 'line' && isShort, size: 5, fill: stroke },
+      // a point between gaps has no line
+      points: {
+        show: kind === 'line' && (columns.values[index] ?? []).filter((value) => value !== null).length < 25,
+        size: 5,
+        fill: stroke,
+      },
     })
     const [low, high] = [columns.low[index], columns.high[index]]
     if (low !== undefined && high !== undefined) {
@@ -126,7 +130,10 @@ function drawing(library: Library, drawn: Drawn, element: HTMLElement): { option
       padding: [10, 12, 0, 0],
       tzDate: (seconds) => library.tzDate(new Date(seconds * 1000), 'UTC'),
       scales: {
-        x: { time: isTime },
+        x: {
+          time: isTime,
+          ...(columns.t.length === 1 ? { range: (_self: UPlot, low: number): [number, number] => [low - 1800, low + 1800] } : {}),
+        },
         y: { range: (_self, low, high) => rangeOf(low, high, unit === 'count' || unit === 'perSecond' || kind === 'bar') },
       },
       axes: [
@@ -161,6 +168,8 @@ function rangeOf(low: number, high: number, fromZero: boolean): [number, number]
 /** A label of the time axis in UTC: the hour, or the day where the axis is longer than two days or a day begins. */
 function timeLabel(seconds: number, splits: readonly number[]): string {
   const text = new Date(seconds * 1000).toISOString()
-  const isLong = (splits.at(-1) ?? 0) - (splits[0] ?? 0) > 2 * 86_400
+  const span = (splits.at(-1) ?? 0) - (splits[0] ?? 0)
+  const isLong = span > 2 * 86_400
+  if (span < 600) return text.slice(11, 19)
   return isLong || text.slice(11, 16) === '00:00' ? text.slice(5, 10) : text.slice(11, 16)
 }
