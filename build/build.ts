@@ -45,7 +45,10 @@ function copyAssets(): void {
   ).filter((file) => !file.endsWith('.ts') && !file.endsWith('.md'))
   const templates = globSync('templates/**/*', { cwd: root }).filter((file) => statSync(join(root, file)).isFile())
   // README.md and messages link to them; an image is built without them
-  const documents = globSync(['*.md', 'docs/**/*.md', 'observability/prometheus/rules.yaml', 'observability/grafana/*.json'], { cwd: root })
+  const documents = globSync(
+    ['*.md', 'docs/**/*.md', 'docs/images/*.png', 'observability/prometheus/rules.yaml', 'observability/grafana/*.json'],
+    { cwd: root },
+  )
   for (const file of ['bin/lockstep.cjs', 'LICENSE', ...documents, ...assets, ...templates]) {
     mkdirSync(dirname(join(out, file)), { recursive: true })
     copyFileSync(join(root, file), join(out, file))

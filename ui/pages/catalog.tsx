@@ -33,12 +33,12 @@ export default function Catalog(): ReactElement {
   const { entries, read } = useIndex()
   return (
     <Page title={kind === undefined ? 'Catalog' : pluralOf(kind)}>
-      <Loaded of={read}>{() => <List entries={entries ?? []} />}</Loaded>
+      <Loaded of={read}>{({ isCut, total }) => <List entries={entries ?? []} cut={isCut ? total : null} />}</Loaded>
     </Page>
   )
 }
 
-function List({ entries }: { readonly entries: readonly Entry[] }): ReactElement {
+function List({ entries, cut }: { readonly entries: readonly Entry[]; readonly cut: number | null }): ReactElement {
   const { kind, q = '' } = useSearch({ strict: false })
   const navigate = useNavigate()
   const [text, setText] = useState(q)
@@ -87,6 +87,11 @@ function List({ entries }: { readonly entries: readonly Entry[] }): ReactElement
       <p className="dim small" role="status">
         {found.length === entries.length ? `${formatNumber(found.length, 'count')} in all` : `${formatNumber(found.length, 'count')} found`}
       </p>
+      {cut !== null && (
+        <p className="dim small">
+          There are {formatNumber(cut, 'count')} features, more than this list has. The command lockstep search finds them all.
+        </p>
+      )}
       {found.length === 0 ? <NoneFound kind={kind} text={deferred} /> : <Rows entries={found} />}
     </div>
   )

@@ -87,6 +87,9 @@ export function ExplainTime({ data, onKeep }: { readonly data: ExplainData; read
           ))}
         </div>
       )}
+      <Panel title={`When rows of ${view.source} count`} says={sayRows(view, t)} ways={ways}>
+        <Lanes view={view} feature={chosen} t={t} from={from} to={to} onTime={setTime} />
+      </Panel>
       <Panel
         title="Values"
         flush
@@ -99,12 +102,7 @@ export function ExplainTime({ data, onKeep }: { readonly data: ExplainData; read
       >
         <Values view={view} t={t} from={from} to={to} answered={answered} chosen={chosen?.feature ?? null} onChoose={setFeature} />
       </Panel>
-      <Panel
-        title={`Rows of ${view.source}`}
-        says={sayRows(view, t)}
-        ways={{ ...ways, sql: `SELECT * FROM ${view.source} -- the rows of ${entity}` }}
-      >
-        <Lanes view={view} feature={chosen} t={t} from={from} to={to} onTime={setTime} />
+      <Panel title={`Rows of ${view.source}`} flush ways={{ ...ways, sql: `SELECT * FROM ${view.source} -- the rows of ${entity}` }}>
         <RowTable view={view} feature={chosen} t={t} />
       </Panel>
       {differences.length > 0 && (
@@ -175,7 +173,9 @@ function Values({ view, t, from, to, answered, chosen, onChoose }: ValuesProps):
               const step = stepAt(steps, t)
               return (
                 <>
-                  <strong>{step?.value ?? 'null'}</strong>
+                  <strong>
+                    <Short text={step?.value ?? 'null'} />
+                  </strong>
                   {step !== undefined && step.status !== 'PRESENT' && (
                     <div className="dim small">{step.status.toLowerCase().replaceAll('_', ' ')}</div>
                   )}
@@ -188,7 +188,7 @@ function Values({ view, t, from, to, answered, chosen, onChoose }: ValuesProps):
             numeric: true,
             cell: ({ feature }) => {
               const value = answered?.features[feature]
-              return value === undefined ? <span className="dim">–</span> : (value.value ?? 'null')
+              return value === undefined ? <span className="dim">–</span> : <Short text={value.value ?? 'null'} />
             },
           },
           { name: 'Rows in it', numeric: true, cell: ({ steps }) => stepAt(steps, t)?.rows.length ?? 0 },
@@ -196,7 +196,7 @@ function Values({ view, t, from, to, answered, chosen, onChoose }: ValuesProps):
             name: 'Over time',
             wide: true,
             cell: ({ steps, feature }) => (
-              <StepLine steps={steps} name={feature} t={t} from={from} to={to} width={Math.max(140, Math.min(380, width - 640))} />
+              <StepLine steps={steps} name={feature} t={t} from={from} to={to} width={Math.max(140, Math.min(380, width - 680))} />
             ),
           },
           {
@@ -229,36 +229,41 @@ function RowTable({
   const columns = [...new Set(view.rows.flatMap(({ values }) => Object.keys(values)))]
   const rows = view.rows.map((row, index) => ({ ...row, index, state: states[index] ?? 'out' })).toReversed()
   return (
-    <div className="lane-table">
-      <DataTable
-        label={`Rows of ${view.source}, newest first`}
-        rows={rows}
-        rowKey={({ index }) => String(index)}
-        pageSize={12}
-        columns={[
-          {
-            name: feature === undefined ? 'State' : `In ${feature.feature}`,
-            by: ({ state }) => state,
-            cell: ({ state }) => (
-              <Badge state={state} tone={stateTones[state]}>
-                {stateWords[state]}
-              </Badge>
-            ),
-          },
-          { name: 'Event', by: ({ event }) => event, cell: ({ event }) => formatMoment(event) },
-          {
-            name: 'Known',
-            by: ({ known }) => known,
-            cell: ({ known, event }) => (known === event ? 'at once' : `${formatDuration((known - event) / 1000)} later`),
-          },
-          { name: 'Counts from', by: ({ visible }) => visible, cell: ({ visible }) => formatMoment(visible) },
-          ...columns.map((name) => ({
-            name,
-            numeric: true,
-            cell: ({ values }: { values: Readonly<Record<string, string | null>> }) => values[name] ?? 'null',
-          })),
-        ]}
-      />
-    </div>
+    <DataTable
+      label={`Rows of ${view.source}, newest first`}
+      rows={rows}
+      rowKey={({ index }) => String(index)}
+      pageSize={12}
+      columns={[
+        {
+          name: feature === undefined ? 'State' : `In ${feature.feature}`,
+          by: ({ state }) => state,
+          cell: ({ state }) => (
+            <Badge state={state} tone={stateTones[state]}>
+              {stateWords[state]}
+            </Badge>
+          ),
+        },
+        { name: 'Event', by: ({ event }) => event, cell: ({ event }) => formatMoment(event) },
+        {
+          name: 'Known',
+          by: ({ known }) => known,
+          cell: ({ known, event }) => (known === event ? 'at once' : `${formatDuration((known - event) / 1000)} later`),
+        },
+        { name: 'Counts from', by: ({ visible }) => visible, cell: ({ visible }) => formatMoment(visible) },
+        ...columns.map((name) => ({
+          name,
+          numeric: true,
+          cell: ({ values }: { values: Readonly<Record<string, string | null>> }) => values[name] ?? 'null',
+        })),
+      ]}
+    />
   )
+}
+
+/** A number with many digits, cut to six; all of them on hover. */
+function Short({ text }: { readonly text: string }): ReactElement {
+  const number = Number(text)
+  if (text.length <= 9 || text.trim() === '' || Number.isNaN(number)) return <>{text}</>
+  return <span title={text}>{String(Number(number.toPrecision(6)))}</span>
 }
