@@ -127,7 +127,7 @@ const paths = [
 ]
 
 describe('every page', () => {
-  it('is right in light and dark, wide and narrow, and for assistive technology', { timeout: 180_000 }, async () => {
+  it('is right in light and dark, wide and narrow, and for assistive technology', { timeout: 600_000 }, async () => {
     const wrong: string[] = []
     for (const path of [...paths, receipt]) {
       for (const [width, scheme] of [
