@@ -2,9 +2,10 @@ import { formatTimestamp } from '../../kernel/time.ts'
 import type { UiSettings } from '../../runtime/ui-settings.ts'
 import { readBody } from '../protocols/http/body.ts'
 import { jsonAnswer } from '../protocols/http/call.ts'
+import { checkParams } from '../protocols/http/check-query.ts'
 import type { Route } from '../protocols/http/route.ts'
 import type { Acting } from './acts/act.ts'
-import { requireCurrent } from './acts/act.ts'
+import { runAct } from './acts/act.ts'
 import { modelActs } from './acts/model-acts.ts'
 import { operationActs } from './acts/operation-acts.ts'
 import type { KeptAnswers } from './read-routes.ts'
@@ -26,9 +27,8 @@ export function actRoutes(settings: UiSettings, kept: Pick<KeptAnswers, 'forget'
       const session = await requireSession(call, db, settings, one.scope)
       const body = await readBody(call, maxBodyBytes, one.body)
       const by = { actor: session.actor, reason: body.reason, requestId: call.requestId }
-      const acting: Acting = { call, deps, db, session, params: call.params, body, by }
-      if (one.revision !== undefined) requireCurrent(call.incoming.headers['if-match'], await one.revision(acting))
-      const data = await one.run(acting).finally(() => kept.forget())
+      const acting: Acting = { call, deps, db, session, params: checkParams(call), body, by }
+      const data = await runAct(one, acting).finally(() => kept.forget())
       return jsonAnswer({ data, asOf: formatTimestamp(deps.clock()) })
     },
   }))

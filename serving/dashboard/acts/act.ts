@@ -4,6 +4,7 @@ import type { DashboardScope } from '../../../registry/keys/scope.ts'
 import type { Session } from '../../../registry/keys/dashboard-sessions.ts'
 import type { Actor } from '../../../runtime/audit.ts'
 import type { Database } from '../../../runtime/database.ts'
+import { stableInt32 } from '../../../runtime/stable-id.ts'
 import type { ServingContext } from '../../context.ts'
 import type { Call } from '../../protocols/http/call.ts'
 import { reasonSchema } from '../../protocols/http/change-schemas.ts'
@@ -40,12 +41,34 @@ export function act<Schema extends z.ZodType<{ readonly reason: string }>>(one: 
   return one
 }
 
+/** The advisory locks of acts, apart from others of this database. */
+const group = 5_496_233
+
+/**
+ * Does an act. Of the acts on one thing that pages of the same version send at once, one is done.
+ *
+ * @throws LockstepError `STALE`, `INVALID_REQUEST` without `If-Match`
+ */
+export async function runAct(one: Act, acting: Acting): Promise<unknown> {
+  const { call, db, params } = acting
+  if (one.revision === undefined) return await one.run(acting)
+  const release = await db.tryLock(group, stableInt32(JSON.stringify(params)))
+  if (release === null)
+    throw new LockstepError('STALE', 'Another change of it is being made; nothing was done. Look again, and decide again.')
+  try {
+    requireCurrent(call.incoming.headers['if-match'], await one.revision(acting))
+    return await one.run(acting)
+  } finally {
+    await release()
+  }
+}
+
 /**
  * Refuses what was decided on a page that shows an older version.
  *
  * @throws LockstepError `STALE`, `INVALID_REQUEST` without `If-Match`
  */
-export function requireCurrent(ifMatch: string | undefined, revision: string): void {
+function requireCurrent(ifMatch: string | undefined, revision: string): void {
   if (ifMatch === undefined)
     throw new LockstepError('INVALID_REQUEST', 'The header "If-Match" is missing; send the `revision` that the page shows.')
   const sent = ifMatch.trim().replaceAll('"', '')

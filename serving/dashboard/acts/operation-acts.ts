@@ -3,12 +3,14 @@ import { LockstepError } from '../../../kernel/errors.ts'
 import { noAlert } from '../../../monitoring/alerts/read-alerts.ts'
 import { silenceAlert, silenceMicros, unsilenceAlert } from '../../../monitoring/alerts/silences.ts'
 import { createKey, revokeKey } from '../../../registry/keys/api-keys.ts'
-import { scopes } from '../../../registry/keys/scope.ts'
+import { dashboardScopesOf, scopes } from '../../../registry/keys/scope.ts'
 import { cancelJob, noJob } from '../../../runtime/jobs/end-job.ts'
 import { readJob } from '../../../runtime/jobs/read-jobs.ts'
 import { idOf } from '../../protocols/http/call.ts'
+import { storedText } from '../../protocols/http/change-schemas.ts'
 import type { NewKey } from '../contract/keys.ts'
 import type { Act } from './act.ts'
+import { requireDashboardScope } from '../session/require-session.ts'
 import { act, reasonBody } from './act.ts'
 
 /** How recent a log-in must be to create a key. */
@@ -47,13 +49,15 @@ export const operationActs: readonly Act[] = [
   act({
     path: '/keys',
     scope: 'ui:admin',
-    body: reasonBody.extend({ name: z.string().trim().min(1).max(200), scopes: z.array(z.enum(scopes)).min(1) }),
+    body: reasonBody.extend({ name: storedText(200).trim().min(1), scopes: z.array(z.enum(scopes)).min(1) }),
     async run({ db, session, by, body }): Promise<NewKey> {
       if (Date.now() - session.createdAt.getTime() > recentMs) {
         throw new LockstepError('FORBIDDEN', 'To create a key, log in again: it needs a log-in within the last five minutes.', {
           details: { login: 'again' },
         })
       }
+      // nobody makes a key that opens more of the dashboard than their own session does
+      for (const scope of dashboardScopesOf(body.scopes)) requireDashboardScope(session, scope)
       const limits = { requestsPerSecond: null, rowsPerSecond: null, expiresAt: null }
       const { text, key } = await createKey(db, { name: body.name, scopes: [...new Set(body.scopes)], ...limits }, by)
       return { id: key.id, secret: text }

@@ -1,12 +1,15 @@
 import { z } from 'zod'
 
+/** A text that PostgreSQL can hold. */
+export function storedText(maxLength: number) {
+  return z
+    .string()
+    .max(maxLength)
+    .refine((text) => text.isWellFormed() && !text.includes('\0'), 'must be Unicode without zero bytes and lone surrogates')
+}
+
 /** The reason of a change, in a body or a query. */
-export const reasonSchema = z
-  .string()
-  .max(2000)
-  .refine((text) => text.isWellFormed() && !text.includes('\0'), 'must be Unicode without zero bytes and lone surrogates')
-  .optional()
-  .describe('The reason, for the history')
+export const reasonSchema = storedText(2000).optional().describe('The reason, for the history')
 
 /** A flag in a query: `true` or `1`. */
 export const queryFlag = z

@@ -245,6 +245,22 @@ describe('text of users', () => {
     else expect([made.status, text.isWellFormed()]).toEqual([400, false])
   })
 
+  it('is refused where nothing can have such a name, or such a moment', async () => {
+    const none = ['/features/airport_delays@1.none/stats', '/experiments/%00/series', '/receipts/%00', '/models/%00']
+    const never = ['1'.repeat(55), '9007199254740993'].map((at) => `/explain?entity=airport:a&at=${at}`)
+    for (const path of [...none, ...never]) {
+      const { status } = await ann.ask(`/ui/api${path}`)
+      expect([path, status >= 400 && status < 500]).toEqual([path, true])
+    }
+    expect(await post(ann, '/keys/%00/revoke', { reason: 'x' })).toMatchObject({
+      status: 400,
+      body: { error: { code: 'INVALID_REQUEST' } },
+    })
+    expect(await post(ann, '/models/%00/unpin', { reason: 'x' }, 'any')).toMatchObject({ status: 400 })
+    for (const name of ['a\0b', '\ud800'])
+      expect(await post(ann, '/keys', { name, scopes: ['read'], reason: 'x' })).toMatchObject({ status: 400 })
+  })
+
   it('is refused if it is too long', async () => {
     const long = 'x'.repeat(1_000_000)
     expect((await post(ann, '/keys', { name: long, scopes: ['read'], reason: 'x' })).status).toBe(413)
@@ -276,6 +292,26 @@ describe('an act', () => {
     expect(stale).toMatchObject({ status: 412, body: { error: { code: 'STALE' } } })
     expect(await dataOf('/models/delay')).toMatchObject({ champion: 2 })
     expect((await auditOf())[0]).toMatchObject({ who: 'ann@laptop', what: 'model.promote', subject: 'delay', reason: 'better on June' })
+  })
+
+  it('is done once where several pages of one version act at once', async () => {
+    const { revision } = (await dataOf('/models/delay')) as { revision: string }
+    const seen = await Promise.all([1, 2, 1, 2].map((version) => post(ann, '/models/delay/pin', { version, reason: 'race' }, revision)))
+    expect(seen.map(({ status }) => status).toSorted((a, b) => a - b)).toEqual([200, 412, 412, 412])
+    expect((await auditOf()).filter(({ reason }) => reason === 'race')).toHaveLength(1)
+    const now = (await dataOf('/models/delay')) as { revision: string }
+    expect(await post(ann, '/models/delay/unpin', { reason: 'after it' }, now.revision)).toMatchObject({ status: 200 })
+  })
+
+  it('makes no key that opens more of the dashboard than its session does', async () => {
+    const by = { requestsPerSecond: null, rowsPerSecond: null, expiresAt: null }
+    const { text } = await createKey(world.db, { name: 'bob', scopes: ['ui:admin'], ...by })
+    const bob = createVisitor(url)
+    await bob.login(world.db, { key: text })
+    const scopes = [['admin'], ['ui:read', 'explain:read'], ['read', 'ui:admin']]
+    const seen = await Promise.all(scopes.map((some) => post(bob, '/keys', { name: 'x', scopes: some, reason: 'x' })))
+    expect(seen.map(({ status }) => status)).toEqual([403, 403, 200])
+    expect(seen[0]?.body.error).toMatchObject({ code: 'FORBIDDEN', details: { needs: 'explain:read' } })
   })
 
   it('pins and unpins a model', async () => {
