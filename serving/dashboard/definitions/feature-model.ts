@@ -26,7 +26,7 @@ export const featureModel = readModel({
     const details = page.features?.find((each) => each.name === name)
     if (details === undefined) {
       throw new LockstepError(
-        'UNKNOWN_FEATURE',
+        'UNKNOWN_DEFINITION',
         `The view "${definition.id}" has no feature "${name}"; it has ${(page.features ?? []).map((each) => each.name).join(', ')}.`,
       )
     }

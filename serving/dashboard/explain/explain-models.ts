@@ -3,7 +3,7 @@ import { encodeKey } from '../../../kernel/entity-key.ts'
 import { LockstepError } from '../../../kernel/errors.ts'
 import { isRecord } from '../../../kernel/is-record.ts'
 import { Status, statusNames } from '../../../kernel/state.ts'
-import { formatTimestamp, parseTimestamp } from '../../../kernel/time.ts'
+import { checkMicros, formatTimestamp, parseTimestamp } from '../../../kernel/time.ts'
 import { valueToJson } from '../../../kernel/value-json.ts'
 import type { Value, ValueType } from '../../../kernel/value-type.ts'
 import { typeName } from '../../../kernel/value-type.ts'
@@ -107,7 +107,8 @@ export const explainModel = readModel({
 })
 
 function momentIn(text: string | undefined): number | undefined {
-  return text === undefined || text === '' ? undefined : /^\d+(\.\d+)?$/.test(text) ? Number(text) * 1000 : parseTimestamp(text)
+  if (text === undefined || text === '') return undefined
+  return /^-?\d+(\.\d+)?$/.test(text) ? checkMicros(Math.round(Number(text) * 1000), text) : parseTimestamp(text)
 }
 
 interface Asked {
