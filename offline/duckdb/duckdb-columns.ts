@@ -8,14 +8,24 @@ import type { DuckDb } from './open-duckdb.ts'
 /** DuckDB's types of the columns of some files, by name. */
 export type DuckDbTypes = ReadonlyMap<string, string>
 
-/** The SQL of the rows of Parquet files. */
-export function parquetSql(paths: readonly string[], options = ''): string {
-  return `read_parquet([${paths.map(sqlText).join(', ')}]${options})`
+/** The SQL of the rows of Parquet files. What a name of a file or folder looks like, `a[1]` or `day=1`, says nothing. */
+export function parquetSql(paths: readonly string[]): string {
+  const names = paths.map((path) => sqlText(path.replaceAll(/[*?[]/g, '[$&]')))
+  return `read_parquet([${names.join(', ')}], hive_partitioning = false)`
 }
 
+/** A column whose type differs among the files has none: DuckDB would cast it to the type of the first file. */
 export async function describeFiles(db: DuckDb, paths: readonly string[]): Promise<DuckDbTypes> {
-  const rows = await db.rows(`DESCRIBE SELECT * FROM ${parquetSql(paths)}`)
-  return new Map(rows.map(([name, type]) => [String(name), String(type)]))
+  const found = new Map<string, Set<string>>()
+  for (const path of paths) {
+    for (const [name, type] of await db.rows(`DESCRIBE SELECT * FROM ${parquetSql([path])}`)) {
+      const types = found.get(String(name)) ?? new Set()
+      found.set(String(name), types.add(String(type)))
+    }
+  }
+  return new Map(
+    [...found].map(([name, types]) => [name, types.size === 1 ? [...types].join() : `several types (${[...types].join(', ')})`]),
+  )
 }
 
 const integers = ['TINYINT', 'SMALLINT', 'INTEGER', 'BIGINT', 'UTINYINT', 'USMALLINT', 'UINTEGER', 'UBIGINT', 'HUGEINT']

@@ -1,4 +1,4 @@
-import { mkdtemp, rm, stat, utimes, writeFile } from 'node:fs/promises'
+import { cp, mkdir, mkdtemp, rm, stat, utimes, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
@@ -88,6 +88,17 @@ describe('a training set of files', () => {
     expect({ equal, differences }).toEqual({ equal: false, differences: [expect.stringMatching(/departures\.parquet.*has changed/)] })
   })
 
+  it('reads the files that are named, whatever their names look like', async () => {
+    const { db } = opened()
+    const plain = await create('plain.parquet', all)
+    await mkdir(inFolder('carrier=BB'))
+    await cp(inFolder('departures.parquet'), inFolder('carrier=BB/departures[1].parquet'))
+    await parquetOfQuery(db, departures.replace('1, 40', '1, 1'), inFolder('carrier=BB/departures1.parquet'))
+    const odd = await create('odd.parquet', { ...all, departures: ['carrier=BB/departures?1*.parquet'] })
+    expect(odd.engine?.sources[1]?.files.map(({ path }) => path)).toEqual([inFolder('carrier=BB/departures[1].parquet')])
+    expect(odd.file.sha256).toBe(plain.file.sha256)
+  })
+
   it('is refused where files are missing, or named for another source', async () => {
     expect(await refused({ departures: ['departures.parquet'] })).toEqual(says('SOURCE_MISSING', '"landings"', '--source landings='))
     expect(await refused({ ...all, landings: ['none-*.parquet'] })).toEqual(says('FILE_UNREADABLE', 'none-', '"landings"'))
@@ -110,6 +121,11 @@ describe('a training set of files', () => {
     expect(await withBad('case when seats < 40 then date end as date, carrier, fleet, seats')).toEqual(
       says('INVALID_ROW', '"departures"', 'no event time'),
     )
+    const seatsOf = async (seats: string): Promise<unknown> => {
+      await parquetOfQuery(db, `select date, carrier, fleet, ${seats} as seats from (${departures}) d`, inFolder('bad.parquet'))
+      return await refused({ ...all, departures: ['departures.parquet', 'bad.parquet'] })
+    }
+    expect(await seatsOf('seats + 0.7::float8')).toEqual(says('SOURCE_TYPE_MISMATCH', '"departures"', 'INTEGER, DOUBLE', '"seats"'))
     await writeFile(inFolder('bad.parquet'), 'PAR1 and no more')
     expect(await refused({ ...all, departures: ['bad.parquet'] })).toEqual(says('FILE_UNREADABLE', 'bad.parquet'))
   })
