@@ -18,6 +18,9 @@ export async function beginKafkaGroup(url: string, spec: KafkaStreamSpec, start:
     const found = topics.get(topic)
     if (found === undefined) throw new Error('Unknown topic')
     const indices = Array.from({ length: found.partitionsCount }, (_, i) => i)
+    const beyond = [...(given?.keys() ?? [])].find((partition) => partition >= indices.length)
+    if (beyond !== undefined && 'position' in start)
+      throw wrongPosition(spec, start.position, `partitions below ${indices.length}, as in 0:1234`)
     const at = async (timestamp: bigint): Promise<Map<number, bigint>> => {
       const partitions = indices.map((partitionIndex) => ({ partitionIndex, timestamp }))
       const listed = await admin.listOffsets({ topics: [{ name: topic, partitions }] })
@@ -34,6 +37,7 @@ export async function beginKafkaGroup(url: string, spec: KafkaStreamSpec, start:
     })
     await admin.alterConsumerGroupOffsets({ groupId: group, topics: [{ name: topic, partitionOffsets }] })
   } catch (cause) {
+    if (cause instanceof LockstepError) throw cause
     throw new LockstepError(
       'STREAM_UNAVAILABLE',
       `The group "${group}" of the ${streamName(spec)} at "${server}" cannot be set: ${kafkaReason(cause)}`,

@@ -1,4 +1,4 @@
-import { AckPolicy, DeliverPolicy, jetstreamManager } from '@nats-io/jetstream'
+import { AckPolicy, DeliverPolicy, JetStreamApiCodes, JetStreamApiError, jetstreamManager } from '@nats-io/jetstream'
 import { LockstepError, messageOf } from '../../kernel/errors.ts'
 import type { NatsStreamSpec } from '../../kernel/stream-spec.ts'
 import { streamName } from '../../kernel/stream-spec.ts'
@@ -15,6 +15,10 @@ export async function beginNatsGroup(url: string, spec: NatsStreamSpec, start: G
   })
   try {
     const manager = await jetstreamManager(connection, { checkAPI: false })
+    // left by an attempt that failed later
+    await manager.consumers.delete(spec.stream, spec.group).catch((error: unknown) => {
+      if (!(error instanceof JetStreamApiError) || error.code !== JetStreamApiCodes.ConsumerNotFound) throw error
+    })
     await manager.consumers.add(spec.stream, {
       durable_name: spec.group,
       ack_policy: AckPolicy.Explicit,

@@ -1,4 +1,4 @@
-import { LockstepError } from '../../kernel/errors.ts'
+import { LockstepError, messageOf } from '../../kernel/errors.ts'
 import type { RedisStreamSpec } from '../../kernel/stream-spec.ts'
 import { streamName } from '../../kernel/stream-spec.ts'
 import type { GroupStart } from './group-start.ts'
@@ -11,7 +11,11 @@ export async function beginRedisGroup(url: string, spec: RedisStreamSpec, start:
   const before = entryBefore(spec, start)
   const { redis, connection, cut } = connectToStreams(url)
   try {
-    await redis.call('XGROUP', 'CREATE', spec.stream, spec.group, before, 'MKSTREAM')
+    await redis.call('XGROUP', 'CREATE', spec.stream, spec.group, before, 'MKSTREAM').catch(async (error: unknown) => {
+      // left by an attempt that failed later
+      if (!messageOf(error).startsWith('BUSYGROUP')) throw error
+      await redis.call('XGROUP', 'SETID', spec.stream, spec.group, before)
+    })
   } catch (cause) {
     throw new LockstepError(
       'STREAM_UNAVAILABLE',

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest'
 import type { StreamConsumer, StreamMessage } from '../../../runtime/streams/stream-consumer.ts'
+import { beginGroup } from '../../../runtime/streams/begin-group.ts'
 import { openConsumer } from '../../../runtime/streams/open-consumer.ts'
 import type { Producer } from './producers.ts'
 import { serversAt } from './producers.ts'
@@ -45,6 +46,16 @@ export function streamConsumerContract(
       },
     }
     const { stream: newStream, consumer } = tools
+
+    test('begins where its group was made to begin the last time', async () => {
+      const s = await newStream()
+      await producer.send(s, ['a'])
+      const [at, spec] = [serversAt(producer.server.url), producer.spec(s, 'again')]
+      await beginGroup(at, spec, { atMs: Date.now() + 3_600_000 })
+      await beginGroup(at, spec, { atMs: 0 })
+      expect(texts(await takeSome(consumer(s, 'again'), 1))).toEqual(['a'])
+      await expect(beginGroup(at, spec, { position: '99:0' })).rejects.toMatchObject({ code: 'INVALID_REQUEST' })
+    })
 
     test('gives each message once, in order, up to the requested number', async () => {
       const s = await newStream()
