@@ -1,6 +1,6 @@
 import { pathToFileURL } from 'node:url'
 import { LockstepError } from '../kernel/errors.ts'
-import { isTableUrl, outputFields } from '../registry/batch-output-fields.ts'
+import { isTableUrl, outputFields } from '../registry/define/batch-output-fields.ts'
 import type { Database } from '../runtime/database.ts'
 import type { Job } from '../runtime/jobs/read-jobs.ts'
 import { absoluteName, isStoredObject } from '../runtime/storage/object-store.ts'

@@ -1,6 +1,6 @@
 import type { Column, ValueType } from '../../kernel/value-type.ts'
 import type { DatasetOutput } from '../../offline/files/dataset-writer.ts'
-import { isTableUrl } from '../../registry/batch-output-fields.ts'
+import { isTableUrl } from '../../registry/define/batch-output-fields.ts'
 import type { Database } from '../../runtime/database.ts'
 import type { BatchManifest, BatchPart, BatchSpec } from './batch-spec.ts'
 import { createFolderOutput } from './folder-output.ts'

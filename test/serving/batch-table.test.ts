@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { outputFields } from '../../registry/batch-output-fields.ts'
+import { outputFields } from '../../registry/define/batch-output-fields.ts'
 import { messageOf } from '../../kernel/errors.ts'
 import { loadCatalog } from '../../registry/catalog.ts'
 import { awaitJob } from '../../runtime/jobs/await-job.ts'

@@ -1,4 +1,4 @@
-import { LockstepError } from '../kernel/errors.ts'
+import { LockstepError } from '../../kernel/errors.ts'
 
 /** Where the rows of a batch go. */
 export interface BatchOutputFields {
