@@ -14,11 +14,13 @@ const maxPeriods = 60
  * The times in which the candidate of a rollout had the same share: in each, its rows and the champion's are of the same
  * moments. Pauses that keep the share do not divide them.
  *
+ * @param since when the present champion became it, if it did so later: rows before have none of its own beside them
  * @param changes oldest first
  * @param gapMicros how long after a change servers may still take the share before
  */
 export function equalSharePeriods(
   startedAt: number,
+  since: number,
   now: number,
   present: number,
   changes: readonly ShareChange[],
@@ -27,7 +29,7 @@ export function equalSharePeriods(
   const first = { at: startedAt, share: changes[0]?.before ?? present }
   const starts = [first, ...changes.map(({ at, after }) => ({ at, share: after }))]
   return starts
-    .map(({ at, share }, i) => ({ from: at + gapMicros, to: starts[i + 1]?.at ?? now, share }))
+    .map(({ at, share }, i) => ({ from: Math.max(at, since) + gapMicros, to: starts[i + 1]?.at ?? now, share }))
     .filter(({ from, to }) => from < to)
     .slice(-maxPeriods)
 }

@@ -1,5 +1,6 @@
 import { asymptoticLowerBound, asymptoticSequence } from '../../../statistics/confidence-sequence.ts'
 import { criticalValue } from '../../../statistics/interval.ts'
+import { championAlias } from '../../../registry/model-aliases.ts'
 import type { GateOf } from '../../../registry/rollouts/plan-schema.ts'
 import type { Figure } from '../../quality/figure.ts'
 import { minRows } from '../../quality/figure.ts'
@@ -48,10 +49,11 @@ const higher = new Set(['auc', 'accuracy', 'precision', 'recall', 'f1'])
 const maxRows = 200_000
 
 /**
- * Figures of mature predictions since the rollout began: of the candidate and of the champion in the same time. A figure
- * counts once its outcomes can no longer come. Both are compared step by step, as the share of the candidate grows: over
- * all steps, more of the candidate's rows are recent than of the champion's. The difference is tested one-sided by the
- * asymptotic confidence sequence, valid at every look; `samples` says from which number of rows on.
+ * Figures of mature predictions since the rollout began, or since the champion became it if that was later: of the
+ * candidate and of the champion in the same time. A figure counts once its outcomes can no longer come. Both are compared
+ * step by step, as the share of the candidate grows: over all steps, more of the candidate's rows are recent than of the
+ * champion's. The difference is tested one-sided by the asymptotic confidence sequence, valid at every look; `samples`
+ * says from which number of rows on.
  */
 function gateOf<K extends Judged['kind']>(kind: K): Gate<K, QualityEvidence> {
   return {
@@ -68,10 +70,11 @@ export const quality = gateOf('quality')
 export const calibration = gateOf('calibration')
 export const business = gateOf('business')
 
-async function gather({ db, catalog, rollout, champion, now, signal }: GateContext, spec: Judged): Promise<QualityEvidence> {
+async function gather({ db, catalog, model, rollout, champion, now, signal }: GateContext, spec: Judged): Promise<QualityEvidence> {
   const startedAt = rollout.startedAt.getTime() * 1000
   const changes = await readShareChanges(db.kysely, rollout.id)
-  const periods = equalSharePeriods(startedAt, now, rollout.share, changes, takenMicros)
+  const championSince = (model.aliases.get(championAlias)?.setAt.getTime() ?? 0) * 1000
+  const periods = equalSharePeriods(startedAt, championSince, now, rollout.share, changes, takenMicros)
   const read = async (split: object): Promise<QualityReport> =>
     await qualityReport(db, catalog, {
       model: rollout.model,

@@ -28,7 +28,12 @@ interface Rows {
 }
 
 /** A rollout that had 10 % from the hour 0 on, and 50 % from the hour 10 on. */
-async function rollOut(candidate: readonly Rows[], champion: readonly Rows[], cards: number): Promise<GateContext> {
+async function rollOut(
+  candidate: readonly Rows[],
+  champion: readonly Rows[],
+  cards: number,
+  championSinceHour: number | null = null,
+): Promise<GateContext> {
   const { db } = opened
   const time = (atHour: number) => start / 1e6 + atHour * 3600
   await db.query(`DELETE FROM lockstep.rollouts`)
@@ -78,7 +83,9 @@ async function rollOut(candidate: readonly Rows[], champion: readonly Rows[], ca
   const rollout = (await readRunningRollouts(db.kysely)).get('fraud')
   if (rollout === undefined || rollout.plan === null) throw new Error('No rollout runs.')
   const now = start + 60 * hour
-  const model = catalog.model('fraud')
+  const setAt = championSinceHour === null ? null : new Date(time(championSinceHour) * 1000)
+  const aliases = new Map(setAt === null ? [] : [['champion', { model: 'fraud', alias: 'champion', version: 1, former: [3], setAt }]])
+  const model = { ...catalog.model('fraud'), aliases }
   return {
     db,
     store: null,
@@ -146,6 +153,18 @@ describe('a gate of outcomes', () => {
     expect(judgeGate(spec, evidence)).toMatchObject({ verdict: 'roll back' })
     expect(judgeGate(spec, overAll(evidence)).verdict).toBe('advance')
     expect(evidence).toMatchObject({ candidate: { n: 240, repeats: true }, steps: [{ share: 0.1 }, { share: 0.5, champion: { n: 200 } }] })
+  })
+
+  it('compares with the present champion only since it became it', async () => {
+    // the hour 11 was a bad one, in which another version was the champion
+    const candidate = [
+      { atHour: 11, rows: 200, loss: 95 },
+      { atHour: 13, rows: 200, loss: 10 },
+    ]
+    const champion = [{ atHour: 13, rows: 200, loss: 12 }]
+    const evidence = await gatherGate(await rollOut(candidate, champion, 1000, 12), spec, null)
+    expect(evidence).toMatchObject({ candidate: { n: 200 }, champion: { n: 200 }, steps: [{ share: 0.5 }] })
+    expect(judgeGate(spec, evidence)).toMatchObject({ verdict: 'advance' })
   })
 
   it('leaves out a step without the champion, and waits while no step has both', async () => {
