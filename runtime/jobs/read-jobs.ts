@@ -40,6 +40,8 @@ export interface JobFilter {
   readonly state?: JobState | undefined
   readonly subject?: string | undefined
   readonly scope?: string | undefined
+  /** When they ended, epoch microseconds. */
+  readonly finished?: { readonly from: number; readonly to: number } | undefined
   /** Default: 100. */
   readonly limit?: number | undefined
 }
@@ -47,7 +49,11 @@ export interface JobFilter {
 export const maxListedJobs = 1_000
 
 /** Newest first, those that run before the others. */
-export async function readJobs({ kysely }: Handle, { id, kind, state, subject, scope, limit = 100 }: JobFilter = {}): Promise<Job[]> {
+export async function readJobs(
+  { kysely }: Handle,
+  { id, kind, state, subject, scope, finished, limit = 100 }: JobFilter = {},
+): Promise<Job[]> {
+  const moment = (micros: number | undefined): Date | null => (micros === undefined ? null : new Date(micros / 1000))
   const optional = (value: string | number | undefined): string | null => (value === undefined ? null : String(value))
   const { rows } = await sql<JobRow>`
     select j.*, extract(epoch from clock_timestamp() - j.submitted_at)::float8 as elapsed, totals.sums, coalesce(held.workers, '{}') as workers
@@ -58,6 +64,8 @@ export async function readJobs({ kysely }: Handle, { id, kind, state, subject, s
         and (${optional(state)}::text is null or state = ${optional(state)}::text)
         and (${optional(subject)}::text is null or subject = ${optional(subject)}::text)
         and (${optional(scope)}::text is null or scope = ${optional(scope)}::text)
+        and (${moment(finished?.from)}::timestamptz is null or finished_at > ${moment(finished?.from)}::timestamptz)
+        and (${moment(finished?.to)}::timestamptz is null or finished_at <= ${moment(finished?.to)}::timestamptz)
       order by state = 'running' desc, id desc limit ${limit}
     ) j
     left join lateral (

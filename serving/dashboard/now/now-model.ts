@@ -1,24 +1,26 @@
 import { z } from 'zod'
 import { LockstepError } from '../../../kernel/errors.ts'
-import { readAlerts } from '../../../monitoring/alerts/read-alerts.ts'
+import { maxListedAlerts, readAlerts } from '../../../monitoring/alerts/read-alerts.ts'
 import { readViews } from '../../../monitoring/freshness/freshness-reader.ts'
 import type { ViewFreshness } from '../../../monitoring/freshness/view-freshness.ts'
 import type { ModelStatistics } from '../../../monitoring/rollups/model-statistics.ts'
 import { modelStatistics } from '../../../monitoring/rollups/model-statistics.ts'
 import type { Catalog, CatalogModel } from '../../../registry/catalog.ts'
 import { championAlias } from '../../../registry/model-aliases.ts'
-import { readJobs } from '../../../runtime/jobs/read-jobs.ts'
+import { maxListedJobs, readJobs } from '../../../runtime/jobs/read-jobs.ts'
 import type { NowData, Problem } from '../contract/now.ts'
 import { now as contract } from '../contract/now.ts'
 import type { Ask } from '../read-model.ts'
 import { readModel } from '../read-model.ts'
-import { latencyChart, trafficChart } from '../models/traffic-charts.ts'
+import { errorsOf, latencyChart, trafficChart } from '../models/traffic-charts.ts'
 import { alertProblem, jobProblem, modelProblems, readinessProblems, viewProblems } from './problems.ts'
 
 const hourMicros = 3_600_000_000
-const dayMs = 86_400_000
+const dayMicros = 24 * hourMicros
 /** So many models have figures; all others are in the catalog. */
 const maxModels = 12
+/** So many failed jobs, the newest, are problems of their own; all are counted. */
+const maxFailed = 20
 
 /** What is wrong now, since when, by what cause, and what to do. */
 export const nowModel = readModel({
@@ -31,12 +33,13 @@ export const nowModel = readModel({
     const catalog = deps.catalog()
     // what is stored says how it was: alerts and figures
     const views = isPast ? [] : await freshnessOf(ask, catalog)
-    const alerts = await readAlerts(db, isPast ? { window: { from: now, to: now + 1 } } : { state: 'firing' })
-    const running = isPast ? [] : await readJobs(db, { state: 'running' })
-    const failed = (await readJobs(db, { state: 'failed', limit: 20 })).filter(
-      ({ finishedAt }) => finishedAt !== null && finishedAt.getTime() > now / 1000 - dayMs && finishedAt.getTime() <= now / 1000,
-    )
-    const models = [...catalog.models.values()].filter(({ versions }) => versions.length > 0).slice(0, maxModels)
+    const when = isPast ? ({ window: { from: now, to: now + 1 } } as const) : ({ state: 'firing' } as const)
+    const alerts = await readAlerts(db, { ...when, limit: maxListedAlerts })
+    const running = isPast ? [] : await readJobs(db, { state: 'running', limit: maxListedJobs })
+    const lastDay = { from: now - dayMicros, to: now }
+    const failed = await readJobs(db, { state: 'failed', finished: lastDay, limit: maxListedJobs })
+    const pushed = [...catalog.models.values()].filter(({ versions }) => versions.length > 0)
+    const models = pushed.slice(0, maxModels)
     const figures = new Map<string, ModelStatistics>()
     for (const { name } of models)
       figures.set(name, await modelStatistics(db, { model: name, from: now - hourMicros, to: now, by: [], step: 'minute' }))
@@ -46,8 +49,8 @@ export const nowModel = readModel({
       ...(isPast ? [] : readinessProblems(readiness, new Set(late.flatMap((view) => view.late ?? [])))),
       ...alerts.map(alertProblem),
       ...views.flatMap((view) => viewProblems(view, now)),
-      ...failed.map(jobProblem),
-      ...(isPast ? [] : models.flatMap(modelProblems)),
+      ...failed.slice(0, maxFailed).map(jobProblem),
+      ...(isPast ? [] : pushed.flatMap(modelProblems)),
     ].toSorted((a, b) => rank(a) - rank(b))
     const data: NowData = {
       ...headlineOf(problems),
@@ -91,7 +94,7 @@ function modelLine(model: CatalogModel, figures: ModelStatistics | undefined): N
     name: model.name,
     champion: model.aliases.get(championAlias)?.version ?? null,
     requests: figures?.total.requests ?? 0,
-    errors: Object.values(figures?.total.errors ?? {}).reduce((sum, count) => sum + count, 0),
+    errors: errorsOf(figures?.total.errors ?? {}),
     p99Ms: figures?.total.latencyMs.total.p99 ?? null,
     rollout: rollout === null ? null : { version: rollout.version, share: rollout.share, step: rollout.step, paused: rollout.paused },
     experiment: experiments[0]?.name ?? null,
