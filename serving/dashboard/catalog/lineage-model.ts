@@ -45,7 +45,8 @@ function around({ inputs, outputs }: Graph, start: NodeKey, up: number, down: nu
   const walk = (links: Graph['inputs'], depth: number): void => {
     let edge: readonly NodeKey[] = [start]
     for (let step = 0; step < depth; step++) {
-      edge = edge.flatMap((key) => links.get(key) ?? []).filter((key) => !reached.has(key))
+      // a node that several lead to is gone on from once
+      edge = [...new Set(edge.flatMap((key) => links.get(key) ?? []))].filter((key) => !reached.has(key))
       for (const key of edge) if (reached.size < maxNodes) reached.add(key)
     }
   }
