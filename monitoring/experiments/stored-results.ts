@@ -42,6 +42,25 @@ export async function readLooks(handle: Kysely<LockstepTables>, run: number): Pr
   }))
 }
 
+/** The units of each variant at the last look of a day. */
+export interface DayOfUnits {
+  /** When the day begins, epoch milliseconds. */
+  readonly day: number
+  readonly variants: ExperimentResult['variants']
+}
+
+/** By day, oldest first: of more than 400 the newest. */
+export async function readUnitsByDay(handle: Kysely<LockstepTables>, run: number): Promise<readonly DayOfUnits[]> {
+  const { rows } = await sql<DayOfUnits>`
+    select extract(epoch from days.day)::float8 * 1000 as day, r.result->'variants' as variants
+    from (
+      select date_trunc('day', as_of at time zone 'utc') as day, max(as_of) as as_of
+      from lockstep.experiment_results where experiment_id = ${String(run)} group by 1 order by 1 desc limit 400
+    ) days join lockstep.experiment_results r on r.experiment_id = ${String(run)} and r.as_of = days.as_of
+    order by 1`.execute(handle)
+  return rows
+}
+
 /**
  * Stores the result that `analyze` makes of the result before. Looks at one run follow each other, so that each narrows
  * the one before.

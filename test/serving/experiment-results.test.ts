@@ -9,6 +9,7 @@ import type { ExperimentSpec, MeasureSpec, MetricSpec } from '../../kernel/exper
 import type { OutcomeSpec } from '../../kernel/outcome-spec.ts'
 import type { SourceSpec } from '../../kernel/view-spec.ts'
 import { analyzeRun, requireRun } from '../../monitoring/experiments/analyze-run.ts'
+import type { ExperimentData } from '../../serving/dashboard/contract/experiment.ts'
 import type { ExperimentReport } from '../../monitoring/experiments/experiment-report.ts'
 import { readExposures } from '../../monitoring/exposures/read-exposures.ts'
 import { applyChanges } from '../../registry/apply.ts'
@@ -19,6 +20,7 @@ import { hash, servingSet } from './definitions.ts'
 import { until } from './gate.ts'
 import type { World } from './world.ts'
 import { ask, createWorld } from './world.ts'
+import { createVisitor } from './dashboard/visitor.ts'
 
 const hour = 3_600_000_000
 const units = 1200
@@ -180,6 +182,17 @@ it('an experiment on a server finds the planted effects, and its decision ends i
     ['lost exposures', 'ok'],
     ['stable effect', 'ok'],
     ['maturity', 'ok'],
+  ])
+
+  // the dashboard shows what the analyses counted
+  const ann = createVisitor(url)
+  await ann.login(world.db)
+  const page = (await ann.ask('/ui/api/experiments/weather/series')).body.data as ExperimentData
+  const newUnits = page.exposures.series.map(({ label, points }) => [label, points.reduce((sum, { v }) => sum + (v ?? 0), 0)])
+  expect(newUnits).toEqual(result?.variants.map(({ variant, units: seen }) => [variant, seen]))
+  expect(page.exposures.series.map(({ points }) => points.map(({ t }) => t % 86_400_000))).toEqual([
+    [0, 0],
+    [0, 0],
   ])
 
   // its units by HTTP, and a plan, for which they have to be a day old

@@ -1,10 +1,9 @@
 import { z } from 'zod'
 import type { Comparison, ExperimentResult, MetricResult } from '../../../monitoring/experiments/experiment-result.ts'
-import type { Look } from '../../../monitoring/experiments/stored-results.ts'
-import { readLastResult, readLooks } from '../../../monitoring/experiments/stored-results.ts'
+import type { DayOfUnits, Look } from '../../../monitoring/experiments/stored-results.ts'
+import { readLastResult, readLooks, readUnitsByDay } from '../../../monitoring/experiments/stored-results.ts'
 import { LockstepError } from '../../../kernel/errors.ts'
 import { readExperimentRuns } from '../../../registry/experiments/experiment.ts'
-import type { Database } from '../../../runtime/database.ts'
 import type { Chart } from '../contract/answer.ts'
 import type { ExperimentData } from '../contract/experiment.ts'
 import { experiment as contract } from '../contract/experiment.ts'
@@ -55,7 +54,7 @@ export const experimentModel = readModel({
         })),
       ),
       health: (result?.health ?? []).map(({ check, state, text }) => ({ check, state, text })),
-      exposures: run === null ? { finding: 'It has not started.', series: [] } : await exposuresChart(db, run.id),
+      exposures: run === null ? { finding: 'It has not started.', series: [] } : exposuresChart(await readUnitsByDay(db.kysely, run.id)),
       progress: result?.progress ?? null,
     }
     return { data, ...(result === null ? {} : { mature: result.progress.immatureShare === 0 }) }
@@ -112,22 +111,20 @@ function looksChart(looks: readonly Look[], variant: string, finding: string): C
   return { finding, series: [{ label: `${variant}, difference`, unit: 'value', points }] }
 }
 
-/** New units by day and variant. */
-async function exposuresChart(db: Database, run: number): Promise<Chart> {
-  const rows = await db.query<{ variant: string; day: number; units: number }>(
-    `select variant, extract(epoch from day)::float8 as day, count(*)::float8 as units
-     from (select unit, (array_agg(variant order by exposed_at, variant))[1] as variant, date_trunc('day', min(exposed_at) at time zone 'utc') as day
-       from lockstep.exposures where experiment_id = $1 group by unit) u
-     group by variant, day order by variant, day`,
-    [run],
-  )
-  const total = rows.reduce((sum, { units }) => sum + units, 0)
+/** New units by day and variant, as the analyses of the experiment counted them. */
+function exposuresChart(days: readonly DayOfUnits[]): Chart {
+  const last = days.at(-1)
+  if (last === undefined) return { finding: 'No units were counted yet. A worker does it every hour.', series: [] }
+  const total = last.variants.reduce((sum, { units }) => sum + units, 0)
+  const unitsOf = (day: DayOfUnits | undefined, variant: string): number =>
+    day?.variants.find((each) => each.variant === variant)?.units ?? 0
   return {
     finding: `${total.toLocaleString('en-US')} units have seen a variant.`,
-    series: [...Map.groupBy(rows, ({ variant }) => variant)].map(([label, of]) => ({
-      label,
+    series: last.variants.map(({ variant }) => ({
+      label: variant,
       unit: 'count',
-      points: of.map(({ day, units }) => ({ t: day * 1000, v: units })),
+      // units that were erased since are in no later count
+      points: days.map((day, i) => ({ t: day.day, v: Math.max(0, unitsOf(day, variant) - unitsOf(days[i - 1], variant)) })),
     })),
   }
 }
