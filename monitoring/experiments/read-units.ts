@@ -158,10 +158,11 @@ export interface ReadUnitsOptions {
 }
 
 /**
- * Reads the units of an experiment with their figures, in the order of their names. The point-in-time join computes the
- * figures, so late rows count as everywhere: a row is in a window if it happened and was known before the window's end.
- * What came of a prediction is asked at the end of the prediction's own time: asked at the end of the window, a variant
- * whose outcomes come sooner would have more of them. The figures of a unit whose window has passed never change. Memory does not grow with the units.
+ * Reads the units of an experiment with their figures, in the order of their names. The point-in-time join computes
+ * the figures, so late rows count as everywhere: a row is in a window if it happened and was known before the window's
+ * end. What came of a prediction is asked at the end of the prediction's own time: asked at the end of the window, a
+ * variant whose outcomes come sooner would have more of them. The figures of a unit whose window has passed never
+ * change. Memory does not grow with the units.
  *
  * @throws LockstepError whatever `openSpine` and `joinSpine` throw
  */

@@ -50,10 +50,10 @@ const maxRows = 200_000
 
 /**
  * Figures of mature predictions since the rollout began, or since the champion became it if that was later: of the
- * candidate and of the champion in the same time. A figure counts once its outcomes can no longer come. Both are compared
- * step by step, as the share of the candidate grows: over all steps, more of the candidate's rows are recent than of the
- * champion's. The difference is tested one-sided by the asymptotic confidence sequence, valid at every look; `samples`
- * says from which number of rows on.
+ * candidate and of the champion in the same time. A figure counts once its outcomes can no longer come. Both are
+ * compared step by step, as the share of the candidate grows: over all steps, more of the candidate's rows are recent
+ * than of the champion's. The difference is tested one-sided by the asymptotic confidence sequence, valid at every
+ * look; `samples` says from which number of rows on.
  */
 function gateOf<K extends Judged['kind']>(kind: K): Gate<K, QualityEvidence> {
   return {
