@@ -50,10 +50,16 @@ async function nextMessage(source: ByteSource, what: string): Promise<Message | 
   if (view.getUint32(0, true) !== continuation) throw unreadable(what, 'is not an Arrow IPC stream')
   const length = view.getInt32(4, true)
   if (length === 0) return null
-  const message = FlatTable.root(await source.take(length))
-  const header = message.table(2)
-  if (header === null) throw unreadable(what, 'has a message without a header')
-  return { type: message.byte(1), header, body: await source.take(message.long(3)) }
+  try {
+    const message = FlatTable.root(await source.take(length))
+    const header = message.table(2)
+    if (header === null) throw unreadable(what, 'has a message without a header')
+    return { type: message.byte(1), header, body: await source.take(message.long(3)) }
+  } catch (error) {
+    // of offsets and lengths outside their bytes
+    if (!(error instanceof RangeError)) throw error
+    throw unreadable(what, 'has a message that is damaged')
+  }
 }
 
 /** Takes exact numbers of bytes of a stream of chunks. */
@@ -68,6 +74,7 @@ class ByteSource {
   }
 
   async take(count: number): Promise<Uint8Array> {
+    if (count < 0) throw new RangeError('negative length')
     if (this.#rest.length >= count) {
       const taken = this.#rest.subarray(0, count)
       this.#rest = this.#rest.subarray(count)

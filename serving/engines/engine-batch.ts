@@ -69,12 +69,14 @@ export async function runEngineBatch(
   const opened = await loadPlanned({ name: `${model.name}@${version.version}`, binding, operational: model.operational, bytes }, pool, log)
   const parts: BatchPart[] = []
   let writer: DatasetOutput<WrittenPart> | null = null
+  let begun = false
   try {
     const spine = await engine.openSpine(service, request.spine, { time: request.time, signal })
     refuseClash(spine.columns, opened.outputs, [ordinalName, statusName])
     const numbered: Spine = { ...spine, columns: [...spine.columns, { name: ordinalName, type: { kind: 'int64' }, sql: '' }] }
     const { slots, columns } = batchColumns(numbered, request, opened.outputs)
     await output.begin(columns, spine.time)
+    begun = true
     let [first, held, refused, began] = [0, 0, 0, process.cpuUsage()]
 
     const seal = async (open: DatasetOutput<WrittenPart>): Promise<void> => {
@@ -116,7 +118,9 @@ export async function runEngineBatch(
     return manifest
   } catch (error) {
     await (writer as DatasetOutput<WrittenPart> | null)?.abort()
-    await output.remove(parts).catch((cause: unknown) => log.error({ err: cause }, 'parts of a failed batch could not be removed'))
+    // what the folder had before is another batch's
+    if (begun)
+      await output.remove(parts).catch((cause: unknown) => log.error({ err: cause }, 'parts of a failed batch could not be removed'))
     throw error
   } finally {
     await opened.close()

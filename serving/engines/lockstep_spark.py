@@ -85,7 +85,7 @@ def pipe(command, plan, options, columns):
                         writer.write_batch(batch)
             except BrokenPipeError:
                 pass  # the process has ended, and says why
-            except BaseException as error:  # the process sees input without an end, and fails
+            except BaseException as error:  # raised below, once the process has ended
                 failures.append(error)
 
         feeder = threading.Thread(target=feed, daemon=True)
@@ -96,11 +96,12 @@ def pipe(command, plan, options, columns):
                     yield from pa.Table.from_batches([batch]).cast(schema).to_batches()
             except pa.ArrowInvalid as error:
                 failures.append(error)
+                child.stdout.close()  # so that the process does not wait for its reader
             code = child.wait()
             feeder.join()
             if code != 0:
                 errors.seek(0)
-                raise RuntimeError(f"{' '.join(words)} ended with {code}: {errors.read().decode(errors='replace')[-4000:]}")
+                raise RuntimeError(f"{' '.join(words)} ended with {code}: {errors.read().decode(errors='replace')[-4000:]}") from next(iter(failures), None)
             if failures:
                 raise failures[0]
         finally:

@@ -58,6 +58,16 @@ describe('an Arrow stream that is read', () => {
     expect(await read(bytes, fields)).toEqual([['x', null, 'yz']])
   })
 
+  it('is refused where a length of a message is wrong', async () => {
+    const fields = [{ name: 'a', type: { kind: 'int32' }, nullable: true }] as const
+    const bytes = Buffer.concat([arrowHead(fields), arrowEnd])
+    bytes.writeInt32LE(-8, 4)
+    await expect(read(bytes, fields)).rejects.toMatchObject({
+      code: 'FILE_UNREADABLE',
+      message: expect.stringContaining('damaged') as string,
+    })
+  })
+
   it('is refused with a type that differs, and names the column', async () => {
     const bytes = Buffer.concat([arrowHead([{ name: 'a', type: { kind: 'int32' }, nullable: true }]), arrowEnd])
     await expect(read(bytes, [{ name: 'a', type: { kind: 'float64' } }])).rejects.toMatchObject({

@@ -275,7 +275,10 @@ describe('a batch of files', () => {
     const { plan, step } = await within('scored')
     const rows = await runEngine(plan.layout, ['booked'], sources, spine, 'at', step)
     expect(seen).toEqual(rows.map(({ score }, o) => [o + 1, score]))
+    // as while another process completes it
+    await rm(join(out, '_SUCCESS'))
     await expect(run({})).rejects.toMatchObject({ code: 'FILE_EXISTS' })
+    expect(await readdir(out)).toContain('_manifest.json')
     await expect(run({ out: 'postgres:scores' })).rejects.toMatchObject({ code: 'USAGE' })
     await expect(run({ onlineMicros: 1 })).rejects.toMatchObject({ code: 'USAGE' })
   }, 60_000)
