@@ -11,7 +11,7 @@ export function batchText({ id, state, model, version, out, rows, parts, partsDo
       ? [`Rows so far: ${count(rows)}.`]
       : [
           `${counted(result.rows, 'row')}, ${count(result.refused)} without a prediction, ${bytes(result.bytes)}.`,
-          `${result.cpuSeconds.toFixed(1)} CPU seconds (${count(result.rowsPerCpuSecond)} rows each), at most ${count(result.peakMegabytes)} MB in one process.`,
+          `${result.cpuSeconds.toFixed(1)} CPU seconds (${count(result.rowsPerCpuSecond)} rows a CPU second), at most ${count(result.peakMegabytes)} MB in one process.`,
         ]),
     ...(error === null ? [] : [`Failed: ${error.code}: ${error.message}`]),
   ].join('\n')

@@ -6,7 +6,7 @@ import { streamName } from '../../kernel/stream-spec.ts'
 export type GroupStart = { readonly atMs: number } | { readonly position: string }
 
 export function wrongPosition(spec: StreamSpec, position: string, wanted: string): LockstepError {
-  return new LockstepError('INVALID_REQUEST', `The position "${position}" is none of the ${streamName(spec)}; write ${wanted}.`, {
+  return new LockstepError('INVALID_REQUEST', `"${position}" is not a position in the ${streamName(spec)}; write ${wanted}.`, {
     details: { position },
   })
 }

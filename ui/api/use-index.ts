@@ -80,6 +80,7 @@ const names: Readonly<Record<string, string>> = {
   view: 'Feature view',
   onDemand: 'On-demand view',
   service: 'Feature service',
+  modelVersion: 'Model version',
   dataset: 'Data set',
   modelVersion: 'Model version',
 }

@@ -2,7 +2,6 @@ import { Link, useParams } from '@tanstack/react-router'
 import type { ReactElement, ReactNode } from 'react'
 import type { DefinitionData } from '../../serving/dashboard/contract/definition.ts'
 import { useRead } from '../api/use-read.ts'
-import { kindName } from '../api/use-index.ts'
 import { DataTable } from '../parts/data-table.tsx'
 import { Facts } from '../parts/facts.tsx'
 import { Page } from '../parts/page.tsx'
@@ -108,8 +107,7 @@ export function DefinitionParts({ data, children }: { readonly data: DefinitionD
             empty={<p className="empty dim">Nothing is made from it.</p>}
             columns={[
               { name: 'Name', cell: ({ link }) => <ThingLink {...link} /> },
-              { name: 'Kind', cell: ({ link }) => kindName(link.kind) },
-              { name: 'How', wide: true, cell: ({ about }) => about },
+              { name: 'Kind', wide: true, cell: ({ about }) => about },
             ]}
           />
         </Panel>

@@ -241,59 +241,59 @@ function Quality({ name }: { readonly name: string }): ReactElement {
                   ])}
                 />
               )}
-              {overTime.map(({ name: metric, chart, bound }) => (
-                <Chart key={metric} chart={chart} label={`${metric} of ${name} over time`} {...(bound === null ? {} : { bound })} />
-              ))}
+              <div className="grid-2">
+                {overTime.map(({ name: metric, chart, bound }) => (
+                  <Chart key={metric} chart={chart} label={`${metric} of ${name} over time`} {...(bound === null ? {} : { bound })} />
+                ))}
+              </div>
               <p className="dim">{outcomes}</p>
             </>
           )}
         </Loaded>
       </Panel>
-      <div className="grid-2">
-        <Panel title="Drift, the most harmful first" flush ways={{ command: `lockstep drift ${name}` }}>
-          <Loaded of={quality}>
-            {({ drift }) => (
-              <DataTable
-                label={`Drift of the inputs of ${name}`}
-                rows={drift}
-                rowKey={({ feature }) => feature}
-                empty={<Empty title="Nothing to compare with" commands={[`lockstep baseline create ${name}`, `lockstep drift ${name}`]} />}
-                columns={[
-                  {
-                    name: 'Feature',
-                    by: ({ feature }) => feature,
-                    cell: ({ feature, view }) =>
-                      view === null ? (
-                        feature
-                      ) : (
-                        <ThingLink kind="feature" id={`${view}.${feature}`}>
-                          {feature}
-                        </ThingLink>
-                      ),
-                  },
-                  { name: 'State', cell: ({ drifted }) => <Badge state={drifted ? 'drifted' : 'ok'} tone={drifted ? 'bad' : 'good'} /> },
-                  { name: 'Harm', numeric: true, by: ({ harm }) => harm, cell: ({ harm }) => formatNumber(harm) },
-                  { name: 'Says', wide: true, cell: ({ says, cause }) => [says, cause].filter(Boolean).join(' ') },
-                ]}
-              />
-            )}
-          </Loaded>
-        </Panel>
-        <Panel title="Calibration" ways={ways}>
-          <Loaded of={calibration}>
-            {({ finding, chart, scores }) =>
-              chart === null ? (
-                <p className="dim">{finding}</p>
-              ) : (
-                <>
-                  <Chart chart={{ ...chart, finding }} label={`Calibration of ${name}`} across="predicted" height={230} />
-                  {scores !== null && <Chart chart={scores} label={`Scores of ${name}`} across="predicted" kind="bar" height={110} />}
-                </>
-              )
-            }
-          </Loaded>
-        </Panel>
-      </div>
+      <Panel title="Drift, the most harmful first" flush ways={{ command: `lockstep drift ${name}` }}>
+        <Loaded of={quality}>
+          {({ drift }) => (
+            <DataTable
+              label={`Drift of the inputs of ${name}`}
+              rows={drift}
+              rowKey={({ feature }) => feature}
+              empty={<Empty title="Nothing to compare with" commands={[`lockstep baseline create ${name}`, `lockstep drift ${name}`]} />}
+              columns={[
+                {
+                  name: 'Feature',
+                  by: ({ feature }) => feature,
+                  cell: ({ feature, view }) =>
+                    view === null ? (
+                      feature
+                    ) : (
+                      <ThingLink kind="feature" id={`${view}.${feature}`}>
+                        {feature}
+                      </ThingLink>
+                    ),
+                },
+                { name: 'State', cell: ({ drifted }) => <Badge state={drifted ? 'drifted' : 'ok'} tone={drifted ? 'bad' : 'good'} /> },
+                { name: 'Harm', numeric: true, by: ({ harm }) => harm, cell: ({ harm }) => formatNumber(harm) },
+                { name: 'Says', wide: true, cell: ({ says, cause }) => [says, cause].filter(Boolean).join(' ') },
+              ]}
+            />
+          )}
+        </Loaded>
+      </Panel>
+      <Panel title="Calibration" ways={ways}>
+        <Loaded of={calibration}>
+          {({ finding, chart, scores }) =>
+            chart === null ? (
+              <p className="dim">{finding}</p>
+            ) : (
+              <>
+                <Chart chart={{ ...chart, finding }} label={`Calibration of ${name}`} across="predicted" height={230} />
+                {scores !== null && <Chart chart={scores} label={`Scores of ${name}`} across="predicted" kind="bar" height={110} />}
+              </>
+            )
+          }
+        </Loaded>
+      </Panel>
     </>
   )
 }

@@ -21,7 +21,7 @@ export default function Parity(): ReactElement {
         {(data) =>
           data.rows.length === 0 ? (
             <Empty title="Nothing was checked yet" commands={['lockstep parity', 'lockstep predictions list --limit 5']}>
-              Parity checks logged predictions. A server logs a sample of them, and a worker checks it.
+              Parity checks logged predictions. Servers do it where LOCKSTEP_LOG_PREDICTIONS and LOCKSTEP_PARITY_PER_MINUTE are set.
             </Empty>
           ) : (
             <Panel

@@ -127,7 +127,7 @@ function drawing(library: Library, drawn: Drawn, element: HTMLElement): { option
     options: {
       width: element.clientWidth,
       height,
-      padding: [10, 12, 0, 0],
+      padding: [10, 20, 0, 0],
       tzDate: (seconds) => library.tzDate(new Date(seconds * 1000), 'UTC'),
       scales: {
         x: {

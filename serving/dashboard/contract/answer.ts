@@ -47,6 +47,7 @@ export const link = z.object({
     'receipt',
     'parity',
     'key',
+    'lineage',
   ]),
   id: z.string(),
 })

@@ -43,7 +43,7 @@ export async function definitionData({ deps, db, now }: Ask, reference: string, 
     tags: [...page.tags],
     facts: factsOf(page),
     parts: partsOf(page, id),
-    readers: page.usedBy.map((use) => ({ link: linkTo(use), about: nodeNames[use.kind] })),
+    readers: readersOf(page),
     versions: page.versions.map(({ version, retired }) => ({ id: `${page.name}@${version}`, about: retired ? 'pruned' : '' })).toReversed(),
     code: page.code ?? null,
     example: exampleOf(page),
@@ -64,8 +64,15 @@ export function linkTo({ kind, name }: Use): Link {
     case 'modelVersion':
       return { kind: 'model', id: name.split('@')[0] ?? name }
     default:
-      return { kind: 'now', id: `${kind}/${name}` }
+      // it has no page of its own: the lineage around it
+      return { kind: 'lineage', id: name }
   }
+}
+
+/** What is made from it, each page once: the versions of a model have the page of the model. */
+function readersOf({ usedBy }: DefinitionPage): DefinitionData['readers'] {
+  const readers = usedBy.map((use) => ({ link: linkTo(use), about: nodeNames[use.kind] }))
+  return [...new Map(readers.toReversed().map((reader) => [`${reader.link.kind} ${reader.link.id}`, reader])).values()].toReversed()
 }
 
 type Fact = DefinitionData['facts'][number]

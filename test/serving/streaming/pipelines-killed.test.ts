@@ -155,7 +155,7 @@ it(
     }
     await expect(
       replayPipeline(world.db, config, catalog, catalog.pipeline('nats_nats').spec, { position: 'x' }, unknownActor),
-    ).rejects.toThrow('The position "x" is none of the JetStream stream "in_nats"')
+    ).rejects.toThrow('"x" is not a position in the JetStream stream "in_nats"')
 
     const began = performance.now()
     await end(third, 'SIGTERM')
