@@ -72,7 +72,9 @@ export function linkTo({ kind, name }: Use): Link {
 /** What is made from it, each page once: the versions of a model have the page of the model. */
 function readersOf({ usedBy }: DefinitionPage): DefinitionData['readers'] {
   const readers = usedBy.map((use) => ({ link: linkTo(use), about: nodeNames[use.kind] }))
-  return [...new Map(readers.toReversed().map((reader) => [`${reader.link.kind} ${reader.link.id}`, reader])).values()].toReversed()
+  return readers.filter(
+    ({ link }, index) => index === readers.findIndex((other) => other.link.kind === link.kind && other.link.id === link.id),
+  )
 }
 
 type Fact = DefinitionData['facts'][number]
