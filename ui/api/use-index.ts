@@ -80,7 +80,6 @@ const names: Readonly<Record<string, string>> = {
   view: 'Feature view',
   onDemand: 'On-demand view',
   service: 'Feature service',
-  modelVersion: 'Model version',
   dataset: 'Data set',
   modelVersion: 'Model version',
 }
