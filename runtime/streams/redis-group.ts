@@ -1,4 +1,4 @@
-import { LockstepError, messageOf } from '../../kernel/errors.ts'
+import { LockstepError } from '../../kernel/errors.ts'
 import type { RedisStreamSpec } from '../../kernel/stream-spec.ts'
 import { streamName } from '../../kernel/stream-spec.ts'
 import type { GroupStart } from './group-start.ts'
@@ -11,11 +11,14 @@ export async function beginRedisGroup(url: string, spec: RedisStreamSpec, start:
   const before = entryBefore(spec, start)
   const { redis, connection, cut } = connectToStreams(url)
   try {
-    await redis.call('XGROUP', 'CREATE', spec.stream, spec.group, before, 'MKSTREAM').catch(async (error: unknown) => {
-      // left by an attempt that failed later
-      if (!messageOf(error).startsWith('BUSYGROUP')) throw error
-      await redis.call('XGROUP', 'SETID', spec.stream, spec.group, before)
-    })
+    // one that is there was left by an attempt that failed later
+    const begin = async (verb: 'CREATE' | 'SETID', ...more: readonly string[]): Promise<unknown> =>
+      await redis.call('XGROUP', verb, spec.stream, spec.group, before, ...more)
+    await begin('CREATE', 'MKSTREAM').catch((cause: unknown) =>
+      begin('SETID').catch(() => {
+        throw cause
+      }),
+    )
   } catch (cause) {
     throw new LockstepError(
       'STREAM_UNAVAILABLE',
