@@ -19,6 +19,7 @@ import type { PredictedMessages } from './predict-messages.ts'
 import { outputMessage, predictMessages } from './predict-messages.ts'
 
 const lagMs = 5_000
+const ageMs = 1_000
 const dropOldMs = 3_600_000
 /** How long a batch may take after the signal. */
 const drainMs = 8_000
@@ -68,7 +69,12 @@ export async function runPipeline(deps: RunPipelineDeps, options: MessageWriterO
   }
   const untilStopped = createKeepTrying({ ...tries, signal })
   const untilDrained = createKeepTrying({ ...tries, signal: drained.signal })
+  /** When the oldest message under way arrived, epoch milliseconds; null: none is. */
+  let oldestMs: number | null = null
+  const oldestAge = (): number => (oldestMs === null ? 0 : Math.max(0, Date.now() - oldestMs) / 1000)
   const timers = [
+    // a batch that waits grows older
+    setInterval(() => metrics.age(name, oldestAge()), ageMs).unref(),
     setInterval(() => void consumer.lag().then((lag) => metrics.lag(name, lag), ignore), lagMs).unref(),
     setInterval(() => void ledger?.dropOld().catch(ignore), dropOldMs).unref(),
   ]
@@ -112,16 +118,17 @@ export async function runPipeline(deps: RunPipelineDeps, options: MessageWriterO
     if ((await untilStopped(async () => (await sink.check(), true))) === null) return
     const size = createBatchSize()
     while (!signal.aborted) {
+      oldestMs = null
       metrics.age(name, 0)
       const messages = await untilStopped(() => consumer.take(size.limit()))
       if (messages === null) break
       if (messages.length === 0) continue
-      const oldestMs = Math.min(...messages.map(({ atMs }) => atMs))
-      metrics.age(name, Math.max(0, Date.now() - oldestMs) / 1000)
+      oldestMs = Math.min(...messages.map(({ atMs }) => atMs))
+      metrics.age(name, oldestAge())
       const beganMs = performance.now()
       if (!(await finish(messages))) break
       size.note(messages, performance.now() - beganMs)
-      metrics.answered(name, Math.max(0, Date.now() - oldestMs) / 1000)
+      metrics.answered(name, oldestAge())
     }
   } finally {
     signal.removeEventListener('abort', cut)

@@ -97,32 +97,24 @@ function start(
     if (pipeline === undefined) return
     const source = catalog.pushSource(pipeline.source)
     const stream = streamOf(catalog, pipeline, generation)
-    const consumer = openConsumer(config, stream, { redeliverMs })
-    const sink = openSink(config, pipeline.sink, { from: stream, redeliverMs })
     const onTooLarge = logOversized(log, metrics.overCap)
     const fold = async (xids: readonly number[]): Promise<void> => {
       const readers = predicting.context.catalog().onlineReaders(source)
       await foldTransactions(predicting.database(), predicting.store(), readers, xids, { onTooLarge })
     }
     const { context } = predicting
-    const deps = {
-      db: predicting.database(),
-      context,
-      pipeline,
-      source,
-      stream,
-      generation,
-      consumer,
-      sink,
-      fold,
-      metrics,
-      log,
-      clock: context.clock,
-    }
+    const sink = openSink(config, pipeline.sink, { from: stream, redeliverMs })
     try {
-      await runPipeline(deps, { signal, futureMicros: config.futureMicros, messageLimitBytes: config.bodyLimitBytes })
+      const consumer = openConsumer(config, stream, { redeliverMs })
+      try {
+        const db = predicting.database()
+        const deps = { db, context, pipeline, source, stream, generation, consumer, sink, fold, metrics, log, clock: context.clock }
+        await runPipeline(deps, { signal, futureMicros: config.futureMicros, messageLimitBytes: config.bodyLimitBytes })
+      } finally {
+        await consumer.close()
+      }
     } finally {
-      await Promise.all([consumer.close(), sink.close()])
+      await sink.close()
     }
   }
   const done = run().catch((error: unknown) => log.error({ pipeline: name, error: messageOf(error) }, 'a pipeline does not run'))
