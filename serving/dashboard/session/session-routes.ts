@@ -79,7 +79,8 @@ export function sessionRoutes(settings: UiSettings): readonly Route[] {
         if (secret !== null) await endSession(deps.upkeep.database(), secret)
         return answer(call, 200, {
           'set-cookie': setCookie(call.incoming, settings.publicUrl, null),
-          'clear-site-data': '"cache", "cookies", "storage"',
+          // "cookies" would log out of every service of the domain, and of every port of localhost
+          'clear-site-data': '"cache", "storage"',
         })
       },
     },
