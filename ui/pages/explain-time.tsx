@@ -7,6 +7,7 @@ import { Badge } from '../parts/badge.tsx'
 import { DataTable } from '../parts/data-table.tsx'
 import { formatDuration, formatMoment } from '../parts/format.ts'
 import { Panel } from '../parts/panel.tsx'
+import { shellText } from '../parts/shell-text.ts'
 import { ThingLink } from '../parts/thing-link.tsx'
 import { announce } from '../shell/announcer.tsx'
 import { Lanes, StepLine } from './explain-lanes.tsx'
@@ -38,8 +39,8 @@ export function ExplainTime({ data, onKeep }: { readonly data: ExplainData; read
   }
   const iso = new Date(t).toISOString()
   const ways = {
-    command: `lockstep explain ${name} --entity '${entity}' --as-of ${iso}`,
-    curl: `curl "$LOCKSTEP/v1/explain" -H "authorization: Bearer $KEY" -d '{"name": "${name}", "entity": ${entity}, "asOf": "${iso}"}'`,
+    command: `lockstep explain ${name} --entity ${shellText(entity)} --as-of ${iso}`,
+    curl: `curl "$LOCKSTEP/v1/explain" -H "authorization: Bearer $KEY" -d ${shellText(`{"name": "${name}", "entity": ${entity}, "asOf": "${iso}"}`)}`,
     typescript: `await client.features('${name}', [${entity}], { asOf: '${iso}' })`,
   }
   if (view === undefined) return <p className="dim">The entity has no view here.</p>

@@ -9,6 +9,7 @@ import { DataTable } from '../parts/data-table.tsx'
 import { Page } from '../parts/page.tsx'
 import { Panel } from '../parts/panel.tsx'
 import { Empty, Loaded } from '../parts/states.tsx'
+import { shellText } from '../parts/shell-text.ts'
 import { ThingLink } from '../parts/thing-link.tsx'
 
 type Node = LineageData['nodes'][number]
@@ -90,7 +91,7 @@ interface PartsProps {
 
 function Parts({ data, focus, onFocus }: PartsProps): ReactElement {
   const { nodes, edges } = data
-  const ways = { command: `lockstep lineage ${focus}` }
+  const ways = { command: `lockstep lineage ${shellText(focus)}` }
   return (
     <>
       <Panel title={`Around ${focus}`} ways={ways}>

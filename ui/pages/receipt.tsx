@@ -11,6 +11,7 @@ import { Moment } from '../parts/moment.tsx'
 import { Page } from '../parts/page.tsx'
 import { Panel } from '../parts/panel.tsx'
 import { Empty, Loaded } from '../parts/states.tsx'
+import { shellText } from '../parts/shell-text.ts'
 import { ThingLink } from '../parts/thing-link.tsx'
 import { ExplainLink } from '../parts/explain-link.tsx'
 import { Waterfall } from '../parts/waterfall.tsx'
@@ -98,9 +99,9 @@ function PredictionReceipt({ prediction }: { readonly prediction: Prediction }):
       <Panel
         title={`Prediction ${predictionId}`}
         ways={{
-          command: `lockstep explain ${predictionId}`,
-          curl: `curl "$LOCKSTEP/v1/predictions?prediction=${predictionId}" -H "authorization: Bearer $KEY"`,
-          sql: `SELECT * FROM lockstep.prediction_log WHERE id = '${predictionId}'`,
+          command: `lockstep explain ${shellText(predictionId)}`,
+          curl: `curl "$LOCKSTEP/v1/predictions?prediction=${encodeURIComponent(predictionId)}" -H "authorization: Bearer $KEY"`,
+          sql: `SELECT * FROM lockstep.prediction_log WHERE id = '${predictionId.replaceAll("'", "''")}'`,
         }}
       >
         <Facts
@@ -147,7 +148,7 @@ function PredictionReceipt({ prediction }: { readonly prediction: Prediction }):
             <Badge state={differs ? 'failed' : 'ok'}>{differs ? 'Differs from history' : 'The same as of then'}</Badge>
           )
         }
-        ways={{ command: `lockstep explain ${predictionId}` }}
+        ways={{ command: `lockstep explain ${shellText(predictionId)}` }}
       >
         <DataTable
           label={`Values of prediction ${predictionId}`}
