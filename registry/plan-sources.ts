@@ -62,7 +62,7 @@ export async function planSources(
         const all = entitiesOf(source, [...registered, ...views])
         const change = ownedTableChange(source, all, table, await indexNames(handle, sourceRelation(source)))
         if (change !== null) tables.push(change)
-        else if (all.length > 0 || set.outcomes.some(({ spec }) => spec.source.name === source.name)) problems.push(untypedKey(source, all))
+        else if (all.length > 0 || isRead(source, set)) problems.push(untypedKey(source, all))
         else
           notes.push(
             `No view reads the source "${source.name}" yet, so the types of its key are unknown. Its table is created with its first view.`,
@@ -87,7 +87,12 @@ export async function planSources(
   return { tables, notes, problems, found }
 }
 
-/** The error of a key column without a type: the table cannot be created, so every view of the source would lack it. */
+/** Whether an outcome or a pipeline reads the source, which therefore needs its table. */
+function isRead({ name }: SourceSpec, { outcomes, pipelines }: DefinitionSet): boolean {
+  return outcomes.some(({ spec }) => spec.source.name === name) || pipelines.some(({ spec }) => spec.source === name)
+}
+
+/** The error of a key column without a type: the table cannot be created, so what reads the source would lack it. */
 function untypedKey(source: SourceSpec, entities: readonly EntitySpec[]): LockstepError {
   const known = new Set([...entities.flatMap((entity) => keyColumns(source, entity)), ...source.columns].map(({ name }) => name))
   const column = source.key.map((part) => part.column).find((name) => !known.has(name)) ?? ''

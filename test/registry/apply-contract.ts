@@ -5,6 +5,7 @@ import { applyChanges } from '../../registry/apply.ts'
 import type { DefinitionSet } from '../../registry/definition-set.ts'
 import { catalogRevision } from '../../registry/revision.ts'
 import { openPostgres } from '../../runtime/open-postgres.ts'
+import { landingsPipeline } from '../serving/streaming/pipeline-world.ts'
 import type { TestRegistry } from './databases.ts'
 import { flightsTable, hash, landings, sampleSet, weather, windowFeature } from './sample-set.ts'
 
@@ -40,6 +41,14 @@ export function applyContract(opened: () => TestRegistry): void {
         `select table_name, column_name, data_type from information_schema.columns where table_schema = 'lockstep_source' order by 1, 2`,
       ),
     ]
+
+    it('refuses a pipeline whose source has a key that nothing types', async () => {
+      const set = sampleSet()
+      const views = set.views.filter(({ spec }) => spec.name !== 'airport_weather')
+      const spec = landingsPipeline({ source: 'weather', model: set.models[0]?.spec.name ?? '' })
+      const pipelines = [{ spec, fingerprint: 'f', operational: {} }]
+      expect((await refusal({ ...set, views, pipelines })).message).toContain('no view of an entity with that key reads the source')
+    })
 
     it('stores specs, operational fields and code, and counts the revision up once', async () => {
       const set = sampleSet()
