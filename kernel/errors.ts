@@ -58,6 +58,7 @@ export type ErrorCode =
   | 'MISSING_REQUEST_VALUE'
   | 'REQUIRED_FEATURE_MISSING'
   | 'BODY_TOO_LARGE'
+  | 'MESSAGE_TOO_LARGE' // an answer of a pipeline that its stream does not take
   | 'UNSUPPORTED_MEDIA_TYPE' // a body of another type or encoding than is read
   | 'NOT_ACCEPTABLE' // an answer of a media type that is not offered
   | 'NOT_FOUND'

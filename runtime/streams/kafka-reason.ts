@@ -12,6 +12,11 @@ export function kafkaReason(error: unknown): string {
   return `${text}. Check LOCKSTEP_KAFKA_URL, that the brokers run, and that the addresses which they advertise can be reached from here.`
 }
 
+/** Whether the brokers refuse messages for their size. */
+export function isTooLarge(error: unknown): boolean {
+  return error instanceof Error && ['MESSAGE_TOO_LARGE', 'RECORD_LIST_TOO_LARGE'].some((id) => findErrorBy(error, 'apiId', id) !== null)
+}
+
 const noTopic = 'the topic does not exist. Create it.'
 
 /** By the names of the protocol. */
@@ -24,7 +29,6 @@ const reasons: Readonly<Record<string, string>> = {
   SASL_AUTHENTICATION_FAILED: 'the brokers refuse the user or the password. Correct LOCKSTEP_KAFKA_URL.',
   UNSUPPORTED_SASL_MECHANISM: 'the brokers do not know the SASL mechanism. Set "sasl" in LOCKSTEP_KAFKA_URL to one that they do.',
   INCONSISTENT_GROUP_PROTOCOL: 'the group is in use by readers of another kind. Name another group.',
-  MESSAGE_TOO_LARGE: 'a message is larger than the topic allows. Raise max.message.bytes of the topic.',
   INVALID_GROUP_ID: 'the brokers do not allow this name of a group.',
   GROUP_MAX_SIZE_REACHED: 'the group is full. Run fewer workers, or raise group.max.size of the brokers.',
   INVALID_SESSION_TIMEOUT:

@@ -4,11 +4,13 @@ import type { KafkaSinkSpec } from '../../kernel/sink-spec.ts'
 import { streamName } from '../../kernel/stream-spec.ts'
 import { orTimeout } from '../async.ts'
 import { kafkaClient } from './kafka-client.ts'
-import { kafkaReason } from './kafka-reason.ts'
-import type { StreamSink } from './stream-sink.ts'
-import { idHeader } from './stream-sink.ts'
+import { isTooLarge, kafkaReason } from './kafka-reason.ts'
+import type { OutputMessage, StreamSink } from './stream-sink.ts'
+import { idHeader, messageTooLarge } from './stream-sink.ts'
 
 const closeTimeoutMs = 2_000
+/** Brokers allow a batch as many bytes as one message, 1 MB unless it is set. */
+const maxBatchBytes = 512 * 1024
 
 /**
  * A Kafka topic, which is the user's to make, written by an idempotent producer. Messages of one key go to one
@@ -36,6 +38,7 @@ export function openKafkaSink(url: string, spec: KafkaSinkSpec): StreamSink {
     } catch (cause) {
       // its sequence numbers may be out of step with the brokers'
       await end()
+      if (isTooLarge(cause)) throw messageTooLarge(spec, 'Raise max.message.bytes of the topic.', cause)
       throw new LockstepError('STREAM_UNAVAILABLE', `The ${streamName(spec)} at "${server}" cannot be written: ${kafkaReason(cause)}`, {
         cause,
       })
@@ -56,17 +59,32 @@ export function openKafkaSink(url: string, spec: KafkaSinkSpec): StreamSink {
       }),
     produce: (messages) =>
       attempt(async () => {
-        if (messages.length === 0) return
-        await opened().send({
-          partitioner: compatibilityPartitioner,
-          messages: messages.map(({ id, key, value }) => ({
-            topic,
-            key: Buffer.from(key),
-            value: Buffer.from(value),
-            headers: new Map([[Buffer.from(idHeader), Buffer.from(id)]]),
-          })),
-        })
+        for (const batch of batchesOf(messages))
+          await opened().send({
+            partitioner: compatibilityPartitioner,
+            messages: batch.map(({ id, key, value }) => ({
+              topic,
+              key: Buffer.from(key),
+              value: Buffer.from(value),
+              headers: new Map([[Buffer.from(idHeader), Buffer.from(id)]]),
+            })),
+          })
       }),
     close: end,
   }
+}
+
+/** In their order. A message that is larger than a batch should be is one alone. */
+function* batchesOf(messages: readonly OutputMessage[]): Generator<OutputMessage[]> {
+  let [batch, bytes]: [OutputMessage[], number] = [[], 0]
+  for (const message of messages) {
+    const size = Buffer.byteLength(message.value) + Buffer.byteLength(message.key) + message.id.length
+    if (batch.length > 0 && bytes + size > maxBatchBytes) {
+      yield batch
+      ;[batch, bytes] = [[], 0]
+    }
+    batch.push(message)
+    bytes += size
+  }
+  if (batch.length > 0) yield batch
 }

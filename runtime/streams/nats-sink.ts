@@ -1,13 +1,13 @@
-import { jetstream, jetstreamManager } from '@nats-io/jetstream'
+import { JetStreamApiError, jetstream, jetstreamManager } from '@nats-io/jetstream'
 import type { NatsConnection } from '@nats-io/transport-node'
-import { headers } from '@nats-io/transport-node'
+import { InvalidArgumentError, headers } from '@nats-io/transport-node'
 import { LockstepError, messageOf } from '../../kernel/errors.ts'
 import type { NatsSinkSpec } from '../../kernel/sink-spec.ts'
 import { streamName } from '../../kernel/stream-spec.ts'
 import { orTimeout } from '../async.ts'
 import { connectToNats } from './nats-connection.ts'
 import type { StreamSink } from './stream-sink.ts'
-import { idHeader, keyHeader } from './stream-sink.ts'
+import { idHeader, keyHeader, messageTooLarge } from './stream-sink.ts'
 
 const answerTimeoutMs = 3_000
 const closeTimeoutMs = 1_000
@@ -25,6 +25,7 @@ export function openNatsSink(url: string, spec: NatsSinkSpec, redeliverMs: numbe
       return await action()
     } catch (cause) {
       if (cause instanceof LockstepError) throw cause
+      if (isTooLarge(cause)) throw messageTooLarge(spec, 'Raise max_msg_size of the stream or max_payload of the server.', cause)
       throw new LockstepError(
         'STREAM_UNAVAILABLE',
         `The ${streamName(spec)} at "${server}" cannot be written to "${spec.subject}": ${messageOf(cause).replace(/\.$/, '')}. Check LOCKSTEP_NATS_URL, that the server runs with JetStream, and that the stream exists and takes the subject.`,
@@ -72,4 +73,10 @@ export function openNatsSink(url: string, spec: NatsSinkSpec, redeliverMs: numbe
       await connection?.close().catch(() => undefined)
     },
   }
+}
+
+/** The stream refuses a message by a code, the client one that is too large for the server. */
+function isTooLarge(error: unknown): boolean {
+  if (error instanceof JetStreamApiError) return error.code === 10_054
+  return error instanceof InvalidArgumentError
 }

@@ -4,7 +4,7 @@ import { streamName } from '../../kernel/stream-spec.ts'
 import type { RedisStreamSpec } from '../../kernel/stream-spec.ts'
 import { connectToStreams, failureText } from './redis-connection.ts'
 import type { OutputMessage, StreamSink } from './stream-sink.ts'
-import { idHeader, keyHeader } from './stream-sink.ts'
+import { idHeader, keyHeader, messageTooLarge } from './stream-sink.ts'
 
 /**
  * A Redis Stream. Each message is written by a script that looks for its id first.
@@ -15,6 +15,7 @@ import { idHeader, keyHeader } from './stream-sink.ts'
 export function openRedisSink(url: string, spec: RedisSinkSpec, from: RedisStreamSpec | null): StreamSink {
   const { stream, field, maxLength, windowSeconds } = spec
   const { redis, connection, cut } = connectToStreams(url)
+  let maxBytes = Infinity
   const acknowledged = connection.cluster ? null : from
 
   async function attempt<T>(action: () => Promise<T>): Promise<T> {
@@ -33,10 +34,14 @@ export function openRedisSink(url: string, spec: RedisSinkSpec, from: RedisStrea
     check: () =>
       attempt(async () => {
         await redis.ping()
+        maxBytes = await longestText(redis)
       }),
-    produce: (messages) =>
-      attempt(async () => {
-        if (messages.length === 0) return
+    async produce(messages) {
+      if (messages.length === 0) return
+      // the server cuts off who sends more
+      if (messages.some(({ value }) => Buffer.byteLength(value) > maxBytes))
+        throw messageTooLarge(spec, 'Raise proto-max-bulk-len of the server.')
+      await attempt(async () => {
         const entries = (known: (message: OutputMessage) => string): string[] =>
           messages.flatMap((message) => [known(message), message.id, message.key, message.value])
         const length = String(maxLength ?? 0)
@@ -47,9 +52,16 @@ export function openRedisSink(url: string, spec: RedisSinkSpec, from: RedisStrea
           const { stream: input, group } = acknowledged
           await redis.eval(acknowledgingScript, 2, stream, input, field, length, group, ...entries((message) => message.input))
         }
-      }),
+      })
+    },
     close: async () => cut(),
   }
+}
+
+/** How many bytes the server takes as one text; a server that does not say it is taken to allow all. */
+async function longestText(redis: ReturnType<typeof connectToStreams>['redis']): Promise<number> {
+  const answer = await redis.call('CONFIG', 'GET', 'proto-max-bulk-len').catch(() => null)
+  return (Array.isArray(answer) && Number(answer[1])) || Infinity
 }
 
 /** Keys that begin so lie where the stream does, in a cluster. */

@@ -1,3 +1,7 @@
+import { LockstepError } from '../../kernel/errors.ts'
+import type { SinkSpec } from '../../kernel/sink-spec.ts'
+import { streamName } from '../../kernel/stream-spec.ts'
+
 /**
  * A stream that answers are written to. One file for each kind of server (`openSink` lists them). A sink connects when
  * it is first used, and again whenever it is used after a failure.
@@ -13,7 +17,8 @@ export interface StreamSink {
    * Writes messages in their order. When the promise is kept the server has all of them. Messages whose ids the server
    * knows are not written again.
    *
-   * @throws LockstepError `STREAM_UNAVAILABLE`; some of the messages may be written
+   * @throws LockstepError `MESSAGE_TOO_LARGE` if one of them, or all together, are more than the server takes;
+   *   `STREAM_UNAVAILABLE`. Some of the messages may be written
    */
   produce(messages: readonly OutputMessage[]): Promise<void>
   close(): Promise<void>
@@ -33,3 +38,11 @@ export interface OutputMessage {
 
 /** The names of the fields or headers that hold a message's id and key. */
 export const [idHeader, keyHeader] = ['lockstep-id', 'lockstep-key']
+
+/** @param remedy a sentence */
+export function messageTooLarge(spec: SinkSpec, remedy: string, cause?: unknown): LockstepError {
+  return new LockstepError('MESSAGE_TOO_LARGE', `The ${streamName(spec)} takes no message of this size. ${remedy}`, {
+    details: { stream: spec.stream },
+    cause,
+  })
+}

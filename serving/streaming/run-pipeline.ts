@@ -1,6 +1,7 @@
 import { messageOf } from '../../kernel/errors.ts'
 import type { StreamSpec } from '../../kernel/stream-spec.ts'
 import type { SourceSpec } from '../../kernel/view-spec.ts'
+import type { DeadLetter } from '../../materializer/streams/dead-letters.ts'
 import { keepDeadLetters } from '../../materializer/streams/dead-letters.ts'
 import { placeOf } from '../../materializer/streams/message-event.ts'
 import type { MessageEvent, MessageWriterOptions } from '../../materializer/streams/message-writer.ts'
@@ -17,6 +18,7 @@ import { createLedger } from './ledger.ts'
 import type { PipelineMetrics } from './pipeline-metrics.ts'
 import type { PredictedMessages } from './predict-messages.ts'
 import { outputMessage, predictMessages } from './predict-messages.ts'
+import { produceAnswers } from './produce-answers.ts'
 
 const lagMs = 5_000
 const ageMs = 1_000
@@ -48,7 +50,7 @@ export interface RunPipelineDeps {
  *     take -> append the events to the source -> fold them -> predict -> keep the answers (ledger) -> produce -> acknowledge
  *
  * Nothing is taken before the answers to what was taken are written. Who dies in between leaves the messages to
- * another. A message that cannot be predicted becomes a dead letter; what else fails is tried again with the same
+ * another. A message that cannot be predicted, or whose answer is too large, becomes a dead letter; what else fails is tried again with the same
  * batch for as long as it takes. After the signal the batch under way is finished, if that takes no longer than 8 s.
  */
 export async function runPipeline(deps: RunPipelineDeps, options: MessageWriterOptions & { readonly signal: AbortSignal }): Promise<void> {
@@ -94,6 +96,12 @@ export async function runPipeline(deps: RunPipelineDeps, options: MessageWriterO
     return { answers: all.sort((a, b) => (order.get(a.input) ?? 0) - (order.get(b.input) ?? 0)), letters }
   }
 
+  async function kept(letters: readonly DeadLetter[]): Promise<boolean> {
+    if ((await untilDrained(async () => (await keepDeadLetters(db, letterSource(name), stream, letters), true))) === null) return false
+    for (const { message, error } of letters) log.warn({ pipeline: name, message, error }, 'a message of a pipeline became a dead letter')
+    return true
+  }
+
   /** @returns whether the batch is done */
   async function finish(messages: readonly StreamMessage[]): Promise<boolean> {
     const written = await untilDrained(() => write(messages))
@@ -105,10 +113,10 @@ export async function runPipeline(deps: RunPipelineDeps, options: MessageWriterO
     const found = await untilDrained(() => predicted(events))
     if (found === null) return false
     const letters = [...written.letters, ...found.letters]
-    if ((await untilDrained(async () => (await keepDeadLetters(db, letterSource(name), stream, letters), true))) === null) return false
-    for (const { message, error } of letters) log.warn({ pipeline: name, message, error }, 'a message of a pipeline became a dead letter')
-    if ((await untilDrained(async () => (await sink.produce(found.answers), true))) === null) return false
-    metrics.messages(name, { answered: found.answers.length, dead: letters.length })
+    if (!(await kept(letters))) return false
+    const tooLarge = await untilDrained(() => produceAnswers(sink, found.answers, messages))
+    if (tooLarge === null || !(await kept(tooLarge))) return false
+    metrics.messages(name, { answered: found.answers.length - tooLarge.length, dead: letters.length + tooLarge.length })
     // what is not acknowledged comes again, and its answer is known by its id
     await consumer.acknowledge(messages).catch(ignore)
     return true

@@ -1,8 +1,10 @@
 import { jetstreamManager } from '@nats-io/jetstream'
 import { connect } from '@nats-io/transport-node'
+import { MultipleErrors, ProtocolError } from '@platformatic/kafka'
 import { randomBytes } from 'node:crypto'
 import { Redis } from 'ioredis'
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest'
+import { isTooLarge } from '../../../runtime/streams/kafka-reason.ts'
 import { openConsumer } from '../../../runtime/streams/open-consumer.ts'
 import { openSink } from '../../../runtime/streams/open-sink.ts'
 import type { OutputMessage, StreamSink } from '../../../runtime/streams/stream-sink.ts'
@@ -25,6 +27,8 @@ interface Kind {
   /** Whether the server knows ids that it was given before. */
   readonly knows: boolean
   readonly setting: string
+  /** Lets the server refuse a message of 2 MB, where it does not so far; null: it cannot. */
+  readonly limit: ((url: string) => Promise<void>) | null
 }
 
 interface SinkTools {
@@ -43,7 +47,7 @@ function sinkContract(name: string, kind: Kind, more: (tools: SinkTools) => void
   })
 }
 
-function sinkTests({ start, knows, setting }: Kind, more: (tools: SinkTools) => void): void {
+function sinkTests({ start, knows, setting, limit }: Kind, more: (tools: SinkTools) => void): void {
   let producer: Producer
   const open: StreamSink[] = []
   beforeAll(async () => {
@@ -106,6 +110,24 @@ function sinkTests({ start, knows, setting }: Kind, more: (tools: SinkTools) => 
     if (knows) expect(ids).toHaveLength(3)
   })
 
+  it('says of a message that is too large that it is, and writes the others', async () => {
+    const { stream, sink } = await newSink()
+    await limit?.(producer.server.url)
+    await sink.check()
+    const large = message('large', { value: JSON.stringify('x'.repeat(2 << 20)) })
+    if (limit !== null)
+      await expect(sink.produce([message('a'), large])).rejects.toMatchObject({
+        code: 'MESSAGE_TOO_LARGE',
+        message: expect.stringMatching(new RegExp(`"${stream}" takes no message of this size. Raise `)) as string,
+      })
+    await sink.produce([message('a')])
+    // several are not too large together
+    const sent = Array.from({ length: 40 }, (_, i) => message(`m${i}`, { value: JSON.stringify('x'.repeat(50_000)) }))
+    await sink.produce([...sent, message('end')])
+    const ids = (await producer.read(stream, atEnd)).map(({ id }) => id)
+    expect([...new Set(ids)]).toEqual(['a', ...sent.map(({ id }) => id), 'end'])
+  })
+
   it('names the setting that is missing', () => {
     const nowhere = { streamRedisUrl: null, natsUrl: null, kafkaUrl: null }
     expect(() => openSink(nowhere, producer.sink('s'), { from: null, redeliverMs: 1 })).toThrow(setting)
@@ -124,7 +146,16 @@ function reportsMissing({ opened }: SinkTools): void {
 
 sinkContract(
   'a Redis Stream',
-  { start: redisProducer, knows: true, setting: 'LOCKSTEP_STREAM_REDIS_URL' },
+  {
+    start: redisProducer,
+    knows: true,
+    setting: 'LOCKSTEP_STREAM_REDIS_URL',
+    async limit(url) {
+      const redis = new Redis(url)
+      await redis.config('SET', 'proto-max-bulk-len', '1mb')
+      redis.disconnect()
+    },
+  },
   ({ producer, newSink, opened, track }) => {
     it('acknowledges what it answers in the same step, and answers nothing twice', async () => {
       const [from, to] = [0, 1].map(() => `a${randomBytes(4).toString('hex')}`) as [string, string]
@@ -169,21 +200,43 @@ sinkContract(
   },
 )
 
-sinkContract('a JetStream stream', { start: natsProducer, knows: true, setting: 'LOCKSTEP_NATS_URL' }, (tools) => {
-  const { producer, opened } = tools
+sinkContract(
+  'a JetStream stream',
+  { start: natsProducer, knows: true, setting: 'LOCKSTEP_NATS_URL', limit: async () => undefined },
+  (tools) => {
+    const { producer, opened } = tools
+    reportsMissing(tools)
+
+    it('refuses a duplicate window that is shorter than redelivery', async () => {
+      const nats = await connect({ servers: new URL(producer().server.url).host })
+      const streams = (await jetstreamManager(nats)).streams
+      await streams.add({ name: 'short', subjects: ['short.>'], duplicate_window: 10e9 })
+      await nats.close()
+      await expect(opened('short').check()).rejects.toMatchObject({
+        code: 'CONFIG_INVALID',
+        message: expect.stringContaining('"short" forgets ids after 10 s') as string,
+      })
+      await opened('short', 9_000).check()
+    })
+
+    it('heeds the limit of the stream, too', async () => {
+      const nats = await connect({ servers: new URL(producer().server.url).host })
+      await (await jetstreamManager(nats)).streams.add({ name: 'narrow', subjects: ['narrow.>'], max_msg_size: 1_000 })
+      await nats.close()
+      await expect(opened('narrow').produce([message('a'.repeat(1_000))])).rejects.toMatchObject({ code: 'MESSAGE_TOO_LARGE' })
+    })
+  },
+)
+
+sinkContract('a Kafka topic', { start: kafkaProducer, knows: false, setting: 'LOCKSTEP_KAFKA_URL', limit: null }, (tools) => {
   reportsMissing(tools)
 
-  it('refuses a duplicate window that is shorter than redelivery', async () => {
-    const nats = await connect({ servers: new URL(producer().server.url).host })
-    const streams = (await jetstreamManager(nats)).streams
-    await streams.add({ name: 'short', subjects: ['short.>'], duplicate_window: 10e9 })
-    await nats.close()
-    await expect(opened('short').check()).rejects.toMatchObject({
-      code: 'CONFIG_INVALID',
-      message: expect.stringContaining('"short" forgets ids after 10 s') as string,
-    })
-    await opened('short', 9_000).check()
+  it('knows the errors of brokers that refuse a size', () => {
+    const refused = (code: string): Error => new MultipleErrors('Cannot produce.', [new ProtocolError(code)])
+    expect(['MESSAGE_TOO_LARGE', 'RECORD_LIST_TOO_LARGE', 'NOT_LEADER_OR_FOLLOWER'].map((code) => isTooLarge(refused(code)))).toEqual([
+      true,
+      true,
+      false,
+    ])
   })
 })
-
-sinkContract('a Kafka topic', { start: kafkaProducer, knows: false, setting: 'LOCKSTEP_KAFKA_URL' }, reportsMissing)

@@ -1,3 +1,5 @@
+import { jetstreamManager } from '@nats-io/jetstream'
+import { connect } from '@nats-io/transport-node'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import type { StreamSpec } from '../../../kernel/stream-spec.ts'
 import { foldTransactions } from '../../../materializer/fold-transaction.ts'
@@ -139,6 +141,29 @@ describe.each(kinds.flatMap((kind) => kinds.map((sink) => [kind, sink] as const)
     expect((await watcher.lag()).waiting).toBe(0)
     await watcher.close()
   })
+})
+
+it('makes a dead letter of a message whose answer is too large, and goes on', async () => {
+  await producers.nats.make('wide_in')
+  const nats = await connect({ servers: new URL(producers.nats.server.url).host })
+  await (await jetstreamManager(nats)).streams.add({ name: 'narrow', subjects: ['narrow.>'], max_msg_size: 1_500 })
+  await nats.close()
+  const started = run('wide_in', 'narrow', 'nats', 'nats', { name: 'too_large' })
+  try {
+    const airports = ['a', 'b', 'w'.repeat(1_000), 'c', 'd']
+    await producers.nats.send(
+      'wide_in',
+      airports.map((airport) => landing(airport, 1)),
+    )
+    const written = await producers.nats.read('narrow', (all) => all.length === 4)
+    expect(written.map(({ key }) => key)).toEqual(['a', 'b', 'c', 'd'])
+    await vi.waitFor(async () => {
+      const letters = await readDeadLetters(world.db, { source: 'pipeline too_large' })
+      expect(letters).toMatchObject([{ reason: 'message_too_large', error: expect.stringContaining('Raise max_msg_size') as string }])
+    })
+  } finally {
+    await started.stop()
+  }
 })
 
 it.each([
