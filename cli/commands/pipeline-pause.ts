@@ -1,6 +1,7 @@
-import { pausePipeline } from '../../serving/streaming/pipeline-state.ts'
-import { actorOf, reasonOption } from '../actor.ts'
+import { reasonOption } from '../actor.ts'
+import { changePipeline } from '../change-pipeline.ts'
 import type { Command } from '../command.ts'
+import { serverOption } from '../remote/server-option.ts'
 
 export const pipelinePauseCommand: Command = {
   name: 'pipeline pause',
@@ -9,13 +10,13 @@ export const pipelinePauseCommand: Command = {
     'Workers finish the messages that they have taken, and take no more. Messages wait in their stream, so make sure that it keeps them long enough.',
   ],
   arguments: [{ name: 'NAME', help: 'The pipeline.' }],
-  options: { reason: reasonOption },
+  options: { reason: reasonOption, server: serverOption },
   example: 'lockstep pipeline pause score_flights',
   async run(context, input) {
-    const { name } = (await context.catalog()).pipeline(input.argument('NAME')).spec
-    const changed = await pausePipeline(await context.database(), name, actorOf(input))
+    const change = await changePipeline(context, input, 'pause')
+    const { pipeline: name, changed } = change
     return {
-      json: { pipeline: name, paused: true, changed },
+      json: change,
       text: changed ? `The pipeline "${name}" is paused. Workers stop within seconds.` : `The pipeline "${name}" was paused already.`,
     }
   },

@@ -1,19 +1,20 @@
-import { resumePipeline } from '../../serving/streaming/pipeline-state.ts'
-import { actorOf, reasonOption } from '../actor.ts'
+import { reasonOption } from '../actor.ts'
+import { changePipeline } from '../change-pipeline.ts'
 import type { Command } from '../command.ts'
+import { serverOption } from '../remote/server-option.ts'
 
 export const pipelineResumeCommand: Command = {
   name: 'pipeline resume',
   summary: 'Resume a paused pipeline',
   description: ['Workers go on with the first message that is not answered.'],
   arguments: [{ name: 'NAME', help: 'The pipeline.' }],
-  options: { reason: reasonOption },
+  options: { reason: reasonOption, server: serverOption },
   example: 'lockstep pipeline resume score_flights',
   async run(context, input) {
-    const { name } = (await context.catalog()).pipeline(input.argument('NAME')).spec
-    const changed = await resumePipeline(await context.database(), name, actorOf(input))
+    const change = await changePipeline(context, input, 'resume')
+    const { pipeline: name, changed } = change
     return {
-      json: { pipeline: name, paused: false, changed },
+      json: change,
       text: changed ? `The pipeline "${name}" runs again.` : `The pipeline "${name}" was not paused.`,
     }
   },

@@ -1,4 +1,4 @@
-import { messageOf } from '../../kernel/errors.ts'
+import { LockstepError, messageOf } from '../../kernel/errors.ts'
 import { streamName } from '../../kernel/stream-spec.ts'
 import { countDeadLetters } from '../../materializer/streams/dead-letters.ts'
 import type { Catalog } from '../../registry/catalog.ts'
@@ -37,7 +37,8 @@ export async function pipelineStatuses(db: Pick<Database, 'kysely'>, catalog: Ca
   if (catalog.pipelines.size === 0) return []
   const states = await readPipelineStates(db)
   const letters = new Map((await countDeadLetters(db)).map(({ source, count }) => [source, count]))
-  return [...catalog.pipelines].map(([name, { spec }]) => {
+  return [...catalog.pipelines.values()].map(({ spec }) => {
+    const { name } = spec
     const state = states.get(name)
     const stream = catalog.streams.has(spec.source) ? streamOf(catalog, spec, state?.generation ?? 0) : null
     return {
@@ -57,6 +58,14 @@ export async function pipelineStatuses(db: Pick<Database, 'kysely'>, catalog: Ca
       deadLetters: letters.get(letterSource(name)) ?? 0,
     }
   })
+}
+
+/** @throws LockstepError `UNKNOWN_DEFINITION` */
+export async function pipelineStatus(db: Pick<Database, 'kysely'>, catalog: Catalog, name: string): Promise<PipelineStatus> {
+  const { spec } = catalog.pipeline(name)
+  const found = (await pipelineStatuses(db, catalog)).find((status) => status.name === spec.name)
+  if (found === undefined) throw new LockstepError('INTERNAL', `The pipeline "${name}" has no status.`)
+  return found
 }
 
 /** How many messages wait for a pipeline; a text: why its server does not say. */

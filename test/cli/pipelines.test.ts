@@ -86,6 +86,12 @@ it('a worker runs pipelines once their model has a version, and people pause, re
   })
   expect(await run('pipeline', 'pause', 'score')).toEqual({ pipeline: 'score', paused: true, changed: false })
   expect(await run('pipeline', 'resume', 'score')).toEqual({ pipeline: 'score', paused: false, changed: true })
+  const there = ['--server', url]
+  expect(await run('pipeline', 'pause', 'score', ...there)).toEqual({ pipeline: 'score', paused: true, changed: true })
+  expect(await run('pipeline', 'list', ...there)).toEqual({ pipelines: [expect.objectContaining({ ...shown, paused: true })] })
+  expect(await run('pipeline', 'show', 'score', ...there)).toMatchObject({ ...shown, paused: true, lag: null })
+  expect(await run('pipeline', 'resume', 'score', ...there)).toEqual({ pipeline: 'score', paused: false, changed: true })
+  expect((await commands.lockstep('pipeline', 'show', 'scores', ...there)).err).toContain('Did you mean "score"')
   expect((await ask(url, '/v1/pipelines/scores/resume', {})).body.error).toMatchObject({
     code: 'UNKNOWN_DEFINITION',
     message: expect.stringContaining('Did you mean "score"') as string,
@@ -103,7 +109,13 @@ it('a worker runs pipelines once their model has a version, and people pause, re
   const { rows } = {
     rows: await world.db.query<{ action: string }>(`select action from lockstep.audit_log where subject = 'score' order by id`, []),
   }
-  expect(rows.map(({ action }) => action)).toEqual(['pipeline.pause', 'pipeline.resume', 'pipeline.replay'])
+  expect(rows.map(({ action }) => action)).toEqual([
+    'pipeline.pause',
+    'pipeline.resume',
+    'pipeline.pause',
+    'pipeline.resume',
+    'pipeline.replay',
+  ])
 
   const metrics = await (await fetch(`http://127.0.0.1:${port}/metrics`)).text()
   expect(metrics).toMatch(/^lockstep_pipeline_messages_total\{pipeline="score",outcome="answered"\} 4$/m)

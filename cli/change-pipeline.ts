@@ -1,0 +1,26 @@
+import { pipelineChangeAnswer } from '../serving/protocols/http/pipeline-schemas.ts'
+import { pausePipeline, resumePipeline } from '../serving/streaming/pipeline-state.ts'
+import { actorOf } from './actor.ts'
+import type { Context } from './context.ts'
+import type { Input } from './input.ts'
+import { serverOf } from './remote/server-option.ts'
+
+interface PipelineChange {
+  readonly pipeline: string
+  readonly paused: boolean
+  /** False: it was so before. */
+  readonly changed: boolean
+}
+
+/** Pauses or resumes the pipeline NAME, in the database or through a server. */
+export async function changePipeline(context: Context, input: Input, action: 'pause' | 'resume'): Promise<PipelineChange> {
+  const [given, by, server] = [input.argument('NAME'), actorOf(input), serverOf(context, input)]
+  if (server !== null) {
+    const path = `/v1/pipelines/${encodeURIComponent(given)}/${action}`
+    const { pipeline, paused, changed } = await server.ask('POST', path, { reason: by.reason }, pipelineChangeAnswer)
+    return { pipeline, paused, changed }
+  }
+  const { name } = (await context.catalog()).pipeline(given).spec
+  const change = action === 'pause' ? pausePipeline : resumePipeline
+  return { pipeline: name, paused: action === 'pause', changed: await change(await context.database(), name, by) }
+}
