@@ -11,9 +11,7 @@ import { kafkaReason } from './kafka-reason.ts'
 export async function beginKafkaGroup(url: string, spec: KafkaStreamSpec, start: GroupStart): Promise<void> {
   const { stream: topic, group } = spec
   const given = 'position' in start ? offsetsOf(spec, start.position) : null
-  const { server, options } = kafkaClient(url)
-  const admin = new Admin(options)
-  try {
+  await withAdmin(url, spec, 'set', async (admin) => {
     const { topics } = await admin.metadata({ topics: [topic] })
     const found = topics.get(topic)
     if (found === undefined) throw new Error('Unknown topic')
@@ -36,11 +34,23 @@ export async function beginKafkaGroup(url: string, spec: KafkaStreamSpec, start:
       return { partition, offset: offset < 0n ? (ends.get(partition) ?? 0n) : offset }
     })
     await admin.alterConsumerGroupOffsets({ groupId: group, topics: [{ name: topic, partitionOffsets }] })
+  })
+}
+
+export async function endKafkaGroup(url: string, spec: KafkaStreamSpec): Promise<void> {
+  await withAdmin(url, spec, 'deleted', (admin) => admin.deleteGroups({ groups: [spec.group] }))
+}
+
+async function withAdmin(url: string, spec: KafkaStreamSpec, change: string, action: (admin: Admin) => Promise<void>): Promise<void> {
+  const { server, options } = kafkaClient(url)
+  const admin = new Admin(options)
+  try {
+    await action(admin)
   } catch (cause) {
     if (cause instanceof LockstepError) throw cause
     throw new LockstepError(
       'STREAM_UNAVAILABLE',
-      `The group "${group}" of the ${streamName(spec)} at "${server}" cannot be set: ${kafkaReason(cause)}`,
+      `The group "${spec.group}" of the ${streamName(spec)} at "${server}" cannot be ${change}: ${kafkaReason(cause)}`,
       { cause },
     )
   } finally {

@@ -1,4 +1,6 @@
+import type { JetStreamManager } from '@nats-io/jetstream'
 import { AckPolicy, DeliverPolicy, JetStreamApiCodes, JetStreamApiError, jetstreamManager } from '@nats-io/jetstream'
+import type { NatsConnection } from '@nats-io/transport-node'
 import { LockstepError, messageOf } from '../../kernel/errors.ts'
 import type { NatsStreamSpec } from '../../kernel/stream-spec.ts'
 import { streamName } from '../../kernel/stream-spec.ts'
@@ -10,16 +12,12 @@ import { connectToNats } from './nats-connection.ts'
 export async function beginNatsGroup(url: string, spec: NatsStreamSpec, start: GroupStart): Promise<void> {
   if ('position' in start && !/^[1-9]\d{0,15}$/.test(start.position))
     throw wrongPosition(spec, start.position, 'the sequence of a message, as in 1234')
-  const connection = await connectToNats(url).catch((cause: unknown) => {
-    throw unavailable(spec, cause)
-  })
-  try {
-    const manager = await jetstreamManager(connection, { checkAPI: false })
+  await changeConsumers(url, spec, 'made', async (consumers) => {
     // left by an attempt that failed later
-    await manager.consumers.delete(spec.stream, spec.group).catch((error: unknown) => {
+    await consumers.delete(spec.stream, spec.group).catch((error: unknown) => {
       if (!(error instanceof JetStreamApiError) || error.code !== JetStreamApiCodes.ConsumerNotFound) throw error
     })
-    await manager.consumers.add(spec.stream, {
+    await consumers.add(spec.stream, {
       durable_name: spec.group,
       ack_policy: AckPolicy.Explicit,
       ...('atMs' in start
@@ -27,17 +25,30 @@ export async function beginNatsGroup(url: string, spec: NatsStreamSpec, start: G
         : { deliver_policy: DeliverPolicy.StartSequence, opt_start_seq: Number(start.position) }),
       ...(spec.subject === null ? {} : { filter_subject: spec.subject }),
     })
-  } catch (cause) {
-    throw unavailable(spec, cause)
-  } finally {
-    await connection.close()
-  }
+  })
 }
 
-function unavailable(spec: NatsStreamSpec, cause: unknown): LockstepError {
-  return new LockstepError(
-    'STREAM_UNAVAILABLE',
-    `The consumer "${spec.group}" of the ${streamName(spec)} cannot be made: ${messageOf(cause).replace(/\.$/, '')}.`,
-    { cause },
-  )
+export async function endNatsGroup(url: string, spec: NatsStreamSpec): Promise<void> {
+  await changeConsumers(url, spec, 'deleted', (consumers) => consumers.delete(spec.stream, spec.group))
+}
+
+async function changeConsumers(
+  url: string,
+  spec: NatsStreamSpec,
+  change: string,
+  action: (consumers: JetStreamManager['consumers']) => Promise<unknown>,
+): Promise<void> {
+  let connection: NatsConnection | null = null
+  try {
+    connection = await connectToNats(url)
+    await action((await jetstreamManager(connection, { checkAPI: false })).consumers)
+  } catch (cause) {
+    throw new LockstepError(
+      'STREAM_UNAVAILABLE',
+      `The consumer "${spec.group}" of the ${streamName(spec)} cannot be ${change}: ${messageOf(cause).replace(/\.$/, '')}.`,
+      { cause },
+    )
+  } finally {
+    await connection?.close()
+  }
 }

@@ -9,8 +9,7 @@ const largest = 2n ** 64n - 1n
 
 export async function beginRedisGroup(url: string, spec: RedisStreamSpec, start: GroupStart): Promise<void> {
   const before = entryBefore(spec, start)
-  const { redis, connection, cut } = connectToStreams(url)
-  try {
+  await changeGroup(url, spec, 'made', async (redis) => {
     // one that is there was left by an attempt that failed later
     const begin = async (verb: 'CREATE' | 'SETID', ...more: readonly string[]): Promise<unknown> =>
       await redis.call('XGROUP', verb, spec.stream, spec.group, before, ...more)
@@ -19,10 +18,26 @@ export async function beginRedisGroup(url: string, spec: RedisStreamSpec, start:
         throw cause
       }),
     )
+  })
+}
+
+export async function endRedisGroup(url: string, spec: RedisStreamSpec): Promise<void> {
+  await changeGroup(url, spec, 'deleted', (redis) => redis.call('XGROUP', 'DESTROY', spec.stream, spec.group))
+}
+
+async function changeGroup(
+  url: string,
+  spec: RedisStreamSpec,
+  change: string,
+  action: (redis: ReturnType<typeof connectToStreams>['redis']) => Promise<unknown>,
+): Promise<void> {
+  const { redis, connection, cut } = connectToStreams(url)
+  try {
+    await action(redis)
   } catch (cause) {
     throw new LockstepError(
       'STREAM_UNAVAILABLE',
-      `The group "${spec.group}" of the ${streamName(spec)} at "${connection.server}" cannot be made: ${failureText(connection, cause)}.`,
+      `The group "${spec.group}" of the ${streamName(spec)} at "${connection.server}" cannot be ${change}: ${failureText(connection, cause)}.`,
       { cause },
     )
   } finally {

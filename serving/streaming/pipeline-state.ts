@@ -7,6 +7,7 @@ import type { Actor } from '../../runtime/audit.ts'
 import { recordAudit } from '../../runtime/audit.ts'
 import type { Database } from '../../runtime/database.ts'
 import { beginGroup } from '../../runtime/streams/begin-group.ts'
+import { endGroup } from '../../runtime/streams/end-group.ts'
 import type { StreamServers } from '../../runtime/streams/open-consumer.ts'
 
 /** Whether a pipeline runs, and by which consumer group. */
@@ -17,6 +18,9 @@ export interface PipelineState {
   readonly replayedAt: Date | null
   readonly replayedFrom: string | null
 }
+
+/** After so long no process reads by a group that was replaced. */
+const unusedMs = 60_000
 
 const initial: PipelineState = { pausedAt: null, generation: 0, replayedAt: null, replayedFrom: null }
 
@@ -81,7 +85,7 @@ export type ReplayStart = { readonly atMicros: number } | { readonly position: s
 
 /**
  * Lets a pipeline read its stream again from somewhere, by a new consumer group. What it answers has the ids that it had
- * before, and is written anew.
+ * before, and is written anew. The group of the replay before the last one, which no process reads by, is deleted.
  *
  * @returns the new generation
  * @throws LockstepError `INVALID_REQUEST` for a position that is none, `STREAM_UNAVAILABLE`, `CONFIG_INVALID`
@@ -95,16 +99,16 @@ export async function replayPipeline(
   by: Actor,
 ): Promise<number> {
   const { name } = pipeline
-  return await db.kysely.transaction().execute(async (transaction) => {
+  const { next, unused } = await db.kysely.transaction().execute(async (transaction) => {
     await transaction
       .insertInto('lockstep.pipelines')
       .values({ name, paused_at: null, replayed_at: null, replayed_from: null })
       .onConflict((conflict) => conflict.doNothing())
       .execute()
     // another replay waits
-    const { generation } = await transaction
+    const { generation, replayed_at: replacedAt } = await transaction
       .selectFrom('lockstep.pipelines')
-      .select('generation')
+      .select(['generation', 'replayed_at'])
       .where('name', '=', name)
       .forUpdate()
       .executeTakeFirstOrThrow()
@@ -122,6 +126,10 @@ export async function replayPipeline(
       before: { generation },
       after: { generation: next, from },
     })
-    return next
+    const isUnused = replacedAt !== null && Date.now() - replacedAt.getTime() > unusedMs
+    return { next, unused: generation >= 2 && isUnused ? generation - 1 : null }
   })
+  // a group that cannot be deleted costs little
+  if (unused !== null) await endGroup(config, streamOf(catalog, pipeline, unused)).catch(() => undefined)
+  return next
 }

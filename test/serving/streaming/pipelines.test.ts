@@ -1,15 +1,19 @@
 import { jetstreamManager } from '@nats-io/jetstream'
 import { connect } from '@nats-io/transport-node'
+import { Redis } from 'ioredis'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import type { StreamSpec } from '../../../kernel/stream-spec.ts'
 import { foldTransactions } from '../../../materializer/fold-transaction.ts'
 import { readDeadLetters } from '../../../materializer/streams/dead-letters.ts'
 import type { PipelineSpec } from '../../../registry/pipeline-spec.ts'
 import { createLogger } from '../../../runtime/log.ts'
+import { beginGroup } from '../../../runtime/streams/begin-group.ts'
+import { endGroup } from '../../../runtime/streams/end-group.ts'
 import { openConsumer } from '../../../runtime/streams/open-consumer.ts'
 import { openSink } from '../../../runtime/streams/open-sink.ts'
 import type { LockstepServer } from '../../../serving/server-options.ts'
 import type { PipelineMetrics } from '../../../serving/streaming/pipeline-metrics.ts'
+import { replayPipeline } from '../../../serving/streaming/pipeline-state.ts'
 import { runPipeline } from '../../../serving/streaming/run-pipeline.ts'
 import type { Producer, Written } from '../../runtime/streams/producers.ts'
 import { kafkaProducer, natsProducer, redisProducer } from '../../runtime/streams/producers.ts'
@@ -164,6 +168,37 @@ it('makes a dead letter of a message whose answer is too large, and goes on', as
   } finally {
     await started.stop()
   }
+})
+
+it('deletes the group of a replay that was replaced a while ago', async () => {
+  const pipeline = landingsPipeline({ name: 'replayed', group: 'replayed' })
+  const catalog = server.predicting.context.catalog()
+  const replay = () => replayPipeline(world.db, servers(), catalog, pipeline, { position: '0-1' }, { actor: 'test' })
+  await replay()
+  await replay()
+  await replay()
+  await world.db.query(`update lockstep.pipelines set replayed_at = now() - interval '2 minutes' where name = 'replayed'`, [])
+  expect(await replay()).toBe(4)
+  const redis = new Redis(producers.redis.server.url)
+  const groups = (await redis.xinfo('GROUPS', 'landed')) as string[][]
+  redis.disconnect()
+  expect(groups.map(([, name]) => name)).toEqual(['replayed_r1', 'replayed_r3', 'replayed_r4'])
+})
+
+it.each(kinds)('the group of a stream of %s begins anew once it was deleted', async (kind) => {
+  const stream = `ended_${kind}`
+  await producers[kind].make(stream)
+  await producers[kind].send(stream, ['a'])
+  const spec = producers[kind].spec(stream, 'ended')
+  await beginGroup(servers(), spec, { atMs: Date.now() + 60_000 })
+  await endGroup(servers(), spec)
+  const consumer = openConsumer(servers(), spec, { redeliverMs: producers[kind].redeliverMs })
+  const taken: string[] = []
+  await vi.waitFor(async () => {
+    taken.push(...(await consumer.take(1)).map(({ body }) => String(body)))
+    expect(taken).toEqual(['a'])
+  }, 30_000)
+  await consumer.close()
 })
 
 it.each([
