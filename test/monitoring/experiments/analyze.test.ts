@@ -7,6 +7,7 @@ import { createUnitBinner } from '../../../monitoring/experiments/unit-bins.ts'
 import { createUnitSummer } from '../../../monitoring/experiments/unit-sums.ts'
 import type { Random } from '../../../statistics/random.ts'
 import { createRandom } from '../../../statistics/random.ts'
+import { sampleRatioP } from '../../../statistics/sample-ratio.ts'
 
 const day = 86_400_000_000
 
@@ -275,6 +276,26 @@ describe('analyzeExperiment', () => {
       ['c1', false],
       ['c2', true],
     ])
+  })
+
+  test('the split of each period counts by its place, so that more periods cause no more false alarms', () => {
+    const metrics = [metricEvidence(drawArms(3000, meanDraw, 1))]
+    const valueOf = (units: readonly (readonly number[])[]): number | null => {
+      const allocation = { periods: units.map((_, i) => ({ from: i * day, shares: [0.5, 0.5] })), units }
+      const { health } = analyzeExperiment(specOf([metricOf('mean')]), evidenceOf(metrics, { allocation }), null)
+      return health.find(({ check }) => check === 'sample ratio')?.value ?? null
+    }
+    const [wrong, right, none] = [
+      [300, 170],
+      [250, 250],
+      [0, 0],
+    ] as const
+    const p = sampleRatioP(wrong, [0.5, 0.5])
+    expect(p).toBeLessThan(0.001)
+    expect(valueOf([wrong])).toBeCloseTo(p * 2, 12)
+    expect(valueOf([right, wrong, right])).toBeCloseTo(p * 6, 12)
+    expect(valueOf([none, none, wrong, right])).toBeCloseTo(p * 12, 12)
+    expect(valueOf([right, right])).toBe(1)
   })
 
   test('health finds a wrong split, crossovers, lost exposures and covariates that differ', () => {
