@@ -1,4 +1,5 @@
-import { randomBytes } from 'node:crypto'
+import { randomBytes, randomUUID } from 'node:crypto'
+import type { JetStreamClient } from '@nats-io/jetstream'
 import { StorageType, jetstream, jetstreamManager } from '@nats-io/jetstream'
 import { connect } from '@nats-io/transport-node'
 import { Admin, Consumer, Producer as KafkaProducer } from '@platformatic/kafka'
@@ -92,7 +93,7 @@ export async function natsProducer(): Promise<Producer> {
     async send(stream, bodies) {
       const js = jetstream(nats)
       for (let at = 0; at < bodies.length; at += 500) {
-        await Promise.all(bodies.slice(at, at + 500).map((body) => js.publish(`${stream}.event`, body)))
+        await Promise.all(bodies.slice(at, at + 500).map((body) => published(js, `${stream}.event`, body)))
       }
     },
     remove: async (stream) => void (await manager.streams.delete(stream)),
@@ -111,6 +112,18 @@ export async function natsProducer(): Promise<Producer> {
       await nats.close()
       await server.remove()
     },
+  }
+}
+
+/** A server that has just started may lose a message. Of one that is sent again it keeps one. */
+async function published(js: JetStreamClient, subject: string, body: string): Promise<void> {
+  const msgID = randomUUID()
+  for (let tries = 1; ; tries++) {
+    try {
+      return void (await js.publish(subject, body, { msgID }))
+    } catch (error) {
+      if (tries === 10) throw error
+    }
   }
 }
 
