@@ -278,6 +278,7 @@ describe('a person with a keyboard alone', () => {
     while (!(await visits.page.evaluate('document.activeElement.tagName === "BUTTON"'))) await tabTo(/^Now$/)
     await press('Enter')
     await visits.page.getByLabel('Show everything as of (UTC)').waitFor()
+    await expect.poll(focused).toMatch(/^Show everything as of/)
     await type('2001-06-30T10:00')
     await press('Enter')
     await visits.page.getByText('You see everything as of 2001-06-30 10:00 UTC.', { exact: false }).waitFor()
