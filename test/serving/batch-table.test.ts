@@ -99,7 +99,7 @@ describe('a batch into a table', () => {
     expect(await leftovers()).toEqual([])
   })
 
-  it('does not replace another batch, unless it is told to', async () => {
+  it('replaces another batch only where that is allowed', async () => {
     expect(await run('scores/2', { out: 'postgres:public.scores' })).toMatchObject({
       error: { code: 'FILE_EXISTS', message: expect.stringContaining('has the batch "scores/1" already') as string },
     })
@@ -138,7 +138,7 @@ describe('a batch into a table', () => {
     expect(await batchesIn('ml.by_id')).toEqual({ 'by id': rows })
   })
 
-  it('writes a part once, whoever writes it how often', async () => {
+  it('writes a part once, however many workers write it', async () => {
     const job = await begin('twice', { out: 'postgres:ml.twice' })
     const kind = {
       ...jobs.kind,
