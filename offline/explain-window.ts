@@ -4,11 +4,13 @@ import { windowStart } from '../kernel/hop.ts'
 import type { FoldRow, Status } from '../kernel/state.ts'
 import { isBefore } from '../kernel/state.ts'
 import type { Value } from '../kernel/value-type.ts'
+import { maxMicros } from '../kernel/value-type.ts'
 import type { ViewPlan } from '../kernel/view-plan.ts'
 import type { FeatureSpec } from '../kernel/view-spec.ts'
 import type { Database } from '../runtime/database.ts'
 import { readHistory } from './history.ts'
 import { sourceRows } from './source-stream.ts'
+import type { StreamBounds } from './stream-sql.ts'
 
 /** A feature of one entity from one moment on. */
 export interface ExplainedStep {
@@ -45,6 +47,10 @@ export interface WindowRequest {
 }
 
 const maxRows = 200
+const maxAfter = 20
+/** The maximum number of rows whose moments are looked at. At most twice as many are held. */
+const maxHeld = 5000
+const evenMoments = 20
 const maxSteps = 100
 const hourMicros = 3_600_000_000
 const dayMicros = 24 * hourMicros
@@ -56,20 +62,17 @@ const dayMicros = 24 * hourMicros
  * @throws LockstepError as `sourceRows`; what the states throw
  */
 export async function explainWindow(db: Database, plan: ViewPlan, key: EntityKey, request: WindowRequest): Promise<ExplainedWindow> {
-  const all = await rowsOf(db, plan, key, request.signal)
-  const at = request.at ?? all.findLast(({ visibleAt }) => visibleAt <= request.now)?.visibleAt ?? request.now
+  const at = request.at ?? (await newestChange(db, plan, key, request)) ?? request.now
   const reach = reachOf(plan)
   const from = request.from ?? at - reach
   const to = Math.max(from + 1, request.to ?? at + Math.floor(reach / 4))
-  const earliest = earliestEvent(plan, from)
-  const counted = all.filter(({ visibleAt, eventTime }) => Number.isFinite(visibleAt) && visibleAt <= to + reach && eventTime >= earliest)
-  const { latest } = winnersAt(plan, all, from)
-  const before = counted.filter((row) => row.visibleAt <= to)
+  const { latest, before, after, count } = await rowsAround(db, plan, key, { from, to, until: to + reach, signal: request.signal })
   // the newest, and in any case those that win at the begin of the window
-  const rows = [...new Set([...latest, ...before.slice(-maxRows), ...counted.filter((row) => row.visibleAt > to).slice(0, 20)])].toSorted(
-    (a, b) => a.visibleAt - b.visibleAt,
-  )
-  const moments = momentsOf(plan, before, { from, to, at })
+  const rows = [...new Set([...latest, ...before.slice(-maxRows), ...after])].toSorted(byVisible)
+  // where not all rows are at hand, the time before the first of them has moments at even distances
+  const oldest = count > before.length ? Math.min(to, before[0]?.visibleAt ?? to) : from
+  const even = Array.from({ length: evenMoments }, (_, i) => from + Math.floor(((oldest - from) * i) / evenMoments))
+  const moments = momentsOf(plan, before, even, { from, to, at })
   const values = await readHistory(
     db,
     moments.map((asOf) => ({ plan, key, asOf })),
@@ -87,22 +90,87 @@ export async function explainWindow(db: Database, plan: ViewPlan, key: EntityKey
       }
     }),
   )
-  return { at, from, to, rows, cut: Math.max(0, before.length - maxRows), steps }
+  return { at, from, to, rows, cut: Math.max(0, count - maxRows), steps }
 }
 
-/** All rows of an entity that the view folds, by when they count. */
-async function rowsOf(db: Database, plan: ViewPlan, key: EntityKey, signal: AbortSignal | undefined): Promise<FoldRow[]> {
-  const rows: FoldRow[] = []
+/** When the newest row of an entity began to count, up to `now`; null: none did. */
+async function newestChange(db: Database, plan: ViewPlan, key: EntityKey, { now, signal }: WindowRequest): Promise<number | null> {
+  let newest: number | null = null
+  await eachRow(db, plan, key, { until: now }, signal, ({ visibleAt }) => {
+    if (visibleAt <= now && (newest === null || visibleAt > newest)) newest = visibleAt
+  })
+  return newest
+}
+
+interface RowsAround {
+  /** Those that latest values have at the begin. */
+  readonly latest: readonly FoldRow[]
+  /** The newest that count by the end, by when they count. */
+  readonly before: readonly FoldRow[]
+  /** The first that count only after it. */
+  readonly after: readonly FoldRow[]
+  /** How many count by the end. */
+  readonly count: number
+}
+
+/** The rows of an entity around a window of time. However many there are, few are held at a time. */
+async function rowsAround(
+  db: Database,
+  plan: ViewPlan,
+  key: EntityKey,
+  {
+    from,
+    to,
+    until,
+    signal,
+  }: { readonly from: number; readonly to: number; readonly until: number; readonly signal: AbortSignal | undefined },
+): Promise<RowsAround> {
+  const earliest = earliestEvent(plan, from)
+  const { features } = plan.spec
+  const winners = new Array<FoldRow | null>(features.length).fill(null)
+  let before: FoldRow[] = []
+  let after: FoldRow[] = []
+  let count = 0
+  // a latest value may be of any age
+  const eventFrom = features.some(({ kind }) => kind === 'latest') || earliest < -maxMicros ? {} : { eventFrom: earliest }
+  await eachRow(db, plan, key, { until, ...eventFrom }, signal, (row) => {
+    for (const [i, spec] of features.entries()) if (spec.kind === 'latest') winners[i] = laterOf(plan, spec, winners[i] ?? null, row, from)
+    if (row.eventTime < earliest || row.visibleAt > until) return
+    if (row.visibleAt <= to) {
+      count++
+      before.push(row)
+      if (before.length >= 2 * maxHeld) before = before.sort(byVisible).slice(-maxHeld)
+    } else {
+      after.push(row)
+      if (after.length >= 2 * maxHeld) after = after.sort(byVisible).slice(0, maxAfter)
+    }
+  })
+  const latest = new Set(winners.flatMap((winner) => winner ?? []))
+  return { latest: [...latest], before: before.sort(byVisible), after: after.sort(byVisible).slice(0, maxAfter), count }
+}
+
+async function eachRow(
+  db: Database,
+  plan: ViewPlan,
+  key: EntityKey,
+  { until, eventFrom }: StreamBounds & { readonly until: number },
+  signal: AbortSignal | undefined,
+  onRow: (row: FoldRow) => void,
+): Promise<void> {
+  const bounds = { keys: [key], until: Math.min(maxMicros, until), ...(eventFrom === undefined ? {} : { eventFrom }) }
   await db.snapshot(async (snapshot) => {
-    for await (const batch of sourceRows(snapshot, [plan], { keys: [key] })) {
+    for await (const batch of sourceRows(snapshot, [plan], bounds)) {
       signal?.throwIfAborted()
       for (const row of batch) {
         const folded = plan.fold(row.eventTime, row.knownTime, row.tie, row.values)
-        if (folded !== null) rows.push(folded)
+        if (folded !== null) onRow(folded)
       }
     }
   })
-  return rows.sort((a, b) => a.visibleAt - b.visibleAt)
+}
+
+function byVisible(a: FoldRow, b: FoldRow): number {
+  return a.visibleAt - b.visibleAt
 }
 
 /** How far back a window of time reaches that shows changes: the shortest window of the view. */
@@ -118,21 +186,14 @@ function earliestEvent({ spec }: ViewPlan, from: number): number {
   return Math.min(...starts)
 }
 
-/** The rows that latest values have at a moment. */
-function winnersAt(plan: ViewPlan, rows: readonly FoldRow[], moment: number): { readonly latest: readonly FoldRow[] } {
-  const latest = plan.spec.features.flatMap((spec) => {
-    const winner = spec.kind === 'latest' ? winnerOf(plan, spec, rows, moment) : null
-    return winner === null ? [] : [winner]
-  })
-  return { latest: [...new Set(latest)] }
-}
-
 function winnerOf(plan: ViewPlan, spec: FeatureSpec, rows: readonly FoldRow[], moment: number): FoldRow | null {
   let winner: FoldRow | null = null
-  for (const row of rows) {
-    if (row.visibleAt <= moment && isTaken(plan, spec, row) && (winner === null || isBefore(winner, row))) winner = row
-  }
+  for (const row of rows) winner = laterOf(plan, spec, winner, row, moment)
   return winner
+}
+
+function laterOf(plan: ViewPlan, spec: FeatureSpec, winner: FoldRow | null, row: FoldRow, moment: number): FoldRow | null {
+  return row.visibleAt <= moment && isTaken(plan, spec, row) && (winner === null || isBefore(winner, row)) ? row : winner
 }
 
 function inValue(plan: ViewPlan, spec: FeatureSpec, rows: readonly FoldRow[], moment: number, start: number | null): number[] {
@@ -155,6 +216,7 @@ function isTaken(plan: ViewPlan, { where }: FeatureSpec, row: FoldRow): boolean 
 function momentsOf(
   { spec }: ViewPlan,
   rows: readonly FoldRow[],
+  even: readonly number[],
   { from, to, at }: { readonly from: number; readonly to: number; readonly at: number },
 ): number[] {
   const moments = new Set<number>()
@@ -171,6 +233,6 @@ function momentsOf(
   const sorted = [...moments].toSorted((a, b) => a - b)
   const every = Math.ceil(sorted.length / maxSteps)
   const taken = sorted.filter((moment, i) => i % every === 0 || moment === at)
-  const known = new Set([from, ...taken, ...(at > from && at <= to ? [at] : [])])
+  const known = new Set([from, ...even, ...taken, ...(at > from && at <= to ? [at] : [])])
   return [...known].toSorted((a, b) => a - b)
 }
