@@ -91,6 +91,8 @@ export async function listPredictions(
 export interface EntityQuery {
   /** Of the entity: key columns of the service, as the log has them. */
   readonly keys: Readonly<Record<string, unknown>>
+  /** Those that are read for these keys, each as `loggedEntity`: the log has an index of them. */
+  readonly entities: readonly Buffer[]
   /** The moments that the predictions hold for, epoch microseconds. */
   readonly from: number
   readonly to: number
@@ -98,15 +100,19 @@ export interface EntityQuery {
 }
 
 /** What was answered about an entity, as of moments in a window; newest first. */
-export async function listPredictionsOf(db: Pick<Database, 'query'>, { keys, from, to, limit }: EntityQuery): Promise<ListedPrediction[]> {
+export async function listPredictionsOf(
+  db: Pick<Database, 'query'>,
+  { keys, entities, from, to, limit }: EntityQuery,
+): Promise<ListedPrediction[]> {
   const rows = await readLog(
     db,
     logFields.filter((field) => !internal.includes(field)),
     // none was answered before the moment that it holds for, but for clocks that differ
     `WHERE prediction_log.at >= to_timestamp($1) - interval '1 hour' AND prediction_log.as_of >= to_timestamp($1)
        AND prediction_log.as_of <= to_timestamp($2) AND prediction_log.keys::jsonb @> $3::jsonb
+       ${entities.length === 0 ? '' : 'AND prediction_log.entities && $5::bytea[]'}
      ORDER BY prediction_log.as_of DESC LIMIT $4`,
-    [from / 1e6, to / 1e6, JSON.stringify(keys), limit],
+    [from / 1e6, to / 1e6, JSON.stringify(keys), limit, ...(entities.length === 0 ? [] : [entities])],
   )
   return rows.map((row) => ({ ...row, at: formatTimestamp(row.at), asOf: formatTimestamp(row.asOf) }))
 }

@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import type { EntityKey } from '../../../kernel/entity-key.ts'
 import { encodeKey } from '../../../kernel/entity-key.ts'
 import { LockstepError } from '../../../kernel/errors.ts'
 import { isRecord } from '../../../kernel/is-record.ts'
@@ -8,11 +9,14 @@ import { valueToJson } from '../../../kernel/value-json.ts'
 import type { Value, ValueType } from '../../../kernel/value-type.ts'
 import { typeName } from '../../../kernel/value-type.ts'
 import type { ViewPlan } from '../../../kernel/view-plan.ts'
+import { loggedEntity } from '../../../materializer/erase/logged-entity.ts'
 import type { ListedPrediction } from '../../../monitoring/prediction-log/read-predictions.ts'
 import { listPredictions, listPredictionsOf } from '../../../monitoring/prediction-log/read-predictions.ts'
 import type { ExplainedWindow } from '../../../offline/explain-window.ts'
+import { readHistory } from '../../../offline/history.ts'
 import { storedEntity } from '../../../offline/stored-entity.ts'
 import type { Catalog } from '../../../registry/catalog.ts'
+import type { Database } from '../../../runtime/database.ts'
 import { keyValue } from '../../features/explain.ts'
 import type { ExplainData, ExplainStart } from '../contract/explain.ts'
 import { explain as explainContract, explainStart as startContract } from '../contract/explain.ts'
@@ -76,17 +80,19 @@ export const explainModel = readModel({
     await auditRead(ask, 'explain', name, { entity, ...(query.at === undefined ? {} : { at: query.at }) })
     let shared = window
     const views: ExplainData['views'] = []
-    const found: { readonly plan: ViewPlan; readonly alias: string | null; readonly explained: ExplainedWindow }[] = []
+    const found: Explained[] = []
     for (const { plan, alias, columns } of uses) {
       const values = plan.key.map((part, i) => keyValue(entity, columns[i] ?? part.name, part))
-      const explained = await deps.explainWindow(plan, encodeKey(plan.key, values), { ...shared, now: deps.defaultAsOf ?? now })
+      const key = encodeKey(plan.key, values)
+      const explained = await deps.explainWindow(plan, key, { ...shared, now: deps.defaultAsOf ?? now })
       // all views show the window of the first one
       shared = { at: explained.at, from: explained.from, to: explained.to }
       views.push(viewOf(plan, alias, explained))
-      found.push({ plan, alias, explained })
+      found.push({ plan, alias, key })
     }
     const { at = now, from = now, to = now } = shared
-    const served = await listPredictionsOf(db, { keys: entity, from, to, limit: maxPredictions })
+    const entities = found.flatMap(({ plan, key }) => (plan.key.length === 0 ? [] : [loggedEntity(plan.spec.entity.name, key)]))
+    const served = await listPredictionsOf(db, { keys: entity, entities, from, to, limit: maxPredictions })
     const data: ExplainData = {
       name,
       entity: JSON.stringify(entity),
@@ -100,7 +106,7 @@ export const explainModel = readModel({
         model: `${row.model}@${row.version}`,
         features: servedFeatures(row),
       })),
-      differences: served.flatMap((row) => found.flatMap((each) => differencesOf(row, each))),
+      differences: await differencesOf(db, served, found),
     }
     return { data }
   },
@@ -205,25 +211,29 @@ export function servedFeatures({ features, statuses }: ListedPrediction): Record
   )
 }
 
-/** Where what was answered is not what training would see at that moment: the last step at or before it. */
-function differencesOf(
-  row: ListedPrediction,
-  { plan, alias, explained }: { readonly plan: ViewPlan; readonly alias: string | null; readonly explained: ExplainedWindow },
-): ExplainData['differences'] {
-  const asOf = parseTimestamp(row.asOf)
-  const features = servedFeatures(row)
-  return plan.spec.features.flatMap((spec, i) => {
-    const name = alias === null ? spec.name : `${alias}__${spec.name}`
-    const served = features[name]
-    const step = explained.steps[i]?.findLast((each) => each.at <= asOf)
-    if (served === undefined || step === undefined) return []
-    const trained = textOf(spec.type, step.value)
-    if (trained === served.value) return []
-    const late = explained.rows.filter((each) => each.visibleAt <= asOf && each.visibleAt > step.at).length
-    const why =
-      late > 0
-        ? `${late} rows began to count between the last shown step and the answer.`
-        : `The answer was given at ${row.at} for ${formatTimestamp(asOf)}: a row that counts now had not arrived then, or the online state was older.`
-    return [{ t: asOf / 1000, feature: name, trained, served: served.value, why }]
+interface Explained {
+  readonly plan: ViewPlan
+  readonly alias: string | null
+  readonly key: EntityKey
+}
+
+/** Where what was answered is not what training would see at the moment that the answer holds for. */
+async function differencesOf(
+  db: Database,
+  served: readonly ListedPrediction[],
+  found: readonly Explained[],
+): Promise<ExplainData['differences']> {
+  const asked = served.flatMap((row) => found.map((each) => ({ ...each, row, asOf: parseTimestamp(row.asOf) })))
+  const trained = await readHistory(db, asked)
+  return asked.flatMap(({ row, plan, alias, asOf }, at) => {
+    const features = servedFeatures(row)
+    return plan.spec.features.flatMap((spec, i) => {
+      const name = alias === null ? spec.name : `${alias}__${spec.name}`
+      const answered = features[name]
+      const value = textOf(spec.type, trained[at]?.values[i] ?? null)
+      if (answered === undefined || value === answered.value) return []
+      const why = `The answer was given at ${row.at} for ${formatTimestamp(asOf)}: a row that counts now had not arrived then, or the online state was older.`
+      return [{ t: asOf / 1000, feature: name, trained: value, served: answered.value, why }]
+    })
   })
 }

@@ -2,7 +2,9 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { recordEvaluation } from '../../../monitoring/alerts/record-evaluation.ts'
 import { storeParity } from '../../../monitoring/parity/stored-parity.ts'
 import { createKey, listKeys } from '../../../registry/keys/api-keys.ts'
+import { encodeKey } from '../../../kernel/entity-key.ts'
 import { formatTimestamp } from '../../../kernel/time.ts'
+import { loggedEntity } from '../../../materializer/erase/logged-entity.ts'
 import { defaultUi } from '../../../runtime/ui-settings.ts'
 import { readModels } from '../../../serving/dashboard/read-models.ts'
 import { checked, clockMonitor, hookAt, minute, result } from '../../monitoring/alerts/monitors.ts'
@@ -166,6 +168,38 @@ describe('explain', () => {
     ])
       expect((await ann.ask(`/ui/api/explain?entity=${entity}`)).body.error?.code).toBe(code)
     expect((await ann.ask('/ui/api/explain?entity=airport:ATL&at=yesterday')).status).toBe(400)
+  })
+})
+
+describe('explain of an entity with many rows', () => {
+  it('leaves rows out and counts them, and compares an answer with the value at its own moment', async () => {
+    await world.db.script(`
+      insert into lockstep_source.landings (airport, at, delay)
+      select 'HOT', timestamptz '2001-07-01T11:00:00Z' + i * interval '250 ms', i from generate_series(1, 12000) i`)
+    // an answer of noon about another airport becomes one about this
+    const named = (key: string) => loggedEntity('airport', encodeKey([{ name: 'airport', type: { kind: 'string' } }], [key]))
+    const store = async (keys: object, entity: Buffer) => {
+      const features = { lastDelay: 12000, landed1h: 12000 }
+      await world.db.query('update lockstep.prediction_log set keys = $1, entities = $2, features = $3', [
+        JSON.stringify(keys),
+        [entity],
+        JSON.stringify(features),
+      ])
+    }
+    await store({ airport: 'HOT' }, named('HOT'))
+    const at = '/explain?service=flight&entity=%7B%22airport%22%3A%22HOT%22%7D&from=2001-07-01T11:00:00Z&to=2001-07-01T13:00:00Z'
+    const { views, served, differences } = (await dataOf(`${at}&at=2001-07-01T11:01:00Z`)) as Explained
+    expect(views[0]).toMatchObject({ cut: 12000 - 200, rows: { length: 200 } })
+    // moments before the rows that are at hand have their values, too
+    const steps = views[0]?.features.find(({ feature }) => feature === 'landed1h')?.steps ?? []
+    expect(steps.length).toBeLessThan(150)
+    const early = steps.filter(({ t }) => t < Date.UTC(2001, 6, 1, 11, 20))
+    expect(early.length).toBeGreaterThan(5)
+    for (const { t, value } of early) expect([t, value]).toEqual([t, String(Math.floor((t - Date.UTC(2001, 6, 1, 11)) / 250))])
+    expect([served.length, differences]).toEqual([1, []])
+    // keys of the same name and value that are another entity's
+    await store({ airport: 'HOT' }, named('ATL'))
+    expect(((await dataOf(at)) as Explained).served).toEqual([])
   })
 })
 
