@@ -99,11 +99,16 @@ end`
 /**
  * KEYS: the stream, and the one that is answered. ARGV: the field, how many entries the stream keeps (0: all), the group
  * of the answered stream, then for each message the entry that it answers, its id, its key and its value. Returns
- * nothing.
+ * nothing. Where the group is gone, nothing is written: it is made again, and the entries are read again.
  */
 const acknowledgingScript = `${add}
 for at = 4, #ARGV, 4 do
-  if #redis.call('XPENDING', KEYS[2], ARGV[3], ARGV[at], ARGV[at], 1) == 1 then
+  local pending = redis.pcall('XPENDING', KEYS[2], ARGV[3], ARGV[at], ARGV[at], 1)
+  if pending.err then
+    if string.find(pending.err, '^NOGROUP') then return end
+    return pending
+  end
+  if #pending == 1 then
     add(at)
     redis.call('XACK', KEYS[2], ARGV[3], ARGV[at])
   end

@@ -176,6 +176,28 @@ sinkContract(
       await consumer.close()
     })
 
+    it('writes nothing for a group that is gone, and its messages are read again', async () => {
+      const [from, to] = [0, 1].map(() => `a${randomBytes(4).toString('hex')}`) as [string, string]
+      const at = serversAt(producer().server.url)
+      const spec = producer().spec(from)
+      const consumer = openConsumer(at, spec, { redeliverMs: 60_000 })
+      await producer().send(from, ['a', 'b'])
+      const taken = await consumer.take(2)
+      const sink = openSink(at, producer().sink(to), { from: spec, redeliverMs: 60_000 })
+      track(sink)
+      const answers = taken.map(({ id }, i) => message(String(i), { input: id }))
+      const redis = new Redis(producer().server.url)
+      await redis.xgroup('DESTROY', from, 'lockstep')
+      redis.disconnect()
+      await sink.produce(answers)
+      await expect(consumer.take(2)).rejects.toThrow('NOGROUP')
+      expect(await consumer.take(2)).toEqual(taken)
+      await sink.produce(answers)
+      await opened(to).produce([message('end')])
+      expect((await producer().read(to, atEnd)).map(({ id }) => id)).toEqual(['0', '1', 'end'])
+      await consumer.close()
+    })
+
     it('notes nothing as written that cannot be added, and keeps the stream short', async () => {
       const { stream, sink } = await newSink()
       const redis = new Redis(producer().server.url)
