@@ -168,7 +168,7 @@ afterAll(async () => {
   killAll()
   await db?.close()
   await drop?.()
-  await s3?.stop()
+  s3?.stop()
   await rm(folder, { recursive: true, force: true })
 })
 

@@ -42,7 +42,7 @@ beforeAll(async () => {
 
 afterAll(async () => {
   await opened?.close()
-  await s3?.stop()
+  s3?.stop()
   if (folder !== '') await rm(folder, { recursive: true, force: true })
 })
 

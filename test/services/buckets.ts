@@ -9,13 +9,17 @@ export type S3Settings = Readonly<Record<'AWS_ENDPOINT_URL_S3' | 'AWS_ACCESS_KEY
 
 export interface OwnS3 {
   readonly settings: S3Settings
-  /** Ends the server, and restores the environment of this process. */
-  stop(): Promise<void>
+  /** Restores the environment of this process. The server ends with the process. */
+  stop(): void
 }
 
-/** An S3 for one test file with a bucket of this name. The environment of this process names it. */
+/** Files that share a process share its S3, as the product keeps one client of S3 for a process. */
+let shared: ReturnType<typeof startS3> | null = null
+
+/** An S3 with a bucket of this name. The environment of this process names it. */
 export async function ownS3(bucket: string): Promise<OwnS3> {
-  const { url, stop } = await startS3()
+  shared ??= startS3()
+  const { url } = await shared
   const settings = { AWS_ENDPOINT_URL_S3: url, AWS_ACCESS_KEY_ID: 'test', AWS_SECRET_ACCESS_KEY: 'test', AWS_REGION: 'us-east-1' }
   const before = { ...process.env }
   Object.assign(process.env, settings)
@@ -24,12 +28,11 @@ export async function ownS3(bucket: string): Promise<OwnS3> {
   client.destroy()
   return {
     settings,
-    async stop() {
+    stop() {
       for (const name of Object.keys(settings)) {
         if (before[name] === undefined) delete process.env[name]
         else process.env[name] = before[name]
       }
-      await stop()
     },
   }
 }

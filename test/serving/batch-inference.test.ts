@@ -79,7 +79,7 @@ beforeAll(async () => {
 afterAll(async () => {
   await jobs?.close()
   await world?.close()
-  await s3?.stop()
+  s3?.stop()
   await rm(folder, { recursive: true, force: true })
 })
 

@@ -62,7 +62,7 @@ afterAll(async () => {
   await gates?.postgres.shut()
   await gates?.storage.shut()
   await world?.close()
-  await s3?.stop()
+  s3?.stop()
   if (folder !== undefined) await rm(folder, { recursive: true, force: true })
 })
 

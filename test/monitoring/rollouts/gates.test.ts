@@ -103,10 +103,12 @@ async function rollOut(version: number): Promise<void> {
   const start = { version, plan: planOf(), unit: 'card', datasetMismatch: true }
   await startRollout(shop.db, 'fraud', start, { actor: 'test' }, { allowPrivate: true })
   await until(async () => (await ask(shop.url, '/v1/predict', { model: 'fraud', entities })).text.includes('"canary"'))
+  const now = shop.now() / 1e6
   await shop.db.query(`UPDATE lockstep.rollouts SET since = to_timestamp($1), started_at = to_timestamp($1) WHERE version = $2`, [
-    shop.now() / 1e6,
+    now,
     version,
   ])
+  await shop.db.query(`UPDATE lockstep.model_aliases SET set_at = to_timestamp($1)`, [now])
 }
 
 async function running() {

@@ -1,5 +1,4 @@
-import { randomBytes, randomUUID } from 'node:crypto'
-import type { JetStreamClient } from '@nats-io/jetstream'
+import { randomBytes } from 'node:crypto'
 import { StorageType, jetstream, jetstreamManager } from '@nats-io/jetstream'
 import { connect } from '@nats-io/transport-node'
 import { Admin, Consumer, Producer as KafkaProducer } from '@platformatic/kafka'
@@ -10,6 +9,7 @@ import type { StreamServers } from '../../../runtime/streams/open-consumer.ts'
 import { restartableKafka } from '../../services/kafka.ts'
 import type { RestartableServer } from '../../services/restartable-server.ts'
 import { restartableNats, restartableRedis } from '../../services/restartable-server.ts'
+import { until } from '../../serving/gate.ts'
 
 /** A server of one kind, and what a program that writes streams does with it. */
 export interface Producer {
@@ -80,8 +80,21 @@ export async function redisProducer(): Promise<Producer> {
 export const serversAt = (url: string): StreamServers => ({ streamRedisUrl: url, natsUrl: url, kafkaUrl: url })
 
 export async function natsProducer(): Promise<Producer> {
-  const server = await restartableNats()
-  const nats = await connect({ servers: new URL(server.url).host, maxReconnectAttempts: -1, reconnectTimeWait: 50 })
+  const own = await restartableNats()
+  const nats = await connect({ servers: new URL(own.url).host, maxReconnectAttempts: -1, reconnectTimeWait: 50 })
+  const server: RestartableServer = {
+    ...own,
+    async start() {
+      await own.start()
+      // what is sent while the client has no connection is lost
+      await until(() =>
+        nats.rtt().then(
+          () => true,
+          () => false,
+        ),
+      )
+    },
+  }
   const manager = await jetstreamManager(nats)
   return {
     kind: 'nats',
@@ -93,7 +106,7 @@ export async function natsProducer(): Promise<Producer> {
     async send(stream, bodies) {
       const js = jetstream(nats)
       for (let at = 0; at < bodies.length; at += 500) {
-        await Promise.all(bodies.slice(at, at + 500).map((body) => published(js, `${stream}.event`, body)))
+        await Promise.all(bodies.slice(at, at + 500).map((body) => js.publish(`${stream}.event`, body)))
       }
     },
     remove: async (stream) => void (await manager.streams.delete(stream)),
@@ -112,18 +125,6 @@ export async function natsProducer(): Promise<Producer> {
       await nats.close()
       await server.remove()
     },
-  }
-}
-
-/** A server that has just started may lose a message. Of one that is sent again it keeps one. */
-async function published(js: JetStreamClient, subject: string, body: string): Promise<void> {
-  const msgID = randomUUID()
-  for (let tries = 1; ; tries++) {
-    try {
-      return void (await js.publish(subject, body, { msgID }))
-    } catch (error) {
-      if (tries === 10) throw error
-    }
   }
 }
 

@@ -119,7 +119,8 @@ export function streamConsumerContract(
       const again = await takeAll(two, 2)
       expect(again.map(({ id }) => id).toSorted()).toEqual(lost.map(({ id }) => id).toSorted())
       await two.acknowledge(again)
-      expect(await two.lag()).toEqual({ waiting: 0, pending: 0 })
+      // NATS takes an acknowledgement without an answer
+      await expect.poll(() => two.lag()).toEqual({ waiting: 0, pending: 0 })
     })
 
     test('counts waiting and unacknowledged messages, even before the first read', async () => {
