@@ -142,7 +142,7 @@ describe('an experiment', () => {
       expect(predictionId).toMatch(/\/\d+$/)
     }
     // each server has a recorder, which is open as long as the experiment runs
-    expect(await readHealth(run.id)).toEqual({ units: exposures.length, crossovers: 0, lost: 0, open: 2 })
+    await expect.poll(() => readHealth(run.id)).toEqual({ units: exposures.length, crossovers: 0, lost: 0, open: 2 })
     await expect(deleteModelVersion(world.db, 'delay', 2, by)).rejects.toMatchObject({ code: 'IN_USE' })
 
     // the champion moves, the control does not; what the experiment does not cover follows the champion
