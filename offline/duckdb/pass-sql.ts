@@ -112,7 +112,7 @@ function tableOf(sources: PassSources, { source }: StreamLayout): SourceTable {
 /** Stands for NULL in a column of numbers that may not be NaN: columns with NULL are read much more slowly. */
 const noNumber = "CAST('NaN' AS DOUBLE)"
 
-/** A value that nobody reads, in a row of another kind: any but NULL, where it can be. */
+/** A value that nobody reads, in a row of another kind. It is not NULL where another value can stand for it. */
 function unread({ kind }: ColumnType): string {
   const values = {
     bool: 'false',
