@@ -1,9 +1,12 @@
+import { resolve } from 'node:path'
 import { requireRun } from '../../monitoring/experiments/analyze-run.ts'
 import { exportUnits, unitColumns } from '../../monitoring/experiments/export-units.ts'
 import { planUnits } from '../../monitoring/experiments/read-units.ts'
 import { createDatasetWriter, formatOf } from '../../offline/files/dataset-writer.ts'
 import type { Command } from '../command.ts'
 import { bytes, counted } from '../human.ts'
+import { downloadMade } from '../remote/download-file.ts'
+import { serverOf, serverOption } from '../remote/server-option.ts'
 
 export const experimentExportCommand: Command = {
   name: 'experiment export',
@@ -15,12 +18,24 @@ export const experimentExportCommand: Command = {
   options: {
     out: { value: 'FILE', help: 'The file to write: .parquet, .csv or .jsonl.', needed: true },
     overwrite: { help: 'Replace an existing file.' },
+    server: serverOption,
   },
   streams: true,
   example: 'lockstep experiment export offers --out offers.parquet',
   async run(context, input) {
     const out = input.needed('out')
     const [format, overwrite, name] = [formatOf(out), input.flag('overwrite'), input.argument('NAME')]
+    const server = serverOf(context, input)
+    if (server !== null) {
+      const progress = context.terminal.progress(`Exporting ${name}`, 'bytes')
+      try {
+        const from = `/v1/experiments/${encodeURIComponent(name)}/export?format=${format}`
+        const file = await downloadMade(server, { from, to: resolve(out), overwrite }, (done) => progress.update(done, null))
+        return { json: { experiment: name, path: out, ...file }, text: `Wrote the units of ${name} to ${out} (${bytes(file.bytes)}).` }
+      } finally {
+        progress.end()
+      }
+    }
     const db = await context.database()
     const run = await requireRun(db, name)
     const plan = planUnits(await context.catalog(), run.spec)

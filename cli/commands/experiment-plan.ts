@@ -1,9 +1,11 @@
 import { LockstepError } from '../../kernel/errors.ts'
 import { planExperiment } from '../../monitoring/experiments/plan-experiment.ts'
 import { declaredExperiment } from '../../registry/experiments/declared-experiment.ts'
+import { experimentPlanAnswer } from '../../serving/protocols/http/experiment-plan-schema.ts'
 import type { Command } from '../command.ts'
 import { durationOption } from '../duration-option.ts'
 import { experimentPlanText } from '../experiment-plan-text.ts'
+import { serverOf, serverOption } from '../remote/server-option.ts'
 import { parseShare } from '../rollout-text.ts'
 
 const defaultSince = '28d'
@@ -19,6 +21,7 @@ export const experimentPlanCommand: Command = {
     effect: { value: 'SHARE', help: 'The effect to find, as a share of the metric: 2%, or 0.02.' },
     power: { value: 'SHARE', help: 'The chance to find it. Default: 80%.' },
     since: { value: 'DURATION', help: `How far back to look, such as 14d. Default: ${defaultSince}.` },
+    server: serverOption,
   },
   streams: true,
   example: 'lockstep experiment plan offers --effect 2%',
@@ -30,6 +33,14 @@ export const experimentPlanCommand: Command = {
     if (effect === 0) throw new LockstepError('USAGE', 'No number of units finds an effect of 0; write one such as "--effect 2%".')
     if (!(power > 0.05 && power < 1)) throw new LockstepError('USAGE', `The power is "${powerText}"; write a share such as "--power 80%".`)
     const since = durationOption('experiment plan', 'since', input.text('since') ?? defaultSince)
+    const server = serverOf(context, input)
+    if (server !== null) {
+      const query = new URLSearchParams({ power: String(power), since: input.text('since') ?? defaultSince })
+      if (effect !== null) query.set('effect', String(effect))
+      const path = `/v1/experiments/${encodeURIComponent(name)}/plan?${query.toString()}`
+      const plan = await server.ask('GET', path, undefined, experimentPlanAnswer)
+      return { json: plan, text: experimentPlanText(plan) }
+    }
     const db = await context.database()
     const { spec, coverage } = await declaredExperiment(db, name)
     const asOf = Date.now() * 1000

@@ -1,7 +1,10 @@
 import { createHash } from 'node:crypto'
 import { open, rename, rm } from 'node:fs/promises'
 import { LockstepError, messageOf } from '../../kernel/errors.ts'
-import { writeFailed } from '../../runtime/files/place-files.ts'
+import { placeFiles, writeFailed } from '../../runtime/files/place-files.ts'
+import { refuseExisting } from '../../runtime/files/refuse-existing.ts'
+import { isStoredObject } from '../../runtime/storage/object-store.ts'
+import { maxTimeoutMs } from '../../serving/traffic/request-deadline.ts'
 import type { Server } from './server.ts'
 import { isTemporary } from './server.ts'
 
@@ -73,6 +76,54 @@ export async function downloadFile(server: Server, download: Download, onBytes: 
     await rm(partial, { force: true })
     throw error
   }
+}
+
+/**
+ * Downloads a file that the server makes for this request, so a broken download cannot go on. Its bytes are compared
+ * with the SHA-256 that the server names.
+ *
+ * @throws LockstepError `SERVER_UNAVAILABLE`, `WRITE_FAILED`, `FILE_EXISTS` unless `overwrite`, and what the server refuses
+ */
+export async function downloadMade(
+  server: Server,
+  { from, to, overwrite }: { readonly from: string; readonly to: string; readonly overwrite: boolean },
+  onBytes: (bytes: number) => void,
+): Promise<{ readonly bytes: number; readonly sha256: string }> {
+  if (isStoredObject(to))
+    throw new LockstepError('USAGE', `A server's answer is written to a file here; "${to}" is none. Leave out --server.`)
+  if (!overwrite) await refuseExisting([to])
+  const response = await server.send('GET', from, { headers: { 'x-request-timeout-ms': String(maxTimeoutMs) } })
+  if (!response.ok || response.body === null) throw await server.refusal(response)
+  const partial = `${to}.partial`
+  const hash = createHash('sha256')
+  let bytes = 0
+  try {
+    const file = await open(partial, 'w').catch((cause: unknown) => {
+      throw writeFailed(to, cause)
+    })
+    try {
+      for await (const chunk of response.body as AsyncIterable<Uint8Array>) {
+        await file.write(chunk).catch((cause: unknown) => {
+          throw writeFailed(to, cause)
+        })
+        hash.update(chunk)
+        onBytes((bytes += chunk.byteLength))
+      }
+    } finally {
+      await file.close()
+    }
+    const sha256 = hash.digest('hex')
+    if (response.headers.get('etag') !== `"${sha256}"`) throw brokeOff(server, 'some bytes are missing or wrong')
+    await placeFiles([{ partial, path: to }], overwrite)
+    return { bytes, sha256 }
+  } catch (error) {
+    await rm(partial, { force: true })
+    throw error instanceof LockstepError ? error : brokeOff(server, messageOf(error), error)
+  }
+}
+
+function brokeOff({ url }: Server, reason: string, cause?: unknown): LockstepError {
+  return new LockstepError('SERVER_UNAVAILABLE', `The download from "${url}" broke off: ${reason}. Run the command again.`, { cause })
 }
 
 function changed(from: string): LockstepError {

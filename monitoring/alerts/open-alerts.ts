@@ -17,7 +17,7 @@ export interface OpenAlerts {
   /** Channels that have a new notification. */
   readonly channels: ReadonlySet<string>
   fire(check: string, result: CheckResult, severity: Severity, moment: number): Promise<void>
-  /** Keeps the newest evidence; notifies of an alert that is no longer silenced, and of what joins it. */
+  /** Keeps the newest evidence; notifies of an alert that is no longer silenced, and of what joined it, then or now. */
   goOn(check: string, result: CheckResult, moment: number): Promise<void>
   resolve(check: string, result: CheckResult, moment: number, resolution: 'cleared' | 'removed'): Promise<void>
   /** Deletes the state of a removed subject, and resolves its alert. */
@@ -31,6 +31,8 @@ interface About {
   readonly description: string | null
   readonly runbook: string | null
   readonly notify: readonly string[]
+  /** What joined the alert while it was silenced, in sentences; absent: nothing. */
+  readonly held?: string | undefined
 }
 
 export async function openAlerts(
@@ -49,7 +51,7 @@ export async function openAlerts(
     joined?: { readonly text: string; readonly moment: number },
   ): Promise<void> {
     const alert = await transaction.selectFrom('lockstep.alerts').selectAll().where('id', '=', String(id)).executeTakeFirstOrThrow()
-    const about = alert.about as About // written by `fire` alone
+    const about = alert.about as About // written here alone
     const message = messageOf(event, alert, about, await installationKey(transaction), joined?.text)
     for (const channel of about.notify) {
       if (channels.get(channel)?.severities.includes(alert.severity) !== true) continue
@@ -69,16 +71,20 @@ export async function openAlerts(
     }
   }
 
-  async function firing(check: string, subject: string): Promise<{ readonly id: number; readonly notified: boolean } | null> {
+  async function firing(
+    check: string,
+    subject: string,
+  ): Promise<{ readonly id: number; readonly notified: boolean; readonly about: About } | null> {
     const found = await transaction
       .selectFrom('lockstep.alerts')
-      .select(['id', 'notified'])
+      .select(['id', 'notified', 'about'])
       .where('monitor', '=', name)
       .where('check_kind', '=', check)
       .where('subject', '=', subject)
       .where('state', '=', 'firing')
       .executeTakeFirst()
-    return found === undefined ? null : { id: Number(found.id), notified: found.notified }
+    // `about` is written here alone
+    return found === undefined ? null : { id: Number(found.id), notified: found.notified, about: found.about as About }
   }
 
   const alerts: OpenAlerts = {
@@ -110,13 +116,19 @@ export async function openAlerts(
       if (alert === null) return
       const isSilent = isSilenced(silences, check, result.subject)
       const isDue = !alert.notified && !isSilent
+      const joined = [alert.about.held, result.joined].filter((text) => text !== undefined).join(' ')
+      const held = isSilent && joined !== '' ? joined : undefined
       await transaction
         .updateTable('lockstep.alerts')
-        .set({ ...(result.state === 'breach' ? { result: textOf(result) } : {}), notified: alert.notified || isDue })
+        .set({
+          ...(result.state === 'breach' ? { result: textOf(result) } : {}),
+          notified: alert.notified || isDue,
+          ...(held === alert.about.held ? {} : { about: JSON.stringify({ ...alert.about, held }) }),
+        })
         .where('id', '=', String(alert.id))
         .execute()
       if (isDue) await notifyOf('firing', alert.id)
-      else if (result.joined !== undefined && !isSilent) await notifyOf('firing', alert.id, { text: result.joined, moment })
+      if (joined !== '' && !isSilent) await notifyOf('firing', alert.id, { text: joined, moment })
     },
     async resolve(check, result, moment, resolution) {
       const alert = await firing(check, result.subject)

@@ -1,6 +1,11 @@
+import { mkdtemp, readFile, readdir, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import type { Command } from '../../cli/command.ts'
 import { experimentDecideCommand } from '../../cli/commands/experiment-decide.ts'
+import { experimentExportCommand } from '../../cli/commands/experiment-export.ts'
+import { experimentPlanCommand } from '../../cli/commands/experiment-plan.ts'
 import { rolloutShowCommand } from '../../cli/commands/rollout-show.ts'
 import { createContext } from '../../cli/context.ts'
 import { parseInput } from '../../cli/input.ts'
@@ -195,6 +200,14 @@ it('an experiment on a server finds the planted effects, and its decision ends i
     [0, 0],
   ])
 
+  const said: string[] = []
+  const stop = new AbortController()
+  const run = async (command: Command, ...words: readonly string[]) => {
+    const out = { write: (text: string) => said.push(text) > 0 }
+    const config = loadConfig({ LOCKSTEP_LOG_LEVEL: 'silent', LOCKSTEP_SERVER: url })
+    return await command.run(createContext(config, createTerminal(false, { out, err: out }), stop.signal), parseInput(command, words))
+  }
+
   // its units by HTTP, and a plan, for which they have to be a day old
   expect((await ask(url, '/v1/experiments/weather/plan')).body.error).toMatchObject({ code: 'INVALID_REQUEST' })
   aheadMicros = 50 * hour
@@ -214,17 +227,21 @@ it('an experiment on a server finds the planted effects, and its decision ends i
     status: 200,
     body: { experiment: 'weather', power: 0.8, metric: { name: 'cost', units }, needs: { effect: 0.02 } },
   })
+  const { requestId: _, ...inBody } = planned.body
+  expect((await run(experimentPlanCommand, 'weather', '--effect', '2%')).json).toMatchObject(inBody)
+  const folder = await mkdtemp(join(tmpdir(), 'lockstep-units-'))
+  const out = join(folder, 'units.csv')
+  const exported = await run(experimentExportCommand, 'weather', '--out', out)
+  expect(exported.text).toContain(`Wrote the units of weather to ${out}`)
+  expect((await readFile(out, 'utf8')).split('\n')).toHaveLength(csv.text.split('\n').length)
+  await expect(run(experimentExportCommand, 'weather', '--out', out)).rejects.toMatchObject({ code: 'FILE_EXISTS' })
+  await expect(run(experimentExportCommand, 'none', '--out', out, '--overwrite')).rejects.toMatchObject({ code: 'UNKNOWN_DEFINITION' })
+  expect(await readdir(folder)).toEqual(['units.csv'])
+  await rm(folder, { recursive: true })
   aheadMicros = 0
 
   expect((await ask(url, '/v1/experiments/weather/decide', { variant: 'treatment' })).status).toBe(400)
   // its winner rolls out at once
-  const said: string[] = []
-  const stop = new AbortController()
-  const run = async (command: Command, ...words: readonly string[]) => {
-    const out = { write: (text: string) => said.push(text) > 0 }
-    const config = loadConfig({ LOCKSTEP_LOG_LEVEL: 'silent', LOCKSTEP_SERVER: url })
-    return await command.run(createContext(config, createTerminal(false, { out, err: out }), stop.signal), parseInput(command, words))
-  }
   const decided = await run(experimentDecideCommand, 'weather', '--variant', 'treatment', '--reason', 'lower costs', '--rollout')
   expect(decided).toMatchObject({
     json: {

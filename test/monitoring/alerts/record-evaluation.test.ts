@@ -110,15 +110,22 @@ describe('an evaluation', () => {
       await recordEvaluation(opened().db, monitor, channels, moment * minute, checked(found))
     const [alert] = await alertsOf('joined')
     expect(alert?.sent).toEqual(['firing', 'firing', 'firing'])
-    const messages = await opened().db.query<{ cause: string }>(
-      `select message->>'cause' as cause from lockstep.alert_deliveries where alert = $1 order by id`,
-      [alert?.id],
-    )
-    expect(messages.map(({ cause }) => cause)).toEqual(['The clock is wrong.', joined.joined, joined.joined])
+    const causes = async (): Promise<string[]> => {
+      const messages = await opened().db.query<{ cause: string }>(
+        `select message->>'cause' as cause from lockstep.alert_deliveries where alert = $1 order by id`,
+        [alert?.id],
+      )
+      return messages.map(({ cause }) => cause)
+    }
+    expect(await causes()).toEqual(['The clock is wrong.', joined.joined, joined.joined])
     expect(alert?.result).not.toHaveProperty('joined')
     await silenceAlert(opened().db, alert?.id ?? 0, 60 * minute, by)
     await recordEvaluation(opened().db, monitor, channels, 5 * minute, checked(joined))
-    expect((await alertsOf('joined'))[0]?.sent).toHaveLength(3)
+    await recordEvaluation(opened().db, monitor, channels, 6 * minute, checked(result('breach')))
+    expect(await causes()).toHaveLength(3)
+    await unsilenceAlert(opened().db, alert?.id ?? 0, by)
+    for (const i of [7, 8]) await recordEvaluation(opened().db, monitor, channels, i * minute, checked(result('breach')))
+    expect((await causes()).slice(3)).toEqual([joined.joined])
   })
 
   it('notifies only channels that take its severity and are declared', async () => {
