@@ -33,5 +33,7 @@ export const pipelineSpec = z.strictObject({
   group: z.string().regex(/^[A-Za-z0-9_-]{1,64}$/),
   /** Whether answers are kept in PostgreSQL, so that a message that comes again gets the same. */
   ledger: z.boolean(),
+  /** How often a message is predicted that times out each time. Absent: 5 times. */
+  tries: z.int().min(1).max(100).optional(),
 })
 export type PipelineSpec = z.output<typeof pipelineSpec>

@@ -4,6 +4,7 @@ import type { OnlineStore } from '../../online/store.ts'
 import type { Catalog } from '../../registry/catalog.ts'
 import type { Config } from '../../runtime/config.ts'
 import type { Database } from '../../runtime/database.ts'
+import { createKeepTrying } from '../../runtime/keep-trying.ts'
 import type { Logger } from '../../runtime/log.ts'
 import type { StreamServers } from '../../runtime/streams/open-consumer.ts'
 import { openConsumer } from '../../runtime/streams/open-consumer.ts'
@@ -45,11 +46,9 @@ export async function consumeStreams(tools: StreamTools, options: StreamOptions)
     try {
       const catalog = await tools.catalog()
       const wanted = new Map([...catalog.streams.keys()].map((name) => [name, identityOf(catalog, name)]))
-      for (const [name, consumer] of running) {
-        if (wanted.get(name) === consumer.identity) continue
-        await consumer.stop()
-        running.delete(name)
-      }
+      const changed = [...running].filter(([name, { identity }]) => wanted.get(name) !== identity)
+      await Promise.all(changed.map(([, consumer]) => consumer.stop()))
+      for (const [name] of changed) running.delete(name)
       for (const [name, identity] of wanted) if (!running.has(name)) running.set(name, start(tools, options, catalog, name, identity))
       failed = null
     } catch (error) {
@@ -91,7 +90,15 @@ function start(tools: StreamTools, options: StreamOptions, catalog: Catalog, nam
       await consumer.close()
     }
   }
-  const done = run().catch((error: unknown) => log.error({ source: name, error: messageOf(error) }, 'the stream of a source is not read'))
+  const untilStopped = createKeepTrying({
+    signal,
+    onFailure(error, isNew) {
+      tools.metrics.failure(name)
+      if (isNew) log.error({ source: name, error: messageOf(error) }, 'the stream of a source is not read, and is tried again')
+    },
+    onOver: () => undefined,
+  })
+  const done = untilStopped(run)
   return {
     identity,
     async stop() {

@@ -42,9 +42,14 @@ export interface PipelineOptions {
   readonly group?: string
   /** Keep answers in PostgreSQL, so that a message that comes again gets the same answer. Default: false. */
   readonly ledger?: boolean
+  /**
+   * How often a message is predicted that times out, or in whose run the model's process ends, until it becomes a dead
+   * letter: 1 to 100. Default: 5. Between tries it waits 0.5 s, then twice as long each time, up to 30 s.
+   */
+  readonly tries?: number
 }
 
-const fields = ['from', 'model', 'version', 'to', 'entities', 'key', 'group', 'ledger']
+const fields = ['from', 'model', 'version', 'to', 'entities', 'key', 'group', 'ledger', 'tries']
 
 /**
  * Declares a pipeline: workers read a stream, predict each message and write the answers to a stream.
@@ -61,7 +66,7 @@ export function pipeline<const N extends string>(name: N, body: PipelineOptions 
   const of = what.replace('The', 'the')
   checkKind(body.from, ['source'], `The "from" of ${of}`, 'a source')
   checkKind(body.model, ['model'], `The model of ${of}`, 'a model')
-  const { from, model, ledger = false } = body
+  const { from, model, ledger = false, tries } = body
   if (from.stream === null)
     throw invalid(
       `${what} reads the source "${from.name}", which has no stream; give the source one, as in stream: redisStream('landings').`,
@@ -69,6 +74,8 @@ export function pipeline<const N extends string>(name: N, body: PipelineOptions 
   if (body.to?.kind === from.stream.kind && body.to.stream === from.stream.stream)
     throw invalid(`${what} writes to the stream that it reads, so it would never end; write to another one.`)
   if (typeof ledger !== 'boolean') throw invalid(`${what} has the ledger ${show(ledger)}; write true or false.`)
+  if (tries !== undefined && !(Number.isInteger(tries) && tries >= 1 && tries <= 100))
+    throw invalid(`${what} has the tries ${show(tries)}; write a whole number from 1 to 100.`)
   const columns = [...new Set([...Object.values(from.key), from.eventTime, ...Object.keys(from.columns)])]
   const spec: PipelineSpec = {
     name,
@@ -80,6 +87,7 @@ export function pipeline<const N extends string>(name: N, body: PipelineOptions 
     key: keyOf(body, columns, what),
     group: checkGroup(body.group ?? `lockstep_pipeline_${name}`.slice(0, 64), `The group of ${of}`),
     ledger,
+    ...(tries === undefined ? {} : { tries }),
   }
   if (spec.group === from.stream.group)
     throw invalid(

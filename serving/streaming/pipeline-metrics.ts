@@ -13,6 +13,10 @@ export interface PipelineMetrics {
   /** How old the oldest message is that is being worked on, seconds; 0: none is. */
   age(pipeline: string, seconds: number): void
   failure(pipeline: string): void
+  /** A message is predicted again after a timeout. */
+  retry(pipeline: string): void
+  /** @param reason the code of the error for which the pipeline waits; null: it does not wait */
+  waiting(pipeline: string, reason: string | null): void
   /** The states of so many entities of a view were over its cap. */
   overCap(view: string, entities: number): void
 }
@@ -52,6 +56,20 @@ export function createPipelineMetrics(registry: Registry): PipelineMetrics {
     labelNames: ['pipeline'],
     registers,
   })
+  const retries = new Counter({
+    name: 'lockstep_pipeline_retries_total',
+    help: 'How often a message was predicted again because the model or a transform did not answer in time, by pipeline.',
+    labelNames: ['pipeline'],
+    registers,
+  })
+  const waiting = new Gauge({
+    name: 'lockstep_pipeline_waiting',
+    help: '1: the pipeline waits in this process, with the messages that it has taken, for the reason: the code of an error.',
+    labelNames: ['pipeline', 'reason'],
+    aggregator: 'max',
+    registers,
+  })
+  const reasons = new Map<string, string>()
   return {
     messages(pipeline, counts) {
       for (const [outcome, count] of Object.entries(counts)) if (count > 0) messages.inc({ pipeline, outcome }, count)
@@ -63,6 +81,15 @@ export function createPipelineMetrics(registry: Registry): PipelineMetrics {
     },
     age: (pipeline, seconds) => age.set({ pipeline }, seconds),
     failure: (pipeline) => failures.inc({ pipeline }),
+    retry: (pipeline) => retries.inc({ pipeline }),
+    waiting(pipeline, reason) {
+      const before = reasons.get(pipeline)
+      if (before !== undefined) waiting.remove({ pipeline, reason: before })
+      reasons.delete(pipeline)
+      if (reason === null) return
+      reasons.set(pipeline, reason)
+      waiting.set({ pipeline, reason }, 1)
+    },
     overCap: createOverCapMetric(registry),
   }
 }

@@ -23,12 +23,13 @@ const ofMessage: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   'MISSING_REQUEST_VALUE',
   'REQUIRED_FEATURE_MISSING',
   'TRANSFORM_FAILED',
-  'TRANSFORM_TIMEOUT',
   'ENTITY_SET_ASIDE',
   'TOO_MANY_CATEGORIES',
   'MODEL_FAILED',
-  'MODEL_TIMEOUT',
 ])
+
+/** How often a message is predicted that times out each time, unless the pipeline declares it. */
+const defaultTries = 5
 
 export interface PredictMessagesDeps {
   readonly context: PredictContext
@@ -46,25 +47,83 @@ export interface PredictedMessages {
   readonly letters: readonly DeadLetter[]
 }
 
+/** The prediction of a batch. It keeps what it has when something fails, so that no message is predicted and logged twice. */
+export interface BatchPrediction {
+  /**
+   * Predicts the messages that are not predicted yet.
+   *
+   * @throws LockstepError some are still not predicted: call it again later
+   */
+  run(): Promise<PredictedMessages>
+}
+
 /**
- * Predicts messages as a request with a row for each would be: the same routes, log, rollups and outcomes. Where a
- * request fails by a message, halves of it are asked, down to that message, which is a dead letter then.
+ * Predicts messages as a request with a row for each would be: the same routes, log, rollups and outcomes. If a request
+ * fails because of a message, its halves are predicted, down to that message:
  *
- * @throws LockstepError what fails for another reason: the messages are to be predicted again later
+ *     error                          the single message
+ *     of the message, as its type    is a dead letter
+ *     a timeout, a crashed process   is tried again after the others, `tries` times in all: a busy machine is slow, too
+ *     another                        waits, as the rest of the batch does
+ *
+ * @param onRetry called when a message is tried again
  */
-export async function predictMessages(deps: PredictMessagesDeps, events: readonly MessageEvent[]): Promise<PredictedMessages> {
-  const [only] = events
-  if (only === undefined) return { answers: [], letters: [] }
-  try {
-    return { answers: await answered(deps, events), letters: [] }
-  } catch (error) {
-    if (!(error instanceof LockstepError) || !ofMessage.has(error.code)) throw error
-    if (events.length === 1) return { answers: [], letters: [deadLetter(only.message, error)] }
-    const half = events.length >> 1
-    const first = await predictMessages(deps, events.slice(0, half))
-    const second = await predictMessages(deps, events.slice(half))
-    return { answers: [...first.answers, ...second.answers], letters: [...first.letters, ...second.letters] }
+export function startPrediction(deps: PredictMessagesDeps, events: readonly MessageEvent[], onRetry: () => void): BatchPrediction {
+  const { tries: maxTries = defaultTries } = deps.pipeline
+  let parts: Part[] = events.length === 0 ? [] : [{ events, tries: 0 }]
+  const answers = new Map<string, OutputMessage>()
+  const letters: DeadLetter[] = []
+
+  function refuse({ message }: MessageEvent, error: LockstepError, tries: number): void {
+    const letter = deadLetter(message, error)
+    letters.push(tries < 2 ? letter : { ...letter, error: `${letter.error} The message was tried ${tries} times.` })
   }
+
+  return {
+    async run() {
+      const later: Part[] = []
+      let failure: LockstepError | null = null
+      for (let part = parts.shift(); part !== undefined; part = parts.shift()) {
+        try {
+          if (part.tries > 0) onRetry()
+          for (const answer of await answered(deps, part.events)) answers.set(answer.input, answer)
+        } catch (error) {
+          if (!(error instanceof LockstepError) || !(ofMessage.has(error.code) || mayPass(error))) {
+            parts = [part, ...parts, ...later]
+            throw error
+          }
+          const [event, ...others] = part.events
+          const tries = part.tries + 1
+          if (others.length > 0) parts.unshift(...halvesOf(part.events))
+          else if (event !== undefined && (ofMessage.has(error.code) || tries >= maxTries)) refuse(event, error, tries)
+          else {
+            later.push({ ...part, tries })
+            failure ??= error
+          }
+        }
+      }
+      parts = later
+      if (failure !== null) throw failure
+      return { answers: events.flatMap(({ message }) => answers.get(message.id) ?? []), letters }
+    },
+  }
+}
+
+/** Messages that are predicted by one request. */
+interface Part {
+  readonly events: readonly MessageEvent[]
+  /** How often they, if there is only one, failed so far. */
+  readonly tries: number
+}
+
+function halvesOf(events: readonly MessageEvent[]): Part[] {
+  const half = events.length >> 1
+  return [events.slice(0, half), events.slice(half)].map((part) => ({ events: part, tries: 0 }))
+}
+
+/** Whether a message may be predicted later that was not in time, or in whose run the process of the model ended. */
+function mayPass({ code, details }: LockstepError): boolean {
+  return code === 'MODEL_TIMEOUT' || code === 'TRANSFORM_TIMEOUT' || (code === 'MODEL_UNAVAILABLE' && details['endedIn'] !== undefined)
 }
 
 async function answered(deps: PredictMessagesDeps, events: readonly MessageEvent[]): Promise<OutputMessage[]> {

@@ -2,7 +2,7 @@ import { messageOf } from '../../kernel/errors.ts'
 import type { StreamSpec } from '../../kernel/stream-spec.ts'
 import type { SourceSpec } from '../../kernel/view-spec.ts'
 import type { DeadLetter } from '../../materializer/streams/dead-letters.ts'
-import { keepDeadLetters } from '../../materializer/streams/dead-letters.ts'
+import { keepDeadLetters, reasonOf } from '../../materializer/streams/dead-letters.ts'
 import { placeOf } from '../../materializer/streams/message-event.ts'
 import type { MessageEvent, MessageWriterOptions } from '../../materializer/streams/message-writer.ts'
 import { createMessageWriter } from '../../materializer/streams/message-writer.ts'
@@ -17,10 +17,14 @@ import { createBatchSize } from './batch-size.ts'
 import { createLedger } from './ledger.ts'
 import type { PipelineMetrics } from './pipeline-metrics.ts'
 import type { PredictedMessages } from './predict-messages.ts'
-import { outputMessage, predictMessages } from './predict-messages.ts'
+import { outputMessage, startPrediction } from './predict-messages.ts'
 import { produceAnswers } from './produce-answers.ts'
 
 const lagMs = 5_000
+/** The server of a sink may change what it promises. */
+const checkSinkMs = 60_000
+/** A model that is paused or a machine that is overloaded needs seconds. */
+const predictBackoff = { firstMs: 500, maxMs: 30_000 }
 const ageMs = 1_000
 const dropOldMs = 3_600_000
 /** How long a batch may take after the signal. */
@@ -44,16 +48,23 @@ export interface RunPipelineDeps {
   readonly clock: () => number
 }
 
+export interface RunPipelineOptions extends MessageWriterOptions {
+  readonly signal: AbortSignal
+  /** How often the sink is checked. Default: once a minute. */
+  readonly checkSinkMs?: number
+}
+
 /**
  * Runs a pipeline until the signal, one batch after another:
  *
  *     take -> append the events to the source -> fold them -> predict -> keep the answers (ledger) -> produce -> acknowledge
  *
  * Nothing is taken before the answers to what was taken are written. Who dies in between leaves the messages to
- * another. A message that cannot be predicted, or whose answer is too large, becomes a dead letter; what else fails is tried again with the same
- * batch for as long as it takes. After the signal the batch under way is finished, if that takes no longer than 8 s.
+ * another. A message that cannot be predicted, or whose answer is too large, becomes a dead letter. What else fails is
+ * tried again for as long as it takes, from the step that failed. After the signal the batch under way is finished, if
+ * that takes no longer than 8 s.
  */
-export async function runPipeline(deps: RunPipelineDeps, options: MessageWriterOptions & { readonly signal: AbortSignal }): Promise<void> {
+export async function runPipeline(deps: RunPipelineDeps, options: RunPipelineOptions): Promise<void> {
   const { db, pipeline, stream, consumer, sink, metrics, log, generation } = deps
   const { name } = pipeline
   const { signal } = options
@@ -65,12 +76,17 @@ export async function runPipeline(deps: RunPipelineDeps, options: MessageWriterO
   const tries = {
     onFailure(error: unknown, isNew: boolean) {
       metrics.failure(name)
+      metrics.waiting(name, reasonOf(error))
       if (isNew) log.error({ pipeline: name, error: messageOf(error) }, 'a pipeline waits')
     },
-    onOver: () => log.info({ pipeline: name }, 'a pipeline goes on'),
+    onOver() {
+      metrics.waiting(name, null)
+      log.info({ pipeline: name }, 'a pipeline goes on')
+    },
   }
   const untilStopped = createKeepTrying({ ...tries, signal })
   const untilDrained = createKeepTrying({ ...tries, signal: drained.signal })
+  const untilPredicted = createKeepTrying({ ...tries, signal: drained.signal, backoff: predictBackoff })
   /** When the oldest message under way arrived, epoch milliseconds; null: none is. */
   let oldestMs: number | null = null
   const oldestAge = (): number => (oldestMs === null ? 0 : Math.max(0, Date.now() - oldestMs) / 1000)
@@ -81,23 +97,31 @@ export async function runPipeline(deps: RunPipelineDeps, options: MessageWriterO
     setInterval(() => void ledger?.dropOld().catch(ignore), dropOldMs).unref(),
   ]
 
-  async function predicted(events: readonly MessageEvent[]): Promise<PredictedMessages> {
-    if (ledger === null) return await predictMessages(deps, events)
-    const known = await ledger.find(events.map(({ message }) => placeOf(stream, message.id)))
-    const fresh = events.filter(({ message }) => !known.has(placeOf(stream, message.id)))
-    const { answers, letters } = await predictMessages(deps, fresh)
-    const kept = await ledger.keep(new Map(answers.map(({ id, value }) => [id, value])))
-    const repeated = events.flatMap((event) => {
-      const value = known.get(placeOf(stream, event.message.id))
-      return value === undefined ? [] : [outputMessage(deps, event.message, event.json, value)]
+  /** @returns null: the pipeline was stopped */
+  async function predicted(events: readonly MessageEvent[]): Promise<PredictedMessages | null> {
+    const placed = events.map((event) => ({ event, place: placeOf(stream, event.message.id) }))
+    const known = ledger === null ? new Map<string, string>() : await untilDrained(() => ledger.find(placed.map(({ place }) => place)))
+    if (known === null) return null
+    const fresh = placed.flatMap(({ event, place }) => (known.has(place) ? [] : [event]))
+    const prediction = startPrediction(deps, fresh, () => metrics.retry(name))
+    const found = await untilPredicted(() => prediction.run())
+    if (found === null || ledger === null) return found
+    const kept = await untilDrained(() => ledger.keep(new Map(found.answers.map(({ id, value }) => [id, value]))))
+    if (kept === null) return null
+    const own = new Map(found.answers.map((answer) => [answer.id, answer]))
+    const answers = placed.flatMap(({ event, place }) => {
+      const answer = own.get(place)
+      const value = known.get(place) ?? kept.get(place) ?? answer?.value
+      return value === undefined
+        ? []
+        : [answer === undefined ? outputMessage(deps, event.message, event.json, value) : { ...answer, value }]
     })
-    const all = [...repeated, ...answers.map((answer) => ({ ...answer, value: kept.get(answer.id) ?? answer.value }))]
-    const order = new Map(events.map(({ message }, i) => [message.id, i]))
-    return { answers: all.sort((a, b) => (order.get(a.input) ?? 0) - (order.get(b.input) ?? 0)), letters }
+    return { answers, letters: found.letters }
   }
 
-  async function kept(letters: readonly DeadLetter[]): Promise<boolean> {
-    if ((await untilDrained(async () => (await keepDeadLetters(db, letterSource(name), stream, letters), true))) === null) return false
+  /** @param of the source for what no event can be made of: its own consumer finds the same messages */
+  async function kept(letters: readonly DeadLetter[], of = letterSource(name)): Promise<boolean> {
+    if ((await untilDrained(async () => (await keepDeadLetters(db, of, stream, letters), true))) === null) return false
     for (const { message, error } of letters) log.warn({ pipeline: name, message, error }, 'a message of a pipeline became a dead letter')
     return true
   }
@@ -110,22 +134,25 @@ export async function runPipeline(deps: RunPipelineDeps, options: MessageWriterO
     // a prediction that misses its own event would be wrong: while the store is away, it waits
     if (xids.length > 0 && (await untilDrained(async () => (await deps.fold(xids), true))) === null) return false
     const { events } = written
-    const found = await untilDrained(() => predicted(events))
-    if (found === null) return false
-    const letters = [...written.letters, ...found.letters]
-    if (!(await kept(letters))) return false
+    const found = await predicted(events)
+    if (found === null || !(await kept(written.letters, deps.source.name)) || !(await kept(found.letters))) return false
     const tooLarge = await untilDrained(() => produceAnswers(sink, found.answers, messages))
     if (tooLarge === null || !(await kept(tooLarge))) return false
-    metrics.messages(name, { answered: found.answers.length - tooLarge.length, dead: letters.length + tooLarge.length })
+    const dead = written.letters.length + found.letters.length + tooLarge.length
+    metrics.messages(name, { answered: found.answers.length - tooLarge.length, dead })
     // what is not acknowledged comes again, and its answer is known by its id
     await consumer.acknowledge(messages).catch(ignore)
     return true
   }
 
   try {
-    if ((await untilStopped(async () => (await sink.check(), true))) === null) return
     const size = createBatchSize()
+    let checkAtMs = 0
     while (!signal.aborted) {
+      if (performance.now() >= checkAtMs) {
+        if ((await untilStopped(async () => (await sink.check(), true))) === null) break
+        checkAtMs = performance.now() + (options.checkSinkMs ?? checkSinkMs)
+      }
       oldestMs = null
       metrics.age(name, 0)
       const messages = await untilStopped(() => consumer.take(size.limit()))
@@ -142,6 +169,7 @@ export async function runPipeline(deps: RunPipelineDeps, options: MessageWriterO
     signal.removeEventListener('abort', cut)
     for (const timer of timers) clearInterval(timer)
     metrics.age(name, 0)
+    metrics.waiting(name, null)
   }
 }
 

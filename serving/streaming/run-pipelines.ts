@@ -4,6 +4,7 @@ import { logOversized } from '../../materializer/log-oversized.ts'
 import type { Catalog } from '../../registry/catalog.ts'
 import { sleep } from '../../runtime/async.ts'
 import type { Config } from '../../runtime/config.ts'
+import { createKeepTrying } from '../../runtime/keep-trying.ts'
 import type { Logger } from '../../runtime/log.ts'
 import type { StreamServers } from '../../runtime/streams/open-consumer.ts'
 import { openConsumer } from '../../runtime/streams/open-consumer.ts'
@@ -50,11 +51,9 @@ export async function runPipelines(deps: RunPipelinesDeps, options: RunPipelines
           return (state?.pausedAt ?? null) === null ? [[name, identityOf(catalog, name, state)] as const] : []
         }),
       )
-      for (const [name, pipeline] of running) {
-        if (wanted.get(name) === pipeline.identity) continue
-        await pipeline.stop()
-        running.delete(name)
-      }
+      const changed = [...running].filter(([name, { identity }]) => wanted.get(name) !== identity)
+      await Promise.all(changed.map(([, pipeline]) => pipeline.stop()))
+      for (const [name] of changed) running.delete(name)
       for (const [name, identity] of wanted)
         if (!running.has(name)) running.set(name, start(deps, options, catalog, name, identity, states.get(name)?.generation ?? 0))
       failed = null
@@ -117,7 +116,15 @@ function start(
       await sink.close()
     }
   }
-  const done = run().catch((error: unknown) => log.error({ pipeline: name, error: messageOf(error) }, 'a pipeline does not run'))
+  const untilStopped = createKeepTrying({
+    signal,
+    onFailure(error, isNew) {
+      metrics.failure(name)
+      if (isNew) log.error({ pipeline: name, error: messageOf(error) }, 'a pipeline does not start, and is tried again')
+    },
+    onOver: () => undefined,
+  })
+  const done = untilStopped(run)
   return {
     identity,
     async stop() {

@@ -63,6 +63,7 @@ describe('a pipeline', () => {
       entities: { terminal: 'origin' },
       key: 'carrier',
       ledger: true,
+      tries: 2,
       version: 'challenger',
     })
     expect(spec).toMatchObject({
@@ -74,6 +75,7 @@ describe('a pipeline', () => {
       key: ['carrier'],
       sink: { kind: 'kafka', stream: 'flights.scored' },
       ledger: true,
+      tries: 2,
       version: 'challenger',
     })
   })
@@ -94,6 +96,7 @@ describe('a pipeline', () => {
     [() => ofDelay({ key: [] }), 'name columns'],
     [() => ofDelay({ group: 'lockstep_landings' }), 'has the group "lockstep_landings" of the source "landings"'],
     [() => ofDelay({ ledger: 'yes' }), 'has the ledger "yes"'],
+    [() => ofDelay({ tries: 0 }), 'has the tries 0; write a whole number from 1 to 100.'],
     [() => ofDelay({ version: 0 }), 'has the version 0'],
     [() => ofDelay({ sink: 1 }), 'has the field "sink"'],
     [() => redisSink(''), 'not empty'],

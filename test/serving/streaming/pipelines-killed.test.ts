@@ -3,6 +3,7 @@ import { fork } from 'node:child_process'
 import { once } from 'node:events'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, it, vi } from 'vitest'
+import { readDeadLetters } from '../../../materializer/streams/dead-letters.ts'
 import { applyChanges } from '../../../registry/apply.ts'
 import { loadCatalog } from '../../../registry/catalog.ts'
 import type { DefinitionSet } from '../../../registry/definition-set.ts'
@@ -128,6 +129,9 @@ it(
       const airports = written.map(({ value }) => (JSON.parse(value) as { key: { airport: string } }).key.airport)
       expect(new Set(airports).size).toBe(sent)
     }
+
+    // three pipelines have read it
+    expect(await readDeadLetters(world.db, {})).toMatchObject([{ source: 'landings_redis', reason: 'not_json' }])
 
     // paused, it leaves what comes; resumed, it goes on
     const config = { streamRedisUrl: producers.redis.server.url, natsUrl: producers.nats.server.url, kafkaUrl: producers.kafka.server.url }

@@ -5,6 +5,7 @@ import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import type { StreamSpec } from '../../../kernel/stream-spec.ts'
 import { foldTransactions } from '../../../materializer/fold-transaction.ts'
 import { readDeadLetters } from '../../../materializer/streams/dead-letters.ts'
+import { applyChanges } from '../../../registry/apply.ts'
 import type { PipelineSpec } from '../../../registry/pipeline-spec.ts'
 import { createLogger } from '../../../runtime/log.ts'
 import { beginGroup } from '../../../runtime/streams/begin-group.ts'
@@ -15,10 +16,12 @@ import type { LockstepServer } from '../../../serving/server-options.ts'
 import type { PipelineMetrics } from '../../../serving/streaming/pipeline-metrics.ts'
 import { replayPipeline } from '../../../serving/streaming/pipeline-state.ts'
 import { runPipeline } from '../../../serving/streaming/run-pipeline.ts'
+import { runPipelines } from '../../../serving/streaming/run-pipelines.ts'
 import type { Producer, Written } from '../../runtime/streams/producers.ts'
 import { kafkaProducer, natsProducer, redisProducer } from '../../runtime/streams/producers.ts'
 import type { World } from '../world.ts'
 import { ask, createWorld } from '../world.ts'
+import { endlessModel } from '../../inference/made-models.ts'
 import { landing, landingsPipeline, streamingSet } from './pipeline-world.ts'
 
 const kinds = ['redis', 'nats', 'kafka'] as const
@@ -30,6 +33,8 @@ const none: PipelineMetrics = {
   lag: () => undefined,
   age: () => undefined,
   failure: () => undefined,
+  retry: () => undefined,
+  waiting: () => undefined,
   overCap: () => undefined,
 }
 
@@ -44,7 +49,9 @@ beforeAll(async () => {
   world = await createWorld('redis', streamingSet(redis.spec('landed'), []))
   for (const view of ['airport_delays', 'airport_typed', 'airport_required']) await world.materialize(view, Date.now() * 1000)
   await world.push('delay', 'logistic')
-  ;({ server, url } = await world.serve({ clock: () => Date.now() * 1000 }))
+  await world.push('echo', endlessModel())
+  const config = { bodyLimitBytes: 100_000, logShares: { share: 1, models: new Map<string, number>() }, logRetentionDays: 30 }
+  ;({ server, url } = await world.serve({ clock: () => Date.now() * 1000, config, predictionLog: { flushMs: 50 } }))
   await server.whenReady()
 }, 120_000)
 
@@ -63,7 +70,7 @@ interface Started {
 }
 
 /** Runs a pipeline in this process. */
-function run(from: string, to: string, kind: Kind, sink: Kind, more: Partial<PipelineSpec> = {}): Started {
+function run(from: string, to: string, kind: Kind, sink: Kind, more: Partial<PipelineSpec> = {}, metrics = none): Started {
   const generation = 0
   const stream = producers[kind].spec(from, more.group ?? 'p')
   const pipeline = landingsPipeline({ name: `${kind}_${sink}`, sink: producers[sink].sink(to), ...more })
@@ -76,8 +83,8 @@ function run(from: string, to: string, kind: Kind, sink: Kind, more: Partial<Pip
   const fold = async (xids: readonly number[]): Promise<void> => {
     await foldTransactions(database(), store(), context.catalog().onlineReaders(source), xids)
   }
-  const deps = { db: database(), context, pipeline, source, stream, generation, consumer, sink: written, fold, metrics: none, log }
-  const options = { signal: stopped.signal, futureMicros: 600_000_000, messageLimitBytes: 10_000 }
+  const deps = { db: database(), context, pipeline, source, stream, generation, consumer, sink: written, fold, metrics, log }
+  const options = { signal: stopped.signal, futureMicros: 600_000_000, messageLimitBytes: 10_000, checkSinkMs: 50 }
   const done = runPipeline({ ...deps, clock: context.clock }, options)
   return {
     stream,
@@ -134,8 +141,12 @@ describe.each(kinds.flatMap((kind) => kinds.map((sink) => [kind, sink] as const)
         expect([each.model, each.version]).toEqual(['delay', 1])
       }
       await vi.waitFor(async () => {
-        const letters = await readDeadLetters(world.db, { source: `pipeline ${kind}_${sink}` })
-        expect(letters.map(({ reason }) => reason).toSorted()).toEqual(['missing_request_value', 'not_json'])
+        const letters = (await readDeadLetters(world.db, {})).filter(({ stream }) => stream === `${kind}:${from}`)
+        // what is no event is a letter of the source, whose own consumer finds it, too
+        expect(Object.fromEntries(letters.map((letter) => [letter.source, letter.reason]))).toEqual({
+          landings: 'not_json',
+          [`pipeline ${kind}_${sink}`]: 'missing_request_value',
+        })
       })
     } finally {
       await started.stop()
@@ -167,6 +178,71 @@ it('makes a dead letter of a message whose answer is too large, and goes on', as
     })
   } finally {
     await started.stop()
+  }
+})
+
+it('tries a message that times out again, logs the others once, and then makes a dead letter of it', async () => {
+  await producers.redis.make('slow_in')
+  const [airports, counts] = [['slowA', 'slowB', 'slowC', 'slowD'], { retries: 0, answered: 0, dead: 0 }]
+  const reasons = new Set<string | null>()
+  const metrics: PipelineMetrics = {
+    ...none,
+    messages(_, { answered, dead }) {
+      counts.answered += answered
+      counts.dead += dead
+    },
+    retry: () => counts.retries++,
+    waiting: (_, reason) => reasons.add(reason),
+  }
+  // the model runs as often as the feature says that is the delay over the distance: for the second message without end
+  const messages = airports.map((airport, i) => JSON.stringify({ ...JSON.parse(landing(airport, 1)), amount: i === 1 ? 1e-17 : 1 }))
+  await producers.redis.send('slow_in', messages)
+  const entities = [
+    { field: 'airport', column: 'airport' },
+    { field: 'distance', column: 'amount' },
+  ]
+  const started = run('slow_in', 'slow_out', 'redis', 'redis', { name: 'slow', model: 'echo', entities, tries: 2 }, metrics)
+  try {
+    const written = await producers.redis.read('slow_out', (all) => all.length === 3)
+    expect(written.map(({ key }) => key)).toEqual(['slowA', 'slowC', 'slowD'])
+    await vi.waitFor(() => expect(counts).toEqual({ retries: 1, answered: 3, dead: 1 }))
+    expect(reasons).toEqual(new Set(['model_timeout', null]))
+    const letters = await readDeadLetters(world.db, { source: 'pipeline slow' })
+    expect(letters).toMatchObject([{ reason: 'model_timeout', error: expect.stringContaining('The message was tried 2 times.') as string }])
+    await vi.waitFor(async () => {
+      const logged = await world.db.query<{ airport: string }>(
+        `select keys->>'airport' as airport from lockstep.prediction_log where keys->>'airport' like 'slow%' order by 1`,
+        [],
+      )
+      expect(logged.map(({ airport }) => airport)).toEqual(['slowA', 'slowC', 'slowD'])
+    }, 20_000)
+  } finally {
+    await started.stop()
+  }
+})
+
+it('waits while the duplicate window of its stream is too short, also if that changes later', async () => {
+  const nats = await connect({ servers: new URL(producers.nats.server.url).host })
+  const streams = (await jetstreamManager(nats)).streams
+  const config = { name: 'window', subjects: ['window.>'] }
+  await streams.add(config)
+  await producers.redis.make('window_in')
+  const reasons: (string | null)[] = []
+  const metrics = { ...none, waiting: (_: string, reason: string | null) => void reasons.push(reason) }
+  const started = run('window_in', 'window', 'redis', 'nats', { name: 'window' }, metrics)
+  try {
+    await producers.redis.send('window_in', [landing('w1', 1)])
+    await producers.nats.read('window', (all) => all.length === 1)
+    await streams.update('window', { duplicate_window: 100e6 })
+    await vi.waitFor(() => expect(reasons).toContain('config_invalid'), 20_000)
+    await producers.redis.send('window_in', [landing('w2', 1)])
+    await streams.update('window', { duplicate_window: 120e9 })
+    const written = await producers.nats.read('window', (all) => all.length === 2)
+    expect(written.map(({ key }) => key)).toEqual(['w1', 'w2'])
+    expect(reasons.at(-1)).toBe(null)
+  } finally {
+    await started.stop()
+    await nats.close()
   }
 })
 
@@ -220,4 +296,27 @@ it.each([
   const written = await producers.kafka.read(to, (all) => all.length >= 60)
   expect(ids(written).size).toBe(30)
   expect(new Set(written.map(({ value }) => value)).size).toBe(ledger ? 30 : 60)
+})
+
+it('starts a pipeline again that could not be started', async () => {
+  await producers.redis.make('late_in')
+  await applyChanges(
+    world.db,
+    streamingSet(producers.redis.spec('late_in'), [landingsPipeline({ sink: producers.redis.sink('late_out') })]),
+  )
+  await vi.waitFor(() => expect(server.predicting.context.catalog().pipelines.size).toBe(1), 20_000)
+  const config = { ...servers(), streamRedisUrl: null as string | null, bodyLimitBytes: 10_000, futureMicros: 600_000_000 }
+  const stopped = new AbortController()
+  let failures = 0
+  const metrics = { ...none, failure: () => void failures++ }
+  const done = runPipelines({ predicting: server.predicting, config, metrics, log }, { signal: stopped.signal })
+  try {
+    await vi.waitFor(() => expect(failures).toBeGreaterThan(1), 20_000)
+    config.streamRedisUrl = producers.redis.server.url
+    await producers.redis.send('late_in', [landing('late', 1)])
+    await producers.redis.read('late_out', (all) => all.some(({ key }) => key === 'late'))
+  } finally {
+    stopped.abort()
+    await done
+  }
 })
