@@ -26,6 +26,7 @@ const text = (path: string): string => texts.get(path) ?? ''
 const compose = text('deploy/compose.yaml')
 const docker = text('deploy/Dockerfile')
 const chart = (name: string): string => text(`deploy/helm/lockstep/${name}`)
+const ofBatches = ['job', 'cron-job', 'scaled-job'].map((name) => text(`deploy/kubernetes/batch-${name}.yaml`))
 const units = ['server', 'worker'].map((name) => text(`deploy/systemd/lockstep-${name}.service`))
 const found = (in_: string, pattern: RegExp): string[] => [...in_.matchAll(pattern)].map(([, group = '']) => group)
 
@@ -51,6 +52,13 @@ describe('deploy/', () => {
     expect(chart('templates/migrate.yaml')).toContain('args: [migrate]')
     for (const words of commands) await expect(prepare(words)).resolves.toBeTypeOf('function')
     expect(docker).toContain('CMD ["serve"]')
+    const [once = '', daily = '', worker = ''] = ofBatches
+    const words = found(/args:\n((?: +(?:- )?.*\n)+?) +resources:/.exec(once)?.[1] ?? '', /^ +- (?:>-\n +)?(.*)$/gm)
+    expect(words.slice(0, 3)).toEqual(['batch', 'run', 'fraud'])
+    const [script = ''] = found(daily, /lockstep\.cjs (batch run [^]*?)\n +resources:/g)
+    const ofScript = found(script.replaceAll('\\\n', ' '), /("[^"]*"|[^\s"]+)/g)
+    const ofWorker = found(worker, / args: \[(.*)\]/g).flatMap((list) => list.split(', '))
+    for (const given of [words, ofScript, ofWorker]) await expect(prepare(given)).resolves.toBeTypeOf('function')
   })
 
   it('probes only paths and ports that are served', () => {
@@ -76,9 +84,10 @@ describe('deploy/', () => {
     const seconds = [
       ...found(compose, /stop_grace_period: (\d+)s/g),
       ...found(chart('values.yaml'), /^terminationGracePeriodSeconds: (\d+)/gm),
+      ...ofBatches.flatMap((file) => found(file, /terminationGracePeriodSeconds: (\d+)/g)),
       ...found(units[0] ?? '', /^TimeoutStopSec=(\d+)/gm),
     ].map(Number)
-    expect(seconds).toHaveLength(3)
+    expect(seconds).toHaveLength(6)
     for (const each of seconds) expect(each * 1000).toBeGreaterThan(serverPatienceMs + 1000)
     const schema: { properties: { terminationGracePeriodSeconds: { minimum: number } } } = JSON.parse(chart('values.schema.json'))
     expect(schema.properties.terminationGracePeriodSeconds.minimum * 1000).toBeGreaterThan(serverPatienceMs + 1000)
@@ -95,7 +104,8 @@ describe('deploy/', () => {
   })
 
   it('keeps the variables of a Kubernetes service out of all pods', () => {
-    for (const name of ['server', 'worker', 'migrate']) expect(chart(`templates/${name}.yaml`)).toContain('enableServiceLinks: false')
+    const pods = [...['server', 'worker', 'migrate'].map((name) => chart(`templates/${name}.yaml`)), ...ofBatches]
+    for (const pod of pods) expect(pod).toContain('enableServiceLinks: false')
   })
 
   it('has the version of the package, and a Node that it runs on', () => {

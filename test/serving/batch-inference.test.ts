@@ -28,6 +28,7 @@ import { scheduledBatches } from '../../serving/batch/scheduled-batches.ts'
 import { predictBatch } from '../../serving/predict/batch.ts'
 import type { OwnS3 } from '../services/buckets.ts'
 import { environmentMs, ownS3 } from '../services/buckets.ts'
+import { rootFolder } from '../source-files.ts'
 import { hash, servingSet } from './definitions.ts'
 import type { World } from './world.ts'
 import { createWorld } from './world.ts'
@@ -93,6 +94,14 @@ async function begin(id: string, change: Partial<BatchRequest>): Promise<{ reado
 async function run(id: string, change: Partial<BatchRequest> = {}): Promise<Job> {
   const { job } = await begin(id, change)
   return await awaitJob(world.db, job.id, { signal, work: { kinds: [jobs.kind], worker: 'test', idleMs: 20 } })
+}
+
+/** What the query of deploy/ answers, by which KEDA starts workers. */
+async function openSteps(): Promise<number> {
+  const file = await readFile(join(rootFolder, 'deploy/kubernetes/batch-scaled-job.yaml'), 'utf8')
+  const sql = / query: >-\n((?: {10}.*\n)+)/.exec(file)?.[1] ?? ''
+  const [found] = await world.db.query<{ readonly count: number | string }>(sql)
+  return Number(found?.count)
 }
 
 async function namesIn(out: string): Promise<string[]> {
@@ -272,7 +281,10 @@ describe('a batch', () => {
     const refused = begun.flatMap((each) => (each.status === 'rejected' ? [each.reason as unknown] : []))
     const conflict = { code: 'BATCH_CONFLICT', message: expect.stringContaining(`writes to "${out}" now`) as string }
     expect(refused).toEqual([expect.objectContaining(conflict), expect.objectContaining(conflict)])
+    // as KEDA counts it: the step that plans the batch
+    expect(await openSteps()).toBe(1)
     for (const each of begun) if (each.status === 'fulfilled') await cancelJob(world.db, each.value.job.id, { actor: 'test' })
+    expect(await openSteps()).toBe(0)
   })
 
   it('removes its files when it is cancelled', async () => {
