@@ -37,6 +37,7 @@ import * as rebuiltExposures from './0035-rebuilt-exposures.ts'
 import * as experimentAllocations from './0036-experiment-allocations.ts'
 import * as modelFigures from './0037-model-figures.ts'
 import * as parityHours from './0038-parity-hours.ts'
+import * as pipelineMinutes from './0039-pipeline-minutes.ts'
 
 /**
  * Every migration, in order. Append-only: each has already run on some database, so it is never edited, renamed or
@@ -81,4 +82,5 @@ export const migrations: Readonly<Record<string, Migration>> = {
   '0036-experiment-allocations': experimentAllocations,
   '0037-model-figures': modelFigures,
   '0038-parity-hours': parityHours,
+  '0039-pipeline-minutes': pipelineMinutes,
 }

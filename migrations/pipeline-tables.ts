@@ -1,4 +1,4 @@
-import type { Generated } from 'kysely'
+import type { ColumnType, Generated } from 'kysely'
 
 /** Whether a pipeline runs. A pipeline that was never paused or replayed has no row. */
 export interface PipelinesTable {
@@ -20,4 +20,23 @@ export interface PipelineAnswersTable {
   id: string
   answer: string
   at: Generated<Date>
+}
+
+/** What each process that runs a pipeline did, by minute (serving/streaming/pipeline-minutes.ts). */
+export interface PipelineMinutesTable {
+  pipeline: string
+  minute: Date
+  process: string
+  answered: ColumnType<string, number, number>
+  dead: ColumnType<string, number, number>
+  failures: ColumnType<string, number, number>
+  /** Messages of the consumer group; null: not read in this minute. */
+  waiting: ColumnType<string | null, number | null, number | null>
+  pending: ColumnType<string | null, number | null, number | null>
+  oldest_seconds: number
+  seen_at: Date
+  /** Why it waits; null: it does not. */
+  failing: string | null
+  error: string | null
+  error_at: Date | null
 }

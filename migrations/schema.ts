@@ -8,7 +8,7 @@ import type {
   ServerClocksTable,
 } from './alert-tables.ts'
 import type { ModelFiguresTable, ParityHoursTable, UiCodesTable, UiSessionsTable } from './dashboard-tables.ts'
-import type { PipelineAnswersTable, PipelinesTable } from './pipeline-tables.ts'
+import type { PipelineAnswersTable, PipelineMinutesTable, PipelinesTable } from './pipeline-tables.ts'
 import type { BaselinesTable, MergedRollupsTable, RollupsTable } from './rollup-tables.ts'
 import type {
   ExperimentAllocationsTable,
@@ -68,6 +68,7 @@ export interface LockstepTables {
   'lockstep.parity_hours': ParityHoursTable
   'lockstep.ui_codes': UiCodesTable
   'lockstep.ui_sessions': UiSessionsTable
+  'lockstep.pipeline_minutes': PipelineMinutesTable
   'lockstep.pipelines': PipelinesTable
   'lockstep.pipeline_answers': PipelineAnswersTable
 }

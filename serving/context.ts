@@ -1,6 +1,7 @@
 import type { AuditFilter, AuditRecord } from '../runtime/audit.ts'
 import type { OnlineStore } from '../online/store.ts'
 import type { Database } from '../runtime/database.ts'
+import type { StreamServers } from '../runtime/streams/open-consumer.ts'
 import type { LogShares } from '../runtime/log-shares.ts'
 import type { Tracing } from '../runtime/tracing/span.ts'
 import type { RollupRecorder } from '../monitoring/rollups/rollup-recorder.ts'
@@ -34,6 +35,8 @@ export interface ServingContext extends PredictContext {
     readonly store: () => OnlineStore
     /** How far views are re-materialized after a failover of the store, milliseconds. */
     readonly replayMs: number | undefined
+    /** Where the streams are that a replay of a pipeline begins in. */
+    readonly streams: StreamServers
   }
   /** Whether channels of alerts may have private addresses. */
   readonly privateAddresses: boolean

@@ -1,6 +1,7 @@
 import type { Registry } from 'prom-client'
 import type { OnlineStore } from '../online/store.ts'
 import type { Database } from '../runtime/database.ts'
+import type { StreamServers } from '../runtime/streams/open-consumer.ts'
 import type { LogShares } from '../runtime/log-shares.ts'
 import type { Logger } from '../runtime/log.ts'
 import type { TlsFiles } from '../runtime/tls-pair.ts'
@@ -17,7 +18,7 @@ import type { Readiness, ServerStatus } from './lifecycle/server-status.ts'
 
 export interface ServerOptions {
   /**
-   * `redisUrl`: where the online store is, for messages. Default of the others: no pages of other origins, no
+   * `redisUrl`: where the online store is, for messages. The URLs of streams: where replays of pipelines begin. Default of the others: no pages of other origins, no
    * predictions are logged, and are kept for 30 days.
    */
   readonly config: {
@@ -61,7 +62,8 @@ export interface ServerOptions {
     readonly grpcMaxConnections?: number | null
     /** How the dashboard is reached. Default: where only this machine reaches the server. */
     readonly ui?: UiSettings
-  } & TrafficOptions
+  } & TrafficOptions &
+    Partial<StreamServers>
   /** Opens the database; called again while it fails. The server closes what it gives. */
   readonly database: () => Promise<Database>
   /** Opens the online store; called again while it fails. The server closes what it gives. */

@@ -50,6 +50,7 @@ import { createHttpServer } from './protocols/http/http-server.ts'
 import { createBypass } from './rollouts/bypass.ts'
 import { countRollouts } from './rollouts/count-rollouts.ts'
 import { createShadowRunner } from './rollouts/shadow-runner.ts'
+import type { StreamServers } from '../runtime/streams/open-consumer.ts'
 import type { LockstepServer, ServerOptions } from './server-options.ts'
 import { createIdempotency } from './traffic/idempotency.ts'
 import { isLoopback } from './traffic/loopback.ts'
@@ -57,6 +58,7 @@ import { requireKeys } from './traffic/require-keys.ts'
 import { createTraffic } from './traffic/traffic.ts'
 import { createUploads } from './uploads/uploads.ts'
 
+const noStreams: StreamServers = { streamRedisUrl: null, natsUrl: null, kafkaUrl: null }
 /** How long a change of the registry waits for a model that it needs. */
 const patienceMs = 500
 
@@ -183,7 +185,7 @@ export function createServer(options: ServerOptions): LockstepServer {
     modelChanges: createModelChanges(needDatabase, catalog, models),
     reachRevision: (revision) => reachRevision(catalog, needDatabase(), revision),
     intake,
-    upkeep: { database: needDatabase, store: needOnline, replayMs: options.replayMs },
+    upkeep: { database: needDatabase, store: needOnline, replayMs: options.replayMs, streams: { ...noStreams, ...config } },
     privateAddresses: config.alertPrivateAddresses ?? false,
     defaultMonitors: config.defaultMonitors ?? true,
     idempotency: createIdempotency(needDatabase),

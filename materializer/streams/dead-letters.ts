@@ -68,6 +68,18 @@ export async function countDeadLetters(db: Pick<Database, 'kysely'>): Promise<De
   return rows.map(({ source, count, at, error }) => ({ source, count, lastAt: at, lastError: error }))
 }
 
+/** The dead letters of a source by reason, the most first. */
+export async function countLettersByReason(
+  db: Pick<Database, 'query'>,
+  source: string,
+): Promise<{ readonly reason: string; readonly count: number; readonly lastAt: Date }[]> {
+  return await db.query(
+    `select reason, count(*)::int4 as count, max(at) as "lastAt" from lockstep.stream_dead_letters where source = $1
+     group by reason order by count desc, reason`,
+    [source],
+  )
+}
+
 /** Why a message was refused, for programs. */
 export function reasonOf(error: unknown): string {
   if (!(error instanceof LockstepError)) return 'internal'

@@ -8,6 +8,7 @@ import type { Acting } from './acts/act.ts'
 import { runAct } from './acts/act.ts'
 import { modelActs } from './acts/model-acts.ts'
 import { operationActs } from './acts/operation-acts.ts'
+import { pipelineActs } from './acts/pipeline-acts.ts'
 import type { KeptAnswers } from './read-routes.ts'
 import { requireSession } from './session/require-session.ts'
 
@@ -15,7 +16,7 @@ const maxBodyBytes = 16 * 1024
 
 /** The routes that change something, one for each act. */
 export function actRoutes(settings: UiSettings, kept: Pick<KeptAnswers, 'forget'>): readonly Route[] {
-  return [...modelActs, ...operationActs].map((one): Route => ({
+  return [...modelActs, ...operationActs, ...pipelineActs].map((one): Route => ({
     method: 'POST',
     path: `/ui/api${one.path}`,
     scope: null,

@@ -12,7 +12,8 @@ export interface PipelineMetrics {
   lag(pipeline: string, lag: StreamLag): void
   /** How old the oldest message is that is being worked on, seconds; 0: none is. */
   age(pipeline: string, seconds: number): void
-  failure(pipeline: string): void
+  /** Reading, predicting or writing failed, and is tried again. */
+  failure(pipeline: string, error: unknown): void
   /** A message is predicted again after a timeout. */
   retry(pipeline: string): void
   /** @param reason the code of the error for which the pipeline waits; null: it does not wait */

@@ -75,7 +75,7 @@ export async function runPipeline(deps: RunPipelineDeps, options: RunPipelineOpt
   signal.addEventListener('abort', cut, { once: true })
   const tries = {
     onFailure(error: unknown, isNew: boolean) {
-      metrics.failure(name)
+      metrics.failure(name, error)
       metrics.waiting(name, reasonOf(error))
       if (isNew) log.error({ pipeline: name, error: messageOf(error) }, 'a pipeline waits')
     },

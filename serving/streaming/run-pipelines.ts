@@ -11,11 +11,14 @@ import { openConsumer } from '../../runtime/streams/open-consumer.ts'
 import { openSink } from '../../runtime/streams/open-sink.ts'
 import type { Predicting } from '../server-options.ts'
 import type { PipelineMetrics } from './pipeline-metrics.ts'
+import type { PipelineMinutes } from './pipeline-minutes.ts'
+import { createPipelineMinutes } from './pipeline-minutes.ts'
 import type { PipelineState } from './pipeline-state.ts'
 import { readPipelineStates, streamOf } from './pipeline-state.ts'
 import { runPipeline } from './run-pipeline.ts'
 
 const lookMs = 1_000
+const writeMs = 5_000
 const defaultRedeliverMs = 30_000
 
 export interface RunPipelinesDeps {
@@ -39,6 +42,8 @@ export async function runPipelines(deps: RunPipelinesDeps, options: RunPipelines
   const { predicting, log } = deps
   const { signal } = options
   const running = new Map<string, Running>()
+  const minutes = createPipelineMinutes(deps.metrics, predicting.context.clock)
+  let writtenMs = 0
   let failed: string | null = null
   while (!signal.aborted) {
     try {
@@ -53,9 +58,19 @@ export async function runPipelines(deps: RunPipelinesDeps, options: RunPipelines
       )
       const changed = [...running].filter(([name, { identity }]) => wanted.get(name) !== identity)
       await Promise.all(changed.map(([, pipeline]) => pipeline.stop()))
-      for (const [name] of changed) running.delete(name)
-      for (const [name, identity] of wanted)
-        if (!running.has(name)) running.set(name, start(deps, options, catalog, name, identity, states.get(name)?.generation ?? 0))
+      for (const [name] of changed) {
+        running.delete(name)
+        minutes.ended(name)
+      }
+      for (const [name, identity] of wanted) {
+        if (running.has(name)) continue
+        minutes.began(name)
+        running.set(name, start(deps, minutes, options, catalog, name, identity, states.get(name)?.generation ?? 0))
+      }
+      if (performance.now() > writtenMs + writeMs) {
+        await minutes.write(predicting.database())
+        writtenMs = performance.now()
+      }
       failed = null
     } catch (error) {
       const isStarting = error instanceof LockstepError && error.code === 'NOT_READY'
@@ -66,6 +81,10 @@ export async function runPipelines(deps: RunPipelinesDeps, options: RunPipelines
     await sleep(lookMs, { signal })
   }
   await Promise.all([...running.values()].map((pipeline) => pipeline.stop()))
+  // what cannot be written now is lost: it is a few seconds of counts
+  await Promise.resolve()
+    .then(() => minutes.write(predicting.database()))
+    .catch(() => undefined)
 }
 
 interface Running {
@@ -81,7 +100,8 @@ function identityOf(catalog: Catalog, name: string, state: PipelineState | undef
 }
 
 function start(
-  { predicting, config, metrics, log }: RunPipelinesDeps,
+  { predicting, config, log }: RunPipelinesDeps,
+  { metrics }: Pick<PipelineMinutes, 'metrics'>,
   options: RunPipelinesOptions,
   catalog: Catalog,
   name: string,
@@ -106,6 +126,8 @@ function start(
     try {
       const consumer = openConsumer(config, stream, { redeliverMs })
       try {
+        // what kept it from its start is over
+        metrics.waiting(name, null)
         const db = predicting.database()
         const deps = { db, context, pipeline, source, stream, generation, consumer, sink, fold, metrics, log, clock: context.clock }
         await runPipeline(deps, { signal, futureMicros: config.futureMicros, messageLimitBytes: config.bodyLimitBytes })
@@ -119,7 +141,7 @@ function start(
   const untilStopped = createKeepTrying({
     signal,
     onFailure(error, isNew) {
-      metrics.failure(name)
+      metrics.failure(name, error)
       if (isNew) log.error({ pipeline: name, error: messageOf(error) }, 'a pipeline does not start, and is tried again')
     },
     onOver: () => undefined,

@@ -20,6 +20,7 @@ const order = [
   'entity',
   'rollout',
   'experiment',
+  'pipeline',
   'outcome',
   'monitor',
   'batch',

@@ -16,6 +16,8 @@ interface ActProps {
   /** Under `/ui/api`. */
   readonly path: string
   readonly body?: Readonly<Record<string, unknown>>
+  /** A text that the dialog asks for, as a member of the body. */
+  readonly field?: { readonly name: string; readonly label: string; readonly description: string }
   /** The version of what the page shows: a stale page cannot act. */
   readonly ifMatch?: string | null
   readonly scope?: 'ui:operate' | 'ui:admin'
@@ -46,10 +48,11 @@ export function Act({ scope = 'ui:operate', ...props }: ActProps): ReactElement 
 
 type ActFormProps = Omit<ActProps, 'scope'> & { readonly close: () => void }
 
-function ActForm({ name, children, path, body, ifMatch, confirm, danger = false, done, close }: ActFormProps): ReactElement {
+function ActForm({ name, children, path, body, field, ifMatch, confirm, danger = false, done, close }: ActFormProps): ReactElement {
   const client = useQueryClient()
   const [reason, setReason] = useState('')
   const [word, setWord] = useState('')
+  const [text, setText] = useState('')
   const [busy, setBusy] = useState(false)
   const [problem, setProblem] = useState<string | null>(null)
   const submit = async (event: FormEvent): Promise<void> => {
@@ -57,7 +60,10 @@ function ActForm({ name, children, path, body, ifMatch, confirm, danger = false,
     setBusy(true)
     setProblem(null)
     try {
-      await change(path, { body: { ...body, reason: reason.trim() }, ...(ifMatch === undefined ? {} : { ifMatch }) })
+      await change(path, {
+        body: { ...body, ...(field === undefined ? {} : { [field.name]: text.trim() }), reason: reason.trim() },
+        ...(ifMatch === undefined ? {} : { ifMatch }),
+      })
       await client.invalidateQueries({ queryKey: ['read'] })
       notifications.show({ message: done, withCloseButton: true, closeButtonProps: { 'aria-label': 'Close' } })
       close()
@@ -71,6 +77,18 @@ function ActForm({ name, children, path, body, ifMatch, confirm, danger = false,
   return (
     <form onSubmit={(event) => void submit(event)}>
       <div className="act-says">{children}</div>
+      {field !== undefined && (
+        <TextInput
+          mb="sm"
+          label={field.label}
+          description={field.description}
+          required
+          autoComplete="off"
+          value={text}
+          data-autofocus
+          onChange={(event) => setText(event.currentTarget.value)}
+        />
+      )}
       <Textarea
         label="Reason"
         description="It stands in the audit log."
@@ -79,7 +97,7 @@ function ActForm({ name, children, path, body, ifMatch, confirm, danger = false,
         rows={2}
         value={reason}
         onChange={(event) => setReason(event.currentTarget.value)}
-        data-autofocus
+        data-autofocus={field === undefined || undefined}
       />
       {confirm !== undefined && (
         <TextInput
@@ -104,7 +122,7 @@ function ActForm({ name, children, path, body, ifMatch, confirm, danger = false,
         <Button
           type="submit"
           loading={busy}
-          disabled={reason.trim() === '' || (confirm !== undefined && word !== confirm)}
+          disabled={reason.trim() === '' || (field !== undefined && text.trim() === '') || (confirm !== undefined && word !== confirm)}
           className={danger ? 'danger-button' : undefined}
         >
           {name}

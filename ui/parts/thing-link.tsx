@@ -12,6 +12,7 @@ const pages = {
   model: '/models/$id',
   rollout: '/rollouts/$id',
   experiment: '/experiments/$id',
+  pipeline: '/pipelines/$id',
   receipt: '/receipt/$id',
 } as const
 

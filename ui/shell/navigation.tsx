@@ -3,7 +3,7 @@ import type { ReactElement } from 'react'
 import { Icon, type IconName } from './icon.tsx'
 
 interface Place {
-  readonly to: '/' | '/catalog' | '/lineage' | '/explain' | '/receipt' | '/parity' | '/jobs' | '/alerts' | '/keys' | '/audit'
+  readonly to: '/' | '/catalog' | '/lineage' | '/pipelines' | '/explain' | '/receipt' | '/parity' | '/jobs' | '/alerts' | '/keys' | '/audit'
   readonly kind?: string
   readonly name: string
   readonly icon: IconName
@@ -32,6 +32,7 @@ export const groups: readonly { readonly title: string; readonly places: readonl
       { to: '/catalog', kind: 'model', name: 'Models', icon: 'model' },
       { to: '/catalog', kind: 'rollout', name: 'Rollouts', icon: 'rollout' },
       { to: '/catalog', kind: 'experiment', name: 'Experiments', icon: 'experiment' },
+      { to: '/pipelines', name: 'Pipelines', icon: 'pipeline' },
     ],
   },
   {

@@ -46,6 +46,7 @@ export const link = z.object({
     'entity',
     'receipt',
     'parity',
+    'pipeline',
     'key',
     'lineage',
   ]),

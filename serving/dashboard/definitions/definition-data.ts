@@ -60,6 +60,7 @@ export function linkTo({ kind, name }: Use): Link {
     case 'service':
     case 'model':
     case 'experiment':
+    case 'pipeline':
       return { kind, id: name }
     case 'modelVersion':
       return { kind: 'model', id: name.split('@')[0] ?? name }

@@ -13,7 +13,8 @@ import { now as contract } from '../contract/now.ts'
 import type { Ask } from '../read-model.ts'
 import { readModel } from '../read-model.ts'
 import { errorsOf, latencyChart, trafficChart } from '../models/traffic-charts.ts'
-import { alertProblem, jobProblem, modelProblems, readinessProblems, viewProblems } from './problems.ts'
+import { pipelineLines } from '../pipelines/pipeline-models.ts'
+import { alertProblem, jobProblem, modelProblems, pipelineProblem, readinessProblems, viewProblems } from './problems.ts'
 
 const hourMicros = 3_600_000_000
 const dayMicros = 24 * hourMicros
@@ -51,6 +52,7 @@ export const nowModel = readModel({
       ...views.flatMap((view) => viewProblems(view, now)),
       ...failed.slice(0, maxFailed).map(jobProblem),
       ...(isPast ? [] : pushed.flatMap(modelProblems)),
+      ...(isPast ? [] : await pipelineLines(db, catalog, now)).flatMap(pipelineProblem),
     ].toSorted((a, b) => rank(a) - rank(b))
     const data: NowData = {
       ...headlineOf(problems),

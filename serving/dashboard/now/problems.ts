@@ -8,6 +8,7 @@ import type { Job } from '../../../runtime/jobs/read-jobs.ts'
 import type { Readiness } from '../../lifecycle/server-status.ts'
 import type { Link } from '../contract/answer.ts'
 import type { Problem } from '../contract/now.ts'
+import type { PipelineLine } from '../contract/pipelines.ts'
 
 const none = { since: null, cause: null, todo: null, owner: null, command: null } as const
 
@@ -97,4 +98,12 @@ export function modelProblems({ name, pin, rollout }: CatalogModel): Problem[] {
     })
   }
   return problems
+}
+
+export function pipelineProblem({ name, state, says, lastError }: PipelineLine): Problem[] {
+  if (state === 'running') return []
+  const link: Link = { kind: 'pipeline', id: name }
+  const what = `The pipeline "${name}" ${state === 'waits' ? 'waits' : state === 'paused' ? 'is paused' : 'does not run'}.`
+  const cause = state === 'waits' ? (lastError?.text ?? null) : says
+  return [{ ...none, severity: state === 'paused' ? 'info' : 'warn', what, cause, link, command: `lockstep pipeline show ${name}` }]
 }

@@ -14,6 +14,7 @@ import { openConsumer } from '../../../runtime/streams/open-consumer.ts'
 import { openSink } from '../../../runtime/streams/open-sink.ts'
 import type { LockstepServer } from '../../../serving/server-options.ts'
 import type { PipelineMetrics } from '../../../serving/streaming/pipeline-metrics.ts'
+import { createPipelineMinutes, readPipelineActivity } from '../../../serving/streaming/pipeline-minutes.ts'
 import { replayPipeline } from '../../../serving/streaming/pipeline-state.ts'
 import { runPipeline } from '../../../serving/streaming/run-pipeline.ts'
 import { runPipelines } from '../../../serving/streaming/run-pipelines.ts'
@@ -37,6 +38,8 @@ const none: PipelineMetrics = {
   waiting: () => undefined,
   overCap: () => undefined,
 }
+/** What the pipelines of these tests did. */
+const minutes = createPipelineMinutes(none, () => Date.now() * 1000)
 
 let world: World
 let server: LockstepServer
@@ -70,10 +73,11 @@ interface Started {
 }
 
 /** Runs a pipeline in this process. */
-function run(from: string, to: string, kind: Kind, sink: Kind, more: Partial<PipelineSpec> = {}, metrics = none): Started {
+function run(from: string, to: string, kind: Kind, sink: Kind, more: Partial<PipelineSpec> = {}, metrics = minutes.metrics): Started {
   const generation = 0
   const stream = producers[kind].spec(from, more.group ?? 'p')
   const pipeline = landingsPipeline({ name: `${kind}_${sink}`, sink: producers[sink].sink(to), ...more })
+  minutes.began(pipeline.name)
   const stopped = new AbortController()
   const { redeliverMs } = producers[kind]
   const consumer = openConsumer(servers(), stream, { redeliverMs })
@@ -156,6 +160,19 @@ describe.each(kinds.flatMap((kind) => kinds.map((sink) => [kind, sink] as const)
     expect((await watcher.lag()).waiting).toBe(0)
     await watcher.close()
   })
+})
+
+it('counts what a pipeline answered and could not answer, by minute', async () => {
+  await minutes.write(world.db)
+  await minutes.write(world.db)
+  const activity = await readPipelineActivity(world.db, Date.now() * 1000)
+  const { workers, perSecond, failing } = activity.get('redis_redis') ?? {}
+  expect([workers, failing]).toEqual([1, null])
+  expect(perSecond).toBeGreaterThan(0)
+  const [counted] = await world.db.query(
+    `select sum(answered)::int4 as answered, sum(dead)::int4 as dead from lockstep.pipeline_minutes where pipeline = 'redis_redis'`,
+  )
+  expect(counted).toEqual({ answered: 40, dead: 2 })
 })
 
 it('makes a dead letter of a message whose answer is too large, and goes on', async () => {

@@ -1,0 +1,161 @@
+import { z } from 'zod'
+import { formatDuration } from '../../../kernel/duration.ts'
+import { LockstepError } from '../../../kernel/errors.ts'
+import { countLettersByReason, readDeadLetters } from '../../../materializer/streams/dead-letters.ts'
+import type { Catalog } from '../../../registry/catalog.ts'
+import type { Database } from '../../../runtime/database.ts'
+import type { PipelineActivity, PipelineMinute } from '../../streaming/pipeline-minutes.ts'
+import { readPipelineActivity, readPipelineMinutes } from '../../streaming/pipeline-minutes.ts'
+import type { PipelineStatus } from '../../streaming/pipeline-status.ts'
+import { pipelineStatuses } from '../../streaming/pipeline-status.ts'
+import { readPipelineState } from '../../streaming/pipeline-state.ts'
+import { letterSource } from '../../streaming/run-pipeline.ts'
+import type { Chart } from '../contract/answer.ts'
+import type { PipelineData, PipelineLine } from '../contract/pipelines.ts'
+import { deadLetters as deadLettersContract, pipeline as pipelineContract, pipelines as pipelinesContract } from '../contract/pipelines.ts'
+import { rounded } from '../models/traffic-charts.ts'
+import { readModel } from '../read-model.ts'
+
+const chartMicros = 6 * 3_600_000_000
+const maxLetters = 100
+
+export const pipelinesModel = readModel({
+  path: '/pipelines',
+  scope: 'ui:read',
+  query: z.object({}),
+  data: pipelinesContract,
+  read: async ({ db, deps, now }) => ({ data: { pipelines: await pipelineLines(db, deps.catalog(), now) } }),
+})
+
+export const pipelineModel = readModel({
+  path: '/pipelines/:id',
+  scope: 'ui:read',
+  query: z.object({}),
+  data: pipelineContract,
+  async read({ db, deps, now, params }) {
+    const { spec } = deps.catalog().pipeline(params['id'] ?? '')
+    const { name } = spec
+    const status = (await pipelineStatuses(db, deps.catalog())).find((each) => each.name === name)
+    if (status === undefined) throw new LockstepError('INTERNAL', `The pipeline "${name}" has no status.`)
+    const activity = (await readPipelineActivity(db, now)).get(name)
+    const minutes = await readPipelineMinutes(db, name, { from: now - chartMicros, to: now })
+    const { group, guarantee, ledger, replays, replayedAt, replayedFrom } = status
+    const data: PipelineData = {
+      pipeline: lineOf(status, activity),
+      group,
+      guarantee: guarantee === null ? null : `An answer is written ${guarantee}.`,
+      ledger,
+      replays,
+      replayedAt,
+      replayedFrom,
+      ...chartsOf(minutes),
+      dead: (await countLettersByReason(db, letterSource(name))).map(({ lastAt, ...rest }) => ({ ...rest, lastAt: lastAt.toISOString() })),
+      revision: await pipelineRevision(db, name),
+    }
+    return { data }
+  },
+})
+
+export const deadLettersModel = readModel({
+  path: '/pipelines/:id/dead-letters',
+  scope: 'explain:read',
+  query: z.object({}),
+  data: deadLettersContract,
+  isPersonal: true,
+  async read({ db, deps, params }) {
+    const { name } = deps.catalog().pipeline(params['id'] ?? '').spec
+    const letters = await readDeadLetters(db, { source: letterSource(name) })
+    return {
+      data: {
+        letters: letters.slice(0, maxLetters).map(({ id, message, reason, error, sizeBytes, at }) => ({
+          id: String(id),
+          message,
+          reason,
+          error,
+          bytes: sizeBytes,
+          at: at.toISOString(),
+        })),
+        total: letters.length,
+      },
+    }
+  },
+})
+
+/** Another one after each pause, resumption and replay. */
+export async function pipelineRevision(db: Pick<Database, 'kysely'>, name: string): Promise<string> {
+  const { generation, pausedAt } = await readPipelineState(db, name)
+  return `${generation}.${pausedAt?.getTime() ?? 'runs'}`
+}
+
+/** All pipelines as they run, by name. @param now epoch microseconds */
+export async function pipelineLines(db: Database, catalog: Catalog, now: number): Promise<PipelineLine[]> {
+  if (catalog.pipelines.size === 0) return []
+  const activity = await readPipelineActivity(db, now)
+  return (await pipelineStatuses(db, catalog)).map((status) => lineOf(status, activity.get(status.name)))
+}
+
+function lineOf(status: PipelineStatus, activity: PipelineActivity | undefined): PipelineLine {
+  const { name, source, model, version, reads, writesTo, deadLetters } = status
+  const { workers = 0, lag = null, perSecond = 0, oldestSeconds = 0, lastError = null } = activity ?? {}
+  return {
+    name,
+    ...stateOf(status, activity),
+    source,
+    model,
+    version: version === null ? null : String(version),
+    reads,
+    writesTo,
+    workers,
+    waiting: lag?.waiting ?? null,
+    pending: lag?.pending ?? null,
+    perSecond,
+    oldestSeconds,
+    deadLetters,
+    lastError: lastError === null ? null : { text: lastError.text, at: lastError.at.toISOString() },
+  }
+}
+
+function stateOf({ source, reads, paused }: PipelineStatus, activity: PipelineActivity | undefined): Pick<PipelineLine, 'state' | 'says'> {
+  if (reads === null) return { state: 'broken', says: `Its source "${source}" has no stream any more.` }
+  if (paused) return { state: 'paused', says: 'It is paused. Messages stay in their stream.' }
+  if (activity === undefined || activity.workers === 0)
+    return { state: 'no worker', says: 'No process runs it. Messages stay in their stream. "lockstep worker" runs all pipelines.' }
+  if (activity.failing !== null) return { state: 'waits', says: `It waits, and tries again: ${activity.failing}` }
+  const waiting = activity.lag === null ? '' : `, and ${activity.lag.waiting.toLocaleString('en-US')} messages wait`
+  return {
+    state: 'running',
+    says: `${activity.workers} ${activity.workers === 1 ? 'process runs' : 'processes run'} it${waiting}.`,
+  }
+}
+
+/** What was measured by minute, in the last hours. */
+function chartsOf(minutes: readonly PipelineMinute[]): Pick<PipelineData, 'throughput' | 'lag' | 'age'> {
+  const line = (of: (minute: PipelineMinute) => number | null) => minutes.map((minute) => ({ t: minute.minute.getTime(), v: of(minute) }))
+  const sum = (of: (minute: PipelineMinute) => number | null): number => minutes.reduce((all, minute) => all + (of(minute) ?? 0), 0)
+  const most = (of: (minute: PipelineMinute) => number | null): number => Math.max(0, ...minutes.map((minute) => of(minute) ?? 0))
+  const answered = sum((each) => each.answered)
+  const dead = sum((each) => each.dead)
+  const waited = most((each) => each.waiting)
+  const oldest = most((each) => each.oldestSeconds)
+  const chart = (finding: string, series: Chart['series']): Chart => ({ finding, series })
+  return {
+    throughput: chart(
+      `${count(answered)} answered in 6 hours, and ${dead === 0 ? 'none became a dead letter' : `${count(dead)} became dead letters`}.`,
+      [
+        { label: 'answered', unit: 'perSecond', points: line((each) => (each.answered === null ? null : each.answered / 60)) },
+        { label: 'dead letters', unit: 'perSecond', points: line((each) => (each.dead === null ? null : each.dead / 60)) },
+      ],
+    ),
+    lag: chart(`At most ${count(waited)} waited at once.`, [{ label: 'waiting', unit: 'count', points: line((each) => each.waiting) }]),
+    age: chart(
+      oldest < 1
+        ? `The oldest message that was worked on was ${rounded(oldest * 1000)} ms old.`
+        : `The oldest message that was worked on was ${formatDuration(Math.round(oldest) * 1e6)} old.`,
+      [{ label: 'oldest message', unit: 'seconds', points: line((each) => each.oldestSeconds) }],
+    ),
+  }
+}
+
+function count(messages: number): string {
+  return `${messages.toLocaleString('en-US')} ${messages === 1 ? 'message' : 'messages'}`
+}

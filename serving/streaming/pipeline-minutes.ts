@@ -1,0 +1,218 @@
+import { randomBytes } from 'node:crypto'
+import { messageOf } from '../../kernel/errors.ts'
+import type { Database } from '../../runtime/database.ts'
+import { processName } from '../../runtime/process-name.ts'
+import type { StreamLag } from '../../runtime/streams/stream-consumer.ts'
+import type { PipelineMetrics } from './pipeline-metrics.ts'
+
+const minuteMs = 60_000
+const keptDays = 30
+const maxErrorLength = 1_000
+/** A process that has not written for so long no longer runs the pipeline. */
+const seenSeconds = 30
+
+/** What a process did with a pipeline since it last wrote. */
+interface Done {
+  answered: number
+  dead: number
+  failures: number
+  lag: StreamLag | null
+  oldestSeconds: number
+  failing: string | null
+  error: { readonly text: string; readonly at: Date } | null
+}
+
+/** The metrics of pipelines, which are also added up by minute in `lockstep.pipeline_minutes`. */
+export interface PipelineMinutes {
+  readonly metrics: PipelineMetrics
+  /** From now on this process runs the pipeline. */
+  began(pipeline: string): void
+  /** It does not run it any more; what it did is written with the next `write`. */
+  ended(pipeline: string): void
+  /** Adds what was done to the present minute. @throws what the database throws; then it is added by the next call */
+  write(db: Pick<Database, 'query'>): Promise<void>
+}
+
+/** @param clock epoch microseconds */
+export function createPipelineMinutes(metrics: PipelineMetrics, clock: () => number): PipelineMinutes {
+  const process = `${processName()}:${randomBytes(4).toString('hex')}`
+  const all = new Map<string, Done>()
+  const over = new Set<string>()
+  let cleanedMinute = Number.NEGATIVE_INFINITY
+
+  const change = (pipeline: string, by: (done: Done) => void): void => {
+    const done = all.get(pipeline)
+    if (done !== undefined) by(done)
+  }
+
+  return {
+    metrics: {
+      ...metrics,
+      messages(pipeline, counts) {
+        metrics.messages(pipeline, counts)
+        change(pipeline, (done) => {
+          done.answered += counts.answered
+          done.dead += counts.dead
+        })
+      },
+      lag(pipeline, lag) {
+        metrics.lag(pipeline, lag)
+        change(pipeline, (done) => void (done.lag = lag))
+      },
+      age(pipeline, seconds) {
+        metrics.age(pipeline, seconds)
+        change(pipeline, (done) => void (done.oldestSeconds = Math.max(done.oldestSeconds, seconds)))
+      },
+      failure(pipeline, error) {
+        metrics.failure(pipeline, error)
+        const text = messageOf(error).replaceAll('\0', '\uFFFD').toWellFormed().slice(0, maxErrorLength)
+        change(pipeline, (done) => {
+          done.failures++
+          done.failing = text
+          done.error = { text, at: new Date(clock() / 1000) }
+        })
+      },
+      waiting(pipeline, reason) {
+        metrics.waiting(pipeline, reason)
+        if (reason === null) change(pipeline, (done) => void (done.failing = null))
+      },
+    },
+    began(pipeline) {
+      over.delete(pipeline)
+      if (!all.has(pipeline)) all.set(pipeline, { ...nothingDone, lag: null, failing: null, error: null })
+    },
+    ended: (pipeline) => void over.add(pipeline),
+    async write(db) {
+      if (all.size === 0) return
+      const nowMs = clock() / 1000
+      const minute = Math.floor(nowMs / minuteMs)
+      const written = [...all].map(([pipeline, done]) => ({ pipeline, ...done }))
+      await db.query(upsert, [
+        new Date(minute * minuteMs),
+        process,
+        new Date(nowMs),
+        JSON.stringify(written.map(({ lag, error, ...done }) => ({ ...done, ...lag, error: error?.text, errorAt: error?.at }))),
+      ])
+      for (const { pipeline, answered, dead, failures, error } of written) {
+        change(pipeline, (done) => {
+          done.answered -= answered
+          done.dead -= dead
+          done.failures -= failures
+          done.oldestSeconds = 0
+          done.lag = null
+          if (done.error === error) done.error = null
+        })
+        if (over.has(pipeline)) all.delete(pipeline)
+      }
+      over.clear()
+      if (minute < cleanedMinute + 60) return
+      cleanedMinute = minute
+      await db.query('delete from lockstep.pipeline_minutes where minute < $1::timestamptz - make_interval(days => $2::int)', [
+        new Date(nowMs),
+        keptDays,
+      ])
+    },
+  }
+}
+
+const nothingDone = { answered: 0, dead: 0, failures: 0, oldestSeconds: 0 } as const
+
+const upsert = `
+  insert into lockstep.pipeline_minutes as m (pipeline, minute, process, seen_at, answered, dead, failures, waiting, pending,
+    oldest_seconds, failing, error, error_at)
+  select pipeline, $1, $2, $3, answered, dead, failures, waiting, pending, "oldestSeconds", failing, error, "errorAt"
+  from jsonb_to_recordset($4::jsonb) as done (pipeline text, answered int8, dead int8, failures int8, waiting int8, pending int8,
+    "oldestSeconds" float8, failing text, error text, "errorAt" timestamptz)
+  on conflict (pipeline, minute, process) do update set
+    seen_at = excluded.seen_at,
+    answered = m.answered + excluded.answered,
+    dead = m.dead + excluded.dead,
+    failures = m.failures + excluded.failures,
+    waiting = coalesce(excluded.waiting, m.waiting),
+    pending = coalesce(excluded.pending, m.pending),
+    oldest_seconds = greatest(m.oldest_seconds, excluded.oldest_seconds),
+    failing = excluded.failing,
+    error = coalesce(excluded.error, m.error),
+    error_at = coalesce(excluded.error_at, m.error_at)`
+
+/** How a pipeline runs on all processes together. */
+export interface PipelineActivity {
+  /** How many processes run it. */
+  readonly workers: number
+  /** Of the messages that wait, and that were given to a process; null: no process has said so recently. */
+  readonly lag: StreamLag | null
+  /** Messages answered per second, over the last five minutes. */
+  readonly perSecond: number
+  readonly oldestSeconds: number
+  /** Why it waits, on one process at least; null: it does not. */
+  readonly failing: string | null
+  readonly lastError: { readonly text: string; readonly at: Date } | null
+}
+
+interface ActivityRow {
+  readonly pipeline: string
+  readonly workers: number
+  readonly waiting: number | null
+  readonly pending: number | null
+  readonly perSecond: number
+  readonly oldestSeconds: number
+  readonly failing: string | null
+  readonly error: string | null
+  readonly errorAt: Date | null
+}
+
+/** By pipeline; those that no process ran in the last day are left out. @param now epoch microseconds */
+export async function readPipelineActivity(db: Pick<Database, 'query'>, now: number): Promise<Map<string, PipelineActivity>> {
+  const rows = await db.query<ActivityRow>(
+    `with known as (
+      select *, seen_at > $1::timestamptz - make_interval(secs => $2) as seen
+      from lockstep.pipeline_minutes where minute > $1::timestamptz - interval '1 day' and minute <= $1
+    )
+    select pipeline, (count(distinct process) filter (where seen))::int4 as workers,
+      (array_agg(waiting order by seen_at desc) filter (where waiting is not null and seen))[1]::float8 as waiting,
+      (array_agg(pending order by seen_at desc) filter (where pending is not null and seen))[1]::float8 as pending,
+      coalesce(sum(answered) filter (where minute >= date_trunc('minute', $1::timestamptz) - interval '4 minutes'), 0)::float8
+        / extract(epoch from $1::timestamptz - date_trunc('minute', $1::timestamptz) + interval '4 minutes')::float8 as "perSecond",
+      coalesce(max(oldest_seconds) filter (where seen), 0) as "oldestSeconds",
+      (array_agg(failing order by seen_at desc) filter (where failing is not null and seen))[1] as failing,
+      (array_agg(error order by error_at desc) filter (where error is not null))[1] as error, max(error_at) as "errorAt"
+    from known group by pipeline`,
+    [new Date(now / 1000), seenSeconds],
+  )
+  return new Map(
+    rows.map(({ pipeline, waiting, pending, error, errorAt, ...rest }) => [
+      pipeline,
+      {
+        ...rest,
+        lag: waiting === null || pending === null ? null : { waiting, pending },
+        lastError: error === null || errorAt === null ? null : { text: error, at: errorAt },
+      },
+    ]),
+  )
+}
+
+export interface PipelineMinute {
+  readonly minute: Date
+  /** null, as all others: no process ran it. */
+  readonly answered: number | null
+  readonly dead: number | null
+  readonly waiting: number | null
+  readonly oldestSeconds: number | null
+}
+
+/** What all processes did, by complete minute. @param window epoch microseconds */
+export async function readPipelineMinutes(
+  db: Pick<Database, 'query'>,
+  pipeline: string,
+  { from, to }: { readonly from: number; readonly to: number },
+): Promise<PipelineMinute[]> {
+  return await db.query<PipelineMinute>(
+    `select minute, sum(answered)::float8 as answered, sum(dead)::float8 as dead, max(waiting)::float8 as waiting,
+      max(oldest_seconds) as "oldestSeconds"
+    from generate_series(date_trunc('minute', $2::timestamptz), date_trunc('minute', $3::timestamptz) - interval '1 minute', '1 minute')
+      as minutes (minute)
+    left join (select * from lockstep.pipeline_minutes where pipeline = $1) m using (minute)
+    group by minute order by minute`,
+    [pipeline, new Date(from / 1000), new Date(to / 1000)],
+  )
+}

@@ -1,0 +1,220 @@
+import { useParams, useSearch } from '@tanstack/react-router'
+import type { ReactElement } from 'react'
+import type { DeadLettersData, PipelineData } from '../../serving/dashboard/contract/pipelines.ts'
+import { useSession } from '../api/session.ts'
+import { useRead } from '../api/use-read.ts'
+import { Act } from '../parts/act.tsx'
+import { Badge } from '../parts/badge.tsx'
+import { Chart } from '../parts/chart.tsx'
+import { DataTable } from '../parts/data-table.tsx'
+import { Facts, Figures } from '../parts/facts.tsx'
+import { formatDuration, formatNumber } from '../parts/format.ts'
+import { Moment } from '../parts/moment.tsx'
+import { Page } from '../parts/page.tsx'
+import { Panel } from '../parts/panel.tsx'
+import { Loaded } from '../parts/states.tsx'
+import { ThingLink } from '../parts/thing-link.tsx'
+import { LineageLink } from './definition.tsx'
+
+/** One pipeline: what it promises, how far it is behind, and what it could not answer. */
+export default function PipelinePage(): ReactElement {
+  const { id = '' } = useParams({ strict: false })
+  const { asOf } = useSearch({ strict: false })
+  const pipeline = useRead<PipelineData>(`pipelines/${encodeURIComponent(id)}`, { everyMs: 5000 })
+  const data = pipeline.data?.data
+  return (
+    <Page
+      title={data?.pipeline.name ?? id}
+      kind="Pipeline"
+      state={data === undefined ? undefined : <Badge state={data.pipeline.state} />}
+      says={data?.pipeline.says}
+      actions={
+        <>
+          <LineageLink id={data?.pipeline.name ?? id} />
+          {data !== undefined && asOf === undefined && <Acts data={data} />}
+        </>
+      }
+    >
+      <Loaded of={pipeline}>{(loaded) => <PipelineParts data={loaded} />}</Loaded>
+    </Page>
+  )
+}
+
+function Acts({ data: { pipeline, revision } }: { readonly data: PipelineData }): ReactElement {
+  const { name, state, says, waiting, writesTo } = pipeline
+  const path = `pipelines/${encodeURIComponent(name)}`
+  return (
+    <>
+      {state === 'paused' ? (
+        <Act
+          name="Resume"
+          title={`Resume the pipeline ${name}`}
+          path={`${path}/resume`}
+          ifMatch={revision}
+          done="Workers go on within seconds."
+        >
+          <p>Workers go on with the messages that wait.</p>
+        </Act>
+      ) : (
+        <Act name="Pause" title={`Pause the pipeline ${name}`} path={`${path}/pause`} ifMatch={revision} done="The pipeline is paused.">
+          <p>
+            Workers finish what they have taken and stop within seconds. Messages stay in their stream.
+            {waiting !== null && ` ${formatNumber(waiting, 'count')} wait now.`} {says}
+          </p>
+        </Act>
+      )}
+      <Act
+        name="Replay"
+        title={`Replay the pipeline ${name}`}
+        path={`${path}/replay`}
+        ifMatch={revision}
+        danger
+        field={{
+          name: 'from',
+          label: 'From',
+          description: 'The first message that arrived at this time or later, such as 2026-03-01T12:00:00Z.',
+        }}
+        done="The pipeline begins again from there."
+      >
+        <p>
+          Workers read the messages since then again. The present model predicts them, and the answers are written again to {writesTo}, with
+          the ids that they had. Events count once.
+        </p>
+      </Act>
+    </>
+  )
+}
+
+function PipelineParts({ data }: { readonly data: PipelineData }): ReactElement {
+  const { pipeline, group, guarantee, ledger, replays, replayedAt, replayedFrom, throughput, lag, age, dead } = data
+  const { name, source, model, version, reads, writesTo, workers, waiting, pending, perSecond, oldestSeconds, lastError } = pipeline
+  const ways = {
+    command: `lockstep pipeline show ${name}`,
+    curl: `curl "$LOCKSTEP/v1/pipelines/${name}" -H "authorization: Bearer $KEY"`,
+    sql: `SELECT * FROM lockstep.pipeline_minutes WHERE pipeline = '${name}' ORDER BY minute DESC`,
+  }
+  return (
+    <>
+      <Figures
+        of={[
+          { name: 'Workers', value: formatNumber(workers, 'count'), note: 'processes that run it' },
+          { name: 'Rate', value: formatNumber(perSecond, 'perSecond'), note: 'over 5 minutes' },
+          {
+            name: 'Waiting',
+            value: formatNumber(waiting, 'count'),
+            note: pending === null ? 'no worker says' : `and ${formatNumber(pending, 'count')} given to workers`,
+          },
+          {
+            name: 'Oldest message',
+            value: workers === 0 || oldestSeconds === 0 ? '–' : formatDuration(oldestSeconds),
+            note: 'that is being worked on',
+          },
+        ]}
+      />
+      <Panel title="What it does" says={guarantee} ways={ways}>
+        <Facts
+          of={[
+            ['Reads', reads === null ? 'nothing: its source has no stream any more' : reads],
+            ['Source', <ThingLink key="source" kind="source" id={source} />],
+            [
+              'Model',
+              <span key="model">
+                <ThingLink kind="model" id={model} />
+                {version === null ? ', routed as requests are' : `@${version}`}
+              </span>,
+            ],
+            ['Writes to', writesTo],
+            ['Consumer group', group],
+            ['Ledger', ledger ? 'Answers are kept for 30 days: a repeated message gets the same answer.' : null],
+            [
+              'Replayed',
+              replayedAt === null ? null : (
+                <span key="replayed">
+                  from {replayedFrom}, <Moment at={replayedAt} /> ({replays} in all)
+                </span>
+              ),
+            ],
+            [
+              'Last error',
+              lastError === null ? null : (
+                <span key="error" className="break">
+                  <Moment at={lastError.at} />: {lastError.text}
+                </span>
+              ),
+            ],
+          ]}
+        />
+      </Panel>
+      <Panel title="Throughput" ways={ways}>
+        <Chart chart={throughput} label={`Throughput of ${name}`} />
+      </Panel>
+      <div className="grid-2">
+        <Panel title="Messages that wait" ways={ways}>
+          <Chart chart={lag} label={`Lag of ${name}`} height={150} />
+        </Panel>
+        <Panel title="Age of the oldest message" ways={ways}>
+          <Chart chart={age} label={`Age of messages of ${name}`} height={150} />
+        </Panel>
+      </div>
+      <Panel
+        title="Dead letters"
+        flush
+        says="Messages that cannot be answered. Correct the cause, and replay. This list is of now."
+        ways={{
+          command: `lockstep dead-letter list "pipeline ${name}"`,
+          sql: `SELECT reason, count(*) FROM lockstep.stream_dead_letters WHERE source = 'pipeline ${name}' GROUP BY 1`,
+        }}
+      >
+        <DataTable
+          label={`Dead letters of ${name} by reason`}
+          rows={dead}
+          rowKey={({ reason }) => reason}
+          empty={<p className="empty dim">No message became a dead letter.</p>}
+          columns={[
+            { name: 'Reason', wide: true, by: ({ reason }) => reason, cell: ({ reason }) => <span className="mono">{reason}</span> },
+            { name: 'Messages', numeric: true, by: ({ count }) => count, cell: ({ count }) => formatNumber(count, 'count') },
+            { name: 'Last', by: ({ lastAt }) => lastAt, cell: ({ lastAt }) => <Moment at={lastAt} /> },
+          ]}
+        />
+      </Panel>
+      {dead.length > 0 && <Letters name={name} />}
+    </>
+  )
+}
+
+/** Errors quote values of messages, which may be personal data. */
+function Letters({ name }: { readonly name: string }): ReactElement | null {
+  const may = useSession().session?.scopes.includes('explain:read') ?? false
+  const letters = useRead<DeadLettersData>(`pipelines/${encodeURIComponent(name)}/dead-letters`, { enabled: may, asOf: false })
+  if (!may) return null
+  return (
+    <Panel title="Newest dead letters" flush ways={{ command: `lockstep dead-letter list "pipeline ${name}"` }}>
+      <Loaded of={letters}>
+        {(loaded) => (
+          <DataTable
+            label={`Newest dead letters of ${name}`}
+            rows={loaded.letters}
+            rowKey={({ id }) => id}
+            pageSize={10}
+            columns={[
+              { name: 'When', by: ({ at }) => at, cell: ({ at }) => <Moment at={at} /> },
+              {
+                name: 'Error',
+                wide: true,
+                cell: ({ error, message }) => (
+                  <>
+                    <span className="break">{error}</span>
+                    <div className="dim small">
+                      Message <span className="mono break">{message}</span>
+                    </div>
+                  </>
+                ),
+              },
+              { name: 'Size', numeric: true, by: ({ bytes }) => bytes, cell: ({ bytes }) => formatNumber(bytes, 'bytes') },
+            ]}
+          />
+        )}
+      </Loaded>
+    </Panel>
+  )
+}
