@@ -47,6 +47,7 @@ import { createUiFolder } from './dashboard/ui-folder.ts'
 import { createHttpListener, routes } from './protocols/http/app.ts'
 import type { HttpServer } from './protocols/http/http-server.ts'
 import { createHttpServer } from './protocols/http/http-server.ts'
+import { createKeptUnits } from './rollouts/kept-units.ts'
 import { createBypass } from './rollouts/bypass.ts'
 import { countRollouts } from './rollouts/count-rollouts.ts'
 import { createShadowRunner } from './rollouts/shadow-runner.ts'
@@ -91,7 +92,7 @@ export function createServer(options: ServerOptions): LockstepServer {
     patienceMs,
   })
   const transforms = createTransformWatch(options.metrics, log)
-  const catalog = createLiveCatalog({ models, transforms, log })
+  const catalog = createLiveCatalog({ models, transforms, keptUnits: createKeptUnits(() => performance.now()), log })
   const preloadModel = createModelPreloader({ database: needDatabase, catalog, models, transforms, log })
   const traffic = createTraffic(config, { log, registry: options.metrics })
 

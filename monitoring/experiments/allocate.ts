@@ -1,5 +1,6 @@
 import type { ExperimentRun } from '../../registry/experiments/experiment.ts'
-import { reallocate } from '../../registry/experiments/allocation.ts'
+import { reallocate, slicesOf } from '../../registry/experiments/allocation.ts'
+import { countKeptUnits, keepsUnits, maxKeptUnits } from '../../registry/experiments/kept-units.ts'
 import type { Database } from '../../runtime/database.ts'
 import { nextWeights } from '../../statistics/thompson.ts'
 import type { ExperimentEvidence } from './evidence.ts'
@@ -31,6 +32,10 @@ export function nextShares({ spec }: Pick<ExperimentRun, 'spec'>, { allocation, 
 export async function allocate(db: Database, run: ExperimentRun, evidence: ExperimentEvidence): Promise<readonly number[] | null> {
   const shares = run.state === 'running' ? nextShares(run, evidence) : null
   if (shares === null || evidence.allocation === undefined) return null
+  if (keepsUnits(run)) {
+    const slices = slicesOf(run.slices, run.spec.variants, shares)
+    if ((await countKeptUnits(db, run, slices)) > maxKeptUnits) return null
+  }
   const { periods } = evidence.allocation
   const stored = { asOf: evidence.asOf, sums: JSON.parse(JSON.stringify(evidence.metrics[0]?.byPeriod ?? [])) as never }
   return (await reallocate(db, run, periods.length, shares, stored)) ? shares : null

@@ -34,12 +34,8 @@ export function allocationOf(given: unknown, spec: ExperimentSpec, what: string)
 }
 
 /** Units keep their variants, and each figure can be weighted by the share that its unit had. */
-function checkSuited({ unit, metrics, covariates, slices, analysis }: ExperimentSpec, what: string): void {
+function checkSuited({ metrics, covariates, slices, analysis }: ExperimentSpec, what: string): void {
   const has = `${what} has an allocation that follows its results`
-  if (unit !== 'request-id')
-    throw invalid(
-      `${has}, and the unit "${unit}": a unit that comes again would change its variant as shares change. Use the unit 'request-id', or leave out the allocation.`,
-    )
   const other = metrics.find(({ kind, per }) => (kind !== 'mean' && kind !== 'proportion') || per !== 'unit')
   if (other !== undefined)
     throw invalid(

@@ -4,6 +4,7 @@ import type { JsonValue } from '../../kernel/view-spec.ts'
 import type { LockstepTables } from '../../migrations/schema.ts'
 import { recordAudit } from '../../runtime/audit.ts'
 import type { Database } from '../../runtime/database.ts'
+import type { Slice } from '../../statistics/assign.ts'
 import { reslice } from '../../statistics/assign.ts'
 import type { ChangeOptions } from '../promote.ts'
 import { bumpRevision, lockRegistry } from '../revision.ts'
@@ -28,6 +29,11 @@ export async function readAllocations(handle: Kysely<LockstepTables>, run: Exper
     .orderBy('at')
     .execute()
   return [first, ...rows.map(({ from, shares }) => ({ from, shares: shares as readonly number[] }))]
+}
+
+/** The slices of new shares, which move as few places as possible. */
+export function slicesOf(before: readonly Slice[], variants: ExperimentRun['spec']['variants'], shares: readonly number[]): Slice[] {
+  return reslice(before, Object.fromEntries(variants.map(({ name }, i) => [name, shares[i] as number])))
 }
 
 /** Who changes shares as results come in. */
@@ -61,7 +67,7 @@ export async function reallocate(
     if (row === undefined) return false
     const before = runOf(row)
     if ((await readAllocations(transaction, before)).length !== seen) return false
-    const slices = reslice(before.slices, Object.fromEntries(spec.variants.map((variant, i) => [variant.name, shares[i] as number])))
+    const slices = slicesOf(before.slices, spec.variants, shares)
     await transaction
       .insertInto('lockstep.experiment_allocations')
       .values({ experiment_id: String(id), shares: JSON.stringify(shares), evidence: JSON.stringify(evidence) })

@@ -8,6 +8,7 @@ import { catalogRevision } from '../../registry/revision.ts'
 import type { TransformGuard } from '../../registry/transform-guard.ts'
 import type { Database } from '../../runtime/database.ts'
 import { withTimeout } from '../../runtime/async.ts'
+import type { KeptUnits } from '../rollouts/kept-units.ts'
 import type { ModelHost } from './model-host.ts'
 
 const defaultDeadlineMs = 5000
@@ -46,7 +47,12 @@ export async function reachRevision(catalog: LiveCatalog, db: Database, revision
 }
 
 export function createLiveCatalog(
-  { models, transforms, log }: { readonly models: ModelHost; readonly transforms: TransformGuard; readonly log: Logger },
+  {
+    models,
+    transforms,
+    keptUnits,
+    log,
+  }: { readonly models: ModelHost; readonly transforms: TransformGuard; readonly keptUnits: KeptUnits; readonly log: Logger },
   deadlineMs = defaultDeadlineMs,
 ): LiveCatalog {
   let catalog: Catalog | null = null
@@ -63,14 +69,18 @@ export function createLiveCatalog(
       for (const [id, error] of next.broken) log.error({ definition: id, error: error.message }, 'a definition cannot be used')
       // Models are loaded before the first request can ask for them.
       await models.prepare(next)
+      await keptUnits.load(db, next)
       preparedMs = performance.now()
       faultPoint('registry: models loaded')
       catalog = next
       faultPoint('registry: in force')
       log.info({ revision: next.revision, services: next.services.size, models: next.models.size }, 'the registry is loaded')
-    } else if (models.failures.length > 0 && performance.now() - preparedMs >= retryMs) {
-      preparedMs = performance.now()
-      await models.prepare(catalog)
+    } else {
+      await keptUnits.load(db, catalog)
+      if (models.failures.length > 0 && performance.now() - preparedMs >= retryMs) {
+        preparedMs = performance.now()
+        await models.prepare(catalog)
+      }
     }
     models.retire(catalog)
   }

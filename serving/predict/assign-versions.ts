@@ -115,7 +115,7 @@ export function targetOf(rules: readonly RoutingRule[], entity: unknown, row: nu
   for (const rule of rules) {
     const { slices, targets } = rule
     const unit = rule.unitOf(entity, row, requestId)
-    const variant = unit === null ? null : variantAt(slices, placeIn(rule, unit))
+    const variant = unit === null ? null : (rule.kept?.get(unit) ?? variantAt(slices, placeIn(rule, unit)))
     const target = variant === null ? undefined : targets.get(variant)
     if (target !== undefined) return target
   }

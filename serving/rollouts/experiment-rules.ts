@@ -1,5 +1,6 @@
 import type { Catalog, CatalogModel } from '../../registry/catalog.ts'
 import type { ExperimentRun } from '../../registry/experiments/experiment.ts'
+import { variantsKept } from './kept-units.ts'
 import type { RoutingRule } from './routing-rules.ts'
 import { unitReader } from './unit-reader.ts'
 
@@ -20,7 +21,7 @@ function ruleOf(catalog: Catalog, model: CatalogModel, run: ExperimentRun): Rout
   const targets = Object.entries(versions).map(
     ([variant, version]) => [variant, { version, role: 'arm', experiment: name, variant }] as const,
   )
-  return { salt, unitOf, slices, within: coveredPart(run), places: new Map(), targets: new Map(targets) }
+  return { salt, unitOf, slices, within: coveredPart(run), kept: variantsKept(run), places: new Map(), targets: new Map(targets) }
 }
 
 /** Where the units of an experiment are: in its part of its layer, or in a layer of its own. */

@@ -19,6 +19,8 @@ export interface RoutingRule {
   readonly slices: readonly Slice[]
   /** Units whose place by this salt is outside of `[from, to)` are not covered. Absent: all may be. */
   readonly within?: { readonly salt: string; readonly from: number; readonly to: number }
+  /** Variants by unit, of units that do not get that of their place; null: there are none. */
+  readonly kept: ReadonlyMap<string, string> | null
   /** Places of units that were asked for lately. */
   readonly places: Map<string, number>
   /** By variant of the slices. */
@@ -59,6 +61,7 @@ function compile(
   const target = { version, role, experiment: null, variant: null }
   const rule = {
     salt,
+    kept: null,
     places: new Map<string, number>(),
     slices: [{ from: 0, to: share, variant: 'candidate' }],
     targets: new Map([['candidate', target]]),

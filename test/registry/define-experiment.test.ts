@@ -133,7 +133,6 @@ describe('an experiment', () => {
       'has the floor 0.5; write a share above 0 and below 0.5, the equal share of its 2 variants',
     ],
     ['enough units', { ...body, allocation: { method: 'thompson', minUnits: 5 } }, 'has 5 as minUnits; write a whole number from 100 on'],
-    ['units that keep their variant', { ...body, allocation: 'thompson' }, `and the unit "card": a unit that comes again would change`],
     [
       'metrics that can be weighted',
       {
@@ -146,7 +145,7 @@ describe('an experiment', () => {
     ],
     [
       'no covariates with an allocation',
-      { ...body, unit: 'request-id', allocation: 'thompson', covariates: [spending.pick('last')] },
+      { ...body, allocation: 'thompson', covariates: [spending.pick('last')] },
       'and covariates, which it does not take',
     ],
     [

@@ -2,11 +2,13 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import type { ExperimentSpec } from '../../kernel/experiment-spec.ts'
 import { eraseEntity } from '../../materializer/erase/erase-entity.ts'
 import type { FirstExposure } from '../../monitoring/exposures/read-exposures.ts'
+import { requireRun } from '../../monitoring/experiments/analyze-run.ts'
 import { readExposures } from '../../monitoring/exposures/read-exposures.ts'
 import { byteaArray, writeExposures } from '../../monitoring/exposures/write-exposures.ts'
 import { applyChanges } from '../../registry/apply.ts'
 import { loadCatalog } from '../../registry/catalog.ts'
 import { deleteModelVersion } from '../../registry/delete-model-version.ts'
+import { reallocate } from '../../registry/experiments/allocation.ts'
 import type { ExperimentRun } from '../../registry/experiments/experiment.ts'
 import { readLastRun } from '../../registry/experiments/experiment.ts'
 import { pruneDefinitions } from '../../registry/prune.ts'
@@ -193,6 +195,54 @@ describe('an experiment', () => {
     expect(pruned.kept).toMatchObject([{ name: 'prices', neededBy: ['its run, until you stop it: lockstep experiment stop prices'] }])
     await send('experiments/prices/stop')
     await apply(0.5, prices)
+  })
+
+  it('lets units that come again keep their variants while its shares follow the results', async () => {
+    const spec: ExperimentSpec = {
+      ...prices,
+      name: 'followed',
+      layer: null,
+      allocation: { method: 'thompson', floor: 0.05, minUnits: 100 },
+    }
+    await apply(1, prices, spec)
+    const { experiment: run } = await start('followed')
+    try {
+      const [here = '', there = ''] = urls
+      const old = airports.slice(0, 40)
+      const before = await predict(here, old)
+      expect(new Set(before)).toEqual(new Set(['arm 1 control', 'arm 2 treatment']))
+      await expect.poll(async () => (await exposuresOf(run.id)).length).toBe(old.length)
+
+      expect(await reallocate(world.db, run, 1, [0.1, 0.9], {})).toBe(true)
+      const moved = old.filter((unit, i) => before[i] !== (placeOf(run.salt, unit) < 0.1 ? 'arm 1 control' : 'arm 2 treatment'))
+      expect(moved.length).toBeGreaterThan(5)
+      const changed = (await requireRun(world.db, 'followed')).slices
+      const wanted = airports.map(
+        (unit, i) => before[i] ?? (variantAt(changed, placeOf(run.salt, unit)) === 'control' ? 'arm 1 control' : 'arm 2 treatment'),
+      )
+      // units of which each comes once, and whose place has changed its variant
+      const place = (unit: string): number => placeOf(run.salt, unit)
+      const probes = Array.from({ length: 2000 }, (_, i) => `P${i}`).filter((unit) => place(unit) >= 0.1 && place(unit) < 0.5)
+      for (const url of [here, there]) {
+        await expect.poll(() => predict(url, [probes.pop() ?? ''])).toEqual(['arm 2 treatment'])
+        expect(await predict(url)).toEqual(wanted)
+      }
+      const added = await world.serve({ clock: () => Date.now() * 1000 })
+      await added.server.whenReady()
+      expect(await predict(added.url)).toEqual(wanted)
+      await added.server.close()
+      await expect.poll(async () => (await exposuresOf(run.id)).filter(({ unit }) => unit.startsWith('A')).length).toBe(airports.length)
+      expect(await readHealth(run.id)).toMatchObject({ crossovers: 0 })
+      // the share that a unit had when it came
+      const shares = new Map((await exposuresOf(run.id)).map(({ unit, variant, propensity }) => [unit, [variant, propensity]]))
+      expect(old.filter((unit) => shares.get(unit)?.[1] !== 0.5)).toEqual([])
+      expect(
+        airports.slice(40).filter((unit) => ![0.1, 0.9].some((share) => Math.abs(Number(shares.get(unit)?.[1]) - share) < 1e-9)),
+      ).toEqual([])
+    } finally {
+      await send('experiments/followed/stop')
+      await apply(0.5, prices)
+    }
   })
 
   it.each([
