@@ -25,6 +25,7 @@ export async function startServer(context: Context, choices: Choices): Promise<{
     metrics,
     tracing,
     clock: () => Date.now() * 1000,
+    embeddedDirectory: config.postgresUrl === null ? config.directory : null,
     ...choices,
   })
   context.add('server', () => server.close())

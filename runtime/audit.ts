@@ -93,6 +93,8 @@ export interface AuditFilter {
   readonly who?: string | undefined
   /** An action, a group of actions, or a subject with or without its version. */
   readonly what?: string | undefined
+  /** The hash of an entity: only entries about its values (`serving/dashboard/explain/audit-read.ts`). */
+  readonly entity?: string | undefined
   /** Only entries that are older than the entry with this id. */
   readonly before?: number | undefined
   readonly limit: number
@@ -126,7 +128,7 @@ export async function recordAudit(
 
 /** Returns audit records, newest first. */
 export async function readAudit({ kysely }: Pick<Database, 'kysely'>, filter: AuditFilter): Promise<AuditRecord[]> {
-  const { since, who, what, before } = filter
+  const { since, who, what, entity, before } = filter
   let query = kysely.selectFrom('lockstep.audit_log').selectAll().orderBy('id', 'desc').limit(filter.limit)
   if (since !== undefined) query = query.where('at', '>=', since)
   if (before !== undefined) query = query.where('id', '<', String(before))
@@ -134,6 +136,7 @@ export async function readAudit({ kysely }: Pick<Database, 'kysely'>, filter: Au
   if (what !== undefined) {
     query = query.where(sql<boolean>`(${what} in (action, subject, split_part(subject, '@', 1)) or starts_with(action, ${`${what}.`}))`)
   }
+  if (entity !== undefined) query = query.where(sql<boolean>`strpos(after ->> 'entities', ${entity}) > 0`)
   const rows = await query.execute()
   return rows.map(({ id, actor_name, request_id, ...row }) => ({ ...row, id: Number(id), actorName: actor_name, requestId: request_id }))
 }

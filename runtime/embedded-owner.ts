@@ -61,6 +61,16 @@ export async function ownEmbeddedFolder(directory: string): Promise<EmbeddedOwne
   }
 }
 
+/** The process that owns an embedded folder; null: none does. */
+export async function embeddedOwner(directory: string): Promise<Pick<OwnerAnswer, 'pid' | 'command'> | null> {
+  const names = await readdir(directory).catch((): string[] => [])
+  for (const name of names.filter((each) => pattern.test(each))) {
+    const answer = await askOwner(directory, name)
+    if (typeof answer !== 'string' && answer.owner) return answer
+  }
+  return null
+}
+
 interface Other {
   readonly name: string
   readonly answer: OwnerAnswer | 'silent' | 'unclear'

@@ -57,7 +57,7 @@ function closeToOthers(directory: string, warn: (message: string) => void = () =
   ]
   const closed = parts.map(([folder, telling]) => closeFolder(join(directory, folder), telling))
   // a folder that holds other things, too, may be meant for others
-  if (readdirSync(directory).every((name) => /^(postgres|online|owner-.*\.sock(\.new)?)$/.test(name)))
+  if (readdirSync(directory).every((name) => /^(postgres|online|codes|owner-.*\.sock(\.new)?)$/.test(name)))
     closed.push(closeFolder(directory, []))
   if (closed.includes(null)) warn(`Other users of this machine can read the folder "${directory}", and its permissions cannot be changed.`)
   else if (closed.includes(true)) warn(`Other users of this machine could read the folder "${directory}". Its permissions are now 0700.`)

@@ -95,6 +95,8 @@ export interface ServerOptions {
   readonly rollups?: RollupRecorder
   /** Finds the files of the dashboard's pages; null: they are not built. Default: those of the package. */
   readonly uiFolder?: () => Promise<string | null>
+  /** The folder of the embedded database, where `lockstep ui` leaves one-time codes. Default: null, there is none. */
+  readonly embeddedDirectory?: string | null
   /** The budget of shadows. */
   readonly shadows?: Partial<ShadowOptions>
   /** How often the registry is looked at for changes and the stores for life. Default 2000. */

@@ -219,7 +219,8 @@ export function createServer(options: ServerOptions): LockstepServer {
 
   // the dashboard, at the server's address or at its own
   const ui = config.ui ?? defaultUi
-  const dashboard = createDashboard({ settings: ui, keys: traffic.keys, folder: options.uiFolder ?? createUiFolder() })
+  const { uiFolder = createUiFolder(), embeddedDirectory = null } = options
+  const dashboard = createDashboard({ settings: ui, keys: traffic.keys, folder: uiFolder, directory: embeddedDirectory })
   const { before } = dashboard
   const shared = ui.listen === null ? { routes: [...routes, ...dashboard.routes], before } : {}
   const http = createHttpServer(createHttpListener(context, shared), { headMs, requestMs, tls })

@@ -1,4 +1,7 @@
+import { LockstepError } from '../../kernel/errors.ts'
+import { isRecord } from '../../kernel/is-record.ts'
 import { maxAuditRecords, readAudit } from '../../runtime/audit.ts'
+import { entityHash } from '../../serving/dashboard/explain/audit-read.ts'
 import type { Command } from '../command.ts'
 import { moment } from '../human.ts'
 import { table } from '../table.ts'
@@ -15,15 +18,20 @@ export const auditCommand: Command = {
     since: { value: 'TIME', help: 'Only changes at this time or later.' },
     who: { value: 'WHO', help: 'The id or name of an API key, user@host, or only the user.' },
     what: { value: 'WHAT', help: 'An action (model.promote), a group of actions (model), or the thing that was changed (delay).' },
+    entity: { value: 'KEY', help: 'Who saw the values of this entity on the dashboard. JSON: {"airport":"ATL"}.' },
     limit: { value: 'N', help: `The maximum number, newest first. Default: ${defaultLimit}.` },
   },
   example: 'lockstep audit --what model --since 2026-01-01T00:00:00Z',
   async run(context, input) {
     const since = input.time('since')
-    const records = await readAudit(await context.database(), {
+    const entity = input.text('entity')
+    const key = entity === undefined ? undefined : keyIn(entity)
+    const db = await context.database()
+    const records = await readAudit(db, {
       since: since === undefined ? undefined : new Date(Math.ceil(since / 1000)),
       who: input.text('who'),
       what: input.text('what'),
+      entity: key === undefined ? undefined : await entityHash(db, key),
       limit: input.count('limit', 1, maxAuditRecords) ?? defaultLimit,
     })
     const rows = records.map(({ at, actor, actorName, action, subject, reason }) => [
@@ -38,4 +46,14 @@ export const auditCommand: Command = {
       text: rows.length === 0 ? 'The audit log has no such change.' : table(['AT (UTC)', 'BY', 'ACTION', 'WHAT', 'WHY'], rows),
     }
   },
+}
+
+function keyIn(text: string): object {
+  try {
+    const key: unknown = JSON.parse(text)
+    if (isRecord(key)) return key
+  } catch {
+    // said below
+  }
+  throw new LockstepError('USAGE', `"--entity" is "${text.slice(0, 100)}"; write the key as JSON, as in --entity '{"airport":"ATL"}'.`)
 }

@@ -2,6 +2,7 @@ import { randomBytes, timingSafeEqual } from 'node:crypto'
 import { sql } from 'kysely'
 import { LockstepError } from '../../kernel/errors.ts'
 import { findKey } from './api-keys.ts'
+import { takeCode } from './code-files.ts'
 import { keyHash } from './key-text.ts'
 import type { DashboardScope } from './scope.ts'
 import { dashboardScopes, dashboardScopesOf } from './scope.ts'
@@ -48,9 +49,19 @@ export async function beginByKey(db: Handle, text: string): Promise<string> {
   return await begin(db, { actor: key.id, key_id: key.id, scopes })
 }
 
-/** Begins a session with a one-time code, which then is used up. @throws LockstepError `UNAUTHENTICATED` */
-export async function beginByCode(db: Handle, code: string): Promise<string> {
-  const used = await db.kysely
+/**
+ * Begins a session with a one-time code, which then is used up.
+ *
+ * @param directory the folder of the embedded database, where codes may have been left; null: there is none
+ * @throws LockstepError `UNAUTHENTICATED`
+ */
+export async function beginByCode(db: Handle, code: string, directory: string | null = null): Promise<string> {
+  const actor = (directory === null ? null : await takeCode(directory, code)) ?? (await useCode(db, code))
+  return await begin(db, { actor, key_id: null, scopes: [...dashboardScopes] })
+}
+
+async function useCode({ kysely }: Handle, code: string): Promise<string> {
+  const used = await kysely
     .deleteFrom('lockstep.ui_codes')
     .where('hash', '=', keyHash(code))
     .where('expires_at', '>', sql<Date>`now()`)
@@ -62,7 +73,7 @@ export async function beginByCode(db: Handle, code: string): Promise<string> {
       `The one-time code was used, or is older than ${codeSeconds} seconds; "lockstep ui" prints a link with a new one.`,
     )
   }
-  return await begin(db, { actor: used.actor, key_id: null, scopes: [...dashboardScopes] })
+  return used.actor
 }
 
 /** Makes a code that begins one session with all scopes: for those who can reach the database anyway. */
@@ -118,7 +129,7 @@ async function begin({ kysely }: Handle, begun: Begun): Promise<string> {
   const secret = newSecret()
   await kysely
     .deleteFrom('lockstep.ui_sessions')
-    .where('expires_at', '<=', sql<Date>`now()`)
+    .where(sql<boolean>`expires_at <= now() or seen_at <= now() - make_interval(mins => ${idleMinutes}::int)`)
     .execute()
   await kysely
     .insertInto('lockstep.ui_sessions')

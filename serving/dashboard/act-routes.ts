@@ -2,6 +2,7 @@ import { formatTimestamp } from '../../kernel/time.ts'
 import type { UiSettings } from '../../runtime/ui-settings.ts'
 import { readBody } from '../protocols/http/body.ts'
 import { jsonAnswer } from '../protocols/http/call.ts'
+import { answerOnce, idempotencyHeader } from '../protocols/http/idempotent.ts'
 import { checkParams } from '../protocols/http/check-query.ts'
 import type { Route } from '../protocols/http/route.ts'
 import type { Acting } from './acts/act.ts'
@@ -29,8 +30,17 @@ export function actRoutes(settings: UiSettings, kept: Pick<KeptAnswers, 'forget'
       const body = await readBody(call, maxBodyBytes, one.body)
       const by = { actor: session.actor, reason: body.reason, requestId: call.requestId }
       const acting: Acting = { call, deps, db, session, params: checkParams(call), body, by }
-      const data = await runAct(one, acting).finally(() => kept.forget())
-      return jsonAnswer({ data, asOf: formatTimestamp(deps.clock()) })
+      const answerWith = (data: unknown) => jsonAnswer({ data, asOf: formatTimestamp(deps.clock()) })
+      let data: unknown
+      const handle = async () => answerWith((data = await runAct(one, acting).finally(() => kept.forget())))
+      if (call.incoming.headers[idempotencyHeader] === undefined) return await handle()
+      // "ui " is the beginning of no key's id
+      const owner = `ui ${session.actor}`
+      return await answerOnce(call, deps, {
+        owner,
+        handle,
+        stored: (answer) => (one.withoutSecret ? answerWith(one.withoutSecret(data)) : answer),
+      })
     },
   }))
 }

@@ -32,9 +32,11 @@ export interface DashboardOptions {
   readonly keys: Pick<KeyRing, 'hasDashboardKey'>
   /** The folder of the browser's files; null: it is not built. */
   readonly folder: () => Promise<string | null>
+  /** The folder of the embedded database; null: there is none. */
+  readonly directory: string | null
 }
 
-export function createDashboard({ settings, keys, folder }: DashboardOptions): Dashboard {
+export function createDashboard({ settings, keys, folder, directory }: DashboardOptions): Dashboard {
   const kept = createKeptAnswers()
   const headers = Object.entries(securityHeaders(settings))
   /** Until the server listens, the dashboard is off. */
@@ -50,7 +52,7 @@ export function createDashboard({ settings, keys, folder }: DashboardOptions): D
 
   return {
     routes: [
-      ...sessionRoutes(settings),
+      ...sessionRoutes(settings, directory),
       ...readRoutes(settings, kept),
       ...(settings.readOnly ? [] : actRoutes(settings, kept)),
       ...pageRoutes(folder),

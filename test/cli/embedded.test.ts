@@ -79,9 +79,21 @@ describe('with nothing configured', { timeout: 120_000 }, () => {
     expect(second.code).toBe(1)
     expect(second.err).toMatch(new RegExp(`^error EMBEDDED_IN_USE: .*process ${server.child.pid} \\("main.js serve`))
 
+    // it has no terminal, so another process makes the link, without opening the database
+    const atPort = { ...env, LOCKSTEP_PORT: new URL(url).port }
+    const link = new URL((await lockstep(atPort, 'ui')).out.trim())
+    expect(link.origin + link.pathname).toBe(`${url}/ui/`)
+    const headers = { 'content-type': 'application/json', 'x-lockstep-ui': '1', origin: url }
+    const login = { method: 'POST', headers, body: JSON.stringify({ code: link.hash.replace('#code=', '') }) }
+    expect((await fetch(`${url}/ui/session`, login)).status).toBe(201)
+    expect((await lockstep({ ...atPort, LOCKSTEP_PORT: '1' }, 'ui')).err).toMatch(
+      /^error SERVER_UNAVAILABLE: No server answers at "http:\/\/127\.0\.0\.1:1": .* Start "lockstep serve", or set LOCKSTEP_HOST/,
+    )
+
     server.child.kill('SIGINT')
     expect((await server.ended).code).toBe(0)
     expect((await lockstep(env, 'status')).out).toContain('delays@1')
+    expect((await lockstep(atPort, 'ui')).err).toMatch(/^error SERVER_UNAVAILABLE: No server has the embedded database in ".*data" open/)
   })
 
   it('a server keeps the views current, and does backfills', async () => {

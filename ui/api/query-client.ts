@@ -40,3 +40,17 @@ export const queryClient = new QueryClient({
   }),
   defaultOptions: { queries: { staleTime: 5_000, gcTime: 10 * 60_000, refetchOnWindowFocus: true, networkMode: 'always' } },
 })
+
+/** Whether the page shows old data because reading it again failed, for whatever reason of the server. */
+export const staleData = {
+  subscribe: (listener: () => void): (() => void) => queryClient.getQueryCache().subscribe(listener),
+  /** When the oldest of that data was read, in epoch milliseconds; null: there is none. */
+  sinceMs(): number | null {
+    const stale = queryClient.getQueryCache().findAll({
+      type: 'active',
+      predicate: ({ state: { data, error } }) =>
+        data !== undefined && error instanceof RequestError && (error.status === 0 || error.status >= 500),
+    })
+    return stale.length === 0 ? null : Math.min(...stale.map(({ state }) => state.dataUpdatedAt))
+  },
+}

@@ -47,19 +47,38 @@ interface Change {
   readonly headers?: Readonly<Record<string, string>>
 }
 
+/** The changes that got no answer, by what they ask for. If one is sent again, the server does it once. */
+const unanswered = new Map<string, string>()
+
 /** Changes something by `/ui/api/PATH`, or by another path that begins with a slash. */
 export async function change<Data>(path: string, { method = 'POST', body = {}, ifMatch, headers }: Change): Promise<Answer<Data> | null> {
-  const response = await send(path, {
-    method,
-    body: JSON.stringify(body),
-    headers: {
-      'content-type': 'application/json',
-      ...(ifMatch === undefined || ifMatch === null ? {} : { 'if-match': ifMatch }),
-      ...headers,
-    },
-  })
-  const text = await response.text()
-  return text === '' ? null : (JSON.parse(text) as Answer<Data>)
+  const sent = JSON.stringify(body)
+  const what = JSON.stringify([method, path, sent, ifMatch])
+  const key = unanswered.get(what) ?? newIdempotencyKey()
+  unanswered.set(what, key)
+  try {
+    const response = await send(path, {
+      method,
+      body: sent,
+      headers: {
+        'content-type': 'application/json',
+        'idempotency-key': key,
+        ...(ifMatch === undefined || ifMatch === null ? {} : { 'if-match': ifMatch }),
+        ...headers,
+      },
+    })
+    const text = await response.text()
+    unanswered.delete(what)
+    return text === '' ? null : (JSON.parse(text) as Answer<Data>)
+  } catch (error) {
+    if (error instanceof RequestError && error.status !== 0 && error.status < 500) unanswered.delete(what)
+    throw error
+  }
+}
+
+/** `crypto.randomUUID` is missing on plain HTTP. */
+function newIdempotencyKey(): string {
+  return [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, '0')).join('')
 }
 
 /** Forgets all answers: those of another session. */

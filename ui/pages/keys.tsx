@@ -131,7 +131,8 @@ function NewKeyForm({ scopes }: { readonly scopes: readonly string[] }): ReactEl
     event.preventDefault()
     try {
       const answer = await change<NewKey>('keys', { body: { name: name.trim(), scopes: chosen, reason: reason.trim() } })
-      setSecret(answer?.data.secret ?? '')
+      if (answer?.data.secret) setSecret(answer.data.secret)
+      else setProblem('The key was created the first time, and its secret is shown only once. Revoke it, and create another one.')
       await client.invalidateQueries({ queryKey: ['read'] })
     } catch (error) {
       setProblem(messageOf(error))

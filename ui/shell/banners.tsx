@@ -1,6 +1,6 @@
 import { useNavigate, useSearch } from '@tanstack/react-router'
 import { type ReactElement, useSyncExternalStore } from 'react'
-import { connectionStore, queryClient } from '../api/query-client.ts'
+import { connectionStore, queryClient, staleData } from '../api/query-client.ts'
 import { formatAge, formatMoment } from '../parts/format.ts'
 import { useNow } from '../parts/moment.tsx'
 
@@ -9,12 +9,16 @@ export function Banners(): ReactElement {
   const { asOf } = useSearch({ strict: false })
   const navigate = useNavigate()
   const { downSinceMs, lastAnswerMs } = useSyncExternalStore(connectionStore.subscribe, connectionStore.get)
+  const staleSinceMs = useSyncExternalStore(staleData.subscribe, staleData.sinceMs)
   const nowMs = useNow()
   return (
     <>
-      {downSinceMs !== null && (
+      {(downSinceMs !== null || staleSinceMs !== null) && (
         <div className="banner" role="alert" data-tone="warn">
-          <span>The server does not answer. The page shows what it knew {formatAge(lastAnswerMs, nowMs)}.</span>
+          <span>
+            {downSinceMs === null ? 'The server answers with errors.' : 'The server does not answer.'} The page shows what it knew{' '}
+            {formatAge(staleSinceMs ?? lastAnswerMs, nowMs)}.
+          </span>
           <button type="button" onClick={() => void queryClient.refetchQueries({ type: 'active' })}>
             Try again
           </button>

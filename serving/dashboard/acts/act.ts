@@ -34,6 +34,8 @@ export interface Act<Schema extends z.ZodType<{ readonly reason: string }> = z.Z
   /** The version of what it changes, which `If-Match` must name; absent: it has none. */
   readonly revision?: (acting: Acting<z.output<Schema>>) => Promise<string>
   run(acting: Acting<z.output<Schema>>): Promise<unknown>
+  /** What a repeated request is answered, where the first answer has a secret: secrets are not stored. */
+  readonly withoutSecret?: (data: unknown) => unknown
 }
 
 /** Checks an act's types, and forgets them. */

@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { LockstepError } from '../../../kernel/errors.ts'
+import { asRecord } from '../../../kernel/is-record.ts'
 import { noAlert } from '../../../monitoring/alerts/read-alerts.ts'
 import { silenceAlert, silenceMicros, unsilenceAlert } from '../../../monitoring/alerts/silences.ts'
 import { createKey, revokeKey } from '../../../registry/keys/api-keys.ts'
@@ -62,6 +63,7 @@ export const operationActs: readonly Act[] = [
       const { text, key } = await createKey(db, { name: body.name, scopes: [...new Set(body.scopes)], ...limits }, by)
       return { id: key.id, secret: text }
     },
+    withoutSecret: (made) => ({ ...asRecord(made), secret: null }),
   }),
   act({
     path: '/keys/:id/revoke',

@@ -1,18 +1,33 @@
-import { createHash } from 'node:crypto'
+import { createHmac } from 'node:crypto'
+import { asRecord } from '../../../kernel/is-record.ts'
 import type { AuditAction } from '../../../runtime/audit.ts'
 import { recordAudit } from '../../../runtime/audit.ts'
+import type { Database } from '../../../runtime/database.ts'
 import type { Ask } from '../read-model.ts'
 
-/**
- * Writes down who saw the values of which entity. The log never has the key of an entity: it has the beginning of the
- * key's SHA-256, by which a known key can be looked for.
- */
+/** Writes down who saw the values of which entities. The log has hashes in place of their keys (`entityHash`). */
 export async function auditRead(
-  { db, session, requestId }: Ask,
+  { db, session, requestId }: Pick<Ask, 'db' | 'session' | 'requestId'>,
   action: Extract<AuditAction, 'explain' | 'receipt'>,
   subject: string,
-  { entity, ...more }: { readonly entity: unknown; readonly at?: string },
+  { entities, at }: { readonly entities: readonly unknown[]; readonly at?: string | undefined },
 ): Promise<void> {
-  const sha256 = createHash('sha256').update(JSON.stringify(entity)).digest('hex').slice(0, 16)
-  await recordAudit(db, { actor: session.actor, requestId }, { action, subject, after: { entity: sha256, ...more } })
+  const hashes: string[] = []
+  for (const entity of entities) hashes.push(await entityHash(db, entity))
+  const after = { entities: [...new Set(hashes)], ...(at === undefined ? {} : { at }) }
+  await recordAudit(db, { actor: session.actor, requestId }, { action, subject, after })
+}
+
+/**
+ * The name of an entity in the audit log: the beginning of an HMAC-SHA-256 under the secret of this database. Someone
+ * who sees the log cannot find an entity by trying keys.
+ *
+ * @param entity key columns and values, in any order: `{ airport: 'ATL' }`
+ */
+export async function entityHash({ kysely }: Pick<Database, 'kysely'>, entity: unknown): Promise<string> {
+  const { salt } = await kysely.selectFrom('lockstep.installation').select('salt').executeTakeFirstOrThrow()
+  const columns = Object.entries(asRecord(entity)).toSorted(([a], [b]) => (a < b ? -1 : 1))
+  // a number and its text are the same key
+  const text = JSON.stringify(columns.map(([name, value]) => [name, String(value)]))
+  return createHmac('sha256', salt).update(text).digest('hex').slice(0, 16)
 }

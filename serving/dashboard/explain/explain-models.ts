@@ -27,11 +27,14 @@ const maxPredictions = 20
 const maxViews = 50
 const dayMicros = 86_400_000_000
 
+/** Examples of what can be explained. They have keys of entities, so each use is audited. */
 export const explainStartModel = readModel({
   path: '/explain/start',
   scope: 'explain:read',
   data: startContract,
-  async read({ db, deps, now }) {
+  isPersonal: true,
+  async read(ask) {
+    const { db, deps, now } = ask
     const { services, views } = deps.catalog()
     const names: ExplainStart['names'] = [...services.values()].map((service) => ({
       name: service.id,
@@ -39,8 +42,10 @@ export const explainStartModel = readModel({
       keys: service.keys.map(({ name }) => name),
       example: null,
     }))
+    const shown: unknown[] = []
     for (const plan of [...views.values()].slice(0, maxViews)) {
       const stored = await storedEntity(db, plan)
+      if (stored !== null) shown.push(stored.key)
       names.push({
         name: plan.id,
         kind: 'view',
@@ -49,6 +54,8 @@ export const explainStartModel = readModel({
       })
     }
     const recent = await listPredictions(db, { since: now - dayMicros, limit: maxPredictions })
+    shown.push(...recent.map(({ keys }) => keys))
+    if (shown.length > 0) await auditRead(ask, 'explain', 'examples', { entities: shown })
     const data: ExplainStart = {
       names,
       recent: recent.map((row) => ({
@@ -77,7 +84,7 @@ export const explainModel = readModel({
     const catalog = deps.catalog()
     const { name, uses, entity } = askedOf(catalog, query.service, query.entity)
     const window = { at: momentIn(query.at), from: momentIn(query.from), to: momentIn(query.to) }
-    await auditRead(ask, 'explain', name, { entity, ...(query.at === undefined ? {} : { at: query.at }) })
+    await auditRead(ask, 'explain', name, { entities: [entity], at: query.at })
     let shared = window
     const views: ExplainData['views'] = []
     const found: Explained[] = []

@@ -41,7 +41,7 @@ export const receiptModel = readModel({
     }
     const predictions: Prediction[] = []
     for (const row of rows) {
-      await auditRead(ask, 'receipt', row.model, { entity: row.keys, at: row.asOf })
+      await auditRead(ask, 'receipt', row.model, { entities: [row.keys], at: row.asOf })
       predictions.push(await predictionOf(ask, row))
     }
     return { data: { requestId: first.requestId, predictions } }

@@ -15,8 +15,12 @@ import { beginByCode, beginByKey, endSession, findSession } from '../../../regis
 
 const loginBody = z.strictObject({ code: z.string().max(200).optional() })
 
-/** Log-in and log-out. A key is sent here once, and nowhere else under `/ui`. */
-export function sessionRoutes(settings: UiSettings): readonly Route[] {
+/**
+ * Log-in and log-out. A key is sent here once, and nowhere else under `/ui`.
+ *
+ * @param directory the folder of the embedded database; null: there is none
+ */
+export function sessionRoutes(settings: UiSettings, directory: string | null): readonly Route[] {
   const limit = createLoginLimit(() => performance.now())
   const route = { path: '/ui/session', scope: null, isOwnOrigin: true, tag: '' } as const
   return [
@@ -30,19 +34,20 @@ export function sessionRoutes(settings: UiSettings): readonly Route[] {
         requireSafeWay(incoming, settings)
         const { code } = await readBody(call, 4096, loginBody, {})
         const address = incoming.socket.remoteAddress ?? ''
-        limit.check(address)
         const db = deps.upkeep.database()
         const key = keyOf(incoming.headers)
-        if (code === undefined && key === null)
+        const credential = code ?? key
+        if (credential === null)
           throw new LockstepError(
             'UNAUTHENTICATED',
             'Send an API key as "Authorization: Bearer KEY", or the one-time code of "lockstep ui".',
           )
+        limit.check(address, credential)
         try {
-          const secret = await (code === undefined ? beginByKey(db, key ?? '') : beginByCode(db, code))
+          const secret = await (code === undefined ? beginByKey(db, credential) : beginByCode(db, code, directory))
           return answer(call, 201, { 'set-cookie': setCookie(incoming, settings.publicUrl, secret) })
         } catch (error) {
-          if (error instanceof LockstepError && error.code === 'UNAUTHENTICATED') limit.failed(address)
+          if (error instanceof LockstepError && error.code === 'UNAUTHENTICATED') limit.failed(address, credential)
           throw error
         }
       },

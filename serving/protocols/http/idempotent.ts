@@ -17,6 +17,15 @@ export function isIdempotent({ method, scope, isStreamed }: Pick<Route, 'method'
   return method === 'POST' && isStreamed !== true && (scope === 'push' || scope === 'admin')
 }
 
+interface OnceOptions {
+  /** Whose requests have different keys. Default: the API key's. */
+  readonly owner?: string
+  /** Default: the route's. */
+  readonly handle?: () => RouteAnswer | Promise<RouteAnswer>
+  /** What is kept of the answer for repeated requests, where that must not be all of it. */
+  readonly stored?: (answer: RouteAnswer) => RouteAnswer
+}
+
 /**
  * Answers a request with `Idempotency-Key`: by the handler of its route, or with the answer that it had before. Errors
  * are not kept: a request that failed can be sent again.
@@ -24,16 +33,19 @@ export function isIdempotent({ method, scope, isStreamed }: Pick<Route, 'method'
  * @throws LockstepError `INVALID_REQUEST`, `IDEMPOTENCY_KEY_REUSED`, `IDEMPOTENCY_KEY_BUSY`, and what the handler
  *   throws
  */
-export async function answerOnce(call: Call, context: ServingContext): Promise<RouteAnswer> {
-  const { incoming, principal, route } = call
+export async function answerOnce(
+  call: Call,
+  context: ServingContext,
+  { owner = call.principal ?? '', handle = () => call.route.handle(call, context), stored = (answer) => answer }: OnceOptions = {},
+): Promise<RouteAnswer> {
+  const { incoming, route } = call
   const key = keyOf(incoming.headersDistinct[idempotencyHeader] ?? [])
-  const owner = principal ?? ''
   const hash = createHash('sha256').update(JSON.stringify([incoming.method, incoming.url]))
   for (const chunk of await readChunks(call, route.bodyLimitBytes ?? context.bodyLimitBytes)) hash.update(chunk)
   const fingerprint = hash.digest('base64url')
   call.idempotent = JSON.stringify([owner, key, fingerprint])
   let made: RouteAnswer | null = null
-  const answer = await context.idempotency.once({ owner, key, fingerprint }, async () => kept((made = await route.handle(call, context))))
+  const answer = await context.idempotency.once({ owner, key, fingerprint }, async () => kept(stored((made = await handle()))))
   if (made !== null) return made
   const { status, body, contentType } = answer
   return { status, body, ...(contentType === null ? {} : { contentType }), headers: { 'idempotency-replayed': 'true' } }

@@ -5,7 +5,9 @@ import { createKey, listKeys } from '../../../registry/keys/api-keys.ts'
 import { encodeKey } from '../../../kernel/entity-key.ts'
 import { formatTimestamp } from '../../../kernel/time.ts'
 import { loggedEntity } from '../../../materializer/erase/logged-entity.ts'
+import { readAudit } from '../../../runtime/audit.ts'
 import { defaultUi } from '../../../runtime/ui-settings.ts'
+import { entityHash } from '../../../serving/dashboard/explain/audit-read.ts'
 import { readModels } from '../../../serving/dashboard/read-models.ts'
 import { checked, clockMonitor, hookAt, minute, result } from '../../monitoring/alerts/monitors.ts'
 import type { World } from '../world.ts'
@@ -150,7 +152,17 @@ describe('explain', () => {
     const audited = async () =>
       (await auditOf()).filter(({ what }) => what === 'receipt' || what === 'explain').map(({ who, subject }) => `${who} ${subject}`)
     await expect.poll(audited).toEqual(expect.arrayContaining(['ann@laptop flight@1', 'ann@laptop delay']))
+    // the list of what can be explained has keys, too
+    const { recent } = (await dataOf('/explain/start')) as { recent: readonly object[] }
+    expect(recent).toMatchObject([{ entity: '{"airport":"ATL"}' }])
+    await expect.poll(audited).toContain('ann@laptop examples')
     expect(JSON.stringify(await auditOf())).not.toContain('ATL')
+    // who knows the database's secret finds the readers of an entity
+    const entity = await entityHash(world.db, { airport: 'ATL' })
+    const found = await readAudit(world.db, { entity, limit: 10 })
+    expect(found.map(({ subject }) => subject)).toEqual(expect.arrayContaining(['delay', 'examples', 'flight@1']))
+    expect(await readAudit(world.db, { entity: await entityHash(world.db, { airport: 'BOS' }), limit: 10 })).toEqual([])
+    expect(await entityHash(world.db, { b: 1, a: 'x' })).toBe(await entityHash(world.db, { a: 'x', b: '1' }))
   })
 
   it('is refused without its scope, and for what is no entity', async () => {
@@ -395,6 +407,36 @@ describe('an act', () => {
     expect(stale).toMatchObject({ status: 412, body: { error: { code: 'STALE' } } })
     expect(await dataOf('/models/delay')).toMatchObject({ champion: 2 })
     expect((await auditOf())[0]).toMatchObject({ who: 'ann@laptop', what: 'model.promote', subject: 'delay', reason: 'better on June' })
+  })
+
+  it('is done once where it is sent again with its idempotency key, and its secret is not kept', async () => {
+    const again = { 'idempotency-key': 'first-try' }
+    const body = { name: 'retried', scopes: ['read'], reason: 'the answer got lost' }
+    const send = (headers: Record<string, string>, sent: object = body) => ann.ask('/ui/api/keys', { method: 'POST', headers, body: sent })
+    const first = await send(again)
+    const { id, secret } = first.body.data as { id: string; secret: string }
+    expect(secret).toMatch(/^lockstep_sk_/)
+    expect(await send(again)).toMatchObject({
+      status: 200,
+      headers: { 'idempotency-replayed': 'true' },
+      body: { data: { id, secret: null } },
+    })
+    expect(await send(again, { ...body, name: 'other' })).toMatchObject({ body: { error: { code: 'IDEMPOTENCY_KEY_REUSED' } } })
+    expect((await listKeys(world.db)).filter(({ name }) => name === 'retried')).toHaveLength(1)
+    const kept = await world.db.query<{ body: Uint8Array }>(`select body from lockstep.idempotency_keys where key = 'first-try'`, [])
+    expect(kept.map((row) => Buffer.from(row.body).toString())).toEqual([expect.not.stringContaining(secret)])
+    // a session of somebody else has keys of its own
+    const bob = createVisitor(url)
+    const { text } = await createKey(world.db, {
+      name: 'bob',
+      scopes: ['ui:admin'],
+      requestsPerSecond: null,
+      rowsPerSecond: null,
+      expiresAt: null,
+    })
+    await bob.login(world.db, { key: text })
+    const others = await bob.ask('/ui/api/keys', { method: 'POST', headers: again, body })
+    expect((others.body.data as { id: string }).id).not.toBe(id)
   })
 
   it('is done once where several pages of one version act at once', async () => {

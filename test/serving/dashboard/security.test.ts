@@ -1,8 +1,9 @@
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readdir, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { createKey, revokeKey, rotateKey } from '../../../registry/keys/api-keys.ts'
+import { leaveCode } from '../../../registry/keys/code-files.ts'
 import type { Scope } from '../../../registry/keys/scope.ts'
 import { defaultUi } from '../../../runtime/ui-settings.ts'
 import { issueCode } from '../../../registry/keys/dashboard-sessions.ts'
@@ -87,6 +88,22 @@ describe('a session of the dashboard', () => {
     expect(await visitor.ask('/ui/session', { method: 'POST', body: { code } })).toMatchObject({ status: 401 })
     const late = await issueCode(world.db, 'ann@laptop', -1)
     expect(await visitor.ask('/ui/session', { method: 'POST', body: { code: late } })).toMatchObject({ status: 401 })
+  })
+
+  it('begins with a code that was left in the folder of the embedded database, once', async () => {
+    const served = await world.serve({ embeddedDirectory: folder, uiFolder: async () => folder })
+    await served.server.whenReady()
+    const login = async (code: string) => (await createVisitor(served.url).ask('/ui/session', { method: 'POST', body: { code } })).status
+    const code = await leaveCode(folder, 'ann@laptop', 60)
+    const seen = await Promise.all([login(code), login(code)])
+    expect(seen.toSorted((a, b) => a - b)).toEqual([201, 401])
+    expect(await login(await leaveCode(folder, 'ann@laptop', -1))).toBe(401)
+    expect(await login('../codes')).toBe(401)
+    // a server of another folder does not know it
+    const elsewhere = { method: 'POST', body: { code: await leaveCode(folder, 'ann@laptop', 60) } }
+    expect(await createVisitor(url).ask('/ui/session', elsewhere)).toMatchObject({ status: 401 })
+    const [file = ''] = await readdir(join(folder, 'codes'))
+    expect((await stat(join(folder, 'codes', file))).mode & 0o077).toBe(0)
   })
 
   it('says who is logged in, and nothing to others', async () => {
@@ -228,10 +245,16 @@ describe('keys', () => {
     await served.server.whenReady()
     const { login } = createVisitor(served.url)
     expect(await login(world.db, { key: text })).toMatchObject({ status: 403, body: { error: { code: 'FORBIDDEN' } } })
+    const { text: other } = await keyWith('ui:read')
+    const { text: tried, key: own } = await keyWith('ui:read')
+    await revokeKey(world.db, own.id)
     const statuses: number[] = []
-    for (let i = 0; i < 12; i++) statuses.push((await login(world.db, { key: `${text.slice(0, -1)}?` })).status)
+    for (let i = 0; i < 12; i++) statuses.push((await login(world.db, { key: tried })).status)
     expect(statuses[0]).toBe(401)
     expect(statuses.at(-1)).toBe(429)
+    // people behind one proxy have one address
+    expect(await login(world.db, { key: other })).toMatchObject({ status: 201 })
+    expect(await login(world.db)).toMatchObject({ status: 201 })
   })
 })
 
