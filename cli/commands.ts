@@ -88,6 +88,7 @@ export const commands: readonly CommandEntry[] = [
   { name: 'baseline show', load: async () => (await import('./commands/baseline-show.ts')).baselineShowCommand },
   { name: 'baseline create', load: async () => (await import('./commands/baseline-create.ts')).baselineCreateCommand },
   { name: 'predictions list', load: async () => (await import('./commands/predictions-list.ts')).predictionsListCommand },
+  { name: 'predictions backfill', load: async () => (await import('./commands/predictions-backfill.ts')).predictionsBackfillCommand },
   { name: 'predictions export', load: async () => (await import('./commands/predictions-export.ts')).predictionsExportCommand },
   { name: 'outcome list', load: async () => (await import('./commands/outcome-list.ts')).outcomeListCommand },
   { name: 'outcome show', load: async () => (await import('./commands/outcome-show.ts')).outcomeShowCommand },

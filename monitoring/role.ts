@@ -6,8 +6,9 @@
  * - `arm`: it is a variant of an experiment
  * - `shadow`: its answer was compared only, and not sent
  * - `requested`: the request named it, and another version answers by default
+ * - `backfill`: no request was made; `lockstep predictions backfill` computed what it would have answered
  */
-export type Role = 'champion' | 'canary' | 'arm' | 'shadow' | 'requested'
+export type Role = 'champion' | 'canary' | 'arm' | 'shadow' | 'requested' | 'backfill'
 
 /** By what a version answered rows, as the answer and the prediction log have it. */
 export interface ServedAs {

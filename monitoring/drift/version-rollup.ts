@@ -5,7 +5,7 @@ import { readRollup } from '../rollups/read-rollups.ts'
 import type { Window } from './drift-types.ts'
 
 /** A shadow's rows count too: a version is asked for by its number. */
-const roles: readonly Role[] = ['champion', 'canary', 'arm', 'shadow', 'requested']
+const roles: readonly Role[] = ['champion', 'canary', 'arm', 'shadow', 'requested', 'backfill']
 
 /** All that a version answered in a window, in any role. */
 export async function versionRollup(

@@ -66,23 +66,31 @@ export async function storeModelFigures(
   signal?: AbortSignal,
 ): Promise<number> {
   const versions = new Set([pickVersion(model).version, ...(model.rollout === null ? [] : [model.rollout.version])])
-  const outcome = judgedOutcome(catalog, model.name)
   let stored = 0
-  for (const version of versions) {
-    const of = { model: model.name, version, asOf: new Date(Math.floor(asOf / 1000)) }
-    const quality = await unlessMissing(() => {
-      const window = { from: asOf - qualityDays * dayMicros, to: asOf, asOf }
-      return qualityReport(db, catalog, { model: model.name, outcome, versions: [version], ...window, by: [], limits, signal })
-    })
-    if (quality !== null) await storeFigures(db, 'quality', { ...of, report: quality })
-    const drift = await unlessMissing(() => {
-      const window = { from: asOf - driftDays * dayMicros, to: asOf }
-      return driftReport({ db, catalog }, { model: model.name, version, window, baseline: { kind: 'training' } })
-    })
-    if (drift !== null) await storeFigures(db, 'drift', { ...of, report: driftJson(drift) })
-    stored += Number(quality !== null) + Number(drift !== null)
-  }
+  for (const version of versions) stored += await storeVersionFigures(db, catalog, { model: model.name, version, asOf }, signal)
   return stored
+}
+
+/** As `storeModelFigures`, for one version. */
+export async function storeVersionFigures(
+  db: Database,
+  catalog: Catalog,
+  { model, version, asOf }: { readonly model: string; readonly version: number; /** Epoch microseconds. */ readonly asOf: number },
+  signal?: AbortSignal,
+): Promise<number> {
+  const outcome = judgedOutcome(catalog, model)
+  const of = { model, version, asOf: new Date(Math.floor(asOf / 1000)) }
+  const quality = await unlessMissing(() => {
+    const window = { from: asOf - qualityDays * dayMicros, to: asOf, asOf }
+    return qualityReport(db, catalog, { model, outcome, versions: [version], ...window, by: [], limits, signal })
+  })
+  if (quality !== null) await storeFigures(db, 'quality', { ...of, report: quality })
+  const drift = await unlessMissing(() => {
+    const window = { from: asOf - driftDays * dayMicros, to: asOf }
+    return driftReport({ db, catalog }, { model, version, window, baseline: { kind: 'training' } })
+  })
+  if (drift !== null) await storeFigures(db, 'drift', { ...of, report: driftJson(drift) })
+  return Number(quality !== null) + Number(drift !== null)
 }
 
 /** Of several outcomes, the first of yes or no: it judges a probability, and has a calibration. */

@@ -56,7 +56,9 @@ const encoders = logFields.map((field) => ({
 export interface PredictionCopy {
   readonly rows: number
   add(row: LoggedPrediction): void
-  /** The complete COPY; nothing may be added after it. */
+  /** The parts of the COPY that are full, taken away. */
+  takeFull(): Buffer[]
+  /** What is left of the COPY; nothing may be added after it. */
   finish(): Buffer[]
 }
 
@@ -77,6 +79,7 @@ export function createPredictionCopy(): PredictionCopy {
         else write(out, value)
       }
     },
+    takeFull: () => out.takeFull(),
     finish() {
       out.raw(copyTrailer)
       return out.takeRest()

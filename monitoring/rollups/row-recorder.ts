@@ -93,7 +93,7 @@ export class RowRecorder {
   }
 
   /** Takes the values of a row. */
-  take(entity: ServedEntity, row: ServiceRow, prediction: readonly Value[]): void {
+  take(entity: ServedEntity, row: Pick<ServiceRow, 'fill' | 'values'>, prediction: readonly Value[]): void {
     const floats = this.#floats
     row.fill(floats, 0, this.#floatColumns)
     for (let i = 0; i < floats.length; i++) {

@@ -38,6 +38,10 @@ export interface PredictedBatch {
   readonly outputs: readonly Column[]
   /** null if a required feature is missing: the server would refuse that row. */
   readonly predictions: readonly (readonly (Value | null)[])[]
+  readonly version: ModelVersion
+  readonly service: ServicePlan
+  /** The features of each row, as the join gives them: `times`, `values`, `statuses` (if they were asked for), `missing`. */
+  readonly joined: JoinedBatch
 }
 
 export interface PredictBatchSummary extends JoinSummary {
@@ -76,7 +80,8 @@ export async function predictBatch(
         const predictions = await predictJoined(model, loaded.outputs, batch)
         refused += predictions.refused
         const { length, spine: values } = batch
-        await consume({ length, columns: spine.columns, spine: values, outputs: loaded.outputs, predictions: predictions.columns })
+        const rows = { length, columns: spine.columns, spine: values, outputs: loaded.outputs, predictions: predictions.columns }
+        await consume({ ...rows, version, service, joined: batch })
       })
       return { ...summary, version, service, columns: spine.columns, outputs: loaded.outputs, refused }
     } finally {

@@ -1,9 +1,12 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { checkParity } from '../../monitoring/parity/check-parity.ts'
+import { readRollup } from '../../monitoring/rollups/read-rollups.ts'
 import { loadCatalog } from '../../registry/catalog.ts'
+import { backfillPredictions } from '../../serving/predict/backfill-predictions.ts'
 import type { PredictBatchSummary, PredictedBatch } from '../../serving/predict/batch.ts'
 import { predictBatch } from '../../serving/predict/batch.ts'
 import type { World } from './world.ts'
-import { ask, createWorld } from './world.ts'
+import { ask, createWorld, noon } from './world.ts'
 
 let world: World
 let url: string
@@ -85,5 +88,77 @@ describe('predictBatch', () => {
     await expect(predict('echo', 'select airport, at, distance, 1 as out from spine')).rejects.toMatchObject({ code: 'SPINE_INVALID' })
     await expect(predict('echo', 'select airport, distance from spine')).rejects.toMatchObject({ code: 'SPINE_INVALID' })
     await expect(predict('ehco', 'select 1')).rejects.toMatchObject({ code: 'UNKNOWN_DEFINITION' })
+  })
+})
+
+describe('backfillPredictions', () => {
+  const day = 86_400_000_000
+  const config = { logRetentionDays: 30, rollupDays: { minute: 7, hour: 90, day: 730 } }
+  const sql = `select 'p' || id as id, airport, at, distance from spine order by id`
+  const now = noon + 20 * day
+
+  async function backfill(options: { sql?: string; model?: string; shiftMicros?: number } = {}) {
+    const { sql: spine = sql, model = 'delay', ...rest } = options
+    return await backfillPredictions(world.db, await loadCatalog(world.db), config, {
+      model,
+      spine: { sql: spine },
+      time: 'at',
+      ...(spine === sql ? { id: 'id' } : {}),
+      now,
+      ...rest,
+    })
+  }
+  const logged = () =>
+    world.db.query<{ rows: number; first: string; last: string; ids: number }>(
+      `select count(*)::int as rows, min(at)::text as first, max(at)::text as last, count(distinct prediction_id)::int as ids
+       from lockstep.prediction_log where role = 'backfill' and model = 'delay' and as_of < '2001-07-02'`,
+    )
+
+  it('logs past rows as answers of their moments, with rollups by hour, and replaces an earlier run', async () => {
+    for (let run = 0; run < 2; run++) {
+      const { logged: rows, refused, outside, window } = await backfill({ shiftMicros: 10 * day })
+      expect({ rows, refused, outside, window }).toEqual({
+        rows: 144,
+        refused: 0,
+        outside: 0,
+        window: { from: noon + 9.5 * day, to: noon + 10 * day + 3.6e9 },
+      })
+      expect(await logged()).toEqual([{ rows: 144, first: '2001-07-11 00:05:00+00', last: '2001-07-11 12:00:00+00', ids: 144 }])
+      const rollup = await readRollup(world.db, { model: 'delay', from: noon + 9 * day, to: noon + 11 * day })
+      expect({ requests: rollup.requests, rows: rollup.rows, minutes: rollup.coverage.minutes }).toEqual({
+        requests: 144,
+        rows: 144,
+        minutes: 13 * 60,
+      })
+      const [mean] = await world.db.query<{ mean: number }>(
+        `select avg((outputs->>'probabilities')::float8) as mean from lockstep.prediction_log where role = 'backfill' and model = 'delay' and outputs->>'probabilities' <> 'NaN'`,
+      )
+      expect(rollup.columns.get('output:probabilities')?.moments?.mean).toBeCloseTo(mean?.mean ?? Number.NaN, 10)
+    }
+  })
+
+  it('logs the features that the history has', async () => {
+    const options = { model: 'delay', since: noon, until: now, limit: 1000, order: 'random' } as const
+    const { vectors, skipped, examples } = await checkParity(world.db, await loadCatalog(world.db), options)
+    expect([vectors, skipped, examples]).toEqual([144, { definitions: 0, degraded: 0, unreadable: 0 }, []])
+  })
+
+  it('leaves out rows that a server would refuse, that the log no longer keeps or that are not past', async () => {
+    const outside = await backfill({
+      sql: `select airport, at + id * interval '1 day' as at, distance from spine where id < 30 union all select airport, at - interval '40 days', distance from spine where id = 1`,
+    })
+    expect([outside.logged, outside.outside]).toEqual([20, 10])
+    const lacking = await backfill({ sql: `select nullif(airport, 'A3') as airport, at, distance from spine` })
+    expect(lacking.logged + lacking.refused).toBe(144)
+    expect(lacking.refused).toBe(16)
+    const strict = await backfill({ model: 'strict' })
+    expect([strict.logged + strict.refused, strict.refused > 0]).toEqual([144, true])
+  })
+
+  it('refuses an id column that the spine lacks', async () => {
+    const named = { model: 'delay', spine: { sql: 'select airport, at, distance from spine' }, time: 'at', id: 'ids', now }
+    await expect(backfillPredictions(world.db, await loadCatalog(world.db), config, named)).rejects.toThrow(
+      'The spine has no column "ids". Its columns are',
+    )
   })
 })
