@@ -117,7 +117,7 @@ export async function changeModels(
 }
 
 /** What passengers lose: time for a false warning, or more for a delay without one. */
-function minutesLost(probability: number, delay: number): number {
+export function minutesLost(probability: number, delay: number): number {
   const [warned, late] = [probability >= warnFrom, delay > 15]
   if (warned) return late ? 0 : falseWarning
   return late ? lateUnwarned : 0

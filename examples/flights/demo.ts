@@ -14,13 +14,17 @@ import { LockstepError } from '../../kernel/errors.ts'
 import type { Config } from '../../runtime/config.ts'
 import { loadConfig } from '../../runtime/config.ts'
 import { tryPort } from '../../runtime/listen.ts'
+import { makeLackingBaselines } from '../../monitoring/baselines/baseline-job.ts'
+import { loadCatalog } from '../../registry/catalog.ts'
 import { codeSeconds } from '../../registry/keys/dashboard-sessions.ts'
 import { changeModels, changeSteps } from './change-models.ts'
 import type { AskedFlight } from './ask.ts'
 import { askServer, flightsBetween, requestBody } from './ask.ts'
 import { evaluate, juneSpine } from './evaluate.ts'
 import { firstRows } from './first-rows.ts'
+import { writeHistory } from './history.ts'
 import { keepReplaying } from './keep-replaying.ts'
+import { goLive } from './live.ts'
 import { createSteps } from './steps.ts'
 
 // Runs the complete path on real flights: `npm run demo`, or `npm run demo -- --once` to stop when everything is shown.
@@ -29,14 +33,17 @@ import { createSteps } from './steps.ts'
 
 /** The end of the data. */
 const endOfData = '2001-07-01T00:00:00Z'
+/** The flights from then on are asked about while the server is up; those of June before are the history. */
+const startOfLive = '2001-06-27T00:00:00Z'
+const startOfHistory = '2001-06-01T00:00:00Z'
 /** With `--rollout`, the flights from then on are replayed. */
 const startOfReplay = '2001-06-20T06:00:00Z'
 /** With `--rollout`, one flight in so many is loaded: the candidates were trained on them. */
 const rolloutEvery = 20
-/** An event that a reader can push; it lies before the end of the data. */
+/** An event that a reader can push; it lies before the moment that is served. */
 const newAirport = {
   iata: 'ZZZ',
-  listed_at: '2001-06-30T00:00:00Z',
+  listed_at: '2001-06-26T00:00:00Z',
   name: 'Example Field',
   city: 'Example',
   state: 'EX',
@@ -62,7 +69,9 @@ try {
   const { values } = parseArgs({ options: { once: flag, rollout: flag, every: { type: 'string' } } })
   const loaded = loadConfig()
   // the demo prints what the log would say about success
-  const quiet: Config = { ...loaded, logLevel: loaded.logLevel === 'info' ? 'warn' : loaded.logLevel }
+  const logLevel = loaded.logLevel === 'info' ? 'warn' : loaded.logLevel
+  // all predictions are logged, so that each can be judged by its outcome
+  const quiet: Config = { ...loaded, logLevel, logShares: { share: 1, models: new Map<string, number>() } }
   const config = values.rollout ? ofRollout(quiet) : quiet
   const shown = new AbortController()
   const context = createContext(config, terminal, AbortSignal.any([interrupt.signal, shown.signal]))
@@ -81,15 +90,14 @@ try {
 
 /** Versions, rollouts and experiments of an earlier run would be in the way, so each run has a new database. */
 function ofRollout(config: Config): Config {
-  const logShares = { share: 1, models: new Map<string, number>() }
-  return { ...config, postgresUrl: null, redisUrl: null, directory: join(config.directory, 'rollout-demo'), logShares }
+  return { ...config, postgresUrl: null, redisUrl: null, directory: join(config.directory, 'rollout-demo') }
 }
 
 /** @param end ends the work beside the demo when everything is shown; null: the server stays up */
 async function demo(context: Context, every: number, rollout: boolean, end: AbortController | null): Promise<void> {
   const steps = createSteps(context, rollout ? 6 + changeSteps : 6)
   const { step, lockstep, say, elapsedMs } = steps
-  const asOf = rollout ? startOfReplay : endOfData
+  const asOf = rollout ? startOfReplay : startOfLive
   const { config } = context
   const embedded = config.postgresUrl === null
   say(
@@ -121,6 +129,7 @@ async function demo(context: Context, every: number, rollout: boolean, end: Abor
     say(`There are ${count(await rowsOf('flights'))} flights and ${count(await rowsOf('airports'))} airports.`)
   })
 
+  let dataset = ''
   await step('Export a training set', async () => {
     const folder = join(config.directory, 'flights')
     await mkdir(folder, { recursive: true })
@@ -140,27 +149,35 @@ async function demo(context: Context, every: number, rollout: boolean, end: Abor
       '--overwrite',
     )
     say(`\n${await firstRows(out, 4)}\n`)
-    await lockstep('dataset', 'show', (json as { id: string }).id)
+    dataset = (json as { id: string }).id
+    await lockstep('dataset', 'show', dataset)
   })
 
   await step('Materialize the views online', async () => {
-    say(
-      rollout
-        ? 'The last days of June are replayed, so the views begin before them: what lands later waits in the states.'
-        : 'The data end on 1 July 2001, so that is the moment: what lands later waits in the states.',
-    )
+    say('The last days of June are replayed, so the views begin before them: what lands later waits in the states.')
     await lockstep('materialize', '--to', asOf)
   })
 
-  await step('Register the model, and measure it on June', async () => {
-    const pushed = await lockstep('model', 'push', 'delay', here('delay.onnx'))
-    const { version } = pushed.json as { version: number }
-    const { flights, late, auc, seconds } = await evaluate(context, await juneSpine(db), version)
-    say(
-      `Predicted ${count(flights)} flights of June, of which ${count(late)} were late, in ${duration(seconds * 1000)}. The model was trained on January to May.`,
-    )
-    say(`AUC on June: ${auc.toFixed(4)}`)
-  })
+  if (rollout) {
+    await step('Register the model, and measure it on June', async () => {
+      const pushed = await lockstep('model', 'push', 'delay', here('delay.onnx'))
+      const { version } = pushed.json as { version: number }
+      const { flights, late, auc, seconds } = await evaluate(context, await juneSpine(db), version)
+      say(
+        `Predicted ${count(flights)} flights of June, of which ${count(late)} were late, in ${duration(seconds * 1000)}. The model was trained on January to May.`,
+      )
+      say(`AUC on June: ${auc.toFixed(4)}`)
+    })
+  } else {
+    await step('Register the model, and predict June', async () => {
+      await lockstep('apply', here('live-experiment.ts'))
+      const champion = ['--alias', 'champion', '--reason', 'the first version']
+      await lockstep('model', 'push', 'delay', here('delay.onnx'), '--dataset', dataset, ...champion)
+      // a worker makes it within ten minutes
+      await makeLackingBaselines({ db, catalog: () => loadCatalog(db), onFailure: (what, error) => say(`${what}: ${error}`) })
+      await writeHistory(context, steps, { from: Date.parse(startOfHistory), to: Date.parse(startOfLive) })
+    })
+  }
 
   let url = ''
   let stay: Outcome['stay']
@@ -179,6 +196,8 @@ async function demo(context: Context, every: number, rollout: boolean, end: Abor
     const replay = await changeModels(context, steps, { url, from: Date.parse(asOf), here })
     if (end === null) await keepReplaying(context, steps, { replay, here, endMs: Date.parse(endOfData) })
     say(`\nReady after ${duration(elapsedMs())}.`)
+  } else {
+    await goLive(context, steps, { url, from: Date.parse(asOf), endMs: Date.parse(endOfData), here })
   }
   if (end === null) {
     say(invitation(url, asOf, flights))

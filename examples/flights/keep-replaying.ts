@@ -33,7 +33,7 @@ export async function keepReplaying(
   await lockstep('baseline', 'create', `delay@${champion}`)
   const other = champion === 2 ? 1 : 2
   await lockstep('rollout', 'start', `delay@${other}`, '--plan', here('slow-rollout-plan.ts'), '--unit', 'request-id')
-  say('From now on another client asks about the same flights, and sends kilometres where miles belong.')
+  say('From now on another client asks about the same flights, and sends metres where miles belong.')
   const figures = async (): Promise<void> => {
     const catalog = await loadCatalog(db)
     await storeModelFigures(db, catalog, catalog.model('delay'), Date.now() * 1000)

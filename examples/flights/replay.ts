@@ -42,7 +42,7 @@ export interface HourOptions {
   readonly ask?: boolean
   /** Leaves the server as much time as it works: a busy server drops the rows of shadows. */
   readonly calmly?: boolean
-  /** Whether another client asks about each flight as well, and sends kilometres where miles belong. Default: false. */
+  /** Whether another client asks about each flight as well, and sends metres where miles belong. Default: false. */
   readonly wrongUnit?: boolean
 }
 
@@ -55,14 +55,16 @@ export interface ReplayDeps {
   readonly from: number
   /** What came of a flight, as the outcome `lost_minutes` has it. */
   readonly judge: (probability: number, delay: number) => number
+  /** One flight in so many is asked about. Default: each. */
+  readonly every?: number
 }
 
 const hourMs = 3_600_000
-const kilometresPerMile = 1.609
+const metresPerMile = 1609
 /** A server counts as busy for half a second after it was. */
 const calmMs = 600
 
-export function createReplay({ db, url, materialize, from, judge }: ReplayDeps): Replay {
+export function createReplay({ db, url, materialize, from, judge, every = 1 }: ReplayDeps): Replay {
   let [clock, landed] = [from, 0]
   let inTheAir: Asked[] = []
 
@@ -71,6 +73,7 @@ export function createReplay({ db, url, materialize, from, judge }: ReplayDeps):
       `select extract(epoch from date)::float8 * 1000 as departs, extract(epoch from landed_at)::float8 * 1000 as lands,
          coalesce(delay, 0)::float8 as delay, origin, destination, distance
        from flights where date >= timestamp 'epoch' + interval '1 second' * ${ms / 1000} and date < timestamp 'epoch' + interval '1 second' * ${(ms + hourMs) / 1000}
+         and _row % ${every} = 0
        order by date, _row`,
     )
     return rows.map(({ departs, lands, delay, ...entity }) => ({ departs, lands, delay, entity }))
@@ -119,7 +122,7 @@ export function createReplay({ db, url, materialize, from, judge }: ReplayDeps):
       for (const flight of flights) {
         const started = performance.now()
         if (wrongUnit) {
-          const entity = { ...flight.entity, distance: Math.round(flight.entity.distance * kilometresPerMile) }
+          const entity = { ...flight.entity, distance: flight.entity.distance * metresPerMile }
           await post('/v1/predict', { model: 'delay', asOf, entities: [entity] })
         }
         const answer = (await post('/v1/predict', { model: 'delay', asOf, entities: [flight.entity] })) as Answer
