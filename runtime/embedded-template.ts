@@ -86,7 +86,12 @@ function readTemplate(template: string): (Contents & { readonly bytes: Buffer })
     const packed = readFileSync(template)
     const end = packed.indexOf('\n')
     const contents: Contents = JSON.parse(packed.toString('utf8', 0, end))
-    const bytes = zstdDecompressSync(packed.subarray(end + 1))
+    // chunks of the default 16 KB would be copied once more
+    const chunkSize = Math.max(
+      64,
+      contents.files.reduce((sum, file) => sum + file.bytes, 0),
+    )
+    const bytes = zstdDecompressSync(packed.subarray(end + 1), { chunkSize })
     return crc32(bytes) === contents.crc ? { ...contents, bytes } : null
   } catch {
     return null

@@ -18,8 +18,17 @@ const copyPieceBytes = 8 * 1024 * 1024
 
 /**
  * Enough memory to sort a few million rows without files. Cursors are planned for all rows, because all rows are read.
+ * The engine writes zeros to all of `shared_buffers` when it opens. With the default of 128 MB, opening takes twice the
+ * processor time and 112 MB more memory, and a scan of 500,000 rows takes a fifth less.
  */
-const settings = ['work_mem=64MB', 'maintenance_work_mem=128MB', 'max_wal_size=1GB', 'cursor_tuple_fraction=1', 'TimeZone=UTC']
+const settings = [
+  'work_mem=64MB',
+  'maintenance_work_mem=128MB',
+  'shared_buffers=16MB',
+  'max_wal_size=1GB',
+  'cursor_tuple_fraction=1',
+  'TimeZone=UTC',
+]
 
 /**
  * Opens the embedded PostgreSQL in a folder, which is created if it is missing. The folder must have one owner
