@@ -16,9 +16,11 @@ interface Search {
   readonly tab?: string | undefined
   readonly from?: string | undefined
   readonly to?: string | undefined
+  /** The id of a rollout that has ended. */
+  readonly rollout?: string | undefined
 }
 
-const words = ['asOf', 'kind', 'q', 'service', 'entity', 'focus', 'at', 'tab', 'from', 'to'] as const
+const words = ['asOf', 'kind', 'q', 'service', 'entity', 'focus', 'at', 'tab', 'from', 'to', 'rollout'] as const
 
 const rootRoute = createRootRoute({
   component: Layout,

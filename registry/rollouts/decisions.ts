@@ -1,8 +1,9 @@
-import type { Kysely } from 'kysely'
+import type { Kysely, Selectable } from 'kysely'
 import { sql } from 'kysely'
 import type { JsonValue } from '../../kernel/view-spec.ts'
-import type { LockstepTables } from '../../migrations/schema.ts'
+import type { LockstepTables, RolloutDecisionsTable } from '../../migrations/schema.ts'
 import type { Rollout } from './rollout.ts'
+import { rolloutOf } from './rollout.ts'
 
 export const controllerActions = ['advance', 'promote', 'roll back', 'hold', 'not enough evidence'] as const
 /** What the controller decides. */
@@ -113,7 +114,29 @@ export async function readDecisions(kysely: Kysely<LockstepTables>, rollout: num
     .orderBy('id', 'desc')
     .limit(limit)
     .execute()
-  return rows.map((row) => ({
+  return rows.map(decisionOf)
+}
+
+/** A decision with the rollout that it was about; null: the model has no such decision. */
+export async function readDecision(
+  kysely: Kysely<LockstepTables>,
+  model: string,
+  id: string,
+): Promise<{ readonly rollout: Rollout; readonly decision: RolloutDecision } | null> {
+  if (!/^\d{1,18}$/.test(id)) return null
+  const row = await kysely.selectFrom('lockstep.rollout_decisions').selectAll().where('id', '=', id).executeTakeFirst()
+  if (row === undefined) return null
+  const rollout = await kysely
+    .selectFrom('lockstep.rollouts')
+    .selectAll()
+    .where('id', '=', row.rollout)
+    .where('model', '=', model)
+    .executeTakeFirst()
+  return rollout === undefined ? null : { rollout: rolloutOf(rollout), decision: decisionOf(row) }
+}
+
+function decisionOf(row: Selectable<RolloutDecisionsTable>): RolloutDecision {
+  return {
     id: Number(row.id),
     revision: row.revision,
     step: row.step,
@@ -124,5 +147,5 @@ export async function readDecisions(kysely: Kysely<LockstepTables>, rollout: num
     evidence: row.evidence as JsonValue | null,
     shareBefore: row.share_before,
     shareAfter: row.share_after,
-  }))
+  }
 }

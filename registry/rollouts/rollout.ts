@@ -51,6 +51,18 @@ export async function readLastRollout(handle: Kysely<LockstepTables>, model: str
   return row === undefined ? null : rolloutOf(row)
 }
 
+/** The rollouts of a model, newest first. */
+export async function readRollouts(handle: Kysely<LockstepTables>, model: string, limit = 100): Promise<Rollout[]> {
+  const rows = await handle
+    .selectFrom('lockstep.rollouts')
+    .selectAll()
+    .where('model', '=', model)
+    .orderBy('id', 'desc')
+    .limit(limit)
+    .execute()
+  return rows.map(rolloutOf)
+}
+
 export function rolloutOf(row: Selectable<RolloutsTable>): Rollout {
   const { id, model, version, state, share, unit, salt, step, paused, revision, since } = row
   return {

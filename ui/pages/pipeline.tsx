@@ -1,4 +1,4 @@
-import { useParams, useSearch } from '@tanstack/react-router'
+import { useParams } from '@tanstack/react-router'
 import type { ReactElement } from 'react'
 import type { DeadLettersData, PipelineData } from '../../serving/dashboard/contract/pipelines.ts'
 import { useSession } from '../api/session.ts'
@@ -19,7 +19,6 @@ import { LineageLink } from './definition.tsx'
 /** One pipeline: what it promises, how far it is behind, and what it could not answer. */
 export default function PipelinePage(): ReactElement {
   const { id = '' } = useParams({ strict: false })
-  const { asOf } = useSearch({ strict: false })
   const pipeline = useRead<PipelineData>(`pipelines/${encodeURIComponent(id)}`, { everyMs: 5000 })
   const data = pipeline.data?.data
   return (
@@ -31,7 +30,7 @@ export default function PipelinePage(): ReactElement {
       actions={
         <>
           <LineageLink id={data?.pipeline.name ?? id} />
-          {data !== undefined && asOf === undefined && <Acts data={data} />}
+          {data !== undefined && <Acts data={data} />}
         </>
       }
     >

@@ -1,5 +1,5 @@
 import { Modal, Progress } from '@mantine/core'
-import { useParams } from '@tanstack/react-router'
+import { Link, useParams, useSearch } from '@tanstack/react-router'
 import { type ReactElement, useState } from 'react'
 import type { DecisionEvidence, RolloutData } from '../../serving/dashboard/contract/rollout.ts'
 import { useRead } from '../api/use-read.ts'
@@ -8,12 +8,13 @@ import { Badge } from '../parts/badge.tsx'
 import { Chart } from '../parts/chart.tsx'
 import { DataTable } from '../parts/data-table.tsx'
 import { Facts } from '../parts/facts.tsx'
-import { formatNumber } from '../parts/format.ts'
+import { formatMoment, formatNumber } from '../parts/format.ts'
 import { Moment } from '../parts/moment.tsx'
 import { Page } from '../parts/page.tsx'
 import { Panel } from '../parts/panel.tsx'
 import { Empty, Loaded } from '../parts/states.tsx'
 import { ThingLink } from '../parts/thing-link.tsx'
+import { keepMoment } from '../shell/navigation.tsx'
 
 type Rollout = NonNullable<RolloutData['rollout']>
 type Gate = RolloutData['gates'][number]
@@ -21,7 +22,9 @@ type Gate = RolloutData['gates'][number]
 /** A candidate on its way to all requests: its share, its gates, and each decision. */
 export default function RolloutPage(): ReactElement {
   const { id = '' } = useParams({ strict: false })
-  const rollout = useRead<RolloutData>(`rollouts/${encodeURIComponent(id)}`, { everyMs: 5000 })
+  const { rollout: asked } = useSearch({ strict: false })
+  const query = asked === undefined ? '' : `?rollout=${encodeURIComponent(asked)}`
+  const rollout = useRead<RolloutData>(`rollouts/${encodeURIComponent(id)}${query}`, { everyMs: 5000 })
   const data = rollout.data?.data
   const current = data?.rollout ?? null
   return (
@@ -117,7 +120,15 @@ function RolloutParts({ data, id }: { readonly data: RolloutData; readonly id: s
             return (
               <li key={index} data-place={place} aria-current={place === 'current' ? 'step' : undefined}>
                 <strong>{formatNumber(step.share, 'share')}</strong>
-                <span>{place === 'done' ? 'passed' : place === 'current' ? 'now' : `at least ${step.atLeast}`}</span>
+                <span>
+                  {place === 'done'
+                    ? 'passed'
+                    : place === 'current'
+                      ? rollout.state === 'running'
+                        ? 'now'
+                        : rollout.state
+                      : `at least ${step.atLeast}`}
+                </span>
               </li>
             )
           })}
@@ -141,6 +152,7 @@ function RolloutParts({ data, id }: { readonly data: RolloutData; readonly id: s
           ]}
         />
         <Chart chart={traffic} label="Share of the candidate" kind="step" height={130} />
+        <DecisionMarks id={id} decisions={decisions} />
       </Panel>
       <Panel title="Gates" says="Each gate collects evidence until it is decided." ways={{ command: `lockstep rollout show ${model}` }}>
         {gates.length === 0 ? (
@@ -155,14 +167,35 @@ function RolloutParts({ data, id }: { readonly data: RolloutData; readonly id: s
       </Panel>
       <Decisions id={id} decisions={decisions} />
       {others.length > 0 && (
-        <Panel title="Earlier rollouts" flush>
+        <Panel
+          title="Other rollouts"
+          flush
+          says="All rollouts of the model, the newest first."
+          ways={{
+            command: `lockstep rollout show ${model}`,
+            sql: `SELECT * FROM lockstep.rollouts WHERE model = '${model}' ORDER BY id DESC`,
+          }}
+        >
           <DataTable
-            label="Earlier rollouts of the model"
+            label="Other rollouts of the model"
             rows={others}
             rowKey={(other) => other.id}
             columns={[
-              { name: 'Version', cell: ({ version }) => `version ${version}`, by: ({ version }) => version },
+              {
+                name: 'Rollout',
+                cell: ({ id: other, version }) => (
+                  <Link
+                    to="/rollouts/$id"
+                    params={{ id: model }}
+                    search={(before: { asOf?: string }) => ({ ...keepMoment(before), rollout: other })}
+                  >
+                    version {version}
+                  </Link>
+                ),
+                by: ({ version }) => version,
+              },
               { name: 'State', cell: ({ state }) => <Badge state={state} />, by: ({ state }) => state },
+              { name: 'Share', numeric: true, cell: ({ share }) => formatNumber(share, 'share'), by: ({ share }) => share },
               { name: 'Started', cell: ({ startedAt }) => <Moment at={startedAt} />, by: ({ startedAt }) => startedAt },
               { name: 'Ended', wide: true, cell: ({ endedAt }) => <Moment at={endedAt} />, by: ({ endedAt }) => endedAt },
             ]}
@@ -202,13 +235,73 @@ function GateMeter({ gate: { name, verdict, says, progress, evidence, bound } }:
   )
 }
 
-function Decisions({ id, decisions }: { readonly id: string; readonly decisions: RolloutData['decisions'] }): ReactElement {
+interface DecisionsProps {
+  readonly id: string
+  readonly decisions: RolloutData['decisions']
+}
+
+/** A mark for each decision, about where it was made in time. Each opens what it was decided on. */
+function DecisionMarks({ id, decisions }: DecisionsProps): ReactElement | null {
+  const [open, setOpen] = useState<string | null>(null)
+  const marks = decisions.toReversed()
+  const times = marks.map(({ at }) => Date.parse(at))
+  if (marks.length === 0) return null
+  return (
+    <>
+      <ol className="marks" aria-label="Decisions over time">
+        {marks.map(({ id: decision, action, at, hasEvidence, replaysSame }, index) => {
+          const tone = replaysSame === false ? 'bad' : (actionTones[action] ?? 'plain')
+          const text = `${action}, ${formatMoment(at)}${replaysSame === false ? ', decides otherwise now' : ''}`
+          const next = times[index + 1] ?? times[index] ?? 0
+          return (
+            <li key={decision} style={{ flexGrow: Math.max(1, next - (times[index] ?? 0)) }}>
+              <button
+                type="button"
+                data-tone={tone}
+                disabled={!hasEvidence}
+                title={text}
+                aria-label={text}
+                onClick={() => setOpen(decision)}
+              />
+            </li>
+          )
+        })}
+      </ol>
+      <EvidenceDialog id={id} decision={open} close={() => setOpen(null)} />
+    </>
+  )
+}
+
+const actionTones: Readonly<Record<string, 'good' | 'warn' | 'bad'>> = {
+  advance: 'good',
+  promote: 'good',
+  hold: 'warn',
+  pause: 'warn',
+  'roll back': 'bad',
+  abort: 'bad',
+}
+
+function EvidenceDialog({ id, decision, close }: { id: string; decision: string | null; close: () => void }): ReactElement {
+  return (
+    <Modal
+      opened={decision !== null}
+      onClose={close}
+      size="lg"
+      title="Evidence of the decision"
+      closeButtonProps={{ 'aria-label': 'Close' }}
+    >
+      {decision !== null && <Evidence id={id} decision={decision} />}
+    </Modal>
+  )
+}
+
+function Decisions({ id, decisions }: DecisionsProps): ReactElement {
   const [open, setOpen] = useState<string | null>(null)
   return (
     <Panel
       title="Decisions"
       flush
-      says="Each opens what it was decided on, and is decided again from the same."
+      says="Each opens what it was decided on, and is decided again from the same. Of looks that changed nothing, the newest of each kind in a step is kept."
       ways={{ command: `lockstep rollout replay ${id}` }}
     >
       <DataTable
@@ -237,18 +330,15 @@ function Decisions({ id, decisions }: { readonly id: string; readonly decisions:
                 : `${formatNumber(shareBefore, 'share')} → ${formatNumber(shareAfter, 'share')}`,
           },
           { name: 'By', cell: ({ by }) => by },
+          {
+            name: 'Replay',
+            cell: ({ replaysSame }) =>
+              replaysSame === null ? '–' : <Badge state={replaysSame ? 'ok' : 'failed'}>{replaysSame ? 'the same' : 'otherwise'}</Badge>,
+          },
           { name: 'Why', wide: true, cell: ({ reasons }) => reasons.join(' ') },
         ]}
       />
-      <Modal
-        opened={open !== null}
-        onClose={() => setOpen(null)}
-        size="lg"
-        title="Evidence of the decision"
-        closeButtonProps={{ 'aria-label': 'Close' }}
-      >
-        {open !== null && <Evidence id={id} decision={open} />}
-      </Modal>
+      <EvidenceDialog id={id} decision={open} close={() => setOpen(null)} />
     </Panel>
   )
 }

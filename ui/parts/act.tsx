@@ -1,6 +1,7 @@
 import { Button, Modal, TextInput, Textarea } from '@mantine/core'
 import { notifications } from '@mantine/notifications'
 import { useQueryClient } from '@tanstack/react-query'
+import { useSearch } from '@tanstack/react-router'
 import { type FormEvent, type ReactElement, type ReactNode, useState } from 'react'
 import { messageOf } from '../api/message-of.ts'
 import { RequestError, change } from '../api/request.ts'
@@ -27,11 +28,15 @@ interface ActProps {
   readonly done: string
 }
 
-/** A button that changes something, after a dialog that says what, and asks why. Absent where the session may not. */
+/**
+ * A button that changes something, after a dialog that says what, and asks why. Absent where the session may not, and on
+ * pages of a past moment.
+ */
 export function Act({ scope = 'ui:operate', ...props }: ActProps): ReactElement | null {
   const may = useMay(scope)
   const [opened, setOpened] = useState(false)
-  if (!may) return null
+  const { asOf } = useSearch({ strict: false })
+  if (!may || asOf !== undefined) return null
   const { name, title, danger = false } = props
   return (
     <>

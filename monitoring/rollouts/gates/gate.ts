@@ -13,10 +13,19 @@ export type Verdict = (typeof verdicts)[number]
 /** Servers take a change of the routing within a second: what they answer until then may be of the step before. */
 export const takenMicros = 1_000_000
 
+/** Evidence against the candidate as a number, and the number at which the gate says that it is worse. */
+export interface GateMeter {
+  readonly unit: 'evidence' | 'share'
+  readonly value: number
+  readonly bound: number
+}
+
 /** What a gate says, with a sentence for people. */
 export interface GateAnswer {
   readonly verdict: Verdict
   readonly text: string
+  /** Absent: the gate's evidence is no single number. */
+  readonly meter?: GateMeter
 }
 
 /** By what evidence is gathered. */
@@ -61,12 +70,19 @@ export function compareAnswer(
   found: { readonly p: number; readonly seemsWorse: boolean; readonly isProven: boolean; readonly hasSamples: boolean },
   text: string,
 ): GateAnswer {
-  if (found.p <= alpha) return { verdict: onBreach, text: `${text} It is shown to be worse by more than the margin (p ${short(found.p)}).` }
-  if (!found.hasSamples) return { verdict: 'not enough evidence', text: `${text} That is too few.` }
+  const meter = evidenceMeter(found.p, alpha)
+  const answer = (verdict: Verdict, more = ''): GateAnswer => ({ verdict, text: `${text}${more}`, meter })
+  if (found.p <= alpha) return answer(onBreach, ` It is shown to be worse by more than the margin (p ${short(found.p)}).`)
+  if (!found.hasSamples) return answer('not enough evidence', ' That is too few.')
   if (found.seemsWorse)
-    return { verdict: 'hold', text: `${text} It seems to be worse by more than the margin, which is not shown yet (p ${short(found.p)}).` }
-  if (prove && !found.isProven) return { verdict: 'not enough evidence', text: `${text} It is not shown yet to keep the margin.` }
-  return { verdict: 'advance', text }
+    return answer('hold', ` It seems to be worse by more than the margin, which is not shown yet (p ${short(found.p)}).`)
+  if (prove && !found.isProven) return answer('not enough evidence', ' It is not shown yet to keep the margin.')
+  return answer('advance')
+}
+
+/** Of a p-value that is valid at every look: log10(1 / p), which decides at log10(1 / alpha). */
+export function evidenceMeter(p: number, alpha: number): GateMeter {
+  return { unit: 'evidence', value: -Math.log10(Math.min(1, Math.max(p, 1e-30))) + 0, bound: -Math.log10(alpha) }
 }
 
 /** The level of look `k` (from 1) that keeps the chance of any false alarm below alpha: Σ alpha / (k (k + 1)) = alpha. */

@@ -41,6 +41,10 @@ export const load: Gate<'load', LoadEvidence> = {
     if (minutes === 0 || cores === null) return { verdict: 'not enough evidence', text: 'No minute of the step is over and written yet.' }
     const share = refused / Math.max(1, requests + refused)
     const text = `Servers refused ${percent(share)} of the requests because they were busy (${percent(maxRefused)} are allowed), and a process used ${short(cores)} cores${maxCores === undefined ? '' : ` (${maxCores} are allowed)`}.`
-    return { verdict: share > maxRefused || (maxCores !== undefined && cores > maxCores) ? onBreach : 'advance', text }
+    return {
+      verdict: share > maxRefused || (maxCores !== undefined && cores > maxCores) ? onBreach : 'advance',
+      text,
+      meter: { unit: 'share', value: share, bound: maxRefused },
+    }
   },
 }

@@ -47,6 +47,10 @@ export const parity: Gate<'parity', ParityEvidence> = {
     const [worst] = Object.entries(features).toSorted((a, b) => b[1] - a[1])
     const most = worst === undefined ? '' : ` Most often "${worst[0]}" differs. "lockstep parity" shows examples.`
     const text = `${differing} of ${values} feature values in ${vectors} rows of the candidate differ from the history; ${percent(budget)} are allowed.${most}`
-    return { verdict: differing > budget * values ? onBreach : 'advance', text }
+    return {
+      verdict: differing > budget * values ? onBreach : 'advance',
+      text,
+      meter: { unit: 'share', value: differing / values, bound: budget },
+    }
   },
 }

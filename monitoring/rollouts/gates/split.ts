@@ -1,7 +1,7 @@
 import { sampleRatioP } from '../../../statistics/sample-ratio.ts'
 import { loggedUnits } from '../logged-sides.ts'
 import type { Gate } from './gate.ts'
-import { isDue, percent, short } from './gate.ts'
+import { isDue, percent, short, evidenceMeter } from './gate.ts'
 
 interface SplitEvidence {
   readonly at: number
@@ -31,9 +31,10 @@ export const split: Gate<'split', SplitEvidence> = {
     if (share === 0 || share === 1) return { verdict: 'advance', text: 'One version has all units, so there is no split.' }
     const p = Math.min(leastP, pOf(evidence))
     const text = `${candidate} of ${n} units got the candidate, ${percent(candidate / Math.max(1, n))}; its share is ${percent(share)}.`
-    if (p <= alpha) return { verdict: onBreach, text: `${text} That is no accident (p ${short(p)}).` }
+    const meter = evidenceMeter(p, alpha)
+    if (p <= alpha) return { verdict: onBreach, text: `${text} That is no accident (p ${short(p)}).`, meter }
     if (n === 0) return { verdict: 'not enough evidence', text: 'No row was logged. LOCKSTEP_LOG_PREDICTIONS logs a share of them.' }
-    return n < samples ? { verdict: 'not enough evidence', text: `${text} That is too few.` } : { verdict: 'advance', text }
+    return n < samples ? { verdict: 'not enough evidence', text: `${text} That is too few.`, meter } : { verdict: 'advance', text, meter }
   },
 }
 

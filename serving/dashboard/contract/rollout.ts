@@ -11,9 +11,10 @@ const decision = z.object({
   shareBefore: z.number().nullable(),
   shareAfter: z.number().nullable(),
   hasEvidence: z.boolean().describe('Whether it can be replayed'),
+  replaysSame: z.boolean().nullable().describe('Whether its evidence gives the same decision again; null: a person decided'),
 })
 
-/** `GET /ui/api/rollouts/:id`: the running or newest rollout of a model. */
+/** `GET /ui/api/rollouts/:id?rollout=`: a rollout of a model, or the running or newest one. */
 export const rollout = z.object({
   model: z.string(),
   champion: z.number().nullable(),
@@ -50,7 +51,9 @@ export const rollout = z.object({
     }),
   ),
   decisions: z.array(decision),
-  others: z.array(z.object({ id: z.string(), version: z.number(), state: z.string(), startedAt: moment, endedAt: moment.nullable() })),
+  others: z.array(
+    z.object({ id: z.string(), version: z.number(), state: z.string(), share: z.number(), startedAt: moment, endedAt: moment.nullable() }),
+  ),
 })
 export type RolloutData = z.output<typeof rollout>
 

@@ -6,30 +6,39 @@ import { LockstepError, messageOf } from '../../../kernel/errors.ts'
 import { isRecord } from '../../../kernel/is-record.ts'
 import { championAlias } from '../../../registry/model-aliases.ts'
 import { gateTitle } from '../../../registry/rollouts/check-plan.ts'
+import { listModelEvents, maxModelEvents } from '../../../registry/model-events.ts'
 import type { RolloutDecision } from '../../../registry/rollouts/decisions.ts'
-import { controllerActor } from '../../../registry/rollouts/decisions.ts'
+import { controllerActor, readDecision, readDecisions } from '../../../registry/rollouts/decisions.ts'
 import type { Rollout } from '../../../registry/rollouts/rollout.ts'
-import { readRolloutHistory } from '../../../registry/rollouts/rollout-history.ts'
+import { readRollouts } from '../../../registry/rollouts/rollout.ts'
+import type { GateAnswer } from '../../../monitoring/rollouts/gates/gate.ts'
+import type { Series } from '../contract/answer.ts'
 import type { DecisionEvidence, RolloutData } from '../contract/rollout.ts'
 import { decisionEvidence as decisionContract, rollout as rolloutContract } from '../contract/rollout.ts'
 import { percent } from '../models/drift-lines.ts'
 import { modelRevision } from '../models/model-revision.ts'
+import type { Ask } from '../read-model.ts'
 import { readModel } from '../read-model.ts'
+import { rolloutAt } from './rollout-at.ts'
 
-/** The running rollout of a model, or its last one. */
+/** A rollout of a model: the one that is asked for, else the running or the last one. */
 export const rolloutModel = readModel({
   path: '/rollouts/:id',
   scope: 'ui:read',
-  query: z.object({}),
+  query: z.object({ rollout: z.coerce.number().int().min(1).optional() }),
   data: rolloutContract,
-  async read({ db, deps, params, now }) {
+  async read({ db, deps, params, now, isPast, query: { rollout: asked } }) {
     const model = deps.catalog().model(params['id'] ?? '')
-    const { rollout, decisions } = await readRolloutHistory(db.kysely, model.name)
-    const newest = decisions.find((each) => each.by === controllerActor && each.evidence !== null) ?? null
+    const at = new Date(now / 1000)
+    const all = (await readRollouts(db.kysely, model.name)).filter((each) => !isPast || each.startedAt <= at)
+    const chosen = asked === undefined ? (all[0] ?? null) : (all.find(({ id }) => id === asked) ?? null)
+    if (asked !== undefined && chosen === null) throw new LockstepError('NOT_FOUND', `The model "${model.name}" has no rollout ${asked}.`)
+    const known = chosen === null ? null : { rollout: chosen, decisions: await readDecisions(db.kysely, chosen.id) }
+    const { rollout, decisions } = (known !== null && isPast ? rolloutAt(known, at) : known) ?? { rollout: null, decisions: [] }
     const data: RolloutData = {
       model: model.name,
-      champion: model.aliases.get(championAlias)?.version ?? null,
-      pinned: model.pin,
+      champion: isPast ? await championAt(db, model.name, at) : (model.aliases.get(championAlias)?.version ?? null),
+      pinned: isPast ? null : model.pin,
       rollout:
         rollout === null
           ? null
@@ -50,9 +59,9 @@ export const rolloutModel = readModel({
             },
       headline: headlineOf(model.name, rollout, decisions),
       traffic: trafficOf(rollout, decisions, now),
-      gates: rollout?.plan === null || rollout === null ? [] : gatesOf(rollout.plan.gates, newest),
-      decisions: decisions.map(decisionOf),
-      others: [],
+      gates: rollout?.plan === null || rollout === null ? [] : gatesOf(rollout.plan.gates, decisions.filter(isByController)),
+      decisions: decisions.map((decision) => decisionOf(rollout, decision)),
+      others: all.filter((other) => other.id !== rollout?.id).map((other) => otherOf(other, isPast ? at : null)),
     }
     return { data }
   },
@@ -66,16 +75,20 @@ export const decisionModel = readModel({
   data: decisionContract,
   async read({ db, deps, params }) {
     const model = deps.catalog().model(params['id'] ?? '')
-    const { rollout, decisions } = await readRolloutHistory(db.kysely, model.name)
-    const found = decisions.find(({ id }) => String(id) === params['decision'])
-    if (rollout === null || found === undefined)
-      throw new LockstepError('NOT_FOUND', `The rollout of "${model.name}" has no decision "${(params['decision'] ?? '').slice(0, 50)}".`)
-    const data: DecisionEvidence = { decision: decisionOf(found), facts: factsOf(found.evidence), replay: replayOf(rollout, found) }
+    const found = await readDecision(db.kysely, model.name, params['decision'] ?? '')
+    if (found === null)
+      throw new LockstepError('NOT_FOUND', `No rollout of "${model.name}" has a decision "${(params['decision'] ?? '').slice(0, 50)}".`)
+    const { rollout, decision } = found
+    const data: DecisionEvidence = {
+      decision: decisionOf(rollout, decision),
+      facts: factsOf(decision.evidence),
+      replay: replayOf(rollout, decision),
+    }
     return { data }
   },
 })
 
-function decisionOf(decision: RolloutDecision): RolloutData['decisions'][number] {
+function decisionOf(rollout: Rollout | null, decision: RolloutDecision): RolloutData['decisions'][number] {
   const { id, at, step, action, by, reasons, shareBefore, shareAfter, evidence } = decision
   return {
     id: String(id),
@@ -87,7 +100,31 @@ function decisionOf(decision: RolloutDecision): RolloutData['decisions'][number]
     shareBefore,
     shareAfter,
     hasEvidence: evidence !== null && by === controllerActor,
+    replaysSame: rollout === null ? null : (replayOf(rollout, decision)?.isSame ?? null),
   }
+}
+
+function isByController({ by, evidence }: RolloutDecision): boolean {
+  return by === controllerActor && evidence !== null
+}
+
+/** @param at the moment that is shown; null: now */
+function otherOf({ id, version, state, share, startedAt, endedAt }: Rollout, at: Date | null): RolloutData['others'][number] {
+  const hasEnded = endedAt !== null && (at === null || endedAt <= at)
+  return {
+    id: String(id),
+    version,
+    state: hasEnded ? state : 'running',
+    share,
+    startedAt: startedAt.toISOString(),
+    endedAt: hasEnded ? endedAt.toISOString() : null,
+  }
+}
+
+/** The champion of a moment, by the history of the model. */
+async function championAt(db: Ask['db'], model: string, at: Date): Promise<number | null> {
+  const events = await listModelEvents(db, model, maxModelEvents)
+  return events.find((event) => event.alias === championAlias && event.at <= at)?.to ?? null
 }
 
 function headlineOf(model: string, rollout: Rollout | null, decisions: readonly RolloutDecision[]): string {
@@ -126,22 +163,53 @@ function trafficOf(rollout: Rollout | null, decisions: readonly RolloutDecision[
 
 type Gates = NonNullable<Rollout['plan']>['gates']
 
-/** What each gate says of the newest evidence. */
-function gatesOf(gates: Gates, newest: RolloutDecision | null): RolloutData['gates'] {
-  const evidence = newest === null ? null : (newest.evidence as unknown as Evidence) // the controller has stored it
+/** What each gate says of the newest evidence, and how its evidence grew. @param looks of the controller, newest first */
+function gatesOf(gates: Gates, looks: readonly RolloutDecision[]): RolloutData['gates'] {
+  const all = looks.map(({ at, evidence }) => ({ at, evidence: evidence as unknown as Evidence })) // the controller has stored it
   return gates.map((gate, i) => {
-    const own = evidence?.gates[i] ?? null
-    const answer = own === null ? null : judgeGate(gate, own)
+    const answers = all.map(({ at, evidence }) => {
+      const own = evidence.gates[i] ?? null
+      return { at, own, answer: own === null ? null : judgeGate(gate, own) }
+    })
+    const { own = null, answer = null } = answers[0] ?? {}
+    const evidence = all[0]?.evidence
     const verdict = answer?.verdict === 'advance' ? 'passes' : answer?.verdict === 'roll back' ? 'fails' : 'undecided'
     return {
       name: gateTitle(gate),
       verdict,
       says: answer?.text ?? evidence?.failures[i] ?? 'The controller has not looked yet.',
       progress: verdict === 'undecided' ? progressOf(gate, own) : 1,
-      evidence: null,
-      bound: null,
+      ...meterOf(answers),
     }
   })
+}
+
+/** The evidence of a gate at each stored look, with the line at which it decides. */
+function meterOf(
+  answers: readonly { readonly at: Date; readonly answer: GateAnswer | null }[],
+): Pick<RolloutData['gates'][number], 'evidence' | 'bound'> {
+  const points = answers
+    .flatMap(({ at, answer }) => (answer?.meter === undefined ? [] : [{ t: at.getTime(), ...answer.meter }]))
+    .toReversed()
+  const newest = points.at(-1)
+  if (newest === undefined) return { evidence: null, bound: null }
+  const { unit, value, bound } = newest
+  const isShare = unit === 'share'
+  const finding = isShare
+    ? `${percent(value)}; more than ${percent(bound)} stops the rollout.`
+    : `The evidence that the candidate is worse is ${odds(value)} to 1; ${odds(bound)} to 1 shows it.`
+  const series: Series = {
+    label: isShare ? 'share' : 'evidence, log10',
+    unit: isShare ? 'share' : 'value',
+    points: points.map(({ t, value: v }) => ({ t, v })),
+  }
+  return { evidence: { finding, series: [series] }, bound: { value: bound, name: isShare ? 'allowed' : 'shown to be worse' } }
+}
+
+const compact = new Intl.NumberFormat('en', { notation: 'compact', maximumSignificantDigits: 2 })
+
+function odds(log10: number): string {
+  return compact.format(10 ** log10)
 }
 
 /** How many of the samples that a gate needs are there: the fewer of both sides. */

@@ -1,0 +1,115 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { decide } from '../../../monitoring/rollouts/decide.ts'
+import { promoteModel } from '../../../registry/promote.ts'
+import { actOnDecision } from '../../../registry/rollouts/act-on-decision.ts'
+import { startRollout } from '../../../registry/rollouts/change-rollout.ts'
+import type { RolloutData } from '../../../serving/dashboard/contract/rollout.ts'
+import { landingsPipeline, streamingSet } from '../streaming/pipeline-world.ts'
+import type { World } from '../world.ts'
+import { createWorld } from '../world.ts'
+import type { Visitor } from './visitor.ts'
+import { createVisitor } from './visitor.ts'
+
+let world: World
+let ann: Visitor
+beforeAll(async () => {
+  const stream = { kind: 'redis', stream: 'landed', group: 'landings', field: 'data' } as const
+  world = await createWorld('embedded', streamingSet(stream, [landingsPipeline()]))
+  for (const view of ['airport_required', 'airport_delays']) await world.materialize(view)
+  await world.push('delay', 'logistic')
+  await world.push('delay', 'logistic', 'second')
+  const { server, url } = await world.serve()
+  await server.whenReady()
+  ann = createVisitor(url)
+  await ann.login(world.db)
+})
+afterAll(() => world?.close())
+
+const post = (path: string, body: object, ifMatch: string) =>
+  ann.ask(`/ui/api${path}`, { method: 'POST', body, headers: { 'if-match': ifMatch } })
+const dataOf = async (path: string) => (await ann.ask(`/ui/api${path}`)).body.data
+
+describe('a pipeline', () => {
+  const shown = async (query = '') =>
+    (await dataOf(`/pipelines/score${query}`)) as {
+      pipeline: object
+      revision: string
+      throughput: { series: { points: { t: number; v: number | null }[] }[] }
+    }
+
+  it('has its state, rate and lag from what its workers wrote, and as of then', async () => {
+    expect((await shown()).pipeline).toMatchObject({ state: 'no worker', workers: 0, waiting: null, lastError: null })
+    const wrote = async (process: string, minute: string, seen: string, answered: number, failing: string | null) =>
+      await world.db.query(
+        `insert into lockstep.pipeline_minutes values ('score', $1, $2, $3, 1, 0, 40, 3, 1.5, $4, $5, $5, case when $5::text is null then null else $4::timestamptz end)`,
+        [`2001-07-01T${minute}:00Z`, process, answered, `2001-07-01T${seen}Z`, failing],
+      )
+    await wrote('a', '11:57', '11:57:58', 600, null)
+    await wrote('b', '11:58', '11:58:58', 540, 'the sink is down')
+    await wrote('a', '11:59', '11:59:55', 60, null)
+    await expect.poll(async () => (await shown()).pipeline).toMatchObject({ state: 'running', workers: 1, waiting: 40, perSecond: 5 })
+    const { throughput, pipeline } = await shown()
+    expect(pipeline).toMatchObject({ lastError: { text: 'the sink is down', at: '2001-07-01T11:58:58.000Z' }, oldestSeconds: 1.5 })
+    expect(throughput.series[0]?.points.slice(-4).map(({ v }) => v)).toEqual([null, 10, 9, 1])
+    expect((await shown('?asOf=2001-07-01T11:59:10Z')).pipeline).toMatchObject({ state: 'waits', workers: 2 })
+    const { problems } = (await dataOf('/now')) as { problems: { link: { kind: string } }[] }
+    expect(problems.filter(({ link }) => link.kind === 'pipeline')).toEqual([])
+  })
+
+  it('is paused, resumed and replayed by the state that the page shows', async () => {
+    const { revision } = await shown()
+    expect(await post('/pipelines/score/pause', { reason: 'repair' }, revision)).toMatchObject({ status: 200 })
+    expect((await shown()).pipeline).toMatchObject({ state: 'paused' })
+    expect(await post('/pipelines/score/resume', { reason: 'older page' }, revision)).toMatchObject({ status: 412 })
+    expect(await post('/pipelines/score/resume', { reason: 'repaired' }, (await shown()).revision)).toMatchObject({ status: 200 })
+    const from = { from: '2001-07-01T11:00:00Z', reason: 'again' }
+    // this server knows no server of streams
+    const replayed = await post('/pipelines/score/replay', from, (await shown()).revision)
+    expect(replayed.body.error).toMatchObject({ message: expect.stringContaining('LOCKSTEP_STREAM_REDIS_URL') as string })
+    const { records } = (await dataOf('/audit')) as { records: { what: string; reason: string }[] }
+    expect(records.slice(0, 2).map(({ what, reason }) => [what, reason])).toEqual([
+      ['pipeline.resume', 'repaired'],
+      ['pipeline.pause', 'repair'],
+    ])
+  })
+})
+
+describe('a rollout', () => {
+  it('that has ended is listed, opens with its decisions, and is shown as of a moment', async () => {
+    const by = { actor: 'ann' }
+    const gates = [{ kind: 'errors', margin: 0.01, samples: 100 }]
+    const plan = { steps: [{ share: 0.1, atLeast: '1s', samples: 10 }], gates }
+    const answered = (n: number, failed: number) => ({ requests: n, failed, codes: {} })
+    const start = async (version: number) => (await startRollout(world.db, 'delay', { version, plan }, by)).rollout
+    await promoteModel(world.db, 'delay', 1, by)
+    const first = await start(2)
+    const evidence = {
+      micros: 5e6,
+      rows: 300,
+      bypasses: 0,
+      bypassedRows: 0,
+      failures: [null],
+      gates: [{ candidate: answered(300, 60), champion: answered(1200, 1), championOf: 'the same time' }],
+    }
+    if (first.plan === null) throw new Error('The rollout has no plan.')
+    const decided = decide(first.plan, 0, evidence)
+    expect(await actOnDecision(world.db, first, decided, evidence)).toBe(true)
+    const second = await start(2)
+    const data = (await dataOf('/rollouts/delay')) as RolloutData
+    expect([data.rollout?.id, data.others]).toMatchObject([String(second.id), [{ id: String(first.id), state: 'rolled back' }]])
+    const old = (await dataOf(`/rollouts/delay?rollout=${first.id}`)) as RolloutData
+    expect(old).toMatchObject({
+      rollout: { state: 'rolled back' },
+      decisions: [{ action: 'roll back', replaysSame: true }, { action: 'start' }],
+    })
+    const [gate] = old.gates
+    expect(gate?.verdict).toBe('fails')
+    expect(gate?.evidence?.series[0]?.points[0]?.v).toBeGreaterThan(gate?.bound?.value ?? Number.POSITIVE_INFINITY)
+    const replay = (await dataOf(`/rollouts/delay/decisions/${old.decisions[0]?.id}`)) as object
+    expect(replay).toMatchObject({ replay: { isSame: true, action: 'roll back' } })
+    expect(await ann.ask('/ui/api/rollouts/delay?rollout=999')).toMatchObject({ status: 404 })
+    const then = await dataOf(`/rollouts/delay?asOf=${first.startedAt.toISOString()}`)
+    expect(then).toMatchObject({ rollout: { id: String(first.id), state: 'running', share: 0.1 }, others: [] })
+    expect(await dataOf('/rollouts/delay?asOf=2001-07-01T12:00:00Z')).toMatchObject({ rollout: null, others: [] })
+  })
+})

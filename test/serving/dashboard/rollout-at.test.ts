@@ -1,0 +1,55 @@
+import { expect, it } from 'vitest'
+import type { RolloutDecision } from '../../../registry/rollouts/decisions.ts'
+import type { Rollout } from '../../../registry/rollouts/rollout.ts'
+import { rolloutAt } from '../../../serving/dashboard/rollouts/rollout-at.ts'
+
+const at = (minute: number): Date => new Date(Date.UTC(2001, 6, 1, 12, minute))
+const rollout: Rollout = {
+  id: 1,
+  model: 'delay',
+  version: 2,
+  state: 'promoted',
+  share: 1,
+  unit: 'airport',
+  salt: '',
+  plan: null,
+  step: 1,
+  paused: false,
+  revision: 9,
+  since: at(50),
+  startedBy: 'ann',
+  startedAt: at(0),
+  endedAt: at(50),
+}
+const decision = (minute: number, action: RolloutDecision['action'], step: number, shareAfter: number | null): RolloutDecision => ({
+  id: minute,
+  revision: minute,
+  step,
+  at: at(minute),
+  action,
+  by: 'rollout controller',
+  reasons: [],
+  evidence: null,
+  shareBefore: null,
+  shareAfter,
+})
+const decisions = [
+  decision(50, 'promote', 1, null),
+  decision(40, 'hold', 1, 0.5),
+  decision(30, 'resume', 1, 0.5),
+  decision(20, 'pause', 1, 0.5),
+  decision(10, 'advance', 0, 0.5),
+  decision(0, 'start', 0, 0.1),
+]
+
+it.each([
+  [5, { state: 'running', share: 0.1, step: 0, paused: false, since: at(0), endedAt: null }, 1],
+  [15, { state: 'running', share: 0.5, step: 1, paused: false, since: at(10), endedAt: null }, 2],
+  [25, { state: 'running', share: 0.5, step: 1, paused: true, since: at(20), endedAt: null }, 3],
+  [45, { state: 'running', share: 0.5, step: 1, paused: false, since: at(30), endedAt: null }, 5],
+  [55, { state: 'promoted', share: 1, step: 1, paused: false, since: at(50), endedAt: at(50) }, 6],
+])('a rollout at minute %i is what its decisions until then made it', (minute, expected, count) => {
+  const known = rolloutAt({ rollout, decisions }, at(minute))
+  expect(known.rollout).toMatchObject(expected)
+  expect(known.decisions).toHaveLength(count)
+})
