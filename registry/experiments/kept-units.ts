@@ -21,6 +21,8 @@ export function keepsUnits({ spec }: Pick<ExperimentRun, 'spec'>): boolean {
  * @returns variants by unit
  */
 export async function readKeptUnits(db: Pick<Database, 'query'>, run: ExperimentRun, isLate: boolean): Promise<Map<string, string>> {
+  const changes = await db.query('SELECT 1 FROM lockstep.experiment_allocations WHERE experiment_id = $1 LIMIT 1', [run.id])
+  if (changes.length === 0) return new Map()
   const rows = await db.query<{ unit: string; variant: string }>(`${movedUnits} SELECT unit, variant FROM moved LIMIT ${maxKeptUnits}`, [
     ...parametersOf(run, run.slices),
     isLate,
