@@ -4,6 +4,8 @@ export interface KafkaAddress {
   readonly brokers: readonly { readonly host: string; readonly port: number }[]
   readonly sasl: { readonly mechanism: SaslMechanism; readonly username: string; readonly password: string } | null
   readonly tls: boolean
+  /** The file of the authorities whose certificates are trusted, in PEM; null: those that Node trusts. */
+  readonly ca: string | null
 }
 
 const mechanisms = { plain: 'PLAIN', 'scram-sha-256': 'SCRAM-SHA-256', 'scram-sha-512': 'SCRAM-SHA-512' } as const
@@ -12,8 +14,8 @@ export type SaslMechanism = (typeof mechanisms)[keyof typeof mechanisms]
 const defaultPort = 9092
 
 /**
- * Parses `kafka://user:password@host:9092,host:9092?sasl=scram-sha-512`. With `kafkas`, the connections use TLS. With a
- * user, `sasl` is the mechanism; default: `plain`.
+ * Parses `kafka://user:password@host:9092,host:9092?sasl=scram-sha-512`. With `kafkas`, the connections use TLS, and
+ * `ca` may name the file of the authorities to trust. With a user, `sasl` is the mechanism; default: `plain`.
  *
  * @returns null for any other text
  */
@@ -25,8 +27,8 @@ export function parseKafkaUrl(text: string): KafkaAddress | null {
   const hosts = authority.slice(at + 1).split(',')
   const urls = hosts.map((host) => (host === '' ? null : URL.parse(`http://${host}`)))
   if (!urls.every((url) => url !== null)) return null
-  const { sasl, ...unknown } = Object.fromEntries(new URLSearchParams(query))
-  if (Object.keys(unknown).length > 0) return null
+  const { sasl, ca, ...unknown } = Object.fromEntries(new URLSearchParams(query))
+  if (Object.keys(unknown).length > 0 || (ca !== undefined && (scheme !== 'kafkas' || ca === ''))) return null
   const mechanism = Object.entries(mechanisms).find(([name]) => name === (sasl ?? 'plain'))?.[1]
   if (mechanism === undefined) return null
   const [username, ...password] = at < 0 ? [] : authority.slice(0, at).split(':')
@@ -42,6 +44,7 @@ export function parseKafkaUrl(text: string): KafkaAddress | null {
           ? null
           : { mechanism, username: decodeURIComponent(username), password: decodeURIComponent(password.join(':')) },
       tls: scheme === 'kafkas',
+      ca: ca ?? null,
     }
   } catch {
     return null // a "%" that does not start an encoded character

@@ -1,5 +1,6 @@
-import type { BaseOptions } from '@platformatic/kafka'
-import { LockstepError } from '../../kernel/errors.ts'
+import type { Admin, Base, BaseOptions, Consumer, Producer } from '@platformatic/kafka'
+import { readFileSync } from 'node:fs'
+import { LockstepError, messageOf } from '../../kernel/errors.ts'
 import { kafkaServers, parseKafkaUrl } from '../kafka-url.ts'
 
 const connectTimeoutMs = 2_000
@@ -20,8 +21,31 @@ export function kafkaClient(url: string): { readonly server: string; readonly op
       retries: 3,
       retryDelay: 250,
       autocreateTopics: false,
-      ...(address.tls ? { tls: {} } : {}),
+      ...(address.tls ? { tls: address.ca === null ? {} : { ca: certificates(address.ca) } } : {}),
       ...(address.sasl === null ? {} : { sasl: { ...address.sasl } }),
     },
+  }
+}
+
+/**
+ * Lets the errors of a client be those of its calls. Without listeners an error of a connection would end the process,
+ * such as that of a broker that hangs up after it has refused a password.
+ */
+export function quieted<Client extends Admin | Consumer | Producer>(client: Client): Client {
+  const base: Base = client
+  base.on('error', ignore)
+  base.on('client:broker:failed', ({ connection }) => connection.on('error', ignore))
+  return client
+}
+
+function ignore(): void {}
+
+function certificates(file: string): string {
+  try {
+    return readFileSync(file, 'utf8')
+  } catch (cause) {
+    throw new LockstepError('CONFIG_INVALID', `The "ca" in LOCKSTEP_KAFKA_URL cannot be read: ${messageOf(cause)}. Name a file in PEM.`, {
+      cause,
+    })
   }
 }

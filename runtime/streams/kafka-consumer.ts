@@ -5,7 +5,7 @@ import { orTimeout, timedOut, withTimeout } from '../async.ts'
 import { LockstepError } from '../../kernel/errors.ts'
 import type { KafkaStreamSpec } from '../../kernel/stream-spec.ts'
 import { streamName } from '../../kernel/stream-spec.ts'
-import { kafkaClient } from './kafka-client.ts'
+import { kafkaClient, quieted } from './kafka-client.ts'
 import { kafkaReason } from './kafka-reason.ts'
 import type { StreamConsumer, StreamConsumerOptions, StreamLag, StreamMessage } from './stream-consumer.ts'
 
@@ -47,19 +47,20 @@ export function openKafkaConsumer(url: string, spec: KafkaStreamSpec, { redelive
   }
 
   async function join(): Promise<Membership> {
-    const consumer = new Consumer({
-      ...client,
-      groupId: group,
-      sessionTimeout: redeliverMs,
-      rebalanceTimeout: redeliverMs * 2,
-      heartbeatInterval: Math.min(heartbeatMs, Math.ceil(redeliverMs / 4)),
-      autocommit: false,
-    })
+    const consumer = quieted(
+      new Consumer({
+        ...client,
+        groupId: group,
+        sessionTimeout: redeliverMs,
+        rebalanceTimeout: redeliverMs * 2,
+        heartbeatInterval: Math.min(heartbeatMs, Math.ceil(redeliverMs / 4)),
+        autocommit: false,
+      }),
+    )
     let failure: unknown = null
     const fail = (error: unknown): void => {
       failure ??= error
     }
-    // without a listener an error would end the process
     consumer.on('error', fail)
     consumer.on('consumer:heartbeat:stalled', ({ lastError }) => fail(lastError ?? new Error('the group does not answer')))
     try {
@@ -178,7 +179,7 @@ export function openKafkaConsumer(url: string, spec: KafkaStreamSpec, { redelive
       }),
     lag: () =>
       attempt(async (): Promise<StreamLag> => {
-        admin ??= new Admin(client)
+        admin ??= quieted(new Admin(client))
         const { partitionsCount } = await topicOf(admin)
         const indices = Array.from({ length: partitionsCount }, (_, i) => i)
         const bound = async (timestamp: bigint): Promise<Map<number, bigint>> => {

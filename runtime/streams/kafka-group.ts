@@ -4,7 +4,7 @@ import type { KafkaStreamSpec } from '../../kernel/stream-spec.ts'
 import { streamName } from '../../kernel/stream-spec.ts'
 import type { GroupStart } from './group-start.ts'
 import { wrongPosition } from './group-start.ts'
-import { kafkaClient } from './kafka-client.ts'
+import { kafkaClient, quieted } from './kafka-client.ts'
 import { kafkaReason } from './kafka-reason.ts'
 
 /** Commits offsets for a group without members. */
@@ -43,7 +43,7 @@ export async function endKafkaGroup(url: string, spec: KafkaStreamSpec): Promise
 
 async function withAdmin(url: string, spec: KafkaStreamSpec, change: string, action: (admin: Admin) => Promise<void>): Promise<void> {
   const { server, options } = kafkaClient(url)
-  const admin = new Admin(options)
+  const admin = quieted(new Admin(options))
   try {
     await action(admin)
   } catch (cause) {

@@ -9,6 +9,8 @@ export function kafkaReason(error: unknown): string {
   const text = messageOf(first).replace(/\.$/, '')
   if (text.startsWith('Unknown topic')) return noTopic
   if (first instanceof AuthenticationError) return `${text}. Check the user, the password and "sasl" in LOCKSTEP_KAFKA_URL.`
+  if (first instanceof Error && untrusted.test(Reflect.get(first, 'code') as string))
+    return `${text}. The certificate of the brokers is not trusted: name the file of its authority, as "ca" in LOCKSTEP_KAFKA_URL (kafkas://host:9093?ca=/etc/kafka/ca.pem).`
   return `${text}. Check LOCKSTEP_KAFKA_URL, that the brokers run, and that the addresses which they advertise can be reached from here.`
 }
 
@@ -16,6 +18,9 @@ export function kafkaReason(error: unknown): string {
 export function isTooLarge(error: unknown): boolean {
   return error instanceof Error && ['MESSAGE_TOO_LARGE', 'RECORD_LIST_TOO_LARGE'].some((id) => findErrorBy(error, 'apiId', id) !== null)
 }
+
+/** Codes of Node for certificates. */
+const untrusted = /SELF_SIGNED|UNABLE_TO_(VERIFY|GET_ISSUER)|CERT_(HAS_EXPIRED|UNTRUSTED|NOT_YET_VALID)|ALTNAME_INVALID/
 
 const noTopic = 'the topic does not exist. Create it.'
 

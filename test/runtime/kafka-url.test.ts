@@ -11,11 +11,13 @@ describe('the URL of Kafka', () => {
       ],
       sasl: null,
       tls: false,
+      ca: null,
     })
     expect(parseKafkaUrl('kafkas://me:p%40ss:w@a/?sasl=scram-sha-512')).toMatchObject({
       sasl: { mechanism: 'SCRAM-SHA-512', username: 'me', password: 'p@ss:w' },
       tls: true,
     })
+    expect(parseKafkaUrl('kafkas://a?ca=/etc/ca.pem')).toMatchObject({ tls: true, ca: '/etc/ca.pem' })
     expect(parseKafkaUrl('kafkas://me:secret@a')).toMatchObject({ sasl: { mechanism: 'PLAIN' } })
   })
 
@@ -33,6 +35,7 @@ describe('the URL of Kafka', () => {
     'kafka://a?sasl=plain',
     'kafka://me:p@a?sasl=gssapi',
     'kafka://a?acks=all',
+    'kafka://a?ca=/etc/ca.pem',
     'kafka://a/topic',
     'kafka://me:%@a',
   ])('%s is none', (text) => {

@@ -1,26 +1,33 @@
 import { chmod, mkdir, mkdtemp, rename, rm, writeFile } from 'node:fs/promises'
 import type { Server, Socket } from 'node:net'
 import { connect, createServer } from 'node:net'
+import { createServer as createTlsServer } from 'node:tls'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { rootFolder } from '../source-files.ts'
 import { aptInstall, isExecutable, run } from './binaries.ts'
 import { requireDocker, startContainer } from './docker.ts'
 import { type Service, freePort, onFreePort, serverFolder, startServer } from './keeper.ts'
+import type { KafkaSecurity } from './kafka-security.ts'
+import { signIn } from './kafka-security.ts'
 import type { RestartableServer } from './restartable-server.ts'
 import { type Way, firstThatWorks, givenUrl } from './ways.ts'
 
 /** What a broker of ours is known by to its clients, because they reach it through a proxy that can cut them off. */
 const givenPort = 19_092
 
-/** A Kafka broker that one test file may cut off from its clients, and give back with the same data. */
-export async function restartableKafka(): Promise<RestartableServer> {
+/**
+ * A Kafka broker that one test file may cut off from its clients, and give back with the same data.
+ *
+ * @param security what clients must do to reach it; absent: nothing
+ */
+export async function restartableKafka(security?: KafkaSecurity): Promise<RestartableServer> {
   return await onFreePort(async () => {
     const given = process.env['LOCKSTEP_TEST_KAFKA_URL'] ?? ''
     const port = given === '' ? await freePort() : givenPort
     const broker = (await firstThatWorks('Kafka', kafkaWays(port), 1))[0]
     if (broker === undefined) throw new Error('No broker was started.')
-    const proxy = createProxy(port, new URL(broker.url.split(',')[0] ?? ''), given === '' ? 0 : 120_000)
+    const proxy = createProxy(port, new URL(broker.url.split(',')[0] ?? ''), given === '' ? 0 : 120_000, security)
     try {
       await proxy.start()
     } catch (error) {
@@ -163,7 +170,12 @@ function answers(port: number): Promise<void> {
 }
 
 /** Hands connections on to the broker while it is started. It waits for its port while another test has it. */
-function createProxy(port: number, broker: URL, waitMs: number): { start(): Promise<void>; stop(): Promise<void> } {
+function createProxy(
+  port: number,
+  broker: URL,
+  waitMs: number,
+  security?: KafkaSecurity,
+): { start(): Promise<void>; stop(): Promise<void> } {
   const sockets = new Set<Socket>()
   let server: Server | null = null
   const hold = (socket: Socket): Socket => {
@@ -173,12 +185,17 @@ function createProxy(port: number, broker: URL, waitMs: number): { start(): Prom
   }
   const listen = (): Promise<Server> =>
     new Promise((resolve, reject) => {
-      const made = createServer((client) => {
+      const hand = (client: Socket, sent: Buffer): void => {
         const upstream = hold(connect(Number(broker.port === '' ? '9092' : broker.port), broker.hostname))
-        hold(client).pipe(upstream).pipe(client)
+        upstream.write(sent)
+        client.pipe(upstream).pipe(client)
         client.on('close', () => upstream.destroy())
         upstream.on('close', () => client.destroy())
-      })
+      }
+      const made =
+        security === undefined
+          ? createServer((client) => hand(hold(client), Buffer.alloc(0)))
+          : createTlsServer(security.tls, (client) => void signIn(hold(client), security.user).then((sent) => hand(client, sent)))
       made.once('error', reject).listen(port, '127.0.0.1', () => resolve(made))
     })
   return {

@@ -1,0 +1,66 @@
+import { Admin } from '@platformatic/kafka'
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { afterAll, beforeAll, expect, it, vi } from 'vitest'
+import { kafkaClient, quieted } from '../../../runtime/streams/kafka-client.ts'
+import { openConsumer } from '../../../runtime/streams/open-consumer.ts'
+import { openSink } from '../../../runtime/streams/open-sink.ts'
+import { restartableKafka } from '../../services/kafka.ts'
+import type { RestartableServer } from '../../services/restartable-server.ts'
+import { serversAt } from './producers.ts'
+
+const ca = join(import.meta.dirname, '../tls/first.crt')
+const other = join(import.meta.dirname, '../tls/second.crt')
+let server: RestartableServer
+
+/** The URL of the broker for a user. */
+const at = (user: string, query: string): string => `${server.url.replace('kafka://', `kafkas://${user}@`)}?${query}`
+
+beforeAll(async () => {
+  const tls = { cert: await readFile(ca, 'utf8'), key: await readFile(ca.replace('.crt', '.key'), 'utf8') }
+  server = await restartableKafka({ tls, user: { name: 'lockstep', password: 'p@ss' } })
+}, 120_000)
+afterAll(() => server?.remove())
+
+it.each(['plain', 'scram-sha-512'])('reads and writes over TLS, signed in by %s', async (sasl) => {
+  const url = at('lockstep:p%40ss', `sasl=${sasl}&ca=${ca}`)
+  const admin = quieted(new Admin(kafkaClient(url).options))
+  await admin.createTopics({ topics: [sasl], partitions: 1, replicas: 1 })
+  await admin.close()
+  const sink = openSink(serversAt(url), { kind: 'kafka', stream: sasl }, { from: null, redeliverMs: 4_000 })
+  const consumer = openConsumer(serversAt(url), { kind: 'kafka', stream: sasl, group: sasl }, { redeliverMs: 4_000 })
+  try {
+    await sink.produce([{ id: 'a', writtenAs: 'a', input: '0', key: 'k', value: '"a"' }])
+    await vi.waitFor(async () => expect((await consumer.take(1)).map(({ body }) => String(body))).toEqual(['"a"']), 30_000)
+  } finally {
+    await sink.close()
+    await consumer.close()
+  }
+})
+
+it('says what is wrong with a password, a user, a mechanism or a certificate, and no secret', async () => {
+  const said = async (url: string): Promise<string> => {
+    const consumer = openConsumer(serversAt(url), { kind: 'kafka', stream: 's', group: 'g' }, { redeliverMs: 4_000 })
+    try {
+      return await consumer.lag().then(String, (error: Error) => error.message)
+    } finally {
+      await consumer.close()
+    }
+  }
+  const right = 'lockstep:p%40ss'
+  const refused = 'SASL authentication failed. Check the user, the password and "sasl" in LOCKSTEP_KAFKA_URL.'
+  const notTrusted = 'The certificate of the brokers is not trusted: name the file of its authority, as "ca"'
+  for (const [url, reason] of [
+    [at('lockstep:wr0ng', `ca=${ca}`), refused],
+    [at('lockstep:wr0ng', `sasl=scram-sha-512&ca=${ca}`), refused],
+    [at('nobody:wr0ng', `sasl=scram-sha-512&ca=${ca}`), refused],
+    [at(right, `sasl=scram-sha-256&ca=${ca}`), 'the brokers do not know the SASL mechanism.'],
+    [at(right, ''), notTrusted],
+    [at(right, `ca=${other}`), notTrusted],
+    [at(right, 'ca=/nowhere.pem'), 'The "ca" in LOCKSTEP_KAFKA_URL cannot be read: ENOENT'],
+  ] as const) {
+    const message = await said(url)
+    expect(message, url).toContain(reason)
+    expect(message).not.toMatch(/wr0ng|p@ss|p%40ss/)
+  }
+})
