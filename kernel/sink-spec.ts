@@ -25,4 +25,6 @@ export interface KafkaSinkSpec {
   readonly kind: 'kafka'
   /** The topic. */
   readonly stream: string
+  /** Absent: JSON. `avro`: with a schema in a schema registry. */
+  readonly format?: 'avro'
 }

@@ -27,6 +27,8 @@ export interface KafkaStreamSpec {
   readonly stream: string
   /** The consumer group. */
   readonly group: string
+  /** Absent: JSON. `avro`: with the schemas of a schema registry. */
+  readonly format?: 'avro'
 }
 
 const names = { redis: 'Redis stream', nats: 'JetStream stream', kafka: 'Kafka topic' } as const

@@ -13,7 +13,7 @@ const sink = z.discriminatedUnion('kind', [
     windowSeconds: z.int().min(1),
   }),
   z.strictObject({ kind: z.literal('nats'), stream: text, subject: text }),
-  z.strictObject({ kind: z.literal('kafka'), stream: text }),
+  z.strictObject({ kind: z.literal('kafka'), stream: text, format: z.literal('avro').exactOptional() }),
 ]) satisfies z.ZodType<SinkSpec>
 
 /** Streaming inference: the messages of a source's stream, predicted by a model, written to a stream. */
@@ -34,6 +34,6 @@ export const pipelineSpec = z.strictObject({
   /** Whether answers are kept in PostgreSQL, so that a message that comes again gets the same. */
   ledger: z.boolean(),
   /** How often a message is predicted that times out each time. Absent: 5 times. */
-  tries: z.int().min(1).max(100).optional(),
+  tries: z.int().min(1).max(100).exactOptional(),
 })
 export type PipelineSpec = z.output<typeof pipelineSpec>

@@ -177,7 +177,7 @@ const experiment = z.strictObject({
 const stream = z.discriminatedUnion('kind', [
   z.strictObject({ kind: z.literal('redis'), stream: text, field: text, group: text }),
   z.strictObject({ kind: z.literal('nats'), stream: text, subject: text.nullable(), group: text }),
-  z.strictObject({ kind: z.literal('kafka'), stream: text, group: text }),
+  z.strictObject({ kind: z.literal('kafka'), stream: text, group: text, format: z.literal('avro').exactOptional() }),
 ])
 
 /** Every field of a definition set, without fingerprints. */

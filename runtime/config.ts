@@ -33,6 +33,10 @@ export interface Config {
   readonly natsUrl: string | null
   /** The Kafka brokers for source streams; null: none. May hold a password: never print it. */
   readonly kafkaUrl: string | null
+  /** The schema registry of streams in Avro; null: none. May hold a password: never print it. */
+  readonly schemaRegistryUrl: string | null
+  /** The bearer token for the schema registry; null: none. A secret: never print it. */
+  readonly schemaRegistryToken: string | null
   /** How far back rows are re-materialized after a Redis failover, seconds. */
   readonly replaySeconds: number
   /** What every key in Redis starts with. */
@@ -176,6 +180,8 @@ export const variables = z.object({
   LOCKSTEP_STREAM_REDIS_URL: redisUrl.optional(),
   LOCKSTEP_NATS_URL: url(['nats:', 'tls:'], 'nats://user:password@host:4222').optional(),
   LOCKSTEP_KAFKA_URL: kafkaUrl.optional(),
+  LOCKSTEP_SCHEMA_REGISTRY_URL: url(['http:', 'https:'], 'https://user:password@host:8081').optional(),
+  LOCKSTEP_SCHEMA_REGISTRY_TOKEN: z.string().optional(),
   LOCKSTEP_REPLAY_SECONDS: integer(0, maxReplaySeconds).default(3600),
   LOCKSTEP_REDIS_PREFIX: z
     .string()
@@ -402,6 +408,8 @@ function configOf(given: Readonly<Record<string, string>>, origins: ReadonlyMap<
     streamRedisUrl: data.LOCKSTEP_STREAM_REDIS_URL ?? data.LOCKSTEP_REDIS_URL ?? null,
     natsUrl: data.LOCKSTEP_NATS_URL ?? null,
     kafkaUrl: data.LOCKSTEP_KAFKA_URL ?? null,
+    schemaRegistryUrl: data.LOCKSTEP_SCHEMA_REGISTRY_URL ?? null,
+    schemaRegistryToken: data.LOCKSTEP_SCHEMA_REGISTRY_TOKEN ?? null,
     replaySeconds: data.LOCKSTEP_REPLAY_SECONDS,
     redisPrefix: data.LOCKSTEP_REDIS_PREFIX,
     directory: resolve(data.LOCKSTEP_DIR),

@@ -19,6 +19,10 @@ export interface LockstepConfig {
   readonly natsUrl?: string | undefined
   /** The Kafka brokers whose topics feed sources, as `kafka://host:9092,host:9092`. */
   readonly kafkaUrl?: string | undefined
+  /** The schema registry of streams in Avro, as `https://user:password@host:8081`. */
+  readonly schemaRegistryUrl?: string | undefined
+  /** The bearer token for the schema registry. A secret: keep it out of the file. */
+  readonly schemaRegistryToken?: string | undefined
   /** How far back rows are re-materialized after a failover of Redis, seconds. Default: 3600. */
   readonly replaySeconds?: number
   /** The folder of the embedded database and store. Default: `.lockstep`. */

@@ -36,9 +36,18 @@ export const deadLetterRetryCommand: Command = {
       }
     }
 
-    const { futureMicros } = context.config
+    const { config } = context
     const { taken, failed } = await retryDeadLetters(
-      { db, source: (name) => catalog.pushSource(name), fold, futureMicros, clock: () => Date.now() * 1000, by: actorOf(input) },
+      {
+        db,
+        source: (name) => catalog.pushSource(name),
+        streams: catalog.streams,
+        config,
+        fold,
+        futureMicros: config.futureMicros,
+        clock: () => Date.now() * 1000,
+        by: actorOf(input),
+      },
       letters,
     )
     return {

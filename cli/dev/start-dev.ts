@@ -107,6 +107,7 @@ function devConfig(config: Config, directory: string): Config {
     streamRedisUrl: null,
     natsUrl: null,
     kafkaUrl: null,
+    schemaRegistryUrl: null,
     signingKeys: null,
     metricsPort: null,
     auth: isLoopback(config.host) ? 'off' : config.auth,

@@ -10,17 +10,33 @@ export function placeOf({ kind, stream }: Pick<StreamSpec, 'kind' | 'stream'>, m
   return `${kind}:${stream}:${message}`
 }
 
+export interface MessageEventOptions {
+  /** The columns that are taken of a record of Avro. null: of JSON, all members are. */
+  readonly columns?: readonly string[] | null
+  readonly limitBytes?: number
+}
+
 /**
  * The event in a message, as an event reader takes it; one that has no id is known by its place.
  *
  * @param body null: what came is not of the form that holds a message
  * @throws LockstepError `INVALID_EVENT`
  */
-export function messageEvent(body: Uint8Array | null, place: string, limitBytes = Number.POSITIVE_INFINITY): unknown {
-  const json = jsonOf(body, limitBytes)
-  if (typeof json !== 'object' || json === null || Array.isArray(json)) return json
+export function messageEvent(
+  body: Uint8Array | null,
+  place: string,
+  { columns = null, limitBytes = Number.POSITIVE_INFINITY }: MessageEventOptions = {},
+): unknown {
+  const read = jsonOf(body, limitBytes)
+  if (typeof read !== 'object' || read === null || Array.isArray(read)) return read
+  const json = columns === null ? read : projected(read, columns)
   const own: unknown = Reflect.get(json, eventIdField)
   return own === undefined || own === null ? { ...json, [eventIdField]: place } : json
+}
+
+/** Schemas of Avro evolve: columns are found by their names, other fields are left out, and a missing field is null. */
+function projected(read: object, columns: readonly string[]): object {
+  return Object.fromEntries([...columns, eventIdField].map((name): [string, unknown] => [name, Reflect.get(read, name) ?? null]))
 }
 
 function jsonOf(body: Uint8Array | null, limitBytes: number): unknown {

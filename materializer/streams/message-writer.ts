@@ -97,12 +97,14 @@ export function createMessageWriter(
   return async (messages) => {
     table ??= await readEventTable(db, source)
     const read = createEventReader(table, options)
+    const columns = columnsOf(spec, table)
     const receivedAt = clock()
     const events: ReadEvent[] = []
     const letters: DeadLetter[] = []
     for (const message of messages) {
       try {
-        const json = messageEvent(message.body, placeOf(spec, message.id), options.messageLimitBytes)
+        if (message.failure !== undefined) throw message.failure
+        const json = messageEvent(message.body, placeOf(spec, message.id), { columns, limitBytes: options.messageLimitBytes })
         const event = read(json, 0, receivedAt)
         // the reader refuses what is no object
         events.push({ message, json: json as Readonly<Record<string, unknown>>, event })
@@ -113,6 +115,11 @@ export function createMessageWriter(
     const written = await write(events)
     return { ...written, letters: [...letters, ...written.letters] }
   }
+}
+
+/** The columns that are taken of a message; null: all of its members. */
+export function columnsOf(spec: StreamSpec | undefined, { columns }: EventTable): readonly string[] | null {
+  return spec?.kind === 'kafka' && spec.format === 'avro' ? columns.map(({ name }) => name) : null
 }
 
 export function deadLetter({ id, body }: StreamMessage, error: unknown): DeadLetter {

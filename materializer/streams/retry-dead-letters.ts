@@ -1,18 +1,26 @@
 import { LockstepError } from '../../kernel/errors.ts'
+import type { StreamSpec } from '../../kernel/stream-spec.ts'
 import type { SourceSpec } from '../../kernel/view-spec.ts'
 import type { Actor } from '../../runtime/audit.ts'
 import type { Database } from '../../runtime/database.ts'
+import type { StreamServers } from '../../runtime/streams/open-consumer.ts'
+import { avroDecoder } from '../../runtime/streams/open-consumer.ts'
 import { appendEvents } from '../append-events.ts'
 import { createEventReader } from '../event-reader.ts'
 import { readEventTable } from '../event-table.ts'
 import type { KeptLetter } from './dead-letters.ts'
 import { dropDeadLetters, noteFailure } from './dead-letters.ts'
 import { messageEvent } from './message-event.ts'
+import { columnsOf } from './message-writer.ts'
 
 export interface RetryDeadLettersDeps {
   readonly db: Database
   /** @throws LockstepError `UNKNOWN_DEFINITION` */
   readonly source: (name: string) => SourceSpec
+  /** By source. */
+  readonly streams: ReadonlyMap<string, StreamSpec>
+  /** Where the schema registry is. */
+  readonly config: StreamServers
   /** Folds what some transactions wrote to the source into the online states. */
   readonly fold: (source: SourceSpec, xids: readonly number[]) => Promise<void>
   /** How far ahead of now an event may say it happened, microseconds. */
@@ -60,7 +68,7 @@ export async function retryDeadLetters(deps: RetryDeadLettersDeps, letters: read
 
 /** @returns the transactions that wrote its event */
 async function append(
-  { db, source, futureMicros, clock, by }: RetryDeadLettersDeps,
+  { db, source, streams, config, futureMicros, clock, by }: RetryDeadLettersDeps,
   name: string,
   letter: KeptLetter,
 ): Promise<readonly number[]> {
@@ -79,7 +87,11 @@ async function append(
       { details: { reason: 'of_pipeline' } },
     )
   const table = await readEventTable(db, source(name))
-  const event = createEventReader(table, { futureMicros })(messageEvent(body, `${stream}:${message}`), 0, clock())
+  const spec = streams.get(name)
+  const columns = columnsOf(spec, table)
+  // what could be decoded is kept as JSON
+  const json = spec === undefined || columns === null || body?.[0] !== 0 ? body : await avroDecoder(config, spec)(body)
+  const event = createEventReader(table, { futureMicros })(messageEvent(json, `${stream}:${message}`, { columns }), 0, clock())
   const { xid, duplicates } = await appendEvents(db, table, [event], { to: 'both' })
   await dropDeadLetters(db, [id], by, 'dead-letter.retry')
   return [xid, ...duplicates].filter((each) => each !== null)

@@ -3,7 +3,7 @@ import { LockstepError } from '../../kernel/errors.ts'
 import type { KafkaSinkSpec, NatsSinkSpec, RedisSinkSpec, SinkSpec } from '../../kernel/sink-spec.ts'
 import { show } from '../../kernel/value-type.ts'
 import { checkOptions } from './definition.ts'
-import { checkGroup, checkSubject, checkText, checkTopic } from './stream.ts'
+import { checkFormat, checkGroup, checkSubject, checkText, checkTopic } from './stream.ts'
 
 const defaultWindow = '1d'
 
@@ -62,12 +62,15 @@ export function natsSink(body: { readonly stream: string; readonly subject: stri
 /**
  * A Kafka topic on the brokers of `LOCKSTEP_KAFKA_URL` that a pipeline writes to. You create the topic.
  *
+ * @param body.format of the answers: `json`, the default, or `avro`, with a schema that is registered as the subject
+ *   `TOPIC-value` in the schema registry at `LOCKSTEP_SCHEMA_REGISTRY_URL`
  * @example pipeline('score_flights', { …, to: kafkaSink({ topic: 'flights.scored' }) })
  * @throws LockstepError `DEFINITIONS_INVALID`, `INVALID_NAME`
  */
-export function kafkaSink(body: { readonly topic: string }): KafkaSinkSpec {
-  checkOptions(body ?? null, 'A sink of Kafka', ['topic'])
-  return marked({ kind: 'kafka', stream: checkTopic(body.topic) })
+export function kafkaSink(body: { readonly topic: string; readonly format?: 'json' | 'avro' }): KafkaSinkSpec {
+  checkOptions(body ?? null, 'A sink of Kafka', ['topic', 'format'])
+  const stream = checkTopic(body.topic)
+  return marked({ kind: 'kafka', stream, ...(checkFormat(body.format, stream) === 'avro' ? { format: 'avro' } : {}) })
 }
 
 /** A registered symbol, so that two copies of the package recognize each other's sinks. */

@@ -51,17 +51,20 @@ export function natsStream(body: { readonly stream: string; readonly subject?: s
 /**
  * A Kafka topic on the brokers of `LOCKSTEP_KAFKA_URL` that feeds a source. You create the topic.
  *
+ * @param body.format of the messages: `json`, the default, or `avro`, with the schemas of the schema registry at
+ *   `LOCKSTEP_SCHEMA_REGISTRY_URL`
  * @param body.group the consumer group; default: `lockstep_` and the source's name. Two installations of Lockstep that
  *   read the same topic need different groups
  * @example source('landings', { …, stream: kafkaStream({ topic: 'flights.landed' }) })
  * @throws LockstepError `DEFINITIONS_INVALID`, `INVALID_NAME`
  */
-export function kafkaStream(body: { readonly topic: string; readonly group?: string }): StatedStream {
+export function kafkaStream(body: { readonly topic: string; readonly group?: string; readonly format?: 'json' | 'avro' }): StatedStream {
   const topic = checkTopic(body.topic)
   return marked({
     kind: 'kafka',
     stream: topic,
     group: body.group === undefined ? null : checkGroup(body.group, `The group of Kafka topic "${topic}"`),
+    ...(checkFormat(body.format, topic) === 'avro' ? { format: 'avro' } : {}),
   })
 }
 
@@ -113,4 +116,11 @@ export function checkTopic(name: unknown): string {
     'INVALID_NAME',
     `A Kafka topic cannot be called ${show(name)}; a name is 1 to 249 letters, digits, dots, underscores and hyphens.`,
   )
+}
+
+/** The format of the messages of a topic. */
+export function checkFormat(format: unknown, topic: string): 'json' | 'avro' {
+  if (format === undefined || format === 'json') return 'json'
+  if (format === 'avro') return 'avro'
+  throw new LockstepError('DEFINITIONS_INVALID', `The Kafka topic "${topic}" has the format ${show(format)}; write 'json' or 'avro'.`)
 }

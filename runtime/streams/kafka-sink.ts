@@ -3,7 +3,8 @@ import { LockstepError } from '../../kernel/errors.ts'
 import type { KafkaSinkSpec } from '../../kernel/sink-spec.ts'
 import { streamName } from '../../kernel/stream-spec.ts'
 import { orTimeout } from '../async.ts'
-import { kafkaClient } from './kafka-client.ts'
+import type { AvroEncoder } from './avro-encoder.ts'
+import { kafkaClient, quieted } from './kafka-client.ts'
 import { isTooLarge, kafkaReason } from './kafka-reason.ts'
 import type { OutputMessage, StreamSink } from './stream-sink.ts'
 import { idHeader, messageTooLarge } from './stream-sink.ts'
@@ -17,7 +18,7 @@ const maxBatchBytes = 512 * 1024
  * partition, the one that clients of Java choose, too. The brokers drop what this producer repeats within a call; a
  * message that is produced again later is there twice, with the same id.
  */
-export function openKafkaSink(url: string, spec: KafkaSinkSpec): StreamSink {
+export function openKafkaSink(url: string, spec: KafkaSinkSpec, encoder: AvroEncoder | null): StreamSink {
   const { stream: topic } = spec
   const { server, options } = kafkaClient(url)
   let producer: Producer | null = null
@@ -25,11 +26,8 @@ export function openKafkaSink(url: string, spec: KafkaSinkSpec): StreamSink {
   function opened(): Producer {
     if (producer !== null) return producer
     // a new producer asks for its number by -1; the client would ask by 0, which brokers may refuse
-    const made = new Producer({ ...options, idempotent: true, acks: -1, producerId: -1n, producerEpoch: -1 })
-    // without a listener an error would end the process
-    made.on('error', () => undefined)
-    producer = made
-    return made
+    producer = quieted(new Producer({ ...options, idempotent: true, acks: -1, producerId: -1n, producerEpoch: -1 }))
+    return producer
   }
 
   async function attempt<T>(action: () => Promise<T>): Promise<T> {
@@ -52,24 +50,28 @@ export function openKafkaSink(url: string, spec: KafkaSinkSpec): StreamSink {
   }
 
   return {
-    check: () =>
-      attempt(async () => {
+    async check() {
+      await encoder?.check()
+      await attempt(async () => {
         const { topics } = await opened().metadata({ topics: [topic] })
         if (!topics.has(topic)) throw new Error('Unknown topic')
-      }),
-    produce: (messages) =>
-      attempt(async () => {
+      })
+    },
+    async produce(messages) {
+      const encode = encoder === null ? (value: string) => Buffer.from(value) : await encoder.encoder()
+      await attempt(async () => {
         for (const batch of batchesOf(messages))
           await opened().send({
             partitioner: compatibilityPartitioner,
             messages: batch.map(({ id, key, value }) => ({
               topic,
               key: Buffer.from(key),
-              value: Buffer.from(value),
+              value: encode(value),
               headers: new Map([[Buffer.from(idHeader), Buffer.from(id)]]),
             })),
           })
-      }),
+      })
+    },
     close: end,
   }
 }

@@ -1,12 +1,16 @@
 import { LockstepError } from '../../kernel/errors.ts'
 import type { Config } from '../config.ts'
 import type { StreamConsumer, StreamConsumerOptions } from './stream-consumer.ts'
+import type { AvroDecoder } from './avro-consumer.ts'
+import type { SchemaRegistry } from './schema-registry.ts'
+import { openSchemaRegistry } from './schema-registry.ts'
 import { openRedisConsumer } from './redis-consumer.ts'
 import type { StreamSpec } from '../../kernel/stream-spec.ts'
 import { streamName } from '../../kernel/stream-spec.ts'
 
 /** Where the servers of streams are, of each kind. */
-export type StreamServers = Pick<Config, 'streamRedisUrl' | 'natsUrl' | 'kafkaUrl'>
+export type StreamServers = Pick<Config, 'streamRedisUrl' | 'natsUrl' | 'kafkaUrl'> &
+  Partial<Pick<Config, 'schemaRegistryUrl' | 'schemaRegistryToken'>>
 
 /** @throws LockstepError `CONFIG_INVALID` where the configuration does not say where the server is */
 export function openConsumer(config: StreamServers, spec: StreamSpec, options: StreamConsumerOptions): StreamConsumer {
@@ -20,11 +24,41 @@ export function openConsumer(config: StreamServers, spec: StreamSpec, options: S
     case 'kafka': {
       const url = given(config.kafkaUrl, 'LOCKSTEP_KAFKA_URL', spec)
       checkNode(spec)
-      return openLater(async () => (await import('./kafka-consumer.ts')).openKafkaConsumer(url, spec, options))
+      const decoder = spec.format === 'avro' ? avroDecoder(config, spec) : null
+      return openLater(async () => {
+        const consumer = (await import('./kafka-consumer.ts')).openKafkaConsumer(url, spec, options)
+        return decoder === null ? consumer : (await import('./avro-consumer.ts')).openAvroConsumer(consumer, decoder)
+      })
     }
     default:
       return spec satisfies never
   }
+}
+
+/**
+ * Decodes messages in Avro. The library is loaded with the first one.
+ *
+ * @throws LockstepError `CONFIG_INVALID` where the configuration does not say where the registry is
+ */
+export function avroDecoder(config: StreamServers, spec: StreamPlace): AvroDecoder {
+  const registry = registryOf(config, spec)
+  let loading: Promise<AvroDecoder> | null = null
+  return async (body) => {
+    loading ??= import('./avro-consumer.ts').then(({ createAvroDecoder }) => createAvroDecoder(registry))
+    return await (
+      await loading
+    )(body)
+  }
+}
+
+/** The schema registry of a stream. @throws LockstepError `CONFIG_INVALID` where the configuration has none */
+export function registryOf(config: StreamServers, spec: StreamPlace): SchemaRegistry {
+  const url = config.schemaRegistryUrl ?? null
+  if (url !== null) return openSchemaRegistry(url, config.schemaRegistryToken ?? null)
+  throw new LockstepError(
+    'CONFIG_INVALID',
+    `The schema registry of the ${streamName(spec)}, whose messages are Avro, is not configured; set "LOCKSTEP_SCHEMA_REGISTRY_URL".`,
+  )
 }
 
 type StreamPlace = Pick<StreamSpec, 'kind' | 'stream'>

@@ -1,7 +1,8 @@
 import type { SinkSpec } from '../../kernel/sink-spec.ts'
 import type { StreamSpec } from '../../kernel/stream-spec.ts'
 import type { StreamServers } from './open-consumer.ts'
-import { checkNode, given } from './open-consumer.ts'
+import type { AnswerShape } from './avro-answer.ts'
+import { checkNode, given, registryOf } from './open-consumer.ts'
 import { openRedisSink } from './redis-sink.ts'
 import type { StreamSink } from './stream-sink.ts'
 
@@ -10,10 +11,12 @@ export interface SinkOptions {
   readonly from: StreamSpec | null
   /** After how long a message of that stream comes again. */
   readonly redeliverMs: number
+  /** What the messages hold, for a sink in Avro. */
+  readonly answer?: AnswerShape
 }
 
 /** @throws LockstepError `CONFIG_INVALID` where the configuration does not say where the server is */
-export function openSink(config: StreamServers, spec: SinkSpec, { from, redeliverMs }: SinkOptions): StreamSink {
+export function openSink(config: StreamServers, spec: SinkSpec, { from, redeliverMs, answer }: SinkOptions): StreamSink {
   switch (spec.kind) {
     case 'redis':
       return openRedisSink(given(config.streamRedisUrl, 'LOCKSTEP_STREAM_REDIS_URL', spec), spec, from?.kind === 'redis' ? from : null)
@@ -24,7 +27,14 @@ export function openSink(config: StreamServers, spec: SinkSpec, { from, redelive
     case 'kafka': {
       const url = given(config.kafkaUrl, 'LOCKSTEP_KAFKA_URL', spec)
       checkNode(spec)
-      return openLater(async () => (await import('./kafka-sink.ts')).openKafkaSink(url, spec))
+      const registry = spec.format === 'avro' ? registryOf(config, spec) : null
+      return openLater(async () => {
+        const encoder =
+          registry === null || answer === undefined
+            ? null
+            : (await import('./avro-encoder.ts')).createAvroEncoder(registry, `${spec.stream}-value`, answer)
+        return (await import('./kafka-sink.ts')).openKafkaSink(url, spec, encoder)
+      })
     }
     default:
       return spec satisfies never

@@ -1,3 +1,5 @@
+import type { LockstepError } from '../../kernel/errors.ts'
+
 /**
  * A stream of messages that several processes share: each message goes to one of them, and again, to the same or
  * another, for as long as nobody has said that it is done with. One file for each kind of server (`openConsumer` lists
@@ -32,6 +34,8 @@ export interface StreamMessage {
   readonly id: string
   /** null: what came is not of the form that holds a message. */
   readonly body: Uint8Array | null
+  /** Why the message cannot be read, where its body is not of the form that was declared. */
+  readonly failure?: LockstepError
   /** When its server got it, epoch milliseconds. */
   readonly atMs: number
 }

@@ -122,7 +122,8 @@ function start(
       await foldTransactions(predicting.database(), predicting.store(), readers, xids, { onTooLarge })
     }
     const { context } = predicting
-    const sink = openSink(config, pipeline.sink, { from: stream, redeliverMs })
+    const answer = { pipeline: name, key: pipeline.key, outputs: catalog.model(pipeline.model).spec.output }
+    const sink = openSink(config, pipeline.sink, { from: stream, redeliverMs, answer })
     try {
       const consumer = openConsumer(config, stream, { redeliverMs })
       try {

@@ -7,6 +7,7 @@ import { consumeStreams } from '../../../materializer/streams/consume-streams.ts
 import { countDeadLetters } from '../../../materializer/streams/dead-letters.ts'
 import { streamStatus } from '../../../materializer/streams/stream-status.ts'
 import { loadCatalog } from '../../../registry/catalog.ts'
+import type { StreamServers } from '../../../runtime/streams/open-consumer.ts'
 import { openConsumer } from '../../../runtime/streams/open-consumer.ts'
 import type { Producer } from '../../runtime/streams/producers.ts'
 import { serversAt } from '../../runtime/streams/producers.ts'
@@ -19,10 +20,23 @@ const event = (user: string, amount: unknown, id?: string): string =>
 export interface ContractOptions {
   /** Also what does not depend on the kind of stream. */
   readonly whole?: boolean
+  /** More tests. */
+  readonly more?: (tools: ConsumeTools) => void
+}
+
+export interface ConsumeTools {
+  producer(): Producer
+  world(): ClicksWorld
+  /** The stream of the present test. */
+  stream(): string
+  /** Reads the streams of the world until the end of the test. */
+  consume(config?: Partial<StreamServers>): Counts
+  rows(): Promise<number>
+  drained(): Promise<void>
 }
 
 /** The contract for the messages of a stream of any kind. */
-export function consumeContract(title: string, startProducer: () => Promise<Producer>, { whole = true }: ContractOptions = {}): void {
+export function consumeContract(title: string, startProducer: () => Promise<Producer>, { whole = true, more }: ContractOptions = {}): void {
   describe(`the events of a ${title} stream`, { timeout: 60_000 }, () => {
     let producer: Producer
     let world: ClicksWorld
@@ -48,7 +62,7 @@ export function consumeContract(title: string, startProducer: () => Promise<Prod
     const general: (name: string, test: () => Promise<void>) => void = whole ? it : () => undefined
     const at = () => serversAt(producer.server.url)
 
-    function consume(): Counts {
+    function consume(servers: Partial<StreamServers> = {}): Counts {
       const { counts, metrics } = countingMetrics()
       const stopped = new AbortController()
       const done = consumeStreams(
@@ -56,7 +70,7 @@ export function consumeContract(title: string, startProducer: () => Promise<Prod
           db: world.db,
           store: world.store,
           catalog: () => loadCatalog(world.db),
-          config: { ...at(), bodyLimitBytes: 1024, futureMicros: 600_000_000 },
+          config: { ...at(), ...servers, bodyLimitBytes: 1024, futureMicros: 600_000_000 },
           log: quietLog,
           metrics,
           clock: () => Date.now() * 1000,
@@ -208,6 +222,15 @@ export function consumeContract(title: string, startProducer: () => Promise<Prod
       await producer.send(stream, [event('a', 4)])
       await new Promise((resolve) => setTimeout(resolve, 500))
       expect(await rows()).toBe(2)
+    })
+
+    more?.({
+      producer: () => producer,
+      world: () => world,
+      stream: () => stream,
+      consume,
+      rows,
+      drained: async () => void (await drained()),
     })
   })
 }

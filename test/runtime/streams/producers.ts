@@ -25,7 +25,7 @@ export interface Producer {
   readonly redeliverMs: number
   /** Makes the stream, where it has to be made. */
   make(stream: string): Promise<void>
-  send(stream: string, bodies: readonly string[]): Promise<void>
+  send(stream: string, bodies: readonly (string | Buffer)[]): Promise<void>
   remove(stream: string): Promise<void>
   /** Where a sink writes so that `read` finds it. */
   sink(stream: string): SinkSpec

@@ -8,6 +8,7 @@ import { isTooLarge } from '../../../runtime/streams/kafka-reason.ts'
 import { openConsumer } from '../../../runtime/streams/open-consumer.ts'
 import { openSink } from '../../../runtime/streams/open-sink.ts'
 import type { OutputMessage, StreamSink } from '../../../runtime/streams/stream-sink.ts'
+import { testSchemaRegistry } from '../../services/schema-registry.ts'
 import type { Producer, Written } from './producers.ts'
 import { kafkaProducer, natsProducer, redisProducer, serversAt } from './producers.ts'
 
@@ -252,6 +253,36 @@ sinkContract(
 
 sinkContract('a Kafka topic', { start: kafkaProducer, knows: false, setting: 'LOCKSTEP_KAFKA_URL', limit: null }, (tools) => {
   reportsMissing(tools)
+
+  it('writes answers in Avro, by a schema that it registers', async () => {
+    const { producer, track } = tools
+    const registry = await testSchemaRegistry()
+    try {
+      await producer().make('in_avro')
+      const servers = { ...serversAt(producer().server.url), schemaRegistryUrl: registry.url }
+      const outputs = [{ name: 'p', type: { kind: 'float32' } as const }]
+      const answer = { pipeline: 'score', key: ['card'], outputs }
+      const sink = track(openSink(servers, { kind: 'kafka', stream: 'in_avro', format: 'avro' }, { from: null, redeliverMs: 1, answer }))
+      registry.refuse(409, 'they differ')
+      await expect(sink.check()).rejects.toMatchObject({
+        code: 'CONFIG_INVALID',
+        message: expect.stringContaining('does not take the schema of "in_avro-value": they differ.') as string,
+      })
+      registry.refuse(0, '')
+      await sink.check()
+      const sent = { id: 'a', pipeline: 'score', key: { card: 'c' }, model: 'm', version: 1, role: 'champion', asOf: '2026-03-01T10:26:00Z', predictionId: 'p/0', prediction: { p: 0.25 } } // prettier-ignore
+      await sink.produce([message('a', { value: JSON.stringify(sent) })])
+      const consumer = openConsumer(servers, { kind: 'kafka', stream: 'in_avro', group: 'avro', format: 'avro' }, { redeliverMs: 4_000 })
+      const got: unknown[] = []
+      await vi.waitFor(async () => {
+        got.push(...(await consumer.take(1)).map(({ body }) => JSON.parse(String(body)) as unknown))
+        expect(got).toEqual([{ ...sent, experiment: null, variant: null, outputStatuses: null }])
+      }, 30_000)
+      await consumer.close()
+    } finally {
+      await registry.stop()
+    }
+  })
 
   it('knows the errors of brokers that refuse a size', () => {
     const refused = (code: string): Error => new MultipleErrors('Cannot produce.', [new ProtocolError(code)])
