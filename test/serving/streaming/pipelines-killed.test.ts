@@ -2,6 +2,7 @@ import type { ChildProcess } from 'node:child_process'
 import { fork } from 'node:child_process'
 import { once } from 'node:events'
 import { join } from 'node:path'
+import { Redis } from 'ioredis'
 import { afterAll, beforeAll, expect, it, vi } from 'vitest'
 import { readDeadLetters } from '../../../materializer/streams/dead-letters.ts'
 import { applyChanges } from '../../../registry/apply.ts'
@@ -11,12 +12,20 @@ import type { PipelineSpec } from '../../../registry/pipeline-spec.ts'
 import { unknownActor } from '../../../runtime/audit.ts'
 import { pausePipeline, replayPipeline, resumePipeline } from '../../../serving/streaming/pipeline-state.ts'
 import { pipelineLag } from '../../../serving/streaming/pipeline-status.ts'
+import { seeded } from '../../parity/fire/fire-events.ts'
 import type { Producer, Written } from '../../runtime/streams/producers.ts'
 import { kafkaProducer, natsProducer, redisProducer } from '../../runtime/streams/producers.ts'
 import { declared, servingSet } from '../definitions.ts'
 import type { World } from '../world.ts'
 import { createWorld } from '../world.ts'
 import { landing, landingsPipeline } from './pipeline-world.ts'
+
+// Pipelines from each kind of stream to each, whose processes are killed, while servers go away or are slow, and some
+// messages are poison. `npm run kill-pipelines` has 111,200 messages in each stream, so a million answers.
+
+const messages = Number(process.env['LOCKSTEP_TEST_PIPELINE_MESSAGES'] ?? 500)
+const kills = Number(process.env['LOCKSTEP_TEST_PIPELINE_KILLS'] ?? 2)
+const random = seeded(Number(process.env['LOCKSTEP_TEST_CHAOS_SEED'] ?? 7))
 
 const kinds = ['redis', 'nats', 'kafka'] as const
 type Kind = (typeof kinds)[number]
@@ -97,30 +106,56 @@ const ids = (written: readonly Written[]): Set<string> => new Set(written.map(({
 const rows = (from: number, count: number): string[] => Array.from({ length: count }, (_, i) => landing(`A${from + i}`, from + i + 1))
 
 /** What a sink has, once it has answers to so many messages. */
-const answered = (from: Kind, to: Kind, count: number): Promise<Written[]> =>
-  producers[to].read(`out_${from}_${to}`, (all) => ids(all).size >= count)
+function answered(from: Kind, to: Kind, count: number): Promise<Written[]> {
+  const seen = new Set<string>()
+  let at = 0
+  return producers[to].read(`out_${from}_${to}`, (all) => {
+    for (; at < all.length; at++) seen.add((all[at] as Written).id)
+    return seen.size >= count
+  })
+}
+
+/** What happens to the servers of streams while a process is gone, in turn. */
+const strikes: readonly (() => Promise<void>)[] = [
+  async () => {
+    await producers.nats.server.stop()
+    await producers.nats.server.start()
+  },
+  // slow: what it is sent is read, and answered later
+  async () => {
+    const redis = new Redis(producers.redis.server.url)
+    await redis.client('PAUSE', 2_000)
+    redis.disconnect()
+  },
+  async () => {
+    await producers.kafka.server.stop()
+    await producers.kafka.server.start()
+  },
+]
 
 it(
   'answers every message though processes are killed and a server is away, once where that is promised',
-  { timeout: 240_000 },
+  { timeout: 240_000 + messages * 100 },
   async () => {
-    const [first, second] = await Promise.all([startProcess(), startProcess()])
+    const processes = await Promise.all([startProcess(), startProcess()])
+    const share = Math.floor(messages / (kills + 1))
     let sent = 0
     const send = async (count: number): Promise<void> => {
       await Promise.all(kinds.map((kind) => producers[kind].send(`in_${kind}`, rows(sent, count))))
       sent += count
     }
-    await send(200)
-    await answered('redis', 'redis', 20)
-    await end(first, 'SIGKILL')
-    await send(200)
-    const third = await startProcess()
-    await answered('nats', 'kafka', 220)
-    await end(second, 'SIGKILL')
-    await producers.nats.server.stop()
-    await producers.redis.send('in_redis', ['poison'])
-    await producers.nats.server.start()
-    await send(100)
+    for (let kill = 0; kill < kills; kill++) {
+      const before = sent
+      await send(share)
+      const [from, to] = pairs[Math.floor(random() * pairs.length)] as (typeof pairs)[number]
+      await answered(from, to, before + Math.ceil(share * random()))
+      await end(processes.shift() as ChildProcess, 'SIGKILL')
+      await producers.redis.send('in_redis', [`poison ${kill}`])
+      await strikes[kill % strikes.length]?.()
+      processes.push(await startProcess())
+    }
+    await end(processes.shift() as ChildProcess, 'SIGKILL')
+    await send(messages - sent)
     for (const [from, to] of pairs) {
       const written = await answered(from, to, sent)
       expect(ids(written).size, `${from} to ${to}`).toBe(sent)
@@ -130,8 +165,11 @@ it(
       expect(new Set(airports).size).toBe(sent)
     }
 
-    // three pipelines have read it
-    expect(await readDeadLetters(world.db, {})).toMatchObject([{ source: 'landings_redis', reason: 'not_json' }])
+    // three pipelines have read each
+    const letters = await readDeadLetters(world.db, {})
+    expect(letters.map(({ source, reason }) => [source, reason])).toEqual(
+      Array.from({ length: kills }, () => ['landings_redis', 'not_json']),
+    )
 
     // paused, it leaves what comes; resumed, it goes on
     const config = { streamRedisUrl: producers.redis.server.url, natsUrl: producers.nats.server.url, kafkaUrl: producers.kafka.server.url }
@@ -162,7 +200,7 @@ it(
     ).rejects.toThrow('"x" is not a position in the JetStream stream "in_nats"')
 
     const began = performance.now()
-    await end(third, 'SIGTERM')
+    await end(processes.shift() as ChildProcess, 'SIGTERM')
     expect(performance.now() - began).toBeLessThan(10_000)
   },
 )
