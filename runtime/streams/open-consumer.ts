@@ -66,12 +66,19 @@ type StreamPlace = Pick<StreamSpec, 'kind' | 'stream'>
 /** A consumer whose client is loaded when it is first used: few processes read streams of NATS or Kafka. */
 function openLater(open: () => Promise<StreamConsumer>): StreamConsumer {
   let opening: Promise<StreamConsumer> | null = null
-  const opened = (): Promise<StreamConsumer> => (opening ??= open())
+  const opened = (): Promise<StreamConsumer> => {
+    // the next call tries again
+    opening ??= open().catch((error: unknown) => {
+      opening = null
+      throw error
+    })
+    return opening
+  }
   return {
     take: async (limit) => await (await opened()).take(limit),
     acknowledge: async (messages) => await (await opened()).acknowledge(messages),
     lag: async () => await (await opened()).lag(),
-    close: async () => await (await opening)?.close(),
+    close: async () => await (await opening?.catch(() => null))?.close(),
   }
 }
 

@@ -44,10 +44,17 @@ export function openSink(config: StreamServers, spec: SinkSpec, { from, redelive
 /** A sink whose client is loaded when it is first used. */
 function openLater(open: () => Promise<StreamSink>): StreamSink {
   let opening: Promise<StreamSink> | null = null
-  const opened = (): Promise<StreamSink> => (opening ??= open())
+  const opened = (): Promise<StreamSink> => {
+    // the next call tries again
+    opening ??= open().catch((error: unknown) => {
+      opening = null
+      throw error
+    })
+    return opening
+  }
   return {
     check: async () => await (await opened()).check(),
     produce: async (messages) => await (await opened()).produce(messages),
-    close: async () => await (await opening)?.close(),
+    close: async () => await (await opening?.catch(() => null))?.close(),
   }
 }

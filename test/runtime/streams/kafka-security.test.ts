@@ -54,7 +54,10 @@ it('says what is wrong with a password, a user, a mechanism or a certificate, an
     [at('lockstep:wr0ng', `ca=${ca}`), refused],
     [at('lockstep:wr0ng', `sasl=scram-sha-512&ca=${ca}`), refused],
     [at('nobody:wr0ng', `sasl=scram-sha-512&ca=${ca}`), refused],
-    [at(right, `sasl=scram-sha-256&ca=${ca}`), 'the brokers do not know the SASL mechanism.'],
+    [
+      at(right, `sasl=scram-sha-256&ca=${ca}`),
+      'Cannot find a suitable SASL mechanism. Check the user, the password and "sasl" in LOCKSTEP_KAFKA_URL.',
+    ],
     [at(right, ''), notTrusted],
     [at(right, `ca=${other}`), notTrusted],
     [at(right, 'ca=/nowhere.pem'), 'The "ca" in LOCKSTEP_KAFKA_URL cannot be read: ENOENT'],
