@@ -5,6 +5,7 @@ import { backfills } from '../materializer/backfill.ts'
 import { housekeeping } from '../materializer/housekeeping.ts'
 import { reconcileViews } from '../materializer/reconcile-loop.ts'
 import type { MaterializeResult } from '../materializer/materialize.ts'
+import { sourceSyncs } from '../materializer/sync-source.ts'
 import { scheduledRuns } from '../materializer/scheduled-runs.ts'
 import type { RollupDays } from '../monitoring/rollups/merge-rollups.ts'
 import { mergeRollupsJobs } from '../monitoring/rollups/merge-rollups.ts'
@@ -35,7 +36,7 @@ import { jobKinds, workerTools } from './worker-tools.ts'
 export interface ViewsWork {
   /** Keeps the online views current, until the signal. */
   keep(signal: AbortSignal): Promise<void>
-  /** Backfills, scheduled runs, housekeeping, baselines, merges of rollups, analyses of experiments and figures of models. */
+  /** Backfills, scheduled runs, syncs of sources, housekeeping, baselines, merges of rollups, analyses of experiments and figures of models. */
   readonly kinds: readonly JobKind[]
 }
 
@@ -68,6 +69,7 @@ export function viewsWork(
       backfills(tools, tools.view, { onTooLarge, now: all.clock }),
       scheduledRuns(all, tools.view, onRun, tools.replayMs),
       housekeeping(all),
+      sourceSyncs(tools),
       baselines({
         ...tools,
         onFailure: (version, error) => log.warn({ version, error }, 'the baseline of a model version cannot be made'),

@@ -2,6 +2,7 @@ import type { ServicePlan } from '../kernel/service-plan.ts'
 import type { ViewPlan } from '../kernel/view-plan.ts'
 import { backfillKind } from '../materializer/backfill-spec.ts'
 import { housekeepingKind } from '../materializer/housekeeping.ts'
+import { sourceSyncKind } from '../materializer/sync-source.ts'
 import { scheduledRunKind } from '../materializer/scheduled-runs.ts'
 import { baselineKind } from '../monitoring/baselines/baseline-job.ts'
 import { mergeRollupsKind } from '../monitoring/rollups/merge-rollups.ts'
@@ -32,6 +33,7 @@ export const jobKinds = [
   exportKind,
   batchKind,
   scheduledBatchKind,
+  sourceSyncKind,
   baselineKind,
   mergeRollupsKind,
   monitorKind,

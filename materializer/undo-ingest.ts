@@ -81,6 +81,7 @@ export async function undoIngest(
     await transaction.updateTable('lockstep.ingests').set({ undoing_at: new Date() }).where('id', '=', id).execute()
     const deleted = await deleteWhere({ kysely: transaction }, load.relation, `"_xid" = '${load.xid}'::xid8`, readers)
     if (deleted.rows > Number(load.rows)) throw numberedTwice(id, load.relation, deleted.rows - Number(load.rows))
+    await transaction.deleteFrom('lockstep.source_files').where('load', '=', id).execute()
     const before = { load: Number(id), rows: deleted.rows }
     await recordAudit({ kysely: transaction }, options.by ?? unknownActor, { action: 'ingest.undo', subject: load.source, before })
     return deleted

@@ -38,6 +38,7 @@ import * as experimentAllocations from './0036-experiment-allocations.ts'
 import * as modelFigures from './0037-model-figures.ts'
 import * as parityHours from './0038-parity-hours.ts'
 import * as pipelineMinutes from './0039-pipeline-minutes.ts'
+import * as sourceFiles from './0040-source-files.ts'
 
 /**
  * Every migration, in order. Append-only: each has already run on some database, so it is never edited, renamed or
@@ -83,4 +84,5 @@ export const migrations: Readonly<Record<string, Migration>> = {
   '0037-model-figures': modelFigures,
   '0038-parity-hours': parityHours,
   '0039-pipeline-minutes': pipelineMinutes,
+  '0040-source-files': sourceFiles,
 }

@@ -9,6 +9,7 @@ import type {
 } from './alert-tables.ts'
 import type { ModelFiguresTable, ParityHoursTable, UiCodesTable, UiSessionsTable } from './dashboard-tables.ts'
 import type { PipelineAnswersTable, PipelineMinutesTable, PipelinesTable } from './pipeline-tables.ts'
+import type { IngestsTable, SourceFilesTable } from './load-tables.ts'
 import type { BaselinesTable, MergedRollupsTable, RollupsTable } from './rollup-tables.ts'
 import type {
   ExperimentAllocationsTable,
@@ -50,6 +51,7 @@ export interface LockstepTables {
   'lockstep.online_primaries': OnlinePrimariesTable
   'lockstep.stream_dead_letters': StreamDeadLettersTable
   'lockstep.ingests': IngestsTable
+  'lockstep.source_files': SourceFilesTable
   'lockstep.api_keys': ApiKeysTable
   'lockstep.api_key_state': ApiKeyStateTable
   'lockstep.audit_log': AuditLogTable
@@ -398,28 +400,6 @@ export interface StreamDeadLettersTable {
 }
 
 /** A file that was loaded into the table of a source in one transaction. Its rows hold that transaction in `_xid`. */
-export interface IngestsTable {
-  id: Generated<string>
-  source: string
-  /** The table, quoted, with its schema. */
-  relation: string
-  path: string
-  sha256: string
-  every: number
-  /** Whether the load was allowed although the same file was loaded before. */
-  again: boolean
-  /** The columns that identify a row; empty: none. */
-  key: string[]
-  rows: string
-  /** Rows that were not loaded, because their keys existed already. */
-  already: string
-  xid: string
-  actor: string
-  at: Generated<Date>
-  /** The rows are deleted, and the states are not rebuilt yet. */
-  undoing_at: Date | null
-  undone_at: Date | null
-}
 
 export interface ApiKeysTable {
   id: string

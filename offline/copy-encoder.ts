@@ -82,7 +82,7 @@ export function createCopyEncoder(path: string, columns: readonly CopyColumn[]):
         throw found.error
       }
     } catch (error) {
-      throw inRow(error, path, batch.firstRow + row, columns[field]?.from.name ?? '')
+      throw inRow(error, path, batch.rowNumbers?.[row] ?? batch.firstRow + row, columns[field]?.from.name ?? '')
     }
   }
 

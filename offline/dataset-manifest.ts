@@ -14,6 +14,7 @@ import type { DatasetFormat, WrittenFile } from './files/dataset-writer.ts'
 import { isStoredObject } from '../runtime/storage/object-store.ts'
 import { openSink } from '../runtime/files/open-sink.ts'
 import type { SealedFile } from '../runtime/files/place-files.ts'
+import type { ReadFiles } from './source-files/stored-files.ts'
 import type { SpineOrder } from './spine/query-order.ts'
 import type { SpineSample } from './spine/sample-spine.ts'
 import type { SpineInput } from './spine/spine.ts'
@@ -73,6 +74,8 @@ export interface DatasetManifest {
     readonly heldBackRows: Readonly<Record<string, number>>
     /** Rows with a NULL in their key, by source. */
     readonly droppedRows: Readonly<Record<string, number>>
+    /** The Parquet files behind the rows of sources that such files feed. Absent: there are none. */
+    readonly files?: readonly ReadFiles[]
   }
   /** What could not be checked for leaks of labels, a sentence each. Absent in what an earlier version wrote. */
   readonly unchecked?: readonly string[]
@@ -144,6 +147,7 @@ export function manifestOf(
   recipe: DatasetRecipe,
   built: Omit<BuiltDataset<WrittenFile & { readonly path: string }>, 'profile'>,
   unchecked: readonly string[],
+  files: readonly ReadFiles[],
 ): DatasetManifest {
   const [file, ...otherFiles] = built.files.map(({ path, part, range, rows, bytes, sha256, statistics }): DatasetFile => ({
     path,
@@ -163,7 +167,7 @@ export function manifestOf(
     views: viewsOf(service),
     spine: { from: spineFrom(recipe.spine), sample: recipe.sample, order: recipe.order, ...built.spine },
     rule: { ...recipe.rule, asOf: recipe.asOf, knownBefore: recipe.knownBefore === null ? null : formatTimestamp(recipe.knownBefore) },
-    source: { xmin, droppedRows, heldBackRows },
+    source: { xmin, droppedRows, heldBackRows, ...(files.length === 0 ? {} : { files }) },
     unchecked,
     missingRequired: built.missing.byFeature(),
     incomplete: { rows: built.missing.rows(), dropped: recipe.dropIncomplete },

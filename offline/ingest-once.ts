@@ -150,7 +150,7 @@ function twice(path: string, when: string): LockstepError {
 }
 
 /** The constraint that a statement failed by. */
-function constraintOf(error: unknown): string {
+export function constraintOf(error: unknown): string {
   for (let cause = error; cause instanceof Error; cause = cause.cause) {
     if ('constraint' in cause && typeof cause.constraint === 'string') return cause.constraint
   }

@@ -19,6 +19,10 @@ export interface IngestOptions {
   readonly signal?: AbortSignal
   /** Columns in which no row may be without a value. */
   readonly present?: readonly string[]
+  /** The file, if it is open. Absent: that of the path. */
+  readonly file?: TabularFile
+  /** Whether the planner of the database learns of the new rows. Absent: true. */
+  readonly analyze?: boolean
   /** Other work in the transaction of the load. Absent: none. */
   readonly around?: (target: IngestTarget) => AroundIngest
 }
@@ -81,7 +85,7 @@ export async function ingestFile(db: Database, source: SourceSpec, path: string,
       `The source "${source.name}" reads the view ${table}, so nothing can be loaded into it. Load the tables behind it.`,
     )
   }
-  const file = await openTabularFile(path)
+  const file = options.file ?? (await openTabularFile(path))
   const columns = matchColumns(source, table, tableColumns, file).map((column) => ({
     ...column,
     nullable: column.nullable && options.present?.includes(column.from.name) !== true,
@@ -99,7 +103,7 @@ export async function ingestFile(db: Database, source: SourceSpec, path: string,
   }
   // so that the joins that follow are planned for the rows that are there now; these are there, whether it succeeds or
   // not
-  await db.query(`ANALYZE ${table}`).catch(() => undefined)
+  if (options.analyze !== false) await db.query(`ANALYZE ${table}`).catch(() => undefined)
   return { source: source.name, table, rows, seconds: (performance.now() - started) / 1000 }
 }
 

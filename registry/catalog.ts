@@ -11,6 +11,8 @@ import type { LockstepTables } from '../migrations/schema.ts'
 import type { Database } from '../runtime/database.ts'
 import { sourceRelation } from '../runtime/relation.ts'
 import type { Signing } from '../runtime/signing.ts'
+import type { FilesSpec } from '../kernel/files-spec.ts'
+import { filesName } from '../kernel/files-spec.ts'
 import type { StreamSpec } from '../kernel/stream-spec.ts'
 import { compileDefinitions } from './compile-definitions.ts'
 import type { Definition, DefinitionKey } from './definition.ts'
@@ -51,6 +53,8 @@ export interface Catalog {
   readonly sources: ReadonlyMap<string, SourceSpec>
   /** The stream of a source, by the source's name. */
   readonly streams: ReadonlyMap<string, StreamSpec>
+  /** The Parquet files of a source, by the source's name. */
+  readonly files: ReadonlyMap<string, FilesSpec>
   readonly views: ReadonlyMap<DefinitionId, ViewPlan>
   /** Stored on-demand views, which are needed to compile a service. */
   readonly onDemand: ReadonlyMap<DefinitionId, OnDemandCode>
@@ -89,6 +93,12 @@ export interface Catalog {
   pipeline(name: string): Watching<PipelineSpec>
   /** @throws LockstepError `UNKNOWN_DEFINITION` */
   source(name: string): SourceSpec
+  /**
+   * A source into which a file may be loaded by `ingest`.
+   *
+   * @throws LockstepError `UNKNOWN_DEFINITION`; `USAGE` where its rows come from declared Parquet files
+   */
+  ingestSource(name: string): SourceSpec
   /** Whether events can be pushed to a source. */
   acceptsEvents(source: string): boolean
   /**
@@ -170,6 +180,7 @@ export async function readCatalog(
   const sources = new Map<string, SourceSpec>()
   const pushed = new Set<string>()
   const streams = new Map<string, StreamSpec>()
+  const files = new Map<string, FilesSpec>()
   const online = new Set<DefinitionId>()
   const watched = new Set<DefinitionId>()
   const models = new Map<string, CatalogModel>()
@@ -183,8 +194,10 @@ export async function readCatalog(
     if (definition.kind === 'entity') entities.set(name, definition.spec)
     if (definition.kind === 'source') {
       sources.set(name, definition.spec)
-      if (definition.spec.relation.kind === 'owned' || definition.operational.push === true) pushed.add(name)
-      if (definition.operational.stream !== undefined) streams.set(name, definition.operational.stream)
+      const { stream, files: declared, push } = definition.operational
+      if (stream !== undefined) streams.set(name, stream)
+      if (declared !== undefined) files.set(name, declared)
+      else if (definition.spec.relation.kind === 'owned' || push === true) pushed.add(name)
     }
     if (definition.kind === 'view' && definition.operational.online === true) {
       online.add(`${name}@${definition.version}`)
@@ -217,6 +230,7 @@ export async function readCatalog(
     entities,
     sources,
     streams,
+    files,
     online,
     watched,
     models,
@@ -236,6 +250,16 @@ export async function readCatalog(
     experiment: (name) => named(name, 'experiment', definitions, experiments),
     pipeline: (name) => named(name, 'pipeline', definitions, pipelines),
     source: (name) => named(name, 'source', definitions, sources),
+    ingestSource(name) {
+      const source = named(name, 'source', definitions, sources)
+      const declared = files.get(name)
+      if (declared === undefined) return source
+      throw new LockstepError(
+        'USAGE',
+        `The rows of the source "${name}" come from the ${filesName(declared)}, so no other file can be loaded into it. Put the file there and run "lockstep source sync ${name}".`,
+        { details: { source: name } },
+      )
+    },
     acceptsEvents: (name) => pushed.has(name),
     onlineReaders(source) {
       const relation = sourceRelation(source)
@@ -246,9 +270,11 @@ export async function readCatalog(
       if (pushed.has(name)) return source
       throw notPushable(
         source,
-        source.relation.kind === 'sql'
-          ? 'It reads a query. Write to the tables behind it.'
-          : 'It reads a table of your own. Add push: true to the source and apply it, or write to that table with SQL.',
+        files.has(name)
+          ? 'Its rows come from Parquet files. Put new rows into a new file, or declare another source for pushed events.'
+          : source.relation.kind === 'sql'
+            ? 'It reads a query. Write to the tables behind it.'
+            : 'It reads a table of your own. Add push: true to the source and apply it, or write to that table with SQL.',
       )
     },
   }

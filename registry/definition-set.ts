@@ -6,6 +6,7 @@ import type { CursorSpec, EntitySpec, SourceSpec, ViewSpec } from '../kernel/vie
 import type { ChannelSpec, MonitorSpec } from './monitor-spec.ts'
 import type { ScheduledBatchSpec } from './scheduled-batch-spec.ts'
 import type { PipelineSpec } from './pipeline-spec.ts'
+import type { FilesSpec } from '../kernel/files-spec.ts'
 import type { StreamSpec } from '../kernel/stream-spec.ts'
 
 /**
@@ -49,6 +50,8 @@ export interface Described {
 export interface SourceOperational extends Described {
   /** The stream that feeds the source. */
   readonly stream?: StreamSpec
+  /** The Parquet files that feed the source. */
+  readonly files?: FilesSpec
   /** How new rows are found in a table or query that the user owns. */
   readonly cursor?: CursorSpec
   /** Whether events may be pushed into a table that the user created. */

@@ -127,6 +127,7 @@ function definitionSet(
       spec: d.spec,
       operational: {
         ...(d.stream === null ? {} : { stream: d.stream }),
+        ...(d.files === null ? {} : { files: d.files }),
         ...(d.cursor === null ? {} : { cursor: d.cursor }),
         ...(d.push ? { push: true as const } : {}),
         ...d.described,

@@ -193,6 +193,9 @@ export const portableSchema = z.strictObject({
       operational: z.strictObject({
         ...described,
         stream: stream.exactOptional(),
+        files: z
+          .strictObject({ patterns: z.array(text.min(1)).min(1), fromMicros: micros.nullable(), schedule: text.nullable() })
+          .exactOptional(),
         cursor: z.strictObject({ column: name, overlapMicros: micros, reconcileMicros: micros }).exactOptional(),
         push: z.literal(true).exactOptional(),
       }),

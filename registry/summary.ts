@@ -1,3 +1,4 @@
+import { filesName } from '../kernel/files-spec.ts'
 import { streamName } from '../kernel/stream-spec.ts'
 import { watchedName } from './monitor-spec.ts'
 import type { Definition } from './definition.ts'
@@ -9,6 +10,7 @@ export function summaryOf(definition: Definition): string {
       return `key ${definition.spec.key.map(({ name }) => name).join(', ') || 'of a single entity'}`
     case 'source': {
       const { relation } = definition.spec
+      if (definition.operational.files !== undefined) return filesName(definition.operational.files)
       if (relation.kind === 'table') return `your table ${relation.table}${definition.operational.push === true ? ', with push' : ''}`
       return relation.kind === 'sql' ? 'your query' : 'a table of Lockstep'
     }

@@ -20,6 +20,7 @@ export type AuditAction =
   | 'sign'
   | 'ingest'
   | 'ingest.undo'
+  | 'source.sync'
   | 'erase'
   | 'backfill.start'
   | 'batch.start'

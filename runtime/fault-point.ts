@@ -21,6 +21,7 @@ export type FaultPoint =
   | 'erase: waited'
   | 'erase: removed'
   | 'ingest undone: committed'
+  | 'source file: loaded'
   | 'monitor: evaluated'
   | 'monitor: recorded'
   | 'alert: sent'

@@ -58,7 +58,7 @@ async function ingestHere(
   file: string,
   options: Pick<IngestOnceOptions, 'again' | 'key' | 'every'>,
 ): Promise<IngestOnceResult> {
-  const source = (await context.catalog()).source(name)
+  const source = (await context.catalog()).ingestSource(name)
   const progress = context.terminal.progress(`Ingesting ${basename(file)}`, 'rows')
   try {
     return await ingestOnce(await context.database(), source, file, {

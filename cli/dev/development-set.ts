@@ -19,16 +19,18 @@ export function developmentSet(set: DefinitionSet): DefinitionSet {
 
 /** What a user should know: what is read here instead of what the file names. */
 export function replacedSources({ sources }: DefinitionSet): string[] {
-  return sources.flatMap(({ spec, operational: { stream } }) => {
+  return sources.flatMap(({ spec, operational: { stream, files } }) => {
     const { relation, name } = spec
     const instead =
       relation.kind === 'table'
         ? `its table "${relation.table}"`
         : relation.kind === 'sql'
           ? 'its query'
-          : stream === undefined
-            ? null
-            : 'its stream'
+          : stream !== undefined
+            ? 'its stream'
+            : files !== undefined
+              ? 'its Parquet files'
+              : null
     return instead === null ? [] : [`The source "${name}" reads data/${name}.csv, .jsonl or .parquet instead of ${instead}.`]
   })
 }

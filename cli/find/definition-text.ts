@@ -81,6 +81,7 @@ function fieldsText(page: DefinitionPage, width: number | null): string {
       : ([
           ['reads', source.table ?? source.sql ?? 'its own table'],
           ['stream', source.stream ?? ''],
+          ['files', source.files.join(', ')],
           [
             'key',
             Object.entries(source.key)

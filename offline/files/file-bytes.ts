@@ -1,16 +1,24 @@
 import { createReadStream } from 'node:fs'
 import { Readable } from 'node:stream'
+import { pathToFileURL } from 'node:url'
 import type { AsyncBuffer } from 'hyparquet'
 import { asyncBufferFromFile } from 'hyparquet'
-import type { ByteRange } from '../../runtime/storage/object-store.ts'
-import { fileMissing, isStoredObject } from '../../runtime/storage/object-store.ts'
+import type { ByteRange, StoredObject } from '../../runtime/storage/object-store.ts'
+import { fileChanged, fileMissing, isStoredObject } from '../../runtime/storage/object-store.ts'
 import { storeOf } from '../../runtime/storage/open-store.ts'
 
 /** Ranges of an object that are this close are read in one request. */
 const maxGapBytes = 1 << 20
 
+/** The content that a file or an object is expected to have. */
+export type ExpectedContent = Pick<StoredObject, 'bytes' | 'etag'>
+
 /** A file that is read at any place. */
 export interface RangeBuffer extends AsyncBuffer {
+  /** The bytes that were requested so far. */
+  readonly requested: number
+  /** @throws LockstepError `FILE_CHANGED` if the content is not the expected one */
+  requireUnchanged(): Promise<void>
   /** Reads these ranges ahead, those near each other together. Earlier ones are forgotten. */
   ahead(ranges: readonly ByteRange[]): Promise<void>
 }
@@ -18,30 +26,75 @@ export interface RangeBuffer extends AsyncBuffer {
 /**
  * Opens a file or an object for reading at any place. An object that changes meanwhile is an error (`FILE_CHANGED`).
  *
- * @throws LockstepError `FILE_UNREADABLE`, and what the store throws
+ * @param expected the content that it must have; absent: any
+ * @throws LockstepError `FILE_UNREADABLE`, `FILE_CHANGED`, and what the store throws
  */
-export async function openBuffer(name: string): Promise<RangeBuffer> {
-  if (!isStoredObject(name)) return { ...(await asyncBufferFromFile(name)), ahead: () => Promise.resolve() }
+export async function openBuffer(name: string, expected?: ExpectedContent): Promise<RangeBuffer> {
+  return isStoredObject(name) ? await openObject(name, expected) : await openLocal(name, expected)
+}
+
+async function openLocal(name: string, expected: ExpectedContent | undefined): Promise<RangeBuffer> {
+  const requireUnchanged = async (): Promise<void> => {
+    if (expected === undefined) return
+    const url = pathToFileURL(name).href
+    const found = await (await storeOf(url)).head(url)
+    if (found === null) throw fileMissing(name)
+    if (found.etag !== expected.etag) throw fileChanged(name)
+  }
+  await requireUnchanged()
+  const file = await asyncBufferFromFile(name)
+  let requested = 0
+  return {
+    byteLength: file.byteLength,
+    get requested() {
+      return requested
+    },
+    requireUnchanged,
+    async slice(from, to = file.byteLength) {
+      requested += to - from
+      return await file.slice(from, to)
+    },
+    ahead: () => Promise.resolve(),
+  }
+}
+
+async function openObject(name: string, expected: ExpectedContent | undefined): Promise<RangeBuffer> {
   const store = await storeOf(name)
-  const object = await store.head(name)
+  const object = expected ?? (await store.head(name))
   if (object === null) throw fileMissing(name)
   const { bytes: byteLength, etag } = object
-  let held: { readonly range: ByteRange; readonly bytes: Uint8Array }[] = []
+  let requested = 0
+  let held: HeldRange[] = []
+  /** The end of the object, which was read for its footer. A small object is in it completely. */
+  let tail: HeldRange | null = null
+  const isIn = (from: number, to: number, { range }: HeldRange): boolean => range.from <= from && to <= range.to
+  const read = async (range: ByteRange): Promise<HeldRange> => {
+    requested += range.to - range.from
+    return { range, bytes: await store.read(name, range, etag) }
+  }
   return {
     byteLength,
+    get requested() {
+      return requested
+    },
+    // each read is on the condition that the content is the same
+    requireUnchanged: () => Promise.resolve(),
     async slice(from, to = byteLength) {
-      const found = held.find(({ range }) => range.from <= from && to <= range.to)
-      const bytes =
-        found === undefined
-          ? await store.read(name, { from, to }, etag)
-          : found.bytes.subarray(from - found.range.from, to - found.range.from)
-      return bytes.slice().buffer
+      const found = [...held, ...(tail === null ? [] : [tail])].find((each) => isIn(from, to, each)) ?? (await read({ from, to }))
+      if (to === byteLength && tail === null) tail = found
+      return found.bytes.slice(from - found.range.from, to - found.range.from).buffer as ArrayBuffer
     },
     async ahead(ranges) {
       held = []
-      held = await Promise.all(mergeRanges(ranges).map(async (range) => ({ range, bytes: await store.read(name, range, etag) })))
+      const wanted = ranges.filter(({ from, to }) => tail === null || !isIn(from, to, tail))
+      held = await Promise.all(mergeRanges(wanted).map(read))
     },
   }
+}
+
+interface HeldRange {
+  readonly range: ByteRange
+  readonly bytes: Uint8Array
 }
 
 /** The bytes of a file or an object, in order. */

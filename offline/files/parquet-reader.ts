@@ -1,12 +1,13 @@
 import { brotliDecompressSync, gunzipSync, zstdDecompressSync } from 'node:zlib'
-import type { AsyncBuffer, FileMetaData, ParquetParsers, SchemaElement, SchemaTree } from 'hyparquet'
+import type { AsyncBuffer, FileMetaData, ParquetParsers, RowGroup, SchemaElement, SchemaTree } from 'hyparquet'
 import { parquetMetadataAsync, parquetScan, parquetSchema } from 'hyparquet'
 import { compressors as portableCompressors } from 'hyparquet-compressors'
 import { LockstepError, messageOf } from '../../kernel/errors.ts'
 import type { ColumnType } from '../../kernel/value-type.ts'
 import type { ByteRange } from '../../runtime/storage/object-store.ts'
+import type { ExpectedContent } from './file-bytes.ts'
 import { openBuffer } from './file-bytes.ts'
-import type { FileBatch, FileColumn, TabularFile } from './tabular-file.ts'
+import type { FileBatch, FileColumn, OldestRow, TabularFile } from './tabular-file.ts'
 
 /** Row groups up to this size are decoded at once; larger ones in parts of this size. */
 const maxBatchRows = 524_288
@@ -19,10 +20,11 @@ const compressors = {
   BROTLI: (input: Uint8Array) => brotliDecompressSync(input),
 }
 
-export async function openParquet(path: string): Promise<TabularFile> {
+/** @param expected the content that it must have (`FILE_CHANGED`); absent: any */
+export async function openParquet(path: string, expected?: ExpectedContent): Promise<TabularFile> {
   const { file, metadata } = await reading(path, async () => {
-    const opened = await openBuffer(path)
-    return { file: opened, metadata: await parquetMetadataAsync(opened) }
+    const opened = await openBuffer(path, expected)
+    return { file: opened, metadata: await parquetMetadataAsync(opened, { parsers: timeParsers }) }
   })
   const columns: ParquetColumn[] = []
   for (const node of parquetSchema(metadata).children) columns.push(planColumn(node))
@@ -31,9 +33,16 @@ export async function openParquet(path: string): Promise<TabularFile> {
   for (const [i, column] of columns.entries()) {
     if (column.list) columns[i] = { ...column, type: await reading(path, () => listType(file, plain, column.name)) }
   }
-  return { path, format: 'parquet', rows, columns: columns.map(({ name, type, described }) => ({ name, type, described })), batches }
+  return {
+    path,
+    format: 'parquet',
+    rows,
+    columns: columns.map(({ name, type, described }) => ({ name, type, described })),
+    batches,
+    bytesRead: () => file.requested,
+  }
 
-  async function* batches(names: readonly string[]): AsyncGenerator<FileBatch> {
+  async function* batches(names: readonly string[], oldest?: OldestRow): AsyncGenerator<FileBatch> {
     const wanted = names.map((name) => {
       const column = columns.find((c) => c.name === name)
       if (column === undefined)
@@ -48,7 +57,9 @@ export async function openParquet(path: string): Promise<TabularFile> {
     })
     const scan = await reading(path, () => scanOf(file, plain, [...new Set(names)]))
     for (const { rowStart, rowEnd } of scan.ranges) {
-      await reading(path, () => file.ahead(chunksOf(metadata, rowStart, names)))
+      const group = groupFrom(metadata, rowStart)
+      if (oldest !== undefined && isOlder(group, oldest)) continue
+      await reading(path, () => file.ahead(chunksOf(group, names)))
       for (let from = rowStart; from < rowEnd; from += maxBatchRows) {
         const to = Math.min(rowEnd, from + maxBatchRows)
         const data: ArrayLike<unknown>[] = []
@@ -59,6 +70,7 @@ export async function openParquet(path: string): Promise<TabularFile> {
         yield { firstRow: from + 1, rows: to - from, columns: data }
       }
     }
+    await reading(path, () => file.requireUnchanged())
   }
 }
 
@@ -75,19 +87,31 @@ function scanOf(file: AsyncBuffer, metadata: FileMetaData, columns: string[]): R
   return parquetScan({ file, metadata, columns, compressors, parsers, utf8: false, useOffsetIndex: false })
 }
 
-/** Where the columns of the row group that begins with a row are in the file. */
-function chunksOf({ row_groups: groups }: FileMetaData, firstRow: number, names: readonly string[]): ByteRange[] {
+/** The row group that begins with a row. */
+function groupFrom({ row_groups: groups }: FileMetaData, firstRow: number): RowGroup | undefined {
   let start = 0
-  for (const { num_rows: rows, columns } of groups) {
-    if (start === firstRow)
-      return columns.flatMap(({ meta_data: chunk }) => {
-        if (chunk === undefined || !names.includes(chunk.path_in_schema[0] ?? '')) return []
-        const from = Number(chunk.dictionary_page_offset || chunk.data_page_offset)
-        return [{ from, to: from + Number(chunk.total_compressed_size) }]
-      })
+  return groups.find(({ num_rows: rows }) => {
+    const begins = start === firstRow
     start += Number(rows)
-  }
-  return []
+    return begins
+  })
+}
+
+/** Whether all rows of a group have an earlier time, by its statistics. */
+function isOlder(group: RowGroup | undefined, { column, micros }: OldestRow): boolean {
+  const chunk = group?.columns.find(({ meta_data: data }) => data?.path_in_schema.length === 1 && data.path_in_schema[0] === column)
+  const { max_value: max = chunk?.meta_data?.statistics?.max, null_count: nulls } = chunk?.meta_data?.statistics ?? {}
+  // a row without a time is reported, so it has to be read
+  return typeof max === 'number' && max < micros && (nulls === undefined || Number(nulls) === 0)
+}
+
+/** Where the columns of a row group are in the file. */
+function chunksOf(group: RowGroup | undefined, names: readonly string[]): ByteRange[] {
+  return (group?.columns ?? []).flatMap(({ meta_data: chunk }) => {
+    if (chunk === undefined || !names.includes(chunk.path_in_schema[0] ?? '')) return []
+    const from = Number(chunk.dictionary_page_offset || chunk.data_page_offset)
+    return [{ from, to: from + Number(chunk.total_compressed_size) }]
+  })
 }
 
 function planColumn({ element, children }: SchemaTree): ParquetColumn {
@@ -200,14 +224,14 @@ function exact(value: bigint): number | bigint {
 }
 
 /** hyparquet types the results as Date; they pass through unchanged. */
-const parsers = {
+const timeParsers = {
   timestampFromMilliseconds: (millis: bigint) => exact(BigInt(millis) * 1000n),
   timestampFromMicroseconds: (micros: bigint) => exact(BigInt(micros)),
   timestampFromNanoseconds: (nanos: bigint) => exact((nanos - (((nanos % 1000n) + 1000n) % 1000n)) / 1000n),
   dateFromDays: (days: number) => days * 86_400_000_000,
-  stringFromBytes: textOf,
-  jsonFromBytes: textOf,
 } as unknown as Partial<ParquetParsers>
+
+const parsers: Partial<ParquetParsers> = { ...timeParsers, stringFromBytes: textOf, jsonFromBytes: textOf }
 
 /** Exact decimal text of an unscaled value: 12345 at scale 2 is `123.45`. */
 function decimalText(value: unknown, scale: number): string | null {

@@ -20,8 +20,18 @@ export interface TabularFile {
    *
    * @throws LockstepError `FILE_UNREADABLE` where the bytes are damaged, `INVALID_ROW` naming file and row where one
    *   row is malformed
+   * @param oldest rows with an earlier time in that column are not needed. Parquet leaves out row groups without others,
+   *   by their statistics; the other formats ignore it
    */
-  batches(names: readonly string[]): AsyncIterable<FileBatch>
+  batches(names: readonly string[], oldest?: OldestRow): AsyncIterable<FileBatch>
+  /** The bytes that were requested so far, where the file counts them (Parquet). */
+  bytesRead?(): number
+}
+
+export interface OldestRow {
+  readonly column: string
+  /** Epoch microseconds. */
+  readonly micros: number
 }
 
 export interface FileColumn {
@@ -43,6 +53,8 @@ export interface FileColumn {
 export interface FileBatch {
   /** Number of the first row in the file, from 1 (a header does not count). */
   readonly firstRow: number
+  /** The number of each row in the file. Absent: they follow the first. */
+  readonly rowNumbers?: readonly number[]
   readonly rows: number
   /** By index of the requested names; each has `rows` entries. */
   readonly columns: readonly ArrayLike<unknown>[]

@@ -2,11 +2,14 @@ import { LockstepError } from '../../kernel/errors.ts'
 import type { CursorSpec, SourceRelation, SourceSpec } from '../../kernel/view-spec.ts'
 import { ownedColumnNames } from '../../kernel/view-spec.ts'
 import type { StreamSpec } from '../../kernel/stream-spec.ts'
+import type { FilesSpec } from '../../kernel/files-spec.ts'
 import type { StatedCursor } from './cursor.ts'
 import { cursorSpec } from './cursor.ts'
 import type { Description } from './definition.ts'
 import { checkBody, define, describe } from './definition.ts'
 import { checkColumnName, checkFieldName, checkName } from './names.ts'
+import type { StatedFiles } from './parquet-files.ts'
+import { filesSpec } from './parquet-files.ts'
 import type { StatedStream } from './stream.ts'
 import { streamSpec } from './stream.ts'
 import type { Types } from './t.ts'
@@ -32,6 +35,8 @@ export interface Source<
   readonly spec: SourceSpec
   /** The stream that feeds it, if any. */
   readonly stream: StreamSpec | null
+  /** The Parquet files that feed it, if any. */
+  readonly files: FilesSpec | null
   /** How Lockstep finds new rows in it, if it has a cursor. */
   readonly cursor: CursorSpec | null
   /** Whether events may be pushed into its table, which is the user's own. */
@@ -63,6 +68,11 @@ interface SourceBody<K, C, E extends string, W extends string> extends Descripti
    */
   readonly stream?: StatedStream
   /**
+   * The Parquet files that feed a source whose table Lockstep creates: `parquetFiles('s3://lake/landings/')`. May change
+   * without a new version.
+   */
+  readonly files?: StatedFiles
+  /**
    * How Lockstep finds new rows in a table or query of yours without `_row` and `_xid`: `{ column: 'updated_at',
    * overlap: '10m' }`. Best effort; a full read once a day (`reconcile`) finds what it missed. May change without a new
    * version.
@@ -88,7 +98,7 @@ export function source<
   const W extends string = never,
 >(name: N, body: SourceBody<K, C, E, W>): Source<N, K, C, E, W> {
   const what = `The source "${checkName(name, 'A source')}"`
-  checkBody(body, what, ['table', 'sql', 'key', 'eventTime', 'known', 'columns', 'push', 'stream', 'cursor'])
+  checkBody(body, what, ['table', 'sql', 'key', 'eventTime', 'known', 'columns', 'push', 'stream', 'files', 'cursor'])
   const key = Object.entries(body.key ?? {}).map(([part, column]) =>
     Object.freeze({
       part: checkFieldName(part, `A key part of source "${name}"`),
@@ -125,6 +135,7 @@ export function source<
     known: body.known === undefined ? null : checkColumnName(body.known, `The known of source "${name}"`),
     columns: Object.freeze(columns),
   }
+  const stream = checkStream(body.stream, relation, push, name)
   return define({
     kind: 'source',
     name,
@@ -133,7 +144,8 @@ export function source<
     eventTime: body.eventTime,
     known: body.known ?? null,
     spec: Object.freeze(spec),
-    stream: checkStream(body.stream, relation, push, name),
+    stream,
+    files: filesSpec(body.files, relation, stream, name),
     cursor: cursorSpec(body.cursor, relation, push, name),
     push,
     described: describe(body, what),

@@ -71,6 +71,8 @@ export interface SourceDetails {
   readonly known: string | null
   readonly columns: readonly NamedType[]
   readonly stream: string | null
+  /** The Parquet files that feed it, as declared; empty: none. */
+  readonly files: readonly string[]
 }
 
 export interface ViewDetails {
@@ -172,7 +174,7 @@ function ofKind(inventory: Inventory, definition: Definition): Partial<Definitio
       return { key: typed(definition.spec.key) }
     case 'source': {
       const { relation, key, eventTime, known, columns } = definition.spec
-      const { stream } = definition.operational
+      const { stream, files } = definition.operational
       const source = {
         table: relation.kind === 'table' ? relation.table : null,
         sql: relation.kind === 'sql' ? relation.sql : null,
@@ -181,6 +183,7 @@ function ofKind(inventory: Inventory, definition: Definition): Partial<Definitio
         known,
         columns: typed(columns),
         stream: stream === undefined ? null : streamName(stream),
+        files: files?.patterns ?? [],
       }
       return { source }
     }

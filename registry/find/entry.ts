@@ -1,4 +1,5 @@
 import { streamName } from '../../kernel/stream-spec.ts'
+import { filesName } from '../../kernel/files-spec.ts'
 import { formatDuration } from '../../kernel/duration.ts'
 import { memoizeWeak } from '../../kernel/memoize-weak.ts'
 import { typeName } from '../../kernel/value-type.ts'
@@ -137,8 +138,11 @@ function aboutText({ versions, aliases }: Inventory, definition: Definition): st
   switch (definition.kind) {
     case 'entity':
       return definition.spec.key.length === 0 ? 'one for all: no key' : `key ${columnsText(definition.spec.key)}`
-    case 'source':
-      return `${relationText(definition.spec.relation)}, ${counted(definition.spec.columns.length, 'column')}`
+    case 'source': {
+      const { files } = definition.operational
+      const rows = files === undefined ? relationText(definition.spec.relation) : filesName(files)
+      return `${rows}, ${counted(definition.spec.columns.length, 'column')}`
+    }
     case 'view':
       return `${features} of ${definition.spec.entity.name}, from ${definition.spec.source.name}, ${availabilityText(definition.spec.availability)}`
     case 'onDemand':

@@ -5,6 +5,7 @@ import { typeName } from '../../kernel/value-type.ts'
 import { dropUnderReaders } from '../../offline/spine/slice-spine.ts'
 import type { Spine } from '../../offline/spine/spine.ts'
 import { isPassing } from '../../runtime/is-passing.ts'
+import { filesRead } from '../../offline/source-files/stored-files.ts'
 import type { JobKind } from '../../runtime/jobs/job-kind.ts'
 import type { BatchTools } from './batch-models.ts'
 import { createBatchModels } from './batch-models.ts'
@@ -61,7 +62,10 @@ export function createBatchJobs(tools: BatchTools): BatchJobs {
         await outputOf(id, spec).remove([part])
       },
       async finish({ id, spec, plan }, parts, { signal, isHeld }) {
-        const manifest = await models.use(spec, ({ outputs }) => Promise.resolve(manifestOf(id, spec, plan, parts, outputs)))
+        const manifest = await models.use(spec, async ({ service, outputs }) => {
+          const sourceFiles = await filesRead(db, service, spec.arrivedBefore)
+          return { ...manifestOf(id, spec, plan, parts, outputs), ...(sourceFiles.length === 0 ? {} : { sourceFiles }) }
+        })
         requireFewRefused(spec, manifest)
         signal.throwIfAborted()
         if (!(await isHeld())) throw new LockstepError('STOPPED', `The batch "${spec.id}" has ended, or another worker finishes it.`)

@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import type { DatasetManifest } from '../../offline/dataset-manifest.ts'
+import type { ReadFiles } from '../../offline/source-files/stored-files.ts'
 import type { StoredSpine } from '../../offline/spine/spine.ts'
 
 /** The job kind of batch inference. */
@@ -119,6 +120,8 @@ export interface BatchManifest {
   readonly rowsPerCpuSecond: number
   /** The most that one of these processes had in memory. */
   readonly peakMegabytes: number
+  /** The Parquet files behind the rows of sources that such files feed. Absent: there are none. */
+  readonly sourceFiles?: readonly ReadFiles[]
   /** What sorted the rows of files, and these files. Absent: the database. */
   readonly engine?: DatasetManifest['engine']
 }

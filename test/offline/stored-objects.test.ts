@@ -83,7 +83,7 @@ describe('reading', () => {
   it('reads the columns of a Parquet row group in one request', async () => {
     const columns = Array.from({ length: 12 }, (_, i) => ({ name: `c${i}`, type: { kind: 'float64' } as const }))
     const writer = await createDatasetWriter('s3://rows/wide.parquet', columns, { format: 'parquet' })
-    const values = columns.map((_, i) => Array.from({ length: 5000 }, (_, row) => Math.sin(row * (i + 1))))
+    const values = columns.map((_, i) => Array.from({ length: 12_000 }, (_, row) => Math.sin(row * (i + 1))))
     await writer.write(values)
     await writer.close()
     const file = await openTabularFile('s3://rows/wide.parquet')
@@ -94,7 +94,7 @@ describe('reading', () => {
       for (const [i, name] of names.entries()) expect(Array.from(batch.columns[i] ?? [])).toEqual(values[Number(name.slice(1))])
       rows += batch.rows
     }
-    expect(rows).toBe(5000)
+    expect(rows).toBe(12_000)
     expect(reads).toHaveBeenCalledTimes(1)
     reads.mockRestore()
   })
@@ -106,9 +106,11 @@ describe('reading', () => {
       await writer.write([values])
       await writer.close()
     }
-    await write([1, 2, 3], false)
+    // larger than what is read with the footer
+    const many = Array.from({ length: 200_000 }, (_, i) => (i * 2_654_435_761) % 2 ** 31)
+    await write(many, false)
     const file = await openTabularFile('s3://rows/changing.parquet')
-    await write([4, 5, 6], true)
+    await write(many.toReversed(), true)
     await expect(file.batches(['n'])[Symbol.asyncIterator]().next()).rejects.toMatchObject({
       code: 'FILE_CHANGED',
       message: expect.stringContaining('s3://rows/changing.parquet') as string,

@@ -130,6 +130,7 @@ export const definitionAnswer = z.object({
       known: z.string().nullable().describe('The column with the known time'),
       columns: columns.describe('Its other columns'),
       stream: z.string().nullable().describe('The stream that feeds it'),
+      files: z.array(z.string()).describe('The Parquet files that feed it, as declared; empty if none do'),
     })
     .optional()
     .describe('Of a source'),

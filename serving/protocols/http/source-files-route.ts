@@ -37,7 +37,7 @@ export const sourceFileRoutes: readonly Route[] = [
     answer: ingestAnswer,
     async handle(call, deps) {
       const { upload: id, every = 1, key, again = false } = await readBody(call, deps.bodyLimitBytes, ingestBody)
-      const source = deps.catalog().source(call.params['name'] ?? '')
+      const source = deps.catalog().ingestSource(call.params['name'] ?? '')
       const result = await deps.uploads.use(id, async ({ path, name }) => {
         const { actor, requestId } = actorOf(call)
         const options = { every, again, actor, requestId, recordedPath: name, ...(key === undefined ? {} : { key }) }

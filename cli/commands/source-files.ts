@@ -1,0 +1,37 @@
+import { readStoredFiles } from '../../offline/source-files/stored-files.ts'
+import type { Command } from '../command.ts'
+import { bytes as sizeOf, count, moment } from '../human.ts'
+import { table } from '../table.ts'
+
+export const sourceFilesCommand: Command = {
+  name: 'source files',
+  summary: 'List the Parquet files that were loaded into a source',
+  arguments: [{ name: 'SOURCE', help: 'The source, by its name in the registry.' }],
+  example: 'lockstep source files landings',
+  async run(context, input) {
+    const { name } = (await context.catalog()).source(input.argument('SOURCE'))
+    const files = await readStoredFiles(await context.database(), name)
+    const json = files.map(({ columns: _, ...file }) => ({
+      ...file,
+      from: file.from?.toISOString() ?? null,
+      minEvent: file.minEvent?.toISOString() ?? null,
+      maxEvent: file.maxEvent?.toISOString() ?? null,
+      syncedAt: file.syncedAt.toISOString(),
+    }))
+    const day = (time: Date | null): string => (time === null ? '' : moment(time))
+    const rows = files.map((file) => [
+      file.path,
+      count(file.rows),
+      sizeOf(file.bytes),
+      day(file.minEvent),
+      day(file.maxEvent),
+      moment(file.syncedAt),
+      file.load,
+    ])
+    const header = ['FILE', 'ROWS', 'SIZE', 'FIRST EVENT', 'LAST EVENT', 'LOADED (UTC)', 'LOAD']
+    return {
+      json: { source: name, files: json },
+      text: files.length === 0 ? `No file has been loaded into "${name}" yet.` : table(header, rows),
+    }
+  },
+}

@@ -1,0 +1,70 @@
+import { LockstepError, messageOf } from '../../kernel/errors.ts'
+import type { SourceSyncResult } from '../../materializer/sync-source.ts'
+import { beginSourceSync, sourceSyncs } from '../../materializer/sync-source.ts'
+import { jobFailure } from '../../runtime/jobs/await-job.ts'
+import { actorOf, reasonOption } from '../actor.ts'
+import type { Command } from '../command.ts'
+import { bytes as sizeOf, counted } from '../human.ts'
+import { watchJob } from '../watch-job.ts'
+import { workerTools } from '../worker-tools.ts'
+
+export const sourceSyncCommand: Command = {
+  name: 'source sync',
+  summary: 'Load the Parquet files of a source that are not loaded yet',
+  description: [
+    'Lists the files that the source declares with parquetFiles(), and loads each new one in a transaction of its own. This process and all "lockstep worker" processes on the same database share the files. You can stop it and run it again: it continues with the files that are left.',
+    'A file that has changed since it was loaded is an error, reported when all new files are loaded. Rows of a file that was deleted stay.',
+    'If no worker runs, run "lockstep materialize" afterwards.',
+  ],
+  arguments: [{ name: 'SOURCE', help: 'The source, by its name in the registry.' }],
+  options: {
+    replace: {
+      help: 'Replace the rows of files that have changed: delete the old rows, rebuild the online states of their entities, load the file.',
+    },
+    'remove-vanished': { help: 'With --replace: also delete the rows of files that do not exist any more.' },
+    'no-work': { help: 'Leave all files to workers.' },
+    detach: { help: 'Start it, leave it to workers, and do not wait.' },
+    reason: reasonOption,
+  },
+  streams: true,
+  example: 'lockstep source sync landings',
+  async run(context, input) {
+    const source = input.argument('SOURCE')
+    if (input.flag('remove-vanished') && !input.flag('replace')) throw new LockstepError('USAGE', '"--remove-vanished" needs "--replace".')
+    const replace = !input.flag('replace') ? 'none' : input.flag('remove-vanished') ? 'vanished' : 'changed'
+    const tools = await workerTools(context)
+    const { id, joined } = await beginSourceSync(tools, source, { replace, by: actorOf(input), worker: tools.worker })
+    if (input.flag('detach'))
+      return {
+        json: { job: id, source, joined },
+        text: `${joined ? 'Joined' : 'Started'} the sync ${id} of ${source}; workers continue with it.`,
+      }
+    const kinds = input.flag('no-work') ? null : [sourceSyncs(tools)]
+    const job = await watchJob(context, tools, id, { label: `Loading files of ${source}`, kinds }).catch((error: unknown) => {
+      if (!context.signal.aborted) throw error
+      const message = `${messageOf(context.signal.reason)} Workers continue with the sync: "lockstep job watch ${id}" shows it, "lockstep job cancel ${id}" ends it.`
+      throw new LockstepError('STOPPED', message, { cause: context.signal.reason, details: { job: id } })
+    })
+    const failure = jobFailure(job)
+    if (failure !== null) throw failure
+    const result = job.result as SourceSyncResult // the finish of the job made it
+    return { json: { job: id, joined, ...result }, text: syncText(result) }
+  },
+}
+
+function syncText({ source, files, rows, olderRows, bytesRead, present, vanished, vanishedFiles }: SourceSyncResult): string {
+  const loaded =
+    files === 0
+      ? `"${source}" has no new files.`
+      : `Loaded ${counted(rows, 'row')} from ${counted(files, 'file')} into "${source}", reading ${sizeOf(bytesRead)}.`
+  return [
+    loaded,
+    `${counted(present, 'file')} had been loaded before.`,
+    ...(olderRows > 0 ? [`${counted(olderRows, 'row')} before the source's "from" were left out.`] : []),
+    ...(vanished > 0
+      ? [
+          `note: ${counted(vanished, 'file')} no longer exist, such as ${vanishedFiles[0]}. Their rows stay; --replace --remove-vanished deletes them.`,
+        ]
+      : []),
+  ].join('\n')
+}

@@ -1,0 +1,77 @@
+import { pathToFileURL } from 'node:url'
+import { LockstepError } from '../../kernel/errors.ts'
+import type { StoredObject } from '../../runtime/storage/object-store.ts'
+import { absoluteName, isStoredObject } from '../../runtime/storage/object-store.ts'
+import { storeOf } from '../../runtime/storage/open-store.ts'
+
+/** A file that a pattern stands for. */
+export interface ListedFile extends Pick<StoredObject, 'bytes' | 'etag'> {
+  /** An absolute path, or a URL of object storage. */
+  readonly path: string
+}
+
+/**
+ * The files that any of the patterns stands for, each once, in the order of the bytes of their paths. Below the first
+ * folder with a wildcard, names that begin with `.` or `_` are left out, as Spark and DuckDB do: `_SUCCESS`,
+ * `_delta_log/…`. A folder like `_part=1` is not.
+ *
+ * @throws LockstepError `FILE_UNREADABLE` if there is none, and what the store throws
+ */
+export async function listFiles(source: string, patterns: readonly string[]): Promise<ListedFile[]> {
+  const found = new Map<string, ListedFile>()
+  for (const pattern of patterns) for await (const file of filesOf(absoluteName(pattern))) found.set(file.path, file)
+  if (found.size === 0) {
+    throw new LockstepError(
+      'FILE_UNREADABLE',
+      `There are no files ${patterns.map((pattern) => `"${pattern}"`).join(' or ')} for the source "${source}". Check the names and the bucket.`,
+      { details: { source, patterns } },
+    )
+  }
+  return [...found.values()].sort((a, b) => Buffer.compare(Buffer.from(a.path), Buffer.from(b.path)))
+}
+
+async function* filesOf(pattern: string): AsyncGenerator<ListedFile> {
+  const urlOf = (name: string): string => (isStoredObject(name) ? name : pathToFileURL(name).href)
+  const store = await storeOf(urlOf(pattern))
+  const wildcard = pattern.search(/[*?{]/)
+  if (wildcard < 0) {
+    const object = await store.head(urlOf(pattern))
+    if (object !== null) yield { path: pattern, bytes: object.bytes, etag: object.etag }
+    return
+  }
+  const prefix = pattern.slice(0, wildcard)
+  const folder = prefix.slice(0, prefix.lastIndexOf('/') + 1)
+  const matches = globPattern(pattern)
+  for await (const { url, bytes, etag } of store.list(urlOf(prefix))) {
+    const path = absoluteName(url)
+    if (matches.test(path) && !path.slice(folder.length).split('/').some(isHidden)) yield { path, bytes, etag }
+  }
+}
+
+function isHidden(name: string): boolean {
+  return name.startsWith('.') || (name.startsWith('_') && !name.includes('='))
+}
+
+/** `*` and `?` stand for anything but a slash, `**` for any folders, `{a,b}` for one of the texts. */
+export function globPattern(pattern: string): RegExp {
+  const text = pattern.replaceAll(/\*\*\/|\*\*|\*|\?|\{[^{}]*\}|[\\^$.|+()[\]{}]/g, (part) => {
+    switch (part) {
+      case '**/':
+        return '(?:[^/]+/)*'
+      case '**':
+        return '.*'
+      case '*':
+        return '[^/]*'
+      case '?':
+        return '[^/]'
+      default:
+        if (part.length === 1) return `\\${part}`
+        return `(?:${part
+          .slice(1, -1)
+          .split(',')
+          .map((each) => globPattern(each).source.slice(1, -1))
+          .join('|')})`
+    }
+  })
+  return new RegExp(`^${text}$`, 's')
+}

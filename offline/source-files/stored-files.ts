@@ -1,0 +1,141 @@
+import type { FilesSpec } from '../../kernel/files-spec.ts'
+import type { ServicePlan } from '../../kernel/service-plan.ts'
+import type { SourceSpec } from '../../kernel/view-spec.ts'
+import type { Database } from '../../runtime/database.ts'
+import type { ListedFile } from './list-files.ts'
+
+/** A file whose rows are in the table of a source. */
+export interface StoredFile {
+  readonly path: string
+  readonly etag: string
+  readonly bytes: number
+  /** Rows that were loaded. */
+  readonly rows: number
+  /** Rows that were left out, because they are before the source's `from`. */
+  readonly olderRows: number
+  /** Bytes that were requested to read it. */
+  readonly bytesRead: number
+  readonly columns: readonly string[]
+  /** The `from` by which it was loaded. */
+  readonly from: Date | null
+  readonly minEvent: Date | null
+  readonly maxEvent: Date | null
+  readonly syncedAt: Date
+  /** What `undoIngest` takes. */
+  readonly load: string
+}
+
+/** In the order of their paths. */
+export async function readStoredFiles({ kysely }: Pick<Database, 'kysely'>, source: string): Promise<StoredFile[]> {
+  const found = await kysely.selectFrom('lockstep.source_files').selectAll().where('source', '=', source).execute()
+  return found
+    .map((row) => ({
+      path: row.path,
+      etag: row.etag,
+      bytes: Number(row.bytes),
+      rows: Number(row.rows),
+      olderRows: Number(row.older_rows),
+      bytesRead: Number(row.bytes_read),
+      columns: row.columns,
+      from: row.from_time,
+      minEvent: row.min_event,
+      maxEvent: row.max_event,
+      syncedAt: row.synced_at,
+      load: row.load,
+    }))
+    .sort((a, b) => Buffer.compare(Buffer.from(a.path), Buffer.from(b.path)))
+}
+
+/** What is to be done so that the table has the rows of the files. */
+export interface FilesDifference {
+  /** Files that are not in the table yet. */
+  readonly fresh: readonly ListedFile[]
+  /** Files whose rows in the table are not what the file or the definition says now. */
+  readonly changed: readonly ChangedFile[]
+  /** Files that do not exist any more. Their rows stay. */
+  readonly vanished: readonly StoredFile[]
+  readonly present: number
+}
+
+export interface ChangedFile {
+  readonly file: ListedFile
+  readonly stored: StoredFile
+  /** Why, as a clause: `its ETag is now B, not A`. */
+  readonly why: string
+}
+
+export function compareFiles(
+  source: SourceSpec,
+  { fromMicros }: Pick<FilesSpec, 'fromMicros'>,
+  listed: readonly ListedFile[],
+  stored: readonly StoredFile[],
+): FilesDifference {
+  const known = new Map(stored.map((file) => [file.path, file]))
+  const fresh: ListedFile[] = []
+  const changed: ChangedFile[] = []
+  const columns = declaredColumns(source)
+  for (const file of listed) {
+    const was = known.get(file.path)
+    known.delete(file.path)
+    if (was === undefined) {
+      fresh.push(file)
+      continue
+    }
+    const missing = columns.filter((name) => !was.columns.includes(name))
+    const isLater = was.from !== null && (fromMicros === null || fromMicros < was.from.getTime() * 1000)
+    if (was.etag !== file.etag) changed.push({ file, stored: was, why: `its ETag is now ${file.etag}, not ${was.etag}` })
+    else if (missing.length > 0)
+      changed.push({ file, stored: was, why: `it was loaded without the column ${missing.map((name) => `"${name}"`).join(', ')}` })
+    else if (isLater && was.olderRows > 0)
+      changed.push({ file, stored: was, why: `${was.olderRows} of its rows were left out by an earlier "from"` })
+  }
+  return { fresh, changed, vanished: [...known.values()], present: listed.length - fresh.length - changed.length }
+}
+
+export function declaredColumns({ key, eventTime, known, columns }: SourceSpec): string[] {
+  const names = [...key.map(({ column }) => column), eventTime, ...(known === null ? [] : [known]), ...columns.map(({ name }) => name)]
+  return [...new Set(names)]
+}
+
+/** The Parquet files of a source that a training set or a batch read. Its manifest keeps them. */
+export interface ReadFiles {
+  readonly source: string
+  readonly files: readonly { readonly path: string; readonly etag: string; readonly rows: number }[]
+}
+
+/**
+ * The files behind the rows of a service's sources that arrived before a bound, by source.
+ *
+ * @param xmin `source.xmin` of a manifest
+ */
+export async function filesRead({ kysely }: Pick<Database, 'kysely'>, service: ServicePlan, xmin: number): Promise<ReadFiles[]> {
+  const names = [
+    ...new Set(service.uses.flatMap(({ plan: { spec } }) => (spec.source.relation.kind === 'owned' ? [spec.source.name] : []))),
+  ]
+  if (names.length === 0) return []
+  const rows = await kysely
+    .selectFrom('lockstep.source_files')
+    .select(['source', 'path', 'etag', 'rows'])
+    .where('source', 'in', names)
+    .where('xid', '<', String(xmin))
+    .execute()
+  rows.sort((a, b) => Buffer.compare(Buffer.from(a.path), Buffer.from(b.path)))
+  return [...Map.groupBy(rows, ({ source }) => source)].map(([source, files]) => ({
+    source,
+    files: files.map(({ path, etag, rows: count }) => ({ path, etag, rows: Number(count) })),
+  }))
+}
+
+/** What has become of the files that a training set read, a sentence each. */
+export function filesDifference(was: readonly ReadFiles[], now: readonly ReadFiles[]): string[] {
+  return was.flatMap(({ source, files }) => {
+    const found = new Map(now.find((each) => each.source === source)?.files.map((file) => [file.path, file]))
+    return files.flatMap(({ path, etag }) => {
+      const file = found.get(path)
+      if (file?.etag === etag) return []
+      return file === undefined
+        ? [`The rows of the file "${path}" of the source "${source}" were removed or replaced since.`]
+        : [`The file "${path}" of the source "${source}" has the ETag ${file.etag}, not ${etag}.`]
+    })
+  })
+}
