@@ -173,6 +173,15 @@ export function sourceSyncs({ db, store, catalog }: SyncTools): JobKind<SourceSy
   }
 }
 
+export interface SyncRequest {
+  readonly replace: SourceSyncSpec['replace']
+  readonly by: Actor
+  /** How others call this process: `host:pid`. */
+  readonly worker: string
+  /** Instead of the kind's. */
+  readonly leaseSeconds?: number
+}
+
 /**
  * Begins to load the files of a source, or joins the sync that runs.
  *
@@ -181,7 +190,7 @@ export function sourceSyncs({ db, store, catalog }: SyncTools): JobKind<SourceSy
 export async function beginSourceSync(
   tools: SyncTools,
   source: string,
-  { replace, by, worker }: { readonly replace: SourceSyncSpec['replace']; readonly by: Actor; readonly worker: string },
+  { replace, by, worker, leaseSeconds }: SyncRequest,
 ): Promise<{ readonly id: number; readonly joined: boolean }> {
   filesOf(await tools.catalog(), source)
   const spec: SourceSyncSpec = { source, replace, actor: by.actor }
@@ -193,6 +202,7 @@ export async function beginSourceSync(
     // a sync that replaces nothing is not joined by one that does
     key: replace === 'none' ? source : `${source} ${replace}`,
     worker,
+    leaseSeconds,
     async within(transaction) {
       await recordAudit({ kysely: transaction }, by, { action: 'source.sync', subject: source, after: { replace } })
       return true

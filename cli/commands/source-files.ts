@@ -1,4 +1,4 @@
-import { readStoredFiles } from '../../offline/source-files/stored-files.ts'
+import { readStoredFiles, storedFileJson } from '../../offline/source-files/stored-files.ts'
 import type { Command } from '../command.ts'
 import { bytes as sizeOf, count, moment } from '../human.ts'
 import { table } from '../table.ts'
@@ -11,13 +11,6 @@ export const sourceFilesCommand: Command = {
   async run(context, input) {
     const { name } = (await context.catalog()).source(input.argument('SOURCE'))
     const files = await readStoredFiles(await context.database(), name)
-    const json = files.map(({ columns: _, ...file }) => ({
-      ...file,
-      from: file.from?.toISOString() ?? null,
-      minEvent: file.minEvent?.toISOString() ?? null,
-      maxEvent: file.maxEvent?.toISOString() ?? null,
-      syncedAt: file.syncedAt.toISOString(),
-    }))
     const day = (time: Date | null): string => (time === null ? '' : moment(time))
     const rows = files.map((file) => [
       file.path,
@@ -30,7 +23,7 @@ export const sourceFilesCommand: Command = {
     ])
     const header = ['FILE', 'ROWS', 'SIZE', 'FIRST EVENT', 'LAST EVENT', 'LOADED (UTC)', 'LOAD']
     return {
-      json: { source: name, files: json },
+      json: { source: name, files: files.map(storedFileJson) },
       text: files.length === 0 ? `No file has been loaded into "${name}" yet.` : table(header, rows),
     }
   },

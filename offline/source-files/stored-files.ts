@@ -46,6 +46,17 @@ export async function readStoredFiles({ kysely }: Pick<Database, 'kysely'>, sour
     .sort((a, b) => Buffer.compare(Buffer.from(a.path), Buffer.from(b.path)))
 }
 
+/** As JSON for commands and answers; times in RFC 3339. */
+export function storedFileJson({ columns: _, ...file }: StoredFile) {
+  return {
+    ...file,
+    from: file.from?.toISOString() ?? null,
+    minEvent: file.minEvent?.toISOString() ?? null,
+    maxEvent: file.maxEvent?.toISOString() ?? null,
+    syncedAt: file.syncedAt.toISOString(),
+  }
+}
+
 /** What is to be done so that the table has the rows of the files. */
 export interface FilesDifference {
   /** Files that are not in the table yet. */

@@ -57,6 +57,7 @@ const pages = [
   'watch-a-model',
   'erase',
   'object-storage',
+  'parquet-sources',
   'batch',
   'engines',
   'how-do-i',
@@ -250,6 +251,17 @@ const before: Readonly<Record<string, () => Promise<unknown>>> = {
   async 'docs/object-storage.md'() {
     await store('april.csv', `${payments.split('\n')[0]}\nc4,2026-03-02T11:00:00Z,2026-03-02T11:00:00Z,20,CH\n`)
     await store('labels.parquet', await readFile(join(folder, 'labels.parquet')))
+  },
+  async 'docs/parquet-sources.md'() {
+    const page = /```ts\n([^]*?)```/.exec(read('docs/parquet-sources.md'))?.[1] ?? ''
+    await put('landings.ts', page.replace(`'lockstep'`, JSON.stringify(join(rootFolder, 'index.ts'))))
+    const columnData = [
+      { name: 'origin', data: ['ZRH', 'ZRH'] },
+      { name: 'landed_at', data: [new Date('2026-03-01T10:00:00Z'), new Date('2026-03-01T11:00:00Z')] },
+      { name: 'delay', data: [3.5, 4.5] },
+    ]
+    parquetWriteFile({ filename: join(folder, 'part-0.parquet'), columnData })
+    await store('landings/day=2026-03-01/part-0.parquet', await readFile(join(folder, 'part-0.parquet')))
   },
   'docs/engines.md'() {
     const rows = payments

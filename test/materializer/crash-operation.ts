@@ -7,6 +7,7 @@ import { createEventReader } from '../../materializer/event-reader.ts'
 import { readEventTable } from '../../materializer/event-table.ts'
 import { foldTransaction } from '../../materializer/fold-transaction.ts'
 import { materializeView } from '../../materializer/materialize.ts'
+import { beginSourceSync, sourceSyncs } from '../../materializer/sync-source.ts'
 import type { OnlineStore } from '../../online/store.ts'
 import type { Catalog } from '../../registry/catalog.ts'
 import type { Database } from '../../runtime/database.ts'
@@ -27,7 +28,8 @@ export function crashEvents(name: string): Record<string, unknown>[] {
 }
 
 export const operations = ['push', 'incremental', 'backfill', 'rebuild', 'erase'] as const
-export type Operation = (typeof operations)[number]
+/** `sync` loads the files of the source `lake`, where there is one. */
+export type Operation = (typeof operations)[number] | 'sync'
 
 /** The operation in which a process is killed. Run again, it does the remaining work. */
 export async function operate(operation: Operation, db: Database, store: OnlineStore, catalog: Catalog): Promise<void> {
@@ -55,6 +57,12 @@ export async function operate(operation: Operation, db: Database, store: OnlineS
         const { id } = await beginBackfill(tools, plan, { now, chunks: 2, leaseSeconds: 1 })
         await awaitJob(db, id, { signal: AbortSignal.timeout(60_000), work: { kinds, worker: 'crash' } })
       }
+      break
+    }
+    case 'sync': {
+      const tools = { db, store, catalog: () => Promise.resolve(catalog) }
+      const { id } = await beginSourceSync(tools, 'lake', { replace: 'none', by: { actor: 'crash' }, worker: 'crash', leaseSeconds: 1 })
+      await awaitJob(db, id, { signal: AbortSignal.timeout(60_000), work: { kinds: [sourceSyncs(tools)], worker: 'crash' } })
       break
     }
     case 'incremental':

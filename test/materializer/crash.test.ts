@@ -1,4 +1,7 @@
 import { execFile } from 'node:child_process'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { Redis } from 'ioredis'
 import { beforeAll, expect, it } from 'vitest'
@@ -6,6 +9,8 @@ import { encodeKey } from '../../kernel/entity-key.ts'
 import { readHeader } from '../../kernel/stored-state.ts'
 import { finishErasures } from '../../materializer/erase/finish-erasures.ts'
 import { materializeView } from '../../materializer/materialize.ts'
+import { createDatasetWriter } from '../../offline/files/dataset-writer.ts'
+import { readStoredFiles } from '../../offline/source-files/stored-files.ts'
 import { createRedisStore } from '../../online/redis-store.ts'
 import type { OnlineStore } from '../../online/store.ts'
 import { applyChanges } from '../../registry/apply.ts'
@@ -16,8 +21,9 @@ import type { FaultPoint } from '../../runtime/fault-point.ts'
 import { openPostgres } from '../../runtime/open-postgres.ts'
 import { definitionFiles } from '../registry/definition-files.ts'
 import { testDatabase, testRedis } from '../services/index.ts'
-import type { Operation } from './crash-operation.ts'
 import { crashEvents, crashMoment, operate, operations } from './crash-operation.ts'
+
+const hour = 3_600_000_000
 
 const files = definitionFiles({
   'orders.ts': `
@@ -32,7 +38,7 @@ const files = definitionFiles({
 })
 
 const run = ['run: recorded', 'run: begun', 'states: to be written', 'states: written', 'run: folded', 'run: checkpoint moved'] as const
-const matrix: Readonly<Record<Operation, readonly FaultPoint[]>> = {
+const matrix: Readonly<Record<(typeof operations)[number], readonly FaultPoint[]>> = {
   push: ['push: committed', 'push: rows read', 'states: to be written', 'states: written'],
   incremental: run,
   backfill: [
@@ -63,12 +69,12 @@ beforeAll(() => {
   definitions = loadDefinitions(`${files}/orders.ts`)
 })
 
-async function world(): Promise<World> {
+async function world(declared = definitions): Promise<World> {
   const database = await testDatabase()
   const redis = await testRedis()
   const db = openPostgres(database.url)
   const store = createRedisStore({ redis: new Redis(redis.url), prefix: redis.prefix })
-  await applyChanges(db, await definitions)
+  await applyChanges(db, await declared)
   const end = async (): Promise<void> => {
     await store.close()
     await db.close()
@@ -105,7 +111,7 @@ async function insert({ db }: World, name: string): Promise<void> {
 }
 
 /** Kills the operation at the point, does it again, and holds the table and the states against what they must be. */
-async function survives(operation: Operation, point: FaultPoint): Promise<void> {
+async function survives(operation: (typeof operations)[number], point: FaultPoint): Promise<void> {
   const here = await world()
   const { db, store, catalog } = here
   const plans = [...catalog.views.values()]
@@ -142,3 +148,39 @@ it.each(operations)(
     for (let i = 0; i < points.length; i += 4) await Promise.all(points.slice(i, i + 4).map((point) => survives(operation, point)))
   },
 )
+
+it('loads each Parquet file once if the process that loads them is killed between them', { timeout: 120_000 }, async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'lockstep-crash-lake-'))
+  const lake = definitionFiles({
+    'lake.ts': `
+  import { count, entity, featureView, parquetFiles, source, t } from 'lockstep'
+  const account = entity('account', { key: { account: t.string } })
+  const lake = source('lake', { key: { account: 'account' }, eventTime: 'at', columns: {}, files: parquetFiles('${folder}/') })
+  export const ofAccount = featureView('of_account', { version: 1, entity: account, source: lake, features: { rows: count('lifetime') } })
+  `,
+  })
+  for (const name of ['1', '2', '3']) {
+    const columns = [
+      { name: 'account', type: { kind: 'string' } },
+      { name: 'at', type: { kind: 'timestamp' } },
+    ] as const
+    const writer = await createDatasetWriter(join(folder, `${name}.parquet`), columns, { format: 'parquet' })
+    await writer.write([
+      ['a', 'b'],
+      [crashMoment - hour, crashMoment],
+    ])
+    await writer.close()
+  }
+  const here = await world(loadDefinitions(`${lake}/lake.ts`))
+  try {
+    expect(await elsewhere(here, 'sync', 'source file: loaded')).toBe('SIGKILL')
+    const count = async (): Promise<unknown> => (await here.db.query('select count(*)::int4 as n from lockstep_source.lake'))[0]
+    expect(await count()).toEqual({ n: 2 })
+    await operate('sync', here.db, here.store, here.catalog)
+    expect(await count()).toEqual({ n: 6 })
+    expect((await readStoredFiles(here.db, 'lake')).map(({ rows }) => rows)).toEqual([2, 2, 2])
+  } finally {
+    await here.end()
+    await rm(folder, { recursive: true })
+  }
+})

@@ -1,11 +1,12 @@
 import { z } from 'zod'
+import { readStoredFiles, storedFileJson } from '../../../offline/source-files/stored-files.ts'
 import { ingestOnce } from '../../../offline/ingest-once.ts'
 import { undoIngest } from '../../../materializer/undo-ingest.ts'
 import { readBody } from './body.ts'
 import { actorOf, jsonAnswer } from './call.ts'
 import { reasonSchema } from './change-schemas.ts'
 import { asRefusal } from './refusal.ts'
-import { ingestAnswer, undoneIngestAnswer } from './response-schemas.ts'
+import { ingestAnswer, requestId as requestIdField, undoneIngestAnswer } from './response-schemas.ts'
 import type { Route } from './route.ts'
 
 const ingestBody = z.strictObject({
@@ -20,11 +21,46 @@ const ingestBody = z.strictObject({
 })
 const undoBody = z.strictObject({ reason: reasonSchema })
 
+const syncedFilesAnswer = z.object({
+  source: z.string().describe('The source'),
+  files: z
+    .array(
+      z.object({
+        path: z.string().describe('The absolute path or the URL'),
+        etag: z.string().describe('The ETag of the content that was loaded'),
+        bytes: z.int().describe('The size of the file'),
+        rows: z.int().describe('How many rows were loaded'),
+        olderRows: z.int().describe('How many rows were left out, because they are before "from"'),
+        bytesRead: z.int().describe('How many bytes were requested to read it'),
+        from: z.string().nullable().describe('The "from" by which it was loaded; null: all rows were'),
+        minEvent: z.string().nullable().describe('The first event time of its rows; null: it has none'),
+        maxEvent: z.string().nullable().describe('The last event time of its rows; null: it has none'),
+        syncedAt: z.string().describe('When it was loaded'),
+        load: z.string().describe('The id of the load, for an undo'),
+      }),
+    )
+    .describe('In the order of their paths; empty for a source that no Parquet files feed'),
+  requestId: requestIdField,
+})
+
 /** How long transactions that were open before are waited for. */
 const waitMs = 5_000
 
 /** The routes that load files into the table of a source. */
 export const sourceFileRoutes: readonly Route[] = [
+  {
+    method: 'GET',
+    path: '/v1/sources/:name/files',
+    scope: 'read',
+    summary: 'The Parquet files that were loaded into a source that such files feed',
+    tag: 'Events',
+    answer: syncedFilesAnswer,
+    async handle(call, deps) {
+      const { name: source } = deps.catalog().source(call.params['name'] ?? '')
+      const files = await readStoredFiles(deps.upkeep.database(), source)
+      return jsonAnswer({ source, files: files.map(storedFileJson), requestId: call.requestId })
+    },
+  },
   {
     method: 'POST',
     path: '/v1/sources/:name/files',
