@@ -82,7 +82,7 @@ async function openObject(name: string, expected: ExpectedContent | undefined): 
     async slice(from, to = byteLength) {
       const found = [...held, ...(tail === null ? [] : [tail])].find((each) => isIn(from, to, each)) ?? (await read({ from, to }))
       if (to === byteLength && tail === null) tail = found
-      return found.bytes.slice(from - found.range.from, to - found.range.from).buffer as ArrayBuffer
+      return found.bytes.slice(from - found.range.from, to - found.range.from).buffer
     },
     async ahead(ranges) {
       held = []

@@ -68,11 +68,13 @@ export function sourceRows(source: SourceSpec, file: TabularFile, fromMicros: nu
       if (seen.minEvent === null || micros < seen.minEvent) seen.minEvent = micros
       if (seen.maxEvent === null || micros > seen.maxEvent) seen.maxEvent = micros
     }
-    if (kept.length === rows) return yield { firstRow, rows, columns: data }
     seen.older += rows - kept.length
-    if (kept.length === 0) return
-    const columns = data.map((values) => kept.map((row) => values[row]))
-    yield { firstRow, rows: kept.length, rowNumbers: kept.map((row) => firstRow + row), columns }
+    if (kept.length === rows) {
+      yield { firstRow, rows, columns: data }
+    } else if (kept.length > 0) {
+      const columns = data.map((values) => kept.map((row) => values[row]))
+      yield { firstRow, rows: kept.length, rowNumbers: kept.map((row) => firstRow + row), columns }
+    }
   }
 
   return { ...file, columns, batches, seen }

@@ -47,14 +47,11 @@ export async function readStoredFiles({ kysely }: Pick<Database, 'kysely'>, sour
 }
 
 /** As JSON for commands and answers; times in RFC 3339. */
-export function storedFileJson({ columns: _, ...file }: StoredFile) {
-  return {
-    ...file,
-    from: file.from?.toISOString() ?? null,
-    minEvent: file.minEvent?.toISOString() ?? null,
-    maxEvent: file.maxEvent?.toISOString() ?? null,
-    syncedAt: file.syncedAt.toISOString(),
-  }
+export function storedFileJson(file: StoredFile) {
+  const { path, etag, bytes, rows, olderRows, bytesRead, from, minEvent, maxEvent, syncedAt, load } = file
+  const text = (time: Date | null): string | null => time?.toISOString() ?? null
+  const times = { from: text(from), minEvent: text(minEvent), maxEvent: text(maxEvent), syncedAt: syncedAt.toISOString() }
+  return { path, etag, bytes, rows, olderRows, bytesRead, ...times, load }
 }
 
 /** What is to be done so that the table has the rows of the files. */

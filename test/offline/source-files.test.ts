@@ -46,8 +46,18 @@ it('patterns stand for names as in a shell', () => {
 const spec: SourceSpec = source('flights', rest).spec
 const listed = (path: string, etag = 'a') => ({ path, bytes: 10, etag })
 const stored = (path: string, change: Partial<StoredFile> = {}): StoredFile => ({
-  ...{ path, etag: 'a', bytes: 10, rows: 5, olderRows: 0, bytesRead: 10, columns: ['origin', 'date', 'delay'], from: null },
-  ...{ minEvent: null, maxEvent: null, syncedAt: new Date(0), load: '1' },
+  path,
+  etag: 'a',
+  bytes: 10,
+  rows: 5,
+  olderRows: 0,
+  bytesRead: 10,
+  columns: ['origin', 'date', 'delay'],
+  from: null,
+  minEvent: null,
+  maxEvent: null,
+  syncedAt: new Date(0),
+  load: '1',
   ...change,
 })
 
