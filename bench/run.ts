@@ -3,7 +3,7 @@
  *
  *     npm run bench -- batch       batch inference of 1,000,000 and 3,000,000 rows, beside a training set of the same rows
  *     npm run bench -- bulk        answers of 1 to 1,000 rows: by row, by column, as Arrow, for Feast
- *     npm run bench -- dashboard   what five open pages of the dashboard cost predictions
+ *     npm run bench -- dashboard   what five open pages of the dashboard cost predictions, and how fast pages are
  *     npm run bench -- feast       features of 1 and 100 rows, beside Feast's own server
  *     npm run bench -- online      reading 52 features of 1,000,000 customers from Redis, and materializing them
  *     npm run bench -- monitoring  false alarms of the drift test, quality without labels, injected faults

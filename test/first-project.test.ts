@@ -6,7 +6,9 @@ import { afterAll, beforeAll, expect, it } from 'vitest'
 import { bareEnvironment } from './bare-environment.ts'
 import { type Environment, killAll, postJson, type Running, startProgram, whenReady } from './cli/run-lockstep.ts'
 import { type InstalledPackage, installPackage, programOf } from './install-package.ts'
+import { startBrowser } from './services/browser.ts'
 import { testDatabase, testRedis } from './services/index.ts'
+import { visit } from './ui/visits.ts'
 
 // The way of a newcomer, from an empty folder with the packed package: init, dev, an edit, a prediction, list; then the
 // same project on PostgreSQL and Redis.
@@ -46,6 +48,43 @@ async function predicted(url: string): Promise<{ readonly probability: number; r
   return { probability: body.predictions[0]?.probability ?? Number.NaN, features: body.features[0] ?? {} }
 }
 
+/** What is wrong with the pages of the dashboard, as the package has them. */
+async function flawsOfPages(url: string, link: string): Promise<string[]> {
+  const browser = await startBrowser()
+  try {
+    const visits = await visit(browser, url)
+    await visits.go(link.slice(link.indexOf('#')))
+    const flaws: string[] = []
+    for (const path of pages) {
+      await visits.to(path)
+      const alerts = await visits.page.getByRole('alert').allTextContents()
+      flaws.push(...[...alerts, ...visits.faults()].map((flaw) => `/ui/${path}: ${flaw}`))
+    }
+    return flaws
+  } finally {
+    await browser.close()
+  }
+}
+
+const pages = [
+  'alerts',
+  'jobs',
+  'catalog',
+  'lineage?focus=spending@1',
+  'sources/payments',
+  'views/spending@1',
+  'features/spending@1.paid1h',
+  'services/fraud_features@1',
+  'models/fraud',
+  'rollouts/fraud',
+  'explain?service=fraud_features&entity=card:c36',
+  'receipt',
+  'pipelines',
+  'parity',
+  'keys',
+  'audit',
+]
+
 it('is served, edited and moved to PostgreSQL and Redis with few commands', { timeout: 300_000 }, async () => {
   const startedAt = Date.now()
   const embedded = { HOME: folder, PATH: bareEnvironment.PATH }
@@ -83,6 +122,8 @@ it('is served, edited and moved to PostgreSQL and Redis with few commands', { ti
     await whenReady(served)
     // the value that a development store served is the one of the real stores
     expect(await predicted(served)).toEqual(second)
+    const link = await done({ ...embedded, LOCKSTEP_PORT: new URL(served).port }, 'ui')
+    expect(await flawsOfPages(served, link.trim())).toEqual([])
     server.child.kill('SIGTERM')
     expect((await server.ended).code).toBe(0)
   } finally {

@@ -8,6 +8,7 @@ import type { loadConfig } from '../../runtime/config.ts'
 import { createLogger } from '../../runtime/log.ts'
 import { openPostgres } from '../../runtime/open-postgres.ts'
 import { createServer } from '../../serving/server.ts'
+import { medianInterval } from '../median-interval.ts'
 import { targetsAt } from '../serving/targets.ts'
 import type { Paced, Slice } from './ask-at-pace.ts'
 
@@ -111,14 +112,6 @@ function rowsByResult(values: readonly { readonly labels: Partial<Record<string,
     sums[result] = (sums[result] ?? 0) + value
   }
   return sums
-}
-
-/** An interval for the median with a confidence of about 95 %: order statistics, whose ranks are binomial. */
-function medianInterval(values: readonly number[]): [number, number] {
-  const ascending = values.toSorted((a, b) => a - b)
-  const n = ascending.length
-  const low = Math.max(0, Math.floor(n / 2 - 0.98 * Math.sqrt(n)) - 1)
-  return [ascending[low] ?? Number.NaN, ascending[n - 1 - low] ?? Number.NaN]
 }
 
 function quantile(values: readonly number[], q: number): number {

@@ -9,11 +9,14 @@ const names = ['chromium', 'chromium-browser', 'google-chrome']
  * Starts a Chromium without a window: the one of `LOCKSTEP_TEST_CHROMIUM`, else one of the machine, else Debian's,
  * installed with apt-get as root.
  *
+ * @param localNames host names that lead to this machine
  * @throws with all ways and why none works
  */
-export async function startBrowser(): Promise<Browser> {
+export async function startBrowser(localNames: readonly string[] = []): Promise<Browser> {
+  const rules = localNames.map((name) => `MAP ${name} 127.0.0.1`).join(', ')
   // root of a container has no sandbox
-  return await chromium.launch({ executablePath: await chromiumBinary(), args: ['--no-sandbox', '--disable-gpu'] })
+  const args = ['--no-sandbox', '--disable-gpu', ...(rules === '' ? [] : [`--host-resolver-rules=${rules}`])]
+  return await chromium.launch({ executablePath: await chromiumBinary(), args })
 }
 
 async function chromiumBinary(): Promise<string> {

@@ -1,19 +1,20 @@
 import { readFileSync, readdirSync } from 'node:fs'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { gzipSync } from 'node:zlib'
-import type { Browser } from 'playwright-core'
+import type { Browser, Route } from 'playwright-core'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
-import { recordEvaluation } from '../../monitoring/alerts/record-evaluation.ts'
 import { createKey } from '../../registry/keys/api-keys.ts'
 import { issueCode } from '../../registry/keys/dashboard-sessions.ts'
-import { promoteModel } from '../../registry/promote.ts'
-import { startRollout } from '../../registry/rollouts/change-rollout.ts'
 import { createUiFolder } from '../../serving/dashboard/ui-folder.ts'
-import { checked, clockMonitor, hookAt, minute, result } from '../monitoring/alerts/monitors.ts'
 import type { World } from '../serving/world.ts'
 import { ask, createWorld } from '../serving/world.ts'
-import { servingSet } from '../serving/definitions.ts'
 import { startBrowser } from '../services/browser.ts'
+import { rootFolder } from '../source-files.ts'
+import { attack } from './attack.ts'
+import { asIfMeasured, chartFlaws } from './charts.ts'
+import { createFullWorld, hostile, nothing, planted } from './full-world.ts'
 import type { Visits } from './visits.ts'
 import { shown, visit } from './visits.ts'
 
@@ -24,36 +25,6 @@ let visits: Visits
 let beginning: Visits
 /** The page of an answered request. */
 let receipt = ''
-
-/** What no page may take for anything but text. */
-const hostile = `<img src=x onerror=alert(1)>"'</script><script>alert(2)</script>\u202e javascript:alert(3)`
-
-const described = <Declared extends { readonly operational: object }>(declared: readonly Declared[]) =>
-  declared.map((each) => ({ ...each, operational: { ...each.operational, description: hostile, owner: hostile, tags: [hostile] } }))
-const hostileSet = {
-  ...servingSet,
-  views: described(servingSet.views),
-  sources: described(servingSet.sources),
-  services: described(servingSet.services),
-  models: described(servingSet.models),
-}
-
-/** The definitions of a project that has none yet. */
-const nothing = {
-  ...servingSet,
-  entities: [],
-  sources: [],
-  views: [],
-  onDemand: [],
-  services: [],
-  models: [],
-  outcomes: [],
-  channels: [],
-  monitors: [],
-  experiments: [],
-  batches: [],
-  code: new Map(),
-}
 
 async function open(world: World): Promise<Visits> {
   const { server, url } = await world.serve({
@@ -66,20 +37,21 @@ async function open(world: World): Promise<Visits> {
   return opened
 }
 
+/** Gives charts that measured nothing in this world thirty points, and plants an experiment and pipelines. */
+async function fillCharts({ page }: Visits): Promise<void> {
+  await page.route('**/ui/api/**', async (route) => {
+    if (route.request().method() !== 'GET') return await route.fallback()
+    const data = planted[new URL(route.request().url()).pathname.replace('/ui/api/', '')]
+    if (data !== undefined) return await route.fulfill({ json: { data, asOf: '2001-07-01T12:00:00Z' } })
+    const response = await route.fetch()
+    if (response.status() !== 200) return await route.fulfill({ response })
+    await route.fulfill({ response, json: asIfMeasured(await response.json()) })
+  })
+}
+
 beforeAll(async () => {
-  browser = await startBrowser()
-  full = await createWorld('embedded', hostileSet)
-  await full.db.script(`
-    insert into lockstep_source.landings (airport, at, delay) values
-      ('ATL', '2001-07-01T09:30:00Z', 7), ('ATL', '2001-07-01T10:00:00Z', 5), ('ATL', '2001-07-01T11:30:00Z', 25),
-      ('ATL', '2001-07-01T11:45:00Z', 40), ('ATL', '2001-07-01T12:30:00Z', 99),
-      ('${hostile.replaceAll("'", "''")}', '2001-07-01T11:00:00Z', 1)`)
-  for (const view of ['airport_required', 'airport_delays']) await full.materialize(view)
-  await full.push('delay', 'logistic')
-  await full.push('delay', 'logistic', 'second')
-  await promoteModel(full.db, 'delay', 1, { actor: hostile, reason: hostile })
-  await startRollout(full.db, 'delay', { version: 2, plan: 'default' }, { actor: 'ann' })
-  await recordEvaluation(full.db, clockMonitor('clock'), hookAt('https://alerts.example'), minute, checked(result('breach')))
+  browser = await startBrowser(['rebound.example'])
+  ;[full, empty] = await Promise.all([createFullWorld(), createWorld('embedded', nothing)])
   visits = await open(full)
   const answer = await ask(new URL(visits.page.url()).origin, '/v1/predict', {
     model: 'delay',
@@ -90,7 +62,6 @@ beforeAll(async () => {
   for (const name of ['old key', hostile.slice(0, 60)])
     await createKey(full.db, { name, scopes: ['read'], requestsPerSecond: null, rowsPerSecond: null, expiresAt: null })
   receipt = `receipt/${answer.body.requestId}`
-  empty = await createWorld('embedded', nothing)
   beginning = await open(empty)
 })
 afterAll(async () => {
@@ -102,9 +73,11 @@ afterAll(async () => {
 })
 afterEach(async () => {
   await visits?.page.unrouteAll({ behavior: 'ignoreErrors' })
+  await visits?.look({ width: 1280, scheme: 'light' })
 })
 
-const paths = [
+/** A page of each route; two pages of one route do not follow each other. */
+const paths = () => [
   '',
   'alerts',
   'jobs',
@@ -116,45 +89,111 @@ const paths = [
   'services/flight@1',
   'models/delay',
   'rollouts/delay',
+  'experiments/weather',
+  'pipelines',
+  'pipelines/score',
   'explain?service=flight&entity=airport:ATL',
-  `explain?service=flight&entity=${encodeURIComponent(JSON.stringify({ airport: hostile }))}`,
   `catalog?q=${encodeURIComponent(hostile)}`,
   'explain',
   'receipt',
+  receipt,
+  `explain?service=flight&entity=${encodeURIComponent(JSON.stringify({ airport: hostile }))}`,
   'parity',
   'keys',
   'audit',
 ]
 
-describe('every page', () => {
-  it('is right in light and dark, wide and narrow, and for assistive technology', { timeout: 600_000 }, async () => {
+/** Visits pages in one document. @param wrongOf what is wrong with the page that is shown */
+async function walk(through: Visits, pages: readonly string[], wrongOf: (path: string) => Promise<string[]>): Promise<string[]> {
+  const wrong: string[] = []
+  for (const [i, path] of pages.entries()) {
+    await (i === 0 ? through.go(path) : through.to(path))
+    wrong.push(...(await wrongOf(path)).map((fault) => `/ui/${path} ${fault}`))
+    await through.look({ width: 1280, scheme: 'light' })
+  }
+  return wrong
+}
+
+const alerts = async ({ page }: Visits): Promise<string[]> => await page.getByRole('alert').allTextContents()
+const twoLooks = [
+  { width: 1280, scheme: 'light' },
+  { width: 390, scheme: 'dark' },
+] as const
+const fails = (route: Route) => void route.fulfill({ status: 500, json: { error: { code: 'INTERNAL', message: 'It broke.' } } })
+const reads = /\/ui\/api\/(?!session)/
+
+describe('every page', { timeout: 600_000 }, () => {
+  it('is one that these tests open', () => {
+    const routes = [...readFileSync(join(rootFolder, 'ui/router.tsx'), 'utf8').matchAll(/ path: '\/([^']*)'/g)].map(([, path = '']) => path)
+    const opened = paths().map((path) => (path.split('?')[0] ?? '').replace(/\/.*/, '/$id'))
+    expect(routes.filter((route) => !opened.includes(route))).toEqual([])
+  })
+
+  it('is right in light and dark, wide, narrow and magnified, and for assistive technology', async () => {
+    await fillCharts(visits)
+    const charts = new Set<string>()
+    const wrong = await walk(visits, paths(), async () => [
+      ...(await alerts(visits)),
+      ...(await visits.flaws()),
+      ...(await chartFlaws(visits, charts)),
+    ])
+    expect(wrong).toEqual([])
+    expect(charts.size).toBeGreaterThan(8)
+  })
+
+  it('keeps what it knew, with its age, while the server answers with errors', async () => {
+    await visits.go('')
+    const shownBefore = new Map<string, string | null>()
+    const heading = async () => await visits.page.locator('h1').textContent()
+    const known = paths().filter((path) => !['receipt', 'explain', 'experiments/weather', 'pipelines/score'].includes(path))
+    await walk(visits, known, async (path) => {
+      shownBefore.set(path, await heading())
+      return []
+    })
+    await visits.page.route(reads, fails)
     const wrong: string[] = []
-    for (const path of [...paths, receipt]) {
-      for (const [width, scheme] of [
-        [1280, 'light'],
-        [390, 'dark'],
-      ] as const) {
-        await visits.page.setViewportSize({ width, height: 800 })
-        await visits.page.emulateMedia({ colorScheme: scheme })
-        await visits.go(path)
-        const where = `/ui/${path} ${width} ${scheme}`
-        expect([where, await visits.page.getByRole('alert').allTextContents()]).toEqual([where, []])
-        const overflow = Number(await visits.page.evaluate('document.documentElement.scrollWidth - innerWidth'))
-        if (overflow > 0) wrong.push(`${where}: ${overflow} px too wide`)
-        wrong.push(...[...(await visits.violations()), ...visits.faults()].map((fault) => `${where}: ${fault}`))
-      }
+    for (const path of known.toReversed().slice(1)) {
+      await visits.to(path)
+      // what is older than five seconds is read again
+      await visits.page.evaluate('dispatchEvent(new Event("visibilitychange"))')
+      if (path === '') await visits.page.locator('.banner').waitFor()
+      if ((await heading()) !== shownBefore.get(path)) wrong.push(`/ui/${path}: ${await heading()}`)
+      if ((await visits.page.locator('main .empty[role="alert"]').count()) > 0) wrong.push(`/ui/${path} has lost what it knew`)
+      wrong.push(...visits.faults())
     }
+    expect(wrong).toEqual([])
+    expect(await visits.page.locator('.banner').textContent()).toMatch(/^The server answers with errors\. The page shows what it knew /)
+    expect(await visits.flaws([{ width: 390, scheme: 'dark' }])).toEqual([])
+  })
+
+  it('says what failed if it never had an answer', async () => {
+    await visits.page.route(reads, fails)
+    const reading = paths().filter((path) => path !== 'receipt')
+    const wrong = await walk(visits, reading, async () => {
+      await visits.page.getByText('It broke.').first().waitFor()
+      return await visits.flaws([{ width: 390, scheme: 'light' }])
+    })
     expect(wrong).toEqual([])
   })
 
   it('says how to fill it where there is nothing yet', async () => {
-    const wrong: string[] = []
-    for (const path of ['', 'alerts', 'jobs', 'catalog', 'catalog?kind=rollout', 'lineage', 'explain', 'receipt']) {
-      await beginning.go(path)
+    const pages = ['', 'alerts', 'jobs', 'catalog', 'lineage', 'catalog?kind=rollout', 'explain', 'receipt']
+    const wrong = await walk(beginning, pages, async () => {
       const commands = await beginning.page.locator('.command').count()
-      if (commands < 1) wrong.push(`/ui/${path} offers no command`)
-      wrong.push(...[...(await beginning.violations()), ...beginning.faults()].map((fault) => `/ui/${path}: ${fault}`))
-    }
+      return [...(commands < 1 ? ['offers no command'] : []), ...(await beginning.flaws(twoLooks))]
+    })
+    const others = [
+      'parity',
+      'keys',
+      'audit',
+      'models/none',
+      'rollouts/none',
+      'views/none@1',
+      'features/none@1.x',
+      'sources/none',
+      'nothing',
+    ]
+    wrong.push(...(await walk(beginning, others, async () => await beginning.flaws([{ width: 390, scheme: 'dark' }]))))
     expect(wrong).toEqual([])
   })
 
@@ -373,6 +412,55 @@ describe('a person with a keyboard alone', () => {
     await press('Enter')
     await visits.page.getByText('The key is revoked.').waitFor()
     expect(visits.faults()).toEqual([])
+  })
+})
+
+describe('a page of somebody else', () => {
+  const state = async () => {
+    const count = async (table: string) => await full.db.query(`select count(*)::int as n from lockstep.${table}`, [])
+    return [await count('api_keys'), await count('ui_sessions'), await count('audit_log')]
+  }
+
+  it('on another origin gets nothing, frames nothing and changes nothing', async () => {
+    await visits.go('keys')
+    const target = new URL(visits.page.url()).origin
+    const before = await state()
+    const evil = createServer((_, answer) =>
+      answer.setHeader('content-type', 'text/html').end('<!doctype html><title>x</title><body>'),
+    ).listen(0)
+    const page = await visits.context.newPage()
+    try {
+      // of the same site, so that the browser would send a cookie that is not strict
+      await page.goto(`http://127.0.0.1:${(evil.address() as AddressInfo).port}/`)
+      const got = await page.evaluate<Record<string, string>>(attack(target))
+      expect(new Set(Object.values(got))).toEqual(new Set(['refused']))
+      await expect.poll(() => page.frames().map((frame) => new URL(frame.url()).protocol)).toContain('chrome-error:')
+      expect(await state()).toEqual(before)
+      // the session is still there
+      await visits.go('keys')
+      await visits.page.getByRole('heading', { name: 'Keys', level: 1 }).waitFor()
+    } finally {
+      await page.close()
+      evil.close()
+    }
+  })
+
+  it('whose host name is made to point at this machine gets nothing and changes nothing', async () => {
+    const { port } = new URL(visits.page.url())
+    const target = `http://rebound.example:${port}`
+    const before = await state()
+    const page = await visits.context.newPage()
+    try {
+      // a document under the name of somebody else, whose scripts are of the same origin as the server
+      await page.goto(`${target}/nothing`)
+      const { socket, v1, ...got } = await page.evaluate<Record<string, string>>(attack(target))
+      for (const [name, answer] of Object.entries(got)) expect([name, answer]).toEqual([name, expect.stringMatching(/^421 .*MISDIRECTED/)])
+      expect([socket, v1?.slice(0, 3)]).toEqual(['refused', '401'])
+      expect(await page.goto(`${target}/ui/`).then((answer) => answer?.status())).toBe(421)
+      expect(await state()).toEqual(before)
+    } finally {
+      await page.close()
+    }
   })
 })
 

@@ -3,7 +3,7 @@ import { createRequire } from 'node:module'
 import type { Browser, BrowserContext, Page } from 'playwright-core'
 
 const axeSource = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8')
-const rules = ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice']
+const allRules = ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice']
 
 interface AxeResult {
   readonly violations: readonly {
@@ -12,22 +12,40 @@ interface AxeResult {
   }[]
 }
 
+/** How a page is looked at. */
+export interface Look {
+  readonly width: number
+  readonly scheme: 'light' | 'dark'
+}
+
 /** A browser's pages of one dashboard, and what is wrong with them. */
 export interface Visits {
   readonly context: BrowserContext
   readonly page: Page
   /** What no page may do: errors of scripts, errors on the console, requests elsewhere, dialogs. Emptied by reading. */
   faults(): string[]
-  /** Opens `/ui/PATH` and waits until what it shows is there. */
+  /** Loads `/ui/PATH` and waits until what it shows is there. */
   go(path: string): Promise<void>
-  /** What axe-core finds wrong with the page as it is. */
-  violations(): Promise<string[]>
+  /** Goes to another page as a link does, without loading the document again. The page must not be of the same route. */
+  to(path: string): Promise<void>
+  look(look: Look): Promise<void>
+  /** What axe-core finds wrong with the page as it is. @param rules default: all */
+  violations(rules?: readonly string[]): Promise<string[]>
+  /** What is wrong with the page in light and dark, wide, narrow and magnified. */
+  flaws(looks?: readonly Look[]): Promise<string[]>
   close(): Promise<void>
 }
 
+const [wide, narrow] = [1280, 390]
+/** A window of 1280 pixels at 200 % has 640. */
+const magnified = 640
+const everyLook = [wide, narrow].flatMap((width) => (['light', 'dark'] as const).map((scheme): Look => ({ width, scheme })))
+/** All rules run once wide and once narrow. Of the others the scheme changes nothing. */
+const rulesOfColours = ['color-contrast', 'link-in-text-block']
+
 /** @param url of the server */
 export async function visit(browser: Browser, url: string): Promise<Visits> {
-  const context = await browser.newContext({ viewport: { width: 1280, height: 800 }, reducedMotion: 'reduce' })
+  const context = await browser.newContext({ viewport: { width: wide, height: 800 }, reducedMotion: 'reduce' })
   const page = await context.newPage()
   const found: string[] = []
   page.on('pageerror', (error) => found.push(`error: ${error.message}`))
@@ -43,7 +61,7 @@ export async function visit(browser: Browser, url: string): Promise<Visits> {
     found.push(`dialog: ${dialog.message()}`)
     void dialog.dismiss()
   })
-  return {
+  const visits: Visits = {
     context,
     page,
     faults: () => found.splice(0),
@@ -51,20 +69,50 @@ export async function visit(browser: Browser, url: string): Promise<Visits> {
       await page.goto(`${url}/ui/${path}`)
       await shown(page)
     },
-    async violations() {
+    async to(path) {
+      await page.evaluate(`document.querySelector('h1')?.setAttribute('data-left', '')
+        history.pushState({}, '', ${JSON.stringify(`/ui/${path}`)})`)
+      await page.locator('h1:not([data-left])').first().waitFor()
+      await shown(page)
+    },
+    async look({ width, scheme }) {
+      await page.setViewportSize({ width, height: 800 })
+      await page.emulateMedia({ colorScheme: scheme })
+      await page.evaluate('new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(drawn)))')
+    },
+    async violations(rules) {
       // what is evaluated by the browser's own protocol is no script of the page
-      await page.evaluate(axeSource)
+      if (!(await page.evaluate<boolean>('"axe" in window'))) await page.evaluate(axeSource)
       const { violations } = await page.evaluate<AxeResult>(
-        `axe.run(document, { runOnly: ${JSON.stringify(rules)}, resultTypes: ['violations'] })`,
+        `axe.run(document, { runOnly: ${JSON.stringify(rules ?? allRules)}, resultTypes: ['violations'] })`,
       )
       return violations.flatMap(({ id, nodes }) =>
         nodes.map(({ html, failureSummary }) => `${id}: ${html.slice(0, 160)} ${failureSummary ?? ''}`),
       )
     },
+    async flaws(looks = everyLook) {
+      const wrong: string[] = []
+      const looked = new Set<number>()
+      for (const look of looks) {
+        await visits.look(look)
+        const flaws = await visits.violations(looked.has(look.width) ? rulesOfColours : undefined)
+        looked.add(look.width)
+        wrong.push(...[...flaws, ...(await overflow(page))].map((flaw) => `${look.width} ${look.scheme}: ${flaw}`))
+      }
+      await visits.look({ width: magnified, scheme: 'light' })
+      wrong.push(...(await overflow(page)).map((flaw) => `200 %: ${flaw}`), ...visits.faults())
+      return wrong
+    },
     async close() {
       await context.close()
     },
   }
+  return visits
+}
+
+async function overflow(page: Page): Promise<string[]> {
+  const pixels = Number(await page.evaluate('document.documentElement.scrollWidth - innerWidth'))
+  return pixels > 0 ? [`${pixels} px too wide`] : []
 }
 
 /** Waits until a page has its heading and nothing is on the way. */

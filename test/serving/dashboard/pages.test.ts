@@ -365,36 +365,6 @@ describe('an act', () => {
     expect((await auditOf())[0]).toMatchObject({ who: 'ann@laptop', what: 'model.promote', subject: 'delay', reason: 'better on June' })
   })
 
-  it('is done once where it is sent again with its idempotency key, and its secret is not kept', async () => {
-    const again = { 'idempotency-key': 'first-try' }
-    const body = { name: 'retried', scopes: ['read'], reason: 'the answer got lost' }
-    const send = (headers: Record<string, string>, sent: object = body) => ann.ask('/ui/api/keys', { method: 'POST', headers, body: sent })
-    const first = await send(again)
-    const { id, secret } = first.body.data as { id: string; secret: string }
-    expect(secret).toMatch(/^lockstep_sk_/)
-    expect(await send(again)).toMatchObject({
-      status: 200,
-      headers: { 'idempotency-replayed': 'true' },
-      body: { data: { id, secret: null } },
-    })
-    expect(await send(again, { ...body, name: 'other' })).toMatchObject({ body: { error: { code: 'IDEMPOTENCY_KEY_REUSED' } } })
-    expect((await listKeys(world.db)).filter(({ name }) => name === 'retried')).toHaveLength(1)
-    const kept = await world.db.query<{ body: Uint8Array }>(`select body from lockstep.idempotency_keys where key = 'first-try'`, [])
-    expect(kept.map((row) => Buffer.from(row.body).toString())).toEqual([expect.not.stringContaining(secret)])
-    // a session of somebody else has keys of its own
-    const bob = createVisitor(url)
-    const { text } = await createKey(world.db, {
-      name: 'bob',
-      scopes: ['ui:admin'],
-      requestsPerSecond: null,
-      rowsPerSecond: null,
-      expiresAt: null,
-    })
-    await bob.login(world.db, { key: text })
-    const others = await bob.ask('/ui/api/keys', { method: 'POST', headers: again, body })
-    expect((others.body.data as { id: string }).id).not.toBe(id)
-  })
-
   it('is done once where several pages of one version act at once', async () => {
     const { revision } = (await dataOf('/models/delay')) as { revision: string }
     const seen = await Promise.all([1, 2, 1, 2].map((version) => post(ann, '/models/delay/pin', { version, reason: 'race' }, revision)))

@@ -2,7 +2,7 @@ import { mkdir, mkdtemp, readdir, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { createKey, revokeKey, rotateKey } from '../../../registry/keys/api-keys.ts'
+import { createKey, listKeys, revokeKey, rotateKey } from '../../../registry/keys/api-keys.ts'
 import { leaveCode } from '../../../registry/keys/code-files.ts'
 import type { Scope } from '../../../registry/keys/scope.ts'
 import { defaultUi } from '../../../runtime/ui-settings.ts'
@@ -237,6 +237,31 @@ describe('keys', () => {
     expect(await ask(served.url, '/v1/alerts', undefined, bearer)).toMatchObject({ status: 200 })
     expect(await ask(served.url, '/v1/alerts', undefined, { authorization: `Bearer ${ui}` })).toMatchObject({ status: 403 })
     await revokeKey(world.db, key.id)
+  })
+
+  it('are created once where a request is sent again with its idempotency key, and no secret is kept', async () => {
+    const ann = await loggedIn()
+    const again = { 'idempotency-key': 'first-try' }
+    const body = { name: 'retried', scopes: ['read'], reason: 'the answer got lost' }
+    const send = (headers: Record<string, string>, sent: object = body) => ann.ask('/ui/api/keys', { method: 'POST', headers, body: sent })
+    const first = await send(again)
+    const { id, secret } = first.body.data as { id: string; secret: string }
+    expect(secret).toMatch(/^lockstep_sk_/)
+    expect(await send(again)).toMatchObject({
+      status: 200,
+      headers: { 'idempotency-replayed': 'true' },
+      body: { data: { id, secret: null } },
+    })
+    expect(await send(again, { ...body, name: 'other' })).toMatchObject({ body: { error: { code: 'IDEMPOTENCY_KEY_REUSED' } } })
+    expect((await listKeys(world.db)).filter(({ name }) => name === 'retried')).toHaveLength(1)
+    const kept = await world.db.query<{ body: Uint8Array }>(`select body from lockstep.idempotency_keys where key = 'first-try'`, [])
+    expect(kept.map((row) => Buffer.from(row.body).toString())).toEqual([expect.not.stringContaining(secret)])
+    // a session of somebody else has keys of its own
+    const bob = createVisitor(url)
+    const { text } = await keyWith('ui:admin')
+    await bob.login(world.db, { key: text })
+    const others = await bob.ask('/ui/api/keys', { method: 'POST', headers: again, body })
+    expect((others.body.data as { id: string }).id).not.toBe(id)
   })
 
   it('are refused if they are not for the dashboard, unknown, or tried too fast', async () => {

@@ -1,0 +1,48 @@
+import { readFileSync } from 'node:fs'
+import { asRecord, isRecord } from '../../kernel/is-record.ts'
+import type { Visits } from './visits.ts'
+
+const points = Array.from({ length: 30 }, (_, i) => ({ t: Date.UTC(2001, 6, 1, 11, i), v: i }))
+
+/** An answer of the server in which series that measured nothing have thirty points. */
+export function asIfMeasured(answer: unknown): unknown {
+  if (Array.isArray(answer)) return answer.map(asIfMeasured)
+  if (!isRecord(answer)) return answer
+  if ('finding' in answer && Array.isArray(answer['series']) && answer['series'].length === 0)
+    return { ...answer, series: [{ label: 'measured', unit: 'count', points }] }
+  const filled = Object.entries(answer).map(([name, value]) =>
+    name === 'points' && Array.isArray(value) && value.every((point) => asRecord(point)['v'] === null)
+      ? [name, points]
+      : [name, asIfMeasured(value)],
+  )
+  return Object.fromEntries(filled)
+}
+
+/**
+ * What is wrong with the charts of a page: each says its finding, and is a table with CSV too.
+ *
+ * @param charts gets the names of the charts
+ */
+export async function chartFlaws({ page }: Visits, charts: Set<string>): Promise<string[]> {
+  const wrong: string[] = []
+  for (const chart of await page.locator('figure.chart').all()) {
+    const name = (await chart.getAttribute('aria-label')) ?? ''
+    const [label = '', ...finding] = name.split(': ')
+    if (label === '' || finding.join('').trim() === '') wrong.push(`a chart is called "${name}" and says no finding`)
+    charts.add(name)
+    if ((await chart.getByText('Nothing was measured').count()) > 0) {
+      wrong.push(`the chart "${name}" has no figures in this test`)
+      continue
+    }
+    await chart.getByRole('button', { name: 'as a table' }).click()
+    const rows = await chart.locator('tbody tr').count()
+    const names = await chart.locator('thead th').count()
+    const [download] = await Promise.all([page.waitForEvent('download'), chart.getByRole('button', { name: 'Download CSV' }).click()])
+    const [head = '', ...lines] = readFileSync(await download.path(), 'utf8')
+      .trim()
+      .split('\n')
+    if (rows < 1 || lines.length < rows || head.split(',').length < names)
+      wrong.push(`the table of "${name}" has ${rows} rows, its CSV ${lines.length}`)
+  }
+  return wrong
+}
