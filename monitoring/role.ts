@@ -10,6 +10,9 @@
  */
 export type Role = 'champion' | 'canary' | 'arm' | 'shadow' | 'requested' | 'backfill'
 
+/** Of answers that clients got. */
+export const clientRoles: readonly Role[] = ['champion', 'canary', 'arm', 'requested']
+
 /** By what a version answered rows, as the answer and the prediction log have it. */
 export interface ServedAs {
   readonly role: Role

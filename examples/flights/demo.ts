@@ -70,8 +70,9 @@ try {
   const loaded = loadConfig()
   // the demo prints what the log would say about success
   const logLevel = loaded.logLevel === 'info' ? 'warn' : loaded.logLevel
-  // all predictions are logged, so that each can be judged by its outcome
-  const quiet: Config = { ...loaded, logLevel, logShares: { share: 1, models: new Map<string, number>() } }
+  // all predictions are logged, so that each can be judged by its outcome, and some are compared with the history
+  const logShares = { share: 1, models: new Map<string, number>() }
+  const quiet: Config = { ...loaded, logLevel, logShares, parityPerMinute: 60 }
   const config = values.rollout ? ofRollout(quiet) : quiet
   const shown = new AbortController()
   const context = createContext(config, terminal, AbortSignal.any([interrupt.signal, shown.signal]))

@@ -1,4 +1,4 @@
-import { experiment, metric, outcome, t } from 'lockstep'
+import { experiment, metric, monitor, outcome, t } from 'lockstep'
 import { delayModel } from './features.ts'
 
 /** Whether a flight was more than 15 minutes late, which the model predicts: its quality is judged by this. */
@@ -23,4 +23,13 @@ export const secondModel = experiment('second_model', {
   coverage: 0.5,
   variants: { control: 'champion', treatment: 2 },
   metrics: { primary: metric.mean('lost_minutes', { of: lostMinutes, within: '5m', better: 'lower' }) },
+})
+
+/** A monitor of the model watches all features together. This one says at once that a client sends another unit. */
+export const distances = monitor('distances', {
+  model: delayModel,
+  description: 'Clients send distances in miles.',
+  checks: [{ kind: 'drift', columns: ['miles'] }],
+  every: '5m',
+  window: '1d',
 })

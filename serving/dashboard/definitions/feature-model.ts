@@ -70,12 +70,11 @@ function columnsOf({ deps }: Ask, view: string, name: string): { readonly model:
   const catalog = deps.catalog()
   return [...catalog.models.values()].flatMap((model) => {
     const service = catalog.services.get(model.spec.service)
-    return (service?.features ?? []).flatMap((feature) => {
-      const own = feature.use === null ? null : (service?.uses[feature.use]?.plan.id ?? null)
-      return own === view && (feature.name === name || feature.name.endsWith(`__${name}`))
+    return (service?.features ?? []).flatMap((feature) =>
+      feature.view === view && (feature.name === name || feature.name.endsWith(`__${name}`))
         ? [{ model: model.name, column: feature.name }]
-        : []
-    })
+        : [],
+    )
   })
 }
 

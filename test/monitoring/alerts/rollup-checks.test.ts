@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { LockstepError } from '../../../kernel/errors.ts'
 import { allPresent } from '../../../kernel/state.ts'
 import { evaluateMonitor } from '../../../monitoring/alerts/evaluate-monitor.ts'
+import { TrafficSummary } from '../../../monitoring/rollups/traffic-summary.ts'
 import { createRollups } from '../../../monitoring/rollups/create-rollups.ts'
 import { createRollupRecorder } from '../../../monitoring/rollups/rollup-recorder.ts'
 import { createRollupWriter } from '../../../monitoring/rollups/rollup-writer.ts'
@@ -124,5 +125,25 @@ describe('checks of rollups', () => {
     expect(await check('new', { kind: 'traffic' })).toMatchObject([{ state: 'unknown', cause }])
     expect(await check('none', { kind: 'errors' })).toMatchObject([{ state: 'unknown' }, { state: 'unknown' }])
     expect(await check('none', { kind: 'latency' })).toMatchObject([{ state: 'unknown', n: 0 }])
+  })
+
+  it('compare traffic with what clients asked, and not with backfilled rows', async () => {
+    const traffic = (requests: number) => Object.assign(new TrafficSummary(), { requests }).encode().toString('hex')
+    const hours = async (model: string, role: string, requests: number, [from, to]: readonly [number, number]) =>
+      await opened().db.query(
+        `INSERT INTO lockstep.merged_rollups (step, at, model, version, role, parts, traffic, columns, coverage)
+         SELECT 'hour', at, $1, 1, $2, 1, decode($3, 'hex'), NULL, $4::json
+         FROM generate_series(to_timestamp($5) - interval '4 weeks', to_timestamp($5), interval '1 hour') WITH ORDINALITY AS t (at, n)
+         WHERE n BETWEEN $6 AND $7 ON CONFLICT DO NOTHING`,
+        [model, role, traffic(requests), model === '' ? '{"minutes":60,"missing":[]}' : null, day / 1e6 - 3600, from, to],
+      )
+    const last = 4 * 168 + 1
+    await hours('', '', 0, [1, last])
+    for (const role of ['champion', 'backfill']) {
+      await hours(`usually ${role}`, role, 9, [1, last - 1])
+      await hours(`usually ${role}`, 'champion', 900, [last, last])
+    }
+    expect(await check('usually champion', { kind: 'traffic' })).toMatchObject([{ state: 'breach', evidence: { requests: 900, usual: 9 } }])
+    expect(await check('usually backfill', { kind: 'traffic' })).not.toMatchObject([{ state: 'breach' }])
   })
 })
