@@ -73,7 +73,8 @@ try {
   // all predictions are logged, so that each can be judged by its outcome, and some are compared with the history
   const logShares = { share: 1, models: new Map<string, number>() }
   const quiet: Config = { ...loaded, logLevel, logShares, parityPerMinute: 60 }
-  const config = values.rollout ? ofRollout(quiet) : quiet
+  // in the plain demo hours pass in seconds: an hour of the day alone, or a weekday, would make the default monitors fire
+  const config = values.rollout ? ofRollout(quiet) : { ...quiet, defaultMonitors: false }
   const shown = new AbortController()
   const context = createContext(config, terminal, AbortSignal.any([interrupt.signal, shown.signal]))
   await withContext(context, async () => {

@@ -12,7 +12,7 @@ export const lostMinutes = outcome('lost_minutes', {
   model: delayModel,
   output: 'probability',
   value: t.float64,
-  within: '10m',
+  within: '3m',
   missing: 'exclude',
 })
 
@@ -22,7 +22,7 @@ export const secondModel = experiment('second_model', {
   unit: 'request-id',
   coverage: 0.5,
   variants: { control: 'champion', treatment: 2 },
-  metrics: { primary: metric.mean('lost_minutes', { of: lostMinutes, within: '5m', better: 'lower' }) },
+  metrics: { primary: metric.mean('lost_minutes', { of: lostMinutes, within: '2m', better: 'lower' }) },
 })
 
 /** A monitor of the model watches all features together. This one says at once that a client sends another unit. */
