@@ -9,10 +9,15 @@ const programs = ['cli/main.ts', 'cli/run.ts']
 /** Dependencies that nearly every command loads, in hundreds of files: these are bundled, and all others imported. */
 const bundledPackages = [
   '@opentelemetry/api',
+  'csv-parse',
   'date-fns',
   'hono',
+  'hyparquet',
+  'hyparquet-compressors',
+  'hyparquet-writer',
   'ioredis',
   'kysely',
+  'lru-cache',
   'pg',
   'pg-copy-streams',
   'pino',
@@ -22,8 +27,8 @@ const bundledPackages = [
 
 /**
  * Writes the program to `out` in few files, because a process that imports each source and each file of the
- * dependencies on its own takes several times as long to start. What a command does not need lies in a file that it does
- * not import.
+ * dependencies on its own takes several times as long to start. All commands lie in one file: a file for each would make
+ * hundreds of files of what some of them share, and importing those costs more than the code that a command leaves unused.
  */
 export async function bundle(root: string, out: string): Promise<void> {
   const {
@@ -54,9 +59,25 @@ export async function bundle(root: string, out: string): Promise<void> {
     external: imported.flatMap((name) => [name, `${name}/*`]),
     // bundled dependencies in CommonJS require modules of Node
     banner: { js: `import { createRequire as $createRequire } from 'node:module'; const require = $createRequire(import.meta.url);` },
-    plugins: [placesOfSources(root)],
+    plugins: [commandsTogether(root), placesOfSources(root)],
     logLevel: 'warning',
   })
+}
+
+/** Makes the import of each command an import of them all. */
+function commandsTogether(root: string): Plugin {
+  const list = join(root, 'cli/commands.ts')
+  const text = readFileSync(list, 'utf8')
+  const each = /'(\.\/commands\/[^']+)'/g
+  const all = [...text.matchAll(each)].map(([, path]) => `export * from '${path}'`).join('\n')
+  return {
+    name: 'commands together',
+    setup({ onResolve, onLoad }) {
+      onResolve({ filter: /^lockstep:commands$/ }, ({ path }) => ({ path, namespace: 'lockstep commands' }))
+      onLoad({ filter: /.*/, namespace: 'lockstep commands' }, () => ({ contents: all, resolveDir: dirname(list) }))
+      onLoad({ filter: /cli\/commands\.ts$/ }, () => ({ contents: text.replaceAll(each, `'lockstep:commands'`), loader: 'ts' }))
+    },
+  }
 }
 
 const folderModule = 'lockstep:folder'
