@@ -15,9 +15,28 @@ export async function openRegistry(kind: 'postgres' | 'pglite'): Promise<TestReg
   return { ...opened, reset: () => reset(opened.db) }
 }
 
+/** Those that refer to others come first. */
+const tables = [
+  'rollout_counts',
+  'rollout_decisions',
+  'rollouts',
+  'shadows',
+  'model_events',
+  'model_pins',
+  'model_aliases',
+  'baselines',
+  'model_versions',
+  'code',
+  'definitions',
+  'audit_log',
+  'ui_sessions',
+  'api_keys',
+]
+
+/** `delete` takes a fortieth of the time of `truncate`, which makes new files for each table and index. */
 async function reset(db: Database): Promise<void> {
   await db.script(`
-    truncate lockstep.definitions, lockstep.code, lockstep.model_versions, lockstep.model_aliases, lockstep.model_pins, lockstep.rollouts, lockstep.shadows, lockstep.model_events, lockstep.audit_log, lockstep.api_keys cascade;
+    ${tables.map((table) => `delete from lockstep.${table};`).join(' ')}
     update lockstep.registry_state set revision = 0;
     drop schema lockstep_source cascade;
     create schema lockstep_source;
