@@ -27,6 +27,7 @@ export const commands: readonly CommandEntry[] = [
   { name: 'source sync', load: async () => (await import('./commands/source-sync.ts')).sourceSyncCommand },
   { name: 'source files', load: async () => (await import('./commands/source-files.ts')).sourceFilesCommand },
   { name: 'dataset create', load: async () => (await import('./commands/dataset-create.ts')).datasetCreateCommand },
+  { name: 'dataset register', load: async () => (await import('./commands/dataset-register.ts')).datasetRegisterCommand },
   { name: 'dataset list', load: async () => (await import('./commands/dataset-list.ts')).datasetListCommand },
   { name: 'dataset show', load: async () => (await import('./commands/dataset-show.ts')).datasetShowCommand },
   { name: 'dataset verify', load: async () => (await import('./commands/dataset-verify.ts')).datasetVerifyCommand },

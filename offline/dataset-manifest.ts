@@ -83,7 +83,7 @@ export interface DatasetManifest {
   readonly missingRequired: Readonly<Record<string, number>>
   /** How many rows of the spine lack any of them, and whether these rows were left out. */
   readonly incomplete: { readonly rows: number; readonly dropped: boolean }
-  readonly columns: readonly { readonly name: string; readonly type: string; readonly from: 'spine' | 'feature' }[]
+  readonly columns: readonly { readonly name: string; readonly type: string; readonly from: 'spine' | 'feature' | 'model' }[]
   /** Where the set was split by time, RFC 3339, ascending. */
   readonly split: readonly string[]
   /** The file; of a split set, the part `train`; of numbered parts, the first. */
@@ -95,8 +95,11 @@ export interface DatasetManifest {
    * each file has its own.
    */
   readonly statistics?: readonly ColumnStatistics[] | null
-  /** What sorted the rows, and the files of its sources. Absent: the database; then `source` says which rows it read. */
-  readonly engine?: { readonly name: 'duckdb'; readonly sources: readonly SourceFiles[] }
+  /**
+   * What sorted the rows, and the files of its sources. Absent: the database; then `source` says which rows it read.
+   * `external`: another program, by a plan; which rows it read is not known.
+   */
+  readonly engine?: { readonly name: 'duckdb' | 'external'; readonly sources: readonly SourceFiles[] }
 }
 
 export interface DatasetFile {

@@ -1,3 +1,4 @@
+import { LockstepError } from '../kernel/errors.ts'
 import type { Database } from '../runtime/database.ts'
 import type { DatasetManifest } from './dataset-manifest.ts'
 import { createDuckDbEngine } from './duckdb/duckdb-engine.ts'
@@ -8,7 +9,8 @@ import { postgresEngine } from './join-engine.ts'
 /**
  * Calls `fn` with an engine that reads the rows of a training set again.
  *
- * @throws LockstepError `FILE_CHANGED`, `FILE_UNREADABLE` where a file of a source is not what it was
+ * @throws LockstepError `FILE_CHANGED`, `FILE_UNREADABLE` where a file of a source is not what it was; `UNSUPPORTED` for
+ *   a set that another program has written
  */
 export async function withEngineOf<T>(
   db: Database,
@@ -17,6 +19,11 @@ export async function withEngineOf<T>(
   fn: (engine: JoinEngine) => Promise<T>,
 ): Promise<T> {
   if (engine === undefined) return await fn(postgresEngine(db))
+  if (engine.name === 'external')
+    throw new LockstepError(
+      'UNSUPPORTED',
+      'Another engine wrote this training set, so Lockstep cannot read its rows again. Register the folder again for a new baseline.',
+    )
   for (const source of engine.sources) await requireUnchanged(source, signal)
   const sources = new Map(engine.sources.map(({ source, files }) => [source, files.map(({ path }) => path)]))
   const opened = await createDuckDbEngine({ sources })

@@ -30,7 +30,7 @@ export interface TrainingColumn extends ColumnProfile {
 
 export interface TrainingProfiler {
   /** @param rows of the batch; null: all */
-  update(batch: JoinedBatch, rows: readonly number[] | null): void
+  update(batch: Pick<JoinedBatch, 'values' | 'statuses' | 'spine' | 'length'>, rows: readonly number[] | null): void
   /** @param statistics of the same rows, by column of the training set */
   result(statistics: readonly ColumnStatistics[]): TrainingProfile
 }

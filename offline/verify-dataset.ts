@@ -21,7 +21,7 @@ export interface DatasetVerdict {
   readonly equal: boolean
   /** The files as they are now. */
   readonly files: readonly FoundFile[]
-  /** What was made again, by index of the files; null where it could not be. */
+  /** What was made again, by index of the files; null where it could not be, or another engine made the set. */
   readonly rebuilt: readonly WrittenFile[] | null
   /**
    * How the rows of the spine were ordered before they were compared: `values`, whatever order its query gave them in,
@@ -91,6 +91,7 @@ async function rebuild(
   }
   const redefined = definitionDifferences(manifest, service)
   if (redefined.length > 0) return { rebuilt: null, differences: redefined }
+  if (manifest.engine?.name === 'external') return { rebuilt: null, differences: [] }
   try {
     const recipe = recipeOfManifest(manifest)
     const digest = (_part: unknown, columns: Parameters<typeof createDatasetDigest>[0]) => createDatasetDigest(columns, recipe.format)

@@ -19,7 +19,7 @@ export const datasetShowCommand: Command = {
 
 /** A manifest as text. */
 export function manifestText(manifest: DatasetManifest): string {
-  const { service, spine, rule, source } = manifest
+  const { service, spine, rule } = manifest
   const statistics = statisticsOf(manifest)
   const fields: [string, string][] = [
     ['id', manifest.id],
@@ -47,7 +47,7 @@ export function manifestText(manifest: DatasetManifest): string {
       `knowledge ${rule.knowledge}, freshness ${rule.freshness}, as of ${rule.asOf}${rule.knownBefore === null ? '' : `, known before ${rule.knownBefore}`}`,
     ],
     ...(manifest.unchecked ?? []).map((sentence): [string, string] => ['unchecked', sentence]),
-    ['data', `all transactions below ${source.xmin}${leftOutText(source)}`],
+    ['data', dataText(manifest)],
   ]
   const width = Math.max(...fields.map(([name]) => name.length))
   const columns = table(
@@ -60,6 +60,12 @@ export function manifestText(manifest: DatasetManifest): string {
 function spineText(from: DatasetManifest['spine']['from']): string {
   if ('rowsOf' in from) return `the rows of ${from.rowsOf} from ${from.from} to ${from.to}`
   return 'sql' in from ? from.sql : from.file
+}
+
+function dataText({ source, engine }: DatasetManifest): string {
+  if (engine === undefined) return `all transactions below ${source.xmin}${leftOutText(source)}`
+  if (engine.name === 'external') return 'another engine read the rows of the sources'
+  return engine.sources.map(({ source: name, files }) => `"${name}": ${counted(files.length, 'file')}`).join(', ')
 }
 
 function leftOutText({ droppedRows, heldBackRows }: DatasetManifest['source']): string {

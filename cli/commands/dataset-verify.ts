@@ -1,3 +1,4 @@
+import type { DatasetManifest } from '../../offline/dataset-manifest.ts'
 import { filesOf } from '../../offline/dataset-manifest.ts'
 import type { DatasetVerdict } from '../../offline/verify-dataset.ts'
 import { verifyDataset } from '../../offline/verify-dataset.ts'
@@ -10,11 +11,20 @@ function compared(order: DatasetVerdict['order']): string {
   return order === 'values' ? ', compared in any order, because the query of the spine has no order' : ', in the same order'
 }
 
+function equalText(manifest: DatasetManifest, { order }: DatasetVerdict): string {
+  const files = filesOf(manifest)
+  if (manifest.engine?.name === 'external')
+    return `The training set ${manifest.id} matches its manifest: its ${counted(files.length, 'file')} and the definitions are the same. Another engine made its rows, so they were not recreated.`
+  const rows = files.reduce((sum, file) => sum + file.rows, 0)
+  return `The training set ${manifest.id} matches its manifest, and so ${files.length === 1 ? 'does its file' : 'do its files'}: recreating it gave the same ${counted(rows, 'row')}${compared(order)}.`
+}
+
 export const datasetVerifyCommand: Command = {
   name: 'dataset verify',
   summary: 'Recreate a training set from its manifest, and compare it with the original',
   description: [
     'The same definitions and the same rows must give the same bytes. No file is written. If something differs, the command says what, and exits with 1.',
+    'Of a set that another engine has written ("dataset register"), only the files and the definitions are compared.',
   ],
   arguments: [{ name: 'ID', help: 'The id of the training set, or its first characters.' }],
   streams: true,
@@ -31,14 +41,13 @@ export const datasetVerifyCommand: Command = {
       })
       const { equal, rebuilt, differences } = verdict
       const files = filesOf(manifest)
-      const rows = files.reduce((sum, file) => sum + file.rows, 0)
       const again = files.every(({ sha256 }, i) => rebuilt?.[i]?.sha256 === sha256)
         ? ['It can be recreated: the result has the same bytes.']
         : []
       return {
         json: verdict,
         text: equal
-          ? `The training set ${manifest.id} matches its manifest, and so ${files.length === 1 ? 'does its file' : 'do its files'}: recreating it gave the same ${counted(rows, 'row')}${compared(verdict.order)}.`
+          ? equalText(manifest, verdict)
           : [`The training set ${manifest.id} does not match its manifest.`, ...differences, ...again].join('\n'),
         exitCode: equal ? 0 : 1,
       }

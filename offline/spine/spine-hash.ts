@@ -2,8 +2,7 @@ import { createHash } from 'node:crypto'
 import { ByteWriter } from '../../kernel/binary.ts'
 import { valueCodec } from '../../kernel/value-codec.ts'
 import { hashBytes, hash as rowHash } from '../../kernel/value-hash.ts'
-import type { Value } from '../../kernel/value-type.ts'
-import type { Spine } from './spine.ts'
+import type { Column, Value } from '../../kernel/value-type.ts'
 
 /** Hashes that identify the rows of a spine, whatever file or query they came from. Both in hex. */
 export interface SpineDigest {
@@ -19,7 +18,7 @@ export interface SpineHash {
   digest(): SpineDigest
 }
 
-export function createSpineHash(spine: Spine): SpineHash {
+export function createSpineHash(spine: { readonly columns: readonly Column[] }): SpineHash {
   const hash = createHash('sha256')
   const writer = new ByteWriter(1 << 16)
   const codecs = spine.columns.map(({ name, type }) => {

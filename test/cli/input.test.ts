@@ -78,7 +78,7 @@ describe('a command line', () => {
     expect(findCommand(commands, ['dataset', 'create', 'x'])).toMatchObject({ entry: { name: 'dataset create' }, rest: ['x'] })
     expect(() => findCommand(commands, ['aply'])).toThrow('There is no command "aply". Did you mean "apply"?')
     expect(() => findCommand(commands, ['dataset', 'make'])).toThrow(
-      'There is "dataset create", "dataset list", "dataset show", "dataset verify", "dataset delete".',
+      'There is "dataset create", "dataset register", "dataset list", "dataset show", "dataset verify", "dataset delete".',
     )
   })
 })

@@ -1,6 +1,6 @@
 import { execFileSync } from 'node:child_process'
 import { globSync, readFileSync } from 'node:fs'
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parquetWriteFile } from 'hyparquet-writer'
@@ -263,7 +263,21 @@ const before: Readonly<Record<string, () => Promise<unknown>>> = {
     parquetWriteFile({ filename: join(folder, 'part-0.parquet'), columnData })
     await store('landings/day=2026-03-01/part-0.parquet', await readFile(join(folder, 'part-0.parquet')))
   },
-  'docs/engines.md'() {
+  async 'docs/engines.md'() {
+    // as Spark would have written it
+    await mkdir(join(folder, 'spark-train'))
+    await must(
+      'dataset',
+      'create',
+      'fraud_features',
+      '--spine',
+      'labels.parquet',
+      '--time',
+      'paid_at',
+      '--out',
+      'spark-train/part-0.parquet',
+    )
+    await put('spark-train/_SUCCESS', '')
     const rows = payments
       .trim()
       .split('\n')
@@ -277,7 +291,7 @@ const before: Readonly<Record<string, () => Promise<unknown>>> = {
       column('amount', ([, , , amount]) => Number(amount)),
       column('country', ([, , , , country]) => country),
     ]
-    return Promise.resolve(parquetWriteFile({ filename: join(folder, 'payments.parquet'), columnData }))
+    parquetWriteFile({ filename: join(folder, 'payments.parquet'), columnData })
   },
   'docs/watch-a-model.md': () => put('fraud.onnx', fraudModel(1)),
   // workers write the training set

@@ -6,6 +6,9 @@ import type { ServicePlan } from '../../../kernel/service-plan.ts'
 import { createDataset } from '../../../offline/dataset.ts'
 import type { DatasetManifest } from '../../../offline/dataset-manifest.ts'
 import { createDuckDbEngine } from '../../../offline/duckdb/duckdb-engine.ts'
+import { registerDataset } from '../../../offline/register-dataset.ts'
+import { createTrainingBaseline } from '../../../monitoring/baselines/create-baseline.ts'
+import { datasetBaseline } from '../../../monitoring/baselines/baseline.ts'
 import { verifyDataset } from '../../../offline/verify-dataset.ts'
 import { applyChanges } from '../../../registry/apply.ts'
 import { loadCatalog } from '../../../registry/catalog.ts'
@@ -34,6 +37,7 @@ beforeAll(async () => {
   await parquetOfQuery(db, landings.replace('generate_series(1, 60)', 'generate_series(61, 90)'), inFolder('landings-2.parquet'))
   await parquetOfQuery(db, departures, inFolder('departures.parquet'))
   await parquetOfQuery(db, spine, inFolder('spine.parquet'))
+  await parquetOfQuery(db, spine.replace("'A' as airport", "'A' as airport, 'B' as destination, n::int8 as big"), inFolder('wide.parquet'))
 })
 afterAll(async () => {
   if (folder !== undefined) await rm(folder, { recursive: true })
@@ -42,14 +46,19 @@ afterAll(async () => {
 async function create(
   out: string,
   sources: Readonly<Record<string, readonly string[]>>,
-  options: { readonly spine?: string; readonly sql?: string; readonly sample?: { fraction: number; seed: number } } = {},
+  options: {
+    readonly service?: ServicePlan
+    readonly spine?: string
+    readonly sql?: string
+    readonly sample?: { fraction: number; seed: number }
+  } = {},
 ): Promise<DatasetManifest> {
   const paths = Object.entries(sources).map(([name, files]) => [name, files.map(inFolder)] as const)
   const engine = await createDuckDbEngine({ sources: new Map(paths), threads: 1, memory: '200MB' })
   try {
     const input = options.sql === undefined ? { file: inFolder(options.spine ?? 'spine.parquet') } : { sql: options.sql }
-    const { sample } = options
-    return await createDataset(opened().db, flight, { spine: input, time: 'at', out: inFolder(out), engine, ...(sample && { sample }) })
+    const { sample, service = flight } = options
+    return await createDataset(opened().db, service, { spine: input, time: 'at', out: inFolder(out), engine, ...(sample && { sample }) })
   } finally {
     await engine.close()
   }
@@ -97,6 +106,52 @@ describe('a training set of files', () => {
     const odd = await create('odd.parquet', { ...all, departures: ['carrier=BB/departures?1*.parquet'] })
     expect(odd.engine?.sources[1]?.files.map(({ path }) => path)).toEqual([inFolder('carrier=BB/departures[1].parquet')])
     expect(odd.file.sha256).toBe(plain.file.sha256)
+  })
+
+  it('can be registered from a folder that another engine has written', async () => {
+    const { db } = opened()
+    const scored = (await loadCatalog(db)).service('scored')
+    const own = await create('own.parquet', all, { service: scored, spine: 'wide.parquet' })
+    const output = inFolder('written')
+    await mkdir(output)
+    await cp(inFolder('own.parquet'), join(output, 'part-0.parquet'))
+    const rule = { rule: { knowledge: 'bitemporal', freshness: 'served' }, bound: 'at', knownBefore: null } as const
+    const register = (time = 'at', service = scored, overwrite = false): Promise<DatasetManifest> =>
+      registerDataset(db, service, { folder: output, time, rule, outputs: [], overwrite })
+    await expect(register()).rejects.toEqual(says('FILE_UNREADABLE', 'written', '"_SUCCESS"'))
+    await writeFile(join(output, '_SUCCESS'), '')
+    await writeFile(join(output, '_ignored.parquet'), '')
+    await expect(register('asked')).rejects.toEqual(says('COLUMNS_MISMATCH', 'part-0', '"asked"'))
+    await expect(register('at', flight)).rejects.toEqual(says('COLUMNS_MISMATCH', '"lateShare"'))
+    const made = await register()
+    expect(made.spine).toEqual({ ...own.spine, from: { file: output }, order: 'given' })
+    expect(made).toMatchObject({
+      path: output,
+      engine: { name: 'external', sources: [] },
+      columns: own.columns,
+      missingRequired: own.missingRequired,
+      incomplete: own.incomplete,
+      rule: own.rule,
+      views: own.views,
+      statistics: own.file.statistics,
+      file: { path: join(output, 'part-0.parquet'), rows: own.file.rows, bytes: own.file.bytes, sha256: own.file.sha256 },
+    })
+    // the same baseline, but for the reasons why values are missing
+    const [first, second] = await Promise.all([own, made].map(({ id }) => datasetBaseline(db, id)))
+    const bare = (each: typeof first) =>
+      Array.from(each?.columns.values() ?? [], (column) => ({ ...column, statuses: undefined, origin: undefined }))
+    expect([bare(second), second?.entities]).toEqual([bare(first), first?.entities])
+    expect((await verifyDataset(db, made, () => scored, {})).equal).toBe(true)
+    await expect(register()).rejects.toMatchObject({ code: 'FILE_EXISTS' })
+    // its baseline cannot be made again without its engine
+    await expect(createTrainingBaseline(db, scored, { id: made.id, manifest: made }, {})).rejects.toMatchObject({ code: 'UNSUPPORTED' })
+    await cp(inFolder('set.parquet'), join(output, 'part-0.parquet'))
+    const { differences } = await verifyDataset(db, made, () => scored, {})
+    expect(differences).toEqual([expect.stringMatching(/part-0\.parquet" was changed/)])
+    // lists of texts cannot be read back
+    const lists = await register('at', flight, true)
+    expect(lists.unchecked?.filter((sentence) => sentence.includes('no baseline'))).toHaveLength(4)
+    expect(await datasetBaseline(db, lists.id)).toBeNull()
   })
 
   it('is refused where files are missing, or named for another source', async () => {
