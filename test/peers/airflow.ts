@@ -6,7 +6,7 @@ import { makeScoresProject } from './scores-project.ts'
 
 // Runs examples/airflow on Airflow, from PyPI: `node test/peers/airflow.ts`.
 const bin = await pythonWith('airflow', ['apache-airflow==3.3.2'])
-const { env: given, folder, close } = makeScoresProject()
+const { env: given, folder, close } = await makeScoresProject()
 try {
   const env = {
     ...given,

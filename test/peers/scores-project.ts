@@ -1,6 +1,7 @@
 import { chmodSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { makeProgram } from '../program.ts'
 import { rootFolder } from '../source-files.ts'
 import { run } from './peer-server.ts'
 
@@ -18,12 +19,12 @@ export interface ScoresProject {
   close(): void
 }
 
-export function makeScoresProject(): ScoresProject {
+export async function makeScoresProject(): Promise<ScoresProject> {
   const folder = mkdtempSync(join(tmpdir(), 'lockstep-scores-'))
   const close = (): void => rmSync(folder, { recursive: true, force: true })
   try {
     const [project, bin] = [join(folder, 'project'), join(folder, 'bin')]
-    const main = join(rootFolder, 'cli/main.ts')
+    const main = join(await makeProgram(join(rootFolder, 'node_modules/.cache')), 'cli/main.js')
     const lockstep = (...words: readonly string[]): void => run(process.execPath, [main, ...words], { cwd: project })
     mkdirSync(join(project, 'node_modules'), { recursive: true })
     symlinkSync(rootFolder, join(project, 'node_modules/lockstep'))
