@@ -36,8 +36,8 @@ assert materialized(run(day)) == (metadata, version) and parts_of(day) == writte
 print("A day is materialized once, with its metadata and its check.")
 
 empty = run(empty_day)
-assert empty.success and empty.asset_materializations_for_node("scores") == [], empty.all_events
-print("A day without rows has no materialization.")
+assert empty.success and materialized(empty)[0]["rows"] == 0, empty.all_events
+print("A day without rows is a materialization with 0 rows.")
 
 ended = Ended(busy_day)
 result = run(busy_day)
