@@ -53,6 +53,7 @@ export type Prediction<M extends Model> = { readonly [O in keyof M['output']]: V
 
 /** Which version answered a row, and why. */
 export interface ServedRow {
+  /** Empty for a prediction of a batch. */
   readonly predictionId: string
   readonly version: number
   /** `name@version` */
@@ -97,6 +98,23 @@ export interface PredictColumnsAnswer<M extends Model> extends ServedAnswer {
   readonly predictions: Columns<Prediction<M>>
   /** The inputs of the predictions, where `features` asks for them. */
   readonly features: Columns<FeatureRow<M['service']>> | null
+}
+
+/** Where a prediction of a batch comes from. */
+export interface BatchOfRow {
+  /** The id of the batch. */
+  readonly id: string
+  /** The time of the row in the batch's spine, epoch microseconds. */
+  readonly asOf: number
+}
+
+export interface BatchAnswer<M extends Model> extends ServedAnswer {
+  /** By index of the entities. null: the prediction is of a batch, whose rows are not in the prediction log. */
+  readonly predictionIds: readonly (string | null)[]
+  /** In the order of the entities. */
+  readonly predictions: readonly Prediction<M>[]
+  /** By index of the entities. null: there was no fresh prediction, so the model answered. */
+  readonly fromBatch: readonly (BatchOfRow | null)[]
 }
 
 export interface PushAnswer {

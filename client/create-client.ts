@@ -1,5 +1,6 @@
 import { parseTimestamp } from '../kernel/time.ts'
 import type {
+  BatchAnswer,
   FeatureColumnsAnswer,
   FeaturesAnswer,
   OutcomesAnswer,
@@ -92,6 +93,16 @@ export interface Client<D> {
     entities: readonly Entity<ModelNamed<D, N>['service']>[],
     options?: PredictOptions<ServiceId<ModelNamed<D, N>['service']>>,
   ): Promise<PredictColumnsAnswer<ModelNamed<D, N>>>
+  /**
+   * Predictions of the model's newest batch with `online`, while they are fresh. The model answers all other rows.
+   *
+   * @param options `version`: a number or an alias, default: the champion
+   */
+  predictFromBatch<N extends ModelName<D>>(
+    model: N,
+    entities: readonly Entity<ModelNamed<D, N>['service']>[],
+    options?: RequestOptions & Pick<ReadOptions, 'onUnavailable'> & { readonly version?: number | string },
+  ): Promise<BatchAnswer<ModelNamed<D, N>>>
   /** Stores all events or none. Each is stored once, however often it is sent. */
   push<N extends SourceName<D>>(
     source: N,
@@ -206,6 +217,27 @@ export function createClient<D>(options: ClientOptions): Client<D> {
         ...predicted(answer),
         predictions: read(answer['predictions'] as Arrays, invalid),
         features: how.features === undefined ? null : readFeatures(answer['features'] as Arrays, statuses),
+      } as never
+    },
+    async predictFromBatch(
+      model: string,
+      entities: readonly unknown[],
+      how: Pick<PredictOptions<string>, 'version' | 'onUnavailable' | keyof RequestOptions> = {},
+    ) {
+      const { version, onUnavailable } = how
+      const chosen = { ...(version === undefined ? {} : { version }), ...(onUnavailable === undefined ? {} : { onUnavailable }) }
+      const answer = await send(settings, '/v1/predict', { model, entities, ...chosen, from: 'batch', include: ['types'] }, limits(how))
+      const read = recordDecoder(answer['outputTypes'] as Types)
+      const invalid = answer['outputStatuses'] as Types[] | undefined
+      // absent: the model has no such batch
+      const batches = answer['fromBatch'] as readonly ({ readonly id: string; readonly asOf: string } | null)[] | undefined
+      return {
+        ...predicted(answer),
+        predictions: (answer['predictions'] as readonly Named[]).map((each, i) => read(each, invalid?.[i])),
+        fromBatch: entities.map((_, i) => {
+          const batch = batches?.[i] ?? null
+          return batch === null ? null : { id: batch.id, asOf: parseTimestamp(batch.asOf) }
+        }),
       } as never
     },
     async push(source: string, events: readonly object[], how: RequestOptions & { readonly to?: 'both' | 'online' | 'offline' } = {}) {

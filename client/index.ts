@@ -4,6 +4,8 @@ export type { ClientErrorCode } from './client-error.ts'
 export { createClient } from './create-client.ts'
 export type { Client, ClientOptions, ReadOptions, RequestOptions } from './create-client.ts'
 export type {
+  BatchAnswer,
+  BatchOfRow,
   Columns,
   ColumnStatuses,
   FeatureColumnsAnswer,

@@ -39,6 +39,12 @@ const accountBalance = featureView('account_balance', {
   source: balances,
   features: { balance: last('balance'), seen: last('seen') },
 })
+const required = featureView('airport_required', {
+  version: 1,
+  entity: airport,
+  source: landings,
+  features: { delay: last('delay') },
+})
 const context = onDemandView('flight_context', {
   version: 1,
   request: { distance: t.float64 },
@@ -54,5 +60,9 @@ export const delay = model('delay', { service: flight, output: { probabilities: 
 export const typedModel = model('typed', {
   service: typed,
   output: { amount_out: t.float32, count_out: t.int64, city_out: t.string, open_out: t.bool, vec_out: t.vector(2) },
+})
+export const strict = model('strict', {
+  service: featureService('strict', { version: 1, features: [required] }),
+  output: { out: t.float32 },
 })
 export const landedLate = outcome('landed_late', { model: delay, value: t.bool, within: '1d' })

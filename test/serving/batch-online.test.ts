@@ -11,6 +11,8 @@ import type { BatchJobs } from '../../serving/batch/batch-job.ts'
 import { createBatchJobs } from '../../serving/batch/batch-job.ts'
 import type { BatchRequest } from '../../serving/batch/batch-spec.ts'
 import { beginBatch } from '../../serving/batch/begin-batch.ts'
+import { createClient } from '../../client/index.ts'
+import type * as definitions from '../client/definitions.ts'
 import { hour } from './definitions.ts'
 import type { World } from './world.ts'
 import { createWorld, noon } from './world.ts'
@@ -78,6 +80,8 @@ describe.each(['embedded', 'redis'] as const)('predictions of a batch in a store
     const live = await ask(['A1', 'A2'], {})
     expect(live.body).not.toHaveProperty('fromBatch')
     // without a batch the model answers
+    const none = await createClient<typeof definitions>({ url }).predictFromBatch('strict', [{ airport: 'A1' }], { version: 1 })
+    expect(none).toMatchObject({ fromBatch: [null], predictions: (live.body['predictions'] as unknown[]).slice(0, 1) })
     expect((await ask(['A1', 'A2'])).body['predictions']).toEqual(live.body['predictions'])
     expect(await run('first')).toMatchObject({ state: 'done', error: null, chunks: 4 })
     // rows that came since change what the model says, and not what the batch has said
@@ -93,6 +97,12 @@ describe.each(['embedded', 'redis'] as const)('predictions of a batch in a store
     expect((body['predictions'] as unknown[])[1]).toEqual(((await ask(['A0'], {})).body['predictions'] as unknown[])[0])
     expect((body['predictionIds'] as unknown[]).map((each) => each === null)).toEqual([true, false, true, true])
     expect(body).toMatchObject({ model: 'strict', version: 1, role: 'champion' })
+    const client = createClient<typeof definitions>({ url })
+    const answer = await client.predictFromBatch('strict', [{ airport: 'A1' }, { airport: 'A0' }])
+    expect(answer).toMatchObject({ model: 'strict', version: 1, service: 'strict@1', asOf: noon, degraded: false })
+    expect(answer.fromBatch).toEqual([{ id: 'first', asOf: noon - hour }, null])
+    expect(answer.predictions).toEqual((body['predictions'] as unknown[]).slice(0, 2))
+    expect(answer.predictionIds).toEqual([null, expect.stringMatching(/./)])
     const all = await ask(['A3', 'A4'])
     expect(all.body).toMatchObject({ model: 'strict', version: 1, service: 'strict@1', role: 'champion', predictionIds: [null, null] })
   })
@@ -155,7 +165,7 @@ describe.each(['embedded', 'redis'] as const)('predictions of a batch in a store
       code: 'INVALID_REQUEST',
       message: expect.stringContaining('takes "distance" with each request') as string,
     })
-    for (const more of [{ asOf: '2001-07-01T12:00:00Z' }, { include: ['features'] }, { format: 'columns' }])
+    for (const more of [{ asOf: '2001-07-01T12:00:00Z' }, { include: ['types', 'features'] }, { format: 'columns' }])
       expect(await ask(['A1'], { from: 'batch', ...more })).toMatchObject({ status: 400, body: { error: { code: 'INVALID_REQUEST' } } })
   })
 })

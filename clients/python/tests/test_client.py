@@ -12,12 +12,15 @@ import pyarrow as pa
 import pytest
 
 from lockstep_client import (
+    BatchRow,
     Client,
     ForbiddenError,
     InvalidRequestError,
     NotFoundError,
     UnauthenticatedError,
 )
+from lockstep_client.client import from_batch_answers
+from lockstep_client.rows import write_rows
 
 UTC = timezone.utc
 BIG = 2**53 + 1
@@ -217,6 +220,43 @@ def test_predictions_have_ids_and_features_on_request(client: Client) -> None:
     assert set(predicted.features[0]) == {"paid1h", "spent24h", "ofDay"}
     assert list(predicted.to_pandas().index) == [7, 8]
     assert client.predict("fraud", entities).features is None
+
+
+def test_without_a_batch_the_model_answers(client: Client) -> None:
+    entities = [{"card": "c36", "amount": 150}, {"card": "c1", "amount": 20}]
+    answered = client.predict_from_batch("fraud", entities, version=1)
+    live = client.predict("fraud", entities, version=1, as_of=answered.as_of)
+    assert answered.columns == live.columns
+    assert (answered.model, answered.version, answered.service) == ("fraud", 1, "fraud_features")
+    assert answered.from_batch == [None, None]
+    assert answered.prediction_ids == [f"{answered.request_id}/0", f"{answered.request_id}/1"]
+    assert repr(answered) == "<Predictions of fraud: 2 rows of probability, 0 of a batch>"
+
+
+def test_predictions_of_a_batch_name_it() -> None:
+    at = datetime(2026, 3, 1, tzinfo=UTC)
+    answers = [
+        {
+            "model": "churn",
+            "version": 2,
+            "service": "customers@1",
+            "role": "champion",
+            "requestId": "r",
+            "asOf": "2026-03-01T12:00:00Z",
+            "outputTypes": {"probability": "float32", "label": "int64"},
+            "predictionIds": [None, "r/0"],
+            "predictions": [{"probability": 0.5, "label": 1}, {"probability": None, "label": 0}],
+            "outputStatuses": [{}, {"probability": "INVALID"}],
+            "fromBatch": [{"id": "nightly", "asOf": "2026-03-01T00:00:00Z"}, None],
+        }
+    ]
+    answered = from_batch_answers(answers, write_rows([{"customer": "a"}, {"customer": "b"}], "entity"))
+    assert answered.from_batch == [BatchRow("nightly", at), None]
+    assert answered.prediction_ids == [None, "r/0"]
+    assert answered.columns["label"] == [1, 0]
+    assert answered.columns["probability"][0] == 0.5
+    assert math.isnan(answered.columns["probability"][1])
+    assert answered.statuses["probability"] == ["PRESENT", "INVALID"]
 
 
 def test_ten_thousand_rows_share_one_moment_and_version(client: Client) -> None:

@@ -96,8 +96,9 @@ type PredictBody = z.output<typeof predictSchema>
 
 /** @throws LockstepError `INVALID_REQUEST` where the request asks for what a batch does not keep */
 async function answersOf(context: Answering, body: PredictBody, type: string): Promise<BatchAnswers | null> {
-  const { model, version, entities } = body
-  const beyond = (['asOf', 'after', 'include'] as const).find((field) => body[field] !== undefined)
+  const { model, version, entities, include } = body
+  const fields = (['asOf', 'after'] as const).filter((field) => body[field] !== undefined)
+  const [beyond] = [...fields, ...(include ?? []).filter((each) => each !== 'types')]
   if (beyond !== undefined)
     throw new LockstepError(
       'INVALID_REQUEST',
@@ -116,12 +117,13 @@ async function answersOf(context: Answering, body: PredictBody, type: string): P
 async function answerFromBatch(
   context: Answering,
   call: Call,
-  { model, version, entities, onUnavailable }: PredictBody,
+  { model, version, entities, onUnavailable, include }: PredictBody,
   { version: served, outputs, rows }: BatchAnswers,
 ): Promise<RouteAnswer> {
   const caller = callerOf(call)
   const left = entities.filter((_, row) => rows[row] === null)
   const write = outputsWriter(outputs)
+  const types = outputTypesJson(include, outputs)
   const body = (head: string, ids: readonly string[], live: readonly Prediction[]): RouteAnswer => {
     let next = 0
     const place = rows.map((row) => (row === null ? next++ : null))
@@ -129,7 +131,7 @@ async function answerFromBatch(
     const idsOfRows = place.map((at) => (at === null ? 'null' : JSON.stringify(ids[at])))
     const batches = rows.map((row) => (row === null ? 'null' : `{"id":${JSON.stringify(row.id)},"asOf":"${formatTimestamp(row.asOf)}"}`))
     const text = `"predictionIds":[${idsOfRows.join()}],"predictions":[${predictions.map(write).join()}]${outputStatusesJson(outputs, predictions)}`
-    return { status: 200, body: `${head},${text},"fromBatch":[${batches.join()}]}` }
+    return { status: 200, body: `${head}${types},${text},"fromBatch":[${batches.join()}]}` }
   }
   if (left.length === 0) {
     const role = version === undefined ? 'champion' : 'requested'
@@ -159,8 +161,11 @@ function headJson(predicted: Predicted, include: Include, caller: Caller): strin
   const { model, read } = firstGroup(predicted)
   const { version, service, outputs } = model
   const own = groups.length === 1 ? `${frontiersJson(include, read)}${typesJson(include, service)}` : allTypesJson(include, groups)
-  const outputTypes = include?.includes('types') === true ? `,"outputTypes":${outputTypesOf(outputs)}` : ''
-  return `{"model":${JSON.stringify(version.model)},${servedByJson(groups, include)},${momentJson(predicted.read, caller.requestId)}${own}${outputTypes}`
+  return `{"model":${JSON.stringify(version.model)},${servedByJson(groups, include)},${momentJson(predicted.read, caller.requestId)}${own}${outputTypesJson(include, outputs)}`
+}
+
+function outputTypesJson(include: Include, outputs: readonly Column[]): string {
+  return include?.includes('types') === true ? `,"outputTypes":${outputTypesOf(outputs)}` : ''
 }
 
 function membersJson(predicted: Predicted, include: Include, caller: Caller): string {

@@ -1,7 +1,7 @@
 """Features, predictions and pushes of a Lockstep server. Start with `Client`."""
 
 from ._version import __version__
-from .answers import Features, Outcomes, Predictions, Pushed, Table
+from .answers import BatchPredictions, BatchRow, Features, Outcomes, Predictions, Pushed, Table
 from .client import Client
 from .errors import (
     BadAnswerError,
@@ -19,6 +19,8 @@ from .errors import (
 
 __all__ = [
     "BadAnswerError",
+    "BatchPredictions",
+    "BatchRow",
     "Client",
     "ConflictError",
     "DeadlineExceededError",

@@ -187,6 +187,40 @@ class Predictions(Answer):
 
 
 @dataclass(frozen=True)
+class BatchRow:
+    """The batch that a prediction comes from.
+
+    Attributes:
+        id: The id of the batch.
+        as_of: The time of the row in the batch.
+    """
+
+    id: str
+    as_of: datetime
+
+
+@dataclass(frozen=True, repr=False)
+class BatchPredictions(Answer):
+    """The outputs of a model for each entity, of its newest batch where that has a fresh prediction.
+
+    Attributes:
+        model: The name of the model.
+        version: The number of the version that answered; None if several did, because a rollout assigns rows.
+        prediction_ids: The ids of the predictions, as in the prediction log; None: the prediction is of a batch.
+        from_batch: By row: the batch; None: there was no fresh prediction, so the model answered.
+    """
+
+    model: str
+    version: Optional[int]
+    prediction_ids: Sequence[Optional[str]]
+    from_batch: Sequence[Optional[BatchRow]]
+
+    def __repr__(self) -> str:
+        fresh = sum(each is not None for each in self.from_batch)
+        return f"<Predictions of {self.model}: {self.length} rows of {', '.join(self.columns)}, {fresh} of a batch>"
+
+
+@dataclass(frozen=True)
 class Pushed:
     """What became of a push.
 

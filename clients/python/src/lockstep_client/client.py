@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Callable, Literal, Optional, Union
 from urllib.parse import quote
 
-from .answers import Features, Outcomes, Predictions, Pushed, Table
+from .answers import BatchPredictions, BatchRow, Features, Outcomes, Predictions, Pushed, Table
 from .caller import Json, Moment
 from .catalog import Catalog
 from .errors import InvalidRequestError
@@ -130,6 +130,36 @@ class Client(Catalog, Training):
             prediction_ids=[each for answer in answers for each in answer["predictionIds"]],
             features=Table(**_table(answers, "types", "features", "statuses", rows)) if features else None,
         )
+
+    def predict_from_batch(
+        self,
+        model: str,
+        entities: Rows,
+        *,
+        version: Optional[Union[int, str]] = None,
+        on_unavailable: Optional[OnUnavailable] = None,
+        timeout: Optional[float] = None,
+    ) -> BatchPredictions:
+        """Reads the predictions of the model's newest batch with `--online`, while they are fresh.
+
+        The model answers all other rows.
+
+        Args:
+            model: The name of the model.
+            entities: As for `features`.
+            version: The number of a version, or an alias. Default: the champion.
+            on_unavailable: What to answer while the online store is down. Default: the server's setting.
+            timeout: Seconds, in place of the client's.
+
+        Raises:
+            LockstepError: See docs/http.md#errors.
+        """
+        body: Json = {"model": model, "from": "batch", "include": ["types"], **_reading(None, None, on_unavailable)}
+        if version is not None:
+            body["version"] = encode(version)
+        rows = write_rows(entities, "entity")
+        answers = self._read("/v1/predict", body, rows.texts, lambda _answer: {}, self._deadline(timeout))
+        return from_batch_answers(answers, rows)
 
     def push(
         self,
@@ -282,6 +312,33 @@ def _table(answers: Sequence[Json], types: str, values: str, statuses: str, rows
         "frame_index": rows.index,
         "length": len(rows.texts),
     }
+
+
+def from_batch_answers(answers: Sequence[Json], rows: Written) -> BatchPredictions:
+    """Joins the answers to requests for predictions of a batch."""
+    batches: list[Optional[Json]] = []
+    for answer in answers:
+        # absent: the model has no such batch
+        batches += answer.get("fromBatch") or [None] * len(answer["predictionIds"])
+    return BatchPredictions(
+        **_table([_by_column(answer) for answer in answers], "outputTypes", "predictions", "outputStatuses", rows),
+        **_moment(answers),
+        model=answers[0]["model"],
+        version=_served(answers)["version"],
+        prediction_ids=[each for answer in answers for each in answer["predictionIds"]],
+        from_batch=[None if each is None else BatchRow(each["id"], parse_time(each["asOf"])) for each in batches],
+    )
+
+
+def _by_column(answer: Json) -> Json:
+    """An answer by row in the form of the others: its predictions and their statuses by output."""
+    names = list(answer["outputTypes"])
+    statuses: dict[str, dict[str, list[int]]] = {name: {} for name in names}
+    for index, row in enumerate(answer.get("outputStatuses") or []):
+        for name, status in row.items():
+            statuses[name].setdefault(status, []).append(index)
+    predictions = {name: [row.get(name) for row in answer["predictions"]] for name in names}
+    return {**answer, "predictions": predictions, "outputStatuses": statuses}
 
 
 def _served(answers: Sequence[Json]) -> Json:
