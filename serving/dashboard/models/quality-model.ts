@@ -34,7 +34,11 @@ export const qualityModel = readModel({
       overTime: [...byFigure].map(([figure, of]) => ({
         name: figureTitle(figure),
         chart: {
-          finding: overTimeText(figure, of),
+          // versions have figures of their own: a sentence over all of them would compare one with another
+          finding: overTimeText(
+            figure,
+            of.filter(({ version }) => version === stored?.version),
+          ),
           series: [...Map.groupBy(of, ({ version }) => version)].map(([version, line]) => ({
             label: `${name}@${version}`,
             unit: 'value' as const,
