@@ -61,7 +61,7 @@ describe('the demo', () => {
     expect(second.code, second.text).toBe(0)
     expect(second.text).not.toContain('$ lockstep ingest')
     expect(/AUC on June: .*/.exec(second.text)?.[0]).toBe(/AUC on June: .*/.exec(first.text)?.[0])
-  }, 120_000)
+  }, 300_000)
 
   it('with --rollout changes versions: shadow, a roll-back, an experiment, a promotion', async () => {
     const { code, text } = await demo(0, folder, ['--rollout', '--every', '40'])
