@@ -1,21 +1,17 @@
 import { LockstepError } from '../kernel/errors.ts'
 import type { LogLevel } from '../runtime/config.ts'
-import { loadConfig, loadSettings } from '../runtime/config.ts'
 import { limitHeapGrowth } from '../runtime/v8-flags.ts'
 import { readVersion } from '../runtime/version.ts'
 import type { Command, Outcome } from './command.ts'
 import { commands } from './commands.ts'
 import type { Context } from './context.ts'
-import { createContext } from './context.ts'
 import { findCommand } from './find-command.ts'
 import { helpFor, startHelp } from './help.ts'
 import type { Input } from './input.ts'
 import { parseInput } from './input.ts'
 import { jsonText, reportError } from './report-error.ts'
-import { storesNotice } from './stores-notice.ts'
 import type { Terminal } from './terminal.ts'
 import { createTerminal } from './terminal.ts'
-import { withContext } from './with-context.ts'
 
 /**
  * Runs one command line, prints its outcome and closes everything that it opened.
@@ -29,6 +25,10 @@ export async function run(words: readonly string[], signal: AbortSignal): Promis
   try {
     if (await printed(words, terminal)) return 0
     const { command, input } = await parse(words)
+    const { loadConfig, loadSettings } = await import('../runtime/config.ts')
+    const { createContext } = await import('./context.ts')
+    const { storesNotice } = await import('./stores-notice.ts')
+    const { withContext } = await import('./with-context.ts')
     const settings = command.settings === false ? null : await loadSettings()
     const config = settings?.config ?? loadConfig({})
     level = config.logLevel
@@ -67,7 +67,7 @@ async function parse(words: readonly string[]): Promise<{ readonly command: Comm
 
 const shortOptions: Readonly<Record<string, string>> = { '-h': '--help', '-v': '--version' }
 
-/** Help and version need only the words. */
+/** Help and version need only the words, and so no settings, whose modules `run` imports afterwards. */
 async function printed(words: readonly string[], terminal: Terminal): Promise<boolean> {
   const named = words[0] === '--json' ? words.slice(1) : words
   const [word] = named
