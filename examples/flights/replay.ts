@@ -40,7 +40,10 @@ export interface Replay {
 export interface HourOptions {
   /** Default: true. */
   readonly ask?: boolean
-  /** Leaves the server as much time as it works: a busy server drops the rows of shadows. */
+  /**
+   * Leaves the server as much time as it works: a busy server drops the rows of shadows, and a rollout would pass days of
+   * flights meanwhile.
+   */
   readonly calmly?: boolean
   /** Whether another client asks about each flight as well, and sends metres where miles belong. Default: false. */
   readonly wrongUnit?: boolean
