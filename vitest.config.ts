@@ -35,7 +35,7 @@ function project(name: keyof typeof tests, options: UserWorkspaceConfig['test'] 
       // a project without files would take all that vitest finds
       include: tests[name].length === 0 ? ['none'] : tests[name],
       globalSetup: ['test/shared-folder.ts', ...(name === 'unit' ? [] : ['test/services/global-setup.ts'])],
-      setupFiles: ['test/note-cpu.ts', 'test/quiet.ts'],
+      setupFiles: ['test/note-cpu.ts', 'test/after-file.ts', 'test/quiet.ts'],
       pool: 'forks',
       // Node imports the files itself, as it does those of the product, and keeps what it compiles (test/shared-folder.ts)
       experimental: { viteModuleRunner: false, nodeLoader: false },

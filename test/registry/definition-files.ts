@@ -1,21 +1,16 @@
 import { mkdirSync, mkdtempSync, realpathSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
-import { afterAll } from 'vitest'
 import type { DefinitionSet } from '../../registry/definition-set.ts'
 import { loadDefinitions } from '../../registry/load-definitions.ts'
+import { afterFile } from '../after-file.ts'
 
 const entry = resolve(import.meta.dirname, '../../index.ts')
-
-const roots: string[] = []
-afterAll(() => {
-  for (const root of roots) rmSync(root, { recursive: true, force: true })
-})
 
 /** Writes files into a new folder, where 'lockstep' is this package. Removed when the test file ends. */
 export function definitionFiles(files: Readonly<Record<string, string>>, inside = ''): string {
   const root = realpathSync(mkdtempSync(join(tmpdir(), 'lockstep-define-')))
-  roots.push(root)
+  afterFile(() => rmSync(root, { recursive: true, force: true }))
   const folder = join(root, inside)
   for (const [name, text] of Object.entries(files)) {
     mkdirSync(dirname(join(folder, name)), { recursive: true })
