@@ -7,7 +7,8 @@
  *
  *     throughput_cost       processor time of the server's thread that the pages add, as a share of a second: what a
  *                           server under full load loses of its throughput; at most 0.02
- *     noise_cost            the same of two slices without pages
+ *     cost_alone            the same where nothing is predicted, which a busy machine moves less; at most 0.02
+ *     noise_cost            the throughput cost of two slices without pages
  *     p99_ratio             p99 of predictions with pages over that without; at most 1.05
  *     noise_p99             the same of two slices without pages
  *     asked                 answers that the pages got
@@ -15,7 +16,7 @@
  *     first_rows_ms         from the link to the first rows of a catalog of 10,000 features; at most 300
  *     slowest_keystroke_ms  from a key in its filter to the painted rows, the slowest of ten; at most 50. 0: within a frame
  *
- * The first four have the median over blocks of slices, and an interval of 95 %.
+ * The first five have the median over blocks of slices, and an interval of 95 %.
  *
  *     LOCKSTEP_POSTGRES_URL=… LOCKSTEP_REDIS_URL=… npm run bench -- dashboard [--blocks 15] [--only cost|pages] [--json]
  *

@@ -1,4 +1,5 @@
 import { once } from 'node:events'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { Worker } from 'node:worker_threads'
 import { median } from '../in-process.ts'
 import { medianInterval } from '../median-interval.ts'
@@ -33,7 +34,8 @@ interface Block {
  * over blocks, with an interval of 95 % by order statistics.
  *
  * The processor time that pages add to each second is the share of its throughput that a server under full load loses.
- * Unlike a measured throughput it does not depend on what else the machine does.
+ * It is measured beside predictions, and alone: a server without predictions has almost no other processor time, so that
+ * a busy machine moves the figure little.
  */
 export async function pagesCost(url: string, cookie: string, key: string, customers: number, blocks: number) {
   const { bodies, path, headers } = targetsAt('', '', key, customers).predict
@@ -47,20 +49,20 @@ export async function pagesCost(url: string, cookie: string, key: string, custom
   const browsing = await workerOf('./open-pages.ts', opened)
   let asked = 0
 
-  async function measure(open: boolean): Promise<Measured> {
+  async function measure(open: boolean, predicts: boolean): Promise<Measured> {
     if (open) await told(browsing, true)
     const [beganMs, before] = [performance.now(), process.threadCpuUsage()]
-    const times = (await told(predicting, slice)) as readonly number[]
+    const times = predicts ? ((await told(predicting, slice)) as readonly number[]) : await sleep(everyMs, [])
     const { user, system } = process.threadCpuUsage(before)
     const cpuShare = (user + system) / 1000 / (performance.now() - beganMs)
     if (open) asked = (await told(browsing, false)) as number
     return { cpuShare, times }
   }
 
-  async function block(isReversed: boolean): Promise<Block> {
+  async function block(isReversed: boolean, predicts = true): Promise<Block> {
     const of: Record<'on' | 'off', Measured[]> = { on: [], off: [] }
     for (const kind of isReversed ? (['on', 'off', 'off', 'on'] as const) : (['off', 'on', 'on', 'off'] as const))
-      of[kind].push(await measure(kind === 'on'))
+      of[kind].push(await measure(kind === 'on', predicts))
     const share = (all: readonly Measured[]) => all.reduce((sum, { cpuShare }) => sum + cpuShare, 0) / all.length
     const p99 = (all: readonly Measured[]) =>
       quantile(
@@ -78,13 +80,18 @@ export async function pagesCost(url: string, cookie: string, key: string, custom
 
   await block(false)
   const measured: Block[] = []
-  for (let i = 0; i < blocks; i++) measured.push(await block(i % 2 !== 0))
+  const alone: Block[] = []
+  for (let i = 0; i < blocks; i++) {
+    measured.push(await block(i % 2 !== 0))
+    alone.push(await block(i % 2 !== 0, false))
+  }
   await Promise.all([predicting.terminate(), browsing.terminate()])
-  const figure = (of: (each: Block) => number) => ({
-    median: rounded(median(measured.map(of))),
-    interval: medianInterval(measured.map(of)).map(rounded),
+  const figure = (of: (each: Block) => number, all: readonly Block[] = measured) => ({
+    median: rounded(median(all.map(of))),
+    interval: medianInterval(all.map(of)).map(rounded),
   })
   return {
+    cost_alone: figure(({ added }) => added, alone),
     throughput_cost: figure(({ added }) => added),
     noise_cost: figure(({ noiseAdded }) => noiseAdded),
     p99_ratio: figure(({ p99 }) => p99),

@@ -2,9 +2,14 @@ import { mkdir, mkdtemp, readdir, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { createContext } from '../../../cli/context.ts'
+import { createTerminal } from '../../../cli/terminal.ts'
+import { runningUiLink } from '../../../cli/ui-link.ts'
+import { withContext } from '../../../cli/with-context.ts'
 import { createKey, listKeys, revokeKey, rotateKey } from '../../../registry/keys/api-keys.ts'
 import { leaveCode } from '../../../registry/keys/code-files.ts'
 import type { Scope } from '../../../registry/keys/scope.ts'
+import { loadConfig } from '../../../runtime/config.ts'
 import { defaultUi } from '../../../runtime/ui-settings.ts'
 import { issueCode } from '../../../registry/keys/dashboard-sessions.ts'
 import type { World } from '../world.ts'
@@ -303,6 +308,20 @@ describe('where other machines reach the server', () => {
     expect(await (await far({ mode: 'off' })).ask('/ui/')).toMatchObject({ status: 404 })
     expect(await on.login(world.db, { key: text })).toMatchObject({ status: 201 })
     expect(await on.ask('/ui/api/now')).toMatchObject({ status: 200 })
+    // "lockstep ui" prints a link only where it opens
+    const link = async ({ url: at }: Visitor, more: Record<string, string> = {}) => {
+      const env = { LOCKSTEP_LOG_LEVEL: 'silent', LOCKSTEP_POSTGRES_URL: world.postgresUrl, LOCKSTEP_HOST: '0.0.0.0' }
+      const config = loadConfig({ ...env, LOCKSTEP_PORT: new URL(at).port, ...more })
+      const context = createContext(config, createTerminal(true), new AbortController().signal)
+      return await withContext(context, () => runningUiLink(context))
+    }
+    const { port } = new URL(on.url)
+    expect(await link(on)).toMatch(new RegExp(`^http://localhost:${port}/ui/#code=[\\w-]{43}$`))
+    // a server may not reach itself by its public name
+    const LOCKSTEP_PUBLIC_URL = 'http://127.0.0.1:1'
+    expect(await link(on, { LOCKSTEP_PUBLIC_URL })).toMatch(/^http:\/\/127\.0\.0\.1:1\/ui\/#code=/)
+    await expect(link(auto)).rejects.toThrow('The dashboard is off. Where other machines reach the server, it needs LOCKSTEP_UI set to on')
+    await expect(link(on, { LOCKSTEP_PORT: '1' })).rejects.toThrow('No server answers at "http://localhost:1"')
   })
 
   it('a public URL is a name of the server, and keys need HTTPS', async () => {

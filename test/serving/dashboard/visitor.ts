@@ -24,6 +24,8 @@ export interface Visit {
 
 /** Sends requests as a page of the dashboard does, with any header in another way. */
 export interface Visitor {
+  /** Of the server. */
+  readonly url: string
   ask(path: string, visit?: Visit): Promise<Seen>
   /** Logs in, and sends the cookie from then on. */
   login(db: Database, how?: { readonly key: string }): Promise<Seen>
@@ -34,6 +36,7 @@ export interface Visitor {
 export function createVisitor(url: string): Visitor {
   const { port, host } = new URL(url)
   const visitor: Visitor = {
+    url,
     cookie: null,
     ask: (path, { method = 'GET', headers = {}, body } = {}) =>
       new Promise((resolve, reject) => {
