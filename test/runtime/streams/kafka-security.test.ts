@@ -22,7 +22,7 @@ beforeAll(async () => {
 }, 120_000)
 afterAll(() => server?.remove())
 
-it.each(['plain', 'scram-sha-512'])('reads and writes over TLS, signed in by %s', async (sasl) => {
+it.concurrent.each(['plain', 'scram-sha-512'])('reads and writes over TLS, signed in by %s', async (sasl) => {
   const url = at('lockstep:p%40ss', `sasl=${sasl}&ca=${ca}`)
   const admin = quieted(new Admin(kafkaClient(url).options))
   await admin.createTopics({ topics: [sasl], partitions: 1, replicas: 1 })
@@ -38,7 +38,7 @@ it.each(['plain', 'scram-sha-512'])('reads and writes over TLS, signed in by %s'
   }
 })
 
-it('says what is wrong with a password, a user, a mechanism or a certificate, and no secret', async () => {
+it.concurrent('says what is wrong with a password, a user, a mechanism or a certificate, and no secret', async () => {
   const said = async (url: string): Promise<string> => {
     const consumer = openConsumer(serversAt(url), { kind: 'kafka', stream: 's', group: 'g' }, { redeliverMs: 4_000 })
     try {
@@ -50,7 +50,7 @@ it('says what is wrong with a password, a user, a mechanism or a certificate, an
   const right = 'lockstep:p%40ss'
   const refused = 'SASL authentication failed. Check the user, the password and "sasl" in LOCKSTEP_KAFKA_URL.'
   const notTrusted = 'The certificate of the brokers is not trusted: name the file of its authority, as "ca"'
-  for (const [url, reason] of [
+  const cases = [
     [at('lockstep:wr0ng', `ca=${ca}`), refused],
     [at('lockstep:wr0ng', `sasl=scram-sha-512&ca=${ca}`), refused],
     [at('nobody:wr0ng', `sasl=scram-sha-512&ca=${ca}`), refused],
@@ -61,9 +61,10 @@ it('says what is wrong with a password, a user, a mechanism or a certificate, an
     [at(right, ''), notTrusted],
     [at(right, `ca=${other}`), notTrusted],
     [at(right, 'ca=/nowhere.pem'), 'The "ca" in LOCKSTEP_KAFKA_URL cannot be read: ENOENT'],
-  ] as const) {
-    const message = await said(url)
-    expect(message, url).toContain(reason)
-    expect(message).not.toMatch(/wr0ng|p@ss|p%40ss/)
+  ] as const
+  const messages = await Promise.all(cases.map(([url]) => said(url)))
+  for (const [i, [url, reason]] of cases.entries()) {
+    expect(messages[i], url).toContain(reason)
+    expect(messages[i]).not.toMatch(/wr0ng|p@ss|p%40ss/)
   }
 })
