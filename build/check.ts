@@ -1,5 +1,5 @@
-import { spawn } from 'node:child_process'
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { spawn, spawnSync } from 'node:child_process'
+import { mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join, relative } from 'node:path'
 
@@ -7,6 +7,9 @@ import { dirname, join, relative } from 'node:path'
 const root = dirname(import.meta.dirname)
 const folder = mkdtempSync(join(tmpdir(), 'lockstep-check-'))
 const report = join(folder, 'tests.json')
+/** The training sets of the conformance cases, which Spark makes again. */
+const recorded = join(folder, 'recorded')
+const minJava = 17
 
 interface Check {
   readonly name: string
@@ -34,8 +37,14 @@ const slow: readonly Check[] = [
 const failedChecks: string[] = []
 const note = (check: Check, passed: boolean): void => void (passed || failedChecks.push(check.name))
 
+mkdirSync(recorded)
+const java = javaVersion()
 await Promise.all(quick.map(async (check) => note(check, await run(check))))
 for (const check of slow) note(check, await run(check))
+const spark: Check = { name: 'spark', command: 'node', args: ['test/peers/spark.ts', recorded] }
+if (java >= minJava) note(spark, await run(spark))
+else
+  console.log(`-      spark is not checked: this machine has ${java === 0 ? 'no Java' : `Java ${java}`}, and Spark needs Java ${minJava}`)
 
 const { passed, failed, failures } = testResults()
 rmSync(folder, { recursive: true, force: true })
@@ -55,7 +64,12 @@ function run({ name, command, args }: Check): Promise<boolean> {
       cwd: root,
       stdio: ['ignore', live ? 'inherit' : 'pipe', live ? 'inherit' : 'pipe'],
       // the tests of the package use the build made before them
-      env: { ...process.env, LOCKSTEP_TEST_DIST: dist, PATH: `${join(root, 'node_modules/.bin')}:${process.env['PATH'] ?? ''}` },
+      env: {
+        ...process.env,
+        LOCKSTEP_TEST_DIST: dist,
+        ...(live && java >= minJava && { LOCKSTEP_TEST_RECORD: recorded }),
+        PATH: `${join(root, 'node_modules/.bin')}:${process.env['PATH'] ?? ''}`,
+      },
     })
     let output = ''
     const listen = (chunk: Buffer): void => void (output += chunk.toString())
@@ -68,6 +82,12 @@ function run({ name, command, args }: Check): Promise<boolean> {
       resolve(code === 0)
     })
   })
+}
+
+/** The major version of Java; 0: there is none. */
+function javaVersion(): number {
+  const { stderr } = spawnSync('java', ['-version'], { encoding: 'utf8' })
+  return Number(/version "(?:1\.)?(\d+)/.exec(stderr ?? '')?.[1] ?? 0)
 }
 
 interface TestReport {

@@ -174,7 +174,7 @@ def compute(spark, plan, sources, spine, time, command):
 
 
 def session():
-    settings = {"spark.sql.session.timeZone": "UTC", "spark.sql.parquet.inferTimestampNTZ.enabled": "false", "spark.sql.ansi.enabled": "true"}
+    settings = {"spark.sql.session.timeZone": "UTC", "spark.sql.parquet.inferTimestampNTZ.enabled": "false", "spark.sql.ansi.enabled": "true", "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS"}
     spark = SparkSession.builder.appName("lockstep").getOrCreate()
     for name, value in settings.items():
         spark.conf.set(name, value)

@@ -8,6 +8,7 @@ import os
 import struct
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pyarrow as pa
@@ -21,8 +22,18 @@ os.environ |= {"PYSPARK_PYTHON": sys.executable, "PYTHONPATH": engines, "SPARK_L
 import lockstep_spark  # noqa: E402
 
 folder, command = sys.argv[1:]
-settings = {"spark.sql.shuffle.partitions": "1", "spark.ui.enabled": "false", "spark.sql.adaptive.enabled": "false"}
-builder = SparkSession.builder.master("local[2]").config("spark.driver.bindAddress", "127.0.0.1").config("spark.driver.host", "127.0.0.1")
+settings = {
+    "spark.driver.bindAddress": "127.0.0.1",
+    "spark.driver.host": "127.0.0.1",
+    # many small queries, each run once: it would take longer to compile them than to run them
+    "spark.driver.extraJavaOptions": "-XX:+UseSerialGC -XX:TieredStopAtLevel=1",
+    "spark.sql.codegen.wholeStage": "false",
+    "spark.sql.codegen.factoryMode": "NO_CODEGEN",
+    "spark.sql.shuffle.partitions": "1",
+    "spark.sql.adaptive.enabled": "false",
+    "spark.ui.enabled": "false",
+}
+builder = SparkSession.builder.master("local[2]")
 for name, value in settings.items():
     builder = builder.config(name, value)
 spark = builder.getOrCreate()
@@ -40,21 +51,28 @@ def values(column):
     return exact((column.cast(pa.int64()) if pa.types.is_timestamp(column.type) else column).to_pylist())
 
 
-began, compared, different = time.time(), 0, []
-cases = [json.loads(line) for line in open(os.path.join(folder, "cases.jsonl"))]
-for case in cases:
+def run(case):
+    """How many values were compared, and the places of those that differ."""
     table = pq.read_table(case["spine"])
     numbered = case["spine"] + ".numbered.parquet"
     pq.write_table(table.append_column("_n", pa.array(np.arange(len(table)))), numbered)
     sources = {source["source"]: spark.read.parquet(source["path"]) for source in case["sources"]}
     made = lockstep_spark.compute(spark, case["plan"], sources, spark.read.parquet(numbered), case["time"], command)
-    seen, expected = made.orderBy("_n").toArrow(), pq.read_table(case["expected"])
+    seen, expected = made.toArrow().sort_by("_n"), pq.read_table(case["expected"])
+    compared, different = 0, []
     for name in expected.column_names:
         want, have = values(expected[name]), values(seen[name])
         compared += len(want)
         different += [f"{case['name']}: row {i} of {name}" for i in range(max(len(want), len(have))) if want[i : i + 1] != have[i : i + 1]]
-    spark.catalog.clearCache()
+    return compared, different
 
+
+began = time.time()
+cases = [json.loads(line) for line in open(os.path.join(folder, "cases.jsonl"))]
+# while one waits for the process of a partition, Spark plans another
+with ThreadPoolExecutor(2) as pool:
+    results = list(pool.map(run, cases))
+compared, different = sum(count for count, _ in results), [place for _, places in results for place in places]
 print(json.dumps({"cases": len(cases), "values": compared, "differ": len(different), "seconds": round(time.time() - began)}))
 for place in different[:20]:
     print(place, file=sys.stderr)
