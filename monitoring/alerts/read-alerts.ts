@@ -3,6 +3,7 @@ import { LockstepError } from '../../kernel/errors.ts'
 import { formatTimestamp } from '../../kernel/time.ts'
 import type { Severity } from '../../registry/define/severity.ts'
 import type { Database } from '../../runtime/database.ts'
+import type { ListPlace } from '../../runtime/jobs/read-jobs.ts'
 import type { CheckResult } from './check-kind.ts'
 
 type Handle = Pick<Database, 'kysely'>
@@ -37,6 +38,8 @@ export interface AlertFilter {
   /** Firing at some time in it, epoch microseconds. */
   readonly window?: { readonly from: number; readonly to: number } | undefined
   readonly severity?: Severity | undefined
+  /** Those that are listed after this one. */
+  readonly after?: ListPlace | undefined
   /** Default: 100. */
   readonly limit?: number | undefined
 }
@@ -46,7 +49,7 @@ export const maxListedAlerts = 1000
 /** Firing ones first, then the newest. */
 export async function readAlerts(
   { kysely }: Handle,
-  { id, state, monitor, monitors, window, severity, limit = 100 }: AlertFilter = {},
+  { id, state, monitor, monitors, window, severity, after, limit = 100 }: AlertFilter = {},
 ): Promise<Alert[]> {
   let query = kysely
     .selectFrom('lockstep.alerts as a')
@@ -62,6 +65,8 @@ export async function readAlerts(
     .orderBy('a.id', 'desc')
     .limit(limit)
   if (id !== undefined) query = query.where('a.id', '=', String(id))
+  if (after !== undefined)
+    query = query.where(sql<boolean>`(a.state = 'firing', a.id) < (${after.isFirst}::boolean, ${String(after.id)}::bigint)`)
   if (state !== undefined) query = query.where('a.state', '=', state)
   if (monitor !== undefined) query = query.where('a.monitor', '=', monitor)
   if (severity !== undefined) query = query.where('a.severity', '=', severity)

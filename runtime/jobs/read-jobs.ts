@@ -42,8 +42,18 @@ export interface JobFilter {
   readonly scope?: string | undefined
   /** When they ended, epoch microseconds. */
   readonly finished?: { readonly from: number; readonly to: number } | undefined
+  /** Submitted at this time or earlier, epoch microseconds. */
+  readonly until?: number | undefined
+  /** Those that are listed after this one. */
+  readonly after?: ListPlace | undefined
   /** Default: 100. */
   readonly limit?: number | undefined
+}
+
+/** A place in a list that has what runs, or fires, before the others, and the newest first. */
+export interface ListPlace {
+  readonly isFirst: boolean
+  readonly id: number
 }
 
 export const maxListedJobs = 1_000
@@ -51,7 +61,7 @@ export const maxListedJobs = 1_000
 /** Newest first, those that run before the others. */
 export async function readJobs(
   { kysely }: Handle,
-  { id, kind, state, subject, scope, finished, limit = 100 }: JobFilter = {},
+  { id, kind, state, subject, scope, finished, until, after, limit = 100 }: JobFilter = {},
 ): Promise<Job[]> {
   const moment = (micros: number | undefined): Date | null => (micros === undefined ? null : new Date(micros / 1000))
   const optional = (value: string | number | undefined): string | null => (value === undefined ? null : String(value))
@@ -66,6 +76,9 @@ export async function readJobs(
         and (${optional(scope)}::text is null or scope = ${optional(scope)}::text)
         and (${moment(finished?.from)}::timestamptz is null or finished_at > ${moment(finished?.from)}::timestamptz)
         and (${moment(finished?.to)}::timestamptz is null or finished_at <= ${moment(finished?.to)}::timestamptz)
+        and (${moment(until)}::timestamptz is null or submitted_at <= ${moment(until)}::timestamptz)
+        and (${optional(after?.id)}::bigint is null
+          or (state = 'running', id) < (${after?.isFirst ?? false}::boolean, ${optional(after?.id)}::bigint))
       order by state = 'running' desc, id desc limit ${limit}
     ) j
     left join lateral (

@@ -18,7 +18,7 @@ const maxKept = 200
 const maxMade = 4
 const maxWaiting = 100
 
-/** Every page can be looked at as of a moment: figures are of the time before it. The registry is as it is now. */
+/** Every page can be looked at as of a moment: figures are of the time before it. What has no history says that it is of now. */
 const asOfQuery = z.object({ asOf: z.string().max(60).optional() })
 
 type Made = ReturnType<typeof toldAnswer>
@@ -65,7 +65,8 @@ export function readRoutes(settings: UiSettings, kept: KeptAnswers): readonly Ro
       const session = await requireSession(call, db, settings, model.scope)
       const query = model.query === undefined ? {} : checkQuery(call, model.query)
       const { asOf } = checkQuery(call, asOfQuery)
-      const past = asOf === undefined || asOf === '' ? null : parseTimestamp(asOf)
+      const asked = asOf === undefined || asOf === '' ? null : parseTimestamp(asOf)
+      const past = model.isOfNow === true ? null : asked
       const { requestId } = call
       const params = checkParams(call)
       const ask: Ask = { deps, db, settings, session, requestId, params, query, now: past ?? deps.clock(), isPast: past !== null }

@@ -1,4 +1,4 @@
-import type { ReactElement } from 'react'
+import { type ReactElement, useState } from 'react'
 import type { AlertsData } from '../../serving/dashboard/contract/alerts.ts'
 import { useRead } from '../api/use-read.ts'
 import { Act } from '../parts/act.tsx'
@@ -8,6 +8,7 @@ import { Facts } from '../parts/facts.tsx'
 import { formatMoment, formatNumber } from '../parts/format.ts'
 import { Moment } from '../parts/moment.tsx'
 import { Page } from '../parts/page.tsx'
+import { Pages } from '../parts/pages.tsx'
 import { Panel } from '../parts/panel.tsx'
 import { Empty, Loaded } from '../parts/states.tsx'
 import { ThingLink } from '../parts/thing-link.tsx'
@@ -16,10 +17,18 @@ type Alert = AlertsData['alerts'][number]
 
 /** What fires now, and what fired before. */
 export default function Alerts(): ReactElement {
-  const alerts = useRead<AlertsData>('alerts')
+  const [cursor, setCursor] = useState<string | null>(null)
+  const alerts = useRead<AlertsData>(cursor === null ? 'alerts' : `alerts?cursor=${cursor}`)
   return (
     <Page title="Alerts" says="What monitors found, each with its evidence and likely cause.">
-      <Loaded of={alerts}>{(data) => <AlertParts alerts={data.alerts} />}</Loaded>
+      <Loaded of={alerts}>
+        {(data) => (
+          <>
+            <AlertParts alerts={data.alerts} />
+            <Pages first={cursor === null} next={data.cursor} show={setCursor} what="alerts" />
+          </>
+        )}
+      </Loaded>
     </Page>
   )
 }

@@ -1,5 +1,5 @@
 import { Progress } from '@mantine/core'
-import type { ReactElement } from 'react'
+import { type ReactElement, useState } from 'react'
 import type { JobsData } from '../../serving/dashboard/contract/jobs.ts'
 import { useRead } from '../api/use-read.ts'
 import { Act } from '../parts/act.tsx'
@@ -8,6 +8,7 @@ import { DataTable } from '../parts/data-table.tsx'
 import { formatDuration, formatNumber } from '../parts/format.ts'
 import { Moment } from '../parts/moment.tsx'
 import { Page } from '../parts/page.tsx'
+import { Pages } from '../parts/pages.tsx'
 import { Panel } from '../parts/panel.tsx'
 import { Empty, Loaded } from '../parts/states.tsx'
 
@@ -15,7 +16,8 @@ type Job = JobsData['jobs'][number]
 
 /** Work that workers share, with its progress. */
 export default function Jobs(): ReactElement {
-  const jobs = useRead<JobsData>('jobs', { everyMs: 3000 })
+  const [cursor, setCursor] = useState<string | null>(null)
+  const jobs = useRead<JobsData>(cursor === null ? 'jobs' : `jobs?cursor=${cursor}`, { everyMs: 3000 })
   return (
     <Page title="Jobs" says="Backfills, exports, batch inference, scheduled runs and monitors. Workers share them.">
       <Loaded of={jobs}>
@@ -61,7 +63,7 @@ export default function Jobs(): ReactElement {
                 { name: 'Ended', by: ({ finishedAt }) => finishedAt, cell: ({ finishedAt }) => <Moment at={finishedAt} /> },
                 {
                   name: 'Act',
-                  cell: ({ id, kind, subject, canCancel, chunks, chunksDone }) =>
+                  cell: ({ id, kind, subject, canCancel, canRetry, chunks, chunksDone, error }) =>
                     canCancel ? (
                       <Act
                         name="Cancel"
@@ -74,10 +76,18 @@ export default function Jobs(): ReactElement {
                           {chunksDone} of {chunks ?? 'unknown'} chunks are done and stay. The others are not begun any more.
                         </p>
                       </Act>
+                    ) : canRetry ? (
+                      <Act name="Retry" title={`Retry ${kind} ${subject}`} path={`jobs/${id}/retry`} done="Workers begin the job again.">
+                        <p>
+                          The job is planned again, and all of its chunks are done again.
+                          {error !== null && ` It ended with: ${error}`}
+                        </p>
+                      </Act>
                     ) : null,
                 },
               ]}
             />
+            <Pages first={cursor === null} next={data.cursor} show={setCursor} what="jobs" />
           </Panel>
         )}
       </Loaded>

@@ -50,7 +50,7 @@ function SignIn(): ReactElement {
     <main className="sign-in">
       <div className="sign-in-card">
         <img src="/ui/assets/icon.svg" alt="" width="36" height="36" />
-        <h1>Sign in to Lockstep</h1>
+        <h1>Log in to Lockstep</h1>
         <p className="dim">With an API key that has a scope of the dashboard. The browser does not keep the key.</p>
         <form onSubmit={(event) => void submit(event)}>
           <PasswordInput
@@ -63,7 +63,7 @@ function SignIn(): ReactElement {
             data-autofocus
           />
           <Button type="submit" fullWidth mt="md" loading={busy} disabled={key.trim() === ''}>
-            Sign in
+            Log in
           </Button>
         </form>
         <p className="dim small space">On the server’s own machine, print a link that signs you in once:</p>

@@ -83,8 +83,8 @@ function SchemeButton(): ReactElement {
 function SignOutButton(): ReactElement {
   const { signOut } = useSigning()
   return (
-    <Tooltip label="Sign out" openDelay={400}>
-      <ActionIcon variant="subtle" size={34} aria-label="Sign out" onClick={() => void signOut()}>
+    <Tooltip label="Log out" openDelay={400}>
+      <ActionIcon variant="subtle" size={34} aria-label="Log out" onClick={() => void signOut()}>
         <Icon name="out" />
       </ActionIcon>
     </Tooltip>

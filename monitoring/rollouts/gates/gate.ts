@@ -70,8 +70,8 @@ export function compareAnswer(
   found: { readonly p: number; readonly seemsWorse: boolean; readonly isProven: boolean; readonly hasSamples: boolean },
   text: string,
 ): GateAnswer {
-  const meter = evidenceMeter(found.p, alpha)
-  const answer = (verdict: Verdict, more = ''): GateAnswer => ({ verdict, text: `${text}${more}`, meter })
+  const meter = Number.isNaN(found.p) ? {} : { meter: evidenceMeter(found.p, alpha) }
+  const answer = (verdict: Verdict, more = ''): GateAnswer => ({ verdict, text: `${text}${more}`, ...meter })
   if (found.p <= alpha) return answer(onBreach, ` It is shown to be worse by more than the margin (p ${short(found.p)}).`)
   if (!found.hasSamples) return answer('not enough evidence', ' That is too few.')
   if (found.seemsWorse)

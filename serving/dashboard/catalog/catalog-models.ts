@@ -16,6 +16,7 @@ const maxFeatures = 20_000
 export const catalogModel = readModel({
   path: '/catalog/index',
   scope: 'ui:read',
+  isOfNow: true,
   data: catalogIndex,
   read: async ({ deps }) => ({ data: indexOf(await inventoryOf(deps)) }),
 })
@@ -23,6 +24,7 @@ export const catalogModel = readModel({
 export const searchModel = readModel({
   path: '/search',
   scope: 'ui:read',
+  isOfNow: true,
   query: z.object({
     q: z.string().min(1).max(500),
     limit: z.coerce.number().int().min(1).max(200).optional(),

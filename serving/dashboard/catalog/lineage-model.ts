@@ -15,6 +15,7 @@ const steps = z.coerce.number().int().min(0).max(10).optional()
 export const lineageModel = readModel({
   path: '/lineage',
   scope: 'ui:read',
+  isOfNow: true,
   query: z.object({ focus: z.string().max(500).optional(), up: steps, down: steps }),
   data: lineage,
   async read({ deps, query: { focus, up = 1, down = 1 } }) {

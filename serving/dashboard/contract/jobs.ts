@@ -18,6 +18,7 @@ export const jobs = z.object({
       submittedAt: moment,
       finishedAt: moment.nullable(),
       canCancel: z.boolean(),
+      canRetry: z.boolean(),
     }),
   ),
   cursor: z.string().nullable().describe('`?cursor=` of the next page'),

@@ -35,6 +35,7 @@ export const viewModel = readModel({
 export const sourceModel = readModel({
   path: '/sources/:id',
   scope: 'ui:read',
+  isOfNow: true,
   data: definitionContract,
   read: async (ask) => ({ data: (await definitionData(ask, ask.params['id'] ?? '', ['source'])).data }),
 })
@@ -42,6 +43,7 @@ export const sourceModel = readModel({
 export const serviceModel = readModel({
   path: '/services/:id',
   scope: 'ui:read',
+  isOfNow: true,
   data: definitionContract,
   read: async (ask) => ({ data: (await definitionData(ask, ask.params['id'] ?? '', ['service'])).data }),
 })

@@ -6,6 +6,7 @@ import { readAlerts } from '../../../monitoring/alerts/read-alerts.ts'
 import { listKeys } from '../../../registry/keys/api-keys.ts'
 import { scopes } from '../../../registry/keys/scope.ts'
 import { readAudit } from '../../../runtime/audit.ts'
+import type { Job, ListPlace } from '../../../runtime/jobs/read-jobs.ts'
 import { readJobs } from '../../../runtime/jobs/read-jobs.ts'
 import type { AlertsData } from '../contract/alerts.ts'
 import { alerts as alertsContract } from '../contract/alerts.ts'
@@ -18,32 +19,43 @@ import { readModel } from '../read-model.ts'
 
 const pageSize = 50
 
-/** A page after another one: an offset, as these lists have what runs or fires first. */
-const paged = z.object({ cursor: z.coerce.number().int().min(0).max(100_000).optional() })
+/** A page after another one: the place of its last line. What runs or fires is first. */
+const paged = z.object({
+  cursor: z
+    .string()
+    .regex(/^[fr]\d{1,15}$/, 'must be the cursor of an earlier answer')
+    .transform((text): ListPlace => ({ isFirst: text.startsWith('f'), id: Number(text.slice(1)) }))
+    .optional(),
+})
 
 export const jobsModel = readModel({
   path: '/jobs',
   scope: 'ui:read',
   query: paged,
   data: jobsContract,
-  async read({ db, query: { cursor = 0 } }) {
-    const all = await readJobs(db, { limit: cursor + pageSize + 1 })
-    const jobs = all.slice(cursor, cursor + pageSize).map((job) => ({
-      id: String(job.id),
-      kind: job.kind,
-      subject: job.subject,
-      state: job.state,
-      chunks: job.chunks === 0 ? null : job.chunks,
-      chunksDone: job.chunksDone,
-      workers: job.workers.length,
-      secondsLeft: job.secondsLeft,
-      error: job.error?.message ?? null,
-      submittedBy: job.submittedBy,
-      submittedAt: job.submittedAt.toISOString(),
-      finishedAt: job.finishedAt?.toISOString() ?? null,
-      canCancel: job.state === 'running',
-    }))
-    return { data: { jobs, cursor: nextCursor(all.length, cursor) } }
+  async read({ db, now, isPast, query: { cursor } }) {
+    const all = await readJobs(db, { limit: pageSize + 1, after: cursor, ...(isPast ? { until: now } : {}) })
+    const shown = all.slice(0, pageSize)
+    const jobs = shown
+      .map((job) => (isPast ? jobAt(job, new Date(now / 1000)) : job))
+      .map((job) => ({
+        id: String(job.id),
+        kind: job.kind,
+        subject: job.subject,
+        state: job.state,
+        chunks: job.chunks === 0 ? null : job.chunks,
+        chunksDone: job.chunksDone,
+        workers: job.workers.length,
+        secondsLeft: job.secondsLeft,
+        error: job.error?.message ?? null,
+        submittedBy: job.submittedBy,
+        submittedAt: job.submittedAt.toISOString(),
+        finishedAt: job.finishedAt?.toISOString() ?? null,
+        canCancel: !isPast && job.state === 'running',
+        canRetry: !isPast && (job.state === 'failed' || job.state === 'cancelled'),
+      }))
+    const last = shown.at(-1)
+    return { data: { jobs, cursor: last === undefined ? null : nextCursor(all.length, last.id, last.state === 'running') } }
   },
 })
 
@@ -52,9 +64,9 @@ export const alertsModel = readModel({
   scope: 'ui:read',
   query: paged,
   data: alertsContract,
-  async read({ db, deps, now, isPast, query: { cursor = 0 } }) {
+  async read({ db, deps, now, isPast, query: { cursor } }) {
     const window = isPast ? { from: now, to: now + 1 } : undefined
-    const all = await readAlerts(db, { limit: cursor + pageSize + 1, window })
+    const all = await readAlerts(db, { limit: pageSize + 1, window, after: cursor })
     const { models, views } = deps.catalog()
     const linkOf = ({ subject, monitor }: Alert): Link | null => {
       if (models.has(subject)) return { kind: 'model', id: subject }
@@ -62,28 +74,31 @@ export const alertsModel = readModel({
       const watched = monitor.replace(/^default:/, '')
       return models.has(watched) ? { kind: 'model', id: watched } : null
     }
-    const alerts = all.slice(cursor, cursor + pageSize).map((alert): AlertsData['alerts'][number] => {
-      const { id, monitor, check, subject, severity, state, startedWith, result } = alert
+    const shown = all.slice(0, pageSize)
+    const last = shown.at(-1)
+    const alerts = shown.map((alert): AlertsData['alerts'][number] => {
+      const { id, monitor, check, subject, severity, startedWith, result } = alert
+      const isOver = alert.resolved !== null && (!isPast || alert.resolved <= now)
       return {
         id: String(id),
         monitor,
         check,
         subject,
         severity,
-        state,
+        state: isOver ? 'resolved' : 'firing',
         silencedUntil: alert.silencedUntil?.toISOString() ?? null,
         says: summaryOf({ monitor, check, subject, cause: startedWith.cause, event: 'firing' }),
         cause: startedWith.cause,
         runbook: alert.runbook,
         startedAt: formatTimestamp(alert.started),
-        resolvedAt: alert.resolved === null ? null : formatTimestamp(alert.resolved),
+        resolvedAt: isOver && alert.resolved !== null ? formatTimestamp(alert.resolved) : null,
         value: result.value,
         threshold: result.threshold,
         n: result.n,
         link: linkOf(alert),
       }
     })
-    return { data: { alerts, cursor: nextCursor(all.length, cursor) } }
+    return { data: { alerts, cursor: last === undefined ? null : nextCursor(all.length, last.id, last.state === 'firing') } }
   },
 })
 
@@ -91,16 +106,20 @@ export const keysModel = readModel({
   path: '/keys',
   scope: 'ui:admin',
   data: keysContract,
-  async read({ db }) {
-    const keys = (await listKeys(db)).map((key) => ({
+  async read({ db, now, isPast }) {
+    const at = new Date(now / 1000)
+    const all = (await listKeys(db)).filter(({ createdAt }) => !isPast || createdAt <= at)
+    const until = (moment: Date | null): string | null => (moment === null || (isPast && moment > at) ? null : moment.toISOString())
+    const keys = all.map((key) => ({
       id: key.id,
       name: key.name,
       scopes: [...key.scopes],
       createdBy: null,
       createdAt: key.createdAt.toISOString(),
-      lastUsedAt: key.lastUsedAt?.toISOString() ?? null,
+      // only the newest use is known
+      lastUsedAt: until(key.lastUsedAt),
       expiresAt: key.expiresAt?.toISOString() ?? null,
-      revokedAt: key.revokedAt?.toISOString() ?? null,
+      revokedAt: until(key.revokedAt),
     }))
     return { data: { keys, scopes: [...scopes] } }
   },
@@ -133,6 +152,12 @@ export const auditModel = readModel({
   },
 })
 
-function nextCursor(read: number, cursor: number): string | null {
-  return read > cursor + pageSize ? String(cursor + pageSize) : null
+function nextCursor(read: number, id: number, isFirst: boolean): string | null {
+  return read > pageSize ? `${isFirst ? 'f' : 'r'}${id}` : null
+}
+
+/** A job as it was at a moment. Its progress at that moment is not kept. */
+function jobAt(job: Job, at: Date): Job {
+  if (job.finishedAt !== null && job.finishedAt <= at) return job
+  return { ...job, state: 'running', chunks: 0, chunksDone: 0, workers: [], secondsLeft: null, error: null, finishedAt: null }
 }

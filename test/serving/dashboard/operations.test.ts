@@ -3,6 +3,7 @@ import { decide } from '../../../monitoring/rollouts/decide.ts'
 import { promoteModel } from '../../../registry/promote.ts'
 import { actOnDecision } from '../../../registry/rollouts/act-on-decision.ts'
 import { startRollout } from '../../../registry/rollouts/change-rollout.ts'
+import type { JobsData } from '../../../serving/dashboard/contract/jobs.ts'
 import type { RolloutData } from '../../../serving/dashboard/contract/rollout.ts'
 import { landingsPipeline, streamingSet } from '../streaming/pipeline-world.ts'
 import type { World } from '../world.ts'
@@ -111,5 +112,43 @@ describe('a rollout', () => {
     const then = await dataOf(`/rollouts/delay?asOf=${first.startedAt.toISOString()}`)
     expect(then).toMatchObject({ rollout: { id: String(first.id), state: 'running', share: 0.1 }, others: [] })
     expect(await dataOf('/rollouts/delay?asOf=2001-07-01T12:00:00Z')).toMatchObject({ rollout: null, others: [] })
+  })
+})
+
+describe('jobs', () => {
+  const listed = async (query: string) => (await dataOf(`/jobs${query}`)) as JobsData
+  const all = async (query = ''): Promise<JobsData['jobs']> => {
+    const { jobs, cursor } = await listed(query)
+    return cursor === null ? jobs : [...jobs, ...(await all(`?cursor=${cursor}`))]
+  }
+
+  it('are listed by page, those that run first, and as of a moment', async () => {
+    await world.db.query(
+      `insert into lockstep.jobs (kind, subject, scope, spec, state, plans, finishes, cleans, lease_seconds, keep_days, submitted_by, submitted_at, finished_at)
+       select 'backfill', 's' || i, 's' || i, '{}', case when i % 3 = 0 then 'running' else 'failed' end, false, false, false, 30, 7, 'test',
+         timestamptz '2001-06-01T00:00:00Z' + i * interval '1 hour', case when i % 3 = 0 then null else timestamptz '2001-06-01T00:30:00Z' + i * interval '1 hour' end
+       from generate_series(1, 130) i`,
+      [],
+    )
+    const jobs = await all()
+    expect(jobs).toHaveLength(130)
+    expect(new Set(jobs.map(({ id }) => id)).size).toBe(130)
+    expect(jobs.map(({ state }) => state).lastIndexOf('running')).toBe(42)
+    expect((await ann.ask('/ui/api/jobs?cursor=7')).status).toBe(400)
+    const then = await listed('?asOf=2001-06-01T02:10:00Z')
+    expect(then.jobs.map(({ subject, state, canRetry }) => [subject, state, canRetry])).toEqual([
+      ['s2', 'running', false],
+      ['s1', 'failed', false],
+    ])
+  })
+
+  it('that failed are begun again, with a reason', async () => {
+    const job = (await listed('')).jobs.find(({ canCancel }) => canCancel)
+    expect(await post(`/jobs/${job?.id}/retry`, { reason: 'it runs' }, '')).toMatchObject({ status: 400 })
+    const failed = (await all()).find(({ canRetry }) => canRetry)
+    expect(await post(`/jobs/${failed?.id}/retry`, { reason: 'the disk has room' }, '')).toMatchObject({ status: 200 })
+    expect((await all()).find(({ id }) => id === failed?.id)).toMatchObject({ state: 'running', canRetry: false })
+    const { records } = (await dataOf('/audit')) as { records: object[] }
+    expect(records[0]).toMatchObject({ what: 'job.retry', reason: 'the disk has room' })
   })
 })
