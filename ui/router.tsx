@@ -52,6 +52,7 @@ const routeTree = rootRoute.addChildren([
   createRoute({ ...under, path: '/receipt/$id', component: lazyRouteComponent(() => import('./pages/receipt.tsx')) }),
   createRoute({ ...under, path: '/parity', component: lazyRouteComponent(() => import('./pages/parity.tsx')) }),
   createRoute({ ...under, path: '/lineage', component: lazyRouteComponent(() => import('./pages/lineage.tsx')) }),
+  createRoute({ ...under, path: '/plan', component: lazyRouteComponent(() => import('./pages/plan.tsx')) }),
   createRoute({ ...under, path: '/jobs', component: lazyRouteComponent(() => import('./pages/jobs.tsx')) }),
   createRoute({ ...under, path: '/alerts', component: lazyRouteComponent(() => import('./pages/alerts.tsx')) }),
   createRoute({ ...under, path: '/keys', component: lazyRouteComponent(() => import('./pages/keys.tsx')) }),

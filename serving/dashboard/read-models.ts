@@ -1,5 +1,5 @@
 import { catalogModel, searchModel } from './catalog/catalog-models.ts'
-import { lineageModel } from './catalog/lineage-model.ts'
+import { impactModel, lineageModel } from './catalog/lineage-model.ts'
 import { featureModel } from './definitions/feature-model.ts'
 import { freshnessModel, serviceModel, sourceModel, viewModel } from './definitions/view-models.ts'
 import { modelModel } from './models/model-model.ts'
@@ -20,6 +20,7 @@ export const readModels: readonly ReadModel[] = [
   catalogModel,
   searchModel,
   lineageModel,
+  impactModel,
   viewModel,
   freshnessModel,
   sourceModel,

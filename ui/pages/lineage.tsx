@@ -1,5 +1,4 @@
 import { Select } from '@mantine/core'
-import dagre from '@dagrejs/dagre'
 import { useNavigate, useSearch } from '@tanstack/react-router'
 import { type ReactElement, useMemo } from 'react'
 import type { LineageData } from '../../serving/dashboard/contract/lineage.ts'
@@ -11,10 +10,10 @@ import { Panel } from '../parts/panel.tsx'
 import { Empty, Loaded } from '../parts/states.tsx'
 import { shellText } from '../parts/shell-text.ts'
 import { ThingLink } from '../parts/thing-link.tsx'
+import { Drawing } from './lineage-drawing.tsx'
 
 type Node = LineageData['nodes'][number]
 
-const [width, height] = [196, 54]
 const maxDrawn = 200
 
 /** What a thing is made from, and what is made from it: one step each way, and more on demand. */
@@ -98,7 +97,7 @@ function Parts({ data, focus, onFocus }: PartsProps): ReactElement {
         {nodes.length > maxDrawn ? (
           <p className="dim">These are {nodes.length} things, too many to draw. The table has them all.</p>
         ) : (
-          <Drawing {...{ data, focus, onFocus }} />
+          <Drawing nodes={nodes} edges={edges} focus={data.focus} of={focus} onFocus={onFocus} />
         )}
       </Panel>
       <Panel title="The same as a table" flush ways={ways}>
@@ -137,75 +136,4 @@ function Parts({ data, focus, onFocus }: PartsProps): ReactElement {
 function namesOf(nodes: readonly Node[], keys: readonly string[]): string {
   const names = new Map(nodes.map(({ key, name }) => [key, name]))
   return keys.map((key) => names.get(key) ?? key).join(', ') || '–'
-}
-
-function Drawing({ data: { nodes, edges, focus: focusKey }, focus, onFocus }: PartsProps): ReactElement {
-  const drawn = useMemo(() => layout(nodes, edges), [nodes, edges])
-  return (
-    <div
-      className="table-frame"
-      tabIndex={0}
-      role="region"
-      aria-label={`Drawing of the lineage of ${focus}; the table below says the same`}
-    >
-      <div className="graph" style={{ width: drawn.width, height: drawn.height }}>
-        <svg width={drawn.width} height={drawn.height} aria-hidden="true" focusable="false">
-          {drawn.edges.map(({ id, path }) => (
-            <path key={id} d={path} fill="none" stroke="var(--line-strong)" strokeWidth="1.6" />
-          ))}
-        </svg>
-        {drawn.nodes.map(({ node, x, y }) => (
-          <div
-            key={node.key}
-            className="graph-node"
-            data-kind={node.kind}
-            data-focus={node.key === focusKey || undefined}
-            style={{ left: x, top: y, width, height }}
-          >
-            <span className="dim">
-              {kindName(node.kind)}
-              {node.retired ? ', retired' : ''}
-            </span>
-            <ThingLink kind={node.kind} id={node.name} />
-            {node.key !== focusKey && (
-              <button type="button" className="graph-more" onClick={() => onFocus(node.name)} aria-label={`Lineage of ${node.name}`}>
-                ⋯
-              </button>
-            )}
-          </div>
-        ))}
-      </div>
-    </div>
-  )
-}
-
-interface Placed {
-  readonly width: number
-  readonly height: number
-  readonly nodes: readonly { readonly node: Node; readonly x: number; readonly y: number }[]
-  readonly edges: readonly { readonly id: string; readonly path: string }[]
-}
-
-function layout(nodes: readonly Node[], edges: LineageData['edges']): Placed {
-  const graph = new dagre.graphlib.Graph()
-  graph.setGraph({ rankdir: 'LR', nodesep: 14, ranksep: 40, marginx: 4, marginy: 4 })
-  graph.setDefaultEdgeLabel(() => ({}))
-  for (const { key } of nodes) graph.setNode(key, { width, height })
-  for (const { from, to } of edges) if (graph.hasNode(from) && graph.hasNode(to)) graph.setEdge(from, to)
-  dagre.layout(graph)
-  const size = graph.graph()
-  return {
-    width: size.width ?? 0,
-    height: size.height ?? 0,
-    nodes: nodes.map((node) => {
-      const { x = 0, y = 0 } = graph.node(node.key)
-      return { node, x: x - width / 2, y: y - height / 2 }
-    }),
-    edges: graph.edges().map(({ v, w }) => {
-      const [from, to] = [graph.node(v), graph.node(w)]
-      const [x1, y1, x2, y2] = [(from.x ?? 0) + width / 2, from.y ?? 0, (to.x ?? 0) - width / 2, to.y ?? 0]
-      const middle = (x1 + x2) / 2
-      return { id: `${v} ${w}`, path: `M${x1} ${y1}C${middle} ${y1} ${middle} ${y2} ${x2} ${y2}` }
-    }),
-  }
 }

@@ -25,7 +25,7 @@ export function Banners(): ReactElement {
         </div>
       )}
       {asOf !== undefined && (
-        <div className="banner" data-tone="calm">
+        <div className="banner" role="status" data-tone="calm">
           <span>You see everything as of {formatMoment(asOf)} UTC. What has no history says so.</span>
           <button
             type="button"

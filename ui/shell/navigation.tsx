@@ -3,7 +3,19 @@ import type { ReactElement } from 'react'
 import { Icon, type IconName } from './icon.tsx'
 
 interface Place {
-  readonly to: '/' | '/catalog' | '/lineage' | '/pipelines' | '/explain' | '/receipt' | '/parity' | '/jobs' | '/alerts' | '/keys' | '/audit'
+  readonly to:
+    | '/'
+    | '/catalog'
+    | '/lineage'
+    | '/pipelines'
+    | '/plan'
+    | '/explain'
+    | '/receipt'
+    | '/parity'
+    | '/jobs'
+    | '/alerts'
+    | '/keys'
+    | '/audit'
   readonly kind?: string
   readonly name: string
   readonly icon: IconName
@@ -24,6 +36,7 @@ export const groups: readonly { readonly title: string; readonly places: readonl
     places: [
       { to: '/catalog', name: 'Catalog', icon: 'catalog' },
       { to: '/lineage', name: 'Lineage', icon: 'lineage' },
+      { to: '/plan', name: 'What would break', icon: 'warn' },
     ],
   },
   {

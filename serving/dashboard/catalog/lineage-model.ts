@@ -4,12 +4,17 @@ import { findNode } from '../../../registry/find/find-entry.ts'
 import type { Graph, NodeKey } from '../../../registry/find/graph.ts'
 import { graphOf, nodeKey } from '../../../registry/find/graph.ts'
 import { inventoryOf } from '../../find/inventory-of.ts'
+import { modelStatistics } from '../../../monitoring/rollups/model-statistics.ts'
+import type { Inventory } from '../../../registry/find/inventory.ts'
+import { impact } from '../contract/impact.ts'
 import type { LineageData } from '../contract/lineage.ts'
 import { lineage } from '../contract/lineage.ts'
 import { readModel } from '../read-model.ts'
 
 /** A picture with more nodes helps nobody. */
 const maxNodes = 200
+const maxSteps = 20
+const dayMicros = 86_400_000_000
 const steps = z.coerce.number().int().min(0).max(10).optional()
 
 export const lineageModel = readModel({
@@ -24,27 +29,54 @@ export const lineageModel = readModel({
     const graph = graphOf(inventory)
     // a node's key, or a reference as on the command line
     const start = graph.nodes.get(focus as NodeKey) ?? findNode(inventory, focus)
-    const about = new Map(entriesOf(inventory).map((entry) => [`${entry.kind} ${entry.name}`, entry.about]))
-    const reached = around(graph, nodeKey(start), up, down)
-    const nodes = [...reached].flatMap((key): LineageData['nodes'] => {
-      const node = graph.nodes.get(key)
-      if (node === undefined) return []
-      const { kind, name, retired } = node
-      const counts = { up: graph.inputs.get(key)?.length ?? 0, down: graph.outputs.get(key)?.length ?? 0 }
-      return [{ key, kind, name, about: about.get(`${kind} ${name.replace(/@\d+$/, '')}`) ?? null, retired, ...counts }]
-    })
-    const edges = [...reached].flatMap((from) =>
-      (graph.outputs.get(from) ?? []).filter((to) => reached.has(to)).map((to) => ({ from: String(from), to: String(to) })),
-    )
-    return { data: { focus: nodeKey(start), nodes, edges } }
+    return { data: { focus: nodeKey(start), ...partOf(inventory, around(graph, [nodeKey(start)], up, down)) } }
   },
 })
 
+export const impactModel = readModel({
+  path: '/impact',
+  scope: 'ui:read',
+  isOfNow: true,
+  query: z.object({ of: z.string().max(8000).describe('Keys of nodes, a line each') }),
+  data: impact,
+  async read({ db, deps, now, query: { of } }) {
+    const inventory = await inventoryOf(deps)
+    const graph = graphOf(inventory)
+    const starts = of.split('\n').filter((key): key is NodeKey => graph.nodes.has(key as NodeKey))
+    const reached = around(graph, starts, 0, maxSteps)
+    const requests: Record<string, number> = {}
+    for (const key of reached) {
+      const node = graph.nodes.get(key)
+      if (node?.kind !== 'model') continue
+      const { total } = await modelStatistics(db, { model: node.name, from: now - dayMicros, to: now, by: [], step: 'hour' })
+      requests[node.name] = total.requests
+    }
+    return { data: { ...partOf(inventory, reached), requests, isCut: reached.size >= maxNodes } }
+  },
+})
+
+/** Some nodes of the graph, with the edges between them. */
+function partOf(inventory: Inventory, keys: ReadonlySet<NodeKey>): Pick<LineageData, 'nodes' | 'edges'> {
+  const graph = graphOf(inventory)
+  const about = new Map(entriesOf(inventory).map((entry) => [`${entry.kind} ${entry.name}`, entry.about]))
+  const nodes = [...keys].flatMap((key): LineageData['nodes'] => {
+    const node = graph.nodes.get(key)
+    if (node === undefined) return []
+    const { kind, name, retired } = node
+    const counts = { up: graph.inputs.get(key)?.length ?? 0, down: graph.outputs.get(key)?.length ?? 0 }
+    return [{ key, kind, name, about: about.get(`${kind} ${name.replace(/@\d+$/, '')}`) ?? null, retired, ...counts }]
+  })
+  const edges = [...keys].flatMap((from) =>
+    (graph.outputs.get(from) ?? []).filter((to) => keys.has(to)).map((to) => ({ from: String(from), to: String(to) })),
+  )
+  return { nodes, edges }
+}
+
 /** So many steps each way, the nearest first. */
-function around({ inputs, outputs }: Graph, start: NodeKey, up: number, down: number): ReadonlySet<NodeKey> {
-  const reached = new Set<NodeKey>([start])
+function around({ inputs, outputs }: Graph, starts: readonly NodeKey[], up: number, down: number): ReadonlySet<NodeKey> {
+  const reached = new Set<NodeKey>(starts.slice(0, maxNodes))
   const walk = (links: Graph['inputs'], depth: number): void => {
-    let edge: readonly NodeKey[] = [start]
+    let edge: readonly NodeKey[] = starts
     for (let step = 0; step < depth; step++) {
       // a node that several lead to is gone on from once
       edge = [...new Set(edge.flatMap((key) => links.get(key) ?? []))].filter((key) => !reached.has(key))

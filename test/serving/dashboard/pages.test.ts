@@ -65,6 +65,7 @@ const examples: Readonly<Record<string, string>> = {
   '/receipts/:id': '/receipts/none',
   '/pipelines/:id': '/pipelines/score',
   '/pipelines/:id/dead-letters': '/pipelines/score/dead-letters',
+  '/impact': `/impact?of=${encodeURIComponent('view airport_delays@1\nview unknown@1')}`,
   '/lineage': '/lineage?focus=airport_delays&up=2&down=3',
 }
 

@@ -1,0 +1,88 @@
+import dagre from '@dagrejs/dagre'
+import { type ReactElement, useMemo } from 'react'
+import type { LineageData } from '../../serving/dashboard/contract/lineage.ts'
+import { kindName } from '../api/use-index.ts'
+import { ThingLink } from '../parts/thing-link.tsx'
+
+type Node = LineageData['nodes'][number]
+
+const [width, height] = [196, 54]
+
+interface DrawingProps extends Pick<LineageData, 'nodes' | 'edges'> {
+  /** What it is the lineage of. */
+  readonly of: string
+  /** The key of the node in focus. */
+  readonly focus?: string | null
+  readonly onFocus?: (name: string) => void
+  /** What happens to a node, by its key. */
+  readonly effects?: ReadonlyMap<string, string>
+}
+
+/** A drawing of some nodes and the edges between them. A table beside it says the same. */
+export function Drawing({ nodes, edges, focus: focusKey = null, of, onFocus, effects }: DrawingProps): ReactElement {
+  const drawn = useMemo(() => layout(nodes, edges), [nodes, edges])
+  return (
+    <div className="table-frame" tabIndex={0} role="region" aria-label={`Drawing of the lineage of ${of}; the table below says the same`}>
+      <div className="graph" style={{ width: drawn.width, height: drawn.height }}>
+        <svg width={drawn.width} height={drawn.height} aria-hidden="true" focusable="false">
+          {drawn.edges.map(({ id, path }) => (
+            <path key={id} d={path} fill="none" stroke="var(--line-strong)" strokeWidth="1.6" />
+          ))}
+        </svg>
+        {drawn.nodes.map(({ node, x, y }) => (
+          <div
+            key={node.key}
+            className="graph-node"
+            data-kind={node.kind}
+            data-focus={node.key === focusKey || undefined}
+            data-effect={effects?.get(node.key)}
+            style={{ left: x, top: y, width, height }}
+          >
+            <span className="dim">
+              {kindName(node.kind)}
+              {node.retired ? ', retired' : ''}
+              {effects?.has(node.key) === true && `: ${effects.get(node.key)}`}
+            </span>
+            <ThingLink kind={node.kind} id={node.name} />
+            {onFocus !== undefined && node.key !== focusKey && (
+              <button type="button" className="graph-more" onClick={() => onFocus(node.name)} aria-label={`Lineage of ${node.name}`}>
+                ⋯
+              </button>
+            )}
+          </div>
+        ))}
+      </div>
+    </div>
+  )
+}
+
+interface Placed {
+  readonly width: number
+  readonly height: number
+  readonly nodes: readonly { readonly node: Node; readonly x: number; readonly y: number }[]
+  readonly edges: readonly { readonly id: string; readonly path: string }[]
+}
+
+function layout(nodes: readonly Node[], edges: LineageData['edges']): Placed {
+  const graph = new dagre.graphlib.Graph()
+  graph.setGraph({ rankdir: 'LR', nodesep: 14, ranksep: 40, marginx: 4, marginy: 4 })
+  graph.setDefaultEdgeLabel(() => ({}))
+  for (const { key } of nodes) graph.setNode(key, { width, height })
+  for (const { from, to } of edges) if (graph.hasNode(from) && graph.hasNode(to)) graph.setEdge(from, to)
+  dagre.layout(graph)
+  const size = graph.graph()
+  return {
+    width: size.width ?? 0,
+    height: size.height ?? 0,
+    nodes: nodes.map((node) => {
+      const { x = 0, y = 0 } = graph.node(node.key)
+      return { node, x: x - width / 2, y: y - height / 2 }
+    }),
+    edges: graph.edges().map(({ v, w }) => {
+      const [from, to] = [graph.node(v), graph.node(w)]
+      const [x1, y1, x2, y2] = [(from.x ?? 0) + width / 2, from.y ?? 0, (to.x ?? 0) - width / 2, to.y ?? 0]
+      const middle = (x1 + x2) / 2
+      return { id: `${v} ${w}`, path: `M${x1} ${y1}C${middle} ${y1} ${middle} ${y2} ${x2} ${y2}` }
+    }),
+  }
+}

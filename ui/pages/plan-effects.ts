@@ -1,0 +1,108 @@
+import type { LineageData } from '../../serving/dashboard/contract/lineage.ts'
+
+/** What a plan does to something, the worst first. */
+export const effects = ['refused', 'breaks', 'removed', 'recomputed', 'affected', 'new version', 'changed', 'unchanged'] as const
+export type Effect = (typeof effects)[number]
+
+/** What a pasted plan says of one definition. */
+export interface PlannedChange {
+  /** `view airport_delays@1`, as nodes of the lineage are called. */
+  readonly key: string
+  readonly kind: string
+  readonly label: string
+  readonly effect: Effect
+  readonly says: string
+}
+
+export interface Plan {
+  readonly changes: readonly PlannedChange[]
+  /** Why `apply` would refuse it. */
+  readonly problems: readonly string[]
+  /** What it breaks, in words: `model "delay" version 3, by feature view "airport_delays@1"`. */
+  readonly breaks: readonly string[]
+  /** The keys of those. */
+  readonly broken: readonly string[]
+}
+
+const ofStatus: Readonly<Record<string, Effect>> = {
+  conflict: 'refused',
+  added: 'new version',
+  revived: 'new version',
+  changed: 'changed',
+  removed: 'removed',
+  unchanged: 'unchanged',
+  absent: 'unchanged',
+}
+
+type Fields = Readonly<Record<string, unknown>>
+
+/**
+ * Reads what `lockstep plan --json` prints.
+ *
+ * @throws Error that says what is wrong with the text
+ */
+export function readPlan(text: string): Plan {
+  let plan: unknown
+  try {
+    plan = JSON.parse(text)
+  } catch {
+    throw new Error('This is no JSON. Paste all that "lockstep plan --json" prints.')
+  }
+  const { changes, problems, breaks, backfills } = fieldsOf(plan)
+  if (!Array.isArray(changes)) throw new Error('This JSON is no plan: it has no "changes". Paste all that "lockstep plan --json" prints.')
+  const rebuilt = new Map(listOf(backfills).map((each) => [textOf(each['view']), textOf(each['reason'])]))
+  return {
+    changes: listOf(changes).map((change) => {
+      const [kind, label] = [textOf(change['kind']), textOf(change['label'])]
+      const status = ofStatus[textOf(change['status'])] ?? 'changed'
+      const reason = kind === 'view' ? rebuilt.get(label) : undefined
+      const effect = reason !== undefined && (status === 'changed' || status === 'unchanged') ? 'recomputed' : status
+      const next = typeof change['nextVersion'] === 'number' ? `Its version must be raised to ${change['nextVersion']}.` : ''
+      const summary = textOf(change['summary'])
+      const says = [summary === '' ? '' : `${summary}.`, reason === undefined ? '' : `Its history is materialized: ${reason}.`, next]
+      return { key: `${kind} ${label}`, kind, label, effect, says: says.filter((each) => each !== '').join(' ') }
+    }),
+    problems: listOf(problems).map((problem) => textOf(problem['message'])),
+    breaks: listOf(breaks).map((each) => `${textOf(each['broken'])}, by the ${textOf(each['cause'])}`),
+    broken: listOf(breaks).flatMap((each) => keyOf(textOf(each['broken']))),
+  }
+}
+
+/** What happens to each node: what the plan says of it, else that something it is made from changes. */
+export function effectsOf(plan: Plan, { edges }: Pick<LineageData, 'edges'>): ReadonlyMap<string, Effect> {
+  const found = new Map<string, Effect>(plan.changes.map(({ key, effect }) => [key, effect]))
+  for (const key of plan.broken) if (found.get(key) !== 'refused') found.set(key, 'breaks')
+  const spreading = plan.changes
+    .filter(({ effect }) => ['refused', 'removed', 'recomputed'].includes(effect))
+    .map(({ key }) => key)
+    .concat(plan.broken)
+  for (let from = spreading.pop(); from !== undefined; from = spreading.pop()) {
+    for (const edge of edges) {
+      const before = found.get(edge.to)
+      if (edge.from !== from || (before !== undefined && before !== 'unchanged' && before !== 'changed')) continue
+      found.set(edge.to, 'affected')
+      spreading.push(edge.to)
+    }
+  }
+  return found
+}
+
+/** The key of what a plan calls `model "delay" version 3` or `feature service "flight@1"`. */
+function keyOf(broken: string): string[] {
+  const [, model, version] = /^model "([^"]+)" version (\d+)/.exec(broken) ?? []
+  if (model !== undefined) return [`modelVersion ${model}@${version}`]
+  const [, service] = /^feature service "([^"]+)"/.exec(broken) ?? []
+  return service === undefined ? [] : [`service ${service}`]
+}
+
+function fieldsOf(value: unknown): Fields {
+  return typeof value === 'object' && value !== null ? (value as Fields) : {}
+}
+
+function listOf(value: unknown): readonly Fields[] {
+  return Array.isArray(value) ? value.map(fieldsOf) : []
+}
+
+function textOf(value: unknown): string {
+  return typeof value === 'string' ? value : ''
+}

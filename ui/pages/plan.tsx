@@ -1,0 +1,169 @@
+import { FileButton, Textarea } from '@mantine/core'
+import { type ReactElement, useMemo, useState } from 'react'
+import type { ImpactData } from '../../serving/dashboard/contract/impact.ts'
+import { messageOf } from '../api/message-of.ts'
+import { kindName } from '../api/use-index.ts'
+import { useRead } from '../api/use-read.ts'
+import { Badge, type Tone } from '../parts/badge.tsx'
+import { DataTable } from '../parts/data-table.tsx'
+import { Figures } from '../parts/facts.tsx'
+import { formatNumber } from '../parts/format.ts'
+import { Page } from '../parts/page.tsx'
+import { Panel } from '../parts/panel.tsx'
+import { Empty, Loaded } from '../parts/states.tsx'
+import { ThingLink } from '../parts/thing-link.tsx'
+import { Drawing } from './lineage-drawing.tsx'
+import type { Effect, Plan } from './plan-effects.ts'
+import { effects, effectsOf, readPlan } from './plan-effects.ts'
+
+const tones: Readonly<Record<Effect, Tone>> = {
+  refused: 'bad',
+  breaks: 'bad',
+  removed: 'warn',
+  recomputed: 'warn',
+  affected: 'warn',
+  'new version': 'good',
+  changed: 'good',
+  unchanged: 'plain',
+}
+
+/** What a plan would do, down to the models: the plan is pasted, and stays in the browser but for the names in it. */
+export default function PlanPage(): ReactElement {
+  const [text, setText] = useState('')
+  const { plan, problem } = useMemo(() => parsed(text), [text])
+  return (
+    <Page title="What would break" says="What a change of definitions does to all that is made from them.">
+      <div className="plan-ask">
+        <Textarea
+          label="Plan"
+          description="All that lockstep plan --json prints."
+          rows={4}
+          autosize={false}
+          value={text}
+          error={problem}
+          onChange={(event) => setText(event.currentTarget.value)}
+        />
+        <FileButton accept="application/json" onChange={(file) => void file?.text().then(setText)}>
+          {(props) => (
+            <button type="button" className="plain-button" {...props}>
+              Choose a file
+            </button>
+          )}
+        </FileButton>
+      </div>
+      {plan === null ? (
+        <Empty title="No plan yet" commands={['lockstep plan lockstep.ts --json > plan.json', 'lockstep plan lockstep.ts']}>
+          A plan says what apply would do. Nothing is applied here.
+        </Empty>
+      ) : (
+        <Impact plan={plan} />
+      )}
+    </Page>
+  )
+}
+
+function parsed(text: string): { readonly plan: Plan | null; readonly problem: string | null } {
+  if (text.trim() === '') return { plan: null, problem: null }
+  try {
+    return { plan: readPlan(text), problem: null }
+  } catch (error) {
+    return { plan: null, problem: messageOf(error) }
+  }
+}
+
+function Impact({ plan }: { readonly plan: Plan }): ReactElement {
+  const keys = plan.changes.filter(({ effect }) => effect !== 'unchanged').map(({ key }) => key)
+  const query = new URLSearchParams({ of: keys.join('\n').slice(0, 8000) })
+  const impact = useRead<ImpactData>(`impact?${query}`, { everyMs: false, asOf: false })
+  return <Loaded of={impact}>{(data) => <ImpactParts plan={plan} data={data} />}</Loaded>
+}
+
+interface Line {
+  readonly key: string
+  readonly kind: string
+  readonly name: string
+  readonly effect: Effect
+  readonly says: string
+  readonly requests: number | null
+}
+
+function ImpactParts({ plan, data }: { readonly plan: Plan; readonly data: ImpactData }): ReactElement {
+  const { nodes, edges, requests, isCut } = data
+  const found = useMemo(() => effectsOf(plan, data), [plan, data])
+  const said = new Map(plan.changes.map(({ key, says }) => [key, says]))
+  const line = (key: string, kind: string, name: string): Line => ({
+    key,
+    kind,
+    name,
+    effect: found.get(key) ?? 'unchanged',
+    says: said.get(key) ?? '',
+    requests: kind === 'model' ? (requests[name] ?? null) : null,
+  })
+  const known = new Set(nodes.map(({ key }) => key))
+  const lines = [
+    ...nodes.map(({ key, kind, name }) => line(key, kind, name)),
+    ...plan.changes
+      .filter(({ key, effect }) => effect !== 'unchanged' && !known.has(key))
+      .map(({ key, kind, label }) => line(key, kind, label)),
+  ].toSorted((a, b) => effects.indexOf(a.effect) - effects.indexOf(b.effect))
+  const count = (...some: Effect[]): number => lines.filter(({ effect }) => some.includes(effect)).length
+  const ways = { command: 'lockstep plan lockstep.ts' }
+  if (lines.length === 0) return <Empty title="The plan changes nothing" />
+  return (
+    <>
+      <Figures
+        of={[
+          {
+            name: 'Refused or broken',
+            value: count('refused', 'breaks'),
+            ...(count('refused', 'breaks') > 0 ? { tone: 'bad' as const } : {}),
+          },
+          { name: 'Recomputed or removed', value: count('recomputed', 'removed') },
+          { name: 'Made from these', value: count('affected') },
+          { name: 'New versions and changes', value: count('new version', 'changed') },
+        ]}
+      />
+      {plan.problems.length + plan.breaks.length > 0 && (
+        <Panel title="Why apply refuses it" ways={ways}>
+          <ul>
+            {[...plan.problems, ...plan.breaks].map((text) => (
+              <li key={text} className="break">
+                {text}
+              </li>
+            ))}
+          </ul>
+        </Panel>
+      )}
+      <Panel title="What is made from it" says={isCut ? 'More is made from it than can be drawn.' : undefined} ways={ways}>
+        <Drawing nodes={nodes} edges={edges} of="the plan" effects={found} />
+      </Panel>
+      <Panel title="The same as a table" flush ways={ways}>
+        <DataTable
+          label="What the plan does, the worst first"
+          rows={lines}
+          rowKey={({ key }) => key}
+          columns={[
+            {
+              name: 'Effect',
+              by: ({ effect }) => effects.indexOf(effect),
+              cell: ({ effect }) => <Badge state={effect} tone={tones[effect]} />,
+            },
+            {
+              name: 'Name',
+              by: ({ name }) => name,
+              cell: ({ key, kind, name }) => (known.has(key) ? <ThingLink kind={kind} id={name} /> : <strong>{name}</strong>),
+            },
+            { name: 'Kind', by: ({ kind }) => kind, cell: ({ kind }) => kindName(kind) },
+            {
+              name: 'Requests a day',
+              numeric: true,
+              by: (each) => each.requests,
+              cell: (each) => (each.requests === null ? '–' : formatNumber(each.requests, 'count')),
+            },
+            { name: 'What', wide: true, cell: ({ says }) => says },
+          ]}
+        />
+      </Panel>
+    </>
+  )
+}
