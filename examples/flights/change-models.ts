@@ -142,7 +142,7 @@ async function rollOut(
     if (rollout?.state === expected) break
     if (rollout?.state !== 'running') throw new Error(`The rollout was ${rollout?.state}, and not ${expected}.`)
     if (i >= maxRolloutHours) throw new Error(`The rollout still runs after ${maxRolloutHours} hours of flights.`)
-    tallies.push(await replay.hour({ calmly: true }))
+    tallies.push(await replay.hour())
   }
   return { tally: added(tallies), seconds: ((performance.now() - started) / 1000).toFixed(1) }
 }

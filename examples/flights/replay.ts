@@ -40,10 +40,7 @@ export interface Replay {
 export interface HourOptions {
   /** Default: true. */
   readonly ask?: boolean
-  /**
-   * Leaves the server as much time as it works: a busy server drops the rows of shadows, and a rollout would pass days of
-   * flights meanwhile.
-   */
+  /** Leaves the server as much time as it works: a busy server drops the rows of shadows. */
   readonly calmly?: boolean
   /** Whether another client asks about each flight as well, and sends metres where miles belong. Default: false. */
   readonly wrongUnit?: boolean
