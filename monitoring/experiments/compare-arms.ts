@@ -8,7 +8,10 @@ import { quantileDifference, quantileRise } from '../../statistics/quantile-sequ
 import type { Comparison, GuardrailResult, Interval } from './experiment-result.ts'
 import type { UnitBins } from './unit-bins.ts'
 
-export type Compared = Pick<Comparison, 'difference' | 'lift' | 'p' | 'e' | 'guardrail' | 'bayesian' | 'detectable' | 'significant'>
+export type Compared = Pick<
+  Comparison,
+  'difference' | 'lift' | 'p' | 'e' | 'unadjusted' | 'guardrail' | 'bayesian' | 'detectable' | 'significant'
+>
 
 /** How a metric is judged. */
 export type Judged = Pick<MetricSpec, 'better' | 'margin'>
@@ -32,11 +35,12 @@ export function compareMeans(control: AdjustedArm, treatment: AdjustedArm, judge
   const plain = difference(c, t)
   const lift = c.mean === 0 ? null : relativeLift(c, t)
   const degrees = welchDegrees(control, treatment)
+  const fixedCritical = studentQuantile(1 - alpha / 2, degrees)
   const critical =
     analysis.method === 'sequential'
       ? criticalMultiple(n, sequenceOptions(alpha, tightestAt))
       : analysis.method === 'fixed'
-        ? studentQuantile(1 - alpha / 2, degrees)
+        ? fixedCritical
         : normalQuantile(1 - alpha / 2)
   const guardrail = judged.margin === null ? null : nonInferiority(c, t, n, degrees, judged, options)
   const detectable = (critical + normalQuantile(wantedPower)) * plain.standardError
@@ -46,7 +50,8 @@ export function compareMeans(control: AdjustedArm, treatment: AdjustedArm, judge
     case 'sequential': {
       const { low, high, p, e } = asymptoticSequence(plain.value, plain.standardError, n, sequenceOptions(alpha, tightestAt))
       const relative = lift === null ? null : asymptoticSequence(lift.value, lift.standardError, n, sequenceOptions(alpha, tightestAt))
-      return { ...base, difference: { value: plain.value, low, high }, lift: relative && intervalOf(relative), p, e: finite(e) }
+      const unadjusted = around(plain, fixedCritical)
+      return { ...base, difference: { value: plain.value, low, high }, lift: relative && intervalOf(relative), p, e: finite(e), unadjusted }
     }
     case 'fixed': {
       const z = Math.abs(plain.value) / plain.standardError

@@ -63,6 +63,12 @@ export interface Comparison {
   readonly p: number | null
   /** The evidence of this look alone against no difference, an e-value; null if the analysis is not sequential. */
   readonly e?: number | null | undefined
+  /**
+   * The difference of this look with the interval of a fixed number of units, not adjusted for repeated looks: what
+   * looking too early would show. Only of sequential analyses; null: not enough units, or a quantile. Older results
+   * have none.
+   */
+  readonly unadjusted?: Interval | null | undefined
   /** The p after correction over the metrics and treatments; null where there is no p or no correction applies. */
   readonly adjustedP: number | null
   /** Whether the difference is real: by the corrected p, or because the credible interval excludes 0. */

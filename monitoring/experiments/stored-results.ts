@@ -4,15 +4,11 @@ import type { LockstepTables } from '../../migrations/schema.ts'
 import type { ExperimentEvidence } from './evidence.ts'
 import type { Comparison, ExperimentResult } from './experiment-result.ts'
 
-/** The newest result of a run; null: it was not analyzed yet. */
-export async function readLastResult(handle: Kysely<LockstepTables>, run: number): Promise<ExperimentResult | null> {
-  const row = await handle
-    .selectFrom('lockstep.experiment_results')
-    .select('result')
-    .where('experiment_id', '=', String(run))
-    .orderBy('as_of', 'desc')
-    .limit(1)
-    .executeTakeFirst()
+/** The newest result of a run, or that of a moment; null: it was not analyzed by then. */
+export async function readLastResult(handle: Kysely<LockstepTables>, run: number, until?: Date): Promise<ExperimentResult | null> {
+  let query = handle.selectFrom('lockstep.experiment_results').select('result').where('experiment_id', '=', String(run))
+  if (until !== undefined) query = query.where('as_of', '<=', until)
+  const row = await query.orderBy('as_of', 'desc').limit(1).executeTakeFirst()
   return row === undefined ? null : (row.result as ExperimentResult)
 }
 
@@ -21,24 +17,29 @@ export interface Look {
   /** RFC 3339. */
   readonly asOf: string
   readonly units: number
-  readonly comparisons: readonly Pick<Comparison, 'variant' | 'difference' | 'p'>[]
+  readonly comparisons: readonly Pick<Comparison, 'variant' | 'difference' | 'p' | 'unadjusted'>[]
 }
 
 const maxLooks = 1000
 
-/** All looks at a run, oldest first; of more than 1,000 the newest. */
-export async function readLooks(handle: Kysely<LockstepTables>, run: number): Promise<readonly Look[]> {
-  const rows = await handle
+/** When a run was analyzed, oldest first. */
+export async function readAnalysisTimes(handle: Kysely<LockstepTables>, run: number): Promise<readonly Date[]> {
+  const query = handle.selectFrom('lockstep.experiment_results').select('as_of').where('experiment_id', '=', String(run))
+  return (await query.orderBy('as_of').execute()).map(({ as_of: at }) => at)
+}
+
+/** All looks at a run, or those until a moment, oldest first; of more than 1,000 the newest. */
+export async function readLooks(handle: Kysely<LockstepTables>, run: number, until?: Date): Promise<readonly Look[]> {
+  let query = handle
     .selectFrom('lockstep.experiment_results')
     .select([sql<ExperimentResult['metrics'][number]>`result->'metrics'->0`.as('primary'), sql<string>`result->>'asOf'`.as('asOf')])
     .where('experiment_id', '=', String(run))
-    .orderBy('as_of', 'desc')
-    .limit(maxLooks)
-    .execute()
+  if (until !== undefined) query = query.where('as_of', '<=', until)
+  const rows = await query.orderBy('as_of', 'desc').limit(maxLooks).execute()
   return rows.toReversed().map(({ asOf, primary }) => ({
     asOf,
     units: primary.arms.reduce((sum, { units }) => sum + units, 0),
-    comparisons: primary.comparisons.map(({ variant, difference, p }) => ({ variant, difference, p })),
+    comparisons: primary.comparisons.map(({ variant, difference, p, unadjusted }) => ({ variant, difference, p, unadjusted })),
   }))
 }
 
@@ -49,13 +50,13 @@ export interface DayOfUnits {
   readonly variants: ExperimentResult['variants']
 }
 
-/** By day, oldest first: of more than 400 the newest. */
-export async function readUnitsByDay(handle: Kysely<LockstepTables>, run: number): Promise<readonly DayOfUnits[]> {
+/** By day, oldest first, all or those until a moment: of more than 400 the newest. */
+export async function readUnitsByDay(handle: Kysely<LockstepTables>, run: number, until?: Date): Promise<readonly DayOfUnits[]> {
   const { rows } = await sql<DayOfUnits>`
     select extract(epoch from days.day)::float8 * 1000 as day, r.result->'variants' as variants
     from (
       select date_trunc('day', as_of at time zone 'utc') as day, max(as_of) as as_of
-      from lockstep.experiment_results where experiment_id = ${String(run)} group by 1 order by 1 desc limit 400
+      from lockstep.experiment_results where experiment_id = ${String(run)} and as_of <= ${until ?? 'infinity'}::timestamptz group by 1 order by 1 desc limit 400
     ) days join lockstep.experiment_results r on r.experiment_id = ${String(run)} and r.as_of = days.as_of
     order by 1`.execute(handle)
   return rows

@@ -199,6 +199,23 @@ it('an experiment on a server finds the planted effects, and its decision ends i
     [0, 0],
     [0, 0],
   ])
+  expect(page.metrics[0]?.series?.series.map(({ grey, points }) => [grey, points.map(({ v }) => v)])).toEqual([
+    [undefined, [null, cost?.difference?.value]],
+    [true, [null, cost?.unadjusted?.value]],
+  ])
+  // and what was known at the first analysis, and before the start
+  const asOf = async (moment: string) => (await ann.ask(`/ui/api/experiments/weather/series?asOf=${moment}`)).body.data as ExperimentData
+  expect(page).toMatchObject({ state: 'running', analyses: looks.map((look) => new Date(look.asOf).toISOString()) })
+  const [first = ''] = page.analyses
+  const known = { state: 'running', endedAt: null, analyzedAt: early.asOf, analyses: page.analyses }
+  const then = await asOf(first)
+  expect(then).toMatchObject({
+    ...known,
+    progress: { immatureShare: 1 },
+    health: early.health.map(({ check, state }) => ({ check, state })),
+  })
+  expect(then.exposures.series.map(({ points }) => points.length)).toEqual([1, 1])
+  expect(await asOf('2001-07-01T12:00:00Z')).toMatchObject({ state: 'not started', analyses: [], startedAt: null })
 
   const said: string[] = []
   const stop = new AbortController()
@@ -253,6 +270,7 @@ it('an experiment on a server finds the planted effects, and its decision ends i
   await expect(run(experimentDecideCommand, 'weather', '--variant', 'control', '--reason', 'after all')).rejects.toThrow(
     'is decided already',
   )
+  expect(await asOf(first)).toMatchObject(known)
   try {
     const watching = run(rolloutShowCommand, 'delay', '--watch')
     const isSaid = (text: string) => until(async () => said.join('').includes(text))

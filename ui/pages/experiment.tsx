@@ -1,12 +1,13 @@
-import { useParams } from '@tanstack/react-router'
-import type { ReactElement } from 'react'
+import { Slider } from '@mantine/core'
+import { useNavigate, useParams } from '@tanstack/react-router'
+import { type ReactElement, useState } from 'react'
 import type { ExperimentData } from '../../serving/dashboard/contract/experiment.ts'
 import { useRead } from '../api/use-read.ts'
 import { Badge } from '../parts/badge.tsx'
 import { Chart } from '../parts/chart.tsx'
 import { DataTable } from '../parts/data-table.tsx'
 import { Facts, Figures } from '../parts/facts.tsx'
-import { formatNumber } from '../parts/format.ts'
+import { formatMoment, formatNumber } from '../parts/format.ts'
 import { IntervalBar } from '../parts/interval-bar.tsx'
 import { Moment } from '../parts/moment.tsx'
 import { Page } from '../parts/page.tsx'
@@ -43,6 +44,7 @@ function ExperimentParts({ data }: { readonly data: ExperimentData }): ReactElem
   }
   return (
     <>
+      {data.analyses.length > 1 && <ScrubBack key={analyzedAt} data={data} />}
       {progress !== null && (
         <Figures
           of={[
@@ -146,6 +148,49 @@ function ExperimentParts({ data }: { readonly data: ExperimentData }): ReactElem
   )
 }
 
+/** Chooses an analysis: all of the page is what was known then. The moment stands in the address. */
+function ScrubBack({ data: { analyses, analyzedAt } }: { readonly data: ExperimentData }): ReactElement {
+  const newest = analyses.length - 1
+  const shown = analyzedAt === null ? -1 : analyses.findLastIndex((each) => Date.parse(each) <= Date.parse(analyzedAt))
+  const [chosen, choose] = useState(shown)
+  const navigate = useNavigate()
+  const go = (index: number): void => {
+    choose(index)
+    const asOf = index === newest ? undefined : analyses[index]
+    void navigate({ to: '.', search: (before: object) => ({ ...before, asOf }) as never, resetScroll: false })
+  }
+  const text = chosen < 0 ? 'before the first analysis' : `${formatMoment(analyses[chosen] ?? '')} UTC`
+  const place = `analysis ${chosen + 1} of ${analyses.length}${chosen === newest ? ', the newest' : ''}`
+  return (
+    <div className="time-bar" role="group" aria-label="What was known when">
+      <div className="time-now">
+        <span className="dim">What was known</span> <strong>{text}</strong> {chosen >= 0 && <span className="dim">{place}</span>}
+      </div>
+      <Slider
+        min={0}
+        max={newest}
+        value={Math.max(0, chosen)}
+        onChange={choose}
+        onChangeEnd={go}
+        label={null}
+        thumbLabel="The analysis"
+        thumbProps={{ 'aria-valuetext': `${text}, ${place}` }}
+      />
+      <div className="row">
+        <button type="button" className="plain-button" disabled={chosen <= 0} onClick={() => go(chosen - 1)}>
+          Earlier analysis
+        </button>
+        <button type="button" className="plain-button" disabled={chosen === newest} onClick={() => go(chosen + 1)}>
+          Later analysis
+        </button>
+        <button type="button" className="plain-button" disabled={chosen === newest} onClick={() => go(newest)}>
+          Newest
+        </button>
+      </div>
+    </div>
+  )
+}
+
 function MetricPanel({
   metric,
   ways,
@@ -166,7 +211,7 @@ function MetricPanel({
         />
       )}
       {series !== null && (
-        <Chart chart={series} label={`Lift of ${name} over time`} height={240} bound={{ value: 0, name: 'no difference' }} />
+        <Chart chart={series} label={`Difference of ${name} over time`} height={240} bound={{ value: 0, name: 'no difference' }} />
       )}
     </Panel>
   )

@@ -28,7 +28,8 @@ const rowsOfTable = 25
 export function Chart({ chart, label, kind = 'line', height = 190, across, bound }: ChartProps): ReactElement {
   const [asTable, setAsTable] = useState(false)
   const [cursor, setCursor] = useState<number | null>(null)
-  const { series, finding } = chart
+  const { series, finding, marks } = chart
+  const markAt = useMemo(() => new Map(marks?.points.map(({ t, text }) => [t, text])), [marks])
   const columns = useMemo(() => columnsOf(series), [series])
   const isMeasured = columns.values.some((values) => values.some((value) => value !== null))
   const count = isMeasured ? columns.t.length : 0
@@ -36,8 +37,12 @@ export function Chart({ chart, label, kind = 'line', height = 190, across, bound
     const t = columns.t[index]
     return t === undefined ? '' : across === undefined ? formatMoment(t) : `${across} ${formatNumber(t)}`
   }
-  const say = (index: number): string =>
-    `${position(index)}: ${series.map(({ label: name, unit }, at) => `${name} ${formatNumber(columns.values[at]?.[index], unit)}`).join(', ')}`
+  const markOf = (index: number): string | undefined => markAt.get(columns.t[index] ?? Number.NaN)
+  const say = (index: number): string => {
+    const values = series.map(({ label: name, unit }, at) => `${name} ${formatNumber(columns.values[at]?.[index], unit)}`)
+    const mark = markOf(index)
+    return `${position(index)}: ${[...values, ...(mark === undefined ? [] : [mark])].join(', ')}`
+  }
   const move = (event: KeyboardEvent): void => {
     const steps: Readonly<Record<string, number>> = { ArrowLeft: -1, ArrowRight: 1, PageUp: -10, PageDown: 10, Home: -count, End: count }
     const step = steps[event.key]
@@ -72,13 +77,20 @@ export function Chart({ chart, label, kind = 'line', height = 190, across, bound
       {count === 0 ? (
         <p className="chart-none dim">Nothing was measured in this time.</p>
       ) : asTable ? (
-        <ChartTable label={label} series={series} columns={columns} position={position} across={across} />
+        <ChartTable
+          label={label}
+          series={series}
+          columns={columns}
+          position={position}
+          across={across}
+          marks={marks === undefined ? undefined : { label: marks.label, of: markOf }}
+        />
       ) : (
         <>
           <ul className="chart-legend">
-            {series.map(({ label: name, unit }, index) => (
+            {series.map(({ label: name, unit, grey }, index) => (
               <li key={name}>
-                <Swatch index={index} />
+                <Swatch index={index} isGrey={grey} />
                 {name} <b>{at === null ? '' : formatNumber(columns.values[index]?.[at], unit)}</b>
               </li>
             ))}
@@ -88,7 +100,20 @@ export function Chart({ chart, label, kind = 'line', height = 190, across, bound
                 {bound.name} <b>{formatNumber(bound.value, series[0]?.unit)}</b>
               </li>
             )}
-            {at !== null && <li className="dim">{position(at)}</li>}
+            {marks !== undefined && (
+              <li>
+                <svg width="12" height="10" aria-hidden="true" focusable="false">
+                  <path d="M1 1h10l-5 8z" fill="var(--warn)" />
+                </svg>
+                {marks.label}
+              </li>
+            )}
+            {at !== null && (
+              <li className="dim">
+                {position(at)}
+                {markOf(at) !== undefined && `: ${markOf(at)}`}
+              </li>
+            )}
           </ul>
           <div
             className="chart-canvas"
@@ -106,6 +131,7 @@ export function Chart({ chart, label, kind = 'line', height = 190, across, bound
                 height={height}
                 isTime={across === undefined}
                 boundValue={bound?.value}
+                marks={marks?.points}
                 cursor={at}
                 onCursor={setCursor}
               />
@@ -117,7 +143,7 @@ export function Chart({ chart, label, kind = 'line', height = 190, across, bound
   )
 }
 
-function Swatch({ index }: { readonly index: number }): ReactElement {
+function Swatch({ index, isGrey }: { readonly index: number; readonly isGrey?: boolean | undefined }): ReactElement {
   return (
     <svg width="22" height="8" aria-hidden="true" focusable="false">
       <line
@@ -125,7 +151,7 @@ function Swatch({ index }: { readonly index: number }): ReactElement {
         x2="22"
         y1="4"
         y2="4"
-        stroke={index < 0 ? 'var(--mark)' : `var(--series-${(index % 6) + 1})`}
+        stroke={isGrey === true ? 'var(--ink-3)' : index < 0 ? 'var(--mark)' : `var(--series-${(index % 6) + 1})`}
         strokeWidth="2.5"
         strokeDasharray={index < 0 ? '2 2' : (dashes[index % 6] ?? []).join(' ')}
       />
@@ -139,9 +165,10 @@ interface ChartTableProps {
   readonly columns: ReturnType<typeof columnsOf>
   readonly position: (index: number) => string
   readonly across: string | undefined
+  readonly marks: { readonly label: string; readonly of: (index: number) => string | undefined } | undefined
 }
 
-function ChartTable({ label, series, columns, position, across }: ChartTableProps): ReactElement {
+function ChartTable({ label, series, columns, position, across, marks }: ChartTableProps): ReactElement {
   const [page, setPage] = useState(0)
   const pages = Math.ceil(columns.t.length / rowsOfTable)
   const first = page * rowsOfTable
@@ -150,6 +177,7 @@ function ChartTable({ label, series, columns, position, across }: ChartTableProp
     const names = [
       across ?? 'time',
       ...series.flatMap(({ label: name }, at) => (columns.low[at] === undefined ? [name] : [name, `${name} low`, `${name} high`])),
+      ...(marks === undefined ? [] : [marks.label]),
     ]
     const rows = columns.t.map((t, index) => [
       across === undefined ? new Date(t).toISOString() : t,
@@ -158,6 +186,7 @@ function ChartTable({ label, series, columns, position, across }: ChartTableProp
           ? [columns.values[at]?.[index]]
           : [columns.values[at]?.[index], columns.low[at]?.[index], columns.high[at]?.[index]],
       ),
+      ...(marks === undefined ? [] : [marks.of(index)]),
     ])
     download(`${label}.csv`, [names, ...rows].map((row) => row.map(cellOf).join(',')).join('\n'))
   }
@@ -174,6 +203,7 @@ function ChartTable({ label, series, columns, position, across }: ChartTableProp
                   {name}
                 </th>
               ))}
+              {marks !== undefined && <th scope="col">{marks.label}</th>}
             </tr>
           </thead>
           <tbody>
@@ -191,6 +221,7 @@ function ChartTable({ label, series, columns, position, across }: ChartTableProp
                     )}
                   </td>
                 ))}
+                {marks !== undefined && <td>{marks.of(index) ?? '–'}</td>}
               </tr>
             ))}
           </tbody>

@@ -1,7 +1,7 @@
 import { useComputedColorScheme } from '@mantine/core'
 import { type ReactElement, useEffect, useRef } from 'react'
 import type UPlot from 'uplot'
-import type { Series } from '../../serving/dashboard/contract/answer.ts'
+import type { Chart, Series } from '../../serving/dashboard/contract/answer.ts'
 import { type ChartColumns, type ChartKind, dashes } from './chart-columns.ts'
 import { formatNumber } from './format.ts'
 
@@ -12,6 +12,7 @@ interface PlotProps {
   readonly height: number
   readonly isTime: boolean
   readonly boundValue: number | undefined
+  readonly marks: NonNullable<Chart['marks']>['points'] | undefined
   readonly cursor: number | null
   readonly onCursor: (index: number | null) => void
 }
@@ -40,7 +41,7 @@ async function load(): Promise<Library> {
 }
 
 /** The drawing of a chart. All that it says is in the chart's words and table too. */
-export default function Plot({ series, columns, kind, height, isTime, boundValue, cursor, onCursor }: PlotProps): ReactElement {
+export default function Plot({ series, columns, kind, height, isTime, boundValue, marks, cursor, onCursor }: PlotProps): ReactElement {
   const place = useRef<HTMLDivElement>(null)
   const plot = useRef<UPlot>(null)
   const scheme = useComputedColorScheme('light')
@@ -56,8 +57,17 @@ export default function Plot({ series, columns, kind, height, isTime, boundValue
       if (closed) return
       plot.current?.destroy()
       const { options, data } = drawing(UPlotLibrary, { series, columns, kind, height, isTime, boundValue }, element)
+      const markColor = getComputedStyle(element).getPropertyValue('--warn').trim()
       options.hooks = {
         setCursor: [(self) => self.cursor.event !== undefined && self.cursor.event !== null && hear.current(self.cursor.idx ?? null)],
+        draw: [
+          (self) =>
+            drawMarks(
+              self,
+              (marks ?? []).map(({ t }) => (isTime ? t / 1000 : t)),
+              markColor,
+            ),
+        ],
       }
       plot.current = new UPlotLibrary(options, data, element)
       observer.observe(element)
@@ -69,7 +79,7 @@ export default function Plot({ series, columns, kind, height, isTime, boundValue
       plot.current?.destroy()
       plot.current = null
     }
-  }, [series, columns, kind, height, isTime, boundValue, scheme])
+  }, [series, columns, kind, height, isTime, boundValue, marks, scheme])
   useEffect(() => {
     const drawn = plot.current
     const t = cursor === null ? undefined : columns.t[cursor]
@@ -89,19 +99,19 @@ function drawing(library: Library, drawn: Drawn, element: HTMLElement): { option
   const data: (readonly (number | null)[])[] = [isTime ? columns.t.map((t) => t / 1000) : columns.t]
   const paths =
     kind === 'step' ? library.paths.stepped?.({ align: 1 }) : kind === 'bar' ? library.paths.bars?.({ size: [0.8, 40] }) : undefined
-  for (const [index, { label }] of series.entries()) {
-    const stroke = color(`series-${(index % 6) + 1}`)
+  for (const [index, { label, grey }] of series.entries()) {
+    const stroke = color(grey === true ? 'ink-3' : `series-${(index % 6) + 1}`)
     data.push(columns.values[index] ?? [])
     lines.push({
       label,
       stroke,
-      width: 2,
+      width: grey === true ? 1 : 2,
       dash: [...(dashes[index % 6] ?? [])],
       ...(kind === 'bar' ? { fill: `${stroke}55` } : series.length === 1 ? { fill: `${stroke}14` } : {}),
       ...(paths === undefined ? {} : { paths }),
       // a point between gaps has no line
       points: {
-        show: kind === 'line' && (columns.values[index] ?? []).filter((value) => value !== null).length < 25,
+        show: kind === 'line' && grey !== true && (columns.values[index] ?? []).filter((value) => value !== null).length < 25,
         size: 5,
         fill: stroke,
       },
@@ -156,6 +166,20 @@ function drawing(library: Library, drawn: Drawn, element: HTMLElement): { option
       series: lines,
       bands,
     },
+  }
+}
+
+/** A triangle at the top of the plot for each place of the horizontal axis. */
+function drawMarks({ ctx, bbox, valToPos }: UPlot, places: readonly number[], fill: string): void {
+  const size = 5 * devicePixelRatio
+  ctx.fillStyle = fill
+  for (const place of places) {
+    const x = valToPos(place, 'x', true)
+    ctx.beginPath()
+    ctx.moveTo(x - size, bbox.top)
+    ctx.lineTo(x + size, bbox.top)
+    ctx.lineTo(x, bbox.top + 1.6 * size)
+    ctx.fill()
   }
 }
 

@@ -24,10 +24,21 @@ const point = z.object({
   n: z.number().optional().describe('Of how many'),
 })
 
-export const series = z.object({ label: z.string(), unit, points: z.array(point) })
+export const series = z.object({
+  label: z.string(),
+  unit,
+  points: z.array(point),
+  grey: z.literal(true).optional().describe('Drawn in grey: it is there to compare with'),
+})
 export type Series = z.output<typeof series>
 
-export const chart = z.object({ finding: z.string().describe('What it shows, in a sentence'), series: z.array(series) })
+const marks = z.object({ label: z.string(), points: z.array(z.object({ t: z.number().describe('Epoch milliseconds'), text: z.string() })) })
+
+export const chart = z.object({
+  finding: z.string().describe('What it shows, in a sentence'),
+  series: z.array(series),
+  marks: marks.optional().describe('Moments that say something'),
+})
 export type Chart = z.output<typeof chart>
 
 /** A page about something. */

@@ -12,6 +12,7 @@ export const experiment = z.object({
   startedAt: moment.nullable(),
   endedAt: moment.nullable(),
   analyzedAt: moment.nullable(),
+  analyses: z.array(moment).describe('Moments that it can be shown as of, oldest first; also those after the moment asked for'),
   method: z.string().describe('How it is analyzed, in words'),
   verdict: z.string().describe('A sentence that a manager can read'),
   variants: z.array(
@@ -27,7 +28,9 @@ export const experiment = z.object({
       lift: interval.nullable().describe('As a share of the control'),
       difference: interval.nullable(),
       significant: z.boolean(),
-      series: chart.nullable().describe('The lift with its interval over time'),
+      series: chart
+        .nullable()
+        .describe('The difference with its interval over time, and in grey the interval that is not adjusted for repeated looks'),
     }),
   ),
   health: z.array(z.object({ check: z.string(), state: z.enum(['ok', 'warning', 'failing', 'unknown']), text: z.string() })),

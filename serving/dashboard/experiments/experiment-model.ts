@@ -1,38 +1,44 @@
 import { z } from 'zod'
-import type { Comparison, ExperimentResult, MetricResult } from '../../../monitoring/experiments/experiment-result.ts'
+import type { Comparison, ExperimentResult, Interval, MetricResult } from '../../../monitoring/experiments/experiment-result.ts'
 import type { DayOfUnits, Look } from '../../../monitoring/experiments/stored-results.ts'
-import { readLastResult, readLooks, readUnitsByDay } from '../../../monitoring/experiments/stored-results.ts'
+import { readAnalysisTimes, readLastResult, readLooks, readUnitsByDay } from '../../../monitoring/experiments/stored-results.ts'
 import { LockstepError } from '../../../kernel/errors.ts'
+import type { ExperimentRun } from '../../../registry/experiments/experiment.ts'
 import { readExperimentRuns } from '../../../registry/experiments/experiment.ts'
-import type { Chart } from '../contract/answer.ts'
+import type { Chart, Series } from '../contract/answer.ts'
 import type { ExperimentData } from '../contract/experiment.ts'
 import { experiment as contract } from '../contract/experiment.ts'
 import { percent } from '../models/drift-lines.ts'
 import { rounded } from '../models/traffic-charts.ts'
 import { readModel } from '../read-model.ts'
 
-/** The last run of an experiment: stored results only. */
+const maxAnalyses = 500
+
+/** The last run of an experiment, as its analyses until a moment knew it: stored results only. */
 export const experimentModel = readModel({
   path: '/experiments/:id/series',
   scope: 'ui:read',
   query: z.object({}),
   data: contract,
-  async read({ db, deps, params }) {
+  async read({ db, deps, params, now, isPast }) {
     const name = params['id'] ?? ''
     const declared = deps.catalog().experiments.get(name) ?? null
-    const [run = null] = await readExperimentRuns(db.kysely, name)
-    const spec = run?.spec ?? declared?.spec
+    const runs = await readExperimentRuns(db.kysely, name)
+    const until = isPast ? new Date(Math.floor(now / 1000)) : undefined
+    const run = runs.find(({ startedAt }) => until === undefined || startedAt <= until) ?? null
+    const spec = (run ?? declared ?? runs[0])?.spec
     if (spec === undefined) throw new LockstepError('UNKNOWN_DEFINITION', `There is no experiment "${name.slice(0, 200)}".`)
-    const result = run === null ? null : await readLastResult(db.kysely, run.id)
-    const looks = run === null ? [] : await readLooks(db.kysely, run.id)
+    const result = run === null ? null : await readLastResult(db.kysely, run.id, until)
+    const looks = run === null ? [] : await readLooks(db.kysely, run.id, until)
     const data: ExperimentData = {
       name,
       model: spec.model,
       description: declared?.description ?? null,
-      state: run?.state ?? 'not started',
+      state: run === null ? 'not started' : stateAt(run, until),
       startedAt: run?.startedAt.toISOString() ?? null,
-      endedAt: run?.stoppedAt?.toISOString() ?? null,
+      endedAt: run === null || stateAt(run, until) === 'running' ? null : (run.stoppedAt?.toISOString() ?? null),
       analyzedAt: result?.asOf ?? null,
+      analyses: run === null ? [] : thinned(await readAnalysisTimes(db.kysely, run.id)).map((at) => at.toISOString()),
       method: methodOf(result),
       verdict: verdictOf(result),
       variants: spec.variants.map(({ name: variant, weight }) => {
@@ -50,16 +56,33 @@ export const experimentModel = readModel({
           difference: comparison.difference,
           significant: comparison.significant,
           // the looks that are stored are at the primary metric, which is the first
-          series: i === 0 ? looksChart(looks, comparison.variant, comparisonText(metric, comparison)) : null,
+          series: i === 0 ? looksChart(looks, metric, comparison) : null,
         })),
       ),
       health: (result?.health ?? []).map(({ check, state, text }) => ({ check, state, text })),
-      exposures: run === null ? { finding: 'It has not started.', series: [] } : exposuresChart(await readUnitsByDay(db.kysely, run.id)),
+      exposures:
+        run === null ? { finding: 'It has not started.', series: [] } : exposuresChart(await readUnitsByDay(db.kysely, run.id, until)),
       progress: result?.progress ?? null,
     }
     return { data, ...(result === null ? {} : { mature: result.progress.immatureShare === 0 }) }
   },
 })
+
+/** The state of a run at a moment. It may be decided after it was stopped. */
+function stateAt({ state, stoppedAt, decision }: ExperimentRun, until: Date | undefined): ExperimentRun['state'] {
+  if (until === undefined) return state
+  if (stoppedAt === null || stoppedAt > until) return 'running'
+  const decidedAt = decided.safeParse(decision)
+  return decidedAt.success && Date.parse(decidedAt.data.at) > until.getTime() ? 'stopped' : state
+}
+
+const decided = z.object({ at: z.string() })
+
+/** Some of many moments, evenly; the newest is one of them. */
+function thinned(moments: readonly Date[]): readonly Date[] {
+  const step = Math.ceil(moments.length / maxAnalyses)
+  return moments.filter((_, i) => (moments.length - 1 - i) % step === 0)
+}
 
 function methodOf(result: ExperimentResult | null): string {
   if (result === null) return 'It was not analyzed yet. A worker does it every hour.'
@@ -101,14 +124,48 @@ function comparisonText(
   return `${variant} is ${isBetter ? 'better' : 'worse'} than ${control} in ${metric}, by ${by}.`
 }
 
-/** The difference with its interval at each look. */
-function looksChart(looks: readonly Look[], variant: string, finding: string): Chart {
-  const points = looks.map(({ asOf, units, comparisons }) => {
-    const found = comparisons.find((each) => each.variant === variant)?.difference ?? null
-    const interval = found === null ? {} : { low: found.low, high: found.high }
-    return { t: Date.parse(asOf), v: found?.value ?? null, ...interval, n: units }
+/**
+ * The difference with its interval at each look. In grey the interval that is not adjusted for repeated looks, with a
+ * mark at each look where it excludes 0 and the other one does not.
+ */
+export function looksChart(looks: readonly Look[], metric: MetricResult, comparison: Comparison): Chart {
+  const { variant, control } = comparison
+  const found = looks.map(({ asOf, units, comparisons }) => {
+    const { difference = null, unadjusted = null } = comparisons.find((each) => each.variant === variant) ?? {}
+    return { t: Date.parse(asOf), units, difference, unadjusted }
   })
-  return { finding, series: [{ label: `${variant}, difference`, unit: 'value', points }] }
+  const pointOf = (t: number, of: Interval | null) => ({ t, v: of?.value ?? null, ...(of === null ? {} : { low: of.low, high: of.high }) })
+  const early = found.flatMap(({ t, difference, unadjusted }) => {
+    if (difference === null || unadjusted === null || excludesZero(difference) || !excludesZero(unadjusted)) return []
+    return [{ t, winner: unadjusted.value > 0 === (metric.better === 'higher') ? variant : control }]
+  })
+  const all: Series[] = [
+    {
+      label: `${variant}, difference`,
+      unit: 'value',
+      points: found.map(({ t, units, difference }) => ({ ...pointOf(t, difference), n: units })),
+    },
+  ]
+  if (found.some(({ unadjusted }) => unadjusted !== null)) {
+    const points = found.map(({ t, unadjusted }) => pointOf(t, unadjusted))
+    all.push({ label: 'not adjusted for repeated looks', unit: 'value', grey: true, points })
+  }
+  const says = comparisonText(metric, comparison)
+  if (early.length === 0) return { finding: says, series: all }
+  const winners = [...new Set(early.map(({ winner }) => winner))]
+  const counts = winners.map((winner) => `${winner} ${early.filter((each) => each.winner === winner).length}`)
+  return {
+    finding: `${says} At ${early.length} of ${looks.length} looks, the unadjusted interval would have decided too early (${counts.join(', ')}).`,
+    series: all,
+    marks: {
+      label: 'Decides too early',
+      points: early.map(({ t, winner }) => ({ t, text: `looking then would have decided for ${winner}` })),
+    },
+  }
+}
+
+function excludesZero({ low, high }: Interval): boolean {
+  return low > 0 || high < 0
 }
 
 /** New units by day and variant, as the analyses of the experiment counted them. */

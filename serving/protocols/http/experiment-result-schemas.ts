@@ -17,6 +17,10 @@ const comparison = z.object({
   lift: interval.nullable().describe('The difference as a share of the control'),
   p: p.describe('The least alpha at which the interval of the difference excludes 0; null of a Bayesian analysis'),
   e: p.optional().describe('The evidence of this look alone against no difference, an e-value; null if the analysis is not sequential'),
+  unadjusted: interval
+    .nullable()
+    .optional()
+    .describe('The difference with an interval that is not adjusted for repeated looks; null if the analysis is not sequential'),
   adjustedP: p.describe('After correction over metrics and treatments; null without correction, and of guardrails'),
   significant: z.boolean().describe('Whether the difference is real, by the corrected p or the credible interval'),
   guardrail: z
@@ -162,7 +166,9 @@ export const experimentResultsAnswer = z.object({
       z.object({
         asOf: z.string().describe('RFC 3339'),
         units: z.int().describe('Units behind it'),
-        comparisons: z.array(comparison.pick({ variant: true, difference: true, p: true })).describe('Of the primary metric'),
+        comparisons: z
+          .array(comparison.pick({ variant: true, difference: true, p: true, unadjusted: true }))
+          .describe('Of the primary metric'),
       }),
     )
     .describe('The primary metric at each analysis, oldest first'),

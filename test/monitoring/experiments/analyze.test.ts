@@ -5,6 +5,8 @@ import type { ExperimentEvidence, MetricEvidence } from '../../../monitoring/exp
 import type { Comparison, ExperimentResult } from '../../../monitoring/experiments/experiment-result.ts'
 import { createUnitBinner } from '../../../monitoring/experiments/unit-bins.ts'
 import { createUnitSummer } from '../../../monitoring/experiments/unit-sums.ts'
+import type { Moments } from '../../../statistics/interval.ts'
+import { welchInterval } from '../../../statistics/interval.ts'
 import type { Random } from '../../../statistics/random.ts'
 import { createRandom } from '../../../statistics/random.ts'
 import { sampleRatioP } from '../../../statistics/sample-ratio.ts'
@@ -118,9 +120,10 @@ describe('analyzeExperiment', () => {
       let width = Number.POSITIVE_INFINITY
       for (let n = 300; n <= 6000; n += 300) {
         const result = look(metricOf(kind), arms, n, previous)
-        const { difference, p, contradicts } = first(result)
+        const { difference, unadjusted, p, contradicts } = first(result)
         if (difference === null || p === null) throw new Error(`no estimate at ${n}`)
         expect(contradicts).toBe(false)
+        expect((unadjusted ?? null) === null).toBe(kind === 'quantile')
         expect(difference.low).toBeLessThanOrEqual(truth)
         expect(difference.high).toBeGreaterThanOrEqual(truth)
         expect(difference.low > 0 || difference.high < 0).toBe(p <= 0.05)
@@ -131,6 +134,21 @@ describe('analyzeExperiment', () => {
       expect(first(previous as unknown as ExperimentResult).significant).toBe(true)
     })
   }
+
+  test('each look of a sequence has the interval of Welch too, which is not narrowed by earlier looks', () => {
+    const arms = drawArms(2000, draws.mean(0), 3)
+    const once = look(metricOf('mean'), arms, 500, null)
+    const { unadjusted, difference } = first(look(metricOf('mean'), arms, 2000, once))
+    const [control, treatment] = arms.map((arm) => {
+      const values = arm.map(([value]) => value as number)
+      const mean = values.reduce((sum, value) => sum + value, 0) / values.length
+      return { n: values.length, mean, variance: values.reduce((sum, value) => sum + (value - mean) ** 2, 0) / (values.length - 1) }
+    }) as [Moments, Moments]
+    const { low, high } = welchInterval(control, treatment)
+    expect(unadjusted).toEqual({ value: difference?.value, low: expect.closeTo(low, 9), high: expect.closeTo(high, 9) })
+    // units taken away again leave no such interval, but what was found before
+    expect(first(look(metricOf('mean'), arms, 20, once))).toMatchObject({ unadjusted: null, difference: first(once).difference })
+  })
 
   test('a look that excludes earlier ones is reported and keeps interval and p in agreement', () => {
     const before = look(metricOf('mean'), drawArms(2000, draws.mean(1), 1), 2000, null)
