@@ -185,14 +185,15 @@ export interface SyncRequest {
 /**
  * Begins to load the files of a source, or joins the sync that runs.
  *
- * @throws LockstepError `UNKNOWN_DEFINITION`; `USAGE` where no files feed the source
+ * @throws LockstepError `UNKNOWN_DEFINITION`; `USAGE` where no files feed the source; `SOURCE_MISSING` where no view
+ *   reads it, so that it has no table
  */
 export async function beginSourceSync(
   tools: SyncTools,
   source: string,
   { replace, by, worker, leaseSeconds }: SyncRequest,
 ): Promise<{ readonly id: number; readonly joined: boolean }> {
-  filesOf(await tools.catalog(), source)
+  await requireTable(tools.db, filesOf(await tools.catalog(), source).source)
   const spec: SourceSyncSpec = { source, replace, actor: by.actor }
   const scope = await tools.store.identity()
   const submitted = await submitJob(tools.db, sourceSyncs(tools), {
@@ -220,6 +221,16 @@ function filesOf(catalog: Catalog, name: string): { readonly source: SourceSpec;
     'USAGE',
     `No files feed the source "${name}". Declare them, as in files: parquetFiles('s3://bucket/folder/'), or load one file with "lockstep ingest".`,
     { details: { source: name } },
+  )
+}
+
+async function requireTable(db: Database, source: SourceSpec): Promise<void> {
+  const [found] = await db.query<{ missing: boolean }>('SELECT to_regclass($1) IS NULL AS missing', [sourceRelation(source)])
+  if (found?.missing !== true) return
+  throw new LockstepError(
+    'SOURCE_MISSING',
+    `The source "${source.name}" has no table to load files into, because no view reads it. Declare a view of it, and run "lockstep apply".`,
+    { details: { source: source.name } },
   )
 }
 

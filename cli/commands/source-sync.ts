@@ -1,10 +1,16 @@
 import { LockstepError, messageOf } from '../../kernel/errors.ts'
-import type { SourceSyncResult } from '../../materializer/sync-source.ts'
+import type { SourceSyncResult, SourceSyncSpec } from '../../materializer/sync-source.ts'
 import { beginSourceSync, sourceSyncs } from '../../materializer/sync-source.ts'
 import { jobFailure } from '../../runtime/jobs/await-job.ts'
+import { sourceSyncAnswer } from '../../serving/protocols/http/source-files-route.ts'
 import { actorOf, reasonOption } from '../actor.ts'
-import type { Command } from '../command.ts'
+import type { Command, Outcome } from '../command.ts'
+import type { Context } from '../context.ts'
 import { bytes as sizeOf, counted } from '../human.ts'
+import type { Input } from '../input.ts'
+import type { Server } from '../remote/server.ts'
+import { serverOf, serverOption } from '../remote/server-option.ts'
+import { watchServerJob } from '../remote/watch-server-job.ts'
 import { watchJob } from '../watch-job.ts'
 import { workerTools } from '../worker-tools.ts'
 
@@ -25,6 +31,7 @@ export const sourceSyncCommand: Command = {
     'no-work': { help: 'Leave all files to workers.' },
     detach: { help: 'Start it, leave it to workers, and do not wait.' },
     reason: reasonOption,
+    server: serverOption,
   },
   streams: true,
   example: 'lockstep source sync landings',
@@ -32,13 +39,11 @@ export const sourceSyncCommand: Command = {
     const source = input.argument('SOURCE')
     if (input.flag('remove-vanished') && !input.flag('replace')) throw new LockstepError('USAGE', '"--remove-vanished" needs "--replace".')
     const replace = !input.flag('replace') ? 'none' : input.flag('remove-vanished') ? 'vanished' : 'changed'
+    const server = serverOf(context, input)
+    if (server !== null) return await syncThroughServer(context, input, server, replace)
     const tools = await workerTools(context)
     const { id, joined } = await beginSourceSync(tools, source, { replace, by: actorOf(input), worker: tools.worker })
-    if (input.flag('detach'))
-      return {
-        json: { job: id, source, joined },
-        text: `${joined ? 'Joined' : 'Started'} the sync ${id} of ${source}; workers continue with it.`,
-      }
+    if (input.flag('detach')) return detached({ job: id, source, joined })
     const kinds = input.flag('no-work') ? null : [sourceSyncs(tools)]
     const job = await watchJob(context, tools, id, { label: `Loading files of ${source}`, kinds }).catch((error: unknown) => {
       if (!context.signal.aborted) throw error
@@ -50,6 +55,21 @@ export const sourceSyncCommand: Command = {
     const result = job.result as SourceSyncResult // the finish of the job made it
     return { json: { job: id, joined, ...result }, text: syncText(result) }
   },
+}
+
+/** Workers load the files, or with the embedded database the server: this process cannot help. */
+async function syncThroughServer(context: Context, input: Input, server: Server, replace: SourceSyncSpec['replace']): Promise<Outcome> {
+  const path = `/v1/sources/${encodeURIComponent(input.argument('SOURCE'))}/sync`
+  const { job, source, joined } = await server.ask('POST', path, { replace, reason: input.text('reason') }, sourceSyncAnswer)
+  if (input.flag('detach')) return detached({ job, source, joined })
+  const watched = await watchServerJob(context, server, job, { label: `Loading files of ${source}`, work: `load files of "${source}"` })
+  const result = watched as SourceSyncResult // the finish of the job made it
+  return { json: { job, joined, ...result }, text: syncText(result) }
+}
+
+function detached(begun: { readonly job: number; readonly source: string; readonly joined: boolean }): Outcome {
+  const { job, source, joined } = begun
+  return { json: begun, text: `${joined ? 'Joined' : 'Started'} the sync ${job} of ${source}; workers continue with it.` }
 }
 
 function syncText({ source, files, rows, olderRows, bytesRead, present, vanished, vanishedFiles }: SourceSyncResult): string {

@@ -1,7 +1,5 @@
 import { writeFile } from 'node:fs/promises'
 import { basename, join, resolve } from 'node:path'
-import { setTimeout } from 'node:timers/promises'
-import type { ErrorCode } from '../../kernel/errors.ts'
 import { LockstepError } from '../../kernel/errors.ts'
 import { formatTimestamp } from '../../kernel/time.ts'
 import type { DatasetManifest } from '../../offline/dataset-manifest.ts'
@@ -12,18 +10,16 @@ import { makeFolder } from '../../runtime/files/make-folder.ts'
 import { writeFailed } from '../../runtime/files/place-files.ts'
 import { refuseExisting } from '../../runtime/files/refuse-existing.ts'
 import { beginDatasetAnswer, datasetAnswer } from '../../serving/protocols/http/dataset-schemas.ts'
-import { jobAnswer } from '../../serving/protocols/http/response-schemas.ts'
 import type { Context } from '../context.ts'
 import { downloadFile } from './download-file.ts'
 import type { Server } from './server.ts'
 import { uploadFile } from './upload-file.ts'
+import { watchServerJob } from './watch-server-job.ts'
 
 export interface RemoteDataset extends DatasetOptions {
   /** null: one file. */
   readonly parts: { readonly count: number } | { readonly rows: number } | null
 }
-
-const pollMs = 500
 
 /**
  * Has a server write a training set, and downloads its files.
@@ -48,7 +44,7 @@ export async function createRemoteDataset(
     'file' in spine
       ? await uploadFile(context, server, spine.file, (upload) => begin({ upload }))
       : await begin('sql' in spine ? spine : { rowsOf: spine.rowsOf, from: formatTimestamp(spine.from), to: formatTimestamp(spine.to) })
-  await jobDone(context, server, begun.job, `Exporting ${begun.service}`)
+  await watchServerJob(context, server, begun.job, { label: `Exporting ${begun.service}`, work: 'write the training set' })
   const { files, manifest } = await server.ask('GET', `/v1/datasets/${begun.id}`, undefined, datasetAnswer)
   const local = localManifest(manifest, to, parts === null)
   if (parts !== null) {
@@ -87,36 +83,6 @@ function bodyOf({ parts, out, sample, knownBefore, ...options }: RemoteDataset):
     knowledge,
     freshness,
     dropIncomplete,
-  }
-}
-
-/** Shows the progress of a job of the server until it is done. @throws LockstepError what it failed with */
-async function jobDone(context: Context, server: Server, id: number, label: string): Promise<void> {
-  const progress = context.terminal.progress(label, 'chunks')
-  try {
-    for (;;) {
-      const job = await server.ask('GET', `/v1/jobs/${id}`, undefined, jobAnswer)
-      progress.update(job.chunksDone, job.chunks === 0 ? null : job.chunks)
-      if (job.state === 'done') return
-      if (job.state !== 'running') {
-        const { code, message } = job.error ?? { code: 'STOPPED', message: `The job ${id} was ${job.state}.` }
-        // the codes of the server are those of this version
-        throw new LockstepError(code as ErrorCode, message, { details: { job: id, server: server.url } })
-      }
-      await setTimeout(pollMs, undefined, { signal: context.signal })
-    }
-  } catch (error) {
-    if (!context.signal.aborted) throw error
-    throw new LockstepError(
-      'STOPPED',
-      `The server continues to write the training set, as job ${id}: GET ${server.url}/v1/jobs/${id} shows it.`,
-      {
-        cause: context.signal.reason,
-        details: { job: id },
-      },
-    )
-  } finally {
-    progress.end()
   }
 }
 

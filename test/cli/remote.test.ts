@@ -1,10 +1,12 @@
-import { mkdtemp, readFile, readdir, rm, stat, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readFile, readdir, rm, stat, writeFile } from 'node:fs/promises'
 import type { AddressInfo } from 'node:net'
 import { connect, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { createDatasetWriter } from '../../offline/files/dataset-writer.ts'
 import { constantModel } from '../inference/made-models.ts'
+import { sourceFilesAnswer } from '../../serving/protocols/http/source-files-route.ts'
 import { definitionFiles } from '../registry/definition-files.ts'
 import { until } from '../serving/gate.ts'
 import { copyEmbedded } from '../services/embedded-template.ts'
@@ -16,7 +18,7 @@ import { killAll, start, whenReady } from './run-lockstep.ts'
 const features = (
   threshold: number,
   ttl: string,
-) => `import { count, entity, featureService, featureView, last, model, source, t } from 'lockstep'
+) => `import { count, entity, featureService, featureView, last, model, parquetFiles, source, t } from 'lockstep'
 const airport = entity('airport', { key: { airport: t.string } })
 const flights = source('flights', { key: { airport: 'origin' }, eventTime: 'date', columns: { delay: t.float64, note: t.string } })
 export const delays = featureView('delays', {
@@ -24,6 +26,9 @@ export const delays = featureView('delays', {
   transform: (row) => ({ late: row.delay !== null && row.delay > ${threshold} ? 1 : 0 }),
   features: { departed24h: count('24h'), lastDelay: last('delay'), lastLate: last('late', { ttl: '${ttl}' }) },
 })
+export const lake = source('lake', { key: { airport: 'origin' }, eventTime: 'date', columns: { delay: t.float64 }, files: parquetFiles('${folder}/lake/') })
+export const landings = featureView('landings', { version: 1, entity: airport, source: lake, online: false, features: { rows: count('24h') } })
+export const unread = source('unread', { key: { airport: 'origin' }, eventTime: 'date', columns: {}, files: parquetFiles('/unread/') })
 export const all = featureService('all', { version: 1, features: [delays] })
 export const delay = model('delay', { service: all, output: { probabilities: t.float32 } })
 `
@@ -34,6 +39,15 @@ beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'lockstep-remote-'))
   await writeFile(join(folder, 'flights.csv'), 'date,delay,note,origin\n2001-06-30T10:00:00Z,12.5,,ATL\n2001-06-30T12:00:00Z,20,,ATL\n')
   await writeFile(join(folder, 'bad.csv'), 'date,delay,note,origin\n2001-06-30T10:00:00Z,late,,ATL\n')
+  await mkdir(join(folder, 'lake'))
+  const columns = [
+    { name: 'date', type: { kind: 'timestamp' } },
+    { name: 'delay', type: { kind: 'float64' } },
+    { name: 'origin', type: { kind: 'string' } },
+  ] as const
+  const lake = await createDatasetWriter(join(folder, 'lake/1.parquet'), columns, { format: 'parquet', overwrite: false })
+  await lake.write([[Date.parse('2001-06-30T10:00:00Z') * 1000], [1.5], ['ATL']])
+  await lake.close()
   for (const value of [1, 2]) await writeFile(join(folder, `${value}.onnx`), constantModel(value))
 })
 afterAll(async () => {
@@ -98,7 +112,7 @@ describe.each(['embedded', 'postgres'])('commands that are sent to a server with
     const { key } = (await must(env, 'keys', 'create', '--name', 'ci', '--scope', 'admin')) as unknown as { readonly key: string }
     await serve('0')
     remote = { LOCKSTEP_SERVER: url, LOCKSTEP_API_KEY: key, LOCKSTEP_DIR: join(folder, 'nothing') }
-    if (kind !== 'embedded') worker = start(env, 'worker', '--only', 'exports')
+    if (kind !== 'embedded') worker = start(env, 'worker')
     await until(async () => (await fetch(`${url}/v1/models`, { headers: { 'x-api-key': key } })).ok)
   }, 180_000)
   afterAll(async () => {
@@ -152,6 +166,34 @@ describe.each(['embedded', 'postgres'])('commands that are sent to a server with
       ['model.push', 'ci', null],
     ])
       expect(found).toContainEqual(line)
+  })
+
+  it('sync the Parquet files of a source, and list them', async () => {
+    const begun = await must(remote, 'source', 'sync', 'lake', '--detach', '--reason', 'new files')
+    expect(begun).toEqual({ job: expect.any(Number), source: 'lake', joined: false })
+    // a sync of the same files is joined while it runs, else there is nothing left to load
+    expect(await must(remote, 'source', 'sync', 'lake')).toMatchObject({ source: 'lake', vanished: 0 })
+    const read = await fetch(`${url}/v1/sources/lake/files`, { headers: { 'x-api-key': remote['LOCKSTEP_API_KEY'] ?? '' } })
+    const { source, files, requestId } = sourceFilesAnswer.parse(await read.json())
+    const path = join(folder, 'lake/1.parquet')
+    const { size } = await stat(path)
+    const time = '2001-06-30T10:00:00.000Z'
+    expect(files).toMatchObject([
+      { path, bytes: size, rows: 1, olderRows: 0, bytesRead: expect.any(Number), from: null, minEvent: time, maxEvent: time },
+    ])
+    expect([source, requestId]).toEqual(['lake', read.headers.get('x-request-id')])
+    expect(await must(remote, 'source', 'files', 'lake')).toEqual({ source, files })
+    expect(await ask('/v1/sources/flights/sync', {})).toMatchObject({
+      error: { code: 'USAGE', message: expect.stringContaining('No files feed the source "flights".') },
+    })
+    expect(await ask('/v1/sources/unread/sync', {})).toMatchObject({
+      error: {
+        code: 'SOURCE_MISSING',
+        message: expect.stringContaining('"unread" has no table to load files into, because no view reads it.'),
+      },
+    })
+    expect(await ask('/v1/sources/lake/sync', { replace: 'all' })).toMatchObject({ error: { code: 'INVALID_REQUEST' } })
+    expect((await lockstep(remote, 'source', 'sync', 'lakes')).err).toMatch(/^error UNKNOWN_DEFINITION: .*"lakes"/)
   })
 
   it('change models, and delete only what nothing serves', async () => {

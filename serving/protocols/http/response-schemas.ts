@@ -349,7 +349,7 @@ export const backfillAnswer = z.looseObject({
 const jobError = z.object({ code: z.string().describe('What went wrong'), message: z.string().describe('The same for people') })
 const jobFields = {
   id: z.int().describe('Its id'),
-  kind: z.string().describe('The kind of job: backfill, export, scheduled-run, housekeeping, baselines'),
+  kind: z.string().describe('The kind of job: backfill, export, scheduled-run, source-sync, housekeeping, baselines'),
   subject: z.string().describe('What it is about, such as a view or a service'),
   state: jobState.describe('Its progress'),
   moment: z.string().nullable().describe('The instant of its schedule; null: it has no schedule'),

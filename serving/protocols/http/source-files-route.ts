@@ -1,7 +1,9 @@
 import { z } from 'zod'
 import { readStoredFiles, storedFileJson } from '../../../offline/source-files/stored-files.ts'
 import { ingestOnce } from '../../../offline/ingest-once.ts'
+import { beginSourceSync } from '../../../materializer/sync-source.ts'
 import { undoIngest } from '../../../materializer/undo-ingest.ts'
+import { processName } from '../../../runtime/process-name.ts'
 import { readBody } from './body.ts'
 import { actorOf, jsonAnswer } from './call.ts'
 import { reasonSchema } from './change-schemas.ts'
@@ -21,7 +23,23 @@ const ingestBody = z.strictObject({
 })
 const undoBody = z.strictObject({ reason: reasonSchema })
 
-const syncedFilesAnswer = z.object({
+const syncBody = z.strictObject({
+  replace: z
+    .enum(['none', 'changed', 'vanished'])
+    .optional()
+    .describe(
+      'Files whose old rows are deleted: none, those that changed, or also those that do not exist any more. Changed files are loaded again. Default: none',
+    ),
+  reason: reasonSchema,
+})
+export const sourceSyncAnswer = z.object({
+  job: z.int().describe('The job that loads the files: GET /v1/jobs/{job} shows its progress and its result'),
+  source: z.string().describe('The source'),
+  joined: z.boolean().describe('Whether such a sync of the source ran already'),
+  requestId: requestIdField,
+})
+
+export const sourceFilesAnswer = z.object({
   source: z.string().describe('The source'),
   files: z
     .array(
@@ -54,11 +72,34 @@ export const sourceFileRoutes: readonly Route[] = [
     scope: 'read',
     summary: 'The Parquet files that were loaded into a source that such files feed',
     tag: 'Events',
-    answer: syncedFilesAnswer,
+    answer: sourceFilesAnswer,
     async handle(call, deps) {
       const { name: source } = deps.catalog().source(call.params['name'] ?? '')
       const files = await readStoredFiles(deps.upkeep.database(), source)
       return jsonAnswer({ source, files: files.map(storedFileJson), requestId: call.requestId })
+    },
+  },
+  {
+    method: 'POST',
+    path: '/v1/sources/:name/sync',
+    scope: 'admin',
+    summary: 'Load the Parquet files of a source that are not loaded yet; /v1/jobs/{job} shows the progress',
+    description:
+      'Workers load the files, or with the embedded database the server. Each file is loaded once, in a transaction. If such a sync of the source is running, the request joins it.',
+    tag: 'Events',
+    body: syncBody,
+    bodyOptional: true,
+    example: { replace: 'changed', reason: 'the files of March were corrected' },
+    status: 202,
+    answer: sourceSyncAnswer,
+    async handle(call, deps) {
+      const { replace = 'none', reason } = await readBody(call, deps.bodyLimitBytes, syncBody, {})
+      const catalog = deps.catalog()
+      const { name: source } = catalog.source(call.params['name'] ?? '')
+      const tools = { db: deps.upkeep.database(), store: deps.upkeep.store(), catalog: () => Promise.resolve(catalog) }
+      const request = { replace, by: actorOf(call, reason), worker: processName() }
+      const { id: job, joined } = await asRefusal(() => beginSourceSync(tools, source, request))
+      return jsonAnswer({ job, source, joined, requestId: call.requestId }, 202)
     },
   },
   {
