@@ -13,6 +13,9 @@ export type Role = 'champion' | 'canary' | 'arm' | 'shadow' | 'requested' | 'bac
 /** Of answers that clients got. */
 export const clientRoles: readonly Role[] = ['champion', 'canary', 'arm', 'requested']
 
+/** Of what was answered, and what would have been. */
+export const clientAndBackfillRoles: readonly Role[] = [...clientRoles, 'backfill']
+
 /** By what a version answered rows, as the answer and the prediction log have it. */
 export interface ServedAs {
   readonly role: Role

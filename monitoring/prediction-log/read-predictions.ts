@@ -37,6 +37,7 @@ export interface LoggedQuery {
   readonly order: 'random' | 'newest'
 }
 
+/** Without backfilled rows: their features were read from the history, so comparing them with it shows nothing. */
 export async function readLoggedVectors(
   db: Pick<Database, 'query'>,
   { since, until, model, version, limit, order }: LoggedQuery,
@@ -46,6 +47,7 @@ export async function readLoggedVectors(
     vectorFields,
     `WHERE prediction_log.at >= to_timestamp($1) AND prediction_log.at < to_timestamp($2)
        AND ($3::text IS NULL OR prediction_log.model = $3) AND ($5::int IS NULL OR prediction_log.version = $5)
+       AND prediction_log.role IS DISTINCT FROM 'backfill'
      ORDER BY ${order === 'random' ? 'random()' : 'prediction_log.at DESC'} LIMIT $4`,
     [since / 1e6, until / 1e6, model ?? null, limit, version ?? null],
   )

@@ -6,6 +6,7 @@ import type { Catalog, CatalogModel } from '../../registry/catalog.ts'
 import type { Database } from '../../runtime/database.ts'
 import { maturePredictions } from '../outcomes/mature-predictions.ts'
 import type { OutcomeRow } from '../outcomes/outcome-row.ts'
+import { clientAndBackfillRoles } from '../role.ts'
 import { readRollup } from '../rollups/read-rollups.ts'
 import { hashText } from '../../kernel/hash-text.ts'
 import type { OutcomeKind } from './judge.ts'
@@ -90,7 +91,8 @@ export async function qualityReport(
   const { judge, finish } = judged.start()
   const { spec } = outcome
   const { from, to, versions } = options
-  const { rows } = await readRollup(db, { model: model.name, from, to, ...(versions === undefined ? {} : { versions }) })
+  const asked = { model: model.name, roles: clientAndBackfillRoles, from, to, ...(versions === undefined ? {} : { versions }) }
+  const { rows } = await readRollup(db, asked)
   return {
     model: model.name,
     outcome: spec.name,

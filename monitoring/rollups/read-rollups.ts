@@ -1,5 +1,6 @@
 import type { Database } from '../../runtime/database.ts'
 import type { Role } from '../role.ts'
+import { clientRoles } from '../role.ts'
 import { joinCoverage } from './coverage.ts'
 import type { StoredRollup } from './merged-rollups.ts'
 import { RollupMerger, stepMicros } from './merged-rollups.ts'
@@ -13,7 +14,7 @@ export type RollupStep = keyof typeof stepMicros
 export interface RollupQuery extends RollupWindow {
   /** Absent: all. */
   readonly versions?: readonly number[]
-  /** Absent: all; without shadows, unless the answer is by role. */
+  /** Absent: those of answers that clients got, or all if the answer is by role. */
   readonly roles?: readonly Role[]
 }
 
@@ -115,9 +116,10 @@ export async function rollupSeries(db: Pick<Database, 'query'>, { step, by, ...q
   return points
 }
 
-/** What a shadow answered was not sent, so it is not part of sums over roles. */
+/** Shadows and backfills sent no answer, so they are not part of sums over roles. */
 function isAsked({ versions, roles }: RollupQuery, { version, role }: StoredRollup, isByRole: boolean): boolean {
-  return (versions?.includes(version) ?? true) && (roles?.some((each) => each === role) ?? (isByRole || role !== 'shadow'))
+  const isOf = (asked: readonly Role[]) => asked.some((each) => each === role)
+  return (versions?.includes(version) ?? true) && (roles === undefined ? isByRole || isOf(clientRoles) : isOf(roles))
 }
 
 function groupOf(row: StoredRollup | null, by: readonly ('version' | 'role')[]): string {

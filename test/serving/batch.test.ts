@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { checkParity } from '../../monitoring/parity/check-parity.ts'
-import { readRollup } from '../../monitoring/rollups/read-rollups.ts'
+import { readGroups, readRollup } from '../../monitoring/rollups/read-rollups.ts'
 import { loadCatalog } from '../../registry/catalog.ts'
 import { backfillPredictions } from '../../serving/predict/backfill-predictions.ts'
 import type { PredictBatchSummary, PredictedBatch } from '../../serving/predict/batch.ts'
@@ -124,7 +124,8 @@ describe('backfillPredictions', () => {
         window: { from: noon + 9.5 * day, to: noon + 10 * day + 3.6e9 },
       })
       expect(await logged()).toEqual([{ rows: 144, first: '2001-07-11 00:05:00+00', last: '2001-07-11 12:00:00+00', ids: 144 }])
-      const rollup = await readRollup(world.db, { model: 'delay', from: noon + 9 * day, to: noon + 11 * day })
+      const days = { model: 'delay', from: noon + 9 * day, to: noon + 11 * day }
+      const rollup = await readRollup(world.db, { ...days, roles: ['backfill'] })
       expect({ requests: rollup.requests, rows: rollup.rows, minutes: rollup.coverage.minutes }).toEqual({
         requests: 144,
         rows: 144,
@@ -134,13 +135,25 @@ describe('backfillPredictions', () => {
         `select avg((outputs->>'probabilities')::float8) as mean from lockstep.prediction_log where role = 'backfill' and model = 'delay' and outputs->>'probabilities' <> 'NaN'`,
       )
       expect(rollup.columns.get('output:probabilities')?.moments?.mean).toBeCloseTo(mean?.mean ?? Number.NaN, 10)
+      // clients asked for none of them
+      expect(await readRollup(world.db, days)).toMatchObject({ requests: 0, rows: 0 })
+      expect(await readGroups(world.db, days, ['role'])).toMatchObject([{ role: 'backfill', rollup: { requests: 144 } }])
     }
   })
 
-  it('logs the features that the history has', async () => {
+  it('logs the features that the history has, which parity checks leave out', async () => {
     const options = { model: 'delay', since: noon, until: now, limit: 1000, order: 'random' } as const
-    const { vectors, skipped, examples } = await checkParity(world.db, await loadCatalog(world.db), options)
-    expect([vectors, skipped, examples]).toEqual([144, { definitions: 0, degraded: 0, unreadable: 0 }, []])
+    const checked = async () => {
+      const { vectors, skipped, examples } = await checkParity(world.db, await loadCatalog(world.db), options)
+      return { vectors, skipped, examples }
+    }
+    const skipped = { definitions: 0, degraded: 0, unreadable: 0 }
+    expect(await checked()).toEqual({ vectors: 0, skipped, examples: [] })
+    const rename = async (from: string, to: string) =>
+      await world.db.query('update lockstep.prediction_log set role = $2 where role = $1', [from, to])
+    await rename('backfill', 'requested')
+    expect(await checked()).toEqual({ vectors: 144, skipped, examples: [] })
+    await rename('requested', 'backfill')
   })
 
   it('leaves out rows that a server would refuse, that the log no longer keeps or that are not past', async () => {

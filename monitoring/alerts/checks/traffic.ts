@@ -3,7 +3,6 @@ import type { CheckOf } from '../../../registry/define/check-options.ts'
 import { watchedName } from '../../../registry/monitor-spec.ts'
 import type { Database } from '../../../runtime/database.ts'
 import type { SeriesPoint } from '../../rollups/read-rollups.ts'
-import { clientRoles } from '../../role.ts'
 import { rollupSeries } from '../../rollups/read-rollups.ts'
 import type { CheckKind } from '../check-kind.ts'
 import { knownTo } from './known-to.ts'
@@ -23,7 +22,7 @@ export const traffic: CheckKind<Spec> = {
     const model = watchedName(monitor)
     const to = Math.floor(knownTo(window.to) / hourMicros) * hourMicros
     const from = to - weeks * weekMicros - hourMicros
-    const points = await rollupSeries(db, { model, roles: clientRoles, from, to, step: 'hour', trafficOnly: true })
+    const points = await rollupSeries(db, { model, from, to, step: 'hour', trafficOnly: true })
     const hours = points.flatMap(hourOf)
     const now = hours.find(({ at }) => at === to - hourMicros)
     const history = hours.filter(({ at }) => at < to - hourMicros)

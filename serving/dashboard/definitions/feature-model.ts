@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { LockstepError } from '../../../kernel/errors.ts'
 import type { DriftJson } from '../../../monitoring/drift/drift-json.ts'
+import { clientAndBackfillRoles } from '../../../monitoring/role.ts'
 import { rollupSeries } from '../../../monitoring/rollups/read-rollups.ts'
 import type { Chart } from '../contract/answer.ts'
 import type { FeatureData } from '../contract/feature.ts'
@@ -100,7 +101,8 @@ function distributionOf(column: Column): FeatureData['distribution'] {
 /** The share of rows without a value, by the reason, each hour of the last day. */
 async function nullsOf({ db, now }: Ask, user: { readonly model: string; readonly column: string } | null): Promise<Chart> {
   if (user === null) return { finding: 'No model reads this feature.', series: [] }
-  const series = await rollupSeries(db, { model: user.model, from: now - dayMicros, to: now, step: 'hour' })
+  const window = { from: now - dayMicros, to: now, step: 'hour' } as const
+  const series = await rollupSeries(db, { model: user.model, roles: clientAndBackfillRoles, ...window })
   const reasons = new Set<string>()
   const hours = series.map(({ at, rollup }) => {
     const statuses: Readonly<Record<string, number>> | null = rollup?.columns.get(user.column)?.statuses ?? null

@@ -6,6 +6,7 @@ import { TrafficSummary } from '../../../monitoring/rollups/traffic-summary.ts'
 import { createRollups } from '../../../monitoring/rollups/create-rollups.ts'
 import { createRollupRecorder } from '../../../monitoring/rollups/rollup-recorder.ts'
 import { createRollupWriter } from '../../../monitoring/rollups/rollup-writer.ts'
+import type { Role } from '../../../monitoring/role.ts'
 import { checkOf } from '../../../registry/define/check-options.ts'
 import type { StatedCheck } from '../../../registry/define/check-options.ts'
 import { loadCatalog } from '../../../registry/catalog.ts'
@@ -48,6 +49,29 @@ async function serve(
   }
   now = day + 15 * minute
   await recorder.flush()
+}
+
+/** Hours from 4 weeks before `day` on. */
+const lastHour = 4 * 168 + 1
+
+/** Writes the figures of hours, from the first to the last, numbered from 1 to `lastHour`. */
+async function writeHours(model: string, role: Role | '', requests: number, [first, last]: readonly [number, number]): Promise<void> {
+  const isCovered = model === '' || role === 'backfill'
+  await opened().db.query(
+    `INSERT INTO lockstep.merged_rollups (step, at, model, version, role, parts, traffic, columns, coverage)
+     SELECT 'hour', at, $1, 1, $2, 1, decode($3, 'hex'), NULL, $4::json
+     FROM generate_series(to_timestamp($5) - interval '4 weeks', to_timestamp($5), interval '1 hour') WITH ORDINALITY AS t (at, n)
+     WHERE n BETWEEN $6 AND $7 ON CONFLICT DO NOTHING`,
+    [
+      model,
+      role,
+      Object.assign(new TrafficSummary(), { requests }).encode().toString('hex'),
+      isCovered ? '{"minutes":60,"missing":[]}' : null,
+      day / 1e6 - 3600,
+      first,
+      last,
+    ],
+  )
 }
 
 async function check(model: string, stated: StatedCheck) {
@@ -128,22 +152,22 @@ describe('checks of rollups', () => {
   })
 
   it('compare traffic with what clients asked, and not with backfilled rows', async () => {
-    const traffic = (requests: number) => Object.assign(new TrafficSummary(), { requests }).encode().toString('hex')
-    const hours = async (model: string, role: string, requests: number, [from, to]: readonly [number, number]) =>
-      await opened().db.query(
-        `INSERT INTO lockstep.merged_rollups (step, at, model, version, role, parts, traffic, columns, coverage)
-         SELECT 'hour', at, $1, 1, $2, 1, decode($3, 'hex'), NULL, $4::json
-         FROM generate_series(to_timestamp($5) - interval '4 weeks', to_timestamp($5), interval '1 hour') WITH ORDINALITY AS t (at, n)
-         WHERE n BETWEEN $6 AND $7 ON CONFLICT DO NOTHING`,
-        [model, role, traffic(requests), model === '' ? '{"minutes":60,"missing":[]}' : null, day / 1e6 - 3600, from, to],
-      )
-    const last = 4 * 168 + 1
-    await hours('', '', 0, [1, last])
-    for (const role of ['champion', 'backfill']) {
-      await hours(`usually ${role}`, role, 9, [1, last - 1])
-      await hours(`usually ${role}`, 'champion', 900, [last, last])
+    for (const role of ['champion', 'backfill'] as const) {
+      await writeHours(`usually ${role}`, role, 9, [1, lastHour - 1])
+      await writeHours(`usually ${role}`, 'champion', 900, [lastHour, lastHour])
     }
+    // servers ran in the last hour only: the hours before are no history of zeros
+    await writeHours('', '', 0, [lastHour, lastHour])
+    expect(await check('usually backfill', { kind: 'traffic' })).toMatchObject([{ state: 'unknown', n: 0, evidence: { requests: 900 } }])
+    await writeHours('', '', 0, [1, lastHour - 1])
     expect(await check('usually champion', { kind: 'traffic' })).toMatchObject([{ state: 'breach', evidence: { requests: 900, usual: 9 } }])
-    expect(await check('usually backfill', { kind: 'traffic' })).not.toMatchObject([{ state: 'breach' }])
+    expect(await check('usually backfill', { kind: 'traffic' })).toMatchObject([{ state: 'ok', evidence: { requests: 900, usual: 0 } }])
+  })
+
+  it('count no backfilled row as a request that did not fail', async () => {
+    await serve('backfilled', { answers: 18, fails: 2, ms: 10 })
+    await writeHours('backfilled', 'backfill', 1_000_000, [lastHour - 3, lastHour])
+    const burning = { state: 'breach', n: 330, evidence: { errors: 30 } }
+    expect(await check('backfilled', { kind: 'errors' })).toMatchObject([burning, burning])
   })
 })
