@@ -31,11 +31,17 @@ const specSchema = z.object({
 })
 export type SourceSyncSpec = z.infer<typeof specSchema>
 
-/** Files that one chunk loads, one transaction each. */
+/** What one chunk does, one file after the other. */
 interface FileGroup {
-  readonly load: readonly ListedFile[]
-  /** The loads whose rows are deleted before. */
-  readonly undo: readonly string[]
+  readonly files: readonly FileChange[]
+}
+
+interface FileChange {
+  readonly path: string
+  /** null: the file does not exist any more. */
+  readonly load: ListedFile | null
+  /** The load whose rows are deleted before, once the new file is open. null: none. */
+  readonly undo: string | null
 }
 
 interface SyncPlan {
@@ -98,7 +104,9 @@ const ofOneFile: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
 /**
  * Loads the Parquet files of sources, each once. Any number of workers share the files of a job:
  *
- *     plan: list the files, compare with those loaded -> any worker: files, each in a transaction -> finish: say what is wrong
+ *     plan: list the files, compare them with those that are loaded
+ *     any worker: load files, each in a transaction
+ *     finish: say what is wrong
  *
  * A file that changed is an error, reported when all new files are loaded. Its old rows stay unless it is replaced.
  */
@@ -123,17 +131,20 @@ export function sourceSyncs({ db, store, catalog }: SyncTools): JobKind<SourceSy
       const difference = compareFiles(source, files, listed, await readStoredFiles(db, source.name))
       return { plan: planOf(difference), chunks: groupsOf(difference, spec.replace) }
     },
-    async run({ spec }, { load, undo }, { signal, worker, progress }) {
+    async run({ spec }, { files: changes }, { signal, worker, progress }) {
       const known = await catalog()
       const { source, files } = filesOf(known, spec.source)
       const actor = spec.actor ?? worker
-      for (const id of undo) await undoLoad({ db, store }, known, id, { source: source.name, actor, signal })
       let [done, rows, olderRows, bytesRead] = [0, 0, 0, 0]
       const failed: GroupResult['failed'][number][] = []
-      for (const [at, file] of load.entries()) {
+      for (const [at, { path, load, undo }] of changes.entries()) {
         signal.throwIfAborted()
+        const beforeRows = async (): Promise<void> => {
+          if (undo !== null) await undoLoad({ db, store }, known, undo, { source: source.name, actor, signal })
+        }
         try {
-          const loaded = await loadSourceFile(db, source, files, file, { actor, signal })
+          if (load === null) await beforeRows()
+          const loaded = load === null ? null : await loadSourceFile(db, source, files, load, { actor, signal, beforeRows })
           faultPoint('source file: loaded')
           if (loaded !== null) {
             done++
@@ -144,9 +155,10 @@ export function sourceSyncs({ db, store, catalog }: SyncTools): JobKind<SourceSy
         } catch (error) {
           signal.throwIfAborted()
           if (!(error instanceof LockstepError) || !ofOneFile.has(error.code)) throw error
-          failed.push({ path: file.path, code: error.code, message: error.message })
+          const lost = undo !== null && (await isUndone(db, undo)) ? ' The rows that were loaded from it before are deleted.' : ''
+          failed.push({ path, code: error.code, message: `${error.message}${lost}` })
         }
-        progress(at + 1, load.length)
+        progress(at + 1, changes.length)
       }
       return { files: done, rows, olderRows, bytesRead, failed }
     },
@@ -243,7 +255,18 @@ async function undoLoad(
 ): Promise<void> {
   const load = await db.kysely.selectFrom('lockstep.ingests').select('undone_at').where('id', '=', id).executeTakeFirst()
   if (load === undefined || load.undone_at !== null) return
-  await undoIngest(db, store, catalog, id, { source, by: { actor }, moment: Date.now() * 1000, waitMs, signal })
+  try {
+    await undoIngest(db, store, catalog, id, { source, by: { actor }, moment: Date.now() * 1000, waitMs, signal })
+  } catch (error) {
+    // another sync has undone it since the question above
+    if (!(error instanceof LockstepError) || error.code !== 'USAGE') throw error
+  }
+}
+
+/** Whether the rows of a load are deleted, at least. */
+async function isUndone({ kysely }: Database, id: string): Promise<boolean> {
+  const load = await kysely.selectFrom('lockstep.ingests').select('undoing_at').where('id', '=', id).executeTakeFirst()
+  return load === undefined || load.undoing_at !== null
 }
 
 function planOf({ present, changed, vanished }: FilesDifference): SyncPlan {
@@ -258,27 +281,25 @@ function planOf({ present, changed, vanished }: FilesDifference): SyncPlan {
   }
 }
 
-/** Files of about the same size together, in the order of their paths. */
+/** Groups of up to 32 files and 64 MB. */
 function groupsOf({ fresh, changed, vanished }: FilesDifference, replace: SourceSyncSpec['replace']): FileGroup[] {
   const all = [
-    ...fresh.map((file) => ({ file, undo: null })),
-    ...(replace === 'none' ? [] : changed.map(({ file, stored }) => ({ file, undo: stored.load }))),
-    ...(replace === 'vanished' ? vanished.map(({ load }) => ({ file: null, undo: load })) : []),
+    ...fresh.map((file): FileChange => ({ path: file.path, load: file, undo: null })),
+    ...(replace === 'none' ? [] : changed.map(({ file, stored }): FileChange => ({ path: file.path, load: file, undo: stored.load }))),
+    ...(replace === 'vanished' ? vanished.map(({ path, load }): FileChange => ({ path, load: null, undo: load })) : []),
   ]
-  const groups: { load: ListedFile[]; undo: string[] }[] = []
+  const groups: { files: FileChange[] }[] = []
   let bytes = Number.POSITIVE_INFINITY
-  for (const { file, undo } of all) {
-    const last = groups.at(-1)
-    const size = file?.bytes ?? 0
-    let group = last
-    if (group === undefined || bytes + size > maxGroupBytes || group.load.length + group.undo.length >= maxGroupFiles) {
-      group = { load: [], undo: [] }
+  for (const change of all) {
+    const size = change.load?.bytes ?? 0
+    let group = groups.at(-1)
+    if (group === undefined || bytes + size > maxGroupBytes || group.files.length >= maxGroupFiles) {
+      group = { files: [] }
       groups.push(group)
       bytes = 0
     }
     bytes += size
-    if (file !== null) group.load.push(file)
-    if (undo !== null) group.undo.push(undo)
+    group.files.push(change)
   }
   return groups
 }

@@ -23,8 +23,8 @@ export interface IngestOptions {
   readonly file?: TabularFile
   /** Whether the planner of the database learns of the new rows. Absent: true. */
   readonly analyze?: boolean
-  /** Other work in the transaction of the load. Absent: none. */
-  readonly around?: (target: IngestTarget) => AroundIngest
+  /** Other work in the transaction of the load. Called once the columns of the file are checked. Absent: none. */
+  readonly around?: (target: IngestTarget) => AroundIngest | Promise<AroundIngest>
 }
 
 /** Where the rows go. */
@@ -93,7 +93,7 @@ export async function ingestFile(db: Database, source: SourceSpec, path: string,
   const names = columns.map(({ from }) => from.name)
   const encoder = createCopyEncoder(path, columns)
   const quoted = names.map(sqlIdentifier)
-  const around = options.around?.({ table, columns: quoted })
+  const around = await options.around?.({ table, columns: quoted })
   const copy = `COPY ${around?.into ?? table} (${quoted.join(', ')}) FROM STDIN (FORMAT binary)`
   let rows: number
   try {

@@ -20,6 +20,7 @@ export interface LoadedFile {
  * Loads a Parquet file into the table of its source, and notes it in the same transaction.
  *
  * @param actor who loads it: `user@host` or `host:pid`
+ * @param beforeRows called once the file is open and its columns are checked, before its rows are read
  * @returns null if another process has loaded a file of that path meanwhile
  * @throws LockstepError `FILE_CHANGED` if it is not the listed content, `FILE_UNREADABLE`, `COLUMNS_MISMATCH`,
  *   `SOURCE_TYPE_MISMATCH`, `INVALID_ROW`, each naming the file; `SOURCE_MISSING`; and what the store throws
@@ -29,7 +30,7 @@ export async function loadSourceFile(
   source: SourceSpec,
   { fromMicros }: Pick<FilesSpec, 'fromMicros'>,
   { path, bytes, etag }: ListedFile,
-  { actor, signal }: { readonly actor: string; readonly signal: AbortSignal },
+  { actor, signal, beforeRows }: { readonly actor: string; readonly signal: AbortSignal; readonly beforeRows?: () => Promise<void> },
 ): Promise<LoadedFile | null> {
   const file = sourceRows(source, await openParquet(path, { bytes, etag }), fromMicros)
   const relation = await relationOf(db, source)
@@ -42,23 +43,26 @@ export async function loadSourceFile(
       file,
       analyze: false,
       signal,
-      around: ({ table }) => ({
-        // another load of the file waits here for this one, and then fails by the primary key
-        before: [
-          `INSERT INTO lockstep.source_files (source, path, etag, bytes, columns, from_time)
-           VALUES (${name}, ${at}, ${sqlText(etag)}, ${bytes}, ARRAY[${columns}]::text[], ${time(fromMicros)})`,
-        ],
-        after: (loaded) =>
-          `WITH noted AS (
-             INSERT INTO lockstep.ingests (source, relation, path, sha256, every, again, key, rows, already, xid, actor)
-             VALUES (${name}, ${sqlText(relation ?? table)}, ${at}, '', 1, true, '{}', ${loaded}, 0, pg_current_xact_id(), ${sqlText(actor)})
-             RETURNING id
-           )
-           UPDATE lockstep.source_files SET load = noted.id, rows = ${loaded}, older_rows = ${file.seen.older}, bytes_read = ${bytesRead()},
-             min_event = ${time(file.seen.minEvent)}, max_event = ${time(file.seen.maxEvent)}
-           FROM noted WHERE source = ${name} AND source_files.path = ${at}`,
-        onRows: () => undefined,
-      }),
+      around: async ({ table }) => {
+        await beforeRows?.()
+        return {
+          // another load of the file waits here for this one, and then fails by the primary key
+          before: [
+            `INSERT INTO lockstep.source_files (source, path, etag, bytes, columns, from_time)
+             VALUES (${name}, ${at}, ${sqlText(etag)}, ${bytes}, ARRAY[${columns}]::text[], ${time(fromMicros)})`,
+          ],
+          after: (loaded) =>
+            `WITH noted AS (
+               INSERT INTO lockstep.ingests (source, relation, path, sha256, every, again, key, rows, already, xid, actor)
+               VALUES (${name}, ${sqlText(relation ?? table)}, ${at}, '', 1, true, '{}', ${loaded}, 0, pg_current_xact_id(), ${sqlText(actor)})
+               RETURNING id
+             )
+             UPDATE lockstep.source_files SET load = noted.id, rows = ${loaded}, older_rows = ${file.seen.older}, bytes_read = ${bytesRead()},
+               min_event = ${time(file.seen.minEvent)}, max_event = ${time(file.seen.maxEvent)}
+             FROM noted WHERE source = ${name} AND source_files.path = ${at}`,
+          onRows: () => undefined,
+        }
+      },
     })
     return { rows, olderRows: file.seen.older, bytesRead: bytesRead() }
   } catch (error) {

@@ -95,7 +95,7 @@ export function compareFiles(
     else if (missing.length > 0)
       changed.push({ file, stored: was, why: `it was loaded without the column ${missing.map((name) => `"${name}"`).join(', ')}` })
     else if (isLater && was.olderRows > 0)
-      changed.push({ file, stored: was, why: `${was.olderRows} of its rows were left out by an earlier "from"` })
+      changed.push({ file, stored: was, why: `${was.olderRows} of its rows were left out by the previous "from"` })
   }
   return { fresh, changed, vanished: [...known.values()], present: listed.length - fresh.length - changed.length }
 }

@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, rename, rm, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readdir, rename, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
@@ -216,7 +216,26 @@ describe('a source of Parquet files on a disk', { timeout: 120_000 }, () => {
       },
     })
     expect(failure).toBeInstanceOf(LockstepError)
-    expect((await readStoredFiles(tools.db, 'broken')).map(({ path }) => path)).toEqual([at('a.parquet'), at('d.parquet')])
+    const loaded = await readStoredFiles(tools.db, 'broken')
+    expect(loaded.map(({ path }) => path)).toEqual([at('a.parquet'), at('d.parquet')])
+
+    // a file that cannot be loaded replaces nothing
+    for (const name of ['b', 'c', 'e']) await rm(at(`${name}.parquet`))
+    await writeFile(at('a.parquet'), 'these are no columns')
+    await write(at('d.parquet'), without)
+    const kept = jobFailure(await sync('broken', 'changed'))
+    expect(kept).toMatchObject({ code: 'FILE_UNREADABLE', message: expect.not.stringContaining('are deleted') })
+    expect(kept?.details['files']).toHaveLength(2)
+    expect(await readStoredFiles(tools.db, 'broken')).toEqual(loaded)
+    expect(await countOf('broken')).toBe(100)
+    // a wrong row is noticed after the old rows are deleted
+    await rm(at('d.parquet'))
+    await write(at('a.parquet'), { ...rowsOf(2, 1), card: ['x'.repeat(2_000)] })
+    expect(jobFailure(await sync('broken', 'changed'))).toMatchObject({
+      code: 'INVALID_ROW',
+      message: expect.stringContaining('The rows that were loaded from it before are deleted.'),
+    })
+    expect(await countOf('broken')).toBe(50)
   })
 
   it('is loaded into an embedded database, too', async () => {
@@ -224,10 +243,11 @@ describe('a source of Parquet files on a disk', { timeout: 120_000 }, () => {
     try {
       await applyChanges(opened.db, await definitions())
       const embedded = { db: opened.db, store: tools.store, catalog: () => loadCatalog(opened.db) }
+      await write(pathOf(0), rowsOf(0))
       const { id } = await beginSourceSync(embedded, 'lake', { replace: 'none', by: { actor: 'me@test' }, worker: 'test' })
       const work = { kinds: [sourceSyncs(embedded)], worker: 'w', idleMs: 20 }
       const job = await awaitJob(opened.db, id, { signal: AbortSignal.timeout(100_000), work })
-      expect(job).toMatchObject({ state: 'done', result: { files: 74 } })
+      expect(job).toMatchObject({ state: 'done', result: { files: (await readdir(join(folder, 'lake'))).length } })
     } finally {
       await opened.close()
     }
@@ -273,7 +293,7 @@ describe('a source of Parquet files in object storage', { timeout: 120_000 }, ()
 
     // an earlier first time needs rows that were left out
     await applyChanges(tools.db, await definitions((text) => text.replace('2001-05-03T00:00:00.000001Z', '2001-05-02T12:00:00Z')))
-    await expect(synced('late')).rejects.toThrow('of its rows were left out by an earlier "from"')
+    await expect(synced('late')).rejects.toThrow('of its rows were left out by the previous "from"')
     await synced('late', 'changed')
     expect(await countOf('late')).toBe(at.filter((micros) => micros >= start + day * 1.5).length)
   })

@@ -79,7 +79,7 @@ it('files are new, as they were, changed or gone', () => {
   expect(difference.changed.map(({ file, why }) => [file.path, why])).toEqual([
     ['etag', 'its ETag is now b, not a'],
     ['column', 'it was loaded without the column "delay"'],
-    ['from', '3 of its rows were left out by an earlier "from"'],
+    ['from', '3 of its rows were left out by the previous "from"'],
   ])
   const later = compareFiles(spec, { fromMicros: 10_000 }, [listed('from')], [stored('from', { from: new Date(9), olderRows: 3 })])
   expect(later.changed).toEqual([])
