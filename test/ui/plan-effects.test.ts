@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import { effectsOf, readPlan } from '../../ui/pages/plan-effects.ts'
+import { effectsOf, impactQuery, readPlan } from '../../ui/pages/plan-effects.ts'
 
 const change = (kind: string, label: string, status: string, more: object = {}) => ({ kind, label, status, summary: label, ...more })
 const plan = {
@@ -50,4 +50,17 @@ it.each([
   ['[]', 'it has no "changes"'],
 ])('a text that is no plan is refused: %s', (text, why) => {
   expect(() => readPlan(text)).toThrow(why)
+})
+
+it('a plan with more changes than fit into a request asks for those that fit, and says so', () => {
+  const keysOf = (count: number) => {
+    const changes = Array.from({ length: count }, (_, i) => change('view', `ansichten_für_flüge_${i}@1`, 'added'))
+    const { query, isCut } = impactQuery(readPlan(JSON.stringify({ changes })))
+    expect(query.length).toBeLessThanOrEqual(6000)
+    return { keys: new URLSearchParams(query).get('of')?.split('\n') ?? [], isCut }
+  }
+  expect(keysOf(100)).toEqual({ keys: Array.from({ length: 100 }, (_, i) => `view ansichten_für_flüge_${i}@1`), isCut: false })
+  const { keys, isCut } = keysOf(1000)
+  expect(isCut).toBe(true)
+  expect(keys.at(-1)).toBe(`view ansichten_für_flüge_${keys.length - 1}@1`)
 })

@@ -68,6 +68,18 @@ export function readPlan(text: string): Plan {
   }
 }
 
+/** Characters of a query with which a request's headers stay small. */
+const maxQuery = 6000
+
+/** The query for what is made from the definitions that the plan changes. `isCut`: there are too many for one request. */
+export function impactQuery({ changes }: Pick<Plan, 'changes'>): { readonly query: string; readonly isCut: boolean } {
+  const keys = changes.filter(({ effect }) => effect !== 'unchanged').map(({ key }) => key)
+  let length = 0
+  const end = keys.findIndex((key) => (length += new URLSearchParams({ of: `${key}\n` }).toString().length) > maxQuery)
+  const taken = end < 0 ? keys : keys.slice(0, end)
+  return { query: new URLSearchParams({ of: taken.join('\n') }).toString(), isCut: end >= 0 }
+}
+
 /** What happens to each node: what the plan says of it, else that something it is made from changes. */
 export function effectsOf(plan: Plan, { edges }: Pick<LineageData, 'edges'>): ReadonlyMap<string, Effect> {
   const found = new Map<string, Effect>(plan.changes.map(({ key, effect }) => [key, effect]))

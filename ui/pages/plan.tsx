@@ -14,7 +14,7 @@ import { Empty, Loaded } from '../parts/states.tsx'
 import { ThingLink } from '../parts/thing-link.tsx'
 import { Drawing } from './lineage-drawing.tsx'
 import type { Effect, Plan } from './plan-effects.ts'
-import { effects, effectsOf, readPlan } from './plan-effects.ts'
+import { effects, effectsOf, impactQuery, readPlan } from './plan-effects.ts'
 
 const tones: Readonly<Record<Effect, Tone>> = {
   refused: 'bad',
@@ -72,10 +72,9 @@ function parsed(text: string): { readonly plan: Plan | null; readonly problem: s
 }
 
 function Impact({ plan }: { readonly plan: Plan }): ReactElement {
-  const keys = plan.changes.filter(({ effect }) => effect !== 'unchanged').map(({ key }) => key)
-  const query = new URLSearchParams({ of: keys.join('\n').slice(0, 8000) })
+  const { query, isCut } = useMemo(() => impactQuery(plan), [plan])
   const impact = useRead<ImpactData>(`impact?${query}`, { everyMs: false, asOf: false })
-  return <Loaded of={impact}>{(data) => <ImpactParts plan={plan} data={data} />}</Loaded>
+  return <Loaded of={impact}>{(data) => <ImpactParts plan={plan} data={isCut ? { ...data, isCut } : data} />}</Loaded>
 }
 
 interface Line {
