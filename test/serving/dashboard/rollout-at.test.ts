@@ -53,3 +53,16 @@ it.each([
   expect(known.rollout).toMatchObject(expected)
   expect(known.decisions).toHaveLength(count)
 })
+
+it.each([
+  [5, 3, { share: 0.1, step: 0, paused: false }],
+  [22, 1, { share: 0.5, step: 1, paused: true }],
+])('a rollout at minute %i, before the %i newest changes that are known, is as the oldest one found it', (minute, newest, expected) => {
+  const found = decisions.filter(({ action }) => action !== 'hold').slice(1, 1 + newest)
+  const known = rolloutAt(
+    { rollout, decisions: found.map((each) => ({ ...each, shareBefore: each.action === 'advance' ? 0.1 : 0.5 })) },
+    at(minute),
+  )
+  expect(known.rollout).toMatchObject({ state: 'running', since: at(0), ...expected })
+  expect(known.decisions).toEqual([])
+})
