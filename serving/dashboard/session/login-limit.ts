@@ -1,10 +1,15 @@
 import { LockstepError } from '../../../kernel/errors.ts'
 import { keyId } from '../../../registry/keys/key-text.ts'
 
-/** How many log-ins with one credential may fail in a row, and how long each counts. */
-const tries = 10
-const tryMs = 6000
-/** How many credentials are remembered. */
+/** How many log-ins may fail in a row, and how long each counts. */
+interface Limit {
+  readonly tries: number
+  readonly tryMs: number
+}
+const perCredential: Limit = { tries: 10, tryMs: 6000 }
+/** Wide, because all people behind a proxy have its address. It bounds the work that made-up keys cause. */
+const perAddress: Limit = { tries: 300, tryMs: 200 }
+/** How many credentials and addresses are remembered. */
 const maxRemembered = 10_000
 
 export interface LoginLimit {
@@ -14,30 +19,33 @@ export interface LoginLimit {
 }
 
 /**
- * Limits how fast one credential is tried from one address. The address alone is not enough to tell people apart: all
- * those behind a proxy have the proxy's.
+ * Limits how fast one credential is tried from one address, and more widely how fast any are.
  *
  * @param now milliseconds
  */
 export function createLoginLimit(now: () => number): LoginLimit {
-  /** When the last failure of a credential is forgotten. */
+  /** When the last failure is forgotten, the longest unchanged first. */
   const busyUntil = new Map<string, number>()
+  const waitOf = (bucket: string, { tries, tryMs }: Limit): number => (busyUntil.get(bucket) ?? 0) - now() - (tries - 1) * tryMs
+  const count = (bucket: string, { tryMs }: Limit): void => {
+    const until = Math.max(busyUntil.get(bucket) ?? 0, now()) + tryMs
+    busyUntil.delete(bucket)
+    busyUntil.set(bucket, until)
+    const [oldest] = busyUntil.keys()
+    if (busyUntil.size > maxRemembered && oldest !== undefined) busyUntil.delete(oldest)
+  }
   return {
     check(address, credential) {
-      const waitMs = (busyUntil.get(bucketOf(address, credential)) ?? 0) - now() - (tries - 1) * tryMs
+      const waitMs = Math.max(waitOf(bucketOf(address, credential), perCredential), waitOf(address, perAddress))
       if (waitMs <= 0) return
       const retryAfterSeconds = Math.ceil(waitMs / 1000)
-      throw new LockstepError(
-        'RATE_LIMITED',
-        `Too many log-ins with this key or code from "${address}" failed; try again in ${retryAfterSeconds} seconds.`,
-        { details: { retryAfterSeconds } },
-      )
+      throw new LockstepError('RATE_LIMITED', `Too many log-ins from "${address}" failed; try again in ${retryAfterSeconds} seconds.`, {
+        details: { retryAfterSeconds },
+      })
     },
     failed(address, credential) {
-      if (busyUntil.size >= maxRemembered) for (const [of, until] of busyUntil) if (until <= now()) busyUntil.delete(of)
-      if (busyUntil.size >= maxRemembered) busyUntil.clear()
-      const bucket = bucketOf(address, credential)
-      busyUntil.set(bucket, Math.max(busyUntil.get(bucket) ?? 0, now()) + tryMs)
+      count(address, perAddress)
+      count(bucketOf(address, credential), perCredential)
     },
   }
 }
