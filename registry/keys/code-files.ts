@@ -1,7 +1,8 @@
 import { randomBytes } from 'node:crypto'
-import { chownSync, statSync } from 'node:fs'
+import { lchownSync, lstatSync, statSync } from 'node:fs'
 import { readFile, readdir, rm, unlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { LockstepError } from '../../kernel/errors.ts'
 import { isRecord } from '../../kernel/is-record.ts'
 import { makePrivate } from '../../runtime/private-folder.ts'
 import { keyHash } from './key-text.ts'
@@ -14,9 +15,13 @@ const folderName = 'codes'
  * Only those who can write to that folder can do it, and they can read the database anyway.
  *
  * @param seconds how long it can be used
+ * @throws LockstepError `USAGE` where the folder of codes is a link or a file
  */
 export async function leaveCode(directory: string, actor: string, seconds: number): Promise<string> {
   const folder = join(directory, folderName)
+  // root must not follow a link that the server's user has made
+  if (lstatSync(folder, { throwIfNoEntry: false })?.isDirectory() === false)
+    throw new LockstepError('USAGE', `"${folder}" is not a folder, but a link or a file. Delete it, then run "lockstep ui" again.`)
   makePrivate(folder)
   for (const name of await readdir(folder)) if (isOld(join(folder, name), seconds)) await rm(join(folder, name), { force: true })
   const code = randomBytes(32).toString('base64url')
@@ -24,7 +29,7 @@ export async function leaveCode(directory: string, actor: string, seconds: numbe
   await writeFile(file, JSON.stringify({ actor, expiresMs: Date.now() + seconds * 1000 }), { mode: 0o600, flag: 'wx' })
   // what root leaves, the server's user must be able to read
   const { uid, gid } = statSync(directory)
-  if (process.getuid?.() === 0) for (const path of [folder, file]) chownSync(path, uid, gid)
+  if (process.getuid?.() === 0) for (const path of [folder, file]) lchownSync(path, uid, gid)
   return code
 }
 

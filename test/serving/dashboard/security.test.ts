@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, readdir, rm, stat, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readdir, rm, stat, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
@@ -109,6 +109,11 @@ describe('a session of the dashboard', () => {
     expect(await createVisitor(url).ask('/ui/session', elsewhere)).toMatchObject({ status: 401 })
     const [file = ''] = await readdir(join(folder, 'codes'))
     expect((await stat(join(folder, 'codes', file))).mode & 0o077).toBe(0)
+    // root would give away what a link leads to, and delete old files there
+    const linked = await mkdtemp(join(folder, 'linked-'))
+    await symlink(join(folder, 'assets'), join(linked, 'codes'))
+    await expect(leaveCode(linked, 'ann@laptop', -1)).rejects.toThrow('is not a folder, but a link')
+    expect(await readdir(join(folder, 'assets'))).toEqual(['main-1a2b.js'])
   })
 
   it('says who is logged in, and nothing to others', async () => {
