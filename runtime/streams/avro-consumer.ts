@@ -11,13 +11,16 @@ const headBytes = 5
 export type AvroDecoder = (body: Uint8Array) => Promise<Uint8Array>
 
 /**
+ * @param limitBytes a longer message is not decoded
  * @returns a function that decodes messages in Avro, each by the schema that it was written with
  * @throws LockstepError (the function) `INVALID_EVENT` if the message is at fault, or the registry lacks its schema;
  *   `STREAM_UNAVAILABLE`
  */
-export function createAvroDecoder(registry: SchemaRegistry): AvroDecoder {
+export function createAvroDecoder(registry: SchemaRegistry, limitBytes: number): AvroDecoder {
   const readers = new WeakMap<RegisteredSchema, AvroReader>()
   return async (body) => {
+    if (body.length > limitBytes)
+      throw notAvro(`The message has ${body.length} bytes, over the limit of ${limitBytes}; raise LOCKSTEP_BODY_LIMIT_BYTES.`)
     if (body.length < headBytes || body[0] !== 0)
       throw notAvro(
         'The message is not Avro as the serializers of a schema registry write it: a byte 0, the number of its schema in four bytes, and the value. Correct the producer, or declare the format "json".',

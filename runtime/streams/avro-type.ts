@@ -52,7 +52,7 @@ export function avroType(schema: object): Type {
 
 /** @param converted the logical types that have classes of their own */
 function exact(converted: object) {
-  const typeHook = (schema: Schema): Type | undefined => longOf(schema, converted)
+  const typeHook = (schema: Schema, options: object): Type | undefined => longOf(schema, converted) ?? boundedOf(schema, options)
   return { registry: { long: exactLong }, typeHook, wrapUnions: true }
 }
 
@@ -80,6 +80,61 @@ function longOf(schema: Schema, converted: object): Type | undefined {
   if (typeof schema !== 'object' || Array.isArray(schema) || !('type' in schema) || schema.type !== 'long') return undefined
   const { logicalType } = schema as { readonly logicalType?: string }
   return logicalType === undefined || !Object.hasOwn(converted, logicalType) ? exactLong : undefined
+}
+
+/** What the library reads bytes with. */
+interface Tap {
+  readonly buf: Buffer
+  readLong(): number
+  readString(): string
+  /** How many items of arrays and maps the message may still have. */
+  itemsLeft?: number
+}
+
+/** Items may take no bytes: nulls, and records without fields. */
+const maxEmptyItems = 1_000
+
+/**
+ * Reads the blocks of an array or a map. The library trusts the number of items that a block claims, for which a broken
+ * message of a few bytes would take all of the memory, or minutes.
+ */
+function readBlocks(tap: Tap, readItem: () => void): void {
+  for (let count = tap.readLong(); count !== 0; count = tap.readLong()) {
+    // a negative count is followed by the size of the block
+    if (count < 0) tap.readLong()
+    tap.itemsLeft = (tap.itemsLeft ?? tap.buf.length + maxEmptyItems) - Math.abs(count)
+    if (!(tap.itemsLeft >= 0)) throw new Error('an array or a map has more items than the message has bytes')
+    for (let left = Math.abs(count); left > 0; left--) readItem()
+  }
+}
+
+/* oxlint-disable no-underscore-dangle -- what the library calls them */
+interface Readable {
+  _read(tap: Tap): unknown
+}
+
+class BoundedArray extends types.ArrayType {
+  _read(tap: Tap): unknown[] {
+    const items = this.itemsType as unknown as Readable
+    const read: unknown[] = []
+    readBlocks(tap, () => read.push(items._read(tap)))
+    return read
+  }
+}
+
+class BoundedMap extends types.MapType {
+  _read(tap: Tap): Readonly<Record<string, unknown>> {
+    const values = this.valuesType as Readable
+    const read: [string, unknown][] = []
+    readBlocks(tap, () => read.push([tap.readString(), values._read(tap)]))
+    return Object.fromEntries(read)
+  }
+}
+/* oxlint-enable no-underscore-dangle */
+
+function boundedOf(schema: Schema, options: object): Type | undefined {
+  if (typeof schema !== 'object' || Array.isArray(schema) || !('type' in schema)) return undefined
+  return schema.type === 'array' ? new BoundedArray(schema, options) : schema.type === 'map' ? new BoundedMap(schema, options) : undefined
 }
 
 /** A logical type that is only read. */

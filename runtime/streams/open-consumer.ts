@@ -1,5 +1,6 @@
 import { LockstepError } from '../../kernel/errors.ts'
 import type { Config } from '../config.ts'
+import { lazily } from './lazily.ts'
 import type { StreamConsumer, StreamConsumerOptions } from './stream-consumer.ts'
 import type { AvroDecoder } from './avro-consumer.ts'
 import type { SchemaRegistry } from './schema-registry.ts'
@@ -10,7 +11,7 @@ import { streamName } from '../../kernel/stream-spec.ts'
 
 /** Where the servers of streams are, of each kind. */
 export type StreamServers = Pick<Config, 'streamRedisUrl' | 'natsUrl' | 'kafkaUrl'> &
-  Partial<Pick<Config, 'schemaRegistryUrl' | 'schemaRegistryToken'>>
+  Partial<Pick<Config, 'schemaRegistryUrl' | 'schemaRegistryToken' | 'bodyLimitBytes'>>
 
 /** @throws LockstepError `CONFIG_INVALID` where the configuration does not say where the server is */
 export function openConsumer(config: StreamServers, spec: StreamSpec, options: StreamConsumerOptions): StreamConsumer {
@@ -42,12 +43,11 @@ export function openConsumer(config: StreamServers, spec: StreamSpec, options: S
  */
 export function avroDecoder(config: StreamServers, spec: StreamPlace): AvroDecoder {
   const registry = registryOf(config, spec)
-  let loading: Promise<AvroDecoder> | null = null
+  const { bodyLimitBytes = Number.POSITIVE_INFINITY } = config
+  const loaded = lazily(async () => (await import('./avro-consumer.ts')).createAvroDecoder(registry, bodyLimitBytes))
   return async (body) => {
-    loading ??= import('./avro-consumer.ts').then(({ createAvroDecoder }) => createAvroDecoder(registry))
-    return await (
-      await loading
-    )(body)
+    const decode = await loaded.open()
+    return await decode(body)
   }
 }
 
@@ -65,20 +65,12 @@ type StreamPlace = Pick<StreamSpec, 'kind' | 'stream'>
 
 /** A consumer whose client is loaded when it is first used: few processes read streams of NATS or Kafka. */
 function openLater(open: () => Promise<StreamConsumer>): StreamConsumer {
-  let opening: Promise<StreamConsumer> | null = null
-  const opened = (): Promise<StreamConsumer> => {
-    // the next call tries again
-    opening ??= open().catch((error: unknown) => {
-      opening = null
-      throw error
-    })
-    return opening
-  }
+  const consumer = lazily(open)
   return {
-    take: async (limit) => await (await opened()).take(limit),
-    acknowledge: async (messages) => await (await opened()).acknowledge(messages),
-    lag: async () => await (await opened()).lag(),
-    close: async () => await (await opening?.catch(() => null))?.close(),
+    take: async (limit) => await (await consumer.open()).take(limit),
+    acknowledge: async (messages) => await (await consumer.open()).acknowledge(messages),
+    lag: async () => await (await consumer.open()).lag(),
+    close: async () => await (await consumer.opened())?.close(),
   }
 }
 

@@ -3,6 +3,7 @@ import type { StreamSpec } from '../../kernel/stream-spec.ts'
 import type { StreamServers } from './open-consumer.ts'
 import type { AnswerShape } from './avro-answer.ts'
 import { checkNode, given, registryOf } from './open-consumer.ts'
+import { lazily } from './lazily.ts'
 import { openRedisSink } from './redis-sink.ts'
 import type { StreamSink } from './stream-sink.ts'
 
@@ -43,18 +44,10 @@ export function openSink(config: StreamServers, spec: SinkSpec, { from, redelive
 
 /** A sink whose client is loaded when it is first used. */
 function openLater(open: () => Promise<StreamSink>): StreamSink {
-  let opening: Promise<StreamSink> | null = null
-  const opened = (): Promise<StreamSink> => {
-    // the next call tries again
-    opening ??= open().catch((error: unknown) => {
-      opening = null
-      throw error
-    })
-    return opening
-  }
+  const sink = lazily(open)
   return {
-    check: async () => await (await opened()).check(),
-    produce: async (messages) => await (await opened()).produce(messages),
-    close: async () => await (await opening?.catch(() => null))?.close(),
+    check: async () => await (await sink.open()).check(),
+    produce: async (messages) => await (await sink.open()).produce(messages),
+    close: async () => await (await sink.opened())?.close(),
   }
 }

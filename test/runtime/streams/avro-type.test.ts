@@ -52,6 +52,20 @@ describe('a message in Avro', () => {
     })
   })
 
+  it('has arrays and maps in several blocks, of items without bytes too', () => {
+    const schema = record('T', [
+      field('a', { type: 'array', items: 'int' }),
+      field('m', { type: 'map', values: 'int' }),
+      field('n', { type: 'array', items: 'null' }),
+    ])
+    // a block of one item, and one that gives its size
+    expect(read(schema, '020201020400020261020106026204001400')).toEqual({
+      a: [1, 2],
+      m: { a: 1, b: 2 },
+      n: Array.from({ length: 10 }, () => null),
+    })
+  })
+
   it('rounds nanoseconds down, also before 1970', () => {
     const schema = record('T', [field('at', logical('long', 'timestamp-nanos')), field('before', logical('long', 'local-timestamp-nanos'))])
     // 1,999 and -1
@@ -68,6 +82,11 @@ describe('a message in Avro', () => {
     [record('T', [field('a', 'int')]), '0000', 'trailing data'],
     [record('T', [field('a', 'double')]), '000000000000f87f', '"a" is NaN; send null'],
     [record('T', [field('a', logical('long', 'timestamp-micros'))]), 'ffffffffffffffffff01', 'out of range'],
+    // 300,000,000 and 2^50 items, in one block or after a smaller one, and 1,100 items of no bytes
+    [record('T', [field('a', { type: 'array', items: 'long' })]), '80b08d9e02', 'more items than the message has bytes'],
+    [record('T', [field('a', { type: 'array', items: 'long' })]), '0202ffafe186a40200', 'more items than the message has bytes'],
+    [record('T', [field('a', ['null', { type: 'map', values: 'long' }])]), '02808080808080808004', 'more items than the message has bytes'],
+    [record('T', [field('a', { type: 'array', items: 'null' })]), '981100', 'more items than the message has bytes'],
     [record('T', [field('a', 'Unknown')]), '00', 'schema of the message is not valid'],
   ])('is refused as %j with the bytes "%s": %s', (schema, hex, reason) => {
     expect(() => read(schema, hex)).toThrow(
