@@ -112,7 +112,9 @@ function valueOf(type: ColumnType, json: unknown): object | null {
 function scalarOf(json: unknown): object | null {
   if (json === null || json === undefined) return null
   if (typeof json === 'number' && !Number.isSafeInteger(json)) return branch('double', json)
-  if (typeof json === 'number' || typeof json === 'bigint') return branch('long', BigInt.asIntN(64, BigInt(json)))
+  if (typeof json === 'number') return branch('long', BigInt(json))
+  // Avro has no larger integer
+  if (typeof json === 'bigint') return BigInt.asIntN(64, json) === json ? branch('long', json) : branch('string', String(json))
   if (typeof json === 'boolean') return branch('boolean', json)
   return branch('string', typeof json === 'string' ? json : JSON.stringify(json))
 }

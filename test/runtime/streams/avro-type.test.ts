@@ -128,6 +128,14 @@ describe('an answer in Avro', () => {
     expect(JSON.parse(back.toString())).toMatchObject({ ...short, experiment: null, key: { card: null }, prediction: { p: null, v: null }, outputStatuses: null }) // prettier-ignore
   })
 
+  it('has a key beyond 64 bits as text', () => {
+    const large = json
+      .replace('"card":"c1"', '"card":9223372036854775808')
+      .replace('9007199254740993,"share"', '-9223372036854775808,"share"')
+    const back = avroReader({ schema: JSON.stringify(answerSchema(shape)), references: [] })(answerWriter(shape)(large)).toString()
+    expect(parseJson(back)).toMatchObject({ key: { card: '9223372036854775808', branch: -9223372036854775808n } })
+  })
+
   it('needs names that Avro allows', () => {
     expect(() => answerSchema({ ...shape, key: ['card no'] })).toThrow('"card no" is no name in Avro')
   })
