@@ -155,6 +155,17 @@ const integer = (min: number, max: number) => {
 const url = (protocols: readonly string[], example: string) =>
   z.string().refine((text) => URL.canParse(text) && protocols.includes(new URL(text).protocol), `a URL such as ${example}`)
 
+/** Whether each "%" in the user and the password of a URL starts an encoded character. */
+function hasReadableUser(text: string): boolean {
+  const { username = '', password = '' } = URL.parse(text) ?? {}
+  try {
+    decodeURIComponent(`${username}:${password}`)
+    return true
+  } catch {
+    return false
+  }
+}
+
 const redisUrl = z
   .string()
   .refine(
@@ -180,8 +191,14 @@ export const variables = z.object({
   LOCKSTEP_STREAM_REDIS_URL: redisUrl.optional(),
   LOCKSTEP_NATS_URL: url(['nats:', 'tls:'], 'nats://user:password@host:4222').optional(),
   LOCKSTEP_KAFKA_URL: kafkaUrl.optional(),
-  LOCKSTEP_SCHEMA_REGISTRY_URL: url(['http:', 'https:'], 'https://user:password@host:8081').optional(),
-  LOCKSTEP_SCHEMA_REGISTRY_TOKEN: z.string().optional(),
+  LOCKSTEP_SCHEMA_REGISTRY_URL: url(['http:', 'https:'], 'https://user:password@host:8081')
+    .refine(hasReadableUser, 'a URL whose user and password have %25 for each "%"')
+    .optional(),
+  LOCKSTEP_SCHEMA_REGISTRY_TOKEN: z
+    .string()
+    .trim()
+    .regex(/^[\x21-\x7E]+$/, 'a token without spaces and line breaks, of ASCII characters')
+    .optional(),
   LOCKSTEP_REPLAY_SECONDS: integer(0, maxReplaySeconds).default(3600),
   LOCKSTEP_REDIS_PREFIX: z
     .string()
@@ -482,5 +499,5 @@ function signingKeysOf([first, ...more]: readonly string[] = []): Config['signin
 }
 
 function shown(name: string, value: string | undefined): string {
-  return /_(URL|SERVER|(SIGNING|TLS|API)_KEY)$/.test(name) ? 'something else (not shown: it may hold a secret)' : `"${value}"`
+  return /_(URL|SERVER|TOKEN|(SIGNING|TLS|API)_KEY)$/.test(name) ? 'something else (not shown: it may hold a secret)' : `"${value}"`
 }

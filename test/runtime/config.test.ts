@@ -215,6 +215,8 @@ describe('the configuration', () => {
     ['LOCKSTEP_REDIS_URL', 'http://:hush@host', 'redis://:password@host:6379'],
     ['LOCKSTEP_REDIS_URL', ':hush@host', 'redis://:password@host:6379'],
     ['LOCKSTEP_SIGNING_KEY', 'hush', 'a secret of 32 characters or more'],
+    ['LOCKSTEP_SCHEMA_REGISTRY_URL', 'https://user:100%hush@host:8081', 'have %25 for each "%"'],
+    ['LOCKSTEP_SCHEMA_REGISTRY_TOKEN', 'hush\nhush', 'a token without spaces and line breaks'],
   ])('refuses %s=%s without telling the value', (name, value, example) => {
     const message = failure({ [name]: value })
     expect(message).toContain(`"${name}"`)
