@@ -107,20 +107,21 @@ export function openSchemaRegistry(url: string, token: string | null): SchemaReg
         `The schema ${id} of the schema registry at "${server}" is of the type ${type}; only Avro can be read.`,
         { details: { reason: 'not_avro', schemaId: id } },
       )
-    const references = new Map<string, string>()
-    await readReferences(found, references)
-    return { schema: found.schema, references: [...references.values()] }
+    const references: string[] = []
+    await readReferences(found, new Set(), references)
+    return { schema: found.schema, references }
   }
 
-  async function readReferences({ references }: Answer, into: Map<string, string>): Promise<void> {
+  async function readReferences({ references }: Answer, seen: Set<string>, into: string[]): Promise<void> {
     for (const { subject, version } of references ?? []) {
       const name = `${subject}/versions/${version}`
-      if (into.has(name)) continue
-      if (into.size >= maxReferences) throw unavailable(`a schema refers to more than ${maxReferences} others`)
+      if (seen.has(name)) continue
+      if (seen.size >= maxReferences) throw unavailable(`a schema refers to more than ${maxReferences} others`)
+      seen.add(name)
       const found = await read(`/subjects/${encodeURIComponent(subject)}/versions/${version}`)
       if (found === null) throw unavailable(`version ${version} of "${subject}", to which a schema refers, is missing`)
-      await readReferences(found, into)
-      into.set(name, found.schema)
+      await readReferences(found, seen, into)
+      into.push(found.schema)
     }
   }
 

@@ -26,6 +26,16 @@ it('reads a schema once, with those that it refers to, as the user in its URL or
   }
 })
 
+it('reads schemas that refer to one another once each', async () => {
+  const [, registry] = registries
+  const reference = (subject: string) => [{ name: subject, subject, version: 1 }]
+  await registry?.register('b', { type: 'fixed', name: 'B', size: 2 }, reference('c'))
+  await registry?.register('c', { type: 'fixed', name: 'C', size: 2 }, reference('b'))
+  const id = (await registry?.register('a', { type: 'fixed', name: 'A', size: 2 }, reference('b'))) ?? 0
+  const found = await openSchemaRegistry(registry?.url ?? '', 't0ken').schema(id)
+  expect(found?.references.map((text) => (JSON.parse(text) as { name: string }).name)).toEqual(['C', 'B'])
+})
+
 it('names the registry that refuses or does not answer, and no secret', async () => {
   const [registry] = registries
   const message = async (url: string): Promise<string> =>
