@@ -36,7 +36,8 @@ export function messageEvent(
 
 /** Schemas of Avro evolve: columns are found by their names, other fields are left out, and a missing field is null. */
 function projected(read: object, columns: readonly string[]): object {
-  return Object.fromEntries([...columns, eventIdField].map((name): [string, unknown] => [name, Reflect.get(read, name) ?? null]))
+  const own = (name: string): unknown => (Object.hasOwn(read, name) ? Reflect.get(read, name) : null)
+  return Object.fromEntries([...columns, eventIdField].map((name) => [name, own(name)]))
 }
 
 function jsonOf(body: Uint8Array | null, limitBytes: number): unknown {

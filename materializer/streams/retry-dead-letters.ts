@@ -5,6 +5,7 @@ import type { Actor } from '../../runtime/audit.ts'
 import type { Database } from '../../runtime/database.ts'
 import type { StreamServers } from '../../runtime/streams/open-consumer.ts'
 import { avroDecoder } from '../../runtime/streams/open-consumer.ts'
+import type { AvroDecoder } from '../../runtime/streams/avro-consumer.ts'
 import { appendEvents } from '../append-events.ts'
 import { createEventReader } from '../event-reader.ts'
 import { readEventTable } from '../event-table.ts'
@@ -51,9 +52,12 @@ export async function retryDeadLetters(deps: RetryDeadLettersDeps, letters: read
   const inOrder = letters.toSorted((a, b) => a.id - b.id)
   for (const [name, ofSource] of Map.groupBy(inOrder, ({ source }) => source)) {
     const xids = new Set<number>()
+    // it keeps the schemas that it has read
+    let decoder: AvroDecoder | null = null
+    const decoderOf = (spec: StreamSpec): AvroDecoder => (decoder ??= avroDecoder(deps.config, spec))
     for (const letter of ofSource) {
       try {
-        for (const xid of await append(deps, name, letter)) xids.add(xid)
+        for (const xid of await append(deps, name, letter, decoderOf)) xids.add(xid)
         taken.push(letter)
       } catch (error) {
         if (!(error instanceof LockstepError) || error.code === 'POSTGRES_UNAVAILABLE') throw error
@@ -68,11 +72,12 @@ export async function retryDeadLetters(deps: RetryDeadLettersDeps, letters: read
 
 /** @returns the transactions that wrote its event */
 async function append(
-  { db, source, streams, config, futureMicros, clock, by }: RetryDeadLettersDeps,
+  { db, source, streams, futureMicros, clock, by }: RetryDeadLettersDeps,
   name: string,
   letter: KeptLetter,
+  decoderOf: (spec: StreamSpec) => AvroDecoder,
 ): Promise<readonly number[]> {
-  const { id, body, sizeBytes, stream, message } = letter
+  const { id, body, sizeBytes, stream, message, reason } = letter
   if (body !== null && body.length !== sizeBytes) {
     throw new LockstepError(
       'INVALID_EVENT',
@@ -89,8 +94,9 @@ async function append(
   const table = await readEventTable(db, source(name))
   const spec = streams.get(name)
   const columns = columnsOf(spec, table)
-  // what could be decoded is kept as JSON
-  const json = spec === undefined || columns === null || body?.[0] !== 0 ? body : await avroDecoder(config, spec)(body)
+  // what could be decoded is kept as JSON; other JSON is no message of a stream in Avro
+  const isJson = columns === null || (body?.[0] !== 0 && reason !== 'not_avro')
+  const json = spec === undefined || body === null || isJson ? body : await decoderOf(spec)(body)
   const event = createEventReader(table, { futureMicros })(messageEvent(json, `${stream}:${message}`, { columns }), 0, clock())
   const { xid, duplicates } = await appendEvents(db, table, [event], { to: 'both' })
   await dropDeadLetters(db, [id], by, 'dead-letter.retry')
