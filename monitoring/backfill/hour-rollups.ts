@@ -25,11 +25,11 @@ export interface HourRollups {
   add(at: number, row: Row): void
   /** The hours from the first to the last row, epoch microseconds, [from, to); null: there is no row. */
   window(): { readonly from: number; readonly to: number } | null
-  /** Writes the hours, in place of those of the same key in the window, and merges days. @param now epoch microseconds */
+  /** Writes the hours, in place of those of the same key in the window, and merges days. `now`: epoch microseconds. */
   write(days: RollupDays, now: number, signal?: AbortSignal): Promise<void>
 }
 
-/** Merged hours say how many rows of minutes they are made of. These are made of none, but an empty hour would not count. */
+/** Merged hours say how many rows of minutes they are made of. An hour of none would not count. */
 const parts = 1
 
 export function createHourRollups(
@@ -65,9 +65,10 @@ export function createHourRollups(
       try {
         await forgetEarlier(db, key, written)
         for (const [at, { traffic, rows }] of hours) {
-          await writeMerged(db, 'hour', { ...key, at }, { parts, traffic, columns: rows.summary(), coverage: null })
+          // the present hour is not over
+          const coverage = { minutes: Math.min(60, Math.floor((now - at) / stepMicros.minute) + 1), missing: [] }
+          await writeMerged(db, 'hour', { ...key, at }, { parts, traffic, columns: rows.summary(), coverage })
         }
-        await cover(db, written)
         await mergeRollups(db, days, now, signal)
       } finally {
         await release()
@@ -86,18 +87,6 @@ async function forgetEarlier(
     `DELETE FROM lockstep.merged_rollups WHERE model = $1 AND version = $2 AND role = $3 AND at < to_timestamp($5::float8 / 1000000)
      AND (step = 'hour' AND at >= to_timestamp($4::float8 / 1000000) OR step = 'day' AND at >= to_timestamp($6::float8 / 1000000))`,
     [model, version, role, from, to, day],
-  )
-}
-
-/** Without a server, an hour counts as not measured. Hours in which one ran keep what it wrote. */
-async function cover(db: Pick<Database, 'query'>, { from, to }: { readonly from: number; readonly to: number }): Promise<void> {
-  await db.query(
-    `INSERT INTO lockstep.merged_rollups (step, at, model, version, role, parts, traffic, columns, coverage)
-     SELECT 'hour', to_timestamp(each / 1000000), '', 0, '', ${parts}, decode($3, 'hex'), NULL, $4::json
-     FROM generate_series($1::float8::bigint, $2::float8::bigint - 1, ${stepMicros.hour}) AS each
-     WHERE NOT EXISTS (SELECT FROM lockstep.rollups r WHERE r.model = '' AND date_trunc('hour', r.at) = to_timestamp(each / 1000000))
-     ON CONFLICT (step, at, model, version, role) DO NOTHING`,
-    [from, to, new TrafficSummary().encode().toString('hex'), JSON.stringify({ minutes: 60, missing: [] })],
   )
 }
 

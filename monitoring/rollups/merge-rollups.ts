@@ -123,7 +123,7 @@ async function mergeDay(db: Database, period: PeriodRows): Promise<void> {
     if (row.coverage !== null) coverages.push(row.coverage)
   }
   const { traffic, columns } = merger
-  const coverage = period.model === '' ? joinCoverage(coverages) : null
+  const coverage = period.model === '' || coverages.length > 0 ? joinCoverage(coverages) : null
   await writeMerged(db, 'day', period, { parts, traffic, columns, coverage })
 }
 

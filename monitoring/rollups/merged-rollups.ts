@@ -14,7 +14,7 @@ export interface StoredRollup extends RollupKey {
   readonly at: number
   readonly traffic: Buffer
   readonly columns: Buffer | null
-  /** Of merged rows of the process' key. */
+  /** Of merged rows of the process' key, and of backfilled ones, which no server measured. */
   readonly coverage: Coverage | null
 }
 
@@ -71,6 +71,27 @@ export async function readMerged(
      WHERE step = '${step}' AND at = ANY (SELECT ${moment('each')} FROM unnest($1::float8[]) AS each) AND model IN ($2, '')`,
     [at, model],
   )
+}
+
+/** How the merged rows of a model and of the processes were measured. */
+export async function readMergedCoverage(
+  db: Pick<Database, 'query'>,
+  step: MergedStep,
+  at: readonly number[],
+  model: string,
+): Promise<MeasuredPeriod[]> {
+  return await db.query(
+    `SELECT ${micros('at')} AS at, model, version, role, coverage FROM lockstep.merged_rollups
+     WHERE step = '${step}' AND at = ANY (SELECT ${moment('each')} FROM unnest($1::float8[]) AS each) AND model IN ($2, '') AND coverage IS NOT NULL`,
+    [at, model],
+  )
+}
+
+/** The key is that of the processes, or of backfilled rows. */
+export interface MeasuredPeriod extends RollupKey {
+  /** Epoch microseconds. */
+  readonly at: number
+  readonly coverage: Coverage
 }
 
 export async function writeMerged(

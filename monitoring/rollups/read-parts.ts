@@ -1,9 +1,10 @@
 import type { Database } from '../../runtime/database.ts'
-import type { Coverage, Gap } from './coverage.ts'
+import type { Gap } from './coverage.ts'
 import { coverageOf, minuteMicros } from './coverage.ts'
-import type { MergedStep, PeriodRows, StoredRollup } from './merged-rollups.ts'
-import { readMerged, readPeriods, stepMicros } from './merged-rollups.ts'
+import type { MeasuredPeriod, MergedStep, PeriodRows, StoredRollup } from './merged-rollups.ts'
+import { readMerged, readMergedCoverage, readPeriods, stepMicros } from './merged-rollups.ts'
 import { readMinutes, readWritten } from './minute-rollups.ts'
+import { noModel } from './rollup-writer.ts'
 
 export interface RollupWindow {
   readonly model: string
@@ -19,7 +20,7 @@ export interface WindowParts {
   /** In batches. Rows of the process' key have the model ''. */
   readonly rows: AsyncIterable<readonly StoredRollup[]>
   /** By period: how it was measured. */
-  readonly coverage: readonly { readonly at: number; readonly coverage: Coverage }[]
+  readonly coverage: readonly MeasuredPeriod[]
   readonly from: number
   readonly to: number
 }
@@ -46,7 +47,7 @@ export async function readParts(
   const periods = planPeriods(first, end, hours, days, coarsest)
   return {
     rows: readPeriodRows(db, periods, model, !trafficOnly),
-    coverage: await readCoverage(db, periods, coarsest),
+    coverage: await readCoverage(db, periods, model, coarsest),
     from: periods[0]?.from ?? first,
     to: periods.at(-1)?.to ?? end,
   }
@@ -131,14 +132,13 @@ function inBatches(periods: readonly Period[], atOnce: number): readonly Batch[]
 async function readCoverage(
   db: Pick<Database, 'query'>,
   periods: readonly Period[],
+  model: string,
   coarsest: MergedStep | 'minute',
 ): Promise<WindowParts['coverage']> {
-  const parts: { readonly at: number; readonly coverage: Coverage }[] = []
+  const parts: MeasuredPeriod[] = []
   for (const batch of inBatches(periods, periodsAtOnce)) {
     if (batch.step === 'minute') for (const part of await minuteCoverage(db, batch.from, batch.to, stepMicros[coarsest])) parts.push(part)
-    else
-      for (const { at, coverage } of await readMerged(db, batch.step, batch.starts, '', false))
-        if (coverage !== null) parts.push({ at, coverage })
+    else for (const part of await readMergedCoverage(db, batch.step, batch.starts, model)) parts.push(part)
   }
   return parts
 }
@@ -158,7 +158,7 @@ async function minuteCoverage(db: Pick<Database, 'query'>, from: number, to: num
   }
   return [...new Set([...measured.keys(), ...missing.keys()])]
     .toSorted((a, b) => a - b)
-    .map((at) => ({ at, coverage: { minutes: measured.get(at) ?? 0, missing: missing.get(at) ?? [] } }))
+    .map((at) => ({ ...noModel, at, coverage: { minutes: measured.get(at) ?? 0, missing: missing.get(at) ?? [] } }))
 }
 
 /** Which minutes were written in a window and around it, and up to when that is known. */

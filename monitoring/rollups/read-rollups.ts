@@ -1,13 +1,15 @@
 import type { Database } from '../../runtime/database.ts'
 import type { Role } from '../role.ts'
 import { clientRoles } from '../role.ts'
+import type { Coverage } from './coverage.ts'
 import { joinCoverage } from './coverage.ts'
-import type { StoredRollup } from './merged-rollups.ts'
+import type { MeasuredPeriod, StoredRollup } from './merged-rollups.ts'
 import { RollupMerger, stepMicros } from './merged-rollups.ts'
 import type { ModelRollup } from './model-rollup.ts'
 import { modelRollup } from './model-rollup.ts'
 import type { RollupWindow, WindowParts } from './read-parts.ts'
 import { readParts } from './read-parts.ts'
+import type { RollupKey } from './rollup-writer.ts'
 
 export type RollupStep = keyof typeof stepMicros
 
@@ -70,9 +72,9 @@ export async function readGroups(
       }
     }
   }
-  const coverage = joinCoverage(parts.coverage.map((part) => part.coverage))
   return Array.from(groups, ([id, { traffic, columns }]): RollupGroup => {
     const key = first.get(id)
+    const coverage = coverageOf(parts.coverage, (own) => isAsked(query, own, by.includes('role')) && groupOf(own, by) === id)
     return {
       version: by.includes('version') ? (key?.version ?? null) : null,
       role: by.includes('role') ? (key?.role ?? null) : null,
@@ -88,7 +90,7 @@ export async function rollupSeries(db: Pick<Database, 'query'>, { step, by, ...q
   const parts = await readParts(db, { ...query, from: periodOf(query.from), to: -periodOf(-query.to) }, step)
   const periods = new Map<number, { readonly groups: Map<string, RollupMerger>; readonly ofProcess: RollupMerger }>()
   const lines = new Set<string>(by === undefined ? [''] : [])
-  const lineOf = (row: StoredRollup) => (by === undefined ? '' : String(row[by]))
+  const lineOf = (row: RollupKey) => (by === undefined ? '' : String(row[by]))
   for await (const rows of parts.rows) {
     for (const row of rows) {
       const at = periodOf(row.at)
@@ -104,9 +106,10 @@ export async function rollupSeries(db: Pick<Database, 'query'>, { step, by, ...q
   const coverages = Map.groupBy(parts.coverage, ({ at }) => periodOf(at))
   const points: SeriesPoint[] = []
   for (let at = periodOf(parts.from); at < parts.to; at += size) {
-    const coverage = joinCoverage((coverages.get(at) ?? []).map((part) => part.coverage))
     const period = periods.get(at)
     for (const line of lines) {
+      const isOfLine = (own: RollupKey) => isAsked(query, own, by === 'role') && lineOf(own) === line
+      const coverage = coverageOf(coverages.get(at) ?? [], isOfLine)
       const { traffic, columns } = period?.groups.get(line) ?? new RollupMerger()
       const ofProcess = period?.ofProcess.traffic ?? new RollupMerger().traffic
       const rollup = coverage.minutes === 0 ? null : modelRollup({ from: at, to: at + size, coverage }, traffic, columns, ofProcess)
@@ -116,13 +119,24 @@ export async function rollupSeries(db: Pick<Database, 'query'>, { step, by, ...q
   return points
 }
 
+/** A period counts as measured if a server ran, or if it was backfilled. @param isOf whether a backfill's key is meant */
+function coverageOf(periods: readonly MeasuredPeriod[], isOf: (key: RollupKey) => boolean): Coverage {
+  const ofServers = periods.filter(({ model }) => model === '')
+  const minutes = new Map<number, number>()
+  for (const { at, coverage } of ofServers) minutes.set(at, (minutes.get(at) ?? 0) + coverage.minutes)
+  for (const { at, coverage, ...key } of periods)
+    if (key.model !== '' && isOf(key)) minutes.set(at, Math.max(minutes.get(at) ?? 0, coverage.minutes))
+  const { missing } = joinCoverage(ofServers.map(({ coverage }) => coverage))
+  return { minutes: [...minutes.values()].reduce((sum, each) => sum + each, 0), missing }
+}
+
 /** Shadows and backfills sent no answer, so they are not part of sums over roles. */
-function isAsked({ versions, roles }: RollupQuery, { version, role }: StoredRollup, isByRole: boolean): boolean {
+function isAsked({ versions, roles }: RollupQuery, { version, role }: RollupKey, isByRole: boolean): boolean {
   const isOf = (asked: readonly Role[]) => asked.some((each) => each === role)
   return (versions?.includes(version) ?? true) && (roles === undefined ? isByRole || isOf(clientRoles) : isOf(roles))
 }
 
-function groupOf(row: StoredRollup | null, by: readonly ('version' | 'role')[]): string {
+function groupOf(row: RollupKey | null, by: readonly ('version' | 'role')[]): string {
   return by.map((part) => String(row?.[part])).join('/')
 }
 

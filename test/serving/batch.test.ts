@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { checkParity } from '../../monitoring/parity/check-parity.ts'
-import { readGroups, readRollup } from '../../monitoring/rollups/read-rollups.ts'
+import { readGroups, readRollup, rollupSeries } from '../../monitoring/rollups/read-rollups.ts'
 import { loadCatalog } from '../../registry/catalog.ts'
 import { backfillPredictions } from '../../serving/predict/backfill-predictions.ts'
 import type { PredictBatchSummary, PredictedBatch } from '../../serving/predict/batch.ts'
@@ -139,6 +139,16 @@ describe('backfillPredictions', () => {
       expect(await readRollup(world.db, days)).toMatchObject({ requests: 0, rows: 0 })
       expect(await readGroups(world.db, days, ['role'])).toMatchObject([{ role: 'backfill', rollup: { requests: 144 } }])
     }
+    // the hours count as measured for these rows only, and not for what clients asked of this model or of others
+    const series = async (query: { model: string; roles?: readonly ['backfill'] }) => {
+      const points = await rollupSeries(world.db, { ...query, from: noon + 9.5 * day, to: noon + 10.5 * day, step: 'hour' })
+      return points.map(({ rollup }) => rollup?.requests ?? null)
+    }
+    const gaps = Array.from({ length: 24 }, () => null)
+    expect(await series({ model: 'delay' })).toEqual(gaps)
+    expect(await series({ model: 'echo' })).toEqual(gaps)
+    const ofRows = await series({ model: 'delay', roles: ['backfill'] })
+    expect([ofRows.slice(0, 13).reduce((sum: number, each) => sum + (each ?? 0), 0), ofRows.slice(13)]).toEqual([144, gaps.slice(13)])
   })
 
   it('logs the features that the history has, which parity checks leave out', async () => {
