@@ -1,6 +1,7 @@
 import { LockstepError } from '../kernel/errors.ts'
 import { createDuckDbEngine } from '../offline/duckdb/duckdb-engine.ts'
 import type { FileEngine } from '../offline/join-engine.ts'
+import type { Catalog } from '../registry/catalog.ts'
 import type { Option } from './command.ts'
 import type { Input } from './input.ts'
 
@@ -10,7 +11,7 @@ export const engineOptions: Readonly<Record<'engine' | 'source' | 'memory', Opti
   engine: {
     value: 'ENGINE',
     choices: engines,
-    help: '"postgres" (the default): read tables. "duckdb": read Parquet files on this machine, with --source for each source.',
+    help: '"postgres" (the default): read tables. "duckdb": read Parquet files on this machine: those that each source declares, or those of --source.',
   },
   source: { value: 'NAME=FILES', many: true, help: 'With an engine: the Parquet files of a source, such as landings=rows/*.parquet.' },
   memory: { value: 'SIZE', help: 'With an engine: how much memory it may use before it sorts on disk, such as 4GB.' },
@@ -49,8 +50,13 @@ export function engineOf(input: Input, without: readonly string[]): EngineChoice
   return { sources, memory }
 }
 
-export async function withFileEngine<T>({ sources, memory }: EngineChoice, fn: (engine: FileEngine) => Promise<T>): Promise<T> {
-  const engine = await createDuckDbEngine({ sources, memory })
+/** @param declared the files that sources declare, which are read unless `--source` names others */
+export async function withFileEngine<T>(
+  { sources, memory }: EngineChoice,
+  { files: declared }: Pick<Catalog, 'files'>,
+  fn: (engine: FileEngine) => Promise<T>,
+): Promise<T> {
+  const engine = await createDuckDbEngine({ sources, declared, memory })
   try {
     return await fn(engine)
   } finally {

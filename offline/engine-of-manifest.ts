@@ -1,7 +1,9 @@
 import { LockstepError } from '../kernel/errors.ts'
+import { parseTimestamp } from '../kernel/time.ts'
 import type { Database } from '../runtime/database.ts'
 import type { DatasetManifest } from './dataset-manifest.ts'
 import { createDuckDbEngine } from './duckdb/duckdb-engine.ts'
+import type { SourceFiles } from './duckdb/source-files.ts'
 import { requireUnchanged } from './duckdb/source-files.ts'
 import type { JoinEngine } from './join-engine.ts'
 import { postgresEngine } from './join-engine.ts'
@@ -25,8 +27,15 @@ export async function withEngineOf<T>(
       'Another engine wrote this training set, so Lockstep cannot read its rows again. Register the folder again for a new baseline.',
     )
   for (const source of engine.sources) await requireUnchanged(source, signal)
-  const sources = new Map(engine.sources.map(({ source, files }) => [source, files.map(({ path }) => path)]))
-  const opened = await createDuckDbEngine({ sources })
+  const [partly, wholly] = [
+    engine.sources.filter(({ from }) => from !== undefined),
+    engine.sources.filter(({ from }) => from === undefined),
+  ]
+  const pathsOf = ({ files }: SourceFiles): string[] => files.map(({ path }) => path)
+  const opened = await createDuckDbEngine({
+    sources: new Map(wholly.map((each) => [each.source, pathsOf(each)])),
+    declared: new Map(partly.map((each) => [each.source, { patterns: pathsOf(each), fromMicros: parseTimestamp(each.from as string) }])),
+  })
   try {
     return await fn(opened)
   } finally {

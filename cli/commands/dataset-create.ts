@@ -157,8 +157,10 @@ async function createHere(
     readonly engine: EngineChoice | null
   },
 ): Promise<DatasetManifest> {
-  const service = (await context.catalog()).service(name)
-  if (engine !== null) return await withFileEngine(engine, (opened) => createFile(context, service, { ...options, engine: opened }))
+  const catalog = await context.catalog()
+  const service = catalog.service(name)
+  if (engine !== null)
+    return await withFileEngine(engine, catalog, (opened) => createFile(context, service, { ...options, engine: opened }))
   return parts === null ? await createFile(context, service, options) : await createInParts(context, service, { ...options, parts, work })
 }
 

@@ -1,7 +1,10 @@
 import { LockstepError } from '../../kernel/errors.ts'
+import type { FilesSpec } from '../../kernel/files-spec.ts'
 import type { ServicePlan, ViewUse } from '../../kernel/service-plan.ts'
+import { formatTimestamp } from '../../kernel/time.ts'
 import type { Column, Value, ValueType } from '../../kernel/value-type.ts'
 import { servedTime } from '../../kernel/view-plan.ts'
+import type { SourceSpec } from '../../kernel/view-spec.ts'
 import type { FileEngine } from '../join-engine.ts'
 import type { JoinOptions } from '../join.ts'
 import { zip } from '../join.ts'
@@ -9,6 +12,7 @@ import { foldPartition } from '../partition/fold-partition.ts'
 import { partitionLayout } from '../partition/partition-layout.ts'
 import type { ResultBuckets } from '../result-buckets.ts'
 import { createResultBuckets } from '../result-buckets.ts'
+import { declaredColumns } from '../source-files/stored-files.ts'
 import { dropColumns } from '../source-stream.ts'
 import type { Spine } from '../spine/spine.ts'
 import { describeFiles, readColumn } from './duckdb-columns.ts'
@@ -18,11 +22,13 @@ import { openDuckDb } from './open-duckdb.ts'
 import type { PassSources, SourceTable } from './pass-sql.ts'
 import { droppedSql, passSql } from './pass-sql.ts'
 import type { SourceFiles } from './source-files.ts'
-import { findFiles, pinFiles, requireSameTimes, timesOf } from './source-files.ts'
+import { findDeclaredFiles, findFiles, pinFiles, requireSameTimes, timesOf } from './source-files.ts'
 
 export interface DuckDbEngineOptions extends DuckDbLimits {
   /** By name of the source: its Parquet files, as paths or patterns. */
   readonly sources: ReadonlyMap<string, readonly string[]>
+  /** By name of the source: the files that it declares, which are read if `sources` does not name it. */
+  readonly declared?: ReadonlyMap<string, Pick<FilesSpec, 'patterns' | 'fromMicros'>>
 }
 
 /**
@@ -30,40 +36,39 @@ export interface DuckDbEngineOptions extends DuckDbLimits {
  *
  * @throws LockstepError `UNSUPPORTED` where DuckDB is not installed
  */
-export async function createDuckDbEngine({ sources, ...limits }: DuckDbEngineOptions): Promise<FileEngine> {
+export async function createDuckDbEngine({ sources, declared, ...limits }: DuckDbEngineOptions): Promise<FileEngine> {
   const db = await openDuckDb(limits)
   const tables = new Map<string, SourceTable>()
   const times = new Map<string, readonly number[]>()
 
-  async function tableOf(source: string): Promise<SourceTable> {
-    const known = tables.get(source)
+  async function tableOf(source: SourceSpec): Promise<SourceTable> {
+    const { name } = source
+    const known = tables.get(name)
     if (known !== undefined) return known
-    const patterns = sources.get(source)
-    if (patterns === undefined) {
-      throw new LockstepError('SOURCE_MISSING', `The source "${source}" has no files. Name them: --source ${source}=FILES.parquet.`, {
-        details: { source },
-      })
-    }
-    const paths: string[] = []
-    for (const pattern of patterns) paths.push(...(await findFiles(source, pattern)))
-    times.set(source, await timesOf(paths))
-    const table = { paths, types: await describeFiles(db, paths) }
-    tables.set(source, table)
+    const named = sources.get(name)
+    const files = named === undefined ? declared?.get(name) : undefined
+    const paths = named === undefined ? await declaredPaths(name, files) : []
+    for (const pattern of named ?? []) paths.push(...(await findFiles(name, pattern)))
+    times.set(name, await timesOf(paths))
+    const table = { paths, types: await describeFiles(db, paths), fromMicros: files?.fromMicros ?? null }
+    if (files !== undefined) refuseFolderColumns(source, table)
+    tables.set(name, table)
     return table
   }
 
   async function tablesOf(service: ServicePlan): Promise<PassSources> {
-    const names = new Set(service.uses.map(({ plan }) => plan.spec.source.name))
+    const read = new Map(service.uses.map(({ plan: { spec } }) => [spec.source.name, spec.source]))
+    const names = [...read.keys()]
     for (const name of sources.keys()) {
-      if (names.has(name)) continue
+      if (read.has(name)) continue
       throw new LockstepError(
         'USAGE',
-        `The service "${service.id}" does not read a source "${name}"; it reads ${[...names].map((each) => `"${each}"`).join(', ')}.`,
+        `The service "${service.id}" does not read a source "${name}"; it reads ${names.map((each) => `"${each}"`).join(', ')}.`,
         { details: { source: name } },
       )
     }
     const found = new Map<string, SourceTable>()
-    for (const name of names) found.set(name, await tableOf(name))
+    for (const [name, source] of read) found.set(name, await tableOf(source))
     return found
   }
 
@@ -97,14 +102,33 @@ export async function createDuckDbEngine({ sources, ...limits }: DuckDbEngineOpt
     settledNow: () => Promise.resolve(0),
     async pinned(signal) {
       const pins: SourceFiles[] = []
-      for (const [source, { paths }] of tables) {
-        pins.push(await pinFiles(source, paths, signal))
+      for (const [source, { paths, fromMicros }] of tables) {
+        const pinned = await pinFiles(source, paths, signal)
+        pins.push(fromMicros === null ? pinned : { ...pinned, from: formatTimestamp(fromMicros) })
         await requireSameTimes(source, paths, times.get(source) ?? [])
       }
       return pins
     },
     close: () => db.close(),
   }
+}
+
+async function declaredPaths(source: string, files: Pick<FilesSpec, 'patterns'> | undefined): Promise<string[]> {
+  if (files !== undefined) return await findDeclaredFiles(source, files)
+  throw new LockstepError('SOURCE_MISSING', `The source "${source}" has no files. Name them: --source ${source}=FILES.parquet.`, {
+    details: { source },
+  })
+}
+
+/** A sync takes columns from folders such as `day=2026-03-01`, and this engine does not. */
+function refuseFolderColumns(source: SourceSpec, { paths, types }: SourceTable): void {
+  const column = declaredColumns(source).find((name) => !types.has(name) && paths.some((path) => path.includes(`/${name}=`)))
+  if (column === undefined) return
+  throw new LockstepError(
+    'UNSUPPORTED',
+    `The column "${column}" of the source "${source.name}" is in the folders of its files, which the engine "duckdb" does not read. Leave out "--engine duckdb", or write the column into the files.`,
+    { details: { source: source.name, column } },
+  )
 }
 
 async function answerAll(
@@ -150,7 +174,7 @@ async function countDropped(db: DuckDb, service: ServicePlan, sources: PassSourc
   const dropped: Record<string, number> = {}
   for (const plan of plans) {
     const { name } = plan.spec.source
-    const [[count] = []] = await db.rows(droppedSql(sources.get(name) as SourceTable, keysOf(plan)))
+    const [[count] = []] = await db.rows(droppedSql(plan.spec.source, sources.get(name) as SourceTable, keysOf(plan)))
     dropped[name] = (dropped[name] ?? 0) + Number(count)
   }
   return dropped

@@ -1,5 +1,6 @@
 import type { Column, ColumnType } from '../../kernel/value-type.ts'
 import type { TimeRule } from '../../kernel/view-plan.ts'
+import type { SourceSpec } from '../../kernel/view-spec.ts'
 import { sqlIdentifier } from '../../runtime/sql.ts'
 import type { PassLayout, StreamLayout } from '../partition/partition-layout.ts'
 import { whole } from '../partition/partition-layout.ts'
@@ -12,6 +13,8 @@ import { spineSql } from './duckdb-spine.ts'
 export interface SourceTable {
   readonly paths: readonly string[]
   readonly types: DuckDbTypes
+  /** Rows with an earlier event time are left out, epoch microseconds; null: none are. */
+  readonly fromMicros: number | null
 }
 
 /** By name of the source. */
@@ -61,11 +64,12 @@ function streamSql(
   { pass, input }: PassLayout,
   stream: StreamLayout,
   n: number,
-  { paths, types }: SourceTable,
+  table: SourceTable,
   sourceColumns: readonly number[],
   rule: TimeRule,
 ): string {
   const { source, key, columns, from } = stream
+  const { paths, types } = table
   const what = `The files of the source "${source.name}"`
   const time = (name: string): string => columnSql(types, name, { kind: 'timestamp' }, what)
   const event = time(source.eventTime)
@@ -90,17 +94,23 @@ function streamSql(
     ...(Number.isFinite(horizon) ? [`(r."e" >= q."first" - ${horizon} OR r."e" IS NULL)`] : []),
   ]
   // rows that were pushed to the online store alone are no history
-  const offline = types.get('_online_only') === 'BOOLEAN' ? ' WHERE NOT coalesce(s."_online_only", false)' : ''
+  const offline = types.get('_online_only') === 'BOOLEAN' ? 'NOT coalesce(s."_online_only", false)' : 'true'
   return (
     `SELECT ${[...key.map((_, i) => `r."k${i}"`), 'coalesce(r."t", 0)', '0', `${n}`, unread(whole), ...['e', 'known', 'row'].map((name) => `coalesce(r."${name}", ${noNumber})`), ...outer].join(', ')} ` +
-    `FROM (SELECT ${inner.join(', ')} FROM ${parquetSql(paths)} s${offline}) r JOIN "bounds" q ON ${joined.join(' AND ')}`
+    `FROM (SELECT ${inner.join(', ')} FROM ${parquetSql(paths)} s WHERE ${offline} AND ${sinceFrom(source, table)}) r JOIN "bounds" q ON ${joined.join(' AND ')}`
   )
 }
 
 /** Counts the rows of a source that lack a part of any of these keys. */
-export function droppedSql({ paths }: SourceTable, keys: readonly Column[]): string {
+export function droppedSql(source: SourceSpec, table: SourceTable, keys: readonly Column[]): string {
   const lacking = keys.map(({ name }) => `s.${sqlIdentifier(name)} IS NULL`).join(' OR ') || 'false'
-  return `SELECT CAST(count(*) AS DOUBLE) FROM ${parquetSql(paths)} s WHERE ${lacking}`
+  return `SELECT CAST(count(*) AS DOUBLE) FROM ${parquetSql(table.paths)} s WHERE (${lacking}) AND ${sinceFrom(source, table)}`
+}
+
+/** A row without a time is an error, so it stays. */
+function sinceFrom({ name, eventTime }: SourceSpec, { types, fromMicros }: SourceTable): string {
+  if (fromMicros === null) return 'true'
+  return `coalesce(${columnSql(types, eventTime, { kind: 'timestamp' }, `The files of the source "${name}"`)} >= ${fromMicros}, true)`
 }
 
 function tableOf(sources: PassSources, { source }: StreamLayout): SourceTable {

@@ -1,12 +1,16 @@
 import { glob, stat } from 'node:fs/promises'
 import { resolve } from 'node:path'
 import { LockstepError } from '../../kernel/errors.ts'
+import type { FilesSpec } from '../../kernel/files-spec.ts'
 import { isObjectUrl } from '../../runtime/storage/object-store.ts'
 import { hashFile } from '../files/hash-file.ts'
+import { listFiles } from '../source-files/list-files.ts'
 
 /** The files of a source, as they were when its rows were read. A manifest keeps them. */
 export interface SourceFiles {
   readonly source: string
+  /** RFC 3339: rows with an earlier event time were left out. Without it, all rows were read. */
+  readonly from?: string
   /** In the order of their paths. */
   readonly files: readonly PinnedFile[]
 }
@@ -23,13 +27,7 @@ export interface PinnedFile {
  * @throws LockstepError `FILE_UNREADABLE` where there is none; `UNSUPPORTED` for object storage
  */
 export async function findFiles(source: string, pattern: string): Promise<string[]> {
-  if (isObjectUrl(pattern)) {
-    throw new LockstepError(
-      'UNSUPPORTED',
-      `The files "${pattern}" of the source "${source}" are in object storage, which this engine does not read. Copy them to a disk.`,
-      { details: { source, pattern } },
-    )
-  }
+  requireDisk(source, pattern)
   const found: string[] = []
   for await (const path of glob(resolve(pattern))) found.push(path)
   found.sort()
@@ -37,6 +35,25 @@ export async function findFiles(source: string, pattern: string): Promise<string
   throw new LockstepError('FILE_UNREADABLE', `There are no files "${pattern}" for the source "${source}". Check the name.`, {
     details: { source, pattern },
   })
+}
+
+/**
+ * The files that a source declares with `parquetFiles()`, as a sync lists them.
+ *
+ * @throws LockstepError `FILE_UNREADABLE` where there is none; `UNSUPPORTED` for object storage
+ */
+export async function findDeclaredFiles(source: string, { patterns }: Pick<FilesSpec, 'patterns'>): Promise<string[]> {
+  for (const pattern of patterns) requireDisk(source, pattern)
+  return (await listFiles(source, patterns)).map(({ path }) => path)
+}
+
+function requireDisk(source: string, pattern: string): void {
+  if (!isObjectUrl(pattern)) return
+  throw new LockstepError(
+    'UNSUPPORTED',
+    `The files "${pattern}" of the source "${source}" are in object storage, which this engine does not read. Copy them to a disk, and name them: --source ${source}=FILES.parquet.`,
+    { details: { source, pattern } },
+  )
 }
 
 /** @throws LockstepError `FILE_UNREADABLE` */
