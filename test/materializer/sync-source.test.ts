@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, readdir, rename, rm, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readFile, readdir, rename, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
@@ -9,7 +9,11 @@ import type { Value } from '../../kernel/value-type.ts'
 import { materializeView } from '../../materializer/materialize.ts'
 import type { SourceSyncResult, SourceSyncSpec, SyncTools } from '../../materializer/sync-source.ts'
 import { beginSourceSync, sourceSyncs } from '../../materializer/sync-source.ts'
+import type { DatasetManifest } from '../../offline/dataset-manifest.ts'
 import { createDataset } from '../../offline/dataset.ts'
+import { beginExport } from '../../offline/distributed-export/begin-export.ts'
+import { exportsInParts } from '../../offline/distributed-export/export-in-parts.ts'
+import { createDuckDbEngine } from '../../offline/duckdb/duckdb-engine.ts'
 import { createDatasetWriter } from '../../offline/files/dataset-writer.ts'
 import { ingestFile } from '../../offline/ingest.ts'
 import { readStoredFiles } from '../../offline/source-files/stored-files.ts'
@@ -19,7 +23,10 @@ import { loadCatalog } from '../../registry/catalog.ts'
 import { loadDefinitions } from '../../registry/load-definitions.ts'
 import { awaitJob, jobFailure } from '../../runtime/jobs/await-job.ts'
 import type { Job } from '../../runtime/jobs/read-jobs.ts'
+import { readJobs } from '../../runtime/jobs/read-jobs.ts'
+import { workOnJobs } from '../../runtime/jobs/work-on-jobs.ts'
 import { storeOf } from '../../runtime/storage/open-store.ts'
+import { parquetOfQuery } from '../offline/duckdb/parquet-of-query.ts'
 import { openEmbedded } from '../opened-database.ts'
 import { definitionFiles } from '../registry/definition-files.ts'
 import type { OwnS3 } from '../services/buckets.ts'
@@ -144,11 +151,26 @@ describe('a source of Parquet files on a disk', { timeout: 120_000 }, () => {
     expect(pins.map(({ path, rows }) => [path, rows])).toEqual([0, 1, 2].map((number) => [pathOf(number), 50]))
     expect(ofLake.source.files).toEqual([{ source: 'lake', files: pins }])
 
+    // DuckDB reads the same files, and needs no table
+    await parquetOfQuery(tools.db, spine, join(folder, 'spine.parquet'))
+    const duckDb = await createDuckDbEngine({ sources: new Map(), declared: catalog.files, threads: 1, memory: '200MB' })
+    const set = { spine: { file: join(folder, 'spine.parquet') }, out: join(folder, 'duckdb.parquet'), engine: duckDb }
+    const ofDuckDb = await createDataset(tools.db, catalog.service('lake_features'), set).finally(() => duckDb.close())
+    expect(ofDuckDb.file.sha256).toBe(ofTable.file.sha256)
+
+    const parts = { spine: { sql: spine }, out: join(folder, 'parts'), parts: { count: 2 } }
+    const { id } = await beginExport({ jobs: tools.db, worker: 'test' }, catalog.service('lake_features'), parts)
+
     // a file that arrives later belongs to neither the set nor its manifest
     await write(pathOf(3), rowsOf(3))
     await ingestFile(tools.db, catalog.source('table'), pathOf(3))
     expect(await synced('lake')).toMatchObject({ files: 1, rows: 50, present: 3 })
     expect(await verifyDataset(tools.db, ofLake, catalog.service, {})).toMatchObject({ equal: true })
+    const find = (service: string) => Promise.resolve(catalog.service(service))
+    const work = { kinds: [exportsInParts({ db: tools.db, find })], worker: 'w', idleMs: 20 }
+    expect(await awaitJob(tools.db, id, { signal: AbortSignal.timeout(100_000), work })).toMatchObject({ state: 'done' })
+    const inParts = JSON.parse(await readFile(join(parts.out, 'manifest.json'), 'utf8')) as DatasetManifest
+    expect([inParts.otherFiles.length, inParts.source.files]).toEqual([1, ofLake.source.files])
     for (const view of ['of_table', 'of_lake']) await materializeView(tools.db, tools.store, catalog.view(view), { moment })
     expect(await statesOf('of_lake')).toEqual(await statesOf('of_table'))
 
@@ -296,6 +318,46 @@ describe('a source of Parquet files in object storage', { timeout: 120_000 }, ()
     await expect(synced('late')).rejects.toThrow('of its rows were left out by the previous "from"')
     await synced('late', 'changed')
     expect(await countOf('late')).toBe(at.filter((micros) => micros >= start + day * 1.5).length)
+  })
+
+  it('says that the credentials are wrong, and loads complete files or none', async () => {
+    // the S3 takes any credentials until it has had so many requests
+    const checkAfter = async (requests: string) =>
+      expect((await fetch(`${s3.settings.AWS_ENDPOINT_URL_S3}/moto-api/reset-auth`, { method: 'POST', body: requests })).status).toBe(200)
+    const { card, at, amount } = rowsOf(2, 4)
+    const urls = [3, 4, 5].map((number) => `s3://lake/days/day=2001-05-0${number}/country=DE/a.parquet`)
+    for (const url of urls) await write(url, { card, at, amount })
+    const before = await countOf('days')
+    try {
+      for (const [requests, files] of [
+        [0, 0],
+        [2, 1],
+      ] as const) {
+        await checkAfter(String(requests))
+        await expect(synced('days')).rejects.toMatchObject({
+          code: 'STORAGE_DENIED',
+          message: expect.stringMatching(/"s3:\/\/lake\/days\/.* could not be .*Check the credentials/),
+        })
+        const loaded = (await readStoredFiles(tools.db, 'days')).filter(({ path }) => urls.includes(path))
+        expect(loaded.map(({ path, rows }) => [path, rows])).toEqual(urls.slice(0, files).map((url) => [url, 4]))
+        expect(await countOf('days')).toBe(before + 4 * files)
+      }
+    } finally {
+      await checkAfter('inf')
+    }
+    expect(await synced('days')).toMatchObject({ files: 2, rows: 8, present: 3 })
+  })
+
+  it('is looked for new files at the instants of its schedule', async () => {
+    await write('s3://lake/late/scheduled', { card: ['s'], at: [start + 4 * day], amount: [1] })
+    await applyChanges(tools.db, await definitions((text) => text.replace('00.000001Z', `00.000001Z', schedule: '0 * * * *`)))
+    const stop = new AbortController()
+    const working = workOnJobs(tools.db, { kinds: [sourceSyncs(tools)], worker: 'w', idleMs: 20, signal: stop.signal, clock: () => moment })
+    await expect.poll(() => countOf('late', `card = 's'`), { timeout: 60_000 }).toBe(1)
+    stop.abort()
+    await working
+    const [job] = await readJobs(tools.db, { kind: sourceSyncs(tools).name, subject: 'late', limit: 1 })
+    expect(job).toMatchObject({ spec: { source: 'late', replace: 'none', actor: null }, moment: moment - (moment % 3_600_000_000) })
   })
 
   it('refuses a file that changes between the listing and the read', async () => {

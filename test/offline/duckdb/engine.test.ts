@@ -51,10 +51,12 @@ async function create(
     readonly spine?: string
     readonly sql?: string
     readonly sample?: { fraction: number; seed: number }
+    readonly declared?: Readonly<Record<string, { readonly patterns: readonly string[]; readonly fromMicros: number | null }>>
   } = {},
 ): Promise<DatasetManifest> {
   const paths = Object.entries(sources).map(([name, files]) => [name, files.map(inFolder)] as const)
-  const engine = await createDuckDbEngine({ sources: new Map(paths), threads: 1, memory: '200MB' })
+  const declared = new Map(Object.entries(options.declared ?? {}))
+  const engine = await createDuckDbEngine({ sources: new Map(paths), declared, threads: 1, memory: '200MB' })
   try {
     const input = options.sql === undefined ? { file: inFolder(options.spine ?? 'spine.parquet') } : { sql: options.sql }
     const { sample, service = flight } = options
@@ -106,6 +108,35 @@ describe('a training set of files', () => {
     const odd = await create('odd.parquet', { ...all, departures: ['carrier=BB/departures?1*.parquet'] })
     expect(odd.engine?.sources[1]?.files.map(({ path }) => path)).toEqual([inFolder('carrier=BB/departures[1].parquet')])
     expect(odd.file.sha256).toBe(plain.file.sha256)
+  })
+
+  it('reads the files that a source declares, from its first time on', async () => {
+    const { db } = opened()
+    const from = '2026-01-01T05:10:00Z'
+    await parquetOfQuery(db, `select * from (${landings.replace('1, 60', '1, 90')}) l where date >= '${from}'`, inFolder('newer.parquet'))
+    const newer = await create('newer-set.parquet', { ...all, landings: ['newer.parquet'] })
+    const { departures: _, ...others } = all
+    const rest = { patterns: [inFolder('departures.parquet')], fromMicros: null }
+    const some = { patterns: [inFolder('landings-{1,2}.parquet')], fromMicros: Date.parse(from) * 1000 }
+    const declared = { departures: rest, landings: some }
+    const set = await create('declared.parquet', {}, { declared })
+    expect(set.file).toMatchObject({ rows: newer.file.rows, sha256: newer.file.sha256 })
+    expect(set.source).toEqual(newer.source)
+    expect(set.engine?.sources.map(({ source, from: first, files }) => [source, first, files.length])).toEqual([
+      ['landings', '2026-01-01T05:10:00Z', 2],
+      ['departures', undefined, 1],
+    ])
+    expect(await verifyDataset(db, set, () => flight, {})).toMatchObject({ equal: true })
+    // files that are named replace those that are declared
+    const named = await create('named.parquet', others, { declared })
+    expect(named.file.sha256).not.toBe(set.file.sha256)
+
+    await mkdir(inFolder('seats=3'))
+    await parquetOfQuery(db, `select date, carrier, fleet from (${departures}) d`, inFolder('seats=3/a.parquet'))
+    const inFolders = { ...declared, departures: { patterns: [inFolder('seats=*/*.parquet')], fromMicros: null } }
+    expect(await refused({}, { declared: inFolders })).toEqual(says('UNSUPPORTED', '"seats" of the source "departures" is in the folders'))
+    const remote = { ...declared, departures: { patterns: ['s3://lake/*.parquet'], fromMicros: null } }
+    expect(await refused({}, { declared: remote })).toEqual(says('UNSUPPORTED', 's3://lake', '--source departures='))
   })
 
   it('can be registered from a folder that another engine has written', async () => {
