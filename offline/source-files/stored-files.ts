@@ -25,25 +25,35 @@ export interface StoredFile {
   readonly load: string
 }
 
-/** In the order of their paths. */
-export async function readStoredFiles({ kysely }: Pick<Database, 'kysely'>, source: string): Promise<StoredFile[]> {
-  const found = await kysely.selectFrom('lockstep.source_files').selectAll().where('source', '=', source).execute()
-  return found
-    .map((row) => ({
-      path: row.path,
-      etag: row.etag,
-      bytes: Number(row.bytes),
-      rows: Number(row.rows),
-      olderRows: Number(row.older_rows),
-      bytesRead: Number(row.bytes_read),
-      columns: row.columns,
-      from: row.from_time,
-      minEvent: row.min_event,
-      maxEvent: row.max_event,
-      syncedAt: row.synced_at,
-      load: row.load,
-    }))
-    .sort((a, b) => Buffer.compare(Buffer.from(a.path), Buffer.from(b.path)))
+/** @param newest how many of the files that were loaded last, newest first. Default: all, in the order of their paths */
+export async function readStoredFiles({ kysely }: Pick<Database, 'kysely'>, source: string, newest?: number): Promise<StoredFile[]> {
+  const ofSource = kysely.selectFrom('lockstep.source_files').selectAll().where('source', '=', source)
+  const found = await (newest === undefined ? ofSource : ofSource.orderBy('synced_at', 'desc').orderBy('path').limit(newest)).execute()
+  const files = found.map((row) => ({
+    path: row.path,
+    etag: row.etag,
+    bytes: Number(row.bytes),
+    rows: Number(row.rows),
+    olderRows: Number(row.older_rows),
+    bytesRead: Number(row.bytes_read),
+    columns: row.columns,
+    from: row.from_time,
+    minEvent: row.min_event,
+    maxEvent: row.max_event,
+    syncedAt: row.synced_at,
+    load: row.load,
+  }))
+  return newest === undefined ? files.sort((a, b) => Buffer.compare(Buffer.from(a.path), Buffer.from(b.path))) : files
+}
+
+/** How many files were loaded, and the sums of their rows and bytes. */
+export async function countStoredFiles({ kysely }: Pick<Database, 'kysely'>, source: string) {
+  const sums = await kysely
+    .selectFrom('lockstep.source_files')
+    .where('source', '=', source)
+    .select(({ fn }) => [fn.countAll().as('total'), fn.sum('rows').as('rows'), fn.sum('bytes').as('bytes')])
+    .executeTakeFirst()
+  return { total: Number(sums?.total ?? 0), rows: Number(sums?.rows ?? 0), bytes: Number(sums?.bytes ?? 0) }
 }
 
 /** As JSON for commands and answers; times in RFC 3339. */

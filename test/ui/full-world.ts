@@ -13,10 +13,13 @@ export const hostile = `<img src=x onerror=alert(1)>"'</script><script>alert(2)<
 
 const described = <Declared extends { readonly operational: object }>(declared: readonly Declared[]) =>
   declared.map((each) => ({ ...each, operational: { ...each.operational, description: hostile, owner: hostile, tags: [hostile] } }))
+const files = { patterns: [`s3://lake/${hostile}`], fromMicros: null, schedule: '0 * * * *' }
 const hostileSet = {
   ...servingSet,
   views: described(servingSet.views),
-  sources: described(servingSet.sources),
+  sources: described(servingSet.sources).map((each) =>
+    each.spec.name === 'balances' ? { ...each, operational: { ...each.operational, files } } : each,
+  ),
   services: described(servingSet.services),
   models: described(servingSet.models),
 }
@@ -46,6 +49,11 @@ export async function createFullWorld(): Promise<World> {
       ('ATL', '2001-07-01T09:30:00Z', 7), ('ATL', '2001-07-01T10:00:00Z', 5), ('ATL', '2001-07-01T11:30:00Z', 25),
       ('ATL', '2001-07-01T11:45:00Z', 40), ('ATL', '2001-07-01T12:30:00Z', 99),
       ('${hostile.replaceAll("'", "''")}', '2001-07-01T11:00:00Z', 1)`)
+  await full.db.query(
+    `insert into lockstep.source_files (source, path, etag, bytes, rows, columns) select 'balances', path, $2, 2500000, 1200, columns
+     from (values ($1, '{}'::text[]), ('s3://lake/day=2001-07-01/part-0.parquet', '{account,at,balance,seen}')) f (path, columns)`,
+    [files.patterns[0], hostile],
+  )
   for (const view of ['airport_required', 'airport_delays']) await full.materialize(view)
   await full.push('delay', 'logistic')
   await full.push('delay', 'logistic', 'second')

@@ -83,7 +83,7 @@ const paths = () => [
   'jobs',
   'catalog',
   'lineage?focus=airport_delays@1',
-  'sources/landings',
+  'sources/balances',
   'views/airport_delays@1',
   'features/airport_delays@1.lastDelay',
   'services/flight@1',

@@ -1,6 +1,6 @@
 import { Link, useParams } from '@tanstack/react-router'
 import type { ReactElement, ReactNode } from 'react'
-import type { DefinitionData } from '../../serving/dashboard/contract/definition.ts'
+import type { DefinitionData, SourceData } from '../../serving/dashboard/contract/definition.ts'
 import { useRead } from '../api/use-read.ts'
 import { DataTable } from '../parts/data-table.tsx'
 import { Facts } from '../parts/facts.tsx'
@@ -9,31 +9,35 @@ import { Panel } from '../parts/panel.tsx'
 import { Loaded } from '../parts/states.tsx'
 import { ThingLink } from '../parts/thing-link.tsx'
 import { ExplainLink } from '../parts/explain-link.tsx'
+import { SourceFiles } from './source-files.tsx'
 import { keepMoment } from '../shell/navigation.tsx'
 
-/** A source or a service. */
-function DefinitionPage({ of }: { readonly of: 'sources' | 'services' }): ReactElement {
+export function SourcePage(): ReactElement {
   const { id = '' } = useParams({ strict: false })
-  const definition = useRead<DefinitionData>(`${of}/${encodeURIComponent(id)}`)
-  const data = definition.data?.data
+  const source = useRead<SourceData>(`sources/${encodeURIComponent(id)}`)
+  const data = source.data?.data
   return (
-    <Page
-      title={data?.id ?? id}
-      kind={of === 'sources' ? 'Source' : 'Feature service'}
-      says={data?.description}
-      actions={<LineageLink id={id} />}
-    >
-      <Loaded of={definition}>{(loaded) => <DefinitionParts data={loaded} />}</Loaded>
+    <Page title={data?.id ?? id} kind="Source" says={data?.description} actions={<LineageLink id={id} />}>
+      <Loaded of={source}>
+        {(loaded) => (
+          <DefinitionParts data={loaded}>
+            {loaded.files !== null && <SourceFiles source={loaded.id} files={loaded.files} />}
+          </DefinitionParts>
+        )}
+      </Loaded>
     </Page>
   )
 }
 
-export function SourcePage(): ReactElement {
-  return <DefinitionPage of="sources" />
-}
-
 export function ServicePage(): ReactElement {
-  return <DefinitionPage of="services" />
+  const { id = '' } = useParams({ strict: false })
+  const service = useRead<DefinitionData>(`services/${encodeURIComponent(id)}`)
+  const data = service.data?.data
+  return (
+    <Page title={data?.id ?? id} kind="Feature service" says={data?.description} actions={<LineageLink id={id} />}>
+      <Loaded of={service}>{(loaded) => <DefinitionParts data={loaded} />}</Loaded>
+    </Page>
+  )
 }
 
 export function LineageLink({ id }: { readonly id: string }): ReactElement {

@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import { link } from './answer.ts'
 
-/** `GET /ui/api/sources/:id`, `services/:id`, and what every page of a definition begins with. */
+/** `GET /ui/api/services/:id`, and what every page of a definition begins with. */
 export const definition = z.object({
   kind: z.string(),
   id: z.string().describe('`airport_delays@2`'),
@@ -17,3 +17,39 @@ export const definition = z.object({
   example: z.string().nullable().describe('An entity, as JSON, to read and explain'),
 })
 export type DefinitionData = z.output<typeof definition>
+
+/** `GET /ui/api/sources/:id`. */
+export const source = definition.extend({
+  files: z
+    .object({
+      patterns: z.array(z.string()).describe('Which files feed it'),
+      schedule: z.string().nullable().describe('When workers look for new files, five fields of cron; null: they do not'),
+      total: z.int().describe('The number of loaded files'),
+      rows: z.int().describe('Their rows'),
+      bytes: z.int().describe('Their size'),
+      newest: z
+        .array(
+          z.object({
+            path: z.string(),
+            rows: z.int(),
+            bytes: z.int(),
+            etag: z.string(),
+            syncedAt: z.string().describe('When it was loaded, RFC 3339'),
+            stale: z.string().nullable().describe('Why its rows are not what the source declares now; null: they are'),
+          }),
+        )
+        .describe('The files that were loaded last, at most 200'),
+      lastSync: z
+        .object({
+          job: z.int(),
+          state: z.string(),
+          at: z.string().describe('When it ended, or began if it runs, RFC 3339'),
+          error: z.string().nullable(),
+        })
+        .nullable()
+        .describe('null: there was none lately'),
+    })
+    .nullable()
+    .describe('null: no Parquet files feed it'),
+})
+export type SourceData = z.output<typeof source>

@@ -32,14 +32,6 @@ export const viewModel = readModel({
   },
 })
 
-export const sourceModel = readModel({
-  path: '/sources/:id',
-  scope: 'ui:read',
-  isOfNow: true,
-  data: definitionContract,
-  read: async (ask) => ({ data: (await definitionData(ask, ask.params['id'] ?? '', ['source'])).data }),
-})
-
 export const serviceModel = readModel({
   path: '/services/:id',
   scope: 'ui:read',
