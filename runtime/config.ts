@@ -7,6 +7,7 @@ import { logNothing, parseLogShares } from './log-shares.ts'
 import { parseKafkaUrl } from './kafka-url.ts'
 import { parseRedisUrl } from './redis-url.ts'
 import type { ConfigFile } from './settings-files.ts'
+import { registryUser } from './streams/schema-registry.ts'
 import { envFile, readConfigFile, readEnvFile } from './settings-files.ts'
 import type { TlsFiles } from './tls-pair.ts'
 import type { TraceSettings } from './tracing/trace-settings.ts'
@@ -155,17 +156,6 @@ const integer = (min: number, max: number) => {
 const url = (protocols: readonly string[], example: string) =>
   z.string().refine((text) => URL.canParse(text) && protocols.includes(new URL(text).protocol), `a URL such as ${example}`)
 
-/** Whether each "%" in the user and the password of a URL starts an encoded character. */
-function hasReadableUser(text: string): boolean {
-  const { username = '', password = '' } = URL.parse(text) ?? {}
-  try {
-    decodeURIComponent(`${username}:${password}`)
-    return true
-  } catch {
-    return false
-  }
-}
-
 const redisUrl = z
   .string()
   .refine(
@@ -192,7 +182,7 @@ export const variables = z.object({
   LOCKSTEP_NATS_URL: url(['nats:', 'tls:'], 'nats://user:password@host:4222').optional(),
   LOCKSTEP_KAFKA_URL: kafkaUrl.optional(),
   LOCKSTEP_SCHEMA_REGISTRY_URL: url(['http:', 'https:'], 'https://user:password@host:8081')
-    .refine(hasReadableUser, 'a URL whose user and password have %25 for each "%"')
+    .refine((text) => registryUser(text) !== null, 'a URL whose user and password have %25 for each "%"')
     .optional(),
   LOCKSTEP_SCHEMA_REGISTRY_TOKEN: z
     .string()

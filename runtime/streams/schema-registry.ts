@@ -45,14 +45,24 @@ interface Refusal {
   readonly message: string
 }
 
+/** `user:password` of a registry's URL; null: it is no URL, or a "%" in them does not start an encoded character. */
+export function registryUser(url: string): string | null {
+  try {
+    const { username, password } = new URL(url)
+    return `${decodeURIComponent(username)}:${decodeURIComponent(password)}`
+  } catch {
+    return null
+  }
+}
+
 /**
  * @param url with user and password, if the registry asks for them
  * @param token a bearer token; null: none
  */
 export function openSchemaRegistry(url: string, token: string | null): SchemaRegistry {
   const base = new URL(url)
-  const { host: server, username, password } = base
-  const user = `${decodeURIComponent(username)}:${decodeURIComponent(password)}`
+  const { host: server, username } = base
+  const user = registryUser(url) ?? ''
   const authorization = token !== null ? `Bearer ${token}` : username === '' ? null : `Basic ${Buffer.from(user).toString('base64')}`
   const root = `${base.origin}${base.pathname.replace(/\/$/, '')}`
   const known = new Map<number, Promise<RegisteredSchema | null>>()
