@@ -65,7 +65,7 @@ export function createPipelineMinutes(metrics: PipelineMetrics, clock: () => num
       },
       failure(pipeline, error) {
         metrics.failure(pipeline, error)
-        const text = messageOf(error).replaceAll('\0', '\uFFFD').toWellFormed().slice(0, maxErrorLength)
+        const text = messageOf(error).replaceAll('\0', '\uFFFD').slice(0, maxErrorLength).toWellFormed()
         change(pipeline, (done) => {
           done.failures++
           done.failing = text
@@ -165,7 +165,8 @@ interface ActivityRow {
 export async function readPipelineActivity(db: Pick<Database, 'query'>, now: number): Promise<Map<string, PipelineActivity>> {
   const rows = await db.query<ActivityRow>(
     `with known as (
-      select *, seen_at > $1::timestamptz - make_interval(secs => $2) as seen
+      select *, seen_at > $1::timestamptz - make_interval(secs => $2) as seen,
+        seen_at = max(seen_at) over (partition by pipeline, process) as newest
       from lockstep.pipeline_minutes where minute > $1::timestamptz - interval '1 day' and minute <= $1
     )
     select pipeline, (count(distinct process) filter (where seen))::int4 as workers,
@@ -174,7 +175,7 @@ export async function readPipelineActivity(db: Pick<Database, 'query'>, now: num
       coalesce(sum(answered) filter (where minute >= date_trunc('minute', $1::timestamptz) - interval '4 minutes'), 0)::float8
         / extract(epoch from $1::timestamptz - date_trunc('minute', $1::timestamptz) + interval '4 minutes')::float8 as "perSecond",
       coalesce(max(oldest_seconds) filter (where seen), 0) as "oldestSeconds",
-      (array_agg(failing order by seen_at desc) filter (where failing is not null and seen))[1] as failing,
+      (array_agg(failing order by seen_at desc) filter (where failing is not null and seen and newest))[1] as failing,
       (array_agg(error order by error_at desc) filter (where error is not null))[1] as error, max(error_at) as "errorAt"
     from known group by pipeline`,
     [new Date(now / 1000), seenSeconds],

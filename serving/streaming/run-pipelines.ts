@@ -1,6 +1,7 @@
 import { LockstepError, messageOf } from '../../kernel/errors.ts'
 import { foldTransactions } from '../../materializer/fold-transaction.ts'
 import { logOversized } from '../../materializer/log-oversized.ts'
+import { reasonOf } from '../../materializer/streams/dead-letters.ts'
 import type { Catalog } from '../../registry/catalog.ts'
 import { sleep } from '../../runtime/async.ts'
 import type { Config } from '../../runtime/config.ts'
@@ -96,7 +97,9 @@ interface Running {
 function identityOf(catalog: Catalog, name: string, state: PipelineState | undefined): string {
   const spec = catalog.pipelines.get(name)?.spec
   const source = spec?.source ?? ''
-  return JSON.stringify([spec, catalog.sources.get(source), catalog.streams.get(source), state?.generation ?? 0])
+  // the schema of answers in Avro depends on them
+  const outputs = spec?.sink.kind === 'kafka' && spec.sink.format === 'avro' ? catalog.models.get(spec.model)?.spec.output : null
+  return JSON.stringify([spec, catalog.sources.get(source), catalog.streams.get(source), outputs, state?.generation ?? 0])
 }
 
 function start(
@@ -143,6 +146,7 @@ function start(
     signal,
     onFailure(error, isNew) {
       metrics.failure(name, error)
+      metrics.waiting(name, reasonOf(error))
       if (isNew) log.error({ pipeline: name, error: messageOf(error) }, 'a pipeline does not start, and is tried again')
     },
     onOver: () => undefined,
@@ -153,6 +157,7 @@ function start(
     async stop() {
       stopped.abort()
       await done
+      metrics.waiting(name, null)
     },
   }
 }

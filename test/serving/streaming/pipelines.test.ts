@@ -23,6 +23,8 @@ import { kafkaProducer, natsProducer, redisProducer } from '../../runtime/stream
 import type { World } from '../world.ts'
 import { ask, createWorld } from '../world.ts'
 import { endlessModel } from '../../inference/made-models.ts'
+import { testSchemaRegistry } from '../../services/schema-registry.ts'
+import { declared } from '../definitions.ts'
 import { landing, landingsPipeline, streamingSet } from './pipeline-world.ts'
 
 const kinds = ['redis', 'nats', 'kafka'] as const
@@ -38,8 +40,6 @@ const none: PipelineMetrics = {
   waiting: () => undefined,
   overCap: () => undefined,
 }
-/** What the pipelines of these tests did. */
-const minutes = createPipelineMinutes(none, () => Date.now() * 1000)
 
 let world: World
 let server: LockstepServer
@@ -73,11 +73,10 @@ interface Started {
 }
 
 /** Runs a pipeline in this process. */
-function run(from: string, to: string, kind: Kind, sink: Kind, more: Partial<PipelineSpec> = {}, metrics = minutes.metrics): Started {
+function run(from: string, to: string, kind: Kind, sink: Kind, more: Partial<PipelineSpec> = {}, metrics = none): Started {
   const generation = 0
   const stream = producers[kind].spec(from, more.group ?? 'p')
   const pipeline = landingsPipeline({ name: `${kind}_${sink}`, sink: producers[sink].sink(to), ...more })
-  minutes.began(pipeline.name)
   const stopped = new AbortController()
   const { redeliverMs } = producers[kind]
   const consumer = openConsumer(servers(), stream, { redeliverMs })
@@ -162,15 +161,31 @@ describe.each(kinds.flatMap((kind) => kinds.map((sink) => [kind, sink] as const)
   })
 })
 
-it('counts what a pipeline answered and could not answer, by minute', async () => {
-  await minutes.write(world.db)
-  await minutes.write(world.db)
-  const activity = await readPipelineActivity(world.db, Date.now() * 1000)
-  const { workers, perSecond, failing } = activity.get('redis_redis') ?? {}
-  expect([workers, failing]).toEqual([1, null])
-  expect(perSecond).toBeGreaterThan(0)
+it('counts what a pipeline answered and could not answer, by minute, and why it waits until it goes on', async () => {
+  const minuteMicros = 60_000_000
+  let now = Math.floor((Date.now() * 1000) / minuteMicros) * minuteMicros + 58_000_000
+  const [one, other] = [createPipelineMinutes(none, () => now), createPipelineMinutes(none, () => now)]
+  const activity = async () => (await readPipelineActivity(world.db, now)).get('counted')
+  for (const each of [one, other]) each.began('counted')
+  one.metrics.messages('counted', { answered: 40, dead: 2 })
+  // a sign of two halves where the text is cut
+  one.metrics.failure('counted', new Error(`${'x'.repeat(999)}\u{1F600}`))
+  for (const each of [one, other, one]) await each.write(world.db)
+  expect(await activity()).toMatchObject({
+    workers: 2,
+    failing: `${'x'.repeat(999)}\uFFFD`,
+    perSecond: expect.closeTo(40 / 298, 5) as number,
+  })
+  one.metrics.waiting('counted', null)
+  now += 3_000_000
+  other.metrics.failure('counted', new Error('of the other'))
+  for (const each of [one, other]) await each.write(world.db)
+  expect(await activity()).toMatchObject({ workers: 2, failing: 'of the other' })
+  other.metrics.waiting('counted', null)
+  await other.write(world.db)
+  expect(await activity()).toMatchObject({ workers: 2, failing: null, lastError: { text: 'of the other' } })
   const [counted] = await world.db.query(
-    `select sum(answered)::int4 as answered, sum(dead)::int4 as dead from lockstep.pipeline_minutes where pipeline = 'redis_redis'`,
+    `select sum(answered)::int4 as answered, sum(dead)::int4 as dead from lockstep.pipeline_minutes where pipeline = 'counted'`,
   )
   expect(counted).toEqual({ answered: 40, dead: 2 })
 })
@@ -325,15 +340,42 @@ it('starts a pipeline again that could not be started', async () => {
   const config = { ...servers(), streamRedisUrl: null as string | null, bodyLimitBytes: 10_000, futureMicros: 600_000_000 }
   const stopped = new AbortController()
   let failures = 0
-  const metrics = { ...none, failure: () => void failures++ }
+  const reasons: (string | null)[] = []
+  const metrics = { ...none, failure: () => void failures++, waiting: (_: string, reason: string | null) => void reasons.push(reason) }
   const done = runPipelines({ predicting: server.predicting, config, metrics, log }, { signal: stopped.signal })
   try {
     await vi.waitFor(() => expect(failures).toBeGreaterThan(1), 20_000)
     config.streamRedisUrl = producers.redis.server.url
     await producers.redis.send('late_in', [landing('late', 1)])
     await producers.redis.read('late_out', (all) => all.some(({ key }) => key === 'late'))
+    expect([reasons[0], reasons.at(-1)]).toEqual(['config_invalid', null])
   } finally {
     stopped.abort()
     await done
+  }
+})
+
+it('a pipeline to a sink in Avro registers its schema again when the outputs of its model change', async () => {
+  const registry = await testSchemaRegistry()
+  await producers.redis.make('avro_in')
+  await producers.kafka.make('avro_out')
+  const sink = { kind: 'kafka', stream: 'avro_out', format: 'avro' } as const
+  const set = streamingSet(producers.redis.spec('avro_in'), [landingsPipeline({ name: 'avro', group: 'avro', model: 'strict', sink })])
+  const schema = async (version: number): Promise<string> =>
+    await (await fetch(`${registry.url}/subjects/avro_out-value/versions/${version}`)).text()
+  const output = [{ name: 'other', type: { kind: 'float64' } }] as const
+  await applyChanges(world.db, set)
+  const stopped = new AbortController()
+  const config = { ...servers(), schemaRegistryUrl: registry.url, bodyLimitBytes: 10_000, futureMicros: 600_000_000 }
+  const done = runPipelines({ predicting: server.predicting, config, metrics: none, log }, { signal: stopped.signal })
+  try {
+    await vi.waitFor(async () => expect(await schema(1)).toContain('Prediction'), 20_000)
+    const models = set.models.map((each) => (each.spec.name === 'strict' ? declared({ ...each.spec, output }) : each))
+    await applyChanges(world.db, { ...set, models })
+    await vi.waitFor(async () => expect(await schema(2)).toContain('other'), 20_000)
+  } finally {
+    stopped.abort()
+    await done
+    await registry.stop()
   }
 })
