@@ -150,7 +150,6 @@ export function manifestOf(
   recipe: DatasetRecipe,
   built: Omit<BuiltDataset<WrittenFile & { readonly path: string }>, 'profile'>,
   unchecked: readonly string[],
-  files: readonly ReadFiles[],
 ): DatasetManifest {
   const [file, ...otherFiles] = built.files.map(({ path, part, range, rows, bytes, sha256, statistics }): DatasetFile => ({
     path,
@@ -163,7 +162,7 @@ export function manifestOf(
     statistics,
   }))
   if (file === undefined) throw new LockstepError('INTERNAL', 'A training set has no file.')
-  const { xmin, droppedRows, heldBackRows } = built.join
+  const { xmin, droppedRows, heldBackRows, files } = built.join
   return {
     ...identity,
     service: { id: service.id, fingerprint: service.fingerprint },

@@ -19,7 +19,6 @@ import { refuseExisting } from '../runtime/files/refuse-existing.ts'
 import type { FileEngine } from './join-engine.ts'
 import { postgresEngine } from './join-engine.ts'
 import { refuseLabelLeak, uncheckedLeaks } from './label-leak.ts'
-import { filesRead } from './source-files/stored-files.ts'
 import { naturalOrder } from './spine/open-spine.ts'
 import type { SpineSample } from './spine/sample-spine.ts'
 import type { SpineInput } from './spine/spine.ts'
@@ -89,8 +88,7 @@ export async function createDataset(db: Database, service: ServicePlan, options:
   try {
     const identity = { id: randomUUID(), createdAt: new Date().toISOString(), path: out }
     const pinned = engine === null ? {} : { engine: { name: engine.name, sources: await engine.pinned(options.signal) } }
-    const read = engine === null ? await filesRead(db, service, built.join.xmin) : []
-    const manifest = { ...manifestOf(identity, service, recipe, built, unchecked, read), ...pinned }
+    const manifest = { ...manifestOf(identity, service, recipe, built, unchecked), ...pinned }
     await publish(db, manifest, built, overwrite)
     return manifest
   } catch (error) {

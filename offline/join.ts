@@ -17,6 +17,8 @@ import type { LeftOut, SourceStreamOptions } from './source-stream.ts'
 import { countLeftOut, dropColumns, sourceRows } from './source-stream.ts'
 import type { KeyRange } from './stream-sql.ts'
 import { keyEndsSelect, keysSelect, lookupsSelect } from './spine/spine-sql.ts'
+import type { ReadFiles } from './source-files/stored-files.ts'
+import { filesRead } from './source-files/stored-files.ts'
 import type { SpineBatch } from './spine/spine-rows.ts'
 import { spineRows } from './spine/spine-rows.ts'
 import type { Spine } from './spine/spine.ts'
@@ -94,6 +96,8 @@ export interface JoinSummary {
    * columns is not in it: all of its rows were read, and reading it again may give others.
    */
   readonly heldBackRows: Readonly<Record<string, number>>
+  /** The Parquet files behind the rows that were read. None for one of many joins. */
+  readonly files: readonly ReadFiles[]
 }
 
 /**
@@ -122,10 +126,11 @@ export async function joinSpine(
     const buckets = await createResultBuckets(places.map((uses) => uses.map((use) => (service.uses[use] as ViewUse).plan)))
     const inOrder = startEagerly(spineRows(snapshot, spine))
     try {
+      const files = options.oneOfMany === true ? [] : await filesRead(snapshot, service, arrivedBefore)
       const omitted = await answerAll(snapshot, spine, passes, buckets, seen, options)
       const rows = await zip(inOrder, service, spine, places, buckets, options, consume)
       if (rows !== spine.rows) throw new LockstepError('INTERNAL', `The spine has ${spine.rows} rows, but ${rows} came back.`)
-      return { rows, xmin: arrivedBefore, ...omitted }
+      return { rows, xmin: arrivedBefore, ...omitted, files }
     } finally {
       await buckets.close()
     }

@@ -101,7 +101,7 @@ export async function registerDataset(
   const result = statistics.result().map((each) => (unread.has(each.column) ? { column: each.column, count: 0, nulls: 0 } : each))
   const built = {
     spine: { time, rows: written.reduce((sum, file) => sum + file.rows, 0), nullKeyRows, ...hash.digest() },
-    join: { rows: 0, xmin: 0, droppedRows: {}, heldBackRows: {} },
+    join: { rows: 0, xmin: 0, droppedRows: {}, heldBackRows: {}, files: [] },
     missing,
     columns,
     statistics: result,
@@ -129,7 +129,7 @@ export async function registerDataset(
     ),
   ]
   const identity = { id: randomUUID(), createdAt: new Date().toISOString(), path }
-  const made = manifestOf(identity, service, recipe, built, unchecked, [])
+  const made = manifestOf(identity, service, recipe, built, unchecked)
   const manifest: DatasetManifest = {
     ...made,
     columns: [...made.columns, ...outputs.map(({ name, type }) => ({ name, type: typeName(type), from: 'model' as const }))],

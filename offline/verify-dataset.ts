@@ -11,7 +11,7 @@ import type { WrittenFile } from './files/dataset-writer.ts'
 import { hashFile } from './files/hash-file.ts'
 import { withEngineOf } from './engine-of-manifest.ts'
 import { createDatasetDigest } from './files/dataset-writer.ts'
-import { filesDifference, filesRead } from './source-files/stored-files.ts'
+import { filesDifference } from './source-files/stored-files.ts'
 import type { SpineOrder } from './spine/query-order.ts'
 
 /** What came of making a training set again. */
@@ -98,7 +98,7 @@ async function rebuild(
     const built = await withEngineOf(db, manifest, options.signal, (engine) => buildDataset(engine, service, recipe, digest, options))
     const content = contentDifferences(manifest, built)
     const { files: read = [] } = manifest.source
-    const replaced = content.length === 0 || read.length === 0 ? [] : filesDifference(read, await filesRead(db, service, built.join.xmin))
+    const replaced = content.length === 0 || read.length === 0 ? [] : filesDifference(read, built.join.files)
     return {
       rebuilt: built.files.map(({ rows, bytes, sha256 }) => ({ rows, bytes, sha256 })),
       differences: [...content, ...replaced],

@@ -17,8 +17,6 @@ import { collectStatistics } from '../profile/column-statistics.ts'
 import { dropUnderReaders } from '../spine/slice-spine.ts'
 import { spineName } from '../spine/spine-table.ts'
 import type { Spine } from '../spine/spine.ts'
-import type { ReadFiles } from '../source-files/stored-files.ts'
-import { filesRead } from '../source-files/stored-files.ts'
 import { hashSpine, leftOutOf } from './export-facts.ts'
 import type { ExportChunk, ExportFacts, ExportPlan, ExportResult, ExportSpec, WrittenPart } from './export-spec.ts'
 import { exportFolder, exportKind, exportSpec, exportTable, partPathOf, statisticsOfPart, tableName } from './export-spec.ts'
@@ -100,7 +98,7 @@ export function exportsInParts({ db, find }: ExportTools): JobKind<ExportSpec, E
       const service = await serviceOf(find, spec)
       await alone(db, id, async () => {
         if (await isPublished(spec)) return
-        const { manifest, files } = await describeExport(job, service, parts, facts, await filesRead(db, service, job.plan.arrivedBefore))
+        const { manifest, files } = await describeExport(job, service, parts, facts)
         signal.throwIfAborted()
         if (!(await isHeld())) throw new LockstepError('STOPPED', `The export ${id} has ended, or another worker finishes it.`)
         if (isStoredObject(spec.out)) await requireParts(spec, results.filter(isPart))
@@ -147,7 +145,6 @@ async function describeExport(
   service: ServicePlan,
   parts: readonly { readonly part: number; readonly written: WrittenPart }[],
   { digest, leftOut, unchecked }: ExportFacts,
-  read: readonly ReadFiles[],
 ) {
   const { id, spec, plan } = job
   const { recipe, out } = spec
@@ -181,14 +178,13 @@ async function describeExport(
     { ...recipe, parts: parts.map(({ written }) => partOfRange(written.range)) },
     {
       spine: { time: spine.time, rows: spine.rows, nullKeyRows: spine.nullKeyRows, ...digest },
-      join: { rows: spine.rows, xmin: plan.arrivedBefore, ...leftOut },
+      join: { rows: spine.rows, xmin: plan.arrivedBefore, ...leftOut, files: plan.files },
       missing: missingOf(service, parts),
       columns,
       statistics: statistics.result(),
       files,
     },
     unchecked,
-    read,
   )
   return { manifest, files }
 }

@@ -4,6 +4,7 @@ import type { SpineDigest } from '../spine/spine-hash.ts'
 import type { SpineRange } from '../dataset-parts.ts'
 import type { WrittenFile } from '../files/dataset-writer.ts'
 import type { JoinSummary } from '../join.ts'
+import type { ReadFiles } from '../source-files/stored-files.ts'
 import { within } from '../dataset-manifest.ts'
 
 /** The job kind of exports in parts. */
@@ -48,6 +49,8 @@ export interface ExportPlan {
   readonly spine: Omit<StoredSpine, 'table'>
   /** The `xmin` of the first snapshot: all transactions below it are settled. */
   readonly arrivedBefore: number
+  /** The Parquet files behind the rows below it. */
+  readonly files: readonly ReadFiles[]
   /** The label-leak checks that could not be done; null: the check is still to be done. */
   readonly unchecked: readonly string[] | null
   /** The topmost folder that was made for it; null: all existed. */

@@ -13,6 +13,7 @@ import { readSourceTable } from '../source-table.ts'
 import { openSpine } from '../spine/open-spine.ts'
 import { indexSpine } from '../spine/slice-spine.ts'
 import type { Spine } from '../spine/spine.ts'
+import { filesRead } from '../source-files/stored-files.ts'
 import { settledNow } from '../stream-bounds.ts'
 import { isOfExport, listObjects, removeObjects } from './export-objects.ts'
 import type { ExportChunk, ExportPlan, ExportSpec } from './export-spec.ts'
@@ -42,6 +43,7 @@ export async function planExport(
   // a file never fails this check, so its check can wait
   const unchecked = 'file' in recipe.spine ? null : await refuseLabelLeak(db, service, recipe.spine, recipe)
   const arrivedBefore = recipe.arrivedBefore ?? (await settledNow(db, signal))
+  const files = await filesRead(db, service, arrivedBefore)
   const spine = await openSpine(db, service, recipe.spine, { time, sample, order, seen: { rule, knownBefore, arrivedBefore }, signal })
   try {
     await indexSpine(db, spine, signal)
@@ -50,7 +52,7 @@ export async function planExport(
     const made = isStoredObject(out) ? await clearFolder(out) : await makeFolders(out)
     const { drop: _, table: __, ...stored } = spine
     const chunks: ExportChunk[] = ranges.map((range, part) => ({ part, parts: ranges.length, range }))
-    return { plan: { spine: stored, arrivedBefore, unchecked, made: made ?? null }, chunks: [...chunks, { facts: true }], spine }
+    return { plan: { spine: stored, arrivedBefore, files, unchecked, made: made ?? null }, chunks: [...chunks, { facts: true }], spine }
   } catch (error) {
     await spine.drop().catch(() => undefined)
     throw error

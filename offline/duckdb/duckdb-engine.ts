@@ -94,7 +94,7 @@ export async function createDuckDbEngine({ sources, declared, ...limits }: DuckD
         await answerAll(db, service, spine, found, buckets, options)
         const rows = await zip(duckDbSpineRows(db, spine), service, spine, places, buckets, options, consume)
         if (rows !== spine.rows) throw new LockstepError('INTERNAL', `The spine has ${spine.rows} rows, but ${rows} came back.`)
-        return { rows, xmin: 0, droppedRows: await countDropped(db, service, found), heldBackRows: {} }
+        return { rows, xmin: 0, droppedRows: await countDropped(db, service, found), heldBackRows: {}, files: [] }
       } finally {
         await buckets.close()
       }

@@ -1,7 +1,8 @@
 import type { FilesSpec } from '../../kernel/files-spec.ts'
 import type { ServicePlan } from '../../kernel/service-plan.ts'
 import type { SourceSpec } from '../../kernel/view-spec.ts'
-import type { Database } from '../../runtime/database.ts'
+import type { Database, Snapshot } from '../../runtime/database.ts'
+import { sqlText } from '../../runtime/sql.ts'
 import type { ListedFile } from './list-files.ts'
 
 /** A file whose rows are in the table of a source. */
@@ -124,19 +125,18 @@ export interface ReadFiles {
 /**
  * The files behind the rows of a service's sources that arrived before a bound, by source.
  *
+ * @param db the snapshot that reads the rows, or the database before they are read: a file may be replaced at any time
  * @param xmin `source.xmin` of a manifest
  */
-export async function filesRead({ kysely }: Pick<Database, 'kysely'>, service: ServicePlan, xmin: number): Promise<ReadFiles[]> {
+export async function filesRead(db: Pick<Snapshot, 'query'>, service: ServicePlan, xmin: number): Promise<ReadFiles[]> {
   const names = [
     ...new Set(service.uses.flatMap(({ plan: { spec } }) => (spec.source.relation.kind === 'owned' ? [spec.source.name] : []))),
   ]
   if (names.length === 0) return []
-  const rows = await kysely
-    .selectFrom('lockstep.source_files')
-    .select(['source', 'path', 'etag', 'rows'])
-    .where('source', 'in', names)
-    .where('xid', '<', String(xmin))
-    .execute()
+  const rows = await db.query<{ source: string; path: string; etag: string; rows: string }>(
+    `SELECT source, path, etag, rows::text AS rows FROM lockstep.source_files
+     WHERE source IN (${names.map(sqlText).join(', ')}) AND xid < '${xmin}'::xid8`,
+  )
   rows.sort((a, b) => Buffer.compare(Buffer.from(a.path), Buffer.from(b.path)))
   return [...Map.groupBy(rows, ({ source }) => source)].map(([source, files]) => ({
     source,

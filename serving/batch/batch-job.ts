@@ -5,7 +5,6 @@ import { typeName } from '../../kernel/value-type.ts'
 import { dropUnderReaders } from '../../offline/spine/slice-spine.ts'
 import type { Spine } from '../../offline/spine/spine.ts'
 import { isPassing } from '../../runtime/is-passing.ts'
-import { filesRead } from '../../offline/source-files/stored-files.ts'
 import type { JobKind } from '../../runtime/jobs/job-kind.ts'
 import type { BatchTools } from './batch-models.ts'
 import { createBatchModels } from './batch-models.ts'
@@ -62,10 +61,7 @@ export function createBatchJobs(tools: BatchTools): BatchJobs {
         await outputOf(id, spec).remove([part])
       },
       async finish({ id, spec, plan }, parts, { signal, isHeld }) {
-        const manifest = await models.use(spec, async ({ service, outputs }) => {
-          const sourceFiles = await filesRead(db, service, spec.arrivedBefore)
-          return { ...manifestOf(id, spec, plan, parts, outputs), ...(sourceFiles.length === 0 ? {} : { sourceFiles }) }
-        })
+        const manifest = await models.use(spec, async ({ outputs }) => manifestOf(id, spec, plan, parts, outputs))
         requireFewRefused(spec, manifest)
         signal.throwIfAborted()
         if (!(await isHeld())) throw new LockstepError('STOPPED', `The batch "${spec.id}" has ended, or another worker finishes it.`)
@@ -99,7 +95,7 @@ export function createBatchJobs(tools: BatchTools): BatchJobs {
 export function manifestOf(
   job: number,
   { id, createdAt, request, version, sha256, service, arrivedBefore, etag }: BatchSpec,
-  { spine }: BatchPlan,
+  { spine, sourceFiles }: BatchPlan,
   parts: readonly BatchPart[],
   outputs: BatchModel['outputs'],
 ): BatchManifest {
@@ -122,6 +118,7 @@ export function manifestOf(
     asOf: request.asOf,
     knownBefore: request.knownBefore === null ? null : formatTimestamp(request.knownBefore),
     arrivedBefore,
+    ...(sourceFiles.length === 0 ? {} : { sourceFiles }),
     columns: batchColumns(spine, request, outputs).columns.map(({ name, type }) => ({ name, type: typeName(type), from: originOf(name) })),
     format: request.format,
     rows,

@@ -74,6 +74,8 @@ export interface BatchPlan {
   /** In the table `batchTable` of its job, ordered by key. */
   readonly spine: Omit<StoredSpine, 'table'>
   readonly parts: number
+  /** The Parquet files behind the rows that arrived before the batch began. */
+  readonly sourceFiles: readonly ReadFiles[]
 }
 
 export interface BatchChunk {

@@ -2,6 +2,7 @@ import type { ServicePlan } from '../../kernel/service-plan.ts'
 import { LockstepError } from '../../kernel/errors.ts'
 import type { Column } from '../../kernel/value-type.ts'
 import { refuseUnfrozen } from '../../offline/distributed-export/plan-export.ts'
+import { filesRead } from '../../offline/source-files/stored-files.ts'
 import { openSpine } from '../../offline/spine/open-spine.ts'
 import { dropUnderReaders, indexSpine } from '../../offline/spine/slice-spine.ts'
 import type { Spine, SpineColumn } from '../../offline/spine/spine.ts'
@@ -35,6 +36,7 @@ export async function planBatch(
   const { spine: input, time, knownBefore, rowsPerPart, format } = request
   await requireUnchanged(input, etag)
   const seen = { rule: { knowledge: 'bitemporal', freshness: 'served' } as const, knownBefore, arrivedBefore }
+  const sourceFiles = await filesRead(db, service, arrivedBefore)
   const spine = await openSpine(db, service, input, { time, seen, signal })
   try {
     refuseClash(spine.columns, outputs, format === 'table' ? [ordinalName, statusName, batchName] : [ordinalName, statusName])
@@ -49,7 +51,10 @@ export async function planBatch(
     )
     const ranges = cutParts(spine.rows, rowsPerPart, large)
     const { drop: _, table: __, ...stored } = spine
-    return { plan: { spine: { ...stored, columns }, parts: ranges.length }, chunks: ranges.map((range, part) => ({ part, range })) }
+    return {
+      plan: { spine: { ...stored, columns }, parts: ranges.length, sourceFiles },
+      chunks: ranges.map((range, part) => ({ part, range })),
+    }
   } finally {
     await spine.drop().catch(() => undefined)
   }

@@ -109,7 +109,7 @@ export async function runEngineBatch(
     if (writer !== null || parts.length === 0) await seal(writer ?? (await output.part(0, columns)))
     const { drop: _, table: __, ...plain } = numbered
     const manifest = {
-      ...manifestOf(noJob, spec, { spine: plain, parts: parts.length }, parts, opened.outputs),
+      ...manifestOf(noJob, spec, { spine: plain, parts: parts.length, sourceFiles: [] }, parts, opened.outputs),
       engine: { name: engine.name, sources: await engine.pinned(signal) },
     }
     requireFewRefused(spec, manifest)

@@ -150,6 +150,17 @@ describe('a source of Parquet files on a disk', { timeout: 120_000 }, () => {
     const pins = (await readStoredFiles(tools.db, 'lake')).map(({ path, etag, rows }) => ({ path, etag, rows }))
     expect(pins.map(({ path, rows }) => [path, rows])).toEqual([0, 1, 2].map((number) => [pathOf(number), 50]))
     expect(ofLake.source.files).toEqual([{ source: 'lake', files: pins }])
+    // a file that is replaced while the set is written is not the one that was read
+    const changing: Promise<unknown>[] = []
+    const onProgress = (): void => {
+      if (changing.length === 0) changing.push(tools.db.query(`update lockstep.source_files set etag = etag || 'x' where source = 'lake'`))
+    }
+    const options = { spine: { sql: spine }, out: join(folder, 'meanwhile.parquet'), onProgress }
+    const meanwhile = await createDataset(tools.db, catalog.service('lake_features'), options)
+    await Promise.all(changing)
+    expect((await readStoredFiles(tools.db, 'lake'))[0]?.etag).toBe(`${pins[0]?.etag}x`)
+    expect(meanwhile.source.files).toEqual([{ source: 'lake', files: pins }])
+    await tools.db.query(`update lockstep.source_files set etag = left(etag, -1) where source = 'lake'`)
 
     // DuckDB reads the same files, and needs no table
     await parquetOfQuery(tools.db, spine, join(folder, 'spine.parquet'))
