@@ -40,7 +40,8 @@ export interface RegisterOptions {
 
 /**
  * Records a training set that another engine has written by a plan of the service: its files with their hashes,
- * statistics of all columns and a baseline, as of a set that Lockstep has written. The manifest stands beside the folder.
+ * statistics of all columns and a baseline, as of a set that Lockstep has written. The manifest is written beside the
+ * folder.
  *
  * @throws LockstepError `FILE_UNREADABLE` for a folder that is not complete, `COLUMNS_MISMATCH`, `INVALID_ROW`,
  *   `FILE_EXISTS`
@@ -52,9 +53,10 @@ export async function registerDataset(
 ): Promise<DatasetManifest> {
   const path = absoluteName(folder).replace(/\/+$/, '')
   if (!overwrite) await refuseExisting([manifestPath(path)])
-  const files = await Promise.all((await parquetFilesOf(path)).map(async (file) => ({ ...file, opened: await openTabularFile(file.path) })))
-  const [first] = files as [(typeof files)[number]]
-  const { columns, unread } = columnsOfFiles(service, outputs, first.opened, time)
+  const files = await parquetFilesOf(path)
+  // one after the other: an open file of object storage keeps its footer in memory
+  const first = await openTabularFile((files as [(typeof files)[number]])[0].path)
+  const { columns, unread } = columnsOfFiles(service, outputs, first, time)
   const all = [...columns.spine, ...columns.features, ...outputs]
   const predicted = columns.spine.length + columns.features.length
   const names = all.filter(({ name }) => !unread.has(name)).map(({ name }) => name)
@@ -64,9 +66,11 @@ export async function registerDataset(
   const statistics = collectStatistics(all)
   const profiler = createTrainingProfiler(service, columns.spine)
   const keys = [...new Set(service.uses.flatMap(({ key }) => key))]
+  const required = service.required.map((feature) => ({ feature, at: service.features.findIndex(({ name }) => name === feature) }))
   const written: BuiltFile<WrittenFile & { readonly path: string }>[] = []
   let nullKeyRows = 0
-  for (const { path: name, bytes, opened } of files) {
+  for (const [number, { path: name, bytes }] of files.entries()) {
+    const opened = number === 0 ? first : await openTabularFile(name)
     let rows = 0
     for await (const batch of opened.batches(names)) {
       signal?.throwIfAborted()
@@ -77,11 +81,7 @@ export async function registerDataset(
         ),
       )
       const [ofSpine, ofFeatures] = [values.slice(0, columns.spine.length), values.slice(columns.spine.length, predicted)]
-      const lacks = (row: number): string[] =>
-        service.required.filter((feature) => {
-          const at = service.features.findIndex((each) => each.name === feature)
-          return at >= 0 && ofFeatures[at]?.[row] === null
-        })
+      const lacks = (row: number): string[] => required.filter(({ at }) => ofFeatures[at]?.[row] === null).map(({ feature }) => feature)
       const keyColumns = keys.map((key) => columns.spine.findIndex((column) => column.name === key))
       for (let row = 0; row < batch.rows; row++) if (keyColumns.some((at) => ofSpine[at]?.[row] === null)) nullKeyRows++
       hash.update(batch.rows, ofSpine)
@@ -178,6 +178,14 @@ function columnsOfFiles(
       'COLUMNS_MISMATCH',
       `The file "${file.path}" lacks ${lost.map((name) => `"${name}"`).join(', ')}, which a training set of "${service.id}" has. Check the plan and the options.`,
       { details: { path: file.path, missing: lost } },
+    )
+  }
+  const ofTime = byName.get(time) as FileColumn
+  if (ofTime.type?.kind !== 'timestamp') {
+    throw new LockstepError(
+      'COLUMNS_MISMATCH',
+      `The time column "${time}" of "${file.path}" is ${ofTime.described}, not a timestamp. Name another column, or write it as a timestamp.`,
+      { details: { path: file.path, column: time } },
     )
   }
   const unread = new Set<string>()

@@ -153,6 +153,7 @@ describe('a training set of files', () => {
     await writeFile(join(output, '_SUCCESS'), '')
     await writeFile(join(output, '_ignored.parquet'), '')
     await expect(register('asked')).rejects.toEqual(says('COLUMNS_MISMATCH', 'part-0', '"asked"'))
+    await expect(register('carrier')).rejects.toEqual(says('COLUMNS_MISMATCH', '"carrier"', 'not a timestamp'))
     await expect(register('at', flight)).rejects.toEqual(says('COLUMNS_MISMATCH', '"lateShare"'))
     const made = await register()
     expect(made.spine).toEqual({ ...own.spine, from: { file: output }, order: 'given' })
