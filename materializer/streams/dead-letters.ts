@@ -55,7 +55,7 @@ export async function keepDeadLetters(
 
 export interface DeadLetterCount {
   readonly source: string
-  /** `mostDeadLetters` at most. */
+  /** `maxDeadLetters` at most. */
   readonly count: number
   readonly lastAt: Date
   readonly lastError: string
@@ -117,6 +117,22 @@ export async function readDeadLetters(db: Pick<Database, 'kysely'>, { source, id
   if (ids !== undefined) query = query.where('id', 'in', ids.map(String))
   const rows = await query.execute()
   return rows.map(({ id, size_bytes: sizeBytes, ...row }) => ({ ...row, id: Number(id), sizeBytes }))
+}
+
+/** The newest dead letters of a source without their bodies, newest first. */
+export async function readNewestLetters(
+  { kysely }: Pick<Database, 'kysely'>,
+  source: string,
+  limit: number,
+): Promise<Omit<KeptLetter, 'body' | 'source' | 'stream'>[]> {
+  const rows = await kysely
+    .selectFrom('lockstep.stream_dead_letters')
+    .select(['id', 'message', 'reason', 'error', 'size_bytes as sizeBytes', 'at'])
+    .where('source', '=', source)
+    .orderBy('id', 'desc')
+    .limit(limit)
+    .execute()
+  return rows.map((row) => ({ ...row, id: Number(row.id) }))
 }
 
 /** Forgets letters, by source written down as done to them. @returns how many of them were there */

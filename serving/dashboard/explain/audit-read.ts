@@ -12,9 +12,8 @@ export async function auditRead(
   subject: string,
   { entities, at }: { readonly entities: readonly unknown[]; readonly at?: string | undefined },
 ): Promise<void> {
-  const hashes: string[] = []
-  for (const entity of entities) hashes.push(await entityHash(db, entity))
-  const after = { entities: [...new Set(hashes)], ...(at === undefined ? {} : { at }) }
+  const salt = await readSalt(db)
+  const after = { entities: [...new Set(entities.map((entity) => hashOf(entity, salt)))], ...(at === undefined ? {} : { at }) }
   await recordAudit(db, { actor: session.actor, requestId }, { action, subject, after })
 }
 
@@ -24,8 +23,17 @@ export async function auditRead(
  *
  * @param entity key columns and values, in any order: `{ airport: 'ATL' }`
  */
-export async function entityHash({ kysely }: Pick<Database, 'kysely'>, entity: unknown): Promise<string> {
-  const { salt } = await kysely.selectFrom('lockstep.installation').select('salt').executeTakeFirstOrThrow()
+export async function entityHash(db: Pick<Database, 'kysely'>, entity: unknown): Promise<string> {
+  return hashOf(entity, await readSalt(db))
+}
+
+type Salt = Awaited<ReturnType<typeof readSalt>>
+
+async function readSalt({ kysely }: Pick<Database, 'kysely'>) {
+  return (await kysely.selectFrom('lockstep.installation').select('salt').executeTakeFirstOrThrow()).salt
+}
+
+function hashOf(entity: unknown, salt: Salt): string {
   const columns = Object.entries(asRecord(entity)).toSorted(([a], [b]) => (a < b ? -1 : 1))
   // a number and its text are the same key
   const text = JSON.stringify(columns.map(([name, value]) => [name, String(value)]))

@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import { formatDuration } from '../../../kernel/duration.ts'
 import { LockstepError } from '../../../kernel/errors.ts'
-import { countLettersByReason, readDeadLetters } from '../../../materializer/streams/dead-letters.ts'
+import { countLettersByReason, readNewestLetters } from '../../../materializer/streams/dead-letters.ts'
 import type { Catalog } from '../../../registry/catalog.ts'
 import type { Database } from '../../../runtime/database.ts'
 import type { PipelineActivity, PipelineMinute } from '../../streaming/pipeline-minutes.ts'
@@ -64,10 +64,12 @@ export const deadLettersModel = readModel({
   isPersonal: true,
   async read({ db, deps, params }) {
     const { name } = deps.catalog().pipeline(params['id'] ?? '').spec
-    const letters = await readDeadLetters(db, { source: letterSource(name) })
+    const source = letterSource(name)
+    const letters = await readNewestLetters(db, source, maxLetters)
+    const counts = await countLettersByReason(db, source)
     return {
       data: {
-        letters: letters.slice(0, maxLetters).map(({ id, message, reason, error, sizeBytes, at }) => ({
+        letters: letters.map(({ id, message, reason, error, sizeBytes, at }) => ({
           id: String(id),
           message,
           reason,
@@ -75,7 +77,7 @@ export const deadLettersModel = readModel({
           bytes: sizeBytes,
           at: at.toISOString(),
         })),
-        total: letters.length,
+        total: counts.reduce((sum, { count: some }) => sum + some, 0),
       },
     }
   },

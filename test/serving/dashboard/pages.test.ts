@@ -4,6 +4,7 @@ import { storeParity } from '../../../monitoring/parity/stored-parity.ts'
 import { createKey, listKeys } from '../../../registry/keys/api-keys.ts'
 import { encodeKey } from '../../../kernel/entity-key.ts'
 import { formatTimestamp } from '../../../kernel/time.ts'
+import { keepDeadLetters } from '../../../materializer/streams/dead-letters.ts'
 import { loggedEntity } from '../../../materializer/erase/logged-entity.ts'
 import { readAudit } from '../../../runtime/audit.ts'
 import { defaultUi } from '../../../runtime/ui-settings.ts'
@@ -249,6 +250,23 @@ describe('parity', () => {
         },
       ],
     })
+  })
+})
+
+describe('dead letters of a pipeline', () => {
+  it('are listed, the newest hundred without their bodies, and counted', async () => {
+    const letters = Array.from({ length: 120 }, (_, i) => ({
+      message: `0-${i}`,
+      body: Buffer.from('{}'),
+      reason: 'not_json',
+      error: 'It is late.',
+    }))
+    const stream = { kind: 'redis', stream: 'landed', group: 'landings', field: 'data' } as const
+    await keepDeadLetters(world.db, 'pipeline score', stream, letters)
+    const shown = (await dataOf('/pipelines/score/dead-letters')) as { total: number; letters: object[] }
+    expect([shown.total, shown.letters.length]).toEqual([120, 100])
+    expect(shown.letters[0]).toMatchObject({ message: '0-119', reason: 'not_json', error: 'It is late.', bytes: 2 })
+    await world.db.query('delete from lockstep.stream_dead_letters')
   })
 })
 
