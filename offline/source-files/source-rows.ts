@@ -110,7 +110,9 @@ function decoded(text: string): string {
 }
 
 function checkType(source: SourceSpec, { path }: TabularFile, column: FileColumn, declared: ColumnType | null): FileColumn {
-  if (declared === null || (column.type !== null && familyOf(column.type) === familyOf(declared))) return column
+  // a list has no type of its own here: whoever writes the rows checks its numbers and its length
+  const isList = declared?.kind === 'vector' && column.type === null
+  if (declared === null || isList || (column.type !== null && familyOf(column.type) === familyOf(declared))) return column
   throw new LockstepError(
     'SOURCE_TYPE_MISMATCH',
     `The column "${column.name}" of "${path}" is ${column.described}, but the source "${source.name}" declares it as ${typeName(declared)}. Write the file with that type, or correct the source.`,

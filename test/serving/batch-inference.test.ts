@@ -5,6 +5,9 @@ import { pathToFileURL } from 'node:url'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { Value } from '../../kernel/value-type.ts'
 import { openTabularFile } from '../../offline/files/tabular-file.ts'
+import type { ListedFile } from '../../offline/source-files/list-files.ts'
+import { listFiles } from '../../offline/source-files/list-files.ts'
+import { loadSourceFile } from '../../offline/source-files/load-source-file.ts'
 import { applyChanges } from '../../registry/apply.ts'
 import { loadCatalog } from '../../registry/catalog.ts'
 import { scheduledBatchSpec } from '../../registry/scheduled-batch-spec.ts'
@@ -26,6 +29,7 @@ import { batchSpec } from '../../serving/batch/batch-spec.ts'
 import { beginBatch } from '../../serving/batch/begin-batch.ts'
 import { scheduledBatches } from '../../serving/batch/scheduled-batches.ts'
 import { predictBatch } from '../../serving/predict/batch.ts'
+import { parquetOfQuery } from '../offline/duckdb/parquet-of-query.ts'
 import type { OwnS3 } from '../services/buckets.ts'
 import { environmentMs, ownS3 } from '../services/buckets.ts'
 import { rootFolder } from '../source-files.ts'
@@ -40,6 +44,7 @@ let s3: OwnS3
 let store: ObjectStore
 let jobs: BatchJobs
 let folder: string
+let file: ListedFile | undefined
 const signal = new AbortController().signal
 
 const rows = 144
@@ -71,6 +76,13 @@ beforeAll(async () => {
     create table spine as
     select n as id, 'A' || n % 9 as airport, timestamptz '2001-07-01' + n * interval '5 minutes' as at, 1.0 + n % 5 as distance, n % 2 = 0 as label from generate_series(1, ${rows}) n;
   `)
+  // a file of rows that no entity of the spine has
+  const path = join(folder, 'landings.parquet')
+  const nulls = 'null::float4 as amount, null::int8 as count, null::text as city, null::bool as open, array[1, 2]::float4[] as vec'
+  await parquetOfQuery(world.db, `select 'Z' as airport, timestamptz '2001-07-01' as at, 1::float8 as delay, ${nulls}`, path)
+  ;[file] = await listFiles('landings', [path])
+  const landings = (await loadCatalog(world.db)).source('landings')
+  await loadSourceFile(world.db, landings, { fromMicros: null }, file as ListedFile, { actor: 'test', signal })
   await world.push('echo', 'identity')
   await world.push('strict', 'one')
   await world.push('delay', 'logistic')
@@ -145,6 +157,8 @@ describe('a batch', () => {
     expect(await namesIn(out)).toEqual(['_SUCCESS', '_manifest.json', 'part-00000.parquet', 'part-00001.parquet', 'part-00002.parquet'])
     const manifest = await manifestOf(out)
     expect(manifest).toMatchObject({ id: 'echo', model: 'echo', version: 1, rows, refused: 0, format: 'parquet' })
+    const pinned = { path: join(folder, 'landings.parquet'), etag: file?.etag, rows: 1 }
+    expect(manifest.sourceFiles).toEqual([{ source: 'landings', files: [pinned] }])
     expect(manifest.parts.map((part) => part.rows)).toEqual([48, 48, 48])
     expect(manifest.columns.map(({ name }) => name)).toEqual(['id', 'airport', 'at', 'distance', 'label', '_ordinal', 'out', '_status'])
     expect(manifest.cpuSeconds).toBeGreaterThan(0)
