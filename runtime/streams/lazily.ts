@@ -1,5 +1,5 @@
 /** What is opened when it is first used. */
-export interface Lazy<T> {
+interface Lazy<T> {
   /** Opens it, or gives what is open. After a failure the next call tries again. @throws what opening throws */
   open(): Promise<T>
   /** null: it was not used, or could not be opened. */

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, expect, it } from 'vitest'
+import { createAvroDecoder } from '../../../runtime/streams/avro-consumer.ts'
 import { openSchemaRegistry } from '../../../runtime/streams/schema-registry.ts'
 import type { TestRegistry } from '../../services/schema-registry.ts'
 import { testSchemaRegistry } from '../../services/schema-registry.ts'
@@ -34,6 +35,14 @@ it('reads schemas that refer to one another once each', async () => {
   const id = (await registry?.register('a', { type: 'fixed', name: 'A', size: 2 }, reference('b'))) ?? 0
   const found = await openSchemaRegistry(registry?.url ?? '', 't0ken').schema(id)
   expect(found?.references.map((text) => (JSON.parse(text) as { name: string }).name)).toEqual(['C', 'B'])
+})
+
+it('is not asked about a message over the limit', async () => {
+  const decode = createAvroDecoder(openSchemaRegistry(registries[1]?.url ?? '', 't0ken'), 8)
+  await expect(decode(Buffer.alloc(9))).rejects.toMatchObject({
+    details: { reason: 'not_avro' },
+    message: 'The message has 9 bytes, over the limit of 8; raise LOCKSTEP_BODY_LIMIT_BYTES.',
+  })
 })
 
 it('names the registry that refuses or does not answer, and no secret', async () => {
