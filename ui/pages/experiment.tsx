@@ -1,6 +1,6 @@
 import { Slider } from '@mantine/core'
-import { useNavigate, useParams } from '@tanstack/react-router'
-import { type ReactElement, useState } from 'react'
+import { useNavigate, useParams, useSearch } from '@tanstack/react-router'
+import { type ReactElement, useEffect, useState } from 'react'
 import type { ExperimentData } from '../../serving/dashboard/contract/experiment.ts'
 import { useRead } from '../api/use-read.ts'
 import { Badge } from '../parts/badge.tsx'
@@ -44,7 +44,7 @@ function ExperimentParts({ data }: { readonly data: ExperimentData }): ReactElem
   }
   return (
     <>
-      {data.analyses.length > 1 && <ScrubBack key={analyzedAt} data={data} />}
+      {data.analyses.length > 1 && <ScrubBack analyses={data.analyses} />}
       {progress !== null && (
         <Figures
           of={[
@@ -149,13 +149,17 @@ function ExperimentParts({ data }: { readonly data: ExperimentData }): ReactElem
 }
 
 /** Chooses an analysis: all of the page is what was known then. The moment stands in the address. */
-function ScrubBack({ data: { analyses, analyzedAt } }: { readonly data: ExperimentData }): ReactElement {
+function ScrubBack({ analyses }: Pick<ExperimentData, 'analyses'>): ReactElement {
   const newest = analyses.length - 1
-  const shown = analyzedAt === null ? -1 : analyses.findLastIndex((each) => Date.parse(each) <= Date.parse(analyzedAt))
-  const [chosen, choose] = useState(shown)
+  const { asOf: moment } = useSearch({ strict: false })
+  const shown = moment === undefined ? newest : analyses.findLastIndex((each) => Date.parse(each) <= Date.parse(moment))
+  // the address follows the slider later
+  const [moved, move] = useState<number | null>(null)
+  useEffect(() => move((before) => (before === shown ? null : before)), [shown])
+  const chosen = moved ?? shown
   const navigate = useNavigate()
   const go = (index: number): void => {
-    choose(index)
+    move(index === shown ? null : index)
     const asOf = index === newest ? undefined : analyses[index]
     void navigate({ to: '.', search: (before: object) => ({ ...before, asOf }) as never, resetScroll: false })
   }
@@ -170,7 +174,7 @@ function ScrubBack({ data: { analyses, analyzedAt } }: { readonly data: Experime
         min={0}
         max={newest}
         value={Math.max(0, chosen)}
-        onChange={choose}
+        onChange={move}
         onChangeEnd={go}
         label={null}
         thumbLabel="The analysis"

@@ -123,7 +123,7 @@ function PredictionReceipt({ prediction }: { readonly prediction: Prediction }):
                 <ThingLink key="x" kind="experiment" id={experiment.name}>{`${experiment.name}, ${experiment.variant}`}</ThingLink>
               ),
             ],
-            ['Outcome', outcome ?? 'none yet'],
+            ['Outcome', outcome],
             ['Time', latencyMs === null ? null : formatNumber(latencyMs, 'ms')],
           ]}
         />

@@ -18,7 +18,7 @@ export const receipt = z.object({
       role: z.string(),
       experiment: z.object({ name: z.string(), variant: z.string() }).nullable(),
       outputs: z.record(z.string(), z.string().nullable()),
-      outcome: z.string().nullable().describe('What came of it'),
+      outcome: z.string().describe('Which outcomes it waits for, and until when'),
       latencyMs: z.number().nullable(),
       stages: z.array(z.object({ name: z.string(), ms: z.number() })),
       features: z.array(

@@ -150,12 +150,13 @@ export function looksChart(looks: readonly Look[], metric: MetricResult, compari
     const points = found.map(({ t, unadjusted }) => pointOf(t, unadjusted))
     all.push({ label: 'not adjusted for repeated looks', unit: 'value', grey: true, points })
   }
-  const says = comparisonText(metric, comparison)
-  if (early.length === 0) return { finding: says, series: all }
-  const winners = [...new Set(early.map(({ winner }) => winner))]
-  const counts = winners.map((winner) => `${winner} ${early.filter((each) => each.winner === winner).length}`)
+  if (early.length === 0) return { finding: comparisonText(metric, comparison), series: all }
+  const counts = [control, variant].flatMap((name) => {
+    const count = early.filter(({ winner }) => winner === name).length
+    return count === 0 ? [] : [`${count} for ${name}`]
+  })
   return {
-    finding: `${says} At ${early.length} of ${looks.length} looks, the unadjusted interval would have decided too early (${counts.join(', ')}).`,
+    finding: `At ${early.length} of ${looks.length} looks, the unadjusted interval would have decided too early: ${counts.join(', ')}.`,
     series: all,
     marks: {
       label: 'Decides too early',

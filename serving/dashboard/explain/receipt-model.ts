@@ -3,7 +3,7 @@ import { encodeKey } from '../../../kernel/entity-key.ts'
 import { LockstepError } from '../../../kernel/errors.ts'
 import { asRecord, isRecord } from '../../../kernel/is-record.ts'
 import { statusNames } from '../../../kernel/state.ts'
-import { parseTimestamp } from '../../../kernel/time.ts'
+import { formatTimestamp, parseTimestamp } from '../../../kernel/time.ts'
 import { valueToJson } from '../../../kernel/value-json.ts'
 import type { ListedPrediction } from '../../../monitoring/prediction-log/read-predictions.ts'
 import { listPredictions } from '../../../monitoring/prediction-log/read-predictions.ts'
@@ -81,7 +81,7 @@ async function predictionOf(ask: Ask, row: ListedPrediction): Promise<Prediction
     outputs: Object.fromEntries(
       Object.entries(asRecord(row.outputs)).map(([name, value]) => [name, value === null ? null : JSON.stringify(value)]),
     ),
-    outcome: null,
+    outcome: outcomeText(ask, row),
     latencyMs: row.latencyMicros / 1000,
     stages: [{ name: 'total', ms: row.latencyMicros / 1000 }],
     features,
@@ -92,6 +92,17 @@ async function predictionOf(ask: Ask, row: ListedPrediction): Promise<Prediction
           ? `All ${compared.length} features of views come out the same as of then.`
           : `${different.length} of ${compared.length} features come out differently as of then: ${different.map(({ feature }) => feature).join(', ')}.`,
   }
+}
+
+/** Whose outcomes a prediction waits for. Their sources have no index by prediction, so a page does not look them up. */
+function outcomeText({ deps }: Ask, { model, asOf }: ListedPrediction): string {
+  const outcomes = [...deps.catalog().outcomes.values()].filter(({ spec }) => spec.model === model)
+  if (outcomes.length === 0) return 'none is declared'
+  const parts = outcomes.map(({ spec: { name, withinMicros } }) => {
+    const until = formatTimestamp(parseTimestamp(asOf) + withinMicros)
+    return `${name} may happen until ${until}`
+  })
+  return `not looked up: ${parts.join(', ')}`
 }
 
 /** The features of views, from the offline history as of the row's moment; null: its service is not there any more. */

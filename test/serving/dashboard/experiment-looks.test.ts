@@ -30,7 +30,7 @@ it('looks at which only the unadjusted interval excludes 0 are marked with whom 
     { t: Date.UTC(2001, 6, 1, 2), text: 'looking then would have decided for treatment' },
     { t: Date.UTC(2001, 6, 1, 3), text: 'looking then would have decided for control' },
   ])
-  expect(finding).toContain('At 2 of 5 looks, the unadjusted interval would have decided too early (treatment 1, control 1).')
+  expect(finding).toBe('At 2 of 5 looks, the unadjusted interval would have decided too early: 1 for control, 1 for treatment.')
   expect(series.map(({ grey, points }) => [grey, points.map(({ low }) => low)])).toEqual([
     [undefined, [undefined, -3, -10, -3, 1]],
     [true, [undefined, 1, -7, -1, 2]],

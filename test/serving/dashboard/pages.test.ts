@@ -145,6 +145,7 @@ describe('explain', () => {
       {
         model: 'delay',
         entity: '{"airport":"ATL"}',
+        outcome: 'none is declared',
         features: expect.arrayContaining([expect.objectContaining({ feature: 'lastDelay', value: '25', isSame: true })]) as unknown,
       },
     ])
