@@ -55,6 +55,7 @@ export type AuditAction =
   | 'experiment.stop'
   | 'experiment.decide'
   | 'dataset.delete'
+  | 'predictions.backfill'
   | 'alert.silence'
   | 'alert.unsilence'
   | 'pipeline.pause'

@@ -81,7 +81,7 @@ export function isEmbedded(db: Database): db is EmbeddedDatabase {
 }
 
 export interface AroundCopy {
-  readonly before?: readonly string[]
+  readonly before?: Iterable<string>
   /** By the number of rows copied. */
   after(rows: number): string
   /** Called with the result of `after` before the commit. */

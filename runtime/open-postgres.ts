@@ -160,8 +160,8 @@ export function openPostgres(url: string, options: PostgresOptions = {}): Databa
       withClient(
         streams,
         async (client) => {
-          const statements = around === undefined ? [] : ['BEGIN', ...(around.before ?? [])]
-          for (const statement of statements) await client.query(oneStatement(statement))
+          if (around !== undefined) await client.query('BEGIN')
+          for (const statement of around?.before ?? []) await client.query(oneStatement(statement))
           const sink = client.query(copyFrom(copy))
           await timeCopy(() => pipeline(Readable.from(chunks, { objectMode: true }), sink))
           if (around !== undefined) {

@@ -1,6 +1,7 @@
 import { formatTimestamp } from '../../kernel/time.ts'
 import { parseModelReference } from '../../registry/pick-version.ts'
 import { backfillPredictions } from '../../serving/predict/backfill-predictions.ts'
+import { actorOf, reasonOption } from '../actor.ts'
 import type { Command } from '../command.ts'
 import { durationOption } from '../duration-option.ts'
 import { counted, duration } from '../human.ts'
@@ -21,6 +22,7 @@ export const predictionsBackfillCommand: Command = {
     time: { value: 'COLUMN', help: "The spine's time column, if it has several." },
     id: { value: 'COLUMN', help: "The spine's column with the id of each prediction. Default: they get new ids." },
     shift: { value: 'DURATION', help: 'Log each prediction so long after its time: old rows then stand for recent ones.' },
+    reason: reasonOption,
   },
   example: `lockstep predictions backfill delay --spine "select * from flights where date > now() - interval '30 days'"`,
   async run(context, input) {
@@ -34,6 +36,7 @@ export const predictionsBackfillCommand: Command = {
         model: named.model,
         spine: spineInput(input.needed('spine')),
         now: Date.now() * 1000,
+        by: actorOf(input),
         signal: context.signal,
         onProgress: (progress) => bar.update(progress),
         ...(version === undefined ? {} : { version }),
@@ -49,9 +52,10 @@ export const predictionsBackfillCommand: Command = {
         json: { model: summary.version.model, version: summary.version.version, logged, refused, outside, from, to, figures },
         text: [
           `Logged ${counted(logged, 'prediction')} of ${model}${from === null ? '' : `, from ${from} to ${to}`}, in ${duration(performance.now() - started)}.`,
-          figures === 0
-            ? 'note: no quality and no drift is stored: the model has no outcome, and the version no baseline'
-            : `Stored ${counted(figures, 'report')} of quality and drift, one of each for each day.`,
+          ...(figures > 0 ? [`Stored ${counted(figures, 'report')} of quality and drift, one of each for each day.`] : []),
+          ...(figures === 0 && logged > 0
+            ? ['note: no quality and no drift is stored: the model has no outcome, and the version no baseline']
+            : []),
           ...(refused > 0 ? [`note: ${counted(refused, 'row')} left out, because a key or a required feature is missing`] : []),
           ...(outside > 0
             ? [

@@ -2,16 +2,20 @@ import { randomBytes } from 'node:crypto'
 import { frontierOf } from '../../kernel/frontier.ts'
 import type { ServedEntity } from '../../kernel/service-plan.ts'
 import type { Status } from '../../kernel/state.ts'
+import { formatTimestamp } from '../../kernel/time.ts'
 import type { Value } from '../../kernel/value-type.ts'
 import { openSpool } from '../../offline/spool.ts'
+import type { Actor, AuditAction } from '../../runtime/audit.ts'
 import type { Database } from '../../runtime/database.ts'
 import { parseSnapshot } from '../../runtime/snapshot-bounds.ts'
+import { sqlText } from '../../runtime/sql.ts'
 import { dayOf } from '../day-partitions.ts'
 import { copyPredictions, createPredictionCopy } from '../prediction-log/copy-predictions.ts'
 import { encodePredictions } from '../prediction-log/encode-predictions.ts'
 import { forgetErased } from '../prediction-log/forget-erased.ts'
 import { makePartitions } from '../prediction-log/partitions.ts'
 import type { RollupDays } from '../rollups/merge-rollups.ts'
+import { lockMerging, mergeRollups } from '../rollups/merge-rollups.ts'
 import { stepMicros } from '../rollups/merged-rollups.ts'
 import type { BaselineBins, RecordedVersion } from '../rollups/row-recorder.ts'
 import { createHourRollups } from './hour-rollups.ts'
@@ -42,7 +46,7 @@ export interface BackfillWriter {
   close(): Promise<void>
 }
 
-/** Epoch microseconds, [from, to), in complete hours; null: there were no rows. */
+/** Epoch microseconds, [from, to), in complete hours or days; null: there were no rows. */
 export type BackfilledWindow = { readonly from: number; readonly to: number } | null
 
 export interface BackfillOptions {
@@ -56,19 +60,19 @@ export interface BackfillOptions {
   readonly rollupDays: RollupDays
   /** Epoch microseconds. */
   readonly now: number
+  readonly by: Actor
 }
 
 const role = 'backfill'
 
 export async function createBackfillWriter(db: Database, options: BackfillOptions): Promise<BackfillWriter> {
-  const { model, version, recorded, baseline, snapshot, rollupDays, now } = options
+  const { model, version, recorded, baseline, snapshot, rollupDays, now, by } = options
   const { service, outputs } = recorded
   const spool = await openSpool()
   const copy = createPredictionCopy()
-  const hours = createHourRollups(db, { key: { model, version, role }, recorded, baseline })
+  const hours = createHourRollups({ key: { model, version, role }, recorded, baseline, rollupDays, now })
   const run = randomBytes(6).toString('hex')
   const days = new Set<number>()
-  const entities = new Map<string, Uint8Array>()
   const frontier = frontierOf(parseSnapshot(snapshot))
   const origins = service.uses.map(() => ({ from: 'history' as const, frontier, eventTime: null }))
 
@@ -79,10 +83,7 @@ export async function createBackfillWriter(db: Database, options: BackfillOption
       const asked = { requestId, predictionBase: requestId, model, version, service, outputs, rows: [0], apiKey: null, startedMs: 0 }
       const as = { role, experiment: null, variant: null } as const
       const kept = { ...asked, ...as, read, predictions: [prediction as Value[]], at, latencyMicros: 0, ended: { snapshot } }
-      for (const row of encodePredictions(kept, snapshot)) {
-        copy.add(id === null ? row : { ...row, predictionId: id })
-        for (const named of row.entities) entities.set(Buffer.from(named).toString('latin1'), named)
-      }
+      for (const row of encodePredictions(kept, snapshot)) copy.add(id === null ? row : { ...row, predictionId: id })
       days.add(dayOf(at))
       hours.add(at, { entity, values, statuses, prediction })
       for (const part of copy.takeFull()) await spool.write(part)
@@ -92,17 +93,50 @@ export async function createBackfillWriter(db: Database, options: BackfillOption
       if (window === null) return null
       for (const part of copy.finish()) await spool.write(part)
       await makePartitions(db, days)
-      await db.query(
-        `DELETE FROM lockstep.prediction_log WHERE model = $1 AND version = $2 AND role = '${role}'
-         AND at >= to_timestamp($3::float8 / 1000000) AND at < to_timestamp($4::float8 / 1000000)`,
-        [model, version, window.from, window.to],
-      )
-      await db.copyIn(copyPredictions, spool.read())
-      await forgetErased(db, (now - stepMicros.hour) / 1000, entities.values())
-      signal?.throwIfAborted()
-      await hours.write(rollupDays, now, signal)
+      const written = `model = ${sqlText(model)} AND version = ${version} AND role = '${role}'
+        AND at >= to_timestamp(${window.from}::float8 / 1000000) AND at < to_timestamp(${window.to}::float8 / 1000000)`
+      function* replacing() {
+        yield `DELETE FROM lockstep.prediction_log WHERE ${written}`
+        yield* hours.statements(window as NonNullable<BackfilledWindow>)
+      }
+      const release = await lockMerging(db)
+      try {
+        signal?.throwIfAborted()
+        // in one transaction: a backfill that is killed leaves all that was there before
+        const after = (rows: number) => auditStatement(by, `${model}@${version}`, { ...window, rows })
+        await db.copyIn(copyPredictions, spool.read(), { before: replacing(), after, onRows: () => undefined })
+        await forgetErased(db, (now - stepMicros.hour) / 1000, loggedEntities(db, written))
+        await mergeRollups(db, rollupDays, now, signal)
+      } finally {
+        await release()
+      }
       return window
     },
     close: () => spool.close(),
   }
+}
+
+/** How many entities are read at once. */
+const entitiesAtOnce = 10_000
+
+/** The entities of log rows, each once. @param where of the rows */
+async function* loggedEntities(db: Pick<Database, 'query'>, where: string): AsyncGenerator<Uint8Array> {
+  for (let last: Uint8Array | undefined = Buffer.alloc(0); last !== undefined;) {
+    const found: { readonly named: Uint8Array }[] = await db.query(
+      `SELECT DISTINCT named FROM lockstep.prediction_log, unnest(entities) AS named
+       WHERE ${where} AND named > decode($1, 'hex') ORDER BY named LIMIT ${entitiesAtOnce}`,
+      [Buffer.from(last).toString('hex')],
+    )
+    for (const { named } of found) yield named
+    last = found.length < entitiesAtOnce ? undefined : found.at(-1)?.named
+  }
+}
+
+function auditStatement({ actor, reason }: Actor, subject: string, written: { from: number; to: number; rows: number }): string {
+  const { from, to, rows } = written
+  const after = JSON.stringify({ from: formatTimestamp(from), to: formatTimestamp(to), rows })
+  const action: AuditAction = 'predictions.backfill'
+  return `INSERT INTO lockstep.audit_log (actor, actor_name, action, subject, after, reason)
+    SELECT ${sqlText(actor)}, (SELECT name FROM lockstep.api_keys k WHERE k.id = ${sqlText(actor)}), '${action}', ${sqlText(subject)},
+      ${sqlText(after)}::json, ${reason === undefined ? 'NULL' : sqlText(reason)}`
 }

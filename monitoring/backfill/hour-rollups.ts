@@ -2,10 +2,11 @@ import type { FloatColumn, ServedEntity } from '../../kernel/service-plan.ts'
 import type { Floats } from '../../kernel/packed-row.ts'
 import { Status, statusNames } from '../../kernel/state.ts'
 import type { Value } from '../../kernel/value-type.ts'
-import type { Database } from '../../runtime/database.ts'
+import { sqlText } from '../../runtime/sql.ts'
+import { dayOf } from '../day-partitions.ts'
 import type { RollupDays } from '../rollups/merge-rollups.ts'
-import { lockMerging, mergeRollups } from '../rollups/merge-rollups.ts'
-import { stepMicros, writeMerged } from '../rollups/merged-rollups.ts'
+import type { MergedStep } from '../rollups/merged-rollups.ts'
+import { mergedStatement, stepMicros } from '../rollups/merged-rollups.ts'
 import type { RollupKey } from '../rollups/rollup-writer.ts'
 import type { BaselineBins, RecordedVersion } from '../rollups/row-recorder.ts'
 import { RowRecorder } from '../rollups/row-recorder.ts'
@@ -19,38 +20,53 @@ interface Row {
   readonly prediction: readonly (Value | null)[]
 }
 
-/** Rollups of past rows by hour: of each minute they would be too many, and minutes are kept for days only. */
+/**
+ * Rollups of past rows by hour: of each minute they would be too many, and minutes are kept for days only. Rows that are
+ * older than hours are kept are summarized by day.
+ */
 export interface HourRollups {
   /** @param at epoch microseconds */
   add(at: number, row: Row): void
-  /** The hours from the first to the last row, epoch microseconds, [from, to); null: there is no row. */
-  window(): { readonly from: number; readonly to: number } | null
-  /** Writes the hours, in place of those of the same key in the window, and merges days. `now`: epoch microseconds. */
-  write(days: RollupDays, now: number, signal?: AbortSignal): Promise<void>
+  /** From the first to the last period with rows, epoch microseconds, [from, to); null: there is no row. */
+  window(): Window | null
+  /** Statements that write the periods, in place of those of the same key in the window. */
+  statements(window: Window): Iterable<string>
+}
+
+interface Window {
+  readonly from: number
+  readonly to: number
+}
+
+export interface HourRollupsOptions {
+  readonly key: RollupKey
+  readonly recorded: RecordedVersion
+  readonly baseline: BaselineBins | null
+  readonly rollupDays: RollupDays
+  /** Epoch microseconds. */
+  readonly now: number
 }
 
 /** Merged hours say how many rows of minutes they are made of. An hour of none would not count. */
 const parts = 1
 
-export function createHourRollups(
-  db: Database,
-  { key, recorded, baseline }: { readonly key: RollupKey; readonly recorded: RecordedVersion; readonly baseline: BaselineBins | null },
-): HourRollups {
-  const hours = new Map<number, { readonly traffic: TrafficSummary; readonly rows: RowRecorder }>()
-
-  function window() {
-    if (hours.size === 0) return null
-    let [first, last] = [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY]
-    for (const at of hours.keys()) [first, last] = [Math.min(first, at), Math.max(last, at)]
-    return { from: first, to: last + stepMicros.hour }
-  }
+export function createHourRollups({ key, recorded, baseline, rollupDays, now }: HourRollupsOptions): HourRollups {
+  const periods = new Map<number, { readonly step: MergedStep; readonly traffic: TrafficSummary; readonly rows: RowRecorder }>()
+  // the merge reads no hours of the last day that they are kept for
+  const hoursFrom = (dayOf(now) - rollupDays.hour + 1) * stepMicros.day
 
   return {
-    window,
+    window() {
+      if (periods.size === 0) return null
+      let [from, to] = [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY]
+      for (const [at, { step }] of periods) [from, to] = [Math.min(from, at), Math.max(to, at + stepMicros[step])]
+      return { from, to }
+    },
     add(at, { entity, values, statuses, prediction }) {
-      const hour = Math.floor(at / stepMicros.hour) * stepMicros.hour
-      let own = hours.get(hour)
-      if (own === undefined) hours.set(hour, (own = { traffic: new TrafficSummary(), rows: new RowRecorder(recorded, baseline) }))
+      const step = at < hoursFrom ? 'day' : 'hour'
+      const start = Math.floor(at / stepMicros[step]) * stepMicros[step]
+      let own = periods.get(start)
+      if (own === undefined) periods.set(start, (own = { step, traffic: new TrafficSummary(), rows: new RowRecorder(recorded, baseline) }))
       own.traffic.requests++
       own.traffic.rows++
       own.traffic.sampledRows++
@@ -58,36 +74,22 @@ export function createHourRollups(
       own.rows.count([row])
       own.rows.take(entity, row, prediction as Value[])
     },
-    async write(days, now, signal) {
-      const written = window()
-      if (written === null) return
-      const release = await lockMerging(db)
-      try {
-        await forgetEarlier(db, key, written)
-        for (const [at, { traffic, rows }] of hours) {
-          // the present hour is not over
-          const coverage = { minutes: Math.min(60, Math.floor((now - at) / stepMicros.minute) + 1), missing: [] }
-          await writeMerged(db, 'hour', { ...key, at }, { parts, traffic, columns: rows.summary(), coverage })
-        }
-        await mergeRollups(db, days, now, signal)
-      } finally {
-        await release()
+    *statements(window) {
+      yield forgetEarlier(key, window)
+      for (const [at, { step, traffic, rows }] of periods) {
+        // the present hour is not over
+        const minutes = Math.floor(Math.min(stepMicros[step], now - at + stepMicros.minute) / stepMicros.minute)
+        yield mergedStatement(step, { ...key, at }, { parts, traffic, columns: rows.summary(), coverage: { minutes, missing: [] } })
       }
     },
   }
 }
 
-async function forgetEarlier(
-  db: Pick<Database, 'query'>,
-  { model, version, role }: RollupKey,
-  { from, to }: { readonly from: number; readonly to: number },
-): Promise<void> {
+function forgetEarlier({ model, version, role }: RollupKey, { from, to }: Window): string {
+  const moment = (micros: number) => `to_timestamp(${micros}::float8 / 1000000)`
   const day = Math.floor(from / stepMicros.day) * stepMicros.day
-  await db.query(
-    `DELETE FROM lockstep.merged_rollups WHERE model = $1 AND version = $2 AND role = $3 AND at < to_timestamp($5::float8 / 1000000)
-     AND (step = 'hour' AND at >= to_timestamp($4::float8 / 1000000) OR step = 'day' AND at >= to_timestamp($6::float8 / 1000000))`,
-    [model, version, role, from, to, day],
-  )
+  return `DELETE FROM lockstep.merged_rollups WHERE model = ${sqlText(model)} AND version = ${version} AND role = ${sqlText(role)}
+     AND at < ${moment(to)} AND (step = 'hour' AND at >= ${moment(from)} OR step = 'day' AND at >= ${moment(day)})`
 }
 
 function fillOf(values: Row['values']) {

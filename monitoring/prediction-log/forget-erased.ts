@@ -11,9 +11,13 @@ import { storedDefinitions } from '../../registry/definition.ts'
  * reaches them. Call it after the rows are committed.
  *
  * @param since when the first of the rows was noted, epoch milliseconds
- * @param entities of the rows, each as `loggedEntity`
+ * @param entities of the rows, each as `loggedEntity`. They are read only if there are such erasures.
  */
-export async function forgetErased(db: Pick<Database, 'query' | 'kysely'>, since: number, entities: Iterable<Uint8Array>): Promise<void> {
+export async function forgetErased(
+  db: Pick<Database, 'query' | 'kysely'>,
+  since: number,
+  entities: Iterable<Uint8Array> | AsyncIterable<Uint8Array>,
+): Promise<void> {
   const erasures = await db.query<{ hash: string; salt: Buffer; until: string }>(
     `SELECT e.key_hash AS hash, i.salt, (extract(epoch FROM max(coalesce(e.finished_at, now()))) * 1000)::text AS until
      FROM lockstep.erasures e CROSS JOIN lockstep.installation i
@@ -24,7 +28,7 @@ export async function forgetErased(db: Pick<Database, 'query' | 'kysely'>, since
   const [first] = erasures
   if (first === undefined) return
   const untilOf = new Map(erasures.map(({ hash, until }) => [hash, Number(until) + clockSlackMs]))
-  for (const named of entities) {
+  for await (const named of entities) {
     const until = untilOf.get(erasedKeyHash(first.salt, named))
     if (until === undefined) continue
     const bytes = Buffer.from(named)

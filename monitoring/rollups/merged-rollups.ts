@@ -1,4 +1,5 @@
 import type { Database } from '../../runtime/database.ts'
+import { sqlText } from '../../runtime/sql.ts'
 import type { Coverage } from './coverage.ts'
 import type { RollupKey } from './rollup-writer.ts'
 import { ColumnsSummary } from './columns-summary.ts'
@@ -94,28 +95,24 @@ export interface MeasuredPeriod extends RollupKey {
   readonly coverage: Coverage
 }
 
-export async function writeMerged(
-  db: Pick<Database, 'query'>,
+export async function writeMerged(...[db, ...merged]: [db: Pick<Database, 'query'>, ...Parameters<typeof mergedStatement>]): Promise<void> {
+  await db.query(mergedStatement(...merged))
+}
+
+/** The statement that writes a merged row, in place of the one before. */
+export function mergedStatement(
   step: MergedStep,
   { at, model, version, role }: RollupKey & { readonly at: number },
-  merged: MergedRows,
-): Promise<void> {
-  await db.query(
-    `INSERT INTO lockstep.merged_rollups (step, at, model, version, role, parts, traffic, columns, coverage)
-     VALUES ('${step}', ${moment('$1')}, $2, $3, $4, $5, decode($6, 'hex'), decode($7, 'hex'), $8::json)
+  { parts, traffic, columns, coverage }: MergedRows,
+): string {
+  const bytes = (encoded: Uint8Array | undefined) =>
+    encoded === undefined ? 'NULL' : `decode('${Buffer.from(encoded).toString('hex')}', 'hex')`
+  const measured = coverage === null ? 'NULL' : sqlText(JSON.stringify(coverage))
+  return `INSERT INTO lockstep.merged_rollups (step, at, model, version, role, parts, traffic, columns, coverage)
+     VALUES ('${step}', ${moment(String(at))}, ${sqlText(model)}, ${version}, ${sqlText(role)}, ${parts},
+             ${bytes(traffic.encode())}, ${bytes(columns?.encode())}, ${measured}::json)
      ON CONFLICT (step, at, model, version, role)
-     DO UPDATE SET parts = excluded.parts, traffic = excluded.traffic, columns = excluded.columns, coverage = excluded.coverage`,
-    [
-      at,
-      model,
-      version,
-      role,
-      merged.parts,
-      merged.traffic.encode().toString('hex'),
-      merged.columns?.encode().toString('hex') ?? null,
-      merged.coverage === null ? null : JSON.stringify(merged.coverage),
-    ],
-  )
+     DO UPDATE SET parts = excluded.parts, traffic = excluded.traffic, columns = excluded.columns, coverage = excluded.coverage`
 }
 
 export interface MergedRows {

@@ -9,6 +9,8 @@ import { storeVersionFigures } from '../../monitoring/figures/figures-job.ts'
 import { awaitWritersMs } from '../../offline/stream-bounds.ts'
 import type { Catalog } from '../../registry/catalog.ts'
 import { pickVersion } from '../../registry/pick-version.ts'
+import type { Actor } from '../../runtime/audit.ts'
+import { unknownActor } from '../../runtime/audit.ts'
 import type { Config } from '../../runtime/config.ts'
 import type { Database } from '../../runtime/database.ts'
 import { parseSnapshot } from '../../runtime/snapshot-bounds.ts'
@@ -23,6 +25,8 @@ export interface BackfillPredictionsOptions extends Omit<PredictBatchOptions, 'b
   readonly shiftMicros?: number
   /** Epoch microseconds. */
   readonly now: number
+  /** Who asked for it, for the audit log. */
+  readonly by?: Actor
 }
 
 export interface BackfillSummary extends PredictBatchSummary {
@@ -51,7 +55,7 @@ export async function backfillPredictions(
   db: Database,
   catalog: Catalog,
   { logRetentionDays, rollupDays }: Pick<Config, 'logRetentionDays' | 'rollupDays'>,
-  { id, shiftMicros = 0, now, ...options }: BackfillPredictionsOptions,
+  { id, shiftMicros = 0, now, by = unknownActor, ...options }: BackfillPredictionsOptions,
 ): Promise<BackfillSummary> {
   const picked = pickVersion(catalog.model(options.model), options.version)
   const baseline = await baselineOf(db, options.model, picked.version)
@@ -66,7 +70,7 @@ export async function backfillPredictions(
     const summary = await predictBatch(db, catalog, joining, async (batch) => {
       const { version, service, outputs, joined, predictions } = batch
       const recorded = { service, outputs }
-      const named = { model: version.model, version: version.version, recorded, baseline, snapshot, rollupDays, now }
+      const named = { model: version.model, version: version.version, recorded, baseline, snapshot, rollupDays, now, by }
       const out = (writer ??= await createBackfillWriter(db, named))
       const entityAt = entityReader(service, batch)
       const ids = id === undefined ? null : columnOf(batch, id)

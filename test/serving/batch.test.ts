@@ -1,7 +1,13 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { encodeKey } from '../../kernel/entity-key.ts'
+import { erasedKeyHash } from '../../materializer/erase/erased-key.ts'
+import { loggedEntity } from '../../materializer/erase/logged-entity.ts'
 import { checkParity } from '../../monitoring/parity/check-parity.ts'
 import { readGroups, readRollup, rollupSeries } from '../../monitoring/rollups/read-rollups.ts'
 import { loadCatalog } from '../../registry/catalog.ts'
+import type { Actor } from '../../runtime/audit.ts'
+import { readAudit } from '../../runtime/audit.ts'
+import type { Database } from '../../runtime/database.ts'
 import { backfillPredictions } from '../../serving/predict/backfill-predictions.ts'
 import type { PredictBatchSummary, PredictedBatch } from '../../serving/predict/batch.ts'
 import { predictBatch } from '../../serving/predict/batch.ts'
@@ -97,9 +103,10 @@ describe('backfillPredictions', () => {
   const sql = `select 'p' || id as id, airport, at, distance from spine order by id`
   const now = noon + 20 * day
 
-  async function backfill(options: { sql?: string; model?: string; shiftMicros?: number } = {}) {
-    const { sql: spine = sql, model = 'delay', ...rest } = options
-    return await backfillPredictions(world.db, await loadCatalog(world.db), config, {
+  type Options = { sql?: string; model?: string; shiftMicros?: number; by?: Actor; db?: Database; hours?: number }
+  async function backfill({ sql: spine = sql, model = 'delay', db = world.db, hours = 90, ...rest }: Options = {}) {
+    const kept = { ...config, rollupDays: { ...config.rollupDays, hour: hours } }
+    return await backfillPredictions(db, await loadCatalog(world.db), kept, {
       model,
       spine: { sql: spine },
       time: 'at',
@@ -149,6 +156,48 @@ describe('backfillPredictions', () => {
     expect(await series({ model: 'echo' })).toEqual(gaps)
     const ofRows = await series({ model: 'delay', roles: ['backfill'] })
     expect([ofRows.slice(0, 13).reduce((sum: number, each) => sum + (each ?? 0), 0), ofRows.slice(13)]).toEqual([144, gaps.slice(13)])
+  })
+
+  it('keeps what an earlier run wrote where a run fails, and every row once where two run at once', async () => {
+    const written = async () => {
+      const window = { model: 'delay', roles: ['backfill'], from: noon + 9 * day, to: noon + 11 * day } as const
+      return [(await logged())[0]?.rows, (await readRollup(world.db, window)).requests]
+    }
+    const failing: Database = {
+      ...world.db,
+      async copyIn(copy, chunks, around) {
+        async function* breaking() {
+          yield* chunks
+          throw new Error('The disk broke.')
+        }
+        return await world.db.copyIn(copy, breaking(), around)
+      },
+    }
+    await expect(backfill({ shiftMicros: 10 * day, db: failing })).rejects.toThrow('The disk broke.')
+    expect(await written()).toEqual([144, 144])
+    await Promise.all(['one', 'other'].map((reason) => backfill({ shiftMicros: 10 * day, by: { actor: "o'hara@host", reason } })))
+    expect(await written()).toEqual([144, 144])
+    const audited = await readAudit(world.db, { what: 'predictions.backfill', who: "o'hara", limit: 10 })
+    const after = { from: '2001-07-11T00:00:00Z', to: '2001-07-11T13:00:00Z', rows: 144 }
+    expect(new Set(audited.map(({ reason }) => reason))).toEqual(new Set(['one', 'other']))
+    expect(audited.map((each) => [each.subject, each.after])).toEqual([
+      ['delay@1', after],
+      ['delay@1', after],
+    ])
+    // hours are kept for fewer days: the rows count in their day
+    expect((await backfill({ shiftMicros: 10 * day, hours: 5 })).window).toEqual({ from: noon + 9.5 * day, to: noon + 10.5 * day })
+    expect(await written()).toEqual([144, 144])
+    await backfill({ shiftMicros: 10 * day })
+  })
+
+  it('logs no row of an entity that is erased meanwhile', async () => {
+    const [{ salt } = { salt: Buffer.alloc(0) }] = await world.db.query<{ salt: Buffer }>('select salt from lockstep.installation')
+    const hash = erasedKeyHash(salt, loggedEntity('airport', encodeKey([{ name: 'airport', type: { kind: 'string' } }], ['A1'])))
+    await world.db.query(`insert into lockstep.erasures (entity, key_hash, receipt) values ('airport', $1, '{}')`, [hash])
+    await backfill({ shiftMicros: 10 * day })
+    expect(await logged()).toMatchObject([{ rows: 128 }])
+    await world.db.query('delete from lockstep.erasures where key_hash = $1', [hash])
+    await backfill({ shiftMicros: 10 * day })
   })
 
   it('logs the features that the history has, which parity checks leave out', async () => {
