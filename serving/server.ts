@@ -92,7 +92,7 @@ export function createServer(options: ServerOptions): LockstepServer {
     patienceMs,
   })
   const transforms = createTransformWatch(options.metrics, log)
-  const catalog = createLiveCatalog({ models, transforms, keptUnits: createKeptUnits(() => performance.now()), log })
+  const catalog = createLiveCatalog({ models, transforms, keptUnits: createKeptUnits(() => performance.now(), log), log })
   const preloadModel = createModelPreloader({ database: needDatabase, catalog, models, transforms, log })
   const traffic = createTraffic(config, { log, registry: options.metrics })
 

@@ -5,8 +5,8 @@ import type { ExperimentRun } from './experiment.ts'
 /** As many units of an experiment may keep a variant that their place no longer gives. About 100 MB on each server. */
 export const maxKeptUnits = 1_000_000
 
-/** Servers take new shares within a second, and write exposures within another one. */
-const lateSeconds = 30
+/** Servers take new shares within a second, and write exposures within another one, or later if PostgreSQL is slow. */
+export const lateMs = 30_000
 
 /** Whether units of a run may come again after its shares changed. */
 export function keepsUnits({ spec }: Pick<ExperimentRun, 'spec'>): boolean {
@@ -17,7 +17,7 @@ export function keepsUnits({ spec }: Pick<ExperimentRun, 'spec'>): boolean {
  * The units of a run whose first variant is not that of their place, because the shares have changed since: they keep
  * it. At most `maxKeptUnits`.
  *
- * @param isLate only units that came since shortly before the newest shares
+ * @param isLate only units that came since `lateMs` before the newest shares
  * @returns variants by unit
  */
 export async function readKeptUnits(db: Pick<Database, 'query'>, run: ExperimentRun, isLate: boolean): Promise<Map<string, string>> {
@@ -42,10 +42,10 @@ function parametersOf({ id, salt }: ExperimentRun, slices: readonly Slice[]): un
 
 /** Places are computed as `placeOf` does. */
 const movedUnits = `WITH latest AS (
-    SELECT coalesce(max(at) - interval '${lateSeconds} seconds', '-infinity') AS at FROM lockstep.experiment_allocations WHERE experiment_id = $1
+    SELECT coalesce(max(at) - interval '${lateMs} milliseconds', '-infinity') AS at FROM lockstep.experiment_allocations WHERE experiment_id = $1
   ), first AS (
     SELECT DISTINCT ON (unit) unit, variant FROM lockstep.exposures
-    WHERE experiment_id = $1 AND (NOT $6::bool OR last_at >= (SELECT at FROM latest))
+    WHERE experiment_id = $1 AND (NOT $6::bool OR exposed_at >= (SELECT at FROM latest))
     ORDER BY unit, exposed_at
   ), placed AS (
     SELECT unit, variant, (('x' || encode(substr(sha256(
