@@ -36,7 +36,10 @@ import { jobKinds, workerTools } from './worker-tools.ts'
 export interface ViewsWork {
   /** Keeps the online views current, until the signal. */
   keep(signal: AbortSignal): Promise<void>
-  /** Backfills, scheduled runs, syncs of sources, housekeeping, baselines, merges of rollups, analyses of experiments and figures of models. */
+  /**
+   * Backfills, scheduled runs, syncs of sources, housekeeping, baselines, merges of rollups, analyses of experiments
+   * and figures of models.
+   */
   readonly kinds: readonly JobKind[]
 }
 

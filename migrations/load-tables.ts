@@ -1,5 +1,6 @@
 import type { Generated } from 'kysely'
 
+/** A file that was loaded into the table of a source in one transaction. Its rows hold that transaction in `_xid`. */
 export interface IngestsTable {
   id: Generated<string>
   source: string
@@ -24,7 +25,7 @@ export interface IngestsTable {
   undone_at: Date | null
 }
 
-/** The Parquet files whose rows are in the tables of sources. A row is written in the transaction that loads the file. */
+/** The Parquet files whose rows are in the tables of sources. The transaction that loads a file writes its row. */
 export interface SourceFilesTable {
   source: string
   /** An absolute path or a URL. */

@@ -399,8 +399,6 @@ export interface StreamDeadLettersTable {
   at: Generated<Date>
 }
 
-/** A file that was loaded into the table of a source in one transaction. Its rows hold that transaction in `_xid`. */
-
 export interface ApiKeysTable {
   id: string
   name: string

@@ -18,8 +18,8 @@ import type { Readiness, ServerStatus } from './lifecycle/server-status.ts'
 
 export interface ServerOptions {
   /**
-   * `redisUrl`: where the online store is, for messages. The URLs of streams: where replays of pipelines begin. Default of the others: no pages of other origins, no
-   * predictions are logged, and are kept for 30 days.
+   * `redisUrl`: where the online store is, for messages. The URLs of streams: where replays of pipelines begin.
+   * Default of the others: no pages of other origins, no predictions are logged, and are kept for 30 days.
    */
   readonly config: {
     readonly bodyLimitBytes: number

@@ -82,7 +82,7 @@ export async function downloadFile(server: Server, download: Download, onBytes: 
  * Downloads a file that the server makes for this request, so a broken download cannot go on. Its bytes are compared
  * with the SHA-256 that the server names.
  *
- * @throws LockstepError `SERVER_UNAVAILABLE`, `WRITE_FAILED`, `FILE_EXISTS` unless `overwrite`, and what the server refuses
+ * @throws LockstepError `SERVER_UNAVAILABLE`, `WRITE_FAILED`, `FILE_EXISTS` unless `overwrite`, and the server's errors
  */
 export async function downloadMade(
   server: Server,

@@ -18,7 +18,7 @@ const maxKept = 200
 const maxMade = 4
 const maxWaiting = 100
 
-/** Every page can be looked at as of a moment: figures are of the time before it. What has no history says that it is of now. */
+/** Every page can be opened as of a moment: figures are of the time before it. What has no history says so. */
 const asOfQuery = z.object({ asOf: z.string().max(60).optional() })
 
 type Made = ReturnType<typeof toldAnswer>

@@ -40,7 +40,7 @@ export interface PredictedBatch {
   readonly predictions: readonly (readonly (Value | null)[])[]
   readonly version: ModelVersion
   readonly service: ServicePlan
-  /** The features of each row, as the join gives them: `times`, `values`, `statuses` (if they were asked for), `missing`. */
+  /** The features of each row, as the join gives them: `times`, `values`, `missing`, and `statuses` if asked for. */
   readonly joined: JoinedBatch
 }
 

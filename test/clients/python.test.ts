@@ -20,7 +20,7 @@ import { readArrow } from '../serving/read-arrow.ts'
 // The Python client against a server with the embedded stores, whose world is that of docs/tutorial.md.
 
 const client = join(rootFolder, 'clients/python')
-/** Python's compiled modules are kept here, beside the environment and not among the sources: pandas' alone take seconds. */
+/** Python's compiled modules are kept here, not among the sources: to compile those of pandas takes seconds. */
 const compiled = join(rootFolder, 'node_modules/.cache/python/compiled')
 let folder: string
 let python: string

@@ -1,5 +1,5 @@
 /**
- * A script of a page that is not the dashboard's. It tries each way to the server that a browser has, and says what it got.
+ * A script of a page that is not the dashboard's. It tries each way that a browser has to the server, and reports it.
  *
  * @param target the origin of the server
  */

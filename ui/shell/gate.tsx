@@ -66,7 +66,7 @@ function SignIn(): ReactElement {
             Log in
           </Button>
         </form>
-        <p className="dim small space">On the server’s own machine, print a link that signs you in once:</p>
+        <p className="dim small space">On the server’s own machine, print a link that logs you in once:</p>
         <Command text="lockstep ui" />
         <p className="dim small">Or create a key:</p>
         <Command text="lockstep keys create --name me --scope ui:operate,explain:read" />
