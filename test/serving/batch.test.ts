@@ -3,6 +3,7 @@ import { encodeKey } from '../../kernel/entity-key.ts'
 import { erasedKeyHash } from '../../materializer/erase/erased-key.ts'
 import { loggedEntity } from '../../materializer/erase/logged-entity.ts'
 import { checkParity } from '../../monitoring/parity/check-parity.ts'
+import { copyPredictions } from '../../monitoring/prediction-log/copy-predictions.ts'
 import { readGroups, readRollup, rollupSeries } from '../../monitoring/rollups/read-rollups.ts'
 import { loadCatalog } from '../../registry/catalog.ts'
 import type { Actor } from '../../runtime/audit.ts'
@@ -170,7 +171,7 @@ describe('backfillPredictions', () => {
           yield* chunks
           throw new Error('The disk broke.')
         }
-        return await world.db.copyIn(copy, breaking(), around)
+        return await world.db.copyIn(copy, copy === copyPredictions ? breaking() : chunks, around)
       },
     }
     await expect(backfill({ shiftMicros: 10 * day, db: failing })).rejects.toThrow('The disk broke.')
