@@ -104,6 +104,29 @@ const paths = () => [
   'plan',
 ]
 
+/** What the pages read that the page has links to, as paths under /ui/api/. */
+async function linkedReads({ page }: Visits): Promise<string[]> {
+  const reads = {
+    features: '/stats',
+    views: '',
+    sources: '',
+    services: '',
+    models: '',
+    rollouts: '',
+    receipt: '',
+    explain: '',
+    lineage: '',
+  }
+  const links = await page.evaluate<string[]>(`[...document.querySelectorAll('main a[href^="/ui/"]')].map((link) => link.href)`)
+  return links.flatMap((link) => {
+    const { pathname, search } = new URL(link)
+    const [kind = '', id] = pathname.slice('/ui/'.length).split('/')
+    if (!Object.hasOwn(reads, kind)) return []
+    if (id === undefined) return search === '' ? [] : [`${kind}${search}`]
+    return [`${kind === 'receipt' ? 'receipts' : kind}/${id}${reads[kind as keyof typeof reads]}`]
+  })
+}
+
 /** Visits pages in one document. @param wrongOf what is wrong with the page that is shown */
 async function walk(through: Visits, pages: readonly string[], wrongOf: (path: string) => Promise<string[]>): Promise<string[]> {
   const wrong: string[] = []
@@ -147,10 +170,20 @@ describe('every page', { timeout: 600_000 }, () => {
     const shownBefore = new Map<string, string | null>()
     const heading = async () => await visits.page.locator('h1').textContent()
     const known = paths().filter((path) => !['receipt', 'explain', 'experiments/weather', 'pipelines/score'].includes(path))
-    await walk(visits, known, async (path) => {
+    const links = new Set<string>()
+    // a service that reads a view under an alias, too
+    const aliased = `explain?service=route&entity=${encodeURIComponent('{"airport":"ATL","destination":"ATL"}')}`
+    await walk(visits, [...known, aliased], async (path) => {
       shownBefore.set(path, await heading())
+      for (const read of await linkedReads(visits)) links.add(read)
       return []
     })
+    const dead = await visits.page.evaluate<string[]>(`Promise.all(${JSON.stringify([...links])}.map(async (read) => {
+      const answer = await fetch('/ui/api/' + read, { headers: { 'x-lockstep-ui': '1' } })
+      return answer.ok ? [] : [read + ': ' + (await answer.text())]
+    })).then((all) => all.flat())`)
+    expect(dead).toEqual([])
+    expect(links.size).toBeGreaterThan(20)
     await visits.page.route(reads, fails)
     const wrong: string[] = []
     for (const path of known.toReversed().slice(1)) {

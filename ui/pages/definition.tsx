@@ -17,7 +17,7 @@ export function SourcePage(): ReactElement {
   const source = useRead<SourceData>(`sources/${encodeURIComponent(id)}`)
   const data = source.data?.data
   return (
-    <Page title={data?.id ?? id} kind="Source" says={data?.description} actions={<LineageLink id={id} />}>
+    <Page title={data?.id ?? id} kind="Source" says={data?.description} actions={<LineageLink kind="source" id={id} />}>
       <Loaded of={source}>
         {(loaded) => (
           <DefinitionParts data={loaded}>
@@ -34,15 +34,15 @@ export function ServicePage(): ReactElement {
   const service = useRead<DefinitionData>(`services/${encodeURIComponent(id)}`)
   const data = service.data?.data
   return (
-    <Page title={data?.id ?? id} kind="Feature service" says={data?.description} actions={<LineageLink id={id} />}>
+    <Page title={data?.id ?? id} kind="Feature service" says={data?.description} actions={<LineageLink kind="service" id={id} />}>
       <Loaded of={service}>{(loaded) => <DefinitionParts data={loaded} />}</Loaded>
     </Page>
   )
 }
 
-export function LineageLink({ id }: { readonly id: string }): ReactElement {
+export function LineageLink({ kind, id }: { readonly kind: string; readonly id: string }): ReactElement {
   return (
-    <Link to="/lineage" search={(before: { asOf?: string }) => ({ ...keepMoment(before), focus: id })}>
+    <Link to="/lineage" search={(before: { asOf?: string }) => ({ ...keepMoment(before), focus: `${kind}/${id}` })}>
       Lineage
     </Link>
   )

@@ -8,7 +8,7 @@ import { DataTable } from '../parts/data-table.tsx'
 import { formatDuration, formatMoment } from '../parts/format.ts'
 import { Panel } from '../parts/panel.tsx'
 import { shellText } from '../parts/shell-text.ts'
-import { ThingLink } from '../parts/thing-link.tsx'
+import { FeatureLink } from '../parts/thing-link.tsx'
 import { announce } from '../shell/announcer.tsx'
 import { Lanes, StepLine } from './explain-lanes.tsx'
 import { type View, rowStates, stepAt } from './explain-steps.ts'
@@ -203,9 +203,9 @@ function Values({ view, t, from, to, answered, chosen, onChoose }: ValuesProps):
           {
             name: 'Page',
             cell: ({ feature }) => (
-              <ThingLink kind="feature" id={`${view.view}.${feature}`}>
+              <FeatureLink view={view.view} feature={feature}>
                 Feature
-              </ThingLink>
+              </FeatureLink>
             ),
           },
         ]}

@@ -24,7 +24,7 @@ export default function FeaturePage(): ReactElement {
       kind="Feature"
       state={data?.drift.some(({ drifted }) => drifted) === true ? <Badge state="drifted" tone="bad" /> : undefined}
       says={data === undefined ? undefined : `${data.computed}, ${data.type}`}
-      actions={data === undefined ? undefined : <LineageLink id={data.view} />}
+      actions={data === undefined ? undefined : <LineageLink kind={data.kind} id={data.view} />}
     >
       <Loaded of={feature}>{(loaded) => <FeatureParts data={loaded} name={name} />}</Loaded>
     </Page>
@@ -95,7 +95,7 @@ function FeatureParts({ data, name }: { readonly data: FeatureData; readonly nam
           />
         </Panel>
       )}
-      <DefinitionParts data={data} />
+      <DefinitionParts data={{ ...data, id: view }} />
     </>
   )
 }

@@ -45,7 +45,12 @@ export function Drawing({ nodes, edges, focus: focusKey = null, of, onFocus, eff
             </span>
             <ThingLink kind={node.kind} id={node.name} />
             {onFocus !== undefined && node.key !== focusKey && (
-              <button type="button" className="graph-more" onClick={() => onFocus(node.name)} aria-label={`Lineage of ${node.name}`}>
+              <button
+                type="button"
+                className="graph-more"
+                onClick={() => onFocus(`${node.kind}/${node.name}`)}
+                aria-label={`Lineage of ${node.name}`}
+              >
                 ⋯
               </button>
             )}

@@ -24,11 +24,12 @@ export default function Lineage(): ReactElement {
   const query = new URLSearchParams({ ...(focus === undefined ? {} : { focus }), up, down })
   const lineage = useRead<LineageData>(`lineage?${query}`, { enabled: focus !== undefined, everyMs: 60_000 })
   const names = useMemo(
-    () => [
-      ...new Set(
-        entries.filter(({ kind }) => ['source', 'view', 'onDemand', 'service', 'model', 'entity'].includes(kind)).map(({ id }) => id),
-      ),
-    ],
+    () =>
+      entries
+        .filter(({ kind }) => ['source', 'view', 'onDemand', 'service', 'model', 'entity'].includes(kind))
+        // the lineage has a model and each of its versions
+        .map(({ kind, id }) => (kind === 'model' ? { kind, id: id.replace(/@.*/, '') } : { kind, id }))
+        .map(({ kind, id }) => ({ value: `${kind}/${id}`, label: id })),
     [entries],
   )
   const become = (search: { focus?: string; from?: string; to?: string }): void =>
@@ -42,7 +43,7 @@ export default function Lineage(): ReactElement {
           searchable
           limit={50}
           className="lineage-around"
-          data={focus === undefined || names.includes(focus) ? names : [focus, ...names]}
+          data={focus === undefined || names.some(({ value }) => value === focus) ? names : [{ value: focus, label: focus }, ...names]}
           value={focus ?? null}
           onChange={(name) => name !== null && become({ focus: name })}
           nothingFoundMessage="Nothing has this name"

@@ -12,7 +12,7 @@ import { Moment } from '../parts/moment.tsx'
 import { Page } from '../parts/page.tsx'
 import { Panel } from '../parts/panel.tsx'
 import { Empty, Loaded } from '../parts/states.tsx'
-import { ThingLink } from '../parts/thing-link.tsx'
+import { FeatureLink, ThingLink } from '../parts/thing-link.tsx'
 import { LineageLink } from './definition.tsx'
 
 /** A model: its versions, how fast and how good it is, and what moved. */
@@ -36,7 +36,7 @@ export default function ModelPage(): ReactElement {
       actions={
         <>
           {data !== undefined && <Acts data={data} />}
-          <LineageLink id={name} />
+          <LineageLink kind="model" id={name} />
         </>
       }
     >
@@ -196,14 +196,7 @@ function ModelParts({ data }: { readonly data: ModelData }): ReactElement {
             {
               name: 'Feature',
               by: ({ feature }) => feature,
-              cell: ({ feature, view }) =>
-                view === null ? (
-                  feature
-                ) : (
-                  <ThingLink kind="feature" id={`${view}.${feature}`}>
-                    {feature}
-                  </ThingLink>
-                ),
+              cell: ({ feature, view }) => <FeatureLink view={view} feature={feature} />,
             },
             {
               name: 'View',
@@ -263,14 +256,7 @@ function Quality({ name }: { readonly name: string }): ReactElement {
                 {
                   name: 'Feature',
                   by: ({ feature }) => feature,
-                  cell: ({ feature, view }) =>
-                    view === null ? (
-                      feature
-                    ) : (
-                      <ThingLink kind="feature" id={`${view}.${feature}`}>
-                        {feature}
-                      </ThingLink>
-                    ),
+                  cell: ({ feature, view }) => <FeatureLink view={view} feature={feature} />,
                 },
                 { name: 'State', cell: ({ drifted }) => <Badge state={drifted ? 'drifted' : 'ok'} tone={drifted ? 'bad' : 'good'} /> },
                 { name: 'Harm', numeric: true, by: ({ harm }) => harm, cell: ({ harm }) => formatNumber(harm) },

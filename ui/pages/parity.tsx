@@ -7,7 +7,7 @@ import { Moment } from '../parts/moment.tsx'
 import { Page } from '../parts/page.tsx'
 import { Panel } from '../parts/panel.tsx'
 import { Empty, Loaded } from '../parts/states.tsx'
-import { ThingLink } from '../parts/thing-link.tsx'
+import { FeatureLink, ThingLink } from '../parts/thing-link.tsx'
 import { announce } from '../shell/announcer.tsx'
 
 type Cell = ParityData['rows'][number]['cells'][number]
@@ -99,9 +99,7 @@ function HeatMap({ data: { times, rows } }: { readonly data: ParityData }): Reac
             {rows.map(({ feature, view, cells }, rowIndex) => (
               <tr key={`${view} ${feature}`}>
                 <th scope="row">
-                  <ThingLink kind="feature" id={`${view}.${feature}`}>
-                    {feature}
-                  </ThingLink>
+                  <FeatureLink view={view} feature={feature} />
                 </th>
                 {cells.map((each, columnIndex) => (
                   <td

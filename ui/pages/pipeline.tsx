@@ -29,7 +29,7 @@ export default function PipelinePage(): ReactElement {
       says={data?.pipeline.says}
       actions={
         <>
-          <LineageLink id={data?.pipeline.name ?? id} />
+          <LineageLink kind="pipeline" id={data?.pipeline.name ?? id} />
           {data !== undefined && <Acts data={data} />}
         </>
       }

@@ -12,7 +12,7 @@ import { Page } from '../parts/page.tsx'
 import { Panel } from '../parts/panel.tsx'
 import { Empty, Loaded } from '../parts/states.tsx'
 import { shellText } from '../parts/shell-text.ts'
-import { ThingLink } from '../parts/thing-link.tsx'
+import { FeatureLink, ThingLink } from '../parts/thing-link.tsx'
 import { ExplainLink } from '../parts/explain-link.tsx'
 import { Waterfall } from '../parts/waterfall.tsx'
 
@@ -158,14 +158,7 @@ function PredictionReceipt({ prediction }: { readonly prediction: Prediction }):
             {
               name: 'Feature',
               by: ({ feature }) => feature,
-              cell: ({ feature, view }) =>
-                view === null ? (
-                  feature
-                ) : (
-                  <ThingLink kind="feature" id={`${view}.${feature}`}>
-                    {feature}
-                  </ThingLink>
-                ),
+              cell: ({ feature, view }) => <FeatureLink view={view} feature={feature} />,
             },
             { name: 'Served', numeric: true, cell: ({ value, status }) => <Answered value={value} status={status} /> },
             {

@@ -25,7 +25,7 @@ export default function ViewPage(): ReactElement {
       kind={data === undefined ? 'Feature view' : kindName(data.kind)}
       state={data === undefined ? undefined : <Badge state={data.state} />}
       says={data?.description}
-      actions={<LineageLink id={data?.id ?? id} />}
+      actions={<LineageLink kind={data?.kind ?? 'view'} id={data?.id ?? id} />}
     >
       <Loaded of={view}>
         {(loaded) => (

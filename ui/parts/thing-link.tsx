@@ -23,8 +23,8 @@ const lists = { now: '/', alert: '/alerts', job: '/jobs', key: '/keys', parity: 
 export function addressOf(kind: string, id: string) {
   if (Object.hasOwn(pages, kind)) return { to: pages[kind as keyof typeof pages], params: { id } } as const
   if (Object.hasOwn(lists, kind)) return { to: lists[kind as keyof typeof lists] } as const
-  if (kind === 'entity') return { to: '/explain', search: { entity: id } } as const
-  return { to: '/lineage', search: { focus: id } } as const
+  // things of different kinds may have one name
+  return { to: '/lineage', search: { focus: `${kind}/${id}` } } as const
 }
 
 interface ThingLinkProps {
@@ -40,5 +40,23 @@ export function ThingLink({ kind, id, children = id }: ThingLinkProps): ReactEle
     <Link {...address} search={(before: { asOf?: string }) => ({ ...keepMoment(before), ...search })}>
       {children}
     </Link>
+  )
+}
+
+interface FeatureLinkProps {
+  /** `airport_delays@1`; null: an on-demand view computes it. */
+  readonly view: string | null
+  /** Its name in a service: `landed1h`, or `origin__landed1h` where the service reads the view under an alias. */
+  readonly feature: string
+  readonly children?: ReactNode
+}
+
+/** A link to the page of a feature, which has the feature's name in its view. No name or alias has two underscores. */
+export function FeatureLink({ view, feature, children = feature }: FeatureLinkProps): ReactElement {
+  if (view === null) return <>{children}</>
+  return (
+    <ThingLink kind="feature" id={`${view}.${feature.split('__').at(-1)}`}>
+      {children}
+    </ThingLink>
   )
 }

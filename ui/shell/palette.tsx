@@ -81,7 +81,10 @@ export default function Palette({ openings }: { readonly openings: number }): Re
                 description={[kindName(entry.kind), entry.kind === 'feature' ? entry.description : null, entry.about]
                   .filter(Boolean)
                   .join(' · ')}
-                onClick={() => void navigate({ ...addressOf(entry.kind, entry.id), search: moment })}
+                onClick={() => {
+                  const { search, ...address } = { search: {}, ...addressOf(entry.kind, entry.id) }
+                  void navigate({ ...address, search: { ...moment, ...search } })
+                }}
               />
             ))}
           </Spotlight.ActionsGroup>

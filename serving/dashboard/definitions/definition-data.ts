@@ -1,4 +1,6 @@
 import { formatTimestamp } from '../../../kernel/time.ts'
+import type { DefinitionId } from '../../../kernel/view-spec.ts'
+import { storedEntity } from '../../../offline/stored-entity.ts'
 import type { Definition } from '../../../registry/definition.ts'
 import { labelOf } from '../../../registry/definition.ts'
 import type { EntryKind, Use } from '../../../registry/find/entry.ts'
@@ -24,7 +26,8 @@ export interface FoundDefinition {
  * @param reference `airport_delays@2`, or `airport_delays` for the newest version
  * @throws LockstepError `UNKNOWN_DEFINITION`
  */
-export async function definitionData({ deps, db, now }: Ask, reference: string, kinds: readonly EntryKind[]): Promise<FoundDefinition> {
+export async function definitionData(ask: Ask, reference: string, kinds: readonly EntryKind[]): Promise<FoundDefinition> {
+  const { deps, db, now } = ask
   const inventory = await inventoryOf(deps)
   const node = findNode(inventory, reference, kinds)
   const definition = inventory.definitions.find((each) => each.kind === node.kind && labelOf(each) === node.name)
@@ -46,28 +49,15 @@ export async function definitionData({ deps, db, now }: Ask, reference: string, 
     readers: readersOf(page),
     versions: page.versions.map(({ version, retired }) => ({ id: `${page.name}@${version}`, about: retired ? 'pruned' : '' })).toReversed(),
     code: page.code ?? null,
-    example: exampleOf(page),
+    example: await exampleOf(ask, id, page),
   }
   return { definition, page, data }
 }
 
-export function linkTo({ kind, name }: Use): Link {
-  switch (kind) {
-    case 'view':
-    case 'onDemand':
-      return { kind: 'view', id: name }
-    case 'source':
-    case 'service':
-    case 'model':
-    case 'experiment':
-    case 'pipeline':
-      return { kind, id: name }
-    case 'modelVersion':
-      return { kind: 'model', id: name.split('@')[0] ?? name }
-    default:
-      // it has no page of its own: the lineage around it
-      return { kind: 'lineage', id: name }
-  }
+function linkTo({ kind, name }: Use): Link {
+  if (kind === 'onDemand') return { kind: 'view', id: name }
+  if (kind === 'modelVersion') return { kind: 'model', id: name.split('@')[0] ?? name }
+  return { kind, id: name }
 }
 
 /** What is made from it, each page once: the versions of a model have the page of the model. */
@@ -132,11 +122,16 @@ function partsOf({ source, features, takes, kind }: DefinitionPage, id: string):
   return kind === 'model' ? (takes ?? []).map(({ name, type }) => ({ name, type, about: '', link: null })) : []
 }
 
-/** An entity that its example asks for, as JSON. */
-function exampleOf({ example }: DefinitionPage): string | null {
-  const { entities, entity } = (example?.body ?? {}) as { readonly entities?: readonly unknown[]; readonly entity?: unknown }
-  const one = entities?.[0] ?? entity
-  return one === undefined ? null : JSON.stringify(one)
+/** An entity that Explain can be asked about, as JSON; null: nothing of it can be explained. */
+async function exampleOf({ db, deps }: Ask, id: string, { kind, example }: DefinitionPage): Promise<string | null> {
+  if (kind === 'view') {
+    // the example of the page asks a service, whose entity may name the columns of the key differently
+    const plan = deps.catalog().views.get(id as DefinitionId)
+    const stored = plan === undefined ? null : await storedEntity(db, plan)
+    return stored === null ? null : JSON.stringify(stored.key)
+  }
+  const { entities } = (example?.body ?? {}) as { readonly entities?: readonly unknown[] }
+  return kind !== 'service' || entities === undefined ? null : JSON.stringify(entities[0])
 }
 
 export function momentOf(micros: number | null): string | null {

@@ -107,6 +107,14 @@ interface Explained {
 }
 
 describe('explain', () => {
+  it('has an example of a view by its own key, and none of an on-demand view', async () => {
+    expect(await dataOf('/views/airport_delays')).toMatchObject({ example: expect.stringMatching(/^\{"airport":"\w+"\}$/) as unknown })
+    expect(await dataOf('/features/airport_delays@1.lastDelay/stats')).toMatchObject({
+      example: expect.stringMatching(/^\{"airport":"\w+"\}$/) as unknown,
+    })
+    expect(await dataOf('/views/flight_context')).toMatchObject({ example: null })
+  })
+
   it('has at each step the value that a request gets at that moment, and the rows in it', async () => {
     const at =
       '/explain?service=airport_delays&entity=airport:ATL&at=2001-07-01T12:00:00Z&from=2001-06-30T00:00:00Z&to=2001-07-04T00:00:00Z'
