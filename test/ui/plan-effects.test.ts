@@ -34,7 +34,7 @@ it('a plan gives each definition its effect, and what is made from a refused one
     'view c@1': 'new version',
     'service s@1': 'affected',
     'service t@1': 'unchanged',
-    'model m': 'affected',
+    'model m': 'breaks',
     'experiment e': 'affected',
     'dataset d': 'affected',
     'modelVersion m@3': 'breaks',
@@ -45,10 +45,11 @@ it('a plan gives each definition its effect, and what is made from a refused one
 })
 
 it.each([
-  ['{', 'This is no JSON.'],
+  ['{', 'This is not JSON.'],
   ['{"rows":1}', 'it has no "changes"'],
   ['[]', 'it has no "changes"'],
-])('a text that is no plan is refused: %s', (text, why) => {
+  [' '.repeat(5_000_001), 'longer than 5,000,000 characters'],
+])('a text that is no plan is refused: %.20s', (text, why) => {
   expect(() => readPlan(text)).toThrow(why)
 })
 

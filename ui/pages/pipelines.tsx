@@ -18,7 +18,7 @@ export default function Pipelines(): ReactElement {
       <Loaded of={pipelines}>
         {(data) =>
           data.pipelines.length === 0 ? (
-            <Empty title="There is no pipeline yet" commands={['lockstep apply lockstep.ts', 'lockstep worker --only pipelines']}>
+            <Empty title="There is no pipeline yet" commands={['lockstep apply features.ts', 'lockstep worker --only pipelines']}>
               A pipeline is a definition: pipeline('score', {'{ from: source, model, to: kafkaSink(…) }'}). Workers run it.
             </Empty>
           ) : (

@@ -36,17 +36,21 @@ const ofStatus: Readonly<Record<string, Effect>> = {
 
 type Fields = Readonly<Record<string, unknown>>
 
+/** Characters of a plan with which a browser stays quick. */
+const maxText = 5_000_000
+
 /**
  * Reads what `lockstep plan --json` prints.
  *
  * @throws Error that says what is wrong with the text
  */
 export function readPlan(text: string): Plan {
+  if (text.length > maxText) throw new Error('This text is longer than 5,000,000 characters, too long for a plan of this page.')
   let plan: unknown
   try {
     plan = JSON.parse(text)
   } catch {
-    throw new Error('This is no JSON. Paste all that "lockstep plan --json" prints.')
+    throw new Error('This is not JSON. Paste all that "lockstep plan --json" prints.')
   }
   const { changes, problems, breaks, backfills } = fieldsOf(plan)
   if (!Array.isArray(changes)) throw new Error('This JSON is no plan: it has no "changes". Paste all that "lockstep plan --json" prints.')
@@ -84,25 +88,26 @@ export function impactQuery({ changes }: Pick<Plan, 'changes'>): { readonly quer
 export function effectsOf(plan: Plan, { edges }: Pick<LineageData, 'edges'>): ReadonlyMap<string, Effect> {
   const found = new Map<string, Effect>(plan.changes.map(({ key, effect }) => [key, effect]))
   for (const key of plan.broken) if (found.get(key) !== 'refused') found.set(key, 'breaks')
+  const made = Map.groupBy(edges, ({ from }) => from)
   const spreading = plan.changes
     .filter(({ effect }) => ['refused', 'removed', 'recomputed'].includes(effect))
     .map(({ key }) => key)
     .concat(plan.broken)
   for (let from = spreading.pop(); from !== undefined; from = spreading.pop()) {
-    for (const edge of edges) {
-      const before = found.get(edge.to)
-      if (edge.from !== from || (before !== undefined && before !== 'unchanged' && before !== 'changed')) continue
-      found.set(edge.to, 'affected')
-      spreading.push(edge.to)
+    for (const { to } of made.get(from) ?? []) {
+      const before = found.get(to)
+      if (before !== undefined && before !== 'unchanged' && before !== 'changed') continue
+      found.set(to, 'affected')
+      spreading.push(to)
     }
   }
   return found
 }
 
-/** The key of what a plan calls `model "delay" version 3` or `feature service "flight@1"`. */
+/** The keys of what a plan calls `model "delay" version 3`, which breaks the model too, or `feature service "flight@1"`. */
 function keyOf(broken: string): string[] {
   const [, model, version] = /^model "([^"]+)" version (\d+)/.exec(broken) ?? []
-  if (model !== undefined) return [`modelVersion ${model}@${version}`]
+  if (model !== undefined) return [`modelVersion ${model}@${version}`, `model ${model}`]
   const [, service] = /^feature service "([^"]+)"/.exec(broken) ?? []
   return service === undefined ? [] : [`service ${service}`]
 }

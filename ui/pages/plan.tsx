@@ -1,7 +1,6 @@
 import { FileButton, Textarea } from '@mantine/core'
 import { type ReactElement, useMemo, useState } from 'react'
 import type { ImpactData } from '../../serving/dashboard/contract/impact.ts'
-import { messageOf } from '../api/message-of.ts'
 import { kindName } from '../api/use-index.ts'
 import { useRead } from '../api/use-read.ts'
 import { Badge, type Tone } from '../parts/badge.tsx'
@@ -52,7 +51,7 @@ export default function PlanPage(): ReactElement {
         </FileButton>
       </div>
       {plan === null ? (
-        <Empty title="No plan yet" commands={['lockstep plan lockstep.ts --json > plan.json', 'lockstep plan lockstep.ts']}>
+        <Empty title="No plan yet" commands={['lockstep plan features.ts --json > plan.json', 'lockstep plan features.ts']}>
           A plan says what apply would do. Nothing is applied here.
         </Empty>
       ) : (
@@ -67,7 +66,7 @@ function parsed(text: string): { readonly plan: Plan | null; readonly problem: s
   try {
     return { plan: readPlan(text), problem: null }
   } catch (error) {
-    return { plan: null, problem: messageOf(error) }
+    return { plan: null, problem: error instanceof Error ? error.message : String(error) }
   }
 }
 
@@ -106,7 +105,7 @@ function ImpactParts({ plan, data }: { readonly plan: Plan; readonly data: Impac
       .map(({ key, kind, label }) => line(key, kind, label)),
   ].toSorted((a, b) => effects.indexOf(a.effect) - effects.indexOf(b.effect))
   const count = (...some: Effect[]): number => lines.filter(({ effect }) => some.includes(effect)).length
-  const ways = { command: 'lockstep plan lockstep.ts' }
+  const ways = { command: 'lockstep plan features.ts' }
   if (lines.length === 0) return <Empty title="The plan changes nothing" />
   return (
     <>
@@ -125,8 +124,8 @@ function ImpactParts({ plan, data }: { readonly plan: Plan; readonly data: Impac
       {plan.problems.length + plan.breaks.length > 0 && (
         <Panel title="Why apply refuses it" ways={ways}>
           <ul>
-            {[...plan.problems, ...plan.breaks].map((text) => (
-              <li key={text} className="break">
+            {[...new Set([...plan.problems, ...plan.breaks])].map((text) => (
+              <li key={text} className="break lines">
                 {text}
               </li>
             ))}

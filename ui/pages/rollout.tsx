@@ -139,7 +139,7 @@ function RolloutParts({ data, id }: { readonly data: RolloutData; readonly id: s
             ['Candidate', `version ${rollout.version}`],
             ['Champion', champion === null ? 'none' : `version ${champion}`],
             ['Pinned', pinned === null ? null : `version ${pinned}, which answers everything`],
-            ['Share now', formatNumber(rollout.share, 'share')],
+            ['Share now', rollout.endedAt === null ? formatNumber(rollout.share, 'share') : null],
             ['By', rollout.unit],
             [
               'Started',
@@ -147,7 +147,7 @@ function RolloutParts({ data, id }: { readonly data: RolloutData; readonly id: s
                 <Moment at={rollout.startedAt} /> by {rollout.startedBy}
               </span>,
             ],
-            ['Step since', <Moment key="since" at={rollout.since} />],
+            ['Step since', rollout.endedAt === null ? <Moment key="since" at={rollout.since} /> : null],
             ['Ended', rollout.endedAt === null ? null : <Moment key="end" at={rollout.endedAt} />],
           ]}
         />
