@@ -47,14 +47,22 @@ export interface PredictedMessages {
   readonly letters: readonly DeadLetter[]
 }
 
+export interface PredictionReports {
+  /** A message is predicted again after a timeout. */
+  readonly onRetry: () => void
+  /** Several messages are predicted again by halves, because of a timeout or a crashed process. */
+  readonly onHalved: (error: LockstepError) => void
+}
+
 /** The prediction of a batch. It keeps what it has when something fails, so that no message is predicted and logged twice. */
 export interface BatchPrediction {
   /**
    * Predicts the messages that are not predicted yet.
    *
    * @throws LockstepError some are still not predicted: call it again later
+   * @throws the reason of the signal, which is checked before each request
    */
-  run(): Promise<PredictedMessages>
+  run(signal: AbortSignal): Promise<PredictedMessages>
 }
 
 /**
@@ -66,9 +74,13 @@ export interface BatchPrediction {
  *     a timeout, a crashed process   is tried again after the others, `tries` times in all: a busy machine is slow, too
  *     another                        waits, as the rest of the batch does
  *
- * @param onRetry called when a message is tried again
+ * Halving a batch may take minutes, so each timeout of several messages is reported at once.
  */
-export function startPrediction(deps: PredictMessagesDeps, events: readonly MessageEvent[], onRetry: () => void): BatchPrediction {
+export function startPrediction(
+  deps: PredictMessagesDeps,
+  events: readonly MessageEvent[],
+  { onRetry, onHalved }: PredictionReports,
+): BatchPrediction {
   const { tries: maxTries = defaultTries } = deps.pipeline
   let parts: Part[] = events.length === 0 ? [] : [{ events, tries: 0 }]
   const answers = new Map<string, OutputMessage>()
@@ -80,11 +92,12 @@ export function startPrediction(deps: PredictMessagesDeps, events: readonly Mess
   }
 
   return {
-    async run() {
+    async run(signal) {
       const later: Part[] = []
       let failure: LockstepError | null = null
       for (let part = parts.shift(); part !== undefined; part = parts.shift()) {
         try {
+          signal.throwIfAborted()
           if (part.tries > 0) onRetry()
           for (const answer of await answered(deps, part.events)) answers.set(answer.input, answer)
         } catch (error) {
@@ -94,8 +107,10 @@ export function startPrediction(deps: PredictMessagesDeps, events: readonly Mess
           }
           const [event, ...others] = part.events
           const tries = part.tries + 1
-          if (others.length > 0) parts.unshift(...halvesOf(part.events))
-          else if (event !== undefined && (ofMessage.has(error.code) || tries >= maxTries)) refuse(event, error, tries)
+          if (others.length > 0) {
+            parts.unshift(...halvesOf(part.events))
+            if (mayPass(error)) onHalved(error)
+          } else if (event !== undefined && (ofMessage.has(error.code) || tries >= maxTries)) refuse(event, error, tries)
           else {
             later.push({ ...part, tries })
             failure ??= error

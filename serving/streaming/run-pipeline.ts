@@ -27,8 +27,7 @@ const checkSinkMs = 60_000
 const predictBackoff = { firstMs: 500, maxMs: 30_000 }
 const ageMs = 1_000
 const dropOldMs = 3_600_000
-/** How long a batch may take after the signal. */
-const drainMs = 8_000
+const defaultDrainMs = 8_000
 
 export interface RunPipelineDeps {
   readonly db: Database
@@ -52,6 +51,8 @@ export interface RunPipelineOptions extends MessageWriterOptions {
   readonly signal: AbortSignal
   /** How often the sink is checked. Default: once a minute. */
   readonly checkSinkMs?: number
+  /** How long the batch under way may take after the signal. Default: 8 s. */
+  readonly drainMs?: number | undefined
 }
 
 /**
@@ -62,12 +63,12 @@ export interface RunPipelineOptions extends MessageWriterOptions {
  * Nothing is taken before the answers to what was taken are written. Who dies in between leaves the messages to
  * another. A message that cannot be predicted, or whose answer is too large, becomes a dead letter. What else fails is
  * tried again for as long as it takes, from the step that failed. After the signal the batch under way is finished, if
- * that takes no longer than 8 s.
+ * that takes no longer than 8 s. A run of the model that is under way then still ends.
  */
 export async function runPipeline(deps: RunPipelineDeps, options: RunPipelineOptions): Promise<void> {
   const { db, pipeline, stream, consumer, sink, metrics, log, generation } = deps
   const { name } = pipeline
-  const { signal } = options
+  const { signal, drainMs = defaultDrainMs } = options
   const write = createMessageWriter({ ...deps, spec: stream }, options)
   const ledger = pipeline.ledger ? createLedger(db, name, generation) : null
   const drained = new AbortController()
@@ -103,8 +104,15 @@ export async function runPipeline(deps: RunPipelineDeps, options: RunPipelineOpt
     const known = ledger === null ? new Map<string, string>() : await untilDrained(() => ledger.find(placed.map(({ place }) => place)))
     if (known === null) return null
     const fresh = placed.flatMap(({ event, place }) => (known.has(place) ? [] : [event]))
-    const prediction = startPrediction(deps, fresh, () => metrics.retry(name))
-    const found = await untilPredicted(() => prediction.run())
+    const prediction = startPrediction(deps, fresh, {
+      onRetry: () => metrics.retry(name),
+      onHalved(error) {
+        metrics.failure(name, error)
+        metrics.waiting(name, reasonOf(error))
+      },
+    })
+    const found = await untilPredicted(() => prediction.run(drained.signal))
+    metrics.waiting(name, null)
     if (found === null || ledger === null) return found
     const kept = await untilDrained(() => ledger.keep(new Map(found.answers.map(({ id, value }) => [id, value]))))
     if (kept === null) return null
@@ -119,9 +127,10 @@ export async function runPipeline(deps: RunPipelineDeps, options: RunPipelineOpt
     return { answers, letters: found.letters }
   }
 
-  /** @param of the source for what no event can be made of: its own consumer finds the same messages */
+  /** @param of the source for what no event can be made of: its own consumer finds and logs the same messages */
   async function kept(letters: readonly DeadLetter[], of = letterSource(name)): Promise<boolean> {
     if ((await untilDrained(async () => (await keepDeadLetters(db, of, stream, letters), true))) === null) return false
+    if (of === deps.source.name) return true
     for (const { message, error } of letters) log.warn({ pipeline: name, message, error }, 'a message of a pipeline became a dead letter')
     return true
   }

@@ -3,7 +3,7 @@ import { foldTransactions } from '../../materializer/fold-transaction.ts'
 import { logOversized } from '../../materializer/log-oversized.ts'
 import { reasonOf } from '../../materializer/streams/dead-letters.ts'
 import type { Catalog } from '../../registry/catalog.ts'
-import { sleep } from '../../runtime/async.ts'
+import { orTimeout, sleep } from '../../runtime/async.ts'
 import type { Config } from '../../runtime/config.ts'
 import { createKeepTrying } from '../../runtime/keep-trying.ts'
 import type { Logger } from '../../runtime/log.ts'
@@ -33,6 +33,8 @@ export interface RunPipelinesOptions {
   readonly signal: AbortSignal
   /** A message whose process is not heard of for so long goes to another. Default: 30 s. */
   readonly redeliverMs?: number
+  /** How long the batch under way of a pipeline may take after the signal or its pause. Default: 8 s. */
+  readonly drainMs?: number
 }
 
 /**
@@ -58,8 +60,10 @@ export async function runPipelines(deps: RunPipelinesDeps, options: RunPipelines
         }),
       )
       const changed = [...running].filter(([name, { identity }]) => wanted.get(name) !== identity)
-      await Promise.all(changed.map(([, pipeline]) => pipeline.stop()))
-      for (const [name] of changed) {
+      // a pipeline whose batch takes long to end must not hold up the others
+      await orTimeout(Promise.all(changed.map(([, pipeline]) => pipeline.stop())), lookMs)
+      for (const [name, pipeline] of running) {
+        if (!pipeline.isStopped()) continue
         running.delete(name)
         minutes.ended(name)
       }
@@ -91,6 +95,8 @@ export async function runPipelines(deps: RunPipelinesDeps, options: RunPipelines
 interface Running {
   readonly identity: string
   stop(): Promise<void>
+  /** Whether a `stop` is done. */
+  isStopped(): boolean
 }
 
 /** What a pipeline is run by: it is started anew where that has changed. */
@@ -113,7 +119,8 @@ function start(
 ): Running {
   const stopped = new AbortController()
   const signal = AbortSignal.any([options.signal, stopped.signal])
-  const { redeliverMs = defaultRedeliverMs } = options
+  const { redeliverMs = defaultRedeliverMs, drainMs } = options
+  const limits = { futureMicros: config.futureMicros, messageLimitBytes: config.bodyLimitBytes }
   const run = async (): Promise<void> => {
     const pipeline = catalog.pipelines.get(name)?.spec
     if (pipeline === undefined) return
@@ -134,7 +141,7 @@ function start(
         metrics.waiting(name, null)
         const db = predicting.database()
         const deps = { db, context, pipeline, source, stream, generation, consumer, sink, fold, metrics, log, clock: context.clock }
-        await runPipeline(deps, { signal, futureMicros: config.futureMicros, messageLimitBytes: config.bodyLimitBytes })
+        await runPipeline(deps, { ...limits, signal, drainMs })
       } finally {
         await consumer.close()
       }
@@ -152,11 +159,15 @@ function start(
     onOver: () => undefined,
   })
   const done = untilStopped(run)
+  let isStopped = false
   return {
     identity,
+    isStopped: () => isStopped,
     async stop() {
       stopped.abort()
       await done
+      if (isStopped) return
+      isStopped = true
       metrics.waiting(name, null)
     },
   }

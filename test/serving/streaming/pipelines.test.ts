@@ -15,7 +15,7 @@ import { openSink } from '../../../runtime/streams/open-sink.ts'
 import type { LockstepServer } from '../../../serving/server-options.ts'
 import type { PipelineMetrics } from '../../../serving/streaming/pipeline-metrics.ts'
 import { createPipelineMinutes, readPipelineActivity } from '../../../serving/streaming/pipeline-minutes.ts'
-import { replayPipeline } from '../../../serving/streaming/pipeline-state.ts'
+import { pausePipeline, replayPipeline } from '../../../serving/streaming/pipeline-state.ts'
 import { runPipeline } from '../../../serving/streaming/run-pipeline.ts'
 import { runPipelines } from '../../../serving/streaming/run-pipelines.ts'
 import type { Producer, Written } from '../../runtime/streams/producers.ts'
@@ -377,5 +377,57 @@ it('a pipeline to a sink in Avro registers its schema again when the outputs of 
     stopped.abort()
     await done
     await registry.stop()
+  }
+})
+
+it('a paused pipeline whose model times out in each run ends within seconds, and holds up no other', async () => {
+  await producers.redis.make('stuck_in')
+  await producers.redis.send(
+    'stuck_in',
+    Array.from({ length: 40 }, (_, i) => JSON.stringify({ ...JSON.parse(landing(`stuck${i}`, 1)), amount: 1e-17 })),
+  )
+  const entities = [
+    { field: 'airport', column: 'airport' },
+    { field: 'distance', column: 'amount' },
+  ]
+  const stuck = landingsPipeline({ name: 'stuck', group: 'stuck', model: 'echo', entities, sink: producers.redis.sink('stuck_out') })
+  const free = landingsPipeline({ name: 'free', group: 'free', sink: producers.redis.sink('free_out') })
+  await pausePipeline(world.db, 'free', { actor: 'test' })
+  await applyChanges(world.db, streamingSet(producers.redis.spec('stuck_in'), [stuck, free]))
+  await vi.waitFor(() => expect([...server.predicting.context.catalog().pipelines.keys()]).toContain('stuck'), 20_000)
+  const events: string[] = []
+  const metrics: PipelineMetrics = {
+    ...none,
+    failure: (name) => void events.push(`${name} failed`),
+    waiting: (name, reason) => void events.push(`${name} ${reason ?? 'goes on'}`),
+    messages: (name) => void events.push(`${name} answered`),
+  }
+  const config = { ...servers(), bodyLimitBytes: 10_000, futureMicros: 600_000_000 }
+  const stopped = new AbortController()
+  const done = runPipelines({ predicting: server.predicting, config, metrics, log }, { signal: stopped.signal, drainMs: 5_000 })
+  try {
+    await vi.waitFor(
+      () =>
+        expect(events.filter((event) => event.startsWith('stuck')).slice(0, 3)).toEqual([
+          'stuck goes on',
+          'stuck failed',
+          'stuck model_timeout',
+        ]),
+      20_000,
+    )
+    // both are seen by the same look
+    await world.db.query(
+      `insert into lockstep.pipelines (name, paused_at) values ('stuck', now()), ('free', null)
+      on conflict (name) do update set paused_at = excluded.paused_at`,
+      [],
+    )
+    const pausedMs = performance.now()
+    await vi.waitFor(() => expect(events.filter((event) => event === 'stuck goes on')).not.toHaveLength(1), 60_000)
+    expect(performance.now() - pausedMs).toBeLessThan(30_000)
+    expect(events.slice(0, events.lastIndexOf('stuck goes on'))).toContain('free answered')
+    expect(events).not.toContain('stuck answered')
+  } finally {
+    stopped.abort()
+    await done
   }
 })
