@@ -15,17 +15,24 @@ export interface ListedFile extends Pick<StoredObject, 'bytes' | 'etag'> {
  * folder with a wildcard, names that begin with `.` or `_` are left out, as Spark and DuckDB do: `_SUCCESS`,
  * `_delta_log/…`. A folder like `_part=1` is not.
  *
- * @throws LockstepError `FILE_UNREADABLE` if there is none, and what the store throws
+ * @throws LockstepError `FILE_UNREADABLE` if a pattern stands for none, and what the store throws
  */
 export async function listFiles(source: string, patterns: readonly string[]): Promise<ListedFile[]> {
   const found = new Map<string, ListedFile>()
-  for (const pattern of patterns) for await (const file of filesOf(absoluteName(pattern))) found.set(file.path, file)
-  if (found.size === 0) {
-    throw new LockstepError(
-      'FILE_UNREADABLE',
-      `There are no files ${patterns.map((pattern) => `"${pattern}"`).join(' or ')} for the source "${source}". Check the names and the bucket.`,
-      { details: { source, patterns } },
-    )
+  for (const pattern of patterns) {
+    let files = 0
+    for await (const file of filesOf(absoluteName(pattern))) {
+      found.set(file.path, file)
+      files++
+    }
+    // a folder that is away for a moment must not pass for files that were deleted
+    if (files === 0) {
+      throw new LockstepError(
+        'FILE_UNREADABLE',
+        `There are no files "${pattern}" for the source "${source}". Check the name, and that the folder or the bucket is there.`,
+        { details: { source, pattern } },
+      )
+    }
   }
   return [...found.values()].sort((a, b) => Buffer.compare(Buffer.from(a.path), Buffer.from(b.path)))
 }

@@ -91,9 +91,15 @@ async function createWriter(url: string, { overwrite }: WriteOptions): Promise<O
   }
 }
 
-/** The paths of all files below a folder, in the order of their bytes. Hidden files are left out. */
+/**
+ * The paths of all files below a folder, in the order of their bytes. Hidden files are left out. A folder that does not
+ * exist has none.
+ */
 async function filesUnder(folder: string): Promise<string[]> {
-  const entries = await readdir(folder, { recursive: true, withFileTypes: true }).catch(() => [])
+  const entries = await readdir(folder, { recursive: true, withFileTypes: true }).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT' || error.code === 'ENOTDIR') return []
+    throw unreadable(folder, error)
+  })
   const paths = entries
     .filter((entry) => entry.isFile() && !entry.name.startsWith('.'))
     .map(({ parentPath, name }) => `${parentPath}/${name}`)

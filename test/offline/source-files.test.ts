@@ -1,7 +1,10 @@
+import { mkdir, mkdtemp, rename, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { parquetFiles, source, t } from '../../index.ts'
 import type { SourceSpec } from '../../kernel/view-spec.ts'
-import { globPattern } from '../../offline/source-files/list-files.ts'
+import { globPattern, listFiles } from '../../offline/source-files/list-files.ts'
 import { sourceRows } from '../../offline/source-files/source-rows.ts'
 import type { StoredFile } from '../../offline/source-files/stored-files.ts'
 import { compareFiles, filesDifference } from '../../offline/source-files/stored-files.ts'
@@ -106,4 +109,23 @@ it('a column of another type is refused by file, column and both types', () => {
   expect(() => sourceRows(spec, file, null)).toThrow(
     'The column "delay" of "/x/a.parquet" is BYTE_ARRAY STRING, but the source "flights" declares it as float64.',
   )
+})
+
+it('a folder that is away is no folder whose files were deleted', async () => {
+  const lake = await mkdtemp(join(tmpdir(), 'lockstep-lake-'))
+  try {
+    for (const name of ['a', 'b']) {
+      await mkdir(join(lake, name))
+      await writeFile(join(lake, name, '1.parquet'), '')
+    }
+    const patterns = [`${lake}/a/*.parquet`, `${lake}/b/*.parquet`]
+    expect(await listFiles('flights', patterns)).toHaveLength(2)
+    await rename(join(lake, 'b'), join(lake, 'elsewhere'))
+    await expect(listFiles('flights', patterns)).rejects.toMatchObject({
+      code: 'FILE_UNREADABLE',
+      message: expect.stringContaining(`There are no files "${lake}/b/*.parquet" for the source "flights"`) as string,
+    })
+  } finally {
+    await rm(lake, { recursive: true })
+  }
 })
