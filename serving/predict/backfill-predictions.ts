@@ -106,9 +106,12 @@ export async function backfillPredictions(
 
 /** @throws LockstepError `SPINE_INVALID` */
 function idText(value: Value): string {
-  if (typeof value === 'string') return value
+  if (typeof value === 'string' && value !== '') return value
   if (typeof value === 'number' || typeof value === 'bigint') return String(value)
-  throw new LockstepError('SPINE_INVALID', 'The ids of predictions must be texts or whole numbers. Name another column, or cast it.')
+  throw new LockstepError(
+    'SPINE_INVALID',
+    'The ids of predictions must be texts that are not empty, or whole numbers. Name another column, or cast it.',
+  )
 }
 
 /** The ends of the days of a window, and its own. */
