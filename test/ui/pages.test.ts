@@ -13,10 +13,10 @@ import { ask, createWorld } from '../serving/world.ts'
 import { startBrowser } from '../services/browser.ts'
 import { rootFolder } from '../source-files.ts'
 import { attack } from './attack.ts'
-import { asIfMeasured, chartFlaws } from './charts.ts'
-import { createFullWorld, hostile, nothing, planted } from './full-world.ts'
+import { chartFlaws, fillCharts } from './charts.ts'
+import { createFullWorld, hostile, nothing } from './full-world.ts'
 import type { Visits } from './visits.ts'
-import { shown, visit } from './visits.ts'
+import { shown, visit, walk } from './visits.ts'
 
 let full: World
 let empty: World
@@ -35,18 +35,6 @@ async function open(world: World): Promise<Visits> {
   const opened = await visit(browser, url)
   await opened.go(`#code=${await issueCode(world.db, 'ann@laptop')}`)
   return opened
-}
-
-/** Gives charts that measured nothing in this world thirty points, and plants an experiment and pipelines. */
-async function fillCharts({ page }: Visits): Promise<void> {
-  await page.route('**/ui/api/**', async (route) => {
-    if (route.request().method() !== 'GET') return await route.fallback()
-    const data = planted[new URL(route.request().url()).pathname.replace('/ui/api/', '')]
-    if (data !== undefined) return await route.fulfill({ json: { data, asOf: '2001-07-01T12:00:00Z' } })
-    const response = await route.fetch()
-    if (response.status() !== 200) return await route.fulfill({ response })
-    await route.fulfill({ response, json: asIfMeasured(await response.json()) })
-  })
 }
 
 beforeAll(async () => {
@@ -125,17 +113,6 @@ async function linkedReads({ page }: Visits): Promise<string[]> {
     if (id === undefined) return search === '' ? [] : [`${kind}${search}`]
     return [`${kind === 'receipt' ? 'receipts' : kind}/${id}${reads[kind as keyof typeof reads]}`]
   })
-}
-
-/** Visits pages in one document. @param wrongOf what is wrong with the page that is shown */
-async function walk(through: Visits, pages: readonly string[], wrongOf: (path: string) => Promise<string[]>): Promise<string[]> {
-  const wrong: string[] = []
-  for (const [i, path] of pages.entries()) {
-    await (i === 0 ? through.go(path) : through.to(path))
-    wrong.push(...(await wrongOf(path)).map((fault) => `/ui/${path} ${fault}`))
-    await through.look({ width: 1280, scheme: 'light' })
-  }
-  return wrong
 }
 
 const alerts = async ({ page }: Visits): Promise<string[]> => await page.getByRole('alert').allTextContents()

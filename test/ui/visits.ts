@@ -120,3 +120,14 @@ export async function shown(page: Page): Promise<void> {
   await page.locator('h1').first().waitFor()
   await page.locator('body:not(:has([aria-busy="true"]))').waitFor()
 }
+
+/** Visits pages in one document. @param wrongOf what is wrong with the page that is shown */
+export async function walk(through: Visits, pages: readonly string[], wrongOf: (path: string) => Promise<string[]>): Promise<string[]> {
+  const wrong: string[] = []
+  for (const [i, path] of pages.entries()) {
+    await (i === 0 ? through.go(path) : through.to(path))
+    wrong.push(...(await wrongOf(path)).map((fault) => `/ui/${path} ${fault}`))
+    await through.look({ width: 1280, scheme: 'light' })
+  }
+  return wrong
+}
