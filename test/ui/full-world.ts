@@ -144,6 +144,7 @@ const pipeline: PipelineData = {
   lag: chart,
   age: chart,
   dead: [{ reason: hostile, count: 1, lastAt: moment }],
+  sourceDead: 2,
   revision: '1',
 }
 const letter = { id: '1', message: hostile, reason: hostile, error: hostile, bytes: 20, at: moment }

@@ -89,7 +89,7 @@ function FeatureParts({ data, name }: { readonly data: FeatureData; readonly nam
               { name: 'Model', cell: (each) => <ThingLink kind="model" id={each.model} /> },
               { name: 'State', cell: ({ drifted }) => <Badge state={drifted ? 'drifted' : 'ok'} tone={drifted ? 'bad' : 'good'} /> },
               { name: 'Distance', numeric: true, cell: ({ distance }) => formatNumber(distance) },
-              { name: 'Moves predictions by', numeric: true, cell: ({ harm }) => formatNumber(harm) },
+              { name: 'Change of predictions', numeric: true, cell: ({ harm }) => formatNumber(harm) },
               { name: 'Says', wide: true, cell: ({ says }) => says },
             ]}
           />

@@ -85,7 +85,7 @@ function Acts({ data: { pipeline, revision } }: { readonly data: PipelineData })
 }
 
 function PipelineParts({ data }: { readonly data: PipelineData }): ReactElement {
-  const { pipeline, group, guarantee, ledger, replays, replayedAt, replayedFrom, throughput, lag, age, dead } = data
+  const { pipeline, group, guarantee, ledger, replays, replayedAt, replayedFrom, throughput, lag, age, dead, sourceDead } = data
   const { name, source, model, version, reads, writesTo, workers, waiting, pending, perSecond, oldestSeconds, lastError } = pipeline
   const ways = {
     command: `lockstep pipeline show ${name}`,
@@ -158,7 +158,7 @@ function PipelineParts({ data }: { readonly data: PipelineData }): ReactElement 
       <Panel
         title="Dead letters"
         flush
-        says="Messages that cannot be answered. Correct the cause, and replay. This list is of now."
+        says="Messages that cannot be answered. Correct the cause, and replay. This list shows the present state."
         ways={{
           command: `lockstep dead-letter list "pipeline ${name}"`,
           sql: `SELECT reason, count(*) FROM lockstep.stream_dead_letters WHERE source = 'pipeline ${name}' GROUP BY 1`,
@@ -176,6 +176,15 @@ function PipelineParts({ data }: { readonly data: PipelineData }): ReactElement 
           ]}
         />
       </Panel>
+      {sourceDead > 0 && (
+        <Panel title="Dead letters of the source" ways={{ command: `lockstep dead-letter list ${source}` }}>
+          <p>
+            {formatNumber(sourceDead, 'count')} {sourceDead === 1 ? 'message' : 'messages'} of the source{' '}
+            <ThingLink kind="source" id={source} /> cannot be read as events. The pipeline does not answer them. Correct the cause, and
+            replay.
+          </p>
+        </Panel>
+      )}
       {dead.length > 0 && <Letters name={name} />}
     </>
   )

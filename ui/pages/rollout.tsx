@@ -100,7 +100,7 @@ function RolloutParts({ data, id }: { readonly data: RolloutData; readonly id: s
   return (
     <>
       <Panel
-        title="Way to all requests"
+        title="Steps to all requests"
         ways={{
           command: `lockstep rollout show ${model}`,
           curl: `curl "$LOCKSTEP/v1/models/${model}/rollout" -H "authorization: Bearer $KEY"`,
@@ -301,7 +301,7 @@ function Decisions({ id, decisions }: DecisionsProps): ReactElement {
     <Panel
       title="Decisions"
       flush
-      says="Each opens what it was decided on, and is decided again from the same. Of looks that changed nothing, the newest of each kind in a step is kept."
+      says="Open a decision to see its evidence. Of checks that changed nothing, each step keeps the newest of each kind."
       ways={{ command: `lockstep rollout replay ${id}` }}
     >
       <DataTable

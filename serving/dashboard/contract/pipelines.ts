@@ -37,6 +37,7 @@ export const pipeline = z.object({
   lag: chart,
   age: chart,
   dead: z.array(z.object({ reason: z.string(), count: z.number(), lastAt: moment })).describe('Dead letters by reason, the most first'),
+  sourceDead: z.number().describe('Dead letters of its source: messages that are no event, which no pipeline can answer'),
   /** What a change sends as `If-Match`. */
   revision: z.string(),
 })

@@ -50,6 +50,7 @@ export const pipelineModel = readModel({
       replayedFrom,
       ...chartsOf(minutes),
       dead: (await countLettersByReason(db, letterSource(name))).map(({ lastAt, ...rest }) => ({ ...rest, lastAt: lastAt.toISOString() })),
+      sourceDead: totalOf(await countLettersByReason(db, spec.source)),
       revision: await pipelineRevision(db, name),
     }
     return { data }
@@ -66,7 +67,6 @@ export const deadLettersModel = readModel({
     const { name } = deps.catalog().pipeline(params['id'] ?? '').spec
     const source = letterSource(name)
     const letters = await readNewestLetters(db, source, maxLetters)
-    const counts = await countLettersByReason(db, source)
     return {
       data: {
         letters: letters.map(({ id, message, reason, error, sizeBytes, at }) => ({
@@ -77,11 +77,15 @@ export const deadLettersModel = readModel({
           bytes: sizeBytes,
           at: at.toISOString(),
         })),
-        total: counts.reduce((sum, { count: some }) => sum + some, 0),
+        total: totalOf(await countLettersByReason(db, source)),
       },
     }
   },
 })
+
+function totalOf(counts: readonly { readonly count: number }[]): number {
+  return counts.reduce((sum, { count: some }) => sum + some, 0)
+}
 
 /** Another one after each pause, resumption and replay. */
 export async function pipelineRevision(db: Pick<Database, 'kysely'>, name: string): Promise<string> {

@@ -179,15 +179,24 @@ function gatesOf(gates: Gates, looks: readonly RolloutDecision[]): RolloutData['
       verdict,
       says: answer?.text ?? evidence?.failures[i] ?? 'The controller has not looked yet.',
       progress: verdict === 'undecided' ? progressOf(gate, own) : 1,
-      ...meterOf(answers),
+      ...meterOf(
+        answers,
+        gate.kind === 'split' ? ['the split is wrong', 'shown to be wrong'] : ['the candidate is worse', 'shown to be worse'],
+      ),
     }
   })
 }
 
-/** The evidence of a gate at each stored look, with the line at which it decides. */
+/**
+ * The evidence of a gate at each stored look, with the line at which it decides.
+ *
+ * @param words what the evidence is for, and the name of the line
+ */
 function meterOf(
   answers: readonly { readonly at: Date; readonly answer: GateAnswer | null }[],
+  words: readonly [fault: string, line: string],
 ): Pick<RolloutData['gates'][number], 'evidence' | 'bound'> {
+  const [fault, line] = words
   const points = answers
     .flatMap(({ at, answer }) => (answer?.meter === undefined ? [] : [{ t: at.getTime(), ...answer.meter }]))
     .toReversed()
@@ -197,25 +206,25 @@ function meterOf(
   const isShare = unit === 'share'
   const finding = isShare
     ? `${percent(value)}; more than ${percent(bound)} stops the rollout.`
-    : `The evidence that the candidate is worse is ${odds(value)} to 1; ${odds(bound)} to 1 shows it.`
+    : `Evidence that ${fault}: ${odds(value)} to 1. It is shown at ${odds(bound)} to 1.`
   const series: Series = {
     label: isShare ? 'share' : 'evidence, log10',
     unit: isShare ? 'share' : 'value',
     points: points.map(({ t, value: v }) => ({ t, v })),
   }
-  return { evidence: { finding, series: [series] }, bound: { value: bound, name: isShare ? 'allowed' : 'shown to be worse' } }
+  return { evidence: { finding, series: [series] }, bound: { value: bound, name: isShare ? 'allowed' : line } }
 }
 
-const compact = new Intl.NumberFormat('en', { notation: 'compact', maximumSignificantDigits: 2 })
+const twoDigits = new Intl.NumberFormat('en', { maximumSignificantDigits: 2 })
 
 function odds(log10: number): string {
-  return compact.format(10 ** log10)
+  return log10 > 6 ? 'more than 1,000,000' : twoDigits.format(10 ** log10)
 }
 
 /** How many of the samples that a gate needs are there: the fewer of both sides. */
 function progressOf(gate: Gates[number], evidence: unknown): number | null {
   if (!('samples' in gate) || !isRecord(evidence)) return null
-  const counts = (['candidate', 'champion'] as const).flatMap((side) => {
+  const counts = ['candidate', 'champion'].flatMap((side) => {
     const { requests, rows, n } = isRecord(evidence[side]) ? evidence[side] : {}
     const count = requests ?? rows ?? n
     return typeof count === 'number' ? [count] : []
