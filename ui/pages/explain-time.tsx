@@ -17,8 +17,9 @@ import { type View, rowStates, stepAt } from './explain-steps.ts'
 export function ExplainTime({ data, onKeep }: { readonly data: ExplainData; readonly onKeep: (moment: string) => void }): ReactElement {
   const { from, to, name, entity, views, served, differences } = data
   const [t, setTime] = useState(Math.max(from, Math.min(to, data.at)))
-  const [viewName, setView] = useState(views[0]?.view)
-  const view = views.find((each) => each.view === viewName) ?? views[0]
+  // a service may read one view under several aliases
+  const [viewIndex, setView] = useState(0)
+  const view = views[viewIndex] ?? views[0]
   const [feature, setFeature] = useState<string | null>(null)
   const navigate = useNavigate()
   const changes = useMemo(
@@ -81,9 +82,9 @@ export function ExplainTime({ data, onKeep }: { readonly data: ExplainData; read
       </div>
       {views.length > 1 && (
         <div className="chips" role="group" aria-label="View">
-          {views.map((each) => (
-            <button key={each.view} type="button" className="plain-button" aria-pressed={each === view} onClick={() => setView(each.view)}>
-              {each.view}
+          {views.map((each, index) => (
+            <button key={index} type="button" className="plain-button" aria-pressed={each === view} onClick={() => setView(index)}>
+              {aliasOf(each) === undefined ? each.view : `${each.view} as ${aliasOf(each)}`}
             </button>
           ))}
         </div>
@@ -212,6 +213,12 @@ function Values({ view, t, from, to, answered, chosen, onChoose }: ValuesProps):
       />
     </div>
   )
+}
+
+/** The alias under which the service reads the view; its features have it in their names. */
+function aliasOf({ features }: View): string | undefined {
+  const [alias, feature] = features[0]?.feature.split('__') ?? []
+  return feature === undefined ? undefined : alias
 }
 
 const stateWords = { counted: 'counts', waiting: 'not known yet', out: 'does not count' } as const
