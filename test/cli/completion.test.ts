@@ -29,7 +29,7 @@ async function runBy(shell: string, args: readonly string[], files: Readonly<Rec
 /** Words that are typed, the last one incomplete, and what is offered for it. */
 const cases: readonly (readonly [typed: string, offered: readonly string[]])[] = [
   ['lockstep comp', ['completion']],
-  ['lockstep dataset ', ['create', 'delete', 'list', 'show', 'verify']],
+  ['lockstep dataset ', ['create', 'delete', 'list', 'register', 'show', 'verify']],
   ['lockstep dataset cr', ['create']],
   ['lockstep ingest und', ['undo']],
   ['lockstep dataset create flights --form', ['--format']],
