@@ -26,7 +26,7 @@ export interface RangeBuffer extends AsyncBuffer {
 /**
  * Opens a file or an object for reading at any place. An object that changes meanwhile is an error (`FILE_CHANGED`).
  *
- * @param expected the content that it must have; absent: any
+ * @param expected the content that it must have; absent: it is not checked
  * @throws LockstepError `FILE_UNREADABLE`, `FILE_CHANGED`, and what the store throws
  */
 export async function openBuffer(name: string, expected?: ExpectedContent): Promise<RangeBuffer> {

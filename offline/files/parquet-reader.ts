@@ -20,7 +20,7 @@ const compressors = {
   BROTLI: (input: Uint8Array) => brotliDecompressSync(input),
 }
 
-/** @param expected the content that it must have (`FILE_CHANGED`); absent: any */
+/** @param expected the content that it must have (`FILE_CHANGED`); absent: it is not checked */
 export async function openParquet(path: string, expected?: ExpectedContent): Promise<TabularFile> {
   const { file, metadata } = await reading(path, async () => {
     const opened = await openBuffer(path, expected)

@@ -110,7 +110,7 @@ function decoded(text: string): string {
 }
 
 function checkType(source: SourceSpec, { path }: TabularFile, column: FileColumn, declared: ColumnType | null): FileColumn {
-  // a list has no type of its own here: whoever writes the rows checks its numbers and its length
+  // a list has no type of its own here: its numbers and its length are checked when rows are written
   const isList = declared?.kind === 'vector' && column.type === null
   if (declared === null || isList || (column.type !== null && familyOf(column.type) === familyOf(declared))) return column
   throw new LockstepError(

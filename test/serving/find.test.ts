@@ -377,7 +377,10 @@ it('a server finds for the command line what the database does', async () => {
   })
 })
 
-/** What is answered only with a worker, an upload, declared files, an outcome, a baseline, a second version, or a job, alias or rollout in the right state. */
+/**
+ * What is answered only with a worker, an upload, declared files, an outcome, a baseline, a second version, or a job,
+ * alias or rollout in the right state.
+ */
 const needMore =
   '/materialize /materialize-incremental /cancel /retry /rollback /files /sync /v1/models/{name}/versions /v1/outcomes /quality /drift /baseline /pin /rollout /share /pause /resume /abort /promote /shadow /stop'.split(
     ' ',

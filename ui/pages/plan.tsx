@@ -1,6 +1,6 @@
 import { FileButton, Textarea } from '@mantine/core'
 import { type ReactElement, useMemo, useState } from 'react'
-import type { ImpactData } from '../../serving/dashboard/contract/impact.ts'
+import type { ImpactData } from '../../serving/dashboard/contract/lineage.ts'
 import { kindName } from '../api/use-index.ts'
 import { useRead } from '../api/use-read.ts'
 import { Badge, type Tone } from '../parts/badge.tsx'

@@ -6,9 +6,8 @@ import { graphOf, nodeKey } from '../../../registry/find/graph.ts'
 import { inventoryOf } from '../../find/inventory-of.ts'
 import { modelStatistics } from '../../../monitoring/rollups/model-statistics.ts'
 import type { Inventory } from '../../../registry/find/inventory.ts'
-import { impact } from '../contract/impact.ts'
 import type { LineageData } from '../contract/lineage.ts'
-import { lineage } from '../contract/lineage.ts'
+import { impact, lineage } from '../contract/lineage.ts'
 import { readModel } from '../read-model.ts'
 
 /** A picture with more nodes helps nobody. */
