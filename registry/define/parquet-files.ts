@@ -6,9 +6,6 @@ import { show } from '../../kernel/value-type.ts'
 import type { SourceRelation } from '../../kernel/view-spec.ts'
 import type { StreamSpec } from '../../kernel/stream-spec.ts'
 
-/** Parquet files as stated in a source. */
-export type StatedFiles = FilesSpec
-
 /**
  * Parquet files, on a disk or in object storage, that feed a source. `lockstep source sync` and workers load each file
  * once into the table of the source. The files must not change: new rows go into new files.
@@ -25,16 +22,17 @@ export type StatedFiles = FilesSpec
 export function parquetFiles(
   files: string | readonly string[],
   options: { readonly from?: string; readonly schedule?: string } = {},
-): StatedFiles {
+): FilesSpec {
   const patterns = (Array.isArray(files) ? files : [files]).map(checkPattern)
-  if (patterns.length === 0) throw new LockstepError('DEFINITIONS_INVALID', 'parquetFiles() names no files; give a path or a URL.')
+  const [first] = patterns
+  if (first === undefined) throw new LockstepError('DEFINITIONS_INVALID', 'parquetFiles() names no files; give a path or a URL.')
   const unknown = Object.keys(options).find((field) => field !== 'from' && field !== 'schedule')
   if (unknown !== undefined)
-    throw new LockstepError('DEFINITIONS_INVALID', `The files "${patterns[0]}" have an unknown option "${unknown}"; use from and schedule.`)
-  const stated: StatedFiles = {
+    throw new LockstepError('DEFINITIONS_INVALID', `The files "${first}" have an unknown option "${unknown}"; use from and schedule.`)
+  const stated: FilesSpec = {
     patterns: Object.freeze(patterns),
-    fromMicros: options.from === undefined ? null : fromOf(options.from, patterns[0] as string),
-    schedule: options.schedule === undefined ? null : scheduleOf(options.schedule, patterns[0] as string),
+    fromMicros: options.from === undefined ? null : fromOf(options.from, first),
+    schedule: options.schedule === undefined ? null : scheduleOf(options.schedule, first),
   }
   Object.defineProperty(stated, brand, { value: true, enumerable: false })
   return Object.freeze(stated)
@@ -45,7 +43,7 @@ const brand: unique symbol = Symbol.for('lockstep.files') as never
 
 /** @throws LockstepError `DEFINITIONS_INVALID` unless it is a result of `parquetFiles`, and Lockstep creates the table */
 export function filesSpec(
-  stated: StatedFiles | undefined,
+  stated: FilesSpec | undefined,
   relation: SourceRelation,
   stream: StreamSpec | null,
   source: string,

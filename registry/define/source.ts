@@ -8,7 +8,6 @@ import { cursorSpec } from './cursor.ts'
 import type { Description } from './definition.ts'
 import { checkBody, define, describe } from './definition.ts'
 import { checkColumnName, checkFieldName, checkName } from './names.ts'
-import type { StatedFiles } from './parquet-files.ts'
 import { filesSpec } from './parquet-files.ts'
 import type { StatedStream } from './stream.ts'
 import { streamSpec } from './stream.ts'
@@ -71,7 +70,7 @@ interface SourceBody<K, C, E extends string, W extends string> extends Descripti
    * The Parquet files that feed a source whose table Lockstep creates: `parquetFiles('s3://lake/landings/')`. May change
    * without a new version.
    */
-  readonly files?: StatedFiles
+  readonly files?: FilesSpec
   /**
    * How Lockstep finds new rows in a table or query of yours without `_row` and `_xid`: `{ column: 'updated_at',
    * overlap: '10m' }`. Best effort; a full read once a day (`reconcile`) finds what it missed. May change without a new

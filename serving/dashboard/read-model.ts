@@ -42,7 +42,7 @@ export interface ReadModel<Schema extends z.ZodType = z.ZodType, Query extends z
   readonly data: Schema
   /** Whether an answer is audited or must be the newest: then it is made for each request. */
   readonly isPersonal?: true
-  /** Whether it has no history: then it says that it is of now, whatever moment is asked for. */
+  /** Whether it has no history. Then it shows the present state for every `asOf`, and says so. */
   readonly isOfNow?: true
   read(ask: Ask<z.output<Query>>): Promise<Told<z.input<Schema>>>
 }

@@ -276,7 +276,7 @@ describe('dead letters of a pipeline', () => {
     expect([shown.total, shown.letters.length]).toEqual([120, 100])
     expect(shown.letters[0]).toMatchObject({ message: '0-119', reason: 'not_json', error: 'It is late.', bytes: 2 })
     await keepDeadLetters(world.db, 'landings', stream, letters.slice(0, 2))
-    // the answer of now may be one of three seconds ago
+    // an answer may be three seconds old
     const pipeline = await dataOf('/pipelines/score?asOf=2001-07-01T11:59:00Z')
     expect(pipeline).toMatchObject({ dead: [{ reason: 'not_json', count: 120 }], sourceDead: 2 })
     await world.db.query('delete from lockstep.stream_dead_letters')
