@@ -1,23 +1,10 @@
-import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { messageOf } from '../kernel/errors.ts'
-import { createEventIntake } from '../materializer/event-intake.ts'
-import { logOversized } from '../materializer/log-oversized.ts'
-import { createExposureMetrics } from '../monitoring/exposures/exposure-metrics.ts'
-import { createExposureRecorder } from '../monitoring/exposures/exposure-recorder.ts'
-import { createLogMetrics } from '../monitoring/prediction-log/log-metrics.ts'
-import { createPredictionLog } from '../monitoring/prediction-log/prediction-log.ts'
-import { createRolloutCounts } from '../monitoring/rollouts/rollout-counts.ts'
-import { createRollups } from '../monitoring/rollups/create-rollups.ts'
 import { createCheckpointOwner } from '../online/checkpoint-owner.ts'
-import { instrumentedStore } from '../online/instrumented-store.ts'
 import { sleep } from '../runtime/async.ts'
 import { readAudit } from '../runtime/audit.ts'
-import { listening } from '../runtime/listen.ts'
 import { logNothing } from '../runtime/log-shares.ts'
 import { openTlsPair } from '../runtime/tls-pair.ts'
-import { defaultUi } from '../runtime/ui-settings.ts'
 import { disablePretenuring, growYoungFaster } from '../runtime/v8-flags.ts'
 import type { ServingContext } from './context.ts'
 import { createFeatureReader } from './features/feature-reader.ts'
@@ -27,7 +14,6 @@ import { createReadCatalogs } from './features/read-catalog.ts'
 import { createServedAges } from './features/served-ages.ts'
 import { createStaleCache } from './features/stale-cache.ts'
 import { createTransformWatch } from './features/transform-watch.ts'
-import { drainOf } from './lifecycle/drain.ts'
 import { createLeadProcess } from './lifecycle/lead-process.ts'
 import { about, createReadiness } from './lifecycle/readiness.ts'
 import type { ServerStatus } from './lifecycle/server-status.ts'
@@ -41,15 +27,10 @@ import { createModelChanges } from './models/model-changes.ts'
 import { createModelHost } from './models/model-host.ts'
 import { createModelPreloader } from './models/preload-model.ts'
 import { readBytes } from './models/read-bytes.ts'
-import type { GrpcServer } from './protocols/grpc/grpc-server.ts'
-import { createDashboard } from './dashboard/dashboard.ts'
-import { createUiFolder } from './dashboard/ui-folder.ts'
-import { createHttpListener, routes } from './protocols/http/app.ts'
-import type { HttpServer } from './protocols/http/http-server.ts'
-import { createHttpServer } from './protocols/http/http-server.ts'
+import { createListeners } from './protocols/listeners.ts'
+import { createPushedEvents } from './pushed-events.ts'
+import { createRecorders } from './recorders.ts'
 import { createKeptUnits } from './rollouts/kept-units.ts'
-import { createBypass } from './rollouts/bypass.ts'
-import { countRollouts } from './rollouts/count-rollouts.ts'
 import { createShadowRunner } from './rollouts/shadow-runner.ts'
 import type { StreamServers } from '../runtime/streams/open-consumer.ts'
 import type { LockstepServer, ServerOptions } from './server-options.ts'
@@ -74,7 +55,6 @@ export function createServer(options: ServerOptions): LockstepServer {
   growYoungFaster()
   const { config, log, clock, headMs = 10_000, requestMs = 60_000, onUnavailable = 'error' } = options
   let closing: Promise<void> | null = null
-  let grpc: GrpcServer | null = null
   const drained = new AbortController()
 
   // the stores and the registry
@@ -104,44 +84,13 @@ export function createServer(options: ServerOptions): LockstepServer {
   const maxBytes = (config.staleMegabytes ?? 64) * 2 ** 20
   const staleCache = boundMs === 0 ? null : createStaleCache({ boundMs, maxBytes, now: () => performance.now() })
   const owner = createCheckpointOwner(needDatabase)
-  const rolloutCounts = createRolloutCounts({ catalog: () => catalog.loaded, database: needDatabase, log })
-  const rollups = countRollouts(options.rollups ?? createRollups(needDatabase, config.rollups ?? null, log, clock), rolloutCounts)
-  const bypass = createBypass({ registry: options.metrics, log, now: () => performance.now(), onBegin: rolloutCounts.bypassBegan })
-  const exposures = createExposureRecorder(
-    { database: needDatabase, metrics: (waiting) => createExposureMetrics(options.metrics, waiting), log, clock },
-    options.exposures,
-  )
+  const logShares = config.logShares ?? logNothing
+  const { rollups, exposures, predictionLog, bypass } = createRecorders(options, { catalog, database: needDatabase, logShares })
   const ages = createServedAges(options.metrics, clock, rollups.servedAge)
   const readBy = { owner, needDatabase, needOnline, views, staleCache, late, ages, signal: drained.signal }
-  const { reader, explain, explainWindow, limitHistory } = createFeatureReader({
-    ...readBy,
-    traffic,
-    metrics,
-    roundTrips: metrics.roundTrips,
-    log,
-  })
-
-  // events and the prediction log
-  const { futureMicros = 600_000_000 } = config
-  const intake = createEventIntake(
-    {
-      database: needDatabase,
-      store: () => instrumentedStore(needOnline(), metrics.onlineError, metrics.roundTrips),
-      views: (source) => catalog.current().onlineReaders(catalog.current().source(source)),
-      metrics: metrics.push,
-      onFoldFailure(source, error) {
-        metrics.push.foldFailed(source)
-        log.warn({ source, error: messageOf(error) }, 'pushed events are committed but not online yet')
-      },
-      onTooLarge: logOversized(log, metrics.push.overCap),
-    },
-    { futureMicros, ...(options.foldWaitMs !== undefined && { foldWaitMs: options.foldWaitMs }) },
-  )
-  const logShares = config.logShares ?? logNothing
-  const predictionLog = createPredictionLog(
-    { database: needDatabase, metrics: (waiting) => createLogMetrics(options.metrics, waiting), log, clock },
-    { shares: logShares, retentionDays: config.logRetentionDays ?? 30, ...options.predictionLog },
-  )
+  const { roundTrips } = metrics
+  const { reader, explain, explainWindow, limitHistory } = createFeatureReader({ ...readBy, traffic, metrics, roundTrips, log })
+  const intake = createPushedEvents(options, { database: needDatabase, store: needOnline, catalog, metrics })
 
   const shadows = createShadowRunner(
     { catalog: catalog.current, models, reader, predictionLog, rollups, registry: options.metrics, log },
@@ -217,26 +166,7 @@ export function createServer(options: ServerOptions): LockstepServer {
     corsOrigins: config.corsOrigins ?? [],
   }
 
-  // the dashboard, at the server's address or at its own
-  const ui = config.ui ?? defaultUi
-  const { uiFolder = createUiFolder(), embeddedDirectory = null } = options
-  const dashboard = createDashboard({ settings: ui, keys: traffic.keys, folder: uiFolder, directory: embeddedDirectory })
-  const { before } = dashboard
-  const shared = ui.listen === null ? { routes: [...routes, ...dashboard.routes], before } : {}
-  const http = createHttpServer(createHttpListener(context, shared), { headMs, requestMs, tls })
-  const apart =
-    ui.listen === null || ui.mode === 'off' || options.lead === false
-      ? null
-      : createHttpServer(createHttpListener(context, { routes: dashboard.routes, before }), { headMs, requestMs, tls })
-  const drainHttp = [http, apart].flatMap((each) => (each === null ? [] : [drainOf(each)]))
-
-  /** Only servers that answer gRPC load its library. */
-  async function listenGrpc(host: string, port: number): Promise<number> {
-    const { createGrpcServer } = await import('./protocols/grpc/grpc-server.ts')
-    const { grpcMaxStreams: maxStreams, grpcMaxConnections: maxConnections } = config
-    grpc = createGrpcServer(context, { firstCallMs: headMs, requestMs, tls, maxStreams, maxConnections })
-    return await grpc.listen(host, port)
-  }
+  const listeners = createListeners(context, { ...options, tls, headMs, requestMs })
 
   return {
     predicting: { context, database: needDatabase, store: needOnline },
@@ -246,17 +176,9 @@ export function createServer(options: ServerOptions): LockstepServer {
       const { warmMs = 0 } = options
       if (warmMs > 0) watch.start()
       if (warmMs > 0) await Promise.race([readiness.whenReady, sleep(warmMs, { ref: false })])
-      dashboard.listensOn(ui.listen?.host ?? host)
-      if (apart !== null && ui.listen !== null) await listening(apart, ui.listen.host, ui.listen.port, 'LOCKSTEP_UI_LISTEN')
-      await listening(http, host, port)
-      const boundGrpcPort = grpcPort === undefined ? null : await listenGrpc(host, grpcPort)
+      const at = await listeners.listen(host, port, grpcPort)
       if (warmMs === 0) watch.start()
-      const { port: bound } = http.address() as AddressInfo
-      const urlOf = (at: string, of: HttpServer) =>
-        `${tls === null ? 'http' : 'https'}://${at.includes(':') ? `[${at}]` : at}:${(of.address() as AddressInfo).port}`
-      const ownUi = apart === null || ui.listen === null ? urlOf(host, http) : urlOf(ui.listen.host, apart)
-      const uiUrl = dashboard.isOn ? `${ui.publicUrl?.origin ?? ownUi}/ui/` : null
-      return { host, port: bound, url: urlOf(host, http), uiUrl, grpcPort: boundGrpcPort }
+      return at
     },
     readiness: readiness.current,
     refresh: watch.refresh,
@@ -264,9 +186,8 @@ export function createServer(options: ServerOptions): LockstepServer {
     close() {
       const { drainMs = 10_000 } = options
       shadows.close()
-      const drains = [...drainHttp, async (ms: number) => await grpc?.close(ms)]
       const parts = { traffic, tls, intake, drained, watch, predictionLog, rollups, exposures, models, stores, log }
-      closing ??= shutDown({ ...parts, delayMs: config.shutdownDelayMs ?? 0, drainMs, drains })
+      closing ??= shutDown({ ...parts, delayMs: config.shutdownDelayMs ?? 0, drainMs, drains: listeners.drains })
       return closing
     },
   }

@@ -1,0 +1,33 @@
+import { messageOf } from '../kernel/errors.ts'
+import type { EventIntake } from '../materializer/event-intake.ts'
+import { createEventIntake } from '../materializer/event-intake.ts'
+import { logOversized } from '../materializer/log-oversized.ts'
+import { instrumentedStore } from '../online/instrumented-store.ts'
+import type { ServingMetrics } from './metrics.ts'
+import type { LiveCatalog } from './models/live-catalog.ts'
+import type { Predicting, ServerOptions } from './server-options.ts'
+
+export interface PushedEventsOptions extends Pick<Predicting, 'database' | 'store'> {
+  readonly catalog: LiveCatalog
+  readonly metrics: ServingMetrics
+}
+
+/** Takes in the events that clients push, for the views that are online by the registry as it stands then. */
+export function createPushedEvents(options: ServerOptions, { database, store, catalog, metrics }: PushedEventsOptions): EventIntake {
+  const { config, log, foldWaitMs } = options
+  const { futureMicros = 600_000_000 } = config
+  return createEventIntake(
+    {
+      database,
+      store: () => instrumentedStore(store(), metrics.onlineError, metrics.roundTrips),
+      views: (source) => catalog.current().onlineReaders(catalog.current().source(source)),
+      metrics: metrics.push,
+      onFoldFailure(source, error) {
+        metrics.push.foldFailed(source)
+        log.warn({ source, error: messageOf(error) }, 'pushed events are committed but not online yet')
+      },
+      onTooLarge: logOversized(log, metrics.push.overCap),
+    },
+    { futureMicros, ...(foldWaitMs !== undefined && { foldWaitMs }) },
+  )
+}
