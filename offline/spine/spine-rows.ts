@@ -15,31 +15,40 @@ export interface SpineBatch {
   readonly columns: readonly (readonly (Value | null)[])[]
 }
 
+/** How large a batch is, however the database cuts its answer: so the runs of a model are full, and the same each time. */
+const [rowsPerBatch, bytesPerBatch] = [4_096, 8 * 2 ** 20]
+
 /** The rows of a spine in its own order. */
 export async function* spineRows(snapshot: Snapshot, spine: Spine): AsyncGenerator<SpineBatch> {
   const readers = spine.columns.map(({ name, type }) => valueReader(type, `The column "${name}" of the spine`))
+  let columns: (Value | null)[][] = readers.map(() => [])
+  let times: number[] = []
+  let [first, held] = [0, 0]
   for await (const { bytes, starts } of snapshot.tuples(rowsSelect(spine))) {
-    const { length } = starts
-    if (length === 0) continue
     const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
-    const columns = readers.map(() => new Array<Value | null>(length))
-    const times = new Array<number>(length)
-    for (let row = 0; row < length; row++) {
-      let at = (starts[row] as number) + 14
-      times[row] = microsAt(view, at + 4)
+    for (const start of starts) {
+      let at = start + 14
+      if (times.length === 0) first = safeInt64At(view, start + 6) - 1
+      times.push(microsAt(view, at + 4))
       at += 12
       for (let c = 0; c < readers.length; c++) {
         const size = view.getInt32(at)
         at += 4
         const column = columns[c] as (Value | null)[]
         if (size < 0) {
-          column[row] = null
+          column.push(null)
         } else {
-          column[row] = (readers[c] as (typeof readers)[number])(bytes, view, at, size)
+          column.push((readers[c] as (typeof readers)[number])(bytes, view, at, size))
           at += size
         }
       }
+      held += at - start
+      if (times.length < rowsPerBatch && held < bytesPerBatch) continue
+      yield { length: times.length, first, times, columns }
+      columns = readers.map(() => [])
+      times = []
+      held = 0
     }
-    yield { length, first: safeInt64At(view, (starts[0] as number) + 6) - 1, times, columns }
   }
+  if (times.length > 0) yield { length: times.length, first, times, columns }
 }

@@ -128,6 +128,31 @@ for (const { kind, open } of databases) {
       return Number(row?.n)
     }
 
+    it('reads batches of 4,096 rows, or of 8 MB, whatever pieces the database answers in', async () => {
+      const sizes = async (sql: string): Promise<[number, number][]> => {
+        const spine = await openSpine(opened.db, plain, { sql }, { time: 'moment' })
+        const found = opened.db.snapshot(async (snapshot) => {
+          const all: [number, number][] = []
+          for await (const { first, length, times, columns } of spineRows(snapshot, spine)) {
+            expect([times.length, ...columns.map((column) => column.length)]).toEqual(new Array(1 + columns.length).fill(length))
+            all.push([first, length])
+          }
+          return all
+        })
+        return await found.finally(() => spine.drop())
+      }
+      const moment = `'2001-03-01 12:00'::timestamp AS moment`
+      expect(await sizes(`SELECT 'a' AS thing, ${moment}, n FROM generate_series(1, 9000) n`)).toEqual([
+        [0, 4096],
+        [4096, 4096],
+        [8192, 808],
+      ])
+      expect(await sizes(`SELECT 'a' AS thing, ${moment}, repeat('x', 3000000) AS note FROM generate_series(1, 4) n`)).toEqual([
+        [0, 3],
+        [3, 1],
+      ])
+    })
+
     it('keeps the order, duplicates, NULL keys and typed extra columns of a query', async () => {
       const { spine, rows } = await load({
         sql: `SELECT * FROM (VALUES ('b'::varchar, '2001-03-01 12:00'::timestamp, true, 1.5::numeric, '{"a":1}'::json), (null, '2001-03-01 12:00', null, 2, null), ('b', '2001-03-01 12:00', true, 1.5, null)) v (thing, moment, label, weight, extra) ORDER BY weight DESC -- as given\n;`,
