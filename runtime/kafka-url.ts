@@ -6,6 +6,8 @@ export interface KafkaAddress {
   readonly tls: boolean
   /** The file of the authorities whose certificates are trusted, in PEM; null: those that Node trusts. */
   readonly ca: string | null
+  /** The files of a client certificate and its key, in PEM; null: none. */
+  readonly client: { readonly cert: string; readonly key: string } | null
 }
 
 const mechanisms = { plain: 'PLAIN', 'scram-sha-256': 'SCRAM-SHA-256', 'scram-sha-512': 'SCRAM-SHA-512' } as const
@@ -15,7 +17,7 @@ const defaultPort = 9092
 
 /**
  * Parses `kafka://user:password@host:9092,host:9092?sasl=scram-sha-512`. With `kafkas`, the connections use TLS, and
- * `ca` may name the file of the authorities to trust. With a user, `sasl` is the mechanism; default: `plain`.
+ * `ca` may name the file of the authorities to trust, `cert` and `key` those of a client certificate. With a user, `sasl` is the mechanism; default: `plain`.
  *
  * @returns null for any other text
  */
@@ -27,8 +29,9 @@ export function parseKafkaUrl(text: string): KafkaAddress | null {
   const hosts = authority.slice(at + 1).split(',')
   const urls = hosts.map((host) => (host === '' ? null : URL.parse(`http://${host}`)))
   if (!urls.every((url) => url !== null)) return null
-  const { sasl, ca, ...unknown } = Object.fromEntries(new URLSearchParams(query))
-  if (Object.keys(unknown).length > 0 || (ca !== undefined && (scheme !== 'kafkas' || ca === ''))) return null
+  const { sasl, ca, cert, key, ...unknown } = Object.fromEntries(new URLSearchParams(query))
+  if (Object.keys(unknown).length > 0 || (cert === undefined) !== (key === undefined)) return null
+  if ([ca, cert, key].some((file) => file !== undefined && (scheme !== 'kafkas' || file === ''))) return null
   const mechanism = Object.entries(mechanisms).find(([name]) => name === (sasl ?? 'plain'))?.[1]
   if (mechanism === undefined) return null
   const [username, ...password] = at < 0 ? [] : authority.slice(0, at).split(':')
@@ -45,6 +48,7 @@ export function parseKafkaUrl(text: string): KafkaAddress | null {
           : { mechanism, username: decodeURIComponent(username), password: decodeURIComponent(password.join(':')) },
       tls: scheme === 'kafkas',
       ca: ca ?? null,
+      client: cert === undefined || key === undefined ? null : { cert, key },
     }
   } catch {
     return null // a "%" that does not start an encoded character

@@ -60,7 +60,10 @@ export function openAvroConsumer(consumer: StreamConsumer, decode: AvroDecoder):
     }
   }
 
+  const rawOf = (messages: readonly StreamMessage[]): StreamMessage[] => messages.map((message) => raw.get(message) ?? message)
+
   return {
+    redeliverMs: consumer.redeliverMs,
     async take(limit) {
       if (taken.length === 0) taken = await consumer.take(limit)
       const all: StreamMessage[] = []
@@ -72,7 +75,8 @@ export function openAvroConsumer(consumer: StreamConsumer, decode: AvroDecoder):
       taken = []
       return all
     },
-    acknowledge: (messages) => consumer.acknowledge(messages.map((message) => raw.get(message) ?? message)),
+    acknowledge: (messages) => consumer.acknowledge(rawOf(messages)),
+    extend: (messages) => consumer.extend(rawOf(messages)),
     lag: () => consumer.lag(),
     close: () => consumer.close(),
   }

@@ -1,6 +1,8 @@
 import type { Admin, Base, BaseOptions, Consumer, Producer } from '@platformatic/kafka'
 import { readFileSync } from 'node:fs'
+import { createSecureContext } from 'node:tls'
 import { LockstepError, messageOf } from '../../kernel/errors.ts'
+import type { KafkaAddress } from '../kafka-url.ts'
 import { kafkaServers, parseKafkaUrl } from '../kafka-url.ts'
 
 const connectTimeoutMs = 2_000
@@ -21,7 +23,7 @@ export function kafkaClient(url: string): { readonly server: string; readonly op
       retries: 3,
       retryDelay: 250,
       autocreateTopics: false,
-      ...(address.tls ? { tls: address.ca === null ? {} : { ca: certificates(address.ca) } } : {}),
+      ...(address.tls ? { tls: certificates(address) } : {}),
       ...(address.sasl === null ? {} : { sasl: { ...address.sasl } }),
     },
   }
@@ -40,12 +42,34 @@ export function quieted<Client extends Admin | Consumer | Producer>(client: Clie
 
 function ignore(): void {}
 
-function certificates(file: string): string {
+function certificates({ ca, client }: KafkaAddress): { ca?: string; cert?: string; key?: string } {
+  const tls = {
+    ...(ca === null ? {} : { ca: textOf('ca', ca) }),
+    ...(client === null ? {} : { cert: textOf('cert', client.cert), key: textOf('key', client.key) }),
+  }
+  try {
+    createSecureContext(tls)
+  } catch (cause) {
+    const names = Object.keys(tls).map((name) => `"${name}"`)
+    throw new LockstepError(
+      'CONFIG_INVALID',
+      `The files ${names.join(', ')} in LOCKSTEP_KAFKA_URL cannot be used: ${messageOf(cause)}. Name files in PEM, and the key that belongs to the certificate, without a passphrase.`,
+      { cause },
+    )
+  }
+  return tls
+}
+
+function textOf(name: string, file: string): string {
   try {
     return readFileSync(file, 'utf8')
   } catch (cause) {
-    throw new LockstepError('CONFIG_INVALID', `The "ca" in LOCKSTEP_KAFKA_URL cannot be read: ${messageOf(cause)}. Name a file in PEM.`, {
-      cause,
-    })
+    throw new LockstepError(
+      'CONFIG_INVALID',
+      `The "${name}" in LOCKSTEP_KAFKA_URL cannot be read: ${messageOf(cause)}. Name a file in PEM.`,
+      {
+        cause,
+      },
+    )
   }
 }

@@ -130,6 +130,7 @@ export function openKafkaConsumer(url: string, spec: KafkaStreamSpec, { redelive
   }
 
   return {
+    redeliverMs,
     take: (limit) =>
       attempt(async () => {
         const until = performance.now() + waitMs
@@ -177,6 +178,8 @@ export function openKafkaConsumer(url: string, spec: KafkaStreamSpec, { redelive
         }
         await commit(membership)
       }),
+    // a member that the group hears of keeps its partitions
+    extend: async () => undefined,
     lag: () =>
       attempt(async (): Promise<StreamLag> => {
         admin ??= quieted(new Admin(client))

@@ -11,6 +11,9 @@ export function kafkaReason(error: unknown): string {
   if (first instanceof AuthenticationError) return `${text}. Check the user, the password and "sasl" in LOCKSTEP_KAFKA_URL.`
   if (first instanceof Error && untrusted.test(Reflect.get(first, 'code') as string))
     return `${text}. The certificate of the brokers is not trusted: name the file of its authority, as "ca" in LOCKSTEP_KAFKA_URL (kafkas://host:9093?ca=/etc/kafka/ca.pem).`
+  // so ends a connection whose client certificate is refused or missing, in TLS 1.3
+  if (text === 'Connection closed')
+    return 'the brokers closed the connection. Check that they run, that LOCKSTEP_KAFKA_URL begins with "kafkas" if they expect TLS, and that it names a client certificate which they trust, as "cert" and "key", if they ask for one.'
   return `${text}. Check LOCKSTEP_KAFKA_URL, that the brokers run, and that the addresses which they advertise can be reached from here.`
 }
 

@@ -102,6 +102,7 @@ export function openNatsConsumer(url: string, spec: NatsStreamSpec, { redeliverM
   }
 
   return {
+    redeliverMs,
     take: (limit) =>
       attempt(async () => {
         const from = await join()
@@ -127,6 +128,11 @@ export function openNatsConsumer(url: string, spec: NatsStreamSpec, { redeliverM
         for (const message of messages) held.get(message)?.ack()
         const nats = await connected()
         await withTimeout(nats.flush(), answerTimeoutMs, () => new Error('it does not answer'))
+      }),
+    extend: (messages) =>
+      attempt(async () => {
+        await connected()
+        for (const message of messages) held.get(message)?.working()
       }),
     lag: () =>
       attempt(async (): Promise<StreamLag> => {

@@ -20,13 +20,13 @@ export function openConsumer(config: StreamServers, spec: StreamSpec, options: S
       return openRedisConsumer(given(config.streamRedisUrl, 'LOCKSTEP_STREAM_REDIS_URL', spec), spec, options)
     case 'nats': {
       const url = given(config.natsUrl, 'LOCKSTEP_NATS_URL', spec)
-      return openLater(async () => (await import('./nats-consumer.ts')).openNatsConsumer(url, spec, options))
+      return openLater(options, async () => (await import('./nats-consumer.ts')).openNatsConsumer(url, spec, options))
     }
     case 'kafka': {
       const url = given(config.kafkaUrl, 'LOCKSTEP_KAFKA_URL', spec)
       checkNode(spec)
       const decoder = spec.format === 'avro' ? avroDecoder(config, spec) : null
-      return openLater(async () => {
+      return openLater(options, async () => {
         const consumer = (await import('./kafka-consumer.ts')).openKafkaConsumer(url, spec, options)
         return decoder === null ? consumer : (await import('./avro-consumer.ts')).openAvroConsumer(consumer, decoder)
       })
@@ -64,11 +64,13 @@ export function registryOf(config: StreamServers, spec: StreamPlace): SchemaRegi
 type StreamPlace = Pick<StreamSpec, 'kind' | 'stream'>
 
 /** A consumer whose client is loaded when it is first used: few processes read streams of NATS or Kafka. */
-function openLater(open: () => Promise<StreamConsumer>): StreamConsumer {
+function openLater({ redeliverMs }: StreamConsumerOptions, open: () => Promise<StreamConsumer>): StreamConsumer {
   const consumer = lazily(open)
   return {
+    redeliverMs,
     take: async (limit) => await (await consumer.open()).take(limit),
     acknowledge: async (messages) => await (await consumer.open()).acknowledge(messages),
+    extend: async (messages) => await (await consumer.open()).extend(messages),
     lag: async () => await (await consumer.open()).lag(),
     close: async () => await (await consumer.opened())?.close(),
   }

@@ -74,6 +74,7 @@ export function openRedisConsumer(url: string, spec: RedisStreamSpec, { redelive
   }
 
   return {
+    redeliverMs,
     take: (limit) =>
       attempt(async () => {
         await join()
@@ -83,6 +84,10 @@ export function openRedisConsumer(url: string, spec: RedisStreamSpec, { redelive
     acknowledge: (messages) =>
       attempt(async () => {
         if (messages.length > 0) await redis.call('XACK', stream, group, ...messages.map(({ id }) => id))
+      }),
+    extend: (messages) =>
+      attempt(async () => {
+        if (messages.length > 0) await redis.eval(extendScript, 1, stream, group, consumer, ...messages.map(({ id }) => id))
       }),
     lag: () =>
       attempt(async (): Promise<StreamLag> => {
@@ -117,6 +122,17 @@ for _, fields in ipairs(redis.call('XINFO', 'GROUPS', KEYS[1])) do
   end
 end
 return {redis.call('XLEN', KEYS[1]), 0}`
+
+/**
+ * KEYS: the stream. ARGV: the group, a consumer, and ids of entries. Lets the time of the entries that the consumer
+ * holds begin again. Returns nothing.
+ */
+const extendScript = `
+for i = 3, #ARGV do
+  if #redis.call('XPENDING', KEYS[1], ARGV[1], ARGV[i], ARGV[i], 1, ARGV[2]) == 1 then
+    redis.call('XCLAIM', KEYS[1], ARGV[1], ARGV[2], 0, ARGV[i], 'JUSTID')
+  end
+end`
 
 /**
  * KEYS: the stream. ARGV: the group, a consumer, and milliseconds. Removes the consumer, and all that were not heard of

@@ -5,7 +5,7 @@ import type { LockstepError } from '../../kernel/errors.ts'
  * another, for as long as nobody has said that it is done with. One file for each kind of server (`openConsumer` lists
  * them). A consumer connects when it is first used, and again whenever it is used after a failure.
  */
-export interface StreamConsumer {
+export interface StreamConsumer extends StreamConsumerOptions {
   /**
    * The next messages, first those that were handed to a process that is gone.
    *
@@ -18,6 +18,11 @@ export interface StreamConsumer {
    * again
    */
   acknowledge(messages: readonly StreamMessage[]): Promise<void>
+  /**
+   * Nobody else gets these messages for another `redeliverMs`. Messages that somebody else has by now, or that are
+   * acknowledged, stay as they are. @throws LockstepError `STREAM_UNAVAILABLE`
+   */
+  extend(messages: readonly StreamMessage[]): Promise<void>
   /**
    * Does not need `take` to have been called, and makes nothing on the server. @throws LockstepError
    * `STREAM_UNAVAILABLE`
@@ -48,6 +53,6 @@ export interface StreamLag {
 }
 
 export interface StreamConsumerOptions {
-  /** A message that is not acknowledged for so long is given to another process. */
+  /** A message that is neither acknowledged nor extended for so long is given to another process. */
   readonly redeliverMs: number
 }

@@ -12,12 +12,14 @@ describe('the URL of Kafka', () => {
       sasl: null,
       tls: false,
       ca: null,
+      client: null,
     })
     expect(parseKafkaUrl('kafkas://me:p%40ss:w@a/?sasl=scram-sha-512')).toMatchObject({
       sasl: { mechanism: 'SCRAM-SHA-512', username: 'me', password: 'p@ss:w' },
       tls: true,
     })
     expect(parseKafkaUrl('kafkas://a?ca=/etc/ca.pem')).toMatchObject({ tls: true, ca: '/etc/ca.pem' })
+    expect(parseKafkaUrl('kafkas://a?cert=/c.pem&key=/k.pem')).toMatchObject({ sasl: null, client: { cert: '/c.pem', key: '/k.pem' } })
     expect(parseKafkaUrl('kafkas://me:secret@a')).toMatchObject({ sasl: { mechanism: 'PLAIN' } })
   })
 
@@ -36,6 +38,10 @@ describe('the URL of Kafka', () => {
     'kafka://me:p@a?sasl=gssapi',
     'kafka://a?acks=all',
     'kafka://a?ca=/etc/ca.pem',
+    'kafkas://a?cert=/c.pem',
+    'kafkas://a?key=/k.pem',
+    'kafkas://a?cert=&key=/k.pem',
+    'kafka://a?cert=/c.pem&key=/k.pem',
     'kafka://a/topic',
     'kafka://me:%@a',
   ])('%s is none', (text) => {

@@ -3,9 +3,15 @@ import type { Socket } from 'node:net'
 
 /** What a proxy before a broker asks of clients. */
 export interface KafkaSecurity {
-  readonly tls: { readonly cert: string; readonly key: string }
-  /** A user that must sign in, by PLAIN or SCRAM-SHA-512. */
-  readonly user: { readonly name: string; readonly password: string }
+  /** `ca`: clients need a certificate of this authority. */
+  readonly tls: { readonly cert: string; readonly key: string; readonly ca?: string }
+  /** A user that must sign in, by PLAIN or SCRAM-SHA-512; null: none. */
+  readonly user: KafkaUser | null
+}
+
+interface KafkaUser {
+  readonly name: string
+  readonly password: string
 }
 
 const [apiVersions, saslHandshake, saslAuthenticate] = [18, 17, 36]
@@ -17,7 +23,7 @@ const [unsupportedMechanism, failed] = [33, 58]
  *
  * @returns what the client has sent after that
  */
-export function signIn(client: Socket, user: KafkaSecurity['user']): Promise<Buffer> {
+export function signIn(client: Socket, user: KafkaUser): Promise<Buffer> {
   let received: Buffer = Buffer.alloc(0)
   let exchange: ((bytes: Buffer) => { answer: string; done: boolean } | null) | null = null
   return new Promise((resolve) => {
@@ -64,12 +70,12 @@ export function signIn(client: Socket, user: KafkaSecurity['user']): Promise<Buf
 }
 
 /** Server side of RFC 4616. */
-function plain({ name, password }: KafkaSecurity['user']) {
+function plain({ name, password }: KafkaUser) {
   return (bytes: Buffer) => (bytes.toString() === `\0${name}\0${password}` ? { answer: '', done: true } : null)
 }
 
 /** Server side of RFC 5802, with SHA-512. */
-function scram({ name, password }: KafkaSecurity['user']) {
+function scram({ name, password }: KafkaUser) {
   const [salt, iterations] = [randomBytes(16), 4096]
   const salted = pbkdf2Sync(password, salt, iterations, 64, 'sha512')
   const hmac = (key: Buffer, text: string): Buffer => createHmac('sha512', key).update(text).digest()

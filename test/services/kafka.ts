@@ -195,7 +195,10 @@ function createProxy(
       const made =
         security === undefined
           ? createServer((client) => hand(hold(client), Buffer.alloc(0)))
-          : createTlsServer(security.tls, (client) => void signIn(hold(client), security.user).then((sent) => hand(client, sent)))
+          : createTlsServer({ ...security.tls, requestCert: security.tls.ca !== undefined }, (client) => {
+              const signedIn = security.user === null ? Promise.resolve(Buffer.alloc(0)) : signIn(hold(client), security.user)
+              void signedIn.then((sent) => hand(hold(client), sent))
+            })
       made.once('error', reject).listen(port, '127.0.0.1', () => resolve(made))
     })
   return {

@@ -11,19 +11,27 @@ import { serversAt } from './producers.ts'
 
 const ca = join(import.meta.dirname, '../tls/first.crt')
 const other = join(import.meta.dirname, '../tls/second.crt')
+const otherKey = other.replace('.crt', '.key')
 let server: RestartableServer
+/** Needs a client certificate, and no user. */
+let mutual: RestartableServer
 
+const mutualAt = (client: string): string => `${mutual.url.replace('kafka://', 'kafkas://')}?ca=${ca}${client}`
 /** The URL of the broker for a user. */
 const at = (user: string, query: string): string => `${server.url.replace('kafka://', `kafkas://${user}@`)}?${query}`
 
 beforeAll(async () => {
   const tls = { cert: await readFile(ca, 'utf8'), key: await readFile(ca.replace('.crt', '.key'), 'utf8') }
-  server = await restartableKafka({ tls, user: { name: 'lockstep', password: 'p@ss' } })
+  const clients = await readFile(other, 'utf8')
+  ;[server, mutual] = await Promise.all([
+    restartableKafka({ tls, user: { name: 'lockstep', password: 'p@ss' } }),
+    restartableKafka({ tls: { ...tls, ca: clients }, user: null }),
+  ])
 }, 120_000)
-afterAll(() => server?.remove())
+afterAll(async () => void (await Promise.all([server?.remove(), mutual?.remove()])))
 
-it.concurrent.each(['plain', 'scram-sha-512'])('reads and writes over TLS, signed in by %s', async (sasl) => {
-  const url = at('lockstep:p%40ss', `sasl=${sasl}&ca=${ca}`)
+it.concurrent.each(['plain', 'scram-sha-512', 'certificate'])('reads and writes over TLS, signed in by %s', async (sasl) => {
+  const url = sasl === 'certificate' ? mutualAt(`&cert=${other}&key=${otherKey}`) : at('lockstep:p%40ss', `sasl=${sasl}&ca=${ca}`)
   const admin = quieted(new Admin(kafkaClient(url).options))
   await admin.createTopics({ topics: [sasl], partitions: 1, replicas: 1 })
   await admin.close()
@@ -50,6 +58,7 @@ it.concurrent('says what is wrong with a password, a user, a mechanism or a cert
   const right = 'lockstep:p%40ss'
   const refused = 'SASL authentication failed. Check the user, the password and "sasl" in LOCKSTEP_KAFKA_URL.'
   const notTrusted = 'The certificate of the brokers is not trusted: name the file of its authority, as "ca"'
+  const askForCertificate = 'names a client certificate which they trust, as "cert" and "key", if they ask for one.'
   const cases = [
     [at('lockstep:wr0ng', `ca=${ca}`), refused],
     [at('lockstep:wr0ng', `sasl=scram-sha-512&ca=${ca}`), refused],
@@ -60,6 +69,10 @@ it.concurrent('says what is wrong with a password, a user, a mechanism or a cert
     ],
     [at(right, ''), notTrusted],
     [at(right, `ca=${other}`), notTrusted],
+    [mutualAt(''), askForCertificate],
+    [mutualAt(`&cert=${ca}&key=${ca.replace('.crt', '.key')}`), askForCertificate],
+    [mutualAt(`&cert=${ca}&key=${otherKey}`), 'The files "ca", "cert", "key" in LOCKSTEP_KAFKA_URL cannot be used'],
+    [mutualAt(`&cert=${ca}&key=/nowhere.key`), 'The "key" in LOCKSTEP_KAFKA_URL cannot be read: ENOENT'],
     [at(right, 'ca=/nowhere.pem'), 'The "ca" in LOCKSTEP_KAFKA_URL cannot be read: ENOENT'],
   ] as const
   const messages = await Promise.all(cases.map(([url]) => said(url)))

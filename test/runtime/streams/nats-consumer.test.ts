@@ -2,10 +2,13 @@ import { jetstreamManager } from '@nats-io/jetstream'
 import { connect } from '@nats-io/transport-node'
 import { expect, it } from 'vitest'
 import { openConsumer } from '../../../runtime/streams/open-consumer.ts'
-import { streamConsumerContract, texts } from './stream-consumer-contract.ts'
+import { extendsMessages, streamConsumerContract, texts } from './stream-consumer-contract.ts'
 import { natsProducer, serversAt } from './producers.ts'
 
-streamConsumerContract('a JetStream stream', natsProducer, ({ producer, stream, consumer }) => {
+streamConsumerContract('a JetStream stream', natsProducer, (tools) => {
+  const { producer, stream, consumer } = tools
+  extendsMessages(tools)
+
   const at = () => serversAt(producer().server.url)
 
   it('gives only messages of the subject, and counts only them', async () => {

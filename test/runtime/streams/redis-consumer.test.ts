@@ -1,10 +1,13 @@
 import { Redis } from 'ioredis'
 import { expect, it } from 'vitest'
 import { openConsumer } from '../../../runtime/streams/open-consumer.ts'
-import { streamConsumerContract, texts } from './stream-consumer-contract.ts'
+import { extendsMessages, streamConsumerContract, texts } from './stream-consumer-contract.ts'
 import { redisProducer, serversAt } from './producers.ts'
 
-streamConsumerContract('a Redis Stream', redisProducer, ({ producer, stream, consumer }) => {
+streamConsumerContract('a Redis Stream', redisProducer, (tools) => {
+  const { producer, stream, consumer } = tools
+  extendsMessages(tools)
+
   const withRedis = async <T>(fn: (redis: Redis) => Promise<T>): Promise<T> => {
     const redis = new Redis(producer().server.url)
     try {

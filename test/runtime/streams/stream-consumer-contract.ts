@@ -3,6 +3,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest
 import type { StreamConsumer, StreamMessage } from '../../../runtime/streams/stream-consumer.ts'
 import { beginGroup } from '../../../runtime/streams/begin-group.ts'
 import { openConsumer } from '../../../runtime/streams/open-consumer.ts'
+import { whileHeld } from '../../../runtime/streams/while-held.ts'
 import type { Producer } from './producers.ts'
 import { serversAt } from './producers.ts'
 
@@ -175,6 +176,31 @@ export function streamConsumerContract(
     })
 
     more(tools)
+  })
+}
+
+/** Of servers that know what each reader holds. */
+export function extendsMessages({ producer, stream, consumer }: StreamConsumerTools): void {
+  it('keeps messages from others while they are extended, and gives them away after that', async () => {
+    const s = await stream()
+    const [one, two] = [consumer(s), consumer(s)]
+    await producer().send(s, ['a', 'b'])
+    const taken = await takeAll(one, 2)
+    const until = performance.now() + producer().redeliverMs * 2
+    const seen: string[] = []
+    await whileHeld(one, taken, async () => {
+      while (performance.now() < until) seen.push(...texts(await two.take(2)))
+    })
+    expect(seen).toEqual([])
+    const [first, second] = [taken.slice(0, 1), taken.slice(1)]
+    await one.acknowledge(first)
+    await one.extend(first)
+    const again = await takeAll(two, 1)
+    expect(texts(again)).toEqual(texts(second))
+    // another has it by now
+    await one.extend(second)
+    await two.acknowledge(again)
+    await expect.poll(() => two.lag()).toEqual({ waiting: 0, pending: 0 })
   })
 }
 

@@ -1,0 +1,18 @@
+import type { StreamConsumer, StreamMessage } from './stream-consumer.ts'
+
+/**
+ * Works on messages for as long as it takes, while no other process gets them. They are extended three times in
+ * `redeliverMs`, so that one extension may fail.
+ */
+export async function whileHeld<T>(
+  consumer: Pick<StreamConsumer, 'extend' | 'redeliverMs'>,
+  messages: readonly StreamMessage[],
+  work: () => Promise<T>,
+): Promise<T> {
+  const timer = setInterval(() => void consumer.extend(messages).catch(() => undefined), consumer.redeliverMs / 3)
+  try {
+    return await work()
+  } finally {
+    clearInterval(timer)
+  }
+}
