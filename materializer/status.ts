@@ -53,3 +53,14 @@ export async function materializationStatus(db: Database, nowMs: number): Promis
   }
   return statuses.sort((a, b) => b.finishedAt.getTime() - a.finishedAt.getTime())
 }
+
+/** When the last run of a view before a moment ended, RFC 3339; null: none of those that are still recorded. @param now epoch microseconds */
+export async function lastRunAt({ kysely }: Pick<Database, 'kysely'>, view: string, now: number): Promise<string | null> {
+  const run = await kysely
+    .selectFrom('lockstep.materialization_runs')
+    .select((select) => select.fn.max('finished_at').as('at'))
+    .where('view', '=', view)
+    .where('finished_at', '<=', new Date(now / 1000))
+    .executeTakeFirst()
+  return run?.at?.toISOString() ?? null
+}

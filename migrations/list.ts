@@ -39,6 +39,7 @@ import * as modelFigures from './0037-model-figures.ts'
 import * as parityHours from './0038-parity-hours.ts'
 import * as pipelineMinutes from './0039-pipeline-minutes.ts'
 import * as sourceFiles from './0040-source-files.ts'
+import * as definitionStates from './0041-definition-states.ts'
 
 /**
  * Every migration, in order. Append-only: each has already run on some database, so it is never edited, renamed or
@@ -85,4 +86,5 @@ export const migrations: Readonly<Record<string, Migration>> = {
   '0038-parity-hours': parityHours,
   '0039-pipeline-minutes': pipelineMinutes,
   '0040-source-files': sourceFiles,
+  '0041-definition-states': definitionStates,
 }

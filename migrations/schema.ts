@@ -25,6 +25,7 @@ import type {
  */
 export interface LockstepTables {
   'lockstep.definitions': DefinitionsTable
+  'lockstep.definition_states': DefinitionStatesTable
   'lockstep.code': CodeTable
   'lockstep.registry_state': RegistryStateTable
   'lockstep.model_versions': ModelVersionsTable
@@ -105,6 +106,22 @@ export interface DefinitionsTable {
   retired_at: Date | null
   /** HMAC-SHA-256, hex (registry/signatures.ts); null: it was written without a signing key. */
   signature: Generated<string | null>
+}
+
+/** Each state that a definition had (registry/definition-states.ts). */
+export interface DefinitionStatesTable {
+  id: Generated<string>
+  kind: DefinitionKind
+  name: string
+  version: number
+  /** From when it held. */
+  at: Generated<Date>
+  /** Later than `at` where what was before is not known. */
+  recorded_at: Generated<Date>
+  fingerprint: string
+  spec: Json
+  operational: Json
+  retired: boolean
 }
 
 export interface CodeTable {

@@ -13,6 +13,7 @@ import type { Signing } from '../runtime/signing.ts'
 import type { Change, ChangePlan } from './change-plan.ts'
 import type { Comparison } from './compare.ts'
 import type { Definition } from './definition.ts'
+import { recordDefinitionState } from './definition-states.ts'
 import type { DefinitionSet } from './definition-set.ts'
 import { requireDevelopment } from './development.ts'
 import type { PlanOptions } from './plan.ts'
@@ -188,6 +189,7 @@ async function storeDefinition(
         signature: signing?.sign(definitionFacts(declared)) ?? null,
       })
       .execute()
+    await recordDefinitionState(transaction, declared)
     return true
   }
   // what means the same stays as it is stored
@@ -210,6 +212,7 @@ async function storeDefinition(
     .where('name', '=', stored.name)
     .where('version', '=', stored.version)
     .execute()
+  await recordDefinitionState(transaction, stored)
   return true
 }
 
@@ -221,5 +224,6 @@ export async function retire(transaction: Kysely<LockstepTables>, definition: De
     .where('name', '=', definition.name)
     .where('version', '=', definition.version)
     .execute()
+  await recordDefinitionState(transaction, definition)
   return true
 }

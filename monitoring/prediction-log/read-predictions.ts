@@ -66,6 +66,8 @@ export interface ListedPrediction extends Omit<StoredPrediction, Internal | 'at'
 export interface ListQuery {
   /** Epoch microseconds: logged from then on. */
   readonly since: number
+  /** Epoch microseconds: logged until then. */
+  readonly until?: number
   readonly model?: string
   readonly requestId?: string
   readonly predictionId?: string
@@ -77,15 +79,16 @@ export const maxListedPredictions = 10_000
 /** Newest first; the entities of a request in their order. */
 export async function listPredictions(
   db: Pick<Database, 'query'>,
-  { since, model, requestId, predictionId, limit }: ListQuery,
+  { since, until, model, requestId, predictionId, limit }: ListQuery,
 ): Promise<ListedPrediction[]> {
   const rows = await readLog(
     db,
     logFields.filter((field) => !internal.includes(field)),
     `WHERE prediction_log.at >= to_timestamp($1) AND ($2::text IS NULL OR prediction_log.model = $2)
        AND ($3::text IS NULL OR prediction_log.request_id = $3) AND ($4::text IS NULL OR prediction_log.prediction_id = $4)
+       AND ($6::float8 IS NULL OR prediction_log.at <= to_timestamp($6))
      ORDER BY prediction_log.at DESC, prediction_log.request_id, prediction_log.entity LIMIT $5`,
-    [since / 1e6, model ?? null, requestId ?? null, predictionId ?? null, limit],
+    [since / 1e6, model ?? null, requestId ?? null, predictionId ?? null, limit, until === undefined ? null : until / 1e6],
   )
   return rows.map((row) => ({ ...row, at: formatTimestamp(row.at), asOf: formatTimestamp(row.asOf) }))
 }

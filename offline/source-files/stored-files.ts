@@ -26,9 +26,20 @@ export interface StoredFile {
   readonly load: string
 }
 
-/** @param newest how many of the files that were loaded last, newest first. Default: all, in the order of their paths */
-export async function readStoredFiles({ kysely }: Pick<Database, 'kysely'>, source: string, newest?: number): Promise<StoredFile[]> {
-  const ofSource = kysely.selectFrom('lockstep.source_files').selectAll().where('source', '=', source)
+/**
+ * @param newest how many of the files that were loaded last, newest first. Default: all, in the order of their paths
+ * @param until only files that were loaded by then for the last time
+ */
+export async function readStoredFiles(
+  { kysely }: Pick<Database, 'kysely'>,
+  source: string,
+  { newest, until }: { readonly newest?: number | undefined; readonly until?: Date | undefined } = {},
+): Promise<StoredFile[]> {
+  const ofSource = kysely
+    .selectFrom('lockstep.source_files')
+    .selectAll()
+    .where('source', '=', source)
+    .$if(until !== undefined, (query) => query.where('synced_at', '<=', until ?? new Date()))
   const found = await (newest === undefined ? ofSource : ofSource.orderBy('synced_at', 'desc').orderBy('path').limit(newest)).execute()
   const files = found.map((row) => ({
     path: row.path,
@@ -47,11 +58,12 @@ export async function readStoredFiles({ kysely }: Pick<Database, 'kysely'>, sour
   return newest === undefined ? files.sort((a, b) => Buffer.compare(Buffer.from(a.path), Buffer.from(b.path))) : files
 }
 
-/** How many files were loaded, and the sums of their rows and bytes. */
-export async function countStoredFiles({ kysely }: Pick<Database, 'kysely'>, source: string) {
+/** How many files were loaded, and the sums of their rows and bytes. @param until as of `readStoredFiles` */
+export async function countStoredFiles({ kysely }: Pick<Database, 'kysely'>, source: string, until?: Date) {
   const sums = await kysely
     .selectFrom('lockstep.source_files')
     .where('source', '=', source)
+    .$if(until !== undefined, (query) => query.where('synced_at', '<=', until ?? new Date()))
     .select(({ fn }) => [fn.countAll().as('total'), fn.sum('rows').as('rows'), fn.sum('bytes').as('bytes')])
     .executeTakeFirst()
   return { total: Number(sums?.total ?? 0), rows: Number(sums?.rows ?? 0), bytes: Number(sums?.bytes ?? 0) }

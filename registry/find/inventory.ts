@@ -77,7 +77,7 @@ export function createInventoryReader(db: Database): () => Promise<Inventory> {
  * A training set does not change the registry's revision. Another registry counts its revisions anew, as each store of
  * `lockstep dev` does, so the mark also says when the first of the definitions was stored.
  */
-async function readMark(handle: Kysely<LockstepTables>): Promise<Pick<Inventory, 'mark' | 'revision'>> {
+export async function readMark(handle: Kysely<LockstepTables>): Promise<Pick<Inventory, 'mark' | 'revision'>> {
   const { rows } = await sql<{ readonly revision: string | null; readonly mark: string }>`
     select (select revision::text from lockstep.registry_state) as revision,
            concat_ws('.',
@@ -89,7 +89,7 @@ async function readMark(handle: Kysely<LockstepTables>): Promise<Pick<Inventory,
   return { mark: `${revision ?? 0}.${mark}`, revision: Number(revision ?? 0) }
 }
 
-async function readTrainingSets(handle: Kysely<LockstepTables>): Promise<TrainingSetFacts[]> {
+export async function readTrainingSets(handle: Kysely<LockstepTables>): Promise<TrainingSetFacts[]> {
   const rows = await handle
     .selectFrom('lockstep.datasets')
     .select(['id', 'service', 'fingerprint', 'path', 'created_at'])

@@ -30,6 +30,8 @@ export interface Told<Data = unknown> {
   readonly sampled?: string
   /** Set where some of it can still change: whether it cannot any more. */
   readonly mature?: boolean
+  /** What is to say of the answer, in sentences: what was not recorded, or is not of the moment asked for. */
+  readonly notes?: readonly string[]
 }
 
 /** What the dashboard shows in one place. It reads what is stored and computes no statistics. */
@@ -52,12 +54,12 @@ export function readModel<Schema extends z.ZodType, Query extends z.ZodObject>(m
   return model
 }
 
-/** An answer as it is sent: `{ data, asOf, sampled?, mature? }`. The same object answers for a while. */
+/** An answer as it is sent: `{ data, asOf, sampled?, mature?, notes? }`. The same object answers for a while. */
 export function toldAnswer(told: Told, asOf: string): { readonly etag: string; readonly answer: RouteAnswer } {
   const data = JSON.stringify(told.data, (_key, value: unknown) => (typeof value === 'bigint' ? String(value) : value))
   const etag = `"${createHash('sha256').update(data).digest('base64url').slice(0, 22)}"`
-  const { sampled, mature } = told
-  const rest = JSON.stringify({ asOf, sampled, mature }).slice(1)
+  const { sampled, mature, notes = [] } = told
+  const rest = JSON.stringify({ asOf, sampled, mature, ...(notes.length === 0 ? {} : { notes }) }).slice(1)
   const body = new Uint8Array(Buffer.from(`{"data":${data},${rest}`))
   return { etag, answer: { status: 200, body, headers: { etag }, kept: true } }
 }

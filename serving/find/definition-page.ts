@@ -57,6 +57,8 @@ export interface PageDeps extends ExampleDeps {
   readonly store: () => OnlineStore | Promise<OnlineStore>
   /** Epoch microseconds. */
   readonly now: number
+  /** Whether `now` is past: what is known of the present alone is left out. Default: false. */
+  readonly isPast?: boolean
 }
 
 /** @param definition one of the inventory */
@@ -69,7 +71,7 @@ export async function definitionPage(deps: PageDeps, inventory: Inventory, defin
       ? {}
       : { features: features.map((feature) => ({ ...feature, statistics: statistics.get(feature.name) ?? null })) }),
     ...(await storedFacts(deps, inventory, definition)),
-    broken: deps.catalog.broken.get(definitionKey(definition))?.message ?? null,
+    broken: deps.isPast === true ? null : (deps.catalog.broken.get(definitionKey(definition))?.message ?? null),
     example: definition.retired ? null : await exampleOf(deps, inventory, definition),
   }
 }
@@ -85,11 +87,13 @@ async function storedFacts(
     const columns = new Map([...service.keys, ...service.request].map(({ name, type }) => [name, typeName(type)]))
     return { takes: [...columns].map(([name, type]) => ({ name, type })) }
   }
-  if (definition.kind === 'source') return { rows: await rowsOf(deps.db, definition.spec) }
+  if (definition.kind === 'source') return deps.isPast === true ? {} : { rows: await rowsOf(deps.db, definition.spec) }
   if (definition.kind !== 'view' && definition.kind !== 'onDemand' && definition.kind !== 'outcome') return {}
   const code = { code: inventory.code.get(definition.spec.code ?? '') ?? null }
   const plan = definition.kind === 'view' ? planOf(deps, definition) : undefined
-  return plan === undefined || !deps.catalog.online.has(plan.id) ? code : { ...code, online: await onlineState(deps, plan) }
+  return plan === undefined || deps.isPast === true || !deps.catalog.online.has(plan.id)
+    ? code
+    : { ...code, online: await onlineState(deps, plan) }
 }
 
 function planOf({ catalog }: PageDeps, { name, version }: Definition): ViewPlan | undefined {

@@ -15,7 +15,7 @@ import { ExplainTime } from './explain-time.tsx'
 
 /** Why an entity has its values: the rows that count at each moment, and those that do not yet. */
 export default function Explain(): ReactElement {
-  const { service, entity, from, to, at: addressed } = useSearch({ strict: false })
+  const { service, entity, from, to, asOf, at: addressed = asOf } = useSearch({ strict: false })
   // the moment that the page itself put into the address asks for nothing new
   const own = useRef<string | undefined>(undefined)
   const [at, setAt] = useState(addressed)
@@ -29,7 +29,11 @@ export default function Explain(): ReactElement {
   )
   const explain = useRead<ExplainData>(`explain?${query}`, { enabled: asked, everyMs: false, asOf: false })
   return (
-    <Page title="Explain" says="Which rows made a value, and when each became known. Move the moment and rows enter and leave.">
+    <Page
+      title="Explain"
+      says="Which rows made a value, and when each became known. Move the moment and rows enter and leave."
+      ownMoment="It shows what is known now of the moment that you choose below."
+    >
       <Ask key={`${service ?? ''} ${entity ?? ''} ${at ?? ''}`} />
       {asked ? (
         <Loaded of={explain}>
@@ -58,7 +62,7 @@ function Ask(): ReactElement {
   )
   const [name, setName] = useState(service ?? null)
   const [key, setKey] = useState(entity ?? '')
-  const [moment, setMoment] = useState(at ?? '')
+  const [moment, setMoment] = useState(at ?? asOf ?? '')
   const submit = (event: FormEvent): void => {
     event.preventDefault()
     if (key.trim() === '') return

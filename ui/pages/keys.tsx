@@ -1,5 +1,6 @@
 import { Button, Checkbox, Modal, TextInput } from '@mantine/core'
 import { useQueryClient } from '@tanstack/react-query'
+import { useSearch } from '@tanstack/react-router'
 import { type FormEvent, type ReactElement, useState } from 'react'
 import type { KeysData, NewKey } from '../../serving/dashboard/contract/keys.ts'
 import { messageOf } from '../api/message-of.ts'
@@ -17,7 +18,7 @@ import { Empty, Loaded } from '../parts/states.tsx'
 
 /** API keys, and what each may do. */
 export default function Keys(): ReactElement {
-  const keys = useRead<KeysData>('keys', { asOf: false })
+  const keys = useRead<KeysData>('keys')
   return (
     <Page
       title="Keys"
@@ -107,7 +108,8 @@ export default function Keys(): ReactElement {
 function NewKeyButton({ scopes }: { readonly scopes: readonly string[] }): ReactElement | null {
   const may = useMay('ui:admin')
   const [opened, setOpened] = useState(false)
-  if (!may) return null
+  const { asOf } = useSearch({ strict: false })
+  if (!may || asOf !== undefined) return null
   return (
     <>
       <button type="button" className="plain-button" onClick={() => setOpened(true)}>

@@ -4,6 +4,7 @@ import type { ParityData } from '../../serving/dashboard/contract/parity.ts'
 import { useRead } from '../api/use-read.ts'
 import { formatMoment, formatNumber } from '../parts/format.ts'
 import { Moment } from '../parts/moment.tsx'
+import { keepMoment } from '../shell/navigation.tsx'
 import { Page } from '../parts/page.tsx'
 import { Panel } from '../parts/panel.tsx'
 import { Empty, Loaded } from '../parts/states.tsx'
@@ -64,7 +65,7 @@ function HeatMap({ data: { times, rows } }: { readonly data: ParityData }): Reac
     }
     const step = steps[event.key]
     if (event.key === 'Enter' && cell?.example !== null && cell?.example !== undefined)
-      void navigate({ to: '/receipt/$id', params: { id: cell.example } })
+      void navigate({ to: '/receipt/$id', params: { id: cell.example }, search: keepMoment })
     if (step === undefined) return
     event.preventDefault()
     const next = [clamp(row + step[0], rows.length), clamp(column + step[1], times.length)] as const

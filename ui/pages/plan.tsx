@@ -31,7 +31,11 @@ export default function PlanPage(): ReactElement {
   const [text, setText] = useState('')
   const { plan, problem } = useMemo(() => parsed(text), [text])
   return (
-    <Page title="What would break" says="What a change of definitions does to all that is made from them.">
+    <Page
+      title="What would break"
+      says="What a change of definitions does to all that is made from them."
+      ownMoment="A plan is compared with the registry of now."
+    >
       <div className="plan-ask">
         <Textarea
           label="Plan"

@@ -14,6 +14,7 @@ import { Empty, Loaded } from '../parts/states.tsx'
 import { shellText } from '../parts/shell-text.ts'
 import { FeatureLink, ThingLink } from '../parts/thing-link.tsx'
 import { ExplainLink } from '../parts/explain-link.tsx'
+import { keepMoment } from '../shell/navigation.tsx'
 import { Waterfall } from '../parts/waterfall.tsx'
 
 type Prediction = ReceiptData['predictions'][number]
@@ -25,6 +26,7 @@ export default function Receipt(): ReactElement {
     <Page
       title="Receipt"
       says="What answered a request, from which values, and whether the same comes out again."
+      ownMoment="A receipt is of the moment of its predictions."
       {...(id === undefined ? {} : { kind: id })}
     >
       <Ask initial={id ?? ''} />
@@ -50,7 +52,7 @@ function Ask({ initial }: { readonly initial: string }): ReactElement {
   const navigate = useNavigate()
   const submit = (event: FormEvent): void => {
     event.preventDefault()
-    if (id.trim() !== '') void navigate({ to: '/receipt/$id', params: { id: id.trim() } })
+    if (id.trim() !== '') void navigate({ to: '/receipt/$id', params: { id: id.trim() }, search: keepMoment })
   }
   return (
     <form className="ask" onSubmit={submit}>

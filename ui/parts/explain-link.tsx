@@ -1,5 +1,6 @@
 import { Link } from '@tanstack/react-router'
 import type { ReactElement, ReactNode } from 'react'
+import { keepMoment } from '../shell/navigation.tsx'
 
 interface ExplainLinkProps {
   /** A service or a view. */
@@ -13,7 +14,15 @@ interface ExplainLinkProps {
 /** A link to why an entity has its values at a moment. */
 export function ExplainLink({ name, entity, at, children = 'Explain' }: ExplainLinkProps): ReactElement {
   return (
-    <Link to="/explain" search={{ service: name, entity, ...(at === undefined || at === null ? {} : { at }) }}>
+    <Link
+      to="/explain"
+      search={(before: { asOf?: string }) => ({
+        ...keepMoment(before),
+        service: name,
+        entity,
+        ...(at === undefined || at === null ? {} : { at }),
+      })}
+    >
       {children}
     </Link>
   )

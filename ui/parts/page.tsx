@@ -1,4 +1,6 @@
+import { useSearch } from '@tanstack/react-router'
 import { type ReactElement, type ReactNode, useEffect } from 'react'
+import { formatMoment } from './format.ts'
 
 interface PageProps {
   readonly title: string
@@ -7,11 +9,14 @@ interface PageProps {
   readonly state?: ReactNode
   readonly says?: ReactNode
   readonly actions?: ReactNode
+  /** Of a page that does not follow `?asOf=`: which moment it shows, in a sentence. */
+  readonly ownMoment?: string
   readonly children: ReactNode
 }
 
 /** A page with its heading, which is the document's title too. */
-export function Page({ title, kind, state, says, actions, children }: PageProps): ReactElement {
+export function Page({ title, kind, state, says, actions, ownMoment, children }: PageProps): ReactElement {
+  const { asOf } = useSearch({ strict: false })
   useEffect(() => {
     document.title = `${title}${kind === undefined ? '' : ` (${kind})`} · Lockstep`
   }, [title, kind])
@@ -24,6 +29,7 @@ export function Page({ title, kind, state, says, actions, children }: PageProps)
             <h1>{title}</h1>
             {state}
           </div>
+          {asOf !== undefined && <p className="page-moment">{ownMoment ?? `As of ${formatMoment(asOf)} UTC.`}</p>}
           {says !== undefined && <p className="page-says">{says}</p>}
         </div>
         {actions !== undefined && <div className="page-actions">{actions}</div>}

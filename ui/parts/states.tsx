@@ -84,10 +84,11 @@ export function Loaded<Data>({ of, children }: { readonly of: Read<Data>; readon
   return <SkeletonPage />
 }
 
-/** What holds of all figures of an answer: that they are of now, of a sample, or not final. */
-function Reservations({ answer: { asOf, sampled, mature } }: { readonly answer: Answer<unknown> }): ReactElement | null {
+/** What holds of all figures of an answer: that they are of now, of a sample, or not final, and what was not recorded. */
+function Reservations({ answer: { asOf, sampled, mature, notes: said = [] } }: { readonly answer: Answer<unknown> }): ReactElement | null {
   const { asOf: asked } = useSearch({ strict: false })
   const notes = [
+    ...said,
     asked !== undefined && Date.parse(asOf) !== Date.parse(asked) ? 'This has no history: it shows what holds now.' : null,
     sampled === undefined ? null : `Of a sample: ${sampled}.`,
     mature === false ? 'Some of it can still change, as outcomes come in.' : null,

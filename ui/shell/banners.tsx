@@ -26,7 +26,7 @@ export function Banners(): ReactElement {
       )}
       {asOf !== undefined && (
         <div className="banner" role="status" data-tone="calm">
-          <span>You see everything as of {formatMoment(asOf)} UTC. What has no history says so.</span>
+          <span>You see everything as of {formatMoment(asOf)} UTC. What was not recorded says so.</span>
           <button
             type="button"
             onClick={() =>

@@ -5,9 +5,9 @@ import { featuresOf } from '../../../registry/find/definition-details.ts'
 import { entriesOf } from '../../../registry/find/entry.ts'
 import type { Inventory } from '../../../registry/find/inventory.ts'
 import { search } from '../../../registry/find/search.ts'
-import { inventoryOf } from '../../find/inventory-of.ts'
 import type { CatalogIndex, SearchResults } from '../contract/catalog.ts'
 import { catalogIndex, searchResults } from '../contract/catalog.ts'
+import { registryNotes, registryOf } from '../past-registry.ts'
 import { readModel } from '../read-model.ts'
 
 /** More features than this are searched on the server. */
@@ -16,22 +16,27 @@ const maxFeatures = 20_000
 export const catalogModel = readModel({
   path: '/catalog/index',
   scope: 'ui:read',
-  isOfNow: true,
   data: catalogIndex,
-  read: async ({ deps }) => ({ data: indexOf(await inventoryOf(deps)) }),
+  async read(ask) {
+    const { inventory, past } = await registryOf(ask)
+    return { data: indexOf(inventory), notes: registryNotes(past) }
+  },
 })
 
 export const searchModel = readModel({
   path: '/search',
   scope: 'ui:read',
-  isOfNow: true,
   query: z.object({
     q: z.string().min(1).max(500),
     limit: z.coerce.number().int().min(1).max(200).optional(),
   }),
   data: searchResults,
-  async read({ deps, query: { q, limit = 30 } }) {
-    const found = search(await inventoryOf(deps), q, limit)
+  async read(ask) {
+    const {
+      deps,
+      query: { q, limit = 30 },
+    } = ask
+    const found = search((await registryOf(ask)).inventory, q, limit)
     const data: SearchResults = {
       results: found.map(({ kind, name, view, matched, text, about, owner }) => ({ kind, name, view, matched, text, about, owner })),
       explain: explainIn(q, deps.catalog()),

@@ -1,6 +1,5 @@
 import { z } from 'zod'
 import { entriesOf } from '../../../registry/find/entry.ts'
-import { findNode } from '../../../registry/find/find-entry.ts'
 import type { Graph, NodeKey } from '../../../registry/find/graph.ts'
 import { graphOf, nodeKey } from '../../../registry/find/graph.ts'
 import { inventoryOf } from '../../find/inventory-of.ts'
@@ -8,6 +7,7 @@ import { modelStatistics } from '../../../monitoring/rollups/model-statistics.ts
 import type { Inventory } from '../../../registry/find/inventory.ts'
 import type { LineageData } from '../contract/lineage.ts'
 import { impact, lineage } from '../contract/lineage.ts'
+import { findThen } from '../past-registry.ts'
 import { readModel } from '../read-model.ts'
 
 /** A picture with more nodes helps nobody. */
@@ -19,16 +19,15 @@ const steps = z.coerce.number().int().min(0).max(10).optional()
 export const lineageModel = readModel({
   path: '/lineage',
   scope: 'ui:read',
-  isOfNow: true,
   query: z.object({ focus: z.string().max(500).optional(), up: steps, down: steps }),
   data: lineage,
-  async read({ deps, query: { focus, up = 1, down = 1 } }) {
+  async read(ask) {
+    const { focus, up = 1, down = 1 } = ask.query
     if (focus === undefined || focus === '') return { data: { focus: null, nodes: [], edges: [] } }
-    const inventory = await inventoryOf(deps)
-    const graph = graphOf(inventory)
     // a node's key, or a reference as on the command line
-    const start = graph.nodes.get(focus as NodeKey) ?? findNode(inventory, focus)
-    return { data: { focus: nodeKey(start), ...partOf(inventory, around(graph, [nodeKey(start)], up, down)) } }
+    const reference = focus.replace(' ', '/')
+    const { inventory, node, notes } = await findThen(ask, reference)
+    return { data: { focus: nodeKey(node), ...partOf(inventory, around(graphOf(inventory), [nodeKey(node)], up, down)) }, notes }
   },
 })
 

@@ -6,12 +6,14 @@ export const moment = z.string()
 /** An answer of `/ui/api`. */
 export interface Answer<Data> {
   readonly data: Data
-  /** When it was read. */
+  /** When it was read, or the moment that was asked for. */
   readonly asOf: string
   /** Set where figures are of a sample: of which. */
   readonly sampled?: string
   /** Set where some of it can still change: whether it cannot any more. */
   readonly mature?: boolean
+  /** What is to say of the answer, in sentences: what was not recorded, or is not of the moment asked for. */
+  readonly notes?: readonly string[]
 }
 
 const unit = z.enum(['count', 'perSecond', 'ms', 'share', 'seconds', 'bytes', 'value'])

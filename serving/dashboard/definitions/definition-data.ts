@@ -5,19 +5,20 @@ import type { Definition } from '../../../registry/definition.ts'
 import { labelOf } from '../../../registry/definition.ts'
 import type { EntryKind, Use } from '../../../registry/find/entry.ts'
 import { nodeNames } from '../../../registry/find/entry.ts'
-import { findNode } from '../../../registry/find/find-entry.ts'
 import { LockstepError } from '../../../kernel/errors.ts'
 import type { DefinitionPage } from '../../find/definition-page.ts'
 import { definitionPage } from '../../find/definition-page.ts'
-import { inventoryOf } from '../../find/inventory-of.ts'
 import type { Link } from '../contract/answer.ts'
 import type { DefinitionData } from '../contract/definition.ts'
+import { findThen } from '../past-registry.ts'
 import type { Ask } from '../read-model.ts'
 
 export interface FoundDefinition {
   readonly definition: Definition
   readonly page: DefinitionPage
   readonly data: DefinitionData
+  /** What is to say of it as of a past moment. */
+  readonly notes: readonly string[]
 }
 
 /**
@@ -27,13 +28,12 @@ export interface FoundDefinition {
  * @throws LockstepError `UNKNOWN_DEFINITION`
  */
 export async function definitionData(ask: Ask, reference: string, kinds: readonly EntryKind[]): Promise<FoundDefinition> {
-  const { deps, db, now } = ask
-  const inventory = await inventoryOf(deps)
-  const node = findNode(inventory, reference, kinds)
+  const { deps, db, now, isPast } = ask
+  const { inventory, node, notes } = await findThen(ask, reference, kinds)
   const definition = inventory.definitions.find((each) => each.kind === node.kind && labelOf(each) === node.name)
   if (definition === undefined) throw new LockstepError('INTERNAL', `The ${node.kind} "${node.name}" is in no definition.`)
   const page = await definitionPage(
-    { db, catalog: deps.readCatalog(), features: deps, store: deps.upkeep.store, now },
+    { db, catalog: deps.readCatalog(), features: deps, store: deps.upkeep.store, now, isPast },
     inventory,
     definition,
   )
@@ -51,7 +51,7 @@ export async function definitionData(ask: Ask, reference: string, kinds: readonl
     code: page.code ?? null,
     example: await exampleOf(ask, id, page),
   }
-  return { definition, page, data }
+  return { definition, page, data, notes }
 }
 
 function linkTo({ kind, name }: Use): Link {

@@ -23,7 +23,7 @@ export const featureModel = readModel({
     const id = ask.params['id'] ?? ''
     const at = id.indexOf('.')
     const [reference, name] = at < 0 ? [id, ''] : [id.slice(0, at), id.slice(at + 1)]
-    const { data: definition, page } = await definitionData(ask, reference, ['view', 'onDemand'])
+    const { data: definition, page, notes } = await definitionData(ask, reference, ['view', 'onDemand'])
     const details = page.features?.find((each) => each.name === name)
     if (details === undefined) {
       throw new LockstepError(
@@ -60,7 +60,7 @@ export const featureModel = readModel({
         harm: each.harm,
       })),
     }
-    return { data, sampled: 'a share of the rows' }
+    return { data, sampled: 'a share of the rows', notes }
   },
 })
 

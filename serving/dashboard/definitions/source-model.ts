@@ -3,6 +3,7 @@ import { compareFiles, countStoredFiles, readStoredFiles } from '../../../offlin
 import { readJobs } from '../../../runtime/jobs/read-jobs.ts'
 import type { SourceData } from '../contract/definition.ts'
 import { source as sourceContract } from '../contract/definition.ts'
+import { jobAt } from '../operations/operation-models.ts'
 import type { Ask } from '../read-model.ts'
 import { readModel } from '../read-model.ts'
 import { definitionData } from './definition-data.ts'
@@ -12,24 +13,34 @@ const maxShown = 200
 export const sourceModel = readModel({
   path: '/sources/:id',
   scope: 'ui:read',
-  isOfNow: true,
   data: sourceContract,
   async read(ask) {
-    const { data } = await definitionData(ask, ask.params['id'] ?? '', ['source'])
-    const answer: SourceData = { ...data, files: await filesOf(ask, data.id) }
-    return { data: answer }
+    const { data, notes } = await definitionData(ask, ask.params['id'] ?? '', ['source'])
+    const files = await filesOf(ask, data.id)
+    const answer: SourceData = { ...data, files }
+    return { data: answer, notes: ask.isPast ? [...notes, ...unrecorded(files)] : notes }
   },
 })
 
-async function filesOf({ deps, db }: Ask, name: string): Promise<SourceData['files']> {
+/** What is not known of a source at a past moment. */
+function unrecorded(files: SourceData['files']): readonly string[] {
+  const rows = 'How many rows it had then is not recorded.'
+  return files === null
+    ? [rows]
+    : [rows, 'Its files are those of now that had been loaded by then: those loaded again or removed since are missing.']
+}
+
+async function filesOf({ deps, db, now, isPast }: Ask, name: string): Promise<SourceData['files']> {
   const catalog = deps.catalog()
   const declared = catalog.files.get(name)
   if (declared === undefined) return null
-  const [files, sums, [job]] = await Promise.all([
-    readStoredFiles(db, name, maxShown),
-    countStoredFiles(db, name),
-    readJobs(db, { kind: sourceSyncKind, subject: name, limit: 1 }),
+  const until = isPast ? new Date(now / 1000) : undefined
+  const [files, sums, [found]] = await Promise.all([
+    readStoredFiles(db, name, { newest: maxShown, until }),
+    countStoredFiles(db, name, until),
+    readJobs(db, { kind: sourceSyncKind, subject: name, limit: 1, ...(isPast ? { until: now } : {}) }),
   ])
+  const job = found !== undefined && until !== undefined ? jobAt(found, until) : found
   // compared with themselves, so that only what the definition has changed is found
   const { changed } = compareFiles(catalog.source(name), declared, files, files)
   const why = new Map(changed.map(({ file, why: reason }) => [file.path, reason]))

@@ -4,6 +4,8 @@ import { parseSchedule } from '../../../kernel/schedule.ts'
 import type { ViewPlan } from '../../../kernel/view-plan.ts'
 import { readRunWaits } from '../../../monitoring/freshness/run-waits.ts'
 import { readServedAges, servedAgeSeries } from '../../../monitoring/freshness/served-ages.ts'
+import { lastRunAt } from '../../../materializer/status.ts'
+import type { Definition } from '../../../registry/definition.ts'
 import type { OnlineState } from '../../find/definition-page.ts'
 import { definition as definitionContract } from '../contract/definition.ts'
 import type { FreshnessData, ViewData } from '../contract/view.ts'
@@ -18,26 +20,29 @@ export const viewModel = readModel({
   scope: 'ui:read',
   data: viewContract,
   async read(ask) {
-    const { page, data, definition } = await definitionData(ask, ask.params['id'] ?? '', ['view', 'onDemand'])
-    const plan = ask.deps.catalog().views.get(`${definition.name}@${definition.version}`)
-    const lastRun = page.online?.freshness?.lastRunSeconds ?? null
+    const { db, now, isPast } = ask
+    const { page, data, definition, notes } = await definitionData(ask, ask.params['id'] ?? '', ['view', 'onDemand'])
+    const id = `${definition.name}@${definition.version}` as const
+    const plan = ask.deps.catalog().views.get(id)
+    const lastRunSeconds = page.online?.freshness?.lastRunSeconds ?? null
     const answer: ViewData = {
       ...data,
-      online: page.online !== undefined,
-      ...stateOf(page.online),
-      lastRun: lastRun === null ? null : momentOf(ask.now - lastRun * 1e6),
-      nextRun: plan === undefined ? null : nextRun(plan, ask.now),
+      ...(isPast ? stateThen(definition) : { online: page.online !== undefined, ...stateOf(page.online) }),
+      lastRun: isPast ? await lastRunAt(db, id, now) : lastRunSeconds === null ? null : momentOf(now - lastRunSeconds * 1e6),
+      nextRun: plan === undefined ? null : nextRun(plan, now),
     }
-    return { data: answer }
+    return { data: answer, notes }
   },
 })
 
 export const serviceModel = readModel({
   path: '/services/:id',
   scope: 'ui:read',
-  isOfNow: true,
   data: definitionContract,
-  read: async (ask) => ({ data: (await definitionData(ask, ask.params['id'] ?? '', ['service'])).data }),
+  async read(ask) {
+    const { data, notes } = await definitionData(ask, ask.params['id'] ?? '', ['service'])
+    return { data, notes }
+  },
 })
 
 export const freshnessModel = readModel({
@@ -46,7 +51,7 @@ export const freshnessModel = readModel({
   query: z.object({}),
   data: freshnessContract,
   async read(ask) {
-    const { page, definition } = await definitionData(ask, ask.params['id'] ?? '', ['view', 'onDemand'])
+    const { page, definition, notes } = await definitionData(ask, ask.params['id'] ?? '', ['view', 'onDemand'])
     const { db, now } = ask
     const id = `${definition.name}@${definition.version}`
     const window = { from: now - dayMicros, to: now }
@@ -82,9 +87,15 @@ export const freshnessModel = readModel({
         ],
       },
     }
-    return { data, sampled: 'a share of the answers' }
+    return { data, sampled: 'a share of the answers', notes }
   },
 })
+
+/** Whether the online store held it completely at a past moment is not recorded. */
+function stateThen({ operational }: Definition): Pick<ViewData, 'online' | 'state' | 'says'> {
+  if (operational.online !== true) return { online: false, ...stateOf(undefined) }
+  return { online: true, state: 'unknown', says: 'How far it was behind its source then is not recorded; the ages of answers are.' }
+}
 
 function stateOf(online: OnlineState | undefined): Pick<ViewData, 'state' | 'says'> {
   if (online === undefined) return { state: 'offline', says: 'It is not kept in the online store.' }

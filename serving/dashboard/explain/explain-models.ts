@@ -34,7 +34,7 @@ export const explainStartModel = readModel({
   data: startContract,
   isPersonal: true,
   async read(ask) {
-    const { db, deps, now } = ask
+    const { db, deps, now, isPast } = ask
     const { services, views } = deps.catalog()
     const names: ExplainStart['names'] = [...services.values()].map((service) => ({
       name: service.id,
@@ -53,7 +53,7 @@ export const explainStartModel = readModel({
         example: stored === null ? null : JSON.stringify(stored.key),
       })
     }
-    const recent = await listPredictions(db, { since: now - dayMicros, limit: maxPredictions })
+    const recent = await listPredictions(db, { since: now - dayMicros, limit: maxPredictions, ...(isPast ? { until: now } : {}) })
     shown.push(...recent.map(({ keys }) => keys))
     if (shown.length > 0) await auditRead(ask, 'explain', 'examples', { entities: shown })
     const data: ExplainStart = {

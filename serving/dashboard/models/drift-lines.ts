@@ -1,23 +1,23 @@
 import { newestFigures } from '../../../monitoring/figures/stored-figures.ts'
 import type { DriftJson } from '../../../monitoring/drift/drift-json.ts'
-import { pickVersion } from '../../../registry/pick-version.ts'
 import type { QualityData } from '../contract/model.ts'
 import type { Ask } from '../read-model.ts'
+import { answeringVersion, modelAt } from './model-at.ts'
 import { rounded } from './traffic-charts.ts'
 
 /** The stored drift of the version that answers; null: there is none. */
-export async function storedDrift({ db, deps, now }: Ask, name: string): Promise<DriftJson | null> {
-  const model = deps.catalog().model(name)
-  if (model.versions.length === 0) return null
-  const { version } = pickVersion(model)
-  const all = await newestFigures(db, name, 'drift', now)
-  return all.find((each) => each.version === version)?.report ?? null
+export async function storedDrift(ask: Ask, name: string): Promise<DriftJson | null> {
+  const model = await modelAt(ask, name)
+  const all = await newestFigures(ask.db, name, 'drift', ask.now)
+  const version = answeringVersion(model)
+  // rows that were backfilled have figures of times before the first version was pushed
+  return (version === null ? all[0] : all.find((each) => each.version === version))?.report ?? null
 }
 
 /** How features and outputs of the version that answers drifted, the most harmful first. */
 export async function driftLines(ask: Ask, name: string): Promise<QualityData['drift']> {
   const report = await storedDrift(ask, name)
-  const service = ask.deps.catalog().services.get(ask.deps.catalog().model(name).spec.service)
+  const service = ask.deps.catalog().services.get((await modelAt(ask, name)).spec.service)
   return (report?.columns ?? []).map((column) => {
     const feature = service?.features.find((each) => each.name === column.column)
     return {

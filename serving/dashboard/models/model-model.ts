@@ -6,7 +6,10 @@ import { championAlias } from '../../../registry/model-aliases.ts'
 import type { ModelData } from '../contract/model.ts'
 import { model as modelContract } from '../contract/model.ts'
 import { definitionData } from '../definitions/definition-data.ts'
+import type { Ask } from '../read-model.ts'
 import { readModel } from '../read-model.ts'
+import { registryOf } from '../past-registry.ts'
+import { modelAt } from './model-at.ts'
 import { modelRevision } from './model-revision.ts'
 import { errorsOf, latencyChart, rounded, trafficChart } from './traffic-charts.ts'
 
@@ -22,8 +25,8 @@ export const modelModel = readModel({
   async read(ask) {
     const { db, deps, now } = ask
     const name = (ask.params['id'] ?? '').split('@')[0] ?? ''
-    const model = deps.catalog().model(name)
-    const { page, data: definition } = await definitionData(ask, name, ['model'])
+    const model = await modelAt(ask, name)
+    const { page, data: definition, notes } = await definitionData(ask, name, ['model'])
     const lastHour = { model: name, from: now - hourMicros, to: now }
     const byVersion = await modelStatistics(db, { ...lastHour, by: ['version'], step: 'minute' })
     const champion = model.aliases.get(championAlias)?.version ?? null
@@ -70,9 +73,15 @@ export const modelModel = readModel({
       traffic: trafficChart(lines),
       latency: latencyChart(lines),
     }
-    return { data }
+    return { data, notes: ask.isPast ? [...notes, ...(await deletedNotes(ask, name))] : notes }
   },
 })
+
+/** Versions that the model had then and that were deleted since. */
+async function deletedNotes(ask: Ask, name: string): Promise<readonly string[]> {
+  const deleted = ((await registryOf(ask)).past?.deletedVersions ?? []).filter((label) => label.startsWith(`${name}@`))
+  return deleted.length === 0 ? [] : [`Deleted since, and not shown: ${deleted.join(', ')}.`]
+}
 
 function roleOf({ aliases, rollout, shadow, experiments }: CatalogModel, version: number): string | null {
   if (aliases.get(championAlias)?.version === version) return 'champion'

@@ -3,12 +3,12 @@ import { figureTitle } from '../../../monitoring/quality/figure-titles.ts'
 import type { QualityReport } from '../../../monitoring/quality/quality-report.ts'
 import type { StoredFigures } from '../../../monitoring/figures/stored-figures.ts'
 import { figuresOverTime, newestFigures } from '../../../monitoring/figures/stored-figures.ts'
-import { pickVersion } from '../../../registry/pick-version.ts'
 import type { CalibrationData, QualityData } from '../contract/model.ts'
 import { calibration as calibrationContract, quality as qualityContract } from '../contract/model.ts'
 import type { Ask } from '../read-model.ts'
 import { readModel } from '../read-model.ts'
 import { driftLines } from './drift-lines.ts'
+import { answeringVersion, modelAt } from './model-at.ts'
 import { figureText } from './quality-words.ts'
 
 const dayMicros = 86_400_000_000
@@ -109,9 +109,9 @@ function nameOf({ params }: Ask): string {
 
 /** Of the version that answers, else of any other. */
 async function newestQuality(ask: Ask): Promise<StoredFigures<'quality'> | null> {
-  const model = ask.deps.catalog().model(nameOf(ask))
+  const model = await modelAt(ask, nameOf(ask))
   const all = await newestFigures(ask.db, model.name, 'quality', ask.now)
-  const { version } = model.versions.length === 0 ? { version: 0 } : pickVersion(model)
+  const version = answeringVersion(model)
   return all.find((each) => each.version === version) ?? all[0] ?? null
 }
 

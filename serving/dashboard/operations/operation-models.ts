@@ -157,7 +157,7 @@ function nextCursor(read: number, id: number, isFirst: boolean): string | null {
 }
 
 /** A job as it was at a moment. Its progress at that moment is not kept. */
-function jobAt(job: Job, at: Date): Job {
+export function jobAt(job: Job, at: Date): Job {
   if (job.finishedAt !== null && job.finishedAt <= at) return job
   return { ...job, state: 'running', chunks: 0, chunksDone: 0, workers: [], secondsLeft: null, error: null, finishedAt: null }
 }

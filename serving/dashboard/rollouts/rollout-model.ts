@@ -6,7 +6,6 @@ import { LockstepError, messageOf } from '../../../kernel/errors.ts'
 import { isRecord } from '../../../kernel/is-record.ts'
 import { championAlias } from '../../../registry/model-aliases.ts'
 import { gateTitle } from '../../../registry/rollouts/check-plan.ts'
-import { listModelEvents, maxModelEvents } from '../../../registry/model-events.ts'
 import type { RolloutDecision } from '../../../registry/rollouts/decisions.ts'
 import { controllerActor, readDecision, readDecisions } from '../../../registry/rollouts/decisions.ts'
 import type { Rollout } from '../../../registry/rollouts/rollout.ts'
@@ -16,8 +15,8 @@ import type { Series } from '../contract/answer.ts'
 import type { DecisionEvidence, RolloutData } from '../contract/rollout.ts'
 import { decisionEvidence as decisionContract, rollout as rolloutContract } from '../contract/rollout.ts'
 import { percent } from '../models/drift-lines.ts'
+import { modelAt } from '../models/model-at.ts'
 import { modelRevision } from '../models/model-revision.ts'
-import type { Ask } from '../read-model.ts'
 import { readModel } from '../read-model.ts'
 import { rolloutAt } from './rollout-at.ts'
 
@@ -27,8 +26,15 @@ export const rolloutModel = readModel({
   scope: 'ui:read',
   query: z.object({ rollout: z.coerce.number().int().min(1).optional() }),
   data: rolloutContract,
-  async read({ db, deps, params, now, isPast, query: { rollout: asked } }) {
-    const model = deps.catalog().model(params['id'] ?? '')
+  async read(ask) {
+    const {
+      db,
+      params,
+      now,
+      isPast,
+      query: { rollout: asked },
+    } = ask
+    const model = await modelAt(ask, params['id'] ?? '')
     const at = new Date(now / 1000)
     const all = (await readRollouts(db.kysely, model.name)).filter((each) => !isPast || each.startedAt <= at)
     const chosen = asked === undefined ? (all[0] ?? null) : (all.find(({ id }) => id === asked) ?? null)
@@ -37,8 +43,8 @@ export const rolloutModel = readModel({
     const { rollout, decisions } = (known !== null && isPast ? rolloutAt(known, at) : known) ?? { rollout: null, decisions: [] }
     const data: RolloutData = {
       model: model.name,
-      champion: isPast ? await championAt(db, model.name, at) : (model.aliases.get(championAlias)?.version ?? null),
-      pinned: isPast ? null : model.pin,
+      champion: model.aliases.get(championAlias)?.version ?? null,
+      pinned: model.pin,
       rollout:
         rollout === null
           ? null
@@ -122,11 +128,6 @@ function otherOf({ id, version, state, share, startedAt, endedAt }: Rollout, at:
 }
 
 /** The champion of a moment, by the history of the model. */
-async function championAt(db: Ask['db'], model: string, at: Date): Promise<number | null> {
-  const events = await listModelEvents(db, model, maxModelEvents)
-  return events.find((event) => event.alias === championAlias && event.at <= at)?.to ?? null
-}
-
 function headlineOf(model: string, rollout: Rollout | null, decisions: readonly RolloutDecision[]): string {
   if (rollout === null) return `${model} has had no rollout.`
   const candidate = `${model}@${rollout.version}`

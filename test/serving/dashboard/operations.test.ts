@@ -1,6 +1,10 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { decide } from '../../../monitoring/rollouts/decide.ts'
+import { applyChanges } from '../../../registry/apply.ts'
+import { deleteModelVersion } from '../../../registry/delete-model-version.ts'
+import { pinModel, unpinModel } from '../../../registry/pin-model.ts'
 import { promoteModel } from '../../../registry/promote.ts'
+import { pruneDefinitions } from '../../../registry/prune.ts'
 import { actOnDecision } from '../../../registry/rollouts/act-on-decision.ts'
 import { startRollout } from '../../../registry/rollouts/change-rollout.ts'
 import type { JobsData } from '../../../serving/dashboard/contract/jobs.ts'
@@ -11,11 +15,13 @@ import { createWorld } from '../world.ts'
 import type { Visitor } from './visitor.ts'
 import { createVisitor } from './visitor.ts'
 
+const stream = { kind: 'redis', stream: 'landed', group: 'landings', field: 'data' } as const
+const applied = streamingSet(stream, [landingsPipeline()])
+
 let world: World
 let ann: Visitor
 beforeAll(async () => {
-  const stream = { kind: 'redis', stream: 'landed', group: 'landings', field: 'data' } as const
-  world = await createWorld('embedded', streamingSet(stream, [landingsPipeline()]))
+  world = await createWorld('embedded', applied)
   for (const view of ['airport_required', 'airport_delays']) await world.materialize(view)
   await world.push('delay', 'logistic')
   await world.push('delay', 'logistic', 'second')
@@ -150,5 +156,82 @@ describe('jobs', () => {
     expect((await all()).find(({ id }) => id === failed?.id)).toMatchObject({ state: 'running', canRetry: false })
     const { records } = (await dataOf('/audit')) as { records: object[] }
     expect(records[0]).toMatchObject({ what: 'job.retry', reason: 'the disk has room' })
+  })
+})
+
+describe('the registry as of a moment', () => {
+  const by = { actor: 'bob' }
+  const moment = async () => {
+    const [row] = await world.db.query<{ at: string }>(`select to_json(clock_timestamp()) #>> '{}' as at`)
+    return encodeURIComponent(row?.at ?? '')
+  }
+  const read = async (path: string): Promise<Record<string, unknown> & { readonly notes: string[] }> => {
+    const { data, notes = [] } = (await ann.ask(`/ui/api${path}`)).body as { data: Record<string, unknown>; notes?: string[] }
+    return { ...data, notes }
+  }
+
+  it('has the definitions, versions and aliases of then, and says what is missing', async () => {
+    const third = await world.push('delay', 'logistic', 'third')
+    await promoteModel(world.db, 'delay', third, by)
+    await pinModel(world.db, 'delay', 1, by, { atOnce: true })
+    const before = await moment()
+    const changed = applied.views.map((each) =>
+      each.spec.name === 'airport_delays' ? { ...each, operational: { ...each.operational, owner: 'bob', online: false } } : each,
+    )
+    await applyChanges(world.db, { ...applied, views: changed })
+    await pruneDefinitions(world.db, ['history@1'], by, () => Promise.resolve())
+    await unpinModel(world.db, 'delay', by)
+    await promoteModel(world.db, 'delay', 1, by)
+    await deleteModelVersion(world.db, 'delay', third, by)
+    const after = await moment()
+
+    expect(await read(`/views/airport_delays@1?asOf=${before}`)).toMatchObject({ owner: null, online: true, notes: [] })
+    expect(await read(`/views/airport_delays@1?asOf=${after}`)).toMatchObject({ owner: 'bob', online: false, state: 'offline' })
+    expect(await read(`/models/delay?asOf=${before}`)).toMatchObject({
+      champion: third,
+      pinned: 1,
+      versions: [
+        { version: 2, role: 'candidate' },
+        { version: 1, role: null },
+      ],
+      notes: [`Deleted since, and not shown: delay@${third}.`],
+    })
+    expect(await read(`/models/delay?asOf=${after}`)).toMatchObject({ champion: 1, pinned: null, notes: [] })
+    const names = async (at: string) => {
+      const { entries } = await read(`/catalog/index?asOf=${at}`)
+      return (entries as string[][]).map(([kind, name]) => `${kind} ${name}`)
+    }
+    expect(await names(before)).toContain('service history')
+    expect(await names(after)).not.toContain('service history')
+    const { nodes } = await read(`/lineage?focus=view/airport_delays@1&asOf=${before}`)
+    expect(nodes).toContainEqual(expect.objectContaining({ key: 'service history@1', retired: false }))
+    // as the present has it
+    expect(await read('/services/history@1')).toMatchObject({
+      facts: expect.arrayContaining([{ name: 'State', value: 'pruned', link: null }]) as unknown,
+    })
+    expect((await read(`/services/history@1?asOf=${before}`)).facts).not.toContainEqual(expect.objectContaining({ name: 'State' }))
+  })
+
+  it('is its first state before a definition was there, and says so, also of states that were not recorded', async () => {
+    const early = '2001-06-30T10:00:00Z'
+    expect(await read(`/catalog/index?asOf=${early}`)).toMatchObject({ entries: [], notes: ['The registry had no definitions then.'] })
+    const view = await read(`/views/airport_delays@1?asOf=${early}`)
+    expect(view).toMatchObject({ id: 'airport_delays@1', owner: null })
+    expect(view.notes[0]).toMatch(/^The registry did not have the feature view "airport_delays@1" then: it was applied first at 20/)
+    for (const path of [
+      '/sources/landings',
+      '/services/flight@1',
+      '/features/airport_delays@1.lastDelay/stats',
+      '/models/delay',
+      '/lineage?focus=source/landings',
+    ])
+      expect((await read(`${path}${path.includes('?') ? '&' : '?'}asOf=${early}`)).notes[0]).toMatch(/^The registry did not have the /)
+    expect((await ann.ask(`/ui/api/views/none?asOf=${early}`)).body.error?.code).toBe('UNKNOWN_DEFINITION')
+
+    const now = await moment()
+    await world.db.query(`update lockstep.definition_states set recorded_at = '2040-01-01Z' where name = 'balances'`)
+    const { notes } = await read(`/sources/balances?asOf=${now}`)
+    expect(notes[0]).toBe('What it was before 2040-01-01T00:00:00.000Z was not recorded: this is the oldest state that was.')
+    expect(notes).toContain('How many rows it had then is not recorded.')
   })
 })

@@ -1,0 +1,61 @@
+import type { Kysely } from 'kysely'
+import { sql } from 'kysely'
+import type { LockstepTables } from '../migrations/schema.ts'
+import type { Definition } from './definition.ts'
+import { kindOrder } from './definition.ts'
+
+/** Keeps the state that a definition has from now on. Call it in the transaction that changes the definition. */
+export async function recordDefinitionState(
+  transaction: Kysely<LockstepTables>,
+  { kind, name, version }: Pick<Definition, 'kind' | 'name' | 'version'>,
+): Promise<void> {
+  await sql`
+    insert into lockstep.definition_states (kind, name, version, fingerprint, spec, operational, retired)
+    select kind, name, version, fingerprint, spec, operational, retired_at is not null from lockstep.definitions
+    where kind = ${kind} and name = ${name} and version = ${version}`.execute(transaction)
+}
+
+/** A definition as it was at a moment. */
+export interface PastDefinition {
+  readonly definition: Definition
+  /** Not null: states before this moment were not recorded, so it may have been another one. */
+  readonly unknownBefore: Date | null
+}
+
+/** All definitions that the registry had at a moment, retired ones included, in `kindOrder`, by name and version. */
+export async function definitionsAt(handle: Kysely<LockstepTables>, moment: Date): Promise<PastDefinition[]> {
+  const rows = await handle
+    .selectFrom('lockstep.definition_states')
+    .distinctOn(['name', 'version', 'kind'])
+    .select(['kind', 'name', 'version', 'fingerprint', 'spec', 'operational', 'retired', 'recorded_at'])
+    .where('at', '<=', moment)
+    .orderBy('name')
+    .orderBy('version')
+    .orderBy('kind')
+    .orderBy('at', 'desc')
+    .orderBy('id', 'desc')
+    .execute()
+  return rows
+    .map(({ recorded_at, ...row }) => ({
+      definition: { ...row, signature: null } as Definition, // the states are copies of rows that apply wrote
+      unknownBefore: recorded_at > moment ? recorded_at : null,
+    }))
+    .sort((a, b) => kindOrder.indexOf(a.definition.kind) - kindOrder.indexOf(b.definition.kind))
+}
+
+/** When a definition was in the registry for the first time; null: never. @param name with or without its version */
+export async function firstStateAt(
+  handle: Kysely<LockstepTables>,
+  kinds: readonly Definition['kind'][],
+  reference: string,
+): Promise<Date | null> {
+  const [, name = reference, version] = /^(.*)@(\d+)$/.exec(reference) ?? []
+  const row = await handle
+    .selectFrom('lockstep.definition_states')
+    .select((select) => select.fn.min('at').as('at'))
+    .where('kind', 'in', [...kinds])
+    .where('name', '=', name)
+    .$if(version !== undefined, (query) => query.where('version', '=', Number(version)))
+    .executeTakeFirst()
+  return row?.at ?? null
+}

@@ -1,0 +1,95 @@
+import { LockstepError } from '../../kernel/errors.ts'
+import { memoizeWeak } from '../../kernel/memoize-weak.ts'
+import { kindOrder } from '../../registry/definition.ts'
+import { firstStateAt } from '../../registry/definition-states.ts'
+import { nodeNames } from '../../registry/find/entry.ts'
+import { findNode } from '../../registry/find/find-entry.ts'
+import type { LineageNode, NodeKind } from '../../registry/find/graph.ts'
+import { nodeKinds } from '../../registry/find/graph.ts'
+import type { Inventory } from '../../registry/find/inventory.ts'
+import type { PastInventory } from '../../registry/find/past-inventory.ts'
+import { readInventoryAt } from '../../registry/find/past-inventory.ts'
+import { keepFor } from '../../runtime/keep-for.ts'
+import type { Database } from '../../runtime/database.ts'
+import { inventoryOf } from '../find/inventory-of.ts'
+import type { Ask } from './read-model.ts'
+
+/** The parts of a page, and pages of one moment, share a read. */
+const keptMs = 3000
+
+const lastOf = memoizeWeak((_db: Database) => ({ moment: Number.NaN, read: (): Promise<PastInventory> => Promise.reject(new Error()) }))
+
+async function inventoryAt(db: Database, moment: Date): Promise<PastInventory> {
+  const last = lastOf(db)
+  if (last.moment !== moment.getTime()) {
+    last.moment = moment.getTime()
+    last.read = keepFor(keptMs, () => readInventoryAt(db, moment))
+  }
+  return await last.read()
+}
+
+/** The registry at the page's moment. */
+export interface KnownRegistry {
+  readonly inventory: Inventory
+  /** null: the page shows the present. */
+  readonly past: PastInventory | null
+}
+
+export async function registryOf({ deps, db, now, isPast }: Ask): Promise<KnownRegistry> {
+  if (!isPast) return { inventory: await inventoryOf(deps), past: null }
+  const past = await inventoryAt(db, new Date(now / 1000))
+  return { inventory: past, past }
+}
+
+/** A definition in the registry at the page's moment, or else in that of its first state. */
+export interface FoundThen extends KnownRegistry {
+  readonly node: LineageNode
+  /** What is to say of it: that it was not there yet, or that its states then are not known. */
+  readonly notes: readonly string[]
+}
+
+/**
+ * @param reference as `findNode` takes it
+ * @throws LockstepError `UNKNOWN_DEFINITION`
+ */
+export async function findThen(ask: Ask, reference: string, kinds: readonly NodeKind[] = nodeKinds): Promise<FoundThen> {
+  const { inventory, past } = await registryOf(ask)
+  if (past === null) return { inventory, past, node: findNode(inventory, reference, kinds), notes: [] }
+  try {
+    return known(past, findNode(past, reference, kinds))
+  } catch (error) {
+    if (!(error instanceof LockstepError) || error.code !== 'UNKNOWN_DEFINITION') throw error
+    const defined = kindOrder.filter((kind) => kinds.includes(kind))
+    const first = await firstStateAt(ask.db.kysely, defined, reference.replace(/^[a-zA-Z]+[/ ]/, ''))
+    if (first === null || first.getTime() * 1000 <= ask.now) throw error
+    // a moment has no more than milliseconds here, and a state may begin within one
+    const begun = await inventoryAt(ask.db, new Date(first.getTime() + 1))
+    const found = known(begun, findNode(begun, reference, kinds))
+    const name = `${nodeNames[found.node.kind]} "${found.node.name}"`
+    const note = `The registry did not have the ${name} then: it was applied first at ${first.toISOString()}. This is its first state.`
+    return { ...found, notes: [note, ...found.notes] }
+  }
+}
+
+function known(past: PastInventory, node: LineageNode): FoundThen {
+  const unknown = past.unknownBefore.get(`${node.kind} ${node.name}`)
+  const note = `What it was before ${unknown?.toISOString()} was not recorded: this is the oldest state that was.`
+  return { inventory: past, past, node, notes: unknown === undefined ? [] : [note] }
+}
+
+/** What a page of the complete registry says of a past moment. */
+export function registryNotes(past: PastInventory | null): readonly string[] {
+  if (past === null) return []
+  const { definitions, unknownBefore, deletedVersions } = past
+  if (definitions.length === 0) return ['The registry had no definitions then.']
+  const latest = [...unknownBefore.values()].toSorted((a, b) => b.getTime() - a.getTime())[0]
+  return [
+    ...(latest === undefined
+      ? []
+      : [
+          `Changes of ${unknownBefore.size} definitions before ${latest.toISOString()} were not recorded: these are the oldest states that were.`,
+        ]),
+    ...(deletedVersions.length === 0 ? [] : [`Deleted since, and not shown: ${deletedVersions.join(', ')}.`]),
+    'Training sets that were deleted since are not shown.',
+  ]
+}
