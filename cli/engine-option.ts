@@ -11,10 +11,19 @@ export const engineOptions: Readonly<Record<'engine' | 'source' | 'memory', Opti
   engine: {
     value: 'ENGINE',
     choices: engines,
-    help: '"postgres" (the default): read tables. "duckdb": read Parquet files on this machine: those that each source declares, or those of --source.',
+    help: '"postgres" (the default): read tables. "duckdb": read Parquet files, on a disk or in object storage: those that each source declares, or those of --source.',
   },
-  source: { value: 'NAME=FILES', many: true, help: 'With an engine: the Parquet files of a source, such as landings=rows/*.parquet.' },
+  source: {
+    value: 'NAME=FILES',
+    many: true,
+    help: 'With an engine: the Parquet files of a source, such as landings=rows/*.parquet or landings=s3://lake/rows/.',
+  },
   memory: { value: 'SIZE', help: 'With an engine: how much memory it may use before it sorts on disk, such as 4GB.' },
+}
+
+const whyNot: Readonly<Record<string, string>> = {
+  detach:
+    ': its work is no job, so this process does all of it, and no worker could continue. Leave out "--detach", and start the command where it can run to its end, for example in a Kubernetes Job.',
 }
 
 /** Which engine a command uses, and the files of each source. */
@@ -38,7 +47,7 @@ export function engineOf(input: Input, without: readonly string[]): EngineChoice
   }
   const other = without.find((option) => input.text(option) !== undefined)
   if (other !== undefined)
-    throw new LockstepError('USAGE', `The engine "duckdb" does not have the option "--${other}". Remove one of them.`)
+    throw new LockstepError('USAGE', `The engine "duckdb" does not have the option "--${other}"${whyNot[other] ?? '. Remove one of them.'}`)
   if (memory !== undefined && !/^\d+(\.\d+)?\s*[KMGT]i?B$/.test(memory))
     throw new LockstepError('USAGE', `The option "--memory" is "${memory}"; give a size such as 4GB.`)
   const sources = new Map<string, string[]>()

@@ -12,17 +12,21 @@ import { foldPartition } from '../partition/fold-partition.ts'
 import { partitionLayout } from '../partition/partition-layout.ts'
 import type { ResultBuckets } from '../result-buckets.ts'
 import { createResultBuckets } from '../result-buckets.ts'
+import { absoluteName } from '../../runtime/storage/object-store.ts'
+import { listFiles } from '../source-files/list-files.ts'
 import { declaredColumns } from '../source-files/stored-files.ts'
 import { dropColumns } from '../source-stream.ts'
 import type { Spine } from '../spine/spine.ts'
+import type { DuckDbTypes } from './duckdb-columns.ts'
 import { describeFiles, readColumn } from './duckdb-columns.ts'
 import { duckDbSpineRows, openDuckDbSpine } from './duckdb-spine.ts'
 import type { DuckDb, DuckDbLimits } from './open-duckdb.ts'
 import { openDuckDb } from './open-duckdb.ts'
 import type { PassSources, SourceTable } from './pass-sql.ts'
-import { droppedSql, passSql } from './pass-sql.ts'
-import type { SourceFiles } from './source-files.ts'
-import { findDeclaredFiles, findFiles, pinFiles, requireSameTimes, timesOf } from './source-files.ts'
+import { droppedSql, onlineOnlyColumn, passSql, rowColumn } from './pass-sql.ts'
+import type { OpenedFile, SourceFiles } from './source-files.ts'
+import { findFiles, openFile, pinFiles, requireSameTimes } from './source-files.ts'
+import { createStagedObjects } from './stage-objects.ts'
 
 export interface DuckDbEngineOptions extends DuckDbLimits {
   /** By name of the source: its Parquet files, as paths or patterns. */
@@ -38,25 +42,27 @@ export interface DuckDbEngineOptions extends DuckDbLimits {
  */
 export async function createDuckDbEngine({ sources, declared, ...limits }: DuckDbEngineOptions): Promise<FileEngine> {
   const db = await openDuckDb(limits)
-  const tables = new Map<string, SourceTable>()
-  const times = new Map<string, readonly number[]>()
+  const objects = createStagedObjects()
+  const tables = new Map<string, SourceTable & { readonly files: readonly OpenedFile[] }>()
 
-  async function tableOf(source: SourceSpec): Promise<SourceTable> {
+  async function tableOf(source: SourceSpec, signal: AbortSignal | undefined): Promise<SourceTable> {
     const { name } = source
     const known = tables.get(name)
     if (known !== undefined) return known
     const named = sources.get(name)
-    const files = named === undefined ? declared?.get(name) : undefined
-    const paths = named === undefined ? await declaredPaths(name, files) : []
-    for (const pattern of named ?? []) paths.push(...(await findFiles(name, pattern)))
-    times.set(name, await timesOf(paths))
-    const table = { paths, types: await describeFiles(db, paths), fromMicros: files?.fromMicros ?? null }
-    if (files !== undefined) refuseFolderColumns(source, table)
+    const declaredFiles = named === undefined ? declared?.get(name) : undefined
+    const found = named === undefined ? await declaredPaths(name, declaredFiles) : []
+    for (const pattern of named ?? []) found.push(...(await findFiles(name, pattern)))
+    const columns = [...declaredColumns(source), rowColumn, onlineOnlyColumn]
+    const files = await Promise.all(found.map((path) => openFile(path, columns, objects, signal)))
+    const paths = files.map(({ local }) => local)
+    const table = { files, paths, types: await describeFiles(db, paths), fromMicros: declaredFiles?.fromMicros ?? null }
+    if (declaredFiles !== undefined) refuseFolderColumns(source, found, table.types)
     tables.set(name, table)
     return table
   }
 
-  async function tablesOf(service: ServicePlan): Promise<PassSources> {
+  async function tablesOf(service: ServicePlan, signal: AbortSignal | undefined): Promise<PassSources> {
     const read = new Map(service.uses.map(({ plan: { spec } }) => [spec.source.name, spec.source]))
     const names = [...read.keys()]
     for (const name of sources.keys()) {
@@ -68,13 +74,13 @@ export async function createDuckDbEngine({ sources, declared, ...limits }: DuckD
       )
     }
     const found = new Map<string, SourceTable>()
-    for (const [name, source] of read) found.set(name, await tableOf(source))
+    for (const [name, source] of read) found.set(name, await tableOf(source, signal))
     return found
   }
 
   return {
     name: 'duckdb',
-    async openSpine(service, input, { time, sample }) {
+    async openSpine(service, input, { time, sample, signal }) {
       if (!('file' in input) || !input.file.endsWith('.parquet'))
         throw new LockstepError(
           'USAGE',
@@ -82,11 +88,12 @@ export async function createDuckDbEngine({ sources, declared, ...limits }: DuckD
         )
       if (sample !== null && sample !== undefined)
         throw new LockstepError('USAGE', 'The engine "duckdb" takes no sample of a spine. Remove "--sample", or sample the file.')
-      await tablesOf(service)
-      return await openDuckDbSpine(db, service, input.file, time ?? undefined)
+      await tablesOf(service, signal)
+      const { path, local } = await openFile(absoluteName(input.file), null, objects, signal)
+      return await openDuckDbSpine(db, service, { path, local }, time ?? undefined)
     },
     async join(service, spine, options, consume) {
-      const found = await tablesOf(service)
+      const found = await tablesOf(service, options.signal)
       const { passes } = partitionLayout(service, [])
       const places = passes.flatMap(({ pass }) => pass.mappings.map(({ asked }) => asked.map(({ use }) => use)))
       const buckets = await createResultBuckets(places.map((uses) => uses.map((use) => (service.uses[use] as ViewUse).plan)))
@@ -102,26 +109,29 @@ export async function createDuckDbEngine({ sources, declared, ...limits }: DuckD
     settledNow: () => Promise.resolve(0),
     async pinned(signal) {
       const pins: SourceFiles[] = []
-      for (const [source, { paths, fromMicros }] of tables) {
-        const pinned = await pinFiles(source, paths, signal)
+      for (const [source, { files, fromMicros }] of tables) {
+        const pinned = await pinFiles(source, files, signal)
         pins.push(fromMicros === null ? pinned : { ...pinned, from: formatTimestamp(fromMicros) })
-        await requireSameTimes(source, paths, times.get(source) ?? [])
+        await requireSameTimes(source, files)
       }
       return pins
     },
-    close: () => db.close(),
+    async close() {
+      await db.close()
+      await objects.close()
+    },
   }
 }
 
 async function declaredPaths(source: string, files: Pick<FilesSpec, 'patterns'> | undefined): Promise<string[]> {
-  if (files !== undefined) return await findDeclaredFiles(source, files)
+  if (files !== undefined) return (await listFiles(source, files.patterns)).map(({ path }) => path)
   throw new LockstepError('SOURCE_MISSING', `The source "${source}" has no files. Name them: --source ${source}=FILES.parquet.`, {
     details: { source },
   })
 }
 
 /** A sync takes columns from folders such as `day=2026-03-01`, and this engine does not. */
-function refuseFolderColumns(source: SourceSpec, { paths, types }: SourceTable): void {
+function refuseFolderColumns(source: SourceSpec, paths: readonly string[], types: DuckDbTypes): void {
   const column = declaredColumns(source).find((name) => !types.has(name) && paths.some((path) => path.includes(`/${name}=`)))
   if (column === undefined) return
   throw new LockstepError(

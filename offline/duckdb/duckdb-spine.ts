@@ -8,6 +8,7 @@ import type { SpineBatch } from '../spine/spine-rows.ts'
 import type { Spine, SpineColumn } from '../spine/spine.ts'
 import { columnSql, describeFiles, naturalDuckType, parquetSql, readColumn } from './duckdb-columns.ts'
 import type { DuckDb } from './open-duckdb.ts'
+import type { OpenedFile } from './source-files.ts'
 
 /** The spine in DuckDB: columns c0, c1 … in the order of the file, and `o`, its row number from 0. */
 const table = '"spine"'
@@ -17,9 +18,14 @@ const table = '"spine"'
  *
  * @throws LockstepError `SPINE_INVALID`, `MISSING_REQUEST_VALUE`, `FEATURE_NAME_CLASH`, `FILE_UNREADABLE`
  */
-export async function openDuckDbSpine(db: DuckDb, service: ServicePlan, path: string, time: string | undefined): Promise<Spine> {
+export async function openDuckDbSpine(
+  db: DuckDb,
+  service: ServicePlan,
+  { path, local }: Pick<OpenedFile, 'path' | 'local'>,
+  time: string | undefined,
+): Promise<Spine> {
   const what = `The spine "${path}"`
-  const types = await describeFiles(db, [path])
+  const types = await describeFiles(db, [local])
   const found = [...types].map(([name, type]) => ({ name, type: naturalDuckType(type) }))
   const assigned = assignRoles(service, found, time, what)
   const columns = assigned.roles.map(({ name, type }, i): SpineColumn => {
@@ -32,7 +38,7 @@ export async function openDuckDbSpine(db: DuckDb, service: ServicePlan, path: st
   })
   const typed = columns.map(({ name, type }, i) => `${sqlOf(types, name, type, what)} AS "c${i}"`)
   await db.rows(
-    `CREATE OR REPLACE TEMP TABLE ${table} AS SELECT CAST(row_number() OVER () - 1 AS DOUBLE) AS "o", ${typed.join(', ')} FROM ${parquetSql([path])} s`,
+    `CREATE OR REPLACE TEMP TABLE ${table} AS SELECT CAST(row_number() OVER () - 1 AS DOUBLE) AS "o", ${typed.join(', ')} FROM ${parquetSql([local])} s`,
   )
   const at = (name: string): string => columns.find((column) => column.name === name)?.sql ?? ''
   const [timeSql, requests] = [at(assigned.time), assigned.roles.filter(({ use }) => use === 'request')]

@@ -17,6 +17,10 @@ export interface SourceTable {
   readonly fromMicros: number | null
 }
 
+/** Columns that files may have beside the declared ones: the order in which rows arrived, and whether they are no history. */
+export const rowColumn = '_row'
+export const onlineOnlyColumn = '_online_only'
+
 /** By name of the source. */
 export type PassSources = ReadonlyMap<string, SourceTable>
 
@@ -38,7 +42,7 @@ export function passSql(layout: PassLayout, spine: Spine, sources: PassSources, 
   const from = keys.length
   const sourceColumns = streams.flatMap((stream) => {
     const { types } = tableOf(sources, stream)
-    const width = types.has('_row') ? stream.delivered : stream.columns.length
+    const width = types.has(rowColumn) ? stream.delivered : stream.columns.length
     return Array.from({ length: width }, (_, i) => stream.from + i)
   })
   const columns = [...Array.from({ length: from + 7 }, (_, i) => i), ...sourceColumns]
@@ -76,7 +80,7 @@ function streamSql(
   const known = source.known === null ? noNumber : time(source.known)
   const sortTime = source.known === null || rule.knowledge === 'latest' ? event : `greatest(${event}, ${known})`
   const parts = key.map((part, i) => `${columnSql(types, part.name, part.type, what)} AS "k${i}"`)
-  const row = types.has('_row') ? 'CAST(s."_row" AS DOUBLE)' : noNumber
+  const row = types.has(rowColumn) ? `CAST(s."${rowColumn}" AS DOUBLE)` : noNumber
   const inner = [...parts, `${sortTime} AS "t"`, `${event} AS "e"`, `${known} AS "known"`, `${row} AS "row"`]
   const own = sourceColumns.filter((at) => at >= from && at - from < columns.length).map((at) => at - from)
   for (const i of own) {
@@ -94,7 +98,7 @@ function streamSql(
     ...(Number.isFinite(horizon) ? [`(r."e" >= q."first" - ${horizon} OR r."e" IS NULL)`] : []),
   ]
   // rows that were pushed to the online store alone are no history
-  const offline = types.get('_online_only') === 'BOOLEAN' ? 'NOT coalesce(s."_online_only", false)' : 'true'
+  const offline = types.get(onlineOnlyColumn) === 'BOOLEAN' ? `NOT coalesce(s."${onlineOnlyColumn}", false)` : 'true'
   return (
     `SELECT ${[...key.map((_, i) => `r."k${i}"`), 'coalesce(r."t", 0)', '0', `${n}`, unread(whole), ...['e', 'known', 'row'].map((name) => `coalesce(r."${name}", ${noNumber})`), ...outer].join(', ')} ` +
     `FROM (SELECT ${inner.join(', ')} FROM ${parquetSql(paths)} s WHERE ${offline} AND ${sinceFrom(source, table)}) r JOIN "bounds" q ON ${joined.join(' AND ')}`

@@ -1,10 +1,11 @@
 import { glob, stat } from 'node:fs/promises'
 import { resolve } from 'node:path'
 import { LockstepError } from '../../kernel/errors.ts'
-import type { FilesSpec } from '../../kernel/files-spec.ts'
-import { isObjectUrl } from '../../runtime/storage/object-store.ts'
+import { isObjectUrl, isStoredObject } from '../../runtime/storage/object-store.ts'
+import { storeOf } from '../../runtime/storage/open-store.ts'
 import { hashFile } from '../files/hash-file.ts'
 import { listFiles } from '../source-files/list-files.ts'
+import type { StagedObject, StagedObjects } from './stage-objects.ts'
 
 /** The files of a source, as they were when its rows were read. A manifest keeps them. */
 export interface SourceFiles {
@@ -15,19 +16,26 @@ export interface SourceFiles {
   readonly files: readonly PinnedFile[]
 }
 
-export interface PinnedFile {
+/** A file of this machine has its SHA-256, an object its ETag. */
+export type PinnedFile = { readonly path: string; readonly bytes: number } & ({ readonly sha256: string } | { readonly etag: string })
+
+/** A file as an engine reads it. */
+export interface OpenedFile {
+  /** An absolute path, or a URL of object storage. */
   readonly path: string
-  readonly bytes: number
-  readonly sha256: string
+  /** Where it is read: its own path, or that of its copy. */
+  readonly local: string
+  /** When it was last written; of an object, what was copied. */
+  readonly content: { readonly mtimeMs: number } | Pick<StagedObject, 'bytes' | 'etag'>
 }
 
 /**
- * The Parquet files that a name or a pattern such as `rows/2026-*.parquet` stands for.
+ * The Parquet files that a name or a pattern such as `rows/2026-*.parquet` stands for: absolute paths, or URLs.
  *
- * @throws LockstepError `FILE_UNREADABLE` where there is none; `UNSUPPORTED` for object storage
+ * @throws LockstepError `FILE_UNREADABLE` where there is none, and what the store throws
  */
 export async function findFiles(source: string, pattern: string): Promise<string[]> {
-  requireDisk(source, pattern)
+  if (isObjectUrl(pattern)) return (await listFiles(source, [pattern])).map(({ path }) => path)
   const found: string[] = []
   for await (const path of glob(resolve(pattern))) found.push(path)
   found.sort()
@@ -37,29 +45,26 @@ export async function findFiles(source: string, pattern: string): Promise<string
   })
 }
 
-/**
- * The files that a source declares with `parquetFiles()`, as a sync lists them.
- *
- * @throws LockstepError `FILE_UNREADABLE` where there is none; `UNSUPPORTED` for object storage
- */
-export async function findDeclaredFiles(source: string, { patterns }: Pick<FilesSpec, 'patterns'>): Promise<string[]> {
-  for (const pattern of patterns) requireDisk(source, pattern)
-  return (await listFiles(source, patterns)).map(({ path }) => path)
-}
-
-function requireDisk(source: string, pattern: string): void {
-  if (!isObjectUrl(pattern)) return
-  throw new LockstepError(
-    'UNSUPPORTED',
-    `The files "${pattern}" of the source "${source}" are in object storage, which this engine does not read. Copy them to a disk, and name them: --source ${source}=FILES.parquet.`,
-    { details: { source, pattern } },
-  )
+/** @param columns the columns that are read; null: all */
+export async function openFile(
+  path: string,
+  columns: readonly string[] | null,
+  objects: StagedObjects,
+  signal: AbortSignal | undefined,
+): Promise<OpenedFile> {
+  if (!isStoredObject(path)) return { path, local: path, content: { mtimeMs: await timeOf(path) } }
+  const { local, bytes, etag } = await objects.stage(path, columns, signal)
+  return { path, local, content: { bytes, etag } }
 }
 
 /** @throws LockstepError `FILE_UNREADABLE` */
-export async function pinFiles(source: string, paths: readonly string[], signal: AbortSignal | undefined): Promise<SourceFiles> {
+export async function pinFiles(source: string, opened: readonly OpenedFile[], signal: AbortSignal | undefined): Promise<SourceFiles> {
   const files: PinnedFile[] = []
-  for (const path of paths) {
+  for (const { path, content } of opened) {
+    if ('etag' in content) {
+      files.push({ path, bytes: content.bytes, etag: content.etag })
+      continue
+    }
     const sha256 = await hashFile(path, signal)
     if (sha256 === null) throw lost(source, path)
     files.push({ path, bytes: (await stat(path)).size, sha256 })
@@ -69,38 +74,40 @@ export async function pinFiles(source: string, paths: readonly string[], signal:
 
 /** @throws LockstepError `FILE_CHANGED` naming the file that has changed since it was pinned */
 export async function requireUnchanged({ source, files }: SourceFiles, signal: AbortSignal | undefined): Promise<void> {
-  for (const { path, sha256 } of files) {
-    const now = await hashFile(path, signal)
+  for (const file of files) {
+    const { path } = file
+    const [what, was, now] =
+      'etag' in file
+        ? ['ETag', file.etag, (await (await storeOf(path)).head(path))?.etag ?? null]
+        : ['SHA-256', file.sha256, await hashFile(path, signal)]
     if (now === null) throw lost(source, path)
-    if (now === sha256) continue
+    if (now === was) continue
     throw new LockstepError(
       'FILE_CHANGED',
-      `The file "${path}" of the source "${source}" has changed: its SHA-256 is ${now}, not ${sha256}. Restore it, or make the training set again.`,
+      `The file "${path}" of the source "${source}" has changed: its ${what} is ${now}, not ${was}. Restore it, or make the training set again.`,
       { details: { source, path } },
     )
   }
 }
 
-/** When the files were last written. */
-export async function timesOf(paths: readonly string[]): Promise<number[]> {
-  return await Promise.all(paths.map(async (path) => (await stat(path)).mtimeMs))
+async function timeOf(path: string): Promise<number> {
+  return (await stat(path)).mtimeMs
 }
 
 /**
- * Files that are written while their rows are read may give rows of both.
+ * Files that are written while their rows are read may give rows of both. A copy of an object is of one content.
  *
- * @param before what `timesOf` gave before they were read
  * @throws LockstepError `FILE_CHANGED`
  */
-export async function requireSameTimes(source: string, paths: readonly string[], before: readonly number[]): Promise<void> {
-  const now = await timesOf(paths)
-  const changed = paths.find((_, i) => now[i] !== before[i])
-  if (changed === undefined) return
-  throw new LockstepError(
-    'FILE_CHANGED',
-    `The file "${changed}" of the source "${source}" was written while its rows were read. Make the training set again when the file is complete.`,
-    { details: { source, path: changed } },
-  )
+export async function requireSameTimes(source: string, opened: readonly OpenedFile[]): Promise<void> {
+  for (const { path, content } of opened) {
+    if ('etag' in content || content.mtimeMs === (await timeOf(path))) continue
+    throw new LockstepError(
+      'FILE_CHANGED',
+      `The file "${path}" of the source "${source}" was written while its rows were read. Make the training set again when the file is complete.`,
+      { details: { source, path } },
+    )
+  }
 }
 
 function lost(source: string, path: string): LockstepError {

@@ -5,12 +5,15 @@ import { compressors as portableCompressors } from 'hyparquet-compressors'
 import { LockstepError, messageOf } from '../../kernel/errors.ts'
 import type { ColumnType } from '../../kernel/value-type.ts'
 import type { ByteRange } from '../../runtime/storage/object-store.ts'
-import type { ExpectedContent } from './file-bytes.ts'
+import type { ExpectedContent, RangeBuffer } from './file-bytes.ts'
 import { openBuffer } from './file-bytes.ts'
 import type { FileBatch, FileColumn, OldestRow, TabularFile } from './tabular-file.ts'
 
 /** Row groups up to this size are decoded at once; larger ones in parts of this size. */
 const maxBatchRows = 524_288
+
+/** Parquet files begin with "PAR1". */
+const magicBytes = 4
 
 const compressors = {
   ...portableCompressors,
@@ -72,6 +75,25 @@ export async function openParquet(path: string, expected?: ExpectedContent): Pro
     }
     await reading(path, () => file.requireUnchanged())
   }
+}
+
+/**
+ * The bytes of a Parquet file that a reader of some columns needs, its footer included.
+ *
+ * @param columns null: all
+ * @throws LockstepError `FILE_UNREADABLE`
+ */
+export async function parquetRanges(path: string, file: RangeBuffer, columns: readonly string[] | null): Promise<ByteRange[]> {
+  const metadata = await reading(path, () => parquetMetadataAsync(file))
+  const chunks = metadata.row_groups.flatMap((group) => {
+    const names = columns ?? group.columns.map(({ meta_data: chunk }) => chunk?.path_in_schema[0] ?? '')
+    const filters = group.columns.flatMap(({ meta_data: chunk }) => {
+      const { bloom_filter_offset: from, bloom_filter_length: length } = chunk ?? {}
+      return from === undefined || length === undefined ? [] : [{ from: Number(from), to: Number(from) + length }]
+    })
+    return [...chunksOf(group, names), ...filters]
+  })
+  return [{ from: 0, to: magicBytes }, ...chunks, { from: file.byteLength - metadata.metadata_length - 8, to: file.byteLength }]
 }
 
 interface ParquetColumn extends FileColumn {

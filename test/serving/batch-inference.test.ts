@@ -6,6 +6,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { Value } from '../../kernel/value-type.ts'
 import { openTabularFile } from '../../offline/files/tabular-file.ts'
 import type { ListedFile } from '../../offline/source-files/list-files.ts'
+import { createDuckDbEngine } from '../../offline/duckdb/duckdb-engine.ts'
 import { listFiles } from '../../offline/source-files/list-files.ts'
 import { loadSourceFile } from '../../offline/source-files/load-source-file.ts'
 import { applyChanges } from '../../registry/apply.ts'
@@ -28,6 +29,7 @@ import type { BatchManifest, BatchPart, BatchRequest } from '../../serving/batch
 import { batchSpec } from '../../serving/batch/batch-spec.ts'
 import { beginBatch } from '../../serving/batch/begin-batch.ts'
 import { scheduledBatches } from '../../serving/batch/scheduled-batches.ts'
+import { runEngineBatch } from '../../serving/engines/engine-batch.ts'
 import { predictBatch } from '../../serving/predict/batch.ts'
 import { parquetOfQuery } from '../offline/duckdb/parquet-of-query.ts'
 import type { OwnS3 } from '../services/buckets.ts'
@@ -256,6 +258,39 @@ describe('a batch', () => {
     expect(replaced.state).toBe('done')
     expect(await namesIn('s3://predictions/echo')).toEqual(['_SUCCESS', '_manifest.json', 'part-00000.parquet', 'part-00001.parquet'])
     expect(await manifestOf('s3://predictions/echo')).toMatchObject({ id: 'taken' })
+  })
+
+  it('has the same predictions by DuckDB, from object storage to object storage', async () => {
+    const [catalog, from] = [await loadCatalog(world.db), 's3://predictions/lake']
+    const { service } = catalog.model('delay').spec
+    const names = new Set(catalog.service(service).uses.map(({ plan }) => plan.spec.source.name))
+    const upload = async (name: string, sql: string): Promise<void> => {
+      await parquetOfQuery(world.db, sql, join(folder, 'upload.parquet'))
+      const writer = await store.write(`${from}/${name}.parquet`, { overwrite: false })
+      await writer.write(await readFile(join(folder, 'upload.parquet')))
+      await writer.seal()
+      await writer.commit()
+    }
+    const sources = new Map<string, readonly string[]>()
+    for (const name of names) {
+      const { key, eventTime, columns } = catalog.source(name)
+      const read = [...key.map(({ column }) => column), eventTime, ...columns.map((column) => column.name), '_row']
+      await upload(name, `select ${read.map((column) => `"${column}"`).join(', ')} from lockstep_source.${name}`)
+      sources.set(name, [`${from}/${name}.parquet`])
+    }
+    await upload('spine', spineSql)
+    const request = { ...base, model: 'delay', spine: { file: `${from}/spine.parquet` }, out: 's3://predictions/by-duckdb' }
+    const engine = await createDuckDbEngine({ sources, threads: 1 })
+    const tools = { signal, log: createLogger('silent'), onProgress: () => undefined }
+    const manifest = await runEngineBatch({ db: world.db, catalog, engine }, 'by-duckdb', request, tools).finally(() => engine.close())
+    expect(await namesIn(request.out)).toEqual(['_SUCCESS', '_manifest.json', ...manifest.parts.map(({ name }) => name)])
+    expect(manifest.engine?.sources.map(({ source, files }) => [source, files])).toEqual(
+      [...names].map((name) => [name, [expect.objectContaining({ path: `${from}/${name}.parquet`, etag: expect.any(String) as string })]]),
+    )
+    await run('by-postgres', { model: 'delay' })
+    const expected = await rowsOf(await manifestOf('s3://predictions/by-postgres'), 's3://predictions/by-postgres')
+    expect(await rowsOf(manifest, request.out)).toEqual(expected)
+    expect(expected).toHaveLength(rows)
   })
 
   it('names a part that another program wrote, and a spine that changed', async () => {

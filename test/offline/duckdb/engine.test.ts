@@ -1,7 +1,7 @@
-import { cp, mkdir, mkdtemp, rm, stat, utimes, writeFile } from 'node:fs/promises'
+import { cp, mkdir, mkdtemp, readFile, rm, stat, utimes, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import type { ServicePlan } from '../../../kernel/service-plan.ts'
 import { createDataset } from '../../../offline/dataset.ts'
 import type { DatasetManifest } from '../../../offline/dataset-manifest.ts'
@@ -13,7 +13,11 @@ import { verifyDataset } from '../../../offline/verify-dataset.ts'
 import { applyChanges } from '../../../registry/apply.ts'
 import { loadCatalog } from '../../../registry/catalog.ts'
 import { loadDefinitions } from '../../../registry/load-definitions.ts'
+import { isObjectUrl } from '../../../runtime/storage/object-store.ts'
+import { storeOf } from '../../../runtime/storage/open-store.ts'
 import { during, openServer } from '../../opened-database.ts'
+import type { OwnS3 } from '../../services/buckets.ts'
+import { environmentMs, ownS3 } from '../../services/buckets.ts'
 import { parquetOfQuery } from './parquet-of-query.ts'
 
 // What the engine does with files that are wrong, and with those of a training set that is made again.
@@ -21,7 +25,7 @@ import { parquetOfQuery } from './parquet-of-query.ts'
 const opened = during(() => openServer())
 let folder: string
 let flight: ServicePlan
-const inFolder = (name: string): string => join(folder, name)
+const inFolder = (name: string): string => (isObjectUrl(name) ? name : join(folder, name))
 const landings = `select timestamp '2026-01-01' + n * interval '7 minutes' as date, null::timestamp as landed_at, n::float8 as delay, n as distance, 'x' as origin,
   (array['A', 'B', null])[n % 3 + 1] as destination, array[n, 2]::float4[] as gates, n::int8 as codes from generate_series(1, 60) n`
 const departures = `select timestamp '2026-01-01' + n * interval '9 minutes' as date, 'AA' as carrier, n % 2 as fleet, n as seats from generate_series(1, 40) n`
@@ -70,7 +74,7 @@ const all = { landings: ['landings-*.parquet'], departures: ['departures.parquet
 
 async function refused(sources: Readonly<Record<string, readonly string[]>>, options: Parameters<typeof create>[2] = {}): Promise<unknown> {
   const error: unknown = await create('refused.parquet', sources, options).catch((thrown: unknown) => thrown)
-  await expect(stat(inFolder('refused.parquet'))).rejects.toMatchObject({ code: 'ENOENT' })
+  await expect(stat(join(folder, 'refused.parquet'))).rejects.toMatchObject({ code: 'ENOENT' })
   return error
 }
 
@@ -135,8 +139,6 @@ describe('a training set of files', () => {
     await parquetOfQuery(db, `select date, carrier, fleet from (${departures}) d`, inFolder('seats=3/a.parquet'))
     const inFolders = { ...declared, departures: { patterns: [inFolder('seats=*/*.parquet')], fromMicros: null } }
     expect(await refused({}, { declared: inFolders })).toEqual(says('UNSUPPORTED', '"seats" of the source "departures" is in the folders'))
-    const remote = { ...declared, departures: { patterns: ['s3://lake/*.parquet'], fromMicros: null } }
-    expect(await refused({}, { declared: remote })).toEqual(says('UNSUPPORTED', 's3://lake', '--source departures='))
   })
 
   it('can be registered from a folder that another engine has written', async () => {
@@ -190,10 +192,6 @@ describe('a training set of files', () => {
     expect(await refused({ departures: ['departures.parquet'] })).toEqual(says('SOURCE_MISSING', '"landings"', '--source landings='))
     expect(await refused({ ...all, landings: ['none-*.parquet'] })).toEqual(says('FILE_UNREADABLE', 'none-', '"landings"'))
     expect(await refused({ ...all, others: ['departures.parquet'] })).toEqual(says('USAGE', '"others"', '"landings"'))
-    const engine = await createDuckDbEngine({ sources: new Map([['landings', ['s3://bucket/rows.parquet']]]) })
-    const opening = engine.openSpine(flight, { file: inFolder('spine.parquet') }, {})
-    await expect(opening).rejects.toMatchObject({ code: 'UNSUPPORTED' })
-    await engine.close()
   })
 
   it('is refused for columns that are missing, of another type, or out of range, which it names', async () => {
@@ -233,5 +231,71 @@ describe('a training set of files', () => {
     expect(
       await withSpine(`select nullif(at, '2026-01-01 05:22') as at, airport, origin, carrier, fleet, booked from (${spine}) s`),
     ).toEqual(says('SPINE_INVALID', 'Row 2 ', 'no time'))
+  })
+})
+
+describe('a training set in object storage', () => {
+  let s3: OwnS3
+  const url = (name: string): string => `s3://engine/${name}`
+  beforeAll(async () => {
+    s3 = await ownS3('engine')
+  }, environmentMs)
+  afterAll(() => s3?.stop())
+
+  async function upload(local: string, name: string, overwrite = false): Promise<void> {
+    const writer = await (await storeOf(url(name))).write(url(name), { overwrite })
+    await writer.write(await readFile(inFolder(local)))
+    await writer.seal()
+    await writer.commit()
+  }
+
+  it('has the bytes of one on a disk, and pins its files by their ETags', async () => {
+    const { db } = opened()
+    const onDisk = await create('on-disk.parquet', all)
+    for (const name of ['landings-1.parquet', 'landings-2.parquet', 'departures.parquet', 'spine.parquet']) await upload(name, name)
+    const declared = { departures: { patterns: [url('departures.parquet')], fromMicros: null } }
+    const set = await create(url('set.parquet'), { landings: [url('landings-*.parquet')] }, { declared, spine: url('spine.parquet') })
+    expect(set).toMatchObject({ path: url('set.parquet'), spine: { from: { file: url('spine.parquet') } } })
+    expect(set.file.sha256).toBe(onDisk.file.sha256)
+    const store = await storeOf(url(''))
+    const pins = await Promise.all(
+      ['landings-1.parquet', 'landings-2.parquet', 'departures.parquet'].map(async (name) => {
+        const found = await store.head(url(name))
+        return { path: url(name), bytes: found?.bytes, etag: found?.etag }
+      }),
+    )
+    expect(set.engine?.sources).toEqual([
+      { source: 'landings', files: pins.slice(0, 2) },
+      { source: 'departures', files: pins.slice(2) },
+    ])
+    expect(await verifyDataset(db, set, () => flight, {})).toMatchObject({ equal: true })
+    await upload('landings-2.parquet', 'departures.parquet', true)
+    const { equal, differences } = await verifyDataset(db, set, () => flight, {})
+    expect({ equal, differences }).toEqual({ equal: false, differences: [expect.stringMatching(/s3:.*departures\.parquet.*its ETag is/)] })
+  })
+
+  it('needs only the columns that it reads of its files', async () => {
+    const { db } = opened()
+    const noise = `select md5(n::text || i::text) from generate_series(1, 40) i`
+    const wide = `select l.*, array_to_string(array(${noise}), '') as noise from (${landings.replace('1, 60', '1, 3000')}) l, lateral (select codes as n) c`
+    await parquetOfQuery(db, wide, inFolder('noise.parquet'))
+    await upload('noise.parquet', 'noise.parquet')
+    const { size } = await stat(inFolder('noise.parquet'))
+    const store = await storeOf(url(''))
+    const reads = vi.spyOn(store, 'read')
+    const set = await create('of-wide.parquet', { ...all, landings: [url('noise.parquet')] })
+    const read = reads.mock.calls.reduce((sum, [, { from, to }]) => sum + to - from, 0)
+    reads.mockRestore()
+    expect(size).toBeGreaterThan(2 * 2 ** 20)
+    expect(read).toBeLessThan(size / 2)
+    expect(set.file.sha256).toBe((await create('of-wide-disk.parquet', { ...all, landings: ['noise.parquet'] })).file.sha256)
+  })
+
+  it('is refused for objects that are missing or damaged, which it names', async () => {
+    expect(await refused({ ...all, landings: [url('none.parquet')] })).toEqual(says('FILE_UNREADABLE', 's3://engine/none', '"landings"'))
+    expect(await refused(all, { spine: url('none.parquet') })).toEqual(says('FILE_UNREADABLE', 's3://engine/none'))
+    await writeFile(inFolder('short.parquet'), 'PAR1 and no more')
+    await upload('short.parquet', 'short.parquet')
+    expect(await refused({ ...all, landings: [url('short.parquet')] })).toEqual(says('FILE_UNREADABLE', 's3://engine/short'))
   })
 })
