@@ -102,7 +102,11 @@ export async function natsProducer(): Promise<Producer> {
     redeliverMs: 600,
     server,
     spec: (stream, group = 'lockstep') => ({ kind: 'nats', stream, subject: null, group }),
-    make: async (stream) => void (await manager.streams.add({ name: stream, subjects: [`${stream}.>`], storage: StorageType.File })),
+    async make(stream) {
+      // longer than the longest outage of a test, as the window of the Redis sink
+      const duplicate_window = 3_600e9
+      await manager.streams.add({ name: stream, subjects: [`${stream}.>`], storage: StorageType.File, duplicate_window })
+    },
     async send(stream, bodies) {
       const js = jetstream(nats)
       for (let at = 0; at < bodies.length; at += 500) {
