@@ -1,6 +1,5 @@
 import { readFileSync } from 'node:fs'
 import { asRecord, isRecord } from '../../kernel/is-record.ts'
-import { planted } from './full-world.ts'
 import type { Visits } from './visits.ts'
 
 const points = Array.from({ length: 30 }, (_, i) => ({ t: Date.UTC(2001, 6, 1, 11, i), v: i }))
@@ -48,12 +47,10 @@ export async function chartFlaws({ page }: Visits, charts: Set<string>): Promise
   return wrong
 }
 
-/** Gives charts that measured nothing in this world thirty points, and plants an experiment and pipelines. */
+/** Gives charts that measured nothing in this world thirty points. */
 export async function fillCharts({ page }: Visits): Promise<void> {
   await page.route('**/ui/api/**', async (route) => {
     if (route.request().method() !== 'GET') return await route.fallback()
-    const data = planted[new URL(route.request().url()).pathname.replace('/ui/api/', '')]
-    if (data !== undefined) return await route.fulfill({ json: { data, asOf: '2001-07-01T12:00:00Z' } })
     const response = await route.fetch()
     if (response.status() !== 200) return await route.fulfill({ response })
     await route.fulfill({ response, json: asIfMeasured(await response.json()) })

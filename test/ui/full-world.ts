@@ -1,12 +1,21 @@
-import type { ExperimentData } from '../../serving/dashboard/contract/experiment.ts'
-import type { DeadLettersData, PipelineData, PipelineLine, PipelinesData } from '../../serving/dashboard/contract/pipelines.ts'
+import { Registry } from 'prom-client'
+import { keepDeadLetters } from '../../materializer/streams/dead-letters.ts'
 import { recordEvaluation } from '../../monitoring/alerts/record-evaluation.ts'
+import { analyzeRun, requireRun } from '../../monitoring/experiments/analyze-run.ts'
+import { loadCatalog } from '../../registry/catalog.ts'
+import { startExperiment } from '../../registry/experiments/change-experiment.ts'
 import { promoteModel } from '../../registry/promote.ts'
 import { startRollout } from '../../registry/rollouts/change-rollout.ts'
+import { createPipelineMetrics } from '../../serving/streaming/pipeline-metrics.ts'
+import { createPipelineMinutes } from '../../serving/streaming/pipeline-minutes.ts'
+import { pausePipeline } from '../../serving/streaming/pipeline-state.ts'
+import { createRandom } from '../../statistics/random.ts'
 import { checked, clockMonitor, hookAt, minute, result } from '../monitoring/alerts/monitors.ts'
-import { servingSet } from '../serving/definitions.ts'
+import { declared, servingSet } from '../serving/definitions.ts'
+import { prices, withExperiments } from '../serving/experiment-set.ts'
+import { landingsPipeline } from '../serving/streaming/pipeline-world.ts'
 import type { World } from '../serving/world.ts'
-import { createWorld } from '../serving/world.ts'
+import { createWorld, noon } from '../serving/world.ts'
 
 /** What no page may take for anything but text. */
 export const hostile = `<img src=x onerror=alert(1)>"'</script><script>alert(2)</script>\u202e javascript:alert(3)`
@@ -14,11 +23,21 @@ export const hostile = `<img src=x onerror=alert(1)>"'</script><script>alert(2)<
 const described = <Declared extends { readonly operational: object }>(declared: readonly Declared[]) =>
   declared.map((each) => ({ ...each, operational: { ...each.operational, description: hostile, owner: hostile, tags: [hostile] } }))
 const files = { patterns: [`s3://lake/${hostile}`], fromMicros: null, schedule: '0 * * * *' }
+const stream = { kind: 'redis', stream: hostile, group: 'landings', field: 'data' } as const
+const more: Readonly<Record<string, object>> = { balances: { files }, landings: { stream } }
+const weather = { ...prices, name: 'weather', layer: null }
+const { sources, experiments } = withExperiments(1, {
+  ...weather,
+  metrics: weather.metrics.flatMap((metric) => [metric, { ...metric, name: 'cost_again', role: 'guardrail', margin: 0.1 }]),
+})
+const pipelines = ['score', 'score_waits', 'score_paused', 'score_idle'] as const
 const hostileSet = {
   ...servingSet,
   views: described(servingSet.views),
-  sources: described(servingSet.sources).map((each) =>
-    each.spec.name === 'balances' ? { ...each, operational: { ...each.operational, files } } : each,
+  sources: described(sources).map((each) => ({ ...each, operational: { ...each.operational, ...more[each.spec.name] } })),
+  experiments: described(experiments),
+  pipelines: pipelines.map((name) =>
+    declared(landingsPipeline({ name, group: name, sink: { kind: 'nats', stream: hostile, subject: hostile } })),
   ),
   services: described(servingSet.services),
   models: described(servingSet.models),
@@ -60,102 +79,55 @@ export async function createFullWorld(): Promise<World> {
   await promoteModel(full.db, 'delay', 1, { actor: hostile, reason: hostile })
   await startRollout(full.db, 'delay', { version: 2, plan: 'default' }, { actor: 'ann' })
   await recordEvaluation(full.db, clockMonitor('clock'), hookAt('https://alerts.example'), minute, checked(result('breach')))
+  await analyze(full)
+  await runPipelines(full)
   return full
 }
 
-const day = 86_400_000
-const noon = Date.parse('2001-07-01T12:00:00Z')
+const day = 86_400_000_000
+const units = 600
 
-const experiment: ExperimentData = {
-  name: 'weather',
-  model: 'delay',
-  description: hostile,
-  state: 'running',
-  startedAt: '2001-06-20T00:00:00Z',
-  endedAt: null,
-  analyzedAt: '2001-07-02T12:00:00.000Z',
-  analyses: [1, 2, 3].map((t) => new Date(noon + t * day).toISOString()),
-  method: 'sequential, alpha 0.05',
-  verdict: hostile,
-  variants: ['control', hostile].map((variant, i) => ({ variant, version: i + 1, weight: 0.5, units: 600, rows: 600 })),
-  metrics: [
-    {
-      metric: hostile,
-      role: 'primary',
-      better: 'lower',
-      variant: 'treatment',
-      says: hostile,
-      lift: { value: -0.1, low: -0.15, high: -0.05 },
-      difference: { value: -10, low: -15, high: -5 },
-      significant: true,
-      series: {
-        finding: hostile,
-        series: [
-          {
-            label: hostile,
-            unit: 'share',
-            points: [1, 2, 3].map((t) => ({ t: noon + t * day, v: -0.1, low: -0.3 / t - 0.1, high: 0.3 / t - 0.1 })),
-          },
-          {
-            label: 'not adjusted',
-            unit: 'share',
-            grey: true,
-            points: [1, 2, 3].map((t) => ({ t: noon + t * day, v: -0.1, low: -0.1 / t - 0.1, high: 0.1 / t - 0.1 })),
-          },
-        ],
-        marks: { label: 'Decides too early', points: [{ t: noon + 2 * day, text: hostile }] },
-      },
-    },
-  ],
-  health: (['ok', 'warning', 'failing', 'unknown'] as const).map((state) => ({ check: state, state, text: hostile })),
-  exposures: { finding: '600 units', series: [{ label: 'control', unit: 'count', points: [{ t: noon, v: 600 }] }] },
-  progress: { units: 600, planned: 1000, immatureShare: 0.1, unitsByDay: 50, daysLeft: 8 },
+/** An experiment of ten days, with three analyses. Each day has new units, and the treated ones cost less. */
+async function analyze({ db }: World): Promise<void> {
+  await startExperiment(db, 'weather', {}, { actor: hostile })
+  await db.query('update lockstep.experiments set started_at = $1', [new Date((noon - 10 * day) / 1000)])
+  const run = await requireRun(db, 'weather')
+  const random = createRandom(4)
+  const exposed = Array.from({ length: units }, (_, i) => ({
+    airport: i === 0 ? hostile : `A${i}`,
+    variant: i % 2 === 0 ? 'control' : 'treatment',
+    at: new Date((noon - 9 * day + (i / units) * 7 * day) / 1000),
+    cost: 100 - (i % 2) * 20 + 10 * random.normal(),
+  }))
+  await db.query(
+    `with exposed as (select * from json_to_recordset($2) r (airport text, variant text, at timestamptz, cost float8)),
+     counted as (
+       insert into lockstep.exposures (experiment_id, unit, variant, exposed_at, last_at, rows, propensity, entity)
+       select $1, airport, variant, at, at, 1, 0.5, json_build_object('airport', airport) from exposed)
+     insert into lockstep_source.landed (airport, at, known_at, cost)
+     select airport, at + interval '1 hour', at + interval '2 hours', cost from exposed`,
+    [run.id, JSON.stringify(exposed)],
+  )
+  const catalog = await loadCatalog(db)
+  for (const days of [6, 3, 0]) await analyzeRun(db, catalog, run, noon - days * day)
 }
 
-const moment = '2001-07-01T11:59:00Z'
-const pipelines = (['running', 'waits', 'paused', 'no worker', 'broken'] as const).map((state, i): PipelineLine => ({
-  name: i === 0 ? 'score' : `score ${state}`,
-  state,
-  says: hostile,
-  source: 'landings',
-  model: 'delay',
-  version: i === 0 ? null : '1',
-  reads: i === 0 ? hostile : null,
-  writesTo: hostile,
-  workers: i,
-  waiting: i === 0 ? 40 : null,
-  pending: i === 0 ? 2 : null,
-  perSecond: 5,
-  oldestSeconds: 1.5,
-  deadLetters: i,
-  lastError: i === 1 ? { text: hostile, at: moment } : null,
-}))
-const line = pipelines[0] as PipelineLine
-const chart = { finding: hostile, series: [{ label: 'messages', unit: 'perSecond' as const, points: [{ t: noon, v: 5 }] }] }
-const pipeline: PipelineData = {
-  pipeline: { ...line, deadLetters: 1 },
-  group: hostile,
-  guarantee: hostile,
-  ledger: true,
-  replays: 1,
-  replayedAt: moment,
-  replayedFrom: hostile,
-  throughput: chart,
-  lag: chart,
-  age: chart,
-  dead: [{ reason: hostile, count: 1, lastAt: moment }],
-  sourceDead: 2,
-  revision: '1',
-}
-const letter = { id: '1', message: hostile, reason: hostile, error: hostile, bytes: 20, at: moment }
-
-/**
- * What read models answer of experiments and pipelines, which take a thousand units and a stream to make. Tests of
- * `serving/dashboard` have real ones.
- */
-export const planted: Readonly<Record<string, unknown>> = {
-  'experiments/weather/series': experiment,
-  pipelines: { pipelines } satisfies PipelinesData,
-  'pipelines/score': pipeline,
-  'pipelines/score/dead-letters': { letters: [letter], total: 1 } satisfies DeadLettersData,
+/** Half an hour of pipelines: one works, one waits and tries again, one is paused, and no process runs the last. */
+async function runPipelines({ db }: World): Promise<void> {
+  const [works, waits, paused] = pipelines
+  let now = noon
+  const { metrics, began, write } = createPipelineMinutes(createPipelineMetrics(new Registry()), () => now)
+  began(works)
+  began(waits)
+  for (let minutes = 30; minutes >= 0; minutes--) {
+    now = noon - minutes * 60_000_000
+    metrics.messages(works, { answered: 300 + 10 * minutes, dead: minutes === 7 ? 1 : 0 })
+    metrics.lag(works, { waiting: 40 + minutes, pending: 2 })
+    metrics.age(works, 1 + minutes / 10)
+    metrics.failure(waits, new Error(hostile))
+    await write(db)
+  }
+  await pausePipeline(db, paused, { actor: hostile })
+  const letter = { message: hostile, body: Buffer.from(hostile), reason: hostile, error: hostile }
+  for (const source of [`pipeline ${works}`, 'landings']) await keepDeadLetters(db, source, stream, [letter])
 }

@@ -15,6 +15,9 @@ import { rootFolder } from '../source-files.ts'
 import { attack } from './attack.ts'
 import { chartFlaws, fillCharts } from './charts.ts'
 import { createFullWorld, hostile, nothing } from './full-world.ts'
+import { keyboardOf } from './keyboard.ts'
+import type { Offer } from './offers.ts'
+import { brokenOffers, readOffers } from './offers.ts'
 import type { Visits } from './visits.ts'
 import { shown, visit, walk } from './visits.ts'
 
@@ -25,6 +28,8 @@ let visits: Visits
 let beginning: Visits
 /** The page of an answered request. */
 let receipt = ''
+/** An API key with the scope `admin`. */
+let key = ''
 
 async function open(world: World): Promise<Visits> {
   const { server, url } = await world.serve({
@@ -49,6 +54,8 @@ beforeAll(async () => {
   // from now on, requests need a key
   for (const name of ['old key', hostile.slice(0, 60)])
     await createKey(full.db, { name, scopes: ['read'], requestsPerSecond: null, rowsPerSecond: null, expiresAt: null })
+  const admin = { name: 'admin', scopes: ['admin'], requestsPerSecond: null, rowsPerSecond: null, expiresAt: null } as const
+  key = (await createKey(full.db, admin)).text
   receipt = `receipt/${answer.body.requestId}`
   beginning = await open(empty)
 })
@@ -75,6 +82,7 @@ const paths = () => [
   'views/airport_delays@1',
   'features/airport_delays@1.lastDelay',
   'services/flight@1',
+  'sources/landings',
   'models/delay',
   'rollouts/delay',
   'experiments/weather',
@@ -92,6 +100,13 @@ const paths = () => [
   'plan',
 ]
 
+/** A plan that apply would refuse. */
+const refused = {
+  changes: [{ kind: 'view', label: 'airport_delays@1', status: 'conflict', summary: hostile, nextVersion: 2 }],
+  problems: [{ message: hostile }],
+  breaks: [{ broken: 'model "delay" version 1', cause: 'feature view "airport_delays@1"' }],
+}
+
 /** What the pages read that the page has links to, as paths under /ui/api/. */
 async function linkedReads({ page }: Visits): Promise<string[]> {
   const reads = {
@@ -104,6 +119,8 @@ async function linkedReads({ page }: Visits): Promise<string[]> {
     receipt: '',
     explain: '',
     lineage: '',
+    experiments: '/series',
+    pipelines: '',
   }
   const links = await page.evaluate<string[]>(`[...document.querySelectorAll('main a[href^="/ui/"]')].map((link) => link.href)`)
   return links.flatMap((link) => {
@@ -133,20 +150,30 @@ describe('every page', { timeout: 600_000 }, () => {
   it('is right in light and dark, wide, narrow and magnified, and for assistive technology', async () => {
     await fillCharts(visits)
     const charts = new Set<string>()
-    const wrong = await walk(visits, paths(), async () => [
-      ...(await alerts(visits)),
-      ...(await visits.flaws()),
-      ...(await chartFlaws(visits, charts)),
-    ])
+    const offers: Offer[] = []
+    const wrong = await walk(visits, paths(), async (path) => {
+      if (path === 'plan') await visits.page.getByLabel('Plan').fill(JSON.stringify(refused))
+      await shown(visits.page)
+      return [
+        ...(await alerts(visits)),
+        ...(await visits.flaws()),
+        ...(await chartFlaws(visits, charts)),
+        ...(await readOffers(visits, offers)),
+      ]
+    })
     expect(wrong).toEqual([])
     expect(charts.size).toBeGreaterThan(8)
+    // all that panels offer in place of the dashboard works
+    const url = new URL(visits.page.url()).origin
+    expect(await brokenOffers(offers, { url, key, postgresUrl: full.postgresUrl })).toEqual([])
+    expect(offers.length).toBeGreaterThan(60)
   })
 
   it('keeps what it knew, with its age, while the server answers with errors', async () => {
     await visits.go('')
     const shownBefore = new Map<string, string | null>()
     const heading = async () => await visits.page.locator('h1').textContent()
-    const known = paths().filter((path) => !['receipt', 'explain', 'experiments/weather', 'pipelines/score'].includes(path))
+    const known = paths().filter((path) => path !== 'receipt' && path !== 'explain')
     const links = new Set<string>()
     // a service that reads a view under an alias, too
     const aliased = `explain?service=route&entity=${encodeURIComponent('{"airport":"ATL","destination":"ATL"}')}`
@@ -197,6 +224,7 @@ describe('every page', { timeout: 600_000 }, () => {
       return [...(commands < 1 ? ['offers no command'] : []), ...(await beginning.flaws(twoLooks))]
     })
     const others = [
+      'plan',
       'parity',
       'keys',
       'audit',
@@ -257,28 +285,7 @@ describe('every page', { timeout: 600_000 }, () => {
 })
 
 describe('a person with a keyboard alone', () => {
-  const focused = () =>
-    visits.page.evaluate<string>(`(() => {
-    const it = document.activeElement
-    return (it?.getAttribute('aria-label') ?? it?.labels?.[0]?.textContent ?? it?.textContent ?? '').trim()
-  })()`)
-
-  /** Presses Tab until something of this name has the focus, which must be visible. */
-  async function tabTo(name: RegExp): Promise<void> {
-    const seen: string[] = []
-    for (let presses = 0; presses < 120; presses++) {
-      await visits.page.keyboard.press('Tab')
-      const now = await focused()
-      if (name.test(now)) {
-        expect([now, await visits.page.evaluate('document.activeElement.matches(":focus-visible")')]).toEqual([now, true])
-        return
-      }
-      seen.push(now.slice(0, 30))
-    }
-    throw new Error(`Tab does not reach ${String(name)}: ${seen.join(' | ')}`)
-  }
-  const press = (...keys: string[]) => keys.reduce((before, key) => before.then(() => visits.page.keyboard.press(key)), Promise.resolve())
-  const type = (text: string) => visits.page.keyboard.type(text)
+  const { focused, tabTo, press, type } = keyboardOf(() => visits.page)
 
   beforeAll(async () => {
     await visits.page.setViewportSize({ width: 1280, height: 800 })

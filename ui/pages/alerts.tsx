@@ -12,6 +12,7 @@ import { Pages } from '../parts/pages.tsx'
 import { Panel } from '../parts/panel.tsx'
 import { Empty, Loaded } from '../parts/states.tsx'
 import { ThingLink } from '../parts/thing-link.tsx'
+import { waysOf } from '../parts/ways.ts'
 
 type Alert = AlertsData['alerts'][number]
 
@@ -20,7 +21,7 @@ export default function Alerts(): ReactElement {
   const [cursor, setCursor] = useState<string | null>(null)
   const alerts = useRead<AlertsData>(cursor === null ? 'alerts' : `alerts?cursor=${cursor}`)
   return (
-    <Page title="Alerts" says="What monitors found, each with its evidence and likely cause.">
+    <Page title="Alerts" says="What monitors found, each with its evidence and likely cause." ways={waysOf.alerts()}>
       <Loaded of={alerts}>
         {(data) => (
           <>
@@ -50,15 +51,7 @@ function AlertParts({ alerts }: { readonly alerts: readonly Alert[] }): ReactEle
         </ol>
       )}
       {past.length > 0 && (
-        <Panel
-          title="Earlier"
-          flush
-          ways={{
-            command: 'lockstep alert list --state all',
-            curl: 'curl "$LOCKSTEP/v1/alerts" -H "authorization: Bearer $KEY"',
-            sql: 'SELECT * FROM lockstep.alerts ORDER BY started_at DESC',
-          }}
-        >
+        <Panel title="Earlier" flush ways={waysOf.alerts()}>
           <DataTable
             label="Alerts that no longer fire"
             rows={past}

@@ -8,6 +8,7 @@ import { Moment } from '../parts/moment.tsx'
 import { Page } from '../parts/page.tsx'
 import { Panel } from '../parts/panel.tsx'
 import { Empty, Loaded } from '../parts/states.tsx'
+import { waysOf } from '../parts/ways.ts'
 
 /** Who changed what, and why. */
 export default function Audit(): ReactElement {
@@ -26,15 +27,7 @@ export default function Audit(): ReactElement {
       </div>
       <Loaded of={audit}>
         {({ records }) => (
-          <Panel
-            title="Newest first"
-            flush
-            ways={{
-              command: 'lockstep audit',
-              curl: 'curl "$LOCKSTEP/v1/audit" -H "authorization: Bearer $KEY"',
-              sql: 'SELECT * FROM lockstep.audit ORDER BY id DESC LIMIT 100',
-            }}
-          >
+          <Panel title="Newest first" flush ways={waysOf.audit()}>
             <DataTable
               label="Changes, newest first"
               rows={records}

@@ -7,6 +7,7 @@ import { formatNumber } from '../parts/format.ts'
 import { Page } from '../parts/page.tsx'
 import { Empty, Loaded } from '../parts/states.tsx'
 import { ThingLink } from '../parts/thing-link.tsx'
+import { waysOf } from '../parts/ways.ts'
 import { Icon } from '../shell/icon.tsx'
 
 const rowHeight = 58
@@ -33,7 +34,7 @@ export default function Catalog(): ReactElement {
   const { kind } = useSearch({ strict: false })
   const { entries, read } = useIndex()
   return (
-    <Page title={kind === undefined ? 'Catalog' : pluralOf(kind)}>
+    <Page title={kind === undefined ? 'Catalog' : pluralOf(kind)} ways={waysOf.catalog()}>
       <Loaded of={read}>{({ isCut, total }) => <List entries={entries ?? []} cut={isCut ? total : null} />}</Loaded>
     </Page>
   )

@@ -8,6 +8,7 @@ import { Page } from '../parts/page.tsx'
 import { Panel } from '../parts/panel.tsx'
 import { Loaded } from '../parts/states.tsx'
 import { ThingLink } from '../parts/thing-link.tsx'
+import { waysOf } from '../parts/ways.ts'
 import { ExplainLink } from '../parts/explain-link.tsx'
 import { SourceFiles } from './source-files.tsx'
 import { keepMoment } from '../shell/navigation.tsx'
@@ -51,7 +52,7 @@ export function LineageLink({ kind, id }: { readonly kind: string; readonly id: 
 /** What all definitions have: facts, parts, readers, versions and code. */
 export function DefinitionParts({ data, children }: { readonly data: DefinitionData; readonly children?: ReactNode }): ReactElement {
   const { kind, id, owner, tags, facts, parts, readers, versions, code, example } = data
-  const ways = { command: `lockstep show ${id}`, curl: `curl "$LOCKSTEP/v1/definitions/${id}" -H "authorization: Bearer $KEY"` }
+  const ways = waysOf.definition(kind, id)
   return (
     <>
       <Panel title="What it is" ways={ways}>
@@ -103,7 +104,7 @@ export function DefinitionParts({ data, children }: { readonly data: DefinitionD
         </Panel>
       )}
       <div className="grid-2">
-        <Panel title="Who reads it" flush ways={{ command: `lockstep lineage ${id} --down` }}>
+        <Panel title="Who reads it" flush ways={waysOf.readers(kind, id)}>
           <DataTable
             label={`What is made from ${id}`}
             rows={readers}

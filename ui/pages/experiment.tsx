@@ -14,6 +14,7 @@ import { Page } from '../parts/page.tsx'
 import { Panel } from '../parts/panel.tsx'
 import { Empty, Loaded } from '../parts/states.tsx'
 import { ThingLink } from '../parts/thing-link.tsx'
+import { type Ways, waysOf } from '../parts/ways.ts'
 
 type Metric = ExperimentData['metrics'][number]
 
@@ -38,10 +39,7 @@ function ExperimentParts({ data }: { readonly data: ExperimentData }): ReactElem
   const { name, model, description, startedAt, endedAt, analyzedAt, method, variants, metrics, health, exposures, progress } = data
   const primary = metrics.filter(({ role }) => role === 'primary')
   const others = metrics.filter(({ role }) => role !== 'primary')
-  const ways = {
-    command: `lockstep experiment show ${name}`,
-    curl: `curl "$LOCKSTEP/v1/experiments/${name}/results" -H "authorization: Bearer $KEY"`,
-  }
+  const ways = waysOf.experiment(name)
   return (
     <>
       {data.analyses.length > 1 && <ScrubBack analyses={data.analyses} />}
@@ -70,7 +68,7 @@ function ExperimentParts({ data }: { readonly data: ExperimentData }): ReactElem
       {others.length > 0 && (
         <Panel title="Guardrails and other metrics" flush ways={ways}>
           <DataTable
-            label="Guardrails and other metrics"
+            label="Metrics that are not primary"
             rows={others}
             rowKey={({ metric, variant }) => `${metric} ${variant}`}
             columns={[
@@ -114,11 +112,11 @@ function ExperimentParts({ data }: { readonly data: ExperimentData }): ReactElem
             ]}
           />
         </Panel>
-        <Panel title="Exposures" ways={{ command: `lockstep experiment export ${name} --out units.parquet` }}>
+        <Panel title="Exposures" ways={waysOf.exposures(name)}>
           <Chart chart={exposures} label="New units by day" height={160} kind={exposures.series.length > 1 ? 'line' : 'bar'} />
         </Panel>
       </div>
-      <Panel title="Design" flush ways={{ command: `lockstep show ${name}` }}>
+      <Panel title="Design" flush ways={waysOf.definition('experiment', name)}>
         <div className="panel-body">
           <Facts
             of={[
@@ -195,13 +193,7 @@ function ScrubBack({ analyses }: Pick<ExperimentData, 'analyses'>): ReactElement
   )
 }
 
-function MetricPanel({
-  metric,
-  ways,
-}: {
-  readonly metric: Metric
-  readonly ways: { readonly command: string; readonly curl: string }
-}): ReactElement {
+function MetricPanel({ metric, ways }: { readonly metric: Metric; readonly ways: Ways }): ReactElement {
   const { metric: name, variant, says, lift, series, better } = metric
   return (
     <Panel title={`${name}: ${variant} against the control`} says={says} ways={ways}>

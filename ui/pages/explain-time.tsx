@@ -7,8 +7,8 @@ import { Badge } from '../parts/badge.tsx'
 import { DataTable } from '../parts/data-table.tsx'
 import { formatDuration, formatMoment } from '../parts/format.ts'
 import { Panel } from '../parts/panel.tsx'
-import { shellText } from '../parts/shell-text.ts'
 import { FeatureLink } from '../parts/thing-link.tsx'
+import { waysOf } from '../parts/ways.ts'
 import { announce } from '../shell/announcer.tsx'
 import { Lanes, StepLine } from './explain-lanes.tsx'
 import { type View, rowStates, stepAt } from './explain-steps.ts'
@@ -39,11 +39,7 @@ export function ExplainTime({ data, onKeep }: { readonly data: ExplainData; read
     void navigate({ to: '.', search: (before: object) => ({ ...before, at }) as never, replace: true, resetScroll: false })
   }
   const iso = new Date(t).toISOString()
-  const ways = {
-    command: `lockstep explain ${name} --entity ${shellText(entity)} --as-of ${iso}`,
-    curl: `curl "$LOCKSTEP/v1/explain" -H "authorization: Bearer $KEY" -d ${shellText(`{"name": "${name}", "entity": ${entity}, "asOf": "${iso}"}`)}`,
-    typescript: `await client.features('${name}', [${entity}], { asOf: '${iso}' })`,
-  }
+  const ways = waysOf.explain(view?.view === name ? 'view' : 'service', name, entity, iso)
   if (view === undefined) return <p className="dim">The entity has no view here.</p>
   const chosen = view.features.find((each) => each.feature === feature) ?? view.features[0]
   return (
@@ -104,11 +100,11 @@ export function ExplainTime({ data, onKeep }: { readonly data: ExplainData; read
       >
         <Values view={view} t={t} from={from} to={to} answered={answered} chosen={chosen?.feature ?? null} onChoose={setFeature} />
       </Panel>
-      <Panel title={`Rows of ${view.source}`} flush ways={{ ...ways, sql: `SELECT * FROM ${view.source} -- the rows of ${entity}` }}>
+      <Panel title={`Rows of ${view.source}`} flush ways={ways}>
         <RowTable view={view} feature={chosen} t={t} />
       </Panel>
       {differences.length > 0 && (
-        <Panel title="Where serving and training differ" flush ways={{ command: 'lockstep parity' }}>
+        <Panel title="Where serving and training differ" flush ways={waysOf.parity()}>
           <DataTable
             label="Differences of served values from those of training"
             rows={differences}

@@ -11,6 +11,7 @@ import { Page } from '../parts/page.tsx'
 import { Panel } from '../parts/panel.tsx'
 import { Empty, Loaded } from '../parts/states.tsx'
 import { ThingLink } from '../parts/thing-link.tsx'
+import { waysOf } from '../parts/ways.ts'
 import { ExplainTime } from './explain-time.tsx'
 
 /** Why an entity has its values: the rows that count at each moment, and those that do not yet. */
@@ -108,7 +109,7 @@ function Start(): ReactElement {
       {({ names, recent }) => (
         <>
           {recent.length > 0 && (
-            <Panel title="Recent predictions" flush ways={{ command: 'lockstep predictions list --limit 20' }}>
+            <Panel title="Recent predictions" flush ways={waysOf.predictions()}>
               <DataTable
                 label="Recent predictions, newest first"
                 rows={recent}
@@ -131,7 +132,7 @@ function Start(): ReactElement {
             </Panel>
           )}
           {names.some(({ example }) => example !== null) && (
-            <Panel title="Or begin with an example" flush>
+            <Panel title="Or begin with an example" flush ways={waysOf.explainable()}>
               <DataTable
                 label="Services and views with an example"
                 rows={names.filter(({ example }) => example !== null)}

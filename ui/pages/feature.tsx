@@ -10,6 +10,7 @@ import { Page } from '../parts/page.tsx'
 import { Panel } from '../parts/panel.tsx'
 import { Empty, Loaded } from '../parts/states.tsx'
 import { ThingLink } from '../parts/thing-link.tsx'
+import { waysOf } from '../parts/ways.ts'
 import { DefinitionParts, LineageLink } from './definition.tsx'
 
 /** A feature: its values as served beside those of training, and why values are missing. */
@@ -33,8 +34,11 @@ export default function FeaturePage(): ReactElement {
 
 function FeatureParts({ data, name }: { readonly data: FeatureData; readonly name: string }): ReactElement {
   const { view, distribution, categories, nulls, nullsInTraining, drift } = data
-  const [model] = drift
-  const ways = { command: model === undefined ? `lockstep show ${view}` : `lockstep drift ${model.model}` }
+  const ways = waysOf.served(
+    view,
+    name,
+    drift.map(({ model }) => model),
+  )
   return (
     <>
       <Panel title="As served, beside training" ways={ways}>

@@ -11,6 +11,7 @@ import { Page } from '../parts/page.tsx'
 import { Pages } from '../parts/pages.tsx'
 import { Panel } from '../parts/panel.tsx'
 import { Empty, Loaded } from '../parts/states.tsx'
+import { waysOf } from '../parts/ways.ts'
 
 type Job = JobsData['jobs'][number]
 
@@ -22,15 +23,7 @@ export default function Jobs(): ReactElement {
     <Page title="Jobs" says="Backfills, exports, batch inference, scheduled runs and monitors. Workers share them.">
       <Loaded of={jobs}>
         {(data) => (
-          <Panel
-            title="Newest first"
-            flush
-            ways={{
-              command: 'lockstep job list',
-              curl: 'curl "$LOCKSTEP/v1/jobs" -H "authorization: Bearer $KEY"',
-              sql: 'SELECT id, kind, subject, state FROM lockstep.jobs ORDER BY submitted_at DESC',
-            }}
-          >
+          <Panel title="Newest first" flush ways={waysOf.jobs()}>
             <DataTable
               label="Jobs, newest first"
               rows={data.jobs}

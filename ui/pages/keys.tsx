@@ -15,6 +15,7 @@ import { Moment } from '../parts/moment.tsx'
 import { Page } from '../parts/page.tsx'
 import { Panel } from '../parts/panel.tsx'
 import { Empty, Loaded } from '../parts/states.tsx'
+import { waysOf } from '../parts/ways.ts'
 
 /** API keys, and what each may do. */
 export default function Keys(): ReactElement {
@@ -27,7 +28,7 @@ export default function Keys(): ReactElement {
     >
       <Loaded of={keys}>
         {(data) => (
-          <Panel title="All keys" flush ways={{ command: 'lockstep keys list', sql: 'SELECT id, name, scopes FROM lockstep.api_keys' }}>
+          <Panel title="All keys" flush ways={waysOf.keys()}>
             <DataTable
               label="API keys"
               rows={data.keys}

@@ -8,8 +8,8 @@ import { DataTable } from '../parts/data-table.tsx'
 import { Page } from '../parts/page.tsx'
 import { Panel } from '../parts/panel.tsx'
 import { Empty, Loaded } from '../parts/states.tsx'
-import { shellText } from '../parts/shell-text.ts'
 import { ThingLink } from '../parts/thing-link.tsx'
+import { waysOf } from '../parts/ways.ts'
 import { Drawing } from './lineage-drawing.tsx'
 
 type Node = LineageData['nodes'][number]
@@ -91,7 +91,7 @@ interface PartsProps {
 
 function Parts({ data, focus, onFocus }: PartsProps): ReactElement {
   const { nodes, edges } = data
-  const ways = { command: `lockstep lineage ${shellText(focus)}` }
+  const ways = waysOf.lineage(data.focus ?? focus)
   return (
     <>
       <Panel title={`Around ${focus}`} ways={ways}>

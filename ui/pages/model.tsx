@@ -13,6 +13,7 @@ import { Page } from '../parts/page.tsx'
 import { Panel } from '../parts/panel.tsx'
 import { Empty, Loaded } from '../parts/states.tsx'
 import { FeatureLink, ThingLink } from '../parts/thing-link.tsx'
+import { waysOf } from '../parts/ways.ts'
 import { LineageLink } from './definition.tsx'
 
 /** A model: its versions, how fast and how good it is, and what moved. */
@@ -76,12 +77,8 @@ function Acts({ data: { name, champion, pinned, revision, says, versions } }: { 
 function ModelParts({ data }: { readonly data: ModelData }): ReactElement {
   const { name, description, owner, tags, service, champion, pinned, revision, rollout, experiment, versions, inputs, traffic, latency } =
     data
-  const ways = { command: `lockstep model show ${name}`, curl: `curl "$LOCKSTEP/v1/models/${name}" -H "authorization: Bearer $KEY"` }
-  const stats = {
-    command: `lockstep stats ${name}`,
-    curl: `curl "$LOCKSTEP/v1/models/${name}/statistics" -H "authorization: Bearer $KEY"`,
-    sql: `SELECT * FROM lockstep.rollups WHERE model = '${name}'`,
-  }
+  const ways = waysOf.model(name)
+  const stats = waysOf.modelTraffic(name)
   const path = `models/${encodeURIComponent(name)}`
   return (
     <>
@@ -214,7 +211,7 @@ function ModelParts({ data }: { readonly data: ModelData }): ReactElement {
 function Quality({ name }: { readonly name: string }): ReactElement {
   const quality = useRead<QualityData>(`models/${encodeURIComponent(name)}/quality`, { everyMs: 60_000 })
   const calibration = useRead<CalibrationData>(`models/${encodeURIComponent(name)}/calibration`, { everyMs: 60_000 })
-  const ways = { command: `lockstep quality ${name}`, curl: `curl "$LOCKSTEP/v1/models/${name}/quality" -H "authorization: Bearer $KEY"` }
+  const ways = waysOf.quality(name)
   return (
     <>
       <Panel title="Quality by outcomes" ways={ways} says={quality.data?.data.finding}>
@@ -244,7 +241,7 @@ function Quality({ name }: { readonly name: string }): ReactElement {
           )}
         </Loaded>
       </Panel>
-      <Panel title="Drift, the most harmful first" flush ways={{ command: `lockstep drift ${name}` }}>
+      <Panel title="Drift, the most harmful first" flush ways={waysOf.drift(name)}>
         <Loaded of={quality}>
           {({ drift }) => (
             <DataTable

@@ -13,6 +13,7 @@ import { Page } from '../parts/page.tsx'
 import { Panel } from '../parts/panel.tsx'
 import { Empty, Loaded } from '../parts/states.tsx'
 import { ThingLink } from '../parts/thing-link.tsx'
+import { waysOf } from '../parts/ways.ts'
 import { Icon } from '../shell/icon.tsx'
 import { keepMoment } from '../shell/navigation.tsx'
 
@@ -68,25 +69,14 @@ function NowParts({ data }: { readonly data: NowData }): ReactElement {
         ]}
       />
       <div className="grid-2">
-        <Panel
-          title="Predictions in the last hour"
-          ways={{
-            command: 'lockstep model list',
-            curl: 'curl "$LOCKSTEP/metrics"',
-            sql: 'SELECT * FROM lockstep.rollups ORDER BY minute DESC LIMIT 60',
-          }}
-        >
+        <Panel title="Predictions in the last hour" ways={waysOf.traffic()}>
           <Chart chart={data.traffic} label="Predictions in the last hour" />
         </Panel>
-        <Panel title="Their times" ways={{ command: 'lockstep model list', curl: 'curl "$LOCKSTEP/metrics"' }}>
+        <Panel title="Their times" ways={waysOf.times()}>
           <Chart chart={data.latency} label="Times of predictions" />
         </Panel>
       </div>
-      <Panel
-        title="Models"
-        flush
-        ways={{ command: 'lockstep model list', curl: 'curl "$LOCKSTEP/v1/models" -H "authorization: Bearer $KEY"' }}
-      >
+      <Panel title="Models" flush ways={waysOf.models()}>
         <DataTable
           label="Models and what they answered in the last hour"
           rows={models}

@@ -9,6 +9,7 @@ import { Page } from '../parts/page.tsx'
 import { Panel } from '../parts/panel.tsx'
 import { Empty, Loaded } from '../parts/states.tsx'
 import { FeatureLink, ThingLink } from '../parts/thing-link.tsx'
+import { waysOf } from '../parts/ways.ts'
 import { announce } from '../shell/announcer.tsx'
 
 type Cell = ParityData['rows'][number]['cells'][number]
@@ -32,7 +33,7 @@ export default function Parity(): ReactElement {
                   {data.finding} Checked <Moment at={data.checkedAt} />.
                 </>
               }
-              ways={{ command: 'lockstep parity', curl: 'curl "$LOCKSTEP/metrics" | grep parity' }}
+              ways={waysOf.parity()}
             >
               <HeatMap data={data} />
             </Panel>

@@ -14,6 +14,7 @@ import { Page } from '../parts/page.tsx'
 import { Panel } from '../parts/panel.tsx'
 import { Loaded } from '../parts/states.tsx'
 import { ThingLink } from '../parts/thing-link.tsx'
+import { waysOf } from '../parts/ways.ts'
 import { LineageLink } from './definition.tsx'
 
 /** One pipeline: what it promises, how far it is behind, and what it could not answer. */
@@ -87,11 +88,7 @@ function Acts({ data: { pipeline, revision } }: { readonly data: PipelineData })
 function PipelineParts({ data }: { readonly data: PipelineData }): ReactElement {
   const { pipeline, group, guarantee, ledger, replays, replayedAt, replayedFrom, throughput, lag, age, dead, sourceDead } = data
   const { name, source, model, version, reads, writesTo, workers, waiting, pending, perSecond, oldestSeconds, lastError } = pipeline
-  const ways = {
-    command: `lockstep pipeline show ${name}`,
-    curl: `curl "$LOCKSTEP/v1/pipelines/${name}" -H "authorization: Bearer $KEY"`,
-    sql: `SELECT * FROM lockstep.pipeline_minutes WHERE pipeline = '${name}' ORDER BY minute DESC`,
-  }
+  const ways = waysOf.pipeline(name)
   return (
     <>
       <Figures
@@ -159,10 +156,7 @@ function PipelineParts({ data }: { readonly data: PipelineData }): ReactElement 
         title="Dead letters"
         flush
         says="Messages that cannot be answered. Correct the cause, and replay. This list shows the present state."
-        ways={{
-          command: `lockstep dead-letter list "pipeline ${name}"`,
-          sql: `SELECT reason, count(*) FROM lockstep.stream_dead_letters WHERE source = 'pipeline ${name}' GROUP BY 1`,
-        }}
+        ways={waysOf.deadLetters('pipeline', name)}
       >
         <DataTable
           label={`Dead letters of ${name} by reason`}
@@ -177,7 +171,7 @@ function PipelineParts({ data }: { readonly data: PipelineData }): ReactElement 
         />
       </Panel>
       {sourceDead > 0 && (
-        <Panel title="Dead letters of the source" ways={{ command: `lockstep dead-letter list ${source}` }}>
+        <Panel title="Dead letters of the source" ways={waysOf.deadLetters('source', source)}>
           <p>
             {formatNumber(sourceDead, 'count')} {sourceDead === 1 ? 'message' : 'messages'} of the source{' '}
             <ThingLink kind="source" id={source} /> cannot be read as events. The pipeline does not answer them. Correct the cause, and
@@ -196,7 +190,7 @@ function Letters({ name }: { readonly name: string }): ReactElement | null {
   const letters = useRead<DeadLettersData>(`pipelines/${encodeURIComponent(name)}/dead-letters`, { enabled: may, asOf: false })
   if (!may) return null
   return (
-    <Panel title="Newest dead letters" flush ways={{ command: `lockstep dead-letter list "pipeline ${name}"` }}>
+    <Panel title="Newest dead letters" flush ways={waysOf.deadLetters('pipeline', name)}>
       <Loaded of={letters}>
         {(loaded) => (
           <DataTable

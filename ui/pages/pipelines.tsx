@@ -9,6 +9,7 @@ import { Page } from '../parts/page.tsx'
 import { Panel } from '../parts/panel.tsx'
 import { Empty, Loaded } from '../parts/states.tsx'
 import { ThingLink } from '../parts/thing-link.tsx'
+import { waysOf } from '../parts/ways.ts'
 
 /** All pipelines: what each reads and writes, and how far it is behind. */
 export default function Pipelines(): ReactElement {
@@ -32,15 +33,7 @@ export default function Pipelines(): ReactElement {
 
 function PipelineTable({ pipelines }: PipelinesData): ReactElement {
   return (
-    <Panel
-      title="All pipelines"
-      flush
-      ways={{
-        command: 'lockstep pipeline list',
-        curl: 'curl "$LOCKSTEP/v1/pipelines" -H "authorization: Bearer $KEY"',
-        sql: 'SELECT * FROM lockstep.pipeline_minutes ORDER BY minute DESC LIMIT 100',
-      }}
-    >
+    <Panel title="All pipelines" flush ways={waysOf.pipelines()}>
       <DataTable
         label="Pipelines"
         rows={pipelines}

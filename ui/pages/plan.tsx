@@ -11,6 +11,7 @@ import { Page } from '../parts/page.tsx'
 import { Panel } from '../parts/panel.tsx'
 import { Empty, Loaded } from '../parts/states.tsx'
 import { ThingLink } from '../parts/thing-link.tsx'
+import { waysOf } from '../parts/ways.ts'
 import { Drawing } from './lineage-drawing.tsx'
 import type { Effect, Plan } from './plan-effects.ts'
 import { effects, effectsOf, impactQuery, readPlan } from './plan-effects.ts'
@@ -109,7 +110,7 @@ function ImpactParts({ plan, data }: { readonly plan: Plan; readonly data: Impac
       .map(({ key, kind, label }) => line(key, kind, label)),
   ].toSorted((a, b) => effects.indexOf(a.effect) - effects.indexOf(b.effect))
   const count = (...some: Effect[]): number => lines.filter(({ effect }) => some.includes(effect)).length
-  const ways = { command: 'lockstep plan features.ts' }
+  const ways = waysOf.plan(nodes[0]?.key)
   if (lines.length === 0) return <Empty title="The plan changes nothing" />
   return (
     <>

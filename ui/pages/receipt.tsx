@@ -11,8 +11,8 @@ import { Moment } from '../parts/moment.tsx'
 import { Page } from '../parts/page.tsx'
 import { Panel } from '../parts/panel.tsx'
 import { Empty, Loaded } from '../parts/states.tsx'
-import { shellText } from '../parts/shell-text.ts'
 import { FeatureLink, ThingLink } from '../parts/thing-link.tsx'
+import { waysOf } from '../parts/ways.ts'
 import { ExplainLink } from '../parts/explain-link.tsx'
 import { keepMoment } from '../shell/navigation.tsx'
 import { Waterfall } from '../parts/waterfall.tsx'
@@ -98,14 +98,7 @@ function PredictionReceipt({ prediction }: { readonly prediction: Prediction }):
   const differs = features.some(({ isSame }) => isSame === false)
   return (
     <>
-      <Panel
-        title={`Prediction ${predictionId}`}
-        ways={{
-          command: `lockstep explain ${shellText(predictionId)}`,
-          curl: `curl "$LOCKSTEP/v1/predictions?prediction=${encodeURIComponent(predictionId)}" -H "authorization: Bearer $KEY"`,
-          sql: `SELECT * FROM lockstep.prediction_log WHERE id = '${predictionId.replaceAll("'", "''")}'`,
-        }}
-      >
+      <Panel title={`Prediction ${predictionId}`} ways={waysOf.prediction(predictionId)}>
         <Facts
           of={[
             ['Answered', <Moment key="at" at={at} exact />],
@@ -150,7 +143,7 @@ function PredictionReceipt({ prediction }: { readonly prediction: Prediction }):
             <Badge state={differs ? 'failed' : 'ok'}>{differs ? 'Differs from history' : 'The same as of then'}</Badge>
           )
         }
-        ways={{ command: `lockstep explain ${shellText(predictionId)}` }}
+        ways={waysOf.prediction(predictionId)}
       >
         <DataTable
           label={`Values of prediction ${predictionId}`}

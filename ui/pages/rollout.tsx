@@ -14,6 +14,7 @@ import { Page } from '../parts/page.tsx'
 import { Panel } from '../parts/panel.tsx'
 import { Empty, Loaded } from '../parts/states.tsx'
 import { ThingLink } from '../parts/thing-link.tsx'
+import { waysOf } from '../parts/ways.ts'
 import { keepMoment } from '../shell/navigation.tsx'
 
 type Rollout = NonNullable<RolloutData['rollout']>
@@ -88,6 +89,7 @@ function Acts({ data: { model, champion, headline }, rollout }: { readonly data:
 
 function RolloutParts({ data, id }: { readonly data: RolloutData; readonly id: string }): ReactElement {
   const { model, champion, pinned, rollout, traffic, gates, decisions, others } = data
+  const ways = waysOf.rollout(model)
   if (rollout === null)
     return (
       <Empty
@@ -99,14 +101,7 @@ function RolloutParts({ data, id }: { readonly data: RolloutData; readonly id: s
     )
   return (
     <>
-      <Panel
-        title="Steps to all requests"
-        ways={{
-          command: `lockstep rollout show ${model}`,
-          curl: `curl "$LOCKSTEP/v1/models/${model}/rollout" -H "authorization: Bearer $KEY"`,
-          sql: `SELECT * FROM lockstep.rollouts WHERE model = '${model}'`,
-        }}
-      >
+      <Panel title="Steps to all requests" ways={ways}>
         <ol className="steps" aria-label="Steps">
           {rollout.steps.map((step, index) => {
             const place =
@@ -154,7 +149,7 @@ function RolloutParts({ data, id }: { readonly data: RolloutData; readonly id: s
         <Chart chart={traffic} label="Share of the candidate" kind="step" height={130} />
         <DecisionMarks id={id} decisions={decisions} />
       </Panel>
-      <Panel title="Gates" says="Each gate collects evidence until it is decided." ways={{ command: `lockstep rollout show ${model}` }}>
+      <Panel title="Gates" says="Each gate collects evidence until it is decided." ways={ways}>
         {gates.length === 0 ? (
           <p className="dim">The rollout has no gates: its share is changed by hand.</p>
         ) : (
@@ -167,15 +162,7 @@ function RolloutParts({ data, id }: { readonly data: RolloutData; readonly id: s
       </Panel>
       <Decisions id={id} decisions={decisions} />
       {others.length > 0 && (
-        <Panel
-          title="Other rollouts"
-          flush
-          says="All rollouts of the model, the newest first."
-          ways={{
-            command: `lockstep rollout show ${model}`,
-            sql: `SELECT * FROM lockstep.rollouts WHERE model = '${model}' ORDER BY id DESC`,
-          }}
-        >
+        <Panel title="Other rollouts" flush says="All rollouts of the model, the newest first." ways={ways}>
           <DataTable
             label="Other rollouts of the model"
             rows={others}
@@ -302,7 +289,7 @@ function Decisions({ id, decisions }: DecisionsProps): ReactElement {
       title="Decisions"
       flush
       says="Open a decision to see its evidence. Of checks that changed nothing, each step keeps the newest of each kind."
-      ways={{ command: `lockstep rollout replay ${id}` }}
+      ways={waysOf.decisions(id)}
     >
       <DataTable
         label="Decisions, newest first"

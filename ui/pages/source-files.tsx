@@ -7,6 +7,7 @@ import { formatNumber } from '../parts/format.ts'
 import { Moment } from '../parts/moment.tsx'
 import { Panel } from '../parts/panel.tsx'
 import { Empty } from '../parts/states.tsx'
+import { waysOf } from '../parts/ways.ts'
 import { keepMoment } from '../shell/navigation.tsx'
 
 interface SourceFilesProps {
@@ -18,16 +19,7 @@ interface SourceFilesProps {
 export function SourceFiles({ source, files }: SourceFilesProps): ReactElement {
   const { newest, total } = files
   return (
-    <Panel
-      title="Files"
-      flush
-      says={<Summary files={files} />}
-      ways={{
-        command: `lockstep source files ${source}`,
-        curl: `curl "$LOCKSTEP/v1/sources/${source}/files" -H "authorization: Bearer $KEY"`,
-        sql: `SELECT path, rows, bytes, etag, synced_at FROM lockstep.source_files WHERE source = '${source}'`,
-      }}
-    >
+    <Panel title="Files" flush says={<Summary files={files} />} ways={waysOf.sourceFiles(source)}>
       <DataTable
         label={`Files of ${source}`}
         rows={newest}

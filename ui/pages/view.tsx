@@ -12,6 +12,7 @@ import { Page } from '../parts/page.tsx'
 import { Panel } from '../parts/panel.tsx'
 import { Loaded } from '../parts/states.tsx'
 import { Waterfall } from '../parts/waterfall.tsx'
+import { waysOf } from '../parts/ways.ts'
 import { DefinitionParts, LineageLink } from './definition.tsx'
 
 /** A feature view: how fresh it is, what it has, who reads it. */
@@ -53,10 +54,7 @@ export default function ViewPage(): ReactElement {
 function Freshness({ id }: { readonly id: string }): ReactElement {
   const freshness = useRead<FreshnessData>(`views/${encodeURIComponent(id)}/freshness`)
   return (
-    <Panel
-      title="Freshness: from the event to the answer"
-      ways={{ command: 'lockstep status', curl: 'curl "$LOCKSTEP/metrics" | grep served_age' }}
-    >
+    <Panel title="Freshness: from the event to the answer" ways={waysOf.freshness(id)}>
       <Loaded of={freshness}>
         {({ finding, boundSeconds, stages, served }) => (
           <>

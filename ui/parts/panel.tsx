@@ -1,5 +1,6 @@
 import { type ReactElement, type ReactNode, useId } from 'react'
-import { Teacher, type Ways } from './teacher.tsx'
+import { Teacher } from './teacher.tsx'
+import type { Ways } from './ways.ts'
 
 interface PanelProps {
   readonly title: string
@@ -7,7 +8,7 @@ interface PanelProps {
   /** A sentence under the title. */
   readonly says?: ReactNode
   /** How else to get what the panel shows. */
-  readonly ways?: Ways
+  readonly ways: Ways
   readonly actions?: ReactNode
   readonly flush?: boolean
 }
@@ -24,7 +25,7 @@ export function Panel({ title, children, says, ways, actions, flush = false }: P
         </div>
         <div className="panel-actions">
           {actions}
-          {ways !== undefined && <Teacher title={title} ways={ways} />}
+          <Teacher title={title} ways={ways} />
         </div>
       </header>
       <div className={flush ? 'panel-flush' : 'panel-body'}>{children}</div>

@@ -2,21 +2,14 @@ import { ActionIcon, Popover, Tabs, Tooltip } from '@mantine/core'
 import { type ReactElement, useState } from 'react'
 import { Icon } from '../shell/icon.tsx'
 import { Command } from './command.tsx'
-
-/** The same facts without the dashboard. */
-export interface Ways {
-  readonly command: string
-  readonly curl?: string
-  readonly typescript?: string
-  readonly sql?: string
-}
+import type { Ways } from './ways.ts'
 
 const names = { command: 'Command', curl: 'curl', typescript: 'TypeScript', sql: 'SQL' } as const
 
 /** A button that shows how to get a panel's figures elsewhere. */
 export function Teacher({ title, ways }: { readonly title: string; readonly ways: Ways }): ReactElement {
   const [opened, setOpened] = useState(false)
-  const given = (Object.keys(names) as (keyof Ways)[]).filter((way) => ways[way] !== undefined)
+  const given = (Object.keys(names) as (keyof typeof names)[]).filter((way) => ways[way] !== undefined)
   const label = `${title}: as a command, curl, TypeScript or SQL`
   return (
     <Popover

@@ -86,6 +86,8 @@ function sendFile({ incoming, outgoing }: Call, { path, start, length }: FileRan
     if (bytes.bytesRead === read) outgoing.destroy()
     read = bytes.bytesRead
   }, stalledMs)
+  // the pipeline and the request's places listen to it more than the ten times at which Node warns
+  outgoing.setMaxListeners(20)
   pipeline(bytes, outgoing, (error) => {
     clearInterval(watch)
     if (error) outgoing.destroy()

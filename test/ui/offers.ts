@@ -1,0 +1,116 @@
+import { execFileSync } from 'node:child_process'
+import { stripTypeScriptTypes } from 'node:module'
+import { Client } from 'pg'
+import { prepare } from '../../cli/run.ts'
+import { messageOf } from '../../kernel/errors.ts'
+import type { Visits } from './visits.ts'
+
+/** What a panel offers in place of the dashboard, by the names of its tabs. */
+export interface Offer {
+  readonly panel: string
+  readonly texts: Readonly<Record<string, string>>
+}
+
+/** Opens all offers of the page that is shown. @param offers gets them @returns the panels that have none */
+export async function readOffers({ page }: Visits, offers: Offer[]): Promise<string[]> {
+  const { found, without } = await page.evaluate<{ found: Offer[]; without: string[] }>(`(async () => {
+    const ending = ': as a command, curl, TypeScript or SQL'
+    const until = async (is) => {
+      for (let turns = 0; !is(); turns++) {
+        if (turns > 2000) throw new Error('It does not open or close.')
+        await new Promise((done) => setTimeout(done))
+      }
+    }
+    const found = []
+    for (const button of document.querySelectorAll('main button[aria-label$="' + ending + '"]')) {
+      const dialog = () => document.querySelector('[role="dialog"] [role="tablist"][aria-label="Ways"]')?.closest('[role="dialog"]')
+      // a panel's offer is hidden while its button is
+      button.scrollIntoView({ block: 'center' })
+      button.click()
+      await until(() => dialog()?.contains(document.activeElement))
+      const texts = {}
+      for (const tab of dialog().querySelectorAll('[role="tab"]')) {
+        tab.click()
+        await until(() => tab.getAttribute('aria-selected') === 'true')
+        texts[tab.textContent] = dialog().querySelector('[role="tabpanel"] code').textContent
+      }
+      button.click()
+      await until(() => !dialog())
+      found.push({ panel: button.getAttribute('aria-label').slice(0, -ending.length), texts })
+    }
+    const panels = [...document.querySelectorAll('main section.panel')]
+    const without = panels.filter((panel) => panel.querySelector('button[aria-label$="' + ending + '"]') === null)
+    return { found, without: without.map((panel) => panel.querySelector('h2').textContent) }
+  })()`)
+  offers.push(...found)
+  return without.map((panel) => `the panel "${panel}" offers nothing`)
+}
+
+interface Where {
+  readonly url: string
+  /** Of an API key with the scope `admin`. */
+  readonly key: string
+  readonly postgresUrl: string
+}
+
+/** What answers say of the model of these tests, which has neither. */
+const lacks = /BASELINE_MISSING|has no outcome/
+
+/** What is wrong with offers: commands that do not parse, and requests, programs and queries that fail. */
+export async function brokenOffers(offers: readonly Offer[], where: Where): Promise<string[]> {
+  const wrong = offers
+    .filter(({ texts }) => !('Command' in texts) || Object.keys(texts).length < 3)
+    .map(({ panel, texts }) => `${panel} has only ${Object.keys(texts).join(', ')}`)
+  const textsOf = (way: string): string[] => [...new Set(offers.flatMap(({ texts }) => texts[way] ?? []))]
+  const broken = async (way: string, tried: (text: string, i: number) => Promise<unknown>): Promise<void> => {
+    for (const [i, text] of textsOf(way).entries())
+      await tried(text, i).catch((error: unknown) => wrong.push(`${way} "${text}": ${messageOf(error)}`))
+  }
+  const commands = shellWords(textsOf('Command'), where)
+  await broken('Command', async (_, i) => await prepare(commands[i]?.slice(1) ?? []))
+  const requests = shellWords(textsOf('curl'), where)
+  await broken('curl', async (_, i) => await sent(requests[i] ?? []))
+  const db = new Client(where.postgresUrl)
+  await db.connect()
+  await broken('SQL', async (text) => await db.query(text))
+  await db.end()
+  await broken('TypeScript', async (text) => await ran(text, where))
+  return wrong
+}
+
+/** The words of commands, as a shell takes them. */
+function shellWords(commands: readonly string[], { url, key }: Where): readonly (readonly string[])[] {
+  const [end, each] = ['\u0001', '\u0002']
+  const says = (name: string): string => `${name}() { printf '%s${end}' ${name} "$@"; }`
+  const script = [says('lockstep'), says('curl'), 'grep() { cat; }', ...commands.map((command) => `${command}\nprintf '${each}'`)].join(
+    '\n',
+  )
+  const said = execFileSync('sh', ['-c', script], { encoding: 'utf8', env: { LOCKSTEP: url, KEY: key } })
+  const words = said.split(each).slice(0, -1)
+  return words.map((text) => text.split(end).slice(0, -1))
+}
+
+/** Sends what curl would. */
+async function sent(words: readonly string[]): Promise<void> {
+  const after = (option: string): string | undefined => (words.includes(option) ? words[words.indexOf(option) + 1] : undefined)
+  const [name = '', ...value] = (after('-H') ?? '').split(': ')
+  const body = after('-d')
+  const answer = await fetch(words[1] ?? '', {
+    headers: { [name]: value.join(': ') },
+    ...(body === undefined ? {} : { method: 'POST', body }),
+  })
+  const text = await answer.text()
+  if (answer.status !== 200 && !lacks.test(text)) throw new Error(text)
+}
+
+/** Runs a program, with what it would import. */
+async function ran(text: string, { url, key, postgresUrl }: Where): Promise<void> {
+  const code = stripTypeScriptTypes(text.replaceAll(/^import .*$/gm, ''))
+  const AsyncFunction = (async () => undefined).constructor as new (...parts: string[]) => (...values: unknown[]) => Promise<void>
+  const program = new AsyncFunction('process', 'console', 'Client', code)
+  const said: unknown[] = []
+  const env = { LOCKSTEP: url, KEY: key, LOCKSTEP_POSTGRES_URL: postgresUrl }
+  await program({ env }, { log: (value: unknown) => said.push(value) }, Client)
+  const printed = JSON.stringify(said)
+  if (said.length !== 1 || (printed.startsWith('[{"error":') && !lacks.test(printed))) throw new Error(`it says ${printed}`)
+}

@@ -1,0 +1,262 @@
+import { shellText } from './shell-text.ts'
+
+/** The same facts without the dashboard, in at least three ways. */
+export type Ways = { readonly command: string; readonly typescript: string } & (
+  | { readonly curl: string; readonly sql?: string }
+  | { readonly curl?: string; readonly sql: string }
+)
+
+const authorization = '-H "authorization: Bearer $KEY"'
+const header = 'authorization: `Bearer ${KEY}`'
+const settings = 'const { LOCKSTEP, KEY } = process.env'
+
+/** A GET request of the public interface, in two ways. */
+function get(path: string): { readonly curl: string; readonly typescript: string } {
+  return {
+    curl: `curl "$LOCKSTEP${path}" ${authorization}`,
+    typescript: `${settings}
+const answer = await fetch(\`\${LOCKSTEP}${path}\`, { headers: { ${header} } })
+console.log(await answer.json())`,
+  }
+}
+
+/** The metrics of a server whose names begin with a word. */
+function metrics(word: string): { readonly curl: string; readonly typescript: string } {
+  return {
+    curl: `curl "$LOCKSTEP/metrics" ${authorization} | grep ${word}`,
+    typescript: `${settings}
+const answer = await fetch(\`\${LOCKSTEP}/metrics\`, { headers: { ${header} } })
+const lines = (await answer.text()).split('\\n')
+console.log(lines.filter((line) => line.startsWith('${word}')))`,
+  }
+}
+
+/** A query of what no server answers by HTTP, in two ways. */
+function query(sql: string): { readonly sql: string; readonly typescript: string } {
+  return {
+    sql,
+    typescript: `import { Client } from 'pg'
+
+const db = new Client(process.env.LOCKSTEP_POSTGRES_URL)
+await db.connect()
+const { rows } = await db.query(${JSON.stringify(sql.replaceAll('\n', ' '))})
+console.log(rows)
+await db.end()`,
+  }
+}
+
+/** A name as a part of an address. */
+function part(name: string): string {
+  return encodeURIComponent(name).replaceAll('!', '%21')
+}
+
+function sqlText(text: string): string {
+  return `'${text.replaceAll("'", "''")}'`
+}
+
+/** A name and its version: `airport_delays@1`. */
+function split(id: string): readonly [name: string, version: string | undefined] {
+  const [name = id, version] = id.split('@')
+  return [name, version]
+}
+
+/** The kind and name of a node's key: `view airport_delays@1`. */
+function keyParts(key: string): readonly [kind: string, name: string] {
+  const space = key.indexOf(' ')
+  return [key.slice(0, space), key.slice(space + 1)]
+}
+
+const loggedInHour = `FROM lockstep.prediction_log WHERE at > now() - interval '1 hour'`
+
+export const waysOf = {
+  catalog: (): Ways => ({
+    command: 'lockstep list',
+    ...get('/v1/entries'),
+    sql: 'SELECT kind, name, version, created_at FROM lockstep.definitions WHERE retired_at IS NULL ORDER BY kind, name, version',
+  }),
+  /** Of all models, in the last hour. */
+  traffic: (): Ways => ({
+    command: 'lockstep model list',
+    ...metrics('lockstep_model_request_seconds'),
+    sql: `-- of the requests that are logged\nSELECT date_trunc('minute', at) AS minute, model, count(*) ${loggedInHour} GROUP BY 1, 2 ORDER BY 1`,
+  }),
+  times: (): Ways => ({
+    command: 'lockstep model list',
+    ...metrics('lockstep_model_request_seconds'),
+    sql: `-- of the requests that are logged
+SELECT model, percentile_cont(array[0.5, 0.99]) WITHIN GROUP (ORDER BY latency_micros / 1000.0) AS ms ${loggedInHour} GROUP BY 1`,
+  }),
+  models: (): Ways => ({
+    command: 'lockstep model list',
+    ...get('/v1/models'),
+    sql: 'SELECT model, version, created_at, size_bytes FROM lockstep.model_versions ORDER BY model, version',
+  }),
+  model: (name: string): Ways => ({
+    command: `lockstep model show ${shellText(name)}`,
+    ...get(`/v1/models/${part(name)}`),
+    sql: `SELECT version, created_at, size_bytes, inputs FROM lockstep.model_versions WHERE model = ${sqlText(name)} ORDER BY version`,
+  }),
+  modelTraffic: (name: string): Ways => ({
+    command: `lockstep stats ${shellText(name)}`,
+    ...get(`/v1/models/${part(name)}/statistics`),
+    sql: `-- of the requests that are logged
+SELECT date_trunc('minute', at) AS minute, version, count(*), avg(latency_micros) / 1000 AS ms
+${loggedInHour} AND model = ${sqlText(name)} GROUP BY 1, 2 ORDER BY 1`,
+  }),
+  quality: (name: string): Ways => ({
+    command: `lockstep quality ${shellText(name)}`,
+    ...get(`/v1/models/${part(name)}/quality`),
+    sql: `SELECT as_of, version, report FROM lockstep.model_figures WHERE model = ${sqlText(name)} AND kind = 'quality' ORDER BY as_of DESC`,
+  }),
+  drift: (model: string): Ways => ({
+    command: `lockstep drift ${shellText(model)}`,
+    ...get(`/v1/models/${part(model)}/drift`),
+    sql: `SELECT as_of, version, report FROM lockstep.model_figures WHERE model = ${sqlText(model)} AND kind = 'drift' ORDER BY as_of DESC`,
+  }),
+  /** The values of a feature as they were served. @param models that take it */
+  served: (view: string, feature: string, models: readonly string[]): Ways => {
+    const [model] = models
+    return {
+      command: model === undefined ? `lockstep show ${shellText(view)}` : `lockstep drift ${shellText(model)}`,
+      ...(model === undefined ? get(`/v1/entries/${part(split(view)[0])}`) : get(`/v1/models/${part(model)}/drift`)),
+      sql: `-- of the requests that are logged
+SELECT coalesce(statuses ->> ${sqlText(feature)}, 'PRESENT') AS status, features ->> ${sqlText(feature)} AS value, count(*)
+${loggedInHour} AND features::jsonb ? ${sqlText(feature)} GROUP BY 1, 2 ORDER BY 3 DESC`,
+    }
+  },
+  /** @param kind as in the registry: `view`, `onDemand` */
+  definition: (kind: string, id: string): Ways => {
+    const [name, version] = split(id)
+    const of = `kind = ${sqlText(kind)} AND name = ${sqlText(name)}${version === undefined ? '' : ` AND version = ${Number(version)}`}`
+    return {
+      command: `lockstep show ${shellText(`${kind}/${id}`)}`,
+      ...get(`/v1/entries/${part(name)}?kind=${kind}${version === undefined ? '' : `&version=${Number(version)}`}`),
+      sql: `SELECT spec, operational FROM lockstep.definitions WHERE ${of}`,
+    }
+  },
+  /** What something is made from and what is made from it. @param key of a node: `view airport_delays@1` */
+  lineage: (key: string): Ways => {
+    const [kind, name] = keyParts(key)
+    return { command: `lockstep lineage ${shellText(`${kind}/${name}`)}`, ...get(`/v1/lineage/${part(kind)}/${part(name)}`) }
+  },
+  /** What is made from something. */
+  readers: (kind: string, id: string): Ways => ({
+    command: `lockstep lineage ${shellText(`${kind}/${id}`)} --down`,
+    ...get(`/v1/lineage/${part(kind)}/${part(id)}?direction=down`),
+  }),
+  /** What a plan does. @param key of a node that it changes; undefined: the registry has none of them */
+  plan: (key: string | undefined): Ways => {
+    const [kind, name] = keyParts(key ?? '')
+    return {
+      command: 'lockstep plan features.ts --json',
+      ...get(key === undefined ? '/v1/entries' : `/v1/lineage/${part(kind)}/${part(name)}?direction=down`),
+    }
+  },
+  sourceFiles: (source: string): Ways => ({
+    command: `lockstep source files ${shellText(source)}`,
+    ...get(`/v1/sources/${part(source)}/files`),
+    sql: `SELECT path, rows, bytes, etag, synced_at FROM lockstep.source_files WHERE source = ${sqlText(source)} ORDER BY synced_at DESC`,
+  }),
+  freshness: (view: string): Ways => ({
+    command: 'lockstep status',
+    ...metrics('lockstep_served_age_seconds'),
+    sql: `SELECT started_at, finished_at, rows, entities FROM lockstep.materialization_runs WHERE view = ${sqlText(view)} ORDER BY id DESC LIMIT 20`,
+  }),
+  rollout: (model: string): Ways => ({
+    command: `lockstep rollout show ${shellText(model)}`,
+    ...get(`/v1/models/${part(model)}/rollout`),
+    sql: `SELECT id, version, state, share, started_at, ended_at FROM lockstep.rollouts WHERE model = ${sqlText(model)} ORDER BY id DESC`,
+  }),
+  decisions: (model: string): Ways => ({
+    command: `lockstep rollout replay ${shellText(model)}`,
+    ...get(`/v1/models/${part(model)}/rollout`),
+    sql: `SELECT d.at, d.action, d.share_before, d.share_after, d.decided_by, d.reasons
+FROM lockstep.rollout_decisions d JOIN lockstep.rollouts r ON r.id = d.rollout
+WHERE r.model = ${sqlText(model)} ORDER BY d.id DESC`,
+  }),
+  experiment: (name: string): Ways => ({
+    command: `lockstep experiment show ${shellText(name)}`,
+    ...get(`/v1/experiments/${part(name)}/results`),
+    sql: `SELECT r.as_of, r.result FROM lockstep.experiment_results r JOIN lockstep.experiments e ON e.id = r.experiment_id
+WHERE e.name = ${sqlText(name)} ORDER BY r.as_of DESC`,
+  }),
+  exposures: (name: string): Ways => ({
+    command: `lockstep experiment export ${shellText(name)} --out units.parquet`,
+    ...query(`SELECT x.exposed_at::date AS day, x.variant, count(*)
+FROM lockstep.exposures x JOIN lockstep.experiments e ON e.id = x.experiment_id
+WHERE e.name = ${sqlText(name)} GROUP BY 1, 2 ORDER BY 1`),
+    curl: `curl "$LOCKSTEP/v1/experiments/${part(name)}/export" ${authorization} --output units.parquet`,
+  }),
+  pipelines: (): Ways => ({
+    command: 'lockstep pipeline list',
+    ...get('/v1/pipelines'),
+    sql: 'SELECT pipeline, minute, answered, dead, waiting FROM lockstep.pipeline_minutes ORDER BY minute DESC LIMIT 100',
+  }),
+  pipeline: (name: string): Ways => ({
+    command: `lockstep pipeline show ${shellText(name)}`,
+    ...get(`/v1/pipelines/${part(name)}`),
+    sql: `SELECT minute, answered, dead, waiting, oldest_seconds FROM lockstep.pipeline_minutes WHERE pipeline = ${sqlText(name)} ORDER BY minute DESC`,
+  }),
+  /** @param of a source or a pipeline */
+  deadLetters: (of: 'source' | 'pipeline', name: string): Ways => {
+    const source = of === 'pipeline' ? `pipeline ${name}` : name
+    return {
+      command: `lockstep dead-letter list ${shellText(source)}`,
+      ...query(`SELECT at, message, reason, error, size_bytes FROM lockstep.stream_dead_letters
+WHERE source = ${sqlText(source)} ORDER BY id DESC LIMIT 100`),
+      curl: metrics(of === 'pipeline' ? 'lockstep_pipeline_messages_total' : 'lockstep_stream_messages_total').curl,
+    }
+  },
+  predictions: (): Ways => ({
+    command: 'lockstep predictions list --limit 20',
+    ...get('/v1/predictions?limit=20'),
+    sql: 'SELECT at, model, version, keys, outputs FROM lockstep.prediction_log ORDER BY at DESC LIMIT 20',
+  }),
+  /** Services and views, which can be explained. */
+  explainable: (): Ways => ({
+    command: 'lockstep list services',
+    ...get('/v1/services'),
+    sql: `SELECT kind, name, version FROM lockstep.definitions WHERE kind IN ('service', 'view') AND retired_at IS NULL ORDER BY 1, 2, 3`,
+  }),
+  /** @param entity as JSON @param asOf RFC 3339 */
+  explain: (kind: 'service' | 'view', name: string, entity: string, asOf: string): Ways => {
+    const body = `{"${kind}": ${JSON.stringify(name)}, "entity": ${entity}, "asOf": "${asOf}"}`
+    return {
+      command: `lockstep explain ${shellText(name)} --entity ${shellText(entity)} --as-of ${asOf}`,
+      curl: `curl "$LOCKSTEP/v1/explain" ${authorization} -d ${shellText(body)}`,
+      typescript: `${settings}
+const body = JSON.stringify(${body})
+const answer = await fetch(\`\${LOCKSTEP}/v1/explain\`, { method: 'POST', body, headers: { ${header} } })
+console.log(await answer.json())`,
+    }
+  },
+  prediction: (id: string): Ways => ({
+    command: `lockstep explain ${shellText(id)}`,
+    ...get(`/v1/predictions?prediction=${part(id)}&since=30d`),
+    sql: `SELECT * FROM lockstep.prediction_log WHERE prediction_id = ${sqlText(id)}`,
+  }),
+  parity: (): Ways => ({
+    command: 'lockstep parity',
+    ...metrics('lockstep_parity_values_total'),
+    sql: 'SELECT hour, service, feature, verdict, count FROM lockstep.parity_hours ORDER BY hour DESC, feature',
+  }),
+  alerts: (): Ways => ({
+    command: 'lockstep alert list --state all',
+    ...get('/v1/alerts'),
+    sql: `SELECT id, monitor, subject, severity, state, to_timestamp(started / 1e6) AS started FROM lockstep.alerts ORDER BY id DESC LIMIT 100`,
+  }),
+  jobs: (): Ways => ({
+    command: 'lockstep job list',
+    ...get('/v1/jobs'),
+    sql: 'SELECT id, kind, subject, state, chunks_done, chunks FROM lockstep.jobs ORDER BY id DESC LIMIT 100',
+  }),
+  keys: (): Ways => ({
+    command: 'lockstep keys list',
+    ...query('SELECT id, name, scopes, created_at, last_used_at, revoked_at FROM lockstep.api_keys ORDER BY created_at'),
+  }),
+  audit: (): Ways => ({
+    command: 'lockstep audit',
+    ...get('/v1/audit'),
+    sql: 'SELECT at, actor_name, action, subject, reason FROM lockstep.audit_log ORDER BY id DESC LIMIT 100',
+  }),
+}
