@@ -47,7 +47,7 @@ function PipelineTable({ pipelines }: PipelinesData): ReactElement {
               <>
                 <ThingLink kind="pipeline" id={name} />
                 <div className="dim small">
-                  {reads ?? 'no stream'} → {writesTo}
+                  <bdi>{reads ?? 'no stream'}</bdi> → <bdi>{writesTo}</bdi>
                 </div>
                 {lastError !== null && (
                   <div className="small">

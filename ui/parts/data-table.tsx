@@ -20,7 +20,10 @@ interface DataTableProps<Row> {
   readonly pageSize?: number
 }
 
-/** A table with a heading for each column, sorted by a click. It shows 50 rows, and more on demand. */
+/**
+ * A table with a heading for each column, sorted by a click. It shows 50 rows, and more on demand. On a narrow screen,
+ * each row is a card, so that no column is out of sight.
+ */
 export function DataTable<Row>({ label, rows, columns, rowKey, empty, pageSize = 50 }: DataTableProps<Row>): ReactElement {
   const [order, setOrder] = useState<{ readonly column: number; readonly down: boolean } | null>(null)
   const [shown, setShown] = useState(pageSize)
@@ -34,7 +37,7 @@ export function DataTable<Row>({ label, rows, columns, rowKey, empty, pageSize =
   return (
     <>
       <div className="table-frame" tabIndex={0} role="region" aria-label={label}>
-        <table className="table">
+        <table className="table cards">
           <caption className="hidden-text">{label}</caption>
           <thead>
             <tr>
@@ -61,7 +64,7 @@ export function DataTable<Row>({ label, rows, columns, rowKey, empty, pageSize =
             {sorted.slice(0, shown).map((row) => (
               <tr key={rowKey(row)}>
                 {columns.map((column) => (
-                  <td key={column.name} className={classOf(column)}>
+                  <td key={column.name} className={classOf(column)} data-name={column.name}>
                     {column.cell(row)}
                   </td>
                 ))}
