@@ -7,7 +7,8 @@ import type { ListedFile } from '../offline/source-files/list-files.ts'
 import { listFiles } from '../offline/source-files/list-files.ts'
 import { loadSourceFile } from '../offline/source-files/load-source-file.ts'
 import type { FilesDifference } from '../offline/source-files/stored-files.ts'
-import { compareFiles, readStoredFiles } from '../offline/source-files/stored-files.ts'
+import { compareFiles, isEmptied, readStoredFiles } from '../offline/source-files/stored-files.ts'
+import { relationOf } from '../offline/ingest-once.ts'
 import type { OnlineStore } from '../online/store.ts'
 import type { Catalog } from '../registry/catalog.ts'
 import type { Actor } from '../runtime/audit.ts'
@@ -17,7 +18,9 @@ import { faultPoint } from '../runtime/fault-point.ts'
 import type { JobKind } from '../runtime/jobs/job-kind.ts'
 import { submitJob } from '../runtime/jobs/submit-job.ts'
 import { sourceRelation } from '../runtime/relation.ts'
-import { undoIngest } from './undo-ingest.ts'
+import { materializeView } from './materialize.ts'
+import type { Replacement } from './undo-ingest.ts'
+import { readersOf, replaceIngest, undoIngest } from './undo-ingest.ts'
 
 /** The kind of jobs that load Parquet files into the table of their source. */
 export const sourceSyncKind = 'source-sync'
@@ -40,11 +43,13 @@ interface FileChange {
   readonly path: string
   /** null: the file does not exist any more. */
   readonly load: ListedFile | null
-  /** The load whose rows are deleted before, once the new file is open. null: none. */
+  /** The load whose rows are deleted in the transaction that loads the new ones. null: none. */
   readonly undo: string | null
 }
 
 interface SyncPlan {
+  /** Whether the table had no rows, although files were loaded into it. */
+  readonly emptied: boolean
   readonly present: number
   readonly changed: FileNames
   readonly vanished: FileNames
@@ -110,7 +115,8 @@ const ofOneFile: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
  *
  * A file that changed is an error, reported when all new files are loaded. Its old rows stay unless it is replaced.
  */
-export function sourceSyncs({ db, store, catalog }: SyncTools): JobKind<SourceSyncSpec, SyncPlan, FileGroup, GroupResult> {
+export function sourceSyncs(tools: SyncTools): JobKind<SourceSyncSpec, SyncPlan, FileGroup, GroupResult> {
+  const { db, store, catalog } = tools
   return {
     name: sourceSyncKind,
     spec: specSchema,
@@ -126,10 +132,14 @@ export function sourceSyncs({ db, store, catalog }: SyncTools): JobKind<SourceSy
       )
     },
     async plan({ spec }) {
-      const { source, files } = filesOf(await catalog(), spec.source)
+      const known = await catalog()
+      const { source, files } = filesOf(known, spec.source)
       const listed = await listFiles(source.name, files.patterns)
-      const difference = compareFiles(source, files, listed, await readStoredFiles(db, source.name))
-      return { plan: planOf(difference), chunks: groupsOf(difference, spec.replace) }
+      const stored = await readStoredFiles(db, source.name)
+      const emptied = await isEmptied(db, sourceRelation(source), stored)
+      const difference = compareFiles(source, files, listed, stored, emptied)
+      if (emptied && spec.replace !== 'none') await emptyStates(tools, known, source)
+      return { plan: { ...planOf(difference), emptied }, chunks: groupsOf(difference, spec.replace) }
     },
     async run({ spec }, { files: changes }, { signal, worker, progress }) {
       const known = await catalog()
@@ -139,13 +149,14 @@ export function sourceSyncs({ db, store, catalog }: SyncTools): JobKind<SourceSy
       const failed: GroupResult['failed'][number][] = []
       for (const [at, { path, load, undo }] of changes.entries()) {
         signal.throwIfAborted()
-        const beforeRows = async (): Promise<void> => {
-          if (undo !== null) await undoLoad({ db, store }, known, undo, { source: source.name, actor, signal })
-        }
         try {
-          if (load === null) await beforeRows()
-          const loaded = load === null ? null : await loadSourceFile(db, source, files, load, { actor, signal, beforeRows })
+          const undoing = { source: source.name, by: { actor }, moment: Date.now() * 1000, waitMs, signal }
+          const replaced = load === null || undo === null ? null : await replacementOf(tools, known, undo, undoing)
+          if (undo !== null && replaced === null) await undoLoad(tools, known, undo, undoing)
+          const before = replaced?.statements ?? []
+          const loaded = load === null ? null : await loadSourceFile(db, source, files, load, { actor, signal, before })
           faultPoint('source file: loaded')
+          if (loaded !== null) await replaced?.finish()
           if (loaded !== null) {
             done++
             rows += loaded.rows
@@ -155,8 +166,7 @@ export function sourceSyncs({ db, store, catalog }: SyncTools): JobKind<SourceSy
         } catch (error) {
           signal.throwIfAborted()
           if (!(error instanceof LockstepError) || !ofOneFile.has(error.code)) throw error
-          const lost = undo !== null && (await isUndone(db, undo)) ? ' The rows that were loaded from it before are deleted.' : ''
-          failed.push({ path, code: error.code, message: `${error.message}${lost}` })
+          failed.push({ path, code: error.code, message: error.message })
         }
         progress(at + 1, changes.length)
       }
@@ -167,7 +177,8 @@ export function sourceSyncs({ db, store, catalog }: SyncTools): JobKind<SourceSy
       await db.query(`ANALYZE ${sourceRelation(source)}`).catch(() => undefined)
       const failed = results.flatMap((result) => result.failed)
       if (failed.length > 0) throw notLoaded(source.name, failed)
-      if (plan.changed.count > 0 && spec.replace === 'none') throw changedFiles(source.name, plan.changed)
+      if (plan.changed.count > 0 && spec.replace === 'none')
+        throw plan.emptied ? emptiedTable(source, plan.changed.count) : changedFiles(source.name, plan.changed)
       const sum = (of: (result: GroupResult) => number): number => results.reduce((all, result) => all + of(result), 0)
       return {
         source: source.name,
@@ -246,30 +257,50 @@ async function requireTable(db: Database, source: SourceSpec): Promise<void> {
   )
 }
 
+/** Rows that somebody has deleted from the table are in the states of entities still. */
+async function emptyStates({ db, store }: Pick<SyncTools, 'db' | 'store'>, catalog: Catalog, source: SourceSpec): Promise<void> {
+  const relation = await relationOf(db, source)
+  const readers = relation === null ? [] : await readersOf(db, store, catalog, relation)
+  for (const plan of readers) await materializeView(db, store, plan, { rebuild: true, moment: Date.now() * 1000 })
+}
+
+/** null: another attempt or another sync has deleted the rows. */
+async function replacementOf(
+  { db, store }: Pick<SyncTools, 'db' | 'store'>,
+  catalog: Catalog,
+  id: string,
+  options: Parameters<typeof replaceIngest>[4],
+): Promise<Replacement | null> {
+  return (await isDone(db, id)) ? null : await unlessUndone(() => replaceIngest(db, store, catalog, id, options))
+}
+
 /** An undo that another attempt has finished is done. */
 async function undoLoad(
   { db, store }: Pick<SyncTools, 'db' | 'store'>,
   catalog: Catalog,
   id: string,
-  { source, actor, signal }: { readonly source: string; readonly actor: string; readonly signal: AbortSignal },
+  options: Parameters<typeof undoIngest>[4],
 ): Promise<void> {
-  const load = await db.kysely.selectFrom('lockstep.ingests').select('undone_at').where('id', '=', id).executeTakeFirst()
-  if (load === undefined || load.undone_at !== null) return
+  if (!(await isDone(db, id))) await unlessUndone(() => undoIngest(db, store, catalog, id, options))
+}
+
+/** Whether a load is undone, its states included. */
+async function isDone({ kysely }: Database, id: string): Promise<boolean> {
+  const load = await kysely.selectFrom('lockstep.ingests').select('undone_at').where('id', '=', id).executeTakeFirst()
+  return load === undefined || load.undone_at !== null
+}
+
+/** null: another sync has undone the load meanwhile. */
+async function unlessUndone<T>(work: () => Promise<T>): Promise<T | null> {
   try {
-    await undoIngest(db, store, catalog, id, { source, by: { actor }, moment: Date.now() * 1000, waitMs, signal })
+    return await work()
   } catch (error) {
-    // another sync has undone it since the question above
-    if (!(error instanceof LockstepError) || error.code !== 'USAGE') throw error
+    if (error instanceof LockstepError && error.code === 'USAGE') return null
+    throw error
   }
 }
 
-/** Whether the rows of a load are deleted, at least. */
-async function isUndone({ kysely }: Database, id: string): Promise<boolean> {
-  const load = await kysely.selectFrom('lockstep.ingests').select('undoing_at').where('id', '=', id).executeTakeFirst()
-  return load === undefined || load.undoing_at !== null
-}
-
-function planOf({ present, changed, vanished }: FilesDifference): SyncPlan {
+function planOf({ present, changed, vanished }: FilesDifference): Omit<SyncPlan, 'emptied'> {
   const names = (all: readonly { readonly path: string; readonly why: string }[]): FileNames => ({
     count: all.length,
     first: all.slice(0, maxNames),
@@ -311,6 +342,16 @@ function notLoaded(source: string, failed: GroupResult['failed']): LockstepError
     first.code,
     `A file of the source "${source}" was not loaded: ${first.message}${others} All other files were loaded. Correct ${failed.length === 1 ? 'it' : 'them'} and sync again.`,
     { details: { source, files: failed.slice(0, 100).map(({ path, code }) => ({ path, code })) } },
+  )
+}
+
+function emptiedTable(source: SourceSpec, files: number): LockstepError {
+  const { name } = source
+  const table = sourceRelation(source)
+  return new LockstepError(
+    'FILE_CHANGED',
+    `The table ${table} of the source "${name}" has no rows, although ${files} of its files were loaded: they were deleted by hand. To load them again and rebuild the online states: lockstep source sync ${name} --replace`,
+    { details: { source: name, table, count: files } },
   )
 }
 

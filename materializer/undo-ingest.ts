@@ -11,7 +11,8 @@ import type { Database } from '../runtime/database.ts'
 import { waitForEarlierTransactions } from '../runtime/earlier-transactions.ts'
 import { faultPoint } from '../runtime/fault-point.ts'
 import { tableColumns } from '../runtime/relation.ts'
-import { deleteWhere } from './erase/delete-rows.ts'
+import { sqlText } from '../runtime/sql.ts'
+import { deleteWhere, findWhere } from './erase/delete-rows.ts'
 import { rebuildStates } from './erase/rebuild-states.ts'
 import { isOurs } from './forget-view.ts'
 import { materializeView } from './materialize.ts'
@@ -63,20 +64,7 @@ export async function undoIngest(
   options: UndoOptions,
 ): Promise<UndoneIngest> {
   const load = await findIngest(db, id, options.source)
-  const columns = await tableColumns(db, load.relation)
-  if (columns?.some(({ name, type }) => name === '_xid' && type === 'xid8') !== true) {
-    throw new LockstepError(
-      'NOT_REPRODUCIBLE',
-      `The table ${load.relation} has no column "_xid", so the rows of the load "${id}" cannot be identified; delete them yourself.`,
-      { details: { id, table: load.relation } },
-    )
-  }
-  const readers: ViewPlan[] = []
-  for (const view of catalog.online) {
-    const plan = catalog.views.get(view)
-    if (plan !== undefined && (await relationOf(db, plan.spec.source)) === load.relation && (await isOurs(db, store, view)))
-      readers.push(plan)
-  }
+  const readers = await readersOf(db, store, catalog, load.relation)
   const { rows, touched } = await db.kysely.transaction().execute(async (transaction) => {
     await transaction.updateTable('lockstep.ingests').set({ undoing_at: new Date() }).where('id', '=', id).execute()
     const deleted = await deleteWhere({ kysely: transaction }, load.relation, `"_xid" = '${load.xid}'::xid8`, readers)
@@ -99,6 +87,67 @@ export async function undoIngest(
   return { id, source: load.source, rows, entities }
 }
 
+/** A load whose rows are replaced by those of another one, in the transaction of that one. */
+export interface Replacement {
+  /** Deletes the rows and notes that states are to follow. For the transaction that loads the others. */
+  readonly statements: readonly string[]
+  /** Makes the states of the entities anew that had a row. Call it when the transaction has committed. */
+  finish(): Promise<void>
+}
+
+/**
+ * Prepares to replace the rows of a load. A process that dies between the transaction and `finish` is followed by
+ * `undoIngest`, which rebuilds the views.
+ *
+ * @returns null: the rows of the load are deleted already
+ * @throws LockstepError as `undoIngest`
+ */
+export async function replaceIngest(
+  db: Database,
+  store: OnlineStore,
+  catalog: Pick<Catalog, 'views' | 'online'>,
+  id: string,
+  options: UndoOptions & { readonly by: Actor },
+): Promise<Replacement | null> {
+  const load = await findIngest(db, id, options.source)
+  if (load.resumed) return null
+  const readers = await readersOf(db, store, catalog, load.relation)
+  const isOfLoad = `"_xid" = '${load.xid}'::xid8`
+  // the rows of a load only become fewer
+  const { rows, touched } = await findWhere(db, load.relation, isOfLoad, readers)
+  if (rows > Number(load.rows)) throw numberedTwice(id, load.relation, rows - Number(load.rows))
+  const [actor, subject] = [options.by.actor, load.source].map(sqlText)
+  return {
+    statements: [
+      `UPDATE lockstep.ingests SET undoing_at = now() WHERE id = ${id}`,
+      `WITH gone AS (DELETE FROM ${load.relation} WHERE ${isOfLoad} RETURNING 1)
+       INSERT INTO lockstep.audit_log (actor, actor_name, action, subject, before)
+       SELECT ${actor}, (SELECT name FROM lockstep.api_keys WHERE id = ${actor}), 'ingest.undo', ${subject},
+         json_build_object('load', ${id}, 'rows', count(*)) FROM gone`,
+      `DELETE FROM lockstep.source_files WHERE load = ${id}`,
+    ],
+    async finish() {
+      for (const plan of readers) await renew(db, store, plan, [...(touched.get(plan) ?? [])], options)
+      await db.kysely.updateTable('lockstep.ingests').set({ undone_at: new Date() }).where('id', '=', id).execute()
+    },
+  }
+}
+
+/** The views of this store that read a table. */
+export async function readersOf(
+  db: Database,
+  store: OnlineStore,
+  catalog: Pick<Catalog, 'views' | 'online'>,
+  relation: string,
+): Promise<ViewPlan[]> {
+  const readers: ViewPlan[] = []
+  for (const view of catalog.online) {
+    const plan = catalog.views.get(view)
+    if (plan !== undefined && (await relationOf(db, plan.spec.source)) === relation && (await isOurs(db, store, view))) readers.push(plan)
+  }
+  return readers
+}
+
 /** What is left of an entity without rows is an empty state, which is removed once nobody works on its old rows. */
 async function renew(db: Database, store: OnlineStore, plan: ViewPlan, keys: readonly EntityKey[], options: UndoOptions): Promise<void> {
   const empty = await rebuildStates(db, store, plan, keys, options.moment)
@@ -116,8 +165,8 @@ function numberedTwice(id: string, relation: string, others: number): LockstepEr
   )
 }
 
-async function findIngest({ kysely }: Database, id: string, source: string | undefined) {
-  const query = kysely.selectFrom('lockstep.ingests').select(['source', 'relation', 'rows', 'xid', 'undoing_at', 'undone_at'])
+async function findIngest(db: Database, id: string, source: string | undefined) {
+  const query = db.kysely.selectFrom('lockstep.ingests').select(['source', 'relation', 'rows', 'xid', 'undoing_at', 'undone_at'])
   const load = /^\d{1,18}$/.test(id) ? await query.where('id', '=', id).executeTakeFirst() : undefined
   if (load === undefined || (source !== undefined && load.source !== source)) {
     throw new LockstepError(
@@ -130,6 +179,14 @@ async function findIngest({ kysely }: Database, id: string, source: string | und
   }
   if (load.undone_at !== null) {
     throw new LockstepError('USAGE', `The load "${id}" was already undone on ${load.undone_at.toISOString()}.`)
+  }
+  const columns = await tableColumns(db, load.relation)
+  if (columns?.some(({ name, type }) => name === '_xid' && type === 'xid8') !== true) {
+    throw new LockstepError(
+      'NOT_REPRODUCIBLE',
+      `The table ${load.relation} has no column "_xid", so the rows of the load "${id}" cannot be identified; delete them yourself.`,
+      { details: { id, table: load.relation } },
+    )
   }
   return { ...load, resumed: load.undoing_at !== null }
 }

@@ -31,10 +31,28 @@ export async function deleteRows(
 }
 
 /** Deletes the rows `s` of a table for which a condition holds. */
-export async function deleteWhere(
-  { kysely }: Pick<Database, 'kysely'>,
+export function deleteWhere(
+  db: Pick<Database, 'kysely'>,
   relation: string,
   condition: string,
+  readers: readonly ViewPlan[],
+): Promise<DeletedRows> {
+  return groupByEntity(db, (columns) => `DELETE FROM ${relation} s WHERE ${condition} RETURNING ${columns}`, readers)
+}
+
+/** What `deleteWhere` would delete. */
+export function findWhere(
+  db: Pick<Database, 'kysely'>,
+  relation: string,
+  condition: string,
+  readers: readonly ViewPlan[],
+): Promise<DeletedRows> {
+  return groupByEntity(db, (columns) => `SELECT ${columns} FROM ${relation} s WHERE ${condition}`, readers)
+}
+
+async function groupByEntity(
+  { kysely }: Pick<Database, 'kysely'>,
+  statement: (columns: string) => string,
   readers: readonly ViewPlan[],
 ): Promise<DeletedRows> {
   const outputs = readers.map((plan) => sourceKey(plan))
@@ -44,7 +62,7 @@ export async function deleteWhere(
   const grouped = names.map((_, i) => `c${i}`)
   const { rows } = await sql
     .raw<Record<string, string | null>>(
-      `WITH gone AS (DELETE FROM ${relation} s WHERE ${condition} RETURNING ${[...returned, '1 AS one'].join(', ')})
+      `WITH gone AS (${statement([...returned, '1 AS one'].join(', '))})
       SELECT ${[...grouped, 'count(*)::text AS n'].join(', ')} FROM gone ${grouped.length === 0 ? '' : `GROUP BY ${grouped.join(', ')}`}`,
     )
     .execute(kysely)

@@ -20,7 +20,7 @@ export interface LoadedFile {
  * Loads a Parquet file into the table of its source, and notes it in the same transaction.
  *
  * @param actor who loads it: `user@host` or `host:pid`
- * @param beforeRows called once the file is open and its columns are checked, before its rows are read
+ * @param before statements of the same transaction, which run first
  * @returns null if another process has loaded a file of that path meanwhile
  * @throws LockstepError `FILE_CHANGED` if it is not the listed content, `FILE_UNREADABLE`, `COLUMNS_MISMATCH`,
  *   `SOURCE_TYPE_MISMATCH`, `INVALID_ROW`, each naming the file; `SOURCE_MISSING`; and what the store throws
@@ -30,7 +30,7 @@ export async function loadSourceFile(
   source: SourceSpec,
   { fromMicros }: Pick<FilesSpec, 'fromMicros'>,
   { path, bytes, etag }: ListedFile,
-  { actor, signal, beforeRows }: { readonly actor: string; readonly signal: AbortSignal; readonly beforeRows?: () => Promise<void> },
+  { actor, signal, before = [] }: { readonly actor: string; readonly signal: AbortSignal; readonly before?: readonly string[] },
 ): Promise<LoadedFile | null> {
   const file = sourceRows(source, await openParquet(path, { bytes, etag }), fromMicros)
   const relation = await relationOf(db, source)
@@ -43,11 +43,11 @@ export async function loadSourceFile(
       file,
       analyze: false,
       signal,
-      around: async ({ table }) => {
-        await beforeRows?.()
+      around: ({ table }) => {
         return {
           // another load of the file waits here for this one, and then fails by the primary key
           before: [
+            ...before,
             `INSERT INTO lockstep.source_files (source, path, etag, bytes, columns, from_time)
              VALUES (${name}, ${at}, ${sqlText(etag)}, ${bytes}, ARRAY[${columns}]::text[], ${time(fromMicros)})`,
           ],

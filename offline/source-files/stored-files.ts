@@ -88,6 +88,17 @@ export interface FilesDifference {
   readonly present: number
 }
 
+/**
+ * Whether a table has no rows, although files were loaded into it: somebody has emptied it.
+ *
+ * @param relation quoted
+ */
+export async function isEmptied(db: Pick<Database, 'query'>, relation: string, stored: readonly StoredFile[]): Promise<boolean> {
+  if (stored.every(({ rows }) => rows === 0)) return false
+  const [found] = await db.query<{ empty: boolean }>(`SELECT NOT EXISTS (SELECT FROM ${relation}) AS empty`)
+  return found?.empty === true
+}
+
 export interface ChangedFile {
   readonly file: ListedFile
   readonly stored: StoredFile
@@ -95,11 +106,13 @@ export interface ChangedFile {
   readonly why: string
 }
 
+/** @param emptied what `isEmptied` says */
 export function compareFiles(
   source: SourceSpec,
   { fromMicros }: Pick<FilesSpec, 'fromMicros'>,
   listed: readonly ListedFile[],
   stored: readonly StoredFile[],
+  emptied = false,
 ): FilesDifference {
   const known = new Map(stored.map((file) => [file.path, file]))
   const fresh: ListedFile[] = []
@@ -114,7 +127,8 @@ export function compareFiles(
     }
     const missing = columns.filter((name) => !was.columns.includes(name))
     const isLater = was.from !== null && (fromMicros === null || fromMicros < was.from.getTime() * 1000)
-    if (was.etag !== file.etag) changed.push({ file, stored: was, why: `its ETag is now ${file.etag}, not ${was.etag}` })
+    if (emptied && was.rows > 0) changed.push({ file, stored: was, why: 'its rows are not in the table any more' })
+    else if (was.etag !== file.etag) changed.push({ file, stored: was, why: `its ETag is now ${file.etag}, not ${was.etag}` })
     else if (missing.length > 0)
       changed.push({ file, stored: was, why: `it was loaded without the column ${missing.map((name) => `"${name}"`).join(', ')}` })
     else if (isLater && was.olderRows > 0)

@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, readFile, readdir, rename, rm, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readFile, readdir, rename, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
@@ -36,6 +36,8 @@ import { materializerFixture, moment } from './fixture.ts'
 // Parquet files that feed sources: on a disk, and in an S3.
 
 const day = 86_400_000_000
+/** By which a sync rebuilds states. */
+const today = Date.now() * 1000
 const fixture = materializerFixture()
 let folder: string
 let s3: OwnS3
@@ -261,14 +263,59 @@ describe('a source of Parquet files on a disk', { timeout: 120_000 }, () => {
     expect(kept?.details['files']).toHaveLength(2)
     expect(await readStoredFiles(tools.db, 'broken')).toEqual(loaded)
     expect(await countOf('broken')).toBe(100)
-    // a wrong row is noticed after the old rows are deleted
+    // nor does one with a wrong row, which is noticed while its rows are loaded
     await rm(at('d.parquet'))
-    await write(at('a.parquet'), { ...rowsOf(2, 1), card: ['x'.repeat(2_000)] })
-    expect(jobFailure(await sync('broken', 'changed'))).toMatchObject({
-      code: 'INVALID_ROW',
-      message: expect.stringContaining('The rows that were loaded from it before are deleted.'),
+    const { card, ...others } = rowsOf(2)
+    await write(at('a.parquet'), { ...others, card: [...card.slice(1), 'x'.repeat(2_000)] })
+    expect(jobFailure(await sync('broken', 'changed'))).toMatchObject({ code: 'INVALID_ROW' })
+    expect(await readStoredFiles(tools.db, 'broken')).toEqual(loaded)
+    expect(await countOf('broken')).toBe(100)
+  })
+
+  it('is replaced once by two syncs at the same time', async () => {
+    await write(pathOf(5), rowsOf(5))
+    await synced('lake')
+    const rows = await countOf('lake')
+    await write(pathOf(5), rowsOf(5, 20))
+    const results = await Promise.all([sync('lake', 'changed'), sync('lake', 'vanished')])
+    expect(results.map(({ state, error }) => [state, error])).toEqual([
+      ['done', null],
+      ['done', null],
+    ])
+    expect(await countOf('lake')).toBe(rows - 30)
+    const plan = (await tools.catalog()).view('of_lake')
+    await materializeView(tools.db, tools.store, plan, { moment: today })
+    const now = await statesOf('of_lake')
+    await materializeView(tools.db, tools.store, plan, { moment: today, rebuild: true })
+    expect(await statesOf('of_lake')).toEqual(now)
+  })
+
+  it('says that its table was emptied by hand, and loads all files again on demand', async () => {
+    const plan = (await tools.catalog()).view('of_lake')
+    await materializeView(tools.db, tools.store, plan, { moment: today })
+    const rows = await countOf('lake')
+    await tools.db.query('truncate lockstep_source.lake')
+    await write(pathOf(6), rowsOf(6, 0))
+    await expect(synced('lake')).rejects.toMatchObject({
+      code: 'FILE_CHANGED',
+      message: expect.stringMatching(/"lake" has no rows, although \d+ of its files were loaded.*lockstep source sync lake --replace$/),
     })
-    expect(await countOf('broken')).toBe(50)
+    await synced('lake', 'changed')
+    expect(await countOf('lake')).toBe(rows)
+    await materializeView(tools.db, tools.store, plan, { moment: today })
+    const now = await statesOf('of_lake')
+    await materializeView(tools.db, tools.store, plan, { moment: today, rebuild: true })
+    expect(await statesOf('of_lake')).toEqual(now)
+  })
+
+  it('follows links to files, and not to folders', async () => {
+    await mkdir(join(folder, 'elsewhere'))
+    await write(join(folder, 'elsewhere/linked.parquet'), rowsOf(7, 3))
+    await symlink(join(folder, 'elsewhere/linked.parquet'), pathOf(7))
+    await symlink(join(folder, 'elsewhere'), join(folder, 'lake/folder'))
+    await symlink(join(folder, 'elsewhere/missing.parquet'), pathOf(8))
+    expect(await synced('lake')).toMatchObject({ files: 1, rows: 3 })
+    for (const path of [join(folder, 'lake/folder'), pathOf(8)]) await rm(path)
   })
 
   it('is loaded into an embedded database, too', async () => {
