@@ -4,7 +4,7 @@ import { mkdir, mkdtemp, readFile, readdir, rm, symlink, writeFile } from 'node:
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { emptyOutFolder } from '../build/out-folder.ts'
 import { templateNames } from '../cli/init/templates.ts'
 import { installPackage, programOf } from './install-package.ts'
@@ -13,20 +13,13 @@ import { rootFolder } from './source-files.ts'
 const run = promisify(execFile)
 
 describe('the package that is published', () => {
-  let folder = ''
-  /**
-   * Where a user has installed it: `node_modules` holds the package and its declared dependencies, and nothing else.
-   */
   let project = ''
   let installed = ''
   let packed: readonly string[] = []
 
   beforeAll(async () => {
-    folder = await mkdtemp(join(tmpdir(), 'lockstep-build-'))
-    ;({ project, installed, packed } = await installPackage(folder))
-  }, 120_000)
-
-  afterAll(() => rm(folder, { recursive: true, force: true }))
+    ;({ project, installed, packed } = await installPackage('build'))
+  }, 240_000)
 
   async function lockstep(args: readonly string[]): Promise<{ stdout: string; stderr: string }> {
     return run(process.execPath, [programOf(installed), ...args], { cwd: project })
@@ -109,7 +102,7 @@ describe('the package that is published', () => {
     const modules = packed
       .filter((file) => file.endsWith('.js') && !/(cli\/main|-child|-worker|http\/docs\/try|ui\/assets\/[^/]+)\.js$/.test(file))
       .map((file) => file.replace('package/', ''))
-    await writeFile(join(project, 'all.mjs'), modules.map((file) => `import './node_modules/lockstep/${file}'\n`).join(''))
+    await writeFile(join(project, 'all.mjs'), modules.map((file) => `import ${JSON.stringify(join(installed, file))}\n`).join(''))
     await expect(run(process.execPath, ['all.mjs'], { cwd: project })).resolves.toEqual({ stdout: '', stderr: '' })
   })
 

@@ -20,8 +20,8 @@ const typed: string[] = []
 
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'lockstep-first-'))
-  place = await installPackage(folder)
-}, 180_000)
+  place = await installPackage('first')
+}, 240_000)
 
 afterAll(async () => {
   killAll()

@@ -1,17 +1,19 @@
 import { execFile } from 'node:child_process'
-import { existsSync } from 'node:fs'
-import { mkdir, readFile, readdir, symlink, writeFile } from 'node:fs/promises'
-import { dirname, join } from 'node:path'
+import { existsSync, globSync } from 'node:fs'
+import { mkdir, readFile, readdir, rename, rm, symlink, writeFile } from 'node:fs/promises'
+import { dirname, join, relative } from 'node:path'
 import { promisify } from 'node:util'
+import { inject } from 'vitest'
 import { bundleDependencies } from '../build/bundle-dependencies.ts'
+import { keptFolder, withLock } from './kept-folder.ts'
 import { rootFolder } from './source-files.ts'
 
 const run = promisify(execFile)
 
 /** A package as a user has installed it. */
 export interface InstalledPackage {
-  /** Its `node_modules` holds the package and its declared dependencies, and nothing else. */
   readonly project: string
+  /** It lies in a `node_modules` above the project, which holds the package and its declared dependencies, and nothing else. */
   readonly installed: string
   /** The files of the tarball. */
   readonly packed: readonly string[]
@@ -23,30 +25,58 @@ interface Manifest {
   readonly optionalDependencies: Readonly<Record<string, string>>
 }
 
-/** Packs the product and installs the tarball into `project` in the folder, as npm would, without the network. */
-export async function installPackage(folder: string): Promise<InstalledPackage> {
-  // of a build that has just been made, or else of one of its own
-  const dist = process.env['LOCKSTEP_TEST_DIST'] ?? join(folder, 'dist')
-  if (dist.startsWith(folder)) await run(process.execPath, ['build/build.ts', dist], { cwd: rootFolder })
-  await run('npm', ['pack', '--silent', '--ignore-scripts', '--offline', '--pack-destination', folder], { cwd: dist })
-  const tarball = (await readdir(folder)).find((name) => name.endsWith('.tgz')) ?? 'no tarball'
-  const packed = (await run('tar', ['-tzf', join(folder, tarball)])).stdout.trim().split('\n')
-  const project = join(folder, 'project')
-  const installed = join(project, 'node_modules', 'lockstep')
-  await mkdir(installed, { recursive: true })
-  await run('tar', ['-xzf', join(folder, tarball), '--strip-components=1', '-C', installed])
+/** What the build depends on: all but what tests, benchmarks and examples are made of. */
+const sources = ['*.{json,md,ts}', 'LICENSE', ...['build', 'bin', 'docs', 'observability', 'templates', 'ui'].map((name) => `${name}/**/*`)]
+
+/**
+ * A new folder of a user, `name`, beneath one with the product installed. The product is built once for its sources,
+ * and packed and installed once for all test files of a run, as npm would, without the network.
+ */
+export async function installPackage(name: string): Promise<InstalledPackage> {
+  const place = join(inject('folder'), 'installed')
+  await withLock(`${place}.lock`, async () => {
+    if (existsSync(place)) return
+    await rm(`${place}.partial`, { recursive: true, force: true })
+    await install(await build(), `${place}.partial`)
+    await rename(`${place}.partial`, place)
+  })
+  const project = join(place, name)
+  await mkdir(project)
   await writeFile(join(project, 'package.json'), '{ "type": "module" }')
+  const packed = (await readFile(join(place, 'packed.txt'), 'utf8')).trim().split('\n')
+  return { project, installed: join(place, 'node_modules/lockstep'), packed }
+}
+
+/** The folder of a build that has just been made, or else of one that is kept until a source changes. */
+async function build(): Promise<string> {
+  const given = process.env['LOCKSTEP_TEST_DIST']
+  if (given !== undefined) return given
+  const { include }: { include: readonly string[] } = JSON.parse(await readFile(join(rootFolder, 'tsconfig.build.json'), 'utf8'))
+  const rooms = include.filter((each) => !each.endsWith('.ts')).map((each) => `${each}/**/*`)
+  const files = globSync([...sources, ...rooms], { cwd: rootFolder, withFileTypes: true }).filter((entry) => entry.isFile())
+  const paths = files.map((entry) => relative(rootFolder, join(entry.parentPath, entry.name)))
+  return await keptFolder(join(rootFolder, 'node_modules/.cache/lockstep/builds'), paths, async (folder) => {
+    await run(process.execPath, ['build/build.ts', folder], { cwd: rootFolder })
+  })
+}
+
+async function install(dist: string, place: string): Promise<void> {
+  const installed = join(place, 'node_modules/lockstep')
+  await mkdir(installed, { recursive: true })
+  await run('npm', ['pack', '--silent', '--ignore-scripts', '--offline', '--pack-destination', place], { cwd: dist })
+  const tarball = join(place, (await readdir(place)).find((name) => name.endsWith('.tgz')) ?? 'no tarball')
+  await writeFile(join(place, 'packed.txt'), (await run('tar', ['-tzf', tarball])).stdout)
+  await run('tar', ['-xzf', tarball, '--strip-components=1', '-C', installed])
   // npm packs these last; packing them takes longer than all tests of the package
   bundleDependencies(installed, rootFolder)
   const { dependencies, bundleDependencies: bundled, optionalDependencies } = await manifestOf(installed)
   const others = Object.keys(dependencies).filter((name) => !bundled.includes(name))
   const own = Object.keys(optionalDependencies).filter((name) => existsSync(join(rootFolder, 'node_modules', name)))
   for (const name of [...others, ...own]) {
-    const link = join(project, 'node_modules', name)
+    const link = join(place, 'node_modules', name)
     await mkdir(dirname(link), { recursive: true })
     await symlink(join(rootFolder, 'node_modules', name), link)
   }
-  return { project, installed, packed }
 }
 
 /** The program that `npx lockstep` runs. */

@@ -1,7 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs'
-import { mkdir, readFile, rm, writeFile } from 'node:fs/promises'
-import { dirname, join } from 'node:path'
-import { setTimeout } from 'node:timers/promises'
+import { rm, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { withLock } from './kept-folder.ts'
 import { aptInstall, run } from './services/binaries.ts'
 import { rootFolder } from './source-files.ts'
 
@@ -18,14 +18,11 @@ export async function pythonWith(name: string, packages: readonly string[], alon
   const wanted = [...packages, ...alone].join('\n')
   const isReady = (): boolean => existsSync(ready) && readFileSync(ready, 'utf8') === wanted
   if (isReady()) return join(venv, 'bin')
-  const release = await lockFile(`${venv}.lock`)
-  try {
+  await withLock(`${venv}.lock`, async () => {
     // another test file may have made it meanwhile
     if (!isReady()) await makeEnvironment(venv, packages, alone)
     await writeFile(ready, wanted)
-  } finally {
-    await release()
-  }
+  })
   return join(venv, 'bin')
 }
 
@@ -44,29 +41,4 @@ async function makeEnvironment(venv: string, packages: readonly string[], alone:
   const pip = ['-m', 'pip', 'install', '--quiet', '--disable-pip-version-check', '--no-compile']
   await run(join(venv, 'bin/python'), [...pip, ...packages], { maxBuffer: 1e8 })
   if (alone.length > 0) await run(join(venv, 'bin/python'), [...pip, '--no-deps', ...alone], { maxBuffer: 1e8 })
-}
-
-/** Waits until this process has the file. The lock of a process that has ended counts as free. */
-async function lockFile(path: string): Promise<() => Promise<void>> {
-  await mkdir(dirname(path), { recursive: true })
-  for (;;) {
-    try {
-      await writeFile(path, String(process.pid), { flag: 'wx' })
-      return () => rm(path, { force: true })
-    } catch (error) {
-      if (!(error instanceof Error && 'code' in error && error.code === 'EEXIST')) throw error
-    }
-    const owner = Number(await readFile(path, 'utf8').catch(() => ''))
-    if (owner > 0 && !isAlive(owner)) await rm(path, { force: true })
-    else await setTimeout(100)
-  }
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0)
-    return true
-  } catch {
-    return false
-  }
 }
