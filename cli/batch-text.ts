@@ -1,8 +1,21 @@
-import type { BatchJson } from '../serving/batch/batch-json.ts'
+import type { BatchAnswer } from '../serving/protocols/http/batches-route.ts'
 import { ago, bytes, count, counted, duration } from './human.ts'
 import { table } from './table.ts'
 
-export function batchText({ id, state, model, version, out, rows, parts, partsDone, secondsLeft, error, result, job }: BatchJson): string {
+export function batchText({
+  id,
+  state,
+  model,
+  version,
+  out,
+  rows,
+  parts,
+  partsDone,
+  secondsLeft,
+  error,
+  result,
+  job,
+}: BatchAnswer): string {
   const left = secondsLeft === null ? '' : `, about ${duration(secondsLeft * 1000)} left`
   return [
     `Batch ${id} of ${model}@${version}: ${state}, ${count(partsDone)} of ${counted(parts, 'part')} done${left} (job ${job}).`,
@@ -17,7 +30,7 @@ export function batchText({ id, state, model, version, out, rows, parts, partsDo
   ].join('\n')
 }
 
-export function batchTable(batches: readonly BatchJson[]): string {
+export function batchTable(batches: readonly BatchAnswer[]): string {
   return table(
     ['ID', 'MODEL', 'STATE', 'PARTS', 'ROWS', 'REFUSED', 'BEGUN'],
     batches.map((batch) => [

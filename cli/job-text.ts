@@ -1,9 +1,13 @@
 import { LockstepError } from '../kernel/errors.ts'
-import { formatTimestamp } from '../kernel/time.ts'
-import type { Job, JobStepStatus } from '../runtime/jobs/read-jobs.ts'
+import type { jobJson, stepJson } from '../runtime/jobs/job-json.ts'
 import { ago, count, duration, moment } from './human.ts'
 import type { Input } from './input.ts'
 import { table } from './table.ts'
+
+/** As `--json` and HTTP show it. */
+type ShownJob = Omit<ReturnType<typeof jobJson>, 'error'> & { readonly error?: ShownError | undefined }
+type ShownStep = Omit<ReturnType<typeof stepJson>, 'error'> & { readonly error: ShownError | null }
+type ShownError = { readonly code: string; readonly message: string }
 
 /** @throws LockstepError `USAGE` where it is not a number */
 export function jobIdOf(input: Input): number {
@@ -12,7 +16,7 @@ export function jobIdOf(input: Input): number {
   throw new LockstepError('USAGE', `The id "${text}" is not a number; "lockstep job list" shows the ids of jobs.`)
 }
 
-export function jobTable(jobs: readonly Job[]): string {
+export function jobTable(jobs: readonly ShownJob[]): string {
   return table(
     ['ID', 'KIND', 'ABOUT', 'STATE', 'CHUNKS', 'WORKERS', 'SUBMITTED'],
     jobs.map((job) => [
@@ -22,27 +26,27 @@ export function jobTable(jobs: readonly Job[]): string {
       stateOf(job),
       `${count(job.chunksDone)} of ${count(job.chunks)}`,
       String(job.workers.length),
-      ago(Date.now() - job.submittedAt.getTime()),
+      ago(Date.now() - Date.parse(job.submittedAt)),
     ]),
   )
 }
 
-export function jobText(job: Job, steps: readonly JobStepStatus[]): string {
+export function jobText(job: ShownJob, steps: readonly ShownStep[]): string {
   const left = job.secondsLeft === null ? '' : `, about ${duration(job.secondsLeft * 1000)} left`
   const totals = Object.entries(job.totals).map(([name, total]) => `${count(total)} ${name}`)
   return [
     `${job.kind} ${job.id} of ${job.subject}: ${stateOf(job)}, ${count(job.chunksDone)} of ${count(job.chunks)} chunks done${left}.`,
-    `Submitted by ${job.submittedBy} at ${moment(job.submittedAt)} UTC.`,
-    ...(job.moment === null ? [] : [`Its schedule asked for it at ${formatTimestamp(job.moment)}.`]),
-    ...(job.finishedAt === null ? [] : [`Ended at ${moment(job.finishedAt)} UTC.`]),
+    `Submitted by ${job.submittedBy} at ${moment(new Date(job.submittedAt))} UTC.`,
+    ...(job.moment === null ? [] : [`Its schedule asked for it at ${job.moment}.`]),
+    ...(job.finishedAt === null ? [] : [`Ended at ${moment(new Date(job.finishedAt))} UTC.`]),
     ...(totals.length === 0 ? [] : [`So far: ${totals.join(', ')}.`]),
-    ...(job.error === null ? [] : [`Failed: ${job.error.code}: ${job.error.message}`]),
+    ...(job.error === undefined ? [] : [`Failed: ${job.error.code}: ${job.error.message}`]),
     '',
     table(['STEP', 'STATE', 'ATTEMPTS', 'WORKER', 'LAST ERROR'], steps.map(stepRow)),
   ].join('\n')
 }
 
-function stepRow({ step, number, state, atWork, progress, attempts, worker, error }: JobStepStatus): string[] {
+function stepRow({ step, number, state, atWork, progress, attempts, worker, error }: ShownStep): string[] {
   const share = progress === null ? '' : ` ${Math.floor(progress * 100)} %`
   return [
     step === 'chunk' ? `chunk ${number}` : step,
@@ -54,6 +58,6 @@ function stepRow({ step, number, state, atWork, progress, attempts, worker, erro
 }
 
 /** A running job waits where no worker works on it. */
-function stateOf({ state, workers }: Job): string {
+function stateOf({ state, workers }: ShownJob): string {
   return state === 'running' && workers.length === 0 ? 'waiting' : state
 }

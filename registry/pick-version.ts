@@ -39,12 +39,19 @@ export function pickVersion(model: CatalogModel, wanted?: VersionReference): Mod
   const found = model.versions.find(({ version }) => version === number)
   if (found !== undefined) return found
   const existing = model.versions.map(({ version }) => version).join(', ')
-  throw new LockstepError(
+  if (existing === '') throw noVersion(model.name)
+  throw new LockstepError('UNKNOWN_DEFINITION', `The model "${model.name}" has no version ${String(number)}; it has ${existing}.`, {
+    details: { model: model.name },
+  })
+}
+
+export function noVersion(model: string): LockstepError {
+  return new LockstepError(
     'UNKNOWN_DEFINITION',
-    existing === ''
-      ? `The model "${model.name}" has no version yet; push one with "lockstep model push ${model.name} FILE".`
-      : `The model "${model.name}" has no version ${String(number)}; it has ${existing}.`,
-    { details: { model: model.name } },
+    `The model "${model}" has no version yet; push one with "lockstep model push ${model} FILE".`,
+    {
+      details: { model },
+    },
   )
 }
 

@@ -6,6 +6,7 @@ import type { LogShares } from '../runtime/log-shares.ts'
 import type { Tracing } from '../runtime/tracing/span.ts'
 import type { RollupRecorder } from '../monitoring/rollups/rollup-recorder.ts'
 import type { Traffic } from './traffic/traffic.ts'
+import type { NotKeptListener } from '../materializer/state-writer.ts'
 import type { EventIntake } from '../materializer/event-intake.ts'
 import type { ReadExplanation, ReadWindow } from './features/explain.ts'
 import type { ServingMetrics } from './metrics.ts'
@@ -16,6 +17,16 @@ import type { PredictContext } from './predict/predict.ts'
 import type { ReadCatalog } from './features/read-catalog.ts'
 import type { Uploads } from './uploads/uploads.ts'
 import type { Readiness, ServerStatus } from './lifecycle/server-status.ts'
+
+/** How events become rows and states. */
+export interface Folding {
+  /** How far ahead of now an event may say that it happened, microseconds. */
+  readonly futureMicros: number
+  /** Called with entities whose states are not kept. */
+  readonly onTooLarge: NotKeptListener
+  /** Called where rows are committed, and the next run of each view folds them. */
+  readonly onFoldFailure: (source: string, error: unknown) => void
+}
 
 /** What every protocol needs to answer. */
 export interface ServingContext extends PredictContext {
@@ -37,6 +48,7 @@ export interface ServingContext extends PredictContext {
     readonly replayMs: number | undefined
     /** Where the streams are that a replay of a pipeline begins in. */
     readonly streams: StreamServers
+    readonly folding: Folding
   }
   /** Whether channels of alerts may have private addresses. */
   readonly privateAddresses: boolean

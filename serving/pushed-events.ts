@@ -4,6 +4,7 @@ import { createEventIntake } from '../materializer/event-intake.ts'
 import { logOversized } from '../materializer/log-oversized.ts'
 import { instrumentedStore } from '../online/instrumented-store.ts'
 import type { ServingMetrics } from './metrics.ts'
+import type { Folding } from './context.ts'
 import type { LiveCatalog } from './models/live-catalog.ts'
 import type { Predicting, ServerOptions } from './server-options.ts'
 
@@ -13,21 +14,30 @@ export interface PushedEventsOptions extends Pick<Predicting, 'database' | 'stor
 }
 
 /** Takes in the events that clients push, for the views that are online by the registry as it stands then. */
-export function createPushedEvents(options: ServerOptions, { database, store, catalog, metrics }: PushedEventsOptions): EventIntake {
+export function createPushedEvents(
+  options: ServerOptions,
+  { database, store, catalog, metrics }: PushedEventsOptions,
+): { readonly intake: EventIntake; readonly folding: Folding } {
   const { config, log, foldWaitMs } = options
   const { futureMicros = 600_000_000 } = config
-  return createEventIntake(
+  const folding: Folding = {
+    futureMicros,
+    onFoldFailure(source, error) {
+      metrics.push.foldFailed(source)
+      log.warn({ source, error: messageOf(error) }, 'events are committed but not online yet')
+    },
+    onTooLarge: logOversized(log, metrics.push.overCap),
+  }
+  const intake = createEventIntake(
     {
       database,
       store: () => instrumentedStore(store(), metrics.onlineError, metrics.roundTrips),
       views: (source) => catalog.current().onlineReaders(catalog.current().source(source)),
       metrics: metrics.push,
-      onFoldFailure(source, error) {
-        metrics.push.foldFailed(source)
-        log.warn({ source, error: messageOf(error) }, 'pushed events are committed but not online yet')
-      },
-      onTooLarge: logOversized(log, metrics.push.overCap),
+      onFoldFailure: folding.onFoldFailure,
+      onTooLarge: folding.onTooLarge,
     },
     { futureMicros, ...(foldWaitMs !== undefined && { foldWaitMs }) },
   )
+  return { intake, folding }
 }

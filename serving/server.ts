@@ -90,7 +90,7 @@ export function createServer(options: ServerOptions): LockstepServer {
   const readBy = { owner, needDatabase, needOnline, views, staleCache, late, ages, signal: drained.signal }
   const { roundTrips } = metrics
   const { reader, explain, explainWindow, limitHistory } = createFeatureReader({ ...readBy, traffic, metrics, roundTrips, log })
-  const intake = createPushedEvents(options, { database: needDatabase, store: needOnline, catalog, metrics })
+  const { intake, folding } = createPushedEvents(options, { database: needDatabase, store: needOnline, catalog, metrics })
 
   const shadows = createShadowRunner(
     { catalog: catalog.current, models, reader, predictionLog, rollups, registry: options.metrics, log },
@@ -135,7 +135,7 @@ export function createServer(options: ServerOptions): LockstepServer {
     modelChanges: createModelChanges(needDatabase, catalog, models),
     reachRevision: (revision) => reachRevision(catalog, needDatabase(), revision),
     intake,
-    upkeep: { database: needDatabase, store: needOnline, replayMs: options.replayMs, streams: { ...noStreams, ...config } },
+    upkeep: { database: needDatabase, store: needOnline, replayMs: options.replayMs, streams: { ...noStreams, ...config }, folding },
     privateAddresses: config.alertPrivateAddresses ?? false,
     defaultMonitors: config.defaultMonitors ?? true,
     idempotency: createIdempotency(needDatabase),

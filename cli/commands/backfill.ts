@@ -7,12 +7,16 @@ import { backfillJson, backfillOf } from '../../materializer/read-backfills.ts'
 import { noneSetAside, readSetAsides } from '../../materializer/set-aside.ts'
 import type { Actor } from '../../runtime/audit.ts'
 import { cancelJob } from '../../runtime/jobs/end-job.ts'
+import { backfillAnswer } from '../../serving/protocols/http/response-schemas.ts'
 import { actorOf, reasonOption } from '../actor.ts'
 import type { Command, Outcome } from '../command.ts'
 import type { Context } from '../context.ts'
 import { setAsideLines } from '../freshness-text.ts'
 import { counted, duration } from '../human.ts'
 import type { Input } from '../input.ts'
+import type { Server } from '../remote/server.ts'
+import { serverOf, serverOption } from '../remote/server-option.ts'
+import { watchServerJob } from '../remote/watch-server-job.ts'
 import { watchJob } from '../watch-job.ts'
 import type { WorkerTools } from '../worker-tools.ts'
 import { workerTools } from '../worker-tools.ts'
@@ -36,10 +40,13 @@ export const backfillCommand: Command = {
     detach: { help: 'Start it, leave it to workers, and do not wait.' },
     cancel: { help: 'Cancel the running backfill of this view and range.' },
     reason: reasonOption,
+    server: serverOption,
   },
   streams: true,
   example: 'lockstep backfill airport_delays --chunks 20',
   async run(context, input) {
+    const server = serverOf(context, input)
+    if (server !== null) return await backfillThroughServer(context, input, server)
     const catalog = await context.catalog()
     const plan = catalog.view(input.argument('VIEW'))
     if (!catalog.online.has(plan.id)) {
@@ -57,8 +64,7 @@ export const backfillCommand: Command = {
     const by = actorOf(input)
     if (input.flag('cancel')) return await cancel(tools, plan.id, events, by)
     const { id, joined } = await beginBackfill(tools, plan, { events, chunks, by, now })
-    const begun = joined ? `Joined the running backfill ${id} of ${plan.id}` : `Started backfill ${id} of ${plan.id}`
-    if (input.flag('detach')) return { json: { id, view: plan.id, joined }, text: `${begun}; workers continue with it.` }
+    if (input.flag('detach')) return detached({ id, view: plan.id, joined })
     const done = await finish(context, tools, id, !input.flag('no-work'))
     const seconds = ((done.finishedAt ?? new Date()).getTime() - done.startedAt.getTime()) / 1000
     const setAside = (await readSetAsides(tools.db, done.store, done.startedAt)).get(plan.id) ?? noneSetAside
@@ -69,6 +75,37 @@ export const backfillCommand: Command = {
       exitCode: setAside.entities > 0 ? 1 : 0,
     }
   },
+}
+
+/** Workers fold the rows, or with the embedded database the server: this process cannot help. */
+async function backfillThroughServer(context: Context, input: Input, server: Server): Promise<Outcome> {
+  if (input.flag('cancel')) {
+    throw new LockstepError(
+      'USAGE',
+      'Cancel the backfill of a server by its job: "lockstep job list --kind backfill" and "lockstep job cancel ID".',
+    )
+  }
+  const events = eventsOf(input)
+  const body = {
+    view: input.argument('VIEW'),
+    ...(events === null ? {} : { from: formatTimestamp(events.from), to: formatTimestamp(events.to) }),
+    chunks: input.count('chunks', 1, 10_000),
+    reason: input.text('reason'),
+  }
+  const { id, view, joined } = await server.ask('POST', '/v1/backfills', body, backfillAnswer)
+  if (input.flag('detach')) return detached({ id, view, joined })
+  const job = await watchServerJob(context, server, id, { label: 'Backfilling', work: `backfill ${view}` })
+  const { requestId: _, steps: __, ...done } = job
+  const { rows = 0, entities = 0 } = job.totals
+  return {
+    json: { ...done, view, joined },
+    text: `Backfilled ${view}: ${counted(rows, 'row')} folded, ${counted(entities, 'entity', 'entities')} written, in ${counted(job.chunks, 'chunk')}. "lockstep show ${view}" says whether entities were set aside.`,
+  }
+}
+
+function detached(begun: { readonly id: number; readonly view: string; readonly joined: boolean }): Outcome {
+  const { id, view, joined } = begun
+  return { json: begun, text: `${joined ? 'Joined the running' : 'Started'} backfill ${id} of ${view}; workers continue with it.` }
 }
 
 /** Works on the backfill unless an option forbids it, and waits until it is done. */

@@ -9,6 +9,7 @@ import { parseModelReference } from '../../registry/pick-version.ts'
 import { batchJson, readBatch } from '../../serving/batch/batch-json.ts'
 import type { BatchRequest } from '../../serving/batch/batch-spec.ts'
 import { beginBatch } from '../../serving/batch/begin-batch.ts'
+import type { BatchAnswer } from '../../serving/protocols/http/batches-route.ts'
 import { runEngineBatch } from '../../serving/engines/engine-batch.ts'
 import { actorOf, reasonOption } from '../actor.ts'
 import { batchText } from '../batch-text.ts'
@@ -23,6 +24,9 @@ import { reportToDagster } from '../dagster-pipes.ts'
 import { exitCodeOf, ifEmptyOption } from '../if-empty.ts'
 import { durationOption } from '../duration-option.ts'
 import type { Input } from '../input.ts'
+import { beginServerBatch, watchServerBatch } from '../remote/batches.ts'
+import type { Server } from '../remote/server.ts'
+import { serverOf, serverOption } from '../remote/server-option.ts'
 import { spineInput } from '../spine-option.ts'
 import { watchJob } from '../watch-job.ts'
 import { jobTools } from '../worker-tools.ts'
@@ -75,14 +79,17 @@ export const batchRunCommand: Command = {
     ...engineOptions,
     'if-empty': ifEmptyOption,
     reason: reasonOption,
+    server: serverOption,
   },
   streams: true,
   example: 'lockstep batch run delay --spine june.parquet --out s3://ml/delays/june --id delays/june --max-refused 1%',
   async run(context, input) {
-    const engine = engineOf(input, ['detach', 'online'])
+    const engine = engineOf(input, ['detach', 'online', 'server'])
     if (engine !== null) return await runByEngine(context, input, engine)
-    const tools = await jobTools(context)
     const detach = input.flag('detach')
+    const server = serverOf(context, input)
+    if (server !== null) return await runThroughServer(context, input, server)
+    const tools = await jobTools(context)
     const jobs = batchJobs(context, tools)
     const { db, jobs: lasting, worker } = tools
     if (detach && isEmbedded(db)) {
@@ -100,13 +107,7 @@ export const batchRunCommand: Command = {
       id,
       request,
     )
-    if (detach) {
-      const batch = batchJson(begun.job)
-      return {
-        json: { ...batch, joined: begun.joined },
-        text: `${batchText(batch)}\nWorkers do it: "lockstep batch watch ${id}" shows the progress.`,
-      }
-    }
+    if (detach) return detached({ ...batchJson(begun.job), joined: begun.joined })
     const job = await watchJob(context, { jobs: lasting, worker }, begun.job.id, { label: `Batch ${id}`, kinds: [jobs.kind] }).catch(
       (error: unknown) => {
         if (!context.signal.aborted) throw error
@@ -122,23 +123,36 @@ export const batchRunCommand: Command = {
     )
     const failure = jobFailure(job)
     if (failure !== null) throw failure
-    const batch = batchJson(await readBatch(db, id))
-    const { result, out, model, version } = batch
-    if (result !== null) {
-      const metadata = {
-        batch: id,
-        path: out,
-        model: `${model}@${version}`,
-        rows: result.rows,
-        refused: result.refused,
-        bytes: result.bytes,
-      }
-      await reportToDagster({ metadata, dataVersion: result.sha256 })
-    }
-    const wasDone = begun.joined && begun.job.state === 'done'
-    const text = wasDone ? `The batch was done before.\n${batchText(batch)}` : batchText(batch)
-    return { json: { ...batch, joined: begun.joined }, text, ...exitCodeOf(input, result?.rows ?? 0) }
+    return await finished(input, batchJson(await readBatch(db, id)), { joined: begun.joined, state: begun.job.state })
   },
+}
+
+/** Workers predict, or with the embedded database the server: this process cannot help. */
+async function runThroughServer(context: Context, input: Input, server: Server): Promise<Outcome> {
+  const request = requestOf(input)
+  const begun = await beginServerBatch(server, input.text('id') ?? request.out, request, input.text('reason'))
+  if (input.flag('detach')) return detached(begun)
+  return await finished(input, await watchServerBatch(context, server, begun), begun)
+}
+
+function detached(begun: BatchAnswer & { readonly joined: boolean }): Outcome {
+  return { json: begun, text: `${batchText(begun)}\nWorkers do it: "lockstep batch watch ${begun.id}" shows the progress.` }
+}
+
+/** @param begun whether it ran or was done before, and its state then */
+async function finished(
+  input: Input,
+  batch: BatchAnswer,
+  { joined, state }: { readonly joined: boolean; readonly state: BatchAnswer['state'] },
+): Promise<Outcome> {
+  const { id, result, out, model, version } = batch
+  if (result !== null) {
+    const { rows, refused, bytes: size } = result
+    const metadata = { batch: id, path: out, model: `${model}@${version}`, rows, refused, bytes: size }
+    await reportToDagster({ metadata, dataVersion: result.sha256 })
+  }
+  const text = joined && state === 'done' ? `The batch was done before.\n${batchText(batch)}` : batchText(batch)
+  return { json: { ...batch, joined }, text, ...exitCodeOf(input, result?.rows ?? 0) }
 }
 
 /** Predicts from files, in this process alone. */

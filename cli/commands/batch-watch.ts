@@ -3,6 +3,8 @@ import { batchJson } from '../../serving/batch/batch-json.ts'
 import { batchText } from '../batch-text.ts'
 import { findBatch } from '../batch-tools.ts'
 import type { Command } from '../command.ts'
+import { findServerBatch, watchServerBatch } from '../remote/batches.ts'
+import { serverOf, serverOption } from '../remote/server-option.ts'
 import { watchJob } from '../watch-job.ts'
 import { jobTools } from '../worker-tools.ts'
 
@@ -11,11 +13,16 @@ export const batchWatchCommand: Command = {
   summary: 'Show the progress of a batch until it ends',
   description: ['Only shows: workers do the work. Exits with 0 if the batch is done, and with 1 if it failed or was cancelled.'],
   arguments: [{ name: 'ID', help: 'The id of the batch, as "batch list" shows it, or its folder.' }],
+  options: { server: serverOption },
   streams: true,
   example: 'lockstep batch watch delays/june',
   async run(context, input) {
+    const [id, server] = [input.argument('ID'), serverOf(context, input)]
+    if (server !== null) {
+      const done = await watchServerBatch(context, server, await findServerBatch(server, id))
+      return { json: done, text: batchText(done) }
+    }
     const tools = await jobTools(context)
-    const id = input.argument('ID')
     const { id: number } = await findBatch(tools.db, id)
     const job = await watchJob(context, tools, number, { label: `Batch ${id}`, kinds: null })
     const failure = jobFailure(job)

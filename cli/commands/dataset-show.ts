@@ -1,8 +1,10 @@
 import type { DatasetManifest } from '../../offline/dataset-manifest.ts'
 import { filesOf, statisticsOf } from '../../offline/dataset-manifest.ts'
+import { datasetAnswer } from '../../serving/protocols/http/dataset-schemas.ts'
 import type { Command } from '../command.ts'
 import { findDataset } from '../../offline/stored-datasets.ts'
 import { bytes, count, counted } from '../human.ts'
+import { serverOf, serverOption } from '../remote/server-option.ts'
 import { valuesText } from '../statistics-text.ts'
 import { table } from '../table.ts'
 
@@ -10,9 +12,14 @@ export const datasetShowCommand: Command = {
   name: 'dataset show',
   summary: 'Show the manifest of a training set: how it was made',
   arguments: [{ name: 'ID', help: 'The id of the training set, or its first characters.' }],
+  options: { server: serverOption },
   example: 'lockstep dataset show 3f0c2a',
   async run(context, input) {
-    const { manifest } = await findDataset(await context.database(), input.argument('ID'))
+    const [id, server] = [input.argument('ID'), serverOf(context, input)]
+    const { manifest } =
+      server === null
+        ? await findDataset(await context.database(), id)
+        : await server.ask('GET', `/v1/datasets/${encodeURIComponent(id)}`, undefined, datasetAnswer)
     return { json: manifest, text: manifestText(manifest) }
   },
 }

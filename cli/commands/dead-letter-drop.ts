@@ -1,9 +1,11 @@
 import { LockstepError } from '../../kernel/errors.ts'
-import { dropDeadLetters } from '../../materializer/streams/dead-letters.ts'
+import { chosenLetterIds, dropDeadLetters } from '../../materializer/streams/dead-letters.ts'
+import { droppedLettersAnswer } from '../../serving/protocols/http/dead-letters-route.ts'
 import { actorOf } from '../actor.ts'
 import type { Command } from '../command.ts'
-import { chosenLetters, letterArguments, letterOptions } from '../dead-letters.ts'
+import { chosenBody, chosenLetters, letterArguments, letterOptions } from '../dead-letters.ts'
 import { counted } from '../human.ts'
+import { serverOf } from '../remote/server-option.ts'
 
 export const deadLetterDropCommand: Command = {
   name: 'dead-letter drop',
@@ -12,14 +14,23 @@ export const deadLetterDropCommand: Command = {
   options: { ...letterOptions, yes: { help: 'Do not ask for confirmation.' } },
   example: 'lockstep dead-letter drop 17',
   async run(context, input) {
-    const db = await context.database()
-    const letters = await chosenLetters(db, input)
-    if (letters.length > 0 && !input.flag('yes')) {
-      const sure = await context.terminal.confirm(`Delete ${counted(letters.length, 'dead letter')} permanently?`)
-      if (!sure) throw new LockstepError('STOPPED', 'No dead letter was deleted.')
+    const [chosen, by, server] = [chosenLetters(input), actorOf(input), serverOf(context, input)]
+    const confirm = async (what: string): Promise<void> => {
+      if (input.flag('yes') || (await context.terminal.confirm(`Delete ${what} permanently?`))) return
+      throw new LockstepError('STOPPED', 'No dead letter was deleted.')
     }
-    const ids = letters.map(({ id }) => id)
-    const dropped = await dropDeadLetters(db, ids, actorOf(input))
+    if (server !== null) {
+      const { ids: given, source } = chosen
+      const all = source === undefined ? 'all dead letters' : `all dead letters of "${source}"`
+      await confirm(given === undefined ? all : counted(given.length, 'dead letter'))
+      const body = chosenBody(chosen, by.reason)
+      const { dropped, ids } = await server.ask('POST', '/v1/dead-letters/drop', body, droppedLettersAnswer)
+      return { json: { dropped, ids }, text: `Deleted ${counted(dropped, 'dead letter')}.` }
+    }
+    const db = await context.database()
+    const ids = await chosenLetterIds(db, chosen)
+    if (ids.length > 0) await confirm(counted(ids.length, 'dead letter'))
+    const dropped = await dropDeadLetters(db, ids, by)
     return { json: { dropped, ids }, text: `Deleted ${counted(dropped, 'dead letter')}.` }
   },
 }

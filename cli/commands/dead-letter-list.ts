@@ -1,33 +1,54 @@
 import { cutText } from '../../kernel/cut-text.ts'
-import { readDeadLetters } from '../../materializer/streams/dead-letters.ts'
+import { letterJson, listDeadLetters, requireLetterSource } from '../../materializer/streams/dead-letters.ts'
+import { deadLettersAnswer } from '../../serving/protocols/http/dead-letters-route.ts'
 import type { Command } from '../command.ts'
-import { letterJson } from '../dead-letters.ts'
 import { moment } from '../human.ts'
+import type { Server } from '../remote/server.ts'
+import { queryOf } from '../remote/server.ts'
+import { serverOf, serverOption } from '../remote/server-option.ts'
 import { table } from '../table.ts'
 
+type ShownLetter = ReturnType<typeof letterJson>
+
 const errorLength = 100
+const pageSize = 1_000
 
 export const deadLetterListCommand: Command = {
   name: 'dead-letter list',
   summary: 'List dead letters (stream messages that could not become rows), newest first',
-  arguments: [{ name: 'SOURCE', help: 'The source.', takes: 'optional' }],
+  arguments: [{ name: 'SOURCE', help: 'The source, or "pipeline NAME".', takes: 'optional' }],
+  options: { server: serverOption },
   example: 'lockstep dead-letter list landings',
   async run(context, input) {
     const [source] = input.arguments('SOURCE')
-    const letters = await readDeadLetters(await context.database(), source === undefined ? {} : { source })
+    const server = serverOf(context, input)
+    const letters =
+      server === null
+        ? (await listDeadLetters(await context.database(), { source })).map(letterJson)
+        : await lettersOfServer(server, source)
     // reports a misspelt name as an error, not as an empty list; a source that was removed may still have dead letters
-    if (source !== undefined && letters.length === 0) (await context.catalog()).source(source)
+    if (server === null && source !== undefined && letters.length === 0) requireLetterSource(await context.catalog(), source)
     const rows = letters.map(({ id, source: of, message, at, reason, error }) => [
       String(id),
       of,
       message,
-      moment(at),
+      moment(new Date(at)),
       reason,
       cutText(error, errorLength),
     ])
     return {
-      json: { deadLetters: letters.map(letterJson) },
+      json: { deadLetters: letters },
       text: rows.length === 0 ? 'There are no dead letters.' : table(['ID', 'SOURCE', 'MESSAGE', 'AT (UTC)', 'REASON', 'ERROR'], rows),
     }
   },
+}
+
+async function lettersOfServer(server: Server, source: string | undefined): Promise<readonly ShownLetter[]> {
+  const letters: ShownLetter[] = []
+  for (let before: number | null | undefined; before !== null;) {
+    const page = await server.ask('GET', `/v1/dead-letters${queryOf({ source, before, limit: pageSize })}`, undefined, deadLettersAnswer)
+    letters.push(...page.deadLetters)
+    before = page.next
+  }
+  return letters
 }

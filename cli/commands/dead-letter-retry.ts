@@ -1,12 +1,13 @@
-import { LockstepError, messageOf } from '../../kernel/errors.ts'
-import type { SourceSpec } from '../../kernel/view-spec.ts'
-import { foldTransactions } from '../../materializer/fold-transaction.ts'
-import { retryDeadLetters } from '../../materializer/streams/retry-dead-letters.ts'
+import { messageOf } from '../../kernel/errors.ts'
+import { chosenLetterIds } from '../../materializer/streams/dead-letters.ts'
+import { retryAndFold } from '../../materializer/streams/retry-dead-letters.ts'
 import { logOversized } from '../../materializer/log-oversized.ts'
+import { retriedLettersAnswer } from '../../serving/protocols/http/dead-letters-route.ts'
 import { actorOf } from '../actor.ts'
 import type { Command } from '../command.ts'
-import { chosenLetters, letterArguments, letterJson, letterOptions } from '../dead-letters.ts'
+import { chosenBody, chosenLetters, letterArguments, letterOptions } from '../dead-letters.ts'
 import { counted } from '../human.ts'
+import { serverOf } from '../remote/server-option.ts'
 
 export const deadLetterRetryCommand: Command = {
   name: 'dead-letter retry',
@@ -18,52 +19,34 @@ export const deadLetterRetryCommand: Command = {
   options: letterOptions,
   example: 'lockstep dead-letter retry --source landings',
   async run(context, input) {
-    const db = await context.database()
-    const letters = await chosenLetters(db, input)
-    const catalog = await context.catalog()
-    const late = new Set<string>()
-    const onTooLarge = logOversized(context.log, () => undefined)
-
-    async function fold(source: SourceSpec, xids: readonly number[]): Promise<void> {
-      const readers = catalog.onlineReaders(source)
-      try {
-        const { left } = await foldTransactions(db, await context.store(), readers, xids, { signal: context.signal, onTooLarge })
-        for (const view of left) late.add(view)
-      } catch (error) {
-        if (!(error instanceof LockstepError) || error.code === 'STOPPED') throw error
-        context.log.warn({ source: source.name, error: messageOf(error) }, 'rows are not online yet: the next run of each view folds them')
-        for (const { id } of readers) late.add(id)
+    const { config, log, signal } = context
+    const [chosen, by, server] = [chosenLetters(input), actorOf(input), serverOf(context, input)]
+    const retry = async () => {
+      if (server !== null) {
+        return await server.ask('POST', '/v1/dead-letters/retry', chosenBody(chosen, by.reason), retriedLettersAnswer)
       }
-    }
-
-    const { config } = context
-    const { taken, failed } = await retryDeadLetters(
-      {
+      const db = await context.database()
+      const tools = {
         db,
-        source: (name) => catalog.pushSource(name),
-        streams: catalog.streams,
+        store: () => context.store(),
+        catalog: await context.catalog(),
         config,
-        fold,
         futureMicros: config.futureMicros,
-        clock: () => Date.now() * 1000,
-        by: actorOf(input),
-      },
-      letters,
-    )
+        by,
+        signal,
+        onTooLarge: logOversized(log, () => undefined),
+        onFoldFailure: (source: string, error: unknown) =>
+          log.warn({ source, error: messageOf(error) }, 'rows are not online yet: the next run of each view folds them'),
+      }
+      return await retryAndFold(tools, await chosenLetterIds(db, chosen))
+    }
+    const { taken, failed, left } = await retry()
     return {
-      json: {
-        taken: taken.map(({ id }) => id),
-        failed: failed.map(({ letter, error }) => ({
-          ...letterJson(letter),
-          reason: error.details['reason'] ?? error.code,
-          error: error.message,
-        })),
-        left: [...late],
-      },
+      json: { taken, failed, left },
       text: [
         `Processed ${counted(taken.length, 'dead letter')}${failed.length === 0 ? '.' : `; ${counted(failed.length, 'other')} still ${failed.length === 1 ? 'fails' : 'fail'}:`}`,
-        ...failed.map(({ letter, error }) => `${letter.id}: ${error.message}`),
-        ...[...late].map((view) => `The next run of ${view} folds the rows.`),
+        ...failed.map(({ id, error }) => `${id}: ${error}`),
+        ...left.map((view) => `The next run of ${view} folds the rows.`),
       ].join('\n'),
       exitCode: failed.length === 0 ? 0 : 1,
     }

@@ -1,48 +1,34 @@
+import { letterWithBody, readDeadLetter } from '../../materializer/streams/dead-letters.ts'
+import { deadLetterAnswer } from '../../serving/protocols/http/dead-letters-route.ts'
 import type { Command } from '../command.ts'
-import { letterJson, lettersOf } from '../dead-letters.ts'
+import { letterId } from '../dead-letters.ts'
 import { bytes, moment } from '../human.ts'
+import { serverOf, serverOption } from '../remote/server-option.ts'
 
 export const deadLetterShowCommand: Command = {
   name: 'dead-letter show',
   summary: 'Show one dead letter and its error',
   arguments: [{ name: 'ID', help: 'The id, as "lockstep dead-letter list" shows it.' }],
+  options: { server: serverOption },
   example: 'lockstep dead-letter show 17',
   async run(context, input) {
-    const [letter] = await lettersOf(await context.database(), [input.argument('ID')])
-    if (letter === undefined) throw new Error('It was found.')
-    const { id, source, stream, message, at, reason, error, body, sizeBytes } = letter
-    const text = body === null ? null : textOf(body)
-    const kept = body === null || body.length === sizeBytes ? '' : `, of which the first ${bytes(body.length)} are kept`
+    const [number, server] = [letterId(input.argument('ID')), serverOf(context, input)]
+    const { requestId: _, ...letter } =
+      server === null
+        ? { ...letterWithBody(await readDeadLetter(await context.database(), number)), requestId: '' }
+        : await server.ask('GET', `/v1/dead-letters/${number}`, undefined, deadLetterAnswer)
+    const { id, source, stream, message, at, reason, error, body, sizeBytes, keptBytes, cutOff, encoding } = letter
+    const kept = cutOff ? `, of which the first ${bytes(keptBytes ?? 0)} are kept` : ''
     return {
-      json: {
-        ...letterJson(letter),
-        body: text ?? (body === null ? null : Buffer.from(body).toString('base64')),
-        encoding: encodingOf(text, body),
-      },
+      json: letter,
       text: [
-        `Dead letter ${id} of ${source}: message ${message} of ${stream}, ${moment(at)} UTC`,
+        `Dead letter ${id} of ${source}: message ${message} of ${stream}, ${moment(new Date(at))} UTC`,
         `${reason}: ${error}`,
         '',
-        body === null
-          ? 'The stream entry contained no message.'
-          : `${bytes(sizeBytes ?? body.length)}${kept}${text === null ? ', in base64' : ''}:`,
-        ...(body === null ? [] : [text ?? Buffer.from(body).toString('base64')]),
+        ...(body === null
+          ? ['The stream entry contained no message.']
+          : [`${bytes(sizeBytes ?? keptBytes ?? 0)}${kept}${encoding === 'base64' ? ', in base64' : ''}:`, body]),
       ].join('\n'),
     }
   },
-}
-
-/** Returns null where the body is not text. */
-function textOf(body: Uint8Array): string | null {
-  try {
-    // a body that was cut off may end within a character
-    return new TextDecoder('utf-8', { fatal: true }).decode(body, { stream: true })
-  } catch {
-    return null
-  }
-}
-
-function encodingOf(text: string | null, body: Uint8Array | null): 'utf8' | 'base64' | null {
-  if (body === null) return null
-  return text === null ? 'base64' : 'utf8'
 }

@@ -5,10 +5,12 @@ import { awaitJob } from '../../runtime/jobs/await-job.ts'
 import { cancelJob } from '../../runtime/jobs/end-job.ts'
 import { jobJson } from '../../runtime/jobs/job-json.ts'
 import { isSettled, readJob } from '../../runtime/jobs/read-jobs.ts'
+import { jobAnswer } from '../../serving/protocols/http/response-schemas.ts'
 import { actorOf, reasonOption } from '../actor.ts'
-import type { Command } from '../command.ts'
+import type { Command, Outcome } from '../command.ts'
 import type { Context } from '../context.ts'
 import { jobIdOf } from '../job-text.ts'
+import { serverOf, serverOption } from '../remote/server-option.ts'
 import type { JobTools } from '../worker-tools.ts'
 import { jobTools } from '../worker-tools.ts'
 
@@ -19,22 +21,31 @@ export const jobCancelCommand: Command = {
     'Its workers stop within seconds. States that it has written stay, each of them complete. The files of an export are removed, by this process or by a worker.',
   ],
   arguments: [{ name: 'ID', help: 'The id of the job, as "job list" shows it.' }],
-  options: { reason: reasonOption },
+  options: { reason: reasonOption, server: serverOption },
   example: 'lockstep job cancel 7 --reason "wrong range"',
   async run(context, input) {
+    const [given, by, server] = [jobIdOf(input), actorOf(input), serverOf(context, input)]
+    if (server !== null) {
+      const answer = await server.ask('POST', `/v1/jobs/${given}/cancel`, { reason: by.reason }, jobAnswer)
+      const { requestId: _, steps, ...job } = answer
+      return cancelled({ ...job, isClean: steps.every(({ state }) => state !== 'open') })
+    }
     const tools = await jobTools(context)
-    const { id, kind, subject, state } = await readJob(tools.db, jobIdOf(input))
-    if (!(await cancelJob(tools.db, id, actorOf(input)))) {
+    const { id, kind, state } = await readJob(tools.db, given)
+    if (!(await cancelJob(tools.db, id, by))) {
       throw new LockstepError('INVALID_REQUEST', `The job "${id}" is ${state}; only a running job can be cancelled.`, {
         details: { id, state },
       })
     }
     const isClean = kind !== exportKind || (await cleanUp(context, tools, id))
-    return {
-      json: { ...jobJson(await readJob(tools.db, id)), isClean },
-      text: `Cancelled ${kind} ${id} of ${subject}.${isClean ? '' : ' A worker still has to remove its files.'}`,
-    }
+    return cancelled({ ...jobJson(await readJob(tools.db, id)), isClean })
   },
+}
+
+/** @param job whether it is clean: whether its files are removed */
+function cancelled(job: { readonly id: number; readonly kind: string; readonly subject: string; readonly isClean: boolean }): Outcome {
+  const { id, kind, subject, isClean } = job
+  return { json: job, text: `Cancelled ${kind} ${id} of ${subject}.${isClean ? '' : ' A worker still has to remove its files.'}` }
 }
 
 /** Removes what an export has left, unless a worker does so. @returns whether it is removed */

@@ -1,7 +1,10 @@
 import { jobJson } from '../../runtime/jobs/job-json.ts'
 import { maxListedJobs, readJobs } from '../../runtime/jobs/read-jobs.ts'
+import { jobsAnswer } from '../../serving/protocols/http/response-schemas.ts'
 import type { Command } from '../command.ts'
 import { jobTable } from '../job-text.ts'
+import { queryOf } from '../remote/server.ts'
+import { serverOf, serverOption } from '../remote/server-option.ts'
 
 const states = ['running', 'done', 'failed', 'cancelled'] as const
 
@@ -14,15 +17,21 @@ export const jobListCommand: Command = {
     state: { value: 'STATE', choices: states, help: 'Only jobs that are "running", "done", "failed" or "cancelled".' },
     about: { value: 'NAME', help: 'Only jobs of this view or service, such as airport_delays@1.' },
     limit: { value: 'N', help: 'The maximum number, newest first. Default: 100.' },
+    server: serverOption,
   },
   example: 'lockstep job list --state running',
   async run(context, input) {
-    const jobs = await readJobs(await context.database(), {
+    const filter = {
       kind: input.text('kind'),
       state: input.choice('state', states),
       subject: input.text('about'),
       limit: input.count('limit', 1, maxListedJobs),
-    })
-    return { json: { jobs: jobs.map(jobJson) }, text: jobs.length === 0 ? 'There are no such jobs.' : jobTable(jobs) }
+    }
+    const server = serverOf(context, input)
+    const jobs =
+      server === null
+        ? (await readJobs(await context.database(), filter)).map(jobJson)
+        : (await server.ask('GET', `/v1/jobs${queryOf(filter)}`, undefined, jobsAnswer)).jobs
+    return { json: { jobs }, text: jobs.length === 0 ? 'There are no such jobs.' : jobTable(jobs) }
   },
 }

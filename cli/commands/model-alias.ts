@@ -1,9 +1,13 @@
 import { LockstepError } from '../../kernel/errors.ts'
 import { parseModelReference } from '../../registry/pick-version.ts'
 import { removeModelAlias } from '../../registry/promote.ts'
+import { aliasChangeAnswer } from '../../serving/protocols/http/response-schemas.ts'
 import { actorOf, reasonOption } from '../actor.ts'
 import { aliasChangeText } from '../model-text.ts'
 import type { Command } from '../command.ts'
+import { queryOf } from '../remote/server.ts'
+import { serverOf, serverOption } from '../remote/server-option.ts'
+import { promoteBody } from './model-promote.ts'
 import { atOnceOption, datasetMismatchOption, promoteWithProgress, untriedOption } from '../promote-with-progress.ts'
 
 export const modelAliasCommand: Command = {
@@ -23,6 +27,7 @@ export const modelAliasCommand: Command = {
     'at-once': atOnceOption,
     'dataset-mismatch': datasetMismatchOption,
     untried: untriedOption,
+    server: serverOption,
   },
   example: 'lockstep model alias delay@4 challenger',
   async run(context, input) {
@@ -33,6 +38,15 @@ export const modelAliasCommand: Command = {
     if (removes !== (version === undefined)) {
       const how = removes ? `write "lockstep model alias ${model} ${alias} --remove"` : `write "lockstep model alias ${model}@3 ${alias}"`
       throw new LockstepError('USAGE', `"${reference}" ${removes ? 'names a version' : 'does not name a version'}; ${how}.`)
+    }
+    const server = serverOf(context, input)
+    if (server !== null) {
+      const path = `/v1/models/${encodeURIComponent(model)}/aliases/${encodeURIComponent(alias)}`
+      const change =
+        version === undefined
+          ? await server.ask('DELETE', `${path}${queryOf({ reason: input.text('reason') })}`, undefined, aliasChangeAnswer)
+          : await server.ask('PUT', path, promoteBody(input, version), aliasChangeAnswer)
+      return { json: change, text: aliasChangeText(change) }
     }
     const change =
       version === undefined

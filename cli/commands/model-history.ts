@@ -1,19 +1,27 @@
 import { listModelEvents, maxModelEvents } from '../../registry/model-events.ts'
+import { modelHistoryAnswer } from '../../serving/protocols/http/response-schemas.ts'
 import type { Command } from '../command.ts'
 import { moment } from '../human.ts'
+import { queryOf } from '../remote/server.ts'
+import { serverOf, serverOption } from '../remote/server-option.ts'
 import { table } from '../table.ts'
 
 export const modelHistoryCommand: Command = {
   name: 'model history',
   summary: 'Show the changes of a model: who, when and why',
   arguments: [{ name: 'NAME', help: 'The model.' }],
-  options: { limit: { value: 'N', help: 'The maximum number, newest first. Default: 100.' } },
+  options: { limit: { value: 'N', help: 'The maximum number, newest first. Default: 100.' }, server: serverOption },
   example: 'lockstep model history delay',
   async run(context, input) {
-    const { name } = (await context.catalog()).model(input.argument('NAME'))
-    const events = await listModelEvents(await context.database(), name, input.count('limit', 1, maxModelEvents))
+    const [given, limit, server] = [input.argument('NAME'), input.count('limit', 1, maxModelEvents), serverOf(context, input)]
+    const read = async () => {
+      const { name: model } = (await context.catalog()).model(given)
+      return { model, events: await listModelEvents(await context.database(), model, limit) }
+    }
+    const path = `/v1/models/${encodeURIComponent(given)}/history${queryOf({ limit })}`
+    const { model: name, events } = server === null ? await read() : await server.ask('GET', path, undefined, modelHistoryAnswer)
     const rows = events.map(({ at, action, alias, from, to, actor, reason }) => [
-      moment(at),
+      moment(new Date(at)),
       action,
       alias ?? '',
       from === null ? '' : String(from),

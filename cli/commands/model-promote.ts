@@ -41,7 +41,8 @@ export const modelPromoteCommand: Command = {
   },
 }
 
-function promoteBody(input: Input, version: VersionReference): object {
+/** What a server takes to point an alias to a version. */
+export function promoteBody(input: Input, version: VersionReference): object {
   return {
     version,
     reason: input.text('reason'),

@@ -2,21 +2,26 @@ import { aliasesOf } from '../../registry/model-aliases.ts'
 import type { ModelLineage } from '../../registry/model-lineage.ts'
 import { readModelLineage } from '../../registry/model-lineage.ts'
 import { tensorText } from '../../registry/model-contract.ts'
-import type { ModelVersion } from '../../registry/model-versions.ts'
-import { parseModelReference, pickVersion } from '../../registry/pick-version.ts'
+import { noVersion, parseModelReference, pickVersion } from '../../registry/pick-version.ts'
+import { modelAnswer, modelVersionAnswer } from '../../serving/protocols/http/response-schemas.ts'
 import type { Command, Outcome } from '../command.ts'
 import type { Context } from '../context.ts'
 import { bytes, moment } from '../human.ts'
 import { modelVersionJson } from '../model-text.ts'
+import type { Server } from '../remote/server.ts'
+import { serverOf, serverOption } from '../remote/server-option.ts'
 
 export const modelShowCommand: Command = {
   name: 'model show',
   summary: 'Show a model version: its facts and its lineage',
   description: ['Without a version, shows the one that answers by default: the pinned version, else the champion, else the newest.'],
   arguments: [{ name: 'MODEL', help: 'The model, or one version of it: delay@3, delay@challenger.' }],
+  options: { server: serverOption },
   example: 'lockstep model show delay@3',
   async run(context, input) {
-    return await showModelVersion(context, input.argument('MODEL'))
+    const server = serverOf(context, input)
+    const reference = input.argument('MODEL')
+    return server === null ? await showModelVersion(context, reference) : await showServerVersion(server, reference)
   },
 }
 
@@ -28,11 +33,26 @@ export async function showModelVersion(context: Context, reference: string): Pro
   const lineage = await readModelLineage(await context.database(), version)
   const aliases = aliasesOf(model, version.version)
   const pinned = model.pin
-  return { json: { ...modelVersionJson(version), aliases, pinned, lineage }, text: versionText(version, aliases, pinned, lineage) }
+  const shown = modelVersionJson(version)
+  return { json: { ...shown, aliases, pinned, lineage }, text: versionText(shown, aliases, pinned, lineage) }
 }
 
+async function showServerVersion(server: Server, reference: string): Promise<Outcome> {
+  const { model: name, version: wanted } = parseModelReference(reference)
+  const path = `/v1/models/${encodeURIComponent(name)}`
+  const { model, version: answering, versions, pinned } = await server.ask('GET', path, undefined, modelAnswer)
+  const version = wanted ?? answering ?? versions.at(-1)?.version
+  if (version === undefined) throw noVersion(model)
+  const { requestId: _, ...answer } = await server.ask('GET', `${path}/versions/${version}`, undefined, modelVersionAnswer)
+  // the schema says less than what a server of the same version answers
+  const shown = answer as unknown as ShownVersion & { readonly aliases: readonly string[]; readonly lineage: ModelLineage }
+  return { json: { ...shown, pinned }, text: versionText(shown, shown.aliases, pinned, shown.lineage) }
+}
+
+type ShownVersion = Omit<ReturnType<typeof modelVersionJson>, 'createdAt'> & { readonly createdAt: Date | string }
+
 function versionText(
-  version: ModelVersion,
+  version: ShownVersion,
   aliases: readonly string[],
   pinned: number | null,
   { dataset, service, views, onDemand, sources }: ModelLineage,
@@ -52,10 +72,10 @@ function versionText(
           ? 'the model is pinned to this version'
           : `the model is pinned to version ${pinned}`,
     ],
-    ['pushed', `${moment(version.createdAt)} UTC${version.pushedBy === null ? '' : ` by ${version.pushedBy}`}`],
+    ['pushed', `${moment(new Date(version.createdAt))} UTC${version.pushedBy === null ? '' : ` by ${version.pushedBy}`}`],
     ['file', `${bytes(version.sizeBytes)}, sha256 ${version.sha256}`],
-    ...version.contract.inputs.map((tensor) => ['input', `${tensor.name} ${tensorText(tensor)}`] as const),
-    ...version.contract.outputs.map((tensor) => ['output', `${tensor.name} ${tensorText(tensor)}`] as const),
+    ...version.inputs.map((tensor) => ['input', `${tensor.name} ${tensorText(tensor)}`] as const),
+    ...version.outputs.map((tensor) => ['output', `${tensor.name} ${tensorText(tensor)}`] as const),
     ['metrics', named(version.metrics)],
     ['parameters', named(version.params)],
     ['commit', version.gitCommit ?? ''],

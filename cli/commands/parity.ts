@@ -1,11 +1,18 @@
+import { formatDuration } from '../../kernel/duration.ts'
 import { LockstepError } from '../../kernel/errors.ts'
 import { storedServices } from '../../registry/stored-services.ts'
+import type { ParityReport } from '../../monitoring/parity/check-parity.ts'
 import { checkParity } from '../../monitoring/parity/check-parity.ts'
 import { verdicts } from '../../monitoring/parity/classify.ts'
+import { parityAnswer } from '../../serving/protocols/http/parity-route.ts'
 import type { Command } from '../command.ts'
+import type { Context } from '../context.ts'
 import { durationOption } from '../duration-option.ts'
 import { count } from '../human.ts'
 import { parityText } from '../parity-text.ts'
+import type { Server } from '../remote/server.ts'
+import { queryOf } from '../remote/server.ts'
+import { serverOf, serverOption } from '../remote/server-option.ts'
 
 const defaultSample = 1000
 
@@ -25,6 +32,7 @@ export const parityCommand: Command = {
       value: 'DURATION',
       help: "How long after it becomes visible a row may be missing online. Default: the view's freshness, or 10s if it declares none.",
     },
+    server: serverOption,
   },
   example: 'lockstep parity --model delay --since 24h --budget 0.1%',
   async run(context, input) {
@@ -32,22 +40,8 @@ export const parityCommand: Command = {
     const sample = input.count('sample', 1) ?? defaultSample
     const budget = shareOf(input.text('budget') ?? '0%')
     const model = input.text('model')
-    if (model !== undefined) (await context.catalog()).model(model)
-    const db = await context.database()
-    const until = Date.now() * 1000
-    const report = await checkParity(
-      db,
-      { services: await storedServices(db) },
-      {
-        since: until - since,
-        until,
-        limit: sample,
-        order: 'random',
-        signal: context.signal,
-        ...(model === undefined ? {} : { model }),
-        ...(grace === undefined ? {} : { graceMicros: durationOption('parity', 'grace', grace) }),
-      },
-    )
+    const graceMicros = grace === undefined ? undefined : durationOption('parity', 'grace', grace)
+    const report = await readReport(context, serverOf(context, input), { model, since, sample, graceMicros })
     let [values, differing] = [0, 0]
     for (const feature of report.features) {
       for (const verdict of verdicts) values += feature[verdict]
@@ -66,6 +60,40 @@ export const parityCommand: Command = {
       exitCode: within ? 0 : 1,
     }
   },
+}
+
+interface Asked {
+  readonly model: string | undefined
+  /** Microseconds. */
+  readonly since: number
+  readonly sample: number
+  readonly graceMicros: number | undefined
+}
+
+async function readReport(context: Context, server: Server | null, { model, since, sample, graceMicros }: Asked): Promise<ParityReport> {
+  if (server !== null) {
+    const grace = graceMicros === undefined ? undefined : formatDuration(graceMicros)
+    const path = `/v1/parity${queryOf({ model, since: formatDuration(since), sample, grace })}`
+    const { requestId: _, ...report } = await server.ask('GET', path, undefined, parityAnswer)
+    // the schema says less than what a server of the same version answers
+    return report as unknown as ParityReport
+  }
+  if (model !== undefined) (await context.catalog()).model(model)
+  const db = await context.database()
+  const until = Date.now() * 1000
+  return await checkParity(
+    db,
+    { services: await storedServices(db) },
+    {
+      since: until - since,
+      until,
+      limit: sample,
+      order: 'random',
+      signal: context.signal,
+      ...(model === undefined ? {} : { model }),
+      ...(graceMicros === undefined ? {} : { graceMicros }),
+    },
+  )
 }
 
 /** `0.1%`, or `0.001`. */

@@ -1,8 +1,10 @@
 import { LockstepError } from '../../kernel/errors.ts'
 import { parseTimestamp } from '../../kernel/time.ts'
+import { pipelineReplayAnswer } from '../../serving/protocols/http/pipeline-schemas.ts'
 import { replayPipeline } from '../../serving/streaming/pipeline-state.ts'
 import { actorOf, reasonOption } from '../actor.ts'
-import type { Command } from '../command.ts'
+import { serverOf, serverOption } from '../remote/server-option.ts'
+import type { Command, Outcome } from '../command.ts'
 
 export const pipelineReplayCommand: Command = {
   name: 'pipeline replay',
@@ -18,18 +20,30 @@ export const pipelineReplayCommand: Command = {
       help: 'Begin with this message: the id of an entry of Redis, a sequence of JetStream, or offsets of Kafka by partition, as in 0:1234,1:99.',
     },
     reason: reasonOption,
+    server: serverOption,
   },
   example: 'lockstep pipeline replay score_flights --from 2026-03-01T12:00:00Z',
   async run(context, input) {
     const [from, position] = [input.text('from'), input.text('position')]
     if ((from === undefined) === (position === undefined)) throw new LockstepError('USAGE', 'Give either "--from" or "--position".')
     const start = position === undefined ? { atMicros: parseTimestamp(from ?? '') } : { position }
-    const [db, catalog] = [await context.database(), await context.catalog()]
-    const { spec } = catalog.pipeline(input.argument('NAME'))
-    const replays = await replayPipeline(db, context.config, catalog, spec, start, actorOf(input))
-    return {
-      json: { pipeline: spec.name, from: from ?? position, replays },
-      text: `The pipeline "${spec.name}" begins again from ${from ?? position}. "lockstep pipeline show ${spec.name}" shows how many messages wait.`,
+    const [name, by, server] = [input.argument('NAME'), actorOf(input), serverOf(context, input)]
+    if (server !== null) {
+      const path = `/v1/pipelines/${encodeURIComponent(name)}/replay`
+      const { requestId: _, ...begun } = await server.ask('POST', path, { from, position, reason: by.reason }, pipelineReplayAnswer)
+      return replayed(begun)
     }
+    const [db, catalog] = [await context.database(), await context.catalog()]
+    const { spec } = catalog.pipeline(name)
+    const replays = await replayPipeline(db, context.config, catalog, spec, start, by)
+    return replayed({ pipeline: spec.name, from: from ?? position ?? '', replays })
   },
+}
+
+function replayed(begun: { readonly pipeline: string; readonly from: string; readonly replays: number }): Outcome {
+  const { pipeline, from } = begun
+  return {
+    json: begun,
+    text: `The pipeline "${pipeline}" begins again from ${from}. "lockstep pipeline show ${pipeline}" shows how many messages wait.`,
+  }
 }

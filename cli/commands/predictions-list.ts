@@ -5,6 +5,7 @@ import { listPredictions, maxListedPredictions } from '../../monitoring/predicti
 import type { Command } from '../command.ts'
 import type { Context } from '../context.ts'
 import type { Input } from '../input.ts'
+import { queryOf } from '../remote/server.ts'
 import { serverOf, serverOption } from '../remote/server-option.ts'
 import { durationOption } from '../duration-option.ts'
 import { moment } from '../human.ts'
@@ -56,11 +57,8 @@ async function readRows(context: Context, input: Input): Promise<readonly Listed
   const limit = input.count('limit', 1, maxListedPredictions) ?? defaultLimit
   const server = serverOf(context, input)
   if (server !== null) {
-    const asked = { model, request: requestId, prediction: predictionId, since, limit: String(limit) }
-    const query = new URLSearchParams(
-      Object.entries(asked).flatMap(([name, value]): [string, string][] => (value === undefined ? [] : [[name, value]])),
-    )
-    const { predictions } = await server.ask('GET', `/v1/predictions?${query.toString()}`, undefined, predictionsAnswer)
+    const asked = { model, request: requestId, prediction: predictionId, since, limit }
+    const { predictions } = await server.ask('GET', `/v1/predictions${queryOf(asked)}`, undefined, predictionsAnswer)
     // the schema says less than what a server of the same version answers
     return predictions as unknown as ListedPrediction[]
   }

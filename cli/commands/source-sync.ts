@@ -62,8 +62,8 @@ async function syncThroughServer(context: Context, input: Input, server: Server,
   const path = `/v1/sources/${encodeURIComponent(input.argument('SOURCE'))}/sync`
   const { job, source, joined } = await server.ask('POST', path, { replace, reason: input.text('reason') }, sourceSyncAnswer)
   if (input.flag('detach')) return detached({ job, source, joined })
-  const watched = await watchServerJob(context, server, job, { label: `Loading files of ${source}`, work: `load files of "${source}"` })
-  const result = watched as SourceSyncResult // the finish of the job made it
+  const done = await watchServerJob(context, server, job, { label: `Loading files of ${source}`, work: `load files of "${source}"` })
+  const result = done.result as SourceSyncResult // the finish of the job made it
   return { json: { job, joined, ...result }, text: syncText(result) }
 }
 

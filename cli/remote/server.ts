@@ -156,6 +156,12 @@ export function connectServer(url: string, { apiKey, signal }: { readonly apiKey
   }
 }
 
+/** The query of a URL with its `?`, without the values that are undefined; empty where there is none. */
+export function queryOf(values: Readonly<Record<string, string | number | undefined>>): string {
+  const given = Object.entries(values).flatMap(([name, value]): [string, string][] => (value === undefined ? [] : [[name, String(value)]]))
+  return given.length === 0 ? '' : `?${new URLSearchParams(given).toString()}`
+}
+
 /** Whether the same request may succeed later. */
 export function isTemporary(status: number): boolean {
   return [408, 429, 502, 503, 504].includes(status)

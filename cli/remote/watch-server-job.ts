@@ -1,6 +1,7 @@
 import { setTimeout } from 'node:timers/promises'
 import type { ErrorCode } from '../../kernel/errors.ts'
 import { LockstepError } from '../../kernel/errors.ts'
+import type { JobAnswer } from '../../serving/protocols/http/response-schemas.ts'
 import { jobAnswer } from '../../serving/protocols/http/response-schemas.ts'
 import type { Context } from '../context.ts'
 import type { Server } from './server.ts'
@@ -12,7 +13,7 @@ const pollMs = 500
  *
  * @param label the text of the progress bar: `Exporting fraud_features@1`
  * @param work what the server does, for the message of a command that is stopped: `write the training set`
- * @returns the result of the job
+ * @returns the job, which is done
  * @throws LockstepError what the job failed with; `STOPPED`
  */
 export async function watchServerJob(
@@ -20,13 +21,13 @@ export async function watchServerJob(
   server: Server,
   id: number,
   { label, work }: { readonly label: string; readonly work: string },
-): Promise<unknown> {
+): Promise<JobAnswer> {
   const progress = context.terminal.progress(label, 'chunks')
   try {
     for (;;) {
       const job = await server.ask('GET', `/v1/jobs/${id}`, undefined, jobAnswer)
       progress.update(job.chunksDone, job.chunks === 0 ? null : job.chunks)
-      if (job.state === 'done') return job.result
+      if (job.state === 'done') return job
       if (job.state !== 'running') {
         const { code, message } = job.error ?? { code: 'STOPPED', message: `The job ${id} was ${job.state}.` }
         // the codes of the server are those of this version

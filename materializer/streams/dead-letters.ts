@@ -1,5 +1,6 @@
 import { sql } from 'kysely'
 import { LockstepError, messageOf } from '../../kernel/errors.ts'
+import type { Catalog } from '../../registry/catalog.ts'
 import type { Actor } from '../../runtime/audit.ts'
 import { recordAudit, unknownActor } from '../../runtime/audit.ts'
 import type { StreamSpec } from '../../kernel/stream-spec.ts'
@@ -103,11 +104,38 @@ export interface KeptLetter extends DeadLetter {
   readonly at: Date
 }
 
+/** A dead letter without its message. */
+export interface ListedLetter extends Omit<KeptLetter, 'body'> {
+  /** Whether only the beginning of the message was kept. */
+  readonly cutOff: boolean
+}
+
+export interface LetterFilter extends LetterChoice {
+  /** Older than the one with this id. */
+  readonly before?: number | undefined
+  readonly limit?: number | undefined
+}
+
+/** Newest first. Reads no bodies, which may be large. */
+export async function listDeadLetters({ kysely }: Pick<Database, 'kysely'>, filter: LetterFilter = {}): Promise<ListedLetter[]> {
+  const { source, ids, before, limit } = filter
+  let query = kysely
+    .selectFrom('lockstep.stream_dead_letters')
+    .select(['id', 'source', 'stream', 'message', 'reason', 'error', 'size_bytes as sizeBytes', 'at'])
+    .select(sql<boolean>`body is not null and octet_length(body) <> size_bytes`.as('cutOff'))
+    .orderBy('id', 'desc')
+  if (source !== undefined) query = query.where('source', '=', source)
+  if (ids !== undefined) query = query.where('id', 'in', ids.map(String))
+  if (before !== undefined) query = query.where('id', '<', String(before))
+  if (limit !== undefined) query = query.limit(limit)
+  return (await query.execute()).map((row) => ({ ...row, id: Number(row.id) }))
+}
+
 export interface LetterChoice {
   /** Of this source alone. */
-  readonly source?: string
+  readonly source?: string | undefined
   /** These alone. */
-  readonly ids?: readonly number[]
+  readonly ids?: readonly number[] | undefined
 }
 
 /** Newest first. */
@@ -119,20 +147,62 @@ export async function readDeadLetters(db: Pick<Database, 'kysely'>, { source, id
   return rows.map(({ id, size_bytes: sizeBytes, ...row }) => ({ ...row, id: Number(id), sizeBytes }))
 }
 
-/** The newest dead letters of a source without their bodies, newest first. */
-export async function readNewestLetters(
-  { kysely }: Pick<Database, 'kysely'>,
-  source: string,
-  limit: number,
-): Promise<Omit<KeptLetter, 'body' | 'source' | 'stream'>[]> {
-  const rows = await kysely
-    .selectFrom('lockstep.stream_dead_letters')
-    .select(['id', 'message', 'reason', 'error', 'size_bytes as sizeBytes', 'at'])
-    .where('source', '=', source)
-    .orderBy('id', 'desc')
-    .limit(limit)
-    .execute()
-  return rows.map((row) => ({ ...row, id: Number(row.id) }))
+/** The ids of the chosen ones, oldest first. @throws LockstepError `NOT_FOUND` naming an id that does not exist */
+export async function chosenLetterIds(db: Pick<Database, 'kysely'>, choice: LetterChoice): Promise<number[]> {
+  const found = (await listDeadLetters(db, choice)).map(({ id }) => id).toReversed()
+  const missing = choice.ids?.find((id) => !found.includes(id))
+  if (missing === undefined) return found
+  throw noDeadLetter(missing)
+}
+
+/** @throws LockstepError `NOT_FOUND` */
+export async function readDeadLetter(db: Pick<Database, 'kysely'>, id: number): Promise<KeptLetter> {
+  const [letter] = await readDeadLetters(db, { ids: [id] })
+  if (letter === undefined) throw noDeadLetter(id)
+  return letter
+}
+
+export function noDeadLetter(id: number | string): LockstepError {
+  return new LockstepError('NOT_FOUND', `There is no dead letter "${id}"; "lockstep dead-letter list" shows the existing ones.`, {
+    details: { id },
+  })
+}
+
+/**
+ * Reports a misspelt name where there are no dead letters of it.
+ *
+ * @param source `landings`, or `pipeline score` @throws LockstepError `UNKNOWN_DEFINITION`
+ */
+export function requireLetterSource(catalog: Pick<Catalog, 'source' | 'pipeline'>, source: string): void {
+  const [, pipeline] = /^pipeline (.*)$/s.exec(source) ?? []
+  if (pipeline === undefined) catalog.source(source)
+  else catalog.pipeline(pipeline)
+}
+
+/** A dead letter as `--json` and HTTP show it, without its message. */
+export function letterJson({ id, source, stream, message, reason, error, at, sizeBytes, cutOff }: ListedLetter) {
+  return { id, source, stream, message, reason, error, at: at.toISOString(), sizeBytes, cutOff }
+}
+
+/** The same with its message: text, or base64 of what is none. */
+export function letterWithBody({ body, ...letter }: KeptLetter) {
+  const text = body === null ? null : textIn(body)
+  return {
+    ...letterJson({ ...letter, cutOff: body !== null && body.length !== letter.sizeBytes }),
+    body: text ?? (body === null ? null : Buffer.from(body).toString('base64')),
+    keptBytes: body?.length ?? null,
+    encoding: body === null ? null : text === null ? ('base64' as const) : ('utf8' as const),
+  }
+}
+
+/** Returns null where the body is not text. */
+function textIn(body: Uint8Array): string | null {
+  try {
+    // a body that was cut off may end within a character
+    return new TextDecoder('utf-8', { fatal: true }).decode(body, { stream: true })
+  } catch {
+    return null
+  }
 }
 
 /** Forgets letters, by source written down as done to them. @returns how many of them were there */

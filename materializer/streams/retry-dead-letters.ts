@@ -1,6 +1,8 @@
 import { LockstepError } from '../../kernel/errors.ts'
 import type { StreamSpec } from '../../kernel/stream-spec.ts'
 import type { SourceSpec } from '../../kernel/view-spec.ts'
+import type { OnlineStore } from '../../online/store.ts'
+import type { Catalog } from '../../registry/catalog.ts'
 import type { Actor } from '../../runtime/audit.ts'
 import type { Database } from '../../runtime/database.ts'
 import type { StreamServers } from '../../runtime/streams/open-consumer.ts'
@@ -9,8 +11,10 @@ import type { AvroDecoder } from '../../runtime/streams/avro-consumer.ts'
 import { appendEvents } from '../append-events.ts'
 import { createEventReader } from '../event-reader.ts'
 import { readEventTable } from '../event-table.ts'
+import { foldTransactions } from '../fold-transaction.ts'
+import type { NotKeptListener } from '../state-writer.ts'
 import type { KeptLetter } from './dead-letters.ts'
-import { dropDeadLetters, noteFailure } from './dead-letters.ts'
+import { dropDeadLetters, letterJson, noteFailure, readDeadLetters, reasonOf } from './dead-letters.ts'
 import { messageEvent } from './message-event.ts'
 import { columnsOf } from './message-writer.ts'
 
@@ -68,6 +72,62 @@ export async function retryDeadLetters(deps: RetryDeadLettersDeps, letters: read
     if (xids.size > 0) await deps.fold(deps.source(name), [...xids])
   }
   return { taken, failed }
+}
+
+export interface RetryTools extends Pick<RetryDeadLettersDeps, 'db' | 'config' | 'futureMicros'> {
+  readonly by: Actor
+  readonly store: () => Promise<OnlineStore>
+  readonly catalog: Pick<Catalog, 'pushSource' | 'streams' | 'onlineReaders'>
+  readonly signal?: AbortSignal
+  readonly onTooLarge: NotKeptListener
+  /** The rows are committed, and the next run of each view folds them. */
+  readonly onFoldFailure: (source: string, error: LockstepError) => void
+}
+
+/** How many dead letters are held in memory. */
+const retriedTogether = 100
+
+/**
+ * Retries dead letters, and folds their rows into the online views.
+ *
+ * @param ids oldest first
+ * @returns what `--json` and HTTP show
+ */
+export async function retryAndFold(tools: RetryTools, ids: readonly number[]) {
+  const { db, store, catalog, config, futureMicros, by, signal, onTooLarge, onFoldFailure } = tools
+  const late = new Set<string>()
+  const done: RetriedLetters[] = []
+
+  async function fold(source: SourceSpec, xids: readonly number[]): Promise<void> {
+    const readers = catalog.onlineReaders(source)
+    try {
+      const { left } = await foldTransactions(db, await store(), readers, xids, { onTooLarge, ...(signal !== undefined && { signal }) })
+      for (const view of left) late.add(view)
+    } catch (error) {
+      if (!(error instanceof LockstepError) || error.code === 'STOPPED') throw error
+      onFoldFailure(source.name, error)
+      for (const { id } of readers) late.add(id)
+    }
+  }
+
+  const { pushSource: source, streams } = catalog
+  for (let at = 0; at < ids.length; at += retriedTogether) {
+    const letters = await readDeadLetters(db, { ids: ids.slice(at, at + retriedTogether) })
+    done.push(await retryDeadLetters({ db, source, streams, config, fold, futureMicros, clock: () => Date.now() * 1000, by }, letters))
+  }
+  return {
+    /** The ids of those that are no dead letters any more. */
+    taken: done.flatMap(({ taken }) => taken.map(({ id }) => id)),
+    failed: done.flatMap(({ failed }) =>
+      failed.map(({ letter: { body, ...letter }, error }) => ({
+        ...letterJson({ ...letter, cutOff: body !== null && body.length !== letter.sizeBytes }),
+        reason: reasonOf(error),
+        error: error.message,
+      })),
+    ),
+    /** Views whose next run folds the rows instead. */
+    left: [...late],
+  }
 }
 
 /** @returns the transactions that wrote its event */

@@ -57,6 +57,13 @@ describe('lockstep parity', () => {
     expect(lenient.code).toBe(0)
     const none = await parity('--model', 'echo', '--since', '1ms')
     expect([none.code, none.out]).toEqual([1, expect.stringContaining('to compare')])
+    const { url, server } = await world.serve({ clock: () => Date.now() * 1000 })
+    await server.whenReady()
+    const remote = await parity('--budget', '20%', '--model', 'echo', '--since', '30m', '--json', '--server', url)
+    const misspelt = await parity('--model', 'ehco', '--server', url)
+    await server.close()
+    expect([remote.code, remote.json]).toEqual([0, lenient.json])
+    expect([misspelt.code, misspelt.err]).toEqual([1, expect.stringContaining('Did you mean "echo"')])
     expect(lenient.json).toMatchObject({ vectors: 2, values: 6, differing: 1, budget: 0.2, within: true, examples: [{ verdict: 'other' }] })
   }, 120_000)
 

@@ -60,7 +60,10 @@ it('a worker runs pipelines once their model has a version, and people pause, re
   await world.push('delay', 'logistic')
   expect((await producer.read('scored', atLeast(2))).map(({ key }) => key)).toEqual(['A', 'B'])
 
-  const { url } = await world.serve({ clock: () => Date.now() * 1000 })
+  const { url } = await world.serve({
+    clock: () => Date.now() * 1000,
+    config: { bodyLimitBytes: 100_000, streamRedisUrl: producer.server.url },
+  })
   await vi.waitFor(async () => expect((await ask(url, '/v1/pipelines')).status).toBe(200), 10_000)
   const shown = {
     name: 'score',
@@ -79,6 +82,33 @@ it('a worker runs pipelines once their model has a version, and people pause, re
   )
   expect(await run('dead-letter', 'list')).toMatchObject({ deadLetters: [{ source: 'landings', reason: 'not_json' }] })
   expect((await commands.lockstep('dead-letter', 'retry', '--all')).exitCode).toBe(1)
+  const there = ['--server', url]
+  const { deadLetters } = (await run('dead-letter', 'list', 'landings', ...there)) as { readonly deadLetters: readonly { id: number }[] }
+  expect(deadLetters).toEqual((await run('dead-letter', 'list'))['deadLetters'])
+  const id = String(deadLetters[0]?.id)
+  expect(await run('dead-letter', 'show', id, ...there)).toEqual(await run('dead-letter', 'show', id))
+  expect(await run('dead-letter', 'show', id, ...there)).toMatchObject({ body: 'poison', encoding: 'utf8', sizeBytes: 6, cutOff: false })
+  expect(await run('dead-letter', 'list', 'pipeline score', ...there)).toEqual({ deadLetters: [] })
+  expect((await commands.lockstep('dead-letter', 'list', 'landing', ...there)).err).toContain('Did you mean "landings"')
+  expect((await commands.lockstep('dead-letter', 'list', 'pipeline scor', ...there)).err).toContain('Did you mean "score"')
+  const retried = await commands.lockstep('dead-letter', 'retry', id, ...there, '--json')
+  expect(retried.err).toBe('')
+  expect([retried.exitCode, JSON.parse(retried.out)]).toEqual([
+    1,
+    { taken: [], failed: [expect.objectContaining({ reason: 'not_json' })], left: [] },
+  ])
+  // its message is corrected, as if the table had always had it
+  await world.db.query(`update lockstep.stream_dead_letters set body = $1, size_bytes = $2`, [
+    Buffer.from(landing('C', 3)),
+    Buffer.byteLength(landing('C', 3)),
+  ])
+  expect(await run('dead-letter', 'retry', '--source', 'landings', ...there)).toEqual({ taken: [Number(id)], failed: [], left: [] })
+  expect((await commands.lockstep('dead-letter', 'show', id, ...there)).err).toMatch(/^error NOT_FOUND: There is no dead letter "/)
+  await world.db.query(
+    `insert into lockstep.stream_dead_letters (source, stream, message, reason, error) values ('landings', 'redis:x', '1-0', 'a', 'b')`,
+  )
+  expect(await run('dead-letter', 'drop', '--all', '--yes', ...there)).toMatchObject({ dropped: 1 })
+  expect((await ask(url, '/v1/dead-letters/drop', { all: true, source: 'landings' })).body.error).toMatchObject({ code: 'INVALID_REQUEST' })
 
   expect((await ask(url, '/v1/pipelines/score/pause', { reason: 'a test' })).body).toMatchObject({
     pipeline: 'score',
@@ -87,7 +117,6 @@ it('a worker runs pipelines once their model has a version, and people pause, re
   })
   expect(await run('pipeline', 'pause', 'score')).toEqual({ pipeline: 'score', paused: true, changed: false })
   expect(await run('pipeline', 'resume', 'score')).toEqual({ pipeline: 'score', paused: false, changed: true })
-  const there = ['--server', url]
   expect(await run('pipeline', 'pause', 'score', ...there)).toEqual({ pipeline: 'score', paused: true, changed: true })
   expect(await run('pipeline', 'list', ...there)).toEqual({ pipelines: [expect.objectContaining({ ...shown, paused: true })] })
   expect(await run('pipeline', 'show', 'score', ...there)).toMatchObject({ ...shown, paused: true, lag: null })
@@ -105,6 +134,8 @@ it('a worker runs pipelines once their model has a version, and people pause, re
   })
   const all = await producer.read('scored', atLeast(4))
   expect(all.map(({ id }) => id)).toEqual([...all.slice(0, 2), ...all.slice(0, 2)].map(({ id }) => id))
+  expect(await run('pipeline', 'replay', 'score', '--position', '0-1', ...there)).toEqual({ pipeline: 'score', from: '0-1', replays: 2 })
+  await producer.read('scored', atLeast(6))
   const { exitCode, err } = await commands.lockstep('pipeline', 'replay', 'score', '--json')
   expect([exitCode, err]).toEqual([2, expect.stringContaining('Give either \\"--from\\" or \\"--position\\"')])
   const { rows } = {
@@ -116,10 +147,20 @@ it('a worker runs pipelines once their model has a version, and people pause, re
     'pipeline.pause',
     'pipeline.resume',
     'pipeline.replay',
+    'pipeline.replay',
   ])
 
+  // no worker does backfills here
+  const begun = await run('backfill', 'airport_delays', '--detach', '--reason', 'a test', ...there)
+  expect(begun).toEqual({ id: expect.any(Number), view: 'airport_delays@1', joined: false })
+  expect((await commands.lockstep('job', 'show', String(begun['id']), ...there)).out).toContain('backfill')
+  expect(await run('job', 'cancel', String(begun['id']), ...there)).toMatchObject({ state: 'cancelled', isClean: true })
+  const watched = await commands.lockstep('job', 'watch', String(begun['id']), ...there)
+  expect([watched.exitCode, watched.err]).toEqual([1, expect.stringMatching(/^error STOPPED: The job \d+ was cancelled/)])
+  expect(await run('job', 'retry', String(begun['id']), ...there)).toMatchObject({ kind: 'backfill', state: 'running' })
+
   const metrics = await (await fetch(`http://127.0.0.1:${port}/metrics`)).text()
-  expect(metrics).toMatch(/^lockstep_pipeline_messages_total\{pipeline="score",outcome="answered"\} 4$/m)
+  expect(metrics).toMatch(/^lockstep_pipeline_messages_total\{pipeline="score",outcome="answered"\} 6$/m)
   expect(metrics.match(/^# TYPE lockstep_build_info/gm)).toHaveLength(1)
   worker.child.kill('SIGTERM')
   expect((await worker.ended).code).toBe(0)

@@ -291,6 +291,47 @@ describe.each(['embedded', 'postgres'])('commands that are sent to a server with
     expect(await readdir(join(env['LOCKSTEP_FILES_DIR'] ?? '', 'datasets'))).toHaveLength(1)
   })
 
+  it('show jobs, batches, training sets, versions and the audit log', async () => {
+    const { datasets } = await must(remote, 'dataset', 'list')
+    expect(await must(remote, 'dataset', 'show', String(datasets[0]?.id).slice(0, 8))).toMatchObject({ id: datasets[0]?.id })
+    const { jobs } = (await must(remote, 'job', 'list', '--kind', 'export', '--limit', '1')) as unknown as {
+      readonly jobs: { id: number }[]
+    }
+    const [id, fields] = [String(jobs[0]?.id), { kind: 'export', subject: 'all@1', state: 'done' }]
+    expect(jobs).toMatchObject([fields])
+    expect(await must(remote, 'job', 'show', id)).toMatchObject({
+      ...fields,
+      steps: expect.arrayContaining([expect.objectContaining({ step: 'finish' })]),
+    })
+    expect(await must(remote, 'job', 'watch', id)).toMatchObject(fields)
+    expect((await lockstep(remote, 'job', 'retry', id)).err).toMatch(/^error INVALID_REQUEST: The job "\d+" is done/)
+
+    const batch = ['batch', 'run', 'delay', '--id', 'days/1', '--out', 'postgres:public.scores', '--reason', 'a day']
+    const spine = `select 'ATL' as airport, timestamptz '2001-07-01 00:00Z' as at`
+    expect((await lockstep(remote, ...batch, '--spine', 'rows.csv')).err).toMatch(/^error USAGE: A server cannot use ".*rows\.csv"/)
+    const done = { id: 'days/1', state: 'done', result: { rows: 1, refused: 0 } }
+    expect(await must(remote, ...batch, '--spine', spine)).toMatchObject({ ...done, joined: false })
+    expect(await must(remote, ...batch, '--spine', spine, '--detach')).toMatchObject({ ...done, joined: true })
+    expect(await must(remote, 'batch', 'list')).toMatchObject({ batches: [done] })
+    expect(await must(remote, 'batch', 'show', 'days/1')).toMatchObject(done)
+    expect(await must(remote, 'batch', 'watch', 'days/1')).toMatchObject(done)
+    expect((await lockstep(remote, 'batch', 'show', 'days/2')).err).toMatch(/^error NOT_FOUND: There is no batch "days\/2"/)
+    expect((await lockstep(remote, 'batch', 'cancel', 'days/1')).err).toMatch(/^error INVALID_REQUEST: The batch "days\/1" is done/)
+    expect((await lockstep(remote, 'backfill', 'delays')).err).toMatch(/^error INVALID_REQUEST: The view "delays@1" is not online/)
+
+    expect(await must(remote, 'model', 'alias', 'delay@1', 'spare')).toMatchObject({ alias: 'spare', to: 1 })
+    expect(await must(remote, 'model', 'show', 'delay')).toMatchObject({ version: 1, aliases: ['champion', 'spare'], pinned: null })
+    expect((await lockstep(remote, 'model', 'show', 'delay@spare')).out).toMatch(/^model +delay@1 \(champion, spare\)\n/)
+    expect(await must(remote, 'model', 'alias', 'delay', 'spare', '--remove')).toMatchObject({ from: 1, to: null })
+    expect(await must(remote, 'model', 'history', 'delay', '--limit', '1')).toMatchObject({
+      model: 'delay',
+      events: [{ action: 'remove', alias: 'spare' }],
+    })
+    expect(await must(remote, 'audit', '--what', 'batch')).toMatchObject({
+      records: [{ action: 'batch.start', actorName: 'ci', reason: 'a day' }],
+    })
+  })
+
   it('go on with an upload after the server was killed, and load every row once', async () => {
     const rows = 3200
     const line = (i: number): string => `2001-07-01T00:00:00Z,${i},${'n'.repeat(1500)},JFK\n`

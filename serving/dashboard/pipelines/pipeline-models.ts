@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import { formatDuration } from '../../../kernel/duration.ts'
 import { LockstepError } from '../../../kernel/errors.ts'
-import { countLettersByReason, readNewestLetters } from '../../../materializer/streams/dead-letters.ts'
+import { countLettersByReason, listDeadLetters } from '../../../materializer/streams/dead-letters.ts'
 import type { Catalog } from '../../../registry/catalog.ts'
 import type { Database } from '../../../runtime/database.ts'
 import type { PipelineActivity, PipelineMinute } from '../../streaming/pipeline-minutes.ts'
@@ -66,7 +66,7 @@ export const deadLettersModel = readModel({
   async read({ db, deps, params }) {
     const { name } = deps.catalog().pipeline(params['id'] ?? '').spec
     const source = letterSource(name)
-    const letters = await readNewestLetters(db, source, maxLetters)
+    const letters = await listDeadLetters(db, { source, limit: maxLetters })
     return {
       data: {
         letters: letters.map(({ id, message, reason, error, sizeBytes, at }) => ({

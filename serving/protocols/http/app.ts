@@ -13,6 +13,7 @@ import { batchRoutes } from './batches-route.ts'
 import { pipelineRoutes } from './pipelines-route.ts'
 import type { Call, FileRange, RouteAnswer } from './call.ts'
 import { crossOrigin } from './cors.ts'
+import { deadLetterRoutes } from './dead-letters-route.ts'
 import { driftRoutes } from './drift-route.ts'
 import { jobRoutes } from './jobs-route.ts'
 import { docsRoutes } from './docs-routes.ts'
@@ -28,6 +29,7 @@ import { createHttpCalls } from './call-stages.ts'
 import type { IncomingRequest } from './incoming-request.ts'
 import { invalidMessage } from './invalid-message.ts'
 import { monitorRoutes } from './monitors-route.ts'
+import { parityRoutes } from './parity-route.ts'
 import { predictionRoutes } from './predictions-route.ts'
 import { modelChangeRoutes } from './model-changes-route.ts'
 import { experimentRoutes } from './experiment-routes.ts'
@@ -56,6 +58,7 @@ const described: readonly Route[] = [
   ...predictRoutes,
   ...eventRoutes,
   ...outcomeRoutes,
+  ...deadLetterRoutes,
   ...findRoutes,
   ...modelRoutes,
   ...statisticsRoutes,
@@ -81,6 +84,7 @@ const described: readonly Route[] = [
   ...alertRoutes,
   ...monitorRoutes,
   ...predictionRoutes,
+  ...parityRoutes,
   ...driftRoutes,
   ...auditRoutes,
   ...healthRoutes,

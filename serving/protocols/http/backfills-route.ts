@@ -5,6 +5,7 @@ import { beginBackfill } from '../../../materializer/backfill.ts'
 import { backfillJson, readBackfill } from '../../../materializer/read-backfills.ts'
 import { backfillAnswer } from './response-schemas.ts'
 import { readBody } from './body.ts'
+import { reasonSchema } from './change-schemas.ts'
 import { processName } from '../../../runtime/process-name.ts'
 import type { ServingContext } from '../../context.ts'
 import type { Call, RouteAnswer } from './call.ts'
@@ -18,6 +19,7 @@ const schema = z
     from: momentSchema.optional().describe('The first event time, RFC 3339. Send "from" and "to", or neither for all rows'),
     to: momentSchema.optional().describe('The end of the range of event times (exclusive), RFC 3339'),
     chunks: z.int().min(1).max(10_000).optional().describe('The number of chunks that workers share. Default: depends on the range'),
+    reason: reasonSchema,
   })
   .meta({ dependentRequired: { from: ['to'], to: ['from'] } })
 
@@ -38,7 +40,7 @@ export const backfillRoutes: readonly Route[] = [
 ]
 
 async function answerBeginBackfill(call: Call, deps: ServingContext): Promise<RouteAnswer> {
-  const { view, from, to, chunks } = await readBody(call, deps.bodyLimitBytes, schema)
+  const { view, from, to, chunks, reason } = await readBody(call, deps.bodyLimitBytes, schema)
   const catalog = deps.catalog()
   const plan = catalog.view(view)
   if (!catalog.online.has(plan.id)) {
@@ -48,7 +50,7 @@ async function answerBeginBackfill(call: Call, deps: ServingContext): Promise<Ro
   const { id, joined } = await beginBackfill({ db, store: deps.upkeep.store(), worker: processName() }, plan, {
     events: eventsOf(from, to),
     chunks,
-    by: actorOf(call),
+    by: actorOf(call, reason),
     now: () => Date.now() * 1000,
   })
   return jsonAnswer({ ...backfillJson(await readBackfill(db, id)), joined, requestId: call.requestId }, 202)

@@ -64,6 +64,7 @@ const body = z.strictObject({
     .optional()
     .describe('Fail if more rows have no prediction: { "share" } or { "rows" }. Default: no limit'),
   overwrite: z.boolean().optional().describe('Replace a batch that is in the folder'),
+  reason: reasonSchema,
 })
 
 const batchFields = {
@@ -102,9 +103,14 @@ const batchFields = {
   submittedAt: z.string().describe('When it began, RFC 3339'),
   finishedAt: z.string().nullable().describe('When it ended, RFC 3339'),
 }
-const batchAnswer = z.object({ ...batchFields, requestId })
-const beginAnswer = z.object({ ...batchFields, joined: z.boolean().describe('Whether the batch ran or was done before'), requestId })
-const batchesAnswer = z.object({ batches: z.array(z.object(batchFields)), requestId })
+export const batchAnswer = z.object({ ...batchFields, requestId })
+export type BatchAnswer = Omit<z.output<typeof batchAnswer>, 'requestId' | 'workers'> & { readonly workers: readonly string[] }
+export const beginBatchAnswer = z.object({
+  ...batchFields,
+  joined: z.boolean().describe('Whether the batch ran or was done before'),
+  requestId,
+})
+export const batchesAnswer = z.object({ batches: z.array(z.object(batchFields)), requestId })
 
 const listQuery = z.object({
   model: z.string().optional().describe('Only batches of this model'),
@@ -131,14 +137,15 @@ export const batchRoutes: readonly Route[] = [
       maxRefused: { share: 0.01 },
     },
     status: 202,
-    answer: beginAnswer,
+    answer: beginBatchAnswer,
     async handle(call, deps) {
-      const request = requestOf(await readBody(call, deps.bodyLimitBytes, body))
+      const { reason, ...given } = await readBody(call, deps.bodyLimitBytes, body)
+      const request = requestOf(given)
       const db = deps.upkeep.database()
       const catalog = deps.catalog()
       const { kind } = createBatchJobs({ db, catalog: () => Promise.resolve(catalog), log: createLogger('silent') })
       const store = () => Promise.resolve(deps.upkeep.store())
-      const beginner = { db, catalog, kind, worker: processName(), by: actorOf(call), store }
+      const beginner = { db, catalog, kind, worker: processName(), by: actorOf(call, reason), store }
       const { job, joined } = await asRefusal(() => beginBatch(beginner, call.params['id'] ?? '', request))
       return jsonAnswer({ ...batchJson(job), joined, requestId: call.requestId }, 202)
     },
@@ -189,7 +196,7 @@ export const batchRoutes: readonly Route[] = [
   },
 ]
 
-function requestOf({ version, knownBefore, rowsPerPart = 100_000, ...given }: z.output<typeof body>): BatchRequest {
+function requestOf({ version, knownBefore, rowsPerPart = 100_000, ...given }: Omit<z.output<typeof body>, 'reason'>): BatchRequest {
   const {
     model,
     spine,

@@ -29,3 +29,10 @@ export const pipelineChangeAnswer = z.object({
 export const pipelineAnswer = z.object({ pipeline: pipeline.describe('As it is declared and as it runs'), requestId })
 
 export const pipelinesAnswer = z.object({ pipelines: z.array(pipeline).describe('By name'), requestId })
+
+export const pipelineReplayAnswer = z.object({
+  pipeline: z.string().describe('The name of the pipeline'),
+  from: z.string().describe('Where the replay begins, as it was asked for'),
+  replays: z.int().describe('How many replays the pipeline has had, with this one'),
+  requestId,
+})

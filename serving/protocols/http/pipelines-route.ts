@@ -1,15 +1,29 @@
 import { z } from 'zod'
+import { LockstepError } from '../../../kernel/errors.ts'
+import { parseTimestamp } from '../../../kernel/time.ts'
 import { pipelineStatus, pipelineStatuses } from '../../streaming/pipeline-status.ts'
-import { pausePipeline, resumePipeline } from '../../streaming/pipeline-state.ts'
+import type { ReplayStart } from '../../streaming/pipeline-state.ts'
+import { pausePipeline, replayPipeline, resumePipeline } from '../../streaming/pipeline-state.ts'
 import type { ServingContext } from '../../context.ts'
 import { readBody } from './body.ts'
 import type { Call, RouteAnswer } from './call.ts'
 import { actorOf, jsonAnswer } from './call.ts'
 import { reasonSchema as reason } from './change-schemas.ts'
-import { pipelineAnswer, pipelineChangeAnswer, pipelinesAnswer } from './pipeline-schemas.ts'
+import { pipelineAnswer, pipelineChangeAnswer, pipelineReplayAnswer, pipelinesAnswer } from './pipeline-schemas.ts'
 import type { Route } from './route.ts'
 
 const changeSchema = z.strictObject({ reason })
+
+const replaySchema = z
+  .strictObject({
+    from: z.string().optional().describe('Begin with the first message that arrived at this time or later, RFC 3339'),
+    position: z
+      .string()
+      .optional()
+      .describe('Begin with this message: the id of an entry of Redis, a sequence of JetStream, or offsets of Kafka, as in 0:1234,1:99'),
+    reason,
+  })
+  .meta({ oneOf: [{ required: ['from'] }, { required: ['position'] }] })
 
 const change = {
   method: 'POST',
@@ -58,7 +72,35 @@ export const pipelineRoutes: readonly Route[] = [
     summary: 'Resume a paused pipeline',
     handle: (call, deps) => changed(call, deps, false),
   },
+  {
+    method: 'POST',
+    path: '/v1/pipelines/:name/replay',
+    scope: 'admin',
+    summary: 'Let a pipeline read its stream again, from a time or a position',
+    description: 'Messages are predicted by the present model and features, and their answers written again under the ids that they had.',
+    tag: 'Pipelines',
+    body: replaySchema,
+    example: { from: '2026-03-01T12:00:00Z', reason: 'the model was wrong' },
+    answer: pipelineReplayAnswer,
+    async handle(call, deps) {
+      const { reason: why, ...given } = await readBody(call, deps.bodyLimitBytes, replaySchema)
+      const start = startOf(given)
+      const catalog = deps.catalog()
+      const { spec } = catalog.pipeline(call.params['name'] ?? '')
+      const { database, streams } = deps.upkeep
+      const replays = await replayPipeline(database(), streams, catalog, spec, start, actorOf(call, why))
+      const from = given.from ?? given.position
+      return jsonAnswer({ pipeline: spec.name, from, replays, requestId: call.requestId })
+    },
+  },
 ]
+
+/** @throws LockstepError `INVALID_REQUEST`, `INVALID_TIME` */
+function startOf({ from, position }: Pick<z.output<typeof replaySchema>, 'from' | 'position'>): ReplayStart {
+  if (position !== undefined && from === undefined) return { position }
+  if (from !== undefined && position === undefined) return { atMicros: parseTimestamp(from) }
+  throw new LockstepError('INVALID_REQUEST', 'Say where the replay begins: send either "from" or "position".')
+}
 
 async function changed(call: Call, deps: ServingContext, paused: boolean): Promise<RouteAnswer> {
   const { reason: why } = await readBody(call, deps.bodyLimitBytes, changeSchema, {})

@@ -382,6 +382,7 @@ export const jobAnswer = z.object({
   steps: z.array(z.object(stepFields)).describe('Its steps, running ones first, at most 100'),
   requestId,
 })
+export type JobAnswer = z.output<typeof jobAnswer>
 
 export const liveAnswer = z.object({ live: z.literal(true).describe('The process answers') })
 export const readyAnswer = z.object({
