@@ -40,6 +40,7 @@ import * as parityHours from './0038-parity-hours.ts'
 import * as pipelineMinutes from './0039-pipeline-minutes.ts'
 import * as sourceFiles from './0040-source-files.ts'
 import * as definitionStates from './0041-definition-states.ts'
+import * as predictionStages from './0042-prediction-stages.ts'
 
 /**
  * Every migration, in order. Append-only: each has already run on some database, so it is never edited, renamed or
@@ -87,4 +88,5 @@ export const migrations: Readonly<Record<string, Migration>> = {
   '0039-pipeline-minutes': pipelineMinutes,
   '0040-source-files': sourceFiles,
   '0041-definition-states': definitionStates,
+  '0042-prediction-stages': predictionStages,
 }

@@ -121,6 +121,8 @@ export interface StreamOptions {
   readonly stable?: boolean
   /** The query joins two large parts: they are hashed or sorted, and never compared row by row. */
   readonly largeJoin?: boolean
+  /** How long PostgreSQL may take before it cancels the query (SQL state 57014). PGlite has no limit. Default: none. */
+  readonly timeoutMs?: number
 }
 
 /**

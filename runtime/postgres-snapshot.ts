@@ -77,7 +77,7 @@ async function* streamTuples(
   connections: SnapshotConnections,
   snapshot: { leader: PoolClient; id: string; streams: Streams },
   select: string,
-  { fullScan = false, stable = false, largeJoin = false }: StreamOptions = {},
+  { fullScan = false, stable = false, largeJoin = false, timeoutMs }: StreamOptions = {},
 ): AsyncGenerator<TupleBatch, void, undefined> {
   const client = await connections.connect()
   if (snapshot.streams.closed) {
@@ -106,6 +106,7 @@ async function* streamTuples(
       ...(fullScan ? ['SET LOCAL random_page_cost = 20'] : []),
       ...(stable ? [stableScans] : []),
       ...(largeJoin ? largeJoins : []),
+      ...(timeoutMs === undefined ? [] : [`SET LOCAL statement_timeout = ${timeoutMs}`]),
     ]
     await client.query(
       ['BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY', `SET TRANSACTION SNAPSHOT '${snapshot.id}'`, ...settings].join('; '),

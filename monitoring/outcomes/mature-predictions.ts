@@ -12,6 +12,8 @@ export interface MatureQuery extends OutcomeQuery {
   readonly immature?: boolean
   /** Keys, request data and features of the prediction, by name. Default: none. */
   readonly columns?: readonly string[]
+  /** Of a query of one prediction (`StreamOptions.timeoutMs`). */
+  readonly timeoutMs?: number
 }
 
 /**
@@ -22,7 +24,7 @@ export interface MatureQuery extends OutcomeQuery {
  * @throws LockstepError `SOURCE_MISSING`, `TRANSFORM_FAILED`
  */
 export async function* maturePredictions(snapshot: Snapshot, query: MatureQuery): AsyncGenerator<OutcomeRow[]> {
-  const { outcome, immature = false, columns = [] } = query
+  const { outcome, immature = false, columns = [], timeoutMs } = query
   const table = await readSourceTable(snapshot, outcome.spec.source)
   const named = columns.map((name) => {
     const json = sqlText(name)
@@ -36,14 +38,12 @@ export async function* maturePredictions(snapshot: Snapshot, query: MatureQuery)
     ...outcome.columns.map((_, i) => `o.c${i}`),
   ]
   const decode = createDecoder(query, columns.length)
-  for await (const batch of snapshot.tuples(`SELECT ${fields.join(', ')} FROM ${joinedSql(table, query, immature)}`, {
-    fullScan: true,
-    largeJoin: true,
-  }))
+  const how = query.prediction === undefined ? { fullScan: true, largeJoin: true } : timeoutMs === undefined ? {} : { timeoutMs }
+  for await (const batch of snapshot.tuples(`SELECT ${fields.join(', ')} FROM ${joinedSql(table, query, immature)}`, how))
     yield decode(batch)
 }
 
-function createDecoder({ outcome, asOf }: OutcomeQuery, columns: number): (batch: TupleBatch) => OutcomeRow[] {
+function createDecoder({ outcome, asOf, prediction }: OutcomeQuery, columns: number): (batch: TupleBatch) => OutcomeRow[] {
   const { spec, missing } = outcome
   const bound = matureBefore(spec.withinMicros, asOf)
   const readers = outcome.columns.map(({ name, type }) => valueReader(type, `The column "${name}" of source "${spec.source.name}"`))
@@ -98,6 +98,7 @@ function createDecoder({ outcome, asOf }: OutcomeQuery, columns: number): (batch
         outcome: matched ? outcome.valueOf(found) : mature ? missing : null,
         amounts: outcome.figures.map(({ column }) => (matched ? amountOf(found[column] ?? null) : mature && missing !== null ? 0 : null)),
         outcomeAt: matched ? outcomeAt : null,
+        found: prediction === undefined || outcomeAt === null ? null : { at: outcomeAt, late, value: outcome.valueOf(found) },
       }
     })
   }

@@ -12,6 +12,8 @@ export interface OutcomeQuery {
   readonly to: number
   /** What was known then, and which predictions were mature. */
   readonly asOf: number
+  /** Only this prediction. Its rows are found by an index of the source, if there is one. Absent: all. */
+  readonly prediction?: string
 }
 
 /** A logged prediction with its outcome. */
@@ -43,4 +45,14 @@ export interface OutcomeRow {
   readonly amounts: readonly (number | null)[]
   /** When the outcome happened; null without a row. */
   readonly outcomeAt: number | null
+  /** Of a query of one prediction: the row of the source, also before the prediction is mature; null: there is none. */
+  readonly found: FoundOutcome | null
+}
+
+export interface FoundOutcome {
+  /** When it happened, epoch microseconds. */
+  readonly at: number
+  /** Whether that was after `within`: then it does not count. */
+  readonly late: boolean
+  readonly value: Value | null
 }

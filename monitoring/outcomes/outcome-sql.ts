@@ -17,7 +17,10 @@ export function joinedSql(table: SourceTable, query: OutcomeQuery, immature: boo
   const { spec } = query.outcome
   const where = predictionsWhere(query, immature)
   const parts = partsOf(table, query)
-  const picked = spec.match.kind === 'prediction' ? byPrediction(parts, spec.match.column, where) : byEntity(parts, spec.match, where)
+  const picked =
+    spec.match.kind === 'prediction'
+      ? byPrediction(parts, spec.match.column, where)
+      : byEntity(parts, spec.match, where, query.prediction !== undefined)
   return `lockstep.prediction_log p LEFT JOIN (${picked}) o ON o.id = p.prediction_id WHERE ${where}`
 }
 
@@ -65,7 +68,8 @@ function byPrediction({ spec, table, typed, event, visible, values, conditions, 
  * time; for the first row backwards, each at its beginning. A prediction gets the row that passed just before it
  * (`island`), so both are sorted once, however many rows lie within the time.
  */
-function byEntity(parts: Parts, { take, key }: Extract<OutcomeMatch, { readonly kind: 'entity' }>, where: string): string {
+/** @param isOne whether there is one prediction: then only rows of its key are read */
+function byEntity(parts: Parts, { take, key }: Extract<OutcomeMatch, { readonly kind: 'entity' }>, where: string, isOne: boolean): string {
   const { spec, table, typed, event, visible, values, tie } = parts
   const within = interval(spec.withinMicros)
   const isLast = take === 'last'
@@ -75,7 +79,12 @@ function byEntity(parts: Parts, { take, key }: Extract<OutcomeMatch, { readonly 
   const rowKeys = key.map(({ name, type }) => `${typed({ name: columnOf(name), type })}${collated(type)}`)
   const bounds = `SELECT min(p.as_of) AS low, max(p.as_of) + ${within} AS high FROM lockstep.prediction_log p WHERE ${where}`
   const inBounds = [`${event} > (SELECT low FROM bounds)`, `${event} <= (SELECT high FROM bounds)`]
-  const conditions = [...parts.conditions, ...rowKeys.map((row) => `${row} IS NOT NULL`), ...inBounds]
+  const ofOne = key.map(
+    (part) =>
+      `${typed({ name: columnOf(part.name), type: part.type })} = (SELECT ${keyOf(part)} FROM lockstep.prediction_log p WHERE ${where} LIMIT 1)`,
+  )
+  const ofKeys = isOne ? ofOne : rowKeys.map((row) => `${row} IS NOT NULL`)
+  const conditions = [...parts.conditions, ...ofKeys, ...inBounds]
   const rows = [
     ...rowKeys.map((row, i) => `${row} AS k${i}`),
     `${event} AS t, 1 AS side, ${event} AS event_time, ${visible} AS visible`,
@@ -106,12 +115,12 @@ function keyOf({ name, type }: Column<KeyType>): string {
   return `coalesce(p.keys->>${json}, p.request->>${json})::${sqlTypeName(type)}`
 }
 
-function predictionsWhere({ outcome, versions, from, to, asOf }: OutcomeQuery, immature: boolean): string {
+function predictionsWhere({ outcome, versions, from, to, asOf, prediction }: OutcomeQuery, immature: boolean): string {
   return [
     `p.at >= ${moment(from)}`,
     `p.at < ${moment(to)}`,
     `p.model = ${sqlText(outcome.spec.model)}`,
-    'p.prediction_id IS NOT NULL',
+    prediction === undefined ? 'p.prediction_id IS NOT NULL' : `p.prediction_id = ${sqlText(prediction)}`,
     ...(versions === undefined ? [] : [`p.version IN (${versions.map(Number).join(', ') || 'NULL'})`]),
     ...(immature ? [] : [`p.as_of <= ${moment(matureBefore(outcome.spec.withinMicros, asOf))}`]),
   ].join(' AND ')

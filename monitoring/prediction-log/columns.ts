@@ -6,6 +6,7 @@ interface ColumnTypes {
   readonly timestamptz: { readonly written: number; readonly read: number }
   readonly text: { readonly written: string; readonly read: string }
   readonly integer: { readonly written: number; readonly read: number }
+  readonly 'integer[]': { readonly written: readonly number[]; readonly read: readonly number[] }
   readonly boolean: { readonly written: boolean; readonly read: boolean }
   /** Written as text, read as JSON.parse gives it. */
   readonly json: { readonly written: string; readonly read: unknown }
@@ -67,6 +68,8 @@ export const logColumns = {
   variant: { type: 'text', nullable: true },
   /** The candidate in whose place this version answered, because it failed; null: none. */
   bypassed: { type: 'integer', nullable: true },
+  /** Microseconds of each stage of its request, by index of `loggedStages`; null: not measured. */
+  stages: { type: 'integer[]', nullable: true },
 } as const satisfies Readonly<Record<string, LogColumn>>
 
 export type LogField = keyof typeof logColumns

@@ -6,7 +6,7 @@ import { columnOf, logColumns, logFields } from './columns.ts'
 
 export const copyPredictions = `COPY lockstep.prediction_log (${logFields.map(columnOf).join(', ')}) FROM STDIN (FORMAT binary)`
 
-const byteaOid = 17
+const [byteaOid, int4Oid] = [17, 23]
 
 /** How a value of each SQL type is written in binary COPY: its length in bytes, then the value. */
 const writers: { readonly [Type in ColumnType]: (out: CopyBuffer, value: WrittenAs<Type>) => void } = {
@@ -19,6 +19,15 @@ const writers: { readonly [Type in ColumnType]: (out: CopyBuffer, value: Written
   integer(out, value) {
     out.int32(4)
     out.int32(value)
+  },
+  /** One dimension, no nulls, lower bound 1. */
+  'integer[]'(out, values) {
+    out.int32(20 + 8 * values.length)
+    for (const part of [1, 0, int4Oid, values.length, 1]) out.int32(part)
+    for (const value of values) {
+      out.int32(4)
+      out.int32(value)
+    }
   },
   boolean(out, value) {
     out.int32(1)

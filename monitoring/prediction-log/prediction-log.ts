@@ -34,6 +34,24 @@ export interface LoggedRead {
   origins(): ReadOrigin[][]
 }
 
+/** The stages of a request, in their order. */
+export const loggedStages = ['receive', 'features', 'evaluate', 'wait', 'run', 'encode'] as const
+
+/** How long the stages of a request took, milliseconds. What the log itself takes comes after the answer. */
+export interface LoggedTimes {
+  /** From the arrival on: match, admit, authorize, read and parse the body, choose versions. */
+  readonly receiveMs: number
+  /** Read the states and compute the values. */
+  readonly featuresMs: number
+  /** Of that, compute the values, with the on-demand code. */
+  readonly evaluateMs: number
+  /** Wait for a run of the model. */
+  readonly waitMs: number
+  readonly runMs: number
+  /** Make the answer. */
+  readonly encodeMs: number
+}
+
 /** An answered request. It must not be changed afterwards. */
 export interface NotedPredictions extends ServedAs {
   readonly requestId: string
@@ -51,6 +69,8 @@ export interface NotedPredictions extends ServedAs {
   readonly predictions: readonly Prediction[]
   /** When the request arrived, by `performance.now()`. */
   readonly startedMs: number
+  /** Absent: not measured. */
+  readonly times?: LoggedTimes
   /** The id of the request's API key; null: it had none. */
   readonly apiKey: string | null
 }
@@ -97,7 +117,7 @@ export interface PredictionLogOptions {
 /** When the buffer is filled to this share, it is written at once. */
 const soonShare = 0.1
 /** The maximum of an int4. */
-const maxMicros = 2 ** 31 - 1
+export const maxMicros = 2 ** 31 - 1
 /**
  * A batch is encoded in about this number of turns of the event loop, with this number of rows in each: few, so that no
  * request waits long, and more when many rows wait.

@@ -53,9 +53,9 @@ export async function readLoggedVectors(
   )
 }
 
-/** What people are not shown: what only parity checks and erasures need. */
-type Internal = 'serviceFingerprint' | 'entities' | 'snapshot'
-const internal: readonly LogField[] = ['serviceFingerprint', 'entities', 'snapshot'] satisfies Internal[]
+/** What lists leave out: what only parity checks, erasures and receipts need. */
+type Internal = 'serviceFingerprint' | 'entities' | 'snapshot' | 'stages'
+const internal: readonly LogField[] = ['serviceFingerprint', 'entities', 'snapshot', 'stages'] satisfies Internal[]
 
 /** A row of the log, as people read it. `at` and `asOf` are RFC 3339, to the microsecond. */
 export interface ListedPrediction extends Omit<StoredPrediction, Internal | 'at' | 'asOf'> {
@@ -91,6 +91,20 @@ export async function listPredictions(
     [since / 1e6, model ?? null, requestId ?? null, predictionId ?? null, limit, until === undefined ? null : until / 1e6],
   )
   return rows.map((row) => ({ ...row, at: formatTimestamp(row.at), asOf: formatTimestamp(row.asOf) }))
+}
+
+/** How long the stages of a logged request took, microseconds by index of `loggedStages`; null: not measured. */
+export async function readStages(
+  db: Pick<Database, 'query'>,
+  { at, requestId, version }: Pick<ListedPrediction, 'at' | 'requestId' | 'version'>,
+): Promise<readonly number[] | null> {
+  const [row] = await readLog(
+    db,
+    ['stages'],
+    'WHERE prediction_log.at = $1 AND prediction_log.request_id = $2 AND prediction_log.version = $3 LIMIT 1',
+    [at, requestId, version],
+  )
+  return row?.stages ?? null
 }
 
 export interface EntityQuery {

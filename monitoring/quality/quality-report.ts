@@ -55,7 +55,7 @@ export interface QualityReport extends JudgedPredictions {
   readonly missing: boolean | number | string | null
 }
 
-const defaultThreshold = 0.5
+export const defaultThreshold = 0.5
 /** The first rows decide bins and, for numbers, whether an outcome is yes or no. */
 const [firstRows, maxFirstRows] = [10_000, 200_000]
 

@@ -98,6 +98,8 @@ export interface FeatureRead {
   readonly staleMs: number | null
   /** Scheduled views that lack a run which was due by this moment. */
   readonly late: readonly DefinitionId[]
+  /** How long the values were computed after the states were read, milliseconds. */
+  readonly evaluateMs: number
   /** How many answers, each of one entity and view, came from the history. */
   readonly fromHistory: number
   /**
@@ -258,7 +260,9 @@ function featuresOf(
   late: readonly DefinitionId[],
 ): FeatureRead {
   const { asOf, online, requests } = reading
+  const begunMs = performance.now()
   const rows = tracedNow(moment.span, 'evaluate', () => evaluateRows(service, entities, values as ViewValues[], asOf, moment.rows))
+  const evaluateMs = performance.now() - begunMs
   // a default is no value of a required feature
   const failure = reading.unavailable
   if (failure !== null && rows.some((row) => row.missing.length > 0)) throw failure
@@ -272,6 +276,7 @@ function featuresOf(
     degraded: failure !== null,
     staleMs: reading.staleMs,
     late,
+    evaluateMs,
     fromHistory: missing.length,
     frontiers: () => frontiersOf(requests, answers),
     origins: () => originsOf({ online, values: values as ViewValues[], answers, missing, missingAt, seen }),

@@ -2,7 +2,7 @@ import { LockstepError } from '../../kernel/errors.ts'
 import type { Prediction } from '../../inference/load-model.ts'
 import type { Role, ServedAs } from '../../monitoring/role.ts'
 import type { ExposureRecorder } from '../../monitoring/exposures/exposure-recorder.ts'
-import type { PredictionLog } from '../../monitoring/prediction-log/prediction-log.ts'
+import type { LoggedTimes, PredictionLog } from '../../monitoring/prediction-log/prediction-log.ts'
 import type { RollupRecorder } from '../../monitoring/rollups/rollup-recorder.ts'
 import type { Catalog } from '../../registry/catalog.ts'
 import type { VersionReference } from '../../registry/pick-version.ts'
@@ -183,12 +183,15 @@ async function predictRows<Answer>(
       const ranMs = Math.min(group.model.last.runMs, modelEndMs - modelMs)
       const times = {
         totalMs,
+        receiveMs: readMs - request.caller.startedMs,
         featuresMs: modelMs - readMs,
+        evaluateMs: group.read.evaluateMs,
+        encodeMs: endMs - modelEndMs,
         waitMs: modelEndMs - modelMs - ranMs,
         runMs: ranMs,
         ownMs: ownMsOf(totalMs, modelEndMs, endedMs[g]),
       }
-      note(context.predictionLog, request.caller, group, predictions)
+      note(context.predictionLog, request.caller, group, predictions, times)
       context.rollups.answered(group, predictions, times, cacheHits[g] ?? 0)
     }
   })
@@ -291,6 +294,7 @@ function note(
   { requestId, predictionBase, startedMs, apiKey }: Caller,
   { model: { version: served, service, outputs }, rows, read, role, experiment, variant, bypassed }: PredictedGroup,
   all: readonly Prediction[],
+  times: LoggedTimes,
 ): void {
   const predictions = rows.length === all.length ? all : rows.map((row) => all[row] as Prediction)
   const { model, version } = served
@@ -298,6 +302,7 @@ function note(
     requestId,
     predictionBase,
     startedMs,
+    times,
     apiKey,
     model,
     version,

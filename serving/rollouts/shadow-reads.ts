@@ -7,7 +7,7 @@ import { readFeatures } from '../features/read-features.ts'
 import { parseEntities } from '../features/read-request.ts'
 import type { ShadowJob } from './shadow-runner.ts'
 
-type ShadowRead = Pick<FeatureRead, 'entities' | 'rows' | 'asOf' | 'degraded' | 'skewed' | 'origins'>
+type ShadowRead = Pick<FeatureRead, 'entities' | 'rows' | 'asOf' | 'degraded' | 'skewed' | 'evaluateMs' | 'origins'>
 
 /**
  * Reads features of a shadow at the moment of the answer: those of the answer itself if the versions have the same
@@ -35,7 +35,8 @@ export function createShadowReads(
     if (isSame(model.service, service)) {
       const pick = <T>(all: readonly T[]): T[] => taken.map((i) => all[i] as T)
       const { asOf, degraded, skewed } = read
-      return { asOf, degraded, skewed, entities: pick(read.entities), rows: pick(read.rows), origins: () => pick(read.origins()) }
+      const own = { entities: pick(read.entities), rows: pick(read.rows), origins: () => pick(read.origins()) }
+      return { asOf, degraded, skewed, evaluateMs: 0, ...own }
     }
     const entities = parseEntities(
       service,

@@ -176,7 +176,9 @@ export function createShadowRunner(deps: ShadowRunnerDeps, options: Partial<Shad
     const predictions = await model.predictUncached(own.rows)
     const endMs = performance.now()
     const runMs = Math.min(model.last.runMs, endMs - modelMs)
-    const times = { totalMs: endMs - startedMs, featuresMs: modelMs - startedMs, waitMs: endMs - modelMs - runMs, runMs }
+    const stages = { featuresMs: modelMs - startedMs, evaluateMs: own.evaluateMs, waitMs: endMs - modelMs - runMs, runMs }
+    // it was received, and is answered, as a copy in memory
+    const times = { totalMs: endMs - startedMs, receiveMs: 0, encodeMs: 0, ...stages }
     const as = { role: 'shadow', experiment: null, variant: null } as const
     rollups.answered({ model, role: 'shadow', rows: taken.map((_, i) => i), read: own }, predictions, times, 0)
     predictionLog.note({
@@ -184,6 +186,7 @@ export function createShadowRunner(deps: ShadowRunnerDeps, options: Partial<Shad
       predictionBase: request.caller.predictionBase + shadowSuffix,
       apiKey: request.caller.apiKey,
       startedMs,
+      times,
       model: request.model,
       version: model.version.version,
       service: model.service,

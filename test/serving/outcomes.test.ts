@@ -1,8 +1,10 @@
+import { sql } from 'kysely'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { formatTimestamp } from '../../kernel/time.ts'
-import { hour, logPredictions, payments, start } from '../monitoring/outcomes/payments.ts'
+import { hour, logPredictions, payments, report, start } from '../monitoring/outcomes/payments.ts'
 import { load } from '../registry/definition-files.ts'
 import type { World } from './world.ts'
+import { createVisitor } from './dashboard/visitor.ts'
 import { ask, createWorld } from './world.ts'
 
 let world: World
@@ -123,5 +125,55 @@ describe('POST /v1/outcomes', () => {
     expect(status).toBeGreaterThanOrEqual(400)
     expect(body.error.message).toContain(message)
     expect(await stored()).toEqual([])
+  })
+})
+
+describe('the receipt of a prediction', () => {
+  interface Receipt {
+    readonly predictions: readonly { readonly outcomes: readonly { readonly outcome: string }[]; readonly stages: readonly object[] }[]
+  }
+  const receiptOf = async (id: string) => {
+    const ann = createVisitor(url)
+    await ann.login(world.db)
+    return (await ann.ask(`/ui/api/receipts/${encodeURIComponent(id)}`)).body.data as Receipt
+  }
+  const outcomesOf = async (id: string) =>
+    Object.fromEntries(((await receiptOf(id)).predictions[0]?.outcomes ?? []).map(({ outcome, ...rest }) => [outcome, rest]))
+
+  it('has what came of it, how late that was, and how far the model was from it', async () => {
+    // a is of hour 90 and b of hour 10, now is hour 100, and outcomes may happen for a day
+    await report(world.db, { card: 'A', id: 'a/0', atHour: 93, isFraud: true, loss: 120 })
+    await report(world.db, { card: 'A', id: 'other', atHour: 91, isFraud: false, loss: 7 })
+    await report(world.db, { card: 'B', id: 'b/0', atHour: 36, isFraud: false })
+    const a = await outcomesOf('a/0')
+    expect(a).toMatchObject({
+      labelled: { state: 'arrived', value: 'true', at: '2026-03-05T21:00:00Z', afterSeconds: 3 * 3600, isRight: true },
+      costly: { state: 'arrived', value: 'true' },
+      // of the entity: the first row after it, whatever prediction it names
+      lost: { state: 'arrived', value: '7', afterSeconds: 3600, error: '0.50 in place of 7.0: off by −6.5', isRight: null },
+      lost_last: { state: 'arrived', value: '120' },
+      chargeback: { state: 'waiting', value: null, says: 'It may happen until 2026-03-06T18:00:00Z.' },
+    })
+    expect(a['labelled']).toMatchObject({
+      error: 'a score of 0.50: off by −0.50',
+      says: 'It happened 3h after the moment of the prediction.',
+    })
+    expect(await outcomesOf('b/0')).toMatchObject({
+      labelled: { state: 'late', value: 'false', isRight: false, says: expect.stringContaining('2h later than counts') as unknown },
+      lost: { state: 'none', says: 'None happened until 2026-03-03T10:00:00Z. It counts as 0.' },
+      lost_last: { state: 'none', says: 'None happened until 2026-03-03T10:00:00Z. It counts in no figure.' },
+    })
+    // rows that a server has not logged were not measured
+    expect((await receiptOf('a/0')).predictions[0]?.stages).toEqual([])
+  })
+
+  it('says which index an outcome needs that cannot be found in time', async () => {
+    await world.db.kysely.transaction().execute(async (transaction) => {
+      await sql`lock table lockstep_source.reports in access exclusive mode`.execute(transaction)
+      expect((await outcomesOf('a/0'))['labelled']).toMatchObject({
+        state: 'unknown',
+        says: 'Not found within 2 s: an index on prediction_id of the table of source "reports" makes it fast.',
+      })
+    })
   })
 })

@@ -89,7 +89,7 @@ function PredictionReceipt({ prediction }: { readonly prediction: Prediction }):
     role,
     experiment,
     outputs,
-    outcome,
+    outcomes,
     latencyMs,
     stages,
     features,
@@ -118,8 +118,9 @@ function PredictionReceipt({ prediction }: { readonly prediction: Prediction }):
                 <ThingLink key="x" kind="experiment" id={experiment.name}>{`${experiment.name}, ${experiment.variant}`}</ThingLink>
               ),
             ],
-            ['Outcome', outcome],
-            ['Time', latencyMs === null ? null : formatNumber(latencyMs, 'ms')],
+            ['Outcome', outcomes.length === 0 ? 'none is declared' : null],
+            ['Time of the request', latencyMs === null ? null : formatNumber(latencyMs, 'ms')],
+            ['Stages', stages.length > 0 ? null : 'not measured for this prediction'],
           ]}
         />
         <div className="outputs">
@@ -134,6 +135,7 @@ function PredictionReceipt({ prediction }: { readonly prediction: Prediction }):
           <Waterfall label="Stages, one after the other" unit="ms" stages={stages.map(({ name, ms }) => ({ name, value: ms }))} />
         )}
       </Panel>
+      {outcomes.length > 0 && <Outcomes id={predictionId} outcomes={outcomes} />}
       <Panel
         title="Values"
         flush
@@ -176,6 +178,43 @@ function PredictionReceipt({ prediction }: { readonly prediction: Prediction }):
         />
       </Panel>
     </>
+  )
+}
+
+function Outcomes({ id, outcomes }: { readonly id: string; readonly outcomes: Prediction['outcomes'] }): ReactElement {
+  return (
+    <Panel title="What came of it" flush ways={waysOf.prediction(id)}>
+      <DataTable
+        label={`Outcomes of prediction ${id}`}
+        rows={outcomes}
+        rowKey={({ outcome }) => outcome}
+        columns={[
+          { name: 'Outcome', by: ({ outcome }) => outcome, cell: ({ outcome }) => <ThingLink kind="outcome" id={outcome} /> },
+          { name: 'State', cell: ({ state }) => <Badge state={state} /> },
+          { name: 'Value', numeric: true, cell: ({ value }) => value ?? <span className="dim">–</span> },
+          {
+            name: 'The model',
+            cell: ({ error, isRight }) => (
+              <>
+                {isRight !== null && <Badge state={isRight ? 'right' : 'wrong'} tone={isRight ? 'good' : 'warn'} />}
+                {error !== null && <div className="small">{error}</div>}
+                {error === null && isRight === null && <span className="dim">–</span>}
+              </>
+            ),
+          },
+          {
+            name: 'When',
+            wide: true,
+            cell: ({ at, says }) => (
+              <>
+                <Moment at={at} exact />
+                <div className="dim small">{says}</div>
+              </>
+            ),
+          },
+        ]}
+      />
+    </Panel>
   )
 }
 

@@ -18,9 +18,22 @@ export const receipt = z.object({
       role: z.string(),
       experiment: z.object({ name: z.string(), variant: z.string() }).nullable(),
       outputs: z.record(z.string(), z.string().nullable()),
-      outcome: z.string().describe('Which outcomes it waits for, and until when'),
+      outcomes: z
+        .array(
+          z.object({
+            outcome: z.string(),
+            state: z.enum(['arrived', 'late', 'waiting', 'none', 'unknown']),
+            value: z.string().nullable(),
+            at: moment.nullable().describe('When it happened'),
+            afterSeconds: z.number().nullable().describe('How long after the moment of the prediction it happened'),
+            error: z.string().nullable().describe('How far the prediction is from it'),
+            isRight: z.boolean().nullable().describe('Of classes and of yes or no; null: it is neither, or not known'),
+            says: z.string(),
+          }),
+        )
+        .describe('Of each outcome that is declared for the model'),
       latencyMs: z.number().nullable(),
-      stages: z.array(z.object({ name: z.string(), ms: z.number() })),
+      stages: z.array(z.object({ name: z.string(), ms: z.number() })).describe('Of its request, one after the other; none: not measured'),
       features: z.array(
         answered.extend({
           feature: z.string(),

@@ -3,10 +3,11 @@ import { encodeKey } from '../../../kernel/entity-key.ts'
 import { LockstepError } from '../../../kernel/errors.ts'
 import { asRecord, isRecord } from '../../../kernel/is-record.ts'
 import { statusNames } from '../../../kernel/state.ts'
-import { formatTimestamp, parseTimestamp } from '../../../kernel/time.ts'
+import { parseTimestamp } from '../../../kernel/time.ts'
 import { valueToJson } from '../../../kernel/value-json.ts'
 import type { ListedPrediction } from '../../../monitoring/prediction-log/read-predictions.ts'
-import { listPredictions } from '../../../monitoring/prediction-log/read-predictions.ts'
+import { loggedStages } from '../../../monitoring/prediction-log/prediction-log.ts'
+import { listPredictions, readStages } from '../../../monitoring/prediction-log/read-predictions.ts'
 import { keyValue } from '../../features/explain.ts'
 import type { ReceiptData } from '../contract/receipt.ts'
 import { receipt } from '../contract/receipt.ts'
@@ -14,6 +15,7 @@ import type { Ask } from '../read-model.ts'
 import { readModel } from '../read-model.ts'
 import { auditRead } from './audit-read.ts'
 import { servedFeatures } from './explain-models.ts'
+import { createOutcomeLookup } from './receipt-outcomes.ts'
 
 const maxRows = 20
 
@@ -39,16 +41,17 @@ export const receiptModel = readModel({
         `The prediction log has no request or prediction "${id.slice(0, 100)}". It was not logged (LOCKSTEP_LOG_PREDICTIONS), or is older than the log keeps.`,
       )
     }
+    const outcomesOf = createOutcomeLookup(db, ask.deps.catalog(), ask.now)
     const predictions: Prediction[] = []
     for (const row of rows) {
       await auditRead(ask, 'receipt', row.model, { entities: [row.keys], at: row.asOf })
-      predictions.push(await predictionOf(ask, row))
+      predictions.push(await predictionOf(ask, row, outcomesOf))
     }
     return { data: { requestId: first.requestId, predictions } }
   },
 })
 
-async function predictionOf(ask: Ask, row: ListedPrediction): Promise<Prediction> {
+async function predictionOf(ask: Ask, row: ListedPrediction, outcomesOf: ReturnType<typeof createOutcomeLookup>): Promise<Prediction> {
   const recomputed = await recomputedFeatures(ask, row)
   const reads = Array.isArray(row.reads) ? row.reads.filter(isRecord) : []
   const service = ask.deps.catalog().services.get(row.service as `${string}@${number}`)
@@ -81,9 +84,9 @@ async function predictionOf(ask: Ask, row: ListedPrediction): Promise<Prediction
     outputs: Object.fromEntries(
       Object.entries(asRecord(row.outputs)).map(([name, value]) => [name, value === null ? null : JSON.stringify(value)]),
     ),
-    outcome: outcomeText(ask, row),
+    outcomes: await outcomesOf(row),
     latencyMs: row.latencyMicros / 1000,
-    stages: [{ name: 'total', ms: row.latencyMicros / 1000 }],
+    stages: stagesOf(await readStages(ask.db, row), row.latencyMicros),
     features,
     recomputed:
       recomputed === null
@@ -94,15 +97,21 @@ async function predictionOf(ask: Ask, row: ListedPrediction): Promise<Prediction
   }
 }
 
-/** Whose outcomes a prediction waits for. Their sources have no index by prediction, so a page does not look them up. */
-function outcomeText({ deps }: Ask, { model, asOf }: ListedPrediction): string {
-  const outcomes = [...deps.catalog().outcomes.values()].filter(({ spec }) => spec.model === model)
-  if (outcomes.length === 0) return 'none is declared'
-  const parts = outcomes.map(({ spec: { name, withinMicros } }) => {
-    const until = formatTimestamp(parseTimestamp(asOf) + withinMicros)
-    return `${name} may happen until ${until}`
-  })
-  return `not looked up: ${parts.join(', ')}`
+const stageNames: Readonly<Record<(typeof loggedStages)[number], string>> = {
+  receive: 'Match, admit, authorize, parse',
+  features: 'Read features',
+  evaluate: 'Transform',
+  wait: 'Wait for the model',
+  run: 'Run the model',
+  encode: 'Encode the answer',
+}
+
+/** The stages of a request; none: they were not measured. The log is written after the answer. */
+function stagesOf(micros: readonly number[] | null, totalMicros: number): Prediction['stages'] {
+  if (micros === null) return []
+  const stages = loggedStages.map((stage, i) => ({ name: stageNames[stage], ms: (micros[i] ?? 0) / 1000 }))
+  const rest = totalMicros - micros.reduce((sum, each) => sum + each, 0)
+  return rest > 0 ? [...stages, { name: 'Note in the log', ms: rest / 1000 }] : stages
 }
 
 /** The features of views, from the offline history as of the row's moment; null: its service is not there any more. */

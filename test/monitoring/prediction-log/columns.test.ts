@@ -58,6 +58,7 @@ describe.each([
       role: 'arm',
       experiment: 'e',
       variant: 'v',
+      stages: [1, 2 ** 31 - 1],
       bypassed: 7,
     }
     const older = {

@@ -41,6 +41,7 @@ const row = {
   experiment: null,
   variant: null,
   bypassed: null,
+  stages: null,
 }
 
 it('writes to a table under read, and keeps rows of a day until it has a partition', async () => {

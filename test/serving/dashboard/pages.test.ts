@@ -153,10 +153,22 @@ describe('explain', () => {
       {
         model: 'delay',
         entity: '{"airport":"ATL"}',
-        outcome: 'none is declared',
+        outcomes: [],
         features: expect.arrayContaining([expect.objectContaining({ feature: 'lastDelay', value: '25', isSame: true })]) as unknown,
       },
     ])
+    const [{ stages, latencyMs }] = receipt.predictions as [{ stages: { name: string; ms: number }[]; latencyMs: number }]
+    expect(stages.map(({ name }) => name).slice(0, 6)).toEqual([
+      'Match, admit, authorize, parse',
+      'Read features',
+      'Transform',
+      'Wait for the model',
+      'Run the model',
+      'Encode the answer',
+    ])
+    // the stages follow one another, and each is rounded to a microsecond
+    expect(stages.reduce((sum, { ms }) => sum + ms, 0)).toBeCloseTo(latencyMs, 2)
+    expect(stages[4]?.ms).toBeGreaterThan(0)
     const at = '/explain?service=flight&entity=%7B%22airport%22%3A%22ATL%22%7D&from=2001-07-01T11:00:00Z&to=2001-07-01T13:00:00Z'
     const { served, differences } = (await dataOf(at)) as Explained
     expect([served.length, differences]).toEqual([1, []])
