@@ -39,6 +39,8 @@ type ShownDecision = Pick<RolloutDecision, 'id' | 'step' | 'by' | 'reasons' | 's
 export interface ShownHistory {
   /** null: the model is not pinned. */
   readonly pinned: number | null
+  /** The version that answers requests which name none and are not of the candidate; null: there is none. */
+  readonly serves: number | null
   readonly rollout: ShownRollout | null
   readonly decisions: readonly ShownDecision[]
 }
@@ -76,15 +78,26 @@ function changeText({ model, version, state, share, unit, plan, step, paused }: 
 
 const maxShown = 20
 
-export function rolloutText(model: string, { pinned, rollout, decisions }: ShownHistory): string {
+export function rolloutText(model: string, { pinned, serves, rollout, decisions }: ShownHistory): string {
   if (rollout === null) return `The model ${model} has had no rollout.`
   const { version, state, share, unit, salt, startedBy, startedAt, endedAt } = rollout
   const shown = decisions.slice(0, maxShown).map(decisionText)
+  const end = endedAt === null ? undefined : decisions.find(({ shareAfter }) => shareAfter === null)
   return [
     `candidate  ${model}@${version}`,
-    `state      ${state}${rollout.paused && state === 'running' ? ', paused' : ''}${endedAt === null ? '' : ` at ${moment(new Date(endedAt))} UTC`}`,
-    ...(pinned === null ? [] : [`pinned     to version ${pinned}, which answers whatever the rollout says: lockstep model unpin ${model}`]),
-    `share      ${shareText(share)}, ${unitText(unit)}`,
+    ...(endedAt === null
+      ? [`state      ${state}${rollout.paused ? ', paused' : ''}`]
+      : [
+          `state      ended: ${state} at ${moment(new Date(endedAt))} UTC${end === undefined ? '' : ` by ${end.by}`}`,
+          ...(end?.reasons ?? []).map((reason) => `           ${reason}`),
+          `now        ${serves === null ? 'no version answers' : `${model}@${serves} answers all requests without a version`}`,
+        ]),
+    ...(pinned === null
+      ? []
+      : [
+          `pinned     to version ${pinned}${endedAt === null ? ', which answers whatever the rollout says' : ''}: lockstep model unpin ${model}`,
+        ]),
+    `${endedAt === null ? 'share     ' : 'last share'} ${shareText(share)}, ${unitText(unit)}`,
     ...planLines(rollout),
     `salt       ${salt}`,
     `started    ${moment(new Date(startedAt))} UTC by ${startedBy}`,
@@ -99,7 +112,7 @@ function planLines({ plan, step, since, state }: ShownRollout): string[] {
   const until = present === undefined || state !== 'running' ? '' : `, at least ${present.atLeast} and ${present.samples} rows`
   return [
     `steps      ${steps}`,
-    `step       ${(step ?? 0) + 1} of ${plan.steps.length} since ${moment(new Date(since))} UTC${until}`,
+    `${state === 'running' ? 'step      ' : 'last step '} ${(step ?? 0) + 1} of ${plan.steps.length} since ${moment(new Date(since))} UTC${until}`,
     `gates      ${plan.gates.map(({ kind }) => kind).join(', ')}`,
   ]
 }

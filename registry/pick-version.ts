@@ -32,10 +32,7 @@ export function checkAlias(alias: string): string {
  * @throws LockstepError `UNKNOWN_DEFINITION`
  */
 export function pickVersion(model: CatalogModel, wanted?: VersionReference): ModelVersion {
-  const number =
-    wanted === undefined
-      ? (model.pin ?? model.aliases.get(championAlias)?.version ?? model.versions.at(-1)?.version)
-      : numberOf(model, wanted)
+  const number = wanted === undefined ? answeringVersion(model) : numberOf(model, wanted)
   const found = model.versions.find(({ version }) => version === number)
   if (found !== undefined) return found
   const existing = model.versions.map(({ version }) => version).join(', ')
@@ -43,6 +40,11 @@ export function pickVersion(model: CatalogModel, wanted?: VersionReference): Mod
   throw new LockstepError('UNKNOWN_DEFINITION', `The model "${model.name}" has no version ${String(number)}; it has ${existing}.`, {
     details: { model: model.name },
   })
+}
+
+/** The version that answers requests which name none, where no rollout runs; null: the model has no version. */
+export function answeringVersion({ pin, aliases, versions }: Pick<CatalogModel, 'pin' | 'aliases' | 'versions'>): number | null {
+  return pin ?? aliases.get(championAlias)?.version ?? versions.at(-1)?.version ?? null
 }
 
 export function noVersion(model: string): LockstepError {

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { readRolloutHistory } from '../../registry/rollouts/rollout-history.ts'
-import { readModelPins } from '../../registry/model-pins.ts'
+import { answeringVersion } from '../../registry/pick-version.ts'
 import { rolloutAnswer } from '../../serving/protocols/http/rollout-answers.ts'
 import type { Command } from '../command.ts'
 import type { Context } from '../context.ts'
@@ -33,19 +33,16 @@ async function readerOf(context: Context, input: Input): Promise<() => Promise<S
   const [name, server] = [input.argument('NAME'), serverOf(context, input)]
   if (server !== null) {
     return async () => {
-      const { pinned, rollout, decisions } = await server.ask(
-        'GET',
-        `/v1/models/${encodeURIComponent(name)}/rollout`,
-        undefined,
-        rolloutAnswer,
-      )
-      return { pinned, rollout, decisions }
+      const path = `/v1/models/${encodeURIComponent(name)}/rollout`
+      const { pinned, serves, rollout, decisions } = await server.ask('GET', path, undefined, rolloutAnswer)
+      return { pinned, serves, rollout, decisions }
     }
   }
-  // reports a misspelt name as an error
-  const model = (await context.catalog()).model(name)
   const { kysely } = await context.database()
-  return async () => ({ pinned: (await readModelPins(kysely)).get(model.name) ?? null, ...(await readRolloutHistory(kysely, model.name)) })
+  return async () => {
+    const model = (await context.catalog()).model(name)
+    return { pinned: model.pin, serves: answeringVersion(model), ...(await readRolloutHistory(kysely, model.name)) }
+  }
 }
 
 async function watch({ terminal, signal }: Context, name: string, read: () => Promise<ShownHistory>): Promise<ShownHistory> {

@@ -114,7 +114,9 @@ describe('the life of a model', () => {
       /^candidate +delay@2\nstate +running\nshare +20 %, by "distance"\nsalt +[0-9a-f]{16}\n/,
     )
     expect(await text('rollout', 'abort', 'delay')).toContain('The rollout of delay@2 has ended.')
-    expect(await text('rollout', 'show', 'delay')).toMatch(/^state +aborted at /m)
+    const ended =
+      /^candidate +delay@2\nstate +ended: aborted at .+ UTC by \S+@\S+\nnow +delay@1 answers all requests without a version\nlast share +20 %/
+    expect(await text('rollout', 'show', 'delay')).toMatch(ended)
     await lockstep('rollout', 'start', 'delay@2', '--share', '100%')
     expect(await text('rollout', 'promote', 'delay')).toBe('delay@2 is the champion, and its rollout has ended.')
     expect(await json('model', 'rollback', 'delay')).toMatchObject({ from: 2, to: 1 })

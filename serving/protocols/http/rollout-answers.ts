@@ -51,6 +51,10 @@ const rolloutDecision = z.object({
 export const rolloutAnswer = z.object({
   model: z.string().describe('The name of the model'),
   pinned: z.int().nullable().describe('The version that the model is pinned to, which answers whatever the rollout says; null: none'),
+  serves: z
+    .int()
+    .nullable()
+    .describe('The version that answers requests which name none and are not of the candidate; null: there is none'),
   rollout: rolloutFields.nullable().describe('The running rollout, or the last one; null: the model had none'),
   decisions: z.array(rolloutDecision).describe('Its decisions, newest first'),
   requestId,

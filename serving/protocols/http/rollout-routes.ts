@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { answeringVersion } from '../../../registry/pick-version.ts'
 import { planSchema } from '../../../registry/rollouts/plan-schema.ts'
 import { planNames } from '../../../registry/rollouts/named-plans.ts'
 import type { TakenRolloutChange } from '../../models/model-changes.ts'
@@ -118,8 +119,10 @@ export const rolloutRoutes: readonly Route[] = [
     tag: 'Models',
     answer: rolloutAnswer,
     async handle(call, deps) {
-      const { name, pin } = deps.catalog().model(nameOf(call))
-      return jsonAnswer({ model: name, pinned: pin, ...(await deps.modelChanges.rollouts.history(name)), requestId: call.requestId })
+      const model = deps.catalog().model(nameOf(call))
+      const { name, pin } = model
+      const history = await deps.modelChanges.rollouts.history(name)
+      return jsonAnswer({ model: name, pinned: pin, serves: answeringVersion(model), ...history, requestId: call.requestId })
     },
   },
 ]
