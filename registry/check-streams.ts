@@ -6,7 +6,7 @@ import { displayName } from './definition.ts'
 
 /**
  * Two sources or pipelines that read one stream as one group would each get a part of it, and a pipeline that writes to
- * the stream that it reads would never end: what is wrong, one error for each.
+ * the stream that it reads would never end. A pipeline whose source has no stream reads nothing. One error for each.
  */
 export function checkStreams(definitions: readonly Definition[]): LockstepError[] {
   const streams = new Map<string, StreamSpec>()
@@ -15,7 +15,7 @@ export function checkStreams(definitions: readonly Definition[]): LockstepError[
   const readers = new Map<string, Definition>()
   return definitions.flatMap((definition) => {
     const stream = readBy(definition, streams)
-    if (stream === undefined) return []
+    if (stream === undefined) return definition.kind === 'pipeline' ? withoutStream(definition, definitions) : []
     if (definition.kind === 'pipeline' && stream.kind === definition.spec.sink.kind && stream.stream === definition.spec.sink.stream) {
       const message = `The ${displayName(definition)} writes to the ${streamName(stream)}, which it reads. Write to another one.`
       return [new LockstepError('DEFINITIONS_INVALID', message, { details: { pipeline: definition.name } })]
@@ -36,6 +36,13 @@ export function checkStreams(definitions: readonly Definition[]): LockstepError[
       ),
     ]
   })
+}
+
+/** @param definitions all that stay, so a source that is not among them is reported as missing elsewhere */
+function withoutStream({ name, spec }: Definition & { readonly kind: 'pipeline' }, definitions: readonly Definition[]): LockstepError[] {
+  if (!definitions.some((each) => each.kind === 'source' && each.name === spec.source)) return []
+  const message = `The pipeline "${name}" reads the stream of the source "${spec.source}", and the source has none. Declare its stream, or take the pipeline out of the file and retire it: lockstep prune ${name}`
+  return [new LockstepError('DEFINITIONS_INVALID', message, { details: { pipeline: name, source: spec.source } })]
 }
 
 function readBy(definition: Definition, streams: ReadonlyMap<string, StreamSpec>): StreamSpec | undefined {

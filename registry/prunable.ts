@@ -26,7 +26,8 @@ export function prunable(
   const needing = (definition: Definition): string[] => {
     const { kind, name } = definition
     // a view carries both within it, but they are what rows are pushed to and asked by
-    if (kind === 'source') return [...viewsLeft.filter(({ spec }) => spec.source.name === name).map(displayName), ...readersOf(name)]
+    if (kind === 'source')
+      return [...viewsLeft.filter(({ spec }) => spec.source.name === name).map(displayName), ...readersOf(name), ...neededBy(definition)]
     if (kind === 'model')
       return [
         ...uses.filter(({ model }) => model === name).map(({ model, version }) => `model "${model}" version ${version}`),

@@ -17,6 +17,7 @@ import {
 } from '../../index.ts'
 import type { StatedStream } from '../../registry/define/stream.ts'
 import { checkStreams } from '../../registry/check-streams.ts'
+import { prunable } from '../../registry/prunable.ts'
 import { declareDefinitions } from '../../registry/declare-definitions.ts'
 import { declaredDefinitions } from '../../registry/definition.ts'
 import { collectDefinitions } from '../../registry/collect.ts'
@@ -131,9 +132,9 @@ describe('a pipeline', () => {
     ['nats', natsStream({ stream: 'S' }), natsSink({ stream: 'S', subject: 's.a' })],
     ['kafka', kafkaStream({ topic: 's' }), kafkaSink({ topic: 's' })],
   ] as const)('may not share a group, or write to what its source reads later: %s', (_, stream, sink) => {
-    const set = (pipelines: readonly ReturnType<typeof ofDelay>[]) => {
+    const set = (pipelines: readonly ReturnType<typeof ofDelay>[], hasStream = true) => {
       const from = landingsOf(stream)
-      const operational = { stream: from.stream ?? undefined } as { stream: NonNullable<typeof from.stream> }
+      const operational = hasStream ? ({ stream: from.stream ?? undefined } as { stream: NonNullable<typeof from.stream> }) : {}
       const none = { entities: [], views: [], onDemand: [], services: [], models: [], outcomes: [], channels: [], monitors: [] }
       const sources = [{ spec: from.spec, operational }]
       return declaredDefinitions(
@@ -152,5 +153,12 @@ describe('a pipeline', () => {
       expect.stringContaining('The pipelines "a" and "b" both read the'),
     ])
     expect(checkStreams(set(two.slice(1)))).toEqual([])
+    const [ofSource, ...ofPipeline] = set(two.slice(1), false)
+    if (ofSource === undefined) throw new Error('The set has a source.')
+    expect(checkStreams([ofSource, ...ofPipeline]).map(({ message }) => message)).toEqual([
+      expect.stringContaining('The pipeline "b" reads the stream of the source "landings", and the source has none. Declare its stream'),
+    ])
+    expect(prunable([ofSource], ofPipeline, []).kept).toMatchObject([{ name: 'landings', neededBy: ['pipeline "b"'] }])
+    expect(prunable([ofSource, ...ofPipeline], [], []).kept).toEqual([])
   })
 })
