@@ -1,5 +1,8 @@
 import { randomBytes } from 'node:crypto'
+import { cutText } from '../../kernel/cut-text.ts'
+import { LockstepError } from '../../kernel/errors.ts'
 import { frontierOf } from '../../kernel/frontier.ts'
+import { asRecord } from '../../kernel/is-record.ts'
 import type { ServedEntity } from '../../kernel/service-plan.ts'
 import type { Status } from '../../kernel/state.ts'
 import { formatTimestamp } from '../../kernel/time.ts'
@@ -41,7 +44,11 @@ export interface BackfilledRow {
  */
 export interface BackfillWriter {
   add(row: BackfilledRow): Promise<void>
-  /** Writes everything, in place of what an earlier backfill of the version wrote in these hours. */
+  /**
+   * Writes everything, in place of what an earlier backfill of the version wrote in these hours.
+   *
+   * @throws LockstepError `SPINE_INVALID` where several rows have one id; then nothing has changed
+   */
   finish(signal?: AbortSignal): Promise<BackfilledWindow>
   close(): Promise<void>
 }
@@ -73,11 +80,13 @@ export async function createBackfillWriter(db: Database, options: BackfillOption
   const hours = createHourRollups({ key: { model, version, role }, recorded, baseline, rollupDays, now })
   const run = randomBytes(6).toString('hex')
   const days = new Set<number>()
+  let areNamed = false
   const frontier = frontierOf(parseSnapshot(snapshot))
   const origins = service.uses.map(() => ({ from: 'history' as const, frontier, eventTime: null }))
 
   return {
     async add({ id, at, asOf, entity, values, statuses, prediction }) {
+      if (id !== null) areNamed = true
       const requestId = id ?? `backfill-${run}-${copy.rows}`
       const read = { entities: [entity], asOf, degraded: false, skewed: false, rows: [{ values, statuses }], origins: [origins] }
       const asked = { requestId, predictionBase: requestId, model, version, service, outputs, rows: [0], apiKey: null, startedMs: 0 }
@@ -103,8 +112,9 @@ export async function createBackfillWriter(db: Database, options: BackfillOption
       try {
         signal?.throwIfAborted()
         // in one transaction: a backfill that is killed leaves all that was there before
-        const after = (rows: number) => auditStatement(by, `${model}@${version}`, { ...window, rows })
-        await db.copyIn(copyPredictions, spool.read(), { before: replacing(), after, onRows: () => undefined })
+        const after = (rows: number) =>
+          auditStatement(by, `${model}@${version}`, { ...window, rows }, areNamed ? repeatedId(written) : noId)
+        await db.copyIn(copyPredictions, spool.read(), { before: replacing(), after, onRows: refuseRepeated })
         await forgetErased(db, (now - stepMicros.hour) / 1000, loggedEntities(db, written))
         await mergeRollups(db, rollupDays, now, signal)
       } finally {
@@ -132,11 +142,36 @@ async function* loggedEntities(db: Pick<Database, 'query'>, where: string): Asyn
   }
 }
 
-function auditStatement({ actor, reason }: Actor, subject: string, written: { from: number; to: number; rows: number }): string {
+const noId = 'SELECT NULL AS id WHERE false'
+
+/** An id that several of the log rows have. @param where of the rows */
+function repeatedId(where: string): string {
+  return `SELECT prediction_id AS id FROM lockstep.prediction_log WHERE ${where} GROUP BY prediction_id HAVING count(*) > 1 LIMIT 1`
+}
+
+/** @throws LockstepError `SPINE_INVALID`, in the transaction that has written the rows */
+function refuseRepeated([repeated]: readonly unknown[]): void {
+  const { id } = asRecord(repeated)
+  if (typeof id !== 'string') return
+  throw new LockstepError(
+    'SPINE_INVALID',
+    `Several rows of the spine have the id "${cutText(id, 100)}", so an outcome would count for each of them. Nothing was logged. Give each row an id of its own, or leave out "--id".`,
+    { details: { id } },
+  )
+}
+
+/** @param result what the statement returns */
+function auditStatement(
+  { actor, reason }: Actor,
+  subject: string,
+  written: { from: number; to: number; rows: number },
+  result: string,
+): string {
   const { from, to, rows } = written
   const after = JSON.stringify({ from: formatTimestamp(from), to: formatTimestamp(to), rows })
   const action: AuditAction = 'predictions.backfill'
-  return `INSERT INTO lockstep.audit_log (actor, actor_name, action, subject, after, reason)
+  return `WITH audited AS (INSERT INTO lockstep.audit_log (actor, actor_name, action, subject, after, reason)
     SELECT ${sqlText(actor)}, (SELECT name FROM lockstep.api_keys k WHERE k.id = ${sqlText(actor)}), '${action}', ${sqlText(subject)},
-      ${sqlText(after)}::json, ${reason === undefined ? 'NULL' : sqlText(reason)}`
+      ${sqlText(after)}::json, ${reason === undefined ? 'NULL' : sqlText(reason)})
+    ${result}`
 }

@@ -104,7 +104,7 @@ describe('backfillPredictions', () => {
   const sql = `select 'p' || id as id, airport, at, distance from spine order by id`
   const now = noon + 20 * day
 
-  type Options = { sql?: string; model?: string; shiftMicros?: number; by?: Actor; db?: Database; hours?: number }
+  type Options = { sql?: string; id?: string; model?: string; shiftMicros?: number; by?: Actor; db?: Database; hours?: number }
   async function backfill({ sql: spine = sql, model = 'delay', db = world.db, hours = 90, ...rest }: Options = {}) {
     const kept = { ...config, rollupDays: { ...config.rollupDays, hour: hours } }
     return await backfillPredictions(db, await loadCatalog(world.db), kept, {
@@ -226,6 +226,16 @@ describe('backfillPredictions', () => {
     expect(lacking.refused).toBe(16)
     const strict = await backfill({ model: 'strict' })
     expect([strict.logged + strict.refused, strict.refused > 0]).toEqual([144, true])
+  })
+
+  it('refuses a spine that gives two rows one id, and leaves the log as it was', async () => {
+    const [before] = await logged()
+    const repeated = 'select airport, at, distance, (id % 100)::text as name from spine'
+    await expect(backfill({ sql: repeated, id: 'name', shiftMicros: 10 * day })).rejects.toMatchObject({
+      code: 'SPINE_INVALID',
+      message: expect.stringMatching(/^Several rows of the spine have the id "\d+".+ Nothing was logged\./),
+    })
+    expect(await logged()).toEqual([before])
   })
 
   it('refuses an id column that the spine lacks', async () => {
