@@ -12,7 +12,7 @@ import { receiptModel } from './explain/receipt-model.ts'
 import { experimentModel } from './experiments/experiment-model.ts'
 import { decisionModel, rolloutModel } from './rollouts/rollout-model.ts'
 import { parityModel } from './parity/parity-model.ts'
-import { deadLettersModel, pipelineModel, pipelinesModel } from './pipelines/pipeline-models.ts'
+import { deadLettersModel, pipelineModel, pipelinesModel, sourceDeadLettersModel } from './pipelines/pipeline-models.ts'
 import type { ReadModel } from './read-model.ts'
 
 /** All that the dashboard reads. A number has one place here, so that two pages cannot disagree. */
@@ -40,6 +40,7 @@ export const readModels: readonly ReadModel[] = [
   pipelinesModel,
   pipelineModel,
   deadLettersModel,
+  sourceDeadLettersModel,
   jobsModel,
   alertsModel,
   keysModel,

@@ -64,6 +64,7 @@ export const nothing = {
 export async function createFullWorld(): Promise<World> {
   const full = await createWorld('embedded', hostileSet)
   await full.db.script(`
+    insert into lockstep.audit_log (actor, action, subject) select 'old', 'apply', 'change ' || i from generate_series(1, 60) i;
     insert into lockstep_source.landings (airport, at, delay) values
       ('ATL', '2001-07-01T09:30:00Z', 7), ('ATL', '2001-07-01T10:00:00Z', 5), ('ATL', '2001-07-01T11:30:00Z', 25),
       ('ATL', '2001-07-01T11:45:00Z', 40), ('ATL', '2001-07-01T12:30:00Z', 99),

@@ -19,7 +19,7 @@ import { keyboardOf } from './keyboard.ts'
 import type { Offer } from './offers.ts'
 import { brokenOffers, readOffers } from './offers.ts'
 import type { Visits } from './visits.ts'
-import { shown, visit, walk } from './visits.ts'
+import { linkedReads, shown, visit, walk } from './visits.ts'
 
 let full: World
 let empty: World
@@ -105,31 +105,6 @@ const refused = {
   changes: [{ kind: 'view', label: 'airport_delays@1', status: 'conflict', summary: hostile, nextVersion: 2 }],
   problems: [{ message: hostile }],
   breaks: [{ broken: 'model "delay" version 1', cause: 'feature view "airport_delays@1"' }],
-}
-
-/** What the pages read that the page has links to, as paths under /ui/api/. */
-async function linkedReads({ page }: Visits): Promise<string[]> {
-  const reads = {
-    features: '/stats',
-    views: '',
-    sources: '',
-    services: '',
-    models: '',
-    rollouts: '',
-    receipt: '',
-    explain: '',
-    lineage: '',
-    experiments: '/series',
-    pipelines: '',
-  }
-  const links = await page.evaluate<string[]>(`[...document.querySelectorAll('main a[href^="/ui/"]')].map((link) => link.href)`)
-  return links.flatMap((link) => {
-    const { pathname, search } = new URL(link)
-    const [kind = '', id] = pathname.slice('/ui/'.length).split('/')
-    if (!Object.hasOwn(reads, kind)) return []
-    if (id === undefined) return search === '' ? [] : [`${kind}${search}`]
-    return [`${kind === 'receipt' ? 'receipts' : kind}/${id}${reads[kind as keyof typeof reads]}`]
-  })
 }
 
 const alerts = async ({ page }: Visits): Promise<string[]> => await page.getByRole('alert').allTextContents()
@@ -417,6 +392,12 @@ describe('a person with a keyboard alone', () => {
     await press('Enter')
     await visits.page.getByText('Version 1 is pinned.').waitFor()
     await visits.go('audit')
+    await visits.page.getByText('the new one is slow').waitFor()
+    await tabTo(/^Older changes$/)
+    await press('Enter')
+    await visits.page.getByText('change 1', { exact: true }).waitFor()
+    await tabTo(/^Newest changes$/)
+    await press('Enter')
     await visits.page.getByText('the new one is slow').waitFor()
   })
 

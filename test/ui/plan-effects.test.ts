@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import { effectsOf, impactQuery, readPlan } from '../../ui/pages/plan-effects.ts'
+import { effectsOf, impactQuery, readPlan, reasonsOf } from '../../ui/pages/plan-effects.ts'
 
 const change = (kind: string, label: string, status: string, more: object = {}) => ({ kind, label, status, summary: label, ...more })
 const plan = {
@@ -38,6 +38,12 @@ it('a plan gives each definition its effect, and what is made from a refused one
     'experiment e': 'affected',
     'dataset d': 'affected',
     'modelVersion m@3': 'breaks',
+  })
+  // and says why
+  expect(Object.fromEntries(reasonsOf(effectsOf(read, { edges }), { edges }))).toEqual({
+    'service s@1': 'By a@1 (refused).',
+    'experiment e': 'By m (breaks). Variants that are versions of this model can no longer answer.',
+    'dataset d': 'By s@1 (affected).',
   })
   expect(read.problems).toEqual(['a@1 has changed.'])
   expect(read.breaks).toEqual(['model "m" version 3, by the feature view "a@1"'])

@@ -131,3 +131,28 @@ export async function walk(through: Visits, pages: readonly string[], wrongOf: (
   }
   return wrong
 }
+
+/** What the pages read that the page has links to, as paths under /ui/api/. */
+export async function linkedReads({ page }: Visits): Promise<string[]> {
+  const reads = {
+    features: '/stats',
+    views: '',
+    sources: '',
+    services: '',
+    models: '',
+    rollouts: '',
+    receipt: '',
+    explain: '',
+    lineage: '',
+    experiments: '/series',
+    pipelines: '',
+  }
+  const links = await page.evaluate<string[]>(`[...document.querySelectorAll('main a[href^="/ui/"]')].map((link) => link.href)`)
+  return links.flatMap((link) => {
+    const { pathname, search } = new URL(link)
+    const [kind = '', id] = pathname.slice('/ui/'.length).split('/')
+    if (!Object.hasOwn(reads, kind)) return []
+    if (id === undefined) return search === '' ? [] : [`${kind}${search}`]
+    return [`${kind === 'receipt' ? 'receipts' : kind}/${id}${reads[kind as keyof typeof reads]}`]
+  })
+}

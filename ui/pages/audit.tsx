@@ -6,6 +6,7 @@ import { useRead } from '../api/use-read.ts'
 import { DataTable } from '../parts/data-table.tsx'
 import { Moment } from '../parts/moment.tsx'
 import { Page } from '../parts/page.tsx'
+import { Pages } from '../parts/pages.tsx'
 import { Panel } from '../parts/panel.tsx'
 import { Empty, Loaded } from '../parts/states.tsx'
 import { waysOf } from '../parts/ways.ts'
@@ -18,7 +19,10 @@ export default function Audit(): ReactElement {
     `audit?${new URLSearchParams([...(who === '' ? [] : [['who', who]]), ...(what === '' ? [] : [['what', what]])])}`,
     250,
   )
-  const audit = useRead<AuditData>(asked)
+  // a place is one of the list that was asked for
+  const [place, setPlace] = useState({ asked, cursor: null as string | null })
+  const cursor = place.asked === asked ? place.cursor : null
+  const audit = useRead<AuditData>(cursor === null ? asked : `${asked}&cursor=${cursor}`)
   return (
     <Page title="Audit" says="Who changed what, and why. Nothing here can be changed.">
       <div className="ask">
@@ -26,7 +30,7 @@ export default function Audit(): ReactElement {
         <TextInput label="What" placeholder="An action, or a thing" value={what} onChange={(event) => setWhat(event.currentTarget.value)} />
       </div>
       <Loaded of={audit}>
-        {({ records }) => (
+        {({ records, cursor: next }) => (
           <Panel title="Newest first" flush ways={waysOf.audit()}>
             <DataTable
               label="Changes, newest first"
@@ -59,6 +63,7 @@ export default function Audit(): ReactElement {
                 },
               ]}
             />
+            <Pages first={cursor === null} next={next} show={(to) => setPlace({ asked, cursor: to })} what="changes" />
           </Panel>
         )}
       </Loaded>

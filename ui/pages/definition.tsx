@@ -10,6 +10,7 @@ import { Loaded } from '../parts/states.tsx'
 import { ThingLink } from '../parts/thing-link.tsx'
 import { waysOf } from '../parts/ways.ts'
 import { ExplainLink } from '../parts/explain-link.tsx'
+import { DeadLetters } from './dead-letters.tsx'
 import { SourceFiles } from './source-files.tsx'
 import { keepMoment } from '../shell/navigation.tsx'
 
@@ -23,6 +24,14 @@ export function SourcePage(): ReactElement {
         {(loaded) => (
           <DefinitionParts data={loaded}>
             {loaded.files !== null && <SourceFiles source={loaded.id} files={loaded.files} />}
+            {loaded.dead !== null && (
+              <DeadLetters
+                of="source"
+                name={loaded.id}
+                dead={loaded.dead}
+                says="Messages of its stream that cannot be read as events. Correct the cause, and retry or drop them."
+              />
+            )}
           </DefinitionParts>
         )}
       </Loaded>

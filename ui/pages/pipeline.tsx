@@ -1,12 +1,10 @@
 import { useParams } from '@tanstack/react-router'
 import type { ReactElement } from 'react'
-import type { DeadLettersData, PipelineData } from '../../serving/dashboard/contract/pipelines.ts'
-import { useSession } from '../api/session.ts'
+import type { PipelineData } from '../../serving/dashboard/contract/pipelines.ts'
 import { useRead } from '../api/use-read.ts'
 import { Act } from '../parts/act.tsx'
 import { Badge } from '../parts/badge.tsx'
 import { Chart } from '../parts/chart.tsx'
-import { DataTable } from '../parts/data-table.tsx'
 import { Facts, Figures } from '../parts/facts.tsx'
 import { formatDuration, formatNumber } from '../parts/format.ts'
 import { Moment } from '../parts/moment.tsx'
@@ -15,6 +13,7 @@ import { Panel } from '../parts/panel.tsx'
 import { Loaded } from '../parts/states.tsx'
 import { ThingLink } from '../parts/thing-link.tsx'
 import { waysOf } from '../parts/ways.ts'
+import { DeadLetters } from './dead-letters.tsx'
 import { LineageLink } from './definition.tsx'
 
 /** One pipeline: what it promises, how far it is behind, and what it could not answer. */
@@ -152,24 +151,7 @@ function PipelineParts({ data }: { readonly data: PipelineData }): ReactElement 
           <Chart chart={age} label={`Age of messages of ${name}`} height={150} />
         </Panel>
       </div>
-      <Panel
-        title="Dead letters"
-        flush
-        says="Messages that cannot be answered. Correct the cause, and replay. This list shows the present state."
-        ways={waysOf.deadLetters('pipeline', name)}
-      >
-        <DataTable
-          label={`Dead letters of ${name} by reason`}
-          rows={dead}
-          rowKey={({ reason }) => reason}
-          empty={<p className="empty dim">No message became a dead letter.</p>}
-          columns={[
-            { name: 'Reason', wide: true, by: ({ reason }) => reason, cell: ({ reason }) => <span className="mono">{reason}</span> },
-            { name: 'Messages', numeric: true, by: ({ count }) => count, cell: ({ count }) => formatNumber(count, 'count') },
-            { name: 'Last', by: ({ lastAt }) => lastAt, cell: ({ lastAt }) => <Moment at={lastAt} /> },
-          ]}
-        />
-      </Panel>
+      <DeadLetters of="pipeline" name={name} dead={dead} says="Messages that cannot be answered. Correct the cause, and replay." />
       {sourceDead > 0 && (
         <Panel title="Dead letters of the source" ways={waysOf.deadLetters('source', source)}>
           <p>
@@ -179,44 +161,6 @@ function PipelineParts({ data }: { readonly data: PipelineData }): ReactElement 
           </p>
         </Panel>
       )}
-      {dead.length > 0 && <Letters name={name} />}
     </>
-  )
-}
-
-/** Errors quote values of messages, which may be personal data. */
-function Letters({ name }: { readonly name: string }): ReactElement | null {
-  const may = useSession().session?.scopes.includes('explain:read') ?? false
-  const letters = useRead<DeadLettersData>(`pipelines/${encodeURIComponent(name)}/dead-letters`, { enabled: may, asOf: false })
-  if (!may) return null
-  return (
-    <Panel title="Newest dead letters" flush ways={waysOf.deadLetters('pipeline', name)}>
-      <Loaded of={letters}>
-        {(loaded) => (
-          <DataTable
-            label={`Newest dead letters of ${name}`}
-            rows={loaded.letters}
-            rowKey={({ id }) => id}
-            pageSize={10}
-            columns={[
-              { name: 'When', by: ({ at }) => at, cell: ({ at }) => <Moment at={at} /> },
-              {
-                name: 'Error',
-                wide: true,
-                cell: ({ error, message }) => (
-                  <>
-                    <span className="break">{error}</span>
-                    <div className="dim small">
-                      Message <span className="mono break">{message}</span>
-                    </div>
-                  </>
-                ),
-              },
-              { name: 'Size', numeric: true, by: ({ bytes }) => bytes, cell: ({ bytes }) => formatNumber(bytes, 'bytes') },
-            ]}
-          />
-        )}
-      </Loaded>
-    </Panel>
   )
 }

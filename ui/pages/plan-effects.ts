@@ -104,6 +104,33 @@ export function effectsOf(plan: Plan, { edges }: Pick<LineageData, 'edges'>): Re
   return found
 }
 
+/** What it means for something that a model which can no longer answer is a part of it. */
+const withoutModel: Readonly<Record<string, string>> = {
+  experiment: 'Variants that are versions of this model can no longer answer.',
+  outcome: 'No new predictions come in for it to be compared with.',
+  pipeline: 'Its messages wait, because the model cannot answer.',
+  batch: 'It fails, because the model cannot answer.',
+  monitor: 'The model that it watches can no longer answer.',
+}
+
+/** Why each node is affected that the plan does not name: by what it is made from. */
+export function reasonsOf(found: ReadonlyMap<string, Effect>, { edges }: Pick<LineageData, 'edges'>): ReadonlyMap<string, string> {
+  const inputs = Map.groupBy(edges, ({ to }) => to)
+  const reasons = new Map<string, string>()
+  for (const [key, effect] of found) {
+    if (effect !== 'affected') continue
+    const [kind = ''] = key.split(' ')
+    const from = (inputs.get(key) ?? []).map((edge) => edge.from).filter((each) => !quiet.has(found.get(each) ?? 'unchanged'))
+    const isBroken = from.some((each) => each.startsWith('model ') && found.get(each) === 'breaks')
+    const made = from.map((each) => `${each.slice(each.indexOf(' ') + 1)} (${found.get(each) ?? ''})`)
+    reasons.set(key, [`By ${made.join(', ')}.`, isBroken ? (withoutModel[kind] ?? '') : ''].filter((text) => text !== '').join(' '))
+  }
+  return reasons
+}
+
+/** Effects that change nothing for what is made from it. */
+const quiet: ReadonlySet<Effect> = new Set(['unchanged', 'changed', 'new version'])
+
 /** The keys of what a plan calls `model "delay" version 3`, which breaks the model too, or `feature service "flight@1"`. */
 function keyOf(broken: string): string[] {
   const [, model, version] = /^model "([^"]+)" version (\d+)/.exec(broken) ?? []

@@ -14,7 +14,7 @@ import { ThingLink } from '../parts/thing-link.tsx'
 import { waysOf } from '../parts/ways.ts'
 import { Drawing } from './lineage-drawing.tsx'
 import type { Effect, Plan } from './plan-effects.ts'
-import { effects, effectsOf, impactQuery, readPlan } from './plan-effects.ts'
+import { effects, effectsOf, impactQuery, readPlan, reasonsOf } from './plan-effects.ts'
 
 const tones: Readonly<Record<Effect, Tone>> = {
   refused: 'bad',
@@ -88,19 +88,22 @@ interface Line {
   readonly effect: Effect
   readonly says: string
   readonly requests: number | null
+  readonly clients: readonly string[]
 }
 
 function ImpactParts({ plan, data }: { readonly plan: Plan; readonly data: ImpactData }): ReactElement {
-  const { nodes, edges, requests, isCut } = data
+  const { nodes, edges, requests, clients, isCut } = data
   const found = useMemo(() => effectsOf(plan, data), [plan, data])
   const said = new Map(plan.changes.map(({ key, says }) => [key, says]))
+  const reasons = reasonsOf(found, data)
   const line = (key: string, kind: string, name: string): Line => ({
     key,
     kind,
     name,
     effect: found.get(key) ?? 'unchanged',
-    says: said.get(key) ?? '',
+    says: [said.get(key), reasons.get(key)].filter(Boolean).join(' '),
     requests: kind === 'model' ? (requests[name] ?? null) : null,
+    clients: kind === 'model' ? (clients[name] ?? []) : [],
   })
   const known = new Set(nodes.map(({ key }) => key))
   const lines = [
@@ -162,6 +165,11 @@ function ImpactParts({ plan, data }: { readonly plan: Plan; readonly data: Impac
               numeric: true,
               by: (each) => each.requests,
               cell: (each) => (each.requests === null ? '–' : formatNumber(each.requests, 'count')),
+            },
+            {
+              name: 'Clients',
+              by: (each) => each.clients.length,
+              cell: (each) => (each.clients.length === 0 ? '–' : <span className="break">{each.clients.join(', ')}</span>),
             },
             { name: 'What', wide: true, cell: ({ says }) => says },
           ]}

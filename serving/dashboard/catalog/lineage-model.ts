@@ -2,6 +2,7 @@ import { z } from 'zod'
 import { entriesOf } from '../../../registry/find/entry.ts'
 import type { Graph, NodeKey } from '../../../registry/find/graph.ts'
 import { graphOf, nodeKey } from '../../../registry/find/graph.ts'
+import { readClients } from '../../../monitoring/prediction-log/read-clients.ts'
 import { inventoryOf } from '../../find/inventory-of.ts'
 import { modelStatistics } from '../../../monitoring/rollups/model-statistics.ts'
 import type { Inventory } from '../../../registry/find/inventory.ts'
@@ -43,13 +44,15 @@ export const impactModel = readModel({
     const starts = of.split('\n').filter((key): key is NodeKey => graph.nodes.has(key as NodeKey))
     const reached = around(graph, starts, 0, maxSteps)
     const requests: Record<string, number> = {}
+    const clients: Record<string, string[]> = {}
     for (const key of reached) {
       const node = graph.nodes.get(key)
       if (node?.kind !== 'model') continue
       const { total } = await modelStatistics(db, { model: node.name, from: now - dayMicros, to: now, by: [], step: 'hour' })
       requests[node.name] = total.requests
+      clients[node.name] = await readClients(db, { model: node.name, from: now - dayMicros, to: now })
     }
-    return { data: { ...partOf(inventory, reached), requests, isCut: reached.size >= maxNodes } }
+    return { data: { ...partOf(inventory, reached), requests, clients, isCut: reached.size >= maxNodes } }
   },
 })
 

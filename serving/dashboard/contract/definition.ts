@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { link } from './answer.ts'
+import { deadReasons } from './pipelines.ts'
 
 /** `GET /ui/api/services/:id`, and what every page of a definition begins with. */
 export const definition = z.object({
@@ -51,5 +52,6 @@ export const source = definition.extend({
     })
     .nullable()
     .describe('null: no Parquet files feed it'),
+  dead: deadReasons.nullable().describe('null: no stream feeds it, and none of its messages is kept'),
 })
 export type SourceData = z.output<typeof source>

@@ -23,6 +23,9 @@ export const impact = z.object({
   nodes: lineage.shape.nodes,
   edges: lineage.shape.edges,
   requests: z.record(z.string(), z.number()).describe('Requests of the last day, by model'),
+  clients: z
+    .record(z.string(), z.array(z.string()))
+    .describe('Names of the API keys that asked a model in the last day, by model, as far as its predictions are logged'),
   isCut: z.boolean().describe('Whether more is made from them than is listed'),
 })
 export type ImpactData = z.output<typeof impact>

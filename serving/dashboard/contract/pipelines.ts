@@ -20,6 +20,9 @@ const line = z.object({
 })
 export type PipelineLine = z.output<typeof line>
 
+/** Dead letters of a source or a pipeline by reason, the most first. They are those of now. */
+export const deadReasons = z.array(z.object({ reason: z.string(), count: z.number(), lastAt: moment }))
+
 /** `GET /ui/api/pipelines` */
 export const pipelines = z.object({ pipelines: z.array(line) })
 export type PipelinesData = z.output<typeof pipelines>
@@ -36,14 +39,14 @@ export const pipeline = z.object({
   throughput: chart,
   lag: chart,
   age: chart,
-  dead: z.array(z.object({ reason: z.string(), count: z.number(), lastAt: moment })).describe('Dead letters by reason, the most first'),
+  dead: deadReasons,
   sourceDead: z.number().describe('Dead letters of its source: messages that are no event, which no pipeline can answer'),
   /** What a change sends as `If-Match`. */
   revision: z.string(),
 })
 export type PipelineData = z.output<typeof pipeline>
 
-/** `GET /ui/api/pipelines/:id/dead-letters`: errors may quote values of a message. */
+/** `GET /ui/api/pipelines/:id/dead-letters`, and of sources: errors may quote values of a message. */
 export const deadLetters = z.object({
   letters: z.array(
     z.object({

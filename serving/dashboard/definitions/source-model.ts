@@ -4,6 +4,7 @@ import { readJobs } from '../../../runtime/jobs/read-jobs.ts'
 import type { SourceData } from '../contract/definition.ts'
 import { source as sourceContract } from '../contract/definition.ts'
 import { jobAt } from '../operations/operation-models.ts'
+import { deadByReason } from '../pipelines/pipeline-models.ts'
 import type { Ask } from '../read-model.ts'
 import { readModel } from '../read-model.ts'
 import { definitionData } from './definition-data.ts'
@@ -17,7 +18,8 @@ export const sourceModel = readModel({
   async read(ask) {
     const { data, notes } = await definitionData(ask, ask.params['id'] ?? '', ['source'])
     const files = await filesOf(ask, data.id)
-    const answer: SourceData = { ...data, files }
+    const dead = await deadByReason(ask.db, data.id)
+    const answer: SourceData = { ...data, files, dead: dead.length > 0 || ask.deps.catalog().streams.has(data.id) ? dead : null }
     return { data: answer, notes: ask.isPast ? [...notes, ...unrecorded(files)] : notes }
   },
 })

@@ -14,6 +14,7 @@ import type { Chart } from '../contract/answer.ts'
 import type { PipelineData, PipelineLine } from '../contract/pipelines.ts'
 import { deadLetters as deadLettersContract, pipeline as pipelineContract, pipelines as pipelinesContract } from '../contract/pipelines.ts'
 import { rounded } from '../models/traffic-charts.ts'
+import type { ReadModel } from '../read-model.ts'
 import { readModel } from '../read-model.ts'
 
 const chartMicros = 6 * 3_600_000_000
@@ -49,7 +50,7 @@ export const pipelineModel = readModel({
       replayedAt,
       replayedFrom,
       ...chartsOf(minutes),
-      dead: (await countLettersByReason(db, letterSource(name))).map(({ lastAt, ...rest }) => ({ ...rest, lastAt: lastAt.toISOString() })),
+      dead: await deadByReason(db, letterSource(name)),
       sourceDead: totalOf(await countLettersByReason(db, spec.source)),
       revision: await pipelineRevision(db, name),
     }
@@ -57,31 +58,42 @@ export const pipelineModel = readModel({
   },
 })
 
-export const deadLettersModel = readModel({
-  path: '/pipelines/:id/dead-letters',
-  scope: 'explain:read',
-  query: z.object({}),
-  data: deadLettersContract,
-  isPersonal: true,
-  async read({ db, deps, params }) {
-    const { name } = deps.catalog().pipeline(params['id'] ?? '').spec
-    const source = letterSource(name)
-    const letters = await listDeadLetters(db, { source, limit: maxLetters })
-    return {
-      data: {
-        letters: letters.map(({ id, message, reason, error, sizeBytes, at }) => ({
-          id: String(id),
-          message,
-          reason,
-          error,
-          bytes: sizeBytes,
-          at: at.toISOString(),
-        })),
-        total: totalOf(await countLettersByReason(db, source)),
-      },
-    }
-  },
-})
+/** @param sourceOf whose letters these are, of the name in the path */
+const deadLettersOf = (path: string, sourceOf: (catalog: Catalog, name: string) => string): ReadModel =>
+  readModel({
+    path,
+    scope: 'explain:read',
+    query: z.object({}),
+    data: deadLettersContract,
+    isPersonal: true,
+    async read({ db, deps, params }) {
+      const source = sourceOf(deps.catalog(), params['id'] ?? '')
+      const letters = await listDeadLetters(db, { source, limit: maxLetters })
+      return {
+        data: {
+          letters: letters.map(({ id, message, reason, error, sizeBytes, at }) => ({
+            id: String(id),
+            message,
+            reason,
+            error,
+            bytes: sizeBytes,
+            at: at.toISOString(),
+          })),
+          total: totalOf(await countLettersByReason(db, source)),
+        },
+      }
+    },
+  })
+
+export const deadLettersModel = deadLettersOf('/pipelines/:id/dead-letters', (catalog, name) =>
+  letterSource(catalog.pipeline(name).spec.name),
+)
+export const sourceDeadLettersModel = deadLettersOf('/sources/:id/dead-letters', (catalog, name) => catalog.source(name).name)
+
+/** The dead letters of a source or a pipeline that are kept now. */
+export async function deadByReason(db: Pick<Database, 'query'>, source: string): Promise<PipelineData['dead']> {
+  return (await countLettersByReason(db, source)).map(({ lastAt, ...rest }) => ({ ...rest, lastAt: lastAt.toISOString() }))
+}
 
 function totalOf(counts: readonly { readonly count: number }[]): number {
   return counts.reduce((sum, { count: some }) => sum + some, 0)

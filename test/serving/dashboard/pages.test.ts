@@ -66,6 +66,7 @@ const examples: Readonly<Record<string, string>> = {
   '/receipts/:id': '/receipts/none',
   '/pipelines/:id': '/pipelines/score',
   '/pipelines/:id/dead-letters': '/pipelines/score/dead-letters',
+  '/sources/:id/dead-letters': '/sources/landings/dead-letters',
   '/impact': `/impact?of=${encodeURIComponent('view airport_delays@1\nview unknown@1')}`,
   '/lineage': '/lineage?focus=airport_delays&up=2&down=3',
 }
@@ -274,6 +275,18 @@ describe('parity', () => {
   })
 })
 
+describe('what a change breaks', () => {
+  it('is listed with the clients of the models, by the names of their keys', async () => {
+    const by = { requestsPerSecond: null, rowsPerSecond: null, expiresAt: null }
+    await createKey(world.db, { name: 'shop', scopes: ['predict'], ...by })
+    const set = 'update lockstep.prediction_log set api_key = (select id from lockstep.api_keys where name = $1)'
+    await world.db.query(set, ['shop'])
+    const { clients } = (await dataOf(`/impact?of=${encodeURIComponent('service flight@1')}`)) as { clients: object }
+    expect(clients).toMatchObject({ delay: ['shop'], echo: [] })
+    await world.db.query(set, [null])
+  })
+})
+
 describe('dead letters of a pipeline', () => {
   it('are listed, the newest hundred without their bodies, and counted', async () => {
     const letters = Array.from({ length: 120 }, (_, i) => ({
@@ -291,6 +304,9 @@ describe('dead letters of a pipeline', () => {
     // an answer may be three seconds old
     const pipeline = await dataOf('/pipelines/score?asOf=2001-07-01T11:59:00Z')
     expect(pipeline).toMatchObject({ dead: [{ reason: 'not_json', count: 120 }], sourceDead: 2 })
+    // those of the source are on its page, too
+    expect(await dataOf('/sources/landings/dead-letters')).toMatchObject({ total: 2, letters: [{ message: '0-1' }, { message: '0-0' }] })
+    expect(await dataOf('/sources/landings?asOf=2001-07-01T11:58:00Z')).toMatchObject({ dead: [{ reason: 'not_json', count: 2 }] })
     await world.db.query('delete from lockstep.stream_dead_letters')
   })
 })
