@@ -11,9 +11,13 @@ import { createAlertMetrics } from '../../monitoring/alerts/alert-metrics.ts'
 import { activeMonitors } from '../../monitoring/alerts/default-monitors.ts'
 import { monitoringKinds } from '../../monitoring/alerts/evaluate-monitors.ts'
 import { figuresJobs, storeModelFigures } from '../../monitoring/figures/figures-job.ts'
+import { checkParity } from '../../monitoring/parity/check-parity.ts'
+import { storeParity } from '../../monitoring/parity/stored-parity.ts'
 import { mergeRollupsJobs } from '../../monitoring/rollups/merge-rollups.ts'
 import { loadCatalog } from '../../registry/catalog.ts'
+import { storedServices } from '../../registry/stored-services.ts'
 import { readSecret } from '../../runtime/config.ts'
+import type { Database } from '../../runtime/database.ts'
 import { submitJob } from '../../runtime/jobs/submit-job.ts'
 import { workOnJobs } from '../../runtime/jobs/work-on-jobs.ts'
 import { createMetricsRegistry } from '../../runtime/metrics.ts'
@@ -31,6 +35,11 @@ const hourlyEvery = 6
 /** The rollout of the broken version ends within fewer hours of flights. */
 const maxRolloutHours = 12
 const idleMs = 2000
+/** After so many hours of flights, from the first one on, some answers are compared with the history. */
+const parityEvery = 3
+/** So many of the answers of the last minute are compared with the history. Nothing else reads the embedded database then. */
+const parityVectors = 3
+const parityWindowMicros = 60_000_000
 
 export interface LiveOptions {
   readonly url: string
@@ -81,6 +90,7 @@ export async function goLive(context: Context, { lockstep, say }: Steps, { url, 
   async function goOn(): Promise<void> {
     for (let hour = 1; !signal.aborted && replay.now() < endMs; hour++) {
       await replay.hour({ calmly: true, wrongUnit: true })
+      if (hour % parityEvery === 1) await checkNewest(db, signal)
       if (hour % hourlyEvery === 0) {
         const catalog = await loadCatalog(db)
         await storeModelFigures(db, catalog, catalog.model('delay'), Date.now() * 1000, signal)
@@ -98,6 +108,18 @@ export async function goLive(context: Context, { lockstep, say }: Steps, { url, 
   say(
     `The flights go on, for ${count(hours)} hours of the data. Each takes some ten seconds, so requests come faster than in the weeks before.`,
   )
+}
+
+/** Compares some of the newest answers with the history, which a server would do after five minutes. */
+async function checkNewest(db: Database, signal: AbortSignal): Promise<void> {
+  const until = Date.now() * 1000
+  const services = await storedServices(db)
+  const report = await checkParity(
+    db,
+    { services },
+    { since: until - parityWindowMicros, until, limit: parityVectors, order: 'random', signal },
+  )
+  await storeParity(db, report, until)
 }
 
 async function untilEnded(context: Context, replay: Replay): Promise<void> {

@@ -1,9 +1,8 @@
 import { useNavigate } from '@tanstack/react-router'
-import { type KeyboardEvent, type ReactElement, useState } from 'react'
+import { type KeyboardEvent, type ReactElement, useLayoutEffect, useRef, useState } from 'react'
 import type { ParityData } from '../../serving/dashboard/contract/parity.ts'
 import { useRead } from '../api/use-read.ts'
 import { formatMoment, formatNumber } from '../parts/format.ts'
-import { Moment } from '../parts/moment.tsx'
 import { keepMoment } from '../shell/navigation.tsx'
 import { Page } from '../parts/page.tsx'
 import { Panel } from '../parts/panel.tsx'
@@ -30,7 +29,8 @@ export default function Parity(): ReactElement {
               title="Features by time"
               says={
                 <>
-                  {data.finding} Checked <Moment at={data.checkedAt} />.
+                  {data.finding}
+                  {data.checkedAt !== null && ` The newest checks are of the hour from ${formatMoment(data.checkedAt)} UTC.`}
                 </>
               }
               ways={waysOf.parity()}
@@ -56,6 +56,9 @@ function HeatMap({ data: { times, rows } }: { readonly data: ParityData }): Reac
   const navigate = useNavigate()
   const [at, setAt] = useState<readonly [row: number, column: number]>([0, Math.max(0, times.length - 1)])
   const [row, column] = at
+  // on a narrow screen, the newest columns are those in sight
+  const frame = useRef<HTMLDivElement>(null)
+  useLayoutEffect(() => frame.current?.scrollTo({ left: frame.current.scrollWidth }), [])
   const cell = rows[row]?.cells[column] ?? null
   const move = (event: KeyboardEvent): void => {
     const steps: Readonly<Record<string, readonly [number, number]>> = {
@@ -79,6 +82,7 @@ function HeatMap({ data: { times, rows } }: { readonly data: ParityData }): Reac
         <strong>{rows[row]?.feature}</strong> {formatMoment(times[column] ?? 0)}: {sayOf(cell)}
       </p>
       <div
+        ref={frame}
         className="table-frame"
         tabIndex={0}
         role="application"

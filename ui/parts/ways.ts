@@ -202,9 +202,9 @@ WHERE e.name = ${sqlText(name)} GROUP BY 1, 2 ORDER BY 1`),
     const source = of === 'pipeline' ? `pipeline ${name}` : name
     return {
       command: `lockstep dead-letter list ${shellText(source)}`,
-      ...query(`SELECT at, message, reason, error, size_bytes FROM lockstep.stream_dead_letters
-WHERE source = ${sqlText(source)} ORDER BY id DESC LIMIT 100`),
-      curl: metrics(of === 'pipeline' ? 'lockstep_pipeline_messages_total' : 'lockstep_stream_messages_total').curl,
+      ...get(`/v1/dead-letters?source=${part(source)}`),
+      sql: `SELECT at, message, reason, error, size_bytes FROM lockstep.stream_dead_letters
+WHERE source = ${sqlText(source)} ORDER BY id DESC LIMIT 100`,
     }
   },
   predictions: (): Ways => ({
@@ -237,7 +237,7 @@ console.log(await answer.json())`,
   }),
   parity: (): Ways => ({
     command: 'lockstep parity',
-    ...metrics('lockstep_parity_values_total'),
+    ...get('/v1/parity'),
     sql: 'SELECT hour, service, feature, verdict, count FROM lockstep.parity_hours ORDER BY hour DESC, feature',
   }),
   alerts: (): Ways => ({

@@ -4,7 +4,7 @@ import { moment } from './answer.ts'
 /** `GET /ui/api/parity?from&to`: what the parity checks found, by feature and hour. */
 export const parity = z.object({
   finding: z.string(),
-  checkedAt: moment.nullable(),
+  checkedAt: moment.nullable().describe('The beginning of the hour of the newest check'),
   times: z.array(z.number()).describe('Where each column begins, epoch milliseconds'),
   rows: z.array(
     z.object({

@@ -52,5 +52,7 @@ function findingOf(found: readonly ParityHour[]): string {
   const checked = found.reduce((sum, { count }) => sum + count, 0)
   if (checked === 0) return 'Nothing was checked in this time. Servers check logged vectors if LOCKSTEP_PARITY_PER_MINUTE is set.'
   const different = found.reduce((sum, { verdict, count }) => sum + (verdict === 'equal' ? 0 : count), 0)
-  return `${percent(different / checked)} of ${checked.toLocaleString('en-US')} served values differ from those of training.`
+  const values = checked.toLocaleString('en-US')
+  if (different === 0) return `None of ${values} served values differs from those of training.`
+  return `${percent(different / checked)} of ${values} served values differ from those of training.`
 }
