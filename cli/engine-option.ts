@@ -2,12 +2,14 @@ import { LockstepError } from '../kernel/errors.ts'
 import { createDuckDbEngine } from '../offline/duckdb/duckdb-engine.ts'
 import type { FileEngine } from '../offline/join-engine.ts'
 import type { Catalog } from '../registry/catalog.ts'
+import type { Database } from '../runtime/database.ts'
+import { createKernelProcesses } from '../serving/engines/kernel-processes.ts'
 import type { Option } from './command.ts'
 import type { Input } from './input.ts'
 
 const engines = ['postgres', 'duckdb'] as const
 
-export const engineOptions: Readonly<Record<'engine' | 'source' | 'memory', Option>> = {
+export const engineOptions: Readonly<Record<'engine' | 'source' | 'memory' | 'workers', Option>> = {
   engine: {
     value: 'ENGINE',
     choices: engines,
@@ -19,7 +21,13 @@ export const engineOptions: Readonly<Record<'engine' | 'source' | 'memory', Opti
     help: 'With an engine: the Parquet files of a source, such as landings=rows/*.parquet or landings=s3://lake/rows/.',
   },
   memory: { value: 'SIZE', help: 'With an engine: how much memory it may use before it sorts on disk, such as 4GB.' },
+  workers: {
+    value: 'N',
+    help: 'With an engine: how many processes compute features. Default: one for each million rows, up to one for each core.',
+  },
 }
+
+const maxWorkers = 1024
 
 const whyNot: Readonly<Record<string, string>> = {
   detach:
@@ -30,6 +38,7 @@ const whyNot: Readonly<Record<string, string>> = {
 export interface EngineChoice {
   readonly sources: ReadonlyMap<string, readonly string[]>
   readonly memory: string | undefined
+  readonly workers: number | undefined
 }
 
 /**
@@ -41,9 +50,13 @@ export interface EngineChoice {
 export function engineOf(input: Input, without: readonly string[]): EngineChoice | null {
   const named = input.texts('source')
   const memory = input.text('memory')
+  const workers = input.count('workers', 1, maxWorkers)
   if ((input.choice('engine', engines) ?? 'postgres') === 'postgres') {
-    if (named.length === 0 && memory === undefined) return null
-    throw new LockstepError('USAGE', 'The options "--source" and "--memory" are for engines over files; give "--engine duckdb" too.')
+    if (named.length === 0 && memory === undefined && workers === undefined) return null
+    throw new LockstepError(
+      'USAGE',
+      'The options "--source", "--memory" and "--workers" are for engines over files; give "--engine duckdb" too.',
+    )
   }
   const other = without.find((option) => input.text(option) !== undefined)
   if (other !== undefined)
@@ -56,16 +69,23 @@ export function engineOf(input: Input, without: readonly string[]): EngineChoice
     if (name === '') throw new LockstepError('USAGE', `The option "--source" is "${text}"; write --source NAME=FILES.parquet.`)
     sources.set(name, [...(sources.get(name) ?? []), files])
   }
-  return { sources, memory }
+  return { sources, memory, workers }
 }
 
 /** @param declared the files that sources declare, which are read unless `--source` names others */
 export async function withFileEngine<T>(
-  { sources, memory }: EngineChoice,
-  { files: declared }: Pick<Catalog, 'files'>,
+  { sources, memory, workers }: EngineChoice,
+  db: Database,
+  catalog: Catalog,
   fn: (engine: FileEngine) => Promise<T>,
 ): Promise<T> {
-  const engine = await createDuckDbEngine({ sources, declared, memory })
+  const engine = await createDuckDbEngine({
+    sources,
+    declared: catalog.files,
+    memory,
+    workers,
+    processes: createKernelProcesses(db, catalog),
+  })
   try {
     return await fn(engine)
   } finally {

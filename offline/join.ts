@@ -11,7 +11,7 @@ import { merge } from './merge.ts'
 import { createLookupDecoder } from './lookup-decoder.ts'
 import { assemble, noneMissing } from './assemble.ts'
 import type { AnswerColumns } from './answers.ts'
-import type { ResultBuckets } from './result-buckets.ts'
+import type { ResultBuckets, ResultReader } from './result-buckets.ts'
 import { createResultBuckets } from './result-buckets.ts'
 import type { LeftOut, SourceStreamOptions } from './source-stream.ts'
 import { countLeftOut, dropColumns, sourceRows } from './source-stream.ts'
@@ -225,7 +225,7 @@ export async function zip(
   service: ServicePlan,
   spine: Spine,
   places: readonly (readonly number[])[],
-  buckets: ResultBuckets,
+  buckets: ResultReader,
   options: JoinOptions,
   consume: (batch: JoinedBatch) => Promise<void> | void,
 ): Promise<number> {

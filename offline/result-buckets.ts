@@ -1,7 +1,7 @@
 import type { FileHandle } from 'node:fs/promises'
 import { mkdtemp, open, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { ByteReader, ByteWriter } from '../kernel/binary.ts'
 import { LockstepError, messageOf } from '../kernel/errors.ts'
 import type { ViewValues } from '../kernel/state.ts'
@@ -14,15 +14,33 @@ import { createAnswers } from './answers.ts'
  * Feature values are computed in the order of keys and needed in the order of the spine. Meanwhile they wait in a file,
  * in buckets of consecutive ordinals.
  */
-export interface ResultBuckets {
-  /** Ordinals from 0 of one bucket: `ordinal` belongs to bucket `floor(ordinal / rowsPerBucket)`. */
-  readonly rowsPerBucket: number
+export interface ResultBuckets extends ResultWriter, ResultReader {}
+
+export interface ResultWriter {
   /** Takes the values of one lookup under mapping `mapping`. Call `flush` when it returns true. */
   put(ordinal: number, mapping: number, values: readonly ViewValues[]): boolean
   flush(): Promise<void>
+}
+
+export interface ResultReader {
+  /** Ordinals from 0 of one bucket: `ordinal` belongs to bucket `floor(ordinal / rowsPerBucket)`. */
+  readonly rowsPerBucket: number
   /** The values of one bucket: by mapping, then by index of the mapping's plans. The next call overwrites them. */
   read(bucket: number): Promise<readonly (readonly AnswerColumns[])[]>
   close(): Promise<void>
+}
+
+/** Values that another process has written. */
+export interface ResultFile {
+  readonly path: string
+  readonly chunks: readonly ResultChunk[]
+}
+
+/** Values of a bucket, and where they are in the file. */
+export interface ResultChunk {
+  readonly bucket: number
+  readonly at: number
+  readonly length: number
 }
 
 const bufferedBytes = 8 * 1024 * 1024
@@ -35,17 +53,54 @@ const maxRowsPerBucket = 65_536
  *   nothing
  */
 export async function createResultBuckets(mappings: readonly (readonly ViewPlan[])[], folder = tmpdir()): Promise<ResultBuckets> {
+  const layout = layoutOf(mappings)
+  const file = await openUnnamed(folder)
+  const chunks: ResultChunk[] = []
+  return { ...createWriter(layout, file, chunks, folder), ...createReader(layout, [{ file, chunks }], folder) }
+}
+
+/**
+ * Writes values to a new file for another process.
+ *
+ * @returns the chunks of the file, complete after the last `flush`
+ */
+export async function createResultFile(
+  mappings: readonly (readonly ViewPlan[])[],
+  path: string,
+): Promise<ResultWriter & Pick<ResultReader, 'close'> & Pick<ResultFile, 'chunks'>> {
+  const file = await open(path, 'wx', 0o600)
+  const chunks: ResultChunk[] = []
+  return { ...createWriter(layoutOf(mappings), file, chunks, dirname(path)), chunks, close: () => file.close() }
+}
+
+/** Reads values that other processes have written, each those of its own lookups. */
+export async function openResultFiles(mappings: readonly (readonly ViewPlan[])[], files: readonly ResultFile[]): Promise<ResultReader> {
+  const opened: OpenedResults[] = []
+  for (const { path, chunks } of files) opened.push({ file: await open(path, 'r'), chunks })
+  return createReader(layoutOf(mappings), opened, tmpdir())
+}
+
+interface OpenedResults {
+  readonly file: FileHandle
+  readonly chunks: readonly ResultChunk[]
+}
+
+interface Layout {
+  readonly rowsPerBucket: number
+  readonly columns: readonly (readonly Answers[])[]
+}
+
+function layoutOf(mappings: readonly (readonly ViewPlan[])[]): Layout {
   const width = mappings.flat().reduce((sum, plan) => sum + 8 + plan.spec.features.reduce((all, feature) => all + bytesOf(feature), 0), 0)
   const rowsPerBucket = Math.max(1_024, Math.min(maxRowsPerBucket, Math.floor(bucketBytes / Math.max(1, width))))
-  const columns = mappings.map((plans) => plans.map((plan) => createAnswers(plan, rowsPerBucket)))
-  const file = await openUnnamed(folder)
+  return { rowsPerBucket, columns: mappings.map((plans) => plans.map((plan) => createAnswers(plan, rowsPerBucket))) }
+}
+
+function createWriter({ rowsPerBucket, columns }: Layout, file: FileHandle, chunks: ResultChunk[], folder: string): ResultWriter {
   const writers = new Map<number, ByteWriter>()
-  const stored = new Map<number, { readonly at: number; readonly length: number }[]>()
   let end = 0
   let buffered = 0
-
   return {
-    rowsPerBucket,
     put(ordinal, mapping, values) {
       const bucket = Math.floor(ordinal / rowsPerBucket)
       let writer = writers.get(bucket)
@@ -56,7 +111,7 @@ export async function createResultBuckets(mappings: readonly (readonly ViewPlan[
       const before = writer.length
       writer.uint(ordinal - bucket * rowsPerBucket)
       writer.uint(mapping)
-      const answered = columns[mapping] as Answers[]
+      const answered = columns[mapping] as readonly Answers[]
       for (let i = 0; i < answered.length; i++) (answered[i] as Answers).write(writer, values[i] as ViewValues)
       buffered += writer.length - before
       return buffered >= bufferedBytes
@@ -64,32 +119,42 @@ export async function createResultBuckets(mappings: readonly (readonly ViewPlan[
     async flush() {
       for (const [bucket, writer] of writers) {
         if (writer.length === 0) continue
-        const chunks = stored.get(bucket) ?? []
-        chunks.push({ at: end, length: writer.length })
-        stored.set(bucket, chunks)
+        chunks.push({ bucket, at: end, length: writer.length })
         await writeAll(file, writer.view(), end, folder)
         end += writer.length
         writer.reset()
       }
       buffered = 0
     },
+  }
+}
+
+function createReader({ rowsPerBucket, columns }: Layout, opened: readonly OpenedResults[], folder: string): ResultReader {
+  /** By bucket; made once all is written. */
+  let stored: Map<number, { readonly file: FileHandle; readonly chunk: ResultChunk }[]> | null = null
+  return {
+    rowsPerBucket,
     async read(bucket) {
+      stored ??= Map.groupBy(
+        opened.flatMap(({ file, chunks }) => chunks.map((chunk) => ({ file, chunk }))),
+        ({ chunk }) => chunk.bucket,
+      )
       for (const answered of columns) for (const answers of answered) answers.clear()
-      for (const chunk of stored.get(bucket) ?? []) {
+      for (const { file, chunk } of stored.get(bucket) ?? []) {
         const bytes = Buffer.allocUnsafe(chunk.length)
         const { bytesRead } = await file.read(bytes, 0, chunk.length, chunk.at)
         if (bytesRead !== chunk.length) throw new LockstepError('INTERNAL', `A temporary file in "${folder}" lost its data.`)
         const reader = new ByteReader(bytes)
         while (!reader.done) {
           const row = reader.uint()
-          const answered = columns[reader.uint()] as Answers[]
+          const answered = columns[reader.uint()] as readonly Answers[]
           for (let i = 0; i < answered.length; i++) (answered[i] as Answers).read(reader, row)
         }
       }
       return columns
     },
     async close() {
-      await file.close()
+      for (const { file } of opened) await file.close()
     },
   }
 }

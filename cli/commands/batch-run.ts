@@ -163,7 +163,7 @@ async function runByEngine(context: Context, input: Input, choice: EngineChoice)
   const bar = createJoinProgress(context.terminal, { join: `Joining for ${request.model}`, write: 'Predicting' })
   const onProgress = (progress: JoinProgress): void => bar.update(progress)
   try {
-    const manifest = await withFileEngine(choice, catalog, (engine) =>
+    const manifest = await withFileEngine(choice, db, catalog, (engine) =>
       runEngineBatch({ db, catalog, engine }, id, request, { signal: context.signal, log: context.log, onProgress }),
     )
     const { rows, refused, parts, model, version, bytes: size } = manifest

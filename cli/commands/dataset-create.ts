@@ -160,7 +160,9 @@ async function createHere(
   const catalog = await context.catalog()
   const service = catalog.service(name)
   if (engine !== null)
-    return await withFileEngine(engine, catalog, (opened) => createFile(context, service, { ...options, engine: opened }))
+    return await withFileEngine(engine, await context.database(), catalog, (opened) =>
+      createFile(context, service, { ...options, engine: opened }),
+    )
   return parts === null ? await createFile(context, service, options) : await createInParts(context, service, { ...options, parts, work })
 }
 

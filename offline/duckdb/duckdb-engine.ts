@@ -1,29 +1,33 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { LockstepError } from '../../kernel/errors.ts'
 import type { FilesSpec } from '../../kernel/files-spec.ts'
-import type { ServicePlan, ViewUse } from '../../kernel/service-plan.ts'
+import type { ServicePlan } from '../../kernel/service-plan.ts'
 import { formatTimestamp } from '../../kernel/time.ts'
-import type { Column, Value, ValueType } from '../../kernel/value-type.ts'
 import { servedTime } from '../../kernel/view-plan.ts'
 import type { SourceSpec } from '../../kernel/view-spec.ts'
-import type { FileEngine } from '../join-engine.ts'
-import type { JoinOptions } from '../join.ts'
-import { zip } from '../join.ts'
-import { foldPartition } from '../partition/fold-partition.ts'
-import { partitionLayout } from '../partition/partition-layout.ts'
-import type { ResultBuckets } from '../result-buckets.ts'
-import { createResultBuckets } from '../result-buckets.ts'
+import { sqlText } from '../../runtime/sql.ts'
 import { absoluteName } from '../../runtime/storage/object-store.ts'
+import type { FileEngine } from '../join-engine.ts'
+import { zip } from '../join.ts'
+import { partitionLayout } from '../partition/partition-layout.ts'
+import type { ResultFile, ResultReader } from '../result-buckets.ts'
+import { createResultBuckets, openResultFiles } from '../result-buckets.ts'
 import { listFiles } from '../source-files/list-files.ts'
 import { declaredColumns } from '../source-files/stored-files.ts'
 import { dropColumns } from '../source-stream.ts'
 import type { Spine } from '../spine/spine.ts'
+import type { AnswerOptions } from './answer-passes.ts'
+import { answerPasses, placesOf, plansOf } from './answer-passes.ts'
 import type { DuckDbTypes } from './duckdb-columns.ts'
-import { describeFiles, readColumn } from './duckdb-columns.ts'
+import { describeFiles, parquetSql } from './duckdb-columns.ts'
 import { duckDbSpineRows, openDuckDbSpine } from './duckdb-spine.ts'
+import type { KernelProcesses, KernelTask } from './kernel-task.ts'
 import type { DuckDb, DuckDbLimits } from './open-duckdb.ts'
-import { openDuckDb } from './open-duckdb.ts'
+import { openDuckDb, shareOf } from './open-duckdb.ts'
 import type { PassSources, SourceTable } from './pass-sql.ts'
-import { droppedSql, onlineOnlyColumn, passSql, rowColumn } from './pass-sql.ts'
+import { droppedSql, onlineOnlyColumn, rowColumn } from './pass-sql.ts'
 import type { OpenedFile, SourceFiles } from './source-files.ts'
 import { findFiles, openFile, pinFiles, requireSameTimes } from './source-files.ts'
 import { createStagedObjects } from './stage-objects.ts'
@@ -33,14 +37,20 @@ export interface DuckDbEngineOptions extends DuckDbLimits {
   readonly sources: ReadonlyMap<string, readonly string[]>
   /** By name of the source: the files that it declares, which are read if `sources` does not name it. */
   readonly declared?: ReadonlyMap<string, Pick<FilesSpec, 'patterns' | 'fromMicros'>>
+  /** Absent: this process answers all questions. */
+  readonly processes?: KernelProcesses
+  /** How many processes share the keys. Absent: what is worth their start. */
+  readonly workers?: number | undefined
 }
+
+const rowsPerProcess = 1_000_000
 
 /**
  * DuckDB sorts the rows of Parquet files, in memory and on disk. The states of the point-in-time join fold them.
  *
  * @throws LockstepError `UNSUPPORTED` where DuckDB is not installed
  */
-export async function createDuckDbEngine({ sources, declared, ...limits }: DuckDbEngineOptions): Promise<FileEngine> {
+export async function createDuckDbEngine({ sources, declared, processes, workers, ...limits }: DuckDbEngineOptions): Promise<FileEngine> {
   const db = await openDuckDb(limits)
   const objects = createStagedObjects()
   const tables = new Map<string, SourceTable & { readonly files: readonly OpenedFile[] }>()
@@ -78,6 +88,33 @@ export async function createDuckDbEngine({ sources, declared, ...limits }: DuckD
     return found
   }
 
+  async function answersOf(
+    service: ServicePlan,
+    spine: Spine,
+    tables: PassSources,
+    answering: Omit<AnswerOptions, 'share'>,
+  ): Promise<ResultReader> {
+    const count = processes === undefined ? 1 : (workers ?? Math.min(processes.max, await worthwhile(db, spine, tables)))
+    if (processes === undefined || count === 1) {
+      const buckets = await createResultBuckets(plansOf(service))
+      try {
+        await answerPasses(db, service, spine, tables, buckets, { ...answering, share: null })
+        return buckets
+      } catch (error) {
+        await buckets.close()
+        throw error
+      }
+    }
+    const folder = await mkdtemp(join(tmpdir(), 'lockstep-kernels-'))
+    try {
+      const how = { processes, count, limits: { threads: 1, memory: shareOf(limits.memory, count) }, folder }
+      // an open file can be read when its name is gone
+      return await openResultFiles(plansOf(service), await answerInProcesses(db, service, spine, tables, how, answering))
+    } finally {
+      await rm(folder, { recursive: true, force: true })
+    }
+  }
+
   return {
     name: 'duckdb',
     async openSpine(service, input, { time, sample, signal }) {
@@ -94,16 +131,21 @@ export async function createDuckDbEngine({ sources, declared, ...limits }: DuckD
     },
     async join(service, spine, options, consume) {
       const found = await tablesOf(service, options.signal)
-      const { passes } = partitionLayout(service, [])
-      const places = passes.flatMap(({ pass }) => pass.mappings.map(({ asked }) => asked.map(({ use }) => use)))
-      const buckets = await createResultBuckets(places.map((uses) => uses.map((use) => (service.uses[use] as ViewUse).plan)))
+      const places = placesOf(service)
+      const answering = {
+        rule: options.rule ?? servedTime,
+        bound: options.bound ?? 'at',
+        knownBefore: options.knownBefore ?? null,
+        signal: options.signal,
+        onAnswers: (done: number) => options.onProgress?.({ step: 'join', done, total: spine.rows * places.length }),
+      }
+      const results = await answersOf(service, spine, found, answering)
       try {
-        await answerAll(db, service, spine, found, buckets, options)
-        const rows = await zip(duckDbSpineRows(db, spine), service, spine, places, buckets, options, consume)
+        const rows = await zip(duckDbSpineRows(db, spine), service, spine, places, results, options, consume)
         if (rows !== spine.rows) throw new LockstepError('INTERNAL', `The spine has ${spine.rows} rows, but ${rows} came back.`)
         return { rows, xmin: 0, droppedRows: await countDropped(db, service, found), heldBackRows: {}, files: [] }
       } finally {
-        await buckets.close()
+        await results.close()
       }
     },
     settledNow: () => Promise.resolve(0),
@@ -141,40 +183,42 @@ function refuseFolderColumns(source: SourceSpec, paths: readonly string[], types
   )
 }
 
-async function answerAll(
+/** How many processes are worth their start: one for each million rows of the sources and the spine. */
+async function worthwhile(db: DuckDb, spine: Spine, sources: PassSources): Promise<number> {
+  let rows = spine.rows
+  for (const { paths } of sources.values()) {
+    const [[count] = []] = await db.rows(`SELECT CAST(count(*) AS DOUBLE) FROM ${parquetSql(paths)}`)
+    rows += Number(count)
+  }
+  return Math.ceil(rows / rowsPerProcess)
+}
+
+/** Answers the questions in several processes, each those of a share of the keys. */
+async function answerInProcesses(
   db: DuckDb,
   service: ServicePlan,
   spine: Spine,
   sources: PassSources,
-  buckets: ResultBuckets,
-  options: JoinOptions,
-): Promise<void> {
-  const fold = { rule: options.rule ?? servedTime, bound: options.bound ?? 'at', knownBefore: options.knownBefore ?? null }
-  const { passes } = partitionLayout(service, [])
-  const total = spine.rows * passes.reduce((sum, { pass }) => sum + pass.mappings.length, 0)
-  let [place, done, full] = [0, 0, false]
-  for (const layout of passes) {
-    const first = place
-    const take = foldPartition(layout, fold, (ordinal, mapping, values) => {
-      if (buckets.put(ordinal, first + mapping, values)) full = true
-      done++
-    })
-    const { sql, columns } = passSql(layout, spine, sources, fold.rule)
-    for await (const chunk of db.stream(sql)) {
-      options.signal?.throwIfAborted()
-      const rows = new Array<(Value | null)[] | null>(layout.input.length).fill(null)
-      for (const [c, at] of columns.entries()) {
-        const { name, type } = layout.input[at] as Column<ValueType>
-        rows[at] = readColumn(chunk, c, type, name)
-      }
-      take(rows, chunk.rowCount)
-      if (full) await buckets.flush()
-      full = false
-      options.onProgress?.({ step: 'join', done, total })
-    }
-    place += layout.pass.mappings.length
-  }
-  await buckets.flush()
+  { processes, count, limits, folder }: { processes: KernelProcesses; count: number; limits: DuckDbLimits; folder: string },
+  { signal, onAnswers, ...fold }: Omit<AnswerOptions, 'share'>,
+): Promise<ResultFile[]> {
+  const keys = new Set(partitionLayout(service, []).passes.flatMap(({ pass }) => pass.mappings.flatMap(({ columns }) => columns)))
+  const columns = spine.columns.filter(({ name }) => name === spine.time || keys.has(name))
+  const questions = join(folder, 'questions.parquet')
+  const selected = ['"o"', ...columns.map(({ sql }) => sql)].join(', ')
+  await db.rows(`COPY (SELECT ${selected} FROM ${spine.table} s) TO ${sqlText(questions)} (FORMAT parquet)`)
+  const all = [...sources].map(([name, { paths, types, fromMicros }]) => [name, { paths, fromMicros, types: [...types] }] as const)
+  const tasks = Array.from({ length: count }, (_, number): KernelTask => ({
+    share: { number, of: count },
+    questions,
+    spine: { columns, time: spine.time },
+    sources: all,
+    fold,
+    limits,
+    out: join(folder, `answers-${number}`),
+  }))
+  const answered = await processes.run(service, tasks, { signal, onAnswers })
+  return tasks.map(({ out }, i) => ({ path: out, chunks: answered[i] ?? [] }))
 }
 
 /** As the join of PostgreSQL counts them: a row once, however many keys it lacks. */

@@ -117,7 +117,7 @@ function sqlOf(types: Parameters<typeof columnSql>[0], name: string, type: Spine
 }
 
 /** A column of the spine, or NULL for one that it does not have. */
-export function spineSql(spine: Spine, name: string): string {
+export function spineSql(spine: Pick<Spine, 'columns'>, name: string): string {
   return spine.columns.find((column) => column.name === name)?.sql ?? `NULL /* ${sqlIdentifier(name)} */`
 }
 

@@ -1,5 +1,5 @@
 import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { tmpdir, totalmem } from 'node:os'
 import { join } from 'node:path'
 import type { DuckDBDataChunk } from '@duckdb/node-api'
 import { LockstepError, messageOf } from '../../kernel/errors.ts'
@@ -18,6 +18,14 @@ export interface DuckDbLimits {
   readonly threads?: number | undefined
   /** Such as `4GB`. Default: four fifths of the memory. */
   readonly memory?: string | undefined
+}
+
+/** The memory of one of several processes: its share of a size such as `4GB`, or else of four fifths of this machine's. */
+export function shareOf(memory: string | undefined, count: number): string {
+  const [, amount, unit] = /^([\d.]+)\s*(\D+)$/.exec(memory ?? '') ?? []
+  if (amount !== undefined && unit !== undefined) return `${Number(amount) / count}${unit}`
+  const bytes = 0.8 * Math.min(totalmem(), process.constrainedMemory() || Number.POSITIVE_INFINITY)
+  return `${Math.floor(bytes / count / 1e6)}MB`
 }
 
 /** @throws LockstepError `UNSUPPORTED` where the optional package is not installed */

@@ -24,6 +24,13 @@ export const onlineOnlyColumn = '_online_only'
 /** By name of the source. */
 export type PassSources = ReadonlyMap<string, SourceTable>
 
+/** The keys of one of several processes, by their hash. */
+export interface KeyShare {
+  /** From 0. */
+  readonly number: number
+  readonly of: number
+}
+
 /** A query for the rows of a pass in their order, and the columns of the pass that it gives, by index of its input. */
 export interface PassSql {
   readonly sql: string
@@ -36,7 +43,13 @@ export interface PassSql {
  *     asked    the questions of all mappings
  *     bounds   the first and last moment that is asked of each key; other keys and later rows are not sorted
  */
-export function passSql(layout: PassLayout, spine: Spine, sources: PassSources, rule: TimeRule): PassSql {
+export function passSql(
+  layout: PassLayout,
+  spine: Pick<Spine, 'table' | 'columns' | 'time'>,
+  sources: PassSources,
+  rule: TimeRule,
+  share: KeyShare | null,
+): PassSql {
   const { pass, streams, input } = layout
   const keys = pass.key.map((_, i) => `k${i}`)
   const from = keys.length
@@ -49,6 +62,13 @@ export function passSql(layout: PassLayout, spine: Spine, sources: PassSources, 
   const named = columns.map((at) => `"${(input[at] as Column).name}"`)
   const asked = pass.mappings.map(({ columns: mapped }, n) => {
     const present = mapped.map((name) => `${spineSql(spine, name)} IS NOT NULL`)
+    if (share !== null)
+      present.push(
+        isInShare(
+          mapped.map((name) => spineSql(spine, name)),
+          share,
+        ),
+      )
     const parts = mapped.map((name, i) => `${spineSql(spine, name)} AS "k${i}"`)
     return `SELECT ${[...parts, `${spineSql(spine, spine.time)} AS "t"`, `${n} AS "n"`, 's."o" AS "o"'].join(', ')} FROM ${spine.table} s WHERE ${present.join(' AND ') || 'true'}`
   })
@@ -62,6 +82,11 @@ export function passSql(layout: PassLayout, spine: Spine, sources: PassSources, 
     columns,
     sql: `WITH "asked" AS MATERIALIZED (${asked.join(' UNION ALL ')}), "bounds" AS MATERIALIZED (${bounds}), "rows"(${named.join(', ')}) AS (${[...rows, questions].join(' UNION ALL ')}) SELECT * FROM "rows" ORDER BY ${order.join(', ')}`,
   }
+}
+
+/** Rows of sources follow the questions: they are joined with the keys that are asked. */
+function isInShare(keys: readonly string[], { number, of }: KeyShare): string {
+  return keys.length === 0 ? String(number === 0) : `hash(${keys.join(', ')}) % ${of} = ${number}`
 }
 
 function streamSql(

@@ -10,6 +10,8 @@ import { formatTimestamp } from '../../../kernel/time.ts'
 import type { Value } from '../../../kernel/value-type.ts'
 import { createDataset } from '../../../offline/dataset.ts'
 import { createDuckDbEngine } from '../../../offline/duckdb/duckdb-engine.ts'
+import type { KernelProcesses } from '../../../offline/duckdb/kernel-task.ts'
+import { runKernelTask } from '../../../offline/duckdb/kernel-task.ts'
 import { sqlText } from '../../../runtime/sql.ts'
 import { budget } from '../../budget.ts'
 import { allColumns } from '../../kernel/view-oracle.ts'
@@ -70,6 +72,12 @@ function serviceOf({ views }: World, table: string): ServicePlan {
   })
 }
 
+/** Does the tasks of several processes one after the other. */
+const inThisProcess: KernelProcesses = {
+  max: 1,
+  run: (service, tasks, { onAnswers }) => Promise.all(tasks.map((task) => runKernelTask(service, task, onAnswers))),
+}
+
 const time = (micros: number | null): string => (micros === null ? 'NULL' : `timestamptz '${formatTimestamp(micros)}'`)
 const literal = (value: Value | null): string =>
   value === null ? 'NULL' : sqlText(String(Object.is(value, -0) ? '-0' : (value as string)))
@@ -104,7 +112,9 @@ describe('generated views', () => {
         const options = { time: 'asked_at', asOf, knowledge, freshness } as const
         const [a, b] = [join(folder, `${seed}-a.parquet`), join(folder, `${seed}-b.parquet`)]
         const expected = await createDataset(db, service, { ...options, spine: { file: spine }, out: a })
-        const engine = await createDuckDbEngine({ sources: new Map([['rows', [source]]]), threads: 1 })
+        // every other world by three shares of its keys
+        const shares = seed % 2 === 0 ? {} : { processes: inThisProcess, workers: 3 }
+        const engine = await createDuckDbEngine({ sources: new Map([['rows', [source]]]), threads: 1, ...shares })
         try {
           const { file, engine: pinned } = await createDataset(db, service, { ...options, spine: { file: spine }, out: b, engine })
           expect(file, `LOCKSTEP_TEST_ORACLE_SEED=${seed}`).toEqual({ ...expected.file, path: b })

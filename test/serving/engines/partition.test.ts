@@ -1,4 +1,4 @@
-import { spawn } from 'node:child_process'
+import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -23,6 +23,7 @@ import type { BatchRequest } from '../../../serving/batch/batch-spec.ts'
 import { runEngineBatch } from '../../../serving/engines/engine-batch.ts'
 import { openPlan } from '../../../serving/engines/engine-plan.ts'
 import { exportPlan } from '../../../serving/engines/export-plan.ts'
+import { createKernelProcesses } from '../../../serving/engines/kernel-processes.ts'
 import { runFinish, runPass } from '../../../serving/engines/run-partition.ts'
 import { bareEnvironment } from '../../bare-environment.ts'
 import type { OpenedDatabase } from '../../opened-database.ts'
@@ -251,13 +252,14 @@ describe('a batch of files', () => {
     const file = join(folder, 'asked.parquet')
     await parquetOfQuery(db, 'select at, airport, destination, carrier, fleet, booked from asked order by o', file)
     const out = join(folder, 'scores')
-    const run = async (changed: Partial<BatchRequest>) => {
+    const catalog = await loadCatalog(db)
+    const run = async (changed: Partial<BatchRequest>, workers = 1, onProgress: () => void = () => undefined) => {
       const sources = new Map(Object.keys(columns).map((name) => [name, [join(folder, `${name}.parquet`)]]))
-      const engine = await createDuckDbEngine({ sources, threads: 1 })
+      const processes = createKernelProcesses(db, catalog)
+      const engine = await createDuckDbEngine({ sources, threads: 1, workers, processes })
       const request = { ...batchOf(file, pathToFileURL(out).href), ...changed }
       try {
-        const tools = { signal, log: createLogger('silent'), onProgress: () => undefined }
-        return await runEngineBatch({ db, catalog: await loadCatalog(db), engine }, 'scores', request, tools)
+        return await runEngineBatch({ db, catalog, engine }, 'scores', request, { signal, log: createLogger('silent'), onProgress })
       } finally {
         await engine.close()
       }
@@ -281,8 +283,42 @@ describe('a batch of files', () => {
     expect(await readdir(out)).toContain('_manifest.json')
     await expect(run({ out: 'postgres:scores' })).rejects.toMatchObject({ code: 'USAGE' })
     await expect(run({ onlineMicros: 1 })).rejects.toMatchObject({ code: 'USAGE' })
+
+    // several processes compute the same bytes
+    const other = { out: pathToFileURL(join(folder, 'other')).href }
+    const bySeveral = await run(other, 2)
+    expect(bySeveral.parts.map(({ sha256 }) => sha256)).toEqual(manifest.parts.map(({ sha256 }) => sha256))
+    const before = await temporaryFolders()
+    const killed = run({ ...other, overwrite: true }, 2)
+    killed.catch(() => undefined)
+    await expect.poll(kernels, { timeout: 30_000, interval: 5 }).not.toEqual([])
+    for (const pid of kernels()) process.kill(pid, 'SIGKILL')
+    await expect(killed).rejects.toMatchObject({ code: 'INTERNAL', message: expect.stringContaining('--workers') as string })
+    expect(kernels()).toEqual([])
+    expect(await temporaryFolders()).toEqual(before)
+    // their errors are those of this process
+    await parquetOfQuery(
+      db,
+      `select ${columns.landings.replace('date,', 'null::timestamptz as date,')} from lockstep_source.landings`,
+      join(folder, 'landings.parquet'),
+    )
+    await expect(run({ ...other, overwrite: true }, 2)).rejects.toMatchObject({
+      code: 'INVALID_ROW',
+      message: expect.stringContaining('"landings"') as string,
+    })
   }, 60_000)
 })
+
+/** The processes that this one has forked to compute features. */
+function kernels(): number[] {
+  const { stdout } = spawnSync('ps', ['-o', 'pid=,args=', '--ppid', String(process.pid)], { encoding: 'utf8' })
+  return stdout.split('\n').flatMap((line) => (line.includes('kernel-child') ? [Number.parseInt(line, 10)] : []))
+}
+
+async function temporaryFolders(): Promise<string[]> {
+  const names = await readdir(tmpdir())
+  return names.filter((name) => /^lockstep-(kernels|plan)-/.test(name)).toSorted()
+}
 
 function batchOf(file: string, out: string): BatchRequest {
   return {

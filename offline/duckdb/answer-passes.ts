@@ -1,0 +1,64 @@
+import type { ServicePlan, ViewUse } from '../../kernel/service-plan.ts'
+import type { Column, Value, ValueType } from '../../kernel/value-type.ts'
+import type { ViewPlan } from '../../kernel/view-plan.ts'
+import type { PartitionOptions } from '../partition/fold-partition.ts'
+import { foldPartition } from '../partition/fold-partition.ts'
+import { partitionLayout } from '../partition/partition-layout.ts'
+import type { ResultWriter } from '../result-buckets.ts'
+import type { Spine } from '../spine/spine.ts'
+import { readColumn } from './duckdb-columns.ts'
+import type { DuckDb } from './open-duckdb.ts'
+import type { KeyShare, PassSources } from './pass-sql.ts'
+import { passSql } from './pass-sql.ts'
+
+/** By mapping of all passes: the uses of the service that it asks. */
+export function placesOf(service: ServicePlan): number[][] {
+  return partitionLayout(service, []).passes.flatMap(({ pass }) => pass.mappings.map(({ asked }) => asked.map(({ use }) => use)))
+}
+
+/** As `placesOf`, with the plans of the uses. */
+export function plansOf(service: ServicePlan): ViewPlan[][] {
+  return placesOf(service).map((uses) => uses.map((use) => (service.uses[use] as ViewUse).plan))
+}
+
+export interface AnswerOptions extends PartitionOptions {
+  /** The keys to answer; null: all. */
+  readonly share: KeyShare | null
+  readonly signal: AbortSignal | undefined
+  /** Called with the answers so far. */
+  readonly onAnswers: (done: number) => void
+}
+
+/** Answers the questions of a spine: DuckDB sorts the rows of each pass, and the states of the join fold them. */
+export async function answerPasses(
+  db: DuckDb,
+  service: ServicePlan,
+  spine: Pick<Spine, 'table' | 'columns' | 'time'>,
+  sources: PassSources,
+  results: ResultWriter,
+  { share, signal, onAnswers, ...fold }: AnswerOptions,
+): Promise<void> {
+  let [place, done, full] = [0, 0, false]
+  for (const layout of partitionLayout(service, []).passes) {
+    const first = place
+    const take = foldPartition(layout, fold, (ordinal, mapping, values) => {
+      if (results.put(ordinal, first + mapping, values)) full = true
+      done++
+    })
+    const { sql, columns } = passSql(layout, spine, sources, fold.rule, share)
+    for await (const chunk of db.stream(sql)) {
+      signal?.throwIfAborted()
+      const rows = new Array<(Value | null)[] | null>(layout.input.length).fill(null)
+      for (const [c, at] of columns.entries()) {
+        const { name, type } = layout.input[at] as Column<ValueType>
+        rows[at] = readColumn(chunk, c, type, name)
+      }
+      take(rows, chunk.rowCount)
+      if (full) await results.flush()
+      full = false
+      onAnswers(done)
+    }
+    place += layout.pass.mappings.length
+  }
+  await results.flush()
+}
