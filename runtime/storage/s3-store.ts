@@ -58,7 +58,10 @@ export function createS3Store(): ObjectStore {
       return { url, bytes: found.ContentLength ?? 0, etag: found.ETag ?? '', metadata: found.Metadata ?? {} }
     } catch (cause) {
       // a HEAD has no body, so that a missing bucket and a missing object look the same
-      if (statusOf(cause) === 404) return null
+      const status = statusOf(cause)
+      if (status === 404) return null
+      // nor does it say why it was refused, as a GET does
+      if (status === 301 || status === 400 || status === 403) await get(url, { from: 0, to: 1 }, undefined)
       throw failureOf('read', url, cause)
     }
   }

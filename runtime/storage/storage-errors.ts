@@ -11,9 +11,9 @@ export interface StorageFailure {
 }
 
 const bucketMissing = new Set(['NoSuchBucket', 'notFoundBucket'])
+const otherRegion = new Set(['AuthorizationHeaderMalformed', 'IllegalLocationConstraintException', 'PermanentRedirect'])
 const denied = new Set([
   'AccessDenied',
-  'AuthorizationHeaderMalformed',
   'CredentialsProviderError',
   'ExpiredToken',
   'ExpiredTokenException',
@@ -45,10 +45,10 @@ export function storageError(
       details,
     })
   }
-  if (name === 'PermanentRedirect' || name === 'IllegalLocationConstraintException') {
+  if (otherRegion.has(name)) {
     return new LockstepError(
       'STORAGE_DENIED',
-      `"${url}" could not be ${action}: its bucket is in another region. Set AWS_REGION to the region of the bucket.`,
+      `"${url}" could not be ${action}: its bucket is in another region (${said}). Set AWS_REGION to the region of the bucket.`,
       { cause, details },
     )
   }

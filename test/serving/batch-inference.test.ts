@@ -324,6 +324,22 @@ describe('a batch', () => {
     expect(await namesIn(out)).toEqual([])
   })
 
+  it('fails without _SUCCESS if its credentials expire meanwhile, and is complete when it is run again', async () => {
+    const out = 's3://predictions/expired'
+    // the S3 takes any credentials until it has had so many requests
+    const checkAfter = async (requests: string): Promise<void> =>
+      void (await fetch(`${s3.settings.AWS_ENDPOINT_URL_S3}/moto-api/reset-auth`, { method: 'POST', body: requests }))
+    await checkAfter('8')
+    const failed = await run('expired', { out }).finally(() => checkAfter('inf'))
+    expect(failed).toMatchObject({
+      state: 'failed',
+      error: { code: 'STORAGE_DENIED', message: expect.stringMatching(/"s3:\/\/predictions\/expired\/.*Check the credentials/) as string },
+    })
+    expect(await namesIn(out)).not.toContain('_SUCCESS')
+    expect(await run('expired', { out })).toMatchObject({ state: 'done' })
+    expect(await namesIn(out)).toHaveLength(5)
+  })
+
   it('has its folder alone while it runs', async () => {
     const out = 's3://predictions/shared'
     const begun = await Promise.allSettled(['one', 'two', 'three'].map((id) => begin(`shared ${id}`, { out })))

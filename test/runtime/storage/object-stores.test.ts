@@ -1,4 +1,8 @@
+import { once } from 'node:events'
 import { mkdtemp, readdir, rm } from 'node:fs/promises'
+import type { Server } from 'node:http'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
@@ -49,7 +53,7 @@ async function admin<T>(run: (client: S3Client) => Promise<T>): Promise<T> {
   }
 }
 
-function once(open: () => ObjectStore): () => ObjectStore {
+function kept(open: () => ObjectStore): () => ObjectStore {
   let store: ObjectStore | undefined
   return () => (store ??= open())
 }
@@ -64,7 +68,7 @@ describe('a folder', () => {
 })
 
 describe('S3', () => {
-  const store = once(createS3Store)
+  const store = kept(createS3Store)
   objectStoreContract(store, () => 's3://rows/contract/')
 
   it('leaves no unfinished upload', async () => {
@@ -111,8 +115,48 @@ describe('S3', () => {
   })
 })
 
+describe('an S3 that refuses', () => {
+  // moto neither expires credentials nor minds regions, so this server answers as S3 documents it
+  const refusals = {
+    ExpiredToken: [400, 'The provided token has expired', 'Check the credentials'],
+    InvalidAccessKeyId: [403, 'The AWS Access Key Id you provided does not exist in our records', 'Check the credentials'],
+    SignatureDoesNotMatch: [403, 'The request signature we calculated does not match', 'Check the credentials'],
+    AccessDenied: [403, 'Access Denied', 'they may use this bucket'],
+    PermanentRedirect: [301, 'The bucket you are attempting to access must be addressed using the specified endpoint', 'Set AWS_REGION'],
+    AuthorizationHeaderMalformed: [400, "the region 'us-east-1' is wrong; expecting 'eu-west-1'", 'Set AWS_REGION'],
+  } as const
+  let server: Server
+  let refusal: keyof typeof refusals = 'AccessDenied'
+
+  beforeAll(async () => {
+    server = createServer((request, response) => {
+      const [status, message] = refusals[refusal]
+      response.writeHead(status, { 'content-type': 'application/xml' })
+      response.end(request.method === 'HEAD' ? '' : `<Error><Code>${refusal}</Code><Message>${message}</Message></Error>`)
+    }).listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    process.env['AWS_ENDPOINT_URL_S3'] = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+  })
+  afterAll(() => {
+    process.env['AWS_ENDPOINT_URL_S3'] = s3.url
+    server.close()
+  })
+
+  it.each(Object.entries(refusals))('says so, and what to do: %s', async (name, [, message, advice]) => {
+    refusal = name as keyof typeof refusals
+    const store = createS3Store()
+    const denied = { code: 'STORAGE_DENIED', message: expect.stringMatching(new RegExp(`"s3://rows/x".*${message}.*${advice}`)) as string }
+    await expect(store.head('s3://rows/x')).rejects.toMatchObject(denied)
+    await expect(store.read('s3://rows/x', { from: 0, to: 1 })).rejects.toMatchObject(denied)
+    const writer = await store.write('s3://rows/x', { overwrite: false })
+    await writer.seal()
+    await expect(writer.commit()).rejects.toMatchObject(denied)
+    store.close()
+  })
+})
+
 describe('Google Cloud Storage', () => {
-  const store = once(createGcsStore)
+  const store = kept(createGcsStore)
   objectStoreContract(store, () => 'gs://rows/contract/')
 
   it('names a missing bucket', async () => {
