@@ -22,7 +22,7 @@ const leavingSeconds = 60
  * Each name gets its content once, by a write on the condition that the name is free. A second writer of the same bytes
  * finds them there. So two workers on one part do no harm, and a batch without `_SUCCESS` is not complete.
  */
-export function createFolderOutput(db: Database, job: number, { request }: Pick<BatchSpec, 'request'>): BatchOutput {
+export function createFolderOutput(db: Database, job: number, { id, request }: Pick<BatchSpec, 'id' | 'request'>): BatchOutput {
   const { out, overwrite } = request
   const format = request.format === 'table' ? 'parquet' : request.format
   const at = (name: string): string => `${out}/${name}`
@@ -119,18 +119,23 @@ export function createFolderOutput(db: Database, job: number, { request }: Pick<
       for await (const { url } of store.list(`${out}/`)) if (isOfBatch(url.slice(out.length + 1))) there.push(url)
       if (there.length === 0) return
       const manifest = await manifestThere()
-      if (!overwrite) {
-        if (manifest === null && (await hasJustEnded(db, out))) {
-          throw new LockstepError('BUSY', `A worker still removes files of a batch in "${out}" that has just ended; it is tried again.`)
-        }
+      if (!overwrite && manifest === null && (await hasEnded(db, out, { seconds: leavingSeconds })))
+        throw new LockstepError('BUSY', `A worker still removes files of a batch in "${out}" that has just ended; it is tried again.`)
+      // what a failed run of the same batch could not remove, for example without access to the store, is replaced
+      const isOwn = (manifest === null || manifest.id === id) && !there.includes(at(successName))
+      const isLeft = isOwn && (await hasEnded(db, out, { id }))
+      if (!overwrite && !isLeft) {
         const whose = typeof manifest?.id === 'string' ? `the batch "${manifest.id}"` : 'files of a batch'
         throw new LockstepError('FILE_EXISTS', `"${out}" has ${whose} already. Choose another folder, or replace it (--overwrite).`, {
           details: { out },
         })
       }
-      // what says that the folder is complete goes first
-      for (const name of [successName, manifestName]) await store.remove(at(name))
-      for (const url of there) await store.remove(url)
+      // of two that remove files of a folder, one waits
+      await lockOutput(db, out, async () => {
+        // what says that the folder is complete goes first
+        for (const name of [successName, manifestName]) await store.remove(at(name))
+        for (const url of there) await store.remove(url)
+      })
     },
     async part(part, columns) {
       const name = partName(part, format)
@@ -168,13 +173,19 @@ async function isTakenOver(kysely: Database['kysely'], job: number, request: Bat
   })
 }
 
-async function hasJustEnded({ kysely }: Database, out: string): Promise<boolean> {
+/** Whether a batch that wrote to the folder has failed or was cancelled: that of an id, or one recently. */
+async function hasEnded(
+  { kysely }: Database,
+  out: string,
+  { id, seconds }: { readonly id?: string; readonly seconds?: number },
+): Promise<boolean> {
   const ended = await kysely
     .selectFrom('lockstep.jobs')
     .select('spec')
     .where('kind', '=', batchKind)
     .where('state', 'in', ['failed', 'cancelled'])
-    .where('finished_at', '>', new Date(Date.now() - leavingSeconds * 1000))
+    .$if(id !== undefined, (query) => query.where('key', '=', id ?? ''))
+    .$if(seconds !== undefined, (query) => query.where('finished_at', '>', new Date(Date.now() - (seconds ?? 0) * 1000)))
     .execute()
   return ended.some(({ spec }) => batchSpec.safeParse(spec).data?.request.out === out)
 }

@@ -16,7 +16,7 @@ import { awaitJob } from '../../runtime/jobs/await-job.ts'
 import { cancelJob } from '../../runtime/jobs/end-job.ts'
 import { createScheduleFirer } from '../../runtime/jobs/fire-schedules.ts'
 import type { Job } from '../../runtime/jobs/read-jobs.ts'
-import { readJobs } from '../../runtime/jobs/read-jobs.ts'
+import { readJob, readJobs } from '../../runtime/jobs/read-jobs.ts'
 import { workOnJobs } from '../../runtime/jobs/work-on-jobs.ts'
 import { createLogger } from '../../runtime/log.ts'
 import type { ObjectStore } from '../../runtime/storage/object-store.ts'
@@ -329,14 +329,21 @@ describe('a batch', () => {
     // the S3 takes any credentials until it has had so many requests
     const checkAfter = async (requests: string): Promise<void> =>
       void (await fetch(`${s3.settings.AWS_ENDPOINT_URL_S3}/moto-api/reset-auth`, { method: 'POST', body: requests }))
+    const { job } = await begin('expired', { out })
+    const stop = new AbortController()
     await checkAfter('8')
-    const failed = await run('expired', { out }).finally(() => checkAfter('inf'))
-    expect(failed).toMatchObject({
+    const working = workOnJobs(world.db, { kinds: [jobs.kind], worker: 'test', idleMs: 20, only: job.id, signal: stop.signal })
+    await expect.poll(async () => (await readJob(world.db, job.id)).state, { timeout: 60_000 }).toBe('failed')
+    stop.abort()
+    await working.finally(() => checkAfter('inf'))
+    expect(await readJob(world.db, job.id)).toMatchObject({
       state: 'failed',
       error: { code: 'STORAGE_DENIED', message: expect.stringMatching(/"s3:\/\/predictions\/expired\/.*Check the credentials/) as string },
     })
-    expect(await namesIn(out)).not.toContain('_SUCCESS')
-    expect(await run('expired', { out })).toMatchObject({ state: 'done' })
+    // nor could the files be removed
+    expect(await namesIn(out)).toEqual(['_manifest.json', 'part-00000.parquet', 'part-00001.parquet', 'part-00002.parquet'])
+    await expect(run('expired too', { out })).resolves.toMatchObject({ error: { code: 'FILE_EXISTS' } })
+    expect(await run('expired', { out })).toMatchObject({ state: 'done', error: null })
     expect(await namesIn(out)).toHaveLength(5)
   })
 
