@@ -4,6 +4,7 @@ import { faultPoint } from '../../runtime/fault-point.ts'
 import { requireMigrated } from '../../runtime/migrated.ts'
 import type { Catalog } from '../../registry/catalog.ts'
 import { loadCatalog } from '../../registry/catalog.ts'
+import type { ExperimentRun } from '../../registry/experiments/experiment.ts'
 import { catalogRevision } from '../../registry/revision.ts'
 import type { TransformGuard } from '../../registry/transform-guard.ts'
 import type { Database } from '../../runtime/database.ts'
@@ -59,24 +60,27 @@ export function createLiveCatalog(
   let failure: string | null = null
   let underWay: Promise<void> | null = null
   let preparedMs = 0
+  /** Whether the registry is to be loaded again although it has not changed. */
+  let isStale = false
 
   async function load(db: Database): Promise<void> {
     if (catalog === null) await requireMigrated(db.kysely)
-    if (catalog === null || (await catalogRevision(db)) !== catalog.revision) {
+    if (catalog === null || isStale || (await catalogRevision(db)) !== catalog.revision) {
+      isStale = false
       faultPoint('registry: changed')
       const next = await loadCatalog(db, transforms)
       faultPoint('registry: read')
       for (const [id, error] of next.broken) log.error({ definition: id, error: error.message }, 'a definition cannot be used')
       // Models are loaded before the first request can ask for them.
       await models.prepare(next)
-      await keptUnits.load(db, next)
+      const former = await keptUnits.load(db, next, () => reload(db))
       preparedMs = performance.now()
       faultPoint('registry: models loaded')
-      catalog = next
+      catalog = former.size === 0 ? next : withRuns(next, former)
       faultPoint('registry: in force')
       log.info({ revision: next.revision, services: next.services.size, models: next.models.size }, 'the registry is loaded')
     } else {
-      await keptUnits.load(db, catalog)
+      await keptUnits.load(db, catalog, () => reload(db))
       if (models.failures.length > 0 && performance.now() - preparedMs >= retryMs) {
         preparedMs = performance.now()
         await models.prepare(catalog)
@@ -85,7 +89,13 @@ export function createLiveCatalog(
     models.retire(catalog)
   }
 
-  return {
+  function reload(db: Database): void {
+    isStale = true
+    // a load that is under way may have begun before
+    void (underWay ?? Promise.resolve()).catch(() => undefined).then(() => live.refresh(db))
+  }
+
+  const live: LiveCatalog = {
     current() {
       if (catalog !== null) return catalog
       throw new LockstepError('NOT_READY', 'The server has not loaded the registry yet; GET /readyz says why. Try again soon.')
@@ -113,4 +123,13 @@ export function createLiveCatalog(
       }
     },
   }
+  return live
+}
+
+/** The catalog with other runs of experiments in the place of its own. */
+function withRuns(catalog: Catalog, runs: ReadonlyMap<ExperimentRun, ExperimentRun>): Catalog {
+  const models = new Map(
+    [...catalog.models].map(([name, model]) => [name, { ...model, experiments: model.experiments.map((run) => runs.get(run) ?? run) }]),
+  )
+  return { ...catalog, models, model: (name) => models.get(name) ?? catalog.model(name) }
 }

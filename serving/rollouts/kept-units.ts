@@ -12,8 +12,14 @@ export interface KeptUnits {
    * Reads the units of a catalog that is about to be in force, if shares have changed. For half a minute after a change
    * it also reads those whose exposures were written late. What cannot be read is logged, and the units known before
    * stay.
+   *
+   * Reading a million exposures takes seconds, and no other change of the registry waits for it: until the units are
+   * read, the experiment keeps its former shares.
+   *
+   * @param onRead called once units are read, or can be read again: the catalog must be loaded again
+   * @returns for each run that keeps its former shares: the run with these shares, which takes its place
    */
-  load(db: Pick<Database, 'query'>, catalog: Catalog): Promise<void>
+  load(db: Pick<Database, 'query'>, catalog: Catalog, onRead: () => void): Promise<ReadonlyMap<ExperimentRun, ExperimentRun>>
 }
 
 interface Kept {
@@ -23,6 +29,8 @@ interface Kept {
   /** When the slices were first seen. */
   readonly sinceMs: number
   readAtMs: number
+  /** Whether units are being read. */
+  isReading: boolean
 }
 
 /** Units whose exposures are written late are read so often, each time from all exposures of the run. */
@@ -37,36 +45,70 @@ export function variantsKept(run: ExperimentRun): ReadonlyMap<string, string> | 
 
 /** @param now milliseconds of a monotonic clock */
 export function createKeptUnits(now: () => number, log: Pick<Logger, 'warn'>): KeptUnits {
-  let byRun = new Map<number, Kept>()
+  const byRun = new Map<number, Kept>()
   return {
-    async load(db, catalog) {
-      const next = new Map<number, Kept>()
-      for (const run of [...catalog.models.values()].flatMap(({ experiments }) => experiments)) {
-        if (!keepsUnits(run)) continue
-        const kept = await read(db, run, byRun.get(run.id))
-        if (kept === undefined) continue
-        keptOf.set(run, kept.units)
-        next.set(run.id, kept)
+    async load(db, catalog, onRead) {
+      const runs = [...catalog.models.values()].flatMap(({ experiments }) => experiments).filter(keepsUnits)
+      for (const id of byRun.keys()) if (runs.every((run) => run.id !== id)) byRun.delete(id)
+      const former = new Map<ExperimentRun, ExperimentRun>()
+      for (const run of runs) {
+        const known = byRun.get(run.id)
+        if (known === undefined) {
+          // the first catalog: no units are known that could answer meanwhile
+          const first = await readUnits(db, run)
+          if (first === null) continue
+          byRun.set(run.id, first)
+          keptOf.set(run, first.units)
+        } else if (JSON.stringify(known.slices) === JSON.stringify(run.slices)) {
+          keptOf.set(run, known.units)
+          void readLate(db, run, known)
+        } else {
+          const kept = { ...run, slices: known.slices }
+          keptOf.set(kept, known.units)
+          former.set(run, kept)
+          void readChanged(db, run, known, onRead)
+        }
       }
-      byRun = next
+      return former
     },
   }
 
-  /** A failure must not keep the registry from being in force. It is tried again at the next look. */
-  async function read(db: Pick<Database, 'query'>, run: ExperimentRun, known: Kept | undefined): Promise<Kept | undefined> {
-    const { name, slices } = run
+  /** null: they cannot be read. */
+  async function readUnits(db: Pick<Database, 'query'>, run: ExperimentRun): Promise<Kept | null> {
+    const at = now()
     try {
-      if (known === undefined || JSON.stringify(known.slices) !== JSON.stringify(slices)) {
-        const at = now()
-        return { slices, units: await readKeptUnits(db, run, false), sinceMs: at, readAtMs: at }
-      }
-      if (now() - known.sinceMs < lateMs + againMs && now() - known.readAtMs >= againMs) {
-        known.readAtMs = now()
-        for (const [unit, variant] of await readKeptUnits(db, run, true)) if (!known.units.has(unit)) known.units.set(unit, variant)
-      }
+      return { slices: run.slices, units: await readKeptUnits(db, run, false), sinceMs: at, readAtMs: at, isReading: false }
     } catch (error) {
-      log.warn({ experiment: name, error: messageOf(error) }, 'units of an experiment may change their variant: they cannot be read')
+      warn(run, error)
+      return null
     }
-    return known
+  }
+
+  async function readChanged(db: Pick<Database, 'query'>, run: ExperimentRun, known: Kept, onRead: () => void): Promise<void> {
+    if (known.isReading) return
+    known.isReading = true
+    const next = await readUnits(db, run)
+    known.isReading = false
+    if (next === null) setTimeout(onRead, againMs).unref()
+    else if (byRun.get(run.id) === known) {
+      byRun.set(run.id, next)
+      onRead()
+    }
+  }
+
+  async function readLate(db: Pick<Database, 'query'>, run: ExperimentRun, known: Kept): Promise<void> {
+    if (known.isReading || now() - known.sinceMs >= lateMs + againMs || now() - known.readAtMs < againMs) return
+    known.isReading = true
+    known.readAtMs = now()
+    try {
+      for (const [unit, variant] of await readKeptUnits(db, run, true)) if (!known.units.has(unit)) known.units.set(unit, variant)
+    } catch (error) {
+      warn(run, error)
+    }
+    known.isReading = false
+  }
+
+  function warn({ name }: ExperimentRun, error: unknown): void {
+    log.warn({ experiment: name, error: messageOf(error) }, 'units of an experiment that keep their variant cannot be read')
   }
 }

@@ -12,6 +12,7 @@ import { reallocate } from '../../registry/experiments/allocation.ts'
 import type { ExperimentRun } from '../../registry/experiments/experiment.ts'
 import { readLastRun } from '../../registry/experiments/experiment.ts'
 import { pruneDefinitions } from '../../registry/prune.ts'
+import type { Database } from '../../runtime/database.ts'
 import { openPostgres } from '../../runtime/open-postgres.ts'
 import { placeOf, variantAt } from '../../statistics/assign.ts'
 import { prices, withExperiments } from './experiment-set.ts'
@@ -206,6 +207,15 @@ describe('an experiment', () => {
     }
     await apply(1, prices, spec)
     const { experiment: run } = await start('followed')
+    // a server whose reading of kept units takes long
+    const reading = Promise.withResolvers<undefined>()
+    const database = async (): Promise<Database> => {
+      const db = openPostgres(world.postgresUrl)
+      const slow = async (sql: string) => (sql.includes('FROM moved') ? await reading.promise : undefined)
+      return { ...db, query: async (sql, ...rest) => (await slow(sql), await db.query(sql, ...rest)) }
+    }
+    const late = await world.serve({ clock: () => Date.now() * 1000, pollMs: 60_000, database })
+    await late.server.whenReady()
     try {
       const [here = '', there = ''] = urls
       const old = airports.slice(0, 40)
@@ -227,6 +237,14 @@ describe('an experiment', () => {
         await expect.poll(() => predict(url, [probes.pop() ?? ''])).toEqual(['arm 2 treatment'])
         expect(await predict(url)).toEqual(wanted)
       }
+      // it keeps the former shares meanwhile, and other changes reach it
+      await send('models/delay/aliases/spare', { version: 2 }, 'PUT')
+      const aliases = async () => ((await (await fetch(`${late.url}/v1/models/delay`)).json()) as { readonly aliases: object }).aliases
+      await expect.poll(aliases).toHaveProperty('spare', 2)
+      expect(await predict(late.url, probes.splice(-20))).toEqual(Array.from({ length: 20 }, () => 'arm 1 control'))
+      reading.resolve(undefined)
+      await expect.poll(() => predict(late.url, [probes.pop() ?? ''])).toEqual(['arm 2 treatment'])
+      expect(await predict(late.url)).toEqual(wanted)
       const added = await world.serve({ clock: () => Date.now() * 1000 })
       await added.server.whenReady()
       expect(await predict(added.url)).toEqual(wanted)
@@ -240,6 +258,8 @@ describe('an experiment', () => {
         airports.slice(40).filter((unit) => ![0.1, 0.9].some((share) => Math.abs(Number(shares.get(unit)?.[1]) - share) < 1e-9)),
       ).toEqual([])
     } finally {
+      reading.resolve(undefined)
+      await late.server.close()
       await send('experiments/followed/stop')
       await apply(0.5, prices)
     }
