@@ -107,7 +107,15 @@ function Parts({ data, focus, onFocus }: PartsProps): ReactElement {
           rows={nodes}
           rowKey={({ key }) => key}
           columns={[
-            { name: 'Name', by: ({ name }) => name, cell: ({ kind, name }) => <ThingLink kind={kind} id={name} /> },
+            {
+              name: 'Name',
+              by: ({ name }) => name,
+              cell: ({ kind, name }) => (
+                <span className="break">
+                  <ThingLink kind={kind} id={name} />
+                </span>
+              ),
+            },
             { name: 'Kind', by: ({ kind }) => kind, cell: ({ kind }) => kindName(kind) },
             {
               name: 'Made from',

@@ -157,7 +157,9 @@ function ImpactParts({ plan, data }: { readonly plan: Plan; readonly data: Impac
             {
               name: 'Name',
               by: ({ name }) => name,
-              cell: ({ key, kind, name }) => (known.has(key) ? <ThingLink kind={kind} id={name} /> : <strong>{name}</strong>),
+              cell: ({ key, kind, name }) => (
+                <span className="break">{known.has(key) ? <ThingLink kind={kind} id={name} /> : <strong>{name}</strong>}</span>
+              ),
             },
             { name: 'Kind', by: ({ kind }) => kind, cell: ({ kind }) => kindName(kind) },
             {
