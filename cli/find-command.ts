@@ -21,12 +21,21 @@ export function findCommand(
   const [first = ''] = words
   const group = groupOf(commands, first)
   const asked = group.length > 0 ? words.slice(0, 2).join(' ') : first
-  const near = didYouMean(
-    asked,
-    commands.map(({ name }) => name),
-  )
-  const hint = group.length > 0 ? ` There is ${group.map(({ name }) => `"${name}"`).join(', ')}.` : `${near} See "lockstep help".`
+  const hint =
+    group.length > 0
+      ? `${didYouMean(asked, names(group))} There is ${group.map(({ name }) => `"${name}"`).join(', ')}.`
+      : `${nearCommand(commands, words)} See "lockstep help".`
   throw new LockstepError('USAGE', `There is no command "${asked}".${hint}`, { details: { command: asked } })
+}
+
+/** Both words may be mistyped, or the first one alone. */
+function nearCommand(commands: readonly CommandEntry[], [first = '', second]: readonly string[]): string {
+  const both = second === undefined ? '' : didYouMean(`${first} ${second}`, names(commands))
+  return both === '' ? didYouMean(first, new Set(names(commands).flatMap((name) => [name, name.split(' ')[0] ?? '']))) : both
+}
+
+function names(commands: readonly CommandEntry[]): string[] {
+  return commands.map(({ name }) => name)
 }
 
 /** The commands of two words whose first is `first`: `dataset create`, `dataset list`. */

@@ -45,7 +45,7 @@ export const batchRunCommand: Command = {
     'The folder has part-00000.parquet and so on, then _manifest.json, then _SUCCESS. Without _SUCCESS it is not complete.',
     'With --out postgres:TABLE the rows go into a table of the database. Readers see all rows of a batch, or none.',
     'The same --id again joins the running batch, or returns the finished one. So a scheduler may run the command again at any time.',
-    'This process works on the parts, and all workers of the database do so too.',
+    'This process works on the parts, and all workers of the database do so too. With --server only they do.',
   ],
   arguments: [{ name: 'MODEL', help: 'The model, or one version of it: delay@3, delay@challenger.' }],
   options: {

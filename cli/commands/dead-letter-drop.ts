@@ -10,6 +10,7 @@ import { serverOf } from '../remote/server-option.ts'
 export const deadLetterDropCommand: Command = {
   name: 'dead-letter drop',
   summary: 'Delete dead letters',
+  description: ['Give their ids, or --source, or --all. Their messages cannot be retried afterwards.'],
   arguments: letterArguments,
   options: { ...letterOptions, yes: { help: 'Do not ask for confirmation.' } },
   example: 'lockstep dead-letter drop 17',

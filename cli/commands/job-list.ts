@@ -11,7 +11,9 @@ const states = ['running', 'done', 'failed', 'cancelled'] as const
 export const jobListCommand: Command = {
   name: 'job list',
   summary: 'List jobs, running ones first',
-  description: ['Jobs are the work that workers share: backfills, exports, batches, scheduled runs, housekeeping and baselines.'],
+  description: [
+    'Jobs are the work that workers share: backfills, exports, batches, syncs of Parquet files, scheduled runs, monitors, alerts, housekeeping and baselines.',
+  ],
   options: {
     kind: { value: 'KIND', help: 'Only jobs of this kind, such as "backfill" or "export".' },
     state: { value: 'STATE', choices: states, help: 'Only jobs that are "running", "done", "failed" or "cancelled".' },

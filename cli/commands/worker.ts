@@ -35,7 +35,7 @@ export const workerCommand: Command = {
   name: 'worker',
   summary: 'Keep online views current, consume streams, run jobs, evaluate monitors, and control rollouts',
   description: [
-    'Brings online views up to date when rows arrive or their schedules are due, fills new views, consumes the streams that feed sources, runs pipelines, evaluates monitors and delivers their alerts, takes rollouts that have a plan forward or back, and runs chunks of "backfill" and parts of "dataset create --parts". Any number of workers share this work. Needs PostgreSQL: with the embedded database, "serve" does this work.',
+    'Brings online views up to date when rows arrive or their schedules are due, fills new views, consumes the streams that feed sources, runs pipelines, evaluates monitors and delivers their alerts, takes rollouts that have a plan forward or back, and runs jobs: backfills, parts of training sets and batches, syncs of Parquet files. Any number of workers share this work. Needs PostgreSQL: with the embedded database, "serve" does this work.',
     'A worker on another machine must see the folders of exports under the same path.',
     'Logs what it does. On SIGINT or SIGTERM it returns its jobs to other workers and exits with 0.',
   ],

@@ -77,6 +77,11 @@ describe('a command line', () => {
   it('finds a command by one word or two, and suggests the nearest for an unknown one', () => {
     expect(findCommand(commands, ['dataset', 'create', 'x'])).toMatchObject({ entry: { name: 'dataset create' }, rest: ['x'] })
     expect(() => findCommand(commands, ['aply'])).toThrow('There is no command "aply". Did you mean "apply"?')
+    expect(() => findCommand(commands, ['predicitons', 'lst'])).toThrow('"predicitons". Did you mean "predictions list"?')
+    expect(() => findCommand(commands, ['bach'])).toThrow('There is no command "bach". Did you mean "batch"?')
+    expect(() => findCommand(commands, ['dataset', 'crate'])).toThrow(
+      'Did you mean "dataset create"? There is "dataset create", "dataset reg',
+    )
     expect(() => findCommand(commands, ['dataset', 'make'])).toThrow(
       'There is "dataset create", "dataset register", "dataset list", "dataset show", "dataset verify", "dataset delete".',
     )
