@@ -38,6 +38,8 @@ export interface FoldTarget {
    * - `renew`: the stream holds all rows of each entity, and its state starts empty
    */
   readonly start: 'resume' | 'renew'
+  /** Called for each row that is added to a state which was there. Of a first state, the rows are history. */
+  readonly onFolded?: (row: SourceRow) => void
   /** Called with the frontier of each stored state. */
   readonly onStored?: (frontier: Frontier) => void
   /** Called for a state that is not rebuilt, because it includes rows that the stream lacks. */
@@ -80,6 +82,7 @@ export async function foldStream(target: FoldTarget, stream: AsyncIterable<reado
           entity.state ??= startOf(target, entity)
           entity.state.add(folded, moment)
           entity.rows++
+          if (entity.covered !== null) target.onFolded?.(row)
           continue
         }
       } catch (error) {

@@ -19,6 +19,8 @@ import type { Database } from '../runtime/database.ts'
 import { faultPoint } from '../runtime/fault-point.ts'
 import { createRegressionGuard } from './clock-regression-guard.ts'
 import { createArrivals } from './arrivals.ts'
+import type { RowDelays } from './row-delays.ts'
+import { createRowDelays, writeRowDelays } from './row-delays.ts'
 import { retryConflicts, pauseBeforeRetry } from './retry-conflicts.ts'
 import { foldStream } from './fold-stream.ts'
 import { createStateReader } from './state-reader.ts'
@@ -84,6 +86,9 @@ export async function foldTransactions(
   )
   // Its failure is reported when the rows have been read.
   checkpointsRead.catch(() => undefined)
+  // rows of a push are in their table a moment before it is folded
+  const begunMs = performance.now()
+  const now = (): number => moment + (performance.now() - begunMs) * 1000
   const folded = await Promise.all(
     [...groups.values()].map(async (group) => {
       const rows = await readArrived(db, group, wanted, maxRows)
@@ -101,11 +106,13 @@ export async function foldTransactions(
             return leave(plan)
           const project = projection(columns, plan)
           const own = group.length === 1 ? rows : rows.map((row) => ({ ...row, values: project(row.values) }))
-          return await foldInto({ db, store, plan, checkpoint, written, moment, options }, own)
+          const delays = createRowDelays(db, plan.id, now, () => moment)
+          return await foldInto({ db, store, plan, checkpoint, written, moment, delays, options }, own)
         }),
       )
     }),
   )
+  await writeRowDelays(db, false)
   const each = folded.flat()
   return {
     rows: each.reduce((sum, { rows }) => sum + rows, 0),
@@ -140,11 +147,12 @@ interface FoldingInto {
   readonly checkpoint: Checkpoint
   readonly written: Frontier
   readonly moment: number
+  readonly delays: RowDelays
   readonly options: FoldTransactionOptions
 }
 
 async function foldInto(
-  { db, store, plan, checkpoint, written, moment, options }: FoldingInto,
+  { db, store, plan, checkpoint, written, moment, delays, options }: FoldingInto,
   rows: readonly SourceRow[],
 ): Promise<FoldedTransaction> {
   const { signal, onTooLarge } = options
@@ -153,7 +161,7 @@ async function foldInto(
   const ahead = createRegressionGuard(db, plan)
   let isLeft = false
   const onLeft = (): void => void (isLeft = true)
-  const target = { plan, read, writer, moment, onStored: ahead.note, onLeft, start: 'resume' } as const
+  const target = { plan, read, writer, moment, onStored: ahead.note, onLeft, onFolded: delays.note, start: 'resume' } as const
 
   /** The entities that need more than the rows of the transaction. */
   async function lacking(keys: readonly EntityKey[]): Promise<EntityKey[]> {

@@ -13,6 +13,8 @@ import { faultPoint } from '../runtime/fault-point.ts'
 import { createRegressionGuard, refuseRegression } from './clock-regression-guard.ts'
 import { beginAnew, beginView, lost } from './begin-view.ts'
 import { createArrivals } from './arrivals.ts'
+import type { RowDelays } from './row-delays.ts'
+import { createRowDelays, readLoadTimes, writeRowDelays } from './row-delays.ts'
 import { retryConflicts } from './retry-conflicts.ts'
 import { fewRanges, foldStream } from './fold-stream.ts'
 import { detectFailover } from './detect-failover.ts'
@@ -116,12 +118,26 @@ export async function materializeView(
     options.rebuild === true ? await beginAnew(db, store, plan, run, incremental) : await beginView(db, store, plan, run, incremental)
   faultPoint('run: begun')
   const cursorRun = incremental ? null : await planCursorRun(db, plan, checkpoint, identity, startedAt)
+  const delays =
+    incremental && checkpoint.frontier.below > 0
+      ? createRowDelays(db, plan.id, now, await readLoadTimes(db, plan.spec.source.name, checkpoint.frontier.below))
+      : null
   const ahead = createRegressionGuard(db, plan)
   const unkeyed: LockstepError[] = []
   const onUnkeyed = (error: LockstepError): void => void (unkeyed.length < maxSetAside && unkeyed.push(error))
   const again = await setAsideKeys(db, plan.id, identity)
   const { seen, states, xmax, rows, entities, tooLarge, setAside, cursor } = await db.snapshot((snapshot) =>
-    foldSnapshot(snapshot, store, plan, { ...options, moment, checkpoint, table, cursorRun, again, onUnkeyed, onStored: ahead.note }),
+    foldSnapshot(snapshot, store, plan, {
+      ...options,
+      moment,
+      checkpoint,
+      table,
+      cursorRun,
+      again,
+      onUnkeyed,
+      onStored: ahead.note,
+      delays,
+    }),
   )
   await ahead.check(xmax)
   await noteSetAside(db, store, plan, setAside)
@@ -139,6 +155,7 @@ export async function materializeView(
     ...(cursor === null ? {} : { cursor }),
   }
   const { from, to } = await finishRun(db, run, outcome, new Date(Math.floor(now() / 1000)))
+  await writeRowDelays(db, true)
   const mode = incremental ? 'incremental' : cursor?.readAll === false ? 'cursor' : 'full'
   return { mode, from, to, moment, rows, entities, tooLarge, setAside: notKept([...setAside.map(({ error }) => error), ...unkeyed]) }
 }
@@ -157,9 +174,10 @@ async function foldSnapshot(
     readonly again: readonly EntityKey[]
     readonly onUnkeyed: (error: LockstepError) => void
     readonly onStored: (frontier: Frontier) => void
+    readonly delays: RowDelays | null
   },
 ): Promise<{ seen: Frontier; states: Frontier; xmax: number; cursor: NonNullable<RunOutcome['cursor']> | null } & Stored> {
-  const { moment, checkpoint, signal, table, cursorRun, again, onUnkeyed, onStored } = options
+  const { moment, checkpoint, signal, table, cursorRun, again, onUnkeyed, onStored, delays } = options
   const { incremental } = checkpoint
   const bounds = snapshot.bounds
   refuseRegression(plan, checkpoint.frontier.below, bounds.xmin)
@@ -176,7 +194,8 @@ async function foldSnapshot(
   // States that are rebuilt are ordered by the snapshots that they come from.
   const states = incremental ? seen : allBelow(bounds.ended)
   const rows = without(states, known)
-  const target = { plan, read, writer, moment, onStored, start: incremental ? 'resume' : 'renew' } as const
+  const onFolded = delays === null ? {} : { onFolded: delays.note }
+  const target = { plan, read, writer, moment, onStored, ...onFolded, start: incremental ? 'resume' : 'renew' } as const
   // states that are set aside without a note: the run that set them aside ended before it wrote the note
   const left: EntityKey[] = []
 

@@ -42,3 +42,12 @@ export interface ParityHoursTable {
   /** The id of a request with such a value. */
   example: string | null
 }
+
+/** How long rows took to be known, ingested and materialized (materializer/row-delays.ts). */
+export interface RowDelaysTable {
+  hour: Date
+  view: string
+  stage: string
+  bucket: number
+  rows: ColumnType<string, number, number>
+}

@@ -41,6 +41,7 @@ import * as pipelineMinutes from './0039-pipeline-minutes.ts'
 import * as sourceFiles from './0040-source-files.ts'
 import * as definitionStates from './0041-definition-states.ts'
 import * as predictionStages from './0042-prediction-stages.ts'
+import * as rowDelays from './0043-row-delays.ts'
 
 /**
  * Every migration, in order. Append-only: each has already run on some database, so it is never edited, renamed or
@@ -89,4 +90,5 @@ export const migrations: Readonly<Record<string, Migration>> = {
   '0040-source-files': sourceFiles,
   '0041-definition-states': definitionStates,
   '0042-prediction-stages': predictionStages,
+  '0043-row-delays': rowDelays,
 }

@@ -7,7 +7,7 @@ import type {
   MonitorStatesTable,
   ServerClocksTable,
 } from './alert-tables.ts'
-import type { ModelFiguresTable, ParityHoursTable, UiCodesTable, UiSessionsTable } from './dashboard-tables.ts'
+import type { ModelFiguresTable, ParityHoursTable, RowDelaysTable, UiCodesTable, UiSessionsTable } from './dashboard-tables.ts'
 import type { PipelineAnswersTable, PipelineMinutesTable, PipelinesTable } from './pipeline-tables.ts'
 import type { IngestsTable, SourceFilesTable } from './load-tables.ts'
 import type { BaselinesTable, MergedRollupsTable, RollupsTable } from './rollup-tables.ts'
@@ -69,6 +69,7 @@ export interface LockstepTables {
   'lockstep.server_clocks': ServerClocksTable
   'lockstep.model_figures': ModelFiguresTable
   'lockstep.parity_hours': ParityHoursTable
+  'lockstep.row_delays': RowDelaysTable
   'lockstep.ui_codes': UiCodesTable
   'lockstep.ui_sessions': UiSessionsTable
   'lockstep.pipeline_minutes': PipelineMinutesTable

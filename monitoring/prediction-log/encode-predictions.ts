@@ -12,8 +12,8 @@ import { memoizeWeak } from '../../kernel/memoize-weak.ts'
 import { predictionIdPrefix } from './prediction-id.ts'
 import type { ReadOrigin } from './provenance.ts'
 import type { TakenSnapshot } from './snapshot-tracker.ts'
-import type { LoggedRead, LoggedTimes, NotedPredictions } from './prediction-log.ts'
-import { maxMicros } from './prediction-log.ts'
+import { stageMicros } from './logged-times.ts'
+import type { LoggedRead, NotedPredictions } from './prediction-log.ts'
 
 /**
  * A buffered request with its time, latency and snapshot. It does not keep the bytes alive that the connection
@@ -75,13 +75,6 @@ export function* encodePredictions(kept: KeptPredictions, snapshot: string): Gen
       stages,
     }
   }
-}
-
-/** By index of `loggedStages`. */
-function stageMicros({ receiveMs, featuresMs, evaluateMs, waitMs, runMs, encodeMs }: LoggedTimes): number[] {
-  return [receiveMs, featuresMs - evaluateMs, evaluateMs, waitMs, runMs, encodeMs].map((ms) =>
-    Math.min(Math.max(0, Math.round(ms * 1000)), maxMicros),
-  )
 }
 
 const outputsOf = memoizeWeak((outputs: readonly Column[]) => record(outputs))

@@ -14,6 +14,8 @@ import type { KeptPredictions } from './encode-predictions.ts'
 import { encodePredictions } from './encode-predictions.ts'
 import { createSnapshotTracker } from './snapshot-tracker.ts'
 import type { LogMetrics } from './log-metrics.ts'
+import type { LoggedTimes } from './logged-times.ts'
+import { maxMicros } from './logged-times.ts'
 import type { ReadOrigin } from './provenance.ts'
 import { createSampling } from './sampling.ts'
 import { createPredictionWriter } from './prediction-writer.ts'
@@ -32,24 +34,6 @@ export interface LoggedRead {
   readonly skewed: boolean
   /** By entity, and for each by index of the service's `uses`. */
   origins(): ReadOrigin[][]
-}
-
-/** The stages of a request, in their order. */
-export const loggedStages = ['receive', 'features', 'evaluate', 'wait', 'run', 'encode'] as const
-
-/** How long the stages of a request took, milliseconds. What the log itself takes comes after the answer. */
-export interface LoggedTimes {
-  /** From the arrival on: match, admit, authorize, read and parse the body, choose versions. */
-  readonly receiveMs: number
-  /** Read the states and compute the values. */
-  readonly featuresMs: number
-  /** Of that, compute the values, with the on-demand code. */
-  readonly evaluateMs: number
-  /** Wait for a run of the model. */
-  readonly waitMs: number
-  readonly runMs: number
-  /** Make the answer. */
-  readonly encodeMs: number
 }
 
 /** An answered request. It must not be changed afterwards. */
@@ -116,8 +100,6 @@ export interface PredictionLogOptions {
 
 /** When the buffer is filled to this share, it is written at once. */
 const soonShare = 0.1
-/** The maximum of an int4. */
-export const maxMicros = 2 ** 31 - 1
 /**
  * A batch is encoded in about this number of turns of the event loop, with this number of rows in each: few, so that no
  * request waits long, and more when many rows wait.

@@ -41,7 +41,7 @@ export default function Catalog(): ReactElement {
 }
 
 function List({ entries, cut }: { readonly entries: readonly Entry[]; readonly cut: number | null }): ReactElement {
-  const { kind, q = '' } = useSearch({ strict: false })
+  const { kind, q = '', asOf } = useSearch({ strict: false })
   const navigate = useNavigate()
   const [text, setText] = useState(q)
   const deferred = useDeferredValue(text)
@@ -57,7 +57,7 @@ function List({ entries, cut }: { readonly entries: readonly Entry[]; readonly c
   }, [entries, kind, deferred])
   const become = (change: { kind?: string | undefined; q?: string | undefined }): void =>
     void navigate({ to: '/catalog', search: (before: Record<string, unknown>) => ({ ...before, ...change }) as never, replace: true })
-  if (entries.length === 0) return <Nothing />
+  if (entries.length === 0) return asOf === undefined ? <Nothing /> : <Empty title="Nothing was defined then" />
   return (
     <div>
       <div className="catalog-tools">

@@ -25,7 +25,7 @@ export default function Receipt(): ReactElement {
   return (
     <Page
       title="Receipt"
-      says="What answered a request, from which values, and whether the same comes out again."
+      says="What answered a request, from which values, how long each stage took, and what came of it."
       ownMoment="A receipt is of the moment of its predictions."
       {...(id === undefined ? {} : { kind: id })}
     >

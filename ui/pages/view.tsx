@@ -5,8 +5,8 @@ import { useRead } from '../api/use-read.ts'
 import { kindName } from '../api/use-index.ts'
 import { Badge } from '../parts/badge.tsx'
 import { Chart } from '../parts/chart.tsx'
-import { Figures } from '../parts/facts.tsx'
-import { formatDuration } from '../parts/format.ts'
+import { Facts, Figures } from '../parts/facts.tsx'
+import { formatDuration, formatNumber } from '../parts/format.ts'
 import { Moment } from '../parts/moment.tsx'
 import { Page } from '../parts/page.tsx'
 import { Panel } from '../parts/panel.tsx'
@@ -56,19 +56,18 @@ function Freshness({ id }: { readonly id: string }): ReactElement {
   return (
     <Panel title="Freshness: from the event to the answer" ways={waysOf.freshness(id)}>
       <Loaded of={freshness}>
-        {({ finding, boundSeconds, stages, served }) => (
+        {({ finding, boundSeconds, stages, waits, served }) => (
           <>
             <p>
               {finding}
               {boundSeconds !== null && ` The declared bound is ${formatDuration(boundSeconds)}.`}
             </p>
-            {stages.length > 0 && (
-              <Waterfall
-                label="How long each stage takes"
-                unit="seconds"
-                stages={stages.map(({ name, p50, p99 }) => ({ name, value: p50, worst: p99 }))}
-              />
-            )}
+            <Waterfall
+              label="From the event to the answer, the median of each stage"
+              unit="seconds"
+              stages={stages.map(({ name, p50, p99, says }) => ({ name, value: p50, worst: p99, says }))}
+            />
+            <Facts of={waits.map(({ name, seconds }) => [name, seconds === null ? null : formatNumber(seconds, 'seconds')] as const)} />
             <Chart
               chart={served}
               label="Age of served values"

@@ -4,7 +4,13 @@ import { type Unit, formatNumber } from './format.ts'
 interface WaterfallProps {
   readonly label: string
   readonly unit: Unit
-  readonly stages: readonly { readonly name: string; readonly value: number | null; readonly worst?: number | null }[]
+  readonly stages: readonly {
+    readonly name: string
+    readonly value: number | null
+    readonly worst?: number | null
+    /** Of how many, or why it is not known. */
+    readonly says?: string | null
+  }[]
 }
 
 /** Stages one after the other, each a bar that begins where the one before ends; a thin line is its worst case. */
@@ -18,9 +24,12 @@ export function Waterfall({ label, unit, stages }: WaterfallProps): ReactElement
   const part = (size: number): string => `${(size / end) * 100}%`
   return (
     <ol className="waterfall" aria-label={label}>
-      {stages.map(({ name, value, worst }, index) => (
+      {stages.map(({ name, value, worst, says }, index) => (
         <li key={name}>
-          <span>{name}</span>
+          <span>
+            {name}
+            {says !== undefined && says !== null && <span className="dim small waterfall-says">{says}</span>}
+          </span>
           <span className="waterfall-bar" aria-hidden="true">
             {worst !== null && worst !== undefined && <i style={{ left: part(begins[index] ?? 0), width: part(worst) }} />}
             {value !== null && value > 0 && <span style={{ left: part(begins[index] ?? 0), width: part(value) }} />}

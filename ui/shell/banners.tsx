@@ -26,7 +26,7 @@ export function Banners(): ReactElement {
       )}
       {asOf !== undefined && (
         <div className="banner" role="status" data-tone="calm">
-          <span>You see everything as of {formatMoment(asOf)} UTC. What was not recorded says so.</span>
+          <span>You see everything as of {formatMoment(asOf)} UTC. Pages name what was not recorded.</span>
           <button
             type="button"
             onClick={() =>

@@ -17,8 +17,9 @@ export const freshness = z.object({
   finding: z.string(),
   boundSeconds: z.number().nullable().describe('As declared'),
   stages: z
-    .array(z.object({ name: z.string(), p50: z.number().nullable(), p99: z.number().nullable() }))
-    .describe('Seconds: event to known, known to ingested, ingested to materialized, materialized to served'),
+    .array(z.object({ name: z.string(), p50: z.number().nullable(), p99: z.number().nullable(), says: z.string().nullable() }))
+    .describe('Seconds, one after the other: event to known, known to ingested, ingested to materialized, materialized to served'),
+  waits: z.array(z.object({ name: z.string(), seconds: z.number().nullable() })).describe('How long rows wait, in other ways'),
   served: chart.describe('The age of served values over time'),
 })
 export type FreshnessData = z.output<typeof freshness>

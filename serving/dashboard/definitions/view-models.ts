@@ -3,7 +3,10 @@ import { formatDuration } from '../../../kernel/duration.ts'
 import { parseSchedule } from '../../../kernel/schedule.ts'
 import type { ViewPlan } from '../../../kernel/view-plan.ts'
 import { readRunWaits } from '../../../monitoring/freshness/run-waits.ts'
+import type { ServedAge } from '../../../monitoring/freshness/served-ages.ts'
 import { readServedAges, servedAgeSeries } from '../../../monitoring/freshness/served-ages.ts'
+import type { RowStage } from '../../../materializer/row-delays.ts'
+import { readRowDelays } from '../../../materializer/row-delays.ts'
 import { lastRunAt } from '../../../materializer/status.ts'
 import type { Definition } from '../../../registry/definition.ts'
 import type { OnlineState } from '../../find/definition-page.ts'
@@ -13,7 +16,7 @@ import { freshness as freshnessContract, view as viewContract } from '../contrac
 import { readModel } from '../read-model.ts'
 import { definitionData, momentOf } from './definition-data.ts'
 
-const dayMicros = 86_400_000_000
+const [hourMicros, dayMicros] = [3_600_000_000, 86_400_000_000]
 
 export const viewModel = readModel({
   path: '/views/:id',
@@ -51,7 +54,7 @@ export const freshnessModel = readModel({
   query: z.object({}),
   data: freshnessContract,
   async read(ask) {
-    const { page, definition, notes } = await definitionData(ask, ask.params['id'] ?? '', ['view', 'onDemand'])
+    const { page, definition } = await definitionData(ask, ask.params['id'] ?? '', ['view', 'onDemand'])
     const { db, now } = ask
     const id = `${definition.name}@${definition.version}`
     const window = { from: now - dayMicros, to: now }
@@ -61,16 +64,10 @@ export const freshnessModel = readModel({
     const { freshnessSeconds = null, newestRowSeconds = null, lag = null } = page.online?.freshness ?? {}
     const points = (of: 'medianSeconds' | 'p95Seconds') =>
       series.map(({ at, age }) => ({ t: at / 1000, v: age?.[of] ?? null, n: age?.answers ?? 0 }))
-    const stages: FreshnessData['stages'] = [
-      { name: 'event to now: the newest row', p50: newestRowSeconds, p99: null },
-      { name: 'known to materialized: rows that wait now', p50: lag?.seconds ?? null, p99: null },
-      { name: `known to materialized: at most, by ${waits.runs} runs of the last day`, p50: waits.p50, p99: waits.p99 },
-      {
-        name: 'known to served: as answered in the last day (p50, p95)',
-        p50: served?.medianSeconds ?? null,
-        p99: served?.p95Seconds ?? null,
-      },
-    ]
+    // the hour of a past moment has rows of after it
+    const to = ask.isPast ? Math.floor(now / hourMicros) * hourMicros : now + hourMicros
+    const delays = await readRowDelays(db, id, { from: to - dayMicros, to })
+    const hasKnown = definition.kind === 'view' && definition.spec.source.known !== null
     const finding =
       served === null
         ? 'No answer of the last day was looked at.'
@@ -78,7 +75,12 @@ export const freshnessModel = readModel({
     const data: FreshnessData = {
       finding,
       boundSeconds: freshnessSeconds,
-      stages,
+      stages: stagesOf(delays, hasKnown, served),
+      waits: [
+        { name: 'Age of the newest row', seconds: newestRowSeconds },
+        { name: 'Waiting now, at most', seconds: lag?.seconds ?? null },
+        { name: `Wait for a run, at most: median of ${waits.runs}`, seconds: waits.p50 },
+      ].filter(({ seconds: waited }) => waited !== null),
       served: {
         finding,
         series: [
@@ -87,7 +89,7 @@ export const freshnessModel = readModel({
         ],
       },
     }
-    return { data, sampled: 'a share of the answers', notes }
+    return { data, sampled: 'a share of the answers' }
   },
 })
 
@@ -95,6 +97,39 @@ export const freshnessModel = readModel({
 function stateThen({ operational }: Definition): Pick<ViewData, 'online' | 'state' | 'says'> {
   if (operational.online !== true) return { online: false, ...stateOf(undefined) }
   return { online: true, state: 'unknown', says: 'How far it was behind its source then is not recorded; the ages of answers are.' }
+}
+
+/**
+ * From the event to the answer. Of the last stage no row is known: it is what the ages of answers have more than the
+ * stages before, by the medians.
+ */
+function stagesOf(delays: Awaited<ReturnType<typeof readRowDelays>>, hasKnown: boolean, served: ServedAge | null): FreshnessData['stages'] {
+  const stage = (name: string, of: RowStage, missing: string): FreshnessData['stages'][number] => {
+    const delay = delays.get(of)
+    const rows = delay === undefined ? '' : `${delay.rows.toLocaleString('en-US')} ${delay.rows === 1 ? 'row' : 'rows'} of the last day`
+    return { name, p50: delay?.p50 ?? null, p99: delay?.p99 ?? null, says: delay === undefined ? missing : rows }
+  }
+  const none = 'no row of the last day was added to an online state'
+  const total = delays.get('known to materialized')
+  const known = stage('event → known', 'known', hasKnown ? none : 'the source declares no known time: an event is known as it happens')
+  const isRecorded = delays.has('ingested')
+  const unrecorded = total === undefined ? none : 'when rows came into the table is not recorded: other programs write it'
+  return [
+    known,
+    stage('known → ingested', 'ingested', unrecorded),
+    isRecorded || total === undefined
+      ? stage('ingested → materialized', 'materialized', none)
+      : stage('known → materialized', 'known to materialized', none),
+    {
+      name: 'materialized → served',
+      p50: served === null || total === undefined ? null : Math.max(0, served.medianSeconds - total.p50),
+      p99: null,
+      says:
+        served === null || total === undefined
+          ? 'no answer of the last day was looked at'
+          : 'the rest of the median age of answers, counted from the newest row of the entity',
+    },
+  ]
 }
 
 function stateOf(online: OnlineState | undefined): Pick<ViewData, 'state' | 'says'> {

@@ -1,6 +1,8 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { foldTransaction } from '../../../materializer/fold-transaction.ts'
 import { decide } from '../../../monitoring/rollouts/decide.ts'
 import { applyChanges } from '../../../registry/apply.ts'
+import { loadCatalog } from '../../../registry/catalog.ts'
 import { deleteModelVersion } from '../../../registry/delete-model-version.ts'
 import { pinModel, unpinModel } from '../../../registry/pin-model.ts'
 import { promoteModel } from '../../../registry/promote.ts'
@@ -11,7 +13,7 @@ import type { JobsData } from '../../../serving/dashboard/contract/jobs.ts'
 import type { RolloutData } from '../../../serving/dashboard/contract/rollout.ts'
 import { landingsPipeline, streamingSet } from '../streaming/pipeline-world.ts'
 import type { World } from '../world.ts'
-import { createWorld } from '../world.ts'
+import { createWorld, noon } from '../world.ts'
 import type { Visitor } from './visitor.ts'
 import { createVisitor } from './visitor.ts'
 
@@ -156,6 +158,63 @@ describe('jobs', () => {
     expect((await all()).find(({ id }) => id === failed?.id)).toMatchObject({ state: 'running', canRetry: false })
     const { records } = (await dataOf('/audit')) as { records: object[] }
     expect(records[0]).toMatchObject({ what: 'job.retry', reason: 'the disk has room' })
+  })
+})
+
+describe('the freshness of a view', () => {
+  interface Stage {
+    readonly name: string
+    readonly p50: number | null
+    readonly says: string | null
+  }
+  // an answer is kept for three seconds, so each look is of another moment
+  const stagesAt = async (time: string) => {
+    const { stages } = (await dataOf(`/views/airport_delays@1/freshness?asOf=2001-07-01T${time}Z`)) as { stages: readonly Stage[] }
+    return Object.fromEntries(stages.map(({ name, ...stage }) => [name, stage]))
+  }
+  const near = (seconds: number) => expect.toSatisfy((found: number) => Math.abs(found / seconds - 1) < 0.06) as unknown
+  const landed = async (at: string, more = '') =>
+    await world.db.script(`insert into lockstep_source.landings (airport, at, delay) values ('ATL', '2001-07-01T${at}Z', 1); ${more}`)
+
+  it('has how long rows took from the event to the answer, by stage, and what is not recorded', async () => {
+    // of a first state, the rows are history
+    await landed('11:00:00')
+    await world.materialize('airport_delays')
+    const none = 'no row of the last day was added to an online state'
+    expect((await stagesAt('12:40:00'))['known → ingested']).toMatchObject({ p50: null, says: none })
+    await landed('11:50:00')
+    await world.materialize('airport_delays')
+    expect(await stagesAt('13:00:00')).toMatchObject({
+      'event → known': { p50: null, says: 'the source declares no known time: an event is known as it happens' },
+      'known → ingested': { p50: null, says: 'when rows came into the table is not recorded: other programs write it' },
+      'known → materialized': { p50: near(600), says: '1 row of the last day' },
+      'materialized → served': { p50: null },
+    })
+    // of a file that was loaded two minutes before the run
+    await landed(
+      '11:55:00',
+      `insert into lockstep.ingests (actor, again, already, at, every, key, path, relation, rows, sha256, source, xid)
+       values ('ann', false, 0, '2001-07-01T11:58:00Z', 1, '{}', 'f', 'r', 1, 's', 'landings', pg_current_xact_id())`,
+    )
+    await world.materialize('airport_delays')
+    expect(await stagesAt('13:00:01')).toMatchObject({
+      'known → ingested': { p50: near(180) },
+      'ingested → materialized': { p50: near(120) },
+    })
+    // a push is folded as it is ingested
+    await landed('11:59:58')
+    const [{ xid }] = (await world.db.query(
+      `select _xid::text as xid from lockstep_source.landings where at = '2001-07-01T11:59:58Z'`,
+    )) as [{ xid: string }]
+    const { view } = await loadCatalog(world.db)
+    await foldTransaction(world.db, world.store, [view('airport_delays')], Number(xid), { moment: noon })
+    await foldTransaction(world.db, world.store, [view('airport_delays')], Number(xid), { moment: noon })
+    // pushes are written from time to time, and by each run, which finds that these rows are in their states
+    await world.materialize('airport_delays')
+    const pushed = await stagesAt('13:00:02')
+    expect(pushed['known → ingested']).toMatchObject({ p50: near(2), says: '2 rows of the last day' })
+    // the hour of a past moment is not over
+    expect((await stagesAt('12:30:00'))['known → ingested']).toMatchObject({ p50: null, says: none })
   })
 })
 

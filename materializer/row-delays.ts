@@ -1,0 +1,160 @@
+import type { DefinitionId } from '../kernel/view-spec.ts'
+import type { SourceRow } from '../offline/row-decoder.ts'
+import type { Database } from '../runtime/database.ts'
+
+/**
+ * The way of a row to an online state: from when it happened until it was known, from then until it was in its table,
+ * and from then until it was in the state. Where it is not recorded when rows came into the table, the last two are one.
+ */
+export type RowStage = 'known' | 'ingested' | 'materialized' | 'known to materialized'
+const stages: readonly RowStage[] = ['known', 'ingested', 'materialized', 'known to materialized']
+
+/** How long summaries are kept. */
+const keptDays = 90
+/** So many rows of a run or a push are looked at. */
+const maxRows = 10_000
+/** Pushes write what they have found this often. */
+const writeEveryMs = 10_000
+/** Buckets grow by a tenth, from a millisecond on; those of shorter delays are bucket 0. */
+const growth = Math.log(1.1)
+const leastSeconds = 0.001
+const hourMs = 3_600_000
+
+function bucketOf(seconds: number): number {
+  return seconds <= leastSeconds ? 0 : 1 + Math.floor(Math.log(seconds / leastSeconds) / growth)
+}
+
+/** The middle of a bucket, so within 5 %. */
+function secondsOf(bucket: number): number {
+  return bucket === 0 ? 0 : leastSeconds * Math.exp((bucket - 0.5) * growth)
+}
+
+/** Rows of one view that one run, or one push, folds. */
+export interface RowDelays {
+  /** Takes a row that is added to a state. */
+  note(row: SourceRow): void
+}
+
+interface Kept {
+  /** By hour, view, stage and bucket. */
+  readonly counts: Map<string, number>
+  writtenMs: number
+}
+
+/** What the processes' pushes have found and not written yet. */
+const keptOf = new WeakMap<Database, Kept>()
+
+/**
+ * @param now when rows count as folded, epoch microseconds
+ * @param ingestedAt when the rows of a transaction came into their table, epoch microseconds; null: not recorded
+ */
+export function createRowDelays(
+  db: Database,
+  view: DefinitionId,
+  now: () => number,
+  ingestedAt: (xid: number) => number | null,
+): RowDelays {
+  let kept = keptOf.get(db)
+  if (kept === undefined) keptOf.set(db, (kept = { counts: new Map(), writtenMs: Number.NEGATIVE_INFINITY }))
+  const { counts } = kept
+  let rows = 0
+  return {
+    note({ eventTime, knownTime, xid }) {
+      const known = Math.max(eventTime, knownTime ?? eventTime)
+      if (!Number.isFinite(known) || rows++ >= maxRows) return
+      const folded = now()
+      const add = (stage: RowStage, micros: number): void => {
+        const key = `${Math.floor(folded / 1000 / hourMs)} ${stages.indexOf(stage)} ${bucketOf(micros / 1e6)} ${view}`
+        counts.set(key, (counts.get(key) ?? 0) + 1)
+      }
+      if (knownTime !== null) add('known', known - eventTime)
+      add('known to materialized', folded - known)
+      const ingested = ingestedAt(xid)
+      if (ingested === null) return
+      add('ingested', ingested - known)
+      add('materialized', folded - Math.max(known, ingested))
+    },
+  }
+}
+
+/**
+ * Adds what was found to the stored summaries.
+ *
+ * @param isDue false: only if it was not done for a while, as pushes come often
+ */
+export async function writeRowDelays(db: Database, isDue: boolean): Promise<void> {
+  const kept = keptOf.get(db)
+  if (kept === undefined || kept.counts.size === 0) return
+  const nowMs = performance.now()
+  if (!isDue && nowMs - kept.writtenMs < writeEveryMs) return
+  kept.writtenMs = nowMs
+  const found = Array.from(kept.counts, ([key, rows]) => {
+    const [, hour, stage, bucket, view] = /^(-?\d+) (\d+) (\d+) (.*)$/.exec(key) ?? []
+    return { hour: new Date(Number(hour) * hourMs), stage: stages[Number(stage)], bucket: Number(bucket), view, rows }
+  })
+  kept.counts.clear()
+  const column = <T>(of: (each: (typeof found)[number]) => T): T[] => found.map(of)
+  await db.query(
+    `insert into lockstep.row_delays as r (hour, view, stage, bucket, rows)
+     select * from unnest($1::timestamptz[], $2::text[], $3::text[], $4::int[], $5::bigint[]) order by 1, 2, 3, 4
+     on conflict (hour, view, stage, bucket) do update set rows = r.rows + excluded.rows`,
+    [
+      column(({ hour }) => hour),
+      column(({ view }) => view),
+      column(({ stage }) => stage),
+      column(({ bucket }) => bucket),
+      column(({ rows }) => rows),
+    ],
+  )
+  const newest = Math.max(...column(({ hour }) => hour.getTime()))
+  await db.query('delete from lockstep.row_delays where hour < $1', [new Date(newest - keptDays * 24 * hourMs)])
+}
+
+/** When the transactions that loaded files into a source's table were recorded, from one on. */
+export async function readLoadTimes(db: Pick<Database, 'query'>, source: string, from: number): Promise<(xid: number) => number | null> {
+  const rows = await db.query<{ xid: string; at: number }>(
+    `select xid::text as xid, (extract(epoch from at) * 1000000)::float8 as at from (
+       select xid, at, source from lockstep.ingests union all select xid, synced_at, source from lockstep.source_files
+     ) loads where source = $1 and xid >= $2::text::xid8`,
+    [source, String(Math.max(0, from))],
+  )
+  const times = new Map(rows.map(({ xid, at }) => [Number(xid), at]))
+  return (xid) => times.get(xid) ?? null
+}
+
+/** How long rows of a view took in one stage. */
+export interface StageDelay {
+  readonly rows: number
+  /** Seconds. */
+  readonly p50: number
+  readonly p99: number
+}
+
+/** By stage, of the rows that were folded in complete hours. @param window epoch microseconds, [from, to) */
+export async function readRowDelays(
+  db: Pick<Database, 'query'>,
+  view: string,
+  { from, to }: { readonly from: number; readonly to: number },
+): Promise<ReadonlyMap<RowStage, StageDelay>> {
+  const found = await db.query<{ stage: RowStage; bucket: number; rows: number }>(
+    `select stage, bucket, sum(rows)::float8 as rows from lockstep.row_delays
+     where view = $1 and hour >= $2 and hour < $3 group by stage, bucket order by stage, bucket`,
+    [view, new Date(from / 1000), new Date(to / 1000)],
+  )
+  const byStage = Map.groupBy(found, ({ stage }) => stage)
+  return new Map(
+    [...byStage].map(([stage, buckets]) => {
+      const rows = buckets.reduce((sum, each) => sum + each.rows, 0)
+      return [stage, { rows, p50: quantile(buckets, rows / 2), p99: quantile(buckets, rows * 0.99) }]
+    }),
+  )
+}
+
+function quantile(buckets: readonly { readonly bucket: number; readonly rows: number }[], rank: number): number {
+  let below = 0
+  for (const { bucket, rows } of buckets) {
+    below += rows
+    if (below >= rank) return secondsOf(bucket)
+  }
+  return 0
+}
