@@ -28,8 +28,8 @@ export function crashEvents(name: string): Record<string, unknown>[] {
 }
 
 export const operations = ['push', 'incremental', 'backfill', 'rebuild', 'erase'] as const
-/** `sync` loads the files of the source `lake`, where there is one. */
-export type Operation = (typeof operations)[number] | 'sync'
+/** `sync` loads the files of the source `lake`, where there is one. `replace` also replaces those that changed. */
+export type Operation = (typeof operations)[number] | 'sync' | 'replace'
 
 /** The operation in which a process is killed. Run again, it does the remaining work. */
 export async function operate(operation: Operation, db: Database, store: OnlineStore, catalog: Catalog): Promise<void> {
@@ -59,9 +59,11 @@ export async function operate(operation: Operation, db: Database, store: OnlineS
       }
       break
     }
-    case 'sync': {
+    case 'sync':
+    case 'replace': {
       const tools = { db, store, catalog: () => Promise.resolve(catalog) }
-      const { id } = await beginSourceSync(tools, 'lake', { replace: 'none', by: { actor: 'crash' }, worker: 'crash', leaseSeconds: 1 })
+      const replace = operation === 'replace' ? 'changed' : 'none'
+      const { id } = await beginSourceSync(tools, 'lake', { replace, by: { actor: 'crash' }, worker: 'crash', leaseSeconds: 1 })
       await awaitJob(db, id, { signal: AbortSignal.timeout(60_000), work: { kinds: [sourceSyncs(tools)], worker: 'crash' } })
       break
     }

@@ -149,7 +149,7 @@ it.each(operations)(
   },
 )
 
-it('loads each Parquet file once if the process that loads them is killed between them', { timeout: 120_000 }, async () => {
+it('loads and replaces each Parquet file once if the process is killed after a file', { timeout: 120_000 }, async () => {
   const folder = await mkdtemp(join(tmpdir(), 'lockstep-crash-lake-'))
   const lake = definitionFiles({
     'lake.ts': `
@@ -159,18 +159,16 @@ it('loads each Parquet file once if the process that loads them is killed betwee
   export const ofAccount = featureView('of_account', { version: 1, entity: account, source: lake, features: { rows: count('lifetime') } })
   `,
   })
-  for (const name of ['1', '2', '3']) {
+  const write = async (name: string, accounts: readonly string[]): Promise<void> => {
     const columns = [
       { name: 'account', type: { kind: 'string' } },
       { name: 'at', type: { kind: 'timestamp' } },
     ] as const
-    const writer = await createDatasetWriter(join(folder, `${name}.parquet`), columns, { format: 'parquet' })
-    await writer.write([
-      ['a', 'b'],
-      [crashMoment - hour, crashMoment],
-    ])
+    const writer = await createDatasetWriter(join(folder, `${name}.parquet`), columns, { format: 'parquet', overwrite: true })
+    await writer.write([accounts, accounts.map((_, i) => crashMoment - hour * i)])
     await writer.close()
   }
+  for (const name of ['1', '2', '3']) await write(name, ['a', 'b'])
   const here = await world(loadDefinitions(`${lake}/lake.ts`))
   try {
     expect(await elsewhere(here, 'sync', 'source file: loaded')).toBe('SIGKILL')
@@ -179,6 +177,23 @@ it('loads each Parquet file once if the process that loads them is killed betwee
     await operate('sync', here.db, here.store, here.catalog)
     expect(await count()).toEqual({ n: 6 })
     expect((await readStoredFiles(here.db, 'lake')).map(({ rows }) => rows)).toEqual([2, 2, 2])
+
+    const plan = here.catalog.view('of_account')
+    const moment = Date.now() * 1000
+    const states = async (rebuild: boolean): Promise<readonly (string | null)[]> => {
+      await materializeView(here.db, here.store, plan, { moment, rebuild })
+      const keys = ['a', 'b', 'c'].map((account) => ({ view: plan.id, entity: 'account', key: encodeKey(plan.key, [account]) }))
+      return (await here.store.read(keys)).map((bytes) => bytes && bytes.toString('hex', readHeader(bytes, plan.id).bodyAt))
+    }
+    const before = await states(false)
+    await write('2', ['b', 'c', 'c'])
+    expect(await elsewhere(here, 'replace', 'source file: loaded')).toBe('SIGKILL')
+    expect(await count()).toEqual({ n: 7 })
+    await operate('replace', here.db, here.store, here.catalog)
+    expect(await count()).toEqual({ n: 7 })
+    const after = await states(false)
+    expect(after).not.toEqual(before)
+    expect(await states(true)).toEqual(after)
   } finally {
     await here.end()
     await rm(folder, { recursive: true })
