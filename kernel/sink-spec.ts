@@ -27,4 +27,9 @@ export interface KafkaSinkSpec {
   readonly stream: string
   /** Absent: JSON. `avro`: with a schema in a schema registry. */
   readonly format?: 'avro'
+  /**
+   * Whether answers are written in one transaction with the offsets of the messages that they answer. Those come from a
+   * Kafka topic then. Absent: no.
+   */
+  readonly transactions?: true
 }

@@ -13,7 +13,12 @@ const sink = z.discriminatedUnion('kind', [
     windowSeconds: z.int().min(1),
   }),
   z.strictObject({ kind: z.literal('nats'), stream: text, subject: text }),
-  z.strictObject({ kind: z.literal('kafka'), stream: text, format: z.literal('avro').exactOptional() }),
+  z.strictObject({
+    kind: z.literal('kafka'),
+    stream: text,
+    format: z.literal('avro').exactOptional(),
+    transactions: z.literal(true).exactOptional(),
+  }),
 ]) satisfies z.ZodType<SinkSpec>
 
 /** Streaming inference: the messages of a source's stream, predicted by a model, written to a stream. */

@@ -2,6 +2,7 @@ import { didYouMean } from '../../kernel/did-you-mean.ts'
 import { LockstepError } from '../../kernel/errors.ts'
 import { isRecord } from '../../kernel/is-record.ts'
 import type { SinkSpec } from '../../kernel/sink-spec.ts'
+import { streamName } from '../../kernel/stream-spec.ts'
 import { show } from '../../kernel/value-type.ts'
 import type { PipelineSpec } from '../pipeline-spec.ts'
 import { versionOf } from './batch.ts'
@@ -73,6 +74,10 @@ export function pipeline<const N extends string>(name: N, body: PipelineOptions 
     )
   if (body.to?.kind === from.stream.kind && body.to.stream === from.stream.stream)
     throw invalid(`${what} writes to the stream that it reads, so it would never end; write to another one.`)
+  if (body.to?.kind === 'kafka' && body.to.transactions === true && from.stream.kind !== 'kafka')
+    throw invalid(
+      `${what} writes to Kafka topic "${body.to.stream}" in transactions, which must read from Kafka, too, and the source "${from.name}" has a ${streamName(from.stream)}. Remove "transactions" from the sink.`,
+    )
   if (typeof ledger !== 'boolean') throw invalid(`${what} has the ledger ${show(ledger)}; write true or false.`)
   if (tries !== undefined && !(Number.isInteger(tries) && tries >= 1 && tries <= 100))
     throw invalid(`${what} has the tries ${show(tries)}; write a whole number from 1 to 100.`)

@@ -64,13 +64,30 @@ export function natsSink(body: { readonly stream: string; readonly subject: stri
  *
  * @param body.format of the answers: `json`, the default, or `avro`, with a schema that is registered as the subject
  *   `TOPIC-value` in the schema registry at `LOCKSTEP_SCHEMA_REGISTRY_URL`
+ * @param body.transactions whether answers are written in transactions, so that consumers with
+ *   `isolation.level=read_committed` get each answer once. The pipeline has to read from Kafka, too. Default: false
  * @example pipeline('score_flights', { …, to: kafkaSink({ topic: 'flights.scored' }) })
  * @throws LockstepError `DEFINITIONS_INVALID`, `INVALID_NAME`
  */
-export function kafkaSink(body: { readonly topic: string; readonly format?: 'json' | 'avro' }): KafkaSinkSpec {
-  checkOptions(body ?? null, 'A sink of Kafka', ['topic', 'format'])
+export function kafkaSink(body: {
+  readonly topic: string
+  readonly format?: 'json' | 'avro'
+  readonly transactions?: boolean
+}): KafkaSinkSpec {
+  checkOptions(body ?? null, 'A sink of Kafka', ['topic', 'format', 'transactions'])
   const stream = checkTopic(body.topic)
-  return marked({ kind: 'kafka', stream, ...(checkFormat(body.format, stream) === 'avro' ? { format: 'avro' } : {}) })
+  const { transactions = false } = body
+  if (typeof transactions !== 'boolean')
+    throw new LockstepError(
+      'DEFINITIONS_INVALID',
+      `The sink of Kafka topic "${stream}" has the transactions ${show(transactions)}; write true or false.`,
+    )
+  return marked({
+    kind: 'kafka',
+    stream,
+    ...(checkFormat(body.format, stream) === 'avro' ? { format: 'avro' } : {}),
+    ...(transactions ? { transactions } : {}),
+  })
 }
 
 /** A registered symbol, so that two copies of the package recognize each other's sinks. */

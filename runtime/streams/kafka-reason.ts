@@ -25,6 +25,7 @@ export function isTooLarge(error: unknown): boolean {
 /** Codes of Node for certificates. */
 const untrusted = /SELF_SIGNED|UNABLE_TO_(VERIFY|GET_ISSUER)|CERT_(HAS_EXPIRED|UNTRUSTED|NOT_YET_VALID)|ALTNAME_INVALID/
 
+const tookTooLong = 'the transaction took longer than 10 s, so the brokers ended it. It is tried again.'
 const noTopic = 'the topic does not exist. Create it.'
 
 /** By the names of the protocol. */
@@ -39,6 +40,13 @@ const reasons: Readonly<Record<string, string>> = {
   INCONSISTENT_GROUP_PROTOCOL: 'the group is in use by readers of another kind. Name another group.',
   INVALID_GROUP_ID: 'the brokers do not allow this name of a group.',
   GROUP_MAX_SIZE_REACHED: 'the group is full. Run fewer workers, or raise group.max.size of the brokers.',
+  TRANSACTIONAL_ID_AUTHORIZATION_FAILED:
+    'the user may not write in transactions. Grant it DESCRIBE and WRITE on transactional ids that begin with "lockstep-".',
+  INVALID_TRANSACTION_TIMEOUT: 'the brokers allow no transaction of 10 s. Raise transaction.max.timeout.ms of the brokers.',
+  INVALID_PRODUCER_EPOCH: tookTooLong,
+  PRODUCER_FENCED: tookTooLong,
+  ILLEGAL_GENERATION: 'the group is sharing out its partitions. It is tried again.',
+  UNKNOWN_MEMBER_ID: 'the group did not hear from this process in time. It joins again.',
   INVALID_SESSION_TIMEOUT:
     'the brokers do not allow a session timeout of 30 s. Set group.min.session.timeout.ms and group.max.session.timeout.ms of the brokers around it.',
 }

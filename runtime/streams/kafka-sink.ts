@@ -21,6 +21,7 @@ const maxBatchBytes = 512 * 1024
 export function openKafkaSink(url: string, spec: KafkaSinkSpec, encoder: AvroEncoder | null): StreamSink {
   const { stream: topic } = spec
   const { server, options } = kafkaClient(url)
+  const encode = encoderOf(encoder)
   let producer: Producer | null = null
 
   function opened(): Producer {
@@ -58,26 +59,35 @@ export function openKafkaSink(url: string, spec: KafkaSinkSpec, encoder: AvroEnc
       })
     },
     async produce(messages) {
-      const encode = encoder === null ? (value: string) => Buffer.from(value) : await encoder.encoder()
+      const encoded = await encode()
       await attempt(async () => {
-        for (const batch of batchesOf(messages))
-          await opened().send({
-            partitioner: compatibilityPartitioner,
-            messages: batch.map(({ id, key, value }) => ({
-              topic,
-              key: Buffer.from(key),
-              value: encode(value),
-              headers: new Map([[Buffer.from(idHeader), Buffer.from(id)]]),
-            })),
-          })
+        for (const batch of batchesOf(messages)) await opened().send(recordsOf(spec, batch, encoded))
       })
     },
     close: end,
   }
 }
 
+type Encode = (value: string) => Buffer
+
+export function encoderOf(encoder: AvroEncoder | null): () => Promise<Encode> {
+  return async () => (encoder === null ? (value) => Buffer.from(value) : await encoder.encoder())
+}
+
+export function recordsOf({ stream: topic }: KafkaSinkSpec, messages: readonly OutputMessage[], encode: Encode) {
+  return {
+    partitioner: compatibilityPartitioner,
+    messages: messages.map(({ id, key, value }) => ({
+      topic,
+      key: Buffer.from(key),
+      value: encode(value),
+      headers: new Map([[Buffer.from(idHeader), Buffer.from(id)]]),
+    })),
+  }
+}
+
 /** In their order. A message that is larger than a batch should be is one alone. */
-function* batchesOf(messages: readonly OutputMessage[]): Generator<OutputMessage[]> {
+export function* batchesOf(messages: readonly OutputMessage[]): Generator<OutputMessage[]> {
   let [batch, bytes]: [OutputMessage[], number] = [[], 0]
   for (const message of messages) {
     const size = Buffer.byteLength(message.value) + Buffer.byteLength(message.key) + message.id.length

@@ -6,7 +6,7 @@ import type { AvroDecoder } from './avro-consumer.ts'
 import type { SchemaRegistry } from './schema-registry.ts'
 import { openSchemaRegistry } from './schema-registry.ts'
 import { openRedisConsumer } from './redis-consumer.ts'
-import type { StreamSpec } from '../../kernel/stream-spec.ts'
+import type { KafkaStreamSpec, StreamSpec } from '../../kernel/stream-spec.ts'
 import { streamName } from '../../kernel/stream-spec.ts'
 
 /** Where the servers of streams are, of each kind. */
@@ -22,18 +22,33 @@ export function openConsumer(config: StreamServers, spec: StreamSpec, options: S
       const url = given(config.natsUrl, 'LOCKSTEP_NATS_URL', spec)
       return openLater(options, async () => (await import('./nats-consumer.ts')).openNatsConsumer(url, spec, options))
     }
-    case 'kafka': {
-      const url = given(config.kafkaUrl, 'LOCKSTEP_KAFKA_URL', spec)
-      checkNode(spec)
-      const decoder = spec.format === 'avro' ? avroDecoder(config, spec) : null
-      return openLater(options, async () => {
-        const consumer = (await import('./kafka-consumer.ts')).openKafkaConsumer(url, spec, options)
-        return decoder === null ? consumer : (await import('./avro-consumer.ts')).openAvroConsumer(consumer, decoder)
-      })
-    }
+    case 'kafka':
+      return openKafkaLater(config, spec, options, async (url) =>
+        (await import('./kafka-consumer.ts')).openKafkaConsumer(url, spec, options),
+      )
     default:
       return spec satisfies never
   }
+}
+
+/**
+ * A consumer of Kafka, of messages in the declared format.
+ *
+ * @throws LockstepError `CONFIG_INVALID` where the configuration does not say where a server is
+ */
+export function openKafkaLater(
+  config: StreamServers,
+  spec: KafkaStreamSpec,
+  options: StreamConsumerOptions,
+  open: (url: string) => Promise<StreamConsumer>,
+): StreamConsumer {
+  const url = given(config.kafkaUrl, 'LOCKSTEP_KAFKA_URL', spec)
+  checkNode(spec)
+  const decoder = spec.format === 'avro' ? avroDecoder(config, spec) : null
+  return openLater(options, async () => {
+    const consumer = await open(url)
+    return decoder === null ? consumer : (await import('./avro-consumer.ts')).openAvroConsumer(consumer, decoder)
+  })
 }
 
 /**

@@ -1,8 +1,12 @@
-import type { SinkSpec } from '../../kernel/sink-spec.ts'
+import { LockstepError } from '../../kernel/errors.ts'
+import type { KafkaSinkSpec, SinkSpec } from '../../kernel/sink-spec.ts'
 import type { StreamSpec } from '../../kernel/stream-spec.ts'
+import { streamName } from '../../kernel/stream-spec.ts'
 import type { StreamServers } from './open-consumer.ts'
 import type { AnswerShape } from './avro-answer.ts'
-import { checkNode, given, registryOf } from './open-consumer.ts'
+import type { AvroEncoder } from './avro-encoder.ts'
+import type { StreamConsumer } from './stream-consumer.ts'
+import { checkNode, given, openConsumer, openKafkaLater, registryOf } from './open-consumer.ts'
 import { lazily } from './lazily.ts'
 import { openRedisSink } from './redis-sink.ts'
 import type { StreamSink } from './stream-sink.ts'
@@ -26,19 +30,54 @@ export function openSink(config: StreamServers, spec: SinkSpec, { from, redelive
       return openLater(async () => (await import('./nats-sink.ts')).openNatsSink(url, spec, redeliverMs))
     }
     case 'kafka': {
-      const url = given(config.kafkaUrl, 'LOCKSTEP_KAFKA_URL', spec)
-      checkNode(spec)
-      const registry = spec.format === 'avro' ? registryOf(config, spec) : null
-      return openLater(async () => {
-        const encoder =
-          registry === null || answer === undefined
-            ? null
-            : (await import('./avro-encoder.ts')).createAvroEncoder(registry, `${spec.stream}-value`, answer)
-        return (await import('./kafka-sink.ts')).openKafkaSink(url, spec, encoder)
-      })
+      const { url, encoder } = kafkaTopic(config, spec, answer)
+      return openLater(async () => (await import('./kafka-sink.ts')).openKafkaSink(url, spec, await encoder()))
     }
     default:
       return spec satisfies never
+  }
+}
+
+/** Where a topic is, and what encodes its messages: null: they are JSON. */
+function kafkaTopic(
+  config: StreamServers,
+  spec: KafkaSinkSpec,
+  answer: AnswerShape | undefined,
+): { readonly url: string; readonly encoder: () => Promise<AvroEncoder | null> } {
+  const url = given(config.kafkaUrl, 'LOCKSTEP_KAFKA_URL', spec)
+  checkNode(spec)
+  const registry = spec.format === 'avro' ? registryOf(config, spec) : null
+  const encoder = async (): Promise<AvroEncoder | null> => {
+    if (registry === null || answer === undefined) return null
+    return (await import('./avro-encoder.ts')).createAvroEncoder(registry, `${spec.stream}-value`, answer)
+  }
+  return { url, encoder }
+}
+
+/**
+ * A consumer, and a sink for the answers to what it takes. If the sink writes in transactions, it acknowledges the
+ * messages, too.
+ *
+ * @throws LockstepError `CONFIG_INVALID` where the configuration does not say where a server is
+ */
+export function openEnds(
+  config: StreamServers,
+  to: SinkSpec,
+  { from, ...more }: SinkOptions & { readonly from: StreamSpec },
+): { readonly consumer: StreamConsumer; readonly sink: StreamSink } {
+  const options = { redeliverMs: more.redeliverMs }
+  if (to.kind !== 'kafka' || to.transactions !== true)
+    return { sink: openSink(config, to, { from, ...more }), consumer: openConsumer(config, from, options) }
+  if (from.kind !== 'kafka')
+    throw new LockstepError(
+      'CONFIG_INVALID',
+      `The ${streamName(to)} is written in transactions, which must read from a Kafka topic, too; the messages come from the ${streamName(from)}. Remove "transactions" from the sink.`,
+    )
+  const { url, encoder } = kafkaTopic(config, to, more.answer)
+  const both = lazily(async () => (await import('./kafka-transactions.ts')).openKafkaTransactions(url, from, to, await encoder(), options))
+  return {
+    sink: openLater(async () => (await both.open()).sink),
+    consumer: openKafkaLater(config, from, options, async () => (await both.open()).consumer),
   }
 }
 

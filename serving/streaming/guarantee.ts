@@ -12,6 +12,7 @@ export function guaranteeOf(stream: Pick<StreamSpec, 'kind'>, sink: SinkSpec): s
     case 'nats':
       return "once within the duplicate window of the sink's stream"
     case 'kafka':
+      if (sink.transactions === true) return 'once, for consumers that read committed messages'
       return 'at least once; a repeat has the same lockstep-id'
     default:
       return sink satisfies never

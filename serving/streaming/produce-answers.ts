@@ -8,12 +8,15 @@ import type { OutputMessage, StreamSink } from '../../runtime/streams/stream-sin
  * Writes answers in their order. Where the sink takes them not for their size, halves of them are written, down to the
  * one that is too large.
  *
- * @returns dead letters of the messages whose answers are too large
+ * @param keep keeps the dead letter of a message whose answer is too large, before later answers are written: a sink
+ *   may acknowledge what came before them
+ * @returns these dead letters
  */
 export async function produceAnswers(
   sink: Pick<StreamSink, 'produce'>,
   answers: readonly OutputMessage[],
   messages: readonly StreamMessage[],
+  keep: (letters: readonly DeadLetter[]) => Promise<void>,
 ): Promise<DeadLetter[]> {
   const [only] = answers
   if (only === undefined) return []
@@ -22,10 +25,14 @@ export async function produceAnswers(
     return []
   } catch (error) {
     if (!(error instanceof LockstepError) || error.code !== 'MESSAGE_TOO_LARGE') throw error
-    if (answers.length === 1) return messages.filter(({ id }) => id === only.input).map((message) => deadLetter(message, error))
+    if (answers.length === 1) {
+      const letters = messages.filter(({ id }) => id === only.input).map((message) => deadLetter(message, error))
+      await keep(letters)
+      return letters
+    }
     const half = answers.length >> 1
-    const first = await produceAnswers(sink, answers.slice(0, half), messages)
-    const second = await produceAnswers(sink, answers.slice(half), messages)
+    const first = await produceAnswers(sink, answers.slice(0, half), messages, keep)
+    const second = await produceAnswers(sink, answers.slice(half), messages, keep)
     return [...first, ...second]
   }
 }

@@ -128,11 +128,14 @@ export async function runPipeline(deps: RunPipelineDeps, options: RunPipelineOpt
     return { answers, letters: found.letters }
   }
 
+  function report(letters: readonly DeadLetter[]): void {
+    for (const { message, error } of letters) log.warn({ pipeline: name, message, error }, 'a message of a pipeline became a dead letter')
+  }
+
   /** @param of the source for what no event can be made of: its own consumer finds and logs the same messages */
   async function kept(letters: readonly DeadLetter[], of = letterSource(name)): Promise<boolean> {
     if ((await untilDrained(async () => (await keepDeadLetters(db, of, stream, letters), true))) === null) return false
-    if (of === deps.source.name) return true
-    for (const { message, error } of letters) log.warn({ pipeline: name, message, error }, 'a message of a pipeline became a dead letter')
+    if (of !== deps.source.name) report(letters)
     return true
   }
 
@@ -146,8 +149,10 @@ export async function runPipeline(deps: RunPipelineDeps, options: RunPipelineOpt
     const { events } = written
     const found = await predicted(events)
     if (found === null || !(await kept(written.letters, deps.source.name)) || !(await kept(found.letters))) return false
-    const tooLarge = await untilDrained(() => produceAnswers(sink, found.answers, messages))
-    if (tooLarge === null || !(await kept(tooLarge))) return false
+    const keep = (letters: readonly DeadLetter[]): Promise<void> => keepDeadLetters(db, letterSource(name), stream, letters)
+    const tooLarge = await untilDrained(() => produceAnswers(sink, found.answers, messages, keep))
+    if (tooLarge === null) return false
+    report(tooLarge)
     const dead = written.letters.length + found.letters.length + tooLarge.length
     metrics.messages(name, { answered: found.answers.length - tooLarge.length, dead })
     // what is not acknowledged comes again, and its answer is known by its id

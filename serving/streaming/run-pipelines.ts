@@ -8,8 +8,7 @@ import type { Config } from '../../runtime/config.ts'
 import { createKeepTrying } from '../../runtime/keep-trying.ts'
 import type { Logger } from '../../runtime/log.ts'
 import type { StreamServers } from '../../runtime/streams/open-consumer.ts'
-import { openConsumer } from '../../runtime/streams/open-consumer.ts'
-import { openSink } from '../../runtime/streams/open-sink.ts'
+import { openEnds } from '../../runtime/streams/open-sink.ts'
 import type { Predicting } from '../server-options.ts'
 import type { PipelineMetrics } from './pipeline-metrics.ts'
 import type { PipelineMinutes } from './pipeline-minutes.ts'
@@ -133,19 +132,15 @@ function start(
     }
     const { context } = predicting
     const answer = { pipeline: name, key: pipeline.key, outputs: catalog.model(pipeline.model).spec.output }
-    const sink = openSink(config, pipeline.sink, { from: stream, redeliverMs, answer })
+    const { consumer, sink } = openEnds(config, pipeline.sink, { from: stream, redeliverMs, answer })
     try {
-      const consumer = openConsumer(config, stream, { redeliverMs })
-      try {
-        // what kept it from its start is over
-        metrics.waiting(name, null)
-        const db = predicting.database()
-        const deps = { db, context, pipeline, source, stream, generation, consumer, sink, fold, metrics, log, clock: context.clock }
-        await runPipeline(deps, { ...limits, signal, drainMs })
-      } finally {
-        await consumer.close()
-      }
+      // what kept it from its start is over
+      metrics.waiting(name, null)
+      const db = predicting.database()
+      const deps = { db, context, pipeline, source, stream, generation, consumer, sink, fold, metrics, log, clock: context.clock }
+      await runPipeline(deps, { ...limits, signal, drainMs })
     } finally {
+      await consumer.close()
       await sink.close()
     }
   }

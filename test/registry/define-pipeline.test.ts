@@ -67,6 +67,9 @@ describe('a pipeline', () => {
       tries: 2,
       version: 'challenger',
     })
+    const fromKafka = landingsOf(kafkaStream({ topic: 'landed' }))
+    const { sink } = pipeline('once', { from: fromKafka, model: delay, to: kafkaSink({ topic: 'out', transactions: true }) }).spec
+    expect(sink).toEqual({ kind: 'kafka', stream: 'out', transactions: true })
     expect(spec).toMatchObject({
       entities: expect.arrayContaining([
         { field: 'airport', column: 'origin' },
@@ -85,6 +88,8 @@ describe('a pipeline', () => {
     [() => ofDelay({ from: landingsOf() }), 'reads the source "landings", which has no stream'],
     [() => ofDelay({ from: delay }), 'The "from" of the pipeline "score" is model; it must be a source'],
     [() => ofDelay({ to: redisSink('landings') }), 'writes to the stream that it reads'],
+    [() => ofDelay({ to: kafkaSink({ topic: 'out', transactions: true }) }), 'in transactions, which must read from Kafka, too'],
+    [() => kafkaSink({ topic: 'out', transactions: 'yes' as never }), 'has the transactions "yes"; write true or false.'],
     [() => ofDelay({ to: 'scores' }), 'writes to "scores"; write redisSink'],
     [() => ofDelay({ to: { kind: 'redis', stream: 's' } }), 'write redisSink'],
     [() => ofDelay({ model: busy }), 'needs the field "terminal" of the service "busy"'],

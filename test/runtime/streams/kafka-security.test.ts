@@ -24,8 +24,8 @@ beforeAll(async () => {
   const tls = { cert: await readFile(ca, 'utf8'), key: await readFile(ca.replace('.crt', '.key'), 'utf8') }
   const clients = await readFile(other, 'utf8')
   ;[server, mutual] = await Promise.all([
-    restartableKafka({ tls, user: { name: 'lockstep', password: 'p@ss' } }),
-    restartableKafka({ tls: { ...tls, ca: clients }, user: null }),
+    restartableKafka({ security: { tls, user: { name: 'lockstep', password: 'p@ss' } } }),
+    restartableKafka({ security: { tls: { ...tls, ca: clients }, user: null } }),
   ])
 }, 120_000)
 afterAll(async () => void (await Promise.all([server?.remove(), mutual?.remove()])))

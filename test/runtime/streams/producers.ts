@@ -6,6 +6,7 @@ import { Redis } from 'ioredis'
 import type { SinkSpec } from '../../../kernel/sink-spec.ts'
 import type { StreamSpec } from '../../../kernel/stream-spec.ts'
 import type { StreamServers } from '../../../runtime/streams/open-consumer.ts'
+import type { KafkaServer } from '../../services/kafka.ts'
 import { restartableKafka } from '../../services/kafka.ts'
 import type { RestartableServer } from '../../services/restartable-server.ts'
 import { restartableNats, restartableRedis } from '../../services/restartable-server.ts'
@@ -135,7 +136,11 @@ export async function natsProducer(): Promise<Producer> {
 /** Topics have two partitions, so that two readers have a share each. */
 const partitions = [0, 1]
 
-export async function kafkaProducer(): Promise<Producer> {
+export interface KafkaProducerOfTests extends Producer {
+  readonly server: KafkaServer
+}
+
+export async function kafkaProducer(): Promise<KafkaProducerOfTests> {
   const server = await restartableKafka()
   const client = { clientId: 'producer', bootstrapBrokers: [new URL(server.url).host], retries: 20, retryDelay: 100 }
   const [admin, producer] = [new Admin(client), new KafkaProducer({ ...client, acks: -1 })]

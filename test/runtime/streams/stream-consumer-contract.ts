@@ -13,15 +13,15 @@ export interface ContractOptions {
 }
 
 /** The contract of every kind of stream. */
-export function streamConsumerContract(
+export function streamConsumerContract<P extends Producer>(
   stream: string,
-  start: () => Promise<Producer>,
-  more: (tools: StreamConsumerTools) => void,
+  start: () => Promise<P>,
+  more: (tools: StreamConsumerTools<P>) => void,
   { together = false }: ContractOptions = {},
 ): void {
   const test = together ? it.concurrent : it
   describe(`the consumer of ${stream}`, () => {
-    let producer: Producer
+    let producer: P
     const open: StreamConsumer[] = []
     beforeAll(async () => {
       producer = await start()
@@ -33,7 +33,7 @@ export function streamConsumerContract(
       await producer?.close()
     })
 
-    const tools: StreamConsumerTools = {
+    const tools: StreamConsumerTools<P> = {
       producer: () => producer,
       async stream() {
         const stream = `s${randomBytes(4).toString('hex')}`
@@ -204,8 +204,8 @@ export function extendsMessages({ producer, stream, consumer }: StreamConsumerTo
   })
 }
 
-export interface StreamConsumerTools {
-  producer(): Producer
+export interface StreamConsumerTools<P extends Producer = Producer> {
+  producer(): P
   /** A new stream. */
   stream(): Promise<string>
   /** Closed after the test, or at the end. */
@@ -217,14 +217,14 @@ export function texts(messages: readonly StreamMessage[]): string[] {
 }
 
 /** Reads messages until it has the given number. */
-async function takeAll(consumer: StreamConsumer, count: number): Promise<StreamMessage[]> {
+export async function takeAll(consumer: StreamConsumer, count: number): Promise<StreamMessage[]> {
   const all = new Map<string, StreamMessage>()
   while (all.size < count) for (const message of await consumer.take(count)) all.set(message.id, message)
   return [...all.values()]
 }
 
 /** Reads messages until there are some: it may take a group a while to agree who reads what. */
-async function takeSome(consumer: StreamConsumer, limit: number): Promise<readonly StreamMessage[]> {
+export async function takeSome(consumer: StreamConsumer, limit: number): Promise<readonly StreamMessage[]> {
   for (;;) {
     const messages = await consumer.take(limit)
     if (messages.length > 0) return messages

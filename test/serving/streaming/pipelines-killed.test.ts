@@ -32,7 +32,7 @@ type Kind = (typeof kinds)[number]
 const pairs = kinds.flatMap((from) => kinds.map((to) => [from, to] as const))
 
 let world: World
-let producers: Record<Kind, Producer>
+let producers: Record<Kind, Producer> & { readonly kafka: Awaited<ReturnType<typeof kafkaProducer>> }
 const living = new Set<ChildProcess>()
 
 /** A source for each kind of stream, and from each a pipeline to each kind of sink. */
@@ -51,7 +51,8 @@ function matrix(): DefinitionSet {
   }))
   const pipelines = pairs.map(([from, to]): PipelineSpec => {
     const name = `${from}_${to}`
-    const sink = producers[to].sink(`out_${name}`)
+    const stated = producers[to].sink(`out_${name}`)
+    const sink = stated.kind === 'kafka' && from === 'kafka' ? { ...stated, transactions: true as const } : stated
     return landingsPipeline({ name, source: `landings_${from}`, sink, group: `g_${name}`, ledger: from === 'nats' })
   })
   return {
@@ -115,6 +116,25 @@ function answered(from: Kind, to: Kind, count: number): Promise<Written[]> {
   })
 }
 
+/** Holds commits of transactions, and cuts off who sent them. */
+function cutCommits(): { reached: Promise<void>; letGo: () => void } {
+  const [reached, letGo] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
+  const { transactions } = producers.kafka.server
+  transactions.intercept = async (request, when) => {
+    if (request !== 'EndTxn' || when !== 'before') return null
+    reached.resolve()
+    await letGo.promise
+    return 'cut'
+  }
+  return {
+    reached: reached.promise,
+    letGo() {
+      transactions.intercept = null
+      letGo.resolve()
+    },
+  }
+}
+
 /** What happens to the servers of streams while a process is gone, in turn. */
 const strikes: readonly (() => Promise<void>)[] = [
   async () => {
@@ -154,13 +174,19 @@ it(
       await strikes[kill % strikes.length]?.()
       processes.push(await startProcess())
     }
-    await end(processes.shift() as ChildProcess, 'SIGKILL')
+    // killed after it has written to Kafka, before the transaction is committed
+    const committing = cutCommits()
+    await send(10)
+    await committing.reached
+    await Promise.all(processes.splice(0).map((each) => end(each, 'SIGKILL')))
+    committing.letGo()
+    processes.push(await startProcess())
     await send(messages - sent)
     for (const [from, to] of pairs) {
       const written = await answered(from, to, sent)
       expect(ids(written).size, `${from} to ${to}`).toBe(sent)
-      // at least once into Kafka, and once elsewhere
-      if (to !== 'kafka') expect(written, `${from} to ${to}`).toHaveLength(sent)
+      // at least once into Kafka without transactions, and once elsewhere
+      if (to !== 'kafka' || from === 'kafka') expect(written, `${from} to ${to}`).toHaveLength(sent)
       const airports = written.map(({ value }) => (JSON.parse(value) as { key: { airport: string } }).key.airport)
       expect(new Set(airports).size).toBe(sent)
     }
@@ -179,6 +205,7 @@ it(
     await send(10)
     await answered('nats', 'nats', sent)
     await answered('redis', 'redis', sent)
+    expect(await answered('kafka', 'kafka', sent)).toHaveLength(sent)
     // whether it had stopped before or after these came, resumed it has them all
     expect(await resumePipeline(world.db, 'nats_redis', unknownActor)).toBe(true)
     expect(await answered('nats', 'redis', sent)).toHaveLength(sent)

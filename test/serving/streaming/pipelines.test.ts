@@ -11,7 +11,7 @@ import { createLogger } from '../../../runtime/log.ts'
 import { beginGroup } from '../../../runtime/streams/begin-group.ts'
 import { endGroup } from '../../../runtime/streams/end-group.ts'
 import { openConsumer } from '../../../runtime/streams/open-consumer.ts'
-import { openSink } from '../../../runtime/streams/open-sink.ts'
+import { openEnds } from '../../../runtime/streams/open-sink.ts'
 import type { LockstepServer } from '../../../serving/server-options.ts'
 import type { PipelineMetrics } from '../../../serving/streaming/pipeline-metrics.ts'
 import { createPipelineMinutes, readPipelineActivity } from '../../../serving/streaming/pipeline-minutes.ts'
@@ -79,8 +79,7 @@ function run(from: string, to: string, kind: Kind, sink: Kind, more: Partial<Pip
   const pipeline = landingsPipeline({ name: `${kind}_${sink}`, sink: producers[sink].sink(to), ...more })
   const stopped = new AbortController()
   const { redeliverMs } = producers[kind]
-  const consumer = openConsumer(servers(), stream, { redeliverMs })
-  const written = openSink(servers(), pipeline.sink, { from: stream, redeliverMs })
+  const { consumer, sink: written } = openEnds(servers(), pipeline.sink, { from: stream, redeliverMs })
   const { context, database, store } = server.predicting
   const source = context.catalog().source('landings')
   const fold = async (xids: readonly number[]): Promise<void> => {
@@ -112,54 +111,62 @@ interface Answer {
 const answers = (written: readonly Written[]): Answer[] => written.map(({ value }) => JSON.parse(value) as Answer)
 const ids = (written: readonly Written[]): Set<string> => new Set(written.map(({ id }) => id))
 
-describe.each(kinds.flatMap((kind) => kinds.map((sink) => [kind, sink] as const)))('a pipeline from %s to %s', (kind, sink) => {
-  const [from, to] = [`in_${kind}_${sink}`, `out_${kind}_${sink}`]
-  const count = 40
+describe.each([...kinds.flatMap((kind) => kinds.map((sink) => [kind, sink, ''] as const)), ['kafka', 'kafka', '_transactions'] as const])(
+  'a pipeline from %s to %s%s',
+  (kind, sink, more) => {
+    const name = `${kind}_${sink}${more}`
+    const [from, to] = [`in_${name}`, `out_${name}`]
+    const count = 40
 
-  it.concurrent('answers each message once, after its own event, as a request at that moment is answered', async () => {
-    await producers[kind].make(from)
-    await producers[sink].make(to)
-    const airports = Array.from({ length: count }, (_, i) => `${kind}${sink}${i}`)
-    const started = run(from, to, kind, sink)
-    try {
-      const bad = ['not JSON', landing('X', null)]
-      await producers[kind].send(from, [...airports.map((airport, i) => landing(airport, i + 1)), ...bad])
-      const written = await producers[sink].read(to, (all) => ids(all).size === count)
-      expect(written).toHaveLength(count)
-      const all = answers(written)
-      expect(new Set(all.map(({ key }) => key.airport))).toEqual(new Set(airports))
-      expect(all.map(({ key }) => key.airport)).toEqual(written.map(({ key }) => key))
-      // no airport has a landing but its own, so an answer that misses it has no delay
-      for (const each of all.filter((_, i) => i % 8 === 0)) {
-        const { airport } = each.key
-        const distance = airports.indexOf(airport) + 1
-        const { body } = await ask(url, '/v1/predict', {
-          model: 'delay',
-          entities: [{ airport, distance }],
-          asOf: each.asOf,
-          include: ['features'],
-        })
-        expect(body.features).toEqual([expect.objectContaining({ lastDelay: distance, landed1h: 1 })])
-        expect(body.predictions).toEqual([each.prediction])
-        expect([each.model, each.version]).toEqual(['delay', 1])
-      }
-      await vi.waitFor(async () => {
-        const letters = (await readDeadLetters(world.db, {})).filter(({ stream }) => stream === `${kind}:${from}`)
-        // what is no event is a letter of the source, whose own consumer finds it, too
-        expect(Object.fromEntries(letters.map((letter) => [letter.source, letter.reason]))).toEqual({
-          landings: 'not_json',
-          [`pipeline ${kind}_${sink}`]: 'missing_request_value',
-        })
+    it.concurrent('answers each message once, after its own event, as a request at that moment is answered', async () => {
+      await producers[kind].make(from)
+      await producers[sink].make(to)
+      const airports = Array.from({ length: count }, (_, i) => `${name}${i}`)
+      const stated = producers[sink].sink(to)
+      const started = run(from, to, kind, sink, {
+        name,
+        sink: stated.kind === 'kafka' && more !== '' ? { ...stated, transactions: true } : stated,
       })
-    } finally {
-      await started.stop()
-    }
-    const watcher = openConsumer(servers(), started.stream, { redeliverMs: 1_000 })
-    // Tansu counts only one message of the last batch of a partition
-    expect((await watcher.lag()).waiting).toBe(0)
-    await watcher.close()
-  })
-})
+      try {
+        const bad = ['not JSON', landing('X', null)]
+        await producers[kind].send(from, [...airports.map((airport, i) => landing(airport, i + 1)), ...bad])
+        const written = await producers[sink].read(to, (all) => ids(all).size === count)
+        expect(written).toHaveLength(count)
+        const all = answers(written)
+        expect(new Set(all.map(({ key }) => key.airport))).toEqual(new Set(airports))
+        expect(all.map(({ key }) => key.airport)).toEqual(written.map(({ key }) => key))
+        // no airport has a landing but its own, so an answer that misses it has no delay
+        for (const each of all.filter((_, i) => i % 8 === 0)) {
+          const { airport } = each.key
+          const distance = airports.indexOf(airport) + 1
+          const { body } = await ask(url, '/v1/predict', {
+            model: 'delay',
+            entities: [{ airport, distance }],
+            asOf: each.asOf,
+            include: ['features'],
+          })
+          expect(body.features).toEqual([expect.objectContaining({ lastDelay: distance, landed1h: 1 })])
+          expect(body.predictions).toEqual([each.prediction])
+          expect([each.model, each.version]).toEqual(['delay', 1])
+        }
+        await vi.waitFor(async () => {
+          const letters = (await readDeadLetters(world.db, {})).filter(({ stream }) => stream === `${kind}:${from}`)
+          // what is no event is a letter of the source, whose own consumer finds it, too
+          expect(Object.fromEntries(letters.map((letter) => [letter.source, letter.reason]))).toEqual({
+            landings: 'not_json',
+            [`pipeline ${name}`]: 'missing_request_value',
+          })
+        })
+      } finally {
+        await started.stop()
+      }
+      const watcher = openConsumer(servers(), started.stream, { redeliverMs: 1_000 })
+      // Tansu counts only one message of the last batch of a partition
+      expect((await watcher.lag()).waiting).toBe(0)
+      await watcher.close()
+    })
+  },
+)
 
 it('counts what a pipeline answered and could not answer, by minute, and why it waits until it goes on', async () => {
   const minuteMicros = 60_000_000
