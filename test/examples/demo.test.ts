@@ -15,11 +15,11 @@ beforeAll(async () => {
 })
 afterAll(() => rm(folder, { recursive: true, force: true }))
 
-/** Runs the demo on every 160th of the flights, embedded, on any free port where none is given. */
+/** Runs the demo on every 400th of the flights, embedded, on any free port where none is given. */
 function demo(
   port = 0,
   directory = folder,
-  options = ['--every', '160'],
+  options = ['--every', '400'],
 ): Promise<{ readonly code: number | null; readonly text: string }> {
   const child = spawn(process.execPath, [join(rootFolder, 'examples/flights/demo.ts'), '--once', ...options], {
     cwd: rootFolder,
@@ -50,10 +50,10 @@ describe('the demo', () => {
     const first = await demo()
     expect(first.code, first.text).toBe(0)
     for (let step = 1; step <= 6; step++) expect(first.text).toContain(`[${step}/6] done in`)
-    expect(first.text).toContain('There are 18,750 flights and 3,376 airports.')
-    expect(Number(/Logged ([\d,]+) predictions of delay@1/.exec(first.text)?.[1]?.replace(',', ''))).toBeGreaterThan(2_500)
+    expect(first.text).toContain('There are 7,500 flights and 3,376 airports.')
+    expect(Number(/Logged ([\d,]+) predictions of delay@1/.exec(first.text)?.[1]?.replace(',', ''))).toBeGreaterThan(1_000)
     expect(first.text).toMatch(/Stored 5\d reports of quality and drift/)
-    expect(Number(/AUC on June: ([\d.]+)/.exec(first.text)?.[1])).toBeGreaterThan(0.6)
+    expect(Number(/AUC on June: ([\d.]+)/.exec(first.text)?.[1])).toBeGreaterThan(0.55)
     expect(first.text.match(/probability of being more than 15 minutes late [\d.]+ %, as of 2001-06-27T00:00:00Z/g)).toHaveLength(4)
     expect(first.text).toMatch(/^origin__lastDelay .*PRESENT/m)
 
