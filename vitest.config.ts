@@ -52,7 +52,7 @@ function project(name: keyof typeof tests, options: UserWorkspaceConfig['test'] 
 export default defineConfig({
   test: {
     projects: [
-      project('slow'),
+      project('slow', { isolate: false }),
       // files share a process, in which each would import much of the product anew
       project('integration', { isolate: false }),
       project('unit', {

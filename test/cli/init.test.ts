@@ -8,7 +8,7 @@ import { writeProject } from '../../cli/init/write-project.ts'
 import { followPage } from '../docs/follow-page.ts'
 import { testDatabase, testRedis } from '../services/index.ts'
 import { rootFolder } from '../source-files.ts'
-import { oneProcess } from './one-process.ts'
+import { commandsWith } from './one-process.ts'
 import { killAll } from './run-lockstep.ts'
 
 let root: string
@@ -38,9 +38,7 @@ describe('a project that "init" writes', { timeout: 400_000 }, () => {
   it.each(templateNames)('from the template %s does what its README says', async (template) => {
     const above = await folderWith({})
     const folder = join(above, 'project')
-    const commands = oneProcess({}, above)
-    const { exitCode, out, err } = await commands.lockstep('init', 'project', '--template', template)
-    await commands.close()
+    const { exitCode, out, err } = await commandsWith({}, above)('init', 'project', '--template', template)
     expect([exitCode, err]).toEqual([0, ''])
     expect(out).toContain('  features.ts\n')
     expect(out).toMatch(/Next:\n {2}cd project && npm install\n {2}npx lockstep dev\n$/)

@@ -8,6 +8,8 @@ export interface CommandLine {
   readonly words: readonly string[]
   /** Environment variables for this command only. */
   readonly env: Readonly<Record<string, string>>
+  /** The working directory. Absent: the one in which this process was started. */
+  readonly cwd?: string | undefined
 }
 
 export interface Ran {
@@ -27,7 +29,9 @@ for (const stream of ['stdout', 'stderr'] as const) {
 // not awaited: a message finds a listener at once
 const program: Promise<{ readonly run: typeof runCommand }> = import(pathToFileURL(process.argv[2] ?? '').href)
 const own = { ...process.env }
-process.on('message', ({ words, env }: CommandLine) => {
+const home = process.cwd()
+process.on('message', ({ words, env, cwd = home }: CommandLine) => {
+  process.chdir(cwd)
   Object.assign(process.env, env)
   void program.then(async ({ run }) => {
     const exitCode = await run(words, new AbortController().signal)

@@ -12,13 +12,8 @@ export interface CommandProcess {
   close(): Promise<void>
 }
 
-/** @param cwd its working directory; absent: this process' own */
-export function startCommandProcess(cwd?: string): CommandProcess {
-  const child = fork(join(import.meta.dirname, 'one-process-child.ts'), [programFile('cli/run')], {
-    cwd,
-    env: bareEnvironment,
-    execArgv: [],
-  })
+export function startCommandProcess(): CommandProcess {
+  const child = fork(join(import.meta.dirname, 'one-process-child.ts'), [programFile('cli/run')], { env: bareEnvironment, execArgv: [] })
   const exited = once(child, 'exit')
   return {
     async run(line) {
@@ -36,13 +31,22 @@ export function startCommandProcess(cwd?: string): CommandProcess {
   }
 }
 
-export interface OneProcess {
-  lockstep(...words: readonly string[]): Promise<Ran>
-  close(): Promise<void>
+/**
+ * Processes that wait for a command: as many as the files of this process have run commands at once. They end with it.
+ */
+const waiting: CommandProcess[] = []
+
+/** Runs a command in a process that has run others before, perhaps those of another test file. */
+export async function runCommand(line: CommandLine): Promise<Ran> {
+  const commands = waiting.pop() ?? startCommandProcess()
+  const ran = await commands.run(line)
+  waiting.push(commands)
+  return ran
 }
 
-/** A process for commands that have the same settings. */
-export function oneProcess(env: CommandLine['env'], cwd?: string): OneProcess {
-  const { run, close } = startCommandProcess(cwd)
-  return { lockstep: (...words) => run({ words, env }), close }
+export type LockstepCommand = (...words: readonly string[]) => Promise<Ran>
+
+/** Commands that have the same settings and working directory. @param cwd absent: the root folder */
+export function commandsWith(env: CommandLine['env'], cwd?: string): LockstepCommand {
+  return (...words) => runCommand({ words, env, cwd })
 }

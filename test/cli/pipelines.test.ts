@@ -7,8 +7,8 @@ import { redisProducer } from '../runtime/streams/producers.ts'
 import { landing, landingsPipeline, streamingSet } from '../serving/streaming/pipeline-world.ts'
 import type { World } from '../serving/world.ts'
 import { ask, createWorld } from '../serving/world.ts'
-import type { OneProcess } from './one-process.ts'
-import { oneProcess } from './one-process.ts'
+import type { LockstepCommand } from './one-process.ts'
+import { commandsWith } from './one-process.ts'
 import type { Environment } from './run-lockstep.ts'
 import { killAll, start } from './run-lockstep.ts'
 
@@ -16,7 +16,7 @@ let world: World
 let producer: Producer
 let folder: string
 let env: Environment
-let commands: OneProcess
+let lockstep: LockstepCommand
 
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'lockstep-pipelines-'))
@@ -32,19 +32,18 @@ beforeAll(async () => {
     LOCKSTEP_LOG_LEVEL: 'info',
     LOCKSTEP_DIR: folder,
   }
-  commands = oneProcess(env, folder)
+  lockstep = commandsWith(env, folder)
 })
 
 afterAll(async () => {
   killAll()
-  await commands?.close()
   await world?.close()
   await producer?.close()
   if (folder !== undefined) await rm(folder, { recursive: true, force: true })
 })
 
 async function run(...words: readonly string[]): Promise<Record<string, unknown>> {
-  const { exitCode, out, err } = await commands.lockstep(...words, '--json')
+  const { exitCode, out, err } = await lockstep(...words, '--json')
   expect(exitCode, `${words.join(' ')}: ${err}`).toBe(0)
   return JSON.parse(out) as Record<string, unknown>
 }
@@ -81,7 +80,7 @@ it('a worker runs pipelines once their model has a version, and people pause, re
     10_000,
   )
   expect(await run('dead-letter', 'list')).toMatchObject({ deadLetters: [{ source: 'landings', reason: 'not_json' }] })
-  expect((await commands.lockstep('dead-letter', 'retry', '--all')).exitCode).toBe(1)
+  expect((await lockstep('dead-letter', 'retry', '--all')).exitCode).toBe(1)
   const there = ['--server', url]
   const { deadLetters } = (await run('dead-letter', 'list', 'landings', ...there)) as { readonly deadLetters: readonly { id: number }[] }
   expect(deadLetters).toEqual((await run('dead-letter', 'list'))['deadLetters'])
@@ -89,9 +88,9 @@ it('a worker runs pipelines once their model has a version, and people pause, re
   expect(await run('dead-letter', 'show', id, ...there)).toEqual(await run('dead-letter', 'show', id))
   expect(await run('dead-letter', 'show', id, ...there)).toMatchObject({ body: 'poison', encoding: 'utf8', sizeBytes: 6, cutOff: false })
   expect(await run('dead-letter', 'list', 'pipeline score', ...there)).toEqual({ deadLetters: [] })
-  expect((await commands.lockstep('dead-letter', 'list', 'landing', ...there)).err).toContain('Did you mean "landings"')
-  expect((await commands.lockstep('dead-letter', 'list', 'pipeline scor', ...there)).err).toContain('Did you mean "score"')
-  const retried = await commands.lockstep('dead-letter', 'retry', id, ...there, '--json')
+  expect((await lockstep('dead-letter', 'list', 'landing', ...there)).err).toContain('Did you mean "landings"')
+  expect((await lockstep('dead-letter', 'list', 'pipeline scor', ...there)).err).toContain('Did you mean "score"')
+  const retried = await lockstep('dead-letter', 'retry', id, ...there, '--json')
   expect(retried.err).toBe('')
   expect([retried.exitCode, JSON.parse(retried.out)]).toEqual([
     1,
@@ -103,7 +102,7 @@ it('a worker runs pipelines once their model has a version, and people pause, re
     Buffer.byteLength(landing('C', 3)),
   ])
   expect(await run('dead-letter', 'retry', '--source', 'landings', ...there)).toEqual({ taken: [Number(id)], failed: [], left: [] })
-  expect((await commands.lockstep('dead-letter', 'show', id, ...there)).err).toMatch(/^error NOT_FOUND: There is no dead letter "/)
+  expect((await lockstep('dead-letter', 'show', id, ...there)).err).toMatch(/^error NOT_FOUND: There is no dead letter "/)
   await world.db.query(
     `insert into lockstep.stream_dead_letters (source, stream, message, reason, error) values ('landings', 'redis:x', '1-0', 'a', 'b')`,
   )
@@ -121,7 +120,7 @@ it('a worker runs pipelines once their model has a version, and people pause, re
   expect(await run('pipeline', 'list', ...there)).toEqual({ pipelines: [expect.objectContaining({ ...shown, paused: true })] })
   expect(await run('pipeline', 'show', 'score', ...there)).toMatchObject({ ...shown, paused: true, lag: null })
   expect(await run('pipeline', 'resume', 'score', ...there)).toEqual({ pipeline: 'score', paused: false, changed: true })
-  expect((await commands.lockstep('pipeline', 'show', 'scores', ...there)).err).toContain('Did you mean "score"')
+  expect((await lockstep('pipeline', 'show', 'scores', ...there)).err).toContain('Did you mean "score"')
   expect((await ask(url, '/v1/pipelines/scores/resume', {})).body.error).toMatchObject({
     code: 'UNKNOWN_DEFINITION',
     message: expect.stringContaining('Did you mean "score"') as string,
@@ -136,7 +135,7 @@ it('a worker runs pipelines once their model has a version, and people pause, re
   expect(all.map(({ id }) => id)).toEqual([...all.slice(0, 2), ...all.slice(0, 2)].map(({ id }) => id))
   expect(await run('pipeline', 'replay', 'score', '--position', '0-1', ...there)).toEqual({ pipeline: 'score', from: '0-1', replays: 2 })
   await producer.read('scored', atLeast(6))
-  const { exitCode, err } = await commands.lockstep('pipeline', 'replay', 'score', '--json')
+  const { exitCode, err } = await lockstep('pipeline', 'replay', 'score', '--json')
   expect([exitCode, err]).toEqual([2, expect.stringContaining('Give either \\"--from\\" or \\"--position\\"')])
   const { rows } = {
     rows: await world.db.query<{ action: string }>(`select action from lockstep.audit_log where subject = 'score' order by id`, []),
@@ -153,9 +152,9 @@ it('a worker runs pipelines once their model has a version, and people pause, re
   // no worker does backfills here
   const begun = await run('backfill', 'airport_delays', '--detach', '--reason', 'a test', ...there)
   expect(begun).toEqual({ id: expect.any(Number), view: 'airport_delays@1', joined: false })
-  expect((await commands.lockstep('job', 'show', String(begun['id']), ...there)).out).toContain('backfill')
+  expect((await lockstep('job', 'show', String(begun['id']), ...there)).out).toContain('backfill')
   expect(await run('job', 'cancel', String(begun['id']), ...there)).toMatchObject({ state: 'cancelled', isClean: true })
-  const watched = await commands.lockstep('job', 'watch', String(begun['id']), ...there)
+  const watched = await lockstep('job', 'watch', String(begun['id']), ...there)
   expect([watched.exitCode, watched.err]).toEqual([1, expect.stringMatching(/^error STOPPED: The job \d+ was cancelled/)])
   expect(await run('job', 'retry', String(begun['id']), ...there)).toMatchObject({ kind: 'backfill', state: 'running' })
 

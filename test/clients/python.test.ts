@@ -4,8 +4,8 @@ import { join } from 'node:path'
 import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { budget } from '../budget.ts'
-import type { OneProcess } from '../cli/one-process.ts'
-import { oneProcess } from '../cli/one-process.ts'
+import type { LockstepCommand } from '../cli/one-process.ts'
+import { commandsWith } from '../cli/one-process.ts'
 import type { Printed } from '../cli/run-lockstep.ts'
 import { jsonOf, killAll, start, whenReady } from '../cli/run-lockstep.ts'
 import { fencedBlocks } from '../docs/fenced-blocks.ts'
@@ -26,12 +26,12 @@ const compiled = join(rootFolder, 'node_modules/.cache/python/compiled')
 const types = join(rootFolder, 'node_modules/.cache/python/types')
 let folder: string
 let python: string
-let commands: OneProcess
+let lockstep: LockstepCommand
 /** Where the server is, and the keys that it knows, as the Python tests read them. */
 let settings: Readonly<Record<string, string>>
 
 async function must(...words: readonly string[]): Promise<Printed & { readonly key: string }> {
-  const { exitCode, out, err } = await commands.lockstep(...words, '--json')
+  const { exitCode, out, err } = await lockstep(...words, '--json')
   expect(exitCode, `lockstep ${words.join(' ')}: ${err}`).toBe(0)
   return jsonOf(out) as Printed & { readonly key: string }
 }
@@ -60,7 +60,7 @@ beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'lockstep-python-'))
   const env = { LOCKSTEP_DIR: join(folder, '.lockstep') }
   await copyEmbedded(join(folder, '.lockstep/postgres'))
-  commands = oneProcess(env, folder)
+  lockstep = commandsWith(env, folder)
   const tutorial = fencedBlocks(await read('docs/tutorial.md')).find(({ title }) => title === 'features.ts')
   await put('features.ts', fromSource(tutorial?.text ?? ''))
   await put('accounts.ts', fromSource(await readFile(join(import.meta.dirname, 'definitions.ts'), 'utf8')))
@@ -85,7 +85,6 @@ beforeAll(async () => {
   await must('materialize')
   const key = async (scope: string): Promise<string> => (await must('keys', 'create', '--name', scope, '--scope', scope)).key
   const keys = { LOCKSTEP_TEST_KEY: await key('admin'), LOCKSTEP_TEST_PREDICT_KEY: await key('predict') }
-  await commands.close()
   const server = start(env, 'serve', '--port', '0', '--json')
   const [, url = ''] = await server.until(/"url": "(http:[^"]+)"/)
   await whenReady(url)

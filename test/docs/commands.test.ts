@@ -10,8 +10,8 @@ import { dayOf, makePartitions } from '../../monitoring/prediction-log/partition
 import type { PipelineSpec } from '../../registry/pipeline-spec.ts'
 import type { Database } from '../../runtime/database.ts'
 import { openPostgres } from '../../runtime/open-postgres.ts'
-import type { OneProcess } from '../cli/one-process.ts'
-import { oneProcess } from '../cli/one-process.ts'
+import type { LockstepCommand } from '../cli/one-process.ts'
+import { commandsWith } from '../cli/one-process.ts'
 import type { Environment, Running } from '../cli/run-lockstep.ts'
 import { killAll, start, whenReady } from '../cli/run-lockstep.ts'
 import { floats, makeOnnx } from '../inference/make-onnx.ts'
@@ -73,7 +73,7 @@ const pages = [
 
 let env: Environment
 let folder: string
-let commands: OneProcess
+let lockstep: LockstepCommand
 let db: Database
 let drop: () => Promise<void>
 let server: Running
@@ -113,7 +113,7 @@ function fraudModel(weight: number): Buffer {
 }
 
 async function must(...words: readonly string[]): Promise<{ readonly id: string; readonly key: string }> {
-  const { exitCode, out, err } = await commands.lockstep(...words, '--json')
+  const { exitCode, out, err } = await lockstep(...words, '--json')
   expect(exitCode, `lockstep ${words.join(' ')}: ${err}`).toBe(0)
   return JSON.parse(out)
 }
@@ -132,7 +132,7 @@ beforeAll(async () => {
     ...s3.settings,
   }
   db = openPostgres(database.url)
-  commands = oneProcess(env, folder)
+  lockstep = commandsWith(env, folder)
   const definitions = /```ts\n([^]*?)```/.exec(read('docs/definitions.md'))?.[1] ?? ''
   await put('features.ts', definitions.replace(`'lockstep'`, JSON.stringify(join(rootFolder, 'index.ts'))))
   await put('amounts.ts', 'export const isLarge = (amount: number): boolean => amount > 500\n')
@@ -165,7 +165,6 @@ beforeAll(async () => {
 }, environmentMs)
 
 afterAll(async () => {
-  await commands?.close()
   killAll()
   await db?.close()
   await drop?.()

@@ -1,6 +1,5 @@
 import { expect } from 'vitest'
-import type { OneProcess } from '../cli/one-process.ts'
-import { oneProcess } from '../cli/one-process.ts'
+import { commandsWith } from '../cli/one-process.ts'
 import type { Environment, Running } from '../cli/run-lockstep.ts'
 import { start, whenReady } from '../cli/run-lockstep.ts'
 import { documentedCommands } from './documented.ts'
@@ -13,7 +12,7 @@ import { documentedCommands } from './documented.ts'
  * @returns the answers of the requests
  */
 export async function followPage(page: string, folder: string, env: Environment, from?: string): Promise<unknown[]> {
-  const embedded: OneProcess = oneProcess(env, folder)
+  const lockstep = commandsWith(env, folder)
   let running: Running | null = null
   const answered: unknown[] = []
   const stop = async (): Promise<void> => {
@@ -36,13 +35,12 @@ export async function followPage(page: string, folder: string, env: Environment,
         answered.push(answer)
       } else if (words[1] !== 'serve') {
         await stop()
-        const { exitCode, err } = await embedded.lockstep(...words.slice(1))
+        const { exitCode, err } = await lockstep(...words.slice(1))
         expect(exitCode, `${text}: ${err}`).toBe(0)
       }
     }
   } finally {
     await stop()
-    await embedded.close()
   }
   return answered
 }

@@ -5,8 +5,8 @@ import { delimiter, dirname, join } from 'node:path'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { bareEnvironment } from '../bare-environment.ts'
-import type { OneProcess } from '../cli/one-process.ts'
-import { oneProcess } from '../cli/one-process.ts'
+import type { CommandProcess } from '../cli/one-process.ts'
+import { startCommandProcess } from '../cli/one-process.ts'
 import type { Running } from '../cli/run-lockstep.ts'
 import { killAll, start, whenReady } from '../cli/run-lockstep.ts'
 import { rootFolder } from '../source-files.ts'
@@ -23,7 +23,7 @@ const shownIds = ['3f0c2a', '9b41d7']
 
 let root: string
 let folder: string
-let commands: OneProcess
+let commands: CommandProcess
 let server: Running | null = null
 let url = ''
 let printed = ''
@@ -36,7 +36,7 @@ beforeAll(async () => {
   await writeFile(join(folder, 'package.json'), '{ "type": "module" }')
   await symlink(rootFolder, join(root, 'lockstep'))
   await symlink(rootFolder, join(folder, 'node_modules/lockstep'))
-  commands = oneProcess({}, folder)
+  commands = startCommandProcess()
 })
 
 afterAll(async () => {
@@ -59,7 +59,7 @@ async function follow({ language, title, text }: Block): Promise<void> {
     await writeFile(join(folder, title), applyDiff(await readFile(join(folder, title), 'utf8'), text))
     // a process imports a definitions file once
     await commands.close()
-    commands = oneProcess({}, folder)
+    commands = startCommandProcess()
   } else if (language === 'text' || language === 'json') expect(printed.replaceAll(/\s/g, '')).toMatch(shownPattern(text))
   else expect.fail(`The test does not know what to do with this block:\n${text}`)
 }
@@ -72,7 +72,7 @@ async function execute(command: string): Promise<string> {
   if (command === 'lockstep dev') return await serve('dev', join(folder, 'features.ts'))
   await stopServer() // the embedded database belongs to one process
   const text = shownIds.reduce((sum, shown, i) => sum.replace(shown, ids[i]?.slice(0, 6) ?? shown), command)
-  const { exitCode, out, err } = await commands.lockstep(...wordsOf(text).slice(1))
+  const { exitCode, out, err } = await commands.run({ words: wordsOf(text).slice(1), env: {}, cwd: folder })
   // "plan" exits with 1 where "apply" would refuse the file, as the page shows
   expect(exitCode, `${command}: ${err}`).toBe(out.includes('"apply" would refuse the file') ? 1 : 0)
   const [, id] = /its id ([0-9a-f-]+)\./.exec(out) ?? []

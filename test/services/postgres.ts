@@ -8,8 +8,8 @@ import { type ServerUser, type Service, freePort, serverFolder, startServer, unp
 import { type Way, givenUrl, startAll } from './ways.ts'
 
 /**
- * Durability is off, because nothing must survive. The log stays small, as it may lie in memory. The server's time zone
- * is unusual, so that code that depends on it fails.
+ * Durability is off, because nothing must survive. The log stays small, as it may lie in memory. Nothing is vacuumed or
+ * analyzed at times that no test knows. The server's time zone is unusual, so that code that depends on it fails.
  */
 const settings = [
   'fsync=off',
@@ -17,6 +17,7 @@ const settings = [
   'full_page_writes=off',
   'max_wal_size=256MB',
   'max_connections=200',
+  'autovacuum=off',
   'timezone=Asia/Kathmandu',
 ]
 const flags = settings.flatMap((setting) => ['-c', setting])

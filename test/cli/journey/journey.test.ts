@@ -8,8 +8,8 @@ import { openPostgres } from '../../../runtime/open-postgres.ts'
 import { until } from '../../serving/gate.ts'
 import { constantModel } from '../../inference/made-models.ts'
 import { testDatabase, testRedis } from '../../services/index.ts'
-import type { OneProcess } from '../one-process.ts'
-import { oneProcess } from '../one-process.ts'
+import type { LockstepCommand } from '../one-process.ts'
+import { commandsWith } from '../one-process.ts'
 import type { Environment, Running } from '../run-lockstep.ts'
 import { killAll, start, whenReady } from '../run-lockstep.ts'
 import type * as definitions from './features.ts'
@@ -18,7 +18,7 @@ import type * as definitions from './features.ts'
 // one another.
 
 let env: Environment
-let commands: OneProcess
+let lockstep: LockstepCommand
 let db: Database
 let drop: () => Promise<void>
 let folder: string
@@ -59,11 +59,10 @@ beforeAll(async () => {
       execute format('alter database %I set parallel_setup_cost = 0', current_database());
       execute format('alter database %I set parallel_tuple_cost = 0', current_database());
     end $$`)
-  commands = oneProcess(env)
+  lockstep = commandsWith(env)
 }, 120_000)
 
 afterAll(async () => {
-  await commands?.close()
   killAll()
   await db?.close()
   await drop?.()
@@ -72,13 +71,13 @@ afterAll(async () => {
 
 /** What a command that succeeds prints as JSON. */
 async function must<T>(...words: readonly string[]): Promise<T> {
-  const { exitCode, out, err } = await commands.lockstep(...words, '--json')
+  const { exitCode, out, err } = await lockstep(...words, '--json')
   if (exitCode !== 0) throw new Error(`lockstep ${words.join(' ')} ended with ${exitCode}: ${err}`)
   return JSON.parse(out) as T
 }
 
 async function fails(...words: readonly string[]): Promise<string> {
-  const { exitCode, out, err } = await commands.lockstep(...words)
+  const { exitCode, out, err } = await lockstep(...words)
   expect(exitCode, `of lockstep ${words.join(' ')}`).toBe(1)
   return `${out}${err}`
 }
@@ -106,7 +105,7 @@ async function bareRead(): Promise<{ status: number; service: string }> {
 describe('a newcomer with a table of their own', { timeout: 120_000 }, () => {
   it('plans, then applies exactly the plan', async () => {
     await must('migrate')
-    const { exitCode, out } = await commands.lockstep('plan', features, '--verbose')
+    const { exitCode, out } = await lockstep('plan', features, '--verbose')
     expect(exitCode).toBe(0)
     const statements = [...out.matchAll(/alter table [^;]+;|create index [^;]+;/g)].map(([statement]) => statement)
     expect(statements.length).toBeGreaterThanOrEqual(3)

@@ -7,7 +7,7 @@ import type { SpineInput } from '../../../offline/spine/spine.ts'
 import { openPostgres } from '../../../runtime/open-postgres.ts'
 import type { InParquet } from '../../offline/duckdb/in-parquet.ts'
 import { inParquet } from '../../offline/duckdb/in-parquet.ts'
-import { oneProcess } from '../../cli/one-process.ts'
+import { commandsWith } from '../../cli/one-process.ts'
 import type { Environment, Running } from '../../cli/run-lockstep.ts'
 import { start, whenReady } from '../../cli/run-lockstep.ts'
 import type { Adapter, Row, Served } from '../adapter.ts'
@@ -28,7 +28,7 @@ export async function createLockstepAdapter(
   folder: string,
   onTrained: (trained: Trained, lockstep: (...words: readonly string[]) => Promise<string>) => Promise<void> = () => Promise.resolve(),
 ): Promise<Adapter> {
-  const commands = oneProcess(env)
+  const command = commandsWith(env)
   const db = openPostgres(env['LOCKSTEP_POSTGRES_URL'] ?? '')
   let server: { readonly url: string; readonly process: Running } | null = null
   let defined = 0
@@ -38,7 +38,7 @@ export async function createLockstepAdapter(
   let first: readonly string[] | null = null
 
   async function lockstep(...words: readonly string[]): Promise<string> {
-    const { exitCode, out, err } = await commands.lockstep(...words, '--json')
+    const { exitCode, out, err } = await command(...words, '--json')
     if (exitCode === 0) return out
     const { error } = JSON.parse(err) as { readonly error: { readonly code: string; readonly message: string } }
     if (error.code === 'INTERNAL') throw new Error(`lockstep ${words.join(' ')}: ${error.message}`)
@@ -152,7 +152,6 @@ export async function createLockstepAdapter(
     },
     async close() {
       await stopServer()
-      await commands.close()
       await db.close()
     },
   }
