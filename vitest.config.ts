@@ -52,8 +52,8 @@ function project(name: keyof typeof tests, options: UserWorkspaceConfig['test'] 
 export default defineConfig({
   test: {
     projects: [
-      project('slow', { isolate: false }),
       // files share a process, in which each would import much of the product anew
+      project('slow', { isolate: false }),
       project('integration', { isolate: false }),
       project('unit', {
         isolate: false,
