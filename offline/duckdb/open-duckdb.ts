@@ -1,6 +1,6 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir, totalmem } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import type { DuckDBDataChunk } from '@duckdb/node-api'
 import { LockstepError, messageOf } from '../../kernel/errors.ts'
 
@@ -8,7 +8,11 @@ import { LockstepError, messageOf } from '../../kernel/errors.ts'
 export interface DuckDb {
   /** @throws LockstepError `FILE_UNREADABLE` with DuckDB's own message */
   rows(sql: string): Promise<unknown[][]>
-  /** The rows of a query as they are made, in chunks. */
+  /**
+   * The rows of a query as they are made, in chunks.
+   *
+   * @throws LockstepError as `rows`, where the query fails after its first rows, too
+   */
   stream(sql: string): AsyncGenerator<DuckDBDataChunk>
   close(): Promise<void>
 }
@@ -30,7 +34,7 @@ export function shareOf(memory: string | undefined, count: number): string {
 
 /** @throws LockstepError `UNSUPPORTED` where the optional package is not installed */
 export async function openDuckDb({ threads, memory }: DuckDbLimits): Promise<DuckDb> {
-  const { DuckDBInstance } = await import('@duckdb/node-api').catch((cause: unknown) => {
+  const { DuckDBInstance, ResultReturnType } = await import('@duckdb/node-api').catch((cause: unknown) => {
     throw new LockstepError(
       'UNSUPPORTED',
       `The engine "duckdb" needs the package "@duckdb/node-api": ${messageOf(cause)}. Install it with "npm install @duckdb/node-api".`,
@@ -58,6 +62,8 @@ export async function openDuckDb({ threads, memory }: DuckDbLimits): Promise<Duc
       try {
         const result = await connection.stream(sql)
         for (let chunk = await result.fetchChunk(); chunk !== null && chunk.rowCount > 0; chunk = await result.fetchChunk()) yield chunk
+        // a query that fails after its first chunk ends as one without more rows does, and the bindings have no message
+        if (result.returnType === ResultReturnType.INVALID) throw endedEarly(folder)
       } catch (cause) {
         throw cause instanceof LockstepError ? cause : failed(cause)
       }
@@ -68,4 +74,11 @@ export async function openDuckDb({ threads, memory }: DuckDbLimits): Promise<Duc
       await rm(folder, { recursive: true, force: true })
     },
   }
+}
+
+function endedEarly(folder: string): LockstepError {
+  return new LockstepError(
+    'FILE_UNREADABLE',
+    `DuckDB stopped before the last row of a query, and does not say why. Most often its memory or the disk of "${dirname(folder)}" is full. Give it more memory with --memory, or set TMPDIR to a folder with more room.`,
+  )
 }

@@ -6,6 +6,7 @@ import type { ServicePlan } from '../../../kernel/service-plan.ts'
 import { createDataset } from '../../../offline/dataset.ts'
 import type { DatasetManifest } from '../../../offline/dataset-manifest.ts'
 import { createDuckDbEngine } from '../../../offline/duckdb/duckdb-engine.ts'
+import { openDuckDb } from '../../../offline/duckdb/open-duckdb.ts'
 import { registerDataset } from '../../../offline/register-dataset.ts'
 import { createTrainingBaseline } from '../../../monitoring/baselines/create-baseline.ts'
 import { datasetBaseline } from '../../../monitoring/baselines/baseline.ts'
@@ -186,6 +187,24 @@ describe('a training set of files', () => {
     const lists = await register('at', flight, true)
     expect(lists.unchecked?.filter((sentence) => sentence.includes('no baseline'))).toHaveLength(4)
     expect(await datasetBaseline(db, lists.id)).toBeNull()
+  })
+
+  it('is refused where DuckDB fails after it has given rows', async () => {
+    const db = await openDuckDb({ threads: 1 })
+    let rows = 0
+    const read = async (sql: string): Promise<void> => {
+      for await (const { rowCount } of db.stream(sql)) rows += rowCount
+    }
+    try {
+      const failing = read(`select if(i = 500000, error('late'), 1) from range(1000000) r(i)`)
+      await expect(failing).rejects.toEqual(says('FILE_UNREADABLE', 'stopped before the last row', '--memory'))
+      expect(rows).toBeGreaterThan(0)
+      rows = 0
+      await read('select 1 from range(300000)')
+      expect(rows).toBe(300_000)
+    } finally {
+      await db.close()
+    }
   })
 
   it('is refused where files are missing, or named for another source', async () => {
