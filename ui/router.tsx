@@ -50,6 +50,8 @@ const routeTree = rootRoute.addChildren([
   createRoute({ ...under, path: '/explain', component: lazyRouteComponent(() => import('./pages/explain.tsx')) }),
   createRoute({ ...under, path: '/receipt', component: lazyRouteComponent(() => import('./pages/receipt.tsx')) }),
   createRoute({ ...under, path: '/receipt/$id', component: lazyRouteComponent(() => import('./pages/receipt.tsx')) }),
+  // a prediction id has a slash, which people do not encode
+  createRoute({ ...under, path: '/receipt/$', component: lazyRouteComponent(() => import('./pages/receipt.tsx')) }),
   createRoute({ ...under, path: '/parity', component: lazyRouteComponent(() => import('./pages/parity.tsx')) }),
   createRoute({ ...under, path: '/lineage', component: lazyRouteComponent(() => import('./pages/lineage.tsx')) }),
   createRoute({ ...under, path: '/plan', component: lazyRouteComponent(() => import('./pages/plan.tsx')) }),

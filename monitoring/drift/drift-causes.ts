@@ -47,7 +47,10 @@ export function likelyCauses(column: Drifted, evidence: CauseEvidence): DriftCau
     })
   }
   if (evidence.view === null && evidence.requestFields.length > 0)
-    causes.push({ kind: 'request fields moved', text: evidence.requestFields.join('; ') })
+    causes.push({
+      kind: 'request fields moved',
+      text: `if "${column.column}" is computed from it, ${evidence.requestFields.join('; ')}`,
+    })
   if (evidence.entityMix !== null) causes.push({ kind: 'mix of entities moved', text: evidence.entityMix })
   const { volume } = evidence
   if (volume !== null && (volume.ratio >= minVolumeRatio || volume.ratio <= 1 / minVolumeRatio))

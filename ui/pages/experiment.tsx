@@ -16,6 +16,8 @@ import { Empty, Loaded } from '../parts/states.tsx'
 import { ThingLink } from '../parts/thing-link.tsx'
 import { type Ways, waysOf } from '../parts/ways.ts'
 
+const dayMs = 86_400_000
+
 type Metric = ExperimentData['metrics'][number]
 
 /** What an experiment says by now, how sure that is, and whether to trust it. */
@@ -47,18 +49,28 @@ function ExperimentParts({ data }: { readonly data: ExperimentData }): ReactElem
         <Figures
           of={[
             {
-              name: 'Units',
+              name: 'Mature units',
               value: formatNumber(progress.units, 'count'),
-              note: progress.planned === null ? null : `of ${formatNumber(progress.planned, 'count')} planned`,
+              note:
+                progress.planned === null ? 'with a value of the primary metric' : `of ${formatNumber(progress.planned, 'count')} planned`,
             },
             { name: 'Not mature yet', value: formatNumber(progress.immatureShare, 'share'), note: 'they count later' },
-            { name: 'New units a day', value: formatNumber(progress.unitsByDay, 'count') },
+            hasRunFor(startedAt, analyzedAt, dayMs)
+              ? { name: 'New units a day', value: formatNumber(progress.unitsByDay, 'count') }
+              : { name: 'New units a day', value: '–', note: 'known after a day' },
             { name: 'Days left', value: formatNumber(progress.daysLeft, 'count') },
           ]}
         />
       )}
       {metrics.length === 0 && (
-        <Empty title="Nothing is analyzed yet" commands={[`lockstep experiment start ${name}`, 'lockstep worker']}>
+        <Empty
+          title="Nothing is analyzed yet"
+          commands={
+            data.state === 'not started'
+              ? [`lockstep experiment start ${name}`]
+              : [`lockstep experiment show ${name} --analyze`, 'lockstep worker']
+          }
+        >
           Results are computed by a job. They appear once units have metrics.
         </Empty>
       )}
@@ -144,6 +156,10 @@ function ExperimentParts({ data }: { readonly data: ExperimentData }): ReactElem
       </Panel>
     </>
   )
+}
+
+function hasRunFor(startedAt: string | null, analyzedAt: string | null, ms: number): boolean {
+  return startedAt !== null && analyzedAt !== null && Date.parse(analyzedAt) - Date.parse(startedAt) >= ms
 }
 
 /** Chooses an analysis: all of the page is what was known then. The moment stands in the address. */

@@ -5,7 +5,7 @@ import { useRead } from '../api/use-read.ts'
 import { Badge } from '../parts/badge.tsx'
 import { Chart } from '../parts/chart.tsx'
 import { DataTable } from '../parts/data-table.tsx'
-import { formatNumber } from '../parts/format.ts'
+import { formatHarm, formatNumber } from '../parts/format.ts'
 import { Page } from '../parts/page.tsx'
 import { Panel } from '../parts/panel.tsx'
 import { Empty, Loaded } from '../parts/states.tsx'
@@ -77,7 +77,7 @@ function FeatureParts({ data, name }: { readonly data: FeatureData; readonly nam
         says={
           nullsInTraining.length === 0
             ? undefined
-            : `In training: ${nullsInTraining.map(({ reason, share }) => `${reason.toLowerCase().replaceAll('_', ' ')} ${formatNumber(share, 'share')}`).join(', ')}.`
+            : `In training: ${nullsInTraining.map(({ reason, share }) => `${reason} ${formatNumber(share, 'share')}`).join(', ')}.`
         }
         ways={ways}
       >
@@ -88,12 +88,13 @@ function FeatureParts({ data, name }: { readonly data: FeatureData; readonly nam
           <DataTable
             label={`Drift of ${name} by model`}
             rows={drift}
-            rowKey={(each) => each.model}
+            rowKey={(each) => `${each.model} ${each.column}`}
             columns={[
               { name: 'Model', cell: (each) => <ThingLink kind="model" id={each.model} /> },
+              { name: 'Read as', cell: ({ column }) => column },
               { name: 'State', cell: ({ drifted }) => <Badge state={drifted ? 'drifted' : 'ok'} tone={drifted ? 'bad' : 'good'} /> },
               { name: 'Distance', numeric: true, cell: ({ distance }) => formatNumber(distance) },
-              { name: 'Change of predictions', numeric: true, cell: ({ harm }) => formatNumber(harm) },
+              { name: 'Harm', numeric: true, cell: ({ harm }) => formatHarm(harm) },
               { name: 'Says', wide: true, cell: ({ says }) => says },
             ]}
           />

@@ -7,7 +7,7 @@ import { Badge } from '../parts/badge.tsx'
 import { Chart } from '../parts/chart.tsx'
 import { DataTable } from '../parts/data-table.tsx'
 import { Facts } from '../parts/facts.tsx'
-import { formatNumber } from '../parts/format.ts'
+import { formatHarm, formatNumber } from '../parts/format.ts'
 import { Moment } from '../parts/moment.tsx'
 import { Page } from '../parts/page.tsx'
 import { Panel } from '../parts/panel.tsx'
@@ -113,7 +113,7 @@ function ModelParts({ data }: { readonly data: ModelData }): ReactElement {
             { name: 'Pushed', by: ({ pushedAt }) => pushedAt, cell: ({ pushedAt }) => <Moment at={pushedAt} /> },
             { name: 'Size', numeric: true, by: ({ sizeBytes }) => sizeBytes, cell: ({ sizeBytes }) => formatNumber(sizeBytes, 'bytes') },
             {
-              name: 'Requests, last hour',
+              name: 'Requests',
               numeric: true,
               by: ({ requests }) => requests,
               cell: ({ requests }) => formatNumber(requests, 'count'),
@@ -241,7 +241,7 @@ function Quality({ name }: { readonly name: string }): ReactElement {
           )}
         </Loaded>
       </Panel>
-      <Panel title="Drift, the most harmful first" flush ways={waysOf.drift(name)}>
+      <Panel title="Drift, the most harmful first" flush ways={waysOf.drift(name)} says={quality.data?.data.driftRule ?? undefined}>
         <Loaded of={quality}>
           {({ drift }) => (
             <DataTable
@@ -256,7 +256,7 @@ function Quality({ name }: { readonly name: string }): ReactElement {
                   cell: ({ feature, view }) => <FeatureLink view={view} feature={feature} />,
                 },
                 { name: 'State', cell: ({ drifted }) => <Badge state={drifted ? 'drifted' : 'ok'} tone={drifted ? 'bad' : 'good'} /> },
-                { name: 'Harm', numeric: true, by: ({ harm }) => harm, cell: ({ harm }) => formatNumber(harm) },
+                { name: 'Harm', numeric: true, by: ({ harm }) => harm, cell: ({ harm }) => formatHarm(harm) },
                 { name: 'Says', wide: true, cell: ({ says, cause }) => [says, cause].filter(Boolean).join(' ') },
               ]}
             />

@@ -69,8 +69,8 @@ function NowParts({ data }: { readonly data: NowData }): ReactElement {
         ]}
       />
       <div className="grid-2">
-        <Panel title="Predictions in the last hour" ways={waysOf.traffic()}>
-          <Chart chart={data.traffic} label="Predictions in the last hour" />
+        <Panel title="Predictions" ways={waysOf.traffic()}>
+          <Chart chart={data.traffic} label="Predictions" />
         </Panel>
         <Panel title="Their times" ways={waysOf.times()}>
           <Chart chart={data.latency} label="Times of predictions" />
@@ -78,7 +78,7 @@ function NowParts({ data }: { readonly data: NowData }): ReactElement {
       </div>
       <Panel title="Models" flush ways={waysOf.models()}>
         <DataTable
-          label="Models and what they answered in the last hour"
+          label="Models and what they answered lately"
           rows={models}
           rowKey={({ name }) => name}
           empty={

@@ -21,7 +21,8 @@ type Prediction = ReceiptData['predictions'][number]
 
 /** What answered a request, from what, and how long each stage took. */
 export default function Receipt(): ReactElement {
-  const { id } = useParams({ strict: false })
+  const { id: encoded, _splat: typed } = useParams({ strict: false })
+  const id = encoded ?? typed
   return (
     <Page
       title="Receipt"
@@ -29,7 +30,7 @@ export default function Receipt(): ReactElement {
       ownMoment="A receipt is of the moment of its predictions."
       {...(id === undefined ? {} : { kind: id })}
     >
-      <Ask initial={id ?? ''} />
+      <Ask key={id} initial={id ?? ''} />
       {id === undefined ? (
         <Empty
           title="Which request?"
@@ -119,7 +120,7 @@ function PredictionReceipt({ prediction }: { readonly prediction: Prediction }):
               ),
             ],
             ['Outcome', outcomes.length === 0 ? 'none is declared' : null],
-            ['Time of the request', latencyMs === null ? null : formatNumber(latencyMs, 'ms')],
+            ['Time of the request', latencyMs === null ? 'none: no server gave this answer' : formatNumber(latencyMs, 'ms')],
             ['Stages', stages.length > 0 ? null : 'not measured for this prediction'],
           ]}
         />

@@ -41,6 +41,11 @@ export function formatNumber(value: number | null | undefined, unit: Unit = 'val
   }
 }
 
+/** How far drift moves a prediction: an estimate, so two digits. */
+export function formatHarm(harm: number | null): string {
+  return harm === null ? '–' : format({ maximumSignificantDigits: 2 }).format(harm)
+}
+
 function formatBytes(bytes: number): string {
   const units = ['B', 'KB', 'MB', 'GB', 'TB']
   const power = bytes < 1 ? 0 : Math.min(units.length - 1, Math.floor(Math.log(bytes) / Math.log(1000)))

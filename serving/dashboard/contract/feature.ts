@@ -19,6 +19,7 @@ export const feature = definition.extend({
   drift: z.array(
     z.object({
       model: z.string(),
+      column: z.string().describe("The feature's name in the service of the model: `origin__meanDelay3h`"),
       says: z.string(),
       drifted: z.boolean(),
       distance: z.number().nullable(),

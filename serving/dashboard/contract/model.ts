@@ -61,6 +61,7 @@ export const quality = z.object({
       }),
     )
     .describe('The most harmful first'),
+  driftRule: z.string().nullable().describe('When a column counts as drifted, and what harm is; null: no drift is stored'),
 })
 export type QualityData = z.output<typeof quality>
 

@@ -32,7 +32,7 @@ export const receipt = z.object({
           }),
         )
         .describe('Of each outcome that is declared for the model'),
-      latencyMs: z.number().nullable(),
+      latencyMs: z.number().nullable().describe('null: no server gave the answer, as it was backfilled'),
       stages: z.array(z.object({ name: z.string(), ms: z.number() })).describe('Of its request, one after the other; none: not measured'),
       features: z.array(
         answered.extend({

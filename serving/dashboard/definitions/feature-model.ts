@@ -37,7 +37,8 @@ export const featureModel = readModel({
       const found = (await storedDrift(ask, model))?.columns.find((each) => each.column === column)
       if (found !== undefined) drifts.push({ ...found, model })
     }
-    const [first] = drifts
+    // the state of the page is that of the use that drifted
+    const first = drifts.find(({ drifted }) => drifted) ?? drifts[0]
     const data: FeatureData = {
       ...definition,
       id,
@@ -45,15 +46,16 @@ export const featureModel = readModel({
       view: definition.id,
       type: details.type,
       computed: details.computed,
-      distribution: first === undefined ? null : distributionOf(first),
+      distribution: first === undefined ? null : distributionOf(first, drifts.length > 1),
       categories:
         first === undefined || isNumeric(first)
           ? []
           : first.bins.map(({ label, baseline, window }) => ({ value: label, served: window, trained: baseline })),
-      nulls: await nullsOf(ask, users[0] ?? null),
-      nullsInTraining: (first?.missing.reasons ?? []).map(({ status, baseline }) => ({ reason: status, share: baseline })),
+      nulls: await nullsOf(ask, first ?? users[0] ?? null),
+      nullsInTraining: (first?.missing.reasons ?? []).map(({ status, baseline }) => ({ reason: statusText(status), share: baseline })),
       drift: drifts.map((each) => ({
         model: each.model,
+        column: each.column,
         says: driftText(each),
         drifted: each.drifted,
         distance: each.distances?.psi ?? null,
@@ -79,12 +81,16 @@ function columnsOf({ deps }: Ask, view: string, name: string): { readonly model:
   })
 }
 
+function statusText(status: string): string {
+  return status.toLowerCase().replaceAll('_', ' ')
+}
+
 function isNumeric({ outOfRange }: Column): boolean {
   return outOfRange !== null
 }
 
 /** Served beside training: shares of rows by bin, in the order of the bins. */
-function distributionOf(column: Column): FeatureData['distribution'] {
+function distributionOf(column: Column, isOneOfMany: boolean): FeatureData['distribution'] {
   if (!isNumeric(column)) return null
   const { bins } = column
   const line = (label: string, share: 'baseline' | 'window'): Chart['series'][number] => ({
@@ -93,7 +99,10 @@ function distributionOf(column: Column): FeatureData['distribution'] {
     points: bins.map((bin, i) => ({ t: i, v: bin[share] })),
   })
   return {
-    chart: { finding: driftText(column), series: [line('served', 'window'), line('training', 'baseline')] },
+    chart: {
+      finding: `${isOneOfMany ? `As ${column.column}: ` : ''}${driftText(column)}`,
+      series: [line('served', 'window'), line('training', 'baseline')],
+    },
     across: `bins of training: ${bins.map(({ label }) => label).join(' | ')}`,
   }
 }
@@ -118,7 +127,7 @@ async function nullsOf({ db, now }: Ask, user: { readonly model: string; readonl
         ? `${user.model} answered no rows in the last day.`
         : `${percent(missing / rows)} of ${rows.toLocaleString('en-US')} rows of ${user.model} had no value.`,
     series: [...reasons].map((status) => ({
-      label: status,
+      label: statusText(status),
       unit: 'share',
       points: hours.map(({ at, statuses, rows: all }) => ({ t: at / 1000, v: all === 0 ? null : (statuses?.[status] ?? 0) / all, n: all })),
     })),

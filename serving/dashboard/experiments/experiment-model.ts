@@ -119,7 +119,7 @@ function comparisonText(
     lift === null
       ? `${rounded(difference.value)} (${rounded(difference.low)} to ${rounded(difference.high)})`
       : `${percent(lift.value)} (${percent(lift.low)} to ${percent(lift.high)})`
-  if (!significant) return `${variant} does not differ from ${control} in ${metric} for certain: ${by}.`
+  if (!significant) return `It is not shown that ${variant} differs from ${control} in ${metric}: ${by}.`
   const isBetter = difference.value > 0 === (better === 'higher')
   return `${variant} is ${isBetter ? 'better' : 'worse'} than ${control} in ${metric}, by ${by}.`
 }

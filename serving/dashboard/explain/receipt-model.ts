@@ -85,7 +85,7 @@ async function predictionOf(ask: Ask, row: ListedPrediction, outcomesOf: ReturnT
       Object.entries(asRecord(row.outputs)).map(([name, value]) => [name, value === null ? null : JSON.stringify(value)]),
     ),
     outcomes: await outcomesOf(row),
-    latencyMs: row.latencyMicros / 1000,
+    latencyMs: row.role === 'backfill' ? null : row.latencyMicros / 1000,
     stages: stagesOf(await readStages(ask.db, row), row.latencyMicros),
     features,
     recomputed:

@@ -12,7 +12,7 @@ import type { Catalog } from '../../../registry/catalog.ts'
 import type { Database } from '../../../runtime/database.ts'
 import { sqlState } from '../../../runtime/relation.ts'
 import type { ReceiptData } from '../contract/receipt.ts'
-import { rounded } from '../models/traffic-charts.ts'
+import { momentText, rounded } from '../models/traffic-charts.ts'
 
 type ReceiptOutcome = ReceiptData['predictions'][number]['outcomes'][number]
 
@@ -83,7 +83,7 @@ function described(catalog: Catalog, plan: OutcomePlan, row: ListedPrediction, r
   const found = read?.found ?? null
   if (found === null) {
     const isOpen = now < until
-    const end = formatTimestamp(until)
+    const end = momentText(formatTimestamp(until))
     const missing = plan.missing === null ? 'It counts in no figure.' : `It counts as ${textOf(plan, plan.missing)}.`
     return {
       outcome: spec.name,

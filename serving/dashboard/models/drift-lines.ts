@@ -15,10 +15,11 @@ export async function storedDrift(ask: Ask, name: string): Promise<DriftJson | n
 }
 
 /** How features and outputs of the version that answers drifted, the most harmful first. */
-export async function driftLines(ask: Ask, name: string): Promise<QualityData['drift']> {
+export async function driftLines(ask: Ask, name: string): Promise<Pick<QualityData, 'drift' | 'driftRule'>> {
   const report = await storedDrift(ask, name)
+  if (report === null) return { drift: [], driftRule: null }
   const service = ask.deps.catalog().services.get((await modelAt(ask, name)).spec.service)
-  return (report?.columns ?? []).map((column) => {
+  const drift = report.columns.map((column) => {
     const feature = service?.features.find((each) => each.name === column.column)
     return {
       feature: column.column,
@@ -27,20 +28,31 @@ export async function driftLines(ask: Ask, name: string): Promise<QualityData['d
       distance: column.distances?.psi ?? null,
       harm: column.harm,
       says: driftText(column),
-      cause: column.causes[0]?.text ?? null,
+      cause: column.causes[0] === undefined ? null : `Likely cause: ${column.causes[0].text}.`,
     }
   })
+  return { drift: drift.toSorted((a, b) => (b.harm ?? -1) - (a.harm ?? -1)), driftRule: ruleText(report) }
 }
 
-export function driftText({ drifted, distances, untested, missing, mean }: DriftJson['columns'][number]): string {
+function ruleText({ alpha, minPsi }: DriftJson): string {
+  return `A column drifted if its PSI is at least ${minPsi} above what chance gives, and p is below ${alpha}. Harm estimates how far a column's change moves the prediction. The harm of an output is how far its mean moved.`
+}
+
+export function driftText({ drifted, distances, effect, adjustedP, untested, missing, mean }: DriftJson['columns'][number]): string {
   if (untested !== null) return untested
   if (distances === null) return 'There is nothing to compare.'
+  const chance = effect === null ? '' : `, ${rounded(Math.max(0, distances.psi - effect))} of it by chance`
+  const p = adjustedP === null ? '' : ` (p ${adjustedP < 0.001 ? 'below 0.001' : rounded(adjustedP)})`
   const means =
     mean.baseline === null || mean.window === null
       ? ''
-      : ` The mean was ${rounded(mean.baseline)} in training, and is ${rounded(mean.window)}.`
+      : ` The mean was ${meanText(mean.baseline)} in training, and is ${meanText(mean.window)}.`
   const nulls = `${percent(missing.baseline)} were missing in training, ${percent(missing.window)} are now.`
-  return `${drifted ? 'It drifted' : 'It did not drift'}: PSI ${rounded(distances.psi)}.${means} ${nulls}`
+  return `${drifted ? 'It drifted' : 'It did not drift'}: PSI ${rounded(distances.psi)}${chance}${p}.${means} ${nulls}`
+}
+
+function meanText(value: number): string {
+  return Math.abs(value) >= 1000 ? Math.round(value).toLocaleString('en-US') : rounded(value)
 }
 
 export function percent(share: number): string {

@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import type { ModelStatistics } from '../../../monitoring/rollups/model-statistics.ts'
 import { modelStatistics } from '../../../monitoring/rollups/model-statistics.ts'
 import { baselineOf } from '../../../monitoring/baselines/baseline.ts'
 import type { CatalogModel } from '../../../registry/catalog.ts'
@@ -11,7 +12,7 @@ import { readModel } from '../read-model.ts'
 import { registryOf } from '../past-registry.ts'
 import { modelAt } from './model-at.ts'
 import { modelRevision } from './model-revision.ts'
-import { errorsOf, latencyChart, rounded, trafficChart } from './traffic-charts.ts'
+import { errorsOf, latencyChart, rounded, spanText, trafficChart } from './traffic-charts.ts'
 
 const hourMicros = 3_600_000_000
 /** So many versions, the newest ones, are looked at for a baseline. */
@@ -61,7 +62,7 @@ export const modelModel = readModel({
       champion,
       pinned: model.pin,
       revision: await modelRevision(db, name),
-      says: saysOf(requests, errorsOf(errors), latencyMs.total.p99),
+      says: saysOf(byVersion, requests, errorsOf(errors), latencyMs.total.p99),
       rollout: model.rollout === null ? null : { version: model.rollout.version, share: model.rollout.share, paused: model.rollout.paused },
       experiment: model.experiments[0]?.name ?? null,
       versions,
@@ -90,8 +91,8 @@ function roleOf({ aliases, rollout, shadow, experiments }: CatalogModel, version
   return experiments.some(({ spec }) => spec.variants.some(({ serves }) => serves === String(version))) ? 'arm' : null
 }
 
-function saysOf(requests: number, failed: number, p99: number | null): string {
-  if (requests === 0) return 'Nobody asked for a prediction in the last hour.'
+function saysOf(window: Pick<ModelStatistics, 'from' | 'to'>, requests: number, failed: number, p99: number | null): string {
+  if (requests === 0) return `Nobody asked for a prediction${spanText(window)}.`
   const time = p99 === null ? '' : ` 99 of 100 were answered within ${rounded(p99)} ms.`
-  return `${requests.toLocaleString('en-US')} requests in the last hour, ${failed === 0 ? 'none failed' : `${failed.toLocaleString('en-US')} failed`}.${time}`
+  return `${requests.toLocaleString('en-US')} requests${spanText(window)}, ${failed === 0 ? 'none failed' : `${failed.toLocaleString('en-US')} failed`}.${time}`
 }

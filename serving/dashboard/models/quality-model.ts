@@ -10,6 +10,7 @@ import { readModel } from '../read-model.ts'
 import { driftLines } from './drift-lines.ts'
 import { answeringVersion, modelAt } from './model-at.ts'
 import { figureText } from './quality-words.ts'
+import { momentText } from './traffic-charts.ts'
 
 const dayMicros = 86_400_000_000
 const seriesDays = 30
@@ -53,7 +54,7 @@ export const qualityModel = readModel({
         bound: null,
       })),
       outcomes: outcomesText(report),
-      drift: await driftLines(ask, name),
+      ...(await driftLines(ask, name)),
     }
     return { data, ...(report === null ? {} : { mature: report.total.immature === 0, sampled: 'logged predictions that are mature' }) }
   },
@@ -121,7 +122,7 @@ function findingOf(stored: StoredFigures<'quality'> | null): string {
   const { report, asOf } = stored
   const [first] = Object.entries(report.total.figures)
   const figure = first === undefined ? 'no figures' : figureText(...first)
-  return `${figure}, of ${report.total.judged.toLocaleString('en-US')} mature predictions of version ${stored.version}, at ${asOf.toISOString()}.`
+  return `${figure}, of ${report.total.judged.toLocaleString('en-US')} mature predictions of version ${stored.version}, at ${momentText(asOf.toISOString())}.`
 }
 
 function outcomesText(report: QualityReport | null): string {

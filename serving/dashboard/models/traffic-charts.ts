@@ -7,7 +7,7 @@ type Named = readonly [label: string, statistics: ModelStatistics]
 export function trafficChart(all: readonly Named[]): Chart {
   const total = all.reduce((sum, [, statistics]) => sum + statistics.total.requests, 0)
   const failed = all.reduce((sum, [, statistics]) => sum + errorsOf(statistics.total.errors), 0)
-  const span = all[0] === undefined ? '' : ` between ${hourOf(all[0][1].from)} and ${hourOf(all[0][1].to)}`
+  const span = all[0] === undefined ? '' : spanText(all[0][1])
   const finding =
     total === 0
       ? `No predictions${span}.`
@@ -47,6 +47,13 @@ export function rounded(value: number): string {
   return Math.abs(value) >= 100 ? value.toFixed(0) : value.toPrecision(2)
 }
 
-function hourOf(moment: string): string {
-  return `${moment.slice(0, 16).replace('T', ' ')} UTC`
+/** Older minutes are merged into hours, so a window can begin before the moment that was asked for. */
+export function spanText({ from, to }: Pick<ModelStatistics, 'from' | 'to'>): string {
+  const isOneDay = from.slice(0, 10) === to.slice(0, 10)
+  return isOneDay ? ` from ${from.slice(11, 16)} to ${to.slice(11, 16)} UTC` : ` from ${momentText(from)} to ${momentText(to)}`
+}
+
+/** `2001-03-04 10:00 UTC`, for sentences. No line breaks within the date. */
+export function momentText(moment: string): string {
+  return `${moment.slice(0, 10).replaceAll('-', '\u2011')}\u00a0${moment.slice(11, 16)}\u00a0UTC`
 }
