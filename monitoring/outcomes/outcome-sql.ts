@@ -67,8 +67,9 @@ function byPrediction({ spec, table, typed, event, visible, values, conditions, 
  * Rows and predictions of a key pass in the order of time: for the last row forwards, each prediction at the end of its
  * time; for the first row backwards, each at its beginning. A prediction gets the row that passed just before it
  * (`island`), so both are sorted once, however many rows lie within the time.
+ *
+ * @param isOne whether there is one prediction: then only rows of its key are read
  */
-/** @param isOne whether there is one prediction: then only rows of its key are read */
 function byEntity(parts: Parts, { take, key }: Extract<OutcomeMatch, { readonly kind: 'entity' }>, where: string, isOne: boolean): string {
   const { spec, table, typed, event, visible, values, tie } = parts
   const within = interval(spec.withinMicros)

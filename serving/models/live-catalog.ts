@@ -60,13 +60,14 @@ export function createLiveCatalog(
   let failure: string | null = null
   let underWay: Promise<void> | null = null
   let preparedMs = 0
-  /** Whether the registry is to be loaded again although it has not changed. */
-  let isStale = false
+  /** How often it was asked to load the registry again although it has not changed, and how many of these are answered. */
+  let reloadsAsked = 0
+  let reloadsAnswered = 0
 
   async function load(db: Database): Promise<void> {
     if (catalog === null) await requireMigrated(db.kysely)
-    if (catalog === null || isStale || (await catalogRevision(db)) !== catalog.revision) {
-      isStale = false
+    if (catalog === null || (await catalogRevision(db)) !== catalog.revision || reloadsAnswered < reloadsAsked) {
+      const asked = reloadsAsked
       faultPoint('registry: changed')
       const next = await loadCatalog(db, transforms)
       faultPoint('registry: read')
@@ -77,6 +78,7 @@ export function createLiveCatalog(
       preparedMs = performance.now()
       faultPoint('registry: models loaded')
       catalog = former.size === 0 ? next : withRuns(next, former)
+      reloadsAnswered = asked
       faultPoint('registry: in force')
       log.info({ revision: next.revision, services: next.services.size, models: next.models.size }, 'the registry is loaded')
     } else {
@@ -90,7 +92,7 @@ export function createLiveCatalog(
   }
 
   function reload(db: Database): void {
-    isStale = true
+    reloadsAsked++
     // a load that is under way may have begun before
     void (underWay ?? Promise.resolve()).catch(() => undefined).then(() => live.refresh(db))
   }

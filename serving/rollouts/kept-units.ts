@@ -62,7 +62,8 @@ export function createKeptUnits(now: () => number, log: Pick<Logger, 'warn'>): K
         } else if (JSON.stringify(known.slices) === JSON.stringify(run.slices)) {
           keptOf.set(run, known.units)
           void readLate(db, run, known)
-        } else {
+        } else if (!keptOf.has(run)) {
+          // a run that is in force and differs only waits for the catalog that `onRead` has asked for
           const kept = { ...run, slices: known.slices }
           keptOf.set(kept, known.units)
           former.set(run, kept)

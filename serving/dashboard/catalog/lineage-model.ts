@@ -45,12 +45,13 @@ export const impactModel = readModel({
     const reached = around(graph, starts, 0, maxSteps)
     const requests: Record<string, number> = {}
     const clients: Record<string, string[]> = {}
+    const clientsOf = await readClients(db, now)
     for (const key of reached) {
       const node = graph.nodes.get(key)
       if (node?.kind !== 'model') continue
       const { total } = await modelStatistics(db, { model: node.name, from: now - dayMicros, to: now, by: [], step: 'hour' })
       requests[node.name] = total.requests
-      clients[node.name] = await readClients(db, { model: node.name, from: now - dayMicros, to: now })
+      clients[node.name] = clientsOf.get(node.name) ?? []
     }
     return { data: { ...partOf(inventory, reached), requests, clients, isCut: reached.size >= maxNodes } }
   },

@@ -1,8 +1,9 @@
+import { answeringVersion } from '../../../registry/pick-version.ts'
 import { newestFigures } from '../../../monitoring/figures/stored-figures.ts'
 import type { DriftJson } from '../../../monitoring/drift/drift-json.ts'
 import type { QualityData } from '../contract/model.ts'
 import type { Ask } from '../read-model.ts'
-import { answeringVersion, modelAt } from './model-at.ts'
+import { modelAt } from './model-at.ts'
 import { rounded } from './traffic-charts.ts'
 
 /** The stored drift of the version that answers; null: there is none. */

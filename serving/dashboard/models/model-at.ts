@@ -1,7 +1,6 @@
 import type { CatalogModel } from '../../../registry/catalog.ts'
 import { readExperimentRuns } from '../../../registry/experiments/experiment.ts'
 import type { PastInventory } from '../../../registry/find/past-inventory.ts'
-import { championAlias } from '../../../registry/model-aliases.ts'
 import { readDecisions } from '../../../registry/rollouts/decisions.ts'
 import type { Rollout } from '../../../registry/rollouts/rollout.ts'
 import { readRollouts } from '../../../registry/rollouts/rollout.ts'
@@ -28,11 +27,6 @@ export async function modelAt(ask: Ask, name: string): Promise<CatalogModel> {
       .filter(({ model, startedAt, stoppedAt }) => model === name && startedAt <= at && (stoppedAt === null || stoppedAt > at))
       .toReversed(),
   }
-}
-
-/** The version that answers requests without a version; null: the model has none. At a past moment it may be deleted since. */
-export function answeringVersion({ pin, aliases, versions }: CatalogModel): number | null {
-  return pin ?? aliases.get(championAlias)?.version ?? versions.at(-1)?.version ?? null
 }
 
 function aliasesOf({ versions, aliases, pins }: PastInventory, name: string): Pick<CatalogModel, 'versions' | 'aliases' | 'pin'> {

@@ -1,3 +1,4 @@
+import { answeringVersion } from '../../../registry/pick-version.ts'
 import { z } from 'zod'
 import { figureTitle } from '../../../monitoring/quality/figure-titles.ts'
 import type { QualityReport } from '../../../monitoring/quality/quality-report.ts'
@@ -8,7 +9,7 @@ import { calibration as calibrationContract, quality as qualityContract } from '
 import type { Ask } from '../read-model.ts'
 import { readModel } from '../read-model.ts'
 import { driftLines } from './drift-lines.ts'
-import { answeringVersion, modelAt } from './model-at.ts'
+import { modelAt } from './model-at.ts'
 import { figureText } from './quality-words.ts'
 import { momentText } from './traffic-charts.ts'
 

@@ -127,7 +127,6 @@ function otherOf({ id, version, state, share, startedAt, endedAt }: Rollout, at:
   }
 }
 
-/** The champion of a moment, by the history of the model. */
 function headlineOf(model: string, rollout: Rollout | null, decisions: readonly RolloutDecision[]): string {
   if (rollout === null) return `${model} has had no rollout.`
   const candidate = `${model}@${rollout.version}`
