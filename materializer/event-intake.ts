@@ -3,6 +3,7 @@ import type { ViewPlan } from '../kernel/view-plan.ts'
 import type { SourceSpec } from '../kernel/view-spec.ts'
 import type { OnlineStore } from '../online/store.ts'
 import type { Database } from '../runtime/database.ts'
+import type { Logger } from '../runtime/log.ts'
 import type { Span } from '../runtime/tracing/span.ts'
 import { traced } from '../runtime/tracing/span.ts'
 import type { AppendedEvents, PushTarget } from './append-events.ts'
@@ -32,6 +33,7 @@ export interface EventIntakeDeps {
   /** Called when the folding of a source begins to fail. */
   readonly onFoldFailure: (source: string, error: unknown) => void
   readonly onTooLarge: NotKeptListener
+  readonly log?: Logger
 }
 
 export interface IntakeMetrics {
@@ -106,7 +108,8 @@ export function createEventIntake(deps: EventIntakeDeps, options: EventIntakeOpt
   const { futureMicros, waitingEvents = 10_000, waitingBytes = 32 * 1024 * 1024 } = options
   const folds = createFoldQueue({
     async fold(source, xids) {
-      const { left } = await foldTransactions(database(), deps.store(), deps.views(source), xids, { onTooLarge: deps.onTooLarge })
+      const { onTooLarge, log } = deps
+      const { left } = await foldTransactions(database(), deps.store(), deps.views(source), xids, { onTooLarge, ...(log && { log }) })
       return left.length === 0
     },
     ...(options.foldWaitMs === undefined ? {} : { waitMs: options.foldWaitMs }),

@@ -17,6 +17,7 @@ import { currentXmax, knowsRun } from '../online/checkpoint-owner.ts'
 import type { OnlineStore } from '../online/store.ts'
 import type { Database } from '../runtime/database.ts'
 import { faultPoint } from '../runtime/fault-point.ts'
+import type { Logger } from '../runtime/log.ts'
 import { createRegressionGuard } from './clock-regression-guard.ts'
 import { createArrivals } from './arrivals.ts'
 import type { RowDelays } from './row-delays.ts'
@@ -36,6 +37,7 @@ export interface FoldTransactionOptions {
   readonly moment?: number
   readonly signal?: AbortSignal
   readonly onTooLarge?: NotKeptListener
+  readonly log?: Logger
 }
 
 export interface FoldedTransaction {
@@ -106,13 +108,15 @@ export async function foldTransactions(
             return leave(plan)
           const project = projection(columns, plan)
           const own = group.length === 1 ? rows : rows.map((row) => ({ ...row, values: project(row.values) }))
-          const delays = createRowDelays(db, plan.id, now, () => moment)
-          return await foldInto({ db, store, plan, checkpoint, written, moment, delays, options }, own)
+          const delays = createRowDelays(db, plan.id, now)
+          const folded = await foldInto({ db, store, plan, checkpoint, written, moment, delays, options }, own)
+          delays.count(() => moment)
+          return folded
         }),
       )
     }),
   )
-  await writeRowDelays(db, false)
+  await writeRowDelays(db, false, options.log)
   const each = folded.flat()
   return {
     rows: each.reduce((sum, { rows }) => sum + rows, 0),

@@ -10,11 +10,12 @@ import { advanceCheckpoint } from '../online/checkpoint.ts'
 import type { OnlineStore } from '../online/store.ts'
 import type { Database, Snapshot } from '../runtime/database.ts'
 import { faultPoint } from '../runtime/fault-point.ts'
+import type { Logger } from '../runtime/log.ts'
 import { createRegressionGuard, refuseRegression } from './clock-regression-guard.ts'
 import { beginAnew, beginView, lost } from './begin-view.ts'
 import { createArrivals } from './arrivals.ts'
 import type { RowDelays } from './row-delays.ts'
-import { createRowDelays, readLoadTimes, writeRowDelays } from './row-delays.ts'
+import { createRowDelays, recordRunDelays } from './row-delays.ts'
 import { retryConflicts } from './retry-conflicts.ts'
 import { fewRanges, foldStream } from './fold-stream.ts'
 import { detectFailover } from './detect-failover.ts'
@@ -39,6 +40,7 @@ export interface MaterializeOptions {
   readonly replayMs?: number | undefined
   readonly onProgress?: (progress: MaterializeProgress) => void
   readonly signal?: AbortSignal
+  readonly log?: Logger
 }
 
 export interface MaterializeProgress {
@@ -118,10 +120,7 @@ export async function materializeView(
     options.rebuild === true ? await beginAnew(db, store, plan, run, incremental) : await beginView(db, store, plan, run, incremental)
   faultPoint('run: begun')
   const cursorRun = incremental ? null : await planCursorRun(db, plan, checkpoint, identity, startedAt)
-  const delays =
-    incremental && checkpoint.frontier.below > 0
-      ? createRowDelays(db, plan.id, now, await readLoadTimes(db, plan.spec.source.name, checkpoint.frontier.below))
-      : null
+  const delays = incremental && checkpoint.frontier.below > 0 ? createRowDelays(db, plan.id, now) : null
   const ahead = createRegressionGuard(db, plan)
   const unkeyed: LockstepError[] = []
   const onUnkeyed = (error: LockstepError): void => void (unkeyed.length < maxSetAside && unkeyed.push(error))
@@ -155,7 +154,7 @@ export async function materializeView(
     ...(cursor === null ? {} : { cursor }),
   }
   const { from, to } = await finishRun(db, run, outcome, new Date(Math.floor(now() / 1000)))
-  await writeRowDelays(db, true)
+  await recordRunDelays(db, delays, plan.spec.source.name, options.log)
   const mode = incremental ? 'incremental' : cursor?.readAll === false ? 'cursor' : 'full'
   return { mode, from, to, moment, rows, entities, tooLarge, setAside: notKept([...setAside.map(({ error }) => error), ...unkeyed]) }
 }

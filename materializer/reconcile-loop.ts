@@ -183,7 +183,7 @@ async function bringUpToDate(
     signal.throwIfAborted()
     return await underViewLock(db, await store.identity(), plan.id, () =>
       recordRun(tracing?.begin(runSpan, { kind: 'internal' }), plan, () =>
-        materializeView(db, store, plan, { now: clock, signal, replayMs }),
+        materializeView(db, store, plan, { now: clock, signal, replayMs, log: log }),
       ),
     )
   })
@@ -239,7 +239,7 @@ async function keepSchedule(
       const reached = await reachedByRuns(db, plan.id, identity, checkpoint.origin)
       const now = await readCheckpoint(store, plan.id)
       if (now === null || now.removing || (now.setBack !== true && now.frontier.below >= reached)) return null
-      const run = () => materializeView(db, store, plan, { now: clock, signal, replayMs })
+      const run = () => materializeView(db, store, plan, { now: clock, signal, replayMs, log: tools.log })
       return await recordRun(tracing?.begin(runSpan, { kind: 'internal' }), plan, run)
     })
   })

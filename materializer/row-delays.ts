@@ -1,6 +1,8 @@
+import { messageOf } from '../kernel/errors.ts'
 import type { DefinitionId } from '../kernel/view-spec.ts'
 import type { SourceRow } from '../offline/row-decoder.ts'
 import type { Database } from '../runtime/database.ts'
+import type { Logger } from '../runtime/log.ts'
 
 /**
  * The way of a row to an online state: from when it happened until it was known, from then until it was in its table,
@@ -15,6 +17,8 @@ const keptDays = 90
 const maxRows = 10_000
 /** Pushes write what they have found this often. */
 const writeEveryMs = 10_000
+/** So many counts are kept at most while they cannot be written. */
+const maxCounts = 100_000
 /** Buckets grow by a tenth, from a millisecond on; those of shorter delays are bucket 0. */
 const growth = Math.log(1.1)
 const leastSeconds = 0.001
@@ -33,66 +37,111 @@ function secondsOf(bucket: number): number {
 export interface RowDelays {
   /** Takes a row that is added to a state. */
   note(row: SourceRow): void
+  /** The transactions of the rows that were noted. */
+  xids(): number[]
+  /**
+   * Counts the rows that were noted.
+   *
+   * @param ingestedAt when the rows of a transaction came into their table, epoch microseconds; null: not recorded
+   */
+  count(ingestedAt: (xid: number) => number | null): void
 }
 
 interface Kept {
   /** By hour, view, stage and bucket. */
-  readonly counts: Map<string, number>
+  counts: Map<string, number>
   writtenMs: number
 }
 
-/** What the processes' pushes have found and not written yet. */
+/** What runs and pushes of this process have found and not written yet. */
 const keptOf = new WeakMap<Database, Kept>()
 
-/**
- * @param now when rows count as folded, epoch microseconds
- * @param ingestedAt when the rows of a transaction came into their table, epoch microseconds; null: not recorded
- */
-export function createRowDelays(
-  db: Database,
-  view: DefinitionId,
-  now: () => number,
-  ingestedAt: (xid: number) => number | null,
-): RowDelays {
-  let kept = keptOf.get(db)
-  if (kept === undefined) keptOf.set(db, (kept = { counts: new Map(), writtenMs: Number.NEGATIVE_INFINITY }))
-  const { counts } = kept
-  let rows = 0
+function keptFor(db: Database): Kept {
+  const kept = keptOf.get(db) ?? { counts: new Map(), writtenMs: Number.NEGATIVE_INFINITY }
+  keptOf.set(db, kept)
+  return kept
+}
+
+/** Adds to a count. While nothing can be written, the counts stay bounded: new ones are dropped. */
+function add({ counts }: Kept, key: string, rows: number): void {
+  const before = counts.get(key)
+  if (before !== undefined || counts.size < maxCounts) counts.set(key, (before ?? 0) + rows)
+}
+
+/** @param now when rows count as folded, epoch microseconds */
+export function createRowDelays(db: Database, view: DefinitionId, now: () => number): RowDelays {
+  let noted: { readonly event: number; readonly known: number | null; readonly folded: number; readonly xid: number }[] = []
   return {
     note({ eventTime, knownTime, xid }) {
-      const known = Math.max(eventTime, knownTime ?? eventTime)
-      if (!Number.isFinite(known) || rows++ >= maxRows) return
-      const folded = now()
-      const add = (stage: RowStage, micros: number): void => {
-        const key = `${Math.floor(folded / 1000 / hourMs)} ${stages.indexOf(stage)} ${bucketOf(micros / 1e6)} ${view}`
-        counts.set(key, (counts.get(key) ?? 0) + 1)
+      if (noted.length >= maxRows || !Number.isFinite(Math.max(eventTime, knownTime ?? eventTime))) return
+      noted.push({ event: eventTime, known: knownTime, folded: now(), xid })
+    },
+    xids: () => [...new Set(noted.map(({ xid }) => xid))],
+    count(ingestedAt) {
+      const kept = keptFor(db)
+      for (const { event, known: knownTime, folded, xid } of noted) {
+        const known = Math.max(event, knownTime ?? event)
+        const hour = Math.floor(folded / 1000 / hourMs)
+        const addTo = (stage: RowStage, micros: number): void =>
+          add(kept, `${hour} ${stages.indexOf(stage)} ${bucketOf(micros / 1e6)} ${view}`, 1)
+        if (knownTime !== null) addTo('known', known - event)
+        addTo('known to materialized', folded - known)
+        const ingested = ingestedAt(xid)
+        if (ingested === null) continue
+        addTo('ingested', ingested - known)
+        addTo('materialized', folded - Math.max(known, ingested))
       }
-      if (knownTime !== null) add('known', known - eventTime)
-      add('known to materialized', folded - known)
-      const ingested = ingestedAt(xid)
-      if (ingested === null) return
-      add('ingested', ingested - known)
-      add('materialized', folded - Math.max(known, ingested))
+      noted = []
     },
   }
 }
 
+/** Counts and writes the rows of a run. A failure is logged and never thrown, as in `writeRowDelays`. */
+export async function recordRunDelays(db: Database, delays: RowDelays | null, source: string, log: Logger | undefined): Promise<void> {
+  const xids = delays?.xids() ?? []
+  if (delays !== null && xids.length > 0) {
+    const times = await readLoadTimes(db, source, xids).catch((error: unknown) => {
+      log?.warn({ source, error: messageOf(error) }, 'when rows came into their table cannot be read')
+      return new Map<number, number>()
+    })
+    delays.count((xid) => times.get(xid) ?? null)
+  }
+  await writeRowDelays(db, true, log)
+}
+
 /**
- * Adds what was found to the stored summaries.
+ * Adds what was found to the stored summaries. A failure is logged and never thrown, so that statistics do not fail a
+ * run or a push. Counts that could not be written are kept for the next call.
  *
  * @param isDue false: only if it was not done for a while, as pushes come often
  */
-export async function writeRowDelays(db: Database, isDue: boolean): Promise<void> {
-  const kept = keptOf.get(db)
-  if (kept === undefined || kept.counts.size === 0) return
+export async function writeRowDelays(db: Database, isDue: boolean, log?: Logger): Promise<void> {
+  const kept = keptFor(db)
   const nowMs = performance.now()
-  if (!isDue && nowMs - kept.writtenMs < writeEveryMs) return
+  if (kept.counts.size === 0 || (!isDue && nowMs - kept.writtenMs < writeEveryMs)) return
   kept.writtenMs = nowMs
-  const found = Array.from(kept.counts, ([key, rows]) => {
+  const taken = kept.counts
+  kept.counts = new Map()
+  try {
+    await insertCounts(db, taken)
+  } catch (error) {
+    for (const [key, rows] of taken) add(kept, key, rows)
+    log?.warn({ error: messageOf(error) }, 'the delays of rows cannot be written; they are kept and written later')
+    return
+  }
+  try {
+    const newest = Math.max(...Array.from(taken.keys(), (key) => Number.parseInt(key)))
+    await db.query('delete from lockstep.row_delays where hour < $1', [new Date((newest - keptDays * 24) * hourMs)])
+  } catch (error) {
+    log?.warn({ error: messageOf(error) }, 'old delays of rows cannot be removed')
+  }
+}
+
+async function insertCounts(db: Database, counts: ReadonlyMap<string, number>): Promise<void> {
+  const found = Array.from(counts, ([key, rows]) => {
     const [, hour, stage, bucket, view] = /^(-?\d+) (\d+) (\d+) (.*)$/.exec(key) ?? []
     return { hour: new Date(Number(hour) * hourMs), stage: stages[Number(stage)], bucket: Number(bucket), view, rows }
   })
-  kept.counts.clear()
   const column = <T>(of: (each: (typeof found)[number]) => T): T[] => found.map(of)
   await db.query(
     `insert into lockstep.row_delays as r (hour, view, stage, bucket, rows)
@@ -106,20 +155,17 @@ export async function writeRowDelays(db: Database, isDue: boolean): Promise<void
       column(({ rows }) => rows),
     ],
   )
-  const newest = Math.max(...column(({ hour }) => hour.getTime()))
-  await db.query('delete from lockstep.row_delays where hour < $1', [new Date(newest - keptDays * 24 * hourMs)])
 }
 
-/** When the transactions that loaded files into a source's table were recorded, from one on. */
-export async function readLoadTimes(db: Pick<Database, 'query'>, source: string, from: number): Promise<(xid: number) => number | null> {
+/** When the transactions that loaded files into a source's table were recorded. */
+async function readLoadTimes(db: Pick<Database, 'query'>, source: string, xids: readonly number[]): Promise<Map<number, number>> {
   const rows = await db.query<{ xid: string; at: number }>(
     `select xid::text as xid, (extract(epoch from at) * 1000000)::float8 as at from (
        select xid, at, source from lockstep.ingests union all select xid, synced_at, source from lockstep.source_files
-     ) loads where source = $1 and xid >= $2::text::xid8`,
-    [source, String(Math.max(0, from))],
+     ) loads where source = $1 and xid = any ($2::text[]::xid8[])`,
+    [source, xids.map(String)],
   )
-  const times = new Map(rows.map(({ xid, at }) => [Number(xid), at]))
-  return (xid) => times.get(xid) ?? null
+  return new Map(rows.map(({ xid, at }) => [Number(xid), at]))
 }
 
 /** How long rows of a view took in one stage. */

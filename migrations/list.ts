@@ -42,6 +42,7 @@ import * as sourceFiles from './0040-source-files.ts'
 import * as definitionStates from './0041-definition-states.ts'
 import * as predictionStages from './0042-prediction-stages.ts'
 import * as rowDelays from './0043-row-delays.ts'
+import * as loadTransactions from './0044-load-transactions.ts'
 
 /**
  * Every migration, in order. Append-only: each has already run on some database, so it is never edited, renamed or
@@ -91,4 +92,5 @@ export const migrations: Readonly<Record<string, Migration>> = {
   '0041-definition-states': definitionStates,
   '0042-prediction-stages': predictionStages,
   '0043-row-delays': rowDelays,
+  '0044-load-transactions': loadTransactions,
 }

@@ -36,6 +36,7 @@ export function createPushedEvents(
       metrics: metrics.push,
       onFoldFailure: folding.onFoldFailure,
       onTooLarge: folding.onTooLarge,
+      log,
     },
     { futureMicros, ...(foldWaitMs !== undefined && { foldWaitMs }) },
   )

@@ -81,7 +81,7 @@ function start(tools: StreamTools, options: StreamOptions, catalog: Catalog, nam
     const onTooLarge = logOversized(log, tools.metrics.overCap)
     const fold = async (xids: readonly number[]): Promise<void> => {
       const readers = (await tools.catalog()).onlineReaders(source)
-      await foldTransactions(db, store, readers, xids, { signal, onTooLarge })
+      await foldTransactions(db, store, readers, xids, { signal, onTooLarge, log })
     }
     try {
       const { futureMicros, bodyLimitBytes } = config

@@ -128,7 +128,7 @@ function start(
     const onTooLarge = logOversized(log, metrics.overCap)
     const fold = async (xids: readonly number[]): Promise<void> => {
       const readers = predicting.context.catalog().onlineReaders(source)
-      await foldTransactions(predicting.database(), predicting.store(), readers, xids, { onTooLarge })
+      await foldTransactions(predicting.database(), predicting.store(), readers, xids, { onTooLarge, log })
     }
     const { context } = predicting
     const answer = { pipeline: name, key: pipeline.key, outputs: catalog.model(pipeline.model).spec.output }
