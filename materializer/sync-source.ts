@@ -131,14 +131,16 @@ export function sourceSyncs(tools: SyncTools): JobKind<SourceSyncSpec, SyncPlan,
           : [{ key: source, subject: source, cron: schedule, spec: { source, replace: 'none', actor: null } as const }],
       )
     },
-    async plan({ spec }) {
+    async plan({ id, spec }, { signal }) {
       const known = await catalog()
       const { source, files } = filesOf(known, spec.source)
       const listed = await listFiles(source.name, files.patterns)
       const stored = await readStoredFiles(db, source.name)
       const emptied = await isEmptied(db, sourceRelation(source), stored)
       const difference = compareFiles(source, files, listed, stored, emptied)
-      if (emptied && spec.replace !== 'none') await emptyStates(tools, known, source)
+      const unfinished = await unfinishedUndos(db, source, id)
+      if (unfinished.length > 0 || (emptied && spec.replace !== 'none')) await rebuildReaders(tools, known, source, signal)
+      await noteUndone(db, unfinished)
       return { plan: { ...planOf(difference), emptied }, chunks: groupsOf(difference, spec.replace) }
     },
     async run({ spec }, { files: changes }, { signal, worker, progress }) {
@@ -257,11 +259,37 @@ async function requireTable(db: Database, source: SourceSpec): Promise<void> {
   )
 }
 
-/** Rows that somebody has deleted from the table are in the states of entities still. */
-async function emptyStates({ db, store }: Pick<SyncTools, 'db' | 'store'>, catalog: Catalog, source: SourceSpec): Promise<void> {
+/**
+ * Loads whose rows are deleted, but whose states nobody rebuilds: the job that replaced them was cancelled or failed, or
+ * the process that undid them ended. None while a worker replaces files of the source: it rebuilds the states.
+ */
+async function unfinishedUndos(db: Database, source: SourceSpec, job: number): Promise<string[]> {
+  const found = await db.query<{ id: string }>(
+    `SELECT id::text AS id FROM lockstep.ingests
+     WHERE source = $1 AND relation = $2 AND undoing_at IS NOT NULL AND undone_at IS NULL AND NOT EXISTS (
+       SELECT FROM lockstep.jobs j JOIN lockstep.job_chunks c ON c.job = j.id
+       WHERE j.kind = $3 AND j.subject = $1 AND j.id <> $4 AND j.spec->>'replace' <> 'none'
+         AND c.state = 'open' AND c.claim IS NOT NULL AND c.claimable_at > clock_timestamp())`,
+    [source.name, await relationOf(db, source), sourceSyncKind, job],
+  )
+  return found.map(({ id }) => id)
+}
+
+async function noteUndone({ kysely }: Database, loads: readonly string[]): Promise<void> {
+  if (loads.length === 0) return
+  await kysely.updateTable('lockstep.ingests').set({ undone_at: new Date() }).where('id', 'in', loads).execute()
+}
+
+/** Rows that were deleted from the table are in the states of entities still. */
+async function rebuildReaders(
+  { db, store }: Pick<SyncTools, 'db' | 'store'>,
+  catalog: Catalog,
+  source: SourceSpec,
+  signal: AbortSignal,
+): Promise<void> {
   const relation = await relationOf(db, source)
   const readers = relation === null ? [] : await readersOf(db, store, catalog, relation)
-  for (const plan of readers) await materializeView(db, store, plan, { rebuild: true, moment: Date.now() * 1000 })
+  for (const plan of readers) await materializeView(db, store, plan, { rebuild: true, moment: Date.now() * 1000, signal })
 }
 
 /** null: another attempt or another sync has deleted the rows. */

@@ -9,6 +9,7 @@ import { encodeKey } from '../../kernel/entity-key.ts'
 import { readHeader } from '../../kernel/stored-state.ts'
 import { finishErasures } from '../../materializer/erase/finish-erasures.ts'
 import { materializeView } from '../../materializer/materialize.ts'
+import { sourceSyncKind } from '../../materializer/sync-source.ts'
 import { createDatasetWriter } from '../../offline/files/dataset-writer.ts'
 import { readStoredFiles } from '../../offline/source-files/stored-files.ts'
 import { createRedisStore } from '../../online/redis-store.ts'
@@ -18,6 +19,8 @@ import type { Catalog } from '../../registry/catalog.ts'
 import { loadCatalog } from '../../registry/catalog.ts'
 import { loadDefinitions } from '../../registry/load-definitions.ts'
 import type { FaultPoint } from '../../runtime/fault-point.ts'
+import { cancelJob } from '../../runtime/jobs/end-job.ts'
+import { readJobs } from '../../runtime/jobs/read-jobs.ts'
 import { openPostgres } from '../../runtime/open-postgres.ts'
 import { definitionFiles } from '../registry/definition-files.ts'
 import { testDatabase, testRedis } from '../services/index.ts'
@@ -194,6 +197,20 @@ it('loads and replaces each Parquet file once if the process is killed after a f
     const after = await states(false)
     expect(after).not.toEqual(before)
     expect(await states(true)).toEqual(after)
+
+    // the job does not go on, so the next sync rebuilds the states
+    await write('2', ['a'])
+    expect(await elsewhere(here, 'replace', 'source file: loaded')).toBe('SIGKILL')
+    const [job] = await readJobs(here.db, { kind: sourceSyncKind, limit: 1 })
+    expect(await cancelJob(here.db, job?.id ?? 0, { actor: 'crash' })).toBe(true)
+    expect(await count()).toEqual({ n: 5 })
+    await operate('sync', here.db, here.store, here.catalog)
+    const repaired = await states(false)
+    expect(repaired).not.toEqual(after)
+    expect(await states(true)).toEqual(repaired)
+    expect(
+      await here.db.query('select count(*)::int4 as n from lockstep.ingests where undoing_at is not null and undone_at is null'),
+    ).toEqual([{ n: 0 }])
   } finally {
     await here.end()
     await rm(folder, { recursive: true })
