@@ -13,3 +13,8 @@ export function filesName({ patterns }: Pick<FilesSpec, 'patterns'>): string {
   const more = patterns.length > 1 ? ` and ${patterns.length - 1} more` : ''
   return `Parquet files "${patterns[0]}"${more}`
 }
+
+/** A name that ends with a slash stands for all Parquet files below that folder. */
+export function filesPattern(name: string): string {
+  return name.endsWith('/') ? `${name}**/*.parquet` : name
+}

@@ -1,5 +1,6 @@
 import { glob, stat } from 'node:fs/promises'
 import { resolve } from 'node:path'
+import { filesPattern } from '../../kernel/files-spec.ts'
 import { LockstepError } from '../../kernel/errors.ts'
 import { isObjectUrl, isStoredObject } from '../../runtime/storage/object-store.ts'
 import { storeOf } from '../../runtime/storage/open-store.ts'
@@ -30,12 +31,13 @@ export interface OpenedFile {
 }
 
 /**
- * The Parquet files that a name or a pattern such as `rows/2026-*.parquet` stands for: absolute paths, or URLs.
+ * The Parquet files that a name, a folder `rows/` or a pattern such as `rows/2026-*.parquet` stands for: absolute paths, or
+ * URLs.
  *
  * @throws LockstepError `FILE_UNREADABLE` where there is none, and what the store throws
  */
 export async function findFiles(source: string, pattern: string): Promise<string[]> {
-  if (isObjectUrl(pattern)) return (await listFiles(source, [pattern])).map(({ path }) => path)
+  if (isObjectUrl(pattern) || pattern.endsWith('/')) return (await listFiles(source, [filesPattern(pattern)])).map(({ path }) => path)
   const found: string[] = []
   for await (const path of glob(resolve(pattern))) found.push(path)
   found.sort()

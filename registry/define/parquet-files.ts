@@ -1,4 +1,5 @@
 import type { FilesSpec } from '../../kernel/files-spec.ts'
+import { filesPattern } from '../../kernel/files-spec.ts'
 import { LockstepError, messageOf } from '../../kernel/errors.ts'
 import { parseSchedule } from '../../kernel/schedule.ts'
 import { parseTimestamp } from '../../kernel/time.ts'
@@ -74,7 +75,7 @@ function checkPattern(pattern: unknown): string {
       `parquetFiles() got ${show(pattern)}; write an absolute path or a URL, as in "/data/rows/*.parquet" or "s3://bucket/rows/".`,
     )
   }
-  return pattern.endsWith('/') ? `${pattern}**/*.parquet` : pattern
+  return filesPattern(pattern)
 }
 
 function fromOf(from: unknown, files: string): number {

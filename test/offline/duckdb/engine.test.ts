@@ -276,6 +276,23 @@ describe('a training set in object storage', () => {
     const set = await create(url('set.parquet'), { landings: [url('landings-*.parquet')] }, { declared, spine: url('spine.parquet') })
     expect(set).toMatchObject({ path: url('set.parquet'), spine: { from: { file: url('spine.parquet') } } })
     expect(set.file.sha256).toBe(onDisk.file.sha256)
+
+    // a folder stands for the Parquet files below it, here and there
+    await mkdir(inFolder('rows/day'), { recursive: true })
+    await mkdir(inFolder('rows/_delta_log'))
+    await writeFile(inFolder('rows/_delta_log/1.parquet'), 'these are no columns')
+    for (const [from, to] of [
+      ['landings-1.parquet', 'rows/day/1.parquet'],
+      ['landings-2.parquet', 'rows/2.parquet'],
+    ] as const) {
+      await cp(inFolder(from), inFolder(to))
+      await upload(from, to)
+    }
+    for (const [i, landed] of ['rows/', url('rows/')].entries()) {
+      const ofFolder = await create(`of-folder-${i}.parquet`, { landings: [landed], departures: ['departures.parquet'] })
+      expect(ofFolder.engine?.sources[0]?.files).toHaveLength(2)
+      expect(ofFolder.file.sha256).toBe(onDisk.file.sha256)
+    }
     const store = await storeOf(url(''))
     const pins = await Promise.all(
       ['landings-1.parquet', 'landings-2.parquet', 'departures.parquet'].map(async (name) => {
