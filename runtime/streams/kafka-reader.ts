@@ -63,8 +63,13 @@ export interface KafkaGeneration {
 
 export function openKafkaReader(url: string, spec: KafkaStreamSpec, { redeliverMs }: StreamConsumerOptions): KafkaReader {
   const { stream: topic, group: groupId } = spec
-  const { server, options } = kafkaClient(url)
-  const client = { ...options, requestTimeout: Math.max(answerTimeoutMs, redeliverMs * 2), metadataMaxAge: metadataMaxAgeMs }
+  const { server } = kafkaClient(url)
+  /** Certificates are read again each time, as replaced ones count from the next connection on. */
+  const client = () => ({
+    ...kafkaClient(url).options,
+    requestTimeout: Math.max(answerTimeoutMs, redeliverMs * 2),
+    metadataMaxAge: metadataMaxAgeMs,
+  })
   let joining: Promise<KafkaMember> | null = null
   let administering: Admin | null = null
   let closed = false
@@ -73,6 +78,9 @@ export function openKafkaReader(url: string, spec: KafkaStreamSpec, { redeliverM
     try {
       return await action()
     } catch (cause) {
+      const failed = administering
+      administering = null
+      await failed?.close().catch(() => undefined)
       if (cause instanceof LockstepError) throw cause
       throw new LockstepError(
         'STREAM_UNAVAILABLE',
@@ -85,7 +93,7 @@ export function openKafkaReader(url: string, spec: KafkaStreamSpec, { redeliverM
   async function join(): Promise<KafkaMember> {
     const consumer = quieted(
       new CommittedConsumer({
-        ...client,
+        ...client(),
         groupId,
         sessionTimeout: redeliverMs,
         rebalanceTimeout: redeliverMs * 2,
@@ -142,7 +150,7 @@ export function openKafkaReader(url: string, spec: KafkaStreamSpec, { redeliverM
   }
 
   function admin(): Admin {
-    administering ??= quieted(new Admin(client))
+    administering ??= quieted(new Admin(client()))
     return administering
   }
 

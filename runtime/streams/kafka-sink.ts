@@ -20,14 +20,14 @@ const maxBatchBytes = 512 * 1024
  */
 export function openKafkaSink(url: string, spec: KafkaSinkSpec, encoder: AvroEncoder | null): StreamSink {
   const { stream: topic } = spec
-  const { server, options } = kafkaClient(url)
+  const { server } = kafkaClient(url)
   const encode = encoderOf(encoder)
   let producer: Producer | null = null
 
   function opened(): Producer {
     if (producer !== null) return producer
-    // a new producer asks for its number by -1; the client would ask by 0, which brokers may refuse
-    producer = quieted(new Producer({ ...options, idempotent: true, acks: -1, producerId: -1n, producerEpoch: -1 }))
+    // certificates are read again; a new producer asks for its number by -1; the client would ask by 0, which brokers may refuse
+    producer = quieted(new Producer({ ...kafkaClient(url).options, idempotent: true, acks: -1, producerId: -1n, producerEpoch: -1 }))
     return producer
   }
 

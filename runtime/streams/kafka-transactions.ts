@@ -41,7 +41,7 @@ export function openKafkaTransactions(
   options: StreamConsumerOptions,
 ): { readonly consumer: StreamConsumer; readonly sink: StreamSink } {
   const reader = openKafkaReader(url, from, options)
-  const { server, options: client } = kafkaClient(url)
+  const { server } = kafkaClient(url)
   const transactionalId = `lockstep-${randomUUID()}`
   const encode = encoderOf(encoder)
   let producer: Producer | null = null
@@ -54,7 +54,7 @@ export function openKafkaTransactions(
   function opened(): Producer {
     producer ??= quieted(
       new Producer({
-        ...client,
+        ...kafkaClient(url).options,
         retries,
         retryDelay: (_client, _operation, attempt, _retries, error) =>
           findErrorBy(error, 'apiId', 'CONCURRENT_TRANSACTIONS') === null ? 250 : Math.min(250, 25 * attempt),

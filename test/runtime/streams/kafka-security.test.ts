@@ -1,5 +1,6 @@
 import { Admin } from '@platformatic/kafka'
-import { readFile } from 'node:fs/promises'
+import { copyFile, mkdtemp, readFile, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, it, vi } from 'vitest'
 import { kafkaClient, quieted } from '../../../runtime/streams/kafka-client.ts'
@@ -43,6 +44,37 @@ it.concurrent.each(['plain', 'scram-sha-512', 'certificate'])('reads and writes 
   } finally {
     await sink.close()
     await consumer.close()
+  }
+})
+
+it.concurrent('reads the files of certificates again when it connects', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'lockstep-certificates-'))
+  const [cert, key] = [join(folder, 'client.pem'), join(folder, 'client.key')]
+  const replace = async (from: string) => {
+    await copyFile(from, cert)
+    await copyFile(from.replace('.crt', '.key'), key)
+  }
+  const admin = quieted(new Admin(kafkaClient(mutualAt(`&cert=${other}&key=${otherKey}`)).options))
+  await admin.createTopics({ topics: ['renewed'], partitions: 1, replicas: 1 })
+  await admin.close()
+  await replace(ca)
+  const servers = serversAt(mutualAt(`&cert=${cert}&key=${key}`))
+  const sink = openSink(servers, { kind: 'kafka', stream: 'renewed' }, { from: null, redeliverMs: 4_000 })
+  const consumer = openConsumer(servers, { kind: 'kafka', stream: 'renewed', group: 'renewed' }, { redeliverMs: 4_000 })
+  try {
+    await Promise.all([
+      expect(consumer.lag()).rejects.toMatchObject({ code: 'STREAM_UNAVAILABLE' }),
+      expect(sink.check()).rejects.toMatchObject({ code: 'STREAM_UNAVAILABLE' }),
+    ])
+    await vi.waitFor(async () => await expect(consumer.take(1)).rejects.toMatchObject({ code: 'STREAM_UNAVAILABLE' }), 30_000)
+    await replace(other)
+    await sink.produce([{ id: 'a', writtenAs: 'a', input: '0', key: 'k', value: '"a"' }])
+    expect(await consumer.lag()).toEqual({ waiting: 1, pending: 0 })
+    await vi.waitFor(async () => expect((await consumer.take(1)).map(({ body }) => String(body))).toEqual(['"a"']), 30_000)
+  } finally {
+    await sink.close()
+    await consumer.close()
+    await rm(folder, { recursive: true })
   }
 })
 
