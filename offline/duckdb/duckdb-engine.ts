@@ -107,7 +107,7 @@ export async function createDuckDbEngine({ sources, declared, processes, workers
     }
     const folder = await mkdtemp(join(tmpdir(), 'lockstep-kernels-'))
     try {
-      const how = { processes, count, limits: { threads: 1, memory: shareOf(limits.memory, count) }, folder }
+      const how = { processes, count, limits: { threads: 1, memory: shareOf(limits.memory, count + 1), folder }, folder }
       // an open file can be read when its name is gone
       return await openResultFiles(plansOf(service), await answerInProcesses(db, service, spine, tables, how, answering))
     } finally {
@@ -199,7 +199,12 @@ async function answerInProcesses(
   service: ServicePlan,
   spine: Spine,
   sources: PassSources,
-  { processes, count, limits, folder }: { processes: KernelProcesses; count: number; limits: DuckDbLimits; folder: string },
+  {
+    processes,
+    count,
+    limits,
+    folder,
+  }: { processes: KernelProcesses; count: number; limits: DuckDbLimits & { memory: string }; folder: string },
   { signal, onAnswers, ...fold }: Omit<AnswerOptions, 'share'>,
 ): Promise<ResultFile[]> {
   const keys = new Set(partitionLayout(service, []).passes.flatMap(({ pass }) => pass.mappings.flatMap(({ columns }) => columns)))
@@ -217,6 +222,8 @@ async function answerInProcesses(
     limits,
     out: join(folder, `answers-${number}`),
   }))
+  // this process keeps a share, too; what it cannot free now it frees when it can
+  await db.rows(`SET memory_limit = ${sqlText(limits.memory)}`).catch(() => undefined)
   const answered = await processes.run(service, tasks, { signal, onAnswers })
   return tasks.map(({ out }, i) => ({ path: out, chunks: answered[i] ?? [] }))
 }

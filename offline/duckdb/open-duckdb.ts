@@ -22,6 +22,8 @@ export interface DuckDbLimits {
   readonly threads?: number | undefined
   /** Such as `4GB`. Default: four fifths of the memory. */
   readonly memory?: string | undefined
+  /** Where it makes its temporary folder. Default: the system's folder for such. */
+  readonly folder?: string | undefined
 }
 
 /** The memory of one of several processes: its share of a size such as `4GB`, or else of four fifths of this machine's. */
@@ -33,7 +35,7 @@ export function shareOf(memory: string | undefined, count: number): string {
 }
 
 /** @throws LockstepError `UNSUPPORTED` where the optional package is not installed */
-export async function openDuckDb({ threads, memory }: DuckDbLimits): Promise<DuckDb> {
+export async function openDuckDb({ threads, memory, folder: parent = tmpdir() }: DuckDbLimits): Promise<DuckDb> {
   const { DuckDBInstance, ResultReturnType } = await import('@duckdb/node-api').catch((cause: unknown) => {
     throw new LockstepError(
       'UNSUPPORTED',
@@ -41,7 +43,7 @@ export async function openDuckDb({ threads, memory }: DuckDbLimits): Promise<Duc
       { cause },
     )
   })
-  const folder = await mkdtemp(join(tmpdir(), 'lockstep-duckdb-'))
+  const folder = await mkdtemp(join(parent, 'lockstep-duckdb-'))
   const instance = await DuckDBInstance.create(':memory:', {
     temp_directory: folder,
     ...(threads === undefined ? {} : { threads: String(threads) }),

@@ -28,7 +28,7 @@ export type KernelReply =
 
 const script = fileURLToPath(new URL(`./kernel-child${import.meta.url.endsWith('.ts') ? '.ts' : '.js'}`, import.meta.url))
 
-/** Processes of this machine that fold the rows of a join, one for each core. They need no database: a plan file suffices. */
+/** Processes of this machine that fold the rows of a join, one for each core. A plan file replaces the database. */
 export function createKernelProcesses(db: Database, catalog: Catalog): KernelProcesses {
   return {
     max: availableParallelism(),
@@ -89,7 +89,8 @@ function answerOf(
 
 /** Ends a process that still runs, and waits until it is gone. */
 async function end(child: ChildProcess): Promise<void> {
-  if (child.exitCode !== null || child.signalCode !== null) return
+  // one that could not be started has no id, and never exits
+  if (child.pid === undefined || child.exitCode !== null || child.signalCode !== null) return
   const gone = new Promise((resolve) => child.once('exit', resolve))
   child.kill('SIGKILL')
   await gone

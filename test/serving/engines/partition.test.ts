@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { pathToFileURL } from 'node:url'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { perceptron } from '../../../bench/serving/perceptron.ts'
 import { inspectModel } from '../../../inference/inspect-model.ts'
 import type { Value } from '../../../kernel/value-type.ts'
@@ -288,14 +288,16 @@ describe('a batch of files', () => {
     const other = { out: pathToFileURL(join(folder, 'other')).href }
     const bySeveral = await run(other, 2)
     expect(bySeveral.parts.map(({ sha256 }) => sha256)).toEqual(manifest.parts.map(({ sha256 }) => sha256))
-    const before = await temporaryFolders()
+    const temporary = await mkdtemp(join(folder, 'temporary-'))
+    vi.stubEnv('TMPDIR', temporary)
     const killed = run({ ...other, overwrite: true }, 2)
     killed.catch(() => undefined)
     await expect.poll(kernels, { timeout: 30_000, interval: 5 }).not.toEqual([])
     for (const pid of kernels()) process.kill(pid, 'SIGKILL')
     await expect(killed).rejects.toMatchObject({ code: 'INTERNAL', message: expect.stringContaining('--workers') as string })
     expect(kernels()).toEqual([])
-    expect(await temporaryFolders()).toEqual(before)
+    expect(await readdir(temporary)).toEqual([])
+    vi.unstubAllEnvs()
     // their errors are those of this process
     await parquetOfQuery(
       db,
@@ -313,11 +315,6 @@ describe('a batch of files', () => {
 function kernels(): number[] {
   const { stdout } = spawnSync('ps', ['-o', 'pid=,args=', '--ppid', String(process.pid)], { encoding: 'utf8' })
   return stdout.split('\n').flatMap((line) => (line.includes('kernel-child') ? [Number.parseInt(line, 10)] : []))
-}
-
-async function temporaryFolders(): Promise<string[]> {
-  const names = await readdir(tmpdir())
-  return names.filter((name) => /^lockstep-(kernels|plan)-/.test(name)).toSorted()
 }
 
 function batchOf(file: string, out: string): BatchRequest {
