@@ -183,7 +183,7 @@ async function bringUpToDate(
     signal.throwIfAborted()
     return await underViewLock(db, await store.identity(), plan.id, () =>
       recordRun(tracing?.begin(runSpan, { kind: 'internal' }), plan, () =>
-        materializeView(db, store, plan, { now: clock, signal, replayMs, log: log }),
+        materializeView(db, store, plan, { now: clock, signal, replayMs, log }),
       ),
     )
   })

@@ -152,7 +152,7 @@ describe('the receipt of a prediction', () => {
       // of the entity: the first row after it, whatever prediction it names
       lost: { state: 'arrived', value: '7', afterSeconds: 3600, error: '0.50 in place of 7.0: off by −6.5', isRight: null },
       lost_last: { state: 'arrived', value: '120' },
-      chargeback: { state: 'waiting', value: null, says: 'It may happen until 2026-03-06T18:00:00Z.' },
+      chargeback: { state: 'waiting', value: null, says: 'It may happen until 2026-03-06 18:00 UTC.' },
     })
     expect(a['labelled']).toMatchObject({
       error: 'a score of 0.50: off by −0.50',
@@ -160,8 +160,8 @@ describe('the receipt of a prediction', () => {
     })
     expect(await outcomesOf('b/0')).toMatchObject({
       labelled: { state: 'late', value: 'false', isRight: false, says: expect.stringContaining('2h later than counts') as unknown },
-      lost: { state: 'none', says: 'None happened until 2026-03-03T10:00:00Z. It counts as 0.' },
-      lost_last: { state: 'none', says: 'None happened until 2026-03-03T10:00:00Z. It counts in no figure.' },
+      lost: { state: 'none', says: 'None happened until 2026-03-03 10:00 UTC. It counts as 0.' },
+      lost_last: { state: 'none', says: 'None happened until 2026-03-03 10:00 UTC. It counts in no figure.' },
     })
     // rows that a server has not logged were not measured
     expect((await receiptOf('a/0')).predictions[0]?.stages).toEqual([])

@@ -97,7 +97,9 @@ function described(catalog: Catalog, plan: OutcomePlan, row: ListedPrediction, r
     }
   }
   const after = found.at - asOf
-  const when = `It happened ${formatDuration(Math.round(after / 1e6) * 1e6)} after the moment of the prediction`
+  // an outcome that names the prediction may be from before it, as clocks differ
+  const side = after < 0 ? 'before' : 'after'
+  const when = `It happened ${formatDuration(Math.round(Math.abs(after) / 1e6) * 1e6)} ${side} the moment of the prediction`
   const tooLate = `${formatDuration(Math.max(1, Math.round((after - spec.withinMicros) / 1e6)) * 1e6)} later than counts`
   return {
     outcome: spec.name,

@@ -53,7 +53,7 @@ export function spanText({ from, to }: Pick<ModelStatistics, 'from' | 'to'>): st
   return isOneDay ? ` from ${from.slice(11, 16)} to ${to.slice(11, 16)} UTC` : ` from ${momentText(from)} to ${momentText(to)}`
 }
 
-/** `2001-03-04 10:00 UTC`, for sentences. No line breaks within the date. */
+/** `2001-03-04 10:00 UTC`, for sentences. */
 export function momentText(moment: string): string {
-  return `${moment.slice(0, 10).replaceAll('-', '\u2011')}\u00a0${moment.slice(11, 16)}\u00a0UTC`
+  return `${moment.slice(0, 10)} ${moment.slice(11, 16)} UTC`
 }
