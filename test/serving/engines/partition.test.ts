@@ -293,6 +293,9 @@ describe('a batch of files', () => {
     const killed = run({ ...other, overwrite: true }, 2)
     killed.catch(() => undefined)
     await expect.poll(kernels, { timeout: 30_000, interval: 5 }).not.toEqual([])
+    // each sorts in a folder that is removed
+    for (const pid of kernels())
+      expect(spawnSync('ps', ['eww', '-o', 'args=', '-p', String(pid)], { encoding: 'utf8' }).stdout).toMatch(/ TMPDIR=\S*\/lockstep-plan-/)
     for (const pid of kernels()) process.kill(pid, 'SIGKILL')
     await expect(killed).rejects.toMatchObject({ code: 'INTERNAL', message: expect.stringContaining('--workers') as string })
     expect(kernels()).toEqual([])
