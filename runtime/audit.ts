@@ -97,6 +97,8 @@ export interface AuditFilter {
   readonly what?: string | undefined
   /** The hash of an entity: only entries about its values (`serving/dashboard/explain/audit-read.ts`). */
   readonly entity?: string | undefined
+  /** Only entries of this moment or before. */
+  readonly until?: Date | undefined
   /** Only entries that are older than the entry with this id. */
   readonly before?: number | undefined
   readonly limit: number
@@ -130,9 +132,10 @@ export async function recordAudit(
 
 /** Returns audit records, newest first. */
 export async function readAudit({ kysely }: Pick<Database, 'kysely'>, filter: AuditFilter): Promise<AuditRecord[]> {
-  const { since, who, what, entity, before } = filter
+  const { since, until, who, what, entity, before } = filter
   let query = kysely.selectFrom('lockstep.audit_log').selectAll().orderBy('id', 'desc').limit(filter.limit)
   if (since !== undefined) query = query.where('at', '>=', since)
+  if (until !== undefined) query = query.where('at', '<=', until)
   if (before !== undefined) query = query.where('id', '<', String(before))
   if (who !== undefined) query = query.where(sql<boolean>`${who} in (actor, actor_name, split_part(actor, '@', 1))`)
   if (what !== undefined) {

@@ -27,7 +27,7 @@ export function ExplainTime({ data, onKeep }: { readonly data: ExplainData; read
       [...new Set(views.flatMap(({ features }) => features.flatMap(({ steps }) => steps.map((step) => step.t))))].toSorted((a, b) => a - b),
     [views],
   )
-  const answered = served.findLast((each) => each.t <= t)
+  const answered = served.find((each) => each.t <= t)
   const go = (next: number | undefined): void => {
     if (next === undefined) return
     setTime(next)

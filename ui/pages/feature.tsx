@@ -46,9 +46,10 @@ function FeatureParts({ data, name }: { readonly data: FeatureData; readonly nam
           <Chart
             chart={distribution.chart}
             label={`Distribution of ${name}`}
-            kind="line"
+            kind="bar"
             height={220}
-            across={distribution.across ?? name}
+            across={`Bin of ${name}`}
+            names={distribution.bins}
           />
         )}
         {categories.length > 0 && (

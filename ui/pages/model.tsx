@@ -211,7 +211,7 @@ function ModelParts({ data }: { readonly data: ModelData }): ReactElement {
 function Quality({ name }: { readonly name: string }): ReactElement {
   const quality = useRead<QualityData>(`models/${encodeURIComponent(name)}/quality`, { everyMs: 60_000 })
   const calibration = useRead<CalibrationData>(`models/${encodeURIComponent(name)}/calibration`, { everyMs: 60_000 })
-  const ways = waysOf.quality(name)
+  const ways = waysOf.quality(name, quality.data?.data.outcome ?? null)
   return (
     <>
       <Panel title="Quality by outcomes" ways={ways} says={quality.data?.data.finding}>

@@ -56,7 +56,11 @@ function NowParts({ data }: { readonly data: NowData }): ReactElement {
             note: alerts.silenced > 0 ? `${alerts.silenced} silenced` : null,
             ...(alerts.firing > 0 ? { tone: 'bad' as const } : {}),
           },
-          { name: 'Views online', value: formatNumber(views.online, 'count'), note: views.late > 0 ? `${views.late} late` : 'none late' },
+          {
+            name: 'Views online',
+            value: formatNumber(views?.online, 'count'),
+            note: views === null ? 'not recorded' : views.late > 0 ? `${views.late} late` : 'none late',
+          },
           {
             name: 'Jobs running',
             value: (

@@ -15,6 +15,8 @@ interface ChartProps {
   readonly height?: number
   /** What the horizontal axis says, where it is no time: then a point's `t` is a number. */
   readonly across?: string
+  /** What the points are called, by their `t`: bins. */
+  readonly names?: readonly string[]
   /** A horizontal line to compare with. */
   readonly bound?: { readonly value: number; readonly name: string }
 }
@@ -25,7 +27,7 @@ const rowsOfTable = 25
  * A chart with its finding in words. Arrow keys move a cursor, whose values are announced; a button shows the same as a
  * table, with CSV.
  */
-export function Chart({ chart, label, kind = 'line', height = 190, across, bound }: ChartProps): ReactElement {
+export function Chart({ chart, label, kind = 'line', height = 190, across, names, bound }: ChartProps): ReactElement {
   const [asTable, setAsTable] = useState(false)
   const [cursor, setCursor] = useState<number | null>(null)
   const { series, finding, marks } = chart
@@ -35,6 +37,7 @@ export function Chart({ chart, label, kind = 'line', height = 190, across, bound
   const count = isMeasured ? columns.t.length : 0
   const position = (index: number): string => {
     const t = columns.t[index]
+    if (t !== undefined && names !== undefined) return names[t] ?? ''
     return t === undefined ? '' : across === undefined ? formatMoment(t) : `${across} ${formatNumber(t)}`
   }
   const markOf = (index: number): string | undefined => markAt.get(columns.t[index] ?? Number.NaN)
@@ -83,6 +86,7 @@ export function Chart({ chart, label, kind = 'line', height = 190, across, bound
           columns={columns}
           position={position}
           across={across}
+          names={names}
           marks={marks === undefined ? undefined : { label: marks.label, of: markOf }}
         />
       ) : (
@@ -130,6 +134,7 @@ export function Chart({ chart, label, kind = 'line', height = 190, across, bound
                 kind={kind}
                 height={height}
                 isTime={across === undefined}
+                names={names}
                 boundValue={bound?.value}
                 marks={marks?.points}
                 cursor={at}
@@ -165,22 +170,23 @@ interface ChartTableProps {
   readonly columns: ReturnType<typeof columnsOf>
   readonly position: (index: number) => string
   readonly across: string | undefined
+  readonly names: readonly string[] | undefined
   readonly marks: { readonly label: string; readonly of: (index: number) => string | undefined } | undefined
 }
 
-function ChartTable({ label, series, columns, position, across, marks }: ChartTableProps): ReactElement {
+function ChartTable({ label, series, columns, position, across, names, marks }: ChartTableProps): ReactElement {
   const [page, setPage] = useState(0)
   const pages = Math.ceil(columns.t.length / rowsOfTable)
   const first = page * rowsOfTable
   const indexes = columns.t.map((_, index) => index).slice(first, first + rowsOfTable)
   const csv = (): void => {
-    const names = [
+    const header = [
       across ?? 'time',
       ...series.flatMap(({ label: name }, at) => (columns.low[at] === undefined ? [name] : [name, `${name} low`, `${name} high`])),
       ...(marks === undefined ? [] : [marks.label]),
     ]
     const rows = columns.t.map((t, index) => [
-      across === undefined ? new Date(t).toISOString() : t,
+      across === undefined ? new Date(t).toISOString() : (names?.[t] ?? t),
       ...series.flatMap((_, at) =>
         columns.low[at] === undefined
           ? [columns.values[at]?.[index]]
@@ -188,7 +194,7 @@ function ChartTable({ label, series, columns, position, across, marks }: ChartTa
       ),
       ...(marks === undefined ? [] : [marks.of(index)]),
     ])
-    download(`${label}.csv`, [names, ...rows].map((row) => row.map(cellOf).join(',')).join('\n'))
+    download(`${label}.csv`, [header, ...rows].map((row) => row.map(cellOf).join(',')).join('\n'))
   }
   return (
     <>

@@ -11,6 +11,8 @@ interface PlotProps {
   readonly kind: ChartKind
   readonly height: number
   readonly isTime: boolean
+  /** What the points are called, by their `t`. */
+  readonly names: readonly string[] | undefined
   readonly boundValue: number | undefined
   readonly marks: NonNullable<Chart['marks']>['points'] | undefined
   readonly cursor: number | null
@@ -41,7 +43,18 @@ async function load(): Promise<Library> {
 }
 
 /** The drawing of a chart. All that it says is in the chart's words and table too. */
-export default function Plot({ series, columns, kind, height, isTime, boundValue, marks, cursor, onCursor }: PlotProps): ReactElement {
+export default function Plot({
+  series,
+  columns,
+  kind,
+  height,
+  isTime,
+  names,
+  boundValue,
+  marks,
+  cursor,
+  onCursor,
+}: PlotProps): ReactElement {
   const place = useRef<HTMLDivElement>(null)
   const plot = useRef<UPlot>(null)
   const scheme = useComputedColorScheme('light')
@@ -56,7 +69,7 @@ export default function Plot({ series, columns, kind, height, isTime, boundValue
       const UPlotLibrary = await (library ??= load())
       if (closed) return
       plot.current?.destroy()
-      const { options, data } = drawing(UPlotLibrary, { series, columns, kind, height, isTime, boundValue }, element)
+      const { options, data } = drawing(UPlotLibrary, { series, columns, kind, height, isTime, names, boundValue }, element)
       const markColor = getComputedStyle(element).getPropertyValue('--warn').trim()
       options.hooks = {
         setCursor: [(self) => self.cursor.event !== undefined && self.cursor.event !== null && hear.current(self.cursor.idx ?? null)],
@@ -79,7 +92,7 @@ export default function Plot({ series, columns, kind, height, isTime, boundValue
       plot.current?.destroy()
       plot.current = null
     }
-  }, [series, columns, kind, height, isTime, boundValue, marks, scheme])
+  }, [series, columns, kind, height, isTime, names, boundValue, marks, scheme])
   useEffect(() => {
     const drawn = plot.current
     const t = cursor === null ? undefined : columns.t[cursor]
@@ -88,19 +101,23 @@ export default function Plot({ series, columns, kind, height, isTime, boundValue
   return <div ref={place} aria-hidden="true" />
 }
 
-type Drawn = Pick<PlotProps, 'series' | 'columns' | 'kind' | 'height' | 'isTime' | 'boundValue'>
+type Drawn = Pick<PlotProps, 'series' | 'columns' | 'kind' | 'height' | 'isTime' | 'names' | 'boundValue'>
 
 function drawing(library: Library, drawn: Drawn, element: HTMLElement): { options: UPlot.Options; data: UPlot.AlignedData } {
-  const { series, columns, kind, height, isTime, boundValue } = drawn
+  const { series, columns, kind, height, isTime, names, boundValue } = drawn
   const style = getComputedStyle(element)
   const color = (name: string): string => style.getPropertyValue(`--${name}`).trim()
   const lines: UPlot.Series[] = [{}]
   const bands: UPlot.Band[] = []
   const data: (readonly (number | null)[])[] = [isTime ? columns.t.map((t) => t / 1000) : columns.t]
-  const paths =
-    kind === 'step' ? library.paths.stepped?.({ align: 1 }) : kind === 'bar' ? library.paths.bars?.({ size: [0.8, 40] }) : undefined
+  const barsOf = (index: number): UPlot.Series.PathBuilder | undefined =>
+    // two series of bins stand side by side
+    names !== undefined && series.length === 2
+      ? library.paths.bars?.({ size: [0.4, 40], align: index === 0 ? -1 : 1 })
+      : library.paths.bars?.({ size: [0.8, 40] })
   for (const [index, { label, grey }] of series.entries()) {
     const stroke = color(grey === true ? 'ink-3' : `series-${(index % 6) + 1}`)
+    const paths = kind === 'step' ? library.paths.stepped?.({ align: 1 }) : kind === 'bar' ? barsOf(index) : undefined
     data.push(columns.values[index] ?? [])
     lines.push({
       label,
@@ -142,7 +159,11 @@ function drawing(library: Library, drawn: Drawn, element: HTMLElement): { option
       scales: {
         x: {
           time: isTime,
-          ...(columns.t.length === 1 ? { range: (_self: UPlot, low: number): [number, number] => [low - 1800, low + 1800] } : {}),
+          ...(names !== undefined
+            ? { range: (): [number, number] => [-0.6, names.length - 0.4] }
+            : columns.t.length === 1
+              ? { range: (_self: UPlot, low: number): [number, number] => [low - 1800, low + 1800] }
+              : {}),
         },
         y: { range: (_self, low, high) => rangeOf(low, high, unit === 'count' || unit === 'perSecond' || kind === 'bar') },
       },
@@ -152,6 +173,9 @@ function drawing(library: Library, drawn: Drawn, element: HTMLElement): { option
           size: 30,
           grid: { show: false },
           ...(isTime ? { values: (_self: UPlot, splits: number[]) => splits.map((seconds) => timeLabel(seconds, splits)) } : {}),
+          ...(names === undefined
+            ? {}
+            : { incrs: wholeNumbers, space: 84, values: (_self: UPlot, splits: number[]) => splits.map((place) => names[place] ?? '') }),
         },
         {
           ...axis,

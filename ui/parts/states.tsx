@@ -31,11 +31,13 @@ interface EmptyProps {
 
 /** What a page says that has nothing to show, and how to fill it. */
 export function Empty({ title, children, commands = [] }: EmptyProps): ReactElement {
+  const { asOf } = useSearch({ strict: false })
   return (
     <div className="empty">
       <p className="empty-title">{title}</p>
-      {children !== undefined && <p className="dim">{children}</p>}
-      {commands.map((command) => (
+      {children !== undefined && (asOf === undefined || commands.length === 0) && <p className="dim">{children}</p>}
+      {/* no command changes the past */}
+      {(asOf === undefined ? commands : []).map((command) => (
         <Command key={command} text={command} />
       ))}
     </div>

@@ -66,7 +66,7 @@ function keyParts(key: string): readonly [kind: string, name: string] {
   return [key.slice(0, space), key.slice(space + 1)]
 }
 
-const loggedInHour = `FROM lockstep.prediction_log WHERE at > now() - interval '1 hour'`
+const loggedInHour = `FROM lockstep.prediction_log WHERE role <> 'backfill' AND at > now() - interval '1 hour'`
 
 export const waysOf = {
   catalog: (): Ways => ({
@@ -103,9 +103,10 @@ SELECT model, percentile_cont(array[0.5, 0.99]) WITHIN GROUP (ORDER BY latency_m
 SELECT date_trunc('minute', at) AS minute, version, count(*), avg(latency_micros) / 1000 AS ms
 ${loggedInHour} AND model = ${sqlText(name)} GROUP BY 1, 2 ORDER BY 1`,
   }),
-  quality: (name: string): Ways => ({
-    command: `lockstep quality ${shellText(name)}`,
-    ...get(`/v1/models/${part(name)}/quality`),
+  /** @param outcome a model can have several; null: no figures are stored */
+  quality: (name: string, outcome: string | null): Ways => ({
+    command: `lockstep quality ${shellText(name)}${outcome === null ? '' : ` --outcome ${shellText(outcome)}`}`,
+    ...get(`/v1/models/${part(name)}/quality${outcome === null ? '' : `?outcome=${part(outcome)}`}`),
     sql: `SELECT as_of, version, report FROM lockstep.model_figures WHERE model = ${sqlText(name)} AND kind = 'quality' ORDER BY as_of DESC`,
   }),
   drift: (model: string): Ways => ({

@@ -8,7 +8,7 @@ export const feature = definition.extend({
   type: z.string(),
   computed: z.string().describe('`mean(delay, 6h)`'),
   distribution: z
-    .object({ chart, across: z.string().nullable().describe('What the horizontal axis counts; null: categories') })
+    .object({ chart, bins: z.array(z.string()).describe("The name of each bin, by a point's `t`: `missing`, `-50 to -12`") })
     .nullable()
     .describe('Served beside training, as shares; null: there is no summary'),
   categories: z

@@ -47,6 +47,7 @@ export const quality = z.object({
     }),
   ),
   overTime: z.array(z.object({ name: z.string(), chart, bound: z.object({ value: z.number(), name: z.string() }).nullable() })),
+  outcome: z.string().nullable().describe('Which outcome the figures judge by; null: no figures are stored'),
   outcomes: z.string().describe('How many outcomes are there, and how many are still to come'),
   drift: z
     .array(

@@ -31,8 +31,11 @@ export const now = z.object({
       experiment: z.string().nullable().describe('The name of its running experiment'),
     }),
   ),
-  views: z.object({ online: z.number(), late: z.number() }),
-  jobs: z.object({ running: z.number(), failed: z.number().describe('In the last day') }),
+  views: z.object({ online: z.number(), late: z.number() }).nullable().describe('null: not recorded, of a past moment'),
+  jobs: z.object({
+    running: z.number().nullable().describe('null: not recorded, of a past moment'),
+    failed: z.number().describe('In the last day'),
+  }),
   alerts: z.object({ firing: z.number(), silenced: z.number() }),
 })
 export type NowData = z.output<typeof now>

@@ -89,10 +89,13 @@ function isNumeric({ outOfRange }: Column): boolean {
   return outOfRange !== null
 }
 
+/** Bins that are shown only if they have rows. */
+const rareBins: ReadonlySet<string> = new Set(['NaN', '-infinity', 'infinity'])
+
 /** Served beside training: shares of rows by bin, in the order of the bins. */
 function distributionOf(column: Column, isOneOfMany: boolean): FeatureData['distribution'] {
   if (!isNumeric(column)) return null
-  const { bins } = column
+  const bins = column.bins.filter(({ label, baseline, window }) => !rareBins.has(label) || (baseline ?? 0) + (window ?? 0) > 0)
   const line = (label: string, share: 'baseline' | 'window'): Chart['series'][number] => ({
     label,
     unit: 'share',
@@ -103,7 +106,7 @@ function distributionOf(column: Column, isOneOfMany: boolean): FeatureData['dist
       finding: `${isOneOfMany ? `As ${column.column}: ` : ''}${driftText(column)}`,
       series: [line('served', 'window'), line('training', 'baseline')],
     },
-    across: `bins of training: ${bins.map(({ label }) => label).join(' | ')}`,
+    bins: bins.map(({ label }) => (label === 'null' ? 'missing' : label)),
   }
 }
 

@@ -54,6 +54,7 @@ export const qualityModel = readModel({
         },
         bound: null,
       })),
+      outcome: report?.outcome ?? null,
       outcomes: outcomesText(report),
       ...(await driftLines(ask, name)),
     }

@@ -12,6 +12,8 @@ import type { NowData, Problem } from '../contract/now.ts'
 import { now as contract } from '../contract/now.ts'
 import type { Ask } from '../read-model.ts'
 import { readModel } from '../read-model.ts'
+import { registryNotes, registryOf } from '../past-registry.ts'
+import { modelAt } from '../models/model-at.ts'
 import { errorsOf, latencyChart, trafficChart } from '../models/traffic-charts.ts'
 import { pipelineLines } from '../pipelines/pipeline-models.ts'
 import { alertProblem, jobProblem, modelProblems, pipelineProblem, readinessProblems, viewProblems } from './problems.ts'
@@ -39,7 +41,8 @@ export const nowModel = readModel({
     const running = isPast ? [] : await readJobs(db, { state: 'running', limit: maxListedJobs })
     const lastDay = { from: now - dayMicros, to: now }
     const failed = await readJobs(db, { state: 'failed', finished: lastDay, limit: maxListedJobs })
-    const pushed = [...catalog.models.values()].filter(({ versions }) => versions.length > 0)
+    const known = await modelsAt(ask)
+    const pushed = known.models.filter(({ versions }) => versions.length > 0)
     const models = pushed.slice(0, maxModels)
     const figures = new Map<string, ModelStatistics>()
     for (const { name } of models)
@@ -55,18 +58,33 @@ export const nowModel = readModel({
       ...(isPast ? [] : await pipelineLines(db, catalog, now)).flatMap(pipelineProblem),
     ].toSorted((a, b) => rank(a) - rank(b))
     const data: NowData = {
-      ...headlineOf(problems),
+      ...headlineOf(problems, isPast),
       problems,
       traffic: trafficChart([...figures]),
       latency: latencyChart([...figures]),
       models: models.map((model) => modelLine(model, figures.get(model.name))),
-      views: { online: views.length, late: late.length },
-      jobs: { running: running.length, failed: failed.length },
+      views: isPast ? null : { online: views.length, late: late.length },
+      jobs: { running: isPast ? null : running.length, failed: failed.length },
       alerts: { firing: alerts.length, silenced: alerts.filter(({ silencedUntil }) => silencedUntil !== null).length },
     }
-    return { data }
+    return { data, notes: known.notes }
   },
 })
+
+/** The models in the registry at the page's moment. */
+async function modelsAt(ask: Ask): Promise<{ readonly models: readonly CatalogModel[]; readonly notes: readonly string[] }> {
+  const { past } = await registryOf(ask)
+  if (past === null) return { models: [...ask.deps.catalog().models.values()], notes: [] }
+  const models: CatalogModel[] = []
+  for (const { kind, name } of past.definitions) if (kind === 'model') models.push(await modelAt(ask, name))
+  return {
+    models,
+    notes: [
+      'The freshness of views, the readiness of servers, the jobs that ran and the states of pipelines were not recorded.',
+      ...registryNotes(past),
+    ],
+  }
+}
 
 async function freshnessOf({ db, deps, now }: Ask, catalog: Catalog): Promise<ViewFreshness[]> {
   const plans = [...catalog.views.values()].filter(({ id }) => catalog.online.has(id))
@@ -83,10 +101,11 @@ function rank({ severity }: Problem): number {
   return severity === 'page' ? 0 : severity === 'warn' ? 1 : 2
 }
 
-function headlineOf(problems: readonly Problem[]): Pick<NowData, 'headline' | 'isWell'> {
+function headlineOf(problems: readonly Problem[], isPast: boolean): Pick<NowData, 'headline' | 'isWell'> {
   const serious = problems.filter(({ severity }) => severity !== 'info')
   const [first] = serious
-  if (first === undefined) return { headline: 'All is well.', isWell: true }
+  if (first === undefined)
+    return { headline: isPast ? 'No alert fired then, and no job had failed in the day before.' : 'All is well.', isWell: true }
   return { headline: serious.length === 1 ? first.what : `${serious.length} problems. The worst: ${first.what}`, isWell: false }
 }
 

@@ -135,9 +135,15 @@ export const auditModel = readModel({
   }),
   data: auditContract,
   isPersonal: true,
-  async read({ db, query: { who, what, cursor } }) {
+  async read({ db, now, isPast, query: { who, what, cursor } }) {
     const text = (value: unknown): string | null => (value === null || value === undefined ? null : JSON.stringify(value))
-    const found = await readAudit(db, { who: who || undefined, what: what || undefined, before: cursor, limit: pageSize + 1 })
+    const found = await readAudit(db, {
+      who: who || undefined,
+      what: what || undefined,
+      until: isPast ? new Date(now / 1000) : undefined,
+      before: cursor,
+      limit: pageSize + 1,
+    })
     const records = found.slice(0, pageSize).map((record): AuditData['records'][number] => ({
       id: String(record.id),
       at: record.at.toISOString(),

@@ -4,6 +4,7 @@ import type { Evidence } from '../../../monitoring/rollouts/decide.ts'
 import { replayDecision } from '../../../monitoring/rollouts/replay.ts'
 import { LockstepError, messageOf } from '../../../kernel/errors.ts'
 import { isRecord } from '../../../kernel/is-record.ts'
+import type { CatalogModel } from '../../../registry/catalog.ts'
 import { championAlias } from '../../../registry/model-aliases.ts'
 import { gateTitle } from '../../../registry/rollouts/check-plan.ts'
 import type { RolloutDecision } from '../../../registry/rollouts/decisions.ts'
@@ -17,6 +18,7 @@ import { decisionEvidence as decisionContract, rollout as rolloutContract } from
 import { percent } from '../models/drift-lines.ts'
 import { modelAt } from '../models/model-at.ts'
 import { modelRevision } from '../models/model-revision.ts'
+import type { Ask } from '../read-model.ts'
 import { readModel } from '../read-model.ts'
 import { rolloutAt } from './rollout-at.ts'
 
@@ -43,7 +45,7 @@ export const rolloutModel = readModel({
     const { rollout, decisions } = (known !== null && isPast ? rolloutAt(known, at) : known) ?? { rollout: null, decisions: [] }
     const data: RolloutData = {
       model: model.name,
-      champion: model.aliases.get(championAlias)?.version ?? null,
+      champion: (await modelDuring(ask, model, rollout)).aliases.get(championAlias)?.version ?? null,
       pinned: model.pin,
       rollout:
         rollout === null
@@ -125,6 +127,12 @@ function otherOf({ id, version, state, share, startedAt, endedAt }: Rollout, at:
     startedAt: startedAt.toISOString(),
     endedAt: hasEnded ? endedAt.toISOString() : null,
   }
+}
+
+/** The model as it was when a rollout began that has ended since: another champion may answer now. */
+async function modelDuring(ask: Ask, model: CatalogModel, rollout: Rollout | null): Promise<CatalogModel> {
+  if (rollout === null || rollout.endedAt === null) return model
+  return await modelAt({ ...ask, now: rollout.startedAt.getTime() * 1000, isPast: true }, model.name)
 }
 
 function headlineOf(model: string, rollout: Rollout | null, decisions: readonly RolloutDecision[]): string {

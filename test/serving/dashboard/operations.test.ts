@@ -260,6 +260,16 @@ describe('the registry as of a moment', () => {
       notes: [`Deleted since, and not shown: delay@${third}.`],
     })
     expect(await read(`/models/delay?asOf=${after}`)).toMatchObject({ champion: 1, pinned: null, notes: [] })
+    // of views and running jobs then nothing is known
+    expect(await read(`/now?asOf=${before}`)).toMatchObject({
+      models: expect.arrayContaining([expect.objectContaining({ name: 'delay', champion: third })]) as unknown,
+      views: null,
+      jobs: { running: null },
+      notes: expect.arrayContaining([expect.stringContaining('were not recorded')]) as unknown,
+    })
+    expect((await read('/now')).models).toContainEqual(expect.objectContaining({ name: 'delay', champion: 1 }))
+    const newest = async (at: string) => ((await read(`/audit?asOf=${at}`)).records as { what: string }[])[0]?.what
+    expect([await newest(before), await newest(after)]).toEqual(['model.pin', 'model.delete'])
     const names = async (at: string) => {
       const { entries } = await read(`/catalog/index?asOf=${at}`)
       return (entries as string[][]).map(([kind, name]) => `${kind} ${name}`)
