@@ -38,6 +38,9 @@ export interface OpenedFile {
  */
 export async function findFiles(source: string, pattern: string): Promise<string[]> {
   if (isObjectUrl(pattern) || pattern.endsWith('/')) return (await listFiles(source, [filesPattern(pattern)])).map(({ path }) => path)
+  const named = await stat(resolve(pattern)).catch(() => null)
+  // brackets of a name are no pattern if there is such a file
+  if (named?.isFile() === true) return [resolve(pattern)]
   const found: string[] = []
   for await (const path of glob(resolve(pattern))) found.push(path)
   found.sort()

@@ -113,6 +113,8 @@ describe('a training set of files', () => {
     const odd = await create('odd.parquet', { ...all, departures: ['carrier=BB/departures?1*.parquet'] })
     expect(odd.engine?.sources[1]?.files.map(({ path }) => path)).toEqual([inFolder('carrier=BB/departures[1].parquet')])
     expect(odd.file.sha256).toBe(plain.file.sha256)
+    const named = await create('named.parquet', { ...all, departures: ['carrier=BB/departures[1].parquet'] })
+    expect(named.file.sha256).toBe(plain.file.sha256)
   })
 
   it('reads the files that a source declares, from its first time on', async () => {
