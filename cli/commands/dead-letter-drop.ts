@@ -29,7 +29,7 @@ export const deadLetterDropCommand: Command = {
       return { json: { dropped, ids }, text: `Deleted ${counted(dropped, 'dead letter')}.` }
     }
     const db = await context.database()
-    const ids = await chosenLetterIds(db, chosen)
+    const ids = await chosenLetterIds(db, chosen, () => context.catalog())
     if (ids.length > 0) await confirm(counted(ids.length, 'dead letter'))
     const dropped = await dropDeadLetters(db, ids, by)
     return { json: { dropped, ids }, text: `Deleted ${counted(dropped, 'dead letter')}.` }

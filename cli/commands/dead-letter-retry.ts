@@ -38,7 +38,7 @@ export const deadLetterRetryCommand: Command = {
         onFoldFailure: (source: string, error: unknown) =>
           log.warn({ source, error: messageOf(error) }, 'rows are not online yet: the next run of each view folds them'),
       }
-      return await retryAndFold(tools, await chosenLetterIds(db, chosen))
+      return await retryAndFold(tools, await chosenLetterIds(db, chosen, () => tools.catalog))
     }
     const { taken, failed, left } = await retry()
     return {

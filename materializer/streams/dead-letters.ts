@@ -147,9 +147,20 @@ export async function readDeadLetters(db: Pick<Database, 'kysely'>, { source, id
   return rows.map(({ id, size_bytes: sizeBytes, ...row }) => ({ ...row, id: Number(id), sizeBytes }))
 }
 
-/** The ids of the chosen ones, oldest first. @throws LockstepError `NOT_FOUND` naming an id that does not exist */
-export async function chosenLetterIds(db: Pick<Database, 'kysely'>, choice: LetterChoice): Promise<number[]> {
+type LetterCatalog = Pick<Catalog, 'source' | 'pipeline'>
+
+/**
+ * The ids of the chosen ones, oldest first.
+ *
+ * @throws LockstepError `NOT_FOUND` naming an id that does not exist; `UNKNOWN_DEFINITION` for a misspelt source
+ */
+export async function chosenLetterIds(
+  db: Pick<Database, 'kysely'>,
+  choice: LetterChoice,
+  catalog: () => LetterCatalog | Promise<LetterCatalog>,
+): Promise<number[]> {
   const found = (await listDeadLetters(db, choice)).map(({ id }) => id).toReversed()
+  if (found.length === 0 && choice.source !== undefined) requireLetterSource(await catalog(), choice.source)
   const missing = choice.ids?.find((id) => !found.includes(id))
   if (missing === undefined) return found
   throw noDeadLetter(missing)
@@ -173,7 +184,7 @@ export function noDeadLetter(id: number | string): LockstepError {
  *
  * @param source `landings`, or `pipeline score` @throws LockstepError `UNKNOWN_DEFINITION`
  */
-export function requireLetterSource(catalog: Pick<Catalog, 'source' | 'pipeline'>, source: string): void {
+export function requireLetterSource(catalog: LetterCatalog, source: string): void {
   const [, pipeline] = /^pipeline (.*)$/s.exec(source) ?? []
   if (pipeline === undefined) catalog.source(source)
   else catalog.pipeline(pipeline)

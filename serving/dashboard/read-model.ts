@@ -57,8 +57,8 @@ export function readModel<Schema extends z.ZodType, Query extends z.ZodObject>(m
 /** An answer as it is sent: `{ data, asOf, sampled?, mature?, notes? }`. The same object answers for a while. */
 export function toldAnswer(told: Told, asOf: string): { readonly etag: string; readonly answer: RouteAnswer } {
   const data = JSON.stringify(told.data, (_key, value: unknown) => (typeof value === 'bigint' ? String(value) : value))
-  const etag = `"${createHash('sha256').update(data).digest('base64url').slice(0, 22)}"`
   const { sampled, mature, notes = [] } = told
+  const etag = `"${createHash('sha256').update(data).update(notes.join()).digest('base64url').slice(0, 22)}"`
   const rest = JSON.stringify({ asOf, sampled, mature, ...(notes.length === 0 ? {} : { notes }) }).slice(1)
   const body = new Uint8Array(Buffer.from(`{"data":${data},${rest}`))
   return { etag, answer: { status: 200, body, headers: { etag }, kept: true } }

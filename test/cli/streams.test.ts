@@ -194,6 +194,8 @@ it('dead letters are listed, shown, retried once each, and dropped', { timeout: 
   // one of them was sent again meanwhile
   const rows = () => db.query(`select x from lockstep_source.rows where thing = 'letter' order by x`)
   await keepDeadLetters(db, ...env, [{ message: '2-0', body: body(5), reason: 'future', error: 'It was ahead of a clock.' }])
+  for (const command of ['retry', 'drop'])
+    await expect(run(['dead-letter', command, '--source', 'nope'])).rejects.toMatchObject({ code: 'UNKNOWN_DEFINITION' })
   const retried = await run(['dead-letter', 'retry', '--source', 'rows'])
   expect(retried).toMatchObject({
     exitCode: 1,

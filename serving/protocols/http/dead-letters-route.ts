@@ -105,7 +105,7 @@ export const deadLetterRoutes: readonly Route[] = [
       const { reason, ...given } = await readBody(call, deps.bodyLimitBytes, choice)
       const { upkeep } = deps
       const db = upkeep.database()
-      const ids = await chosenLetterIds(db, chosenBy(given))
+      const ids = await chosenLetterIds(db, chosenBy(given), () => deps.catalog())
       // each letter is processed once, so a client that was answered that it took too long would learn nothing
       if (call.deadline !== undefined) lift(call.deadline)
       const retried = await retryAndFold(
@@ -134,7 +134,7 @@ export const deadLetterRoutes: readonly Route[] = [
     async handle(call, deps) {
       const { reason, ...given } = await readBody(call, deps.bodyLimitBytes, choice)
       const db = deps.upkeep.database()
-      const ids = await chosenLetterIds(db, chosenBy(given))
+      const ids = await chosenLetterIds(db, chosenBy(given), () => deps.catalog())
       return jsonAnswer({ dropped: await dropDeadLetters(db, ids, actorOf(call, reason)), ids, requestId: call.requestId })
     },
   },
