@@ -46,11 +46,14 @@ beforeAll(async () => {
   browser = await startBrowser(['rebound.example'])
   ;[full, empty] = await Promise.all([createFullWorld(), createWorld('embedded', nothing)])
   visits = await open(full)
-  const answer = await ask(new URL(visits.page.url()).origin, '/v1/predict', {
-    model: 'delay',
-    entities: [{ airport: 'ATL', distance: 500 }],
-  })
-  if (answer.status !== 200) throw new Error(answer.text)
+  const predict = async (asOf?: string) => {
+    const body = { model: 'delay', asOf, entities: [{ airport: 'ATL', distance: 500 }] }
+    const answered = await ask(new URL(visits.page.url()).origin, '/v1/predict', body)
+    if (answered.status !== 200) throw new Error(answered.text)
+    return answered
+  }
+  await predict('2001-07-01T11:00:00Z')
+  const answer = await predict()
   // from now on, requests need a key
   for (const name of ['old key', hostile.slice(0, 60)])
     await createKey(full.db, { name, scopes: ['read'], requestsPerSecond: null, rowsPerSecond: null, expiresAt: null })
@@ -345,7 +348,9 @@ describe('a person with a keyboard alone', () => {
   })
 
   it('moves the moment of Explain from change to change, and along its slider', async () => {
-    await visits.go('explain?service=flight&entity=airport:ATL')
+    await visits.go('explain?service=flight&entity=airport:ATL&at=2001-07-01T12:00:00Z')
+    const served = visits.page.getByText('Last served at')
+    await expect.poll(() => served.textContent()).toMatch(/^Last served at 2001-07-01 12:00/)
     const moment = () => visits.page.locator('.time-now strong').textContent()
     await tabTo(/^The moment$/)
     await press('Home')
