@@ -158,6 +158,11 @@ describe('a pipeline', () => {
       expect.stringContaining('The pipelines "a" and "b" both read the'),
     ])
     expect(checkStreams(set(two.slice(1)))).toEqual([])
+    const inTransactions = { ...ofDelay(), spec: { ...ofDelay().spec, sink: { ...to, transactions: true as const } } }
+    const needsKafka = expect.stringMatching(
+      /"score" writes to the Kafka topic "answers" in transactions, so it must read from Kafka, too, but the source "landings"/,
+    ) as unknown
+    expect(checkStreams(set([inTransactions])).map(({ message }) => message)).toEqual(sink.kind === 'kafka' ? [] : [needsKafka])
     const [ofSource, ...ofPipeline] = set(two.slice(1), false)
     if (ofSource === undefined) throw new Error('The set has a source.')
     expect(checkStreams([ofSource, ...ofPipeline]).map(({ message }) => message)).toEqual([
