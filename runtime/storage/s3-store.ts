@@ -43,7 +43,22 @@ export function createS3Store(): ObjectStore {
     requestHandler: { connectionTimeout: connectTimeoutMs, requestTimeout: answerTimeoutMs, throwOnRequestTimeout: true },
   })
 
+  /** Looked up once, from where the AWS tools find it. */
+  let region: Promise<unknown> | null = null
+
+  async function requireRegion(url: string): Promise<void> {
+    region ??= client.config.region()
+    await region.catch((cause: unknown) => {
+      throw new LockstepError(
+        'STORAGE_DENIED',
+        `"${url}" cannot be reached: no AWS region is set. Set AWS_REGION to the region of the bucket, or "region" in the profile. Stores that have no regions take "us-east-1".`,
+        { cause, details: { url } },
+      )
+    })
+  }
+
   async function call<T>(action: string, url: string, run: () => Promise<T>): Promise<T> {
+    await requireRegion(url)
     try {
       return await run()
     } catch (cause) {
@@ -53,6 +68,7 @@ export function createS3Store(): ObjectStore {
 
   async function head(url: string): Promise<StoredObject | null> {
     const place = objectOf(url)
+    await requireRegion(url)
     try {
       const found = await client.send(new HeadObjectCommand(place))
       return { url, bytes: found.ContentLength ?? 0, etag: found.ETag ?? '', metadata: found.Metadata ?? {} }

@@ -104,6 +104,14 @@ describe('S3', () => {
     delete process.env['AWS_ACCESS_KEY_ID']
     process.env['AWS_EC2_METADATA_DISABLED'] = 'true'
     await expect(createS3Store().head('s3://rows/x')).rejects.toMatchObject({ code: 'STORAGE_DENIED' })
+    const { AWS_REGION: region } = process.env
+    delete process.env['AWS_REGION']
+    process.env['AWS_CONFIG_FILE'] = '/none'
+    const noRegion = { code: 'STORAGE_DENIED', message: expect.stringContaining('no AWS region is set. Set AWS_REGION') as string }
+    await expect(createS3Store().head('s3://rows/x')).rejects.toMatchObject(noRegion)
+    await expect(createS3Store().read('s3://rows/x', { from: 0, to: 1 })).rejects.toMatchObject(noRegion)
+    process.env['AWS_REGION'] = region
+    delete process.env['AWS_CONFIG_FILE']
     process.env['AWS_ACCESS_KEY_ID'] = id
     process.env['AWS_ENDPOINT_URL_S3'] = 'http://127.0.0.1:1'
     process.env['AWS_MAX_ATTEMPTS'] = '1'
