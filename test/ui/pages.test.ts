@@ -326,6 +326,10 @@ describe('a person with a keyboard alone', () => {
     await tabTo(/^Back to now$/)
     await press('Enter')
     await visits.page.waitForURL((address) => !address.search.includes('asOf'))
+    await visits.go('alerts?asOf=2999-01-01T00:00:00Z')
+    await visits.page.getByText('2999-01-01 00:00 UTC is still to come').waitFor()
+    await visits.go('audit?asOf=yesterday')
+    await visits.page.getByText('“yesterday” in the address is no moment.', { exact: false }).waitFor()
   })
 
   it('chooses dark colours', async () => {

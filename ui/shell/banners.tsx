@@ -25,8 +25,8 @@ export function Banners(): ReactElement {
         </div>
       )}
       {asOf !== undefined && (
-        <div className="banner" role="status" data-tone="calm">
-          <span>You see everything as of {formatMoment(asOf)} UTC. Pages name what was not recorded.</span>
+        <div className="banner" role="status" data-tone={new Date(asOf).getTime() <= nowMs ? 'calm' : 'warn'}>
+          <span>{sayMoment(asOf, nowMs)}</span>
           <button
             type="button"
             onClick={() =>
@@ -39,4 +39,11 @@ export function Banners(): ReactElement {
       )}
     </>
   )
+}
+
+function sayMoment(asOf: string, nowMs: number): string {
+  const ms = new Date(asOf).getTime()
+  if (Number.isNaN(ms)) return `“${asOf.slice(0, 60)}” in the address is no moment. Write one like 2001-03-04T10:00:00Z.`
+  if (ms > nowMs) return `${formatMoment(asOf)} UTC is still to come: nothing of it is recorded.`
+  return `You see everything as of ${formatMoment(asOf)} UTC. Pages name what was not recorded.`
 }
