@@ -138,6 +138,7 @@ beforeAll(async () => {
   await put('amounts.ts', 'export const isLarge = (amount: number): boolean => amount > 500\n')
   await put('payments.csv', payments)
   await put('march.csv', `${payments.split('\n')[0]}\nc4,2026-03-02T10:00:00Z,2026-03-02T10:00:00Z,20,CH\n`)
+  await put('january.csv', `${payments.split('\n')[0]}\nc5,2026-01-05T10:00:00Z,2026-01-05T10:00:00Z,20,CH\n`)
   await put('model.onnx', fraudModel(1))
   const spine = {
     card: ['c1', 'c2'],

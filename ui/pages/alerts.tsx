@@ -57,7 +57,12 @@ function AlertParts({ alerts }: { readonly alerts: readonly Alert[] }): ReactEle
             rows={past}
             rowKey={({ id }) => id}
             columns={[
-              { name: 'What', wide: true, cell: ({ says, subject }) => says || subject, by: ({ says }) => says },
+              {
+                name: 'What',
+                wide: true,
+                cell: ({ says, cause }) => (cause === null ? says : `${says}: ${cause}`),
+                by: ({ says }) => says,
+              },
               { name: 'Monitor', cell: ({ monitor }) => monitor, by: ({ monitor }) => monitor },
               { name: 'Began', cell: ({ startedAt }) => <Moment at={startedAt} />, by: ({ startedAt }) => startedAt },
               { name: 'Ended', cell: ({ resolvedAt }) => <Moment at={resolvedAt} />, by: ({ resolvedAt }) => resolvedAt },

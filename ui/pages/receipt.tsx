@@ -22,7 +22,8 @@ type Prediction = ReceiptData['predictions'][number]
 /** What answered a request, from what, and how long each stage took. */
 export default function Receipt(): ReactElement {
   const { id: encoded, _splat: typed } = useParams({ strict: false })
-  const id = encoded ?? typed
+  // the splat of "/receipt" itself is empty
+  const id = encoded ?? (typed === '' ? undefined : typed)
   return (
     <Page
       title="Receipt"

@@ -95,5 +95,5 @@ function Reservations({ answer: { asOf, sampled, mature, notes: said = [] } }: {
     sampled === undefined ? null : `Of a sample: ${sampled}.`,
     mature === false ? 'Some of it can still change, as outcomes come in.' : null,
   ].filter((note) => note !== null)
-  return notes.length === 0 ? null : <p className="dim small">{notes.join(' ')}</p>
+  return notes.length === 0 ? null : <p className="reservations dim small">{notes.join(' ')}</p>
 }

@@ -12,7 +12,7 @@ export const alerts = z.object({
       severity: z.enum(['page', 'ticket']),
       state: z.enum(['firing', 'resolved']),
       silencedUntil: moment.nullable(),
-      says: z.string().describe('What it found, in a sentence'),
+      says: z.string().describe('Which check of which monitor fired, and for what'),
       cause: z.string().nullable(),
       runbook: z.string().nullable().describe('An address'),
       startedAt: moment,

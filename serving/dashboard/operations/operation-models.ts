@@ -87,7 +87,7 @@ export const alertsModel = readModel({
         severity,
         state: isOver ? 'resolved' : 'firing',
         silencedUntil: alert.silencedUntil?.toISOString() ?? null,
-        says: summaryOf({ monitor, check, subject, cause: startedWith.cause, event: 'firing' }),
+        says: summaryOf({ monitor, check, subject, cause: null, event: 'firing' }),
         cause: startedWith.cause,
         runbook: alert.runbook,
         startedAt: formatTimestamp(alert.started),
