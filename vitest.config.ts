@@ -37,7 +37,8 @@ function project(name: keyof typeof tests, options: UserWorkspaceConfig['test'] 
       globalSetup: ['test/shared-folder.ts', ...(name === 'unit' ? [] : ['test/services/global-setup.ts'])],
       setupFiles: ['test/note-cpu.ts', 'test/after-file.ts', 'test/quiet.ts'],
       pool: 'forks',
-      // Node imports the files itself, as it does those of the product, and keeps what it compiles (test/shared-folder.ts)
+      // Node imports the files itself, as it does those of the product, and keeps what it compiles
+      // (test/shared-folder.ts)
       experimental: { viteModuleRunner: false, nodeLoader: false },
       maxWorkers,
       // what a test waits for has a deadline of its own, whose error says more than these

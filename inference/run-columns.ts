@@ -3,7 +3,10 @@ import { LockstepError } from '../kernel/errors.ts'
 import type { Value } from '../kernel/value-type.ts'
 import type { FeatureColumns, LoadedModel } from './load-model.ts'
 
-/** The maximum rows of one run. A small network takes 13 % less time per row than with 1,024, and 4 % more than with 4,096. */
+/**
+ * The maximum rows of one run. A small network takes 13 % less time per row than with 1,024, and 4 % more than with
+ * 4,096.
+ */
 const rowsPerRun = 2048
 
 export interface ColumnPredictions {

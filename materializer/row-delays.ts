@@ -6,7 +6,8 @@ import type { Logger } from '../runtime/log.ts'
 
 /**
  * The way of a row to an online state: from when it happened until it was known, from then until it was in its table,
- * and from then until it was in the state. Where it is not recorded when rows came into the table, the last two are one.
+ * and from then until it was in the state. Where it is not recorded when rows came into the table, the last two are
+ * one.
  */
 export type RowStage = 'known' | 'ingested' | 'materialized' | 'known to materialized'
 const stages: readonly RowStage[] = ['known', 'ingested', 'materialized', 'known to materialized']

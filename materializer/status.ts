@@ -54,7 +54,11 @@ export async function materializationStatus(db: Database, nowMs: number): Promis
   return statuses.sort((a, b) => b.finishedAt.getTime() - a.finishedAt.getTime())
 }
 
-/** When the last run of a view before a moment ended, RFC 3339; null: none of those that are still recorded. @param now epoch microseconds */
+/**
+ * When the last run of a view before a moment ended, RFC 3339; null: none of those that are still recorded.
+ *
+ * @param now epoch microseconds
+ */
 export async function lastRunAt({ kysely }: Pick<Database, 'kysely'>, view: string, now: number): Promise<string | null> {
   const run = await kysely
     .selectFrom('lockstep.materialization_runs')

@@ -260,8 +260,8 @@ async function requireTable(db: Database, source: SourceSpec): Promise<void> {
 }
 
 /**
- * Loads whose rows are deleted, but whose states nobody rebuilds: the job that replaced them was cancelled or failed, or
- * the process that undid them ended. None while a worker replaces files of the source: it rebuilds the states.
+ * Loads whose rows are deleted, but whose states nobody rebuilds: the job that replaced them was cancelled or failed,
+ * or the process that undid them ended. None while a worker replaces files of the source: it rebuilds the states.
  */
 async function unfinishedUndos(db: Database, source: SourceSpec, job: number): Promise<string[]> {
   const found = await db.query<{ id: string }>(

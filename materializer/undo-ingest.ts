@@ -91,7 +91,7 @@ export async function undoIngest(
 export interface Replacement {
   /** Deletes the rows and notes that states are to follow. For the transaction that loads the others. */
   readonly statements: readonly string[]
-  /** Makes the states of the entities anew that had a row. Call it when the transaction has committed. */
+  /** Rebuilds the states of the entities that had a row. Call it when the transaction has committed. */
   finish(): Promise<void>
 }
 

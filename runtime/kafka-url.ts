@@ -17,7 +17,8 @@ const defaultPort = 9092
 
 /**
  * Parses `kafka://user:password@host:9092,host:9092?sasl=scram-sha-512`. With `kafkas`, the connections use TLS, and
- * `ca` may name the file of the authorities to trust, `cert` and `key` those of a client certificate. With a user, `sasl` is the mechanism; default: `plain`.
+ * `ca` may name the file of the authorities to trust, `cert` and `key` those of a client certificate. With a user,
+ * `sasl` is the mechanism; default: `plain`.
  *
  * @returns null for any other text
  */

@@ -13,7 +13,10 @@ const run = promisify(execFile)
 /** A package as a user has installed it. */
 export interface InstalledPackage {
   readonly project: string
-  /** It lies in a `node_modules` above the project, which holds the package and its declared dependencies, and nothing else. */
+  /**
+   * It lies in a `node_modules` above the project, which holds the package and its declared dependencies, and nothing
+   * else.
+   */
   readonly installed: string
   /** The files of the tarball. */
   readonly packed: readonly string[]

@@ -25,7 +25,9 @@ afterAll(({}, file) => {
   Object.assign(noted, { own, children })
 })
 
-/** The processor seconds of all children of this process, ended and living, including their own ended ones. Linux only. */
+/**
+ * The processor seconds of all children of this process, ended and living, including their own ended ones. Linux only.
+ */
 function childrenSeconds(): number {
   if (process.platform !== 'linux') return 0
   const living = readFileSync(`/proc/self/task/${process.pid}/children`, 'utf8').split(' ').filter(Boolean)
@@ -40,8 +42,8 @@ function secondsOf(pid: string, fields: 2 | 4): number {
   } catch {
     return 0 // it has ended meanwhile
   }
-  // the name, in parentheses, may hold spaces; after it come the fields from the third on, and the times are the 14th to
-  // the 17th: of the process as a user and in the system, and of its ended children
+  // the name, in parentheses, may hold spaces; after it come the fields from the third on, and the times are the 14th
+  // to the 17th: of the process as a user and in the system, and of its ended children
   const times = stat
     .slice(stat.lastIndexOf(')') + 2)
     .split(' ')

@@ -74,7 +74,8 @@ try {
   const logShares = { share: 1, models: new Map<string, number>() }
   // 60 histories of all 3,000,000 flights keep an embedded database busy for long: the plain demo compares a few itself
   const quiet: Config = { ...loaded, logLevel, logShares, parityPerMinute: values.rollout ? 60 : 0 }
-  // in the plain demo hours pass in seconds: an hour of the day alone, or a weekday, would make the default monitors fire
+  // in the plain demo hours pass in seconds: an hour of the day alone, or a weekday, would make the default monitors
+  // fire
   const config = values.rollout ? ofRollout(quiet) : { ...quiet, defaultMonitors: false }
   const shown = new AbortController()
   const context = createContext(config, terminal, AbortSignal.any([interrupt.signal, shown.signal]))

@@ -37,7 +37,10 @@ const maxRolloutMs = 60_000
 const idleMs = 2000
 /** After so many hours of flights, from the first one on, some answers are compared with the history. */
 const parityEvery = 3
-/** So many of the answers of the last minute are compared with the history. Nothing else reads the embedded database then. */
+/**
+ * So many of the answers of the last minute are compared with the history. Nothing else reads the embedded database
+ * then.
+ */
 const parityVectors = 3
 const parityWindowMicros = 60_000_000
 
@@ -50,8 +53,8 @@ export interface LiveOptions {
 }
 
 /**
- * Gives the dashboard what moves: a rollout that was rolled back, one that goes on, an experiment, monitors, and flights
- * that are asked about for as long as the server is up.
+ * Gives the dashboard what moves: a rollout that was rolled back, one that goes on, an experiment, monitors, and
+ * flights that are asked about for as long as the server is up.
  */
 export async function goLive(context: Context, { lockstep, say }: Steps, { url, from, endMs, here }: LiveOptions): Promise<void> {
   const { signal, log } = context

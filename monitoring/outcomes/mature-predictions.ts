@@ -116,7 +116,9 @@ const notFinite: ReadonlyMap<unknown, number> = new Map([
   ['-Infinity', Number.NEGATIVE_INFINITY],
 ])
 
-/** One output of a row. With a single output that is a number, JSON.parse of the row is left out: it is a third faster. */
+/**
+ * One output of a row. With a single output that is a number, JSON.parse of the row is left out: it is a third faster.
+ */
 function outputOf(json: string, name: string, quoted: string): JsonValue {
   if (json.startsWith(quoted, 1) && !json.includes(',')) {
     const number = Number(json.slice(quoted.length + 2, -1))

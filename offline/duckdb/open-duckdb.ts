@@ -26,7 +26,9 @@ export interface DuckDbLimits {
   readonly folder?: string | undefined
 }
 
-/** The memory of one of several processes: its share of a size such as `4GB`, or else of four fifths of this machine's. */
+/**
+ * The memory of one of several processes: its share of a size such as `4GB`, or else of four fifths of this machine's.
+ */
 export function shareOf(memory: string | undefined, count: number): string {
   const [, amount, unit] = /^([\d.]+)\s*(\D+)$/.exec(memory ?? '') ?? []
   if (amount !== undefined && unit !== undefined) return `${Number(amount) / count}${unit}`

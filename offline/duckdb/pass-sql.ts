@@ -17,7 +17,10 @@ export interface SourceTable {
   readonly fromMicros: number | null
 }
 
-/** Columns that files may have beside the declared ones: the order in which rows arrived, and whether they are no history. */
+/**
+ * Columns that files may have beside the declared ones: the order in which rows arrived, and whether they are no
+ * history.
+ */
 export const rowColumn = '_row'
 export const onlineOnlyColumn = '_online_only'
 

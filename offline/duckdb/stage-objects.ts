@@ -25,8 +25,8 @@ export interface StagedObjects {
    * Copies an object.
    *
    * @param columns the columns that will be read; null: all
-   * @throws LockstepError `FILE_UNREADABLE`; `FILE_CHANGED` if it changes meanwhile; `WRITE_FAILED` if the disk is full; and
-   *   what the store throws
+   * @throws LockstepError `FILE_UNREADABLE`; `FILE_CHANGED` if it changes meanwhile; `WRITE_FAILED` if the disk is
+   *   full; and what the store throws
    */
   stage(url: string, columns: readonly string[] | null, signal: AbortSignal | undefined): Promise<StagedObject>
   /** Removes all copies. */
@@ -37,8 +37,9 @@ const objectsAtOnce = 4
 const pieceBytes = 8 * 2 ** 20
 
 /**
- * Copies have the size of their objects, but only the bytes of their footer and of the wanted columns: file systems keep
- * no bytes of the holes between. So any engine can read them as files, and needs no access to the storage of its own.
+ * Copies have the size of their objects, but only the bytes of their footer and of the wanted columns: file systems
+ * keep no bytes of the holes between. So any engine can read them as files, and needs no access to the storage of its
+ * own.
  */
 export function createStagedObjects(): StagedObjects {
   let folder: Promise<string> | null = null

@@ -15,7 +15,9 @@ export interface SpineBatch {
   readonly columns: readonly (readonly (Value | null)[])[]
 }
 
-/** How large a batch is, however the database cuts its answer: so the runs of a model are full, and the same each time. */
+/**
+ * How large a batch is, however the database cuts its answer: so the runs of a model are full, and the same each time.
+ */
 const [rowsPerBatch, bytesPerBatch] = [4_096, 8 * 2 ** 20]
 
 /** The rows of a spine in its own order. */

@@ -11,8 +11,8 @@ import type { StreamSpec } from '../../kernel/stream-spec.ts'
  * Parquet files, on a disk or in object storage, that feed a source. `lockstep source sync` and workers load each file
  * once into the table of the source. The files must not change: new rows go into new files.
  *
- * @param files absolute paths or URLs (`s3://`, `gs://`), which may contain `*`, `**`, `?` and `{a,b}`. A name that ends
- *   in `/` stands for all `.parquet` files below it. Folders called `column=value` give that column
+ * @param files absolute paths or URLs (`s3://`, `gs://`), which may contain `*`, `**`, `?` and `{a,b}`. A name that
+ *   ends in `/` stands for all `.parquet` files below it. Folders called `column=value` give that column
  * @param options.from leaves out rows with an earlier event time, as in `'2026-01-01'`. Files and row groups that have
  *   no others are not read. Default: all rows are loaded
  * @param options.schedule when workers look for new files: five fields of cron, in UTC. Default: only `lockstep source
@@ -42,7 +42,9 @@ export function parquetFiles(
 /** A registered symbol, so that two copies of the package recognize each other's files. */
 const brand: unique symbol = Symbol.for('lockstep.files') as never
 
-/** @throws LockstepError `DEFINITIONS_INVALID` unless it is a result of `parquetFiles`, and Lockstep creates the table */
+/**
+ * @throws LockstepError `DEFINITIONS_INVALID` unless it is a result of `parquetFiles`, and Lockstep creates the table
+ */
 export function filesSpec(
   stated: FilesSpec | undefined,
   relation: SourceRelation,

@@ -33,8 +33,8 @@ export interface PipelineOptions {
   /** Where answers go: `redisSink('scores')`, `natsSink({ stream, subject })`, `kafkaSink({ topic })`. */
   readonly to: SinkSpec
   /**
-   * For fields that the model's service needs, the column of the source: `{ airport: 'origin' }`. Default: the column of
-   * the source's key, or of the same name.
+   * For fields that the model's service needs, the column of the source: `{ airport: 'origin' }`. Default: the column
+   * of the source's key, or of the same name.
    */
   readonly entities?: Readonly<Record<string, string>>
   /** The column, or columns, whose values are the key of an answer. Default: the key of the source. */

@@ -11,8 +11,8 @@ import type { Inventory } from './inventory.ts'
 import { readMark, readTrainingSets } from './inventory.ts'
 
 /**
- * All that could be found by name at a moment. Training sets and versions of models that were deleted since are missing,
- * and aliases may point at these.
+ * All that could be found by name at a moment. Training sets and versions of models that were deleted since are
+ * missing, and aliases may point at these.
  */
 export interface PastInventory extends Inventory {
   /** The version that each model was pinned to. */

@@ -92,8 +92,8 @@ async function createWriter(url: string, { overwrite }: WriteOptions): Promise<O
 }
 
 /**
- * The paths of all files below a folder, in the order of their bytes, links to files among them. Hidden files and what is
- * in linked folders are left out. A folder that does not exist has none.
+ * The paths of all files below a folder, in the order of their bytes, links to files among them. Hidden files and what
+ * is in linked folders are left out. A folder that does not exist has none.
  */
 async function filesUnder(folder: string): Promise<string[]> {
   const entries = await readdir(folder, { recursive: true, withFileTypes: true }).catch((error: NodeJS.ErrnoException) => {

@@ -43,8 +43,8 @@ export function createAvroDecoder(registry: SchemaRegistry, limitBytes: number):
 }
 
 /**
- * A stream of messages in Avro, given as JSON. While the registry is unavailable, what was taken is kept, and decoded by
- * a later call. A message that cannot be decoded says why.
+ * A stream of messages in Avro, given as JSON. While the registry is unavailable, what was taken is kept, and decoded
+ * by a later call. A message that cannot be decoded says why.
  */
 export function openAvroConsumer(consumer: StreamConsumer, decode: AvroDecoder): StreamConsumer {
   let taken: readonly StreamMessage[] = []

@@ -8,8 +8,8 @@ type FetchedPartition = FetchResponse['responses'][number]['partitions'][number]
 const [isTransactional, isControl] = [0b1_0000, 0b10_0000]
 
 /**
- * A consumer that gives no messages of aborted transactions. The client gives some: those of all but the last of several
- * transactions of one producer in one answer, and those whose end is in a later answer.
+ * A consumer that gives no messages of aborted transactions. The client gives some: those of all but the last of
+ * several transactions of one producer in one answer, and those whose end is in a later answer.
  */
 export class CommittedConsumer extends Consumer {
   override fetch(options: FetchOptions<Buffer, Buffer, Buffer, Buffer>, callback: CallbackWithPromise<FetchResponse>): void

@@ -14,7 +14,10 @@ import type { StreamConsumerOptions, StreamLag, StreamMessage } from './stream-c
 const connectTimeoutMs = 2_000
 const answerTimeoutMs = 10_000
 const waitMs = 1_000
-/** How many messages are read ahead, and how many bytes an answer of a broker holds at most, unless one message is longer. */
+/**
+ * How many messages are read ahead, and how many bytes an answer of a broker holds at most, unless one message is
+ * longer.
+ */
 const readAhead = 500
 const maxBytes = 8 * 1024 * 1024
 /** How old the knowledge of a topic's partitions may be. */
@@ -34,7 +37,7 @@ export interface KafkaReader {
   reread(member: KafkaMember): Promise<void>
   /** Ends the membership if the topic was deleted and made again, or has more partitions. @returns whether it did */
   endIfChanged(member: KafkaMember): Promise<boolean>
-  /** Ends the membership: the next call of `member` joins anew. */
+  /** Ends the membership: the next call of `member` joins again. */
   end(member: KafkaMember): Promise<void>
   admin(): Admin
   lag(): Promise<StreamLag>

@@ -26,7 +26,8 @@ export function openKafkaSink(url: string, spec: KafkaSinkSpec, encoder: AvroEnc
 
   function opened(): Producer {
     if (producer !== null) return producer
-    // certificates are read again; a new producer asks for its number by -1; the client would ask by 0, which brokers may refuse
+    // certificates are read again; a new producer asks for its number by -1; the client would ask by 0, which brokers
+    // may refuse
     producer = quieted(new Producer({ ...kafkaClient(url).options, idempotent: true, acks: -1, producerId: -1n, producerEpoch: -1 }))
     return producer
   }

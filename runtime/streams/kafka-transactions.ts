@@ -69,7 +69,9 @@ export function openKafkaTransactions(
     return producer
   }
 
-  /** @returns null: the group has not agreed, or a transaction of it is open, such as one of a process that was killed */
+  /**
+   * @returns null: the group has not agreed, or a transaction of it is open, such as one of a process that was killed
+   */
   async function position(): Promise<Position | null> {
     const member = await reader.member()
     if (member === timedOut) return null

@@ -60,7 +60,9 @@ export function createLiveCatalog(
   let failure: string | null = null
   let underWay: Promise<void> | null = null
   let preparedMs = 0
-  /** How often it was asked to load the registry again although it has not changed, and how many of these are answered. */
+  /**
+   * How often it was asked to load the registry again although it has not changed, and how many of these are answered.
+   */
   let reloadsAsked = 0
   let reloadsAnswered = 0
 

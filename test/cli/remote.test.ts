@@ -69,7 +69,9 @@ async function makeStores(kind: string): Promise<{ env: Environment; drop: () =>
   return { env: { ...files, ...urls, LOCKSTEP_DIR: join(own, 'unused') }, drop: () => database.drop() }
 }
 
-/** A proxy before a port of this machine. It calls `cut` and loses its connections once it has passed on so many bytes. */
+/**
+ * A proxy before a port of this machine. It calls `cut` and loses its connections once it has passed on so many bytes.
+ */
 async function cuttingProxy(port: number, bytes: number, cut: () => void): Promise<{ readonly url: string; close(): void }> {
   let passed = 0
   const proxy = createServer((socket) => {

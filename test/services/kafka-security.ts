@@ -18,8 +18,8 @@ const [apiVersions, saslHandshake, saslAuthenticate] = [18, 17, 36]
 const [unsupportedMechanism, failed] = [33, 58]
 
 /**
- * Signs a client in as a broker of Kafka does, until it sends a request of another kind. It is the part of a broker that
- * the one of the tests lacks: that knows no PLAIN and cannot be given users.
+ * Signs a client in as a broker of Kafka does, until it sends a request of another kind. It is the part of a broker
+ * that the one of the tests lacks: that knows no PLAIN and cannot be given users.
  *
  * @returns what the client has sent after that
  */

@@ -63,11 +63,11 @@ interface Request {
 }
 
 /**
- * The part of a broker that the one of the tests lacks: transactions. Before a broker that has them, it only intercepts.
- * Messages of a transaction are held until it is
- * committed, so what a reader gets is what readers of committed messages get from a broker of Kafka. It follows the
- * rules of Kafka's coordinator: epochs fence producers, generations fence members (KIP-447), a transaction that is open
- * for too long is aborted, a commit is answered before its messages appear, and offsets are unstable until they do.
+ * The part of a broker that the one of the tests lacks: transactions. Before a broker that has them, it only
+ * intercepts. Messages of a transaction are held until it is committed, so what a reader gets is what readers of
+ * committed messages get from a broker of Kafka. It follows the rules of Kafka's coordinator: epochs fence producers,
+ * generations fence members (KIP-447), a transaction that is open for too long is aborted, a commit is answered before
+ * its messages appear, and offsets are unstable until they do.
  */
 export function createTransactionCoordinator(broker: KafkaBroker): TransactionCoordinator {
   const ids = new Map<string, Transactional>()

@@ -26,7 +26,9 @@ export interface Visits {
   faults(): string[]
   /** Loads `/ui/PATH` and waits until what it shows is there. */
   go(path: string): Promise<void>
-  /** Goes to another page as a link does, without loading the document again. The page must not be of the same route. */
+  /**
+   * Goes to another page as a link does, without loading the document again. The page must not be of the same route.
+   */
   to(path: string): Promise<void>
   look(look: Look): Promise<void>
   /** What axe-core finds wrong with the page as it is. @param rules default: all */

@@ -13,7 +13,9 @@ import { announce } from '../shell/announcer.tsx'
 import { Lanes, StepLine } from './explain-lanes.tsx'
 import { type View, rowStates, stepAt } from './explain-steps.ts'
 
-/** The moment, the values at it, and the rows behind them. All of the window is here, so moving asks the server nothing. */
+/**
+ * The moment, the values at it, and the rows behind them. All of the window is here, so moving asks the server nothing.
+ */
 export function ExplainTime({ data, onKeep }: { readonly data: ExplainData; readonly onKeep: (moment: string) => void }): ReactElement {
   const { from, to, name, entity, views, served, differences } = data
   const [t, setTime] = useState(Math.max(from, Math.min(to, data.at)))

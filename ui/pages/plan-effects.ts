@@ -75,7 +75,9 @@ export function readPlan(text: string): Plan {
 /** Characters of a query with which a request's headers stay small. */
 const maxQuery = 6000
 
-/** The query for what is made from the definitions that the plan changes. `isCut`: there are too many for one request. */
+/**
+ * The query for what is made from the definitions that the plan changes. `isCut`: there are too many for one request.
+ */
 export function impactQuery({ changes }: Pick<Plan, 'changes'>): { readonly query: string; readonly isCut: boolean } {
   const keys = changes.filter(({ effect }) => effect !== 'unchanged').map(({ key }) => key)
   let length = 0
@@ -131,7 +133,9 @@ export function reasonsOf(found: ReadonlyMap<string, Effect>, { edges }: Pick<Li
 /** Effects that change nothing for what is made from it. */
 const quiet: ReadonlySet<Effect> = new Set(['unchanged', 'changed', 'new version'])
 
-/** The keys of what a plan calls `model "delay" version 3`, which breaks the model too, or `feature service "flight@1"`. */
+/**
+ * The keys of what a plan calls `model "delay" version 3`, which breaks the model too, or `feature service "flight@1"`.
+ */
 function keyOf(broken: string): string[] {
   const [, model, version] = /^model "([^"]+)" version (\d+)/.exec(broken) ?? []
   if (model !== undefined) return [`modelVersion ${model}@${version}`, `model ${model}`]

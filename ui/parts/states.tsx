@@ -86,7 +86,9 @@ export function Loaded<Data>({ of, children }: { readonly of: Read<Data>; readon
   return <SkeletonPage />
 }
 
-/** What holds of all figures of an answer: that they are of now, of a sample, or not final, and what was not recorded. */
+/**
+ * What holds of all figures of an answer: that they are of now, of a sample, or not final, and what was not recorded.
+ */
 function Reservations({ answer: { asOf, sampled, mature, notes: said = [] } }: { readonly answer: Answer<unknown> }): ReactElement | null {
   const { asOf: asked } = useSearch({ strict: false })
   const notes = [

@@ -22,7 +22,9 @@ const maxRows = 20
 type Prediction = ReceiptData['predictions'][number]
 type Answered = NonNullable<Prediction['features'][number]['recomputed']>
 
-/** What answered a request, from what, and whether the same comes out of the history as of then. Each use is audited. */
+/**
+ * What answered a request, from what, and whether the same comes out of the history as of then. Each use is audited.
+ */
 export const receiptModel = readModel({
   path: '/receipts/:id',
   scope: 'explain:read',

@@ -9,7 +9,9 @@ import { findThen } from '../past-registry.ts'
 import type { Ask } from '../read-model.ts'
 import { rolloutAt } from '../rollouts/rollout-at.ts'
 
-/** A model at the page's moment: its versions, aliases and pin, and which rollout, shadow and experiments were running. */
+/**
+ * A model at the page's moment: its versions, aliases and pin, and which rollout, shadow and experiments were running.
+ */
 export async function modelAt(ask: Ask, name: string): Promise<CatalogModel> {
   if (!ask.isPast) return ask.deps.catalog().model(name)
   const { past } = await findThen(ask, name, ['model'])

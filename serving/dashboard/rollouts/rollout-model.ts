@@ -171,7 +171,11 @@ function trafficOf(rollout: Rollout | null, decisions: readonly RolloutDecision[
 
 type Gates = NonNullable<Rollout['plan']>['gates']
 
-/** What each gate says of the newest evidence, and how its evidence grew. @param looks of the controller, newest first */
+/**
+ * What each gate says of the newest evidence, and how its evidence grew.
+ *
+ * @param looks of the controller, newest first
+ */
 function gatesOf(gates: Gates, looks: readonly RolloutDecision[]): RolloutData['gates'] {
   const all = looks.map(({ at, evidence }) => ({ at, evidence: evidence as unknown as Evidence })) // the controller has stored it
   return gates.map((gate, i) => {

@@ -72,7 +72,10 @@ export const droppedLettersAnswer = z.object({
   requestId,
 })
 
-/** The routes that show dead letters, retry and delete them. Their errors and messages have values, so all need the scope `admin`. */
+/**
+ * The routes that show dead letters, retry and delete them. Their errors and messages have values, so all need the
+ * scope `admin`.
+ */
 export const deadLetterRoutes: readonly Route[] = [
   {
     method: 'GET',
