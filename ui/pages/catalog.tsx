@@ -1,4 +1,5 @@
 import { TextInput } from '@mantine/core'
+import { useMediaQuery } from '@mantine/hooks'
 import { useNavigate, useSearch } from '@tanstack/react-router'
 import { useWindowVirtualizer } from '@tanstack/react-virtual'
 import { type ReactElement, useDeferredValue, useLayoutEffect, useMemo, useRef, useState } from 'react'
@@ -11,6 +12,8 @@ import { waysOf } from '../parts/ways.ts'
 import { Icon } from '../shell/icon.tsx'
 
 const rowHeight = 58
+/** On a narrow screen, where what a thing is stands under its name. */
+const narrowRowHeight = 112
 const order = [
   'model',
   'service',
@@ -45,6 +48,7 @@ function List({ entries, cut }: { readonly entries: readonly Entry[]; readonly c
   const navigate = useNavigate()
   const [text, setText] = useState(q)
   const deferred = useDeferredValue(text)
+  const height = useMediaQuery('(max-width: 700px)', undefined, { getInitialValueInEffect: false }) ? narrowRowHeight : rowHeight
   const counts = useMemo(() => {
     const all = new Map<string, number>()
     for (const entry of entries) all.set(entry.kind, (all.get(entry.kind) ?? 0) + 1)
@@ -94,16 +98,16 @@ function List({ entries, cut }: { readonly entries: readonly Entry[]; readonly c
           There are {formatNumber(cut, 'count')} features, more than this list has. The command lockstep search finds them all.
         </p>
       )}
-      {found.length === 0 ? <NoneFound kind={kind} text={deferred} /> : <Rows entries={found} />}
+      {found.length === 0 ? <NoneFound kind={kind} text={deferred} /> : <Rows key={height} entries={found} rowHeight={height} />}
     </div>
   )
 }
 
-function Rows({ entries }: { readonly entries: readonly Entry[] }): ReactElement {
+function Rows({ entries, rowHeight: height }: { readonly entries: readonly Entry[]; readonly rowHeight: number }): ReactElement {
   const list = useRef<HTMLDivElement>(null)
   const [top, setTop] = useState(0)
   useLayoutEffect(() => setTop(list.current === null ? 0 : list.current.getBoundingClientRect().top + scrollY), [])
-  const virtual = useWindowVirtualizer({ count: entries.length, estimateSize: () => rowHeight, overscan: 8, scrollMargin: top })
+  const virtual = useWindowVirtualizer({ count: entries.length, estimateSize: () => height, overscan: 8, scrollMargin: top })
   return (
     <div ref={list} className="catalog-list" role="list" aria-label="Definitions" style={{ height: virtual.getTotalSize() }}>
       {virtual.getVirtualItems().map((item) => {
@@ -116,7 +120,7 @@ function Rows({ entries }: { readonly entries: readonly Entry[] }): ReactElement
             aria-posinset={item.index + 1}
             aria-setsize={entries.length}
             className="catalog-row"
-            style={{ height: rowHeight, transform: `translateY(${item.start - top}px)` }}
+            style={{ height, transform: `translateY(${item.start - top}px)` }}
           >
             <div className="catalog-name">
               <ThingLink kind={entry.kind} id={entry.id}>
