@@ -3,6 +3,7 @@ import type { AlertsData } from '../../serving/dashboard/contract/alerts.ts'
 import { useRead } from '../api/use-read.ts'
 import { Act } from '../parts/act.tsx'
 import { Badge } from '../parts/badge.tsx'
+import { Command } from '../parts/command.tsx'
 import { DataTable } from '../parts/data-table.tsx'
 import { Facts } from '../parts/facts.tsx'
 import { formatMoment, formatNumber } from '../parts/format.ts'
@@ -123,7 +124,7 @@ function Firing({ alert }: { readonly alert: Alert }): ReactElement {
           ['Check', check],
           ['Measured', value === null ? null : formatNumber(value)],
           ['Threshold', threshold === null ? null : formatNumber(threshold)],
-          ['Of', n === null ? null : formatNumber(n, 'count')],
+          ['Rows, requests or steps', n === null ? null : formatNumber(n, 'count')],
         ]}
       />
       {runbook !== null && /^https?:/.test(runbook) && (
@@ -133,6 +134,7 @@ function Firing({ alert }: { readonly alert: Alert }): ReactElement {
           </a>
         </p>
       )}
+      <Command text={`lockstep alert show ${id}`} />
     </li>
   )
 }

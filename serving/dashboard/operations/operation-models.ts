@@ -67,11 +67,13 @@ export const alertsModel = readModel({
   async read({ db, deps, now, isPast, query: { cursor } }) {
     const window = isPast ? { from: now, to: now + 1 } : undefined
     const all = await readAlerts(db, { limit: pageSize + 1, window, after: cursor })
-    const { models, views } = deps.catalog()
+    const { models, views, monitors } = deps.catalog()
     const linkOf = ({ subject, monitor }: Alert): Link | null => {
       if (models.has(subject)) return { kind: 'model', id: subject }
       if ([...views.keys()].some((id) => id === subject)) return { kind: 'view', id: subject }
-      const watched = monitor.replace(/^default:/, '')
+      const target = monitors.get(monitor)?.spec.target
+      if (target?.kind === 'view') return { kind: 'view', id: target.view }
+      const watched = target?.kind === 'model' ? target.model : monitor.replace(/^default:/, '')
       return models.has(watched) ? { kind: 'model', id: watched } : null
     }
     const shown = all.slice(0, pageSize)
