@@ -245,6 +245,7 @@ describe('the product', () => {
       'runtime/cache-folder.ts',
       'runtime/compile-cache.ts',
       'runtime/config.ts',
+      'serving/engines/kernel-processes.ts',
     ])
   })
 
