@@ -146,8 +146,8 @@ describe('an S3 that refuses', () => {
     process.env['AWS_ENDPOINT_URL_S3'] = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
   })
   afterAll(() => {
-    process.env['AWS_ENDPOINT_URL_S3'] = s3.url
-    server.close()
+    if (s3 !== undefined) process.env['AWS_ENDPOINT_URL_S3'] = s3.url
+    server?.close()
   })
 
   it.each(Object.entries(refusals))('says so, and what to do: %s', async (name, [, message, advice]) => {
