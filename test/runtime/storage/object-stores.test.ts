@@ -146,7 +146,7 @@ describe('an S3 that refuses', () => {
     process.env['AWS_ENDPOINT_URL_S3'] = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
   })
   afterAll(() => {
-    if (s3 !== undefined) process.env['AWS_ENDPOINT_URL_S3'] = s3.url
+    process.env['AWS_ENDPOINT_URL_S3'] = s3?.url
     server?.close()
   })
 
