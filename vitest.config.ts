@@ -53,8 +53,8 @@ function project(name: keyof typeof tests, options: UserWorkspaceConfig['test'] 
 export default defineConfig({
   test: {
     projects: [
-      // files share a process, in which each would import much of the product anew
-      project('slow', { isolate: false }),
+      project('slow'),
+      // files share a process, in which each would import much of the product again
       project('integration', { isolate: false }),
       project('unit', {
         isolate: false,

@@ -38,7 +38,7 @@ export interface FoldTarget {
    * - `renew`: the stream holds all rows of each entity, and its state starts empty
    */
   readonly start: 'resume' | 'renew'
-  /** Called for each row that is added to a state which was there. Of a first state, the rows are history. */
+  /** Called for each row that is added to a state. The rows of a first state may be history. */
   readonly onFolded?: (row: SourceRow) => void
   /** Called with the frontier of each stored state. */
   readonly onStored?: (frontier: Frontier) => void
@@ -82,7 +82,7 @@ export async function foldStream(target: FoldTarget, stream: AsyncIterable<reado
           entity.state ??= startOf(target, entity)
           entity.state.add(folded, moment)
           entity.rows++
-          if (entity.covered !== null) target.onFolded?.(row)
+          target.onFolded?.(row)
           continue
         }
       } catch (error) {

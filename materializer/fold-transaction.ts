@@ -1,6 +1,6 @@
 import type { EntityKey } from '../kernel/entity-key.ts'
 import { LockstepError } from '../kernel/errors.ts'
-import { endOf, frontierOf, maxRanges, noTransactions, oneTransaction, union } from '../kernel/frontier.ts'
+import { covers, endOf, frontierOf, maxRanges, noTransactions, oneTransaction, union } from '../kernel/frontier.ts'
 import type { Frontier } from '../kernel/frontier.ts'
 import { readOverCap } from '../kernel/over-cap.ts'
 import { isOfOneEntity } from '../kernel/set-aside.ts'
@@ -165,7 +165,9 @@ async function foldInto(
   const ahead = createRegressionGuard(db, plan)
   let isLeft = false
   const onLeft = (): void => void (isLeft = true)
-  const target = { plan, read, writer, moment, onStored: ahead.note, onLeft, onFolded: delays.note, start: 'resume' } as const
+  // a state that lacked more than these rows is made from all of its entity's
+  const onFolded = (row: SourceRow): void => void (covers(written, row.xid) && delays.note(row))
+  const target = { plan, read, writer, moment, onStored: ahead.note, onLeft, onFolded, start: 'resume' } as const
 
   /** The entities that need more than the rows of the transaction. */
   async function lacking(keys: readonly EntityKey[]): Promise<EntityKey[]> {

@@ -1,8 +1,9 @@
 import type { EntityKey } from '../kernel/entity-key.ts'
 import type { LockstepError } from '../kernel/errors.ts'
 import type { Frontier } from '../kernel/frontier.ts'
-import { allBelow, endOf, frontierOf, noTransactions, without } from '../kernel/frontier.ts'
+import { allBelow, covers, endOf, frontierOf, noTransactions, without } from '../kernel/frontier.ts'
 import type { ViewPlan } from '../kernel/view-plan.ts'
+import type { SourceRow } from '../offline/row-decoder.ts'
 import type { SourceTable } from '../offline/source-table.ts'
 import { readSourceTable } from '../offline/source-table.ts'
 import type { Checkpoint } from '../online/checkpoint.ts'
@@ -193,7 +194,7 @@ async function foldSnapshot(
   // States that are rebuilt are ordered by the snapshots that they come from.
   const states = incremental ? seen : allBelow(bounds.ended)
   const rows = without(states, known)
-  const onFolded = delays === null ? {} : { onFolded: delays.note }
+  const onFolded = delays === null ? {} : { onFolded: (row: SourceRow) => void (covers(known, row.xid) || delays.note(row)) }
   const target = { plan, read, writer, moment, onStored, ...onFolded, start: incremental ? 'resume' : 'renew' } as const
   // states that are set aside without a note: the run that set them aside ended before it wrote the note
   const left: EntityKey[] = []

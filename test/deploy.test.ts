@@ -112,7 +112,7 @@ describe('deploy/', () => {
     const manifest: { version: string; engines: { node: string } } = JSON.parse(readFileSync(join(rootFolder, 'package.json'), 'utf8'))
     const versions = [
       ...found(chart('Chart.yaml'), /^(?:appVersion|version): (.*)$/gm),
-      ...[...texts.values()].flatMap((content) => found(content, /\blockstep:(\d\S*)/g)),
+      ...[...texts.values()].flatMap((content) => found(content, /\blockstep:(\d[\w.-]*)/g)),
     ]
     expect(new Set(versions)).toEqual(new Set([manifest.version]))
     const [node = 0] = found(docker, /^ARG NODE_IMAGE=node:(\d+)/gm).map(Number)

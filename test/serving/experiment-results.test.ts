@@ -280,7 +280,7 @@ it('an experiment on a server finds the planted effects, and its decision ends i
     expect((await ask(url, '/v1/models/delay/rollout/abort', {})).status).toBe(200)
     expect(await watching).toMatchObject({
       json: { rollout: { state: 'aborted' } },
-      text: expect.stringContaining('state      aborted') as string,
+      text: expect.stringContaining('state      ended: aborted') as string,
     })
     expect(said.join('').match(/ {4}weekend/g)).toHaveLength(1)
   } finally {

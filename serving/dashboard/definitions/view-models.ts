@@ -68,9 +68,14 @@ export const freshnessModel = readModel({
     const to = ask.isPast ? Math.floor(now / hourMicros) * hourMicros : now + hourMicros
     const delays = await readRowDelays(db, id, { from: to - dayMicros, to })
     const hasKnown = definition.kind === 'view' && definition.spec.source.known !== null
+    const total = delays.get('known to materialized')
+    const added =
+      total === undefined
+        ? ''
+        : `Half of the new rows were in an online state within ${seconds(total.p50)}, 99 of 100 within ${seconds(total.p99)}. `
     const finding =
       served === null
-        ? 'No answer of the last day was looked at.'
+        ? `${added}No answer of the last day was looked at.`
         : `Half of the answers were at most ${seconds(served.medianSeconds)} old, 95 of 100 at most ${seconds(served.p95Seconds)}.`
     const data: FreshnessData = {
       finding,
@@ -109,7 +114,7 @@ function stagesOf(delays: Awaited<ReturnType<typeof readRowDelays>>, hasKnown: b
     const rows = delay === undefined ? '' : `${delay.rows.toLocaleString('en-US')} ${delay.rows === 1 ? 'row' : 'rows'} of the last day`
     return { name, p50: delay?.p50 ?? null, p99: delay?.p99 ?? null, says: delay === undefined ? missing : rows }
   }
-  const none = 'no row of the last day was added to an online state'
+  const none = 'no new row of the last day was measured: the first run of a view, which reads its history, is not'
   const total = delays.get('known to materialized')
   const known = stage('event → known', 'known', hasKnown ? none : 'the source declares no known time: an event is known as it happens')
   const isRecorded = delays.has('ingested')
@@ -125,9 +130,11 @@ function stagesOf(delays: Awaited<ReturnType<typeof readRowDelays>>, hasKnown: b
       p50: served === null || total === undefined ? null : Math.max(0, served.medianSeconds - total.p50),
       p99: null,
       says:
-        served === null || total === undefined
+        served === null
           ? 'no answer of the last day was looked at'
-          : 'the rest of the median age of answers, counted from the newest row of the entity',
+          : total === undefined
+            ? none
+            : 'the rest of the median age of answers, counted from the newest row of the entity',
     },
   ]
 }

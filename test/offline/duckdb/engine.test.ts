@@ -135,7 +135,7 @@ describe('a training set of files', () => {
     ])
     expect(await verifyDataset(db, set, () => flight, {})).toMatchObject({ equal: true })
     // files that are named replace those that are declared
-    const named = await create('named.parquet', others, { declared })
+    const named = await create('named-files.parquet', others, { declared })
     expect(named.file.sha256).not.toBe(set.file.sha256)
 
     await mkdir(inFolder('seats=3'))
