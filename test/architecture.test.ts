@@ -245,7 +245,6 @@ describe('the product', () => {
       'runtime/cache-folder.ts',
       'runtime/compile-cache.ts',
       'runtime/config.ts',
-      'serving/engines/kernel-processes.ts',
     ])
   })
 

@@ -43,9 +43,7 @@ export function createKernelProcesses(db: Database, catalog: Catalog): KernelPro
         await writeFile(plan, (await exportPlan(db, catalog, { service: service.id, rule })).bytes)
         signal?.throwIfAborted()
         const answers = tasks.map((task, i) => {
-          // what a process leaves behind that is killed while it sorts is removed with the folder
-          const env = { ...process.env, TMPDIR: folder }
-          const child = fork(script, { env, stdio: ['ignore', 'inherit', 'inherit', 'ipc'], serialization: 'advanced' })
+          const child = fork(script, { stdio: ['ignore', 'inherit', 'inherit', 'ipc'], serialization: 'advanced' })
           children.push(child)
           return answerOf(child, { plan, task }, signal, (now) => {
             done[i] = now
