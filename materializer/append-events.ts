@@ -67,7 +67,7 @@ interface Added {
 
 /**
  * Several processes that write the same ids in another order wait for each other; PostgreSQL ends one of them, which
- * then begins anew.
+ * then starts again.
  */
 async function insert(db: Database, table: EventTable, parameters: readonly unknown[]): Promise<Added> {
   for (let tries = 1; ; tries++) {

@@ -40,7 +40,7 @@ export async function beginView(db: Database, store: OnlineStore, plan: ViewPlan
 }
 
 /**
- * Removes the view's states, from all writers, and begins the view anew. The checkpoint shows it meanwhile: runs that
+ * Removes the view's states, from all writers, and restarts the view. The checkpoint shows it meanwhile: runs that
  * began before find it changed, and no run begins before all states are removed. If this run is stopped, the next run
  * (also of a worker) does it again as its own. A lock shows whether the run is alive.
  *
@@ -49,9 +49,9 @@ export async function beginView(db: Database, store: OnlineStore, plan: ViewPlan
  * @throws LockstepError `STORE_MISMATCH` where another run has begun to rebuild it meanwhile
  */
 export async function beginAnew(db: Database, store: OnlineStore, plan: ViewPlan, run: Run, incremental: boolean): Promise<Checkpoint> {
-  const anew = (): Promise<Checkpoint> => removeAndBegin(store, plan, run, incremental)
+  const restart = (): Promise<Checkpoint> => removeAndBegin(store, plan, run, incremental)
   // another run that does the same finds that its checkpoint is gone
-  return (await underRebuildLock(db, await store.identity(), plan.id, anew)) ?? (await anew())
+  return (await underRebuildLock(db, await store.identity(), plan.id, restart)) ?? (await restart())
 }
 
 /**
@@ -104,7 +104,7 @@ export function mismatch(plan: ViewPlan, how: string, { foreign = false }: { rea
 }
 
 /**
- * The view was removed or begun anew during a run. Each state that the run wrote is complete, but states of others may
+ * The view was removed or restarted during a run. Each state that the run wrote is complete, but states of others may
  * be gone.
  */
 export function lost(plan: ViewPlan): LockstepError {

@@ -24,7 +24,7 @@ export interface CursorRun {
 
 /**
  * Whether the next run may go by the cursor: from the overlap before the greatest time that the view's runs have seen,
- * unless all is to be read again. An entity that has such a row is made anew from all its rows, so that none counts
+ * unless all is to be read again. An entity that has such a row is rebuilt from all its rows, so that none counts
  * twice; what was committed later than the overlap allows, and what was deleted, is found when all is read.
  */
 export async function planCursorRun(
@@ -58,7 +58,7 @@ export async function planCursorRun(
 
 export interface CursorRead {
   readonly outcome: NonNullable<RunOutcome['cursor']>
-  /** The keys of the entities that are to be made anew; absent: all. */
+  /** The keys of the entities to rebuild; absent: all. */
   readonly keysIn?: string
 }
 

@@ -30,7 +30,7 @@ export interface FailoverOptions {
  * backfills fail, and erasures are repeated. If the process is killed, the new primary stays unknown, and the next
  * process does it again.
  *
- * @returns the views that were set back or begun anew
+ * @returns the views that were set back or restarted
  */
 export async function detectFailover(db: Database, store: OnlineStore, options: FailoverOptions): Promise<DefinitionId[]> {
   const emptied = await detectEmptied(db, store)
@@ -45,10 +45,10 @@ export async function detectFailover(db: Database, store: OnlineStore, options: 
 
 /**
  * Checks whether a part of the store was emptied while the others were not. Then no view is complete, whatever its
- * checkpoint says, and each is begun anew. The remaining states have their own frontiers, so nothing is counted twice.
+ * checkpoint says, and each is restarted. The remaining states have their own frontiers, so nothing is counted twice.
  * The marks are written last: if the process is killed, the next one does it again.
  *
- * @returns the views that are begun anew
+ * @returns the views that are restarted
  */
 async function detectEmptied(db: Database, { parts, ...store }: OnlineStore): Promise<DefinitionId[]> {
   if (parts === undefined || !(await parts.lost())) return []
@@ -87,7 +87,7 @@ async function setBack(db: Database, store: OnlineStore, identity: string, optio
   for (const { view } of views as { view: DefinitionId }[]) {
     for (;;) {
       const [checkpoint = null] = await tryCheckpoints(store, [view])
-      // A run that begins a view anew removes its states first, and keeps its own checkpoint. Until then nobody relies
+      // A run that restarts a view removes its states first, and keeps its own checkpoint. Until then nobody relies
       // on one that cannot be read.
       if (checkpoint === null || checkpoint instanceof LockstepError || checkpoint.removing) break
       // Only runs since the view was begun count; a view younger than the horizon is re-materialized completely.

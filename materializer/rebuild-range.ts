@@ -36,11 +36,11 @@ export interface RebuiltRange {
 }
 
 /**
- * Makes the states of a range of keys anew, each from all its rows. Where somebody else has written a state meanwhile,
+ * Rebuilds the states of a range of keys, each from all its rows. Where somebody else has written a state meanwhile,
  * or holds rows in it that this one's view of the database does not show, the entity is read again, later: so nothing
  * that is online goes back, and it can be done again as often as one likes.
  *
- * @throws LockstepError `STORE_MISMATCH` where the view was begun anew, or the store knows of transactions that this
+ * @throws LockstepError `STORE_MISMATCH` where the view was restarted, or the store knows of transactions that this
  *   database has not come to
  */
 export async function rebuildRange(db: Database, store: OnlineStore, plan: ViewPlan, options: RebuildOptions): Promise<RebuiltRange> {

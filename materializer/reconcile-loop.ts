@@ -248,7 +248,7 @@ async function keepSchedule(
 
 /**
  * Rebuilds a view by a backfill. After a failure the next one begins at once, and later after each further failure.
- * After a cancellation none begins, unless the view was begun anew since. A rebuild that was stopped is taken over; a
+ * After a cancellation none begins, unless the view was restarted since. A rebuild that was stopped is taken over; a
  * running one is left alone. One process at a time checks whether a backfill is needed: another one's may have begun
  * and ended since the checkpoint was read.
  */
@@ -262,9 +262,9 @@ async function rebuild(tools: ReconcileTools, plan: ViewPlan): Promise<void> {
     if (checkpoint !== null && isMaterialized(checkpoint)) return
     if (last !== undefined && (last.plan === null || last.plan.fingerprint === plan.fingerprint)) {
       if (last.state === 'running') return
-      const anew = checkpoint !== null && last.plan !== null && Number(checkpoint.origin.id) > Number(last.plan.run.id)
-      if (last.state === 'cancelled' && !anew) return
-      if (!anew && last.state === 'failed') {
+      const isRestarted = checkpoint !== null && last.plan !== null && Number(checkpoint.origin.id) > Number(last.plan.run.id)
+      if (last.state === 'cancelled' && !isRestarted) return
+      if (!isRestarted && last.state === 'failed') {
         const { times, secondsAgo } = await failedBackfills(db, { view: plan.id, store: identity, fingerprint: plan.fingerprint })
         if (secondsAgo < Math.min(afterFailureSeconds.max, afterFailureSeconds.first * 2 ** (times - 1))) return
       }

@@ -14,7 +14,7 @@ export interface Removal {
   readonly requestedAt: Date
 }
 
-/** Has the keys of a view deleted by whoever works on removals. */
+/** Queues the keys of a view for deletion by any process that works on removals. */
 export async function requestRemoval({ kysely }: Kysely, store: string, view: DefinitionId): Promise<void> {
   await kysely
     .insertInto('lockstep.removals')
@@ -61,8 +61,8 @@ export interface RemovalOptions {
 /**
  * Deletes the keys of the views that left a store, in bounded steps, each under the lock of its row: what ends the
  * removal in between, as a view that comes back does, is heeded by the next step. Runs that began before are waited for
- * first, so that none of them writes a state after its key was looked for. Whoever dies is followed by the next that
- * calls this, which goes through the store again and finds what is left.
+ * first, so that none of them writes a state after its key was looked for. A process that dies is followed by the next
+ * that calls this, which goes through the store again and finds what is left.
  *
  * @returns the views that are done
  */

@@ -23,7 +23,7 @@ export interface UndoneIngest {
   /** Rows that were deleted: fewer than were loaded where some have been deleted since. */
   readonly rows: number
   /**
-   * Entities whose states were made anew, by view; null where an earlier undo had not come so far, and the view was
+   * Entities whose states were rebuilt, by view; null where an earlier undo had not come so far, and the view was
    * rebuilt.
    */
   readonly entities: Readonly<Record<string, number | null>>
@@ -46,11 +46,11 @@ export interface UndoOptions {
 
 /**
  * Takes back a load of a file: deletes its rows, which are those of its transaction, and makes the states of their
- * entities anew from the rows that are left.
+ * entities again from the rows that are left.
  *
  *     delete the rows, note that states are to follow     one transaction
- *     make anew the states that held them                 compare and set
- *     note that it is done                                who dies before is followed by the next call, which rebuilds the views
+ *     rebuild the states that held them                   compare and set
+ *     note that it is done                                after a crash, the next call rebuilds the views
  *
  * @throws LockstepError `UNKNOWN_DEFINITION` where there is no such load, `USAGE` where it is undone already,
  *   `NOT_REPRODUCIBLE` where the table does not tell whose its rows are, and what `materializeView` throws: the rows
@@ -156,7 +156,7 @@ async function renew(db: Database, store: OnlineStore, plan: ViewPlan, keys: rea
   await store.write([...empty].map(([key, expected]) => ({ view: plan.id, entity, key, expected, bytes: noBytes })))
 }
 
-/** A database that was restored from a dump begins to number its transactions anew. */
+/** A database that was restored from a dump numbers its transactions from the start. */
 function numberedTwice(id: string, relation: string, others: number): LockstepError {
   return new LockstepError(
     'NOT_REPRODUCIBLE',

@@ -3,7 +3,7 @@ import { stableInt32 } from '../runtime/stable-id.ts'
 
 /** The advisory locks of runs, apart from others of this database. */
 const group = 5_496_229
-/** Those of processes that remove a view's states, to begin it anew. */
+/** Those of processes that remove a view's states, to restart it. */
 const rebuildGroup = 5_496_232
 
 /** Does a run of a view unless another process is at one. @returns null where it is */

@@ -122,7 +122,7 @@ export async function relationOf(db: Pick<Database, 'query'>, source: SourceSpec
   return found?.relation ?? null
 }
 
-/** Loads of which no row is left in the table are forgotten: it was emptied, or made anew. */
+/** Loads of which no row is left in the table are forgotten: it was emptied, or recreated. */
 async function refuseTwice(db: Database, relation: string, sha256: string, path: string): Promise<void> {
   const earlier = await db.kysely
     .selectFrom('lockstep.ingests')

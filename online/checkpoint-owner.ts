@@ -8,11 +8,11 @@ import type { Checkpoint } from './checkpoint.ts'
  */
 export interface CheckpointOwner {
   /**
-   * @param anew whether to ask again about runs that are known; if the database does not answer, the known ones count
+   * @param again whether to ask again about runs that are known; if the database does not answer, the known ones count
    * @returns by index: why the view does not belong to this database, with what to do; null where it does
    * @throws what the database throws, if it must be asked about a run
    */
-  foreign(views: readonly CheckpointedView[], anew?: boolean): Promise<(string | null)[]>
+  foreign(views: readonly CheckpointedView[], again?: boolean): Promise<(string | null)[]>
 }
 
 export interface CheckpointedView {
@@ -29,14 +29,14 @@ export function createCheckpointOwner(database: () => Handle): CheckpointOwner {
   let unknown: ReadonlySet<string> = new Set()
 
   return {
-    async foreign(views, anew = false) {
-      const asked = anew ? views : views.filter(({ checkpoint }) => isNew(nameOf(checkpoint.origin)))
+    async foreign(views, again = false) {
+      const asked = again ? views : views.filter(({ checkpoint }) => isNew(nameOf(checkpoint.origin)))
       if (asked.length > 0) {
         try {
           const found = await knownAmong(database(), asked)
           const others = asked.map(({ checkpoint }) => nameOf(checkpoint.origin)).filter((run) => !found.has(run))
-          known = anew ? found : new Set([...known, ...found])
-          unknown = new Set(anew ? others : [...unknown, ...others])
+          known = again ? found : new Set([...known, ...found])
+          unknown = new Set(again ? others : [...unknown, ...others])
         } catch (error) {
           if (asked.some(({ checkpoint }) => !known.has(nameOf(checkpoint.origin)))) throw error
         }

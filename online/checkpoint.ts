@@ -151,7 +151,7 @@ function encodeCheckpoint({ frontier, fingerprint, incremental, removing, setBac
 
 /**
  * Adds the transactions that a run has folded to the checkpoint; the run began at the checkpoint `from`. A checkpoint
- * that was set back is complete again after that. Where the view was removed, begun anew or set back meanwhile, the
+ * that was set back is complete again after that. Where the view was removed, restarted or set back meanwhile, the
  * checkpoint stays as it is: what this run wrote may be gone.
  *
  * @param begunAt when the run began, epoch microseconds

@@ -43,7 +43,7 @@ export interface IncompleteView {
 export async function findIncompleteViews(store: HoldingStore, views: readonly ViewPlan[]): Promise<IncompleteView[]> {
   return await incompleteBy(store, views, await readCheckpoints(store, views), {
     emptied: (await store.parts?.lost()) === true,
-    anew: true,
+    again: true,
   })
 }
 
@@ -60,9 +60,9 @@ async function incompleteBy(
   store: HoldingStore,
   views: readonly ViewPlan[],
   checkpoints: readonly FoundCheckpoint[],
-  { emptied, anew = false }: { readonly emptied: boolean; readonly anew?: boolean },
+  { emptied, again = false }: { readonly emptied: boolean; readonly again?: boolean },
 ): Promise<IncompleteView[]> {
-  const foreign = await foreignAmong(store, views, checkpoints, anew)
+  const foreign = await foreignAmong(store, views, checkpoints, again)
   const lacks = views.map(async ({ id, fingerprint }, i): Promise<IncompleteView[]> => {
     const checkpoint = checkpoints[i] ?? (await whatIsInstead(store, id))
     if (checkpoint instanceof LockstepError) return [{ view: id, code: checkpoint.code, problem: checkpoint.message }]
@@ -78,7 +78,7 @@ async function foreignAmong(
   { owner }: HoldingStore,
   views: readonly ViewPlan[],
   checkpoints: readonly FoundCheckpoint[],
-  anew: boolean,
+  again: boolean,
 ): Promise<ReadonlyMap<DefinitionId, string>> {
   const marked = views.flatMap(({ id }, i) => {
     const checkpoint = checkpoints[i] ?? null
@@ -86,7 +86,7 @@ async function foreignAmong(
   })
   if (owner === undefined || marked.length === 0) return noneForeign
   try {
-    const why = await owner.foreign(marked, anew)
+    const why = await owner.foreign(marked, again)
     return new Map(marked.map(({ view }, i) => [view, why[i] ?? null] as const).filter(isForeign))
   } catch (error) {
     if (!isPassing(error)) throw error

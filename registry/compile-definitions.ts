@@ -65,7 +65,7 @@ export function compileDefinitions(
         )
       } else if (definition.kind === 'onDemand') {
         const text = code.textOf(definition.spec.code, id)
-        load(text, id) // a service that uses it loads it anew; here, so that one that no service uses yet is checked too
+        load(text, id) // a service that uses it loads it again; here, so that one that no service uses yet is checked too
         onDemand.set(id, { spec: definition.spec, code: text, load })
       } else if (definition.kind === 'service') {
         services.set(id, compileService({ spec: definition.spec, fingerprint, views, onDemand }))

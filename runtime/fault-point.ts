@@ -17,7 +17,7 @@ export type FaultPoint =
   | 'rebuild: marked'
   | 'rebuild: removed'
   | 'erase: committed'
-  | 'erase: made anew'
+  | 'erase: rebuilt'
   | 'erase: waited'
   | 'erase: removed'
   | 'ingest undone: committed'

@@ -20,7 +20,7 @@ export function listening(server: Server, host: string, port: number, setting = 
 }
 
 /**
- * Tries whether a server could listen there now, for whoever has much to do before it does.
+ * Tries whether a server could listen there now, for a caller that has much to do before it listens.
  *
  * @returns the port; where that was 0, one that is free
  * @throws LockstepError as `listening`

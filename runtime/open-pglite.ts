@@ -116,7 +116,7 @@ export async function openPglite(directory: string): Promise<EmbeddedDatabase> {
 
 /**
  * A first start that breaks off, as on a full disk, leaves files of which no database can be made. A note beside the
- * folder says that it is under way, so that the next one begins anew.
+ * folder says that it is under way, so that the next one starts from scratch.
  */
 async function createEngine(directory: string): Promise<PGlite> {
   tierUpLater()

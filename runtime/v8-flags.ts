@@ -35,12 +35,13 @@ export function limitHeapGrowth(): void {
 }
 
 /**
- * Makes V8 optimize a WebAssembly function of this process as late as it can be told to: after 165 times as much work in
+ * Makes V8 optimize a WebAssembly function of this process as late as its flags allow: after 165 times as much work in
  * it as by default.
  *
  * By default V8 optimizes much of the embedded database while it starts. One function of it alone takes a second of
- * processor time and 600 MB. Measured: a command that reads a little takes 1.0 s of processor time and 380 MB instead of
- * 1.8 s and 900 MB. Loading and reading 500,000 rows takes a sixth more, until the functions of that are optimized too.
+ * processor time and 600 MB. Measured: a command that reads a little takes 1.0 s of processor time and 380 MB instead
+ * of 1.8 s and 900 MB. Loading and reading 500,000 rows takes a sixth more, until the functions of that are optimized
+ * too.
  */
 export function tierUpLater(): void {
   setFlagsFromString('--wasm-tiering-budget=2147483647')

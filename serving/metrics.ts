@@ -144,7 +144,7 @@ export function createServingMetrics(registry: Registry): ServingMetrics {
       if (read.degraded) degraded.inc({ service: service.id })
       for (const view of read.late) late.inc({ view })
       const known = counts.get(service.id)
-      // A service of this id with other features can only be there after a prune: its counts start anew.
+      // A service of this id with other features can only be there after a prune: its counts start at 0.
       const entry =
         known?.plan.fingerprint === service.fingerprint
           ? known

@@ -8,7 +8,7 @@ const { include }: { include: readonly string[] } = JSON.parse(readFileSync(join
 
 /**
  * The program as one bundle, for tests that start processes: it starts in a third of the time that the sources take.
- * It is made anew when a source has changed, and kept in `caches`.
+ * It is rebuilt when a source has changed, and kept in `caches`.
  *
  * @returns its folder
  */

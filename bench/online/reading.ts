@@ -51,7 +51,7 @@ export function reader({ store }: ReadingPlace, service: ServicePlan): (customer
 
 /**
  * Reads the bytes that `reader` would decode, by one MGET for all reads of one turn of the event loop. The keys are
- * made beforehand.
+ * made before.
  */
 export function bareReader({ redis }: ReadingPlace): (keys: readonly string[]) => Promise<readonly (Buffer | null)[]> {
   interface Asked {

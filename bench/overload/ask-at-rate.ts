@@ -95,7 +95,7 @@ export async function askAtRate(
     }
   }
 
-  // Connects beforehand: a busy server accepts one connection a turn of its event loop, and the bench measures how it
+  // Connects first: a busy server accepts one connection a turn of its event loop, and the bench measures how it
   // handles requests.
   while (open < maxConnections) {
     await Promise.all(Array.from({ length: connectionsAtOnce }, add))

@@ -13,7 +13,7 @@ export interface MetricKind {
   draw(random: Random, effect: number): readonly [number, number]
 }
 
-/** Revenue is winsorized at this value, declared beforehand: about 1.5 % of the units that buy exceed it. */
+/** Revenue is winsorized at this value, declared before the experiment: about 1.5 % of the units that buy exceed it. */
 const bound = 200
 
 export const metricKinds: readonly MetricKind[] = [

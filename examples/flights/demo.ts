@@ -139,7 +139,7 @@ async function demo(context: Context, every: number, rollout: boolean, end: Abor
     await mkdir(folder, { recursive: true })
     const out = relative(process.cwd(), join(folder, 'training.parquet'))
     const spine = `select ${labelled} from flights where _row % ${Math.max(1, Math.round((await rowsOf('flights')) / trainingFlights))} = 0`
-    say('A spine row is a flight at its departure. It must not count itself, nor the flights of the same minute: hence "before".')
+    say('A spine row is a flight at its departure. It must not count itself, nor the flights of the same minute, so the rule is "before".')
     const { json } = await lockstep(
       'dataset',
       'create',

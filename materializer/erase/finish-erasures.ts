@@ -100,7 +100,7 @@ async function renew(db: Database, store: OnlineStore, catalog: Views, states: r
   if (!(await isOurs(db, store, plan.id))) return await settle(db, states, keep)
   const keys = states.map(({ key }) => key)
   const empty = await rebuildStates(db, store, plan, keys, options.moment)
-  faultPoint('erase: made anew')
+  faultPoint('erase: rebuilt')
   await settle(
     db,
     states.filter(({ key }) => !empty.has(key)),

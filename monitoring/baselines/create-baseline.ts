@@ -25,7 +25,7 @@ import { trainingRows } from './training-rows.ts'
 import { storeVersionBaseline } from './store-version-baseline.ts'
 
 /**
- * Makes the baseline of a training set that has none, or makes it anew: rows of the set are computed again from its
+ * Makes the baseline of a training set that has none, or rebuilds it: rows of the set are computed again from its
  * manifest, as `dataset verify` does, but of a large set only a sample. No file is read or written, except for the file
  * of the spine.
  *

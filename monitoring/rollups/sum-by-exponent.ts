@@ -47,7 +47,7 @@ export class SumByExponent {
     if (third !== 0) own[digit - 2] = (own[digit - 2] as number) + third
   }
 
-  /** The sum, and begins anew. */
+  /** Returns the sum and resets it. */
   take(): ExactSum {
     this.#settle()
     const sum = this.#sum

@@ -74,8 +74,8 @@ export function createInventoryReader(db: Database): () => Promise<Inventory> {
 }
 
 /**
- * A training set does not change the registry's revision. Another registry counts its revisions anew, as each store of
- * `lockstep dev` does, so the mark also says when the first of the definitions was stored.
+ * A training set does not change the registry's revision. Another registry counts its revisions from the start, as each
+ * store of `lockstep dev` does, so the mark also says when the first of the definitions was stored.
  */
 export async function readMark(handle: Kysely<LockstepTables>): Promise<Pick<Inventory, 'mark' | 'revision'>> {
   const { rows } = await sql<{ readonly revision: string | null; readonly mark: string }>`

@@ -99,7 +99,7 @@ export async function endJobWithin(
 }
 
 /**
- * Begins a job anew that failed or was cancelled: it is planned again, and all of its chunks are done.
+ * Restarts a job that failed or was cancelled: it is planned again, and all of its chunks are done.
  *
  * @throws LockstepError `NOT_FOUND`, `INVALID_REQUEST` where it runs or is done, or another of its sort runs; `BUSY`
  *   while its leftovers are removed

@@ -95,7 +95,7 @@ export async function unknownKinds({ kysely }: Handle, known: readonly string[])
   return found.map(({ kind }) => kind)
 }
 
-/** A heartbeat: the lease begins anew. @returns whether the step is still this process's own */
+/** A heartbeat: the lease starts again. @returns whether the step is still this process's own */
 export async function renewLease({ kysely }: Handle, { job, step, number, claim }: ClaimedStep, progress: number | null): Promise<boolean> {
   const { numAffectedRows = 0n } = await sql`
     update lockstep.job_chunks c set claimable_at = clock_timestamp() + make_interval(secs => j.lease_seconds), progress = ${progress}

@@ -254,7 +254,7 @@ export function messageOf({ id }: KafkaMember, { partition, offset, value, times
   return { id: `${id}-${partition}-${offset}`, body: value ?? null, atMs: Number(timestamp) }
 }
 
-/** Its partitions go to others at once, where the brokers can be told. */
+/** Its partitions go to others at once, where the brokers can be reached. */
 async function leave(consumer: Consumer): Promise<void> {
   await orTimeout(consumer.close(true), connectTimeoutMs).catch(() => undefined)
 }

@@ -8,7 +8,7 @@ export interface Address {
   readonly grpcPort: number | null
 }
 
-/** What a worker is told to begin with. */
+/** The first message to a worker. */
 export interface Task {
   readonly host: string
   readonly port: number

@@ -26,7 +26,7 @@ type Made = ReturnType<typeof toldAnswer>
 /** Answers that are given to all that ask the same. */
 export interface KeptAnswers {
   get(key: string, make: () => Promise<Made>): Promise<Made>
-  /** What is read from now on is read anew. */
+  /** Drops the kept answers. */
   forget(): void
 }
 

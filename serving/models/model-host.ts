@@ -134,8 +134,8 @@ export function createModelHost(deps: ModelHostDeps): ModelHost {
   let closed = false
 
   /**
-   * Versions never change, but a model's declared outputs and how it is run may: then it is loaded anew. Remembered for
-   * the versions of one catalog.
+   * Versions never change, but a model's declared outputs and how it is run may: then it is loaded again. Remembered
+   * for the versions of one catalog.
    */
   function identity(model: CatalogModel, version: ModelVersion): string {
     let known = identities.get(version)

@@ -14,7 +14,7 @@ export interface VersionMetrics {
   waited(ms: number): void
   /** Rows of one call, by what the model's cache had for them. */
   lookedUp(hits: number, shared: number, misses: number): void
-  /** A model's process that ended in a run, and was started anew. */
+  /** A model's process that ended in a run, and was restarted. */
   ended(reason: 'timeout' | 'crash'): void
 }
 

@@ -84,8 +84,8 @@ async function setPaused({ kysely }: Handle, name: string, paused: boolean, by: 
 export type ReplayStart = { readonly atMicros: number } | { readonly position: string }
 
 /**
- * Lets a pipeline read its stream again from somewhere, by a new consumer group. What it answers has the ids that it had
- * before, and is written anew. The group of the replay before the last one, which no process reads by, is deleted.
+ * Lets a pipeline read its stream again from somewhere, by a new consumer group. What it answers has the ids that it
+ * had before, and is written again. The group of the replay before the last one, which no process reads by, is deleted.
  *
  * @returns the new generation
  * @throws LockstepError `INVALID_REQUEST` for a position that is none, `STREAM_UNAVAILABLE`, `CONFIG_INVALID`

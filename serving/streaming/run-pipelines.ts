@@ -98,7 +98,7 @@ interface Running {
   isStopped(): boolean
 }
 
-/** What a pipeline is run by: it is started anew where that has changed. */
+/** What a pipeline is run by: it is restarted where that has changed. */
 function identityOf(catalog: Catalog, name: string, state: PipelineState | undefined): string {
   const spec = catalog.pipelines.get(name)?.spec
   const source = spec?.source ?? ''

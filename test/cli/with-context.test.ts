@@ -4,7 +4,7 @@ import { createTerminal } from '../../cli/terminal.ts'
 import { withContext } from '../../cli/with-context.ts'
 import { loadConfig } from '../../runtime/config.ts'
 
-/** A context with something open, whose closing fails where it is told to. */
+/** A context with something open, whose closing fails on request. */
 function opened(failing: boolean) {
   const context = createContext(loadConfig({ LOCKSTEP_LOG_LEVEL: 'silent' }), createTerminal(true), new AbortController().signal)
   let closed = 0

@@ -1,4 +1,4 @@
-"""The rule of time, spelled out row by row, for the cases whose expected rows are generated: `python3 cases/NAME/make.py` writes them anew.
+"""The rule of time, spelled out row by row, for the cases whose expected rows are generated: `python3 cases/NAME/make.py` writes them again.
 
 A row is a dict of its columns with "at" and "known" (microseconds; known may be None) and "seq", the place in which it arrived. It has nothing in common with
 the code that it checks.

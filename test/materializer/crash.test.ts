@@ -55,7 +55,7 @@ const matrix: Readonly<Record<(typeof operations)[number], readonly FaultPoint[]
     'job: ended',
   ],
   rebuild: ['rebuild: marked', 'rebuild: removed', ...run],
-  erase: ['erase: committed', 'states: to be written', 'states: written', 'erase: made anew', 'erase: waited', 'erase: removed'],
+  erase: ['erase: committed', 'states: to be written', 'states: written', 'erase: rebuilt', 'erase: waited', 'erase: removed'],
 }
 
 interface World {
@@ -124,7 +124,7 @@ async function survives(operation: (typeof operations)[number], point: FaultPoin
     if (operation !== 'push') await insert(here, 'more')
     expect([operation, point, await elsewhere(here, operation, point)]).toEqual([operation, point, 'SIGKILL'])
     // A client that got no answer sends its events again; a run is begun again; what an erasure noted is done by
-    // whoever comes next.
+    // the next process.
     if (operation === 'erase') {
       for (const plan of plans) await materializeView(db, store, plan, { moment: crashMoment })
       expect(await finishErasures(db, store, catalog, { waitMs: 5_000, moment: crashMoment })).toBe(0)

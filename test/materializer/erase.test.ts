@@ -322,7 +322,7 @@ describe('a failover to a replica that lacks an erasure', () => {
       ...store,
       async write(entries) {
         const outcome = await store.write(entries)
-        // the first states are made anew, and then lost
+        // the first states are rebuilt, and then lost
         if (writes++ === 0) {
           await revive(store, before)
           await failedOver(store, 'another replica')

@@ -109,7 +109,7 @@ it('is incomplete if one primary was emptied, until a run has rebuilt it', async
   expect(await findIncompleteViews(store, [plan])).toEqual([])
   expect(await storedStates(store, plan, table.keys(plan))).toEqual(table.expected(plan, moment))
   expect((await readOnline(store, accounts.map(request), moment)).map(({ values }) => values)).toEqual(before.map(({ values }) => values))
-  // others are begun anew by their next run
+  // others are restarted by their next run
   expect(await detectFailover(db, store, { nowMs: Date.now() })).toEqual([])
 
   const key = redisKey('fail', { view: plan.id, entity: 'account', key: accountKey(plan, 'foreign') })

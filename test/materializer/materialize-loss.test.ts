@@ -166,13 +166,13 @@ it('reads the owner of a view from the database once, and again before notifying
   })
   const views = [checkpoint, other].map((each) => ({ view: plan.id, checkpoint: each }))
   const told = [null, expect.stringContaining('belongs to another database') as string]
-  for (const [anew, times] of [
+  for (const [again, times] of [
     [false, 1],
     [false, 1],
     [true, 2],
     [false, 2],
   ] as const) {
-    expect(await owner.foreign(views, anew)).toEqual(told)
+    expect(await owner.foreign(views, again)).toEqual(told)
     expect(asked).toBe(times)
   }
 })

@@ -177,7 +177,7 @@ test('a read whose connection is lost late is repeated in the remaining time', a
   await delay(400)
   process.kill(server.pid, 'SIGSTOP')
   client.destroy()
-  // timers of one process keep their order: with all of its time anew, the read would last for 500 ms more
+  // timers of one process keep their order: with its whole time again, the read would last for 500 ms more
   const first = await Promise.race([read, delay(450).then(() => 'it was given more time')])
   process.kill(server.pid, 'SIGCONT')
   expect(first).toBe('Command timed out')

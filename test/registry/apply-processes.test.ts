@@ -6,7 +6,7 @@ import type { TestRegistry } from './databases.ts'
 import { openRegistry } from './databases.ts'
 import { flightsTable } from './sample-set.ts'
 
-/** A process that applies a sample set when it is told to. */
+/** A process that applies a sample set on request. */
 function applier(url: string, version: number) {
   const child = spawn(process.execPath, [join(import.meta.dirname, 'apply-child.ts'), url, String(version)], {
     stdio: ['pipe', 'pipe', 'inherit'],

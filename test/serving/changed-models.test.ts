@@ -133,7 +133,7 @@ describe('the version that a model answers with during slow loads', () => {
     await models.prepare(second)
     expect([answering(models, second), selected?.answering.get('delay')?.version, await all(second)]).toEqual([2, 2, asItWas])
     models.retire(second)
-    // whoever wants to promote a version must know that of the model as it is to be
+    // a user who promotes a version must know that of the model as it is to be
     let isLoaded = false
     const loading = models.load(second, 'classes', 1).then(() => (isLoaded = true))
 

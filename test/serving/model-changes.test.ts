@@ -293,7 +293,7 @@ describe('versions that change under load', () => {
           return await taken(version)
         })
       }
-      // then champions that another process sets, of which the server is told by the database
+      // then champions that another process sets, of which the database notifies the server
       for (let i = 0; i < budget(94); i++) {
         await turn(async () => {
           const version = pushed[i % pushed.length] ?? 0

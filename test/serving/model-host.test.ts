@@ -151,7 +151,7 @@ describe('the version that a model answers with', () => {
   const answering = (models: ModelHost, at: Catalog) => models.answering(at, at.model('delay'))?.version
   const spoil = (version: number) =>
     world.db.query(`update lockstep.model_versions set bytes = 'x' where model = 'delay' and version = ${version}`)
-  /** Until so many servers are told of changes. */
+  /** Waits until so many servers are notified of changes. */
   const listening = (servers: number) => until(async () => (await world.db.listeners(registryChannel)) === servers)
   let told: SelectedVersions | undefined
   const fresh = () =>

@@ -31,7 +31,7 @@ export function DataTable<Row>({ label, rows, columns, rowKey, empty, pageSize =
     const by = order === null ? undefined : columns[order.column]?.by
     if (by === undefined || order === null) return rows
     return rows.toSorted((a, b) => compare(by(a), by(b)) * (order.down ? -1 : 1))
-    // columns are written anew in each render
+    // each render creates new columns
   }, [rows, order])
   if (rows.length === 0 && empty !== undefined) return <>{empty}</>
   return (

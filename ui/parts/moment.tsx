@@ -1,7 +1,7 @@
 import { type ReactElement, useEffect, useState } from 'react'
 import { formatAge, formatMoment } from './format.ts'
 
-/** The present moment in epoch milliseconds, anew every 15 s. */
+/** The present moment in epoch milliseconds, updated every 15 s. */
 export function useNow(): number {
   const [nowMs, setNow] = useState(Date.now)
   useEffect(() => {

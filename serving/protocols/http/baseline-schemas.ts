@@ -9,7 +9,7 @@ export const baselineOrigin = z
   .describe('A training set, predictions for its rows, or served rows')
 
 export const baseline = z.object({
-  id: z.string().describe('Changes when a part of the baseline is made anew'),
+  id: z.string().describe('Changes when a part of the baseline is rebuilt'),
   model: z.string().nullable().describe('The model'),
   version: z.int().nullable().describe('The number of the version'),
   origins: z.array(baselineOrigin).describe('What it was made of: features, then outputs'),

@@ -68,7 +68,7 @@ export class IncomingRequest extends IncomingMessage {
         if (signal.aborted || this.#dropping) continue
         await new Promise<void>((resolve) => {
           this.#wake = resolve
-          // a pause of the connection ends here, each time anew
+          // a pause of the connection ends here, each time
           // oxlint-disable-next-line no-underscore-dangle -- what Node calls it
           this._read(0)
         })

@@ -20,7 +20,7 @@ export function serviceValuesWriter(features: readonly ServiceFeature[]): Servic
   }
 }
 
-/** Compiled text of the statuses of a row, whose texts are made beforehand: most often all are PRESENT. */
+/** Compiled text of the statuses of a row, with texts made in advance: most often all are PRESENT. */
 function statusWriter(names: readonly string[]): (row: ServiceValues) => string {
   const texts = names.map((name, i) => statusNames.map((status) => `${i === 0 ? '{' : ','}${JSON.stringify(name)}:"${status}"`))
   const present = allPresent(names.length)

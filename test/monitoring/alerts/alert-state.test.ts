@@ -31,7 +31,7 @@ describe('the states of an alert', () => {
     ['and its time is no breach', 'buuub', 'pending pending pending pending pending'],
     ['after it, breaches add up again', 'bbubb', 'pending pending pending pending firing!'],
     ['a firing alert is resolved after so many fine ones', 'bbboo', 'pending pending firing! firing ok.'],
-    ['a breach between them begins the count anew', 'bbboboo', 'pending pending firing! firing firing firing ok.'],
+    ['a breach between them restarts the count', 'bbboboo', 'pending pending firing! firing firing firing ok.'],
     ['an unknown one between them counts as neither', 'bbbouo', 'pending pending firing! firing firing ok.'],
     ['unknown ones alone never resolve it', 'bbbuuuu', 'pending pending firing! firing firing firing firing'],
     ['unknown ones alone never start it', 'uuuu', 'ok ok ok ok'],

@@ -34,7 +34,7 @@ describe.each([
   const db = () => opened().db
   let count = 0
   /** A kind of its own, so that tests do not touch the jobs of other tests. */
-  const anew = (change: Partial<typeof numbers> = {}): typeof numbers => ({ ...numbers, ...change, name: `kind ${count++}` })
+  const newKind = (change: Partial<typeof numbers> = {}): typeof numbers => ({ ...numbers, ...change, name: `kind ${count++}` })
 
   /** Workers beside each other, until the end of the test. */
   const hire = (kinds: readonly JobKind[], options: Partial<WorkOptions> = {}): { readonly events: JobEvent[]; stop(): Promise<void> } => {
@@ -77,7 +77,7 @@ describe.each([
     let finishes = 0
     let begin: () => void = () => undefined
     const bothBegan = new Promise<void>((resolve) => (begin = resolve))
-    const kind = anew({
+    const kind = newKind({
       async run(_job, n, { worker }) {
         runs.push([worker, n])
         if (new Set(runs.map(([name]) => name)).size === 2) begin()
@@ -109,7 +109,7 @@ describe.each([
   it('without a plan have one chunk, and without chunks are finished at once', async () => {
     const { plan: _, finish: __, ...rest } = numbers
     const single = { ...rest, name: `kind ${count++}`, run: async () => ({ n: 7 }) }
-    const none = anew()
+    const none = newKind()
     hire([single, none])
     expect(await ended(await submit(single))).toMatchObject({ state: 'done', chunks: 1, totals: { n: 7 }, result: null })
     expect(await ended(await submit(none, 0))).toMatchObject({ state: 'done', chunks: 0, result: { sum: 0 } })
@@ -117,7 +117,7 @@ describe.each([
 
   it('take turns, so that a small job does not wait for a large one', async () => {
     const order: string[] = []
-    const kind = anew({ run: async ({ subject }, n) => (order.push(subject), { n }) })
+    const kind = newKind({ run: async ({ subject }, n) => (order.push(subject), { n }) })
     const planned = (length: number) => ({ planned: { plan: { unit: 'pears' }, chunks: Array.from({ length }, (__, n) => n) } })
     const large = await submit(kind, 50, { subject: 'large', ...planned(50) })
     const small = await submit(kind, 3, { subject: 'small', ...planned(3) })
@@ -127,7 +127,7 @@ describe.each([
   })
 
   it('of one key are joined while they run, and of one instant always', async () => {
-    const kind = anew()
+    const kind = newKind()
     const spec = { upTo: 1 }
     const first = await submitJob(db(), kind, { spec, subject: 's', worker: 'w', key: 'k', moment: minute })
     const same = { spec, subject: 's', worker: 'w', key: 'k' }
@@ -141,21 +141,21 @@ describe.each([
   })
 
   it('are refused at once if their spec does not match their kind', async () => {
-    const refused = submitJob(db(), anew(), { spec: { upTo: 'three' } as never, subject: 's', worker: 'w' })
+    const refused = submitJob(db(), newKind(), { spec: { upTo: 'three' } as never, subject: 's', worker: 'w' })
     await expect(refused).rejects.toMatchObject({ code: 'INVALID_REQUEST', message: expect.stringContaining('upTo') as string })
   })
 
   it('fail if the worker does not know the stored spec', async () => {
-    const kind = anew()
+    const kind = newKind()
     const id = await submit(kind)
     hire([{ ...kind, spec: z.object({ downTo: z.int() }) }])
     expect(await ended(id)).toMatchObject({ state: 'failed', error: { code: 'INVALID_REQUEST' } })
   })
 
   it('of a kind unknown to all workers wait, with one log entry', async () => {
-    const newer = anew()
+    const newer = newKind()
     const id = await submit(newer)
-    const known = anew()
+    const known = newKind()
     const { events } = hire([known], { known: [known.name] })
     const other = await submit(known)
     await ended(other)
@@ -166,7 +166,7 @@ describe.each([
   })
 
   it('move to another worker if the heartbeat of the first has stopped', async () => {
-    const kind = anew()
+    const kind = newKind()
     const id = await submit(kind, 1, { planned: { plan: { unit: 'u' }, chunks: [5] } })
     const stuck = await claim(kind, 'stuck')
     expect(stuck).toMatchObject({ step: 'chunk', number: 0, data: 5, attempt: 0 })
@@ -187,7 +187,7 @@ describe.each([
 
   it('that fail wait longer each time, and fail for good after their last attempt', async () => {
     const attempts: number[] = []
-    const kind = anew({
+    const kind = newKind({
       run: (__, ___, { attempt }) => (attempts.push(attempt), Promise.reject(new Error('no room'))),
     })
     const { events } = hire([kind])
@@ -217,7 +217,7 @@ describe.each([
   })
 
   it('whose worker dies each time finally fail, with a reason', async () => {
-    const kind = anew()
+    const kind = newKind()
     const id = await submit(kind, 1, { planned: { plan: { unit: 'u' }, chunks: [5] } })
     for (const attempt of [0, 1, 2]) {
       expect(await claim(kind, 'dies')).toMatchObject({ attempt })
@@ -227,9 +227,9 @@ describe.each([
     expect((await ended(id)).error?.message).toMatch(/failed 3 times: its worker stopped responding/)
   })
 
-  it('end at once with an error common to all workers; a retry plans them anew', async () => {
+  it('end at once with an error common to all workers; a retry plans them again', async () => {
     let broken = true
-    const kind = anew({
+    const kind = newKind({
       run: async (__, n) => {
         if (broken && n === 1) throw new LockstepError('INVALID_ROW', 'The row "1" is wrong; correct it.', { details: { row: 1 } })
         return { n }
@@ -254,7 +254,7 @@ describe.each([
     const cleaned: unknown[] = []
     let add: () => void = () => undefined
     const isCancelled = new Promise<void>((resolve) => (add = resolve))
-    const kind = anew({
+    const kind = newKind({
       plan: async () => ({
         plan: { unit: 'plums' },
         chunks: (async function* () {
@@ -288,7 +288,7 @@ describe.each([
 
   it('drop what a chunk has left whose job was cancelled before it was written down', async () => {
     const dropped: unknown[] = []
-    const kind = anew({
+    const kind = newKind({
       async run({ id }, n) {
         await cancelJob(db(), id, by)
         return { n }
@@ -306,7 +306,7 @@ describe.each([
     const cleaned: number[] = []
     let begin: () => void = () => undefined
     const began = new Promise<void>((resolve) => (begin = resolve))
-    const kind = anew({
+    const kind = newKind({
       async run(_job, n, { signal }) {
         begin()
         await once(signal, 'abort')
@@ -326,7 +326,7 @@ describe.each([
   it('cannot be cancelled while a worker is at their finish', async () => {
     let go: () => void = () => undefined
     const isTime = new Promise<void>((resolve) => (go = resolve))
-    const kind = anew({ finish: async () => (await isTime, { sum: 0 }) })
+    const kind = newKind({ finish: async () => (await isTime, { sum: 0 }) })
     const { events } = hire([kind])
     const id = await submit(kind, 1)
     await expect
@@ -338,7 +338,7 @@ describe.each([
   })
 
   it('are handed back by a worker that is stopped, which uses up no attempt', async () => {
-    const kind = anew({ retries: 0, run: (__, n, { signal }) => setTimeout(60_000, { n }, { signal }) })
+    const kind = newKind({ retries: 0, run: (__, n, { signal }) => setTimeout(60_000, { n }, { signal }) })
     const id = await submit(kind, 1)
     const first = hire([kind])
     await expect
@@ -352,14 +352,14 @@ describe.each([
 
   it('wait while the store they need is unavailable, and others continue', async () => {
     let isUp = false
-    const down = anew({
+    const down = newKind({
       retries: 0,
       scope: async () => {
         if (!isUp) throw new LockstepError('REDIS_UNAVAILABLE', 'The online store is down.')
         return ''
       },
     })
-    const beside = anew()
+    const beside = newKind()
     const { events } = hire([down, beside], { idleMs: 20 })
     const waits = await submit(down, 1)
     expect(await ended(await submit(beside))).toMatchObject({ state: 'done' })
@@ -371,7 +371,7 @@ describe.each([
 
   it('of a schedule exist once per instant, for any number of workers', async () => {
     const runs: (number | null)[] = []
-    const kind = anew({
+    const kind = newKind({
       run: async ({ moment }, n) => (runs.push(moment), { n }),
       schedules: async () => [{ key: 'each minute', subject: 'the numbers', cron: '* * * * *', spec: { upTo: 1 } }],
     })
@@ -394,7 +394,7 @@ describe.each([
   })
 
   it('are counted by kind and state for Prometheus', async () => {
-    const kind = anew()
+    const kind = newKind()
     const registry = new Registry()
     registerJobGauges(registry, async () => db())
     const counts = async (): Promise<(string | undefined)[]> => {
@@ -414,7 +414,7 @@ describe.each([
   })
 
   it('of an unused store are cancelled after a week', async () => {
-    const kind = anew()
+    const kind = newKind()
     const [old, fresh] = [await submit(kind, 1, { scope: 'emptied' }), await submit(kind, 2, { scope: 'emptied' })]
     await db().query(`UPDATE lockstep.job_chunks SET claimable_at = clock_timestamp() - interval '8 days' WHERE job = ${old}`)
     expect(await endAbandonedJobs(db())).toBe(1)
@@ -425,7 +425,7 @@ describe.each([
   })
 
   it('stay in the history for the time of their kind, and the newest of a key always', async () => {
-    const kind = anew({ keepDays: 2 })
+    const kind = newKind({ keepDays: 2 })
     const { stop } = hire([kind])
     const ids: number[] = []
     for (const key of ['a', 'a', 'a', 'b']) {

@@ -303,7 +303,7 @@ it('deletes the group of a replay that was replaced a while ago', async () => {
   expect(groups.map(([, name]) => name)).toEqual(['replayed_r1', 'replayed_r3', 'replayed_r4'])
 })
 
-it.each(kinds)('the group of a stream of %s begins anew once it was deleted', async (kind) => {
+it.each(kinds)('the group of a stream of %s starts again after it was deleted', async (kind) => {
   const stream = `ended_${kind}`
   await producers[kind].make(stream)
   await producers[kind].send(stream, ['a'])

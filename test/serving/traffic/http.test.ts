@@ -191,7 +191,7 @@ describe('a server without keys', () => {
     for (const host of [`rebound.example:${port}`, 'localhost.example', '127.0.0.1.example', 'a', ''])
       expect(await asked(host), host).toBe(403)
     await server.close()
-    // whoever turns keys off, or has made one, is told apart by other means
+    // users who turn keys off, or have made one, are told apart by other means
     const off = await serve({ config: { ...config, auth: 'off' } }, open)
     const sent = request(`${off.url}/v1/models`, { headers: { host: 'features.example' } }).end()
     expect(((await once(sent, 'response')) as [IncomingMessage])[0].statusCode).toBe(200)
@@ -414,7 +414,7 @@ describe('a client that does not behave', () => {
 })
 
 describe('a trace', () => {
-  it('is in the answer and the log, and starts anew if the header is invalid', async () => {
+  it('is in the answer and the log, and starts again if the header is invalid', async () => {
     const { url, server } = await serve({}, open)
     const traceId = '4bf92f3577b34da6a3ce929d0e0e4736'
     const answer = await ask(url, '/v1/features', question, { traceparent: `00-${traceId}-00f067aa0ba902b7-01`, 'x-request-id': 'traced' })
@@ -436,9 +436,9 @@ describe('a trace', () => {
       `00-${traceId.toUpperCase()}-00f067aa0ba902b7-01`,
       'nonsense',
     ]) {
-      const anew = (await ask(url, '/livez', undefined, { traceparent: wrong })).headers.get('traceparent')
-      expect(anew).toMatch(/^00-[0-9a-f]{32}-[0-9a-f]{16}-00$/)
-      expect(anew).not.toContain(traceId)
+      const fresh = (await ask(url, '/livez', undefined, { traceparent: wrong })).headers.get('traceparent')
+      expect(fresh).toMatch(/^00-[0-9a-f]{32}-[0-9a-f]{16}-00$/)
+      expect(fresh).not.toContain(traceId)
     }
     await server.close()
   })
