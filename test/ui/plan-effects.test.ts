@@ -15,8 +15,21 @@ const plan = {
     { view: 'b@1', reason: 'the view becomes online' },
     { view: 'c@1', reason: 'the view is new' },
   ],
-  breaks: [{ cause: 'feature view "a@1"', broken: 'model "m" version 3' }],
-  problems: [{ code: 'CONFLICT', message: 'a@1 has changed.' }],
+  file: 'my features.ts',
+  breaks: [
+    { cause: 'feature view "a@1"', broken: 'model "m" version 3' },
+    { cause: 'feature view "d@1"', broken: 'model "m" version 3' },
+    { cause: 'feature view "a@1"', broken: 'outcome "o"' },
+    { cause: 'feature view "a@1"', broken: 'on-demand view "f@1"' },
+  ],
+  problems: [
+    { code: 'MODEL_BROKEN', message: 'The model breaks. Push a version that fits first.' },
+    {
+      code: 'VERSION_CHANGED',
+      message: 'The view "a@1" differs:\n    ttl was 2d, now 3d\n    ttl was 2d, now 3d\n  Give it version 2.',
+      details: { nextVersion: 2 },
+    },
+  ],
 }
 const edges = [
   ['view a@1', 'service s@1'],
@@ -38,16 +51,35 @@ it('a plan gives each definition its effect, and what is made from a refused one
     'experiment e': 'affected',
     'dataset d': 'affected',
     'modelVersion m@3': 'breaks',
+    'outcome o': 'breaks',
+    'onDemand f@1': 'breaks',
   })
   // and says why
   expect(Object.fromEntries(reasonsOf(effectsOf(read, { edges }), { edges }))).toEqual({
     'service s@1': 'By a@1 (refused).',
+    'model m': 'By s@1 (affected).',
     'experiment e': 'By m (breaks). Variants that are versions of this model can no longer answer.',
     'dataset d': 'By s@1 (affected).',
   })
-  expect(read.problems).toEqual(['a@1 has changed.'])
-  expect(read.breaks).toEqual(['model "m" version 3, by the feature view "a@1"'])
+  expect(read.breaks).toEqual([
+    { broken: 'model "m" version 3', causes: ['feature view "a@1"', 'feature view "d@1"'] },
+    { broken: 'outcome "o"', causes: ['feature view "a@1"'] },
+    { broken: 'on-demand view "f@1"', causes: ['feature view "a@1"'] },
+  ])
   expect(read.changes[0]?.says).toBe('a@1. Its version must be raised to 2.')
+})
+
+it('a plan says for each refusal what to do, apart from what it breaks', () => {
+  expect(readPlan(JSON.stringify(plan)).refusals).toEqual([
+    { what: 'The model breaks. Push a version that fits first.', details: [], todo: null },
+    {
+      what: 'The view "a@1" differs:',
+      details: ['ttl was 2d, now 3d'],
+      todo: 'Give it version 2.',
+    },
+  ])
+  expect(readPlan(JSON.stringify(plan)).raise).toBe("lockstep plan 'my features.ts' --bump --write")
+  expect(readPlan(JSON.stringify({ ...plan, problems: [] }))).toMatchObject({ refusals: [], raise: null })
 })
 
 it.each([

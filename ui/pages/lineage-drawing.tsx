@@ -1,4 +1,5 @@
 import dagre from '@dagrejs/dagre'
+import { useElementSize } from '@mantine/hooks'
 import { type ReactElement, useMemo } from 'react'
 import type { LineageData } from '../../serving/dashboard/contract/lineage.ts'
 import { kindName } from '../api/use-index.ts'
@@ -7,6 +8,8 @@ import { ThingLink } from '../parts/thing-link.tsx'
 type Node = LineageData['nodes'][number]
 
 const [width, height] = [196, 54]
+/** A wide drawing shrinks this far at most, so that it can be read. Beyond that it scrolls. */
+const leastZoom = 0.75
 
 interface DrawingProps extends Pick<LineageData, 'nodes' | 'edges'> {
   /** What it is the lineage of. */
@@ -21,9 +24,17 @@ interface DrawingProps extends Pick<LineageData, 'nodes' | 'edges'> {
 /** A drawing of some nodes and the edges between them. A table beside it says the same. */
 export function Drawing({ nodes, edges, focus: focusKey = null, of, onFocus, effects }: DrawingProps): ReactElement {
   const drawn = useMemo(() => layout(nodes, edges), [nodes, edges])
+  const { ref, width: room } = useElementSize()
+  const zoom = room === 0 ? 1 : Math.min(1, Math.max(leastZoom, room / drawn.width))
   return (
-    <div className="table-frame" tabIndex={0} role="region" aria-label={`Drawing of the lineage of ${of}; the table below says the same`}>
-      <div className="graph" style={{ width: drawn.width, height: drawn.height }}>
+    <div
+      ref={ref}
+      className="table-frame graph-frame"
+      tabIndex={0}
+      role="region"
+      aria-label={`Drawing of the lineage of ${of}; the table below says the same`}
+    >
+      <div className="graph" style={{ width: drawn.width, height: drawn.height, zoom }}>
         <svg width={drawn.width} height={drawn.height} aria-hidden="true" focusable="false">
           {drawn.edges.map(({ id, path }) => (
             <path key={id} d={path} fill="none" stroke="var(--line-strong)" strokeWidth="1.6" />

@@ -1,4 +1,5 @@
 import type { LineageData } from '../../serving/dashboard/contract/lineage.ts'
+import { shellText } from '../parts/shell-text.ts'
 
 /** What a plan does to something, the worst first. */
 export const effects = ['refused', 'breaks', 'removed', 'recomputed', 'affected', 'new version', 'changed', 'unchanged'] as const
@@ -17,11 +18,29 @@ export interface PlannedChange {
 export interface Plan {
   readonly changes: readonly PlannedChange[]
   /** Why `apply` would refuse it. */
-  readonly problems: readonly string[]
-  /** What it breaks, in words: `model "delay" version 3, by feature view "airport_delays@1"`. */
-  readonly breaks: readonly string[]
+  readonly refusals: readonly Refusal[]
+  /** The command that raises versions where that is enough; null: there are none to raise. */
+  readonly raise: string | null
+  /** What it breaks, each thing once. */
+  readonly breaks: readonly Breakage[]
   /** The keys of those. */
   readonly broken: readonly string[]
+}
+
+/** A reason for which `apply` would refuse the plan. */
+export interface Refusal {
+  readonly what: string
+  /** Each difference on a line. */
+  readonly details: readonly string[]
+  /** null: it is a part of `what`. */
+  readonly todo: string | null
+}
+
+export interface Breakage {
+  /** In words: `model "delay" version 3`. */
+  readonly broken: string
+  /** In words: `feature view "airport_delays@1"`. */
+  readonly causes: readonly string[]
 }
 
 const ofStatus: Readonly<Record<string, Effect>> = {
@@ -52,9 +71,10 @@ export function readPlan(text: string): Plan {
   } catch {
     throw new Error('This is not JSON. Paste all that "lockstep plan --json" prints.')
   }
-  const { changes, problems, breaks, backfills } = fieldsOf(plan)
+  const { changes, problems, breaks, backfills, file } = fieldsOf(plan)
   if (!Array.isArray(changes)) throw new Error('This JSON is no plan: it has no "changes". Paste all that "lockstep plan --json" prints.')
   const rebuilt = new Map(listOf(backfills).map((each) => [textOf(each['view']), textOf(each['reason'])]))
+  const isRaised = listOf(problems).some(({ details }) => typeof fieldsOf(details)['nextVersion'] === 'number')
   return {
     changes: listOf(changes).map((change) => {
       const [kind, label] = [textOf(change['kind']), textOf(change['label'])]
@@ -66,10 +86,22 @@ export function readPlan(text: string): Plan {
       const says = [summary === '' ? '' : `${summary}.`, reason === undefined ? '' : `Its history is materialized: ${reason}.`, next]
       return { key: `${kind} ${label}`, kind, label, effect, says: says.filter((each) => each !== '').join(' ') }
     }),
-    problems: listOf(problems).map((problem) => textOf(problem['message'])),
-    breaks: listOf(breaks).map((each) => `${textOf(each['broken'])}, by the ${textOf(each['cause'])}`),
+    refusals: listOf(problems).map(refusalOf),
+    raise: isRaised && typeof file === 'string' ? `lockstep plan ${shellText(file)} --bump --write` : null,
+    breaks: [...Map.groupBy(listOf(breaks), (each) => textOf(each['broken']))].map(([broken, of]) => ({
+      broken,
+      causes: [...new Set(of.map((each) => textOf(each['cause'])))],
+    })),
     broken: listOf(breaks).flatMap((each) => keyOf(textOf(each['broken']))),
   }
+}
+
+/** A message of several lines ends with what to do. */
+function refusalOf({ message }: Fields): Refusal {
+  const [what = '', ...lines] = textOf(message)
+    .split('\n')
+    .map((line) => line.trim())
+  return { what, details: [...new Set(lines.slice(0, -1))], todo: lines.at(-1) ?? null }
 }
 
 /** Characters of a query with which a request's headers stay small. */
@@ -115,14 +147,15 @@ const withoutModel: Readonly<Record<string, string>> = {
   monitor: 'The model that it watches can no longer answer.',
 }
 
-/** Why each node is affected that the plan does not name: by what it is made from. */
+/** Why each node breaks or is affected: by what it is made from. */
 export function reasonsOf(found: ReadonlyMap<string, Effect>, { edges }: Pick<LineageData, 'edges'>): ReadonlyMap<string, string> {
   const inputs = Map.groupBy(edges, ({ to }) => to)
   const reasons = new Map<string, string>()
   for (const [key, effect] of found) {
-    if (effect !== 'affected') continue
+    if (effect !== 'affected' && effect !== 'breaks') continue
     const [kind = ''] = key.split(' ')
     const from = (inputs.get(key) ?? []).map((edge) => edge.from).filter((each) => !quiet.has(found.get(each) ?? 'unchanged'))
+    if (from.length === 0) continue
     const isBroken = from.some((each) => each.startsWith('model ') && found.get(each) === 'breaks')
     const made = from.map((each) => `${each.slice(each.indexOf(' ') + 1)} (${found.get(each) ?? ''})`)
     reasons.set(key, [`By ${made.join(', ')}.`, isBroken ? (withoutModel[kind] ?? '') : ''].filter((text) => text !== '').join(' '))
@@ -133,14 +166,17 @@ export function reasonsOf(found: ReadonlyMap<string, Effect>, { edges }: Pick<Li
 /** Effects that change nothing for what is made from it. */
 const quiet: ReadonlySet<Effect> = new Set(['unchanged', 'changed', 'new version'])
 
+/** The kinds that a plan calls by more than their own name. */
+const kindsByName: Readonly<Record<string, string>> = { 'feature view': 'view', 'on-demand view': 'onDemand', 'feature service': 'service' }
+
 /**
  * The keys of what a plan calls `model "delay" version 3`, which breaks the model too, or `feature service "flight@1"`.
  */
 function keyOf(broken: string): string[] {
-  const [, model, version] = /^model "([^"]+)" version (\d+)/.exec(broken) ?? []
-  if (model !== undefined) return [`modelVersion ${model}@${version}`, `model ${model}`]
-  const [, service] = /^feature service "([^"]+)"/.exec(broken) ?? []
-  return service === undefined ? [] : [`service ${service}`]
+  const [, kind = '', name = '', version] = /^([a-z -]+) "([^"]+)"(?: version (\d+))?/.exec(broken) ?? []
+  if (name === '') return []
+  const key = `${kindsByName[kind] ?? kind} ${name}`
+  return version === undefined ? [key] : [`modelVersion ${name}@${version}`, key]
 }
 
 function fieldsOf(value: unknown): Fields {

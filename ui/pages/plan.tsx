@@ -4,6 +4,7 @@ import type { ImpactData } from '../../serving/dashboard/contract/lineage.ts'
 import { kindName } from '../api/use-index.ts'
 import { useRead } from '../api/use-read.ts'
 import { Badge, type Tone } from '../parts/badge.tsx'
+import { Command } from '../parts/command.tsx'
 import { DataTable } from '../parts/data-table.tsx'
 import { Figures } from '../parts/facts.tsx'
 import { formatNumber } from '../parts/format.ts'
@@ -13,7 +14,7 @@ import { Empty, Loaded } from '../parts/states.tsx'
 import { ThingLink } from '../parts/thing-link.tsx'
 import { waysOf } from '../parts/ways.ts'
 import { Drawing } from './lineage-drawing.tsx'
-import type { Effect, Plan } from './plan-effects.ts'
+import type { Effect, Plan, Refusal } from './plan-effects.ts'
 import { effects, effectsOf, impactQuery, readPlan, reasonsOf } from './plan-effects.ts'
 
 const tones: Readonly<Record<Effect, Tone>> = {
@@ -129,12 +130,31 @@ function ImpactParts({ plan, data }: { readonly plan: Plan; readonly data: Impac
           { name: 'New versions and changes', value: count('new version', 'changed') },
         ]}
       />
-      {plan.problems.length + plan.breaks.length > 0 && (
+      {plan.refusals.length > 0 && (
         <Panel title="Why apply refuses it" ways={ways}>
+          <ol className="problems" aria-label="Refusals">
+            {plan.refusals.map((refusal) => (
+              <RefusalItem key={refusal.what} refusal={refusal} />
+            ))}
+          </ol>
+          {plan.raise !== null && (
+            <>
+              <p className="dim space">This command raises the versions:</p>
+              <Command text={plan.raise} />
+            </>
+          )}
+        </Panel>
+      )}
+      {plan.breaks.length > 0 && (
+        <Panel
+          title="What it breaks"
+          says={plan.refusals.length > 0 ? 'If it were applied. Nothing breaks while apply refuses it.' : 'As soon as it is applied.'}
+          ways={ways}
+        >
           <ul>
-            {[...new Set([...plan.problems, ...plan.breaks])].map((text) => (
-              <li key={text} className="break lines">
-                {text}
+            {plan.breaks.map(({ broken, causes }) => (
+              <li key={broken} className="break">
+                {broken} <span className="dim">by {causes.join(', ')}</span>
               </li>
             ))}
           </ul>
@@ -178,5 +198,26 @@ function ImpactParts({ plan, data }: { readonly plan: Plan; readonly data: Impac
         />
       </Panel>
     </>
+  )
+}
+
+function RefusalItem({ refusal: { what, details, todo } }: { readonly refusal: Refusal }): ReactElement {
+  return (
+    <li className="problem break" data-tone="bad">
+      <p className="problem-what">{what}</p>
+      {details.length > 0 && (
+        <ul>
+          {details.map((line) => (
+            <li key={line}>{line}</li>
+          ))}
+        </ul>
+      )}
+      {todo !== null && (
+        <p>
+          <span className="dim">What to do: </span>
+          {todo}
+        </p>
+      )}
+    </li>
   )
 }
