@@ -11,7 +11,7 @@ const watchMs = 2_000
 /** The services that a worker needs, as of the last check. */
 export interface WatchedDependencies {
   /** The names of those that do not answer. */
-  readonly away: readonly string[]
+  readonly failing: readonly string[]
   close(): Promise<void>
 }
 
@@ -47,7 +47,7 @@ export async function watchDependencies(
   )
   await look.first
   return {
-    get away() {
+    get failing() {
       return watched.flatMap(({ name, dependency }) => (dependency.failure === null ? [] : [name]))
     },
     close: () => look.stop(),

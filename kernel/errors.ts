@@ -75,7 +75,7 @@ export type ErrorCode =
   | 'UNSUPPORTED' // a part of a protocol that is not built
   | 'IDEMPOTENCY_KEY_REUSED' // with another request than before
   | 'IDEMPOTENCY_KEY_BUSY' // the same request is under way
-  | 'REQUEST_ABORTED' // the client went away before it had sent its request
+  | 'REQUEST_ABORTED' // the client disconnected before it had sent its request
   | 'SERVER_UNAVAILABLE' // the server that a command is sent to does not answer
   // uploads
   | 'UPLOAD_CONFLICT' // a part for another offset, or while another request writes
@@ -107,7 +107,7 @@ export type ErrorCode =
   | 'PORT_IN_USE'
   | 'MIGRATIONS_PENDING'
   | 'SCHEMA_NEWER' // migrated by a newer Lockstep
-  | 'STOPPED' // the process was told to end before its work was done
+  | 'STOPPED' // the process was asked to end before its work was done
   | 'INTERNAL'
 
 /**

@@ -16,7 +16,7 @@ export interface ArrivalsOptions {
   /** No row of this database's own has an arrival from here on. */
   readonly xmax: number
   readonly signal?: AbortSignal | undefined
-  /** Told of rows whose key cannot be read, which are passed over. */
+  /** Called with the rows that are skipped because their key cannot be read. */
   readonly onUnkeyed?: (error: LockstepError) => void
   /** Where no keys are asked for, these alone. */
   readonly only?: Pick<StreamBounds, 'keyRange' | 'keysIn'>

@@ -6,7 +6,7 @@ import { isPassing } from '../runtime/is-passing.ts'
  * views.
  */
 const maxWaiting = 100_000
-/** Transactions that are folded together, which several are after the store was away. */
+/** Transactions that are folded together, several after the store was down. */
 const maxAtOnce = 64
 const retryBackoff = { firstMs: 100, maxMs: 2_000 }
 
@@ -19,15 +19,15 @@ export interface FoldQueueOptions {
   readonly fold: (source: string, xids: readonly number[]) => Promise<boolean>
   /** How long `add` and `room` wait at most, milliseconds. Default: 250. */
   readonly waitMs?: number
-  /** Told of each fold, of however many transactions, how long it took. */
+  /** Called after each fold, of any number of transactions, with its duration. */
   readonly onFold?: (source: string, seconds: number) => void
-  /** Told when the folding of a source begins to fail. */
+  /** Called when the folding of a source begins to fail. */
   readonly onFailure?: (source: string, error: unknown) => void
 }
 
 /**
  * Folds committed transactions into the online states, of each source one after the other, and again where the store is
- * away.
+ * down.
  */
 export interface FoldQueue {
   /**
@@ -37,7 +37,7 @@ export interface FoldQueue {
   add(source: string, xid: number): Promise<boolean>
   /**
    * Resolves when no more than one transaction of the source is left to fold, or where that fails or takes too long:
-   * what is to be committed does not wait for a store that is away.
+   * what is to be committed does not wait for a store that is down.
    */
   room(source: string): Promise<void>
   /** Waits for what is left, unless that fails or takes longer. */

@@ -54,7 +54,7 @@ export interface RemovalOptions {
   /** How long to work at it; what is left then is for the next. Default: to the end. */
   readonly forMs?: number
   readonly signal?: AbortSignal
-  /** Told of each step: how many keys of the view are deleted, by all who worked on it. */
+  /** Called after each step with the number of deleted keys of the view, by all processes. */
   readonly onStep?: (removed: number) => void
 }
 

@@ -112,7 +112,7 @@ export interface Config {
   readonly maxInFlightPerKey: number | null
   /** The share of requests that are logged, 0 to 1. */
   readonly accessLogShare: number
-  /** How long a server keeps answering after it was told to stop, milliseconds. */
+  /** How long a server keeps answering after it was asked to stop, milliseconds. */
   readonly shutdownDelayMs: number
   /**
    * A process whose event loop is blocked this long is ended, seconds; 0: never; null: 30, or never with the embedded

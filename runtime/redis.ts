@@ -4,12 +4,12 @@ export const connectTimeoutMs = 2_000
 /** Including the start and end of a command, a failure is reported within 5 s. */
 export const commandTimeoutMs = 3_000
 export const maxReconnectDelayMs = 1_000
-/** How long running commands may continue after the process was told to stop. */
+/** How long running commands may continue after the process was asked to stop. */
 export const stopMs = 1_000
 
 /**
  * Connects to Redis 7.2+ or Valkey, in the background and again whenever the connection is lost, so that a server can
- * start while its Redis is away. A command fails within 3 s where there is no connection or no answer; the online store
+ * start while its Redis is down. A command fails within 3 s where there is no connection or no answer; the online store
  * says `REDIS_UNAVAILABLE` then.
  *
  * @param url as `redis://:password@host:6379`, or `rediss:` for TLS
@@ -36,7 +36,7 @@ export function cutRedis(redis: Redis): void {
   cutStream(redis)
 }
 
-/** Ends the connection that there is; unless it was told to end, the client makes another one. */
+/** Ends the connection that there is; unless it was ended, the client makes another one. */
 export function cutStream(redis: Redis): void {
   // there is none before the first connection, whatever the type says
   const stream: Redis['stream'] | undefined = redis.stream

@@ -31,7 +31,7 @@ export interface MeasuredRead {
   readonly fromHistory: number
   /** It met a clock behind the stored data. */
   readonly skewed: boolean
-  /** It was answered by defaults, or by states read before, as the online store was away. */
+  /** It was answered by defaults, or by states read before, as the online store was down. */
   readonly degraded: boolean
   /** Views whose scheduled run is late. */
   readonly late: readonly string[]

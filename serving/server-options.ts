@@ -48,7 +48,7 @@ export interface ServerOptions {
     /** Whether applied channels of alerts may have private addresses. Default: false. */
     readonly alertPrivateAddresses?: boolean
     readonly defaultMonitors?: boolean
-    /** How old states may be that are answered while the online store is away. Default: 0, none are. */
+    /** How old states may be that are answered while the online store is down. Default: 0, none are. */
     readonly staleSeconds?: number
     /** How many megabytes of them are remembered. Default: 64. */
     readonly staleMegabytes?: number

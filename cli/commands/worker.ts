@@ -97,7 +97,7 @@ export const workerCommand: Command = {
     const source = {
       metrics: () => allMetrics(registry, pipelines?.metrics() ?? null),
       contentType: registry.contentType,
-      readiness: async () => ({ ready: watched.away.length === 0, away: watched.away }),
+      readiness: async () => ({ ready: watched.failing.length === 0, failing: watched.failing }),
     }
     const server = port === null ? null : await serveMetrics(source, config, port)
     if (server !== null) context.add('metrics', () => server.close())

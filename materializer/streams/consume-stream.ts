@@ -71,7 +71,7 @@ export async function consumeStream(deps: ConsumeStreamDeps, options: ConsumeStr
 
   async function fold(xids: readonly number[]): Promise<void> {
     if (xids.length === 0) return
-    // in one go: while the store is away each would wait for it again, and what waits for too long goes to another
+    // in one go: while the store is down each would wait for it again, and what waits for too long goes to another
     // reader
     await deps.fold([...new Set(xids)]).catch((error: unknown) => {
       log.warn(

@@ -18,7 +18,7 @@ export function narrowed(metrics: readonly MetricResult[], previous: ExperimentR
 }
 
 function narrowedBy(now: Comparison, before: Comparison, alpha: number): Comparison {
-  // late rows or crossovers may take units away again; what was found before still holds
+  // late rows or crossovers may remove units again; what was found before still holds
   if (now.state !== 'estimated') return { ...before, e: null, unadjusted: null, guardrail: now.guardrail }
   if (now.difference === null || before.difference === null) return now
   const p = now.p === null || before.p === null ? now.p : Math.min(now.p, before.p)

@@ -98,7 +98,7 @@ export function createPredictionWriter({ database, metrics, log }: PredictionWri
     }
   }
 
-  async function copyIn({ copy, days, chunks }: Batch): Promise<'written' | 'away' | 'lost' | 'refused'> {
+  async function copyIn({ copy, days, chunks }: Batch): Promise<'written' | 'unavailable' | 'lost' | 'refused'> {
     let sent = false
     async function* sending(): AsyncGenerator<Buffer> {
       yield* chunks ?? []
@@ -116,8 +116,8 @@ export function createPredictionWriter({ database, metrics, log }: PredictionWri
           made.clear()
           continue
         }
-        const away = isUnavailable(error) || (error instanceof LockstepError && error.code === 'POSTGRES_UNAVAILABLE')
-        const outcome = ended.includes(sqlState(error)) ? 'away' : away ? (sent ? 'lost' : 'away') : 'refused'
+        const isDown = isUnavailable(error) || (error instanceof LockstepError && error.code === 'POSTGRES_UNAVAILABLE')
+        const outcome = ended.includes(sqlState(error)) ? 'unavailable' : isDown ? (sent ? 'lost' : 'unavailable') : 'refused'
         if (!failing || outcome === 'refused')
           log.warn({ rows: copy.rows, error: messageOf(error) }, 'the prediction log cannot be written')
         return outcome
@@ -145,7 +145,7 @@ export function createPredictionWriter({ database, metrics, log }: PredictionWri
       const writing = batch
       writing.chunks ??= writing.copy.finish()
       const outcome = await copyIn(writing)
-      if (outcome === 'away') {
+      if (outcome === 'unavailable') {
         failing = true
         return false
       }

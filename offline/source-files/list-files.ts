@@ -25,7 +25,7 @@ export async function listFiles(source: string, patterns: readonly string[]): Pr
       found.set(file.path, file)
       files++
     }
-    // a folder that is away for a moment must not pass for files that were deleted
+    // a folder that is unavailable for a moment must not pass for files that were deleted
     if (files === 0) {
       throw new LockstepError(
         'FILE_UNREADABLE',

@@ -12,7 +12,7 @@ export interface AwaitOptions {
   readonly signal: AbortSignal
   /** Whether this process works on it, too. */
   readonly work?: Omit<WorkOptions, 'only' | 'signal'> | null
-  /** Told of the job as it is now and then. */
+  /** Called with the state of the job, now and then. */
   readonly onProgress?: (job: Job) => void
 }
 

@@ -40,7 +40,7 @@ const defaultIdleMs = 1_000
 /** How long it waits while a store is unavailable. */
 const unavailableMs = 2_000
 const maxHeartbeatMs = 2_000
-/** A step that is handed back as its worker was told to end is for others at once. */
+/** A step that is handed back as its worker was asked to end is for others at once. */
 const atOnce = { delaySeconds: 0, refund: true }
 
 /**
@@ -258,7 +258,7 @@ async function giveUp(
     const { from, to } = kind.backoffSeconds
     await handBack(db, claimed, { delaySeconds: Math.min(to, from * 2 ** Math.min(claimed.attempt, 30)), refund: false, error: why })
   } catch {
-    // the database went away meanwhile: the lease runs out, and another takes it
+    // the database disconnected meanwhile: the lease runs out, and another takes it
   }
   return 'handed back'
 }

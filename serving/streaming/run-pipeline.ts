@@ -144,7 +144,7 @@ export async function runPipeline(deps: RunPipelineDeps, options: RunPipelineOpt
     const written = await untilDrained(() => write(messages))
     if (written === null) return false
     const xids = [...new Set(written.xids)]
-    // a prediction that misses its own event would be wrong: while the store is away, it waits
+    // a prediction that misses its own event would be wrong: while the store is down, it waits
     if (xids.length > 0 && (await untilDrained(async () => (await deps.fold(xids), true))) === null) return false
     const { events } = written
     const found = await predicted(events)

@@ -75,11 +75,11 @@ it('reports a silent database, and continues without a restart once it is back',
   const wait = { timeout: 40_000, interval: 200 }
   await insert()
   await expect.poll(folded, wait).toBe(1)
-  expect(await get('/readyz')).toEqual({ status: 200, text: '{"ready":true,"away":[]}' })
+  expect(await get('/readyz')).toEqual({ status: 200, text: '{"ready":true,"failing":[]}' })
 
   gate.hush()
   await expect.poll(ready, wait).toBe(503)
-  expect(await get('/readyz')).toEqual({ status: 503, text: '{"ready":false,"away":["database"]}' })
+  expect(await get('/readyz')).toEqual({ status: 503, text: '{"ready":false,"failing":["database"]}' })
   expect((await get('/livez')).status).toBe(200)
   await worker.until(/The database: PostgreSQL at .* cannot be used.*a dependency does not answer/)
   await insert()

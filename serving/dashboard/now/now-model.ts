@@ -91,7 +91,7 @@ async function freshnessOf({ db, deps, now }: Ask, catalog: Catalog): Promise<Vi
   try {
     return await readViews(db, deps.upkeep.store(), plans, now)
   } catch (error) {
-    // the store is away, which is a problem of its own
+    // the store is down, which is a problem of its own
     if (error instanceof LockstepError && (error.code === 'REDIS_UNAVAILABLE' || error.code === 'NOT_READY')) return []
     throw error
   }
