@@ -167,6 +167,25 @@ describe('the receipt of a prediction', () => {
     expect((await receiptOf('a/0')).predictions[0]?.stages).toEqual([])
   })
 
+  it('counts the time of an outcome from the answer where that was for a past moment', async () => {
+    // asked in hour 90 for hour 10, whose outcomes could happen until hour 34
+    await logPredictions(world.db, [{ id: 'past/0', card: 'P', atHour: 90, asOfHour: 10 }])
+    await report(world.db, { card: 'P', id: 'past/0', atHour: 92, isFraud: false })
+    expect((await outcomesOf('past/0'))['labelled']).toMatchObject({
+      state: 'not counted',
+      value: 'false',
+      afterSeconds: 2 * 3600,
+      says: 'It happened 2h after the answer, which is as of 2026-03-02 10:00 UTC. Quality counts what happened until 2026-03-03 10:00 UTC.',
+    })
+    // what happened before the answer could have been in time
+    await report(world.db, { card: 'P', id: 'past/0', atHour: 36, isFraud: true })
+    await world.db.query("DELETE FROM lockstep_source.reports WHERE prediction_id = 'past/0' AND NOT is_fraud")
+    expect((await outcomesOf('past/0'))['labelled']).toMatchObject({
+      state: 'late',
+      says: 'It happened 1d2h after the moment of the prediction, 2h later than counts.',
+    })
+  })
+
   it('says which index an outcome needs that cannot be found in time', async () => {
     await world.db.kysely.transaction().execute(async (transaction) => {
       await sql`lock table lockstep_source.reports in access exclusive mode`.execute(transaction)

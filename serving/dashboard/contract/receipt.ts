@@ -22,10 +22,12 @@ export const receipt = z.object({
         .array(
           z.object({
             outcome: z.string(),
-            state: z.enum(['arrived', 'late', 'waiting', 'none', 'unknown']),
+            state: z
+              .enum(['arrived', 'late', 'not counted', 'waiting', 'none', 'unknown'])
+              .describe('not counted: the answer was for a past moment, so no outcome after the answer can be in time'),
             value: z.string().nullable(),
             at: moment.nullable().describe('When it happened'),
-            afterSeconds: z.number().nullable().describe('How long after the moment of the prediction it happened'),
+            afterSeconds: z.number().nullable().describe('How long after the moment of the prediction; if not counted, after the answer'),
             error: z.string().nullable().describe('How far the prediction is from it'),
             isRight: z.boolean().nullable().describe('Of classes and of yes or no; null: it is neither, or not known'),
             says: z.string(),

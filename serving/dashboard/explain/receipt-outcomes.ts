@@ -96,20 +96,28 @@ function described(catalog: Catalog, plan: OutcomePlan, row: ListedPrediction, r
       says: isOpen ? `It may happen until ${end}.` : `None happened until ${end}. ${missing}`,
     }
   }
-  const after = found.at - asOf
+  // the answer was given for a past moment, when the time for its outcome was over: no outcome since can be in time
+  const answered = parseTimestamp(row.at)
+  const isOfPast = found.late && found.at > answered && answered > until
+  const after = found.at - (isOfPast ? answered : asOf)
   // an outcome that names the prediction may be from before it, as clocks differ
   const side = after < 0 ? 'before' : 'after'
-  const when = `It happened ${formatDuration(Math.round(Math.abs(after) / 1e6) * 1e6)} ${side} the moment of the prediction`
-  const tooLate = `${formatDuration(Math.max(1, Math.round((after - spec.withinMicros) / 1e6)) * 1e6)} later than counts`
+  const passed = formatDuration(Math.round(Math.abs(after) / 1e6) * 1e6)
   return {
     outcome: spec.name,
-    state: found.late ? 'late' : 'arrived',
+    state: isOfPast ? 'not counted' : found.late ? 'late' : 'arrived',
     value: found.value === null ? null : textOf(plan, found.value),
     at: formatTimestamp(found.at),
     afterSeconds: after / 1e6,
     ...errorOf(catalog, plan, row, read?.output ?? null, found),
-    says: found.late ? `${when}, ${tooLate}.` : `${when}.`,
+    says: isOfPast
+      ? `It happened ${passed} after the answer, which is as of ${momentText(row.asOf)}. Quality counts what happened until ${momentText(formatTimestamp(until))}.`
+      : `It happened ${passed} ${side} the moment of the prediction${found.late ? tooLate(after - spec.withinMicros) : ''}.`,
   }
+}
+
+function tooLate(micros: number): string {
+  return `, ${formatDuration(Math.max(1, Math.round(micros / 1e6)) * 1e6)} later than counts`
 }
 
 function textOf({ spec }: OutcomePlan, value: NonNullable<FoundOutcome['value']>): string {

@@ -54,17 +54,26 @@ export async function logPredictions(
     readonly id: string
     readonly card: string
     readonly atHour: number
+    /** The hour that it is as of; default: that of the answer. */
+    readonly asOfHour?: number
     readonly version?: number
     readonly probability?: number
   }[],
 ): Promise<void> {
   await makePartitions(db, new Set(rows.map(({ atHour }) => dayOf(start + atHour * hour))))
-  for (const { id, card, atHour, version = 1, probability = 0.5 } of rows) {
+  for (const { id, card, atHour, asOfHour = atHour, version = 1, probability = 0.5 } of rows) {
     await db.query(
       `INSERT INTO lockstep.prediction_log (at, request_id, prediction_id, entity, model, version, service, service_fingerprint, as_of,
          entities, keys, request, features, statuses, reads, outputs, latency_micros, degraded, skewed, role)
-       VALUES (to_timestamp($1), $2, $2, 0, 'fraud', $3, 'fraud_features@1', '', to_timestamp($1), '{}', $4, '{}', '{"paid1h":3}', '{}', '[]', $5, 1, false, false, 'champion')`,
-      [(start + atHour * hour) / 1e6, id, version, JSON.stringify({ card }), JSON.stringify({ probability })],
+       VALUES (to_timestamp($1), $2, $2, 0, 'fraud', $3, 'fraud_features@1', '', to_timestamp($6), '{}', $4, '{}', '{"paid1h":3}', '{}', '[]', $5, 1, false, false, 'champion')`,
+      [
+        (start + atHour * hour) / 1e6,
+        id,
+        version,
+        JSON.stringify({ card }),
+        JSON.stringify({ probability }),
+        (start + asOfHour * hour) / 1e6,
+      ],
     )
   }
 }
