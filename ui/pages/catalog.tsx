@@ -1,5 +1,4 @@
 import { TextInput } from '@mantine/core'
-import { useMediaQuery } from '@mantine/hooks'
 import { useNavigate, useSearch } from '@tanstack/react-router'
 import { useWindowVirtualizer } from '@tanstack/react-virtual'
 import { type ReactElement, useDeferredValue, useLayoutEffect, useMemo, useRef, useState } from 'react'
@@ -11,9 +10,8 @@ import { ThingLink } from '../parts/thing-link.tsx'
 import { waysOf } from '../parts/ways.ts'
 import { Icon } from '../shell/icon.tsx'
 
+/** Until a row is measured. */
 const rowHeight = 58
-/** On a narrow screen, where what a thing is stands under its name. */
-const narrowRowHeight = 112
 const order = [
   'model',
   'service',
@@ -48,7 +46,6 @@ function List({ entries, cut }: { readonly entries: readonly Entry[]; readonly c
   const navigate = useNavigate()
   const [text, setText] = useState(q)
   const deferred = useDeferredValue(text)
-  const height = useMediaQuery('(max-width: 700px)', undefined, { getInitialValueInEffect: false }) ? narrowRowHeight : rowHeight
   const counts = useMemo(() => {
     const all = new Map<string, number>()
     for (const entry of entries) all.set(entry.kind, (all.get(entry.kind) ?? 0) + 1)
@@ -98,16 +95,22 @@ function List({ entries, cut }: { readonly entries: readonly Entry[]; readonly c
           There are {formatNumber(cut, 'count')} features, more than this list has. The command lockstep search finds them all.
         </p>
       )}
-      {found.length === 0 ? <NoneFound kind={kind} text={deferred} /> : <Rows key={height} entries={found} rowHeight={height} />}
+      {found.length === 0 ? <NoneFound kind={kind} text={deferred} /> : <Rows entries={found} />}
     </div>
   )
 }
 
-function Rows({ entries, rowHeight: height }: { readonly entries: readonly Entry[]; readonly rowHeight: number }): ReactElement {
+function Rows({ entries }: { readonly entries: readonly Entry[] }): ReactElement {
   const list = useRef<HTMLDivElement>(null)
   const [top, setTop] = useState(0)
   useLayoutEffect(() => setTop(list.current === null ? 0 : list.current.getBoundingClientRect().top + scrollY), [])
-  const virtual = useWindowVirtualizer({ count: entries.length, estimateSize: () => height, overscan: 8, scrollMargin: top })
+  const virtual = useWindowVirtualizer({
+    count: entries.length,
+    estimateSize: () => rowHeight,
+    getItemKey: (index) => keyOf(entries[index]),
+    overscan: 8,
+    scrollMargin: top,
+  })
   return (
     <div ref={list} className="catalog-list" role="list" aria-label="Definitions" style={{ height: virtual.getTotalSize() }}>
       {virtual.getVirtualItems().map((item) => {
@@ -115,12 +118,14 @@ function Rows({ entries, rowHeight: height }: { readonly entries: readonly Entry
         if (entry === undefined) return null
         return (
           <div
-            key={`${entry.kind} ${entry.id}`}
+            key={item.key}
+            ref={virtual.measureElement}
+            data-index={item.index}
             role="listitem"
             aria-posinset={item.index + 1}
             aria-setsize={entries.length}
             className="catalog-row"
-            style={{ height, transform: `translateY(${item.start - top}px)` }}
+            style={{ transform: `translateY(${item.start - top}px)` }}
           >
             <div className="catalog-name">
               <ThingLink kind={entry.kind} id={entry.id}>
@@ -170,6 +175,10 @@ function Nothing(): ReactElement {
 function pluralOf(kind: string): string {
   const name = kindName(kind)
   return name.endsWith('y') ? `${name.slice(0, -1)}ies` : name.endsWith('ch') ? `${name}es` : `${name}s`
+}
+
+function keyOf(entry: Entry | undefined): string {
+  return entry === undefined ? '' : `${entry.kind} ${entry.id}`
 }
 
 function placeOf(kind: string): number {

@@ -87,6 +87,7 @@ function layout(nodes: readonly Node[], edges: LineageData['edges']): Placed {
   for (const { from, to } of edges) if (graph.hasNode(from) && graph.hasNode(to)) graph.setEdge(from, to)
   dagre.layout(graph)
   const size = graph.graph()
+  const columns = new Set(nodes.map(({ key }) => graph.node(key).x))
   return {
     width: size.width ?? 0,
     height: size.height ?? 0,
@@ -94,11 +95,26 @@ function layout(nodes: readonly Node[], edges: LineageData['edges']): Placed {
       const { x = 0, y = 0 } = graph.node(node.key)
       return { node, x: x - width / 2, y: y - height / 2 }
     }),
-    edges: graph.edges().map(({ v, w }) => {
+    edges: graph.edges().map(({ v, w, name }) => {
       const [from, to] = [graph.node(v), graph.node(w)]
-      const [x1, y1, x2, y2] = [(from.x ?? 0) + width / 2, from.y ?? 0, (to.x ?? 0) - width / 2, to.y ?? 0]
-      const middle = (x1 + x2) / 2
-      return { id: `${v} ${w}`, path: `M${x1} ${y1}C${middle} ${y1} ${middle} ${y2} ${x2} ${y2}` }
+      const passed = (graph.edge(v, w, name).points ?? []).filter(({ x }: Point) => columns.has(x) && x > from.x && x < to.x)
+      return { id: `${v} ${w}`, path: pathOf([from, ...passed, to]) }
     }),
   }
+}
+
+interface Point {
+  readonly x: number
+  readonly y: number
+}
+
+/** Straight through each column, where the layout keeps room for the edge, and curved between columns. */
+function pathOf(stops: readonly Point[]): string {
+  const parts = stops.slice(1).map(({ x, y }, i) => {
+    const before = stops[i] as Point
+    const [left, right] = [before.x + width / 2, x - width / 2]
+    const middle = (left + right) / 2
+    return `${i === 0 ? 'M' : 'L'}${left} ${before.y}C${middle} ${before.y} ${middle} ${y} ${right} ${y}`
+  })
+  return parts.join('')
 }
