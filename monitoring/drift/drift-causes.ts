@@ -1,6 +1,7 @@
 import { formatNumber, formatShare } from '../../kernel/format-number.ts'
 import type { ViewUse } from '../../kernel/service-plan.ts'
 import type { ColumnDrift, DriftCause } from './drift-types.ts'
+import type { MovedField } from './request-fields.ts'
 
 /** What is known around a column that drifted. */
 export interface CauseEvidence {
@@ -14,8 +15,8 @@ export interface CauseEvidence {
   readonly volume: { readonly ratio: number; readonly text: string } | null
   /** null: it did not move, or is not known. */
   readonly entityMix: string | null
-  /** Sentences about request data that moved, which on-demand views take. */
-  readonly requestFields: readonly string[]
+  /** Request data that moved, which on-demand views take. */
+  readonly requestFields: readonly MovedField[]
   /** Features that drifted, the most harmful first. */
   readonly driftedFeatures: readonly string[]
 }
@@ -46,10 +47,11 @@ export function likelyCauses(column: Drifted, evidence: CauseEvidence): DriftCau
       text: `categories that the baseline does not name went from ${formatShare(baseline)} to ${formatShare(window)} of rows: ${named.join(', ')}`,
     })
   }
-  if (evidence.view === null && evidence.requestFields.length > 0)
+  const fields = evidence.view === null ? evidence.requestFields.filter(({ unrelated }) => !unrelated.has(column.column)) : []
+  if (fields.length > 0)
     causes.push({
       kind: 'request fields moved',
-      text: `if "${column.column}" is computed from it, ${evidence.requestFields.join('; ')}`,
+      text: `if "${column.column}" is computed from it, ${fields.map(({ text }) => text).join('; ')}`,
     })
   if (evidence.entityMix !== null) causes.push({ kind: 'mix of entities moved', text: evidence.entityMix })
   const { volume } = evidence
@@ -76,17 +78,46 @@ function isMore(shares: Drifted['otherCategories']): shares is NonNullable<Drift
   return shares !== null && shares.window - shares.baseline >= minStatusMove
 }
 
-function sourceValues({ mean }: Drifted, { view, volume, entityMix }: CauseEvidence): DriftCause {
-  const source = view === null ? 'the request or an input' : `the source "${view.spec.source.name}"`
+function sourceValues(column: Drifted, { view, volume, entityMix }: CauseEvidence): DriftCause {
+  const changed =
+    view === null ? 'request data, an input or the time of the requests changed' : `the source "${view.spec.source.name}" has other values`
   const unmoved = ['statuses', ...(volume === null ? [] : ['volume']), ...(entityMix === null ? ['entities'] : [])]
     .join(', ')
     .replace(/, (\w+)$/, ' and $1')
-  const ratio = mean.baseline === null || mean.window === null || mean.baseline === 0 ? null : mean.window / mean.baseline
-  const figures =
-    ratio === null
-      ? ''
-      : `: the mean went from ${short(mean.baseline)} to ${short(mean.window)} (×${short(ratio)}${isUnit(ratio) ? ', a unit?' : ''})`
-  return { kind: 'source values changed', text: `values moved while ${unmoved} did not, so ${source} has other values${figures}` }
+  const figures = movedShares(column) ?? movedMean(column)
+  return {
+    kind: 'source values changed',
+    text: `values moved while ${unmoved} did not, so ${changed}${figures === null ? '' : `: ${figures}`}`,
+  }
+}
+
+function movedMean({ mean }: Pick<Drifted, 'mean'>): string | null {
+  if (mean.baseline === null || mean.window === null || mean.baseline === 0) return null
+  const ratio = mean.window / mean.baseline
+  return `the mean went from ${formatNumber(mean.baseline)} to ${formatNumber(mean.window)} (×${formatNumber(ratio)}${isUnit(ratio) ? ', a unit?' : ''})`
+}
+
+/** So many categories are named. */
+const namedShares = 3
+
+/** Which categories have more or fewer rows; null: the column has no categories, or none moved by so much. */
+export function movedShares({
+  otherCategories,
+  bins,
+}: {
+  readonly otherCategories: Drifted['otherCategories']
+  readonly bins: readonly { readonly label: string; readonly baseline: number | null; readonly window: number | null }[]
+}): string | null {
+  if (otherCategories === null) return null
+  const moves = bins
+    .map(({ label, baseline, window }) => ({ label, before: baseline ?? 0, now: window ?? 0 }))
+    .filter(({ before, now }) => Math.abs(now - before) >= minStatusMove)
+    .toSorted((a, b) => Math.abs(b.now - b.before) - Math.abs(a.now - a.before))
+  if (moves.length === 0) return null
+  const named = moves
+    .slice(0, namedShares)
+    .map(({ label, before, now }) => `"${label}" went from ${formatShare(before)} to ${formatShare(now)} of rows`)
+  return named.join(', ')
 }
 
 /** Factors between usual units: powers of ten, 60, 3600, 24, and of length and mass. */
@@ -95,13 +126,10 @@ const tolerance = 0.15
 
 /** Whether a ratio of means looks like a change of unit. */
 export function isUnit(ratio: number): boolean {
-  const size = Math.max(Math.abs(ratio), 1 / Math.abs(ratio))
+  // a mean that changed its sign changed more than its unit
+  const size = Math.max(ratio, 1 / ratio)
   if (!Number.isFinite(size) || size < 1.5) return false
   const power = Math.log10(size)
   if (power > 0.9 && Math.abs(power - Math.round(power)) < Math.log10(1 + tolerance)) return true
   return units.some((unit) => Math.abs(size / unit - 1) < tolerance / 3)
-}
-
-function short(value: number | null): string {
-  return value === null ? 'none' : formatNumber(value)
 }

@@ -2,7 +2,7 @@ import { formatShare } from '../../kernel/format-number.ts'
 import type { Database } from '../../runtime/database.ts'
 import { driftDistances } from '../../statistics/drift-distances.ts'
 import type { Window } from './drift-types.ts'
-import { minSampledPsi, minSampledRows, sampleField } from './sample-field.ts'
+import { minSampledPsi, minSampledRows, sampleFields } from './sample-fields.ts'
 
 const namedEntities = 20
 
@@ -21,8 +21,8 @@ export async function movedEntityMix(
   if (key.length === 0) return null
   const length = window.to - window.from
   const entitiesOf = async (of: Window) => {
-    const rows = await sampleField(db, 'keys', { model, version }, of)
-    return rows.map((keys) => key.map((name) => String(keys[name])).join(', '))
+    const rows = await sampleFields(db, ['keys'], { model, version }, of)
+    return rows.map(({ keys }) => key.map((name) => String(keys[name])).join(', '))
   }
   const [now, before] = [await entitiesOf(window), await entitiesOf({ from: window.from - length, to: window.from })]
   if (now.length < minSampledRows || before.length < minSampledRows) return null

@@ -1,5 +1,6 @@
 import { answeringVersion } from '../../../registry/pick-version.ts'
 import { newestFigures } from '../../../monitoring/figures/stored-figures.ts'
+import { movedShares } from '../../../monitoring/drift/drift-causes.ts'
 import type { DriftJson } from '../../../monitoring/drift/drift-json.ts'
 import type { QualityData } from '../contract/model.ts'
 import type { Ask } from '../read-model.ts'
@@ -39,17 +40,23 @@ function ruleText({ alpha, minPsi }: DriftJson): string {
   return `A column drifted if its PSI is at least ${minPsi} above what chance gives, and p is below ${alpha}. Harm estimates how far a column's change moves the prediction. The harm of an output is how far its mean moved.`
 }
 
-export function driftText({ drifted, distances, effect, adjustedP, untested, missing, mean }: DriftJson['columns'][number]): string {
+export function driftText(column: DriftJson['columns'][number]): string {
+  const { drifted, distances, effect, adjustedP, untested, missing } = column
   if (untested !== null) return untested
   if (distances === null) return 'There is nothing to compare.'
   const chance = effect === null ? '' : `, ${rounded(Math.max(0, distances.psi - effect))} of it by chance`
   const p = adjustedP === null ? '' : ` (p ${adjustedP < 0.001 ? 'below 0.001' : rounded(adjustedP)})`
-  const means =
-    mean.baseline === null || mean.window === null
-      ? ''
-      : ` The mean was ${meanText(mean.baseline)} in training, and is ${meanText(mean.window)}.`
   const nulls = `${percent(missing.baseline)} were missing in training, ${percent(missing.window)} are now.`
-  return `${drifted ? 'It drifted' : 'It did not drift'}: PSI ${rounded(distances.psi)}${chance}${p}.${means} ${nulls}`
+  return `${drifted ? 'It drifted' : 'It did not drift'}: PSI ${rounded(distances.psi)}${chance}${p}.${valuesText(column)} ${nulls}`
+}
+
+/** How values moved: of categories their shares, of numbers the mean. */
+function valuesText(column: DriftJson['columns'][number]): string {
+  const shares = movedShares(column)
+  if (shares !== null) return ` Since training, ${shares}.`
+  const { otherCategories, mean } = column
+  if (otherCategories !== null || mean.baseline === null || mean.window === null) return ''
+  return ` The mean was ${meanText(mean.baseline)} in training, and is ${meanText(mean.window)}.`
 }
 
 function meanText(value: number): string {

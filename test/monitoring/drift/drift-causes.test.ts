@@ -50,6 +50,21 @@ describe('the likely causes of a drift', () => {
     })
   })
 
+  it('name the categories whose shares moved most', () => {
+    const bins = [
+      { label: '4', baseline: 0.149, window: 0 },
+      { label: '1', baseline: 0.146, window: 0.14 },
+      { label: '2', baseline: 0.146, window: 0.999 },
+    ]
+    const [cause] = likelyCauses(
+      { ...drifted, mean: { baseline: 3, window: 2 }, otherCategories: { baseline: 0, window: 0 }, bins },
+      { ...nothing, view: null },
+    )
+    expect(cause?.text).toBe(
+      'values moved while statuses and entities did not, so request data, an input or the time of the requests changed: "2" went from 14.6 % to 99.9 % of rows, "4" went from 14.9 % to 0 % of rows',
+    )
+  })
+
   it('name each other thing that moved with its figures', () => {
     const reasons = [
       { status: 'NOT_FOUND', baseline: 0.01, window: 0.4 },
@@ -63,8 +78,11 @@ describe('the likely causes of a drift', () => {
     expect(kinds({}, { volume: { ratio: 0.5, text: '' } })).toEqual(['volume changed'])
     expect(kinds({}, { volume: { ratio: 1.3, text: '' } })).toEqual(['source values changed'])
     expect(kinds({}, { entityMix: 'other airports' })).toEqual(['mix of entities moved'])
-    expect(kinds({}, { view: null, requestFields: ['the request field "amount" moved'] })).toEqual(['request fields moved'])
-    expect(kinds({}, { requestFields: ['the request field "amount" moved'] })).toEqual(['source values changed'])
+    const requestFields = [{ text: 'the request field "amount" moved', unrelated: new Set(['weekday']) }]
+    expect(kinds({}, { view: null, requestFields })).toEqual(['request fields moved'])
+    expect(kinds({}, { requestFields })).toEqual(['source values changed'])
+    // a field that does not move the feature is no cause of its drift
+    expect(kinds({ column: 'weekday' }, { view: null, requestFields })).toEqual(['source values changed'])
     expect(kinds({ newCategories: ['XXX'], otherCategories: { baseline: 0, window: 0.1 } })).toEqual(['new categories'])
   })
 
@@ -76,7 +94,7 @@ describe('the likely causes of a drift', () => {
 
   it('take powers of ten and usual factors for units, but no other ratio', () => {
     expect([100, 0.01, 1000, 60, 1 / 60, 3600, 1.609].map(isUnit)).not.toContain(false)
-    expect([1, 1.2, 1.77, 7, 0.14, 30, Number.POSITIVE_INFINITY].map(isUnit)).not.toContain(true)
+    expect([1, 1.2, 1.77, -1.609, 7, 0.14, 30, Number.POSITIVE_INFINITY].map(isUnit)).not.toContain(true)
   })
 })
 

@@ -24,7 +24,8 @@ beforeAll(async () => {
       as_of, entities, keys, request, features, statuses, reads, outputs, latency_micros, degraded, skewed)
     SELECT at, 'r' || h || '.' || i, 'p' || h || '.' || i, 0, 'fraud', 1, 'champion', 'fraud_features@1', '', at, '{}', '{"card": "c"}',
       json_build_object('amount', (i % 50) * CASE h WHEN 1 THEN 100 ELSE 1 END, 'steady', i % 50, 'items', (i % 7)::text,
-        'channel', CASE WHEN h = 1 AND i % 2 = 0 THEN 'app' ELSE 'web' END, 'at', at), '{}', '{}', '[]', '{}', 1, false, false
+        'channel', CASE WHEN h = 1 AND i % 2 = 0 THEN 'app' ELSE 'web' END, 'at', at), json_build_object('doubled', 2 * (i % 50) * CASE h WHEN 1 THEN 100 ELSE 1 END, 'isApp', h = 1 AND i % 2 = 0,
+        'weekday', (i / 2) % 7, 'card', 'c' || i), '{}', '[]', '{}', 1, false, false
     FROM (SELECT h, i, to_timestamp(${start / 1e6}) + h * interval '1 hour' + i * interval '10 seconds' AS at
       FROM generate_series(0, 2) h, generate_series(0, 299) i WHERE h < 2 OR i < 150) rows`)
 })
@@ -34,10 +35,13 @@ const moved = async (from: number) =>
   await movedRequestFields(opened.db, { model: 'fraud', version: 1, request }, { from: start + from * hour, to: start + (from + 1) * hour })
 
 it('names the request fields that differ from the time before, and no other', async () => {
-  expect(await moved(1)).toEqual([
+  const fields = await moved(1)
+  expect(fields.map(({ text }) => text)).toEqual([
     'the request field "amount" moved: its mean went from 24.5 in the time before to 2450',
     'the request field "channel" moved: 50 % of rows have other values than in the time before',
   ])
+  // nearly all amounts moved, so no rows are left to compare with; of many texts nothing is known
+  expect(fields.map(({ unrelated }) => [...unrelated])).toEqual([[], ['doubled', 'weekday']])
 })
 
 it('names none of a time with few logged rows, or without a time before', async () => {

@@ -9,20 +9,22 @@ export const minSampledRows = 200
 /** PSI above what chance gives, as for a column. */
 export const minSampledPsi = 0.1
 
-/** Keys or request data of a sample of logged predictions, by name: the same sample each time. */
-export async function sampleField(
+/** Keys, request data or features of a sample of logged predictions, by name: the same sample each time. */
+export async function sampleFields<Name extends 'keys' | 'request' | 'features'>(
   db: Pick<Database, 'query'>,
-  field: 'keys' | 'request',
+  fields: readonly Name[],
   { model, version }: { readonly model: string; readonly version: number },
   { from, to }: Window,
-): Promise<Readonly<Record<string, unknown>>[]> {
+): Promise<Readonly<Record<Name, Readonly<Record<string, unknown>>>>[]> {
   const rows = await readLog(
     db,
-    [field],
+    fields,
     `WHERE prediction_log.at >= to_timestamp($1) AND prediction_log.at < to_timestamp($2) AND prediction_log.model = $3
        AND prediction_log.version = $4
      ORDER BY hashtextextended(prediction_log.request_id, prediction_log.entity) LIMIT $5`,
     [from / 1e6, to / 1e6, model, version, sampledRows],
   )
-  return rows.map((row) => asRecord(row[field]))
+  return rows.map(
+    (row) => Object.fromEntries(fields.map((field) => [field, asRecord(row[field])])) as Record<Name, Record<string, unknown>>,
+  )
 }
