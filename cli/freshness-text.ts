@@ -1,9 +1,9 @@
 import { formatDuration } from '../kernel/duration.ts'
 import { maxCountedRows } from '../monitoring/freshness/source-lag.ts'
-import type { ServedAge } from '../monitoring/freshness/served-ages.ts'
+import type { ServedAges } from '../monitoring/freshness/served-ages.ts'
 import type { ViewFreshness } from '../monitoring/freshness/view-freshness.ts'
 import type { OldestWriter } from '../runtime/oldest-writer.ts'
-import { ago, count, counted, duration } from './human.ts'
+import { ago, count, counted, duration, moment } from './human.ts'
 
 /** The age of the newest row, how far the view is behind its source, and how far it may be. */
 export function freshnessCells({ newestRowSeconds, lag, freshnessMicros }: ViewFreshness): string[] {
@@ -12,12 +12,15 @@ export function freshnessCells({ newestRowSeconds, lag, freshnessMicros }: ViewF
   return [newest, behind, freshnessMicros === null ? '' : formatDuration(freshnessMicros)]
 }
 
-export const servedHeader = ['SERVED IN THE LAST HOUR', 'NEWEST ROW', 'MEDIAN AGE', '95 %', 'MAY BE', 'ANSWERS SAMPLED']
+/** Older minutes are merged into hours, so the time can begin before the moment that was asked for. */
+export function servedHeader({ from }: ServedAges): string[] {
+  return [`SERVED SINCE ${moment(new Date(from / 1000))} UTC`, 'NEWEST ROW', 'MEDIAN AGE', '95 %', 'MAY BE', 'ANSWERS SAMPLED']
+}
 
 /** How old views were in answers, beside how far they may be behind. */
-export function servedRows(ages: ReadonlyMap<string, ServedAge>, views: readonly ViewFreshness[]): string[][] {
+export function servedRows({ byView }: ServedAges, views: readonly ViewFreshness[]): string[][] {
   return views.flatMap(({ view, freshnessMicros }) => {
-    const age = ages.get(view)
+    const age = byView.get(view)
     if (age === undefined) return []
     const shown = [age.leastSeconds, age.medianSeconds, age.p95Seconds].map((seconds) => duration(seconds * 1000))
     return [[view, ...shown, freshnessMicros === null ? '' : formatDuration(freshnessMicros), count(age.answers)]]

@@ -26,7 +26,7 @@ import { jobStatus, jobStatusJson, jobStatusLines } from '../job-status.ts'
 import { streamHeader, streamProblems, streamRow } from '../stream-status-text.ts'
 import { table } from '../table.ts'
 
-/** Ages of answers are of the last hour. */
+/** Ages of answers are of the last hour, or a bit more. */
 const servedMicros = 3_600_000_000
 
 export const statusCommand: Command = {
@@ -82,7 +82,7 @@ export const statusCommand: Command = {
           availability: plan.spec.availability,
           lastRun: run === null ? null : { ...run, moment: formatTimestamp(run.moment) },
           freshness: fresh === null ? null : freshnessJson(fresh),
-          served: ages.get(plan.id) ?? null,
+          served: ages.byView.get(plan.id) ?? null,
         })),
         oldestTransaction: oldestWriter,
         services: [...catalog.services.keys()],
@@ -113,7 +113,7 @@ export const statusCommand: Command = {
           ['VIEW', 'ONLINE', 'FRESHNESS', 'MATERIALIZED AS OF', 'LAST RUN', 'LAST RUN FOLDED', 'NEWEST ROW', 'LAG', 'MAY BE'],
           views.map(viewRow),
         ),
-        section(servedHeader, servedRows(ages, freshness)),
+        section(servedHeader(ages), servedRows(ages, freshness)),
         ...late.map((each) => `late: ${each}`),
         ...failing.map((each) => `failing: ${each}`),
         ...setAside,

@@ -17,19 +17,29 @@ export interface ServedAge {
   readonly answers: number
 }
 
+/** The ages of a window, which is widened as that of rollups: to minutes, hours or days. */
+export interface ServedAges {
+  /** Epoch microseconds. */
+  readonly from: number
+  readonly to: number
+  /** A view that no answer was looked at is not in it. */
+  readonly byView: ReadonlyMap<string, ServedAge>
+}
+
 /**
- * By view, from the rollups of all servers. A view that no answer was looked at is not in it.
+ * From the rollups of all servers.
  *
  * @param window epoch microseconds, [from, to)
  */
 export async function readServedAges(
   db: Pick<Database, 'query'>,
   window: { readonly from: number; readonly to: number },
-): Promise<ReadonlyMap<string, ServedAge>> {
+): Promise<ServedAges> {
   const parts = await readParts(db, { model: '', ...window }, 'day')
   const ofProcesses = new RollupMerger()
   for await (const rows of parts.rows) for (const row of rows) ofProcesses.add(row)
-  return new Map(Array.from(ofProcesses.traffic.ages, ([view, ages]) => [view, servedAge(ages)]))
+  const byView = new Map(Array.from(ofProcesses.traffic.ages, ([view, ages]) => [view, servedAge(ages)] as const))
+  return { from: parts.from, to: parts.to, byView }
 }
 
 export interface ServedAgePoint {

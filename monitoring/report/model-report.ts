@@ -82,7 +82,7 @@ export async function modelReport(context: ReportContext, query: ReportQuery): P
   begin('freshness and alerts')
   const reads = new Set(catalog.service(model.spec.service).uses.map(({ plan }) => plan.id))
   const views = await freshnessOf(context, reads, to)
-  const ages = await readServedAges(db, query)
+  const { byView: ages } = await readServedAges(db, query)
   const alerts = await alertsOf(db, catalog, query, reads)
   return {
     model: name,

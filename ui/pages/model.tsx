@@ -91,7 +91,7 @@ function ModelParts({ data }: { readonly data: ModelData }): ReactElement {
         </Panel>
       </div>
       <Quality name={name} />
-      <Panel title="Versions" flush ways={ways}>
+      <Panel title="Versions" says={data.versionsSay} flush ways={ways}>
         <DataTable
           label={`Versions of ${name}`}
           rows={versions}

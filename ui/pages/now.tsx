@@ -80,7 +80,7 @@ function NowParts({ data }: { readonly data: NowData }): ReactElement {
           <Chart chart={data.latency} label="Times of predictions" />
         </Panel>
       </div>
-      <Panel title="Models" flush ways={waysOf.models()}>
+      <Panel title="Models" says={data.modelsSay} flush ways={waysOf.models()}>
         <DataTable
           label="Models and what they answered lately"
           rows={models}

@@ -62,11 +62,13 @@ function Freshness({ id }: { readonly id: string }): ReactElement {
               {finding}
               {boundSeconds !== null && ` The declared bound is ${formatDuration(boundSeconds)}.`}
             </p>
-            <Waterfall
-              label="From the event to the answer, the median of each stage"
-              unit="seconds"
-              stages={stages.map(({ name, p50, p99, says }) => ({ name, value: p50, worst: p99, says }))}
-            />
+            {stages.some(({ p50 }) => p50 !== null) && (
+              <Waterfall
+                label="From the event to the answer, the median of each stage"
+                unit="seconds"
+                stages={stages.map(({ name, p50, p99, says }) => ({ name, value: p50, worst: p99, says }))}
+              />
+            )}
             <Facts of={waits.map(({ name, seconds }) => [name, seconds === null ? null : formatNumber(seconds, 'seconds')] as const)} />
             <Chart
               chart={served}

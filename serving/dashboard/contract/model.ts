@@ -14,6 +14,7 @@ export const model = z.object({
   says: z.string().describe('How it is, in a sentence'),
   rollout: z.object({ version: z.number(), share: z.number(), paused: z.boolean() }).nullable(),
   experiment: z.string().nullable(),
+  versionsSay: z.string().describe('Which time the figures of versions are of, in a sentence'),
   versions: z.array(
     z.object({
       version: z.number(),
@@ -21,7 +22,7 @@ export const model = z.object({
       service: z.string(),
       pushedAt: moment,
       sizeBytes: z.number(),
-      requests: z.number().nullable().describe('In the last hour'),
+      requests: z.number().nullable().describe('In the time that `versionsSay` names'),
       p99Ms: z.number().nullable(),
       baseline: z.boolean().describe('Whether drift has something to compare with'),
       note: z.string().nullable(),

@@ -18,13 +18,14 @@ export const now = z.object({
   headline: z.string().describe('One sentence: all is well, or what is not'),
   isWell: z.boolean().describe('Whether nothing needs anybody: no problem is a page or a warning'),
   problems: z.array(problem).describe('The worst first'),
-  traffic: chart.describe('Predictions of the last hour'),
+  traffic: chart.describe('Predictions of the last hour, or from the full hour before on; it says since when'),
   latency: chart.describe('Their times'),
+  modelsSay: z.string().describe('Which time the figures of models are of, in a sentence'),
   models: z.array(
     z.object({
       name: z.string(),
       champion: z.number().nullable(),
-      requests: z.number().describe('In the last hour'),
+      requests: z.number().describe('In the time that `modelsSay` names'),
       errors: z.number(),
       p99Ms: z.number().nullable(),
       rollout: z.object({ version: z.number(), share: z.number(), step: z.number().nullable(), paused: z.boolean() }).nullable(),

@@ -14,7 +14,7 @@ export type ViewData = z.output<typeof view>
 
 /** `GET /ui/api/views/:id/freshness`: from the event to the answer. */
 export const freshness = z.object({
-  finding: z.string(),
+  finding: z.string().describe('How long rows take to an online state, in a sentence'),
   boundSeconds: z.number().nullable().describe('As declared'),
   stages: z
     .array(z.object({ name: z.string(), p50: z.number().nullable(), p99: z.number().nullable(), says: z.string().nullable() }))

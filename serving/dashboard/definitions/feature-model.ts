@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { LockstepError } from '../../../kernel/errors.ts'
+import { formatTimestamp } from '../../../kernel/time.ts'
 import type { DriftJson } from '../../../monitoring/drift/drift-json.ts'
 import { clientAndBackfillRoles } from '../../../monitoring/role.ts'
 import { rollupSeries } from '../../../monitoring/rollups/read-rollups.ts'
@@ -7,6 +8,7 @@ import type { Chart } from '../contract/answer.ts'
 import type { FeatureData } from '../contract/feature.ts'
 import { feature as featureContract } from '../contract/feature.ts'
 import { driftText, percent, storedDrift } from '../models/drift-lines.ts'
+import { spanText } from '../models/traffic-charts.ts'
 import type { Ask } from '../read-model.ts'
 import { readModel } from '../read-model.ts'
 import { definitionData } from './definition-data.ts'
@@ -123,12 +125,14 @@ async function nullsOf({ db, now }: Ask, user: { readonly model: string; readonl
     return { at, statuses, rows }
   })
   const rows = hours.reduce((sum, hour) => sum + hour.rows, 0)
+  const [first] = series
+  const span = first === undefined ? '' : spanText({ from: formatTimestamp(first.at), to: formatTimestamp(now) })
   const missing = hours.reduce((sum, { statuses, rows: all }) => sum + all - (statuses?.['PRESENT'] ?? 0), 0)
   return {
     finding:
       rows === 0
-        ? `${user.model} answered no rows in the last day.`
-        : `${percent(missing / rows)} of ${rows.toLocaleString('en-US')} rows of ${user.model} had no value.`,
+        ? `${user.model} answered no rows${span}.`
+        : `${percent(missing / rows)} of ${rows.toLocaleString('en-US')} rows of ${user.model}${span} had no value.`,
     series: [...reasons].map((status) => ({
       label: statusText(status),
       unit: 'share',

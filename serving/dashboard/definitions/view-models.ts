@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { formatDuration } from '../../../kernel/duration.ts'
 import { parseSchedule } from '../../../kernel/schedule.ts'
+import { formatTimestamp } from '../../../kernel/time.ts'
 import type { ViewPlan } from '../../../kernel/view-plan.ts'
 import { readRunWaits } from '../../../monitoring/freshness/run-waits.ts'
 import type { ServedAge } from '../../../monitoring/freshness/served-ages.ts'
@@ -13,6 +14,7 @@ import type { OnlineState } from '../../find/definition-page.ts'
 import { definition as definitionContract } from '../contract/definition.ts'
 import type { FreshnessData, ViewData } from '../contract/view.ts'
 import { freshness as freshnessContract, view as viewContract } from '../contract/view.ts'
+import { spanText } from '../models/traffic-charts.ts'
 import { readModel } from '../read-model.ts'
 import { definitionData, momentOf } from './definition-data.ts'
 
@@ -59,7 +61,9 @@ export const freshnessModel = readModel({
     const id = `${definition.name}@${definition.version}`
     const window = { from: now - dayMicros, to: now }
     const waits = await readRunWaits(db, id, now)
-    const served = (await readServedAges(db, window)).get(id) ?? null
+    const ages = await readServedAges(db, window)
+    const served = ages.byView.get(id) ?? null
+    const span = spanText({ from: formatTimestamp(ages.from), to: formatTimestamp(ages.to) })
     const series = await servedAgeSeries(db, id, window)
     const { freshnessSeconds = null, newestRowSeconds = null, lag = null } = page.online?.freshness ?? {}
     const points = (of: 'medianSeconds' | 'p95Seconds') =>
@@ -69,16 +73,16 @@ export const freshnessModel = readModel({
     const delays = await readRowDelays(db, id, { from: to - dayMicros, to })
     const hasKnown = definition.kind === 'view' && definition.spec.source.known !== null
     const total = delays.get('known to materialized')
-    const added =
+    const rows =
       total === undefined
-        ? ''
-        : `Half of the new rows were in an online state within ${seconds(total.p50)}, 99 of 100 within ${seconds(total.p99)}. `
-    const finding =
+        ? 'No new row of the last day was measured. The first run of a view, which reads its history, is not.'
+        : `Half of the new rows were in an online state within ${seconds(total.p50)}, 99 of 100 within ${seconds(total.p99)}.`
+    const answers =
       served === null
-        ? `${added}No answer of the last day was looked at.`
-        : `Half of the answers were at most ${seconds(served.medianSeconds)} old, 95 of 100 at most ${seconds(served.p95Seconds)}.`
+        ? `No answer was looked at${span}. Answers for a past moment have no age.`
+        : `Half of the answers${span} were at most ${seconds(served.medianSeconds)} old, 95 of 100 at most ${seconds(served.p95Seconds)}.`
     const data: FreshnessData = {
-      finding,
+      finding: rows,
       boundSeconds: freshnessSeconds,
       stages: stagesOf(delays, hasKnown, served),
       waits: [
@@ -87,7 +91,7 @@ export const freshnessModel = readModel({
         { name: `Wait for a run, at most: median of ${waits.runs}`, seconds: waits.p50 },
       ].filter(({ seconds: waited }) => waited !== null),
       served: {
-        finding,
+        finding: answers,
         series: [
           { label: 'p50', unit: 'seconds', points: points('medianSeconds') },
           { label: 'p95', unit: 'seconds', points: points('p95Seconds') },
@@ -114,7 +118,7 @@ function stagesOf(delays: Awaited<ReturnType<typeof readRowDelays>>, hasKnown: b
     const rows = delay === undefined ? '' : `${delay.rows.toLocaleString('en-US')} ${delay.rows === 1 ? 'row' : 'rows'} of the last day`
     return { name, p50: delay?.p50 ?? null, p99: delay?.p99 ?? null, says: delay === undefined ? missing : rows }
   }
-  const none = 'no new row of the last day was measured: the first run of a view, which reads its history, is not'
+  const none = 'no new row of the last day was measured'
   const total = delays.get('known to materialized')
   const known = stage('event → known', 'known', hasKnown ? none : 'the source declares no known time: an event is known as it happens')
   const isRecorded = delays.has('ingested')
@@ -131,7 +135,7 @@ function stagesOf(delays: Awaited<ReturnType<typeof readRowDelays>>, hasKnown: b
       p99: null,
       says:
         served === null
-          ? 'no answer of the last day was looked at'
+          ? 'no answer was looked at'
           : total === undefined
             ? none
             : 'the rest of the median age of answers, counted from the newest row of the entity',

@@ -65,6 +65,7 @@ export const modelModel = readModel({
       says: saysOf(byVersion, requests, errorsOf(errors), latencyMs.total.p99),
       rollout: model.rollout === null ? null : { version: model.rollout.version, share: model.rollout.share, paused: model.rollout.paused },
       experiment: model.experiments[0]?.name ?? null,
+      versionsSay: `Requests and their times are of answers${spanText(byVersion)}.`,
       versions,
       inputs: (service?.features ?? []).map((feature) => ({
         feature: feature.name,

@@ -7,7 +7,7 @@ type Named = readonly [label: string, statistics: ModelStatistics]
 export function trafficChart(all: readonly Named[]): Chart {
   const total = all.reduce((sum, [, statistics]) => sum + statistics.total.requests, 0)
   const failed = all.reduce((sum, [, statistics]) => sum + errorsOf(statistics.total.errors), 0)
-  const span = all[0] === undefined ? '' : spanText(all[0][1])
+  const span = widestSpan(all.map(([, statistics]) => statistics))
   const finding =
     total === 0
       ? `No predictions${span}.`
@@ -45,6 +45,16 @@ export function errorsOf(errors: Readonly<Record<string, number>>): number {
 /** For sentences. */
 export function rounded(value: number): string {
   return Math.abs(value) >= 100 ? value.toFixed(0) : value.toPrecision(2)
+}
+
+/** Of several models: each may begin at another moment. */
+export function widestSpan(all: readonly Pick<ModelStatistics, 'from' | 'to'>[]): string {
+  const [from] = all.map((each) => each.from).toSorted()
+  const to = all
+    .map((each) => each.to)
+    .toSorted()
+    .at(-1)
+  return from === undefined || to === undefined ? '' : spanText({ from, to })
 }
 
 /** Older minutes are merged into hours, so a window can begin before the moment that was asked for. */

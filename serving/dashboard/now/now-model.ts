@@ -14,7 +14,7 @@ import type { Ask } from '../read-model.ts'
 import { readModel } from '../read-model.ts'
 import { registryNotes, registryOf } from '../past-registry.ts'
 import { modelAt } from '../models/model-at.ts'
-import { errorsOf, latencyChart, trafficChart } from '../models/traffic-charts.ts'
+import { errorsOf, latencyChart, trafficChart, widestSpan } from '../models/traffic-charts.ts'
 import { pipelineLines } from '../pipelines/pipeline-models.ts'
 import { alertProblem, jobProblem, modelProblems, pipelineProblem, readinessProblems, viewProblems } from './problems.ts'
 
@@ -62,6 +62,7 @@ export const nowModel = readModel({
       problems,
       traffic: trafficChart([...figures]),
       latency: latencyChart([...figures]),
+      modelsSay: `What each answered${widestSpan([...figures.values()])}.`,
       models: models.map((model) => modelLine(model, figures.get(model.name))),
       views: isPast ? null : { online: views.length, late: late.length },
       jobs: { running: isPast ? null : running.length, failed: failed.length },

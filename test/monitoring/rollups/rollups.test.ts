@@ -234,7 +234,7 @@ test('a process that ends while a minute begins leaves no gap, and its last minu
   await closing
   const rollup = await readRollup(db, { model: 'ending', from: start, to: start + hour })
   expect(rollup).toMatchObject({ requests: 1, processErrors: new Map([['INTERNAL', 1]]), coverage: { minutes: 1, missing: [] } })
-  const ages = async () => (await readServedAges(db, { from: start, to: start + hour })).get('seen@1')
+  const ages = async () => (await readServedAges(db, { from: start, to: start + hour })).byView.get('seen@1')
   const before = await ages()
   expect(before?.answers).toBe(4)
   for (const [name, seconds] of [
@@ -245,7 +245,7 @@ test('a process that ends while a minute begins leaves no gap, and its last minu
     expect(Math.abs((before?.[name] ?? 0) / seconds - 1)).toBeLessThan(0.051)
   await mergeRollups(db, days, Date.now() * 1000)
   expect(await ages()).toEqual(before)
-  expect((await readServedAges(db, { from: start + hour, to: start + 2 * hour })).size).toBe(0)
+  expect((await readServedAges(db, { from: start + hour, to: start + 2 * hour })).byView.size).toBe(0)
 })
 
 test('an erased entity leaves no trace in minutes, hours, days, or what a server has not written', async () => {
