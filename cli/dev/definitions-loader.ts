@@ -26,9 +26,12 @@ export interface DefinitionsLoader {
   close(): Promise<void>
 }
 
-const defaultTimeoutMs = 10_000
+const defaultTimeoutMs = 20_000
 /** How much later than the thread itself this one gives up: an endless loop holds the thread. */
 const graceMs = 1_000
+
+/** What a thread sends: that it begins with the file, and then the answer. */
+export type LoadMessage = 'begun' | LoadedDefinitions
 
 /** @param options.timeoutMs how long importing the file may take */
 export function createDefinitionsLoader(file: string, { timeoutMs = defaultTimeoutMs } = {}): DefinitionsLoader {
@@ -71,13 +74,16 @@ function answerOf(thread: Worker, task: LoadTask): Promise<LoadedDefinitions> {
   return new Promise((resolveAnswer, reject) => {
     const fail = (message: string, code: ErrorCode = 'DEFINITIONS_INVALID'): void =>
       resolveAnswer({ set: null, error: { code, message, details: { file: task.file } }, files: [task.file], places: [] })
-    const timer = setTimeout(
-      () => fail(`The definitions file "${task.file}" has not finished after ${task.timeoutMs / 1000} s; remove the endless loop.`),
-      task.timeoutMs + graceMs,
-    )
-    thread.once('message', (answer: LoadedDefinitions) => {
-      clearTimeout(timer)
-      resolveAnswer(answer)
+    const giveUp = (): void =>
+      fail(`The definitions file "${task.file}" has not finished after ${task.timeoutMs / 1000} s; remove the endless loop.`)
+    let timer: NodeJS.Timeout | undefined
+    thread.on('message', (message: LoadMessage) => {
+      // the start of the thread is not the file's time; an answer may have arrived while this thread was busy
+      if (message === 'begun') timer = setTimeout(() => setImmediate(giveUp), task.timeoutMs + graceMs)
+      else {
+        clearTimeout(timer)
+        resolveAnswer(message)
+      }
     })
     thread.once('error', (error) => fail(`The definitions file "${task.file}" could not be run: ${error.message}.`))
     thread.once('exit', (code) => {

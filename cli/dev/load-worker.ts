@@ -3,14 +3,19 @@ import { parentPort } from 'node:worker_threads'
 import { LockstepError, messageOf } from '../../kernel/errors.ts'
 import { readModules } from '../../registry/read-modules.ts'
 import { loadDefinitions } from '../../registry/load-definitions.ts'
-import type { LoadedDefinitions, LoadTask } from './definitions-loader.ts'
+import type { LoadedDefinitions, LoadMessage, LoadTask } from './definitions-loader.ts'
 
 // A thread that loads one definitions file and is then ended, because a module is imported only once in a thread. It
 // starts before there is anything to load, so that it has its own modules by then.
 parentPort?.once('message', (task: LoadTask) => {
-  // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread has no origin
-  void load(task).then((answer) => parentPort?.postMessage(answer))
+  send('begun')
+  void load(task).then(send)
 })
+
+function send(message: LoadMessage): void {
+  // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread has no origin
+  parentPort?.postMessage(message)
+}
 
 async function load({ file, timeoutMs }: LoadTask): Promise<LoadedDefinitions> {
   const { files, places } = readModules(realPathOf(file))

@@ -2,7 +2,7 @@ import { EventEmitter, once } from 'node:events'
 import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import type { Context } from '../../cli/context.ts'
 import { createContext } from '../../cli/context.ts'
 import { createTypeCheck, lacksCompiler } from '../../cli/dev/check-types.ts'
@@ -274,6 +274,22 @@ describe('a definitions file', { timeout: 240_000 }, () => {
     try {
       expect((await loader.load()).error?.message).toMatch(message)
     } finally {
+      await loader.close()
+    }
+  })
+
+  it('has its full time, however long its thread takes to start', async () => {
+    const file = join(definitionFiles({ 'features.ts': 'export const nothing = 1' }), 'features.ts')
+    vi.useFakeTimers({ toFake: ['setTimeout'] })
+    const loader = createDefinitionsLoader(file)
+    try {
+      const loading = loader.load()
+      // the thread has its task, but this one has not heard from it
+      await Promise.resolve()
+      vi.advanceTimersByTime(60_000)
+      expect((await loading).error?.code).toBe('DEFINITIONS_EMPTY')
+    } finally {
+      vi.useRealTimers()
       await loader.close()
     }
   })

@@ -123,13 +123,15 @@ for (const { kind, open } of databases) {
       expect(differences[1]).toMatch(/^The spine has the same rows in another order: its SHA-256 .* make the ORDER BY unique/)
     })
 
-    it.runIf(kind !== 'PGlite')('is equal if parallel workers read the table of its spine', async () => {
+    it('is equal if parallel workers read the table of its spine', async () => {
+      // the embedded PostgreSQL is one process, so its table need not be large enough for workers
+      const hasWorkers = kind !== 'PGlite'
       await opened.db
         .query(`CREATE TABLE large AS SELECT n, chr(97 + n % 3) AS thing, timestamptz '2001-03-01Z' + n * interval '1 second' AS moment
-        FROM generate_series(1, 300000) n`)
+        FROM generate_series(1, ${hasWorkers ? 300_000 : 30_000}) n`)
       await opened.db.query('ANALYZE large')
       const sql = 'SELECT thing, moment, n FROM large WHERE n % 40 = 0'
-      expect(JSON.stringify(await opened.db.query(`EXPLAIN ${sql}`))).toContain('Parallel Seq Scan')
+      expect(JSON.stringify(await opened.db.query(`EXPLAIN ${sql}`))).toContain(hasWorkers ? 'Parallel Seq Scan' : 'Seq Scan')
       const limited = { sql: 'SELECT thing, moment, n FROM large LIMIT 500' }
       for (const options of [{ spine: { sql } }, { spine: { sql }, sample: { fraction: 0.1, seed: 1 } }, { spine: limited }]) {
         const manifest = await make({ ...options, overwrite: true })

@@ -189,12 +189,15 @@ describe('a shadow', () => {
     const rows = [{ airport: 'ATL', distance: 1e-17 }]
     const before = resultOf(await predict(first, 'echo', rows))
     await start(2, {}, 'echo')
-    const startedMs = performance.now()
-    for (let i = 0; i < 5; i++) expect(resultOf(await predict(first, 'echo', rows))).toEqual(before)
-    const tookMs = performance.now() - startedMs
+    const tookMs: number[] = []
+    for (let i = 0; i < 5; i++) {
+      const startedMs = performance.now()
+      expect(resultOf(await predict(first, 'echo', rows))).toEqual(before)
+      tookMs.push(performance.now() - startedMs)
+    }
     await until(async () => ((await rowsOf(first, 2, 'echo'))['failed'] ?? 0) >= 1)
-    // one run of the shadow ends after 400 ms
-    expect(tookMs).toBeLessThan(400)
+    // one run of the shadow ends after 400 ms, and an answer that waited for one would take nearly that
+    expect(Math.max(...tookMs)).toBeLessThan(350)
   })
 
   it('is dropped and counted where its queue is full, or the process is busy', async () => {
