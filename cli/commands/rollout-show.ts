@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { readRolloutHistory } from '../../registry/rollouts/rollout-history.ts'
 import { answeringVersion } from '../../registry/pick-version.ts'
+import { catalogRevision } from '../../registry/revision.ts'
 import { rolloutAnswer } from '../../serving/protocols/http/rollout-answers.ts'
 import type { Command } from '../command.ts'
 import type { Context } from '../context.ts'
@@ -38,10 +39,12 @@ async function readerOf(context: Context, input: Input): Promise<() => Promise<S
       return { pinned, serves, rollout, decisions }
     }
   }
-  const { kysely } = await context.database()
+  const db = await context.database()
+  let catalog = await context.catalog()
   return async () => {
-    const model = (await context.catalog()).model(name)
-    return { pinned: model.pin, serves: answeringVersion(model), ...(await readRolloutHistory(kysely, model.name)) }
+    if ((await catalogRevision(db)) !== catalog.revision) catalog = await context.catalog()
+    const model = catalog.model(name)
+    return { pinned: model.pin, serves: answeringVersion(model), ...(await readRolloutHistory(db.kysely, model.name)) }
   }
 }
 

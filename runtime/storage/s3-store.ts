@@ -13,7 +13,7 @@ import {
   S3ServiceException,
   UploadPartCommand,
 } from '@aws-sdk/client-s3'
-import { LockstepError } from '../../kernel/errors.ts'
+import { LockstepError, messageOf } from '../../kernel/errors.ts'
 import { s3Endpoint } from '../config.ts'
 import { gatherParts } from './gather-parts.ts'
 import type { ByteRange, ObjectStore, ObjectWriter, StoredObject, WriteOptions } from './object-store.ts'
@@ -43,15 +43,16 @@ export function createS3Store(): ObjectStore {
     requestHandler: { connectionTimeout: connectTimeoutMs, requestTimeout: answerTimeoutMs, throwOnRequestTimeout: true },
   })
 
-  /** Looked up once, from where the AWS tools find it. */
+  /** Looked up until it is found, where the AWS tools find it. */
   let region: Promise<unknown> | null = null
 
   async function requireRegion(url: string): Promise<void> {
     region ??= client.config.region()
     await region.catch((cause: unknown) => {
+      region = null
       throw new LockstepError(
         'STORAGE_DENIED',
-        `"${url}" cannot be reached: no AWS region is set. Set AWS_REGION to the region of the bucket, or "region" in the profile. Stores that have no regions take "us-east-1".`,
+        `"${url}" cannot be reached: no AWS region is set. Set AWS_REGION to the region of the bucket, or "region" in the profile. Stores that have no regions take "us-east-1". (${messageOf(cause)})`,
         { cause, details: { url } },
       )
     })

@@ -200,7 +200,13 @@ export function openKafkaTransactions(
         await attempt(async () => {
           const { topics } = await opened().metadata({ topics: [to.stream] })
           if (!topics.has(to.stream)) throw new Error('Unknown topic')
-          await (await opened().beginTransaction()).cancel()
+          try {
+            await (await opened().beginTransaction()).cancel()
+          } catch (error) {
+            // the client keeps a transaction that could not begin, and begins no other one
+            await endProducer()
+            throw error
+          }
         })
       },
       produce: (messages) =>

@@ -66,8 +66,16 @@ export function openEnds(
   { from, ...more }: SinkOptions & { readonly from: StreamSpec },
 ): { readonly consumer: StreamConsumer; readonly sink: StreamSink } {
   const options = { redeliverMs: more.redeliverMs }
-  if (to.kind !== 'kafka' || to.transactions !== true)
-    return { sink: openSink(config, to, { from, ...more }), consumer: openConsumer(config, from, options) }
+  if (to.kind !== 'kafka' || to.transactions !== true) {
+    const consumer = openConsumer(config, from, options)
+    try {
+      return { consumer, sink: openSink(config, to, { from, ...more }) }
+    } catch (error) {
+      // one of Redis connects at once
+      void consumer.close().catch(() => undefined)
+      throw error
+    }
+  }
   if (from.kind !== 'kafka')
     throw new LockstepError(
       'CONFIG_INVALID',

@@ -29,8 +29,10 @@ interface Kept {
   /** When the slices were first seen. */
   readonly sinceMs: number
   readAtMs: number
-  /** Whether units are being read. */
+  /** Whether the units of new shares are being read. */
   isReading: boolean
+  /** Whether units whose exposures were written late are being read. */
+  isReadingLate: boolean
 }
 
 /** Units whose exposures are written late are read so often, each time from all exposures of the run. */
@@ -78,7 +80,14 @@ export function createKeptUnits(now: () => number, log: Pick<Logger, 'warn'>): K
   async function readUnits(db: Pick<Database, 'query'>, run: ExperimentRun): Promise<Kept | null> {
     const at = now()
     try {
-      return { slices: run.slices, units: await readKeptUnits(db, run, false), sinceMs: at, readAtMs: at, isReading: false }
+      return {
+        slices: run.slices,
+        units: await readKeptUnits(db, run, false),
+        sinceMs: at,
+        readAtMs: at,
+        isReading: false,
+        isReadingLate: false,
+      }
     } catch (error) {
       warn(run, error)
       return null
@@ -98,15 +107,15 @@ export function createKeptUnits(now: () => number, log: Pick<Logger, 'warn'>): K
   }
 
   async function readLate(db: Pick<Database, 'query'>, run: ExperimentRun, known: Kept): Promise<void> {
-    if (known.isReading || now() - known.sinceMs >= lateMs + againMs || now() - known.readAtMs < againMs) return
-    known.isReading = true
+    if (known.isReadingLate || now() - known.sinceMs >= lateMs + againMs || now() - known.readAtMs < againMs) return
+    known.isReadingLate = true
     known.readAtMs = now()
     try {
       for (const [unit, variant] of await readKeptUnits(db, run, true)) if (!known.units.has(unit)) known.units.set(unit, variant)
     } catch (error) {
       warn(run, error)
     }
-    known.isReading = false
+    known.isReadingLate = false
   }
 
   function warn({ name }: ExperimentRun, error: unknown): void {

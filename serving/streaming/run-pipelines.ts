@@ -140,8 +140,7 @@ function start(
       const deps = { db, context, pipeline, source, stream, generation, consumer, sink, fold, metrics, log, clock: context.clock }
       await runPipeline(deps, { ...limits, signal, drainMs })
     } finally {
-      await consumer.close()
-      await sink.close()
+      await consumer.close().finally(() => sink.close())
     }
   }
   const untilStopped = createKeepTrying({

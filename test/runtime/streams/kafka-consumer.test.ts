@@ -90,6 +90,21 @@ streamConsumerContract(
       await sink.close()
     })
 
+    it('writes in transactions once the coordinator answers, after the check has failed without it', async () => {
+      const { from, to, open } = await newEnds()
+      const { consumer: one, sink } = open()
+      const { transactions } = producer().server
+      transactions.intercept = async (each) => (each === 'InitProducerId' ? 'cut' : null)
+      await expect(sink.check()).rejects.toMatchObject({ code: 'STREAM_UNAVAILABLE' })
+      transactions.intercept = null
+      await sink.check()
+      await producer().send(from, ends)
+      await sink.produce((await takeAll(one, 2)).map((each) => answerTo(each)))
+      expect((await producer().read(to, hasEnds)).map(({ key }) => key).toSorted()).toEqual(ends)
+      await one.close()
+      await sink.close()
+    })
+
     it('writes no answers to messages whose partition another process has by now', async () => {
       const { from, to, open } = await newEnds()
       const [one, two] = [open(), open()]
