@@ -1,5 +1,9 @@
 import { cutText } from '../kernel/cut-text.ts'
 import { formatDuration } from '../kernel/duration.ts'
+import { formatTimestamp } from '../kernel/time.ts'
+
+/** Numbers of microseconds that are moments, not durations. */
+const moment = /(^|\.)fromMicros$/
 
 /** One field that is not what it was. */
 export interface Difference {
@@ -71,7 +75,8 @@ function print(value: unknown, path: string): string | null {
 }
 
 function scalar(value: unknown, path: string): string {
-  return typeof value === 'number' && path.endsWith('Micros') ? formatDuration(value) : JSON.stringify(value)
+  if (typeof value !== 'number' || !path.endsWith('Micros')) return JSON.stringify(value)
+  return moment.test(path) ? formatTimestamp(value) : formatDuration(value)
 }
 
 /** Readable text for data: `kind window, aggregate count, window 1h`. Nulls are left out. */

@@ -27,16 +27,17 @@ export interface EmbeddedOwner {
  * connections has lost its process and is removed. A name appears only when its socket already listens and is never
  * reused, so no live socket is removed. If two starting processes see each other, the smaller (earlier) name wins.
  *
+ * @param port the configured port of servers, for the message to other processes
  * @throws LockstepError `EMBEDDED_IN_USE` within 1 s, with pid and command of the owner; `WRITE_FAILED`,
  *   `CONFIG_INVALID`
  */
-export async function ownEmbeddedFolder(directory: string): Promise<EmbeddedOwner> {
+export async function ownEmbeddedFolder(directory: string, port?: number): Promise<EmbeddedOwner> {
   try {
     makePrivate(directory)
   } catch (error) {
     throw folderFailure(directory, error) ?? error
   }
-  const answer = { pid: process.pid, command: commandLine(), owner: false }
+  const answer = { pid: process.pid, command: commandLine(), owner: false, port }
   const name = `owner-${Date.now()}-${process.pid}-${randomBytes(8).toString('hex')}.sock`
   const server = await listen(directory, name, answer)
   const release = async () => {
@@ -123,16 +124,17 @@ function inUse(directory: string, answer: Other['answer']): LockstepError {
   const who = owner === null ? 'another process' : `process ${owner.pid} ("${owner.command}")`
   return new LockstepError(
     'EMBEDDED_IN_USE',
-    `The embedded database in "${directory}" is in use by ${who}. Stop that process, or set LOCKSTEP_POSTGRES_URL, because only PostgreSQL serves several processes.${wayOut(owner?.command ?? '')}`,
+    `The embedded database in "${directory}" is in use by ${who}. Stop that process, or set LOCKSTEP_POSTGRES_URL, because only PostgreSQL serves several processes.${owner === null ? '' : wayOut(owner)}`,
     { details: { directory, pid: owner?.pid ?? null, command: owner?.command ?? null } },
   )
 }
 
-/** A server takes many commands over HTTP. Its port is in its command line, or the default one. */
-function wayOut(command: string): string {
-  if (!/ (serve|dev)( |$)/.test(command)) return ''
-  const [, port = '8080'] = / --port[ =](\d+)/.exec(command) ?? []
-  const url = port === '0' ? 'URL' : `http://localhost:${port}`
+/** A server takes many commands over HTTP. "lockstep dev" takes the next port if its own is in use. */
+function wayOut({ command, port }: OwnerAnswer): string {
+  const [, server] = / (serve|dev)( |$)/.exec(command) ?? []
+  if (server === undefined) return ''
+  const chosen = / --port[ =](\d+)/.exec(command)?.[1] ?? (server === 'serve' ? port : undefined)
+  const url = chosen === undefined || Number(chosen) === 0 ? 'URL' : `http://localhost:${chosen}`
   return ` Or add --server ${url}, if the command has this option, to send it to that server.`
 }
 

@@ -3,7 +3,6 @@ import type { UiSettings } from '../../runtime/ui-settings.ts'
 import { readBody } from '../protocols/http/body.ts'
 import { jsonAnswer } from '../protocols/http/call.ts'
 import { answerOnce, idempotencyHeader } from '../protocols/http/idempotent.ts'
-import { checkParams } from '../protocols/http/check-query.ts'
 import type { Route } from '../protocols/http/route.ts'
 import type { Acting } from './acts/act.ts'
 import { runAct } from './acts/act.ts'
@@ -29,7 +28,7 @@ export function actRoutes(settings: UiSettings, kept: Pick<KeptAnswers, 'forget'
       const session = await requireSession(call, db, settings, one.scope)
       const body = await readBody(call, maxBodyBytes, one.body)
       const by = { actor: session.actor, reason: body.reason, requestId: call.requestId }
-      const acting: Acting = { call, deps, db, session, params: checkParams(call), body, by }
+      const acting: Acting = { call, deps, db, session, params: call.params, body, by }
       const answerWith = (data: unknown) => jsonAnswer({ data, asOf: formatTimestamp(deps.clock()) })
       let data: unknown
       const handle = async () => answerWith((data = await runAct(one, acting).finally(() => kept.forget())))

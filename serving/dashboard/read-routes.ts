@@ -4,7 +4,7 @@ import { LockstepError } from '../../kernel/errors.ts'
 import { keepFor } from '../../runtime/keep-for.ts'
 import type { UiSettings } from '../../runtime/ui-settings.ts'
 import type { RouteAnswer } from '../protocols/http/call.ts'
-import { checkParams, checkQuery } from '../protocols/http/check-query.ts'
+import { checkQuery } from '../protocols/http/check-query.ts'
 import type { Route } from '../protocols/http/route.ts'
 import type { Ask } from './read-model.ts'
 import { toldAnswer } from './read-model.ts'
@@ -67,8 +67,7 @@ export function readRoutes(settings: UiSettings, kept: KeptAnswers): readonly Ro
       const { asOf } = checkQuery(call, asOfQuery)
       const asked = asOf === undefined || asOf === '' ? null : parseTimestamp(asOf)
       const past = model.isOfNow === true ? null : asked
-      const { requestId } = call
-      const params = checkParams(call)
+      const { requestId, params } = call
       const ask: Ask = { deps, db, settings, session, requestId, params, query, now: past ?? deps.clock(), isPast: past !== null }
       const make = () => inTurn(async () => toldAnswer(await model.read(ask), formatTimestamp(ask.now)))
       const made = await (model.isPersonal === true ? make() : kept.get(JSON.stringify([model.path, params, query, past]), make))

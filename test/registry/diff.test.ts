@@ -14,6 +14,12 @@ describe('diff', () => {
     expect(texts(was, now)).toEqual(['features.landed.window was 1h, now 2h', 'features.mean.default was null, now 0'])
   })
 
+  it('writes the moment from which files count, and not a duration', () => {
+    const files = (day: number) => ({ files: { patterns: ['rows.parquet'], fromMicros: Date.UTC(2026, 0, day) * 1000, schedule: null } })
+    expect(texts(files(1), files(2))).toEqual(['files.from was 2026-01-01T00:00:00Z, now 2026-01-02T00:00:00Z'])
+    expect(texts({}, files(1))).toEqual(['files is new (patterns (rows.parquet), from 2026-01-01T00:00:00Z)'])
+  })
+
   it('name additions and removals', () => {
     const [delay, distance] = landings.columns
     expect(texts({ columns: [delay] }, { columns: [distance] })).toEqual([

@@ -34,8 +34,8 @@ describe('the owner of an embedded folder', () => {
     await rm(root, { recursive: true })
   })
 
-  function start(directory = folder): Starter {
-    const child = spawn(process.execPath, [join(import.meta.dirname, 'owner-process.ts'), directory], {
+  function start(directory = folder, ...more: readonly string[]): Starter {
+    const child = spawn(process.execPath, [join(import.meta.dirname, 'owner-process.ts'), directory, ...more], {
       stdio: ['pipe', 'pipe', 'inherit'],
     })
     const lines = createInterface(child.stdout)[Symbol.asyncIterator]()
@@ -67,6 +67,16 @@ describe('the owner of an embedded folder', () => {
       ) as string,
     })
     expect(performance.now() - from).toBeLessThan(1_000)
+  })
+
+  it.each([
+    ['its configured port', ['9191', 'serve'], 'http://localhost:9191'],
+    ['the port of its command line', ['9191', 'serve', '--port', '9292'], 'http://localhost:9292'],
+    ['no port, as any free one', ['9191', 'serve', '--port', '0'], 'URL'],
+    ['no port, as "dev" takes the next free one', ['9191', 'dev'], 'URL'],
+  ])('that serves is named by %s', async (_, more, url) => {
+    expect(await start(folder, ...more).next()).toEqual({ owns: true })
+    await expect(ownEmbeddedFolder(folder)).rejects.toThrow(`Or add --server ${url}, if`)
   })
 
   it('releases the folder, and leaves no files in it', async () => {

@@ -117,6 +117,15 @@ function requestsOf(route: Route): fc.Arbitrary<Sent> {
   return fc.record({ path, query, sent: body }).map(({ sent, ...rest }) => ({ ...rest, ...sent }))
 }
 
+/** Copies of JSON, each with a zero byte in another text. */
+function withZeroBytes(value: unknown): unknown[] {
+  if (typeof value === 'string') return [`${value}\0`]
+  if (typeof value !== 'object' || value === null) return []
+  return Object.entries(value).flatMap(([name, inner]) =>
+    withZeroBytes(inner).map((changed) => (Array.isArray(value) ? value.with(Number(name), changed) : { ...value, [name]: changed })),
+  )
+}
+
 /** Half a character cannot stand in a URL. */
 function sound(text: string): string {
   return text.toWellFormed()
@@ -155,6 +164,31 @@ describe('a server that receives valid and invalid requests,', () => {
       )
     },
   )
+
+  it.each(
+    routes
+      .filter(({ path, query, body }) => path.includes(':') || query !== undefined || body !== undefined)
+      .map((route) => [`${route.method} ${route.path}`, route] as const),
+  )('by %s refuses zero bytes', async (_, route) => {
+    const { method, path, query, example } = route
+    const names = [...path.matchAll(/:(\w+)/g)].map(([, name]) => name as string)
+    const pathWith = (zero?: string) => names.reduce((filled, name) => filled.replace(`:${name}`, name === zero ? 'a%00' : '1'), path)
+    const parameters = Object.keys(query?.shape ?? {})
+    const urls = [...names.map(pathWith), ...parameters.map((name) => `${pathWith()}?${name}=a%00`)]
+    const requests: (readonly [string, unknown])[] = urls.map((sent) => [sent, example])
+    if (!path.startsWith('/materialize')) requests.push(...withZeroBytes(example).map((body) => [pathWith(), body] as const))
+    for (const [at, [sent, body]] of requests.entries()) {
+      const response = await fetch(url + sent, {
+        method,
+        headers: { 'content-type': 'application/json' },
+        ...(route.body === undefined ? {} : { body: JSON.stringify(body) }),
+      })
+      const text = await response.text()
+      const said = `${method} ${sent} ${JSON.stringify(body)} -> ${response.status} ${text}`
+      if (at >= urls.length) expect([400, 404, 422], said).toContain(response.status)
+      else expect([response.status, text], said).toEqual([400, expect.stringContaining('has a zero byte')])
+    }
+  })
 
   it('is ready after all requests, and has logged no failure', async () => {
     expect((await fetch(`${url}/readyz`)).status).toBe(200)

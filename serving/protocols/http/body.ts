@@ -52,11 +52,31 @@ async function parseBody<Schema extends z.ZodType>(
   const parsed = schema.safeParse(json)
   if (parsed.success) {
     const { takeRows: limited, route } = call
+    if (isStored(route)) requireNoZeroByte(parsed.data)
     if (limited !== undefined && route.rowsIn !== undefined) await takeRows(call, countRows(parsed.data, route.rowsIn))
     return parsed.data
   }
   const { said, issues } = sayIssues(parsed.error, schema, json)
   throw new LockstepError('INVALID_REQUEST', `The body is not a valid request: ${said}.`, { details: { issues } })
+}
+
+/** Whether texts of the body go to PostgreSQL. Routes that take rows judge each row. */
+function isStored({ scope }: Route): boolean {
+  return scope === 'admin' || scope === null
+}
+
+/** @throws LockstepError `INVALID_REQUEST` naming the text that PostgreSQL does not take */
+function requireNoZeroByte(value: unknown, path: readonly string[] = []): void {
+  if (typeof value === 'string' && value.includes('\0')) {
+    throw new LockstepError('INVALID_REQUEST', `The body is not a valid request: "${path.join('.')}" has a zero byte; remove it.`, {
+      details: { field: path.join('.') },
+    })
+  }
+  if (typeof value !== 'object' || value === null) return
+  for (const [name, inner] of Object.entries(value)) {
+    requireNoZeroByte(name, [...path, name])
+    requireNoZeroByte(inner, [...path, name])
+  }
 }
 
 /** Requires JSON: a form or a picture is none. @throws LockstepError `UNSUPPORTED_MEDIA_TYPE` */

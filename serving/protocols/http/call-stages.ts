@@ -15,7 +15,7 @@ import { deadlineFrom, settleInTime, timeoutHeader, timeoutOf } from '../../traf
 import { requestIdOf } from '../../traffic/request-id.ts'
 import type { Trace } from '../../traffic/trace.ts'
 import { beginRequest, traceOf } from '../../traffic/trace.ts'
-import { checkQuery } from './check-query.ts'
+import { checkParams, checkQuery } from './check-query.ts'
 import { compressed, isCompressible } from './compress.ts'
 import type { Call, RouteAnswer } from './call.ts'
 import { requireKnownOrigin } from './cors.ts'
@@ -170,6 +170,7 @@ export function createHttpCalls(context: ServingContext): (incoming: IncomingReq
 
     #answer(): RouteAnswer | Promise<RouteAnswer> {
       const { route, incoming } = this
+      checkParams(this.params)
       if (route.query !== undefined) checkQuery(this, route.query)
       if (incoming.headers[idempotencyHeader] !== undefined && isIdempotent(route)) return answerOnce(this, context)
       return route.handle(this, context)

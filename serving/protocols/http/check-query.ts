@@ -21,12 +21,12 @@ export function checkQuery<Schema extends z.ZodObject>(call: Call, schema: Schem
   throw new LockstepError('INVALID_REQUEST', `The query of the URL is not valid: ${said}.`, { details: { issues } })
 }
 
-/** The values in the path. @throws LockstepError `INVALID_REQUEST` for one that PostgreSQL does not take */
-export function checkParams({ params }: Pick<Call, 'params'>): Call['params'] {
-  for (const [name, text] of Object.entries(params)) {
-    if (text.includes('\0')) throw new LockstepError('INVALID_REQUEST', `The path of the URL is not valid: its "${name}" has a zero byte.`)
+/** @throws LockstepError `INVALID_REQUEST` for a value in the path that PostgreSQL does not take */
+export function checkParams(params: Call['params']): void {
+  for (const name in params) {
+    if (params[name]?.includes('\0') !== true) continue
+    throw new LockstepError('INVALID_REQUEST', `The path of the URL is not valid: its "${name}" has a zero byte.`)
   }
-  return params
 }
 
 /** By name: the first of each, where one comes twice. */
