@@ -131,5 +131,6 @@ export class LockstepError extends Error {
 
 /** The message of anything that was thrown. */
 export function messageOf(error: unknown): string {
+  if (error instanceof Error && 'code' in error && error.code === 'EISDIR') return 'it is a folder, not a file'
   return error instanceof Error ? error.message : String(error)
 }

@@ -1,3 +1,4 @@
+import { stat } from 'node:fs/promises'
 import { extname } from 'node:path'
 import { LockstepError } from '../../kernel/errors.ts'
 import type { ColumnType } from '../../kernel/value-type.ts'
@@ -77,6 +78,8 @@ export async function openTabularFile(name: string): Promise<TabularFile> {
     case '.ndjson':
       return (await import('./jsonl-reader.ts')).openJsonLines(path)
     default:
+      if ((await stat(path).catch(() => null))?.isDirectory() === true)
+        throw new LockstepError('FILE_UNREADABLE', `"${path}" is a folder. Name a file that ends in .parquet, .csv, .jsonl or .ndjson.`)
       throw new LockstepError(
         'FILE_UNREADABLE',
         `The file "${path}" has an unknown format. Use a name that ends in .parquet, .csv, .jsonl or .ndjson.`,

@@ -10,6 +10,8 @@ export interface ListedFile extends Pick<StoredObject, 'bytes' | 'etag'> {
   readonly path: string
 }
 
+const wildcards = /[*?{]/
+
 /**
  * The files that any of the patterns stands for, each once, in the order of the bytes of their paths. Below the first
  * folder with a wildcard, names that begin with `.` or `_` are left out, as Spark and DuckDB do: `_SUCCESS`,
@@ -27,9 +29,10 @@ export async function listFiles(source: string, patterns: readonly string[]): Pr
     }
     // a folder that is unavailable for a moment must not pass for files that were deleted
     if (files === 0) {
+      const hint = wildcards.test(pattern) ? '' : ' To name all Parquet files below a folder, end its name in "/".'
       throw new LockstepError(
         'FILE_UNREADABLE',
-        `There are no files "${pattern}" for the source "${source}". Check the name, and that the folder or the bucket is there.`,
+        `There are no files "${pattern}" for the source "${source}". Check the name, and that the folder or the bucket is there.${hint}`,
         { details: { source, pattern } },
       )
     }
@@ -40,7 +43,7 @@ export async function listFiles(source: string, patterns: readonly string[]): Pr
 async function* filesOf(pattern: string): AsyncGenerator<ListedFile> {
   const urlOf = (name: string): string => (isStoredObject(name) ? name : pathToFileURL(name).href)
   const store = await storeOf(urlOf(pattern))
-  const wildcard = pattern.search(/[*?{]/)
+  const wildcard = pattern.search(wildcards)
   if (wildcard < 0) {
     const object = await store.head(urlOf(pattern))
     if (object !== null) yield { path: pattern, bytes: object.bytes, etag: object.etag }

@@ -97,7 +97,7 @@ async function nameWithoutReplacing(partial: string, path: string): Promise<void
   try {
     await link(partial, path)
   } catch (cause) {
-    if (codeOf(cause) === 'EEXIST' || (await exists(path))) throw alreadyThere(path)
+    if (codeOf(cause) === 'EEXIST' || (await exists(path))) throw await alreadyThere(path)
     await rename(partial, path)
     return
   }
@@ -120,7 +120,12 @@ export function exists(path: string): Promise<boolean> {
   )
 }
 
-export function alreadyThere(path: string): LockstepError {
+export async function alreadyThere(path: string): Promise<LockstepError> {
+  const found = await lstat(path).catch(() => null)
+  if (found?.isDirectory() === true)
+    return new LockstepError('FILE_EXISTS', `"${path}" is a folder. Choose a name for a file, in that folder or elsewhere.`, {
+      details: { path },
+    })
   return new LockstepError('FILE_EXISTS', `The file "${path}" already exists. Choose another name, or replace it (--overwrite).`, {
     details: { path },
   })

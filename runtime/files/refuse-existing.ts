@@ -6,6 +6,6 @@ import { alreadyThere, exists } from './place-files.ts'
 export async function refuseExisting(names: readonly string[]): Promise<void> {
   for (const name of names) {
     const found = isStoredObject(name) ? (await (await storeOf(name)).head(name)) !== null : await exists(name)
-    if (found) throw alreadyThere(name)
+    if (found) throw await alreadyThere(name)
   }
 }

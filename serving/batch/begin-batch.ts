@@ -146,7 +146,11 @@ async function pinned({ db, catalog, store, signal }: BatchBeginner, id: string,
 async function etagOf(file: string): Promise<string> {
   const etag = await currentEtag(file)
   if (etag !== null) return etag
-  throw new LockstepError('FILE_UNREADABLE', `There is no spine "${file}". Check the name.`, { details: { path: file } })
+  throw new LockstepError(
+    'FILE_UNREADABLE',
+    `There is no file "${file}" for the spine. Check the name, which must be of a file, not of a folder.`,
+    { details: { path: file } },
+  )
 }
 
 /** @throws LockstepError `BATCH_CONFLICT` */

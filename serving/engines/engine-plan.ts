@@ -74,7 +74,8 @@ export function planBytes(body: PlanBody, model: Uint8Array | null): Uint8Array 
  */
 export async function openPlan(path: string): Promise<EnginePlan> {
   const bytes = await readFile(path).catch((cause: unknown) => {
-    throw unreadable(path, messageOf(cause), cause)
+    const why = (cause as NodeJS.ErrnoException).code === 'ENOENT' ? 'there is no such file' : messageOf(cause)
+    throw unreadable(path, why, cause, 'Name a file that "lockstep export-plan" has written.')
   })
   const headEnd = bytes.indexOf('\n')
   const head = headSchema.safeParse(json(bytes.subarray(0, Math.max(0, headEnd))))
@@ -156,8 +157,8 @@ function json(bytes: Uint8Array): unknown {
   }
 }
 
-function unreadable(path: string, why: string, cause?: unknown): LockstepError {
-  return new LockstepError('FILE_UNREADABLE', `The plan "${path}" cannot be read: ${why}. Export it again with "lockstep export-plan".`, {
+function unreadable(path: string, why: string, cause?: unknown, advice = 'Export it again with "lockstep export-plan".'): LockstepError {
+  return new LockstepError('FILE_UNREADABLE', `The plan "${path}" cannot be read: ${why}. ${advice}`, {
     cause,
     details: { path },
   })

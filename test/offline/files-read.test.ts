@@ -1,4 +1,4 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -215,6 +215,12 @@ describe('a Parquet file', () => {
     const path = await textFile('damaged.parquet', 'PAR1 this is none')
     await expect(openTabularFile(path)).rejects.toMatchObject({ code: 'FILE_UNREADABLE', message: expect.stringContaining(path) })
   })
+})
+
+it.each(['folder', 'folder.csv', 'folder.jsonl', 'folder.parquet'])('a folder "%s" is no file', async (name) => {
+  const path = join(folder, name)
+  await mkdir(path)
+  await expect(typesOf(path)).rejects.toMatchObject({ code: 'FILE_UNREADABLE', message: expect.stringMatching(/is a folder/) as string })
 })
 
 describe('a CSV file', () => {

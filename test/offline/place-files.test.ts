@@ -1,11 +1,12 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync, readdirSync } from 'node:fs'
-import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { placeFiles } from '../../runtime/files/place-files.ts'
+import { refuseExisting } from '../../runtime/files/refuse-existing.ts'
 
 describe('files that belong together', () => {
   let folder: string
@@ -44,6 +45,11 @@ describe('files that belong together', () => {
       message: `The file "${join(folder, 'b')}" already exists. Choose another name, or replace it (--overwrite).`,
     })
     expect(await found()).toEqual({ b: 'old b' })
+  })
+
+  it('never take the place of a folder', async () => {
+    await mkdir(join(folder, 'b'))
+    await expect(refuseExisting([join(folder, 'b')])).rejects.toThrow(`"${join(folder, 'b')}" is a folder. Choose a name for a file`)
   })
 
   it.each([true, false])('leave everything unchanged if one cannot be renamed (overwrite: %s)', async (overwrite) => {

@@ -120,6 +120,7 @@ it('a folder that is away is no folder whose files were deleted', async () => {
     }
     const patterns = [`${lake}/a/*.parquet`, `${lake}/b/*.parquet`]
     expect(await listFiles('flights', patterns)).toHaveLength(2)
+    await expect(listFiles('flights', [`${lake}/a`])).rejects.toThrow('To name all Parquet files below a folder, end its name in "/".')
     await rename(join(lake, 'b'), join(lake, 'elsewhere'))
     await expect(listFiles('flights', patterns)).rejects.toMatchObject({
       code: 'FILE_UNREADABLE',

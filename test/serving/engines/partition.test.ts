@@ -369,7 +369,10 @@ describe('a plan file', () => {
     expect(await refusal(bytes.subarray(0, 3000))).toMatchObject({ code: 'FILE_UNREADABLE' })
     expect(await refusal(bytes.subarray(0, bytes.length - 1))).toMatchObject({ code: 'CODE_HASH_MISMATCH' })
     expect(await refusal('{"a":1}\n')).toMatchObject({ code: 'FILE_UNREADABLE' })
-    await expect(openPlan(planOf('missing'))).rejects.toMatchObject({ code: 'FILE_UNREADABLE' })
+    await expect(openPlan(planOf('missing'))).rejects.toMatchObject({
+      code: 'FILE_UNREADABLE',
+      message: expect.stringMatching(/there is no such file/) as string,
+    })
   })
 
   it('is refused for a model of another service', async () => {
