@@ -1,6 +1,12 @@
+import { absoluteName } from '../runtime/storage/object-store.ts'
 import type { BatchAnswer } from '../serving/protocols/http/batches-route.ts'
 import { ago, bytes, count, counted, duration } from './human.ts'
 import { table } from './table.ts'
+
+/** The id or output of a batch: of a folder on a disk its path, as users write it, in place of its URL. */
+export function batchName(idOrOut: string): string {
+  return idOrOut.startsWith('file:') ? absoluteName(idOrOut) : idOrOut
+}
 
 export function batchText({
   id,
@@ -18,8 +24,8 @@ export function batchText({
 }: BatchAnswer): string {
   const left = secondsLeft === null ? '' : `, about ${duration(secondsLeft * 1000)} left`
   return [
-    `Batch ${id} of ${model}@${version}: ${state}, ${count(partsDone)} of ${counted(parts, 'part')} done${left} (job ${job}).`,
-    `Output: ${out}`,
+    `Batch ${batchName(id)} of ${model}@${version}: ${state}, ${count(partsDone)} of ${counted(parts, 'part')} done${left} (job ${job}).`,
+    `Output: ${batchName(out)}`,
     ...(result === null
       ? [`Rows so far: ${count(rows)}.`]
       : [
@@ -34,7 +40,7 @@ export function batchTable(batches: readonly BatchAnswer[]): string {
   return table(
     ['ID', 'MODEL', 'STATE', 'PARTS', 'ROWS', 'REFUSED', 'BEGUN'],
     batches.map((batch) => [
-      batch.id,
+      batchName(batch.id),
       `${batch.model}@${batch.version}`,
       batch.state,
       `${count(batch.partsDone)} of ${count(batch.parts)}`,

@@ -37,6 +37,7 @@ export function createProgress(target: ProgressTarget, options: ProgressOptions)
   // the first rows may take long, for example behind a sort, so the rate counts only rows after them
   let first: { readonly time: number; readonly done: number } | null = null
   let next = 0
+  let written = -1
   if (tty) draw(`${options.label} ...`)
 
   return {
@@ -50,7 +51,8 @@ export function createProgress(target: ProgressTarget, options: ProgressOptions)
       next = time + (tty ? redrawMs : lineMs)
       const text = progressText(options, done, total, ((done - first.done) / (time - first.time)) * 1000)
       if (tty) draw(text)
-      else target.write(`${text}\n`)
+      else if (done !== written) target.write(`${text}\n`)
+      written = done
     },
     end() {
       if (tty) target.write('\r\u001B[K')

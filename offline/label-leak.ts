@@ -107,11 +107,15 @@ async function readBy(db: Database, query: string): Promise<ReadTables | undefin
 }
 
 /** What cannot be checked where both the spine and the sources are files, a sentence for each source. */
-export function uncheckedLeaks(service: ServicePlan, { asOf }: { readonly asOf: 'at' | 'before' }): readonly string[] {
+export function uncheckedLeaks(
+  service: ServicePlan,
+  { rule, asOf }: { readonly rule: TimeRule; readonly asOf: 'at' | 'before' },
+): readonly string[] {
   if (asOf === 'before') return []
   const views = new Map(service.uses.map(({ plan }) => [plan.spec.source.name, plan]))
-  return [...views.values()].map(
-    ({ id, spec: { source } }) =>
-      `Lockstep cannot check whether the spine contains rows of the source "${source.name}", because both are files. Such a row may see itself in "${id}", and so its own label. If that is possible, use --as-of before.`,
-  )
+  return [...views.values()].map(({ id, spec: { source } }) => {
+    const { name, known } = source
+    const where = known === null || rule.knowledge === 'latest' ? '' : ` if its "${known}" is null or not later than its event time`
+    return `Lockstep cannot check whether the spine contains rows of the source "${name}", because both are files. Such a row sees itself in "${id}", and so its own label${where}. If that is possible, use --as-of before.`
+  })
 }

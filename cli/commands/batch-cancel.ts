@@ -7,6 +7,7 @@ import type { BatchAnswer } from '../../serving/protocols/http/batches-route.ts'
 import { batchAnswer } from '../../serving/protocols/http/batches-route.ts'
 import { jobAnswer } from '../../serving/protocols/http/response-schemas.ts'
 import { actorOf, reasonOption } from '../actor.ts'
+import { batchName } from '../batch-text.ts'
 import { batchJobs, findBatch } from '../batch-tools.ts'
 import type { Command, Outcome } from '../command.ts'
 import { batchPath, findServerBatch } from '../remote/batches.ts'
@@ -31,7 +32,7 @@ export const batchCancelCommand: Command = {
     const tools = await jobTools(context)
     const { id: job, state, subject: id } = await findBatch(tools.db, named)
     if (!(await cancelJob(tools.db, job, by))) {
-      throw new LockstepError('INVALID_REQUEST', `The batch "${id}" is ${state}; only a running batch can be cancelled.`, {
+      throw new LockstepError('INVALID_REQUEST', `The batch "${batchName(id)}" is ${state}; only a running batch can be cancelled.`, {
         details: { id, state },
       })
     }
@@ -46,6 +47,6 @@ function cancelled(batch: BatchAnswer & { readonly isClean: boolean }): Outcome 
   const { id, isClean } = batch
   return {
     json: batch,
-    text: `Cancelled the batch ${id}.${isClean ? ' Its files are removed.' : ' A worker still has to remove its files.'}`,
+    text: `Cancelled the batch ${batchName(id)}.${isClean ? ' Its files are removed.' : ' A worker still has to remove its files.'}`,
   }
 }

@@ -4,6 +4,7 @@ import { openTabularFile } from '../../offline/files/tabular-file.ts'
 import type { SpineInput } from '../../offline/spine/spine.ts'
 import type { Database } from '../../runtime/database.ts'
 import { listBatches } from '../../serving/batch/batch-json.ts'
+import { batchName } from '../batch-text.ts'
 import type { Command } from '../command.ts'
 import { count, counted, duration } from '../human.ts'
 import { spineInput } from '../spine-option.ts'
@@ -36,7 +37,7 @@ export const batchEstimateCommand: Command = {
       json: { model, rows, cpuSeconds, rowsPerCpuSecond, peakMegabytes, basedOn: last.id },
       text: [
         `${counted(rows, 'row')}: about ${duration(cpuSeconds * 1000)} of CPU time in Lockstep, without the database.`,
-        `The batch ${last.id} took ${count(rowsPerCpuSecond)} rows per CPU second, with at most ${count(peakMegabytes)} MB in one process.`,
+        `The batch ${batchName(last.id)} took ${count(rowsPerCpuSecond)} rows per CPU second, with at most ${count(peakMegabytes)} MB in one process.`,
       ].join('\n'),
     }
   },

@@ -12,7 +12,7 @@ import { beginBatch } from '../../serving/batch/begin-batch.ts'
 import type { BatchAnswer } from '../../serving/protocols/http/batches-route.ts'
 import { runEngineBatch } from '../../serving/engines/engine-batch.ts'
 import { actorOf, reasonOption } from '../actor.ts'
-import { batchText } from '../batch-text.ts'
+import { batchName, batchText } from '../batch-text.ts'
 import { batchJobs, maxRefusedOf, outputUrl } from '../batch-tools.ts'
 import type { Command, Outcome } from '../command.ts'
 import type { Context } from '../context.ts'
@@ -108,19 +108,20 @@ export const batchRunCommand: Command = {
       request,
     )
     if (detach) return detached({ ...batchJson(begun.job), joined: begun.joined })
-    const job = await watchJob(context, { jobs: lasting, worker }, begun.job.id, { label: `Batch ${id}`, kinds: [jobs.kind] }).catch(
-      (error: unknown) => {
-        if (!context.signal.aborted) throw error
-        throw new LockstepError(
-          'STOPPED',
-          `${messageOf(context.signal.reason)} The same command continues the batch "${id}", and workers do.`,
-          {
-            cause: context.signal.reason,
-            details: { id, job: begun.job.id, retriable: true },
-          },
-        )
-      },
-    )
+    const job = await watchJob(context, { jobs: lasting, worker }, begun.job.id, {
+      label: `Batch ${batchName(id)}`,
+      kinds: [jobs.kind],
+    }).catch((error: unknown) => {
+      if (!context.signal.aborted) throw error
+      throw new LockstepError(
+        'STOPPED',
+        `${messageOf(context.signal.reason)} The same command continues the batch "${batchName(id)}", and workers do.`,
+        {
+          cause: context.signal.reason,
+          details: { id, job: begun.job.id, retriable: true },
+        },
+      )
+    })
     const failure = jobFailure(job)
     if (failure !== null) throw failure
     return await finished(input, batchJson(await readBatch(db, id)), { joined: begun.joined, state: begun.job.state })
@@ -136,7 +137,7 @@ async function runThroughServer(context: Context, input: Input, server: Server):
 }
 
 function detached(begun: BatchAnswer & { readonly joined: boolean }): Outcome {
-  return { json: begun, text: `${batchText(begun)}\nWorkers do it: "lockstep batch watch ${begun.id}" shows the progress.` }
+  return { json: begun, text: `${batchText(begun)}\nWorkers do it: "lockstep batch watch ${batchName(begun.id)}" shows the progress.` }
 }
 
 /** @param begun whether it ran or was done before, and its state then */
@@ -172,7 +173,7 @@ async function runByEngine(context: Context, input: Input, choice: EngineChoice)
       .digest('hex')
     const metadata = { batch: id, path: request.out, model: `${model}@${version}`, rows, refused, bytes: size }
     await reportToDagster({ metadata, dataVersion })
-    const text = `Predicted ${counted(rows, 'row')} with ${model}@${version} into ${request.out} (${counted(parts.length, 'part')}, ${bytes(size)}); ${counted(refused, 'row')} without a prediction.`
+    const text = `Predicted ${counted(rows, 'row')} with ${model}@${version} into ${batchName(request.out)} (${counted(parts.length, 'part')}, ${bytes(size)}); ${counted(refused, 'row')} without a prediction.`
     return { json: manifest, text, ...exitCodeOf(input, rows) }
   } finally {
     bar.end()

@@ -1,6 +1,6 @@
 import { jobFailure } from '../../runtime/jobs/await-job.ts'
 import { batchJson } from '../../serving/batch/batch-json.ts'
-import { batchText } from '../batch-text.ts'
+import { batchName, batchText } from '../batch-text.ts'
 import { findBatch } from '../batch-tools.ts'
 import type { Command } from '../command.ts'
 import { findServerBatch, watchServerBatch } from '../remote/batches.ts'
@@ -24,7 +24,7 @@ export const batchWatchCommand: Command = {
     }
     const tools = await jobTools(context)
     const { id: number } = await findBatch(tools.db, id)
-    const job = await watchJob(context, tools, number, { label: `Batch ${id}`, kinds: null })
+    const job = await watchJob(context, tools, number, { label: `Batch ${batchName(id)}`, kinds: null })
     const failure = jobFailure(job)
     if (failure !== null) throw failure
     const batch = batchJson(job)

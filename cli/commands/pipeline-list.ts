@@ -20,10 +20,10 @@ export const pipelineListCommand: Command = {
       source,
       version === null ? model : `${model}@${version}`,
       writesTo,
-      paused ? 'paused' : 'running',
+      paused ? 'yes' : 'no',
       String(deadLetters),
     ])
-    const text = table(['NAME', 'SOURCE', 'MODEL', 'WRITES TO', 'STATE', 'DEAD LETTERS'], rows)
+    const text = table(['NAME', 'SOURCE', 'MODEL', 'WRITES TO', 'PAUSED', 'DEAD LETTERS'], rows)
     return { json: { pipelines }, text: rows.length === 0 ? 'There are no pipelines. Declare one by pipeline(…).' : text }
   },
 }

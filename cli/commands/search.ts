@@ -46,5 +46,7 @@ function resultsText(text: string, results: readonly Found[], isCut: boolean, wi
 function aboutText({ kind, matched, text, about, description }: Found): string {
   if (matched === 'description') return text
   const said = kind === 'feature' || description === null ? about : description
+  // the registry has its compiled form, which nobody wrote
+  if (matched === 'code') return 'in its transform'
   return matched === 'name' ? said : `${matched}: ${text}`
 }

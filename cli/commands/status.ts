@@ -1,4 +1,5 @@
 import { LockstepError } from '../../kernel/errors.ts'
+import { filesName } from '../../kernel/files-spec.ts'
 import { formatTimestamp } from '../../kernel/time.ts'
 import type { ViewPlan } from '../../kernel/view-plan.ts'
 import { pendingErasures } from '../../materializer/erase/finish-erasures.ts'
@@ -59,7 +60,7 @@ export const statusCommand: Command = {
       run: runs.find((run) => run.view === plan.id && run.fingerprint === plan.fingerprint) ?? null,
       fresh: freshness.find(({ view }) => view === plan.id) ?? null,
     }))
-    const sources = [...catalog.sources.values()].map(({ name, relation }) => ({ name, relation }))
+    const sources = [...catalog.sources.values()].map(({ name, relation }) => ({ name, relation, files: catalog.files.get(name) ?? null }))
     const models = [...catalog.models.values()].map(({ name, spec, versions }) => ({
       name,
       service: spec.service,
@@ -120,7 +121,7 @@ export const statusCommand: Command = {
         ...(oldestWriter === null ? [] : [oldestWriterText(oldestWriter)]),
         section(
           ['SOURCE', 'READS'],
-          sources.map(({ name, relation }) => [name, relationText(relation)]),
+          sources.map(({ name, relation, files }) => [name, files === null ? relationText(relation) : filesName(files)]),
         ),
         section(
           streamHeader,

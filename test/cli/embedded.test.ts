@@ -9,13 +9,19 @@ import { lockstep, must } from './lockstep.ts'
 import type { Ended, Environment } from './run-lockstep.ts'
 import { killAll, postJson, start, whenReady } from './run-lockstep.ts'
 
-const features = `import { count, entity, featureService, featureView, last, source, t } from 'lockstep'
+const features = `import { count, entity, featureService, featureView, last, onDemandView, parquetFiles, source, t } from 'lockstep'
 const airport = entity('airport', { key: { airport: t.string } })
 const flights = source('flights', {
   key: { airport: 'origin' }, eventTime: 'date', columns: { delay: t.float64, distance: t.int32, destination: t.string },
 })
 export const delays = featureView('delays', {
   version: 1, entity: airport, source: flights, online: true, features: { departed24h: count('24h'), lastDelay: last('delay') },
+})
+export const late = onDemandView('late', {
+  version: 1, request: { minutes: t.float64 }, features: { isLate: t.bool }, transform: ({ request }) => ({ isLate: request.minutes > 15 }),
+})
+export const lake = source('lake', {
+  key: { airport: 'origin' }, eventTime: 'date', columns: { delay: t.float64 }, files: parquetFiles('/lake/rows/'),
 })
 export const all = featureService('all', { version: 1, features: [delays] })
 `
@@ -92,7 +98,10 @@ describe('with nothing configured', { timeout: 120_000 }, () => {
 
     server.child.kill('SIGINT')
     expect((await server.ended).code).toBe(0)
-    expect((await lockstep(env, 'status')).out).toContain('delays@1')
+    const status = (await lockstep(env, 'status')).out
+    expect(status).toContain('delays@1')
+    expect(status).toContain('Parquet files "/lake/rows/**/*.parquet"')
+    expect((await lockstep(env, 'search', 'request.minutes')).out).toMatch(/late +in its transform$/m)
     expect((await lockstep(atPort, 'ui')).err).toMatch(/^error SERVER_UNAVAILABLE: No server has the embedded database in ".*data" open/)
   })
 

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import { batchText } from '../../cli/batch-text.ts'
 import { bytes, count, counted, duration } from '../../cli/human.ts'
 import { createProgress } from '../../cli/progress.ts'
 import { jsonText, reportError } from '../../cli/report-error.ts'
@@ -50,6 +51,12 @@ describe('progress', () => {
     ])
   })
 
+  it('writes no line again elsewhere while nothing changes', () => {
+    const { written, at } = progressOn({ isTTY: false })
+    for (let ms = 0; ms <= 30_000; ms += 1000) at(ms, ms < 20_000 ? 0 : 1, 4)
+    expect(written.map((line) => line.match(/\d of 4/)?.[0])).toEqual(['0 of 4', '1 of 4'])
+  })
+
   it('prints nothing for instant work, and no percentage without a known total', () => {
     const quick = progressOn({ isTTY: false })
     for (let ms = 0; ms < 900; ms += 100) quick.at(ms, ms, null)
@@ -69,6 +76,32 @@ describe('progress', () => {
     progress.end()
     expect(written).toEqual([])
   })
+})
+
+it('a batch is shown by the path of its folder, and a stored one by its URL', () => {
+  const batch = {
+    id: 'file:///data/june%20rows',
+    job: 3,
+    state: 'running',
+    model: 'delay',
+    version: 1,
+    service: 'flight@1',
+    out: 'file:///data/june%20rows',
+    format: 'parquet',
+    parts: 2,
+    partsDone: 1,
+    rows: 10,
+    refused: 0,
+    secondsLeft: null,
+    workers: [],
+    error: null,
+    result: null,
+    submittedBy: 'tester',
+    submittedAt: '2026-01-01T00:00:00Z',
+    finishedAt: null,
+  } as const
+  expect(batchText(batch)).toMatch(/^Batch \/data\/june rows of .*\nOutput: \/data\/june rows\n/)
+  expect(batchText({ ...batch, id: 'june', out: 's3://ml/june' })).toMatch(/^Batch june of .*\nOutput: s3:\/\/ml\/june\n/)
 })
 
 describe('figures', () => {

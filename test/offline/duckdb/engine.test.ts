@@ -91,7 +91,10 @@ describe('a training set of files', () => {
       ['departures', [inFolder('departures.parquet')]],
     ])
     expect(manifest.source).toEqual({ xmin: 0, droppedRows: { landings: 30, departures: 0 }, heldBackRows: {} })
-    expect(manifest.unchecked).toHaveLength(2)
+    expect(manifest.unchecked?.toSorted()).toEqual([
+      expect.stringMatching(/source "departures", .*, and so its own label\. If/),
+      expect.stringMatching(/source "landings", .*, and so its own label if its "landed_at" is null or not later than its event time\. If/),
+    ])
     const stored = await db.query<{ id: string }>('select id from lockstep.datasets')
     expect(stored).toEqual([{ id: manifest.id }])
     const verdict = await verifyDataset(db, manifest, () => flight, {})
