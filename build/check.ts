@@ -15,6 +15,8 @@ interface Check {
   readonly name: string
   readonly command: string
   readonly args: readonly string[]
+  /** Whether its last line is printed if it passes. */
+  readonly hasResult?: boolean
 }
 
 const quick: readonly Check[] = [
@@ -41,7 +43,7 @@ mkdirSync(recorded)
 const java = javaVersion()
 await Promise.all(quick.map(async (check) => note(check, await run(check))))
 for (const check of slow) note(check, await run(check))
-const spark: Check = { name: 'spark', command: 'node', args: ['test/peers/spark.ts', recorded] }
+const spark: Check = { name: 'spark', command: 'node', args: ['test/peers/spark.ts', recorded], hasResult: true }
 if (java >= minJava) note(spark, await run(spark))
 else
   console.log(`-      spark is not checked: this machine has ${java === 0 ? 'no Java' : `Java ${java}`}, and Spark needs Java ${minJava}`)
@@ -56,7 +58,7 @@ console.log(`${passed} passed, ${failed + otherChecks.length} failed`)
 process.exitCode = failedChecks.length === 0 ? 0 : 1
 
 /** Runs one check, prints its output once it has ended (the tests: as they run), and returns whether it passed. */
-function run({ name, command, args }: Check): Promise<boolean> {
+function run({ name, command, args, hasResult }: Check): Promise<boolean> {
   const live = name === 'tests'
   const startedAt = Date.now()
   return new Promise((resolve) => {
@@ -78,7 +80,8 @@ function run({ name, command, args }: Check): Promise<boolean> {
     child.on('error', (error) => (output += error.message))
     child.on('close', (code) => {
       if (code !== 0 && output !== '') console.log(output.trim())
-      console.log(`${code === 0 ? 'ok    ' : 'FAILED'} ${name} (${((Date.now() - startedAt) / 1000).toFixed(1)} s)`)
+      const result = code === 0 && hasResult === true ? `: ${output.trim().split('\n').at(-1)}` : ''
+      console.log(`${code === 0 ? 'ok    ' : 'FAILED'} ${name} (${((Date.now() - startedAt) / 1000).toFixed(1)} s)${result}`)
       resolve(code === 0)
     })
   })

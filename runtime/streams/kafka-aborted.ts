@@ -1,4 +1,4 @@
-import type { CallbackWithPromise, FetchOptions } from '@platformatic/kafka'
+import type { CallbackWithPromise, FetchOptions, Message } from '@platformatic/kafka'
 import { Consumer } from '@platformatic/kafka'
 
 type FetchResponse = Awaited<ReturnType<Consumer['fetch']>>
@@ -12,17 +12,40 @@ const [isTransactional, isControl] = [0b1_0000, 0b10_0000]
  * several transactions of one producer in one answer, and those whose end is in a later answer.
  */
 export class CommittedConsumer extends Consumer {
+  /** By partition: offsets without a message, as the first of a run and the offset after it. */
+  readonly #gaps = new Map<number, Map<bigint, bigint>>()
+
+  /** The offset to commit after a message: also after the end of its transaction, and after aborted messages. */
+  offsetAfter({ partition, offset }: Pick<Message, 'partition' | 'offset'>): bigint {
+    const gaps = this.#gaps.get(partition) ?? new Map<bigint, bigint>()
+    for (const start of gaps.keys()) if (start <= offset) gaps.delete(start)
+    let after = offset + 1n
+    for (let end = gaps.get(after); end !== undefined; end = gaps.get(after)) after = end
+    return after
+  }
+
   override fetch(options: FetchOptions<Buffer, Buffer, Buffer, Buffer>, callback: CallbackWithPromise<FetchResponse>): void
   override fetch(options: FetchOptions<Buffer, Buffer, Buffer, Buffer>): Promise<FetchResponse>
   override fetch(
     options: FetchOptions<Buffer, Buffer, Buffer, Buffer>,
     callback?: CallbackWithPromise<FetchResponse>,
   ): Promise<FetchResponse> | void {
-    if (callback === undefined) return super.fetch(options).then((response) => (dropAborted(response), response))
+    if (callback === undefined) return super.fetch(options).then((response) => (this.#take(response), response))
     super.fetch(options, (error, response) => {
-      if (response !== undefined) dropAborted(response)
+      if (response !== undefined) this.#take(response)
       callback(error, response)
     })
+  }
+
+  #take(response: FetchResponse): void {
+    dropAborted(response)
+    for (const { partitionIndex, records } of response.responses.flatMap(({ partitions }) => partitions)) {
+      for (const batch of records ?? []) {
+        if ((batch.attributes & isControl) === 0 && batch.records.length > 0) continue
+        const gaps = this.#gaps.get(partitionIndex) ?? new Map<bigint, bigint>()
+        this.#gaps.set(partitionIndex, gaps.set(batch.firstOffset, batch.firstOffset + BigInt(batch.lastOffsetDelta) + 1n))
+      }
+    }
   }
 }
 

@@ -1,4 +1,5 @@
 import type { Admin, Base, BaseOptions, Consumer, Producer } from '@platformatic/kafka'
+import { X509Certificate } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { createSecureContext } from 'node:tls'
 import { LockstepError, messageOf } from '../../kernel/errors.ts'
@@ -60,16 +61,25 @@ function certificates({ ca, client }: KafkaAddress): { ca?: string; cert?: strin
   return tls
 }
 
-function textOf(name: string, file: string): string {
+function textOf(name: 'ca' | 'cert' | 'key', file: string): string {
+  const problem = (reason: string, cause?: unknown): LockstepError =>
+    new LockstepError('CONFIG_INVALID', `The "${name}" in LOCKSTEP_KAFKA_URL cannot be ${reason}. Name a file in PEM.`, { cause })
+  let text: string
   try {
-    return readFileSync(file, 'utf8')
+    text = readFileSync(file, 'utf8')
   } catch (cause) {
-    throw new LockstepError(
-      'CONFIG_INVALID',
-      `The "${name}" in LOCKSTEP_KAFKA_URL cannot be read: ${messageOf(cause)}. Name a file in PEM.`,
-      {
-        cause,
-      },
-    )
+    throw problem(`read: ${messageOf(cause)}`, cause)
+  }
+  // TLS ignores an empty file, and an authority without a certificate
+  if (text === '') throw problem(`used: the file "${file}" is empty`)
+  if (name === 'ca' && !hasCertificate(text)) throw problem(`used: the file "${file}" has no certificate`)
+  return text
+}
+
+function hasCertificate(pem: string): boolean {
+  try {
+    return new X509Certificate(pem).raw.length > 0
+  } catch {
+    return false
   }
 }

@@ -32,8 +32,12 @@ export function openKafkaConsumer(url: string, spec: KafkaStreamSpec, options: S
     for (const partition of last.keys()) if (!mine.has(partition)) last.delete(partition)
     if (last.size === 0) return
     const all = [...last.values()]
-    const offsets = all.map(({ partition, offset, leaderEpoch }) => ({ topic, partition, offset: offset + 1n, leaderEpoch }))
-    await withTimeout(member.consumer.commit({ offsets }), answerTimeoutMs, () => new Error('it does not answer'))
+    const { consumer } = member
+    const offsets = all.map((each) => {
+      const { partition, leaderEpoch } = each
+      return { topic, partition, offset: consumer.offsetAfter(each), leaderEpoch }
+    })
+    await withTimeout(consumer.commit({ offsets }), answerTimeoutMs, () => new Error('it does not answer'))
     for (const message of all) if (last.get(message.partition) === message) last.delete(message.partition)
   }
 

@@ -47,7 +47,7 @@ export interface KafkaReader {
 }
 
 export interface KafkaMember {
-  readonly consumer: Consumer
+  readonly consumer: CommittedConsumer
   messages: MessagesStream<Buffer, Buffer, Buffer, Buffer>
   /** A topic that is deleted and made again has another. */
   readonly id: string

@@ -131,9 +131,15 @@ export function openKafkaTransactions(
       }
       const { memberId, generationId } = at.group
       const consumer = { groupId: from.group, memberId, generationId, coordinatorId: at.member.consumer.coordinatorId }
-      for (const message of last.values()) await transaction.addOffset({ ...message, metadata: { ...message.metadata, consumer } })
+      const after = new Map<number, bigint>()
+      for (const message of last.values()) {
+        const next = at.member.consumer.offsetAfter(message)
+        after.set(message.partition, next)
+        // the client commits the offset after the one that it is given
+        await transaction.addOffset({ ...message, offset: next - 1n, metadata: { ...message.metadata, consumer } })
+      }
       await transaction.commit()
-      for (const { partition, offset } of last.values()) at.committed.set(partition, offset + 1n)
+      for (const [partition, next] of after) at.committed.set(partition, next)
     } catch (error) {
       known = null
       if (transaction !== null) await orTimeout(transaction.abort(), endTimeoutMs).catch(ignore)

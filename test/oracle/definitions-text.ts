@@ -32,10 +32,7 @@ const transforms: Readonly<Record<Transform, string>> = {
   'swaps sign': `derive: { df: t.float64 }, transform: (row) => ({ df: row.f === null ? null : -row.f }),`,
 }
 
-/**
- * A world's definitions as a user would write them: one source, its views, and the service `w<id>_all` of all views,
- * each under an alias of its own name.
- */
+/** A world's definitions as a user would write them: one source, its views, and the service `w<id>_all` of all views. */
 export function definitionsText(id: string, { views }: World): string {
   const name = `w${id}`
   return `import { entity, featureService, featureView, source, t, ${functions.join(', ')} } from ${JSON.stringify(join(rootFolder, 'index.ts'))}
@@ -46,10 +43,14 @@ export const ${name}_rows = source('${name}_rows', {
   columns: { i: t.int32, big: t.int64, f: t.float64, s: t.string, ok: t.bool },
 })
 ${views.map((view) => viewText(name, view)).join('\n')}
-export const ${name}_all = featureService('${name}_all', {
-  version: 1, features: [${views.map(({ spec, keys }) => `${spec.name}.as('${spec.name}', ${aliasKeys[keys]})`).join(', ')}],
-})
+${serviceText(`${name}_all`, views)}
 `
+}
+
+/** A service of views, each under an alias of its own name. */
+export function serviceText(name: string, views: readonly WorldView[]): string {
+  const uses = views.map(({ spec, keys }) => `${spec.name}.as('${spec.name}', ${aliasKeys[keys]})`)
+  return `export const ${name} = featureService('${name}', { version: 1, features: [${uses.join(', ')}] })`
 }
 
 function viewText(world: string, { spec, keys, transform }: WorldView): string {

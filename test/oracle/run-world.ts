@@ -136,13 +136,15 @@ function isNear(value: unknown): value is Near {
 
 /** Answers are JSON, which has no NaN and no infinities. */
 function unsayable(value: Value | Near | null, form: 'answer' | 'training'): boolean {
+  if (Array.isArray(value)) return (value as ListValue).some((each) => unsayable(each, form))
   return form === 'answer' && typeof value === 'number' && !Number.isFinite(value)
 }
 
 function jsonOf(type: ValueType, value: Value | null, form: 'answer' | 'training'): Json {
-  if (value === null || unsayable(value, form)) return null
-  if (typeof value === 'bigint') return exact(value)
+  if (value === null) return null
   if (type.kind === 'list') return (value as ListValue).map((each) => jsonOf(type.of, each, form))
+  if (unsayable(value, form)) return null
+  if (typeof value === 'bigint') return exact(value)
   if (type.kind === 'counts') return Object.fromEntries(value as CountsValue)
   return valueToJson(type, value)
 }

@@ -7,7 +7,6 @@ import json
 import os
 import struct
 import sys
-import time
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -32,6 +31,7 @@ settings = {
     "spark.sql.shuffle.partitions": "1",
     "spark.sql.adaptive.enabled": "false",
     "spark.ui.enabled": "false",
+    "spark.ui.showConsoleProgress": "false",
 }
 builder = SparkSession.builder.master("local[2]")
 for name, value in settings.items():
@@ -67,13 +67,20 @@ def run(case):
     return compared, different
 
 
-began = time.time()
+def views(plan):
+    """The views of a plan."""
+    with open(plan, "rb") as file:
+        file.readline()
+        return {(d["name"], d["version"]) for d in json.loads(file.readline())["definitions"] if d["kind"] == "view"}
+
+
 cases = [json.loads(line) for line in open(os.path.join(folder, "cases.jsonl"))]
 # while one waits for the process of a partition, Spark plans another
 with ThreadPoolExecutor(2) as pool:
     results = list(pool.map(run, cases))
 compared, different = sum(count for count, _ in results), [place for _, places in results for place in places]
-print(json.dumps({"cases": len(cases), "values": compared, "differ": len(different), "seconds": round(time.time() - began)}))
+defined = sum(len(views(plan)) for plan in {case["plan"] for case in cases})
+print(f"{len(cases)} training sets of {defined} views: {compared} values, {len(different)} differ")
 for place in different[:20]:
     print(place, file=sys.stderr)
 sys.exit(1 if different or not cases else 0)

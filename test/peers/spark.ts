@@ -6,10 +6,10 @@ import { makeProgram } from '../program.ts'
 import { pythonWith } from '../python-with.ts'
 import { rootFolder } from '../source-files.ts'
 
-// Makes the training sets of the conformance cases and of generated definitions with Spark, in one local session, and
+// Makes the training sets of the conformance cases and of 500 generated views with Spark, in one local session, and
 // compares every value with PostgreSQL's: `node test/peers/spark.ts [FOLDER]`. FOLDER has what tests recorded
 // (LOCKSTEP_TEST_RECORD); without it, they run here. It needs Java 17; Spark comes from PyPI.
-// LOCKSTEP_TEST_ORACLE_SECONDS says for how long definitions are generated.
+// LOCKSTEP_TEST_CASES above 1 generates more views.
 
 const [recorded] = process.argv.slice(2)
 const folder = recorded ?? mkdtempSync(join(tmpdir(), 'lockstep-spark-'))
@@ -17,11 +17,15 @@ try {
   const bin = await pythonWith('spark', ['pyspark==4.3.0', 'pyarrow==26.0.1', 'pandas>=2.2,<3'])
   // their DuckDB runs as well, and must give the same bytes
   if (recorded === undefined) {
-    execFileSync(process.execPath, [join(rootFolder, 'build/test.ts'), 'test/conformance', 'test/oracle'], {
-      cwd: rootFolder,
-      env: { ...process.env, LOCKSTEP_TEST_RECORD: folder },
-      stdio: 'inherit',
-    })
+    execFileSync(
+      process.execPath,
+      [join(rootFolder, 'build/test.ts'), 'test/conformance', 'test/offline/duckdb/generated', 'test/oracle'],
+      {
+        cwd: rootFolder,
+        env: { ...process.env, LOCKSTEP_TEST_RECORD: folder },
+        stdio: 'inherit',
+      },
+    )
   }
   const program = await makeProgram(join(rootFolder, 'node_modules/.cache'))
   const command = `${process.execPath} ${join(program, 'cli/main.js')}`

@@ -1,7 +1,7 @@
 import { CreateBucketCommand, S3Client } from '@aws-sdk/client-s3'
-import { startS3 } from './object-storage.ts'
+import { startGcs, startS3 } from './object-storage.ts'
 
-/** How long a hook may take that starts an S3: the first one installs packages from PyPI. */
+/** How long a hook may take that starts object storage: the first one installs packages from PyPI. */
 export const environmentMs = 600_000
 
 /** What AWS tools, Lockstep among them, find an S3 by. */
@@ -33,6 +33,23 @@ export async function ownS3(bucket: string): Promise<OwnS3> {
         if (before[name] === undefined) delete process.env[name]
         else process.env[name] = before[name]
       }
+    },
+  }
+}
+
+let sharedGcs: ReturnType<typeof startGcs> | null = null
+
+/** A Google Cloud Storage with a bucket of this name. The environment of this process names it. */
+export async function ownGcs(bucket: string): Promise<{ stop(): void }> {
+  sharedGcs ??= startGcs()
+  const { url } = await sharedGcs
+  const before = process.env['STORAGE_EMULATOR_HOST']
+  process.env['STORAGE_EMULATOR_HOST'] = url
+  await fetch(`${url}/storage/v1/b`, { method: 'POST', body: JSON.stringify({ name: bucket }) })
+  return {
+    stop() {
+      if (before === undefined) delete process.env['STORAGE_EMULATOR_HOST']
+      else process.env['STORAGE_EMULATOR_HOST'] = before
     },
   }
 }

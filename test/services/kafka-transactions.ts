@@ -38,6 +38,8 @@ export interface TransactionCoordinator {
    * "cut".
    */
   intercept: ((request: TransactionRequest, when: 'before' | 'after') => Promise<'cut' | null>) | null
+  /** Waits until what was committed so far can be read. */
+  settled(): Promise<void>
   close(): void
 }
 
@@ -77,8 +79,10 @@ export function createTransactionCoordinator(broker: KafkaBroker): TransactionCo
   let opened: Connection | null = null
   const own = (): Connection => (opened ??= createConnection(broker))
   const sockets = new Set<Socket>()
+  let settled: Promise<void> = Promise.resolve()
   const coordinator: TransactionCoordinator = {
     intercept: null,
+    settled: () => settled,
     serve(client, sent) {
       const upstream = createConnection(broker)
       sockets.add(client)
@@ -317,7 +321,7 @@ export function createTransactionCoordinator(broker: KafkaBroker): TransactionCo
     if (of === undefined) return errors.unknownProducer
     if (of.state === 'committing') return isCommit ? errors.concurrent : errors.invalidTxnState
     if (of.state !== 'ongoing') return of.state === (isCommit ? 'committed' : 'aborted') ? errors.none : errors.invalidTxnState
-    if (isCommit) void apply(of)
+    if (isCommit) settled = Promise.all([settled, apply(of)]).then(() => undefined)
     else abort(of)
     return errors.none
   }
@@ -339,7 +343,12 @@ export function createTransactionCoordinator(broker: KafkaBroker): TransactionCo
   async function apply(of: Transactional): Promise<void> {
     of.state = 'committing'
     if (of.timer !== null) clearTimeout(of.timer)
-    for (const { topic, partition, records } of of.batches) {
+    // as a broker of Kafka does, each partition gets a record that ends the transaction, which no reader is given
+    const ends = [...of.partitions].map((place) => {
+      const [topic, partition] = place.split(':') as [string, string]
+      return { topic, partition: Number(partition), records: endOfTransaction() }
+    })
+    for (const { topic, partition, records } of [...of.batches, ...ends]) {
       const said = await own().call(keys.Produce, 7, (w) =>
         w
           .appendString(null, false)
@@ -428,15 +437,29 @@ function offsetsOf(topics: TopicPartitions[], of: (topic: string, partition: num
     .appendTaggedFields()
 }
 
-/** A batch of a transaction as one of no transaction and of no producer that the broker would have to know. */
-function plain(records: Buffer): Buffer {
+/** A batch of a transaction as one of no producer that the broker would have to know, and of no transaction. */
+function plain(records: Buffer, attributes = records.readInt16BE(21) & ~0x10): Buffer {
   const made = Buffer.from(records)
-  made.writeInt16BE(made.readInt16BE(21) & ~0x10, 21)
+  made.writeInt16BE(attributes, 21)
   made.writeBigInt64BE(-1n, 43)
   made.writeInt16BE(-1, 51)
   made.writeInt32BE(-1, 53)
   made.writeUInt32BE(crc32c(made.subarray(21)), 17)
   return made
+}
+
+/** A control batch with the record of a commit. */
+function endOfTransaction(): Buffer {
+  const [key, value] = [Buffer.from('00000001', 'hex'), Buffer.from('000000000000', 'hex')]
+  const field = (bytes: Buffer): Buffer => Buffer.concat([Buffer.from([bytes.length * 2]), bytes])
+  const record = field(Buffer.concat([Buffer.alloc(3), field(key), field(value), Buffer.alloc(1)]))
+  const head = Buffer.alloc(61)
+  head.writeInt32BE(head.length - 12 + record.length, 8)
+  head.writeInt8(2, 16)
+  head.writeInt16BE(0x30, 21)
+  for (const at of [27, 35]) head.writeBigInt64BE(BigInt(Date.now()), at)
+  head.writeInt32BE(1, 57)
+  return plain(Buffer.concat([head, record]), 0x30)
 }
 
 /** Lowers the versions in an answer to ApiVersions. */

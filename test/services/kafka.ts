@@ -30,7 +30,7 @@ export interface KafkaOptions {
 /** A Kafka broker that one test file may cut off from its clients, and give back with the same data. */
 export async function restartableKafka({ security }: KafkaOptions = {}): Promise<KafkaServer> {
   return await onFreePort(async () => {
-    let hasTransactions = true
+    let hasTransactions = process.env['LOCKSTEP_TEST_KAFKA_TRANSACTIONS'] !== 'none'
     const given = process.env['LOCKSTEP_TEST_KAFKA_URL'] ?? ''
     const port = given === '' ? await freePort() : givenPort
     const broker = (

@@ -5,7 +5,6 @@ import { compressors } from 'hyparquet-compressors'
 import { formatTimestamp } from '../../../kernel/time.ts'
 import type { SpineInput } from '../../../offline/spine/spine.ts'
 import { openPostgres } from '../../../runtime/open-postgres.ts'
-import type { InParquet } from '../../offline/duckdb/in-parquet.ts'
 import { inParquet } from '../../offline/duckdb/in-parquet.ts'
 import { commandsWith } from '../../cli/one-process.ts'
 import type { Environment, Running } from '../../cli/run-lockstep.ts'
@@ -14,6 +13,7 @@ import type { Adapter, Row, Served } from '../adapter.ts'
 import { Refused } from '../adapter.ts'
 import type { Json } from '../exact-json.ts'
 import { exact, parseExact } from '../exact-json.ts'
+import type { OnTrained } from '../record-training.ts'
 
 /**
  * Lockstep through its command line and over HTTP. Commands run in one long-lived process, because starting a process
@@ -26,7 +26,7 @@ import { exact, parseExact } from '../exact-json.ts'
 export async function createLockstepAdapter(
   env: Environment,
   folder: string,
-  onTrained: (trained: Trained, lockstep: (...words: readonly string[]) => Promise<string>) => Promise<void> = () => Promise.resolve(),
+  onTrained: OnTrained = () => Promise.resolve(),
 ): Promise<Adapter> {
   const command = commandsWith(env)
   const db = openPostgres(env['LOCKSTEP_POSTGRES_URL'] ?? '')
@@ -90,7 +90,8 @@ export async function createLockstepAdapter(
       ...rule,
     )
     const [expected, found] = [await readFile(pathOf(name)), await readFile(out)]
-    if (expected.equals(found)) return await onTrained({ service, name, time, rule, expected: pathOf(name), ...input }, lockstep)
+    const writePlan = (path: string) => lockstep('export-plan', service, '--out', path, '--overwrite', ...rule)
+    if (expected.equals(found)) return await onTrained({ name, time, expected: pathOf(name), ...input }, writePlan)
     const [wanted, seen] = [await readRows(pathOf(name)), await readRows(out)]
     throw new Error(`DuckDB gives other rows than PostgreSQL. ${JSON.stringify(seen)} is not ${JSON.stringify(wanted)}.`)
   }
@@ -155,17 +156,6 @@ export async function createLockstepAdapter(
       await db.close()
     },
   }
-}
-
-/** A training set, with its spine and its sources as Parquet files. */
-export interface Trained extends InParquet {
-  readonly service: string
-  readonly name: string
-  readonly time: string
-  /** The options of its rule of time. */
-  readonly rule: readonly string[]
-  /** The file. */
-  readonly expected: string
 }
 
 interface Answer {

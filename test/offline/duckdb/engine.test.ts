@@ -17,8 +17,7 @@ import { loadDefinitions } from '../../../registry/load-definitions.ts'
 import { isObjectUrl } from '../../../runtime/storage/object-store.ts'
 import { storeOf } from '../../../runtime/storage/open-store.ts'
 import { during, openServer } from '../../opened-database.ts'
-import type { OwnS3 } from '../../services/buckets.ts'
-import { environmentMs, ownS3 } from '../../services/buckets.ts'
+import { environmentMs, ownGcs, ownS3 } from '../../services/buckets.ts'
 import { parquetOfQuery } from './parquet-of-query.ts'
 
 // What the engine does with files that are wrong, and with those of a training set that is made again.
@@ -258,13 +257,16 @@ describe('a training set of files', () => {
   })
 })
 
-describe('a training set in object storage', () => {
-  let s3: OwnS3
-  const url = (name: string): string => `s3://engine/${name}`
+describe.each([
+  ['s3', ownS3],
+  ['gs', ownGcs],
+] as const)('a training set in object storage (%s)', (scheme, own) => {
+  let storage: { stop(): void }
+  const url = (name: string): string => `${scheme}://engine/${name}`
   beforeAll(async () => {
-    s3 = await ownS3('engine')
+    storage = await own('engine')
   }, environmentMs)
-  afterAll(() => s3?.stop())
+  afterAll(() => storage?.stop())
 
   async function upload(local: string, name: string, overwrite = false): Promise<void> {
     const writer = await (await storeOf(url(name))).write(url(name), { overwrite })
@@ -275,7 +277,7 @@ describe('a training set in object storage', () => {
 
   it('has the bytes of one on a disk, and pins its files by their ETags', async () => {
     const { db } = opened()
-    const onDisk = await create('on-disk.parquet', all)
+    const onDisk = await create(`${scheme}-on-disk.parquet`, all)
     for (const name of ['landings-1.parquet', 'landings-2.parquet', 'departures.parquet', 'spine.parquet']) await upload(name, name)
     const declared = { departures: { patterns: [url('departures.parquet')], fromMicros: null } }
     const set = await create(url('set.parquet'), { landings: [url('landings-*.parquet')] }, { declared, spine: url('spine.parquet') })
@@ -284,7 +286,7 @@ describe('a training set in object storage', () => {
 
     // a folder stands for the Parquet files below it, here and there
     await mkdir(inFolder('rows/day'), { recursive: true })
-    await mkdir(inFolder('rows/_delta_log'))
+    await mkdir(inFolder('rows/_delta_log'), { recursive: true })
     await writeFile(inFolder('rows/_delta_log/1.parquet'), 'these are no columns')
     for (const [from, to] of [
       ['landings-1.parquet', 'rows/day/1.parquet'],
@@ -294,7 +296,7 @@ describe('a training set in object storage', () => {
       await upload(from, to)
     }
     for (const [i, landed] of ['rows/', url('rows/')].entries()) {
-      const ofFolder = await create(`of-folder-${i}.parquet`, { landings: [landed], departures: ['departures.parquet'] })
+      const ofFolder = await create(`${scheme}-of-folder-${i}.parquet`, { landings: [landed], departures: ['departures.parquet'] })
       expect(ofFolder.engine?.sources[0]?.files).toHaveLength(2)
       expect(ofFolder.file.sha256).toBe(onDisk.file.sha256)
     }
@@ -312,7 +314,10 @@ describe('a training set in object storage', () => {
     expect(await verifyDataset(db, set, () => flight, {})).toMatchObject({ equal: true })
     await upload('landings-2.parquet', 'departures.parquet', true)
     const { equal, differences } = await verifyDataset(db, set, () => flight, {})
-    expect({ equal, differences }).toEqual({ equal: false, differences: [expect.stringMatching(/s3:.*departures\.parquet.*its ETag is/)] })
+    expect({ equal, differences }).toEqual({
+      equal: false,
+      differences: [expect.stringMatching(`"${url('departures.parquet')}".*its ETag is`)],
+    })
   })
 
   it('needs only the columns that it reads of its files', async () => {
@@ -324,19 +329,19 @@ describe('a training set in object storage', () => {
     const { size } = await stat(inFolder('noise.parquet'))
     const store = await storeOf(url(''))
     const reads = vi.spyOn(store, 'read')
-    const set = await create('of-wide.parquet', { ...all, landings: [url('noise.parquet')] })
+    const set = await create(`${scheme}-of-wide.parquet`, { ...all, landings: [url('noise.parquet')] })
     const read = reads.mock.calls.reduce((sum, [, { from, to }]) => sum + to - from, 0)
     reads.mockRestore()
     expect(size).toBeGreaterThan(2 * 2 ** 20)
     expect(read).toBeLessThan(size / 2)
-    expect(set.file.sha256).toBe((await create('of-wide-disk.parquet', { ...all, landings: ['noise.parquet'] })).file.sha256)
+    expect(set.file.sha256).toBe((await create(`${scheme}-of-wide-disk.parquet`, { ...all, landings: ['noise.parquet'] })).file.sha256)
   })
 
   it('is refused for objects that are missing or damaged, which it names', async () => {
-    expect(await refused({ ...all, landings: [url('none.parquet')] })).toEqual(says('FILE_UNREADABLE', 's3://engine/none', '"landings"'))
-    expect(await refused(all, { spine: url('none.parquet') })).toEqual(says('FILE_UNREADABLE', 's3://engine/none'))
+    expect(await refused({ ...all, landings: [url('none.parquet')] })).toEqual(says('FILE_UNREADABLE', url('none'), '"landings"'))
+    expect(await refused(all, { spine: url('none.parquet') })).toEqual(says('FILE_UNREADABLE', url('none')))
     await writeFile(inFolder('short.parquet'), 'PAR1 and no more')
     await upload('short.parquet', 'short.parquet')
-    expect(await refused({ ...all, landings: [url('short.parquet')] })).toEqual(says('FILE_UNREADABLE', 's3://engine/short'))
+    expect(await refused({ ...all, landings: [url('short.parquet')] })).toEqual(says('FILE_UNREADABLE', url('short')))
   })
 })

@@ -1,29 +1,34 @@
-import { mkdtemp, rm } from 'node:fs/promises'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { compileService } from '../../../kernel/compile-service.ts'
-import { compileView } from '../../../kernel/compile-view.ts'
-import type { ServicePlan } from '../../../kernel/service-plan.ts'
 import { formatTimestamp } from '../../../kernel/time.ts'
 import type { Value } from '../../../kernel/value-type.ts'
 import { createDataset } from '../../../offline/dataset.ts'
 import { createDuckDbEngine } from '../../../offline/duckdb/duckdb-engine.ts'
 import type { KernelProcesses } from '../../../offline/duckdb/kernel-task.ts'
 import { runKernelTask } from '../../../offline/duckdb/kernel-task.ts'
+import { applyChanges } from '../../../registry/apply.ts'
+import { loadCatalog } from '../../../registry/catalog.ts'
+import { loadDefinitions } from '../../../registry/load-definitions.ts'
+import type { Database } from '../../../runtime/database.ts'
 import { sqlText } from '../../../runtime/sql.ts'
+import { exportPlan } from '../../../serving/engines/export-plan.ts'
 import { budget } from '../../budget.ts'
+import { recordFolder, recordTraining } from '../../conformance/record-training.ts'
 import { allColumns } from '../../kernel/view-oracle.ts'
 import { during, openServer } from '../../opened-database.ts'
-import type { World, WorldView } from '../../oracle/world.ts'
+import { definitionsText, serviceText } from '../../oracle/definitions-text.ts'
+import type { World } from '../../oracle/world.ts'
 import { worldArbitrary } from '../../oracle/world.ts'
-import { parquetOfQuery } from './parquet-of-query.ts'
+import { inParquet } from './in-parquet.ts'
 
-// Generated views over generated rows, through PostgreSQL and through DuckDB: the files must have the same bytes.
+// Generated views over generated rows, through PostgreSQL and through DuckDB: the files must have the same bytes. If
+// training sets are recorded, test/peers/spark.ts makes them with Spark, too.
 
 /** Each view is a case. A world has from 12 to 16. */
-const cases = budget(500)
+const cases = recordFolder === undefined ? budget(500) : Math.max(500, budget(500))
 const firstSeed = Number(process.env['LOCKSTEP_TEST_ORACLE_SEED'] ?? Date.now() % 2 ** 31)
 let folder: string
 
@@ -34,42 +39,19 @@ afterAll(async () => {
   if (folder !== undefined) await rm(folder, { recursive: true })
 })
 
-const keyNames: Readonly<Record<WorldView['keys'], readonly string[]>> = { one: ['thing'], two: ['thing', 'part'], none: [] }
-const keyTypes = { thing: { kind: 'string' }, part: { kind: 'int32' } } as const
+interface SeededWorld extends World {
+  readonly seed: number
+}
 
-function serviceOf({ views }: World, table: string): ServicePlan {
-  const plans = views.map(({ spec, keys }) => {
-    const names = keyNames[keys] as readonly (keyof typeof keyTypes)[]
-    return compileView({
-      spec: {
-        ...spec,
-        entity: { name: `by_${keys}`, key: names.map((name) => ({ name, type: keyTypes[name] })) },
-        source: {
-          ...spec.source,
-          name: 'rows',
-          relation: { kind: 'table', table },
-          key: names.map((name) => ({ part: name, column: name })),
-          columns: allColumns,
-        },
-      },
-      code: null,
-      fingerprint: spec.name,
-    })
-  })
-  return compileService({
-    spec: {
-      name: 'all',
-      version: 1,
-      members: plans.map(({ id, spec, features }, i) => ({
-        kind: 'view',
-        use: { view: id, alias: spec.name, key: keyNames[views[i]?.keys ?? 'none'] },
-        features: features.map(({ name }) => name),
-      })),
-    },
-    fingerprint: table,
-    views: new Map(plans.map((plan) => [plan.id, plan])),
-    onDemand: new Map(),
-  })
+function generatedWorlds(): SeededWorld[] {
+  const worlds: SeededWorld[] = []
+  for (let [seed, seen] = [firstSeed, 0]; seen < cases; seed++) {
+    const [world] = fc.sample(worldArbitrary(String(seed)), { seed, numRuns: 1 })
+    if (world === undefined) throw new Error('no world was made')
+    worlds.push({ ...world, seed })
+    seen += world.views.length
+  }
+  return worlds
 }
 
 /** Does the tasks of several processes one after the other. */
@@ -82,6 +64,23 @@ const time = (micros: number | null): string => (micros === null ? 'NULL' : `tim
 const literal = (value: Value | null): string =>
   value === null ? 'NULL' : sqlText(String(Object.is(value, -0) ? '-0' : (value as string)))
 
+async function insertRows(db: Database, { seed, batches }: SeededWorld): Promise<void> {
+  const rows = batches.flatMap((batch) => batch.rows)
+  const values = rows.map(
+    (row) =>
+      `(${[literal(row.thing), literal(row.part), time(row.eventTime), time(row.knownTime), ...row.values.map(literal)].join(', ')})`,
+  )
+  const columns = ['thing', 'part', 'at', 'known', ...allColumns.map(({ name }) => `"${name}"`)].join(', ')
+  if (values.length > 0) await db.script(`insert into lockstep_source.w${seed}_rows (${columns}) values ${values.join(', ')}`)
+}
+
+/** The questions of all worlds, which all their views are asked. */
+function spineOf(worlds: readonly SeededWorld[]): string {
+  const questions = worlds.flatMap((world) => world.questions)
+  const asked = questions.map(({ thing, part, moment }, o) => `(${o}, ${sqlText(thing)}, ${part}, ${time(moment)})`)
+  return `select thing, part, asked_at from (values ${asked.join(', ')}) v (o, thing, part, asked_at) order by o`
+}
+
 describe('generated views', () => {
   const opened = during(() => openServer())
 
@@ -89,40 +88,55 @@ describe('generated views', () => {
     'have the same values through DuckDB as through PostgreSQL, to the byte of the file',
     async () => {
       const { db } = opened()
-      let seen = 0
-      for (let seed = firstSeed; seen < cases; seed++) {
-        const [world] = fc.sample(worldArbitrary(String(seed)), { seed, numRuns: 1 })
-        if (world === undefined) throw new Error('no world was made')
-        const table = `things_${seed}`
-        const rows = world.batches.flatMap((batch) => batch.rows)
-        const values = rows.map(
-          (row) =>
-            `(${[literal(row.thing), literal(row.part), time(row.eventTime), time(row.knownTime), ...row.values.map(literal)].join(', ')})`,
+      const worlds = generatedWorlds()
+      // one training set for each rule of time, of all worlds that drew it
+      const sets = [...Map.groupBy(worlds, ({ rule }) => Object.values(rule).join('_'))]
+      const modules: string[] = []
+      for (const world of worlds) {
+        await writeFile(join(folder, `${world.seed}.ts`), definitionsText(String(world.seed), world))
+        modules.push(`export * from './${world.seed}.ts'`)
+      }
+      for (const [name, members] of sets) {
+        const imports = members.map(({ seed, views }) => `import { ${views.map(({ spec }) => spec.name).join(', ')} } from './${seed}.ts'`)
+        modules.push(
+          ...imports,
+          serviceText(
+            name,
+            members.flatMap(({ views }) => views),
+          ),
         )
-        await db.script(`create table ${table} (thing text, part int4, at timestamptz, known timestamptz, i int4, big int8, f float8, s text, ok bool,
-          _row bigint generated always as identity, _xid xid8 not null default pg_current_xact_id());
-          ${values.length === 0 ? '' : `insert into ${table} (thing, part, at, known, ${allColumns.map(({ name }) => `"${name}"`).join(', ')}) values ${values.join(', ')}`}`)
-        const asked = world.questions.map(({ thing, part, moment }, o) => `(${o}, ${sqlText(thing)}, ${part}, ${time(moment)})`)
-        const spineSql = `select thing, part, asked_at from (values ${asked.join(', ')}) v (o, thing, part, asked_at) order by o`
-        const [source, spine] = [join(folder, `${seed}-rows.parquet`), join(folder, `${seed}-spine.parquet`)]
-        await parquetOfQuery(db, `select thing, part, at, known, i, big, f, s, ok, _row from ${table}`, source)
-        await parquetOfQuery(db, spineSql, spine)
-        const service = serviceOf(world, table)
-        const { asOf, knowledge, freshness } = world.rule
-        const options = { time: 'asked_at', asOf, knowledge, freshness } as const
-        const [a, b] = [join(folder, `${seed}-a.parquet`), join(folder, `${seed}-b.parquet`)]
-        const expected = await createDataset(db, service, { ...options, spine: { file: spine }, out: a })
-        // every other world by three shares of its keys
-        const shares = seed % 2 === 0 ? {} : { processes: inThisProcess, workers: 3 }
-        const engine = await createDuckDbEngine({ sources: new Map([['rows', [source]]]), threads: 1, ...shares })
+      }
+      const definitions = join(folder, 'definitions.ts')
+      await writeFile(
+        definitions,
+        `import { featureService } from ${JSON.stringify(join(import.meta.dirname, '../../../index.ts'))}\n${modules.join('\n')}`,
+      )
+      await applyChanges(db, await loadDefinitions(definitions))
+      const catalog = await loadCatalog(db)
+      for (const world of worlds) await insertRows(db, world)
+
+      for (const [i, [name, members]] of sets.entries()) {
+        const { asOf, knowledge, freshness } = (members[0] as World).rule
+        const service = catalog.service(name)
+        const files = await inParquet(db, name, { sql: spineOf(members) }, 'asked_at', (file) => join(folder, `${name}-${file}.parquet`))
+        const options = { spine: { file: files.spine }, time: 'asked_at', asOf, knowledge, freshness } as const
+        const [expected, found] = [join(folder, `${name}.parquet`), join(folder, `${name}-duckdb.parquet`)]
+        const { file: made } = await createDataset(db, service, { ...options, out: expected })
+        // every other set by three shares of its keys
+        const shares = i % 2 === 0 ? {} : { processes: inThisProcess, workers: 3 }
+        const sources = new Map(files.sources.map(({ source, path }) => [source, [path]]))
+        const engine = await createDuckDbEngine({ sources, threads: 1, ...shares })
         try {
-          const { file, engine: pinned } = await createDataset(db, service, { ...options, spine: { file: spine }, out: b, engine })
-          expect(file, `LOCKSTEP_TEST_ORACLE_SEED=${seed}`).toEqual({ ...expected.file, path: b })
-          expect(pinned?.sources.map((each) => each.files.map(({ path }) => path))).toEqual([[source]])
+          const { file, engine: pinned } = await createDataset(db, service, { ...options, out: found, engine })
+          expect(file, `LOCKSTEP_TEST_ORACLE_SEED=${firstSeed}`).toEqual({ ...made, path: found })
+          expect(pinned?.sources.map((each) => each.files.map(({ path }) => path))).toEqual([...sources.values()])
         } finally {
           await engine.close()
         }
-        seen += world.views.length
+        const rule = { rule: { knowledge, freshness }, bound: asOf, knownBefore: null }
+        await recordTraining({ name, time: 'asked_at', expected, ...files }, async (path) =>
+          writeFile(path, (await exportPlan(db, catalog, { service: name, rule })).bytes),
+        )
       }
     },
     // a whole run has 500 views

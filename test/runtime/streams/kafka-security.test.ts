@@ -1,5 +1,5 @@
 import { Admin } from '@platformatic/kafka'
-import { copyFile, mkdtemp, readFile, rm } from 'node:fs/promises'
+import { copyFile, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, it, vi } from 'vitest'
@@ -79,6 +79,9 @@ it.concurrent('reads the files of certificates again when it connects', async ()
 })
 
 it.concurrent('says what is wrong with a password, a user, a mechanism or a certificate, and no secret', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'lockstep-certificates-'))
+  const empty = join(folder, 'empty.pem')
+  await writeFile(empty, '')
   const said = async (url: string): Promise<string> => {
     const consumer = openConsumer(serversAt(url), { kind: 'kafka', stream: 's', group: 'g' }, { redeliverMs: 4_000 })
     try {
@@ -105,6 +108,9 @@ it.concurrent('says what is wrong with a password, a user, a mechanism or a cert
     [mutualAt(`&cert=${ca}&key=${ca.replace('.crt', '.key')}`), askForCertificate],
     [mutualAt(`&cert=${ca}&key=${otherKey}`), 'The files "ca", "cert", "key" in LOCKSTEP_KAFKA_URL cannot be used'],
     [mutualAt(`&cert=${ca}&key=/nowhere.key`), 'The "key" in LOCKSTEP_KAFKA_URL cannot be read: ENOENT'],
+    [at(right, `ca=${empty}`), `The "ca" in LOCKSTEP_KAFKA_URL cannot be used: the file "${empty}" is empty.`],
+    [at(right, `ca=${otherKey}`), `The "ca" in LOCKSTEP_KAFKA_URL cannot be used: the file "${otherKey}" has no certificate.`],
+    [mutualAt(`&cert=${empty}&key=${otherKey}`), `The "cert" in LOCKSTEP_KAFKA_URL cannot be used: the file "${empty}" is empty.`],
     [at(right, 'ca=/nowhere.pem'), 'The "ca" in LOCKSTEP_KAFKA_URL cannot be read: ENOENT'],
   ] as const
   const messages = await Promise.all(cases.map(([url]) => said(url)))
@@ -112,4 +118,5 @@ it.concurrent('says what is wrong with a password, a user, a mechanism or a cert
     expect(messages[i], url).toContain(reason)
     expect(messages[i]).not.toMatch(/wr0ng|p@ss|p%40ss/)
   }
+  await rm(folder, { recursive: true })
 })

@@ -121,7 +121,7 @@ export function streamConsumerContract<P extends Producer>(
       expect(again.map(({ id }) => id).toSorted()).toEqual(lost.map(({ id }) => id).toSorted())
       await two.acknowledge(again)
       // NATS takes an acknowledgement without an answer
-      await expect.poll(() => two.lag()).toEqual({ waiting: 0, pending: 0 })
+      await vi.waitFor(async () => expect(await two.lag()).toEqual({ waiting: 0, pending: 0 }))
     })
 
     test('counts waiting and unacknowledged messages, even before the first read', async () => {
@@ -200,7 +200,7 @@ export function extendsMessages({ producer, stream, consumer }: StreamConsumerTo
     // another has it by now
     await one.extend(second)
     await two.acknowledge(again)
-    await expect.poll(() => two.lag()).toEqual({ waiting: 0, pending: 0 })
+    await vi.waitFor(async () => expect(await two.lag()).toEqual({ waiting: 0, pending: 0 }))
   })
 }
 
