@@ -116,7 +116,7 @@ export async function recordRunDelays(db: Database, delays: RowDelays | null, so
  *
  * @param isDue false: only if it was not done for a while, as pushes come often
  */
-export async function writeRowDelays(db: Database, isDue: boolean, log?: Logger): Promise<void> {
+export async function writeRowDelays(db: Database, isDue: boolean, log: Logger | undefined): Promise<void> {
   const kept = keptFor(db)
   const nowMs = performance.now()
   if (kept.counts.size === 0 || (!isDue && nowMs - kept.writtenMs < writeEveryMs)) return

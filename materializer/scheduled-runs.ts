@@ -7,6 +7,7 @@ import type { Database } from '../runtime/database.ts'
 import type { JobKind } from '../runtime/jobs/job-kind.ts'
 import { readJobs } from '../runtime/jobs/read-jobs.ts'
 import { submitJob } from '../runtime/jobs/submit-job.ts'
+import type { Logger } from '../runtime/log.ts'
 import type { MaterializeResult } from './materialize.ts'
 import { materializeView } from './materialize.ts'
 import { recordRun, runSpan } from './record-run.ts'
@@ -34,6 +35,7 @@ export interface ScheduleTools {
   readonly clock: () => number
   /** How others call this process: `host:pid`. */
   readonly worker: string
+  readonly log?: Logger
 }
 
 /**
@@ -62,7 +64,7 @@ export async function askForScheduledRun({ db, store, clock, worker }: ScheduleT
  * @param replayMs `FailoverOptions.replayMs`
  */
 export function scheduledRuns(
-  { db, store, clock }: ScheduleTools,
+  { db, store, clock, log }: ScheduleTools,
   find: (view: string) => Promise<ViewPlan>,
   onRun: (plan: ViewPlan, result: MaterializeResult) => void,
   replayMs?: number,
@@ -75,7 +77,7 @@ export function scheduledRuns(
       const plan = await find(spec.view)
       // it was rebuilt, and has asked for runs of its own
       if (plan.fingerprint !== spec.fingerprint || plan.spec.availability.kind !== 'schedule') return null
-      const run = () => materializeView(db, store, plan, { now: clock, signal, replayMs })
+      const run = () => materializeView(db, store, plan, { now: clock, signal, replayMs, ...(log && { log }) })
       const result = await recordRun(span?.child(runSpan), plan, run)
       onRun(plan, result)
       return { rows: result.rows, entities: result.entities }

@@ -43,6 +43,7 @@ import * as definitionStates from './0041-definition-states.ts'
 import * as predictionStages from './0042-prediction-stages.ts'
 import * as rowDelays from './0043-row-delays.ts'
 import * as loadTransactions from './0044-load-transactions.ts'
+import * as unfinishedUndos from './0045-unfinished-undos.ts'
 
 /**
  * Every migration, in order. Append-only: each has already run on some database, so it is never edited, renamed or
@@ -93,4 +94,5 @@ export const migrations: Readonly<Record<string, Migration>> = {
   '0042-prediction-stages': predictionStages,
   '0043-row-delays': rowDelays,
   '0044-load-transactions': loadTransactions,
+  '0045-unfinished-undos': unfinishedUndos,
 }

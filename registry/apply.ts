@@ -13,7 +13,7 @@ import type { Signing } from '../runtime/signing.ts'
 import type { Change, ChangePlan } from './change-plan.ts'
 import type { Comparison } from './compare.ts'
 import type { Definition } from './definition.ts'
-import { recordDefinitionState } from './definition-states.ts'
+import { recordDefinitionState, recordMissedStates } from './definition-states.ts'
 import type { DefinitionSet } from './definition-set.ts'
 import { requireDevelopment } from './development.ts'
 import type { PlanOptions } from './plan.ts'
@@ -66,6 +66,7 @@ export async function applyChanges(db: Database, set: DefinitionSet, options: Ap
   return await db.kysely.transaction().execute(async (transaction) => {
     await lockRegistry(transaction)
     if (options.replace === true) await requireDevelopment(transaction)
+    await recordMissedStates(transaction)
     await options.beforePlan?.(transaction)
     const { plan, comparisons, removed, tables, running } = await planOn(transaction, set, options)
     refuse(plan)

@@ -15,6 +15,23 @@ export async function recordDefinitionState(
     where kind = ${kind} and name = ${name} and version = ${version}`.execute(transaction)
 }
 
+/**
+ * Keeps the states that an earlier version of Lockstep, which records none, has given to definitions. A change in place
+ * has no recorded time, so it counts from now. Call it under the registry's lock.
+ */
+export async function recordMissedStates(transaction: Kysely<LockstepTables>): Promise<void> {
+  await sql`
+    insert into lockstep.definition_states (kind, name, version, at, fingerprint, spec, operational, retired)
+    select d.kind, d.name, d.version, coalesce(d.retired_at, case when s.fingerprint is null then d.created_at else now() end),
+      d.fingerprint, d.spec, d.operational, d.retired_at is not null
+    from lockstep.definitions d left join lateral (
+      select * from lockstep.definition_states s
+      where s.kind = d.kind and s.name = d.name and s.version = d.version order by at desc, id desc limit 1
+    ) s on true
+    where (s.fingerprint, s.spec::text, s.operational::text, s.retired)
+      is distinct from (d.fingerprint, d.spec::text, d.operational::text, d.retired_at is not null)`.execute(transaction)
+}
+
 /** A definition as it was at a moment. */
 export interface PastDefinition {
   readonly definition: Definition

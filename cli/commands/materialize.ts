@@ -38,6 +38,7 @@ export const materializeCommand: Command = {
         const run = () =>
           materializeView(db, store, plan, {
             signal: context.signal,
+            log: context.log,
             replayMs: context.config.replaySeconds * 1000,
             rebuild: input.flag('rebuild'),
             onProgress: ({ rows }) => progress.update(rows, null),

@@ -3,6 +3,7 @@ import { beforeEach, describe, expect, it } from 'vitest'
 import type { LockstepError } from '../../kernel/errors.ts'
 import { applyChanges } from '../../registry/apply.ts'
 import type { DefinitionSet } from '../../registry/definition-set.ts'
+import { recordMissedStates } from '../../registry/definition-states.ts'
 import { catalogRevision } from '../../registry/revision.ts'
 import { openPostgres } from '../../runtime/open-postgres.ts'
 import { landingsPipeline } from '../serving/streaming/pipeline-world.ts'
@@ -159,6 +160,40 @@ export function applyContract(opened: () => TestRegistry): void {
       await applyChanges(registry.db, next)
       const rows = await registry.db.query('select station, temperature, humidity from lockstep_source.weather')
       expect(rows).toEqual([{ station: 'ATL', temperature: 21.5, humidity: null }])
+    })
+
+    it('records states of definitions that an earlier version of Lockstep applied', async () => {
+      const { db } = registry
+      await applyChanges(db, sampleSet())
+      await db.script(`
+        delete from lockstep.definition_states where kind = 'source' and name = 'landings';
+        update lockstep.definitions set created_at = '2026-01-01Z' where kind = 'source' and name = 'landings';
+        update lockstep.definitions set operational = '{"online":false}' where kind = 'view' and name = 'airport_delays';
+        update lockstep.definitions set retired_at = '2030-01-01Z' where kind = 'view' and name = 'airport_weather'`)
+      const states = async () =>
+        await db.query(
+          `select name, operational, retired, date_part('year', at) as year from lockstep.definition_states
+           where kind in ('source', 'view') and name in ('landings', 'airport_delays', 'airport_weather') order by name, id`,
+        )
+      const before = await states()
+      await db.kysely.transaction().execute(recordMissedStates)
+      const year = new Date().getUTCFullYear()
+      const after = await states()
+      expect(after).toEqual(
+        expect.arrayContaining([
+          ...before,
+          { name: 'airport_delays', operational: { online: false }, retired: false, year },
+          expect.objectContaining({ name: 'airport_weather', retired: true, year: 2030 }),
+          expect.objectContaining({ name: 'landings', retired: false, year: 2026 }),
+        ]),
+      )
+      expect(after).toHaveLength(before.length + 3)
+      await db.kysely.transaction().execute(recordMissedStates)
+      expect(await states()).toEqual(after)
+      // each apply does so first
+      await db.script(`delete from lockstep.definition_states where kind = 'source' and name = 'landings'`)
+      await applyChanges(db, sampleSet())
+      expect(await states()).toContainEqual(expect.objectContaining({ name: 'landings', year: 2026 }))
     })
 
     it('prunes what the file no longer has, and revives it when it is back unchanged', async () => {

@@ -67,7 +67,7 @@ export async function answerMaterializeIncremental(call: Call, deps: ServingCont
   const plans = plansOf(deps.catalog(), body.feature_views)
   return await begin(call, deps, plans, async (plan) => {
     const { database, store, replayMs } = deps.upkeep
-    await materializeView(database(), store(), plan, { replayMs })
+    await materializeView(database(), store(), plan, { replayMs, log: deps.log })
     return null
   })
 }
