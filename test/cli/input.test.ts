@@ -1,6 +1,8 @@
 import { describe, expect, it } from 'vitest'
 import type { Command } from '../../cli/command.ts'
+import { batchRunCommand } from '../../cli/commands/batch-run.ts'
 import { commands } from '../../cli/commands.ts'
+import type { Context } from '../../cli/context.ts'
 import { findCommand } from '../../cli/find-command.ts'
 import { commandHelp, generalHelp, helpFor, startHelp } from '../../cli/help.ts'
 import { parseInput } from '../../cli/input.ts'
@@ -72,6 +74,14 @@ describe('a command line', () => {
       expect(() => time(text)).toThrow(expect.objectContaining({ code: 'USAGE' }))
       expect(() => time(text)).toThrow(`The option "--to" is "${text}"; it must be a time of the years 1684 to 2255, such as`)
     }
+  })
+
+  it('with an engine over files is refused for options that only the database has', async () => {
+    const run = (...words: readonly string[]) =>
+      batchRunCommand.run({} as Context, parseInput(batchRunCommand, ['delay', '--spine', 'a.parquet', '--out', 'b', ...words]))
+    await expect(run('--engine', 'duckdb', '--detach')).rejects.toThrow('does not have the option "--detach": its work is no job')
+    await expect(run('--engine', 'duckdb', '--server', 'http://a')).rejects.toThrow('does not have the option "--server". Remove')
+    await expect(run('--memory', '4GB')).rejects.toThrow('give "--engine duckdb" too')
   })
 
   it('finds a command by one word or two, and suggests the nearest for an unknown one', () => {

@@ -238,6 +238,11 @@ describe('backfillPredictions', () => {
     expect(await logged()).toEqual([before])
   })
 
+  it('refuses an id that is empty', async () => {
+    const empty = `select airport, at, distance, '' as name from spine`
+    await expect(backfill({ sql: empty, id: 'name', shiftMicros: 10 * day })).rejects.toThrow('must be texts that are not empty')
+  })
+
   it('refuses an id column that the spine lacks', async () => {
     const named = { model: 'delay', spine: { sql: 'select airport, at, distance from spine' }, time: 'at', id: 'ids', now }
     await expect(backfillPredictions(world.db, await loadCatalog(world.db), config, named)).rejects.toThrow(
