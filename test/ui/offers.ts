@@ -3,12 +3,16 @@ import { stripTypeScriptTypes } from 'node:module'
 import { Client } from 'pg'
 import { prepare } from '../../cli/run.ts'
 import { messageOf } from '../../kernel/errors.ts'
+import type { Ways } from '../../ui/parts/ways.ts'
+import { waysOf } from '../../ui/parts/ways.ts'
 import type { Visits } from './visits.ts'
 
 /** What a panel offers in place of the dashboard, by the names of its tabs. */
 export interface Offer {
   readonly panel: string
   readonly texts: Readonly<Record<string, string>>
+  /** The tabs that say that they show now, on a page of another moment. */
+  readonly ofNow: readonly string[]
 }
 
 /** Opens all offers of the page that is shown. @param offers gets them @returns the panels that have none */
@@ -29,14 +33,17 @@ export async function readOffers({ page }: Visits, offers: Offer[]): Promise<str
       button.click()
       await until(() => dialog()?.contains(document.activeElement))
       const texts = {}
+      const ofNow = []
       for (const tab of dialog().querySelectorAll('[role="tab"]')) {
         tab.click()
         await until(() => tab.getAttribute('aria-selected') === 'true')
-        texts[tab.textContent] = dialog().querySelector('[role="tabpanel"] code').textContent
+        const code = dialog().querySelector('[role="tabpanel"] code')
+        texts[tab.textContent] = code.textContent
+        if (code.closest('[role="tabpanel"]').textContent.includes('it shows now')) ofNow.push(tab.textContent)
       }
       button.click()
       await until(() => !dialog())
-      found.push({ panel: button.getAttribute('aria-label').slice(0, -ending.length), texts })
+      found.push({ panel: button.getAttribute('aria-label').slice(0, -ending.length), texts, ofNow })
     }
     const panels = [...document.querySelectorAll('main section.panel')]
     const without = panels.filter((panel) => panel.querySelector('button[aria-label$="' + ending + '"]') === null)
@@ -44,6 +51,57 @@ export async function readOffers({ page }: Visits, offers: Offer[]): Promise<str
   })()`)
   offers.push(...found)
   return without.map((panel) => `the panel "${panel}" offers nothing`)
+}
+
+/** All that panels can offer, each of something that the world of these tests has. */
+const all: { readonly [Name in keyof typeof waysOf]: Ways } = {
+  catalog: waysOf.catalog(),
+  traffic: waysOf.traffic(),
+  times: waysOf.times(),
+  models: waysOf.models(),
+  model: waysOf.model('delay'),
+  modelTraffic: waysOf.modelTraffic('delay'),
+  quality: waysOf.quality('delay', null),
+  drift: waysOf.drift('delay'),
+  served: waysOf.served('airport_delays@1', 'lastDelay', ['delay']),
+  definition: waysOf.definition('view', 'airport_delays@1'),
+  lineage: waysOf.lineage('view airport_delays@1'),
+  readers: waysOf.readers('view', 'airport_delays@1'),
+  plan: waysOf.plan(undefined),
+  sourceFiles: waysOf.sourceFiles('balances'),
+  freshness: waysOf.freshness('airport_delays@1'),
+  rollout: waysOf.rollout('delay'),
+  decisions: waysOf.decisions('delay'),
+  experiment: waysOf.experiment('weather'),
+  exposures: waysOf.exposures('weather'),
+  pipelines: waysOf.pipelines(),
+  pipeline: waysOf.pipeline('score'),
+  deadLetters: waysOf.deadLetters('source', 'landings'),
+  predictions: waysOf.predictions(),
+  explainable: waysOf.explainable(),
+  explain: waysOf.explain('service', 'flight', '{"airport":"ATL"}', '2001-07-01T12:00:00Z'),
+  prediction: waysOf.prediction('none/0'),
+  parity: waysOf.parity(),
+  alerts: waysOf.alerts(),
+  jobs: waysOf.jobs(),
+  keys: waysOf.keys(),
+  audit: waysOf.audit(),
+}
+
+const tabs = { command: 'Command', curl: 'curl', typescript: 'TypeScript', sql: 'SQL' } as const
+
+/** All that panels can offer on pages of a moment. Of each, the ways that take it. */
+export function offersAt(at: string): readonly (Offer & { readonly taking: readonly string[] })[] {
+  return Object.entries(all).map(([panel, ways]) => {
+    const [offer, present] = [ways(at), ways()]
+    const given = (Object.keys(tabs) as (keyof typeof tabs)[]).filter((way) => offer[way] !== undefined)
+    return {
+      panel,
+      texts: Object.fromEntries(given.map((way) => [tabs[way], offer[way] ?? ''])),
+      taking: given.filter((way) => offer[way] !== present[way]),
+      ofNow: [],
+    }
+  })
 }
 
 interface Where {

@@ -7,7 +7,7 @@ import { Command } from '../parts/command.tsx'
 import { DataTable } from '../parts/data-table.tsx'
 import { Facts } from '../parts/facts.tsx'
 import { formatMoment, formatNumber } from '../parts/format.ts'
-import { Moment } from '../parts/moment.tsx'
+import { Moment, usePastMoment } from '../parts/moment.tsx'
 import { Page } from '../parts/page.tsx'
 import { Pages } from '../parts/pages.tsx'
 import { Panel } from '../parts/panel.tsx'
@@ -36,12 +36,16 @@ export default function Alerts(): ReactElement {
 }
 
 function AlertParts({ alerts }: { readonly alerts: readonly Alert[] }): ReactElement {
+  const isPast = usePastMoment() !== undefined
   const firing = alerts.filter(({ state }) => state === 'firing')
   const past = alerts.filter(({ state }) => state !== 'firing')
   return (
     <>
       {firing.length === 0 ? (
-        <Empty title="Nothing fires" {...(past.length === 0 ? { commands: ['lockstep monitor list', 'lockstep worker'] } : {})}>
+        <Empty
+          title={isPast ? 'Nothing fired' : 'Nothing fires'}
+          {...(past.length === 0 ? { commands: ['lockstep monitor list', 'lockstep worker'] } : {})}
+        >
           Monitors run as jobs. Those of the defaults watch every view and model.
         </Empty>
       ) : (

@@ -64,7 +64,7 @@ function ExperimentParts({ data }: { readonly data: ExperimentData }): ReactElem
       )}
       {metrics.length === 0 && (
         <Empty
-          title="Nothing is analyzed yet"
+          title="Nothing was analyzed yet"
           commands={
             data.state === 'not started'
               ? [`lockstep experiment start ${name}`]

@@ -9,7 +9,7 @@ import { Chart } from '../parts/chart.tsx'
 import { DataTable } from '../parts/data-table.tsx'
 import { Facts } from '../parts/facts.tsx'
 import { formatMoment, formatNumber } from '../parts/format.ts'
-import { Moment } from '../parts/moment.tsx'
+import { Moment, usePastMoment } from '../parts/moment.tsx'
 import { Page } from '../parts/page.tsx'
 import { Panel } from '../parts/panel.tsx'
 import { Empty, Loaded } from '../parts/states.tsx'
@@ -90,10 +90,11 @@ function Acts({ data: { model, champion, headline }, rollout }: { readonly data:
 function RolloutParts({ data, id }: { readonly data: RolloutData; readonly id: string }): ReactElement {
   const { model, champion, pinned, rollout, traffic, gates, decisions, others } = data
   const ways = waysOf.rollout(model)
+  const isPast = usePastMoment() !== undefined
   if (rollout === null)
     return (
       <Empty
-        title={`${model} has no rollout`}
+        title={isPast ? `${model} had no rollout` : `${model} has no rollout`}
         commands={[`lockstep model push ${model} ${model}.onnx`, `lockstep rollout start ${model}@2 --plan default`]}
       >
         A rollout gives a new version a growing share of the requests, as long as its gates pass.
@@ -120,7 +121,9 @@ function RolloutParts({ data, id }: { readonly data: RolloutData; readonly id: s
                     ? 'passed'
                     : place === 'current'
                       ? rollout.state === 'running'
-                        ? 'now'
+                        ? isPast
+                          ? 'then'
+                          : 'now'
                         : rollout.state
                       : `at least ${step.atLeast}`}
                 </span>
@@ -134,7 +137,7 @@ function RolloutParts({ data, id }: { readonly data: RolloutData; readonly id: s
             ['Candidate', `version ${rollout.version}`],
             ['Champion', champion === null ? 'none' : `version ${champion}`],
             ['Pinned', pinned === null ? null : `version ${pinned}, which answers everything`],
-            ['Share now', rollout.endedAt === null ? formatNumber(rollout.share, 'share') : null],
+            [isPast ? 'Share then' : 'Share now', rollout.endedAt === null ? formatNumber(rollout.share, 'share') : null],
             ['By', rollout.unit],
             [
               'Started',

@@ -7,7 +7,7 @@ import { Badge } from '../parts/badge.tsx'
 import { Chart } from '../parts/chart.tsx'
 import { Facts, Figures } from '../parts/facts.tsx'
 import { formatDuration, formatNumber } from '../parts/format.ts'
-import { Moment } from '../parts/moment.tsx'
+import { Moment, usePastMoment } from '../parts/moment.tsx'
 import { Page } from '../parts/page.tsx'
 import { Panel } from '../parts/panel.tsx'
 import { Loaded } from '../parts/states.tsx'
@@ -20,6 +20,7 @@ export default function ViewPage(): ReactElement {
   const { id = '' } = useParams({ strict: false })
   const view = useRead<ViewData>(`views/${encodeURIComponent(id)}`)
   const data = view.data?.data
+  const isPast = usePastMoment() !== undefined
   return (
     <Page
       title={data?.id ?? id}
@@ -40,7 +41,9 @@ export default function ViewPage(): ReactElement {
                   ...(loaded.state === 'late' ? { tone: 'warn' as const } : {}),
                 },
                 ...(loaded.lastRun === null ? [] : [{ name: 'Last run', value: <Moment at={loaded.lastRun} /> }]),
-                ...(loaded.nextRun === null ? [] : [{ name: 'Next run', value: <Moment at={loaded.nextRun} /> }]),
+                ...(loaded.nextRun === null
+                  ? []
+                  : [{ name: isPast ? 'Next run planned for' : 'Next run', value: <Moment at={loaded.nextRun} /> }]),
               ]}
             />
             <DefinitionParts data={loaded}>{loaded.online && <Freshness id={loaded.id} />}</DefinitionParts>

@@ -80,10 +80,11 @@ export function formatMoment(moment: string | number): string {
   return `${day} ${time.slice(0, time.slice(6, 8) === '00' ? 5 : 8)}`
 }
 
-/** How long ago: `3 min ago`, `in 2 h`, `now`. */
-export function formatAge(moment: string | number, nowMs: number): string {
-  const seconds = Math.round((nowMs - new Date(moment).getTime()) / 1000)
-  if (Math.abs(seconds) < 2) return 'now'
+/** How long ago: `3 min ago`, `in 2 h`, `now`. Of a past moment that is shown: `3 min before`, `2 h after`, `then`. */
+export function formatAge(moment: string | number, shownMs: number, isPast = false): string {
+  const seconds = Math.round((shownMs - new Date(moment).getTime()) / 1000)
+  if (Math.abs(seconds) < 2) return isPast ? 'then' : 'now'
   const text = formatDuration(Math.abs(seconds)).replace(/^(\d+ (?:d|h|min)).*$/, '$1')
+  if (isPast) return seconds > 0 ? `${text} before` : `${text} after`
   return seconds > 0 ? `${text} ago` : `in ${text}`
 }

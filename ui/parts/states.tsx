@@ -95,7 +95,11 @@ function Reservations({ answer: { asOf, sampled, mature, notes: said = [] } }: {
     ...said,
     asked !== undefined && Date.parse(asOf) !== Date.parse(asked) ? 'This has no history: it shows what holds now.' : null,
     sampled === undefined ? null : `Of a sample: ${sampled}.`,
-    mature === false ? 'Some of it can still change, as outcomes come in.' : null,
+    mature === false
+      ? asked === undefined
+        ? 'Some of it can still change, as outcomes come in.'
+        : 'Some of it could still change then, as outcomes came in.'
+      : null,
   ].filter((note) => note !== null)
   return notes.length === 0 ? null : <p className="reservations dim small">{notes.join(' ')}</p>
 }

@@ -2,6 +2,7 @@ import { ActionIcon, Popover, Tabs, Tooltip } from '@mantine/core'
 import { type ReactElement, useState } from 'react'
 import { Icon } from '../shell/icon.tsx'
 import { Command } from './command.tsx'
+import { usePastMoment } from './moment.tsx'
 import type { Ways } from './ways.ts'
 
 const names = { command: 'Command', curl: 'curl', typescript: 'TypeScript', sql: 'SQL' } as const
@@ -9,7 +10,9 @@ const names = { command: 'Command', curl: 'curl', typescript: 'TypeScript', sql:
 /** A button that shows how to get a panel's figures elsewhere. */
 export function Teacher({ title, ways }: { readonly title: string; readonly ways: Ways }): ReactElement {
   const [opened, setOpened] = useState(false)
-  const given = (Object.keys(names) as (keyof typeof names)[]).filter((way) => ways[way] !== undefined)
+  const past = usePastMoment()
+  const [offer, present] = [ways(past), ways()]
+  const given = (Object.keys(names) as (keyof typeof names)[]).filter((way) => offer[way] !== undefined)
   const label = `${title}: as a command, curl, TypeScript or SQL`
   return (
     <Popover
@@ -41,7 +44,10 @@ export function Teacher({ title, ways }: { readonly title: string; readonly ways
             </Tabs.List>
             {given.map((way) => (
               <Tabs.Panel key={way} value={way} pt="sm">
-                <Command text={ways[way] ?? ''} label={names[way]} />
+                <Command text={offer[way] ?? ''} label={names[way]} />
+                {past !== undefined && offer.isFixed !== true && offer[way] === present[way] && (
+                  <p className="dim small">This takes no moment: it shows now.</p>
+                )}
               </Tabs.Panel>
             ))}
           </Tabs>

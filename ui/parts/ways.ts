@@ -1,10 +1,15 @@
 import { shellText } from './shell-text.ts'
 
 /** The same facts without the dashboard, in at least three ways. */
-export type Ways = { readonly command: string; readonly typescript: string } & (
-  | { readonly curl: string; readonly sql?: string }
-  | { readonly curl?: string; readonly sql: string }
-)
+type Offer = {
+  readonly command: string
+  readonly typescript: string
+  /** Set if it is of a moment of its own, or the same at all moments. */
+  readonly isFixed?: true
+} & ({ readonly curl: string; readonly sql?: string } | { readonly curl?: string; readonly sql: string })
+
+/** @param at the moment that the page shows; undefined: now. A text that does not change with it shows now. */
+export type Ways = (at?: string) => Offer
 
 const authorization = '-H "authorization: Bearer $KEY"'
 const header = 'authorization: `Bearer ${KEY}`'
@@ -45,6 +50,12 @@ await db.end()`,
   }
 }
 
+/** The query of an address, without what is not given. */
+function queryOf(given: Readonly<Record<string, string | undefined>>): string {
+  const parts = Object.entries(given).flatMap(([name, value]) => (value === undefined ? [] : [`${name}=${part(value)}`]))
+  return parts.length === 0 ? '' : `?${parts.join('&')}`
+}
+
 /** A name as a part of an address. */
 function part(name: string): string {
   return encodeURIComponent(name).replaceAll('!', '%21')
@@ -66,155 +77,208 @@ function keyParts(key: string): readonly [kind: string, name: string] {
   return [key.slice(0, space), key.slice(space + 1)]
 }
 
-const loggedInHour = `FROM lockstep.prediction_log WHERE role <> 'backfill' AND at > now() - interval '1 hour'`
+/** A moment in SQL. */
+function sqlMoment(at: string): string {
+  return `timestamptz ${sqlText(at)}`
+}
+
+/** A condition on what there was at a moment. */
+function until(column: string, at: string | undefined, word: 'WHERE' | 'AND' = 'AND'): string {
+  return at === undefined ? '' : ` ${word} ${column} <= ${sqlMoment(at)}`
+}
+
+/** A column with a moment, which was not known before it. */
+function knownAt(column: string, at: string | undefined): string {
+  return at === undefined ? column : `CASE WHEN ${column} <= ${sqlMoment(at)} THEN ${column} END AS ${column}`
+}
+
+/** The requests of the hour before. */
+function loggedInHour(at: string | undefined): string {
+  const end = at === undefined ? 'now()' : sqlMoment(at)
+  return `FROM lockstep.prediction_log WHERE role <> 'backfill' AND at > ${end} - interval '1 hour'${until('at', at)}`
+}
 
 export const waysOf = {
-  catalog: (): Ways => ({
+  catalog: (): Ways => (at) => ({
     command: 'lockstep list',
     ...get('/v1/entries'),
-    sql: 'SELECT kind, name, version, created_at FROM lockstep.definitions WHERE retired_at IS NULL ORDER BY kind, name, version',
+    sql: `SELECT kind, name, version, created_at FROM lockstep.definitions
+WHERE ${at === undefined ? 'retired_at IS NULL' : `(retired_at IS NULL OR retired_at > ${sqlMoment(at)})`}${until('created_at', at)} ORDER BY kind, name, version`,
   }),
   /** Of all models, in the last hour. */
-  traffic: (): Ways => ({
+  traffic: (): Ways => (at) => ({
     command: 'lockstep model list',
     ...metrics('lockstep_model_request_seconds'),
-    sql: `-- of the requests that are logged\nSELECT date_trunc('minute', at) AS minute, model, count(*) ${loggedInHour} GROUP BY 1, 2 ORDER BY 1`,
+    sql: `-- of the requests that are logged\nSELECT date_trunc('minute', at) AS minute, model, count(*) ${loggedInHour(at)} GROUP BY 1, 2 ORDER BY 1`,
   }),
-  times: (): Ways => ({
+  times: (): Ways => (at) => ({
     command: 'lockstep model list',
     ...metrics('lockstep_model_request_seconds'),
     sql: `-- of the requests that are logged
-SELECT model, percentile_cont(array[0.5, 0.99]) WITHIN GROUP (ORDER BY latency_micros / 1000.0) AS ms ${loggedInHour} GROUP BY 1`,
+SELECT model, percentile_cont(array[0.5, 0.99]) WITHIN GROUP (ORDER BY latency_micros / 1000.0) AS ms ${loggedInHour(at)} GROUP BY 1`,
   }),
-  models: (): Ways => ({
+  models: (): Ways => (at) => ({
     command: 'lockstep model list',
     ...get('/v1/models'),
-    sql: 'SELECT model, version, created_at, size_bytes FROM lockstep.model_versions ORDER BY model, version',
+    sql: `SELECT model, version, created_at, size_bytes FROM lockstep.model_versions${until('created_at', at, 'WHERE')} ORDER BY model, version`,
   }),
-  model: (name: string): Ways => ({
-    command: `lockstep model show ${shellText(name)}`,
-    ...get(`/v1/models/${part(name)}`),
-    sql: `SELECT version, created_at, size_bytes, inputs FROM lockstep.model_versions WHERE model = ${sqlText(name)} ORDER BY version`,
-  }),
-  modelTraffic: (name: string): Ways => ({
-    command: `lockstep stats ${shellText(name)}`,
-    ...get(`/v1/models/${part(name)}/statistics`),
-    sql: `-- of the requests that are logged
-SELECT date_trunc('minute', at) AS minute, version, count(*), avg(latency_micros) / 1000 AS ms
-${loggedInHour} AND model = ${sqlText(name)} GROUP BY 1, 2 ORDER BY 1`,
-  }),
-  /** @param outcome a model can have several; null: no figures are stored */
-  quality: (name: string, outcome: string | null): Ways => ({
-    command: `lockstep quality ${shellText(name)}${outcome === null ? '' : ` --outcome ${shellText(outcome)}`}`,
-    ...get(`/v1/models/${part(name)}/quality${outcome === null ? '' : `?outcome=${part(outcome)}`}`),
-    sql: `SELECT as_of, version, report FROM lockstep.model_figures WHERE model = ${sqlText(name)} AND kind = 'quality' ORDER BY as_of DESC`,
-  }),
-  drift: (model: string): Ways => ({
-    command: `lockstep drift ${shellText(model)}`,
-    ...get(`/v1/models/${part(model)}/drift`),
-    sql: `SELECT as_of, version, report FROM lockstep.model_figures WHERE model = ${sqlText(model)} AND kind = 'drift' ORDER BY as_of DESC`,
-  }),
-  /** The values of a feature as they were served. @param models that take it */
-  served: (view: string, feature: string, models: readonly string[]): Ways => {
-    const [model] = models
-    return {
-      command: model === undefined ? `lockstep show ${shellText(view)}` : `lockstep drift ${shellText(model)}`,
-      ...(model === undefined ? get(`/v1/entries/${part(split(view)[0])}`) : get(`/v1/models/${part(model)}/drift`)),
+  model:
+    (name: string): Ways =>
+    (at) => ({
+      command: `lockstep model show ${shellText(name)}`,
+      ...get(`/v1/models/${part(name)}`),
+      sql: `SELECT version, created_at, size_bytes, inputs FROM lockstep.model_versions WHERE model = ${sqlText(name)}${until('created_at', at)} ORDER BY version`,
+    }),
+  modelTraffic:
+    (name: string): Ways =>
+    (at) => ({
+      command: `lockstep stats ${shellText(name)}`,
+      ...get(`/v1/models/${part(name)}/statistics${queryOf({ to: at })}`),
       sql: `-- of the requests that are logged
+SELECT date_trunc('minute', at) AS minute, version, count(*), avg(latency_micros) / 1000 AS ms
+${loggedInHour(at)} AND model = ${sqlText(name)} GROUP BY 1, 2 ORDER BY 1`,
+    }),
+  /** @param outcome a model can have several; null: no figures are stored */
+  quality:
+    (name: string, outcome: string | null): Ways =>
+    (at) => ({
+      command: `lockstep quality ${shellText(name)}${outcome === null ? '' : ` --outcome ${shellText(outcome)}`}${at === undefined ? '' : ` --as-of ${shellText(at)}`}`,
+      ...get(`/v1/models/${part(name)}/quality${queryOf({ outcome: outcome ?? undefined, asOf: at })}`),
+      sql: `SELECT as_of, version, report FROM lockstep.model_figures WHERE model = ${sqlText(name)} AND kind = 'quality'${until('as_of', at)} ORDER BY as_of DESC`,
+    }),
+  drift:
+    (model: string): Ways =>
+    (at) => ({
+      command: `lockstep drift ${shellText(model)}`,
+      ...get(`/v1/models/${part(model)}/drift`),
+      sql: `SELECT as_of, version, report FROM lockstep.model_figures WHERE model = ${sqlText(model)} AND kind = 'drift'${until('as_of', at)} ORDER BY as_of DESC`,
+    }),
+  /** The values of a feature as they were served. @param models that take it */
+  served:
+    (view: string, feature: string, models: readonly string[]): Ways =>
+    (at) => {
+      const [model] = models
+      return {
+        command: model === undefined ? `lockstep show ${shellText(view)}` : `lockstep drift ${shellText(model)}`,
+        ...(model === undefined ? get(`/v1/entries/${part(split(view)[0])}`) : get(`/v1/models/${part(model)}/drift`)),
+        sql: `-- of the requests that are logged
 SELECT coalesce(statuses ->> ${sqlText(feature)}, 'PRESENT') AS status, features ->> ${sqlText(feature)} AS value, count(*)
-${loggedInHour} AND features::jsonb ? ${sqlText(feature)} GROUP BY 1, 2 ORDER BY 3 DESC`,
-    }
-  },
+${loggedInHour(at)} AND features::jsonb ? ${sqlText(feature)} GROUP BY 1, 2 ORDER BY 3 DESC`,
+      }
+    },
   /** @param kind as in the registry: `view`, `onDemand` */
-  definition: (kind: string, id: string): Ways => {
-    const [name, version] = split(id)
-    const of = `kind = ${sqlText(kind)} AND name = ${sqlText(name)}${version === undefined ? '' : ` AND version = ${Number(version)}`}`
-    return {
-      command: `lockstep show ${shellText(`${kind}/${id}`)}`,
-      ...get(`/v1/entries/${part(name)}?kind=${kind}${version === undefined ? '' : `&version=${Number(version)}`}`),
-      sql: `SELECT spec, operational FROM lockstep.definitions WHERE ${of}`,
-    }
-  },
+  definition:
+    (kind: string, id: string): Ways =>
+    (at) => {
+      const [name, version] = split(id)
+      const of = `kind = ${sqlText(kind)} AND name = ${sqlText(name)}${version === undefined ? '' : ` AND version = ${Number(version)}`}`
+      return {
+        command: `lockstep show ${shellText(`${kind}/${id}`)}`,
+        ...get(`/v1/entries/${part(name)}?kind=${kind}${version === undefined ? '' : `&version=${Number(version)}`}`),
+        sql:
+          at === undefined
+            ? `SELECT spec, operational FROM lockstep.definitions WHERE ${of}`
+            : `SELECT spec, operational, retired FROM lockstep.definition_states WHERE ${of}${until('at', at)} ORDER BY version DESC, id DESC LIMIT 1`,
+      }
+    },
   /** What something is made from and what is made from it. @param key of a node: `view airport_delays@1` */
   lineage: (key: string): Ways => {
     const [kind, name] = keyParts(key)
-    return { command: `lockstep lineage ${shellText(`${kind}/${name}`)}`, ...get(`/v1/lineage/${part(kind)}/${part(name)}`) }
+    return () => ({ command: `lockstep lineage ${shellText(`${kind}/${name}`)}`, ...get(`/v1/lineage/${part(kind)}/${part(name)}`) })
   },
   /** What is made from something. */
-  readers: (kind: string, id: string): Ways => ({
-    command: `lockstep lineage ${shellText(`${kind}/${id}`)} --down`,
-    ...get(`/v1/lineage/${part(kind)}/${part(id)}?direction=down`),
-  }),
+  readers:
+    (kind: string, id: string): Ways =>
+    () => ({
+      command: `lockstep lineage ${shellText(`${kind}/${id}`)} --down`,
+      ...get(`/v1/lineage/${part(kind)}/${part(id)}?direction=down`),
+    }),
   /** What a plan does. @param key of a node that it changes; undefined: the registry has none of them */
   plan: (key: string | undefined): Ways => {
     const [kind, name] = keyParts(key ?? '')
-    return {
+    return () => ({
       command: 'lockstep plan features.ts --json',
       ...get(key === undefined ? '/v1/entries' : `/v1/lineage/${part(kind)}/${part(name)}?direction=down`),
-    }
+    })
   },
-  sourceFiles: (source: string): Ways => ({
-    command: `lockstep source files ${shellText(source)}`,
-    ...get(`/v1/sources/${part(source)}/files`),
-    sql: `SELECT path, rows, bytes, etag, synced_at FROM lockstep.source_files WHERE source = ${sqlText(source)} ORDER BY synced_at DESC`,
-  }),
-  freshness: (view: string): Ways => ({
-    command: 'lockstep status',
-    ...metrics('lockstep_served_age_seconds'),
-    sql: `SELECT started_at, finished_at, rows, entities FROM lockstep.materialization_runs WHERE view = ${sqlText(view)} ORDER BY id DESC LIMIT 20`,
-  }),
-  rollout: (model: string): Ways => ({
-    command: `lockstep rollout show ${shellText(model)}`,
-    ...get(`/v1/models/${part(model)}/rollout`),
-    sql: `SELECT id, version, state, share, started_at, ended_at FROM lockstep.rollouts WHERE model = ${sqlText(model)} ORDER BY id DESC`,
-  }),
-  decisions: (model: string): Ways => ({
-    command: `lockstep rollout replay ${shellText(model)}`,
-    ...get(`/v1/models/${part(model)}/rollout`),
-    sql: `SELECT d.at, d.action, d.share_before, d.share_after, d.decided_by, d.reasons
+  sourceFiles:
+    (source: string): Ways =>
+    (at) => ({
+      command: `lockstep source files ${shellText(source)}`,
+      ...get(`/v1/sources/${part(source)}/files`),
+      sql: `SELECT path, rows, bytes, etag, synced_at FROM lockstep.source_files WHERE source = ${sqlText(source)}${until('synced_at', at)} ORDER BY synced_at DESC`,
+    }),
+  freshness:
+    (view: string): Ways =>
+    (at) => ({
+      command: 'lockstep status',
+      ...metrics('lockstep_served_age_seconds'),
+      sql: `SELECT started_at, ${knownAt('finished_at', at)}, rows, entities FROM lockstep.materialization_runs
+WHERE view = ${sqlText(view)}${until('started_at', at)} ORDER BY id DESC LIMIT 20`,
+    }),
+  rollout:
+    (model: string): Ways =>
+    (at) => ({
+      command: `lockstep rollout show ${shellText(model)}`,
+      ...get(`/v1/models/${part(model)}/rollout`),
+      sql: `SELECT id, version, ${at === undefined ? 'state, share, ' : ''}started_at, ${knownAt('ended_at', at)} FROM lockstep.rollouts
+WHERE model = ${sqlText(model)}${until('started_at', at)} ORDER BY id DESC`,
+    }),
+  decisions:
+    (model: string): Ways =>
+    (at) => ({
+      command: `lockstep rollout replay ${shellText(model)}`,
+      ...get(`/v1/models/${part(model)}/rollout`),
+      sql: `SELECT d.at, d.action, d.share_before, d.share_after, d.decided_by, d.reasons
 FROM lockstep.rollout_decisions d JOIN lockstep.rollouts r ON r.id = d.rollout
-WHERE r.model = ${sqlText(model)} ORDER BY d.id DESC`,
-  }),
-  experiment: (name: string): Ways => ({
-    command: `lockstep experiment show ${shellText(name)}`,
-    ...get(`/v1/experiments/${part(name)}/results`),
-    sql: `SELECT r.as_of, r.result FROM lockstep.experiment_results r JOIN lockstep.experiments e ON e.id = r.experiment_id
-WHERE e.name = ${sqlText(name)} ORDER BY r.as_of DESC`,
-  }),
-  exposures: (name: string): Ways => ({
-    command: `lockstep experiment export ${shellText(name)} --out units.parquet`,
-    ...query(`SELECT x.exposed_at::date AS day, x.variant, count(*)
+WHERE r.model = ${sqlText(model)}${until('d.at', at)} ORDER BY d.id DESC`,
+    }),
+  experiment:
+    (name: string): Ways =>
+    (at) => ({
+      command: `lockstep experiment show ${shellText(name)}`,
+      ...get(`/v1/experiments/${part(name)}/results`),
+      sql: `SELECT r.as_of, r.result FROM lockstep.experiment_results r JOIN lockstep.experiments e ON e.id = r.experiment_id
+WHERE e.name = ${sqlText(name)}${until('r.as_of', at)} ORDER BY r.as_of DESC`,
+    }),
+  exposures:
+    (name: string): Ways =>
+    (at) => ({
+      command: `lockstep experiment export ${shellText(name)} --out units.parquet`,
+      ...query(`SELECT x.exposed_at::date AS day, x.variant, count(*)
 FROM lockstep.exposures x JOIN lockstep.experiments e ON e.id = x.experiment_id
-WHERE e.name = ${sqlText(name)} GROUP BY 1, 2 ORDER BY 1`),
-    curl: `curl "$LOCKSTEP/v1/experiments/${part(name)}/export" ${authorization} --output units.parquet`,
-  }),
-  pipelines: (): Ways => ({
+WHERE e.name = ${sqlText(name)}${until('x.exposed_at', at)} GROUP BY 1, 2 ORDER BY 1`),
+      curl: `curl "$LOCKSTEP/v1/experiments/${part(name)}/export" ${authorization} --output units.parquet`,
+    }),
+  pipelines: (): Ways => (at) => ({
     command: 'lockstep pipeline list',
     ...get('/v1/pipelines'),
-    sql: 'SELECT pipeline, minute, answered, dead, waiting FROM lockstep.pipeline_minutes ORDER BY minute DESC LIMIT 100',
+    sql: `SELECT pipeline, minute, answered, dead, waiting FROM lockstep.pipeline_minutes${until('minute', at, 'WHERE')} ORDER BY minute DESC LIMIT 100`,
   }),
-  pipeline: (name: string): Ways => ({
-    command: `lockstep pipeline show ${shellText(name)}`,
-    ...get(`/v1/pipelines/${part(name)}`),
-    sql: `SELECT minute, answered, dead, waiting, oldest_seconds FROM lockstep.pipeline_minutes WHERE pipeline = ${sqlText(name)} ORDER BY minute DESC`,
-  }),
+  pipeline:
+    (name: string): Ways =>
+    (at) => ({
+      command: `lockstep pipeline show ${shellText(name)}`,
+      ...get(`/v1/pipelines/${part(name)}`),
+      sql: `SELECT minute, answered, dead, waiting, oldest_seconds FROM lockstep.pipeline_minutes WHERE pipeline = ${sqlText(name)}${until('minute', at)} ORDER BY minute DESC`,
+    }),
   /** @param of a source or a pipeline */
   deadLetters: (of: 'source' | 'pipeline', name: string): Ways => {
     const source = of === 'pipeline' ? `pipeline ${name}` : name
-    return {
+    return () => ({
       command: `lockstep dead-letter list ${shellText(source)}`,
       ...get(`/v1/dead-letters?source=${part(source)}`),
       sql: `SELECT at, message, reason, error, size_bytes FROM lockstep.stream_dead_letters
 WHERE source = ${sqlText(source)} ORDER BY id DESC LIMIT 100`,
-    }
+    })
   },
-  predictions: (): Ways => ({
+  predictions: (): Ways => (at) => ({
     command: 'lockstep predictions list --limit 20',
     ...get('/v1/predictions?limit=20'),
-    sql: 'SELECT at, model, version, keys, outputs FROM lockstep.prediction_log ORDER BY at DESC LIMIT 20',
+    sql: `SELECT at, model, version, keys, outputs FROM lockstep.prediction_log${until('at', at, 'WHERE')} ORDER BY at DESC LIMIT 20`,
   }),
   /** Services and views, which can be explained. */
-  explainable: (): Ways => ({
+  explainable: (): Ways => () => ({
     command: 'lockstep list services',
     ...get('/v1/services'),
     sql: `SELECT kind, name, version FROM lockstep.definitions WHERE kind IN ('service', 'view') AND retired_at IS NULL ORDER BY 1, 2, 3`,
@@ -222,42 +286,51 @@ WHERE source = ${sqlText(source)} ORDER BY id DESC LIMIT 100`,
   /** @param entity as JSON @param asOf RFC 3339 */
   explain: (kind: 'service' | 'view', name: string, entity: string, asOf: string): Ways => {
     const body = `{"${kind}": ${JSON.stringify(name)}, "entity": ${entity}, "asOf": "${asOf}"}`
-    return {
+    return () => ({
+      isFixed: true,
       command: `lockstep explain ${shellText(name)} --entity ${shellText(entity)} --as-of ${asOf}`,
       curl: `curl "$LOCKSTEP/v1/explain" ${authorization} -d ${shellText(body)}`,
       typescript: `${settings}
 const body = JSON.stringify(${body})
 const answer = await fetch(\`\${LOCKSTEP}/v1/explain\`, { method: 'POST', body, headers: { ${header} } })
 console.log(await answer.json())`,
-    }
+    })
   },
-  prediction: (id: string): Ways => ({
-    command: `lockstep explain ${shellText(id)}`,
-    ...get(`/v1/predictions?prediction=${part(id)}&since=30d`),
-    sql: `SELECT * FROM lockstep.prediction_log WHERE prediction_id = ${sqlText(id)}`,
-  }),
-  parity: (): Ways => ({
+  prediction:
+    (id: string): Ways =>
+    () => ({
+      isFixed: true,
+      command: `lockstep explain ${shellText(id)}`,
+      ...get(`/v1/predictions?prediction=${part(id)}&since=30d`),
+      sql: `SELECT * FROM lockstep.prediction_log WHERE prediction_id = ${sqlText(id)}`,
+    }),
+  parity: (): Ways => (at) => ({
     command: 'lockstep parity',
     ...get('/v1/parity'),
-    sql: 'SELECT hour, service, feature, verdict, count FROM lockstep.parity_hours ORDER BY hour DESC, feature',
+    sql: `SELECT hour, service, feature, verdict, count FROM lockstep.parity_hours${until('hour', at, 'WHERE')} ORDER BY hour DESC, feature`,
   }),
-  alerts: (): Ways => ({
+  alerts: (): Ways => (at) => ({
     command: 'lockstep alert list --state all',
     ...get('/v1/alerts'),
-    sql: `SELECT id, monitor, subject, severity, state, to_timestamp(started / 1e6) AS started FROM lockstep.alerts ORDER BY id DESC LIMIT 100`,
+    sql: `SELECT id, monitor, subject, severity, ${at === undefined ? 'state' : `CASE WHEN to_timestamp(resolved / 1e6) <= ${sqlMoment(at)} THEN 'resolved' ELSE 'firing' END AS state`}, to_timestamp(started / 1e6) AS started
+FROM lockstep.alerts${until('to_timestamp(started / 1e6)', at, 'WHERE')} ORDER BY id DESC LIMIT 100`,
   }),
-  jobs: (): Ways => ({
+  jobs: (): Ways => (at) => ({
     command: 'lockstep job list',
     ...get('/v1/jobs'),
-    sql: 'SELECT id, kind, subject, state, chunks_done, chunks FROM lockstep.jobs ORDER BY id DESC LIMIT 100',
+    sql: `SELECT id, kind, subject, ${at === undefined ? 'state, chunks_done, chunks' : `CASE WHEN finished_at <= ${sqlMoment(at)} THEN state ELSE 'running' END AS state`}
+FROM lockstep.jobs${until('submitted_at', at, 'WHERE')} ORDER BY id DESC LIMIT 100`,
   }),
-  keys: (): Ways => ({
+  keys: (): Ways => (at) => ({
     command: 'lockstep keys list',
-    ...query('SELECT id, name, scopes, created_at, last_used_at, revoked_at FROM lockstep.api_keys ORDER BY created_at'),
+    ...query(
+      `SELECT id, name, scopes, created_at, ${knownAt('last_used_at', at)}, ${knownAt('revoked_at', at)}
+FROM lockstep.api_keys${until('created_at', at, 'WHERE')} ORDER BY created_at`,
+    ),
   }),
-  audit: (): Ways => ({
+  audit: (): Ways => (at) => ({
     command: 'lockstep audit',
     ...get('/v1/audit'),
-    sql: 'SELECT at, actor_name, action, subject, reason FROM lockstep.audit_log ORDER BY id DESC LIMIT 100',
+    sql: `SELECT at, actor_name, action, subject, reason FROM lockstep.audit_log${until('at', at, 'WHERE')} ORDER BY id DESC LIMIT 100`,
   }),
 }

@@ -20,16 +20,19 @@ export const sourceModel = readModel({
     const files = await filesOf(ask, data.id)
     const dead = await deadByReason(ask.db, data.id)
     const answer: SourceData = { ...data, files, dead: dead.length > 0 || ask.deps.catalog().streams.has(data.id) ? dead : null }
-    return { data: answer, notes: ask.isPast ? [...notes, ...unrecorded(files)] : notes }
+    return { data: answer, notes: ask.isPast ? [...notes, ...unrecorded(answer)] : notes }
   },
 })
 
 /** What is not known of a source at a past moment. */
-function unrecorded(files: SourceData['files']): readonly string[] {
-  const rows = 'How many rows it had then is not recorded.'
-  return files === null
-    ? [rows]
-    : [rows, 'Its files are those of now that had been loaded by then: those loaded again or removed since are missing.']
+function unrecorded({ files, dead }: Pick<SourceData, 'files' | 'dead'>): readonly string[] {
+  return [
+    'How many rows it had then is not recorded.',
+    ...(files === null
+      ? []
+      : ['Its files are those of now that had been loaded by then: those loaded again or removed since are missing.']),
+    ...(dead === null ? [] : ['Its dead letters are those of now.']),
+  ]
 }
 
 async function filesOf({ deps, db, now, isPast }: Ask, name: string): Promise<SourceData['files']> {

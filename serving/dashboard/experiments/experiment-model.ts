@@ -40,7 +40,7 @@ export const experimentModel = readModel({
       analyzedAt: result?.asOf ?? null,
       analyses: run === null ? [] : thinned(await readAnalysisTimes(db.kysely, run.id)).map((at) => at.toISOString()),
       method: methodOf(result),
-      verdict: verdictOf(result),
+      verdict: result === null && isPast ? 'There was no result yet.' : verdictOf(result),
       variants: spec.variants.map(({ name: variant, weight }) => {
         const found = result?.variants.find((each) => each.variant === variant)
         return { variant, version: run?.versions[variant] ?? null, weight, units: found?.units ?? 0, rows: found?.rows ?? 0 }
@@ -61,7 +61,9 @@ export const experimentModel = readModel({
       ),
       health: (result?.health ?? []).map(({ check, state, text }) => ({ check, state, text })),
       exposures:
-        run === null ? { finding: 'It has not started.', series: [] } : exposuresChart(await readUnitsByDay(db.kysely, run.id, until)),
+        run === null
+          ? { finding: isPast ? 'It had not started.' : 'It has not started.', series: [] }
+          : exposuresChart(await readUnitsByDay(db.kysely, run.id, until)),
       progress: result?.progress ?? null,
     }
     return { data, ...(result === null ? {} : { mature: result.progress.immatureShare === 0 }) }

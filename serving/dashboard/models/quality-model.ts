@@ -29,7 +29,7 @@ export const qualityModel = readModel({
     const byFigure = Map.groupBy(points, ({ figure }) => figure)
     const report = stored?.report ?? null
     const data: QualityData = {
-      finding: findingOf(stored),
+      finding: findingOf(stored, ask.isPast),
       metrics: Object.entries(report?.total.figures ?? {}).flatMap(([figure, { value, low, high, n }]) =>
         value === null ? [] : [{ name: figureTitle(figure), value, low, high, n, says: null }],
       ),
@@ -55,7 +55,7 @@ export const qualityModel = readModel({
         bound: null,
       })),
       outcome: report?.outcome ?? null,
-      outcomes: outcomesText(report),
+      outcomes: outcomesText(report, ask.isPast),
       ...(await driftLines(ask, name)),
     }
     return { data, ...(report === null ? {} : { mature: report.total.immature === 0, sampled: 'logged predictions that are mature' }) }
@@ -72,7 +72,10 @@ export const calibrationModel = readModel({
     const found = stored?.report.total.calibration ?? null
     const curve = found?.curve ?? null
     if (found === null || curve === null) {
-      return { data: { finding: 'No calibration is stored: it needs outcomes of yes or no, and a worker.', chart: null, scores: null } }
+      const finding = ask.isPast
+        ? 'No calibration was stored then.'
+        : 'No calibration is stored: it needs outcomes of yes or no, and a worker.'
+      return { data: { finding, chart: null, scores: null } }
     }
     const text = `${figureText('calibrationError', found.error)}, of ${curve.n.toLocaleString('en-US')} predictions.`
     const data: CalibrationData = {
@@ -118,7 +121,8 @@ async function newestQuality(ask: Ask): Promise<StoredFigures<'quality'> | null>
   return all.find((each) => each.version === version) ?? all[0] ?? null
 }
 
-function findingOf(stored: StoredFigures<'quality'> | null): string {
+function findingOf(stored: StoredFigures<'quality'> | null, isPast: boolean): string {
+  if (stored === null && isPast) return 'No quality was stored then.'
   if (stored === null)
     return 'No quality is stored yet: it needs an outcome, logged predictions and a worker, which stores it once an hour.'
   const { report, asOf } = stored
@@ -127,10 +131,10 @@ function findingOf(stored: StoredFigures<'quality'> | null): string {
   return `${figure}, of ${report.total.judged.toLocaleString('en-US')} mature predictions of version ${stored.version}, at ${momentText(asOf.toISOString())}.`
 }
 
-function outcomesText(report: QualityReport | null): string {
+function outcomesText(report: QualityReport | null, isPast: boolean): string {
   if (report === null) return 'No outcomes were looked at.'
   const { predictions, judged, immature, withoutOutcome } = report.total
-  return `${judged.toLocaleString('en-US')} of ${predictions.toLocaleString('en-US')} predictions have an outcome that counts; ${immature.toLocaleString('en-US')} can still get one; ${withoutOutcome.toLocaleString('en-US')} have none.`
+  return `${judged.toLocaleString('en-US')} of ${predictions.toLocaleString('en-US')} predictions ${isPast ? 'had' : 'have'} an outcome that counts; ${immature.toLocaleString('en-US')} ${isPast ? 'could' : 'can'} still get one; ${withoutOutcome.toLocaleString('en-US')} ${isPast ? 'had' : 'have'} none.`
 }
 
 function overTimeText(figure: string, points: readonly { readonly value: number | null; readonly asOf: Date }[]): string {

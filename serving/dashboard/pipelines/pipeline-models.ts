@@ -25,36 +25,45 @@ export const pipelinesModel = readModel({
   scope: 'ui:read',
   query: z.object({}),
   data: pipelinesContract,
-  read: async ({ db, deps, now }) => ({ data: { pipelines: await pipelineLines(db, deps.catalog(), now) } }),
+  read: async ({ db, deps, now, isPast }) => ({
+    data: { pipelines: await pipelineLines(db, deps.catalog(), now, isPast) },
+    notes: isPast ? ['These are the pipelines of now: which there were then is not shown.', ...unrecorded] : [],
+  }),
 })
+
+/** What a page of pipelines says of a past moment. */
+const unrecorded = [
+  'State, workers, rate and waiting messages are those of then. Pauses, replays and dead letters that were removed since are not recorded.',
+]
 
 export const pipelineModel = readModel({
   path: '/pipelines/:id',
   scope: 'ui:read',
   query: z.object({}),
   data: pipelineContract,
-  async read({ db, deps, now, params }) {
+  async read({ db, deps, now, isPast, params }) {
     const { spec } = deps.catalog().pipeline(params['id'] ?? '')
     const { name } = spec
     const status = (await pipelineStatuses(db, deps.catalog())).find((each) => each.name === name)
     if (status === undefined) throw new LockstepError('INTERNAL', `The pipeline "${name}" has no status.`)
     const activity = (await readPipelineActivity(db, now)).get(name)
     const minutes = await readPipelineMinutes(db, name, { from: now - chartMicros, to: now })
-    const { group, guarantee, ledger, replays, replayedAt, replayedFrom } = status
+    const { group, guarantee, ledger, replays, replayedFrom } = status
+    const isReplayed = status.replayedAt !== null && Date.parse(status.replayedAt) <= now / 1000
     const data: PipelineData = {
-      pipeline: lineOf(status, activity),
+      pipeline: lineOf(status, activity, isPast),
       group,
       guarantee: guarantee === null ? null : `An answer is written ${guarantee}.`,
       ledger,
       replays,
-      replayedAt,
+      replayedAt: isReplayed ? status.replayedAt : null,
       replayedFrom,
       ...chartsOf(minutes),
       dead: await deadByReason(db, letterSource(name)),
       sourceDead: totalOf(await countLettersByReason(db, spec.source)),
       revision: await pipelineRevision(db, name),
     }
-    return { data }
+    return { data, notes: isPast ? unrecorded : [] }
   },
 })
 
@@ -105,19 +114,19 @@ export async function pipelineRevision(db: Pick<Database, 'kysely'>, name: strin
   return `${generation}.${pausedAt?.getTime() ?? 'runs'}`
 }
 
-/** All pipelines as they run, by name. @param now epoch microseconds */
-export async function pipelineLines(db: Database, catalog: Catalog, now: number): Promise<PipelineLine[]> {
+/** All pipelines as they run, by name. @param now epoch microseconds @param isPast whether it is another moment than now */
+export async function pipelineLines(db: Database, catalog: Catalog, now: number, isPast = false): Promise<PipelineLine[]> {
   if (catalog.pipelines.size === 0) return []
   const activity = await readPipelineActivity(db, now)
-  return (await pipelineStatuses(db, catalog)).map((status) => lineOf(status, activity.get(status.name)))
+  return (await pipelineStatuses(db, catalog)).map((status) => lineOf(status, activity.get(status.name), isPast))
 }
 
-function lineOf(status: PipelineStatus, activity: PipelineActivity | undefined): PipelineLine {
+function lineOf(status: PipelineStatus, activity: PipelineActivity | undefined, isPast: boolean): PipelineLine {
   const { name, source, model, version, reads, writesTo, deadLetters } = status
   const { workers = 0, lag = null, perSecond = 0, oldestSeconds = 0, lastError = null } = activity ?? {}
   return {
     name,
-    ...stateOf(status, activity),
+    ...(isPast ? stateThen(activity) : stateOf(status, activity)),
     source,
     model,
     version: version === null ? null : String(version),
@@ -144,6 +153,15 @@ function stateOf({ source, reads, paused }: PipelineStatus, activity: PipelineAc
     state: 'running',
     says: `${activity.workers} ${activity.workers === 1 ? 'process runs' : 'processes run'} it${waiting}.`,
   }
+}
+
+/** The state at a past moment, by what processes wrote. */
+function stateThen(activity: PipelineActivity | undefined): Pick<PipelineLine, 'state' | 'says'> {
+  if (activity === undefined || activity.workers === 0)
+    return { state: 'no worker', says: 'No process ran it. Messages stayed in their stream.' }
+  if (activity.failing !== null) return { state: 'waits', says: `It waited, and tried again: ${activity.failing}` }
+  const waiting = activity.lag === null ? '' : `, and ${activity.lag.waiting.toLocaleString('en-US')} messages waited`
+  return { state: 'running', says: `${activity.workers} ${activity.workers === 1 ? 'process' : 'processes'} ran it${waiting}.` }
 }
 
 /** What was measured by minute, in the last hours. */

@@ -65,7 +65,7 @@ export const rolloutModel = readModel({
               endedAt: rollout.endedAt?.toISOString() ?? null,
               revision: await modelRevision(db, model.name),
             },
-      headline: headlineOf(model.name, rollout, decisions),
+      headline: headlineOf(model.name, rollout, decisions, isPast),
       traffic: trafficOf(rollout, decisions, now),
       gates: rollout?.plan === null || rollout === null ? [] : gatesOf(rollout.plan.gates, decisions.filter(isByController)),
       decisions: decisions.map((decision) => decisionOf(rollout, decision)),
@@ -135,15 +135,17 @@ async function modelDuring(ask: Ask, model: CatalogModel, rollout: Rollout | nul
   return await modelAt({ ...ask, now: rollout.startedAt.getTime() * 1000, isPast: true }, model.name)
 }
 
-function headlineOf(model: string, rollout: Rollout | null, decisions: readonly RolloutDecision[]): string {
-  if (rollout === null) return `${model} has had no rollout.`
+function headlineOf(model: string, rollout: Rollout | null, decisions: readonly RolloutDecision[], isPast: boolean): string {
+  if (rollout === null) return isPast ? `${model} had had no rollout.` : `${model} has had no rollout.`
   const candidate = `${model}@${rollout.version}`
-  if (rollout.state === 'promoted') return `${candidate} is the champion: its rollout has ended.`
-  if (rollout.state !== 'running') return `The rollout of ${candidate} was ${rollout.state}: the champion answers again.`
-  const share = `${candidate} answers ${percent(rollout.share)} of the requests`
-  if (rollout.plan === null) return `${share}. The share is changed by hand.`
+  const is = isPast ? 'was' : 'is'
+  const answers = isPast ? 'answered' : 'answers'
+  if (rollout.state === 'promoted') return `${candidate} ${is} the champion: its rollout ${isPast ? 'had' : 'has'} ended.`
+  if (rollout.state !== 'running') return `The rollout of ${candidate} was ${rollout.state}: the champion ${answers} again.`
+  const share = `${candidate} ${answers} ${percent(rollout.share)} of the requests`
+  if (rollout.plan === null) return `${share}. The share ${is} changed by hand.`
   const step = `${share}: step ${(rollout.step ?? 0) + 1} of ${rollout.plan.steps.length}`
-  if (rollout.paused) return `${step}. It is paused.`
+  if (rollout.paused) return `${step}. It ${is} paused.`
   const [last] = decisions
   const waits = last?.action === 'not enough evidence' || last?.action === 'hold' ? ` ${last.reasons[0] ?? ''}` : ''
   return `${step}.${waits}`

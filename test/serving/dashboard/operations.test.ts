@@ -60,7 +60,14 @@ describe('a pipeline', () => {
     const { throughput, pipeline } = await shown()
     expect(pipeline).toMatchObject({ lastError: { text: 'the sink is down', at: '2001-07-01T11:58:58.000Z' }, oldestSeconds: 1.5 })
     expect(throughput.series[0]?.points.slice(-4).map(({ v }) => v)).toEqual([null, 10, 9, 1])
-    expect((await shown('?asOf=2001-07-01T11:59:10Z')).pipeline).toMatchObject({ state: 'waits', workers: 2 })
+    expect((await shown('?asOf=2001-07-01T11:59:10Z')).pipeline).toMatchObject({
+      state: 'waits',
+      workers: 2,
+      says: 'It waited, and tried again: the sink is down',
+    })
+    const past = (await ann.ask('/ui/api/pipelines?asOf=2001-07-01T11:57:59Z')).body
+    expect(past).toMatchObject({ data: { pipelines: [{ says: '1 process ran it, and 40 messages waited.' }] } })
+    expect(past.notes?.at(-1)).toContain('are not recorded')
     const { problems } = (await dataOf('/now')) as { problems: { link: { kind: string } }[] }
     expect(problems.filter(({ link }) => link.kind === 'pipeline')).toEqual([])
   })
@@ -119,6 +126,8 @@ describe('a rollout', () => {
     expect(await ann.ask('/ui/api/rollouts/delay?rollout=999')).toMatchObject({ status: 404 })
     const then = await dataOf(`/rollouts/delay?asOf=${first.startedAt.toISOString()}`)
     expect(then).toMatchObject({ rollout: { id: String(first.id), state: 'running', share: 0.1 }, others: [] })
+    expect((then as RolloutData).headline).toMatch(/ answered 10\.0 % of the requests/)
+    expect(data.headline).toMatch(/ answers 10\.0 % of the requests/)
     expect(await dataOf('/rollouts/delay?asOf=2001-07-01T12:00:00Z')).toMatchObject({ rollout: null, others: [] })
   })
 })

@@ -11,6 +11,7 @@ export interface Seen {
   readonly body: {
     readonly data?: unknown
     readonly asOf?: string
+    readonly notes?: readonly string[]
     readonly error?: { readonly code: string; readonly message: string; readonly details?: unknown }
   }
 }
