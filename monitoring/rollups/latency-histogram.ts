@@ -74,8 +74,7 @@ export class LatencyHistogram {
   /** The buckets that are used, ascending: their ends in milliseconds, and counts. */
   bins(): { readonly from: number[]; readonly to: number[]; readonly counts: number[] } {
     const bins = { from: [] as number[], to: [] as number[], counts: [] as number[] }
-    for (let b = 0; b < buckets; b++) {
-      const count = this.#counts[b] as number
+    for (const [b, count] of this.#counts.entries()) {
       if (count === 0) continue
       bins.from.push(startMs(b))
       bins.to.push(startMs(b + 1))

@@ -1,7 +1,6 @@
-import { Modal, Progress } from '@mantine/core'
 import { Link, useParams, useSearch } from '@tanstack/react-router'
 import { type ReactElement, useState } from 'react'
-import type { DecisionEvidence, RolloutData } from '../../serving/dashboard/contract/rollout.ts'
+import type { RolloutData } from '../../serving/dashboard/contract/rollout.ts'
 import { useRead } from '../api/use-read.ts'
 import { Act } from '../parts/act.tsx'
 import { Badge } from '../parts/badge.tsx'
@@ -16,6 +15,8 @@ import { Empty, Loaded } from '../parts/states.tsx'
 import { ThingLink } from '../parts/thing-link.tsx'
 import { waysOf } from '../parts/ways.ts'
 import { keepMoment } from '../shell/navigation.tsx'
+import { EvidenceDialog } from './decision-evidence.tsx'
+import { GateBar, GateCard } from './gate-card.tsx'
 
 type Rollout = NonNullable<RolloutData['rollout']>
 type Gate = RolloutData['gates'][number]
@@ -200,28 +201,19 @@ const verdictTones = { passes: 'good', fails: 'bad', undecided: 'plain' } as con
 
 /** How far the evidence of a gate is on its way to a decision. */
 function GateMeter({ gate: { name, verdict, says, progress, evidence, bound } }: { readonly gate: Gate }): ReactElement {
-  const tone = verdictTones[verdict]
   return (
-    <section className="gate" data-tone={tone} aria-label={`Gate ${name}`}>
-      <div className="gate-head">
-        <h3>{name}</h3>
-        <Badge state={verdict} tone={tone} />
-      </div>
-      <p>{says}</p>
+    <GateCard name={name} state={verdict} tone={verdictTones[verdict]} says={says}>
       {progress !== null && (
-        <Progress.Root size="md" mt={6}>
-          <Progress.Section
-            value={Math.min(1, progress) * 100}
-            className="gate-bar"
-            aria-label={`Evidence of gate ${name}`}
-            aria-valuetext={`${formatNumber(Math.min(1, progress), 'share')} of what a decision needs`}
-          />
-        </Progress.Root>
+        <GateBar
+          share={progress}
+          label={`Evidence of gate ${name}`}
+          text={`${formatNumber(Math.min(1, progress), 'share')} of what a decision needs`}
+        />
       )}
       {evidence !== null && (
         <Chart chart={evidence} label={`Evidence of gate ${name}`} height={120} {...(bound === null ? {} : { bound })} />
       )}
-    </section>
+    </GateCard>
   )
 }
 
@@ -271,20 +263,6 @@ const actionTones: Readonly<Record<string, 'good' | 'warn' | 'bad'>> = {
   abort: 'bad',
 }
 
-function EvidenceDialog({ id, decision, close }: { id: string; decision: string | null; close: () => void }): ReactElement {
-  return (
-    <Modal
-      opened={decision !== null}
-      onClose={close}
-      size="lg"
-      title="Evidence of the decision"
-      closeButtonProps={{ 'aria-label': 'Close' }}
-    >
-      {decision !== null && <Evidence id={id} decision={decision} />}
-    </Modal>
-  )
-}
-
 function Decisions({ id, decisions }: DecisionsProps): ReactElement {
   const [open, setOpen] = useState<string | null>(null)
   return (
@@ -330,40 +308,5 @@ function Decisions({ id, decisions }: DecisionsProps): ReactElement {
       />
       <EvidenceDialog id={id} decision={open} close={() => setOpen(null)} />
     </Panel>
-  )
-}
-
-function Evidence({ id, decision }: { readonly id: string; readonly decision: string }): ReactElement {
-  const evidence = useRead<DecisionEvidence>(`rollouts/${encodeURIComponent(id)}/decisions/${encodeURIComponent(decision)}`, {
-    everyMs: false,
-    asOf: false,
-  })
-  return (
-    <Loaded of={evidence}>
-      {({ facts, replay, decision: { action, at } }) => (
-        <>
-          {replay !== null && (
-            <p className="replay" data-tone={replay.isSame ? 'good' : 'bad'}>
-              <Badge state={replay.isSame ? 'ok' : 'failed'}>{replay.isSame ? 'Replay: the same' : 'Replay: another decision'}</Badge>{' '}
-              {replay.says}
-            </p>
-          )}
-          <p className="dim">
-            {action}, <Moment at={at} exact />
-          </p>
-          <table className="table">
-            <caption className="hidden-text">What was decided on</caption>
-            <tbody>
-              {facts.map(({ name, value }) => (
-                <tr key={name}>
-                  <th scope="row">{name}</th>
-                  <td className="break">{value}</td>
-                </tr>
-              ))}
-            </tbody>
-          </table>
-        </>
-      )}
-    </Loaded>
   )
 }

@@ -3,7 +3,7 @@ import type { GateKind, GateSpec } from '../../../registry/rollouts/plan-schema.
 import { errors } from './errors.ts'
 import { features } from './features.ts'
 import { freshness } from './freshness.ts'
-import type { Gate, GateAnswer, GateContext } from './gate.ts'
+import type { Gate, GateAnswer, GateContext, GateDifference } from './gate.ts'
 import { inputs } from './inputs.ts'
 import { latency } from './latency.ts'
 import { load } from './load.ts'
@@ -40,4 +40,9 @@ export async function gatherGate(context: GateContext, spec: GateSpec, before: J
 
 export function judgeGate(spec: GateSpec, evidence: JsonValue): GateAnswer {
   return gateOf(spec).judge(spec, evidence)
+}
+
+/** null: the gate compares nothing, or nothing yet. */
+export function gateDifference(spec: GateSpec, evidence: JsonValue): GateDifference | null {
+  return gateOf(spec).difference?.(spec, evidence) ?? null
 }

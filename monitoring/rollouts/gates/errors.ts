@@ -27,7 +27,7 @@ export const errors: Gate<'errors', ErrorsEvidence> = {
   },
   judge(spec, { candidate, champion, championOf }) {
     const none = championOf === 'nothing'
-    const [control, treatment] = [none ? { successes: 0, n: manyRequests } : draws(champion), draws(candidate)]
+    const [control, treatment] = [drawsOfChampion(champion, championOf), draws(candidate)]
     const { alpha, margin, samples } = spec
     const { value, p } = proportionRise(control, treatment, { alpha, nullValue: margin })
     const isProven = spec.prove && proportionDifference(control, treatment, { alpha: 2 * alpha }).high <= margin
@@ -37,6 +37,12 @@ export const errors: Gate<'errors', ErrorsEvidence> = {
     const text = `${candidate.failed} of ${candidate.requests} requests failed with the candidate, ${against}; ${percent(margin)} more are allowed.${most}`
     const hasSamples = candidate.requests >= samples && (none || champion.requests >= samples)
     return compareAnswer(spec, { p, seemsWorse: value > margin, isProven, hasSamples }, text)
+  },
+  difference({ alpha, margin }, { candidate, champion, championOf }) {
+    const [control, treatment] = [drawsOfChampion(champion, championOf), draws(candidate)]
+    if (control.n === 0 || treatment.n === 0) return null
+    const { value, low, high } = proportionDifference(control, treatment, { alpha: 2 * alpha })
+    return { unit: 'share', value, low, high, allowed: margin }
   },
 }
 
@@ -48,6 +54,10 @@ function sideOf(counts: SideCounts): Side {
   const all = [...counts.errors.values()].reduce((sum, count) => sum + count, 0)
   const { failed, codes } = failuresOf(counts)
   return { requests: counts.requests - all + failed, failed, codes }
+}
+
+function drawsOfChampion(champion: Side, championOf: string): ReturnType<typeof draws> {
+  return championOf === 'nothing' ? { successes: 0, n: manyRequests } : draws(champion)
 }
 
 function draws({ requests, failed }: Side): { readonly successes: number; readonly n: number } {

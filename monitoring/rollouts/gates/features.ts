@@ -59,14 +59,12 @@ export const features: Gate<'features', FeaturesEvidence> = {
     const alpha = spec.alpha / Math.max(1, names.length)
     if (entities.candidate === 0)
       return { verdict: 'not enough evidence', text: 'No row of the candidate was logged. LOCKSTEP_LOG_PREDICTIONS logs a share of them.' }
-    let worst: { readonly name: string; readonly value: number; readonly p: number } | null = null
-    let isProven = true
-    for (const [name, { candidate, against }] of Object.entries(found)) {
-      const [control, treatment] = [draws(against), draws(candidate)]
-      const { value, p } = proportionRise(control, treatment, { alpha, nullValue: margin })
-      if (spec.prove) isProven &&= proportionDifference(control, treatment, { alpha: 2 * alpha }).high <= margin
-      if (worst === null || p < worst.p || (p === worst.p && value > worst.value)) worst = { name, value, p }
-    }
+    const worst = worstOf(found, alpha, margin)
+    const isProven =
+      !spec.prove ||
+      Object.values(found).every(
+        ({ candidate, against }) => proportionDifference(draws(against), draws(candidate), { alpha: 2 * alpha }).high <= margin,
+      )
     if (worst === null) return { verdict: 'advance', text: 'The candidate has no features that can be compared.' }
     const { candidate, against, of } = found[worst.name] as (typeof found)[string]
     const shares = `${percent(candidate.missing / candidate.entities)} of ${candidate.entities} entities with the candidate, ${percent(against.missing / Math.max(1, against.entities))} of ${against.entities} ${of === 'champion' ? 'with the champion' : 'in its training set'}`
@@ -74,6 +72,27 @@ export const features: Gate<'features', FeaturesEvidence> = {
     const hasSamples = candidate.entities >= samples && against.entities >= samples
     return compareAnswer({ ...spec, alpha }, { p: worst.p, seemsWorse: worst.value > margin, isProven, hasSamples }, text)
   },
+  difference({ alpha: all, margin }, { features: found }) {
+    const alpha = all / Math.max(1, Object.keys(found).length)
+    const { candidate, against } = found[worstOf(found, alpha, margin)?.name ?? ''] ?? {}
+    if (candidate === undefined || against === undefined || candidate.entities === 0 || against.entities === 0) return null
+    const { value, low, high } = proportionDifference(draws(against), draws(candidate), { alpha: 2 * alpha })
+    return { unit: 'share', value, low, high, allowed: margin }
+  },
+}
+
+/** The feature with the most evidence against it. */
+function worstOf(
+  found: FeaturesEvidence['features'],
+  alpha: number,
+  margin: number,
+): { readonly name: string; readonly value: number; readonly p: number } | null {
+  let worst: ReturnType<typeof worstOf> = null
+  for (const [name, { candidate, against }] of Object.entries(found)) {
+    const { value, p } = proportionRise(draws(against), draws(candidate), { alpha, nullValue: margin })
+    if (worst === null || p < worst.p || (p === worst.p && value > worst.value)) worst = { name, value, p }
+  }
+  return worst
 }
 
 function draws({ missing, entities }: Missing): { readonly successes: number; readonly n: number } {

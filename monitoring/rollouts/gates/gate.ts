@@ -28,6 +28,17 @@ export interface GateAnswer {
   readonly meter?: GateMeter
 }
 
+/** How much worse the candidate is than the champion: negative where it is better. */
+export interface GateDifference {
+  readonly unit: 'share' | 'ms' | 'value'
+  readonly value: number
+  /** An interval that is valid at every look. */
+  readonly low: number
+  readonly high: number
+  /** How much worse is allowed. */
+  readonly allowed: number
+}
+
 /** By what evidence is gathered. */
 export interface GateContext {
   readonly db: Database
@@ -56,6 +67,8 @@ export interface Gate<K extends GateKind = GateKind, Evidence = JsonValue> {
   /** @param before the gate's own evidence of the last look in this step; null: there is none */
   gather(context: GateContext, spec: GateOf<K>, before: Evidence | null): Promise<Evidence>
   judge(spec: GateOf<K>, evidence: Evidence): GateAnswer
+  /** Of a gate that compares the candidate with the champion. null: there is nothing to compare yet. */
+  difference?(spec: GateOf<K>, evidence: Evidence): GateDifference | null
 }
 
 /**

@@ -1,6 +1,7 @@
 import { parseDuration } from '../../../kernel/duration.ts'
 import type { BinnedSample } from '../../../statistics/quantile-sequence.ts'
 import { quantileDifference, quantileRise } from '../../../statistics/quantile-sequence.ts'
+import type { GateOf } from '../../../registry/rollouts/plan-schema.ts'
 import type { Gate } from './gate.ts'
 import { compareAnswer, short } from './gate.ts'
 
@@ -23,19 +24,29 @@ export const latency: Gate<'latency', LatencyEvidence> = {
     return { candidate: candidate.latency.bins(), champion: champion.latency.bins(), championOf }
   },
   judge(spec, { candidate, champion, championOf }) {
-    const { alpha, quantile, factor, samples } = spec
+    const { alpha, quantile, samples } = spec
     const [n, m] = [total(candidate), total(champion)]
     if (n === 0 || m === 0)
       return { verdict: 'not enough evidence', text: `${n} requests of the candidate and ${m} of the champion are timed.` }
-    const leastMs = parseDuration(spec.atLeast) / 1000
     const [own, theirs] = [quantileOf(candidate, quantile), quantileOf(champion, quantile)]
-    // a difference that nobody notices is no breach, whatever its factor
-    const allowed = Math.max(factor, (theirs + leastMs) / theirs)
+    const allowed = allowedFactor(spec, theirs)
     const rise = quantileRise(champion, candidate, quantile, allowed, { alpha, tightestAt: 4 * samples })
     const isProven = spec.prove && quantileDifference(champion, candidate, quantile, { alpha: 2 * alpha }).high <= theirs * (allowed - 1)
     const text = `${quantile * 100} % of the requests took up to ${short(own)} ms with the candidate (${n}) and ${short(theirs)} ms with the champion (${m}, ${championOf}); ${short(theirs * allowed)} ms are allowed.`
     return compareAnswer(spec, { p: rise.p, seemsWorse: own > allowed * theirs, isProven, hasSamples: n >= samples && m >= samples }, text)
   },
+  difference(spec, { candidate, champion }) {
+    if (total(candidate) === 0 || total(champion) === 0) return null
+    const { alpha, quantile } = spec
+    const theirs = quantileOf(champion, quantile)
+    const { value, low, high } = quantileDifference(champion, candidate, quantile, { alpha: 2 * alpha })
+    return { unit: 'ms', value, low, high, allowed: theirs * (allowedFactor(spec, theirs) - 1) }
+  },
+}
+
+/** A difference that nobody notices is no breach, whatever its factor. */
+function allowedFactor({ factor, atLeast }: GateOf<'latency'>, theirs: number): number {
+  return Math.max(factor, (theirs + parseDuration(atLeast) / 1000) / theirs)
 }
 
 function total({ counts }: Bins): number {

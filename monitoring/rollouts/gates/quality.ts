@@ -10,7 +10,7 @@ import { readShareChanges } from '../../../registry/rollouts/decisions.ts'
 import type { Stratum } from '../../../statistics/stratified-difference.ts'
 import { independentError, stratifiedDifference } from '../../../statistics/stratified-difference.ts'
 import { equalSharePeriods } from '../equal-share-periods.ts'
-import type { Gate, GateAnswer, GateContext } from './gate.ts'
+import type { Gate, GateAnswer, GateContext, GateDifference } from './gate.ts'
 import { compareAnswer, isDue, short, takenMicros } from './gate.ts'
 
 type Judged = GateOf<'quality' | 'calibration' | 'business'>
@@ -63,6 +63,7 @@ function gateOf<K extends Judged['kind']>(kind: K): Gate<K, QualityEvidence> {
       return await gather(context, spec)
     },
     judge: (spec, evidence) => judge(spec, evidence),
+    difference: (spec, evidence) => difference(spec, evidence),
   }
 }
 
@@ -134,11 +135,11 @@ interface Compared extends Stratum {
 
 function judge(spec: Judged, evidence: QualityEvidence): GateAnswer {
   const { outcome, figure, better, margin } = evidence
-  const compared = evidence.steps === undefined ? comparedOverAll(evidence) : comparedBySteps(evidence, evidence.steps)
+  const compared = comparedOf(evidence)
   if (typeof compared === 'string')
     return { verdict: 'not enough evidence', text: `There is no ${figure} by "${outcome}" yet: ${compared}.` }
-  const { control, treatment, difference, standardError: error, how } = compared
-  const worse = better === 'higher' ? -difference : difference
+  const { control, treatment, standardError: error, how } = compared
+  const worse = better === 'higher' ? -compared.difference : compared.difference
   const n = Math.min(treatment.n, control.n)
   const { alpha, samples } = spec
   const hasSamples = n >= samples
@@ -147,6 +148,22 @@ function judge(spec: Judged, evidence: QualityEvidence): GateAnswer {
   const isProven = spec.prove && hasSamples && asymptoticSequence(worse, error, n, { alpha: 2 * alpha, tightestAt }).high <= margin
   const text = `The ${figure} by "${outcome}" is ${short(treatment.value)} with the candidate (${treatment.n} rows) and ${short(control.value)} with the champion (${control.n} rows${how}); ${better} is better, and ${short(margin)} worse is allowed.`
   return compareAnswer(spec, { p, seemsWorse: worse > margin, isProven, hasSamples }, text)
+}
+
+function difference({ alpha, samples }: Judged, evidence: QualityEvidence): GateDifference | null {
+  const compared = comparedOf(evidence)
+  if (typeof compared === 'string') return null
+  const n = Math.min(compared.treatment.n, compared.control.n)
+  // the interval is asymptotic
+  if (n < samples) return null
+  const worse = evidence.better === 'higher' ? -compared.difference : compared.difference
+  const { value, low, high } = asymptoticSequence(worse, compared.standardError, n, { alpha: 2 * alpha, tightestAt: 4 * samples })
+  return { unit: 'value', value, low, high, allowed: evidence.margin }
+}
+
+/** @returns why nothing can be compared, if so */
+function comparedOf(evidence: QualityEvidence): Compared | string {
+  return evidence.steps === undefined ? comparedOverAll(evidence) : comparedBySteps(evidence, evidence.steps)
 }
 
 /** @returns why nothing can be compared, if so */

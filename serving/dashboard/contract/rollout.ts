@@ -60,6 +60,29 @@ export type RolloutData = z.output<typeof rollout>
 /** `GET /ui/api/rollouts/:id/decisions/:decision`: what was decided on, and whether the same is decided again. */
 export const decisionEvidence = z.object({
   decision,
+  gates: z
+    .array(
+      z.object({
+        name: z.string(),
+        verdict: z.enum(['advance', 'hold', 'roll back', 'not enough evidence']),
+        says: z.string().describe('A sentence with the figures'),
+        difference: z
+          .object({
+            unit: z.enum(['share', 'ms', 'value']),
+            value: z.number().describe('How much worse the candidate was; negative: better'),
+            low: z.number().describe('The lower end of an interval that is valid at every look'),
+            high: z.number().describe('Its upper end'),
+            allowed: z.number().describe('How much worse is allowed'),
+          })
+          .nullable()
+          .describe('null: the gate compares nothing, or had nothing to compare'),
+        meter: z
+          .object({ says: z.string(), reached: z.number().describe('The share of the line at which the gate decides, from 0 to 1') })
+          .nullable()
+          .describe('The evidence against the candidate'),
+      }),
+    )
+    .describe('What each gate said; empty: a person decided'),
   facts: z.array(z.object({ name: z.string(), value: z.string() })),
   replay: z.object({ isSame: z.boolean(), action: z.string(), says: z.string() }).nullable(),
 })

@@ -1,18 +1,12 @@
 import { z } from 'zod'
-import { judgeGate } from '../../../monitoring/rollouts/gates/all-gates.ts'
-import type { Evidence } from '../../../monitoring/rollouts/decide.ts'
 import { replayDecision } from '../../../monitoring/rollouts/replay.ts'
 import { LockstepError, messageOf } from '../../../kernel/errors.ts'
-import { isRecord } from '../../../kernel/is-record.ts'
 import type { CatalogModel } from '../../../registry/catalog.ts'
 import { championAlias } from '../../../registry/model-aliases.ts'
-import { gateTitle } from '../../../registry/rollouts/check-plan.ts'
 import type { RolloutDecision } from '../../../registry/rollouts/decisions.ts'
 import { controllerActor, readDecision, readDecisions } from '../../../registry/rollouts/decisions.ts'
 import type { Rollout } from '../../../registry/rollouts/rollout.ts'
 import { readRollouts } from '../../../registry/rollouts/rollout.ts'
-import type { GateAnswer } from '../../../monitoring/rollouts/gates/gate.ts'
-import type { Series } from '../contract/answer.ts'
 import type { DecisionEvidence, RolloutData } from '../contract/rollout.ts'
 import { decisionEvidence as decisionContract, rollout as rolloutContract } from '../contract/rollout.ts'
 import { percent } from '../models/drift-lines.ts'
@@ -20,6 +14,7 @@ import { modelAt } from '../models/model-at.ts'
 import { modelRevision } from '../models/model-revision.ts'
 import type { Ask } from '../read-model.ts'
 import { readModel } from '../read-model.ts'
+import { decidedGates, gatesOf } from './gate-evidence.ts'
 import { rolloutAt } from './rollout-at.ts'
 
 /** A rollout of a model: the one that is asked for, else the running or the last one. */
@@ -67,7 +62,7 @@ export const rolloutModel = readModel({
             },
       headline: headlineOf(model.name, rollout, decisions, isPast),
       traffic: trafficOf(rollout, decisions, now),
-      gates: rollout?.plan === null || rollout === null ? [] : gatesOf(rollout.plan.gates, decisions.filter(isByController)),
+      gates: rollout?.plan === null || rollout === null ? [] : gatesOf(rollout.plan.gates, decisions.filter(isByController), isPast),
       decisions: decisions.map((decision) => decisionOf(rollout, decision)),
       others: all.filter((other) => other.id !== rollout?.id).map((other) => otherOf(other, isPast ? at : null)),
     }
@@ -89,6 +84,7 @@ export const decisionModel = readModel({
     const { rollout, decision } = found
     const data: DecisionEvidence = {
       decision: decisionOf(rollout, decision),
+      gates: rollout.plan === null || !isByController(decision) ? [] : decidedGates(rollout.plan.gates, decision.evidence),
       facts: factsOf(decision.evidence),
       replay: replayOf(rollout, decision),
     }
@@ -169,81 +165,6 @@ function trafficOf(rollout: Rollout | null, decisions: readonly RolloutDecision[
       { label: `version ${rollout.version}`, unit: 'share', points: [...all, { t: Math.max(end, last?.t ?? 0), v: all.at(-1)?.v ?? 0 }] },
     ],
   }
-}
-
-type Gates = NonNullable<Rollout['plan']>['gates']
-
-/**
- * What each gate says of the newest evidence, and how its evidence grew.
- *
- * @param looks of the controller, newest first
- */
-function gatesOf(gates: Gates, looks: readonly RolloutDecision[]): RolloutData['gates'] {
-  const all = looks.map(({ at, evidence }) => ({ at, evidence: evidence as unknown as Evidence })) // the controller has stored it
-  return gates.map((gate, i) => {
-    const answers = all.map(({ at, evidence }) => {
-      const own = evidence.gates[i] ?? null
-      return { at, own, answer: own === null ? null : judgeGate(gate, own) }
-    })
-    const { own = null, answer = null } = answers[0] ?? {}
-    const evidence = all[0]?.evidence
-    const verdict = answer?.verdict === 'advance' ? 'passes' : answer?.verdict === 'roll back' ? 'fails' : 'undecided'
-    return {
-      name: gateTitle(gate),
-      verdict,
-      says: answer?.text ?? evidence?.failures[i] ?? 'The controller has not looked yet.',
-      progress: verdict === 'undecided' ? progressOf(gate, own) : 1,
-      ...meterOf(
-        answers,
-        gate.kind === 'split' ? ['the split is wrong', 'shown to be wrong'] : ['the candidate is worse', 'shown to be worse'],
-      ),
-    }
-  })
-}
-
-/**
- * The evidence of a gate at each stored look, with the line at which it decides.
- *
- * @param words what the evidence is for, and the name of the line
- */
-function meterOf(
-  answers: readonly { readonly at: Date; readonly answer: GateAnswer | null }[],
-  words: readonly [fault: string, line: string],
-): Pick<RolloutData['gates'][number], 'evidence' | 'bound'> {
-  const [fault, line] = words
-  const points = answers
-    .flatMap(({ at, answer }) => (answer?.meter === undefined ? [] : [{ t: at.getTime(), ...answer.meter }]))
-    .toReversed()
-  const newest = points.at(-1)
-  if (newest === undefined) return { evidence: null, bound: null }
-  const { unit, value, bound } = newest
-  const isShare = unit === 'share'
-  const finding = isShare
-    ? `${percent(value)}; more than ${percent(bound)} stops the rollout.`
-    : `Evidence that ${fault}: ${odds(value)} to 1. It is shown at ${odds(bound)} to 1.`
-  const series: Series = {
-    label: isShare ? 'share' : 'evidence, log10',
-    unit: isShare ? 'share' : 'value',
-    points: points.map(({ t, value: v }) => ({ t, v })),
-  }
-  return { evidence: { finding, series: [series] }, bound: { value: bound, name: isShare ? 'allowed' : line } }
-}
-
-const twoDigits = new Intl.NumberFormat('en', { maximumSignificantDigits: 2 })
-
-function odds(log10: number): string {
-  return log10 > 6 ? 'more than 1,000,000' : twoDigits.format(10 ** log10)
-}
-
-/** How many of the samples that a gate needs are there: the fewer of both sides. */
-function progressOf(gate: Gates[number], evidence: unknown): number | null {
-  if (!('samples' in gate) || !isRecord(evidence)) return null
-  const counts = ['candidate', 'champion'].flatMap((side) => {
-    const { requests, rows, n } = isRecord(evidence[side]) ? evidence[side] : {}
-    const count = requests ?? rows ?? n
-    return typeof count === 'number' ? [count] : []
-  })
-  return counts.length === 0 ? null : Math.min(1, Math.min(...counts) / gate.samples)
 }
 
 const maxFacts = 200

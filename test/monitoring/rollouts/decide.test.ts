@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest'
 import type { JsonValue } from '../../../kernel/view-spec.ts'
 import type { Evidence } from '../../../monitoring/rollouts/decide.ts'
 import { decide } from '../../../monitoring/rollouts/decide.ts'
-import { judgeGate } from '../../../monitoring/rollouts/gates/all-gates.ts'
+import { gateDifference, judgeGate } from '../../../monitoring/rollouts/gates/all-gates.ts'
 import { webhookAnswer } from '../../../monitoring/rollouts/gates/webhook.ts'
 import { SideCounts } from '../../../monitoring/rollouts/side-counts.ts'
 import type { GateSpec } from '../../../registry/rollouts/plan-schema.ts'
@@ -16,6 +16,14 @@ const errorsOf = (candidate: readonly [number, number], champion: readonly [numb
   championOf: 'the same time',
 })
 const verdict = (spec: GateSpec, evidence: JsonValue) => judgeGate(spec, evidence).verdict
+/** Where what is allowed lies beside the interval of how much worse the candidate is. */
+const allowedLies = (spec: GateSpec, evidence: JsonValue) => {
+  const found = gateDifference(spec, evidence)
+  if (found === null) return null
+  expect(found.low).toBeLessThanOrEqual(found.value)
+  expect(found.high).toBeGreaterThanOrEqual(found.value)
+  return found.allowed < found.low ? 'below' : found.allowed > found.high ? 'above' : 'within'
+}
 
 describe('decide', () => {
   const steps = [
@@ -59,6 +67,16 @@ describe('the gate', () => {
     expect(verdict(spec, errorsOf([5000, 6]))).toBe('advance')
     expect(verdict(spec, errorsOf([100, 0]))).toBe('not enough evidence')
     expect(verdict(spec, errorsOf([250, 5]))).toBe('hold')
+    const lies = (
+      [
+        [1000, 100],
+        [50_000, 60],
+        [250, 5],
+        [0, 0],
+      ] as const
+    ).map((side) => allowedLies(spec, errorsOf(side)))
+    expect(lies).toEqual(['below', 'above', 'within', null])
+    expect(gateDifference(spec, errorsOf([1000, 101]))).toMatchObject({ unit: 'share', value: 0.1, allowed: 0.01 })
     // what fails with both says nothing against the candidate
     expect(verdict(spec, errorsOf([1000, 300], [1000, 310]))).toBe('advance')
     // without a champion the margin is the limit
@@ -83,6 +101,10 @@ describe('the gate', () => {
     expect(verdict(spec, evidence(11, 10))).toBe('advance')
     expect(verdict(spec, evidence(3, 1))).toBe('advance')
     expect(verdict(spec, { ...evidence(11, 10), candidate: bins(11, 5) })).toBe('not enough evidence')
+    expect([allowedLies(spec, evidence(50, 10)), allowedLies(spec, evidence(10, 10))]).toEqual(['below', 'above'])
+    const none = { ...evidence(11, 10), candidate: bins(11, 0) }
+    expect(judgeGate(spec, none).text).toBe('0 requests of the candidate and 500 of the champion are timed.')
+    expect(gateDifference(spec, none)).toBeNull()
   })
 
   it('features finds one that lacks values', () => {
@@ -97,6 +119,7 @@ describe('the gate', () => {
     const broken = judgeGate(gate({ kind: 'features' }), of(200))
     expect(broken).toMatchObject({ verdict: 'roll back', text: expect.stringContaining('"broken" has no value for 66.7 %') as string })
     expect(verdict(gate({ kind: 'features' }), of(4))).toBe('advance')
+    expect([200, 4].map((missing) => allowedLies(gate({ kind: 'features' }), of(missing)))).toEqual(['below', 'within'])
   })
 
   it('quality and calibration compare figures of mature predictions', () => {
@@ -124,7 +147,13 @@ describe('the gate', () => {
       margin: 1,
       champion: { ...figure(20), standardError: 0.2 },
     }
-    expect(verdict(business, { ...amounts, candidate: { ...figure(15), standardError: 0.2 } })).toBe('roll back')
+    const lies = [0.2, 0.02].map((value) => allowedLies(spec, of(figure(value)) as JsonValue))
+    expect(lies).toEqual(['below', 'above'])
+    // the interval is asymptotic
+    expect(gateDifference(spec, of(figure(0.2, 20)) as JsonValue)).toBeNull()
+    const worse = { ...amounts, candidate: { ...figure(15), standardError: 0.2 } }
+    expect(gateDifference(business, worse)).toMatchObject({ value: 5, allowed: 1 })
+    expect(verdict(business, worse)).toBe('roll back')
     expect(verdict(business, { ...amounts, candidate: { ...figure(25), standardError: 0.2 } })).toBe('advance')
   })
 

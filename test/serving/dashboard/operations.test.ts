@@ -123,6 +123,9 @@ describe('a rollout', () => {
     expect(gate?.evidence?.series[0]?.points[0]?.v).toBeGreaterThan(gate?.bound?.value ?? Number.POSITIVE_INFINITY)
     const replay = (await dataOf(`/rollouts/delay/decisions/${old.decisions[0]?.id}`)) as object
     expect(replay).toMatchObject({ replay: { isSame: true, action: 'roll back' } })
+    expect(replay).toMatchObject({
+      gates: [{ verdict: 'roll back', difference: { unit: 'share', allowed: 0.01 }, meter: { reached: 1 } }],
+    })
     expect(await ann.ask('/ui/api/rollouts/delay?rollout=999')).toMatchObject({ status: 404 })
     const then = await dataOf(`/rollouts/delay?asOf=${first.startedAt.toISOString()}`)
     expect(then).toMatchObject({ rollout: { id: String(first.id), state: 'running', share: 0.1 }, others: [] })

@@ -1,0 +1,119 @@
+import { isRecord } from '../../../kernel/is-record.ts'
+import type { Evidence } from '../../../monitoring/rollouts/decide.ts'
+import { gateDifference, judgeGate } from '../../../monitoring/rollouts/gates/all-gates.ts'
+import type { GateAnswer, GateMeter } from '../../../monitoring/rollouts/gates/gate.ts'
+import { gateTitle } from '../../../registry/rollouts/check-plan.ts'
+import type { RolloutDecision } from '../../../registry/rollouts/decisions.ts'
+import type { Rollout } from '../../../registry/rollouts/rollout.ts'
+import type { Series } from '../contract/answer.ts'
+import type { DecisionEvidence, RolloutData } from '../contract/rollout.ts'
+import { percent } from '../models/drift-lines.ts'
+
+/** Of checks that change nothing, each step keeps the newest of each kind. */
+const notKept = 'No check is kept of the time until then: of checks that change nothing, each step keeps the newest.'
+
+type Gates = NonNullable<Rollout['plan']>['gates']
+
+/**
+ * What each gate says of the newest evidence, and how its evidence grew.
+ *
+ * @param looks of the controller, newest first
+ * @param isPast whether it is another moment than now
+ */
+export function gatesOf(gates: Gates, looks: readonly RolloutDecision[], isPast: boolean): RolloutData['gates'] {
+  const all = looks.map(({ at, evidence }) => ({ at, evidence: evidenceOf(evidence) }))
+  return gates.map((gate, i) => {
+    const answers = all.map(({ at, evidence }) => {
+      const own = evidence.gates[i] ?? null
+      return { at, own, answer: own === null ? null : judgeGate(gate, own) }
+    })
+    const { own = null, answer = null } = answers[0] ?? {}
+    const evidence = all[0]?.evidence
+    const verdict = answer?.verdict === 'advance' ? 'passes' : answer?.verdict === 'roll back' ? 'fails' : 'undecided'
+    return {
+      name: gateTitle(gate),
+      verdict,
+      says: answer?.text ?? evidence?.failures[i] ?? (isPast ? notKept : 'The controller has not looked yet.'),
+      progress: verdict === 'undecided' ? progressOf(gate, own) : 1,
+      ...meterOf(answers, gate),
+    }
+  })
+}
+
+/**
+ * The evidence of a gate at each stored look, with the line at which it decides.
+ */
+function meterOf(
+  answers: readonly { readonly at: Date; readonly answer: GateAnswer | null }[],
+  gate: Gates[number],
+): Pick<RolloutData['gates'][number], 'evidence' | 'bound'> {
+  const points = answers
+    .flatMap(({ at, answer }) => (answer?.meter === undefined ? [] : [{ t: at.getTime(), ...answer.meter }]))
+    .toReversed()
+  const newest = points.at(-1)
+  if (newest === undefined) return { evidence: null, bound: null }
+  const { unit, bound } = newest
+  const isShare = unit === 'share'
+  const series: Series = {
+    label: isShare ? 'share' : 'evidence, log10',
+    unit: isShare ? 'share' : 'value',
+    points: points.map(({ t, value: v }) => ({ t, v })),
+  }
+  const line = gate.kind === 'split' ? 'shown to be wrong' : 'shown to be worse'
+  return { evidence: { finding: meterText(gate, newest), series: [series] }, bound: { value: bound, name: isShare ? 'allowed' : line } }
+}
+
+function meterText(gate: Gates[number], { unit, value, bound }: GateMeter): string {
+  if (unit === 'share') return `${percent(value)}; more than ${percent(bound)} stops the rollout.`
+  const fault = gate.kind === 'split' ? 'the split is wrong' : 'the candidate is worse'
+  return `Evidence that ${fault}: ${odds(value)} to 1. It is shown at ${odds(bound)} to 1.`
+}
+
+/** What each gate said of the evidence of one decision of the controller. */
+export function decidedGates(gates: Gates, stored: RolloutDecision['evidence']): DecisionEvidence['gates'] {
+  const evidence = evidenceOf(stored)
+  return gates.map((gate, i) => {
+    const own = evidence.gates[i] ?? null
+    const name = gateTitle(gate)
+    if (own === null) {
+      const says = `Its evidence could not be gathered: ${evidence.failures[i] ?? 'none is stored'}`
+      return { name, verdict: 'not enough evidence', says, difference: null, meter: null }
+    }
+    const { verdict, text, meter } = judgeGate(gate, own)
+    const difference = gateDifference(gate, own)
+    const isKnown = difference !== null && Object.values(difference).every((each) => typeof each !== 'number' || Number.isFinite(each))
+    return {
+      name,
+      verdict,
+      says: text,
+      difference: isKnown ? difference : null,
+      meter: meter === undefined ? null : { says: meterText(gate, meter), reached: reachedOf(meter) },
+    }
+  })
+}
+
+function reachedOf({ value, bound }: GateMeter): number {
+  return bound > 0 ? Math.min(1, value / bound) : value > 0 ? 1 : 0
+}
+
+/** The controller has stored it. */
+function evidenceOf(stored: RolloutDecision['evidence']): Evidence {
+  return stored as unknown as Evidence
+}
+
+const twoDigits = new Intl.NumberFormat('en', { maximumSignificantDigits: 2 })
+
+function odds(log10: number): string {
+  return log10 > 6 ? 'more than 1,000,000' : twoDigits.format(10 ** log10)
+}
+
+/** How many of the samples that a gate needs are there: the fewer of both sides. */
+function progressOf(gate: Gates[number], evidence: unknown): number | null {
+  if (!('samples' in gate) || !isRecord(evidence)) return null
+  const counts = ['candidate', 'champion'].flatMap((side) => {
+    const { requests, rows, n } = isRecord(evidence[side]) ? evidence[side] : {}
+    const count = requests ?? rows ?? n
+    return typeof count === 'number' ? [count] : []
+  })
+  return counts.length === 0 ? null : Math.min(1, Math.min(...counts) / gate.samples)
+}

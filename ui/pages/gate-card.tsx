@@ -1,0 +1,34 @@
+import { Progress } from '@mantine/core'
+import type { ReactElement, ReactNode } from 'react'
+import { Badge, type Tone } from '../parts/badge.tsx'
+
+interface GateCardProps {
+  readonly name: string
+  readonly state: string
+  readonly tone: Tone
+  readonly says: string
+  readonly children: ReactNode
+}
+
+/** A gate with its verdict and the sentence that says why. */
+export function GateCard({ name, state, tone, says, children }: GateCardProps): ReactElement {
+  return (
+    <section className="gate" data-tone={tone} aria-label={`Gate ${name}`}>
+      <div className="gate-head">
+        <h3>{name}</h3>
+        <Badge state={state} tone={tone} />
+      </div>
+      <p>{says}</p>
+      {children}
+    </section>
+  )
+}
+
+/** How much of something is there, from 0 to 1. */
+export function GateBar({ share, label, text }: { readonly share: number; readonly label: string; readonly text: string }): ReactElement {
+  return (
+    <Progress.Root size="md" mt={6}>
+      <Progress.Section value={Math.min(1, share) * 100} className="gate-bar" aria-label={label} aria-valuetext={text} />
+    </Progress.Root>
+  )
+}
