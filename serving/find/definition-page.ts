@@ -59,6 +59,8 @@ export interface PageDeps extends ExampleDeps {
   readonly now: number
   /** Whether `now` is past: what is known of the present alone is left out. Default: false. */
   readonly isPast?: boolean
+  /** What is not asked for. Both read rows of sources, and tables of users may have no index for that. */
+  readonly without?: readonly ('example' | 'online')[]
 }
 
 /** @param definition one of the inventory */
@@ -72,7 +74,7 @@ export async function definitionPage(deps: PageDeps, inventory: Inventory, defin
       : { features: features.map((feature) => ({ ...feature, statistics: statistics.get(feature.name) ?? null })) }),
     ...(await storedFacts(deps, inventory, definition)),
     broken: deps.isPast === true ? null : (deps.catalog.broken.get(definitionKey(definition))?.message ?? null),
-    example: definition.retired ? null : await exampleOf(deps, inventory, definition),
+    example: definition.retired || deps.without?.includes('example') === true ? null : await exampleOf(deps, inventory, definition),
   }
 }
 
@@ -91,7 +93,7 @@ async function storedFacts(
   if (definition.kind !== 'view' && definition.kind !== 'onDemand' && definition.kind !== 'outcome') return {}
   const code = { code: inventory.code.get(definition.spec.code ?? '') ?? null }
   const plan = definition.kind === 'view' ? planOf(deps, definition) : undefined
-  return plan === undefined || deps.isPast === true || !deps.catalog.online.has(plan.id)
+  return plan === undefined || deps.isPast === true || deps.without?.includes('online') === true || !deps.catalog.online.has(plan.id)
     ? code
     : { ...code, online: await onlineState(deps, plan) }
 }

@@ -69,7 +69,8 @@ export function exampleRow(columns: readonly Column[]): Record<string, unknown> 
   return Object.fromEntries(columns.map(({ name, type }) => [name, exampleValue(type)]))
 }
 
-async function entityOf(
+/** An entity of a service that has rows, as far as there are any. */
+export async function entityOf(
   db: Database,
   service: ServicePlan,
 ): Promise<{ readonly entity: Readonly<Record<string, unknown>>; readonly visibleAt: number | null }> {

@@ -44,7 +44,12 @@ function Evidence({ id, decision }: { readonly id: string; readonly decision: st
           <p>
             <strong>{action}</strong>, <Moment at={at} exact />
           </p>
-          {gates.length === 0 && reasons.map((reason) => <p key={reason}>{reason}</p>)}
+          {/* gates say theirs below */}
+          {reasons
+            .filter((reason) => !gates.some(({ name }) => reason.startsWith(`${name}: `)))
+            .map((reason) => (
+              <p key={reason}>{reason}</p>
+            ))}
           {gates.map((gate) => (
             <DecidedGate key={gate.name} gate={gate} />
           ))}

@@ -8,6 +8,7 @@ import { nodeNames } from '../../../registry/find/entry.ts'
 import { LockstepError } from '../../../kernel/errors.ts'
 import type { DefinitionPage } from '../../find/definition-page.ts'
 import { definitionPage } from '../../find/definition-page.ts'
+import { entityOf } from '../../find/example.ts'
 import type { Link } from '../contract/answer.ts'
 import type { DefinitionData } from '../contract/definition.ts'
 import { findThen } from '../past-registry.ts'
@@ -25,15 +26,29 @@ export interface FoundDefinition {
  * What every page of a definition begins with.
  *
  * @param reference `airport_delays@2`, or `airport_delays` for the newest version
+ * @param options `online`: whether the page shows how far a view is behind its source, which reads the newest rows of it
  * @throws LockstepError `UNKNOWN_DEFINITION`
  */
-export async function definitionData(ask: Ask, reference: string, kinds: readonly EntryKind[]): Promise<FoundDefinition> {
+export async function definitionData(
+  ask: Ask,
+  reference: string,
+  kinds: readonly EntryKind[],
+  { online = false }: { readonly online?: boolean } = {},
+): Promise<FoundDefinition> {
   const { deps, db, now, isPast } = ask
   const { inventory, node, notes } = await findThen(ask, reference, kinds)
   const definition = inventory.definitions.find((each) => each.kind === node.kind && labelOf(each) === node.name)
   if (definition === undefined) throw new LockstepError('INTERNAL', `The ${node.kind} "${node.name}" is in no definition.`)
   const page = await definitionPage(
-    { db, catalog: deps.readCatalog(), features: deps, store: deps.upkeep.store, now, isPast },
+    {
+      db,
+      catalog: deps.readCatalog(),
+      features: deps,
+      store: deps.upkeep.store,
+      now,
+      isPast,
+      without: online ? ['example'] : ['example', 'online'],
+    },
     inventory,
     definition,
   )
@@ -49,7 +64,7 @@ export async function definitionData(ask: Ask, reference: string, kinds: readonl
     readers: readersOf(page),
     versions: page.versions.map(({ version, retired }) => ({ id: `${page.name}@${version}`, about: retired ? 'pruned' : '' })).toReversed(),
     code: page.code ?? null,
-    example: await exampleOf(ask, id, page),
+    example: definition.retired ? null : await exampleOf(ask, definition.kind, id),
   }
   return { definition, page, data, notes }
 }
@@ -123,15 +138,14 @@ function partsOf({ source, features, takes, kind }: DefinitionPage, id: string):
 }
 
 /** An entity that Explain can be asked about, as JSON; null: nothing of it can be explained. */
-async function exampleOf({ db, deps }: Ask, id: string, { kind, example }: DefinitionPage): Promise<string | null> {
+async function exampleOf({ db, deps }: Ask, kind: Definition['kind'], id: string): Promise<string | null> {
   if (kind === 'view') {
-    // the example of the page asks a service, whose entity may name the columns of the key differently
     const plan = deps.catalog().views.get(id as DefinitionId)
     const stored = plan === undefined ? null : await storedEntity(db, plan)
     return stored === null ? null : JSON.stringify(stored.key)
   }
-  const { entities } = (example?.body ?? {}) as { readonly entities?: readonly unknown[] }
-  return kind !== 'service' || entities === undefined ? null : JSON.stringify(entities[0])
+  const service = kind === 'service' ? deps.catalog().services.get(id as DefinitionId) : undefined
+  return service === undefined ? null : JSON.stringify((await entityOf(db, service)).entity)
 }
 
 export function momentOf(micros: number | null): string | null {

@@ -26,7 +26,7 @@ export const viewModel = readModel({
   data: viewContract,
   async read(ask) {
     const { db, now, isPast } = ask
-    const { page, data, definition, notes } = await definitionData(ask, ask.params['id'] ?? '', ['view', 'onDemand'])
+    const { page, data, definition, notes } = await definitionData(ask, ask.params['id'] ?? '', ['view', 'onDemand'], { online: true })
     const id = `${definition.name}@${definition.version}` as const
     const plan = ask.deps.catalog().views.get(id)
     const lastRunSeconds = page.online?.freshness?.lastRunSeconds ?? null
@@ -56,7 +56,7 @@ export const freshnessModel = readModel({
   query: z.object({}),
   data: freshnessContract,
   async read(ask) {
-    const { page, definition } = await definitionData(ask, ask.params['id'] ?? '', ['view', 'onDemand'])
+    const { page, definition } = await definitionData(ask, ask.params['id'] ?? '', ['view', 'onDemand'], { online: true })
     const { db, now } = ask
     const id = `${definition.name}@${definition.version}`
     const window = { from: now - dayMicros, to: now }

@@ -25,7 +25,8 @@ import { auditRead } from './audit-read.ts'
 
 const maxPredictions = 20
 const maxViews = 50
-const dayMicros = 86_400_000_000
+/** The newest predictions are searched in a minute, an hour and a day: the log of a busy day is long. */
+const lookBacks = [60_000_000, 3_600_000_000, 86_400_000_000] as const
 
 /** Examples of what can be explained. They have keys of entities, so each use is audited. */
 export const explainStartModel = readModel({
@@ -53,7 +54,11 @@ export const explainStartModel = readModel({
         example: stored === null ? null : JSON.stringify(stored.key),
       })
     }
-    const recent = await listPredictions(db, { since: now - dayMicros, limit: maxPredictions, ...(isPast ? { until: now } : {}) })
+    let recent: readonly ListedPrediction[] = []
+    for (const back of lookBacks) {
+      recent = await listPredictions(db, { since: now - back, limit: maxPredictions, ...(isPast ? { until: now } : {}) })
+      if (recent.length === maxPredictions) break
+    }
     shown.push(...recent.map(({ keys }) => keys))
     if (shown.length > 0) await auditRead(ask, 'explain', 'examples', { entities: shown })
     const data: ExplainStart = {
