@@ -101,7 +101,7 @@ function streamSql(
   rule: TimeRule,
 ): string {
   const { source, key, columns, from } = stream
-  const { paths, types } = table
+  const { types } = table
   const what = `The files of the source "${source.name}"`
   const time = (name: string): string => columnSql(types, name, { kind: 'timestamp' }, what)
   const event = time(source.eventTime)
@@ -129,20 +129,29 @@ function streamSql(
   const offline = types.get(onlineOnlyColumn) === 'BOOLEAN' ? `NOT coalesce(s."${onlineOnlyColumn}", false)` : 'true'
   return (
     `SELECT ${[...key.map((_, i) => `r."k${i}"`), 'coalesce(r."t", 0)', '0', `${n}`, unread(whole), ...['e', 'known', 'row'].map((name) => `coalesce(r."${name}", ${noNumber})`), ...outer].join(', ')} ` +
-    `FROM (SELECT ${inner.join(', ')} FROM ${parquetSql(paths)} s WHERE ${offline} AND ${sinceFrom(source, table)}) r JOIN "bounds" q ON ${joined.join(' AND ')}`
+    `FROM (SELECT ${inner.join(', ')} FROM ${rowsSql(source, table)} WHERE ${offline}) r JOIN "bounds" q ON ${joined.join(' AND ')}`
   )
 }
 
 /** Counts the rows of a source that lack a part of any of these keys. */
 export function droppedSql(source: SourceSpec, table: SourceTable, keys: readonly Column[]): string {
   const lacking = keys.map(({ name }) => `s.${sqlIdentifier(name)} IS NULL`).join(' OR ') || 'false'
-  return `SELECT CAST(count(*) AS DOUBLE) FROM ${parquetSql(table.paths)} s WHERE (${lacking}) AND ${sinceFrom(source, table)}`
+  return `SELECT CAST(count(*) AS DOUBLE) FROM ${rowsSql(source, table)} WHERE ${lacking}`
 }
 
-/** A row without a time is an error, so it stays. */
-function sinceFrom({ name, eventTime }: SourceSpec, { types, fromMicros }: SourceTable): string {
-  if (fromMicros === null) return 'true'
-  return `coalesce(${columnSql(types, eventTime, { kind: 'timestamp' }, `The files of the source "${name}"`)} >= ${fromMicros}, true)`
+/**
+ * The rows of a source since its `from`. A row without a time is an error, so it stays. It comes from a scan of its
+ * own: DuckDB skips row groups by their statistics for a comparison, and for none that may be NULL.
+ */
+function rowsSql({ eventTime }: SourceSpec, { paths, types, fromMicros }: SourceTable): string {
+  const rows = parquetSql(paths)
+  if (fromMicros === null) return `${rows} s`
+  const name = `s.${sqlIdentifier(eventTime)}`
+  const zoned = types.get(eventTime) === 'TIMESTAMP WITH TIME ZONE'
+  const time = zoned || types.get(eventTime) === 'TIMESTAMP' ? name : `CAST(${name} AS TIMESTAMP)`
+  const from = `${zoned ? 'make_timestamptz' : 'make_timestamp'}(${fromMicros})`
+  const scans = [`${time} >= ${from}`, `${name} IS NULL`].map((condition) => `SELECT * FROM ${rows} s WHERE ${condition}`)
+  return `(${scans.join(' UNION ALL ')}) s`
 }
 
 function tableOf(sources: PassSources, { source }: StreamLayout): SourceTable {

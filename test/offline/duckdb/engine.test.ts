@@ -146,6 +146,30 @@ describe('a training set of files', () => {
     expect(await refused({}, { declared: inFolders })).toEqual(says('UNSUPPORTED', '"seats" of the source "departures" is in the folders'))
   })
 
+  it('reads no row groups that end before the first time of a source', async () => {
+    const duckdb = await openDuckDb({})
+    const rows = landings.replaceAll('float', 'FLOAT').replace('generate_series(1, 60) n', 'range(4096) t (n)')
+    await duckdb.rows(`COPY (${rows}) TO '${inFolder('groups.parquet')}' (FORMAT parquet, ROW_GROUP_SIZE 2048)`)
+    await duckdb.close()
+    const fromMicros = Date.UTC(2026, 0, 1, 0, 2048 * 7) * 1000
+    // questions that see rows of the second group
+    await parquetOfQuery(opened().db, spine.replace('2026-01-01 05:00', '2026-01-15'), inFolder('later.parquet'))
+    const declared = { landings: { patterns: [inFolder('groups.parquet')], fromMicros } }
+    const options = { declared, spine: 'later.parquet' }
+    const complete = await create('of-groups.parquet', { departures: all.departures }, options)
+    const bytes = await readFile(inFolder('groups.parquet'))
+    await writeFile(inFolder('groups.parquet'), bytes.fill(0, 4, 200))
+    const damaged = await create('of-damaged.parquet', { departures: all.departures }, options)
+    expect(damaged.file.sha256).toBe(complete.file.sha256)
+    const fromStart = { landings: { patterns: [inFolder('groups.parquet')], fromMicros: 0 } }
+    expect(await refused({ departures: all.departures }, { declared: fromStart })).toEqual(says('FILE_UNREADABLE', 'DuckDB could not read'))
+    await parquetOfQuery(opened().db, landings.replace('n * interval', 'nullif(n, 7) * interval'), inFolder('timeless.parquet'))
+    const timeless = { landings: { patterns: [inFolder('timeless.parquet')], fromMicros } }
+    expect(await refused({ departures: all.departures }, { declared: timeless })).toEqual(
+      says('INVALID_ROW', '"landings"', 'has no event time'),
+    )
+  })
+
   it('can be registered from a folder that another engine has written', async () => {
     const { db } = opened()
     const scored = (await loadCatalog(db)).service('scored')
