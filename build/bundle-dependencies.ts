@@ -14,12 +14,11 @@ const bundled = [
   'esbuild',
   'google-auth-library',
   'kysely',
-  'lmdb',
   'onnxruntime-node',
 ]
 
 /** Not bundled: what only install scripts use, and binaries for one platform, which npm chooses. */
-const leftOut = /^(global-agent|adm-zip|node-gyp-build-optional-packages-test|(@msgpackr-extract|@esbuild|@lmdb)\/.*|msgpackr-extract)$/
+const leftOut = /^(global-agent|adm-zip|@esbuild\/.*)$/
 const platforms = /(linux|darwin)-(x64|arm64)$/
 
 interface Manifest {

@@ -11,7 +11,7 @@ import { isValueOf, show, typeName } from './value-type.ts'
 export type EntityKey = string
 
 /**
- * Keys of more bytes are refused, the zero bytes that end texts not counted: LMDB takes 1,978 bytes with its prefix.
+ * Keys of more bytes are refused, the zero bytes that end texts not counted. A store keeps the key beside every state.
  */
 export const maxKeyBytes = 1024
 

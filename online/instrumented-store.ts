@@ -21,6 +21,6 @@ export function instrumentedStore(store: OnlineStore, onError: (error: unknown) 
 }
 
 /** As traces and metrics call it. */
-export function storeName({ kind }: Pick<OnlineStore, 'kind'>): 'redis' | 'lmdb' {
-  return kind === 'redis' ? 'redis' : 'lmdb'
+export function storeName({ kind }: Pick<OnlineStore, 'kind'>): 'redis' | 'sqlite' {
+  return kind === 'redis' ? 'redis' : 'sqlite'
 }

@@ -1,5 +1,4 @@
 import { statfsSync } from 'node:fs'
-import { constants } from 'node:os'
 import { LockstepError, messageOf } from '../kernel/errors.ts'
 import { sqlState } from './relation.ts'
 
@@ -8,8 +7,11 @@ const littleBytes = 20_000_000
 /** What one write of the online store may need. */
 const pagesBytes = 1_000_000
 const diskFullState = '53100'
-const mdbMapFull = -30_792
-const systemErrors = new Map(Object.entries(constants.errno).map(([name, number]) => [number, name]))
+/** SQLite's codes IOERR and FULL. */
+const sqliteErrors = new Map([
+  [10, 'EIO'],
+  [13, 'ENOSPC'],
+])
 
 /** Names for error numbers of the WebAssembly engine. */
 const engineErrors: Readonly<Record<number, string>> = {
@@ -47,7 +49,7 @@ export function folderFailure(directory: string, cause: unknown): LockstepError 
       // the error of creating a folder in a read-only one
       return cause instanceof Error && 'syscall' in cause && cause.syscall === 'mkdir' ? readOnly(directory, code, cause) : null
     case 'EIO':
-      // LMDB reports only this if it could not write a complete page
+      // SQLite reports only this if it cannot enlarge the index of its log
       return freeBytes(directory) < pagesBytes ? diskFull(directory, cause) : null
     default:
       return null
@@ -111,11 +113,15 @@ function fileSystemCode(error: unknown): string {
   for (let cause = error; typeof cause === 'object' && cause !== null; cause = 'cause' in cause ? cause.cause : null) {
     if ('errno' in cause && typeof cause.errno === 'number' && !(cause instanceof Error)) return engineErrors[cause.errno] ?? ''
     if ('code' in cause && typeof cause.code === 'string' && /^E[A-Z]+$/.test(cause.code)) return cause.code
-    // an LMDB error has the number of a system error or its own number
-    if ('code' in cause && typeof cause.code === 'number')
-      return cause.code === mdbMapFull ? 'ENOSPC' : (systemErrors.get(cause.code) ?? '')
+    const code = sqliteCode(cause)
+    if (code !== null) return sqliteErrors.get(code) ?? ''
   }
   return ''
+}
+
+/** SQLite's primary code for an error; null for other errors. */
+export function sqliteCode(error: unknown): number | null {
+  return error instanceof Error && 'errcode' in error && typeof error.errcode === 'number' ? error.errcode & 0xff : null
 }
 
 function reasonOf(cause: unknown): string {

@@ -53,7 +53,7 @@ export async function openDatabase(
 function closeToOthers(directory: string, warn: (message: string) => void = () => undefined): void {
   const parts: readonly (readonly [folder: string, telling: readonly string[]])[] = [
     ['postgres', ['PG_VERSION']],
-    ['online', ['data.mdb', 'lock.mdb']],
+    ['online', ['states.sqlite', 'states.sqlite-wal', 'states.sqlite-shm']],
   ]
   const closed = parts.map(([folder, telling]) => closeFolder(join(directory, folder), telling))
   // a folder that holds other things, too, may be meant for others

@@ -18,7 +18,7 @@ export interface RoundTrips {
   timer(store: StoreName, operation: string, every?: number): Timed
 }
 
-export type StoreName = 'postgresql' | 'redis' | 'lmdb'
+export type StoreName = 'postgresql' | 'redis' | 'sqlite'
 
 /** The round trips of a process to its stores, in one histogram. All callers with a registry share it. */
 export const roundTripsOf = memoizeWeak((registry: Registry): RoundTrips => {

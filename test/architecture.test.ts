@@ -55,7 +55,7 @@ const packages: Readonly<Record<string, readonly string[]>> = {
   ],
   registry: ['esbuild', 'kysely', 'oxc-parser', 'zod'],
   offline: ['@duckdb/node-api', 'csv-parse', 'hyparquet', 'hyparquet-compressors', 'hyparquet-writer', 'zod'],
-  online: ['ioredis', 'lmdb', 'prom-client'],
+  online: ['ioredis', 'prom-client'],
   materializer: ['kysely', 'prom-client', 'zod'],
   inference: ['lru-cache', 'onnxruntime-node', 'zod'],
   monitoring: ['kysely', 'prom-client', 'zod'],

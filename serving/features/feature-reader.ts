@@ -77,8 +77,8 @@ export function createFeatureReader({
     log.error({ error: error.message }, 'a state in the online store is damaged: the history answers instead')
   }
 
-  const timer = (name: 'redis' | 'lmdb'): Timed => roundTrips?.timer(name, 'read', timedEvery) ?? untimed
-  const timers = { redis: timer('redis'), lmdb: timer('lmdb') }
+  const timer = (name: 'redis' | 'sqlite'): Timed => roundTrips?.timer(name, 'read', timedEvery) ?? untimed
+  const timers = { redis: timer('redis'), sqlite: timer('sqlite') }
   const store: HoldingStore = {
     owner,
     read(keys, how) {

@@ -5,7 +5,7 @@ import type { ServedEntity, ServicePlan } from '../../kernel/service-plan.ts'
 import type { Value } from '../../kernel/value-type.ts'
 import type { Spine } from '../../offline/spine/spine.ts'
 
-/** A key of more bytes is not stored: LMDB takes 1,978 with its prefix. */
+/** A prediction whose key has more bytes is not stored. */
 const maxPredictionKeyBytes = 1024
 
 /** The uses of a service by which its keys differ. */

@@ -3,6 +3,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, it } from 'vitest'
 import { openEmbeddedStore } from '../../online/embedded-store.ts'
+import { incrementElsewhere } from './increment.ts'
+import { storedCount } from './stored-bytes.ts'
 import { storeContract } from './store-contract.ts'
 
 storeContract('embedded', async () => {
@@ -22,3 +24,15 @@ it('names the folder that it cannot use', async () => {
   expect(() => openEmbeddedStore(within)).toThrow(`The folder "${within}" cannot be created`)
   await rm(directory, { recursive: true })
 })
+
+it('loses no increment while other processes create, open and close the store', async () => {
+  const directory = await mkdtemp(join(tmpdir(), 'lockstep-online-'))
+  const address = ['embedded', directory]
+  const often = Array.from({ length: 3 }, () => incrementElsewhere(address, 2, 100))
+  await Promise.all([incrementElsewhere(address, 200), ...often])
+  const store = openEmbeddedStore(directory)
+  const counts = await store.read(['a', 'b'].map((key) => ({ view: 'increment@1', entity: 'thing', key })))
+  expect(counts.map((bytes) => bytes && storedCount(bytes))).toEqual([800, 800])
+  await store.close()
+  await rm(directory, { recursive: true })
+}, 60_000)

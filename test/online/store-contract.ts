@@ -1,4 +1,3 @@
-import { spawn } from 'node:child_process'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import fc from 'fast-check'
 import type { Frontier } from '../../kernel/frontier.ts'
@@ -7,7 +6,7 @@ import { maxKeyBytes } from '../../kernel/entity-key.ts'
 import type { OnlineKey, OnlineStore } from '../../online/store.ts'
 import { noBytes } from '../../online/store.ts'
 import { budget } from '../budget.ts'
-import { increment } from './increment.ts'
+import { increment, incrementElsewhere } from './increment.ts'
 import { expecting, stored, storedBody, storedCount } from './stored-bytes.ts'
 
 export interface StoreFixture {
@@ -142,7 +141,7 @@ export function storeContract(name: string, setUp: () => Promise<StoreFixture>):
 
     it('loses no increment of several processes that write the same keys', async () => {
       const [processes, increments] = [3, 150]
-      await Promise.all(Array.from({ length: processes }, () => incrementElsewhere(fixture, increments)))
+      await Promise.all(Array.from({ length: processes }, () => incrementElsewhere(fixture.address, increments)))
       const counts = await store.read([keyOf('increment@1', 'a'), keyOf('increment@1', 'b')])
       expect(counts.map((bytes) => bytes && storedCount(bytes))).toEqual([processes * increments, processes * increments])
     }, 20_000)
@@ -315,16 +314,4 @@ function put(key: OnlineKey, frontier: number | Frontier | null, bytes: Buffer) 
 
 function bodyOf(bytes: Buffer | null): string | null {
   return bytes && storedBody(bytes)
-}
-
-function incrementElsewhere(fixture: StoreFixture, times: number): Promise<void> {
-  const child = spawn(process.execPath, [new URL('increment-process.ts', import.meta.url).pathname, String(times), ...fixture.address], {
-    stdio: ['ignore', 'ignore', 'pipe'],
-  })
-  let errors = ''
-  child.stderr.on('data', (chunk) => (errors += String(chunk)))
-  return new Promise((resolve, reject) => {
-    child.on('error', reject)
-    child.on('close', (code) => (code === 0 ? resolve() : reject(new Error(`The incrementing process ended with ${code}: ${errors}`))))
-  })
 }

@@ -1,11 +1,12 @@
 import { chmodSync, statSync } from 'node:fs'
-import { cp, mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
+import { cp, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { openEmbeddedStore } from '../../online/embedded-store.ts'
 import { loadConfig } from '../../runtime/config.ts'
-import { embeddedFailure } from '../../runtime/embedded-failure.ts'
+import { embeddedFailure, folderFailure } from '../../runtime/embedded-failure.ts'
 import { openDatabase } from '../../runtime/open-database.ts'
 import { openPglite } from '../../runtime/open-pglite.ts'
 import { failureOf } from './failure-of.ts'
@@ -70,7 +71,7 @@ describe('the folder of the embedded database', { timeout: 120_000 }, () => {
     expect([await modes(), told]).toEqual([closed, []])
     for (const name of ['.', 'postgres', 'online']) chmodSync(join(directory, name), 0o755)
     chmodSync(join(directory, 'postgres/PG_VERSION'), 0o666)
-    chmodSync(join(directory, 'online/data.mdb'), 0o644)
+    chmodSync(join(directory, 'online/states.sqlite'), 0o644)
     expect([await modes(), told]).toEqual([closed, [expect.stringContaining(`"${directory}"`)]])
   })
 
@@ -104,11 +105,37 @@ it('engine and system errors become errors with a code, and SQL errors stay', ()
 })
 
 describe('the folder of the embedded online store', () => {
-  it.each(['', 'short', 'x'.repeat(100_000)])('is refused if its file is not LMDB, unless it is empty (%#)', async (text) => {
+  it.each(['', 'short', 'x'.repeat(100_000)])('is refused if its file is not one of SQLite, unless it is empty (%#)', async (text) => {
     const path = await mkdtemp(at('store-'))
-    await writeFile(join(path, 'data.mdb'), text)
+    await writeFile(join(path, 'states.sqlite'), text)
     if (text === '') await openEmbeddedStore(path).close()
     else expect(() => openEmbeddedStore(path)).toThrow(expect.objectContaining({ code: 'EMBEDDED_DAMAGED' }))
+  })
+
+  it('is reported as damaged if pages of its file are overwritten', async () => {
+    const path = await mkdtemp(at('store-'))
+    const store = openEmbeddedStore(path)
+    const key = { view: 'v@1', entity: 'e', key: 'k' } as const
+    await store.write([{ ...key, expected: null, bytes: Buffer.alloc(100_000) }])
+    await store.close()
+    const bytes = await readFile(join(path, 'states.sqlite'))
+    await writeFile(join(path, 'states.sqlite'), bytes.fill('x', 4096))
+    const again = openEmbeddedStore(path)
+    await expect(again.read([key])).rejects.toMatchObject({ code: 'EMBEDDED_DAMAGED' })
+    await again.close()
+  })
+
+  it('is reported as full by the code of SQLite', () => {
+    const db = new DatabaseSync(':memory:')
+    db.exec('PRAGMA max_page_count = 2; CREATE TABLE item (bytes BLOB)')
+    let full: unknown
+    try {
+      db.exec('INSERT INTO item VALUES (zeroblob(10000))')
+    } catch (error) {
+      full = error
+    }
+    db.close()
+    expect(folderFailure(folder, full)).toMatchObject({ code: 'WRITE_FAILED', message: expect.stringContaining('is full') as string })
   })
 
   it('is reopened if complete, and refused if it is a file', async () => {
