@@ -11,7 +11,7 @@ const sqlite = await importSqlite()
 const fileName = 'states.sqlite'
 /** SQLite's file, its write-ahead log and the index of this log. */
 const embeddedFiles: readonly string[] = [fileName, `${fileName}-wal`, `${fileName}-shm`]
-const keysPerRemoval = 10_000
+const keysPerRemoval = 1_000
 /** How long a writer waits for another process to end its transaction. */
 const busyMs = 30_000
 /** No view's name starts with a zero byte. */
