@@ -18,9 +18,11 @@ interface Search {
   readonly to?: string | undefined
   /** The id of a rollout that has ended. */
   readonly rollout?: string | undefined
+  /** The id of an alert. */
+  readonly alert?: string | undefined
 }
 
-const words = ['asOf', 'kind', 'q', 'service', 'entity', 'focus', 'at', 'tab', 'from', 'to', 'rollout'] as const
+const words = ['asOf', 'kind', 'q', 'service', 'entity', 'focus', 'at', 'tab', 'from', 'to', 'rollout', 'alert'] as const
 
 const rootRoute = createRootRoute({
   component: Layout,

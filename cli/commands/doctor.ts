@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
-import { messageOf } from '../../kernel/errors.ts'
+import { LockstepError, messageOf } from '../../kernel/errors.ts'
 import type { Settings } from '../../runtime/config.ts'
 import { loadSettings } from '../../runtime/config.ts'
 import { databaseName, requireMade } from '../../runtime/open-database.ts'
@@ -11,7 +11,8 @@ import type { Answer, Finding } from '../doctor/check.ts'
 import { findingsOf, note, ok, skipped, wrong } from '../doctor/check.ts'
 import { checkConnections, checkDatabase, checkDatabaseClock, checkMigrations, checkRights } from '../doctor/database-checks.ts'
 import { checkDisk, checkOnnxRuntime, checkPort, checkVersions } from '../doctor/machine-checks.ts'
-import { checkModels, checkOutcomes, checkRegistry, checkViews, checkWorker } from '../doctor/registry-checks.ts'
+import type { FoundProblems } from '../doctor/registry-checks.ts'
+import { checkAlerts, checkModels, checkOutcomes, checkRegistry, checkViews, checkWorker, readProblems } from '../doctor/registry-checks.ts'
 import { checkServer, checkServerKey } from '../doctor/server-checks.ts'
 import { checkEmbeddedStore, checkRedis } from '../doctor/store-checks.ts'
 import { counted } from '../human.ts'
@@ -118,8 +119,22 @@ async function examineStores(context: Context): Promise<Finding[]> {
   if (redis === null) await add('online store', async () => checkEmbeddedStore(await context.store(), config))
   if (!(await add('registry', async () => checkRegistry(await context.catalog())))) return findings
   const catalog = await context.catalog()
-  await add('views', async () => checkViews(db, await context.store(), catalog))
-  await add('worker', async () => checkWorker(db, await context.store(), catalog))
+  let found: FoundProblems | null = null
+  await add('views', async () => {
+    try {
+      found = await readProblems(db, await context.store(), catalog)
+    } catch (error) {
+      // the line of the store says why
+      if (error instanceof LockstepError && error.code === 'REDIS_UNAVAILABLE') return skipped('The online store must answer first.')
+      throw error
+    }
+    return checkViews(catalog, found)
+  })
+  if (found !== null) {
+    const problems = found
+    await add('worker', async () => checkWorker(db, await context.store(), catalog, problems))
+    await add('alerts', () => checkAlerts(problems))
+  }
   await add('models', () => checkModels(catalog))
   await add('outcomes', () => checkOutcomes(catalog, config))
   return findings

@@ -3,27 +3,26 @@ import { filesName } from '../../kernel/files-spec.ts'
 import { formatTimestamp } from '../../kernel/time.ts'
 import type { ViewPlan } from '../../kernel/view-plan.ts'
 import { pendingErasures } from '../../materializer/erase/finish-erasures.ts'
-import { failingText } from '../../materializer/failing-views.ts'
 import { pendingRemovals } from '../../materializer/removals.ts'
 import { readServedAges } from '../../monitoring/freshness/served-ages.ts'
-import { readFreshness } from '../../monitoring/freshness/freshness-reader.ts'
 import type { MaterializationStatus } from '../../materializer/status.ts'
 import { materializationStatus } from '../../materializer/status.ts'
 import type { ViewFreshness } from '../../monitoring/freshness/view-freshness.ts'
 import { freshnessJson } from '../../monitoring/freshness/view-freshness.ts'
+import { readProblemSources } from '../../monitoring/problems/find-problems.ts'
 import type { OnlineStore } from '../../online/store.ts'
 import { streamStatus } from '../../materializer/streams/stream-status.ts'
-import { createCheckpointOwner } from '../../online/checkpoint-owner.ts'
 import { isEmbedded } from '../../runtime/database.ts'
 import { databaseName } from '../../runtime/open-database.ts'
-import { hasWorker, noWorker } from '../../runtime/worker-sessions.ts'
-import { findIncompleteViews } from '../../online/completeness.ts'
+import { oldestWriter } from '../../runtime/oldest-writer.ts'
+import { hasWorker } from '../../runtime/worker-sessions.ts'
 import type { Command } from '../command.ts'
 import type { Context } from '../context.ts'
 import { readDatasets, withoutManifest } from '../../offline/stored-datasets.ts'
 import { freshnessCells, oldestWriterText, servedHeader, servedRows, setAsideLines } from '../freshness-text.ts'
 import { ago, count, counted, moment } from '../human.ts'
 import { jobStatus, jobStatusJson, jobStatusLines } from '../job-status.ts'
+import { problemLines, problemsOf } from '../problem-text.ts'
 import { streamHeader, streamProblems, streamRow } from '../stream-status-text.ts'
 import { table } from '../table.ts'
 
@@ -41,16 +40,18 @@ export const statusCommand: Command = {
     const db = await context.database()
     const catalog = await context.catalog()
     const { store, identity, problem } = await openedStore(context)
-    const { views: freshness, oldestWriter } = await readFreshness(db, store, catalog, Date.now() * 1000)
-    const servedTo = Date.now() * 1000
-    const ages = await readServedAges(db, { from: servedTo - servedMicros, to: servedTo })
-    const late = freshness.flatMap((view) => view.late ?? [])
-    const setAside = freshness.flatMap(setAsideLines)
-    const failing = freshness.flatMap(({ view, failing: runs }) => (runs === null ? [] : [failingText(view, runs)]))
-    const served = [...catalog.online].flatMap((id) => catalog.views.get(id) ?? [])
-    const notReady = store === null ? [] : await findIncompleteViews({ ...store, owner: createCheckpointOwner(() => db) }, served)
     // the process that serves an embedded database keeps it current
     const worker = isEmbedded(db) || context.config.redisUrl === null ? null : await hasWorker(db)
+    const now = Date.now() * 1000
+    const known = await readProblemSources({ db, store: store ?? problem ?? '', catalog, now, lacksWorker: worker === false })
+    const { views: freshness, lacks: notReady } = known
+    const problems = problemsOf(catalog, known, now)
+    const oldest = await oldestWriter(db)
+    const servedTo = Date.now() * 1000
+    const ages = await readServedAges(db, { from: servedTo - servedMicros, to: servedTo })
+    const late = freshness.filter((view) => view.late !== null)
+    const setAside = freshness.flatMap(setAsideLines)
+    const failing = freshness.filter((view) => view.failing !== null)
     const removing = identity === null ? [] : await pendingRemovals(db, identity)
     const erasing = await pendingErasures(db)
     const runs = (await materializationStatus(db, Date.now())).filter((run) => identity === null || run.store === identity)
@@ -68,6 +69,9 @@ export const statusCommand: Command = {
     }))
     const datasets = (await readDatasets(db)).map(withoutManifest)
     const jobs = await jobStatus(context, identity)
+    // what a line of a problem says is not said again
+    const failed = new Set(known.failed.map(({ subject }) => subject))
+    const deadLetters = jobs.deadLetters.filter(({ view }) => !failed.has(view))
     const streams = await streamStatus(db, catalog.streams, context.config)
     const broken = [...catalog.broken].map(([id, { code, message }]) => ({ id, code, message }))
 
@@ -85,7 +89,7 @@ export const statusCommand: Command = {
           freshness: fresh === null ? null : freshnessJson(fresh),
           served: ages.byView.get(plan.id) ?? null,
         })),
-        oldestTransaction: oldestWriter,
+        oldestTransaction: oldest,
         services: [...catalog.services.keys()],
         sources,
         streams,
@@ -96,29 +100,30 @@ export const statusCommand: Command = {
         removing,
         erasing,
         broken,
+        problems,
         ...jobStatusJson(jobs),
       },
       text: [
         `Registry at revision ${catalog.revision}, in ${databaseName(context.config).replace(/^T/, 't')}.`,
-        ...(problem === null ? [] : [`The online store does not answer: ${problem}`]),
         ...streamProblems(streams),
         ...broken.map(({ id, code, message }) => `broken: ${id}: ${code}: ${message}`),
-        ...(worker === false && served.length > 0 ? [`no worker: ${noWorker}`] : []),
-        ...notReady.map(({ problem: lack }) => `not ready: ${lack}`),
+        // entities that are set aside have lines of their own
+        ...problemLines(
+          problems.filter(({ id }) => !id.startsWith('set aside in ')),
+          known,
+        ),
         ...removing.map(
           ({ view, removed }) => `being deleted from the online store: ${view}, ${counted(removed, 'key')} so far; a worker continues`,
         ),
         ...(erasing === 0 ? [] : [`${counted(erasing, 'erasure')} not finished: a worker continues, or any "lockstep erase"`]),
-        ...jobStatusLines(jobs),
+        ...jobStatusLines({ ...jobs, deadLetters }),
         section(
           ['VIEW', 'ONLINE', 'FRESHNESS', 'MATERIALIZED AS OF', 'LAST RUN', 'LAST RUN FOLDED', 'NEWEST ROW', 'LAG', 'MAY BE'],
           views.map(viewRow),
         ),
         section(servedHeader(ages), servedRows(ages, freshness)),
-        ...late.map((each) => `late: ${each}`),
-        ...failing.map((each) => `failing: ${each}`),
         ...setAside,
-        ...(oldestWriter === null ? [] : [oldestWriterText(oldestWriter)]),
+        ...(oldest === null ? [] : [oldestWriterText(oldest)]),
         section(
           ['SOURCE', 'READS'],
           sources.map(({ name, relation, files }) => [name, files === null ? relationText(relation) : filesName(files)]),

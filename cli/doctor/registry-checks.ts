@@ -1,8 +1,7 @@
-import { readFreshness } from '../../monitoring/freshness/freshness-reader.ts'
-import { failingText } from '../../materializer/failing-views.ts'
 import { materializationStatus } from '../../materializer/status.ts'
-import { createCheckpointOwner } from '../../online/checkpoint-owner.ts'
-import { findIncompleteViews } from '../../online/completeness.ts'
+import type { ProblemSources } from '../../monitoring/problems/find-problems.ts'
+import { readProblemSources } from '../../monitoring/problems/find-problems.ts'
+import type { GroupedProblem } from '../../monitoring/problems/problem.ts'
 import type { OnlineStore } from '../../online/store.ts'
 import type { Catalog } from '../../registry/catalog.ts'
 import { formatDuration } from '../../kernel/duration.ts'
@@ -10,11 +9,12 @@ import { shareOf } from '../../runtime/log-shares.ts'
 import type { Config } from '../../runtime/config.ts'
 import type { Database } from '../../runtime/database.ts'
 import { isEmbedded } from '../../runtime/database.ts'
-import { hasWorker, noWorker } from '../../runtime/worker-sessions.ts'
+import { hasWorker } from '../../runtime/worker-sessions.ts'
 import { setAsideLines } from '../freshness-text.ts'
 import { ago, counted } from '../human.ts'
+import { problemSentences, problemsOf } from '../problem-text.ts'
 import type { Answer } from './check.ts'
-import { note, ok, wrong } from './check.ts'
+import { note, ok, skipped, wrong } from './check.ts'
 
 export function checkRegistry({ revision, views, services, models, broken }: Catalog): Answer[] {
   const holds = [counted(views.size, 'view'), counted(services.size, 'service'), counted(models.size, 'model')].join(', ')
@@ -23,29 +23,52 @@ export function checkRegistry({ revision, views, services, models, broken }: Cat
   return [views.size === 0 ? note('It is empty: run "lockstep apply FILE".') : ok(`Revision ${revision}: ${holds}.`)]
 }
 
+/** The problems of the online views and of what keeps them current, each cause once, as the dashboard has them. */
+export async function readProblems(db: Database, store: OnlineStore, catalog: Catalog): Promise<FoundProblems> {
+  // "lockstep serve" keeps the views of an embedded database current
+  const needsWorker = !isEmbedded(db) && store.kind !== 'embedded'
+  const now = Date.now() * 1000
+  const sources = await readProblemSources({ db, store, catalog, now, lacksWorker: needsWorker && !(await hasWorker(db)) })
+  return { sources, problems: problemsOf(catalog, sources, now) }
+}
+
+export interface FoundProblems {
+  readonly sources: ProblemSources
+  readonly problems: readonly GroupedProblem[]
+}
+
 /** Whether the store holds the online views completely, and as fresh as they declare. */
-export async function checkViews(db: Database, store: OnlineStore, catalog: Catalog): Promise<Answer[]> {
-  const online = [...catalog.online].flatMap((id) => catalog.views.get(id) ?? [])
-  if (online.length === 0) return [ok('No view is online.')]
-  const { views } = await readFreshness(db, store, catalog, Date.now() * 1000)
-  const lacks = await findIncompleteViews({ ...store, owner: createCheckpointOwner(() => db) }, online)
-  const answers = [
-    ...lacks.map(({ problem }) => wrong(problem)),
-    ...views.flatMap((view) => view.late ?? []).map(wrong),
-    ...views.flatMap(({ view, failing }) => (failing === null ? [] : [wrong(failingText(view, failing))])),
-    ...views.flatMap(setAsideLines).map(wrong),
-  ]
-  return answers.length > 0 ? answers : [ok(`${counted(online.length, 'online view')}: all materialized, none late.`)]
+export function checkViews({ online }: Catalog, { sources, problems }: FoundProblems): Answer[] {
+  if (online.size === 0) return [ok('No view is online.')]
+  const own = problems.filter(({ link }) => link.kind === 'view')
+  // each entity that is set aside is named
+  const answers = own.filter(({ id }) => !id.startsWith('set aside in ')).map((problem) => wrong(problemSentences(problem).join(' ')))
+  answers.push(...sources.views.flatMap(setAsideLines).map(wrong))
+  if (answers.length > 0) return answers
+  const late = sources.views.filter((view) => view.late !== null).length
+  if (late > 0) return [skipped(`${counted(late, 'view')} ${late === 1 ? 'is' : 'are'} late, which follows from another line.`)]
+  return [ok(`${counted(online.size, 'online view')}: all materialized, none late.`)]
 }
 
 /** Who keeps the online views current. */
-export async function checkWorker(db: Database, store: OnlineStore, catalog: Catalog): Promise<Answer> {
+export async function checkWorker(db: Database, store: OnlineStore, catalog: Catalog, { problems }: FoundProblems): Promise<Answer> {
   if (isEmbedded(db) || store.kind === 'embedded') return ok('"lockstep serve" keeps the views of an embedded database current.')
-  if (await hasWorker(db)) return ok('A worker is connected.')
   if (catalog.online.size === 0) return ok('No view is online, so none is needed.')
+  const missing = problems.find(({ id }) => id === 'worker')
+  if (missing === undefined) return ok('A worker is connected.')
   const runs = await materializationStatus(db, Date.now())
   const last = Math.min(...runs.map(({ ageMs }) => ageMs))
-  return note(`${noWorker} The last run of a view ${Number.isFinite(last) ? `was ${ago(last)}` : 'is not known'}.`)
+  const [what, ...follows] = problemSentences(missing)
+  const text = [what, `The last run of a view ${Number.isFinite(last) ? `was ${ago(last)}` : 'is not known'}.`, ...follows].join(' ')
+  return follows.length > 0 ? wrong(text) : note(text)
+}
+
+/** Alerts that fire and jobs that failed in the last day, except those that follow from another line. */
+export function checkAlerts({ sources, problems }: FoundProblems): Answer[] {
+  const own = problems.filter(({ link }) => link.kind === 'alert' || link.kind === 'job')
+  if (own.length > 0) return own.map((problem) => note(problemSentences(problem).join(' ')))
+  const count = sources.alerts.length + sources.failed.length
+  return [ok(count === 0 ? 'None fires, and no job failed in the last day.' : 'All follow from other lines.')]
 }
 
 /** Outcomes are matched with the predictions that servers log and keep. */

@@ -44,6 +44,8 @@ export interface ViewFreshness {
    * Why it is further behind than its freshness or schedule allows, and what to do; null where it is not.
    */
   readonly late: string | null
+  /** From when a scheduled run should have counted, which it does not, epoch microseconds; null: none is overdue. */
+  readonly overdueSince: number | null
 }
 
 /** As the command line and HTTP print it. */
@@ -92,6 +94,7 @@ export async function viewFreshness(
     const seconds = source === null ? null : waitingSeconds(source, run, now)
     const newest = source?.newestEvent ?? null
     const { freshnessMicros } = plan.upkeep
+    const overdueSince = isStored ? overdue(plan, checkpoint, now) : null
     views.push({
       view: plan.id,
       newestRowSeconds: newest === null ? null : Math.max(0, (now - newest) / 1e6),
@@ -102,10 +105,11 @@ export async function viewFreshness(
       setAside: setAside?.get(plan.id) ?? noneSetAside,
       failing: failing?.get(plan.id) ?? null,
       late:
-        (isStored ? lateRun(plan, checkpoint, now) : null) ??
+        (overdueSince === null ? null : lateText(plan.id, overdueSince)) ??
         (freshnessMicros === null
           ? null
           : lateness(plan, freshnessMicros, { isStoreKnown: checkpoints !== null, isStored, source, seconds, run })),
+      overdueSince,
     })
   }
   return views
@@ -123,10 +127,10 @@ async function readableLag(...lagOf: Parameters<typeof sourceLag>): Promise<Sour
   }
 }
 
-function lateRun({ id, spec }: ViewPlan, { begunAt }: Checkpoint, now: number): string | null {
+function overdue({ spec }: ViewPlan, { begunAt }: Checkpoint, now: number): number | null {
   if (spec.availability.kind === 'continuous' || begunAt === undefined) return null
   const from = lateFrom(spec.availability, begunAt)
-  return from <= now ? lateText(id, from) : null
+  return from <= now ? from : null
 }
 
 function waitingSeconds({ rows, visibleSince }: SourceLag, run: MaterializationStatus | null, now: number): number {

@@ -65,8 +65,7 @@ afterAll(async () => {
   await visits?.close()
   await beginning?.close()
   await browser?.close()
-  await full?.close()
-  await empty?.close()
+  await Promise.all([full?.close(), empty?.close()])
 })
 afterEach(async () => {
   await visits?.page.unrouteAll({ behavior: 'ignoreErrors' })
@@ -78,6 +77,7 @@ const paths = () => [
   '',
   'alerts',
   'jobs',
+  'alerts?alert=1',
   'catalog',
   'lineage?focus=airport_delays@1',
   'sources/balances',

@@ -1,3 +1,4 @@
+import { Link, useSearch } from '@tanstack/react-router'
 import { type ReactElement, useState } from 'react'
 import type { AlertsData } from '../../serving/dashboard/contract/alerts.ts'
 import { useRead } from '../api/use-read.ts'
@@ -14,11 +15,42 @@ import { Panel } from '../parts/panel.tsx'
 import { Empty, Loaded } from '../parts/states.tsx'
 import { ThingLink } from '../parts/thing-link.tsx'
 import { waysOf } from '../parts/ways.ts'
+import { keepMoment } from '../shell/navigation.tsx'
 
 type Alert = AlertsData['alerts'][number]
 
 /** What fires now, and what fired before. */
 export default function Alerts(): ReactElement {
+  const { alert } = useSearch({ strict: false })
+  return alert === undefined ? <AllAlerts /> : <OneAlert id={alert} />
+}
+
+function OneAlert({ id }: { readonly id: string }): ReactElement {
+  const alerts = useRead<AlertsData>(`alerts?id=${encodeURIComponent(id)}`)
+  return (
+    <Page
+      title={`Alert ${id}`}
+      says={
+        <Link to="/alerts" search={keepMoment}>
+          All alerts
+        </Link>
+      }
+      ways={waysOf.alerts()}
+    >
+      <Loaded of={alerts}>
+        {(data) =>
+          data.alerts.length === 0 ? (
+            <Empty title="There is no such alert" commands={['lockstep alert list --state all']} />
+          ) : (
+            <AlertParts alerts={data.alerts} isOne />
+          )
+        }
+      </Loaded>
+    </Page>
+  )
+}
+
+function AllAlerts(): ReactElement {
   const [cursor, setCursor] = useState<string | null>(null)
   const alerts = useRead<AlertsData>(cursor === null ? 'alerts' : `alerts?cursor=${cursor}`)
   return (
@@ -35,20 +67,21 @@ export default function Alerts(): ReactElement {
   )
 }
 
-function AlertParts({ alerts }: { readonly alerts: readonly Alert[] }): ReactElement {
+function AlertParts({ alerts, isOne = false }: { readonly alerts: readonly Alert[]; readonly isOne?: boolean }): ReactElement {
   const isPast = usePastMoment() !== undefined
   const firing = alerts.filter(({ state }) => state === 'firing')
   const past = alerts.filter(({ state }) => state !== 'firing')
   return (
     <>
-      {firing.length === 0 ? (
+      {firing.length === 0 && !isOne && (
         <Empty
           title={isPast ? 'Nothing fired' : 'Nothing fires'}
           {...(past.length === 0 ? { commands: ['lockstep monitor list', 'lockstep worker'] } : {})}
         >
           Monitors run as jobs. Those of the defaults watch every view and model.
         </Empty>
-      ) : (
+      )}
+      {firing.length > 0 && (
         <ol className="problems" aria-label="Alerts that fire">
           {firing.map((alert) => (
             <Firing key={alert.id} alert={alert} />

@@ -40,7 +40,7 @@ function NowParts({ data }: { readonly data: NowData }): ReactElement {
       {problems.length > 0 && (
         <ol className="problems" aria-label="Problems, the worst first">
           {problems.map((problem) => (
-            <ProblemItem key={`${problem.link.kind} ${problem.link.id} ${problem.what}`} problem={problem} />
+            <ProblemItem key={problem.id} problem={problem} />
           ))}
         </ol>
       )}
@@ -137,8 +137,8 @@ function NowParts({ data }: { readonly data: NowData }): ReactElement {
 const severities = { page: 'Act now', warn: 'Look soon', info: 'For your information' } as const
 const tones = { page: 'bad', warn: 'warn', info: 'calm' } as const
 
-function ProblemItem({ problem }: { readonly problem: Problem }): ReactElement {
-  const { severity, what, since, cause, todo, owner, link, command } = problem
+function ProblemItem({ problem }: { readonly problem: NowData['problems'][number] }): ReactElement {
+  const { severity, what, since, cause, todo, link, about, command, consequences } = problem
   return (
     <li className="problem" data-tone={tones[severity]}>
       <div className="problem-head">
@@ -150,7 +150,11 @@ function ProblemItem({ problem }: { readonly problem: Problem }): ReactElement {
             since <Moment at={since} />
           </span>
         )}
-        {owner !== null && <span className="dim">owner: {owner}</span>}
+        {about !== null && (
+          <span className="dim">
+            about <ThingLink {...about} />
+          </span>
+        )}
       </div>
       <p className="problem-what">
         <ThingLink kind={link.kind} id={link.id}>
@@ -169,7 +173,35 @@ function ProblemItem({ problem }: { readonly problem: Problem }): ReactElement {
           {todo}
         </p>
       )}
+      {consequences.length > 0 && <Consequences of={consequences} />}
       {command !== null && <Command text={command} />}
     </li>
+  )
+}
+
+/** So many consequences of one cause are listed. */
+const maxListed = 8
+
+function Consequences({ of }: { readonly of: readonly Problem[] }): ReactElement {
+  const more = of.length - maxListed
+  return (
+    <div>
+      <span className="dim">What likely follows from it:</span>
+      <ul className="consequences">
+        {of.slice(0, maxListed).map(({ what, since, link }) => (
+          <li key={`${link.kind} ${link.id} ${what}`}>
+            <ThingLink kind={link.kind} id={link.id}>
+              {what}
+            </ThingLink>
+            {since !== null && (
+              <span className="dim">
+                , since <Moment at={since} />
+              </span>
+            )}
+          </li>
+        ))}
+      </ul>
+      {more > 0 && <p className="dim">and {more} more</p>}
+    </div>
   )
 }

@@ -1,14 +1,14 @@
 import { z } from 'zod'
 import { chart, link, moment } from './answer.ts'
 
-export const problem = z.object({
+const problem = z.object({
   severity: z.enum(['page', 'warn', 'info']),
   what: z.string().describe('A sentence'),
   since: moment.nullable(),
   cause: z.string().nullable().describe('The likely cause'),
   todo: z.string().nullable().describe('What to do'),
-  owner: z.string().nullable(),
-  link,
+  link: link.describe('The page that says more'),
+  about: link.nullable().describe('What it is about, if that has another page'),
   command: z.string().nullable(),
 })
 export type Problem = z.output<typeof problem>
@@ -17,7 +17,14 @@ export type Problem = z.output<typeof problem>
 export const now = z.object({
   headline: z.string().describe('One sentence: all is well, or what is not'),
   isWell: z.boolean().describe('Whether nothing needs anybody: no problem is a page or a warning'),
-  problems: z.array(problem).describe('The worst first'),
+  problems: z
+    .array(
+      problem.extend({
+        id: z.string().describe('The name of the cause, which stays the same while it lasts'),
+        consequences: z.array(problem).describe('What likely follows from it, the worst first'),
+      }),
+    )
+    .describe('One for each cause, the worst first'),
   traffic: chart.describe('Predictions of the last hour, or from the full hour before on; it says since when'),
   latency: chart.describe('Their times'),
   modelsSay: z.string().describe('Which time the figures of models are of, in a sentence'),

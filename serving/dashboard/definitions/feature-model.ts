@@ -133,7 +133,8 @@ async function nullsOf({ db, now }: Ask, user: { readonly model: string; readonl
       rows === 0
         ? `${user.model} answered no rows${span}.`
         : `${percent(missing / rows)} of ${rows.toLocaleString('en-US')} rows of ${user.model}${span} had no value.`,
-    series: [...reasons].map((status) => ({
+    // a line of zeros where no row lacks a value
+    series: [...(reasons.size === 0 && rows > 0 ? ['NULL_VALUE'] : reasons)].map((status) => ({
       label: statusText(status),
       unit: 'share',
       points: hours.map(({ at, statuses, rows: all }) => ({ t: at / 1000, v: all === 0 ? null : (statuses?.[status] ?? 0) / all, n: all })),

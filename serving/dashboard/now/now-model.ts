@@ -1,14 +1,18 @@
 import { z } from 'zod'
 import { LockstepError } from '../../../kernel/errors.ts'
 import { maxListedAlerts, readAlerts } from '../../../monitoring/alerts/read-alerts.ts'
-import { readViews } from '../../../monitoring/freshness/freshness-reader.ts'
-import type { ViewFreshness } from '../../../monitoring/freshness/view-freshness.ts'
+import type { ProblemSources } from '../../../monitoring/problems/find-problems.ts'
+import { findProblems, readFailedJobs, readProblemSources } from '../../../monitoring/problems/find-problems.ts'
+import type { Problem } from '../../../monitoring/problems/problem.ts'
+import { groupProblems } from '../../../monitoring/problems/problem.ts'
 import type { ModelStatistics } from '../../../monitoring/rollups/model-statistics.ts'
 import { modelStatistics } from '../../../monitoring/rollups/model-statistics.ts'
+import type { OnlineStore } from '../../../online/store.ts'
 import type { Catalog, CatalogModel } from '../../../registry/catalog.ts'
 import { championAlias } from '../../../registry/model-aliases.ts'
 import { maxListedJobs, readJobs } from '../../../runtime/jobs/read-jobs.ts'
-import type { NowData, Problem } from '../contract/now.ts'
+import { noWorker } from '../../../runtime/worker-sessions.ts'
+import type { NowData } from '../contract/now.ts'
 import { now as contract } from '../contract/now.ts'
 import type { Ask } from '../read-model.ts'
 import { readModel } from '../read-model.ts'
@@ -16,14 +20,11 @@ import { registryNotes, registryOf } from '../past-registry.ts'
 import { modelAt } from '../models/model-at.ts'
 import { errorsOf, latencyChart, trafficChart, widestSpan } from '../models/traffic-charts.ts'
 import { pipelineLines } from '../pipelines/pipeline-models.ts'
-import { alertProblem, jobProblem, modelProblems, pipelineProblem, readinessProblems, viewProblems } from './problems.ts'
+import { modelProblems, pipelineProblem, readinessProblems } from './problems.ts'
 
 const hourMicros = 3_600_000_000
-const dayMicros = 24 * hourMicros
 /** So many models have figures; all others are in the catalog. */
 const maxModels = 12
-/** So many failed jobs, the newest, are problems of their own; all are counted. */
-const maxFailed = 20
 
 /** What is wrong now, since when, by what cause, and what to do. */
 export const nowModel = readModel({
@@ -34,32 +35,27 @@ export const nowModel = readModel({
   async read(ask) {
     const { db, deps, now, isPast } = ask
     const catalog = deps.catalog()
-    // what is stored says how it was: alerts and figures
-    const views = isPast ? [] : await freshnessOf(ask, catalog)
-    const when = isPast ? ({ window: { from: now, to: now + 1 } } as const) : ({ state: 'firing' } as const)
-    const alerts = await readAlerts(db, { ...when, limit: maxListedAlerts })
+    const readiness = (await deps.status.readiness().catch(() => null)) ?? deps.readiness()
+    const sources = isPast ? await sourcesThen(ask) : await sourcesNow(ask, catalog, readiness.warnings.includes(noWorker))
+    const { alerts, failed, views } = sources
+    const late = views.filter((view) => view.late !== null)
     const running = isPast ? [] : await readJobs(db, { state: 'running', limit: maxListedJobs })
-    const lastDay = { from: now - dayMicros, to: now }
-    const failed = await readJobs(db, { state: 'failed', finished: lastDay, limit: maxListedJobs })
     const known = await modelsAt(ask)
     const pushed = known.models.filter(({ versions }) => versions.length > 0)
     const models = pushed.slice(0, maxModels)
     const figures = new Map<string, ModelStatistics>()
     for (const { name } of models)
       figures.set(name, await modelStatistics(db, { model: name, from: now - hourMicros, to: now, by: [], step: 'minute' }))
-    const late = views.filter((view) => view.late !== null)
-    const readiness = (await deps.status.readiness().catch(() => null)) ?? deps.readiness()
-    const problems = [
-      ...(isPast ? [] : readinessProblems(readiness, new Set(late.flatMap((view) => view.late ?? [])))),
-      ...alerts.map(alertProblem),
-      ...views.flatMap((view) => viewProblems(view, now)),
-      ...failed.slice(0, maxFailed).map(jobProblem),
+    const found = findProblems(catalog, sources, now)
+    const problems = groupProblems([
+      ...found,
+      ...(isPast ? [] : readinessProblems(readiness, sources, found)),
       ...(isPast ? [] : pushed.flatMap(modelProblems)),
       ...(isPast ? [] : await pipelineLines(db, catalog, now)).flatMap(pipelineProblem),
-    ].toSorted((a, b) => rank(a) - rank(b))
+    ])
     const data: NowData = {
       ...headlineOf(problems, isPast),
-      problems,
+      problems: problems.map(({ consequences, ...problem }) => ({ ...problem, consequences: [...consequences] })),
       traffic: trafficChart([...figures]),
       latency: latencyChart([...figures]),
       modelsSay: `What each answered${widestSpan([...figures.values()])}.`,
@@ -87,19 +83,21 @@ async function modelsAt(ask: Ask): Promise<{ readonly models: readonly CatalogMo
   }
 }
 
-async function freshnessOf({ db, deps, now }: Ask, catalog: Catalog): Promise<ViewFreshness[]> {
-  const plans = [...catalog.views.values()].filter(({ id }) => catalog.online.has(id))
+async function sourcesNow({ db, deps, now }: Ask, catalog: Catalog, lacksWorker: boolean): Promise<ProblemSources> {
+  let store: OnlineStore | string
   try {
-    return await readViews(db, deps.upkeep.store(), plans, now)
+    store = deps.upkeep.store()
   } catch (error) {
-    // the store is down, which is a problem of its own
-    if (error instanceof LockstepError && (error.code === 'REDIS_UNAVAILABLE' || error.code === 'NOT_READY')) return []
-    throw error
+    if (!(error instanceof LockstepError) || (error.code !== 'REDIS_UNAVAILABLE' && error.code !== 'NOT_READY')) throw error
+    store = (error.cause instanceof Error ? error.cause.message : '') || error.message
   }
+  return await readProblemSources({ db, store, catalog, now, lacksWorker })
 }
 
-function rank({ severity }: Problem): number {
-  return severity === 'page' ? 0 : severity === 'warn' ? 1 : 2
+/** Of a past moment, what is stored says how it was: alerts and jobs. */
+async function sourcesThen({ db, now }: Ask): Promise<ProblemSources> {
+  const alerts = await readAlerts(db, { window: { from: now, to: now + 1 }, limit: maxListedAlerts })
+  return { alerts, failed: await readFailedJobs(db, now), views: [], lacks: [], storeFailure: null, lacksWorker: false }
 }
 
 function headlineOf(problems: readonly Problem[], isPast: boolean): Pick<NowData, 'headline' | 'isWell'> {

@@ -1,8 +1,8 @@
 import { z } from 'zod'
 import { formatTimestamp } from '../../../kernel/time.ts'
 import { summaryOf } from '../../../monitoring/alerts/alert-message.ts'
-import type { Alert } from '../../../monitoring/alerts/read-alerts.ts'
 import { readAlerts } from '../../../monitoring/alerts/read-alerts.ts'
+import { alertSubject } from '../../../monitoring/problems/alert-problem.ts'
 import { listKeys } from '../../../registry/keys/api-keys.ts'
 import { scopes } from '../../../registry/keys/scope.ts'
 import { readAudit } from '../../../runtime/audit.ts'
@@ -10,7 +10,6 @@ import type { Job, ListPlace } from '../../../runtime/jobs/read-jobs.ts'
 import { readJobs } from '../../../runtime/jobs/read-jobs.ts'
 import type { AlertsData } from '../contract/alerts.ts'
 import { alerts as alertsContract } from '../contract/alerts.ts'
-import type { Link } from '../contract/answer.ts'
 import type { AuditData } from '../contract/audit.ts'
 import { audit as auditContract } from '../contract/audit.ts'
 import { jobs as jobsContract } from '../contract/jobs.ts'
@@ -62,20 +61,11 @@ export const jobsModel = readModel({
 export const alertsModel = readModel({
   path: '/alerts',
   scope: 'ui:read',
-  query: paged,
+  query: paged.extend({ id: z.coerce.number().int().min(1).optional() }),
   data: alertsContract,
-  async read({ db, deps, now, isPast, query: { cursor } }) {
+  async read({ db, deps, now, isPast, query: { cursor, id: asked } }) {
     const window = isPast ? { from: now, to: now + 1 } : undefined
-    const all = await readAlerts(db, { limit: pageSize + 1, window, after: cursor })
-    const { models, views, monitors } = deps.catalog()
-    const linkOf = ({ subject, monitor }: Alert): Link | null => {
-      if (models.has(subject)) return { kind: 'model', id: subject }
-      if ([...views.keys()].some((id) => id === subject)) return { kind: 'view', id: subject }
-      const target = monitors.get(monitor)?.spec.target
-      if (target?.kind === 'view') return { kind: 'view', id: target.view }
-      const watched = target?.kind === 'model' ? target.model : monitor.replace(/^default:/, '')
-      return models.has(watched) ? { kind: 'model', id: watched } : null
-    }
+    const all = await readAlerts(db, { id: asked, limit: pageSize + 1, window, after: cursor })
     const shown = all.slice(0, pageSize)
     const last = shown.at(-1)
     const alerts = shown.map((alert): AlertsData['alerts'][number] => {
@@ -97,7 +87,7 @@ export const alertsModel = readModel({
         value: result.value,
         threshold: result.threshold,
         n: result.n,
-        link: linkOf(alert),
+        link: alertSubject(deps.catalog(), alert),
       }
     })
     return { data: { alerts, cursor: last === undefined ? null : nextCursor(all.length, last.id, last.state === 'firing') } }

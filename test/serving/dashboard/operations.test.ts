@@ -38,6 +38,57 @@ const post = (path: string, body: object, ifMatch: string) =>
   ann.ask(`/ui/api${path}`, { method: 'POST', body, headers: { 'if-match': ifMatch } })
 const dataOf = async (path: string) => (await ann.ask(`/ui/api${path}`)).body.data
 
+describe('the page of now', () => {
+  interface Listed {
+    readonly what: string
+    readonly link: { readonly kind: string; readonly id: string }
+    readonly about: object | null
+    readonly consequences: readonly Listed[]
+  }
+
+  it('lists what follows from one cause under it, with a link to each alert and to what it is about', async () => {
+    const [nulls, drift] = await world.db.query<{ id: string }>(`
+      insert into lockstep.alerts (monitor, check_kind, subject, severity, state, started, notified, about, started_with, result)
+      select 'model:delay', kind, 'landings (version 1)', 'ticket', 'firing', 1, false, '{}', '{"cause": "why"}', '{}'
+      from unnest(array['nulls', 'drift']) kind returning id::text as id`)
+    const { problems } = (await dataOf('/now')) as { problems: readonly Listed[] }
+    const about = { kind: 'source', id: 'landings' }
+    expect(problems.filter(({ what }) => what.includes('landings'))).toMatchObject([
+      {
+        what: 'model:delay: nulls of landings (version 1)',
+        link: { kind: 'alert', id: nulls?.id },
+        about,
+        consequences: [{ what: 'model:delay: drift of landings (version 1)', link: { kind: 'alert', id: drift?.id }, about }],
+      },
+    ])
+    expect(await dataOf(`/alerts?id=${drift?.id}`)).toMatchObject({
+      alerts: [{ id: drift?.id, check: 'drift', link: about }],
+      cursor: null,
+    })
+    await world.db.query('delete from lockstep.alerts where id = any($1)', [[nulls?.id, drift?.id]])
+  })
+
+  it('counts all failed jobs of its last day, and lists the newest', async () => {
+    const fail = async (count: number, at: string) =>
+      await world.db.query(
+        `insert into lockstep.jobs (kind, subject, scope, spec, state, plans, finishes, cleans, lease_seconds, keep_days, submitted_by, finished_at)
+         select 'backfill', 'old', '', '{}', 'failed', false, false, false, 30, 7, 'test', $2 from generate_series(1, $1)`,
+        [count, at],
+      )
+    await fail(1, '2001-06-20T10:00:00Z')
+    await fail(25, '2001-07-01T10:00:00Z')
+    const seen = async (query: string) => {
+      const { jobs, problems } = (await dataOf(`/now${query}`)) as { jobs: object; problems: Listed[] }
+      const ofJobs = problems.filter(({ link }) => link.kind === 'job')
+      return { ...jobs, causes: ofJobs.length, listed: ofJobs.flatMap(({ consequences }) => ['cause', ...consequences]).length }
+    }
+    expect(await seen('?asOf=2001-07-01T11:59:00Z')).toMatchObject({ failed: 25, causes: 1, listed: 20 })
+    // the newer ones hide no older one
+    expect(await seen('?asOf=2001-06-20T12:00:00Z')).toMatchObject({ failed: 1, causes: 1, listed: 1 })
+    await world.db.query('delete from lockstep.jobs where subject = $1', ['old'])
+  })
+})
+
 describe('a pipeline', () => {
   const shown = async (query = '') =>
     (await dataOf(`/pipelines/score${query}`)) as {

@@ -390,27 +390,6 @@ describe('a page as of a moment', () => {
   })
 })
 
-describe('the page of now', () => {
-  it('counts all failed jobs of its last day, and lists the newest', async () => {
-    const fail = async (count: number, at: string) =>
-      await world.db.query(
-        `insert into lockstep.jobs (kind, subject, scope, spec, state, plans, finishes, cleans, lease_seconds, keep_days, submitted_by, finished_at)
-         select 'backfill', 'old', '', '{}', 'failed', false, false, false, 30, 7, 'test', $2 from generate_series(1, $1)`,
-        [count, at],
-      )
-    await fail(1, '2001-06-20T10:00:00Z')
-    await fail(25, '2001-07-01T10:00:00Z')
-    const seen = async (query: string) => {
-      const { jobs, problems } = (await dataOf(`/now${query}`)) as { jobs: object; problems: { link: { kind: string } }[] }
-      return { ...jobs, listed: problems.filter(({ link }) => link.kind === 'job').length }
-    }
-    expect(await seen('?asOf=2001-07-01T11:59:00Z')).toMatchObject({ failed: 25, listed: 20 })
-    // the newer ones hide no older one
-    expect(await seen('?asOf=2001-06-20T12:00:00Z')).toMatchObject({ failed: 1, listed: 1 })
-    await world.db.query('delete from lockstep.jobs where subject = $1', ['old'])
-  })
-})
-
 describe('an act', () => {
   it('changes a model by the version that the page shows, with its reason in the audit log', async () => {
     const { revision } = (await dataOf('/models/delay')) as { revision: string }

@@ -1,0 +1,105 @@
+import { asRecord, isRecord } from '../../kernel/is-record.ts'
+import { formatTimestamp } from '../../kernel/time.ts'
+import type { Catalog } from '../../registry/catalog.ts'
+import { summaryOf } from '../alerts/alert-message.ts'
+import type { Alert } from '../alerts/read-alerts.ts'
+import type { FoundProblem, Thing } from './problem.ts'
+
+/** An alert that fires, with what it may follow from, by its evidence. */
+export function alertProblem(catalog: Catalog, alert: Alert): FoundProblem {
+  const { id, severity, started, startedWith, silencedUntil, runbook, monitor, check, subject } = alert
+  const silenced = silencedUntil === null ? '' : ` (silenced until ${silencedUntil.toISOString()})`
+  return {
+    ...originOf(catalog, alert),
+    severity: silencedUntil !== null ? 'info' : severity === 'page' ? 'page' : 'warn',
+    what: `${summaryOf({ monitor, check, subject, cause: null, event: 'firing' })}${silenced}`,
+    since: formatTimestamp(started),
+    cause: startedWith.cause,
+    todo: runbook === null ? null : `Follow the runbook: ${runbook}`,
+    link: { kind: 'alert', id: String(id) },
+    about: alertSubject(catalog, alert),
+    command: `lockstep alert show ${id}`,
+  }
+}
+
+/** What an alert is about, or what its monitor watches; null: nothing that has a page. */
+export function alertSubject(catalog: Catalog, { subject, monitor }: Pick<Alert, 'subject' | 'monitor'>): Thing | null {
+  const name = groupOf(subject)
+  if (catalog.models.has(name)) return { kind: 'model', id: name }
+  if ([...catalog.views.keys(), ...catalog.onDemand.keys()].some((id) => id === name)) return { kind: 'view', id: name }
+  if (catalog.sources.has(name)) return { kind: 'source', id: name }
+  const target = catalog.monitors.get(monitor)?.spec.target
+  if (target?.kind === 'view') return { kind: 'view', id: target.view }
+  const model = modelOf(catalog, monitor)
+  return model === null ? null : { kind: 'model', id: model }
+}
+
+/** The model that a monitor watches; null: none. */
+function modelOf({ monitors, models }: Catalog, monitor: string): string | null {
+  const target = monitors.get(monitor)?.spec.target
+  const model = target === undefined ? monitor.replace(/^(model|daily):/, '') : target.kind === 'model' ? target.model : ''
+  return models.has(model) ? model : null
+}
+
+/** `payments (version 2)`: the source, view or model whose columns an alert is about. */
+function groupOf(subject: string): string {
+  return subject.replace(/ \(version \d+\)$/, '')
+}
+
+type Origin = Pick<FoundProblem, 'id' | 'causes' | 'follows'>
+
+function originOf(catalog: Catalog, { check, subject, monitor, startedWith, result }: Alert): Origin {
+  const group = groupOf(subject)
+  const model = modelOf(catalog, monitor)
+  const features = `features of ${model}`
+  const plain = { id: `${check} of ${subject}`, causes: [], follows: [] }
+  switch (check) {
+    case 'freshness': {
+      const source = [...catalog.views.values()].find(({ id }) => id === subject)?.spec.source.name
+      return { ...plain, follows: [`view ${subject}`, ...(source === undefined ? [] : [`source ${source}`])] }
+    }
+    case 'arrivals':
+      return { ...plain, causes: [`source ${subject}`] }
+    case 'drift':
+    case 'nulls': {
+      // a fault of a source moves both, in all models
+      const own = { ...plain, id: `values of ${group}`, causes: [features] }
+      const signs = new Set([...signsOf(startedWith.evidence), ...signsOf(result.evidence)])
+      if (signs.has('UNAVAILABLE')) return { ...own, follows: ['store'] }
+      if (!['source late', 'OUTSIDE_MAX_AGE', 'NOT_FOUND'].some((sign) => signs.has(sign))) return own
+      const views = [...catalog.views.values()].filter(({ spec }) => spec.source.name === group).map(({ id }) => `view ${id}`)
+      return { ...own, follows: [...views, `source ${group}`] }
+    }
+    case 'predictions': {
+      const isOfFeatures = [startedWith, result].some(({ evidence }) => signsOf(evidence).has('features drifted'))
+      return { ...plain, causes: [`outputs of ${model}`], follows: isOfFeatures ? [features] : [] }
+    }
+    case 'quality':
+      return { ...plain, follows: [`outputs of ${model}`, features] }
+    case 'errors':
+    case 'latency':
+      return { ...plain, follows: ['store'] }
+    case 'jobs':
+      return { ...plain, follows: listOf(result.evidence, 'stuck').some(({ worker }) => worker === null) ? ['worker'] : [] }
+    default:
+      return plain
+  }
+}
+
+/** What the evidence of columns that breach names as causes, and the status whose share rose most. */
+function signsOf(evidence: unknown): Set<unknown> {
+  const breaching = listOf(evidence, 'columns').filter(({ state }) => state === 'breach')
+  return new Set(
+    breaching.flatMap(({ evidence: own }) => [
+      ...listOf(own, 'causes').map(({ kind }) => kind),
+      ...listOf(own, 'statuses')
+        .slice(0, 1)
+        .map(({ status }) => status),
+    ]),
+  )
+}
+
+function listOf(of: unknown, name: string): Readonly<Record<string, unknown>>[] {
+  const list = asRecord(of)[name]
+  return Array.isArray(list) ? list.filter(isRecord) : []
+}

@@ -1,0 +1,161 @@
+import { LockstepError } from '../../kernel/errors.ts'
+import { formatTimestamp } from '../../kernel/time.ts'
+import type { ViewPlan } from '../../kernel/view-plan.ts'
+import { failingText } from '../../materializer/failing-views.ts'
+import { createCheckpointOwner } from '../../online/checkpoint-owner.ts'
+import type { IncompleteView } from '../../online/completeness.ts'
+import { findIncompleteViews } from '../../online/completeness.ts'
+import type { OnlineStore } from '../../online/store.ts'
+import type { Catalog } from '../../registry/catalog.ts'
+import type { Database } from '../../runtime/database.ts'
+import type { Job } from '../../runtime/jobs/read-jobs.ts'
+import { maxListedJobs, readJobs } from '../../runtime/jobs/read-jobs.ts'
+import { noWorker } from '../../runtime/worker-sessions.ts'
+import type { Alert } from '../alerts/read-alerts.ts'
+import { maxListedAlerts, readAlerts } from '../alerts/read-alerts.ts'
+import { readViews } from '../freshness/freshness-reader.ts'
+import type { ViewFreshness } from '../freshness/view-freshness.ts'
+import { alertProblem } from './alert-problem.ts'
+import type { FoundProblem, Problem } from './problem.ts'
+
+const dayMicros = 86_400_000_000
+/** So many failed jobs, the newest, are problems; all are counted. */
+const maxFailed = 20
+
+export const noDetails = { since: null, cause: null, todo: null, about: null, command: null } as const
+
+/** What is known of a moment. */
+export interface ProblemSources {
+  readonly alerts: readonly Alert[]
+  /** That failed in the day before, the newest first. */
+  readonly failed: readonly Job[]
+  readonly views: readonly ViewFreshness[]
+  /** Views that the online store does not hold completely. */
+  readonly lacks: readonly IncompleteView[]
+  /** Why the store does not answer; null: it does. */
+  readonly storeFailure: string | null
+  /** Whether a worker is missed. */
+  readonly lacksWorker: boolean
+}
+
+interface ReadOptions {
+  readonly db: Database
+  /** A text: why it does not answer. */
+  readonly store: OnlineStore | string
+  readonly catalog: Catalog
+  /** Epoch microseconds. */
+  readonly now: number
+  readonly lacksWorker: boolean
+}
+
+/** What the problems of now are found in. */
+export async function readProblemSources({ db, store, catalog, now, lacksWorker }: ReadOptions): Promise<ProblemSources> {
+  const plans = [...catalog.views.values()].filter(({ id }) => catalog.online.has(id))
+  return {
+    ...(await readStore(db, store, plans, now)),
+    alerts: await readAlerts(db, { state: 'firing', limit: maxListedAlerts }),
+    failed: await readFailedJobs(db, now),
+    lacksWorker: lacksWorker && plans.length > 0,
+  }
+}
+
+/** The jobs that failed in the day before a moment, the newest first. @param now epoch microseconds */
+export async function readFailedJobs(db: Database, now: number): Promise<Job[]> {
+  return await readJobs(db, { state: 'failed', finished: { from: now - dayMicros, to: now }, limit: maxListedJobs })
+}
+
+async function readStore(
+  db: Database,
+  store: OnlineStore | string,
+  plans: readonly ViewPlan[],
+  now: number,
+): Promise<Pick<ProblemSources, 'views' | 'lacks' | 'storeFailure'>> {
+  if (typeof store === 'string') return { views: await readViews(db, null, plans, now), lacks: [], storeFailure: store }
+  try {
+    const views = await readViews(db, store, plans, now)
+    const lacks = await findIncompleteViews({ ...store, owner: createCheckpointOwner(() => db) }, plans)
+    return { views, lacks, storeFailure: null }
+  } catch (error) {
+    if (!(error instanceof LockstepError) || error.code !== 'REDIS_UNAVAILABLE') throw error
+    return await readStore(db, error.message, plans, now)
+  }
+}
+
+/** What is wrong, with what each may follow from. `groupProblems` makes one problem of each cause. */
+export function findProblems(catalog: Catalog, sources: ProblemSources, now: number): FoundProblem[] {
+  const { alerts, failed, views, lacks, storeFailure, lacksWorker } = sources
+  const problems: FoundProblem[] = []
+  const add = (id: string, follows: readonly string[], problem: Problem): void =>
+    void problems.push({ ...problem, id, causes: [], follows })
+  const link = { kind: 'now', id: '' } as const
+  if (storeFailure !== null) add('store', [], { ...noDetails, severity: 'page', what: storeFailure, link, command: 'lockstep doctor' })
+  if (lacksWorker) add('worker', [], { ...noDetails, severity: 'warn', what: noWorker, link, command: 'lockstep worker' })
+  for (const view of views) {
+    const lack = lacks.find((each) => each.view === view.view)?.problem ?? null
+    const error = failed.find(({ subject }) => subject === view.view)?.error?.message ?? null
+    const current = viewProblem(view, lack, error, now)
+    // the first run of a view is made by hand as well
+    if (current !== null) add(`view ${view.view}`, lack === null ? ['store', 'worker'] : ['store'], current)
+    const aside = setAsideProblem(view)
+    if (aside !== null) add(`set aside in ${view.view}`, [], aside)
+  }
+  // of one fault, the first alert is the cause of the others
+  const began = new Map(problems.map(({ id, since }) => [id, since]))
+  for (const alert of alerts.toSorted((a, b) => a.id - b.id)) {
+    const found = alertProblem(catalog, alert)
+    // values that were stale before a view was late do not follow from it; the alert of a late view may be older than
+    // its last run
+    const isAfter = (name: string): boolean => alert.check === 'freshness' || (began.get(name) ?? '') <= (found.since ?? '')
+    problems.push({ ...found, follows: found.follows.filter(isAfter) })
+  }
+  for (const job of failed.slice(0, maxFailed)) add(`job ${job.kind} of ${job.subject}`, [`view ${job.subject}`], jobProblem(job))
+  return problems
+}
+
+function viewProblem(
+  { view, late, lag, failing, overdueSince }: ViewFreshness,
+  lack: string | null,
+  error: string | null,
+  now: number,
+): Problem | null {
+  const runs = failing === null ? null : failingText(view, failing)
+  const what = lack ?? late ?? runs
+  if (what === null) return null
+  const causes = [what === runs ? null : runs, error === null ? null : `The newest job that failed: ${error}`]
+  const seconds = lag === null || lag.seconds === 0 ? (failing?.seconds ?? null) : lag.seconds
+  const since = overdueSince ?? (seconds === null ? null : Math.round(now - seconds * 1e6))
+  return {
+    ...noDetails,
+    severity: lack === null ? 'warn' : 'page',
+    what,
+    since: since === null ? null : formatTimestamp(since),
+    cause: causes.filter((text) => text !== null).join(' ') || null,
+    link: { kind: 'view', id: view },
+    command: `lockstep materialize ${view}`,
+  }
+}
+
+function setAsideProblem({ view, setAside: { entities, messages } }: ViewFreshness): Problem | null {
+  if (entities === 0) return null
+  return {
+    ...noDetails,
+    severity: 'warn',
+    what: `${entities} ${entities === 1 ? 'entity' : 'entities'} of the view "${view}" have no state online: their rows cannot be folded.`,
+    cause: messages[0] ?? null,
+    link: { kind: 'view', id: view },
+    command: 'lockstep status',
+  }
+}
+
+function jobProblem({ id, kind, subject, error, finishedAt }: Job): Problem {
+  return {
+    ...noDetails,
+    severity: 'warn',
+    what: `The job ${id} (${kind} of ${subject}) failed.`,
+    since: finishedAt?.toISOString() ?? null,
+    cause: error?.message ?? null,
+    todo: 'Remove the cause, and retry the job.',
+    link: { kind: 'job', id: String(id) },
+    command: `lockstep job retry ${id}`,
+  }
+}

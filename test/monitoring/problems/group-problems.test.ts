@@ -1,0 +1,171 @@
+import { describe, expect, it } from 'vitest'
+import type { Alert } from '../../../monitoring/alerts/read-alerts.ts'
+import { findProblems, noDetails } from '../../../monitoring/problems/find-problems.ts'
+import type { FoundProblem } from '../../../monitoring/problems/problem.ts'
+import { groupProblems } from '../../../monitoring/problems/problem.ts'
+import type { ViewFreshness } from '../../../monitoring/freshness/view-freshness.ts'
+import type { Catalog } from '../../../registry/catalog.ts'
+import type { Job } from '../../../runtime/jobs/read-jobs.ts'
+import { servicePlan } from '../../serving/plans.ts'
+
+const now = Date.UTC(2026, 2, 2) * 1000
+
+function problem(id: string, more: Partial<FoundProblem> = {}): FoundProblem {
+  return { ...noDetails, id, severity: 'warn', what: id, link: { kind: 'now', id: '' }, causes: [], follows: [], ...more }
+}
+
+/** `cause: consequence, consequence` */
+const texts = (found: readonly FoundProblem[]) =>
+  groupProblems(found).map(({ what, consequences }) => [what, consequences.map((each) => each.what).join(', ')].join(': '))
+
+describe('problems by cause', () => {
+  it('stand under the first cause, however long the way to it is', () => {
+    const found = [problem('c', { follows: ['none', 'b'] }), problem('b', { follows: ['a'] }), problem('a'), problem('d')]
+    expect(texts(found)).toEqual(['a: c, b', 'd: '])
+  })
+
+  it('follow from another name of their cause, and from the first of their own name', () => {
+    const found = [problem('a', { causes: ['x'] }), problem('b', { follows: ['x'] }), problem('a', { what: 'a again' })]
+    expect(texts(found)).toEqual(['a: b, a again'])
+  })
+
+  it('that follow from each other are all listed', () => {
+    expect(texts([problem('a', { follows: ['b'] }), problem('b', { follows: ['a'] })]).join()).toMatch(/a.*b|b.*a/)
+  })
+
+  it('are as severe as the worst, and last since the first where nothing else is known', () => {
+    const worst = problem('b', { follows: ['a'], severity: 'page', since: '2026-03-01T12:00:00Z' })
+    const found = [
+      problem('info', { severity: 'info' }),
+      problem('a'),
+      worst,
+      problem('c', { follows: ['a'], since: '2026-03-01T11:00:00Z' }),
+    ]
+    expect(groupProblems(found)).toMatchObject([
+      { what: 'a', severity: 'page', since: '2026-03-01T11:00:00Z', consequences: [{ what: 'b' }, { what: 'c' }] },
+      { what: 'info' },
+    ])
+  })
+})
+
+describe('problems that are found', () => {
+  const plan = servicePlan('route').uses[0]?.plan
+  if (plan === undefined) throw new Error('The service reads a view.')
+  const view = plan.id
+  const source = plan.spec.source.name
+  const catalog = {
+    views: new Map([[view, plan]]),
+    onDemand: new Map(),
+    sources: new Map([[source, plan.spec.source]]),
+    monitors: new Map(),
+    models: new Map([['delay', {}]]),
+  } as unknown as Catalog
+  const late = {
+    view,
+    late: `The view "${view}" is late.`,
+    lag: { rows: 1, transactions: 1, seconds: 3600 },
+    failing: null,
+  } as ViewFreshness
+  const lateView: ViewFreshness = { ...late, setAside: { entities: 0, messages: [], errors: [] } as unknown as ViewFreshness['setAside'] }
+  let id = 0
+  const alert = (monitor: string, check: string, subject: string, evidence: object = {}): Alert => {
+    const result = { subject, state: 'breach', value: 1, threshold: 0, n: 1, evidence, cause: 'why' }
+    return {
+      id: ++id,
+      monitor,
+      check,
+      subject,
+      severity: 'ticket',
+      started: now,
+      silencedUntil: null,
+      runbook: null,
+      startedWith: result,
+      result,
+    } as unknown as Alert
+  }
+  const column = (own: object) => ({ columns: [{ column: 'c', state: 'breach', evidence: own }] })
+  const nothing = { alerts: [], failed: [], views: [], lacks: [], storeFailure: null, lacksWorker: false }
+  const found = (sources: object) => texts(findProblems(catalog, { ...nothing, ...sources }, now))
+  const ofSource = `${source} (version 1)`
+
+  it('are one where no worker runs: a late view, its alert, its failed run, stale values, drift, and worse answers', () => {
+    const failed = [{ id: 7, kind: 'scheduled-run', subject: view, error: { message: 'no' }, finishedAt: new Date() } as unknown as Job]
+    const alerts = [
+      alert(`view:${view}`, 'freshness', view),
+      alert('model:delay', 'nulls', ofSource, column({ statuses: [{ status: 'OUTSIDE_MAX_AGE' }] })),
+      alert('daily:delay', 'drift', ofSource, column({ causes: [{ kind: 'source late' }] })),
+      alert('model:delay', 'predictions', 'delay (version 1)', column({ causes: [{ kind: 'features drifted' }] })),
+      alert('daily:delay', 'quality', 'delay'),
+      alert('system:jobs', 'jobs', 'jobs', { stuck: [{ job: 9, worker: null }] }),
+    ]
+    const sources = { alerts, failed, views: [lateView], lacksWorker: true }
+    const groups = groupProblems(findProblems(catalog, { ...nothing, ...sources }, now))
+    expect(groups.map((group) => [group.id, group.consequences.length])).toEqual([['worker', 8]])
+    expect(groups[0]?.since).toBe('2026-03-01T23:00:00Z')
+    expect(groups[0]?.consequences.find(({ link }) => link.kind === 'view')?.cause).toBe('The newest job that failed: no')
+  })
+
+  it('are apart where the evidence does not say that one follows from the other', () => {
+    const alerts = [
+      alert('model:delay', 'nulls', ofSource, column({ statuses: [{ status: 'NULL_VALUE' }] })),
+      alert('model:delay', 'predictions', 'delay (version 1)', column({ causes: [{ kind: 'unknown' }] })),
+      alert('model:delay', 'traffic', 'delay'),
+    ]
+    expect(found({ alerts, views: [lateView] })).toHaveLength(4)
+  })
+
+  it('do not follow from a view that became late after they began', () => {
+    const stale = alert('model:delay', 'nulls', ofSource, column({ statuses: [{ status: 'OUTSIDE_MAX_AGE' }] }))
+    const fresh = { ...stale, started: now - 7_200_000_000 }
+    expect(found({ alerts: [stale], views: [lateView] })).toHaveLength(1)
+    expect(found({ alerts: [fresh], views: [lateView] })).toHaveLength(2)
+    expect(found({ alerts: [{ ...alert('', 'freshness', view), started: now - 7_200_000_000 }], views: [lateView] })).toHaveLength(1)
+  })
+
+  it('of the values of one source are one, in all checks, monitors and versions', () => {
+    const alerts = [
+      alert('model:delay', 'nulls', ofSource, column({ statuses: [{ status: 'NULL_VALUE' }] })),
+      alert('distances', 'drift', ofSource, column({ causes: [{ kind: 'statuses moved' }] })),
+      alert('daily:delay', 'drift', `${source} (version 2)`),
+    ]
+    expect(found({ alerts })).toEqual([
+      `model:delay: nulls of ${ofSource}: distances: drift of ${ofSource}, daily:delay: drift of ${source} (version 2)`,
+    ])
+  })
+
+  it('follow from a source that has stopped, and from a store that does not answer', () => {
+    const stale = alert('model:delay', 'nulls', ofSource, column({ statuses: [{ status: 'OUTSIDE_MAX_AGE' }] }))
+    expect(found({ alerts: [stale, alert('system:sources', 'arrivals', source)] })).toEqual([
+      `system:sources: arrivals of ${source}: model:delay: nulls of ${ofSource}`,
+    ])
+    const failing = alert('model:delay', 'errors', 'delay')
+    expect(found({ alerts: [failing], views: [lateView], storeFailure: 'Redis is down.' })).toEqual([
+      `Redis is down.: The view "${view}" is late., model:delay: errors of delay`,
+    ])
+  })
+
+  it('of a view whose run is overdue last since the run should have counted', () => {
+    const overdue = { ...lateView, lag: { rows: 0, transactions: 0, seconds: 0 }, overdueSince: now - 60_000_000 }
+    expect(findProblems(catalog, { ...nothing, views: [overdue] }, now)).toMatchObject([{ since: '2026-03-01T23:59:00Z' }])
+  })
+
+  it('of a view that was never materialized do not follow from a missing worker', () => {
+    const lacks = [{ view, code: 'NOT_READY', problem: 'It is not materialized.' }]
+    expect(groupProblems(findProblems(catalog, { ...nothing, views: [lateView], lacks, lacksWorker: true } as never, now))).toMatchObject([
+      { what: 'It is not materialized.', severity: 'page', consequences: [] },
+      { id: 'worker', consequences: [] },
+    ])
+  })
+
+  it('link to the alert, and to what it is about', () => {
+    const about = (monitor: string, subject: string) => {
+      const [first] = findProblems(catalog, { ...nothing, alerts: [alert(monitor, 'drift', subject)] }, now)
+      expect(first?.link).toEqual({ kind: 'alert', id: String(id) })
+      return first?.about
+    }
+    expect(about('model:delay', ofSource)).toEqual({ kind: 'source', id: source })
+    expect(about('model:delay', `${view} (version 3)`)).toEqual({ kind: 'view', id: view })
+    expect(about('daily:delay', 'gone (version 1)')).toEqual({ kind: 'model', id: 'delay' })
+    expect(about('system:jobs', 'jobs')).toBeNull()
+  })
+})
