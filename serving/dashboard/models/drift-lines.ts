@@ -46,7 +46,7 @@ export function driftText(column: DriftJson['columns'][number]): string {
   if (distances === null) return 'There is nothing to compare.'
   const chance = effect === null ? '' : `, ${rounded(Math.max(0, distances.psi - effect))} of it by chance`
   const p = adjustedP === null ? '' : ` (p ${adjustedP < 0.001 ? 'below 0.001' : rounded(adjustedP)})`
-  const nulls = `${percent(missing.baseline)} were missing in training, ${percent(missing.window)} are now.`
+  const nulls = `${percent(missing.baseline)} were missing in training, ${percent(missing.window)} as served.`
   return `${drifted ? 'It drifted' : 'It did not drift'}: PSI ${rounded(distances.psi)}${chance}${p}.${valuesText(column)} ${nulls}`
 }
 
@@ -56,7 +56,7 @@ function valuesText(column: DriftJson['columns'][number]): string {
   if (shares !== null) return ` Since training, ${shares}.`
   const { otherCategories, mean } = column
   if (otherCategories !== null || mean.baseline === null || mean.window === null) return ''
-  return ` The mean was ${meanText(mean.baseline)} in training, and is ${meanText(mean.window)}.`
+  return ` The mean was ${meanText(mean.baseline)} in training, ${meanText(mean.window)} as served.`
 }
 
 function meanText(value: number): string {

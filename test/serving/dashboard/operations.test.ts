@@ -1,3 +1,4 @@
+import { sql } from 'kysely'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { foldTransaction } from '../../../materializer/fold-transaction.ts'
 import { decide } from '../../../monitoring/rollouts/decide.ts'
@@ -282,6 +283,29 @@ describe('the freshness of a view', () => {
     expect(pushed['known → ingested']).toMatchObject({ p50: near(2), says: '2 rows of the last day' })
     // the hour of a past moment is not over
     expect((await stagesAt('12:30:00'))['known → ingested']).toMatchObject({ p50: null, says: none })
+  })
+})
+
+describe('pages of figures', () => {
+  it('read no logged predictions, and those of a model no rows of sources', async () => {
+    await world.db.kysely.transaction().execute(async (transaction) => {
+      await sql`lock table lockstep.prediction_log, lockstep_source.landings in access exclusive mode`.execute(transaction)
+      const waiting = sql<{ relation: string }>`select relation::regclass::text as relation from pg_locks where not granted`
+      let answered = false
+      const model = dataOf('/models/delay').finally(() => (answered = true))
+      const waits: string[] = []
+      while (!answered) waits.push(...(await waiting.execute(transaction)).rows.map(({ relation }) => relation))
+      expect([await model, waits]).toEqual([expect.objectContaining({ name: 'delay' }), []])
+      for (const path of [
+        '/models/delay/quality',
+        '/models/delay/calibration',
+        '/features/airport_delays@1.lastDelay/stats',
+        '/services/flight@1',
+        '/parity?from=2001-06-01T00:00:00Z',
+        '/rollouts/delay',
+      ])
+        expect([path, (await ann.ask(`/ui/api${path}`)).status]).toEqual([path, 200])
+    })
   })
 })
 
