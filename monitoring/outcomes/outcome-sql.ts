@@ -19,7 +19,7 @@ export function joinedSql(table: SourceTable, query: OutcomeQuery, immature: boo
   const parts = partsOf(table, query)
   const picked =
     spec.match.kind === 'prediction'
-      ? byPrediction(parts, spec.match.column, where)
+      ? byPrediction(parts, spec.match.column, where, query.prediction)
       : byEntity(parts, spec.match, where, query.prediction !== undefined)
   return `lockstep.prediction_log p LEFT JOIN (${picked}) o ON o.id = p.prediction_id WHERE ${where}`
 }
@@ -54,13 +54,21 @@ function partsOf(table: SourceTable, { outcome: { spec, columns }, asOf }: Outco
   }
 }
 
-function byPrediction({ spec, table, typed, event, visible, values, conditions, tie }: Parts, column: string, where: string): string {
+/** @param prediction set: only it is asked for. Then only its rows are read, by the index on the key, which has the collation "C" */
+function byPrediction(
+  { spec, table, typed, event, visible, values, conditions, tie }: Parts,
+  column: string,
+  where: string,
+  prediction: string | undefined,
+): string {
+  const id = typed({ name: column, type: { kind: 'string' } })
+  const ofOne = prediction === undefined ? [] : [`${id} COLLATE "C" = ${sqlText(prediction)}`]
   const inTime = `${event} <= p.as_of + ${interval(spec.withinMicros)}`
   const found = [`${event} AS event_time`, `NOT (${inTime}) AS late`, ...values.map((value, i) => `${value} AS c${i}`)]
   const order = ['p.prediction_id', `(${inTime}) DESC`, ...[event, visible, ...tie].map(descending)]
   return `SELECT DISTINCT ON (p.prediction_id) p.prediction_id AS id, ${found.join(', ')}
-    FROM lockstep.prediction_log p JOIN ${table.relation} s ON ${typed({ name: column, type: { kind: 'string' } })} = p.prediction_id
-    WHERE ${[where, ...conditions].join(' AND ')} ORDER BY ${order.join(', ')}`
+    FROM lockstep.prediction_log p JOIN ${table.relation} s ON ${id} = p.prediction_id
+    WHERE ${[where, ...ofOne, ...conditions].join(' AND ')} ORDER BY ${order.join(', ')}`
 }
 
 /**
@@ -82,7 +90,7 @@ function byEntity(parts: Parts, { take, key }: Extract<OutcomeMatch, { readonly 
   const inBounds = [`${event} > (SELECT low FROM bounds)`, `${event} <= (SELECT high FROM bounds)`]
   const ofOne = key.map(
     (part) =>
-      `${typed({ name: columnOf(part.name), type: part.type })} = (SELECT ${keyOf(part)} FROM lockstep.prediction_log p WHERE ${where} LIMIT 1)`,
+      `${typed({ name: columnOf(part.name), type: part.type })}${collated(part.type)} = (SELECT ${keyOf(part)} FROM lockstep.prediction_log p WHERE ${where} LIMIT 1)`,
   )
   const ofKeys = isOne ? ofOne : rowKeys.map((row) => `${row} IS NOT NULL`)
   const conditions = [...parts.conditions, ...ofKeys, ...inBounds]

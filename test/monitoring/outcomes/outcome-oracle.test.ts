@@ -119,3 +119,22 @@ it('are never joined row by row, even before PostgreSQL has statistics of the lo
     expect(text).not.toContain('Nested Loop')
   }
 })
+
+it('of one prediction are found by the index on the key', async () => {
+  const { db } = opened
+  await logPredictions(db, [{ id: 'p0', card: 'a', atHour: 1 }])
+  for (const [name, key] of [
+    ['chargeback', 'prediction_id'],
+    ['lost', 'card'],
+  ] as const) {
+    const query = { outcome: catalog.outcome(name), from: start, to: start + 9 * hour, asOf: start + 9 * hour, prediction: 'p0' }
+    const plan = await db.snapshot(async (snapshot) => {
+      const joined = joinedSql(await readSourceTable(snapshot, query.outcome.spec.source), query, true)
+      // a table of few rows is cheaper to scan
+      await snapshot.query('SET LOCAL enable_seqscan = off')
+      return await snapshot.query<{ 'QUERY PLAN': string }>(`EXPLAIN SELECT count(o.late) FROM ${joined}`)
+    })
+    // that of the log has no cast
+    expect(plan.map((line) => line['QUERY PLAN']).join('\n')).toContain(`Index Cond: (((${key})::text = `)
+  }
+})
