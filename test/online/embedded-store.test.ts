@@ -1,6 +1,8 @@
+import { once } from 'node:events'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { Worker } from 'node:worker_threads'
 import { expect, it } from 'vitest'
 import { openEmbeddedStore } from '../../online/embedded-store.ts'
 import { incrementElsewhere } from './increment.ts'
@@ -36,3 +38,19 @@ it('loses no increment while other processes create, open and close the store', 
   await store.close()
   await rm(directory, { recursive: true })
 }, 60_000)
+
+it('waits for another handle that writes to the file while it is created', async () => {
+  const directory = await mkdtemp(join(tmpdir(), 'lockstep-online-'))
+  const writer = new Worker(
+    `const { parentPort, workerData } = require('node:worker_threads')
+    const db = new (require('node:sqlite').DatabaseSync)(workerData)
+    db.exec('CREATE TABLE other (a); BEGIN IMMEDIATE')
+    parentPort.postMessage('writes')
+    setTimeout(() => db.close(), 200)`,
+    { eval: true, workerData: join(directory, 'states.sqlite') },
+  )
+  await once(writer, 'message')
+  await openEmbeddedStore(directory).close()
+  await once(writer, 'exit')
+  await rm(directory, { recursive: true })
+})
