@@ -12,7 +12,7 @@ export function problemsOf(catalog: Catalog, sources: ProblemSources, now: numbe
 /** What is wrong, its likely cause, and what follows from it, in sentences. */
 export function problemSentences({ what, cause, consequences }: GroupedProblem): string[] {
   return [
-    what,
+    sentence(what),
     ...(cause === null ? [] : [`Likely cause: ${cause}`]),
     ...consequences.map((each) => `Likely follows from it: ${sentence(each.what)}`),
   ]

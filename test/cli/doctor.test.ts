@@ -16,7 +16,7 @@ import type { Environment } from './run-lockstep.ts'
 const features = `import { count, entity, featureService, featureView, model, source, t } from 'lockstep'
 const airport = entity('airport', { key: { airport: t.string } })
 const landings = source('landings', { key: { airport: 'airport' }, eventTime: 'landed_at', columns: { delay: t.float64 } })
-export const delays = featureView('delays', { version: 1, entity: airport, source: landings, online: true, features: { landed: count('1h') } })
+export const delays = featureView('delays', { version: 1, entity: airport, source: landings, online: true, freshness: '1s', features: { landed: count('1h') } })
 export const flights = featureService('flights', { version: 1, features: [delays] })
 export const delay = model('delay', { service: flights, output: { probabilities: t.float32 } })
 `
@@ -86,6 +86,26 @@ describe('lockstep doctor', { timeout: 60_000 }, () => {
     expect(well.of('settings')).toContain('LOCKSTEP_POSTGRES_URL (environment)')
     for (const check of ['versions', 'database', 'rights', 'connections', 'clock', 'migrations', 'disk', 'port', 'onnx'])
       expect(well.of(check)).toMatch(/^ok/)
+  })
+
+  it('has one line for one cause, with what follows from it', async () => {
+    const db = openPostgres(database.url)
+    try {
+      await db.script(`insert into lockstep_source.landings (airport, landed_at, delay) values ('ATL', now() - interval '1 h', 1);
+        insert into lockstep.alerts (monitor, check_kind, subject, severity, state, started, notified, about, started_with, result)
+        select monitor, kind, subject, 'ticket', 'firing', 1, false, '{}', '{"cause": "why"}', '{}'
+        from (values ('view:delays@1', 'freshness', 'delays@1'), ('model:delay', 'traffic', 'delay')) v(monitor, kind, subject)`)
+    } finally {
+      await db.close()
+    }
+    let late = await doctor(env)
+    // a second after the last run, the row has waited for too long
+    await expect.poll(async () => (late = await doctor(env)).code, { timeout: 30_000 }).toBe(1)
+    const view = 'Likely follows from it: The view "delays@1" is late: .*'
+    const alert = 'Likely follows from it: view:delays@1: freshness of delays@1\\.'
+    expect(late.of('worker')).toMatch(new RegExp(`^wrong No worker is connected .*${view}${alert}$`))
+    expect(late.of('views')).toBe('skipped 1 view is late, which follows from another line.')
+    expect(late.of('alerts')).toBe('note model:delay: traffic of delay. Likely cause: why')
   })
 
   it('names the rights that a user lacks, and prints no password', async () => {
