@@ -230,7 +230,6 @@ describe('every page', { timeout: 600_000 }, () => {
 
   it('keeps its size while it waits, and says that the server does not answer', async () => {
     const { page } = visits
-    await page.setViewportSize({ width: 1280, height: 800 })
     const held: (() => void)[] = []
     await page.route('**/ui/api/models/**', (route) => void held.push(() => void route.abort()))
     await page.goto(`${new URL(page.url()).origin}/ui/models/delay`)
@@ -275,11 +274,6 @@ describe('every page', { timeout: 600_000 }, () => {
 
 describe('a person with a keyboard alone', () => {
   const { focused, tabTo, press, type } = keyboardOf(() => visits.page)
-
-  beforeAll(async () => {
-    await visits.page.setViewportSize({ width: 1280, height: 800 })
-    await visits.page.emulateMedia({ colorScheme: 'light' })
-  })
 
   it('skips to the page', async () => {
     await visits.go('')
