@@ -8,6 +8,7 @@ import { Command } from '../parts/command.tsx'
 import { DataTable } from '../parts/data-table.tsx'
 import { Facts } from '../parts/facts.tsx'
 import { formatMoment, formatNumber } from '../parts/format.ts'
+import { Labelled } from '../parts/labelled.tsx'
 import { Moment, usePastMoment } from '../parts/moment.tsx'
 import { Page } from '../parts/page.tsx'
 import { Pages } from '../parts/pages.tsx'
@@ -148,12 +149,7 @@ function Firing({ alert }: { readonly alert: Alert }): ReactElement {
         </span>
       </div>
       <p className="problem-what">{link === null ? says : <ThingLink {...link}>{says}</ThingLink>}</p>
-      {cause !== null && (
-        <p>
-          <span className="dim">Likely cause: </span>
-          {cause}
-        </p>
-      )}
+      <Labelled label="Likely cause">{cause}</Labelled>
       <Facts
         of={[
           ['Subject', subject],

@@ -8,6 +8,7 @@ import { Command } from '../parts/command.tsx'
 import { DataTable } from '../parts/data-table.tsx'
 import { Figures } from '../parts/facts.tsx'
 import { formatNumber } from '../parts/format.ts'
+import { Labelled } from '../parts/labelled.tsx'
 import { Moment } from '../parts/moment.tsx'
 import { Page } from '../parts/page.tsx'
 import { Panel } from '../parts/panel.tsx'
@@ -161,18 +162,8 @@ function ProblemItem({ problem }: { readonly problem: NowData['problems'][number
           {what}
         </ThingLink>
       </p>
-      {cause !== null && (
-        <p>
-          <span className="dim">Likely cause: </span>
-          {cause}
-        </p>
-      )}
-      {todo !== null && (
-        <p>
-          <span className="dim">What to do: </span>
-          {todo}
-        </p>
-      )}
+      <Labelled label="Likely cause">{cause}</Labelled>
+      <Labelled label="What to do">{todo}</Labelled>
       {consequences.length > 0 && <Consequences of={consequences} />}
       {command !== null && <Command text={command} />}
     </li>

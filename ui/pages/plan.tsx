@@ -8,6 +8,7 @@ import { Command } from '../parts/command.tsx'
 import { DataTable } from '../parts/data-table.tsx'
 import { Figures } from '../parts/facts.tsx'
 import { formatNumber } from '../parts/format.ts'
+import { Labelled } from '../parts/labelled.tsx'
 import { Page } from '../parts/page.tsx'
 import { Panel } from '../parts/panel.tsx'
 import { Empty, Loaded } from '../parts/states.tsx'
@@ -212,12 +213,7 @@ function RefusalItem({ refusal: { what, details, todo } }: { readonly refusal: R
           ))}
         </ul>
       )}
-      {todo !== null && (
-        <p>
-          <span className="dim">What to do: </span>
-          {todo}
-        </p>
-      )}
+      <Labelled label="What to do">{todo}</Labelled>
     </li>
   )
 }
