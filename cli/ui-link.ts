@@ -2,7 +2,7 @@ import { LockstepError, messageOf } from '../kernel/errors.ts'
 import { leaveCode } from '../registry/keys/code-files.ts'
 import { codeSeconds, issueCode } from '../registry/keys/dashboard-sessions.ts'
 import type { Config } from '../runtime/config.ts'
-import { embeddedOwner } from '../runtime/embedded-owner.ts'
+import { hasEmbeddedOwner } from '../runtime/embedded-owner.ts'
 import { userAtHost } from './actor.ts'
 import type { Context } from './context.ts'
 import { connectServer } from './remote/server.ts'
@@ -20,7 +20,7 @@ export async function uiLink(context: Pick<Context, 'database'>, uiUrl: string):
 export async function runningUiLink(context: Context): Promise<string> {
   const { config } = context
   const isEmbedded = config.postgresUrl === null
-  if (isEmbedded && (await embeddedOwner(config.directory)) === null) {
+  if (isEmbedded && !(await hasEmbeddedOwner(config.directory))) {
     throw new LockstepError(
       'SERVER_UNAVAILABLE',
       `No server has the embedded database in "${config.directory}" open. Start "lockstep serve" there, or set LOCKSTEP_DIR to the server's folder. "lockstep dev" prints a link where it runs.`,

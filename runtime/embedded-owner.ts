@@ -62,14 +62,14 @@ export async function ownEmbeddedFolder(directory: string, port?: number): Promi
   }
 }
 
-/** The process that owns an embedded folder; null: none does. */
-export async function embeddedOwner(directory: string): Promise<Pick<OwnerAnswer, 'pid' | 'command'> | null> {
+/** Whether a process owns an embedded folder. One that is too busy to answer counts. */
+export async function hasEmbeddedOwner(directory: string): Promise<boolean> {
   const names = await readdir(directory).catch((): string[] => [])
   for (const name of names.filter((each) => pattern.test(each))) {
     const answer = await askOwner(directory, name)
-    if (typeof answer !== 'string' && answer.owner) return answer
+    if (typeof answer === 'string' ? answer === 'silent' : answer.owner) return true
   }
-  return null
+  return false
 }
 
 interface Other {

@@ -87,7 +87,9 @@ describe('with nothing configured', { timeout: 120_000 }, () => {
 
     // it has no terminal, so another process makes the link, without opening the database
     const atPort = { ...env, LOCKSTEP_PORT: new URL(url).port }
-    const link = new URL((await lockstep(atPort, 'ui')).out.trim())
+    const linked = await lockstep(atPort, 'ui')
+    expect(linked.err).toBe('')
+    const link = new URL(linked.out.trim())
     expect(link.origin + link.pathname).toBe(`${url}/ui/`)
     const headers = { 'content-type': 'application/json', 'x-lockstep-ui': '1', origin: url }
     const login = { method: 'POST', headers, body: JSON.stringify({ code: link.hash.replace('#code=', '') }) }

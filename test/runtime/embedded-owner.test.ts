@@ -8,7 +8,7 @@ import { createInterface } from 'node:readline'
 import type { Readable, Writable } from 'node:stream'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { loadConfig } from '../../runtime/config.ts'
-import { ownEmbeddedFolder } from '../../runtime/embedded-owner.ts'
+import { hasEmbeddedOwner, ownEmbeddedFolder } from '../../runtime/embedded-owner.ts'
 import { openDatabase } from '../../runtime/open-database.ts'
 
 interface Starter {
@@ -105,6 +105,9 @@ describe('the owner of an embedded folder', () => {
     const from = performance.now()
     await expect(ownEmbeddedFolder(folder)).rejects.toMatchObject({ code: 'EMBEDDED_IN_USE', details: { pid: null } })
     expect(performance.now() - from).toBeLessThan(1_000)
+    expect(await hasEmbeddedOwner(folder)).toBe(true)
+    await kill(first)
+    expect(await hasEmbeddedOwner(folder)).toBe(false)
   })
 
   it('is exactly one of many that start at once after the last owner was killed', { timeout: 120_000 }, async () => {
