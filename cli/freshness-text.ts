@@ -1,30 +1,39 @@
 import { formatDuration } from '../kernel/duration.ts'
 import { maxCountedRows } from '../monitoring/freshness/source-lag.ts'
-import type { ServedAges } from '../monitoring/freshness/served-ages.ts'
 import type { ViewFreshness } from '../monitoring/freshness/view-freshness.ts'
 import type { OldestWriter } from '../runtime/oldest-writer.ts'
+import type { StatusAnswer } from '../serving/protocols/http/status-route.ts'
 import { ago, count, counted, duration, moment } from './human.ts'
 
+type ViewStatus = StatusAnswer['views'][number]
+
 /** The age of the newest row, how far the view is behind its source, and how far it may be. */
-export function freshnessCells({ newestRowSeconds, lag, freshnessMicros }: ViewFreshness): string[] {
+export function freshnessCells({ newestRowSeconds, lag, freshnessSeconds }: NonNullable<ViewStatus['freshness']>): string[] {
   const newest = newestRowSeconds === null ? 'unknown' : ago(newestRowSeconds * 1000)
   const behind = lag === null ? 'unknown' : lag.rows === 0 ? 'none' : `${lagRows(lag.rows)}, ${duration(Math.max(1, lag.seconds * 1000))}`
-  return [newest, behind, freshnessMicros === null ? '' : formatDuration(freshnessMicros)]
+  return [newest, behind, allowed(freshnessSeconds)]
 }
 
-/** Older minutes are merged into hours, so the time can begin before the moment that was asked for. */
-export function servedHeader({ from }: ServedAges): string[] {
-  return [`SERVED SINCE ${moment(new Date(from / 1000))} UTC`, 'NEWEST ROW', 'MEDIAN AGE', '95 %', 'MAY BE', 'ANSWERS SAMPLED']
+/**
+ * Older minutes are merged into hours, so the time can begin before the moment that was asked for.
+ *
+ * @param since RFC 3339
+ */
+export function servedHeader(since: string): string[] {
+  return [`SERVED SINCE ${moment(new Date(since))} UTC`, 'NEWEST ROW', 'MEDIAN AGE', '95 %', 'MAY BE', 'ANSWERS SAMPLED']
 }
 
 /** How old views were in answers, beside how far they may be behind. */
-export function servedRows({ byView }: ServedAges, views: readonly ViewFreshness[]): string[][] {
-  return views.flatMap(({ view, freshnessMicros }) => {
-    const age = byView.get(view)
-    if (age === undefined) return []
-    const shown = [age.leastSeconds, age.medianSeconds, age.p95Seconds].map((seconds) => duration(seconds * 1000))
-    return [[view, ...shown, freshnessMicros === null ? '' : formatDuration(freshnessMicros), count(age.answers)]]
+export function servedRows(views: readonly ViewStatus[]): string[][] {
+  return views.flatMap(({ id, served, freshness }) => {
+    if (served === null || freshness === null) return []
+    const shown = [served.leastSeconds, served.medianSeconds, served.p95Seconds].map((seconds) => duration(seconds * 1000))
+    return [[id, ...shown, allowed(freshness.freshnessSeconds), count(served.answers)]]
   })
+}
+
+function allowed(freshnessSeconds: number | null): string {
+  return freshnessSeconds === null ? '' : formatDuration(freshnessSeconds * 1e6)
 }
 
 function lagRows(rows: number): string {
@@ -32,7 +41,13 @@ function lagRows(rows: number): string {
 }
 
 /** The entities that are set aside, the first few by name. */
-export function setAsideLines({ view, setAside: { entities, messages } }: Pick<ViewFreshness, 'view' | 'setAside'>): string[] {
+export function setAsideLines({
+  view,
+  setAside: { entities, messages },
+}: {
+  readonly view: string
+  readonly setAside: ViewFreshness['setAside']
+}): string[] {
   const more = entities - messages.length
   return [
     ...messages.map((message) => `set aside: ${message}`),

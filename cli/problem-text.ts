@@ -1,13 +1,5 @@
 import type { ProblemSources } from '../monitoring/problems/find-problems.ts'
-import { findProblems } from '../monitoring/problems/find-problems.ts'
 import type { GroupedProblem } from '../monitoring/problems/problem.ts'
-import { groupProblems } from '../monitoring/problems/problem.ts'
-import type { Catalog } from '../registry/catalog.ts'
-
-/** One problem for each cause, as the dashboard has them. @param now epoch microseconds */
-export function problemsOf(catalog: Catalog, sources: ProblemSources, now: number): GroupedProblem[] {
-  return groupProblems(findProblems(catalog, sources, now))
-}
 
 /** What is wrong, its likely cause, and what follows from it, in sentences. */
 export function problemSentences({ what, cause, consequences }: GroupedProblem): string[] {
@@ -19,7 +11,16 @@ export function problemSentences({ what, cause, consequences }: GroupedProblem):
 }
 
 /** A line for each problem under a name for its kind, and indented lines for its cause and what follows. */
-export function problemLines(problems: readonly GroupedProblem[], { lacks, views }: ProblemSources): string[] {
+export function problemLines(
+  problems: readonly GroupedProblem[],
+  {
+    lacks,
+    views,
+  }: {
+    readonly lacks: readonly { readonly view: string }[]
+    readonly views: readonly Pick<ProblemSources['views'][number], 'view' | 'late'>[]
+  },
+): string[] {
   const nameOf = ({ id, link }: GroupedProblem): string => {
     if (id === 'store') return 'online store'
     if (id === 'worker') return 'no worker'

@@ -1,8 +1,10 @@
 import { cutText } from '../kernel/cut-text.ts'
 import { maxDeadLetters } from '../materializer/streams/dead-letters.ts'
-import type { StreamStatus } from '../materializer/streams/stream-status.ts'
 import { streamName } from '../kernel/stream-spec.ts'
+import type { StatusAnswer } from '../serving/protocols/http/status-route.ts'
 import { ago, count } from './human.ts'
+
+type StreamStatus = StatusAnswer['streams'][number]
 
 /** The part of `status` about streams, as a table. */
 export const streamHeader: readonly string[] = ['STREAM OF', 'IS', 'GROUP', 'WAITING', 'PENDING', 'DEAD LETTERS', 'NEWEST']
@@ -14,7 +16,7 @@ export function streamRow({ source, spec, lag, deadLetters }: StreamStatus, nowM
       ? ['0', '']
       : [
           `${count(deadLetters.count)}${deadLetters.count < maxDeadLetters ? '' : ' or more'}`,
-          `${ago(nowMs - deadLetters.lastAt.getTime())}: ${cutText(deadLetters.lastError, 100)}`,
+          `${ago(nowMs - Date.parse(deadLetters.lastAt))}: ${cutText(deadLetters.lastError, 100)}`,
         ]
   return [source, streamName(spec), spec.group, known(lag?.waiting), known(lag?.pending), ...dead]
 }

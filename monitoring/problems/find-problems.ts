@@ -16,7 +16,8 @@ import { maxListedAlerts, readAlerts } from '../alerts/read-alerts.ts'
 import { readViews } from '../freshness/freshness-reader.ts'
 import type { ViewFreshness } from '../freshness/view-freshness.ts'
 import { alertProblem } from './alert-problem.ts'
-import type { FoundProblem, Problem } from './problem.ts'
+import type { FoundProblem, GroupedProblem, Problem } from './problem.ts'
+import { groupProblems } from './problem.ts'
 
 const dayMicros = 86_400_000_000
 /** So many failed jobs, the newest, are problems; all are counted. */
@@ -79,6 +80,11 @@ async function readStore(
     if (!(error instanceof LockstepError) || error.code !== 'REDIS_UNAVAILABLE') throw error
     return await readStore(db, error.message, plans, now)
   }
+}
+
+/** One problem for each cause, as the dashboard has them. @param now epoch microseconds */
+export function problemsOf(catalog: Catalog, sources: ProblemSources, now: number): GroupedProblem[] {
+  return groupProblems(findProblems(catalog, sources, now))
 }
 
 /** What is wrong, with what each may follow from. `groupProblems` makes one problem of each cause. */

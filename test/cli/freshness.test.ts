@@ -10,6 +10,7 @@ import { withContext } from '../../cli/with-context.ts'
 import { loadConfig } from '../../runtime/config.ts'
 import type { Database } from '../../runtime/database.ts'
 import { openPostgres } from '../../runtime/open-postgres.ts'
+import { statusAnswer } from '../../serving/protocols/http/status-route.ts'
 import { definitionFiles } from '../registry/definition-files.ts'
 import { testDatabase } from '../services/index.ts'
 
@@ -129,6 +130,8 @@ it('status and metrics name a late view with its rows and transaction', { timeou
     })
   })
   const served = await run('status')
+  // as the documentation of GET /v1/status has it
+  expect(statusAnswer.omit({ requestId: true }).parse(served.json)).toEqual(served.json)
   expect(served.json).toHaveProperty('views.0.served', expect.objectContaining({ answers: 1 }))
   // the row of three hours ago, within 5 %
   const [age] = (served.json as { views: { served: { leastSeconds: number; p95Seconds: number } }[] }).views

@@ -7,6 +7,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { createDatasetWriter } from '../../offline/files/dataset-writer.ts'
 import { constantModel } from '../inference/made-models.ts'
 import { sourceFilesAnswer } from '../../serving/protocols/http/source-files-route.ts'
+import { statusAnswer } from '../../serving/protocols/http/status-route.ts'
 import { definitionFiles } from '../registry/definition-files.ts'
 import { until } from '../serving/gate.ts'
 import { copyEmbedded } from '../services/embedded-template.ts'
@@ -246,6 +247,21 @@ describe.each(['embedded', 'postgres'])('commands that are sent to a server with
     if (kind !== 'embedded') return
     const here = await lockstep(env, 'plan', definitions)
     expect(here.err).toMatch(/^error EMBEDDED_IN_USE: .* add --server URL, if the command has this option/)
+  })
+
+  it('show the status, with all fields that are documented and no other', async () => {
+    const answered = await fetch(`${url}/v1/status`, { headers: { 'x-api-key': remote['LOCKSTEP_API_KEY'] ?? '' } })
+    const json = (await answered.json()) as object
+    expect(statusAnswer.parse(json)).toEqual(json)
+    const { code, out } = await lockstep(remote, 'status')
+    expect(out).toMatch(new RegExp(`^Registry at revision \\d+, of the server "${url}"\\.`))
+    expect(out).toMatch(/^delays@1 +no +continuous +never/m)
+    expect(out).toMatch(/^lake +Parquet files ".*lake\//m)
+    // as the database has it, which no other process can open if it is embedded
+    if (kind === 'embedded') return
+    const own = await lockstep(env, 'status')
+    const settled = (text: string) => text.replace(/^Registry .*\n/, '').replaceAll(/[\d.,]+ (ms|s|min)( ago)?/g, 'n')
+    expect([own.code, settled(own.out)]).toEqual([code, settled(out)])
   })
 
   it('write a training set on the server, and download it', async () => {

@@ -38,6 +38,7 @@ import { shadowRoutes } from './shadow-routes.ts'
 import { modelVersionRoutes } from './model-versions-route.ts'
 import { modelRoutes } from './models-route.ts'
 import { outcomeRoutes } from './outcomes-route.ts'
+import { statusRoutes } from './status-route.ts'
 import { statisticsRoutes } from './statistics-route.ts'
 import { predictRoutes } from './predict-route.ts'
 import { qualityRoutes } from './quality-route.ts'
@@ -87,6 +88,7 @@ const described: readonly Route[] = [
   ...parityRoutes,
   ...driftRoutes,
   ...auditRoutes,
+  ...statusRoutes,
   ...healthRoutes,
 ]
 

@@ -45,7 +45,7 @@ export const beginDatasetAnswer = z.object({
   requestId,
 })
 
-const datasetFields = {
+export const datasetFields = {
   id: z.string().describe('Its id'),
   service: z.string().describe('The feature service'),
   fingerprint: z.string().describe('The fingerprint of the service'),

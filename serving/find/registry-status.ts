@@ -1,0 +1,122 @@
+import { LockstepError } from '../../kernel/errors.ts'
+import type { StreamSpec } from '../../kernel/stream-spec.ts'
+import { formatTimestamp } from '../../kernel/time.ts'
+import { pendingErasures } from '../../materializer/erase/finish-erasures.ts'
+import { backfillJson, readBackfills } from '../../materializer/read-backfills.ts'
+import { pendingRemovals } from '../../materializer/removals.ts'
+import { deadLetters } from '../../materializer/scheduled-runs.ts'
+import { materializationStatus } from '../../materializer/status.ts'
+import { streamStatus } from '../../materializer/streams/stream-status.ts'
+import { readServedAges } from '../../monitoring/freshness/served-ages.ts'
+import { freshnessJson } from '../../monitoring/freshness/view-freshness.ts'
+import { problemsOf, readProblemSources } from '../../monitoring/problems/find-problems.ts'
+import { readDatasets, withoutManifest } from '../../offline/stored-datasets.ts'
+import type { OnlineStore } from '../../online/store.ts'
+import type { Catalog } from '../../registry/catalog.ts'
+import type { Database } from '../../runtime/database.ts'
+import { isEmbedded } from '../../runtime/database.ts'
+import { oldestWriter } from '../../runtime/oldest-writer.ts'
+import type { StreamServers } from '../../runtime/streams/open-consumer.ts'
+import { hasWorker } from '../../runtime/worker-sessions.ts'
+
+/** Ages of answers are of the last hour. */
+const servedMicros = 3_600_000_000
+
+export interface StatusSources {
+  readonly db: Database
+  readonly catalog: Catalog
+  /** A store that is down does not hide the rest of the status. */
+  readonly store: () => OnlineStore | Promise<OnlineStore>
+  /** Where the streams of sources are. */
+  readonly streams: StreamServers
+}
+
+/** How views, sources, streams, models, training sets and background work are, as the command line and HTTP print it. */
+export async function registryStatus({ db, catalog, store: open, streams: servers }: StatusSources) {
+  const nowMs = Date.now()
+  const { store, identity, problem } = await openedStore(open)
+  const kind = store?.kind ?? 'redis' // only Redis can be down
+  // the process that serves an embedded database keeps it current
+  const worker = isEmbedded(db) || kind === 'embedded' ? null : await hasWorker(db)
+  const now = nowMs * 1000
+  const known = await readProblemSources({ db, store: store ?? problem ?? '', catalog, now, lacksWorker: worker === false })
+  const { views: freshness, lacks } = known
+  const failed = new Set(known.failed.map(({ subject }) => subject))
+  const ages = await readServedAges(db, { from: nowMs * 1000 - servedMicros, to: nowMs * 1000 })
+  const runs = (await materializationStatus(db, nowMs)).filter((run) => identity === null || run.store === identity)
+  const letters = identity === null ? [] : await deadLetters(db, identity)
+  return {
+    database: db.kind,
+    store: { kind, identity, problem },
+    revision: catalog.revision,
+    views: [...catalog.views.values()].map((plan) => {
+      const run = runs.find(({ view, fingerprint }) => view === plan.id && fingerprint === plan.fingerprint)
+      const fresh = freshness.find(({ view }) => view === plan.id)
+      return {
+        id: plan.id,
+        fingerprint: plan.fingerprint,
+        online: catalog.online.has(plan.id),
+        availability: plan.spec.availability,
+        lastRun:
+          run === undefined
+            ? null
+            : {
+                ...run,
+                moment: formatTimestamp(run.moment),
+                startedAt: run.startedAt.toISOString(),
+                finishedAt: run.finishedAt.toISOString(),
+              },
+        freshness: fresh === undefined ? null : freshnessJson(fresh),
+        served: ages.byView.get(plan.id) ?? null,
+      }
+    }),
+    servedSince: formatTimestamp(ages.from),
+    oldestTransaction: await oldestWriter(db),
+    services: [...catalog.services.keys()],
+    sources: [...catalog.sources.values()].map(({ name, relation }) => ({ name, relation, files: catalog.files.get(name) ?? null })),
+    streams: await streams(db, catalog.streams, servers),
+    models: [...catalog.models.values()].map(({ name, spec, versions }) => ({
+      name,
+      service: spec.service,
+      versions: versions.map(({ version }) => version),
+    })),
+    datasets: (await readDatasets(db)).map((dataset) => ({ ...withoutManifest(dataset), createdAt: dataset.createdAt.toISOString() })),
+    notReady: [...lacks],
+    worker,
+    removing:
+      identity === null
+        ? []
+        : (await pendingRemovals(db, identity)).map((each) => ({ ...each, requestedAt: each.requestedAt.toISOString() })),
+    erasing: await pendingErasures(db),
+    problems: problemsOf(catalog, known, now),
+    broken: [...catalog.broken].map(([id, { code, message }]) => ({ id, code, message })),
+    backfills: (await readBackfills(db, { state: 'running' })).map(backfillJson),
+    deadLetters: letters.map(({ view, moment, why, attempts, at }) => ({
+      view,
+      moment: formatTimestamp(moment),
+      error: why,
+      attempts,
+      at: at.toISOString(),
+      isProblem: failed.has(view),
+    })),
+  }
+}
+
+async function openedStore(
+  open: StatusSources['store'],
+): Promise<{ store: OnlineStore | null; identity: string | null; problem: string | null }> {
+  try {
+    const store = await open()
+    return { store, identity: await store.identity(), problem: null }
+  } catch (error) {
+    if (error instanceof LockstepError && error.code === 'REDIS_UNAVAILABLE') return { store: null, identity: null, problem: error.message }
+    throw error
+  }
+}
+
+async function streams(db: Database, specs: ReadonlyMap<string, StreamSpec>, servers: StreamServers) {
+  return (await streamStatus(db, specs, servers)).map(({ deadLetters: dead, ...stream }) => ({
+    ...stream,
+    deadLetters: dead === null ? null : { ...dead, lastAt: dead.lastAt.toISOString() },
+  }))
+}
