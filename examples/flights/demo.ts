@@ -10,7 +10,7 @@ import { reportError } from '../../cli/report-error.ts'
 import { createTerminal } from '../../cli/terminal.ts'
 import { uiLink } from '../../cli/ui-link.ts'
 import { withContext } from '../../cli/with-context.ts'
-import { LockstepError } from '../../kernel/errors.ts'
+import { LockstepError, messageOf } from '../../kernel/errors.ts'
 import type { Config } from '../../runtime/config.ts'
 import { loadConfig } from '../../runtime/config.ts'
 import { tryPort } from '../../runtime/listen.ts'
@@ -62,11 +62,24 @@ const data = join(import.meta.dirname, '../../node_modules/vega-datasets/data')
 const here = (name: string): string => relative(process.cwd(), join(import.meta.dirname, name))
 const labelled = 'date, origin, destination, distance, delay > 15 as late'
 
+const help = `Runs the complete path on 3,000,000 flights, then serves predictions and a dashboard. Ctrl+C ends it.
+
+  npm run demo                  real-time serving, with a month of history
+  npm run demo -- --rollout     goes on with a shadow, rollouts and an experiment
+  npm run demo -- --once        ends when everything is shown
+  npm run demo -- --every N     loads one flight in N, for a quick look
+
+LOCKSTEP_PORT sets the port (default 8080), LOCKSTEP_DIR the folder.
+`
+
 const terminal = createTerminal(false)
 const interrupt = createInterrupt()
 try {
-  const flag = { type: 'boolean', default: false } as const
-  const { values } = parseArgs({ options: { once: flag, rollout: flag, every: { type: 'string' } } })
+  const values = readOptions()
+  if (values.help) {
+    process.stdout.write(help)
+    process.exit()
+  }
   const loaded = loadConfig()
   // the demo prints what the log would say about success
   const logLevel = loaded.logLevel === 'info' ? 'warn' : loaded.logLevel
@@ -90,6 +103,15 @@ try {
   })
 } catch (error) {
   process.exitCode = interrupt.exitCode() ?? reportError(error, terminal, false)
+}
+
+function readOptions(): { readonly once: boolean; readonly rollout: boolean; readonly help: boolean; readonly every?: string } {
+  const flag = { type: 'boolean', default: false } as const
+  try {
+    return parseArgs({ options: { once: flag, rollout: flag, help: flag, every: { type: 'string' } } }).values
+  } catch (cause) {
+    throw new LockstepError('USAGE', `${messageOf(cause)}. See "npm run demo -- --help".`, { cause })
+  }
 }
 
 /** Versions, rollouts and experiments of an earlier run would be in the way, so each run has a new database. */
