@@ -165,7 +165,7 @@ async function foldInto(
   const ahead = createRegressionGuard(db, plan)
   let isLeft = false
   const onLeft = (): void => void (isLeft = true)
-  // a state that lacked more than these rows is made from all of its entity's
+  // a state that lacked more than these rows is rebuilt from all rows of its entity
   const onFolded = (row: SourceRow): void => void (covers(written, row.xid) && delays.note(row))
   const target = { plan, read, writer, moment, onStored: ahead.note, onLeft, onFolded, start: 'resume' } as const
 

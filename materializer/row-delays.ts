@@ -5,20 +5,19 @@ import type { Database } from '../runtime/database.ts'
 import type { Logger } from '../runtime/log.ts'
 
 /**
- * The way of a row to an online state: from when it happened until it was known, from then until it was in its table,
- * and from then until it was in the state. Where it is not recorded when rows came into the table, the last two are
- * one.
+ * The stages between an event and its online state: until it was known, until its row was in the table, and until the
+ * state included it. If the table does not record arrivals, the last two are one stage.
  */
 export type RowStage = 'known' | 'ingested' | 'materialized' | 'known to materialized'
 const stages: readonly RowStage[] = ['known', 'ingested', 'materialized', 'known to materialized']
 
 /** How long summaries are kept. */
 const keptDays = 90
-/** So many rows of a run or a push are looked at. */
+/** The maximum rows of a run or a push that are measured. */
 const maxRows = 10_000
 /** Pushes write what they have found this often. */
 const writeEveryMs = 10_000
-/** So many counts are kept at most while they cannot be written. */
+/** The maximum counts that are kept while they cannot be written. */
 const maxCounts = 100_000
 /** Buckets grow by a tenth, from a millisecond on; those of shorter delays are bucket 0. */
 const growth = Math.log(1.1)

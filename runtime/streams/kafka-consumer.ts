@@ -2,7 +2,7 @@ import type { Message } from '@platformatic/kafka'
 import type { KafkaStreamSpec } from '../../kernel/stream-spec.ts'
 import { timedOut, withTimeout } from '../async.ts'
 import type { KafkaMember } from './kafka-reader.ts'
-import { messageOf, openKafkaReader } from './kafka-reader.ts'
+import { streamMessage, openKafkaReader } from './kafka-reader.ts'
 import type { StreamConsumer, StreamConsumerOptions, StreamMessage } from './stream-consumer.ts'
 
 const answerTimeoutMs = 10_000
@@ -17,7 +17,7 @@ export function openKafkaConsumer(url: string, spec: KafkaStreamSpec, options: S
   const { stream: topic } = spec
   const reader = openKafkaReader(url, spec, options)
   const held = new WeakMap<StreamMessage, { readonly message: Message; readonly of: KafkaMember }>()
-  /** The last message that is done with, by partition, where the group was not told yet. */
+  /** By partition, the last acknowledged message whose offset is not committed yet. */
   let done = { of: null as KafkaMember | null, last: new Map<number, Message>() }
 
   function doneOf(member: KafkaMember): Map<number, Message> {
@@ -54,7 +54,7 @@ export function openKafkaConsumer(url: string, spec: KafkaStreamSpec, options: S
           const taken = await reader.read(member, limit, until)
           if (await reader.endIfChanged(member)) return []
           return taken.map((message) => {
-            const given = messageOf(member, message)
+            const given = streamMessage(member, message)
             held.set(given, { message, of: member })
             return given
           })

@@ -35,7 +35,7 @@ export interface KafkaReader {
   read(member: KafkaMember, limit: number, until: number): Promise<Message[]>
   /** Reads from the committed offsets again. Nothing that was read ahead is given. */
   reread(member: KafkaMember): Promise<void>
-  /** Ends the membership if the topic was deleted and made again, or has more partitions. @returns whether it did */
+  /** Ends the membership if the topic was deleted and recreated, or has more partitions. @returns whether it did */
   endIfChanged(member: KafkaMember): Promise<boolean>
   /** Ends the membership: the next call of `member` joins again. */
   end(member: KafkaMember): Promise<void>
@@ -49,7 +49,7 @@ export interface KafkaReader {
 export interface KafkaMember {
   readonly consumer: CommittedConsumer
   messages: MessagesStream<Buffer, Buffer, Buffer, Buffer>
-  /** A topic that is deleted and made again has another. */
+  /** A recreated topic has another one. */
   readonly id: string
   readonly partitionsCount: number
   /** What the group has last agreed on: another object each time. */
@@ -250,11 +250,11 @@ export async function committedOffsets(
 }
 
 /** A message as consumers give it. */
-export function messageOf({ id }: KafkaMember, { partition, offset, value, timestamp }: Message): StreamMessage {
+export function streamMessage({ id }: KafkaMember, { partition, offset, value, timestamp }: Message): StreamMessage {
   return { id: `${id}-${partition}-${offset}`, body: value ?? null, atMs: Number(timestamp) }
 }
 
-/** Its partitions go to others at once, where the brokers can be reached. */
+/** If the brokers can be reached, the partitions are reassigned at once. */
 async function leave(consumer: Consumer): Promise<void> {
   await orTimeout(consumer.close(true), connectTimeoutMs).catch(() => undefined)
 }

@@ -9,7 +9,7 @@ import { orTimeout, timedOut } from '../async.ts'
 import type { AvroEncoder } from './avro-encoder.ts'
 import { kafkaClient, quieted } from './kafka-client.ts'
 import type { KafkaGeneration, KafkaMember } from './kafka-reader.ts'
-import { committedOffsets, messageOf, openKafkaReader } from './kafka-reader.ts'
+import { committedOffsets, streamMessage, openKafkaReader } from './kafka-reader.ts'
 import { isTooLarge, kafkaReason } from './kafka-reason.ts'
 import { batchesOf, encoderOf, recordsOf } from './kafka-sink.ts'
 import type { StreamConsumer, StreamConsumerOptions } from './stream-consumer.ts'
@@ -103,13 +103,13 @@ export function openKafkaTransactions(
     const due = new Map<string, Message>()
     for (const id of ids) {
       const message = held.get(id)
-      // a topic that was made again has other ids
-      if (message !== undefined && isDue(at, message) && messageOf(at.member, message).id === id) due.set(id, message)
+      // a recreated topic has other ids
+      if (message !== undefined && isDue(at, message) && streamMessage(at.member, message).id === id) due.set(id, message)
     }
     return due
   }
 
-  /** Acknowledges messages, and writes answers to them, in one transaction. What others have by now is left out. */
+  /** Acknowledges messages, and writes answers to them, in one transaction. Messages of partitions that other processes have by now are left out. */
   async function transact(inputs: readonly string[], answers: readonly OutputMessage[]): Promise<void> {
     if (inputs.length === 0 || (known !== null && answers.length === 0 && dueOf(known, inputs).size === 0)) return
     const encoded = await encode()
@@ -180,7 +180,9 @@ export function openKafkaTransactions(
             const taken = await reader.read(at.member, limit, until)
             // what was read ahead in an earlier generation is read again
             if (at.member.group() !== at.group || (await reader.endIfChanged(at.member))) return []
-            const due = taken.filter((message) => isDue(at, message)).map((message) => [messageOf(at.member, message), message] as const)
+            const due = taken
+              .filter((message) => isDue(at, message))
+              .map((message) => [streamMessage(at.member, message), message] as const)
             if (due.length > 0) held = new Map(due.map(([{ id }, message]) => [id, message]))
             return due.map(([given]) => given)
           } catch (error) {

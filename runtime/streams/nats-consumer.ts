@@ -23,7 +23,7 @@ export function openNatsConsumer(url: string, spec: NatsStreamSpec, { redeliverM
   const server = new URL(url).host
   let connection: NatsConnection | null = null
   let consumer: Consumer | null = null
-  /** When the stream was made: the sequence of one that is deleted and made again begins again, too. */
+  /** When the stream was made: a recreated stream starts a new sequence. */
   let created = ''
   /**
    * A request for messages that is under way; it outlives a call of `take`, which does not wait for all that were asked

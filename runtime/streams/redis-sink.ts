@@ -99,7 +99,7 @@ end`
 /**
  * KEYS: the stream, and the one that is answered. ARGV: the field, how many entries the stream keeps (0: all), the group
  * of the answered stream, then for each message the entry that it answers, its id, its key and its value. Returns
- * nothing. Where the group is gone, nothing is written: it is made again, and the entries are read again.
+ * nothing. If the group was deleted, nothing is written: the group is recreated and reads the entries again.
  */
 const acknowledgingScript = `${add}
 for at = 4, #ARGV, 4 do

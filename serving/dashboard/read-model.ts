@@ -23,14 +23,14 @@ export interface Ask<Query = Readonly<Record<string, unknown>>> {
   readonly isPast: boolean
 }
 
-/** What a page is answered. */
-export interface Told<Data = unknown> {
+/** The data of a page, and what qualifies them. */
+export interface PageAnswer<Data = unknown> {
   readonly data: Data
   /** Set where figures are of a sample: of which. */
   readonly sampled?: string
   /** Set where some of it can still change: whether it cannot any more. */
   readonly mature?: boolean
-  /** What is to say of the answer, in sentences: what was not recorded, or is not of the moment asked for. */
+  /** Sentences about the answer: what was not recorded, or does not belong to the requested moment. */
   readonly notes?: readonly string[]
 }
 
@@ -46,7 +46,7 @@ export interface ReadModel<Schema extends z.ZodType = z.ZodType, Query extends z
   readonly isPersonal?: true
   /** Whether it has no history. Then it shows the present state for every `asOf`, and says so. */
   readonly isOfNow?: true
-  read(ask: Ask<z.output<Query>>): Promise<Told<z.input<Schema>>>
+  read(ask: Ask<z.output<Query>>): Promise<PageAnswer<z.input<Schema>>>
 }
 
 /** Checks a read model's types, and forgets them. */
@@ -55,9 +55,9 @@ export function readModel<Schema extends z.ZodType, Query extends z.ZodObject>(m
 }
 
 /** An answer as it is sent: `{ data, asOf, sampled?, mature?, notes? }`. The same object answers for a while. */
-export function toldAnswer(told: Told, asOf: string): { readonly etag: string; readonly answer: RouteAnswer } {
-  const data = JSON.stringify(told.data, (_key, value: unknown) => (typeof value === 'bigint' ? String(value) : value))
-  const { sampled, mature, notes = [] } = told
+export function encodeAnswer(page: PageAnswer, asOf: string): { readonly etag: string; readonly answer: RouteAnswer } {
+  const data = JSON.stringify(page.data, (_key, value: unknown) => (typeof value === 'bigint' ? String(value) : value))
+  const { sampled, mature, notes = [] } = page
   const etag = `"${createHash('sha256').update(data).update(notes.join()).digest('base64url').slice(0, 22)}"`
   const rest = JSON.stringify({ asOf, sampled, mature, ...(notes.length === 0 ? {} : { notes }) }).slice(1)
   const body = new Uint8Array(Buffer.from(`{"data":${data},${rest}`))

@@ -7,7 +7,7 @@ import type { RouteAnswer } from '../protocols/http/call.ts'
 import { checkQuery } from '../protocols/http/check-query.ts'
 import type { Route } from '../protocols/http/route.ts'
 import type { Ask } from './read-model.ts'
-import { toldAnswer } from './read-model.ts'
+import { encodeAnswer } from './read-model.ts'
 import { readModels } from './read-models.ts'
 import { requireSession } from './session/require-session.ts'
 
@@ -21,17 +21,17 @@ const maxWaiting = 100
 /** Every page can be opened as of a moment: figures are of the time before it. What has no history says so. */
 const asOfQuery = z.object({ asOf: z.string().max(60).optional() })
 
-type Made = ReturnType<typeof toldAnswer>
+type Encoded = ReturnType<typeof encodeAnswer>
 
 /** Answers that are given to all that ask the same. */
 export interface KeptAnswers {
-  get(key: string, make: () => Promise<Made>): Promise<Made>
+  get(key: string, make: () => Promise<Encoded>): Promise<Encoded>
   /** Drops the kept answers. */
   forget(): void
 }
 
 export function createKeptAnswers(): KeptAnswers {
-  const kept = new Map<string, () => Promise<Made>>()
+  const kept = new Map<string, () => Promise<Encoded>>()
   return {
     get(key, make) {
       let answer = kept.get(key)
@@ -69,7 +69,7 @@ export function readRoutes(settings: UiSettings, kept: KeptAnswers): readonly Ro
       const past = model.isOfNow === true ? null : asked
       const { requestId, params } = call
       const ask: Ask = { deps, db, settings, session, requestId, params, query, now: past ?? deps.clock(), isPast: past !== null }
-      const make = () => inTurn(async () => toldAnswer(await model.read(ask), formatTimestamp(ask.now)))
+      const make = () => inTurn(async () => encodeAnswer(await model.read(ask), formatTimestamp(ask.now)))
       const made = await (model.isPersonal === true ? make() : kept.get(JSON.stringify([model.path, params, query, past]), make))
       return unlessKnown(call.incoming.headers['if-none-match'], made)
     },
@@ -77,7 +77,7 @@ export function readRoutes(settings: UiSettings, kept: KeptAnswers): readonly Ro
 }
 
 /** Answers 304 to a page that has these data. */
-function unlessKnown(known: string | undefined, { etag, answer }: Made): RouteAnswer {
+function unlessKnown(known: string | undefined, { etag, answer }: Encoded): RouteAnswer {
   const isKnown = known?.split(',').some((each) => each.trim().replace(/^W\//, '') === etag) === true
   return isKnown ? { status: 304, body: null, headers: { etag } } : answer
 }

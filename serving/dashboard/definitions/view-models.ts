@@ -109,8 +109,8 @@ function stateThen({ operational }: Definition): Pick<ViewData, 'online' | 'stat
 }
 
 /**
- * From the event to the answer. Of the last stage no row is known: it is what the ages of answers have more than the
- * stages before, by the medians.
+ * The stages from the event to the answer. No row is recorded for the last one: it is the median age of answers less
+ * the medians of the stages before.
  */
 function stagesOf(delays: Awaited<ReturnType<typeof readRowDelays>>, hasKnown: boolean, served: ServedAge | null): FreshnessData['stages'] {
   const stage = (name: string, of: RowStage, missing: string): FreshnessData['stages'][number] => {
