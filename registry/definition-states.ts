@@ -4,15 +4,20 @@ import type { LockstepTables } from '../migrations/schema.ts'
 import type { Definition } from './definition.ts'
 import { kindOrder } from './definition.ts'
 
-/** Keeps the state that a definition has from now on. Call it in the transaction that changes the definition. */
+/**
+ * Keeps the state that a definition has from now on. Call it in the transaction that changes the definition. The newest
+ * state is never before an earlier one: a transaction may have waited for the lock, and a clock may be behind.
+ */
 export async function recordDefinitionState(
   transaction: Kysely<LockstepTables>,
   { kind, name, version }: Pick<Definition, 'kind' | 'name' | 'version'>,
 ): Promise<void> {
   await sql`
-    insert into lockstep.definition_states (kind, name, version, fingerprint, spec, operational, retired)
-    select kind, name, version, fingerprint, spec, operational, retired_at is not null from lockstep.definitions
-    where kind = ${kind} and name = ${name} and version = ${version}`.execute(transaction)
+    insert into lockstep.definition_states (kind, name, version, at, fingerprint, spec, operational, retired)
+    select kind, name, version,
+      greatest(now(), (select max(at) from lockstep.definition_states s where (s.kind, s.name, s.version) = (d.kind, d.name, d.version))),
+      fingerprint, spec, operational, retired_at is not null
+    from lockstep.definitions d where kind = ${kind} and name = ${name} and version = ${version}`.execute(transaction)
 }
 
 /**
@@ -21,15 +26,23 @@ export async function recordDefinitionState(
  */
 export async function recordMissedStates(transaction: Kysely<LockstepTables>): Promise<void> {
   await sql`
+    with missed as (
+      select d.*, s.at as newest
+      from lockstep.definitions d left join lateral (
+        select * from lockstep.definition_states s
+        where s.kind = d.kind and s.name = d.name and s.version = d.version order by at desc, id desc limit 1
+      ) s on true
+      where (s.fingerprint, s.spec::text, s.operational::text, s.retired)
+        is distinct from (d.fingerprint, d.spec::text, d.operational::text, d.retired_at is not null)
+    )
     insert into lockstep.definition_states (kind, name, version, at, fingerprint, spec, operational, retired)
-    select d.kind, d.name, d.version, coalesce(d.retired_at, case when s.fingerprint is null then d.created_at else now() end),
-      d.fingerprint, d.spec, d.operational, d.retired_at is not null
-    from lockstep.definitions d left join lateral (
-      select * from lockstep.definition_states s
-      where s.kind = d.kind and s.name = d.name and s.version = d.version order by at desc, id desc limit 1
-    ) s on true
-    where (s.fingerprint, s.spec::text, s.operational::text, s.retired)
-      is distinct from (d.fingerprint, d.spec::text, d.operational::text, d.retired_at is not null)`.execute(transaction)
+    select kind, name, version, created_at, fingerprint, spec, operational, false
+    from missed where newest is null and retired_at is not null
+    union all
+    select kind, name, version,
+      greatest(newest, coalesce(retired_at, case when newest is null then created_at else now() end)),
+      fingerprint, spec, operational, retired_at is not null
+    from missed`.execute(transaction)
 }
 
 /** A definition as it was at a moment. */

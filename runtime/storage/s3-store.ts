@@ -43,19 +43,16 @@ export function createS3Store(): ObjectStore {
     requestHandler: { connectionTimeout: connectTimeoutMs, requestTimeout: answerTimeoutMs, throwOnRequestTimeout: true },
   })
 
-  /** Looked up until it is found, where the AWS tools find it. */
-  let region: Promise<unknown> | null = null
-
   async function requireRegion(url: string): Promise<void> {
-    region ??= client.config.region()
-    await region.catch((cause: unknown) => {
-      region = null
+    try {
+      await client.config.region()
+    } catch (cause) {
       throw new LockstepError(
         'STORAGE_DENIED',
         `"${url}" cannot be reached: no AWS region is set. Set AWS_REGION to the region of the bucket, or "region" in the profile. Stores that have no regions take "us-east-1". (${messageOf(cause)})`,
         { cause, details: { url } },
       )
-    })
+    }
   }
 
   async function call<T>(action: string, url: string, run: () => Promise<T>): Promise<T> {

@@ -28,6 +28,7 @@ const tables = [
   'model_versions',
   'code',
   'definitions',
+  'definition_states',
   'audit_log',
   'ui_sessions',
   'api_keys',
