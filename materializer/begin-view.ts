@@ -48,7 +48,7 @@ export async function beginView(db: Database, store: OnlineStore, plan: ViewPlan
  *
  * @throws LockstepError `STORE_MISMATCH` where another run has begun to rebuild it meanwhile
  */
-export async function beginAnew(db: Database, store: OnlineStore, plan: ViewPlan, run: Run, incremental: boolean): Promise<Checkpoint> {
+export async function beginRebuild(db: Database, store: OnlineStore, plan: ViewPlan, run: Run, incremental: boolean): Promise<Checkpoint> {
   const restart = (): Promise<Checkpoint> => removeAndBegin(store, plan, run, incremental)
   // another run that does the same finds that its checkpoint is gone
   return (await underRebuildLock(db, await store.identity(), plan.id, restart)) ?? (await restart())

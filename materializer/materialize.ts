@@ -13,7 +13,7 @@ import type { Database, Snapshot } from '../runtime/database.ts'
 import { faultPoint } from '../runtime/fault-point.ts'
 import type { Logger } from '../runtime/log.ts'
 import { createRegressionGuard, refuseRegression } from './clock-regression-guard.ts'
-import { beginAnew, beginView, lost } from './begin-view.ts'
+import { beginRebuild, beginView, lost } from './begin-view.ts'
 import { createArrivals } from './arrivals.ts'
 import type { RowDelays } from './row-delays.ts'
 import { createRowDelays, recordRunDelays } from './row-delays.ts'
@@ -118,7 +118,7 @@ export async function materializeView(
   const table = await readSourceTable(db, plan.spec.source)
   const incremental = table.hasRow && table.hasXid
   const checkpoint =
-    options.rebuild === true ? await beginAnew(db, store, plan, run, incremental) : await beginView(db, store, plan, run, incremental)
+    options.rebuild === true ? await beginRebuild(db, store, plan, run, incremental) : await beginView(db, store, plan, run, incremental)
   faultPoint('run: begun')
   const cursorRun = incremental ? null : await planCursorRun(db, plan, checkpoint, identity, startedAt)
   const delays = incremental && checkpoint.frontier.below > 0 ? createRowDelays(db, plan.id, now) : null

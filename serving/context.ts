@@ -44,6 +44,8 @@ export interface ServingContext extends PredictContext {
     readonly database: () => Database
     /** @throws LockstepError `REDIS_UNAVAILABLE`, `NOT_READY` */
     readonly store: () => OnlineStore
+    /** Its kind while it is down. */
+    readonly storeKind: OnlineStore['kind']
     /** How far views are re-materialized after a failover of the store, milliseconds. */
     readonly replayMs: number | undefined
     /** Where the streams are that a replay of a pipeline begins in. */

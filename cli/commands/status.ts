@@ -83,13 +83,19 @@ export const statusCommand: Command = {
 
 interface Shown {
   readonly status: StatusAnswer
-  /** Whose it is: `in the database "lockstep" at "localhost"`. */
+  /** Where it was read: `in the database "lockstep" at "localhost"`. */
   readonly of: string
 }
 
 async function ownStatus(context: Context): Promise<Shown> {
   const [db, catalog, { config }] = [await context.database(), await context.catalog(), context]
-  const status = await registryStatus({ db, catalog, store: () => context.store(), streams: config })
+  const status = await registryStatus({
+    db,
+    catalog,
+    store: () => context.store(),
+    storeKind: config.redisUrl === null ? 'embedded' : 'redis',
+    streams: config,
+  })
   return { status, of: `in ${databaseName(config).replace(/^T/, 't')}` }
 }
 

@@ -40,7 +40,7 @@ export interface FoundProblems {
 /** Whether the store holds the online views completely, and as fresh as they declare. */
 export function checkViews({ online }: Catalog, { sources, problems }: FoundProblems): Answer[] {
   if (online.size === 0) return [ok('No view is online.')]
-  const own = problems.filter(({ link }) => link.kind === 'view')
+  const own = problems.filter(({ id, link }) => id === 'store' || link.kind === 'view')
   // each entity that is set aside is named
   const answers = own.filter(({ id }) => !id.startsWith('set aside in ')).map((problem) => wrong(problemSentences(problem).join(' ')))
   answers.push(...sources.views.flatMap(setAsideLines).map(wrong))

@@ -22,7 +22,7 @@ export interface ServedAges {
   /** Epoch microseconds. */
   readonly from: number
   readonly to: number
-  /** A view that no answer was looked at is not in it. */
+  /** Without views of which no answer was looked at. */
   readonly byView: ReadonlyMap<string, ServedAge>
 }
 

@@ -54,7 +54,10 @@ function partsOf(table: SourceTable, { outcome: { spec, columns }, asOf }: Outco
   }
 }
 
-/** @param prediction set: only it is asked for. Then only its rows are read, by the index on the key, which has the collation "C" */
+/**
+ * @param prediction set: only it is asked for. Then only its rows are read, by the index on the key, which has the
+ *   collation "C"
+ */
 function byPrediction(
   { spec, table, typed, event, visible, values, conditions, tie }: Parts,
   column: string,

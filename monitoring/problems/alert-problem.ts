@@ -22,7 +22,7 @@ export function alertProblem(catalog: Catalog, alert: Alert): FoundProblem {
   }
 }
 
-/** What an alert is about, or what its monitor watches; null: nothing that has a page. */
+/** The thing that an alert is about, or else the thing that its monitor watches; null: it has no page. */
 export function alertSubject(catalog: Catalog, { subject, monitor }: Pick<Alert, 'subject' | 'monitor'>): Thing | null {
   const name = groupOf(subject)
   if (catalog.models.has(name)) return { kind: 'model', id: name }
@@ -51,7 +51,7 @@ type Origin = Pick<FoundProblem, 'id' | 'causes' | 'follows'>
 function originOf(catalog: Catalog, { check, subject, monitor, startedWith, result }: Alert): Origin {
   const group = groupOf(subject)
   const model = modelOf(catalog, monitor)
-  const features = `features of ${model}`
+  const ofModel = (what: 'features' | 'outputs'): string[] => (model === null ? [] : [`${what} of ${model}`])
   const plain = { id: `${check} of ${subject}`, causes: [], follows: [] }
   switch (check) {
     case 'freshness': {
@@ -63,7 +63,7 @@ function originOf(catalog: Catalog, { check, subject, monitor, startedWith, resu
     case 'drift':
     case 'nulls': {
       // a fault of a source moves both, in all models
-      const own = { ...plain, id: `values of ${group}`, causes: [features] }
+      const own = { ...plain, id: `values of ${group}`, causes: ofModel('features') }
       const signs = new Set([...signsOf(startedWith.evidence), ...signsOf(result.evidence)])
       if (signs.has('UNAVAILABLE')) return { ...own, follows: ['store'] }
       if (!['source late', 'OUTSIDE_MAX_AGE', 'NOT_FOUND'].some((sign) => signs.has(sign))) return own
@@ -72,10 +72,10 @@ function originOf(catalog: Catalog, { check, subject, monitor, startedWith, resu
     }
     case 'predictions': {
       const isOfFeatures = [startedWith, result].some(({ evidence }) => signsOf(evidence).has('features drifted'))
-      return { ...plain, causes: [`outputs of ${model}`], follows: isOfFeatures ? [features] : [] }
+      return { ...plain, causes: ofModel('outputs'), follows: isOfFeatures ? ofModel('features') : [] }
     }
     case 'quality':
-      return { ...plain, follows: [`outputs of ${model}`, features] }
+      return { ...plain, follows: [...ofModel('outputs'), ...ofModel('features')] }
     case 'errors':
     case 'latency':
       return { ...plain, follows: ['store'] }

@@ -21,7 +21,7 @@ import { groupProblems } from './problem.ts'
 
 const dayMicros = 86_400_000_000
 /** So many failed jobs, the newest, are problems; all are counted. */
-const maxFailed = 20
+export const maxFailed = 20
 
 export const noDetails = { since: null, cause: null, todo: null, about: null, command: null } as const
 
@@ -41,7 +41,7 @@ export interface ProblemSources {
 
 interface ReadOptions {
   readonly db: Database
-  /** A text: why it does not answer. */
+  /** A text says why it does not answer. */
   readonly store: OnlineStore | string
   readonly catalog: Catalog
   /** Epoch microseconds. */
@@ -57,6 +57,20 @@ export async function readProblemSources({ db, store, catalog, now, lacksWorker 
     alerts: await readAlerts(db, { state: 'firing', limit: maxListedAlerts }),
     failed: await readFailedJobs(db, now),
     lacksWorker: lacksWorker && plans.length > 0,
+  }
+}
+
+/** What a store answers, or why it does not: a store that is down does not hide what else is known. */
+export async function askStore<Answer>(
+  ask: () => Answer | Promise<Answer>,
+): Promise<{ readonly answer: Answer; readonly failure: null } | { readonly answer: null; readonly failure: string }> {
+  try {
+    return { answer: await ask(), failure: null }
+  } catch (error) {
+    if (!(error instanceof LockstepError) || (error.code !== 'REDIS_UNAVAILABLE' && error.code !== 'NOT_READY')) throw error
+    // a server that is not ready gives the reason as the cause
+    const reason = error.code === 'NOT_READY' && error.cause instanceof Error ? error.cause.message : ''
+    return { answer: null, failure: reason || error.message }
   }
 }
 
@@ -105,7 +119,7 @@ export function findProblems(catalog: Catalog, sources: ProblemSources, now: num
     const aside = setAsideProblem(view)
     if (aside !== null) add(`set aside in ${view.view}`, [], aside)
   }
-  // of one fault, the first alert is the cause of the others
+  // of one fault, the first alert or failed job is the cause of the others
   const began = new Map(problems.map(({ id, since }) => [id, since]))
   for (const alert of alerts.toSorted((a, b) => a.id - b.id)) {
     const found = alertProblem(catalog, alert)
@@ -114,7 +128,8 @@ export function findProblems(catalog: Catalog, sources: ProblemSources, now: num
     const isAfter = (name: string): boolean => alert.check === 'freshness' || (began.get(name) ?? '') <= (found.since ?? '')
     problems.push({ ...found, follows: found.follows.filter(isAfter) })
   }
-  for (const job of failed.slice(0, maxFailed)) add(`job ${job.kind} of ${job.subject}`, [`view ${job.subject}`], jobProblem(job))
+  for (const job of failed.slice(0, maxFailed).toReversed())
+    add(`job ${job.kind} of ${job.subject}`, [`view ${job.subject}`], jobProblem(job))
   return problems
 }
 

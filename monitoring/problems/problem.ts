@@ -54,8 +54,9 @@ export function groupProblems(found: readonly FoundProblem[]): GroupedProblem[] 
     const passed = new Set([problem])
     for (let root = problem; ;) {
       const cause = causeOf(root)
-      // a circle has no first cause
-      if (cause === undefined || passed.has(cause)) return root
+      if (cause === undefined) return root
+      // a circle has no first cause: each of its members is one
+      if (passed.has(cause)) return cause
       passed.add(cause)
       root = cause
     }

@@ -4,8 +4,8 @@ import type { StreamServers } from './open-consumer.ts'
 import { given } from './open-consumer.ts'
 
 /**
- * Makes a new consumer group that begins somewhere in the stream. Nobody may read by it yet; an existing
- * group starts again.
+ * Makes a new consumer group that begins somewhere in the stream. Nobody may read by it yet; an existing group starts
+ * again.
  *
  * @throws LockstepError `INVALID_REQUEST` for a position that is none of this kind of stream; `STREAM_UNAVAILABLE`
  */

@@ -12,15 +12,15 @@ const [isTransactional, isControl] = [0b1_0000, 0b10_0000]
  * several transactions of one producer in one answer, and those whose end is in a later answer.
  */
 export class CommittedConsumer extends Consumer {
-  /** By partition: offsets without a message, as the first of a run and the offset after it. */
-  readonly #gaps = new Map<number, Map<bigint, bigint>>()
+  /** By partition. */
+  readonly #gaps = new Map<number, Gaps>()
 
   /** The offset to commit after a message: also after the end of its transaction, and after aborted messages. */
   offsetAfter({ partition, offset }: Pick<Message, 'partition' | 'offset'>): bigint {
-    const gaps = this.#gaps.get(partition) ?? new Map<bigint, bigint>()
-    for (const start of gaps.keys()) if (start <= offset) gaps.delete(start)
+    const ends = this.#gaps.get(partition)?.ends ?? new Map<bigint, bigint>()
+    for (const start of ends.keys()) if (start <= offset) ends.delete(start)
     let after = offset + 1n
-    for (let end = gaps.get(after); end !== undefined; end = gaps.get(after)) after = end
+    for (let end = ends.get(after); end !== undefined; end = ends.get(after)) after = end
     return after
   }
 
@@ -42,11 +42,26 @@ export class CommittedConsumer extends Consumer {
     for (const { partitionIndex, records } of response.responses.flatMap(({ partitions }) => partitions)) {
       for (const batch of records ?? []) {
         if ((batch.attributes & isControl) === 0 && batch.records.length > 0) continue
-        const gaps = this.#gaps.get(partitionIndex) ?? new Map<bigint, bigint>()
-        this.#gaps.set(partitionIndex, gaps.set(batch.firstOffset, batch.firstOffset + BigInt(batch.lastOffsetDelta) + 1n))
+        const gaps = this.#gaps.get(partitionIndex) ?? { ends: new Map<bigint, bigint>(), newest: 0n }
+        this.#gaps.set(partitionIndex, gaps)
+        addGap(gaps, batch.firstOffset, batch.firstOffset + BigInt(batch.lastOffsetDelta) + 1n)
       }
     }
   }
+}
+
+/** Offsets of a partition without a message. */
+interface Gaps {
+  /** By the first offset of a run: the offset after the run. */
+  readonly ends: Map<bigint, bigint>
+  /** The first offset of the run that was added last. */
+  newest: bigint
+}
+
+/** A run that continues the newest one is joined to it: a partition may have only aborted transactions for days. */
+export function addGap(gaps: Gaps, first: bigint, after: bigint): void {
+  if (gaps.ends.get(gaps.newest) !== first) gaps.newest = first
+  gaps.ends.set(gaps.newest, after)
 }
 
 /** Empties the batches of aborted transactions in an answer of a broker, by the rule of the clients of Java. */

@@ -109,7 +109,10 @@ export function openKafkaTransactions(
     return due
   }
 
-  /** Acknowledges messages, and writes answers to them, in one transaction. Messages of partitions that other processes have by now are left out. */
+  /**
+   * Acknowledges messages, and writes answers to them, in one transaction. Messages of partitions that other processes
+   * have by now are left out.
+   */
   async function transact(inputs: readonly string[], answers: readonly OutputMessage[]): Promise<void> {
     if (inputs.length === 0 || (known !== null && answers.length === 0 && dueOf(known, inputs).size === 0)) return
     const encoded = await encode()

@@ -71,7 +71,7 @@ export function openEnds(
     try {
       return { consumer, sink: openSink(config, to, { from, ...more }) }
     } catch (error) {
-      // one of Redis connects at once
+      // a Redis consumer connects when it is created
       void consumer.close().catch(() => undefined)
       throw error
     }

@@ -59,7 +59,7 @@ export interface PageDeps extends ExampleDeps {
   readonly now: number
   /** Whether `now` is past: what is known of the present alone is left out. Default: false. */
   readonly isPast?: boolean
-  /** What is not asked for. Both read rows of sources, and tables of users may have no index for that. */
+  /** Parts to leave out. Each reads rows of sources, and tables of users may have no index for that. */
   readonly without?: readonly ('example' | 'online')[]
 }
 

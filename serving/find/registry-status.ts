@@ -1,4 +1,3 @@
-import { LockstepError } from '../../kernel/errors.ts'
 import type { StreamSpec } from '../../kernel/stream-spec.ts'
 import { formatTimestamp } from '../../kernel/time.ts'
 import { pendingErasures } from '../../materializer/erase/finish-erasures.ts'
@@ -9,7 +8,7 @@ import { materializationStatus } from '../../materializer/status.ts'
 import { streamStatus } from '../../materializer/streams/stream-status.ts'
 import { readServedAges } from '../../monitoring/freshness/served-ages.ts'
 import { freshnessJson } from '../../monitoring/freshness/view-freshness.ts'
-import { problemsOf, readProblemSources } from '../../monitoring/problems/find-problems.ts'
+import { askStore, maxFailed, problemsOf, readProblemSources } from '../../monitoring/problems/find-problems.ts'
 import { readDatasets, withoutManifest } from '../../offline/stored-datasets.ts'
 import type { OnlineStore } from '../../online/store.ts'
 import type { Catalog } from '../../registry/catalog.ts'
@@ -27,21 +26,27 @@ export interface StatusSources {
   readonly catalog: Catalog
   /** A store that is down does not hide the rest of the status. */
   readonly store: () => OnlineStore | Promise<OnlineStore>
+  /** Its kind while it is down. */
+  readonly storeKind: OnlineStore['kind']
   /** Where the streams of sources are. */
   readonly streams: StreamServers
 }
 
 /** How views, sources, streams, models, training sets and background work are, as the command line and HTTP print it. */
-export async function registryStatus({ db, catalog, store: open, streams: servers }: StatusSources) {
+export async function registryStatus({ db, catalog, store: open, storeKind, streams: servers }: StatusSources) {
   const nowMs = Date.now()
-  const { store, identity, problem } = await openedStore(open)
-  const kind = store?.kind ?? 'redis' // only Redis can be down
+  const { answer: opened, failure: problem } = await askStore(async () => {
+    const store = await open()
+    return { store, identity: await store.identity() }
+  })
+  const identity = opened?.identity ?? null
+  const kind = opened?.store.kind ?? storeKind
   // the process that serves an embedded database keeps it current
   const worker = isEmbedded(db) || kind === 'embedded' ? null : await hasWorker(db)
   const now = nowMs * 1000
-  const known = await readProblemSources({ db, store: store ?? problem ?? '', catalog, now, lacksWorker: worker === false })
+  const known = await readProblemSources({ db, store: opened?.store ?? problem ?? '', catalog, now, lacksWorker: worker === false })
   const { views: freshness, lacks } = known
-  const failed = new Set(known.failed.map(({ subject }) => subject))
+  const failed = new Set(known.failed.slice(0, maxFailed).map(({ subject }) => subject))
   const ages = await readServedAges(db, { from: nowMs * 1000 - servedMicros, to: nowMs * 1000 })
   const runs = (await materializationStatus(db, nowMs)).filter((run) => identity === null || run.store === identity)
   const letters = identity === null ? [] : await deadLetters(db, identity)
@@ -99,18 +104,6 @@ export async function registryStatus({ db, catalog, store: open, streams: server
       at: at.toISOString(),
       isProblem: failed.has(view),
     })),
-  }
-}
-
-async function openedStore(
-  open: StatusSources['store'],
-): Promise<{ store: OnlineStore | null; identity: string | null; problem: string | null }> {
-  try {
-    const store = await open()
-    return { store, identity: await store.identity(), problem: null }
-  } catch (error) {
-    if (error instanceof LockstepError && error.code === 'REDIS_UNAVAILABLE') return { store: null, identity: null, problem: error.message }
-    throw error
   }
 }
 

@@ -4,7 +4,10 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { Finding } from '../../cli/doctor/check.ts'
 import { findingsOf, ok } from '../../cli/doctor/check.ts'
+import { checkViews } from '../../cli/doctor/registry-checks.ts'
 import { skewAnswer } from '../../cli/doctor/clock-skew.ts'
+import { problemsOf } from '../../monitoring/problems/find-problems.ts'
+import type { Catalog } from '../../registry/catalog.ts'
 import { openPostgres } from '../../runtime/open-postgres.ts'
 import { openRedis } from '../../runtime/redis.ts'
 import { definitionFiles } from '../registry/definition-files.ts'
@@ -106,6 +109,13 @@ describe('lockstep doctor', { timeout: 60_000 }, () => {
     expect(late.of('worker')).toMatch(new RegExp(`^wrong No worker is connected .*${view}${alert}$`))
     expect(late.of('views')).toBe('skipped 1 view is late, which follows from another line.')
     expect(late.of('alerts')).toBe('note model:delay: traffic of delay. Likely cause: why')
+  })
+
+  it('does not say that views are well while the store answers pings alone', () => {
+    const sources = { alerts: [], failed: [], views: [], lacks: [], storeFailure: 'Redis answers no read.', lacksWorker: false }
+    const catalog = { online: new Set(['delays@1']) } as unknown as Catalog
+    const answers = checkViews(catalog, { sources, problems: problemsOf(catalog, sources, 0) })
+    expect(answers.map(({ verdict, text }) => `${verdict} ${text}`)).toEqual(['wrong Redis answers no read.'])
   })
 
   it('names the rights that a user lacks, and prints no password', async () => {

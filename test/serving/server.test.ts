@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { createRedisStore } from '../../online/redis-store.ts'
 import { openPostgres } from '../../runtime/open-postgres.ts'
 import { openRedis } from '../../runtime/redis.ts'
+import { statusAnswer } from '../../serving/protocols/http/status-route.ts'
 import { testDatabase, testRedis } from '../services/index.ts'
 import { gated, until } from './gate.ts'
 import type { Answer, World } from './world.ts'
@@ -122,6 +123,18 @@ describe('a server that starts and stops', () => {
       message: expect.stringContaining('203.0.113.1'),
     })
     await second.close()
+    await server.close()
+  })
+
+  it('answers its status while the online store cannot be opened', async () => {
+    const { url, server } = await world.serve({ store: () => Promise.reject(new Error('a broken cable')) })
+    let answer = await ask(url, '/v1/status')
+    // until the registry is loaded, the server cannot answer
+    await until(async () => (answer = await ask(url, '/v1/status')).status === 200)
+    const { store, views, problems } = statusAnswer.parse(answer.body)
+    expect(store).toEqual({ kind: 'embedded', identity: null, problem: expect.stringContaining('a broken cable') as string })
+    expect(views.length).toBeGreaterThan(0)
+    expect(problems.map(({ id }) => id)).toContain('store')
     await server.close()
   })
 

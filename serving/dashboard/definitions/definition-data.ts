@@ -26,7 +26,7 @@ export interface FoundDefinition {
  * What every page of a definition begins with.
  *
  * @param reference `airport_delays@2`, or `airport_delays` for the newest version
- * @param options `online`: whether the page shows how far a view is behind its source, which reads the newest rows of it
+ * @param options `online`: whether the page shows how far a view is behind its source, which reads its newest rows
  * @throws LockstepError `UNKNOWN_DEFINITION`
  */
 export async function definitionData(

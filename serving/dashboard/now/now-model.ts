@@ -1,13 +1,11 @@
 import { z } from 'zod'
-import { LockstepError } from '../../../kernel/errors.ts'
 import { maxListedAlerts, readAlerts } from '../../../monitoring/alerts/read-alerts.ts'
 import type { ProblemSources } from '../../../monitoring/problems/find-problems.ts'
-import { findProblems, readFailedJobs, readProblemSources } from '../../../monitoring/problems/find-problems.ts'
+import { askStore, findProblems, readFailedJobs, readProblemSources } from '../../../monitoring/problems/find-problems.ts'
 import type { Problem } from '../../../monitoring/problems/problem.ts'
 import { groupProblems } from '../../../monitoring/problems/problem.ts'
 import type { ModelStatistics } from '../../../monitoring/rollups/model-statistics.ts'
 import { modelStatistics } from '../../../monitoring/rollups/model-statistics.ts'
-import type { OnlineStore } from '../../../online/store.ts'
 import type { Catalog, CatalogModel } from '../../../registry/catalog.ts'
 import { championAlias } from '../../../registry/model-aliases.ts'
 import { maxListedJobs, readJobs } from '../../../runtime/jobs/read-jobs.ts'
@@ -84,14 +82,8 @@ async function modelsAt(ask: Ask): Promise<{ readonly models: readonly CatalogMo
 }
 
 async function sourcesNow({ db, deps, now }: Ask, catalog: Catalog, lacksWorker: boolean): Promise<ProblemSources> {
-  let store: OnlineStore | string
-  try {
-    store = deps.upkeep.store()
-  } catch (error) {
-    if (!(error instanceof LockstepError) || (error.code !== 'REDIS_UNAVAILABLE' && error.code !== 'NOT_READY')) throw error
-    store = (error.cause instanceof Error ? error.cause.message : '') || error.message
-  }
-  return await readProblemSources({ db, store, catalog, now, lacksWorker })
+  const { answer: store, failure } = await askStore(deps.upkeep.store)
+  return await readProblemSources({ db, store: store ?? failure ?? '', catalog, now, lacksWorker })
 }
 
 /** Of a past moment, what is stored says how it was: alerts and jobs. */

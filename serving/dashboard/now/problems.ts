@@ -6,14 +6,16 @@ import { noWorker } from '../../../runtime/worker-sessions.ts'
 import type { Readiness } from '../../lifecycle/server-status.ts'
 import type { PipelineLine } from '../contract/pipelines.ts'
 
-/** What a server and its workers lack, except what is found as well: texts that name a view with a problem of its own. */
+/** What a server and its workers lack, except texts about a view that has a problem which is as severe. */
 export function readinessProblems({ reasons, warnings }: Readiness, { storeFailure }: ProblemSources, found: readonly FoundProblem[]) {
-  const views = found.flatMap(({ link }) => (link.kind === 'view' ? [`view "${link.id}"`] : []))
-  const isFound = (text: string): boolean => text === noWorker || text === storeFailure || views.some((view) => text.includes(view))
-  const problems = (severity: Problem['severity'], texts: readonly string[]): FoundProblem[] =>
-    texts
+  const problems = (severity: 'page' | 'warn', texts: readonly string[]): FoundProblem[] => {
+    const severe = found.filter((problem) => problem.link.kind === 'view' && (severity === 'warn' || problem.severity === 'page'))
+    const isFound = (text: string): boolean =>
+      text === noWorker || text === storeFailure || severe.some(({ link }) => text.includes(`view "${link.id}"`))
+    return texts
       .filter((text) => !isFound(text))
       .map((what) => alone({ ...noDetails, severity, what, link: { kind: 'now', id: '' }, command: 'lockstep doctor' }))
+  }
   return [...problems('page', reasons), ...problems('warn', warnings)]
 }
 

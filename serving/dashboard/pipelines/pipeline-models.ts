@@ -114,7 +114,12 @@ export async function pipelineRevision(db: Pick<Database, 'kysely'>, name: strin
   return `${generation}.${pausedAt?.getTime() ?? 'runs'}`
 }
 
-/** All pipelines as they run, by name. @param now epoch microseconds @param isPast whether it is another moment than now */
+/**
+ * All pipelines as they run, by name.
+ *
+ * @param now epoch microseconds
+ * @param isPast whether it is another moment than now
+ */
 export async function pipelineLines(db: Database, catalog: Catalog, now: number, isPast = false): Promise<PipelineLine[]> {
   if (catalog.pipelines.size === 0) return []
   const activity = await readPipelineActivity(db, now)

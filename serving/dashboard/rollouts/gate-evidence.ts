@@ -40,9 +40,7 @@ export function gatesOf(gates: Gates, looks: readonly RolloutDecision[], isPast:
   })
 }
 
-/**
- * The evidence of a gate at each stored look, with the line at which it decides.
- */
+/** The evidence of a gate at each stored look, with the line at which it decides. */
 function meterOf(
   answers: readonly { readonly at: Date; readonly answer: GateAnswer | null }[],
   gate: Gates[number],

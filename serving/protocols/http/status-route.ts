@@ -48,11 +48,11 @@ const view = z.object({
   online: z.boolean().describe('Whether it is kept in the online store'),
   availability: z
     .object({
-      kind: z.enum(['continuous', 'schedule']).describe('Which of both'),
+      kind: z.enum(['continuous', 'schedule']).describe('Whether rows count at once, or by a schedule'),
       schedule: z.string().optional().describe('Five fields of cron, in UTC'),
       delayMicros: z.int().optional().describe('How long after that, microseconds'),
     })
-    .describe('Whether rows count at once, or by a schedule'),
+    .describe('When rows count'),
   lastRun: lastRun.nullable().describe('The last run that ended; null: none'),
   freshness: freshness.nullable().describe('How fresh it is; null: it is not online'),
   served: z
@@ -232,7 +232,8 @@ export const statusRoutes: readonly Route[] = [
     tag: 'Find',
     answer: statusAnswer,
     async handle(call, { upkeep, catalog }) {
-      const status = await registryStatus({ db: upkeep.database(), catalog: catalog(), store: upkeep.store, streams: upkeep.streams })
+      const { database, store, storeKind, streams } = upkeep
+      const status = await registryStatus({ db: database(), catalog: catalog(), store, storeKind, streams })
       return jsonAnswer({ ...status, requestId: call.requestId })
     },
   },

@@ -5,6 +5,7 @@ import type { FoundProblem } from '../../../monitoring/problems/problem.ts'
 import { groupProblems } from '../../../monitoring/problems/problem.ts'
 import type { ViewFreshness } from '../../../monitoring/freshness/view-freshness.ts'
 import type { Catalog } from '../../../registry/catalog.ts'
+import { readinessProblems } from '../../../serving/dashboard/now/problems.ts'
 import type { Job } from '../../../runtime/jobs/read-jobs.ts'
 import { servicePlan } from '../../serving/plans.ts'
 
@@ -30,7 +31,8 @@ describe('problems by cause', () => {
   })
 
   it('that follow from each other are all listed', () => {
-    expect(texts([problem('a', { follows: ['b'] }), problem('b', { follows: ['a'] })]).join()).toMatch(/a.*b|b.*a/)
+    const circle = [problem('a', { follows: ['b'] }), problem('b', { follows: ['a'] })]
+    expect(texts([...circle, problem('c', { follows: ['b'] })])).toEqual(['a: ', 'b: c'])
   })
 
   it('are as severe as the worst, and last since the first where nothing else is known', () => {
@@ -142,6 +144,35 @@ describe('problems that are found', () => {
     expect(found({ alerts: [failing], views: [lateView], storeFailure: 'Redis is down.' })).toEqual([
       `Redis is down.: The view "${view}" is late., model:delay: errors of delay`,
     ])
+  })
+
+  it('of jobs follow from the first that failed', () => {
+    const failed = [9, 8, 7].map((job) => ({ id: job, kind: 'backfill', subject: view, error: null, finishedAt: null }))
+    expect(found({ failed })).toEqual([
+      `The job 7 (backfill of ${view}) failed.: The job 8 (backfill of ${view}) failed., The job 9 (backfill of ${view}) failed.`,
+    ])
+  })
+
+  it('of models that the registry no longer has are apart', () => {
+    const alerts = [
+      alert('daily:gone', 'drift', 'one (version 1)'),
+      alert('daily:lost', 'quality', 'lost'),
+      alert('daily:lost', 'predictions', 'lost (version 1)', column({ causes: [{ kind: 'features drifted' }] })),
+    ]
+    expect(found({ alerts })).toHaveLength(3)
+  })
+
+  it('of a server count where its views have no problem that is as severe', () => {
+    const sources = { ...nothing, views: [lateView] }
+    const readiness = {
+      ready: false,
+      failing: [],
+      degraded: [],
+      reasons: [`The view "${view}" cannot be read.`],
+      warnings: [`The view "${view}" is late.`],
+    }
+    const problems = readinessProblems(readiness, sources, findProblems(catalog, sources, now))
+    expect(problems.map(({ severity, what }) => [severity, what])).toEqual([['page', `The view "${view}" cannot be read.`]])
   })
 
   it('of a view whose run is overdue last since the run should have counted', () => {

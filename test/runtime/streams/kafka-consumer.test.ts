@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { expect, it, vi } from 'vitest'
-import { dropAborted } from '../../../runtime/streams/kafka-aborted.ts'
+import { addGap, dropAborted } from '../../../runtime/streams/kafka-aborted.ts'
 import { openConsumer } from '../../../runtime/streams/open-consumer.ts'
 import { openEnds } from '../../../runtime/streams/open-sink.ts'
 import type { StreamMessage } from '../../../runtime/streams/stream-consumer.ts'
@@ -169,6 +169,17 @@ streamConsumerContract(
         records.length === 0 ? [] : [firstOffset],
       )
       expect(given).toEqual([4n, 6n, 10n, 22n, 26n, 28n])
+    })
+
+    it('keeps one run of offsets for any number of aborted transactions without a message between them', () => {
+      const gaps = { ends: new Map<bigint, bigint>(), newest: 0n }
+      for (let offset = 5n; offset < 2005n; offset += 2n) addGap(gaps, offset, offset + 2n)
+      addGap(gaps, 2006n, 2008n)
+      addGap(gaps, 2008n, 2009n)
+      expect([...gaps.ends]).toEqual([
+        [5n, 2005n],
+        [2006n, 2009n],
+      ])
     })
 
     it('refuses transactions for messages of another kind of stream', () => {
