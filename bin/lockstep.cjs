@@ -1,9 +1,10 @@
 #!/usr/bin/env node
 // CommonJS and old syntax: an old Node must get as far as the sentence below.
-const version = process.versions.node.split('.').map(Number)
-if (version[0] < 22 || (version[0] === 22 && version[1] < 18)) {
+const [major, minor] = process.versions.node.split('.').map(Number)
+// with an earlier SQLite, processes that share the embedded online store can lose writes
+if (!(major >= 26 || (major === 24 && minor >= 15) || (major === 22 && minor >= 23))) {
   console.error(
-    'Lockstep needs Node 22.18 or newer, and this is Node ' +
+    'Lockstep needs Node 22.23, 24.15 or 26, or newer, and this is Node ' +
       process.versions.node +
       '. Install a newer Node, or run "npm install node@24" in your project: "npx lockstep" then runs with that one.',
   )

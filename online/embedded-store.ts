@@ -1,7 +1,8 @@
 import { randomUUID } from 'node:crypto'
+import { closeSync, existsSync, openSync, readSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import type { DatabaseSync } from 'node:sqlite'
-import { setImmediate } from 'node:timers/promises'
+import { setImmediate, setTimeout as delay } from 'node:timers/promises'
 import { LockstepError, messageOf } from '../kernel/errors.ts'
 import { damaged, folderFailure, sqliteCode } from '../runtime/embedded-failure.ts'
 import { closeFolder, makePrivate } from '../runtime/private-folder.ts'
@@ -14,6 +15,10 @@ const embeddedFiles: readonly string[] = [fileName, `${fileName}-wal`, `${fileNa
 const keysPerRemoval = 1_000
 /** How long a writer waits for another process to end its transaction. */
 const busyMs = 30_000
+/** How long a removal waits for readers of the log, which it then empties. */
+const logMs = 1_000
+/** The size that the log keeps when it begins again. */
+const logBytes = 64_000_000
 /** No view's name starts with a zero byte. */
 const identityKey = Buffer.from('\0store', 'latin1')
 /** SQLite's codes CORRUPT and NOTADB. */
@@ -21,8 +26,9 @@ const damages = new Set([11, 26])
 const busy = 5
 
 /**
- * An online store in a local folder (SQLite), the embedded default. Several processes may open it. The keys of a view
- * are contiguous, in the order of the entities:
+ * An online store in a local folder (SQLite), the embedded default. Several processes may open it. Where SQLite finds
+ * the file locked, the store tries again by a timer: SQLite itself would block the event loop. The keys of a view are
+ * contiguous, in the order of the entities:
  *
  *     VIEW@VERSION 0x00 ENTITY 0x1f KEY BYTES
  *
@@ -30,8 +36,11 @@ const busy = 5
  * last commits. The states and their checkpoint would still agree, but records in PostgreSQL would not: a finished
  * chunk of a backfill, an erased person, a removed view.
  *
+ * Removed and replaced bytes are overwritten with zeros in the file (`secure_delete`). The log is emptied after a
+ * removal, because it has earlier states.
+ *
  * @throws LockstepError `WRITE_FAILED` where the folder cannot be written, `EMBEDDED_DAMAGED` where its file is not
- *   SQLite's
+ *   SQLite's, `BUSY` where another process writes for longer than a writer waits. So do the methods.
  */
 export function openEmbeddedStore(directory: string): OnlineStore {
   const db = guarded(directory, () => {
@@ -39,11 +48,16 @@ export function openEmbeddedStore(directory: string): OnlineStore {
     const opened = new sqlite.DatabaseSync(join(directory, fileName), { timeout: busyMs })
     try {
       useWriteAheadLog(opened)
-      opened.exec('PRAGMA synchronous = full; PRAGMA mmap_size = 2000000000')
+      opened.exec('PRAGMA synchronous = full; PRAGMA mmap_size = 2000000000; PRAGMA secure_delete = on')
+      // on macOS a file is on the disk only so
+      opened.exec('PRAGMA fullfsync = on; PRAGMA checkpoint_fullfsync = on')
+      opened.exec(`PRAGMA journal_size_limit = ${logBytes}`)
       // with rowids: large values are read faster than from the tree of the keys
       opened.exec('CREATE TABLE IF NOT EXISTS states (key BLOB PRIMARY KEY NOT NULL, bytes BLOB NOT NULL) STRICT')
       // SQLite creates its file readable for all users
       closeFolder(directory, embeddedFiles)
+      removeLmdb(directory)
+      opened.exec('PRAGMA busy_timeout = 0')
       return opened
     } catch (error) {
       opened.close()
@@ -58,6 +72,9 @@ export function openEmbeddedStore(directory: string): OnlineStore {
   const remove = db.prepare('DELETE FROM states WHERE key = ? AND substr(bytes, 1, length(?2)) = ?2')
   const removeSome = db.prepare(`
     DELETE FROM states WHERE rowid IN (SELECT rowid FROM states WHERE key >= ? AND key < ? AND key IS NOT ? LIMIT ${keysPerRemoval})`)
+
+  const emptyLog = db.prepare('PRAGMA wal_checkpoint(TRUNCATE)')
+  let lastWrite: Promise<unknown> = Promise.resolve()
 
   function stored(key: Buffer): Buffer | null {
     const row = select.get(key) as unknown as readonly [Uint8Array] | undefined
@@ -84,27 +101,39 @@ export function openEmbeddedStore(directory: string): OnlineStore {
     return (bytes.length === 0 ? remove.run(key, expected) : update.run(key, expected, bytes)).changes === 1
   }
 
+  /** Runs in the order of the calls, so that a caller does not overtake one that waits for another process. */
+  function inTurn<T>(run: () => T): Promise<T> {
+    const result = lastWrite.then(() => whenFree(directory, run))
+    lastWrite = result.catch(() => {})
+    return result
+  }
+
+  /** The states of before a removal leave the log. If others use it all the time, the next checkpoint does that. */
+  async function forget(): Promise<void> {
+    const until = performance.now() + logMs
+    while (guarded(directory, () => emptyLog.get()?.['busy'] === 1) && performance.now() < until) await shortPause()
+  }
+
   return {
     kind: 'embedded',
 
     async identity() {
-      return guarded(directory, () => {
-        const present = stored(identityKey)
-        if (present !== null) return present.toString('latin1')
-        insert.run(identityKey, Buffer.from(randomUUID(), 'latin1'))
-        return String(stored(identityKey))
-      })
+      const present = await whenFree(directory, () => stored(identityKey))
+      if (present !== null) return present.toString('latin1')
+      await inTurn(() => insert.run(identityKey, Buffer.from(randomUUID(), 'latin1')))
+      return String(stored(identityKey))
     },
 
     async read(keys) {
-      return guarded(directory, () => {
-        const all = (): (Buffer | null)[] => keys.map((key) => stored(embeddedKey(key)))
-        return keys.length < 2 ? all() : transaction(begin, all)
-      })
+      const all = (): (Buffer | null)[] => keys.map((key) => stored(embeddedKey(key)))
+      return whenFree(directory, () => (keys.length < 2 ? all() : transaction(begin, all)))
     },
 
     async write(entries) {
-      return entries.length === 0 ? [] : guarded(directory, () => transaction(beginWrite, () => entries.map(stores)))
+      if (entries.length === 0) return []
+      const done = await inTurn(() => transaction(beginWrite, () => entries.map(stores)))
+      if (entries.some(({ bytes }, i) => done[i] === true && bytes.length === 0)) await forget()
+      return done
     },
 
     async removeView(view, kept, around = async (step) => (await step(), true)) {
@@ -113,21 +142,23 @@ export function openEmbeddedStore(directory: string): OnlineStore {
       let removed = 0
       let last = keysPerRemoval
       const step = async (): Promise<number> => {
-        last = Number(guarded(directory, () => removeSome.run(start, end, keep)).changes)
+        last = Number((await inTurn(() => removeSome.run(start, end, keep))).changes)
         removed += last
         return last
       }
       while ((await around(step)) && last === keysPerRemoval) await setImmediate() // others have their turn
+      if (removed > 0) await forget()
       return removed
     },
 
     primaries: async () => ['embedded'],
 
     async ping() {
-      guarded(directory, () => stored(identityKey))
+      await whenFree(directory, () => stored(identityKey))
     },
 
     async close() {
+      await lastWrite
       if (db.isOpen) db.close()
     },
   }
@@ -169,18 +200,63 @@ function embeddedKey({ view, entity, key }: OnlineKey): Buffer {
   return Buffer.from(`${view}\0${entity}\x1f${key}`, 'latin1')
 }
 
+/** Runs it again while another process has the lock that it needs. */
+async function whenFree<T>(directory: string, run: () => T): Promise<T> {
+  const until = performance.now() + busyMs
+  for (;;) {
+    try {
+      return run()
+    } catch (error) {
+      if (sqliteCode(error) !== busy || performance.now() > until) throw failure(directory, error)
+    }
+    await shortPause()
+  }
+}
+
+/** 1 to 5 ms, at random: processes that wait for each other do not try at the same moments. */
+function shortPause(): Promise<void> {
+  return delay(1 + Math.random() * 4)
+}
+
 function guarded<T>(directory: string, run: () => T): T {
   try {
     return run()
-  } catch (cause) {
-    if (cause instanceof LockstepError) throw cause
-    const known = folderFailure(directory, cause)
-    if (known !== null) throw known
-    if (damages.has(sqliteCode(cause) ?? 0)) throw damaged(directory, 'online store', messageOf(cause), cause)
-    throw new LockstepError(
-      'WRITE_FAILED',
-      `The online store in "${directory}" cannot be written: ${messageOf(cause)}. Check that the folder is writable and that its disk has space.`,
-      { cause },
-    )
+  } catch (error) {
+    throw failure(directory, error)
+  }
+}
+
+function failure(directory: string, cause: unknown): LockstepError {
+  if (cause instanceof LockstepError) return cause
+  const known = folderFailure(directory, cause)
+  if (known !== null) return known
+  const code = sqliteCode(cause) ?? 0
+  if (damages.has(code)) return damaged(directory, 'online store', messageOf(cause), cause)
+  if (code === busy) {
+    const text = `Another process has been writing to the online store in "${directory}" for ${busyMs / 1000} s. Try again when it has finished.`
+    return new LockstepError('BUSY', text, { cause, details: { directory } })
+  }
+  return new LockstepError(
+    'WRITE_FAILED',
+    `The online store in "${directory}" cannot be written: ${messageOf(cause)}. Check that the folder is writable and that its disk has space.`,
+    { cause },
+  )
+}
+
+/** Deletes the store of an earlier version: it has states that nobody would erase. */
+function removeLmdb(directory: string): void {
+  const file = join(directory, 'data.mdb')
+  if (!isLmdb(file)) return
+  rmSync(file)
+  rmSync(join(directory, 'lock.mdb'), { force: true })
+}
+
+function isLmdb(file: string): boolean {
+  if (!existsSync(file)) return false
+  const [start, opened] = [Buffer.alloc(28), openSync(file, 'r')]
+  try {
+    return readSync(opened, start) === start.length && start.readUInt32LE(24) === 0xbeefc0de
+  } finally {
+    closeSync(opened)
   }
 }

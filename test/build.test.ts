@@ -155,7 +155,7 @@ describe('the package that is published', () => {
     await expect(start).rejects.toMatchObject({
       code: 1,
       stdout: '',
-      stderr: expect.stringMatching(/^Lockstep needs Node 22\.18 or newer, and this is Node 20\.20\.2\. .*\n$/),
+      stderr: expect.stringMatching(/^Lockstep needs Node 22\.23, 24\.15 or 26, or newer, and this is Node 20\.20\.2\. .*\n$/),
     })
   })
 })

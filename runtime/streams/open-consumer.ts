@@ -43,7 +43,6 @@ export function openKafkaLater(
   open: (url: string) => Promise<StreamConsumer>,
 ): StreamConsumer {
   const url = given(config.kafkaUrl, 'LOCKSTEP_KAFKA_URL', spec)
-  checkNode(spec)
   const decoder = spec.format === 'avro' ? avroDecoder(config, spec) : null
   return openLater(options, async () => {
     const consumer = await open(url)
@@ -95,14 +94,4 @@ function openLater({ redeliverMs }: StreamConsumerOptions, open: () => Promise<S
 export function given(url: string | null, variable: string, spec: StreamPlace): string {
   if (url !== null) return url
   throw new LockstepError('CONFIG_INVALID', `The server of the ${streamName(spec)} is not configured; set "${variable}".`)
-}
-
-/** The client of Kafka needs a newer Node than Lockstep does. */
-export function checkNode(spec: StreamPlace): void {
-  const [major = 0, minor = 0] = process.versions.node.split('.').map(Number)
-  if (!(major === 22 && minor < 22) && !(major === 24 && minor < 6)) return
-  throw new LockstepError(
-    'CONFIG_INVALID',
-    `The ${streamName(spec)} needs Node 22.22, or 24.6, or newer; this is Node ${process.versions.node}.`,
-  )
 }

@@ -1,12 +1,14 @@
 import { once } from 'node:events'
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
 import { Worker } from 'node:worker_threads'
-import { expect, it } from 'vitest'
+import { expect, it, vi } from 'vitest'
 import { openEmbeddedStore } from '../../online/embedded-store.ts'
+import { noBytes } from '../../online/store.ts'
 import { incrementElsewhere } from './increment.ts'
-import { storedCount } from './stored-bytes.ts'
+import { stored, storedCount } from './stored-bytes.ts'
 import { storeContract } from './store-contract.ts'
 
 storeContract('embedded', async () => {
@@ -52,5 +54,80 @@ it('waits for another handle that writes to the file while it is created', async
   await once(writer, 'message')
   await openEmbeddedStore(directory).close()
   await once(writer, 'exit')
+  await rm(directory, { recursive: true })
+})
+
+const key = { view: 'lock@1', entity: 'thing', key: 'a' } as const
+
+it('writes in order after another process, and does not block this one meanwhile', async () => {
+  const directory = await mkdtemp(join(tmpdir(), 'lockstep-online-'))
+  const store = openEmbeddedStore(directory)
+  const other = new DatabaseSync(join(directory, 'states.sqlite'))
+  other.exec('BEGIN IMMEDIATE')
+  const [a, b, c] = [stored(1, 'a'), stored(2, 'b'), stored(3, 'c')]
+  const [first, second] = [store.write([{ ...key, expected: null, bytes: a }]), store.write([{ ...key, expected: a, bytes: b }])]
+  expect(await store.read([key])).toEqual([null])
+  // this line would not be reached before SQLite's own time limit
+  other.exec('COMMIT')
+  const third = store.write([{ ...key, expected: b, bytes: c }])
+  expect(await Promise.all([first, second, third])).toEqual([[true], [true], [true]])
+  expect(await store.read([key])).toEqual([c])
+  other.close()
+  await store.close()
+  await rm(directory, { recursive: true })
+})
+
+it('ends a write as busy if another process writes for too long, and goes on afterwards', async () => {
+  const directory = await mkdtemp(join(tmpdir(), 'lockstep-online-'))
+  const store = openEmbeddedStore(directory)
+  const other = new DatabaseSync(join(directory, 'states.sqlite'))
+  other.exec('BEGIN IMMEDIATE')
+  const began = performance.now()
+  const now = vi.spyOn(performance, 'now').mockReturnValueOnce(began - 31_000)
+  const write = { ...key, expected: null, bytes: stored(1, 'a') }
+  await expect(store.write([write])).rejects.toMatchObject({
+    code: 'BUSY',
+    message: `Another process has been writing to the online store in "${directory}" for 30 s. Try again when it has finished.`,
+  })
+  now.mockRestore()
+  other.close()
+  expect(await store.write([write])).toEqual([true])
+  await store.close()
+  await rm(directory, { recursive: true })
+})
+
+it('leaves nothing of a removed or replaced state in its files', async () => {
+  const directory = await mkdtemp(join(tmpdir(), 'lockstep-online-'))
+  const [store, other] = [openEmbeddedStore(directory), openEmbeddedStore(directory)]
+  const keys = Array.from({ length: 200 }, (_, i) => ({ ...key, key: `person ${i}.` }))
+  const first = stored(1, 'first of a person '.repeat(20))
+  const second = stored(2, 'second of a person '.repeat(2))
+  await store.write(keys.map((each) => ({ ...each, expected: null, bytes: first })))
+  await store.write(keys.map((each) => ({ ...each, expected: first, bytes: second })))
+  const contents = async (): Promise<string[]> => {
+    const files = await Promise.all((await readdir(directory)).map((name) => readFile(join(directory, name), 'latin1')))
+    return ['first of a person', 'second of a person', 'person 7.', 'person 8.'].filter((text) => files.some((file) => file.includes(text)))
+  }
+  expect(await contents()).toHaveLength(4)
+  await store.write(keys.filter((_, i) => i !== 8).map((each) => ({ ...each, expected: second, bytes: noBytes })))
+  expect(await contents()).toEqual(['second of a person', 'person 8.'])
+  await store.removeView('lock@1')
+  expect(await contents()).toEqual([])
+  await Promise.all([store.close(), other.close()])
+  await rm(directory, { recursive: true })
+})
+
+it("deletes LMDB's files, which an earlier version kept there, and no others", async () => {
+  const directory = await mkdtemp(join(tmpdir(), 'lockstep-online-'))
+  const files = async (): Promise<string[]> => (await readdir(directory)).filter((name) => name.endsWith('.mdb')).toSorted()
+  await Promise.all(['data.mdb', 'lock.mdb'].map((name) => writeFile(join(directory, name), Buffer.alloc(4_096, 'other'))))
+  await openEmbeddedStore(directory).close()
+  expect(await files()).toEqual(['data.mdb', 'lock.mdb'])
+  // the first page of a store of lmdb 3.5
+  const page = Buffer.alloc(4_096)
+  page.write('0000080000000000dec0efbe02000000', 16, 'hex')
+  await writeFile(join(directory, 'data.mdb'), page)
+  await openEmbeddedStore(directory).close()
+  expect(await files()).toEqual([])
   await rm(directory, { recursive: true })
 })
