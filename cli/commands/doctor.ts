@@ -132,7 +132,7 @@ async function examineStores(context: Context): Promise<Finding[]> {
   })
   if (found !== null) {
     const problems = found
-    await add('worker', async () => checkWorker(db, await context.store(), catalog, problems))
+    await add('worker', async () => checkWorker(db, catalog, problems))
     await add('alerts', () => checkAlerts(problems))
   }
   await add('models', () => checkModels(catalog))

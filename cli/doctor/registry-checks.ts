@@ -26,7 +26,7 @@ export function checkRegistry({ revision, views, services, models, broken }: Cat
 /** The problems of the online views and of what keeps them current, each cause once, as the dashboard has them. */
 export async function readProblems(db: Database, store: OnlineStore, catalog: Catalog): Promise<FoundProblems> {
   // "lockstep serve" keeps the views of an embedded database current
-  const needsWorker = !isEmbedded(db) && store.kind !== 'embedded'
+  const needsWorker = !isEmbedded(db)
   const now = Date.now() * 1000
   const sources = await readProblemSources({ db, store, catalog, now, lacksWorker: needsWorker && !(await hasWorker(db)) })
   return { sources, problems: problemsOf(catalog, sources, now) }
@@ -51,8 +51,8 @@ export function checkViews({ online }: Catalog, { sources, problems }: FoundProb
 }
 
 /** Who keeps the online views current. */
-export async function checkWorker(db: Database, store: OnlineStore, catalog: Catalog, { problems }: FoundProblems): Promise<Answer> {
-  if (isEmbedded(db) || store.kind === 'embedded') return ok('"lockstep serve" keeps the views of an embedded database current.')
+export async function checkWorker(db: Database, catalog: Catalog, { problems }: FoundProblems): Promise<Answer> {
+  if (isEmbedded(db)) return ok('"lockstep serve" keeps the views of an embedded database current.')
   if (catalog.online.size === 0) return ok('No view is online, so none is needed.')
   const missing = problems.find(({ id }) => id === 'worker')
   if (missing === undefined) return ok('A worker is connected.')

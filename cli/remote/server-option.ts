@@ -22,5 +22,11 @@ export function serverOf({ config, signal }: Context, input: Input): Server | nu
   if (parsed === null || !['http:', 'https:'].includes(parsed.protocol)) {
     throw new LockstepError('USAGE', `The server "${url}" is not a URL; write one such as http://localhost:8080.`)
   }
+  if (parsed.username !== '' || parsed.password !== '') {
+    throw new LockstepError(
+      'USAGE',
+      `The URL of the server "${parsed.host}" has a user name or a password. Leave them out, and set LOCKSTEP_API_KEY to a key of the server.`,
+    )
+  }
   return connectServer(url.replace(/\/+$/, ''), { apiKey: config.apiKey, signal })
 }

@@ -42,7 +42,7 @@ export async function registryStatus({ db, catalog, store: open, storeKind, stre
   const identity = opened?.identity ?? null
   const kind = opened?.store.kind ?? storeKind
   // the process that serves an embedded database keeps it current
-  const worker = isEmbedded(db) || kind === 'embedded' ? null : await hasWorker(db)
+  const worker = isEmbedded(db) ? null : await hasWorker(db)
   const now = nowMs * 1000
   const known = await readProblemSources({ db, store: opened?.store ?? problem ?? '', catalog, now, lacksWorker: worker === false })
   const { views: freshness, lacks } = known

@@ -36,8 +36,7 @@ export function createUpkeepWatch(log: Logger, freshness: FreshnessReader | null
     // the process that serves an embedded database keeps its views current
     if (isEmbedded(db)) return failing
     const at = performance.now()
-    // an embedded store is filled by the process that owns it
-    if (store.kind === 'embedded' || (await hasWorker(db))) seenAt = at
+    if (await hasWorker(db)) seenAt = at
     const declared = [...catalog.views.values()].some(({ id, upkeep }) => catalog.online.has(id) && upkeep.freshnessMicros !== null)
     const found = declared ? await freshness?.() : null
     const late = found?.views.flatMap((view) => view.late ?? []) ?? []

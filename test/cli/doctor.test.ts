@@ -118,6 +118,14 @@ describe('lockstep doctor', { timeout: 60_000 }, () => {
     expect(answers.map(({ verdict, text }) => `${verdict} ${text}`)).toEqual(['wrong Redis answers no read.'])
   })
 
+  it('names a worker that is missing beside an embedded store on PostgreSQL', async () => {
+    const directory = mkdtempSync(join(tmpdir(), 'lockstep-doctor-'))
+    const own = { ...env, LOCKSTEP_REDIS_URL: '', LOCKSTEP_DIR: directory }
+    await must(own, 'materialize')
+    expect((await doctor(own)).of('worker')).toMatch(/^note No worker/)
+    rmSync(directory, { recursive: true })
+  })
+
   it('names the rights that a user lacks, and prints no password', async () => {
     const admin = openPostgres(database.url)
     const user = `doctor_${process.pid}`

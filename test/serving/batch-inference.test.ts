@@ -424,13 +424,15 @@ describe('over HTTP', () => {
         status: 400,
         body: { error: { code: 'INVALID_REQUEST' } },
       })
+    for (const online of ['-1h', '', '999999w'])
+      expect(await send('PUT', `${url}/v1/batches/x`, { ...body, online })).toMatchObject({ status: 400 })
     expect(await send('PUT', `${url}/v1/batches/x`, { ...body, spine: { file: '/etc/passwd' } })).toMatchObject({ status: 400 })
     for (const id of ['%00', 'a%1B', '%F0%9F%8E%89'.repeat(501)])
       expect(await send('PUT', `${url}/v1/batches/${id}`, body)).toMatchObject({
         status: 400,
         body: { error: { code: 'INVALID_REQUEST' } },
       })
-    expect(await send('GET', `${url}/v1/batches/%00`)).toMatchObject({ status: 404 })
+    expect(await send('GET', `${url}/v1/batches/%00`)).toMatchObject({ status: 400, body: { error: { code: 'INVALID_REQUEST' } } })
     await awaitJob(world.db, Number(begun.body['job']), { signal, work: { kinds: [jobs.kind], worker: 'test', idleMs: 20 } })
     expect(await send('GET', path)).toMatchObject({ status: 200, body: { state: 'done', result: { rows, parts: 3 } } })
     const { body: listed } = await send('GET', `${url}/v1/batches?state=done&model=echo`)

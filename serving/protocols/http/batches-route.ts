@@ -15,7 +15,7 @@ import { momentSchema, nameSchema } from '../../features/request-schema.ts'
 import { readBody } from './body.ts'
 import { actorOf, jsonAnswer } from './call.ts'
 import { reasonSchema } from './change-schemas.ts'
-import { checkQuery } from './check-query.ts'
+import { checkQuery, durationQuery } from './check-query.ts'
 import { asRefusal } from './refusal.ts'
 import { jobState, requestId } from './response-schemas.ts'
 import type { Route } from './route.ts'
@@ -52,12 +52,9 @@ const body = z.strictObject({
   knownBefore: momentSchema.optional().describe('Ignore rows that were known at this moment or later'),
   columns: z.array(z.string()).optional().describe('The columns of the spine to copy. Default: all'),
   format: z.enum(['parquet', 'csv', 'jsonl']).optional().describe('The format of the files. Default: parquet'),
-  online: z
-    .string()
-    .optional()
-    .describe(
-      'How long the predictions answer requests with "from": "batch" from the online store, after the time of their row: 26h. Default: not',
-    ),
+  online: durationQuery().describe(
+    'How long the predictions answer requests with "from": "batch" from the online store, after the time of their row: 26h. Default: not',
+  ),
   rowsPerPart: z.int().min(1).optional().describe('The maximum number of rows of a file. Default: 100000'),
   maxRefused: z
     .union([z.strictObject({ share: z.number().min(0).max(1) }), z.strictObject({ rows: z.int().min(0) })])
