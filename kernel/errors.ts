@@ -102,7 +102,7 @@ export type ErrorCode =
   | 'STORAGE_UNAVAILABLE' // an object store does not answer
   | 'STREAM_UNAVAILABLE' // what feeds a source cannot be read
   | 'EMBEDDED_IN_USE'
-  | 'EMBEDDED_ALONE' // several processes where the embedded database or store serves one
+  | 'EMBEDDED_ALONE' // a server of several processes with the embedded database or store
   | 'EMBEDDED_DAMAGED' // the files of the embedded database or store are not what they should be
   | 'PORT_IN_USE'
   | 'MIGRATIONS_PENDING'

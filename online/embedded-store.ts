@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import { closeSync, existsSync, openSync, readSync, rmSync } from 'node:fs'
+import { closeSync, existsSync, openSync, readSync, rmSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import type { DatabaseSync } from 'node:sqlite'
 import { setImmediate, setTimeout as delay } from 'node:timers/promises'
@@ -40,12 +40,14 @@ const busy = 5
  * removal, because it has earlier states.
  *
  * @throws LockstepError `WRITE_FAILED` where the folder cannot be written, `EMBEDDED_DAMAGED` where its file is not
- *   SQLite's, `BUSY` where another process writes for longer than a writer waits. So do the methods.
+ *   SQLite's, was deleted or replaced, `BUSY` where another process writes for longer than a writer waits. So do the
+ *   methods.
  */
 export function openEmbeddedStore(directory: string): OnlineStore {
+  const file = join(directory, fileName)
   const db = guarded(directory, () => {
     makePrivate(directory)
-    const opened = new sqlite.DatabaseSync(join(directory, fileName), { timeout: busyMs })
+    const opened = new sqlite.DatabaseSync(file, { timeout: busyMs })
     try {
       useWriteAheadLog(opened)
       opened.exec('PRAGMA synchronous = full; PRAGMA mmap_size = 2000000000; PRAGMA secure_delete = on')
@@ -64,6 +66,7 @@ export function openEmbeddedStore(directory: string): OnlineStore {
       throw error
     }
   })
+  const inode = inodeOf(file)
   const [begin, beginWrite, commit] = [db.prepare('BEGIN'), db.prepare('BEGIN IMMEDIATE'), db.prepare('COMMIT')]
   const select = db.prepare('SELECT bytes FROM states WHERE key = ?')
   select.setReturnArrays(true)
@@ -72,9 +75,18 @@ export function openEmbeddedStore(directory: string): OnlineStore {
   const remove = db.prepare('DELETE FROM states WHERE key = ? AND substr(bytes, 1, length(?2)) = ?2')
   const removeSome = db.prepare(`
     DELETE FROM states WHERE rowid IN (SELECT rowid FROM states WHERE key >= ? AND key < ? AND key IS NOT ? LIMIT ${keysPerRemoval})`)
-
   const emptyLog = db.prepare('PRAGMA wal_checkpoint(TRUNCATE)')
   let lastWrite: Promise<unknown> = Promise.resolve()
+
+  /** Without the file, SQLite goes on with one that no other process sees. */
+  function requireFile(): void {
+    if (inodeOf(file) === inode) return
+    throw new LockstepError(
+      'EMBEDDED_DAMAGED',
+      `The online store in "${directory}" was deleted or replaced while this process had it open. Restart this process.`,
+      { details: { directory } },
+    )
+  }
 
   function stored(key: Buffer): Buffer | null {
     const row = select.get(key) as unknown as readonly [Uint8Array] | undefined
@@ -101,9 +113,15 @@ export function openEmbeddedStore(directory: string): OnlineStore {
     return (bytes.length === 0 ? remove.run(key, expected) : update.run(key, expected, bytes)).changes === 1
   }
 
+  function storedIdentity(): Buffer | null {
+    requireFile()
+    return stored(identityKey)
+  }
+
   /** Runs in the order of the calls, so that a caller does not overtake one that waits for another process. */
   function inTurn<T>(run: () => T): Promise<T> {
-    const result = lastWrite.then(() => whenFree(directory, run))
+    const attempt = (): T => (requireFile(), run())
+    const result = lastWrite.then(() => whenFree(directory, attempt))
     lastWrite = result.catch(() => {})
     return result
   }
@@ -118,7 +136,7 @@ export function openEmbeddedStore(directory: string): OnlineStore {
     kind: 'embedded',
 
     async identity() {
-      const present = await whenFree(directory, () => stored(identityKey))
+      const present = await whenFree(directory, storedIdentity)
       if (present !== null) return present.toString('latin1')
       await inTurn(() => insert.run(identityKey, Buffer.from(randomUUID(), 'latin1')))
       return String(stored(identityKey))
@@ -154,7 +172,7 @@ export function openEmbeddedStore(directory: string): OnlineStore {
     primaries: async () => ['embedded'],
 
     async ping() {
-      await whenFree(directory, () => stored(identityKey))
+      await whenFree(directory, storedIdentity)
     },
 
     async close() {
@@ -238,7 +256,7 @@ function failure(directory: string, cause: unknown): LockstepError {
   }
   return new LockstepError(
     'WRITE_FAILED',
-    `The online store in "${directory}" cannot be written: ${messageOf(cause)}. Check that the folder is writable and that its disk has space.`,
+    `The online store in "${directory}" cannot be used: ${messageOf(cause)}. Check that its files can be read and written, and that its disk has space.`,
     { cause },
   )
 }
@@ -249,6 +267,10 @@ function removeLmdb(directory: string): void {
   if (!isLmdb(file)) return
   rmSync(file)
   rmSync(join(directory, 'lock.mdb'), { force: true })
+}
+
+function inodeOf(file: string): number | undefined {
+  return statSync(file, { throwIfNoEntry: false })?.ino
 }
 
 function isLmdb(file: string): boolean {

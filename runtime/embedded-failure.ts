@@ -7,8 +7,10 @@ const littleBytes = 20_000_000
 /** What one write of the online store may need. */
 const pagesBytes = 1_000_000
 const diskFullState = '53100'
-/** SQLite's codes IOERR and FULL. */
+/** SQLite's codes PERM, READONLY, IOERR and FULL. */
 const sqliteErrors = new Map([
+  [3, 'EACCES'],
+  [8, 'EACCES'],
   [10, 'EIO'],
   [13, 'ENOSPC'],
 ])
@@ -77,7 +79,7 @@ export function damaged(directory: string, what: 'database' | 'online store', re
   const remedy =
     what === 'database'
       ? 'Restore the folder from a copy, or delete it to start again without data.'
-      : 'Delete the folder and materialize again.'
+      : 'Stop all processes that use it, delete the folder and materialize again.'
   return new LockstepError(
     'EMBEDDED_DAMAGED',
     `The embedded ${what} in "${directory}" cannot be opened. Its files seem to be damaged (${reason}). ${remedy}`,

@@ -88,7 +88,7 @@ async function serveWithWorkers(context: Context, input: Input, count: number): 
     if (url !== null) continue
     throw new LockstepError(
       'EMBEDDED_ALONE',
-      `Several processes cannot share the embedded database or store, and "${name}" is not set. Set it, or remove --workers.`,
+      `--workers needs PostgreSQL and Redis, and "${name}" is not set. Set it, or remove --workers.`,
       { details: { setting: name } },
     )
   }

@@ -181,9 +181,7 @@ it('answers and logs predictions in every worker, behind one TLS port', { timeou
 it('needs stores that processes can share', { timeout: 120_000 }, async () => {
   const { code, err } = await start({ LOCKSTEP_DIR: folder }, 'serve', '--workers', '2', '--port', '0').ended
   expect(code).toBe(1)
-  expect(err).toContain(
-    'error EMBEDDED_ALONE: Several processes cannot share the embedded database or store, and "LOCKSTEP_POSTGRES_URL" is not set.',
-  )
+  expect(err).toContain('error EMBEDDED_ALONE: --workers needs PostgreSQL and Redis, and "LOCKSTEP_POSTGRES_URL" is not set.')
 })
 
 it('exits with the error of a worker that cannot start', { timeout: 120_000 }, async () => {

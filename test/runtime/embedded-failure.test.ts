@@ -138,6 +138,39 @@ describe('the folder of the embedded online store', () => {
     expect(folderFailure(folder, full)).toMatchObject({ code: 'WRITE_FAILED', message: expect.stringContaining('is full') as string })
   })
 
+  it('is reported as not writable by the code of SQLite', () => {
+    const path = at('read-only.sqlite')
+    new DatabaseSync(path).close()
+    const db = new DatabaseSync(path, { readOnly: true })
+    let refused: unknown
+    try {
+      db.exec('CREATE TABLE item (bytes BLOB)')
+    } catch (error) {
+      refused = error
+    }
+    db.close()
+    expect(folderFailure(folder, refused)).toMatchObject({
+      code: 'WRITE_FAILED',
+      message: expect.stringContaining('is not writable') as string,
+    })
+  })
+
+  it('is reported as deleted or replaced by a process that has it open', async () => {
+    const path = at('moved')
+    const store = openEmbeddedStore(path)
+    await store.identity()
+    await rm(path, { recursive: true })
+    const gone = { code: 'EMBEDDED_DAMAGED', message: expect.stringContaining('was deleted or replaced') as string }
+    const write = { view: 'v@1', entity: 'e', key: 'k', expected: null, bytes: Buffer.from('state') } as const
+    await expect(store.write([write])).rejects.toMatchObject(gone)
+    const another = openEmbeddedStore(path)
+    expect(await another.write([write])).toEqual([true])
+    for (const answer of [store.ping(), store.identity(), store.write([write]), store.removeView('v@1')])
+      await expect(answer).rejects.toMatchObject(gone)
+    expect(await another.read([write])).toEqual([write.bytes])
+    await Promise.all([store.close(), another.close()])
+  })
+
   it('is reopened if complete, and refused if it is a file', async () => {
     const store = openEmbeddedStore(at('store'))
     const identity = await store.identity()
