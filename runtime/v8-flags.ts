@@ -26,12 +26,15 @@ export function growYoungFaster(): void {
 
 /**
  * Makes V8 collect garbage early in this process from now on. By default the heap of a long stream grows to several
- * times the live data, in proportion to the length of the stream. Measured on exports of 1,000,000 and 3,000,000 rows:
- * 250 MB for both instead of 450 and 550, in the same time.
+ * times the live data, in proportion to the length of the stream. Measured on batches of 1,000,000 and 3,000,000 rows:
+ * 390 MB for both, where exports took 450 and 550 by default.
+ *
+ * The young generation may still grow: if it could not, 260 MB would do, but objects would become old while they are
+ * still needed for a moment, and the 3,000,000 rows would take 34 s of processor time instead of 24 s.
  */
 export function limitHeapGrowth(): void {
   setFlagsFromString('--heap-growing-percent=50')
-  setFlagsFromString('--semi-space-growth-factor=1')
+  setFlagsFromString('--semi-space-growth-factor=8')
 }
 
 /**
