@@ -85,7 +85,7 @@ export function checkMicros(micros: number, what: string): number {
   if (!Number.isSafeInteger(micros)) {
     throw new LockstepError(
       'INVALID_TIME',
-      `The time "${what}" is outside +-2^53 microseconds from 1970 (about the years 1684 to 2255); correct the row.`,
+      `The time "${what}" is outside +-2^53 microseconds from 1970 (about the years 1684 to 2255); correct it.`,
     )
   }
   return micros

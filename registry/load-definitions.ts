@@ -35,10 +35,11 @@ const loadTimeoutMs = 20_000
  */
 export async function loadDefinitions(file: string, { timeoutMs = loadTimeoutMs } = {}): Promise<DefinitionSet> {
   const asked = resolve(file)
-  if (statSync(asked, { throwIfNoEntry: false })?.isFile() !== true)
-    throw new LockstepError('DEFINITIONS_INVALID', `There is no definitions file "${asked}"; give the path of one.`, {
-      details: { file: asked },
-    })
+  const found = statSync(asked, { throwIfNoEntry: false })
+  if (found?.isFile() !== true) {
+    const problem = found?.isDirectory() === true ? `"${asked}" is a folder` : `There is no definitions file "${asked}"`
+    throw new LockstepError('DEFINITIONS_INVALID', `${problem}; give the path of a definitions file.`, { details: { file: asked } })
+  }
   const path = realpathSync(asked)
   const cache = new ModuleCache()
   const modules = ownModules(path, cache)

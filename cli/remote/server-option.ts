@@ -22,10 +22,10 @@ export function serverOf({ config, signal }: Context, input: Input): Server | nu
   if (parsed === null || !['http:', 'https:'].includes(parsed.protocol)) {
     throw new LockstepError('USAGE', `The server "${url}" is not a URL; write one such as http://localhost:8080.`)
   }
-  if (parsed.username !== '' || parsed.password !== '') {
+  if (parsed.username !== '' || parsed.password !== '' || parsed.search !== '' || parsed.hash !== '') {
     throw new LockstepError(
       'USAGE',
-      `The URL of the server "${parsed.host}" has a user name or a password. Leave them out, and set LOCKSTEP_API_KEY to a key of the server.`,
+      `The URL of the server "${parsed.host}" has more than a host, a port and a path. Remove the rest; a key belongs in LOCKSTEP_API_KEY.`,
     )
   }
   return connectServer(url.replace(/\/+$/, ''), { apiKey: config.apiKey, signal })

@@ -77,7 +77,7 @@ async function placeObjects(files: readonly SealedFile[], overwrite: boolean, go
 export function writeFailed(path: string, cause: unknown): LockstepError {
   return new LockstepError(
     'WRITE_FAILED',
-    `The file "${path}" could not be written: ${messageOf(cause)}. No partial file was left. Free some space, or choose another place.`,
+    `The file "${path}" could not be written: ${messageOf(cause)}. No partial file was left. Choose another place, or free some space if the disk is full.`,
     { cause, details: { path } },
   )
 }

@@ -40,7 +40,6 @@ export async function registryStatus({ db, catalog, store: open, storeKind, stre
     return { store, identity: await store.identity() }
   })
   const identity = opened?.identity ?? null
-  const kind = opened?.store.kind ?? storeKind
   // the process that serves an embedded database keeps it current
   const worker = isEmbedded(db) ? null : await hasWorker(db)
   const now = nowMs * 1000
@@ -52,7 +51,7 @@ export async function registryStatus({ db, catalog, store: open, storeKind, stre
   const letters = identity === null ? [] : await deadLetters(db, identity)
   return {
     database: db.kind,
-    store: { kind, identity, problem },
+    store: { kind: opened?.store.kind ?? storeKind, identity, problem },
     revision: catalog.revision,
     views: [...catalog.views.values()].map((plan) => {
       const run = runs.find(({ view, fingerprint }) => view === plan.id && fingerprint === plan.fingerprint)

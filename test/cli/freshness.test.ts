@@ -1,6 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { Client } from 'pg'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import type { Outcome } from '../../cli/command.ts'
 import { createContext } from '../../cli/context.ts'
@@ -10,6 +11,7 @@ import { withContext } from '../../cli/with-context.ts'
 import { loadConfig } from '../../runtime/config.ts'
 import type { Database } from '../../runtime/database.ts'
 import { openPostgres } from '../../runtime/open-postgres.ts'
+import { workerUrl } from '../../runtime/worker-sessions.ts'
 import { statusAnswer } from '../../serving/protocols/http/status-route.ts'
 import { definitionFiles } from '../registry/definition-files.ts'
 import { testDatabase } from '../services/index.ts'
@@ -32,6 +34,8 @@ const files = definitionFiles({
 let folder: string
 let url: string
 let db: Database
+/** A session of a worker that does nothing. */
+let worker: Client
 let drop: () => Promise<void>
 
 beforeAll(async () => {
@@ -39,10 +43,13 @@ beforeAll(async () => {
   const database = await testDatabase()
   ;[url, drop] = [database.url, database.drop]
   db = openPostgres(url)
+  worker = new Client(workerUrl(url))
+  await worker.connect()
 })
 
 afterAll(async () => {
   await db?.close()
+  await worker?.end()
   await drop?.()
   await rm(folder, { recursive: true, force: true })
 })

@@ -243,6 +243,9 @@ describe.each(['embedded', 'postgres'])('commands that are sent to a server with
     expect((await lockstep(remote, 'plan', definitions, '--server', 'ftp://x')).err).toMatch(
       /^error USAGE: The server "ftp:\/\/x" is not a URL/,
     )
+    const withPassword = await lockstep(remote, 'status', '--server', 'http://me:hidden-word@localhost:1')
+    expect(withPassword.err).toMatch(/^error USAGE: The URL of the server "localhost:1" has more .* LOCKSTEP_API_KEY/)
+    expect(withPassword.out + withPassword.err).not.toContain('hidden-word')
     expect((await lockstep(remote, 'plan', definitions, '--server', `${url}/docs`)).err).toMatch(/^error (VERSION_MISMATCH|USAGE): /)
     if (kind !== 'embedded') return
     const here = await lockstep(env, 'plan', definitions)
