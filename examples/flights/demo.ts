@@ -151,6 +151,10 @@ async function demo(context: Context, every: number, rollout: boolean, end: Abor
       }
       await lockstep('ingest', 'departures', join(data, 'flights-3m.parquet'), ...(every > 1 ? ['--every', String(every)] : []))
     }
+    say('Indexing "_xid", by which runs find new rows, and "date".')
+    await db.script(
+      'create index if not exists flights_xid on flights (_xid); create index if not exists flights_date on flights (date); analyze flights',
+    )
     if ((await rowsOf('airports')) === 0) await lockstep('ingest', 'airports', join(data, 'airports.csv'))
     say(`There are ${count(await rowsOf('flights'))} flights and ${count(await rowsOf('airports'))} airports.`)
   })
