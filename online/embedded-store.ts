@@ -51,7 +51,7 @@ export function openEmbeddedStore(directory: string): OnlineStore {
     try {
       useWriteAheadLog(opened)
       opened.exec('PRAGMA synchronous = full; PRAGMA mmap_size = 2000000000; PRAGMA secure_delete = on')
-      // on macOS a file is on the disk only so
+      // without these, macOS does not wait for the disk
       opened.exec('PRAGMA fullfsync = on; PRAGMA checkpoint_fullfsync = on')
       opened.exec(`PRAGMA journal_size_limit = ${logBytes}`)
       // with rowids: large values are read faster than from the tree of the keys
