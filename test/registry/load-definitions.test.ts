@@ -66,10 +66,14 @@ export const third = onDemandView('a_third', {
     expect(set.onDemand.map((d) => d.spec.name)).toEqual(['c_first', 'b_second', 'a_third'])
   })
 
-  it('refuses a file that is missing', async () => {
+  it('refuses a file that is missing, and a folder', async () => {
     await expect(loadDefinitions('/nowhere/features.ts')).rejects.toMatchObject({
       code: 'DEFINITIONS_INVALID',
       message: expect.stringContaining('/nowhere/features.ts'),
+    })
+    await expect(loadDefinitions(import.meta.dirname)).rejects.toMatchObject({
+      code: 'DEFINITIONS_INVALID',
+      message: expect.stringContaining(`"${import.meta.dirname}" is a folder`),
     })
   })
 
