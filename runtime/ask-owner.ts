@@ -6,7 +6,7 @@ const answerTimeoutMs = 500
 
 export type OwnerAnswer = z.infer<typeof ownerAnswer>
 
-const ownerAnswer = z.object({ pid: z.number(), command: z.string(), owner: z.boolean(), port: z.number().optional() })
+const ownerAnswer = z.object({ pid: z.number(), command: z.string(), owner: z.boolean(), url: z.string().optional() })
 
 /**
  * Asks the process behind a socket of an embedded folder for its identity.

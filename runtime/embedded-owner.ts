@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { readdir, rename, unlink } from 'node:fs/promises'
 import type { Server } from 'node:net'
 import { createServer } from 'node:net'
-import { basename, join } from 'node:path'
+import { basename, join, resolve } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { LockstepError, messageOf } from '../kernel/errors.ts'
 import { askOwner, type OwnerAnswer } from './ask-owner.ts'
@@ -13,6 +13,9 @@ import { withShortPath } from './short-path.ts'
 const pattern = /^owner-[0-9a-z-]+\.sock$/
 const yieldMs = 800
 const pollMs = 20
+
+/** What this process answers, by the folder that it owns. */
+const answers = new Map<string, OwnerAnswer>()
 
 export interface EmbeddedOwner {
   /** Gives the folder back. */
@@ -27,22 +30,22 @@ export interface EmbeddedOwner {
  * connections has lost its process and is removed. A name appears only when its socket already listens and is never
  * reused, so no live socket is removed. If two starting processes see each other, the smaller (earlier) name wins.
  *
- * @param port the configured port of servers, for the message to other processes
  * @throws LockstepError `EMBEDDED_IN_USE` within 1 s, with pid and command of the owner; `WRITE_FAILED`,
  *   `CONFIG_INVALID`
  */
-export async function ownEmbeddedFolder(directory: string, port?: number): Promise<EmbeddedOwner> {
+export async function ownEmbeddedFolder(directory: string): Promise<EmbeddedOwner> {
   try {
     makePrivate(directory)
   } catch (error) {
     throw folderFailure(directory, error) ?? error
   }
-  const answer = { pid: process.pid, command: commandLine(), owner: false, port }
+  const answer: OwnerAnswer = { pid: process.pid, command: commandLine(), owner: false }
   const name = `owner-${Date.now()}-${process.pid}-${randomBytes(8).toString('hex')}.sock`
   const server = await listen(directory, name, answer)
   const release = async () => {
+    if (answer.owner) answers.delete(resolve(directory))
     await unlink(join(directory, name)).catch(() => undefined)
-    await new Promise((resolve) => server.close(resolve))
+    await new Promise((closed) => server.close(closed))
   }
   try {
     for (const deadline = Date.now() + yieldMs; ; await delay(pollMs)) {
@@ -55,11 +58,18 @@ export async function ownEmbeddedFolder(directory: string, port?: number): Promi
       if (winner !== undefined) throw inUse(directory, winner.answer)
     }
     answer.owner = true
+    answers.set(resolve(directory), answer)
     return { release }
   } catch (error) {
     await release()
     throw error
   }
+}
+
+/** Lets other processes know which server answers for a folder that this process owns. */
+export function announceServer(directory: string, url: string): void {
+  const answer = answers.get(resolve(directory))
+  if (answer !== undefined) answer.url = url
 }
 
 /** Whether a process owns an embedded folder. One that is too busy to answer counts. */
@@ -98,9 +108,9 @@ async function listen(directory: string, name: string, answer: OwnerAnswer): Pro
   const unnamed = `${name}.new`
   try {
     await withShortPath(directory, unnamed, async (path) => {
-      await new Promise<void>((resolve, reject) => {
+      await new Promise<void>((listening, reject) => {
         server.once('error', reject)
-        server.listen(path, resolve)
+        server.listen(path, listening)
       })
     })
     await rename(join(directory, unnamed), join(directory, name))
@@ -121,21 +131,13 @@ async function listen(directory: string, name: string, answer: OwnerAnswer): Pro
 
 function inUse(directory: string, answer: Other['answer']): LockstepError {
   const owner = typeof answer === 'string' ? null : answer
+  const wayOut = owner?.url === undefined ? '' : ` Or add --server ${owner.url}, if the command has this option, to send it to that server.`
   const who = owner === null ? 'another process' : `process ${owner.pid} ("${owner.command}")`
   return new LockstepError(
     'EMBEDDED_IN_USE',
-    `The embedded database in "${directory}" is in use by ${who}. Stop that process, or set LOCKSTEP_POSTGRES_URL, because only PostgreSQL serves several processes.${owner === null ? '' : wayOut(owner)}`,
+    `The embedded database in "${directory}" is in use by ${who}. Stop that process, or set LOCKSTEP_POSTGRES_URL, because only PostgreSQL serves several processes.${wayOut}`,
     { details: { directory, pid: owner?.pid ?? null, command: owner?.command ?? null } },
   )
-}
-
-/** A server takes many commands over HTTP. "lockstep dev" takes the next port if its own is in use. */
-function wayOut({ command, port }: OwnerAnswer): string {
-  const [, server] = / (serve|dev)( |$)/.exec(command) ?? []
-  if (server === undefined) return ''
-  const chosen = / --port[ =](\d+)/.exec(command)?.[1] ?? (server === 'serve' ? port : undefined)
-  const url = chosen === undefined || Number(chosen) === 0 ? 'URL' : `http://localhost:${chosen}`
-  return ` Or add --server ${url}, if the command has this option, to send it to that server.`
 }
 
 function commandLine(): string {

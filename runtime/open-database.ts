@@ -24,7 +24,7 @@ export async function openDatabase(
 ): Promise<Database> {
   const signing = config.signingKeys === null ? {} : { signing: createSigning(config.signingKeys) }
   if (config.postgresUrl !== null) return { ...openPostgres(config.postgresUrl, options), ...signing }
-  const owner = await ownEmbeddedFolder(config.directory, config.port)
+  const owner = await ownEmbeddedFolder(config.directory)
   try {
     closeToOthers(config.directory, options.warn)
     const { openPglite } = await import('./open-pglite.ts')

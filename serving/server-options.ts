@@ -95,7 +95,10 @@ export interface ServerOptions {
   readonly rollups?: RollupRecorder
   /** Finds the files of the dashboard's pages; null: they are not built. Default: those of the package. */
   readonly uiFolder?: () => Promise<string | null>
-  /** The folder of the embedded database, where `lockstep ui` leaves one-time codes. Default: null, there is none. */
+  /**
+   * The folder of the embedded database. Other processes learn the server's URL there, and `lockstep ui` leaves one-time
+   * codes. Default: null, there is none.
+   */
   readonly embeddedDirectory?: string | null
   /** The budget of shadows. */
   readonly shadows?: Partial<ShadowOptions>

@@ -18,6 +18,7 @@ export interface AskedFlight {
 /** The fields of an answer of `POST /v1/predict` that are printed. */
 interface PredictAnswer {
   readonly asOf: string
+  readonly version: number
   readonly predictions: readonly { readonly probability: number }[]
   readonly features: readonly Readonly<Record<string, unknown>>[]
   readonly statuses: readonly Readonly<Record<string, string>>[]
@@ -65,10 +66,12 @@ export async function askServer(url: string, flights: readonly AskedFlight[]): P
     lines.push(
       flight.title,
       `  POST /v1/predict ${body}`,
-      `  probability of being more than 15 minutes late ${(probability * 100).toFixed(1)} %, as of ${answer.asOf}, answered in ${latency < 10 ? `${latency.toFixed(1)} ms` : duration(latency)}`,
+      `  probability of being more than 15 minutes late ${(probability * 100).toFixed(1)} %, as of ${answer.asOf}, by version ${answer.version}, answered in ${latency < 10 ? `${latency.toFixed(1)} ms` : duration(latency)}`,
     )
   }
-  return [...lines, '', featureTable(flights, answers)].join('\n')
+  const isChanging = answers.some(({ version }) => version !== 1)
+  const why = isChanging ? ['Other versions than 1 answer as well, by the rollout and the experiment of an earlier run.'] : []
+  return [...lines, ...why, '', featureTable(flights, answers)].join('\n')
 }
 
 function featureTable(flights: readonly AskedFlight[], answers: readonly PredictAnswer[]): string {

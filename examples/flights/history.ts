@@ -42,7 +42,10 @@ export async function writeHistory(context: Context, { lockstep, say }: Steps, {
   )
   const spine = `${asked('flight', 'distance', from)} union all ${asked('metres', 'distance * 1609', to - faultyDays * 86_400_000)}`
   await lockstep('predictions', 'backfill', 'delay', '--spine', spine, '--id', 'id', '--shift', shift)
-  const report = (await lockstep('quality', 'delay', '--outcome', 'was_late', '--since', '30d')).json as QualityReport
-  const { figures, judged } = report.total
+  const report = (await lockstep('quality', 'delay', '--outcome', 'was_late', '--since', '30d', '--by', 'role')).json as QualityReport
+  // an earlier run may have asked about flights live, which other versions answered as well
+  const backfilled = report.groups.find(({ by }) => by['role'] === 'backfill')
+  if (backfilled === undefined) throw new Error('No backfilled prediction has an outcome.')
+  const { figures, judged } = backfilled
   say(`AUC on June: ${figures['auc']?.value?.toFixed(4)}, of ${count(judged)} flights. The model was trained on January to May.`)
 }

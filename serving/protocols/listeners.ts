@@ -1,4 +1,5 @@
 import type { AddressInfo } from 'node:net'
+import { announceServer } from '../../runtime/embedded-owner.ts'
 import { listening } from '../../runtime/listen.ts'
 import type { TlsPair } from '../../runtime/tls-pair.ts'
 import { defaultUi } from '../../runtime/ui-settings.ts'
@@ -60,6 +61,7 @@ export function createListeners(context: ServingContext, options: ListenerOption
       await listening(http, host, port)
       const boundGrpcPort = grpcPort === undefined ? null : await listenGrpc(host, grpcPort)
       const url = urlOf(host, http)
+      if (embeddedDirectory !== null) announceServer(embeddedDirectory, url)
       const ownUi = apart === null || ui.listen === null ? url : urlOf(ui.listen.host, apart)
       const uiUrl = dashboard.isOn ? `${ui.publicUrl?.origin ?? ownUi}/ui/` : null
       return { host, port: (http.address() as AddressInfo).port, url, uiUrl, grpcPort: boundGrpcPort }

@@ -6,6 +6,8 @@ import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { loadConfig } from '../../runtime/config.ts'
+import { openDatabase } from '../../runtime/open-database.ts'
 import { bareEnvironment } from '../bare-environment.ts'
 import { rootFolder } from '../source-files.ts'
 
@@ -54,9 +56,18 @@ describe('the demo', () => {
     expect(Number(/Logged ([\d,]+) predictions of delay@1/.exec(first.text)?.[1]?.replace(',', ''))).toBeGreaterThan(1_000)
     expect(first.text).toMatch(/Stored 5\d reports of quality and drift/)
     expect(Number(/AUC on June: ([\d.]+)/.exec(first.text)?.[1])).toBeGreaterThan(0.55)
-    expect(first.text.match(/probability of being more than 15 minutes late [\d.]+ %, as of 2001-06-27T00:00:00Z/g)).toHaveLength(4)
+    expect(
+      first.text.match(/probability of being more than 15 minutes late [\d.]+ %, as of 2001-06-27T00:00:00Z, by version 1,/g),
+    ).toHaveLength(4)
     expect(first.text).toMatch(/^origin__lastDelay .*PRESENT/m)
 
+    // as flights that were asked about live
+    const db = await openDatabase(loadConfig({ LOCKSTEP_DIR: folder }))
+    await db.script(`
+      create temporary table live as select * from lockstep.prediction_log where prediction_id like 'flight-%' limit 300;
+      update live set role = 'champion';
+      insert into lockstep.prediction_log select * from live`)
+    await db.close()
     const second = await demo()
     expect(second.code, second.text).toBe(0)
     expect(second.text).not.toContain('$ lockstep ingest')

@@ -1,11 +1,13 @@
-// Tries to own a folder, by the port of the second argument; reports the result, and when it stops owning it. Ends when its standard input does.
+// Tries to own a folder, for a server at the URL of the second argument; reports the result, and when it stops owning it. Ends when its standard input does.
 import { messageOf } from '../../kernel/errors.ts'
-import { ownEmbeddedFolder } from '../../runtime/embedded-owner.ts'
+import { announceServer, ownEmbeddedFolder } from '../../runtime/embedded-owner.ts'
 
 const say = (value: unknown) => process.stdout.write(`${JSON.stringify(value)}\n`)
 
 try {
-  const owner = await ownEmbeddedFolder(process.argv[2] ?? '', Number(process.argv[3] ?? 8080))
+  const [, , directory = '', url] = process.argv
+  const owner = await ownEmbeddedFolder(directory)
+  if (url !== undefined) announceServer(directory, url)
   say({ owns: true })
   process.stdin.resume()
   process.stdin.on('end', async () => {

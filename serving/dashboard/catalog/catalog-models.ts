@@ -5,6 +5,7 @@ import { featuresOf } from '../../../registry/find/definition-details.ts'
 import { entriesOf } from '../../../registry/find/entry.ts'
 import type { Inventory } from '../../../registry/find/inventory.ts'
 import { search } from '../../../registry/find/search.ts'
+import { championAlias } from '../../../registry/model-aliases.ts'
 import type { CatalogIndex, SearchResults } from '../contract/catalog.ts'
 import { catalogIndex, searchResults } from '../contract/catalog.ts'
 import { registryNotes, registryOf } from '../past-registry.ts'
@@ -47,6 +48,7 @@ export const searchModel = readModel({
 
 const indexOf = memoizeWeak((inventory: Inventory): CatalogIndex => {
   const entries = entriesOf(inventory)
+  const champions = new Map(inventory.aliases.filter(({ alias }) => alias === championAlias).map(({ model, version }) => [model, version]))
   const newest = new Map(inventory.definitions.filter(({ retired }) => !retired).map((each) => [`${each.kind} ${each.name}`, each]))
   const features = entries.flatMap(({ kind, name }, i) => {
     const definition = newest.get(`${kind} ${name}`)
@@ -57,7 +59,7 @@ const indexOf = memoizeWeak((inventory: Inventory): CatalogIndex => {
     entries: entries.map(({ kind, name, version, about, owner, tags, description }) => [
       kind,
       name,
-      version,
+      (kind === 'model' ? champions.get(name) : undefined) ?? version,
       about,
       owner,
       [...tags],

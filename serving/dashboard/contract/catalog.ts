@@ -9,7 +9,7 @@ export const catalogIndex = z.object({
     z.tuple([
       z.string().describe('entity, source, view, onDemand, service, model, outcome, monitor, channel, experiment, batch or dataset'),
       z.string().describe('Name'),
-      z.number().nullable().describe('Newest version'),
+      z.number().nullable().describe('The newest version; of a model, the champion if it has one'),
       z.string().describe('What it is, in a few words'),
       z.string().nullable().describe('Owner'),
       z.array(z.string()).describe('Tags'),

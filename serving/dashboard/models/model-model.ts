@@ -4,15 +4,17 @@ import { modelStatistics } from '../../../monitoring/rollups/model-statistics.ts
 import { baselineOf } from '../../../monitoring/baselines/baseline.ts'
 import type { CatalogModel } from '../../../registry/catalog.ts'
 import { championAlias } from '../../../registry/model-aliases.ts'
+import { readRollouts } from '../../../registry/rollouts/rollout.ts'
 import type { ModelData } from '../contract/model.ts'
 import { model as modelContract } from '../contract/model.ts'
 import { definitionData } from '../definitions/definition-data.ts'
 import type { Ask } from '../read-model.ts'
 import { readModel } from '../read-model.ts'
 import { registryOf } from '../past-registry.ts'
+import { backfilledNotes } from './backfilled-notes.ts'
 import { modelAt } from './model-at.ts'
 import { modelRevision } from './model-revision.ts'
-import { errorsOf, latencyChart, rounded, spanText, trafficChart } from './traffic-charts.ts'
+import { errorsOf, latencyChart, momentText, rounded, spanText, trafficChart } from './traffic-charts.ts'
 
 const hourMicros = 3_600_000_000
 /** So many versions, the newest ones, are looked at for a baseline. */
@@ -31,19 +33,25 @@ export const modelModel = readModel({
     const lastHour = { model: name, from: now - hourMicros, to: now }
     const byVersion = await modelStatistics(db, { ...lastHour, by: ['version'], step: 'minute' })
     const champion = model.aliases.get(championAlias)?.version ?? null
+    const rolledBack = await rollBacks(ask, name)
     const versions: ModelData['versions'] = []
     for (const pushed of model.versions.toReversed().slice(0, shownVersions)) {
+      const role = roleOf(model, pushed.version)
+      const ended = role === null ? rolledBack.get(pushed.version) : undefined
       const figures = byVersion.groups.find(({ version }) => version === pushed.version)
       versions.push({
         version: pushed.version,
-        role: roleOf(model, pushed.version),
+        role,
         service: pushed.service,
         pushedAt: pushed.createdAt.toISOString(),
         sizeBytes: pushed.sizeBytes,
         requests: figures?.requests ?? 0,
         p99Ms: figures?.latencyMs.total.p99 ?? null,
         baseline: (await baselineOf(db, name, pushed.version)) !== null,
-        note: pushed.dataset === null ? 'no training set' : `training set ${pushed.dataset.slice(0, 8)}`,
+        note: [
+          ...(ended === undefined ? [] : [`rolled back at ${momentText(ended.toISOString())}`]),
+          pushed.dataset === null ? 'no training set' : `training set ${pushed.dataset.slice(0, 8)}`,
+        ].join(', '),
       })
     }
     const lines = byVersion.groups.map(({ version }): [string, typeof byVersion] => {
@@ -75,7 +83,8 @@ export const modelModel = readModel({
       traffic: trafficChart(lines),
       latency: latencyChart(lines),
     }
-    return { data, notes: ask.isPast ? [...notes, ...(await deletedNotes(ask, name))] : notes }
+    if (!ask.isPast) return { data, notes }
+    return { data, notes: [...notes, ...(await deletedNotes(ask, name)), ...(await backfilledNotes(db, [name], now))] }
   },
 })
 
@@ -83,6 +92,18 @@ export const modelModel = readModel({
 async function deletedNotes(ask: Ask, name: string): Promise<readonly string[]> {
   const deleted = ((await registryOf(ask)).past?.deletedVersions ?? []).filter((label) => label.startsWith(`${name}@`))
   return deleted.length === 0 ? [] : [`Deleted since, and not shown: ${deleted.join(', ')}.`]
+}
+
+/** When the last rollout of each version was rolled back, if it was. */
+async function rollBacks({ db, now, isPast }: Ask, name: string): Promise<ReadonlyMap<number, Date>> {
+  const at = new Date(now / 1000)
+  const ended = new Map<number, Date>()
+  const rollouts = await readRollouts(db.kysely, name)
+  for (const { version, state, endedAt } of rollouts.toReversed()) {
+    ended.delete(version)
+    if (state === 'rolled back' && endedAt !== null && (!isPast || endedAt <= at)) ended.set(version, endedAt)
+  }
+  return ended
 }
 
 function roleOf({ aliases, rollout, shadow, experiments }: CatalogModel, version: number): string | null {

@@ -15,6 +15,7 @@ import { now as contract } from '../contract/now.ts'
 import type { Ask } from '../read-model.ts'
 import { readModel } from '../read-model.ts'
 import { registryNotes, registryOf } from '../past-registry.ts'
+import { backfilledNotes } from '../models/backfilled-notes.ts'
 import { modelAt } from '../models/model-at.ts'
 import { errorsOf, latencyChart, trafficChart, widestSpan } from '../models/traffic-charts.ts'
 import { pipelineLines } from '../pipelines/pipeline-models.ts'
@@ -62,7 +63,8 @@ export const nowModel = readModel({
       jobs: { running: isPast ? null : running.length, failed: failed.length },
       alerts: { firing: alerts.length, silenced: alerts.filter(({ silencedUntil }) => silencedUntil !== null).length },
     }
-    return { data, notes: known.notes }
+    const named = [...catalog.models.keys()].slice(0, maxModels)
+    return { data, notes: isPast ? [...known.notes, ...(await backfilledNotes(db, named, now))] : [] }
   },
 })
 

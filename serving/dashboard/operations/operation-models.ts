@@ -54,7 +54,8 @@ export const jobsModel = readModel({
         canRetry: !isPast && (job.state === 'failed' || job.state === 'cancelled'),
       }))
     const last = shown.at(-1)
-    return { data: { jobs, cursor: last === undefined ? null : nextCursor(all.length, last.id, last.state === 'running') } }
+    const notes = isPast ? ['Runs that were deleted since are not shown: of monitors and rollouts, only the newest is kept.'] : []
+    return { data: { jobs, cursor: last === undefined ? null : nextCursor(all.length, last.id, last.state === 'running') }, notes }
   },
 })
 

@@ -10,9 +10,13 @@ import { promoteModel } from '../../../registry/promote.ts'
 import { pruneDefinitions } from '../../../registry/prune.ts'
 import { actOnDecision } from '../../../registry/rollouts/act-on-decision.ts'
 import { startRollout } from '../../../registry/rollouts/change-rollout.ts'
+import { loadConfig } from '../../../runtime/config.ts'
+import type { CatalogIndex } from '../../../serving/dashboard/contract/catalog.ts'
 import type { JobsData } from '../../../serving/dashboard/contract/jobs.ts'
+import type { ModelData } from '../../../serving/dashboard/contract/model.ts'
 import type { RolloutData } from '../../../serving/dashboard/contract/rollout.ts'
 import { landingsPipeline, streamingSet } from '../streaming/pipeline-world.ts'
+import { backfillPredictions } from '../../../serving/predict/backfill-predictions.ts'
 import type { World } from '../world.ts'
 import { createWorld, noon } from '../world.ts'
 import type { Visitor } from './visitor.ts'
@@ -38,6 +42,12 @@ afterAll(() => world?.close())
 const post = (path: string, body: object, ifMatch: string) =>
   ann.ask(`/ui/api${path}`, { method: 'POST', body, headers: { 'if-match': ifMatch } })
 const dataOf = async (path: string) => (await ann.ask(`/ui/api${path}`)).body.data
+
+/** Now, as `?asOf=` takes it. */
+const moment = async () => {
+  const [row] = await world.db.query<{ at: string }>(`select to_json(clock_timestamp()) #>> '{}' as at`)
+  return encodeURIComponent(row?.at ?? '')
+}
 
 describe('the page of now', () => {
   interface Listed {
@@ -162,6 +172,15 @@ describe('a rollout', () => {
     if (first.plan === null) throw new Error('The rollout has no plan.')
     const decided = decide(first.plan, 0, evidence)
     expect(await actOnDecision(world.db, first, decided, evidence)).toBe(true)
+    const after = await moment()
+    expect(((await dataOf(`/models/delay?asOf=${after}`)) as ModelData).versions).toMatchObject([
+      { version: 2, role: null, note: expect.stringMatching(/^rolled back at 20.* UTC, no training set$/) as string },
+      { version: 1, note: 'no training set' },
+    ])
+    const named = ((await dataOf(`/catalog/index?asOf=${after}`)) as CatalogIndex).entries.find(
+      ([kind, name]) => kind === 'model' && name === 'delay',
+    )
+    expect(named?.slice(0, 3)).toEqual(['model', 'delay', 1])
     const second = await start(2)
     const data = (await dataOf('/rollouts/delay')) as RolloutData
     expect([data.rollout?.id, data.others]).toMatchObject([String(second.id), [{ id: String(first.id), state: 'rolled back' }]])
@@ -212,6 +231,8 @@ describe('jobs', () => {
       ['s2', 'running', false],
       ['s1', 'failed', false],
     ])
+    const { notes } = (await ann.ask('/ui/api/jobs?asOf=2001-06-01T02:10:00Z')).body
+    expect(notes).toEqual(['Runs that were deleted since are not shown: of monitors and rollouts, only the newest is kept.'])
   })
 
   it('that failed are begun again, with a reason', async () => {
@@ -311,10 +332,6 @@ describe('pages of figures', () => {
 
 describe('the registry as of a moment', () => {
   const by = { actor: 'bob' }
-  const moment = async () => {
-    const [row] = await world.db.query<{ at: string }>(`select to_json(clock_timestamp()) #>> '{}' as at`)
-    return encodeURIComponent(row?.at ?? '')
-  }
   const read = async (path: string): Promise<Record<string, unknown> & { readonly notes: string[] }> => {
     const { data, notes = [] } = (await ann.ask(`/ui/api${path}`)).body as { data: Record<string, unknown>; notes?: string[] }
     return { ...data, notes }
@@ -393,5 +410,18 @@ describe('the registry as of a moment', () => {
     const { notes } = await read(`/sources/balances?asOf=${now}`)
     expect(notes[0]).toBe('What it was before 2040-01-01T00:00:00.000Z was not recorded: this is the oldest state that was.')
     expect(notes).toContain('How many rows it had then is not recorded.')
+  })
+
+  it('says of which models a backfill logged predictions, although no client asked for them', async () => {
+    await backfillPredictions(world.db, await loadCatalog(world.db), loadConfig({}), {
+      model: 'delay',
+      spine: { sql: `select 'ATL' as airport, timestamptz '2001-06-30T07:30:00Z' as at, 100 as distance` },
+      now: noon,
+    })
+    const backfilled = expect.stringMatching(/^A backfill logged 1 prediction of delay from 07:00 to 08:00 UTC\./) as string
+    for (const path of ['/now', '/models/delay']) {
+      expect((await read(`${path}?asOf=2001-06-30T08:00:00Z`)).notes).toContainEqual(backfilled)
+      expect((await read(`${path}?asOf=2001-06-30T06:00:00Z`)).notes).not.toContainEqual(expect.stringContaining('A backfill'))
+    }
   })
 })
