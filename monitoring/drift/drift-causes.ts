@@ -28,7 +28,7 @@ const minVolumeRatio = 1.5
 
 type Drifted = Omit<ColumnDrift, 'causes'>
 
-/** The likely causes of a drift, the most specific first. */
+/** The likely causes of a drift, the most specific first. A changed volume moves no values: it explains nothing alone. */
 export function likelyCauses(column: Drifted, evidence: CauseEvidence): DriftCause[] {
   if (column.kind === 'output') return [outputCause(evidence.driftedFeatures)]
   const moved = movedStatuses(column)
@@ -54,11 +54,19 @@ export function likelyCauses(column: Drifted, evidence: CauseEvidence): DriftCau
       text: `if "${column.column}" is computed from it, ${fields.map(({ text }) => text).join('; ')}`,
     })
   if (evidence.entityMix !== null) causes.push({ kind: 'mix of entities moved', text: evidence.entityMix })
+  if (causes.length === 0) causes.push(sourceValues(column, evidence))
+  if (isVolumeChanged(evidence)) causes.push({ kind: 'volume changed', text: evidence.volume.text })
+  return causes
+}
+
+/** The causes in a text, as alerts and pages show them. */
+export function causesText(causes: readonly Pick<DriftCause, 'text'>[]): string {
+  return causes.map(({ text }) => text).join('; ')
+}
+
+function isVolumeChanged(evidence: Pick<CauseEvidence, 'volume'>): evidence is { readonly volume: NonNullable<CauseEvidence['volume']> } {
   const { volume } = evidence
-  if (volume !== null && (volume.ratio >= minVolumeRatio || volume.ratio <= 1 / minVolumeRatio))
-    causes.push({ kind: 'volume changed', text: volume.text })
-  if (causes.length > 0) return causes
-  return [sourceValues(column, evidence)]
+  return volume !== null && (volume.ratio >= minVolumeRatio || volume.ratio <= 1 / minVolumeRatio)
 }
 
 function outputCause(features: readonly string[]): DriftCause {
@@ -78,10 +86,15 @@ function isMore(shares: Drifted['otherCategories']): shares is NonNullable<Drift
   return shares !== null && shares.window - shares.baseline >= minStatusMove
 }
 
-function sourceValues(column: Drifted, { view, volume, entityMix }: CauseEvidence): DriftCause {
+function sourceValues(column: Drifted, evidence: CauseEvidence): DriftCause {
+  const { view, volume, entityMix } = evidence
   const changed =
     view === null ? 'request data, an input or the time of the requests changed' : `the source "${view.spec.source.name}" has other values`
-  const unmoved = ['statuses', ...(volume === null ? [] : ['volume']), ...(entityMix === null ? ['entities'] : [])]
+  const unmoved = [
+    'statuses',
+    ...(volume === null || isVolumeChanged(evidence) ? [] : ['volume']),
+    ...(entityMix === null ? ['entities'] : []),
+  ]
     .join(', ')
     .replace(/, (\w+)$/, ' and $1')
   const figures = movedShares(column) ?? movedMean(column)

@@ -35,7 +35,7 @@ export function alertSubject(catalog: Catalog, { subject, monitor }: Pick<Alert,
 }
 
 /** The model that a monitor watches; null: none. */
-function modelOf({ monitors, models }: Catalog, monitor: string): string | null {
+export function modelOf({ monitors, models }: Catalog, monitor: string): string | null {
   const target = monitors.get(monitor)?.spec.target
   const model = target === undefined ? monitor.replace(/^(model|daily):/, '') : target.kind === 'model' ? target.model : ''
   return models.has(model) ? model : null
@@ -88,15 +88,19 @@ function originOf(catalog: Catalog, { check, subject, monitor, startedWith, resu
 
 /** What the evidence of columns that breach names as causes, and the status whose share rose most. */
 function signsOf(evidence: unknown): Set<unknown> {
-  const breaching = listOf(evidence, 'columns').filter(({ state }) => state === 'breach')
   return new Set(
-    breaching.flatMap(({ evidence: own }) => [
+    breachingColumns(evidence).flatMap(({ evidence: own }) => [
       ...listOf(own, 'causes').map(({ kind }) => kind),
       ...listOf(own, 'statuses')
         .slice(0, 1)
         .map(({ status }) => status),
     ]),
   )
+}
+
+/** The columns that breach, as `groupColumns` stores them. */
+export function breachingColumns(evidence: unknown): Readonly<Record<string, unknown>>[] {
+  return listOf(evidence, 'columns').filter(({ state }) => state === 'breach')
 }
 
 function listOf(of: unknown, name: string): Readonly<Record<string, unknown>>[] {

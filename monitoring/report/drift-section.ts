@@ -1,3 +1,4 @@
+import { causesText } from '../drift/drift-causes.ts'
 import type { DriftJson } from '../drift/drift-json.ts'
 import { distributionChart, percent } from './distribution-chart.ts'
 import { type Markup, element } from './markup.ts'
@@ -44,7 +45,7 @@ export function driftSection({ value, reason }: Part<DriftJson>): Section {
           percent(column.missing.window),
           numberCell(column.mean.baseline),
           numberCell(column.mean.window),
-          column.causes[0]?.text ?? '',
+          causesText(column.causes),
         ]),
       ),
       legend([

@@ -303,6 +303,11 @@ describe('a person with a keyboard alone', () => {
     await visits.page.getByText('Explain airport ATL as of 2001-06-30 10:00').waitFor()
     await press('Enter')
     await visits.page.waitForURL(/explain\?.*entity=airport%3AATL.*at=2001-06-30/)
+    // a prediction is explained as of the moment that it holds for, not of when it was answered
+    await visits.go('explain')
+    await visits.page.locator('table a[href*="entity="]').first().click()
+    await visits.page.waitForURL(/explain\?.*at=2001-07-01T1/)
+    await visits.page.getByText(/^Last served/).waitFor()
   })
 
   it('filters the catalog and opens what is found', async () => {

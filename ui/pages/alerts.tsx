@@ -1,5 +1,5 @@
 import { Link, useSearch } from '@tanstack/react-router'
-import { type ReactElement, useState } from 'react'
+import { Fragment, type ReactElement, useState } from 'react'
 import type { AlertsData } from '../../serving/dashboard/contract/alerts.ts'
 import { useRead } from '../api/use-read.ts'
 import { Act } from '../parts/act.tsx'
@@ -14,11 +14,27 @@ import { Page } from '../parts/page.tsx'
 import { Pages } from '../parts/pages.tsx'
 import { Panel } from '../parts/panel.tsx'
 import { Empty, Loaded } from '../parts/states.tsx'
-import { ThingLink } from '../parts/thing-link.tsx'
+import { FeatureLink, ThingLink } from '../parts/thing-link.tsx'
 import { waysOf } from '../parts/ways.ts'
 import { keepMoment } from '../shell/navigation.tsx'
 
 type Alert = AlertsData['alerts'][number]
+
+/** By check: what it measures, and what it counts. */
+const measures: Readonly<Record<string, readonly [measure: string, counted: string]>> = {
+  drift: ['PSI beyond chance', 'rows'],
+  predictions: ['PSI beyond chance', 'rows'],
+  nulls: ['Share without a value', 'rows'],
+  errors: ['Burn rate', 'requests'],
+  latency: ['Milliseconds', 'requests'],
+  quality: ['Figure', 'predictions'],
+  parity: ['Share that differs', 'values'],
+  jobs: ['Stuck', 'jobs'],
+  freshness: ['Seconds behind', ''],
+  arrivals: ['Seconds without rows', ''],
+  clock: ['Seconds off', ''],
+  traffic: ['Deviation score', 'hours of history'],
+}
 
 /** What fires now, and what fired before. */
 export default function Alerts(): ReactElement {
@@ -113,8 +129,15 @@ function AlertParts({ alerts, isOne = false }: { readonly alerts: readonly Alert
   )
 }
 
+function figureText({ value, n }: Alert['fired'], counted: string): string | null {
+  if (value === null) return null
+  return n === null || counted === '' ? formatNumber(value) : `${formatNumber(value)}, of ${formatNumber(n, 'count')} ${counted}`
+}
+
 function Firing({ alert }: { readonly alert: Alert }): ReactElement {
-  const { id, monitor, check, subject, severity, silencedUntil, says, cause, runbook, startedAt, value, threshold, n, link } = alert
+  const { id, monitor, check, subject, severity, silencedUntil, says, cause, runbook, startedAt, fired, newest, link, model, features } =
+    alert
+  const [measure, counted] = measures[check] ?? ['Measured', 'measurements']
   const tone = silencedUntil !== null ? 'plain' : severity === 'page' ? 'bad' : 'warn'
   return (
     <li className="problem" data-tone={tone}>
@@ -155,9 +178,21 @@ function Firing({ alert }: { readonly alert: Alert }): ReactElement {
           ['Subject', subject],
           ['Monitor', monitor],
           ['Check', check],
-          ['Measured', value === null ? null : formatNumber(value)],
-          ['Threshold', threshold === null ? null : formatNumber(threshold)],
-          ['Rows, requests or steps', n === null ? null : formatNumber(n, 'count')],
+          [`${measure}, when it fired`, figureText(fired, counted)],
+          [`${measure}, newest`, newest === null ? null : figureText(newest, counted)],
+          ['Threshold', fired.threshold === null ? null : formatNumber(fired.threshold)],
+          ['Model', model === null ? null : <ThingLink key="model" kind="model" id={model} />],
+          [
+            features.length === 1 ? 'Feature' : 'Features',
+            features.length === 0
+              ? null
+              : features.map(({ feature, view }, i) => (
+                  <Fragment key={feature}>
+                    {i > 0 && ', '}
+                    <FeatureLink view={view} feature={feature} />
+                  </Fragment>
+                )),
+          ],
         ]}
       />
       {runbook !== null && /^https?:/.test(runbook) && (

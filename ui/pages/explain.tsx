@@ -118,7 +118,7 @@ function Start(): ReactElement {
                   { name: 'When', cell: ({ at }) => <Moment at={at} /> },
                   { name: 'Model', cell: ({ model }) => <ThingLink kind="model" id={model} /> },
                   { name: 'Entity', wide: true, cell: ({ entity }) => <span className="mono break">{entity}</span> },
-                  { name: 'Explain', cell: ({ service, entity, at }) => <ExplainLink name={service} entity={entity} at={at} /> },
+                  { name: 'Explain', cell: ({ service, entity, asOf }) => <ExplainLink name={service} entity={entity} at={asOf} /> },
                   {
                     name: 'Receipt',
                     cell: ({ predictionId }) => (

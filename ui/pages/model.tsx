@@ -198,7 +198,7 @@ function ModelParts({ data }: { readonly data: ModelData }): ReactElement {
             {
               name: 'View',
               by: ({ view }) => view,
-              cell: ({ view }) => (view === null ? <span className="dim">on demand</span> : <ThingLink kind="view" id={view} />),
+              cell: ({ view }) => <ThingLink kind="view" id={view} />,
             },
             { name: 'Type', wide: true, cell: ({ type }) => <span className="mono">{type}</span> },
           ]}

@@ -72,7 +72,12 @@ function Freshness({ id }: { readonly id: string }): ReactElement {
                 stages={stages.map(({ name, p50, p99, says }) => ({ name, value: p50, worst: p99, says }))}
               />
             )}
-            <Facts of={waits.map(({ name, seconds }) => [name, seconds === null ? null : formatNumber(seconds, 'seconds')] as const)} />
+            <Facts
+              of={waits.map(({ name, seconds, of }) => [
+                name,
+                seconds === null ? null : `${formatNumber(seconds, 'seconds')}${of === null ? '' : `, ${of}`}`,
+              ])}
+            />
             <Chart
               chart={served}
               label="Age of served values"

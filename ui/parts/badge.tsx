@@ -6,6 +6,7 @@ export type Tone = 'good' | 'warn' | 'bad' | 'calm' | 'plain'
 const tones: Readonly<Record<string, Tone>> = {
   ok: 'good',
   fresh: 'good',
+  ready: 'good',
   healthy: 'good',
   passed: 'good',
   pass: 'good',

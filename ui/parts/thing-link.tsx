@@ -45,7 +45,7 @@ export function ThingLink({ kind, id, children = id }: ThingLinkProps): ReactEle
 }
 
 interface FeatureLinkProps {
-  /** `airport_delays@1`; null: an on-demand view computes it. */
+  /** `airport_delays@1`; null: it is an output, or its service is deleted. */
   readonly view: string | null
   /** Its name in a service: `landed1h`, or `origin__landed1h` where the service reads the view under an alias. */
   readonly feature: string

@@ -1,6 +1,7 @@
 import type { CheckOf } from '../../../registry/define/check-options.ts'
 import { watchedName } from '../../../registry/monitor-spec.ts'
 import type { JsonValue } from '../../../kernel/view-spec.ts'
+import { causesText } from '../../drift/drift-causes.ts'
 import { driftReport } from '../../drift/drift-report.ts'
 import type { ColumnDrift, DriftBaseline, DriftReport, Window } from '../../drift/drift-types.ts'
 import { servedFreshness } from '../../drift/served-freshness.ts'
@@ -94,8 +95,7 @@ function columnResult(column: ColumnDrift, { report, baseline, usual, context }:
   if (adjustedP === null) return { ...base, state: 'unknown', cause: untested ?? 'The column was not tested.' }
   if (!drifted || usual || left !== null) return { ...base, state: 'ok', cause: null }
   const distance = `PSI ${short(column.distances?.psi ?? 0)}, ${short(column.test?.psiByChance ?? 0)} by chance`
-  const why = causes.map(({ text }) => text).join('; ')
-  const cause = `"${column.column.replace(/^output:/, '')}" of "${report.model}@${report.version}" differs from ${baselineText(baseline)} (${distance}): ${why}. "lockstep drift ${report.model}" shows all columns.`
+  const cause = `"${column.column.replace(/^output:/, '')}" of "${report.model}@${report.version}" differs from ${baselineText(baseline)} (${distance}): ${causesText(causes)}. "lockstep drift ${report.model}" shows all columns.`
   return { ...base, state: 'breach', cause }
 }
 

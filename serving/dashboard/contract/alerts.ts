@@ -1,6 +1,12 @@
 import { z } from 'zod'
 import { link, moment } from './answer.ts'
 
+const figures = z.object({
+  value: z.number().nullable(),
+  threshold: z.number().nullable(),
+  n: z.number().nullable().describe('Of how many rows, requests or the like'),
+})
+
 /** `GET /ui/api/alerts`: those that fire, then the newest of the past. */
 export const alerts = z.object({
   alerts: z.array(
@@ -17,10 +23,11 @@ export const alerts = z.object({
       runbook: z.string().nullable().describe('An address'),
       startedAt: moment,
       resolvedAt: moment.nullable(),
-      value: z.number().nullable(),
-      threshold: z.number().nullable(),
-      n: z.number().nullable(),
+      fired: figures.describe('What was measured when it fired'),
+      newest: figures.nullable().describe('What was measured last; null: as of a past moment, where it is not recorded'),
       link: link.nullable(),
+      model: z.string().nullable().describe('The model that the monitor watches'),
+      features: z.array(z.object({ feature: z.string(), view: z.string() })).describe('The features that breach'),
     }),
   ),
   cursor: z.string().nullable(),

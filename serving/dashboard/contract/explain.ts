@@ -61,6 +61,15 @@ export const explainStart = z.object({
       example: z.string().nullable().describe('As JSON'),
     }),
   ),
-  recent: z.array(z.object({ predictionId: z.string(), at: moment, model: z.string(), service: z.string(), entity: z.string() })),
+  recent: z.array(
+    z.object({
+      predictionId: z.string(),
+      at: moment.describe('When it was answered'),
+      asOf: moment.describe('The moment that the answer holds for'),
+      model: z.string(),
+      service: z.string(),
+      entity: z.string(),
+    }),
+  ),
 })
 export type ExplainStart = z.output<typeof explainStart>

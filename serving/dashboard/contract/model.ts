@@ -28,7 +28,7 @@ export const model = z.object({
       note: z.string().nullable(),
     }),
   ),
-  inputs: z.array(z.object({ feature: z.string(), view: z.string().nullable(), type: z.string() })),
+  inputs: z.array(z.object({ feature: z.string(), view: z.string().describe('A view, or an on-demand view'), type: z.string() })),
   traffic: chart,
   latency: chart,
 })

@@ -5,7 +5,7 @@ import { definition } from './definition.ts'
 /** `GET /ui/api/views/:id` */
 export const view = definition.extend({
   online: z.boolean(),
-  state: z.enum(['fresh', 'late', 'unknown', 'offline']),
+  state: z.enum(['fresh', 'ready', 'late', 'unknown', 'offline']),
   says: z.string().describe('How fresh it is, in a sentence'),
   lastRun: moment.nullable(),
   nextRun: moment.nullable(),
@@ -19,7 +19,11 @@ export const freshness = z.object({
   stages: z
     .array(z.object({ name: z.string(), p50: z.number().nullable(), p99: z.number().nullable(), says: z.string().nullable() }))
     .describe('Seconds, one after the other: event to known, known to ingested, ingested to materialized, materialized to served'),
-  waits: z.array(z.object({ name: z.string(), seconds: z.number().nullable() })).describe('How long rows wait, in other ways'),
+  waits: z
+    .array(
+      z.object({ name: z.string(), seconds: z.number().nullable(), of: z.string().nullable().describe('Of how many it is the median') }),
+    )
+    .describe('How long rows wait, in other ways'),
   served: chart.describe('The age of served values over time'),
 })
 export type FreshnessData = z.output<typeof freshness>

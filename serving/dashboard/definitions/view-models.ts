@@ -75,7 +75,7 @@ export const freshnessModel = readModel({
     const total = delays.get('known to materialized')
     const rows =
       total === undefined
-        ? 'No new row of the last day was measured. The first run of a view, which reads its history, is not.'
+        ? 'No new row was measured in the last day. Rows that the first run of a view reads as its history are not measured.'
         : `Half of the new rows were in an online state within ${seconds(total.p50)}, 99 of 100 within ${seconds(total.p99)}.`
     const answers =
       served === null
@@ -86,9 +86,9 @@ export const freshnessModel = readModel({
       boundSeconds: freshnessSeconds,
       stages: stagesOf(delays, hasKnown, served),
       waits: [
-        { name: 'Age of the newest row', seconds: newestRowSeconds },
-        { name: 'Waiting now, at most', seconds: lag?.seconds ?? null },
-        { name: `Wait for a run, at most: median of ${waits.runs}`, seconds: waits.p50 },
+        { name: 'Age of the newest row', seconds: newestRowSeconds, of: null },
+        { name: 'Waiting now, at most', seconds: lag?.seconds ?? null, of: null },
+        { name: 'Wait for a run, at most', seconds: waits.p50, of: `the median of ${waits.runs}` },
       ].filter(({ seconds: waited }) => waited !== null),
       served: {
         finding: answers,
@@ -148,7 +148,7 @@ function stateOf(online: OnlineState | undefined): Pick<ViewData, 'state' | 'say
   const { ready, problem, freshness } = online
   if (freshness === null) return { state: 'unknown', says: problem ?? 'The online store does not answer.' }
   if (!ready || freshness.late !== null) return { state: 'late', says: freshness.late ?? problem ?? 'It is not complete.' }
-  if (freshness.lag === null) return { state: 'unknown', says: 'How far it is behind its source is not known.' }
+  if (freshness.lag === null) return { state: 'ready', says: 'It holds all rows of its last run. How many came since is not known.' }
   const { rows, seconds: waited } = freshness.lag
   if (rows === 0) return { state: 'fresh', says: 'All rows of its source are in it.' }
   return { state: 'fresh', says: `${rows.toLocaleString('en-US')} rows wait, for up to ${seconds(waited)}.` }

@@ -66,6 +66,7 @@ export const explainStartModel = readModel({
       recent: recent.map((row) => ({
         predictionId: row.predictionId ?? row.requestId,
         at: row.at,
+        asOf: row.asOf,
         model: `${row.model}@${row.version}`,
         service: row.service,
         entity: JSON.stringify(row.keys),

@@ -65,7 +65,7 @@ async function predictionOf(ask: Ask, row: ListedPrediction, outcomesOf: ReturnT
     return {
       feature,
       ...answered,
-      view: use?.plan.id ?? null,
+      view: spec?.view ?? null,
       eventTime: typeof read?.['eventTime'] === 'string' ? read['eventTime'] : null,
       recomputed: again,
       isSame: again === null ? null : again.value === answered.value,

@@ -1,6 +1,6 @@
 import { answeringVersion } from '../../../registry/pick-version.ts'
 import { newestFigures } from '../../../monitoring/figures/stored-figures.ts'
-import { movedShares } from '../../../monitoring/drift/drift-causes.ts'
+import { causesText, movedShares } from '../../../monitoring/drift/drift-causes.ts'
 import type { DriftJson } from '../../../monitoring/drift/drift-json.ts'
 import type { QualityData } from '../contract/model.ts'
 import type { Ask } from '../read-model.ts'
@@ -25,12 +25,12 @@ export async function driftLines(ask: Ask, name: string): Promise<Pick<QualityDa
     const feature = service?.features.find((each) => each.name === column.column)
     return {
       feature: column.column,
-      view: feature === undefined || feature.use === null ? null : (service?.uses[feature.use]?.plan.id ?? null),
+      view: feature?.view ?? null,
       drifted: column.drifted,
       distance: column.distances?.psi ?? null,
       harm: column.harm,
       says: driftText(column),
-      cause: column.causes[0] === undefined ? null : `Likely cause: ${column.causes[0].text}.`,
+      cause: column.causes.length === 0 ? null : `Likely cause: ${causesText(column.causes)}.`,
     }
   })
   return { drift: drift.toSorted((a, b) => (b.harm ?? -1) - (a.harm ?? -1)), driftRule: ruleText(report) }

@@ -77,7 +77,7 @@ export const modelModel = readModel({
       versions,
       inputs: (service?.features ?? []).map((feature) => ({
         feature: feature.name,
-        view: feature.use === null ? null : (service?.uses[feature.use]?.plan.id ?? null),
+        view: feature.view,
         type: feature.type.kind,
       })),
       traffic: trafficChart(lines),

@@ -86,13 +86,16 @@ export const calibrationModel = readModel({
           {
             label: 'observed share',
             unit: 'share',
-            points: curve.steps.map(({ from, to, share, low, high, rows }) => ({ t: (from + to) / 2, v: share, low, high, n: rows })),
+            points: curve.steps.map(({ from, to, share, rows }) => ({ t: (from + to) / 2, v: share, n: rows })),
           },
           {
-            label: 'a calibrated model',
+            label: 'a calibrated model, with its 90 % band',
             unit: 'share',
+            grey: true,
+            // a line is drawn between points at neighbouring places only
             points: [
               { t: 0, v: 0 },
+              ...curve.steps.map(({ from, to, low, high }) => ({ t: (from + to) / 2, v: (from + to) / 2, low, high })),
               { t: 1, v: 1 },
             ],
           },

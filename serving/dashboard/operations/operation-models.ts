@@ -1,8 +1,11 @@
 import { z } from 'zod'
 import { formatTimestamp } from '../../../kernel/time.ts'
 import { summaryOf } from '../../../monitoring/alerts/alert-message.ts'
+import type { CheckResult } from '../../../monitoring/alerts/check-kind.ts'
+import type { Alert } from '../../../monitoring/alerts/read-alerts.ts'
 import { readAlerts } from '../../../monitoring/alerts/read-alerts.ts'
-import { alertSubject } from '../../../monitoring/problems/alert-problem.ts'
+import { alertSubject, breachingColumns, modelOf } from '../../../monitoring/problems/alert-problem.ts'
+import type { Catalog } from '../../../registry/catalog.ts'
 import { listKeys } from '../../../registry/keys/api-keys.ts'
 import { scopes } from '../../../registry/keys/scope.ts'
 import { readAudit } from '../../../runtime/audit.ts'
@@ -85,15 +88,34 @@ export const alertsModel = readModel({
         runbook: alert.runbook,
         startedAt: formatTimestamp(alert.started),
         resolvedAt: isOver && alert.resolved !== null ? formatTimestamp(alert.resolved) : null,
-        value: result.value,
-        threshold: result.threshold,
-        n: result.n,
+        fired: figuresOf(startedWith),
+        // only the newest figures are kept, and those of when it fired
+        newest: isPast ? null : figuresOf(result),
         link: alertSubject(deps.catalog(), alert),
+        model: modelOf(deps.catalog(), monitor),
+        features: featuresOf(deps.catalog(), alert, isPast ? [startedWith] : [startedWith, result]),
       }
     })
     return { data: { alerts, cursor: last === undefined ? null : nextCursor(all.length, last.id, last.state === 'firing') } }
   },
 })
+
+function figuresOf({ value, threshold, n }: CheckResult): AlertsData['alerts'][number]['fired'] {
+  return { value, threshold, n }
+}
+
+/** The features of the watched model that breach in results. */
+function featuresOf(
+  catalog: Catalog,
+  { check, monitor }: Alert,
+  results: readonly CheckResult[],
+): AlertsData['alerts'][number]['features'] {
+  const model = catalog.models.get(modelOf(catalog, monitor) ?? '')
+  if (model === undefined || check === 'predictions') return []
+  const names = new Set(results.flatMap(({ evidence }) => breachingColumns(evidence).map(({ column }) => column)))
+  const features = catalog.services.get(model.spec.service)?.features ?? []
+  return features.filter(({ name }) => names.has(name)).map(({ name, view }) => ({ feature: name, view }))
+}
 
 export const keysModel = readModel({
   path: '/keys',

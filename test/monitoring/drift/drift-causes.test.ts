@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import type { CauseEvidence } from '../../../monitoring/drift/drift-causes.ts'
-import { isUnit, likelyCauses } from '../../../monitoring/drift/drift-causes.ts'
+import { causesText, isUnit, likelyCauses } from '../../../monitoring/drift/drift-causes.ts'
 import type { ColumnDrift } from '../../../monitoring/drift/drift-types.ts'
 import { parseBaseline } from '../../../monitoring/drift/parse-baseline.ts'
 import { servicePlan } from '../../serving/plans.ts'
@@ -50,6 +50,20 @@ describe('the likely causes of a drift', () => {
     })
   })
 
+  it('name the source first where there are more rows, too: rows do not change a unit', () => {
+    const causes = likelyCauses(
+      { ...drifted, mean: { baseline: 12, window: 1200 } },
+      { ...nothing, volume: { ratio: 2.1, text: 'rows rose' } },
+    )
+    expect(causesText(causes)).toBe(
+      'values moved while statuses and entities did not, so the source "landings" has other values: the mean went from 12 to 1200 (×100, a unit?); rows rose',
+    )
+    expect(kinds({}, { entityMix: 'other airports', volume: { ratio: 2.1, text: '' } })).toEqual([
+      'mix of entities moved',
+      'volume changed',
+    ])
+  })
+
   it('name the categories whose shares moved most', () => {
     const bins = [
       { label: '4', baseline: 0.149, window: 0 },
@@ -75,7 +89,7 @@ describe('the likely causes of a drift', () => {
     ])
     expect(kinds({}, { late: new Map([[plan?.id ?? '', 'no run since noon']]) })).toEqual(['source late'])
     expect(kinds({}, { changedViews: new Set([plan?.id ?? '']) })).toEqual(['view changed'])
-    expect(kinds({}, { volume: { ratio: 0.5, text: '' } })).toEqual(['volume changed'])
+    expect(kinds({}, { volume: { ratio: 0.5, text: '' } })).toEqual(['source values changed', 'volume changed'])
     expect(kinds({}, { volume: { ratio: 1.3, text: '' } })).toEqual(['source values changed'])
     expect(kinds({}, { entityMix: 'other airports' })).toEqual(['mix of entities moved'])
     const requestFields = [{ text: 'the request field "amount" moved', unrelated: new Set(['weekday']) }]

@@ -307,6 +307,56 @@ describe('the freshness of a view', () => {
   })
 })
 
+describe('the state of a view', () => {
+  it('is "ready" where it is complete, but rows of its source cannot be told apart by arrival', async () => {
+    await world.db.script('alter table lockstep_source.landings rename column _xid to arrived')
+    const view = await dataOf('/views/airport_delays@1')
+    await world.db.script('alter table lockstep_source.landings rename column arrived to _xid')
+    expect(view).toMatchObject({
+      online: true,
+      state: 'ready',
+      says: expect.stringContaining('How many came since is not known.') as unknown,
+    })
+  })
+})
+
+describe('the page of a model', () => {
+  it('compares its calibration at each step, and links each feature to its view, with all likely causes', async () => {
+    const steps = [
+      { from: 0.1, to: 0.3, share: 0.25, low: 0.15, high: 0.22, rows: 60 },
+      { from: 0.5, to: 0.7, share: 0.6, low: 0.5, high: 0.7, rows: 40 },
+    ]
+    const error = { value: 0.02, low: null, high: null, reason: null }
+    const counts = { predictions: 100, judged: 100, immature: 0, withoutOutcome: 0 }
+    const quality = { total: { ...counts, figures: {}, calibration: { error, curve: { n: 100, steps } } } }
+    const column = { drifted: true, distances: null, untested: null, harm: 1, causes: [{ text: 'a unit' }, { text: 'more rows' }] }
+    const drift = { alpha: 0.01, minPsi: 0.1, columns: [{ ...column, column: 'pressure' }] }
+    await world.db.query(
+      `insert into lockstep.model_figures (model, kind, version, as_of, report)
+       values ('delay', 'quality', 1, '2001-07-01T11:00:00Z', $1), ('delay', 'drift', 1, '2001-07-01T11:00:00Z', $2)`,
+      [JSON.stringify(quality), JSON.stringify(drift)],
+    )
+    const calibration = (await dataOf('/models/delay/calibration')) as { chart: { series: readonly { points: readonly object[] }[] } }
+    const [observed, ideal] = calibration.chart.series
+    expect(observed?.points).toEqual([
+      { t: 0.2, v: 0.25, n: 60 },
+      { t: 0.6, v: 0.6, n: 40 },
+    ])
+    // the band is that of a calibrated model, and no place of the other line leaves a gap
+    expect(ideal?.points).toEqual([
+      { t: 0, v: 0 },
+      { t: 0.2, v: 0.2, low: 0.15, high: 0.22 },
+      { t: 0.6, v: 0.6, low: 0.5, high: 0.7 },
+      { t: 1, v: 1 },
+    ])
+    const { drift: lines } = (await dataOf('/models/delay/quality')) as { drift: readonly object[] }
+    expect(lines).toMatchObject([{ feature: 'pressure', view: 'flight_context@1', cause: 'Likely cause: a unit; more rows.' }])
+    const { inputs } = (await dataOf('/models/delay')) as { inputs: readonly object[] }
+    expect(inputs).toContainEqual({ feature: 'pressure', view: 'flight_context@1', type: 'float64' })
+    await world.db.query('delete from lockstep.model_figures')
+  })
+})
+
 describe('pages of figures', () => {
   it('read no logged predictions, and those of a model no rows of sources', async () => {
     await world.db.kysely.transaction().execute(async (transaction) => {

@@ -155,7 +155,10 @@ describe('explain', () => {
         model: 'delay',
         entity: '{"airport":"ATL"}',
         outcomes: [],
-        features: expect.arrayContaining([expect.objectContaining({ feature: 'lastDelay', value: '25', isSame: true })]) as unknown,
+        features: expect.arrayContaining([
+          expect.objectContaining({ feature: 'lastDelay', view: 'airport_delays@1', value: '25', isSame: true }),
+          expect.objectContaining({ feature: 'pressure', view: 'flight_context@1' }),
+        ]) as unknown,
       },
     ])
     const [{ stages, latencyMs }] = receipt.predictions as [{ stages: { name: string; ms: number }[]; latencyMs: number }]
@@ -178,7 +181,7 @@ describe('explain', () => {
     await expect.poll(audited).toEqual(expect.arrayContaining(['ann@laptop flight@1', 'ann@laptop delay']))
     // the list of what can be explained has keys, too
     const { recent } = (await dataOf('/explain/start')) as { recent: readonly object[] }
-    expect(recent).toMatchObject([{ entity: '{"airport":"ATL"}' }])
+    expect(recent).toMatchObject([{ entity: '{"airport":"ATL"}', asOf: '2001-07-01T12:00:00Z' }])
     await expect.poll(audited).toContain('ann@laptop examples')
     expect(JSON.stringify(await auditOf())).not.toContain('ATL')
     // who knows the database's secret finds the readers of an entity
@@ -386,6 +389,12 @@ describe('a page as of a moment', () => {
     expect(before.body).toMatchObject({ data: { alerts: [] }, asOf: '1970-01-01T00:00:30Z' })
     expect(then.body).toMatchObject({ data: { alerts: [{ monitor: 'clock' }] }, asOf: '1970-01-01T00:02:00Z' })
     expect((await ann.ask('/ui/api/now?asOf=1970-01-01T00:02:00Z')).body).toMatchObject({ data: { alerts: { firing: 1 } } })
+    // only the figures of when it fired and the newest are kept
+    const later = checked(result('breach', 'clock', 9))
+    await recordEvaluation(world.db, clockMonitor('clock'), hookAt('https://alerts.example'), 5 * minute, later)
+    const fired = { value: 3, threshold: 2, n: 3 }
+    expect((await at('1970-01-01T00:03:00Z')).body.data).toMatchObject({ alerts: [{ fired, newest: null }] })
+    expect((await ann.ask('/ui/api/alerts?id=1')).body.data).toMatchObject({ alerts: [{ fired, newest: { ...fired, value: 9 } }] })
     expect(await at('yesterday')).toMatchObject({ status: 400, body: { error: { code: 'INVALID_TIME' } } })
   })
 })
