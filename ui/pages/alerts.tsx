@@ -146,7 +146,7 @@ function Firing({ alert }: { readonly alert: Alert }): ReactElement {
           {silencedUntil !== null ? `Silenced until ${formatMoment(silencedUntil)}` : severity === 'page' ? 'Act now' : 'Look soon'}
         </Badge>
         <span className="dim">
-          since <Moment at={startedAt} />
+          began <Moment at={startedAt} />
         </span>
         <span className="problem-acts">
           {silencedUntil === null ? (

@@ -43,7 +43,7 @@ export default function Jobs(): ReactElement {
                   by: ({ kind, subject }) => `${kind} ${subject}`,
                   cell: ({ id, kind, subject, error }) => (
                     <>
-                      <strong>{kind}</strong> {subject}
+                      <strong>{kind}</strong> {kind === subject ? '' : subject}
                       <div className="dim mono">{id}</div>
                       {error !== null && <div className="bad-text">{error}</div>}
                     </>
@@ -101,7 +101,11 @@ function JobProgress({ job: { chunks, chunksDone, workers, secondsLeft, state, k
         />
       </Progress.Root>
       <span className="dim small">
-        {[`${formatNumber(chunksDone, 'count')} of ${formatNumber(chunks, 'count')}`, left, workers > 0 ? `${workers} workers` : null]
+        {[
+          `${formatNumber(chunksDone, 'count')} of ${formatNumber(chunks, 'count')}`,
+          left,
+          workers > 0 ? `${workers} ${workers === 1 ? 'worker' : 'workers'}` : null,
+        ]
           .filter(Boolean)
           .join(', ')}
       </span>

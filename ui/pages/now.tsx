@@ -148,7 +148,7 @@ function ProblemItem({ problem }: { readonly problem: NowData['problems'][number
         </Badge>
         {since !== null && (
           <span className="dim">
-            since <Moment at={since} />
+            began <Moment at={since} />
           </span>
         )}
         {about !== null && (
@@ -186,7 +186,7 @@ function Consequences({ of }: { readonly of: readonly Problem[] }): ReactElement
             </ThingLink>
             {since !== null && (
               <span className="dim">
-                , since <Moment at={since} />
+                , began <Moment at={since} />
               </span>
             )}
           </li>
