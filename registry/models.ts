@@ -159,5 +159,5 @@ function keptNotes(
   if (dataset !== undefined && dataset !== kept.dataset) names.push('dataset')
   if (gitCommit !== undefined && gitCommit !== kept.gitCommit) names.push('git commit')
   if (names.length === 0) return []
-  return [`the different ${names.join(', ')} of this push are not stored: version ${version} keeps what it was pushed with`]
+  return [`not stored, as version ${version} keeps what it was pushed with: ${names.join(', ')} of this push`]
 }

@@ -27,6 +27,8 @@ let commands: CommandProcess
 let server: Running | null = null
 let url = ''
 let printed = ''
+let isDev = false
+let changedWindows = 0
 const ids: string[] = []
 
 beforeAll(async () => {
@@ -57,6 +59,8 @@ async function follow({ language, title, text }: Block): Promise<void> {
   else if (language === 'ts' && title !== null) await writeFile(join(folder, title), text)
   else if (language === 'diff' && title !== null) {
     await writeFile(join(folder, title), applyDiff(await readFile(join(folder, title), 'utf8'), text))
+    // "dev" prints a changed window when it serves it
+    if (isDev) await server?.until(new RegExp(`( → [^]*){${++changedWindows}}`))
     // a process imports a definitions file once
     await commands.close()
     commands = startCommandProcess()
@@ -87,6 +91,7 @@ async function shell(command: string): Promise<string> {
 }
 
 async function serve(...words: readonly string[]): Promise<string> {
+  isDev = words.includes('dev')
   server = start({ LOCKSTEP_DIR: join(folder, '.lockstep') }, ...words, '--port', '0', '--json')
   url = (await server.until(/"url": "(http:[^"]+)"/))[1] ?? ''
   await whenReady(url)

@@ -205,9 +205,11 @@ export function modelsContract(opened: () => TestRegistry): void {
       expect([first.version.version, second.version.version]).toEqual([1, 2])
       expect(again.created).toBe(false)
       expect(again.version).toEqual(first.version)
-      expect(again.notes).toEqual([expect.stringMatching(/the different metadata of this push are not stored: version 1 keeps/)])
+      expect(again.notes).toEqual([
+        expect.stringMatching(/^not stored, as version 1 keeps what it was pushed with: metadata of this push$/),
+      ])
       const more = await push('two', { metadata: {}, metrics: { auc: 0.7 }, params: { depth: 3 }, gitCommit: 'abc' })
-      expect(more.notes).toEqual([expect.stringContaining('the different metrics, params, git commit of')])
+      expect(more.notes).toEqual([expect.stringContaining(': metrics, params, git commit of')])
       expect((await push('two')).notes).toEqual([])
       expect(await listModelVersions(registry.db, 'delay')).toHaveLength(2)
     })
