@@ -351,7 +351,8 @@ describe('a person with a keyboard alone', () => {
     await visits.go('models/delay')
     await tabTo(/^Versions: as a command/)
     await press('Enter')
-    await visits.page.getByRole('tab', { name: 'Command' }).waitFor()
+    // the focus moves after the tab is there
+    await visits.page.locator('[role="tab"]:focus').filter({ hasText: 'Command' }).waitFor()
     await press('ArrowRight')
     await visits.page.getByRole('tabpanel').getByText('/v1/models/delay').waitFor()
     await press('Escape')
