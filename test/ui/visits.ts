@@ -94,7 +94,7 @@ export async function visit(browser: Browser, url: string): Promise<Visits> {
     async violations(rules) {
       // what is evaluated by the browser's own protocol is no script of the page
       if (!(await page.evaluate<boolean>('"axe" in window'))) await page.evaluate(axeSource)
-      // axe would first read all style sheets and media, for a rule about media that plays automatically: no page has any
+      // without a preload of style sheets and media: it serves a rule about media that starts on its own, which no page has
       const options = { runOnly: rules ?? allRules, resultTypes: ['violations'], preload: false }
       const { violations } = await page.evaluate<AxeResult>(`axe.run(document, ${JSON.stringify(options)})`)
       return violations.flatMap(({ id, nodes }) =>

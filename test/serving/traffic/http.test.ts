@@ -191,7 +191,7 @@ describe('a server without keys', () => {
     for (const host of [`rebound.example:${port}`, 'localhost.example', '127.0.0.1.example', 'a', ''])
       expect(await asked(host), host).toBe(403)
     await server.close()
-    // users who turn keys off, or have made one, are told apart by other means
+    // users who turn keys off, or have made one, are distinguished by other means
     const off = await serve({ config: { ...config, auth: 'off' } }, open)
     const sent = request(`${off.url}/v1/models`, { headers: { host: 'features.example' } }).end()
     expect(((await once(sent, 'response')) as [IncomingMessage])[0].statusCode).toBe(200)
