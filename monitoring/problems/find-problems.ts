@@ -23,6 +23,9 @@ const dayMicros = 86_400_000_000
 /** So many failed jobs, the newest, are problems; all are counted. */
 export const maxFailed = 20
 
+/** Codes by which a store says that it does not answer. */
+const storeFailures: ReadonlySet<string> = new Set(['REDIS_UNAVAILABLE', 'EMBEDDED_DAMAGED', 'NOT_READY'])
+
 export const noDetails = { since: null, cause: null, todo: null, about: null, command: null } as const
 
 /** What is known of a moment. */
@@ -67,7 +70,7 @@ export async function askStore<Answer>(
   try {
     return { answer: await ask(), failure: null }
   } catch (error) {
-    if (!(error instanceof LockstepError) || (error.code !== 'REDIS_UNAVAILABLE' && error.code !== 'NOT_READY')) throw error
+    if (!(error instanceof LockstepError) || !storeFailures.has(error.code)) throw error
     // a server that is not ready gives the reason as the cause
     const reason = error.code === 'NOT_READY' && error.cause instanceof Error ? error.cause.message : ''
     return { answer: null, failure: reason || error.message }
@@ -86,14 +89,11 @@ async function readStore(
   now: number,
 ): Promise<Pick<ProblemSources, 'views' | 'lacks' | 'storeFailure'>> {
   if (typeof store === 'string') return { views: await readViews(db, null, plans, now), lacks: [], storeFailure: store }
-  try {
-    const views = await readViews(db, store, plans, now)
-    const lacks = await findIncompleteViews({ ...store, owner: createCheckpointOwner(() => db) }, plans)
-    return { views, lacks, storeFailure: null }
-  } catch (error) {
-    if (!(error instanceof LockstepError) || error.code !== 'REDIS_UNAVAILABLE') throw error
-    return await readStore(db, error.message, plans, now)
-  }
+  const { answer, failure } = await askStore(async () => ({
+    views: await readViews(db, store, plans, now),
+    lacks: await findIncompleteViews({ ...store, owner: createCheckpointOwner(() => db) }, plans),
+  }))
+  return failure === null ? { ...answer, storeFailure: null } : await readStore(db, failure, plans, now)
 }
 
 /** One problem for each cause, as the dashboard has them. @param now epoch microseconds */
