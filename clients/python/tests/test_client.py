@@ -171,7 +171,7 @@ def test_scalars_of_numpy_are_sent_exactly(client: Client, stored: None, account
     assert client.features("accounts", table)[0]["quotient"] == 2.0
 
 
-@pytest.mark.parametrize("missing", [None, math.nan, np.float64("nan"), pd.NA, pd.NaT, np.datetime64("NaT")])
+@pytest.mark.parametrize("missing", [None, math.nan, np.float64("nan"), pd.NA, pd.NaT, np.datetime64("NaT", "ns")])
 def test_a_missing_value_is_null_and_is_never_a_key(client: Client, missing: Any) -> None:
     with pytest.raises(InvalidRequestError) as caught:
         client.features("accounts", [{"account": 1, "branch": missing, "divisor": 1}])
