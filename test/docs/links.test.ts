@@ -3,8 +3,7 @@ import { dirname, join, relative } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { rootFolder } from '../source-files.ts'
 
-// the changelog may name pages as they were then
-const pages = globSync(['[!C]*.md', 'CONTRIBUTING.md', 'docs/**/*.md', 'examples/**/*.md', 'test/**/*.md'], { cwd: rootFolder }).toSorted()
+const pages = globSync(['*.md', 'docs/**/*.md', 'examples/**/*.md', 'test/**/*.md'], { cwd: rootFolder }).toSorted()
 
 const withoutCode = (page: string): string => readFileSync(join(rootFolder, page), 'utf8').replaceAll(/^```[^]*?^```$/gm, '')
 
