@@ -17,21 +17,56 @@ export function withTimeout<T>(work: Promise<T>, ms: number, timeoutError: () =>
   return settleBefore<T, T>(work, ms, (_, reject) => reject(timeoutError()))
 }
 
+/**
+ * Like `withTimeout`, to find out whether a server answers: while this process is stalled, the time hardly counts
+ * (`startPatientTimer`).
+ */
+export function withPatience<T>(work: Promise<T>, ms: number, timeoutError: () => Error): Promise<T> {
+  return settleBefore<T, T>(work, ms, (_, reject) => reject(timeoutError()), startPatientTimer)
+}
+
 function settleBefore<T, R>(
   work: Promise<T>,
   ms: number,
   onTimeout: (resolve: (value: R) => void, reject: (error: Error) => void) => void,
+  start: typeof startPatientTimer = startTimer,
 ): Promise<T | R> {
   return new Promise((resolve, reject) => {
-    const timer = setTimeout(() => onTimeout(resolve, reject), ms)
+    const stop = start(ms, () => onTimeout(resolve, reject))
     const settle =
       <Outcome>(by: (outcome: Outcome) => void) =>
       (outcome: Outcome): void => {
-        clearTimeout(timer)
+        stop()
         by(outcome)
       }
     work.then(settle(resolve), settle(reject))
   })
+}
+
+function startTimer(ms: number, onTimeout: () => void): () => void {
+  const timer = setTimeout(onTimeout, ms)
+  return () => clearTimeout(timer)
+}
+
+const patientSteps = 10
+
+/**
+ * Calls `onTimeout` after `ms`. An overloaded machine may not run this process for seconds, and then the process runs
+ * its timers before it reads the answers that have arrived. So the time passes in ten steps, and a stall ends only one.
+ *
+ * @returns a function that stops it
+ */
+export function startPatientTimer(ms: number, onTimeout: () => void): () => void {
+  let stopped = false
+  let timer: NodeJS.Timeout
+  const step = (left: number): void => {
+    timer = setTimeout(() => (left > 1 ? step(left - 1) : setImmediate(() => stopped || onTimeout())), ms / patientSteps)
+  }
+  step(patientSteps)
+  return () => {
+    stopped = true
+    clearTimeout(timer)
+  }
 }
 
 /** Resolves after `ms`, or at once when the signal is aborted. With `ref: false` it does not keep the process alive. */

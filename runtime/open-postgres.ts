@@ -14,11 +14,11 @@ import { listenerLocks, listenOnPostgres } from './postgres-listener.ts'
 import type { PostgresSessions } from './postgres-sessions.ts'
 import { createPostgresSessions, stopSessions } from './postgres-sessions.ts'
 import { backendOf, withPostgresSnapshot } from './postgres-snapshot.ts'
-import { isUnavailable, postgresUnavailable } from './postgres-unavailable.ts'
+import { isTooManyConnections, isUnavailable, postgresUnavailable } from './postgres-unavailable.ts'
 import { stableInt32 } from './stable-id.ts'
 import type { Timed } from './round-trips.ts'
 import { untimed } from './round-trips.ts'
-import { createSemaphore, orTimeout, timedOut, withTimeout } from './async.ts'
+import { createSemaphore, orTimeout, randomBackoffMs, sleep, startPatientTimer, timedOut, withPatience } from './async.ts'
 
 /** Including the start and end of a command, a failure is reported within 5 s. */
 const connectTimeoutMs = 3_000
@@ -26,6 +26,8 @@ const pingTimeoutMs = 3_500
 /** How long a close waits for what is under way. */
 const closeMs = 2_000
 const cutMs = 500
+/** How long it waits before it connects again to a server that has too many connections. */
+const fullBackoff = { firstMs: 50, maxMs: 500 }
 /** The error message of pg for a connection timeout. */
 const silentText = 'timeout expired'
 export const poolSize = 10
@@ -42,7 +44,7 @@ export interface PostgresOptions {
 
 /**
  * Opens PostgreSQL 15 or newer. It connects at the first call, so a server can start while its database is down. If the
- * database is unreachable, calls throw `POSTGRES_UNAVAILABLE` within 5 s. A `ping` without an answer closes every
+ * database is unreachable, or has no free connection for 3 s, calls throw `POSTGRES_UNAVAILABLE` within 5 s. A `ping` without an answer closes every
  * connection, because statements on a silent server would wait for hours. Statements share 10 connections. Snapshots
  * and their streams use separate connections, one for each, so they cannot wait for each other.
  *
@@ -62,10 +64,17 @@ export function openPostgres(url: string, options: PostgresOptions = {}): Databa
   options.signal?.addEventListener('abort', stop, { once: true })
   const explain = (error: unknown) => (isUnavailable(error) ? postgresUnavailable(target.server, error) : error)
   const connect = async (pool: pg.Pool) => {
-    if (stopped) options.signal?.throwIfAborted()
-    return await pool.connect().catch((error: unknown) => {
-      throw postgresUnavailable(target.server, error)
-    })
+    const until = performance.now() + connectTimeoutMs
+    for (let failures = 1; ; failures++) {
+      if (stopped) options.signal?.throwIfAborted()
+      try {
+        return await pool.connect()
+      } catch (error) {
+        // one of the others may soon be free
+        if (!isTooManyConnections(error) || performance.now() > until) throw postgresUnavailable(target.server, error)
+      }
+      await sleep(randomBackoffMs(failures, fullBackoff))
+    }
   }
   const kysely = new Kysely<LockstepTables>({
     dialect: new PostgresDialect({ pool: { options: {}, connect: connectKysely, end: async () => undefined } }),
@@ -198,7 +207,7 @@ export function openPostgres(url: string, options: PostgresOptions = {}): Databa
       const silent = new Error(silentText)
       const answer = withClient(streams, (client) => client.query('SELECT 1'), true)
       try {
-        await withTimeout(answer, pingTimeoutMs, () => postgresUnavailable(target.server, silent))
+        await withPatience(answer, pingTimeoutMs, () => postgresUnavailable(target.server, silent))
       } catch (error) {
         // a new connection may have been waited for, whose own timeout is shorter
         if (error instanceof LockstepError && error.cause === silent) sessions.cut()
@@ -219,13 +228,18 @@ function createPool(connectionString: string, max: number, sessions: PostgresSes
     max,
     keepAlive: true,
     types: { getTypeParser },
-    // set on the client, because on the pool it would also limit the wait for a free connection
+    // The pool's own limit would include the wait for a free connection, and that of a client passes during a stall.
     Client: class extends pg.Client {
       constructor(config: pg.ClientConfig = {}) {
-        super({ ...config, connectionTimeoutMillis: connectTimeoutMs })
+        super(config)
         const session = { pid: () => backendOf(this), cut: () => void this.connection.stream.destroy() }
         sessions.open.add(session)
-        this.once('end', () => sessions.open.delete(session))
+        const stop = startPatientTimer(connectTimeoutMs, () => this.connection.stream.destroy(new Error(silentText)))
+        this.once('connect', stop)
+        this.once('end', () => {
+          stop()
+          sessions.open.delete(session)
+        })
       }
     },
   })

@@ -1,5 +1,7 @@
 import { LockstepError } from '../kernel/errors.ts'
 
+const tooManyConnections = '53300'
+
 const unavailableCodes = new Set([
   'ECONNREFUSED',
   'ECONNRESET',
@@ -9,7 +11,7 @@ const unavailableCodes = new Set([
   'ETIMEDOUT',
   'EHOSTUNREACH',
   'ENETUNREACH',
-  '53300', // too many connections
+  tooManyConnections,
   '57P01', // shut down by the administrator
   '57P02', // crash of another session
   '57P03', // starting up
@@ -35,13 +37,20 @@ export function isUnavailable(error: unknown): boolean {
   return unavailableMessages.some((pattern) => pattern.test(error.message))
 }
 
+/** Whether the server, the database or the user has as many connections as it may. */
+export function isTooManyConnections(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && error.code === tooManyConnections
+}
+
 /** Makes a `POSTGRES_UNAVAILABLE` error that names the server as host:port, without user and password. */
 export function postgresUnavailable(server: string, cause: unknown): LockstepError {
-  return new LockstepError(
-    'POSTGRES_UNAVAILABLE',
-    `PostgreSQL at "${server}" cannot be used: ${reasonOf(cause)}. Start it, or correct LOCKSTEP_POSTGRES_URL.`,
-    { cause, details: { server } },
-  )
+  const remedy = isTooManyConnections(cause)
+    ? 'Allow more connections there, or run fewer processes.'
+    : 'Start it, or correct LOCKSTEP_POSTGRES_URL.'
+  return new LockstepError('POSTGRES_UNAVAILABLE', `PostgreSQL at "${server}" cannot be used: ${reasonOf(cause)}. ${remedy}`, {
+    cause,
+    details: { server },
+  })
 }
 
 function reasonOf(cause: unknown): string {

@@ -1,6 +1,6 @@
 import type { Logger } from '../../runtime/log.ts'
 import { messageOf } from '../../kernel/errors.ts'
-import { withTimeout } from '../../runtime/async.ts'
+import { withPatience } from '../../runtime/async.ts'
 
 /** A dependency that takes longer than this to answer is unavailable. */
 export const answerMs = 5000
@@ -71,7 +71,7 @@ export function createDependency<T extends { close(): Promise<void> }>(options: 
       if (closed) return
       let problem: string | null = null
       try {
-        await withTimeout(ask(), answerMs, () => new Error(`It does not answer within ${answerMs / 1000} s.`))
+        await withPatience(ask(), answerMs, () => new Error(`It does not answer within ${answerMs / 1000} s.`))
       } catch (error) {
         problem = `${name}: ${messageOf(error)}`
       }

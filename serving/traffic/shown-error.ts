@@ -1,5 +1,6 @@
 import { LockstepError, messageOf } from '../../kernel/errors.ts'
 import type { Logger } from '../../runtime/log.ts'
+import { isTooManyConnections } from '../../runtime/postgres-unavailable.ts'
 import { shortError, shortMessage } from './short-error.ts'
 import type { Trace } from './trace.ts'
 import { traceOf } from './trace.ts'
@@ -16,7 +17,8 @@ export function shownError(requestId: string, error: unknown): LockstepError {
   }
   if (error.code === 'POSTGRES_UNAVAILABLE' || error.code === 'REDIS_UNAVAILABLE') {
     const what = error.code === 'POSTGRES_UNAVAILABLE' ? 'The database' : 'The online store'
-    return new LockstepError(error.code, `${what}, which this request needs, does not answer; try again soon.`, { cause: error })
+    const problem = isTooManyConnections(error.cause) ? 'has no free connection' : 'does not answer'
+    return new LockstepError(error.code, `${what}, which this request needs, ${problem}; try again soon.`, { cause: error })
   }
   return shortError(error)
 }

@@ -1,5 +1,15 @@
 import { describe, expect, it } from 'vitest'
-import { backoffMs, createSemaphore, jitter, orTimeout, sleep, startPollLoop, timedOut, withTimeout } from '../../runtime/async.ts'
+import {
+  backoffMs,
+  createSemaphore,
+  jitter,
+  orTimeout,
+  sleep,
+  startPollLoop,
+  timedOut,
+  withPatience,
+  withTimeout,
+} from '../../runtime/async.ts'
 
 describe('a poll loop', () => {
   it('runs at once when woken, and again if it was running', async () => {
@@ -74,6 +84,19 @@ describe('a timeout', () => {
     await expect(withTimeout(work, 1, () => new Error('too slow'))).rejects.toThrow('too slow')
     fail(new Error('nobody waits for this'))
     await sleep(0)
+  })
+})
+
+describe('a patient timeout', () => {
+  it('ends the wait after its time, and not for a stall of the process', async () => {
+    const began = performance.now()
+    const error = () => new Error('too slow')
+    await expect(withPatience(new Promise<never>(() => undefined), 50, error)).rejects.toThrow('too slow')
+    expect(performance.now() - began).toBeGreaterThan(45)
+    const answer = new Promise<string>((resolve) => setImmediate(() => setImmediate(resolve, 'read')))
+    const patient = withPatience(answer, 50, error)
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 200)
+    expect(await patient).toBe('read')
   })
 })
 

@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto'
 import { createServer, type Server } from 'node:net'
 import { sql } from 'kysely'
 import pg from 'pg'
@@ -5,6 +6,7 @@ import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import type { Database } from '../../runtime/database.ts'
 import { waitForEarlierTransactions } from '../../runtime/earlier-transactions.ts'
 import { openPostgres } from '../../runtime/open-postgres.ts'
+import { shownError } from '../../serving/traffic/shown-error.ts'
 import { type TestDatabase, testDatabase } from '../services/index.ts'
 import { databaseContract } from './database-contract.ts'
 import { failureOf } from './failure-of.ts'
@@ -204,6 +206,38 @@ describe('PostgreSQL', () => {
     expect(results.map(([row]) => row?.['i'])).toEqual(Array.from({ length: 40 }, (_, i) => i))
   })
 
+  it('waits for one of its connections if the server gives it no more', async () => {
+    const role = `few_${randomBytes(4).toString('hex')}`
+    await db.script(`create role ${role} login password 'few' connection limit 2`)
+    const url = new URL(database.url)
+    ;[url.username, url.password] = [role, 'few']
+    const other = openPostgres(url.href)
+    try {
+      await Promise.all(Array.from({ length: 20 }, () => other.query('select pg_sleep(0.02)')))
+    } finally {
+      await other.close()
+    }
+    const holder = openPostgres(url.href)
+    try {
+      const held = [await holder.lock(1, 1), await holder.lock(1, 2)]
+      const error = await failureOf(holder.snapshot(() => Promise.resolve()))
+      expect(error).toMatchObject({ code: 'POSTGRES_UNAVAILABLE', message: expect.stringContaining('Allow more connections') as string })
+      expect(shownError('r', error).message).toBe('The database, which this request needs, has no free connection; try again soon.')
+      await Promise.all(held.map((release) => release()))
+    } finally {
+      await holder.close()
+      await db.script(`drop role ${role}`)
+    }
+  })
+
+  it('is not down for a process that was stalled, whether it asked or connected', async () => {
+    const other = openPostgres(database.url)
+    const [, asked, connected] = [await other.ping(), failureOf(other.ping()), failureOf(other.query('select pg_sleep(0.1)'))]
+    stall(3_600)
+    expect([await asked, await connected]).toEqual([null, null])
+    await other.close()
+  })
+
   it('closes twice', async () => {
     const other = openPostgres(database.url)
     await other.kysely.executeQuery(sql`select 1`.compile(other.kysely))
@@ -211,6 +245,11 @@ describe('PostgreSQL', () => {
     await other.close()
   })
 })
+
+/** Nothing of this process runs meanwhile, as on a machine that is overloaded. */
+function stall(ms: number): void {
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms)
+}
 
 describe('a PostgreSQL that is down', () => {
   const silent: Server = createServer((socket) => socket.resume())
