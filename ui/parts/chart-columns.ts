@@ -35,5 +35,18 @@ export function columnsOf(series: readonly Series[]): ChartColumns {
   return { t, values, low, high }
 }
 
+/**
+ * The range of the horizontal axis in which no bar is cut, the first and the last one included.
+ *
+ * @param places in ascending order, one at least
+ * @param alone the width of a single bar
+ */
+export function rangeAcross(places: readonly number[], alone: number): [low: number, high: number] {
+  const [first = 0, last = first] = [places[0], places.at(-1)]
+  const gaps = places.slice(1).map((place, i) => place - (places[i] ?? 0))
+  const half = (gaps.length === 0 ? alone : Math.min(...gaps)) / 2
+  return [first - half, last + half]
+}
+
 /** The dashes that tell series apart without their colours. */
 export const dashes: readonly (readonly number[])[] = [[], [6, 4], [2, 3], [9, 3, 2, 3], [1, 2], [12, 4]]

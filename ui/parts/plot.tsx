@@ -2,7 +2,7 @@ import { useComputedColorScheme } from '@mantine/core'
 import { type ReactElement, useEffect, useRef } from 'react'
 import type UPlot from 'uplot'
 import type { Chart, Series } from '../../serving/dashboard/contract/answer.ts'
-import { type ChartColumns, type ChartKind, dashes } from './chart-columns.ts'
+import { type ChartColumns, type ChartKind, dashes, rangeAcross } from './chart-columns.ts'
 import { formatNumber } from './format.ts'
 
 interface PlotProps {
@@ -109,7 +109,8 @@ function drawing(library: Library, drawn: Drawn, element: HTMLElement): { option
   const color = (name: string): string => style.getPropertyValue(`--${name}`).trim()
   const lines: UPlot.Series[] = [{}]
   const bands: UPlot.Band[] = []
-  const data: (readonly (number | null)[])[] = [isTime ? columns.t.map((t) => t / 1000) : columns.t]
+  const across = isTime ? columns.t.map((t) => t / 1000) : columns.t
+  const data: (readonly (number | null)[])[] = [across]
   const barsOf = (index: number): UPlot.Series.PathBuilder | undefined =>
     // two series of bins stand side by side
     names !== undefined && series.length === 2
@@ -161,8 +162,8 @@ function drawing(library: Library, drawn: Drawn, element: HTMLElement): { option
           time: isTime,
           ...(names !== undefined
             ? { range: (): [number, number] => [-0.6, names.length - 0.4] }
-            : columns.t.length === 1
-              ? { range: (_self: UPlot, low: number): [number, number] => [low - 1800, low + 1800] }
+            : columns.t.length === 1 || kind === 'bar'
+              ? { range: (): [number, number] => rangeAcross(across, isTime ? 3600 : 1) }
               : {}),
         },
         y: { range: (_self, low, high) => rangeOf(low, high, unit === 'count' || unit === 'perSecond' || kind === 'bar') },
