@@ -21,7 +21,7 @@ export interface Alert {
   readonly resolved: number | null
   readonly resolution: 'cleared' | 'removed' | null
   readonly notified: boolean
-  /** When the last of its silences ends; null: it is not silenced. */
+  /** When the last of its silences ends; null: it is not silenced. By `asOf` of the filter. */
   readonly silencedUntil: Date | null
   readonly description: string | null
   readonly runbook: string | null
@@ -38,6 +38,8 @@ export interface AlertFilter {
   /** Firing at some time in it, epoch microseconds. */
   readonly window?: { readonly from: number; readonly to: number } | undefined
   readonly severity?: Severity | undefined
+  /** The moment whose silences count, epoch microseconds. Default: now. */
+  readonly asOf?: number | undefined
   /** Those that are listed after this one. */
   readonly after?: ListPlace | undefined
   /** Default: 100. */
@@ -49,15 +51,16 @@ export const maxListedAlerts = 1000
 /** Firing ones first, then the newest. */
 export async function readAlerts(
   { kysely }: Handle,
-  { id, state, monitor, monitors, window, severity, after, limit = 100 }: AlertFilter = {},
+  { id, state, monitor, monitors, window, severity, asOf, after, limit = 100 }: AlertFilter = {},
 ): Promise<Alert[]> {
+  const moment = asOf === undefined ? sql<Date>`clock_timestamp()` : sql<Date>`${new Date(asOf / 1000)}::timestamptz`
   let query = kysely
     .selectFrom('lockstep.alerts as a')
     .selectAll('a')
     .select(
       sql<Date | null>`(
         select max(s.ends_at) from lockstep.alert_silences s
-        where s.monitor = a.monitor and s.ends_at > clock_timestamp()
+        where s.monitor = a.monitor and s.created_at <= ${moment} and s.ends_at > ${moment}
           and (s.check_kind is null or s.check_kind = a.check_kind) and (s.subject is null or s.subject = a.subject)
       )`.as('silenced_until'),
     )

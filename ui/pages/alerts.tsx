@@ -13,6 +13,7 @@ import { Moment, usePastMoment } from '../parts/moment.tsx'
 import { Page } from '../parts/page.tsx'
 import { Pages } from '../parts/pages.tsx'
 import { Panel } from '../parts/panel.tsx'
+import { SeverityBadge } from '../parts/severity-badge.tsx'
 import { Empty, Loaded } from '../parts/states.tsx'
 import { FeatureLink, ThingLink } from '../parts/thing-link.tsx'
 import { waysOf } from '../parts/ways.ts'
@@ -44,6 +45,7 @@ export default function Alerts(): ReactElement {
 
 function OneAlert({ id }: { readonly id: string }): ReactElement {
   const alerts = useRead<AlertsData>(`alerts?id=${encodeURIComponent(id)}`)
+  const isPast = usePastMoment() !== undefined
   return (
     <Page
       title={`Alert ${id}`}
@@ -55,17 +57,45 @@ function OneAlert({ id }: { readonly id: string }): ReactElement {
       ways={waysOf.alerts()}
     >
       <Loaded of={alerts}>
-        {(data) =>
-          data.alerts.length === 0 ? (
-            <Empty title="There is no such alert" commands={['lockstep alert list --state all']} />
+        {({ alerts: [alert], notifications }) =>
+          alert === undefined ? (
+            <Empty title={isPast ? 'This alert had not fired' : 'There is no such alert'} commands={['lockstep alert list --state all']} />
           ) : (
-            <AlertParts alerts={data.alerts} isOne />
+            <>
+              <ol className="problems" aria-label="The alert">
+                <AlertCard alert={alert} isOne />
+              </ol>
+              <Notifications of={notifications ?? []} />
+            </>
           )
         }
       </Loaded>
     </Page>
   )
 }
+
+function Notifications({ of }: { readonly of: NonNullable<AlertsData['notifications']> }): ReactElement {
+  return (
+    <Panel title="Notifications" flush ways={waysOf.alerts()}>
+      <DataTable
+        label="Notifications of the alert"
+        rows={of}
+        rowKey={({ channel, event, createdAt }) => `${channel} ${event} ${createdAt}`}
+        empty={<p className="empty dim">No channel was notified.</p>}
+        columns={[
+          { name: 'Channel', cell: ({ channel }) => channel },
+          { name: 'Event', cell: ({ event }) => event },
+          { name: 'State', cell: ({ state }) => <Badge state={state} tone={notificationTones[state]} /> },
+          { name: 'When', cell: ({ createdAt, endedAt }) => <Moment at={endedAt ?? createdAt} /> },
+          { name: 'Tries', numeric: true, cell: ({ attempts }) => formatNumber(attempts, 'count') },
+          { name: 'Last error', wide: true, cell: ({ error }) => <span className="break">{error ?? '–'}</span> },
+        ]}
+      />
+    </Panel>
+  )
+}
+
+const notificationTones = { open: 'plain', sent: 'good', dropped: 'bad' } as const
 
 function AllAlerts(): ReactElement {
   const [cursor, setCursor] = useState<string | null>(null)
@@ -84,13 +114,13 @@ function AllAlerts(): ReactElement {
   )
 }
 
-function AlertParts({ alerts, isOne = false }: { readonly alerts: readonly Alert[]; readonly isOne?: boolean }): ReactElement {
+function AlertParts({ alerts }: { readonly alerts: readonly Alert[] }): ReactElement {
   const isPast = usePastMoment() !== undefined
   const firing = alerts.filter(({ state }) => state === 'firing')
   const past = alerts.filter(({ state }) => state !== 'firing')
   return (
     <>
-      {firing.length === 0 && !isOne && (
+      {firing.length === 0 && (
         <Empty
           title={isPast ? 'Nothing fired' : 'Nothing fires'}
           {...(past.length === 0 ? { commands: ['lockstep monitor list', 'lockstep worker'] } : {})}
@@ -101,7 +131,7 @@ function AlertParts({ alerts, isOne = false }: { readonly alerts: readonly Alert
       {firing.length > 0 && (
         <ol className="problems" aria-label="Alerts that fire">
           {firing.map((alert) => (
-            <Firing key={alert.id} alert={alert} />
+            <AlertCard key={alert.id} alert={alert} />
           ))}
         </ol>
       )}
@@ -115,7 +145,14 @@ function AlertParts({ alerts, isOne = false }: { readonly alerts: readonly Alert
               {
                 name: 'What',
                 wide: true,
-                cell: ({ says, cause }) => (cause === null ? says : `${says}: ${cause}`),
+                cell: ({ id, says, cause }) => (
+                  <>
+                    <ThingLink kind="alert" id={id}>
+                      {says}
+                    </ThingLink>
+                    {cause !== null && <div className="dim small">{cause}</div>}
+                  </>
+                ),
                 by: ({ says }) => says,
               },
               { name: 'Monitor', cell: ({ monitor }) => monitor, by: ({ monitor }) => monitor },
@@ -134,48 +171,46 @@ function figureText({ value, n }: Alert['fired'], counted: string): string | nul
   return n === null || counted === '' ? formatNumber(value) : `${formatNumber(value)}, of ${formatNumber(n, 'count')} ${counted}`
 }
 
-function Firing({ alert }: { readonly alert: Alert }): ReactElement {
-  const { id, monitor, check, subject, severity, silencedUntil, says, cause, runbook, startedAt, fired, newest, link, model, features } =
-    alert
+interface AlertCardProps {
+  readonly alert: Alert
+  /** Whether it is the only one of the page. */
+  readonly isOne?: boolean
+}
+
+function AlertCard({ alert, isOne = false }: AlertCardProps): ReactElement {
+  const { id, monitor, check, subject, says, cause, newestCause, description, runbook, startedAt, resolvedAt, fired, newest, link } = alert
+  const { model, features } = alert
+  const isPast = usePastMoment() !== undefined
   const [measure, counted] = measures[check] ?? ['Measured', 'measurements']
-  const tone = silencedUntil !== null ? 'plain' : severity === 'page' ? 'bad' : 'warn'
   return (
-    <li className="problem" data-tone={tone}>
+    <li className="problem" data-tone={toneOf(alert)}>
       <div className="problem-head">
-        <Badge state={severity} tone={tone}>
-          {silencedUntil !== null ? `Silenced until ${formatMoment(silencedUntil)}` : severity === 'page' ? 'Act now' : 'Look soon'}
-        </Badge>
+        <AlertBadge alert={alert} />
         <span className="dim">
           began <Moment at={startedAt} />
-        </span>
-        <span className="problem-acts">
-          {silencedUntil === null ? (
-            <Act
-              name="Silence"
-              title={`Silence ${monitor} for 2 hours`}
-              path={`alerts/${id}/silence`}
-              body={{ for: '2h' }}
-              done="The alert is silent for 2 hours."
-            >
-              <p>Nobody is notified of “{says}” for 2 hours. The alert goes on and stays on this page.</p>
-            </Act>
-          ) : (
-            <Act
-              name="End the silence"
-              title={`End the silence of ${monitor}`}
-              path={`alerts/${id}/unsilence`}
-              done="The alert notifies again."
-            >
-              <p>Channels are notified again of “{says}”.</p>
-            </Act>
+          {resolvedAt !== null && (
+            <>
+              , ended <Moment at={resolvedAt} />
+            </>
           )}
         </span>
+        {resolvedAt === null && <Silencing alert={alert} />}
       </div>
-      <p className="problem-what">{link === null ? says : <ThingLink {...link}>{says}</ThingLink>}</p>
+      <p className="problem-what">
+        {isOne ? (
+          says
+        ) : (
+          <ThingLink kind="alert" id={id}>
+            {says}
+          </ThingLink>
+        )}
+      </p>
       <Labelled label="Likely cause">{cause}</Labelled>
+      <Labelled label="By the newest evaluation">{newestCause}</Labelled>
+      {description !== null && <p>{description}</p>}
       <Facts
         of={[
-          ['Subject', subject],
+          ['Subject', link === null ? subject : <ThingLink {...link}>{subject}</ThingLink>],
           ['Monitor', monitor],
           ['Check', check],
           [`${measure}, when it fired`, figureText(fired, counted)],
@@ -202,7 +237,46 @@ function Firing({ alert }: { readonly alert: Alert }): ReactElement {
           </a>
         </p>
       )}
-      <Command text={`lockstep alert show ${id}`} />
+      {!isPast && <Command text={`lockstep alert show ${id}`} />}
     </li>
+  )
+}
+
+function toneOf({ state, silencedUntil, severity }: Alert): 'plain' | 'bad' | 'warn' {
+  if (state === 'resolved' || silencedUntil !== null) return 'plain'
+  return severity === 'page' ? 'bad' : 'warn'
+}
+
+function AlertBadge({ alert }: { readonly alert: Alert }): ReactElement {
+  const { state, silencedUntil, severity } = alert
+  if (state === 'resolved') return <Badge state="resolved" tone="good" />
+  if (silencedUntil !== null) return <Badge state="silenced">Silenced until {formatMoment(silencedUntil)}</Badge>
+  return <SeverityBadge severity={severity === 'page' ? 'page' : 'warn'} />
+}
+
+function Silencing({ alert: { id, monitor, says, silencedUntil } }: { readonly alert: Alert }): ReactElement {
+  return (
+    <span className="problem-acts">
+      {silencedUntil === null ? (
+        <Act
+          name="Silence"
+          title={`Silence ${monitor} for 2 hours`}
+          path={`alerts/${id}/silence`}
+          body={{ for: '2h' }}
+          done="The alert is silent for 2 hours."
+        >
+          <p>Nobody is notified of “{says}” for 2 hours. The alert continues and stays on this page.</p>
+        </Act>
+      ) : (
+        <Act
+          name="End the silence"
+          title={`End the silence of ${monitor}`}
+          path={`alerts/${id}/unsilence`}
+          done="The alert notifies again."
+        >
+          <p>Channels are notified again of “{says}”.</p>
+        </Act>
+      )}
+    </span>
   )
 }

@@ -9,9 +9,10 @@ import { DataTable } from '../parts/data-table.tsx'
 import { Figures } from '../parts/facts.tsx'
 import { formatNumber } from '../parts/format.ts'
 import { Labelled } from '../parts/labelled.tsx'
-import { Moment } from '../parts/moment.tsx'
+import { Moment, usePastMoment } from '../parts/moment.tsx'
 import { Page } from '../parts/page.tsx'
 import { Panel } from '../parts/panel.tsx'
+import { SeverityBadge, severityTones } from '../parts/severity-badge.tsx'
 import { Empty, Loaded } from '../parts/states.tsx'
 import { ThingLink } from '../parts/thing-link.tsx'
 import { waysOf } from '../parts/ways.ts'
@@ -135,17 +136,13 @@ function NowParts({ data }: { readonly data: NowData }): ReactElement {
   )
 }
 
-const severities = { page: 'Act now', warn: 'Look soon', info: 'For your information' } as const
-const tones = { page: 'bad', warn: 'warn', info: 'calm' } as const
-
 function ProblemItem({ problem }: { readonly problem: NowData['problems'][number] }): ReactElement {
   const { severity, what, since, cause, todo, link, about, command, consequences } = problem
+  const isPast = usePastMoment() !== undefined
   return (
-    <li className="problem" data-tone={tones[severity]}>
+    <li className="problem" data-tone={severityTones[severity]}>
       <div className="problem-head">
-        <Badge state={severity} tone={tones[severity]}>
-          {severities[severity]}
-        </Badge>
+        <SeverityBadge severity={severity} />
         {since !== null && (
           <span className="dim">
             began <Moment at={since} />
@@ -163,9 +160,9 @@ function ProblemItem({ problem }: { readonly problem: NowData['problems'][number
         </ThingLink>
       </p>
       <Labelled label="Likely cause">{cause}</Labelled>
-      <Labelled label="What to do">{todo}</Labelled>
+      <Labelled label="What to do">{isPast ? null : todo}</Labelled>
       {consequences.length > 0 && <Consequences of={consequences} />}
-      {command !== null && <Command text={command} />}
+      {command !== null && !isPast && <Command text={command} />}
     </li>
   )
 }

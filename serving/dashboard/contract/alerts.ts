@@ -17,9 +17,11 @@ export const alerts = z.object({
       subject: z.string(),
       severity: z.enum(['page', 'ticket']),
       state: z.enum(['firing', 'resolved']),
-      silencedUntil: moment.nullable(),
+      silencedUntil: moment.nullable().describe('By the silences of the requested moment'),
       says: z.string().describe('Which check of which monitor fired, and for what'),
-      cause: z.string().nullable(),
+      cause: z.string().nullable().describe('The likely cause, when it fired'),
+      newestCause: z.string().nullable().describe('The likely cause by the newest evaluation; null: the same, or as of a past moment'),
+      description: z.string().nullable().describe('Of the monitor'),
       runbook: z.string().nullable().describe('An address'),
       startedAt: moment,
       resolvedAt: moment.nullable(),
@@ -30,6 +32,20 @@ export const alerts = z.object({
       features: z.array(z.object({ feature: z.string(), view: z.string() })).describe('The features that breach'),
     }),
   ),
+  notifications: z
+    .array(
+      z.object({
+        channel: z.string(),
+        event: z.string(),
+        state: z.enum(['open', 'sent', 'dropped']),
+        attempts: z.number().nullable().describe('null: as of a past moment, not recorded'),
+        error: z.string().nullable(),
+        createdAt: moment,
+        endedAt: moment.nullable(),
+      }),
+    )
+    .nullable()
+    .describe('What channels were sent of one alert, where its id is asked for'),
   cursor: z.string().nullable(),
 })
 export type AlertsData = z.output<typeof alerts>

@@ -1,34 +1,15 @@
 import { z } from 'zod'
-import { formatTimestamp } from '../../../kernel/time.ts'
-import { summaryOf } from '../../../monitoring/alerts/alert-message.ts'
-import type { CheckResult } from '../../../monitoring/alerts/check-kind.ts'
-import type { Alert } from '../../../monitoring/alerts/read-alerts.ts'
-import { readAlerts } from '../../../monitoring/alerts/read-alerts.ts'
-import { alertSubject, breachingColumns, modelOf } from '../../../monitoring/problems/alert-problem.ts'
-import type { Catalog } from '../../../registry/catalog.ts'
 import { listKeys } from '../../../registry/keys/api-keys.ts'
 import { scopes } from '../../../registry/keys/scope.ts'
 import { readAudit } from '../../../runtime/audit.ts'
-import type { Job, ListPlace } from '../../../runtime/jobs/read-jobs.ts'
+import type { Job } from '../../../runtime/jobs/read-jobs.ts'
 import { readJobs } from '../../../runtime/jobs/read-jobs.ts'
-import type { AlertsData } from '../contract/alerts.ts'
-import { alerts as alertsContract } from '../contract/alerts.ts'
 import type { AuditData } from '../contract/audit.ts'
 import { audit as auditContract } from '../contract/audit.ts'
 import { jobs as jobsContract } from '../contract/jobs.ts'
 import { keys as keysContract } from '../contract/keys.ts'
 import { readModel } from '../read-model.ts'
-
-const pageSize = 50
-
-/** A page after another one: the place of its last line. What runs or fires is first. */
-const paged = z.object({
-  cursor: z
-    .string()
-    .regex(/^[fr]\d{1,15}$/, 'must be the cursor of an earlier answer')
-    .transform((text): ListPlace => ({ isFirst: text.startsWith('f'), id: Number(text.slice(1)) }))
-    .optional(),
-})
+import { nextCursor, pageSize, paged } from './paged.ts'
 
 export const jobsModel = readModel({
   path: '/jobs',
@@ -61,61 +42,6 @@ export const jobsModel = readModel({
     return { data: { jobs, cursor: last === undefined ? null : nextCursor(all.length, last.id, last.state === 'running') }, notes }
   },
 })
-
-export const alertsModel = readModel({
-  path: '/alerts',
-  scope: 'ui:read',
-  query: paged.extend({ id: z.coerce.number().int().min(1).optional() }),
-  data: alertsContract,
-  async read({ db, deps, now, isPast, query: { cursor, id: asked } }) {
-    const window = isPast ? { from: now, to: now + 1 } : undefined
-    const all = await readAlerts(db, { id: asked, limit: pageSize + 1, window, after: cursor })
-    const shown = all.slice(0, pageSize)
-    const last = shown.at(-1)
-    const alerts = shown.map((alert): AlertsData['alerts'][number] => {
-      const { id, monitor, check, subject, severity, startedWith, result } = alert
-      const isOver = alert.resolved !== null && (!isPast || alert.resolved <= now)
-      return {
-        id: String(id),
-        monitor,
-        check,
-        subject,
-        severity,
-        state: isOver ? 'resolved' : 'firing',
-        silencedUntil: alert.silencedUntil?.toISOString() ?? null,
-        says: summaryOf({ monitor, check, subject, cause: null, event: 'firing' }),
-        cause: startedWith.cause,
-        runbook: alert.runbook,
-        startedAt: formatTimestamp(alert.started),
-        resolvedAt: isOver && alert.resolved !== null ? formatTimestamp(alert.resolved) : null,
-        fired: figuresOf(startedWith),
-        // only the newest figures are kept, and those of when it fired
-        newest: isPast ? null : figuresOf(result),
-        link: alertSubject(deps.catalog(), alert),
-        model: modelOf(deps.catalog(), monitor),
-        features: featuresOf(deps.catalog(), alert, isPast ? [startedWith] : [startedWith, result]),
-      }
-    })
-    return { data: { alerts, cursor: last === undefined ? null : nextCursor(all.length, last.id, last.state === 'firing') } }
-  },
-})
-
-function figuresOf({ value, threshold, n }: CheckResult): AlertsData['alerts'][number]['fired'] {
-  return { value, threshold, n }
-}
-
-/** The features of the watched model that breach in results. */
-function featuresOf(
-  catalog: Catalog,
-  { check, monitor }: Alert,
-  results: readonly CheckResult[],
-): AlertsData['alerts'][number]['features'] {
-  const model = catalog.models.get(modelOf(catalog, monitor) ?? '')
-  if (model === undefined || check === 'predictions') return []
-  const names = new Set(results.flatMap(({ evidence }) => breachingColumns(evidence).map(({ column }) => column)))
-  const features = catalog.services.get(model.spec.service)?.features ?? []
-  return features.filter(({ name }) => names.has(name)).map(({ name, view }) => ({ feature: name, view }))
-}
 
 export const keysModel = readModel({
   path: '/keys',
@@ -172,10 +98,6 @@ export const auditModel = readModel({
     return { data: { records, cursor: found.length > pageSize ? (records.at(-1)?.id ?? null) : null } }
   },
 })
-
-function nextCursor(read: number, id: number, isFirst: boolean): string | null {
-  return read > pageSize ? `${isFirst ? 'f' : 'r'}${id}` : null
-}
 
 /** A job as it was at a moment. Its progress at that moment is not kept. */
 export function jobAt(job: Job, at: Date): Job {

@@ -1,0 +1,94 @@
+import { z } from 'zod'
+import { formatTimestamp } from '../../../kernel/time.ts'
+import { summaryOf } from '../../../monitoring/alerts/alert-message.ts'
+import type { CheckResult } from '../../../monitoring/alerts/check-kind.ts'
+import type { Alert } from '../../../monitoring/alerts/read-alerts.ts'
+import { readAlerts, readDeliveries } from '../../../monitoring/alerts/read-alerts.ts'
+import { alertSubject, breachingColumns, modelOf } from '../../../monitoring/problems/alert-problem.ts'
+import type { Catalog } from '../../../registry/catalog.ts'
+import type { Database } from '../../../runtime/database.ts'
+import type { AlertsData } from '../contract/alerts.ts'
+import { alerts as alertsContract } from '../contract/alerts.ts'
+import { readModel } from '../read-model.ts'
+import { nextCursor, pageSize, paged } from './paged.ts'
+
+type AlertLine = AlertsData['alerts'][number]
+
+export const alertsModel = readModel({
+  path: '/alerts',
+  scope: 'ui:read',
+  query: paged.extend({ id: z.coerce.number().int().min(1).optional() }),
+  data: alertsContract,
+  async read({ db, deps, now, isPast, query: { cursor, id: asked } }) {
+    // of all alerts, those that fired then; one by its id may have ended before
+    const then = isPast ? { window: { from: asked === undefined ? now : 0, to: now + 1 }, asOf: now } : {}
+    const all = await readAlerts(db, { id: asked, limit: pageSize + 1, after: cursor, ...then })
+    const shown = all.slice(0, pageSize)
+    const last = shown.at(-1)
+    const data: AlertsData = {
+      alerts: shown.map((alert) => alertLine(deps.catalog(), alert, isPast ? now : null)),
+      notifications:
+        asked === undefined || last === undefined ? null : await notificationsOf(db, asked, isPast ? new Date(now / 1000) : null),
+      cursor: last === undefined ? null : nextCursor(all.length, last.id, last.state === 'firing'),
+    }
+    const notes =
+      isPast && data.alerts.length > 0 ? ['Figures are those of when an alert fired: of later ones, only the newest is kept.'] : []
+    return { data, notes }
+  },
+})
+
+/** @param then epoch microseconds; null: the present */
+function alertLine(catalog: Catalog, alert: Alert, then: number | null): AlertLine {
+  const { id, monitor, check, subject, severity, startedWith, result, description, runbook } = alert
+  const isOver = alert.resolved !== null && (then === null || alert.resolved <= then)
+  // only the newest figures are kept, and those of when it fired
+  const newest = then === null ? result : null
+  return {
+    id: String(id),
+    monitor,
+    check,
+    subject,
+    severity,
+    state: isOver ? 'resolved' : 'firing',
+    silencedUntil: alert.silencedUntil?.toISOString() ?? null,
+    says: summaryOf({ monitor, check, subject, cause: null, event: 'firing' }),
+    cause: startedWith.cause,
+    newestCause: newest === null || newest.cause === startedWith.cause ? null : newest.cause,
+    description,
+    runbook,
+    startedAt: formatTimestamp(alert.started),
+    resolvedAt: isOver && alert.resolved !== null ? formatTimestamp(alert.resolved) : null,
+    fired: figuresOf(startedWith),
+    newest: newest === null ? null : figuresOf(newest),
+    link: alertSubject(catalog, alert),
+    model: modelOf(catalog, monitor),
+    features: featuresOf(catalog, alert, newest === null ? [startedWith] : [startedWith, newest]),
+  }
+}
+
+function figuresOf({ value, threshold, n }: CheckResult): AlertLine['fired'] {
+  return { value, threshold, n }
+}
+
+/** The features of the watched model that breach in results. */
+function featuresOf(catalog: Catalog, { check, monitor }: Alert, results: readonly CheckResult[]): AlertLine['features'] {
+  const model = catalog.models.get(modelOf(catalog, monitor) ?? '')
+  if (model === undefined || check === 'predictions') return []
+  const names = new Set(results.flatMap(({ evidence }) => breachingColumns(evidence).map(({ column }) => column)))
+  const features = catalog.services.get(model.spec.service)?.features ?? []
+  return features.filter(({ name }) => names.has(name)).map(({ name, view }) => ({ feature: name, view }))
+}
+
+/** Who was notified of an alert, in the order in which messages are sent. @param until null: now */
+async function notificationsOf(db: Database, alert: number, until: Date | null): Promise<NonNullable<AlertsData['notifications']>> {
+  const deliveries = await readDeliveries(db, alert)
+  return deliveries
+    .filter(({ createdAt }) => until === null || createdAt <= until)
+    .map(({ channel, event, state, attempts, error, createdAt, endedAt }) => {
+      const isEnded = endedAt !== null && (until === null || endedAt <= until)
+      const since = { channel, event, createdAt: createdAt.toISOString() }
+      // how often it was tried by then is not recorded
+      if (until !== null && !isEnded) return { ...since, state: 'open', attempts: null, error: null, endedAt: null }
+      return { ...since, state, attempts, error, endedAt: endedAt?.toISOString() ?? null }
+    })
+}

@@ -1,0 +1,131 @@
+import { mkdtemp } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { Browser } from 'playwright-core'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { issueCode } from '../../registry/keys/dashboard-sessions.ts'
+import { startBrowser } from '../services/browser.ts'
+import type { World } from '../serving/world.ts'
+import { createWorld, noon } from '../serving/world.ts'
+import type { Visits } from './visits.ts'
+import { linkedReads, visit } from './visits.ts'
+
+let world: World
+let browser: Browser
+let visits: Visits
+/** Of the alert that fires, and of one that has ended. */
+let firing = ''
+let ended = ''
+
+const hour = 3_600_000_000
+const past = '2001-07-01T11:30:00Z'
+
+beforeAll(async () => {
+  browser = await startBrowser()
+  world = await createWorld('embedded')
+  for (const view of ['airport_required', 'airport_delays']) await world.materialize(view)
+  await world.push('delay', 'logistic')
+  const insert = async (check: string, state: string, started: number, resolved: number | null): Promise<string> => {
+    const evidence = { columns: [{ column: 'lastDelay', state: 'breach' }] }
+    const figures = (value: number) => JSON.stringify({ value, threshold: 0.1, n: 500, cause: 'The source is late.', evidence })
+    const [row] = await world.db.query<{ id: string }>(
+      `insert into lockstep.alerts (monitor, check_kind, subject, severity, state, started, resolved, resolution, notified, about, started_with, result)
+       values ('model:delay', $1, 'landings (version 1)', 'page', $2, $3, $4, case when $2 = 'resolved' then 'cleared' end, true, $5, $6, $7) returning id::text`,
+      [check, state, started, resolved, JSON.stringify({ description: 'Ask the team.', runbook: null }), figures(0.3), figures(0.7)],
+    )
+    return row?.id ?? ''
+  }
+  firing = await insert('drift', 'firing', noon - hour, null)
+  ended = await insert('nulls', 'resolved', noon - 3 * hour, noon - 2 * hour)
+  await world.db.query(
+    `insert into lockstep.alert_deliveries (alert, channel, key, message, state, attempts, error, created_at, ended_at)
+     values ($1, 'hook', 'a', '{"event": "firing"}', 'dropped', 7, 'The channel is down.', '2001-07-01T11:00:00Z', '2001-07-01T11:45:00Z')`,
+    [firing],
+  )
+  await world.db.query(
+    `insert into lockstep.alert_silences (monitor, check_kind, subject, ends_at, reason, created_by, created_at)
+     values ('model:delay', 'drift', null, '2001-07-01T11:20:00Z', 'known', 'ann', '2001-07-01T11:10:00Z')`,
+    [],
+  )
+  const { server, url } = await world.serve({ embeddedDirectory: await mkdtemp(join(tmpdir(), 'embedded-')) })
+  await server.whenReady()
+  visits = await visit(browser, url)
+  await visits.go(`#code=${await issueCode(world.db, 'ann@laptop')}`)
+})
+afterAll(async () => {
+  await visits?.close()
+  await browser?.close()
+  await world?.close()
+})
+
+const card = () => visits.page.locator('.problem')
+
+describe('the page of alerts', () => {
+  it('leads to each alert, and to what it is about', async () => {
+    await visits.go('alerts')
+    for (const read of await linkedReads(visits)) {
+      const status = await visits.page.evaluate<number>(
+        `fetch('/ui/api/${read}', { headers: { 'x-lockstep-ui': '1' } }).then((answer) => answer.status)`,
+      )
+      expect([read, status]).toEqual([read, 200])
+    }
+    const links = await card()
+      .getByRole('link')
+      .evaluateAll((all) => all.map((link) => link.getAttribute('href')))
+    expect(links).toEqual([
+      `/ui/alerts?alert=${firing}`,
+      '/ui/sources/landings',
+      '/ui/models/delay',
+      '/ui/features/airport_delays%401.lastDelay',
+    ])
+    await visits.page.getByRole('link', { name: 'model:delay: nulls of landings (version 1)' }).click()
+    await visits.page.getByRole('heading', { name: `Alert ${ended}` }).waitFor()
+    await card().getByText('resolved').waitFor()
+    expect(await card().textContent()).toMatch(/began .*, ended /)
+    expect(
+      await card()
+        .getByRole('button', { name: /Silence/ })
+        .count(),
+    ).toBe(0)
+    await visits.page.getByRole('link', { name: 'All alerts' }).click()
+    await visits.page.getByRole('link', { name: 'model:delay: drift of landings (version 1)' }).click()
+    await visits.page.getByRole('heading', { name: `Alert ${firing}` }).waitFor()
+    expect(await visits.flaws()).toEqual([])
+  })
+
+  it('shows the figures of an alert, and who was notified of it', async () => {
+    await visits.go(`alerts?alert=${firing}`)
+    const facts = await card().textContent()
+    for (const text of ['Act now', 'Ask the team.', 'when it fired0.3, of 500 rows', 'newest0.7, of 500 rows', 'Threshold0.1'])
+      expect(facts).toContain(text)
+    const notified = visits.page.getByRole('region', { name: 'Notifications of the alert' })
+    expect(await notified.locator('tbody td').allTextContents()).toEqual(
+      expect.arrayContaining(['hook', 'firing', 'dropped', '7', 'The channel is down.']),
+    )
+  })
+
+  it('shows as of a moment the silence, figures and notifications of then, and nothing to act on', async () => {
+    await visits.go(`alerts?alert=${firing}&asOf=${past}`)
+    const facts = await card().textContent()
+    expect(facts).toContain('Urgent')
+    expect(facts).not.toMatch(/Act now|newest0|lockstep alert show/)
+    await visits.page.getByText('Figures are those of when an alert fired').waitFor()
+    const notified = await visits.page.getByRole('region', { name: 'Notifications of the alert' }).locator('tbody td').allTextContents()
+    expect(notified).toEqual(['hook', 'firing', 'open', expect.any(String), '–', '–'])
+    await visits.go(`alerts?alert=${firing}&asOf=2001-07-01T11:15:00Z`)
+    await card().getByText('Silenced until 2001-07-01 11:20').waitFor()
+    await visits.go(`alerts?alert=${ended}&asOf=${past}`)
+    await card().getByText('resolved').waitFor()
+    await visits.go(`alerts?alert=${ended}&asOf=2001-07-01T08:00:00Z`)
+    await visits.page.getByText('This alert had not fired').waitFor()
+    // the page of now says how urgent a problem was, and offers no command
+    await visits.go(`?asOf=${past}`)
+    await card().getByText('Urgent').waitFor()
+    expect(await card().locator('.command').count()).toBe(0)
+    await visits.go('')
+    await card().getByText('Act now').first().waitFor()
+    // another process cannot open the embedded database
+    const { origin } = new URL(visits.page.url())
+    await card().getByText(`lockstep alert show ${firing} --server ${origin}`).waitFor()
+  })
+})
