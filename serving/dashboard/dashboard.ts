@@ -23,6 +23,8 @@ export interface Dashboard {
   readonly before: (incoming: IncomingMessage, outgoing: ServerResponse) => void
   /** Says where the server listens. */
   listensOn(host: string): void
+  /** Says at which URL the server takes commands in place of its embedded database. */
+  takesCommandsAt(url: string): void
   /** Whether it can be on where the server listens. */
   readonly isOn: boolean
 }
@@ -41,6 +43,7 @@ export function createDashboard({ settings, keys, folder, directory }: Dashboard
   const headers = Object.entries(securityHeaders(settings))
   /** Until the server listens, the dashboard is off. */
   let isLocal = false
+  let commandUrl: string | null = null
 
   function requireOn(): void {
     if (settings.mode !== 'off' && (isLocal || (settings.mode === 'on' && keys.hasDashboardKey))) return
@@ -52,7 +55,7 @@ export function createDashboard({ settings, keys, folder, directory }: Dashboard
 
   return {
     routes: [
-      ...sessionRoutes(settings, directory),
+      ...sessionRoutes(settings, directory, () => commandUrl),
       ...readRoutes(settings, kept),
       ...(settings.readOnly ? [] : actRoutes(settings, kept)),
       ...pageRoutes(folder),
@@ -71,6 +74,9 @@ export function createDashboard({ settings, keys, folder, directory }: Dashboard
     },
     listensOn(host) {
       isLocal = isLoopback(host)
+    },
+    takesCommandsAt(url) {
+      commandUrl = url
     },
   }
 }

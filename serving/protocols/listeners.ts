@@ -61,7 +61,10 @@ export function createListeners(context: ServingContext, options: ListenerOption
       await listening(http, host, port)
       const boundGrpcPort = grpcPort === undefined ? null : await listenGrpc(host, grpcPort)
       const url = urlOf(host, http)
-      if (embeddedDirectory !== null) announceServer(embeddedDirectory, url)
+      if (embeddedDirectory !== null) {
+        announceServer(embeddedDirectory, url)
+        dashboard.takesCommandsAt(apart === null ? (ui.publicUrl?.origin ?? url) : url)
+      }
       const ownUi = apart === null || ui.listen === null ? url : urlOf(ui.listen.host, apart)
       const uiUrl = dashboard.isOn ? `${ui.publicUrl?.origin ?? ownUi}/ui/` : null
       return { host, port: (http.address() as AddressInfo).port, url, uiUrl, grpcPort: boundGrpcPort }

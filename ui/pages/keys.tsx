@@ -9,7 +9,7 @@ import { useMay } from '../api/session.ts'
 import { useRead } from '../api/use-read.ts'
 import { Act } from '../parts/act.tsx'
 import { Badge } from '../parts/badge.tsx'
-import { Command } from '../parts/command.tsx'
+import { CopyText } from '../parts/command.tsx'
 import { DataTable } from '../parts/data-table.tsx'
 import { Moment } from '../parts/moment.tsx'
 import { Page } from '../parts/page.tsx'
@@ -145,7 +145,7 @@ function NewKeyForm({ scopes }: { readonly scopes: readonly string[] }): ReactEl
     return (
       <div role="status">
         <p>The key, which is never shown again:</p>
-        <Command text={secret} label="key" />
+        <CopyText text={secret} label="key" />
       </div>
     )
   return (

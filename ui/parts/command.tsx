@@ -1,8 +1,28 @@
 import { type ReactElement, useEffect, useRef, useState } from 'react'
+import { useSession } from '../api/session.ts'
 import { announce } from '../shell/announcer.tsx'
+import { throughServer } from './through-server.ts'
 
-/** A command or a text of several lines to copy. */
-export function Command({ text, label = 'command' }: { readonly text: string; readonly label?: string }): ReactElement {
+interface CommandProps {
+  readonly text: string
+  readonly label?: string
+}
+
+/** A command to copy. Beside an embedded database it goes through the server. */
+export function Command({ text, label }: CommandProps): ReactElement | null {
+  const url = useSession().session?.commandUrl ?? null
+  const command = url === null ? { text, needsStop: false } : throughServer(text, url)
+  if (command === null) return null
+  return (
+    <>
+      <CopyText text={command.text} {...(label === undefined ? {} : { label })} />
+      {command.needsStop && <p className="dim small">This opens the embedded database: stop the server first.</p>}
+    </>
+  )
+}
+
+/** A text of one or more lines to copy. */
+export function CopyText({ text, label = 'command' }: CommandProps): ReactElement {
   const [copied, setCopied] = useState(false)
   const timer = useRef<ReturnType<typeof setTimeout>>(undefined)
   useEffect(() => () => clearTimeout(timer.current), [])

@@ -9,6 +9,7 @@ export const session = z.object({
   since: moment.nullable(),
   readOnly: z.boolean().describe('Whether nothing can be changed from the dashboard'),
   version: z.string().nullable().describe('Of Lockstep'),
+  commandUrl: z.string().nullable().describe('What commands take as --server; null: they use the database'),
   defaultAsOf: moment.nullable().describe('The moment that the server answers for; null: now'),
 })
 export type SessionData = z.output<typeof session>

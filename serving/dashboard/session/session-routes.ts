@@ -19,8 +19,9 @@ const loginBody = z.strictObject({ code: z.string().max(200).optional() })
  * Log-in and log-out. A key is sent here once, and nowhere else under `/ui`.
  *
  * @param directory the folder of the embedded database; null: there is none
+ * @param commandUrl where the server takes commands in place of that database; null: they use the database
  */
-export function sessionRoutes(settings: UiSettings, directory: string | null): readonly Route[] {
+export function sessionRoutes(settings: UiSettings, directory: string | null, commandUrl: () => string | null): readonly Route[] {
   const limit = createLoginLimit(() => performance.now())
   const route = { path: '/ui/session', scope: null, isOwnOrigin: true, tag: '' } as const
   return [
@@ -69,6 +70,7 @@ export function sessionRoutes(settings: UiSettings, directory: string | null): r
           since: found?.createdAt.toISOString() ?? null,
           readOnly,
           version: found === null ? null : readVersion(),
+          commandUrl: found === null ? null : commandUrl(),
           defaultAsOf: found === null || deps.defaultAsOf === null ? null : formatTimestamp(deps.defaultAsOf),
         }
         return jsonAnswer({ data, asOf: formatTimestamp(deps.clock()) })

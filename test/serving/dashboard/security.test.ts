@@ -127,6 +127,7 @@ describe('a session of the dashboard', () => {
       since: null,
       readOnly: false,
       version: null,
+      commandUrl: null,
       defaultAsOf: null,
     })
     expect(await visitor.ask('/ui/api/now')).toMatchObject({ status: 401, body: { error: { code: 'UNAUTHENTICATED' } } })
