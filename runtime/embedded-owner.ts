@@ -10,7 +10,8 @@ import { folderFailure } from './embedded-failure.ts'
 import { makePrivate } from './private-folder.ts'
 import { withShortPath } from './short-path.ts'
 
-const pattern = /^owner-[0-9a-z-]+\.sock$/
+/** Of the sockets, with the process id. */
+const pattern = /^owner-\d+-(\d+)-[0-9a-f]+\.sock$/
 const yieldMs = 800
 const pollMs = 20
 
@@ -55,7 +56,7 @@ export async function ownEmbeddedFolder(directory: string): Promise<EmbeddedOwne
         (other) => other.answer === 'silent' || (other.answer !== 'unclear' && (other.answer.owner || other.name < name)),
       )
       const winner = stronger ?? (Date.now() > deadline ? others[0] : undefined)
-      if (winner !== undefined) throw inUse(directory, winner.answer)
+      if (winner !== undefined) throw inUse(directory, winner)
     }
     answer.owner = true
     answers.set(resolve(directory), answer)
@@ -129,14 +130,16 @@ async function listen(directory: string, name: string, answer: OwnerAnswer): Pro
   return server
 }
 
-function inUse(directory: string, answer: Other['answer']): LockstepError {
+function inUse(directory: string, { name, answer }: Other): LockstepError {
   const owner = typeof answer === 'string' ? null : answer
+  // the process may be too busy to answer
+  const pid = Number(pattern.exec(name)?.[1])
   const wayOut = owner?.url === undefined ? '' : ` Or add --server ${owner.url}, if the command has this option, to send it to that server.`
-  const who = owner === null ? 'another process' : `process ${owner.pid} ("${owner.command}")`
+  const who = `process ${pid}${owner === null ? '' : ` ("${owner.command}")`}`
   return new LockstepError(
     'EMBEDDED_IN_USE',
     `The embedded database in "${directory}" is in use by ${who}. Stop that process, or set LOCKSTEP_POSTGRES_URL, because only PostgreSQL serves several processes.${wayOut}`,
-    { details: { directory, pid: owner?.pid ?? null, command: owner?.command ?? null } },
+    { details: { directory, pid, command: owner?.command ?? null } },
   )
 }
 

@@ -1,4 +1,4 @@
-import type { PoolClient } from 'pg'
+import type { PoolClient, QueryConfig, QueryResult } from 'pg'
 import { copySql, createCopyOut } from './copy-out.ts'
 import type { Snapshot, StreamOptions, TupleBatch } from './database.ts'
 import { oneStatement } from './one-statement.ts'
@@ -22,6 +22,13 @@ export async function withPostgresSnapshot<T>(connections: SnapshotConnections, 
   const streams: Streams = { open: new Set(), closed: false }
   let broken = false
   let asking = 0
+  let last: Promise<unknown> = Promise.resolve()
+  // a connection runs one query at a time
+  const ask: Ask = (sql, values) => {
+    const query = last.then(() => leader.query(sql, values))
+    last = query.catch(() => undefined)
+    return query
+  }
   try {
     await leader.query('BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY')
     const { rows } = await leader.query<{ id: string; shown: string }>(
@@ -29,26 +36,22 @@ export async function withPostgresSnapshot<T>(connections: SnapshotConnections, 
     )
     const { id, shown } = rows[0] ?? { id: '', shown: '' }
     const bounds = parseSnapshot(shown)
-    let last: Promise<unknown> = Promise.resolve()
     const snapshot: Snapshot = {
       xmin: bounds.xmin,
       bounds,
-      // a connection runs one query at a time
       query: async <Row>(sql: string) => {
-        const query = last.then(() => leader.query(oneStatement(sql)))
-        last = query.catch(() => undefined)
         asking++
         try {
-          return (await query).rows as Row[]
+          return (await ask(oneStatement(sql))).rows as Row[]
         } finally {
           asking--
         }
       },
-      tuples: (select, options) => streamTuples(connections, { leader, id, streams }, select, options),
+      tuples: (select, options) => streamTuples(connections, { ask, id, streams }, select, options),
     }
     const result = await fn(snapshot)
     await endAll(streams)
-    await leader.query('COMMIT')
+    await ask('COMMIT')
     return result
   } catch (error) {
     broken = true
@@ -60,6 +63,9 @@ export async function withPostgresSnapshot<T>(connections: SnapshotConnections, 
     leader.release(broken)
   }
 }
+
+/** Runs a query on the leader after the earlier ones. */
+type Ask = (sql: string | QueryConfig, values?: unknown[]) => Promise<QueryResult>
 
 interface Streams {
   /** Functions that end the open streams. */
@@ -75,7 +81,7 @@ async function endAll(streams: Streams): Promise<void> {
 
 async function* streamTuples(
   connections: SnapshotConnections,
-  snapshot: { leader: PoolClient; id: string; streams: Streams },
+  snapshot: { ask: Ask; id: string; streams: Streams },
   select: string,
   { fullScan = false, stable = false, largeJoin = false, timeoutMs }: StreamOptions = {},
 ): AsyncGenerator<TupleBatch, void, undefined> {
@@ -98,7 +104,7 @@ async function* streamTuples(
     copyOut.abort()
     client.release(true)
     // if the leader fails, the server notices the closed connection on its next write to it
-    await snapshot.leader.query('SELECT pg_terminate_backend($1, $2)', [backendOf(client), terminateTimeoutMs]).catch(() => undefined)
+    await snapshot.ask('SELECT pg_terminate_backend($1, $2)', [backendOf(client), terminateTimeoutMs]).catch(() => undefined)
   }
   snapshot.streams.open.add(end)
   try {

@@ -25,10 +25,9 @@ export async function takeDevFolder(directory: string): Promise<DevFolder> {
   await refuseOtherFiles(path)
   const owner = await ownEmbeddedFolder(path).catch((error: unknown) => {
     if (!(error instanceof LockstepError) || error.code !== 'EMBEDDED_IN_USE') throw error
-    const { pid } = error.details
     throw new LockstepError(
       'EMBEDDED_IN_USE',
-      `Another "lockstep dev" runs in this project${typeof pid === 'number' ? ` (process ${pid})` : ''}. Stop it, or set LOCKSTEP_DIR to another folder.`,
+      `Another "lockstep dev" runs in this project (process ${String(error.details['pid'])}). Stop it, or set LOCKSTEP_DIR to another folder.`,
       { cause: error, details: error.details },
     )
   })

@@ -98,7 +98,7 @@ describe('the owner of an embedded folder', () => {
     expect(await first.next()).toEqual({ owns: true })
     first.child.kill('SIGSTOP')
     const from = performance.now()
-    await expect(ownEmbeddedFolder(folder)).rejects.toMatchObject({ code: 'EMBEDDED_IN_USE', details: { pid: null } })
+    await expect(ownEmbeddedFolder(folder)).rejects.toMatchObject({ code: 'EMBEDDED_IN_USE', details: { pid: first.child.pid } })
     expect(performance.now() - from).toBeLessThan(1_000)
     expect(await hasEmbeddedOwner(folder)).toBe(true)
     await kill(first)

@@ -86,6 +86,18 @@ describe('PostgreSQL', () => {
     await expect.poll(() => sessions('active'), { timeout: 30_000 }).toBe(0)
   })
 
+  it('ends streams that are left together, beside a query, one after the other', async () => {
+    // pg warns of a query on a connection that still runs another one
+    await db.snapshot(async (snapshot) => {
+      const streams = Array.from({ length: 3 }, () => snapshot.tuples('select * from item')[Symbol.asyncIterator]())
+      for (const stream of streams) await stream.next()
+      const asked = snapshot.query('select pg_sleep(0.1)')
+      await Promise.all(streams.map(async (stream) => await stream.return?.()))
+      expect(await asked).toHaveLength(1)
+    })
+    await expect.poll(() => sessions('active'), { timeout: 30_000 }).toBe(0)
+  })
+
   it('does not read ahead of a slow reader without bounds', async () => {
     await db.snapshot(async (snapshot) => {
       const before = process.memoryUsage().arrayBuffers

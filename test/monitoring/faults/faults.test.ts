@@ -33,7 +33,7 @@ describe('the default monitors', () => {
     expect(new Set(states.flatMap(({ check_kind, finding }) => (finding === 'ok' ? [check_kind] : [])))).toEqual(
       new Set(['arrivals', 'clock', 'drift', 'errors', 'freshness', 'jobs', 'nulls', 'parity', 'predictions']),
     )
-  }, 300_000)
+  }, 600_000)
 
   it.each([
     ['a feed stops', 5],
