@@ -4,6 +4,7 @@ import type { Column, KeyType } from '../../kernel/value-type.ts'
 import type { SourceTable } from '../../offline/source-table.ts'
 import { castTo, sqlTypeName } from '../../offline/sql-type.ts'
 import { sqlIdentifier, sqlText } from '../../runtime/sql.ts'
+import { answeredId, answeredIdSql } from '../prediction-log/prediction-id.ts'
 import type { OutcomeQuery } from './outcome-row.ts'
 
 /**
@@ -65,12 +66,14 @@ function byPrediction(
   prediction: string | undefined,
 ): string {
   const id = typed({ name: column, type: { kind: 'string' } })
-  const ofOne = prediction === undefined ? [] : [`${id} COLLATE "C" = ${sqlText(prediction)}`]
+  const ofOne = prediction === undefined ? [] : [`${id} COLLATE "C" = ${sqlText(answeredId(prediction))}`]
+  // what came of a row came of the shadow's row, too; a rewritten id of each answer would cost time
+  const answered = `CASE WHEN p.role = 'shadow' THEN ${answeredIdSql('p.prediction_id')} ELSE p.prediction_id END`
   const inTime = `${event} <= p.as_of + ${interval(spec.withinMicros)}`
   const found = [`${event} AS event_time`, `NOT (${inTime}) AS late`, ...values.map((value, i) => `${value} AS c${i}`)]
   const order = ['p.prediction_id', `(${inTime}) DESC`, ...[event, visible, ...tie].map(descending)]
   return `SELECT DISTINCT ON (p.prediction_id) p.prediction_id AS id, ${found.join(', ')}
-    FROM lockstep.prediction_log p JOIN ${table.relation} s ON ${id} = p.prediction_id
+    FROM lockstep.prediction_log p JOIN ${table.relation} s ON ${id} = ${answered}
     WHERE ${[where, ...ofOne, ...conditions].join(' AND ')} ORDER BY ${order.join(', ')}`
 }
 

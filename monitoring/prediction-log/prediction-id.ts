@@ -20,3 +20,13 @@ export function predictionIdPrefix(base: string): string {
 
 /** What follows the base of a request's predictions in the base of its shadow's. */
 export const shadowSuffix = '.shadow'
+
+/** In SQL: the id of the answer to the same row, of a row of a shadow; else the row's own id. */
+export function answeredIdSql(predictionId: string): string {
+  return `regexp_replace(${predictionId}, '[.]shadow(/[0-9]+)$', '\\1')`
+}
+
+/** The same of an id. */
+export function answeredId(predictionId: string): string {
+  return predictionId.replace(/\.shadow(\/\d+)$/, '$1')
+}

@@ -1,5 +1,5 @@
 import type { Database } from '../../runtime/database.ts'
-import { shadowSuffix } from '../prediction-log/prediction-id.ts'
+import { answeredIdSql } from '../prediction-log/prediction-id.ts'
 
 /** One row of a request as the version that answered it and the shadow predicted it. */
 export interface LoggedPair {
@@ -42,8 +42,8 @@ export async function readPairs(
   ])
   const pairs = await db.query<LoggedPair>(
     `WITH shadow AS MATERIALIZED (
-       SELECT *, replace(prediction_id, $5, '/') AS answered_id FROM lockstep.prediction_log WHERE ${shadowed}
-       ORDER BY at DESC LIMIT $6)
+       SELECT *, ${answeredIdSql('prediction_id')} AS answered_id FROM lockstep.prediction_log WHERE ${shadowed}
+       ORDER BY at DESC LIMIT $5)
      SELECT (extract(epoch FROM shadow.at) * 1000000)::float8 AS at, shadow.prediction_id AS "predictionId",
        answered.prediction_id AS "championId", answered.version AS "championVersion", shadow.service,
        (extract(epoch FROM shadow.as_of) * 1000000)::float8 AS "asOf", shadow.keys, answered.outputs AS champion,
@@ -51,7 +51,7 @@ export async function readPairs(
      FROM shadow JOIN lockstep.prediction_log answered ON answered.prediction_id = shadow.answered_id
        AND answered.at >= to_timestamp(($3::float8 - ${lagMicros}) / 1000000) AND answered.at < to_timestamp($4::float8 / 1000000)
      ORDER BY shadow.at DESC, shadow.prediction_id`,
-    [model, version, from, to, `${shadowSuffix}/`, limit],
+    [model, version, from, to, limit],
   )
   return { logged: counted[0]?.logged ?? 0, pairs }
 }

@@ -68,6 +68,20 @@ describe('mature predictions', () => {
     ])
   })
 
+  it('of a shadow have the outcome of the answer to the same row, which is what clients name', async () => {
+    await logPredictions(opened.db, [
+      { id: 'r.1/0', card: 'A', atHour: 0 },
+      { id: 'r.1.shadow/0', card: 'A', atHour: 0, version: 2, role: 'shadow' },
+      // ids of a caller may look so
+      { id: 'q.shadow/x/0', card: 'B', atHour: 0 },
+    ])
+    await report(opened.db, { card: 'A', id: 'r.1/0', atHour: 2, isFraud: true, loss: 101 })
+    await report(opened.db, { card: 'B', id: 'q.shadow/x/0', atHour: 2, isFraud: false, loss: 1 })
+    expect(await outcomes('labelled', 24)).toEqual({ 'r.1/0': true, 'r.1.shadow/0': true, 'q.shadow/x/0': false })
+    expect(await read('costly', 24, { versions: [2] })).toMatchObject([{ outcome: true, amounts: [101], matched: true }])
+    expect(await read('costly', 24, { prediction: 'r.1.shadow/0' })).toMatchObject([{ outcome: true, matched: true }])
+  })
+
   it('without a row have the declared value, and a computed value where a function gives it', async () => {
     await logPredictions(opened.db, [
       { id: 'a', card: 'A', atHour: 0 },

@@ -58,14 +58,15 @@ export async function logPredictions(
     readonly asOfHour?: number
     readonly version?: number
     readonly probability?: number
+    readonly role?: string
   }[],
 ): Promise<void> {
   await makePartitions(db, new Set(rows.map(({ atHour }) => dayOf(start + atHour * hour))))
-  for (const { id, card, atHour, asOfHour = atHour, version = 1, probability = 0.5 } of rows) {
+  for (const { id, card, atHour, asOfHour = atHour, version = 1, probability = 0.5, role = 'champion' } of rows) {
     await db.query(
       `INSERT INTO lockstep.prediction_log (at, request_id, prediction_id, entity, model, version, service, service_fingerprint, as_of,
          entities, keys, request, features, statuses, reads, outputs, latency_micros, degraded, skewed, role)
-       VALUES (to_timestamp($1), $2, $2, 0, 'fraud', $3, 'fraud_features@1', '', to_timestamp($6), '{}', $4, '{}', '{"paid1h":3}', '{}', '[]', $5, 1, false, false, 'champion')`,
+       VALUES (to_timestamp($1), $2, $2, 0, 'fraud', $3, 'fraud_features@1', '', to_timestamp($6), '{}', $4, '{}', '{"paid1h":3}', '{}', '[]', $5, 1, false, false, $7)`,
       [
         (start + atHour * hour) / 1e6,
         id,
@@ -73,6 +74,7 @@ export async function logPredictions(
         JSON.stringify({ card }),
         JSON.stringify({ probability }),
         (start + asOfHour * hour) / 1e6,
+        role,
       ],
     )
   }
