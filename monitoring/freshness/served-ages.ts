@@ -35,7 +35,7 @@ export async function readServedAges(
   db: Pick<Database, 'query'>,
   window: { readonly from: number; readonly to: number },
 ): Promise<ServedAges> {
-  const parts = await readParts(db, { model: '', ...window }, 'day')
+  const parts = await readParts(db, { models: [], ...window }, 'day')
   const ofProcesses = new RollupMerger()
   for await (const rows of parts.rows) for (const row of rows) ofProcesses.add(row)
   const byView = new Map(Array.from(ofProcesses.traffic.ages, ([view, ages]) => [view, servedAge(ages)] as const))
@@ -55,7 +55,7 @@ export async function servedAgeSeries(
   window: { readonly from: number; readonly to: number },
 ): Promise<ServedAgePoint[]> {
   const hourOf = (at: number) => Math.floor(at / stepMicros.hour) * stepMicros.hour
-  const parts = await readParts(db, { model: '', from: hourOf(window.from), to: window.to }, 'hour')
+  const parts = await readParts(db, { models: [], from: hourOf(window.from), to: window.to }, 'hour')
   const hours = new Map<number, RollupMerger>()
   for await (const rows of parts.rows) {
     for (const row of rows) {

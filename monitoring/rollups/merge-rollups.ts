@@ -100,7 +100,7 @@ async function mergeHour(db: Database, period: PeriodRows): Promise<void> {
   const end = at + stepMicros.hour
   const merger = new RollupMerger()
   let parts = 0
-  for await (const rows of readMinutes(db, at, end, model, { only: period })) {
+  for await (const rows of readMinutes(db, at, end, [model], { only: period })) {
     for (const row of rows) merger.add(row)
     parts += rows.length
   }
@@ -116,8 +116,8 @@ async function mergeDay(db: Database, period: PeriodRows): Promise<void> {
   const hours = Array.from({ length: 24 }, (_, h) => period.at + h * stepMicros.hour)
   const coverages: NonNullable<StoredRollup['coverage']>[] = []
   let parts = 0
-  for (const row of await readMerged(db, 'hour', hours, period.model)) {
-    if (row.model !== period.model || row.version !== period.version || row.role !== period.role) continue
+  for (const row of await readMerged(db, 'hour', hours, [period.model])) {
+    if (row.version !== period.version || row.role !== period.role) continue
     merger.add(row)
     parts += row.parts
     if (row.coverage !== null) coverages.push(row.coverage)

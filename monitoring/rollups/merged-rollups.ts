@@ -34,57 +34,57 @@ const moment = (parameter: string) => `to_timestamp(${parameter}::float8 / 10000
 /**
  * By period and key, whether merged rows are complete: a minute may be written late, after it was merged.
  *
- * @param model absent: of all; the process' own rows are always among them
+ * @param models absent: all
  */
 export async function readPeriods(
   db: Pick<Database, 'query'>,
   step: MergedStep,
   from: number,
   to: number,
-  model?: string,
+  models?: readonly string[],
 ): Promise<PeriodRows[]> {
   // days are made of hours, and are complete if both are made of as many minutes
   const finer =
     step === 'hour'
       ? `SELECT date_trunc('hour', at) AS at, model, version, role, count(*)::int AS parts FROM lockstep.rollups`
       : `SELECT date_trunc('day', at) AS at, model, version, role, sum(parts)::int AS parts FROM lockstep.merged_rollups`
-  const where = `at >= ${moment('$1')} AND at < ${moment('$2')}${model === undefined ? '' : ` AND model IN ($3, '')`}`
+  const where = `at >= ${moment('$1')} AND at < ${moment('$2')}${models === undefined ? '' : ' AND model = ANY ($3::text[])'}`
   return await db.query<PeriodRows>(
     `SELECT ${micros('at')} AS at, model, version, role, coalesce(f.parts, 0) AS finer, m.parts AS merged
      FROM (${finer} WHERE ${where}${step === 'day' ? ` AND step = 'hour'` : ''} GROUP BY 1, 2, 3, 4) f
      FULL JOIN (SELECT at, model, version, role, parts FROM lockstep.merged_rollups WHERE step = '${step}' AND ${where}) m
        USING (at, model, version, role)
      ORDER BY at`,
-    model === undefined ? [from, to] : [from, to, model],
+    models === undefined ? [from, to] : [from, to, models],
   )
 }
 
-/** Merged rows of a model and of the processes. */
+/** Merged rows of models. */
 export async function readMerged(
   db: Pick<Database, 'query'>,
   step: MergedStep,
   at: readonly number[],
-  model: string,
+  models: readonly string[],
   withColumns = true,
 ): Promise<(StoredRollup & { readonly parts: number })[]> {
   return await db.query(
     `SELECT ${micros('at')} AS at, model, version, role, parts, traffic, ${withColumns ? 'columns' : 'NULL AS columns'}, coverage FROM lockstep.merged_rollups
-     WHERE step = '${step}' AND at = ANY (SELECT ${moment('each')} FROM unnest($1::float8[]) AS each) AND model IN ($2, '')`,
-    [at, model],
+     WHERE step = '${step}' AND at = ANY (SELECT ${moment('each')} FROM unnest($1::float8[]) AS each) AND model = ANY ($2::text[])`,
+    [at, models],
   )
 }
 
-/** How the merged rows of a model and of the processes were measured. */
+/** How the merged rows of models were measured. */
 export async function readMergedCoverage(
   db: Pick<Database, 'query'>,
   step: MergedStep,
   at: readonly number[],
-  model: string,
+  models: readonly string[],
 ): Promise<MeasuredPeriod[]> {
   return await db.query(
     `SELECT ${micros('at')} AS at, model, version, role, coverage FROM lockstep.merged_rollups
-     WHERE step = '${step}' AND at = ANY (SELECT ${moment('each')} FROM unnest($1::float8[]) AS each) AND model IN ($2, '') AND coverage IS NOT NULL`,
-    [at, model],
+     WHERE step = '${step}' AND at = ANY (SELECT ${moment('each')} FROM unnest($1::float8[]) AS each) AND model = ANY ($2::text[]) AND coverage IS NOT NULL`,
+    [at, models],
   )
 }
 
@@ -122,23 +122,37 @@ export interface MergedRows {
   readonly coverage: Coverage | null
 }
 
+/** What a row has. */
+export interface DecodedRollup {
+  readonly traffic: TrafficSummary
+  readonly columns: ColumnsSummary | null
+}
+
+/** null: a later version of Lockstep wrote the row, which this one cannot read. */
+export function decodeRollup({ traffic, columns }: Pick<StoredRollup, 'traffic' | 'columns'>): DecodedRollup | null {
+  const ownTraffic = TrafficSummary.decode(traffic)
+  const ownColumns = columns === null ? null : ColumnsSummary.decode(columns)
+  return ownTraffic === null || (columns !== null && ownColumns === null) ? null : { traffic: ownTraffic, columns: ownColumns }
+}
+
 /** Merges rows one after the other. */
 export class RollupMerger {
   readonly traffic = new TrafficSummary()
   columns: ColumnsSummary | null = null
-  /** Rows that a later version of Lockstep wrote, which this one cannot read. */
+  /** Rows that `decodeRollup` cannot read. */
   unreadable = 0
 
-  add({ traffic, columns }: Pick<StoredRollup, 'traffic' | 'columns'>): void {
-    const ownTraffic = TrafficSummary.decode(traffic)
-    const ownColumns = columns === null ? null : ColumnsSummary.decode(columns)
-    if (ownTraffic === null || (columns !== null && ownColumns === null)) {
-      this.unreadable++
-      return
-    }
-    this.traffic.merge(ownTraffic)
-    if (ownColumns === null) return
-    if (this.columns === null) this.columns = ownColumns
-    else this.columns.merge(ownColumns)
+  add(row: Pick<StoredRollup, 'traffic' | 'columns'>): void {
+    const decoded = decodeRollup(row)
+    if (decoded === null) this.unreadable++
+    else this.merge(decoded)
+  }
+
+  /** Other mergers may merge the same row as well. */
+  merge({ traffic, columns }: DecodedRollup): void {
+    this.traffic.merge(traffic)
+    if (columns === null) return
+    this.columns ??= new ColumnsSummary()
+    this.columns.merge(columns)
   }
 }

@@ -9,28 +9,28 @@ const rowsAtOnce = 100
 const micros = `(extract(epoch FROM at) * 1000000)::float8`
 const window = 'at >= to_timestamp($1::float8 / 1000000) AND at < to_timestamp($2::float8 / 1000000)'
 
-/** The rows of all processes for a model, in batches. Epoch microseconds, [from, to). */
+/** The rows of all processes for models, in batches. Epoch microseconds, [from, to). */
 export async function* readMinutes(
   db: Pick<Database, 'query'>,
   from: number,
   to: number,
-  model: string,
+  models: readonly string[],
   { only, withColumns = true }: { readonly only?: Pick<RollupKey, 'version' | 'role'>; readonly withColumns?: boolean } = {},
 ): AsyncGenerator<StoredRollup[]> {
-  let after: readonly unknown[] = [from, '', -1, '']
-  const filter = only === undefined ? '' : 'AND version = $8 AND role = $9'
+  let after: readonly unknown[] = [from, '', '', -1, '']
+  const filter = only === undefined ? '' : 'AND version = $9 AND role = $10'
   for (;;) {
     const rows = await db.query<StoredRollup & { process: string }>(
       `SELECT ${micros} AS at, process, model, version, role, traffic, ${withColumns ? 'columns' : 'NULL AS columns'}, NULL AS coverage FROM lockstep.rollups
-       WHERE ${window} AND model = $3 ${filter}
-         AND (at, process, version, role) > (to_timestamp($4::float8 / 1000000), $5::text, $6::int, $7::text)
-       ORDER BY at, process, version, role LIMIT ${rowsAtOnce}`,
-      [from, to, model, ...after, ...(only === undefined ? [] : [only.version, only.role])],
+       WHERE ${window} AND model = ANY ($3::text[]) ${filter}
+         AND (at, process, model, version, role) > (to_timestamp($4::float8 / 1000000), $5::text, $6::text, $7::int, $8::text)
+       ORDER BY at, process, model, version, role LIMIT ${rowsAtOnce}`,
+      [from, to, models, ...after, ...(only === undefined ? [] : [only.version, only.role])],
     )
     const last = rows.at(-1)
     if (last !== undefined) yield rows
     if (last === undefined || rows.length < rowsAtOnce) return
-    after = [last.at, last.process, last.version, last.role]
+    after = [last.at, last.process, last.model, last.version, last.role]
   }
 }
 

@@ -3,9 +3,9 @@ import { formatTimestamp } from '../../kernel/time.ts'
 import type { Database } from '../../runtime/database.ts'
 import type { Gap } from './coverage.ts'
 import type { ColumnRollup, ModelRollup } from './model-rollup.ts'
-import type { RollupQuery, RollupStep } from './read-rollups.ts'
+import type { RollupGroup, RollupQuery, RollupStep, SeriesPoint } from './read-rollups.ts'
 import { stepMicros } from './merged-rollups.ts'
-import { readGroups, readRollup, rollupSeries } from './read-rollups.ts'
+import { readGroups, readRollup, readTraffic, rollupSeries } from './read-rollups.ts'
 import type { Stage } from './traffic-summary.ts'
 
 /** Milliseconds, within 5 %; null: no request was answered. */
@@ -68,9 +68,10 @@ export async function modelStatistics(db: Pick<Database, 'query'>, { by, step, .
       `The window has more than ${maxPeriods} periods of a ${step}. Use a longer step or a shorter window.`,
     )
   const total = await readRollup(db, query)
-  const groups = by.length === 0 ? [{ version: null, role: null, rollup: total }] : await readGroups(db, query, by)
-  const [first] = by
-  const series = step === undefined ? [] : await rollupSeries(db, { ...query, step, ...(first === undefined ? {} : { by: first }) })
+  // of groups and periods, only the traffic is shown
+  const traffic = { ...query, trafficOnly: true }
+  const groups = by.length === 0 ? [{ version: null, role: null, rollup: total }] : await readGroups(db, traffic, by)
+  const series = step === undefined ? [] : await rollupSeries(db, { ...traffic, step, by: by[0] })
   const { coverage, entities, columns } = total
   return {
     model: query.model,
@@ -81,11 +82,36 @@ export async function modelStatistics(db: Pick<Database, 'query'>, { by, step, .
       entities,
       columns: Object.fromEntries(Array.from(columns, ([name, column]) => [name, shown(column)])),
     },
-    groups: groups.map(({ version, role, rollup }) => ({ version, role, ...trafficFigures(rollup) })),
-    series: series.map(({ at, of, rollup }) => ({ at: formatTimestamp(at), of, figures: rollup === null ? null : trafficFigures(rollup) })),
+    groups: groups.map(groupFigures),
+    series: series.map(pointFigures),
     processes: { cpuSeconds: total.cpuSeconds, errors: Object.fromEntries(total.processErrors) },
     coverage: { minutes: coverage.minutes, missing: coverage.missing.map(gapJson) },
   }
+}
+
+/** What models answered in one window, without their columns. */
+export type TrafficStatistics = Pick<ModelStatistics, 'from' | 'to' | 'groups' | 'series'> & { readonly total: TrafficFigures }
+
+/** Reads the traffic of models, by model, with series by minute. A series is split by the first of `by`. */
+export async function trafficStatistics(
+  db: Pick<Database, 'query'>,
+  { by, ...query }: Parameters<typeof readTraffic>[1] & Pick<StatisticsQuery, 'by'>,
+): Promise<ReadonlyMap<string, TrafficStatistics>> {
+  const read = await readTraffic(db, query, by)
+  return new Map(
+    Array.from(read, ([model, { total, groups, series }]) => {
+      const window = { from: formatTimestamp(total.from), to: formatTimestamp(total.to) }
+      return [model, { ...window, total: trafficFigures(total), groups: groups.map(groupFigures), series: series.map(pointFigures) }]
+    }),
+  )
+}
+
+function groupFigures({ version, role, rollup }: RollupGroup): ModelStatistics['groups'][number] {
+  return { version, role, ...trafficFigures(rollup) }
+}
+
+function pointFigures({ at, of, rollup }: SeriesPoint): ModelStatistics['series'][number] {
+  return { at: formatTimestamp(at), of, figures: rollup === null ? null : trafficFigures(rollup) }
 }
 
 function trafficFigures({ requests, rows, sampledRows, cacheHits, errors, bypassed, latency }: ModelRollup): TrafficFigures {

@@ -7,17 +7,22 @@ import { readMinutes, readWritten } from './minute-rollups.ts'
 import { noModel } from './rollup-writer.ts'
 
 export interface RollupWindow {
-  readonly model: string
   /** Epoch microseconds, [from, to), widened to minutes. Where minutes are no longer kept, to hours or days. */
   readonly from: number
   readonly to: number
   /** Leaves out the columns, which are large. */
-  readonly trafficOnly?: boolean
+  readonly trafficOnly?: boolean | undefined
+}
+
+export interface PartsQuery extends RollupWindow {
+  readonly models: readonly string[]
+  /** Leaves out the rows of the processes. */
+  readonly modelsOnly?: boolean
 }
 
 /** What is stored of a window, in periods that do not overlap. */
 export interface WindowParts {
-  /** In batches. Rows of the process' key have the model ''. */
+  /** In batches. Rows of the processes have the model ''. */
   readonly rows: AsyncIterable<readonly StoredRollup[]>
   /** By period: how it was measured. */
   readonly coverage: readonly MeasuredPeriod[]
@@ -37,17 +42,18 @@ interface Period extends Gap {
 /** Reads each period from the coarsest rows that have all of it. @param coarsest the coarsest step to read */
 export async function readParts(
   db: Pick<Database, 'query'>,
-  { model, from, to, trafficOnly = false }: RollupWindow,
+  { models, from, to, trafficOnly = false, modelsOnly = false }: PartsQuery,
   coarsest: MergedStep | 'minute',
 ): Promise<WindowParts> {
+  const all = [...models, noModel.model]
   const [first, end] = [floorTo(from, stepMicros.minute), -floorTo(-to, stepMicros.minute)]
   const [dayFrom, dayTo] = [floorTo(first, stepMicros.day), -floorTo(-end, stepMicros.day)]
-  const hours = byTime(await readPeriods(db, 'hour', dayFrom, dayTo, model))
-  const days = byTime(await readPeriods(db, 'day', dayFrom, dayTo, model))
+  const hours = byTime(await readPeriods(db, 'hour', dayFrom, dayTo, all))
+  const days = byTime(await readPeriods(db, 'day', dayFrom, dayTo, all))
   const periods = planPeriods(first, end, hours, days, coarsest)
   return {
-    rows: readPeriodRows(db, periods, model, !trafficOnly),
-    coverage: await readCoverage(db, periods, model, coarsest),
+    rows: readPeriodRows(db, periods, modelsOnly ? models : all, !trafficOnly),
+    coverage: await readCoverage(db, periods, all, coarsest),
     from: periods[0]?.from ?? first,
     to: periods.at(-1)?.to ?? end,
   }
@@ -102,12 +108,12 @@ function isMerged(rows: readonly PeriodRows[]): boolean {
 async function* readPeriodRows(
   db: Pick<Database, 'query'>,
   periods: readonly Period[],
-  model: string,
+  models: readonly string[],
   withColumns: boolean,
 ): AsyncGenerator<readonly StoredRollup[]> {
   for (const batch of inBatches(periods, withColumns ? columnsAtOnce : periodsAtOnce)) {
-    if (batch.step !== 'minute') yield await readMerged(db, batch.step, batch.starts, model, withColumns)
-    else for (const each of new Set([model, ''])) yield* readMinutes(db, batch.from, batch.to, each, { withColumns })
+    if (batch.step !== 'minute') yield await readMerged(db, batch.step, batch.starts, models, withColumns)
+    else yield* readMinutes(db, batch.from, batch.to, models, { withColumns })
   }
 }
 
@@ -132,13 +138,13 @@ function inBatches(periods: readonly Period[], atOnce: number): readonly Batch[]
 async function readCoverage(
   db: Pick<Database, 'query'>,
   periods: readonly Period[],
-  model: string,
+  models: readonly string[],
   coarsest: MergedStep | 'minute',
 ): Promise<WindowParts['coverage']> {
   const parts: MeasuredPeriod[] = []
   for (const batch of inBatches(periods, periodsAtOnce)) {
     if (batch.step === 'minute') for (const part of await minuteCoverage(db, batch.from, batch.to, stepMicros[coarsest])) parts.push(part)
-    else for (const part of await readMergedCoverage(db, batch.step, batch.starts, model)) parts.push(part)
+    else for (const part of await readMergedCoverage(db, batch.step, batch.starts, models)) parts.push(part)
   }
   return parts
 }

@@ -3,17 +3,18 @@ import type { Role } from '../role.ts'
 import { clientRoles } from '../role.ts'
 import type { Coverage } from './coverage.ts'
 import { joinCoverage } from './coverage.ts'
-import type { MeasuredPeriod, StoredRollup } from './merged-rollups.ts'
-import { RollupMerger, stepMicros } from './merged-rollups.ts'
+import type { DecodedRollup, MeasuredPeriod, StoredRollup } from './merged-rollups.ts'
+import { decodeRollup, RollupMerger, stepMicros } from './merged-rollups.ts'
 import type { ModelRollup } from './model-rollup.ts'
 import { modelRollup } from './model-rollup.ts'
-import type { RollupWindow, WindowParts } from './read-parts.ts'
+import type { PartsQuery, RollupWindow, WindowParts } from './read-parts.ts'
 import { readParts } from './read-parts.ts'
 import type { RollupKey } from './rollup-writer.ts'
 
 export type RollupStep = keyof typeof stepMicros
 
 export interface RollupQuery extends RollupWindow {
+  readonly model: string
   /** Absent: all. */
   readonly versions?: readonly number[]
   /** Absent: those of answers that clients got, or all if the answer is by role. */
@@ -23,7 +24,7 @@ export interface RollupQuery extends RollupWindow {
 export interface SeriesQuery extends RollupQuery {
   readonly step: RollupStep
   /** Absent: one line of all versions and roles. */
-  readonly by?: 'version' | 'role'
+  readonly by?: 'version' | 'role' | undefined
 }
 
 /** A period of a series. */
@@ -46,7 +47,10 @@ export interface RollupGroup {
 
 /** All that was answered for a model in a window: exactly the same, however processes, minutes and merges split it. */
 export async function readRollup(db: Pick<Database, 'query'>, query: RollupQuery): Promise<ModelRollup> {
-  const [all] = await readGroups(db, query, [])
+  return onlyOf(await readGroups(db, query, []))
+}
+
+function onlyOf([all]: readonly RollupGroup[]): ModelRollup {
   if (all === undefined) throw new Error('A window has a group.')
   return all.rollup
 }
@@ -57,66 +61,133 @@ export async function readGroups(
   query: RollupQuery,
   by: readonly ('version' | 'role')[],
 ): Promise<RollupGroup[]> {
-  const parts = await readParts(db, query, 'day')
+  const groups = groupsOf(query, by)
+  return groups.result(await addParts(await readParts(db, partsOf(query), 'day'), [groups]))
+}
+
+/** What was answered by minute, hour or day. Every period of the window has a point of each line. */
+export async function rollupSeries(db: Pick<Database, 'query'>, query: SeriesQuery): Promise<SeriesPoint[]> {
+  const series = seriesOf(query)
+  const window = { from: periodOf(query.from, query.step), to: -periodOf(-query.to, query.step) }
+  return series.result(await addParts(await readParts(db, partsOf({ ...query, ...window }), query.step), [series]))
+}
+
+/** What was answered for a model, and when. It has no figures of processes. */
+export interface ModelTraffic {
+  readonly total: ModelRollup
+  readonly groups: readonly RollupGroup[]
+  /** By minute. */
+  readonly series: readonly SeriesPoint[]
+}
+
+/** The traffic of several models in one window, by model. One read of its minutes has all of it. */
+export async function readTraffic(
+  db: Pick<Database, 'query'>,
+  { models, ...rest }: { readonly models: readonly string[] } & Pick<RollupWindow, 'from' | 'to'>,
+  by: readonly ('version' | 'role')[],
+): Promise<ReadonlyMap<string, ModelTraffic>> {
+  const window = { ...rest, trafficOnly: true }
+  const summaries = models.map((model) => {
+    const query = { model, ...window }
+    return { model, total: groupsOf(query, []), groups: groupsOf(query, by), series: seriesOf({ ...query, step: 'minute', by: by[0] }) }
+  })
+  const parts = await readParts(db, { models, ...window, modelsOnly: true }, 'minute')
+  await addParts(
+    parts,
+    summaries.flatMap(({ total, groups, series }) => [total, groups, series]),
+  )
+  return new Map(
+    summaries.map(({ model, total, groups, series }) => [
+      model,
+      { total: onlyOf(total.result(parts)), groups: groups.result(parts), series: series.result(parts) },
+    ]),
+  )
+}
+
+function partsOf({ model, from, to, trafficOnly }: RollupQuery): PartsQuery {
+  return { models: [model], from, to, trafficOnly }
+}
+
+/** Makes an answer of the rows of a window. */
+interface Summary<Answer> {
+  add(row: StoredRollup, decoded: DecodedRollup): void
+  result(parts: WindowParts): Answer
+}
+
+async function addParts(parts: WindowParts, summaries: readonly Summary<unknown>[]): Promise<WindowParts> {
+  for await (const rows of parts.rows) {
+    for (const row of rows) {
+      const decoded = decodeRollup(row)
+      if (decoded !== null) for (const summary of summaries) summary.add(row, decoded)
+    }
+  }
+  return parts
+}
+
+function groupsOf(query: RollupQuery, by: readonly ('version' | 'role')[]): Summary<RollupGroup[]> {
   const groups = new Map<string, RollupMerger>()
   const ofProcess = new RollupMerger()
   if (by.length === 0) groups.set(groupOf(null, by), new RollupMerger())
   const first = new Map<string, StoredRollup>()
-  for await (const rows of parts.rows) {
-    for (const row of rows) {
-      if (row.model === '') ofProcess.add(row)
+  return {
+    add(row, decoded) {
+      if (row.model === '') ofProcess.merge(decoded)
       else if (isAsked(query, row, by.includes('role'))) {
         const id = groupOf(row, by)
         if (!first.has(id)) first.set(id, row)
-        mergerOf(groups, id).add(row)
+        mergerOf(groups, id).merge(decoded)
       }
-    }
+    },
+    result: (parts) =>
+      Array.from(groups, ([id, { traffic, columns }]): RollupGroup => {
+        const key = first.get(id)
+        const coverage = coverageOf(parts.coverage, (own) => isAsked(query, own, by.includes('role')) && groupOf(own, by) === id)
+        return {
+          version: by.includes('version') ? (key?.version ?? null) : null,
+          role: by.includes('role') ? (key?.role ?? null) : null,
+          rollup: modelRollup({ ...boundsOf(parts), coverage }, traffic, columns, ofProcess.traffic),
+        }
+      }).sort((a, b) => (a.version ?? 0) - (b.version ?? 0) || ((a.role ?? '') < (b.role ?? '') ? -1 : 1)),
   }
-  return Array.from(groups, ([id, { traffic, columns }]): RollupGroup => {
-    const key = first.get(id)
-    const coverage = coverageOf(parts.coverage, (own) => isAsked(query, own, by.includes('role')) && groupOf(own, by) === id)
-    return {
-      version: by.includes('version') ? (key?.version ?? null) : null,
-      role: by.includes('role') ? (key?.role ?? null) : null,
-      rollup: modelRollup({ ...boundsOf(parts), coverage }, traffic, columns, ofProcess.traffic),
-    }
-  }).sort((a, b) => (a.version ?? 0) - (b.version ?? 0) || ((a.role ?? '') < (b.role ?? '') ? -1 : 1))
 }
 
-/** What was answered by minute, hour or day. Every period of the window has a point of each line. */
-export async function rollupSeries(db: Pick<Database, 'query'>, { step, by, ...query }: SeriesQuery): Promise<SeriesPoint[]> {
+function seriesOf({ step, by, ...query }: SeriesQuery): Summary<SeriesPoint[]> {
   const size = stepMicros[step]
-  const periodOf = (at: number) => Math.floor(at / size) * size
-  const parts = await readParts(db, { ...query, from: periodOf(query.from), to: -periodOf(-query.to) }, step)
   const periods = new Map<number, { readonly groups: Map<string, RollupMerger>; readonly ofProcess: RollupMerger }>()
   const lines = new Set<string>(by === undefined ? [''] : [])
   const lineOf = (row: RollupKey) => (by === undefined ? '' : String(row[by]))
-  for await (const rows of parts.rows) {
-    for (const row of rows) {
-      const at = periodOf(row.at)
+  return {
+    add(row, decoded) {
+      const at = periodOf(row.at, step)
       let period = periods.get(at)
       if (period === undefined) periods.set(at, (period = { groups: new Map(), ofProcess: new RollupMerger() }))
-      if (row.model === '') period.ofProcess.add(row)
+      if (row.model === '') period.ofProcess.merge(decoded)
       else if (isAsked(query, row, by === 'role')) {
         lines.add(lineOf(row))
-        mergerOf(period.groups, lineOf(row)).add(row)
+        mergerOf(period.groups, lineOf(row)).merge(decoded)
       }
-    }
+    },
+    result(parts) {
+      const coverages = Map.groupBy(parts.coverage, ({ at }) => periodOf(at, step))
+      const points: SeriesPoint[] = []
+      for (let at = periodOf(parts.from, step); at < parts.to; at += size) {
+        const period = periods.get(at)
+        for (const line of lines) {
+          const isOfLine = (own: RollupKey) => isAsked(query, own, by === 'role') && lineOf(own) === line
+          const coverage = coverageOf(coverages.get(at) ?? [], isOfLine)
+          const { traffic, columns } = period?.groups.get(line) ?? new RollupMerger()
+          const ofProcess = period?.ofProcess.traffic ?? new RollupMerger().traffic
+          const rollup = coverage.minutes === 0 ? null : modelRollup({ from: at, to: at + size, coverage }, traffic, columns, ofProcess)
+          points.push({ at, of: by === undefined ? null : line, rollup })
+        }
+      }
+      return points
+    },
   }
-  const coverages = Map.groupBy(parts.coverage, ({ at }) => periodOf(at))
-  const points: SeriesPoint[] = []
-  for (let at = periodOf(parts.from); at < parts.to; at += size) {
-    const period = periods.get(at)
-    for (const line of lines) {
-      const isOfLine = (own: RollupKey) => isAsked(query, own, by === 'role') && lineOf(own) === line
-      const coverage = coverageOf(coverages.get(at) ?? [], isOfLine)
-      const { traffic, columns } = period?.groups.get(line) ?? new RollupMerger()
-      const ofProcess = period?.ofProcess.traffic ?? new RollupMerger().traffic
-      const rollup = coverage.minutes === 0 ? null : modelRollup({ from: at, to: at + size, coverage }, traffic, columns, ofProcess)
-      points.push({ at, of: by === undefined ? null : line, rollup })
-    }
-  }
-  return points
+}
+
+function periodOf(at: number, step: RollupStep): number {
+  return Math.floor(at / stepMicros[step]) * stepMicros[step]
 }
 
 /** A period counts as measured if a server ran, or if it was backfilled. @param isOf whether a backfill's key is meant */
@@ -131,9 +202,12 @@ function coverageOf(periods: readonly MeasuredPeriod[], isOf: (key: RollupKey) =
 }
 
 /** Shadows and backfills sent no answer, so they are not part of sums over roles. */
-function isAsked({ versions, roles }: RollupQuery, { version, role }: RollupKey, isByRole: boolean): boolean {
+function isAsked(query: RollupQuery, { model, version, role }: RollupKey, isByRole: boolean): boolean {
+  const { versions, roles } = query
   const isOf = (asked: readonly Role[]) => asked.some((each) => each === role)
-  return (versions?.includes(version) ?? true) && (roles === undefined ? isByRole || isOf(clientRoles) : isOf(roles))
+  return (
+    model === query.model && (versions?.includes(version) ?? true) && (roles === undefined ? isByRole || isOf(clientRoles) : isOf(roles))
+  )
 }
 
 function groupOf(row: RollupKey | null, by: readonly ('version' | 'role')[]): string {

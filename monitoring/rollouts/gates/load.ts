@@ -25,9 +25,9 @@ export const load: Gate<'load', LoadEvidence> = {
     const minutes = Math.max(0, (window.to - window.from) / minuteMicros)
     if (minutes === 0) return { minutes, requests: 0, refused: 0, cores: null }
     if (before?.minutes === minutes) return before
-    const { requests, processErrors } = await readRollup(db, { model: rollout.model, ...window })
+    const { requests, processErrors } = await readRollup(db, { model: rollout.model, ...window, trafficOnly: true })
     let [micros, rows] = [0, 0]
-    for await (const batch of readMinutes(db, window.from, window.to, noModel.model)) {
+    for await (const batch of readMinutes(db, window.from, window.to, [noModel.model], { withColumns: false })) {
       for (const { traffic } of batch) {
         const summary = TrafficSummary.decode(traffic)
         if (summary === null) continue

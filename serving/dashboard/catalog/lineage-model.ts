@@ -49,7 +49,7 @@ export const impactModel = readModel({
     for (const key of reached) {
       const node = graph.nodes.get(key)
       if (node?.kind !== 'model') continue
-      const { total } = await modelStatistics(db, { model: node.name, from: now - dayMicros, to: now, by: [], step: 'hour' })
+      const { total } = await modelStatistics(db, { model: node.name, from: now - dayMicros, to: now, trafficOnly: true, by: [] })
       requests[node.name] = total.requests
       clients[node.name] = clientsOf.get(node.name) ?? []
     }

@@ -12,7 +12,7 @@ const hourMicros = 3_600_000_000
 export async function backfilledNotes(db: Database, models: readonly string[], now: number): Promise<string[]> {
   const notes: string[] = []
   for (const model of models) {
-    const { requests, from, to } = await readRollup(db, { model, roles: ['backfill'], from: now - hourMicros, to: now })
+    const { requests, from, to } = await readRollup(db, { model, roles: ['backfill'], from: now - hourMicros, to: now, trafficOnly: true })
     if (requests === 0) continue
     const span = spanText({ from: formatTimestamp(from), to: formatTimestamp(to) })
     notes.push(

@@ -1,10 +1,11 @@
 import { z } from 'zod'
-import type { ModelStatistics } from '../../../monitoring/rollups/model-statistics.ts'
-import { modelStatistics } from '../../../monitoring/rollups/model-statistics.ts'
+import type { TrafficStatistics } from '../../../monitoring/rollups/model-statistics.ts'
+import { trafficStatistics } from '../../../monitoring/rollups/model-statistics.ts'
 import { baselineOf } from '../../../monitoring/baselines/baseline.ts'
 import type { CatalogModel } from '../../../registry/catalog.ts'
 import { championAlias } from '../../../registry/model-aliases.ts'
 import { readRollouts } from '../../../registry/rollouts/rollout.ts'
+import type { Database } from '../../../runtime/database.ts'
 import type { ModelData } from '../contract/model.ts'
 import { model as modelContract } from '../contract/model.ts'
 import { definitionData } from '../definitions/definition-data.ts'
@@ -30,8 +31,7 @@ export const modelModel = readModel({
     const name = (ask.params['id'] ?? '').split('@')[0] ?? ''
     const model = await modelAt(ask, name)
     const { page, data: definition, notes } = await definitionData(ask, name, ['model'])
-    const lastHour = { model: name, from: now - hourMicros, to: now }
-    const byVersion = await modelStatistics(db, { ...lastHour, by: ['version'], step: 'minute' })
+    const byVersion = await versionsOf(db, name, now)
     const champion = model.aliases.get(championAlias)?.version ?? null
     const rolledBack = await rollBacks(ask, name)
     const versions: ModelData['versions'] = []
@@ -88,6 +88,13 @@ export const modelModel = readModel({
   },
 })
 
+/** What the versions of the model answered in the last hour. */
+async function versionsOf(db: Database, name: string, now: number): Promise<TrafficStatistics> {
+  const found = (await trafficStatistics(db, { models: [name], from: now - hourMicros, to: now, by: ['version'] })).get(name)
+  if (found === undefined) throw new Error('Each model that is asked for has statistics.')
+  return found
+}
+
 /** Versions that the model had then and that were deleted since. */
 async function deletedNotes(ask: Ask, name: string): Promise<readonly string[]> {
   const deleted = ((await registryOf(ask)).past?.deletedVersions ?? []).filter((label) => label.startsWith(`${name}@`))
@@ -113,7 +120,7 @@ function roleOf({ aliases, rollout, shadow, experiments }: CatalogModel, version
   return experiments.some(({ spec }) => spec.variants.some(({ serves }) => serves === String(version))) ? 'arm' : null
 }
 
-function saysOf(window: Pick<ModelStatistics, 'from' | 'to'>, requests: number, failed: number, p99: number | null): string {
+function saysOf(window: Pick<TrafficStatistics, 'from' | 'to'>, requests: number, failed: number, p99: number | null): string {
   if (requests === 0) return `Nobody asked for a prediction${spanText(window)}.`
   const time = p99 === null ? '' : ` 99 of 100 were answered within ${rounded(p99)} ms.`
   return `${requests.toLocaleString('en-US')} requests${spanText(window)}, ${failed === 0 ? 'none failed' : `${failed.toLocaleString('en-US')} failed`}.${time}`

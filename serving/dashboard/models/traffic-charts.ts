@@ -1,7 +1,7 @@
-import type { ModelStatistics } from '../../../monitoring/rollups/model-statistics.ts'
+import type { TrafficStatistics } from '../../../monitoring/rollups/model-statistics.ts'
 import type { Chart, Series } from '../contract/answer.ts'
 
-type Named = readonly [label: string, statistics: ModelStatistics]
+type Named = readonly [label: string, statistics: TrafficStatistics]
 
 /** Predictions by time, a line for each. */
 export function trafficChart(all: readonly Named[]): Chart {
@@ -31,7 +31,7 @@ export function latencyChart(all: readonly Named[]): Chart {
   }
 }
 
-type Figures = NonNullable<ModelStatistics['series'][number]['figures']>
+type Figures = NonNullable<TrafficStatistics['series'][number]['figures']>
 
 function line([label, { series }]: Named, unit: Series['unit'], value: (figures: Figures) => number | null): Series {
   const points = series.map(({ at, figures }) => ({ t: Date.parse(at), v: figures === null ? null : value(figures) }))
@@ -48,7 +48,7 @@ export function rounded(value: number): string {
 }
 
 /** Of several models: each may begin at another moment. */
-export function widestSpan(all: readonly Pick<ModelStatistics, 'from' | 'to'>[]): string {
+export function widestSpan(all: readonly Pick<TrafficStatistics, 'from' | 'to'>[]): string {
   const [from] = all.map((each) => each.from).toSorted()
   const to = all
     .map((each) => each.to)
@@ -58,7 +58,7 @@ export function widestSpan(all: readonly Pick<ModelStatistics, 'from' | 'to'>[])
 }
 
 /** Older minutes are merged into hours, so a window can begin before the moment that was asked for. */
-export function spanText({ from, to }: Pick<ModelStatistics, 'from' | 'to'>): string {
+export function spanText({ from, to }: Pick<TrafficStatistics, 'from' | 'to'>): string {
   const isOneDay = from.slice(0, 10) === to.slice(0, 10)
   return isOneDay ? ` from ${from.slice(11, 16)} to ${to.slice(11, 16)} UTC` : ` from ${momentText(from)} to ${momentText(to)}`
 }

@@ -4,8 +4,8 @@ import type { ProblemSources } from '../../../monitoring/problems/find-problems.
 import { askStore, findProblems, readFailedJobs, readProblemSources } from '../../../monitoring/problems/find-problems.ts'
 import type { Problem } from '../../../monitoring/problems/problem.ts'
 import { groupProblems } from '../../../monitoring/problems/problem.ts'
-import type { ModelStatistics } from '../../../monitoring/rollups/model-statistics.ts'
-import { modelStatistics } from '../../../monitoring/rollups/model-statistics.ts'
+import type { TrafficStatistics } from '../../../monitoring/rollups/model-statistics.ts'
+import { trafficStatistics } from '../../../monitoring/rollups/model-statistics.ts'
 import type { Catalog, CatalogModel } from '../../../registry/catalog.ts'
 import { championAlias } from '../../../registry/model-aliases.ts'
 import { maxListedJobs, readJobs } from '../../../runtime/jobs/read-jobs.ts'
@@ -42,9 +42,7 @@ export const nowModel = readModel({
     const known = await modelsAt(ask)
     const pushed = known.models.filter(({ versions }) => versions.length > 0)
     const models = pushed.slice(0, maxModels)
-    const figures = new Map<string, ModelStatistics>()
-    for (const { name } of models)
-      figures.set(name, await modelStatistics(db, { model: name, from: now - hourMicros, to: now, by: [], step: 'minute' }))
+    const figures = await trafficStatistics(db, { models: models.map(({ name }) => name), from: now - hourMicros, to: now, by: [] })
     const found = findProblems(catalog, sources, now)
     const problems = groupProblems([
       ...found,
@@ -102,7 +100,7 @@ function headlineOf(problems: readonly Problem[], isPast: boolean): Pick<NowData
   return { headline: serious.length === 1 ? first.what : `${serious.length} problems. The worst: ${first.what}`, isWell: false }
 }
 
-function modelLine(model: CatalogModel, figures: ModelStatistics | undefined): NowData['models'][number] {
+function modelLine(model: CatalogModel, figures: TrafficStatistics | undefined): NowData['models'][number] {
   const { rollout, experiments } = model
   return {
     name: model.name,
