@@ -6,9 +6,13 @@ import type { StoredSpine } from '../../offline/spine/spine.ts'
 /** The job kind of batch inference. */
 export const batchKind = 'batch'
 
+/** Of a batch that one process does, without a job. */
+export const noJob = 0
+
 /** The names of all outputs. Readers of folders pass over names that begin with `_`. */
 export const manifestName = '_manifest.json'
 export const successName = '_SUCCESS'
+export const claimName = '_claim.json'
 
 /** Columns that every batch has beside those of the spine and the model. */
 export const ordinalName = '_ordinal'

@@ -1,4 +1,6 @@
+import { randomUUID } from 'node:crypto'
 import { isDeepStrictEqual } from 'node:util'
+import { sql } from 'kysely'
 import { LockstepError } from '../../kernel/errors.ts'
 import { openOutput } from '../../offline/files/dataset-writer.ts'
 import type { Database } from '../../runtime/database.ts'
@@ -8,23 +10,35 @@ import { sha256Of } from '../../runtime/storage/object-store.ts'
 import { storeOf } from '../../runtime/storage/open-store.ts'
 import type { BatchOutput, WrittenPart } from './batch-output.ts'
 import type { BatchManifest, BatchSpec } from './batch-spec.ts'
-import { batchKind, batchSpec, manifestName, partName, successName } from './batch-spec.ts'
+import { batchKind, batchSpec, claimName, noJob, manifestName, partName, successName } from './batch-spec.ts'
 import { lockOutput } from './lock-output.ts'
 
 /** Files of a batch that ended this recently may still be removed by a worker that did not know it. */
 const leavingSeconds = 60
 
+/** Whose the files of a folder are until the batch is complete. */
+interface Claim {
+  /** Tells deployments apart: each has a registry. */
+  readonly registry: string
+  /** Of the batch. */
+  readonly id: string
+  /** The job, or the one process that writes. */
+  readonly owner: string
+}
+
 /**
  * The folder of a batch, in object storage or on a disk:
  *
- *     part-00000.parquet, part-00001.parquet …   then _manifest.json   then _SUCCESS, which is empty
+ *     _claim.json   then part-00000.parquet, part-00001.parquet …   then _manifest.json   then _SUCCESS, which is empty
  *
  * Each name gets its content once, by a write on the condition that the name is free. A second writer of the same bytes
- * finds them there. So two workers on one part do no harm, and a batch without `_SUCCESS` is not complete.
+ * finds them there. So two workers on one part do no harm, and a batch without `_SUCCESS` is not complete. The claim
+ * keeps batches of other deployments out of the folder. It is removed when the batch has ended.
  */
 export function createFolderOutput(db: Database, job: number, { id, request }: Pick<BatchSpec, 'id' | 'request'>): BatchOutput {
   const { out, overwrite } = request
   const format = request.format === 'table' ? 'parquet' : request.format
+  const owner = job === noJob ? `process ${randomUUID()}` : `job ${job}`
   const at = (name: string): string => `${out}/${name}`
 
   async function put(name: string, text: string): Promise<StoredObject | null> {
@@ -40,15 +54,34 @@ export function createFolderOutput(db: Database, job: number, { id, request }: P
     }
   }
 
-  async function manifestThere(): Promise<{ readonly job?: unknown; readonly id?: unknown } | null> {
+  /** @returns null: there is no such file */
+  async function readJson(name: string): Promise<{ readonly [member: string]: unknown } | null> {
     const store = await storeOf(out)
-    const found = await store.head(at(manifestName))
+    const found = await store.head(at(name))
     if (found === null) return null
     try {
-      return JSON.parse(Buffer.from(await store.read(found.url, { from: 0, to: found.bytes }, found.etag)).toString()) as object
+      return JSON.parse(Buffer.from(await store.read(found.url, { from: 0, to: found.bytes }, found.etag)).toString()) as {
+        readonly [member: string]: unknown
+      }
     } catch {
       return {}
     }
+  }
+
+  const manifestThere = () => readJson(manifestName)
+
+  /** @returns null: nobody has claimed the folder */
+  async function claimThere(): Promise<{ readonly id: unknown; readonly isOurs: boolean; readonly isOwn: boolean } | null> {
+    const claim = await readJson(claimName)
+    if (claim === null) return null
+    const isOurs = claim['registry'] === (await registryKey(db))
+    return { id: claim['id'], isOurs, isOwn: isOurs && claim['owner'] === owner }
+  }
+
+  /** @throws LockstepError `FILE_EXISTS` if a batch of another deployment has the folder */
+  async function refuseOthers(): Promise<void> {
+    const claim = await claimThere()
+    if (claim?.isOurs === false) throw ofOthers(out, claim.id)
   }
 
   async function openPart(name: string): Promise<ByteSink<Omit<WrittenPart, 'rows'>>> {
@@ -98,17 +131,24 @@ export function createFolderOutput(db: Database, job: number, { id, request }: P
     )
   }
 
-  /** Removes parts, unless the batch is complete, or was begun again and has them too. */
-  async function remove(parts: readonly Pick<WrittenPart, 'name' | 'sha256'>[]): Promise<void> {
+  /**
+   * Removes parts, unless the batch is complete, or was begun again and has them too, or another deployment has taken the
+   * folder.
+   */
+  async function remove(parts: readonly Pick<WrittenPart, 'name' | 'sha256'>[], claimToo = false): Promise<void> {
     const store = await storeOf(out)
     await lockOutput(db, out, async (transaction) => {
       if ((await store.head(at(successName))) !== null) return
-      if ((await manifestThere())?.job === job) await store.remove(at(manifestName))
+      const claim = await claimThere()
+      if (claim?.isOurs === false) return
+      if ((await manifestThere())?.['job'] === job) await store.remove(at(manifestName))
       if (await isTakenOver(transaction, job, request)) return
       for (const { name, sha256 } of parts) {
         const there = await store.head(at(name))
         if (there !== null && (await sha256Of(store, there)) === sha256) await store.remove(there.url)
       }
+      // last: until then it says whose the parts are
+      if (claimToo && claim?.isOwn === true) await store.remove(at(claimName))
     })
   }
 
@@ -117,44 +157,66 @@ export function createFolderOutput(db: Database, job: number, { id, request }: P
       const store = await storeOf(out)
       const there: string[] = []
       for await (const { url } of store.list(`${out}/`)) if (isOfBatch(url.slice(out.length + 1))) there.push(url)
-      if (there.length === 0) return
-      const manifest = await manifestThere()
-      if (!overwrite && manifest === null && (await hasEnded(db, out, { seconds: leavingSeconds })))
-        throw new LockstepError('BUSY', `A worker still removes files of a batch in "${out}" that has just ended; it is tried again.`)
-      // what a failed run of the same batch could not remove, for example without access to the store, is replaced
-      const isOwn = (manifest === null || manifest.id === id) && !there.includes(at(successName))
-      const isLeft = isOwn && (await hasEnded(db, out, { id }))
-      if (!overwrite && !isLeft) {
-        const whose = typeof manifest?.id === 'string' ? `the batch "${manifest.id}"` : 'files of a batch'
-        throw new LockstepError('FILE_EXISTS', `"${out}" has ${whose} already. Choose another folder, or replace it (--overwrite).`, {
-          details: { out },
+      if (there.length > 0) {
+        const [claim, manifest] = [await claimThere(), await manifestThere()]
+        if (!overwrite && claim?.isOurs === false) throw ofOthers(out, claim.id)
+        if (!overwrite && manifest === null && (await hasEnded(db, out, { seconds: leavingSeconds })))
+          throw new LockstepError('BUSY', `A worker still removes files of a batch in "${out}" that has just ended; it is tried again.`)
+        // what an attempt of this plan, or a failed run of the same batch, could not remove is replaced
+        const isLeft =
+          !there.includes(at(successName)) && claim !== null && (claim.isOwn || (claim.id === id && (await hasEnded(db, out, { id }))))
+        if (!overwrite && !isLeft) {
+          const named = claim?.id ?? manifest?.['id']
+          const whose = typeof named === 'string' ? `the batch "${named}"` : 'files of a batch'
+          throw new LockstepError('FILE_EXISTS', `"${out}" has ${whose} already. Choose another folder, or replace it (--overwrite).`, {
+            details: { out },
+          })
+        }
+        // of two that remove files of a folder, one waits
+        await lockOutput(db, out, async () => {
+          // what says that the folder is complete goes first
+          for (const name of [successName, manifestName]) await store.remove(at(name))
+          for (const url of there) await store.remove(url)
         })
       }
-      // of two that remove files of a folder, one waits
-      await lockOutput(db, out, async () => {
-        // what says that the folder is complete goes first
-        for (const name of [successName, manifestName]) await store.remove(at(name))
-        for (const url of there) await store.remove(url)
-      })
+      const claim: Claim = { registry: await registryKey(db), id, owner }
+      // another deployment may have been faster
+      if ((await put(claimName, `${JSON.stringify(claim)}\n`)) === null) await refuseOthers()
     },
     async part(part, columns) {
       const name = partName(part, format)
       return await openOutput(await openPart(name), columns, format)
     },
     async complete(manifest) {
-      if ((await put(manifestName, `${JSON.stringify(manifest, null, 2)}\n`)) === null && (await manifestThere())?.job !== job) {
+      await refuseOthers()
+      if ((await put(manifestName, `${JSON.stringify(manifest, null, 2)}\n`)) === null && (await manifestThere())?.['job'] !== job) {
         throw new LockstepError('FILE_EXISTS', `"${at(manifestName)}" is of another batch. Choose another folder.`, { details: { out } })
       }
       await requireParts(manifest)
       await put(successName, '')
+      await (await storeOf(out)).remove(at(claimName))
     },
-    remove,
-    clean: remove,
+    remove: (parts) => remove(parts),
+    clean: (parts) => remove(parts, true),
   }
 }
 
 function isOfBatch(name: string): boolean {
-  return /^part-\d{5,}\.(parquet|csv|jsonl)$/.test(name) || name === manifestName || name === successName
+  return /^part-\d{5,}\.(parquet|csv|jsonl)$/.test(name) || [claimName, manifestName, successName].includes(name)
+}
+
+function ofOthers(out: string, id: unknown): LockstepError {
+  return new LockstepError(
+    'FILE_EXISTS',
+    `"${out}" has files of the batch "${String(id)}" of another deployment of Lockstep, which may still run. Choose another folder. If that batch has ended, replace it (--overwrite).`,
+    { details: { out, id } },
+  )
+}
+
+async function registryKey({ kysely }: Pick<Database, 'kysely'>): Promise<string> {
+  const { rows } = await sql<{ readonly key: string }>`
+    select left(encode(sha256(salt || 'batches'::bytea), 'hex'), 12) as key from lockstep.installation`.execute(kysely)
+  return rows[0]?.key ?? 'none'
 }
 
 /** Whether the same request has a newer job in the folder, which has gone on to its parts. */
@@ -185,7 +247,8 @@ async function hasEnded(
     .where('kind', '=', batchKind)
     .where('state', 'in', ['failed', 'cancelled'])
     .$if(id !== undefined, (query) => query.where('key', '=', id ?? ''))
-    .$if(seconds !== undefined, (query) => query.where('finished_at', '>', new Date(Date.now() - (seconds ?? 0) * 1000)))
+    // by the clock that wrote the time: that of a worker may differ
+    .$if(seconds !== undefined, (query) => query.where('finished_at', '>', sql<Date>`now() - ${seconds ?? 0} * interval '1 second'`))
     .execute()
   return ended.some(({ spec }) => batchSpec.safeParse(spec).data?.request.out === out)
 }

@@ -15,7 +15,7 @@ import type { Logger } from '../../runtime/log.ts'
 import { manifestOf, requireFewRefused } from '../batch/batch-job.ts'
 import type { WrittenPart } from '../batch/batch-output.ts'
 import type { BatchManifest, BatchPart, BatchRequest, BatchSpec } from '../batch/batch-spec.ts'
-import { ordinalName, statusName } from '../batch/batch-spec.ts'
+import { noJob, ordinalName, statusName } from '../batch/batch-spec.ts'
 import { createFolderOutput } from '../batch/folder-output.ts'
 import { refuseClash } from '../batch/plan-batch.ts'
 import { batchColumns, predictJoined } from '../batch/write-batch-part.ts'
@@ -26,9 +26,6 @@ export interface EngineBatchOptions {
   readonly log: Logger
   readonly onProgress: (progress: JoinProgress) => void
 }
-
-/** No job of the database: this process does all of it. */
-const noJob = 0
 
 /**
  * Predicts the rows of a spine of files into a folder, in this process: the parts, then the manifest, then `_SUCCESS`.
@@ -120,7 +117,7 @@ export async function runEngineBatch(
     await (writer as DatasetOutput<WrittenPart> | null)?.abort()
     // what the folder had before is another batch's
     if (begun)
-      await output.remove(parts).catch((cause: unknown) => log.error({ err: cause }, 'parts of a failed batch could not be removed'))
+      await output.clean(parts).catch((cause: unknown) => log.error({ err: cause }, 'parts of a failed batch could not be removed'))
     throw error
   } finally {
     await opened.close()

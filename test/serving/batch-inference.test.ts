@@ -19,6 +19,7 @@ import type { Job } from '../../runtime/jobs/read-jobs.ts'
 import { readJob, readJobs } from '../../runtime/jobs/read-jobs.ts'
 import { workOnJobs } from '../../runtime/jobs/work-on-jobs.ts'
 import { createLogger } from '../../runtime/log.ts'
+import { openPostgres } from '../../runtime/open-postgres.ts'
 import type { ObjectStore } from '../../runtime/storage/object-store.ts'
 import { storeOf } from '../../runtime/storage/open-store.ts'
 import type { BatchJobs } from '../../serving/batch/batch-job.ts'
@@ -34,6 +35,7 @@ import { predictBatch } from '../../serving/predict/batch.ts'
 import { parquetOfQuery } from '../offline/duckdb/parquet-of-query.ts'
 import type { OwnS3 } from '../services/buckets.ts'
 import { environmentMs, ownS3 } from '../services/buckets.ts'
+import { testDatabase } from '../services/index.ts'
 import { rootFolder } from '../source-files.ts'
 import { hash, servingSet } from './definitions.ts'
 import type { World } from './world.ts'
@@ -331,7 +333,7 @@ describe('a batch', () => {
       void (await fetch(`${s3.settings.AWS_ENDPOINT_URL_S3}/moto-api/reset-auth`, { method: 'POST', body: requests }))
     const { job } = await begin('expired', { out })
     const stop = new AbortController()
-    await checkAfter('8')
+    await checkAfter('13')
     const working = workOnJobs(world.db, { kinds: [jobs.kind], worker: 'test', idleMs: 20, only: job.id, signal: stop.signal })
     await expect.poll(async () => (await readJob(world.db, job.id)).state, { timeout: 60_000 }).toBe('failed')
     stop.abort()
@@ -341,10 +343,52 @@ describe('a batch', () => {
       error: { code: 'STORAGE_DENIED', message: expect.stringMatching(/"s3:\/\/predictions\/expired\/.*Check the credentials/) as string },
     })
     // nor could the files be removed
-    expect(await namesIn(out)).toEqual(['_manifest.json', 'part-00000.parquet', 'part-00001.parquet', 'part-00002.parquet'])
+    expect(await namesIn(out)).toEqual([
+      ...['_claim.json', '_manifest.json'],
+      ...['part-00000.parquet', 'part-00001.parquet', 'part-00002.parquet'],
+    ])
     await expect(run('expired too', { out })).resolves.toMatchObject({ error: { code: 'FILE_EXISTS' } })
     expect(await run('expired', { out })).toMatchObject({ state: 'done', error: null })
     expect(await namesIn(out)).toHaveLength(5)
+  })
+
+  it('refuses a folder that a batch of another deployment has, whatever is left of its own', async () => {
+    const out = 's3://predictions/foreign'
+    // a failed run of the same batch, which might have left files
+    expect(await run('foreign', { out, maxRefused: { rows: 0 }, model: 'strict' })).toMatchObject({ state: 'failed' })
+    expect(await namesIn(out)).toEqual([])
+    const other = await testDatabase()
+    const db = openPostgres(other.url)
+    await db.query('update lockstep.installation set salt = sha256(salt)')
+    const spec = batchSpec.parse((await readBatch(world.db, 'foreign')).spec)
+    const columns = [{ name: 'part', type: { kind: 'int32' } }] as const
+    const theirs = createBatchOutput(db, 1, { ...spec, id: 'of others' })
+    await theirs.begin(columns, 'at')
+    const writer = await theirs.part(0, columns)
+    await writer.write([[1]])
+    const part = { ...(await writer.seal()), refused: 0, cpuSeconds: 0, memory: { peakMegabytes: 1 } }
+    const refused = { code: 'FILE_EXISTS', message: expect.stringContaining('the batch "of others" of another deployment') as string }
+    expect(await run('foreign', { out })).toMatchObject({ state: 'failed', error: refused })
+    expect(await namesIn(out)).toEqual(['_claim.json', 'part-00000.parquet'])
+    // if it is replaced nevertheless, it notices that, and leaves the files of the other one
+    const taken = await begin('foreign', { out, overwrite: true })
+    const ours = createBatchOutput(world.db, taken.job.id, batchSpec.parse(taken.job.spec))
+    await ours.begin(columns, 'at')
+    const manifest = { ...(await manifestOf('s3://predictions/echo')), id: 'of others', job: 1, parts: [part] }
+    await expect(theirs.complete(manifest)).rejects.toMatchObject({
+      code: 'FILE_EXISTS',
+      message: expect.stringContaining('the batch "foreign" of another deployment') as string,
+    })
+    const same = await ours.part(0, columns)
+    await same.write([[1]])
+    await same.seal()
+    await theirs.clean([part])
+    expect(await namesIn(out)).toEqual(['_claim.json', 'part-00000.parquet'])
+    await ours.clean([part])
+    expect(await namesIn(out)).toEqual([])
+    await cancelJob(world.db, taken.job.id, { actor: 'test' })
+    await db.close()
+    await other.drop()
   })
 
   it('has its folder alone while it runs', async () => {
