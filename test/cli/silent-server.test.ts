@@ -1,0 +1,73 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import { createServer } from 'node:http'
+import { mkdtemp, readdir, rm } from 'node:fs/promises'
+import type { AddressInfo } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
+import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest'
+import { downloadFile } from '../../cli/remote/download-file.ts'
+import type { Server } from '../../cli/remote/server.ts'
+import { connectServer } from '../../cli/remote/server.ts'
+
+const silenceMs = 300
+const paths: string[] = []
+let respond: (path: string, response: ServerResponse) => void
+const http = createServer((request: IncomingMessage, response) => {
+  paths.push(request.url ?? '')
+  respond(request.url ?? '', response)
+})
+let server: Server
+
+beforeAll(() => new Promise<void>((resolve) => http.listen(0, '127.0.0.1', resolve)))
+afterAll(() => {
+  http.closeAllConnections()
+  return new Promise((resolve) => http.close(resolve))
+})
+beforeEach(() => {
+  paths.length = 0
+  const url = `http://127.0.0.1:${(http.address() as AddressInfo).port}`
+  server = connectServer(url, { apiKey: null, signal: new AbortController().signal, silenceMs })
+})
+
+const any = { parse: (json: unknown) => json }
+const silent = {
+  code: 'SERVER_UNAVAILABLE',
+  message: expect.stringContaining('it accepts connections, and sent nothing for 0.6 s') as string,
+}
+const live = (response: ServerResponse) => response.end('{"live":true}')
+
+it('fails for a server that accepts connections and never answers', async () => {
+  respond = () => undefined
+  await expect(server.ask('GET', '/v1/models', undefined, any)).rejects.toMatchObject(silent)
+  expect(paths).toEqual(['/v1/models', '/livez'])
+})
+
+it('waits for work that takes longer, once, while the server lives', async () => {
+  respond = (path, response) => void (path === '/livez' ? live(response) : delay(silenceMs * 4).then(() => response.end('{"done":1}')))
+  expect(await server.ask('POST', '/v1/apply', {}, any)).toEqual({ done: 1 })
+  expect(paths.filter((path) => path !== '/livez')).toEqual(['/v1/apply'])
+  expect(paths.length).toBeGreaterThan(2)
+})
+
+it('fails for a server that falls silent in the middle of an answer, also of one that it had answered before', async () => {
+  respond = (path, response) => (path === '/v1/first' ? live(response) : path === '/livez' ? undefined : response.write('{"half":'))
+  await server.ask('GET', '/v1/first', undefined, any)
+  await expect(server.ask('GET', '/v1/second', undefined, any)).rejects.toMatchObject(silent)
+})
+
+it('goes on with a download from a server that fell silent', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'lockstep-silent-'))
+  const sha256 = 'ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad'
+  respond = (path, response) => {
+    if (path === '/livez') return
+    if (paths.filter((each) => each === '/file').length > 1) return void response.writeHead(206).end('c')
+    response.writeHead(200).write('ab')
+  }
+  const to = join(folder, 'rows.csv')
+  let bytes = 0
+  await downloadFile(server, { from: '/file', to, bytes: 3, sha256 }, (arrived) => (bytes += arrived))
+  expect(bytes).toBe(3)
+  expect(await readdir(folder)).toEqual(['rows.csv'])
+  await rm(folder, { recursive: true })
+})
