@@ -50,6 +50,8 @@ export interface Config {
   readonly uploadLimitBytes: number
   /** The URL of the server to which commands are sent; null: they use the stores. */
   readonly server: string | null
+  /** How long that server may send nothing until it is asked whether it lives, milliseconds. */
+  readonly serverSilenceMs: number
   /** The API key for that server; null: none. Never print it. */
   readonly apiKey: string | null
   readonly host: string
@@ -198,6 +200,7 @@ export const variables = z.object({
   LOCKSTEP_FILES_DIR: z.string().optional(),
   LOCKSTEP_UPLOAD_MB: integer(1, 100_000_000).default(10_240),
   LOCKSTEP_SERVER: url(['http:', 'https:'], 'https://features.example:8080').optional(),
+  LOCKSTEP_SERVER_SILENCE_SECONDS: integer(1, 3600).default(30),
   LOCKSTEP_API_KEY: z
     .string()
     .regex(/^[!-~]+$/, 'an API key, as "lockstep keys create" prints it')
@@ -423,6 +426,7 @@ function configOf(given: Readonly<Record<string, string>>, origins: ReadonlyMap<
     filesDirectory: resolve(data.LOCKSTEP_FILES_DIR ?? join(data.LOCKSTEP_DIR, 'files')),
     uploadLimitBytes: data.LOCKSTEP_UPLOAD_MB * 2 ** 20,
     server: data.LOCKSTEP_SERVER ?? null,
+    serverSilenceMs: data.LOCKSTEP_SERVER_SILENCE_SECONDS * 1000,
     apiKey: data.LOCKSTEP_API_KEY ?? null,
     host: data.LOCKSTEP_HOST,
     port: data.LOCKSTEP_PORT,

@@ -29,6 +29,8 @@ export interface LockstepConfig {
   readonly dir?: string
   /** The server to which commands are sent, as `https://features.example`. Default: none, they use the database. */
   readonly server?: string | undefined
+  /** How long that server may send nothing until it is asked whether it lives, seconds. Default: 30. */
+  readonly serverSilenceSeconds?: number | undefined
   /** The API key for that server. A secret: keep it out of the file. */
   readonly apiKey?: string | undefined
   /** The folder of uploads and of training sets that servers make. Default: `files` in `dir`. */

@@ -39,7 +39,7 @@ export async function downloadFile(server: Server, download: Download, onBytes: 
         const headers = offset === 0 ? {} : { range: `bytes=${offset}-`, 'if-range': `"${sha256}"` }
         const response = await server.send('GET', from, { headers })
         if (response.status === (offset === 0 ? 200 : 206) && response.body !== null) {
-          for await (const chunk of response.body as AsyncIterable<Uint8Array>) {
+          for await (const chunk of server.bytes(response)) {
             await file.write(chunk, 0, chunk.byteLength, offset).catch((cause: unknown) => {
               throw writeFailed(to, cause)
             })
@@ -102,7 +102,7 @@ export async function downloadMade(
       throw writeFailed(to, cause)
     })
     try {
-      for await (const chunk of response.body as AsyncIterable<Uint8Array>) {
+      for await (const chunk of server.bytes(response)) {
         await file.write(chunk).catch((cause: unknown) => {
           throw writeFailed(to, cause)
         })

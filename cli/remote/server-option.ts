@@ -28,5 +28,5 @@ export function serverOf({ config, signal }: Context, input: Input): Server | nu
       `The URL of the server "${parsed.host}" has more than a host, a port and a path. Remove the rest; a key belongs in LOCKSTEP_API_KEY.`,
     )
   }
-  return connectServer(url.replace(/\/+$/, ''), { apiKey: config.apiKey, signal })
+  return connectServer(url.replace(/\/+$/, ''), { apiKey: config.apiKey, signal, silenceMs: config.serverSilenceMs })
 }

@@ -3,6 +3,7 @@ import { setTimeout } from 'node:timers/promises'
 import type { ErrorCode } from '../../kernel/errors.ts'
 import { LockstepError, messageOf } from '../../kernel/errors.ts'
 import { isRecord } from '../../kernel/is-record.ts'
+import { orTimeout, timedOut } from '../../runtime/async.ts'
 import { readVersion } from '../../runtime/version.ts'
 
 /** A server that does the work of commands. */
@@ -18,6 +19,11 @@ export interface Server {
   ask<T>(method: Method, path: string, body: object | undefined, schema: { readonly parse: (json: unknown) => T }): Promise<T>
   /** Sends a request once, and returns its answer whatever its status is. @throws LockstepError `SERVER_UNAVAILABLE` */
   send(method: Method | 'HEAD' | 'PATCH', path: string, options?: SendOptions): Promise<Response>
+  /**
+   * The bytes of an answer of `send`. @throws LockstepError `SERVER_UNAVAILABLE` if the server falls silent; and what the
+   * connection fails with
+   */
+  bytes(response: Response): AsyncIterable<Uint8Array>
   /** The error that the server answered. */
   refusal(response: Response): Promise<LockstepError>
   /** Waits before the next attempt, longer each time. @throws LockstepError the error, after the last attempt */
@@ -39,19 +45,38 @@ const firstAttempts = 3
 const firstWaitMs = 250
 const longestWaitMs = 15_000
 
-export function connectServer(url: string, { apiKey, signal }: { readonly apiKey: string | null; readonly signal: AbortSignal }): Server {
+/** How often a server may fall silent, after it has answered before. */
+const maxSilences = 3
+
+export interface ServerOptions {
+  readonly apiKey: string | null
+  readonly signal: AbortSignal
+  /**
+   * How long a server may send nothing until it is asked whether it lives (`/livez`), and how long that may take,
+   * milliseconds. So long work is not cut. Default: 30,000.
+   */
+  readonly silenceMs?: number
+}
+
+export function connectServer(url: string, { apiKey, signal, silenceMs = 30_000 }: ServerOptions): Server {
   let answered = false
+  let silences = 0
+  /** End the requests of these answers. */
+  const ends = new WeakMap<Response, AbortController>()
 
   async function send(method: string, path: string, { headers = {}, body, signal: own = signal }: SendOptions = {}): Promise<Response> {
     const key = apiKey === null ? {} : { authorization: `Bearer ${apiKey}` }
+    const end = new AbortController()
     try {
-      const response = await fetch(`${url}${path}`, {
+      const request = fetch(`${url}${path}`, {
         method,
         headers: { ...key, ...headers },
-        signal: own,
+        signal: AbortSignal.any([own, end.signal]),
         redirect: 'manual',
         ...(body === undefined ? {} : { body }),
       })
+      const response = await whileAlive(request, end)
+      ends.set(response, end)
       answered = true
       return response
     } catch (cause) {
@@ -60,7 +85,53 @@ export function connectServer(url: string, { apiKey, signal }: { readonly apiKey
     }
   }
 
+  /** @throws LockstepError `SERVER_UNAVAILABLE` if the server is silent, and what `work` throws */
+  async function whileAlive<T>(work: Promise<T>, end: AbortController | undefined): Promise<T> {
+    for (;;) {
+      const result = await orTimeout(work, silenceMs)
+      if (result !== timedOut) return result
+      if (await isAlive()) continue
+      end?.abort()
+      throw new LockstepError(
+        'SERVER_UNAVAILABLE',
+        `The server "${url}" does not answer: it accepts connections, and sent nothing for ${(2 * silenceMs) / 1000} s. Look at its log, or restart it. If it only needs longer, raise LOCKSTEP_SERVER_SILENCE_SECONDS.`,
+        { details: { url, silent: true } },
+      )
+    }
+  }
+
+  /** Whether anything answers there, if only a proxy. */
+  async function isAlive(): Promise<boolean> {
+    try {
+      const response = await fetch(`${url}/livez`, {
+        signal: AbortSignal.any([signal, AbortSignal.timeout(silenceMs)]),
+        redirect: 'manual',
+      })
+      await response.body?.cancel()
+      return true
+    } catch {
+      signal.throwIfAborted()
+      return false
+    }
+  }
+
+  async function* bytesOf(response: Response): AsyncGenerator<Uint8Array> {
+    const reader = response.body?.getReader()
+    if (reader === undefined) return
+    try {
+      for (;;) {
+        const { done, value } = await whileAlive(reader.read(), ends.get(response))
+        if (done) return
+        silences = 0
+        yield value
+      }
+    } finally {
+      await reader.cancel().catch(() => undefined)
+    }
+  }
+
   function unavailable(cause: unknown): LockstepError {
+    if (cause instanceof LockstepError) return cause
     const reason = cause instanceof Error && cause.cause instanceof Error ? messageOf(cause.cause) : messageOf(cause)
     return new LockstepError(
       'SERVER_UNAVAILABLE',
@@ -71,7 +142,7 @@ export function connectServer(url: string, { apiKey, signal }: { readonly apiKey
 
   async function textOf(response: Response): Promise<string> {
     try {
-      return await response.text()
+      return await whileAlive(response.text(), ends.get(response))
     } catch (cause) {
       signal.throwIfAborted()
       throw unavailable(cause)
@@ -113,6 +184,7 @@ export function connectServer(url: string, { apiKey, signal }: { readonly apiKey
   }
 
   async function waitAfter(attempt: number, error: LockstepError): Promise<void> {
+    if (error.details['silent'] === true && (!answered || ++silences >= maxSilences)) throw error
     if (attempt >= (answered ? attempts : firstAttempts)) throw error
     await setTimeout(Math.min(longestWaitMs, firstWaitMs * 2 ** attempt) * (0.5 + Math.random()), undefined, { signal }).catch(() =>
       signal.throwIfAborted(),
@@ -122,6 +194,7 @@ export function connectServer(url: string, { apiKey, signal }: { readonly apiKey
   return {
     url,
     send,
+    bytes: bytesOf,
     refusal,
     waitAfter,
     async ask(method, path, body, schema) {
@@ -136,6 +209,7 @@ export function connectServer(url: string, { apiKey, signal }: { readonly apiKey
           const response = await send(method, path, options)
           if (response.ok) {
             const text = await textOf(response)
+            silences = 0
             try {
               return schema.parse(parsed(text))
             } catch {

@@ -176,7 +176,7 @@ describe('lockstep partition', () => {
           name,
         ).toEqual(expected[f])
     }
-  }, 60_000)
+  }, 180_000)
 
   it('predicts in a process of its own, without a database', async () => {
     const { plan, step: own } = await within('scored')
@@ -194,7 +194,7 @@ describe('lockstep partition', () => {
     const expected = await joined('scored')
     expect(plan.service.features.map(({ name }) => rows.map((row) => row[name]))).toEqual(expected)
     expect(rows.every((row) => row['_status'] === 'OK' && Number(row['score']) > 0 && Number(row['score']) < 1)).toBe(true)
-  }, 60_000)
+  }, 180_000)
 
   it('refuses input that ends early, and leaves its output without the end mark', async () => {
     const { plan } = await within('flight')
@@ -209,7 +209,7 @@ describe('lockstep partition', () => {
     expect(code).toBe(1)
     expect(err).toMatch(/^error FILE_UNREADABLE: .*ends before its end mark/)
     await expect(rowsOf(Buffer.concat(pieces), layout.output)).rejects.toMatchObject({ code: 'FILE_UNREADABLE' })
-  }, 60_000)
+  }, 180_000)
 
   it('says so where nobody reads its output, and ends at a signal', async () => {
     const { plan } = await within('flight')
@@ -225,7 +225,7 @@ describe('lockstep partition', () => {
     await once(stopped.child.stdout, 'data')
     stopped.child.kill('SIGTERM')
     expect(await stopped.ended()).toMatchObject({ code: 143, err: expect.stringContaining('STOPPED') as string })
-  }, 60_000)
+  }, 180_000)
 
   it('refuses rows that are out of order, of a pass that is not there, or without a number', async () => {
     const { plan, step } = await within('flight')
@@ -321,7 +321,7 @@ describe('a batch of files', () => {
       code: 'INVALID_ROW',
       message: expect.stringContaining('"landings"') as string,
     })
-  }, 60_000)
+  }, 180_000)
 })
 
 /** The processes that this one has forked to compute features. */
