@@ -29,6 +29,20 @@ export function parseTimestamp(text: string): number {
   return checkMicros(millis * 1000 + Number(fraction.padEnd(6, '0').slice(0, 6)), text)
 }
 
+/**
+ * Refuses a number that is hardly meant in microseconds: seconds and milliseconds of 1973 to 5138 would be times of the
+ * early 1970s.
+ *
+ * @throws LockstepError `INVALID_TIME`; `what` names the place
+ */
+export function requireMicros(time: number, what: string): void {
+  if (time < 1e8 || time >= 1e14) return
+  throw new LockstepError(
+    'INVALID_TIME',
+    `${what} is ${time}, which in microseconds is a time in the early 1970s. Convert seconds or milliseconds to microseconds, or write the time as 2001-07-01T00:00:00Z.`,
+  )
+}
+
 /** The days formatted last, by their last six bits: requests and rows mostly have times of a few days. */
 const cachedDays = new Array<number>(64).fill(Number.NaN)
 const dayTexts = new Array<string>(64).fill('')

@@ -1,7 +1,7 @@
 import { LockstepError, messageOf } from '../kernel/errors.ts'
 import { isRecord } from '../kernel/is-record.ts'
 import { parseValue, shown } from '../kernel/parse-value.ts'
-import { formatTimestamp } from '../kernel/time.ts'
+import { formatTimestamp, requireMicros } from '../kernel/time.ts'
 import type { Value } from '../kernel/value-type.ts'
 import { typeName } from '../kernel/value-type.ts'
 import { keyLengthCheck } from '../offline/key-length.ts'
@@ -106,6 +106,11 @@ export function createEventReader(
     }
     if (name !== source.eventTime && name !== source.known) return value
     const time = value as number
+    try {
+      if (typeof json === 'number') requireMicros(json, what)
+    } catch (cause) {
+      throw refused('wrong_type', index, name, messageOf(cause), json, cause)
+    }
     if (time > receivedAt + futureMicros) {
       throw refused(
         'future',

@@ -1,6 +1,7 @@
 import { LockstepError } from '../../kernel/errors.ts'
 import { memoizeWeak } from '../../kernel/memoize-weak.ts'
 import type { ServedEntity, ServicePlan } from '../../kernel/service-plan.ts'
+import { requireMicros } from '../../kernel/time.ts'
 import { valueFromJson } from '../../kernel/value-json.ts'
 import type { Catalog } from '../../registry/catalog.ts'
 import type { Logger } from '../../runtime/log.ts'
@@ -125,12 +126,7 @@ export function requestedMoment({ defaultAsOf }: Pick<FeatureContext, 'defaultAs
 /** The moment that a request names, in epoch microseconds. @throws LockstepError `INVALID_TIME`, `INVALID_TYPE` */
 function readMoment(asOf: string | number): number {
   const moment = valueFromJson({ kind: 'timestamp' }, asOf, 'The field "asOf"')
-  if (typeof asOf === 'number' && asOf >= 1e8 && asOf < 1e14) {
-    throw new LockstepError(
-      'INVALID_TIME',
-      `The field "asOf" is ${asOf}, which in microseconds is a time in the early 1970s. Convert seconds or milliseconds to microseconds, or write the time as 2001-07-01T00:00:00Z.`,
-    )
-  }
+  if (typeof asOf === 'number') requireMicros(asOf, 'The field "asOf"')
   if (typeof moment === 'number') return moment
   throw new LockstepError('INVALID_TIME', 'The field "asOf" is not a time; write it as 2001-07-01T00:00:00Z or leave it out.')
 }

@@ -191,6 +191,8 @@ for (const { kind, open } of databases) {
       ['half a character', event({ s: '\ud800' }), 'wrong_type', 's', 'has half a character'],
       ['a zero byte', event({ s: 'a\0' }), 'wrong_type', 's', 'contains a zero byte'],
       ['a time that is none', event({ t: 'noon' }), 'wrong_type', 't', '"noon" is not a time'],
+      ['an event time in seconds', event({ at: 1_764_435_600 }), 'wrong_type', 'at', 'Convert seconds or milliseconds to microseconds'],
+      ['an event time in milliseconds', event({ at: 1_764_435_600_000 }), 'wrong_type', 'at', 'a time in the early 1970s'],
       ['a day that is none', event({ at: '2026-02-30T00:00:00Z' }), 'wrong_type', 'at', 'is not a time'],
       [
         'an event of the future',

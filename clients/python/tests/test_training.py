@@ -62,7 +62,7 @@ def test_types_and_index_of_a_spine_stay_and_features_are_exact(client: Client) 
     assert found["balance"].tolist() == [-(2**63), pd.NA, pd.NA]
     assert (str(found["balance"].dtype), str(found["open"].dtype)) == ("Int64", "boolean")
     assert found.at["a", "seen"] == at
-    assert found.at["a", "place"].tolist() == [1, 2]
+    assert found.at["a", "place"] == [1, 2]
     assert found["quotient"].tolist() == [1.0, 0.5, 0.25]
     before = client.historical_features("accounts@1", spine, time="moment", as_of="before")
     assert before["balance"].isna().all()

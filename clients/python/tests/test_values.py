@@ -12,9 +12,10 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 
-from lockstep_client import Client, DeadlineExceededError, InvalidRequestError, LockstepError, NetworkError
+from lockstep_client import Client, DeadlineExceededError, InvalidRequestError, LockstepError, NetworkError, frames
 from lockstep_client.client import _served
 from lockstep_client.values import encode, parse_time
 
@@ -120,3 +121,20 @@ def test_rows_know_their_version_role_variant_and_what_was_bypassed() -> None:
         "variants": ["treatment", None, "treatment"],
         "bypassed": [None, 2, None],
     }
+
+
+def test_lists_and_counts_of_a_training_set_stay_exact() -> None:
+    table = pa.table(
+        {
+            "counts": pa.array([[("a", 1)], None, []], pa.map_(pa.string(), pa.int64())),
+            "n": pa.array([2**53 + 1, None, 1]),
+            "ids": pa.array([[2**53 + 1, None], None, []], pa.list_(pa.int64())),
+            "place": pa.array([[1, 2], None, [3, 4]], pa.list_(pa.float32(), 2)),
+        }
+    )
+    frame = frames.table_to_pandas(table)
+    assert list(frame.columns) == ["counts", "n", "ids", "place"]
+    assert frame["ids"].tolist() == [[2**53 + 1, None], None, []]
+    assert frame["counts"].tolist() == [{"a": 1}, None, {}]
+    assert frame["n"].tolist() == [2**53 + 1, pd.NA, 1]
+    assert frame.at[0, "place"].tolist() == [1, 2]

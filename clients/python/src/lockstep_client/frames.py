@@ -90,7 +90,15 @@ def table_to_pandas(table: pyarrow.Table) -> pandas.DataFrame:
         pa.bool_(): pd.BooleanDtype(),
         pa.string(): pd.StringDtype(),
     }
-    return table.to_pandas(types_mapper=nullable.get)
+    # pyarrow makes an array of each list: one missing integer makes floats of all, and rounds them
+    lists = [field.name for field in table.schema if pa.types.is_list(field.type) or pa.types.is_map(field.type)]
+    frame = table.drop_columns(lists).to_pandas(types_mapper=nullable.get)
+    for name in lists:
+        values: list[Any] = table[name].to_pylist()
+        if pa.types.is_map(table[name].type):
+            values = [None if each is None else dict(each) for each in values]
+        frame[name] = pd.Series(values, index=frame.index, dtype="object")
+    return frame[table.column_names]
 
 
 def _beside(
