@@ -31,23 +31,25 @@ const bundledPackages = [
  * hundreds of files of what some of them share, and importing those costs more than the code that a command leaves unused.
  */
 export async function bundle(root: string, out: string): Promise<void> {
-  const {
-    dependencies,
-    peerDependencies,
-  }: Record<'dependencies' | 'peerDependencies', Record<string, string>> = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
-  const imported = Object.keys({ ...dependencies, ...peerDependencies }).filter((name) => !bundledPackages.includes(name))
   const { include }: { include: string[] } = JSON.parse(readFileSync(join(root, 'tsconfig.build.json'), 'utf8'))
   // what processes and threads start from
   const scripts = globSync(
     include.map((room) => `${room}/**/*-{child,worker}.ts`),
     { cwd: root },
   )
+  await bundleFiles(root, out, [...programs, ...scripts], [commandsTogether(root)])
+}
+
+/** Bundles these files, whose paths are relative to `root`, into `out`. */
+export async function bundleFiles(root: string, out: string, paths: readonly string[], plugins: readonly Plugin[] = []): Promise<void> {
+  const {
+    dependencies,
+    peerDependencies,
+  }: Record<'dependencies' | 'peerDependencies', Record<string, string>> = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
+  const imported = Object.keys({ ...dependencies, ...peerDependencies }).filter((name) => !bundledPackages.includes(name))
   await build({
     absWorkingDir: root,
-    entryPoints: [
-      ...[...programs, ...scripts].map((path) => ({ in: path, out: path.replace(/\.ts$/, '') })),
-      { in: folderModule, out: 'chunks/folder' },
-    ],
+    entryPoints: [...paths.map((path) => ({ in: path, out: path.replace(/\.ts$/, '') })), { in: folderModule, out: 'chunks/folder' }],
     outdir: out,
     outbase: root,
     chunkNames: 'chunks/[name]-[hash]',
@@ -59,7 +61,7 @@ export async function bundle(root: string, out: string): Promise<void> {
     external: imported.flatMap((name) => [name, `${name}/*`]),
     // bundled dependencies in CommonJS require modules of Node
     banner: { js: `import { createRequire as $createRequire } from 'node:module'; const require = $createRequire(import.meta.url);` },
-    plugins: [commandsTogether(root), placesOfSources(root)],
+    plugins: [...plugins, placesOfSources(root)],
     logLevel: 'warning',
   })
 }

@@ -14,6 +14,7 @@ import type { ModelProcess } from '../../inference/model-process.ts'
 import { startModelProcess } from '../../inference/model-process.ts'
 import { createProcessPool } from '../../inference/process-pool.ts'
 import { initializeOrt } from '../../inference/initialize-ort.ts'
+import { programFile } from '../cli/run-lockstep.ts'
 import { onnx } from '../serving/fixtures.ts'
 import { until } from '../serving/gate.ts'
 import { bindTo } from '../serving/load.ts'
@@ -282,7 +283,7 @@ describe('the process of a model', () => {
     const { session, modelProcess } = await hosted(await onnx('one'))
     await session.release()
     await until(async () => !exists(modelProcess))
-    const server = spawn(process.execPath, [fileURLToPath(new URL('../serving/endless-server-child.ts', import.meta.url))], {
+    const server = spawn(process.execPath, [programFile('test/serving/endless-server-child')], {
       stdio: ['ignore', 'pipe', 'inherit'],
     })
     const said = await new Promise<string>((resolve) => server.stdout.once('data', (text: Buffer) => resolve(text.toString())))

@@ -2,7 +2,6 @@ import { execFile } from 'node:child_process'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { Redis } from 'ioredis'
 import { beforeAll, expect, it } from 'vitest'
 import { encodeKey } from '../../kernel/entity-key.ts'
@@ -22,6 +21,7 @@ import type { FaultPoint } from '../../runtime/fault-point.ts'
 import { cancelJob } from '../../runtime/jobs/end-job.ts'
 import { readJobs } from '../../runtime/jobs/read-jobs.ts'
 import { openPostgres } from '../../runtime/open-postgres.ts'
+import { programFile } from '../cli/run-lockstep.ts'
 import { definitionFiles } from '../registry/definition-files.ts'
 import { testDatabase, testRedis } from '../services/index.ts'
 import { crashEvents, crashMoment, operate, operations } from './crash-operation.ts'
@@ -88,7 +88,7 @@ async function world(declared = definitions): Promise<World> {
 
 /** Runs the operation in a process of its own. @returns the signal that it ended by, or what it exited with */
 function elsewhere({ url, redis }: World, ...words: readonly string[]): Promise<string> {
-  const program = fileURLToPath(new URL('crash-process.ts', import.meta.url))
+  const program = programFile('test/materializer/crash-process')
   return new Promise((resolve) => {
     execFile(process.execPath, [program, url, redis.url, redis.prefix, ...words], (error, _, stderr) =>
       resolve(error === null ? 'done' : (error.signal ?? stderr)),

@@ -4,6 +4,7 @@ import { Client } from 'pg'
 import { describe, expect, it } from 'vitest'
 import type { ViewPlan } from '../../kernel/view-plan.ts'
 import { materializeView } from '../../materializer/materialize.ts'
+import { programFile } from '../cli/run-lockstep.ts'
 import type { StoreKind } from './fixture.ts'
 import { freshView, heldRun, many, materializerFixture, moment, storeKinds } from './fixture.ts'
 import type { PaymentsTable } from './payments-table.ts'
@@ -97,7 +98,7 @@ describe.each(storeKinds)('materializing into the %s store, several runs at once
 /** A run in a process of its own, killed after so many batches; its result is null where the kill came in time. */
 function runElsewhere(kind: StoreKind, table: PaymentsTable, plan: ViewPlan, killAfter = Number.POSITIVE_INFINITY) {
   const child = fork(
-    new URL('materialize-process.ts', import.meta.url),
+    programFile('test/materializer/materialize-process'),
     [fixture().databaseUrl, table.name, plan.spec.name, String(moment), ...fixture().addresses[kind]],
     { stdio: ['ignore', 'ignore', 'pipe', 'ipc'] },
   )

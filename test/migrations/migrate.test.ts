@@ -10,6 +10,7 @@ import { migrations } from '../../migrations/list.ts'
 import { pendingMigrations } from '../../migrations/migrate.ts'
 import type { Database } from '../../runtime/database.ts'
 import { migrateDatabase, requireMigrated } from '../../runtime/migrated.ts'
+import { programFile } from '../cli/run-lockstep.ts'
 import type { OpenedDatabase } from '../opened-database.ts'
 import { during, openEmbedded, openServer } from '../opened-database.ts'
 import { testDatabase } from '../services/index.ts'
@@ -114,7 +115,7 @@ describe('the migrations', () => {
   it('run once if four processes run them at the same time on an empty database', async () => {
     const database = await testDatabase({ migrate: false })
     const processes = Array.from({ length: 4 }, () => {
-      const child = spawn(process.execPath, [join(import.meta.dirname, 'migrate-process.ts'), database.url], {
+      const child = spawn(process.execPath, [programFile('test/migrations/migrate-process'), database.url], {
         stdio: ['pipe', 'pipe', 'inherit'],
       })
       return { child, lines: createInterface(child.stdout)[Symbol.asyncIterator]() }

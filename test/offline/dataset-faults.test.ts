@@ -2,9 +2,9 @@ import { execFile } from 'node:child_process'
 import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { programFile } from '../cli/run-lockstep.ts'
 import { bareEnvironment } from '../bare-environment.ts'
 import type { DatasetOptions } from '../../offline/dataset.ts'
 import { createDataset } from '../../offline/dataset.ts'
@@ -23,7 +23,7 @@ const onSmallDisk = `
     exec unshare -m sh -c 'mount -t tmpfs -o size=128k tmpfs "$0" && exec "$@"' "$0" "$@"
   fi
   trap '' XFSZ; ulimit -f 128; exec "$@"`
-const program = fileURLToPath(new URL('dataset-process.ts', import.meta.url))
+const program = programFile('test/offline/dataset-process')
 
 describe('a training set that cannot be written', () => {
   let database: TestDatabase

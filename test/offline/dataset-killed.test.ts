@@ -10,6 +10,7 @@ import { createDataset } from '../../offline/dataset.ts'
 import type { DatasetManifest } from '../../offline/dataset-manifest.ts'
 import type { Database } from '../../runtime/database.ts'
 import { openPostgres } from '../../runtime/open-postgres.ts'
+import { programFile } from '../cli/run-lockstep.ts'
 import { budget } from '../budget.ts'
 import type { TestDatabase } from '../services/index.ts'
 import { testDatabase } from '../services/index.ts'
@@ -36,7 +37,7 @@ describe('an export that is killed', () => {
 
   /** A process that exports, killed so long after it began; null: not killed. */
   async function exportTo(out: string, killAfterMs: number | null): Promise<number> {
-    const child = fork(new URL('dataset-process.ts', import.meta.url), [database.url, out], {
+    const child = fork(programFile('test/offline/dataset-process'), [database.url, out], {
       stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
     })
     const ended = once(child, 'exit')

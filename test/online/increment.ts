@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process'
 import type { OnlineKey, OnlineStore } from '../../online/store.ts'
+import { programFile } from '../cli/run-lockstep.ts'
 import { expecting, stored, storedCount } from './stored-bytes.ts'
 
 /** Adds one to the stored frontier of a key, `times` times, as any writer must: read, compare, retry. */
@@ -14,7 +15,7 @@ export async function increment(store: OnlineStore, key: OnlineKey, times: numbe
 
 /** Another process that opens the store so often, and each time increments the keys `a` and `b` so many times. */
 export function incrementElsewhere(address: readonly string[], times: number, openings = 1): Promise<void> {
-  const file = new URL('increment-process.ts', import.meta.url).pathname
+  const file = programFile('test/online/increment-process')
   const child = spawn(process.execPath, [file, String(openings), String(times), ...address], { stdio: ['ignore', 'ignore', 'pipe'] })
   let errors = ''
   child.stderr.on('data', (chunk) => (errors += String(chunk)))

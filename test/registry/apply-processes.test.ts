@@ -1,14 +1,14 @@
 import { spawn } from 'node:child_process'
-import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { programFile } from '../cli/run-lockstep.ts'
 import type { TestRegistry } from './databases.ts'
 import { openRegistry } from './databases.ts'
 import { flightsTable } from './sample-set.ts'
 
 /** A process that applies a sample set on request. */
 function applier(url: string, version: number) {
-  const child = spawn(process.execPath, [join(import.meta.dirname, 'apply-child.ts'), url, String(version)], {
+  const child = spawn(process.execPath, [programFile('test/registry/apply-child'), url, String(version)], {
     stdio: ['pipe', 'pipe', 'inherit'],
   })
   const lines = createInterface(child.stdout)[Symbol.asyncIterator]()

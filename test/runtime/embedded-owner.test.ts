@@ -10,6 +10,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { loadConfig } from '../../runtime/config.ts'
 import { hasEmbeddedOwner, ownEmbeddedFolder } from '../../runtime/embedded-owner.ts'
 import { openDatabase } from '../../runtime/open-database.ts'
+import { programFile } from '../cli/run-lockstep.ts'
 
 interface Starter {
   readonly child: ChildProcessByStdio<Writable, Readable, null>
@@ -35,7 +36,7 @@ describe('the owner of an embedded folder', () => {
   })
 
   function start(directory = folder, ...more: readonly string[]): Starter {
-    const child = spawn(process.execPath, [join(import.meta.dirname, 'owner-process.ts'), directory, ...more], {
+    const child = spawn(process.execPath, [programFile('test/runtime/owner-process'), directory, ...more], {
       stdio: ['pipe', 'pipe', 'inherit'],
     })
     const lines = createInterface(child.stdout)[Symbol.asyncIterator]()
@@ -59,10 +60,10 @@ describe('the owner of an embedded folder', () => {
     const second = ownEmbeddedFolder(folder)
     await expect(second).rejects.toMatchObject({
       code: 'EMBEDDED_IN_USE',
-      details: { pid: first.child.pid, command: `owner-process.ts ${folder}` },
+      details: { pid: first.child.pid, command: `owner-process.js ${folder}` },
       message: expect.stringMatching(
         new RegExp(
-          `process ${first.child.pid} \\("owner-process.ts .+"\\)\\. Stop that process, or set LOCKSTEP_POSTGRES_URL, .+ several processes\\.$`,
+          `process ${first.child.pid} \\("owner-process.js .+"\\)\\. Stop that process, or set LOCKSTEP_POSTGRES_URL, .+ several processes\\.$`,
         ),
       ) as string,
     })

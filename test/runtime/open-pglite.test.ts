@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { copyHeader, copyTrailer } from '../../runtime/copy-pieces.ts'
 import { openPglite } from '../../runtime/open-pglite.ts'
+import { programFile } from '../cli/run-lockstep.ts'
 import { databaseContract } from './database-contract.ts'
 import { textRows, tupleOf } from './tuples.ts'
 
@@ -29,7 +30,7 @@ describe('PGlite', () => {
   afterAll(() => rm(join(directory, '../../..'), { recursive: true }))
 
   it('keeps all commits when its process is killed, and copies all chunks or none', { timeout: 60_000 }, async () => {
-    const child = spawn(process.execPath, [join(import.meta.dirname, 'pglite-process.ts'), directory], {
+    const child = spawn(process.execPath, [programFile('test/runtime/pglite-process'), directory], {
       stdio: ['ignore', 'pipe', 'inherit'],
     })
     const [line] = (await once(child.stdout, 'data')) as [Buffer]

@@ -1,6 +1,5 @@
 import { fork } from 'node:child_process'
 import { once } from 'node:events'
-import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
 import { consumeStream } from '../../../materializer/streams/consume-stream.ts'
 import { consumeStreams } from '../../../materializer/streams/consume-streams.ts'
@@ -9,6 +8,7 @@ import { streamStatus } from '../../../materializer/streams/stream-status.ts'
 import { loadCatalog } from '../../../registry/catalog.ts'
 import type { StreamServers } from '../../../runtime/streams/open-consumer.ts'
 import { openConsumer } from '../../../runtime/streams/open-consumer.ts'
+import { programFile } from '../../cli/run-lockstep.ts'
 import type { Producer } from '../../runtime/streams/producers.ts'
 import { serversAt } from '../../runtime/streams/producers.ts'
 import type { ClicksWorld, Counts } from './clicks.ts'
@@ -113,7 +113,7 @@ export function consumeContract(title: string, startProducer: () => Promise<Prod
 
     it('count once, by stream position, if their reader dies before acknowledging', { timeout: 90_000 }, async () => {
       await producer.send(stream, [event('a', 1), event('a', 2), event('b', 3)])
-      const script = join(import.meta.dirname, 'consume-process.ts')
+      const script = programFile('test/materializer/streams/consume-process')
       const child = fork(script, [world.databaseUrl, producer.server.url])
       // it has the output of this process, which would not end before it
       stops.push(async () => void child.kill('SIGKILL'))

@@ -1,12 +1,12 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { join } from 'node:path'
 import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest'
 import { monitoringKinds } from '../../../monitoring/alerts/evaluate-monitors.ts'
 import { readAlerts, readDeliveries } from '../../../monitoring/alerts/read-alerts.ts'
 import { loadCatalog } from '../../../registry/catalog.ts'
 import type { FaultPoint } from '../../../runtime/fault-point.ts'
 import { workOnJobs } from '../../../runtime/jobs/work-on-jobs.ts'
+import { programFile } from '../../cli/run-lockstep.ts'
 import { bareEnvironment } from '../../bare-environment.ts'
 import { during, openServer } from '../../opened-database.ts'
 import type { Receiver } from './monitors.ts'
@@ -40,7 +40,7 @@ const points: readonly (readonly [FaultPoint, number])[] = [
 it.each(points)('an alert is delivered although its worker is killed at "%s"', { timeout: 60_000 }, async (point, times) => {
   const { db, url } = opened()
   const name = `killed_${point.replaceAll(/\W+/g, '_')}`
-  const child = spawn(process.execPath, [join(import.meta.dirname, 'alerts-process.ts'), url, receiver.url, name, point], {
+  const child = spawn(process.execPath, [programFile('test/monitoring/alerts/alerts-process'), url, receiver.url, name, point], {
     env: bareEnvironment,
     stdio: ['ignore', 'ignore', 'inherit'],
   })

@@ -1,11 +1,11 @@
 import { fork } from 'node:child_process'
 import { once } from 'node:events'
-import { join } from 'node:path'
 import { expect, it } from 'vitest'
 import { rollupSeries } from '../../../monitoring/rollups/read-rollups.ts'
 import { createRollupWriter, noModel } from '../../../monitoring/rollups/rollup-writer.ts'
 import { TrafficSummary } from '../../../monitoring/rollups/traffic-summary.ts'
 import { createLogger } from '../../../runtime/log.ts'
+import { programFile } from '../../cli/run-lockstep.ts'
 import { bareEnvironment } from '../../bare-environment.ts'
 import { during, openServer } from '../../opened-database.ts'
 import { testRedis } from '../../services/index.ts'
@@ -21,7 +21,7 @@ interface Told {
 it('a server that is killed under traffic loses its last minute, which is a gap and no zero', { timeout: 120_000 }, async () => {
   const { db, url } = opened()
   const redis = await testRedis()
-  const child = fork(join(import.meta.dirname, 'shop-process.ts'), [url, redis.url, redis.prefix], { env: bareEnvironment })
+  const child = fork(programFile('test/monitoring/faults/shop-process'), [url, redis.url, redis.prefix], { env: bareEnvironment })
   const exited = once(child, 'exit')
   const told: Told[] = []
   await new Promise<void>((resolve, reject) => {

@@ -1,7 +1,6 @@
 import type { ChildProcess } from 'node:child_process'
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { join } from 'node:path'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { controlRollouts } from '../../../monitoring/rollouts/controller.ts'
 import { createRolloutCounts, readCounts } from '../../../monitoring/rollouts/rollout-counts.ts'
@@ -15,6 +14,7 @@ import type { FaultPoint } from '../../../runtime/fault-point.ts'
 import { workOnJobs } from '../../../runtime/jobs/work-on-jobs.ts'
 import { createLogger } from '../../../runtime/log.ts'
 import { placeOf } from '../../../statistics/assign.ts'
+import { programFile } from '../../cli/run-lockstep.ts'
 import { bareEnvironment } from '../../bare-environment.ts'
 import { budget } from '../../budget.ts'
 import { until } from '../../serving/gate.ts'
@@ -122,7 +122,7 @@ it.each(budget(100) >= 100 ? all : few)(
     minutesAhead += 2
     const child = spawn(
       process.execPath,
-      [join(import.meta.dirname, 'controller-process.ts'), world.postgresUrl, point, String(minutesAhead)],
+      [programFile('test/monitoring/rollouts/controller-process'), world.postgresUrl, point, String(minutesAhead)],
       {
         env: bareEnvironment,
         stdio: ['ignore', 'ignore', 'inherit'],
@@ -175,7 +175,7 @@ const changing: readonly FaultPoint[] = ['registry: changed', 'registry: read', 
 
 it('a server that is killed at any step of a change routes as stored from its first answer on', { timeout: 120_000 }, async () => {
   const startServer = async () => {
-    const args = [join(import.meta.dirname, 'server-process.ts'), world.postgresUrl, world.redis.url, world.redis.prefix]
+    const args = [programFile('test/monitoring/rollouts/server-process'), world.postgresUrl, world.redis.url, world.redis.prefix]
     const child = spawn(process.execPath, args, { env: bareEnvironment, stdio: ['ignore', 'ignore', 'inherit', 'ipc'] })
     children.push(child)
     const [readyAt] = (await once(child, 'message')) as [string]

@@ -1,7 +1,7 @@
 import type { ChildProcess } from 'node:child_process'
 import { fork } from 'node:child_process'
 import { once } from 'node:events'
-import { fileURLToPath } from 'node:url'
+import { programFile } from '../../cli/run-lockstep.ts'
 
 export interface Writers {
   /** Ids of events that were reported to their writers as committed. */
@@ -26,7 +26,7 @@ export function startWriters(databaseUrl: string, redisUrl: string, streamUrl: s
   let seed = 1
 
   function start(role: string): ChildProcess {
-    const program = fileURLToPath(new URL('fire-process.ts', import.meta.url))
+    const program = programFile('test/parity/fire/fire-process')
     const name = `${role}${seed}`
     const child = fork(program, [databaseUrl, redisUrl, streamUrl, role, name, String(seed++)], {
       stdio: ['ignore', 'ignore', 'pipe', 'ipc'],

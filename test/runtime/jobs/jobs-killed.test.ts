@@ -1,12 +1,12 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { join } from 'node:path'
 import { sql } from 'kysely'
 import { expect, it } from 'vitest'
 import { awaitJob } from '../../../runtime/jobs/await-job.ts'
 import { cancelJob } from '../../../runtime/jobs/end-job.ts'
 import { readJob } from '../../../runtime/jobs/read-jobs.ts'
 import { submitJob } from '../../../runtime/jobs/submit-job.ts'
+import { programFile } from '../../cli/run-lockstep.ts'
 import { bareEnvironment } from '../../bare-environment.ts'
 import { during, openServer } from '../../opened-database.ts'
 import { numbers } from './number-kind.ts'
@@ -15,7 +15,7 @@ const opened = during(openServer)
 
 /** Starts a process, and kills it once it has said what fits. */
 async function killAt(role: string, pattern: RegExp): Promise<RegExpExecArray> {
-  const child = spawn(process.execPath, [join(import.meta.dirname, 'jobs-process.ts'), opened().url, role], {
+  const child = spawn(process.execPath, [programFile('test/runtime/jobs/jobs-process'), opened().url, role], {
     env: bareEnvironment,
     stdio: ['ignore', 'pipe', 'inherit'],
   })

@@ -1,8 +1,8 @@
 import { execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { afterAll, beforeAll, expect, it } from 'vitest'
+import { programFile } from '../../cli/run-lockstep.ts'
 import type { World } from '../world.ts'
 import { ask, createWorld } from '../world.ts'
 
@@ -23,7 +23,7 @@ it(`answers beside ${connections} idle connections, and each of those on request
   expect(connections).toBeGreaterThan(500)
   const { url, server } = await world.serve()
   await server.whenReady()
-  const child = spawn(process.execPath, [join(import.meta.dirname, 'idle-clients-child.ts'), new URL(url).port, String(connections)], {
+  const child = spawn(process.execPath, [programFile('test/serving/traffic/idle-clients-child'), new URL(url).port, String(connections)], {
     stdio: ['pipe', 'pipe', 'inherit'],
   })
   const lines = createInterface(child.stdout)[Symbol.asyncIterator]()
