@@ -5,6 +5,8 @@ import type { LockstepTables } from './schema.ts'
 
 const advisoryLock = 5_496_228_817
 const schema = 'lockstep'
+/** The state of PostgreSQL if a statement waits for a lock for longer than `lock_timeout`. */
+const lockNotAvailable = '55P03'
 const table = 'migrations'
 
 /**
@@ -29,15 +31,19 @@ export async function migrate(kysely: Kysely<LockstepTables>): Promise<string[]>
       if (error !== undefined) {
         const failed = results?.find(({ status }) => status === 'Error')?.migrationName
         const what = failed === undefined ? 'The migration of the database' : `The migration "${failed}"`
-        throw new Error(`${what} failed, and nothing was changed: ${error instanceof Error ? error.message : 'no reason given'}.`, {
-          cause: error,
-        })
+        throw new Error(`${what} failed, and nothing was changed: ${reasonOf(error)}.`, { cause: error })
       }
       return (results ?? []).map(({ migrationName }) => migrationName)
     } finally {
       await sql`select pg_advisory_unlock(${sql.lit(advisoryLock)})`.execute(db)
     }
   })
+}
+
+function reasonOf(error: unknown): string {
+  if (!(error instanceof Error)) return 'no reason given'
+  if (!('code' in error) || error.code !== lockNotAvailable) return error.message
+  return `another session has used a table for too long (${error.message}). End it, or run the migration again when it has ended`
 }
 
 /** The names of the migrations that `migrate` would run. Reads only, and works on an empty database. */

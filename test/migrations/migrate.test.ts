@@ -192,6 +192,18 @@ describe('the migrations', () => {
     await close()
   })
 
+  it('give up behind a long read of the prediction log, so that servers go on writing to it', async () => {
+    const { db, close } = await openServer()
+    await db.script(`alter table lockstep.prediction_log drop column stages; delete from lockstep.migrations where name >= '0042'`)
+    await db.kysely.transaction().execute(async (reader) => {
+      await sql`select from lockstep.prediction_log`.execute(reader)
+      await expect(migrateDatabase(db.kysely)).rejects.toThrow(
+        'The migration "0042-prediction-stages" failed, and nothing was changed: another session has used a table for too long (canceling statement due to lock timeout). End it, or run the migration again when it has ended.',
+      )
+    })
+    await close()
+  })
+
   it('roll back everything if one fails', async () => {
     const { db, close } = await openServer({ migrate: false })
     await db.script('create schema lockstep; create table lockstep.datasets (other int)')
