@@ -39,7 +39,7 @@ const busy = 5
  * Removed and replaced bytes are overwritten with zeros in the file (`secure_delete`). The log is emptied after a
  * removal, because it has earlier states.
  *
- * @throws LockstepError `WRITE_FAILED` where the folder cannot be written, `EMBEDDED_DAMAGED` where its file is not
+ * @throws LockstepError `CONFIG_INVALID` for a file of another program, `WRITE_FAILED` where the folder cannot be written, `EMBEDDED_DAMAGED` where its file is not
  *   SQLite's, was deleted or replaced, `BUSY` where another process writes for longer than a writer waits. So do the
  *   methods.
  */
@@ -56,6 +56,7 @@ export function openEmbeddedStore(directory: string): OnlineStore {
       opened.exec(`PRAGMA journal_size_limit = ${logBytes}`)
       // with rowids: large values are read faster than from the tree of the keys
       opened.exec('CREATE TABLE IF NOT EXISTS states (key BLOB PRIMARY KEY NOT NULL, bytes BLOB NOT NULL) STRICT')
+      requireStates(opened, file)
       // SQLite creates its file readable for all users
       closeFolder(directory, embeddedFiles)
       removeLmdb(directory)
@@ -210,6 +211,20 @@ function useWriteAheadLog(db: DatabaseSync): void {
       Atomics.wait(pause, 0, 0, Math.random() * 10)
     }
   }
+}
+
+/** @throws LockstepError `CONFIG_INVALID` if the file belongs to another program */
+function requireStates(db: DatabaseSync, file: string): void {
+  const columns = db
+    .prepare("SELECT name FROM pragma_table_info('states')")
+    .all()
+    .map(({ name }) => String(name))
+  if (columns.join() === 'key,bytes') return
+  throw new LockstepError(
+    'CONFIG_INVALID',
+    `The file "${file}" is not an online store of Lockstep: its table "states" has the columns ${columns.map((name) => `"${name}"`).join(', ')}. Move the file, or set LOCKSTEP_DIR to another folder.`,
+    { details: { file } },
+  )
 }
 
 const pause = new Int32Array(new SharedArrayBuffer(4))

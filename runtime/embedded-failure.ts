@@ -7,12 +7,13 @@ const littleBytes = 20_000_000
 /** What one write of the online store may need. */
 const pagesBytes = 1_000_000
 const diskFullState = '53100'
-/** SQLite's codes PERM, READONLY, IOERR and FULL. */
+/** SQLite's codes PERM, READONLY, IOERR, FULL and CANTOPEN. */
 const sqliteErrors = new Map([
   [3, 'EACCES'],
   [8, 'EACCES'],
   [10, 'EIO'],
   [13, 'ENOSPC'],
+  [14, 'EIO'],
 ])
 
 /** Names for error numbers of the WebAssembly engine. */
@@ -51,7 +52,7 @@ export function folderFailure(directory: string, cause: unknown): LockstepError 
       // the error of creating a folder in a read-only one
       return cause instanceof Error && 'syscall' in cause && cause.syscall === 'mkdir' ? readOnly(directory, code, cause) : null
     case 'EIO':
-      // SQLite reports only this if it cannot enlarge the index of its log
+      // SQLite reports only this if it cannot make or enlarge the index of its log
       return freeBytes(directory) < pagesBytes ? diskFull(directory, cause) : null
     default:
       return null
@@ -134,8 +135,9 @@ function reasonOf(cause: unknown): string {
 
 function freeBytes(directory: string): number {
   try {
-    const { bavail, bsize } = statfsSync(directory)
-    return bavail * bsize
+    const { bavail, bsize, files, ffree } = statfsSync(directory)
+    // a disk may have space, and no room for another file
+    return files > 0 && ffree === 0 ? 0 : bavail * bsize
   } catch {
     return Number.POSITIVE_INFINITY
   }

@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { bareEnvironment } from '../bare-environment.ts'
 import { definitionFiles } from '../registry/definition-files.ts'
+import { rootFolder } from '../source-files.ts'
 import { programFile } from './run-lockstep.ts'
 
 const features = `import { count, entity, featureService, featureView, source, t } from 'lockstep'
@@ -74,3 +75,24 @@ it('a full disk is an error that names the folder and ends once there is room', 
     'status ended with 1',
   ])
 }, 400_000)
+
+it('the online store on a full disk is an error that names the folder, and opens once there is room', async () => {
+  const open = `
+    const { openEmbeddedStore } = await import('${rootFolder}/online/embedded-store.ts')
+    try {
+      const store = openEmbeddedStore('${folder}/disk/online')
+      await store.ping()
+      await store.close()
+      console.log('opened')
+    } catch ({ code, message }) {
+      console.log(code + ': ' + message)
+    }`
+  await writeFile(join(folder, 'open.mjs'), open)
+  const out = await onOwnDisk(`
+    disk 2
+    cat /dev/zero > disk/filler 2>/dev/null; open_store() { '${process.execPath}' '${folder}/open.mjs'; }
+    open_store; rm disk/filler; open_store; cat /dev/zero > disk/filler 2>/dev/null; open_store; rm disk/filler; open_store
+    mount -t tmpfs -o nr_inodes=9 none disk; open_store; n=0; while touch disk/$n 2>/dev/null; do n=$((n + 1)); done; open_store`)
+  const full = `WRITE_FAILED: The disk of the folder "${folder}/disk/online" is full, or almost full. Free some space and run again; committed data is kept.`
+  expect(out.trim().split('\n')).toEqual([full, 'opened', full, 'opened', 'opened', full])
+}, 120_000)

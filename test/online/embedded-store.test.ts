@@ -96,6 +96,22 @@ it('ends a write as busy if another process writes for too long, and goes on aft
   await rm(directory, { recursive: true })
 })
 
+it('names a file of another program, and leaves it as it is', async () => {
+  const directory = await mkdtemp(join(tmpdir(), 'lockstep-online-'))
+  const file = join(directory, 'states.sqlite')
+  const other = new DatabaseSync(file)
+  other.exec("CREATE TABLE states (name TEXT, code TEXT); INSERT INTO states VALUES ('Ohio', 'OH')")
+  expect(() => openEmbeddedStore(directory)).toThrow(
+    expect.objectContaining({
+      code: 'CONFIG_INVALID',
+      message: `The file "${file}" is not an online store of Lockstep: its table "states" has the columns "name", "code". Move the file, or set LOCKSTEP_DIR to another folder.`,
+    }),
+  )
+  expect(other.prepare('SELECT code FROM states').all()).toEqual([{ code: 'OH' }])
+  other.close()
+  await rm(directory, { recursive: true })
+})
+
 it('leaves nothing of a removed or replaced state in its files', async () => {
   const directory = await mkdtemp(join(tmpdir(), 'lockstep-online-'))
   const [store, other] = [openEmbeddedStore(directory), openEmbeddedStore(directory)]
