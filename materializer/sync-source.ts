@@ -15,6 +15,7 @@ import type { Actor } from '../runtime/audit.ts'
 import { recordAudit } from '../runtime/audit.ts'
 import type { Database } from '../runtime/database.ts'
 import { faultPoint } from '../runtime/fault-point.ts'
+import type { Logger } from '../runtime/log.ts'
 import type { JobKind } from '../runtime/jobs/job-kind.ts'
 import { submitJob } from '../runtime/jobs/submit-job.ts'
 import { sourceRelation } from '../runtime/relation.ts'
@@ -88,6 +89,7 @@ export interface SourceSyncResult {
 export interface SyncTools {
   readonly db: Database
   readonly store: OnlineStore
+  readonly log?: Logger
   catalog(): Promise<Catalog>
 }
 
@@ -152,7 +154,14 @@ export function sourceSyncs(tools: SyncTools): JobKind<SourceSyncSpec, SyncPlan,
       for (const [at, { path, load, undo }] of changes.entries()) {
         signal.throwIfAborted()
         try {
-          const undoing = { source: source.name, by: { actor }, moment: Date.now() * 1000, waitMs, signal }
+          const undoing = {
+            source: source.name,
+            by: { actor },
+            moment: Date.now() * 1000,
+            waitMs,
+            signal,
+            ...(tools.log && { log: tools.log }),
+          }
           const replaced = load === null || undo === null ? null : await replacementOf(tools, known, undo, undoing)
           if (undo !== null && replaced === null) await undoLoad(tools, known, undo, undoing)
           const before = replaced?.statements ?? []
@@ -282,14 +291,15 @@ async function noteUndone({ kysely }: Database, loads: readonly string[]): Promi
 
 /** Rows that were deleted from the table are in the states of entities still. */
 async function rebuildReaders(
-  { db, store }: Pick<SyncTools, 'db' | 'store'>,
+  { db, store, log }: Pick<SyncTools, 'db' | 'store' | 'log'>,
   catalog: Catalog,
   source: SourceSpec,
   signal: AbortSignal,
 ): Promise<void> {
   const relation = await relationOf(db, source)
   const readers = relation === null ? [] : await readersOf(db, store, catalog, relation)
-  for (const plan of readers) await materializeView(db, store, plan, { rebuild: true, moment: Date.now() * 1000, signal })
+  for (const plan of readers)
+    await materializeView(db, store, plan, { rebuild: true, moment: Date.now() * 1000, signal, ...(log && { log }) })
 }
 
 /** null: another attempt or another sync has deleted the rows. */

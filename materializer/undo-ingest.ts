@@ -10,6 +10,7 @@ import { recordAudit, unknownActor } from '../runtime/audit.ts'
 import type { Database } from '../runtime/database.ts'
 import { waitForEarlierTransactions } from '../runtime/earlier-transactions.ts'
 import { faultPoint } from '../runtime/fault-point.ts'
+import type { Logger } from '../runtime/log.ts'
 import { tableColumns } from '../runtime/relation.ts'
 import { sqlText } from '../runtime/sql.ts'
 import { deleteWhere, findWhere } from './erase/delete-rows.ts'
@@ -42,6 +43,7 @@ export interface UndoOptions {
    */
   readonly waitMs: number
   readonly signal?: AbortSignal
+  readonly log?: Logger
 }
 
 /**
@@ -79,8 +81,8 @@ export async function undoIngest(
   for (const plan of readers) {
     const keys = [...(touched.get(plan) ?? [])]
     entities[plan.id] = load.resumed ? null : keys.length
-    const { moment, signal } = options
-    if (load.resumed) await materializeView(db, store, plan, { rebuild: true, moment, ...(signal && { signal }) })
+    const { moment, signal, log } = options
+    if (load.resumed) await materializeView(db, store, plan, { rebuild: true, moment, ...(signal && { signal }), ...(log && { log }) })
     else await renew(db, store, plan, keys, options)
   }
   await db.kysely.updateTable('lockstep.ingests').set({ undone_at: new Date() }).where('id', '=', id).execute()

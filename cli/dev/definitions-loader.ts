@@ -1,6 +1,7 @@
 import { resolve } from 'node:path'
 import { Worker } from 'node:worker_threads'
 import type { ErrorCode } from '../../kernel/errors.ts'
+import { startPatientTimer } from '../../runtime/async.ts'
 import { LockstepError } from '../../kernel/errors.ts'
 import type { DefinitionSet } from '../../registry/definition-set.ts'
 import type { DefinitionLine } from '../../registry/read-modules.ts'
@@ -29,12 +30,14 @@ export interface DefinitionsLoader {
 const defaultTimeoutMs = 20_000
 /** How much later than the thread itself this one gives up: an endless loop holds the thread. */
 const graceMs = 1_000
+/** How long a thread may take to start, on the slowest machine. */
+const defaultStartMs = 300_000
 
 /** What a thread sends: that it begins with the file, and then the answer. */
 export type LoadMessage = 'begun' | LoadedDefinitions
 
-/** @param options.timeoutMs how long importing the file may take */
-export function createDefinitionsLoader(file: string, { timeoutMs = defaultTimeoutMs } = {}): DefinitionsLoader {
+/** @param options.timeoutMs how long importing the file may take; before that, its thread may take `startMs` to start */
+export function createDefinitionsLoader(file: string, { timeoutMs = defaultTimeoutMs, startMs = defaultStartMs } = {}): DefinitionsLoader {
   let next = startThread()
   let last: Promise<unknown> = Promise.resolve()
   let closed = false
@@ -42,7 +45,7 @@ export function createDefinitionsLoader(file: string, { timeoutMs = defaultTimeo
   async function load(): Promise<LoadedDefinitions> {
     const thread = next
     try {
-      return await answerOf(thread, { file: resolve(file), timeoutMs })
+      return await answerOf(thread, { file: resolve(file), timeoutMs }, startMs)
     } finally {
       await thread.terminate()
       if (!closed) next = startThread()
@@ -70,24 +73,25 @@ function startThread(): Worker {
   return thread
 }
 
-function answerOf(thread: Worker, task: LoadTask): Promise<LoadedDefinitions> {
+function answerOf(thread: Worker, task: LoadTask, startMs: number): Promise<LoadedDefinitions> {
   return new Promise((resolveAnswer, reject) => {
     const fail = (message: string, code: ErrorCode = 'DEFINITIONS_INVALID'): void =>
       resolveAnswer({ set: null, error: { code, message, details: { file: task.file } }, files: [task.file], places: [] })
     const giveUp = (): void =>
       fail(`The definitions file "${task.file}" has not finished after ${task.timeoutMs / 1000} s; remove the endless loop.`)
-    let timer: NodeJS.Timeout | undefined
+    const notStarted = (): void =>
+      fail(`The thread that loads "${task.file}" has not started after ${startMs / 1000} s; save the file again.`, 'INTERNAL')
+    // an answer may have arrived while this thread was busy
+    let stop = startPatientTimer(startMs, notStarted)
     thread.on('message', (message: LoadMessage) => {
-      // the start of the thread is not the file's time; an answer may have arrived while this thread was busy
-      if (message === 'begun') timer = setTimeout(() => setImmediate(giveUp), task.timeoutMs + graceMs)
-      else {
-        clearTimeout(timer)
-        resolveAnswer(message)
-      }
+      stop()
+      // the start of the thread is not the file's time
+      if (message === 'begun') stop = startPatientTimer(task.timeoutMs + graceMs, giveUp)
+      else resolveAnswer(message)
     })
     thread.once('error', (error) => fail(`The definitions file "${task.file}" could not be run: ${error.message}.`))
     thread.once('exit', (code) => {
-      clearTimeout(timer)
+      stop()
       fail(`The definitions file "${task.file}" ended its thread with ${code}; remove the call of process.exit.`)
     })
     thread.once('messageerror', (error) =>

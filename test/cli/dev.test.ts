@@ -278,6 +278,15 @@ describe('a definitions file', { timeout: 240_000 }, () => {
     }
   })
 
+  it('is reported if its thread does not start', async () => {
+    const loader = createDefinitionsLoader(join(definitionFiles({ 'features.ts': '' }), 'features.ts'), { startMs: 1 })
+    try {
+      expect((await loader.load()).error).toMatchObject({ code: 'INTERNAL', message: expect.stringContaining('has not started') as string })
+    } finally {
+      await loader.close()
+    }
+  })
+
   it('has its full time, however long its thread takes to start', async () => {
     const file = join(definitionFiles({ 'features.ts': 'export const nothing = 1' }), 'features.ts')
     vi.useFakeTimers({ toFake: ['setTimeout'] })

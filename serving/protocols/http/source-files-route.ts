@@ -137,7 +137,7 @@ export const sourceFileRoutes: readonly Route[] = [
       const catalog = deps.catalog()
       const { name: source } = catalog.source(call.params['name'] ?? '')
       const { database, store } = deps.upkeep
-      const options = { source, moment: deps.clock(), waitMs, by: actorOf(call, reason) }
+      const options = { source, moment: deps.clock(), waitMs, by: actorOf(call, reason), log: deps.log }
       const undone = await asRefusal(() => undoIngest(database(), store(), catalog, call.params['load'] ?? '', options))
       return jsonAnswer({ ...undone, requestId: call.requestId })
     },
