@@ -47,13 +47,13 @@ export function openRedisConsumer(url: string, spec: RedisStreamSpec, { redelive
    * lost.
    */
   async function claim(limit: number): Promise<StreamMessage[]> {
-    if (Date.now() < claimAtMs) return []
+    if (performance.now() < claimAtMs) return []
     const reply = (await redis.callBuffer('XAUTOCLAIM', stream, group, consumer, redeliverMs, cursor, 'COUNT', limit)) as [
       Buffer,
       RawEntry[],
     ]
     cursor = reply[0].toString()
-    if (cursor === '0-0') claimAtMs = Date.now() + redeliverMs / 2
+    if (cursor === '0-0') claimAtMs = performance.now() + redeliverMs / 2
     return reply[1].map(message)
   }
 

@@ -1,8 +1,9 @@
 import { jetstreamManager } from '@nats-io/jetstream'
 import { connect } from '@nats-io/transport-node'
 import { expect, it } from 'vitest'
+import { whileHeld } from '../../../runtime/streams/while-held.ts'
 import { openConsumer } from '../../../runtime/streams/open-consumer.ts'
-import { extendsMessages, streamConsumerContract, texts } from './stream-consumer-contract.ts'
+import { extendsMessages, streamConsumerContract, takeAll, texts } from './stream-consumer-contract.ts'
 import { natsProducer, serversAt } from './producers.ts'
 
 streamConsumerContract('a JetStream stream', natsProducer, (tools) => {
@@ -36,6 +37,20 @@ streamConsumerContract('a JetStream stream', natsProducer, (tools) => {
     await one.close()
     expect(texts(await two.take(5))).toEqual(['b'])
     await two.close()
+  })
+
+  it('does not give a message that arrived during a long batch, and that another has by now', async () => {
+    const s = await stream()
+    const [one, two] = [consumer(s), consumer(s)]
+    const waiting = one.take(5)
+    await new Promise((resolve) => setTimeout(resolve, 300))
+    await producer().send(s, ['a'])
+    const taken = await waiting
+    await producer().send(s, ['b'])
+    const again = await whileHeld(one, taken, () => takeAll(two, 1))
+    expect(texts(again)).toEqual(['b'])
+    await Promise.all([two.acknowledge(again), one.acknowledge(taken)])
+    expect(texts(await one.take(5))).toEqual([])
   })
 
   it('reports that the stream does not exist', async () => {

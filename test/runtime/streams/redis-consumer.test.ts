@@ -1,7 +1,7 @@
 import { Redis } from 'ioredis'
-import { expect, it } from 'vitest'
+import { expect, it, vi } from 'vitest'
 import { openConsumer } from '../../../runtime/streams/open-consumer.ts'
-import { extendsMessages, streamConsumerContract, texts } from './stream-consumer-contract.ts'
+import { extendsMessages, streamConsumerContract, takeAll, texts } from './stream-consumer-contract.ts'
 import { redisProducer, serversAt } from './producers.ts'
 
 streamConsumerContract('a Redis Stream', redisProducer, (tools) => {
@@ -25,6 +25,20 @@ streamConsumerContract('a Redis Stream', redisProducer, (tools) => {
     })
     expect((await consumer(s).take(2)).map(({ body }) => body)).toEqual([Buffer.from([0xff, 0]), null])
   })
+
+  it('gives unacknowledged messages again although the clock of this machine was set back', async () => {
+    const s = await stream()
+    const [one, two] = [consumer(s), consumer(s)]
+    await producer().send(s, ['a'])
+    expect(texts(await one.take(1))).toEqual(['a'])
+    expect(await two.take(1)).toEqual([])
+    const clock = vi.spyOn(Date, 'now').mockReturnValue(Date.now() - 3_600_000)
+    try {
+      expect(texts(await takeAll(two, 1))).toEqual(['a'])
+    } finally {
+      clock.mockRestore()
+    }
+  }, 20_000)
 
   it('counts waiting entries if deletions made the server lose its count', async () => {
     const s = await stream()
