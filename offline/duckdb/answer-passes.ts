@@ -1,9 +1,10 @@
+import type { DuckDBDataChunk } from '@duckdb/node-api'
 import type { ServicePlan, ViewUse } from '../../kernel/service-plan.ts'
 import type { Column, Value, ValueType } from '../../kernel/value-type.ts'
 import type { ViewPlan } from '../../kernel/view-plan.ts'
 import type { PartitionOptions } from '../partition/fold-partition.ts'
 import { foldPartition } from '../partition/fold-partition.ts'
-import { partitionLayout } from '../partition/partition-layout.ts'
+import { controls, partitionLayout } from '../partition/partition-layout.ts'
 import type { ResultWriter } from '../result-buckets.ts'
 import type { Spine } from '../spine/spine.ts'
 import { readColumn } from './duckdb-columns.ts'
@@ -45,14 +46,19 @@ export async function answerPasses(
       if (results.put(ordinal, first + mapping, values)) full = true
       done++
     })
-    const { sql, columns } = passSql(layout, spine, sources, fold.rule, share)
+    const { sql, columns, parts } = passSql(layout, spine, sources, fold.rule, share)
+    const key = new Array<Value | null>(parts).fill(null)
+    const numberAt = parts + controls.indexOf('n')
     for await (const chunk of db.stream(sql)) {
       signal?.throwIfAborted()
-      const rows = new Array<(Value | null)[] | null>(layout.input.length).fill(null)
-      for (const [c, at] of columns.entries()) {
-        const { name, type } = layout.input[at] as Column<ValueType>
-        rows[at] = readColumn(chunk, c, type, name)
+      const rows = new Array<ArrayLike<Value | null> | null>(layout.input.length).fill(null)
+      for (const [c, places] of columns.entries()) {
+        const { name, type } = layout.input[places[0] as number] as Column<ValueType>
+        const values = readColumn(chunk, parts + c, type, name)
+        for (const at of places) rows[at] = values
       }
+      for (const [i, values] of readKeys(chunk, rows[parts + 1] as number[], key).entries()) rows[i] = values
+      rows[numberAt] ??= new Uint8Array(chunk.rowCount)
       take(rows, chunk.rowCount)
       if (full) await results.flush()
       full = false
@@ -61,4 +67,21 @@ export async function answerPasses(
     place += layout.pass.mappings.length
   }
   await results.flush()
+}
+
+/**
+ * The keys of rows, by part. A row with the tag -1 begins a key.
+ *
+ * @param key the parts of the last key, which this changes
+ */
+function readKeys(chunk: DuckDBDataChunk, tags: readonly number[], key: (Value | null)[]): (Value | null)[][] {
+  const vectors = key.map((_, part) => chunk.getColumnVector(part))
+  const keys = key.map(() => new Array<Value | null>(tags.length))
+  for (let row = 0; row < tags.length; row++) {
+    for (let part = 0; part < key.length; part++) {
+      if (tags[row] === -1) key[part] = vectors[part]?.getItem(row) as Value
+      ;(keys[part] as (Value | null)[])[row] = key[part] as Value | null
+    }
+  }
+  return keys
 }

@@ -34,17 +34,26 @@ export interface KeyShare {
   readonly of: number
 }
 
-/** A query for the rows of a pass in their order, and the columns of the pass that it gives, by index of its input. */
+/** A query for the rows of a pass in their order. */
 export interface PassSql {
   readonly sql: string
-  readonly columns: readonly number[]
+  /** Its first columns are the parts of the key. */
+  readonly parts: number
+  /**
+   * By later column: the columns of the pass that it fills, by index of the input. No row needs the others; `n` is 0
+   * without a column.
+   */
+  readonly columns: readonly (readonly number[])[]
 }
 
 /**
  * The ordered rows of a pass: those of its sources that some question can see, and the questions.
  *
  *     asked    the questions of all mappings
- *     bounds   the first and last moment that is asked of each key; other keys and later rows are not sorted
+ *     bounds   the first and last moment that is asked of each key, and the number of the key in their order
+ *     rows     sorted by that number, which costs half of what sorting by the keys does
+ *
+ * A row with the tag -1 begins each key. Only that row has the key. Other keys and later rows are not sorted.
  */
 export function passSql(
   layout: PassLayout,
@@ -55,14 +64,25 @@ export function passSql(
 ): PassSql {
   const { pass, streams, input } = layout
   const keys = pass.key.map((_, i) => `k${i}`)
-  const from = keys.length
   const sourceColumns = streams.flatMap((stream) => {
     const { types } = tableOf(sources, stream)
     const width = types.has(rowColumn) ? stream.delivered : stream.columns.length
     return Array.from({ length: width }, (_, i) => stream.from + i)
   })
-  const columns = [...Array.from({ length: from + 7 }, (_, i) => i), ...sourceColumns]
-  const named = columns.map((at) => `"${(input[at] as Column).name}"`)
+  const sent: Sent = {
+    number: streams.length > 1 || pass.mappings.length > 1,
+    known: streams.some(({ source }) => source.known !== null),
+    row: streams.some((stream) => tableOf(sources, stream).types.has(rowColumn)),
+  }
+  const at = (name: string): number => input.findIndex((column) => column.name === name)
+  const columns = [
+    [at('t')],
+    [at('tag')],
+    // a question has a number, and a row of a source an event time
+    [at('o'), at('e')],
+    ...(['n', 'known', 'row'] as const).filter((name) => sent[name === 'n' ? 'number' : name]).map((name) => [at(name)]),
+    ...sourceColumns.map((column) => [column]),
+  ]
   const asked = pass.mappings.map(({ columns: mapped }, n) => {
     const present = mapped.map((name) => `${spineSql(spine, name)} IS NOT NULL`)
     if (share !== null)
@@ -76,15 +96,37 @@ export function passSql(
     return `SELECT ${[...parts, `${spineSql(spine, spine.time)} AS "t"`, `${n} AS "n"`, 's."o" AS "o"'].join(', ')} FROM ${spine.table} s WHERE ${present.join(' AND ') || 'true'}`
   })
   const quoted = keys.map((key) => `"${key}"`)
-  const bounds = `SELECT ${[...quoted, 'min("t") AS "first"', 'max("t") AS "last"'].join(', ')} FROM "asked"${keys.length === 0 ? '' : ` GROUP BY ${quoted.join(', ')}`}`
-  const rows = streams.map((stream, n) => streamSql(layout, stream, n, tableOf(sources, stream), sourceColumns, rule))
-  const nulls = sourceColumns.map((at) => unread((input[at] as Column).type))
-  const questions = `SELECT ${[...quoted, '"t"', '1', '"n"', '"o"', unread(whole), unread(whole), unread(whole), ...nulls].join(', ')} FROM "asked"`
-  const order = [...quoted, '"t"', '"tag"']
+  const named = [...quoted, ...columns.map(([first = 0]) => `"${(input[first] as Column).name}"`)]
+  const spans = `SELECT ${[...quoted, 'min("t") AS "first"', 'max("t") AS "last"'].join(', ')} FROM "asked"${keys.length === 0 ? '' : ` GROUP BY ${quoted.join(', ')}`}`
+  // with a wider number or tag, the sort costs a third more
+  const bounds = `SELECT CAST(row_number() OVER (${keys.length === 0 ? '' : `ORDER BY ${quoted.join(', ')}`}) AS UINTEGER) AS "key", * FROM (${spans})`
+  const noKey = pass.key.map(({ type }) => unread(type))
+  const none = [
+    ...(sent.known ? [unread(whole)] : []),
+    ...(sent.row ? [unread(whole)] : []),
+    ...sourceColumns.map((column) => unread((input[column] as Column).type)),
+  ]
+  const number = (n: string): string[] => (sent.number ? [n] : [])
+  const begins = `SELECT ${['"key"', ...quoted, "CAST('-Infinity' AS DOUBLE)", tag(-1), unread(whole), ...number('0'), ...none].join(', ')} FROM "bounds"`
+  const rows = streams.map((stream, n) => streamSql(layout, stream, n, tableOf(sources, stream), sourceColumns, sent, rule))
+  const questions = `SELECT ${['q."key"', ...noKey, 'a."t"', tag(1), 'a."o"', ...number('a."n"'), ...none].join(', ')} FROM "asked" a JOIN "bounds" q ON ${quoted.map((key) => `a.${key} = q.${key}`).join(' AND ') || 'true'}`
+  const all = [begins, ...rows, questions]
   return {
+    parts: keys.length,
     columns,
-    sql: `WITH "asked" AS MATERIALIZED (${asked.join(' UNION ALL ')}), "bounds" AS MATERIALIZED (${bounds}), "rows"(${named.join(', ')}) AS (${[...rows, questions].join(' UNION ALL ')}) SELECT * FROM "rows" ORDER BY ${order.join(', ')}`,
+    sql: `WITH "asked" AS MATERIALIZED (${asked.join(' UNION ALL ')}), "bounds" AS MATERIALIZED (${bounds}), "rows"("key", ${named.join(', ')}) AS (${all.join(' UNION ALL ')}) SELECT ${named.join(', ')} FROM "rows" ORDER BY "key", "t", "tag"`,
   }
+}
+
+/** Which columns the rows of a pass have: no row needs the others. */
+interface Sent {
+  readonly number: boolean
+  readonly known: boolean
+  readonly row: boolean
+}
+
+function tag(tag: -1 | 0 | 1): string {
+  return `CAST(${tag} AS TINYINT)`
 }
 
 /** Rows of sources follow the questions: they are joined with the keys that are asked. */
@@ -98,6 +140,7 @@ function streamSql(
   n: number,
   table: SourceTable,
   sourceColumns: readonly number[],
+  sent: Sent,
   rule: TimeRule,
 ): string {
   const { source, key, columns, from } = stream
@@ -127,8 +170,18 @@ function streamSql(
   ]
   // rows that were pushed to the online store alone are no history
   const offline = types.get(onlineOnlyColumn) === 'BOOLEAN' ? `NOT coalesce(s."${onlineOnlyColumn}", false)` : 'true'
+  const given = [
+    'q."key"',
+    ...key.map(({ type }) => unread(type)),
+    'coalesce(r."t", 0)',
+    tag(0),
+    `coalesce(r."e", ${noNumber})`,
+    ...(sent.number ? [String(n)] : []),
+    ...(['known', 'row'] as const).filter((name) => sent[name]).map((name) => `coalesce(r."${name}", ${noNumber})`),
+    ...outer,
+  ]
   return (
-    `SELECT ${[...key.map((_, i) => `r."k${i}"`), 'coalesce(r."t", 0)', '0', `${n}`, unread(whole), ...['e', 'known', 'row'].map((name) => `coalesce(r."${name}", ${noNumber})`), ...outer].join(', ')} ` +
+    `SELECT ${given.join(', ')} ` +
     `FROM (SELECT ${inner.join(', ')} FROM ${rowsSql(source, table)} WHERE ${offline}) r JOIN "bounds" q ON ${joined.join(' AND ')}`
   )
 }

@@ -89,6 +89,7 @@ export function foldPartition(
         continue
       }
       turnTo(columns, row)
+      if (tag === -1) continue
       const time = times[row] ?? Number.NaN
       if (Number.isNaN(time)) throw new LockstepError('INVALID_ROW', `A row with the key ${showKey(pass.key, key ?? '')} has no time "t".`)
       if (time < lastTime || (time === lastTime && tag < lastTag))
@@ -105,7 +106,7 @@ export function foldPartition(
           columns,
           row,
           numbers(eventAt)[row] ?? null,
-          numbers(knownAt)[row] ?? null,
+          (columns[knownAt]?.[row] ?? null) as number | null,
           columns[rowAt]?.[row] ?? null,
           time,
         )

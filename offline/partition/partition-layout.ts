@@ -11,7 +11,8 @@ import { planPasses } from '../stream-groups.ts'
  *
  *     k0, k1 …     the parts of the key
  *     t            when the row counts: the later of event and known time; of a question its moment
- *     tag          0: a row of a source; 1: a question. So what becomes visible at a moment comes before its question
+ *     tag          0: a row of a source; 1: a question. So what becomes visible at a moment comes before its question.
+ *                  -1: begins a key, and is nothing else (offline/duckdb/pass-sql.ts)
  *     n            the number of the stream (tag 0) or of the mapping (tag 1)
  *     o            of a question: its number
  *     e, known     of a source row: its times
