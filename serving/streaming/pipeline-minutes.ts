@@ -6,7 +6,8 @@ import type { StreamLag } from '../../runtime/streams/stream-consumer.ts'
 import type { PipelineMetrics } from './pipeline-metrics.ts'
 
 const minuteMs = 60_000
-const keptDays = 30
+/** What is older is deleted. */
+export const keptDays = 30
 const maxErrorLength = 1_000
 /** A process that has not written for so long no longer runs the pipeline. */
 const seenSeconds = 30

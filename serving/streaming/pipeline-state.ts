@@ -1,5 +1,6 @@
 import type { StreamSpec } from '../../kernel/stream-spec.ts'
 import { LockstepError } from '../../kernel/errors.ts'
+import { asRecord } from '../../kernel/is-record.ts'
 import { formatTimestamp } from '../../kernel/time.ts'
 import type { Catalog } from '../../registry/catalog.ts'
 import type { PipelineSpec } from '../../registry/pipeline-spec.ts'
@@ -37,6 +38,28 @@ export async function readPipelineStates({ kysely }: Handle): Promise<Map<string
   )
 }
 
+/**
+ * As of a moment, by the audit log. Those that were never paused or replayed before are left out, and so are pauses and
+ * replays whose entries were deleted since.
+ */
+export async function readPipelineStatesAt({ kysely }: Handle, moment: Date): Promise<Map<string, PipelineState>> {
+  const rows = await kysely
+    .selectFrom('lockstep.audit_log')
+    .select(['at', 'action', 'subject', 'after'])
+    .where('action', 'in', ['pipeline.pause', 'pipeline.resume', 'pipeline.replay'])
+    .where('at', '<=', moment)
+    .orderBy('id')
+    .execute()
+  const states = new Map<string, PipelineState>()
+  for (const { at, action, subject, after } of rows) {
+    const state = states.get(subject) ?? initial
+    const { generation, from } = asRecord(after)
+    if (action !== 'pipeline.replay') states.set(subject, { ...state, pausedAt: action === 'pipeline.pause' ? at : null })
+    else states.set(subject, { ...state, generation: Number(generation), replayedAt: at, replayedFrom: String(from) })
+  }
+  return states
+}
+
 export async function readPipelineState(db: Handle, name: string): Promise<PipelineState> {
   return (await readPipelineStates(db)).get(name) ?? initial
 }
@@ -46,7 +69,7 @@ export async function readPipelineState(db: Handle, name: string): Promise<Pipel
  *
  * @throws LockstepError `NOT_PUSHABLE` if the source has no stream any more
  */
-export function streamOf(catalog: Catalog, pipeline: PipelineSpec, generation: number): StreamSpec {
+export function streamOf(catalog: Pick<Catalog, 'streams'>, pipeline: PipelineSpec, generation: number): StreamSpec {
   const stream = catalog.streams.get(pipeline.source)
   if (stream === undefined)
     throw new LockstepError(

@@ -7,7 +7,7 @@ import type { StreamLag } from '../../runtime/streams/stream-consumer.ts'
 import type { StreamServers } from '../../runtime/streams/open-consumer.ts'
 import { openConsumer } from '../../runtime/streams/open-consumer.ts'
 import { guaranteeOf } from './guarantee.ts'
-import { readPipelineStates, streamOf } from './pipeline-state.ts'
+import { readPipelineStates, readPipelineStatesAt, streamOf } from './pipeline-state.ts'
 import { letterSource } from './run-pipeline.ts'
 
 /** A pipeline as it is declared and as it runs. */
@@ -32,10 +32,17 @@ export interface PipelineStatus {
   readonly deadLetters: number
 }
 
-/** All pipelines, by name. */
-export async function pipelineStatuses(db: Pick<Database, 'kysely'>, catalog: Catalog): Promise<PipelineStatus[]> {
+/** What is declared of pipelines. */
+export type DeclaredPipelines = Pick<Catalog, 'pipelines' | 'streams'>
+
+/**
+ * All pipelines, by name.
+ *
+ * @param moment as of when they are paused or replayed; undefined: now. Dead letters are those of now.
+ */
+export async function pipelineStatuses(db: Pick<Database, 'kysely'>, catalog: DeclaredPipelines, moment?: Date): Promise<PipelineStatus[]> {
   if (catalog.pipelines.size === 0) return []
-  const states = await readPipelineStates(db)
+  const states = moment === undefined ? await readPipelineStates(db) : await readPipelineStatesAt(db, moment)
   const letters = new Map((await countDeadLetters(db)).map(({ source, count }) => [source, count]))
   return [...catalog.pipelines.values()].map(({ spec }) => {
     const { name } = spec

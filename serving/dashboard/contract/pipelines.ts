@@ -3,7 +3,9 @@ import { chart, moment } from './answer.ts'
 
 const line = z.object({
   name: z.string(),
-  state: z.enum(['running', 'waits', 'paused', 'no worker', 'broken']).describe('waits: its last try failed, and it tries again'),
+  state: z
+    .enum(['running', 'waits', 'paused', 'no worker', 'broken', 'not recorded'])
+    .describe('waits: its last try failed, and it tries again; not recorded: of a moment whose records are deleted'),
   says: z.string().describe('The state in a sentence'),
   source: z.string(),
   model: z.string(),

@@ -48,7 +48,7 @@ export const nowModel = readModel({
       ...found,
       ...(isPast ? [] : readinessProblems(readiness, sources, found)),
       ...(isPast ? [] : pushed.flatMap(modelProblems)),
-      ...(isPast ? [] : await pipelineLines(db, catalog, now)).flatMap(pipelineProblem),
+      ...(await pipelineLines(ask)).flatMap((line) => pipelineProblem(line, isPast)),
     ])
     const data: NowData = {
       ...headlineOf(problems, isPast),
@@ -74,10 +74,7 @@ async function modelsAt(ask: Ask): Promise<{ readonly models: readonly CatalogMo
   for (const { kind, name } of past.definitions) if (kind === 'model') models.push(await modelAt(ask, name))
   return {
     models,
-    notes: [
-      'The freshness of views, the readiness of servers, the jobs that ran and the states of pipelines were not recorded.',
-      ...registryNotes(past),
-    ],
+    notes: ['The freshness of views, the readiness of servers and the jobs that ran were not recorded.', ...registryNotes(past)],
   }
 }
 

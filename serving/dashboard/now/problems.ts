@@ -49,12 +49,24 @@ export function modelProblems({ name, pin, rollout }: CatalogModel): FoundProble
   return problems
 }
 
-export function pipelineProblem({ name, state, says, lastError }: PipelineLine): FoundProblem[] {
-  if (state === 'running') return []
-  const link = { kind: 'pipeline', id: name } as const
-  const what = `The pipeline "${name}" ${state === 'waits' ? 'waits' : state === 'paused' ? 'is paused' : 'does not run'}.`
-  const cause = state === 'waits' ? (lastError?.text ?? null) : says
-  return [
-    alone({ ...noDetails, severity: state === 'paused' ? 'info' : 'warn', what, cause, link, command: `lockstep pipeline show ${name}` }),
-  ]
+/** By the state of a pipeline: what it says, and the cause from which it may follow. */
+const pipelineStates = {
+  waits: { present: 'waits', past: 'waited', severity: 'warn', follows: ['store'] },
+  paused: { present: 'is paused', past: 'was paused', severity: 'info', follows: [] },
+  'no worker': { present: 'does not run', past: 'did not run', severity: 'warn', follows: ['worker'] },
+  broken: { present: 'does not run', past: 'did not run', severity: 'warn', follows: [] },
+} as const
+
+export function pipelineProblem({ name, state, says, lastError }: PipelineLine, isPast: boolean): FoundProblem[] {
+  if (state === 'running' || state === 'not recorded') return []
+  const { present, past, severity, follows } = pipelineStates[state]
+  const problem: Problem = {
+    ...noDetails,
+    severity,
+    what: `The pipeline "${name}" ${isPast ? past : present}.`,
+    cause: state === 'waits' ? (lastError?.text ?? null) : says,
+    link: { kind: 'pipeline', id: name },
+    command: `lockstep pipeline show ${name}`,
+  }
+  return [{ ...problem, id: `pipeline ${name}`, causes: [], follows }]
 }

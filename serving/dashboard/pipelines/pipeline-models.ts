@@ -3,10 +3,11 @@ import { formatDuration } from '../../../kernel/duration.ts'
 import { LockstepError } from '../../../kernel/errors.ts'
 import { countLettersByReason, listDeadLetters } from '../../../materializer/streams/dead-letters.ts'
 import type { Catalog } from '../../../registry/catalog.ts'
+import type { Inventory } from '../../../registry/find/inventory.ts'
 import type { Database } from '../../../runtime/database.ts'
 import type { PipelineActivity, PipelineMinute } from '../../streaming/pipeline-minutes.ts'
-import { readPipelineActivity, readPipelineMinutes } from '../../streaming/pipeline-minutes.ts'
-import type { PipelineStatus } from '../../streaming/pipeline-status.ts'
+import { keptDays, readPipelineActivity, readPipelineMinutes } from '../../streaming/pipeline-minutes.ts'
+import type { DeclaredPipelines, PipelineStatus } from '../../streaming/pipeline-status.ts'
 import { pipelineStatuses } from '../../streaming/pipeline-status.ts'
 import { readPipelineState } from '../../streaming/pipeline-state.ts'
 import { letterSource } from '../../streaming/run-pipeline.ts'
@@ -14,10 +15,12 @@ import type { Chart } from '../contract/answer.ts'
 import type { PipelineData, PipelineLine } from '../contract/pipelines.ts'
 import { deadLetters as deadLettersContract, pipeline as pipelineContract, pipelines as pipelinesContract } from '../contract/pipelines.ts'
 import { rounded } from '../models/traffic-charts.ts'
-import type { ReadModel } from '../read-model.ts'
+import { findThen, registryNotes, registryOf } from '../past-registry.ts'
+import type { Ask, ReadModel } from '../read-model.ts'
 import { readModel } from '../read-model.ts'
 
 const chartMicros = 6 * 3_600_000_000
+const dayMicros = 86_400_000_000
 const maxLetters = 100
 
 export const pipelinesModel = readModel({
@@ -25,47 +28,67 @@ export const pipelinesModel = readModel({
   scope: 'ui:read',
   query: z.object({}),
   data: pipelinesContract,
-  read: async ({ db, deps, now, isPast }) => ({
-    data: { pipelines: await pipelineLines(db, deps.catalog(), now, isPast) },
-    notes: isPast ? ['These are the pipelines of now: which there were then is not shown.', ...unrecorded] : [],
+  read: async (ask) => ({
+    data: { pipelines: await pipelineLines(ask) },
+    notes: ask.isPast ? [...registryNotes((await registryOf(ask)).past), ...unrecorded] : [],
   }),
 })
 
 /** What a page of pipelines says of a past moment. */
-const unrecorded = [
-  'State, workers, rate and waiting messages are those of then. Pauses, replays and dead letters that were removed since are not recorded.',
-]
+const unrecorded = [`Dead letters are those of now. What processes did is kept for ${keptDays} days.`]
 
 export const pipelineModel = readModel({
   path: '/pipelines/:id',
   scope: 'ui:read',
   query: z.object({}),
   data: pipelineContract,
-  async read({ db, deps, now, isPast, params }) {
-    const { spec } = deps.catalog().pipeline(params['id'] ?? '')
-    const { name } = spec
-    const status = (await pipelineStatuses(db, deps.catalog())).find((each) => each.name === name)
+  async read(ask) {
+    const { db, now, isPast, params } = ask
+    const { declared, name, notes } = await declaredThen(ask, params['id'] ?? '')
+    const status = (await pipelineStatuses(db, declared, isPast ? new Date(now / 1000) : undefined)).find((each) => each.name === name)
     if (status === undefined) throw new LockstepError('INTERNAL', `The pipeline "${name}" has no status.`)
     const activity = (await readPipelineActivity(db, now)).get(name)
     const minutes = await readPipelineMinutes(db, name, { from: now - chartMicros, to: now })
-    const { group, guarantee, ledger, replays, replayedFrom } = status
-    const isReplayed = status.replayedAt !== null && Date.parse(status.replayedAt) <= now / 1000
+    const { group, guarantee, ledger, replays, replayedAt, replayedFrom } = status
     const data: PipelineData = {
-      pipeline: lineOf(status, activity, isPast),
+      pipeline: lineOf(ask, status, activity),
       group,
       guarantee: guarantee === null ? null : `An answer is written ${guarantee}.`,
       ledger,
       replays,
-      replayedAt: isReplayed ? status.replayedAt : null,
+      replayedAt,
       replayedFrom,
       ...chartsOf(minutes),
       dead: await deadByReason(db, letterSource(name)),
-      sourceDead: totalOf(await countLettersByReason(db, spec.source)),
+      sourceDead: totalOf(await countLettersByReason(db, status.source)),
       revision: await pipelineRevision(db, name),
     }
-    return { data, notes: isPast ? unrecorded : [] }
+    return { data, notes: isPast ? [...notes, ...unrecorded] : [] }
   },
 })
+
+/** The pipelines of the page's moment, with one of them. @throws LockstepError `UNKNOWN_DEFINITION` */
+async function declaredThen(
+  ask: Ask,
+  id: string,
+): Promise<{ readonly declared: DeclaredPipelines; readonly name: string; readonly notes: readonly string[] }> {
+  const catalog = ask.deps.catalog()
+  if (!ask.isPast) return { declared: catalog, name: catalog.pipeline(id).spec.name, notes: [] }
+  const { inventory, node, notes } = await findThen(ask, id, ['pipeline'])
+  return { declared: declaredIn(inventory), name: node.name, notes }
+}
+
+function declaredIn({ definitions }: Inventory): DeclaredPipelines {
+  const present = definitions.filter(({ retired }) => !retired)
+  return {
+    pipelines: new Map(present.flatMap(({ kind, name, spec }) => (kind === 'pipeline' ? [[name, { spec, description: null }]] : []))),
+    streams: new Map(
+      present.flatMap(({ kind, name, operational }) =>
+        kind === 'source' && operational.stream !== undefined ? [[name, operational.stream]] : [],
+      ),
+    ),
+  }
+}
 
 /** @param sourceOf whose letters these are, of the name in the path */
 const deadLettersOf = (path: string, sourceOf: (catalog: Catalog, name: string) => string): ReadModel =>
@@ -114,24 +137,23 @@ export async function pipelineRevision(db: Pick<Database, 'kysely'>, name: strin
   return `${generation}.${pausedAt?.getTime() ?? 'runs'}`
 }
 
-/**
- * All pipelines as they run, by name.
- *
- * @param now epoch microseconds
- * @param isPast whether it is another moment than now
- */
-export async function pipelineLines(db: Database, catalog: Catalog, now: number, isPast = false): Promise<PipelineLine[]> {
-  if (catalog.pipelines.size === 0) return []
+/** All pipelines as they run at the page's moment, by name. */
+export async function pipelineLines(ask: Ask): Promise<PipelineLine[]> {
+  const { db, deps, now, isPast } = ask
+  const declared = isPast ? declaredIn((await registryOf(ask)).inventory) : deps.catalog()
+  if (declared.pipelines.size === 0) return []
   const activity = await readPipelineActivity(db, now)
-  return (await pipelineStatuses(db, catalog)).map((status) => lineOf(status, activity.get(status.name), isPast))
+  const statuses = await pipelineStatuses(db, declared, isPast ? new Date(now / 1000) : undefined)
+  return statuses.map((status) => lineOf(ask, status, activity.get(status.name)))
 }
 
-function lineOf(status: PipelineStatus, activity: PipelineActivity | undefined, isPast: boolean): PipelineLine {
+function lineOf({ deps, now, isPast }: Ask, status: PipelineStatus, activity: PipelineActivity | undefined): PipelineLine {
   const { name, source, model, version, reads, writesTo, deadLetters } = status
   const { workers = 0, lag = null, perSecond = 0, oldestSeconds = 0, lastError = null } = activity ?? {}
+  const isForgotten = activity === undefined && now < deps.clock() - keptDays * dayMicros
   return {
     name,
-    ...(isPast ? stateThen(activity) : stateOf(status, activity)),
+    ...(isForgotten ? forgotten : stateOf(status, activity, isPast ? tenses.past : tenses.present)),
     source,
     model,
     version: version === null ? null : String(version),
@@ -147,26 +169,38 @@ function lineOf(status: PipelineStatus, activity: PipelineActivity | undefined, 
   }
 }
 
-function stateOf({ source, reads, paused }: PipelineStatus, activity: PipelineActivity | undefined): Pick<PipelineLine, 'state' | 'says'> {
-  if (reads === null) return { state: 'broken', says: `Its source "${source}" has no stream any more.` }
-  if (paused) return { state: 'paused', says: 'It is paused. Messages stay in their stream.' }
-  if (activity === undefined || activity.workers === 0)
-    return { state: 'no worker', says: 'No process runs it. Messages stay in their stream. "lockstep worker" runs all pipelines.' }
-  if (activity.failing !== null) return { state: 'waits', says: `It waits, and tries again: ${activity.failing}` }
-  const waiting = activity.lag === null ? '' : `, and ${activity.lag.waiting.toLocaleString('en-US')} messages wait`
-  return {
-    state: 'running',
-    says: `${activity.workers} ${activity.workers === 1 ? 'process runs' : 'processes run'} it${waiting}.`,
-  }
-}
+type State = Pick<PipelineLine, 'state' | 'says'>
 
-/** The state at a past moment, by what processes wrote. */
-function stateThen(activity: PipelineActivity | undefined): Pick<PipelineLine, 'state' | 'says'> {
-  if (activity === undefined || activity.workers === 0)
-    return { state: 'no worker', says: 'No process ran it. Messages stayed in their stream.' }
-  if (activity.failing !== null) return { state: 'waits', says: `It waited, and tried again: ${activity.failing}` }
-  const waiting = activity.lag === null ? '' : `, and ${activity.lag.waiting.toLocaleString('en-US')} messages waited`
-  return { state: 'running', says: `${activity.workers} ${activity.workers === 1 ? 'process' : 'processes'} ran it${waiting}.` }
+const forgotten: State = { state: 'not recorded', says: `What processes did is kept for ${keptDays} days, and this is older.` }
+
+const tenses = {
+  present: {
+    paused: 'It is paused. Messages stay in their stream.',
+    noWorker: 'No process runs it. Messages stay in their stream. "lockstep worker" runs all pipelines.',
+    waits: 'It waits, and tries again',
+    run: ['process runs', 'processes run'],
+    waiting: 'messages wait',
+  },
+  past: {
+    paused: 'It was paused. Messages stayed in their stream.',
+    noWorker: 'No process ran it. Messages stayed in their stream.',
+    waits: 'It waited, and tried again',
+    run: ['process ran', 'processes ran'],
+    waiting: 'messages waited',
+  },
+} as const
+
+function stateOf(
+  { source, reads, paused }: PipelineStatus,
+  activity: PipelineActivity | undefined,
+  says: (typeof tenses)['present' | 'past'],
+): State {
+  if (reads === null) return { state: 'broken', says: `Its source "${source}" has no stream any more.` }
+  if (paused) return { state: 'paused', says: says.paused }
+  if (activity === undefined || activity.workers === 0) return { state: 'no worker', says: says.noWorker }
+  if (activity.failing !== null) return { state: 'waits', says: `${says.waits}: ${activity.failing}` }
+  const waiting = activity.lag === null ? '' : `, and ${activity.lag.waiting.toLocaleString('en-US')} ${says.waiting}`
+  return { state: 'running', says: `${activity.workers} ${says.run[activity.workers === 1 ? 0 : 1]} it${waiting}.` }
 }
 
 /** What was measured by minute, in the last hours. */

@@ -100,58 +100,6 @@ describe('the page of now', () => {
   })
 })
 
-describe('a pipeline', () => {
-  const shown = async (query = '') =>
-    (await dataOf(`/pipelines/score${query}`)) as {
-      pipeline: object
-      revision: string
-      throughput: { series: { points: { t: number; v: number | null }[] }[] }
-    }
-
-  it('has its state, rate and lag from what its workers wrote, and as of then', async () => {
-    expect((await shown()).pipeline).toMatchObject({ state: 'no worker', workers: 0, waiting: null, lastError: null })
-    const wrote = async (process: string, minute: string, seen: string, answered: number, failing: string | null) =>
-      await world.db.query(
-        `insert into lockstep.pipeline_minutes values ('score', $1, $2, $3, 1, 0, 40, 3, 1.5, $4, $5, $5, case when $5::text is null then null else $4::timestamptz end)`,
-        [`2001-07-01T${minute}:00Z`, process, answered, `2001-07-01T${seen}Z`, failing],
-      )
-    await wrote('a', '11:57', '11:57:58', 600, null)
-    await wrote('b', '11:58', '11:58:58', 540, 'the sink is down')
-    await wrote('a', '11:59', '11:59:55', 60, null)
-    await expect.poll(async () => (await shown()).pipeline).toMatchObject({ state: 'running', workers: 1, waiting: 40, perSecond: 5 })
-    const { throughput, pipeline } = await shown()
-    expect(pipeline).toMatchObject({ lastError: { text: 'the sink is down', at: '2001-07-01T11:58:58.000Z' }, oldestSeconds: 1.5 })
-    expect(throughput.series[0]?.points.slice(-4).map(({ v }) => v)).toEqual([null, 10, 9, 1])
-    expect((await shown('?asOf=2001-07-01T11:59:10Z')).pipeline).toMatchObject({
-      state: 'waits',
-      workers: 2,
-      says: 'It waited, and tried again: the sink is down',
-    })
-    const past = (await ann.ask('/ui/api/pipelines?asOf=2001-07-01T11:57:59Z')).body
-    expect(past).toMatchObject({ data: { pipelines: [{ says: '1 process ran it, and 40 messages waited.' }] } })
-    expect(past.notes?.at(-1)).toContain('are not recorded')
-    const { problems } = (await dataOf('/now')) as { problems: { link: { kind: string } }[] }
-    expect(problems.filter(({ link }) => link.kind === 'pipeline')).toEqual([])
-  })
-
-  it('is paused, resumed and replayed by the state that the page shows', async () => {
-    const { revision } = await shown()
-    expect(await post('/pipelines/score/pause', { reason: 'repair' }, revision)).toMatchObject({ status: 200 })
-    expect((await shown()).pipeline).toMatchObject({ state: 'paused' })
-    expect(await post('/pipelines/score/resume', { reason: 'older page' }, revision)).toMatchObject({ status: 412 })
-    expect(await post('/pipelines/score/resume', { reason: 'repaired' }, (await shown()).revision)).toMatchObject({ status: 200 })
-    const from = { from: '2001-07-01T11:00:00Z', reason: 'again' }
-    // this server knows no server of streams
-    const replayed = await post('/pipelines/score/replay', from, (await shown()).revision)
-    expect(replayed.body.error).toMatchObject({ message: expect.stringContaining('LOCKSTEP_STREAM_REDIS_URL') as string })
-    const { records } = (await dataOf('/audit')) as { records: { what: string; reason: string }[] }
-    expect(records.slice(0, 2).map(({ what, reason }) => [what, reason])).toEqual([
-      ['pipeline.resume', 'repaired'],
-      ['pipeline.pause', 'repair'],
-    ])
-  })
-})
-
 describe('a rollout', () => {
   it('that has ended is listed, opens with its decisions, and is shown as of a moment', async () => {
     const by = { actor: 'ann' }
