@@ -20,9 +20,11 @@ interface Search {
   readonly rollout?: string | undefined
   /** The id of an alert. */
   readonly alert?: string | undefined
+  /** The id of a job. */
+  readonly job?: string | undefined
 }
 
-const words = ['asOf', 'kind', 'q', 'service', 'entity', 'focus', 'at', 'tab', 'from', 'to', 'rollout', 'alert'] as const
+const words = ['asOf', 'kind', 'q', 'service', 'entity', 'focus', 'at', 'tab', 'from', 'to', 'rollout', 'alert', 'job'] as const
 
 const rootRoute = createRootRoute({
   component: Layout,

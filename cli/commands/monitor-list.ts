@@ -1,4 +1,5 @@
 import { formatDuration } from '../../kernel/duration.ts'
+import { monitorState } from '../../monitoring/alerts/monitor-list.ts'
 import { watchedName } from '../../registry/monitor-spec.ts'
 import type { Command } from '../command.ts'
 import { readMonitors } from '../find-monitor.ts'
@@ -13,9 +14,8 @@ export const monitorListCommand: Command = {
   async run(context, input) {
     const monitors = await readMonitors(context, serverOf(context, input))
     const rows = monitors.map(({ results, ...monitor }) => {
-      const worst = (['firing', 'pending', 'ok'] as const).find((phase) => results.some((check) => check.phase === phase)) ?? null
-      const unknown = results.filter(({ result }) => result.state === 'unknown').length
-      return { monitor: { ...monitor, phase: worst, unknown }, state: stateText(worst, unknown, results.length) }
+      const { phase, unknown, text } = monitorState(results)
+      return { monitor: { ...monitor, phase, unknown }, state: text }
     })
     return {
       json: { monitors: rows.map(({ monitor }) => monitor) },
@@ -33,11 +33,4 @@ export const monitorListCommand: Command = {
       ),
     }
   },
-}
-
-/** `ok, 2 of 7 unknown`. If all results are unknown, none of them is ok. */
-function stateText(phase: string | null, unknown: number, results: number): string {
-  if (phase === null) return 'not evaluated yet'
-  if (unknown === 0) return phase
-  return unknown === results && phase === 'ok' ? 'unknown' : `${phase}, ${unknown} of ${results} unknown`
 }

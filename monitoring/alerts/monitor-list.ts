@@ -21,6 +21,25 @@ export async function listMonitors(db: Pick<Database, 'kysely'>, { monitors }: A
   })
 }
 
+/** The worst phase of a monitor's results, and how many say nothing. */
+export function monitorState(results: ListedMonitor['results']): {
+  /** null: no worker has evaluated it yet. */
+  readonly phase: 'firing' | 'pending' | 'ok' | null
+  readonly unknown: number
+  /** `ok, 2 of 7 unknown`. If all results are unknown, none of them is ok. */
+  readonly text: string
+} {
+  const phase = (['firing', 'pending', 'ok'] as const).find((each) => results.some((check) => check.phase === each)) ?? null
+  const unknown = results.filter(({ result }) => result.state === 'unknown').length
+  if (phase === null) return { phase, unknown, text: 'not evaluated yet' }
+  if (unknown === 0) return { phase, unknown, text: phase }
+  return {
+    phase,
+    unknown,
+    text: unknown === results.length && phase === 'ok' ? 'unknown' : `${phase}, ${unknown} of ${results.length} unknown`,
+  }
+}
+
 /** @throws LockstepError `UNKNOWN_DEFINITION` */
 export function monitorNamed<M extends { readonly name: string }>(monitors: readonly M[], name: string): M {
   const found = monitors.find((each) => each.name === name)

@@ -69,6 +69,9 @@ describe('the page of alerts', () => {
       )
       expect([read, status]).toEqual([read, 200])
     }
+    // nothing fires where no worker evaluates
+    const monitors = visits.page.getByRole('region', { name: 'Monitors' })
+    await monitors.getByText('not evaluated yet').first().waitFor()
     const links = await card()
       .getByRole('link')
       .evaluateAll((all) => all.map((link) => link.getAttribute('href')))
@@ -127,5 +130,23 @@ describe('the page of alerts', () => {
     // another process cannot open the embedded database
     const { origin } = new URL(visits.page.url())
     await card().getByText(`lockstep alert show ${firing} --server ${origin}`).waitFor()
+  })
+})
+
+describe('a problem that is a failed job', () => {
+  it('leads to the page of that job', async () => {
+    const [job] = await world.db.query<{ id: string }>(
+      `insert into lockstep.jobs (kind, subject, scope, spec, state, plans, finishes, cleans, lease_seconds, keep_days, submitted_by, finished_at)
+       values ('backfill', 'old', '', '{}', 'failed', false, false, false, 30, 7, 'test', '2001-07-01T11:00:00Z') returning id::text`,
+      [],
+    )
+    await visits.go('')
+    await visits.page.getByRole('link', { name: `The job ${job?.id} (backfill of old) failed.` }).click()
+    await visits.page.getByRole('heading', { name: `Job ${job?.id}`, level: 1 }).waitFor()
+    await visits.page.getByRole('region', { name: 'Jobs, newest first' }).getByText('failed').waitFor()
+    expect(await visits.page.locator('tbody tr').count()).toBe(1)
+    expect(await visits.flaws()).toEqual([])
+    await visits.page.getByRole('link', { name: 'All jobs' }).click()
+    await visits.page.getByRole('heading', { name: 'Jobs', level: 1 }).waitFor()
   })
 })

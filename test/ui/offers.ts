@@ -83,6 +83,7 @@ const all: { readonly [Name in keyof typeof waysOf]: Ways } = {
   prediction: waysOf.prediction('none/0'),
   parity: waysOf.parity(),
   alerts: waysOf.alerts(),
+  monitors: waysOf.monitors(),
   jobs: waysOf.jobs(),
   keys: waysOf.keys(),
   audit: waysOf.audit(),

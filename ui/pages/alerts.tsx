@@ -7,7 +7,7 @@ import { Badge } from '../parts/badge.tsx'
 import { Command } from '../parts/command.tsx'
 import { DataTable } from '../parts/data-table.tsx'
 import { Facts } from '../parts/facts.tsx'
-import { formatMoment, formatNumber } from '../parts/format.ts'
+import { formatDuration, formatMoment, formatNumber } from '../parts/format.ts'
 import { Labelled } from '../parts/labelled.tsx'
 import { Moment, usePastMoment } from '../parts/moment.tsx'
 import { Page } from '../parts/page.tsx'
@@ -106,11 +106,43 @@ function AllAlerts(): ReactElement {
         {(data) => (
           <>
             <AlertParts alerts={data.alerts} />
+            {data.monitors !== null && <Monitors of={data.monitors} />}
             <Pages first={cursor === null} next={data.cursor} show={setCursor} what="alerts" />
           </>
         )}
       </Loaded>
     </Page>
+  )
+}
+
+const phaseTones = { firing: 'bad', pending: 'warn', ok: 'good' } as const
+
+function Monitors({ of }: { readonly of: NonNullable<AlertsData['monitors']> }): ReactElement {
+  return (
+    <Panel
+      title="Monitors"
+      says="Each runs its checks as often as it says. What no worker evaluates cannot fire."
+      flush
+      ways={waysOf.monitors()}
+    >
+      <DataTable
+        label="Monitors"
+        rows={of}
+        rowKey={({ name }) => name}
+        empty={<p className="empty dim">There are no monitors.</p>}
+        columns={[
+          { name: 'Monitor', cell: ({ name }) => <strong>{name}</strong>, by: ({ name }) => name },
+          { name: 'Watches', wide: true, cell: ({ watches }) => watches, by: ({ watches }) => watches },
+          {
+            name: 'State',
+            cell: ({ phase, says }) => <Badge state={says} tone={phase === null || says === 'unknown' ? 'plain' : phaseTones[phase]} />,
+            by: ({ says }) => says,
+          },
+          { name: 'Every', cell: ({ everySeconds }) => formatDuration(everySeconds), by: ({ everySeconds }) => everySeconds },
+          { name: 'Evaluated', cell: ({ evaluatedAt }) => <Moment at={evaluatedAt} />, by: ({ evaluatedAt }) => evaluatedAt },
+        ]}
+      />
+    </Panel>
   )
 }
 
@@ -206,8 +238,12 @@ function AlertCard({ alert, isOne = false }: AlertCardProps): ReactElement {
         )}
       </p>
       <Labelled label="Likely cause">{cause}</Labelled>
-      <Labelled label="By the newest evaluation">{newestCause}</Labelled>
-      {description !== null && <p>{description}</p>}
+      {isOne && (
+        <>
+          <Labelled label="By the newest evaluation">{newestCause}</Labelled>
+          <Labelled label="Expected">{description}</Labelled>
+        </>
+      )}
       <Facts
         of={[
           ['Subject', link === null ? subject : <ThingLink {...link}>{subject}</ThingLink>],

@@ -107,7 +107,9 @@ export function DefinitionParts({ data, children }: { readonly data: DefinitionD
                 cell: ({ name, link }) => (link === null ? <strong>{name}</strong> : <ThingLink {...link}>{name}</ThingLink>),
               },
               { name: 'Type', by: ({ type }) => type, cell: ({ type }) => <span className="mono">{type}</span> },
-              { name: 'How', wide: true, cell: ({ about }) => about },
+              ...(parts.some(({ about }) => about !== '')
+                ? [{ name: 'How', wide: true, cell: ({ about }: { readonly about: string }) => about }]
+                : []),
             ]}
           />
         </Panel>

@@ -55,10 +55,12 @@ function ExperimentParts({ data }: { readonly data: ExperimentData }): ReactElem
                 progress.planned === null ? 'with a value of the primary metric' : `of ${formatNumber(progress.planned, 'count')} planned`,
             },
             { name: 'Not mature yet', value: formatNumber(progress.immatureShare, 'share'), note: 'they count later' },
-            hasRunFor(startedAt, analyzedAt, dayMs)
-              ? { name: 'New units a day', value: formatNumber(progress.unitsByDay, 'count') }
-              : { name: 'New units a day', value: '–', note: 'known after a day' },
-            { name: 'Days left', value: formatNumber(progress.daysLeft, 'count') },
+            ...(hasRunFor(startedAt, analyzedAt, dayMs)
+              ? [{ name: 'New units a day', value: formatNumber(progress.unitsByDay, 'count') }]
+              : endedAt === null
+                ? [{ name: 'New units a day', value: '–', note: 'known after a day' }]
+                : []),
+            ...(progress.daysLeft === null ? [] : [{ name: 'Days left', value: formatNumber(progress.daysLeft, 'count') }]),
           ]}
         />
       )}
@@ -212,7 +214,7 @@ function ScrubBack({ analyses }: Pick<ExperimentData, 'analyses'>): ReactElement
 function MetricPanel({ metric, ways }: { readonly metric: Metric; readonly ways: Ways }): ReactElement {
   const { metric: name, variant, says, lift, series, better } = metric
   return (
-    <Panel title={`${name}: ${variant} against the control`} says={says} ways={ways}>
+    <Panel title={`${name}: ${variant} against the control`} {...(series === null ? { says } : {})} ways={ways}>
       {lift !== null && (
         <Facts
           of={[

@@ -4,6 +4,7 @@ import type { FeatureData } from '../../serving/dashboard/contract/feature.ts'
 import { useRead } from '../api/use-read.ts'
 import { Badge } from '../parts/badge.tsx'
 import { Chart } from '../parts/chart.tsx'
+import { DriftBadge } from '../parts/drift-badge.tsx'
 import { DataTable } from '../parts/data-table.tsx'
 import { formatHarm, formatNumber } from '../parts/format.ts'
 import { Page } from '../parts/page.tsx'
@@ -93,7 +94,7 @@ function FeatureParts({ data, name }: { readonly data: FeatureData; readonly nam
             columns={[
               { name: 'Model', cell: (each) => <ThingLink kind="model" id={each.model} /> },
               { name: 'Read as', cell: ({ column }) => column },
-              { name: 'State', cell: ({ drifted }) => <Badge state={drifted ? 'drifted' : 'ok'} tone={drifted ? 'bad' : 'good'} /> },
+              { name: 'State', cell: ({ drifted, distance }) => <DriftBadge drifted={drifted} distance={distance} /> },
               { name: 'Distance', numeric: true, cell: ({ distance }) => formatNumber(distance) },
               { name: 'Harm', numeric: true, cell: ({ harm }) => formatHarm(harm) },
               { name: 'Says', wide: true, cell: ({ says }) => says },

@@ -1,4 +1,5 @@
 import { Progress } from '@mantine/core'
+import { Link, useSearch } from '@tanstack/react-router'
 import { type ReactElement, useState } from 'react'
 import type { JobsData } from '../../serving/dashboard/contract/jobs.ts'
 import { useRead } from '../api/use-read.ts'
@@ -11,30 +12,49 @@ import { Page } from '../parts/page.tsx'
 import { Pages } from '../parts/pages.tsx'
 import { Panel } from '../parts/panel.tsx'
 import { Empty, Loaded } from '../parts/states.tsx'
+import { ThingLink } from '../parts/thing-link.tsx'
 import { waysOf } from '../parts/ways.ts'
+import { keepMoment } from '../shell/navigation.tsx'
 
 type Job = JobsData['jobs'][number]
 
-/** Work that workers share, with its progress. */
+/** Work that workers share, with its progress. One job, if the address names it. */
 export default function Jobs(): ReactElement {
+  const { job: asked } = useSearch({ strict: false })
   const [cursor, setCursor] = useState<string | null>(null)
-  const jobs = useRead<JobsData>(cursor === null ? 'jobs' : `jobs?cursor=${cursor}`, { everyMs: 3000 })
+  const query = asked === undefined ? (cursor === null ? '' : `?cursor=${cursor}`) : `?id=${encodeURIComponent(asked)}`
+  const jobs = useRead<JobsData>(`jobs${query}`, { everyMs: 3000 })
   return (
-    <Page title="Jobs" says="Backfills, exports, batch inference, scheduled runs and monitors. Workers share them.">
+    <Page
+      title={asked === undefined ? 'Jobs' : `Job ${asked}`}
+      says={
+        asked === undefined ? (
+          'Backfills, exports, batch inference, scheduled runs and monitors. Workers share them.'
+        ) : (
+          <Link to="/jobs" search={keepMoment}>
+            All jobs
+          </Link>
+        )
+      }
+    >
       <Loaded of={jobs}>
         {(data) => (
-          <Panel title="Newest first" flush ways={waysOf.jobs()}>
+          <Panel title={asked === undefined ? 'Newest first' : 'The job'} flush ways={waysOf.jobs()}>
             <DataTable
               label="Jobs, newest first"
               rows={data.jobs}
               rowKey={({ id }) => id}
               empty={
-                <Empty
-                  title="No job has run yet"
-                  commands={['lockstep backfill airport_delays --from 2001-01-01 --to 2001-02-01', 'lockstep worker']}
-                >
-                  A command submits the work, and workers do it.
-                </Empty>
+                asked === undefined ? (
+                  <Empty
+                    title="No job has run yet"
+                    commands={['lockstep backfill airport_delays --from 2001-01-01 --to 2001-02-01', 'lockstep worker']}
+                  >
+                    A command submits the work, and workers do it.
+                  </Empty>
+                ) : (
+                  <Empty title="There is no such job" commands={['lockstep job list']} />
+                )
               }
               columns={[
                 {
@@ -44,7 +64,9 @@ export default function Jobs(): ReactElement {
                   cell: ({ id, kind, subject, error }) => (
                     <>
                       <strong>{kind}</strong> {kind === subject ? '' : subject}
-                      <div className="dim mono">{id}</div>
+                      <div className="mono">
+                        <ThingLink kind="job" id={id} />
+                      </div>
                       {error !== null && <div className="bad-text">{error}</div>}
                     </>
                   ),
@@ -80,7 +102,7 @@ export default function Jobs(): ReactElement {
                 },
               ]}
             />
-            <Pages first={cursor === null} next={data.cursor} show={setCursor} what="jobs" />
+            <Pages first={cursor === null || asked !== undefined} next={data.cursor} show={setCursor} what="jobs" />
           </Panel>
         )}
       </Loaded>

@@ -1,10 +1,11 @@
 import { useParams } from '@tanstack/react-router'
-import type { ReactElement } from 'react'
+import { type ReactElement, useState } from 'react'
 import type { CalibrationData, ModelData, QualityData } from '../../serving/dashboard/contract/model.ts'
 import { useRead } from '../api/use-read.ts'
 import { Act } from '../parts/act.tsx'
 import { Badge } from '../parts/badge.tsx'
 import { Chart } from '../parts/chart.tsx'
+import { DriftBadge } from '../parts/drift-badge.tsx'
 import { DataTable } from '../parts/data-table.tsx'
 import { Facts } from '../parts/facts.tsx'
 import { formatHarm, formatNumber } from '../parts/format.ts'
@@ -128,7 +129,7 @@ function ModelParts({ data }: { readonly data: ModelData }): ReactElement {
             {
               name: 'Act',
               cell: ({ version }) => (
-                <span className="row tight">
+                <span className="row tight one-line">
                   {version !== champion && (
                     <Act
                       name="Promote"
@@ -187,6 +188,7 @@ function ModelParts({ data }: { readonly data: ModelData }): ReactElement {
       <Panel title="Inputs" flush ways={ways}>
         <DataTable
           label={`Inputs of ${name}`}
+          pageSize={10}
           rows={inputs}
           rowKey={({ feature }) => feature}
           columns={[
@@ -204,6 +206,30 @@ function ModelParts({ data }: { readonly data: ModelData }): ReactElement {
           ]}
         />
       </Panel>
+    </>
+  )
+}
+
+const shares = [0, 1] as const
+
+/** So many charts are shown at first. */
+const firstCharts = 2
+
+function FiguresOverTime({ name, of }: { readonly name: string; readonly of: QualityData['overTime'] }): ReactElement {
+  const [isOpen, setOpen] = useState(false)
+  const more = isOpen ? 0 : of.length - firstCharts
+  return (
+    <>
+      <div className="grid-2">
+        {(isOpen ? of : of.slice(0, firstCharts)).map(({ name: metric, chart, bound }) => (
+          <Chart key={metric} chart={chart} label={`${metric} of ${name} over time`} {...(bound === null ? {} : { bound })} />
+        ))}
+      </div>
+      {more > 0 && (
+        <button type="button" className="plain-button" onClick={() => setOpen(true)}>
+          Show {more} more over time
+        </button>
+      )}
     </>
   )
 }
@@ -231,11 +257,7 @@ function Quality({ name }: { readonly name: string }): ReactElement {
                   ])}
                 />
               )}
-              <div className="grid-2">
-                {overTime.map(({ name: metric, chart, bound }) => (
-                  <Chart key={metric} chart={chart} label={`${metric} of ${name} over time`} {...(bound === null ? {} : { bound })} />
-                ))}
-              </div>
+              <FiguresOverTime name={name} of={overTime} />
               <p className="dim">{outcomes}</p>
             </>
           )}
@@ -246,6 +268,7 @@ function Quality({ name }: { readonly name: string }): ReactElement {
           {({ drift }) => (
             <DataTable
               label={`Drift of the inputs of ${name}`}
+              pageSize={10}
               rows={drift}
               rowKey={({ feature }) => feature}
               empty={<Empty title="Nothing to compare with" commands={[`lockstep baseline create ${name}`, `lockstep drift ${name}`]} />}
@@ -255,7 +278,7 @@ function Quality({ name }: { readonly name: string }): ReactElement {
                   by: ({ feature }) => feature,
                   cell: ({ feature, view }) => <FeatureLink view={view} feature={feature} />,
                 },
-                { name: 'State', cell: ({ drifted }) => <Badge state={drifted ? 'drifted' : 'ok'} tone={drifted ? 'bad' : 'good'} /> },
+                { name: 'State', cell: ({ drifted, distance }) => <DriftBadge drifted={drifted} distance={distance} /> },
                 { name: 'Harm', numeric: true, by: ({ harm }) => harm, cell: ({ harm }) => formatHarm(harm) },
                 { name: 'Says', wide: true, cell: ({ says, cause }) => [says, cause].filter(Boolean).join(' ') },
               ]}
@@ -270,8 +293,10 @@ function Quality({ name }: { readonly name: string }): ReactElement {
               <p className="dim">{finding}</p>
             ) : (
               <>
-                <Chart chart={{ ...chart, finding }} label={`Calibration of ${name}`} across="predicted" height={230} />
-                {scores !== null && <Chart chart={scores} label={`Scores of ${name}`} across="predicted" kind="bar" height={110} />}
+                <Chart chart={{ ...chart, finding }} label={`Calibration of ${name}`} across="predicted" ends={shares} height={230} />
+                {scores !== null && (
+                  <Chart chart={scores} label={`Scores of ${name}`} across="predicted" ends={shares} kind="bar" height={110} />
+                )}
               </>
             )
           }

@@ -78,8 +78,8 @@ function NowParts({ data }: { readonly data: NowData }): ReactElement {
         <Panel title="Predictions" ways={waysOf.traffic()}>
           <Chart chart={data.traffic} label="Predictions" />
         </Panel>
-        <Panel title="Their times" ways={waysOf.times()}>
-          <Chart chart={data.latency} label="Times of predictions" />
+        <Panel title="Response times" ways={waysOf.times()}>
+          <Chart chart={data.latency} label="Response times" />
         </Panel>
       </div>
       <Panel title="Models" says={data.modelsSay} flush ways={waysOf.models()}>

@@ -139,7 +139,7 @@ function RolloutParts({ data, id }: { readonly data: RolloutData; readonly id: s
             ['Champion', champion === null ? 'none' : `version ${champion}`],
             ['Pinned', pinned === null ? null : `version ${pinned}, which answers everything`],
             [isPast ? 'Share then' : 'Share now', rollout.endedAt === null ? formatNumber(rollout.share, 'share') : null],
-            ['By', rollout.unit],
+            ['Split by', rollout.unit],
             [
               'Started',
               <span key="s">
@@ -303,7 +303,11 @@ function Decisions({ id, decisions }: DecisionsProps): ReactElement {
             cell: ({ replaysSame }) =>
               replaysSame === null ? '–' : <Badge state={replaysSame ? 'ok' : 'failed'}>{replaysSame ? 'the same' : 'otherwise'}</Badge>,
           },
-          { name: 'Why', wide: true, cell: ({ reasons }) => reasons.join(' ') },
+          {
+            name: 'Why',
+            wide: true,
+            cell: ({ reasons }) => reasons.map((reason) => <div key={reason}>{reason}</div>),
+          },
         ]}
       />
       <EvidenceDialog id={id} decision={open} close={() => setOpen(null)} />

@@ -46,7 +46,8 @@ export default function ViewPage(): ReactElement {
                   : [{ name: isPast ? 'Next run planned for' : 'Next run', value: <Moment at={loaded.nextRun} /> }]),
               ]}
             />
-            <DefinitionParts data={loaded}>{loaded.online && <Freshness id={loaded.id} />}</DefinitionParts>
+            {loaded.online && <Freshness id={loaded.id} />}
+            <DefinitionParts data={loaded} />
           </>
         )}
       </Loaded>

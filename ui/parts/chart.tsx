@@ -17,6 +17,8 @@ interface ChartProps {
   readonly across?: string
   /** What the points are called, by their `t`: bins. */
   readonly names?: readonly string[]
+  /** The ends of the horizontal axis, where they are not those of the points. */
+  readonly ends?: readonly [number, number]
   /** A horizontal line to compare with. */
   readonly bound?: { readonly value: number; readonly name: string }
 }
@@ -27,7 +29,7 @@ const rowsOfTable = 25
  * A chart with its finding in words. Arrow keys move a cursor, whose values are announced; a button shows the same as a
  * table, with CSV.
  */
-export function Chart({ chart, label, kind = 'line', height = 190, across, names, bound }: ChartProps): ReactElement {
+export function Chart({ chart, label, kind = 'line', height = 190, across, names, ends, bound }: ChartProps): ReactElement {
   const [asTable, setAsTable] = useState(false)
   const [cursor, setCursor] = useState<number | null>(null)
   const { series, finding, marks } = chart
@@ -136,6 +138,7 @@ export function Chart({ chart, label, kind = 'line', height = 190, across, names
                 isTime={across === undefined}
                 names={names}
                 boundValue={bound?.value}
+                ends={ends}
                 marks={marks?.points}
                 cursor={at}
                 onCursor={setCursor}

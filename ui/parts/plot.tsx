@@ -14,6 +14,7 @@ interface PlotProps {
   /** What the points are called, by their `t`. */
   readonly names: readonly string[] | undefined
   readonly boundValue: number | undefined
+  readonly ends: readonly [number, number] | undefined
   readonly marks: NonNullable<Chart['marks']>['points'] | undefined
   readonly cursor: number | null
   readonly onCursor: (index: number | null) => void
@@ -51,6 +52,7 @@ export default function Plot({
   isTime,
   names,
   boundValue,
+  ends,
   marks,
   cursor,
   onCursor,
@@ -69,11 +71,12 @@ export default function Plot({
       const UPlotLibrary = await (library ??= load())
       if (closed) return
       plot.current?.destroy()
-      const { options, data } = drawing(UPlotLibrary, { series, columns, kind, height, isTime, names, boundValue }, element)
+      const { options, data } = drawing(UPlotLibrary, { series, columns, kind, height, isTime, names, boundValue, ends }, element)
       const markColor = getComputedStyle(element).getPropertyValue('--warn').trim()
       options.hooks = {
         setCursor: [(self) => self.cursor.event !== undefined && self.cursor.event !== null && hear.current(self.cursor.idx ?? null)],
         draw: [
+          (self) => drawLoneIntervals(self, columns, isTime, options.series),
           (self) =>
             drawMarks(
               self,
@@ -92,7 +95,7 @@ export default function Plot({
       plot.current?.destroy()
       plot.current = null
     }
-  }, [series, columns, kind, height, isTime, names, boundValue, marks, scheme])
+  }, [series, columns, kind, height, isTime, names, boundValue, ends, marks, scheme])
   useEffect(() => {
     const drawn = plot.current
     const t = cursor === null ? undefined : columns.t[cursor]
@@ -101,10 +104,10 @@ export default function Plot({
   return <div ref={place} aria-hidden="true" />
 }
 
-type Drawn = Pick<PlotProps, 'series' | 'columns' | 'kind' | 'height' | 'isTime' | 'names' | 'boundValue'>
+type Drawn = Pick<PlotProps, 'series' | 'columns' | 'kind' | 'height' | 'isTime' | 'names' | 'boundValue' | 'ends'>
 
 function drawing(library: Library, drawn: Drawn, element: HTMLElement): { options: UPlot.Options; data: UPlot.AlignedData } {
-  const { series, columns, kind, height, isTime, names, boundValue } = drawn
+  const { series, columns, kind, height, isTime, names, boundValue, ends } = drawn
   const style = getComputedStyle(element)
   const color = (name: string): string => style.getPropertyValue(`--${name}`).trim()
   const lines: UPlot.Series[] = [{}]
@@ -115,7 +118,7 @@ function drawing(library: Library, drawn: Drawn, element: HTMLElement): { option
     // two series of bins stand side by side
     names !== undefined && series.length === 2
       ? library.paths.bars?.({ size: [0.4, 40], align: index === 0 ? -1 : 1 })
-      : library.paths.bars?.({ size: [0.8, 40] })
+      : library.paths.bars?.({ size: [0.8, 40, 4] })
   for (const [index, { label, grey }] of series.entries()) {
     const stroke = color(grey === true ? 'ink-3' : `series-${(index % 6) + 1}`)
     const paths = kind === 'step' ? library.paths.stepped?.({ align: 1 }) : kind === 'bar' ? barsOf(index) : undefined
@@ -162,9 +165,11 @@ function drawing(library: Library, drawn: Drawn, element: HTMLElement): { option
           time: isTime,
           ...(names !== undefined
             ? { range: (): [number, number] => [-0.6, names.length - 0.4] }
-            : columns.t.length === 1 || kind === 'bar'
-              ? { range: (): [number, number] => rangeAcross(across, isTime ? 3600 : 1) }
-              : {}),
+            : ends !== undefined
+              ? { range: (): [number, number] => [...ends] }
+              : columns.t.length === 1 || kind === 'bar'
+                ? { range: (): [number, number] => rangeAcross(across, isTime ? timeAlone(across) : 1) }
+                : {}),
         },
         y: { range: (_self, low, high) => rangeOf(low, high, unit === 'count' || unit === 'perSecond' || kind === 'bar') },
       },
@@ -172,6 +177,7 @@ function drawing(library: Library, drawn: Drawn, element: HTMLElement): { option
         {
           ...axis,
           size: 30,
+          space: 70,
           grid: { show: false },
           ...(isTime ? { values: (_self: UPlot, splits: number[]) => splits.map((seconds) => timeLabel(seconds, splits)) } : {}),
           ...(names === undefined
@@ -194,6 +200,35 @@ function drawing(library: Library, drawn: Drawn, element: HTMLElement): { option
   }
 }
 
+/** The intervals of points that have no neighbour, between which no band can be drawn. */
+function drawLoneIntervals(
+  { ctx, valToPos }: UPlot,
+  { t, low, high }: ChartColumns,
+  isTime: boolean,
+  lines: readonly UPlot.Series[],
+): void {
+  const bounded = lines.filter(({ label }) => label !== undefined)
+  for (const [index, lows] of low.entries()) {
+    for (const [place, from] of (lows ?? []).entries()) {
+      const to = high[index]?.[place] ?? null
+      const hasNeighbour = [place - 1, place + 1].some((next) => (lows?.[next] ?? null) !== null)
+      if (from === null || to === null || hasNeighbour) continue
+      const x = valToPos((t[place] ?? 0) / (isTime ? 1000 : 1), 'x', true)
+      const half = 4 * devicePixelRatio
+      ctx.strokeStyle = String(bounded[index]?.stroke)
+      ctx.lineWidth = 1.5 * devicePixelRatio
+      ctx.beginPath()
+      for (const y of [from, to].map((end) => valToPos(end, 'y', true))) {
+        ctx.moveTo(x - half, y)
+        ctx.lineTo(x + half, y)
+      }
+      ctx.moveTo(x, valToPos(from, 'y', true))
+      ctx.lineTo(x, valToPos(to, 'y', true))
+      ctx.stroke()
+    }
+  }
+}
+
 /** A triangle at the top of the plot for each place of the horizontal axis. */
 function drawMarks({ ctx, bbox, valToPos }: UPlot, places: readonly number[], fill: string): void {
   const size = 5 * devicePixelRatio
@@ -212,6 +247,11 @@ function rangeOf(low: number, high: number, fromZero: boolean): [number, number]
   if (!Number.isFinite(low) || !Number.isFinite(high)) return [0, 1]
   const room = high === low ? Math.abs(high) * 0.2 || 1 : (high - low) * 0.12
   return [fromZero || (low >= 0 && low - room < 0) ? Math.min(0, low) : low - room, high + room]
+}
+
+/** How much time is around a single point: a day, if the point is one. */
+function timeAlone([seconds = 0]: readonly number[]): number {
+  return seconds % 86_400 === 0 ? 86_400 : 3600
 }
 
 /** A label of the time axis in UTC: the hour, or the day where the axis is longer than two days or a day begins. */

@@ -17,12 +17,13 @@ const pages = {
 } as const
 
 /** Pages that show all of a kind. */
-const lists = { now: '/', job: '/jobs', key: '/keys', parity: '/parity' } as const
+const lists = { now: '/', key: '/keys', parity: '/parity' } as const
 
 /** The address of a thing's page; of the lineage around it, for what has no page of its own. */
 export function addressOf(kind: string, id: string) {
   if (Object.hasOwn(pages, kind)) return { to: pages[kind as keyof typeof pages], params: { id } } as const
   if (Object.hasOwn(lists, kind)) return { to: lists[kind as keyof typeof lists] } as const
+  if (kind === 'job') return { to: '/jobs', search: { job: id } } as const
   if (kind === 'alert') return { to: '/alerts', search: { alert: id } } as const
   // things of different kinds may have one name
   return { to: '/lineage', search: { focus: `${kind}/${id}` } } as const

@@ -315,6 +315,11 @@ console.log(await answer.json())`,
     sql: `SELECT id, monitor, subject, severity, ${at === undefined ? 'state' : `CASE WHEN to_timestamp(resolved / 1e6) <= ${sqlMoment(at)} THEN 'resolved' ELSE 'firing' END AS state`}, to_timestamp(started / 1e6) AS started
 FROM lockstep.alerts${until('to_timestamp(started / 1e6)', at, 'WHERE')} ORDER BY id DESC LIMIT 100`,
   }),
+  monitors: (): Ways => () => ({
+    command: 'lockstep monitor list',
+    ...get('/v1/monitors'),
+    sql: 'SELECT monitor, check_kind, subject, phase, result FROM lockstep.monitor_states ORDER BY 1, 2, 3',
+  }),
   jobs: (): Ways => (at) => ({
     command: 'lockstep job list',
     ...get('/v1/jobs'),

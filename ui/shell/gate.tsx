@@ -54,6 +54,7 @@ function SignIn(): ReactElement {
         <p className="dim">With an API key that has a scope of the dashboard. The browser does not keep the key.</p>
         <form onSubmit={(event) => void submit(event)}>
           <PasswordInput
+            mt="md"
             label="API key"
             autoComplete="off"
             required
@@ -68,7 +69,7 @@ function SignIn(): ReactElement {
         </form>
         <p className="dim small space">On the server’s own machine, print a link that logs you in once:</p>
         <Command text="lockstep ui" />
-        <p className="dim small">Or create a key:</p>
+        <p className="dim small space">Or create a key:</p>
         <Command text="lockstep keys create --name me --scope ui:operate,explain:read" />
       </div>
     </main>

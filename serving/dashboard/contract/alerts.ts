@@ -46,6 +46,19 @@ export const alerts = z.object({
     )
     .nullable()
     .describe('What channels were sent of one alert, where its id is asked for'),
+  monitors: z
+    .array(
+      z.object({
+        name: z.string(),
+        watches: z.string(),
+        phase: z.enum(['firing', 'pending', 'ok']).nullable().describe('The worst of its results; null: not evaluated yet'),
+        says: z.string().describe('The phase, and how many results are unknown'),
+        everySeconds: z.number(),
+        evaluatedAt: moment.nullable().describe('The end of the newest evaluated window'),
+      }),
+    )
+    .nullable()
+    .describe('null: of one alert, of a later page, or of a past moment, where they are not recorded'),
   cursor: z.string().nullable(),
 })
 export type AlertsData = z.output<typeof alerts>

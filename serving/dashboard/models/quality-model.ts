@@ -11,7 +11,7 @@ import { readModel } from '../read-model.ts'
 import { driftLines } from './drift-lines.ts'
 import { modelAt } from './model-at.ts'
 import { figureText } from './quality-words.ts'
-import { momentText } from './traffic-charts.ts'
+import { momentText, rounded } from './traffic-charts.ts'
 
 const dayMicros = 86_400_000_000
 const seriesDays = 30
@@ -144,10 +144,7 @@ function overTimeText(figure: string, points: readonly { readonly value: number 
   const known = points.filter(({ value }) => value !== null)
   const [first, last] = [known[0], known.at(-1)]
   if (first === undefined || last === undefined) return `${figureTitle(figure)} is not known.`
-  const none = { low: null, high: null, reason: null }
-  return `${figureText(figure, { ...none, value: first.value })} on ${day(first.asOf)}, ${figureText(figure, { ...none, value: last.value })} on ${day(last.asOf)}.`
-}
-
-function day(moment: Date): string {
-  return moment.toISOString().slice(0, 10)
+  const begin = figureText(figure, { low: null, high: null, reason: null, value: first.value })
+  const [from, to] = [first, last].map(({ asOf }) => momentText(asOf.toISOString()))
+  return first === last ? `${begin} at ${from}.` : `${begin} at ${from}, ${rounded(last.value ?? 0)} at ${to}.`
 }

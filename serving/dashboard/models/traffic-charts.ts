@@ -11,8 +11,16 @@ export function trafficChart(all: readonly Named[]): Chart {
   const finding =
     total === 0
       ? `No predictions${span}.`
-      : `${total.toLocaleString('en-US')} ${total === 1 ? 'request' : 'requests'}${span}, ${failed === 0 ? 'none failed' : `${failed.toLocaleString('en-US')} failed`}.`
+      : `${total.toLocaleString('en-US')} ${total === 1 ? 'request' : 'requests'}${span}, ${failed === 0 ? 'none failed' : `${failed.toLocaleString('en-US')} failed`}.${stepText(all)}`
   return { finding, series: all.map((named) => line(named, 'count', ({ requests }) => requests)) }
+}
+
+/** What a point counts, as the vertical axis has no unit. Older minutes are merged into hours. */
+function stepText(all: readonly Named[]): string {
+  const [first, second] = all[0]?.[1].series ?? []
+  if (first === undefined || second === undefined) return ''
+  const seconds = (Date.parse(second.at) - Date.parse(first.at)) / 1000
+  return seconds === 60 ? ' Each point is a minute.' : seconds === 3600 ? ' Each point is an hour.' : ''
 }
 
 /** Times of predictions, p50 and p99 of each. */

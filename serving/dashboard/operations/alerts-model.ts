@@ -2,11 +2,15 @@ import { z } from 'zod'
 import { formatTimestamp } from '../../../kernel/time.ts'
 import { summaryOf } from '../../../monitoring/alerts/alert-message.ts'
 import type { CheckResult } from '../../../monitoring/alerts/check-kind.ts'
+import { activeMonitors } from '../../../monitoring/alerts/default-monitors.ts'
+import { listMonitors, monitorState } from '../../../monitoring/alerts/monitor-list.ts'
 import type { Alert } from '../../../monitoring/alerts/read-alerts.ts'
 import { readAlerts, readDeliveries } from '../../../monitoring/alerts/read-alerts.ts'
 import { alertSubject, breachingColumns, modelOf } from '../../../monitoring/problems/alert-problem.ts'
 import type { Catalog } from '../../../registry/catalog.ts'
+import { watchedName } from '../../../registry/monitor-spec.ts'
 import type { Database } from '../../../runtime/database.ts'
+import type { ServingContext } from '../../context.ts'
 import type { AlertsData } from '../contract/alerts.ts'
 import { alerts as alertsContract } from '../contract/alerts.ts'
 import { readModel } from '../read-model.ts'
@@ -29,6 +33,7 @@ export const alertsModel = readModel({
       alerts: shown.map((alert) => alertLine(deps.catalog(), alert, isPast ? now : null)),
       notifications:
         asked === undefined || last === undefined ? null : await notificationsOf(db, asked, isPast ? new Date(now / 1000) : null),
+      monitors: isPast || asked !== undefined || cursor !== undefined ? null : await monitorLines(db, deps),
       cursor: last === undefined ? null : nextCursor(all.length, last.id, last.state === 'firing'),
     }
     const notes =
@@ -77,6 +82,15 @@ function featuresOf(catalog: Catalog, { check, monitor }: Alert, results: readon
   const names = new Set(results.flatMap(({ evidence }) => breachingColumns(evidence).map(({ column }) => column)))
   const features = catalog.services.get(model.spec.service)?.features ?? []
   return features.filter(({ name }) => names.has(name)).map(({ name, view }) => ({ feature: name, view }))
+}
+
+async function monitorLines(db: Database, deps: ServingContext): Promise<NonNullable<AlertsData['monitors']>> {
+  const monitors = await listMonitors(db, activeMonitors(deps.catalog(), deps.defaultMonitors))
+  return monitors.map((monitor) => {
+    const { phase, text } = monitorState(monitor.results)
+    const { name, everyMicros, evaluatedAt } = monitor
+    return { name, watches: watchedName(monitor), phase, says: text, everySeconds: everyMicros / 1e6, evaluatedAt }
+  })
 }
 
 /** Who was notified of an alert, in the order in which messages are sent. @param until null: now */

@@ -14,10 +14,10 @@ import { nextCursor, pageSize, paged } from './paged.ts'
 export const jobsModel = readModel({
   path: '/jobs',
   scope: 'ui:read',
-  query: paged,
+  query: paged.extend({ id: z.coerce.number().int().min(1).optional() }),
   data: jobsContract,
-  async read({ db, now, isPast, query: { cursor } }) {
-    const all = await readJobs(db, { limit: pageSize + 1, after: cursor, ...(isPast ? { until: now } : {}) })
+  async read({ db, now, isPast, query: { cursor, id } }) {
+    const all = await readJobs(db, { id, limit: pageSize + 1, after: cursor, ...(isPast ? { until: now } : {}) })
     const shown = all.slice(0, pageSize)
     const jobs = shown
       .map((job) => (isPast ? jobAt(job, new Date(now / 1000)) : job))

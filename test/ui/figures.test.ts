@@ -1,0 +1,86 @@
+import type { Browser, Route } from 'playwright-core'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { issueCode } from '../../registry/keys/dashboard-sessions.ts'
+import type { QualityData } from '../../serving/dashboard/contract/model.ts'
+import { startBrowser } from '../services/browser.ts'
+import type { World } from '../serving/world.ts'
+import { createWorld } from '../serving/world.ts'
+import type { Visits } from './visits.ts'
+import { visit } from './visits.ts'
+
+let world: World
+let browser: Browser
+let visits: Visits
+
+beforeAll(async () => {
+  browser = await startBrowser()
+  world = await createWorld('embedded')
+  for (const view of ['airport_required', 'airport_delays']) await world.materialize(view)
+  await world.push('delay', 'logistic')
+  const { server, url } = await world.serve()
+  await server.whenReady()
+  visits = await visit(browser, url)
+  await visits.go(`#code=${await issueCode(world.db, 'ann@laptop')}`)
+})
+afterAll(async () => {
+  await visits?.close()
+  await browser?.close()
+  await world?.close()
+})
+
+const noon = Date.UTC(2001, 6, 1, 12)
+const column = (feature: string, distance: number | null): QualityData['drift'][number] => ({
+  feature,
+  view: null,
+  drifted: false,
+  distance,
+  harm: null,
+  says: distance === null ? 'The window has no rows.' : 'It did not drift.',
+  cause: null,
+})
+/** Figures of a model: five over time, each measured once. */
+const quality: QualityData = {
+  finding: 'AUC 0.7.',
+  metrics: [],
+  overTime: ['AUC', 'log loss', 'accuracy', 'recall', 'precision'].map((name) => ({
+    name,
+    bound: null,
+    chart: {
+      finding: `${name} 0.5.`,
+      series: [{ label: 'delay@1', unit: 'value', points: [{ t: noon, v: 0.5, low: 0.2, high: 0.8 }] }],
+    },
+  })),
+  outcome: null,
+  outcomes: 'No outcomes were looked at.',
+  drift: [column('lastDelay', null), column('landed1h', 0.01)],
+  driftRule: null,
+}
+
+describe('the page of a model', () => {
+  it('shows the most telling figures first, with the interval of a single measurement', async () => {
+    const answer = { data: quality, asOf: new Date(noon).toISOString() }
+    await visits.page.route('**/ui/api/models/delay/quality', (route: Route) => void route.fulfill({ json: answer }))
+    await visits.go('models/delay')
+    const charts = visits.page.getByRole('figure', { name: /^(AUC|log loss|accuracy|recall|precision) of delay over time/ })
+    await expect.poll(() => charts.count()).toBe(2)
+    const canvas = charts.first().locator('canvas')
+    await canvas.waitFor()
+    // the point is in the middle, and its interval goes from the bottom to the top of the plot
+    const drawn = async () =>
+      await canvas.evaluate(`(canvas) => {
+        const { width, height } = canvas
+        const { data } = canvas.getContext('2d').getImageData(0, 0, width, height)
+        const inked = (x) => Array.from({ length: height }, (_, y) => data[4 * (y * width + x) + 3]).filter((alpha) => alpha > 120).length
+        return Math.max(...Array.from({ length: width }, (_, x) => inked(x))) / height
+      }`)
+    await expect.poll(drawn).toBeGreaterThan(0.4)
+    await visits.page.getByRole('button', { name: 'Show 3 more over time' }).click()
+    expect(await charts.count()).toBe(5)
+  })
+
+  it('does not call a feature ok whose drift was not measured', async () => {
+    const rows = visits.page.getByRole('region', { name: 'Drift of the inputs of delay' }).locator('tbody tr')
+    expect(await rows.locator('.badge').allTextContents()).toEqual(['not measured', 'ok'])
+    expect(await visits.flaws()).toEqual([])
+  })
+})
