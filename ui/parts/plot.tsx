@@ -71,12 +71,12 @@ export default function Plot({
       const UPlotLibrary = await (library ??= load())
       if (closed) return
       plot.current?.destroy()
-      const { options, data } = drawing(UPlotLibrary, { series, columns, kind, height, isTime, names, boundValue, ends }, element)
+      const { options, data, strokes } = drawing(UPlotLibrary, { series, columns, kind, height, isTime, names, boundValue, ends }, element)
       const markColor = getComputedStyle(element).getPropertyValue('--warn').trim()
       options.hooks = {
         setCursor: [(self) => self.cursor.event !== undefined && self.cursor.event !== null && hear.current(self.cursor.idx ?? null)],
         draw: [
-          (self) => drawLoneIntervals(self, columns, isTime, options.series),
+          (self) => drawLoneIntervals(self, columns, isTime, strokes),
           (self) =>
             drawMarks(
               self,
@@ -106,11 +106,16 @@ export default function Plot({
 
 type Drawn = Pick<PlotProps, 'series' | 'columns' | 'kind' | 'height' | 'isTime' | 'names' | 'boundValue' | 'ends'>
 
-function drawing(library: Library, drawn: Drawn, element: HTMLElement): { options: UPlot.Options; data: UPlot.AlignedData } {
+function drawing(
+  library: Library,
+  drawn: Drawn,
+  element: HTMLElement,
+): { options: UPlot.Options; data: UPlot.AlignedData; strokes: string[] } {
   const { series, columns, kind, height, isTime, names, boundValue, ends } = drawn
   const style = getComputedStyle(element)
   const color = (name: string): string => style.getPropertyValue(`--${name}`).trim()
   const lines: UPlot.Series[] = [{}]
+  const strokes: string[] = []
   const bands: UPlot.Band[] = []
   const across = isTime ? columns.t.map((t) => t / 1000) : columns.t
   const data: (readonly (number | null)[])[] = [across]
@@ -122,6 +127,7 @@ function drawing(library: Library, drawn: Drawn, element: HTMLElement): { option
   for (const [index, { label, grey }] of series.entries()) {
     const stroke = color(grey === true ? 'ink-3' : `series-${(index % 6) + 1}`)
     const paths = kind === 'step' ? library.paths.stepped?.({ align: 1 }) : kind === 'bar' ? barsOf(index) : undefined
+    strokes.push(stroke)
     data.push(columns.values[index] ?? [])
     lines.push({
       label,
@@ -154,6 +160,7 @@ function drawing(library: Library, drawn: Drawn, element: HTMLElement): { option
   const unit = series[0]?.unit
   const axis = { stroke: color('ink-3'), font: `11px ${color('font')}`, ticks: { show: false } }
   return {
+    strokes,
     data: data as UPlot.AlignedData,
     options: {
       width: element.clientWidth,
@@ -201,13 +208,7 @@ function drawing(library: Library, drawn: Drawn, element: HTMLElement): { option
 }
 
 /** The intervals of points that have no neighbour, between which no band can be drawn. */
-function drawLoneIntervals(
-  { ctx, valToPos }: UPlot,
-  { t, low, high }: ChartColumns,
-  isTime: boolean,
-  lines: readonly UPlot.Series[],
-): void {
-  const bounded = lines.filter(({ label }) => label !== undefined)
+function drawLoneIntervals({ ctx, valToPos }: UPlot, { t, low, high }: ChartColumns, isTime: boolean, strokes: readonly string[]): void {
   for (const [index, lows] of low.entries()) {
     for (const [place, from] of (lows ?? []).entries()) {
       const to = high[index]?.[place] ?? null
@@ -215,7 +216,7 @@ function drawLoneIntervals(
       if (from === null || to === null || hasNeighbour) continue
       const x = valToPos((t[place] ?? 0) / (isTime ? 1000 : 1), 'x', true)
       const half = 4 * devicePixelRatio
-      ctx.strokeStyle = String(bounded[index]?.stroke)
+      ctx.strokeStyle = strokes[index] ?? ''
       ctx.lineWidth = 1.5 * devicePixelRatio
       ctx.beginPath()
       for (const y of [from, to].map((end) => valToPos(end, 'y', true))) {
