@@ -28,32 +28,36 @@ export const qualityModel = readModel({
     const points = await figuresOverTime(db, name, { from: now - seriesDays * dayMicros, to: now })
     const byFigure = Map.groupBy(points, ({ figure }) => figure)
     const report = stored?.report ?? null
+    // as the figures above them
+    const order = Object.keys(report?.total.figures ?? {})
     const data: QualityData = {
       finding: findingOf(stored, ask.isPast),
       metrics: Object.entries(report?.total.figures ?? {}).flatMap(([figure, { value, low, high, n }]) =>
         value === null ? [] : [{ name: figureTitle(figure), value, low, high, n, says: null }],
       ),
-      overTime: [...byFigure].map(([figure, of]) => ({
-        name: figureTitle(figure),
-        chart: {
-          // versions have figures of their own: a sentence over all of them would compare one with another
-          finding: overTimeText(
-            figure,
-            of.filter(({ version }) => version === stored?.version),
-          ),
-          series: [...Map.groupBy(of, ({ version }) => version)].map(([version, line]) => ({
-            label: `${name}@${version}`,
-            unit: 'value' as const,
-            points: line.map(({ asOf, value, low, high, n }) => ({
-              t: asOf.getTime(),
-              v: value,
-              ...(low === null || high === null ? {} : { low, high }),
-              n,
+      overTime: [...byFigure]
+        .toSorted(([a], [b]) => order.indexOf(a) - order.indexOf(b))
+        .map(([figure, of]) => ({
+          name: figureTitle(figure),
+          chart: {
+            // versions have figures of their own: a sentence over all of them would compare one with another
+            finding: overTimeText(
+              figure,
+              of.filter(({ version }) => version === stored?.version),
+            ),
+            series: [...Map.groupBy(of, ({ version }) => version)].map(([version, line]) => ({
+              label: `${name}@${version}`,
+              unit: 'value' as const,
+              points: line.map(({ asOf, value, low, high, n }) => ({
+                t: asOf.getTime(),
+                v: value,
+                ...(low === null || high === null ? {} : { low, high }),
+                n,
+              })),
             })),
-          })),
-        },
-        bound: null,
-      })),
+          },
+          bound: null,
+        })),
       outcome: report?.outcome ?? null,
       outcomes: outcomesText(report, ask.isPast),
       ...(await driftLines(ask, name)),
