@@ -70,7 +70,7 @@ describe('the page of alerts', () => {
       expect([read, status]).toEqual([read, 200])
     }
     // nothing fires where no worker evaluates
-    const monitors = visits.page.getByRole('region', { name: 'Monitors' })
+    const monitors = visits.page.getByRole('region', { name: 'State of all monitors' })
     await monitors.getByText('not evaluated yet').first().waitFor()
     const links = await card()
       .getByRole('link')

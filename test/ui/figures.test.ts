@@ -63,16 +63,16 @@ describe('the page of a model', () => {
     await visits.go('models/delay')
     const charts = visits.page.getByRole('figure', { name: /^(AUC|log loss|accuracy|recall|precision) of delay over time/ })
     await expect.poll(() => charts.count()).toBe(2)
-    const canvas = charts.first().locator('canvas')
-    await canvas.waitFor()
+    await charts.first().locator('canvas').waitFor()
     // the point is in the middle, and its interval goes from the bottom to the top of the plot
-    const drawn = async () =>
-      await canvas.evaluate(`(canvas) => {
+    const drawn = () =>
+      visits.page.evaluate<number>(`(() => {
+        const canvas = document.querySelector('figure[aria-label^="AUC"] canvas')
         const { width, height } = canvas
         const { data } = canvas.getContext('2d').getImageData(0, 0, width, height)
         const inked = (x) => Array.from({ length: height }, (_, y) => data[4 * (y * width + x) + 3]).filter((alpha) => alpha > 120).length
         return Math.max(...Array.from({ length: width }, (_, x) => inked(x))) / height
-      }`)
+      })()`)
     await expect.poll(drawn).toBeGreaterThan(0.4)
     await visits.page.getByRole('button', { name: 'Show 3 more over time' }).click()
     expect(await charts.count()).toBe(5)

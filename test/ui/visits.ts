@@ -55,6 +55,8 @@ const rulesOfColours = ['color-contrast', 'link-in-text-block']
 export async function visit(browser: Browser, url: string): Promise<Visits> {
   const context = await browser.newContext({ viewport: { width: wide, height: 800 }, reducedMotion: 'reduce' })
   const page = await context.newPage()
+  // the first page waits for the build of the dashboard; the test has a time limit of its own
+  page.setDefaultNavigationTimeout(0)
   let present: Look = { width: wide, scheme: 'light' }
   const found: string[] = []
   page.on('pageerror', (error) => found.push(`error: ${error.message}`))

@@ -126,7 +126,7 @@ function Monitors({ of }: { readonly of: NonNullable<AlertsData['monitors']> }):
       ways={waysOf.monitors()}
     >
       <DataTable
-        label="Monitors"
+        label="State of all monitors"
         rows={of}
         rowKey={({ name }) => name}
         empty={<p className="empty dim">There are no monitors.</p>}
