@@ -98,17 +98,22 @@ export class LatencyHistogram {
 
   static decode(reader: ByteReader): LatencyHistogram {
     const histogram = new LatencyHistogram()
-    histogram.#sumMicros = reader.uint()
-    let bucket = 0
+    histogram.mergeEncoded(reader)
+    return histogram
+  }
+
+  /** Merges an encoded histogram, without a second one in memory. */
+  mergeEncoded(reader: ByteReader): void {
+    this.#sumMicros += reader.uint()
     const used = reader.uint()
-    if (used > 0) histogram.#counts = new Float64Array(buckets)
+    if (used > 0 && this.#count === 0) this.#counts = new Float64Array(buckets)
+    let bucket = 0
     for (let left = used; left > 0; left--) {
       bucket += reader.uint()
       const count = reader.uint()
-      histogram.#counts[bucket] = count
-      histogram.#count += count
+      this.#counts[bucket] = (this.#counts[bucket] as number) + count
+      this.#count += count
     }
-    return histogram
   }
 }
 

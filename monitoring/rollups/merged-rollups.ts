@@ -122,37 +122,21 @@ export interface MergedRows {
   readonly coverage: Coverage | null
 }
 
-/** What a row has. */
-export interface DecodedRollup {
-  readonly traffic: TrafficSummary
-  readonly columns: ColumnsSummary | null
-}
-
-/** null: a later version of Lockstep wrote the row, which this one cannot read. */
-export function decodeRollup({ traffic, columns }: Pick<StoredRollup, 'traffic' | 'columns'>): DecodedRollup | null {
-  const ownTraffic = TrafficSummary.decode(traffic)
-  const ownColumns = columns === null ? null : ColumnsSummary.decode(columns)
-  return ownTraffic === null || (columns !== null && ownColumns === null) ? null : { traffic: ownTraffic, columns: ownColumns }
-}
-
 /** Merges rows one after the other. */
 export class RollupMerger {
   readonly traffic = new TrafficSummary()
   columns: ColumnsSummary | null = null
-  /** Rows that `decodeRollup` cannot read. */
+  /** Rows that a later version of Lockstep wrote, which this one cannot read. */
   unreadable = 0
 
-  add(row: Pick<StoredRollup, 'traffic' | 'columns'>): void {
-    const decoded = decodeRollup(row)
-    if (decoded === null) this.unreadable++
-    else this.merge(decoded)
-  }
-
-  /** Other mergers may merge the same row as well. */
-  merge({ traffic, columns }: DecodedRollup): void {
-    this.traffic.merge(traffic)
-    if (columns === null) return
-    this.columns ??= new ColumnsSummary()
-    this.columns.merge(columns)
+  add({ traffic, columns }: Pick<StoredRollup, 'traffic' | 'columns'>): void {
+    const ownColumns = columns === null ? null : ColumnsSummary.decode(columns)
+    if ((columns !== null && ownColumns === null) || !this.traffic.mergeEncoded(traffic)) {
+      this.unreadable++
+      return
+    }
+    if (ownColumns === null) return
+    if (this.columns === null) this.columns = ownColumns
+    else this.columns.merge(ownColumns)
   }
 }

@@ -3,7 +3,7 @@ import { Status } from '../../kernel/state.ts'
 import type { CategoryCount } from './category-sample.ts'
 import type { ColumnBinCounts } from './binned-rows.ts'
 import type { ColumnSummary } from './column-summary.ts'
-import { ColumnsSummary } from './columns-summary.ts'
+import type { ColumnsSummary } from './columns-summary.ts'
 import type { Coverage } from './coverage.ts'
 import type { LatencyHistogram } from './latency-histogram.ts'
 import type { Stage, TrafficSummary } from './traffic-summary.ts'
@@ -64,8 +64,7 @@ export function modelRollup(
   summary: ColumnsSummary | null,
   ofProcess: TrafficSummary,
 ): ModelRollup {
-  const { columns, binned } = summary ?? new ColumnsSummary()
-  const bins = binned.columns()
+  const bins = summary?.binned.columns()
   return {
     from,
     to,
@@ -78,8 +77,8 @@ export function modelRollup(
     latency: traffic.latency,
     cpuSeconds: ofProcess.cpuMicros / 1_000_000,
     processErrors: ofProcess.errors,
-    entities: binned.distinctEntities(),
-    columns: new Map(Array.from(columns, ([name, column]) => [name, columnRollup(column, bins.get(name) ?? [])])),
+    entities: summary?.binned.distinctEntities() ?? 0,
+    columns: new Map(Array.from(summary?.columns ?? [], ([name, column]) => [name, columnRollup(column, bins?.get(name) ?? [])])),
     coverage,
   }
 }

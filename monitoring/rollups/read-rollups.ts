@@ -3,8 +3,8 @@ import type { Role } from '../role.ts'
 import { clientRoles } from '../role.ts'
 import type { Coverage } from './coverage.ts'
 import { joinCoverage } from './coverage.ts'
-import type { DecodedRollup, MeasuredPeriod, StoredRollup } from './merged-rollups.ts'
-import { decodeRollup, RollupMerger, stepMicros } from './merged-rollups.ts'
+import type { MeasuredPeriod, StoredRollup } from './merged-rollups.ts'
+import { RollupMerger, stepMicros } from './merged-rollups.ts'
 import type { ModelRollup } from './model-rollup.ts'
 import { modelRollup } from './model-rollup.ts'
 import type { PartsQuery, RollupWindow, WindowParts } from './read-parts.ts'
@@ -110,16 +110,13 @@ function partsOf({ model, from, to, trafficOnly }: RollupQuery): PartsQuery {
 
 /** Makes an answer of the rows of a window. */
 interface Summary<Answer> {
-  add(row: StoredRollup, decoded: DecodedRollup): void
+  add(row: StoredRollup): void
   result(parts: WindowParts): Answer
 }
 
 async function addParts(parts: WindowParts, summaries: readonly Summary<unknown>[]): Promise<WindowParts> {
   for await (const rows of parts.rows) {
-    for (const row of rows) {
-      const decoded = decodeRollup(row)
-      if (decoded !== null) for (const summary of summaries) summary.add(row, decoded)
-    }
+    for (const row of rows) for (const summary of summaries) summary.add(row)
   }
   return parts
 }
@@ -130,12 +127,12 @@ function groupsOf(query: RollupQuery, by: readonly ('version' | 'role')[]): Summ
   if (by.length === 0) groups.set(groupOf(null, by), new RollupMerger())
   const first = new Map<string, StoredRollup>()
   return {
-    add(row, decoded) {
-      if (row.model === '') ofProcess.merge(decoded)
+    add(row) {
+      if (row.model === '') ofProcess.add(row)
       else if (isAsked(query, row, by.includes('role'))) {
         const id = groupOf(row, by)
         if (!first.has(id)) first.set(id, row)
-        mergerOf(groups, id).merge(decoded)
+        mergerOf(groups, id).add(row)
       }
     },
     result: (parts) =>
@@ -157,14 +154,14 @@ function seriesOf({ step, by, ...query }: SeriesQuery): Summary<SeriesPoint[]> {
   const lines = new Set<string>(by === undefined ? [''] : [])
   const lineOf = (row: RollupKey) => (by === undefined ? '' : String(row[by]))
   return {
-    add(row, decoded) {
+    add(row) {
       const at = periodOf(row.at, step)
       let period = periods.get(at)
       if (period === undefined) periods.set(at, (period = { groups: new Map(), ofProcess: new RollupMerger() }))
-      if (row.model === '') period.ofProcess.merge(decoded)
+      if (row.model === '') period.ofProcess.add(row)
       else if (isAsked(query, row, by === 'role')) {
         lines.add(lineOf(row))
-        mergerOf(period.groups, lineOf(row)).merge(decoded)
+        mergerOf(period.groups, lineOf(row)).add(row)
       }
     },
     result(parts) {

@@ -35,7 +35,7 @@ export class TrafficSummary {
   /** Of a process, by view: how old it was when requests were answered from it, of a sample. `ageQuantile` reads it. */
   readonly ages = new Map<string, LatencyHistogram>()
   /** Of answered requests. */
-  latency: Readonly<Record<Stage, LatencyHistogram>> = {
+  readonly latency: Readonly<Record<Stage, LatencyHistogram>> = {
     total: new LatencyHistogram(),
     features: new LatencyHistogram(),
     wait: new LatencyHistogram(),
@@ -91,20 +91,24 @@ export class TrafficSummary {
 
   /** null: a later version of Lockstep wrote the bytes. */
   static decode(bytes: Uint8Array): TrafficSummary | null {
-    const reader = new ByteReader(bytes)
-    if (reader.byte() !== format) return null
     const traffic = new TrafficSummary()
-    traffic.requests = reader.uint()
-    traffic.rows = reader.uint()
-    traffic.sampledRows = reader.uint()
-    traffic.cacheHits = reader.uint()
-    traffic.cpuMicros = reader.uint()
-    decodeCounts(reader, traffic.errors)
-    const next = () => LatencyHistogram.decode(reader)
-    traffic.latency = { total: next(), features: next(), wait: next(), run: next() }
-    for (let left = reader.done ? 0 : reader.uint(); left > 0; left--) traffic.ages.set(reader.string(), LatencyHistogram.decode(reader))
-    if (!reader.done) decodeCounts(reader, traffic.bypassed)
-    return traffic
+    return traffic.mergeEncoded(bytes) ? traffic : null
+  }
+
+  /** Merges an encoded summary. @returns false: a later version of Lockstep wrote the bytes, and nothing was merged */
+  mergeEncoded(bytes: Uint8Array): boolean {
+    const reader = new ByteReader(bytes)
+    if (reader.byte() !== format) return false
+    this.requests += reader.uint()
+    this.rows += reader.uint()
+    this.sampledRows += reader.uint()
+    this.cacheHits += reader.uint()
+    this.cpuMicros += reader.uint()
+    mergeCounts(reader, this.errors)
+    for (const stage of stages) this.latency[stage].mergeEncoded(reader)
+    for (let left = reader.done ? 0 : reader.uint(); left > 0; left--) this.#agesOf(reader.string()).mergeEncoded(reader)
+    if (!reader.done) mergeCounts(reader, this.bypassed)
+    return true
   }
 }
 
@@ -120,9 +124,6 @@ function encodeCounts(writer: ByteWriter, counts: ReadonlyMap<string, number>): 
   }
 }
 
-function decodeCounts(reader: ByteReader, counts: Map<string, number>): void {
-  for (let left = reader.uint(); left > 0; left--) {
-    const code = reader.string()
-    counts.set(code, reader.uint())
-  }
+function mergeCounts(reader: ByteReader, counts: Map<string, number>): void {
+  for (let left = reader.uint(); left > 0; left--) add(counts, reader.string(), reader.uint())
 }

@@ -10,6 +10,7 @@ import { forgetEntity, parseForgetNotice } from '../../../monitoring/rollups/for
 import { readServedAges } from '../../../monitoring/freshness/served-ages.ts'
 import { mergeRollups } from '../../../monitoring/rollups/merge-rollups.ts'
 import { trafficReport } from '../../../monitoring/report/traffic-report.ts'
+import { modelStatistics, trafficStatistics } from '../../../monitoring/rollups/model-statistics.ts'
 import { readGroups, readRollup, rollupSeries } from '../../../monitoring/rollups/read-rollups.ts'
 import type { Database } from '../../../runtime/database.ts'
 import { createLogger } from '../../../runtime/log.ts'
@@ -150,6 +151,41 @@ test('any split over processes, minutes and restarts gives the bytes of one proc
     expect(rollup.columns.get('output:score')?.moments?.count).toBe(answered.length)
     const times = answered.map(({ ms }) => ms).sort((a, b) => a - b)
     expect((rollup.latency.total.quantile(0.5) ?? 0) / (times[Math.ceil(times.length / 2) - 1] ?? 0)).toBeCloseTo(1, 1)
+  }
+})
+
+test('the traffic of several models is one read of their minutes, without columns', async () => {
+  const { db } = opened()
+  const models = ['red', 'green', 'blue']
+  const window = { from: day + 20 * hour, to: day + 20 * hour + 5 * minute }
+  for (const [i, model] of models.entries()) {
+    const server = startProcess(model)
+    for (let m = i; m < 5; m++) {
+      await server.at(window.from + m * minute)
+      for (const each of fc.sample(request, { numRuns: 5, seed: i * 5 + m })) server.answer(each)
+    }
+    await server.recorder.close(5000)
+  }
+  const queries: string[] = []
+  const rows: Record<string, unknown>[] = []
+  const query: Database['query'] = async (...asked) => {
+    const answer = await db.query<never>(...asked)
+    queries.push(asked[0])
+    rows.push(...answer)
+    return answer
+  }
+  const all = await trafficStatistics({ query }, { ...window, models, by: ['version'] })
+  const read = rows.filter((row) => 'traffic' in row)
+  expect(models.map((model) => read.filter((row) => row['model'] === model).length)).toEqual([5, 4, 3])
+  expect(read).toHaveLength(12)
+  expect(read.every(({ columns }) => columns === null)).toBe(true)
+  const asked = queries.splice(0)
+  await trafficStatistics({ query }, { ...window, models: ['red'], by: ['version'] })
+  expect(asked).toEqual(queries)
+  for (const model of models) {
+    const { from, to, groups, series, total } = await modelStatistics(db, { ...window, model, by: ['version'], step: 'minute' })
+    const { entities: _, columns: __, ...traffic } = total
+    expect(all.get(model)).toEqual({ from, to, groups, series, total: traffic })
   }
 })
 
