@@ -1,11 +1,10 @@
-import { resolve } from 'node:path'
 import { requireRun } from '../../monitoring/experiments/analyze-run.ts'
 import { exportUnits, unitColumns } from '../../monitoring/experiments/export-units.ts'
 import { planUnits } from '../../monitoring/experiments/read-units.ts'
 import { createDatasetWriter, formatOf } from '../../offline/files/dataset-writer.ts'
 import type { Command } from '../command.ts'
 import { bytes, counted } from '../human.ts'
-import { downloadMade } from '../remote/download-file.ts'
+import { downloadMade, localPath } from '../remote/download-file.ts'
 import { serverOf, serverOption } from '../remote/server-option.ts'
 
 export const experimentExportCommand: Command = {
@@ -30,7 +29,7 @@ export const experimentExportCommand: Command = {
       const progress = context.terminal.progress(`Exporting ${name}`, 'bytes')
       try {
         const from = `/v1/experiments/${encodeURIComponent(name)}/export?format=${format}`
-        const file = await downloadMade(server, { from, to: resolve(out), overwrite }, (done) => progress.update(done, null))
+        const file = await downloadMade(server, { from, to: localPath(out), overwrite }, (done) => progress.update(done, null))
         return { json: { experiment: name, path: out, ...file }, text: `Wrote the units of ${name} to ${out} (${bytes(file.bytes)}).` }
       } finally {
         progress.end()

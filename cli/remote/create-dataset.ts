@@ -1,5 +1,5 @@
 import { writeFile } from 'node:fs/promises'
-import { basename, join, resolve } from 'node:path'
+import { basename, join } from 'node:path'
 import { LockstepError } from '../../kernel/errors.ts'
 import { formatTimestamp } from '../../kernel/time.ts'
 import type { DatasetManifest } from '../../offline/dataset-manifest.ts'
@@ -11,7 +11,7 @@ import { writeFailed } from '../../runtime/files/place-files.ts'
 import { refuseExisting } from '../../runtime/files/refuse-existing.ts'
 import { beginDatasetAnswer, datasetAnswer } from '../../serving/protocols/http/dataset-schemas.ts'
 import type { Context } from '../context.ts'
-import { downloadFile } from './download-file.ts'
+import { downloadFile, localPath } from './download-file.ts'
 import type { Server } from './server.ts'
 import { uploadFile } from './upload-file.ts'
 import { watchServerJob } from './watch-server-job.ts'
@@ -36,7 +36,7 @@ export async function createRemoteDataset(
   if (options.split !== undefined) {
     throw new LockstepError('USAGE', 'A server does not split a training set by time; remove "--split", or filter the spine by time.')
   }
-  const to = resolve(out)
+  const to = localPath(out)
   if (!overwrite) await refuseExisting(parts === null ? [to, `${to}.manifest.json`] : [join(to, 'manifest.json')])
   const body = { ...bodyOf(options), service }
   const begin = async (from: object) => await server.ask('POST', '/v1/datasets', { ...body, spine: from }, beginDatasetAnswer)

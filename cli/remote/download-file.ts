@@ -3,10 +3,16 @@ import { open, rename, rm } from 'node:fs/promises'
 import { LockstepError, messageOf } from '../../kernel/errors.ts'
 import { placeFiles, writeFailed } from '../../runtime/files/place-files.ts'
 import { refuseExisting } from '../../runtime/files/refuse-existing.ts'
-import { isStoredObject } from '../../runtime/storage/object-store.ts'
+import { absoluteName, isStoredObject } from '../../runtime/storage/object-store.ts'
 import { maxTimeoutMs } from '../../serving/traffic/request-deadline.ts'
 import type { Server } from './server.ts'
 import { isTemporary } from './server.ts'
+
+/** The path of a file or folder for what a server answers. @throws LockstepError `USAGE` for a URL of object storage */
+export function localPath(out: string): string {
+  if (!isStoredObject(out)) return absoluteName(out)
+  throw new LockstepError('USAGE', `A server's answer is written to a file here; "${out}" is none. Give the path of a file.`)
+}
 
 export interface Download {
   /** The path on the server. */
@@ -89,8 +95,6 @@ export async function downloadMade(
   { from, to, overwrite }: { readonly from: string; readonly to: string; readonly overwrite: boolean },
   onBytes: (bytes: number) => void,
 ): Promise<{ readonly bytes: number; readonly sha256: string }> {
-  if (isStoredObject(to))
-    throw new LockstepError('USAGE', `A server's answer is written to a file here; "${to}" is none. Leave out --server.`)
   if (!overwrite) await refuseExisting([to])
   const response = await server.send('GET', from, { headers: { 'x-request-timeout-ms': String(maxTimeoutMs) } })
   if (!response.ok || response.body === null) throw await server.refusal(response)

@@ -275,6 +275,8 @@ describe.each(['embedded', 'postgres'])('commands that are sent to a server with
     expect((await lockstep(remote, 'dataset', 'create', 'all', '--spine', spine, '--out', out)).err).toMatch(
       /^error SPINE_INVALID: The spine ".+\.spine\.csv" does not say/,
     )
+    const stored = await lockstep(remote, 'dataset', 'create', 'all', '--spine', spine, '--out', 's3://sets/a.csv', '--time', 'at')
+    expect(stored.err).toMatch(/^error USAGE: A server's answer is written to a file here; "s3:\/\/sets\/a\.csv" is none/)
     const made = await must(remote, 'dataset', 'create', 'all', '--spine', spine, '--out', out, '--time', 'at')
     expect(await readFile(out, 'utf8')).toBe(
       [
