@@ -44,6 +44,7 @@ import * as predictionStages from './0042-prediction-stages.ts'
 import * as rowDelays from './0043-row-delays.ts'
 import * as loadTransactions from './0044-load-transactions.ts'
 import * as unfinishedUndos from './0045-unfinished-undos.ts'
+import * as erasureSearches from './0046-erasure-searches.ts'
 
 /**
  * Every migration, in order. Append-only: each has already run on some database, so it is never edited, renamed or
@@ -95,4 +96,5 @@ export const migrations: Readonly<Record<string, Migration>> = {
   '0043-row-delays': rowDelays,
   '0044-load-transactions': loadTransactions,
   '0045-unfinished-undos': unfinishedUndos,
+  '0046-erasure-searches': erasureSearches,
 }

@@ -323,6 +323,11 @@ export interface ErasureStatesTable {
   done_at: Date | null
   /** How often the work was repeated after a failover. */
   reopened: Generated<number>
+  /**
+   * The parts of the erased key, as text by name: the store is searched for all states of the view whose keys contain
+   * them. `key` is empty then. null: the row names one state.
+   */
+  parts: ColumnType<Record<string, string> | null, string | null | undefined, never>
 }
 
 /** A view that left the online store and whose keys are still to be deleted there. */

@@ -13,6 +13,7 @@ const fileName = 'states.sqlite'
 /** SQLite's file, its write-ahead log and the index of this log. */
 const embeddedFiles: readonly string[] = [fileName, `${fileName}-wal`, `${fileName}-shm`]
 const keysPerRemoval = 1_000
+const keysPerPage = 1_000
 /** How long a writer waits for another process to end its transaction. */
 const busyMs = 30_000
 /** How long a removal waits for readers of the log, which it then empties. */
@@ -76,6 +77,8 @@ export function openEmbeddedStore(directory: string): OnlineStore {
   const remove = db.prepare('DELETE FROM states WHERE key = ? AND substr(bytes, 1, length(?2)) = ?2')
   const removeSome = db.prepare(`
     DELETE FROM states WHERE rowid IN (SELECT rowid FROM states WHERE key >= ? AND key < ? AND key IS NOT ? LIMIT ${keysPerRemoval})`)
+  const someKeys = db.prepare(`SELECT key FROM states WHERE key >= ?1 AND key < ?2 ORDER BY key LIMIT ${keysPerPage}`)
+  someKeys.setReturnArrays(true)
   const emptyLog = db.prepare('PRAGMA wal_checkpoint(TRUNCATE)')
   let lastWrite: Promise<unknown> = Promise.resolve()
 
@@ -168,6 +171,21 @@ export function openEmbeddedStore(directory: string): OnlineStore {
       while ((await around(step)) && last === keysPerRemoval) await setImmediate() // others have their turn
       if (removed > 0) await forget()
       return removed
+    },
+
+    async *keys(view, entity) {
+      const start = embeddedKey({ view, entity, key: '' })
+      const end = Buffer.from(start).fill(0x20, start.length - 1) // the byte after the separator
+      let from = start
+      for (;;) {
+        const rows = await whenFree(directory, () => (requireFile(), someKeys.all(from, end)))
+        const keys = (rows as unknown as readonly (readonly [Uint8Array])[]).map(([key]) => Buffer.from(key))
+        const last = keys.at(-1)
+        if (last === undefined) return
+        yield keys.map((key) => key.toString('latin1', start.length))
+        from = Buffer.concat([last, Buffer.of(0)]) // the next key in the order of bytes
+        await setImmediate() // others have their turn
+      }
     },
 
     primaries: async () => ['embedded'],

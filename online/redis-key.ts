@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto'
+import type { EntityKey } from '../kernel/entity-key.ts'
 import type { DefinitionId } from '../kernel/view-spec.ts'
 import { checkpointEntity } from './store.ts'
 import type { OnlineKey } from './store.ts'
@@ -40,7 +41,17 @@ function idOf(view: DefinitionId): string {
   return endOf(view).slice(1)
 }
 
+/** Finds the keys of a view's states, without its checkpoint. */
+export function stateKeys(prefix: string, view: DefinitionId): { readonly pattern: string; entityKey(name: string): EntityKey } {
+  const [start, end] = [`${prefix}:{`, endOf(view)]
+  return { pattern: `${escaped(start)}*${end}`, entityKey: (name) => name.slice(start.length, -end.length) }
+}
+
 /** The pattern of all keys of a view. */
 export function redisPattern(prefix: string, view: DefinitionId): string {
-  return `${prefix.replaceAll(/[*?[\]\\]/g, String.raw`\$&`)}:{*[}~]${idOf(view)}`
+  return `${escaped(`${prefix}:{`)}*[}~]${idOf(view)}`
+}
+
+function escaped(text: string): string {
+  return text.replaceAll(/[*?[\]\\]/g, String.raw`\$&`)
 }

@@ -9,7 +9,7 @@ import { redisCluster } from './redis-cluster.ts'
 import { keySlot, slots } from './key-slot.ts'
 import type { RedisCommands } from './redis-commands.ts'
 import { redisError } from './redis-error.ts'
-import { redisKey, redisPattern } from './redis-key.ts'
+import { redisKey, redisPattern, stateKeys } from './redis-key.ts'
 import { singleRedis } from './redis-single.ts'
 import { slotMark } from './slot-mark.ts'
 import type { OnlineStore, StoreParts } from './store.ts'
@@ -83,6 +83,18 @@ export function createRedisStore({ redis, prefix, reads = 'primary' }: RedisStor
         const removed = await Promise.all(nodes.map((node) => removeFrom(commands, node, redisPattern(prefix, view), keep, around)))
         return removed.reduce((sum, count) => sum + count, 0)
       })
+    },
+
+    async *keys(view) {
+      const { pattern, entityKey } = stateKeys(prefix, view)
+      for (const node of await guarded(() => commands.primaries())) {
+        let cursor = '0'
+        do {
+          const [next, names] = await guarded(() => node.scan(cursor, 'MATCH', pattern, 'COUNT', keysPerScan))
+          if (names.length > 0) yield names.map(entityKey)
+          cursor = next
+        } while (cursor !== '0')
+      }
     },
 
     async primaries() {

@@ -38,6 +38,13 @@ export interface OnlineStore {
    */
   removeView(view: DefinitionId, kept?: OnlineKey, around?: (step: () => Promise<number>) => Promise<boolean>): Promise<number>
   /**
+   * The keys of a view version that have a state, in bounded groups. A key that is there from start to end is among
+   * them, possibly twice.
+   *
+   * @param entity the name of the view's entity
+   */
+  keys(view: DefinitionId, entity: string): AsyncIterable<readonly EntityKey[]>
+  /**
    * The servers that hold the states now, each by an id that changes when it restarts or another takes its place: then
    * the last acknowledged writes may be lost. A store that loses nothing has one constant id.
    */

@@ -19,7 +19,7 @@ export const eraseCommand: Command = {
   name: 'erase',
   summary: 'Delete all data of one entity, and keep a receipt',
   description: [
-    "Deletes the entity's rows from the tables that Lockstep created, and its states from the online store. Rebuilds the states of other entities that contained these rows. Rows in your own tables, and existing training sets, are listed and not deleted.",
+    "Deletes the entity's rows from the tables that Lockstep created, and its states from the online store. Rebuilds the states of other entities that contained these rows. Over your own tables, deletes the states whose keys contain the key. Rows in your own tables, and existing training sets, are listed and not deleted.",
     'The receipt does not contain the key. If an open transaction delays the erasure, a worker finishes it; so does running this command again.',
   ],
   arguments: [
@@ -103,13 +103,13 @@ function receiptText({ id, entity, keyHash, parts }: Receipt, left: number): str
   return [
     `Erased one ${entity} (receipt ${id}, key hash ${keyHash}).`,
     ...parts.map(partText),
-    ...(parts.some(({ kind, where, count }) => kind === 'rows' && where !== 'lockstep.prediction_log' && count > 0)
+    ...(parts.some(({ kind, where, count }) => kind === 'rows' && where !== 'lockstep.prediction_log' && count !== null && count > 0)
       ? []
       : ['note: no source has a row with this key. Check that it is the right one.']),
     ...(left === 0
       ? []
       : [
-          'note: an open transaction may have read its rows. Until that transaction ends, empty states with the key remain. A worker deletes them afterwards.',
+          'note: an open transaction may have read its rows. Until that transaction ends, states with the key remain. A worker deletes them afterwards.',
         ]),
   ].join('\n')
 }
@@ -118,6 +118,7 @@ function partText({ what, kind, where, id, count, note }: ReceiptPart): string {
   const suffix = note === undefined ? '' : ` (${note})`
   // not all of its rows are of the entity, and perhaps none is
   if (kind === 'dataset')
-    return `KEPT: the training set ${id === undefined ? '' : `${id} `}in ${where}, of ${counted(count, 'row')} in all${suffix}`
-  return `${what === 'kept' ? 'KEPT' : what}: ${counted(count, kind === 'rows' ? 'row' : 'state')} in ${where}${suffix}`
+    return `KEPT: the training set ${id === undefined ? '' : `${id} `}in ${where}, of ${counted(count ?? 0, 'row')} in all${suffix}`
+  const things = count === null ? 'states' : counted(count, kind === 'rows' ? 'row' : 'state')
+  return `${what === 'kept' ? 'KEPT' : what}: ${things} in ${where}${suffix}`
 }

@@ -80,6 +80,24 @@ function keyColumnsOf(source: SourceSpec, parts: readonly string[]): string[] | 
   return columns.every((column) => column !== undefined) ? columns : null
 }
 
+/**
+ * The views of other entities, including retired ones, that read users' relations with rows of an entity. `containing`:
+ * their keys contain its key.
+ */
+export function readersOfUserTables(
+  entity: EntitySpec,
+  definitions: readonly Definition[],
+): { readonly view: DefinitionId; readonly source: string; readonly entity: string; readonly containing: boolean }[] {
+  const carrying = new Set(carriersOf(entity, definitions).map(({ source }) => source))
+  return definitions.flatMap((definition) => {
+    if (definition.kind !== 'view') return []
+    const { source, entity: own } = definition.spec
+    if (own.name === entity.name || source.relation.kind === 'owned' || !carrying.has(source.name)) return []
+    const containing = entity.key.every((part) => own.key.some(({ name }) => name === part.name))
+    return [{ view: definitionId(definition), source: source.name, entity: own.name, containing }]
+  })
+}
+
 /** The views of an entity, including retired ones, each with its own key columns. */
 export function viewsOf(
   entity: EntitySpec,

@@ -11,6 +11,7 @@ import type { Actor } from '../../runtime/audit.ts'
 import { recordAudit, unknownActor } from '../../runtime/audit.ts'
 import type { Database } from '../../runtime/database.ts'
 import { erasedKeyHash } from './erased-key.ts'
+import { keyParts } from './containing-states.ts'
 import type { Receipt, ReceiptPart } from './erasing.ts'
 import { holders } from './holders.ts'
 
@@ -24,6 +25,7 @@ const statesPerInsert = 1_000
  *     2 rebuild each noted state from the remaining rows                             compare and set
  *     3 wait for every transaction that was open then                               readers of the old rows have ended
  *     4 remove the states that came out empty, unless rows have come since           compare and set
+ *       and the states of users' tables whose keys contain the erased key
  *
  * If a process dies in between, the next caller of `finishErasures` continues from the notes. Rows that are pushed
  * after the transaction belong to a new entity with the same key.
@@ -49,6 +51,7 @@ export async function eraseEntity(
     const { salt } = await transaction.selectFrom('lockstep.installation').select('salt').executeTakeFirstOrThrow()
     const keyHash = erasedKeyHash(salt, loggedEntity(entity.name, key))
     const touched = new Map<string, { view: string; entity: string; key: EntityKey }>()
+    const searched: { readonly view: string; readonly entity: string }[] = []
     const parts: ReceiptPart[] = []
     for (const holder of holders) {
       parts.push(
@@ -59,6 +62,7 @@ export async function eraseEntity(
           online: [...catalog.views.values()].filter(({ id }) => catalog.online.has(id)),
           db: { kysely: transaction },
           touch: (view, name, each) => touched.set(`${view} ${each}`, { view, entity: name, key: each }),
+          search: (view, name) => searched.push({ view, entity: name }),
         })),
       )
     }
@@ -67,7 +71,11 @@ export async function eraseEntity(
       .values({ entity: entity.name, key_hash: keyHash, receipt: JSON.stringify(parts), requested_at: now, finished_at: null })
       .returning('id')
       .executeTakeFirstOrThrow()
-    const states = [...touched.values()].map((state) => ({ erasure: id, ...state, key: Buffer.from(state.key, 'latin1'), emptied: null }))
+    const open = { erasure: id, emptied: null, done_at: null }
+    const states = [
+      ...[...touched.values()].map((state) => ({ ...open, ...state, key: Buffer.from(state.key, 'latin1'), parts: null })),
+      ...searched.map((view) => ({ ...open, ...view, key: Buffer.alloc(0), parts: JSON.stringify(keyParts(entity, values)) })),
+    ]
     for (let i = 0; i < states.length; i += statesPerInsert) {
       await transaction
         .insertInto('lockstep.erasure_states')

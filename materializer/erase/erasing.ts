@@ -16,6 +16,8 @@ export interface Erasing {
   readonly db: Pick<Database, 'kysely'>
   /** Has a state rebuilt once the transaction is committed, or removed where no rows of it are left. */
   touch(view: DefinitionId, entity: string, key: EntityKey): void
+  /** Has all states of a view removed whose keys contain the erased key, once the transaction is committed. */
+  search(view: DefinitionId, entity: string): void
 }
 
 /**
@@ -40,8 +42,8 @@ export interface ReceiptPart {
   readonly where: string
   /** Of a training set. */
   readonly id?: string
-  /** How many rows or states; for a training set, all of its rows. */
-  readonly count: number
+  /** How many rows or states; for a training set, all of its rows. null: nothing had counted the states. */
+  readonly count: number | null
   readonly note?: string
 }
 

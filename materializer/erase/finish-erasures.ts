@@ -1,3 +1,4 @@
+import { sql } from 'kysely'
 import type { EntityKey } from '../../kernel/entity-key.ts'
 import type { DefinitionId } from '../../kernel/view-spec.ts'
 import { dropBatch, readStoredBatch } from '../../online/batch-predictions.ts'
@@ -10,6 +11,8 @@ import { faultPoint } from '../../runtime/fault-point.ts'
 import { waitForEarlierTransactions } from '../../runtime/earlier-transactions.ts'
 import { isOurs } from '../forget-view.ts'
 import { defaultReplayMs } from '../detect-failover.ts'
+import type { KeyParts } from './containing-states.ts'
+import { removeContaining, removeStates } from './containing-states.ts'
 import { erasedEntities, forgetLogged } from './forget-logged.ts'
 import { rebuildStates } from './rebuild-states.ts'
 
@@ -36,7 +39,12 @@ interface State {
   /** The head of the empty state that replaces it. */
   readonly emptied: Buffer | null
   readonly reopened: number
+  /** The store is to be searched for states whose keys contain these; then `key` is empty. */
+  readonly parts: KeyParts | null
 }
+
+/** What a note asks for. */
+type Work = 'rebuild' | 'search' | 'remove'
 
 type Views = Pick<Catalog, 'views' | 'online'>
 
@@ -51,10 +59,14 @@ export async function finishErasures(db: Database, store: OnlineStore, catalog: 
   faultPoint('erase: committed')
   // before notes are settled, which may delete the keys
   const erased = await erasedEntities(db)
-  for (const view of await notedViews(db, false)) await each(db, view, false, (states) => renew(db, store, catalog, states, options))
+  for (const view of await notedViews(db, 'rebuild'))
+    await each(db, view, 'rebuild', (states) => renew(db, store, catalog, states, options))
   if (await waitForEarlierTransactions(db, options.waitMs, options.signal)) {
     faultPoint('erase: waited')
-    for (const view of await notedViews(db, true)) await each(db, view, true, (states) => remove(db, store, catalog, states, options))
+    // runs that had read the rows of users' tables before their deletion have ended
+    for (const view of await notedViews(db, 'search')) await each(db, view, 'search', (states) => search(db, store, states, options))
+    for (const view of await notedViews(db, 'remove'))
+      await each(db, view, 'remove', (states) => remove(db, store, catalog, states, options))
   }
   await dropPredictions(db, store)
   await forgetLogged(db, erased)
@@ -141,36 +153,33 @@ async function remove(db: Database, store: OnlineStore, catalog: Views, states: 
   await settle(db, states, isKept(store, options))
 }
 
-/** Removes the stored states, whatever they are. */
-async function removeStates(store: OnlineStore, states: readonly State[]): Promise<void> {
-  for (let left = states.map(({ view, entity, key }) => ({ view, entity, key })); left.length > 0;) {
-    const stored = await store.read(left)
-    const present = left.flatMap((key, i) => (stored[i] ? [{ ...key, expected: stored[i], bytes: noBytes }] : []))
-    const removed = await store.write(present)
-    left = present.filter((_, i) => removed[i] !== true)
+async function search(db: Database, store: OnlineStore, states: readonly State[], options: FinishOptions): Promise<void> {
+  const [first] = states
+  if (first !== undefined && (await isOurs(db, store, first.view))) {
+    const erased = states.flatMap(({ parts }) => (parts === null ? [] : [parts]))
+    await removeContaining(db, store, first, erased, options.signal)
   }
+  await settle(db, states, isKept(store, options))
 }
 
-async function notedViews({ kysely }: Database, emptied: boolean): Promise<string[]> {
-  const rows = await kysely
-    .selectFrom('lockstep.erasure_states')
-    .select('view')
-    .distinct()
-    .where('done_at', 'is', null)
-    .where('emptied', emptied ? 'is not' : 'is', null)
-    .execute()
+async function notedViews({ kysely }: Database, work: Work): Promise<string[]> {
+  const rows = await kysely.selectFrom('lockstep.erasure_states').select('view').distinct().where(isNoted(work)).execute()
   return rows.map(({ view }) => view)
 }
 
+function isNoted(work: Work) {
+  const condition = { rebuild: sql`parts is null and emptied is null`, remove: sql`emptied is not null`, search: sql`parts is not null` }
+  return sql<boolean>`done_at is null and ${condition[work]}`
+}
+
 /** Runs `work` on the notes of a view, a batch at a time. `work` deletes or changes them. */
-async function each(db: Database, view: string, emptied: boolean, work: (states: readonly State[]) => Promise<void>): Promise<void> {
+async function each(db: Database, view: string, kind: Work, work: (states: readonly State[]) => Promise<void>): Promise<void> {
   for (;;) {
     const rows = await db.kysely
       .selectFrom('lockstep.erasure_states')
-      .select(['erasure', 'view', 'entity', 'key', 'emptied', 'reopened'])
+      .select(['erasure', 'view', 'entity', 'key', 'emptied', 'reopened', 'parts'])
       .where('view', '=', view)
-      .where('done_at', 'is', null)
-      .where('emptied', emptied ? 'is not' : 'is', null)
+      .where(isNoted(kind))
       .limit(statesAtOnce)
       .execute()
     if (rows.length === 0) return

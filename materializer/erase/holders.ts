@@ -7,7 +7,7 @@ import { filesOf } from '../../offline/dataset-manifest.ts'
 import { sqlText } from '../../runtime/sql.ts'
 import { sql } from 'kysely'
 import { forgetExposures, forgetLoggedEntity, lockExposures, lockPredictionLog, loggedIds } from './logged-entity.ts'
-import { carriersOf, viewsOf } from './carriers.ts'
+import { carriersOf, readersOfUserTables, viewsOf } from './carriers.ts'
 import type { DeletedRows } from './delete-rows.ts'
 import { countRows, deleteRows, deleteWhere, isOfEntity } from './delete-rows.ts'
 import type { Erasing, Holder, ReceiptPart } from './erasing.ts'
@@ -130,11 +130,37 @@ const ownStates: Holder = async (erasing) => {
       .where('key', '=', Buffer.from(key, 'latin1'))
       .execute()
   }
-  // a view that was never in a store holds nothing, so the receipt does not list it
-  const runs = await erasing.db.kysely.selectFrom('lockstep.materialization_runs').select('view').distinct().execute()
-  const stored = new Set([...runs.map(({ view }) => view), ...erasing.online.map(({ id }) => id)])
+  const stored = await storedViews(erasing)
   const note = 'if there was one: the receipt is written before the store is updated'
   return views.filter(({ view }) => stored.has(view)).map(({ view }) => ({ what: 'removed', kind: 'states', where: view, count: 1, note }))
+}
+
+/** The views that were ever in a store. Others hold nothing, so the receipt does not list them. */
+async function storedViews({ db, online }: Erasing): Promise<ReadonlySet<string>> {
+  const runs = await db.kysely.selectFrom('lockstep.materialization_runs').select('view').distinct().execute()
+  return new Set([...runs.map(({ view }) => view), ...online.map(({ id }) => id)])
+}
+
+/**
+ * States that counted the entity's rows in users' tables, in views of other entities. The rows may be deleted by now,
+ * so nothing names these states. If their keys contain the erased key, the store is searched for them.
+ */
+const statesOfUserTables: Holder = async (erasing) => {
+  const stored = await storedViews(erasing)
+  return readersOfUserTables(erasing.entity, erasing.definitions)
+    .filter(({ view }) => stored.has(view))
+    .map(({ view, entity, containing }) => {
+      if (containing) erasing.search(view, entity)
+      return containing
+        ? { what: 'removed', kind: 'states', where: view, count: null, note: 'all whose key contains this key' }
+        : {
+            what: 'kept',
+            kind: 'states',
+            where: view,
+            count: null,
+            note: `those that counted its rows: once the rows are deleted, run "lockstep materialize ${view} --rebuild"`,
+          }
+    })
 }
 
 const userTables: Holder = async ({ entity, values, definitions, db }) => {
@@ -150,9 +176,12 @@ const userTables: Holder = async ({ entity, values, definitions, db }) => {
     const where = relation.startsWith('(') ? `the query of the source "${source}"` : relation
     if (rows > 0) parts.push({ what: 'kept', kind: 'rows', where, count: rows, note })
   }
+  const wider = readersOfUserTables(entity, definitions).filter(({ containing }) => containing)
   for (const carrier of carriersOf(entity, definitions)) {
     if (carrier.owned) continue
-    const note = 'not a table of Lockstep: delete the rows there and erase again, or else they bring the entity back'
+    const containing = wider.filter(({ source }) => source === carrier.source).map(({ view }) => view)
+    const states = containing.length === 0 ? '' : `, and its states in ${containing.join(', ')}`
+    const note = `not a table of Lockstep: delete the rows there and erase again, or else they bring the entity back${states}`
     await count(carrier.source, carrier.relation, isOfEntity(carrier, entity.key, values), note)
   }
   const ids = loggedIds(entity.name, encodeKey(entity.key, values))
@@ -184,7 +213,16 @@ const datasets: Holder = async ({ entity, definitions, db }) => {
  * The order matters: places that name rows of the entity come before those derived from them, and the one that blocks
  * others comes last.
  */
-export const holders: readonly Holder[] = [ownTables, deadLetters, pipelineAnswers, ownStates, userTables, datasets, loggedPredictions]
+export const holders: readonly Holder[] = [
+  ownTables,
+  deadLetters,
+  pipelineAnswers,
+  ownStates,
+  statesOfUserTables,
+  userTables,
+  datasets,
+  loggedPredictions,
+]
 
 function viewsIn(entity: string, definitions: Erasing['definitions']): string[] {
   return definitions.flatMap((definition) =>

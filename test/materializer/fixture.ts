@@ -83,7 +83,7 @@ export async function heldRun(
   store: OnlineStore,
   plan: ViewPlan,
 ): Promise<{ run: Promise<MaterializeResult>; open(): void }> {
-  const gated = gatedStore(store)
+  const gated = gatedStore(store, plan.spec.entity.name)
   const run = materializeView(db, gated.store, plan, { moment })
   await gated.reached
   return { run, open: gated.open }
@@ -98,14 +98,14 @@ export async function heldSecondRun(db: Database, store: OnlineStore) {
   return { table, plan, ...(await heldRun(db, store, plan)) }
 }
 
-/** The store, with a gate before the first write of states. */
-function gatedStore(store: OnlineStore): { store: OnlineStore; reached: Promise<void>; open(): void } {
+/** The store, with a gate before the first write of states of an entity. */
+function gatedStore(store: OnlineStore, entity: string): { store: OnlineStore; reached: Promise<void>; open(): void } {
   const [reached, gate] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
   return {
     store: {
       ...store,
       async write(entries) {
-        if (entries.some((entry) => entry.entity === 'account')) {
+        if (entries.some((entry) => entry.entity === entity)) {
           reached.resolve()
           await gate.promise
         }

@@ -4,7 +4,7 @@ import type { Frontier } from '../../kernel/frontier.ts'
 import type { DefinitionId } from '../../kernel/view-spec.ts'
 import { maxKeyBytes } from '../../kernel/entity-key.ts'
 import type { OnlineKey, OnlineStore } from '../../online/store.ts'
-import { noBytes } from '../../online/store.ts'
+import { checkpointEntity, noBytes } from '../../online/store.ts'
 import { budget } from '../budget.ts'
 import { increment, incrementElsewhere } from './increment.ts'
 import { expecting, stored, storedBody, storedCount } from './stored-bytes.ts'
@@ -223,6 +223,22 @@ export function storeContract(name: string, setUp: () => Promise<StoreFixture>):
       expect((await store.read(keys)).map((bytes) => bytes !== null)).toEqual(keys.map((key) => key.view !== 'gone@1'))
       expect(await store.removeView('gone@1')).toBe(0)
       expect(await store.write([put(keyOf('gone@1', 'a'), null, stored(1, 'again'))])).toEqual([true])
+    })
+
+    it('lists all keys of one view, in bounded groups and without its checkpoint', async () => {
+      const views: DefinitionId[] = ['listed@1', 'listed@11', 'listed@2', 'unlisted@1']
+      const odd = ['', '\0', '*', '}:listed@1', '\xff\xc3\x28', 'a\x1f', '\x20']
+      const many = Array.from({ length: 12_345 }, (_, i) => `k${i}`)
+      const keys = [...views.flatMap((view) => odd.map((key) => keyOf(view, key))), ...many.map((key) => keyOf('listed@1', key))]
+      const checkpoint = { view: 'listed@1', entity: checkpointEntity, key: '' } as const
+      await store.write([...keys, checkpoint].map((key) => put(key, null, stored(1, ''))))
+      const found: string[] = []
+      for await (const group of store.keys('listed@1', 'thing')) {
+        expect(group.length).toBeLessThan(5_000)
+        found.push(...group)
+      }
+      expect([...new Set(found)].sort()).toEqual([...odd, ...many].sort())
+      for await (const group of store.keys('unheard@1', 'thing')) expect(group).toEqual([])
     })
 
     it('removes a view except for the given key', async () => {
