@@ -35,7 +35,13 @@ export async function pythonWith(name: string, packages: readonly string[], alon
 async function makeEnvironment(venv: string, packages: readonly string[], alone: readonly string[], pins: string): Promise<void> {
   await rm(venv, { recursive: true, force: true })
   const base = process.env['LOCKSTEP_TEST_PYTHON'] ?? 'python3'
-  const make = () => run(base, ['-m', 'venv', venv])
+  // to give an environment a pip of its own takes seconds, and most Pythons have one that installs elsewhere too
+  const other = ['-m', 'pip', '--python', join(venv, 'bin/python')]
+  const hasPip = await run(base, ['-m', 'pip', '--python', base, '--version']).then(
+    () => true,
+    () => false,
+  )
+  const make = () => run(base, ['-m', 'venv', ...(hasPip ? ['--without-pip'] : []), venv])
   await make().catch(async (error: unknown) => {
     await aptInstall('python3-venv').catch((cause: unknown) => {
       throw new Error('Tests of the Python client need Python 3.11 with venv: install it, or set LOCKSTEP_TEST_PYTHON.', {
@@ -44,8 +50,9 @@ async function makeEnvironment(venv: string, packages: readonly string[], alone:
     })
     await make()
   })
-  const pip = async (command: string, ...words: readonly string[]): Promise<string> =>
-    (await run(join(venv, 'bin/python'), ['-m', 'pip', command, '--disable-pip-version-check', ...words], { maxBuffer: 1e8 })).stdout
+  const [program, words] = hasPip ? [base, other] : [join(venv, 'bin/python'), ['-m', 'pip']]
+  const pip = async (...more: readonly string[]): Promise<string> =>
+    (await run(program, [...words, '--disable-pip-version-check', ...more], { maxBuffer: 1e8 })).stdout
   const isPinned = existsSync(pins)
   const options = ['--quiet', '--no-compile', ...(isPinned ? ['--constraint', pins] : [])]
   await pip('install', ...options, ...packages)
