@@ -1,7 +1,7 @@
 import { fork } from 'node:child_process'
 import { once } from 'node:events'
 import { join } from 'node:path'
-import { bareEnvironment } from '../bare-environment.ts'
+import { bareEnvironment, nodeOptions } from '../bare-environment.ts'
 import type { CommandLine, Ran } from './one-process-child.ts'
 import { programFile } from './run-lockstep.ts'
 
@@ -13,7 +13,10 @@ export interface CommandProcess {
 }
 
 export function startCommandProcess(): CommandProcess {
-  const child = fork(join(import.meta.dirname, 'one-process-child.ts'), [programFile('cli/run')], { env: bareEnvironment, execArgv: [] })
+  const child = fork(join(import.meta.dirname, 'one-process-child.ts'), [programFile('cli/run')], {
+    env: bareEnvironment,
+    execArgv: [...nodeOptions],
+  })
   const exited = once(child, 'exit')
   return {
     async run(line) {

@@ -1,7 +1,7 @@
 import type { ChildProcess } from 'node:child_process'
 import { spawn } from 'node:child_process'
 import { join } from 'node:path'
-import { bareEnvironment } from '../bare-environment.ts'
+import { bareEnvironment, nodeOptions } from '../bare-environment.ts'
 import { rootFolder } from '../source-files.ts'
 
 export type Environment = Readonly<Record<string, string>>
@@ -81,7 +81,7 @@ export function startProgram(
   env: Environment,
   ...words: readonly string[]
 ): Running {
-  const child = spawn(process.execPath, [program.main, ...words], {
+  const child = spawn(process.execPath, [...nodeOptions, program.main, ...words], {
     cwd: program.cwd,
     env: { ...bareEnvironment, ...env },
     stdio: ['ignore', 'pipe', 'pipe'],

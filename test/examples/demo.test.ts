@@ -8,7 +8,7 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { loadConfig } from '../../runtime/config.ts'
 import { openDatabase } from '../../runtime/open-database.ts'
-import { bareEnvironment } from '../bare-environment.ts'
+import { bareEnvironment, nodeOptions } from '../bare-environment.ts'
 import { rootFolder } from '../source-files.ts'
 
 let folder: string
@@ -23,7 +23,7 @@ function demo(
   directory = folder,
   options = ['--every', '400'],
 ): Promise<{ readonly code: number | null; readonly text: string }> {
-  const child = spawn(process.execPath, [join(rootFolder, 'examples/flights/demo.ts'), '--once', ...options], {
+  const child = spawn(process.execPath, [...nodeOptions, join(rootFolder, 'examples/flights/demo.ts'), '--once', ...options], {
     cwd: rootFolder,
     env: { ...bareEnvironment, LOCKSTEP_DIR: directory, LOCKSTEP_PORT: String(port) },
   })
