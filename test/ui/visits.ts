@@ -31,8 +31,8 @@ export interface Visits {
    */
   to(path: string): Promise<void>
   look(look: Look): Promise<void>
-  /** What axe-core finds wrong with the page as it is. @param rules default: all */
-  violations(rules?: readonly string[]): Promise<string[]>
+  /** What axe-core finds wrong with the page as it is. */
+  violations(): Promise<string[]>
   /** What is wrong with the page in light and dark, wide, narrow and magnified. */
   flaws(looks?: readonly Look[]): Promise<string[]>
   close(): Promise<void>
@@ -48,8 +48,20 @@ const everyLook: readonly Look[] = [
   { width: narrow, scheme: 'dark' },
   { width: narrow, scheme: 'light' },
 ]
-/** All rules run once wide and once narrow. Of the others the scheme changes nothing. */
+/**
+ * All other rules run once wide and once narrow: the scheme changes nothing of them. These run in both schemes, first on
+ * all of a page and then on what it shows at the second width alone: no style sheet changes a colour with the width.
+ */
 const rulesOfColours = ['color-contrast', 'link-in-text-block']
+
+/** A script: the elements that the page has not shown in this scheme before. @param all all of the page, in place of these */
+const newIn = (scheme: string, all: boolean): string => `(() => {
+  const shown = (window.lockstepShown ??= {})
+  const before = (shown.${scheme} = (${all} ? null : shown.${scheme}) ?? new WeakSet())
+  const found = [...document.body.querySelectorAll('*')].filter((each) => !before.has(each) && each.checkVisibility())
+  for (const each of found) before.add(each)
+  return ${all} ? document : found
+})()`
 
 /** @param url of the server */
 export async function visit(browser: Browser, url: string): Promise<Visits> {
@@ -72,6 +84,20 @@ export async function visit(browser: Browser, url: string): Promise<Visits> {
     found.push(`dialog: ${dialog.message()}`)
     void dialog.dismiss()
   })
+  /** What axe-core finds wrong. @param where a script: the document or elements */
+  async function audited(where: string, rules: object): Promise<string[]> {
+    // what is evaluated by the browser's own protocol is no script of the page
+    if (!(await page.evaluate<boolean>('"axe" in window'))) await page.evaluate(axeSource)
+    // without a preload of style sheets and media: it serves a rule about media that starts on its own, which no page has
+    const options = JSON.stringify({ ...rules, resultTypes: ['violations'], preload: false })
+    const violations = await page.evaluate<AxeResult['violations']>(`(async () => {
+      const where = ${where}
+      return where.length === 0 ? [] : (await axe.run(where, ${options})).violations
+    })()`)
+    return violations.flatMap(({ id, nodes }) =>
+      nodes.map(({ html, failureSummary }) => `${id}: ${html.slice(0, 160)} ${failureSummary ?? ''}`),
+    )
+  }
   const visits: Visits = {
     context,
     page,
@@ -93,24 +119,19 @@ export async function visit(browser: Browser, url: string): Promise<Visits> {
       present = look
       await page.evaluate('new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(drawn)))')
     },
-    async violations(rules) {
-      // what is evaluated by the browser's own protocol is no script of the page
-      if (!(await page.evaluate<boolean>('"axe" in window'))) await page.evaluate(axeSource)
-      // without a preload of style sheets and media: it serves a rule about media that starts on its own, which no page has
-      const options = { runOnly: rules ?? allRules, resultTypes: ['violations'], preload: false }
-      const { violations } = await page.evaluate<AxeResult>(`axe.run(document, ${JSON.stringify(options)})`)
-      return violations.flatMap(({ id, nodes }) =>
-        nodes.map(({ html, failureSummary }) => `${id}: ${html.slice(0, 160)} ${failureSummary ?? ''}`),
-      )
-    },
+    violations: () => audited('document', { runOnly: allRules }),
     async flaws(looks = everyLook) {
       const wrong: string[] = []
-      const looked = new Set<number>()
+      const [widths, schemes] = [new Set<number>(), new Set<string>()]
       for (const look of looks) {
         await visits.look(look)
-        const flaws = await visits.violations(looked.has(look.width) ? rulesOfColours : undefined)
-        looked.add(look.width)
-        wrong.push(...[...flaws, ...(await overflow(page))].map((flaw) => `${look.width} ${look.scheme}: ${flaw}`))
+        const { width, scheme } = look
+        const others = { runOnly: allRules, rules: Object.fromEntries(rulesOfColours.map((rule) => [rule, { enabled: false }])) }
+        const flaws = widths.has(width) ? [] : await audited('document', others)
+        flaws.push(...(await audited(newIn(scheme, !schemes.has(scheme)), { runOnly: rulesOfColours })))
+        widths.add(width)
+        schemes.add(scheme)
+        wrong.push(...[...flaws, ...(await overflow(page))].map((flaw) => `${width} ${scheme}: ${flaw}`))
       }
       await visits.look({ width: magnified, scheme: 'light' })
       wrong.push(...(await overflow(page)).map((flaw) => `200 %: ${flaw}`), ...visits.faults())
