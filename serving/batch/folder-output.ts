@@ -1,6 +1,5 @@
-import { randomUUID } from 'node:crypto'
+import { createHash, randomUUID } from 'node:crypto'
 import { isDeepStrictEqual } from 'node:util'
-import { sql } from 'kysely'
 import { LockstepError } from '../../kernel/errors.ts'
 import { openOutput } from '../../offline/files/dataset-writer.ts'
 import type { Database } from '../../runtime/database.ts'
@@ -213,10 +212,10 @@ function ofOthers(out: string, id: unknown): LockstepError {
   )
 }
 
+/** Names the registry to others, without its salt. */
 async function registryKey({ kysely }: Pick<Database, 'kysely'>): Promise<string> {
-  const { rows } = await sql<{ readonly key: string }>`
-    select left(encode(sha256(salt || 'batches'::bytea), 'hex'), 12) as key from lockstep.installation`.execute(kysely)
-  return rows[0]?.key ?? 'none'
+  const { salt } = await kysely.selectFrom('lockstep.installation').select('salt').executeTakeFirstOrThrow()
+  return createHash('sha256').update(salt).update('batches').digest('hex').slice(0, 12)
 }
 
 /** Whether the same request has a newer job in the folder, which has gone on to its parts. */
@@ -236,19 +235,12 @@ async function isTakenOver(kysely: Database['kysely'], job: number, request: Bat
 }
 
 /** Whether a batch that wrote to the folder has failed or was cancelled: that of an id, or one recently. */
-async function hasEnded(
-  { kysely }: Database,
-  out: string,
-  { id, seconds }: { readonly id?: string; readonly seconds?: number },
-): Promise<boolean> {
-  const ended = await kysely
-    .selectFrom('lockstep.jobs')
-    .select('spec')
-    .where('kind', '=', batchKind)
-    .where('state', 'in', ['failed', 'cancelled'])
-    .$if(id !== undefined, (query) => query.where('key', '=', id ?? ''))
-    // by the clock that wrote the time: that of a worker may differ
-    .$if(seconds !== undefined, (query) => query.where('finished_at', '>', sql<Date>`now() - ${seconds ?? 0} * interval '1 second'`))
-    .execute()
+async function hasEnded(db: Database, out: string, { id, seconds }: { readonly id?: string; readonly seconds?: number }): Promise<boolean> {
+  // by the clock that wrote the time: that of a worker may differ
+  const ended = await db.query<{ readonly spec: unknown }>(
+    `SELECT spec FROM lockstep.jobs WHERE kind = $1 AND state IN ('failed', 'cancelled') AND ($2::text IS NULL OR key = $2)
+       AND ($3::float8 IS NULL OR finished_at > now() - $3 * interval '1 second')`,
+    [batchKind, id ?? null, seconds ?? null],
+  )
   return ended.some(({ spec }) => batchSpec.safeParse(spec).data?.request.out === out)
 }
