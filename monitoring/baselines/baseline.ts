@@ -67,6 +67,25 @@ export async function baselineOf(db: Database, model: string, version: number): 
   return stored.length === 0 ? null : { ...combine(stored), model, version }
 }
 
+/** The versions of a model for which `baselineOf` finds a baseline. */
+export async function versionsWithBaseline({ kysely }: Pick<Database, 'kysely'>, model: string): Promise<ReadonlySet<number>> {
+  const rows = await kysely
+    .selectFrom('lockstep.model_versions as v')
+    .select('v.version')
+    .where('v.model', '=', model)
+    .where(({ exists, selectFrom }) =>
+      exists(
+        selectFrom('lockstep.baselines as b')
+          .select('b.id')
+          .where(({ and, eb, or, ref }) =>
+            or([and([eb('b.model', '=', ref('v.model')), eb('b.version', '=', ref('v.version'))]), eb('b.dataset', '=', ref('v.dataset'))]),
+          ),
+      ),
+    )
+    .execute()
+  return new Set(rows.map(({ version }) => version))
+}
+
 /** @throws LockstepError `BASELINE_MISSING` saying how to make one */
 export async function requireBaseline(db: Database, model: string, version: number): Promise<Baseline> {
   const found = await baselineOf(db, model, version)

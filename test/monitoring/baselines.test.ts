@@ -8,7 +8,7 @@ import { createContext } from '../../cli/context.ts'
 import { prepare } from '../../cli/run.ts'
 import { createTerminal } from '../../cli/terminal.ts'
 import { makeLackingBaselines } from '../../monitoring/baselines/baseline-job.ts'
-import { baselineOf, datasetBaseline } from '../../monitoring/baselines/baseline.ts'
+import { baselineOf, datasetBaseline, versionsWithBaseline } from '../../monitoring/baselines/baseline.ts'
 import { loadCatalog } from '../../registry/catalog.ts'
 import type { Database } from '../../runtime/database.ts'
 import { applyChanges } from '../../registry/apply.ts'
@@ -83,6 +83,7 @@ describe('a baseline of a training set', () => {
 
   it('gets the predictions of a version for its rows by a job, once', async () => {
     expect([...((await baselineOf(db, 'delay', 1))?.columns.keys() ?? [])]).not.toContain('output:probabilities')
+    expect([...(await versionsWithBaseline(db, 'delay'))]).toEqual([1])
     const failures: string[] = []
     const deps = { db, catalog: () => loadCatalog(db), onFailure: (version: string) => failures.push(version) }
     expect(await makeLackingBaselines(deps)).toBe(1)

@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import type { TrafficStatistics } from '../../../monitoring/rollups/model-statistics.ts'
 import { trafficStatistics } from '../../../monitoring/rollups/model-statistics.ts'
-import { baselineOf } from '../../../monitoring/baselines/baseline.ts'
+import { versionsWithBaseline } from '../../../monitoring/baselines/baseline.ts'
 import type { CatalogModel } from '../../../registry/catalog.ts'
 import { championAlias } from '../../../registry/model-aliases.ts'
 import { readRollouts } from '../../../registry/rollouts/rollout.ts'
@@ -34,6 +34,7 @@ export const modelModel = readModel({
     const byVersion = await versionsOf(db, name, now)
     const champion = model.aliases.get(championAlias)?.version ?? null
     const rolledBack = await rollBacks(ask, name)
+    const baselines = await versionsWithBaseline(db, name)
     const versions: ModelData['versions'] = []
     for (const pushed of model.versions.toReversed().slice(0, shownVersions)) {
       const role = roleOf(model, pushed.version)
@@ -47,7 +48,7 @@ export const modelModel = readModel({
         sizeBytes: pushed.sizeBytes,
         requests: figures?.requests ?? 0,
         p99Ms: figures?.latencyMs.total.p99 ?? null,
-        baseline: (await baselineOf(db, name, pushed.version)) !== null,
+        baseline: baselines.has(pushed.version),
         note: [
           ...(ended === undefined ? [] : [`rolled back at ${momentText(ended.toISOString())}`]),
           pushed.dataset === null ? 'no training set' : `training set ${pushed.dataset.slice(0, 8)}`,
