@@ -1,5 +1,6 @@
 import { isDeepStrictEqual } from 'node:util'
 import { LockstepError } from '../../kernel/errors.ts'
+import { openTabularFile } from '../../offline/files/tabular-file.ts'
 import { settledNow } from '../../offline/stream-bounds.ts'
 import type { OnlineStore } from '../../online/store.ts'
 import { bindVersion } from '../../registry/bind-version.ts'
@@ -15,6 +16,7 @@ import type { BatchJobs } from './batch-job.ts'
 import type { BatchRequest, BatchSpec } from './batch-spec.ts'
 import { batchKind, batchSpec } from './batch-spec.ts'
 import { currentEtag } from './current-etag.ts'
+import { refuseClash } from './plan-batch.ts'
 import { requireStorable } from './online-predictions.ts'
 import { lockOutputWithin } from './lock-output.ts'
 
@@ -35,7 +37,8 @@ export interface BatchBeginner {
  * this id runs or is done, the call joins it. One that failed or was cancelled is begun again.
  *
  * @throws LockstepError `BATCH_CONFLICT` where a batch of this id was asked for in another way, or another batch writes
- *   to the folder; `INVALID_REQUEST` for an id; `UNKNOWN_DEFINITION`, `MODEL_MISMATCH`, `FILE_UNREADABLE`
+ *   to the folder; `INVALID_REQUEST` for an id; `UNKNOWN_DEFINITION`, `MODEL_MISMATCH`, `FILE_UNREADABLE`,
+ *   `SPINE_INVALID` for a column that the batch cannot keep
  */
 export async function beginBatch(
   beginner: BatchBeginner,
@@ -125,10 +128,11 @@ export async function newestJob(db: Database, id: string): Promise<Job | null> {
 async function pinned({ db, catalog, store, signal }: BatchBeginner, id: string, request: BatchRequest): Promise<BatchSpec> {
   const model = catalog.model(request.model)
   const version = pickVersion(model, request.version ?? undefined)
-  const { service } = bindVersion(catalog, model.spec, version)
+  const { service, binding } = bindVersion(catalog, model.spec, version)
   const served = request.onlineMicros !== null
   if (served) requireStorable(id, service)
   const etag = 'file' in request.spine ? await etagOf(request.spine.file) : null
+  refuseClash(await namesIn(request), request, binding.outputs)
   return {
     id,
     createdAt: new Date().toISOString(),
@@ -141,6 +145,12 @@ async function pinned({ db, catalog, store, signal }: BatchBeginner, id: string,
     store: served ? ((await (await store?.())?.identity()) ?? null) : null,
     key: request.key ?? [...new Set(service.uses.flatMap(({ key }) => key))],
   }
+}
+
+/** The columns of the spine's file. Of other spines, those that the request names: the rest is known when it is read. */
+async function namesIn({ spine, columns }: BatchRequest): Promise<readonly string[]> {
+  if (!('file' in spine)) return columns ?? []
+  return (await openTabularFile(spine.file)).columns.map(({ name }) => name)
 }
 
 async function etagOf(file: string): Promise<string> {

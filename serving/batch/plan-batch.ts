@@ -33,13 +33,17 @@ export async function planBatch(
   output: BatchOutput,
   signal: AbortSignal,
 ): Promise<{ readonly plan: BatchPlan; readonly chunks: readonly BatchChunk[] }> {
-  const { spine: input, time, knownBefore, rowsPerPart, format } = request
+  const { spine: input, time, knownBefore, rowsPerPart } = request
   await requireUnchanged(input, etag)
   const seen = { rule: { knowledge: 'bitemporal', freshness: 'served' } as const, knownBefore, arrivedBefore }
   const sourceFiles = await filesRead(db, service, arrivedBefore)
   const spine = await openSpine(db, service, input, { time, seen, signal })
   try {
-    refuseClash(spine.columns, outputs, format === 'table' ? [ordinalName, statusName, batchName] : [ordinalName, statusName])
+    refuseClash(
+      spine.columns.map(({ name }) => name),
+      request,
+      outputs,
+    )
     if (spine.rows > rowsPerPart) await refuseUnfrozen(db, service)
     const numbered = [...spine.columns, { name: ordinalName, type: { kind: 'int64' }, sql: `s.${sqlIdentifier(ordinalName)}` }] as const
     await output.begin(batchColumns({ columns: numbered }, request, outputs).columns, spine.time)
@@ -104,12 +108,25 @@ async function requireUnchanged(input: BatchSpec['request']['spine'], etag: stri
   )
 }
 
-/** @throws LockstepError `SPINE_INVALID` */
-export function refuseClash(spine: readonly Column[], outputs: readonly Column[], own: readonly string[]): void {
-  const clash = spine.find(({ name }) => own.includes(name) || outputs.some((output) => output.name === name))
+/**
+ * Refuses columns of a spine that have the name of another column of the batch. Only the columns that the batch keeps
+ * can clash, and the order of the rows, which all batches keep.
+ *
+ * @throws LockstepError `SPINE_INVALID`
+ */
+export function refuseClash(
+  spine: readonly string[],
+  { columns, format }: Pick<BatchSpec['request'], 'columns' | 'format'>,
+  outputs: readonly { readonly name: string }[],
+): void {
+  const own = format === 'table' ? [statusName, batchName] : [statusName]
+  const isOutput = (name: string) => outputs.some((output) => output.name === name)
+  const isKept = (name: string) => columns === null || columns.includes(name)
+  const clash = spine.find((name) => name === ordinalName || (isKept(name) && (own.includes(name) || isOutput(name))))
   if (clash === undefined) return
-  const owner = outputs.some(({ name }) => name === clash.name) ? 'an output of the model' : 'a column that every batch has'
-  throw new LockstepError('SPINE_INVALID', `The spine has a column "${clash.name}", which is the name of ${owner}. Rename the column.`, {
-    details: { column: clash.name },
+  const owner = isOutput(clash) ? 'an output of the model' : 'a column that every batch has'
+  const advice = clash === ordinalName ? 'Rename the column' : 'Rename the column, or leave it out: name the columns to keep (--columns)'
+  throw new LockstepError('SPINE_INVALID', `The spine has a column "${clash}", which is the name of ${owner}. ${advice}.`, {
+    details: { column: clash },
   })
 }

@@ -15,7 +15,7 @@ import type { Logger } from '../../runtime/log.ts'
 import { manifestOf, requireFewRefused } from '../batch/batch-job.ts'
 import type { WrittenPart } from '../batch/batch-output.ts'
 import type { BatchManifest, BatchPart, BatchRequest, BatchSpec } from '../batch/batch-spec.ts'
-import { noJob, ordinalName, statusName } from '../batch/batch-spec.ts'
+import { noJob, ordinalName } from '../batch/batch-spec.ts'
 import { createFolderOutput } from '../batch/folder-output.ts'
 import { refuseClash } from '../batch/plan-batch.ts'
 import { batchColumns, predictJoined } from '../batch/write-batch-part.ts'
@@ -69,7 +69,11 @@ export async function runEngineBatch(
   let begun = false
   try {
     const spine = await engine.openSpine(service, request.spine, { time: request.time, signal })
-    refuseClash(spine.columns, opened.outputs, [ordinalName, statusName])
+    refuseClash(
+      spine.columns.map(({ name }) => name),
+      request,
+      opened.outputs,
+    )
     const numbered: Spine = { ...spine, columns: [...spine.columns, { name: ordinalName, type: { kind: 'int64' }, sql: '' }] }
     const { slots, columns } = batchColumns(numbered, request, opened.outputs)
     await output.begin(columns, spine.time)

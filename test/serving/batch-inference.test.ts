@@ -303,6 +303,17 @@ describe('a batch', () => {
     const work = { kinds: [jobs.kind], worker: 'test', idleMs: 20 }
     expect(await awaitJob(world.db, job.id, { signal, work })).toMatchObject({ state: 'failed', error: { code: 'FILE_CHANGED' } })
     await expect(begin('absent', { spine: { file: join(folder, 'none.csv') } })).rejects.toMatchObject({ code: 'FILE_UNREADABLE' })
+    const labelled = join(folder, 'labelled.csv')
+    await writeFile(labelled, 'airport,at,distance,out\nA1,2001-07-01T06:00:00Z,1,7\n')
+    for (const spine of [{ file: labelled }, { sql: 'select airport, at, distance, 7 as out from spine limit 1' }]) {
+      const kept = spine.file === undefined ? ['at', 'out'] : null
+      await expect(begin('labelled', { spine, columns: kept })).rejects.toMatchObject({
+        code: 'SPINE_INVALID',
+        message: expect.stringMatching(/column "out".*an output of the model.*--columns/) as string,
+      })
+      const left = await run(`left out ${kept === null}`, { spine, columns: ['airport', 'at'] })
+      expect([left.error, left.state]).toEqual([null, 'done'])
+    }
     await expect(run('clash', { spine: { sql: 'select airport, at, distance, 1 as _status from spine' } })).resolves.toMatchObject({
       error: { code: 'SPINE_INVALID' },
     })
