@@ -149,7 +149,8 @@ export function ownCopy<V extends Value | null>(value: V): V {
 
 /** A short printed form of any value, for messages. */
 export function show(value: unknown): string {
-  if (typeof value === 'bigint') return `${value}n`
+  // the suffix shows a wrong type; a number beyond int64 is wrong for its size
+  if (typeof value === 'bigint') return BigInt.asIntN(64, value) === value ? `${value}n` : value.toString()
   if (typeof value === 'string') return JSON.stringify(cutText(value, 60))
   if (value instanceof Float32Array) return `a vector of ${value.length}`
   if (value instanceof Map) return `a map of ${value.size}`

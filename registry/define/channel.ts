@@ -93,8 +93,9 @@ function environmentName(given: unknown, field: string, what: string): Environme
   if (typeof env === 'string' && /^[A-Z_][A-Z0-9_]{0,127}$/.test(env) && !env.startsWith('LOCKSTEP_')) return Object.freeze({ env })
   if (typeof env === 'string' && env.startsWith('LOCKSTEP_'))
     throw invalid(`${what} takes its ${field} from "${env}"; the variables of Lockstep itself are not sent to anybody. Use another name.`)
+  const fault = given === undefined ? `needs a ${field}` : `has a wrong ${field}`
   throw invalid(
-    `${what} has a wrong ${field}: secrets stay out of definitions. Write the name of an environment variable in capitals, as in ${field}: { env: 'ONCALL_KEY' }.`,
+    `${what} ${fault}: secrets stay out of definitions. Write the name of an environment variable in capitals, as in ${field}: { env: 'ONCALL_KEY' }.`,
   )
 }
 

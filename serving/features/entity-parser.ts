@@ -90,7 +90,7 @@ function refused(column: Column, json: unknown, index: number, missing: 'INVALID
   const what = `The field "${column.name}" of entity ${index}`
   const details = { entity: index, field: column.name }
   if (json === null || json === undefined) {
-    return new LockstepError(missing, `${what} is missing; send it as ${typeName(column.type)}.`, { details })
+    return new LockstepError(missing, `${what} is ${json === null ? 'null' : 'missing'}; send it as ${typeName(column.type)}.`, { details })
   }
   try {
     return parseValue(column.type, json, what)

@@ -144,6 +144,8 @@ describe('a monitor', () => {
 
 describe('a channel', () => {
   it.each([
+    ['a webhook without a secret', { kind: 'webhook', url: 'https://alerts.example/' }, 'needs a secret'],
+    ['a webhook with its secret in the definition', { kind: 'webhook', url: 'https://alerts.example/', secret: 's' }, 'has a wrong secret'],
     ['a secret in the definition', { kind: 'pagerduty', routingKey: 'R0UT1NG' }, 'secrets stay out of definitions'],
     ['a secret URL in the definition', { kind: 'slack', url: 'https://hooks.slack.com/services/T/B/x' }, 'secrets stay out of definitions'],
     [
