@@ -40,9 +40,9 @@ const busy = 5
  * Removed and replaced bytes are overwritten with zeros in the file (`secure_delete`). The log is emptied after a
  * removal, because it has earlier states.
  *
- * @throws LockstepError `CONFIG_INVALID` for a file of another program, `WRITE_FAILED` where the folder cannot be written, `EMBEDDED_DAMAGED` where its file is not
- *   SQLite's, was deleted or replaced, `BUSY` where another process writes for longer than a writer waits. So do the
- *   methods.
+ * @throws LockstepError `CONFIG_INVALID` for a file of another program, `WRITE_FAILED` where the folder cannot be
+ *   written, `EMBEDDED_DAMAGED` where its file is not SQLite's, was deleted or replaced, `BUSY` where another process
+ *   writes for longer than a writer waits. The methods throw the same errors.
  */
 export function openEmbeddedStore(directory: string): OnlineStore {
   const file = join(directory, fileName)

@@ -44,9 +44,10 @@ export interface PostgresOptions {
 
 /**
  * Opens PostgreSQL 15 or newer. It connects at the first call, so a server can start while its database is down. If the
- * database is unreachable, or has no free connection for 3 s, calls throw `POSTGRES_UNAVAILABLE` within 5 s. A `ping` without an answer closes every
- * connection, because statements on a silent server would wait for hours. Statements share 10 connections. Snapshots
- * and their streams use separate connections, one for each, so they cannot wait for each other.
+ * database is unreachable, or has no free connection for 3 s, calls throw `POSTGRES_UNAVAILABLE` within 5 s. A `ping`
+ * without an answer closes every connection, because statements on a silent server would wait for hours. Statements
+ * share 10 connections. Snapshots and their streams use separate connections, one for each, so they cannot wait for each
+ * other.
  *
  * @param url as `postgres://user:password@host:5432/database`, with the parameters that `pg` knows
  * @param options.signal when it is aborted, all statements are cancelled on the server. Later statements, for cleanup,

@@ -36,7 +36,10 @@ const defaultStartMs = 300_000
 /** What a thread sends: that it begins with the file, and then the answer. */
 export type LoadMessage = 'begun' | LoadedDefinitions
 
-/** @param options.timeoutMs how long importing the file may take; before that, its thread may take `startMs` to start */
+/**
+ * @param options.timeoutMs how long importing the file may take
+ * @param options.startMs how long its thread may take to start before that
+ */
 export function createDefinitionsLoader(file: string, { timeoutMs = defaultTimeoutMs, startMs = defaultStartMs } = {}): DefinitionsLoader {
   let next = startThread()
   let last: Promise<unknown> = Promise.resolve()

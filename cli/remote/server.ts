@@ -20,8 +20,9 @@ export interface Server {
   /** Sends a request once, and returns its answer whatever its status is. @throws LockstepError `SERVER_UNAVAILABLE` */
   send(method: Method | 'HEAD' | 'PATCH', path: string, options?: SendOptions): Promise<Response>
   /**
-   * The bytes of an answer of `send`. @throws LockstepError `SERVER_UNAVAILABLE` if the server falls silent; and what the
-   * connection fails with
+   * The bytes of an answer of `send`.
+   *
+   * @throws LockstepError `SERVER_UNAVAILABLE` if the server sends nothing more; and what the connection fails with
    */
   bytes(response: Response): AsyncIterable<Uint8Array>
   /** The error that the server answered. */

@@ -50,13 +50,13 @@ it('waits for work that takes longer, once, while the server lives', async () =>
   expect(paths.length).toBeGreaterThan(2)
 })
 
-it('fails for a server that falls silent in the middle of an answer, also of one that it had answered before', async () => {
+it('fails for a server that stops in the middle of an answer, even if it has answered before', async () => {
   respond = (path, response) => (path === '/v1/first' ? live(response) : path === '/livez' ? undefined : response.write('{"half":'))
   await server.ask('GET', '/v1/first', undefined, any)
   await expect(server.ask('GET', '/v1/second', undefined, any)).rejects.toMatchObject(silent)
 })
 
-it('goes on with a download from a server that fell silent', async () => {
+it('resumes a download from a server that sent nothing more', async () => {
   const folder = await mkdtemp(join(tmpdir(), 'lockstep-silent-'))
   const sha256 = 'ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad'
   respond = (path, response) => {
