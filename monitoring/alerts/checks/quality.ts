@@ -65,7 +65,7 @@ function limitResult({ min, max }: Spec, name: string, report: QualityReport, z:
   const figure = report.total.figures[name]
   const threshold = min ?? max ?? null
   const evidence = { ...windowOf(report), figures: { [name]: figureJson(figure) } }
-  const limits = figure === undefined ? null : widened(figure, report, z)
+  const limits = figure === undefined ? null : widened(name, figure, report, z)
   if (figure === undefined || limits === null) {
     const has = Object.keys(report.total.figures).join(', ')
     const cause = figure === undefined ? `The outcome gives no figure "${name}"; it gives ${has}.` : `No ${name}: ${figure.reason}.`
@@ -84,7 +84,7 @@ function changeResult(before: QualityReport, newest: QualityReport, z: number): 
   const found = Object.entries(compared).flatMap(([name, { better, least, relative }]) => {
     const [old, now] = [before.total.figures[name], newest.total.figures[name]]
     if (old === undefined || now === undefined) return []
-    const [earlier, later] = [widened(old, before, z), widened(now, newest, z)]
+    const [earlier, later] = [widened(name, old, before, z), widened(name, now, newest, z)]
     if (earlier === null || later === null || old.value === null || now.value === null) return []
     const loss = better * (old.value - now.value)
     const apart = better === 1 ? later.high < earlier.low : later.low > earlier.high
@@ -111,18 +111,28 @@ function changeResult(before: QualityReport, newest: QualityReport, z: number): 
   return { ...base, state: 'breach', cause }
 }
 
+/** Figures from 0 to 1, and from 0 on. */
+const toOne: ReadonlySet<string> = new Set(['auc', 'brier', 'accuracy', 'precision', 'recall', 'f1', 'positives', 'calibrationError'])
+const fromZero: ReadonlySet<string> = new Set(['logLoss', 'rmse', 'mae'])
+
 function advice({ model }: QualityReport): string {
   return `Check the source of the outcome, and features with "lockstep drift ${model}"; "lockstep quality ${model} --by version,day" shows since when.`
 }
 
 /**
  * The interval at the level of `z` in place of 95 %. One that takes rows for independent is widened as much as rows of
- * one entity widen that of the accuracy.
+ * one entity widen that of the accuracy. It ends where the figure does.
  */
-function widened({ value, low, high, interval }: Figure, { total }: QualityReport, z: number): { low: number; high: number } | null {
+function widened(
+  name: string,
+  { value, low, high, interval }: Figure,
+  { total }: QualityReport,
+  z: number,
+): { low: number; high: number } | null {
   if (value === null || low === null || high === null) return null
   const factor = (z / normalQuantile(0.975)) * (interval === 'rows' ? dependence(total.figures['accuracy']) : 1)
-  return { low: value - (value - low) * factor, high: value + (high - value) * factor }
+  const [least, most] = [fromZero.has(name) || toOne.has(name) ? 0 : -Infinity, toOne.has(name) ? 1 : Infinity]
+  return { low: Math.max(least, value - (value - low) * factor), high: Math.min(most, value + (high - value) * factor) }
 }
 
 /** How many times as wide the interval of a share is as that of independent rows; at least 1. */

@@ -71,6 +71,11 @@ it('compares a figure with its limits', async () => {
   })
 })
 
+it('ends the interval of a share at 0 and 1', async () => {
+  const few = await evaluated(1.5, { kind: 'quality', outcome: 'labelled', figure: 'auc', max: 0.1 })
+  expect(few).toMatchObject({ state: 'breach', cause: expect.stringMatching(/\(from 0\.\d+ to 1\); at most 0\.1/) })
+})
+
 it('reads only the newest of many logged predictions', async () => {
   expect(await evaluated(72, { kind: 'quality', outcome: 'labelled', maxRows: 1000 })).toMatchObject({
     state: 'ok',
