@@ -136,7 +136,8 @@ export function canonical(type: ValueType, value: Value): Value {
 /** Checks `isValueOf` and returns the `canonical` form. The error names the place. */
 export function checkValue(type: ValueType, value: unknown, what: string): Value {
   if (!isValueOf(type, value)) {
-    throw new LockstepError('INVALID_TYPE', `${what} is ${show(value)}, which is not ${typeName(type)}.`)
+    const advice = type.kind === 'vector' && Array.isArray(value) ? ' A vector is a Float32Array: write Float32Array.of(…).' : ''
+    throw new LockstepError('INVALID_TYPE', `${what} is ${show(value)}, which is not ${typeName(type)}.${advice}`)
   }
   return canonical(type, value)
 }

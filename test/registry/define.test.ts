@@ -159,6 +159,12 @@ describe('a feature view', () => {
     ],
     ['a count with a default', view({ features: { x: { ...count('1h'), default: 0 } } }), 'DEFINITIONS_INVALID', ['"x"', '"v"', 'default']],
     [
+      'a default of a vector that is an array',
+      view({ features: { x: last('place', { default: [1, 2] as unknown as Float32Array }) } }),
+      'INVALID_TYPE',
+      ['"x"', 'an array of 2', 'write Float32Array.of('],
+    ],
+    [
       'a default of no finite vector',
       view({ features: { x: last('place', { default: new Float32Array([1, Number.NaN]) }) } }),
       'INVALID_TYPE',
