@@ -15,13 +15,21 @@ export function trafficChart(all: readonly Named[]): Chart {
   return { finding, series: all.map((named) => line(named, 'count', ({ requests }) => requests)) }
 }
 
-/** What a point counts, as the vertical axis has no unit. Older minutes are merged into hours. */
+/**
+ * What a point counts, as the vertical axis has no unit. Older minutes are merged into hours, which have a point in
+ * their first minute, and no value in the others.
+ */
 function stepText(all: readonly Named[]): string {
-  const [first, second] = all[0]?.[1].series ?? []
-  if (first === undefined || second === undefined) return ''
-  const seconds = (Date.parse(second.at) - Date.parse(first.at)) / 1000
-  return seconds === 60 ? ' Each point is a minute.' : seconds === 3600 ? ' Each point is an hour.' : ''
+  const measured = (all[0]?.[1].series ?? []).flatMap(({ at, figures }) => (figures === null ? [] : [Date.parse(at)]))
+  const step = stepNames.get(Math.min(...measured.slice(1).map((at, i) => at - (measured[i] ?? 0))))
+  return step === undefined ? '' : ` Each point is ${step}.`
 }
+
+const stepNames: ReadonlyMap<number, string> = new Map([
+  [60_000, 'a minute'],
+  [3_600_000, 'an hour'],
+  [86_400_000, 'a day'],
+])
 
 /** Times of predictions, p50 and p99 of each. */
 export function latencyChart(all: readonly Named[]): Chart {

@@ -17,6 +17,7 @@ import { createLogger } from '../../../runtime/log.ts'
 import { LockstepError } from '../../../kernel/errors.ts'
 import { during, openServer } from '../../opened-database.ts'
 import { servicePlan } from '../../serving/plans.ts'
+import { trafficChart } from '../../../serving/dashboard/models/traffic-charts.ts'
 
 const opened = during(() => openServer())
 
@@ -374,4 +375,21 @@ test('groups are by version and role, and old minutes are read from their hours'
     ['1', 1],
     ['2', 2],
   ])
+})
+
+test('the chart of requests says whether its points are minutes, or hours that were merged', async () => {
+  const { db } = opened()
+  const start = day + 12 * hour
+  const server = startProcess('charted')
+  for (const at of [start, start + minute, start + hour, start + hour + minute]) {
+    await server.at(at)
+    server.recorder.failed('charted', 1, 'champion', new Error('no'))
+  }
+  await server.recorder.close(5000)
+  const window = { models: ['charted'], from: start + hour / 2, to: start + hour + hour / 2, by: [] }
+  const finding = async () => trafficChart([...(await trafficStatistics(db, window))]).finding
+  expect(await finding()).toMatch(/^2 requests .*\. Each point is a minute\.$/)
+  await mergeRollups(db, days, Date.now() * 1000)
+  await db.query('delete from lockstep.rollups')
+  expect(await finding()).toMatch(/^4 requests .*\. Each point is an hour\.$/)
 })
