@@ -46,7 +46,7 @@ const firstAttempts = 3
 const firstWaitMs = 250
 const longestWaitMs = 15_000
 
-/** How often a server may fall silent, after it has answered before. */
+/** How often a server that has answered before may then send nothing. */
 const maxSilences = 3
 
 export interface ServerOptions {
