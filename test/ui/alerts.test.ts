@@ -99,7 +99,13 @@ describe('the page of alerts', () => {
   it('shows the figures of an alert, and who was notified of it', async () => {
     await visits.go(`alerts?alert=${firing}`)
     const facts = await card().textContent()
-    for (const text of ['Act now', 'Ask the team.', 'when it fired0.3, of 500 rows', 'newest0.7, of 500 rows', 'Threshold0.1'])
+    for (const text of [
+      'Act now',
+      'About the monitor: Ask the team.',
+      'when it fired0.3, of 500 rows',
+      'newest0.7, of 500 rows',
+      'Threshold0.1',
+    ])
       expect(facts).toContain(text)
     const notified = visits.page.getByRole('region', { name: 'Notifications of the alert' })
     expect(await notified.locator('tbody td').allTextContents()).toEqual(

@@ -241,7 +241,7 @@ function AlertCard({ alert, isOne = false }: AlertCardProps): ReactElement {
       {isOne && (
         <>
           <Labelled label="By the newest evaluation">{newestCause}</Labelled>
-          <Labelled label="Expected">{description}</Labelled>
+          <Labelled label="About the monitor">{description}</Labelled>
         </>
       )}
       <Facts
