@@ -1,11 +1,54 @@
 import type { NatsConnection } from '@nats-io/transport-node'
 import { connect } from '@nats-io/transport-node'
+import { orTimeout } from '../async.ts'
 
 const connectTimeoutMs = 2_000
+
+/** One connection at a time, which is opened when it is needed. */
+export interface NatsLink {
+  /** Calls at the same time share a connection: one that nobody closes would keep the process from ending. */
+  connected(): Promise<NatsConnection>
+  /** What was sent gets so long to arrive. Afterwards `connected` fails. */
+  close(timeoutMs: number): Promise<void>
+}
 
 /** @param url `nats://user:password@host:4222` */
 export async function connectToNats(url: string): Promise<NatsConnection> {
   return await connect(connectionOptions(url))
+}
+
+/** @param url as for `connectToNats` */
+export function createNatsLink(url: string): NatsLink {
+  let connection: NatsConnection | null = null
+  let opening: Promise<NatsConnection> | null = null
+  let closed = false
+
+  async function open(): Promise<NatsConnection> {
+    try {
+      return (connection = await connectToNats(url))
+    } finally {
+      opening = null
+    }
+  }
+
+  return {
+    async connected() {
+      if (closed) throw new Error('The connection was closed')
+      if (connection !== null && !connection.isClosed()) return connection
+      return await (opening ??= open())
+    },
+    async close(timeoutMs) {
+      closed = true
+      await opening?.catch(() => undefined)
+      const last = connection
+      if (last === null) return
+      await orTimeout(
+        last.flush().then(() => last.close()),
+        timeoutMs,
+      ).catch(() => undefined)
+      await last.close().catch(() => undefined)
+    },
+  }
 }
 
 /** The parts of `nats://user:password@host:4222`; a name without a password is a token. */

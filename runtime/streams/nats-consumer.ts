@@ -3,7 +3,7 @@ import { AckPolicy, DeliverPolicy, JetStreamApiCodes, JetStreamApiError, jetstre
 import type { NatsConnection } from '@nats-io/transport-node'
 import { orTimeout, timedOut, withTimeout } from '../async.ts'
 import { LockstepError, messageOf } from '../../kernel/errors.ts'
-import { connectToNats } from './nats-connection.ts'
+import { createNatsLink } from './nats-connection.ts'
 import type { StreamConsumer, StreamLag, StreamMessage, StreamConsumerOptions } from './stream-consumer.ts'
 import type { NatsStreamSpec } from '../../kernel/stream-spec.ts'
 import { streamName } from '../../kernel/stream-spec.ts'
@@ -21,8 +21,10 @@ const maxUnacknowledged = 20_000
  */
 export function openNatsConsumer(url: string, spec: NatsStreamSpec, { redeliverMs }: StreamConsumerOptions): StreamConsumer {
   const server = new URL(url).host
-  let connection: NatsConnection | null = null
+  const link = createNatsLink(url)
   let consumer: Consumer | null = null
+  /** What `consumer` uses. */
+  let connection: NatsConnection | null = null
   /** When the stream was made: a recreated stream starts a new sequence. */
   let created = ''
   /**
@@ -48,16 +50,8 @@ export function openNatsConsumer(url: string, spec: NatsStreamSpec, { redeliverM
     }
   }
 
-  async function connected(): Promise<NatsConnection> {
-    if (connection === null || connection.isClosed()) {
-      consumer = null
-      connection = await connectToNats(url)
-    }
-    return connection
-  }
-
   async function manager(): Promise<JetStreamManager> {
-    return await jetstreamManager(await connected(), { timeout: answerTimeoutMs, checkAPI: false })
+    return await jetstreamManager(await link.connected(), { timeout: answerTimeoutMs, checkAPI: false })
   }
 
   async function found(jsm: JetStreamManager): Promise<ConsumerInfo | null> {
@@ -68,8 +62,8 @@ export function openNatsConsumer(url: string, spec: NatsStreamSpec, { redeliverM
   }
 
   async function join(): Promise<Consumer> {
-    await connected()
-    if (consumer !== null) return consumer
+    const current = await link.connected()
+    if (consumer !== null && connection === current) return consumer
     const jsm = await manager()
     created = Date.parse((await jsm.streams.info(spec.stream)).created).toString(36)
     const settings = {
@@ -86,7 +80,8 @@ export function openNatsConsumer(url: string, spec: NatsStreamSpec, { redeliverM
         deliver_policy: DeliverPolicy.All,
         ...settings,
       })
-    consumer = await jetstream(await connected(), { timeout: answerTimeoutMs }).consumers.get(spec.stream, spec.group)
+    consumer = await jetstream(current, { timeout: answerTimeoutMs }).consumers.get(spec.stream, spec.group)
+    connection = current
     return consumer
   }
 
@@ -132,12 +127,12 @@ export function openNatsConsumer(url: string, spec: NatsStreamSpec, { redeliverM
     acknowledge: (messages) =>
       attempt(async () => {
         for (const message of messages) held.get(message)?.ack()
-        const nats = await connected()
+        const nats = await link.connected()
         await withTimeout(nats.flush(), answerTimeoutMs, () => new Error('it does not answer'))
       }),
     extend: (messages) =>
       attempt(async () => {
-        await connected()
+        await link.connected()
         for (const message of messages) held.get(message)?.working()
       }),
     lag: () =>
@@ -158,12 +153,7 @@ export function openNatsConsumer(url: string, spec: NatsStreamSpec, { redeliverM
         if (come === null || come === timedOut) break
         come.nak()
       }
-      if (connection !== null)
-        await orTimeout(
-          connection.flush().then(() => connection?.close()),
-          waitMs,
-        ).catch(() => undefined)
-      await connection?.close().catch(() => undefined)
+      await link.close(waitMs)
     },
   }
 }

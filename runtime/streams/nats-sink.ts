@@ -1,11 +1,9 @@
 import { JetStreamApiError, jetstream, jetstreamManager } from '@nats-io/jetstream'
-import type { NatsConnection } from '@nats-io/transport-node'
 import { InvalidArgumentError, headers } from '@nats-io/transport-node'
 import { LockstepError, messageOf } from '../../kernel/errors.ts'
 import type { NatsSinkSpec } from '../../kernel/sink-spec.ts'
 import { streamName } from '../../kernel/stream-spec.ts'
-import { orTimeout } from '../async.ts'
-import { connectToNats } from './nats-connection.ts'
+import { createNatsLink } from './nats-connection.ts'
 import type { StreamSink } from './stream-sink.ts'
 import { idHeader, keyHeader, messageTooLarge } from './stream-sink.ts'
 
@@ -18,7 +16,7 @@ const closeTimeoutMs = 1_000
  */
 export function openNatsSink(url: string, spec: NatsSinkSpec, redeliverMs: number): StreamSink {
   const server = new URL(url).host
-  let connection: NatsConnection | null = null
+  const link = createNatsLink(url)
 
   async function attempt<T>(action: () => Promise<T>): Promise<T> {
     try {
@@ -34,15 +32,10 @@ export function openNatsSink(url: string, spec: NatsSinkSpec, redeliverMs: numbe
     }
   }
 
-  async function connected(): Promise<NatsConnection> {
-    if (connection === null || connection.isClosed()) connection = await connectToNats(url)
-    return connection
-  }
-
   return {
     check: () =>
       attempt(async () => {
-        const manager = await jetstreamManager(await connected(), { timeout: answerTimeoutMs, checkAPI: false })
+        const manager = await jetstreamManager(await link.connected(), { timeout: answerTimeoutMs, checkAPI: false })
         const { config } = await manager.streams.info(spec.stream)
         const windowMs = config.duplicate_window / 1e6
         if (windowMs > redeliverMs) return
@@ -54,7 +47,7 @@ export function openNatsSink(url: string, spec: NatsSinkSpec, redeliverMs: numbe
       }),
     produce: (messages) =>
       attempt(async () => {
-        const js = jetstream(await connected(), { timeout: answerTimeoutMs })
+        const js = jetstream(await link.connected(), { timeout: answerTimeoutMs })
         await Promise.all(
           messages.map(({ id, writtenAs, key, value }) => {
             const head = headers()
@@ -64,14 +57,7 @@ export function openNatsSink(url: string, spec: NatsSinkSpec, redeliverMs: numbe
           }),
         )
       }),
-    async close() {
-      if (connection !== null)
-        await orTimeout(
-          connection.flush().then(() => connection?.close()),
-          closeTimeoutMs,
-        ).catch(() => undefined)
-      await connection?.close().catch(() => undefined)
-    },
+    close: () => link.close(closeTimeoutMs),
   }
 }
 

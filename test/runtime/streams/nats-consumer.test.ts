@@ -53,6 +53,20 @@ streamConsumerContract('a JetStream stream', natsProducer, (tools) => {
     expect(texts(await one.take(5))).toEqual([])
   })
 
+  it('leaves no connection open if the first calls come together', async () => {
+    const s = await stream()
+    const sockets = () => process.getActiveResourcesInfo().filter((each) => each === 'TCPSocketWrap').length
+    const before = sockets()
+    const own = openConsumer(at(), producer().spec(s), { redeliverMs: 1_000 })
+    await Promise.all([own.lag(), own.take(1), own.lag()])
+    const closing = own.lag().catch(() => undefined)
+    await own.close()
+    await closing
+    // a process with an open connection does not end
+    await expect.poll(sockets).toBe(before)
+    await expect(own.take(1)).rejects.toMatchObject({ code: 'STREAM_UNAVAILABLE' })
+  })
+
   it('reports that the stream does not exist', async () => {
     await expect(consumer('nothing').take(1)).rejects.toMatchObject({
       code: 'STREAM_UNAVAILABLE',

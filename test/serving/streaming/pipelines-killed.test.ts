@@ -1,7 +1,6 @@
 import type { ChildProcess } from 'node:child_process'
 import { fork } from 'node:child_process'
 import { once } from 'node:events'
-import { join } from 'node:path'
 import { Redis } from 'ioredis'
 import { afterAll, beforeAll, expect, it, vi } from 'vitest'
 import { readDeadLetters } from '../../../materializer/streams/dead-letters.ts'
@@ -15,6 +14,7 @@ import { pipelineLag } from '../../../serving/streaming/pipeline-status.ts'
 import { seeded } from '../../parity/fire/fire-events.ts'
 import type { Producer, Written } from '../../runtime/streams/producers.ts'
 import { kafkaProducer, natsProducer, redisProducer } from '../../runtime/streams/producers.ts'
+import { programFile } from '../../cli/run-lockstep.ts'
 import { declared, servingSet } from '../definitions.ts'
 import type { World } from '../world.ts'
 import { createWorld } from '../world.ts'
@@ -90,7 +90,7 @@ afterAll(async () => {
 async function startProcess(): Promise<ChildProcess> {
   const urls = kinds.map((kind) => producers[kind].server.url)
   const args = [world.postgresUrl, world.redis.url, world.redis.prefix, ...urls, '4000']
-  const child = fork(join(import.meta.dirname, 'pipeline-process.ts'), args, { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] })
+  const child = fork(programFile('test/serving/streaming/pipeline-process'), args, { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] })
   living.add(child)
   child.once('exit', () => living.delete(child))
   await once(child, 'message')
