@@ -75,7 +75,7 @@ export function parseField(
   index: number,
   missing: 'INVALID_ENTITY' | 'MISSING_REQUEST_VALUE',
 ): Value {
-  const json = Object.hasOwn(entity, column.name) ? entity[column.name] : null
+  const json = Object.hasOwn(entity, column.name) ? entity[column.name] : undefined
   if (json !== null && json !== undefined) {
     try {
       return parseValue(column.type, json, '')
