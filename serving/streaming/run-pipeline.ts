@@ -83,7 +83,7 @@ export async function runPipeline(deps: RunPipelineDeps, options: RunPipelineOpt
     },
     onOver() {
       metrics.waiting(name, null)
-      log.info({ pipeline: name }, 'a pipeline goes on')
+      log.info({ pipeline: name }, 'a pipeline resumes')
     },
   }
   const untilStopped = createKeepTrying({ ...tries, signal })
