@@ -5,6 +5,8 @@ import { LockstepError } from '../../kernel/errors.ts'
 import { finishRows } from '../../offline/partition/finish-rows.ts'
 import { foldPartition } from '../../offline/partition/fold-partition.ts'
 import type { PassLayout } from '../../offline/partition/partition-layout.ts'
+import { controls } from '../../offline/partition/partition-layout.ts'
+import type { ArrowColumn } from '../../runtime/arrow/arrow-columns.ts'
 import { columnsReader } from '../../runtime/arrow/arrow-columns.ts'
 import { arrowBatch, arrowEnd, arrowHead } from '../../runtime/arrow/arrow-stream.ts'
 import { readArrowStream } from '../../runtime/arrow/read-arrow-stream.ts'
@@ -40,12 +42,18 @@ export async function runPass(
   const answers = new AnswerRows(layout)
   const take = foldPartition(layout, plan.rule, (ordinal, mapping, values) => answers.add(ordinal, mapping, values))
   const stream = await readArrowStream(input, 'on standard input')
+  refuseMissingColumns(layout, stream.columns)
   const decode = columnsReader(stream.columns, layout.input)
+  const tagAt = layout.pass.key.length + controls.indexOf('tag')
+  let before = 0
   const fields = layout.output.map((column) => ({ ...column, nullable: true }))
   await output.write(arrowHead(fields))
   for await (const batch of stream.batches()) {
     signal.throwIfAborted()
-    take(decode(batch), batch.rows)
+    const columns = decode(batch)
+    refuseUnknownTags((columns[tagAt] ?? []) as (number | null)[], before)
+    take(columns, batch.rows)
+    before += batch.rows
     if (answers.rows >= rowsPerBatch) await output.write(answers.drain(fields))
   }
   if (answers.rows > 0) await output.write(answers.drain(fields))
@@ -78,8 +86,7 @@ export async function runFinish(
       signal.throwIfAborted()
       if (batch.rows === 0) continue
       const columns = decode(batch)
-      for (const [i, { name }] of wanted.entries())
-        if (columns[i] === null) throw new LockstepError('INVALID_ROW', `The Arrow stream on standard input lacks the column "${name}".`)
+      for (const [i, { name }] of wanted.entries()) if (columns[i] === null) throw lacksColumn(name)
       const joined = finishRows(service, columns as (Value | null)[][], batch.rows)
       const predicted = model === null ? null : await predictJoined(model.runColumns, model.outputs, joined)
       const all = [columns[0] ?? [], ...joined.values, ...(predicted === null ? [] : [...predicted.predictions, predicted.statuses])]
@@ -92,6 +99,31 @@ export async function runFinish(
     await model?.close()
     pool.close()
   }
+}
+
+/** Sources without known times or `_row` need no column for them, and a source without rows needs none of its own. */
+function refuseMissingColumns({ pass, input }: PassLayout, found: readonly ArrowColumn[]): void {
+  const names = new Set(found.map(({ name }) => name))
+  const needed = input.slice(0, pass.key.length + controls.indexOf('known'))
+  const missing = needed.find(({ name }) => !names.has(name))
+  if (missing !== undefined) throw lacksColumn(missing.name)
+}
+
+/** The fold skips rows with the tag -1, which only the rows of DuckDB have (offline/duckdb/pass-sql.ts). */
+function refuseUnknownTags(tags: readonly (number | null)[], before: number): void {
+  const wrong = tags.findIndex((tag) => tag !== 0 && tag !== 1)
+  if (wrong < 0) return
+  throw new LockstepError(
+    'INVALID_ROW',
+    `Row ${before + wrong + 1} on standard input has the tag ${tags[wrong] ?? 'NULL'}. Give a row of a source the tag 0, and a question the tag 1.`,
+  )
+}
+
+function lacksColumn(name: string): LockstepError {
+  return new LockstepError(
+    'INVALID_ROW',
+    `The Arrow stream on standard input lacks the column "${name}". Add it: docs/engines.md lists the columns.`,
+  )
 }
 
 /** The answers of a pass by column of its output, until they are written. */

@@ -240,6 +240,29 @@ describe('lockstep partition', () => {
       code: 'INVALID_ROW',
     })
   })
+  it('refuses tags other than 0 and 1, and a stream without a column that every row needs', async () => {
+    const { plan, step } = await within('flight')
+    const [layout] = plan.layout.passes
+    if (layout === undefined) throw new Error('no pass')
+    const rows = await rowsOf(passRows(layout, sources, spine, 'at'), layout.input)
+    const tagged = (tag: number | null, at: number) => arrowOf(layout.input, rows.toSpliced(at, 1, { ...rows[at], tag }))
+    for (const [tag, at] of [
+      [-1, 0],
+      [2, 150],
+      [null, 3],
+    ] as const)
+      await expect(step(0, tagged(tag, at))).rejects.toMatchObject({
+        code: 'INVALID_ROW',
+        message: expect.stringContaining(`Row ${at + 1} on standard input has the tag ${tag ?? 'NULL'}`) as string,
+      })
+    for (const lacking of ['k0', 't', 'tag', 'n', 'o', 'e']) {
+      const columns = layout.input.filter(({ name }) => name !== lacking)
+      await expect(step(0, arrowOf(columns, rows))).rejects.toMatchObject({
+        code: 'INVALID_ROW',
+        message: expect.stringContaining(`lacks the column "${lacking}"`) as string,
+      })
+    }
+  })
 })
 
 describe('a batch of files', () => {
