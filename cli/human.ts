@@ -1,8 +1,19 @@
 import { formatDistanceStrict } from 'date-fns/formatDistanceStrict'
+import { formatNumber } from '../kernel/format-number.ts'
 
 /** `3,000,000` */
 export function count(number: number): string {
   return Math.round(number).toLocaleString('en-US')
+}
+
+/** Three significant digits, or a whole number from 1,000 on: `0.0123`, `71.2`, `48,213`. */
+export function digits(value: number): string {
+  return Math.abs(value) >= 1000 ? count(value) : formatNumber(value)
+}
+
+/** `0.42 to 0.47`; empty without limits. */
+export function intervalText(low: number | null, high: number | null): string {
+  return low === null || high === null ? '' : `${digits(low)} to ${digits(high)}`
 }
 
 /** `1 row`, `3,000,000 rows` */

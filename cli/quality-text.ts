@@ -4,7 +4,7 @@ import type { Figure } from '../monitoring/quality/figure.ts'
 import { figureTitle } from '../monitoring/quality/figure-titles.ts'
 import type { JudgedGroup } from '../monitoring/quality/judge-predictions.ts'
 import type { QualityReport } from '../monitoring/quality/quality-report.ts'
-import { count, counted } from './human.ts'
+import { count, counted, digits, intervalText } from './human.ts'
 import { table } from './table.ts'
 
 /** What a line of a group shows; --json has all. */
@@ -123,12 +123,4 @@ function groupsText(groups: readonly JudgedGroup[]): string {
 function cellText(figure: Figure | undefined): string {
   if (figure === undefined || figure.value === null) return '-'
   return `${digits(figure.value)} (${intervalText(figure.low, figure.high)})`
-}
-
-function intervalText(low: number | null, high: number | null): string {
-  return low === null || high === null ? '' : `${digits(low)} to ${digits(high)}`
-}
-
-function digits(value: number): string {
-  return Math.abs(value) >= 1000 ? count(value) : String(Number(value.toPrecision(3)))
 }

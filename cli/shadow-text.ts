@@ -4,7 +4,7 @@ import type { ShadowComparison, ShadowReport } from '../monitoring/shadow/shadow
 import type { ShadowTraffic, StageTimes } from '../monitoring/shadow/shadow-traffic.ts'
 import type { ShadowChange } from '../registry/rollouts/change-shadow.ts'
 import type { Shadow } from '../registry/rollouts/shadow.ts'
-import { count, counted, moment } from './human.ts'
+import { count, counted, digits, intervalText, moment } from './human.ts'
 import { shareText, unitText } from './rollout-text.ts'
 import { table } from './table.ts'
 
@@ -128,12 +128,4 @@ function examplesText(examples: readonly ShadowExample[], output: string | null)
 function shortJson(value: unknown): string {
   const text = JSON.stringify(value) ?? ''
   return text.length > 60 ? `${text.slice(0, 57)}...` : text
-}
-
-function intervalText(low: number | null, high: number | null): string {
-  return low === null || high === null ? '' : `${digits(low)} to ${digits(high)}`
-}
-
-function digits(value: number): string {
-  return Math.abs(value) >= 1000 ? count(value) : String(Number(value.toPrecision(3)))
 }

@@ -1,3 +1,4 @@
+import { formatShare } from '../kernel/format-number.ts'
 import type { ColumnStatistics } from '../offline/profile/column-statistics.ts'
 import type { NumberStatistics } from '../offline/profile/number-statistics.ts'
 import { count } from './human.ts'
@@ -13,7 +14,7 @@ export function valuesText(statistics: ShownStatistics | undefined): [string, st
   const rounded = (value: number | null): string => (value === null ? 'none' : String(Number(value.toPrecision(4))))
   const edge = (value: number | string | null): string =>
     typeof value === 'number' && !Number.isInteger(value) ? rounded(value) : String(value)
-  const share = (of: number): string => `${Number(((of / present) * 100).toPrecision(3))} %`
+  const share = (of: number): string => formatShare(of / present)
   const shown = (value: string | boolean): string => (typeof value === 'string' ? JSON.stringify(value) : String(value))
   if (numbers !== undefined && numbers.mean !== null) {
     const { mean, stddev, min, max, quantiles } = numbers

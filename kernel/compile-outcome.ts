@@ -1,3 +1,4 @@
+import { isNumeric } from './result-type.ts'
 import { LockstepError, messageOf } from './errors.ts'
 import { show } from './value-type.ts'
 import type { OutcomeSpec } from './outcome-spec.ts'
@@ -85,13 +86,9 @@ function withFigures(
       throw new LockstepError('UNKNOWN_COLUMN', `The figure "${figure}" of outcome "${name}" has no column "${wanted}"; apply it again.`)
     return { name: figure, column: columns.push(column) - 1 }
   })
-  const other = found.find(({ column }) => !isNumeric(columns[column] as Column))
+  const other = found.find(({ column }) => !isNumeric((columns[column] as Column).type))
   if (other === undefined) return { columns, figures: found }
   throw new LockstepError('INVALID_TYPE', `The figure "${other.name}" of outcome "${name}" is not a number; apply it again.`)
-}
-
-function isNumeric({ type: { kind } }: Column): boolean {
-  return kind === 'int32' || kind === 'int64' || kind === 'float32' || kind === 'float64'
 }
 
 function failed(name: string, what: string, cause?: unknown): LockstepError {

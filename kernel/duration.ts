@@ -29,6 +29,15 @@ export function parseDuration(text: string, what = 'The duration'): number {
   return total
 }
 
+/** Whether a text is a duration longer than 0. */
+export function isDuration(text: string): boolean {
+  try {
+    return parseDuration(text) > 0
+  } catch {
+    return false
+  }
+}
+
 /** The shortest way to write a duration that reads back to the same microseconds. */
 export function formatDuration(micros: number): string {
   let rest = micros

@@ -49,8 +49,8 @@ function isCategory(type: ColumnType): type is ScalarType {
   return type.kind === 'string' || type.kind === 'bool' || type.kind === 'int32' || type.kind === 'int64'
 }
 
-function isNumeric(type: ColumnType): boolean {
-  return type.kind === 'int32' || type.kind === 'int64' || type.kind === 'float32' || type.kind === 'float64'
+export function isNumeric({ kind }: ValueType): boolean {
+  return kind === 'int32' || kind === 'int64' || kind === 'float32' || kind === 'float64'
 }
 
 /** Whether a value can be null. It cannot if it has a default, is required, or is a count. */

@@ -1,3 +1,5 @@
+import { formatTimestamp } from '../kernel/time.ts'
+
 /** Quotes one identifier: `a"b` becomes `"a""b"`. */
 export function sqlIdentifier(name: string): string {
   return `"${name.replaceAll('"', '""')}"`
@@ -12,4 +14,14 @@ export function sqlRelation(name: string): string {
 export function sqlText(value: string): string {
   const quoted = `'${value.replaceAll("'", "''").replaceAll('\\', '\\\\')}'`
   return value.includes('\\') ? ` E${quoted}` : quoted
+}
+
+/** A moment in epoch microseconds, as a literal. */
+export function sqlMoment(micros: number): string {
+  return `timestamptz '${formatTimestamp(micros)}'`
+}
+
+/** A time span in microseconds, as a literal. */
+export function sqlInterval(micros: number): string {
+  return `interval '${micros} microseconds'`
 }

@@ -16,7 +16,8 @@ import type { ModelHost } from './models/model-host.ts'
 import type { PredictContext } from './predict/predict.ts'
 import type { ReadCatalog } from './features/read-catalog.ts'
 import type { Uploads } from './uploads/uploads.ts'
-import type { Readiness, ServerStatus } from './lifecycle/server-status.ts'
+import type { Readiness } from '../runtime/workers/messages.ts'
+import type { ServerStatus } from './lifecycle/server-status.ts'
 
 /** How events become rows and states. */
 export interface Folding {

@@ -14,7 +14,8 @@ import type { OnUnavailable } from './features/fallback-policy.ts'
 import type { ExposureOptions } from '../monitoring/exposures/exposure-recorder.ts'
 import type { PredictContext } from './predict/predict.ts'
 import type { ShadowOptions } from './rollouts/shadow-runner.ts'
-import type { Readiness, ServerStatus } from './lifecycle/server-status.ts'
+import type { Readiness } from '../runtime/workers/messages.ts'
+import type { ServerStatus } from './lifecycle/server-status.ts'
 
 export interface ServerOptions {
   /**

@@ -1,3 +1,4 @@
+import { formatShare } from '../../kernel/format-number.ts'
 import { parseTimestamp } from '../../kernel/time.ts'
 import type { OutcomeReport, ReportWindow } from '../../monitoring/outcomes/outcome-report.ts'
 import { outcomeReport } from '../../monitoring/outcomes/outcome-report.ts'
@@ -58,10 +59,7 @@ function reportText(report: OutcomeReport, isHere: boolean): string {
     ['  matched', count(matched)],
     ['  missing', `${count(missing)}, ${instead}${late === null ? '' : `; of these ${count(late)} with a late outcome`}`],
     ['immature', count(immature)],
-    [
-      'logged',
-      `${Number((logShare * 100).toPrecision(3))} % of predictions, ${isHere ? 'by LOCKSTEP_LOG_PREDICTIONS of this process' : 'by the server'}`,
-    ],
+    ['logged', `${formatShare(logShare)} of predictions, ${isHere ? 'by LOCKSTEP_LOG_PREDICTIONS of this process' : 'by the server'}`],
   ]
   return lines.map(([name, text]) => `${name.padEnd(13)}${text}`).join('\n')
 }

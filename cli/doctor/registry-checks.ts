@@ -1,3 +1,4 @@
+import { formatShare } from '../../kernel/format-number.ts'
 import { materializationStatus } from '../../materializer/status.ts'
 import type { ProblemSources } from '../../monitoring/problems/find-problems.ts'
 import { problemsOf, readProblemSources } from '../../monitoring/problems/find-problems.ts'
@@ -84,7 +85,7 @@ export function checkOutcomes(
         ? []
         : [
             note(
-              `The outcome "${name}" is matched with logged predictions, and ${Number((share * 100).toPrecision(3))} % of "${model}" are logged here. For all, set LOCKSTEP_LOG_PREDICTIONS=${model}=1.`,
+              `The outcome "${name}" is matched with logged predictions, and ${formatShare(share)} of "${model}" are logged here. For all, set LOCKSTEP_LOG_PREDICTIONS=${model}=1.`,
             ),
           ]),
       ...(days < logRetentionDays

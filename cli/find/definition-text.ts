@@ -1,3 +1,4 @@
+import { formatShare } from '../../kernel/format-number.ts'
 import type { SliceSpec } from '../../kernel/slice-spec.ts'
 import type { DefinitionPage, OnlineState } from '../../serving/find/definition-page.ts'
 import type { Example } from '../../serving/find/example.ts'
@@ -277,7 +278,7 @@ function statisticsText({ features = [] }: DefinitionPage, width: number | null)
     .map((of) => {
       const rows = of.map(({ name, statistics }) => {
         const [, values] = valuesText(statistics)
-        return [name, `${Number((statistics.nullShare * 100).toPrecision(3))} %`, values]
+        return [name, formatShare(statistics.nullShare), values]
       })
       const title = of.slice(0, 1).map(({ statistics }) => `Statistics of the training set ${setText(statistics)}:`)
       return [...title, table(['FEATURE', 'NULL', 'VALUES'], rows, '', width)].join('\n')

@@ -81,7 +81,7 @@ export async function countLettersByReason(
   )
 }
 
-/** Why a message was refused, for programs. */
+/** Why an event or a message was refused, for programs: the reason of the error, or its code. */
 export function reasonOf(error: unknown): string {
   if (!(error instanceof LockstepError)) return 'internal'
   const { reason } = error.details

@@ -1,8 +1,7 @@
-import { formatTimestamp } from '../../kernel/time.ts'
 import type { Column } from '../../kernel/value-type.ts'
 import { sqlTypeName } from '../../offline/sql-type.ts'
 import type { AllocationPeriod } from '../../registry/experiments/allocation.ts'
-import { sqlIdentifier, sqlText } from '../../runtime/sql.ts'
+import { sqlIdentifier, sqlInterval, sqlMoment, sqlText } from '../../runtime/sql.ts'
 import { predictionColumn } from './metric-views.ts'
 
 /** Which exposures are read. Times are epoch microseconds. */
@@ -56,7 +55,7 @@ export function matureAfter({ afterMicros, afterPrediction }: AskedWindow): numb
  */
 export function unitsQuery(exposed: ExposedUnits, keys: readonly Column[], windows: readonly AskedWindow[]): string {
   const { experimentId, experiment, asOf, unit } = exposed
-  const now = moment(asOf)
+  const now = sqlMoment(asOf)
   const fields = keys.filter(({ name }) => name !== predictionColumn)
   const values = fields.map(({ name, type }) => {
     const field = `e.entity->>${sqlText(name)}`
@@ -77,8 +76,8 @@ export function unitsQuery(exposed: ExposedUnits, keys: readonly Column[], windo
     ].join(', ')} FROM e${predicted?.joined ?? ''} WHERE ${when}`
   const rows = [row(exposureKind, 'e.exposed_at', 'true')]
   for (const [i, window] of windows.entries()) {
-    const end = `e.exposed_at + ${interval(window.afterMicros)}`
-    const isOver = `e.exposed_at + ${interval(matureAfter(window))} <= ${now}`
+    const end = `e.exposed_at + ${sqlInterval(window.afterMicros)}`
+    const isOver = `e.exposed_at + ${sqlInterval(matureAfter(window))} <= ${now}`
     rows.push(row(i + 1, end, isOver))
     if (window.afterPrediction.length === 0) continue
     const counts =
@@ -90,7 +89,7 @@ export function unitsQuery(exposed: ExposedUnits, keys: readonly Column[], windo
     const inWindow = `p.prediction_id IS NOT NULL AND p.at >= (SELECT min(exposed_at) FROM e) - interval '1 minute' AND p.at <= ${end}`
     const predicted = { id: 'p.prediction_id', at: 'p.at', joined: logged }
     for (const [k, micros] of window.afterPrediction.entries())
-      rows.push(row((k + 1) * predictionKinds + i + 1, `p.at + ${interval(micros)}`, `${inWindow} AND ${isOver}`, predicted))
+      rows.push(row((k + 1) * predictionKinds + i + 1, `p.at + ${sqlInterval(micros)}`, `${inWindow} AND ${isOver}`, predicted))
   }
   const units =
     exposed.instead === undefined
@@ -120,14 +119,6 @@ const isAnswer = `p.role IS DISTINCT FROM 'shadow'`
 function unitsOfLog({ model, variant, from }: UnitsOfLog, unit: string, now: string): string {
   const entity = '(p.keys::jsonb || p.request::jsonb)::json'
   return `SELECT DISTINCT ON (unit) ${loggedUnit(unit)} AS unit, ${sqlText(variant)} AS variant, p.at AS exposed_at, 1::float8 AS propensity, ${entity} AS entity
-    FROM lockstep.prediction_log p WHERE p.model = ${sqlText(model)} AND p.at >= ${moment(from)} AND p.at <= ${now} AND ${loggedUnit(unit)} IS NOT NULL
+    FROM lockstep.prediction_log p WHERE p.model = ${sqlText(model)} AND p.at >= ${sqlMoment(from)} AND p.at <= ${now} AND ${loggedUnit(unit)} IS NOT NULL
       AND ${isAnswer} ORDER BY unit, p.at`
-}
-
-function interval(micros: number): string {
-  return `interval '${micros} microseconds'`
-}
-
-function moment(micros: number): string {
-  return `timestamptz '${formatTimestamp(micros)}'`
 }

@@ -1,4 +1,4 @@
-import { formatTimestamp } from '../../kernel/time.ts'
+import { sqlMoment } from '../../runtime/sql.ts'
 import type { Database } from '../../runtime/database.ts'
 import type { ExposedUnits } from './exposed-units.ts'
 
@@ -29,7 +29,7 @@ export async function exposureCounts(
   { experimentId, asOf }: ExposedUnits,
   variants: readonly string[],
 ): Promise<ExposureCounts> {
-  const now = `timestamptz '${formatTimestamp(asOf)}'`
+  const now = sqlMoment(asOf)
   const rows = await db.query<{ variant: string; units: number; rows: number; crossovers: number; recent: number; first: number | null }>(
     `SELECT variant, count(*)::float8 AS units, sum(rows)::float8 AS rows, (count(*) FILTER (WHERE variants > 1))::float8 AS crossovers,
        (count(*) FILTER (WHERE exposed_at > ${now} - interval '7 days'))::float8 AS recent, (extract(epoch FROM min(exposed_at)) * 1000000)::float8 AS first

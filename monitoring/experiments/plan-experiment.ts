@@ -1,8 +1,7 @@
 import { LockstepError } from '../../kernel/errors.ts'
 import type { ExperimentSpec, MetricSpec } from '../../kernel/experiment-spec.ts'
-import { formatTimestamp } from '../../kernel/time.ts'
 import type { Database } from '../../runtime/database.ts'
-import { sqlText } from '../../runtime/sql.ts'
+import { sqlMoment, sqlText } from '../../runtime/sql.ts'
 import type { PowerOptions } from '../../statistics/power.ts'
 import { detectableEffect, unitsNeeded } from '../../statistics/power.ts'
 import { adjustedArms, valueOf } from './analyze-experiment.ts'
@@ -143,8 +142,8 @@ async function readFirstSeen(db: Pick<Database, 'query'>, spec: ExperimentSpec, 
   const rows = await db.query<{ day: number; units: number }>(
     `SELECT floor((extract(epoch FROM first) * 1000000 - ${from}) / ${dayMicros})::int AS day, count(*)::float8 AS units
      FROM (
-       SELECT min(p.at) AS first FROM lockstep.prediction_log p WHERE p.model = ${sqlText(spec.model)} AND p.at >= timestamptz '${formatTimestamp(from)}'
-         AND p.at <= timestamptz '${formatTimestamp(asOf)}' AND ${loggedUnit(spec.unit)} IS NOT NULL GROUP BY ${loggedUnit(spec.unit)}
+       SELECT min(p.at) AS first FROM lockstep.prediction_log p WHERE p.model = ${sqlText(spec.model)} AND p.at >= ${sqlMoment(from)}
+         AND p.at <= ${sqlMoment(asOf)} AND ${loggedUnit(spec.unit)} IS NOT NULL GROUP BY ${loggedUnit(spec.unit)}
      ) u GROUP BY 1 ORDER BY 1`,
   )
   const first = rows[0]?.day ?? 0

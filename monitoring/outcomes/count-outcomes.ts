@@ -1,9 +1,9 @@
+import { sqlMoment } from '../../runtime/sql.ts'
 import { readSourceTable } from '../../offline/source-table.ts'
 import type { Snapshot } from '../../runtime/database.ts'
 import { largeJoins } from '../../runtime/snapshot-bounds.ts'
 import type { OutcomeQuery } from './outcome-row.ts'
 import { joinedSql, matureBefore } from './outcome-sql.ts'
-import { formatTimestamp } from '../../kernel/time.ts'
 
 /** Of the logged predictions of a window. Each is `mature` or `immature`; a mature one is `matched` or `missing`. */
 export interface OutcomeCounts {
@@ -22,7 +22,7 @@ export interface OutcomeCounts {
 export async function countOutcomes(snapshot: Snapshot, query: OutcomeQuery): Promise<OutcomeCounts> {
   const { spec } = query.outcome
   const table = await readSourceTable(snapshot, spec.source)
-  const mature = `p.as_of <= timestamptz '${formatTimestamp(matureBefore(spec.withinMicros, query.asOf))}'`
+  const mature = `p.as_of <= ${sqlMoment(matureBefore(spec.withinMicros, query.asOf))}`
   for (const setting of largeJoins) await snapshot.query(setting)
   const [row] = await snapshot.query<{ predictions: number; mature: number; matched: number; late: number }>(
     `SELECT count(*)::float8 AS predictions, count(*) FILTER (WHERE ${mature})::float8 AS mature,

@@ -1,9 +1,8 @@
-import { formatTimestamp } from '../../kernel/time.ts'
 import type { OutcomeMatch, OutcomeSpec } from '../../kernel/outcome-spec.ts'
 import type { Column, KeyType } from '../../kernel/value-type.ts'
 import type { SourceTable } from '../../offline/source-table.ts'
 import { castTo, sqlTypeName } from '../../offline/sql-type.ts'
-import { sqlIdentifier, sqlText } from '../../runtime/sql.ts'
+import { sqlIdentifier, sqlInterval, sqlMoment, sqlText } from '../../runtime/sql.ts'
 import { answeredId, answeredIdSql } from '../prediction-log/prediction-id.ts'
 import type { OutcomeQuery } from './outcome-row.ts'
 
@@ -50,7 +49,7 @@ function partsOf(table: SourceTable, { outcome: { spec, columns }, asOf }: Outco
     event,
     visible,
     values: columns.map(typed),
-    conditions: [`${event} IS NOT NULL`, `${visible} <= ${moment(asOf)}`, ...(table.hasOnlineOnly ? ['NOT s."_online_only"'] : [])],
+    conditions: [`${event} IS NOT NULL`, `${visible} <= ${sqlMoment(asOf)}`, ...(table.hasOnlineOnly ? ['NOT s."_online_only"'] : [])],
     tie: tieOrder(table, source.columns),
   }
 }
@@ -69,7 +68,7 @@ function byPrediction(
   const ofOne = prediction === undefined ? [] : [`${id} COLLATE "C" = ${sqlText(answeredId(prediction))}`]
   // what came of a row came of the shadow's row, too; a rewritten id of each answer would cost time
   const answered = `CASE WHEN p.role = 'shadow' THEN ${answeredIdSql('p.prediction_id')} ELSE p.prediction_id END`
-  const inTime = `${event} <= p.as_of + ${interval(spec.withinMicros)}`
+  const inTime = `${event} <= p.as_of + ${sqlInterval(spec.withinMicros)}`
   const found = [`${event} AS event_time`, `NOT (${inTime}) AS late`, ...values.map((value, i) => `${value} AS c${i}`)]
   const order = ['p.prediction_id', `(${inTime}) DESC`, ...[event, visible, ...tie].map(descending)]
   return `SELECT DISTINCT ON (p.prediction_id) p.prediction_id AS id, ${found.join(', ')}
@@ -86,7 +85,7 @@ function byPrediction(
  */
 function byEntity(parts: Parts, { take, key }: Extract<OutcomeMatch, { readonly kind: 'entity' }>, where: string, isOne: boolean): string {
   const { spec, table, typed, event, visible, values, tie } = parts
-  const within = interval(spec.withinMicros)
+  const within = sqlInterval(spec.withinMicros)
   const isLast = take === 'last'
   const collated = (type: KeyType): string => (type.kind === 'string' ? ' COLLATE "C"' : '')
   const names = key.map((_, i) => `k${i}`)
@@ -132,12 +131,12 @@ function keyOf({ name, type }: Column<KeyType>): string {
 
 function predictionsWhere({ outcome, versions, from, to, asOf, prediction }: OutcomeQuery, immature: boolean): string {
   return [
-    `p.at >= ${moment(from)}`,
-    `p.at < ${moment(to)}`,
+    `p.at >= ${sqlMoment(from)}`,
+    `p.at < ${sqlMoment(to)}`,
     `p.model = ${sqlText(outcome.spec.model)}`,
     prediction === undefined ? 'p.prediction_id IS NOT NULL' : `p.prediction_id = ${sqlText(prediction)}`,
     ...(versions === undefined ? [] : [`p.version IN (${versions.map(Number).join(', ') || 'NULL'})`]),
-    ...(immature ? [] : [`p.as_of <= ${moment(matureBefore(outcome.spec.withinMicros, asOf))}`]),
+    ...(immature ? [] : [`p.as_of <= ${sqlMoment(matureBefore(outcome.spec.withinMicros, asOf))}`]),
   ].join(' AND ')
 }
 
@@ -155,12 +154,4 @@ function tieOrder(table: SourceTable, columns: readonly Column[]): string[] {
 
 function descending(expression: string): string {
   return `${expression} DESC NULLS LAST`
-}
-
-function moment(micros: number): string {
-  return `timestamptz '${formatTimestamp(micros)}'`
-}
-
-function interval(micros: number): string {
-  return `interval '${micros} microseconds'`
 }

@@ -1,3 +1,4 @@
+import { floorTo } from '../../kernel/time.ts'
 import type { Database } from '../../runtime/database.ts'
 import type { Gap } from './coverage.ts'
 import { coverageOf, minuteMicros } from './coverage.ts'
@@ -178,8 +179,4 @@ export async function readAround(db: Pick<Database, 'query'>, from: number, to: 
 
 function byTime(rows: readonly PeriodRows[]): Map<number, PeriodRows[]> {
   return Map.groupBy(rows, ({ at }) => at)
-}
-
-function floorTo(micros: number, step: number): number {
-  return Math.floor(micros / step) * step
 }

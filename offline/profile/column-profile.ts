@@ -1,3 +1,4 @@
+import { isNumeric } from '../../kernel/result-type.ts'
 import type { Value, ValueType } from '../../kernel/value-type.ts'
 import { typeName } from '../../kernel/value-type.ts'
 import type { EntitySums } from '../../statistics/clustered-shares.ts'
@@ -68,10 +69,6 @@ export function entitySums(bins: ColumnBins, values: readonly (Value | null)[], 
       rows.map((row) => binOf(bins, values[row] as Value | null)),
     )
   return sums
-}
-
-export function isNumeric({ kind }: ValueType): boolean {
-  return kind === 'int32' || kind === 'int64' || kind === 'float32' || kind === 'float64'
 }
 
 /** Ascending. */

@@ -1,19 +1,11 @@
 import { z } from 'zod'
 import { LockstepError } from '../../kernel/errors.ts'
-import { parseDuration } from '../../kernel/duration.ts'
+import { isDuration } from '../../kernel/duration.ts'
 
 const duration = z
   .string()
   .refine(isDuration, { error: 'is not a duration, such as "10m"' })
   .describe('A duration, such as 90s, 10m or 1h30m')
-
-function isDuration(text: string): boolean {
-  try {
-    return parseDuration(text) > 0
-  } catch {
-    return false
-  }
-}
 
 const name = z.string().regex(/^[a-z][a-z0-9_]{0,62}$/)
 const alpha = z.number().min(1e-6).max(0.5).describe('The chance that the gate ever rolls back a version that keeps the margin')

@@ -25,9 +25,11 @@ export interface Task {
 /** How a process stands, as `GET /readyz` says. */
 export interface Readiness {
   readonly ready: boolean
+  /** Why it is not ready. */
   readonly reasons: readonly string[]
+  /** Problems that do not keep it from answering. */
   readonly warnings: readonly string[]
-  /** The parts that these are about, by name. */
+  /** The parts that the reasons, and the warnings, are about: names that reveal nothing about this installation. */
   readonly failing: readonly string[]
   readonly degraded: readonly string[]
 }

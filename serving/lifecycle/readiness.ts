@@ -1,7 +1,7 @@
 import type { OnlineViews } from '../features/online-views.ts'
 import type { LiveCatalog } from '../models/live-catalog.ts'
 import type { Traffic } from '../traffic/traffic.ts'
-import type { Readiness } from './server-status.ts'
+import type { Readiness } from '../../runtime/workers/messages.ts'
 import type { Stores } from './stores.ts'
 
 /** The parts of a server, by the names that `GET /readyz` shows to everybody. */

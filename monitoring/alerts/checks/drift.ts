@@ -1,3 +1,4 @@
+import { formatNumber } from '../../../kernel/format-number.ts'
 import type { CheckOf } from '../../../registry/define/check-options.ts'
 import { watchedName } from '../../../registry/monitor-spec.ts'
 import type { JsonValue } from '../../../kernel/view-spec.ts'
@@ -94,7 +95,7 @@ function columnResult(column: ColumnDrift, { report, baseline, usual, context }:
   const base = { column: column.column, value: effect, threshold: report.minPsi, n: column.rows.window, evidence }
   if (adjustedP === null) return { ...base, state: 'unknown', cause: untested ?? 'The column was not tested.' }
   if (!drifted || usual || left !== null) return { ...base, state: 'ok', cause: null }
-  const distance = `PSI ${short(column.distances?.psi ?? 0)}, ${short(column.test?.psiByChance ?? 0)} by chance`
+  const distance = `PSI ${formatNumber(column.distances?.psi ?? 0)}, ${formatNumber(column.test?.psiByChance ?? 0)} by chance`
   const cause = `"${column.column.replace(/^output:/, '')}" of "${report.model}@${report.version}" differs from ${baselineText(baseline)} (${distance}): ${causesText(causes)}. "lockstep drift ${report.model}" shows all columns.`
   return { ...base, state: 'breach', cause }
 }
@@ -165,8 +166,4 @@ async function reportOf(
     known.set(key, report)
   }
   return await report
-}
-
-function short(value: number): string {
-  return String(Number(value.toPrecision(3)))
 }

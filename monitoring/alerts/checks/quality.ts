@@ -1,3 +1,4 @@
+import { formatNumber } from '../../../kernel/format-number.ts'
 import type { OutcomePlan } from '../../../kernel/compile-outcome.ts'
 import type { CheckOf } from '../../../registry/define/check-options.ts'
 import { watchedName } from '../../../registry/monitor-spec.ts'
@@ -162,5 +163,5 @@ function figureJson(figure: Figure | undefined) {
 }
 
 function short(value: number | null): string {
-  return value === null ? 'none' : String(Number(value.toPrecision(3)))
+  return value === null ? 'none' : formatNumber(value)
 }

@@ -1,3 +1,4 @@
+import { formatNumber } from '../../../kernel/format-number.ts'
 import type { JsonValue } from '../../../kernel/view-spec.ts'
 import type { OnlineStore } from '../../../online/store.ts'
 import type { Catalog, CatalogModel } from '../../../registry/catalog.ts'
@@ -109,7 +110,7 @@ export function isDue(last: number | null, { from, now }: Pick<GateContext, 'fro
 }
 
 export function short(value: number | null): string {
-  return value === null || Number.isNaN(value) ? 'unknown' : String(Number(value.toPrecision(3)))
+  return value === null || Number.isNaN(value) ? 'unknown' : formatNumber(value)
 }
 
 export function percent(share: number): string {

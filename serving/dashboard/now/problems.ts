@@ -3,7 +3,7 @@ import { noDetails } from '../../../monitoring/problems/find-problems.ts'
 import type { FoundProblem, Problem } from '../../../monitoring/problems/problem.ts'
 import type { CatalogModel } from '../../../registry/catalog.ts'
 import { noWorker } from '../../../runtime/worker-sessions.ts'
-import type { Readiness } from '../../lifecycle/server-status.ts'
+import type { Readiness } from '../../../runtime/workers/messages.ts'
 import type { PipelineLine } from '../contract/pipelines.ts'
 
 /** What a server and its workers lack, except texts about a view that has a problem which is as severe. */

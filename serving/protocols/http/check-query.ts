@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { parseDuration } from '../../../kernel/duration.ts'
+import { isDuration } from '../../../kernel/duration.ts'
 import { LockstepError } from '../../../kernel/errors.ts'
 import { sayIssues } from '../format-issues.ts'
 import type { Call } from './call.ts'
@@ -39,12 +39,4 @@ function queryOf(url: string): Record<string, string> {
 /** A parameter with a duration. */
 export function durationQuery() {
   return z.string().refine(isDuration, 'must be a duration such as 1h or 7d').optional()
-}
-
-function isDuration(text: string): boolean {
-  try {
-    return parseDuration(text) > 0
-  } catch {
-    return false
-  }
 }

@@ -1,6 +1,6 @@
 import { z } from 'zod'
-import { LockstepError } from '../../../kernel/errors.ts'
 import { pushToken } from '../../../kernel/push-token.ts'
+import { reasonOf } from '../../../materializer/streams/dead-letters.ts'
 import { eventsAnswer } from './response-schemas.ts'
 import { readBody } from './body.ts'
 import type { ServingContext } from '../../context.ts'
@@ -64,11 +64,4 @@ async function answerEvents(call: Call, deps: ServingContext, name: string): Pro
     push.rejected(reasonOf(error))
     throw error
   }
-}
-
-/** As a label: what an event was refused for, or the code. */
-function reasonOf(error: unknown): string {
-  if (!(error instanceof LockstepError)) return 'internal'
-  const { reason } = error.details
-  return typeof reason === 'string' ? reason : error.code.toLowerCase()
 }
