@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto'
 import type { Cluster, Redis } from 'ioredis'
 import { orTimeout, timedOut } from '../runtime/async.ts'
 import { cutCluster, watchCluster } from '../runtime/redis-cluster.ts'
+import { clusterKeys } from './cluster-keys.ts'
 import { coalesced } from './coalesce.ts'
 import { compareAndSet } from './compare-and-set.ts'
 import { keySlot, slots } from './key-slot.ts'
@@ -99,14 +100,17 @@ export function redisCluster(cluster: Cluster): RedisCommands {
     })
   }
 
+  async function presentPrimaries(): Promise<readonly Redis[]> {
+    // the client's slot map may be some seconds old
+    await connected()
+    await new Promise<void>((resolve) => cluster.refreshSlotsCache(() => resolve()))
+    return await primaries()
+  }
+
   return {
     connection,
-    async primaries() {
-      // the client's slot map may be some seconds old
-      await connected()
-      await new Promise<void>((resolve) => cluster.refreshSlotsCache(() => resolve()))
-      return await primaries()
-    },
+    keys: (wanted) => clusterKeys(presentPrimaries, wanted, connection.server),
+    primaries: presentPrimaries,
 
     async read(keys, replicas) {
       try {

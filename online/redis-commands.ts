@@ -1,6 +1,7 @@
 import type { Redis } from 'ioredis'
 import { orTimeout } from '../runtime/async.ts'
 import type { RedisConnection } from '../runtime/redis.ts'
+import type { StateKeys } from './redis-key.ts'
 
 /**
  * The commands that the online store needs from one Redis (redis-single.ts) or a Redis Cluster (redis-cluster.ts). They
@@ -24,6 +25,8 @@ export interface RedisCommands {
   compareAndSet(entries: readonly RedisWrite[]): Promise<boolean[]>
   get(key: string): Promise<string | null>
   setIfAbsent(key: string, value: string): Promise<void>
+  /** The keys of a view's states, in bounded groups. A key that is there from start to end is among them, possibly twice. */
+  keys(wanted: StateKeys): AsyncIterable<readonly string[]>
   /** The nodes that hold the keys: one, or every primary of a cluster. */
   primaries(): Promise<readonly Redis[]>
   /** Deletes keys that this node listed; returns how many existed. */
@@ -102,6 +105,18 @@ export function gotAll(
       return value === null ? null : await again(key, error)
     }),
   )
+}
+
+export const keysPerScan = 1_000
+
+/** The keys of one node. */
+export async function* scanKeys(node: Redis, { pattern }: StateKeys): AsyncGenerator<string[]> {
+  let cursor = '0'
+  do {
+    const [next, names] = await node.scan(cursor, 'MATCH', pattern, 'COUNT', keysPerScan)
+    if (names.length > 0) yield names
+    cursor = next
+  } while (cursor !== '0')
 }
 
 /** Waits up to half a second for a server's answer to QUIT. */

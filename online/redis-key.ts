@@ -41,10 +41,17 @@ function idOf(view: DefinitionId): string {
   return endOf(view).slice(1)
 }
 
-/** Finds the keys of a view's states, without its checkpoint. */
-export function stateKeys(prefix: string, view: DefinitionId): { readonly pattern: string; entityKey(name: string): EntityKey } {
+/** Finds the keys of a view's states, without its checkpoint. They match `pattern`: they have this start and this end. */
+export interface StateKeys {
+  readonly pattern: string
+  readonly start: string
+  readonly end: string
+  entityKey(name: string): EntityKey
+}
+
+export function stateKeys(prefix: string, view: DefinitionId): StateKeys {
   const [start, end] = [`${prefix}:{`, endOf(view)]
-  return { pattern: `${escaped(start)}*${end}`, entityKey: (name) => name.slice(start.length, -end.length) }
+  return { pattern: `${escaped(start)}*${end}`, start, end, entityKey: (name) => name.slice(start.length, -end.length) }
 }
 
 /** The pattern of all keys of a view. */

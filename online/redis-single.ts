@@ -5,7 +5,7 @@ import { compareAndSet } from './compare-and-set.ts'
 import type { RedisCommands } from './redis-commands.ts'
 import { createRedisReader } from './redis-reader.ts'
 import { nodeOfCluster, redisError } from './redis-error.ts'
-import { allSettled, chunksOf, gotAll, keysPerTurn, quitGracefully, scriptAnswer, scriptArguments } from './redis-commands.ts'
+import { allSettled, chunksOf, gotAll, keysPerTurn, quitGracefully, scanKeys, scriptAnswer, scriptArguments } from './redis-commands.ts'
 
 /** Keys of one MGET: large enough to amortize the round trip, small enough not to hold Redis up. */
 const keysPerRead = 1_000
@@ -52,6 +52,7 @@ export function singleRedis(redis: Redis): RedisCommands {
     async setIfAbsent(key, value) {
       await redis.set(key, value, 'NX')
     },
+    keys: (wanted) => scanKeys(redis, wanted),
     primaries: async () => [redis],
     unlink: (_node, keys) => redis.unlink(...keys),
 

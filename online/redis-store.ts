@@ -8,13 +8,13 @@ import type { RedisReads } from '../runtime/config.ts'
 import { redisCluster } from './redis-cluster.ts'
 import { keySlot, slots } from './key-slot.ts'
 import type { RedisCommands } from './redis-commands.ts'
+import { keysPerScan } from './redis-commands.ts'
 import { redisError } from './redis-error.ts'
 import { redisKey, redisPattern, stateKeys } from './redis-key.ts'
 import { singleRedis } from './redis-single.ts'
 import { slotMark } from './slot-mark.ts'
 import type { OnlineStore, StoreParts } from './store.ts'
 
-const keysPerScan = 1_000
 /** A cluster tells its nodes of a failover within moments. */
 const triesForPrimaries = 20
 const pauseMs = 50
@@ -86,14 +86,11 @@ export function createRedisStore({ redis, prefix, reads = 'primary' }: RedisStor
     },
 
     async *keys(view) {
-      const { pattern, entityKey } = stateKeys(prefix, view)
-      for (const node of await guarded(() => commands.primaries())) {
-        let cursor = '0'
-        do {
-          const [next, names] = await guarded(() => node.scan(cursor, 'MATCH', pattern, 'COUNT', keysPerScan))
-          if (names.length > 0) yield names.map(entityKey)
-          cursor = next
-        } while (cursor !== '0')
+      const wanted = stateKeys(prefix, view)
+      try {
+        for await (const names of commands.keys(wanted)) yield names.map(wanted.entityKey)
+      } catch (cause) {
+        throw redisError(cause, commands.connection)
       }
     },
 
