@@ -14,7 +14,7 @@ import { alertAnswer, alertsAnswer } from './alert-schemas.ts'
 import { readBody } from './body.ts'
 import type { Call, RouteAnswer } from './call.ts'
 import { actorOf, idOf, jsonAnswer } from './call.ts'
-import { reasonSchema } from './change-schemas.ts'
+import { reasonBody, reasonSchema } from './change-schemas.ts'
 import { checkQuery } from './check-query.ts'
 import type { Route } from './route.ts'
 
@@ -28,7 +28,6 @@ const silenceBody = z.strictObject({
   for: z.string().describe('How long, such as 2h; at most 30d'),
   reason: reasonSchema,
 })
-const reason = z.strictObject({ reason: reasonSchema })
 
 export const alertRoutes: readonly Route[] = [
   {
@@ -75,12 +74,12 @@ export const alertRoutes: readonly Route[] = [
     scope: 'admin',
     summary: 'End the silence of an alert',
     tag: 'Alerts',
-    body: reason,
+    body: reasonBody,
     bodyOptional: true,
     example: { reason: 'it is fixed' },
     answer: alertAnswer,
     async handle(call, deps) {
-      const [id, body] = [idOf(call, noAlert), await readBody(call, deps.bodyLimitBytes, reason, {})]
+      const [id, body] = [idOf(call, noAlert), await readBody(call, deps.bodyLimitBytes, reasonBody, {})]
       await unsilenceAlert(deps.upkeep.database(), id, actorOf(call, body.reason))
       return await answerAlert(call, deps, id)
     },

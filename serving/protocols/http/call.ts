@@ -62,12 +62,24 @@ export function jsonAnswer(value: unknown, status = 200, headers?: RouteAnswer['
   return { status, body: JSON.stringify(value), ...(headers === undefined ? {} : { headers }) }
 }
 
+/** The definition that the path names. */
+export function nameOf({ params }: Pick<Call, 'params'>): string {
+  return params['name'] ?? ''
+}
+
 /** The number in the path. @param missing the error for a text that is no id */
 export function idOf({ params }: Pick<Call, 'params'>, missing: (id: string) => LockstepError): number {
   const text = params['id'] ?? ''
   const id = /^\d{1,15}$/.test(text) ? Number(text) : 0
   if (id > 0) return id
   throw missing(text)
+}
+
+/** 202: the change is made, and not in force on this server yet. */
+export const changeStatuses = [200, 202]
+
+export function changeAnswer(call: Call, change: { readonly inForce: boolean }): RouteAnswer {
+  return jsonAnswer({ ...change, requestId: call.requestId }, change.inForce ? 200 : 202)
 }
 
 /** The author of a change, for the audit log: the API key of the request by its id. Without keys it is unknown. */

@@ -11,6 +11,9 @@ export function storedText(maxLength: number) {
 /** The reason of a change, in a body or a query. */
 export const reasonSchema = storedText(2000).optional().describe('The reason, for the history')
 
+/** The body of a change that needs nothing but its reason. */
+export const reasonBody = z.strictObject({ reason: reasonSchema })
+
 /** A flag in a query: `true` or `1`. */
 export const queryFlag = z
   .enum(['true', 'false', '1', '0', ''])

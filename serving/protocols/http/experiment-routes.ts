@@ -5,8 +5,8 @@ import { listExperiments } from '../../../registry/experiments/list-experiments.
 import type { ServingContext } from '../../context.ts'
 import { readBody } from './body.ts'
 import type { Call, RouteAnswer } from './call.ts'
-import { actorOf, jsonAnswer } from './call.ts'
-import { reasonSchema as reason } from './change-schemas.ts'
+import { actorOf, changeAnswer, changeStatuses, jsonAnswer, nameOf } from './call.ts'
+import { reasonBody, reasonSchema as reason } from './change-schemas.ts'
 import { experimentChangeAnswer, experimentsAnswer } from './experiment-schemas.ts'
 import type { Route } from './route.ts'
 import { whileAwaited } from './while-awaited.ts'
@@ -15,9 +15,7 @@ const startSchema = z.strictObject({
   reason,
   datasetMismatch: z.boolean().optional().describe('Allows versions that were trained on other features than they are served with'),
 })
-const stopSchema = z.strictObject({ reason })
-/** 202: the change is made, and not in force on this server yet. */
-const changes = { scope: 'admin', tag: 'Experiments', status: [200, 202], answer: experimentChangeAnswer, bodyOptional: true } as const
+const changes = { scope: 'admin', tag: 'Experiments', status: changeStatuses, answer: experimentChangeAnswer, bodyOptional: true } as const
 
 /** The routes that list, start and stop experiments. */
 export const experimentRoutes: readonly Route[] = [
@@ -53,20 +51,15 @@ export const experimentRoutes: readonly Route[] = [
     method: 'POST',
     path: '/v1/experiments/:name/stop',
     summary: 'Stop an experiment: its units are routed as all others',
-    body: stopSchema,
+    body: reasonBody,
     example: { reason: 'the planned units are there' },
     async handle(call, deps) {
-      const { reason: why } = await readBody(call, deps.bodyLimitBytes, stopSchema, {})
+      const { reason: why } = await readBody(call, deps.bodyLimitBytes, reasonBody, {})
       return await changed(call, deps, await stopExperiment(deps.upkeep.database(), nameOf(call), actorOf(call, why), whileAwaited(call)))
     },
   },
 ]
 
 async function changed(call: Call, { reachRevision }: ServingContext, change: ExperimentChange): Promise<RouteAnswer> {
-  const inForce = await reachRevision(change.revision)
-  return jsonAnswer({ ...change, inForce, requestId: call.requestId }, inForce ? 200 : 202)
-}
-
-function nameOf(call: Call): string {
-  return call.params['name'] ?? ''
+  return changeAnswer(call, { ...change, inForce: await reachRevision(change.revision) })
 }

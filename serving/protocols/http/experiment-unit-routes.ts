@@ -11,7 +11,7 @@ import { planExperiment } from '../../../monitoring/experiments/plan-experiment.
 import { planUnits } from '../../../monitoring/experiments/read-units.ts'
 import { createDatasetWriter } from '../../../offline/files/dataset-writer.ts'
 import { declaredExperiment } from '../../../registry/experiments/declared-experiment.ts'
-import { jsonAnswer } from './call.ts'
+import { jsonAnswer, nameOf } from './call.ts'
 import { checkQuery, durationQuery } from './check-query.ts'
 import { experimentPlanAnswer } from './experiment-plan-schema.ts'
 import { fileAnswer } from './file-answer.ts'
@@ -43,7 +43,7 @@ export const experimentUnitRoutes: readonly Route[] = [
     async handle(call, deps) {
       const { effect = null, power = 0.8, since = '28d' } = checkQuery(call, planQuery)
       const db = deps.upkeep.database()
-      const { spec, coverage } = await declaredExperiment(db, call.params['name'] ?? '')
+      const { spec, coverage } = await declaredExperiment(db, nameOf(call))
       const asOf = deps.clock()
       const query = { coverage, from: asOf - parseDuration(since), asOf, effect, power }
       const plan = await planExperiment(db, deps.catalog(), spec, query, { signal: whileAwaited(call).signal })
@@ -63,7 +63,7 @@ export const experimentUnitRoutes: readonly Route[] = [
     async handle(call, deps) {
       const { format = 'jsonl' } = checkQuery(call, exportQuery)
       const db = deps.upkeep.database()
-      const name = call.params['name'] ?? ''
+      const name = nameOf(call)
       const run = await requireRun(db, name)
       const plan = planUnits(deps.catalog(), run.spec)
       const path = join(tmpdir(), `lockstep-units-${randomUUID()}.${format}`)

@@ -5,7 +5,7 @@ import { maxListedJobs, readJob, readJobs, readSteps } from '../../../runtime/jo
 import { LockstepError } from '../../../kernel/errors.ts'
 import type { ServingContext } from '../../context.ts'
 import { readBody } from './body.ts'
-import { reasonSchema } from './change-schemas.ts'
+import { reasonBody } from './change-schemas.ts'
 import { checkQuery } from './check-query.ts'
 import type { Call, RouteAnswer } from './call.ts'
 import { actorOf, idOf, jsonAnswer } from './call.ts'
@@ -18,7 +18,6 @@ const query = z.object({
   subject: z.string().optional().describe('Only jobs about this view or service, such as airport_delays@1'),
   limit: z.coerce.number().int().min(1).max(maxListedJobs).optional().describe('The maximum number. Default: 100'),
 })
-const reason = z.strictObject({ reason: reasonSchema })
 
 /** Jobs of all kinds: what shows, cancels and retries them. */
 export const jobRoutes: readonly Route[] = [
@@ -50,12 +49,12 @@ export const jobRoutes: readonly Route[] = [
     scope: 'admin',
     summary: 'Cancel a job',
     tag: 'Jobs',
-    body: reason,
+    body: reasonBody,
     bodyOptional: true,
     example: { reason: 'begun by mistake' },
     answer: jobAnswer,
     async handle(call, deps) {
-      const [id, { reason: why }] = [idOf(call, noJob), await readBody(call, deps.bodyLimitBytes, reason, {})]
+      const [id, { reason: why }] = [idOf(call, noJob), await readBody(call, deps.bodyLimitBytes, reasonBody, {})]
       const db = deps.upkeep.database()
       const { state } = await readJob(db, id)
       if (!(await cancelJob(db, id, actorOf(call, why)))) {
@@ -72,13 +71,13 @@ export const jobRoutes: readonly Route[] = [
     scope: 'admin',
     summary: 'Retry a job that failed or was cancelled',
     tag: 'Jobs',
-    body: reason,
+    body: reasonBody,
     bodyOptional: true,
     example: { reason: 'the disk has room again' },
     status: 202,
     answer: jobAnswer,
     async handle(call, deps) {
-      const [id, { reason: why }] = [idOf(call, noJob), await readBody(call, deps.bodyLimitBytes, reason, {})]
+      const [id, { reason: why }] = [idOf(call, noJob), await readBody(call, deps.bodyLimitBytes, reasonBody, {})]
       await retryJob(deps.upkeep.database(), id, actorOf(call, why))
       return await answerJob(call, deps, id, 202)
     },

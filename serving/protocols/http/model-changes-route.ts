@@ -1,13 +1,12 @@
 import { z } from 'zod'
 import { championAlias } from '../../../registry/model-aliases.ts'
 import { maxModelEvents } from '../../../registry/model-events.ts'
-import type { TakenChange, TakenPin } from '../../models/model-changes.ts'
 import { aliasChangeAnswer, modelHistoryAnswer, pinChangeAnswer } from './response-schemas.ts'
 import { readBody } from './body.ts'
 import { checkQuery } from './check-query.ts'
 import type { ServingContext } from '../../context.ts'
 import type { Call, RouteAnswer } from './call.ts'
-import { actorOf, jsonAnswer } from './call.ts'
+import { actorOf, changeAnswer, changeStatuses, jsonAnswer, nameOf } from './call.ts'
 import { versionSchema } from './model-version-schema.ts'
 import { reasonSchema as reason } from './change-schemas.ts'
 import type { Route } from './route.ts'
@@ -27,8 +26,6 @@ const untried = z.boolean().optional().describe('Allows a version whose trial ru
 const promoteSchema = z.strictObject({ version: versionSchema, reason, atOnce, datasetMismatch, untried })
 const pinSchema = promoteSchema.omit({ datasetMismatch: true })
 const rollbackSchema = z.strictObject({ alias, reason })
-/** 202: the change is made, and not in force on this server yet. */
-const changeStatuses = [200, 202]
 const historyQuery = z.object({
   limit: z.coerce.number().int().min(1).max(maxModelEvents).optional().describe('The maximum number of changes'),
 })
@@ -65,7 +62,7 @@ export const modelChangeRoutes: readonly Route[] = [
     async handle(call, deps) {
       const body = await readBody(call, deps.bodyLimitBytes, rollbackSchema, {})
       const { alias: of = championAlias, reason: why } = body
-      return changed(call, await deps.modelChanges.rollBack(nameOf(call), of, actorOf(call, why), whileAwaited(call)))
+      return changeAnswer(call, await deps.modelChanges.rollBack(nameOf(call), of, actorOf(call, why), whileAwaited(call)))
     },
   },
   {
@@ -94,7 +91,7 @@ export const modelChangeRoutes: readonly Route[] = [
     answer: aliasChangeAnswer,
     async handle(call, deps) {
       const { reason: why } = checkQuery(call, removeQuery)
-      return changed(call, await deps.modelChanges.remove(nameOf(call), aliasOf(call), actorOf(call, why), whileAwaited(call)))
+      return changeAnswer(call, await deps.modelChanges.remove(nameOf(call), aliasOf(call), actorOf(call, why), whileAwaited(call)))
     },
   },
   {
@@ -110,7 +107,7 @@ export const modelChangeRoutes: readonly Route[] = [
     async handle(call, deps) {
       const { version, reason: why, atOnce: now = false, untried: anyway = false } = await readBody(call, deps.bodyLimitBytes, pinSchema)
       const options = { atOnce: now, untried: anyway, ...whileAwaited(call) }
-      return changed(call, await deps.modelChanges.pin(nameOf(call), version, actorOf(call, why), options))
+      return changeAnswer(call, await deps.modelChanges.pin(nameOf(call), version, actorOf(call, why), options))
     },
   },
   {
@@ -124,7 +121,7 @@ export const modelChangeRoutes: readonly Route[] = [
     answer: pinChangeAnswer,
     async handle(call, deps) {
       const { reason: why } = checkQuery(call, removeQuery)
-      return changed(call, await deps.modelChanges.unpin(nameOf(call), actorOf(call, why), whileAwaited(call)))
+      return changeAnswer(call, await deps.modelChanges.unpin(nameOf(call), actorOf(call, why), whileAwaited(call)))
     },
   },
   {
@@ -146,15 +143,7 @@ export const modelChangeRoutes: readonly Route[] = [
 async function promoted(call: Call, deps: ServingContext, to: string, body: z.infer<typeof promoteSchema>): Promise<RouteAnswer> {
   const { version, reason: why, atOnce: now = false, datasetMismatch: meant = false, untried: anyway = false } = body
   const options = { atOnce: now, datasetMismatch: meant, untried: anyway, ...whileAwaited(call) }
-  return changed(call, await deps.modelChanges.promote(nameOf(call), version, to, actorOf(call, why), options))
-}
-
-function changed(call: Call, change: TakenChange | TakenPin): RouteAnswer {
-  return jsonAnswer({ ...change, requestId: call.requestId }, change.inForce ? 200 : 202)
-}
-
-function nameOf(call: Call): string {
-  return call.params['name'] ?? ''
+  return changeAnswer(call, await deps.modelChanges.promote(nameOf(call), version, to, actorOf(call, why), options))
 }
 
 function aliasOf(call: Call): string {

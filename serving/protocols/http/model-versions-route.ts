@@ -7,7 +7,7 @@ import { deleteModelVersion } from '../../../registry/delete-model-version.ts'
 import { versionReference } from '../../../registry/pick-version.ts'
 import { pushVersion } from '../../models/push-version.ts'
 import { readBody } from './body.ts'
-import { actorOf, jsonAnswer } from './call.ts'
+import { actorOf, jsonAnswer, nameOf } from './call.ts'
 import { checkQuery } from './check-query.ts'
 import { dryRunQuery, reasonSchema } from './change-schemas.ts'
 import { asRefusal } from './refusal.ts'
@@ -46,7 +46,7 @@ export const modelVersionRoutes: readonly Route[] = [
     async handle(call, deps) {
       const body = await readBody(call, deps.bodyLimitBytes, pushBody)
       const { upload: id, datasetMismatch = false, untried = false, reason, ...rest } = body
-      const model = call.params['name'] ?? ''
+      const model = nameOf(call)
       const db = deps.upkeep.database()
       const pushed = await deps.uploads.use(id, async ({ path, name, length }) => {
         if (length > maxModelBytes) throw tooBig(name, length)

@@ -8,7 +8,7 @@ import { lift } from '../../traffic/request-deadline.ts'
 import type { ServingContext } from '../../context.ts'
 import { readBody } from './body.ts'
 import type { Call, RouteAnswer } from './call.ts'
-import { jsonAnswer } from './call.ts'
+import { jsonAnswer, nameOf } from './call.ts'
 import { checkQuery } from './check-query.ts'
 import { maxEvents } from './events-route.ts'
 import { withEventIds } from './idempotent.ts'
@@ -109,7 +109,7 @@ const defaultWindowMicros = 7 * 86_400_000_000
 const maxWindowMicros = 366 * 86_400_000_000
 
 async function answerCounts(call: Call, deps: ServingContext): Promise<RouteAnswer> {
-  const plan = deps.catalog().outcome(call.params['name'] ?? '')
+  const plan = deps.catalog().outcome(nameOf(call))
   const { asOf = deps.clock(), to = asOf, from = to - defaultWindowMicros } = checkQuery(call, countsQuery)
   if (from >= to) throw new LockstepError('INVALID_REQUEST', 'The window is empty: "from" must be before "to".')
   if (to - from > maxWindowMicros)

@@ -7,12 +7,10 @@ import { pausePipeline, replayPipeline, resumePipeline } from '../../streaming/p
 import type { ServingContext } from '../../context.ts'
 import { readBody } from './body.ts'
 import type { Call, RouteAnswer } from './call.ts'
-import { actorOf, jsonAnswer } from './call.ts'
-import { reasonSchema as reason } from './change-schemas.ts'
+import { actorOf, jsonAnswer, nameOf } from './call.ts'
+import { reasonBody, reasonSchema as reason } from './change-schemas.ts'
 import { pipelineAnswer, pipelineChangeAnswer, pipelineReplayAnswer, pipelinesAnswer } from './pipeline-schemas.ts'
 import type { Route } from './route.ts'
-
-const changeSchema = z.strictObject({ reason })
 
 const replaySchema = z
   .strictObject({
@@ -29,7 +27,7 @@ const change = {
   method: 'POST',
   scope: 'admin',
   tag: 'Pipelines',
-  body: changeSchema,
+  body: reasonBody,
   bodyOptional: true,
   example: { reason: 'the receiver is being repaired' },
   answer: pipelineChangeAnswer,
@@ -56,7 +54,7 @@ export const pipelineRoutes: readonly Route[] = [
     tag: 'Pipelines',
     answer: pipelineAnswer,
     async handle(call, deps) {
-      const pipeline = await pipelineStatus(deps.upkeep.database(), deps.catalog(), call.params['name'] ?? '')
+      const pipeline = await pipelineStatus(deps.upkeep.database(), deps.catalog(), nameOf(call))
       return jsonAnswer({ pipeline, requestId: call.requestId })
     },
   },
@@ -86,7 +84,7 @@ export const pipelineRoutes: readonly Route[] = [
       const { reason: why, ...given } = await readBody(call, deps.bodyLimitBytes, replaySchema)
       const start = startOf(given)
       const catalog = deps.catalog()
-      const { spec } = catalog.pipeline(call.params['name'] ?? '')
+      const { spec } = catalog.pipeline(nameOf(call))
       const { database, streams } = deps.upkeep
       const replays = await replayPipeline(database(), streams, catalog, spec, start, actorOf(call, why))
       const from = given.from ?? given.position
@@ -103,8 +101,8 @@ function startOf({ from, position }: Pick<z.output<typeof replaySchema>, 'from' 
 }
 
 async function changed(call: Call, deps: ServingContext, paused: boolean): Promise<RouteAnswer> {
-  const { reason: why } = await readBody(call, deps.bodyLimitBytes, changeSchema, {})
-  const { name } = deps.catalog().pipeline(call.params['name'] ?? '').spec
+  const { reason: why } = await readBody(call, deps.bodyLimitBytes, reasonBody, {})
+  const { name } = deps.catalog().pipeline(nameOf(call)).spec
   const set = paused ? pausePipeline : resumePipeline
   const isChanged = await set(deps.upkeep.database(), name, actorOf(call, why))
   return jsonAnswer({ pipeline: name, paused, changed: isChanged, requestId: call.requestId })

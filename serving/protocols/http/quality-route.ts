@@ -2,7 +2,7 @@ import { parseDuration } from '../../../kernel/duration.ts'
 import { parseTimestamp } from '../../../kernel/time.ts'
 import { qualityReport } from '../../../monitoring/quality/quality-report.ts'
 import { lift } from '../../traffic/request-deadline.ts'
-import { jsonAnswer } from './call.ts'
+import { jsonAnswer, nameOf } from './call.ts'
 import { checkQuery } from './check-query.ts'
 import { qualityAnswer, qualityQuery } from './quality-schemas.ts'
 import { requestId } from './response-schemas.ts'
@@ -30,7 +30,7 @@ export const qualityRoutes: readonly Route[] = [
       if (call.deadline !== undefined) lift(call.deadline)
       const { db, signal } = whileRead(call, deps.upkeep.database())
       const report = await qualityReport(db, deps.catalog(), {
-        model: call.params['name'] ?? '',
+        model: nameOf(call),
         outcome,
         from,
         to: asOf,

@@ -2,11 +2,9 @@ import { z } from 'zod'
 import { answeringVersion } from '../../../registry/pick-version.ts'
 import { planSchema } from '../../../registry/rollouts/plan-schema.ts'
 import { planNames } from '../../../registry/rollouts/named-plans.ts'
-import type { TakenRolloutChange } from '../../models/model-changes.ts'
 import { readBody } from './body.ts'
-import type { Call, RouteAnswer } from './call.ts'
-import { actorOf, jsonAnswer } from './call.ts'
-import { reasonSchema as reason } from './change-schemas.ts'
+import { actorOf, changeAnswer, changeStatuses, jsonAnswer, nameOf } from './call.ts'
+import { reasonBody, reasonSchema as reason } from './change-schemas.ts'
 import { versionSchema } from './model-version-schema.ts'
 import { rolloutAnswer, rolloutChangeAnswer } from './rollout-answers.ts'
 import type { Route } from './route.ts'
@@ -28,10 +26,7 @@ const startSchema = z.strictObject({
   datasetMismatch: z.boolean().optional().describe('Allows a version that was trained on other features than it is served with'),
 })
 const shareSchema = z.strictObject({ share, reason })
-const endSchema = z.strictObject({ reason })
-/** 202: the change is made, and not in force on this server yet. */
-const status = [200, 202]
-const changes = { scope: 'admin', tag: 'Models', status, answer: rolloutChangeAnswer } as const
+const changes = { scope: 'admin', tag: 'Models', status: changeStatuses, answer: rolloutChangeAnswer } as const
 
 /** The routes that give a candidate a share of the requests of a model. */
 export const rolloutRoutes: readonly Route[] = [
@@ -45,7 +40,7 @@ export const rolloutRoutes: readonly Route[] = [
     async handle(call, deps) {
       const { reason: why, ...start } = await readBody(call, deps.bodyLimitBytes, startSchema)
       const options = { ...whileAwaited(call), allowPrivate: deps.privateAddresses }
-      return changed(call, await deps.modelChanges.rollouts.start(nameOf(call), start, actorOf(call, why), options))
+      return changeAnswer(call, await deps.modelChanges.rollouts.start(nameOf(call), start, actorOf(call, why), options))
     },
   },
   {
@@ -57,60 +52,13 @@ export const rolloutRoutes: readonly Route[] = [
     example: { share: 0.2 },
     async handle(call, deps) {
       const { share: to, reason: why } = await readBody(call, deps.bodyLimitBytes, shareSchema)
-      return changed(call, await deps.modelChanges.rollouts.share(nameOf(call), to, actorOf(call, why), whileAwaited(call)))
+      return changeAnswer(call, await deps.modelChanges.rollouts.share(nameOf(call), to, actorOf(call, why), whileAwaited(call)))
     },
   },
-  {
-    ...changes,
-    method: 'POST',
-    path: '/v1/models/:name/rollout/abort',
-    summary: 'End the running rollout: the champion has all requests again',
-    body: endSchema,
-    bodyOptional: true,
-    example: { reason: 'more errors' },
-    async handle(call, deps) {
-      const { reason: why } = await readBody(call, deps.bodyLimitBytes, endSchema, {})
-      return changed(call, await deps.modelChanges.rollouts.abort(nameOf(call), actorOf(call, why), whileAwaited(call)))
-    },
-  },
-  {
-    ...changes,
-    method: 'POST',
-    path: '/v1/models/:name/rollout/promote',
-    summary: 'Make the candidate the champion, and end the rollout',
-    body: endSchema,
-    bodyOptional: true,
-    example: { reason: 'as good as before' },
-    async handle(call, deps) {
-      const { reason: why } = await readBody(call, deps.bodyLimitBytes, endSchema, {})
-      return changed(call, await deps.modelChanges.rollouts.promote(nameOf(call), actorOf(call, why), whileAwaited(call)))
-    },
-  },
-  {
-    ...changes,
-    method: 'POST',
-    path: '/v1/models/:name/rollout/pause',
-    summary: 'Pause the plan of the running rollout: its share stays',
-    body: endSchema,
-    bodyOptional: true,
-    example: { reason: 'over the weekend' },
-    async handle(call, deps) {
-      const { reason: why } = await readBody(call, deps.bodyLimitBytes, endSchema, {})
-      return changed(call, await deps.modelChanges.rollouts.pause(nameOf(call), actorOf(call, why), whileAwaited(call)))
-    },
-  },
-  {
-    ...changes,
-    method: 'POST',
-    path: '/v1/models/:name/rollout/resume',
-    summary: 'Resume the plan of the running rollout, with new evidence',
-    body: endSchema,
-    bodyOptional: true,
-    async handle(call, deps) {
-      const { reason: why } = await readBody(call, deps.bodyLimitBytes, endSchema, {})
-      return changed(call, await deps.modelChanges.rollouts.resume(nameOf(call), actorOf(call, why), whileAwaited(call)))
-    },
-  },
+  action('abort', 'End the running rollout: the champion has all requests again', 'more errors'),
+  action('promote', 'Make the candidate the champion, and end the rollout', 'as good as before'),
+  action('pause', 'Pause the plan of the running rollout: its share stays', 'over the weekend'),
+  action('resume', 'Resume the plan of the running rollout, with new evidence'),
   {
     method: 'GET',
     path: '/v1/models/:name/rollout',
@@ -127,10 +75,19 @@ export const rolloutRoutes: readonly Route[] = [
   },
 ]
 
-function changed(call: Call, change: TakenRolloutChange): RouteAnswer {
-  return jsonAnswer({ ...change, requestId: call.requestId }, change.inForce ? 200 : 202)
-}
-
-function nameOf(call: Call): string {
-  return call.params['name'] ?? ''
+/** A change of the running rollout that needs nothing but its reason. */
+function action(name: 'abort' | 'promote' | 'pause' | 'resume', summary: string, exampleReason?: string): Route {
+  return {
+    ...changes,
+    method: 'POST',
+    path: `/v1/models/:name/rollout/${name}`,
+    summary,
+    body: reasonBody,
+    bodyOptional: true,
+    ...(exampleReason === undefined ? {} : { example: { reason: exampleReason } }),
+    async handle(call, deps) {
+      const { reason: why } = await readBody(call, deps.bodyLimitBytes, reasonBody, {})
+      return changeAnswer(call, await deps.modelChanges.rollouts[name](nameOf(call), actorOf(call, why), whileAwaited(call)))
+    },
+  }
 }

@@ -1,11 +1,9 @@
 import { z } from 'zod'
 import { shadowReport } from '../../../monitoring/shadow/shadow-report.ts'
-import type { TakenShadowChange } from '../../models/model-changes.ts'
 import { lift } from '../../traffic/request-deadline.ts'
 import { readBody } from './body.ts'
-import type { Call, RouteAnswer } from './call.ts'
-import { actorOf, jsonAnswer } from './call.ts'
-import { reasonSchema as reason } from './change-schemas.ts'
+import { actorOf, changeAnswer, changeStatuses, jsonAnswer, nameOf } from './call.ts'
+import { reasonBody, reasonSchema as reason } from './change-schemas.ts'
 import { versionSchema } from './model-version-schema.ts'
 import type { Route } from './route.ts'
 import { shadowChangeAnswer, shadowReportAnswer } from './shadow-schemas.ts'
@@ -22,10 +20,7 @@ const startSchema = z.strictObject({
   tolerance: z.number().min(0).optional().describe('Outputs that differ by more are counted. Default: 0.01'),
   reason,
 })
-const stopSchema = z.strictObject({ reason })
-/** 202: the change is made, and not in force on this server yet. */
-const status = [200, 202]
-const changes = { scope: 'admin', tag: 'Models', status, answer: shadowChangeAnswer } as const
+const changes = { scope: 'admin', tag: 'Models', status: changeStatuses, answer: shadowChangeAnswer } as const
 /** A server also answers predictions, so it compares fewer pairs than the command. */
 const maxPairs = 2000
 
@@ -40,7 +35,7 @@ export const shadowRoutes: readonly Route[] = [
     example: { version: 3, share: 0.2, reason: 'trained on June' },
     async handle(call, deps) {
       const { reason: why, ...start } = await readBody(call, deps.bodyLimitBytes, startSchema)
-      return changed(call, await deps.modelChanges.shadows.start(nameOf(call), start, actorOf(call, why), whileAwaited(call)))
+      return changeAnswer(call, await deps.modelChanges.shadows.start(nameOf(call), start, actorOf(call, why), whileAwaited(call)))
     },
   },
   {
@@ -48,12 +43,12 @@ export const shadowRoutes: readonly Route[] = [
     method: 'POST',
     path: '/v1/models/:name/shadow/stop',
     summary: 'Stop the running shadow',
-    body: stopSchema,
+    body: reasonBody,
     bodyOptional: true,
     example: { reason: 'seen enough' },
     async handle(call, deps) {
-      const { reason: why } = await readBody(call, deps.bodyLimitBytes, stopSchema, {})
-      return changed(call, await deps.modelChanges.shadows.stop(nameOf(call), actorOf(call, why), whileAwaited(call)))
+      const { reason: why } = await readBody(call, deps.bodyLimitBytes, reasonBody, {})
+      return changeAnswer(call, await deps.modelChanges.shadows.stop(nameOf(call), actorOf(call, why), whileAwaited(call)))
     },
   },
   {
@@ -72,11 +67,3 @@ export const shadowRoutes: readonly Route[] = [
     },
   },
 ]
-
-function changed(call: Call, change: TakenShadowChange): RouteAnswer {
-  return jsonAnswer({ ...change, requestId: call.requestId }, change.inForce ? 200 : 202)
-}
-
-function nameOf(call: Call): string {
-  return call.params['name'] ?? ''
-}

@@ -5,8 +5,8 @@ import { beginSourceSync } from '../../../materializer/sync-source.ts'
 import { undoIngest } from '../../../materializer/undo-ingest.ts'
 import { processName } from '../../../runtime/process-name.ts'
 import { readBody } from './body.ts'
-import { actorOf, jsonAnswer } from './call.ts'
-import { reasonSchema } from './change-schemas.ts'
+import { actorOf, jsonAnswer, nameOf } from './call.ts'
+import { reasonBody, reasonSchema } from './change-schemas.ts'
 import { asRefusal } from './refusal.ts'
 import { ingestAnswer, requestId as requestIdField, undoneIngestAnswer } from './response-schemas.ts'
 import type { Route } from './route.ts'
@@ -21,7 +21,6 @@ const ingestBody = z.strictObject({
     .describe('The columns that identify a row: only rows with new values in them are loaded'),
   again: z.boolean().optional().describe('Load the file even if it was loaded before'),
 })
-const undoBody = z.strictObject({ reason: reasonSchema })
 
 const syncBody = z.strictObject({
   replace: z
@@ -74,7 +73,7 @@ export const sourceFileRoutes: readonly Route[] = [
     tag: 'Events',
     answer: sourceFilesAnswer,
     async handle(call, deps) {
-      const { name: source } = deps.catalog().source(call.params['name'] ?? '')
+      const { name: source } = deps.catalog().source(nameOf(call))
       const files = await readStoredFiles(deps.upkeep.database(), source)
       return jsonAnswer({ source, files: files.map(storedFileJson), requestId: call.requestId })
     },
@@ -95,7 +94,7 @@ export const sourceFileRoutes: readonly Route[] = [
     async handle(call, deps) {
       const { replace = 'none', reason } = await readBody(call, deps.bodyLimitBytes, syncBody, {})
       const catalog = deps.catalog()
-      const { name: source } = catalog.source(call.params['name'] ?? '')
+      const { name: source } = catalog.source(nameOf(call))
       const tools = { db: deps.upkeep.database(), store: deps.upkeep.store(), catalog: () => Promise.resolve(catalog) }
       const request = { replace, by: actorOf(call, reason), worker: processName() }
       const { id: job, joined } = await asRefusal(() => beginSourceSync(tools, source, request))
@@ -114,7 +113,7 @@ export const sourceFileRoutes: readonly Route[] = [
     answer: ingestAnswer,
     async handle(call, deps) {
       const { upload: id, every = 1, key, again = false } = await readBody(call, deps.bodyLimitBytes, ingestBody)
-      const source = deps.catalog().ingestSource(call.params['name'] ?? '')
+      const source = deps.catalog().ingestSource(nameOf(call))
       const result = await deps.uploads.use(id, async ({ path, name }) => {
         const { actor, requestId } = actorOf(call)
         const options = { every, again, actor, requestId, recordedPath: name, ...(key === undefined ? {} : { key }) }
@@ -129,13 +128,13 @@ export const sourceFileRoutes: readonly Route[] = [
     scope: 'admin',
     summary: 'Undo a load of a file: delete its rows and rebuild the states of their entities',
     tag: 'Events',
-    body: undoBody,
+    body: reasonBody,
     bodyOptional: true,
     answer: undoneIngestAnswer,
     async handle(call, deps) {
-      const { reason } = await readBody(call, deps.bodyLimitBytes, undoBody, {})
+      const { reason } = await readBody(call, deps.bodyLimitBytes, reasonBody, {})
       const catalog = deps.catalog()
-      const { name: source } = catalog.source(call.params['name'] ?? '')
+      const { name: source } = catalog.source(nameOf(call))
       const { database, store } = deps.upkeep
       const options = { source, moment: deps.clock(), waitMs, by: actorOf(call, reason), log: deps.log }
       const undone = await asRefusal(() => undoIngest(database(), store(), catalog, call.params['load'] ?? '', options))
