@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import type { Cluster, Redis } from 'ioredis'
-import { orTimeout, timedOut } from '../runtime/async.ts'
+import { orTimeout, timedOut, withPatience } from '../runtime/async.ts'
 import { cutCluster, watchCluster } from '../runtime/redis-cluster.ts'
 import { clusterKeys } from './cluster-keys.ts'
 import { coalesced } from './coalesce.ts'
@@ -237,14 +237,12 @@ function waitUntilConnected(cluster: Cluster): () => Promise<void> {
 
   async function wait(): Promise<void> {
     let settle: () => void = () => undefined
-    await atMost(
-      readyMs,
-      new Promise<void>((resolve) => {
-        settle = resolve
-        cluster.once('ready', settle)
-        cluster.once('error', settle)
-      }),
-    )
+    const settled = new Promise<void>((resolve) => {
+      settle = resolve
+      cluster.once('ready', settle)
+      cluster.once('error', settle)
+    })
+    await withPatience(settled, readyMs, () => new Error(closedMessage)).catch(() => undefined)
     cluster.off('ready', settle)
     cluster.off('error', settle)
     if (cluster.status !== 'ready') throw new Error(closedMessage)

@@ -2,8 +2,8 @@ import { randomUUID } from 'node:crypto'
 import type { Duplex } from 'node:stream'
 import { ReplyError } from 'ioredis'
 import type { Redis } from 'ioredis'
-import { withTimeout } from '../runtime/async.ts'
-import { cutRedis, cutStream } from '../runtime/redis.ts'
+import { withPatience } from '../runtime/async.ts'
+import { cutRedis, cutStream, setPatientTimeouts } from '../runtime/redis.ts'
 import { mget } from './redis-mget-command.ts'
 import type { Reply } from './redis-resp-parser.ts'
 import { ReplyParser } from './redis-resp-parser.ts'
@@ -22,11 +22,15 @@ interface Read {
   readonly keys: readonly string[]
   readonly resolve: (values: Values) => void
   readonly reject: (error: unknown) => void
-  /** By `performance.now()`. */
+  /** By `performance.now()`: afterwards it is not repeated over another connection. */
   readonly until: number
+  /** By the patient clock of its connection. */
+  readonly due: number
 }
 
 const sweepMs = 50
+/** As `startPatientTimer`. */
+const patientSteps = 10
 
 /**
  * A reader with its own connection. The client opens it, as often as necessary, but the replies are parsed here,
@@ -41,6 +45,7 @@ export function createRedisReader(redis: Redis): RedisReader {
 
   function open(): Redis {
     const client = redis.duplicate({ protocol: 2, lazyConnect: false })
+    setPatientTimeouts(client)
     client.on('error', () => undefined)
     client.on('ready', () => void takeSame(client))
     // the reader closes with the client
@@ -72,7 +77,7 @@ export function createRedisReader(redis: Redis): RedisReader {
     const leftMs = until - performance.now()
     if (leftMs <= 0) return reject(timedOut())
     const read = mget(redis, keys)
-    void (Number.isFinite(leftMs) ? withTimeout(read, leftMs, timedOut) : read).then(resolve, reject)
+    void (Number.isFinite(leftMs) ? withPatience(read, leftMs, timedOut) : read).then(resolve, reject)
   }
 
   function cut(): void {
@@ -112,6 +117,9 @@ class Line {
   #reads: Read[] = []
   #onAnswered: (() => void) | null = null
   readonly #timer: NodeJS.Timeout
+  /** Milliseconds. It hardly moves while the process is stalled, because the answers that have arrived are unread then. */
+  #patientMs = 0
+  #sweptAt = performance.now()
 
   /** @param onOpen called when all earlier commands are answered */
   constructor(stream: Duplex, timeoutMs: number, onOpen: () => void) {
@@ -133,12 +141,15 @@ class Line {
     })
     stream.resume()
     stream.write(command('PING', [greeting]))
-    this.#timer = setInterval(() => this.#expire(), sweepMs).unref()
+    this.#timer = setInterval(() => this.#sweep(), sweepMs).unref()
   }
 
   read(keys: readonly string[]): Promise<Values> {
     return new Promise((resolve, reject) => {
-      this.#reads.push({ keys, resolve, reject, until: performance.now() + this.#timeoutMs })
+      const now = performance.now()
+      const sinceSweep = Math.min(now - this.#sweptAt, sweepMs)
+      const due = this.#patientMs + sinceSweep + this.#timeoutMs
+      this.#reads.push({ keys, resolve, reject, until: now + this.#timeoutMs, due })
       this.#stream.write(command('MGET', keys))
     })
   }
@@ -166,13 +177,23 @@ class Line {
     if (this.#reads.length === 0) this.#onAnswered?.()
   }
 
+  #sweep(): void {
+    const now = performance.now()
+    this.#patientMs += Math.min(now - this.#sweptAt, Math.max(sweepMs, this.#timeoutMs / patientSteps))
+    this.#sweptAt = now
+    if (this.#isExpired()) setImmediate(() => this.#expire())
+  }
+
+  #isExpired(): boolean {
+    return (this.#reads[0]?.due ?? Number.POSITIVE_INFINITY) <= this.#patientMs
+  }
+
   /** A server that is silent for this long may be gone: later reads use another connection. */
   #expire(): void {
-    const now = performance.now()
-    if ((this.#reads[0]?.until ?? Number.POSITIVE_INFINITY) > now) return
+    if (!this.#isExpired()) return
     const reads = this.#reads
-    this.#reads = reads.filter(({ until }) => until > now)
-    for (const { until, reject } of reads) if (until <= now) reject(timedOut())
+    this.#reads = reads.filter(({ due }) => due > this.#patientMs)
+    for (const { due, reject } of reads) if (due <= this.#patientMs) reject(timedOut())
     this.#stream.destroy()
   }
 }

@@ -1,6 +1,6 @@
 import { Cluster } from 'ioredis'
 import type { Redis } from 'ioredis'
-import { commandTimeoutMs, connectTimeoutMs, maxReconnectDelayMs, stopMs, cutRedis } from './redis.ts'
+import { commandTimeoutMs, cutRedis, maxReconnectDelayMs, noConnectTimeout, setPatientTimeouts, stopMs } from './redis.ts'
 import type { RedisConnection } from './redis.ts'
 import { redisServers } from './redis-url.ts'
 import type { RedisAddress } from './redis-url.ts'
@@ -28,13 +28,14 @@ export function openRedisCluster(address: RedisAddress, options: { readonly sign
     // certificates contain host names, which the client's own look-up would replace by addresses
     ...(tls ? { dnsLookup: (host, done) => done(null, host) } : {}),
     redisOptions: {
-      connectTimeout: connectTimeoutMs,
+      connectTimeout: noConnectTimeout,
       commandTimeout: commandTimeoutMs,
       ...(username === null ? {} : { username }),
       ...(password === null ? {} : { password }),
       ...(tls ? { tls: {} } : {}),
     },
   })
+  cluster.on('+node', setPatientTimeouts)
   servers.set(cluster, redisServers(address))
   cluster.on('error', () => undefined)
   const stop = () => setTimeout(() => cutCluster(cluster), stopMs).unref()

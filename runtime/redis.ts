@@ -1,6 +1,10 @@
 import { Redis } from 'ioredis'
+import type { Command } from 'ioredis'
+import { startPatientTimer } from './async.ts'
 
-export const connectTimeoutMs = 2_000
+const connectTimeoutMs = 2_000
+/** The client's own limit passes while the process is stalled: `setPatientTimeouts`. */
+export const noConnectTimeout = 0
 /** Including the start and end of a command, a failure is reported within 5 s. */
 export const commandTimeoutMs = 3_000
 export const maxReconnectDelayMs = 1_000
@@ -17,17 +21,47 @@ export const stopMs = 1_000
  */
 export function openRedis(url: string, options: { readonly signal?: AbortSignal | undefined } = {}): Redis {
   const redis = new Redis(url, {
-    connectTimeout: connectTimeoutMs,
+    connectTimeout: noConnectTimeout,
     commandTimeout: commandTimeoutMs,
     maxRetriesPerRequest: 1,
     retryStrategy: (attempt) => Math.min(attempt * 50, maxReconnectDelayMs),
   })
+  setPatientTimeouts(redis)
   // every command reports the lost connection to its caller; without a listener the client would also print it
   redis.on('error', () => undefined)
   const stop = () => setTimeout(() => cutRedis(redis), stopMs).unref()
   options.signal?.addEventListener('abort', stop, { once: true })
   redis.on('end', () => options.signal?.removeEventListener('abort', stop))
   return redis
+}
+
+/**
+ * Limits the time for connecting, and that of each command, by timers that a stall of the process does not end. Those
+ * of the client end before it reads the answers that have arrived.
+ */
+export function setPatientTimeouts(redis: Redis): void {
+  let stop = (): void => undefined
+  redis.on('connecting', () => {
+    stop()
+    stop = startPatientTimer(connectTimeoutMs, () => cutStream(redis, new Error('connect ETIMEDOUT')))
+  })
+  for (const event of ['connect', 'close']) redis.on(event, () => stop())
+  const send = redis.sendCommand.bind(redis)
+  redis.sendCommand = (command, stream) => {
+    // called by the client, with the limit of its settings
+    command.setTimeout = setPatientTimeout
+    return send(command, stream)
+  }
+}
+
+/** A command that is sent again keeps its limit. */
+const limited = new WeakSet<Command>()
+
+function setPatientTimeout(this: Command, ms: number): void {
+  if (limited.has(this)) return
+  limited.add(this)
+  const stop = startPatientTimer(ms, () => this.reject(new Error('Command timed out')))
+  this.promise.then(stop, stop)
 }
 
 /** Ends the connection for good, without a word from the server, on which `disconnect` alone may wait. */
@@ -37,10 +71,10 @@ export function cutRedis(redis: Redis): void {
 }
 
 /** Ends the connection that there is; unless it was ended, the client makes another one. */
-export function cutStream(redis: Redis): void {
+export function cutStream(redis: Redis, reason?: Error): void {
   // there is none before the first connection, whatever the type says
   const stream: Redis['stream'] | undefined = redis.stream
-  stream?.destroy()
+  stream?.destroy(reason)
 }
 
 /** Where a Redis is, and what is wrong with the way to it: what its commands fail with does not say. */

@@ -4,6 +4,8 @@ import { keySlot } from '../../online/key-slot.ts'
 import { openOnlineStore } from '../../online/open-store.ts'
 import { redisKey } from '../../online/redis-key.ts'
 import type { OnlineKey, OnlineStore } from '../../online/store.ts'
+import { openRedisCluster } from '../../runtime/redis-cluster.ts'
+import { parseRedisUrl } from '../../runtime/redis-url.ts'
 import type { OwnRedis } from '../services/own-redis.ts'
 import { asking } from '../services/own-redis.ts'
 import type { TestCluster } from '../services/redis-cluster.ts'
@@ -128,6 +130,20 @@ it('lists the keys of slots that were moved and come back meanwhile', async () =
     },
   )
   expect(found).toEqual(all)
+})
+
+it('takes an answer that has arrived while the process was stalled for longer than 3 s', async () => {
+  const address = parseRedisUrl(cluster.url)
+  if (address === null) throw new Error('The cluster has no URL.')
+  const client = openRedisCluster(address)
+  try {
+    await client.get('a')
+    const answer = client.get('a')
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 3_300)
+    expect(await answer).toBe(null)
+  } finally {
+    client.disconnect()
+  }
 })
 
 it('refuses to list the keys of a cluster in which a slot has no server', async () => {

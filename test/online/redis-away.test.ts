@@ -1,3 +1,4 @@
+import type { Redis } from 'ioredis'
 import { afterEach, expect, it } from 'vitest'
 import { createRedisStore } from '../../online/redis-store.ts'
 import type { OnlineStore } from '../../online/store.ts'
@@ -24,6 +25,11 @@ async function silent(): Promise<Gate> {
   gate.hush()
   closing.push(() => gate.shut())
   return gate
+}
+
+/** There is none at first, whatever the type says. */
+function streamOf(redis: Redis): Redis['stream'] | undefined {
+  return redis.stream
 }
 
 /** The message of what a ping fails with, and how long that takes together with closing. */
@@ -63,6 +69,30 @@ it('gives up after 3 s if it stops responding, and closes soon', async () => {
   const { message, ms } = await failure(store)
   expect(message).toContain('it did not answer within 3 s')
   expect(ms).toBeLessThan(4_000)
+}, 120_000)
+
+it('takes an answer that has arrived while the process was stalled for longer than 3 s', async () => {
+  const redis = openRedis((await testRedis()).url)
+  closing.push(async () => redis.disconnect())
+  await redis.ping()
+  const answers = Promise.all([redis.ping(), redis.pipeline().ping().exec()])
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 3_300)
+  expect(await answers).toEqual(['PONG', [[null, 'PONG']]])
+}, 120_000)
+
+it('takes a connection that was made while the process was stalled', async () => {
+  const { url } = await testRedis()
+  // after this phase of a turn, timers run before connections are noticed
+  await new Promise((resolve) => setImmediate(resolve))
+  const redis = openRedis(url)
+  closing.push(async () => redis.disconnect())
+  const errors: unknown[] = []
+  redis.on('error', (error) => errors.push(error))
+  while (streamOf(redis) === undefined) await new Promise<void>((resolve) => process.nextTick(resolve))
+  expect(streamOf(redis)).toMatchObject({ connecting: true })
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 2_300)
+  expect(await redis.ping()).toBe('PONG')
+  expect(errors).toEqual([])
 }, 120_000)
 
 it('waits at most a second once its signal is aborted', async () => {

@@ -156,6 +156,18 @@ test('it drops a connection that delivers nothing any more', async () => {
   await readsAgain()
 })
 
+test('it reads an answer that has arrived while the process was stalled for longer than the timeout', async () => {
+  const { own, through, taken } = await throughTest(500)
+  await taken(1)
+  const read = through.read(keys)
+  // the server answers, and no timer runs
+  own.length = 0
+  stall(1_500)
+  expect(await read).toEqual(values)
+  expect(await through.read(keys)).toEqual(values)
+  expect(own).toEqual([])
+})
+
 test('a read whose connection is lost after its deadline is not repeated', async () => {
   const { through, taken } = await throughTest(500)
   const { client, upstream } = await taken(1)
@@ -240,3 +252,7 @@ test('its connection ends with it, and with the client', async () => {
   }
   await expect(ofOther.read(keys)).rejects.toThrow('Connection is closed')
 })
+
+function stall(ms: number): void {
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms)
+}
