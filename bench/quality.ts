@@ -14,11 +14,11 @@
  *
  * It works in its own database, and removes it. 10,000,000 rows need about 10 GB of disk.
  */
+import { dayOf, predictionPartitions } from '../monitoring/day-partitions.ts'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { migrate } from '../migrations/migrate.ts'
 import { maturePredictions } from '../monitoring/outcomes/mature-predictions.ts'
-import { dayOf, makePartitions } from '../monitoring/prediction-log/partitions.ts'
 import { qualityReport } from '../monitoring/quality/quality-report.ts'
 import { applyChanges } from '../registry/apply.ts'
 import { loadCatalog } from '../registry/catalog.ts'
@@ -85,7 +85,7 @@ await inOwnPlace(postgresUrl, async ({ env }) => {
 
 /** By insertion in parts, so that no part is large. */
 async function fill(db: Database): Promise<void> {
-  await makePartitions(
+  await predictionPartitions.create(
     db,
     Array.from({ length: 10 }, (_, day) => dayOf(from + day * dayMicros)),
   )

@@ -86,7 +86,7 @@ export function scheduledRuns(
   }
 }
 
-export interface DeadLetter {
+export interface GivenUpRun {
   readonly view: string
   /** When it was to begin, epoch microseconds. */
   readonly moment: number
@@ -96,15 +96,15 @@ export interface DeadLetter {
 }
 
 /** Runs that were given up, and that no later one has made up for. */
-export async function deadLetters(db: Database, store: string): Promise<DeadLetter[]> {
-  const letters: DeadLetter[] = []
+export async function givenUpRuns(db: Database, store: string): Promise<GivenUpRun[]> {
+  const runs: GivenUpRun[] = []
   for (const { spec, moment, error, finishedAt } of await readJobs(db, { kind: scheduledRunKind, scope: store, state: 'failed' })) {
     const run = specSchema.parse(spec)
     if (await isDone(db, store, run, moment ?? 0)) continue
     const { reason, attempts } = z.object({ reason: z.string(), attempts: z.number() }).parse(error?.details)
-    letters.push({ view: run.view, moment: moment ?? 0, why: reason, attempts, at: finishedAt ?? new Date(0) })
+    runs.push({ view: run.view, moment: moment ?? 0, why: reason, attempts, at: finishedAt ?? new Date(0) })
   }
-  return letters
+  return runs
 }
 
 /** Whether a run that began at that moment, or a later one, has finished. */

@@ -22,7 +22,7 @@ export interface DayPartitions {
   drop(db: Pick<Database, 'script' | 'query'>, day: number): Promise<number>
 }
 
-export function dayPartitions(table: string): DayPartitions {
+function dayPartitions(table: string): DayPartitions {
   const partitionOf = (day: number) => `${table}_${dateOf(day).replaceAll('-', '')}`
   return {
     async create(db, days) {
@@ -46,6 +46,12 @@ export function dayPartitions(table: string): DayPartitions {
     },
   }
 }
+
+/** The days of `lockstep.prediction_log`. */
+export const predictionPartitions = dayPartitions('prediction_log')
+
+/** The days of `lockstep.rollups`. */
+export const rollupPartitions = dayPartitions('rollups')
 
 function dateOf(day: number): string {
   return new Date(day * 86_400_000).toISOString().slice(0, 10)

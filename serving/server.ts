@@ -11,7 +11,7 @@ import { createFeatureReader } from './features/feature-reader.ts'
 import { createLateViews } from './features/late-views.ts'
 import { createOnlineViews } from './features/online-views.ts'
 import { createReadCatalogs } from './features/read-catalog.ts'
-import { createServedAges } from './features/served-ages.ts'
+import { createServedAgeMetrics } from './features/served-age-metrics.ts'
 import { createStaleCache } from './features/stale-cache.ts'
 import { createTransformWatch } from './features/transform-watch.ts'
 import { createLeadProcess } from './lifecycle/lead-process.ts'
@@ -26,7 +26,7 @@ import { createLiveCatalog, reachRevision } from './models/live-catalog.ts'
 import { createModelChanges } from './models/model-changes.ts'
 import { createModelHost } from './models/model-host.ts'
 import { createModelPreloader } from './models/preload-model.ts'
-import { readBytes } from './models/read-bytes.ts'
+import { modelBytes } from './models/model-bytes.ts'
 import { createListeners } from './protocols/listeners.ts'
 import { createPushedEvents } from './pushed-events.ts'
 import { createRecorders } from './recorders.ts'
@@ -64,7 +64,7 @@ export function createServer(options: ServerOptions): LockstepServer {
   const { needDatabase, needOnline } = stores
   const metrics = createServingMetrics(options.metrics)
   const models = createModelHost({
-    readBytes: async (model, version) => await readBytes(needDatabase(), model, version),
+    readBytes: async (model, version) => await modelBytes(needDatabase(), model, version),
     metrics: metrics.runs,
     onVersions: metrics.models.versions,
     log,
@@ -86,7 +86,7 @@ export function createServer(options: ServerOptions): LockstepServer {
   const owner = createCheckpointOwner(needDatabase)
   const logShares = config.logShares ?? logNothing
   const { rollups, exposures, predictionLog, bypass } = createRecorders(options, { catalog, database: needDatabase, logShares })
-  const ages = createServedAges(options.metrics, clock, rollups.servedAge)
+  const ages = createServedAgeMetrics(options.metrics, clock, rollups.servedAge)
   const readBy = { owner, needDatabase, needOnline, views, staleCache, late, ages, signal: drained.signal }
   const { roundTrips } = metrics
   const { reader, explain, explainWindow, limitHistory } = createFeatureReader({ ...readBy, traffic, metrics, roundTrips, log })

@@ -6,8 +6,7 @@ import { statusAnswer } from '../../serving/protocols/http/status-route.ts'
 import type { Command } from '../command.ts'
 import type { Context } from '../context.ts'
 import { freshnessCells, oldestWriterText, servedHeader, servedRows, setAsideLines } from '../freshness-text.ts'
-import { ago, count, counted, moment } from '../human.ts'
-import { jobStatusLines } from '../job-status.ts'
+import { ago, count, counted, duration, moment } from '../human.ts'
 import { problemLines } from '../problem-text.ts'
 import type { Server } from '../remote/server.ts'
 import { serverOf, serverOption } from '../remote/server-option.ts'
@@ -119,4 +118,18 @@ function relationText(relation: StatusAnswer['sources'][number]['relation']): st
 
 function section(header: readonly string[], rows: readonly (readonly string[])[]): string {
   return rows.length === 0 ? '' : `\n${table(header, rows)}`
+}
+
+/** The running backfills, and the scheduled runs of the store that were given up. */
+function jobStatusLines({ backfills, deadLetters: letters }: Pick<StatusAnswer, 'backfills' | 'deadLetters'>): string[] {
+  return [
+    ...backfills.map(({ id, view, chunks, chunksDone, secondsLeft }) => {
+      const left = secondsLeft === null ? '' : `, ${duration(secondsLeft * 1000)} left`
+      return `backfill ${id} of ${view}: ${chunksDone} of ${chunks} chunks done${left}`
+    }),
+    ...letters.map(
+      ({ view, moment, error, attempts, at }) =>
+        `failed: the run of ${view} as of ${moment}, tried ${attempts} times, the last ${ago(Date.now() - Date.parse(at))}: ${error} Fix the cause; the next run then catches up, or run "lockstep materialize ${view}".`,
+    ),
+  ]
 }

@@ -20,7 +20,9 @@ import { scheduledBatches } from '../../serving/batch/scheduled-batches.ts'
 import { startWatchdog } from '../../runtime/watchdog.ts'
 import { batchJobs } from '../batch-tools.ts'
 import { durationOption } from '../duration-option.ts'
-import { untilIdle } from '../until-idle.ts'
+import { sleep } from '../../runtime/async.ts'
+import type { Database } from '../../runtime/database.ts'
+import { readJobs } from '../../runtime/jobs/read-jobs.ts'
 import type { Command } from '../command.ts'
 import { viewsWork } from '../keep-views.ts'
 import { watchMonitors } from '../watch-monitors.ts'
@@ -29,6 +31,7 @@ import { serveMetrics } from '../../serving/lifecycle/metrics-server.ts'
 import { watchDependencies } from '../watch-dependencies.ts'
 import { jobKinds, jobTools, workerTools } from '../worker-tools.ts'
 
+const idleCheckMs = 500
 const works = ['views', 'exports', 'batches', 'pipelines'] as const
 
 export const workerCommand: Command = {
@@ -150,4 +153,13 @@ function embedded(): LockstepError {
     'CONFIG_INVALID',
     'Workers share their work through PostgreSQL, but the embedded database serves only one process. Set "LOCKSTEP_POSTGRES_URL", or use "lockstep serve", which keeps the views current.',
   )
+}
+
+/** Resolves when no job of these kinds has run for so long, or with the signal. */
+async function untilIdle(db: Database, kinds: readonly string[], idleMs: number, signal: AbortSignal): Promise<void> {
+  let since = performance.now()
+  while (!signal.aborted && performance.now() - since < idleMs) {
+    for (const kind of kinds) if ((await readJobs(db, { kind, state: 'running', limit: 1 })).length > 0) since = performance.now()
+    await sleep(Math.min(idleCheckMs, idleMs), { signal })
+  }
 }

@@ -1,3 +1,4 @@
+import type { Window } from '../window.ts'
 import type { OnlineStore } from '../../online/store.ts'
 import type { Catalog } from '../../registry/catalog.ts'
 import type { CheckSpec } from '../../registry/define/check-options.ts'
@@ -35,7 +36,7 @@ export interface CheckContext {
   readonly catalog: Catalog
   readonly monitor: MonitorSpec
   /** The part of the past that the evaluation is about, epoch microseconds, [from, to). A retry has the same one. */
-  readonly window: { readonly from: number; readonly to: number }
+  readonly window: Window
   /** Of this process, epoch microseconds. */
   readonly clock: () => number
   /** What the evaluation before has left for a subject. */

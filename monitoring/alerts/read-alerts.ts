@@ -1,3 +1,4 @@
+import type { Window } from '../window.ts'
 import { sql } from 'kysely'
 import { LockstepError } from '../../kernel/errors.ts'
 import { formatTimestamp } from '../../kernel/time.ts'
@@ -36,7 +37,7 @@ export interface AlertFilter {
   /** Of any of these. */
   readonly monitors?: readonly string[] | undefined
   /** Firing at some time in it, epoch microseconds. */
-  readonly window?: { readonly from: number; readonly to: number } | undefined
+  readonly window?: Window | undefined
   readonly severity?: Severity | undefined
   /** The moment whose silences count, epoch microseconds. Default: now. */
   readonly asOf?: number | undefined

@@ -1,3 +1,5 @@
+import type { Window } from '../window.ts'
+import { dayOf, predictionPartitions } from '../day-partitions.ts'
 import { randomBytes } from 'node:crypto'
 import { cutText } from '../../kernel/cut-text.ts'
 import { LockstepError } from '../../kernel/errors.ts'
@@ -12,11 +14,9 @@ import type { Actor, AuditAction } from '../../runtime/audit.ts'
 import type { Database } from '../../runtime/database.ts'
 import { parseSnapshot } from '../../runtime/snapshot-bounds.ts'
 import { sqlText } from '../../runtime/sql.ts'
-import { dayOf } from '../day-partitions.ts'
 import { copyPredictions, createPredictionCopy } from '../prediction-log/copy-predictions.ts'
 import { encodePredictions } from '../prediction-log/encode-predictions.ts'
 import { forgetErased } from '../prediction-log/forget-erased.ts'
-import { makePartitions } from '../prediction-log/partitions.ts'
 import type { RollupDays } from '../rollups/merge-rollups.ts'
 import { lockMerging, mergeRollups } from '../rollups/merge-rollups.ts'
 import { stepMicros } from '../rollups/merged-rollups.ts'
@@ -54,7 +54,7 @@ export interface BackfillWriter {
 }
 
 /** Epoch microseconds, [from, to), in complete hours or days; null: there were no rows. */
-export type BackfilledWindow = { readonly from: number; readonly to: number } | null
+export type BackfilledWindow = Window | null
 
 export interface BackfillOptions {
   readonly model: string
@@ -101,7 +101,7 @@ export async function createBackfillWriter(db: Database, options: BackfillOption
       const window = hours.window()
       if (window === null) return null
       for (const part of copy.finish()) await spool.write(part)
-      await makePartitions(db, days)
+      await predictionPartitions.create(db, days)
       const written = `model = ${sqlText(model)} AND version = ${version} AND role = '${role}'
         AND at >= to_timestamp(${window.from}::float8 / 1000000) AND at < to_timestamp(${window.to}::float8 / 1000000)`
       function* replacing() {

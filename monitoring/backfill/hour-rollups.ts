@@ -1,3 +1,4 @@
+import type { Window } from '../window.ts'
 import type { FloatColumn, ServedEntity } from '../../kernel/service-plan.ts'
 import type { Floats } from '../../kernel/packed-row.ts'
 import { Status, statusNames } from '../../kernel/state.ts'
@@ -31,11 +32,6 @@ export interface HourRollups {
   window(): Window | null
   /** Statements that write the periods, in place of those of the same key in the window. */
   statements(window: Window): Iterable<string>
-}
-
-interface Window {
-  readonly from: number
-  readonly to: number
 }
 
 export interface HourRollupsOptions {

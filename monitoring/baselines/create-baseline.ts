@@ -1,3 +1,4 @@
+import type { Window } from '../window.ts'
 import { LockstepError } from '../../kernel/errors.ts'
 import type { ServicePlan } from '../../kernel/service-plan.ts'
 import { formatTimestamp } from '../../kernel/time.ts'
@@ -111,12 +112,6 @@ export async function createOutputBaseline(db: Database, catalog: Catalog, versi
   }
 }
 
-export interface ServedWindow {
-  /** Epoch microseconds: logged from `from` on and before `to`. */
-  readonly from: number
-  readonly to: number
-}
-
 const maxServedRows = 20_000
 
 /**
@@ -125,12 +120,7 @@ const maxServedRows = 20_000
  * @returns how many rows it was made of; 0: there is no row, and no baseline
  * @throws LockstepError `MODEL_MISMATCH`, `MODEL_INVALID`
  */
-export async function createServedBaseline(
-  db: Database,
-  catalog: Catalog,
-  version: ModelVersion,
-  { from, to }: ServedWindow,
-): Promise<number> {
+export async function createServedBaseline(db: Database, catalog: Catalog, version: ModelVersion, { from, to }: Window): Promise<number> {
   const model = await openVersion(db, catalog, version)
   try {
     const { service, outputs } = model
@@ -147,7 +137,7 @@ async function storeServed(
   model: RunnableVersion,
   version: ModelVersion,
   rows: readonly SampledPrediction[],
-  { from, to }: ServedWindow,
+  { from, to }: Window,
 ): Promise<void> {
   const { service, outputs } = model
   const entities = entityRows(rows.map(({ entity }) => entity))

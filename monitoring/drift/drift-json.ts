@@ -1,5 +1,5 @@
-import { formatTimestamp } from '../../kernel/time.ts'
-import type { DriftReport, Window } from './drift-types.ts'
+import { windowJson } from '../window.ts'
+import type { DriftReport } from './drift-types.ts'
 
 /** A report as HTTP and the command line print it: moments are RFC 3339. */
 export function driftJson({ window, baseline, gaps, ...report }: DriftReport) {
@@ -12,7 +12,3 @@ export function driftJson({ window, baseline, gaps, ...report }: DriftReport) {
 }
 
 export type DriftJson = ReturnType<typeof driftJson>
-
-function windowJson({ from, to }: Window): { readonly from: string; readonly to: string } {
-  return { from: formatTimestamp(from), to: formatTimestamp(to) }
-}

@@ -1,3 +1,4 @@
+import type { Window } from '../window.ts'
 import { bindVersion } from '../../registry/bind-version.ts'
 import type { Catalog } from '../../registry/catalog.ts'
 import type { VersionReference } from '../../registry/pick-version.ts'
@@ -12,10 +13,10 @@ import { baselineSides, datasetSides, rollupSides } from './baseline-sides.ts'
 import type { ColumnSide } from './compare-column.ts'
 import { compareColumn } from './compare-column.ts'
 import { likelyCauses } from './drift-causes.ts'
-import type { ColumnDrift, DriftBaseline, DriftReport, DriftThresholds, Window } from './drift-types.ts'
+import type { ColumnDrift, DriftBaseline, DriftReport, DriftThresholds } from './drift-types.ts'
 import { defaultThresholds } from './drift-types.ts'
-import type { EvidenceContext } from './gather-evidence.ts'
-import { gatherEvidence } from './gather-evidence.ts'
+import type { EvidenceContext } from './cause-evidence.ts'
+import { gatherCauseEvidence } from './cause-evidence.ts'
 import { versionRollup } from './version-rollup.ts'
 
 export interface DriftContext extends EvidenceContext {
@@ -56,7 +57,7 @@ export async function driftReport(context: DriftContext, query: DriftQuery): Pro
   const against = await openBaseline(context, own, query, version, columns)
   const compared = compareAll(columns, against.sides, rollupSides(rollup, columns), rollup, effects, thresholds)
   const evidence = compared.some(({ drifted }) => drifted)
-    ? await gatherEvidence(context, pushed, service, window, rollup, against.dataset)
+    ? await gatherCauseEvidence(context, pushed, service, window, rollup, against.dataset)
     : null
   const driftedFeatures = compared.flatMap(({ column, kind, drifted }) => (drifted && kind === 'feature' ? [column] : []))
   return {

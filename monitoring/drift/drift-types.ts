@@ -1,12 +1,7 @@
+import type { Window } from '../window.ts'
 import type { BaselineOrigin } from '../baselines/baseline.ts'
 import type { FeatureEffects } from '../baselines/feature-effects.ts'
 import type { ColumnComparison } from './compare-column.ts'
-
-/** Epoch microseconds, [from, to). */
-export interface Window {
-  readonly from: number
-  readonly to: number
-}
 
 /** What a window is compared with. */
 export type DriftBaseline =

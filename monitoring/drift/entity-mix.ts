@@ -1,7 +1,7 @@
+import type { Window } from '../window.ts'
 import { formatShare } from '../../kernel/format-number.ts'
 import type { Database } from '../../runtime/database.ts'
 import { driftDistances } from '../../statistics/drift-distances.ts'
-import type { Window } from './drift-types.ts'
 import { minSampledPsi, minSampledRows, sampleFields } from './sample-fields.ts'
 
 const namedEntities = 20

@@ -1,3 +1,4 @@
+import type { Window } from '../window.ts'
 import type { Catalog } from '../../registry/catalog.ts'
 import type { ModelVersion } from '../../registry/model-versions.ts'
 import type { Database } from '../../runtime/database.ts'
@@ -6,7 +7,6 @@ import { featureEffects } from '../baselines/feature-effects.ts'
 import { openVersion } from '../baselines/run-version.ts'
 import { trainingRows } from '../baselines/training-rows.ts'
 import { sampleLog } from '../prediction-log/sample-log.ts'
-import type { Window } from './drift-types.ts'
 
 const maxRows = 2_000
 /** With fewer rows, the effects that are stored with the baseline say more. */

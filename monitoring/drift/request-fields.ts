@@ -1,10 +1,10 @@
+import type { Window } from '../window.ts'
 import { formatNumber, formatShare } from '../../kernel/format-number.ts'
 import type { Column } from '../../kernel/value-type.ts'
 import type { Database } from '../../runtime/database.ts'
 import type { ColumnBins } from '../../statistics/column-bins.ts'
 import { binCount, binOf, categoryBins, categoryText, numberBins } from '../../statistics/column-bins.ts'
 import { driftDistances } from '../../statistics/drift-distances.ts'
-import type { Window } from './drift-types.ts'
 import { minSampledPsi, minSampledRows, sampleFields } from './sample-fields.ts'
 
 type Field = string | number | boolean | null

@@ -1,7 +1,7 @@
+import type { Window } from '../window.ts'
 import { asRecord } from '../../kernel/is-record.ts'
 import type { Database } from '../../runtime/database.ts'
 import { readLog } from '../prediction-log/columns.ts'
-import type { Window } from './drift-types.ts'
 
 const sampledRows = 2_000
 /** With fewer rows on a side, nothing is said. */

@@ -1,8 +1,8 @@
+import type { Window } from '../window.ts'
 import type { Database } from '../../runtime/database.ts'
 import type { Role } from '../role.ts'
 import type { ModelRollup } from '../rollups/model-rollup.ts'
 import { readRollup } from '../rollups/read-rollups.ts'
-import type { Window } from './drift-types.ts'
 
 /** A shadow's rows count too: a version is asked for by its number. */
 const roles: readonly Role[] = ['champion', 'canary', 'arm', 'shadow', 'requested', 'backfill']

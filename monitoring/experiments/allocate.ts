@@ -3,7 +3,7 @@ import { reallocate, slicesOf } from '../../registry/experiments/allocation.ts'
 import { countKeptUnits, keepsUnits, maxKeptUnits } from '../../registry/experiments/kept-units.ts'
 import type { Database } from '../../runtime/database.ts'
 import { nextWeights } from '../../statistics/thompson.ts'
-import type { ExperimentEvidence } from './evidence.ts'
+import type { ExperimentEvidence } from './experiment-evidence.ts'
 import { weightedArms } from './shared-periods.ts'
 
 /** Smaller changes of all shares are left out. */

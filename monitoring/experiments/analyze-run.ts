@@ -6,7 +6,7 @@ import type { Database } from '../../runtime/database.ts'
 import { readAllocations } from '../../registry/experiments/allocation.ts'
 import { allocate } from './allocate.ts'
 import { analyzeExperiment } from './analyze-experiment.ts'
-import { gatherEvidence } from './evidence.ts'
+import { gatherExperimentEvidence } from './experiment-evidence.ts'
 import type { ExperimentResult } from './experiment-result.ts'
 import type { ReadUnitsOptions, UnitsCatalog } from './read-units.ts'
 import { rebuildExposures } from '../exposures/rebuild-exposures.ts'
@@ -20,7 +20,7 @@ const rebuiltAgainMicros = 7_200_000_000
  * follow the results are changed after.
  *
  * @param asOf epoch microseconds, in whole milliseconds
- * @throws LockstepError whatever `gatherEvidence` throws
+ * @throws LockstepError whatever `gatherExperimentEvidence` throws
  */
 export async function analyzeRun(
   db: Database,
@@ -35,7 +35,7 @@ export async function analyzeRun(
   await rebuildExposures(db, run, from, asOf)
   const periods = spec.allocation === undefined ? {} : { periods: await readAllocations(db.kysely, run) }
   const exposed = { experimentId: id, experiment: name, unit: spec.unit, asOf, ...periods }
-  const evidence = await gatherEvidence(db, catalog, spec, exposed, options)
+  const evidence = await gatherExperimentEvidence(db, catalog, spec, exposed, options)
   const result = await storeResult(db.kysely, id, evidence, (before) => analyzeExperiment(spec, evidence, before))
   if (spec.allocation !== undefined) await allocate(db, run, evidence)
   return result

@@ -2,7 +2,7 @@ import type { ExperimentSpec } from '../../kernel/experiment-spec.ts'
 import { asymptoticSequence } from '../../statistics/confidence-sequence.ts'
 import { leastUnits, pooledSkewness } from '../../statistics/least-units.ts'
 import { sampleRatioP } from '../../statistics/sample-ratio.ts'
-import type { ExperimentEvidence } from './evidence.ts'
+import type { ExperimentEvidence } from './experiment-evidence.ts'
 import type { ExperimentResult, HealthCheck, MetricResult, Progress } from './experiment-result.ts'
 
 /** Below this p, the split or a covariate is not what chance would make: one false alarm in a thousand experiments. */

@@ -5,7 +5,7 @@ import { sqlMoment, sqlText } from '../../runtime/sql.ts'
 import type { PowerOptions } from '../../statistics/power.ts'
 import { detectableEffect, unitsNeeded } from '../../statistics/power.ts'
 import { adjustedArms, valueOf } from './analyze-experiment.ts'
-import { gatherEvidence } from './evidence.ts'
+import { gatherExperimentEvidence } from './experiment-evidence.ts'
 import { loggedUnit } from './exposed-units.ts'
 import type { ReadUnitsOptions, UnitsCatalog } from './read-units.ts'
 import type { UnitSums } from './unit-sums.ts'
@@ -87,7 +87,7 @@ export async function planExperiment(
   const alone = { ...spec, variants: [{ name: variant, serves: 'champion', weight: 1 }], metrics: [metric], slices: [] }
   const instead = { model: spec.model, variant, from }
   const exposed = { experimentId: 0, experiment: spec.name, unit: spec.unit, asOf, instead }
-  const evidence = await gatherEvidence(db, catalog, alone, exposed, options)
+  const evidence = await gatherExperimentEvidence(db, catalog, alone, exposed, options)
   const sums = evidence.metrics[0]?.sums as readonly [UnitSums]
   const { arms, explained } = adjustedArms(metric, sums)
   const [arm] = arms

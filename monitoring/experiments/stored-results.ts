@@ -1,7 +1,7 @@
 import type { Kysely } from 'kysely'
 import { sql } from 'kysely'
 import type { LockstepTables } from '../../migrations/schema.ts'
-import type { ExperimentEvidence } from './evidence.ts'
+import type { ExperimentEvidence } from './experiment-evidence.ts'
 import type { Comparison, ExperimentResult } from './experiment-result.ts'
 
 /** The newest result of a run, or that of a moment; null: it was not analyzed by then. */

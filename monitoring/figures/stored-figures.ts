@@ -1,3 +1,4 @@
+import type { Window } from '../window.ts'
 import { sql } from 'kysely'
 import type { Database } from '../../runtime/database.ts'
 import type { DriftJson } from '../drift/drift-json.ts'
@@ -71,11 +72,7 @@ export interface FigurePoint {
 }
 
 /** All figures of quality in a window, oldest first: only the figures, as reports are long. */
-export async function figuresOverTime(
-  db: Pick<Database, 'query'>,
-  model: string,
-  window: { readonly from: number; readonly to: number },
-): Promise<FigurePoint[]> {
+export async function figuresOverTime(db: Pick<Database, 'query'>, model: string, window: Window): Promise<FigurePoint[]> {
   return await db.query<FigurePoint>(
     `select f.as_of as "asOf", f.version, e.key as figure, (e.value->>'value')::float8 as value, (e.value->>'low')::float8 as low,
        (e.value->>'high')::float8 as high, (e.value->>'n')::float8 as n

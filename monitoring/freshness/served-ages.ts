@@ -1,3 +1,4 @@
+import type { Window } from '../window.ts'
 import type { Database } from '../../runtime/database.ts'
 import type { LatencyHistogram } from '../rollups/latency-histogram.ts'
 import { RollupMerger, stepMicros } from '../rollups/merged-rollups.ts'
@@ -31,10 +32,7 @@ export interface ServedAges {
  *
  * @param window epoch microseconds, [from, to)
  */
-export async function readServedAges(
-  db: Pick<Database, 'query'>,
-  window: { readonly from: number; readonly to: number },
-): Promise<ServedAges> {
+export async function readServedAges(db: Pick<Database, 'query'>, window: Window): Promise<ServedAges> {
   const parts = await readParts(db, { models: [], ...window }, 'day')
   const ofProcesses = new RollupMerger()
   for await (const rows of parts.rows) for (const row of rows) ofProcesses.add(row)
@@ -49,11 +47,7 @@ export interface ServedAgePoint {
 }
 
 /** The age of one view by hour; null where no answer was looked at. @param window epoch microseconds, [from, to) */
-export async function servedAgeSeries(
-  db: Pick<Database, 'query'>,
-  view: string,
-  window: { readonly from: number; readonly to: number },
-): Promise<ServedAgePoint[]> {
+export async function servedAgeSeries(db: Pick<Database, 'query'>, view: string, window: Window): Promise<ServedAgePoint[]> {
   const hourOf = (at: number) => Math.floor(at / stepMicros.hour) * stepMicros.hour
   const parts = await readParts(db, { models: [], from: hourOf(window.from), to: window.to }, 'hour')
   const hours = new Map<number, RollupMerger>()

@@ -1,3 +1,4 @@
+import type { Window } from '../window.ts'
 import type { Database } from '../../runtime/database.ts'
 import type { ParityReport } from './check-parity.ts'
 import type { Verdict } from './classify.ts'
@@ -53,10 +54,7 @@ export interface ParityHour {
 }
 
 /** By hour, view and feature, in that order. @param window epoch microseconds */
-export async function readParity(
-  db: Pick<Database, 'query'>,
-  { from, to }: { readonly from: number; readonly to: number },
-): Promise<ParityHour[]> {
+export async function readParity(db: Pick<Database, 'query'>, { from, to }: Window): Promise<ParityHour[]> {
   return await db.query<ParityHour>(
     `select hour, feature, view, verdict, sum(count)::float8 as count, max(example) as example from lockstep.parity_hours
      where hour >= $1 and hour <= $2 group by hour, feature, view, verdict order by hour, view, feature, verdict`,

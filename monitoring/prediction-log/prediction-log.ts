@@ -1,8 +1,8 @@
+import { dayOf, predictionPartitions } from '../day-partitions.ts'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { ServedEntity, ServicePlan, ServiceValues } from '../../kernel/service-plan.ts'
 import { messageOf } from '../../kernel/errors.ts'
 import type { Column } from '../../kernel/value-type.ts'
-import { dayOf, dropPartitions } from './partitions.ts'
 import { sleep } from '../../runtime/async.ts'
 import type { ServedAs } from '../role.ts'
 import type { Database } from '../../runtime/database.ts'
@@ -216,7 +216,7 @@ export function createPredictionLog(deps: PredictionLogDeps, options: Prediction
       const db = deps.database()
       // servers share the table, so its retention follows the clock that they share
       const nowMs = await sharedNowMs(db, clock() / 1000)
-      const dropped = await dropPartitions(db, dayOf(nowMs * 1000) - options.retentionDays)
+      const dropped = await predictionPartitions.drop(db, dayOf(nowMs * 1000) - options.retentionDays)
       if (dropped > 0) log.info({ days: dropped }, 'old days of the prediction log were deleted')
     },
     async close(ms) {

@@ -1,9 +1,9 @@
+import { dayOf, predictionPartitions } from '../day-partitions.ts'
 import { LockstepError, messageOf } from '../../kernel/errors.ts'
 import type { LoggedPrediction } from './columns.ts'
 import type { PredictionCopy } from './copy-predictions.ts'
 import { copyPredictions, createPredictionCopy } from './copy-predictions.ts'
 import { forgetErased } from './forget-erased.ts'
-import { dayOf, makePartitions } from './partitions.ts'
 import type { Database } from '../../runtime/database.ts'
 import type { Logger } from '../../runtime/log.ts'
 import { isUnavailable } from '../../runtime/postgres-unavailable.ts'
@@ -69,7 +69,7 @@ export function createPredictionWriter({ database, metrics, log }: PredictionWri
 
   async function partitions(db: Database, days: ReadonlySet<number>): Promise<void> {
     const lacking = [...days].filter((day) => !made.has(day))
-    await makePartitions(db, lacking)
+    await predictionPartitions.create(db, lacking)
     for (const day of lacking) made.add(day)
   }
 

@@ -1,3 +1,4 @@
+import type { Window } from '../window.ts'
 import type { OutcomePlan } from '../../kernel/compile-outcome.ts'
 import { didYouMean } from '../../kernel/did-you-mean.ts'
 import { LockstepError } from '../../kernel/errors.ts'
@@ -13,7 +14,7 @@ import type { OutcomeKind } from './judge.ts'
 import { createJudge } from './judge.ts'
 import type { JudgedPredictions, JudgeLimits, OutcomeOfPrediction } from './judge-predictions.ts'
 import { createPredictionJudge } from './judge-predictions.ts'
-import type { Period, SplitBy } from './slices.ts'
+import type { SplitBy } from './slices.ts'
 import { parseSplit } from './slices.ts'
 
 export interface QualityOptions {
@@ -29,7 +30,7 @@ export interface QualityOptions {
   /** As `parseSplit` reads them: `version`, `role`, `day`, a slice, a key column, a feature. */
   readonly by: readonly string[]
   /** Figures are split by these times too, as `period`. Default: they are not. */
-  readonly periods?: readonly Period[]
+  readonly periods?: readonly Window[]
   readonly limits?: JudgeLimits
   readonly signal?: AbortSignal | undefined
   onProgress?(rows: number): void

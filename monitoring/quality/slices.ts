@@ -1,18 +1,13 @@
+import type { Window } from '../window.ts'
 import { LockstepError } from '../../kernel/errors.ts'
 import type { SliceSpec, SliceSpecs } from '../../kernel/slice-spec.ts'
 import { ownSplits } from '../../kernel/slice-spec.ts'
 import { quantile } from '../../statistics/calibration.ts'
 
-/** A time from `from` on and before `to`, epoch microseconds. */
-export interface Period {
-  readonly from: number
-  readonly to: number
-}
-
 /** What figures are split by: what every prediction has, a declared slice, or a column, in bins or by value. */
 export type SplitBy =
   /** By its index; rows in none are in the group `(other)`. */
-  | { readonly kind: 'period'; readonly name: 'period'; readonly periods: readonly Period[] }
+  | { readonly kind: 'period'; readonly name: 'period'; readonly periods: readonly Window[] }
   | { readonly kind: (typeof ownSplits)[number]; readonly name: string }
   | { readonly kind: 'column'; readonly name: string; readonly slice: SliceSpec }
 

@@ -1,8 +1,9 @@
+import { windowJson } from '../window.ts'
 import { formatTimestamp } from '../../kernel/time.ts'
 import type { Database } from '../../runtime/database.ts'
 import { isOutputColumn } from '../baselines/baseline.ts'
 import type { ModelRollup } from '../rollups/model-rollup.ts'
-import { type RollupStep, readGroups, readRollup, rollupSeries } from '../rollups/read-rollups.ts'
+import { type RollupStep, readRollupGroups, readRollup, rollupSeries } from '../rollups/read-rollups.ts'
 
 /** What servers answered. Counts are exact; values are of `sampledRows`. */
 export interface TrafficReport extends TrafficFigures {
@@ -41,7 +42,7 @@ export async function trafficReport(
 ): Promise<TrafficReport> {
   const window = { model, from, to }
   const all = await readRollup(db, window)
-  const groups = await readGroups(db, window, ['version', 'role'])
+  const groups = await readRollupGroups(db, window, ['version', 'role'])
   const step: RollupStep = to - from <= maxMinutes ? 'minute' : to - from <= maxHours ? 'hour' : 'day'
   const series = await rollupSeries(db, { ...window, step })
   return {
@@ -49,7 +50,7 @@ export async function trafficReport(
     sampledRows: all.sampledRows,
     cacheHits: all.cacheHits,
     errors: Object.fromEntries(all.errors),
-    gaps: all.coverage.missing.map((gap) => ({ from: formatTimestamp(gap.from), to: formatTimestamp(gap.to) })),
+    gaps: all.coverage.missing.map(windowJson),
     versions: groups.map(({ version, role, rollup }) => ({ version, role, ...figuresOf(rollup) })),
     step,
     series: series.map(({ at, rollup }) => ({ at: formatTimestamp(at), figures: rollup === null ? null : figuresOf(rollup) })),

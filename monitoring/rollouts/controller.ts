@@ -17,7 +17,7 @@ import type { JobKind } from '../../runtime/jobs/job-kind.ts'
 import type { ReadSecret } from '../alerts/deliver/formats.ts'
 import type { Evidence } from './decide.ts'
 import { decide } from './decide.ts'
-import { gatherEvidence, hasPlan } from './gather-evidence.ts'
+import { gatherGateEvidence, hasPlan } from './gate-evidence.ts'
 import type { GateContext } from './gates/gate.ts'
 
 export interface ControllerDeps {
@@ -103,7 +103,7 @@ export async function look(deps: ControllerDeps, rollout: GateContext['rollout']
   faultPoint('rollout: due')
   const store = await deps.store().catch(() => null)
   const gathered = { db, store, catalog: await catalog(), readSecret, allowPrivate, now: clock(), signal }
-  const found = await gatherEvidence(gathered, rollout, await lastEvidence(db, rollout))
+  const found = await gatherGateEvidence(gathered, rollout, await lastEvidence(db, rollout))
   faultPoint('rollout: evidence gathered')
   // as a replay reads it
   const stored = JSON.parse(JSON.stringify(found)) as JsonValue

@@ -1,8 +1,4 @@
-/** A stretch of minutes without figures of a process that may have answered in them. Epoch microseconds, [from, to). */
-export interface Gap {
-  readonly from: number
-  readonly to: number
-}
+import type { Window } from '../window.ts'
 
 /** Which minutes of a window were measured. */
 export interface Coverage {
@@ -12,7 +8,7 @@ export interface Coverage {
    * Minutes that a process did not write although it had written before and had not said that it ends: it was killed, it
    * stood still, or the database was unavailable for too long.
    */
-  readonly missing: readonly Gap[]
+  readonly missing: readonly Window[]
 }
 
 /** A minute that a process has written. */
@@ -35,7 +31,7 @@ export const minuteMicros = 60_000_000
  */
 export function coverageOf(written: readonly WrittenMinute[], from: number, to: number, knownTo: number): Coverage {
   const minutes = [...new Set(written.map(({ at }) => at))].sort((a, b) => a - b)
-  const gaps: Gap[] = []
+  const gaps: Window[] = []
   for (const own of Map.groupBy(written, ({ process }) => process).values()) {
     const ordered = own.toSorted((a, b) => a.at - b.at)
     for (const [i, { at, ended }] of ordered.entries()) {
@@ -46,7 +42,7 @@ export function coverageOf(written: readonly WrittenMinute[], from: number, to: 
     }
   }
   const end = Math.min(to, knownTo)
-  const clipped = gaps.map((gap): Gap => ({ from: Math.max(gap.from, from), to: Math.min(gap.to, end) }))
+  const clipped = gaps.map((gap): Window => ({ from: Math.max(gap.from, from), to: Math.min(gap.to, end) }))
   return { minutes: minutes.filter((minute) => minute >= from && minute < to).length, missing: unionOfGaps(clipped) }
 }
 
@@ -58,7 +54,7 @@ export function joinCoverage(parts: readonly Coverage[]): Coverage {
   }
 }
 
-function unionOfGaps(gaps: readonly Gap[]): Gap[] {
+function unionOfGaps(gaps: readonly Window[]): Window[] {
   const union: { from: number; to: number }[] = []
   for (const { from, to } of gaps.filter((gap) => gap.from < gap.to).sort((a, b) => a.from - b.from)) {
     const last = union.at(-1)

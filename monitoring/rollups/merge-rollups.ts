@@ -1,13 +1,12 @@
+import { dayOf, rollupPartitions } from '../day-partitions.ts'
 import { z } from 'zod'
 import type { Database } from '../../runtime/database.ts'
 import type { JobKind } from '../../runtime/jobs/job-kind.ts'
-import { dayOf } from '../day-partitions.ts'
 import { coverageOf, joinCoverage, minuteMicros } from './coverage.ts'
 import type { PeriodRows, StoredRollup } from './merged-rollups.ts'
 import { readMerged, readPeriods, RollupMerger, stepMicros, writeMerged } from './merged-rollups.ts'
 import { readMinutes } from './minute-rollups.ts'
 import { readAround } from './read-parts.ts'
-import { rollupPartitions } from './rollup-partitions.ts'
 
 /** The kind of jobs by which minutes are merged to hours, and hours to days. */
 export const mergeRollupsKind = 'merge-rollups'

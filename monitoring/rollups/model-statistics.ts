@@ -1,11 +1,11 @@
+import { windowJson } from '../window.ts'
 import { LockstepError } from '../../kernel/errors.ts'
 import { formatTimestamp } from '../../kernel/time.ts'
 import type { Database } from '../../runtime/database.ts'
-import type { Gap } from './coverage.ts'
 import type { ColumnRollup, ModelRollup } from './model-rollup.ts'
 import type { RollupGroup, RollupQuery, RollupStep, SeriesPoint } from './read-rollups.ts'
 import { stepMicros } from './merged-rollups.ts'
-import { readGroups, readRollup, readTraffic, rollupSeries } from './read-rollups.ts'
+import { readRollupGroups, readRollup, readTraffic, rollupSeries } from './read-rollups.ts'
 import type { Stage } from './traffic-summary.ts'
 
 /** Milliseconds, within 5 %; null: no request was answered. */
@@ -70,7 +70,7 @@ export async function modelStatistics(db: Pick<Database, 'query'>, { by, step, .
   const total = await readRollup(db, query)
   // of groups and periods, only the traffic is shown
   const traffic = { ...query, trafficOnly: true }
-  const groups = by.length === 0 ? [{ version: null, role: null, rollup: total }] : await readGroups(db, traffic, by)
+  const groups = by.length === 0 ? [{ version: null, role: null, rollup: total }] : await readRollupGroups(db, traffic, by)
   const series = step === undefined ? [] : await rollupSeries(db, { ...traffic, step, by: by[0] })
   const { coverage, entities, columns } = total
   return {
@@ -85,7 +85,7 @@ export async function modelStatistics(db: Pick<Database, 'query'>, { by, step, .
     groups: groups.map(groupFigures),
     series: series.map(pointFigures),
     processes: { cpuSeconds: total.cpuSeconds, errors: Object.fromEntries(total.processErrors) },
-    coverage: { minutes: coverage.minutes, missing: coverage.missing.map(gapJson) },
+    coverage: { minutes: coverage.minutes, missing: coverage.missing.map(windowJson) },
   }
 }
 
@@ -100,7 +100,7 @@ export async function trafficStatistics(
   const read = await readTraffic(db, query, by)
   return new Map(
     Array.from(read, ([model, { total, groups, series }]) => {
-      const window = { from: formatTimestamp(total.from), to: formatTimestamp(total.to) }
+      const window = windowJson(total)
       return [model, { ...window, total: trafficFigures(total), groups: groups.map(groupFigures), series: series.map(pointFigures) }]
     }),
   )
@@ -126,8 +126,4 @@ function trafficFigures({ requests, rows, sampledRows, cacheHits, errors, bypass
 
 function shown({ bins, ...column }: ColumnRollup): ColumnFigures {
   return { ...column, bins: bins.map(({ binsId, counts }) => ({ binsId, counts })) }
-}
-
-function gapJson({ from, to }: Gap): { from: string; to: string } {
-  return { from: formatTimestamp(from), to: formatTimestamp(to) }
 }

@@ -1,6 +1,6 @@
+import type { Window } from '../window.ts'
 import { floorTo } from '../../kernel/time.ts'
 import type { Database } from '../../runtime/database.ts'
-import type { Gap } from './coverage.ts'
 import { coverageOf, minuteMicros } from './coverage.ts'
 import type { MeasuredPeriod, MergedStep, PeriodRows, StoredRollup } from './merged-rollups.ts'
 import { readMerged, readMergedCoverage, readPeriods, stepMicros } from './merged-rollups.ts'
@@ -36,7 +36,7 @@ export const writtenWithinMicros = 2 * minuteMicros
 /** How far before a window a process may have written last. */
 const lookBackMicros = 60 * minuteMicros
 
-interface Period extends Gap {
+interface Period extends Window {
   readonly step: MergedStep | 'minute'
 }
 
@@ -118,7 +118,7 @@ async function* readPeriodRows(
   }
 }
 
-type Batch = { readonly step: MergedStep; readonly starts: number[] } | (Gap & { readonly step: 'minute' })
+type Batch = { readonly step: MergedStep; readonly starts: number[] } | (Window & { readonly step: 'minute' })
 
 /** How many merged periods are read at once. */
 const periodsAtOnce = 1000
@@ -152,12 +152,12 @@ async function readCoverage(
 
 /** By step of `size`. Those without anything are left out: a window may be centuries long. */
 async function minuteCoverage(db: Pick<Database, 'query'>, from: number, to: number, size: number): Promise<WindowParts['coverage']> {
-  const { written, knownTo } = await readAround(db, from, to)
-  const minutes = new Set(written.flatMap(({ at }) => (from <= at && at < to ? [at] : [])))
+  const around = await readAround(db, from, to)
+  const minutes = new Set(around.written.flatMap(({ at }) => (from <= at && at < to ? [at] : [])))
   const measured = new Map<number, number>()
   for (const at of minutes) measured.set(floorTo(at, size), (measured.get(floorTo(at, size)) ?? 0) + 1)
-  const missing = new Map<number, Gap[]>()
-  for (const gap of coverageOf(written, from, to, knownTo).missing) {
+  const missing = new Map<number, Window[]>()
+  for (const gap of coverageOf(around.written, from, to, around.knownTo).missing) {
     for (let start = floorTo(gap.from, size); start < gap.to; start += size) {
       const part = { from: Math.max(gap.from, start), to: Math.min(gap.to, start + size) }
       missing.set(start, [...(missing.get(start) ?? []), part])
@@ -166,6 +166,11 @@ async function minuteCoverage(db: Pick<Database, 'query'>, from: number, to: num
   return [...new Set([...measured.keys(), ...missing.keys()])]
     .toSorted((a, b) => a - b)
     .map((at) => ({ ...noModel, at, coverage: { minutes: measured.get(at) ?? 0, missing: missing.get(at) ?? [] } }))
+}
+
+/** The end of what servers have written by a moment, a whole minute. */
+export function knownTo(moment: number): number {
+  return floorTo(moment - writtenWithinMicros, minuteMicros)
 }
 
 /** Which minutes were written in a window and around it, and up to when that is known. */

@@ -47,7 +47,7 @@ export interface RollupGroup {
 
 /** All that was answered for a model in a window: exactly the same, however processes, minutes and merges split it. */
 export async function readRollup(db: Pick<Database, 'query'>, query: RollupQuery): Promise<ModelRollup> {
-  return onlyOf(await readGroups(db, query, []))
+  return onlyOf(await readRollupGroups(db, query, []))
 }
 
 function onlyOf([all]: readonly RollupGroup[]): ModelRollup {
@@ -56,7 +56,7 @@ function onlyOf([all]: readonly RollupGroup[]): ModelRollup {
 }
 
 /** As `readRollup`, by version, by role, or by both. Without any, it is one group. */
-export async function readGroups(
+export async function readRollupGroups(
   db: Pick<Database, 'query'>,
   query: RollupQuery,
   by: readonly ('version' | 'role')[],

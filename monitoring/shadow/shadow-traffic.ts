@@ -1,7 +1,7 @@
 import type { Database } from '../../runtime/database.ts'
 import type { LatencyHistogram } from '../rollups/latency-histogram.ts'
 import type { ModelRollup } from '../rollups/model-rollup.ts'
-import { readGroups } from '../rollups/read-rollups.ts'
+import { readRollupGroups } from '../rollups/read-rollups.ts'
 
 /** Milliseconds of a stage; null: nothing was measured. */
 export interface StageTimes {
@@ -34,7 +34,7 @@ export async function readShadowTraffic(
   db: Database,
   { model, version, from, to }: { readonly model: string; readonly version: number; readonly from: number; readonly to: number },
 ): Promise<ShadowTraffic | null> {
-  const groups = await readGroups(db, { model, from, to }, ['version', 'role'])
+  const groups = await readRollupGroups(db, { model, from, to }, ['version', 'role'])
   const shadow = groups.find((group) => group.role === 'shadow' && group.version === version)
   if (shadow === undefined) return null
   const { OVERLOADED: dropped = 0, ...errors } = Object.fromEntries(shadow.rollup.errors)

@@ -9,7 +9,7 @@ import { findJob, submitJob } from '../../runtime/jobs/submit-job.ts'
 import type { DatasetOptions } from '../dataset.ts'
 import { recipeOf } from '../dataset.ts'
 import { spineName } from '../spine/spine-table.ts'
-import { exportsInParts, makeFolder } from './export-in-parts.ts'
+import { exportsInParts, makeExportFolder } from './export-in-parts.ts'
 import type { ExportSpec } from './export-spec.ts'
 import { exportFolder, exportKind, exportSpec, tableName } from './export-spec.ts'
 import { planExport } from './plan-export.ts'
@@ -78,7 +78,7 @@ export async function beginExport(
             .alterTable(`lockstep.${spineName(spine.id)}`)
             .renameTo(tableName(id))
             .execute()
-          await makeFolder(exportFolder(spec.out, id))
+          await makeExportFolder(exportFolder(spec.out, id))
           return true
         },
       })

@@ -54,7 +54,7 @@ export function exportsInParts({ db, find }: ExportTools): JobKind<ExportSpec, E
           .alterTable(`lockstep.${spineName(spine.id)}`)
           .renameTo(tableName(id))
           .execute()
-        await makeFolder(folder)
+        await makeExportFolder(folder)
       } finally {
         await spine.drop().catch(() => undefined)
       }
@@ -127,7 +127,7 @@ export function exportsInParts({ db, find }: ExportTools): JobKind<ExportSpec, E
 }
 
 /** Makes the hidden folder of an export. The export's own folder exists already. */
-export async function makeFolder(folder: string): Promise<void> {
+export async function makeExportFolder(folder: string): Promise<void> {
   if (isStoredObject(folder)) return
   await mkdir(folder).catch((cause: unknown) => {
     throw writeFailed(folder, cause)

@@ -21,7 +21,7 @@ import { withTimeout } from '../../runtime/async.ts'
 import type { Span } from '../../runtime/tracing/span.ts'
 import { traced, tracedNow } from '../../runtime/tracing/span.ts'
 import type { LateViews } from './late-views.ts'
-import type { ServedAges } from './served-ages.ts'
+import type { ServedAgeMetrics } from './served-age-metrics.ts'
 import type { StaleCache } from './stale-cache.ts'
 import type { OnlineViews } from './online-views.ts'
 import { nameEntity, entityError } from './entity-error.ts'
@@ -52,7 +52,7 @@ export interface FeatureReaderDeps {
   /** Which scheduled views lack a run that is due. Absent: none is reported. */
   readonly late?: LateViews
   /** Absent: how old answers are is not measured. */
-  readonly ages?: ServedAges
+  readonly ages?: ServedAgeMetrics
   /** Called with every read. */
   readonly onRead?: (service: ServicePlan, read: FeatureRead) => void
 }

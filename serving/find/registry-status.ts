@@ -3,7 +3,7 @@ import { formatTimestamp } from '../../kernel/time.ts'
 import { pendingErasures } from '../../materializer/erase/finish-erasures.ts'
 import { backfillJson, readBackfills } from '../../materializer/read-backfills.ts'
 import { pendingRemovals } from '../../materializer/removals.ts'
-import { deadLetters } from '../../materializer/scheduled-runs.ts'
+import { givenUpRuns } from '../../materializer/scheduled-runs.ts'
 import { materializationStatus } from '../../materializer/status.ts'
 import { streamStatus } from '../../materializer/streams/stream-status.ts'
 import { readServedAges } from '../../monitoring/freshness/served-ages.ts'
@@ -48,7 +48,7 @@ export async function registryStatus({ db, catalog, store: open, storeKind, stre
   const failed = new Set(known.failed.slice(0, maxFailed).map(({ subject }) => subject))
   const ages = await readServedAges(db, { from: nowMs * 1000 - servedMicros, to: nowMs * 1000 })
   const runs = (await materializationStatus(db, nowMs)).filter((run) => identity === null || run.store === identity)
-  const letters = identity === null ? [] : await deadLetters(db, identity)
+  const givenUp = identity === null ? [] : await givenUpRuns(db, identity)
   return {
     database: db.kind,
     store: { kind: opened?.store.kind ?? storeKind, identity, problem },
@@ -95,7 +95,7 @@ export async function registryStatus({ db, catalog, store: open, storeKind, stre
     problems: problemsOf(catalog, known, now),
     broken: [...catalog.broken].map(([id, { code, message }]) => ({ id, code, message })),
     backfills: (await readBackfills(db, { state: 'running' })).map(backfillJson),
-    deadLetters: letters.map(({ view, moment, why, attempts, at }) => ({
+    deadLetters: givenUp.map(({ view, moment, why, attempts, at }) => ({
       view,
       moment: formatTimestamp(moment),
       error: why,

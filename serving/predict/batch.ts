@@ -5,6 +5,7 @@ import type { JoinedBatch, JoinOptions, JoinSummary } from '../../offline/join.t
 import { joinSpine } from '../../offline/join.ts'
 import { openSpine } from '../../offline/spine/open-spine.ts'
 import type { SpineInput } from '../../offline/spine/spine.ts'
+import { bindVersion } from '../../registry/bind-version.ts'
 import type { Catalog } from '../../registry/catalog.ts'
 import type { ModelVersion } from '../../registry/model-versions.ts'
 import { readModelBytes } from '../../registry/model-versions.ts'
@@ -12,7 +13,7 @@ import type { VersionReference } from '../../registry/pick-version.ts'
 import { pickVersion } from '../../registry/pick-version.ts'
 import type { Database } from '../../runtime/database.ts'
 import type { LoadedModel, Prediction } from '../../inference/load-model.ts'
-import { loadModelVersion } from '../models/model-version.ts'
+import { loadModel } from '../../inference/load-model.ts'
 import type { RowGroup } from './run-groups.ts'
 import { runGroups } from './run-groups.ts'
 
@@ -69,7 +70,9 @@ export async function predictBatch(
 ): Promise<PredictBatchSummary> {
   const declared = catalog.model(options.model)
   const version = pickVersion(declared, options.version)
-  const { service, loaded } = await loadModelVersion(catalog, declared, version, (name, number) => readModelBytes(db, name, number))
+  const { service, binding } = bindVersion(catalog, declared.spec, version)
+  const bytes = await readModelBytes(db, declared.name, version.version)
+  const loaded = await loadModel(bytes, binding, `${declared.name}@${version.version}`)
   try {
     const spine = await openSpine(db, service, options.spine, options.time === undefined ? {} : { time: options.time })
     try {

@@ -1,3 +1,4 @@
+import { dayOf, predictionPartitions } from '../../monitoring/day-partitions.ts'
 import { execFileSync } from 'node:child_process'
 import { globSync, readFileSync } from 'node:fs'
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
@@ -6,7 +7,6 @@ import { join } from 'node:path'
 import { parquetWriteFile } from 'hyparquet-writer'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { ExperimentSpec } from '../../kernel/experiment-spec.ts'
-import { dayOf, makePartitions } from '../../monitoring/prediction-log/partitions.ts'
 import type { PipelineSpec } from '../../registry/pipeline-spec.ts'
 import type { Database } from '../../runtime/database.ts'
 import { openPostgres } from '../../runtime/open-postgres.ts'
@@ -320,7 +320,7 @@ const before: Readonly<Record<string, () => Promise<unknown>>> = {
       [spec],
     )
     const at = Date.now() - 3 * 3_600_000
-    await makePartitions(db, new Set([dayOf(at * 1000)]))
+    await predictionPartitions.create(db, new Set([dayOf(at * 1000)]))
     await db.query(
       `insert into lockstep.prediction_log (at, request_id, prediction_id, entity, model, version, service, service_fingerprint, as_of,
         entities, keys, request, features, statuses, reads, outputs, latency_micros, degraded, skewed)

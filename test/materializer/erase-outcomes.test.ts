@@ -1,9 +1,9 @@
+import { dayOf, predictionPartitions } from '../../monitoring/day-partitions.ts'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { encodeKey } from '../../kernel/entity-key.ts'
 import { eraseEntity } from '../../materializer/erase/erase-entity.ts'
 import { loggedEntity } from '../../materializer/erase/logged-entity.ts'
 import { forgetErased } from '../../monitoring/prediction-log/forget-erased.ts'
-import { dayOf, makePartitions } from '../../monitoring/prediction-log/partitions.ts'
 import { applyChanges } from '../../registry/apply.ts'
 import type { Catalog } from '../../registry/catalog.ts'
 import { loadCatalog } from '../../registry/catalog.ts'
@@ -36,7 +36,7 @@ beforeAll(async () => {
   await opened.db.script('CREATE TABLE refunds (at timestamptz, prediction_id text, bad boolean)')
   await applyChanges(opened.db, await load({ 'features.ts': definitions }))
   catalog = await loadCatalog(opened.db)
-  await makePartitions(opened.db, new Set([dayOf(Date.now() * 1000)]))
+  await predictionPartitions.create(opened.db, new Set([dayOf(Date.now() * 1000)]))
 })
 afterAll(() => opened?.close())
 

@@ -10,7 +10,7 @@ import { readFailingViews } from '../../materializer/failing-views.ts'
 import { reconcileViews } from '../../materializer/reconcile-loop.ts'
 import { materializeView } from '../../materializer/materialize.ts'
 import { detectFailover } from '../../materializer/detect-failover.ts'
-import { askForScheduledRun, deadLetters, scheduledRunKind, scheduledRuns } from '../../materializer/scheduled-runs.ts'
+import { askForScheduledRun, givenUpRuns, scheduledRunKind, scheduledRuns } from '../../materializer/scheduled-runs.ts'
 import { readHistory } from '../../offline/history.ts'
 import { readCheckpoint, writeCheckpoint } from '../../online/checkpoint.ts'
 import { readOnline } from '../../online/read.ts'
@@ -294,15 +294,15 @@ describe('what keeps views current', () => {
       await db.query(`UPDATE lockstep.job_chunks SET claimable_at = clock_timestamp() WHERE job = $1 AND claim IS NULL`, [run.id])
       return (await readJob(db, run.id)).state
     }
-    expect(await deadLetters(db, identity)).toEqual([])
+    expect(await givenUpRuns(db, identity)).toEqual([])
     await expect.poll(failed, { timeout: 60_000 }).toBe('failed')
     stop.abort()
     await working
-    expect(await deadLetters(db, identity)).toMatchObject([{ view: plan.id, moment: due, why: 'no such table', attempts: 5 }])
+    expect(await givenUpRuns(db, identity)).toMatchObject([{ view: plan.id, moment: due, why: 'no such table', attempts: 5 }])
     await askForScheduledRun(tools, plan)
     expect(await asked()).toHaveLength(1)
     await materializeView(db, store, plan, { now: () => due + 5 * minute })
-    expect(await deadLetters(db, identity)).toEqual([])
+    expect(await givenUpRuns(db, identity)).toEqual([])
   })
 
   it('requests a due run even if some entities were rebuilt since', async () => {

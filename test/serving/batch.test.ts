@@ -4,7 +4,7 @@ import { erasedKeyHash } from '../../materializer/erase/erased-key.ts'
 import { loggedEntity } from '../../materializer/erase/logged-entity.ts'
 import { checkParity } from '../../monitoring/parity/check-parity.ts'
 import { copyPredictions } from '../../monitoring/prediction-log/copy-predictions.ts'
-import { readGroups, readRollup, rollupSeries } from '../../monitoring/rollups/read-rollups.ts'
+import { readRollupGroups, readRollup, rollupSeries } from '../../monitoring/rollups/read-rollups.ts'
 import { loadCatalog } from '../../registry/catalog.ts'
 import type { Actor } from '../../runtime/audit.ts'
 import { readAudit } from '../../runtime/audit.ts'
@@ -145,7 +145,7 @@ describe('backfillPredictions', () => {
       expect(rollup.columns.get('output:probabilities')?.moments?.mean).toBeCloseTo(mean?.mean ?? Number.NaN, 10)
       // clients asked for none of them
       expect(await readRollup(world.db, days)).toMatchObject({ requests: 0, rows: 0 })
-      expect(await readGroups(world.db, days, ['role'])).toMatchObject([{ role: 'backfill', rollup: { requests: 144 } }])
+      expect(await readRollupGroups(world.db, days, ['role'])).toMatchObject([{ role: 'backfill', rollup: { requests: 144 } }])
     }
     // the hours count as measured for these rows only, and not for what clients asked of this model or of others
     const series = async (query: { model: string; roles?: readonly ['backfill'] }) => {

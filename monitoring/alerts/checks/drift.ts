@@ -1,17 +1,18 @@
+import type { Window } from '../../window.ts'
 import { formatNumber } from '../../../kernel/format-number.ts'
 import type { CheckOf } from '../../../registry/define/check-options.ts'
 import { watchedName } from '../../../registry/monitor-spec.ts'
 import type { JsonValue } from '../../../kernel/view-spec.ts'
 import { causesText } from '../../drift/drift-causes.ts'
 import { driftReport } from '../../drift/drift-report.ts'
-import type { ColumnDrift, DriftBaseline, DriftReport, Window } from '../../drift/drift-types.ts'
+import type { ColumnDrift, DriftBaseline, DriftReport } from '../../drift/drift-types.ts'
 import { servedFreshness } from '../../drift/served-freshness.ts'
 import type { CheckContext, CheckKind, CheckResult } from '../check-kind.ts'
 import { baselineText, driftBaseline } from './compared-baseline.ts'
 import type { ColumnResult } from './group-columns.ts'
 import { groupColumns } from './group-columns.ts'
-import { knownTo } from './known-to.ts'
-import { alphaOfLook } from './repeated-looks.ts'
+import { knownTo } from '../../rollups/read-parts.ts'
+import { alphaOfEvaluation } from './repeated-looks.ts'
 import { sharedRollup } from './shared-rollup.ts'
 import type { WatchedVersion } from './watched-versions.ts'
 import { askedColumns, nothingServed, reasonOf, unknownColumn, watchedVersions } from './watched-versions.ts'
@@ -151,7 +152,7 @@ async function reportOf(
   window: Window,
   baseline: DriftBaseline,
 ): Promise<DriftReport | string> {
-  const thresholds = { alpha: alphaOfLook(alpha, context.monitor), minPsi }
+  const thresholds = { alpha: alphaOfEvaluation(alpha, context.monitor), minPsi }
   let known = reports.get(context.window)
   if (known === undefined) reports.set(context.window, (known = new Map()))
   const key = JSON.stringify([version, baseline, thresholds])

@@ -5,7 +5,7 @@ import type { BudgetWindow, BurnRule } from '../../../statistics/burn-rate.ts'
 import { burnRate, burnRules } from '../../../statistics/burn-rate.ts'
 import { readRollup } from '../../rollups/read-rollups.ts'
 import type { CheckKind, CheckResult } from '../check-kind.ts'
-import { knownTo } from './known-to.ts'
+import { knownTo } from '../../rollups/read-parts.ts'
 
 type Spec = CheckOf<'errors'>
 

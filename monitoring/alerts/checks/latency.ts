@@ -5,7 +5,7 @@ import type { Database } from '../../../runtime/database.ts'
 import { readRollup, rollupSeries } from '../../rollups/read-rollups.ts'
 import { stages } from '../../rollups/traffic-summary.ts'
 import type { CheckKind } from '../check-kind.ts'
-import { knownTo } from './known-to.ts'
+import { knownTo } from '../../rollups/read-parts.ts'
 import type { LatencyRule, UsualLatency } from './latency-verdict.ts'
 import { leastQuantile, usualLatency } from './latency-verdict.ts'
 

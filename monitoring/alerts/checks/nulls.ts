@@ -1,3 +1,4 @@
+import type { Window } from '../../window.ts'
 import { asRecord } from '../../../kernel/is-record.ts'
 import { formatShare } from '../../../kernel/format-number.ts'
 import type { CheckOf } from '../../../registry/define/check-options.ts'
@@ -12,15 +13,15 @@ import { findDataset } from '../../../offline/stored-datasets.ts'
 import type { Baseline } from '../../baselines/baseline.ts'
 import { baselineOf, datasetBaseline } from '../../baselines/baseline.ts'
 import { earlierWindow } from '../../drift/drift-report.ts'
-import type { DriftBaseline, Window } from '../../drift/drift-types.ts'
+import type { DriftBaseline } from '../../drift/drift-types.ts'
 import { versionRollup } from '../../drift/version-rollup.ts'
 import type { ModelRollup } from '../../rollups/model-rollup.ts'
 import type { CheckContext, CheckKind } from '../check-kind.ts'
 import { baselineText, driftBaseline } from './compared-baseline.ts'
 import type { ColumnResult } from './group-columns.ts'
 import { groupColumns } from './group-columns.ts'
-import { knownTo } from './known-to.ts'
-import { alphaOfLook } from './repeated-looks.ts'
+import { knownTo } from '../../rollups/read-parts.ts'
+import { alphaOfEvaluation } from './repeated-looks.ts'
 import { sharedRollup } from './shared-rollup.ts'
 import type { WatchedVersion } from './watched-versions.ts'
 import { askedColumns, nothingServed, reasonOf, unknownColumn, watchedVersions } from './watched-versions.ts'
@@ -76,7 +77,7 @@ async function checkVersion(context: CheckContext, spec: Spec, watched: WatchedV
     if (before === null || after === null || adjustedP === null) return unknownColumn(column, tooFew(column, watched, before, after))
     const threshold = Math.min(1, Math.max(before.share + spec.minRise, spec.factor * before.share))
     const rose = after.share >= threshold && after.share > before.share
-    const isBreach = rose && adjustedP < alphaOfLook(spec.alpha, monitor)
+    const isBreach = rose && adjustedP < alphaOfEvaluation(spec.alpha, monitor)
     const moves = movesOf(opened.sides.get(column), now.get(column))
     const evidence = { adjustedP, baseline: before.share, statuses: moves, effectiveRows: after.effectiveRows, against: opened.text }
     const base = { column, value: after.share, threshold, n: after.rows, evidence }

@@ -1,3 +1,4 @@
+import type { Window } from '../../window.ts'
 import { formatNumber } from '../../../kernel/format-number.ts'
 import type { OutcomePlan } from '../../../kernel/compile-outcome.ts'
 import type { CheckOf } from '../../../registry/define/check-options.ts'
@@ -7,15 +8,10 @@ import type { Figure } from '../../quality/figure.ts'
 import type { QualityReport } from '../../quality/quality-report.ts'
 import { qualityReport } from '../../quality/quality-report.ts'
 import type { CheckContext, CheckKind, CheckResult } from '../check-kind.ts'
-import { alphaOfLook } from './repeated-looks.ts'
+import { alphaOfEvaluation } from './repeated-looks.ts'
 import { unknownBecause } from './watched-versions.ts'
 
 type Spec = CheckOf<'quality'>
-
-interface Window {
-  readonly from: number
-  readonly to: number
-}
 
 /** What is compared with the time before where nothing is declared: the sign of a better value, and the least change. */
 const compared: Readonly<Record<string, { readonly better: 1 | -1; readonly least: number; readonly relative: boolean }>> = {
@@ -53,7 +49,7 @@ async function checkOutcome(context: CheckContext, spec: Spec, model: string, { 
   const limits = { total: spec.maxRows, group: spec.maxRows, estimate: 1000, curve: 0 }
   const reportOf = async (of: Window) =>
     await qualityReport(db, catalog, { model, outcome: outcome.name, ...of, asOf: window.to, by: [], limits, signal })
-  const z = normalQuantile(1 - alphaOfLook(spec.alpha, monitor) / 2)
+  const z = normalQuantile(1 - alphaOfEvaluation(spec.alpha, monitor) / 2)
   const newest = await reportOf({ from: middle, to })
   const base = { subject: outcome.name, n: newest.total.judged }
   if (spec.figure !== undefined) return { ...base, ...limitResult(spec, spec.figure, newest, z) }

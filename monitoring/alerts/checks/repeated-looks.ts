@@ -4,6 +4,6 @@ import { parseDuration } from '../../../kernel/duration.ts'
  * The level of each evaluation of a monitor that makes `alpha` the chance of a false alarm in a week, by Bonferroni.
  * Windows that overlap are alike, so the true chance is smaller.
  */
-export function alphaOfLook(alpha: number, { everyMicros }: { readonly everyMicros: number }): number {
+export function alphaOfEvaluation(alpha: number, { everyMicros }: { readonly everyMicros: number }): number {
   return Math.min(1, (alpha * everyMicros) / parseDuration('7d'))
 }

@@ -1,4 +1,4 @@
-import type { Window } from '../../drift/drift-types.ts'
+import type { Window } from '../../window.ts'
 import { versionRollup } from '../../drift/version-rollup.ts'
 import type { ModelRollup } from '../../rollups/model-rollup.ts'
 import type { CheckContext } from '../check-kind.ts'

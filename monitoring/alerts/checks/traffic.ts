@@ -5,7 +5,7 @@ import type { Database } from '../../../runtime/database.ts'
 import type { SeriesPoint } from '../../rollups/read-rollups.ts'
 import { rollupSeries } from '../../rollups/read-rollups.ts'
 import type { CheckKind } from '../check-kind.ts'
-import { knownTo } from './known-to.ts'
+import { knownTo } from '../../rollups/read-parts.ts'
 import { trafficVerdict } from './traffic-anomaly.ts'
 
 type Spec = CheckOf<'traffic'>

@@ -1,7 +1,7 @@
 import { driftReport } from '../../drift/drift-report.ts'
 import { minuteMicros } from '../../rollups/coverage.ts'
 import { reasonOf } from '../../alerts/checks/watched-versions.ts'
-import { knownTo } from '../../alerts/checks/known-to.ts'
+import { knownTo } from '../../rollups/read-parts.ts'
 import type { Gate } from './gate.ts'
 import { alphaOfLook, short } from './gate.ts'
 

@@ -1,7 +1,7 @@
+import { dayOf, predictionPartitions } from '../../../monitoring/day-partitions.ts'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { activeMonitors } from '../../../monitoring/alerts/default-monitors.ts'
 import { evaluateMonitor } from '../../../monitoring/alerts/evaluate-monitor.ts'
-import { dayOf, makePartitions } from '../../../monitoring/prediction-log/partitions.ts'
 import type { Catalog } from '../../../registry/catalog.ts'
 import type { StatedCheck } from '../../../registry/define/check-options.ts'
 import { checkOf } from '../../../registry/define/check-options.ts'
@@ -16,7 +16,7 @@ let catalog: Catalog
 beforeAll(async () => {
   opened = await openServer()
   catalog = await applyPayments(opened.db)
-  await makePartitions(
+  await predictionPartitions.create(
     opened.db,
     [0, 1, 2, 3, 4].map((day) => dayOf(start + day * 24 * hour)),
   )

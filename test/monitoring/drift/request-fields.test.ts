@@ -1,6 +1,6 @@
+import { dayOf, predictionPartitions } from '../../../monitoring/day-partitions.ts'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { movedRequestFields } from '../../../monitoring/drift/request-fields.ts'
-import { dayOf, makePartitions } from '../../../monitoring/prediction-log/partitions.ts'
 import type { OpenedDatabase } from '../../opened-database.ts'
 import { openServer } from '../../opened-database.ts'
 
@@ -18,7 +18,7 @@ let opened: OpenedDatabase
 /** An hour of 300 predictions; in the second hour amounts are a hundred times as large, and a channel is new. */
 beforeAll(async () => {
   opened = await openServer()
-  await makePartitions(opened.db, [dayOf(start)])
+  await predictionPartitions.create(opened.db, [dayOf(start)])
   await opened.db
     .script(`INSERT INTO lockstep.prediction_log (at, request_id, prediction_id, entity, model, version, role, service, service_fingerprint,
       as_of, entities, keys, request, features, statuses, reads, outputs, latency_micros, degraded, skewed)

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import type { ExperimentSpec, MetricSpec } from '../../../kernel/experiment-spec.ts'
 import { analyzeExperiment } from '../../../monitoring/experiments/analyze-experiment.ts'
-import type { ExperimentEvidence, MetricEvidence } from '../../../monitoring/experiments/evidence.ts'
+import type { ExperimentEvidence, MetricEvidence } from '../../../monitoring/experiments/experiment-evidence.ts'
 import type { Comparison, ExperimentResult } from '../../../monitoring/experiments/experiment-result.ts'
 import { createUnitBinner } from '../../../monitoring/experiments/unit-bins.ts'
 import { createUnitSummer } from '../../../monitoring/experiments/unit-sums.ts'

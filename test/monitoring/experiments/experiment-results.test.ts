@@ -4,8 +4,8 @@ import { experimentText } from '../../../cli/experiment-text.ts'
 import type { ExperimentSpec } from '../../../kernel/experiment-spec.ts'
 import { analyzeExperiment } from '../../../monitoring/experiments/analyze-experiment.ts'
 import { analyzeRun, requireRun } from '../../../monitoring/experiments/analyze-run.ts'
-import type { ExperimentEvidence } from '../../../monitoring/experiments/evidence.ts'
-import { gatherEvidence } from '../../../monitoring/experiments/evidence.ts'
+import type { ExperimentEvidence } from '../../../monitoring/experiments/experiment-evidence.ts'
+import { gatherExperimentEvidence } from '../../../monitoring/experiments/experiment-evidence.ts'
 import { experimentReport } from '../../../monitoring/experiments/experiment-report.ts'
 import type { Comparison, ExperimentResult } from '../../../monitoring/experiments/experiment-result.ts'
 import { experimentsJobs } from '../../../monitoring/experiments/experiments-job.ts'
@@ -76,7 +76,7 @@ beforeAll(async () => {
 afterAll(() => opened?.close())
 
 async function gather(asOf: number, wanted: ExperimentSpec = spec): Promise<ExperimentEvidence> {
-  return await gatherEvidence(opened.db, catalog, wanted, { experimentId: run, experiment: 'offers', unit: 'user', asOf })
+  return await gatherExperimentEvidence(opened.db, catalog, wanted, { experimentId: run, experiment: 'offers', unit: 'user', asOf })
 }
 
 let evidenceAtEnd: Promise<ExperimentEvidence> | null = null

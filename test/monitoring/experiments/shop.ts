@@ -1,5 +1,5 @@
+import { dayOf, predictionPartitions } from '../../../monitoring/day-partitions.ts'
 import type { ExperimentSpec } from '../../../kernel/experiment-spec.ts'
-import { dayOf, makePartitions } from '../../../monitoring/prediction-log/partitions.ts'
 import { applyChanges } from '../../../registry/apply.ts'
 import type { Catalog } from '../../../registry/catalog.ts'
 import { loadCatalog } from '../../../registry/catalog.ts'
@@ -149,7 +149,7 @@ export async function addExposures(db: Database, spec: ExperimentSpec, exposures
 }
 
 export async function addPredictions(db: Database, predictions: readonly Prediction[]): Promise<void> {
-  await makePartitions(db, new Set(predictions.map(({ at }) => dayOf(at))))
+  await predictionPartitions.create(db, new Set(predictions.map(({ at }) => dayOf(at))))
   await db.query(
     `INSERT INTO lockstep.prediction_log (at, request_id, prediction_id, entity, model, version, service, service_fingerprint, as_of,
        entities, keys, request, features, statuses, reads, outputs, latency_micros, degraded, skewed, role, experiment, variant)

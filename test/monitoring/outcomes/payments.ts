@@ -1,8 +1,7 @@
+import { dayOf, predictionPartitions } from '../../../monitoring/day-partitions.ts'
 import type { Catalog } from '../../../registry/catalog.ts'
 import { loadCatalog } from '../../../registry/catalog.ts'
 import { applyChanges } from '../../../registry/apply.ts'
-import { makePartitions } from '../../../monitoring/prediction-log/partitions.ts'
-import { dayOf } from '../../../monitoring/prediction-log/partitions.ts'
 import type { Database } from '../../../runtime/database.ts'
 import { load } from '../../registry/definition-files.ts'
 
@@ -61,7 +60,7 @@ export async function logPredictions(
     readonly role?: string
   }[],
 ): Promise<void> {
-  await makePartitions(db, new Set(rows.map(({ atHour }) => dayOf(start + atHour * hour))))
+  await predictionPartitions.create(db, new Set(rows.map(({ atHour }) => dayOf(start + atHour * hour))))
   for (const { id, card, atHour, asOfHour = atHour, version = 1, probability = 0.5, role = 'champion' } of rows) {
     await db.query(
       `INSERT INTO lockstep.prediction_log (at, request_id, prediction_id, entity, model, version, service, service_fingerprint, as_of,

@@ -1,9 +1,9 @@
+import { dayOf, predictionPartitions } from '../../../monitoring/day-partitions.ts'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { parseSnapshot } from '../../../runtime/snapshot-bounds.ts'
 import type { LoggedPrediction } from '../../../monitoring/prediction-log/columns.ts'
 import { columnOf, logColumns, logFields, readLog } from '../../../monitoring/prediction-log/columns.ts'
 import { copyPredictions, createPredictionCopy } from '../../../monitoring/prediction-log/copy-predictions.ts'
-import { dayOf, makePartitions } from '../../../monitoring/prediction-log/partitions.ts'
 import type { OpenedDatabase } from '../../opened-database.ts'
 import { openEmbedded, openServer } from '../../opened-database.ts'
 
@@ -72,7 +72,7 @@ describe.each([
       degraded: false,
       skewed: true,
     }
-    await makePartitions(opened.db, [dayOf(at)])
+    await predictionPartitions.create(opened.db, [dayOf(at)])
     const copy = createPredictionCopy()
     for (const each of [row, older]) copy.add(each)
     const chunks = copy.finish()

@@ -1,3 +1,4 @@
+import { dayOf, predictionPartitions } from '../../../monitoring/day-partitions.ts'
 import { setTimeout as delay } from 'node:timers/promises'
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
@@ -9,7 +10,6 @@ import { createLogger } from '../../../runtime/log.ts'
 import { openPostgres } from '../../../runtime/open-postgres.ts'
 import { parseLogShares } from '../../../runtime/log-shares.ts'
 import type { LogShares } from '../../../runtime/log-shares.ts'
-import { dayOf, makePartitions } from '../../../monitoring/prediction-log/partitions.ts'
 import { createPredictionLog } from '../../../monitoring/prediction-log/prediction-log.ts'
 import { createSampling } from '../../../monitoring/prediction-log/sampling.ts'
 import { openEmbedded } from '../../opened-database.ts'
@@ -223,7 +223,7 @@ describe('the prediction log', () => {
 
     // a clock that is ahead drops nothing that is young by the database's
     const today = dayOf(Date.now() * 1000)
-    await makePartitions(world.db, [today])
+    await predictionPartitions.create(world.db, [today])
     const ahead = createPredictionLog(
       {
         database: () => world.db,

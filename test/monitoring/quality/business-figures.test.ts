@@ -1,5 +1,5 @@
+import { dayOf, predictionPartitions } from '../../../monitoring/day-partitions.ts'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { dayOf, makePartitions } from '../../../monitoring/prediction-log/partitions.ts'
 import type { QualityReport } from '../../../monitoring/quality/quality-report.ts'
 import { qualityReport } from '../../../monitoring/quality/quality-report.ts'
 import type { OutcomeQuality } from '../../../monitoring/report/model-report.ts'
@@ -30,7 +30,7 @@ let truth: Prediction[]
 beforeAll(async () => {
   opened = await openServer()
   catalog = await applyPayments(opened.db)
-  await makePartitions(
+  await predictionPartitions.create(
     opened.db,
     [0, 1].map((day) => dayOf(start + day * 24 * hour)),
   )

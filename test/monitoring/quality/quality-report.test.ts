@@ -1,6 +1,5 @@
+import { dayOf, predictionPartitions } from '../../../monitoring/day-partitions.ts'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { makePartitions } from '../../../monitoring/prediction-log/partitions.ts'
-import { dayOf } from '../../../monitoring/prediction-log/partitions.ts'
 import type { QualityOptions, QualityReport } from '../../../monitoring/quality/quality-report.ts'
 import { qualityReport } from '../../../monitoring/quality/quality-report.ts'
 import { createRollupRecorder } from '../../../monitoring/rollups/rollup-recorder.ts'
@@ -23,7 +22,7 @@ let truth: { readonly at: number; readonly version: number; readonly card: strin
 beforeAll(async () => {
   opened = await openServer()
   catalog = await applyPayments(opened.db)
-  await makePartitions(
+  await predictionPartitions.create(
     opened.db,
     [0, 1, 2, 3, 4].map((day) => dayOf(start + day * 24 * hour)),
   )

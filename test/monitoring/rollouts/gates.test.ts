@@ -10,7 +10,7 @@ import type { ControllerDeps } from '../../../monitoring/rollouts/controller.ts'
 import { look } from '../../../monitoring/rollouts/controller.ts'
 import type { Evidence } from '../../../monitoring/rollouts/decide.ts'
 import { decide } from '../../../monitoring/rollouts/decide.ts'
-import { gatherEvidence, hasPlan } from '../../../monitoring/rollouts/gather-evidence.ts'
+import { gatherGateEvidence, hasPlan } from '../../../monitoring/rollouts/gate-evidence.ts'
 import { createRollups } from '../../../monitoring/rollups/create-rollups.ts'
 import { createRedisStore } from '../../../online/redis-store.ts'
 import type { OnlineStore } from '../../../online/store.ts'
@@ -121,7 +121,7 @@ async function running() {
 async function decideByGate(before: Evidence | null = null) {
   const rollout = await running()
   const gathered = { ...deps, store, catalog: await deps.catalog(), now: shop.now(), signal: new AbortController().signal }
-  const evidence = await gatherEvidence(gathered, rollout, before)
+  const evidence = await gatherGateEvidence(gathered, rollout, before)
   const decided = rollout.plan.gates.map((gate, i) => {
     const own = { ...evidence, gates: [evidence.gates[i] ?? null], failures: [evidence.failures[i] ?? null] }
     const { action, reasons } = decide({ ...rollout.plan, gates: [gate] }, 0, own)

@@ -1,8 +1,8 @@
+import { dayOf, predictionPartitions } from '../../../monitoring/day-partitions.ts'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { JsonValue } from '../../../kernel/view-spec.ts'
 import { gatherGate, judgeGate } from '../../../monitoring/rollouts/gates/all-gates.ts'
 import type { GateContext } from '../../../monitoring/rollouts/gates/gate.ts'
-import { dayOf, makePartitions } from '../../../monitoring/prediction-log/partitions.ts'
 import type { Catalog } from '../../../registry/catalog.ts'
 import { readRunningRollouts } from '../../../registry/rollouts/rollout.ts'
 import { gate, parsePlan } from '../../../registry/rollouts/plan-schema.ts'
@@ -17,7 +17,7 @@ let catalog: Catalog
 beforeAll(async () => {
   opened = await openServer()
   catalog = await applyPayments(opened.db)
-  await makePartitions(opened.db, new Set([dayOf(start)]))
+  await predictionPartitions.create(opened.db, new Set([dayOf(start)]))
 })
 afterAll(() => opened?.close())
 

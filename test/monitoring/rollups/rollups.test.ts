@@ -11,7 +11,7 @@ import { readServedAges } from '../../../monitoring/freshness/served-ages.ts'
 import { mergeRollups } from '../../../monitoring/rollups/merge-rollups.ts'
 import { trafficReport } from '../../../monitoring/report/traffic-report.ts'
 import { modelStatistics, trafficStatistics } from '../../../monitoring/rollups/model-statistics.ts'
-import { readGroups, readRollup, rollupSeries } from '../../../monitoring/rollups/read-rollups.ts'
+import { readRollupGroups, readRollup, rollupSeries } from '../../../monitoring/rollups/read-rollups.ts'
 import type { Database } from '../../../runtime/database.ts'
 import { createLogger } from '../../../runtime/log.ts'
 import { LockstepError } from '../../../kernel/errors.ts'
@@ -356,7 +356,7 @@ test('groups are by version and role, and old minutes are read from their hours'
   await mergeRollups(db, days, Date.now() * 1000)
   await db.query('delete from lockstep.rollups')
   const window = { model: 'groups', from: start + 7 * minute, to: start + 30 * minute }
-  const groups = await readGroups(db, window, ['version', 'role'])
+  const groups = await readRollupGroups(db, window, ['version', 'role'])
   expect(groups.map(({ version: number, role, rollup }) => [number, role, rollup.requests, [...rollup.errors.keys()]])).toEqual([
     [1, 'champion', 1, ['INTERNAL']],
     [2, 'canary', 1, ['INTERNAL']],

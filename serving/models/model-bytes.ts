@@ -8,7 +8,7 @@ import { isUnavailable } from '../../runtime/postgres-unavailable.ts'
  *
  * @throws LockstepError `POSTGRES_UNAVAILABLE`, also where the database fails meanwhile
  */
-export async function readBytes(db: Database, model: string, version: number): Promise<Uint8Array> {
+export async function modelBytes(db: Database, model: string, version: number): Promise<Uint8Array> {
   try {
     return await readModelBytes(db, model, version)
   } catch (cause) {

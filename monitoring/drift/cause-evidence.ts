@@ -1,3 +1,4 @@
+import type { Window } from '../window.ts'
 import { formatNumber } from '../../kernel/format-number.ts'
 import type { ServicePlan } from '../../kernel/service-plan.ts'
 import type { DatasetManifest } from '../../offline/dataset-manifest.ts'
@@ -6,7 +7,6 @@ import type { Database } from '../../runtime/database.ts'
 import type { ViewFreshness } from '../freshness/view-freshness.ts'
 import type { ModelRollup } from '../rollups/model-rollup.ts'
 import type { CauseEvidence } from './drift-causes.ts'
-import type { Window } from './drift-types.ts'
 import { movedEntityMix } from './entity-mix.ts'
 import { movedRequestFields } from './request-fields.ts'
 import { versionRollup } from './version-rollup.ts'
@@ -18,7 +18,7 @@ export interface EvidenceContext {
 }
 
 /** What surrounds a drift. @param dataset the training set behind the baseline; null: none */
-export async function gatherEvidence(
+export async function gatherCauseEvidence(
   { db, freshness }: EvidenceContext,
   { model, version }: ModelVersion,
   service: ServicePlan,

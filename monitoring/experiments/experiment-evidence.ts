@@ -68,7 +68,7 @@ const maxSliceValues = 30
  *
  * @throws LockstepError whatever `planUnits` and `readUnits` throw
  */
-export async function gatherEvidence(
+export async function gatherExperimentEvidence(
   db: Database,
   catalog: UnitsCatalog,
   spec: ExperimentSpec,

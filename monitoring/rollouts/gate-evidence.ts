@@ -32,7 +32,7 @@ export interface EvidenceDeps {
  * @param before the evidence of the last look in this step; null: there is none
  * @throws what passes, as when a database is down
  */
-export async function gatherEvidence(deps: EvidenceDeps, rollout: GateContext['rollout'], before: Evidence | null): Promise<Evidence> {
+export async function gatherGateEvidence(deps: EvidenceDeps, rollout: GateContext['rollout'], before: Evidence | null): Promise<Evidence> {
   const { db, catalog, now, signal } = deps
   const model = catalog.model(rollout.model)
   const champion = pickVersion({ ...model, pin: null }).version

@@ -12,7 +12,7 @@ const every = 16
 const maxAnswers = 64
 
 /** How old views are when requests are answered from them. */
-export interface ServedAges {
+export interface ServedAgeMetrics {
   /**
    * Call it for each read as of now.
    *
@@ -35,11 +35,11 @@ interface Served {
  * @param clock epoch microseconds
  * @param onAge called for each answer that is looked at
  */
-export function createServedAges(
+export function createServedAgeMetrics(
   registry: Registry,
   clock: () => number,
   onAge: (view: DefinitionId, seconds: number) => void = () => undefined,
-): ServedAges {
+): ServedAgeMetrics {
   const seconds = new CountedHistogram({
     name: 'lockstep_served_age_seconds',
     help: "Age of what is answered: from the moment that the entity's newest stored row counts, to the answer. Sampled: one read in 16, and up to 64 answers of it. Entities without stored rows are not in it.",

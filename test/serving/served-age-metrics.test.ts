@@ -1,15 +1,15 @@
 import { Registry } from 'prom-client'
 import { expect, it } from 'vitest'
 import type { DefinitionId } from '../../kernel/view-spec.ts'
-import { createServedAges } from '../../serving/features/served-ages.ts'
+import { createServedAgeMetrics } from '../../serving/features/served-age-metrics.ts'
 
 const second = 1_000_000
 const now = 1000 * second
 const request = (id: DefinitionId) => ({ plan: { id } })
 
-async function served(reads: (note: ReturnType<typeof createServedAges>['note']) => void) {
+async function served(reads: (note: ReturnType<typeof createServedAgeMetrics>['note']) => void) {
   const registry = new Registry()
-  reads(createServedAges(registry, () => now).note)
+  reads(createServedAgeMetrics(registry, () => now).note)
   const text = await registry.metrics()
   return (sample: string) => Number(new RegExp(`^lockstep_served_${sample.replaceAll(/[{}]/g, '\\$&')} (.*)$`, 'm').exec(text)?.[1])
 }
