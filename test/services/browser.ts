@@ -3,11 +3,12 @@ import type { Browser } from 'playwright-core'
 import { chromium } from 'playwright-core'
 import { aptInstall, binaryFolders, isExecutable } from './binaries.ts'
 
-const names = ['chromium', 'chromium-browser', 'google-chrome']
+/** The headless shells come first: the tests of the dashboard take a fifth less processor time with them. */
+const names = ['chromium-headless-shell', 'chrome-headless-shell', 'chromium', 'chromium-browser', 'google-chrome'] as const
 
 /**
- * Starts a Chromium without a window: the one of `LOCKSTEP_TEST_CHROMIUM`, else one of the machine, else Debian's,
- * installed with apt-get as root.
+ * Starts a Chromium without a window: the one of `LOCKSTEP_TEST_CHROMIUM`, else one of the machine, else Debian's
+ * headless shell, installed with apt-get as root.
  *
  * @param localNames host names that lead to this machine
  * @throws with all ways and why none works
@@ -25,19 +26,20 @@ async function chromiumBinary(): Promise<string> {
   const found = await findBinary()
   if (found !== null) return found
   try {
-    await aptInstall('chromium')
+    await aptInstall(names[0])
   } catch (error) {
     throw new Error(
       'The tests need Chromium: in PATH; at the path in LOCKSTEP_TEST_CHROMIUM; or as root on Debian, where it is installed for you.',
       { cause: error },
     )
   }
-  return (await findBinary()) ?? 'chromium'
+  return (await findBinary()) ?? names[0]
 }
 
 async function findBinary(): Promise<string | null> {
-  for (const folder of [...(await binaryFolders()), '/usr/bin']) {
-    for (const name of names) if (await isExecutable(join(folder, name))) return join(folder, name)
+  const folders = [...(await binaryFolders()), '/usr/bin']
+  for (const name of names) {
+    for (const folder of folders) if (await isExecutable(join(folder, name))) return join(folder, name)
   }
   return null
 }

@@ -132,6 +132,7 @@ describe('every page', { timeout: 600_000 }, () => {
     const charts = new Set<string>()
     const offers: Offer[] = []
     const wrong = await walk(visits, paths(), async (path) => {
+      await visits.look({ width: 1280, scheme: 'light' })
       if (path === 'plan') await visits.page.getByLabel('Plan').fill(JSON.stringify(refused))
       await shown(visits.page)
       return [

@@ -53,6 +53,7 @@ const everyLook: readonly Look[] = [
  * all of a page and then on what it shows at the second width alone: no style sheet changes a colour with the width.
  */
 const rulesOfColours = ['color-contrast', 'link-in-text-block']
+const withoutColours = Object.fromEntries(rulesOfColours.map((rule) => [rule, { enabled: false }]))
 
 /** A script: the elements that the page has not shown in this scheme before. @param all all of the page, in place of these */
 const newIn = (scheme: string, all: boolean): string => `(() => {
@@ -114,6 +115,7 @@ export async function visit(browser: Browser, url: string): Promise<Visits> {
     },
     async look(look) {
       const { width, scheme } = look
+      if (width === present.width && scheme === present.scheme) return
       if (width !== present.width) await page.setViewportSize({ width, height: 800 })
       if (scheme !== present.scheme) await page.emulateMedia({ colorScheme: scheme })
       present = look
@@ -126,14 +128,19 @@ export async function visit(browser: Browser, url: string): Promise<Visits> {
       for (const look of looks) {
         await visits.look(look)
         const { width, scheme } = look
-        const others = { runOnly: allRules, rules: Object.fromEntries(rulesOfColours.map((rule) => [rule, { enabled: false }])) }
-        const flaws = widths.has(width) ? [] : await audited('document', others)
-        flaws.push(...(await audited(newIn(scheme, !schemes.has(scheme)), { runOnly: rulesOfColours })))
+        const where = newIn(scheme, !schemes.has(scheme))
+        const flaws: string[] = []
+        // one run in place of two where both look at all of the page
+        if (!widths.has(width) && !schemes.has(scheme)) flaws.push(...(await audited(where, { runOnly: allRules })))
+        else {
+          if (!widths.has(width)) flaws.push(...(await audited('document', { runOnly: allRules, rules: withoutColours })))
+          flaws.push(...(await audited(where, { runOnly: rulesOfColours })))
+        }
         widths.add(width)
         schemes.add(scheme)
         wrong.push(...[...flaws, ...(await overflow(page))].map((flaw) => `${width} ${scheme}: ${flaw}`))
       }
-      await visits.look({ width: magnified, scheme: 'light' })
+      await visits.look({ width: magnified, scheme: present.scheme })
       wrong.push(...(await overflow(page)).map((flaw) => `200 %: ${flaw}`), ...visits.faults())
       return wrong
     },
@@ -155,13 +162,12 @@ export async function shown(page: Page): Promise<void> {
   await page.locator('body:not(:has([aria-busy="true"]))').waitFor()
 }
 
-/** Visits pages in one document. @param wrongOf what is wrong with the page that is shown */
+/** Visits pages in one document, each in the look of the last one. @param wrongOf what is wrong with the page that is shown */
 export async function walk(through: Visits, pages: readonly string[], wrongOf: (path: string) => Promise<string[]>): Promise<string[]> {
   const wrong: string[] = []
   for (const [i, path] of pages.entries()) {
     await (i === 0 ? through.go(path) : through.to(path))
     wrong.push(...(await wrongOf(path)).map((fault) => `/ui/${path} ${fault}`))
-    await through.look({ width: 1280, scheme: 'light' })
   }
   return wrong
 }
