@@ -55,7 +55,7 @@ export function setAsideLines({
   ]
 }
 
-/** Only its rows are left for later, whenever it ends. */
+/** Runs leave out the rows of this transaction until it ends, and only these. */
 export function oldestWriterText({ pid, application, database, state, seconds }: OldestWriter): string {
   const who = pid === null ? `prepared as "${application}"` : `process ${pid}${application === '' ? '' : `, "${application}"`}`
   const age = seconds === null ? 'of unknown age' : `open for ${duration(seconds * 1000)}`

@@ -170,7 +170,7 @@ function rowsText({ rows, exact, bytes: size }: { readonly rows: number; readonl
   return `${exact ? '' : 'about '}${counted(rows, 'row')} (${bytes(Math.round(size))})`
 }
 
-/** What a change or removal breaks. What a conflict would break stays as it is, because it is refused. */
+/** The definitions that a change or removal breaks. A conflict breaks nothing, because it is refused. */
 function breakLines({ changes, breaks, kept }: PlanJson, options: PlanTextOptions): string[] {
   const refused = new Set(changes.flatMap((change) => (change.status === 'conflict' ? [displayName(change)] : [])))
   const broken = breaks.filter(({ cause }) => !refused.has(cause)).map(({ cause, broken: what }) => `${indent}! ${what}: ${cause}`)

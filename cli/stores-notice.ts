@@ -3,7 +3,7 @@ import type { Settings } from '../runtime/config.ts'
 import { parseRedisUrl, redisServers } from '../runtime/redis-url.ts'
 import { settingsAbove } from '../runtime/settings-files.ts'
 
-/** What is printed before the database or the online store is opened; null: nothing. */
+/** Lines to print before the database or the online store is opened; null: none. */
 export interface StoresNotice {
   readonly database: string | null
   readonly store: string | null

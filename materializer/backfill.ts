@@ -35,7 +35,7 @@ export interface BackfillOptions {
   readonly events?: BackfillSpec['events']
   /** How many chunks. Absent: one for every 100,000 rows. */
   readonly chunks?: number | undefined
-  /** Who asks for it, for the audit log; absent: nobody, it is part of keeping views current. */
+  /** The author, for the audit log. Absent: the materializer itself, to keep views current. */
   readonly by?: Actor | undefined
   /** The clock, epoch microseconds. */
   readonly now: () => number

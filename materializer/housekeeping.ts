@@ -28,8 +28,8 @@ export interface HousekeepingOptions {
 }
 
 /**
- * What is done now and then, by any number of processes: the keys of retired views are deleted, what erasures have left
- * undone is done, and records of runs that nobody asks for any more go. Cheap where there is nothing, but for `prune`.
+ * The periodic clean-up, by any number of processes: deletes the keys of retired views, finishes erasures, and deletes
+ * old records of runs. Without work to do all but `prune` is cheap.
  */
 export async function runHousekeeping(
   db: Database,

@@ -36,7 +36,7 @@ export async function hasRemovals({ kysely }: Kysely): Promise<boolean> {
   return (await kysely.selectFrom('lockstep.removals').select('view').limit(1).executeTakeFirst()) !== undefined
 }
 
-/** What is still to be removed from a store, in the order in which it was asked for. */
+/** The removals that a store still has to make, oldest request first. */
 export async function pendingRemovals({ kysely }: Kysely, store: string): Promise<Removal[]> {
   const rows = await kysely
     .selectFrom('lockstep.removals')

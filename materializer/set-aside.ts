@@ -62,8 +62,8 @@ export async function setAsideKeys(db: Database, view: string, store: string, lo
 }
 
 /**
- * After a run has tried `keys` again: strikes out those that have a state by now, and removes what stands in its place
- * of those that have no row any more.
+ * Updates the list after a run has tried `keys` again: removes keys that have a state now, and deletes the placeholder
+ * of keys that no longer have a row.
  *
  * @param failed those that could still not be folded
  * @param seen the transactions whose rows the run read

@@ -38,8 +38,8 @@ export interface UndoOptions {
   /** Epoch microseconds. */
   readonly moment: number
   /**
-   * How long transactions that were open before are waited for, milliseconds: where one goes on, empty states stay in
-   * the place of what was there.
+   * How long to wait for transactions that were open before, milliseconds. If one is still open then, empty states
+   * stay in the store.
    */
   readonly waitMs: number
   readonly signal?: AbortSignal
@@ -150,7 +150,7 @@ export async function readersOf(
   return readers
 }
 
-/** What is left of an entity without rows is an empty state, which is removed once nobody works on its old rows. */
+/** An entity without rows gets an empty state, which is deleted once no transaction can still read its old rows. */
 async function renew(db: Database, store: OnlineStore, plan: ViewPlan, keys: readonly EntityKey[], options: UndoOptions): Promise<void> {
   const empty = await rebuildStates(db, store, plan, keys, options.moment)
   if (empty.size === 0 || !(await waitForEarlierTransactions(db, options.waitMs, options.signal))) return

@@ -10,10 +10,10 @@
  */
 export type Role = 'champion' | 'canary' | 'arm' | 'shadow' | 'requested' | 'backfill'
 
-/** Of answers that clients got. */
+/** The roles of answers that clients got. */
 export const clientRoles: readonly Role[] = ['champion', 'canary', 'arm', 'requested']
 
-/** Of what was answered, and what would have been. */
+/** The same, and the roles of what would have been answered. */
 export const clientAndBackfillRoles: readonly Role[] = [...clientRoles, 'backfill']
 
 /** By what a version answered rows, as the answer and the prediction log have it. */

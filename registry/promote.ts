@@ -58,8 +58,8 @@ export interface PromoteOptions extends LoadOnServersOptions, ChangeOptions {
  *
  * @param wanted a number, or another alias
  * @throws LockstepError `UNKNOWN_DEFINITION`, `INVALID_NAME`, or `NOT_PROMOTABLE` if the version can no longer be
- *   served, a server cannot load it, or the alias was changed meanwhile; `DATASET_MISMATCH`; `IN_USE` for the candidate of
- *   a running rollout
+ *   served, a server cannot load it, or the alias was changed meanwhile; `DATASET_MISMATCH`; `IN_USE` for the candidate
+ *   of a running rollout
  */
 export async function promoteModel(
   db: Database,
@@ -106,7 +106,9 @@ function refuseCandidate({ name, rollout }: CatalogModel, version: number): void
   )
 }
 
-/** The newest version, which would answer without a champion, may be the candidate, and is not what was compared with. */
+/**
+ * The newest version, which would answer without a champion, may be the candidate, and is not what was compared with.
+ */
 function neededByRollout({ model, version }: Rollout): LockstepError {
   return new LockstepError(
     'IN_USE',
@@ -231,7 +233,7 @@ async function writeAlias(
   return { model: model.name, alias, from, to, changed: true }
 }
 
-/** What a rollout has counted so far was compared with another champion. */
+/** The champion changed, so what the rollout has counted so far compares with another version. */
 async function restartStep(transaction: Kysely<LockstepTables>, model: string): Promise<void> {
   await transaction
     .updateTable('lockstep.rollouts')

@@ -151,7 +151,7 @@ async function createEngine(directory: string): Promise<PGlite> {
 }
 
 /**
- * The engine, whose failures go through `explain`: those of its own methods, and of the transactions that it hands out.
+ * The engine, whose failures go through `explain`: failures of its methods, and of its transactions.
  */
 function explained<T extends object>(target: T, explain: (error: unknown) => unknown): T {
   const fail = (error: unknown): never => {

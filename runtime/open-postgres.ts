@@ -38,7 +38,9 @@ const session = ['TimeZone=UTC', 'DateStyle=ISO', 'bytea_output=hex', 'extra_flo
 
 export interface PostgresOptions {
   readonly signal?: AbortSignal | undefined
-  /** Measure statements, reads of rows by COPY, and writes by COPY, once they have a connection. Default: not measured. */
+  /**
+   * Measure statements, reads of rows by COPY, and writes by COPY, once they have a connection. Default: not measured.
+   */
   readonly timers?: { readonly query: Timed; readonly read: Timed; readonly copy: Timed } | undefined
 }
 
@@ -46,8 +48,8 @@ export interface PostgresOptions {
  * Opens PostgreSQL 15 or newer. It connects at the first call, so a server can start while its database is down. If the
  * database is unreachable, or has no free connection for 3 s, calls throw `POSTGRES_UNAVAILABLE` within 5 s. A `ping`
  * without an answer closes every connection, because statements on a silent server would wait for hours. Statements
- * share 10 connections. Snapshots and their streams use separate connections, one for each, so they cannot wait for each
- * other.
+ * share 10 connections. Snapshots and their streams use separate connections, one for each, so they cannot wait for
+ * each other.
  *
  * @param url as `postgres://user:password@host:5432/database`, with the parameters that `pg` knows
  * @param options.signal when it is aborted, all statements are cancelled on the server. Later statements, for cleanup,
@@ -256,7 +258,7 @@ function getTypeParser(oid: Parameters<typeof pg.types.getTypeParser>[0], format
 
 /**
  * The URL with what every session sets; the server as `host:port` and the database's name, empty where the URL has
- * none, which may be told.
+ * none: these may be printed.
  */
 export function parseTarget(url: string): { url: string; server: string; database: string } {
   let parsed: URL

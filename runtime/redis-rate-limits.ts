@@ -38,7 +38,7 @@ export interface RedisRateLimits {
   close(): void
 }
 
-/** A request waits for it: who is not told by then goes by what it knows itself. */
+/** How long a request waits for Redis. After that the server decides by its own counts. */
 const answerMs = 100
 
 /**

@@ -63,8 +63,8 @@ export async function checkQuery(db: Queryable, query: string): Promise<void> {
 }
 
 /**
- * Whether rows carry their identity and the transaction that wrote them, by which what arrived since a moment can be
- * told.
+ * Whether rows carry their identity and the transaction that wrote them. Only then it is known which rows arrived since
+ * a moment.
  */
 export function arrivalColumns(types: ReadonlyMap<string, string>): { readonly hasRow: boolean; readonly hasXid: boolean } {
   return { hasRow: types.get('_row') === 'int8', hasXid: types.get('_xid') === 'xid8' }

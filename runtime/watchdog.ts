@@ -18,10 +18,10 @@ const beatMs = 500
 const defaultSeconds = { embedded: 0, postgres: 30 } as const
 
 /**
- * Has a thread of its own end this process once its event loop has stood still for so long, as nothing else can: one
- * call of a built-in function may take hours, and until it returns no request, deadline or signal is heeded. Anyone who
- * supervises the process starts it again. It does not keep the process running, and is not closed: it watches the end
- * of the process, too.
+ * Starts a thread that ends this process once its event loop has stood still for this long. One call of a built-in
+ * function may take hours, and until it returns the process answers no request, deadline or signal. A supervisor then
+ * restarts the process. The thread does not keep the process running. It is never closed, so it also watches the
+ * shutdown.
  */
 export function startWatchdog({ watchdogSeconds, postgresUrl, logLevel }: Config, log: Logger): void {
   const seconds = watchdogSeconds ?? defaultSeconds[postgresUrl === null ? 'embedded' : 'postgres']

@@ -25,13 +25,15 @@ export interface Folding {
   readonly futureMicros: number
   /** Called with entities whose states are not kept. */
   readonly onTooLarge: NotKeptListener
-  /** Called where rows are committed, and the next run of each view folds them. */
+  /** Called if rows were committed but not folded. The next run of each view folds them. */
   readonly onFoldFailure: (source: string, error: unknown) => void
 }
 
 /** What every protocol needs to answer. */
 export interface ServingContext extends PredictContext {
-  /** The same, for reads that may name a service or a view without its version. @throws LockstepError `NOT_READY` */
+  /**
+   * As `catalog`, for reads that may name a service or a view without its version. @throws LockstepError `NOT_READY`
+   */
   readonly readCatalog: () => ReadCatalog
   readonly rollups: Pick<RollupRecorder, 'answered' | 'failed' | 'bypassed' | 'errorAnswered'>
   readonly models: Pick<ModelHost, 'use' | 'answering' | 'failures' | 'failureOf'>
@@ -39,7 +41,7 @@ export interface ServingContext extends PredictContext {
   /** Loads the registry up to that revision. False: this server could not, and keeps trying. */
   readonly reachRevision: (revision: number) => Promise<boolean>
   readonly intake: EventIntake
-  /** What begins backfills and runs, and shows jobs. */
+  /** For routes that begin backfills and runs, and show jobs. */
   readonly upkeep: {
     /** @throws LockstepError `POSTGRES_UNAVAILABLE` */
     readonly database: () => Database
@@ -55,7 +57,7 @@ export interface ServingContext extends PredictContext {
   }
   /** Whether channels of alerts may have private addresses. */
   readonly privateAddresses: boolean
-  /** Whether there are monitors that nobody declared. */
+  /** Whether models have default monitors. */
   readonly defaultMonitors: boolean
   readonly idempotency: Idempotency
   readonly uploads: Uploads
@@ -63,13 +65,13 @@ export interface ServingContext extends PredictContext {
   readonly datasetsDirectory: string
   /** Lines of the audit log, newest first. */
   readonly audit: (filter: AuditFilter) => Promise<AuditRecord[]>
-  /** What the offline history says of an entity, row by row. */
+  /** Explains an entity's values by the rows of its history. */
   readonly explain: ReadExplanation
   /** The same over a window of time. */
   readonly explainWindow: ReadWindow
   readonly traffic: Traffic
   readonly readiness: () => Readiness
-  /** What all processes behind the port say together. */
+  /** The status of all processes behind the port together. */
   readonly status: ServerStatus
   /** Whether `/metrics` needs a key here, or is answered on another port. */
   readonly metricsAt: 'off' | 'required' | 'elsewhere'
@@ -81,8 +83,8 @@ export interface ServingContext extends PredictContext {
   /** The share of requests that is logged. */
   readonly logShares: LogShares
   readonly bodyLimitBytes: number
-  /** How long a request waits for a backfill that gets no further. */
+  /** How long a request waits for a backfill that makes no progress. */
   readonly idleBackfillMs: number
-  /** Whose pages may use the server from a browser; `*`: all. */
+  /** The origins of pages that may use the server from a browser; `*`: all. */
   readonly corsOrigins: readonly string[]
 }

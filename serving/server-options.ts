@@ -88,7 +88,7 @@ export interface ServerOptions {
   readonly lead?: boolean
   /** How long it waits to be ready before it listens. Default: 0. */
   readonly warmMs?: number
-  /** What else than its own defaults the prediction log goes by. */
+  /** Options of the prediction log that differ from its defaults. */
   readonly predictionLog?: Pick<PredictionLogOptions, 'maxValues' | 'flushMs' | 'snapshotMs'>
   /** How exposures of experiments are written. */
   readonly exposures?: ExposureOptions
@@ -97,8 +97,8 @@ export interface ServerOptions {
   /** Finds the files of the dashboard's pages; null: they are not built. Default: those of the package. */
   readonly uiFolder?: () => Promise<string | null>
   /**
-   * The folder of the embedded database. Other processes learn the server's URL there, and `lockstep ui` leaves one-time
-   * codes. Default: null, there is none.
+   * The folder of the embedded database. Other processes learn the server's URL there, and `lockstep ui` leaves
+   * one-time codes. Default: null, there is none.
    */
   readonly embeddedDirectory?: string | null
   /** The budget of shadows. */

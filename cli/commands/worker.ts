@@ -136,7 +136,9 @@ export const workerCommand: Command = {
   },
 }
 
-/** Those of what predicts are in a registry of its own, with names that the worker's own has, too. */
+/**
+ * Pipelines and batches predict with a second registry, whose metrics have names that the worker's registry has too.
+ */
 async function allMetrics(own: MetricsRegistry, predicting: MetricsRegistry | null): Promise<string> {
   if (predicting === null) return await own.metrics()
   const both = await Promise.all([own, predicting].map(async (registry) => asJson(await registry.getMetricsAsJSON())))

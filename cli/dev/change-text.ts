@@ -15,7 +15,7 @@ export function updateLines({ plan, loads, models }: Pick<SessionUpdate, 'plan' 
   ]
 }
 
-/** A definition also changes with what it refers to, which has a line of its own. */
+/** Whether the definition itself changed. A change of what it refers to is listed separately. */
 function isOwn({ status, differences }: Change): boolean {
   return status !== 'changed' || differences.some(({ path }) => !/^(its |members\.[^.]+\.features\b)/.test(path))
 }

@@ -11,7 +11,7 @@ export interface LoadTask {
   readonly timeoutMs: number
 }
 
-/** What a definitions file is, or why it is none. */
+/** A definitions file as it was loaded, or its error. */
 export interface LoadedDefinitions {
   readonly set: DefinitionSet | null
   readonly error: { readonly code: ErrorCode; readonly message: string; readonly details: Record<string, unknown> } | null

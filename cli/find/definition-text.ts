@@ -164,7 +164,7 @@ function fieldsText(page: DefinitionPage, width: number | null): string {
       kind === 'model' ? 'versions' : 'other versions',
       others.map((each) => `${each.version}${each.retired ? ' (pruned)' : ''}`).join(', ') || (kind === 'model' ? 'none is pushed' : ''),
     ],
-    // of the other kinds it stands above
+    // the other kinds list it above
     ['made from', kind === 'service' || kind === 'source' ? usesText(uses) : ''],
     // a monitor names its channels above, and a channel the monitors that notify it
     ['used by', notUsed.includes(kind) ? '' : usesText(usedBy) || 'nothing'],

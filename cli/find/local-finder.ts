@@ -74,7 +74,7 @@ function readJson(service: ServicePlan, entities: readonly EntityValues[], { row
   }
 }
 
-/** As a server says it of a value that JSON cannot say. */
+/** The status as a server answers it: a value that JSON cannot hold is INVALID. */
 function statusText(status: Status, value: Value | null): string {
   return statusNames[jsonCanSay(value) ? status : Status.invalid]
 }

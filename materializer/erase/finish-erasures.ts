@@ -20,8 +20,8 @@ const statesAtOnce = 1_000
 
 export interface FinishOptions {
   /**
-   * How long to wait for transactions that were open before, milliseconds. While one is still open, empty states stay
-   * in the place of the erased ones.
+   * How long to wait for transactions that were open before, milliseconds. While one is still open, empty states
+   * replace the erased ones.
    */
   readonly waitMs: number
   /** Epoch microseconds. */

@@ -23,8 +23,8 @@ export interface ConsumeStreamDeps {
   readonly source: SourceSpec
   readonly spec: StreamSpec
   /**
-   * Folds what some transactions wrote to the source into the online states. What fails is left to the next run of each
-   * view.
+   * Folds what some transactions wrote to the source into the online states. If a fold fails, the next run of each view
+   * folds the rows.
    */
   readonly fold: (xids: readonly number[]) => Promise<void>
   readonly metrics: StreamMetrics
@@ -38,10 +38,12 @@ export interface ConsumeStreamOptions extends MessageWriterOptions {
 }
 
 /**
- * Reads the stream of a source until the signal, one batch after another, so never faster than it commits: writes the
- * messages' events to the source's table, folds them, and only then acknowledges them. Who dies in between leaves them
- * to another, and an event that comes again is known by its id. A message that is at fault itself becomes a dead
- * letter; what else fails is tried again with the same batch for as long as it takes.
+ * Reads the stream of a source until the signal, one batch after another, so never faster than it commits. It writes
+ * the messages' events to the source's table, folds them, and only then acknowledges them.
+ *
+ * - If the process dies in between, another one gets the messages again. An event is written once, by its id.
+ * - A message that is at fault becomes a dead letter. After any other failure the same batch is tried again, without
+ *   end.
  */
 export async function consumeStream(deps: ConsumeStreamDeps, options: ConsumeStreamOptions): Promise<void> {
   const { db, consumer, source, spec, metrics, log } = deps

@@ -12,7 +12,7 @@ import type { DeadLetter } from './dead-letters.ts'
 import { reasonOf } from './dead-letters.ts'
 import { messageEvent, placeOf } from './message-event.ts'
 
-/** Of more transactions than that, whose events came again, the next run of a view folds what is not folded. */
+/** If repeated events are of more transactions than this, the next run of each view folds them instead. */
 const foldedAgain = 16
 
 export interface MessageWriterDeps {

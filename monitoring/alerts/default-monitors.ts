@@ -17,7 +17,7 @@ export interface ActiveMonitors {
   readonly channels: ReadonlyMap<string, ChannelSpec>
 }
 
-/** All monitors of a registry, by name. @param defaults whether those that nobody declared are among them */
+/** All monitors of a registry, by name. @param defaults whether to include the default monitors */
 export function activeMonitors(catalog: Catalog, defaults: boolean): ActiveMonitors {
   const channels = new Map([...catalog.channels].map(([name, { spec }]) => [name, spec]))
   const declared = [...catalog.monitors.values()].map(({ spec, description }) => ({ ...spec, description, isDefault: false }))

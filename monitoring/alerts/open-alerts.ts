@@ -17,8 +17,11 @@ export interface OpenAlerts {
   /** Channels that have a new notification. */
   readonly channels: ReadonlySet<string>
   fire(check: string, result: CheckResult, severity: Severity, moment: number): Promise<void>
-  /** Keeps the newest evidence; notifies of an alert that is no longer silenced, and of what joined it, then or now. */
-  goOn(check: string, result: CheckResult, moment: number): Promise<void>
+  /**
+   * The alert still fires: keeps the newest evidence. Notifies if the alert is no longer silenced, and of what has
+   * joined it.
+   */
+  continueFiring(check: string, result: CheckResult, moment: number): Promise<void>
   resolve(check: string, result: CheckResult, moment: number, resolution: 'cleared' | 'removed'): Promise<void>
   /** Deletes the state of a removed subject, and resolves its alert. */
   remove(check: string, subject: string, last: CheckResult, moment: number): Promise<void>
@@ -111,7 +114,7 @@ export async function openAlerts(
         .executeTakeFirstOrThrow()
       if (!isSilent) await notifyOf('firing', Number(id))
     },
-    async goOn(check, result, moment) {
+    async continueFiring(check, result, moment) {
       const alert = await firing(check, result.subject)
       if (alert === null) return
       const isSilent = isSilenced(silences, check, result.subject)
@@ -138,7 +141,7 @@ export async function openAlerts(
         .set({ state: 'resolved', resolved: String(moment), resolution, result: textOf(result) })
         .where('id', '=', String(alert.id))
         .execute()
-      // who knows that it fires must learn that it no longer does, silenced or not
+      // a receiver that was notified must learn the end, silenced or not
       if (alert.notified) await notifyOf('resolved', alert.id)
     },
     async remove(check, subject, last, moment) {
@@ -206,7 +209,7 @@ export async function installationKey(transaction: Database['kysely']): Promise<
   return `lockstep:${rows[0]?.key ?? 'none'}`
 }
 
-/** What a check remembers is no evidence, and what joined is said once. */
+/** Without the memory of the check, which is no evidence, and without `joined`, which is reported once. */
 function textOf(result: CheckResult): string {
   return JSON.stringify({ ...result, memory: undefined, joined: undefined })
 }

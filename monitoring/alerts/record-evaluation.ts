@@ -66,7 +66,7 @@ export async function recordEvaluation(
       await storeState(transaction, monitor.name, check, result, state)
       if (change === 'fires') await alerts.fire(check, result, severity, moment)
       else if (change === 'resolves') await alerts.resolve(check, result, moment, 'cleared')
-      else if (state.phase === 'firing') await alerts.goOn(check, result, moment)
+      else if (state.phase === 'firing') await alerts.continueFiring(check, result, moment)
       return state
     }
 

@@ -6,7 +6,7 @@ import type { TrainingColumn } from '../../offline/training-profile.ts'
 import type { Database } from '../../runtime/database.ts'
 import type { FeatureEffects } from './feature-effects.ts'
 
-/** What features and outputs that are served later are compared with. */
+/** The distributions that served features and outputs are compared with. */
 export interface Baseline {
   /** Changes when any part of it is recreated. */
   readonly id: string

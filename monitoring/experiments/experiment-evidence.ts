@@ -23,7 +23,7 @@ export interface ExperimentEvidence {
   readonly metrics: readonly MetricEvidence[]
   /** Of all units, by covariate: names, and by variant their sums. */
   readonly covariates: { readonly names: readonly string[]; readonly arms: readonly UnitSums[] }
-  /** Of an experiment whose shares follow its results. `units`: by period and variant, those that came. */
+  /** Only if the shares follow the results. `units`: how many units came, by period and variant. */
   readonly allocation?: { readonly periods: readonly AllocationPeriod[]; readonly units: readonly (readonly number[])[] }
   /** The primary metric in groups of units. */
   readonly slices: readonly SliceEvidence[]
@@ -190,7 +190,7 @@ const maxPeriods = 7
 
 /**
  * The primary metric by day since the exposure, or by some days: whether an effect fades as it loses its novelty. Only
- * of totals, which can be split by time; none if the window is shorter than two days.
+ * for totals, which can be split by time; none if the window is shorter than two days.
  */
 function periodsOf(metric: MetricSpec): AskedMetric[] {
   const measures = metric.kind === 'ratio' ? [metric.numerator, metric.denominator] : [metric.value]

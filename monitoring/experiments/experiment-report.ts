@@ -20,7 +20,7 @@ export interface ExperimentReport {
   readonly stoppedAt: string | null
   /** null: not decided. */
   readonly decision: unknown
-  /** Of shares that follow the results; null: they never change. */
+  /** How the shares follow the results; null: they never change. */
   readonly allocation: {
     readonly floor: number
     /** Since when each variant has which share, as the result lists them; oldest first. */

@@ -94,7 +94,7 @@ export interface GuardrailResult {
   readonly margin: number
   /** `passes`: it is not worse by the margin. `fails`: it is. `undecided`: the units do not say yet. */
   readonly verdict: 'passes' | 'fails' | 'undecided'
-  /** Of the hypothesis that it is worse by the margin or more. */
+  /** The p-value of the hypothesis that it is worse by the margin or more. */
   readonly p: number
 }
 
@@ -108,7 +108,9 @@ export interface BayesianResult {
 export interface SliceResult {
   readonly feature: string
   readonly groups: readonly SliceGroup[]
-  /** By variant other than the control: of the hypothesis that its effect is the same in all groups; null: not known. */
+  /**
+   * By variant other than the control: of the hypothesis that its effect is the same in all groups; null: not known.
+   */
   readonly heterogeneity: readonly { readonly variant: string; readonly p: number | null }[]
 }
 

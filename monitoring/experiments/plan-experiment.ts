@@ -31,7 +31,7 @@ export interface ExperimentPlan {
   readonly metric: {
     readonly name: string
     readonly value: number
-    /** Of a unit, after what the covariates explain. */
+    /** The standard deviation between units, after what the covariates explain. */
     readonly deviation: number
     /** The share of the variance that the covariates explain; null: there are none. */
     readonly explained: number | null
@@ -64,8 +64,8 @@ const horizonDays = [7, 14, 28, 56]
 const minUnits = 100
 
 /**
- * Plans an experiment: its primary metric is computed for the units of the prediction log as if they had been exposed at
- * their first prediction, by the same join as the results will be.
+ * Plans an experiment: its primary metric is computed for the units of the prediction log as if they had been exposed
+ * at their first prediction, by the same join as the results will be.
  *
  * @throws LockstepError `INVALID_REQUEST` where the log has too few units, or the metric is a quantile
  */

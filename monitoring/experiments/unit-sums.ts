@@ -3,9 +3,9 @@ import type { ArmSums } from '../../statistics/covariate-adjustment.ts'
 /** The sums of one variant's units for one metric, as plain JSON: analyses are repeated from them. */
 export interface UnitSums {
   readonly n: number
-  /** Of the numerator, the denominator, then the covariates. */
+  /** The means of the numerator, the denominator, then the covariates. */
   readonly mean: readonly number[]
-  /** Of the products of deviations, row by row. */
+  /** The sums of products of deviations: a matrix, row by row. */
   readonly cross: readonly number[]
   /** Of the third powers of deviations of numerator and denominator: aaa, aab, abb, bbb. */
   readonly third: readonly number[]

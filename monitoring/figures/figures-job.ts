@@ -93,7 +93,7 @@ export async function storeVersionFigures(
   return Number(quality !== null) + Number(drift !== null)
 }
 
-/** Of several outcomes, the first of yes or no: it judges a probability, and has a calibration. */
+/** The first outcome of yes or no, else the first one: yes or no judges a probability, and has a calibration. */
 function judgedOutcome({ outcomes }: Catalog, model: string): string | undefined {
   const own = [...outcomes.values()].filter(({ spec }) => spec.model === model)
   return (own.find(({ spec }) => spec.type.kind === 'bool') ?? own[0])?.spec.name

@@ -7,7 +7,7 @@ export interface RunWaits {
   readonly p99: number | null
 }
 
-/** Of the runs of a view in the last day before a moment. @param now epoch microseconds */
+/** The waits of a view's runs in the day before `now`, epoch microseconds. */
 export async function readRunWaits(db: Pick<Database, 'query'>, view: string, now: number): Promise<RunWaits> {
   const [row] = await db.query<{ runs: number; waits: readonly number[] | null }>(
     `select count(*)::int as runs,

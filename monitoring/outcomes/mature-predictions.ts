@@ -12,7 +12,7 @@ export interface MatureQuery extends OutcomeQuery {
   readonly immature?: boolean
   /** Keys, request data and features of the prediction, by name. Default: none. */
   readonly columns?: readonly string[]
-  /** Of a query of one prediction (`StreamOptions.timeoutMs`). */
+  /** Only for a query of one prediction (`StreamOptions.timeoutMs`). */
   readonly timeoutMs?: number
 }
 

@@ -45,7 +45,9 @@ export interface OutcomeRow {
   readonly amounts: readonly (number | null)[]
   /** When the outcome happened; null without a row. */
   readonly outcomeAt: number | null
-  /** Of a query of one prediction: the row of the source, also before the prediction is mature; null: there is none. */
+  /**
+   * Only for a query of one prediction: the source's row, even if the prediction is not mature; null: there is none.
+   */
   readonly found: FoundOutcome | null
 }
 

@@ -136,7 +136,7 @@ export function entitiesOf({ uses }: ServicePlan, { keys }: ServedEntity): Buffe
   const named = new Map<string, Buffer>()
   for (const [u, { plan }] of uses.entries()) {
     const [name, key = ''] = [plan.spec.entity.name, keys[u]]
-    // an entity without a key names nobody
+    // an entity without a key identifies nothing
     if (plan.key.length > 0) named.set(`${name} ${key}`, loggedEntity(name, key))
   }
   return [...named.values()]

@@ -1,7 +1,7 @@
 /** The stages of a request, in their order. */
 export const loggedStages = ['receive', 'features', 'evaluate', 'wait', 'run', 'encode'] as const
 
-/** How long the stages of a request took, milliseconds. What the log itself takes comes after the answer. */
+/** How long the stages of a request took, milliseconds. The log itself is written after the answer. */
 export interface LoggedTimes {
   /** From the arrival on: match, admit, authorize, read and parse the body, choose versions. */
   readonly receiveMs: number

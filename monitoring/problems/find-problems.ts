@@ -101,7 +101,7 @@ export function problemsOf(catalog: Catalog, sources: ProblemSources, now: numbe
   return groupProblems(findProblems(catalog, sources, now))
 }
 
-/** What is wrong, with what each may follow from. `groupProblems` makes one problem of each cause. */
+/** All problems, with their possible causes. `groupProblems` makes one problem of each cause. */
 export function findProblems(catalog: Catalog, sources: ProblemSources, now: number): FoundProblem[] {
   const { alerts, failed, views, lacks, storeFailure, lacksWorker } = sources
   const problems: FoundProblem[] = []

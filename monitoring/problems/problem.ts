@@ -21,9 +21,9 @@ export interface Problem {
   readonly command: string | null
 }
 
-/** A problem as it was found, with what it may follow from. */
+/** A problem as it was found, with its possible causes. */
 export interface FoundProblem extends Problem {
-  /** Its name among problems: `view spending@1`. Of several with one name, the first is the cause of the others. */
+  /** Its name among problems: `view spending@1`. If several have one name, the first is the cause of the others. */
   readonly id: string
   /** Further names by which others may follow from it. */
   readonly causes: readonly string[]

@@ -25,7 +25,7 @@ export interface EntityTally {
   sum(column: number): number
   /** The mean of a column. */
   mean(column: number): Figure
-  /** Of the rows where `of` is 1, those where `part` is 1. */
+  /** The share of rows with `part` 1 among those with `of` 1. */
   share(part: number, of: number): Figure
   /** The sum of one linear combination of columns over that of another; weights by column. */
   ratio(part: Readonly<Record<number, number>>, of: Readonly<Record<number, number>>): Figure

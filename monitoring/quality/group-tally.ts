@@ -25,7 +25,7 @@ export interface GroupTally {
 
 export interface FinishedGroup {
   readonly figures: Readonly<Record<string, Figure>>
-  /** Of classifiers whose scores are probabilities. */
+  /** Only of classifiers whose scores are probabilities. */
   readonly calibration: Calibration | null
 }
 

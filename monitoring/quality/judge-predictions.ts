@@ -37,9 +37,9 @@ export interface OutcomeOfPrediction {
 /** How the logged predictions of a group divide. */
 export interface PredictionCounts {
   readonly predictions: number
-  /** They have an outcome and are mature: figures are of them. */
+  /** Mature, with an outcome: the figures are about these. */
   readonly judged: number
-  /** Of these, how many no row of the outcome's source names: they have the outcome that is declared for that. */
+  /** How many of these have no row in the outcome's source, so they get the outcome that is declared for that case. */
   readonly assumed: number
   readonly immature: number
   /** Mature, and without an outcome. */
@@ -65,7 +65,7 @@ export interface JudgedPredictions {
   readonly groups: readonly JudgedGroup[]
   /** Whether more groups were found than are kept apart: the rest is one group. */
   readonly isFull: boolean
-  /** Of classifiers, by version that has immature predictions. */
+  /** Only for classifiers: by version that has immature predictions. */
   readonly estimates: readonly (QualityEstimate & { readonly version: number })[]
 }
 

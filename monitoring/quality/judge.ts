@@ -55,7 +55,7 @@ function typeText(type: ColumnType): string {
   return type.kind === 'vector' ? `a vector of ${type.length}` : `a ${type.kind}`
 }
 
-/** Of a value in memory or in JSON; NaN and infinities cannot be judged. */
+/** A value in memory or from JSON as a number; NaN and infinities cannot be judged. */
 function numberOf(value: unknown): number | null {
   if (typeof value === 'boolean') return value ? 1 : 0
   if (typeof value !== 'number' && typeof value !== 'bigint' && typeof value !== 'string') return null
@@ -68,7 +68,7 @@ function labelOf(value: unknown): number | null {
   return number === 0 || number === 1 ? number : null
 }
 
-/** Of two probabilities, that of yes. */
+/** The probability of yes, the second of two. */
 function secondOf(value: unknown): number | null {
   return Array.isArray(value) || value instanceof Float32Array ? numberOf(value[1]) : null
 }

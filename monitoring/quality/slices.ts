@@ -41,7 +41,7 @@ export function parseSplit(text: string, slices: SliceSpecs = {}): SplitBy {
 /** The label of the part that a value falls into. */
 export type Labelling = (value: unknown) => string
 
-/** What is in no group of a slice, or in more groups than are kept. */
+/** The label of rows in no group of a slice, or beyond the groups that are kept. */
 export const otherLabel = '(other)'
 
 /**

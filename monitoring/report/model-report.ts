@@ -48,7 +48,7 @@ export interface ModelReport {
   readonly drift: Part<DriftJson>
   /** By outcome: of the window and its versions, and by day. */
   readonly quality: Part<readonly OutcomeQuality[]>
-  /** Of its online views, now, and how old they were in answers of the window; none where the online store is unavailable. */
+  /** Its online views now, and their age in answers of the window; empty while the online store is unavailable. */
   readonly freshness: readonly (ReturnType<typeof freshnessJson> & { readonly view: string; readonly served: ServedAge | null })[]
   /** Alerts of the model and its views that fired in the window. */
   readonly alerts: readonly ReturnType<typeof alertJson>[]
@@ -138,7 +138,7 @@ async function qualities(db: Database, catalog: Catalog, query: ReportQuery): Pr
   return reports
 }
 
-/** What a user can do something about is the reason; anything else is thrown. */
+/** An error that the user can act on becomes the reason; any other is thrown. */
 async function orReason<T>(read: () => Promise<T>): Promise<Part<T>> {
   try {
     return { value: await read(), reason: null }

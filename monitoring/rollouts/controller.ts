@@ -38,8 +38,8 @@ const minuteMicros = 60_000_000
 const pauseMs = 250
 
 /**
- * Takes rollouts that have a plan forward or back. Of all workers one does it, a minute at a time, so another goes on
- * if it dies.
+ * Advances rollouts that have a plan, or rolls them back. One worker does it at a time, in jobs of a minute, so another
+ * one takes over if it dies.
  */
 export function controlRollouts(deps: ControllerDeps): JobKind {
   const { catalog, clock } = deps

@@ -48,7 +48,7 @@ export function createRolloutCounts({ catalog, database, log }: RolloutCountsDep
   const process = `${processName()}:${randomBytes(4).toString('hex')}`
   /** By model: of the present revision of its rollout. */
   const present = new Map<string, Counted>()
-  /** Of earlier revisions, with what is not written yet. */
+  /** Counts of earlier revisions that are not written yet. */
   let ended: Counted[] = []
   let timer: NodeJS.Timeout | null = null
   let flushing: Promise<void> | null = null

@@ -9,7 +9,7 @@ const lastOctave = 30
 const maxTicks = 2 ** 31 - 1
 /** The first bucket counts what is shorter than a microsecond. */
 const buckets = 1 + (lastOctave - firstOctave + 1) * bucketsPerOctave
-/** Of histograms without times, of which a series has thousands. */
+/** Shared by empty histograms, as a series has thousands of them. */
 const noCounts = new Float64Array(0)
 
 /**

@@ -173,7 +173,7 @@ export function knownTo(moment: number): number {
   return floorTo(moment - writtenWithinMicros, minuteMicros)
 }
 
-/** Which minutes were written in a window and around it, and up to when that is known. */
+/** The minutes that were written in a window and around it, and up to when they are known. */
 export async function readAround(db: Pick<Database, 'query'>, from: number, to: number) {
   const written = await readWritten(db, from - lookBackMicros, to + lookBackMicros)
   const [now] = await db.query<{ now: number }>('SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::float8 AS now')

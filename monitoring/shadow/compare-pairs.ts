@@ -38,8 +38,9 @@ export interface ComparedOutput {
 
 /** A row whose outputs differ much. */
 export interface ShadowExample {
-  /** Of the shadow, and of what answered. */
+  /** The shadow's prediction. */
   readonly predictionId: string
+  /** The prediction that was answered. */
   readonly answeredId: string
   readonly answeredVersion: number
   /** RFC 3339. */

@@ -24,7 +24,7 @@ export interface ShadowComparison {
   readonly to: string
   /** Rows of the shadow in the prediction log. */
   readonly logged: number
-  /** Of these, compared with the logged answer to the same row: the newest ones. */
+  /** The newest of these, compared with the logged answer to the same row. */
   readonly pairs: number
   /** Distinct entities of the pairs; null: more than are kept apart. */
   readonly entities: number | null

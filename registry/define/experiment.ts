@@ -63,7 +63,7 @@ export interface ExperimentOptions<M extends Model, V extends string> {
   readonly metrics: {
     /** What decides. */
     readonly primary: Metric
-    /** What must not get worse by more than their margins. */
+    /** Metrics that must not get worse by more than their margins. */
     readonly guardrails?: readonly Metric[]
     readonly secondary?: readonly Metric[]
   }

@@ -27,7 +27,7 @@ export async function endJob({ kysely }: Handle, id: number, state: Exclude<JobS
 }
 
 /**
- * Cancels a job. What its steps have written stays, unless its kind removes it.
+ * Cancels a job. The output of its steps stays, unless the kind removes it.
  *
  * @returns whether it was running
  * @throws LockstepError `BUSY` where a worker is at its finish

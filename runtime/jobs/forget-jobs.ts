@@ -2,7 +2,7 @@ import { sql } from 'kysely'
 import type { Database } from '../database.ts'
 import { endJob } from './end-job.ts'
 
-/** What has failed is looked for later. */
+/** Failed jobs are kept longer, because people look for them later. */
 const failedDays = 30
 
 /**

@@ -5,7 +5,7 @@ import type { Span } from '../tracing/span.ts'
 
 /**
  * One kind of work that processes share. A job is a spec; the plan cuts it into chunks; any worker runs any chunk; the
- * worker that runs the last one goes on to the finish.
+ * worker of the last chunk runs the finish.
  *
  *     plan -> chunk 0, chunk 1, chunk 2 … -> finish          after a failure or a cancel: clean
  *
@@ -20,7 +20,7 @@ export interface JobKind<Spec = unknown, Plan = unknown, Chunk = unknown, Result
   readonly retries: number
   /** How long a retry waits: at first `from`, then twice as long each time, `to` at most. */
   readonly backoffSeconds: { readonly from: number; readonly to: number }
-  /** A step whose worker is not heard of for so long goes to another. Default: 30. */
+  /** After this long without a heartbeat, a step goes to another worker. Default: 30. */
   readonly leaseSeconds?: number
   /**
    * How long ended jobs stay in the history. Default: 30. Failed ones stay for 30 at least, the newest of each key
@@ -32,7 +32,7 @@ export interface JobKind<Spec = unknown, Plan = unknown, Chunk = unknown, Result
    * job of the kind is claimed, and none uses up its attempts.
    */
   scope?(): Promise<string>
-  /** What is due by a schedule. Every worker asks once a second; of each instant there is one job. */
+  /** The schedules whose jobs are to begin. Every worker asks once a second; each instant has one job. */
   schedules?(): Promise<readonly JobSchedule<Spec>[]>
   /** Cuts a job into chunks. Absent: it has one, without data. */
   plan?(job: RunningJob<Spec>, step: StepContext): Promise<PlannedJob<Plan, Chunk>>
@@ -99,13 +99,13 @@ export interface StepContext {
   isHeld(): Promise<boolean>
 }
 
-/** What happens to steps in one process. */
+/** An event of a step in this process. */
 export type JobEvent =
   | (StepEvent & { readonly type: 'taken' })
   | (StepEvent & { readonly type: 'done'; readonly seconds: number })
   /**
-   * For another to take; or, as nobody could do it, with its job as `failed`; or `lost`, as it is another's now or its
-   * job has ended.
+   * `handed back`: another worker takes it. `failed`: no try worked, and the job has failed. `lost`: another worker has
+   * it now, or the job has ended.
    */
   | (StepEvent & { readonly type: 'handed back' | 'failed' | 'lost'; readonly error: string })
   /** A store is down, and jobs wait for it. */

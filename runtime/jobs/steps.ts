@@ -129,7 +129,7 @@ export async function finishPlan(db: Handle, claimed: ClaimedStep, planned: Plan
     await setPlan(transaction, job, plan)
     if (!(Symbol.asyncIterator in chunks)) await addChunks(transaction, job, 0, chunks)
     await closeStep(transaction, claimed, null)
-    await goOn(transaction, job)
+    await advance(transaction, job)
   })
 }
 
@@ -143,7 +143,7 @@ export async function finishChunk(db: Handle, claimed: ClaimedStep, result: obje
       .set(({ eb }) => ({ chunks_done: eb('chunks_done', '+', 1) }))
       .where('id', '=', job)
       .execute()
-    await goOn(transaction, job)
+    await advance(transaction, job)
   })
 }
 
@@ -224,8 +224,8 @@ async function closeStep(transaction: Transaction<LockstepTables>, claimed: Clai
     .execute()
 }
 
-/** After a step: where none is open any more, the job goes on to its finish, or is done. */
-async function goOn(transaction: Transaction<LockstepTables>, job: string): Promise<void> {
+/** After a step: if no step is open any more, the job runs its finish, or is done. */
+async function advance(transaction: Transaction<LockstepTables>, job: string): Promise<void> {
   const { finishes, open } = await transaction
     .selectFrom('lockstep.jobs as j')
     .select([

@@ -44,7 +44,7 @@ const maxHeartbeatMs = 2_000
 const atOnce = { delaySeconds: 0, refund: true }
 
 /**
- * Claims steps of jobs, one after another, until the signal. It goes on through outages: jobs whose store is
+ * Claims steps of jobs, one after another, until the signal. It survives outages: jobs whose store is
  * unavailable wait, and others do not wait for them.
  *
  * @param db must outlive the signal, so that steps can be handed back

@@ -45,7 +45,9 @@ function typeOf(schema: string, references: readonly string[]): Type {
   }
 }
 
-/** A type whose longs are bigints, and whose values of unions name their branches. Logical types are as those beneath. */
+/**
+ * A type whose longs are bigints, and whose values of unions name their branches. Logical types are as those beneath.
+ */
 export function avroType(schema: object): Type {
   return avro.Type.forSchema(parsed(JSON.stringify(schema)), exact({}))
 }
@@ -56,7 +58,9 @@ function exact(converted: object) {
   return { registry: { long: exactLong }, typeHook, wrapUnions: true }
 }
 
-/** What is written has all fields, so their defaults are not needed. The library cannot take those of exact integers. */
+/**
+ * Messages are written with all fields, so defaults are not needed. The library cannot read defaults of exact integers.
+ */
 function parsed(schema: string): Schema {
   return JSON.parse(schema, (name, value: unknown) => (name === 'default' ? undefined : value)) as Schema
 }
@@ -174,7 +178,10 @@ const logicalTypes = {
   decimal: readAs((bytes: Buffer, { scale }) => numberOf(decimalText(bytes, typeof scale === 'number' ? scale : 0))),
 }
 
-/** A number of any length in JSON. The compiler does not know the function, which all versions of Node have that run Kafka. */
+/**
+ * A number of any length in JSON. The compiler does not know the function, which all versions of Node have that run
+ * Kafka.
+ */
 const numberOf = (JSON as unknown as { rawJSON(text: string): object }).rawJSON
 
 /** The two's complement of an integer, divided by a power of ten. */

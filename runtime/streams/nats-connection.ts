@@ -8,7 +8,7 @@ const connectTimeoutMs = 2_000
 export interface NatsLink {
   /** Calls at the same time share a connection: one that nobody closes would keep the process from ending. */
   connected(): Promise<NatsConnection>
-  /** What was sent gets so long to arrive. Afterwards `connected` fails. */
+  /** Waits up to `timeoutMs` until sent messages have arrived. Afterwards `connected` fails. */
   close(timeoutMs: number): Promise<void>
 }
 

@@ -28,7 +28,7 @@ export interface StreamConsumer extends StreamConsumerOptions {
    * `STREAM_UNAVAILABLE`
    */
   lag(): Promise<StreamLag>
-  /** What was taken and not acknowledged goes to others, in time. */
+  /** Messages that were taken and not acknowledged are delivered to other consumers later. */
   close(): Promise<void>
 }
 

@@ -15,7 +15,7 @@ import { lockOutput } from './lock-output.ts'
 /** Files of a batch that ended this recently may still be removed by a worker that did not know it. */
 const leavingSeconds = 60
 
-/** Whose the files of a folder are until the batch is complete. */
+/** The owner of a folder's files until the batch is complete. */
 interface Claim {
   /** Tells deployments apart: each has a registry. */
   readonly registry: string
@@ -131,8 +131,8 @@ export function createFolderOutput(db: Database, job: number, { id, request }: P
   }
 
   /**
-   * Removes parts, unless the batch is complete, or was begun again and has them too, or another deployment has taken the
-   * folder.
+   * Removes parts, unless the batch is complete, or was begun again and has them too, or another deployment has taken
+   * the folder.
    */
   async function remove(parts: readonly Pick<WrittenPart, 'name' | 'sha256'>[], claimToo = false): Promise<void> {
     const store = await storeOf(out)

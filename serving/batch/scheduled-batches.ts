@@ -18,8 +18,8 @@ export const scheduledBatchKind = 'scheduled-batch'
 const specSchema = z.object({ batch: z.string() })
 
 /**
- * Begins each declared batch at the instants of its schedule, whichever worker asks. The batch is a job of its own, so a
- * long one does not keep the next from beginning. Of instants that were missed only the newest counts.
+ * Begins each declared batch at the instants of its schedule, whichever worker asks. The batch is a separate job, so a
+ * long one does not delay the next. After missed instants only the newest batch begins.
  */
 export function scheduledBatches(
   { db, catalog, store }: Omit<BatchTools, 'log'>,
@@ -49,7 +49,9 @@ export function scheduledBatches(
   }
 }
 
-/** From the previous instant of a schedule to this one. The first instant of all ends an interval that begins in 1970. */
+/**
+ * From the previous instant of a schedule to this one. The first instant of all ends an interval that begins in 1970.
+ */
 export function intervalBefore(schedule: string, moment: number): Interval {
   return { from: Math.max(0, lastInstant({ kind: 'schedule', schedule, delayMicros: 0 }, moment - 1)), to: moment }
 }

@@ -21,7 +21,7 @@ export interface FeatureContext {
   readonly clock: () => number
   /** The moment of a request that names none, epoch microseconds; null: now. */
   readonly defaultAsOf: number | null
-  /** What a request gets that does not say, while the online store cannot be read. */
+  /** The policy for requests that name none, while the online store cannot be read. */
   readonly onUnavailable: OnUnavailable
   readonly log: Logger
 }

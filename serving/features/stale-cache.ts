@@ -32,7 +32,7 @@ export interface StaleState {
 export interface StaleCacheOptions {
   /** How old an answer may be, milliseconds. */
   readonly boundMs: number
-  /** The size of the cache, bytes. What was read longest ago is evicted first. */
+  /** The size of the cache, bytes. The state that was read longest ago is evicted first. */
   readonly maxBytes: number
   /** Milliseconds, monotonic. */
   readonly now: () => number

@@ -11,7 +11,7 @@ const stepMs = 20
  */
 const freshMs = 500
 
-/** How long it goes on accepting connections while new ones arrive. */
+/** How long it keeps accepting connections while new ones arrive. */
 const takeInMs = 500
 /** Turns of the event loop without a new connection; the first may begin after the look for connections. */
 const quietTurns = 3

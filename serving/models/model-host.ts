@@ -120,7 +120,7 @@ export function createModelHost(deps: ModelHostDeps): ModelHost {
   const chosenFor = new WeakMap<Catalog, ReadonlyMap<string, ModelVersion>>()
   /** By model: what answers from now on. It may be of a catalog before the newest. */
   let answered: ReadonlyMap<string, ModelVersion> = new Map()
-  /** By model: as it last came to answer. Where a newer catalog waits for it as it is to be, it goes on like this. */
+  /** By model: the state in which it answers. It keeps it while a newer catalog waits for the model to load. */
   const asAnswered = new Map<string, { readonly model: CatalogModel; readonly revision: number }>()
   let failed: readonly FailedVersion[] = []
   const pool = createProcessPool()

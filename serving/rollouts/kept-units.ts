@@ -10,7 +10,7 @@ import type { Slice } from '../../statistics/assign.ts'
 export interface KeptUnits {
   /**
    * Reads the units of a catalog that is about to be in force, if shares have changed. For half a minute after a change
-   * it also reads those whose exposures were written late. What cannot be read is logged, and the units known before
+   * it also reads those whose exposures were written late. If a read fails, that is logged, and the units known before
    * stay.
    *
    * Reading a million exposures takes seconds, and no other change of the registry waits for it: until the units are

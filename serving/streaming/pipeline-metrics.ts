@@ -3,7 +3,7 @@ import { Counter, Gauge, Histogram } from 'prom-client'
 import { createOverCapMetric } from '../../materializer/over-cap-metric.ts'
 import type { StreamLag } from '../../runtime/streams/stream-consumer.ts'
 
-/** What a process that runs pipelines counts. */
+/** The counters of a process that runs pipelines. */
 export interface PipelineMetrics {
   /** Messages that are done with. */
   messages(pipeline: string, counts: { readonly answered: number; readonly dead: number }): void

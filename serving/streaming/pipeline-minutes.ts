@@ -6,7 +6,7 @@ import type { StreamLag } from '../../runtime/streams/stream-consumer.ts'
 import type { PipelineMetrics } from './pipeline-metrics.ts'
 
 const minuteMs = 60_000
-/** What is older is deleted. */
+/** Older minutes are deleted. */
 export const keptDays = 30
 const maxErrorLength = 1_000
 /** A process that has not written for so long no longer runs the pipeline. */

@@ -79,7 +79,7 @@ export function streamOf(catalog: Pick<Catalog, 'streams'>, pipeline: PipelineSp
   return { ...stream, group: generation === 0 ? pipeline.group : `${pipeline.group}_r${generation}` }
 }
 
-/** Workers stop reading within seconds. What is under way is finished. @returns whether it ran */
+/** Workers stop reading within seconds. The batch under way is finished. @returns whether it ran */
 export async function pausePipeline(db: Handle, name: string, by: Actor): Promise<boolean> {
   return await setPaused(db, name, true, by)
 }

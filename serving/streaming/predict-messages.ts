@@ -14,7 +14,7 @@ import { predict } from '../predict/predict-routed.ts'
 import type { PipelineRow } from './pipeline-answer.ts'
 import { answersOf } from './pipeline-answer.ts'
 
-/** Errors that a message has whenever it is predicted. What else fails may work later, so the message waits. */
+/** Errors that a message has each time it is predicted. Other failures may pass, so the message waits. */
 const ofMessage: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   'INVALID_ENTITY',
   'INVALID_TYPE',
@@ -54,7 +54,10 @@ export interface PredictionReports {
   readonly onHalved: (error: LockstepError) => void
 }
 
-/** The prediction of a batch. It keeps what it has when something fails, so that no message is predicted and logged twice. */
+/**
+ * The prediction of a batch. It keeps what it has when something fails, so that no message is predicted and logged
+ * twice.
+ */
 export interface BatchPrediction {
   /**
    * Predicts the messages that are not predicted yet.

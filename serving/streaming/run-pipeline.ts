@@ -22,7 +22,7 @@ import { outputMessage, startPrediction } from './predict-messages.ts'
 import { produceAnswers } from './produce-answers.ts'
 
 const lagMs = 5_000
-/** The server of a sink may change what it promises. */
+/** The settings of a sink's server may change, and with them its guarantee. */
 const checkSinkMs = 60_000
 /** A model that is paused or a machine that is overloaded needs seconds. */
 const predictBackoff = { firstMs: 500, maxMs: 30_000 }
@@ -61,10 +61,11 @@ export interface RunPipelineOptions extends MessageWriterOptions {
  *
  *     take -> append the events to the source -> fold them -> predict -> keep the answers (ledger) -> produce -> acknowledge
  *
- * Nothing is taken before the answers to what was taken are written. Who dies in between leaves the messages to
- * another. A message that cannot be predicted, or whose answer is too large, becomes a dead letter. What else fails is
- * tried again for as long as it takes, from the step that failed. After the signal the batch under way is finished, if
- * that takes no longer than 8 s. A run of the model that is under way then still ends.
+ * - The next batch is taken once the answers of this one are written. If the process dies in between, another one gets
+ *   the messages again.
+ * - A message that cannot be predicted, or whose answer is too large, becomes a dead letter. After any other failure
+ *   the failed step is tried again, without end.
+ * - After the signal the batch under way has 8 s to finish. A run of the model that is under way then still ends.
  */
 export async function runPipeline(deps: RunPipelineDeps, options: RunPipelineOptions): Promise<void> {
   const { db, pipeline, stream, consumer, sink, metrics, log, generation } = deps
@@ -132,7 +133,7 @@ export async function runPipeline(deps: RunPipelineDeps, options: RunPipelineOpt
     for (const { message, error } of letters) log.warn({ pipeline: name, message, error }, 'a message of a pipeline became a dead letter')
   }
 
-  /** @param of the source for what no event can be made of: its own consumer finds and logs the same messages */
+  /** @param of the source, for messages that are no events: the source's own consumer logs the same messages */
   async function kept(letters: readonly DeadLetter[], of = letterSource(name)): Promise<boolean> {
     if ((await untilDrained(async () => (await keepDeadLetters(db, of, stream, letters), true))) === null) return false
     if (of !== deps.source.name) report(letters)

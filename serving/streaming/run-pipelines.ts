@@ -98,7 +98,7 @@ interface Running {
   isStopped(): boolean
 }
 
-/** What a pipeline is run by: it is restarted where that has changed. */
+/** Changes with all that a pipeline is run with: then it is restarted. */
 function identityOf(catalog: Catalog, name: string, state: PipelineState | undefined): string {
   const spec = catalog.pipelines.get(name)?.spec
   const source = spec?.source ?? ''

@@ -2,7 +2,7 @@ import type { LatencyHistogram } from '../../rollups/latency-histogram.ts'
 
 /** Fewer hours say nothing about what is usual. */
 const minHours = 24
-/** Of the hours before, this share was faster than what is compared with. */
+/** The compared latency is this quantile of the hours before. */
 const usualShare = 0.9
 /** Hours of the day that are so near are compared with, once there are enough of them. */
 const nearHours = 1
@@ -49,8 +49,8 @@ export function usualLatency(before: readonly LatencyHour[], hour: number, { qua
 
 /**
  * The lower bound, at 90 %, of the quantile of independent requests: the order statistic whose rank is so many standard
- * deviations below (Conover, Practical Nonparametric Statistics, 3.2). The quantile of few requests is itself too noisy.
- * null: there are no requests.
+ * deviations below (Conover, Practical Nonparametric Statistics, 3.2). The quantile of few requests is itself too
+ * noisy. null: there are no requests.
  */
 export function leastQuantile(total: LatencyHistogram, quantile: number): number | null {
   return total.quantile(Math.max(0, quantile - boundZ * Math.sqrt((quantile * (1 - quantile)) / Math.max(1, total.count))))

@@ -173,7 +173,7 @@ function baselineSides({ columns }: Pick<Baseline, 'columns'>): Sides {
   return new Map(Array.from(columns, ([name, { statuses, sums }]) => [name, sideOf(statuses, sums, null)]))
 }
 
-/** Of columns without bins only the number of entities is known. */
+/** For columns without bins, only the number of entities is known. */
 function rollupSides({ columns, entities }: Pick<ModelRollup, 'columns' | 'entities'>): Sides {
   return new Map(
     Array.from(columns, ([name, { statuses, bins, sampled }]) => {

@@ -13,7 +13,7 @@ import { unknownBecause } from './watched-versions.ts'
 
 type Spec = CheckOf<'quality'>
 
-/** What is compared with the time before where nothing is declared: the sign of a better value, and the least change. */
+/** The figures compared with the time before if no limits are declared: the sign of better, and the least change. */
 const compared: Readonly<Record<string, { readonly better: 1 | -1; readonly least: number; readonly relative: boolean }>> = {
   auc: { better: 1, least: 0.02, relative: false },
   accuracy: { better: 1, least: 0.02, relative: false },
@@ -21,8 +21,8 @@ const compared: Readonly<Record<string, { readonly better: 1 | -1; readonly leas
 }
 
 /**
- * Whether the figures of mature predictions keep their limits; without limits, whether they are worse than in the window
- * before. Intervals have to be apart, at the level of repeated looks.
+ * Whether the figures of mature predictions keep their limits; without limits, whether they are worse than in the
+ * window before. Intervals have to be apart, at the level of repeated looks.
  */
 export const quality: CheckKind<Spec> = {
   name: 'quality',

@@ -10,7 +10,7 @@ const minScale = 0.05
 export interface TrafficVerdict {
   readonly anomalous: boolean
   readonly score: number
-  /** Of the same hour of the week. */
+  /** The median of the same hour of the week. */
   readonly median: number
   /** (value - median) / median */
   readonly change: number

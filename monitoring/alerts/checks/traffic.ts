@@ -52,7 +52,7 @@ function gapText(model: string, hour: SeriesPoint | undefined): string {
   return `The last hour of "${model}" is a gap: ${written}.`
 }
 
-/** Of a model that no earlier hour was measured of. */
+/** The text for a model without an earlier measured hour. */
 async function firstHourText(db: Pick<Database, 'query'>, model: string, from: number): Promise<string> {
   const [first] = await db.query<{ at: number | null }>(
     'SELECT (extract(epoch FROM min(at)) * 1000000)::float8 AS at FROM lockstep.rollups WHERE at >= to_timestamp($1::float8 / 1000000)',

@@ -26,16 +26,16 @@ const deliverySpec = z.object({ channel: z.string() })
 type DeliverySpec = z.output<typeof deliverySpec>
 
 export const defaultTimeoutMs = 10_000
-/** After so many failures in a row, the receiver is taken to be down until the next attempt. */
+/** After this many failures in a row the receiver counts as down until the next attempt. */
 const maxFailures = 3
 const maxDays = 3
 
 export const deliveryKind = 'alert-delivery'
 
 /**
- * Sends what waits for one channel. What a receiver does not take stays, and the job is tried again later, so
- * each notification arrives once or more, with the same key. Nothing of an alert is sent before what comes earlier of
- * it. After the last retry, the schedule begins another job, for as long as something waits.
+ * Sends the notifications that wait for one channel. If a receiver refuses one, it stays, and the job is tried again
+ * later: each notification arrives at least once, with the same key. Those of one alert are sent in order. After the
+ * last retry the schedule begins another job, as long as a notification waits.
  */
 export function deliverAlerts(deps: DeliveryDeps): JobKind<DeliverySpec> {
   const { db, channels } = deps
@@ -106,8 +106,8 @@ async function sendWaiting(deps: DeliveryDeps, channel: ChannelSpec, step: StepC
 }
 
 /**
- * What was tried least often comes first, so that notifications that a receiver never takes do not keep others from it.
- * Of one alert, the earlier one comes first.
+ * The notification with the fewest tries first, so that one that a receiver never takes does not block the others.
+ * Those of one alert in their order.
  */
 async function nextDelivery({ kysely }: DeliveryDeps['db'], channel: string, failed: readonly string[]) {
   return await kysely

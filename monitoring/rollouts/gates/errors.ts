@@ -46,7 +46,7 @@ export const errors: Gate<'errors', ErrorsEvidence> = {
   },
 }
 
-/** As if so many requests had not failed. */
+/** Without a champion, the candidate is compared with this many requests of which none failed. */
 const manyRequests = 1_000_000
 
 function sideOf(counts: SideCounts): Side {

@@ -40,7 +40,7 @@ export interface GateDifference {
   readonly allowed: number
 }
 
-/** By what evidence is gathered. */
+/** What a gate needs to gather its evidence. */
 export interface GateContext {
   readonly db: Database
   /** null: it does not answer. */
@@ -68,7 +68,7 @@ export interface Gate<K extends GateKind = GateKind, Evidence = JsonValue> {
   /** @param before the gate's own evidence of the last look in this step; null: there is none */
   gather(context: GateContext, spec: GateOf<K>, before: Evidence | null): Promise<Evidence>
   judge(spec: GateOf<K>, evidence: Evidence): GateAnswer
-  /** Of a gate that compares the candidate with the champion. null: there is nothing to compare yet. */
+  /** Only of gates that compare the candidate with the champion. null: there is nothing to compare yet. */
   difference?(spec: GateOf<K>, evidence: Evidence): GateDifference | null
 }
 
@@ -94,12 +94,14 @@ export function compareAnswer(
   return answer('advance')
 }
 
-/** Of a p-value that is valid at every look: log10(1 / p), which decides at log10(1 / alpha). */
+/** The meter of a p-value that is valid at every look: log10(1 / p), which decides at log10(1 / alpha). */
 export function evidenceMeter(p: number, alpha: number): GateMeter {
   return { unit: 'evidence', value: -Math.log10(Math.min(1, Math.max(p, 1e-30))) + 0, bound: -Math.log10(alpha) }
 }
 
-/** The level of look `k` (from 1) that keeps the chance of any false alarm below alpha: Σ alpha / (k (k + 1)) = alpha. */
+/**
+ * The level of look `k` (from 1) that keeps the chance of any false alarm below alpha: Σ alpha / (k (k + 1)) = alpha.
+ */
 export function alphaOfLook(alpha: number, look: number): number {
   return alpha / (look * (look + 1))
 }

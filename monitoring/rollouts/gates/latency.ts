@@ -44,7 +44,7 @@ export const latency: Gate<'latency', LatencyEvidence> = {
   },
 }
 
-/** A difference that nobody notices is no breach, whatever its factor. */
+/** A difference below `atLeast` is no breach, whatever its factor. */
 function allowedFactor({ factor, atLeast }: GateOf<'latency'>, theirs: number): number {
   return Math.max(factor, (theirs + parseDuration(atLeast) / 1000) / theirs)
 }

@@ -16,7 +16,7 @@ import type { Call, RouteAnswer } from '../http/call.ts'
 import { joinedBody } from '../http/joined-body.ts'
 import { columnWriter, eventTimesByUse, featureColumns } from '../http/value-columns.ts'
 
-/** What Feast has that makes no difference here may be sent too. */
+/** Fields that Feast has and that make no difference here are accepted too. */
 export const onlineFeaturesSchema = z
   .object({
     entities: z
@@ -137,8 +137,8 @@ function repeated(text: string, count: number): string {
 }
 
 /**
- * As it was sent, integers beyond 2^53 too. What nobody takes may hold anything: no type of ours has arrays or objects
- * in others.
+ * As it was sent, integers beyond 2^53 too. Fields that are not used may hold anything: no type of Lockstep nests
+ * arrays or objects.
  */
 function sentText(column: string, value: unknown): string {
   if (typeof value === 'bigint') return String(value)

@@ -20,7 +20,7 @@ export interface RequestedFeatures {
   readonly names: readonly string[]
 }
 
-/** What one registry has been asked for is compiled once; clients ask for a few things again and again. */
+/** Requests are compiled once per registry, because clients repeat a few of them. */
 const maxRemembered = 500
 /** A longer request is compiled each time. */
 const longestRemembered = 10_000

@@ -127,7 +127,7 @@ export interface GrpcListenerDeps {
   readonly log: Logger
 }
 
-/** Accepts connections for a gRPC server, which has no limit to them of its own. */
+/** Accepts connections for a gRPC server, which cannot limit them itself. */
 export function createGrpcListener(server: Server, { connected, maxConnections, tls, firstCallMs, log }: GrpcListenerDeps): GrpcListener {
   const injector = server.createConnectionInjector(ServerCredentials.createInsecure())
   let warnedMs = Number.NEGATIVE_INFINITY

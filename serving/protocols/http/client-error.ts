@@ -69,6 +69,6 @@ function answerInTurn(error: NodeJS.ErrnoException, socket: Duplex & ServerSocke
     `x-request-id: ${requestId}`,
     'connection: close',
   ]
-  // a client that goes on sending is not waited for
+  // do not wait for a client that keeps sending
   socket.end(`${head.join('\r\n')}\r\n\r\n${body}`, () => socket.destroy())
 }

@@ -32,7 +32,7 @@ const maxTried = 5
 
 /**
  * Examples that the server of this registry answers: with names and columns that it has, and with an entity that has
- * rows, if there is one. Who may not read features does not see them.
+ * rows, if there is one. A caller who may not read features does not see them.
  */
 export async function examplesOf(deps: ExampleDeps): Promise<Examples> {
   const { catalog } = deps

@@ -15,7 +15,7 @@ export interface FileRequest {
 }
 
 /**
- * Answers a file, or the part of it that the header `Range` asks for, so that a broken download goes on (RFC 9110,
+ * Answers a file, or the part of it that the header `Range` asks for, so that a broken download can resume (RFC 9110,
  * section 14). One range is answered; several are answered with the complete file.
  *
  * @returns null where there is no such file, or one of another size

@@ -22,7 +22,7 @@ interface OnceOptions {
   readonly owner?: string
   /** Default: the route's. */
   readonly handle?: () => RouteAnswer | Promise<RouteAnswer>
-  /** What is kept of the answer for repeated requests, where that must not be all of it. */
+  /** The part of the answer that is stored for repeated requests. Default: all of it. */
   readonly stored?: (answer: RouteAnswer) => RouteAnswer
 }
 

@@ -15,7 +15,7 @@ export interface SharedParameter {
   readonly schema: Readonly<Record<string, unknown>>
 }
 
-/** What is not valid is passed over in these two, so no pattern refuses it. */
+/** The server ignores invalid values of these two, so they have no pattern. */
 const always: readonly SharedParameter[] = [
   {
     name: 'X-Request-Id',
