@@ -33,3 +33,10 @@ export function isPassing(error: unknown): boolean {
   const state = sqlState(error)
   return isUnavailable(error) || passingStates.has(state) || passingClasses.has(state.slice(0, 2))
 }
+
+/** Whether a disk of this process is full: the same work may succeed in another one. */
+export function isDiskFull(error: unknown): boolean {
+  for (let cause = error; cause instanceof Error; cause = cause.cause)
+    if ('code' in cause && (cause.code === 'ENOSPC' || cause.code === 'EDQUOT')) return true
+  return false
+}

@@ -3,7 +3,7 @@ import { LockstepError, messageOf } from '../../kernel/errors.ts'
 import type { Database } from '../database.ts'
 import type { FaultPoint } from '../fault-point.ts'
 import { faultPoint } from '../fault-point.ts'
-import { isPassing } from '../is-passing.ts'
+import { isDiskFull, isPassing } from '../is-passing.ts'
 import type { Tracing } from '../tracing/span.ts'
 import { endJob } from './end-job.ts'
 import { createScheduleFirer } from './fire-schedules.ts'
@@ -39,6 +39,8 @@ export interface WorkOptions {
 const defaultIdleMs = 1_000
 /** How long it waits while a store is unavailable. */
 const unavailableMs = 2_000
+/** How long it claims no step after one failed for a full disk, so that workers with room claim it. */
+const fullDiskMs = 60_000
 const maxHeartbeatMs = 2_000
 /** A step that is handed back as its worker was asked to end is for others at once. */
 const atOnce = { delaySeconds: 0, refund: true }
@@ -88,15 +90,18 @@ export async function workOnJobs(db: Database, options: WorkOptions): Promise<vo
     }
   }
 
+  let pausedUntil = 0
   const claiming = Array.from({ length: options.concurrency ?? 1 }, () => {
     let after = 0
     return again(async () => {
+      const pauseMs = pausedUntil - performance.now()
+      if (pauseMs > 0) await setTimeout(pauseMs, undefined, { signal })
       const { kinds, unavailable } = await workable(options.kinds)
       const { worker, only } = options
       const claimed = await claimStep(db, { kinds, worker, after, only })
       if (claimed === null) return unavailable === null ? 'idle' : { unavailable }
       after = claimed.job.id
-      await work(db, claimed, notices, { ...options, signal })
+      if (isDiskFull(await work(db, claimed, notices, { ...options, signal }))) pausedUntil = performance.now() + fullDiskMs
       return 'more'
     }, true)
   })
@@ -132,19 +137,20 @@ async function workable(kinds: readonly JobKind[]) {
   return { kinds: can, unavailable }
 }
 
+/** @returns what the step failed with; null: it did not fail */
 async function work(
   db: Database,
   claimed: ClaimedStep,
   notices: JobNotices,
   { kinds, worker, signal, onEvent, tracing }: WorkOptions,
-): Promise<void> {
+): Promise<unknown> {
   const kind = kinds.find(({ name }) => name === claimed.kind)
-  if (kind === undefined) return
+  if (kind === undefined) return null
   const { job, attempt } = claimed
   const spec = kind.spec.safeParse(job.spec)
   if (!spec.success) {
     await endJob(db, job.id, 'failed', { error: wrongSpec(kind.name, spec.error.message) })
-    return
+    return null
   }
   const whole = { ...job, spec: spec.data }
   const what = kind.describe?.(whole, claimed) ?? described(claimed)
@@ -183,10 +189,12 @@ async function work(
     const error = 'another process has it, or its job has ended'
     if (isDone) onEvent?.({ type: 'done', ...about, seconds: (performance.now() - started) / 1000 })
     else onEvent?.({ type: 'lost', ...about, error })
+    return null
   } catch (error) {
     if (!signal.aborted) span?.fail(error)
     const type = await giveUp(db, kind, claimed, { stopped: signal.aborted, isLost: lost.signal.aborted, isHeld, error })
     onEvent?.({ type, ...about, error: messageOf(error) })
+    return error
   } finally {
     clearInterval(heart)
     unwatch()
@@ -265,7 +273,7 @@ async function giveUp(
 
 /** Whether another process would fail of it, too. */
 function endsJob(error: unknown): boolean {
-  return error instanceof LockstepError && error.code !== 'INTERNAL' && !isPassing(error)
+  return error instanceof LockstepError && error.code !== 'INTERNAL' && !isPassing(error) && !isDiskFull(error)
 }
 
 /** A step whose workers died as often as it may be tried. */

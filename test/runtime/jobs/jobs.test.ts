@@ -1,9 +1,10 @@
 import { once } from 'node:events'
+import { writeFile } from 'node:fs/promises'
 import { setTimeout } from 'node:timers/promises'
 import { Registry } from 'prom-client'
 import { afterEach, describe, expect, it } from 'vitest'
 import { z } from 'zod'
-import { LockstepError } from '../../../kernel/errors.ts'
+import { LockstepError, messageOf } from '../../../kernel/errors.ts'
 import { readAudit } from '../../../runtime/audit.ts'
 import { awaitJob, jobFailure } from '../../../runtime/jobs/await-job.ts'
 import { cancelJob, endJob, retryJob } from '../../../runtime/jobs/end-job.ts'
@@ -250,6 +251,31 @@ describe.each([
     ])
   })
 
+  it('are done by other workers if the disk of one is full', async () => {
+    const done: string[] = []
+    const kind = newKind({
+      backoffSeconds: { from: 0.01, to: 0.01 },
+      retries: 1,
+      async run(_job, n, { worker }) {
+        if (worker === 'full') await fillDisk()
+        done.push(worker)
+        return { n }
+      },
+    })
+    const full = hire([kind], { worker: 'full' })
+    const id = await submit(kind, 6)
+    await expect
+      .poll(() => full.events.find(({ type }) => type === 'handed back'), wait)
+      .toMatchObject({
+        error: expect.stringContaining('ENOSPC') as string,
+      })
+    hire([kind], { worker: 'fine' })
+    expect(await ended(id)).toMatchObject({ state: 'done', chunks: 6 })
+    expect(done).toEqual(['fine', 'fine', 'fine', 'fine', 'fine', 'fine'])
+    // one chunk is not tried on the full disk again and again
+    expect(full.events.filter(({ type }) => type === 'handed back')).toHaveLength(1)
+  })
+
   it('are cancelled while their chunks are added, and their leftovers removed', async () => {
     const cleaned: unknown[] = []
     let add: () => void = () => undefined
@@ -450,3 +476,10 @@ describe.each([
     expect(await db().query(`SELECT FROM lockstep.job_chunks WHERE job = ${ids[0]}`)).toEqual([])
   })
 })
+
+/** Fails as a spool does on a full disk. */
+async function fillDisk(): Promise<void> {
+  await writeFile('/dev/full', 'x').catch((cause: unknown) => {
+    throw new LockstepError('WRITE_FAILED', `A temporary file cannot be written: ${messageOf(cause)}. Free space there.`, { cause })
+  })
+}
