@@ -278,6 +278,8 @@ export function writeBigint(writer: ByteWriter, value: bigint): void {
 
 export function readBigint(reader: ByteReader): bigint {
   const negative = reader.byte() === 1
-  const magnitude = BigInt(`0x${reader.blob().toString('hex') || '0'}`)
+  const bytes = reader.blob()
+  // mostly 0
+  const magnitude = bytes.length === 1 ? BigInt(bytes[0] as number) : BigInt(`0x${bytes.toString('hex') || '0'}`)
   return negative ? -magnitude : magnitude
 }

@@ -71,13 +71,23 @@ export interface FigurePoint {
   readonly n: number
 }
 
-/** All figures of quality in a window, oldest first: only the figures, as reports are long. */
+/** So many points of a line are told apart on a screen. */
+const maxPoints = 120
+
+/**
+ * The figures of quality in a window, oldest first: only the figures, as reports are long. A version that has more than
+ * 120 measurements has every second, third, … of them, and the newest.
+ */
 export async function figuresOverTime(db: Pick<Database, 'query'>, model: string, window: Window): Promise<FigurePoint[]> {
   return await db.query<FigurePoint>(
     `select f.as_of as "asOf", f.version, e.key as figure, (e.value->>'value')::float8 as value, (e.value->>'low')::float8 as low,
        (e.value->>'high')::float8 as high, (e.value->>'n')::float8 as n
-     from lockstep.model_figures f, json_each(f.report->'total'->'figures') e
-     where f.model = $1 and f.kind = 'quality' and f.as_of >= $2 and f.as_of <= $3 order by f.as_of, f.version, e.key`,
+     from (
+       select as_of, version, report, row_number() over (partition by version order by as_of desc) - 1 as newer,
+         count(*) over (partition by version) as measured
+       from lockstep.model_figures where model = $1 and kind = 'quality' and as_of >= $2 and as_of <= $3
+     ) f, json_each(f.report->'total'->'figures') e
+     where f.newer % ((f.measured + ${maxPoints - 1}) / ${maxPoints}) = 0 order by f.as_of, f.version, e.key`,
     [model, new Date(window.from / 1000), new Date(window.to / 1000)],
   )
 }

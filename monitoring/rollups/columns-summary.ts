@@ -74,4 +74,15 @@ export class ColumnsSummary {
     for (let left = reader.uint(); left > 0; left--) columns.set(reader.string(), ColumnSummary.decode(reader))
     return new ColumnsSummary(columns, BinnedRows.decode(reader))
   }
+
+  /** How many rows of one column have each status. null: the bytes lack it, or a later version of Lockstep wrote them. */
+  static statusesOf(bytes: Uint8Array, name: string): ColumnSummary['statuses'] | null {
+    const reader = new ByteReader(bytes)
+    if (reader.byte() !== format) return null
+    for (let left = reader.uint(); left > 0; left--) {
+      if (reader.string() === name) return ColumnSummary.decode(reader).statuses
+      ColumnSummary.decode(reader)
+    }
+    return null
+  }
 }

@@ -17,8 +17,8 @@ export class ExactMoments {
   #greatest = Number.NEGATIVE_INFINITY
   #sum = new ExactSum()
   #squares = new ExactSquares()
-  readonly #newSum = new SumByExponent()
-  readonly #newSquares = new SumByExponent()
+  /** null: nothing was added since. Most moments are only decoded and merged. */
+  #new: { readonly sum: SumByExponent; readonly squares: SumByExponent } | null = null
 
   get count(): number {
     return this.#count
@@ -29,7 +29,9 @@ export class ExactMoments {
     this.#count++
     if (x < this.#least) this.#least = x + 0
     if (x > this.#greatest) this.#greatest = x + 0
-    this.#newSum.add(x)
+    this.#new ??= { sum: new SumByExponent(), squares: new SumByExponent() }
+    const { sum, squares } = this.#new
+    sum.add(x)
     const size = Math.abs(x)
     if (size > largest || size < smallest) {
       if (x !== 0) this.#squares.add(x)
@@ -40,8 +42,8 @@ export class ExactMoments {
     const scaled = splitter * x
     const high = scaled - (scaled - x)
     const low = x - high
-    this.#newSquares.add(square)
-    this.#newSquares.add(low * low - (square - high * high - 2 * high * low))
+    squares.add(square)
+    squares.add(low * low - (square - high * high - 2 * high * low))
   }
 
   merge(other: ExactMoments): void {
@@ -87,7 +89,8 @@ export class ExactMoments {
   }
 
   #settle(): void {
-    this.#sum.merge(this.#newSum.take())
-    this.#squares.merge(new ExactSquares(this.#newSquares.take()))
+    if (this.#new === null) return
+    this.#sum.merge(this.#new.sum.take())
+    this.#squares.merge(new ExactSquares(this.#new.squares.take()))
   }
 }

@@ -3,10 +3,10 @@ import { LockstepError } from '../../kernel/errors.ts'
 import { formatTimestamp } from '../../kernel/time.ts'
 import type { Database } from '../../runtime/database.ts'
 import type { ColumnRollup, ModelRollup } from './model-rollup.ts'
-import type { RollupGroup, RollupQuery, RollupStep, SeriesPoint } from './read-rollups.ts'
+import type { ModelTraffic, RollupGroup, RollupQuery, RollupStep, SeriesPoint } from './read-rollups.ts'
 import { stepMicros } from './merged-rollups.ts'
 import { readRollupGroups, readRollup, readTraffic, rollupSeries } from './read-rollups.ts'
-import type { Stage } from './traffic-summary.ts'
+import type { Stage, TrafficSummary } from './traffic-summary.ts'
 
 /** Milliseconds, within 5 %; null: no request was answered. */
 export interface LatencyFigures {
@@ -92,18 +92,24 @@ export async function modelStatistics(db: Pick<Database, 'query'>, { by, step, .
 /** What models answered in one window, without their columns. */
 export type TrafficStatistics = Pick<ModelStatistics, 'from' | 'to' | 'groups' | 'series'> & { readonly total: TrafficFigures }
 
-/** Reads the traffic of models, by model, with series by minute. A series is split by the first of `by`. */
+/** Reads what clients got of models, by model, with series by minute: one line of all versions, or one of each. */
 export async function trafficStatistics(
   db: Pick<Database, 'query'>,
-  { by, ...query }: Parameters<typeof readTraffic>[1] & Pick<StatisticsQuery, 'by'>,
+  { byVersion, ...query }: Parameters<typeof readTraffic>[1] & { readonly byVersion: boolean },
 ): Promise<ReadonlyMap<string, TrafficStatistics>> {
-  const read = await readTraffic(db, query, by)
+  const { models, ...bounds } = await readTraffic(db, query, byVersion)
+  const window = windowJson(bounds)
   return new Map(
-    Array.from(read, ([model, { total, groups, series }]) => {
-      const window = windowJson(total)
-      return [model, { ...window, total: trafficFigures(total), groups: groups.map(groupFigures), series: series.map(pointFigures) }]
+    Array.from(models, ([model, { total, versions, series }]) => {
+      const groups = byVersion ? Array.from(versions, ([version, traffic]) => ({ version, role: null, ...trafficFigures(traffic) })) : []
+      return [model, { ...window, total: trafficFigures(total), groups, series: series.map(minuteFigures) }]
     }),
   )
+}
+
+function minuteFigures({ at, version, traffic }: ModelTraffic['series'][number]): ModelStatistics['series'][number] {
+  const figures = traffic === null ? null : trafficFigures(traffic)
+  return { at: formatTimestamp(at), of: version === null ? null : String(version), figures }
 }
 
 function groupFigures({ version, role, rollup }: RollupGroup): ModelStatistics['groups'][number] {
@@ -114,7 +120,15 @@ function pointFigures({ at, of, rollup }: SeriesPoint): ModelStatistics['series'
   return { at: formatTimestamp(at), of, figures: rollup === null ? null : trafficFigures(rollup) }
 }
 
-function trafficFigures({ requests, rows, sampledRows, cacheHits, errors, bypassed, latency }: ModelRollup): TrafficFigures {
+function trafficFigures({
+  requests,
+  rows,
+  sampledRows,
+  cacheHits,
+  errors,
+  bypassed,
+  latency,
+}: ModelRollup | TrafficSummary): TrafficFigures {
   const figures = (stage: Stage): LatencyFigures => {
     const times = latency[stage]
     return { mean: times.mean(), p50: times.quantile(0.5), p95: times.quantile(0.95), p99: times.quantile(0.99) }

@@ -1,6 +1,9 @@
+import { setImmediate as nextTurn } from 'node:timers/promises'
+import { statusNames } from '../../kernel/state.ts'
 import type { Database } from '../../runtime/database.ts'
 import type { Role } from '../role.ts'
 import { clientRoles } from '../role.ts'
+import { ColumnsSummary } from './columns-summary.ts'
 import type { Coverage } from './coverage.ts'
 import { joinCoverage } from './coverage.ts'
 import type { MeasuredPeriod, StoredRollup } from './merged-rollups.ts'
@@ -10,6 +13,7 @@ import { modelRollup } from './model-rollup.ts'
 import type { PartsQuery, RollupWindow, WindowParts } from './read-parts.ts'
 import { readParts } from './read-parts.ts'
 import type { RollupKey } from './rollup-writer.ts'
+import { TrafficSummary } from './traffic-summary.ts'
 
 export type RollupStep = keyof typeof stepMicros
 
@@ -47,10 +51,7 @@ export interface RollupGroup {
 
 /** All that was answered for a model in a window: exactly the same, however processes, minutes and merges split it. */
 export async function readRollup(db: Pick<Database, 'query'>, query: RollupQuery): Promise<ModelRollup> {
-  return onlyOf(await readRollupGroups(db, query, []))
-}
-
-function onlyOf([all]: readonly RollupGroup[]): ModelRollup {
+  const [all] = await readRollupGroups(db, query, [])
   if (all === undefined) throw new Error('A window has a group.')
   return all.rollup
 }
@@ -72,36 +73,85 @@ export async function rollupSeries(db: Pick<Database, 'query'>, query: SeriesQue
   return series.result(await addParts(await readParts(db, partsOf({ ...query, ...window }), query.step), [series]))
 }
 
-/** What was answered for a model, and when. It has no figures of processes. */
-export interface ModelTraffic {
-  readonly total: ModelRollup
-  readonly groups: readonly RollupGroup[]
-  /** By minute. */
-  readonly series: readonly SeriesPoint[]
+/** How many rows of one column have each status, by minute, hour or day. Every period of the window has a point. */
+export async function statusSeries(
+  db: Pick<Database, 'query'>,
+  { column, step, ...query }: Omit<SeriesQuery, 'by'> & { readonly column: string },
+): Promise<{ readonly at: number; readonly statuses: ReadonlyMap<string, number> }[]> {
+  const window = { from: periodOf(query.from, step), to: -periodOf(-query.to, step) }
+  const parts = await readParts(db, { models: [query.model], ...window, modelsOnly: true }, step)
+  const periods = new Map<number, Map<string, number>>()
+  for (let at = window.from; at < parts.to; at += stepMicros[step]) periods.set(at, new Map())
+  const add = (row: StoredRollup): void => {
+    if (row.columns === null || !isAsked(query, row, false)) return
+    const counts = periods.get(periodOf(row.at, step))
+    ColumnsSummary.statusesOf(row.columns, column)?.forEach((count, status) => {
+      const name = statusNames[status]
+      if (name !== undefined && count > 0) counts?.set(name, (counts.get(name) ?? 0) + count)
+    })
+  }
+  await addParts(parts, [{ add }])
+  return Array.from(periods, ([at, statuses]) => ({ at, statuses }))
 }
 
-/** The traffic of several models in one window, by model. One read of its minutes has all of it. */
+/** What clients got of a model. It has no figures of processes. */
+export interface ModelTraffic {
+  readonly total: TrafficSummary
+  /** Ascending. */
+  readonly versions: ReadonlyMap<number, TrafficSummary>
+  /** By minute. A period is null if no server was measured in it. */
+  readonly series: readonly { readonly at: number; readonly version: number | null; readonly traffic: TrafficSummary | null }[]
+}
+
+/**
+ * The traffic of several models in one window, by model. One read of its minutes has all of it, and each row is decoded
+ * once: sums over minutes and versions are made of their minutes.
+ *
+ * @param byVersion whether the series has a line of each version, or one of all
+ */
 export async function readTraffic(
   db: Pick<Database, 'query'>,
-  { models, ...rest }: { readonly models: readonly string[] } & Pick<RollupWindow, 'from' | 'to'>,
-  by: readonly ('version' | 'role')[],
-): Promise<ReadonlyMap<string, ModelTraffic>> {
-  const window = { ...rest, trafficOnly: true }
-  const summaries = models.map((model) => {
-    const query = { model, ...window }
-    return { model, total: groupsOf(query, []), groups: groupsOf(query, by), series: seriesOf({ ...query, step: 'minute', by: by[0] }) }
-  })
-  const parts = await readParts(db, { models, ...window, modelsOnly: true }, 'minute')
-  await addParts(
-    parts,
-    summaries.flatMap(({ total, groups, series }) => [total, groups, series]),
-  )
-  return new Map(
-    summaries.map(({ model, total, groups, series }) => [
-      model,
-      { total: onlyOf(total.result(parts)), groups: groups.result(parts), series: series.result(parts) },
-    ]),
-  )
+  { models, ...window }: { readonly models: readonly string[] } & Pick<RollupWindow, 'from' | 'to'>,
+  byVersion: boolean,
+): Promise<Pick<WindowParts, 'from' | 'to'> & { readonly models: ReadonlyMap<string, ModelTraffic> }> {
+  const parts = await readParts(db, { models, ...window, trafficOnly: true, modelsOnly: true }, 'minute')
+  /** By model, version and minute. */
+  const answered = new Map(models.map((model) => [model, new Map<number, Map<number, TrafficSummary>>()]))
+  const add = (row: StoredRollup): void => {
+    const versions = answered.get(row.model)
+    if (versions === undefined || !isAsked({ model: row.model, ...window }, row, false)) return
+    const minutes = versions.get(row.version) ?? new Map<number, TrafficSummary>()
+    versions.set(row.version, minutes)
+    const at = periodOf(row.at, 'minute')
+    const minute = minutes.get(at) ?? new TrafficSummary()
+    minutes.set(at, minute)
+    minute.mergeEncoded(row.traffic)
+  }
+  await addParts(parts, [{ add }])
+  const measured = new Set(parts.coverage.flatMap(({ at, model, coverage }) => (model === '' && coverage.minutes > 0 ? [at] : [])))
+  const { from, to } = parts
+  const trafficOf = (found: ReadonlyMap<number, ReadonlyMap<number, TrafficSummary>>): ModelTraffic => {
+    const versions = [...found].toSorted(([a], [b]) => a - b)
+    const series: ModelTraffic['series'][number][] = []
+    for (let at = periodOf(from, 'minute'); at < to; at += stepMicros.minute) {
+      const own = versions.map(([version, minutes]) => ({ version, traffic: minutes.get(at) ?? noTraffic }))
+      for (const { version, traffic } of byVersion ? own : [{ version: null, traffic: sumOf(own.map((each) => each.traffic)) }])
+        series.push({ at, version, traffic: measured.has(at) ? traffic : null })
+    }
+    const sums = new Map(versions.map(([version, minutes]) => [version, sumOf([...minutes.values()])]))
+    return { total: sumOf([...sums.values()]), versions: sums, series }
+  }
+  return { from, to, models: new Map(Array.from(answered, ([model, found]) => [model, trafficOf(found)])) }
+}
+
+const noTraffic = new TrafficSummary()
+
+function sumOf(parts: readonly TrafficSummary[]): TrafficSummary {
+  const [only] = parts
+  if (only !== undefined && parts.length === 1) return only
+  const sum = new TrafficSummary()
+  for (const part of parts) sum.merge(part)
+  return sum
 }
 
 function partsOf({ model, from, to, trafficOnly }: RollupQuery): PartsQuery {
@@ -114,9 +164,19 @@ interface Summary<Answer> {
   result(parts: WindowParts): Answer
 }
 
-async function addParts(parts: WindowParts, summaries: readonly Summary<unknown>[]): Promise<WindowParts> {
+/** A turn of the event loop may take so long: servers answer between two. */
+const turnMs = 1
+
+async function addParts(parts: WindowParts, summaries: readonly Pick<Summary<unknown>, 'add'>[]): Promise<WindowParts> {
   for await (const rows of parts.rows) {
-    for (const row of rows) for (const summary of summaries) summary.add(row)
+    let beganMs = performance.now()
+    for (const row of rows) {
+      if (performance.now() - beganMs > turnMs) {
+        await nextTurn()
+        beganMs = performance.now()
+      }
+      for (const summary of summaries) summary.add(row)
+    }
   }
   return parts
 }

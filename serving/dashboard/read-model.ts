@@ -56,7 +56,7 @@ export function readModel<Schema extends z.ZodType, Query extends z.ZodObject>(m
 
 /** An answer as it is sent: `{ data, asOf, sampled?, mature?, notes? }`. The same object answers for a while. */
 export function encodeAnswer(page: PageAnswer, asOf: string): { readonly etag: string; readonly answer: RouteAnswer } {
-  const data = JSON.stringify(page.data, (_key, value: unknown) => (typeof value === 'bigint' ? String(value) : value))
+  const data = JSON.stringify(page.data)
   const { sampled, mature, notes = [] } = page
   const etag = `"${createHash('sha256').update(data).update(notes.join()).digest('base64url').slice(0, 22)}"`
   const rest = JSON.stringify({ asOf, sampled, mature, ...(notes.length === 0 ? {} : { notes }) }).slice(1)

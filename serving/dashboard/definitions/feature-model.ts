@@ -3,7 +3,7 @@ import { LockstepError } from '../../../kernel/errors.ts'
 import { formatTimestamp } from '../../../kernel/time.ts'
 import type { DriftJson } from '../../../monitoring/drift/drift-json.ts'
 import { clientAndBackfillRoles } from '../../../monitoring/role.ts'
-import { rollupSeries } from '../../../monitoring/rollups/read-rollups.ts'
+import { statusSeries } from '../../../monitoring/rollups/read-rollups.ts'
 import type { Chart } from '../contract/answer.ts'
 import type { FeatureData } from '../contract/feature.ts'
 import { feature as featureContract } from '../contract/feature.ts'
@@ -116,18 +116,16 @@ function distributionOf(column: Column, isOneOfMany: boolean): FeatureData['dist
 async function nullsOf({ db, now }: Ask, user: { readonly model: string; readonly column: string } | null): Promise<Chart> {
   if (user === null) return { finding: 'No model reads this feature.', series: [] }
   const window = { from: now - dayMicros, to: now, step: 'hour' } as const
-  const series = await rollupSeries(db, { model: user.model, roles: clientAndBackfillRoles, ...window })
+  const series = await statusSeries(db, { model: user.model, column: user.column, roles: clientAndBackfillRoles, ...window })
   const reasons = new Set<string>()
-  const hours = series.map(({ at, rollup }) => {
-    const statuses: Readonly<Record<string, number>> | null = rollup?.columns.get(user.column)?.statuses ?? null
-    const rows = statuses === null ? 0 : Object.values(statuses).reduce((sum, count) => sum + count, 0)
-    for (const [status, count] of Object.entries(statuses ?? {})) if (status !== 'PRESENT' && count > 0) reasons.add(status)
-    return { at, statuses, rows }
+  const hours = series.map(({ at, statuses }) => {
+    for (const status of statuses.keys()) if (status !== 'PRESENT') reasons.add(status)
+    return { at, statuses, rows: [...statuses.values()].reduce((sum, count) => sum + count, 0) }
   })
   const rows = hours.reduce((sum, hour) => sum + hour.rows, 0)
   const [first] = series
   const span = first === undefined ? '' : spanText({ from: formatTimestamp(first.at), to: formatTimestamp(now) })
-  const missing = hours.reduce((sum, { statuses, rows: all }) => sum + all - (statuses?.['PRESENT'] ?? 0), 0)
+  const missing = hours.reduce((sum, { statuses, rows: all }) => sum + all - (statuses.get('PRESENT') ?? 0), 0)
   return {
     finding:
       rows === 0
@@ -137,7 +135,11 @@ async function nullsOf({ db, now }: Ask, user: { readonly model: string; readonl
     series: [...(reasons.size === 0 && rows > 0 ? ['NULL_VALUE'] : reasons)].map((status) => ({
       label: statusText(status),
       unit: 'share',
-      points: hours.map(({ at, statuses, rows: all }) => ({ t: at / 1000, v: all === 0 ? null : (statuses?.[status] ?? 0) / all, n: all })),
+      points: hours.map(({ at, statuses, rows: all }) => ({
+        t: at / 1000,
+        v: all === 0 ? null : (statuses.get(status) ?? 0) / all,
+        n: all,
+      })),
     })),
   }
 }

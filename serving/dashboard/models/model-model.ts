@@ -91,7 +91,7 @@ export const modelModel = readModel({
 
 /** What the versions of the model answered in the last hour. */
 async function versionsOf(db: Database, name: string, now: number): Promise<TrafficStatistics> {
-  const found = (await trafficStatistics(db, { models: [name], from: now - hourMicros, to: now, by: ['version'] })).get(name)
+  const found = (await trafficStatistics(db, { models: [name], from: now - hourMicros, to: now, byVersion: true })).get(name)
   if (found === undefined) throw new Error('Each model that is asked for has statistics.')
   return found
 }

@@ -42,7 +42,12 @@ export const nowModel = readModel({
     const known = await modelsAt(ask)
     const pushed = known.models.filter(({ versions }) => versions.length > 0)
     const models = pushed.slice(0, maxModels)
-    const figures = await trafficStatistics(db, { models: models.map(({ name }) => name), from: now - hourMicros, to: now, by: [] })
+    const figures = await trafficStatistics(db, {
+      models: models.map(({ name }) => name),
+      from: now - hourMicros,
+      to: now,
+      byVersion: false,
+    })
     const found = findProblems(catalog, sources, now)
     const problems = groupProblems([
       ...found,

@@ -11,7 +11,7 @@ import { readServedAges } from '../../../monitoring/freshness/served-ages.ts'
 import { mergeRollups } from '../../../monitoring/rollups/merge-rollups.ts'
 import { trafficReport } from '../../../monitoring/report/traffic-report.ts'
 import { modelStatistics, trafficStatistics } from '../../../monitoring/rollups/model-statistics.ts'
-import { readRollupGroups, readRollup, rollupSeries } from '../../../monitoring/rollups/read-rollups.ts'
+import { readRollupGroups, readRollup, rollupSeries, statusSeries } from '../../../monitoring/rollups/read-rollups.ts'
 import type { Database } from '../../../runtime/database.ts'
 import { createLogger } from '../../../runtime/log.ts'
 import { LockstepError } from '../../../kernel/errors.ts'
@@ -175,18 +175,42 @@ test('the traffic of several models is one read of their minutes, without column
     rows.push(...answer)
     return answer
   }
-  const all = await trafficStatistics({ query }, { ...window, models, by: ['version'] })
+  const all = await trafficStatistics({ query }, { ...window, models, byVersion: true })
   const read = rows.filter((row) => 'traffic' in row)
   expect(models.map((model) => read.filter((row) => row['model'] === model).length)).toEqual([5, 4, 3])
   expect(read).toHaveLength(12)
   expect(read.every(({ columns }) => columns === null)).toBe(true)
   const asked = queries.splice(0)
-  await trafficStatistics({ query }, { ...window, models: ['red'], by: ['version'] })
+  await trafficStatistics({ query }, { ...window, models: ['red'], byVersion: true })
   expect(asked).toEqual(queries)
   for (const model of models) {
     const { from, to, groups, series, total } = await modelStatistics(db, { ...window, model, by: ['version'], step: 'minute' })
     const { entities: _, columns: __, ...traffic } = total
     expect(all.get(model)).toEqual({ from, to, groups, series, total: traffic })
+  }
+})
+
+test('the statuses of one column are those that a series of all columns has', async () => {
+  const { db } = opened()
+  const start = day + 14 * hour
+  const server = startProcess('statuses')
+  for (const [i, at] of [start, start + minute, start + 2 * hour].entries()) {
+    await server.at(at)
+    for (const each of fc.sample(request, { numRuns: 20, seed: i })) server.answer(each)
+  }
+  await server.recorder.close(5000)
+  const query = { model: 'statuses', from: start, to: start + 3 * hour, step: 'hour' } as const
+  for (const merges of [false, true]) {
+    if (merges) await mergeRollups(db, days, Date.now() * 1000)
+    const all = await rollupSeries(db, query)
+    for (const column of ['vec', 'open', 'output:label', 'none']) {
+      const expected = all.map(({ at, rollup }) => {
+        const counts = Object.entries(rollup?.columns.get(column)?.statuses ?? {}).filter(([, count]) => count > 0)
+        return { at, statuses: new Map(counts) }
+      })
+      expect(await statusSeries(db, { ...query, column })).toEqual(expected)
+    }
+    expect((await statusSeries(db, { ...query, column: 'vec' }))[0]?.statuses.get('NULL_VALUE')).toBeGreaterThan(0)
   }
 })
 
@@ -386,7 +410,7 @@ test('the chart of requests says whether its points are minutes, or hours that w
     server.recorder.failed('charted', 1, 'champion', new Error('no'))
   }
   await server.recorder.close(5000)
-  const window = { models: ['charted'], from: start + hour / 2, to: start + hour + hour / 2, by: [] }
+  const window = { models: ['charted'], from: start + hour / 2, to: start + hour + hour / 2, byVersion: false }
   const finding = async () => trafficChart([...(await trafficStatistics(db, window))]).finding
   expect(await finding()).toMatch(/^2 requests .*\. Each point is a minute\.$/)
   await mergeRollups(db, days, Date.now() * 1000)
