@@ -3,7 +3,7 @@ import type { SourceSpec } from '../../kernel/view-spec.ts'
 import type { Database } from '../../runtime/database.ts'
 import type { Logger } from '../../runtime/log.ts'
 import type { StreamConsumer, StreamMessage } from '../../runtime/streams/stream-consumer.ts'
-import { whileHeld } from '../../runtime/streams/while-held.ts'
+import { holdMessages } from '../../runtime/streams/hold-messages.ts'
 import type { StreamMetrics } from './stream-metrics.ts'
 import type { StreamSpec } from '../../kernel/stream-spec.ts'
 import { createKeepTrying } from '../../runtime/keep-trying.ts'
@@ -88,7 +88,7 @@ export async function consumeStream(deps: ConsumeStreamDeps, options: ConsumeStr
       const messages = await retry(() => consumer.take(limit))
       if (messages === null) break
       if (messages.length === 0) continue
-      const written = await whileHeld(consumer, messages, () => retry(() => commit(messages)))
+      const written = await holdMessages(consumer, messages, () => retry(() => commit(messages)))
       if (written === null) break
       await fold(written.xids)
       const { appended, duplicate, letters } = written

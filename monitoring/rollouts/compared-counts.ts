@@ -3,7 +3,7 @@ import type { CatalogModel } from '../../registry/catalog.ts'
 import { championAlias } from '../../registry/model-aliases.ts'
 import type { Rollout } from '../../registry/rollouts/rollout.ts'
 import { readRollup } from '../rollups/read-rollups.ts'
-import { ofCaller } from '../alerts/checks/errors.ts'
+import { callerErrorCodes } from '../alerts/checks/errors.ts'
 import { readCounts } from './rollout-counts.ts'
 import { SideCounts } from './side-counts.ts'
 
@@ -51,6 +51,6 @@ export async function comparedCounts(
 
 /** Failed requests and their codes, without those that are the caller's fault. */
 export function failuresOf({ errors }: SideCounts): { readonly failed: number; readonly codes: Record<string, number> } {
-  const codes = Object.fromEntries([...errors].filter(([code]) => !ofCaller.has(code)))
+  const codes = Object.fromEntries([...errors].filter(([code]) => !callerErrorCodes.has(code)))
   return { failed: Object.values(codes).reduce((sum, count) => sum + count, 0), codes }
 }

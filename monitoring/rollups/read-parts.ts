@@ -169,7 +169,7 @@ async function minuteCoverage(db: Pick<Database, 'query'>, from: number, to: num
 }
 
 /** The end of what servers have written by a moment, a whole minute. */
-export function knownTo(moment: number): number {
+export function writtenUntil(moment: number): number {
   return floorTo(moment - writtenWithinMicros, minuteMicros)
 }
 

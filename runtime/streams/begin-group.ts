@@ -1,7 +1,7 @@
 import type { StreamSpec } from '../../kernel/stream-spec.ts'
 import type { GroupStart } from './group-start.ts'
 import type { StreamServers } from './open-consumer.ts'
-import { given } from './open-consumer.ts'
+import { requireServerUrl } from './open-consumer.ts'
 
 /**
  * Makes a new consumer group that begins somewhere in the stream. Nobody may read by it yet; an existing group starts
@@ -14,11 +14,15 @@ export async function beginGroup(config: StreamServers, spec: StreamSpec, start:
     case 'redis':
       return await (
         await import('./redis-group.ts')
-      ).beginRedisGroup(given(config.streamRedisUrl, 'LOCKSTEP_STREAM_REDIS_URL', spec), spec, start)
+      ).beginRedisGroup(requireServerUrl(config.streamRedisUrl, 'LOCKSTEP_STREAM_REDIS_URL', spec), spec, start)
     case 'nats':
-      return await (await import('./nats-group.ts')).beginNatsGroup(given(config.natsUrl, 'LOCKSTEP_NATS_URL', spec), spec, start)
+      return await (
+        await import('./nats-group.ts')
+      ).beginNatsGroup(requireServerUrl(config.natsUrl, 'LOCKSTEP_NATS_URL', spec), spec, start)
     case 'kafka':
-      return await (await import('./kafka-group.ts')).beginKafkaGroup(given(config.kafkaUrl, 'LOCKSTEP_KAFKA_URL', spec), spec, start)
+      return await (
+        await import('./kafka-group.ts')
+      ).beginKafkaGroup(requireServerUrl(config.kafkaUrl, 'LOCKSTEP_KAFKA_URL', spec), spec, start)
     default:
       return spec satisfies never
   }

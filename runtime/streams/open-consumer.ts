@@ -17,9 +17,9 @@ export type StreamServers = Pick<Config, 'streamRedisUrl' | 'natsUrl' | 'kafkaUr
 export function openConsumer(config: StreamServers, spec: StreamSpec, options: StreamConsumerOptions): StreamConsumer {
   switch (spec.kind) {
     case 'redis':
-      return openRedisConsumer(given(config.streamRedisUrl, 'LOCKSTEP_STREAM_REDIS_URL', spec), spec, options)
+      return openRedisConsumer(requireServerUrl(config.streamRedisUrl, 'LOCKSTEP_STREAM_REDIS_URL', spec), spec, options)
     case 'nats': {
-      const url = given(config.natsUrl, 'LOCKSTEP_NATS_URL', spec)
+      const url = requireServerUrl(config.natsUrl, 'LOCKSTEP_NATS_URL', spec)
       return openLater(options, async () => (await import('./nats-consumer.ts')).openNatsConsumer(url, spec, options))
     }
     case 'kafka':
@@ -42,7 +42,7 @@ export function openKafkaLater(
   options: StreamConsumerOptions,
   open: (url: string) => Promise<StreamConsumer>,
 ): StreamConsumer {
-  const url = given(config.kafkaUrl, 'LOCKSTEP_KAFKA_URL', spec)
+  const url = requireServerUrl(config.kafkaUrl, 'LOCKSTEP_KAFKA_URL', spec)
   const decoder = spec.format === 'avro' ? avroDecoder(config, spec) : null
   return openLater(options, async () => {
     const consumer = await open(url)
@@ -91,7 +91,7 @@ function openLater({ redeliverMs }: StreamConsumerOptions, open: () => Promise<S
 }
 
 /** Where a server is. */
-export function given(url: string | null, variable: string, spec: StreamPlace): string {
+export function requireServerUrl(url: string | null, variable: string, spec: StreamPlace): string {
   if (url !== null) return url
   throw new LockstepError('CONFIG_INVALID', `The server of the ${streamName(spec)} is not configured; set "${variable}".`)
 }

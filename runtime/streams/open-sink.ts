@@ -6,7 +6,7 @@ import type { StreamServers } from './open-consumer.ts'
 import type { AnswerShape } from './avro-answer.ts'
 import type { AvroEncoder } from './avro-encoder.ts'
 import type { StreamConsumer } from './stream-consumer.ts'
-import { given, openConsumer, openKafkaLater, registryOf } from './open-consumer.ts'
+import { requireServerUrl, openConsumer, openKafkaLater, registryOf } from './open-consumer.ts'
 import { lazily } from './lazily.ts'
 import { openRedisSink } from './redis-sink.ts'
 import type { StreamSink } from './stream-sink.ts'
@@ -24,9 +24,13 @@ export interface SinkOptions {
 export function openSink(config: StreamServers, spec: SinkSpec, { from, redeliverMs, answer }: SinkOptions): StreamSink {
   switch (spec.kind) {
     case 'redis':
-      return openRedisSink(given(config.streamRedisUrl, 'LOCKSTEP_STREAM_REDIS_URL', spec), spec, from?.kind === 'redis' ? from : null)
+      return openRedisSink(
+        requireServerUrl(config.streamRedisUrl, 'LOCKSTEP_STREAM_REDIS_URL', spec),
+        spec,
+        from?.kind === 'redis' ? from : null,
+      )
     case 'nats': {
-      const url = given(config.natsUrl, 'LOCKSTEP_NATS_URL', spec)
+      const url = requireServerUrl(config.natsUrl, 'LOCKSTEP_NATS_URL', spec)
       return openLater(async () => (await import('./nats-sink.ts')).openNatsSink(url, spec, redeliverMs))
     }
     case 'kafka': {
@@ -44,7 +48,7 @@ function kafkaTopic(
   spec: KafkaSinkSpec,
   answer: AnswerShape | undefined,
 ): { readonly url: string; readonly encoder: () => Promise<AvroEncoder | null> } {
-  const url = given(config.kafkaUrl, 'LOCKSTEP_KAFKA_URL', spec)
+  const url = requireServerUrl(config.kafkaUrl, 'LOCKSTEP_KAFKA_URL', spec)
   const registry = spec.format === 'avro' ? registryOf(config, spec) : null
   const encoder = async (): Promise<AvroEncoder | null> => {
     if (registry === null || answer === undefined) return null

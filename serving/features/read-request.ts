@@ -56,7 +56,7 @@ export function readEntities(
   request: EntityRequest & { readonly requestId: string },
 ): Promise<FeatureRead> {
   const moment = momentOf(context, catalog, request)
-  return readAt(context, catalog, service, parseEntities(service, request.entities), moment, request.requestId)
+  return readFeaturesAt(context, catalog, service, parseEntities(service, request.entities), moment, request.requestId)
 }
 
 /**
@@ -90,7 +90,7 @@ export function momentOf(context: FeatureContext, catalog: Catalog, request: Ent
 }
 
 /** Reads the features of parsed entities, and logs at level debug what was read. */
-export function readAt(
+export function readFeaturesAt(
   context: FeatureContext,
   catalog: Catalog,
   service: ServicePlan,

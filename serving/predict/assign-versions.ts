@@ -52,7 +52,7 @@ function assigned({ version, role, experiment, variant, bypassed }: Target, rows
 }
 
 /** Rows of a candidate that failed, for the version that serves by default. */
-export function inPlaceOf(candidate: VersionAssignment): VersionAssignment {
+export function championInstead(candidate: VersionAssignment): VersionAssignment {
   return assigned(defaultFor(candidate, Number(candidate.version)), candidate.rows)
 }
 

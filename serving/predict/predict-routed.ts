@@ -1,9 +1,9 @@
 import { LockstepError } from '../../kernel/errors.ts'
-import { ofCaller } from '../../monitoring/alerts/checks/errors.ts'
+import { callerErrorCodes } from '../../monitoring/alerts/checks/errors.ts'
 import type { Catalog } from '../../registry/catalog.ts'
 import { beforeDeadline, requireTime } from '../traffic/request-deadline.ts'
 import type { VersionAssignment } from './assign-versions.ts'
-import { assignVersions, inPlaceOf } from './assign-versions.ts'
+import { assignVersions, championInstead } from './assign-versions.ts'
 import type { FailedVersion, Failure, Predicted, PredictContext, PredictRequest } from './predict.ts'
 import { predictAssigned, reportFailure } from './predict.ts'
 
@@ -78,7 +78,7 @@ async function predictOrBypass<Answer>(
         reportAll(context, model, failed, null)
         throw late
       }
-      left = left.map((each) => (culprits.some((version) => each.version === version) ? inPlaceOf(each) : each))
+      left = left.map((each) => (culprits.some((version) => each.version === version) ? championInstead(each) : each))
     }
   }
 }
@@ -139,5 +139,5 @@ function note(
 
 /** Such an error would come from the champion as well. */
 function isOfCaller(error: unknown): boolean {
-  return error instanceof LockstepError && (ofCaller.has(error.code) || error.code === 'STOPPED')
+  return error instanceof LockstepError && (callerErrorCodes.has(error.code) || error.code === 'STOPPED')
 }

@@ -2,9 +2,9 @@ import type { ServedEntity, ServicePlan } from '../../kernel/service-plan.ts'
 import type { Catalog } from '../../registry/catalog.ts'
 import type { FeatureMoment, FeatureRead } from '../features/read-features.ts'
 import type { FeatureContext } from '../features/read-request.ts'
-import { parseEntities, readAt } from '../features/read-request.ts'
+import { parseEntities, readFeaturesAt } from '../features/read-request.ts'
 import type { ServedModel } from '../models/model-host.ts'
-import { ofEach } from './run-groups.ts'
+import { runEach } from './run-groups.ts'
 
 /** Rows of a request that one version predicts. */
 export interface ReadGroup {
@@ -26,7 +26,7 @@ export function readAll(
   { model: { service } }: ReadGroup,
   moment: FeatureMoment,
 ): Promise<FeatureRead> {
-  return readAt(context, catalog, service, parseEntities(service, entities), moment, caller.requestId)
+  return readFeaturesAt(context, catalog, service, parseEntities(service, entities), moment, caller.requestId)
 }
 
 /** Groups whose versions have the same feature service, which is read and evaluated once for all of them. */
@@ -55,8 +55,8 @@ export async function readGroups(
 ): Promise<readonly FeatureRead[]> {
   const shared = sharedReads(request.entities, groups)
   const read = ({ service, entities, rows }: SharedRead, at: FeatureMoment) =>
-    readAt(context, catalog, service, entities, { ...at, rows }, request.caller.requestId)
-  const reads = await ofEach(
+    readFeaturesAt(context, catalog, service, entities, { ...at, rows }, request.caller.requestId)
+  const reads = await runEach(
     shared,
     (each) => read(each, moment),
     (s) => {

@@ -40,7 +40,7 @@ async function runSeveral(
     endedMs[g] = performance.now()
     return predictions
   }
-  const answers = await ofEach(groups, run, onFailed)
+  const answers = await runEach(groups, run, onFailed)
   const predictions = new Array<Prediction | null>(total).fill(null)
   for (const [g, { rows }] of groups.entries()) {
     for (const [i, row] of rows.entries()) predictions[row] = answers[g]?.[i] ?? null
@@ -49,7 +49,7 @@ async function runSeveral(
 }
 
 /** As `Promise.all`, and says which of several groups failed. */
-export function ofEach<G, T>(
+export function runEach<G, T>(
   groups: readonly G[],
   run: (group: G, g: number) => Promise<T>,
   onFailed: (group: number) => void,

@@ -11,7 +11,7 @@ import type { Database } from '../../runtime/database.ts'
 import { createKeepTrying } from '../../runtime/keep-trying.ts'
 import type { Logger } from '../../runtime/log.ts'
 import type { StreamConsumer, StreamMessage } from '../../runtime/streams/stream-consumer.ts'
-import { whileHeld } from '../../runtime/streams/while-held.ts'
+import { holdMessages } from '../../runtime/streams/hold-messages.ts'
 import type { StreamSink } from '../../runtime/streams/stream-sink.ts'
 import type { PredictContext } from '../predict/predict.ts'
 import { createBatchSize } from './batch-size.ts'
@@ -177,7 +177,7 @@ export async function runPipeline(deps: RunPipelineDeps, options: RunPipelineOpt
       oldestMs = Math.min(...messages.map(({ atMs }) => atMs))
       metrics.age(name, oldestAge())
       const beganMs = performance.now()
-      if (!(await whileHeld(consumer, messages, () => finish(messages)))) break
+      if (!(await holdMessages(consumer, messages, () => finish(messages)))) break
       size.note(messages, performance.now() - beganMs)
       metrics.answered(name, oldestAge())
     }

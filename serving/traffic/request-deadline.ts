@@ -2,7 +2,7 @@ import { LockstepError } from '../../kernel/errors.ts'
 
 /** Until when a request is of use. Each stage checks it before the next begins. */
 export interface RequestDeadline {
-  /** Milliseconds of `performance.now()`. Set by `lift` alone. */
+  /** Milliseconds of `performance.now()`. Set by `liftDeadline` alone. */
   at: number
   /** How long the request allows in all, milliseconds. */
   readonly limitMs: number
@@ -49,13 +49,10 @@ export function requireTime(deadline: RequestDeadline | undefined, neededMs = 0,
   if (deadline !== undefined && (nowMs ?? performance.now()) + neededMs >= deadline.at) throw deadlineExceeded(deadline.limitMs)
 }
 
-/**
- * Lifts the deadline: from here on the request is answered however long it takes. @throws LockstepError
- * `DEADLINE_EXCEEDED` where it is past
- */
-export function lift(deadline: RequestDeadline): void {
+/** From here on the request is answered however long it takes. @throws LockstepError `DEADLINE_EXCEEDED` if it is past */
+export function liftDeadline(deadline: RequestDeadline | undefined): void {
   requireTime(deadline)
-  deadline.at = Number.POSITIVE_INFINITY
+  if (deadline !== undefined) deadline.at = Number.POSITIVE_INFINITY
 }
 
 /** Work that has a deadline. */

@@ -11,7 +11,7 @@ import type { CheckContext, CheckKind, CheckResult } from '../check-kind.ts'
 import { baselineText, driftBaseline } from './compared-baseline.ts'
 import type { ColumnResult } from './group-columns.ts'
 import { groupColumns } from './group-columns.ts'
-import { knownTo } from '../../rollups/read-parts.ts'
+import { writtenUntil } from '../../rollups/read-parts.ts'
 import { alphaOfEvaluation } from './repeated-looks.ts'
 import { sharedRollup } from './shared-rollup.ts'
 import type { WatchedVersion } from './watched-versions.ts'
@@ -49,7 +49,7 @@ async function checkVersion(
 ): Promise<ColumnResult[]> {
   const { monitor } = context
   const columns = askedColumns(watched[kind], spec.columns)
-  const to = knownTo(context.window.to)
+  const to = writtenUntil(context.window.to)
   const window = { from: to - monitor.windowMicros, to }
   const baseline = driftBaseline(spec.baseline)
   const report = await reportOf(context, spec, watched, window, baseline)

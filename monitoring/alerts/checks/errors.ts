@@ -5,12 +5,12 @@ import type { BudgetWindow, BurnRule } from '../../../statistics/burn-rate.ts'
 import { burnRate, burnRules } from '../../../statistics/burn-rate.ts'
 import { readRollup } from '../../rollups/read-rollups.ts'
 import type { CheckKind, CheckResult } from '../check-kind.ts'
-import { knownTo } from '../../rollups/read-parts.ts'
+import { writtenUntil } from '../../rollups/read-parts.ts'
 
 type Spec = CheckOf<'errors'>
 
 /** Errors that are the caller's: they use up no budget. Others are the server's. */
-export const ofCaller: ReadonlySet<string> = new Set<ErrorCode>([
+export const callerErrorCodes: ReadonlySet<string> = new Set<ErrorCode>([
   'INVALID_REQUEST',
   'INVALID_ENTITY',
   'INVALID_TYPE',
@@ -38,11 +38,11 @@ export const errors: CheckKind<Spec> = {
   name: 'errors',
   async evaluate({ db, monitor, window }, { objective, minErrors }) {
     const model = watchedName(monitor)
-    const to = knownTo(window.to)
+    const to = writtenUntil(window.to)
     const windows = new Map<number, BudgetWindow & { readonly codes: Readonly<Record<string, number>> }>()
     for (const seconds of new Set(burnRules.flatMap(({ longSeconds, shortSeconds }) => [longSeconds, shortSeconds]))) {
       const { requests, errors: counts } = await readRollup(db, { model, from: to - seconds * 1_000_000, to, trafficOnly: true })
-      const codes = Object.fromEntries([...counts].filter(([code]) => !ofCaller.has(code)))
+      const codes = Object.fromEntries([...counts].filter(([code]) => !callerErrorCodes.has(code)))
       windows.set(seconds, { total: requests, bad: Object.values(codes).reduce((sum, count) => sum + count, 0), codes })
     }
     const none = { total: 0, bad: 0, codes: {} }

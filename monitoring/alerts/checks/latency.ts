@@ -5,7 +5,7 @@ import type { Database } from '../../../runtime/database.ts'
 import { readRollup, rollupSeries } from '../../rollups/read-rollups.ts'
 import { stages } from '../../rollups/traffic-summary.ts'
 import type { CheckKind } from '../check-kind.ts'
-import { knownTo } from '../../rollups/read-parts.ts'
+import { writtenUntil } from '../../rollups/read-parts.ts'
 import type { LatencyRule, UsualLatency } from './latency-verdict.ts'
 import { leastQuantile, usualLatency } from './latency-verdict.ts'
 
@@ -20,7 +20,7 @@ export const latency: CheckKind<Spec> = {
   name: 'latency',
   async evaluate({ db, monitor, window }, { quantile, factor, max, minRequests }) {
     const model = watchedName(monitor)
-    const to = knownTo(window.to)
+    const to = writtenUntil(window.to)
     const now = await readRollup(db, { model, from: to - lookMicros, to, trafficOnly: true })
     const { count } = now.latency.total
     const value = now.latency.total.quantile(quantile)

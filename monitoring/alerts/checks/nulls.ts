@@ -20,7 +20,7 @@ import type { CheckContext, CheckKind } from '../check-kind.ts'
 import { baselineText, driftBaseline } from './compared-baseline.ts'
 import type { ColumnResult } from './group-columns.ts'
 import { groupColumns } from './group-columns.ts'
-import { knownTo } from '../../rollups/read-parts.ts'
+import { writtenUntil } from '../../rollups/read-parts.ts'
 import { alphaOfEvaluation } from './repeated-looks.ts'
 import { sharedRollup } from './shared-rollup.ts'
 import type { WatchedVersion } from './watched-versions.ts'
@@ -59,7 +59,7 @@ export const nulls: CheckKind<Spec> = {
 
 async function checkVersion(context: CheckContext, spec: Spec, watched: WatchedVersion): Promise<ColumnResult[]> {
   const { db, monitor, window } = context
-  const to = knownTo(window.to)
+  const to = writtenUntil(window.to)
   const looked = { from: to - monitor.windowMicros, to }
   const columns = askedColumns(watched.features, spec.columns)
   const { model, version } = watched

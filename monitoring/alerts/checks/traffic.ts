@@ -5,7 +5,7 @@ import type { Database } from '../../../runtime/database.ts'
 import type { SeriesPoint } from '../../rollups/read-rollups.ts'
 import { rollupSeries } from '../../rollups/read-rollups.ts'
 import type { CheckKind } from '../check-kind.ts'
-import { knownTo } from '../../rollups/read-parts.ts'
+import { writtenUntil } from '../../rollups/read-parts.ts'
 import { trafficVerdict } from './traffic-anomaly.ts'
 
 type Spec = CheckOf<'traffic'>
@@ -20,7 +20,7 @@ export const traffic: CheckKind<Spec> = {
   name: 'traffic',
   async evaluate({ db, monitor, window }, { score, minChange, weeks }) {
     const model = watchedName(monitor)
-    const to = Math.floor(knownTo(window.to) / hourMicros) * hourMicros
+    const to = Math.floor(writtenUntil(window.to) / hourMicros) * hourMicros
     const from = to - weeks * weekMicros - hourMicros
     const points = await rollupSeries(db, { model, from, to, step: 'hour', trafficOnly: true })
     const hours = points.flatMap(hourOf)

@@ -1,7 +1,7 @@
 import { driftReport } from '../../drift/drift-report.ts'
 import { minuteMicros } from '../../rollups/coverage.ts'
 import { reasonOf } from '../../alerts/checks/watched-versions.ts'
-import { knownTo } from '../../rollups/read-parts.ts'
+import { writtenUntil } from '../../rollups/read-parts.ts'
 import type { Gate } from './gate.ts'
 import { alphaOfLook, short } from './gate.ts'
 
@@ -29,7 +29,7 @@ export const inputs: Gate<'inputs', InputsEvidence> = {
   kind: 'inputs',
   async gather({ db, catalog, rollout, from, now }, { minPsi }, before) {
     // servers write whole minutes
-    const window = { from: Math.ceil(from / minuteMicros) * minuteMicros, to: knownTo(now) }
+    const window = { from: Math.ceil(from / minuteMicros) * minuteMicros, to: writtenUntil(now) }
     const minutes = Math.max(0, (window.to - window.from) / minuteMicros)
     if (minutes === before?.minutes) return before
     const none = { minutes, rows: 0, features: [] }

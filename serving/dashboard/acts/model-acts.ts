@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import { championAlias } from '../../../registry/model-aliases.ts'
 import { versionSchema } from '../../protocols/http/model-version-schema.ts'
-import { whileAwaited } from '../../protocols/http/while-awaited.ts'
+import { commitWhileConnected } from '../../protocols/http/client-connection.ts'
 import { modelRevision } from '../models/model-revision.ts'
 import type { Act, Acting } from './act.ts'
 import { act, reasonBody } from './act.ts'
@@ -20,32 +20,32 @@ export const modelActs: readonly Act[] = [
     ...ofModel,
     path: '/models/:name/promote',
     body: versionBody,
-    run: (on) => on.deps.modelChanges.promote(name(on), on.body.version, championAlias, on.by, whileAwaited(on.call)),
+    run: (on) => on.deps.modelChanges.promote(name(on), on.body.version, championAlias, on.by, commitWhileConnected(on.call)),
   }),
   act({
     ...ofModel,
     path: '/models/:name/rollback',
     body: reasonBody.extend({ version: z.unknown().optional() }),
-    run: (on) => on.deps.modelChanges.rollBack(name(on), championAlias, on.by, whileAwaited(on.call)),
+    run: (on) => on.deps.modelChanges.rollBack(name(on), championAlias, on.by, commitWhileConnected(on.call)),
   }),
   act({
     ...ofModel,
     path: '/models/:name/pin',
     body: versionBody,
-    run: (on) => on.deps.modelChanges.pin(name(on), on.body.version, on.by, whileAwaited(on.call)),
+    run: (on) => on.deps.modelChanges.pin(name(on), on.body.version, on.by, commitWhileConnected(on.call)),
   }),
   act({
     ...ofModel,
     path: '/models/:name/unpin',
     body: reasonBody.extend({ version: z.unknown().optional() }),
-    run: (on) => on.deps.modelChanges.unpin(name(on), on.by, whileAwaited(on.call)),
+    run: (on) => on.deps.modelChanges.unpin(name(on), on.by, commitWhileConnected(on.call)),
   }),
   ...(['pause', 'resume', 'promote', 'abort'] as const).map((what) =>
     act({
       ...ofModel,
       path: `/rollouts/:name/${what}`,
       body: reasonBody,
-      run: (on) => on.deps.modelChanges.rollouts[what](name(on), on.by, whileAwaited(on.call)),
+      run: (on) => on.deps.modelChanges.rollouts[what](name(on), on.by, commitWhileConnected(on.call)),
     }),
   ),
 ]

@@ -12,7 +12,7 @@ import {
   requireLetterSource,
 } from '../../../materializer/streams/dead-letters.ts'
 import { retryAndFold } from '../../../materializer/streams/retry-dead-letters.ts'
-import { lift } from '../../traffic/request-deadline.ts'
+import { liftDeadline } from '../../traffic/request-deadline.ts'
 import { readBody } from './body.ts'
 import { actorOf, idOf, jsonAnswer } from './call.ts'
 import { reasonSchema } from './change-schemas.ts'
@@ -110,7 +110,7 @@ export const deadLetterRoutes: readonly Route[] = [
       const db = upkeep.database()
       const ids = await chosenLetterIds(db, chosenBy(given), () => deps.catalog())
       // each letter is processed once, so a client that was answered that it took too long would learn nothing
-      if (call.deadline !== undefined) lift(call.deadline)
+      liftDeadline(call.deadline)
       const retried = await retryAndFold(
         {
           db,

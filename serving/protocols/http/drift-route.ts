@@ -12,7 +12,7 @@ import { jsonAnswer, nameOf } from './call.ts'
 import { checkQuery, durationQuery } from './check-query.ts'
 import { driftAnswer } from './drift-schemas.ts'
 import type { Route } from './route.ts'
-import { whileRead } from './while-read.ts'
+import { cancelOnDisconnect } from './client-connection.ts'
 
 const query = z.object({
   version: z.string().optional().describe('A version by number or alias. Default: the champion, or the newest if there is none'),
@@ -38,7 +38,7 @@ export const driftRoutes: readonly Route[] = [
       const { version, since = '24h', baseline = 'training' } = checkQuery(call, query)
       const to = Date.now() * 1000
       const catalog = context.catalog()
-      const { db } = whileRead(call, context.upkeep.database())
+      const { db } = cancelOnDisconnect(call, context.upkeep.database())
       const report = await driftReport(
         {
           db,

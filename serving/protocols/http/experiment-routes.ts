@@ -9,7 +9,7 @@ import { actorOf, changeAnswer, changeStatuses, jsonAnswer, nameOf } from './cal
 import { reasonBody, reasonSchema as reason } from './change-schemas.ts'
 import { experimentChangeAnswer, experimentsAnswer } from './experiment-schemas.ts'
 import type { Route } from './route.ts'
-import { whileAwaited } from './while-awaited.ts'
+import { commitWhileConnected } from './client-connection.ts'
 
 const startSchema = z.strictObject({
   reason,
@@ -42,7 +42,7 @@ export const experimentRoutes: readonly Route[] = [
     example: { reason: 'version 7 has the new weather features' },
     async handle(call, deps) {
       const { reason: why, ...start } = await readBody(call, deps.bodyLimitBytes, startSchema, {})
-      const change = await startExperiment(deps.upkeep.database(), nameOf(call), start, actorOf(call, why), whileAwaited(call))
+      const change = await startExperiment(deps.upkeep.database(), nameOf(call), start, actorOf(call, why), commitWhileConnected(call))
       return await changed(call, deps, change)
     },
   },
@@ -55,7 +55,11 @@ export const experimentRoutes: readonly Route[] = [
     example: { reason: 'the planned units are there' },
     async handle(call, deps) {
       const { reason: why } = await readBody(call, deps.bodyLimitBytes, reasonBody, {})
-      return await changed(call, deps, await stopExperiment(deps.upkeep.database(), nameOf(call), actorOf(call, why), whileAwaited(call)))
+      return await changed(
+        call,
+        deps,
+        await stopExperiment(deps.upkeep.database(), nameOf(call), actorOf(call, why), commitWhileConnected(call)),
+      )
     },
   },
 ]

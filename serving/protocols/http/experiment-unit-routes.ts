@@ -17,7 +17,7 @@ import { experimentPlanAnswer } from './experiment-plan-schema.ts'
 import { fileAnswer } from './file-answer.ts'
 import { requestId } from './response-schemas.ts'
 import type { Route } from './route.ts'
-import { whileAwaited } from './while-awaited.ts'
+import { commitWhileConnected } from './client-connection.ts'
 
 const planQuery = z.object({
   effect: z.coerce.number().gt(0).max(100).optional().describe('The effect to find, as a share of the metric: 0.02 is 2 %'),
@@ -46,7 +46,7 @@ export const experimentUnitRoutes: readonly Route[] = [
       const { spec, coverage } = await declaredExperiment(db, nameOf(call))
       const asOf = deps.clock()
       const query = { coverage, from: asOf - parseDuration(since), asOf, effect, power }
-      const plan = await planExperiment(db, deps.catalog(), spec, query, { signal: whileAwaited(call).signal })
+      const plan = await planExperiment(db, deps.catalog(), spec, query, { signal: commitWhileConnected(call).signal })
       return jsonAnswer({ ...plan, requestId: call.requestId })
     },
   },
@@ -67,7 +67,7 @@ export const experimentUnitRoutes: readonly Route[] = [
       const run = await requireRun(db, name)
       const plan = planUnits(deps.catalog(), run.spec)
       const path = join(tmpdir(), `lockstep-units-${randomUUID()}.${format}`)
-      const { signal } = whileAwaited(call)
+      const { signal } = commitWhileConnected(call)
       const writer = await createDatasetWriter(path, unitColumns(plan), { format, overwrite: false })
       try {
         const exposed = { experimentId: run.id, experiment: name, unit: run.spec.unit, asOf: deps.clock() }

@@ -10,7 +10,7 @@ import { actorOf, changeAnswer, changeStatuses, jsonAnswer, nameOf } from './cal
 import { versionSchema } from './model-version-schema.ts'
 import { reasonSchema as reason } from './change-schemas.ts'
 import type { Route } from './route.ts'
-import { whileAwaited } from './while-awaited.ts'
+import { commitWhileConnected } from './client-connection.ts'
 
 const alias = z.string().optional().describe('The alias. Default: champion')
 
@@ -62,7 +62,7 @@ export const modelChangeRoutes: readonly Route[] = [
     async handle(call, deps) {
       const body = await readBody(call, deps.bodyLimitBytes, rollbackSchema, {})
       const { alias: of = championAlias, reason: why } = body
-      return changeAnswer(call, await deps.modelChanges.rollBack(nameOf(call), of, actorOf(call, why), whileAwaited(call)))
+      return changeAnswer(call, await deps.modelChanges.rollBack(nameOf(call), of, actorOf(call, why), commitWhileConnected(call)))
     },
   },
   {
@@ -91,7 +91,7 @@ export const modelChangeRoutes: readonly Route[] = [
     answer: aliasChangeAnswer,
     async handle(call, deps) {
       const { reason: why } = checkQuery(call, removeQuery)
-      return changeAnswer(call, await deps.modelChanges.remove(nameOf(call), aliasOf(call), actorOf(call, why), whileAwaited(call)))
+      return changeAnswer(call, await deps.modelChanges.remove(nameOf(call), aliasOf(call), actorOf(call, why), commitWhileConnected(call)))
     },
   },
   {
@@ -106,7 +106,7 @@ export const modelChangeRoutes: readonly Route[] = [
     answer: pinChangeAnswer,
     async handle(call, deps) {
       const { version, reason: why, atOnce: now = false, untried: anyway = false } = await readBody(call, deps.bodyLimitBytes, pinSchema)
-      const options = { atOnce: now, untried: anyway, ...whileAwaited(call) }
+      const options = { atOnce: now, untried: anyway, ...commitWhileConnected(call) }
       return changeAnswer(call, await deps.modelChanges.pin(nameOf(call), version, actorOf(call, why), options))
     },
   },
@@ -121,7 +121,7 @@ export const modelChangeRoutes: readonly Route[] = [
     answer: pinChangeAnswer,
     async handle(call, deps) {
       const { reason: why } = checkQuery(call, removeQuery)
-      return changeAnswer(call, await deps.modelChanges.unpin(nameOf(call), actorOf(call, why), whileAwaited(call)))
+      return changeAnswer(call, await deps.modelChanges.unpin(nameOf(call), actorOf(call, why), commitWhileConnected(call)))
     },
   },
   {
@@ -142,7 +142,7 @@ export const modelChangeRoutes: readonly Route[] = [
 
 async function promoted(call: Call, deps: ServingContext, to: string, body: z.infer<typeof promoteSchema>): Promise<RouteAnswer> {
   const { version, reason: why, atOnce: now = false, datasetMismatch: meant = false, untried: anyway = false } = body
-  const options = { atOnce: now, datasetMismatch: meant, untried: anyway, ...whileAwaited(call) }
+  const options = { atOnce: now, datasetMismatch: meant, untried: anyway, ...commitWhileConnected(call) }
   return changeAnswer(call, await deps.modelChanges.promote(nameOf(call), version, to, actorOf(call, why), options))
 }
 

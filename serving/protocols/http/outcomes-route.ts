@@ -4,7 +4,7 @@ import { parseTimestamp } from '../../../kernel/time.ts'
 import { outcomeReport } from '../../../monitoring/outcomes/outcome-report.ts'
 import { findPredictions, outcomeEvents, outcomeOf } from '../../../monitoring/outcomes/sent-outcomes.ts'
 import { shareOf } from '../../../runtime/log-shares.ts'
-import { lift } from '../../traffic/request-deadline.ts'
+import { liftDeadline } from '../../traffic/request-deadline.ts'
 import type { ServingContext } from '../../context.ts'
 import { readBody } from './body.ts'
 import type { Call, RouteAnswer } from './call.ts'
@@ -14,7 +14,7 @@ import { maxEvents } from './events-route.ts'
 import { withEventIds } from './idempotent.ts'
 import { requestId } from './response-schemas.ts'
 import type { Route } from './route.ts'
-import { whileRead } from './while-read.ts'
+import { cancelOnDisconnect } from './client-connection.ts'
 
 const sentOutcome = z.strictObject({
   predictionId: z.string().min(1).nullish().describe('The id that the prediction was answered with'),
@@ -115,10 +115,10 @@ async function answerCounts(call: Call, deps: ServingContext): Promise<RouteAnsw
   if (to - from > maxWindowMicros)
     throw new LockstepError('INVALID_REQUEST', 'The window is longer than 366 days; ask for a shorter one, or for several.')
   // the database may take longer than the deadline of requests for a large window
-  if (call.deadline !== undefined) lift(call.deadline)
+  liftDeadline(call.deadline)
   const share = shareOf(deps.logShares, plan.spec.model)
   return jsonAnswer({
-    ...(await outcomeReport(whileRead(call, deps.upkeep.database()).db, plan, { from, to, asOf }, share)),
+    ...(await outcomeReport(cancelOnDisconnect(call, deps.upkeep.database()).db, plan, { from, to, asOf }, share)),
     requestId: call.requestId,
   })
 }

@@ -4,12 +4,12 @@ import type { ParityReport } from '../../../monitoring/parity/check-parity.ts'
 import { checkParity } from '../../../monitoring/parity/check-parity.ts'
 import { verdicts } from '../../../monitoring/parity/classify.ts'
 import { storedServices } from '../../../registry/stored-services.ts'
-import { lift } from '../../traffic/request-deadline.ts'
+import { liftDeadline } from '../../traffic/request-deadline.ts'
 import { jsonAnswer } from './call.ts'
 import { checkQuery, durationQuery } from './check-query.ts'
 import { requestId } from './response-schemas.ts'
 import type { Route } from './route.ts'
-import { whileRead } from './while-read.ts'
+import { cancelOnDisconnect } from './client-connection.ts'
 
 const query = z.object({
   model: z.string().optional().describe('Only predictions of this model'),
@@ -80,8 +80,8 @@ export const parityRoutes: readonly Route[] = [
     async handle(call, deps) {
       const { model, since = '1h', sample = 1000, grace } = checkQuery(call, query)
       if (model !== undefined) deps.catalog().model(model)
-      if (call.deadline !== undefined) lift(call.deadline)
-      const { db, signal } = whileRead(call, deps.upkeep.database())
+      liftDeadline(call.deadline)
+      const { db, signal } = cancelOnDisconnect(call, deps.upkeep.database())
       const until = deps.clock()
       const report: ParityReport = await checkParity(
         db,

@@ -5,7 +5,7 @@ import { jsonAnswer } from './call.ts'
 import { checkQuery, durationQuery } from './check-query.ts'
 import { requestId } from './response-schemas.ts'
 import type { Route } from './route.ts'
-import { whileRead } from './while-read.ts'
+import { cancelOnDisconnect } from './client-connection.ts'
 
 const query = z.object({
   model: z.string().optional().describe('Only predictions of this model'),
@@ -53,7 +53,7 @@ export const predictionRoutes: readonly Route[] = [
     answer: predictionsAnswer,
     async handle(call, deps) {
       const { model, request, prediction, since = '1h', limit = 20 } = checkQuery(call, query)
-      const predictions = await listPredictions(whileRead(call, deps.upkeep.database()).db, {
+      const predictions = await listPredictions(cancelOnDisconnect(call, deps.upkeep.database()).db, {
         since: deps.clock() - parseDuration(since, 'The parameter "since"'),
         limit,
         ...(model === undefined ? {} : { model }),

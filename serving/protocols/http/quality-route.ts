@@ -1,13 +1,13 @@
 import { parseDuration } from '../../../kernel/duration.ts'
 import { parseTimestamp } from '../../../kernel/time.ts'
 import { qualityReport } from '../../../monitoring/quality/quality-report.ts'
-import { lift } from '../../traffic/request-deadline.ts'
+import { liftDeadline } from '../../traffic/request-deadline.ts'
 import { jsonAnswer, nameOf } from './call.ts'
 import { checkQuery } from './check-query.ts'
 import { qualityAnswer, qualityQuery } from './quality-schemas.ts'
 import { requestId } from './response-schemas.ts'
 import type { Route } from './route.ts'
-import { whileRead } from './while-read.ts'
+import { cancelOnDisconnect } from './client-connection.ts'
 
 /** A server also answers predictions, so it computes with fewer rows than the command. */
 export const serverLimits = { total: 100_000, group: 20_000, estimate: 4000, curve: 1000 }
@@ -27,8 +27,8 @@ export const qualityRoutes: readonly Route[] = [
       const { outcome, since = '7d', by = '', asOf: asOfText } = checkQuery(call, qualityQuery)
       const asOf = asOfText === undefined ? deps.clock() : parseTimestamp(asOfText)
       const from = asOf - parseDuration(since, 'The parameter "since"')
-      if (call.deadline !== undefined) lift(call.deadline)
-      const { db, signal } = whileRead(call, deps.upkeep.database())
+      liftDeadline(call.deadline)
+      const { db, signal } = cancelOnDisconnect(call, deps.upkeep.database())
       const report = await qualityReport(db, deps.catalog(), {
         model: nameOf(call),
         outcome,

@@ -2,13 +2,13 @@ import { z } from 'zod'
 import { parseDuration } from '../../../kernel/duration.ts'
 import { parseBaseline } from '../../../monitoring/drift/parse-baseline.ts'
 import { modelReport } from '../../../monitoring/report/model-report.ts'
-import { lift } from '../../traffic/request-deadline.ts'
+import { liftDeadline } from '../../traffic/request-deadline.ts'
 import { jsonAnswer, nameOf } from './call.ts'
 import { checkQuery, durationQuery } from './check-query.ts'
 import { serverLimits } from './quality-route.ts'
 import { requestId } from './response-schemas.ts'
 import type { Route } from './route.ts'
-import { whileRead } from './while-read.ts'
+import { cancelOnDisconnect } from './client-connection.ts'
 
 const query = z.object({
   since: durationQuery().describe('The length of the window up to now, such as 24h or 30d. Default: 7d'),
@@ -55,11 +55,11 @@ export const reportRoutes: readonly Route[] = [
       const { since = '7d', baseline = 'training' } = checkQuery(call, query)
       const to = Date.now() * 1000
       const from = to - parseDuration(since, 'The parameter "since"')
-      if (call.deadline !== undefined) lift(call.deadline)
+      liftDeadline(call.deadline)
       const { upkeep } = deps
       // a store that is unavailable throws at once
       const store = async () => await Promise.resolve(upkeep.store())
-      const { db, signal } = whileRead(call, upkeep.database())
+      const { db, signal } = cancelOnDisconnect(call, upkeep.database())
       const report = await modelReport(
         { db, catalog: deps.catalog(), store },
         { model: nameOf(call), from, to, baseline: parseBaseline(baseline), limits: serverLimits, signal },

@@ -8,7 +8,7 @@ import { reasonBody, reasonSchema as reason } from './change-schemas.ts'
 import { versionSchema } from './model-version-schema.ts'
 import { rolloutAnswer, rolloutChangeAnswer } from './rollout-answers.ts'
 import type { Route } from './route.ts'
-import { whileAwaited } from './while-awaited.ts'
+import { commitWhileConnected } from './client-connection.ts'
 
 const share = z.number().min(0).max(1).describe('The share of the units that get the candidate, from 0 to 1')
 const startSchema = z.strictObject({
@@ -39,7 +39,7 @@ export const rolloutRoutes: readonly Route[] = [
     example: { version: 3, share: 0.05, reason: 'trained on June' },
     async handle(call, deps) {
       const { reason: why, ...start } = await readBody(call, deps.bodyLimitBytes, startSchema)
-      const options = { ...whileAwaited(call), allowPrivate: deps.privateAddresses }
+      const options = { ...commitWhileConnected(call), allowPrivate: deps.privateAddresses }
       return changeAnswer(call, await deps.modelChanges.rollouts.start(nameOf(call), start, actorOf(call, why), options))
     },
   },
@@ -52,7 +52,7 @@ export const rolloutRoutes: readonly Route[] = [
     example: { share: 0.2 },
     async handle(call, deps) {
       const { share: to, reason: why } = await readBody(call, deps.bodyLimitBytes, shareSchema)
-      return changeAnswer(call, await deps.modelChanges.rollouts.share(nameOf(call), to, actorOf(call, why), whileAwaited(call)))
+      return changeAnswer(call, await deps.modelChanges.rollouts.share(nameOf(call), to, actorOf(call, why), commitWhileConnected(call)))
     },
   },
   action('abort', 'End the running rollout: the champion has all requests again', 'more errors'),
@@ -87,7 +87,7 @@ function action(name: 'abort' | 'promote' | 'pause' | 'resume', summary: string,
     ...(exampleReason === undefined ? {} : { example: { reason: exampleReason } }),
     async handle(call, deps) {
       const { reason: why } = await readBody(call, deps.bodyLimitBytes, reasonBody, {})
-      return changeAnswer(call, await deps.modelChanges.rollouts[name](nameOf(call), actorOf(call, why), whileAwaited(call)))
+      return changeAnswer(call, await deps.modelChanges.rollouts[name](nameOf(call), actorOf(call, why), commitWhileConnected(call)))
     },
   }
 }

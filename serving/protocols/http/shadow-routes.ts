@@ -1,14 +1,14 @@
 import { z } from 'zod'
 import { shadowReport } from '../../../monitoring/shadow/shadow-report.ts'
-import { lift } from '../../traffic/request-deadline.ts'
+import { liftDeadline } from '../../traffic/request-deadline.ts'
 import { readBody } from './body.ts'
 import { actorOf, changeAnswer, changeStatuses, jsonAnswer, nameOf } from './call.ts'
 import { reasonBody, reasonSchema as reason } from './change-schemas.ts'
 import { versionSchema } from './model-version-schema.ts'
 import type { Route } from './route.ts'
 import { shadowChangeAnswer, shadowReportAnswer } from './shadow-schemas.ts'
-import { whileAwaited } from './while-awaited.ts'
-import { whileRead } from './while-read.ts'
+import { commitWhileConnected } from './client-connection.ts'
+import { cancelOnDisconnect } from './client-connection.ts'
 
 const startSchema = z.strictObject({
   version: versionSchema,
@@ -35,7 +35,7 @@ export const shadowRoutes: readonly Route[] = [
     example: { version: 3, share: 0.2, reason: 'trained on June' },
     async handle(call, deps) {
       const { reason: why, ...start } = await readBody(call, deps.bodyLimitBytes, startSchema)
-      return changeAnswer(call, await deps.modelChanges.shadows.start(nameOf(call), start, actorOf(call, why), whileAwaited(call)))
+      return changeAnswer(call, await deps.modelChanges.shadows.start(nameOf(call), start, actorOf(call, why), commitWhileConnected(call)))
     },
   },
   {
@@ -48,7 +48,7 @@ export const shadowRoutes: readonly Route[] = [
     example: { reason: 'seen enough' },
     async handle(call, deps) {
       const { reason: why } = await readBody(call, deps.bodyLimitBytes, reasonBody, {})
-      return changeAnswer(call, await deps.modelChanges.shadows.stop(nameOf(call), actorOf(call, why), whileAwaited(call)))
+      return changeAnswer(call, await deps.modelChanges.shadows.stop(nameOf(call), actorOf(call, why), commitWhileConnected(call)))
     },
   },
   {
@@ -61,8 +61,12 @@ export const shadowRoutes: readonly Route[] = [
     async handle(call, deps) {
       const catalog = deps.catalog()
       const { name } = catalog.model(nameOf(call))
-      if (call.deadline !== undefined) lift(call.deadline)
-      const report = await shadowReport(whileRead(call, deps.upkeep.database()).db, catalog, { model: name, now: deps.clock(), maxPairs })
+      liftDeadline(call.deadline)
+      const report = await shadowReport(cancelOnDisconnect(call, deps.upkeep.database()).db, catalog, {
+        model: name,
+        now: deps.clock(),
+        maxPairs,
+      })
       return jsonAnswer({ ...report, requestId: call.requestId })
     },
   },

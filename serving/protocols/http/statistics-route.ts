@@ -8,7 +8,7 @@ import { jsonAnswer, nameOf } from './call.ts'
 import { checkQuery, durationQuery } from './check-query.ts'
 import type { Route } from './route.ts'
 import { statisticsAnswer } from './statistics-schemas.ts'
-import { whileRead } from './while-read.ts'
+import { cancelOnDisconnect } from './client-connection.ts'
 import type { ServingContext } from '../../context.ts'
 
 const query = z.object({
@@ -42,7 +42,7 @@ async function answerStatistics(call: Call, context: ServingContext): Promise<Ro
   const end = to === undefined ? context.clock() : parseTimestamp(to)
   const begin = from === undefined ? end - parseDuration(since) : parseTimestamp(from)
   if (begin >= end) throw new LockstepError('INVALID_REQUEST', 'The window is empty: "from" must be before "to".')
-  const statistics = await modelStatistics(whileRead(call, context.upkeep.database()).db, {
+  const statistics = await modelStatistics(cancelOnDisconnect(call, context.upkeep.database()).db, {
     model,
     from: begin,
     to: end,

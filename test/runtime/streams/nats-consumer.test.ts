@@ -1,7 +1,7 @@
 import { jetstreamManager } from '@nats-io/jetstream'
 import { connect } from '@nats-io/transport-node'
 import { expect, it } from 'vitest'
-import { whileHeld } from '../../../runtime/streams/while-held.ts'
+import { holdMessages } from '../../../runtime/streams/hold-messages.ts'
 import { openConsumer } from '../../../runtime/streams/open-consumer.ts'
 import { extendsMessages, streamConsumerContract, takeAll, texts } from './stream-consumer-contract.ts'
 import { natsProducer, serversAt } from './producers.ts'
@@ -47,7 +47,7 @@ streamConsumerContract('a JetStream stream', natsProducer, (tools) => {
     await producer().send(s, ['a'])
     const taken = await waiting
     await producer().send(s, ['b'])
-    const again = await whileHeld(one, taken, () => takeAll(two, 1))
+    const again = await holdMessages(one, taken, () => takeAll(two, 1))
     expect(texts(again)).toEqual(['b'])
     await Promise.all([two.acknowledge(again), one.acknowledge(taken)])
     expect(texts(await one.take(5))).toEqual([])

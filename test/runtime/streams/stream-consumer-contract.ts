@@ -3,7 +3,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest
 import type { StreamConsumer, StreamMessage } from '../../../runtime/streams/stream-consumer.ts'
 import { beginGroup } from '../../../runtime/streams/begin-group.ts'
 import { openConsumer } from '../../../runtime/streams/open-consumer.ts'
-import { whileHeld } from '../../../runtime/streams/while-held.ts'
+import { holdMessages } from '../../../runtime/streams/hold-messages.ts'
 import type { Producer } from './producers.ts'
 import { serversAt } from './producers.ts'
 
@@ -188,7 +188,7 @@ export function extendsMessages({ producer, stream, consumer }: StreamConsumerTo
     const taken = await takeAll(one, 2)
     const until = performance.now() + producer().redeliverMs * 2
     const seen: string[] = []
-    await whileHeld(one, taken, async () => {
+    await holdMessages(one, taken, async () => {
       while (performance.now() < until) seen.push(...texts(await two.take(2)))
     })
     expect(seen).toEqual([])

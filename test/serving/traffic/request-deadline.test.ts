@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { expect, it } from 'vitest'
-import { beforeDeadline, lift } from '../../../serving/traffic/request-deadline.ts'
+import { beforeDeadline, liftDeadline } from '../../../serving/traffic/request-deadline.ts'
 
 const within = (limitMs: number) => ({ at: performance.now() + limitMs, limitMs })
 const late = expect.objectContaining({ code: 'DEADLINE_EXCEEDED' })
@@ -33,7 +33,7 @@ it('rejects results after the deadline, even if the busy process noticed it late
 it('waits past the deadline for work that began its last stage in time', async () => {
   const deadline = within(300)
   const made = beforeDeadline(deadline, delay(350, 'made'))
-  lift(deadline)
+  liftDeadline(deadline)
   await expect(made).resolves.toBe('made')
-  expect(() => lift(within(-1))).toThrow('not answered within')
+  expect(() => liftDeadline(within(-1))).toThrow('not answered within')
 })

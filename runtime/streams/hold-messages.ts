@@ -4,7 +4,7 @@ import type { StreamConsumer, StreamMessage } from './stream-consumer.ts'
  * Works on messages for as long as it takes, while no other process gets them. They are extended three times in
  * `redeliverMs`, so that one extension may fail.
  */
-export async function whileHeld<T>(
+export async function holdMessages<T>(
   consumer: Pick<StreamConsumer, 'extend' | 'redeliverMs'>,
   messages: readonly StreamMessage[],
   work: () => Promise<T>,
