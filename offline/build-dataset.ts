@@ -61,10 +61,11 @@ export async function buildDataset<Sealed extends WrittenFile>(
   open: (part: DatasetPart, columns: readonly Column<ValueType>[]) => Promise<DatasetOutput<Sealed>>,
   { signal, onProgress, profile }: BuildOptions,
 ): Promise<BuiltDataset<Sealed>> {
-  const { rule, asOf, knownBefore, time, sample, order } = recipe
+  const { rule, asOf, knownBefore, time, sample, order, columns: named } = recipe
   // a spine of source rows and the features are read one after the other, and must see the same rows
   const arrivedBefore = recipe.arrivedBefore ?? ('rowsOf' in recipe.spine ? await engine.settledNow(signal) : null)
-  const spine = await engine.openSpine(service, recipe.spine, { time, sample, order, seen: { rule, knownBefore, arrivedBefore }, signal })
+  const seen = { rule, knownBefore, arrivedBefore }
+  const spine = await engine.openSpine(service, recipe.spine, { time, carried: named, sample, order, seen, signal })
   try {
     const carried = carriedColumns(spine, recipe.columns)
     const columns = {

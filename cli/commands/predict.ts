@@ -23,6 +23,7 @@ export const predictCommand: Command = {
     out: { value: 'FILE', help: 'The file to write: .parquet, .csv or .jsonl.', needed: true },
     version: { value: 'N', help: 'The version of the model. Default: the champion, or the newest version if there is none.' },
     time: { value: 'COLUMN', help: "The spine's time column, if it has several." },
+    columns: { value: 'A,B,…', help: 'The columns of the spine to copy. Default: all.' },
     'as-of': { value: 'BOUND', choices: bounds, help: '"at" (the default) or "before", as for "dataset create".' },
     overwrite: { help: 'Replace an existing file.' },
   },
@@ -38,6 +39,10 @@ export const predictCommand: Command = {
     const format = formatOf(out)
     const named = parseModelReference(input.argument('MODEL'))
     const [time, bound] = [input.text('time'), input.choice('as-of', bounds)]
+    const columns = input
+      .text('columns')
+      ?.split(',')
+      .map((name) => name.trim())
     const version = input.count('version', 1) ?? named.version
     const bar = createJoinProgress(context.terminal, { join: 'Joining the features', write: 'Predicting' })
     let writer: DatasetWriter | null = null
@@ -53,6 +58,7 @@ export const predictCommand: Command = {
           ...(version === undefined ? {} : { version }),
           ...(time === undefined ? {} : { time }),
           ...(bound === undefined ? {} : { bound }),
+          ...(columns === undefined ? {} : { columns }),
         },
         async (batch) => {
           writer ??= await createDatasetWriter(out, [...batch.columns, ...batch.outputs], { format, overwrite })

@@ -39,12 +39,13 @@ export async function planExport(
   signal: AbortSignal | undefined,
 ): Promise<PlannedExport> {
   if (!overwrite) await refuseExisting(await namesIn(out))
-  const { rule, knownBefore, time, sample, order } = recipe
+  const { rule, knownBefore, time, sample, order, columns: carried } = recipe
   // a file never fails this check, so its check can wait
   const unchecked = 'file' in recipe.spine ? null : await refuseLabelLeak(db, service, recipe.spine, recipe)
   const arrivedBefore = recipe.arrivedBefore ?? (await settledNow(db, signal))
   const files = await filesRead(db, service, arrivedBefore)
-  const spine = await openSpine(db, service, recipe.spine, { time, sample, order, seen: { rule, knownBefore, arrivedBefore }, signal })
+  const seen = { rule, knownBefore, arrivedBefore }
+  const spine = await openSpine(db, service, recipe.spine, { time, carried, sample, order, seen, signal })
   try {
     await indexSpine(db, spine, signal)
     const ranges = rangesOf(spine.rows, 'count' in parts ? parts.count : Math.ceil(spine.rows / parts.rows))

@@ -117,7 +117,7 @@ export async function createDuckDbEngine({ sources, declared, processes, workers
 
   return {
     name: 'duckdb',
-    async openSpine(service, input, { time, sample, signal }) {
+    async openSpine(service, input, { time, carried, sample, signal }) {
       if (!('file' in input) || !input.file.endsWith('.parquet'))
         throw new LockstepError(
           'USAGE',
@@ -127,7 +127,7 @@ export async function createDuckDbEngine({ sources, declared, processes, workers
         throw new LockstepError('USAGE', 'The engine "duckdb" takes no sample of a spine. Remove "--sample", or sample the file.')
       await tablesOf(service, signal)
       const { path, local } = await openFile(absoluteName(input.file), null, objects, signal)
-      return await openDuckDbSpine(db, service, { path, local }, time ?? undefined)
+      return await openDuckDbSpine(db, service, { path, local }, { time: time ?? undefined, carried: carried ?? null })
     },
     async join(service, spine, options, consume) {
       const found = await tablesOf(service, options.signal)

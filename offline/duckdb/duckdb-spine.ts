@@ -3,6 +3,7 @@ import type { ServicePlan } from '../../kernel/service-plan.ts'
 import type { Value } from '../../kernel/value-type.ts'
 import { maxMicros } from '../../kernel/value-type.ts'
 import { sqlIdentifier } from '../../runtime/sql.ts'
+import type { SpineNames } from '../spine/spine-columns.ts'
 import { assignRoles } from '../spine/spine-columns.ts'
 import type { SpineBatch } from '../spine/spine-rows.ts'
 import type { Spine, SpineColumn } from '../spine/spine.ts'
@@ -22,12 +23,12 @@ export async function openDuckDbSpine(
   db: DuckDb,
   service: ServicePlan,
   { path, local }: Pick<OpenedFile, 'path' | 'local'>,
-  time: string | undefined,
+  named: SpineNames,
 ): Promise<Spine> {
   const what = `The spine "${path}"`
   const types = await describeFiles(db, [local])
   const found = [...types].map(([name, type]) => ({ name, type: naturalDuckType(type) }))
-  const assigned = assignRoles(service, found, time, what)
+  const assigned = assignRoles(service, found, named, what)
   const columns = assigned.roles.map(({ name, type }, i): SpineColumn => {
     const wanted = type ?? found[i]?.type ?? null
     if (wanted !== null) return { name, type: wanted, sql: `s."c${i}"` }

@@ -8,7 +8,7 @@ import { createCopyEncoder } from '../copy-encoder.ts'
 import type { FileColumn } from '../files/tabular-file.ts'
 import { openTabularFile } from '../files/tabular-file.ts'
 import { sqlTypeName } from '../sql-type.ts'
-import type { SpineRole } from './spine-columns.ts'
+import type { SpineNames, SpineRole } from './spine-columns.ts'
 import { assignRoles } from './spine-columns.ts'
 import { ordinalColumn } from './spine.ts'
 
@@ -23,12 +23,12 @@ export async function loadSpineFile(
   service: ServicePlan,
   table: string,
   path: string,
-  time: string | undefined,
+  named: SpineNames,
   signal: AbortSignal | undefined,
 ): Promise<{ readonly time: string; readonly roles: readonly SpineRole[] }> {
   const file = await openTabularFile(path)
   const what = `The spine "${path}"`
-  const assigned = assignRoles(service, file.columns, time, what)
+  const assigned = assignRoles(service, file.columns, named, what)
   const typed = assigned.roles.map((role, i) => ({
     role,
     from: file.columns[i] as FileColumn,

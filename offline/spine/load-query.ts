@@ -11,7 +11,7 @@ import { openSpool } from '../spool.ts'
 import { naturalType } from '../sql-type.ts'
 import { unlessAborted } from '../../runtime/async.ts'
 import type { SpineOrder } from './query-order.ts'
-import type { SpineRole } from './spine-columns.ts'
+import type { SpineNames, SpineRole } from './spine-columns.ts'
 import { assignRoles } from './spine-columns.ts'
 import { ordinalColumn } from './spine.ts'
 
@@ -28,9 +28,8 @@ export async function loadSpineQuery(
   service: ServicePlan,
   table: string,
   query: string,
-  options: {
+  options: SpineNames & {
     readonly order: SpineOrder
-    readonly time: string | undefined
     readonly signal: AbortSignal | undefined
     readonly largeJoin: boolean
   },
@@ -47,7 +46,7 @@ export async function loadSpineQuery(
   })
   const columns = described.map((column) => ({ ...column, stored: storedTypes.includes(column.type) ? column.type : 'text' }))
   const found = columns.map(({ name, type }) => ({ name, type: naturalType(type) }))
-  const assigned = assignRoles(service, found, options.time, "The spine's query")
+  const assigned = assignRoles(service, found, options, "The spine's query")
   const roles = assigned.roles.map((role, i) => {
     const actual = columns[i]
     const type = role.type ?? (found[i] as { type: ColumnType }).type

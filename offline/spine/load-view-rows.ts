@@ -46,7 +46,7 @@ export async function loadViewRows(
   const { plan, key } = useOf(service, input.rowsOf)
   const keys = plan.key.map(({ type }, i): Column => ({ name: key[i] as string, type }))
   const columns: Column[] = [...keys, { name: timeColumn, type: { kind: 'timestamp' } }]
-  const assigned = assignRoles(service, columns, timeColumn, `A spine of the rows of "${plan.id}"`)
+  const assigned = assignRoles(service, columns, { time: timeColumn, carried: null }, `A spine of the rows of "${plan.id}"`)
   const numbered = [{ name: ordinalColumn, type: { kind: 'int64' } }, ...columns] as const
   await db.query(
     `CREATE UNLOGGED TABLE ${table} (${numbered.map(({ name, type }) => `${sqlIdentifier(name)} ${sqlTypeName(type)}`).join(', ')})`,

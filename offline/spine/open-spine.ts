@@ -26,6 +26,8 @@ export interface SpineOptions {
    * The name of the time column. Absent: the only column of times, else the one named `event_timestamp` or `timestamp`.
    */
   readonly time?: string | null | undefined
+  /** The columns that are copied beside features or predictions, so that the others may have their names. Absent: all. */
+  readonly carried?: readonly string[] | null
   /** Absent: all rows. */
   readonly sample?: SpineSample | null | undefined
   /** Absent: `naturalOrder`. */
@@ -75,15 +77,16 @@ async function load(
   input: SpineInput,
   options: SpineOptions,
 ): Promise<{ time: string; roles: readonly SpineRole[]; types: ReadonlyMap<string, string> }> {
+  const named = { time: options.time ?? undefined, carried: options.carried ?? null }
   if ('sql' in input) {
     const { order = naturalOrder(input), signal, largeJoin = false } = options
-    return loadSpineQuery(db, service, table, input.sql, { order, time: options.time ?? undefined, signal, largeJoin })
+    return loadSpineQuery(db, service, table, input.sql, { order, ...named, signal, largeJoin })
   }
   const everything = { rule: servedTime, knownBefore: null, arrivedBefore: null }
   const loaded =
     'rowsOf' in input
       ? await loadViewRows(db, service, table, input, options.seen ?? everything, options.signal)
-      : await loadSpineFile(db, service, table, input.file, options.time ?? undefined, options.signal)
+      : await loadSpineFile(db, service, table, input.file, named, options.signal)
   return { ...loaded, types: new Map(loaded.roles.map(({ name, type }) => [name, type === null ? 'text' : sqlTypeName(type)])) }
 }
 

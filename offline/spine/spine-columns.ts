@@ -21,18 +21,25 @@ export interface FoundColumn {
   readonly type: ColumnType | null
 }
 
+/** What the user says of a spine's columns. */
+export interface SpineNames {
+  /** The time column. */
+  readonly time: string | undefined
+  /** The columns that are copied; null: all. */
+  readonly carried: readonly string[] | null
+}
+
 const timeNames = ['event_timestamp', 'timestamp']
 
 /**
  * Finds the time, the keys and the request values among the columns of a spine.
  *
- * @param time the name that the user gave for the time column
  * @throws LockstepError `SPINE_INVALID`, `MISSING_REQUEST_VALUE`, `FEATURE_NAME_CLASH`
  */
 export function assignRoles(
   service: ServicePlan,
   found: readonly FoundColumn[],
-  time: string | undefined,
+  { time, carried }: SpineNames,
   what: string,
 ): { readonly time: string; readonly roles: SpineRole[] } {
   const names = new Set(found.map((column) => column.name))
@@ -55,10 +62,10 @@ export function assignRoles(
     }
   }
   for (const feature of service.features) {
-    if (!names.has(feature.name)) continue
+    if (!names.has(feature.name) || carried?.includes(feature.name) === false) continue
     throw new LockstepError(
       'FEATURE_NAME_CLASH',
-      `${what} has a column "${feature.name}", which is also a feature of "${feature.view}"; rename the column.`,
+      `${what} has a column "${feature.name}", which is also a feature of "${feature.view}". Rename the column, or leave it out: name the columns to copy (--columns).`,
     )
   }
   const roles = found.map(({ name }): SpineRole => {

@@ -33,11 +33,11 @@ export async function planBatch(
   output: BatchOutput,
   signal: AbortSignal,
 ): Promise<{ readonly plan: BatchPlan; readonly chunks: readonly BatchChunk[] }> {
-  const { spine: input, time, knownBefore, rowsPerPart } = request
+  const { spine: input, time, columns: carried, knownBefore, rowsPerPart } = request
   await requireUnchanged(input, etag)
   const seen = { rule: { knowledge: 'bitemporal', freshness: 'served' } as const, knownBefore, arrivedBefore }
   const sourceFiles = await filesRead(db, service, arrivedBefore)
-  const spine = await openSpine(db, service, input, { time, seen, signal })
+  const spine = await openSpine(db, service, input, { time, carried, seen, signal })
   try {
     refuseClash(
       spine.columns.map(({ name }) => name),

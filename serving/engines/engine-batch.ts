@@ -68,7 +68,7 @@ export async function runEngineBatch(
   let writer: DatasetOutput<WrittenPart> | null = null
   let begun = false
   try {
-    const spine = await engine.openSpine(service, request.spine, { time: request.time, signal })
+    const spine = await engine.openSpine(service, request.spine, { time: request.time, carried: request.columns, signal })
     refuseClash(
       spine.columns.map(({ name }) => name),
       request,

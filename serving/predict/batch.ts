@@ -1,10 +1,11 @@
 import { LockstepError } from '../../kernel/errors.ts'
 import type { ServicePlan } from '../../kernel/service-plan.ts'
 import type { Column, Value } from '../../kernel/value-type.ts'
+import { carriedColumns } from '../../offline/carried-columns.ts'
 import type { JoinedBatch, JoinOptions, JoinSummary } from '../../offline/join.ts'
 import { joinSpine } from '../../offline/join.ts'
 import { openSpine } from '../../offline/spine/open-spine.ts'
-import type { SpineInput } from '../../offline/spine/spine.ts'
+import type { SpineColumn, SpineInput } from '../../offline/spine/spine.ts'
 import { bindVersion } from '../../registry/bind-version.ts'
 import type { Catalog } from '../../registry/catalog.ts'
 import type { ModelVersion } from '../../registry/model-versions.ts'
@@ -24,6 +25,8 @@ export interface PredictBatchOptions extends Omit<JoinOptions, 'rule'> {
   readonly spine: SpineInput
   /** The spine's time column. Absent: its only one. */
   readonly time?: string
+  /** The columns of the spine to copy. Absent: all. */
+  readonly columns?: readonly string[]
 }
 
 /** The maximum number of rows in one run of a model that takes any number. */
@@ -32,7 +35,7 @@ const maxRowsPerRun = 1024
 /** Consecutive rows of the spine with the model's answers, by column. */
 export interface PredictedBatch {
   readonly length: number
-  /** What `spine` holds, its time, keys, request values and whatever else it carries. */
+  /** What `spine` holds: the columns of the spine that are copied. */
   readonly columns: readonly Column[]
   readonly spine: readonly (readonly (Value | null)[])[]
   /** What `predictions` holds: the model's declared outputs. */
@@ -48,7 +51,7 @@ export interface PredictedBatch {
 export interface PredictBatchSummary extends JoinSummary {
   readonly version: ModelVersion
   readonly service: ServicePlan
-  /** The spine's. */
+  /** Those of the spine that are copied. */
   readonly columns: readonly Column[]
   readonly outputs: readonly Column[]
   /** Rows without a prediction, because a required feature is missing. */
@@ -74,19 +77,22 @@ export async function predictBatch(
   const bytes = await readModelBytes(db, declared.name, version.version)
   const loaded = await loadModel(bytes, binding, `${declared.name}@${version.version}`)
   try {
-    const spine = await openSpine(db, service, options.spine, options.time === undefined ? {} : { time: options.time })
+    const { time, columns: named = null } = options
+    const spine = await openSpine(db, service, options.spine, { time, carried: named })
     try {
-      refuseClash(spine.columns, loaded.outputs)
+      const carried = carriedColumns(spine, named)
+      const columns = carried.map((slot) => spine.columns[slot] as SpineColumn)
+      refuseClash(columns, loaded.outputs)
       let refused = 0
       const model = inRuns(loaded)
       const summary = await joinSpine(db, service, spine, options, async (batch) => {
         const predictions = await predictJoined(model, loaded.outputs, batch)
         refused += predictions.refused
-        const { length, spine: values } = batch
-        const rows = { length, columns: spine.columns, spine: values, outputs: loaded.outputs, predictions: predictions.columns }
+        const values = carried.map((slot) => batch.spine[slot] ?? [])
+        const rows = { length: batch.length, columns, spine: values, outputs: loaded.outputs, predictions: predictions.columns }
         await consume({ ...rows, version, service, joined: batch })
       })
-      return { ...summary, version, service, columns: spine.columns, outputs: loaded.outputs, refused }
+      return { ...summary, version, service, columns, outputs: loaded.outputs, refused }
     } finally {
       await spine.drop()
     }
@@ -121,7 +127,7 @@ function refuseClash(spine: readonly Column[], outputs: readonly Column[]): void
   if (clash === undefined) return
   throw new LockstepError(
     'SPINE_INVALID',
-    `The spine has a column "${clash.name}", which is also the name of an output of the model. Rename the column.`,
+    `The spine has a column "${clash.name}", which is also the name of an output of the model. Rename the column, or leave it out: name the columns to copy (--columns).`,
     {
       details: { column: clash.name },
     },

@@ -169,6 +169,26 @@ for (const { kind, open } of databases) {
       expect(other.spine.sha256).not.toBe(first.spine.sha256)
     })
 
+    it('is made from a training set, whose features are not copied', async () => {
+      const [file, out] = [join(folder, 'first.parquet'), join(folder, 'second.parquet')]
+      await createDataset(opened.db, asked, { spine: { sql: spine }, out: file })
+      const again = { spine: { file }, out, time: 'moment' }
+      await expect(createDataset(opened.db, asked, again)).rejects.toMatchObject({
+        code: 'FEATURE_NAME_CLASH',
+        message: expect.stringMatching(/"last", which is also a feature of "things@1".*--columns/) as string,
+      })
+      const columns = ['thing', 'moment', 'load', 'label']
+      const second = await createDataset(opened.db, asked, { ...again, columns })
+      expect(second.file.sha256).toBe(
+        createHash('sha256')
+          .update(await readFile(file))
+          .digest('hex'),
+      )
+      await expect(createDataset(opened.db, asked, { ...again, columns: ['last'], overwrite: true })).rejects.toMatchObject({
+        code: 'FEATURE_NAME_CLASH',
+      })
+    })
+
     it("refuses a spine from a view's own source without a known time", async () => {
       const refuse = (sql: string) =>
         expect(createDataset(opened.db, unknowing, { spine: { sql }, out: join(folder, 'leak.csv') })).rejects.toMatchObject({

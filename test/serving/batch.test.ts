@@ -36,9 +36,9 @@ beforeAll(async () => {
 })
 afterAll(() => world?.close())
 
-async function predict(model: string, sql: string) {
+async function predict(model: string, sql: string, columns?: readonly string[]) {
   const batches: PredictedBatch[] = []
-  const options = { model, spine: { sql }, time: 'at' }
+  const options = { model, spine: { sql }, time: 'at', ...(columns === undefined ? {} : { columns }) }
   const summary: PredictBatchSummary = await predictBatch(
     world.db,
     await loadCatalog(world.db),
@@ -89,6 +89,20 @@ describe('predictBatch', () => {
     expect(summary.refused).toBe(predicted.filter((value) => value === null).length)
     expect(summary.refused).toBeGreaterThanOrEqual(known.filter((there) => !there).length)
     expect(summary.refused).toBeLessThan(summary.rows)
+  })
+
+  it('copies the named columns of the spine, so that others may have the names of outputs and features', async () => {
+    const all = await predict('echo', 'select id, airport, at, distance from spine order by id')
+    const [feature] = all.summary.service.features
+    const sql = `select id, airport, at, distance, 1 as out, 2 as "${feature?.name}" from spine order by id`
+    const { summary, batches, column } = await predict('echo', sql, ['at', 'id'])
+    expect([summary.columns, batches[0]?.columns].map((columns) => columns?.map(({ name }) => name))).toEqual([
+      ['at', 'id'],
+      ['at', 'id'],
+    ])
+    expect(column('spine', 1)).toEqual(Array.from({ length: 144 }, (_, i) => i + 1))
+    expect(column('predictions', 0)).toEqual(all.column('predictions', 0))
+    await expect(predict('echo', sql, ['nothing'])).rejects.toMatchObject({ code: 'SPINE_INVALID' })
   })
 
   it('refuses a spine with a column named like an output, or without the time', async () => {
