@@ -52,6 +52,8 @@ export interface AlertSilencesTable {
   check_kind: string | null
   subject: string | null
   ends_at: Date
+  /** Of one that somebody ended: when it would have ended. */
+  planned_end: Generated<Date | null>
   reason: string
   created_by: string
   created_at: Generated<Date>

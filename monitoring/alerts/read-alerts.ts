@@ -60,7 +60,7 @@ export async function readAlerts(
     .selectAll('a')
     .select(
       sql<Date | null>`(
-        select max(s.ends_at) from lockstep.alert_silences s
+        select max(coalesce(s.planned_end, s.ends_at)) from lockstep.alert_silences s
         where s.monitor = a.monitor and s.created_at <= ${moment} and s.ends_at > ${moment}
           and (s.check_kind is null or s.check_kind = a.check_kind) and (s.subject is null or s.subject = a.subject)
       )`.as('silenced_until'),

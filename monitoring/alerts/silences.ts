@@ -100,7 +100,7 @@ export async function unsilenceAlert({ kysely }: Handle, id: number, by: Actor):
     const { monitor, check, subject } = await readAlert({ kysely: transaction }, id)
     const ended = await transaction
       .updateTable('lockstep.alert_silences')
-      .set({ ends_at: sql<Date>`clock_timestamp()` })
+      .set((eb) => ({ ends_at: sql<Date>`clock_timestamp()`, planned_end: eb.ref('ends_at') }))
       .where('monitor', '=', monitor)
       .where('ends_at', '>', sql<Date>`clock_timestamp()`)
       .where((eb) => eb.or([eb('check_kind', 'is', null), eb('check_kind', '=', check)]))

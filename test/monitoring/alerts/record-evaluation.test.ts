@@ -152,7 +152,14 @@ describe('a silence', () => {
       { state: 'firing', notified: false, silencedUntil: expect.any(Date) as Date, sent: [] },
       { state: 'resolved', sent: ['firing', 'resolved'] },
     ])
+    const [silenced] = await readAlerts(opened().db, { monitor: 'held' })
+    const [{ now } = { now: 0 }] = await opened().db.query<{ now: number }>(
+      `select (extract(epoch from clock_timestamp()) * 1e6)::float8 as now`,
+      [],
+    )
     await unsilenceAlert(opened().db, first?.id ?? 0, by)
+    // as of a moment before, it would have gone on
+    expect(await readAlerts(opened().db, { monitor: 'held', asOf: now })).toMatchObject([{ silencedUntil: silenced?.silencedUntil }, {}])
     await evaluate(5, 'breach')
     await evaluate(6, 'breach')
     expect(await alertsOf('held')).toMatchObject([{ notified: true, silencedUntil: null, sent: ['firing'] }, {}])
