@@ -62,22 +62,31 @@ export interface DeadLetterCount {
   readonly lastError: string
 }
 
-export async function countDeadLetters(db: Pick<Database, 'kysely'>): Promise<DeadLetterCount[]> {
+/** @param until those that had come by then; undefined: all */
+export async function countDeadLetters(db: Pick<Database, 'kysely'>, until?: Date): Promise<DeadLetterCount[]> {
   const { rows } = await sql<{ source: string; count: number; at: Date; error: string }>`
     select distinct on (source) source, (count(*) over (partition by source))::int4 as count, at, error
-    from lockstep.stream_dead_letters order by source, id desc`.execute(db.kysely)
+    from lockstep.stream_dead_letters where at <= coalesce(${until ?? null}::timestamptz, 'infinity') order by source, id desc`.execute(
+    db.kysely,
+  )
   return rows.map(({ source, count, at, error }) => ({ source, count, lastAt: at, lastError: error }))
 }
 
-/** The dead letters of a source by reason, the most first. */
+/**
+ * The dead letters of a source by reason, the most first.
+ *
+ * @param until those that had come by then; undefined: all
+ */
 export async function countLettersByReason(
   db: Pick<Database, 'query'>,
   source: string,
+  until?: Date,
 ): Promise<{ readonly reason: string; readonly count: number; readonly lastAt: Date }[]> {
   return await db.query(
-    `select reason, count(*)::int4 as count, max(at) as "lastAt" from lockstep.stream_dead_letters where source = $1
+    `select reason, count(*)::int4 as count, max(at) as "lastAt" from lockstep.stream_dead_letters
+     where source = $1 and at <= coalesce($2::timestamptz, 'infinity')
      group by reason order by count desc, reason`,
-    [source],
+    [source, until ?? null],
   )
 }
 
@@ -113,12 +122,14 @@ export interface ListedLetter extends Omit<KeptLetter, 'body'> {
 export interface LetterFilter extends LetterChoice {
   /** Older than the one with this id. */
   readonly before?: number | undefined
+  /** Those that had come by then. */
+  readonly until?: Date | undefined
   readonly limit?: number | undefined
 }
 
 /** Newest first. Reads no bodies, which may be large. */
 export async function listDeadLetters({ kysely }: Pick<Database, 'kysely'>, filter: LetterFilter = {}): Promise<ListedLetter[]> {
-  const { source, ids, before, limit } = filter
+  const { source, ids, before, until, limit } = filter
   let query = kysely
     .selectFrom('lockstep.stream_dead_letters')
     .select(['id', 'source', 'stream', 'message', 'reason', 'error', 'size_bytes as sizeBytes', 'at'])
@@ -127,6 +138,7 @@ export async function listDeadLetters({ kysely }: Pick<Database, 'kysely'>, filt
   if (source !== undefined) query = query.where('source', '=', source)
   if (ids !== undefined) query = query.where('id', 'in', ids.map(String))
   if (before !== undefined) query = query.where('id', '<', String(before))
+  if (until !== undefined) query = query.where('at', '<=', until)
   if (limit !== undefined) query = query.limit(limit)
   return (await query.execute()).map((row) => ({ ...row, id: Number(row.id) }))
 }

@@ -38,12 +38,12 @@ export type DeclaredPipelines = Pick<Catalog, 'pipelines' | 'streams'>
 /**
  * All pipelines, by name.
  *
- * @param moment as of when they are paused or replayed; undefined: now. Dead letters are those of now.
+ * @param moment as of when they are paused or replayed; undefined: now. Dead letters that were retried or dropped since are not counted.
  */
 export async function pipelineStatuses(db: Pick<Database, 'kysely'>, catalog: DeclaredPipelines, moment?: Date): Promise<PipelineStatus[]> {
   if (catalog.pipelines.size === 0) return []
   const states = moment === undefined ? await readPipelineStates(db) : await readPipelineStatesAt(db, moment)
-  const letters = new Map((await countDeadLetters(db)).map(({ source, count }) => [source, count]))
+  const letters = new Map((await countDeadLetters(db, moment)).map(({ source, count }) => [source, count]))
   return [...catalog.pipelines.values()].map(({ spec }) => {
     const { name } = spec
     const state = states.get(name)

@@ -21,7 +21,7 @@ interface DeadLettersProps {
 export function DeadLetters({ of, name, dead, says }: DeadLettersProps): ReactElement {
   return (
     <>
-      <Panel title="Dead letters" flush says={`${says} This list shows the present state.`} ways={waysOf.deadLetters(of, name)}>
+      <Panel title="Dead letters" flush says={says} ways={waysOf.deadLetters(of, name)}>
         <DataTable
           label={`Dead letters of ${name} by reason`}
           rows={dead}
@@ -42,7 +42,7 @@ export function DeadLetters({ of, name, dead, says }: DeadLettersProps): ReactEl
 /** Errors quote values of messages, which may be personal data. */
 function Letters({ of, name }: Pick<DeadLettersProps, 'of' | 'name'>): ReactElement | null {
   const may = useSession().session?.scopes.includes('explain:read') ?? false
-  const letters = useRead<DeadLettersData>(`${of}s/${encodeURIComponent(name)}/dead-letters`, { enabled: may, asOf: false })
+  const letters = useRead<DeadLettersData>(`${of}s/${encodeURIComponent(name)}/dead-letters`, { enabled: may })
   if (!may) return null
   return (
     <Panel title="Newest dead letters" flush ways={waysOf.deadLetters(of, name)}>

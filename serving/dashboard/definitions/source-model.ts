@@ -18,7 +18,7 @@ export const sourceModel = readModel({
   async read(ask) {
     const { data, notes } = await definitionData(ask, ask.params['id'] ?? '', ['source'])
     const files = await filesOf(ask, data.id)
-    const dead = await deadByReason(ask.db, data.id)
+    const dead = await deadByReason(ask, data.id)
     const answer: SourceData = { ...data, files, dead: dead.length > 0 || ask.deps.catalog().streams.has(data.id) ? dead : null }
     return { data: answer, notes: ask.isPast ? [...notes, ...unrecorded(answer)] : notes }
   },
@@ -31,7 +31,7 @@ function unrecorded({ files, dead }: Pick<SourceData, 'files' | 'dead'>): readon
     ...(files === null
       ? []
       : ['Its files are those of now that had been loaded by then: those loaded again or removed since are missing.']),
-    ...(dead === null ? [] : ['Its dead letters are those of now.']),
+    ...(dead === null ? [] : ['Dead letters that were retried, dropped or forgotten since are missing.']),
   ]
 }
 

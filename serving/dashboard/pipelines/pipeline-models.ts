@@ -35,7 +35,9 @@ export const pipelinesModel = readModel({
 })
 
 /** What a page of pipelines says of a past moment. */
-const unrecorded = [`Dead letters are those of now. What processes did is kept for ${keptDays} days.`]
+const unrecorded = [
+  `Dead letters that were retried, dropped or forgotten since are missing. What processes did is kept for ${keptDays} days.`,
+]
 
 export const pipelineModel = readModel({
   path: '/pipelines/:id',
@@ -59,8 +61,8 @@ export const pipelineModel = readModel({
       replayedAt,
       replayedFrom,
       ...chartsOf(minutes),
-      dead: await deadByReason(db, letterSource(name)),
-      sourceDead: totalOf(await countLettersByReason(db, status.source)),
+      dead: await deadByReason(ask, letterSource(name)),
+      sourceDead: totalOf(await countLettersByReason(db, status.source, untilOf(ask))),
       revision: await pipelineRevision(db, name),
     }
     return { data, notes: isPast ? [...notes, ...unrecorded] : [] }
@@ -98,9 +100,11 @@ const deadLettersOf = (path: string, sourceOf: (catalog: Catalog, name: string) 
     query: z.object({}),
     data: deadLettersContract,
     isPersonal: true,
-    async read({ db, deps, params }) {
+    async read(ask) {
+      const { db, deps, params } = ask
       const source = sourceOf(deps.catalog(), params['id'] ?? '')
-      const letters = await listDeadLetters(db, { source, limit: maxLetters })
+      const until = untilOf(ask)
+      const letters = await listDeadLetters(db, { source, until, limit: maxLetters })
       return {
         data: {
           letters: letters.map(({ id, message, reason, error, sizeBytes, at }) => ({
@@ -111,7 +115,7 @@ const deadLettersOf = (path: string, sourceOf: (catalog: Catalog, name: string) 
             bytes: sizeBytes,
             at: at.toISOString(),
           })),
-          total: totalOf(await countLettersByReason(db, source)),
+          total: totalOf(await countLettersByReason(db, source, until)),
         },
       }
     },
@@ -122,9 +126,17 @@ export const deadLettersModel = deadLettersOf('/pipelines/:id/dead-letters', (ca
 )
 export const sourceDeadLettersModel = deadLettersOf('/sources/:id/dead-letters', (catalog, name) => catalog.source(name).name)
 
-/** The dead letters of a source or a pipeline that are kept now. */
-export async function deadByReason(db: Pick<Database, 'query'>, source: string): Promise<PipelineData['dead']> {
-  return (await countLettersByReason(db, source)).map(({ lastAt, ...rest }) => ({ ...rest, lastAt: lastAt.toISOString() }))
+/** The dead letters of a source or a pipeline that had come by the page's moment, and are still kept. */
+export async function deadByReason(ask: Pick<Ask, 'db' | 'now' | 'isPast'>, source: string): Promise<PipelineData['dead']> {
+  return (await countLettersByReason(ask.db, source, untilOf(ask))).map(({ lastAt, ...rest }) => ({
+    ...rest,
+    lastAt: lastAt.toISOString(),
+  }))
+}
+
+/** The moment of a past page; undefined: now. */
+function untilOf({ now, isPast }: Pick<Ask, 'now' | 'isPast'>): Date | undefined {
+  return isPast ? new Date(now / 1000) : undefined
 }
 
 function totalOf(counts: readonly { readonly count: number }[]): number {

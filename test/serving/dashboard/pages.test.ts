@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { recordEvaluation } from '../../../monitoring/alerts/record-evaluation.ts'
 import { storeParity } from '../../../monitoring/parity/stored-parity.ts'
 import { createKey, listKeys } from '../../../registry/keys/api-keys.ts'
+import { catalogRevision } from '../../../registry/revision.ts'
 import { encodeKey } from '../../../kernel/entity-key.ts'
 import { formatTimestamp } from '../../../kernel/time.ts'
 import { keepDeadLetters } from '../../../materializer/streams/dead-letters.ts'
@@ -264,7 +265,7 @@ describe('parity', () => {
     const report = { vectors: 10, skipped: { definitions: 0, degraded: 0, unreadable: 0 }, features, examples: [{ ...example, ...shown }] }
     for (let check = 0; check < 2; check++) await storeParity(world.db, report, noon - 50 * 60_000_000)
     expect(await dataOf('/parity?from=2001-07-01T10:00:00Z&to=2001-07-01T12:00:00Z')).toEqual({
-      finding: '20.0 % of 20 served values differ from those of training.',
+      finding: '20 % of 20 served values differ from those of training.',
       checkedAt: '2001-07-01T11:00:00.000Z',
       times: [10, 11, 12].map((hour) => Date.UTC(2001, 6, 1, hour)),
       rows: [
@@ -284,7 +285,12 @@ describe('what a change breaks', () => {
     await createKey(world.db, { name: 'shop', scopes: ['predict'], ...by })
     const set = 'update lockstep.prediction_log set api_key = (select id from lockstep.api_keys where name = $1)'
     await world.db.query(set, ['shop'])
-    const { clients } = (await dataOf(`/impact?of=${encodeURIComponent('service flight@1')}`)) as { clients: object }
+    const { clients, revision } = (await dataOf(`/impact?of=${encodeURIComponent('service flight@1')}`)) as {
+      clients: object
+      revision: number
+    }
+    // a plan of another revision is outdated
+    expect(revision).toBe(await catalogRevision(world.db))
     expect(clients).toMatchObject({ delay: ['shop'], echo: [] })
     await world.db.query(set, [null])
   })
@@ -304,12 +310,16 @@ describe('dead letters of a pipeline', () => {
     expect([shown.total, shown.letters.length]).toEqual([120, 100])
     expect(shown.letters[0]).toMatchObject({ message: '0-119', reason: 'not_json', error: 'It is late.', bytes: 2 })
     await keepDeadLetters(world.db, 'landings', stream, letters.slice(0, 2))
-    // an answer may be three seconds old
-    const pipeline = await dataOf('/pipelines/score?asOf=2001-07-01T11:59:00Z')
-    expect(pipeline).toMatchObject({ dead: [{ reason: 'not_json', count: 120 }], sourceDead: 2 })
+    // an answer may be three seconds old, but not one as of a moment that nobody asked for before
+    const came = `update lockstep.stream_dead_letters set at = timestamptz '2001-07-01T11:50:00Z' + split_part(message, '-', 2)::int * interval '1 second'`
+    await world.db.query(came)
+    const pipeline = await dataOf('/pipelines/score?asOf=2001-07-01T11:50:09Z')
+    expect(pipeline).toMatchObject({ pipeline: { deadLetters: 10 }, dead: [{ reason: 'not_json', count: 10 }], sourceDead: 2 })
+    const then = (await dataOf('/pipelines/score/dead-letters?asOf=2001-07-01T11:50:09Z')) as { total: number; letters: object[] }
+    expect([then.total, then.letters.length, then.letters[0]]).toMatchObject([10, 10, { message: '0-9' }])
     // those of the source are on its page, too
     expect(await dataOf('/sources/landings/dead-letters')).toMatchObject({ total: 2, letters: [{ message: '0-1' }, { message: '0-0' }] })
-    expect(await dataOf('/sources/landings?asOf=2001-07-01T11:58:00Z')).toMatchObject({ dead: [{ reason: 'not_json', count: 2 }] })
+    expect(await dataOf('/sources/landings?asOf=2001-07-01T11:50:00Z')).toMatchObject({ dead: [{ reason: 'not_json', count: 1 }] })
     await world.db.query('delete from lockstep.stream_dead_letters')
   })
 })

@@ -56,7 +56,7 @@ describe('a pipeline', () => {
     await world.db.query(`update lockstep.definition_states set at = '2001-05-01' where kind in ('pipeline', 'source')`, [])
     const past = (await ann.ask('/ui/api/pipelines?asOf=2001-07-01T11:57:59Z')).body
     expect(past).toMatchObject({ data: { pipelines: [{ says: '1 process ran it, and 40 messages waited.' }] } })
-    expect(past.notes?.at(-1)).toContain('Dead letters are those of now.')
+    expect(past.notes?.at(-1)).toContain('Dead letters that were retried, dropped or forgotten since are missing.')
     const { problems } = (await dataOf('/now')) as { problems: { link: { kind: string } }[] }
     expect(problems.filter(({ link }) => link.kind === 'pipeline')).toEqual([])
   })
