@@ -104,9 +104,13 @@ function sourceValues(column: Drifted, evidence: CauseEvidence): DriftCause {
   }
 }
 
+const minMeanMove = 0.02
+
 function movedMean({ mean }: Pick<Drifted, 'mean'>): string | null {
   if (mean.baseline === null || mean.window === null || mean.baseline === 0) return null
   const ratio = mean.window / mean.baseline
+  // values moved about a mean that stayed
+  if (Math.abs(ratio - 1) < minMeanMove) return null
   return `the mean went from ${formatNumber(mean.baseline)} to ${formatNumber(mean.window)} (×${formatNumber(ratio)}${isUnit(ratio) ? ', a unit?' : ''})`
 }
 

@@ -23,7 +23,7 @@ export default function FeaturePage(): ReactElement {
   return (
     <Page
       title={name}
-      kind="Feature"
+      kind={data === undefined ? 'Feature' : `Feature of ${data.view}`}
       state={data?.drift.some(({ drifted }) => drifted) === true ? <Badge state="drifted" tone="bad" /> : undefined}
       says={data === undefined ? undefined : `${data.computed}, ${data.type}`}
       actions={data === undefined ? undefined : <LineageLink kind={data.kind} id={data.view} />}
@@ -34,7 +34,7 @@ export default function FeaturePage(): ReactElement {
 }
 
 function FeatureParts({ data, name }: { readonly data: FeatureData; readonly name: string }): ReactElement {
-  const { view, distribution, categories, nulls, nullsInTraining, drift } = data
+  const { view, distribution, categories, reference, nulls, nullsInTraining, drift } = data
   const ways = waysOf.served(
     view,
     name,
@@ -42,7 +42,7 @@ function FeatureParts({ data, name }: { readonly data: FeatureData; readonly nam
   )
   return (
     <>
-      <Panel title="As served, beside training" ways={ways}>
+      <Panel title={`As served, beside ${reference}`} ways={ways}>
         {distribution !== null && (
           <Chart
             chart={distribution.chart}
@@ -61,7 +61,12 @@ function FeatureParts({ data, name }: { readonly data: FeatureData; readonly nam
             columns={[
               { name: 'Value', cell: ({ value }) => <span className="break">{value}</span>, by: ({ value }) => value },
               { name: 'Served', numeric: true, cell: ({ served }) => formatNumber(served, 'share'), by: ({ served }) => served },
-              { name: 'Training', numeric: true, cell: ({ trained }) => formatNumber(trained, 'share'), by: ({ trained }) => trained },
+              {
+                name: reference === 'training' ? 'Training' : 'First rows',
+                numeric: true,
+                cell: ({ trained }) => formatNumber(trained, 'share'),
+                by: ({ trained }) => trained,
+              },
             ]}
           />
         )}
@@ -79,7 +84,7 @@ function FeatureParts({ data, name }: { readonly data: FeatureData; readonly nam
         says={
           nullsInTraining.length === 0
             ? undefined
-            : `In training: ${nullsInTraining.map(({ reason, share }) => `${reason} ${formatNumber(share, 'share')}`).join(', ')}.`
+            : `In ${reference}: ${nullsInTraining.map(({ reason, share }) => `${reason} ${formatNumber(share, 'share')}`).join(', ')}.`
         }
         ways={ways}
       >
@@ -102,7 +107,9 @@ function FeatureParts({ data, name }: { readonly data: FeatureData; readonly nam
           />
         </Panel>
       )}
-      <DefinitionParts data={{ ...data, id: view }} />
+      <DefinitionParts
+        data={{ ...data, id: view, facts: [{ name: 'View', value: view, link: { kind: 'view', id: view } }, ...data.facts] }}
+      />
     </>
   )
 }

@@ -1,5 +1,6 @@
 import { parseDuration } from '../../../kernel/duration.ts'
 import type { StatedBaseline } from '../../../registry/define/check-options.ts'
+import type { BaselineOrigin } from '../../baselines/baseline.ts'
 import type { DriftBaseline } from '../../drift/drift-types.ts'
 
 /** What a check says that a window is compared with. */
@@ -9,11 +10,15 @@ export function driftBaseline(stated: StatedBaseline): DriftBaseline {
   return { kind: 'dataset', id: stated.dataset }
 }
 
-/** For sentences: "more than in the training data". */
-export function baselineText(baseline: DriftBaseline): string {
+/**
+ * For sentences: "more than in the training data".
+ *
+ * @param origins what the baseline of a version was made from
+ */
+export function baselineText(baseline: DriftBaseline, origins: readonly BaselineOrigin[] = []): string {
   switch (baseline.kind) {
     case 'training':
-      return 'the training data'
+      return origins.some(({ kind }) => kind === 'served') ? 'the first rows that it answered' : 'the training data'
     case 'dataset':
       return `the training set "${baseline.id}"`
     case 'previous':

@@ -97,7 +97,7 @@ function columnResult(column: ColumnDrift, { report, baseline, usual, context }:
   if (adjustedP === null) return { ...base, state: 'unknown', cause: untested ?? 'The column was not tested.' }
   if (!drifted || usual || left !== null) return { ...base, state: 'ok', cause: null }
   const distance = `PSI ${formatNumber(column.distances?.psi ?? 0)}, ${formatNumber(column.test?.psiByChance ?? 0)} by chance`
-  const cause = `"${column.column.replace(/^output:/, '')}" of "${report.model}@${report.version}" differs from ${baselineText(baseline)} (${distance}): ${causesText(causes)}. "lockstep drift ${report.model}" shows all columns.`
+  const cause = `"${column.column.replace(/^output:/, '')}" of "${report.model}@${report.version}" differs from ${baselineText(baseline, report.baseline.origins)} (${distance}): ${causesText(causes)}. "lockstep drift ${report.model}" shows all columns.`
   return { ...base, state: 'breach', cause }
 }
 

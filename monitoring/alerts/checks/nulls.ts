@@ -146,7 +146,7 @@ async function openBaseline(
       const own = await baselineOf(db, model, version)
       // without one, the same hours of the day before stand in for it
       if (own === null) return await openBaseline(db, { model, version }, { kind: 'same-hour-yesterday' }, window)
-      return { sides: baselineSides(own), text: baselineText(baseline) }
+      return { sides: baselineSides(own), text: baselineText(baseline, own.origins) }
     }
     case 'dataset':
       try {

@@ -10,10 +10,11 @@ export const feature = definition.extend({
   distribution: z
     .object({ chart, bins: z.array(z.string()).describe("The name of each bin, by a point's `t`: `missing`, `-50 to -12`") })
     .nullable()
-    .describe('Served beside training, as shares; null: there is no summary'),
+    .describe('Served beside the reference, as shares; null: there is no summary'),
   categories: z
     .array(z.object({ value: z.string(), served: z.number().nullable(), trained: z.number().nullable() }))
     .describe('Of text and booleans: the shares'),
+  reference: z.enum(['training', 'the first rows served']).describe('What served values are compared with'),
   nulls: chart.describe('The share of each reason over time: NULL_VALUE, NOT_FOUND, OUTSIDE_MAX_AGE'),
   nullsInTraining: z.array(z.object({ reason: z.string(), share: z.number() })),
   drift: z.array(

@@ -7,7 +7,7 @@ import { statusSeries } from '../../../monitoring/rollups/read-rollups.ts'
 import type { Chart } from '../contract/answer.ts'
 import type { FeatureData } from '../contract/feature.ts'
 import { feature as featureContract } from '../contract/feature.ts'
-import { driftText, percent, storedDrift } from '../models/drift-lines.ts'
+import { driftText, percent, referenceOf, storedDrift } from '../models/drift-lines.ts'
 import { spanText } from '../models/traffic-charts.ts'
 import type { Ask } from '../read-model.ts'
 import { readModel } from '../read-model.ts'
@@ -34,10 +34,11 @@ export const featureModel = readModel({
       )
     }
     const users = columnsOf(ask, definition.id, name)
-    const drifts: (Column & { readonly model: string })[] = []
+    const drifts: (Column & { readonly model: string; readonly reference: FeatureData['reference'] })[] = []
     for (const { model, column } of users) {
-      const found = (await storedDrift(ask, model))?.columns.find((each) => each.column === column)
-      if (found !== undefined) drifts.push({ ...found, model })
+      const report = await storedDrift(ask, model)
+      const found = report?.columns.find((each) => each.column === column)
+      if (report !== null && found !== undefined) drifts.push({ ...found, model, reference: referenceOf(report) })
     }
     // the state of the page is that of the use that drifted
     const first = drifts.find(({ drifted }) => drifted) ?? drifts[0]
@@ -48,17 +49,18 @@ export const featureModel = readModel({
       view: definition.id,
       type: details.type,
       computed: details.computed,
-      distribution: first === undefined ? null : distributionOf(first, drifts.length > 1),
+      distribution: first === undefined ? null : distributionOf(first, first.reference, drifts.length > 1),
       categories:
         first === undefined || isNumeric(first)
           ? []
           : first.bins.map(({ label, baseline, window }) => ({ value: label, served: window, trained: baseline })),
+      reference: first?.reference ?? 'training',
       nulls: await nullsOf(ask, first ?? users[0] ?? null),
       nullsInTraining: (first?.missing.reasons ?? []).map(({ status, baseline }) => ({ reason: statusText(status), share: baseline })),
       drift: drifts.map((each) => ({
         model: each.model,
         column: each.column,
-        says: driftText(each),
+        says: driftText(each, each.reference),
         drifted: each.drifted,
         distance: each.distances?.psi ?? null,
         harm: each.harm,
@@ -95,7 +97,7 @@ function isNumeric({ outOfRange }: Column): boolean {
 const rareBins: ReadonlySet<string> = new Set(['NaN', '-infinity', 'infinity'])
 
 /** Served beside training: shares of rows by bin, in the order of the bins. */
-function distributionOf(column: Column, isOneOfMany: boolean): FeatureData['distribution'] {
+function distributionOf(column: Column, reference: FeatureData['reference'], isOneOfMany: boolean): FeatureData['distribution'] {
   if (!isNumeric(column)) return null
   const bins = column.bins.filter(({ label, baseline, window }) => !rareBins.has(label) || (baseline ?? 0) + (window ?? 0) > 0)
   const line = (label: string, share: 'baseline' | 'window'): Chart['series'][number] => ({
@@ -105,11 +107,16 @@ function distributionOf(column: Column, isOneOfMany: boolean): FeatureData['dist
   })
   return {
     chart: {
-      finding: `${isOneOfMany ? `As ${column.column}: ` : ''}${driftText(column)}`,
-      series: [line('served', 'window'), line('training', 'baseline')],
+      finding: `${isOneOfMany ? `As ${column.column}: ` : ''}${driftText(column, reference)}`,
+      series: [line('served', 'window'), line(reference, 'baseline')],
     },
-    bins: bins.map(({ label }) => (label === 'null' ? 'missing' : label)),
+    bins: bins.map(({ label }) => (label === 'null' ? 'missing' : binName(label))),
   }
+}
+
+/** A bin's ends with four digits: `-3.556 to 5.063`. */
+function binName(label: string): string {
+  return label.replaceAll(/-?\d+\.\d+/g, (end) => String(Number(Number(end).toPrecision(4))))
 }
 
 /** The share of rows without a value, by the reason, each hour of the last day. */

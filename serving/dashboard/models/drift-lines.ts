@@ -2,6 +2,7 @@ import { answeringVersion } from '../../../registry/pick-version.ts'
 import { newestFigures } from '../../../monitoring/figures/stored-figures.ts'
 import { causesText, movedShares } from '../../../monitoring/drift/drift-causes.ts'
 import type { DriftJson } from '../../../monitoring/drift/drift-json.ts'
+import type { FeatureData } from '../contract/feature.ts'
 import type { QualityData } from '../contract/model.ts'
 import type { Ask } from '../read-model.ts'
 import { modelAt } from './model-at.ts'
@@ -29,7 +30,7 @@ export async function driftLines(ask: Ask, name: string): Promise<Pick<QualityDa
       drifted: column.drifted,
       distance: column.distances?.psi ?? null,
       harm: column.harm,
-      says: driftText(column),
+      says: driftText(column, referenceOf(report)),
       cause: column.causes.length === 0 ? null : `Likely cause: ${causesText(column.causes)}.`,
     }
   })
@@ -40,30 +41,36 @@ function ruleText({ alpha, minPsi }: DriftJson): string {
   return `A column drifted if its PSI is at least ${minPsi} above what chance gives, and p is below ${alpha}. Harm estimates how far a column's change moves the prediction. The harm of an output is how far its mean moved.`
 }
 
-export function driftText(column: DriftJson['columns'][number]): string {
+/** What served rows are compared with. Without a training set, the first rows that a version answered stand in for it. */
+export function referenceOf({ baseline }: Pick<DriftJson, 'baseline'>): FeatureData['reference'] {
+  return baseline.origins.some(({ kind }) => kind === 'served') ? 'the first rows served' : 'training'
+}
+
+export function driftText(column: DriftJson['columns'][number], reference: FeatureData['reference']): string {
   const { drifted, distances, effect, adjustedP, untested, missing } = column
   if (untested !== null) return untested
   if (distances === null) return 'There is nothing to compare.'
   const chance = effect === null ? '' : `, ${rounded(Math.max(0, distances.psi - effect))} of it by chance`
   const p = adjustedP === null ? '' : ` (p ${adjustedP < 0.001 ? 'below 0.001' : rounded(adjustedP)})`
-  const nulls = `${percent(missing.baseline)} were missing in training, ${percent(missing.window)} as served.`
-  return `${drifted ? 'It drifted' : 'It did not drift'}: PSI ${rounded(distances.psi)}${chance}${p}.${valuesText(column)} ${nulls}`
+  const nulls = `${percent(missing.baseline)} were missing in ${reference}, ${percent(missing.window)} as served.`
+  return `${drifted ? 'It drifted' : 'It did not drift'}: PSI ${rounded(distances.psi)}${chance}${p}.${valuesText(column, reference)} ${nulls}`
 }
 
 /** How values moved: of categories their shares, of numbers the mean. */
-function valuesText(column: DriftJson['columns'][number]): string {
+function valuesText(column: DriftJson['columns'][number], reference: FeatureData['reference']): string {
   const shares = movedShares(column)
-  if (shares !== null) return ` Since training, ${shares}.`
+  if (shares !== null) return ` Since ${reference}, ${shares}.`
   const { otherCategories, mean } = column
   if (otherCategories !== null || mean.baseline === null || mean.window === null) return ''
-  return ` The mean was ${meanText(mean.baseline)} in training, ${meanText(mean.window)} as served.`
+  return ` The mean was ${meanText(mean.baseline)} in ${reference}, ${meanText(mean.window)} as served.`
 }
 
 function meanText(value: number): string {
   return Math.abs(value) >= 1000 ? Math.round(value).toLocaleString('en-US') : rounded(value)
 }
 
+/** As the pages show shares. */
 export function percent(share: number): string {
-  const value = share * 100
-  return `${value.toFixed(value > 0 && value < 1 ? 2 : 1)} %`
+  const digits = Math.abs(share) < 0.1 ? 2 : 1
+  return `${(share * 100).toLocaleString('en-US', { maximumFractionDigits: digits })} %`
 }

@@ -138,8 +138,10 @@ describe('a rollout', () => {
       rollout: { state: 'rolled back' },
       decisions: [{ action: 'roll back', replaysSame: true }, { action: 'start' }],
     })
+    expect(old.headline).toMatch(/^The rollout of delay@2 was rolled back at 20.* UTC: the champion answers again\. errors: 60 of 300/)
+    expect(old.traffic.finding).toBe('The candidate got at most 10 % of the requests, and none in the end.')
     const [gate] = old.gates
-    expect(gate?.verdict).toBe('fails')
+    expect(gate).toMatchObject({ verdict: 'fails', bound: { value: 2 }, evidence: { series: [{ label: 'evidence', unit: 'odds' }] } })
     expect(gate?.evidence?.series[0]?.points[0]?.v).toBeGreaterThan(gate?.bound?.value ?? Number.POSITIVE_INFINITY)
     const replay = (await dataOf(`/rollouts/delay/decisions/${old.decisions[0]?.id}`)) as object
     expect(replay).toMatchObject({ replay: { isSame: true, action: 'roll back' } })
@@ -149,8 +151,8 @@ describe('a rollout', () => {
     expect(await ann.ask('/ui/api/rollouts/delay?rollout=999')).toMatchObject({ status: 404 })
     const then = await dataOf(`/rollouts/delay?asOf=${first.startedAt.toISOString()}`)
     expect(then).toMatchObject({ rollout: { id: String(first.id), state: 'running', share: 0.1 }, others: [] })
-    expect((then as RolloutData).headline).toMatch(/ answered 10\.0 % of the requests/)
-    expect(data.headline).toMatch(/ answers 10\.0 % of the requests/)
+    expect((then as RolloutData).headline).toMatch(/ answered 10 % of the requests/)
+    expect(data.headline).toMatch(/ answers 10 % of the requests/)
     expect(await dataOf('/rollouts/delay?asOf=2001-07-01T12:00:00Z')).toMatchObject({ rollout: null, others: [] })
   })
 })
@@ -279,7 +281,14 @@ describe('the page of a model', () => {
     const counts = { predictions: 100, judged: 100, immature: 0, withoutOutcome: 0 }
     const quality = { total: { ...counts, figures: {}, calibration: { error, curve: { n: 100, steps } } } }
     const column = { drifted: true, distances: null, untested: null, harm: 1, causes: [{ text: 'a unit' }, { text: 'more rows' }] }
-    const drift = { alpha: 0.01, minPsi: 0.1, columns: [{ ...column, column: 'pressure' }] }
+    const drifted = { ...column, distances: { psi: 0.3 }, effect: null, adjustedP: null, bins: [], otherCategories: null }
+    const moved = {
+      mean: { baseline: 1, window: 3 },
+      missing: { baseline: 0, window: 0.005, reasons: [] },
+      outOfRange: { baseline: 0, window: 0 },
+    }
+    const baseline = { origins: [{ kind: 'served', from: '2001-06-01T00:00:00Z', to: '2001-06-02T00:00:00Z' }] }
+    const drift = { alpha: 0.01, minPsi: 0.1, baseline, columns: [{ ...drifted, ...moved, column: 'pressure' }] }
     await world.db.query(
       `insert into lockstep.model_figures (model, kind, version, as_of, report)
        values ('delay', 'quality', 1, '2001-07-01T11:00:00Z', $1), ('delay', 'drift', 1, '2001-07-01T11:00:00Z', $2)`,
@@ -300,6 +309,14 @@ describe('the page of a model', () => {
     ])
     const { drift: lines } = (await dataOf('/models/delay/quality')) as { drift: readonly object[] }
     expect(lines).toMatchObject([{ feature: 'pressure', view: 'flight_context@1', cause: 'Likely cause: a unit; more rows.' }])
+    // no training set was compared with
+    const says =
+      'It drifted: PSI 0.30. The mean was 1.0 in the first rows served, 3.0 as served. 0 % were missing in the first rows served, 0.5 % as served.'
+    expect(lines).toMatchObject([{ says }])
+    expect(await dataOf('/features/flight_context@1.pressure/stats')).toMatchObject({
+      reference: 'the first rows served',
+      distribution: { chart: { series: [{ label: 'served' }, { label: 'the first rows served' }] } },
+    })
     const { inputs } = (await dataOf('/models/delay')) as { inputs: readonly object[] }
     expect(inputs).toContainEqual({ feature: 'pressure', view: 'flight_context@1', type: 'float64' })
     await world.db.query('delete from lockstep.model_figures')
