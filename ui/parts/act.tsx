@@ -60,6 +60,9 @@ function ActForm({ name, children, path, body, field, ifMatch, confirm, danger =
   const [text, setText] = useState('')
   const [busy, setBusy] = useState(false)
   const [problem, setProblem] = useState<string | null>(null)
+  // the page behind the dialog is read again, but the reason was given for what the dialog opened with
+  const [opening, setOpening] = useState<{ readonly ifMatch: ActProps['ifMatch'] } | null>({ ifMatch })
+  const seen = opening ?? { ifMatch }
   const submit = async (event: FormEvent): Promise<void> => {
     event.preventDefault()
     setBusy(true)
@@ -67,7 +70,7 @@ function ActForm({ name, children, path, body, field, ifMatch, confirm, danger =
     try {
       await change(path, {
         body: { ...body, ...(field === undefined ? {} : { [field.name]: text.trim() }), reason: reason.trim() },
-        ...(ifMatch === undefined ? {} : { ifMatch }),
+        ...(seen.ifMatch === undefined ? {} : { ifMatch: seen.ifMatch }),
       })
       await client.invalidateQueries({ queryKey: ['read'] })
       notifications.show({ message: done, withCloseButton: true, closeButtonProps: { 'aria-label': 'Close' } })
@@ -75,7 +78,10 @@ function ActForm({ name, children, path, body, field, ifMatch, confirm, danger =
     } catch (error) {
       const isStale = error instanceof RequestError && [409, 412].includes(error.status)
       setProblem(isStale ? `${messageOf(error)} The page now shows what it is.` : messageOf(error))
-      if (isStale) await client.invalidateQueries({ queryKey: ['read'] })
+      if (isStale) {
+        await client.invalidateQueries({ queryKey: ['read'] })
+        setOpening(null)
+      }
       setBusy(false)
     }
   }
