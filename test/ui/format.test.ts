@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import { formatAge } from '../../ui/parts/format.ts'
+import { formatAge, formatDuration, formatNumber, keepUnits } from '../../ui/parts/format.ts'
 
 const noon = Date.parse('2001-07-01T12:00:00Z')
 
@@ -9,4 +9,25 @@ it.each([
   ['2001-07-01T12:00:01Z', 'now', 'then'],
 ])('the age of %s at noon is "%s", and "%s" once noon is past', (moment, present, past) => {
   expect([formatAge(moment, noon), formatAge(moment, noon, true)]).toEqual([present, past])
+})
+
+it.each([
+  [0, '1 to 1'],
+  [Math.log10(39_216), '39,220 to 1'],
+  [3, '1,000 to 1'],
+  [-1, '0.1 to 1'],
+  [12, '1E12 to 1'],
+])('evidence of %d is odds: %s', (log10, text) => {
+  expect(formatNumber(log10, 'odds')).toBe(text)
+})
+
+it('a duration of years says years', () => {
+  expect(formatDuration(9282 * 86_400)).toBe('25 y')
+})
+
+it('no line breaks between a number and its unit, and other spaces stay', () => {
+  expect(keepUnits('15.4 % of 13 in 82 ms, up to 5 days of 3 hits, 39,000 to 1')).toBe(
+    '15.4\u00a0% of 13 in 82\u00a0ms, up to 5 days of 3 hits, 39,000\u00a0to 1',
+  )
+  expect(keepUnits(null)).toBe(null)
 })

@@ -80,7 +80,7 @@ const names: Readonly<Record<string, string>> = {
   view: 'Feature view',
   onDemand: 'On-demand view',
   service: 'Feature service',
-  dataset: 'Data set',
+  dataset: 'Training set',
   modelVersion: 'Model version',
 }
 

@@ -7,7 +7,7 @@ import { Badge } from '../parts/badge.tsx'
 import { Command } from '../parts/command.tsx'
 import { DataTable } from '../parts/data-table.tsx'
 import { Facts } from '../parts/facts.tsx'
-import { formatDuration, formatMoment, formatNumber } from '../parts/format.ts'
+import { type Unit, formatDuration, formatMoment, formatNumber } from '../parts/format.ts'
 import { Labelled } from '../parts/labelled.tsx'
 import { Moment, usePastMoment } from '../parts/moment.tsx'
 import { Page } from '../parts/page.tsx'
@@ -21,19 +21,19 @@ import { keepMoment } from '../shell/navigation.tsx'
 
 type Alert = AlertsData['alerts'][number]
 
-/** By check: what it measures, and what it counts. */
-const measures: Readonly<Record<string, readonly [measure: string, counted: string]>> = {
+/** By check: what it measures, what it counts, and the unit. */
+const measures: Readonly<Record<string, readonly [measure: string, counted: string, unit?: Unit]>> = {
   drift: ['PSI beyond chance', 'rows'],
   predictions: ['PSI beyond chance', 'rows'],
-  nulls: ['Share without a value', 'rows'],
+  nulls: ['Share without a value', 'rows', 'share'],
   errors: ['Burn rate', 'requests'],
-  latency: ['Milliseconds', 'requests'],
+  latency: ['Response time', 'requests', 'ms'],
   quality: ['Figure', 'predictions'],
-  parity: ['Share that differs', 'values'],
+  parity: ['Share that differs', 'values', 'share'],
   jobs: ['Stuck', 'jobs'],
-  freshness: ['Seconds behind', ''],
-  arrivals: ['Seconds without rows', ''],
-  clock: ['Seconds off', ''],
+  freshness: ['Behind', '', 'seconds'],
+  arrivals: ['Without rows', '', 'seconds'],
+  clock: ['Clock is off by', '', 'seconds'],
   traffic: ['Deviation score', 'hours of history'],
 }
 
@@ -132,12 +132,13 @@ function Monitors({ of }: { readonly of: NonNullable<AlertsData['monitors']> }):
         empty={<p className="empty dim">There are no monitors.</p>}
         columns={[
           { name: 'Monitor', cell: ({ name }) => <strong>{name}</strong>, by: ({ name }) => name },
-          { name: 'Watches', wide: true, cell: ({ watches }) => watches, by: ({ watches }) => watches },
+          { name: 'Watches', cell: ({ watches }) => watches, by: ({ watches }) => watches },
           {
             name: 'State',
             cell: ({ phase, says }) => <Badge state={says} tone={phase === null || says === 'unknown' ? 'plain' : phaseTones[phase]} />,
             by: ({ says }) => says,
           },
+          { name: 'Why', wide: true, cell: ({ why }) => why ?? '–' },
           { name: 'Every', cell: ({ everySeconds }) => formatDuration(everySeconds), by: ({ everySeconds }) => everySeconds },
           { name: 'Evaluated', cell: ({ evaluatedAt }) => <Moment at={evaluatedAt} />, by: ({ evaluatedAt }) => evaluatedAt },
         ]}
@@ -198,9 +199,11 @@ function AlertParts({ alerts }: { readonly alerts: readonly Alert[] }): ReactEle
   )
 }
 
-function figureText({ value, n }: Alert['fired'], counted: string): string | null {
+function figureText({ value, n }: Alert['fired'], counted: string, unit: Unit | undefined): string | null {
   if (value === null) return null
-  return n === null || counted === '' ? formatNumber(value) : `${formatNumber(value)}, of ${formatNumber(n, 'count')} ${counted}`
+  return n === null || counted === ''
+    ? formatNumber(value, unit)
+    : `${formatNumber(value, unit)}, of ${formatNumber(n, 'count')} ${counted}`
 }
 
 interface AlertCardProps {
@@ -213,7 +216,7 @@ function AlertCard({ alert, isOne = false }: AlertCardProps): ReactElement {
   const { id, monitor, check, subject, says, cause, newestCause, description, runbook, startedAt, resolvedAt, fired, newest, link } = alert
   const { model, features } = alert
   const isPast = usePastMoment() !== undefined
-  const [measure, counted] = measures[check] ?? ['Measured', 'measurements']
+  const [measure, counted, unit] = measures[check] ?? ['Measured', 'measurements']
   return (
     <li className="problem" data-tone={toneOf(alert)}>
       <div className="problem-head">
@@ -249,9 +252,9 @@ function AlertCard({ alert, isOne = false }: AlertCardProps): ReactElement {
           ['Subject', link === null ? subject : <ThingLink {...link}>{subject}</ThingLink>],
           ['Monitor', monitor],
           ['Check', check],
-          [`${measure}, when it fired`, figureText(fired, counted)],
-          [`${measure}, newest`, newest === null ? null : figureText(newest, counted)],
-          ['Threshold', fired.threshold === null ? null : formatNumber(fired.threshold)],
+          [`${measure}, when it fired`, figureText(fired, counted, unit)],
+          [`${measure}, newest`, newest === null ? null : figureText(newest, counted, unit)],
+          ['Threshold', fired.threshold === null ? null : formatNumber(fired.threshold, unit)],
           ['Model', model === null ? null : <ThingLink key="model" kind="model" id={model} />],
           [
             features.length === 1 ? 'Feature' : 'Features',
@@ -286,7 +289,7 @@ function toneOf({ state, silencedUntil, severity }: Alert): 'plain' | 'bad' | 'w
 function AlertBadge({ alert }: { readonly alert: Alert }): ReactElement {
   const { state, silencedUntil, severity } = alert
   if (state === 'resolved') return <Badge state="resolved" tone="good" />
-  if (silencedUntil !== null) return <Badge state="silenced">Silenced until {formatMoment(silencedUntil)}</Badge>
+  if (silencedUntil !== null) return <Badge state="silenced">Silenced until {formatMoment(silencedUntil)} UTC</Badge>
   return <SeverityBadge severity={severity === 'page' ? 'page' : 'warn'} />
 }
 

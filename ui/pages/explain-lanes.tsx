@@ -5,7 +5,7 @@ import { type Feature, type RowState, type Step, type View, rowStates, stepAt } 
 
 const lanes = ['event', 'known', 'visible'] as const
 const laneNames = { event: 'Happened', known: 'Known', visible: 'Counts from' } as const
-const [left, laneHeight, top] = [86, 46, 18]
+const [left, laneHeight, top, labelWidth] = [86, 46, 18, 124]
 const colors: Readonly<Record<RowState, string>> = { counted: 'var(--good)', waiting: 'var(--warn)', out: 'var(--mark)' }
 
 interface LanesProps {
@@ -36,7 +36,7 @@ export function Lanes({ view, feature, t, from, to, onTime }: LanesProps): React
   }
   const counted = states.filter((state) => state === 'counted').length
   const waiting = states.filter((state) => state === 'waiting').length
-  const finding = `At ${formatMoment(t)}, ${counted} rows count${feature === undefined ? '' : ` in ${feature.feature}`} and ${waiting} are not known yet`
+  const finding = `At ${formatMoment(t)} UTC, ${counted} ${counted === 1 ? 'row counts' : 'rows count'}${feature === undefined ? '' : ` in ${feature.feature}`} and ${waiting} ${waiting === 1 ? 'is' : 'are'} not known yet`
   return (
     <figure className="lanes" ref={ref} aria-label={finding}>
       <svg width={Math.max(200, width)} height={height} role="img" aria-label={finding} onPointerDown={drag} onPointerMove={drag}>
@@ -77,7 +77,7 @@ export function Lanes({ view, feature, t, from, to, onTime }: LanesProps): React
         })}
         <line x1={x(t)} x2={x(t)} y1={4} y2={height - 18} stroke="var(--accent)" strokeWidth="2" />
         <text
-          x={Math.min(Math.max(x(t), left + 50), right - 50)}
+          x={Math.min(Math.max(x(t), left + labelWidth / 2), right - labelWidth / 2)}
           y={height - 4}
           textAnchor="middle"
           fill="var(--accent)"
@@ -85,6 +85,19 @@ export function Lanes({ view, feature, t, from, to, onTime }: LanesProps): React
           fontWeight="600"
         >
           {formatMoment(t)}
+        </text>
+        {[from, to].map((end) => {
+          const middle = Math.min(Math.max(x(t), left + labelWidth / 2), right - labelWidth / 2)
+          // where the moment's own label stands, it says nearly the same
+          if (Math.abs(x(end) - middle) < labelWidth * 1.4) return null
+          return (
+            <text key={end} x={x(end)} y={height - 4} textAnchor={end === from ? 'start' : 'end'} fill="var(--ink-3)" fontSize="11.5">
+              {formatMoment(end)}
+            </text>
+          )
+        })}
+        <text x={0} y={height - 4} fill="var(--ink-3)" fontSize="11.5">
+          UTC
         </text>
       </svg>
       <figcaption className="lane-legend">

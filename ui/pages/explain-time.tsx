@@ -74,7 +74,7 @@ export function ExplainTime({ data, onKeep }: { readonly data: ExplainData; read
             </button>
           )}
           <span className="dim small time-ends">
-            {formatMoment(from)} to {formatMoment(to)}
+            {formatMoment(from)} to {formatMoment(to)} UTC
           </span>
         </div>
       </div>
@@ -96,7 +96,7 @@ export function ExplainTime({ data, onKeep }: { readonly data: ExplainData; read
         says={
           answered === undefined
             ? 'No prediction of this entity is logged up to this moment.'
-            : `Last served at ${formatMoment(answered.t)} to model ${answered.model}.`
+            : `Last served at ${formatMoment(answered.t)} UTC to model ${answered.model}.`
         }
         ways={ways}
       >
@@ -113,7 +113,7 @@ export function ExplainTime({ data, onKeep }: { readonly data: ExplainData; read
             rowKey={(difference) => `${difference.t} ${difference.feature}`}
             columns={[
               {
-                name: 'Served',
+                name: 'Served (UTC)',
                 cell: (difference) => (
                   <button type="button" className="link-button" onClick={() => go(difference.t)}>
                     {formatMoment(difference.t)}
@@ -250,13 +250,13 @@ function RowTable({
             </Badge>
           ),
         },
-        { name: 'Event', by: ({ event }) => event, cell: ({ event }) => formatMoment(event) },
+        { name: 'Event (UTC)', by: ({ event }) => event, cell: ({ event }) => formatMoment(event) },
         {
           name: 'Known',
           by: ({ known }) => known,
           cell: ({ known, event }) => (known === event ? 'at once' : `${formatDuration((known - event) / 1000)} later`),
         },
-        { name: 'Counts from', by: ({ visible }) => visible, cell: ({ visible }) => formatMoment(visible) },
+        { name: 'Counts from (UTC)', by: ({ visible }) => visible, cell: ({ visible }) => formatMoment(visible) },
         ...columns.map((name) => ({
           name,
           numeric: true,

@@ -2,7 +2,7 @@ import { Button, Select, TextInput } from '@mantine/core'
 import { useNavigate, useSearch } from '@tanstack/react-router'
 import { type FormEvent, type ReactElement, useMemo, useRef, useState } from 'react'
 import type { ExplainData, ExplainStart } from '../../serving/dashboard/contract/explain.ts'
-import { useIndex } from '../api/use-index.ts'
+import { kindName, useIndex } from '../api/use-index.ts'
 import { useRead } from '../api/use-read.ts'
 import { DataTable } from '../parts/data-table.tsx'
 import { ExplainLink } from '../parts/explain-link.tsx'
@@ -139,7 +139,7 @@ function Start(): ReactElement {
                 rowKey={({ name }) => name}
                 columns={[
                   { name: 'Name', by: ({ name }) => name, cell: ({ name, kind }) => <ThingLink kind={kind} id={name} /> },
-                  { name: 'Kind', cell: ({ kind }) => kind },
+                  { name: 'Kind', cell: ({ kind }) => kindName(kind) },
                   { name: 'Entity', wide: true, cell: ({ example }) => <span className="mono break">{example}</span> },
                   { name: 'Explain', cell: ({ name, example }) => <ExplainLink name={name} entity={example ?? ''} /> },
                 ]}

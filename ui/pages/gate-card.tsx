@@ -1,5 +1,6 @@
 import { Progress } from '@mantine/core'
 import type { ReactElement, ReactNode } from 'react'
+import { keepUnits } from '../parts/format.ts'
 import { Badge, type Tone } from '../parts/badge.tsx'
 
 interface GateCardProps {
@@ -18,7 +19,7 @@ export function GateCard({ name, state, tone, says, children }: GateCardProps): 
         <h3>{name}</h3>
         <Badge state={state} tone={tone} />
       </div>
-      <p>{says}</p>
+      <p>{keepUnits(says)}</p>
       {children}
     </section>
   )

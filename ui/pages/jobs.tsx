@@ -39,9 +39,9 @@ export default function Jobs(): ReactElement {
     >
       <Loaded of={jobs}>
         {(data) => (
-          <Panel title={asked === undefined ? 'Newest first' : 'The job'} flush ways={waysOf.jobs()}>
+          <Panel title={asked === undefined ? 'Running first, then the newest' : 'The job'} flush ways={waysOf.jobs()}>
             <DataTable
-              label="Jobs, newest first"
+              label="Jobs, running ones first"
               rows={data.jobs}
               rowKey={({ id }) => id}
               empty={
@@ -64,8 +64,12 @@ export default function Jobs(): ReactElement {
                   cell: ({ id, kind, subject, error }) => (
                     <>
                       <strong>{kind}</strong> {kind === subject ? '' : subject}
-                      <div className="mono">
-                        <ThingLink kind="job" id={id} />
+                      <div className="small">
+                        {asked === undefined ? (
+                          <ThingLink kind="job" id={id}>
+                            job {id}
+                          </ThingLink>
+                        ) : null}
                       </div>
                       {error !== null && <div className="bad-text">{error}</div>}
                     </>
@@ -88,13 +92,13 @@ export default function Jobs(): ReactElement {
                         done="The job ends once its workers have noticed."
                       >
                         <p>
-                          {chunksDone} of {chunks ?? 'unknown'} chunks are done and stay. The others are not begun any more.
+                          {chunksDone} of {chunks ?? 'unknown'} steps are done and stay. The others are not started any more.
                         </p>
                       </Act>
                     ) : canRetry ? (
                       <Act name="Retry" title={`Retry ${kind} ${subject}`} path={`jobs/${id}/retry`} done="Workers begin the job again.">
                         <p>
-                          The job is planned again, and all of its chunks are done again.
+                          The job is planned again, and all of its steps are done again.
                           {error !== null && ` It ended with: ${error}`}
                         </p>
                       </Act>
@@ -112,19 +116,19 @@ export default function Jobs(): ReactElement {
 
 function JobProgress({ job: { chunks, chunksDone, workers, secondsLeft, state, kind, subject } }: { readonly job: Job }): ReactElement {
   if (chunks === null || chunks === 0) return <span className="dim">–</span>
-  const left = state !== 'running' ? null : secondsLeft === null ? 'begun' : `${formatDuration(secondsLeft)} left`
+  const left = state !== 'running' ? null : secondsLeft === null ? 'started' : `${formatDuration(secondsLeft)} left`
   return (
     <div className="job-progress">
       <Progress.Root size="sm">
         <Progress.Section
           value={(chunksDone / chunks) * 100}
           aria-label={`Progress of ${kind} ${subject}`}
-          aria-valuetext={`${chunksDone} of ${chunks} chunks`}
+          aria-valuetext={`${chunksDone} of ${chunks} steps`}
         />
       </Progress.Root>
       <span className="dim small">
         {[
-          `${formatNumber(chunksDone, 'count')} of ${formatNumber(chunks, 'count')}`,
+          `${formatNumber(chunksDone, 'count')} of ${formatNumber(chunks, 'count')} ${chunks === 1 ? 'step' : 'steps'}`,
           left,
           workers > 0 ? `${workers} ${workers === 1 ? 'worker' : 'workers'}` : null,
         ]

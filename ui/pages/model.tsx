@@ -87,8 +87,8 @@ function ModelParts({ data }: { readonly data: ModelData }): ReactElement {
         <Panel title="Predictions" ways={stats}>
           <Chart chart={traffic} label={`Predictions of ${name}`} />
         </Panel>
-        <Panel title="Time of a request" ways={stats}>
-          <Chart chart={latency} label={`Times of ${name}`} />
+        <Panel title="Response times" ways={stats}>
+          <Chart chart={latency} label={`Response times of ${name}`} />
         </Panel>
       </div>
       <Quality name={name} />
@@ -251,7 +251,8 @@ function Quality({ name }: { readonly name: string }): ReactElement {
                     <span key={metric}>
                       <strong>{formatNumber(value)}</strong>{' '}
                       <span className="dim">
-                        {low !== null && high !== null && `${formatNumber(low)} to ${formatNumber(high)}, `}n {formatNumber(n, 'count')}
+                        {low !== null && high !== null && `${formatNumber(low)} to ${formatNumber(high)}, `}n{'\u00a0'}
+                        {formatNumber(n, 'count')}
                       </span>
                     </span>,
                   ])}

@@ -7,7 +7,7 @@ import { Chart } from '../parts/chart.tsx'
 import { Command } from '../parts/command.tsx'
 import { DataTable } from '../parts/data-table.tsx'
 import { Figures } from '../parts/facts.tsx'
-import { formatNumber } from '../parts/format.ts'
+import { formatNumber, keepUnits } from '../parts/format.ts'
 import { Labelled } from '../parts/labelled.tsx'
 import { Moment, usePastMoment } from '../parts/moment.tsx'
 import { Page } from '../parts/page.tsx'
@@ -37,7 +37,7 @@ function NowParts({ data }: { readonly data: NowData }): ReactElement {
         <span className="headline-sign">
           <Icon name={isWell ? 'good' : 'warn'} size={22} />
         </span>
-        <p>{headline}</p>
+        <p>{keepUnits(headline)}</p>
       </div>
       {problems.length > 0 && (
         <ol className="problems" aria-label="Problems, the worst first">

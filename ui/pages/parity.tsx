@@ -79,7 +79,7 @@ function HeatMap({ data: { times, rows } }: { readonly data: ParityData }): Reac
   return (
     <>
       <p className="heat-says" aria-hidden="true">
-        <strong>{rows[row]?.feature}</strong> {formatMoment(times[column] ?? 0)}: {sayOf(cell)}
+        <strong>{rows[row]?.feature}</strong> {formatMoment(times[column] ?? 0)} UTC: {sayOf(cell)}
       </p>
       <div
         ref={frame}

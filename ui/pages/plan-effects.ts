@@ -16,6 +16,8 @@ export interface PlannedChange {
 }
 
 export interface Plan {
+  /** The revision of the registry that it was made at; null: it does not say. */
+  readonly revision: number | null
   readonly changes: readonly PlannedChange[]
   /** Why `apply` would refuse it. */
   readonly refusals: readonly Refusal[]
@@ -71,11 +73,12 @@ export function readPlan(text: string): Plan {
   } catch {
     throw new Error('This is not JSON. Paste all that "lockstep plan --json" prints.')
   }
-  const { changes, problems, breaks, backfills, file } = fieldsOf(plan)
+  const { changes, problems, breaks, backfills, file, revision } = fieldsOf(plan)
   if (!Array.isArray(changes)) throw new Error('This JSON is no plan: it has no "changes". Paste all that "lockstep plan --json" prints.')
   const rebuilt = new Map(listOf(backfills).map((each) => [textOf(each['view']), textOf(each['reason'])]))
   const isRaised = listOf(problems).some(({ details }) => typeof fieldsOf(details)['nextVersion'] === 'number')
   return {
+    revision: typeof revision === 'number' ? revision : null,
     changes: listOf(changes).map((change) => {
       const [kind, label] = [textOf(change['kind']), textOf(change['label'])]
       const status = ofStatus[textOf(change['status'])] ?? 'changed'

@@ -94,7 +94,7 @@ interface Line {
 }
 
 function ImpactParts({ plan, data }: { readonly plan: Plan; readonly data: ImpactData }): ReactElement {
-  const { nodes, edges, requests, clients, isCut } = data
+  const { nodes, edges, requests, clients, isCut, revision } = data
   const found = useMemo(() => effectsOf(plan, data), [plan, data])
   const said = new Map(plan.changes.map(({ key, says }) => [key, says]))
   const reasons = reasonsOf(found, data)
@@ -116,9 +116,23 @@ function ImpactParts({ plan, data }: { readonly plan: Plan; readonly data: Impac
   ].toSorted((a, b) => effects.indexOf(a.effect) - effects.indexOf(b.effect))
   const count = (...some: Effect[]): number => lines.filter(({ effect }) => some.includes(effect)).length
   const ways = waysOf.plan(nodes[0]?.key)
-  if (lines.length === 0) return <Empty title="The plan changes nothing" />
+  const isOutdated = plan.revision !== null && plan.revision !== revision
+  const outdated = isOutdated && (
+    <p className="notice" data-tone="warn" role="status">
+      This plan was made at revision {plan.revision} of the registry, which is at revision {revision} now. Run lockstep plan again, so that
+      it is compared with the present definitions.
+    </p>
+  )
+  if (lines.length === 0)
+    return (
+      <>
+        {outdated}
+        <Empty title="The plan changes nothing" />
+      </>
+    )
   return (
     <>
+      {outdated}
       <Figures
         of={[
           {

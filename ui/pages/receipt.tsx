@@ -104,7 +104,7 @@ function PredictionReceipt({ prediction }: { readonly prediction: Prediction }):
         <Facts
           of={[
             ['Answered', <Moment key="at" at={at} exact />],
-            ['Values as of', formatMoment(asOf)],
+            ['Values as of', `${formatMoment(asOf)} UTC`],
             [
               'Entity',
               <span key="entity" className="mono">
@@ -162,19 +162,18 @@ function PredictionReceipt({ prediction }: { readonly prediction: Prediction }):
             { name: 'Served', numeric: true, cell: ({ value, status }) => <Answered value={value} status={status} /> },
             {
               name: 'Recomputed',
-              numeric: true,
-              cell: ({ recomputed: again }) => (again === null ? <span className="dim">–</span> : <Answered {...again} />),
+              cell: ({ recomputed: again, isSame }) => (
+                <>
+                  {isSame === null ? (
+                    <span className="dim">not known</span>
+                  ) : (
+                    <Badge state={isSame ? 'ok' : 'failed'}>{isSame ? 'same' : 'differs'}</Badge>
+                  )}
+                  {isSame === false && again !== null && <Answered {...again} />}
+                </>
+              ),
             },
-            {
-              name: 'Same',
-              cell: ({ isSame }) =>
-                isSame === null ? (
-                  <span className="dim">not known</span>
-                ) : (
-                  <Badge state={isSame ? 'ok' : 'failed'}>{isSame ? 'same' : 'differs'}</Badge>
-                ),
-            },
-            { name: 'Event time', cell: ({ eventTime }) => <Moment at={eventTime} exact /> },
+            { name: 'Event time (UTC)', cell: ({ eventTime }) => (eventTime === null ? '–' : formatMoment(eventTime)) },
             { name: 'Why', wide: true, cell: () => <ExplainLink name={service} entity={entity} at={asOf} /> },
           ]}
         />

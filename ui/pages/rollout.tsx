@@ -7,7 +7,7 @@ import { Badge } from '../parts/badge.tsx'
 import { Chart } from '../parts/chart.tsx'
 import { DataTable } from '../parts/data-table.tsx'
 import { Facts } from '../parts/facts.tsx'
-import { formatMoment, formatNumber } from '../parts/format.ts'
+import { formatMoment, formatNumber, keepUnits } from '../parts/format.ts'
 import { Moment, usePastMoment } from '../parts/moment.tsx'
 import { Page } from '../parts/page.tsx'
 import { Panel } from '../parts/panel.tsx'
@@ -33,7 +33,7 @@ export default function RolloutPage(): ReactElement {
     <Page
       title={data?.model ?? id}
       kind="Rollout"
-      state={current === null ? undefined : <Badge state={current.paused ? 'paused' : current.state} />}
+      state={current === null ? undefined : <Badge state={current.paused && current.state === 'running' ? 'paused' : current.state} />}
       says={data?.headline}
       actions={data !== undefined && current?.state === 'running' ? <Acts data={data} rollout={current} /> : undefined}
     >
@@ -233,7 +233,7 @@ function DecisionMarks({ id, decisions }: DecisionsProps): ReactElement | null {
       <ol className="marks" aria-label="Decisions over time">
         {marks.map(({ id: decision, action, at, hasEvidence, replaysSame }, index) => {
           const tone = replaysSame === false ? 'bad' : (actionTones[action] ?? 'plain')
-          const text = `${action}, ${formatMoment(at)}${replaysSame === false ? ', decides otherwise now' : ''}`
+          const text = `${action}, ${formatMoment(at)} UTC${replaysSame === false ? ', decides otherwise now' : ''}`
           const next = times[index + 1] ?? times[index] ?? 0
           return (
             <li key={decision} style={{ flexGrow: Math.max(1, next - (times[index] ?? 0)) }}>
@@ -249,6 +249,7 @@ function DecisionMarks({ id, decisions }: DecisionsProps): ReactElement | null {
           )
         })}
       </ol>
+      <p className="marks-say dim small">Decisions over time: open one to see its evidence. A square has none.</p>
       <EvidenceDialog id={id} decision={open} close={() => setOpen(null)} />
     </>
   )
@@ -306,7 +307,13 @@ function Decisions({ id, decisions }: DecisionsProps): ReactElement {
           {
             name: 'Why',
             wide: true,
-            cell: ({ reasons }) => reasons.map((reason) => <div key={reason}>{reason}</div>),
+            cell: ({ reasons }) => (
+              <ul className="reasons">
+                {reasons.map((reason) => (
+                  <li key={reason}>{keepUnits(reason)}</li>
+                ))}
+              </ul>
+            ),
           },
         ]}
       />

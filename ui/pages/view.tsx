@@ -1,7 +1,7 @@
 import { useParams } from '@tanstack/react-router'
 import type { ReactElement } from 'react'
 import type { FreshnessData, ViewData } from '../../serving/dashboard/contract/view.ts'
-import { useRead } from '../api/use-read.ts'
+import { type Read, useRead } from '../api/use-read.ts'
 import { kindName } from '../api/use-index.ts'
 import { Badge } from '../parts/badge.tsx'
 import { Chart } from '../parts/chart.tsx'
@@ -10,7 +10,7 @@ import { formatDuration, formatNumber } from '../parts/format.ts'
 import { Moment, usePastMoment } from '../parts/moment.tsx'
 import { Page } from '../parts/page.tsx'
 import { Panel } from '../parts/panel.tsx'
-import { Loaded } from '../parts/states.tsx'
+import { Loaded, SkeletonPage } from '../parts/states.tsx'
 import { Waterfall } from '../parts/waterfall.tsx'
 import { waysOf } from '../parts/ways.ts'
 import { DefinitionParts, LineageLink } from './definition.tsx'
@@ -20,7 +20,6 @@ export default function ViewPage(): ReactElement {
   const { id = '' } = useParams({ strict: false })
   const view = useRead<ViewData>(`views/${encodeURIComponent(id)}`)
   const data = view.data?.data
-  const isPast = usePastMoment() !== undefined
   return (
     <Page
       title={data?.id ?? id}
@@ -29,34 +28,33 @@ export default function ViewPage(): ReactElement {
       says={data?.description}
       actions={<LineageLink kind={data?.kind ?? 'view'} id={data?.id ?? id} />}
     >
-      <Loaded of={view}>
-        {(loaded) => (
-          <>
-            <Figures
-              of={[
-                {
-                  name: 'Online',
-                  value: loaded.online ? 'yes' : 'no',
-                  note: loaded.says,
-                  ...(loaded.state === 'late' ? { tone: 'warn' as const } : {}),
-                },
-                ...(loaded.lastRun === null ? [] : [{ name: 'Last run', value: <Moment at={loaded.lastRun} /> }]),
-                ...(loaded.nextRun === null
-                  ? []
-                  : [{ name: isPast ? 'Next run planned for' : 'Next run', value: <Moment at={loaded.nextRun} /> }]),
-              ]}
-            />
-            {loaded.online && <Freshness id={loaded.id} />}
-            <DefinitionParts data={loaded} />
-          </>
-        )}
-      </Loaded>
+      <Loaded of={view}>{(loaded) => <ViewParts data={loaded} />}</Loaded>
     </Page>
   )
 }
 
-function Freshness({ id }: { readonly id: string }): ReactElement {
-  const freshness = useRead<FreshnessData>(`views/${encodeURIComponent(id)}/freshness`)
+function ViewParts({ data }: { readonly data: ViewData }): ReactElement {
+  const { id, online, state, says, lastRun, nextRun } = data
+  const isPast = usePastMoment() !== undefined
+  const freshness = useRead<FreshnessData>(`views/${encodeURIComponent(id)}/freshness`, { enabled: online })
+  // what stands below would jump when it comes
+  if (online && freshness.data === undefined && freshness.error === null) return <SkeletonPage />
+  return (
+    <>
+      <Figures
+        of={[
+          { name: 'Online', value: online ? 'yes' : 'no', note: says, ...(state === 'late' ? { tone: 'warn' as const } : {}) },
+          ...(lastRun === null ? [] : [{ name: 'Last run', value: <Moment at={lastRun} /> }]),
+          ...(nextRun === null ? [] : [{ name: isPast ? 'Next run planned for' : 'Next run', value: <Moment at={nextRun} /> }]),
+        ]}
+      />
+      {online && <Freshness id={id} of={freshness} />}
+      <DefinitionParts data={data} />
+    </>
+  )
+}
+
+function Freshness({ id, of: freshness }: { readonly id: string; readonly of: Read<FreshnessData> }): ReactElement {
   return (
     <Panel title="Freshness: from the event to the answer" ways={waysOf.freshness(id)}>
       <Loaded of={freshness}>

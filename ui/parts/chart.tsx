@@ -4,7 +4,7 @@ import type { Chart as ChartData, Series } from '../../serving/dashboard/contrac
 import { announce } from '../shell/announcer.tsx'
 import { Icon } from '../shell/icon.tsx'
 import { type ChartKind, columnsOf, dashes } from './chart-columns.ts'
-import { formatMoment, formatNumber } from './format.ts'
+import { formatMoment, formatNumber, keepUnits } from './format.ts'
 
 const Plot = lazy(() => import('./plot.tsx'))
 
@@ -62,7 +62,7 @@ export function Chart({ chart, label, kind = 'line', height = 190, across, names
   return (
     <figure className="chart" aria-label={`${label}: ${finding}`}>
       <figcaption>
-        <span className="chart-finding">{finding}</span>
+        <span className="chart-finding">{keepUnits(finding)}</span>
         {count > 0 && (
           <span className="chart-tools">
             <Tooltip label={asTable ? 'As a chart' : 'As a table'} openDelay={400}>
@@ -185,14 +185,17 @@ function ChartTable({ label, series, columns, position, across, names, marks }: 
   const csv = (): void => {
     const header = [
       across ?? 'time',
-      ...series.flatMap(({ label: name }, at) => (columns.low[at] === undefined ? [name] : [name, `${name} low`, `${name} high`])),
+      ...series.flatMap(({ label, unit }, at) => {
+        const name = unit === 'odds' ? `${label}, to 1` : label
+        return columns.low[at] === undefined ? [name] : [name, `${name} low`, `${name} high`]
+      }),
       ...(marks === undefined ? [] : [marks.label]),
     ]
     const rows = columns.t.map((t, index) => [
       across === undefined ? new Date(t).toISOString() : (names?.[t] ?? t),
       ...series.flatMap((_, at) =>
         columns.low[at] === undefined
-          ? [columns.values[at]?.[index]]
+          ? [plainValue(columns.values[at]?.[index], series[at]?.unit)]
           : [columns.values[at]?.[index], columns.low[at]?.[index], columns.high[at]?.[index]],
       ),
       ...(marks === undefined ? [] : [marks.of(index)]),
@@ -256,6 +259,11 @@ function ChartTable({ label, series, columns, position, across, names, marks }: 
       </div>
     </>
   )
+}
+
+/** The number that a value stands for. */
+function plainValue(value: number | null | undefined, unit: Series['unit'] | undefined): number | null | undefined {
+  return unit === 'odds' && typeof value === 'number' ? 10 ** value : value
 }
 
 /** A cell of CSV. Text that a spreadsheet would take for a formula is quoted as text. */

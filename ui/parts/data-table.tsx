@@ -1,4 +1,5 @@
 import { type ReactElement, type ReactNode, useMemo, useState } from 'react'
+import { keepUnits } from './format.ts'
 
 export interface Column<Row> {
   readonly name: string
@@ -65,7 +66,7 @@ export function DataTable<Row>({ label, rows, columns, rowKey, empty, pageSize =
               <tr key={rowKey(row)}>
                 {columns.map((column) => (
                   <td key={column.name} className={classOf(column)} data-name={column.name}>
-                    {column.cell(row)}
+                    {keepUnits(column.cell(row))}
                   </td>
                 ))}
               </tr>

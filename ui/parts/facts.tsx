@@ -1,4 +1,5 @@
 import type { ReactElement, ReactNode } from 'react'
+import { keepUnits } from './format.ts'
 
 type Fact = readonly [name: string, value: ReactNode]
 
@@ -11,7 +12,7 @@ export function Facts({ of }: { readonly of: readonly Fact[] }): ReactElement {
         .map(([name, value]) => (
           <div key={name}>
             <dt>{name}</dt>
-            <dd>{value}</dd>
+            <dd>{keepUnits(value)}</dd>
           </div>
         ))}
     </dl>
@@ -34,7 +35,7 @@ export function Figures({ of }: { readonly of: readonly FigureProps[] }): ReactE
           <dt>{name}</dt>
           <dd>
             <strong>{value}</strong>
-            {note !== undefined && note !== null && <span>{note}</span>}
+            {note !== undefined && note !== null && <span>{keepUnits(note)}</span>}
           </dd>
         </div>
       ))}

@@ -12,6 +12,12 @@ function format(options: Intl.NumberFormatOptions): Intl.NumberFormat {
   return found
 }
 
+/** In a text, no line breaks between a number and its unit. Anything else stays as it is. */
+export function keepUnits<Shown>(shown: Shown): Shown | string {
+  if (typeof shown !== 'string') return shown
+  return shown.replaceAll(/(\d) (?=(?:%|[num]?s|min|h|d|y|[kKMGT]?B|to 1)(?![\w/]))/g, '$1\u00a0')
+}
+
 /** A number as people read it, with its unit. A missing one is a dash. */
 export function formatNumber(value: number | null | undefined, unit: Unit = 'value'): string {
   if (value === null || value === undefined || Number.isNaN(value)) return '–'
@@ -30,6 +36,8 @@ export function formatNumber(value: number | null | undefined, unit: Unit = 'val
       return formatDuration(value)
     case 'bytes':
       return formatBytes(value)
+    case 'odds':
+      return `${formatOdds(value)} to 1`
     case 'value':
       return format(
         value !== 0 && (Math.abs(value) >= 1e7 || Math.abs(value) < 1e-3)
@@ -39,6 +47,12 @@ export function formatNumber(value: number | null | undefined, unit: Unit = 'val
     default:
       return unit satisfies never
   }
+}
+
+/** How many to 1, of its base-10 logarithm. */
+export function formatOdds(log10: number): string {
+  const odds = 10 ** log10
+  return odds < 1e7 ? format({ maximumSignificantDigits: 4 }).format(odds) : format({ notation: 'scientific' }).format(odds)
 }
 
 /** How far drift moves a prediction: an estimate, so two digits. */
@@ -59,6 +73,7 @@ export function formatDuration(seconds: number): string {
   if (size < 1) return `${sign}${format({ maximumSignificantDigits: 2 }).format(size * 1000)} ms`
   if (size < 60) return `${sign}${format({ maximumFractionDigits: size < 10 ? 1 : 0 }).format(size)} s`
   const units: readonly (readonly [number, string])[] = [
+    [31_536_000, 'y'],
     [86_400, 'd'],
     [3600, 'h'],
     [60, 'min'],
@@ -84,7 +99,7 @@ export function formatMoment(moment: string | number): string {
 export function formatAge(moment: string | number, shownMs: number, isPast = false): string {
   const seconds = Math.round((shownMs - new Date(moment).getTime()) / 1000)
   if (Math.abs(seconds) < 2) return isPast ? 'then' : 'now'
-  const text = formatDuration(Math.abs(seconds)).replace(/^(\d+ (?:d|h|min)).*$/, '$1')
+  const text = formatDuration(Math.abs(seconds)).replace(/^(\d+ (?:y|d|h|min)).*$/, '$1')
   if (isPast) return seconds > 0 ? `${text} before` : `${text} after`
   return seconds > 0 ? `${text} ago` : `in ${text}`
 }

@@ -1,4 +1,5 @@
 import type { ReactElement, ReactNode } from 'react'
+import { keepUnits } from './format.ts'
 
 interface LabelledProps {
   readonly label: string
@@ -12,7 +13,7 @@ export function Labelled({ label, children }: LabelledProps): ReactElement | nul
   return (
     <p>
       <span className="dim">{label}: </span>
-      {children}
+      {keepUnits(children)}
     </p>
   )
 }

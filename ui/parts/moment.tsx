@@ -2,14 +2,15 @@ import { useSearch } from '@tanstack/react-router'
 import { type ReactElement, useEffect, useState } from 'react'
 import { formatAge, formatMoment } from './format.ts'
 
-/** The present moment in epoch milliseconds, updated every 15 s. */
+/** The present moment in epoch milliseconds. What shows it is drawn again every 15 s. */
 export function useNow(): number {
-  const [nowMs, setNow] = useState(Date.now)
+  const [, draw] = useState(0)
   useEffect(() => {
-    const timer = setInterval(() => setNow(Date.now()), 15_000)
+    const timer = setInterval(() => draw((count) => count + 1), 15_000)
     return () => clearInterval(timer)
   }, [])
-  return nowMs
+  // what has been read since the last drawing is not of the future
+  return Date.now()
 }
 
 /** The moment in the address, which the page shows. Undefined: it shows now. */
@@ -36,7 +37,7 @@ export function Moment({ at, exact = false }: MomentProps): ReactElement {
   const far = exact || Math.abs(shownMs - new Date(at).getTime()) > 60 * 86_400_000
   return (
     <time dateTime={new Date(at).toISOString()} title={`${moment} UTC`} className="moment">
-      {far ? moment : formatAge(at, shownMs, past !== undefined)}
+      {far ? `${moment} UTC` : formatAge(at, shownMs, past !== undefined)}
     </time>
   )
 }

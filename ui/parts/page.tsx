@@ -1,6 +1,6 @@
 import { useSearch } from '@tanstack/react-router'
 import { type ReactElement, type ReactNode, useEffect } from 'react'
-import { formatMoment } from './format.ts'
+import { formatMoment, keepUnits } from './format.ts'
 import { Teacher } from './teacher.tsx'
 import type { Ways } from './ways.ts'
 
@@ -34,7 +34,7 @@ export function Page({ title, kind, state, says, actions, ways, ownMoment, child
             {state}
           </div>
           {asOf !== undefined && <p className="page-moment">{ownMoment ?? `As of ${formatMoment(asOf)} UTC.`}</p>}
-          {says !== undefined && <p className="page-says">{says}</p>}
+          {says !== undefined && <p className="page-says">{keepUnits(says)}</p>}
         </div>
         {(actions !== undefined || ways !== undefined) && (
           <div className="page-actions">

@@ -1,4 +1,5 @@
 import { type ReactElement, type ReactNode, useId } from 'react'
+import { keepUnits } from './format.ts'
 import { Teacher } from './teacher.tsx'
 import type { Ways } from './ways.ts'
 
@@ -21,7 +22,7 @@ export function Panel({ title, children, says, ways, actions, flush = false }: P
       <header className="panel-head">
         <div>
           <h2 id={id}>{title}</h2>
-          {says !== undefined && <p className="panel-says">{says}</p>}
+          {says !== undefined && <p className="panel-says">{keepUnits(says)}</p>}
         </div>
         <div className="panel-actions">
           {actions}

@@ -3,7 +3,7 @@ import { type ReactElement, useEffect, useRef } from 'react'
 import type UPlot from 'uplot'
 import type { Chart, Series } from '../../serving/dashboard/contract/answer.ts'
 import { type ChartColumns, type ChartKind, dashes, rangeAcross } from './chart-columns.ts'
-import { formatNumber } from './format.ts'
+import { formatNumber, formatOdds } from './format.ts'
 
 interface PlotProps {
   readonly series: readonly Series[]
@@ -29,6 +29,8 @@ const wholeNumbers = Array.from({ length: 12 }, (_, power) => [1, 2, 5].map((ste
 const wholeTimes = [
   0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14_400, 21_600, 43_200, 86_400, 172_800, 604_800,
 ]
+/** Steps of the axis of time, whose labels have no fractions of a second. The longest are a month, a quarter and a year. */
+const clockTimes = [...wholeTimes.filter((seconds) => seconds >= 1), 2_592_000, 7_776_000, 31_536_000]
 
 let library: Promise<Library> | undefined
 
@@ -72,16 +74,19 @@ export default function Plot({
       if (closed) return
       plot.current?.destroy()
       const { options, data, strokes } = drawing(UPlotLibrary, { series, columns, kind, height, isTime, names, boundValue, ends }, element)
-      const markColor = getComputedStyle(element).getPropertyValue('--warn').trim()
+      const style = getComputedStyle(element)
+      const color = (name: string): string => style.getPropertyValue(`--${name}`).trim()
       options.hooks = {
         setCursor: [(self) => self.cursor.event !== undefined && self.cursor.event !== null && hear.current(self.cursor.idx ?? null)],
         draw: [
           (self) => drawLoneIntervals(self, columns, isTime, strokes),
+          (self) => boundValue !== undefined && drawBound(self, boundValue, color('mark')),
+          (self) => isTime && drawZone(self, color('ink-3'), color('font')),
           (self) =>
             drawMarks(
               self,
               (marks ?? []).map(({ t }) => (isTime ? t / 1000 : t)),
-              markColor,
+              color('warn'),
             ),
         ],
       }
@@ -153,10 +158,6 @@ function drawing(
       if (line !== undefined) delete line.fill
     }
   }
-  if (boundValue !== undefined) {
-    data.push(columns.t.map(() => boundValue))
-    lines.push({ stroke: color('mark'), width: 1.5, dash: [3, 3], points: { show: false } })
-  }
   const unit = series[0]?.unit
   const axis = { stroke: color('ink-3'), font: `11px ${color('font')}`, ticks: { show: false } }
   return {
@@ -178,25 +179,35 @@ function drawing(
                 ? { range: (): [number, number] => rangeAcross(across, isTime ? timeAlone(across) : 1) }
                 : {}),
         },
-        y: { range: (_self, low, high) => rangeOf(low, high, unit === 'count' || unit === 'perSecond' || kind === 'bar') },
+        y: {
+          range: (_self, low, high) =>
+            rangeOf(Math.min(low, boundValue ?? low), Math.max(high, boundValue ?? high), fromZero.has(unit ?? 'value') || kind === 'bar'),
+        },
       },
       axes: [
         {
           ...axis,
-          size: 30,
+          size: 34,
+          gap: 8,
           space: 70,
           grid: { show: false },
-          ...(isTime ? { values: (_self: UPlot, splits: number[]) => splits.map((seconds) => timeLabel(seconds, splits)) } : {}),
+          ...(isTime
+            ? { incrs: clockTimes, values: (_self: UPlot, splits: number[]) => splits.map((seconds) => timeLabel(seconds, splits)) }
+            : {}),
           ...(names === undefined
             ? {}
-            : { incrs: wholeNumbers, space: 84, values: (_self: UPlot, splits: number[]) => splits.map((place) => names[place] ?? '') }),
+            : {
+                incrs: wholeNumbers,
+                space: spaceOf(names),
+                values: (_self: UPlot, splits: number[]) => splits.map((place) => names[place] ?? ''),
+              }),
         },
         {
           ...axis,
           size: 64,
-          ...(unit === 'seconds' ? { incrs: wholeTimes } : unit === 'count' ? { incrs: wholeNumbers } : {}),
+          ...(unit === 'seconds' ? { incrs: wholeTimes } : unit === 'count' || unit === 'odds' ? { incrs: wholeNumbers } : {}),
           grid: { stroke: color('line'), width: 1 },
-          values: (_self, splits) => splits.map((split) => formatNumber(split, unit)),
+          values: (_self, splits) => splits.map((split) => (unit === 'odds' ? formatOdds(split) : formatNumber(split, unit))),
         },
       ],
       cursor: { drag: { x: false, y: false }, points: { size: 7 } },
@@ -244,10 +255,43 @@ function drawMarks({ ctx, bbox, valToPos }: UPlot, places: readonly number[], fi
   }
 }
 
-function rangeOf(low: number, high: number, fromZero: boolean): [number, number] {
+/** A dashed line to compare with, over all of the width. */
+function drawBound({ ctx, bbox, valToPos }: UPlot, value: number, stroke: string): void {
+  const y = valToPos(value, 'y', true)
+  ctx.save()
+  ctx.strokeStyle = stroke
+  ctx.lineWidth = 1.5 * devicePixelRatio
+  ctx.setLineDash([3 * devicePixelRatio, 3 * devicePixelRatio])
+  ctx.beginPath()
+  ctx.moveTo(bbox.left, y)
+  ctx.lineTo(bbox.left + bbox.width, y)
+  ctx.stroke()
+  ctx.restore()
+}
+
+/** The zone of the axis of time, at its left. */
+function drawZone({ ctx, bbox }: UPlot, fill: string, font: string): void {
+  ctx.save()
+  ctx.fillStyle = fill
+  ctx.font = `${11 * devicePixelRatio}px ${font}`
+  ctx.textAlign = 'left'
+  ctx.textBaseline = 'top'
+  ctx.fillText('UTC', 4 * devicePixelRatio, bbox.top + bbox.height + 8 * devicePixelRatio)
+  ctx.restore()
+}
+
+/** Pixels that the longest name needs. */
+function spaceOf(names: readonly string[]): number {
+  return Math.max(84, 6.5 * Math.max(0, ...names.map(({ length }) => length)) + 12)
+}
+
+/** What is drawn from zero on: evidence from 1 to 1 on. */
+const fromZero: ReadonlySet<Series['unit']> = new Set(['count', 'perSecond', 'odds'])
+
+function rangeOf(low: number, high: number, isFromZero: boolean): [number, number] {
   if (!Number.isFinite(low) || !Number.isFinite(high)) return [0, 1]
   const room = high === low ? Math.abs(high) * 0.2 || 1 : (high - low) * 0.12
-  return [fromZero || (low >= 0 && low - room < 0) ? Math.min(0, low) : low - room, high + room]
+  return [isFromZero || (low >= 0 && low - room < 0) ? Math.min(0, low) : low - room, high + room]
 }
 
 /** How much time is around a single point: a day, if the point is one. */

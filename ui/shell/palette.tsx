@@ -46,7 +46,7 @@ export default function Palette({ openings }: { readonly openings: number }): Re
       <Spotlight.ActionsList aria-label="Found">
         {question !== null && (
           <Spotlight.Action
-            label={`Explain ${question.entity} ${question.key}${question.asOf === null ? ' now' : ` as of ${formatMoment(question.asOf)}`}`}
+            label={`Explain ${question.entity} ${question.key}${question.asOf === null ? ' now' : ` as of ${formatMoment(question.asOf)} UTC`}`}
             leftSection={<Icon name="explain" />}
             onClick={() =>
               void navigate({

@@ -2,6 +2,7 @@ import { z } from 'zod'
 import { entriesOf } from '../../../registry/find/entry.ts'
 import type { Graph, NodeKey } from '../../../registry/find/graph.ts'
 import { graphOf, nodeKey } from '../../../registry/find/graph.ts'
+import { catalogRevision } from '../../../registry/revision.ts'
 import { readClients } from '../../../monitoring/prediction-log/read-clients.ts'
 import { inventoryOf } from '../../find/inventory-of.ts'
 import { modelStatistics } from '../../../monitoring/rollups/model-statistics.ts'
@@ -53,7 +54,8 @@ export const impactModel = readModel({
       requests[node.name] = total.requests
       clients[node.name] = clientsOf.get(node.name) ?? []
     }
-    return { data: { ...partOf(inventory, reached), requests, clients, isCut: reached.size >= maxNodes } }
+    const revision = await catalogRevision(db)
+    return { data: { ...partOf(inventory, reached), requests, clients, revision, isCut: reached.size >= maxNodes } }
   },
 })
 

@@ -53,6 +53,7 @@ export const alerts = z.object({
         watches: z.string(),
         phase: z.enum(['firing', 'pending', 'ok']).nullable().describe('The worst of its results; null: not evaluated yet'),
         says: z.string().describe('The phase, and how many results are unknown'),
+        why: z.string().nullable().describe('Why its worst result is not ok; null: all are'),
         everySeconds: z.number(),
         evaluatedAt: moment.nullable().describe('The end of the newest evaluated window'),
       }),

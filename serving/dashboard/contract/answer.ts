@@ -16,7 +16,9 @@ export interface Answer<Data> {
   readonly notes?: readonly string[]
 }
 
-const unit = z.enum(['count', 'perSecond', 'ms', 'share', 'seconds', 'bytes', 'value'])
+const unit = z
+  .enum(['count', 'perSecond', 'ms', 'share', 'seconds', 'bytes', 'value', 'odds'])
+  .describe('odds: the base-10 logarithm of how many to 1, so that they are drawn on a logarithmic axis')
 
 const point = z.object({
   t: z.number().describe('Epoch milliseconds'),

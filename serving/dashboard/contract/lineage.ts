@@ -26,6 +26,7 @@ export const impact = z.object({
   clients: z
     .record(z.string(), z.array(z.string()))
     .describe('Names of the API keys that asked a model in the last day, by model, as far as its predictions are logged'),
+  revision: z.number().describe('Of the registry'),
   isCut: z.boolean().describe('Whether more is made from them than is listed'),
 })
 export type ImpactData = z.output<typeof impact>

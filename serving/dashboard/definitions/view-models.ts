@@ -79,7 +79,7 @@ export const freshnessModel = readModel({
         : `Half of the new rows were in an online state within ${seconds(total.p50)}, 99 of 100 within ${seconds(total.p99)}.`
     const answers =
       served === null
-        ? `No answer was looked at${span}. Answers for a past moment have no age.`
+        ? `No answer was sampled${span}. Answers for a past moment have no age.`
         : `Half of the answers${span} were at most ${seconds(served.medianSeconds)} old, 95 of 100 at most ${seconds(served.p95Seconds)}.`
     const data: FreshnessData = {
       finding: rows,
@@ -87,8 +87,8 @@ export const freshnessModel = readModel({
       stages: stagesOf(delays, hasKnown, served),
       waits: [
         { name: 'Age of the newest row', seconds: newestRowSeconds, of: null },
-        { name: 'Waiting now, at most', seconds: lag?.seconds ?? null, of: null },
-        { name: 'Wait for a run, at most', seconds: waits.p50, of: `the median of ${waits.runs}` },
+        { name: 'Oldest row that waits', seconds: lag?.seconds ?? null, of: null },
+        { name: 'Oldest row of a run', seconds: waits.p50, of: `the median of ${waits.runs} ${waits.runs === 1 ? 'run' : 'runs'}` },
       ].filter(({ seconds: waited }) => waited !== null),
       served: {
         finding: answers,
@@ -135,7 +135,7 @@ function stagesOf(delays: Awaited<ReturnType<typeof readRowDelays>>, hasKnown: b
       p99: null,
       says:
         served === null
-          ? 'no answer was looked at'
+          ? 'no answer was sampled'
           : total === undefined
             ? none
             : 'the rest of the median age of answers, counted from the newest row of the entity',
@@ -151,7 +151,10 @@ function stateOf(online: OnlineState | undefined): Pick<ViewData, 'state' | 'say
   if (freshness.lag === null) return { state: 'ready', says: 'It holds all rows of its last run. How many came since is not known.' }
   const { rows, seconds: waited } = freshness.lag
   if (rows === 0) return { state: 'fresh', says: 'All rows of its source are in it.' }
-  return { state: 'fresh', says: `${rows.toLocaleString('en-US')} rows wait, for up to ${seconds(waited)}.` }
+  return {
+    state: 'fresh',
+    says: `${rows.toLocaleString('en-US')} ${rows === 1 ? 'row waits' : 'rows wait'}, for up to ${seconds(waited)}.`,
+  }
 }
 
 /** The next instant of a schedule. */

@@ -88,8 +88,10 @@ async function monitorLines(db: Database, deps: ServingContext): Promise<NonNull
   const monitors = await listMonitors(db, activeMonitors(deps.catalog(), deps.defaultMonitors))
   return monitors.map((monitor) => {
     const { phase, text } = monitorState(monitor.results)
-    const { name, everyMicros, evaluatedAt } = monitor
-    return { name, watches: watchedName(monitor), phase, says: text, everySeconds: everyMicros / 1e6, evaluatedAt }
+    const { name, everyMicros, evaluatedAt, results } = monitor
+    // of those that fire, else of those of which nothing is known
+    const why = (results.find((each) => each.phase === 'firing') ?? results.find(({ result }) => result.state !== 'ok'))?.result.cause
+    return { name, watches: watchedName(monitor), phase, says: text, why: why ?? null, everySeconds: everyMicros / 1e6, evaluatedAt }
   })
 }
 

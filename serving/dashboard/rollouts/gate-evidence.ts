@@ -53,8 +53,8 @@ function meterOf(
   const { unit, bound } = newest
   const isShare = unit === 'share'
   const series: Series = {
-    label: isShare ? 'share' : 'evidence, log10',
-    unit: isShare ? 'share' : 'value',
+    label: isShare ? 'share' : 'evidence',
+    unit: isShare ? 'share' : 'odds',
     points: points.map(({ t, value: v }) => ({ t, v })),
   }
   const line = gate.kind === 'split' ? 'shown to be wrong' : 'shown to be worse'

@@ -137,7 +137,11 @@ function headlineOf(model: string, rollout: Rollout | null, decisions: readonly 
   const is = isPast ? 'was' : 'is'
   const answers = isPast ? 'answered' : 'answers'
   if (rollout.state === 'promoted') return `${candidate} ${is} the champion: its rollout ${isPast ? 'had' : 'has'} ended.`
-  if (rollout.state !== 'running') return `The rollout of ${candidate} was ${rollout.state}: the champion ${answers} again.`
+  if (rollout.state !== 'running') {
+    const at = rollout.endedAt === null ? '' : ` at ${rollout.endedAt.toISOString().slice(0, 16).replace('T', ' ')} UTC`
+    const why = decisions[0]?.reasons[0]
+    return `The rollout of ${candidate} was ${rollout.state}${at}: the champion ${answers} again.${why === undefined ? '' : ` ${why}`}`
+  }
   const share = `${candidate} ${answers} ${percent(rollout.share)} of the requests`
   if (rollout.plan === null) return `${share}. The share ${is} changed by hand.`
   const step = `${share}: step ${(rollout.step ?? 0) + 1} of ${rollout.plan.steps.length}`
@@ -158,9 +162,13 @@ function trafficOf(rollout: Rollout | null, decisions: readonly RolloutDecision[
   const end = rollout.endedAt?.getTime() ?? now / 1000
   const last = points.at(-1)
   const all = last === undefined ? [{ t: rollout.startedAt.getTime(), v: rollout.share }] : points
-  const finding = `The candidate went to ${percent(all.at(-1)?.v ?? 0)} in ${changes.length} ${changes.length === 1 ? 'change' : 'changes'}.`
+  const share = all.at(-1)?.v ?? 0
+  const most = Math.max(...all.map(({ v }) => v))
   return {
-    finding,
+    finding:
+      share === 0 && most > 0
+        ? `The candidate got at most ${percent(most)} of the requests, and none in the end.`
+        : `The candidate got ${percent(share)} of the requests after ${changes.length} ${changes.length === 1 ? 'change' : 'changes'}.`,
     series: [
       { label: `version ${rollout.version}`, unit: 'share', points: [...all, { t: Math.max(end, last?.t ?? 0), v: all.at(-1)?.v ?? 0 }] },
     ],
