@@ -1,5 +1,6 @@
+import type { EntityKey } from '../kernel/entity-key.ts'
 import { namingKey } from '../kernel/show-key.ts'
-import type { EntityState, FoldRow, ViewValues } from '../kernel/state.ts'
+import type { EntityState, FoldRow, Tie, ViewValues } from '../kernel/state.ts'
 import type { TimeRule, ViewPlan } from '../kernel/view-plan.ts'
 import type { MergeOptions } from './merge.ts'
 import type { SourceRow } from './row-decoder.ts'
@@ -33,14 +34,14 @@ export class Lane {
     }
   }
 
-  take(row: SourceRow, time: number): void {
-    const folded = this.#fold(row)
+  take(key: EntityKey, eventTime: number, knownTime: number | null, tie: Tie, values: SourceRow['values'], time: number): void {
+    const folded = this.#fold(key, eventTime, knownTime, tie, values)
     if (folded === null) return
     if (this.#sees(folded, time)) this.#add(folded, time)
     else this.#waiting.push(folded)
   }
 
-  #fold({ key, eventTime, knownTime, tie, values }: SourceRow): FoldRow | null {
+  #fold(key: EntityKey, eventTime: number, knownTime: number | null, tie: Tie, values: SourceRow['values']): FoldRow | null {
     try {
       return this.#plan.fold(eventTime, knownTime, tie, this.#project(values), this.#rule)
     } catch (error) {

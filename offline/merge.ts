@@ -117,7 +117,7 @@ class Track {
       if (this.#side > 0) return true
       if (this.#side === 0) {
         if (row.sortTime > time) return true
-        for (const lane of this.lanes) lane.take(row, time)
+        for (const lane of this.lanes) lane.take(row.key, row.eventTime, row.knownTime, row.tie, row.values, time)
       }
       this.#at++
     }

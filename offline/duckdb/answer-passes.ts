@@ -4,10 +4,10 @@ import type { Column, Value, ValueType } from '../../kernel/value-type.ts'
 import type { ViewPlan } from '../../kernel/view-plan.ts'
 import type { PartitionOptions } from '../partition/fold-partition.ts'
 import { foldPartition } from '../partition/fold-partition.ts'
-import { controls, partitionLayout } from '../partition/partition-layout.ts'
+import { controls, partitionLayout, whole } from '../partition/partition-layout.ts'
 import type { ResultWriter } from '../result-buckets.ts'
 import type { Spine } from '../spine/spine.ts'
-import { readColumn } from './duckdb-columns.ts'
+import { readColumn, readNumbers } from './duckdb-columns.ts'
 import type { DuckDb } from './open-duckdb.ts'
 import type { KeyShare, PassSources } from './pass-sql.ts'
 import { passSql } from './pass-sql.ts'
@@ -30,6 +30,9 @@ export interface AnswerOptions extends PartitionOptions {
   readonly onAnswers: (done: number) => void
 }
 
+/** DuckDB's, which cannot be set. */
+const maxChunkRows = 2_048
+
 /** Answers the questions of a spine: DuckDB sorts the rows of each pass, and the states of the join fold them. */
 export async function answerPasses(
   db: DuckDb,
@@ -48,16 +51,21 @@ export async function answerPasses(
     })
     const { sql, columns, parts } = passSql(layout, spine, sources, fold.rule, share)
     const key = new Array<Value | null>(parts).fill(null)
+    const readers = columns.map(([at = 0], c): ((chunk: DuckDBDataChunk) => ArrayLike<Value | null>) => {
+      const { name, type: declared } = layout.input[at] as Column<ValueType>
+      const type = at < parts + controls.length ? whole : declared
+      const numbers = new Float64Array(maxChunkRows)
+      return (chunk) => (readNumbers(chunk, parts + c, type, numbers) ? numbers : readColumn(chunk, parts + c, type, name))
+    })
     const numberAt = parts + controls.indexOf('n')
     for await (const chunk of db.stream(sql)) {
       signal?.throwIfAborted()
       const rows = new Array<ArrayLike<Value | null> | null>(layout.input.length).fill(null)
       for (const [c, places] of columns.entries()) {
-        const { name, type } = layout.input[places[0] as number] as Column<ValueType>
-        const values = readColumn(chunk, parts + c, type, name)
+        const values = readers[c]?.(chunk) ?? null
         for (const at of places) rows[at] = values
       }
-      for (const [i, values] of readKeys(chunk, rows[parts + 1] as number[], key).entries()) rows[i] = values
+      for (const [i, values] of readKeys(chunk, rows[parts + 1] as ArrayLike<number>, key).entries()) rows[i] = values
       rows[numberAt] ??= new Uint8Array(chunk.rowCount)
       take(rows, chunk.rowCount)
       if (full) await results.flush()
@@ -74,14 +82,19 @@ export async function answerPasses(
  *
  * @param key the parts of the last key, which this changes
  */
-function readKeys(chunk: DuckDBDataChunk, tags: readonly number[], key: (Value | null)[]): (Value | null)[][] {
+function readKeys(chunk: DuckDBDataChunk, tags: ArrayLike<number>, key: (Value | null)[]): (Value | null)[][] {
   const vectors = key.map((_, part) => chunk.getColumnVector(part))
-  const keys = key.map(() => new Array<Value | null>(tags.length))
-  for (let row = 0; row < tags.length; row++) {
-    for (let part = 0; part < key.length; part++) {
-      if (tags[row] === -1) key[part] = vectors[part]?.getItem(row) as Value
-      ;(keys[part] as (Value | null)[])[row] = key[part] as Value | null
+  const rows = chunk.rowCount
+  const keys = key.map(() => new Array<Value | null>(rows))
+  let from = 0
+  for (let row = 0; row < rows; row++) {
+    if (tags[row] !== -1) continue
+    for (const [part, values] of keys.entries()) {
+      values.fill(key[part] as Value | null, from, row)
+      key[part] = vectors[part]?.getItem(row) as Value
     }
+    from = row
   }
+  for (const [part, values] of keys.entries()) values.fill(key[part] as Value | null, from)
   return keys
 }

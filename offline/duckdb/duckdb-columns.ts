@@ -130,6 +130,22 @@ export function readColumn(chunk: DuckDBDataChunk, index: number, type: ValueTyp
   return values
 }
 
+/**
+ * Reads a column of times or of DOUBLE into `numbers`: half the cost of `readColumn`.
+ *
+ * @returns false where the column has a NULL, or has another type
+ */
+export function readNumbers(chunk: DuckDBDataChunk, index: number, { kind }: ValueType, numbers: Float64Array): boolean {
+  if (kind !== 'timestamp' && kind !== 'float64') return false
+  const [vector, rows] = [chunk.getColumnVector(index), chunk.rowCount]
+  for (let i = 0; i < rows; i++) {
+    const item = vector.getItem(i) as number | null
+    if (item === null || (kind === 'timestamp' && Number.isNaN(item))) return false
+    numbers[i] = item
+  }
+  return true
+}
+
 function vectorOf(item: unknown, length: number, name: string): Float32Array {
   const { items } = item as { readonly items: readonly (number | null)[] }
   if (items.length === length && !items.includes(null)) return Float32Array.from(items as readonly number[])

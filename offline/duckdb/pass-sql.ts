@@ -41,7 +41,7 @@ export interface PassSql {
   readonly parts: number
   /**
    * By later column: the columns of the pass that it fills, by index of the input. No row needs the others; `n` is 0
-   * without a column.
+   * without a column. Those of `controls` are DOUBLE.
    */
   readonly columns: readonly (readonly number[])[]
 }
@@ -111,10 +111,13 @@ export function passSql(
   const rows = streams.map((stream, n) => streamSql(layout, stream, n, tableOf(sources, stream), sourceColumns, sent, rule))
   const questions = `SELECT ${['q."key"', ...noKey, 'a."t"', tag(1), 'a."o"', ...number('a."n"'), ...none].join(', ')} FROM "asked" a JOIN "bounds" q ON ${quoted.map((key) => `a.${key} = q.${key}`).join(' AND ') || 'true'}`
   const all = [begins, ...rows, questions]
+  // as the others, so that one loop reads all of them
+  const doubles = ['"tag"', '"n"']
+  const selected = named.map((name) => (doubles.includes(name) ? `CAST(${name} AS DOUBLE)` : name))
   return {
     parts: keys.length,
     columns,
-    sql: `WITH "asked" AS MATERIALIZED (${asked.join(' UNION ALL ')}), "bounds" AS MATERIALIZED (${bounds}), "rows"("key", ${named.join(', ')}) AS (${all.join(' UNION ALL ')}) SELECT ${named.join(', ')} FROM "rows" ORDER BY "key", "t", "tag"`,
+    sql: `WITH "asked" AS MATERIALIZED (${asked.join(' UNION ALL ')}), "bounds" AS MATERIALIZED (${bounds}), "rows"("key", ${named.join(', ')}) AS (${all.join(' UNION ALL ')}) SELECT ${selected.join(', ')} FROM "rows" ORDER BY "key", "t", "tag"`,
   }
 }
 

@@ -10,7 +10,6 @@ import type { Value } from '../../kernel/value-type.ts'
 import type { ViewPlan } from '../../kernel/view-plan.ts'
 import { Lane } from '../lane.ts'
 import type { MergeOptions } from '../merge.ts'
-import type { SourceRow } from '../row-decoder.ts'
 import { projection } from '../source-stream.ts'
 import { timeOutside } from '../tuple-values.ts'
 import type { PassLayout, StreamLayout } from './partition-layout.ts'
@@ -60,15 +59,14 @@ export function foldPartition(
   let key: EntityKey | null = null
   let [lastTime, lastTag] = [Number.NEGATIVE_INFINITY, 0]
 
-  /** Makes the key of a row current, if it is another one. */
+  function isOfLastKey(columns: PartitionColumns, row: number): boolean {
+    if (key === null) return false
+    for (let i = 0; i < parts; i++) if (columns[i]?.[row] !== last[i]) return false
+    return true
+  }
+
   function turnTo(columns: PartitionColumns, row: number): void {
-    let same = key !== null
-    for (let i = 0; i < parts; i++) {
-      const value = columns[i]?.[row] ?? null
-      if (value !== last[i]) same = false
-      last[i] = value
-    }
-    if (same) return
+    for (let i = 0; i < parts; i++) last[i] = columns[i]?.[row] ?? null
     const next = encodeKey(pass.key, last)
     if (key !== null && next < key) throw unordered(`the key ${showKey(pass.key, next)} comes after ${showKey(pass.key, key)}`)
     if (next === key) return
@@ -79,16 +77,24 @@ export function foldPartition(
 
   return (columns, rows) => {
     const numbers = (at: number): ArrayLike<number | null> => columns[at] as ArrayLike<number | null>
-    const [times, tags, places] = [numbers(timeAt), numbers(tagAt), numbers(numberAt)]
+    const [times, tags, places, ordinals, events] = [timeAt, tagAt, numberAt, ordinalAt, eventAt].map(numbers) as [
+      ArrayLike<number | null>,
+      ArrayLike<number | null>,
+      ArrayLike<number | null>,
+      ArrayLike<number | null>,
+      ArrayLike<number | null>,
+    ]
     for (let row = 0; row < rows; row++) {
       const tag = tags[row] as number
       const place = places[row] as number
-      if (lacksKey(columns, parts, row)) {
-        const mapping = asked[place]
-        if (tag === 1 && mapping !== undefined) answer(ordinalOf(numbers(ordinalAt)[row]), place, mapping.unknown)
-        continue
+      if (!isOfLastKey(columns, row)) {
+        if (lacksKey(columns, parts, row)) {
+          const mapping = asked[place]
+          if (tag === 1 && mapping !== undefined) answer(ordinalOf(ordinals[row]), place, mapping.unknown)
+          continue
+        }
+        turnTo(columns, row)
       }
-      turnTo(columns, row)
       if (tag === -1) continue
       const time = times[row] ?? Number.NaN
       if (Number.isNaN(time)) throw new LockstepError('INVALID_ROW', `A row with the key ${showKey(pass.key, key ?? '')} has no time "t".`)
@@ -96,20 +102,14 @@ export function foldPartition(
         throw unordered(
           `of the key ${showKey(pass.key, key ?? '')}, a row with (t, tag) = (${time}, ${tag}) comes after (${lastTime}, ${lastTag})`,
         )
-      ;[lastTime, lastTag] = [time, tag]
+      lastTime = time
+      lastTag = tag
       if (tag === 0) {
         const track = tracks[place]
         if (track === undefined)
           throw new LockstepError('INVALID_ROW', `There is no stream ${place} in this pass; the plan has ${tracks.length}.`)
-        track.take(
-          key ?? '',
-          columns,
-          row,
-          numbers(eventAt)[row] ?? null,
-          (columns[knownAt]?.[row] ?? null) as number | null,
-          columns[rowAt]?.[row] ?? null,
-          time,
-        )
+        const known = (columns[knownAt]?.[row] ?? null) as number | null
+        track.take(key ?? '', columns, row, events[row] ?? null, known, columns[rowAt]?.[row] ?? null, time)
         continue
       }
       const mapping = asked[place]
@@ -121,7 +121,7 @@ export function foldPartition(
       } catch (error) {
         throw ofEntity(pass.key, key ?? '', error)
       }
-      answer(ordinalOf(numbers(ordinalAt)[row]), place, mapping.values)
+      answer(ordinalOf(ordinals[row]), place, mapping.values)
     }
   }
 }
@@ -174,10 +174,10 @@ class PartitionTrack {
       values[i] = typeof value === 'number' ? value + 0 : value instanceof Float32Array ? value.map((each) => each + 0) : value
     }
     const tie: Tie = identity === null ? this.#tieOf(values) : Number(identity)
-    values.length = delivered
-    const read: SourceRow = { key, eventTime, knownTime, sortTime: time, tie, xid: -1, values }
+    if (delivered < width) values.length = delivered
+    if (this.#failure !== null) return
     try {
-      if (this.#failure === null) for (const lane of this.lanes) lane.take(read, time)
+      for (const lane of this.lanes) lane.take(key, eventTime, knownTime, tie, values, time)
     } catch (error) {
       this.#failure = error instanceof Error ? error : new Error('a row could not be folded', { cause: error })
     }
