@@ -96,7 +96,7 @@ async function rebuild(
     const recipe = recipeOfManifest(manifest)
     const digest = (_part: unknown, columns: Parameters<typeof createDatasetDigest>[0]) => createDatasetDigest(columns, recipe.format)
     const built = await withEngineOf(db, manifest, options.signal, (engine) => buildDataset(engine, service, recipe, digest, options))
-    const content = contentDifferences(manifest, built)
+    const content = contentDifferences(service, manifest, built)
     const { files: read = [] } = manifest.source
     const replaced = content.length === 0 || read.length === 0 ? [] : filesDifference(read, built.join.files)
     return {
@@ -121,7 +121,7 @@ function definitionDifferences(manifest: DatasetManifest, service: ServicePlan):
   return [`The service "${service.id}" has changed since: its fingerprint is ${service.fingerprint}, not ${manifest.service.fingerprint}.`]
 }
 
-function contentDifferences(manifest: DatasetManifest, built: BuiltDataset<WrittenFile>): string[] {
+function contentDifferences(service: ServicePlan, manifest: DatasetManifest, built: BuiltDataset<WrittenFile>): string[] {
   const { spine } = manifest
   const pairs = filesOf(manifest).flatMap((was, i) => {
     const now = built.files[i]
@@ -132,15 +132,29 @@ function contentDifferences(manifest: DatasetManifest, built: BuiltDataset<Writt
     ({ was, now }) => `The recreated "${was.path}" has the SHA-256 ${now.sha256} (${now.rows} rows), not ${was.sha256} (${was.rows} rows).`,
   )
   if (built.spine.sha256 !== spine.sha256) return [...differs, spineDifference(spine, built.spine)]
-  if (manifest.engine !== undefined) return [...differs, ...columnDifferences([...pairs, ...wholes(manifest, built)])]
-  const { droppedRows, heldBackRows } = built.join
-  const unfrozen = Object.keys(droppedRows).filter((source) => !Object.hasOwn(heldBackRows, source))
-  const where = [...differs, ...columnDifferences([...pairs, ...wholes(manifest, built)])]
-  if (unfrozen.length > 0) {
-    const which = unfrozen.map((source) => `"${source}"`).join(', ')
-    return [...where, `Rows of ${which} have changed. Without a column "_xid", Lockstep cannot separate the original rows from later ones.`]
-  }
-  return [...where, 'The spine is the same, and all sources have arrival columns. So existing rows were changed or deleted.']
+  const columns = differingColumns([...pairs, ...wholes(manifest, built)])
+  const where = columns.length === 0 ? differs : [...differs, `The statistics of ${quoted(columns)} differ.`]
+  if (manifest.engine !== undefined) return where
+  const [frozen, unfrozen] = [true, false].map((isFrozen) =>
+    sourcesBehind(service, columns).filter((source) => Object.hasOwn(built.join.heldBackRows, source) === isFrozen),
+  ) as [string[], string[]]
+  const lacking = 'Without a column "_xid", Lockstep cannot separate the original rows from later ones.'
+  if (unfrozen.length > 0) where.push(`Rows of ${quoted(unfrozen)} have changed. ${lacking}`)
+  const deleted = `rows of ${quoted(frozen)} were changed or deleted that the training set was made of`
+  if (frozen.length > 0) where.push(`The spine is the same, so ${deleted}.`)
+  return where
+}
+
+/** The sources of the features in these columns. All of them if no column is named, or an on-demand view computes one. */
+function sourcesBehind(service: ServicePlan, columns: readonly string[]): string[] {
+  const uses = service.features.filter(({ name }) => columns.includes(name)).map(({ use }) => use)
+  const isUnknown = uses.length === 0 || uses.includes(null)
+  const plans = service.uses.filter((_, use) => isUnknown || uses.includes(use)).map(({ plan }) => plan)
+  return [...new Set(plans.map(({ spec }) => spec.source.name))]
+}
+
+function quoted(names: readonly string[]): string {
+  return names.map((name) => `"${name}"`).join(', ')
 }
 
 function spineDifference(was: DatasetManifest['spine'], now: BuiltDataset<WrittenFile>['spine']): string {
@@ -159,11 +173,11 @@ function wholes({ statistics: was }: DatasetManifest, { statistics: now }: Pick<
 /** By what the columns look like: one that has the same statistics may differ, too. */
 type Described = Pick<DatasetFile, 'statistics'>
 
-function columnDifferences(pairs: readonly { readonly was: Described; readonly now: Described }[]): string[] {
+function differingColumns(pairs: readonly { readonly was: Described; readonly now: Described }[]): string[] {
   const names = pairs.flatMap(({ was, now }) =>
-    was.statistics.flatMap((statistics, i) => (isDeepStrictEqual(statistics, now.statistics[i]) ? [] : [`"${statistics.column}"`])),
+    was.statistics.flatMap((statistics, i) => (isDeepStrictEqual(statistics, now.statistics[i]) ? [] : [statistics.column])),
   )
-  return names.length === 0 ? [] : [`The statistics of ${[...new Set(names)].join(', ')} differ.`]
+  return [...new Set(names)]
 }
 
 function fileDifference({ path, sha256 }: DatasetFile, found: FoundFile): string[] {

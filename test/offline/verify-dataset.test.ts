@@ -12,7 +12,7 @@ import { verifyDataset } from '../../offline/verify-dataset.ts'
 import { hour, viewSpec } from '../kernel/view-oracle.ts'
 import type { OpenedDatabase } from './databases.ts'
 import { databases } from './databases.ts'
-import { requiredThing } from './thing-features.ts'
+import { lastThing, requiredThing } from './thing-features.ts'
 import type { ThingRow } from './things.ts'
 import { createThings, service, view } from './things.ts'
 
@@ -150,6 +150,29 @@ for (const { kind, open } of databases) {
       await arrive()
       const { differences } = await verify(unfrozen)
       expect(differences.at(-1)).toMatch(/^Rows of "things" have changed. Without a column "_xid"/)
+    })
+
+    it('names the source whose rows were deleted, and not the others', async () => {
+      await opened.db.script('DROP TABLE IF EXISTS others; CREATE TABLE others AS SELECT thing, at, known, i, big, f, s, ok FROM things')
+      const last = (name: string) => view({ ...viewSpec('things', [lastThing], { kind: 'continuous' }), name }, name)
+      const both = service([
+        { plan: last('things'), alias: null, key: ['thing'] },
+        { plan: last('others'), alias: 'other', key: ['thing'] },
+      ])
+      const manifest = await createDataset(opened.db, both, { spine: spineSql, out: join(folder, 'both.csv') })
+      expect((await verify(manifest, () => both)).differences).toEqual([])
+      await opened.db.query('DELETE FROM things WHERE i = 1')
+      const { differences } = await verify(manifest, () => both)
+      expect(differences.slice(1)).toEqual([
+        'The statistics of "last" differ.',
+        'The spine is the same, so rows of "things" were changed or deleted that the training set was made of.',
+      ])
+      await opened.db.query('DELETE FROM others WHERE i = 3')
+      expect((await verify(manifest, () => both)).differences.slice(1)).toEqual([
+        'The statistics of "last", "other__last" differ.',
+        'Rows of "others" have changed. Without a column "_xid", Lockstep cannot separate the original rows from later ones.',
+        'The spine is the same, so rows of "things" were changed or deleted that the training set was made of.',
+      ])
     })
 
     it('names the inputs that no longer exist', async () => {
