@@ -4,6 +4,7 @@ import { covers } from '../kernel/frontier.ts'
 import type { EntityState, FoldRow, Tie, ViewValues } from '../kernel/state.ts'
 import type { ViewPlan } from '../kernel/view-plan.ts'
 import type { Snapshot } from '../runtime/database.ts'
+import type { SourceRow } from './row-decoder.ts'
 import { sourceRows } from './source-stream.ts'
 import { eventBound } from './stream-bounds.ts'
 
@@ -55,29 +56,25 @@ export async function computeCounterfactuals(
   hasArrivals: boolean,
 ): Promise<Counterfactuals[]> {
   const probes = served.map((answer) => new Probe(plan, answer))
-  for (const onlineOnly of [true, false]) {
-    const byKey = new Map<EntityKey, Probe[]>()
-    for (const probe of probes) {
-      if (probe.answer.onlineOnly !== onlineOnly) continue
-      const known = byKey.get(probe.answer.key)
-      if (known === undefined) byKey.set(probe.answer.key, [probe])
-      else known.push(probe)
-    }
+  for (const [onlineOnly, own] of Map.groupBy(probes, ({ answer }) => answer.onlineOnly)) {
+    const byKey = Map.groupBy(own, ({ answer }) => answer.key)
     const keys = [...byKey.keys()]
     for (let at = 0; at < keys.length; at += keysPerQuery) {
       const some = keys.slice(at, at + keysPerQuery)
       const moments = some.flatMap((key) => (byKey.get(key) ?? []).map(({ answer }) => answer.asOf))
       const [first, last] = [moments.reduce((a, b) => Math.min(a, b)), moments.reduce((a, b) => Math.max(a, b))]
       const bounds = { keys: some, until: last, onlineOnly, withXid: hasArrivals, ...eventBound([plan], first) }
-      for await (const rows of sourceRows(snapshot, [plan], bounds)) {
-        for (const row of rows) {
-          const folded = plan.fold(row.eventTime, row.knownTime, row.tie, row.values)
-          if (folded !== null) for (const probe of byKey.get(row.key) ?? []) probe.add(folded, row.xid)
-        }
-      }
+      for await (const rows of sourceRows(snapshot, [plan], bounds)) addRows(plan, rows, byKey)
     }
   }
   return probes.map((probe) => probe.counterfactuals())
+}
+
+function addRows(plan: ViewPlan, rows: readonly SourceRow[], byKey: ReadonlyMap<EntityKey, readonly Probe[]>): void {
+  for (const row of rows) {
+    const folded = plan.fold(row.eventTime, row.knownTime, row.tie, row.values)
+    if (folded !== null) for (const probe of byKey.get(row.key) ?? []) probe.add(folded, row.xid)
+  }
 }
 
 /** One answer, with a state for each row set. */

@@ -71,58 +71,7 @@ export function createTableOutput(
         CREATE TABLE ${rows} (${columnsSql(columns)}, ${sqlIdentifier(batchName)} text NOT NULL DEFAULT ${sqlText(id)} CHECK (${sqlIdentifier(batchName)} = ${sqlText(id)}));
         CREATE TABLE ${parts} (part int4 PRIMARY KEY, written jsonb);`)
     },
-    async part(part, columns) {
-      const name = partName(part, request.format)
-      const spool = await openSpool()
-      const hash = createHash('sha256')
-      const encoder = createCopyEncoder(
-        `part ${part} of the batch "${id}"`,
-        columns.map(({ name: column, type }) => ({
-          from: { name: column, type: columnType(type, column), described: typeName(type) },
-          type: sqlTypeName(columnType(type, column)),
-          nullable: true,
-        })),
-      )
-      let count = 0
-      let bytes = 0
-      const keep = async (chunk: Uint8Array): Promise<void> => {
-        hash.update(chunk)
-        bytes += chunk.length
-        await spool.write(chunk)
-      }
-      return {
-        async write(batch) {
-          const length = batch[0]?.length ?? 0
-          for (const chunk of encoder.encode({ firstRow: count + 1, rows: length, columns: batch })) await keep(chunk)
-          count += length
-        },
-        async seal() {
-          for (const chunk of encoder.finish()) await keep(chunk)
-          const sha256 = hash.digest('hex')
-          const written = { name, rows: count, bytes, sha256, etag: sha256 }
-          try {
-            await db.copyIn(`COPY ${rows} (${names(columns)}) FROM STDIN (FORMAT binary)`, spool.read(), {
-              before: [`INSERT INTO ${parts} (part) VALUES (${part})`],
-              after: () => `UPDATE ${parts} SET written = ${sqlText(JSON.stringify(written))} WHERE part = ${part}`,
-              onRows: () => undefined,
-            })
-          } catch (error) {
-            if (sqlState(error) !== uniqueViolation) throw error
-            const there = await writtenPart(part)
-            if (there?.sha256 !== sha256)
-              throw new LockstepError(
-                'NOT_REPRODUCIBLE',
-                `Part ${part} of the batch "${id}" was written with other rows before. A source has changed rows; begin the batch again.`,
-                { cause: error, details: { part } },
-              )
-          } finally {
-            await spool.close()
-          }
-          return written
-        },
-        abort: () => spool.close().catch(() => undefined),
-      } satisfies DatasetOutput<WrittenPart>
-    },
+    part: openPart,
     async complete({ rows: expected, columns, time }) {
       if (!(await isComplete())) {
         const [found] = await db.query<{ rows: string }>(`SELECT count(*)::text AS rows FROM ${rows}`)
@@ -131,25 +80,10 @@ export function createTableOutput(
             'FILE_CHANGED',
             `The batch "${id}" is not complete: of its ${expected} rows, another program has left ${found?.rows} in ${rows}. Begin it again.`,
           )
-        for (;;) {
-          signal?.throwIfAborted()
-          try {
-            await db.script(
-              await completing(
-                columns.map(({ name }) => name),
-                time,
-              ),
-            )
-            break
-          } catch (error) {
-            // a reader has the table, or another worker has completed the batch
-            if (sqlState(error) !== lockNotAvailable) {
-              if (await isComplete().catch(() => false)) break
-              throw error
-            }
-            await setTimeout(betweenLocksMs, undefined, signal === undefined ? {} : { signal })
-          }
-        }
+        await commit(
+          columns.map(({ name }) => name),
+          time,
+        )
       }
       await db.query(`DROP TABLE IF EXISTS ${parts}`)
     },
@@ -160,6 +94,59 @@ export function createTableOutput(
       await dropUnderReaders(db, rows)
       await dropUnderReaders(db, parts)
     },
+  }
+
+  async function openPart(part: number, columns: readonly Column<ValueType>[]): Promise<DatasetOutput<WrittenPart>> {
+    const name = partName(part, request.format)
+    const spool = await openSpool()
+    const hash = createHash('sha256')
+    const encoder = createCopyEncoder(
+      `part ${part} of the batch "${id}"`,
+      columns.map(({ name: column, type }) => ({
+        from: { name: column, type: columnType(type, column), described: typeName(type) },
+        type: sqlTypeName(columnType(type, column)),
+        nullable: true,
+      })),
+    )
+    let count = 0
+    let bytes = 0
+    const keep = async (chunk: Uint8Array): Promise<void> => {
+      hash.update(chunk)
+      bytes += chunk.length
+      await spool.write(chunk)
+    }
+    return {
+      async write(batch) {
+        const length = batch[0]?.length ?? 0
+        for (const chunk of encoder.encode({ firstRow: count + 1, rows: length, columns: batch })) await keep(chunk)
+        count += length
+      },
+      async seal() {
+        for (const chunk of encoder.finish()) await keep(chunk)
+        const sha256 = hash.digest('hex')
+        const written = { name, rows: count, bytes, sha256, etag: sha256 }
+        try {
+          await db.copyIn(`COPY ${rows} (${names(columns)}) FROM STDIN (FORMAT binary)`, spool.read(), {
+            before: [`INSERT INTO ${parts} (part) VALUES (${part})`],
+            after: () => `UPDATE ${parts} SET written = ${sqlText(JSON.stringify(written))} WHERE part = ${part}`,
+            onRows: () => undefined,
+          })
+        } catch (error) {
+          if (sqlState(error) !== uniqueViolation) throw error
+          const there = await writtenPart(part)
+          if (there?.sha256 !== sha256)
+            throw new LockstepError(
+              'NOT_REPRODUCIBLE',
+              `Part ${part} of the batch "${id}" was written with other rows before. A source has changed rows; begin the batch again.`,
+              { cause: error, details: { part } },
+            )
+        } finally {
+          await spool.close()
+        }
+        return written
+      },
+      abort: () => spool.close().catch(() => undefined),
+    }
   }
 
   function requireKey(columns: readonly { readonly name: string }[], time: string): void {
@@ -177,8 +164,25 @@ export function createTableOutput(
     )
   }
 
+  /** Runs the last transaction. While a reader keeps the table, it tries again. */
+  async function commit(columns: readonly string[], time: string): Promise<void> {
+    for (;;) {
+      signal?.throwIfAborted()
+      try {
+        return await db.script(await commitSql(columns, time))
+      } catch (error) {
+        if (sqlState(error) !== lockNotAvailable) {
+          // another worker may have completed the batch
+          if (await isComplete().catch(() => false)) return
+          throw error
+        }
+      }
+      await setTimeout(betweenLocksMs, undefined, signal === undefined ? {} : { signal })
+    }
+  }
+
   /** The statements of the last transaction. */
-  async function completing(columns: readonly string[], time: string): Promise<string> {
+  async function commitSql(columns: readonly string[], time: string): Promise<string> {
     const line = `INSERT INTO ${parts} (part) VALUES (${completeLine})`
     const all = [...columns, batchName]
     const facts = await targetFacts(db, { schema, table })
