@@ -1,16 +1,16 @@
 import { formatShare } from '../../kernel/format-number.ts'
-import type { SliceSpec } from '../../kernel/slice-spec.ts'
-import type { DefinitionPage, OnlineState } from '../../serving/find/definition-page.ts'
+import type { DefinitionPage } from '../../serving/find/definition-page.ts'
 import type { Example } from '../../serving/find/example.ts'
 import type { Use } from '../../registry/find/entry.ts'
 import { nodeNames } from '../../registry/find/entry.ts'
-import type { NamedType } from '../../registry/find/definition-details.ts'
 import { isRecord } from '../../kernel/is-record.ts'
-import { ago, count, counted, duration, shortId } from '../human.ts'
+import { count, counted, shortId } from '../human.ts'
 import { plainLines, plainText } from '../plain-text.ts'
 import { valuesText } from '../statistics-text.ts'
 import { table } from '../table.ts'
 import { wrap } from '../wrap-text.ts'
+import type { Field } from './kind-fields.ts'
+import { kindFields, typedText } from './kind-fields.ts'
 
 /**
  * @param at where the example asks: a server's host, or its URL if the command was sent to it
@@ -48,117 +48,13 @@ async function readable(code: string): Promise<string> {
 }
 
 function fieldsText(page: DefinitionPage, width: number | null): string {
-  const {
-    kind,
-    version,
-    owner,
-    tags,
-    versions,
-    uses,
-    usedBy,
-    fingerprint,
-    key,
-    source,
-    view,
-    onDemand,
-    model,
-    outcome,
-    monitor,
-    channel,
-    experiment,
-    batch,
-    pipeline,
-    takes,
-    online,
-    rows,
-  } = page
+  const { kind, version, owner, tags, versions, uses, usedBy, fingerprint, key, takes } = page
   const others = versions.filter((each) => each.version !== version || kind === 'model')
-  const fields: (readonly [string, string])[] = [
+  const fields: readonly Field[] = [
     ['owner', owner ?? ''],
     ['tags', tags.join(', ')],
     ['key', key === undefined ? '' : key.length === 0 ? 'none: its features are global' : typedText(key)],
-    ...(source === undefined
-      ? []
-      : ([
-          ['reads', source.table ?? source.sql ?? 'its own table'],
-          ['stream', source.stream ?? ''],
-          ['files', source.files.join(', ')],
-          [
-            'key',
-            Object.entries(source.key)
-              .map(([part, column]) => (part === column ? part : `${part} in column ${column}`))
-              .join(', '),
-          ],
-          ['event time', `column ${source.eventTime}`],
-          ['known time', source.known === null ? '' : `column ${source.known}`],
-          ['rows', rows === undefined || rows === null ? 'unknown' : `${rows.exact ? '' : 'about '}${count(rows.rows)}`],
-        ] as const)),
-    ...(view === undefined
-      ? []
-      : ([
-          ['entity', `${view.entity}${view.key.length === 0 ? '' : `, key ${typedText(view.key)}`}`],
-          ['source', view.source],
-          ['available', `${view.availability}${view.maxLag === null ? '' : `, at most ${view.maxLag} behind its source`}`],
-          ['online', online === undefined ? (view.online ? 'yes' : 'no: answered from the offline history') : onlineText(online)],
-          ['derives', typedText(view.derived)],
-        ] as const)),
-    ...(onDemand === undefined
-      ? []
-      : ([
-          ['request', typedText(onDemand.request)],
-          ['inputs', onDemand.inputs.map((input) => `${input.name}: ${input.view}`).join(', ')],
-        ] as const)),
-    ...(model === undefined
-      ? []
-      : ([
-          ['service', model.service],
-          ['outputs', typedText(model.outputs)],
-          [
-            'aliases',
-            Object.entries(model.aliases)
-              .map(([alias, at]) => `${alias} ${at}`)
-              .join(', '),
-          ],
-          ['slices', Object.entries(model.slices).map(sliceText).join('; ')],
-        ] as const)),
-    ...(outcome === undefined
-      ? []
-      : ([
-          ['model', `${outcome.model}, output ${outcome.output}`],
-          ['source', outcome.source],
-          ['match', outcome.match],
-          ['value', `${outcome.type}, ${outcome.column === null ? 'computed' : `column ${outcome.column}`}`],
-          ['within', outcome.within],
-          ['missing', outcome.missing === 'exclude' ? 'left out of figures' : JSON.stringify(outcome.missing)],
-          [
-            'figures',
-            Object.entries(outcome.figures)
-              .map(([name, column]) => `${name}: ${column}`)
-              .join(', '),
-          ],
-        ] as const)),
-    ...(monitor === undefined
-      ? []
-      : ([
-          ['watches', monitor.watches],
-          ['checks', monitor.checks.map(({ kind }) => kind).join(', ')],
-          ['runs', `every ${monitor.every}, over ${monitor.window}`],
-          ['severity', monitor.severity],
-          ['notifies', monitor.notify.join(', ') || 'no channel'],
-          ['runbook', monitor.runbook ?? ''],
-          ['results', `lockstep monitor show ${page.name}`],
-        ] as const)),
-    ...(channel === undefined
-      ? []
-      : ([
-          ['kind', channel.kind],
-          ['severities', channel.severities.join(', ')],
-          ['notified by', `monitors that name it${channel.defaults ? ', and default monitors' : ''}`],
-          ['variables', channel.variables.join(', ')],
-        ] as const)),
-    ...(experiment === undefined ? [] : experimentFields(page.name, experiment)),
-    ...(batch === undefined ? [] : batchFields(batch)),
-    ...(pipeline === undefined ? [] : pipelineFields(page.name, pipeline)),
+    ...kindFields(page),
     ['takes', takes === undefined ? '' : typedText(takes)],
     [
       kind === 'model' ? 'versions' : 'other versions',
@@ -183,62 +79,6 @@ function fieldsText(page: DefinitionPage, width: number | null): string {
 /** Nothing is made from them; a channel is named by monitors. */
 const notUsed: readonly DefinitionPage['kind'][] = ['monitor', 'channel', 'experiment', 'batch', 'pipeline']
 
-function batchFields({ model, version, schedule, spine, out, id, format, mode, maxRefused }: NonNullable<DefinitionPage['batch']>) {
-  const limit = maxRefused === null ? '' : 'rows' in maxRefused ? String(maxRefused.rows) : percent(maxRefused.share)
-  return [
-    ['model', version === null ? model : `${model}@${version}`],
-    ['schedule', `${schedule} (UTC)`],
-    ['spine', 'sql' in spine ? spine.sql : spine.file],
-    ['output', `${out} (${format === 'table' ? mode : format})`],
-    ['id', id],
-    ['max refused', limit],
-    ['results', `lockstep batch list --model ${model}`],
-  ] as const
-}
-
-function pipelineFields(name: string, { source, model, version, sink, entities, key, ledger }: NonNullable<DefinitionPage['pipeline']>) {
-  return [
-    ['reads', source],
-    ['model', version === null ? model : `${model}@${version}`],
-    ['writes to', sink],
-    ['entities', entities.map(({ field, column }) => (field === column ? field : `${field} from ${column}`)).join(', ')],
-    ['key', key.join(', ')],
-    ['ledger', ledger ? 'yes' : ''],
-    ['now', `lockstep pipeline show ${name}`],
-  ] as const
-}
-
-function experimentFields(name: string, details: NonNullable<DefinitionPage['experiment']>): (readonly [string, string])[] {
-  const { model, unit, variants, coverage, layer, metrics, covariates, slices, analysis } = details
-  return [
-    ['model', model],
-    ['unit', unit],
-    ['variants', variants.map((each) => `${each.name} ${each.serves} (${percent(each.weight)})`).join(', ')],
-    ['coverage', percent(coverage)],
-    ['layer', layer === null ? '' : `${layer.name}, from ${layer.from} to ${layer.to}`],
-    ...metrics.map((metric) => [metric.role, `${metric.name}: ${metric.computed}`] as const),
-    ['covariates', covariates.join(', ')],
-    ['slices', slices.join(', ')],
-    ['analysis', `${analysis.method}, alpha ${analysis.alpha}, ${analysis.correction}`],
-    ['results', `lockstep experiment show ${name}`],
-  ]
-}
-
-function percent(share: number): string {
-  return `${Number((share * 100).toPrecision(4))} %`
-}
-
-function typedText(columns: readonly NamedType[]): string {
-  return columns.map(({ name, type }) => `${name} ${type}`).join(', ')
-}
-
-/** `size: amount at 10, 100`. */
-function sliceText([name, { column, at, values }]: readonly [string, SliceSpec]): string {
-  if (at !== undefined) return `${name}: ${column} at ${at.join(', ')}`
-  if (values !== undefined) return `${name}: ${column} in ${Object.keys(values).join(', ')}`
-  return name === column ? name : `${name}: ${column}`
-}
-
 const maxUses = 12
 
 function usesText(uses: readonly Use[]): string {
@@ -247,16 +87,6 @@ function usesText(uses: readonly Use[]): string {
     .slice(0, maxUses)
     .map((use) => `${nodeNames[use.kind]} ${shortId(use.name)}`)
     .join(', ')}${more}`
-}
-
-function onlineText({ ready, problem, freshness }: OnlineState): string {
-  if (!ready) return `not ready: ${problem ?? ''}`
-  if (freshness === null) return 'ready'
-  const { newestRowSeconds, lag, late } = freshness
-  const newest = newestRowSeconds === null ? '' : `, newest row ${ago(newestRowSeconds * 1000)}`
-  const behind =
-    lag === null || lag.rows === 0 ? '' : `, lacks ${counted(lag.rows, 'row')} for up to ${duration(Math.max(1, lag.seconds * 1000))}`
-  return `ready${newest}${behind}${late === null ? '' : `. ${late}`}`
 }
 
 function featuresText({ kind, features = [] }: DefinitionPage, width: number | null): string {
