@@ -1,5 +1,5 @@
 import { LockstepError, messageOf } from '../kernel/errors.ts'
-import { isPassing } from '../runtime/is-passing.ts'
+import { isTemporary } from '../runtime/is-temporary.ts'
 import { plainJson } from './plain-text.ts'
 import type { Terminal } from './terminal.ts'
 
@@ -7,7 +7,7 @@ import type { Terminal } from './terminal.ts'
 export function reportError(error: unknown, terminal: Terminal, showStack: boolean): number {
   const { code, message, details } =
     error instanceof LockstepError ? error : { code: 'INTERNAL' as const, message: messageOf(error), details: {} }
-  const retriable = isPassing(error)
+  const retriable = isTemporary(error)
   terminal.complain(terminal.json ? jsonText({ error: { code, message, retriable, details } }) : `error ${code}: ${message}`)
   if (showStack) terminal.complain(stackOf(error))
   return code === 'USAGE' ? 2 : 1

@@ -24,7 +24,7 @@ interface MonitorsWork {
 const concurrency = 3
 
 /**
- * Evaluates monitors, delivers alerts and controls rollouts, until the signal. It has a loop of its own, so that they do
+ * Evaluates monitors, delivers alerts and controls rollouts, until the signal. It has a separate loop, so that they do
  * not wait for long steps of backfills.
  */
 export async function workOnMonitors(tools: WorkerTools, { config, metrics, ...work }: MonitorsWork): Promise<void> {

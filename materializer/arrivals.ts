@@ -11,7 +11,7 @@ import type { Snapshot } from '../runtime/database.ts'
 export interface ArrivalsOptions {
   readonly snapshot: Snapshot
   readonly plan: ViewPlan
-  /** The transactions whose rows are read; null where the table tells no arrivals. */
+  /** The transactions whose rows are read; null: the table has no arrival columns. */
   readonly seen: Frontier | null
   /** No row of this database's own has an arrival from here on. */
   readonly xmax: number

@@ -39,7 +39,7 @@ export interface BackfillOptions {
   readonly by?: Actor | undefined
   /** The clock, epoch microseconds. */
   readonly now: () => number
-  /** A worker that is not heard of for so long is gone. Absent: 30. */
+  /** A worker without a heartbeat for this long counts as dead. Absent: 30. */
   readonly leaseSeconds?: number
 }
 

@@ -79,7 +79,7 @@ async function removeAndBegin(store: OnlineStore, plan: ViewPlan, run: Run, incr
   const begun = firstCheckpoint({ ...facts, removing: false })
   for (;;) {
     const present = await readCheckpoint(store, plan.id)
-    // The other run goes on removing, and begins when it is done. If it has begun already, it may have lost states to
+    // The other run finishes the removal, then begins. If it has begun already, it may have lost states to
     // this run: then it is replaced.
     if (present?.removing === true && !sameOrigin(present, removing)) throw rebuilding(plan)
     if (await writeCheckpoint(store, plan.id, begun, present)) return begun

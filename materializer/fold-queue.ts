@@ -1,5 +1,5 @@
 import { backoffMs, jitter, orTimeout, sleep, timedOut } from '../runtime/async.ts'
-import { isPassing } from '../runtime/is-passing.ts'
+import { isTemporary } from '../runtime/is-temporary.ts'
 
 /**
  * Transactions of one source that wait while they cannot be folded; beyond that they are left to the next run of its
@@ -71,7 +71,7 @@ export function createFoldQueue(options: FoldQueueOptions): FoldQueue {
       } catch (error) {
         if (!work.failing) options.onFailure?.(source, error)
         // what does not pass, as a transform that fails, is left to the next run of the view, which tells its reason
-        if (!isPassing(error)) {
+        if (!isTemporary(error)) {
           work.waiting.splice(0, next.length)
           for (const { settle } of next) settle(false)
           notify(work)

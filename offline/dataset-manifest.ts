@@ -63,13 +63,13 @@ export interface DatasetManifest {
   }
   readonly source: {
     /**
-     * Of a table that tells arrivals, every row written by a transaction below it was read, and no other: reading it so
-     * again gives the same rows.
+     * For a table with arrival columns, every row written by a transaction below it was read, and no other: reading it
+     * so again gives the same rows.
      */
     readonly xmin: number
     /**
-     * Committed rows of transactions from `xmin` on, which were not read, by source. A source that tells no arrivals is
-     * not in it.
+     * Committed rows of transactions from `xmin` on, which were not read, by source. A source without arrival columns
+     * is not in it.
      */
     readonly heldBackRows: Readonly<Record<string, number>>
     /** Rows with a NULL in their key, by source. */

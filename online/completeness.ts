@@ -2,7 +2,7 @@ import { LockstepError } from '../kernel/errors.ts'
 import type { ErrorCode } from '../kernel/errors.ts'
 import type { ViewPlan } from '../kernel/view-plan.ts'
 import type { DefinitionId } from '../kernel/view-spec.ts'
-import { isPassing } from '../runtime/is-passing.ts'
+import { isTemporary } from '../runtime/is-temporary.ts'
 import type { Checkpoint } from './checkpoint.ts'
 import type { CheckpointOwner } from './checkpoint-owner.ts'
 import { checkpointKey, tryCheckpoints } from './checkpoint.ts'
@@ -89,7 +89,7 @@ async function foreignAmong(
     const why = await owner.foreign(marked, again)
     return new Map(marked.map(({ view }, i) => [view, why[i] ?? null] as const).filter(isForeign))
   } catch (error) {
-    if (!isPassing(error)) throw error
+    if (!isTemporary(error)) throw error
     return new Map(marked.map(({ view }) => [view, unknownOwner(view)]))
   }
 }

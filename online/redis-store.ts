@@ -15,7 +15,7 @@ import { singleRedis } from './redis-single.ts'
 import { slotMark } from './slot-mark.ts'
 import type { OnlineStore, StoreParts } from './store.ts'
 
-/** A cluster tells its nodes of a failover within moments. */
+/** The nodes of a cluster learn of a failover within moments. */
 const triesForPrimaries = 20
 const pauseMs = 50
 /** A divisor of how many there are. */

@@ -5,14 +5,14 @@ import { LockstepError } from '../kernel/errors.ts'
 export const timedOut: unique symbol = Symbol('timed out')
 
 /**
- * The result of `work`, or `timedOut` after `ms`. The work itself goes on; its later failure is ignored. Rejects as
+ * The result of `work`, or `timedOut` after `ms`. The work continues; its later failure is ignored. Rejects as
  * `work` does.
  */
 export function orTimeout<T>(work: Promise<T>, ms: number): Promise<T | typeof timedOut> {
   return settleBefore(work, ms, (resolve) => resolve(timedOut))
 }
 
-/** The result of `work`; rejects with `timeoutError()` after `ms`, while the work itself goes on. */
+/** The result of `work`; rejects with `timeoutError()` after `ms`, while the work continues. */
 export function withTimeout<T>(work: Promise<T>, ms: number, timeoutError: () => Error): Promise<T> {
   return settleBefore<T, T>(work, ms, (_, reject) => reject(timeoutError()))
 }
@@ -182,7 +182,7 @@ export function startPollLoop(task: () => Promise<void>, delayMs: () => number):
   }
 }
 
-/** The result of `work`; rejects with the signal's reason when the signal is aborted, while the work itself goes on. */
+/** The result of `work`; rejects with the signal's reason when the signal is aborted, while the work continues. */
 export async function unlessAborted<T>(signal: AbortSignal | undefined, work: () => Promise<T>): Promise<T> {
   if (signal === undefined) return await work()
   signal.throwIfAborted()

@@ -175,7 +175,7 @@ function explained<T extends object>(target: T, explain: (error: unknown) => unk
   }
 }
 
-/** What `DISCARD ALL` does, but for what the session holds of this process: who listens goes on, and locks stay. */
+/** What `DISCARD ALL` does, but for what the session holds of this process: listeners and locks stay. */
 const discard = 'CLOSE ALL; SET SESSION AUTHORIZATION DEFAULT; RESET ALL; DEALLOCATE ALL; DISCARD PLANS; DISCARD TEMP; DISCARD SEQUENCES'
 
 /**

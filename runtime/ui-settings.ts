@@ -4,7 +4,7 @@ import { z } from 'zod'
 export interface UiSettings {
   /** `auto`: where only this machine reaches the server. `on`: elsewhere too, once a key with a `ui:` scope exists. */
   readonly mode: 'auto' | 'on' | 'off'
-  /** An address of its own; null: the server's. */
+  /** The dashboard's own address; null: the server's. */
   readonly listen: { readonly host: string; readonly port: number } | null
   /** Whether nothing can be changed from it. */
   readonly readOnly: boolean

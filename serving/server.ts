@@ -46,7 +46,7 @@ const patienceMs = 500
 
 /**
  * The serving process: watches the registry and the stores, and answers HTTP and gRPC. It starts while PostgreSQL or
- * Redis is down, and becomes ready once they answer. If PostgreSQL fails later, it goes on answering requests that need
+ * Redis is down, and becomes ready once they answer. If PostgreSQL fails later, it still answers requests that need
  * no history. From then on V8 allocates all objects of the process young, in a generation that grows fast
  * (`runtime/v8-flags.ts`).
  */

@@ -6,7 +6,7 @@ import { refuseExisting } from '../../runtime/files/refuse-existing.ts'
 import { absoluteName, isStoredObject } from '../../runtime/storage/object-store.ts'
 import { maxTimeoutMs } from '../../serving/traffic/request-deadline.ts'
 import type { Server } from './server.ts'
-import { isTemporary } from './server.ts'
+import { isTemporaryStatus } from './server.ts'
 
 /** The path of a file or folder for what a server answers. @throws LockstepError `USAGE` for a URL of object storage */
 export function localPath(out: string): string {
@@ -23,7 +23,7 @@ export interface Download {
 }
 
 /**
- * Downloads a file. After a broken connection it goes on from the last byte that arrived. The file gets its name when
+ * Downloads a file. After a broken connection it resumes after the last byte that arrived. The file gets its name when
  * it is complete.
  *
  * @param onBytes called with the number of bytes of each part that arrives
@@ -39,40 +39,19 @@ export async function downloadFile(server: Server, download: Download, onBytes: 
   try {
     const hash = createHash('sha256')
     let offset = 0
+    const keep = async (chunk: Uint8Array): Promise<void> => {
+      await file.write(chunk, 0, chunk.byteLength, offset).catch((cause: unknown) => {
+        throw writeFailed(to, cause)
+      })
+      hash.update(chunk)
+      offset += chunk.byteLength
+      onBytes(chunk.byteLength)
+    }
     for (let attempt = 0; offset < bytes; attempt++) {
-      let error: LockstepError
-      try {
-        const headers = offset === 0 ? {} : { range: `bytes=${offset}-`, 'if-range': `"${sha256}"` }
-        const response = await server.send('GET', from, { headers })
-        if (response.status === (offset === 0 ? 200 : 206) && response.body !== null) {
-          for await (const chunk of server.bytes(response)) {
-            await file.write(chunk, 0, chunk.byteLength, offset).catch((cause: unknown) => {
-              throw writeFailed(to, cause)
-            })
-            hash.update(chunk)
-            offset += chunk.byteLength
-            attempt = 0
-            onBytes(chunk.byteLength)
-          }
-          if (offset === bytes) break
-          error = new LockstepError(
-            'SERVER_UNAVAILABLE',
-            `The server "${server.url}" ended the download after ${offset} of ${bytes} bytes.`,
-          )
-        } else if (response.ok) throw changed(from)
-        else {
-          error = await server.refusal(response)
-          if (!isTemporary(response.status)) throw error
-        }
-      } catch (thrown) {
-        if (thrown instanceof LockstepError && thrown.code !== 'SERVER_UNAVAILABLE') throw thrown
-        if (thrown instanceof LockstepError) error = thrown
-        else
-          error = new LockstepError('SERVER_UNAVAILABLE', `The download from "${server.url}" broke off: ${messageOf(thrown)}.`, {
-            cause: thrown,
-          })
-      }
-      await server.waitAfter(attempt, error)
+      const before = offset
+      const error = await receive(server, download, before, keep)
+      if (offset > before) attempt = 0
+      if (offset < bytes) await server.waitAfter(attempt, error)
     }
     if (hash.digest('hex') !== sha256) throw changed(from)
     await file.close()
@@ -85,7 +64,41 @@ export async function downloadFile(server: Server, download: Download, onBytes: 
 }
 
 /**
- * Downloads a file that the server makes for this request, so a broken download cannot go on. Its bytes are compared
+ * Receives a file from `offset` on, until the connection ends.
+ *
+ * @returns why it ended, if another attempt may get further
+ */
+async function receive(
+  server: Server,
+  { from, bytes, sha256 }: Download,
+  offset: number,
+  keep: (chunk: Uint8Array) => Promise<void>,
+): Promise<LockstepError> {
+  try {
+    const headers = offset === 0 ? {} : { range: `bytes=${offset}-`, 'if-range': `"${sha256}"` }
+    const response = await server.send('GET', from, { headers })
+    if (response.status !== (offset === 0 ? 200 : 206) || response.body === null) {
+      if (response.ok) throw changed(from)
+      const error = await server.refusal(response)
+      if (isTemporaryStatus(response.status)) return error
+      throw error
+    }
+    let received = offset
+    for await (const chunk of server.bytes(response)) {
+      await keep(chunk)
+      received += chunk.byteLength
+    }
+    const message = `The server "${server.url}" ended the download after ${received} of ${bytes} bytes.`
+    return new LockstepError('SERVER_UNAVAILABLE', message)
+  } catch (cause) {
+    if (cause instanceof LockstepError && cause.code === 'SERVER_UNAVAILABLE') return cause
+    if (cause instanceof LockstepError) throw cause
+    return new LockstepError('SERVER_UNAVAILABLE', `The download from "${server.url}" broke off: ${messageOf(cause)}.`, { cause })
+  }
+}
+
+/**
+ * Downloads a file that the server makes for this request, so a broken download cannot resume. Its bytes are compared
  * with the SHA-256 that the server names.
  *
  * @throws LockstepError `SERVER_UNAVAILABLE`, `WRITE_FAILED`, `FILE_EXISTS` unless `overwrite`, and the server's errors

@@ -172,7 +172,7 @@ export function connectServer(url: string, { apiKey, signal, silenceMs = 30_000 
   }
 
   function notLockstep(response: Response): LockstepError {
-    if (isTemporary(response.status)) {
+    if (isTemporaryStatus(response.status)) {
       return new LockstepError('SERVER_UNAVAILABLE', `The server "${url}" answered with status ${response.status}; try again later.`, {
         details: { url, status: response.status },
       })
@@ -220,7 +220,7 @@ export function connectServer(url: string, { apiKey, signal, silenceMs = 30_000 
           error = await refusal(response)
           // the first attempt is still in progress, and its answer will come
           if (error.code === 'IDEMPOTENCY_KEY_BUSY') attempt = 0
-          else if (!isTemporary(response.status)) throw error
+          else if (!isTemporaryStatus(response.status)) throw error
         } catch (thrown) {
           if (!(thrown instanceof LockstepError) || thrown.code !== 'SERVER_UNAVAILABLE') throw thrown
           error = thrown
@@ -238,7 +238,7 @@ export function queryOf(values: Readonly<Record<string, string | number | undefi
 }
 
 /** Whether the same request may succeed later. */
-export function isTemporary(status: number): boolean {
+export function isTemporaryStatus(status: number): boolean {
   return [408, 429, 502, 503, 504].includes(status)
 }
 

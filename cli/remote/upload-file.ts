@@ -5,7 +5,7 @@ import { LockstepError, messageOf } from '../../kernel/errors.ts'
 import { hashFile } from '../../offline/files/hash-file.ts'
 import type { Context } from '../context.ts'
 import type { Server } from './server.ts'
-import { isTemporary } from './server.ts'
+import { isTemporaryStatus } from './server.ts'
 
 /** Bytes of one request. Each arrives within the minute that a server gives a request, also over a slow line. */
 const partBytes = 4 * 2 ** 20
@@ -14,7 +14,7 @@ const removalMs = 2_000
 
 /**
  * Sends a file to a server and does something with it there. A broken connection, or a restart of the server, only
- * interrupts the upload: it goes on from the last byte that the server has.
+ * interrupts the upload: it resumes after the last byte that the server has.
  *
  * @param use gets the id of the upload. If it fails, the upload is removed.
  * @throws LockstepError `FILE_UNREADABLE`, `SERVER_UNAVAILABLE` after attempts for about two minutes, and what the
@@ -104,7 +104,7 @@ async function sendPart(server: Server, id: string, offset: number, body: Uint8A
       const reached = offsetOf(response)
       if (response.ok && reached !== null) return reached
       error = await server.refusal(response)
-      if (!isTemporary(response.status) && error.code !== 'UPLOAD_CONFLICT') throw error
+      if (!isTemporaryStatus(response.status) && error.code !== 'UPLOAD_CONFLICT') throw error
     } catch (thrown) {
       if (!(thrown instanceof LockstepError) || thrown.code !== 'SERVER_UNAVAILABLE') throw thrown
       error = thrown
@@ -123,7 +123,7 @@ async function attempts(server: Server, send: () => Promise<Response>): Promise<
       const response = await send()
       if (response.ok) return response
       error = await server.refusal(response)
-      if (!isTemporary(response.status)) throw error
+      if (!isTemporaryStatus(response.status)) throw error
     } catch (thrown) {
       if (!(thrown instanceof LockstepError) || thrown.code !== 'SERVER_UNAVAILABLE') throw thrown
       error = thrown

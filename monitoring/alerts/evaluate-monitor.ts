@@ -3,7 +3,7 @@ import type { OnlineStore } from '../../online/store.ts'
 import type { Catalog } from '../../registry/catalog.ts'
 import type { CheckSpec } from '../../registry/define/check-options.ts'
 import type { Database } from '../../runtime/database.ts'
-import { isPassing } from '../../runtime/is-passing.ts'
+import { isTemporary } from '../../runtime/is-temporary.ts'
 import type { CheckResult } from './check-kind.ts'
 import { evaluateCheck } from './checks/all-checks.ts'
 import type { ActiveMonitor } from './default-monitors.ts'
@@ -32,7 +32,7 @@ export interface CheckedResults {
  *
  * @param moment the end of the window, epoch microseconds
  * @param memories what each check and subject has left
- * @throws what passes, as when a database is down: the evaluation is tried again
+ * @throws temporary failures, as when a database is down: the evaluation is tried again
  */
 export async function evaluateMonitor(
   { db, store, catalog, clock, signal }: EvaluationDeps,
@@ -48,7 +48,7 @@ export async function evaluateMonitor(
       const results = await evaluateCheck({ db, store, catalog, monitor, window, clock, memoryOf, signal }, spec)
       checked.push({ kind: spec.kind, results, error: null })
     } catch (error) {
-      if (signal.aborted || isPassing(error)) throw error
+      if (signal.aborted || isTemporary(error)) throw error
       checked.push({ kind: spec.kind, results: null, error: messageOf(error) })
     }
   }

@@ -87,7 +87,7 @@ export async function recordEvaluation(
 }
 
 /**
- * Resolves the alerts of monitors that are gone. Evaluations that are under way keep theirs for the next time.
+ * Resolves the alerts of removed monitors. Evaluations that are under way keep theirs for the next time.
  *
  * @returns the channels that have something to deliver
  */

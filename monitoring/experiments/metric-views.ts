@@ -24,7 +24,9 @@ export interface CompiledMeasure {
   readonly read: (values: readonly (Value | null)[]) => number | null
 }
 
-/** Views over the sources of metrics. Their windows reach back exactly to the exposure; those of predictions have none. */
+/**
+ * Views over the sources of metrics. Their windows reach back exactly to the exposure; those of predictions have none.
+ */
 export interface MetricViews {
   readonly views: ReadonlyMap<DefinitionId, ViewPlan>
   readonly members: readonly ServiceMember[]
@@ -111,7 +113,10 @@ function outcomeValue({
   }
 }
 
-/** Adds a feature to a view, unless it has it. @param windowMicros null: all rows count. @returns its name in the service */
+/**
+ * Adds a feature to a view, unless it has it. @param windowMicros null: all rows count. @returns its name in the
+ * service
+ */
 function featureOf(
   { spec }: ViewDraft,
   aggregate: AggregateName,
@@ -136,7 +141,7 @@ function sourceMeasure(
   { source, key }: Extract<MeasureSpec['of'], { readonly kind: 'source' }>,
 ): CompiledMeasure {
   const column = measure.column === null ? null : (source.columns.find(({ name }) => name === measure.column) ?? null)
-  // each column has a view of its own: a source is declared with the columns that its measure uses
+  // each column has its own view: a source is declared with the columns that its measure uses
   const identity = `${source.name} ${withinMicros} ${measure.column ?? ''}`
   const draft = draftOf(
     drafts,

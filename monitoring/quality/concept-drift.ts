@@ -12,7 +12,7 @@ export interface LabelledScores {
   readonly times: readonly number[]
 }
 
-/** Whether a score still means what it meant, as the newest labels tell. */
+/** Whether a score still means what it meant, by the newest labels. */
 export interface ConceptDrift {
   /** By the chi-squared test: how likely labels differ so much without a change. */
   readonly p: number

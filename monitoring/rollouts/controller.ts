@@ -12,7 +12,7 @@ import { readRunningRollouts } from '../../registry/rollouts/rollout.ts'
 import type { Rollout } from '../../registry/rollouts/rollout.ts'
 import type { Database } from '../../runtime/database.ts'
 import { faultPoint } from '../../runtime/fault-point.ts'
-import { isPassing } from '../../runtime/is-passing.ts'
+import { isTemporary } from '../../runtime/is-temporary.ts'
 import type { JobKind } from '../../runtime/jobs/job-kind.ts'
 import type { ReadSecret } from '../alerts/deliver/formats.ts'
 import type { Evidence } from './decide.ts'
@@ -72,7 +72,7 @@ export function controlRollouts(deps: ControllerDeps): JobKind {
             failures.delete(rollout.id)
             if (done && action !== 'hold' && action !== 'not enough evidence') acts++
           } catch (error) {
-            if (signal.aborted || isPassing(error)) throw error
+            if (signal.aborted || isTemporary(error)) throw error
             // it must not keep others from being rolled back
             failures.set(rollout.id, error)
           }

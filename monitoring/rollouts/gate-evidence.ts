@@ -5,7 +5,7 @@ import type { Catalog } from '../../registry/catalog.ts'
 import { pickVersion } from '../../registry/pick-version.ts'
 import type { Rollout } from '../../registry/rollouts/rollout.ts'
 import type { Database } from '../../runtime/database.ts'
-import { isPassing } from '../../runtime/is-passing.ts'
+import { isTemporary } from '../../runtime/is-temporary.ts'
 import type { ReadSecret } from '../alerts/deliver/formats.ts'
 import { comparedCounts } from './compared-counts.ts'
 import type { Evidence } from './decide.ts'
@@ -30,7 +30,7 @@ export interface EvidenceDeps {
  * other.
  *
  * @param before the evidence of the last look in this step; null: there is none
- * @throws what passes, as when a database is down
+ * @throws temporary failures, as when a database is down
  */
 export async function gatherGateEvidence(deps: EvidenceDeps, rollout: GateContext['rollout'], before: Evidence | null): Promise<Evidence> {
   const { db, catalog, now, signal } = deps
@@ -47,7 +47,7 @@ export async function gatherGateEvidence(deps: EvidenceDeps, rollout: GateContex
       gates.push(await gatherGate(context, spec, before?.gates[i] ?? null))
       failures.push(null)
     } catch (error) {
-      if (signal.aborted || isPassing(error) || !(error instanceof LockstepError)) throw error
+      if (signal.aborted || isTemporary(error) || !(error instanceof LockstepError)) throw error
       gates.push(null)
       failures.push(messageOf(error))
     }

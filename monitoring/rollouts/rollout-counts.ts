@@ -131,7 +131,7 @@ export function createRolloutCounts({ catalog, database, log }: RolloutCountsDep
   }
 }
 
-/** A rollout may be gone with its model. */
+/** A rollout may have been deleted with its model. */
 async function writeCounts(db: Database, process: string, { rollout, revision, sides }: Counted): Promise<void> {
   await db.query(
     `INSERT INTO lockstep.rollout_counts (rollout, revision, side, process, counts)

@@ -2,7 +2,7 @@ import { meanInterval } from '../../statistics/interval.ts'
 import type { ColumnBins } from '../../statistics/column-bins.ts'
 import { binCount, binLabels, binOf, categoryBins, categoryText, numberBins } from '../../statistics/column-bins.ts'
 
-/** How well one feature tells where two versions differ. */
+/** How well one feature predicts where two versions differ. */
 export interface ExplainingFeature {
   readonly feature: string
   /** The part of the variance of the difference that lies between bins of the feature, 0 to 1. */

@@ -31,7 +31,7 @@ export interface ShadowComparison {
   readonly outputs: readonly ComparedOutput[]
   /** The output that `features` and `examples` are about; null: there are no pairs. */
   readonly output: string | null
-  /** Features that tell where the versions differ, the best first. */
+  /** Features that predict where the versions differ, the best first. */
   readonly features: readonly ExplainingFeature[]
   /** Features whose values differ between the versions, and in what share of pairs. */
   readonly changedFeatures: readonly { readonly feature: string; readonly share: number; readonly n: number }[]

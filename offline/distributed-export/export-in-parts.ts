@@ -5,7 +5,7 @@ import type { ServicePlan } from '../../kernel/service-plan.ts'
 import type { Column, ValueType } from '../../kernel/value-type.ts'
 import type { Database } from '../../runtime/database.ts'
 import { isStoredObject } from '../../runtime/storage/object-store.ts'
-import { isPassing } from '../../runtime/is-passing.ts'
+import { isTemporary } from '../../runtime/is-temporary.ts'
 import type { JobKind, RunningJob } from '../../runtime/jobs/job-kind.ts'
 import { carriedColumns } from '../carried-columns.ts'
 import { manifestOf, within } from '../dataset-manifest.ts'
@@ -78,7 +78,7 @@ export function exportsInParts({ db, find }: ExportTools): JobKind<ExportSpec, E
       try {
         return await writePart(db, service, task, signal)
       } catch (error) {
-        if (!(error instanceof LockstepError) || isPassing(error)) throw error
+        if (!(error instanceof LockstepError) || isTemporary(error)) throw error
         const { code, message, details } = error
         throw new LockstepError(code, `${message} (Part ${chunk.part} of ${chunk.parts}, by the worker "${worker}".)`, {
           cause: error,

@@ -5,7 +5,7 @@ export interface BatchOutputFields {
   /** The URL of a folder, without a slash at its end; or a table: `postgres:SCHEMA.TABLE`. */
   readonly out: string
   readonly format: 'parquet' | 'csv' | 'jsonl' | 'table'
-  /** What becomes of the rows of a table that are there. */
+  /** What happens to the rows that the table already has. */
   readonly mode: 'replace' | 'append' | 'upsert'
   /** Of the mode `upsert`: the columns by which rows are found; null: the keys of the service. */
   readonly key: string[] | null

@@ -40,7 +40,7 @@ export interface ExperimentStart {
 
 /**
  * Starts a declared experiment: from then on its units get its variants. All servers load the versions first. Each
- * start is a run of its own, with a salt of its own.
+ * start is a new run with a new salt.
  *
  * @throws LockstepError `UNKNOWN_DEFINITION`; `IN_USE` where it runs, or overlaps with another one; `NOT_PROMOTABLE`
  *   where a variant cannot be served; `INVALID_REQUEST` where requests lack a field; `DATASET_MISMATCH`;

@@ -8,7 +8,7 @@ export async function announceWork(kysely: Database['kysely']): Promise<void> {
   await sql`select pg_notify(${channel}, '')`.execute(kysely)
 }
 
-/** The same, and tells those who work on the job, or wait for it, that it has ended. */
+/** The same, and notifies the workers of the job, and those that wait for it, that it has ended. */
 export async function announceEnd(kysely: Database['kysely'], id: number): Promise<void> {
   await sql`select pg_notify(${channel}, ${String(id)})`.execute(kysely)
 }

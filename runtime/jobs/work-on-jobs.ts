@@ -3,7 +3,7 @@ import { LockstepError, messageOf } from '../../kernel/errors.ts'
 import type { Database } from '../database.ts'
 import type { FaultPoint } from '../fault-point.ts'
 import { faultPoint } from '../fault-point.ts'
-import { isDiskFull, isPassing } from '../is-passing.ts'
+import { isDiskFull, isTemporary } from '../is-temporary.ts'
 import type { Tracing } from '../tracing/span.ts'
 import { endJob } from './end-job.ts'
 import { createScheduleFirer } from './fire-schedules.ts'
@@ -81,7 +81,7 @@ export async function workOnJobs(db: Database, options: WorkOptions): Promise<vo
         }
       } catch (error) {
         if (signal.aborted) break
-        if (!isPassing(error)) throw error
+        if (!isTemporary(error)) throw error
         options.onEvent?.({ type: 'unavailable', error: messageOf(error) })
         waitMs = unavailableMs
       }
@@ -273,7 +273,7 @@ async function giveUp(
 
 /** Whether another process would fail of it, too. */
 function endsJob(error: unknown): boolean {
-  return error instanceof LockstepError && error.code !== 'INTERNAL' && !isPassing(error) && !isDiskFull(error)
+  return error instanceof LockstepError && error.code !== 'INTERNAL' && !isTemporary(error) && !isDiskFull(error)
 }
 
 /** A step whose workers died as often as it may be tried. */

@@ -1,5 +1,5 @@
 import { messageOf, LockstepError } from '../../kernel/errors.ts'
-import { keepFor } from '../keep-for.ts'
+import { cacheFor } from '../cache-for.ts'
 import type { Address, Report, Task, ToPool, ToWorker, PoolStatus } from './messages.ts'
 
 /** A worker's side of its pool. */
@@ -68,7 +68,7 @@ export function joinPool(): PoolWorker {
       await send({ kind: 'failed', code, message, details })
     },
     // concurrent callers share one result
-    status: keepFor(0, async () => {
+    status: cacheFor(0, async () => {
       const id = (asks += 1)
       const answer = new Promise<PoolStatus | null>((resolve) => {
         asked.set(id, resolve)

@@ -4,7 +4,7 @@ import { formatTimestamp } from '../../kernel/time.ts'
 import { typeName } from '../../kernel/value-type.ts'
 import { dropUnderReaders } from '../../offline/spine/slice-spine.ts'
 import type { Spine } from '../../offline/spine/spine.ts'
-import { isPassing } from '../../runtime/is-passing.ts'
+import { isTemporary } from '../../runtime/is-temporary.ts'
 import type { JobKind } from '../../runtime/jobs/job-kind.ts'
 import type { BatchTools } from './batch-models.ts'
 import { createBatchModels } from './batch-models.ts'
@@ -50,7 +50,7 @@ export function createBatchJobs(tools: BatchTools): BatchJobs {
           const output = outputOf(id, spec)
           return await models.use(spec, (model) => writeBatchPart(db, model, task, output, signal, progress))
         } catch (error) {
-          if (!(error instanceof LockstepError) || isPassing(error)) throw error
+          if (!(error instanceof LockstepError) || isTemporary(error)) throw error
           throw new LockstepError(error.code, `${error.message} (Part ${chunk.part} of ${plan.parts}, by the worker "${worker}".)`, {
             cause: error,
             details: { ...error.details, part: chunk.part, worker },

@@ -218,7 +218,7 @@ async function registryKey({ kysely }: Pick<Database, 'kysely'>): Promise<string
   return createHash('sha256').update(salt).update('batches').digest('hex').slice(0, 12)
 }
 
-/** Whether the same request has a newer job in the folder, which has gone on to its parts. */
+/** Whether the same request has a newer job in the folder, which has begun its parts. */
 async function isTakenOver(kysely: Database['kysely'], job: number, request: BatchSpec['request']): Promise<boolean> {
   const newer = await kysely
     .selectFrom('lockstep.jobs')

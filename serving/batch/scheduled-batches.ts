@@ -5,7 +5,7 @@ import type { Interval } from '../../kernel/interval-text.ts'
 import { fillInterval } from '../../kernel/interval-text.ts'
 import { outputFields } from '../../registry/define/batch-output-fields.ts'
 import type { ScheduledBatchSpec } from '../../registry/scheduled-batch-spec.ts'
-import { isPassing } from '../../runtime/is-passing.ts'
+import { isTemporary } from '../../runtime/is-temporary.ts'
 import type { JobKind } from '../../runtime/jobs/job-kind.ts'
 import type { BatchTools } from './batch-models.ts'
 import type { BatchJobs } from './batch-job.ts'
@@ -31,7 +31,7 @@ export function scheduledBatches(
     retries: 10,
     backoffSeconds: { from: 10, to: 600 },
     // a spine may be written a while after the instant
-    isFinal: (error) => error instanceof LockstepError && error.code !== 'FILE_UNREADABLE' && !isPassing(error),
+    isFinal: (error) => error instanceof LockstepError && error.code !== 'FILE_UNREADABLE' && !isTemporary(error),
     async schedules() {
       const { batches } = await catalog()
       return [...batches].map(([name, { spec }]) => ({ key: name, subject: name, cron: spec.schedule, spec: { batch: name } }))

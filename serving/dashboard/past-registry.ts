@@ -9,7 +9,7 @@ import { nodeKinds } from '../../registry/find/graph.ts'
 import type { Inventory } from '../../registry/find/inventory.ts'
 import type { PastInventory } from '../../registry/find/past-inventory.ts'
 import { readInventoryAt } from '../../registry/find/past-inventory.ts'
-import { keepFor } from '../../runtime/keep-for.ts'
+import { cacheFor } from '../../runtime/cache-for.ts'
 import type { Database } from '../../runtime/database.ts'
 import { inventoryOf } from '../find/inventory-of.ts'
 import type { Ask } from './read-model.ts'
@@ -23,7 +23,7 @@ async function inventoryAt(db: Database, moment: Date): Promise<PastInventory> {
   const last = lastOf(db)
   if (last.moment !== moment.getTime()) {
     last.moment = moment.getTime()
-    last.read = keepFor(keptMs, () => readInventoryAt(db, moment))
+    last.read = cacheFor(keptMs, () => readInventoryAt(db, moment))
   }
   return await last.read()
 }

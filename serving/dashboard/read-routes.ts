@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import { formatTimestamp, parseTimestamp } from '../../kernel/time.ts'
 import { LockstepError } from '../../kernel/errors.ts'
-import { keepFor } from '../../runtime/keep-for.ts'
+import { cacheFor } from '../../runtime/cache-for.ts'
 import type { UiSettings } from '../../runtime/ui-settings.ts'
 import type { RouteAnswer } from '../protocols/http/call.ts'
 import { checkQuery } from '../protocols/http/check-query.ts'
@@ -37,7 +37,7 @@ export function createKeptAnswers(): KeptAnswers {
       let answer = kept.get(key)
       if (answer === undefined) {
         if (kept.size >= maxKept) kept.clear()
-        const fresh = keepFor(keptMs, make)
+        const fresh = cacheFor(keptMs, make)
         kept.set(key, (answer = fresh))
         setTimeout(() => {
           if (kept.get(key) === fresh) kept.delete(key)

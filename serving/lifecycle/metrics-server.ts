@@ -1,7 +1,7 @@
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import type { Config } from '../../runtime/config.ts'
-import { keepFor } from '../../runtime/keep-for.ts'
+import { cacheFor } from '../../runtime/cache-for.ts'
 import { isFromHere } from '../traffic/loopback.ts'
 import { maxHeadBytes } from '../protocols/http/client-error.ts'
 import { serializePipelined } from '../protocols/http/serialize-pipelined.ts'
@@ -40,7 +40,7 @@ export async function serveMetrics(
   { metricsHost }: Pick<Config, 'metricsHost'>,
   port: number,
 ): Promise<MetricsServer> {
-  const metrics = keepFor(keepMs, () => source.metrics())
+  const metrics = cacheFor(keepMs, () => source.metrics())
 
   async function answerTo(request: IncomingRequest): Promise<readonly [status: number, type: string, body: string]> {
     switch (request.url?.split('?')[0]) {

@@ -10,7 +10,7 @@ import type { Stores } from './stores.ts'
 
 /** What a server closes, in this order. */
 export interface ServerParts {
-  /** How long it goes on accepting connections, so that load balancers notice. */
+  /** How long it keeps accepting connections, so that load balancers notice. */
   readonly delayMs: number
   /** How long requests under way may take. */
   readonly drainMs: number

@@ -130,7 +130,7 @@ export function createLiveCatalog(
   return live
 }
 
-/** The catalog with other runs of experiments in the place of its own. */
+/** The catalog with other runs of experiments. */
 function withRuns(catalog: Catalog, runs: ReadonlyMap<ExperimentRun, ExperimentRun>): Catalog {
   const models = new Map(
     [...catalog.models].map(([name, model]) => [name, { ...model, experiments: model.experiments.map((run) => runs.get(run) ?? run) }]),

@@ -29,7 +29,7 @@ export function predict<Answer>(
     : predictAssigned(context, own, assignments, encode)
 }
 
-/** Whether a rollout or an experiment gave rows to a version of its own, or rows are answered in its place. */
+/** Whether a rollout or an experiment chose the version, or the champion answers in its place. */
 function isCandidate({ role, bypassed }: VersionAssignment): boolean {
   return role === 'canary' || role === 'arm' || bypassed !== undefined
 }

@@ -76,7 +76,7 @@ export interface Predicted {
 
 /**
  * Predicts the rows of a request by given assignments of rows to versions, and notes them in the prediction log. Each
- * version gets the features of its own service, all at one moment. Versions with the same service share one read.
+ * version gets the features of its service, all at one moment. Versions with the same service share one read.
  *
  *     parse rows -> read features -> evaluate -> run models -> encode the answer -> log
  *

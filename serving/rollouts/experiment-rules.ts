@@ -24,7 +24,7 @@ function ruleOf(catalog: Catalog, model: CatalogModel, run: ExperimentRun): Rout
   return { salt, unitOf, slices, within: coveredPart(run), kept: variantsKept(run), places: new Map(), targets: new Map(targets) }
 }
 
-/** Where the units of an experiment are: in its part of its layer, or in a layer of its own. */
+/** The range of units that an experiment covers: its part of its layer, or a layer for it alone. */
 function coveredPart({ spec: { layer }, salt, coverage }: ExperimentRun): NonNullable<RoutingRule['within']> {
   if (layer === null) return { salt: `${salt} coverage`, from: 0, to: coverage }
   const { name, from, to } = layer

@@ -65,7 +65,7 @@ export async function readPipelineState(db: Handle, name: string): Promise<Pipel
 }
 
 /**
- * The stream that a pipeline reads, by the group of its present generation: each replay has one of its own.
+ * The stream that a pipeline reads, by the group of its present generation: each replay has its own.
  *
  * @throws LockstepError `NOT_PUSHABLE` if the source has no stream any more
  */

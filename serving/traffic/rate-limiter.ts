@@ -16,7 +16,7 @@ export type LimitFallback = 'local' | 'open' | 'closed'
 export interface LimitKey {
   /** The id of the API key. */
   readonly owner: string
-  /** Of the operation: each scope has a limit of its own. */
+  /** Of the operation: each scope has its own limit. */
   readonly scope: string
   readonly unit: LimitUnit
   readonly perSecond: number

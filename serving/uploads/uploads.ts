@@ -11,7 +11,7 @@ import { hashFile } from '../../offline/files/hash-file.ts'
  *     ID/upload.json     the announced length, name and hash
  *     ID/file/NAME       the bytes so far; their number is the offset
  *
- * So after a kill the offset is what the disk holds, and the client goes on from there.
+ * So after a kill the offset is what the disk holds, and the client resumes there.
  */
 export interface Uploads {
   /**

@@ -4,7 +4,7 @@ import { LockstepError, messageOf } from '../../../kernel/errors.ts'
 import type { ChannelSpec } from '../../../registry/monitor-spec.ts'
 import type { Database } from '../../../runtime/database.ts'
 import { faultPoint } from '../../../runtime/fault-point.ts'
-import { isPassing } from '../../../runtime/is-passing.ts'
+import { isTemporary } from '../../../runtime/is-temporary.ts'
 import type { JobKind, StepContext } from '../../../runtime/jobs/job-kind.ts'
 import { alertMessage } from '../alert-message.ts'
 import type { ReadSecret } from './formats.ts'
@@ -63,7 +63,7 @@ export function deliverAlerts(deps: DeliveryDeps): JobKind<DeliverySpec> {
       if (error !== null) throw new NotDelivered(error)
       return { sent, dropped }
     },
-    isFinal: (error) => !(error instanceof NotDelivered) && !isPassing(error),
+    isFinal: (error) => !(error instanceof NotDelivered) && !isTemporary(error),
     describe: ({ subject }) => `the delivery of alerts to "${subject}"`,
   }
 }

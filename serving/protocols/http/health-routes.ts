@@ -1,5 +1,5 @@
 import { LockstepError } from '../../../kernel/errors.ts'
-import { keepFor } from '../../../runtime/keep-for.ts'
+import { cacheFor } from '../../../runtime/cache-for.ts'
 import { memoizeWeak } from '../../../kernel/memoize-weak.ts'
 import { liveAnswer, readyAnswer } from './response-schemas.ts'
 import { keyOf } from '../../traffic/key-ring.ts'
@@ -12,7 +12,7 @@ import type { Route } from './route.ts'
 /** The text takes milliseconds to make, and longer to compress. */
 const metricsMs = 1000
 const metricsAnswer = memoizeWeak(({ status, metrics }: ServingContext) =>
-  keepFor(metricsMs, async () => keptAnswer(await status.metrics(), { contentType: metrics.registry.contentType })),
+  cacheFor(metricsMs, async () => keptAnswer(await status.metrics(), { contentType: metrics.registry.contentType })),
 )
 
 /** The routes for health checks and metrics. */

@@ -37,7 +37,7 @@ const uploadAnswer = z.object({
 const description =
   'As in tus 1.0 (https://tus.io/protocols/resumable-upload), whose clients work with it: POST announces the file, PATCH sends bytes from an offset on, HEAD says the offset after a broken connection.'
 
-/** The routes by which files reach the server: in parts, so that a broken upload goes on where it stopped. */
+/** The routes by which files reach the server: in parts, so that a broken upload can resume. */
 export const uploadRoutes: readonly Route[] = [
   {
     method: 'POST',

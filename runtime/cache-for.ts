@@ -4,7 +4,7 @@
  *
  * @param ms 0: the result is shared while it is being made, but not cached
  */
-export function keepFor<T>(ms: number, make: () => Promise<T>): () => Promise<T> {
+export function cacheFor<T>(ms: number, make: () => Promise<T>): () => Promise<T> {
   let current: Promise<T> | null = null
   let until = 0
   return () => {

@@ -4,7 +4,7 @@ import { isUnavailable } from './postgres-unavailable.ts'
 import { sqlState } from './relation.ts'
 
 /** Something is down, starting, stopping or overloaded. */
-const passingCodes: ReadonlySet<ErrorCode> = new Set([
+const temporaryCodes: ReadonlySet<ErrorCode> = new Set([
   'POSTGRES_UNAVAILABLE',
   'REDIS_UNAVAILABLE',
   'STREAM_UNAVAILABLE',
@@ -14,7 +14,7 @@ const passingCodes: ReadonlySet<ErrorCode> = new Set([
   'OVERLOADED',
   'STOPPED',
 ])
-const passingStates: ReadonlySet<string> = new Set([
+const temporaryStates: ReadonlySet<string> = new Set([
   '25006', // a standby, which takes no writes: the primary fails over
   '40001', // serialization failure
   '40P01', // deadlock
@@ -22,16 +22,16 @@ const passingStates: ReadonlySet<string> = new Set([
   '57014', // cancelled, for it took too long
 ])
 /** Connections; resources (disk, memory, connections); errors of the system under the server. */
-const passingClasses: ReadonlySet<string> = new Set(['08', '53', '58'])
+const temporaryClasses: ReadonlySet<string> = new Set(['08', '53', '58'])
 
 /**
  * Whether the same work may succeed later, unchanged: the one place that decides which failures a worker waits out. It
  * goes by codes and SQLSTATE, of the error or of what caused it.
  */
-export function isPassing(error: unknown): boolean {
-  if (error instanceof LockstepError && passingCodes.has(error.code)) return true
+export function isTemporary(error: unknown): boolean {
+  if (error instanceof LockstepError && temporaryCodes.has(error.code)) return true
   const state = sqlState(error)
-  return isUnavailable(error) || passingStates.has(state) || passingClasses.has(state.slice(0, 2))
+  return isUnavailable(error) || temporaryStates.has(state) || temporaryClasses.has(state.slice(0, 2))
 }
 
 /** Whether a disk of this process is full: the same work may succeed in another one. */
