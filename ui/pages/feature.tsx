@@ -17,7 +17,7 @@ import { DefinitionParts, LineageLink } from './definition.tsx'
 /** A feature: its values as served beside those of training, and why values are missing. */
 export default function FeaturePage(): ReactElement {
   const { id = '' } = useParams({ strict: false })
-  const feature = useRead<FeatureData>(`features/${encodeURIComponent(id)}/stats`)
+  const feature = useRead<FeatureData>(`features/${encodeURIComponent(id)}/stats`, { everyMs: 60_000 })
   const data = feature.data?.data
   const name = id.slice(id.lastIndexOf('.') + 1)
   return (

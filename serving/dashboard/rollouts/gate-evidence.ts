@@ -8,6 +8,7 @@ import type { Rollout } from '../../../registry/rollouts/rollout.ts'
 import type { Series } from '../contract/answer.ts'
 import type { DecisionEvidence, RolloutData } from '../contract/rollout.ts'
 import { percent } from '../models/drift-lines.ts'
+import type { JudgedDecision } from './judged-decisions.ts'
 
 /** Of checks that change nothing, each step keeps the newest of each kind. */
 const notKept = 'No check is kept of the time until then: of checks that change nothing, each step keeps the newest.'
@@ -17,18 +18,15 @@ type Gates = NonNullable<Rollout['plan']>['gates']
 /**
  * What each gate says of the newest evidence, and how its evidence grew.
  *
- * @param looks of the controller, newest first
+ * @param looks of the controller, newest first, judged by `judgeDecisions`
  * @param isPast whether it is another moment than now
  */
-export function gatesOf(gates: Gates, looks: readonly RolloutDecision[], isPast: boolean): RolloutData['gates'] {
-  const all = looks.map(({ at, evidence }) => ({ at, evidence: evidenceOf(evidence) }))
+export function gatesOf(gates: Gates, looks: readonly JudgedDecision[], isPast: boolean): RolloutData['gates'] {
+  const evidence = looks[0] === undefined ? null : evidenceOf(looks[0].decision.evidence)
   return gates.map((gate, i) => {
-    const answers = all.map(({ at, evidence }) => {
-      const own = evidence.gates[i] ?? null
-      return { at, own, answer: own === null ? null : judgeGate(gate, own) }
-    })
-    const { own = null, answer = null } = answers[0] ?? {}
-    const evidence = all[0]?.evidence
+    const own = evidence?.gates[i] ?? null
+    const answers = looks.map(({ decision, answers: all }) => ({ at: decision.at, answer: all[i] ?? null }))
+    const answer = answers[0]?.answer ?? null
     const verdict = answer?.verdict === 'advance' ? 'passes' : answer?.verdict === 'roll back' ? 'fails' : 'undecided'
     return {
       name: gateTitle(gate),
@@ -95,7 +93,7 @@ function reachedOf({ value, bound }: GateMeter): number {
 }
 
 /** The controller has stored it. */
-function evidenceOf(stored: RolloutDecision['evidence']): Evidence {
+export function evidenceOf(stored: RolloutDecision['evidence']): Evidence {
   return stored as unknown as Evidence
 }
 

@@ -1,6 +1,5 @@
 import { z } from 'zod'
-import { replayDecision } from '../../../monitoring/rollouts/replay.ts'
-import { LockstepError, messageOf } from '../../../kernel/errors.ts'
+import { LockstepError } from '../../../kernel/errors.ts'
 import type { CatalogModel } from '../../../registry/catalog.ts'
 import { championAlias } from '../../../registry/model-aliases.ts'
 import type { RolloutDecision } from '../../../registry/rollouts/decisions.ts'
@@ -15,6 +14,7 @@ import { modelRevision } from '../models/model-revision.ts'
 import type { Ask } from '../read-model.ts'
 import { readModel } from '../read-model.ts'
 import { decidedGates, gatesOf } from './gate-evidence.ts'
+import { judgeDecisions } from './judged-decisions.ts'
 import { rolloutAt } from './rollout-at.ts'
 
 /** A rollout of a model: the one that is asked for, else the running or the last one. */
@@ -38,6 +38,8 @@ export const rolloutModel = readModel({
     if (asked !== undefined && chosen === null) throw new LockstepError('NOT_FOUND', `The model "${model.name}" has no rollout ${asked}.`)
     const known = chosen === null ? null : { rollout: chosen, decisions: await readDecisions(db.kysely, chosen.id) }
     const { rollout, decisions } = (known !== null && isPast ? rolloutAt(known, at) : known) ?? { rollout: null, decisions: [] }
+    const judged = rollout === null ? [] : await judgeDecisions(db, rollout, decisions)
+    const replays = new Map(judged.map(({ decision, replay }) => [decision.id, replay]))
     const data: RolloutData = {
       model: model.name,
       champion: (await modelDuring(ask, model, rollout)).aliases.get(championAlias)?.version ?? null,
@@ -62,8 +64,8 @@ export const rolloutModel = readModel({
             },
       headline: headlineOf(model.name, rollout, decisions, isPast),
       traffic: trafficOf(rollout, decisions, now),
-      gates: rollout?.plan === null || rollout === null ? [] : gatesOf(rollout.plan.gates, decisions.filter(isByController), isPast),
-      decisions: decisions.map((decision) => decisionOf(rollout, decision)),
+      gates: rollout?.plan === null || rollout === null ? [] : gatesOf(rollout.plan.gates, judged, isPast),
+      decisions: decisions.map((decision) => decisionOf(decision, replays.get(decision.id))),
       others: all.filter((other) => other.id !== rollout?.id).map((other) => otherOf(other, isPast ? at : null)),
     }
     return { data }
@@ -82,18 +84,21 @@ export const decisionModel = readModel({
     if (found === null)
       throw new LockstepError('NOT_FOUND', `No rollout of "${model.name}" has a decision "${(params['decision'] ?? '').slice(0, 50)}".`)
     const { rollout, decision } = found
+    const [judged] = await judgeDecisions(db, rollout, [decision])
     const data: DecisionEvidence = {
-      decision: decisionOf(rollout, decision),
+      decision: decisionOf(decision, judged?.replay),
       gates: rollout.plan === null || !isByController(decision) ? [] : decidedGates(rollout.plan.gates, decision.evidence),
       facts: factsOf(decision.evidence),
-      replay: replayOf(rollout, decision),
+      replay: judged?.replay ?? null,
     }
     return { data }
   },
 })
 
-function decisionOf(rollout: Rollout | null, decision: RolloutDecision): RolloutData['decisions'][number] {
-  const { id, at, step, action, by, reasons, shareBefore, shareAfter, evidence } = decision
+function decisionOf(
+  { id, at, step, action, by, reasons, shareBefore, shareAfter, evidence }: RolloutDecision,
+  replay: DecisionEvidence['replay'] | undefined,
+): RolloutData['decisions'][number] {
   return {
     id: String(id),
     at: at.toISOString(),
@@ -104,7 +109,7 @@ function decisionOf(rollout: Rollout | null, decision: RolloutDecision): Rollout
     shareBefore,
     shareAfter,
     hasEvidence: evidence !== null && by === controllerActor,
-    replaysSame: rollout === null ? null : (replayOf(rollout, decision)?.isSame ?? null),
+    replaysSame: replay?.isSame ?? null,
   }
 }
 
@@ -188,16 +193,4 @@ function factsOf(evidence: unknown): DecisionEvidence['facts'] {
   }
   walk(evidence, '')
   return facts
-}
-
-function replayOf({ plan }: Rollout, decision: RolloutDecision): DecisionEvidence['replay'] {
-  if (plan === null || decision.evidence === null || decision.by !== controllerActor) return null
-  try {
-    const { action } = replayDecision(plan, decision)
-    return { isSame: true, action, says: `The same evidence gives the same decision: ${action}.` }
-  } catch (error) {
-    if (!(error instanceof LockstepError)) throw error
-    const { replayed } = error.details
-    return { isSame: false, action: typeof replayed === 'string' ? replayed : 'none', says: messageOf(error) }
-  }
 }

@@ -11,11 +11,13 @@ import { promoteModel } from '../../../registry/promote.ts'
 import { pruneDefinitions } from '../../../registry/prune.ts'
 import { actOnDecision } from '../../../registry/rollouts/act-on-decision.ts'
 import { startRollout } from '../../../registry/rollouts/change-rollout.ts'
+import { readDecisions } from '../../../registry/rollouts/decisions.ts'
 import { loadConfig } from '../../../runtime/config.ts'
 import type { CatalogIndex } from '../../../serving/dashboard/contract/catalog.ts'
 import type { JobsData } from '../../../serving/dashboard/contract/jobs.ts'
 import type { ModelData } from '../../../serving/dashboard/contract/model.ts'
 import type { RolloutData } from '../../../serving/dashboard/contract/rollout.ts'
+import { judgeDecisions } from '../../../serving/dashboard/rollouts/judged-decisions.ts'
 import { landingsPipeline, streamingSet } from '../streaming/pipeline-world.ts'
 import { backfillPredictions } from '../../../serving/predict/backfill-predictions.ts'
 import type { World } from '../world.ts'
@@ -154,6 +156,19 @@ describe('a rollout', () => {
     expect((then as RolloutData).headline).toMatch(/ answered 10 % of the requests/)
     expect(data.headline).toMatch(/ answers 10 % of the requests/)
     expect(await dataOf('/rollouts/delay?asOf=2001-07-01T12:00:00Z')).toMatchObject({ rollout: null, others: [] })
+    // pages that poll judge a decision once, and again only if a later look has replaced it
+    const judge = async (laterMs = 0, failed = 60) => {
+      const decisions = (await readDecisions(world.db.kysely, first.id)).map((each) => ({
+        ...each,
+        at: new Date(each.at.getTime() + laterMs),
+        evidence: each.evidence === null ? null : { ...evidence, gates: [{ ...evidence.gates[0], candidate: answered(300, failed) }] },
+      }))
+      return await judgeDecisions(world.db, first, decisions)
+    }
+    const [judged] = await judge()
+    expect(judged?.answers).toMatchObject([{ verdict: 'roll back' }])
+    expect((await judge())[0]?.answers).toBe(judged?.answers)
+    expect((await judge(1, 0))[0]?.answers).not.toMatchObject([{ verdict: 'roll back' }])
   })
 })
 
