@@ -2,6 +2,7 @@ import type { SchemaElement } from 'hyparquet'
 import { ByteWriter, ParquetWriter } from 'hyparquet-writer'
 import type { Column, CountsValue, ListValue, ScalarType, Value, ValueType } from '../../kernel/value-type.ts'
 import type { BatchEncoder } from './dataset-writer.ts'
+import { compressSnappy } from './snappy.ts'
 
 const rowGroupRows = 20_000
 
@@ -12,42 +13,40 @@ const rowGroupRows = 20_000
  */
 export function createParquetEncoder(columns: readonly Column<ValueType>[]): BatchEncoder {
   const bytes = new DrainedWriter()
-  const writer = new ParquetWriter({ writer: bytes, schema: parquetSchemaOf(columns), createdBy: 'lockstep' })
+  const compressors = { SNAPPY: compressSnappy }
+  const writer = new ParquetWriter({ writer: bytes, schema: parquetSchemaOf(columns), createdBy: 'lockstep', compressors })
   const toParquet = columns.map(({ type }) => conversion(type))
-  let waiting: unknown[][] = columns.map(() => [])
+  /** By column: slices of batches. Arrays that grow by single values cost more than those that are joined once. */
+  let waiting: unknown[][][] = columns.map(() => [])
+  let waitingRows = 0
 
   function writeGroup(): void {
     const columnData = columns.map(({ name, type }, i) => {
-      const data = waiting[i] ?? []
+      const data = new Array<unknown>().concat(...(waiting[i] ?? []))
       return isFloat(type) && data.some(hasNegativeZero) ? { name, data, encoding: 'PLAIN' as const } : { name, data }
     })
     void writer.write({ columnData, rowGroupSize: rowGroupRows }) // synchronous: the writer has no separate flush
     waiting = columns.map(() => [])
+    waitingRows = 0
   }
 
   return {
     write(batch) {
       const rows = batch[0]?.length ?? 0
       for (let from = 0; from < rows;) {
-        const to = Math.min(rows, from + rowGroupRows - (waiting[0]?.length ?? 0))
+        const to = Math.min(rows, from + rowGroupRows - waitingRows)
         for (const [j, convert] of toParquet.entries()) {
-          const [source, target] = [batch[j] ?? [], waiting[j] ?? []]
-          if (convert === null) {
-            for (let i = from; i < to; i++) target.push(source[i])
-            continue
-          }
-          for (let i = from; i < to; i++) {
-            const value = source[i] ?? null
-            target.push(value === null ? null : convert(value))
-          }
+          const values = (batch[j] ?? []).slice(from, to)
+          waiting[j]?.push(convert === null ? values : values.map((value) => (value === null ? null : convert(value))))
         }
+        waitingRows += to - from
         from = to
-        if (waiting[0]?.length === rowGroupRows) writeGroup()
+        if (waitingRows === rowGroupRows) writeGroup()
       }
       return bytes.drain()
     },
     finish() {
-      if ((waiting[0]?.length ?? 0) > 0) writeGroup()
+      if (waitingRows > 0) writeGroup()
       void writer.finish()
       return bytes.drain()
     },
