@@ -22,6 +22,8 @@ import { readRunningExperiments } from './experiments/experiment.ts'
 import { readModelAliases } from './model-aliases.ts'
 import { readModelPins } from './model-pins.ts'
 import { readRunningRollouts } from './rollouts/rollout.ts'
+import type { LogShares } from '../runtime/log-shares.ts'
+import { logNothing, shareOf } from '../runtime/log-shares.ts'
 import { readRunningShadows } from './rollouts/shadow.ts'
 import { readModelVersions } from './model-versions.ts'
 import type { TableChange } from './owned-table.ts'
@@ -50,6 +52,8 @@ export interface PlanOptions {
   readonly privateAddresses?: boolean
   /** Whether a definition may change under its version, and one may go although a model version was pushed for it. */
   readonly replace?: boolean
+  /** Which predictions are logged, as far as this process knows. Default: none. */
+  readonly logShares?: LogShares
 }
 
 /**
@@ -67,7 +71,7 @@ const noModels: ModelsPlan = { breaks: [], problems: [], notes: [] }
 export async function planOn(
   handle: Kysely<LockstepTables>,
   set: DefinitionSet,
-  { prune = false, breakModels = false, replace = false, privateAddresses = false }: PlanOptions,
+  { prune = false, breakModels = false, replace = false, privateAddresses = false, logShares = logNothing }: PlanOptions,
 ): Promise<{
   readonly plan: ChangePlan
   readonly comparisons: readonly Comparison[]
@@ -137,7 +141,7 @@ export async function planOn(
       ...sources.notes,
       ...nameNotes(comparisons, stored, online),
       ...modelNotes(comparisons, uses),
-      ...outcomeNotes(comparisons),
+      ...outcomeNotes(comparisons, logShares),
       ...served.notes,
     ],
     problems: [
@@ -276,9 +280,11 @@ function modelNotes(comparisons: readonly Comparison[], uses: readonly ModelUse[
 }
 
 /** Outcomes are matched with logged predictions, and by default none is logged. */
-function outcomeNotes(comparisons: readonly Comparison[]): string[] {
+function outcomeNotes(comparisons: readonly Comparison[], logShares: LogShares): string[] {
   const added = comparisons.flatMap(({ declared, stored }) =>
-    declared.kind === 'outcome' && (stored === null || stored.retired) ? [declared.spec] : [],
+    declared.kind === 'outcome' && (stored === null || stored.retired) && shareOf(logShares, declared.spec.model) < 1
+      ? [declared.spec]
+      : [],
   )
   return [...Map.groupBy(added, ({ model }) => model)].map(([model, outcomes]) => {
     const names = outcomes.map(({ name }) => `"${name}"`).join(', ')

@@ -72,7 +72,8 @@ interface Applied {
 
 async function applyHere(context: Context, set: DefinitionSet, options: ApplyOptions): Promise<Applied> {
   const tools = { db: await context.database(), store: context.store, signal: context.signal }
-  const { plan, ...applied } = await applyWithStates(tools, set, { ...options, privateAddresses: context.config.alertPrivateAddresses })
+  const { alertPrivateAddresses: privateAddresses, logShares } = context.config
+  const { plan, ...applied } = await applyWithStates(tools, set, { ...options, privateAddresses, logShares })
   return { ...applied, plan: planJson(plan) }
 }
 

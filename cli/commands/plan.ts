@@ -43,10 +43,11 @@ export const planCommand: Command = {
       .join('')
     const set = await loadDefinitions(file)
     const changes = { prune: input.flag('prune'), breakModels: input.flag('break-models') }
+    const { alertPrivateAddresses: privateAddresses, logShares } = context.config
     const server = serverOf(context, input)
     const plan =
       server === null
-        ? planJson(await planChanges(await context.database(), set, { ...changes, privateAddresses: context.config.alertPrivateAddresses }))
+        ? planJson(await planChanges(await context.database(), set, { ...changes, privateAddresses, logShares }))
         : (await server.ask('POST', '/v1/registry/plan', { definitions: portableDefinitions(set, readVersion()), ...changes }, planAnswer))
             .plan
     if (input.flag('bump') || input.flag('write')) return bump(context, plan, { file, given, write: input.flag('write') })

@@ -42,9 +42,13 @@ afterAll(async () => {
 })
 
 /** A command as in a process of its own. */
-async function run(...words: readonly string[]): Promise<Outcome> {
+function run(...words: readonly string[]): Promise<Outcome> {
+  return runLogging('0,fraud=0.5', ...words)
+}
+
+async function runLogging(shares: string, ...words: readonly string[]): Promise<Outcome> {
   const settings = { LOCKSTEP_POSTGRES_URL: world.postgresUrl, LOCKSTEP_DIR: folder, LOCKSTEP_LOG_LEVEL: 'silent' }
-  const config = loadConfig({ ...settings, LOCKSTEP_LOG_PREDICTIONS: '0,fraud=0.5' })
+  const config = loadConfig({ ...settings, LOCKSTEP_LOG_PREDICTIONS: shares })
   const context = createContext(config, createTerminal(true), new AbortController().signal)
   return await withContext(context, async () => (await prepare(words))(context))
 }
@@ -90,6 +94,8 @@ describe('the commands of outcomes', () => {
     expect(text).toContain(
       'Set LOCKSTEP_LOG_PREDICTIONS=fraud=1 for the servers: the outcome "refunded" can only judge logged predictions.',
     )
+    const file = join(definitionFiles({ 'more.ts': more }), 'more.ts')
+    for (const shares of ['0,fraud=1', '1']) expect((await runLogging(shares, 'plan', file)).text).not.toContain('LOCKSTEP_LOG_PREDICTIONS')
   })
 
   it('refuse a source with a key of unknown type that only an outcome reads', async () => {

@@ -27,7 +27,8 @@ export const registryRoutes: readonly Route[] = [
       const { definitions, prune = false, breakModels = false } = await readBody(call, definitionsLimitBytes, planBody)
       const plan = await asRefusal(() => {
         const set = readPortableDefinitions(definitions, readVersion())
-        return planChanges(deps.upkeep.database(), set, { prune, breakModels, privateAddresses: deps.privateAddresses })
+        const { privateAddresses, logShares } = deps
+        return planChanges(deps.upkeep.database(), set, { prune, breakModels, privateAddresses, logShares })
       })
       return jsonAnswer({ plan: planJson(plan), requestId: call.requestId })
     },
@@ -46,7 +47,8 @@ export const registryRoutes: readonly Route[] = [
       const tools = { db: deps.upkeep.database(), store: deps.upkeep.store, signal: AbortSignal.timeout(removalMs) }
       const { plan, changed, revision, removals } = await asRefusal(() => {
         const set = readPortableDefinitions(definitions, readVersion())
-        return applyWithStates(tools, set, { prune, breakModels, privateAddresses: deps.privateAddresses, by: actorOf(call, reason) })
+        const { privateAddresses, logShares } = deps
+        return applyWithStates(tools, set, { prune, breakModels, privateAddresses, logShares, by: actorOf(call, reason) })
       })
       const inForce = await deps.reachRevision(revision)
       return jsonAnswer({ changed, revision, inForce, plan: planJson(plan), ...removals, requestId: call.requestId })
