@@ -3,7 +3,7 @@ import { requestId } from './response-schemas.ts'
 
 const result = z
   .looseObject({
-    state: z.enum(['ok', 'breach', 'unknown']).describe('What the check found'),
+    state: z.enum(['ok', 'breach', 'unknown']).describe('The result of the check'),
     cause: z.string().nullable().describe('The likely cause'),
   })
   .describe('The newest result')
@@ -11,7 +11,7 @@ const alertFields = {
   id: z.int().describe('The id of the alert'),
   monitor: z.string().describe('Its monitor; a default one has a colon in its name'),
   check: z.string().describe('The kind of check'),
-  subject: z.string().describe('What the check is about: a view, a model, a feature'),
+  subject: z.string().describe('The subject of the check: a view, a model or a feature'),
   severity: z.enum(['page', 'ticket']).describe('page: now; ticket: in working hours'),
   state: z.enum(['firing', 'resolved']).describe('Whether it still fires'),
   resolution: z.enum(['cleared', 'removed']).nullable().describe('removed: its monitor, check or subject is gone; null: it fires'),
@@ -22,7 +22,7 @@ const alertFields = {
   startedAt: z.string().describe('When it fired'),
   resolvedAt: z.string().nullable().describe('When it was resolved; null: it fires'),
   cause: z.string().nullable().describe('The likely cause, as it fired'),
-  value: z.number().nullable().describe('What was compared with the threshold, in the newest result'),
+  value: z.number().nullable().describe('The newest value that was compared with the threshold'),
   threshold: z.number().nullable().describe('The threshold'),
   n: z.number().nullable().describe('How many rows, requests or steps the value is of'),
   evidence: z.unknown().describe('The facts behind it, as it fired'),

@@ -43,7 +43,10 @@ const body = z.strictObject({
     .describe(
       'Of a table: whether the rows replace all others, are added to those of other batches, or replace those of their key. Default: replace',
     ),
-  key: z.array(z.string()).optional().describe("Of the mode upsert: columns of the spine. Default: the entity keys of the model's service"),
+  key: z
+    .array(z.string())
+    .optional()
+    .describe("With the mode upsert: the key, as columns of the spine. Default: the entity keys of the model's service"),
   time: z.string().optional().describe("The spine's time column, if it has several"),
   asOf: z
     .enum(['at', 'before'])
@@ -80,7 +83,7 @@ const batchFields = {
   secondsLeft: z.number().nullable().describe('At the pace so far; null: unknown'),
   workers: z.array(z.string()).describe('Who works on it'),
   error: z
-    .object({ code: z.string().describe('Its code'), message: z.string().describe('What failed and what to do') })
+    .object({ code: z.string().describe('Its code'), message: z.string().describe('The failure, and what to do') })
     .nullable()
     .describe('Why it failed'),
   result: z
@@ -88,14 +91,14 @@ const batchFields = {
       rows: z.int().describe('The number of rows'),
       refused: z.int().describe('How many have no prediction'),
       parts: z.int().describe('The number of files'),
-      sha256: z.string().describe('Of the hashes of the files: equal for equal content'),
+      sha256: z.string().describe('The hash of the hashes of the files: equal for equal content'),
       bytes: z.int().describe('Their size'),
       cpuSeconds: z.number().describe('The CPU time of the processes of Lockstep, without the database'),
       rowsPerCpuSecond: z.number().describe('Rows in a second of that time'),
       peakMegabytes: z.number().describe('The most memory that one process had'),
     })
     .nullable()
-    .describe('Of a batch that is done'),
+    .describe('The result; null until the batch is done'),
   submittedBy: z.string().describe('Who began it'),
   submittedAt: z.string().describe('When it began, RFC 3339'),
   finishedAt: z.string().nullable().describe('When it ended, RFC 3339'),

@@ -63,7 +63,7 @@ export const datasetAnswer = z.object({
       url: z.string().describe('The path from which it can be downloaded'),
       rows: z.int().describe('The number of rows'),
       bytes: z.int().describe('Its size'),
-      sha256: z.string().describe('Of the file, hex'),
+      sha256: z.string().describe('The SHA-256 of the file, hex'),
     }),
   ),
   manifest: z

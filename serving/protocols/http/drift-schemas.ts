@@ -24,13 +24,13 @@ const column = z.object({
       'Of a feature: how far it moves the prediction if it is permuted, times the share of rows that changed bins. Of an output: how far its mean moved',
     ),
   mean: z.object({
-    baseline: z.number().nullable().describe('Of the baseline; null for categories'),
-    window: z.number().nullable().describe('Of the window; null for categories'),
+    baseline: z.number().nullable().describe('The mean of the baseline; null for categories'),
+    window: z.number().nullable().describe('The mean of the window; null for categories'),
   }),
   newCategories: z.array(z.string()).describe('Categories that the baseline does not name, most frequent first'),
   untested: z.string().nullable().describe('Why there is no p-value'),
   causes: z
-    .array(z.object({ kind: z.enum(causeKinds).describe('What may have caused it'), text: z.string().describe('The evidence') }))
+    .array(z.object({ kind: z.enum(causeKinds).describe('The possible cause'), text: z.string().describe('The evidence') }))
     .describe('Likely causes with their evidence, the likeliest first'),
   rows: z.object(both('rows that were counted by value')).describe('Rows that were counted by value'),
   missing: z
@@ -39,8 +39,11 @@ const column = z.object({
   outOfRange: z
     .object({ below: z.number(), above: z.number() })
     .nullable()
-    .describe('Of numbers: the share of rows outside of the range of the baseline'),
-  otherCategories: z.object(shares).nullable().describe('Of categories: the share of rows with one that the baseline does not name'),
+    .describe('For numbers: the share of rows outside of the range of the baseline'),
+  otherCategories: z
+    .object(shares)
+    .nullable()
+    .describe('For categories: the share of rows with a category that the baseline does not have'),
   distances: z
     .object({
       psi: z.number(),
@@ -74,7 +77,7 @@ export const driftReport = z.object({
     kind: z
       .enum(['training', 'previous', 'same-hour-yesterday', 'same-hour-last-week', 'dataset'])
       .describe('What the window is compared with'),
-    origins: z.array(baselineOrigin).describe('What it was made of: features, then outputs'),
+    origins: z.array(baselineOrigin).describe('The rows that the baseline was made from: those of features, then those of outputs'),
     window: window.nullable().describe('The earlier window; null for a training set'),
     rows: z.number().describe('The rows that it was made of'),
   }),
@@ -91,10 +94,10 @@ export const driftReport = z.object({
       from: z.enum(['training set', 'logged predictions']),
     })
     .nullable()
-    .describe('What the harm was measured by'),
+    .describe('The measurement behind the harm'),
   drifted: z.array(z.string()).describe('The names of the columns that drifted'),
   columns: z.array(column).describe('Features by harm, then outputs'),
-  notes: z.array(z.string()).describe('What limits the report'),
+  notes: z.array(z.string()).describe('The limits of the report, one sentence each'),
 })
 
 export const driftAnswer = driftReport.extend({ requestId })

@@ -32,7 +32,7 @@ export const experimentPlanAnswer = z.object({
         detectableShare: z.number().nullable().describe('The same as a share of the metric'),
       }),
     )
-    .describe('What the experiment finds after some time'),
+    .describe('The smallest effects that the experiment finds after some time'),
   needs: z
     .object({
       effect: z.number().describe('The effect, as a share of the metric'),
@@ -40,5 +40,5 @@ export const experimentPlanAnswer = z.object({
       days: z.number().nullable().describe('The days that it takes; null: more than ten years'),
     })
     .nullable()
-    .describe('What the stated effect takes; null: none is stated'),
+    .describe('The units and time that the stated effect needs; null: no effect is stated'),
 })

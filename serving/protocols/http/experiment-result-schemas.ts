@@ -7,12 +7,12 @@ const p = z.number().nullable()
 
 const comparison = z.object({
   variant: z.string().describe('The treatment'),
-  control: z.string().describe('What it is compared with'),
+  control: z.string().describe('The variant that it is compared with'),
   state: z.enum(['estimated', 'not enough units']).describe('Whether there is an estimate'),
   waitsFor: z
     .object({ units: z.number(), needed: z.number(), why: z.string() })
     .nullable()
-    .describe('What a comparison without an estimate waits for'),
+    .describe('The units that a comparison without an estimate still needs'),
   difference: interval.nullable().describe('Treatment minus control'),
   lift: interval.nullable().describe('The difference as a share of the control'),
   p: p.describe('The least alpha at which the interval of the difference excludes 0; null of a Bayesian analysis'),
@@ -27,17 +27,17 @@ const comparison = z.object({
     .object({
       margin: z.number().describe('How much worse than the control it may be, as a share'),
       verdict: z.enum(['passes', 'fails', 'undecided']).describe('passes: not worse by the margin. fails: worse by it'),
-      p: z.number().describe('Of the hypothesis that it is worse by the margin'),
+      p: z.number().describe('The p-value of the hypothesis that it is worse by the margin'),
     })
     .nullable()
-    .describe('Of guardrails alone'),
+    .describe('Only for guardrails'),
   bayesian: z
     .object({
       chance: z.number().describe('The probability that the treatment is better'),
       risk: z.number().describe('The expected loss if it is taken and is worse, as a share of the control'),
     })
     .nullable()
-    .describe('Of Bayesian analyses alone'),
+    .describe('Only for Bayesian analyses'),
   detectable: z.number().nullable().describe('The difference that so many units find in 80 of 100 cases'),
   contradicts: z.boolean().describe('Whether looks exclude each other: the effect changed'),
 })
@@ -71,7 +71,7 @@ const result = z.object({
       alpha: z.number().describe('The level of the intervals'),
       correction: z.enum(['holm', 'bh', 'none']).describe('Over the metrics, guardrails excepted'),
       units: z.number().nullable().describe('The planned units'),
-      prior: z.object({ mean: z.number(), deviation: z.number() }).nullable().describe('Of the relative effect'),
+      prior: z.object({ mean: z.number(), deviation: z.number() }).nullable().describe('The prior of the relative effect'),
     })
     .describe('As declared'),
   variants: z
@@ -94,13 +94,13 @@ const result = z.object({
             z.object({
               value: z.string().nullable().describe('null: units without a value, or the others'),
               others: z.boolean().describe('All values beyond the first 30'),
-              comparisons: z.array(comparison).describe('Of the primary metric'),
+              comparisons: z.array(comparison).describe('The comparisons of the primary metric'),
             }),
           )
           .describe('The largest first'),
         heterogeneity: z
           .array(z.object({ variant: z.string(), p }))
-          .describe('Of the hypothesis that the effect is the same in all groups'),
+          .describe('The p-value of the hypothesis that the effect is the same in all groups'),
       }),
     )
     .describe('By declared slice'),
@@ -109,7 +109,7 @@ const result = z.object({
       z.object({
         fromDay: z.number().describe('Days since the exposure'),
         toDay: z.number().describe('Days since the exposure'),
-        comparisons: z.array(comparison).describe('Of the primary metric'),
+        comparisons: z.array(comparison).describe('The comparisons of the primary metric'),
       }),
     )
     .describe('By time since the exposure; empty for windows under two days'),
@@ -118,10 +118,10 @@ const result = z.object({
       z.object({
         check: z
           .enum(['sample ratio', 'crossovers', 'lost exposures', 'covariate balance', 'stable effect', 'maturity'])
-          .describe('What is checked'),
+          .describe('The check'),
         state: z.enum(['ok', 'warning', 'failing', 'unknown']).describe('failing: do not trust the figures'),
-        value: z.number().nullable().describe('What was measured'),
-        text: z.string().describe('What it says, and what to do'),
+        value: z.number().nullable().describe('The measured value'),
+        text: z.string().describe('The finding, and what to do'),
       }),
     )
     .describe('Whether the figures can be trusted'),
@@ -131,7 +131,7 @@ const result = z.object({
       planned: z.number().nullable().describe('The planned units'),
       immatureShare: z.number().describe('The share of units that are not mature'),
       unitsByDay: z.number().describe('New units by day, lately'),
-      daysLeft: z.number().nullable().describe('Until the planned units are mature'),
+      daysLeft: z.number().nullable().describe('The days until the planned units are mature'),
     })
     .describe('How far it is'),
 })
@@ -140,7 +140,7 @@ export const experimentResultsAnswer = z.object({
   experiment: z.string().describe('The name of the experiment'),
   model: z.string().describe('The name of the model'),
   run: z.int().describe('The id of the run'),
-  state: z.enum(['running', 'stopped', 'decided']).describe('Of the run'),
+  state: z.enum(['running', 'stopped', 'decided']).describe('The state of the run'),
   versions: z.record(z.string(), z.int()).describe('By variant, the version that it serves'),
   startedAt: z.string().describe('RFC 3339'),
   startedBy: z.string().describe('Who started it'),
@@ -152,7 +152,7 @@ export const experimentResultsAnswer = z.object({
       periods: z
         .array(
           z.object({
-            from: z.string().describe('Since when, RFC 3339'),
+            from: z.string().describe('The time from which these shares hold, RFC 3339'),
             shares: z.array(z.number()).describe('By variant, the control first'),
           }),
         )
@@ -189,13 +189,13 @@ export const experimentDecisionAnswer = z.object({
         .object({
           result: z.int().describe('The id of the analysis'),
           asOf: z.string().describe('Its moment, RFC 3339'),
-          primary: z.unknown().describe('What it found of the primary metric'),
+          primary: z.unknown().describe('The result of the primary metric'),
           failing: z.array(z.string()).describe('The health checks that failed'),
         })
         .nullable()
         .describe('The newest analysis then; null: there was none'),
     })
-    .describe('What was decided'),
-  notes: z.array(z.string()).describe('What you should know'),
+    .describe('The decision'),
+  notes: z.array(z.string()).describe('Notes on the decision, one sentence each'),
   revision: z.int().describe('The revision of the registry afterwards'),
 })

@@ -20,7 +20,7 @@ const common = {
 
 const listed = z.object({
   ...common,
-  description: z.string().nullable().describe('What it is for'),
+  description: z.string().nullable().describe('The description of its definition'),
   state,
   unit: z.string().describe('The field of the entities that is assigned, or request-id'),
   layer,
@@ -47,7 +47,7 @@ const run = z.object({
   ...common,
   id: z.int().describe('The id of the run'),
   state: state.exclude(['planned']).describe('Its state'),
-  spec: z.looseObject({}).describe('What was declared when it started'),
+  spec: z.looseObject({}).describe('The definition when the experiment started'),
   salt: z.string().describe("The salt of the hash that gives a unit its variant. The one that decides who is in is the layer's"),
   versions: z.record(z.string(), z.int()).describe('By variant, the version that it serves'),
   slices: z
@@ -64,12 +64,12 @@ const run = z.object({
   stoppedBy: z.string().nullable().describe('Who stopped it; null: it runs'),
   stoppedAt: z.string().nullable().describe('When it was stopped; null: it runs'),
   stopReason: z.string().nullable().describe('Why it was stopped'),
-  decision: z.unknown().describe('What was decided; null: nothing yet'),
+  decision: z.unknown().describe('The decision; null: there is none yet'),
 })
 
 export const experimentChangeAnswer = z.object({
   experiment: run,
-  notes: z.array(z.string()).describe('What to know, one sentence each'),
+  notes: z.array(z.string()).describe('Notes, one sentence each'),
   revision: aliasChangeAnswer.shape.revision,
   servers: aliasChangeAnswer.shape.servers,
   inForce: z.boolean().describe('false, with status 202, if the change is made but this server does not route by it yet'),

@@ -35,11 +35,11 @@ export const explainAnswer = z.looseObject({
           value: z.unknown().describe('Its value at that moment'),
           status: z.string().describe('The status of the value'),
           kind: z.enum(['latest', 'window', 'lifetime']).describe('How the value is computed'),
-          winner: explainedRow.nullable().optional().describe('Of a latest value'),
+          winner: explainedRow.nullable().optional().describe('For a latest value: the row that it comes from'),
           beaten: z
             .array(explainedRow.extend({ why: z.string().describe('Why the winner beat it') }))
             .optional()
-            .describe('What the winner beat, greatest first'),
+            .describe('The rows that the winner came before, greatest first'),
           span: z
             .object({ from: z.string().describe('Where it begins'), to: z.string().describe('Where it ends') })
             .optional()

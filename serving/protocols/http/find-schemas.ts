@@ -6,13 +6,16 @@ import { requestId } from './response-schemas.ts'
 
 /** What the routes of `find-routes.ts` answer, for the OpenAPI document. */
 
-const kind = z.enum(entryKinds).describe('What it is')
+const kind = z.enum(entryKinds).describe('The kind of the definition')
 const name = z.string().describe('Its name')
-const description = z.string().nullable().describe('What its definition says of it')
+const description = z.string().nullable().describe('The description of its definition')
 const owner = z.string().nullable().describe('The person or team to ask')
 const tags = z.array(z.string()).describe('Its tags')
 const type = z.string().describe('Its type, such as float64 or list(string)')
-const node = { kind: z.enum(nodeKinds).describe('What it is'), name: z.string().describe('Its name, with its version if it has one') }
+const node = {
+  kind: z.enum(nodeKinds).describe('The kind of the definition'),
+  name: z.string().describe('Its name, with its version if it has one'),
+}
 const uses = z.array(z.object(node))
 const columns = z.array(z.object({ name, type }))
 
@@ -24,9 +27,9 @@ const entry = z.object({
   description,
   owner,
   tags,
-  about: z.string().describe('What it is, in a few words'),
+  about: z.string().describe('A short description of its content'),
   features: z.int().nullable().describe('The number of its features; null for kinds without features'),
-  usedBy: uses.describe('What uses it directly'),
+  usedBy: uses.describe('The definitions that use it directly'),
 })
 const next = z.string().nullable().describe('Send it as `cursor` to read the next page; null: there are no more')
 
@@ -46,22 +49,22 @@ const statistics = z.looseObject({
   nullShare: z.number().describe('The share of rows without a value, 0 to 1'),
   numbers: z
     .looseObject({
-      mean: z.number().nullable().describe('Of finite values'),
-      stddev: z.number().nullable().describe('Of a sample (n - 1)'),
+      mean: z.number().nullable().describe('The mean of finite values'),
+      stddev: z.number().nullable().describe('The standard deviation of a sample (n - 1)'),
       min: z.union([z.number(), z.string()]).nullable().describe('The least value'),
       max: z.union([z.number(), z.string()]).nullable().describe('The greatest value'),
       quantiles: z.record(z.string(), z.number()).describe('By share: 0.5 is the median'),
     })
     .optional()
-    .describe('Of numbers'),
+    .describe('Only for numbers'),
   values: z
     .looseObject({ top: top.describe('The most frequent values') })
     .optional()
-    .describe('Of texts and booleans'),
+    .describe('Only for texts and booleans'),
   times: z
     .object({ min: z.string().nullable().describe('The earliest'), max: z.string().nullable().describe('The latest') })
     .optional()
-    .describe('Of timestamps, RFC 3339'),
+    .describe('Only for timestamps, RFC 3339'),
 })
 
 const feature = z.object({
@@ -70,9 +73,9 @@ const feature = z.object({
   view: z.string().optional().describe('In a service: the view that it comes from'),
   feature: z.string().optional().describe('In a service: its name in the view'),
   computed: z.string().describe('How it is computed, such as "mean of delay over 6h"'),
-  default: z.unknown().describe('What it is if a value is missing; null: it stays null'),
+  default: z.unknown().describe('The value of a missing feature; null: it stays null'),
   required: z.boolean().describe('Whether a missing value refuses the request'),
-  statistics: statistics.nullable().describe('In the newest training set that has it; null: there is none'),
+  statistics: statistics.nullable().describe('Its values in the newest training set that has it; null: there is none'),
 })
 
 const online = z.object({
@@ -118,9 +121,9 @@ export const definitionAnswer = z.object({
   description,
   owner,
   tags,
-  uses: uses.describe('What it is made from, directly'),
-  usedBy: uses.describe('What is made from it, directly'),
-  key: columns.optional().describe('Of an entity: the parts of its key'),
+  uses: uses.describe('The definitions that it uses directly'),
+  usedBy: uses.describe('The definitions that use it directly'),
+  key: columns.optional().describe('Only for an entity: the parts of its key'),
   source: z
     .object({
       table: z.string().nullable().describe('Your table that it reads'),
@@ -133,7 +136,7 @@ export const definitionAnswer = z.object({
       files: z.array(z.string()).describe('The Parquet files that feed it, as declared; empty if none do'),
     })
     .optional()
-    .describe('Of a source'),
+    .describe('Only for a source'),
   view: z
     .object({
       entity: z.string().describe('The entity that its features describe'),
@@ -145,7 +148,7 @@ export const definitionAnswer = z.object({
       derived: columns.describe('The columns that its transform adds'),
     })
     .optional()
-    .describe('Of a feature view'),
+    .describe('Only for a feature view'),
   onDemand: z
     .object({
       request: columns.describe('The request data that it takes'),
@@ -154,9 +157,9 @@ export const definitionAnswer = z.object({
         .describe('The views whose features it takes'),
     })
     .optional()
-    .describe('Of an on-demand view'),
-  takes: columns.optional().describe('Of a service or model: what a request has of each entity, the key and request data'),
-  features: z.array(feature).optional().describe('Of a view or service, in its order'),
+    .describe('Only for an on-demand view'),
+  takes: columns.optional().describe('Only for a service or model: the fields that a request has for each entity, key and request data'),
+  features: z.array(feature).optional().describe('Only for a view or service: its features, in its order'),
   model: z
     .object({
       service: z.string().describe('The service that it takes'),
@@ -177,7 +180,7 @@ export const definitionAnswer = z.object({
         .describe('Declared splits of its figures, by name'),
     })
     .optional()
-    .describe('Of a model'),
+    .describe('Only for a model'),
   outcome: z
     .object({
       model: z.string().describe('The model whose predictions it judges'),
@@ -187,11 +190,11 @@ export const definitionAnswer = z.object({
       column: z.string().nullable().describe('The column with its value; null: a function computes it'),
       match: z.string().describe('How a row finds its prediction'),
       within: z.string().describe('How long after a prediction it may happen'),
-      missing: z.unknown().describe('What a prediction without a row means: "exclude", or a value'),
+      missing: z.unknown().describe('The outcome of a prediction without a row: "exclude", or a value'),
       figures: z.record(z.string(), z.string()).describe('Business figures: by name, the column'),
     })
     .optional()
-    .describe('Of an outcome'),
+    .describe('Only for an outcome'),
   experiment: z
     .object({
       model: z.string().describe('The model whose versions it compares'),
@@ -218,7 +221,7 @@ export const definitionAnswer = z.object({
         .array(
           z.object({
             name: z.string().describe('Its name'),
-            role: z.enum(['primary', 'guardrail', 'secondary']).describe('What it is for'),
+            role: z.enum(['primary', 'guardrail', 'secondary']).describe('The role of the metric'),
             computed: z.string().describe('How it is computed'),
           }),
         )
@@ -234,12 +237,12 @@ export const definitionAnswer = z.object({
           prior: z
             .object({ mean: z.number().describe('Its mean'), deviation: z.number().describe('Its standard deviation') })
             .nullable()
-            .describe('Of the relative effect, for bayesian'),
+            .describe('Only for bayesian: the prior of the relative effect'),
         })
         .describe('How it is analysed'),
     })
     .optional()
-    .describe('Of an experiment'),
+    .describe('Only for an experiment'),
   batch: z
     .object({
       model: z.string().describe('The model that predicts'),
@@ -253,7 +256,7 @@ export const definitionAnswer = z.object({
       id: z.string().describe('The id of each batch'),
       out: z.string().describe('The folder or table of each batch'),
       format: z.enum(['parquet', 'csv', 'jsonl', 'table']).describe('The format of the files; table: the rows of a table'),
-      mode: z.enum(['replace', 'append', 'upsert']).describe('What becomes of the rows of a table that are there'),
+      mode: z.enum(['replace', 'append', 'upsert']).describe('For a table: what happens to the rows that it already has'),
       key: z.array(z.string()).nullable().describe('By which columns upsert finds rows; null: the entity keys'),
       onlineMicros: z
         .number()
@@ -268,7 +271,7 @@ export const definitionAnswer = z.object({
       schedule: z.string().describe('Five fields of cron, in UTC'),
     })
     .optional()
-    .describe('Of a batch that begins by a schedule'),
+    .describe('Only for a batch with a schedule'),
   pipeline: z
     .object({
       source: z.string().describe('The source whose stream it reads'),
@@ -283,14 +286,14 @@ export const definitionAnswer = z.object({
       ledger: z.boolean().describe('Whether answers are kept in PostgreSQL'),
     })
     .optional()
-    .describe('Of a pipeline'),
-  online: online.optional().describe('Of a view in the online store'),
+    .describe('Only for a pipeline'),
+  online: online.optional().describe('Only for a view in the online store'),
   rows: z
     .object({ rows: z.int().describe('The number of rows'), exact: z.boolean().describe('Whether they were counted, not estimated') })
     .nullable()
     .optional()
-    .describe('Of a source; null: its table cannot be read'),
-  code: z.string().nullable().optional().describe('Of a view or outcome: its code; null: it has none'),
+    .describe('Only for a source: its rows; null: its table cannot be read'),
+  code: z.string().nullable().optional().describe('Only for a view or outcome: its code; null: it has none'),
   broken: z.string().nullable().describe('Why it cannot be used; null: it can'),
   example: exampleSchema,
   requestId,
@@ -300,12 +303,12 @@ export const searchAnswer = z.object({
   results: z
     .array(
       z.object({
-        kind: z.enum([...entryKinds, 'feature']).describe('What was found'),
+        kind: z.enum([...entryKinds, 'feature']).describe('The kind of what was found'),
         name,
-        view: z.string().nullable().describe('Of a feature: the newest version of its view'),
+        view: z.string().nullable().describe('For a feature: the newest version of its view'),
         matched: z.enum(fields).describe('Where the text was found'),
         text: z.string().describe('That text; of a long one, the part around the match'),
-        about: z.string().describe('Of a feature: how it is computed; else what it is, in a few words'),
+        about: z.string().describe('For a feature: how it is computed; else a short description'),
         description,
         owner,
       }),
@@ -315,12 +318,12 @@ export const searchAnswer = z.object({
 })
 
 export const lineageAnswer = z.object({
-  of: z.object({ ...node, retired: z.boolean().describe('Whether it was pruned or deleted') }).describe('What was asked for'),
+  of: z.object({ ...node, retired: z.boolean().describe('Whether it was pruned or deleted') }).describe('The requested definition'),
   nodes: z
     .array(z.object({ ...node, retired: z.boolean().describe('Whether it was pruned or deleted') }))
     .describe('All that were reached, the asked one included, inputs first'),
   edges: z
-    .array(z.object({ from: z.string().describe('What is used'), to: z.string().describe('What uses it') }))
+    .array(z.object({ from: z.string().describe('The definition that is used'), to: z.string().describe('The definition that uses it') }))
     .describe('Each end is a kind and a name, such as "view airport_delays@1"'),
   requestId,
 })

@@ -8,8 +8,8 @@ const micros = z.int()
 const monitorFields = {
   name: z.string().describe('Its name; that of a default one has a colon'),
   isDefault: z.boolean().describe('Whether nobody declared it'),
-  description: z.string().nullable().describe('What it is for'),
-  target: monitorTarget.describe('What it watches'),
+  description: z.string().nullable().describe('The description of its definition'),
+  target: monitorTarget.describe('The watched model, view or other target'),
   checks: z.array(z.looseObject({ kind: z.string().describe('The kind of check') })).describe('Its checks, with their options'),
   everyMicros: micros.describe('How often it is evaluated, microseconds'),
   windowMicros: micros.describe('The part of the past that an evaluation looks at, microseconds'),
@@ -27,9 +27,9 @@ const monitorFields = {
         check: z.string().describe('The kind of check'),
         phase: z.enum(['ok', 'pending', 'firing']).describe('pending: it breaches, and not for long enough yet'),
         result: z.looseObject({
-          subject: z.string().describe('What the result is about: a view, a model, a feature'),
-          state: z.enum(['ok', 'breach', 'unknown']).describe('What the check found'),
-          value: z.number().nullable().describe('What was compared with the threshold'),
+          subject: z.string().describe('The subject of the result: a view, a model or a feature'),
+          state: z.enum(['ok', 'breach', 'unknown']).describe('The result of the check'),
+          value: z.number().nullable().describe('The value that was compared with the threshold'),
           threshold: z.number().nullable().describe('The threshold'),
           n: z.number().nullable().describe('How many rows, requests or steps the value is of'),
           cause: z.string().nullable().describe('The likely cause; of an unknown result, why nothing is known'),

@@ -19,7 +19,7 @@ import { cancelOnDisconnect } from './client-connection.ts'
 const sentOutcome = z.strictObject({
   predictionId: z.string().min(1).nullish().describe('The id that the prediction was answered with'),
   entity: z.record(z.string(), z.unknown()).nullish().describe('The key of the source, for outcomes that are matched by entity'),
-  value: z.unknown().describe('What came of it; null: nothing can be said'),
+  value: z.unknown().describe('The outcome of the prediction; null: unknown'),
   at: z.union([z.string(), z.number()]).nullish().describe('When it happened. Default: now'),
   id: z.string().nullish().describe('An outcome that is sent again with its id is stored once'),
 })
@@ -27,7 +27,7 @@ const sentOutcome = z.strictObject({
 const outcomesSchema = z.strictObject({
   outcome: z.string().optional().describe('The name of the outcome'),
   model: z.string().optional().describe('Instead of its name: the model, if it has only one outcome'),
-  outcomes: z.array(sentOutcome).min(1).max(maxEvents).describe('What came of predictions, in any order'),
+  outcomes: z.array(sentOutcome).min(1).max(maxEvents).describe('The outcomes of predictions, in any order'),
 })
 
 const outcomesAnswer = z.object({
@@ -60,11 +60,11 @@ export const outcomeReportAnswer = z.object({
   column: z.string().nullable().describe('The column with its value; null: a function computes it'),
   match: z.string().describe('How a row finds its prediction'),
   within: z.string().describe('How long after a prediction it may happen'),
-  missing: z.union([z.boolean(), z.number(), z.string()]).describe('What a prediction without a row means: "exclude", or a value'),
+  missing: z.union([z.boolean(), z.number(), z.string()]).describe('The outcome of a prediction without a row: "exclude", or a value'),
   figures: z.record(z.string(), z.string()).describe('Business figures: by name, the column'),
   from: z.string().describe('Predictions from then on, RFC 3339'),
   to: z.string().describe('Predictions before, RFC 3339'),
-  asOf: z.string().describe('What was known then, RFC 3339'),
+  asOf: z.string().describe('Only rows that were known at this time count, RFC 3339'),
   logShare: z.number().describe('The share of predictions that this server logs, 0 to 1'),
   counts: z.object({
     predictions: z.int().describe('The logged predictions of that time'),
@@ -72,7 +72,10 @@ export const outcomeReportAnswer = z.object({
     immature: z.int().describe('The others'),
     matched: z.int().describe('Mature predictions with a row'),
     missing: z.int().describe('Mature predictions without a row'),
-    late: z.int().nullable().describe('Of the missing: those whose rows happened after "within"; null: it is matched by entity'),
+    late: z
+      .int()
+      .nullable()
+      .describe('How many of the missing have a row that happened after "within"; null: the outcome is matched by entity'),
   }),
   requestId,
 })

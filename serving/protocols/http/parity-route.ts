@@ -58,8 +58,8 @@ export const parityAnswer = z.object({
         entity: z.int().describe('The index of the entity in the request'),
         keys: z.unknown().describe('The key columns'),
         asOf: z.string().describe('The moment that the features hold for, RFC 3339'),
-        logged: shown.describe('What was served'),
-        history: shown.nullable().describe("What the offline history says; null: the service's code fails on it"),
+        logged: shown.describe('The served value'),
+        history: shown.nullable().describe("The value from the offline history; null: the service's code fails on it"),
       }),
     )
     .describe('Differences, the first of each feature and kind'),

@@ -26,7 +26,7 @@ export const pipelineChangeAnswer = z.object({
   requestId,
 })
 
-export const pipelineAnswer = z.object({ pipeline: pipeline.describe('As it is declared and as it runs'), requestId })
+export const pipelineAnswer = z.object({ pipeline: pipeline.describe('The pipeline as it is declared and as it runs'), requestId })
 
 export const pipelinesAnswer = z.object({ pipelines: z.array(pipeline).describe('By name'), requestId })
 

@@ -33,7 +33,7 @@ export const predictionsAnswer = z.object({
       keys: byName.describe('The key columns'),
       request: byName.describe('The request data'),
       features: byName.describe('The features that the model took'),
-      statuses: byName.describe('Of features that are not PRESENT'),
+      statuses: byName.describe('The statuses of features that are not PRESENT'),
       outputs: byName.describe('The outputs of the model'),
       latencyMicros: z.int().describe('How long the request took, microseconds'),
     }),

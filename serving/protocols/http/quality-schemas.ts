@@ -36,7 +36,7 @@ const group = z.object({
   by: z.record(z.string(), z.string()).describe('By name of the split: the label'),
   predictions: z.int().describe('Logged predictions'),
   judged: z.int().describe('Mature predictions with an outcome: figures are of them'),
-  assumed: z.int().describe('Of these, how many no row of the outcome names: they have its `missing`'),
+  assumed: z.int().describe('How many of these have no row of the outcome, so they get its `missing`'),
   immature: z.int().describe('Predictions whose outcome may still come'),
   withoutOutcome: z.int().describe('Mature predictions without an outcome'),
   unreadable: z.int().describe('An output or outcome that cannot be compared, such as NaN'),
@@ -47,11 +47,11 @@ const group = z.object({
       z.string(),
       figure.extend({
         total: z.number().describe('The sum over the predictions behind it'),
-        assumed: z.int().describe('Of these, how many no row of the outcome names: they count as 0'),
+        assumed: z.int().describe('How many of these have no row of the outcome, so they count as 0'),
       }),
     )
     .describe('The business figures of the outcome, by name: the mean for each judged prediction'),
-  calibration: calibration.nullable().describe('Of probabilities alone'),
+  calibration: calibration.nullable().describe('Only for probabilities'),
 })
 
 const estimate = z.object({
@@ -72,13 +72,13 @@ const estimate = z.object({
       rows: z.int(),
     })
     .nullable()
-    .describe('What the newest labels say, compared with what earlier ones let expect'),
+    .describe('The newest labels, compared with the expectation from earlier ones'),
 })
 
 export const qualityAnswer = z.object({
   model: z.string().describe('The name of the model'),
   outcome: z.string().describe('The name of the outcome'),
-  kind: z.enum(['binary', 'number', 'category']).describe('What the outcome is; it decides which figures there are'),
+  kind: z.enum(['binary', 'number', 'category']).describe('The kind of the outcome, which decides the figures'),
   output: z.string().describe('The output that the outcome judges'),
   threshold: share.nullable().describe('The least score of a positive decision; null: the outcome is not yes or no'),
   from: z.string().describe('Predictions logged from then on, RFC 3339'),
@@ -92,12 +92,12 @@ export const qualityAnswer = z.object({
   missing: z
     .union([z.boolean(), z.number(), z.string()])
     .nullable()
-    .describe('What a mature prediction without a row has; null: it is left out'),
+    .describe('The outcome of a mature prediction without a row; null: it is left out'),
   total: group.describe('Without shadow predictions'),
   shadow: z.int().describe('Shadow predictions, which only groups by version or role have'),
   groups: z.array(group),
   isFull: z.boolean().describe('Whether further groups are counted together as (other)'),
-  estimates: z.array(estimate).describe('Of predictions that are not mature, by version'),
+  estimates: z.array(estimate).describe('Estimates for predictions that are not mature, by version'),
 })
 
 export const qualityQuery = z.object({

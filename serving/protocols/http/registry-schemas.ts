@@ -40,10 +40,10 @@ const named = {
   label: z.string().describe('Name and version'),
 }
 export const pruneAnswer = z.object({
-  pruned: z.array(z.object(named)).describe('What is retired'),
+  pruned: z.array(z.object(named)).describe('The retired definitions'),
   kept: z
-    .array(z.object({ ...named, neededBy: z.array(z.string()).describe('What needs it') }))
-    .describe('What stays, because something else needs it'),
+    .array(z.object({ ...named, neededBy: z.array(z.string()).describe('The definitions that need it') }))
+    .describe('The definitions that stay, because others need them'),
   online: z.array(view).describe('Retired views whose states are deleted from the online store'),
   removed: removals.describe('Retired views whose states are deleted'),
   removing: removals.describe('Retired views whose states a worker goes on deleting'),

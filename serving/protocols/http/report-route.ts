@@ -32,12 +32,12 @@ export const reportAnswer = z.looseObject({
     .looseObject({
       requests: z.int().describe('Answered and failed'),
       failed: z.int().describe('Failed requests'),
-      rows: z.int().describe('Of answered requests'),
+      rows: z.int().describe('The rows of answered requests'),
     })
-    .describe('What servers answered'),
-  drift: part.describe('As GET /v1/models/{name}/drift answers it'),
+    .describe('The traffic that servers answered'),
+  drift: part.describe('The answer of GET /v1/models/{name}/drift'),
   quality: part.describe('By outcome: by version, by day and by declared slice, as GET /v1/models/{name}/quality answers it'),
-  freshness: z.array(z.looseObject({ view: z.string().describe('The feature view') })).describe('Of its online views'),
+  freshness: z.array(z.looseObject({ view: z.string().describe('The feature view') })).describe('The freshness of its online views'),
   alerts: z.array(z.looseObject({ id: z.int().describe('The id of the alert') })).describe('Those that fired in the window'),
 })
 

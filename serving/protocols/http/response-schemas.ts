@@ -59,8 +59,8 @@ const servedAs = {
     .describe(
       'Why this version answered. champion: it answers requests that name no version. canary: by a rollout. arm: by an experiment. requested: the request named it',
     ),
-  experiment: z.string().optional().describe('Of the role arm: the experiment'),
-  variant: z.string().optional().describe('Of the role arm: the variant'),
+  experiment: z.string().optional().describe('Only with the role arm: the experiment'),
+  variant: z.string().optional().describe('Only with the role arm: the variant'),
   bypassed: z
     .int()
     .optional()
@@ -158,12 +158,12 @@ const versionFields = {
   version: z.int().describe('The number of the version'),
   service: z.string().describe('The feature service'),
   serviceFingerprint: z.string().describe('The fingerprint of the service at that time'),
-  sha256: z.string().describe('Of the file'),
-  sizeBytes: z.int().describe('Of the file'),
+  sha256: z.string().describe('The SHA-256 of the file'),
+  sizeBytes: z.int().describe('The size of the file, in bytes'),
   createdAt: z.string().describe('When it was pushed, RFC 3339'),
   inputs: z.array(tensor).describe("The file's inputs"),
   outputs: z.array(tensor).describe('The outputs'),
-  metadata: z.record(z.string(), z.unknown()).describe('As pushed with the version'),
+  metadata: z.record(z.string(), z.unknown()).describe('The metadata that was pushed with the version'),
   metrics: z.record(z.string(), z.number()).describe('Evaluation results'),
   params: z.record(z.string(), z.unknown()).describe('Training parameters'),
   dataset: z.string().nullable().describe('The id of the training set'),
@@ -175,7 +175,7 @@ const versionFields = {
 const modelFields = {
   model: z.string().describe('The name of the model'),
   service: z.string().describe('The feature service'),
-  description: z.string().nullable().describe('What its definition says of it'),
+  description: z.string().nullable().describe('The description of its definition'),
   owner: z.string().nullable().describe('The person or team to ask'),
   tags: z.array(z.string()).describe('Its tags'),
   outputs: z.array(z.looseObject({ name: z.string().describe('Its name'), type: z.string().describe('Its type') })).describe('The outputs'),
@@ -210,7 +210,7 @@ export const modelVersionAnswer = z.looseObject({
   lineage: z.object({
     dataset: z
       .looseObject({
-        id: z.string().describe('Of the training set'),
+        id: z.string().describe('The id of the training set'),
         sameService: z.boolean().nullable().describe('Whether it has the features that the model is served with'),
       })
       .nullable()
@@ -276,7 +276,7 @@ export const pushAnswer = z.object({
   version: z.int().describe('The number of the version'),
   service: z.templateLiteral([z.string(), '@', z.int()]).describe('The feature service whose features it takes'),
   serviceFingerprint: z.string().describe('Its fingerprint'),
-  sha256: z.string().describe('Of the file, hex'),
+  sha256: z.string().describe('The SHA-256 of the file, hex'),
   sizeBytes: z.int().describe('The size of the file'),
   createdAt: z.string().describe('When it was pushed first'),
   inputs: z.array(modelTensor).describe("The file's inputs"),
@@ -305,7 +305,7 @@ export const modelHistoryAnswer = z.object({
     z.object({
       id: z.int().describe('Its id'),
       model: z.string().describe('The name of the model'),
-      action: z.enum(['push', 'promote', 'rollback', 'remove', 'pin', 'unpin']).describe('What was done'),
+      action: z.enum(['push', 'promote', 'rollback', 'remove', 'pin', 'unpin']).describe('The change'),
       alias: z.string().nullable().describe('The alias'),
       from: z.int().nullable().describe('The version that it pointed to before'),
       to: z.int().nullable().describe('The version that it points to afterwards; null: it was removed'),
@@ -324,8 +324,8 @@ export const auditAnswer = z.object({
       at: z.string().describe('When, RFC 3339'),
       actor: z.string().describe('The id of an API key, "http" if the server has no keys, or user@host'),
       actorName: z.string().nullable().describe('The name of the key'),
-      action: z.string().describe('What was done'),
-      subject: z.string().describe('What was changed'),
+      action: z.string().describe('The action'),
+      subject: z.string().describe('The definition, key or other thing that was changed'),
       before: z.unknown().describe('The state before'),
       after: z.unknown().describe('The state after'),
       reason: z.string().nullable().describe('The reason, if one was given'),
@@ -346,11 +346,11 @@ export const backfillAnswer = z.looseObject({
   requestId,
 })
 
-const jobError = z.object({ code: z.string().describe('What went wrong'), message: z.string().describe('The same for people') })
+const jobError = z.object({ code: z.string().describe('The error code'), message: z.string().describe('The message') })
 const jobFields = {
   id: z.int().describe('Its id'),
   kind: z.string().describe('The kind of job: backfill, export, scheduled-run, source-sync, housekeeping, baselines'),
-  subject: z.string().describe('What it is about, such as a view or a service'),
+  subject: z.string().describe('The subject, such as a view or a service'),
   state: jobState.describe('Its progress'),
   moment: z.string().nullable().describe('The instant of its schedule; null: it has no schedule'),
   chunks: z.int().describe('The number of chunks'),
@@ -372,7 +372,7 @@ const stepFields = {
   worker: z.string().nullable().describe('Who has it, or had it last'),
   atWork: z.boolean().describe('Whether somebody works on it now'),
   progress: z.number().nullable().describe('From 0 to 1; null: unknown'),
-  error: jobError.nullable().describe('What its last attempt failed with'),
+  error: jobError.nullable().describe('The error of its last attempt'),
   claimableAt: z.string().nullable().describe('From when on a worker may take it'),
 }
 
@@ -397,7 +397,7 @@ export const readyAnswer = z.object({
 export const errorBody = z.object({
   error: z.object({
     code: z.string().describe('The code that programs should check'),
-    message: z.string().describe('What failed, the offender in quotes, what to do'),
+    message: z.string().describe('What failed, the cause in quotes, and what to do'),
     details: z.record(z.string(), z.unknown()),
     requestId,
   }),

@@ -28,7 +28,7 @@ const rolloutFields = z.object({
     .describe('Its steps and gates; null: the share is changed by hand'),
   step: z.int().nullable().describe('The index of the step, from 0; null: there is no plan'),
   paused: z.boolean().describe('Whether the plan is paused'),
-  since: z.string().describe('Since when evidence is gathered: the begin of the step, RFC 3339'),
+  since: z.string().describe('The start of the step, from which evidence is gathered, RFC 3339'),
   startedBy: z.string().describe('Who started it'),
   startedAt: z.string().describe('When, RFC 3339'),
   endedAt: z.string().nullable().describe('When it ended; null: it runs'),
@@ -43,7 +43,7 @@ const rolloutDecision = z.object({
     .describe('advance, promote, roll back, hold, not enough evidence; of people: start, share, pause, resume, promote, abort'),
   by: z.string().describe('Who decided'),
   reasons: z.array(z.string()).describe('Why, one sentence each'),
-  evidence: z.unknown().describe('What the controller decided on; null: a person decided'),
+  evidence: z.unknown().describe("The evidence of the controller's decision; null: a person decided"),
   shareBefore: z.number().nullable().describe('The share before; null: it started'),
   shareAfter: z.number().nullable().describe('The share afterwards; null: it ended'),
 })
@@ -62,7 +62,7 @@ export const rolloutAnswer = z.object({
 
 export const rolloutChangeAnswer = z.object({
   rollout: rolloutFields,
-  notes: z.array(z.string()).describe('What to know, one sentence each'),
+  notes: z.array(z.string()).describe('Notes, one sentence each'),
   revision: aliasChangeAnswer.shape.revision,
   servers: aliasChangeAnswer.shape.servers,
   inForce: aliasChangeAnswer.shape.inForce,

@@ -74,7 +74,7 @@ export const shadowReportAnswer = z.object({
                 high: z.number().nullable().describe('Limits at 95 % that hold however often you look; null: too few pairs'),
               }),
             )
-            .describe('Of absolute differences'),
+            .describe('Absolute differences at these quantiles'),
           beyond: figure.describe('The share of pairs that differ by more than the tolerance'),
           flips: figure
             .extend({ threshold: z.number().nullable() })
@@ -102,8 +102,8 @@ export const shadowReportAnswer = z.object({
       examples: z
         .array(
           z.object({
-            predictionId: z.string().describe('Of the shadow'),
-            answeredId: z.string().describe('Of the answer'),
+            predictionId: z.string().describe("The id of the shadow's prediction"),
+            answeredId: z.string().describe('The id of the answered prediction'),
             answeredVersion: z.int(),
             asOf: z.string().describe('The moment that the features hold for'),
             service: z.string().describe('The feature service of the candidate'),
@@ -122,8 +122,8 @@ export const shadowReportAnswer = z.object({
           answered: z.array(times),
         })
         .nullable()
-        .describe('What servers measured in complete minutes; null: nothing yet'),
-      notes: z.array(z.string()).describe('What to know, one sentence each'),
+        .describe('The traffic that servers measured in complete minutes; null: none yet'),
+      notes: z.array(z.string()).describe('Notes, one sentence each'),
     })
     .nullable()
     .describe('null: the model had no shadow'),

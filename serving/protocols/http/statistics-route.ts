@@ -19,7 +19,7 @@ const query = z.object({
   by: z
     .enum(['version', 'role', 'version,role', ''])
     .optional()
-    .describe('What the groups, and the lines of a series, go by. Default: version,role'),
+    .describe('The grouping, and that of the lines of a series. Default: version,role'),
   step: z.enum(['minute', 'hour', 'day']).optional().describe('Adds a series with this step'),
 })
 

@@ -44,14 +44,14 @@ const column = z.object({
       greatest: z.number(),
     })
     .nullable()
-    .describe('Of finite numbers, and of booleans as 0 and 1. null: there are none'),
+    .describe('Figures of finite numbers, with booleans as 0 and 1; null: there are none'),
   values: z
     .object({
       complete: z.boolean().describe('Whether all values are counted, or a fair sample of the values'),
       top: z.array(z.object({ value: z.string(), count: z.int() })).describe('The most frequent ones'),
     })
     .nullable()
-    .describe('Of texts and booleans. null: other types'),
+    .describe('The values of texts and booleans; null: another type'),
   bins: z.array(z.object({ binsId: z.string(), counts: z.array(z.int()) })).describe("Rows by bin of the version's baseline"),
 })
 
@@ -66,7 +66,7 @@ export const statisticsFields = z.object({
       entities: count('Distinct entities of the sampled rows, estimated if there are many'),
       columns: z.record(z.string(), column).describe('By feature; "output:NAME" for an output'),
     })
-    .describe('Of the complete window'),
+    .describe('The figures of the complete window'),
   groups: z
     .array(
       z.object({
@@ -90,7 +90,7 @@ export const statisticsFields = z.object({
       cpuSeconds: z.number().describe('Processor seconds'),
       errors: counts.describe('All errors that were answered over HTTP, by code'),
     })
-    .describe('Of all server processes, for whatever they answered'),
+    .describe('Figures of all server processes, whatever they answered'),
   coverage: z.object({
     minutes: count('Minutes that a server process has written'),
     missing: z

@@ -20,7 +20,7 @@ const lastRun = z.object({
 })
 const freshness = z.object({
   newestRowSeconds: seconds.describe('How long ago the newest of the rows that arrived last happened; null: unknown'),
-  lastRunSeconds: seconds.describe('Since the end of the last run; null: there was none'),
+  lastRunSeconds: seconds.describe('The time since the end of the last run; null: there was none'),
   lag: z
     .object({
       rows: z.int().describe('The rows that the source has and the store lacks; 10,000: that many or more'),
@@ -33,11 +33,14 @@ const freshness = z.object({
   setAside: z
     .object({
       entities: z.int().describe('How many'),
-      messages: z.array(z.string()).readonly().describe('Of the first few: why, and what to do'),
+      messages: z.array(z.string()).readonly().describe('Why, and what to do, for the first few'),
     })
     .describe('Entities without a state, because their rows cannot be folded'),
   failing: z
-    .object({ runs: z.int().describe('How many runs in a row have failed'), seconds: z.number().describe('Since the first of them') })
+    .object({
+      runs: z.int().describe('How many runs in a row have failed'),
+      seconds: z.number().describe('The time since the first of them'),
+    })
     .nullable()
     .describe('Whether its runs fail; null: they do not'),
   freshnessSeconds: seconds.describe('How far behind its source it may be; null: nothing is declared'),
@@ -69,7 +72,7 @@ const stream = z.object({
   source: z.string().describe('The source'),
   spec: z
     .object({
-      kind: z.enum(['redis', 'nats', 'kafka']).describe('What it is in'),
+      kind: z.enum(['redis', 'nats', 'kafka']).describe('The kind of stream'),
       field: z.string().optional().describe('In Redis: the field with the message'),
       subject: z.string().nullable().optional().describe('In NATS: only messages of this subject; null: all'),
       format: z.literal('avro').optional().describe('In Kafka: Avro in place of JSON'),
@@ -94,17 +97,17 @@ const stream = z.object({
 const thing = z.object({
   kind: z
     .enum(['alert', 'job', 'view', 'source', 'model', 'rollout', 'pipeline', 'now'])
-    .describe('What it is; now: the registry, or what it runs on'),
+    .describe('The kind of thing; now: the registry, or a store or worker'),
   id: z.string().describe('Its name or id'),
 })
 const problem = z.object({
   severity: z.enum(['page', 'warn', 'info']).describe('How severe it is'),
-  what: z.string().describe('What is wrong'),
-  since: z.string().nullable().describe('Since when, RFC 3339; null: unknown'),
+  what: z.string().describe('The problem'),
+  since: z.string().nullable().describe('The time since which it is wrong, RFC 3339; null: unknown'),
   cause: z.string().nullable().describe('The likely cause; null: unknown'),
   todo: z.string().nullable().describe('What to do'),
   link: thing.describe('Where the dashboard shows it'),
-  about: thing.nullable().describe('What it is about; null: what the link names'),
+  about: thing.nullable().describe('The subject; null: the target of the link'),
   command: z.string().nullable().describe('A command that helps'),
 })
 const relation = z.object({
@@ -124,7 +127,7 @@ export const statusAnswer = z.object({
     .describe('The online store'),
   revision: z.int().describe('The revision of the registry'),
   views: z.array(view).describe('All feature views'),
-  servedSince: z.string().describe('Since when answers were looked at for "served", RFC 3339'),
+  servedSince: z.string().describe('The start of the window of "served", RFC 3339'),
   oldestTransaction: z
     .object({
       pid: z.int().nullable().describe('The PostgreSQL process; null: it is prepared'),
@@ -179,7 +182,7 @@ export const statusAnswer = z.object({
       z.object({
         view: z.string().describe('The view'),
         removed: z.int().describe('The keys that are deleted so far'),
-        requestedAt: z.string().describe('Since when, RFC 3339'),
+        requestedAt: z.string().describe('The time of the request, RFC 3339'),
       }),
     )
     .describe('Views that are being deleted from the online store'),
@@ -188,10 +191,10 @@ export const statusAnswer = z.object({
     .array(
       problem.extend({
         id: z.string().describe('Its name'),
-        consequences: z.array(problem).readonly().describe('What likely follows from it, the worst first'),
+        consequences: z.array(problem).readonly().describe('Its likely consequences, the worst first'),
       }),
     )
-    .describe('What is wrong, each cause once, the worst first'),
+    .describe('The problems, each cause once, the worst first'),
   broken: z
     .array(z.object({ id: z.string().describe('Its id'), code: z.string().describe('The code'), message: z.string().describe('Why') }))
     .describe('Definitions that cannot be used'),

@@ -27,7 +27,7 @@ const newUploadQuery = z.object({
 })
 
 const uploadAnswer = z.object({
-  id: z.string().describe('What names the upload where it is used'),
+  id: z.string().describe('The id by which other requests use the upload'),
   name: z.string().describe('The name of the file'),
   length: z.int().describe('The announced size, bytes'),
   offset: z.int().describe('The number of bytes that have arrived'),
