@@ -232,14 +232,20 @@ function metricsOf(metrics: unknown, unit: string, model: Model, what: string): 
 /** The fields of an exposure that hold the key of a source. A unit's rows are those with its own key, and no others. */
 function keyFields(source: SourceSpec, unit: string, { service, name }: Model, what: string): readonly Column<KeyType>[] {
   const parts = source.key.map(({ part }) => part)
+  const own = source.key.find(({ part }) => part === unit)
+  const narrower = own === undefined ? null : `key: { ${own.part}: '${own.column}' }`
+  const advice =
+    narrower === null
+      ? `Use a source with the key "${unit === 'request-id' ? Object.keys(service.needs)[0] : unit}".`
+      : `Declare a second source on the same table whose key is "${unit}" alone: ${narrower}.`
   const lacking = parts.find((part) => service.needs[part] === undefined)
   if (parts.length === 0 || lacking !== undefined)
     throw invalid(
-      `${what} over the source "${source.name}", whose key ${lacking === undefined ? 'is empty' : `"${lacking}" is no field of requests for the model "${name}"`}. Use a source with the key "${unit === 'request-id' ? Object.keys(service.needs)[0] : unit}".`,
+      `${what} over the source "${source.name}", whose key ${lacking === undefined ? 'is empty' : `"${lacking}" is no field of requests for the model "${name}"`}. ${advice}`,
     )
   if (unit !== 'request-id' && (parts.length > 1 || parts[0] !== unit))
     throw invalid(
-      `${what} over the source "${source.name}" with the key ${parts.map((part) => `"${part}"`).join(', ')}, but its unit is "${unit}", so rows of a unit cannot be told apart from those of others. Use a source with the key "${unit}".`,
+      `${what} over the source "${source.name}" with the key ${parts.map((part) => `"${part}"`).join(', ')}, but its unit is "${unit}", so rows of a unit cannot be told apart from those of others. ${advice}`,
     )
   return Object.freeze(
     parts.map((part) =>

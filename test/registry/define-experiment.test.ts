@@ -21,6 +21,7 @@ const payments = source('payments', { key: { card: 'card' }, eventTime: 'paid_at
 const unknown = source('unknown', { key: { card: 'card' }, eventTime: 'paid_at', columns })
 const shops = source('shops', { key: { shop: 'shop' }, eventTime: 'paid_at', known: 'known_at', columns })
 const pairs = source('pairs', { key: { card: 'card', place: 'place' }, eventTime: 'paid_at', known: 'known_at', columns })
+const tills = source('tills', { key: { till: 'till', card: 'holder' }, eventTime: 'paid_at', known: 'known_at', columns })
 const spending = featureView('spending', {
   version: 1,
   entity: card,
@@ -114,6 +115,16 @@ describe('an experiment', () => {
     ['metrics with own names', { ...body, metrics: { primary: revenue, secondary: [revenue] } }, 'has two metrics called "revenue"'],
     ['sources with a known time', over(unknown), 'over the source "unknown", which does not say when its rows become known'],
     ['sources keyed by its unit', over(pairs), 'over the source "pairs" with the key "card", "place", but its unit is "card"'],
+    [
+      'a second source where a key is wider than its unit',
+      over(pairs),
+      'Declare a second source on the same table whose key is "card" alone: key: { card: \'card\' }.',
+    ],
+    [
+      'a second source where a part of a wider key is no field',
+      over(tills),
+      'whose key "till" is no field of requests for the model "fraud". Declare a second source on the same table whose key is "card" alone',
+    ],
     [
       'sources keyed by a field',
       over(shops),
