@@ -40,7 +40,9 @@ function sampleRatio({ variants }: ExperimentSpec, { exposures, allocation }: Ex
       ? (weights[i] ?? 0)
       : allocation.periods.reduce((sum, { shares }, k) => sum + (shares[i] ?? 0) * sumOf(allocation.units[k] ?? []), 0) /
         Math.max(1, sumOf(allocation.units.flat()))
-  const shares = exposures.units.map((units, i) => `${variants[i]?.name} ${percent(units / total)} of ${percent(planned(i))}`).join(', ')
+  const shares = exposures.units
+    .map((units, i) => `${variants[i]?.name} ${percent(units / total)} (planned ${percent(planned(i))})`)
+    .join(', ')
   return value > alarmP
     ? { check, state: 'ok', value, text: `The units are split as planned: ${shares}.` }
     : {

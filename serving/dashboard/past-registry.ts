@@ -66,7 +66,7 @@ export async function findThen(ask: Ask, reference: string, kinds: readonly Node
     const begun = await inventoryAt(ask.db, new Date(first.getTime() + 1))
     const found = known(begun, findNode(begun, reference, kinds))
     const name = `${nodeNames[found.node.kind]} "${found.node.name}"`
-    const note = `The registry did not have the ${name} then: it was applied first at ${first.toISOString()}. This is its first state.`
+    const note = `The registry did not have the ${name} then: it was applied first at ${first.toISOString().slice(0, 16).replace('T', ' ')} UTC. This is its first state.`
     return { ...found, notes: [note, ...found.notes] }
   }
 }

@@ -203,11 +203,13 @@ it('an experiment on a server finds the planted effects, and its decision ends i
     [undefined, [null, cost?.difference?.value]],
     [true, [null, cost?.unadjusted?.value]],
   ])
+  expect(page.metrics[0]?.series?.series[0]?.label).toBe('treatment, difference in cost')
+  expect(page.health[0]?.text).toMatch(/control [\d.]+ % \(planned 50 %\)/)
   // and what was known at the first analysis, and before the start
   const asOf = async (moment: string) => (await ann.ask(`/ui/api/experiments/weather/series?asOf=${moment}`)).body.data as ExperimentData
   expect(page).toMatchObject({ state: 'running', analyses: looks.map((look) => new Date(look.asOf).toISOString()) })
   const [first = ''] = page.analyses
-  const known = { state: 'running', endedAt: null, analyzedAt: early.asOf, analyses: page.analyses }
+  const known = { state: 'running', decision: null, endedAt: null, analyzedAt: early.asOf, analyses: page.analyses }
   const then = await asOf(first)
   expect(then).toMatchObject({
     ...known,
@@ -271,6 +273,10 @@ it('an experiment on a server finds the planted effects, and its decision ends i
     'is decided already',
   )
   expect(await asOf(first)).toMatchObject(known)
+  await until(async () => {
+    const { decision } = (await ann.ask('/ui/api/experiments/weather/series')).body.data as ExperimentData
+    return / decided for treatment \(version 2\): lower costs\.$/.test(decision ?? '')
+  })
   try {
     const watching = run(rolloutShowCommand, 'delay', '--watch')
     const isSaid = (text: string) => until(async () => said.join('').includes(text))

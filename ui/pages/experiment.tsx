@@ -30,7 +30,7 @@ export default function Experiment(): ReactElement {
       title={data?.name ?? id}
       kind="Experiment"
       state={data === undefined ? undefined : <Badge state={data.state} />}
-      says={data?.verdict}
+      says={data === undefined ? undefined : [data.decision, data.verdict].filter((text) => text !== null).join(' ')}
     >
       <Loaded of={experiment}>{(loaded) => <ExperimentParts data={loaded} />}</Loaded>
     </Page>

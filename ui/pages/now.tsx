@@ -31,6 +31,7 @@ export default function Now(): ReactElement {
 
 function NowParts({ data }: { readonly data: NowData }): ReactElement {
   const { headline, isWell, problems, models, views, jobs, alerts } = data
+  const isPast = usePastMoment() !== undefined
   return (
     <>
       <div className="headline" data-tone={isWell ? 'good' : problems.some(({ severity }) => severity === 'page') ? 'bad' : 'warn'}>
@@ -65,12 +66,15 @@ function NowParts({ data }: { readonly data: NowData }): ReactElement {
           },
           {
             name: 'Jobs running',
-            value: (
-              <Link to="/jobs" search={keepMoment}>
-                {formatNumber(jobs.running, 'count')}
-              </Link>
-            ),
-            note: jobs.failed > 0 ? `${jobs.failed} failed in a day` : 'none failed in a day',
+            value:
+              jobs.running === null ? (
+                '–'
+              ) : (
+                <Link to="/jobs" search={keepMoment}>
+                  {formatNumber(jobs.running, 'count')}
+                </Link>
+              ),
+            note: jobs.running === null ? 'not recorded' : jobs.failed > 0 ? `${jobs.failed} failed in a day` : 'none failed in a day',
           },
         ]}
       />
@@ -89,7 +93,7 @@ function NowParts({ data }: { readonly data: NowData }): ReactElement {
           rowKey={({ name }) => name}
           empty={
             <Empty
-              title="No model answers yet"
+              title={isPast ? 'No model answered' : 'No model answers yet'}
               commands={[
                 'lockstep model push delay examples/flights/delay.onnx',
                 'lockstep model promote delay@1 --reason "first version"',

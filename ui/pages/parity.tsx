@@ -93,7 +93,7 @@ function HeatMap({ data: { times, rows } }: { readonly data: ParityData }): Reac
           <caption className="hidden-text">The share of served values that differ from history, by feature and time</caption>
           <thead>
             <tr>
-              <th scope="col">Feature</th>
+              <th scope="col">Feature, by hour (UTC)</th>
               {times.map((time, index) => (
                 <th key={time} scope="col">
                   <span className={index % 4 === 0 ? 'heat-time' : 'hidden-text'}>{shortMoment(time, times)}</span>

@@ -14,6 +14,7 @@ export const experiment = z.object({
   analyzedAt: moment.nullable(),
   analyses: z.array(moment).describe('Moments that it can be shown as of, oldest first; also those after the moment asked for'),
   method: z.string().describe('How it is analyzed, in words'),
+  decision: z.string().nullable().describe('What was decided, by whom and why; null: nothing yet'),
   verdict: z.string().describe('A sentence that a manager can read'),
   variants: z.array(
     z.object({ variant: z.string(), version: z.number().nullable(), weight: z.number(), units: z.number(), rows: z.number() }),

@@ -40,6 +40,7 @@ export const experimentModel = readModel({
       analyzedAt: result?.asOf ?? null,
       analyses: run === null ? [] : thinned(await readAnalysisTimes(db.kysely, run.id)).map((at) => at.toISOString()),
       method: methodOf(result),
+      decision: run === null || stateAt(run, until) !== 'decided' ? null : decisionText(run),
       verdict: result === null && isPast ? 'There was no result yet.' : verdictOf(result),
       variants: spec.variants.map(({ name: variant, weight }) => {
         const found = result?.variants.find((each) => each.variant === variant)
@@ -78,7 +79,20 @@ function stateAt({ state, stoppedAt, decision }: ExperimentRun, until: Date | un
   return decidedAt.success && Date.parse(decidedAt.data.at) > until.getTime() ? 'stopped' : state
 }
 
-const decided = z.object({ at: z.string() })
+const decided = z.object({
+  at: z.string(),
+  by: z.string(),
+  reason: z.string(),
+  variant: z.string(),
+  version: z.number(),
+})
+
+function decisionText({ decision }: ExperimentRun): string | null {
+  const found = decided.safeParse(decision)
+  if (!found.success) return null
+  const { by, reason, variant, version } = found.data
+  return `${by} decided for ${variant} (version ${version}): ${reason.replace(/[.!?]?$/, '.')}`
+}
 
 /** Some of many moments, evenly; the newest is one of them. */
 function thinned(moments: readonly Date[]): readonly Date[] {
@@ -143,7 +157,7 @@ export function looksChart(looks: readonly Look[], metric: MetricResult, compari
   })
   const all: Series[] = [
     {
-      label: `${variant}, difference`,
+      label: `${variant}, difference in ${metric.metric}`,
       unit: 'value',
       points: found.map(({ t, units, difference }) => ({ ...pointOf(t, difference), n: units })),
     },

@@ -227,7 +227,7 @@ function chartsOf(minutes: readonly PipelineMinute[]): Pick<PipelineData, 'throu
   const chart = (finding: string, series: Chart['series']): Chart => ({ finding, series })
   return {
     throughput: chart(
-      `${count(answered)} answered in 6 hours, and ${dead === 0 ? 'none became a dead letter' : `${count(dead)} became dead letters, those of the source among them`}.`,
+      `${count(answered)} answered in 6 hours, and ${dead === 0 ? 'none became a dead letter' : `${count(dead)} became ${dead === 1 ? 'a dead letter' : 'dead letters'}, those of the source included`}.`,
       [
         { label: 'answered', unit: 'perSecond', points: line((each) => (each.answered === null ? null : each.answered / 60)) },
         { label: 'dead letters', unit: 'perSecond', points: line((each) => (each.dead === null ? null : each.dead / 60)) },
