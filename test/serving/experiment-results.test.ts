@@ -275,7 +275,7 @@ it('an experiment on a server finds the planted effects, and its decision ends i
   expect(await asOf(first)).toMatchObject(known)
   await until(async () => {
     const { decision } = (await ann.ask('/ui/api/experiments/weather/series')).body.data as ExperimentData
-    return / decided for treatment \(version 2\): lower costs\.$/.test(decision ?? '')
+    return decision?.endsWith(' decided for treatment (version 2): lower costs.') === true
   })
   try {
     const watching = run(rolloutShowCommand, 'delay', '--watch')

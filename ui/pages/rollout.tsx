@@ -293,10 +293,11 @@ function Decisions({ id, decisions }: DecisionsProps): ReactElement {
           },
           {
             name: 'Share',
-            cell: ({ shareBefore, shareAfter }) =>
-              shareBefore === shareAfter
-                ? formatNumber(shareAfter, 'share')
-                : `${formatNumber(shareBefore, 'share')} → ${formatNumber(shareAfter, 'share')}`,
+            cell: ({ action, shareBefore, shareAfter }) => {
+              // a rollout that has ended, or has not begun, has no share of its own
+              const [before, after] = [shareBefore ?? 0, shareAfter ?? (action === 'promote' ? 1 : 0)]
+              return before === after ? formatNumber(after, 'share') : `${formatNumber(before, 'share')} → ${formatNumber(after, 'share')}`
+            },
           },
           { name: 'By', cell: ({ by }) => by },
           {
