@@ -83,16 +83,17 @@ export async function openDuckDbSpine(
   }
 }
 
-/** The rows of the spine in its own order. */
-export async function* duckDbSpineRows(db: DuckDb, spine: Spine): AsyncGenerator<SpineBatch> {
+/** The rows of the spine in its own order, in which DuckDB keeps the rows of a table. */
+export async function* duckDbSpineRows(db: DuckDb, spine: Pick<Spine, 'table' | 'columns' | 'time'>): AsyncGenerator<SpineBatch> {
   const timeSlot = spine.columns.findIndex(({ name }) => name === spine.time)
   let first = 0
-  for await (const chunk of db.stream(
-    `SELECT ${['s."o"', ...spine.columns.map(({ sql }) => sql)].join(', ')} FROM ${spine.table} s ORDER BY s."o"`,
-  )) {
+  for await (const chunk of db.stream(`SELECT ${['s."o"', ...spine.columns.map(({ sql }) => sql)].join(', ')} FROM ${spine.table} s`)) {
+    const [numbers, length] = [chunk.getColumnVector(0), chunk.rowCount]
+    if (numbers.getItem(0) !== first || numbers.getItem(length - 1) !== first + length - 1)
+      throw new LockstepError('INTERNAL', `DuckDB returned the rows of the spine out of order, at row ${first}. Report this as a bug.`)
     const columns = spine.columns.map(({ name, type }, i) => plus0(readColumn(chunk, i + 1, type, name)))
-    yield { length: chunk.rowCount, first, times: columns[timeSlot] as number[], columns }
-    first += chunk.rowCount
+    yield { length, first, times: columns[timeSlot] as number[], columns }
+    first += length
   }
 }
 
