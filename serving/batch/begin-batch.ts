@@ -6,6 +6,7 @@ import type { OnlineStore } from '../../online/store.ts'
 import { bindVersion } from '../../registry/bind-version.ts'
 import type { Catalog } from '../../registry/catalog.ts'
 import { pickVersion } from '../../registry/pick-version.ts'
+import { orTimeout, timedOut, withTimeout } from '../../runtime/async.ts'
 import type { Actor } from '../../runtime/audit.ts'
 import { recordAudit } from '../../runtime/audit.ts'
 import type { Database } from '../../runtime/database.ts'
@@ -19,6 +20,11 @@ import { currentEtag } from './current-etag.ts'
 import { refuseClash } from './plan-batch.ts'
 import { requireStorable } from './online-predictions.ts'
 import { lockOutputWithin } from './lock-output.ts'
+
+/** A request waits for it. */
+const etagMs = 10_000
+/** A request waits for it. The columns are read to refuse a spine early. */
+const columnsMs = 5_000
 
 export interface BatchBeginner {
   readonly db: Database
@@ -132,7 +138,9 @@ async function pinned({ db, catalog, store, signal }: BatchBeginner, id: string,
   const served = request.onlineMicros !== null
   if (served) requireStorable(id, service)
   const etag = 'file' in request.spine ? await etagOf(request.spine.file) : null
-  refuseClash(await namesIn(request), request, binding.outputs)
+  const names = await orTimeout(namesIn(request), columnsMs)
+  // the job checks them again
+  if (names !== timedOut) refuseClash(names, request, binding.outputs)
   return {
     id,
     createdAt: new Date().toISOString(),
@@ -154,7 +162,10 @@ async function namesIn({ spine, columns }: BatchRequest): Promise<readonly strin
 }
 
 async function etagOf(file: string): Promise<string> {
-  const etag = await currentEtag(file)
+  const etag = await withTimeout(currentEtag(file), etagMs, () => {
+    const failed = `"${file}" could not be found: its storage did not answer within ${etagMs / 1000} s`
+    return new LockstepError('STORAGE_UNAVAILABLE', `${failed}. Check that the storage can be reached, and try again.`)
+  })
   if (etag !== null) return etag
   throw new LockstepError(
     'FILE_UNREADABLE',
