@@ -118,20 +118,30 @@ export interface EntityQuery {
   readonly limit: number
 }
 
-/** What was answered about an entity, as of moments in a window; newest first. */
+const hourMicros = 3_600_000_000
+
+/**
+ * What was answered about an entity, as of moments in a window; newest first. The last hour is read first: a busy entity
+ * has enough rows in it, and its older rows would have to be read and sorted.
+ */
 export async function listPredictionsOf(
   db: Pick<Database, 'query'>,
   { keys, entities, from, to, limit }: EntityQuery,
 ): Promise<ListedPrediction[]> {
-  const rows = await readLog(
-    db,
-    logFields.filter((field) => !internal.includes(field)),
-    // none was answered before the moment that it holds for, but for clocks that differ
-    `WHERE prediction_log.at >= to_timestamp($1) - interval '1 hour' AND prediction_log.as_of >= to_timestamp($1)
-       AND prediction_log.as_of <= to_timestamp($2) AND prediction_log.keys::jsonb @> $3::jsonb
-       ${entities.length === 0 ? '' : 'AND prediction_log.entities && $5::bytea[]'}
-     ORDER BY prediction_log.as_of DESC LIMIT $4`,
-    [from / 1e6, to / 1e6, JSON.stringify(keys), limit, ...(entities.length === 0 ? [] : [entities])],
-  )
-  return rows.map((row) => ({ ...row, at: formatTimestamp(row.at), asOf: formatTimestamp(row.asOf) }))
+  const since = async (first: number): Promise<ListedPrediction[]> => {
+    const rows = await readLog(
+      db,
+      logFields.filter((field) => !internal.includes(field)),
+      // none was answered before the moment that it holds for, but for clocks that differ
+      `WHERE prediction_log.at >= to_timestamp($1) - interval '1 hour' AND prediction_log.as_of >= to_timestamp($1)
+         AND prediction_log.as_of <= to_timestamp($2) AND prediction_log.keys::jsonb @> $3::jsonb
+         ${entities.length === 0 ? '' : 'AND prediction_log.entities && $5::bytea[]'}
+       ORDER BY prediction_log.as_of DESC LIMIT $4`,
+      [first / 1e6, to / 1e6, JSON.stringify(keys), limit, ...(entities.length === 0 ? [] : [entities])],
+    )
+    return rows.map((row) => ({ ...row, at: formatTimestamp(row.at), asOf: formatTimestamp(row.asOf) }))
+  }
+  const lastHour = to - hourMicros
+  const newest = lastHour > from ? await since(lastHour) : []
+  return newest.length === limit ? newest : await since(from)
 }

@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import { z } from 'zod'
 import { formatTimestamp, parseTimestamp } from '../../kernel/time.ts'
 import { LockstepError } from '../../kernel/errors.ts'
@@ -69,7 +70,13 @@ export function readRoutes(settings: UiSettings, kept: KeptAnswers): readonly Ro
       const past = model.isOfNow === true ? null : asked
       const { requestId, params } = call
       const ask: Ask = { deps, db, settings, session, requestId, params, query, now: past ?? deps.clock(), isPast: past !== null }
-      const make = () => inTurn(async () => encodeAnswer(await model.read(ask), formatTimestamp(ask.now)))
+      const make = () =>
+        inTurn(async () => {
+          const page = await model.read(ask)
+          // reading ends with work of its own
+          await nextTurn()
+          return encodeAnswer(page, formatTimestamp(ask.now))
+        })
       const made = await (model.isPersonal === true ? make() : kept.get(JSON.stringify([model.path, params, query, past]), make))
       return unlessKnown(call.incoming.headers['if-none-match'], made)
     },

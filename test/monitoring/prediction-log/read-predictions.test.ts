@@ -1,0 +1,70 @@
+import { expect, test } from 'vitest'
+import { dayOf, predictionPartitions } from '../../../monitoring/day-partitions.ts'
+import { copyPredictions, createPredictionCopy } from '../../../monitoring/prediction-log/copy-predictions.ts'
+import { listPredictionsOf } from '../../../monitoring/prediction-log/read-predictions.ts'
+import type { Database } from '../../../runtime/database.ts'
+import { parseSnapshot } from '../../../runtime/snapshot-bounds.ts'
+import { during, openServer } from '../../opened-database.ts'
+
+const opened = during(() => openServer())
+const minute = 60_000_000
+const noon = Date.UTC(2001, 6, 1, 12) * 1000
+
+test('the newest predictions of a busy entity are read from its last hour, those of others from all of the window', async () => {
+  const { db } = opened()
+  const copy = createPredictionCopy()
+  for (let i = 0; i < 30; i++) {
+    const at = noon - 5 * i * minute
+    copy.add({
+      at,
+      requestId: `r${i}`,
+      predictionId: null,
+      entity: 0,
+      model: 'm',
+      version: 1,
+      service: 's@1',
+      serviceFingerprint: 'f',
+      asOf: at,
+      entities: [Buffer.from('airport\0ATL')],
+      keys: '{"airport":"ATL"}',
+      request: '{}',
+      features: '{}',
+      statuses: '{}',
+      reads: '[]',
+      outputs: '{}',
+      latencyMicros: 1,
+      apiKey: null,
+      degraded: false,
+      skewed: false,
+      snapshot: parseSnapshot('3:7:4,5'),
+      role: 'champion',
+      experiment: null,
+      variant: null,
+      stages: [],
+      bypassed: null,
+    })
+  }
+  await predictionPartitions.create(db, [dayOf(noon)])
+  await db.copyIn(
+    copyPredictions,
+    (async function* () {
+      yield* copy.finish()
+    })(),
+  )
+  const firsts: unknown[] = []
+  const query: Database['query'] = (sql, parameters, options) => {
+    firsts.push(parameters?.[0])
+    return db.query(sql, parameters, options)
+  }
+  const [hourAgo, from] = [noon - 60 * minute, noon - 1000 * minute].map((micros) => micros / 1e6)
+  const list = async (limit: number) => {
+    firsts.length = 0
+    const entity = { keys: { airport: 'ATL' }, entities: [Buffer.from('airport\0ATL')] }
+    const rows = await listPredictionsOf({ query }, { ...entity, from: noon - 1000 * minute, to: noon, limit })
+    return [rows.map(({ requestId }) => requestId), firsts]
+  }
+  const newest = (count: number) => Array.from({ length: count }, (_, i) => `r${i}`)
+  expect(await list(5)).toEqual([newest(5), [hourAgo]])
+  expect(await list(20)).toEqual([newest(20), [hourAgo, from]])
+  expect(await list(100)).toEqual([newest(30), [hourAgo, from]])
+})
