@@ -27,7 +27,7 @@ for (const [path, name] of pages) {
   await page.goto(new URL(`/ui/${path}`, link).href)
   await page.locator('h1').waitFor()
   await page.locator('body:not(:has([aria-busy="true"]))').waitFor()
-  await page.locator('body:not(:has(.chart-canvas:empty))').waitFor()
+  await page.locator('body:not(:has(.chart-canvas:not(:has(canvas))))').waitFor()
   const file = join(folder, `dashboard-${name}.png`)
   await page.screenshot({ path: file })
   console.log(`Wrote ${file}`)
