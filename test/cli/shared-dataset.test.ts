@@ -195,7 +195,8 @@ describe('an export that workers share', () => {
     const worker = await startWorker()
     const { code, err } = await lockstep(env, ...create('bad', 'bad', '--parts', '3', '--no-work'))
     expect(code).toBe(1)
-    expect(err).toMatch(/^error TRANSFORM_FAILED: .*thirteen.*\(Part \d of 3, by the worker ".*:\d+"\.\)/)
+    // on a busy machine the progress stands in lines before it
+    expect(err).toMatch(/^error TRANSFORM_FAILED: .*thirteen.*\(Part \d of 3, by the worker ".*:\d+"\.\)/m)
     await worker.until(/the clean of export .*"msg":"a job is done/)
     await expectNothingLeft('bad')
     expect(await end(worker)).toMatch(/"part \d of 3 of bad@1[^"]*".*"msg":"a job has failed/)
