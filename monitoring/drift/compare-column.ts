@@ -83,7 +83,7 @@ function testOf(baseline: EntitySums, window: EntitySums): ColumnComparison['tes
   if (first === undefined || second === undefined) return null
   const { statistic, degrees, p, reason, expectedPsi } = driftTest(first, second)
   return {
-    chiSquared: Number.isNaN(statistic) ? null : statistic,
+    chiSquared: Number.isFinite(statistic) ? statistic : null,
     degrees: Number.isNaN(degrees) ? null : degrees,
     p,
     reason: reason ?? null,

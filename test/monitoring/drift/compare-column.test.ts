@@ -52,6 +52,19 @@ describe('comparing a column', () => {
     expect(distances?.wasserstein).toBeGreaterThan(900)
   })
 
+  it.each([
+    ['constant number', 'float64', 1, 2],
+    ['constant category', 'string', 'a', 'b'],
+  ] as const)('finds a %s that became another one', (_, kind, before, after) => {
+    const [baseline, window] = [Array.from({ length: 3000 }, () => before), Array.from({ length: 1000 }, () => after)]
+    const { test, distances } = compare(baseline, window, kind)
+    expect(test).toMatchObject({ p: 0, reason: null })
+    expect(distances?.totalVariation).toBe(1)
+    // too few rows, and a constant that stayed, are no drift
+    expect(compare(baseline, window.slice(0, 20), kind).test?.p).toBeNull()
+    expect(compare(baseline, baseline.slice(0, 1000), kind).test?.p).toBe(1)
+  })
+
   it('finds a category that the baseline does not name', () => {
     const baseline = Array.from({ length: 3000 }, (_, i) => (i % 3 === 0 ? 'a' : 'b'))
     const window = Array.from({ length: 1000 }, (_, i) => (i % 10 === 0 ? 'new' : i % 3 === 0 ? 'a' : 'b'))
