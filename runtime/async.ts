@@ -1,4 +1,4 @@
-import { setTimeout as delay } from 'node:timers/promises'
+import { setImmediate as nextTurn, setTimeout as delay } from 'node:timers/promises'
 import { LockstepError } from '../kernel/errors.ts'
 
 /** The result of `orTimeout` if the time ran out first. */
@@ -72,6 +72,28 @@ export function startPatientTimer(ms: number, onTimeout: () => void): () => void
 /** Resolves after `ms`, or at once when the signal is aborted. With `ref: false` it does not keep the process alive. */
 export async function sleep(ms: number, { signal, ref = true }: { signal?: AbortSignal | undefined; ref?: boolean } = {}): Promise<void> {
   await delay(ms, undefined, { ref, ...(signal === undefined ? {} : { signal }) }).catch(() => undefined)
+}
+
+/** How long a loop may run before the other work of the process has its turn, milliseconds. */
+const turnMs = 1
+
+/** The turns of one long loop: `if (turns.isOver()) await turns.next()`. */
+export interface Turns {
+  isOver(): boolean
+  /** Lets other work of the process run. Rejects with the signal's reason when the signal is aborted. */
+  next(): Promise<void>
+}
+
+export function startTurns(signal?: AbortSignal): Turns {
+  let endMs = performance.now() + turnMs
+  return {
+    isOver: () => performance.now() > endMs,
+    async next() {
+      await nextTurn()
+      signal?.throwIfAborted()
+      endMs = performance.now() + turnMs
+    },
+  }
 }
 
 /** A random time within 25 % of `ms`, so that many processes do not act at the same moment. */

@@ -12,6 +12,8 @@ import { byRowSet, computeCounterfactuals } from '../../offline/counterfactual.t
 import { readHistory } from '../../offline/history.ts'
 import { readSourceTable } from '../../offline/source-table.ts'
 import type { Catalog } from '../../registry/catalog.ts'
+import type { Turns } from '../../runtime/async.ts'
+import { startTurns } from '../../runtime/async.ts'
 import type { Database } from '../../runtime/database.ts'
 import { parseSnapshot } from '../../runtime/snapshot-bounds.ts'
 import type { LoggedQuery } from '../prediction-log/read-predictions.ts'
@@ -74,6 +76,8 @@ export interface ShownAnswer {
 }
 
 const defaultGraceMicros = 10_000_000
+/** The maximum answers that are read in one snapshot: while one is open, it delays changes of the tables. */
+const answersPerSnapshot = 500
 
 /**
  * Recomputes the features of logged vectors from the offline history, each as of its own moment and with the stored
@@ -85,7 +89,9 @@ const defaultGraceMicros = 10_000_000
 export async function checkParity(db: Database, catalog: Pick<Catalog, 'services'>, options: ParityOptions): Promise<ParityReport> {
   const skipped = { definitions: 0, degraded: 0, unreadable: 0 }
   const answers: LoggedAnswer[] = []
+  const turns = startTurns(options.signal)
   for (const row of await readLoggedVectors(db, options)) {
+    if (turns.isOver()) await turns.next()
     const service = catalog.services.get(row.service as DefinitionId)
     if (service?.fingerprint !== row.serviceFingerprint) {
       skipped.definitions++
@@ -101,10 +107,17 @@ export async function checkParity(db: Database, catalog: Pick<Catalog, 'services
     }
   }
   const tally = createTally()
-  const unequal = await findUnequal(db, answers, tally, options.signal)
+  const unequal: LoggedAnswer[] = []
+  // in the order of time, so that the rows of a portion are near each other
+  answers.sort((a, b) => a.row.asOf - b.row.asOf)
+  for (let at = 0; at < answers.length; at += answersPerSnapshot)
+    unequal.push(...(await findUnequal(db, answers.slice(at, at + answersPerSnapshot), tally, turns, options.signal)))
   options.signal?.throwIfAborted()
-  const { computed, failed } = await recompute(db, unequal, options.graceMicros)
-  for (const [answer, byRows] of computed) compare(answer, byRows, tally)
+  const { computed, failed } = await recompute(db, unequal, turns, options)
+  for (const [answer, byRows] of computed) {
+    compare(answer, byRows, tally)
+    if (turns.isOver()) await turns.next()
+  }
   skipped.unreadable += failed
   return { vectors: answers.length - failed, skipped, ...tally.report() }
 }
@@ -114,6 +127,7 @@ async function findUnequal(
   db: Database,
   answers: readonly LoggedAnswer[],
   tally: Tally,
+  turns: Turns,
   signal: AbortSignal | undefined,
 ): Promise<LoggedAnswer[]> {
   const requests = answers.flatMap(({ service, keys, reads, row }) =>
@@ -128,6 +142,7 @@ async function findUnequal(
   const unequal: LoggedAnswer[] = []
   let at = 0
   for (const answer of answers) {
+    if (turns.isOver()) await turns.next()
     const { service } = answer
     const computed = evaluate(answer, read.slice(at, (at += service.uses.length)))
     const isEqual =
@@ -145,7 +160,8 @@ type ByRowSet = Readonly<Record<RowSet, readonly FeatureAnswer[] | null>>
 async function recompute(
   db: Database,
   answers: readonly LoggedAnswer[],
-  graceMicros: number | undefined,
+  turns: Turns,
+  { graceMicros, signal }: Pick<ParityOptions, 'graceMicros' | 'signal'>,
 ): Promise<{ computed: Map<LoggedAnswer, ByRowSet>; failed: number }> {
   const usesByPlan = new Map<ViewPlan, { readonly answer: LoggedAnswer; readonly use: number }[]>()
   for (const answer of answers) {
@@ -161,8 +177,8 @@ async function recompute(
     try {
       const { hasRow, hasXid } = await readSourceTable(db, plan.spec.source)
       const hasArrivals = hasRow && hasXid
-      const served = uses.map(({ answer, use }) => servedAnswerOf(answer, use, { hasArrivals, graceMicros: graceOf(plan, graceMicros) }))
-      const results = await db.snapshot((snapshot) => computeCounterfactuals(snapshot, plan, served, hasArrivals))
+      const served = uses.map(({ answer, use }) => servedAnswerOf(answer, use))
+      const results = await computeCounterfactuals(db, plan, served, { hasArrivals, graceMicros: graceOf(plan, graceMicros), signal })
       for (const [i, { answer, use }] of uses.entries()) (found.get(answer) as Counterfactuals[])[use] = results[i] as Counterfactuals
     } catch (error) {
       if (!(error instanceof LockstepError) || error.code === 'POSTGRES_UNAVAILABLE') throw error
@@ -172,6 +188,7 @@ async function recompute(
   const computed = new Map<LoggedAnswer, ByRowSet>()
   for (const [answer, uses] of found) {
     if (failed.has(answer)) continue
+    if (turns.isOver()) await turns.next()
     const valuesFrom = (rowSet: RowSet) => uses.map((use) => use[rowSet])
     computed.set(
       answer,
@@ -181,19 +198,14 @@ async function recompute(
   return { computed, failed: failed.size }
 }
 
-function servedAnswerOf(
-  { row, keys, reads }: LoggedAnswer,
-  use: number,
-  { hasArrivals, graceMicros }: { readonly hasArrivals: boolean; readonly graceMicros: number },
-): ServedAnswer {
+function servedAnswerOf({ row, keys, reads }: LoggedAnswer, use: number): ServedAnswer {
   const { from, frontier } = reads[use] ?? { from: 'state', frontier: null }
   return {
     key: keys[use] ?? '',
     asOf: row.asOf,
-    frontier: hasArrivals ? (frontier ?? noTransactions) : null,
+    frontier: frontier ?? noTransactions,
     onlineOnly: from !== 'history',
     committed: frontierOf(parseSnapshot(row.snapshot)),
-    graceMicros,
   }
 }
 

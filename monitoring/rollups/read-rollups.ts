@@ -1,5 +1,5 @@
-import { setImmediate as nextTurn } from 'node:timers/promises'
 import { statusNames } from '../../kernel/state.ts'
+import { startTurns } from '../../runtime/async.ts'
 import type { Database } from '../../runtime/database.ts'
 import type { Role } from '../role.ts'
 import { clientRoles } from '../role.ts'
@@ -164,17 +164,11 @@ interface Summary<Answer> {
   result(parts: WindowParts): Answer
 }
 
-/** A turn of the event loop may take so long: servers answer between two. */
-const turnMs = 1
-
 async function addParts(parts: WindowParts, summaries: readonly Pick<Summary<unknown>, 'add'>[]): Promise<WindowParts> {
+  const turns = startTurns()
   for await (const rows of parts.rows) {
-    let beganMs = performance.now()
     for (const row of rows) {
-      if (performance.now() - beganMs > turnMs) {
-        await nextTurn()
-        beganMs = performance.now()
-      }
+      if (turns.isOver()) await turns.next()
       for (const summary of summaries) summary.add(row)
     }
   }
