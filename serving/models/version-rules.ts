@@ -3,7 +3,7 @@ import type { CatalogModel } from '../../registry/catalog.ts'
 import { championAlias } from '../../registry/model-aliases.ts'
 import { variantVersions } from '../../registry/experiments/experiment.ts'
 import type { ModelVersion } from '../../registry/model-versions.ts'
-import type { ServedModel } from './model-host.ts'
+import type { ServedModel } from './loaded-versions.ts'
 
 /**
  * The versions that may serve next and must be loaded by then: the newest, and those that aliases point at or pointed

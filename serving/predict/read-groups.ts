@@ -3,7 +3,7 @@ import type { Catalog } from '../../registry/catalog.ts'
 import type { FeatureMoment, FeatureRead } from '../features/read-features.ts'
 import type { FeatureContext } from '../features/read-request.ts'
 import { parseEntities, readFeaturesAt } from '../features/read-request.ts'
-import type { ServedModel } from '../models/model-host.ts'
+import type { ServedModel } from '../models/loaded-versions.ts'
 import { runEach } from './run-groups.ts'
 
 /** Rows of a request that one version predicts. */

@@ -1,0 +1,289 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { OpenModel } from '../../inference/open-model.ts'
+import { openModel } from '../../inference/open-model.ts'
+import { createProcessPool } from '../../inference/process-pool.ts'
+import { LockstepError, messageOf } from '../../kernel/errors.ts'
+import type { ServicePlan } from '../../kernel/service-plan.ts'
+import { bindVersion } from '../../registry/bind-version.ts'
+import type { Catalog, CatalogModel } from '../../registry/catalog.ts'
+import type { ModelVersion } from '../../registry/model-versions.ts'
+import type { Logger } from '../../runtime/log.ts'
+import type { RunMetrics, VersionMetrics } from './run-metrics.ts'
+import { mayAnswer, reserves } from './version-rules.ts'
+import { warmUpRow } from './warm-up-models.ts'
+
+/** A model version as requests use it. */
+export interface ServedModel extends Omit<OpenModel, 'close'> {
+  readonly version: ModelVersion
+  readonly service: ServicePlan
+  /** Counts a request that failed, where `use` measures its time alone. */
+  requestFailed(): void
+}
+
+/** A model version that is loaded, or being loaded. */
+export interface LoadedVersion {
+  readonly loading: Promise<{ served: ServedModel; close: () => Promise<void> }>
+  readonly model: string
+  /** Since when it has been tried, by `now`; null: it has not loaded yet. */
+  triedSince: number | null
+  /** Once it is loaded and tried. */
+  served: ServedModel | null
+  readonly metrics: VersionMetrics
+  users: number
+  /** By `now`. */
+  lastUsed: number
+  /** The newest of the registry that it was asked for under. */
+  revision: number
+  /** Called when nobody uses it any more. */
+  onUnused: (() => void) | null
+}
+
+export interface LoadedVersionsDeps {
+  /** @throws LockstepError `POSTGRES_UNAVAILABLE` where they cannot be read now */
+  readonly readBytes: (model: string, version: number) => Promise<Uint8Array>
+  readonly metrics: RunMetrics
+  readonly log: Logger
+  /** Milliseconds, for the time that a version was last used. */
+  readonly now: () => number
+}
+
+/** The model versions in memory. */
+export interface LoadedVersions {
+  /**
+   * Loads a version, unless that has begun already.
+   *
+   * @throws LockstepError `NOT_READY` after `close`
+   */
+  open(catalog: Catalog, model: CatalogModel, version: ModelVersion): LoadedVersion
+  /** Ends a use, which began with `users++`. */
+  release(entry: LoadedVersion): void
+  /** The version as this model declares it; null: it is not loaded. */
+  served(model: CatalogModel, version: ModelVersion): ServedModel | null
+  isLoaded(model: CatalogModel, version: ModelVersion): boolean
+  /** Whether the trial of a version of the model has taken long already. */
+  isInSlowTrial(model: string): boolean
+  /** Loads the versions that may serve next, one after the other, until it is called with a newer catalog. */
+  loadReserves(catalog: Catalog): Promise<void>
+  /**
+   * Unloads versions that none of these models has, and unused ones, each once no request uses it.
+   *
+   * @param answering versions that stay loaded, as the reserves do
+   */
+  retire(revision: number, models: readonly CatalogModel[], answering: readonly (readonly [CatalogModel, ModelVersion])[]): void
+  /** Empties the prediction caches. */
+  forgetAnswers(): void
+  /** Waits until no request uses a model. */
+  close(): Promise<void>
+}
+
+const failureKeptMs = 2000
+/** A warm-up that takes longer continues in the background, so that the rest of the catalog does not wait for it. */
+const warmUpMs = 1000
+const unusedMs = 5 * 60_000
+/**
+ * A version whose trial did not end is loaded again after this time, because a busy machine may have been the cause.
+ */
+const untriedKeptMs = 5 * 60_000
+/** The start of a server does not wait for a trial that takes longer. */
+const slowTrialMs = 1500
+
+export function createLoadedVersions({ readBytes, metrics, log, now }: LoadedVersionsDeps): LoadedVersions {
+  const entries = new Map<string, LoadedVersion>()
+  const identities = new WeakMap<ModelVersion, string>()
+  const pool = createProcessPool()
+  /** The catalog whose reserves are loaded last. */
+  let newestCatalog: Catalog | null = null
+  let closed = false
+
+  /**
+   * Versions never change, but a model's declared outputs and how it is run may: then it is loaded again. Remembered
+   * for the versions of one catalog.
+   */
+  function identity(model: CatalogModel, version: ModelVersion): string {
+    let known = identities.get(version)
+    if (known === undefined) {
+      known = JSON.stringify([
+        model.name,
+        version.version,
+        version.sha256,
+        version.serviceFingerprint,
+        model.spec.output,
+        model.operational,
+      ])
+      identities.set(version, known)
+    }
+    return known
+  }
+
+  async function load(catalog: Catalog, model: CatalogModel, version: ModelVersion, ofVersion: VersionMetrics, onTrial: () => void) {
+    const { service, binding } = bindVersion(catalog, model.spec, version)
+    const { close, ...opened } = await openModel(() => readBytes(model.name, version.version), {
+      binding,
+      name: `${model.name}@${version.version}`,
+      operational: model.operational,
+      onRun: ofVersion.run,
+      onWait: ofVersion.waited,
+      onLookups: ofVersion.lookedUp,
+      onEnd(reason) {
+        ofVersion.ended(reason)
+        log.error({ model: model.name, version: version.version, reason }, 'a model process ended during a run')
+      },
+      pool,
+      log,
+      onTrial,
+    })
+    log.info({ model: model.name, version: version.version, place: opened.place }, 'a model is loaded')
+    // a model may not take the made-up row: the failure is logged, and does not refuse the version
+    const warmedUp = opened
+      .predict([warmUpRow(service)])
+      .catch((error: unknown) =>
+        log.warn({ model: model.name, version: version.version, error: messageOf(error) }, 'a model was not warmed up'),
+      )
+    await Promise.race([warmedUp, sleep(warmUpMs, undefined, { ref: false })])
+    return { served: { ...opened, version, service, requestFailed: ofVersion.failed }, close }
+  }
+
+  /** Keeps what has loaded. A version whose trial did not end is unloaded after a time, unless it may answer. */
+  function keepLoaded(id: string, entry: LoadedVersion, model: CatalogModel, served: ServedModel): void {
+    entry.served = served
+    if (served.tried) return
+    const unload = () => {
+      if (entries.get(id) === entry && !mayAnswer(newestCatalog?.models.get(model.name) ?? model, served)) unloadUnused(id, entry)
+    }
+    setTimeout(unload, untriedKeptMs).unref()
+  }
+
+  /**
+   * Keeps a failure for a moment, so that requests do not repeat a load that fails. A database that is down may be
+   * back by the next request.
+   */
+  function keepFailure(id: string, entry: LoadedVersion, error: unknown): void {
+    const forget = () => {
+      if (entries.get(id) === entry) entries.delete(id)
+    }
+    if (isUnavailable(error)) forget()
+    else setTimeout(forget, failureKeptMs).unref()
+  }
+
+  function unloadUnused(id: string, entry: LoadedVersion): void {
+    entries.delete(id)
+    if (entry.users === 0) unload(entry)
+    else entry.onUnused = () => unload(entry)
+  }
+
+  function unload(entry: LoadedVersion): void {
+    entry.loading
+      .then(
+        ({ close }) => close(),
+        () => undefined,
+      )
+      .catch((error: unknown) => log.warn({ error: messageOf(error) }, 'a model could not be unloaded'))
+  }
+
+  function open(catalog: Catalog, model: CatalogModel, version: ModelVersion): LoadedVersion {
+    // a load that starts after the close would leave its process behind
+    if (closed) throw shutDown
+    const id = identity(model, version)
+    const known = entries.get(id)
+    const { revision } = catalog
+    if (known !== undefined) {
+      known.revision = Math.max(known.revision, revision)
+      return known
+    }
+    const ofVersion = metrics.of(model.name, version.version)
+    const entry: LoadedVersion = {
+      metrics: ofVersion,
+      loading: load(catalog, model, version, ofVersion, () => (entry.triedSince = now())),
+      model: model.name,
+      triedSince: null,
+      served: null,
+      users: 0,
+      lastUsed: now(),
+      revision,
+      onUnused: null,
+    }
+    entries.set(id, entry)
+    entry.loading.then(
+      ({ served }) => keepLoaded(id, entry, model, served),
+      (error: unknown) => keepFailure(id, entry, error),
+    )
+    return entry
+  }
+
+  function served(model: CatalogModel, version: ModelVersion): ServedModel | null {
+    return entries.get(identity(model, version))?.served ?? null
+  }
+
+  return {
+    open,
+    release(entry) {
+      entry.users--
+      entry.lastUsed = now()
+      if (entry.users === 0) entry.onUnused?.()
+    },
+    served,
+    isLoaded(model, version) {
+      const found = served(model, version)
+      return found !== null && mayAnswer(model, found)
+    },
+    isInSlowTrial: (model) =>
+      [...entries.values()].some(
+        (entry) => entry.model === model && entry.served === null && entry.triedSince !== null && now() - entry.triedSince >= slowTrialMs,
+      ),
+    async loadReserves(catalog) {
+      if (closed) return
+      newestCatalog = catalog
+      for (const model of catalog.models.values()) {
+        for (const version of reserves(model)) {
+          await open(catalog, model, version).loading.catch((error: unknown) =>
+            log.warn(
+              { model: model.name, version: version.version, error: messageOf(error) },
+              'a model version that may be served next does not load',
+            ),
+          )
+          if (newestCatalog !== catalog) return
+        }
+      }
+    },
+    retire(revision, models, answering) {
+      const known = new Set(models.flatMap((model) => model.versions.map((version) => identity(model, version))))
+      const kept = new Set([
+        ...models.flatMap((model) => reserves(model).map((version) => identity(model, version))),
+        ...answering.map(([model, version]) => identity(model, version)),
+      ])
+      const unusedSince = now() - unusedMs
+      for (const [id, entry] of entries) {
+        const unused = entry.users === 0 && entry.lastUsed <= unusedSince
+        // an older catalog does not have what was loaded for a newer one
+        if (entry.revision > revision || kept.has(id) || (known.has(id) && !unused)) continue
+        unloadUnused(id, entry)
+      }
+    },
+    forgetAnswers() {
+      for (const { loading } of entries.values()) {
+        loading.then(
+          (loaded) => loaded.served.forgetAnswers(),
+          () => undefined,
+        )
+      }
+    },
+    async close() {
+      closed = true
+      newestCatalog = null
+      const open = [...entries.values()]
+      entries.clear()
+      // a request continues after its client disconnects
+      const used = open.filter(({ users }) => users > 0)
+      await Promise.all(used.map((entry) => new Promise<void>((resolve) => (entry.onUnused = resolve))))
+      for (const { loading } of open) await loading.then(({ close }) => close()).catch(() => undefined)
+      pool.close()
+    },
+  }
+}
+
+export const shutDown = new LockstepError('NOT_READY', 'The server is shutting down.')
+
+/** Whether the version may load once the database is available again. */
+export function isUnavailable(error: unknown): boolean {
+  return error instanceof LockstepError && error.code === 'POSTGRES_UNAVAILABLE'
+}
