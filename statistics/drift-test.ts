@@ -6,8 +6,8 @@ export const minEntities = 30
 
 export interface DriftTest {
   /**
-   * Rao and Scott's statistic over its first-order scale: about chi-squared with `degrees` of freedom. Infinity where a
-   * constant became another constant.
+   * Rao and Scott's statistic over its first-order scale: about chi-squared with `degrees` of freedom. Infinity if shares
+   * that do not vary between entities have changed.
    */
   readonly statistic: number
   readonly degrees: number
@@ -67,9 +67,10 @@ export function driftTest(baseline: ClusteredShares, window: ClusteredShares): D
     const reason = `${few === 0 ? 'The baseline' : 'The window'} has the weight of ${known} entities; a test needs ${minEntities}`
     return { statistic: Number.NaN, degrees: Number.NaN, p: null, reason, ...common }
   }
-  if (used.length < 2) return { statistic: 0, degrees: 0, p: 1, ...common }
-  // each side has all of its rows in one bin, and these are two bins
-  if (trace === 0) return { statistic: Number.POSITIVE_INFINITY, degrees: 0, p: 0, ...common }
+  const unchanged = { statistic: 0, degrees: 0, p: 1, ...common }
+  if (used.length < 2) return unchanged
+  // all entities of a side have the same shares, so these are known exactly
+  if (trace === 0) return statistic === 0 ? unchanged : { statistic: Number.POSITIVE_INFINITY, degrees: 0, p: 0, ...common }
   const unbiased = sides.map(({ effectiveEntities }, side) => {
     const known = effectiveEntities - 1
     return ((squares[side] as number) - (traces[side] as number) ** 2 / known) * (known ** 2 / ((known + 2) * (known - 1)))

@@ -65,6 +65,13 @@ describe('comparing a column', () => {
     expect(compare(baseline, baseline.slice(0, 1000), kind).test?.p).toBe(1)
   })
 
+  it('finds no drift where every entity has the same shares on both sides', () => {
+    const rows = (count: number) => Array.from({ length: count }, (_, i) => (i % 2 === 0 ? 'debit' : 'credit'))
+    const { bins } = profileColumn({ name: 'x', type: { kind: 'string' } }, rows(400), entityRows(rows(400).map((_, i) => String(i))))
+    const { test } = compareColumn(bins, sideOf(bins, rows(400), 2), sideOf(bins, rows(200), 2))
+    expect(test).toMatchObject({ p: 1, chiSquared: 0, psiByChance: 0 })
+  })
+
   it('finds a category that the baseline does not name', () => {
     const baseline = Array.from({ length: 3000 }, (_, i) => (i % 3 === 0 ? 'a' : 'b'))
     const window = Array.from({ length: 1000 }, (_, i) => (i % 10 === 0 ? 'new' : i % 3 === 0 ? 'a' : 'b'))
