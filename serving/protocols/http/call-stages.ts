@@ -33,214 +33,228 @@ export interface HttpCall extends Call {
   start(route: Route, params: Call['params'], respond: Respond): void
 }
 
+/** What all calls of a server use. */
+interface SharedByCalls {
+  readonly context: ServingContext
+  readonly arrival: () => number
+  /** Of browsers whose pages may call it. */
+  readonly origins: ReadonlySet<string>
+}
+
+export function createHttpCalls(context: ServingContext): (incoming: IncomingRequest, outgoing: ServerResponse) => HttpCall {
+  const shared: SharedByCalls = { context, arrival: createArrivalClock(), origins: new Set(context.corsOrigins) }
+  return (incoming, outgoing) => new StagedCall(shared, incoming, outgoing)
+}
+
 /**
- * Makes calls. The stages of a call, in their order:
+ * The stages of a call, in their order:
  *
  *     deadline -> admission -> authorization -> handler -> compression -> metrics and access log -> respond
  *
  * Admission comes before authorization, so that a refusal is cheap. It lets operations of health and of admins pass
  * always, and those that are open to all and long (`isPaced`) one after the other.
+ *
+ * A class: functions made for each request would cost more.
  */
-export function createHttpCalls(context: ServingContext): (incoming: IncomingRequest, outgoing: ServerResponse) => HttpCall {
-  const { traffic, tracing, log } = context
-  const { admission, paced, keys, requestTimeoutMs } = traffic
-  const arrival = createArrivalClock()
-  const origins = new Set(context.corsOrigins)
+class StagedCall implements HttpCall, Admitted {
+  readonly incoming: IncomingRequest
+  readonly outgoing: ServerResponse
+  readonly startedMs: number
+  readonly requestId: string
+  trace: Trace | null
+  span: Span | undefined = undefined
+  route: Route = unrouted
+  params: Call['params'] = noParams
+  deadline: RequestDeadline | undefined = undefined
+  key: Principal | null = null
+  leaveKey: (() => void) | undefined = undefined
+  takeRows: ((rows: number) => Promise<void>) | undefined = undefined
+  limits: readonly LimitState[] | undefined = undefined
+  idempotent: string | undefined = undefined
+  readonly #shared: SharedByCalls
+  #respond: Respond = ignore
+  #waiting: Span | undefined = undefined
 
-  /** A class: functions made for each request would cost more. */
-  class StagedCall implements HttpCall, Admitted {
-    readonly incoming: IncomingRequest
-    readonly outgoing: ServerResponse
-    readonly startedMs: number
-    readonly requestId: string
-    trace: Trace | null
-    span: Span | undefined = undefined
-    route: Route = unrouted
-    params: Call['params'] = noParams
-    deadline: RequestDeadline | undefined = undefined
-    key: Principal | null = null
-    leaveKey: (() => void) | undefined = undefined
-    takeRows: ((rows: number) => Promise<void>) | undefined = undefined
-    limits: readonly LimitState[] | undefined = undefined
-    idempotent: string | undefined = undefined
-    #respond: Respond = ignore
-    #waiting: Span | undefined = undefined
+  constructor(shared: SharedByCalls, incoming: IncomingRequest, outgoing: ServerResponse) {
+    const { traceparent, 'x-request-id': sentId } = incoming.headers
+    this.#shared = shared
+    this.incoming = incoming
+    this.outgoing = outgoing
+    this.startedMs = shared.context.traffic.admission.isBusy ? shared.arrival() : performance.now()
+    this.requestId = requestIdOf(sentId)
+    this.trace = traceparent === undefined ? null : traceOf(traceparent)
+  }
 
-    constructor(incoming: IncomingRequest, outgoing: ServerResponse) {
-      const { traceparent, 'x-request-id': sentId } = incoming.headers
-      this.incoming = incoming
-      this.outgoing = outgoing
-      this.startedMs = admission.isBusy ? arrival() : performance.now()
-      this.requestId = requestIdOf(sentId)
-      this.trace = traceparent === undefined ? null : traceOf(traceparent)
-    }
+  get principal() {
+    return this.key?.id ?? null
+  }
 
-    get principal() {
-      return this.key?.id ?? null
-    }
+  /** Of a route that needs no key, nothing asks for it. */
+  get scope() {
+    return this.route.scope ?? 'read'
+  }
 
-    /** Of a route that needs no key, nothing asks for it. */
-    get scope() {
-      return this.route.scope ?? 'read'
-    }
-
-    start(route: Route, params: Call['params'], respond: Respond): void {
-      const { scope, isPaced } = route
-      const { headers } = this.incoming
-      this.route = route
-      this.params = params
-      this.#respond = respond
-      if (tracing !== null && scope !== null) this.#trace(tracing)
-      try {
-        if (headers.origin !== undefined) requireKnownOrigin(this.incoming, origins)
-        if (scope !== null) {
-          // an admin's request may take as long as it does
-          this.deadline = deadlineFrom(this.startedMs, timeoutOf(headers[timeoutHeader]), scope === 'admin' ? null : requestTimeoutMs)
-        }
-      } catch (error) {
-        return this.#fail(error)
+  start(route: Route, params: Call['params'], respond: Respond): void {
+    const { scope, isPaced } = route
+    const { headers } = this.incoming
+    const { context, origins } = this.#shared
+    const { traffic, tracing } = context
+    this.route = route
+    this.params = params
+    this.#respond = respond
+    if (tracing !== null && scope !== null) this.#trace(tracing)
+    try {
+      if (headers.origin !== undefined) requireKnownOrigin(this.incoming, origins)
+      if (scope !== null) {
+        // an admin's request may take as long as it does
+        this.deadline = deadlineFrom(this.startedMs, timeoutOf(headers[timeoutHeader]), scope === 'admin' ? null : traffic.requestTimeoutMs)
       }
-      if (isPaced === true) paced.enter(this)
-      else if (scope === null || scope === 'admin') this.#handle()
-      else {
-        this.#waiting = this.span?.child('wait for admission')
-        admission.enter(this)
-      }
+    } catch (error) {
+      return this.#fail(error)
     }
-
-    #trace(by: Tracing): void {
-      const { method = '', headers } = this.incoming
-      const name = `${method} ${this.route.path}`
-      const begun = beginRequest(by, name, { trace: this.trace, state: headers.tracestate, startedMs: this.startedMs })
-      if (begun === null) return
-      this.span = begun.span
-      this.trace = begun.trace
-      const { socket, url = '', httpVersion } = this.incoming
-      this.span.set({
-        'http.request.method': method,
-        'http.route': this.route.path,
-        'url.path': url.split('?', 1)[0],
-        'url.scheme': 'encrypted' in socket ? 'https' : 'http',
-        'network.protocol.version': httpVersion,
-        'user_agent.original': headers['user-agent'],
-        'client.address': socket.remoteAddress,
-        'lockstep.request_id': this.requestId,
-      })
-    }
-
-    /** Admitted. */
-    run(): void {
-      this.#waiting?.end()
-      // its client may have disconnected while it waited
-      if (this.outgoing.destroyed) {
-        this.span?.end()
-        if (this.route.isPaced !== true) admission.leave()
-        return
-      }
-      if (this.route.isPaced !== true) this.outgoing.on('close', admission.leave)
-      this.#handle()
-    }
-
-    /** Not admitted. The refusal is not measured or logged as an answer, so that it stays cheap. */
-    refuse(): void {
-      this.#waiting?.end()
-      this.#endSpan(statusOf(overloaded), overloaded)
-      if (!this.outgoing.destroyed) this.#respond(this, this.#errorAnswer(overloaded))
-    }
-
-    #handle(): void {
-      try {
-        const limited = this.route.scope === null ? undefined : this.#authorize()
-        if (limited !== undefined) return this.#settle(limited.then(() => this.#answer()))
-        const answer = this.#answer()
-        if (answer instanceof Promise) this.#settle(answer)
-        else this.#succeed(answer)
-      } catch (error) {
-        this.#fail(error)
-      }
-    }
-
-    #authorize(): Promise<void> | undefined {
-      const { headers } = this.incoming
-      const limited = authorize(traffic, this, headers)
-      if (this.leaveKey !== undefined) this.outgoing.on('close', this.leaveKey)
-      if (this.key === null && keys.unprotected) requireLocalHost(headers.host)
-      return limited
-    }
-
-    #answer(): RouteAnswer | Promise<RouteAnswer> {
-      const { route, incoming } = this
-      checkParams(this.params)
-      if (route.query !== undefined) checkQuery(this, route.query)
-      if (incoming.headers[idempotencyHeader] !== undefined && isIdempotent(route)) return answerOnce(this, context)
-      return route.handle(this, context)
-    }
-
-    #settle(work: Promise<RouteAnswer>): void {
-      const succeed = (answer: RouteAnswer) => this.#succeed(answer)
-      const fail = (error: unknown) => this.#fail(error)
-      if (this.deadline === undefined) work.then(succeed, fail)
-      else settleInTime(this.deadline, work, succeed, fail)
-    }
-
-    #succeed(answer: RouteAnswer): void {
-      if (isCompressible(answer)) {
-        compressed(answer, this.incoming.headers['accept-encoding'])
-          .then((packed) => this.#finish(packed))
-          .catch((error: unknown) => this.#fail(error))
-        return
-      }
-      try {
-        this.#finish(answer)
-      } catch (error) {
-        this.#fail(error)
-      }
-    }
-
-    #fail(error: unknown): void {
-      if (isRefusal(error)) traffic.metrics.refused(error.code)
-      // the lines of the error and of the access have the same trace
-      this.trace ??= traceOf(undefined)
-      this.#finish(this.#errorAnswer(error), error)
-    }
-
-    #errorAnswer(error: unknown): RouteAnswer {
-      context.rollups.errorAnswered(error)
-      return errorAnswer(this.requestId, error, { log, shape: this.route.errors ?? 'lockstep', trace: this.trace })
-    }
-
-    #finish(answer: RouteAnswer, error?: unknown): void {
-      this.#endSpan(answer.status, error)
-      const ms = performance.now() - this.startedMs
-      context.metrics.request(this.route.path, answer.status, ms / 1000)
-      this.#logAccess(answer.status, ms)
-      this.#respond(this, answer)
-    }
-
-    /** A request that the client should not have sent leaves the span of a server without an error. */
-    #endSpan(status: number, error: unknown): void {
-      const { span } = this
-      if (span === undefined) return
-      span.set({ 'http.response.status_code': status, 'lockstep.api_key': this.principal ?? undefined })
-      if (status >= 500) span.fail(error)
-      else if (error !== undefined) span.set({ 'error.type': errorType(error) })
-      span.end()
-    }
-
-    /** Each request where the log has level debug, else a share of them. */
-    #logAccess(status: number, ms: number): void {
-      const { accessLogShare } = traffic
-      const sampled = accessLogShare > 0 && Math.random() < accessLogShare
-      if (!sampled && !log.isLevelEnabled('debug')) return
-      const { requestId, incoming, route, principal: key } = this
-      const { traceId, spanId, parentId } = this.trace ?? traceOf(undefined)
-      const line = { requestId, traceId, spanId, parentId, method: incoming.method, route: route.path, status, ms, key }
-      if (sampled) log.info(line, 'a request was answered')
-      else log.debug(line, 'a request was answered')
+    if (isPaced === true) traffic.paced.enter(this)
+    else if (scope === null || scope === 'admin') this.#handle()
+    else {
+      this.#waiting = this.span?.child('wait for admission')
+      traffic.admission.enter(this)
     }
   }
 
-  return (incoming, outgoing) => new StagedCall(incoming, outgoing)
+  #trace(by: Tracing): void {
+    const { method = '', headers } = this.incoming
+    const name = `${method} ${this.route.path}`
+    const begun = beginRequest(by, name, { trace: this.trace, state: headers.tracestate, startedMs: this.startedMs })
+    if (begun === null) return
+    this.span = begun.span
+    this.trace = begun.trace
+    const { socket, url = '', httpVersion } = this.incoming
+    this.span.set({
+      'http.request.method': method,
+      'http.route': this.route.path,
+      'url.path': url.split('?', 1)[0],
+      'url.scheme': 'encrypted' in socket ? 'https' : 'http',
+      'network.protocol.version': httpVersion,
+      'user_agent.original': headers['user-agent'],
+      'client.address': socket.remoteAddress,
+      'lockstep.request_id': this.requestId,
+    })
+  }
+
+  /** Admitted. */
+  run(): void {
+    const { admission } = this.#shared.context.traffic
+    this.#waiting?.end()
+    // its client may have disconnected while it waited
+    if (this.outgoing.destroyed) {
+      this.span?.end()
+      if (this.route.isPaced !== true) admission.leave()
+      return
+    }
+    if (this.route.isPaced !== true) this.outgoing.on('close', admission.leave)
+    this.#handle()
+  }
+
+  /** Not admitted. The refusal is not measured or logged as an answer, so that it stays cheap. */
+  refuse(): void {
+    this.#waiting?.end()
+    this.#endSpan(statusOf(overloaded), overloaded)
+    if (!this.outgoing.destroyed) this.#respond(this, this.#errorAnswer(overloaded))
+  }
+
+  #handle(): void {
+    try {
+      const limited = this.route.scope === null ? undefined : this.#authorize()
+      if (limited !== undefined) return this.#settle(limited.then(() => this.#answer()))
+      const answer = this.#answer()
+      if (answer instanceof Promise) this.#settle(answer)
+      else this.#succeed(answer)
+    } catch (error) {
+      this.#fail(error)
+    }
+  }
+
+  #authorize(): Promise<void> | undefined {
+    const { headers } = this.incoming
+    const { traffic } = this.#shared.context
+    const limited = authorize(traffic, this, headers)
+    if (this.leaveKey !== undefined) this.outgoing.on('close', this.leaveKey)
+    if (this.key === null && traffic.keys.unprotected) requireLocalHost(headers.host)
+    return limited
+  }
+
+  #answer(): RouteAnswer | Promise<RouteAnswer> {
+    const { route, incoming } = this
+    const { context } = this.#shared
+    checkParams(this.params)
+    if (route.query !== undefined) checkQuery(this, route.query)
+    if (incoming.headers[idempotencyHeader] !== undefined && isIdempotent(route)) return answerOnce(this, context)
+    return route.handle(this, context)
+  }
+
+  #settle(work: Promise<RouteAnswer>): void {
+    const succeed = (answer: RouteAnswer) => this.#succeed(answer)
+    const fail = (error: unknown) => this.#fail(error)
+    if (this.deadline === undefined) work.then(succeed, fail)
+    else settleInTime(this.deadline, work, succeed, fail)
+  }
+
+  #succeed(answer: RouteAnswer): void {
+    if (isCompressible(answer)) {
+      compressed(answer, this.incoming.headers['accept-encoding'])
+        .then((packed) => this.#finish(packed))
+        .catch((error: unknown) => this.#fail(error))
+      return
+    }
+    try {
+      this.#finish(answer)
+    } catch (error) {
+      this.#fail(error)
+    }
+  }
+
+  #fail(error: unknown): void {
+    if (isRefusal(error)) this.#shared.context.traffic.metrics.refused(error.code)
+    // the lines of the error and of the access have the same trace
+    this.trace ??= traceOf(undefined)
+    this.#finish(this.#errorAnswer(error), error)
+  }
+
+  #errorAnswer(error: unknown): RouteAnswer {
+    const { rollups, log } = this.#shared.context
+    rollups.errorAnswered(error)
+    return errorAnswer(this.requestId, error, { log, shape: this.route.errors ?? 'lockstep', trace: this.trace })
+  }
+
+  #finish(answer: RouteAnswer, error?: unknown): void {
+    this.#endSpan(answer.status, error)
+    const ms = performance.now() - this.startedMs
+    this.#shared.context.metrics.request(this.route.path, answer.status, ms / 1000)
+    this.#logAccess(answer.status, ms)
+    this.#respond(this, answer)
+  }
+
+  /** A request that the client should not have sent leaves the span of a server without an error. */
+  #endSpan(status: number, error: unknown): void {
+    const { span } = this
+    if (span === undefined) return
+    span.set({ 'http.response.status_code': status, 'lockstep.api_key': this.principal ?? undefined })
+    if (status >= 500) span.fail(error)
+    else if (error !== undefined) span.set({ 'error.type': errorType(error) })
+    span.end()
+  }
+
+  /** Each request where the log has level debug, else a share of them. */
+  #logAccess(status: number, ms: number): void {
+    const { traffic, log } = this.#shared.context
+    const { accessLogShare } = traffic
+    const sampled = accessLogShare > 0 && Math.random() < accessLogShare
+    if (!sampled && !log.isLevelEnabled('debug')) return
+    const { requestId, incoming, route, principal: key } = this
+    const { traceId, spanId, parentId } = this.trace ?? traceOf(undefined)
+    const line = { requestId, traceId, spanId, parentId, method: incoming.method, route: route.path, status, ms, key }
+    if (sampled) log.info(line, 'a request was answered')
+    else log.debug(line, 'a request was answered')
+  }
 }
 
 const noParams = {}
