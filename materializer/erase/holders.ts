@@ -1,17 +1,16 @@
 import { encodeKey } from '../../kernel/entity-key.ts'
 import { LockstepError } from '../../kernel/errors.ts'
-import type { Scalar } from '../../kernel/value-type.ts'
 import type { ViewPlan } from '../../kernel/view-plan.ts'
 import type { DatasetManifest } from '../../offline/dataset-manifest.ts'
 import { filesOf } from '../../offline/dataset-manifest.ts'
-import { sqlText } from '../../runtime/sql.ts'
 import { sql } from 'kysely'
 import { forgetExposures, forgetLoggedEntity, lockExposures, lockPredictionLog, loggedIds } from './logged-entity.ts'
 import { carriersOf, readersOfUserTables, viewsOf } from './carriers.ts'
+import { deadLetters, deleteDeadOutcomes } from './dead-letters.ts'
 import type { DeletedRows } from './delete-rows.ts'
 import { countRows, deleteRows, deleteWhere, isOfEntity } from './delete-rows.ts'
 import type { Erasing, Holder, ReceiptPart } from './erasing.ts'
-import { pipelineAnswers, pipelinesOf } from './pipeline-answers.ts'
+import { pipelineAnswers } from './pipeline-answers.ts'
 import { hasColumns, namesPrediction, outcomeRowsOf } from './outcome-rows.ts'
 
 /** The rows in tables that Lockstep made. States of other entities that hold them are rebuilt. */
@@ -45,37 +44,6 @@ function renewed(touched: DeletedRows['touched'], erasing: Erasing): ReceiptPart
 }
 
 /**
- * Dead letters of streams. Removes each message of a source that carries the entity if its text contains all parts of
- * the key, or if it is cut off or not text.
- */
-const deadLetters: Holder = async ({ entity, values, definitions, db }) => {
-  const sources = [...new Set(carriersOf(entity, definitions).map(({ source }) => source))]
-  if (sources.length === 0) return []
-  const pipelines = pipelinesOf(sources, definitions).map((name) => `pipeline ${name}`)
-  const rows = await db.kysely
-    .selectFrom('lockstep.stream_dead_letters')
-    .select(['id', 'body', 'size_bytes'])
-    .where('source', 'in', [...sources, ...pipelines])
-    .execute()
-  const words = values.map((value, i) => Buffer.from(entity.key[i]?.type.kind === 'timestamp' ? '' : (value as Scalar).toString()))
-  const hits = rows.filter(
-    ({ body, size_bytes: size }) => body === null || body.length !== size || words.every((word) => body.includes(word)),
-  )
-  if (hits.length === 0) return []
-  const ids = hits.map(({ id }) => id)
-  await db.kysely.deleteFrom('lockstep.stream_dead_letters').where('id', 'in', ids).execute()
-  return [
-    {
-      what: 'removed',
-      kind: 'rows',
-      where: 'lockstep.stream_dead_letters',
-      count: hits.length,
-      note: 'messages that may contain the key',
-    },
-  ]
-}
-
-/**
  * Predictions of the entity and from it, also where it is one of several entities of a request's row, with the rows of
  * outcomes that name them. The outcomes come first: without the log, nothing shows whose they are.
  */
@@ -95,12 +63,7 @@ const loggedPredictions: Holder = async (erasing) => {
     const note = 'outcomes of its logged predictions'
     parts.push({ what: 'removed', kind: 'rows', where: rows.relation, count: deleted.rows, note }, ...renewed(deleted.touched, erasing))
   }
-  if (outcomes.length > 0) {
-    const { numAffectedRows } = await sql.raw(deadOutcomes([...new Set(outcomes.map(({ source }) => source))], ids)).execute(db.kysely)
-    const count = Number(numAffectedRows ?? 0)
-    const note = 'messages that may contain outcomes of its logged predictions'
-    if (count > 0) parts.push({ what: 'removed', kind: 'rows', where: 'lockstep.stream_dead_letters', count, note })
-  }
+  parts.push(...(await deleteDeadOutcomes(db, [...new Set(outcomes.map(({ source }) => source))], ids)))
   const { numAffectedRows } = await sql.raw(forgetLoggedEntity(entity.name, key)).execute(db.kysely)
   const exposed = await sql.raw(forgetExposures(entity.name, key)).execute(db.kysely)
   const exposures = Number(exposed.numAffectedRows ?? 0)
@@ -108,14 +71,6 @@ const loggedPredictions: Holder = async (erasing) => {
     parts.push({ what: 'removed', kind: 'rows', where: 'lockstep.exposures', count: exposures, note: 'its exposures in experiments' })
   const note = 'logged predictions with their features'
   return [...parts, { what: 'removed', kind: 'rows', where: 'lockstep.prediction_log', count: Number(numAffectedRows ?? 0), note }]
-}
-
-/** Deletes dead letters that name a prediction, or that are cut off or not text. JSON may write its slash as `\/`. */
-function deadOutcomes(sources: readonly string[], ids: string): string {
-  const names = (id: string) => `position(convert_to(${id}, 'UTF8') IN d.body) > 0`
-  return `DELETE FROM lockstep.stream_dead_letters d WHERE d.source IN (${sources.map(sqlText).join(', ')}) AND EXISTS (
-    SELECT FROM (${ids}) p WHERE d.body IS NULL OR octet_length(d.body) <> d.size_bytes
-      OR ${names('p.prediction_id')} OR ${names(String.raw`replace(p.prediction_id, '/', '\/')`)})`
 }
 
 /** Its own state in every version of every view, including retired views that are not removed yet. */

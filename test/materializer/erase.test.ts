@@ -121,6 +121,59 @@ describe('the receipt of an erasure', () => {
   })
 })
 
+describe('dead letters of an entity', () => {
+  const letters = async () =>
+    (await fixture().open('redis').db.query<{ message: string }>('select message from lockstep.stream_dead_letters order by message')).map(
+      ({ message }) => message,
+    )
+
+  async function keep(messages: Readonly<Record<string, string | Buffer>>): Promise<void> {
+    for (const [message, body] of Object.entries(messages)) {
+      await fixture()
+        .open('redis')
+        .db.query(
+          `insert into lockstep.stream_dead_letters (source, stream, message, body, size_bytes, reason, error) values ('orders', 's', $1, $2, $3, 'r', 'e')`,
+          [message, Buffer.from(body), Buffer.byteLength(body)],
+        )
+    }
+  }
+
+  it.each(['q"1', 'back\\1', 'tab\t1', 'user:17|é', 'a\\nb', '\\u0041', '😀'])(
+    'are found by the key %j in any spelling of JSON',
+    async (key) => {
+      const json = JSON.stringify({ account: key, at: 'bad' })
+      const ascii = json.replace(/[^ -~]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`)
+      const all = Array.from({ length: key.length }, (_, i) => `\\u${key.charCodeAt(i).toString(16).toUpperCase().padStart(4, '0')}`)
+      await keep({
+        raw: key,
+        json,
+        ascii,
+        'every unit': `{"account":"${all.join('')}"}`,
+        nested: JSON.stringify({ data: ascii }),
+        'not valid': ascii.slice(0, -1),
+        other: JSON.stringify({ account: `${key.slice(0, -1)}_` }),
+      })
+      const { parts } = await erase(key)
+      expect(await letters()).toEqual(['other'])
+      expect(parts).toContainEqual(expect.objectContaining({ where: 'lockstep.stream_dead_letters', count: 6 }))
+      await fixture().open('redis').db.query('delete from lockstep.stream_dead_letters')
+    },
+  )
+
+  it('are deleted if they are not text, and found by a number with an exponent', async () => {
+    const { db } = fixture().open('redis')
+    await keep({
+      avro: Buffer.from([0, 0, 0, 0, 1, 34]),
+      latin1: Buffer.from([0x7b, 0xe9]),
+      exponent: '{"shop":1.7e1}',
+      other: '{"shop":18}',
+    })
+    await eraseEntity(db, catalog, view('of_merchant').spec.entity, [17n], now)
+    expect(await letters()).toEqual(['other'])
+    await db.query('delete from lockstep.stream_dead_letters')
+  })
+})
+
 describe.each(storeKinds)('erasing an entity, its states in a store of kind %s', (kind) => {
   beforeAll(async () => {
     await fixture().open(kind).db.query('truncate lockstep_source.orders')
