@@ -63,7 +63,10 @@ async function* slotKeys({ nodes, owners }: SlotMap, some: readonly number[], { 
 interface SlotMap {
   /** The primaries by id. */
   readonly nodes: ReadonlyMap<string, Redis>
-  /** By slot: `ID@EPOCH`. The epoch shows that a slot has come back. null: it has no owner, or two while it changes hands. */
+  /**
+   * By slot: `ID@EPOCH`. The epoch shows that a slot has come back. null: it has no owner, or two while it changes
+   * hands.
+   */
   readonly owners: readonly (string | null)[]
   /** By slot that is being moved: the ids of its other nodes. */
   readonly moves: ReadonlyMap<number, readonly string[]>

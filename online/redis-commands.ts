@@ -25,7 +25,7 @@ export interface RedisCommands {
   compareAndSet(entries: readonly RedisWrite[]): Promise<boolean[]>
   get(key: string): Promise<string | null>
   setIfAbsent(key: string, value: string): Promise<void>
-  /** The keys of a view's states, in bounded groups. A key that is there from start to end is among them, possibly twice. */
+  /** The keys of a view's states, in groups. A key that exists from start to end is listed, possibly twice. */
   keys(wanted: StateKeys): AsyncIterable<readonly string[]>
   /** The nodes that hold the keys: one, or every primary of a cluster. */
   primaries(): Promise<readonly Redis[]>

@@ -41,7 +41,7 @@ function idOf(view: DefinitionId): string {
   return endOf(view).slice(1)
 }
 
-/** Finds the keys of a view's states, without its checkpoint. They match `pattern`: they have this start and this end. */
+/** Finds the keys of a view's states, without its checkpoint. They match `pattern`, so they have this start and end. */
 export interface StateKeys {
   readonly pattern: string
   readonly start: string

@@ -117,7 +117,7 @@ class Line {
   #reads: Read[] = []
   #onAnswered: (() => void) | null = null
   readonly #timer: NodeJS.Timeout
-  /** Milliseconds. It hardly moves while the process is stalled, because the answers that have arrived are unread then. */
+  /** Milliseconds. It hardly moves while the process is stalled, when answers that have arrived are not read. */
   #patientMs = 0
   #sweptAt = performance.now()
 

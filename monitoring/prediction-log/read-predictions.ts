@@ -121,8 +121,8 @@ export interface EntityQuery {
 const hourMicros = 3_600_000_000
 
 /**
- * What was answered about an entity, as of moments in a window; newest first. The last hour is read first: a busy entity
- * has enough rows in it, and its older rows would have to be read and sorted.
+ * What was answered about an entity, as of moments in a window; newest first. The last hour is read first: a busy
+ * entity has enough rows in it, and its older rows would have to be read and sorted.
  */
 export async function listPredictionsOf(
   db: Pick<Database, 'query'>,

@@ -75,7 +75,9 @@ export class ColumnsSummary {
     return new ColumnsSummary(columns, BinnedRows.decode(reader))
   }
 
-  /** How many rows of one column have each status. null: the bytes lack it, or a later version of Lockstep wrote them. */
+  /**
+   * How many rows of one column have each status. null: the bytes lack it, or a later version of Lockstep wrote them.
+   */
   static statusesOf(bytes: Uint8Array, name: string): ColumnSummary['statuses'] | null {
     const reader = new ByteReader(bytes)
     if (reader.byte() !== format) return null

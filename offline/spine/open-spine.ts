@@ -26,7 +26,7 @@ export interface SpineOptions {
    * The name of the time column. Absent: the only column of times, else the one named `event_timestamp` or `timestamp`.
    */
   readonly time?: string | null | undefined
-  /** The columns that are copied beside features or predictions, so that the others may have their names. Absent: all. */
+  /** The columns to copy. The others may have the names of features or outputs. Absent: all. */
   readonly carried?: readonly string[] | null
   /** Absent: all rows. */
   readonly sample?: SpineSample | null | undefined

@@ -116,7 +116,7 @@ export async function finishPlan(db: Handle, claimed: ClaimedStep, planned: Plan
   if (Symbol.asyncIterator in chunks) {
     for await (const batch of chunks) {
       const from = count
-      const isHeld = await holdMessages(db, claimed, async (transaction) => {
+      const isHeld = await whileHeld(db, claimed, async (transaction) => {
         if (from === 0) await setPlan(transaction, job, plan)
         await addChunks(transaction, job, from, batch)
         await announceWork(transaction)
@@ -125,7 +125,7 @@ export async function finishPlan(db: Handle, claimed: ClaimedStep, planned: Plan
       count += batch.length
     }
   }
-  return await holdMessages(db, claimed, async (transaction) => {
+  return await whileHeld(db, claimed, async (transaction) => {
     await setPlan(transaction, job, plan)
     if (!(Symbol.asyncIterator in chunks)) await addChunks(transaction, job, 0, chunks)
     await closeStep(transaction, claimed, null)
@@ -136,7 +136,7 @@ export async function finishPlan(db: Handle, claimed: ClaimedStep, planned: Plan
 /** Ends a chunk. @returns false where it was no longer this process's own: its result is not taken */
 export async function finishChunk(db: Handle, claimed: ClaimedStep, result: object | null): Promise<boolean> {
   const job = String(claimed.job.id)
-  return await holdMessages(db, claimed, async (transaction) => {
+  return await whileHeld(db, claimed, async (transaction) => {
     await closeStep(transaction, claimed, result)
     await transaction
       .updateTable('lockstep.jobs')
@@ -149,7 +149,7 @@ export async function finishChunk(db: Handle, claimed: ClaimedStep, result: obje
 
 /** Ends the last step of a job, and the job. */
 export async function finishLast(db: Handle, claimed: ClaimedStep, result: object | null): Promise<boolean> {
-  return await holdMessages(db, claimed, async (transaction) => {
+  return await whileHeld(db, claimed, async (transaction) => {
     await closeStep(transaction, claimed, null)
     if (claimed.step === 'finish') await endJobWithin(transaction, claimed.job.id, 'done', { result })
   })
@@ -184,7 +184,7 @@ export async function chunkResults({ kysely }: Handle, job: number): Promise<unk
 }
 
 /** Runs `fn` in a transaction under the job's lock, where it still runs and the step is this process's own. */
-async function holdMessages(
+async function whileHeld(
   { kysely }: Handle,
   { job, step, number, claim }: ClaimedStep,
   fn: (transaction: Transaction<LockstepTables>) => Promise<void>,

@@ -11,8 +11,7 @@ type ShadowRead = Pick<FeatureRead, 'entities' | 'rows' | 'asOf' | 'degraded' | 
 
 /**
  * Reads features of a shadow at the moment of the answer: those of the answer itself if the versions have the same
- * service, else by the shadow's own service. A shadow has at most one read of the history under way on a
- * server.
+ * service, else by the shadow's own service. A shadow has at most one read of the history under way on a server.
  */
 export function createShadowReads(
   reader: (catalog: Catalog) => FeatureReaderDeps,

@@ -38,7 +38,8 @@ export type DeclaredPipelines = Pick<Catalog, 'pipelines' | 'streams'>
 /**
  * All pipelines, by name.
  *
- * @param moment as of when they are paused or replayed; undefined: now. Dead letters that were retried or dropped since are not counted.
+ * @param moment as of when they are paused or replayed; undefined: now. Dead letters that were retried or dropped since
+ *   are not counted.
  */
 export async function pipelineStatuses(db: Pick<Database, 'kysely'>, catalog: DeclaredPipelines, moment?: Date): Promise<PipelineStatus[]> {
   if (catalog.pipelines.size === 0) return []

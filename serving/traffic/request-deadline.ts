@@ -49,7 +49,11 @@ export function requireTime(deadline: RequestDeadline | undefined, neededMs = 0,
   if (deadline !== undefined && (nowMs ?? performance.now()) + neededMs >= deadline.at) throw deadlineExceeded(deadline.limitMs)
 }
 
-/** From here on the request is answered however long it takes. @throws LockstepError `DEADLINE_EXCEEDED` if it is past */
+/**
+ * From here on the request is answered however long it takes.
+ *
+ * @throws LockstepError `DEADLINE_EXCEEDED` if it is past
+ */
 export function liftDeadline(deadline: RequestDeadline | undefined): void {
   requireTime(deadline)
   if (deadline !== undefined) deadline.at = Number.POSITIVE_INFINITY

@@ -3,7 +3,7 @@ import type { Browser } from 'playwright-core'
 import { chromium } from 'playwright-core'
 import { aptInstall, binaryFolders, isExecutable } from './binaries.ts'
 
-/** The browsers that people use come first. The headless shells take a fifth less processor time, but lack parts of them. */
+/** The browsers of people come first. The headless shells take a fifth less processor time, but lack parts of them. */
 const names = ['chromium', 'chromium-browser', 'google-chrome', 'chromium-headless-shell', 'chrome-headless-shell'] as const
 
 /**

@@ -10,7 +10,7 @@ import type { World } from './world.ts'
 import { createWorld } from './world.ts'
 
 const object = { name: 'spine.parquet', size: '1000', generation: '1' }
-/** A Google Cloud Storage that reports its objects and never sends their bytes. For the bucket "silent" it says nothing. */
+/** A Google Cloud Storage that reports its objects and never sends their bytes. It never answers for "silent". */
 const storage = createServer(({ url = '' }, response) => {
   if (url.includes('/b/silent/') || url.includes('alt=media')) return
   response.setHeader('content-type', 'application/json').end(JSON.stringify(object))

@@ -45,7 +45,7 @@ it('an open dialog acts on what it opened with, even after the page is read agai
   await dialog.getByRole('alert').getByText('The page now shows what it is.').waitFor()
   const aliases = await world.db.query(`select version from lockstep.model_aliases where model = 'delay' and alias = 'champion'`, [])
   expect(aliases).toEqual([{ version: 1 }])
-  // who has seen that may go on, and a rollout that has ended is not paused
+  // after that the act is possible, and a rollout that has ended is not paused
   await dialog.getByRole('button', { name: 'Promote' }).click()
   await page.getByText('Version 2 is the champion.').waitFor()
   await page.locator('.page-title .badge', { hasText: 'promoted' }).waitFor()

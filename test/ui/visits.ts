@@ -162,7 +162,11 @@ export async function shown(page: Page): Promise<void> {
   await page.locator('body:not(:has([aria-busy="true"]))').waitFor()
 }
 
-/** Visits pages in one document, each in the look of the last one. @param wrongOf what is wrong with the page that is shown */
+/**
+ * Visits pages in one document, each in the look of the last one.
+ *
+ * @param wrongOf what is wrong with the page that is shown
+ */
 export async function walk(through: Visits, pages: readonly string[], wrongOf: (path: string) => Promise<string[]>): Promise<string[]> {
   const wrong: string[] = []
   for (const [i, path] of pages.entries()) {

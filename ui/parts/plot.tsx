@@ -29,7 +29,7 @@ const wholeNumbers = Array.from({ length: 12 }, (_, power) => [1, 2, 5].map((ste
 const wholeTimes = [
   0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14_400, 21_600, 43_200, 86_400, 172_800, 604_800,
 ]
-/** Steps of the axis of time, whose labels have no fractions of a second. The longest are a month, a quarter and a year. */
+/** Steps of the axis of time, from a second to a year: its labels have no fractions of a second. */
 const clockTimes = [...wholeTimes.filter((seconds) => seconds >= 1), 2_592_000, 7_776_000, 31_536_000]
 
 let library: Promise<Library> | undefined

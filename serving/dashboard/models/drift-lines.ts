@@ -41,7 +41,7 @@ function ruleText({ alpha, minPsi }: DriftJson): string {
   return `A column drifted if its PSI is at least ${minPsi} above what chance gives, and p is below ${alpha}. Harm estimates how far a column's change moves the prediction. The harm of an output is how far its mean moved.`
 }
 
-/** What served rows are compared with. Without a training set, the first rows that a version answered stand in for it. */
+/** What served rows are compared with: without a training set, the first rows that a version answered. */
 export function referenceOf({ baseline }: Pick<DriftJson, 'baseline'>): FeatureData['reference'] {
   return baseline.origins.some(({ kind }) => kind === 'served') ? 'the first rows served' : 'training'
 }

@@ -24,8 +24,8 @@ const maxKept = 1000
 const keptOf = memoizeWeak((_db: Database) => new Map<string, Omit<JudgedDecision, 'decision'>>())
 
 /**
- * Judges the decisions of the controller by the plan of their rollout. A judgement takes milliseconds and never changes,
- * so each decision is judged once, and the event loop is free between two.
+ * Judges the decisions of the controller by the plan of their rollout. A judgement takes milliseconds and never
+ * changes, so each decision is judged once, and other work of the process runs between two.
  */
 export async function judgeDecisions(
   db: Database,

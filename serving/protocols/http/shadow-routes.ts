@@ -7,8 +7,7 @@ import { reasonBody, reasonSchema as reason } from './change-schemas.ts'
 import { versionSchema } from './model-version-schema.ts'
 import type { Route } from './route.ts'
 import { shadowChangeAnswer, shadowReportAnswer } from './shadow-schemas.ts'
-import { commitWhileConnected } from './client-connection.ts'
-import { cancelOnDisconnect } from './client-connection.ts'
+import { cancelOnDisconnect, commitWhileConnected } from './client-connection.ts'
 
 const startSchema = z.strictObject({
   version: versionSchema,

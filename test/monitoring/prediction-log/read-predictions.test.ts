@@ -10,7 +10,7 @@ const opened = during(() => openServer())
 const minute = 60_000_000
 const noon = Date.UTC(2001, 6, 1, 12) * 1000
 
-test('the newest predictions of a busy entity are read from its last hour, those of others from all of the window', async () => {
+test('predictions of a busy entity are read from its last hour, others from the window', async () => {
   const { db } = opened()
   const copy = createPredictionCopy()
   for (let i = 0; i < 30; i++) {
