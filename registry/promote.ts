@@ -141,19 +141,26 @@ export async function rollBackModel(
   options: ChangeOptions = {},
 ): Promise<AliasChange> {
   return await changeAlias(db, name, options, async (model, transaction) => {
-    if (alias === championAlias && !model.aliases.has(alias)) throw nothingPromoted(model)
-    const current = requireAlias(model, alias)
-    const to = current.former.at(-1)
-    if (to === undefined) {
-      throw new LockstepError(
-        'NOT_PROMOTABLE',
-        `The alias "${alias}" of the model "${name}" cannot be rolled back: it pointed to no version before ${current.version}. Point it to one: lockstep model alias ${name}@N ${alias}.`,
-        { details: { model: name, alias } },
-      )
-    }
-    if (alias === championAlias) refuseCandidate(model, to)
-    return await writeAlias(transaction, model, alias, { to, former: current.former.slice(0, -1), action: 'rollback' }, by)
+    const to = rollBackTarget(model, alias)
+    const { former } = requireAlias(model, alias)
+    return await writeAlias(transaction, model, alias, { to, former: former.slice(0, -1), action: 'rollback' }, by)
   })
+}
+
+/** The version to which a rollback points an alias. @throws as `rollBackModel` does */
+export function rollBackTarget(model: CatalogModel, alias: string = championAlias): number {
+  if (alias === championAlias && !model.aliases.has(alias)) throw nothingPromoted(model)
+  const { version, former } = requireAlias(model, alias)
+  const to = former.at(-1)
+  if (to === undefined) {
+    throw new LockstepError(
+      'NOT_PROMOTABLE',
+      `The alias "${alias}" of the model "${model.name}" cannot be rolled back: it pointed to no version before ${version}. Point it to one: lockstep model alias ${model.name}@N ${alias}.`,
+      { details: { model: model.name, alias } },
+    )
+  }
+  if (alias === championAlias) refuseCandidate(model, to)
+  return to
 }
 
 /** Without a champion a new push is served at once, which a rollback does not undo. */

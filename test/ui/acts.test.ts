@@ -1,7 +1,7 @@
 import type { Browser } from 'playwright-core'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { issueCode } from '../../registry/keys/dashboard-sessions.ts'
-import { promoteModel } from '../../registry/promote.ts'
+import { promoteModel, removeModelAlias } from '../../registry/promote.ts'
 import { pauseRollout, startRollout } from '../../registry/rollouts/change-rollout.ts'
 import { startBrowser } from '../services/browser.ts'
 import type { World } from '../serving/world.ts'
@@ -50,4 +50,38 @@ it('an open dialog acts on what it opened with, even after the page is read agai
   await page.getByText('Version 2 is the champion.').waitFor()
   await page.locator('.page-title .badge', { hasText: 'promoted' }).waitFor()
   expect(visits.faults()).toEqual([])
+})
+
+it('a model says which version was champion before, and rolls back to it', async () => {
+  const { page } = visits
+  await visits.go('models/delay')
+  expect(await page.locator('dt', { hasText: 'Roll back' }).locator('xpath=following-sibling::dd[1]').textContent()).toBe('to version 1')
+  await promoteModel(world.db, 'delay', 1, { actor: 'ann' })
+  // a server reads what others changed a little later
+  await expect
+    .poll(async () => {
+      await visits.go('models/delay')
+      return await page.locator('.page-title .badge').textContent()
+    })
+    .toBe('version 1')
+  await page.getByRole('button', { name: /^Roll back\W+Roll delay back to version 2/ }).click()
+  const dialog = page.getByRole('dialog')
+  await dialog.getByText('Version 2, the champion before version 1, answers from the next request on.').waitFor()
+  await dialog.getByLabel('Reason').fill('it was better')
+  await dialog.getByRole('button', { name: 'Roll back' }).click()
+  await page.getByText('Version 2 is the champion.').waitFor()
+  await page.locator('.page-title .badge', { hasText: 'version 2' }).waitFor()
+  expect(visits.faults()).toEqual([])
+})
+
+it('a model that cannot be rolled back says why', async () => {
+  await removeModelAlias(world.db, 'delay', 'champion', { actor: 'ann' })
+  await promoteModel(world.db, 'delay', 2, { actor: 'ann' })
+  await expect
+    .poll(async () => {
+      await visits.go('models/delay')
+      return await visits.page.locator('dl').allTextContents()
+    })
+    .toContainEqual(expect.stringContaining('it pointed to no version before 2.'))
+  expect(await visits.page.getByRole('button', { name: /^Roll back/ }).count()).toBe(0)
 })

@@ -47,22 +47,22 @@ export default function ModelPage(): ReactElement {
   )
 }
 
-function Acts({ data: { name, champion, pinned, revision, says, versions } }: { readonly data: ModelData }): ReactElement {
+function Acts({ data: { name, champion, pinned, rollBack, revision, says } }: { readonly data: ModelData }): ReactElement {
   const path = `models/${encodeURIComponent(name)}`
-  const before = versions.find(({ version }) => champion !== null && version < champion)
+  const to = rollBack?.to ?? null
   return (
     <>
-      {before !== undefined && (
+      {to !== null && (
         <Act
           name="Roll back"
-          title={`Roll ${name} back to the champion before`}
+          title={`Roll ${name} back to version ${to}`}
           path={`${path}/rollback`}
           ifMatch={revision}
           danger
-          done="The earlier champion answers."
+          done={`Version ${to} is the champion.`}
         >
           <p>
-            The version that was champion before version {champion} answers from the next request on. {says}
+            Version {to}, the champion before version {champion}, answers from the next request on. {says}
           </p>
         </Act>
       )}
@@ -76,8 +76,23 @@ function Acts({ data: { name, champion, pinned, revision, says, versions } }: { 
 }
 
 function ModelParts({ data }: { readonly data: ModelData }): ReactElement {
-  const { name, description, owner, tags, service, champion, pinned, revision, rollout, experiment, versions, inputs, traffic, latency } =
-    data
+  const {
+    name,
+    description,
+    owner,
+    tags,
+    service,
+    champion,
+    pinned,
+    rollBack,
+    revision,
+    rollout,
+    experiment,
+    versions,
+    inputs,
+    traffic,
+    latency,
+  } = data
   const ways = waysOf.model(name)
   const stats = waysOf.modelTraffic(name)
   const path = `models/${encodeURIComponent(name)}`
@@ -168,6 +183,7 @@ function ModelParts({ data }: { readonly data: ModelData }): ReactElement {
             ['Description', description],
             ['Service', <ThingLink key="service" kind="service" id={service} />],
             ['Champion', champion === null ? 'none' : `version ${champion}`],
+            ['Roll back', rollBack === null ? null : rollBack.to === null ? rollBack.says : `to version ${rollBack.to}`],
             ['Pinned', pinned === null ? null : `version ${pinned}`],
             [
               'Rollout',
@@ -241,7 +257,7 @@ function Quality({ name }: { readonly name: string }): ReactElement {
   return (
     <>
       <Panel title="Quality by outcomes" ways={ways} says={quality.data?.data.finding}>
-        <Loaded of={quality}>
+        <Loaded of={quality} inPanel>
           {({ metrics, overTime, outcomes }) => (
             <>
               {metrics.length > 0 && (
@@ -265,7 +281,7 @@ function Quality({ name }: { readonly name: string }): ReactElement {
         </Loaded>
       </Panel>
       <Panel title="Drift, the most harmful first" flush ways={waysOf.drift(name)} says={quality.data?.data.driftRule ?? undefined}>
-        <Loaded of={quality}>
+        <Loaded of={quality} inPanel>
           {({ drift }) => (
             <DataTable
               label={`Drift of the inputs of ${name}`}
@@ -288,7 +304,7 @@ function Quality({ name }: { readonly name: string }): ReactElement {
         </Loaded>
       </Panel>
       <Panel title="Calibration" ways={ways}>
-        <Loaded of={calibration}>
+        <Loaded of={calibration} inPanel>
           {({ finding, chart, scores }) =>
             chart === null ? (
               <p className="dim">{finding}</p>

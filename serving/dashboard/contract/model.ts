@@ -10,6 +10,13 @@ export const model = z.object({
   service: z.string(),
   champion: z.number().nullable(),
   pinned: z.number().nullable(),
+  rollBack: z
+    .object({
+      to: z.number().nullable().describe('The champion before; null: it cannot be rolled back'),
+      says: z.string().nullable().describe('Why it cannot be rolled back'),
+    })
+    .nullable()
+    .describe('What a rollback does; null: of a past moment'),
   revision: z.string().describe('What a change sends as `If-Match`'),
   says: z.string().describe('How it is, in a sentence'),
   rollout: z.object({ version: z.number(), share: z.number(), paused: z.boolean() }).nullable(),

@@ -1,9 +1,11 @@
 import { z } from 'zod'
+import { LockstepError } from '../../../kernel/errors.ts'
 import type { TrafficStatistics } from '../../../monitoring/rollups/model-statistics.ts'
 import { trafficStatistics } from '../../../monitoring/rollups/model-statistics.ts'
 import { versionsWithBaseline } from '../../../monitoring/baselines/baseline.ts'
 import type { CatalogModel } from '../../../registry/catalog.ts'
 import { championAlias } from '../../../registry/model-aliases.ts'
+import { rollBackTarget } from '../../../registry/promote.ts'
 import { readRollouts } from '../../../registry/rollouts/rollout.ts'
 import type { Database } from '../../../runtime/database.ts'
 import type { ModelData } from '../contract/model.ts'
@@ -70,6 +72,7 @@ export const modelModel = readModel({
       service: model.spec.service,
       champion,
       pinned: model.pin,
+      rollBack: ask.isPast ? null : rollBackOf(model),
       revision: await modelRevision(db, name),
       says: saysOf(byVersion, requests, errorsOf(errors), latencyMs.total.p99),
       rollout: model.rollout === null ? null : { version: model.rollout.version, share: model.rollout.share, paused: model.rollout.paused },
@@ -88,6 +91,15 @@ export const modelModel = readModel({
     return { data, notes: [...notes, ...(await deletedNotes(ask, name)), ...(await backfilledNotes(db, [name], now))] }
   },
 })
+
+function rollBackOf(model: CatalogModel): ModelData['rollBack'] {
+  try {
+    return { to: rollBackTarget(model), says: null }
+  } catch (error) {
+    if (!(error instanceof LockstepError)) throw error
+    return { to: null, says: error.message }
+  }
+}
 
 /** What the versions of the model answered in the last hour. */
 async function versionsOf(db: Database, name: string, now: number): Promise<TrafficStatistics> {
