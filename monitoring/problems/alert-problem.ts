@@ -18,8 +18,13 @@ export function alertProblem(catalog: Catalog, alert: Alert): FoundProblem {
     todo: runbook === null ? null : `Follow the runbook: ${runbook}`,
     link: { kind: 'alert', id: String(id) },
     about: alertSubject(catalog, alert),
-    command: `lockstep alert show ${id}`,
+    command: commandIn(startedWith.cause) ?? `lockstep alert show ${id}`,
   }
+}
+
+/** The first command that a cause names in quotes. */
+function commandIn(cause: string | null): string | null {
+  return cause?.match(/"(lockstep [^"]+)"/)?.[1] ?? null
 }
 
 /** The thing that an alert is about, or else the thing that its monitor watches; null: it has no page. */

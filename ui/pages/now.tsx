@@ -164,8 +164,8 @@ function ProblemItem({ problem }: { readonly problem: NowData['problems'][number
         </ThingLink>
       </p>
       <Labelled label="Likely cause">{cause}</Labelled>
-      <Labelled label="What to do">{isPast ? null : todo}</Labelled>
-      {consequences.length > 0 && <Consequences of={consequences} />}
+      {consequences.length > 0 && <Consequences of={consequences} since={since} />}
+      {!isPast && <Labelled label="What to do">{todo ?? (command === null ? null : 'run this command')}</Labelled>}
       {command !== null && !isPast && <Command text={command} />}
     </li>
   )
@@ -174,11 +174,27 @@ function ProblemItem({ problem }: { readonly problem: NowData['problems'][number
 /** So many consequences of one cause are listed. */
 const maxListed = 8
 
-function Consequences({ of }: { readonly of: readonly Problem[] }): ReactElement {
+/** What follows from a cause can have been seen before the cause was. */
+function Consequences({ of, since }: { readonly of: readonly Problem[]; readonly since: string | null }): ReactElement {
+  const { earlier = [], later = [] } = Object.groupBy(of, (each) => (isBefore(each.since, since) ? 'earlier' : 'later'))
+  return (
+    <>
+      <ConsequenceList label="What likely follows from it" of={later} />
+      <ConsequenceList label="Seen before it, and likely of the same cause" of={earlier} />
+    </>
+  )
+}
+
+function isBefore(one: string | null, other: string | null): boolean {
+  return one !== null && other !== null && Date.parse(one) < Date.parse(other)
+}
+
+function ConsequenceList({ label, of }: { readonly label: string; readonly of: readonly Problem[] }): ReactElement | null {
   const more = of.length - maxListed
+  if (of.length === 0) return null
   return (
     <div>
-      <span className="dim">What likely follows from it:</span>
+      <span className="dim">{label}:</span>
       <ul className="consequences">
         {of.slice(0, maxListed).map(({ what, since, link }) => (
           <li key={`${link.kind} ${link.id} ${what}`}>

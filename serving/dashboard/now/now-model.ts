@@ -2,7 +2,6 @@ import { z } from 'zod'
 import { maxListedAlerts, readAlerts } from '../../../monitoring/alerts/read-alerts.ts'
 import type { ProblemSources } from '../../../monitoring/problems/find-problems.ts'
 import { askStore, findProblems, readFailedJobs, readProblemSources } from '../../../monitoring/problems/find-problems.ts'
-import type { Problem } from '../../../monitoring/problems/problem.ts'
 import { groupProblems } from '../../../monitoring/problems/problem.ts'
 import type { TrafficStatistics } from '../../../monitoring/rollups/model-statistics.ts'
 import { trafficStatistics } from '../../../monitoring/rollups/model-statistics.ts'
@@ -19,7 +18,7 @@ import { backfilledNotes } from '../models/backfilled-notes.ts'
 import { modelAt } from '../models/model-at.ts'
 import { errorsOf, latencyChart, trafficChart, widestSpan } from '../models/traffic-charts.ts'
 import { pipelineLines } from '../pipelines/pipeline-models.ts'
-import { modelProblems, pipelineProblem, readinessProblems } from './problems.ts'
+import { headlineOf, modelProblems, pipelineProblem, readinessProblems } from './problems.ts'
 
 const hourMicros = 3_600_000_000
 /** So many models have figures; all others are in the catalog. */
@@ -92,14 +91,6 @@ async function sourcesNow({ db, deps, now }: Ask, catalog: Catalog, lacksWorker:
 async function sourcesThen({ db, now }: Ask): Promise<ProblemSources> {
   const alerts = await readAlerts(db, { window: { from: now, to: now + 1 }, asOf: now, limit: maxListedAlerts })
   return { alerts, failed: await readFailedJobs(db, now), views: [], lacks: [], storeFailure: null, lacksWorker: false }
-}
-
-function headlineOf(problems: readonly Problem[], isPast: boolean): Pick<NowData, 'headline' | 'isWell'> {
-  const serious = problems.filter(({ severity }) => severity !== 'info')
-  const [first] = serious
-  if (first === undefined)
-    return { headline: isPast ? 'No alert fired then, and no job had failed in the day before.' : 'All is well.', isWell: true }
-  return { headline: serious.length === 1 ? first.what : `${serious.length} problems. The worst: ${first.what}`, isWell: false }
 }
 
 function modelLine(model: CatalogModel, figures: TrafficStatistics | undefined): NowData['models'][number] {

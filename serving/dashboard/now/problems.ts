@@ -4,6 +4,7 @@ import type { FoundProblem, Problem } from '../../../monitoring/problems/problem
 import type { CatalogModel } from '../../../registry/catalog.ts'
 import { noWorker } from '../../../runtime/worker-sessions.ts'
 import type { Readiness } from '../../../runtime/workers/messages.ts'
+import type { NowData } from '../contract/now.ts'
 import type { PipelineLine } from '../contract/pipelines.ts'
 
 /** What a server and its workers lack, except texts about a view that has a problem which is as severe. */
@@ -69,4 +70,20 @@ export function pipelineProblem({ name, state, says, lastError }: PipelineLine, 
     command: `lockstep pipeline show ${name}`,
   }
   return [{ ...problem, id: `pipeline ${name}`, causes: [], follows }]
+}
+
+/** One sentence on the problems that a page lists, with the count of each sort. */
+export function headlineOf(problems: readonly Problem[], isPast: boolean): Pick<NowData, 'headline' | 'isWell'> {
+  const serious = problems.filter(({ severity }) => severity !== 'info')
+  const [first] = serious
+  const notices = problems.length - serious.length
+  const noticed = notices === 0 ? '' : notices === 1 ? '1 notice' : `${notices} notices`
+  if (first === undefined) {
+    if (noticed !== '') return { headline: `${isPast ? 'All was well then' : 'All is well'}, with ${noticed}.`, isWell: true }
+    return { headline: isPast ? 'No alert fired then, and no job had failed in the day before.' : 'All is well.', isWell: true }
+  }
+  if (problems.length === 1) return { headline: first.what, isWell: false }
+  const counted = serious.length === 1 ? '1 problem' : `${serious.length} problems`
+  const both = noticed === '' ? counted : `${counted} and ${noticed}`
+  return { headline: `${both}. ${serious.length === 1 ? 'The problem' : 'The worst'}: ${first.what}`, isWell: false }
 }

@@ -5,7 +5,7 @@ import type { FoundProblem } from '../../../monitoring/problems/problem.ts'
 import { groupProblems } from '../../../monitoring/problems/problem.ts'
 import type { ViewFreshness } from '../../../monitoring/freshness/view-freshness.ts'
 import type { Catalog } from '../../../registry/catalog.ts'
-import { readinessProblems } from '../../../serving/dashboard/now/problems.ts'
+import { headlineOf, readinessProblems } from '../../../serving/dashboard/now/problems.ts'
 import type { Job } from '../../../runtime/jobs/read-jobs.ts'
 import { servicePlan } from '../../serving/plans.ts'
 
@@ -124,6 +124,13 @@ describe('problems that are found', () => {
     expect(found({ alerts: [{ ...alert('', 'freshness', view), started: now - 7_200_000_000 }], views: [lateView] })).toHaveLength(1)
   })
 
+  it('of an alert name the command that its cause names, else one that shows the alert', () => {
+    const plain = alert('model:delay', 'traffic', 'delay')
+    const named = { ...plain, startedWith: { ...plain.startedWith, cause: '"x" differs. "lockstep drift delay" shows all columns.' } }
+    const commands = [plain, named].map((each) => findProblems(catalog, { ...nothing, alerts: [each] }, now)[0]?.command)
+    expect(commands).toEqual([`lockstep alert show ${plain.id}`, 'lockstep drift delay'])
+  })
+
   it('of the values of one source are one, in all checks, monitors and versions', () => {
     const alerts = [
       alert('model:delay', 'nulls', ofSource, column({ statuses: [{ status: 'NULL_VALUE' }] })),
@@ -198,5 +205,24 @@ describe('problems that are found', () => {
     expect(about('model:delay', `${view} (version 3)`)).toEqual({ kind: 'view', id: view })
     expect(about('daily:delay', 'gone (version 1)')).toEqual({ kind: 'model', id: 'delay' })
     expect(about('system:jobs', 'jobs')).toBeNull()
+  })
+})
+
+describe('the headline', () => {
+  const info = problem('i', { severity: 'info' })
+  const [one, other] = [problem('a'), problem('b')]
+  it.each([
+    [[], 'All is well.'],
+    [[info], 'All is well, with 1 notice.'],
+    [[one], 'a'],
+    [[one, info], '1 problem and 1 notice. The problem: a'],
+    [[one, other], '2 problems. The worst: a'],
+    [[one, other, info, info], '2 problems and 2 notices. The worst: a'],
+  ])('counts what is listed: %#', (problems, headline) => {
+    expect(headlineOf(problems, false).headline).toBe(headline)
+  })
+
+  it('does not say of the past that no alert fired where a silenced one did', () => {
+    expect(headlineOf([info], true)).toEqual({ headline: 'All was well then, with 1 notice.', isWell: true })
   })
 })
