@@ -6,7 +6,7 @@ import { startBrowser } from '../services/browser.ts'
 import type { World } from '../serving/world.ts'
 import { createWorld } from '../serving/world.ts'
 import type { Visits } from './visits.ts'
-import { visit } from './visits.ts'
+import { shown, visit } from './visits.ts'
 
 let world: World
 let browser: Browser
@@ -82,5 +82,46 @@ describe('the page of a model', () => {
     const rows = visits.page.getByRole('region', { name: 'Drift of the inputs of delay' }).locator('tbody tr')
     expect(await rows.locator('.badge').allTextContents()).toEqual(['not measured', 'ok'])
     expect(await visits.flaws()).toEqual([])
+  })
+})
+
+describe('a page on a phone', () => {
+  const phone = { width: 390, scheme: 'light' } as const
+
+  it('starts the drawing of a lineage at its focus', async () => {
+    await visits.look(phone)
+    await visits.go('lineage?focus=model/delay&from=3')
+    const frame = visits.page.getByRole('region', { name: /^Drawing of the lineage/ })
+    const isWider = `(({ scrollWidth, clientWidth }) => scrollWidth > clientWidth)(document.querySelector('.graph-frame'))`
+    await frame.waitFor()
+    await expect.poll(() => visits.page.evaluate(isWider)).toBe(true)
+    const edges = async (of: typeof frame) => {
+      const { x, width } = (await of.boundingBox()) ?? { x: Number.NaN, width: 0 }
+      return [x, x + width] as const
+    }
+    const [left, right] = await edges(frame)
+    await expect.poll(async () => (await edges(frame.locator('[data-focus]')))[0]).toBeGreaterThanOrEqual(left)
+    await expect.poll(async () => (await edges(frame.locator('[data-focus]')))[1]).toBeLessThanOrEqual(right)
+  })
+
+  it.each(['models/delay', 'views/airport_delays@1'])('moves little while /ui/%s comes', async (path) => {
+    await visits.look(phone)
+    const page = await visits.context.newPage()
+    await page.setViewportSize({ width: 390, height: 844 })
+    await page.addInitScript(`window.moved = 0
+      new PerformanceObserver((list) => { for (const { value } of list.getEntries()) window.moved += value })
+        .observe({ type: 'layout-shift', buffered: true })`)
+    const [read] = path.split('/')
+    // the page is drawn before its answer comes
+    await page.route(`**/ui/api/${read}/**`, async (route) => {
+      await page.locator('[aria-busy="true"]').first().waitFor()
+      await page.evaluate('new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(drawn)))')
+      await route.continue()
+    })
+    await page.goto(`${new URL(visits.page.url()).origin}/ui/${path}`)
+    await shown(page)
+    await page.evaluate('new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(drawn)))')
+    expect(await page.evaluate<number>('window.moved')).toBeLessThan(0.1)
+    await page.close()
   })
 })

@@ -46,7 +46,7 @@ function Letters({ of, name }: Pick<DeadLettersProps, 'of' | 'name'>): ReactElem
   if (!may) return null
   return (
     <Panel title="Newest dead letters" flush ways={waysOf.deadLetters(of, name)}>
-      <Loaded of={letters}>
+      <Loaded of={letters} inPanel>
         {(loaded) => (
           <DataTable
             label={`Newest dead letters of ${name}`}

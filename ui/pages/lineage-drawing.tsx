@@ -1,6 +1,6 @@
 import dagre from '@dagrejs/dagre'
 import { useElementSize } from '@mantine/hooks'
-import { type ReactElement, useMemo } from 'react'
+import { type ReactElement, useLayoutEffect, useMemo, useRef } from 'react'
 import type { LineageData } from '../../serving/dashboard/contract/lineage.ts'
 import { kindName } from '../api/use-index.ts'
 import { ThingLink } from '../parts/thing-link.tsx'
@@ -26,6 +26,13 @@ export function Drawing({ nodes, edges, focus: focusKey = null, of, onFocus, eff
   const drawn = useMemo(() => layout(nodes, edges), [nodes, edges])
   const { ref, width: room } = useElementSize()
   const zoom = room === 0 ? 1 : Math.min(1, Math.max(leastZoom, room / drawn.width))
+  const graph = useRef<HTMLDivElement>(null)
+  const centre = drawn.nodes.find(({ node }) => node.key === focusKey)
+  // a drawing that is wider than its room starts at the node in focus
+  useLayoutEffect(() => {
+    const frame = graph.current?.parentElement ?? null
+    if (frame !== null && centre !== undefined && room > 0) frame.scrollLeft = (centre.x + width / 2) * zoom - room / 2
+  }, [centre, room, zoom])
   return (
     <div
       ref={ref}
@@ -34,7 +41,7 @@ export function Drawing({ nodes, edges, focus: focusKey = null, of, onFocus, eff
       role="region"
       aria-label={`Drawing of the lineage of ${of}; the table below says the same`}
     >
-      <div className="graph" style={{ width: drawn.width, height: drawn.height, zoom }}>
+      <div ref={graph} className="graph" style={{ width: drawn.width, height: drawn.height, zoom }}>
         <svg width={drawn.width} height={drawn.height} aria-hidden="true" focusable="false">
           {drawn.edges.map(({ id, path }) => (
             <path key={id} d={path} fill="none" stroke="var(--line-strong)" strokeWidth="1.6" />

@@ -22,6 +22,15 @@ export function SkeletonPage(): ReactElement {
   )
 }
 
+/** A panel while its first answer is on the way: one skeleton of the height of a short answer. */
+function SkeletonPanel(): ReactElement {
+  return (
+    <div aria-busy="true" aria-label="Loading" role="region" className="panel-waits">
+      <Skeleton height={110} />
+    </div>
+  )
+}
+
 interface EmptyProps {
   readonly title: string
   readonly children?: ReactNode
@@ -73,8 +82,15 @@ export function Failure({ error, onRetry }: { readonly error: unknown; readonly 
   )
 }
 
+interface LoadedProps<Data> {
+  readonly of: Read<Data>
+  readonly children: (data: Data) => ReactNode
+  /** Whether it fills a panel, not a page. */
+  readonly inPanel?: boolean
+}
+
 /** Shows what was read, or that it is on the way, or why it cannot be read. Old data stays while later reads fail. */
-export function Loaded<Data>({ of, children }: { readonly of: Read<Data>; readonly children: (data: Data) => ReactNode }): ReactNode {
+export function Loaded<Data>({ of, children, inPanel = false }: LoadedProps<Data>): ReactNode {
   if (of.data !== undefined)
     return (
       <>
@@ -83,7 +99,7 @@ export function Loaded<Data>({ of, children }: { readonly of: Read<Data>; readon
       </>
     )
   if (of.error !== null) return <Failure error={of.error} onRetry={() => void of.refetch()} />
-  return <SkeletonPage />
+  return inPanel ? <SkeletonPanel /> : <SkeletonPage />
 }
 
 /**
