@@ -27,7 +27,7 @@ import { logNothing, shareOf } from '../runtime/log-shares.ts'
 import { readRunningShadows } from './rollouts/shadow.ts'
 import { readModelVersions } from './model-versions.ts'
 import type { TableChange } from './owned-table.ts'
-import type { ModelsPlan } from './plan-models.ts'
+import type { ModelsPlan, PushedVersions } from './plan-models.ts'
 import { planModels } from './plan-models.ts'
 import { prunable } from './prunable.ts'
 import type { SourceReader, ViewToFill } from './plan-sources.ts'
@@ -83,63 +83,40 @@ export async function planOn(
   const stored = await storedDefinitions(handle)
   const storedByKey = new Map(stored.map((definition) => [definitionKey(definition), definition]))
   const declared = declaredDefinitions(set)
-  const declaredKeys = new Set(declared.map(definitionKey))
-  const absent = stored.filter((definition) => !definition.retired && !declaredKeys.has(definitionKey(definition)))
   const code = { declared: set.code, stored: await storedCode(handle, stored) }
   const comparisons = await compareDefinitions(declared, storedByKey, code, sameCode)
+  const conflicts = replace ? [] : comparisons.filter(isConflict)
   const uses = await modelUses(handle)
   const running = await readRunningExperiments(handle)
-  const models = new Set(declared.filter(({ kind }) => kind === 'model').map(({ name }) => name))
-  const { removed, kept } = prune
-    ? prunable(absent, declared, replace ? [] : uses.filter(({ model }) => models.has(model)), running)
-    : { removed: [], kept: [] }
+  const absent = missingFrom(declared, stored)
+  const { removed, kept } = prune ? removable(absent, declared, replace ? [] : uses, running) : { removed: [], kept: [] }
   const left = absent.filter((definition) => !removed.includes(definition))
-  const staying = left.flatMap(readersIn)
-  const sources = await planSources(handle, set, staying)
+  const sources = await planSources(handle, set, left.flatMap(readersIn))
   const unknown = checkReferences(declared, storedByKey)
-  const uncompiled =
-    unknown.length > 0
-      ? []
-      : checkCompiles(
-          declared,
-          stored.filter((definition) => !definition.retired),
-          code,
-        )
-  const pushed = {
-    versions: await readModelVersions(handle),
-    aliases: await readModelAliases(handle),
-    pins: await readModelPins(handle),
-    rollouts: await readRunningRollouts(handle),
-    shadows: await readRunningShadows(handle),
-    experiments: running,
-  }
-  const served = unknown.length + uncompiled.length > 0 ? noModels : planModels(comparisons, left, removed, pushed, code)
-  const nextVersions = freeVersions([...declared, ...stored])
+  const uncompiled = unknown.length > 0 ? [] : checkCompiles(declared, stored, code)
+  const served =
+    unknown.length + uncompiled.length > 0 ? noModels : planModels(comparisons, left, removed, await readPushed(handle, running), code)
+  const nextVersion = freeVersions([...declared, ...stored])
   const changes = [
-    ...comparisons.map((each) => {
-      const found = changeOf(each, replace)
-      return found.status === 'conflict' ? { ...found, nextVersion: nextVersions(found) } : found
-    }),
+    ...comparisons.map((each) => (conflicts.includes(each) ? conflictChange(each, nextVersion(each.declared)) : changeOf(each))),
     ...absent.map((definition) => change(definition, removed.includes(definition) ? 'removed' : 'absent', [])),
   ]
-  const arrivals = new Set(
-    sources.tables.flatMap(({ relation, columns }) => (columns.includes('_row') || columns.includes('_xid') ? [relation] : [])),
-  )
+  const arrivals = recordingArrivals(sources.tables)
   const waiting = [...viewsToFill(comparisons, changes, arrivals), ...viewsToRebuild(left, arrivals)]
-  const online = await planBackfills(handle, waiting, sources.found)
+  const backfills = await planBackfills(handle, waiting, sources.found)
   const plan: ChangePlan = {
     file: set.file,
     revision,
     changes,
     tables: sources.tables.filter((table) => table.kind !== 'none'),
-    backfills: online,
+    backfills,
     states: stateSizes(set, sources.found),
-    breaks: [...breakages([...declared, ...absent], replace ? [] : comparisons, removed, uses), ...served.breaks],
+    breaks: [...breakages([...declared, ...absent], conflicts, removed, uses), ...served.breaks],
     kept,
     notes: [
       ...unexportedNotes(set),
       ...sources.notes,
-      ...nameNotes(comparisons, stored, online),
+      ...nameNotes(comparisons, stored, backfills),
       ...modelNotes(comparisons, uses),
       ...outcomeNotes(comparisons, logShares),
       ...served.notes,
@@ -147,9 +124,7 @@ export async function planOn(
     problems: [
       ...unknown,
       ...uncompiled,
-      ...comparisons
-        .filter((each) => changeOf(each, replace).status === 'conflict')
-        .map((each) => conflict(each, nextVersions(each.declared))),
+      ...conflicts.map((each) => versionChanged(each, nextVersion(each.declared))),
       ...checkRunning(comparisons, running),
       ...sources.problems,
       ...checkStreams([...declared, ...left]),
@@ -159,6 +134,44 @@ export async function planOn(
     ],
   }
   return { plan, comparisons, removed, tables: sources.tables, running }
+}
+
+/** The stored definitions that the file does not have. */
+function missingFrom(declared: readonly Definition[], stored: readonly Definition[]): Definition[] {
+  const keys = new Set(declared.map(definitionKey))
+  return stored.filter((definition) => !definition.retired && !keys.has(definitionKey(definition)))
+}
+
+/** What pruning removes, and what it keeps. Only versions of models in the file keep what they were pushed for. */
+function removable(
+  absent: readonly Definition[],
+  declared: readonly Definition[],
+  uses: readonly ModelUse[],
+  running: readonly ExperimentRun[],
+) {
+  const models = new Set(declared.filter(({ kind }) => kind === 'model').map(({ name }) => name))
+  return prunable(
+    absent,
+    declared,
+    uses.filter(({ model }) => models.has(model)),
+    running,
+  )
+}
+
+async function readPushed(handle: Kysely<LockstepTables>, experiments: readonly ExperimentRun[]): Promise<PushedVersions> {
+  return {
+    versions: await readModelVersions(handle),
+    aliases: await readModelAliases(handle),
+    pins: await readModelPins(handle),
+    rollouts: await readRunningRollouts(handle),
+    shadows: await readRunningShadows(handle),
+    experiments,
+  }
+}
+
+/** The tables that begin to record arrivals. */
+function recordingArrivals(tables: readonly TableChange[]): Set<string> {
+  return new Set(tables.flatMap(({ relation, columns }) => (columns.includes('_row') || columns.includes('_xid') ? [relation] : [])))
 }
 
 function readersIn(definition: Definition): SourceReader[] {
@@ -174,9 +187,17 @@ function readersIn(definition: Definition): SourceReader[] {
   }
 }
 
-function changeOf({ declared, stored, semantic, operational }: Comparison, replace: boolean): Change {
+/** Whether a definition changed under its version. */
+function isConflict({ declared, stored, semantic }: Comparison): boolean {
+  return stored !== null && semantic.length > 0 && declared.version > 0
+}
+
+function conflictChange({ declared, semantic }: Comparison, nextVersion: number): Change {
+  return { ...change(declared, 'conflict', semantic), nextVersion }
+}
+
+function changeOf({ declared, stored, semantic, operational }: Comparison): Change {
   if (stored === null) return change(declared, 'added', [])
-  if (semantic.length > 0 && declared.version > 0 && !replace) return change(declared, 'conflict', semantic)
   const found = [...semantic, ...operational]
   if (stored.retired) return change(declared, 'revived', found)
   return change(declared, found.length > 0 ? 'changed' : 'unchanged', found)
@@ -193,7 +214,7 @@ function freeVersions(all: readonly Definition[]): (definition: Pick<Definition,
     Math.max(...all.filter(({ kind, name }) => kind === definition.kind && name === definition.name).map(({ version }) => version)) + 1
 }
 
-function conflict({ declared, semantic }: Comparison, next: number): LockstepError {
+function versionChanged({ declared, semantic }: Comparison, next: number): LockstepError {
   const what = semantic.map((each) => `\n    ${differenceText(each)}`).join('')
   return new LockstepError(
     'VERSION_CHANGED',
@@ -229,14 +250,13 @@ function viewsToRebuild(stored: readonly Definition[], arrivals: ReadonlySet<str
 
 function breakages(
   definitions: readonly Definition[],
-  comparisons: readonly Comparison[],
+  conflicts: readonly Comparison[],
   removed: readonly Definition[],
   uses: readonly ModelUse[],
 ): Breakage[] {
   const users = usersOf(definitions, uses)
   const gone = new Set(removed.map(displayName))
-  const conflicts = comparisons.filter((each) => changeOf(each, false).status === 'conflict').map((each) => each.declared)
-  return [...conflicts, ...removed].flatMap((definition) =>
+  return [...conflicts.map(({ declared }) => declared), ...removed].flatMap((definition) =>
     [...(users.get(definitionKey(definition)) ?? [])]
       .filter((broken) => !gone.has(broken))
       .map((broken) => ({ cause: displayName(definition), broken })),
@@ -296,8 +316,7 @@ function outcomeNotes(comparisons: readonly Comparison[], logShares: LogShares):
  * Compiles the declared definitions, with the stored ones that they refer to, as a server would. Returns the errors.
  */
 function checkCompiles(declared: readonly Definition[], stored: readonly Definition[], code: CodeTexts): LockstepError[] {
-  const keys = new Set(declared.map(definitionKey))
-  const all = [...declared, ...stored.filter((definition) => !keys.has(definitionKey(definition)))]
+  const all = [...declared, ...missingFrom(declared, stored)]
   const { broken } = compileDefinitions(
     all.toSorted((a, b) => kindOrder.indexOf(a.kind) - kindOrder.indexOf(b.kind)),
     { textOf: (hash) => code.declared.get(hash) ?? code.stored.get(hash) ?? '' },
