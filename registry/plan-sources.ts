@@ -42,11 +42,13 @@ export async function planSources(
   const notes: string[] = []
   const problems: LockstepError[] = []
   const found = new Map<string, SourceTable>()
-  for (const { spec: source, operational } of set.sources) {
+  const isQuery = (each: (typeof set.sources)[number]): boolean => each.spec.relation.kind === 'sql'
+  // queries may read tables that the file's other sources create
+  for (const { spec: source, operational } of [...set.sources.filter((each) => !isQuery(each)), ...set.sources.filter(isQuery)]) {
     try {
       const views = readersOf(set)
       const entities = entitiesOf(source, views)
-      const table = await describeSource(handle, source)
+      const table = await describeAfter(handle, source, tables)
       const wrong = checkSource(source, entities, table)
       problems.push(...wrong)
       if (wrong.length > 0) continue
@@ -85,6 +87,21 @@ export async function planSources(
     }
   }
   return { tables, notes, problems, found }
+}
+
+/** Describes a source. A query is described as it is once `apply` has created the tables of other sources. */
+async function describeAfter(handle: Kysely<LockstepTables>, source: SourceSpec, tables: readonly TableChange[]): Promise<SourceTable> {
+  try {
+    return await describeSource(handle, source)
+  } catch (error) {
+    if (source.relation.kind !== 'sql' || !(error instanceof LockstepError) || error.code !== 'SOURCE_MISSING') throw error
+    const create = tables.flatMap(({ kind, statements }) => (kind === 'create' ? statements.slice(0, 1) : []))
+    if (create.length > 0) return { ...(await describeSource(handle, source, create)), exists: false }
+    // adding columns, even to roll them back, would lock tables that are in use
+    if (!tables.some(({ kind }) => kind === 'addColumns')) throw error
+    const hint = 'If it reads a column that this file adds to a table, apply the file without this source first.'
+    throw new LockstepError(error.code, `${error.message} ${hint}`, { cause: error, details: error.details })
+  }
 }
 
 /** Whether an outcome or a pipeline reads the source, which therefore needs its table. */

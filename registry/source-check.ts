@@ -22,8 +22,8 @@ const readFrom: Readonly<Record<ColumnType['kind'], readonly string[]>> = {
  * views read the source.
  */
 export function checkSource(source: SourceSpec, entities: readonly EntitySpec[], table: SourceTable): LockstepError[] {
-  if (!table.exists) {
-    if (source.relation.kind === 'owned') return []
+  if (!table.exists && source.relation.kind === 'owned') return []
+  if (!table.exists && source.relation.kind === 'table') {
     return [
       new LockstepError(
         'SOURCE_MISSING',

@@ -11,6 +11,7 @@ export interface SourceTable {
   readonly source: string
   /** The text after FROM: a quoted table name, or a query in parentheses. */
   readonly relation: string
+  /** false for a query, too, if it reads tables that `apply` creates with it. */
   readonly exists: boolean
   /** Whether arrival can be scanned: the table has `_row` (a bigint) and `_xid` (an xid8). */
   readonly hasArrival: boolean
@@ -33,12 +34,13 @@ type Handle = Kysely<LockstepTables>
 /**
  * Reads the columns of a source's table, or of its query (which is described, not run).
  *
+ * @param create statements that create tables which the query may read. They are rolled back
  * @throws LockstepError `DEFINITIONS_INVALID` if the query of a `sql` source or the name of a table is wrong,
  *   `SOURCE_MISSING` if the query names a missing table or column (`exists` reports a missing table)
  */
-export async function describeSource(handle: Handle, source: SourceSpec): Promise<SourceTable> {
+export async function describeSource(handle: Handle, source: SourceSpec, create: readonly string[] = []): Promise<SourceTable> {
   const { relation } = source
-  const found = await readOnly(handle, source, (reading) => {
+  const found = await readOnly(handle, source, create, (reading) => {
     const db: Queryable = { query: async <Row>(text: string) => (await sql.raw<Row>(text).execute(reading)).rows }
     return relation.kind === 'sql' ? queryColumns(db, relation.sql) : tableColumns(db, sourceRelation(source))
   })
@@ -53,32 +55,46 @@ export async function describeSource(handle: Handle, source: SourceSpec): Promis
 }
 
 /**
- * Runs `work` in a read-only transaction, or in a savepoint of the open transaction, which stays usable. Errors of the
+ * Runs `work` in a read-only savepoint, where the tables of `create` exist. The transaction stays usable. Errors of the
  * database are reported as errors of the source.
  */
-async function readOnly<T>(handle: Handle, source: SourceSpec, work: (handle: Handle) => Promise<T>): Promise<T> {
-  const reading = async (transaction: Handle): Promise<T> => {
-    await sql`set local transaction_read_only = on`.execute(transaction)
-    return await work(transaction)
-  }
+async function readOnly<T>(
+  handle: Handle,
+  source: SourceSpec,
+  create: readonly string[],
+  work: (handle: Handle) => Promise<T>,
+): Promise<T> {
+  if (!handle.isTransaction) return await handle.transaction().execute((transaction) => readOnly(transaction, source, create, work))
+  await sql`savepoint describe_source`.execute(handle)
   try {
-    if (!handle.isTransaction) return await handle.transaction().execute(reading)
-    await sql`savepoint describe_source`.execute(handle)
-    try {
-      return await reading(handle)
-    } finally {
-      // this also makes the transaction writable again
-      await sql`rollback to savepoint describe_source`.execute(handle)
-    }
+    await createTables(handle, source, create)
+    await sql`set local transaction_read_only = on`.execute(handle)
+    return await work(handle)
   } catch (cause) {
     const state = sqlState(cause)
-    if (!/^(0A|21|22|42|25006|08P01)/.test(state)) throw cause
+    if (cause instanceof LockstepError || !/^(0A|21|22|42|25006|08P01)/.test(state)) throw cause
     const missing = state === '42P01' || state === '42703'
     const [what, field] = source.relation.kind === 'sql' ? ['query', 'sql'] : ['table', 'table']
     throw new LockstepError(
       missing ? 'SOURCE_MISSING' : 'DEFINITIONS_INVALID',
       `The ${what} of the source "${source.name}" cannot be read: ${messageOf(cause)}. Correct its "${field}".`,
       { cause, details: { source: source.name } },
+    )
+  } finally {
+    // this also makes the transaction writable again
+    await sql`rollback to savepoint describe_source`.execute(handle)
+  }
+}
+
+async function createTables(handle: Handle, { name }: SourceSpec, create: readonly string[]): Promise<void> {
+  try {
+    for (const statement of create) await sql.raw(statement).execute(handle)
+  } catch (cause) {
+    throw new LockstepError(
+      'SOURCE_MISSING',
+      `The query of the source "${name}" reads a table that does not exist, and the tables that this file creates cannot be created to check it: ${messageOf(cause)}. ` +
+        'Correct its "sql"; or, if it reads one of these tables, apply the file without this source first.',
+      { cause, details: { source: name } },
     )
   }
 }

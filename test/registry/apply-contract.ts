@@ -4,6 +4,7 @@ import type { LockstepError } from '../../kernel/errors.ts'
 import { applyChanges } from '../../registry/apply.ts'
 import type { DefinitionSet } from '../../registry/definition-set.ts'
 import { definitionsAt, recordMissedStates } from '../../registry/definition-states.ts'
+import { planChanges } from '../../registry/plan.ts'
 import { catalogRevision } from '../../registry/revision.ts'
 import { openPostgres } from '../../runtime/open-postgres.ts'
 import { landingsPipeline } from '../serving/streaming/pipeline-world.ts'
@@ -42,6 +43,39 @@ export function applyContract(opened: () => TestRegistry): void {
         `select table_name, column_name, data_type from information_schema.columns where table_schema = 'lockstep_source' order by 1, 2`,
       ),
     ]
+
+    const overWeather = (columns: string): DefinitionSet => {
+      const relation = { kind: 'sql', sql: `select ${columns} from lockstep_source.weather` } as const
+      return sampleSet({ landings: { ...landings, relation } })
+    }
+    const asLandings = 'at as date, reported_at as landed_at, station as origin, temperature as delay, 1 as distance'
+
+    it('checks a query over a table that the same file creates', async () => {
+      const plan = await planChanges(registry.db, overWeather(asLandings))
+      expect(plan.problems).toEqual([])
+      expect(plan.tables).toMatchObject([{ source: 'weather', kind: 'create' }])
+      expect(plan.backfills).toMatchObject([{ view: 'airport_delays@1', rows: 0 }])
+      const tables = () => registry.db.query(`select from pg_tables where schemaname = 'lockstep_source'`)
+      expect(await tables(), 'a plan creates nothing').toEqual([])
+      const error = await refusal(overWeather(`${asLandings}, humidity`))
+      expect([error.code, error.message]).toEqual([
+        'SOURCE_MISSING',
+        'The query of the source "landings" cannot be read: column "humidity" does not exist. Correct its "sql".',
+      ])
+      const wrong = await refusal(overWeather(asLandings.replace('temperature', 'station')))
+      expect([wrong.code, wrong.details['column']]).toEqual(['SOURCE_TYPE_MISMATCH', 'delay'])
+      expect((await applyChanges(registry.db, overWeather(asLandings))).changed).toBe(true)
+      expect(await tables()).toHaveLength(1)
+      expect((await applyChanges(registry.db, overWeather(asLandings))).changed).toBe(false)
+    })
+
+    it('says that a query over a column that the same file adds needs a second apply', async () => {
+      await applyChanges(registry.db, sampleSet())
+      const humid = { ...weather, columns: [...weather.columns, { name: 'humidity', type: { kind: 'float64' } as const }] }
+      const relation = { kind: 'sql', sql: `select ${asLandings}, humidity from lockstep_source.weather` } as const
+      const error = await refusal(sampleSet({ weather: humid, landings: { ...landings, name: 'damp', relation } }))
+      expect(error.message).toContain('If it reads a column that this file adds to a table, apply the file without this source first.')
+    })
 
     it('refuses a pipeline whose source has a key that nothing types', async () => {
       const set = sampleSet()

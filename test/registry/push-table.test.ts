@@ -122,23 +122,30 @@ describe("a user's table that accepts pushed events", () => {
     expect(problems).toMatchObject([{ code: 'NOT_PUSHABLE', message: expect.stringContaining(why) }])
   })
 
-  it('shows its owner the statements if another role plans', async () => {
+  it('is planned by another role, which gets the statements for its owner', async () => {
     const { db } = registry()
     const role = `planner_${process.pid}`
     await db.script(`
       create role ${role}; grant usage on schema lockstep, lockstep_source to ${role};
       grant select on all tables in schema lockstep to ${role}; grant select on flights to ${role}`)
     try {
-      const plan = await db.kysely.transaction().execute(async (transaction) => {
-        const { sql } = await import('kysely')
-        await sql.raw(`set local role ${role}`).execute(transaction)
-        return await planChanges({ ...db, kysely: transaction }, pushable(true))
-      })
+      const planned = (set: DefinitionSet) =>
+        db.kysely.transaction().execute(async (transaction) => {
+          const { sql } = await import('kysely')
+          await sql.raw(`set local role ${role}`).execute(transaction)
+          return await planChanges({ ...db, kysely: transaction }, set)
+        })
+      const plan = await planned(pushable(true))
       expect(plan.problems).toMatchObject([
         {
           code: 'NOT_PUSHABLE',
           message: expect.stringMatching(/belongs to the role "\w+".*alter table "flights" add column _row .*create unique index/),
         },
+      ])
+      const relation = { kind: 'sql', sql: 'select * from lockstep_source.weather' } as const
+      const { problems } = await planned(sampleSet({ landings: { ...landings, relation } }))
+      expect(problems).toMatchObject([
+        { code: 'SOURCE_MISSING', message: expect.stringMatching(/permission denied.*apply the file without this source first/) },
       ])
     } finally {
       await db.script(`drop owned by ${role}; drop role ${role}`)
