@@ -135,22 +135,22 @@ function contentDifferences(service: ServicePlan, manifest: DatasetManifest, bui
   const columns = differingColumns([...pairs, ...wholes(manifest, built)])
   const where = columns.length === 0 ? differs : [...differs, `The statistics of ${quoted(columns)} differ.`]
   if (manifest.engine !== undefined) return where
-  const [frozen, unfrozen] = [true, false].map((isFrozen) =>
-    sourcesBehind(service, columns).filter((source) => Object.hasOwn(built.join.heldBackRows, source) === isFrozen),
-  ) as [string[], string[]]
+  const { sources, isSure } = sourcesBehind(service, columns)
+  const isFrozen = (source: string): boolean => Object.hasOwn(built.join.heldBackRows, source)
+  const [frozen, unfrozen] = [sources.filter(isFrozen), sources.filter((source) => !isFrozen(source))]
   const lacking = 'Without a column "_xid", Lockstep cannot separate the original rows from later ones.'
   if (unfrozen.length > 0) where.push(`Rows of ${quoted(unfrozen)} have changed. ${lacking}`)
-  const deleted = `rows of ${quoted(frozen)} were changed or deleted that the training set was made of`
-  if (frozen.length > 0) where.push(`The spine is the same, so ${deleted}.`)
-  return where
+  // rows of the others may explain all of the difference
+  if (frozen.length === 0 || (unfrozen.length > 0 && !isSure)) return where
+  return [...where, `The spine is the same, so rows of ${quoted(frozen)} that the training set was made of were changed or deleted.`]
 }
 
-/** The sources of the features in these columns. All of them if no column is named, or an on-demand view computes one. */
-function sourcesBehind(service: ServicePlan, columns: readonly string[]): string[] {
+/** The sources of the features in these columns. Not sure: no feature is named, or an on-demand view computes one. */
+function sourcesBehind(service: ServicePlan, columns: readonly string[]): { readonly sources: string[]; readonly isSure: boolean } {
   const uses = service.features.filter(({ name }) => columns.includes(name)).map(({ use }) => use)
-  const isUnknown = uses.length === 0 || uses.includes(null)
-  const plans = service.uses.filter((_, use) => isUnknown || uses.includes(use)).map(({ plan }) => plan)
-  return [...new Set(plans.map(({ spec }) => spec.source.name))]
+  const isSure = uses.length > 0 && !uses.includes(null)
+  const plans = service.uses.filter((_, use) => !isSure || uses.includes(use)).map(({ plan }) => plan)
+  return { sources: [...new Set(plans.map(({ spec }) => spec.source.name))], isSure }
 }
 
 function quoted(names: readonly string[]): string {
