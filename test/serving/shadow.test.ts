@@ -59,7 +59,8 @@ beforeAll(async () => {
   options = {
     clock: () => Date.now() * 1000,
     defaultAsOf: noon,
-    pollMs: 60_000,
+    // a server that hears of a change within a test has been notified
+    pollMs: 3_600_000,
     predictionLog: { flushMs: 20 },
     config: {
       bodyLimitBytes: 100_000,
@@ -99,6 +100,8 @@ const rowsOf = async (of: Served, version: number, model = 'delay'): Promise<Rec
   const own = metric?.values.filter(({ labels }) => labels['model'] === model && Number(labels['version']) === version) ?? []
   return Object.fromEntries(own.map(({ labels, value }) => [labels['result'], value]))
 }
+const totalOf = async (of: Served, version: number, model?: string): Promise<number> =>
+  Object.values(await rowsOf(of, version, model)).reduce((sum, rows) => sum + rows, 0)
 const resultOf = ({ body: { predictions, features, version } }: Awaited<ReturnType<typeof predict>>) => ({ predictions, features, version })
 
 describe('a shadow', () => {
@@ -189,23 +192,24 @@ describe('a shadow', () => {
     const rows = [{ airport: 'ATL', distance: 1e-17 }]
     const before = resultOf(await predict(first, 'echo', rows))
     await start(2, {}, 'echo')
-    const tookMs: number[] = []
-    for (let i = 0; i < 5; i++) {
-      const startedMs = performance.now()
+    const ended = () => totalOf(first, 2, 'echo')
+    const endedBefore = await ended()
+    const early: number[] = []
+    for (let answers = 1; answers <= 5; answers++) {
       expect(resultOf(await predict(first, 'echo', rows))).toEqual(before)
-      tookMs.push(performance.now() - startedMs)
+      if ((await ended()) - endedBefore < answers) early.push(answers)
     }
+    // An answer that waited for its row in the shadow would come after the end of that row. One early answer is
+    // enough, because a busy machine may take longer for an answer than the shadow for its row.
+    expect(early).not.toEqual([])
     await until(async () => ((await rowsOf(first, 2, 'echo'))['failed'] ?? 0) >= 1)
-    // one run of the shadow ends after 400 ms, and an answer that waited for one would take nearly that
-    expect(Math.max(...tookMs)).toBeLessThan(350)
   })
 
   it('is dropped and counted where its queue is full, or the process is busy', async () => {
     await start(2)
     // the other server is notified
     await until(async () => (await predict(second)).status === 200 && ((await rowsOf(second, 2))['full'] ?? 0) > 0)
-    const total = async () => Object.values(await rowsOf(second, 2)).reduce((sum, rows) => sum + rows, 0)
-    await until(async () => (await total()) % entities.length === 0)
+    await until(async () => (await totalOf(second, 2)) % entities.length === 0)
     const before = await rowsOf(second, 2)
     await predict(second)
     await until(async () => (await rowsOf(second, 2))['answered'] === (before['answered'] ?? 0) + 3)
@@ -216,25 +220,22 @@ describe('a shadow', () => {
     expect((await rowsOf(first, 2))['busy']).toBe(idle + entities.length)
   })
 
-  it('stops on every server within a second', async () => {
+  it('stops on every server that is notified, without a poll', async () => {
     await start(2)
     await until(async () => {
       await predict(second)
       return ((await rowsOf(second, 2))['full'] ?? 0) > 0
     })
     expect((await send('POST', 'delay', 'shadow/stop')).body).toMatchObject({ shadow: { state: 'stopped' }, inForce: true })
-    const total = async (of: Served) => Object.values(await rowsOf(of, 2)).reduce((sum, rows) => sum + rows, 0)
-    const stoppedMs = performance.now()
     // the other server is notified
     await until(async () => {
-      const before = await total(second)
+      const before = await totalOf(second, 2)
       await predict(second)
-      return (await total(second)) === before
-    }, 1000)
-    expect(performance.now() - stoppedMs).toBeLessThan(1000)
-    const before = await total(first)
+      return (await totalOf(second, 2)) === before
+    })
+    const before = await totalOf(first, 2)
     await predict()
-    expect(await total(first)).toBe(before)
+    expect(await totalOf(first, 2)).toBe(before)
   })
 
   it('is refused with what to do', async () => {
