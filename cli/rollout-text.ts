@@ -109,10 +109,12 @@ function planLines({ plan, step, since, state }: ShownRollout): string[] {
   if (plan === null) return []
   const present = plan.steps[step ?? 0]
   const steps = plan.steps.map(({ share }, i) => (i === step ? `[${shareText(share)}]` : shareText(share))).join('  ')
+  const place = `${(step ?? 0) + 1} of ${plan.steps.length}`
   const until = present === undefined || state !== 'running' ? '' : `, at least ${present.atLeast} and ${present.samples} rows`
   return [
     `steps      ${steps}`,
-    `${state === 'running' ? 'step      ' : 'last step '} ${(step ?? 0) + 1} of ${plan.steps.length} since ${moment(new Date(since))} UTC${until}`,
+    // the end of a rollout is a revision, too, so its moment says nothing of the step
+    state === 'running' ? `step       ${place} since ${moment(new Date(since))} UTC${until}` : `last step  ${place}`,
     `gates      ${plan.gates.map(({ kind }) => kind).join(', ')}`,
   ]
 }

@@ -152,7 +152,8 @@ function wrongColumns(source: SourceSpec, table: SourceTable): LockstepError[] {
     if ((name === source.eventTime || name === source.known) && generated)
       return [notPushable(source, `${of} as a generated column, but events bring this time. Make it an ordinary column.`)]
     if (times.has(name) && (base === 'date' || text.includes('('))) {
-      return [notPushable(source, `${of} as ${text}, which would cut off a part of an event's time. Change its type to timestamptz.`)]
+      const cut = name === source.eventTime || name === source.known ? "an event's time" : 'the times that events have in it'
+      return [notPushable(source, `${of} as ${text}, which would cut off a part of ${cut}. Change its type to timestamptz.`)]
     }
     return []
   })

@@ -122,6 +122,17 @@ describe("a user's table that accepts pushed events", () => {
     expect(problems).toMatchObject([{ code: 'NOT_PUSHABLE', message: expect.stringContaining(why) }])
   })
 
+  it('is refused if a column of times is a date, in words about that column', async () => {
+    const { db } = registry()
+    await db.script('alter table flights add seen_on date')
+    const columns = [...landings.columns, { name: 'seen_on', type: { kind: 'timestamp' } as const }]
+    const set = pushable(true)
+    const sources = set.sources.map((each) => (each.spec.name === 'landings' ? { ...each, spec: { ...each.spec, columns } } : each))
+    const { problems } = await planChanges(db, { ...set, sources })
+    const why = '"seen_on" as date, which would cut off a part of the times that events have in it'
+    expect(problems).toMatchObject([{ code: 'NOT_PUSHABLE', message: expect.stringContaining(why) }])
+  })
+
   it('is planned by another role, which gets the statements for its owner', async () => {
     const { db } = registry()
     const role = `planner_${process.pid}`
