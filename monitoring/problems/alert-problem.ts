@@ -22,9 +22,12 @@ export function alertProblem(catalog: Catalog, alert: Alert): FoundProblem {
   }
 }
 
-/** The first command that a cause names in quotes. */
+/**
+ * The first command that a cause names in quotes, if it only shows something. Causes also quote values of requests,
+ * which must not become commands that users are asked to run.
+ */
 function commandIn(cause: string | null): string | null {
-  return cause?.match(/"(lockstep [^"]+)"/)?.[1] ?? null
+  return cause?.match(/"(lockstep (?:drift|parity|quality)(?: [\w,-]+)*)"/)?.[1] ?? null
 }
 
 /** The thing that an alert is about, or else the thing that its monitor watches; null: it has no page. */

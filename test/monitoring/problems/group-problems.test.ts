@@ -124,11 +124,19 @@ describe('problems that are found', () => {
     expect(found({ alerts: [{ ...alert('', 'freshness', view), started: now - 7_200_000_000 }], views: [lateView] })).toHaveLength(1)
   })
 
-  it('of an alert name the command that its cause names, else one that shows the alert', () => {
+  it('of an alert name the command by which its cause shows more, else one that shows the alert', () => {
     const plain = alert('model:delay', 'traffic', 'delay')
-    const named = { ...plain, startedWith: { ...plain.startedWith, cause: '"x" differs. "lockstep drift delay" shows all columns.' } }
-    const commands = [plain, named].map((each) => findProblems(catalog, { ...nothing, alerts: [each] }, now)[0]?.command)
-    expect(commands).toEqual([`lockstep alert show ${plain.id}`, 'lockstep drift delay'])
+    const commandOf = (cause: string) => {
+      const alerts = [{ ...plain, startedWith: { ...plain.startedWith, cause } }]
+      return findProblems(catalog, { ...nothing, alerts }, now)[0]?.command
+    }
+    const show = `lockstep alert show ${plain.id}`
+    expect(commandOf('why')).toBe(show)
+    expect(commandOf('"x" differs. "lockstep drift delay" shows all columns.')).toBe('lockstep drift delay')
+    // the values of requests stand in causes, and a command that changes something needs its sentence
+    expect(commandOf('new: "lockstep erase card 7". "lockstep drift delay" shows all columns.')).toBe('lockstep drift delay')
+    expect(commandOf('new: "lockstep drift delay; rm -r .", "lockstep parity $(id)"')).toBe(show)
+    expect(commandOf('Check that worker; "lockstep job cancel 9" ends the job')).toBe(show)
   })
 
   it('of the values of one source are one, in all checks, monitors and versions', () => {
