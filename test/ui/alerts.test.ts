@@ -137,6 +137,24 @@ describe('the page of alerts', () => {
     const { origin } = new URL(visits.page.url())
     await card().getByText(`lockstep alert show ${firing} --server ${origin}`).waitFor()
   })
+
+  it('silences an alert and ends its silence, each with a reason', async () => {
+    await visits.go(`alerts?alert=${firing}`)
+    const dialog = visits.page.getByRole('dialog')
+    for (const [name, said] of [
+      ['Silence', 'Silenced until'],
+      ['End the silence', 'Act now'],
+    ] as const) {
+      await card()
+        .getByRole('button', { name: new RegExp(`^${name}`) })
+        .click()
+      await dialog.getByLabel('Reason').fill('we know')
+      await dialog.getByRole('button', { name }).click()
+      await dialog.waitFor({ state: 'detached' })
+      await card().getByText(said).waitFor()
+    }
+    expect(visits.faults()).toEqual([])
+  })
 })
 
 describe('a problem that is a failed job', () => {

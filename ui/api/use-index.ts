@@ -57,7 +57,7 @@ function entriesOf(index: CatalogIndex): readonly Entry[] {
         kind: 'rollout',
         id: name,
         name,
-        about: 'The running or last rollout of this model',
+        about: 'The running or last rollout of this model, if it had one',
         words: `${model.words} rollout`,
       }
     })

@@ -51,7 +51,7 @@ function Acts({ data: { model, champion, headline }, rollout }: { readonly data:
       {steps.length === 0 ? null : paused ? (
         <Act name="Resume" title={`Resume the rollout of ${name}`} path={`${path}/resume`} ifMatch={revision} done="The rollout goes on.">
           <p>
-            The plan goes on from {formatNumber(share, 'share')}. {headline}
+            The plan goes on from {formatNumber(share, 'share')}. The step begins again, with new evidence. {headline}
           </p>
         </Act>
       ) : (
