@@ -1,5 +1,5 @@
 import type { ExperimentReport } from '../monitoring/experiments/experiment-report.ts'
-import type { Comparison, ExperimentResult, Interval, MetricResult } from '../monitoring/experiments/experiment-result.ts'
+import type { VariantComparison, ExperimentResult, Interval, MetricResult } from '../monitoring/experiments/experiment-result.ts'
 import { count, counted, moment } from './human.ts'
 import { shareText } from './rollout-text.ts'
 import { table } from './table.ts'
@@ -80,13 +80,13 @@ function metricsTable(result: ExperimentResult): string {
   return table(['metric', 'role', 'variant', 'control', 'value', 'difference', 'lift', 'p', 'verdict'], rows)
 }
 
-function pText({ p, adjustedP, bayesian }: Comparison): string {
+function pText({ p, adjustedP, bayesian }: VariantComparison): string {
   if (bayesian !== null) return `${shareText(bayesian.chance)} better`
   return p === null ? '' : figure(adjustedP ?? p)
 }
 
 /** What a comparison says, in words. */
-function verdict({ better, role }: MetricResult, each: Comparison): string {
+function verdict({ better, role }: MetricResult, each: VariantComparison): string {
   if (each.waitsFor !== null)
     return `not enough units: ${count(each.waitsFor.units)} of ${count(each.waitsFor.needed)} ${each.waitsFor.why}`
   if (role === 'guardrail' && each.guardrail !== null) return `${each.guardrail.verdict} (margin ${shareText(each.guardrail.margin)})`

@@ -3,7 +3,7 @@ import { cutText } from '../kernel/cut-text.ts'
 import type { Change, PlanJson, ChangeStatus } from '../registry/change-plan.ts'
 import { definitionKey, displayName, kindNames } from '../registry/definition.ts'
 import type { DefinitionKey } from '../registry/definition.ts'
-import type { Difference } from '../registry/diff.ts'
+import type { DefinitionDifference } from '../registry/diff.ts'
 import { bytes, count, counted, duration } from './human.ts'
 import { keptText, marks, planDetails } from './plan-details.ts'
 
@@ -128,7 +128,7 @@ function essence({ status, summary, differences }: Change, transform: string | u
 const maxValue = 40
 
 /** `spent24h.window 24h → 48h`, `+ paid2h`, `transform changed: features.ts:12-15`, `uses spending@1` */
-function short({ path, was, now }: Difference, transform: string | undefined): string {
+function short({ path, was, now }: DefinitionDifference, transform: string | undefined): string {
   if (path === 'transform') return transform === undefined ? 'transform changed' : `transform changed: ${transform}`
   const used = /^its \S+ (.+)$/.exec(path)?.[1]
   if (used !== undefined) return `uses ${used}`

@@ -11,7 +11,7 @@ import type { Database } from '../runtime/database.ts'
 import { sqlState } from '../runtime/relation.ts'
 import type { Signing } from '../runtime/signing.ts'
 import type { Change, ChangePlan } from './change-plan.ts'
-import type { Comparison } from './compare.ts'
+import type { DefinitionComparison } from './compare.ts'
 import type { Definition } from './definition.ts'
 import { recordDefinitionState, recordMissedStates } from './definition-states.ts'
 import type { DefinitionSet } from './definition-set.ts'
@@ -130,7 +130,7 @@ function audited(plan: ChangePlan, revision: number): AuditEntry {
   }
 }
 
-function onlineChanges(comparisons: readonly Comparison[], removed: readonly Definition[]): OnlineChanges {
+function onlineChanges(comparisons: readonly DefinitionComparison[], removed: readonly Definition[]): OnlineChanges {
   const returning = comparisons.flatMap(({ declared, stored }) => {
     if (stored === null || !isOnlineView(declared) || (!stored.retired && isOnlineView(stored))) return []
     return [definitionId(declared)]
@@ -172,7 +172,7 @@ async function storeCode(transaction: Kysely<LockstepTables>, hash: string, body
 
 async function storeDefinition(
   transaction: Kysely<LockstepTables>,
-  { declared, stored, semantic, operational }: Comparison,
+  { declared, stored, semantic, operational }: DefinitionComparison,
   signing: Signing | undefined,
 ): Promise<boolean> {
   if (stored === null) {

@@ -2,7 +2,7 @@ import type { LockstepError } from '../kernel/errors.ts'
 import type { StateBytes } from '../kernel/state-bytes.ts'
 import type { DefinitionId } from '../kernel/view-spec.ts'
 import type { DefinitionKind } from '../migrations/schema.ts'
-import type { Difference } from './diff.ts'
+import type { DefinitionDifference } from './diff.ts'
 import type { TableChange } from './owned-table.ts'
 
 /**
@@ -17,7 +17,7 @@ export interface ChangePlan {
   /** Tables that are created or get new columns or indexes, also tables of the user's that accept pushed events. */
   readonly tables: readonly TableChange[]
   /** Online views whose history must be materialized. */
-  readonly backfills: readonly Backfill[]
+  readonly backfills: readonly PlannedBackfill[]
   /** The maximum state size of one entity in the online store, for windowed views. */
   readonly states: readonly StateSize[]
   readonly breaks: readonly Breakage[]
@@ -50,7 +50,7 @@ export interface Change {
   /** For `conflict`: the next free version. */
   readonly nextVersion?: number
   /** The differences: semantic ones for `conflict`, operational ones for `changed`. */
-  readonly differences: readonly Difference[]
+  readonly differences: readonly DefinitionDifference[]
 }
 
 /**
@@ -64,7 +64,7 @@ export interface Change {
  */
 export type ChangeStatus = 'added' | 'revived' | 'changed' | 'unchanged' | 'conflict' | 'absent' | 'removed'
 
-export interface Backfill {
+export interface PlannedBackfill {
   /** With the next free version, if its version must be raised. */
   readonly view: DefinitionId
   /**

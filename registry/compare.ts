@@ -1,16 +1,16 @@
 import type { Definition, DefinitionKey } from './definition.ts'
 import { codeOf, definitionKey, references } from './definition.ts'
-import type { Difference } from './diff.ts'
+import type { DefinitionDifference } from './diff.ts'
 import { codeDifference, diff } from './diff.ts'
 
 /** A declared definition compared with the stored one. */
-export interface Comparison {
+export interface DefinitionComparison {
   readonly declared: Definition
   readonly stored: Definition | null
   /** Differences in meaning; empty if the meaning is equal. */
-  readonly semantic: readonly Difference[]
+  readonly semantic: readonly DefinitionDifference[]
   /** Differences in fields that may change under a version. */
-  readonly operational: readonly Difference[]
+  readonly operational: readonly DefinitionDifference[]
 }
 
 export interface CodeTexts {
@@ -30,9 +30,9 @@ export async function compareDefinitions(
   stored: ReadonlyMap<DefinitionKey, Definition>,
   code: CodeTexts,
   sameCode: (a: string, b: string) => Promise<boolean>,
-): Promise<Comparison[]> {
+): Promise<DefinitionComparison[]> {
   const changed = new Set<DefinitionKey>()
-  const comparisons: Comparison[] = []
+  const comparisons: DefinitionComparison[] = []
   for (const definition of declared) {
     const key = definitionKey(definition)
     const before = stored.get(key) ?? null
@@ -54,7 +54,7 @@ async function semanticDifferences(
   now: Definition,
   code: CodeTexts,
   sameCode: (a: string, b: string) => Promise<boolean>,
-): Promise<Difference[]> {
+): Promise<DefinitionDifference[]> {
   if (before.fingerprint === now.fingerprint) return []
   const found = diff({ ...before.spec, code: null }, { ...now.spec, code: null })
   const [hashBefore, hashNow] = [codeOf(before), codeOf(now)]

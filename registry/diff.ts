@@ -6,7 +6,7 @@ import { formatTimestamp } from '../kernel/time.ts'
 const moment = /(^|\.)fromMicros$/
 
 /** One field that is not what it was. */
-export interface Difference {
+export interface DefinitionDifference {
   /** `features.meanDelay6h.window` */
   readonly path: string
   /** The printed value; null if the field is absent. */
@@ -15,7 +15,7 @@ export interface Difference {
 }
 
 /** Compares two JSON values field by field. Arrays of named items are compared by name, then by order. */
-export function diff(was: unknown, now: unknown, path = ''): Difference[] {
+export function diff(was: unknown, now: unknown, path = ''): DefinitionDifference[] {
   if (JSON.stringify(was) === JSON.stringify(now)) return []
   const [before, after] = [fieldsOf(was), fieldsOf(now)]
   if (before === null || after === null || Array.isArray(was) !== Array.isArray(now))
@@ -29,7 +29,7 @@ export function diff(was: unknown, now: unknown, path = ''): Difference[] {
 }
 
 /** Excerpts of both texts around their first difference. */
-export function codeDifference(was: string, now: string): Difference {
+export function codeDifference(was: string, now: string): DefinitionDifference {
   let start = 0
   while (start < was.length && start < now.length && was[start] === now[start]) start++
   let end = 0
@@ -43,7 +43,7 @@ export function codeDifference(was: string, now: string): Difference {
 }
 
 /** `features.x.window was 6h, now 12h` */
-export function differenceText({ path, was, now }: Difference): string {
+export function differenceText({ path, was, now }: DefinitionDifference): string {
   if (was === null) return `${path} is new (${now})`
   if (now === null) return `${path} was removed (it was ${was})`
   return `${path} was ${was}, now ${now}`

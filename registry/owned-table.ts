@@ -10,7 +10,7 @@ import { sqlIdentifier } from '../runtime/sql.ts'
 import type { RowEstimate } from './row-estimate.ts'
 import { sha256 } from './sha256.ts'
 import { keyColumns } from './source-check.ts'
-import type { SourceTable } from './source-table.ts'
+import type { DescribedTable } from './source-table.ts'
 
 /**
  * The changes that `apply` makes to the table of a source that accepts pushed events: one that Lockstep creates, or one
@@ -44,7 +44,7 @@ export interface TableChange {
 export function ownedTableChange(
   source: SourceSpec,
   entities: readonly EntitySpec[],
-  table: SourceTable,
+  table: DescribedTable,
   present: ReadonlySet<string>,
 ): TableChange | null {
   const types = columnTypes(source, entities)

@@ -3,7 +3,7 @@ import type { ServicePlan } from '../kernel/service-plan.ts'
 import type { ModelSpec } from '../kernel/service-spec.ts'
 import { bindVersion } from './bind-version.ts'
 import type { Breakage } from './change-plan.ts'
-import type { CodeTexts, Comparison } from './compare.ts'
+import type { CodeTexts, DefinitionComparison } from './compare.ts'
 import { compileDefinitions } from './compile-definitions.ts'
 import type { Definition } from './definition.ts'
 import { displayName, kindOrder } from './definition.ts'
@@ -44,7 +44,7 @@ export interface PushedVersions {
  * @param removed definitions that are in the registry but not in the file, and are pruned
  */
 export function planModels(
-  comparisons: readonly Comparison[],
+  comparisons: readonly DefinitionComparison[],
   staying: readonly Definition[],
   removed: readonly Definition[],
   pushed: PushedVersions,

@@ -8,7 +8,7 @@ import type { CursorSpec, EntitySpec, SourceSpec, ViewSpec } from '../kernel/vie
 import { definitionId } from '../kernel/view-spec.ts'
 import type { LockstepTables } from '../migrations/schema.ts'
 import { sourceRelation } from '../runtime/relation.ts'
-import type { Backfill } from './change-plan.ts'
+import type { PlannedBackfill } from './change-plan.ts'
 import type { DefinitionSet } from './definition-set.ts'
 import type { TableChange } from './owned-table.ts'
 import { indexNames, ownedTableChange } from './owned-table.ts'
@@ -17,7 +17,7 @@ import { indexedColumns, planPushTable, withPushColumns } from './push-table.ts'
 import type { RowEstimate } from './row-estimate.ts'
 import { estimateRows, readFoldRate } from './row-estimate.ts'
 import { checkSource, keyColumns } from './source-check.ts'
-import type { SourceTable } from './source-table.ts'
+import type { DescribedTable } from './source-table.ts'
 import { describeSource } from './source-table.ts'
 
 export interface SourcesPlan {
@@ -25,7 +25,7 @@ export interface SourcesPlan {
   readonly notes: readonly string[]
   readonly problems: readonly LockstepError[]
   /** The sources that match the database, by name. */
-  readonly found: ReadonlyMap<string, SourceTable>
+  readonly found: ReadonlyMap<string, DescribedTable>
 }
 
 /**
@@ -41,7 +41,7 @@ export async function planSources(
   const tables: TableChange[] = []
   const notes: string[] = []
   const problems: LockstepError[] = []
-  const found = new Map<string, SourceTable>()
+  const found = new Map<string, DescribedTable>()
   const isQuery = (each: (typeof set.sources)[number]): boolean => each.spec.relation.kind === 'sql'
   // queries may read tables that the file's other sources create
   for (const { spec: source, operational } of [...set.sources.filter((each) => !isQuery(each)), ...set.sources.filter(isQuery)]) {
@@ -90,7 +90,7 @@ export async function planSources(
 }
 
 /** Describes a source. A query is described as it is once `apply` has created the tables of other sources. */
-async function describeAfter(handle: Kysely<LockstepTables>, source: SourceSpec, tables: readonly TableChange[]): Promise<SourceTable> {
+async function describeAfter(handle: Kysely<LockstepTables>, source: SourceSpec, tables: readonly TableChange[]): Promise<DescribedTable> {
   try {
     return await describeSource(handle, source)
   } catch (error) {
@@ -122,7 +122,7 @@ function untypedKey(source: SourceSpec, entities: readonly EntitySpec[]): Lockst
 
 export interface ViewToFill {
   readonly view: ViewSpec
-  readonly reason: Backfill['reason']
+  readonly reason: PlannedBackfill['reason']
 }
 
 /**
@@ -133,12 +133,12 @@ export interface ViewToFill {
 export async function planBackfills(
   handle: Kysely<LockstepTables>,
   views: readonly ViewToFill[],
-  found: ReadonlyMap<string, SourceTable>,
-): Promise<Backfill[]> {
+  found: ReadonlyMap<string, DescribedTable>,
+): Promise<PlannedBackfill[]> {
   const tables = new Map([...found.values()].map((table) => [table.relation, table]))
   const rate = await readFoldRate(handle)
   const estimates = new Map<string, RowEstimate>()
-  const planned: Backfill[] = []
+  const planned: PlannedBackfill[] = []
   for (const { view, reason } of views) {
     const table = tables.get(sourceRelation(view.source))
     if (table === undefined) continue
@@ -186,7 +186,7 @@ export function entitiesOf(source: SourceSpec, views: readonly SourceReader[]): 
   return [...byName.values()].filter((entity) => keyColumns(source, entity).length === entity.key.length)
 }
 
-function checkCursor(source: SourceSpec, table: SourceTable, { column }: CursorSpec): LockstepError[] {
+function checkCursor(source: SourceSpec, table: DescribedTable, { column }: CursorSpec): LockstepError[] {
   const found = table.columns.get(column)
   if (found !== undefined && ['timestamptz', 'timestamp', 'date'].includes(found.base)) return []
   const [code, what] =
@@ -207,7 +207,7 @@ function cursorNote({ name }: SourceSpec, { column, overlapMicros, reconcileMicr
   )
 }
 
-function scanningNote(source: SourceSpec, entities: readonly EntitySpec[], table: SourceTable): string {
+function scanningNote(source: SourceSpec, entities: readonly EntitySpec[], table: DescribedTable): string {
   const consequence = 'so Lockstep cannot find new rows: scanning it is best effort, and every materialization reads all of it'
   if (source.relation.kind === 'sql') return `The source "${source.name}" is a query, ${consequence}.`
   const missing = arrivalColumns.flatMap((column) => {
@@ -230,13 +230,13 @@ function scanningNote(source: SourceSpec, entities: readonly EntitySpec[], table
 }
 
 /** The indexes that find new rows for runs and an entity's rows for the history. */
-function indexAdvice(source: SourceSpec, entities: readonly EntitySpec[], table: SourceTable): string[] {
+function indexAdvice(source: SourceSpec, entities: readonly EntitySpec[], table: DescribedTable): string[] {
   return ['_xid', ...indexedColumns(source, entities, table)].map((columns) => `create index on ${table.relation} (${columns})`)
 }
 
 interface ArrivalColumn {
   readonly name: string
-  /** The type in the notation of `SourceTable` (`base`), and as people write it (`type`). */
+  /** The type in the notation of `DescribedTable` (`base`), and as people write it (`type`). */
   readonly base: string
   readonly type: string
   readonly rest: string

@@ -5,12 +5,12 @@ import type { LockstepTables } from '../migrations/schema.ts'
 import type { Database } from '../runtime/database.ts'
 import { sourceRelation } from '../runtime/relation.ts'
 import { sameCode } from './bundle/expression.ts'
-import type { Backfill, Breakage, Change, ChangePlan, ChangeStatus, StateSize } from './change-plan.ts'
+import type { PlannedBackfill, Breakage, Change, ChangePlan, ChangeStatus, StateSize } from './change-plan.ts'
 import { checkChannels } from './check-channels.ts'
 import { checkMonitors } from './check-monitors.ts'
 import { checkReferences } from './check-references.ts'
 import { checkStreams } from './check-streams.ts'
-import type { CodeTexts, Comparison } from './compare.ts'
+import type { CodeTexts, DefinitionComparison } from './compare.ts'
 import { compareDefinitions } from './compare.ts'
 import type { Definition } from './definition.ts'
 import { declaredDefinitions, definitionKey, displayName, kindNames, kindOrder, labelOf, storedDefinitions } from './definition.ts'
@@ -41,7 +41,7 @@ import { compileDefinitions } from './compile-definitions.ts'
 import { tieOfColumns, tieOfIdentity } from '../kernel/greatest-bytes.ts'
 import { stateBytes } from '../kernel/state-bytes.ts'
 import { definitionId } from '../kernel/view-spec.ts'
-import type { SourceTable } from './source-table.ts'
+import type { DescribedTable } from './source-table.ts'
 
 export interface PlanOptions {
   /** Whether to remove definitions that are in the registry but not in the file. */
@@ -74,7 +74,7 @@ export async function planOn(
   { prune = false, breakModels = false, replace = false, privateAddresses = false, logShares = logNothing }: PlanOptions,
 ): Promise<{
   readonly plan: ChangePlan
-  readonly comparisons: readonly Comparison[]
+  readonly comparisons: readonly DefinitionComparison[]
   readonly removed: readonly Definition[]
   readonly tables: readonly TableChange[]
   readonly running: readonly ExperimentRun[]
@@ -188,15 +188,15 @@ function readersIn(definition: Definition): SourceReader[] {
 }
 
 /** Whether a definition changed under its version. */
-function isConflict({ declared, stored, semantic }: Comparison): boolean {
+function isConflict({ declared, stored, semantic }: DefinitionComparison): boolean {
   return stored !== null && semantic.length > 0 && declared.version > 0
 }
 
-function conflictChange({ declared, semantic }: Comparison, nextVersion: number): Change {
+function conflictChange({ declared, semantic }: DefinitionComparison, nextVersion: number): Change {
   return { ...change(declared, 'conflict', semantic), nextVersion }
 }
 
-function changeOf({ declared, stored, semantic, operational }: Comparison): Change {
+function changeOf({ declared, stored, semantic, operational }: DefinitionComparison): Change {
   if (stored === null) return change(declared, 'added', [])
   const found = [...semantic, ...operational]
   if (stored.retired) return change(declared, 'revived', found)
@@ -214,7 +214,7 @@ function freeVersions(all: readonly Definition[]): (definition: Pick<Definition,
     Math.max(...all.filter(({ kind, name }) => kind === definition.kind && name === definition.name).map(({ version }) => version)) + 1
 }
 
-function versionChanged({ declared, semantic }: Comparison, next: number): LockstepError {
+function versionChanged({ declared, semantic }: DefinitionComparison, next: number): LockstepError {
   const what = semantic.map((each) => `\n    ${differenceText(each)}`).join('')
   return new LockstepError(
     'VERSION_CHANGED',
@@ -227,7 +227,11 @@ function versionChanged({ declared, semantic }: Comparison, next: number): Locks
  * @param changes with the next version of each view whose version must be raised
  * @param arrivals the tables that begin to record arrivals
  */
-function viewsToFill(comparisons: readonly Comparison[], changes: readonly Change[], arrivals: ReadonlySet<string>): ViewToFill[] {
+function viewsToFill(
+  comparisons: readonly DefinitionComparison[],
+  changes: readonly Change[],
+  arrivals: ReadonlySet<string>,
+): ViewToFill[] {
   const raised = new Map(changes.map((each) => [definitionKey(each), each.nextVersion]))
   return comparisons.flatMap(({ declared, stored }) => {
     if (declared.kind !== 'view' || declared.operational.online !== true) return []
@@ -250,7 +254,7 @@ function viewsToRebuild(stored: readonly Definition[], arrivals: ReadonlySet<str
 
 function breakages(
   definitions: readonly Definition[],
-  conflicts: readonly Comparison[],
+  conflicts: readonly DefinitionComparison[],
   removed: readonly Definition[],
   uses: readonly ModelUse[],
 ): Breakage[] {
@@ -273,7 +277,11 @@ function unexportedNotes({ file, unexported = [] }: DefinitionSet): string[] {
 }
 
 /** The versions that answer requests without a version until the new ones are materialized. */
-function nameNotes(comparisons: readonly Comparison[], stored: readonly Definition[], online: readonly Backfill[]): string[] {
+function nameNotes(
+  comparisons: readonly DefinitionComparison[],
+  stored: readonly Definition[],
+  online: readonly PlannedBackfill[],
+): string[] {
   if (online.length === 0) return []
   return comparisons.flatMap(({ declared, stored: same }) => {
     if (declared.kind !== 'service' || (same !== null && !same.retired)) return []
@@ -287,7 +295,7 @@ function nameNotes(comparisons: readonly Comparison[], stored: readonly Definiti
   })
 }
 
-function modelNotes(comparisons: readonly Comparison[], uses: readonly ModelUse[]): string[] {
+function modelNotes(comparisons: readonly DefinitionComparison[], uses: readonly ModelUse[]): string[] {
   return comparisons.flatMap(({ declared }) => {
     if (declared.kind !== 'model') return []
     const older = uses.filter((use) => use.model === declared.name && use.service !== `service ${declared.spec.service}`)
@@ -300,7 +308,7 @@ function modelNotes(comparisons: readonly Comparison[], uses: readonly ModelUse[
 }
 
 /** Outcomes are matched with logged predictions, and by default none is logged. */
-function outcomeNotes(comparisons: readonly Comparison[], logShares: LogShares): string[] {
+function outcomeNotes(comparisons: readonly DefinitionComparison[], logShares: LogShares): string[] {
   const added = comparisons.flatMap(({ declared, stored }) =>
     declared.kind === 'outcome' && (stored === null || stored.retired) && shareOf(logShares, declared.spec.model) < 1
       ? [declared.spec]
@@ -327,7 +335,7 @@ function checkCompiles(declared: readonly Definition[], stored: readonly Definit
 }
 
 /** The maximum state size of one entity, for each online windowed view whose source can be read. */
-function stateSizes(set: DefinitionSet, found: ReadonlyMap<string, SourceTable>): StateSize[] {
+function stateSizes(set: DefinitionSet, found: ReadonlyMap<string, DescribedTable>): StateSize[] {
   return set.views.flatMap(({ spec, operational }): StateSize[] => {
     const table = found.get(spec.source.name)
     if (table === undefined || !operational.online || !spec.features.some(({ kind }) => kind === 'window')) return []

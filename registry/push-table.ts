@@ -8,7 +8,7 @@ import type { TableChange } from './owned-table.ts'
 import { arrivalIndex, eventIdIndex, indexNames, visibleIndex } from './owned-table.ts'
 import { estimateRows } from './row-estimate.ts'
 import { keyColumns } from './source-check.ts'
-import type { SourceTable, TableColumn } from './source-table.ts'
+import type { DescribedTable, TableColumn } from './source-table.ts'
 
 /** The changes that `apply` makes to a user's table so that it accepts pushed events, or why it cannot. */
 export interface PushTablePlan {
@@ -39,7 +39,7 @@ export async function planPushTable(
   handle: Kysely<LockstepTables>,
   source: SourceSpec,
   entities: readonly EntitySpec[],
-  table: SourceTable,
+  table: DescribedTable,
 ): Promise<PushTablePlan> {
   const { relation } = table
   const facts = await readFacts(handle, relation)
@@ -79,7 +79,7 @@ async function rewriteCost(handle: Kysely<LockstepTables>, relation: string, { b
 }
 
 /** The table as it is after the change. */
-export function withPushColumns(table: SourceTable): SourceTable {
+export function withPushColumns(table: DescribedTable): DescribedTable {
   const column = (base: string): TableColumn => ({ base, text: base, nullable: false, hasDefault: true, generated: false })
   return { ...table, hasArrival: true, columns: new Map([...table.columns, ['_row', column('int8')], ['_xid', column('xid8')]]) }
 }
@@ -88,7 +88,7 @@ export function withPushColumns(table: SourceTable): SourceTable {
  * The column lists of the indexes that find an entity's rows in the order in which they become visible, as far as the
  * table's types allow.
  */
-export function indexedColumns(source: SourceSpec, entities: readonly EntitySpec[], table: SourceTable): string[] {
+export function indexedColumns(source: SourceSpec, entities: readonly EntitySpec[], table: DescribedTable): string[] {
   const base = (name: string): string => table.columns.get(name)?.base ?? ''
   const texts = ['text', 'varchar', 'bpchar']
   const key = (name: string): string => `${sqlIdentifier(name)}${texts.includes(base(name)) ? ' collate "C"' : ''}`
@@ -129,7 +129,7 @@ function wrongKind(source: SourceSpec, relation: string, { kind, hasKin }: Table
 }
 
 /** Columns that an event could not fill as the source means them. */
-function wrongColumns(source: SourceSpec, table: SourceTable): LockstepError[] {
+function wrongColumns(source: SourceSpec, table: DescribedTable): LockstepError[] {
   const times = new Set([
     source.eventTime,
     source.known,

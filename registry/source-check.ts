@@ -3,7 +3,7 @@ import type { KeyType, ColumnType } from '../kernel/value-type.ts'
 import { sameType, typeName } from '../kernel/value-type.ts'
 import type { EntitySpec, SourceSpec } from '../kernel/view-spec.ts'
 import { didYouMean } from '../kernel/did-you-mean.ts'
-import type { SourceTable } from './source-table.ts'
+import type { DescribedTable } from './source-table.ts'
 
 /** The column types from which each value type can be read without loss (numeric to float64 rounds to the nearest). */
 const readFrom: Readonly<Record<ColumnType['kind'], readonly string[]>> = {
@@ -21,7 +21,7 @@ const readFrom: Readonly<Record<ColumnType['kind'], readonly string[]>> = {
  * The differences between a source's declaration and the database; empty if all matches. The entities are those whose
  * views read the source.
  */
-export function checkSource(source: SourceSpec, entities: readonly EntitySpec[], table: SourceTable): LockstepError[] {
+export function checkSource(source: SourceSpec, entities: readonly EntitySpec[], table: DescribedTable): LockstepError[] {
   if (!table.exists && source.relation.kind === 'owned') return []
   if (!table.exists && source.relation.kind === 'table') {
     return [
@@ -61,7 +61,7 @@ export function keyColumns(source: SourceSpec, entity: EntitySpec): { name: stri
 
 function checkColumn(
   source: SourceSpec,
-  table: SourceTable,
+  table: DescribedTable,
   need: { readonly name: string; readonly type: ColumnType | null; readonly as: string; readonly declared?: boolean },
 ): LockstepError | null {
   const column = table.columns.get(need.name)

@@ -7,7 +7,7 @@ import type { Queryable } from '../runtime/relation.ts'
 import { arrivalColumns, queryColumns, sourceRelation, sqlState, tableColumns } from '../runtime/relation.ts'
 
 /** The database's description of a source. */
-export interface SourceTable {
+export interface DescribedTable {
   readonly source: string
   /** The text after FROM: a quoted table name, or a query in parentheses. */
   readonly relation: string
@@ -38,7 +38,7 @@ type Handle = Kysely<LockstepTables>
  * @throws LockstepError `DEFINITIONS_INVALID` if the query of a `sql` source or the name of a table is wrong,
  *   `SOURCE_MISSING` if the query names a missing table or column (`exists` reports a missing table)
  */
-export async function describeSource(handle: Handle, source: SourceSpec, create: readonly string[] = []): Promise<SourceTable> {
+export async function describeSource(handle: Handle, source: SourceSpec, create: readonly string[] = []): Promise<DescribedTable> {
   const { relation } = source
   const found = await readOnly(handle, source, create, (reading) => {
     const db: Queryable = { query: async <Row>(text: string) => (await sql.raw<Row>(text).execute(reading)).rows }

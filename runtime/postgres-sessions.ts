@@ -7,7 +7,7 @@ const lastMs = 750
 const stopMs = 1_000
 
 /** One connection of this process. */
-export interface Session {
+export interface PostgresSession {
   /** The process id on the server; null while it is not connected. */
   pid(): number | null
   /** Closes the connection at once, even if a caller waits for an answer on it. */
@@ -16,7 +16,7 @@ export interface Session {
 
 /** All sessions of a `Database` on the server. */
 export interface PostgresSessions {
-  readonly open: Set<Session>
+  readonly open: Set<PostgresSession>
   /**
    * Cancels, on the server, the statements that have been running for `afterMs`. If the server does not answer, it
    * gives up.
@@ -30,7 +30,7 @@ export interface PostgresSessions {
  * another connection to cancel it.
  */
 export function createPostgresSessions(connectionString: string): PostgresSessions {
-  const open = new Set<Session>()
+  const open = new Set<PostgresSession>()
   return {
     open,
     async cancel(afterMs) {

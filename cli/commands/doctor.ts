@@ -7,7 +7,7 @@ import { databaseName, requireMade } from '../../runtime/open-database.ts'
 import type { Command } from '../command.ts'
 import type { Context } from '../context.ts'
 import { createContext } from '../context.ts'
-import type { Answer, Finding } from '../doctor/check.ts'
+import type { Answer, CheckFinding } from '../doctor/check.ts'
 import { findingsOf, note, ok, skipped, wrong } from '../doctor/check.ts'
 import { checkConnections, checkDatabase, checkDatabaseClock, checkMigrations, checkRights } from '../doctor/database-checks.ts'
 import { checkDisk, checkOnnxRuntime, checkPort, checkVersions } from '../doctor/machine-checks.ts'
@@ -41,7 +41,7 @@ export const doctorCommand: Command = {
   },
 }
 
-async function examine(context: Context): Promise<Finding[]> {
+async function examine(context: Context): Promise<CheckFinding[]> {
   const found = await findingsOf('versions', checkVersions)
   let settings: Settings
   try {
@@ -83,7 +83,7 @@ function usesOnlyServer({ server, postgresUrl, redisUrl, directory }: Context['c
   return server !== null && postgresUrl === null && redisUrl === null && !existsSync(join(directory, 'postgres'))
 }
 
-async function examineServer({ config: { server, apiKey }, signal }: Context): Promise<Finding[]> {
+async function examineServer({ config: { server, apiKey }, signal }: Context): Promise<CheckFinding[]> {
   if (server === null) return []
   const asked = { url: server.replace(/\/+$/, ''), apiKey, signal }
   const found = await findingsOf('server', () => checkServer(asked))
@@ -91,10 +91,10 @@ async function examineServer({ config: { server, apiKey }, signal }: Context): P
   return first?.verdict === 'ok' ? [...found, ...(await findingsOf('key', () => checkServerKey(asked)))] : found
 }
 
-async function examineStores(context: Context): Promise<Finding[]> {
+async function examineStores(context: Context): Promise<CheckFinding[]> {
   const { config } = context
   const name = databaseName(config)
-  const findings: Finding[] = []
+  const findings: CheckFinding[] = []
   const add = async (check: string, run: Parameters<typeof findingsOf>[1]): Promise<boolean> => {
     const found = await findingsOf(check, run)
     findings.push(...found)

@@ -7,19 +7,19 @@ import { withTimeout } from '../../runtime/async.ts'
  * - `wrong`: something must be done
  * - `skipped`: it cannot be checked, because of what another line says
  */
-export type Verdict = 'ok' | 'note' | 'wrong' | 'skipped'
+export type CheckVerdict = 'ok' | 'note' | 'wrong' | 'skipped'
 
 /** One line of the report. */
-export interface Finding {
+export interface CheckFinding {
   /** What was checked: `database`. */
   readonly check: string
-  readonly verdict: Verdict
+  readonly verdict: CheckVerdict
   /** What was found, and what to do. It holds no password. */
   readonly text: string
 }
 
 /** A verdict with its text. */
-export type Answer = Omit<Finding, 'check'>
+export type Answer = Omit<CheckFinding, 'check'>
 
 const deadlineMs = 8_000
 
@@ -32,7 +32,7 @@ export const skipped = (text: string): Answer => ({ verdict: 'skipped', text })
 export async function findingsOf(
   check: string,
   run: () => Promise<Answer | readonly Answer[]> | Answer | readonly Answer[],
-): Promise<Finding[]> {
+): Promise<CheckFinding[]> {
   try {
     const silent = (): Error => new Error(`There was no answer within ${deadlineMs / 1000} s.`)
     const found = await withTimeout(Promise.resolve().then(run), deadlineMs, silent)

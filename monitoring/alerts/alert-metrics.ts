@@ -1,11 +1,11 @@
 import type { Registry } from 'prom-client'
 import { Counter, Gauge } from 'prom-client'
 import type { Database } from '../../runtime/database.ts'
-import type { Finding } from './alert-state.ts'
+import type { MonitorFinding } from './alert-state.ts'
 
 /** What a process that evaluates monitors counts. */
 export interface AlertMetrics {
-  evaluated(findings: Readonly<Record<Finding, number>>): void
+  evaluated(findings: Readonly<Record<MonitorFinding, number>>): void
   delivered(channel: string, outcome: 'sent' | 'failed' | 'dropped'): void
 }
 

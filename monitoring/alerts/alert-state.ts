@@ -1,7 +1,7 @@
 /**
  * What an evaluation found. Unknown (a gap, too few rows) is neither of the others: it starts no alert and ends none.
  */
-export type Finding = 'ok' | 'breach' | 'unknown'
+export type MonitorFinding = 'ok' | 'breach' | 'unknown'
 
 export interface AlertRules {
   readonly everyMicros: number
@@ -16,7 +16,7 @@ export interface AlertState {
   readonly phase: 'ok' | 'pending' | 'firing'
   /** The moment of the newest evaluation. */
   readonly moment: number
-  readonly finding: Finding
+  readonly finding: MonitorFinding
   /** How long it has breached, as far as evaluations say so. */
   readonly breachedMicros: number
   /** While firing: how many evaluations were fine since the last breach. */
@@ -45,7 +45,7 @@ const maxPeriods = 2
  *
  * @param before null: this is the first evaluation
  */
-export function nextState(before: AlertState | null, finding: Finding, moment: number, rules: AlertRules): Step {
+export function nextState(before: AlertState | null, finding: MonitorFinding, moment: number, rules: AlertRules): Step {
   if (before !== null && moment <= before.moment) return { state: before, change: null }
   const known = finding !== 'unknown'
   const base = {
@@ -77,7 +77,7 @@ export function nextState(before: AlertState | null, finding: Finding, moment: n
  *
  * @param noDataMicros null: that never alarms
  */
-export function noDataFinding({ unknownSince, hadData, moment }: AlertState, noDataMicros: number | null): Finding {
+export function noDataFinding({ unknownSince, hadData, moment }: AlertState, noDataMicros: number | null): MonitorFinding {
   if (unknownSince === null || noDataMicros === null || !hadData) return 'ok'
   return moment - unknownSince >= noDataMicros ? 'breach' : 'ok'
 }

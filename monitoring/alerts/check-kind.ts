@@ -6,13 +6,13 @@ import type { Severity } from '../../registry/define/severity.ts'
 import type { MonitorSpec } from '../../registry/monitor-spec.ts'
 import type { Database } from '../../runtime/database.ts'
 import type { JsonValue } from '../../kernel/view-spec.ts'
-import type { Finding } from './alert-state.ts'
+import type { MonitorFinding } from './alert-state.ts'
 
 /** What a check found out about one subject. */
 export interface CheckResult {
   /** A view, a feature, a kind of job; of a check with a single subject the name of what the monitor watches. */
   readonly subject: string
-  readonly state: Finding
+  readonly state: MonitorFinding
   /** What was compared with the threshold; null: there is no such number. */
   readonly value: number | null
   readonly threshold: number | null

@@ -5,7 +5,7 @@ import type { LockstepTables } from '../../migrations/schema.ts'
 import type { Severity } from '../../registry/define/severity.ts'
 import type { ChannelSpec } from '../../registry/monitor-spec.ts'
 import type { Database } from '../../runtime/database.ts'
-import type { AlertState, Finding } from './alert-state.ts'
+import type { AlertState, MonitorFinding } from './alert-state.ts'
 import { nextState, noDataFinding } from './alert-state.ts'
 import type { CheckResult } from './check-kind.ts'
 import type { ActiveMonitor } from './default-monitors.ts'
@@ -24,7 +24,7 @@ export interface Recorded {
   /** The channels that have something to deliver. */
   readonly channels: readonly string[]
   /** How many results there were of each kind. */
-  readonly findings: Readonly<Record<Finding, number>>
+  readonly findings: Readonly<Record<MonitorFinding, number>>
 }
 
 /** What each check and subject of a monitor has left for its next evaluation. */

@@ -7,7 +7,7 @@ import { benjaminiHochberg, eBenjaminiHochberg, holm } from '../../statistics/mu
 import type { Compared } from './compare-arms.ts'
 import { compareMeans, compareQuantiles } from './compare-arms.ts'
 import type { ExperimentEvidence, MetricEvidence } from './experiment-evidence.ts'
-import type { Comparison, ExperimentResult, MetricResult, PeriodResult, SliceResult } from './experiment-result.ts'
+import type { VariantComparison, ExperimentResult, MetricResult, PeriodResult, SliceResult } from './experiment-result.ts'
 import { healthChecks, progressOf } from './experiment-health.ts'
 import { hasDenominator } from './read-units.ts'
 import type { NeededUnits } from './needed-units.ts'
@@ -118,9 +118,9 @@ function comparisonsOf(
   arms: readonly AdjustedArm[],
   alpha: number,
   waits: NeededUnits | null = null,
-): Comparison[] {
+): VariantComparison[] {
   const [control] = variants
-  return variants.slice(1).map((variant, k): Comparison => {
+  return variants.slice(1).map((variant, k): VariantComparison => {
     const i = k + 1
     const names = { variant: variant.name, control: control?.name ?? '' }
     const waitsFor = waits ?? neededUnits(metric, sums[0] as UnitSums, sums[i] as UnitSums)
@@ -153,7 +153,7 @@ const unknown = {
   contradicts: false,
 } as const
 
-function comparison(names: Pick<Comparison, 'variant' | 'control'>, compared: Compared, alpha: number): Comparison {
+function comparison(names: Pick<VariantComparison, 'variant' | 'control'>, compared: Compared, alpha: number): VariantComparison {
   const significant = compared.p === null ? compared.significant : compared.p <= alpha
   return { ...names, state: 'estimated', waitsFor: null, ...compared, adjustedP: null, significant, contradicts: false }
 }

@@ -5,11 +5,11 @@ import type { AdjustedArm } from '../../statistics/covariate-adjustment.ts'
 import { normalCdf, normalQuantile, studentQuantile, studentSurvival } from '../../statistics/distributions.ts'
 import { difference, relativeLift } from '../../statistics/lift.ts'
 import { quantileDifference, quantileRise } from '../../statistics/quantile-sequence.ts'
-import type { Comparison, GuardrailResult, Interval } from './experiment-result.ts'
+import type { VariantComparison, GuardrailResult, Interval } from './experiment-result.ts'
 import type { UnitBins } from './unit-bins.ts'
 
 export type Compared = Pick<
-  Comparison,
+  VariantComparison,
   'difference' | 'lift' | 'p' | 'e' | 'unadjusted' | 'guardrail' | 'bayesian' | 'detectable' | 'significant'
 >
 

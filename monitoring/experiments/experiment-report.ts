@@ -4,7 +4,7 @@ import type { ExperimentRun } from '../../registry/experiments/experiment.ts'
 import type { Database } from '../../runtime/database.ts'
 import { requireRun } from './analyze-run.ts'
 import type { ExperimentResult } from './experiment-result.ts'
-import type { Look } from './stored-results.ts'
+import type { ExperimentLook } from './stored-results.ts'
 import { readLastResult, readLooks } from './stored-results.ts'
 
 /** A run of an experiment with what its analyses found, as plain JSON. Times are RFC 3339. */
@@ -29,7 +29,7 @@ export interface ExperimentReport {
   /** null: it was not analyzed yet. */
   readonly result: ExperimentResult | null
   /** The primary metric at each analysis, oldest first. */
-  readonly looks: readonly Look[]
+  readonly looks: readonly ExperimentLook[]
 }
 
 /** @throws LockstepError `UNKNOWN_DEFINITION`, also if it was never started */

@@ -33,7 +33,7 @@ export interface MetricResult {
   /** By variant. */
   readonly arms: readonly ArmResult[]
   /** By variant other than the control. */
-  readonly comparisons: readonly Comparison[]
+  readonly comparisons: readonly VariantComparison[]
   /** The share of the variance that the covariates explain; null: there are none, or they do not apply. */
   readonly explained: number | null
 }
@@ -49,7 +49,7 @@ export interface ArmResult {
 }
 
 /** A treatment compared with the control. */
-export interface Comparison {
+export interface VariantComparison {
   readonly variant: string
   readonly control: string
   readonly state: 'estimated' | 'not enough units'
@@ -117,13 +117,13 @@ export interface SliceResult {
 export interface SliceGroup {
   readonly value: string | null
   readonly others: boolean
-  readonly comparisons: readonly Comparison[]
+  readonly comparisons: readonly VariantComparison[]
 }
 
 export interface PeriodResult {
   readonly fromDay: number
   readonly toDay: number
-  readonly comparisons: readonly Comparison[]
+  readonly comparisons: readonly VariantComparison[]
 }
 
 export interface HealthCheck {

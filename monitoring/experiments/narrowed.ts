@@ -1,4 +1,4 @@
-import type { Comparison, ExperimentResult, Interval, MetricResult } from './experiment-result.ts'
+import type { VariantComparison, ExperimentResult, Interval, MetricResult } from './experiment-result.ts'
 
 /**
  * The running intersection of confidence sequences: what an earlier look has excluded stays excluded. The p-value is the
@@ -17,7 +17,7 @@ export function narrowed(metrics: readonly MetricResult[], previous: ExperimentR
   }))
 }
 
-function narrowedBy(now: Comparison, before: Comparison, alpha: number): Comparison {
+function narrowedBy(now: VariantComparison, before: VariantComparison, alpha: number): VariantComparison {
   // late rows or crossovers may remove units again; what was found before still holds
   if (now.state !== 'estimated') return { ...before, e: null, unadjusted: null, guardrail: now.guardrail }
   if (now.difference === null || before.difference === null) return now

@@ -2,7 +2,7 @@ import type { Kysely } from 'kysely'
 import { sql } from 'kysely'
 import type { LockstepTables } from '../../migrations/schema.ts'
 import type { ExperimentEvidence } from './experiment-evidence.ts'
-import type { Comparison, ExperimentResult } from './experiment-result.ts'
+import type { VariantComparison, ExperimentResult } from './experiment-result.ts'
 
 /** The newest result of a run, or that of a moment; null: it was not analyzed by then. */
 export async function readLastResult(handle: Kysely<LockstepTables>, run: number, until?: Date): Promise<ExperimentResult | null> {
@@ -13,11 +13,11 @@ export async function readLastResult(handle: Kysely<LockstepTables>, run: number
 }
 
 /** An earlier look at the primary metric. */
-export interface Look {
+export interface ExperimentLook {
   /** RFC 3339. */
   readonly asOf: string
   readonly units: number
-  readonly comparisons: readonly Pick<Comparison, 'variant' | 'difference' | 'p' | 'unadjusted'>[]
+  readonly comparisons: readonly Pick<VariantComparison, 'variant' | 'difference' | 'p' | 'unadjusted'>[]
 }
 
 const maxLooks = 1000
@@ -29,7 +29,7 @@ export async function readAnalysisTimes(handle: Kysely<LockstepTables>, run: num
 }
 
 /** All looks at a run, or those until a moment, oldest first; of more than 1,000 the newest. */
-export async function readLooks(handle: Kysely<LockstepTables>, run: number, until?: Date): Promise<readonly Look[]> {
+export async function readLooks(handle: Kysely<LockstepTables>, run: number, until?: Date): Promise<readonly ExperimentLook[]> {
   let query = handle
     .selectFrom('lockstep.experiment_results')
     .select([sql<ExperimentResult['metrics'][number]>`result->'metrics'->0`.as('primary'), sql<string>`result->>'asOf'`.as('asOf')])

@@ -92,13 +92,13 @@ function isControlled(rollout: Rollout): rollout is GateContext['rollout'] {
   return hasPlan(rollout) && !rollout.paused
 }
 
-export type Look = ControllerDecision & {
+export type ControllerLook = ControllerDecision & {
   /** False: the rollout has changed meanwhile, and nothing was done. */
   readonly done: boolean
 }
 
 /** Gathers evidence about a rollout, decides, and does it. */
-export async function look(deps: ControllerDeps, rollout: GateContext['rollout'], signal: AbortSignal): Promise<Look> {
+export async function look(deps: ControllerDeps, rollout: GateContext['rollout'], signal: AbortSignal): Promise<ControllerLook> {
   const { db, catalog, readSecret, allowPrivate, clock } = deps
   faultPoint('rollout: due')
   const store = await deps.store().catch(() => null)

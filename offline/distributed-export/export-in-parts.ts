@@ -18,7 +18,7 @@ import { dropUnderReaders } from '../spine/slice-spine.ts'
 import { spineName } from '../spine/spine-table.ts'
 import type { Spine } from '../spine/spine.ts'
 import { hashSpine, leftOutOf } from './export-facts.ts'
-import type { ExportChunk, ExportFacts, ExportPlan, ExportResult, ExportSpec, WrittenPart } from './export-spec.ts'
+import type { ExportChunk, ExportFacts, ExportPlan, ExportResult, ExportSpec, WrittenExportPart } from './export-spec.ts'
 import { exportFolder, exportKind, exportSpec, exportTable, partPathOf, statisticsOfPart, tableName } from './export-spec.ts'
 import { readText, removeHidden, removeParts, requireParts } from './export-objects.ts'
 import { planExport } from './plan-export.ts'
@@ -143,7 +143,7 @@ async function removeFolder(spec: ExportSpec, job: number): Promise<void> {
 async function describeExport(
   job: RunningJob<ExportSpec, ExportPlan>,
   service: ServicePlan,
-  parts: readonly { readonly part: number; readonly written: WrittenPart }[],
+  parts: readonly { readonly part: number; readonly written: WrittenExportPart }[],
   { digest, leftOut, unchecked }: ExportFacts,
 ) {
   const { id, spec, plan } = job
@@ -189,13 +189,13 @@ async function describeExport(
   return { manifest, files }
 }
 
-function missingOf(service: ServicePlan, parts: readonly { readonly written: WrittenPart }[]) {
-  const sum = (of: (part: WrittenPart) => number): number => parts.reduce((all, { written }) => all + of(written), 0)
+function missingOf(service: ServicePlan, parts: readonly { readonly written: WrittenExportPart }[]) {
+  const sum = (of: (part: WrittenExportPart) => number): number => parts.reduce((all, { written }) => all + of(written), 0)
   const byFeature = Object.fromEntries(service.required.map((name) => [name, sum(({ missing }) => missing.byFeature[name] ?? 0)]))
   return { update: () => undefined, rows: () => sum(({ missing }) => missing.rows), byFeature: () => byFeature }
 }
 
-function isPart(result: ExportResult): result is WrittenPart {
+function isPart(result: ExportResult): result is WrittenExportPart {
   return 'file' in result
 }
 

@@ -6,7 +6,7 @@ import { openSink } from '../../runtime/files/open-sink.ts'
 import { fileChanged, sha256Of } from '../../runtime/storage/object-store.ts'
 import { storeOf } from '../../runtime/storage/open-store.ts'
 import type { WrittenFile } from '../files/dataset-writer.ts'
-import type { ExportSpec, WrittenPart } from './export-spec.ts'
+import type { ExportSpec, WrittenExportPart } from './export-spec.ts'
 import { within } from '../dataset-manifest.ts'
 import { exportFolder } from './export-spec.ts'
 
@@ -65,7 +65,7 @@ export async function placePart(sealed: SealedFile & WrittenFile, writer: { abor
 }
 
 /** @throws LockstepError `FILE_CHANGED` where a part was removed or replaced since it was written */
-export async function requireParts({ out }: Pick<ExportSpec, 'out'>, parts: readonly WrittenPart[]): Promise<void> {
+export async function requireParts({ out }: Pick<ExportSpec, 'out'>, parts: readonly WrittenExportPart[]): Promise<void> {
   for (const written of parts) {
     const url = within(out, written.file)
     if (!(await hasContent(url, written))) throw fileChanged(url)
@@ -73,14 +73,14 @@ export async function requireParts({ out }: Pick<ExportSpec, 'out'>, parts: read
 }
 
 /** Removes the parts, unless another program has replaced them. */
-export async function removeParts({ out }: Pick<ExportSpec, 'out'>, parts: readonly WrittenPart[]): Promise<void> {
+export async function removeParts({ out }: Pick<ExportSpec, 'out'>, parts: readonly WrittenExportPart[]): Promise<void> {
   for (const written of parts) {
     const url = within(out, written.file)
     if (await hasContent(url, written)) await removeObjects([url])
   }
 }
 
-async function hasContent(url: string, { bytes, sha256 }: Pick<WrittenPart, 'bytes' | 'sha256'>): Promise<boolean> {
+async function hasContent(url: string, { bytes, sha256 }: Pick<WrittenExportPart, 'bytes' | 'sha256'>): Promise<boolean> {
   const store = await storeOf(url)
   const there = await store.head(url)
   return there !== null && there.bytes === bytes && (await sha256Of(store, there)) === sha256

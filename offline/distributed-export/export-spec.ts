@@ -60,9 +60,9 @@ export interface ExportPlan {
 /** A part of the files, or the manifest's facts about the spine and the sources. */
 export type ExportChunk = { readonly part: number; readonly parts: number; readonly range: SpineRange } | { readonly facts: true }
 
-export type ExportResult = WrittenPart | ExportFacts
+export type ExportResult = WrittenExportPart | ExportFacts
 
-export interface WrittenPart extends WrittenFile {
+export interface WrittenExportPart extends WrittenFile {
   /** Its name in the folder of the export. */
   readonly file: string
   readonly range: SpineRange

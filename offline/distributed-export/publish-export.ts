@@ -9,7 +9,7 @@ import { putText, readText, removeHidden, removeObjects, removeParts } from './e
 import { hashFile } from '../files/hash-file.ts'
 import type { SealedFile } from '../../runtime/files/place-files.ts'
 import { placeFiles, writeFailed } from '../../runtime/files/place-files.ts'
-import type { ExportSpec, WrittenPart } from './export-spec.ts'
+import type { ExportSpec, WrittenExportPart } from './export-spec.ts'
 import { exportFolder, partPathOf } from './export-spec.ts'
 import { namesIn } from './plan-export.ts'
 
@@ -69,7 +69,7 @@ export async function removeExport(
   db: Pick<Database, 'kysely'>,
   spec: ExportSpec,
   job: number,
-  parts: readonly { readonly part: number; readonly written: WrittenPart }[],
+  parts: readonly { readonly part: number; readonly written: WrittenExportPart }[],
 ): Promise<void> {
   if (isStoredObject(spec.out)) {
     if (await isPublished(spec)) await removeObjects([within(spec.out, 'manifest.json')])

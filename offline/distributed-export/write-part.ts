@@ -22,11 +22,11 @@ import { countMissingRequired } from '../missing-required.ts'
 import { sliceSpine } from '../spine/slice-spine.ts'
 import { collectStatistics } from '../profile/column-statistics.ts'
 import type { StoredSpine } from '../spine/spine.ts'
-import type { WrittenPart } from './export-spec.ts'
+import type { WrittenExportPart } from './export-spec.ts'
 import { partPathOf, statisticsOfPart } from './export-spec.ts'
 
 /** The task of one worker: the rows of one range of a spine, with the same view of the sources as all parts. */
-export interface PartTask extends Pick<DatasetRecipe, 'rule' | 'asOf' | 'knownBefore' | 'columns' | 'dropIncomplete' | 'format'> {
+export interface ExportPartTask extends Pick<DatasetRecipe, 'rule' | 'asOf' | 'knownBefore' | 'columns' | 'dropIncomplete' | 'format'> {
   /** From 0. */
   readonly part: number
   readonly range: SpineRange
@@ -50,7 +50,7 @@ export interface PartTask extends Pick<DatasetRecipe, 'rule' | 'asOf' | 'knownBe
  *
  * @throws LockstepError `WRITE_FAILED`, and all errors of `joinSpine`
  */
-export async function writePart(db: Database, service: ServicePlan, task: PartTask, signal: AbortSignal): Promise<WrittenPart> {
+export async function writePart(db: Database, service: ServicePlan, task: ExportPartTask, signal: AbortSignal): Promise<WrittenExportPart> {
   const stored = isStoredObject(task.out)
   if (!stored)
     await access(task.folder).catch((cause: unknown) => {

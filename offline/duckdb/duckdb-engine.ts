@@ -26,7 +26,7 @@ import { duckDbSpineRows, openDuckDbSpine } from './duckdb-spine.ts'
 import type { KernelProcesses, KernelTask } from './kernel-task.ts'
 import type { DuckDb, DuckDbLimits } from './open-duckdb.ts'
 import { openDuckDb, shareOf } from './open-duckdb.ts'
-import type { PassSources, SourceTable } from './pass-sql.ts'
+import type { PassSources, PassTable } from './pass-sql.ts'
 import { droppedSql, onlineOnlyColumn, rowColumn } from './pass-sql.ts'
 import type { OpenedFile, SourceFiles } from './source-files.ts'
 import { findFiles, openFile, pinFiles, requireSameTimes } from './source-files.ts'
@@ -53,9 +53,9 @@ const rowsPerProcess = 1_000_000
 export async function createDuckDbEngine({ sources, declared, processes, workers, ...limits }: DuckDbEngineOptions): Promise<FileEngine> {
   const db = await openDuckDb(limits)
   const objects = createStagedObjects()
-  const tables = new Map<string, SourceTable & { readonly files: readonly OpenedFile[] }>()
+  const tables = new Map<string, PassTable & { readonly files: readonly OpenedFile[] }>()
 
-  async function tableOf(source: SourceSpec, signal: AbortSignal | undefined): Promise<SourceTable> {
+  async function tableOf(source: SourceSpec, signal: AbortSignal | undefined): Promise<PassTable> {
     const { name } = source
     const known = tables.get(name)
     if (known !== undefined) return known
@@ -83,7 +83,7 @@ export async function createDuckDbEngine({ sources, declared, processes, workers
         { details: { source: name } },
       )
     }
-    const found = new Map<string, SourceTable>()
+    const found = new Map<string, PassTable>()
     for (const [name, source] of read) found.set(name, await tableOf(source, signal))
     return found
   }
@@ -235,7 +235,7 @@ async function countDropped(db: DuckDb, service: ServicePlan, sources: PassSourc
   const dropped: Record<string, number> = {}
   for (const plan of plans) {
     const { name } = plan.spec.source
-    const [[count] = []] = await db.rows(droppedSql(plan.spec.source, sources.get(name) as SourceTable, keysOf(plan)))
+    const [[count] = []] = await db.rows(droppedSql(plan.spec.source, sources.get(name) as PassTable, keysOf(plan)))
     dropped[name] = (dropped[name] ?? 0) + Number(count)
   }
   return dropped

@@ -7,7 +7,7 @@ import { answerPasses, plansOf } from './answer-passes.ts'
 import { parquetSql } from './duckdb-columns.ts'
 import type { DuckDbLimits } from './open-duckdb.ts'
 import { openDuckDb } from './open-duckdb.ts'
-import type { KeyShare, SourceTable } from './pass-sql.ts'
+import type { KeyShare, PassTable } from './pass-sql.ts'
 
 /** What one of several processes does for a join: it answers the questions of a share of the keys. As JSON. */
 export interface KernelTask {
@@ -18,7 +18,7 @@ export interface KernelTask {
   /** By name of the source. */
   readonly sources: readonly (readonly [
     string,
-    Pick<SourceTable, 'paths' | 'fromMicros'> & { readonly types: readonly [string, string][] },
+    Pick<PassTable, 'paths' | 'fromMicros'> & { readonly types: readonly [string, string][] },
   ])[]
   readonly fold: PartitionOptions
   readonly limits: DuckDbLimits

@@ -10,7 +10,7 @@ import { columnSql, parquetSql } from './duckdb-columns.ts'
 import { spineSql } from './duckdb-spine.ts'
 
 /** The files of a source, and what DuckDB says of their columns. */
-export interface SourceTable {
+export interface PassTable {
   readonly paths: readonly string[]
   readonly types: DuckDbTypes
   /** Rows with an earlier event time are left out, epoch microseconds; null: none are. */
@@ -25,7 +25,7 @@ export const rowColumn = '_row'
 export const onlineOnlyColumn = '_online_only'
 
 /** By name of the source. */
-export type PassSources = ReadonlyMap<string, SourceTable>
+export type PassSources = ReadonlyMap<string, PassTable>
 
 /** The keys of one of several processes, by their hash. */
 export interface KeyShare {
@@ -141,7 +141,7 @@ function streamSql(
   { pass, input }: PassLayout,
   stream: StreamLayout,
   n: number,
-  table: SourceTable,
+  table: PassTable,
   sourceColumns: readonly number[],
   sent: Sent,
   rule: TimeRule,
@@ -190,7 +190,7 @@ function streamSql(
 }
 
 /** Counts the rows of a source that lack a part of any of these keys. */
-export function droppedSql(source: SourceSpec, table: SourceTable, keys: readonly Column[]): string {
+export function droppedSql(source: SourceSpec, table: PassTable, keys: readonly Column[]): string {
   const lacking = keys.map(({ name }) => `s.${sqlIdentifier(name)} IS NULL`).join(' OR ') || 'false'
   return `SELECT CAST(count(*) AS DOUBLE) FROM ${rowsSql(source, table)} WHERE ${lacking}`
 }
@@ -199,7 +199,7 @@ export function droppedSql(source: SourceSpec, table: SourceTable, keys: readonl
  * The rows of a source since its `from`. A row without a time is an error, so it stays. It comes from a scan of its
  * own: DuckDB skips row groups by their statistics for a comparison, and for none that may be NULL.
  */
-function rowsSql({ eventTime }: SourceSpec, { paths, types, fromMicros }: SourceTable): string {
+function rowsSql({ eventTime }: SourceSpec, { paths, types, fromMicros }: PassTable): string {
   const rows = parquetSql(paths)
   if (fromMicros === null) return `${rows} s`
   const name = `s.${sqlIdentifier(eventTime)}`
@@ -210,7 +210,7 @@ function rowsSql({ eventTime }: SourceSpec, { paths, types, fromMicros }: Source
   return `(${scans.join(' UNION ALL ')}) s`
 }
 
-function tableOf(sources: PassSources, { source }: StreamLayout): SourceTable {
+function tableOf(sources: PassSources, { source }: StreamLayout): PassTable {
   const table = sources.get(source.name)
   if (table === undefined) throw new TypeError(`The source "${source.name}" has no files.`)
   return table

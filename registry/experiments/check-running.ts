@@ -2,12 +2,12 @@ import type { Kysely } from 'kysely'
 import { LockstepError } from '../../kernel/errors.ts'
 import { measuresOf } from '../../kernel/experiment-spec.ts'
 import type { LockstepTables } from '../../migrations/schema.ts'
-import type { Comparison } from '../compare.ts'
+import type { DefinitionComparison } from '../compare.ts'
 import { differenceText } from '../diff.ts'
 import type { ExperimentRun } from './experiment.ts'
 
 /** Changes of a definitions file that a running experiment does not allow: figures would no longer mean the same. */
-export function checkRunning(comparisons: readonly Comparison[], running: readonly ExperimentRun[]): LockstepError[] {
+export function checkRunning(comparisons: readonly DefinitionComparison[], running: readonly ExperimentRun[]): LockstepError[] {
   return comparisons.flatMap(({ declared, semantic }) => {
     if (declared.kind === 'outcome' && semantic.length > 0) {
       const reading = running.find((run) => readsOutcome(run, declared.name))
@@ -24,7 +24,7 @@ export function checkRunning(comparisons: readonly Comparison[], running: readon
 /** The running experiments whose coverage grows with a definitions file. */
 export async function growCoverage(
   transaction: Kysely<LockstepTables>,
-  comparisons: readonly Comparison[],
+  comparisons: readonly DefinitionComparison[],
   running: readonly ExperimentRun[],
 ): Promise<void> {
   for (const { declared } of comparisons) {

@@ -11,7 +11,7 @@ import type { Database } from '../../runtime/database.ts'
 type Handle = Pick<Database, 'kysely'>
 
 /** Who uses the dashboard, and what for. */
-export interface Session {
+export interface DashboardSession {
   /** The id of an API key, or `user@host`. */
   readonly actor: string
   readonly scopes: readonly DashboardScope[]
@@ -91,7 +91,7 @@ export async function issueCode({ kysely }: Handle, actor: string, seconds = cod
 }
 
 /** The session of a secret; null: it has ended, or its key was revoked, rotated or has expired. */
-export async function findSession({ kysely }: Handle, secret: string): Promise<Session | null> {
+export async function findSession({ kysely }: Handle, secret: string): Promise<DashboardSession | null> {
   const hash = keyHash(secret)
   const row = await kysely
     .selectFrom('lockstep.ui_sessions as s')

@@ -6,7 +6,7 @@ import type { BatchManifest, BatchPart, BatchSpec } from './batch-spec.ts'
 import { createFolderOutput } from './folder-output.ts'
 import { createTableOutput } from './table-output.ts'
 
-export type WrittenPart = Pick<BatchPart, 'name' | 'rows' | 'bytes' | 'sha256' | 'etag'>
+export type WrittenBatchPart = Pick<BatchPart, 'name' | 'rows' | 'bytes' | 'sha256' | 'etag'>
 
 /**
  * Where the rows of a batch go. A part is written completely or not at all, and once, whichever workers write it.
@@ -20,7 +20,7 @@ export interface BatchOutput {
    */
   begin(columns: readonly Column<ValueType>[], time: string): Promise<void>
   /** Takes the rows of a part. Its `seal` keeps them. */
-  part(part: number, columns: readonly Column<ValueType>[]): Promise<DatasetOutput<WrittenPart>>
+  part(part: number, columns: readonly Column<ValueType>[]): Promise<DatasetOutput<WrittenBatchPart>>
   /**
    * Makes the batch complete for readers. Repeating it changes nothing.
    *

@@ -7,7 +7,7 @@ import type { ByteSink } from '../../runtime/files/file-sink.ts'
 import type { StoredObject } from '../../runtime/storage/object-store.ts'
 import { sha256Of } from '../../runtime/storage/object-store.ts'
 import { storeOf } from '../../runtime/storage/open-store.ts'
-import type { BatchOutput, WrittenPart } from './batch-output.ts'
+import type { BatchOutput, WrittenBatchPart } from './batch-output.ts'
 import type { BatchManifest, BatchSpec } from './batch-spec.ts'
 import { batchKind, batchSpec, claimName, noJob, manifestName, partName, successName } from './batch-spec.ts'
 import { lockOutput } from './lock-output.ts'
@@ -83,7 +83,7 @@ export function createFolderOutput(db: Database, job: number, { id, request }: P
     if (claim?.isOurs === false) throw ofOthers(out, claim.id)
   }
 
-  async function openPart(name: string): Promise<ByteSink<Omit<WrittenPart, 'rows'>>> {
+  async function openPart(name: string): Promise<ByteSink<Omit<WrittenBatchPart, 'rows'>>> {
     const store = await storeOf(out)
     const writer = await store.write(at(name), { overwrite: false })
     return {
@@ -134,7 +134,7 @@ export function createFolderOutput(db: Database, job: number, { id, request }: P
    * Removes parts, unless the batch is complete, or was begun again and has them too, or another deployment has taken
    * the folder.
    */
-  async function remove(parts: readonly Pick<WrittenPart, 'name' | 'sha256'>[], claimToo = false): Promise<void> {
+  async function remove(parts: readonly Pick<WrittenBatchPart, 'name' | 'sha256'>[], claimToo = false): Promise<void> {
     const store = await storeOf(out)
     await lockOutput(db, out, async (transaction) => {
       if ((await store.head(at(successName))) !== null) return

@@ -11,7 +11,7 @@ import { tableOf } from '../../registry/define/batch-output-fields.ts'
 import type { Database } from '../../runtime/database.ts'
 import { sqlState } from '../../runtime/relation.ts'
 import { sqlIdentifier, sqlText } from '../../runtime/sql.ts'
-import type { BatchOutput, WrittenPart } from './batch-output.ts'
+import type { BatchOutput, WrittenBatchPart } from './batch-output.ts'
 import type { BatchSpec } from './batch-spec.ts'
 import { batchName, ordinalName, partName } from './batch-spec.ts'
 import { checkTarget, targetFacts } from './check-target.ts'
@@ -44,8 +44,10 @@ export function createTableOutput(
   const [rows, parts] = [`"lockstep"."${rowsName}"`, `"lockstep"."${partsName}"`]
   const names = (columns: readonly { readonly name: string }[]): string => columns.map(({ name }) => sqlIdentifier(name)).join(', ')
 
-  async function writtenPart(part: number): Promise<WrittenPart | null> {
-    const [found] = await db.query<{ written: WrittenPart }>(`SELECT written FROM ${parts} WHERE part = $1 AND written IS NOT NULL`, [part])
+  async function writtenPart(part: number): Promise<WrittenBatchPart | null> {
+    const [found] = await db.query<{ written: WrittenBatchPart }>(`SELECT written FROM ${parts} WHERE part = $1 AND written IS NOT NULL`, [
+      part,
+    ])
     return found?.written ?? null
   }
 
@@ -96,7 +98,7 @@ export function createTableOutput(
     },
   }
 
-  async function openPart(part: number, columns: readonly Column<ValueType>[]): Promise<DatasetOutput<WrittenPart>> {
+  async function openPart(part: number, columns: readonly Column<ValueType>[]): Promise<DatasetOutput<WrittenBatchPart>> {
     const name = partName(part, request.format)
     const spool = await openSpool()
     const hash = createHash('sha256')

@@ -22,7 +22,7 @@ export interface BatchModel {
   readonly run: ColumnRunner
 }
 
-export interface PartTask extends BatchChunk, Pick<BatchSpec, 'request' | 'arrivedBefore'> {
+export interface BatchPartTask extends BatchChunk, Pick<BatchSpec, 'request' | 'arrivedBefore'> {
   readonly spine: Spine
   /** null: the predictions are not served. */
   readonly online: OnlinePredictions | null
@@ -53,7 +53,7 @@ export function batchColumns(spine: Pick<Spine, 'columns'>, request: BatchSpec['
 export async function writeBatchPart(
   db: Database,
   { service, outputs, run }: BatchModel,
-  { part, range, request, arrivedBefore, spine, online }: PartTask,
+  { part, range, request, arrivedBefore, spine, online }: BatchPartTask,
   output: BatchOutput,
   signal: AbortSignal,
   progress: (done: number, total: number) => void,

@@ -5,14 +5,14 @@ import type { Database } from '../../runtime/database.ts'
 import type { UiSettings } from '../../runtime/ui-settings.ts'
 import type { ServingContext } from '../context.ts'
 import type { RouteAnswer } from '../protocols/http/call.ts'
-import type { Session } from '../../registry/keys/dashboard-sessions.ts'
+import type { DashboardSession } from '../../registry/keys/dashboard-sessions.ts'
 
 /** What a page asks. */
 export interface Ask<Query = Readonly<Record<string, unknown>>> {
   readonly deps: ServingContext
   readonly db: Database
   readonly settings: UiSettings
-  readonly session: Session
+  readonly session: DashboardSession
   readonly requestId: string
   /** Of the path. */
   readonly params: Readonly<Record<string, string>>

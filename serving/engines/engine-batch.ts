@@ -13,7 +13,7 @@ import { pickVersion } from '../../registry/pick-version.ts'
 import type { Database } from '../../runtime/database.ts'
 import type { Logger } from '../../runtime/log.ts'
 import { manifestOf, requireFewRefused } from '../batch/batch-job.ts'
-import type { WrittenPart } from '../batch/batch-output.ts'
+import type { WrittenBatchPart } from '../batch/batch-output.ts'
 import type { BatchManifest, BatchPart, BatchRequest, BatchSpec } from '../batch/batch-spec.ts'
 import { noJob, ordinalName } from '../batch/batch-spec.ts'
 import { createFolderOutput } from '../batch/folder-output.ts'
@@ -65,7 +65,7 @@ export async function runEngineBatch(
   const bytes = await readModelBytes(db, model.name, version.version)
   const opened = await loadPlanned({ name: `${model.name}@${version.version}`, binding, operational: model.operational, bytes }, pool, log)
   const parts: BatchPart[] = []
-  let writer: DatasetOutput<WrittenPart> | null = null
+  let writer: DatasetOutput<WrittenBatchPart> | null = null
   let begun = false
   try {
     const spine = await engine.openSpine(service, request.spine, { time: request.time, carried: request.columns, signal })
@@ -80,7 +80,7 @@ export async function runEngineBatch(
     begun = true
     let [first, held, refused, began] = [0, 0, 0, process.cpuUsage()]
 
-    const seal = async (open: DatasetOutput<WrittenPart>): Promise<void> => {
+    const seal = async (open: DatasetOutput<WrittenBatchPart>): Promise<void> => {
       const sealed = await open.seal()
       writer = null
       const { user, system } = process.cpuUsage(began)
@@ -118,7 +118,7 @@ export async function runEngineBatch(
     await output.complete(manifest)
     return manifest
   } catch (error) {
-    await (writer as DatasetOutput<WrittenPart> | null)?.abort()
+    await (writer as DatasetOutput<WrittenBatchPart> | null)?.abort()
     // what the folder had before is another batch's
     if (begun)
       await output.clean(parts).catch((cause: unknown) => log.error({ err: cause }, 'parts of a failed batch could not be removed'))

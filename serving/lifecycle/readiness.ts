@@ -17,19 +17,19 @@ export type Part =
   | 'certificate'
   | 'workers'
 
-export interface Finding {
+export interface ReadinessFinding {
   readonly part: Part
   /** It may name hosts, views and models: for the operator. */
   readonly text: string
 }
 
 /** Findings about a part. */
-export function about(part: Part, texts: readonly string[]): Finding[] {
+export function about(part: Part, texts: readonly string[]): ReadinessFinding[] {
   return texts.map((text) => ({ part, text }))
 }
 
 /** @param reasons why requests cannot be answered @param warnings problems that do not keep it from answering */
-export function readinessOf(reasons: readonly Finding[], warnings: readonly Finding[]): Readiness {
+export function readinessOf(reasons: readonly ReadinessFinding[], warnings: readonly ReadinessFinding[]): Readiness {
   return {
     ready: reasons.length === 0,
     reasons: textsOf(reasons),
@@ -40,11 +40,11 @@ export function readinessOf(reasons: readonly Finding[], warnings: readonly Find
 }
 
 /** A finding about two parts, such as a late view about views and workers, is reported once. */
-function textsOf(findings: readonly Finding[]): string[] {
+function textsOf(findings: readonly ReadinessFinding[]): string[] {
   return [...new Set(findings.map(({ text }) => text))]
 }
 
-function partsOf(findings: readonly Finding[]): Part[] {
+function partsOf(findings: readonly ReadinessFinding[]): Part[] {
   return [...new Set(findings.map(({ part }) => part))]
 }
 
@@ -57,7 +57,7 @@ export interface ReadinessDeps {
   /** Whether requests need the online store: they may say what is answered without it. */
   readonly needsStore: boolean
   /** Problems of the parts that a server can do without. */
-  readonly warnings: () => readonly Finding[]
+  readonly warnings: () => readonly ReadinessFinding[]
 }
 
 /** Whether a server can answer requests. */
@@ -74,7 +74,7 @@ export function createReadiness({ closing, stores, catalog, views, keys, needsSt
 
   function current(): Readiness {
     const { database, online } = stores
-    const reasons: Finding[] = []
+    const reasons: ReadinessFinding[] = []
     const noted = [...warnings()]
     const ofStore = needsStore ? reasons : noted
     if (closing()) reasons.push({ part: 'server', text: 'The server is shutting down.' })

@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import type { Finding } from '../../cli/doctor/check.ts'
+import type { CheckFinding } from '../../cli/doctor/check.ts'
 import { findingsOf, ok } from '../../cli/doctor/check.ts'
 import { checkViews } from '../../cli/doctor/registry-checks.ts'
 import { skewAnswer } from '../../cli/doctor/clock-skew.ts'
@@ -35,7 +35,7 @@ interface Report {
 
 async function doctor(env: Environment): Promise<Report> {
   const { code, out } = await lockstep(env, 'doctor', '--json')
-  const report: { ok: boolean; findings: readonly Finding[] } = JSON.parse(out)
+  const report: { ok: boolean; findings: readonly CheckFinding[] } = JSON.parse(out)
   return {
     code,
     ok: report.ok,

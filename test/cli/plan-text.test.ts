@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { changeCounts, materializeNext, planText } from '../../cli/plan-text.ts'
 import { LockstepError } from '../../kernel/errors.ts'
-import type { Backfill, Change, ChangePlan } from '../../registry/change-plan.ts'
+import type { PlannedBackfill, Change, ChangePlan } from '../../registry/change-plan.ts'
 
 const nothing: ChangePlan = {
   file: '/features.ts',
@@ -29,7 +29,7 @@ function change(name: string, status: Change['status'], fields: Partial<Change> 
   }
 }
 
-function backfill(view: Backfill['view'], fields: Partial<Backfill> = {}): Backfill {
+function backfill(view: PlannedBackfill['view'], fields: Partial<PlannedBackfill> = {}): PlannedBackfill {
   return { view, reason: 'the view is new', rows: 3_000_000, exact: false, bytes: 240_000_000, seconds: 15, ...fields }
 }
 
@@ -145,8 +145,8 @@ it('the command after a plan rebuilds stored views and materializes new ones', (
   expect(materializeNext({ ...nothing, backfills: [backfill('a@1'), again, backfill('empty@1', { rows: 0, exact: true })] })).toBe(
     'lockstep materialize a@1, and lockstep materialize old@1 --rebuild',
   )
-  expect(materializeNext({ ...nothing, backfills: ['a@1', 'b@1', 'c@1', 'd@1'].map((view) => backfill(view as Backfill['view'])) })).toBe(
-    'lockstep materialize',
-  )
+  expect(
+    materializeNext({ ...nothing, backfills: ['a@1', 'b@1', 'c@1', 'd@1'].map((view) => backfill(view as PlannedBackfill['view'])) }),
+  ).toBe('lockstep materialize')
   expect(materializeNext(nothing)).toBeNull()
 })

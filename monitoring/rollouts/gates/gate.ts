@@ -9,7 +9,7 @@ import type { ReadSecret } from '../../alerts/deliver/formats.ts'
 import type { ComparedCounts } from '../compared-counts.ts'
 
 export const verdicts = ['advance', 'hold', 'roll back', 'not enough evidence'] as const
-export type Verdict = (typeof verdicts)[number]
+export type GateVerdict = (typeof verdicts)[number]
 
 /** Servers take a change of the routing within a second: what they answer until then may be of the step before. */
 export const takenMicros = 1_000_000
@@ -23,7 +23,7 @@ export interface GateMeter {
 
 /** What a gate says, with a sentence for people. */
 export interface GateAnswer {
-  readonly verdict: Verdict
+  readonly verdict: GateVerdict
   readonly text: string
   /** Absent: the gate's evidence is no single number. */
   readonly meter?: GateMeter
@@ -85,7 +85,7 @@ export function compareAnswer(
   text: string,
 ): GateAnswer {
   const meter = Number.isNaN(found.p) ? {} : { meter: evidenceMeter(found.p, alpha) }
-  const answer = (verdict: Verdict, more = ''): GateAnswer => ({ verdict, text: `${text}${more}`, ...meter })
+  const answer = (verdict: GateVerdict, more = ''): GateAnswer => ({ verdict, text: `${text}${more}`, ...meter })
   if (found.p <= alpha) return answer(onBreach, ` It is shown to be worse by more than the margin (p ${short(found.p)}).`)
   if (!found.hasSamples) return answer('not enough evidence', ' That is too few.')
   if (found.seemsWorse)

@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import { LockstepError } from '../../../kernel/errors.ts'
 import type { DashboardScope } from '../../../registry/keys/scope.ts'
-import type { Session } from '../../../registry/keys/dashboard-sessions.ts'
+import type { DashboardSession } from '../../../registry/keys/dashboard-sessions.ts'
 import type { Actor } from '../../../runtime/audit.ts'
 import type { Database } from '../../../runtime/database.ts'
 import { stableInt32 } from '../../../runtime/stable-id.ts'
@@ -18,7 +18,7 @@ export interface Acting<Body = { readonly reason: string }> {
   readonly call: Call
   readonly deps: ServingContext
   readonly db: Database
-  readonly session: Session
+  readonly session: DashboardSession
   readonly params: Readonly<Record<string, string>>
   readonly body: Body
   /** For the audit log. */

@@ -1,6 +1,6 @@
 import { z } from 'zod'
-import type { Comparison, ExperimentResult, Interval, MetricResult } from '../../../monitoring/experiments/experiment-result.ts'
-import type { DayOfUnits, Look } from '../../../monitoring/experiments/stored-results.ts'
+import type { VariantComparison, ExperimentResult, Interval, MetricResult } from '../../../monitoring/experiments/experiment-result.ts'
+import type { DayOfUnits, ExperimentLook } from '../../../monitoring/experiments/stored-results.ts'
 import { readAnalysisTimes, readLastResult, readLooks, readUnitsByDay } from '../../../monitoring/experiments/stored-results.ts'
 import { LockstepError } from '../../../kernel/errors.ts'
 import type { ExperimentRun } from '../../../registry/experiments/experiment.ts'
@@ -127,7 +127,7 @@ function verdictOf(result: ExperimentResult | null): string {
 
 function comparisonText(
   { metric, better }: MetricResult,
-  { variant, control, state, waitsFor, difference, lift, significant }: Comparison,
+  { variant, control, state, waitsFor, difference, lift, significant }: VariantComparison,
 ): string {
   if (state === 'not enough units' || difference === null)
     return `${metric} of ${variant}: not enough units${waitsFor === null ? '' : `, ${waitsFor.units} of ${waitsFor.needed}`}.`
@@ -144,7 +144,7 @@ function comparisonText(
  * The difference with its interval at each look. In grey the interval that is not adjusted for repeated looks, with a
  * mark at each look where it excludes 0 and the other one does not.
  */
-export function looksChart(looks: readonly Look[], metric: MetricResult, comparison: Comparison): Chart {
+export function looksChart(looks: readonly ExperimentLook[], metric: MetricResult, comparison: VariantComparison): Chart {
   const { variant, control } = comparison
   const found = looks.map(({ asOf, units, comparisons }) => {
     const { difference = null, unadjusted = null } = comparisons.find((each) => each.variant === variant) ?? {}

@@ -4,7 +4,7 @@ import type { Database } from '../../../runtime/database.ts'
 import type { UiSettings } from '../../../runtime/ui-settings.ts'
 import type { Call } from '../../protocols/http/call.ts'
 import { cookieOf, requireOwnPage } from './browser-rules.ts'
-import type { Session } from '../../../registry/keys/dashboard-sessions.ts'
+import type { DashboardSession } from '../../../registry/keys/dashboard-sessions.ts'
 import { findSession } from '../../../registry/keys/dashboard-sessions.ts'
 
 /**
@@ -12,7 +12,12 @@ import { findSession } from '../../../registry/keys/dashboard-sessions.ts'
  *
  * @throws LockstepError `UNAUTHENTICATED`, `FORBIDDEN`, `UNSUPPORTED_MEDIA_TYPE`
  */
-export async function requireSession({ incoming }: Call, db: Database, settings: UiSettings, scope: DashboardScope): Promise<Session> {
+export async function requireSession(
+  { incoming }: Call,
+  db: Database,
+  settings: UiSettings,
+  scope: DashboardScope,
+): Promise<DashboardSession> {
   requireOwnPage(incoming, settings)
   const secret = cookieOf(incoming, settings.publicUrl)
   const session = secret === null ? null : await findSession(db, secret)
@@ -22,7 +27,7 @@ export async function requireSession({ incoming }: Call, db: Database, settings:
 }
 
 /** @throws LockstepError `FORBIDDEN` */
-export function requireDashboardScope({ actor, scopes }: Session, scope: DashboardScope): void {
+export function requireDashboardScope({ actor, scopes }: DashboardSession, scope: DashboardScope): void {
   if (scopes.includes(scope)) return
   throw new LockstepError('FORBIDDEN', `This needs the scope "${scope}", which the session of "${actor}" does not have.`, {
     details: { needs: scope },

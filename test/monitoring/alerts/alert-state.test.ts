@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import type { AlertRules, AlertState, Finding } from '../../../monitoring/alerts/alert-state.ts'
+import type { AlertRules, AlertState, MonitorFinding } from '../../../monitoring/alerts/alert-state.ts'
 import { nextState, noDataFinding } from '../../../monitoring/alerts/alert-state.ts'
 import { budget } from '../../budget.ts'
 
@@ -55,7 +55,7 @@ describe('the states of an alert', () => {
   })
 
   it('agrees with a naive model on generated sequences', () => {
-    const finding = fc.constantFrom<Finding>('ok', 'breach', 'unknown')
+    const finding = fc.constantFrom<MonitorFinding>('ok', 'breach', 'unknown')
     fc.assert(
       fc.property(fc.array(finding, { maxLength: 60 }), fc.nat(4), fc.integer({ min: 1, max: 4 }), (findings, wait, clearAfter) => {
         const of: AlertRules = { everyMicros: minute, forMicros: wait * minute, clearAfter }
@@ -72,7 +72,10 @@ describe('the states of an alert', () => {
 })
 
 /** Looks at the complete history each time. */
-function naive(findings: readonly Finding[], { forMicros, clearAfter }: AlertRules): { phase: AlertState['phase']; change: string | null } {
+function naive(
+  findings: readonly MonitorFinding[],
+  { forMicros, clearAfter }: AlertRules,
+): { phase: AlertState['phase']; change: string | null } {
   let phase: AlertState['phase'] = 'ok'
   let change: string | null = null
   let since = 0

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest'
 import type { ExperimentSpec, MetricSpec } from '../../../kernel/experiment-spec.ts'
 import { analyzeExperiment } from '../../../monitoring/experiments/analyze-experiment.ts'
 import type { ExperimentEvidence, MetricEvidence } from '../../../monitoring/experiments/experiment-evidence.ts'
-import type { Comparison, ExperimentResult } from '../../../monitoring/experiments/experiment-result.ts'
+import type { VariantComparison, ExperimentResult } from '../../../monitoring/experiments/experiment-result.ts'
 import { createUnitBinner } from '../../../monitoring/experiments/unit-bins.ts'
 import { createUnitSummer } from '../../../monitoring/experiments/unit-sums.ts'
 import type { Moments } from '../../../statistics/interval.ts'
@@ -85,8 +85,8 @@ function drawArms(n: number, draw: Draw, seed: number): number[][][] {
   return [0, 1].map((arm) => Array.from({ length: n }, () => [...draw(random, arm)]))
 }
 
-function first(result: ExperimentResult, metric = 0): Comparison {
-  return result.metrics[metric]?.comparisons[0] as Comparison
+function first(result: ExperimentResult, metric = 0): VariantComparison {
+  return result.metrics[metric]?.comparisons[0] as VariantComparison
 }
 
 function look(metric: MetricSpec, arms: number[][][], n: number, previous: ExperimentResult | null, analysis = {}): ExperimentResult {

@@ -7,7 +7,7 @@ import { analyzeRun, requireRun } from '../../../monitoring/experiments/analyze-
 import type { ExperimentEvidence } from '../../../monitoring/experiments/experiment-evidence.ts'
 import { gatherExperimentEvidence } from '../../../monitoring/experiments/experiment-evidence.ts'
 import { experimentReport } from '../../../monitoring/experiments/experiment-report.ts'
-import type { Comparison, ExperimentResult } from '../../../monitoring/experiments/experiment-result.ts'
+import type { VariantComparison, ExperimentResult } from '../../../monitoring/experiments/experiment-result.ts'
 import { experimentsJobs } from '../../../monitoring/experiments/experiments-job.ts'
 import { exportUnits, unitColumns } from '../../../monitoring/experiments/export-units.ts'
 import { planExperiment } from '../../../monitoring/experiments/plan-experiment.ts'
@@ -86,16 +86,16 @@ async function complete(): Promise<ExperimentEvidence> {
   return await (evidenceAtEnd ??= gather(start + 20 * day))
 }
 
-function revenue({ metrics }: ExperimentResult): Comparison {
-  return metrics[0]?.comparisons[0] as Comparison
+function revenue({ metrics }: ExperimentResult): VariantComparison {
+  return metrics[0]?.comparisons[0] as VariantComparison
 }
 
-function holds(comparison: Comparison | undefined, truth: number): boolean {
+function holds(comparison: VariantComparison | undefined, truth: number): boolean {
   const { difference } = comparison ?? {}
   return difference !== null && difference !== undefined && difference.low <= truth && difference.high >= truth
 }
 
-function width({ difference }: Comparison): number {
+function width({ difference }: VariantComparison): number {
   return difference === null ? Number.NaN : difference.high - difference.low
 }
 

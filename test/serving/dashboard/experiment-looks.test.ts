@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import type { Comparison, Interval, MetricResult } from '../../../monitoring/experiments/experiment-result.ts'
+import type { VariantComparison, Interval, MetricResult } from '../../../monitoring/experiments/experiment-result.ts'
 import { looksChart } from '../../../serving/dashboard/experiments/experiment-model.ts'
 
 const around = (value: number, half: number): Interval => ({ value, low: value - half, high: value + half })
@@ -20,7 +20,7 @@ const chartOf = (better: MetricResult['better'], ...looks: ReturnType<typeof loo
   looksChart(
     looks,
     { metric: 'cost', better } as MetricResult,
-    { ...comparison, difference: looks.at(-1)?.comparisons[0]?.difference ?? null } as Comparison,
+    { ...comparison, difference: looks.at(-1)?.comparisons[0]?.difference ?? null } as VariantComparison,
   )
 
 it('looks at which only the unadjusted interval excludes 0 are marked with whom they would have decided for', () => {
