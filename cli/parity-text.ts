@@ -14,6 +14,7 @@ const maxExamples = 10
 /** The report as a table by feature, with examples of differences. */
 export function parityText({ vectors, skipped, features, examples }: ParityReport): string {
   const shown = examples.slice(0, maxExamples)
+  const erased = features.reduce((sum, feature) => sum + feature.erased, 0)
   return [
     ...(features.length === 0
       ? []
@@ -27,6 +28,7 @@ export function parityText({ vectors, skipped, features, examples }: ParityRepor
     ...(examples.length > shown.length ? [`  and ${counted(examples.length - shown.length, 'more kind')} of difference (--json)`] : []),
     ...(features.length === 0 ? [] : ['']),
     `Recomputed ${counted(vectors, 'logged vector')}.`,
+    ...(erased === 0 ? [] : [`note: ${counted(erased, 'value')} not compared, because rows of their sources were erased since`]),
     ...Object.entries(skipped).flatMap(([why, count]) =>
       count === 0 ? [] : [`note: skipped ${counted(count, 'vector')} ${skippedText[why as keyof typeof skippedText]}`],
     ),

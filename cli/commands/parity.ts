@@ -3,7 +3,7 @@ import { LockstepError } from '../../kernel/errors.ts'
 import { storedServices } from '../../registry/stored-services.ts'
 import type { ParityReport } from '../../monitoring/parity/check-parity.ts'
 import { checkParity } from '../../monitoring/parity/check-parity.ts'
-import { verdicts } from '../../monitoring/parity/classify.ts'
+import { countValues } from '../../monitoring/parity/classify.ts'
 import { parityAnswer } from '../../serving/protocols/http/parity-route.ts'
 import type { Command } from '../command.ts'
 import type { Context } from '../context.ts'
@@ -20,7 +20,7 @@ export const parityCommand: Command = {
   name: 'parity',
   summary: 'Recompute logged predictions from the offline history, and compare',
   description: [
-    'Takes feature vectors from the prediction log (LOCKSTEP_LOG_PREDICTIONS), and recomputes the features of each as of its own moment, with the stored code. Reports for each value whether it is equal, or why it differs: another row with the same times (tie), its age (ttl), rows that were not yet in the online store (stale), rows that arrived later (late), or another cause (other).',
+    'Takes feature vectors from the prediction log (LOCKSTEP_LOG_PREDICTIONS), and recomputes the features of each as of its own moment, with the stored code. Reports for each value whether it is equal, or why it differs: another row with the same times (tie), its age (ttl), rows that were not yet in the online store (stale), rows that arrived later (late), or another cause (other). Values whose rows may have been erased since (erased) cannot be compared, and are no differences.',
     'Exits with 1 if more values differ than the budget allows, or if there are no values to compare.',
   ],
   options: {
@@ -42,21 +42,18 @@ export const parityCommand: Command = {
     const model = input.text('model')
     const graceMicros = grace === undefined ? undefined : durationOption('parity', 'grace', grace)
     const report = await readReport(context, serverOf(context, input), { model, since, sample, graceMicros })
-    let [values, differing] = [0, 0]
-    for (const feature of report.features) {
-      for (const verdict of verdicts) values += feature[verdict]
-      differing += verdicts.reduce((sum, verdict) => sum + (verdict === 'equal' ? 0 : feature[verdict]), 0)
-    }
+    const counts = report.features.map(countValues)
+    const values = counts.reduce((sum, { compared }) => sum + compared, 0)
+    const differing = counts.reduce((sum, feature) => sum + feature.differing, 0)
     const within = values > 0 && differing <= values * budget
-    const share = values === 0 ? '' : ` (${percent(differing / values)}, and the budget is ${percent(budget)})`
+    const none =
+      report.features.length > 0
+        ? 'There are no values to compare: rows of all their sources were erased since.'
+        : `There are no predictions of the last ${input.text('since') ?? '1h'} to compare. LOCKSTEP_LOG_PREDICTIONS sets which are logged.`
+    const share = `(${percent(differing / values)}, and the budget is ${percent(budget)})`
     return {
       json: { ...report, values, differing, budget, within },
-      text: [
-        parityText(report),
-        values === 0
-          ? `There are no predictions of the last ${input.text('since') ?? '1h'} to compare. LOCKSTEP_LOG_PREDICTIONS sets which are logged.`
-          : `${count(differing)} of ${count(values)} values differ${share}.`,
-      ].join('\n'),
+      text: [parityText(report), values === 0 ? none : `${count(differing)} of ${count(values)} values differ ${share}.`].join('\n'),
       exitCode: within ? 0 : 1,
     }
   },

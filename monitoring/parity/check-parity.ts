@@ -20,6 +20,8 @@ import type { LoggedQuery } from '../prediction-log/read-predictions.ts'
 import { readLoggedVectors } from '../prediction-log/read-predictions.ts'
 import type { FeatureAnswer, Verdict } from './classify.ts'
 import { classify, expectedOf, sameAnswer, verdicts } from './classify.ts'
+import type { MayHaveErasedRows } from './erased-rows.ts'
+import { readErasedRows } from './erased-rows.ts'
 import type { LoggedAnswer } from './logged-answer.ts'
 import { readAnswer } from './logged-answer.ts'
 
@@ -114,8 +116,11 @@ export async function checkParity(db: Database, catalog: Pick<Catalog, 'services
     unequal.push(...(await findUnequal(db, answers.slice(at, at + answersPerSnapshot), tally, turns, options.signal)))
   options.signal?.throwIfAborted()
   const { computed, failed } = await recompute(db, unequal, turns, options)
+  const firstAt = unequal.reduce((first, { row }) => Math.min(first, row.at), Number.POSITIVE_INFINITY)
+  // after the history was read, so that no erasure falls between the two
+  const mayHaveErased = computed.size === 0 ? () => false : await readErasedRows(db, firstAt)
   for (const [answer, byRows] of computed) {
-    compare(answer, byRows, tally)
+    compare(answer, byRows, mayHaveErased, tally)
     if (turns.isOver()) await turns.next()
   }
   skipped.unreadable += failed
@@ -226,11 +231,15 @@ function evaluate({ service, request, row }: LoggedAnswer, read: readonly ViewVa
   }
 }
 
-function compare(answer: LoggedAnswer, computed: ByRowSet, tally: Tally): void {
-  for (const [f, { type }] of answer.service.features.entries()) {
+function compare(answer: LoggedAnswer, computed: ByRowSet, mayHaveErased: MayHaveErasedRows, tally: Tally): void {
+  const { service, row } = answer
+  const ofUse = service.uses.map(({ plan }) => mayHaveErased(plan.spec.source, row.at))
+  for (const [f, { type, use }] of service.features.entries()) {
     const answers = byRowSet((rowSet) => computed[rowSet]?.[f] ?? null)
     const logged = loggedFeature(answer, f)
-    tally.add(answer, f, classify(type, logged, answers), expectedOf(type, logged, answers))
+    // the code of an on-demand view may read any view of the service
+    const isErased = use === null ? ofUse.includes(true) : ofUse[use] === true
+    tally.add(answer, f, classify(type, logged, answers, isErased), expectedOf(type, logged, answers))
   }
 }
 
@@ -257,7 +266,7 @@ function createTally(): Tally {
         features.set(key, (counts = { service: service.id, feature: feature.name, view: feature.view, ...none }))
       }
       counts[verdict]++
-      if (verdict === 'equal' || examples.has(`${key} ${verdict}`)) return
+      if (verdict === 'equal' || verdict === 'erased' || examples.has(`${key} ${verdict}`)) return
       const shown = ({ value, status }: FeatureAnswer): ShownAnswer => ({
         value: valueToJson(feature.type, value),
         status: statusNames[status],

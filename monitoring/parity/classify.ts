@@ -13,10 +13,21 @@ import type { RowSet } from '../../offline/counterfactual.ts'
  * - `stale`: it lacks rows that were committed when it was served, and had been visible for longer than the grace
  *   period
  * - `late`: it lacks rows that arrived after it was served, but claim an earlier time
+ * - `erased`: it is not that of its rows, but rows of its sources were erased since, and may have been among them. So it
+ *   cannot be compared
  * - `other`: it has none of these causes
  */
-export const verdicts = ['equal', 'tie', 'ttl', 'stale', 'late', 'other'] as const
+export const verdicts = ['equal', 'tie', 'ttl', 'stale', 'late', 'erased', 'other'] as const
 export type Verdict = (typeof verdicts)[number]
+
+/** The verdicts of values that differ from the history. */
+export const differences = ['tie', 'ttl', 'stale', 'late', 'other'] as const satisfies readonly Exclude<Verdict, 'equal' | 'erased'>[]
+
+/** How many of the values that a verdict was given to could be compared, and how many of these differ. */
+export function countValues(counts: Readonly<Record<Verdict, number>>): { readonly compared: number; readonly differing: number } {
+  const differing = differences.reduce((sum, verdict) => sum + counts[verdict], 0)
+  return { compared: differing + counts.equal, differing }
+}
 
 /** The value of one feature, and its status. */
 export interface FeatureAnswer {
@@ -27,11 +38,13 @@ export interface FeatureAnswer {
 /** The answer of one feature for each row set; null where the service's code fails on those rows. */
 export type FeatureAnswers = Readonly<Record<RowSet, FeatureAnswer | null>>
 
-export function classify(type: ValueType, logged: FeatureAnswer, answers: FeatureAnswers): Verdict {
+/** @param mayHaveErased whether rows of the feature's sources were erased since it was served */
+export function classify(type: ValueType, logged: FeatureAnswer, answers: FeatureAnswers, mayHaveErased: boolean): Verdict {
   const isSame = (answer: FeatureAnswer | null): boolean => answer !== null && sameAnswer(type, logged, answer)
   const isOfFrontier = isSame(answers.frontier)
   if (isSame(answers.all) || (isOfFrontier && isSame(answers.expected))) return 'equal'
   if (isSame(answers.allReversed) || (!isOfFrontier && isSame(answers.frontierReversed))) return 'tie'
+  if (!isOfFrontier && mayHaveErased) return 'erased'
   const expected = expectedOf(type, logged, answers)
   if (expected !== null && isOverAge(logged) !== isOverAge(expected)) return 'ttl'
   if (!isOfFrontier) return 'other'

@@ -46,7 +46,7 @@ export function createParityWatch(deps: ParityWatchDeps, { vectors, delayMicros 
   const registers = [deps.metrics]
   const values = new Counter({
     name: 'lockstep_parity_values_total',
-    help: 'Logged feature values that were recomputed from the offline history, by verdict: equal, tie, ttl, stale, late, other.',
+    help: 'Logged feature values that were recomputed from the offline history, by verdict: equal, tie, ttl, stale, late, erased, other.',
     labelNames: ['service', 'feature', 'verdict'],
     registers,
   })

@@ -39,7 +39,7 @@ describe('lockstep parity', () => {
     const { code, out } = await parity()
     await world.db.query(`update lockstep.definitions set retired_at = null`)
     expect(code).toBe(0)
-    expect(out).toMatch(/flight@1 +lastDelay +2 +0 +0 +0 +0 +0\n/)
+    expect(out).toMatch(/flight@1 +lastDelay +2 +0 +0 +0 +0 +0 +0\n/)
     expect(out).toContain('0 of 6 values differ (0%, and the budget is 0%).')
   }, 120_000)
 
@@ -65,6 +65,19 @@ describe('lockstep parity', () => {
     expect([remote.code, remote.json]).toEqual([0, lenient.json])
     expect([misspelt.code, misspelt.err]).toEqual([1, expect.stringContaining('Did you mean "echo"')])
     expect(lenient.json).toMatchObject({ vectors: 2, values: 6, differing: 1, budget: 0.2, within: true, examples: [{ verdict: 'other' }] })
+  }, 120_000)
+
+  it('compares no values that may have counted rows which were erased since, and reports how many', async () => {
+    const receipt = [{ what: 'removed', kind: 'rows', where: 'lockstep_source."landings"', count: 6 }]
+    await world.db.query(
+      `insert into lockstep.erasures (entity, key_hash, receipt, finished_at) values ('plane', '', $1, now() + interval '1 hour')`,
+      [JSON.stringify(receipt)],
+    )
+    const { code, out } = await parity()
+    await world.db.query('delete from lockstep.erasures')
+    expect(out).toMatch(/flight@1 +lastDelay +1 +0 +0 +0 +0 +1 +0\n/)
+    expect(out).toContain('note: 1 value not compared, because rows of their sources were erased since')
+    expect([code, out]).toEqual([0, expect.stringContaining('0 of 5 values differ (0%, and the budget is 0%).')])
   }, 120_000)
 
   it('has the log that it reads listed, and written to a file with typed columns', async () => {

@@ -110,7 +110,7 @@ function HeatMap({ data: { times, rows } }: { readonly data: ParityData }): Reac
                 {cells.map((each, columnIndex) => (
                   <td
                     key={times[columnIndex]}
-                    className={each === null ? 'heat-none' : `heat-${depthOf(each.share)}`}
+                    className={each === null || each.checked === 0 ? 'heat-none' : `heat-${depthOf(each.share)}`}
                     data-at={rowIndex === row && columnIndex === column ? true : undefined}
                     onMouseEnter={() => setAt([rowIndex, columnIndex])}
                   >
@@ -154,11 +154,13 @@ function HeatMap({ data: { times, rows } }: { readonly data: ParityData }): Reac
 function sayOf(cell: Cell): string {
   if (cell === null) return 'not checked'
   const checked = `${formatNumber(cell.checked, 'count')} values`
-  if (cell.share === 0) return `all of ${checked} are the same`
+  const erased = cell.erased === 0 ? '' : `; ${formatNumber(cell.erased, 'count')} more not compared, because rows were erased since`
+  if (cell.checked === 0) return `not checked${erased}`
+  if (cell.share === 0) return `all of ${checked} are the same${erased}`
   const causes = Object.entries(cell.by)
     .filter(([, count]) => count > 0)
     .map(([cause, count]) => `${formatNumber(count, 'count')} ${cause}`)
-  return `${formatNumber(cell.share, 'share')} of ${checked} differ${causes.length === 0 ? '' : ` (${causes.join(', ')})`}`
+  return `${formatNumber(cell.share, 'share')} of ${checked} differ${causes.length === 0 ? '' : ` (${causes.join(', ')})`}${erased}`
 }
 
 function clamp(index: number, length: number): number {

@@ -2,8 +2,9 @@ import type { DefinitionId } from '../../../kernel/view-spec.ts'
 import type { Catalog } from '../../../registry/catalog.ts'
 import type { CheckOf } from '../../../registry/define/check-options.ts'
 import { watchedName } from '../../../registry/monitor-spec.ts'
+import type { ParityReport } from '../../parity/check-parity.ts'
 import { checkParity } from '../../parity/check-parity.ts'
-import { verdicts } from '../../parity/classify.ts'
+import { countValues, differences, verdicts } from '../../parity/classify.ts'
 import type { CheckKind } from '../check-kind.ts'
 
 type Spec = CheckOf<'parity'>
@@ -22,7 +23,8 @@ const settleMicros = 300_000_000
 
 /**
  * Recomputes logged features from the history. Its budget is the share of values that may differ, by default none.
- * Stale values of views that the check of freshness watches are not counted: that they are late is its alert.
+ * Stale values of views that the check of freshness watches are not counted: that they are late is its alert. Values
+ * whose rows may have been erased since cannot be compared.
  */
 export const parity: CheckKind<Spec> = {
   name: 'parity',
@@ -39,13 +41,14 @@ export const parity: CheckKind<Spec> = {
     const counts = Object.fromEntries(
       verdicts.map((verdict) => [verdict, report.features.reduce((sum, feature) => sum + feature[verdict], 0)]),
     )
-    const total = Object.values(counts).reduce((sum, count) => sum + count, 0)
+    const values = report.features.map(countValues)
+    const total = values.reduce((sum, { compared }) => sum + compared, 0)
     const late = report.features.reduce((sum, { view, stale }) => sum + (isWatched(catalog, view) ? stale : 0), 0)
-    const differing = total - (counts['equal'] ?? 0) - late
+    const differing = values.reduce((sum, value) => sum + value.differing, 0) - late
     const base = { subject, threshold: budget, n: total }
-    const features = report.features.flatMap(({ service, feature, equal, ...rest }) => {
-      const wrong = verdicts.reduce((sum, verdict) => sum + (verdict === 'equal' ? 0 : rest[verdict]), 0)
-      return wrong === 0 ? [] : [{ service, feature, differing: wrong, of: wrong + equal }]
+    const features = report.features.flatMap(({ service, feature }, f) => {
+      const { compared = 0, differing: wrong = 0 } = values[f] ?? {}
+      return wrong === 0 ? [] : [{ service, feature, differing: wrong, of: compared }]
     })
     // without keys and values, which are data of an entity
     const examples = report.examples.map(({ verdict, service, feature, requestId, entity }) => ({
@@ -57,21 +60,24 @@ export const parity: CheckKind<Spec> = {
     }))
     const evidence = { vectors: report.vectors, skipped: { ...report.skipped }, counts, features, examples: examples.slice(0, 20) }
     if (total === 0) {
-      const skipped = Object.values(report.skipped).reduce((sum, count) => sum + count, 0)
-      const cause =
-        skipped > 0
-          ? `None of the ${skipped} logged vectors of "${subject}" could be recomputed.`
-          : `No prediction of "${subject}" was logged in the window, which ends some minutes ago. If none are logged at all, set LOCKSTEP_LOG_PREDICTIONS.`
-      return [{ ...base, state: 'unknown', value: null, evidence, cause }]
+      return [{ ...base, state: 'unknown', value: null, evidence, cause: whyNoneCompared(report, subject) }]
     }
     const value = differing / total
     if (value <= budget) return [{ ...base, state: 'ok', value, evidence, cause: null }]
-    const countOf = (verdict: (typeof verdicts)[number]) => (counts[verdict] ?? 0) - (verdict === 'stale' ? late : 0)
-    const [worst] = verdicts.filter((verdict) => verdict !== 'equal').toSorted((a, b) => countOf(b) - countOf(a))
+    const countOf = (verdict: (typeof differences)[number]) => (counts[verdict] ?? 0) - (verdict === 'stale' ? late : 0)
+    const [worst] = differences.toSorted((a, b) => countOf(b) - countOf(a))
     const why = worst === undefined ? '' : ` Most often, ${causes[worst]}.`
     const cause = `${differing} of ${total} served feature values of "${subject}" differ from the history.${why} "lockstep parity" shows examples.`
     return [{ ...base, state: 'breach', value, evidence, cause }]
   },
+}
+
+function whyNoneCompared({ features, skipped }: ParityReport, subject: string): string {
+  const erased = features.reduce((sum, feature) => sum + feature.erased, 0)
+  if (erased > 0) return `None of the ${erased} logged values of "${subject}" can be compared: rows of their sources were erased since.`
+  const vectors = Object.values(skipped).reduce((sum, count) => sum + count, 0)
+  if (vectors > 0) return `None of the ${vectors} logged vectors of "${subject}" could be recomputed.`
+  return `No prediction of "${subject}" was logged in the window, which ends some minutes ago. If none are logged at all, set LOCKSTEP_LOG_PREDICTIONS.`
 }
 
 function isWatched({ views }: Catalog, view: DefinitionId): boolean {

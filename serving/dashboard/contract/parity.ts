@@ -14,7 +14,8 @@ export const parity = z.object({
         .array(
           z
             .object({
-              checked: z.number(),
+              checked: z.number().describe('Values that were compared'),
+              erased: z.number().describe('Values that were not compared, because rows of their sources were erased since'),
               share: z.number().describe('Of values that differ'),
               by: z.record(z.string(), z.number()).describe('late, stale, tie, ttl, other'),
               example: z.string().nullable().describe('The id of a prediction'),

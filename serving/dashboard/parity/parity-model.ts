@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { parseTimestamp } from '../../../kernel/time.ts'
+import { differences } from '../../../monitoring/parity/classify.ts'
 import type { ParityHour } from '../../../monitoring/parity/stored-parity.ts'
 import { readParity } from '../../../monitoring/parity/stored-parity.ts'
 import type { ParityData } from '../contract/parity.ts'
@@ -38,21 +39,30 @@ export const parityModel = readModel({
 
 function cellOf(of: readonly ParityHour[] | undefined): Cell | null {
   if (of === undefined) return null
-  const checked = of.reduce((sum, { count }) => sum + count, 0)
-  const different = of.filter(({ verdict }) => verdict !== 'equal')
+  const { checked, erased, different, differing } = tallyOf(of)
   return {
     checked,
-    share: different.reduce((sum, { count }) => sum + count, 0) / checked,
+    erased,
+    share: checked === 0 ? 0 : differing / checked,
     by: Object.fromEntries(different.map(({ verdict, count }) => [verdict, count])),
     example: different.find(({ example }) => example !== null)?.example ?? null,
   }
 }
 
+/** Erased values are neither equal nor different. */
+function tallyOf(found: readonly ParityHour[]) {
+  const sum = (hours: readonly ParityHour[]): number => hours.reduce((all, { count }) => all + count, 0)
+  const different = found.filter(({ verdict }) => differences.some((each) => each === verdict))
+  const erased = sum(found.filter(({ verdict }) => verdict === 'erased'))
+  return { checked: sum(found) - erased, erased, different, differing: sum(different) }
+}
+
 function findingOf(found: readonly ParityHour[]): string {
-  const checked = found.reduce((sum, { count }) => sum + count, 0)
-  if (checked === 0) return 'Nothing was checked in this time. Servers check logged vectors if LOCKSTEP_PARITY_PER_MINUTE is set.'
-  const different = found.reduce((sum, { verdict, count }) => sum + (verdict === 'equal' ? 0 : count), 0)
-  const values = checked.toLocaleString('en-US')
-  if (different === 0) return `None of ${values} served values differs from those of training.`
-  return `${percent(different / checked)} of ${values} served values differ from those of training.`
+  const { checked, erased, differing } = tallyOf(found)
+  const count = (n: number): string => n.toLocaleString('en-US')
+  const left = erased === 0 ? '' : ` ${count(erased)} more cannot be compared, because rows of their sources were erased since.`
+  if (checked + erased === 0) return 'Nothing was checked in this time. Servers check logged vectors if LOCKSTEP_PARITY_PER_MINUTE is set.'
+  if (checked === 0) return `None of ${count(erased)} served values can be compared, because rows of their sources were erased since.`
+  if (differing === 0) return `None of ${count(checked)} served values differs from those of training.${left}`
+  return `${percent(differing / checked)} of ${count(checked)} served values differ from those of training.${left}`
 }

@@ -26,6 +26,7 @@ const meaning: Readonly<Record<(typeof verdicts)[number], string>> = {
   ttl: 'Values whose age the two sides judge differently',
   stale: 'Values that lack rows which were not in the online store yet',
   late: 'Values that lack rows which arrived later',
+  erased: 'Values that cannot be compared, because rows of their sources were erased since: they are no differences',
   other: 'Values that differ for another cause',
 }
 const verdictCounts = Object.fromEntries(verdicts.map((verdict) => [verdict, z.int().describe(meaning[verdict])]))

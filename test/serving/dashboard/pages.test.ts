@@ -249,8 +249,10 @@ describe('explain of an entity with many rows', () => {
 
 describe('parity', () => {
   it('is by feature and hour, as the checks of servers stored it', async () => {
-    const equal = { late: 0, stale: 0, tie: 0, ttl: 0, other: 0 }
-    const features = [{ service: 'flight@1', feature: 'lastDelay', view: 'airport_delays@1', ...equal, equal: 8, late: 2 }] as const
+    const equal = { late: 0, stale: 0, tie: 0, ttl: 0, erased: 0, other: 0 }
+    const features = [
+      { service: 'flight@1', feature: 'lastDelay', view: 'airport_delays@1', ...equal, equal: 8, late: 2, erased: 3 },
+    ] as const
     const example = {
       verdict: 'late',
       service: 'flight@1',
@@ -265,14 +267,15 @@ describe('parity', () => {
     const report = { vectors: 10, skipped: { definitions: 0, degraded: 0, unreadable: 0 }, features, examples: [{ ...example, ...shown }] }
     for (let check = 0; check < 2; check++) await storeParity(world.db, report, noon - 50 * 60_000_000)
     expect(await dataOf('/parity?from=2001-07-01T10:00:00Z&to=2001-07-01T12:00:00Z')).toEqual({
-      finding: '20 % of 20 served values differ from those of training.',
+      finding:
+        '20 % of 20 served values differ from those of training. 6 more cannot be compared, because rows of their sources were erased since.',
       checkedAt: '2001-07-01T11:00:00.000Z',
       times: [10, 11, 12].map((hour) => Date.UTC(2001, 6, 1, hour)),
       rows: [
         {
           feature: 'lastDelay',
           view: 'airport_delays@1',
-          cells: [null, { checked: 20, share: 0.2, by: { late: 4 }, example: 'r1' }, null],
+          cells: [null, { checked: 20, erased: 6, share: 0.2, by: { late: 4 }, example: 'r1' }, null],
         },
       ],
     })
