@@ -1,10 +1,12 @@
 import type { EntityKey } from '../kernel/entity-key.ts'
-import { LockstepError } from '../kernel/errors.ts'
+import type { LockstepError } from '../kernel/errors.ts'
 import type { Frontier } from '../kernel/frontier.ts'
 import { covers, noTransactions } from '../kernel/frontier.ts'
 import type { ViewPlan } from '../kernel/view-plan.ts'
+import { foreignRows } from '../offline/foreign-rows.ts'
 import type { SourceRow } from '../offline/row-decoder.ts'
 import { sourceRows } from '../offline/source-stream.ts'
+import { readSourceTable } from '../offline/source-table.ts'
 import type { StreamBounds } from '../offline/stream-sql.ts'
 import type { Snapshot } from '../runtime/database.ts'
 
@@ -39,12 +41,11 @@ export function createArrivals(
 ): Arrivals {
   let read = 0
 
-  function ownRows(batch: readonly SourceRow[], { below }: Frontier): readonly SourceRow[] {
+  async function ownRows(batch: readonly SourceRow[], { below }: Frontier): Promise<readonly SourceRow[]> {
     if (batch.every(({ xid }) => xid < below)) return batch
-    return batch.filter(({ xid }) => {
-      if (xid >= xmax) throw foreign(plan, xid, xmax)
-      return covers(seen ?? noTransactions, xid)
-    })
+    const foreign = batch.find(({ xid }) => xid >= xmax)
+    if (foreign !== undefined) throw await foreignRows(snapshot, (await readSourceTable(snapshot, plan.spec.source)).relation, foreign.xid)
+    return batch.filter(({ xid }) => covers(seen ?? noTransactions, xid))
   }
 
   return async function* (known, keys) {
@@ -53,18 +54,9 @@ export function createArrivals(
     const bounds = { onlineOnly: true, tolerant: onUnkeyed, ...(seen === null ? {} : { arrival, withXid: true }) }
     for await (const batch of sourceRows(snapshot, [plan], { ...bounds, ...(keys === undefined ? only : { keys }) })) {
       signal?.throwIfAborted()
-      yield seen === null ? batch : ownRows(batch, seen)
+      yield seen === null ? batch : await ownRows(batch, seen)
       read += batch.length
       onRead(read)
     }
   }
-}
-
-function foreign(plan: ViewPlan, xid: number, xmax: number): LockstepError {
-  const { name, relation } = plan.spec.source
-  const table = relation.kind === 'table' ? relation.table : name
-  return new LockstepError(
-    'INVALID_ROW',
-    `The table "${table}" of source "${name}" has rows of transaction ${xid} in "_xid", but this database has only reached ${xmax}: it was restored from a dump of another database. Mark the rows as arrived here (update ${table} set _xid = pg_current_xact_id()), then run "lockstep materialize ${plan.id} --rebuild".`,
-  )
 }

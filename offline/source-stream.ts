@@ -6,6 +6,7 @@ import type { SourceSpec } from '../kernel/view-spec.ts'
 import type { Snapshot } from '../runtime/database.ts'
 import { sqlState } from '../runtime/relation.ts'
 import { sqlIdentifier } from '../runtime/sql.ts'
+import { foreignRows } from './foreign-rows.ts'
 import type { SourceRow } from './row-decoder.ts'
 import { createRowDecoder } from './row-decoder.ts'
 import type { SourceTable } from './source-table.ts'
@@ -184,15 +185,7 @@ export async function countLeftOut(
       ? leftOutSelect(table, keyed, arrivedBefore)
       : nearLeftOutSelect({ table, key, keyed, eventTime, known, order: orderOf(bounds), bounds }, bounds.near, arrivedBefore)
   const { dropped, later, newest } = await readCounts(snapshot, select)
-  if (newest !== null) {
-    const { xmax } = snapshot.bounds
-    if (newest >= xmax) {
-      throw new LockstepError(
-        'INVALID_ROW',
-        `The table ${table.relation} of source "${source.name}" has rows of transaction ${newest} in "_xid", but this database has only reached ${xmax}: it was restored from a dump of another database. Mark the rows as arrived here (update ${table.relation} set _xid = pg_current_xact_id()).`,
-      )
-    }
-  }
+  if (newest !== null && newest >= snapshot.bounds.xmax) throw await foreignRows(snapshot, table.relation, newest)
   return { dropped, heldBack: table.hasXid ? later : null }
 }
 
