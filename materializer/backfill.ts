@@ -17,7 +17,7 @@ import { findJob, submitJob } from '../runtime/jobs/submit-job.ts'
 import { sourceTableName } from '../runtime/relation.ts'
 import type { BackfillPlan, BackfillSpec } from './backfill-spec.ts'
 import { backfillKind, backfillPlan, backfillSpec } from './backfill-spec.ts'
-import { beginView, lost } from './begin-view.ts'
+import { beginView, lost, witnessOf } from './begin-view.ts'
 import { rebuildRange } from './rebuild-range.ts'
 import type { Run } from './runs.ts'
 import { finishRun, startRun } from './runs.ts'
@@ -194,7 +194,9 @@ export function backfills(
       // of some entities alone it says nothing of the others, and is no run of the view: one that is due has still to
       // come
       if (spec.events !== null) return outcome
-      const moved = await advanceCheckpoint(store, plan.id, checkpoint, allBelow(below), run.startedAt.getTime() * 1000)
+      const begunAt = run.startedAt.getTime() * 1000
+      const folded = { folded: allBelow(below), begunAt, witness: witnessOf(db, store, plan) }
+      const moved = await advanceCheckpoint(store, plan.id, checkpoint, folded)
       if (moved === null) throw lost(plan)
       faultPoint('backfill: checkpoint moved')
       await finishRun(db, run, { ...outcome, begun: origin, readAll: !checkpoint.incremental, to: moved.is.below }, new Date())

@@ -2,8 +2,10 @@ import { LockstepError } from '../kernel/errors.ts'
 import type { ViewPlan } from '../kernel/view-plan.ts'
 import type { Checkpoint } from '../online/checkpoint.ts'
 import { firstCheckpoint, checkpointKey, readCheckpoint, sameOrigin, writeCheckpoint } from '../online/checkpoint.ts'
-import { knowsRun, ownStore } from '../online/checkpoint-owner.ts'
+import { knowsRun, lostRows, ownStore } from '../online/checkpoint-owner.ts'
 import type { OnlineStore } from '../online/store.ts'
+import type { Witness } from '../online/witness.ts'
+import { knownWitnesses, nextWitness } from '../online/witness.ts'
 import type { Database } from '../runtime/database.ts'
 import { faultPoint } from '../runtime/fault-point.ts'
 import type { Run } from './runs.ts'
@@ -31,6 +33,7 @@ export async function beginView(db: Database, store: OnlineStore, plan: ViewPlan
     }
     if (present.fingerprint !== plan.fingerprint) throw mismatch(plan, 'from another definition', { foreign: true })
     if (!(await knowsRun(db, present.origin))) throw mismatch(plan, 'from another database', { foreign: true })
+    if ((await knownWitnesses(db, [present.witness])).includes(false)) throw rowsLost(plan)
     // The present rows got their arrival when the columns were added, and would be counted twice.
     if (incremental && !present.incremental) throw mismatch(plan, 'from before its table had the columns "_row" and "_xid"')
     if (incremental && (await readOtherTables(db, present.origin, run)))
@@ -95,6 +98,23 @@ async function markerToReplace(store: OnlineStore, plan: ViewPlan): Promise<Chec
     await store.removeView(plan.id)
     return null
   }
+}
+
+/**
+ * For `advanceCheckpoint`.
+ *
+ * @throws LockstepError `STORE_MISMATCH` where the database was set back under the store
+ */
+export function witnessOf(db: Database, store: OnlineStore, plan: ViewPlan): (present: Checkpoint) => Promise<Witness> {
+  return async (present) => {
+    const { witness, known } = await nextWitness(db, await store.identity(), [present.witness])
+    if (known.includes(false)) throw rowsLost(plan)
+    return witness
+  }
+}
+
+function rowsLost({ id }: ViewPlan): LockstepError {
+  return new LockstepError('STORE_MISMATCH', lostRows(id))
 }
 
 export function mismatch(plan: ViewPlan, how: string, { foreign = false }: { readonly foreign?: boolean } = {}): LockstepError {

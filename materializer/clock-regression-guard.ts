@@ -1,14 +1,18 @@
+import { LockstepError } from '../kernel/errors.ts'
 import type { Frontier } from '../kernel/frontier.ts'
 import { endOf } from '../kernel/frontier.ts'
 import type { ViewPlan } from '../kernel/view-plan.ts'
 import { currentXmax } from '../online/checkpoint-owner.ts'
+import { disownView, tryCheckpoints } from '../online/checkpoint.ts'
+import type { OnlineStore } from '../online/store.ts'
 import type { Database } from '../runtime/database.ts'
 import { mismatch } from './begin-view.ts'
 
 /**
  * Watches for states that know more than the database: one that was restored from a backup gives the numbers of
  * transactions out again, and a state from before would take the rows of the new ones for those that it holds. What
- * another process writes during a snapshot is beyond that snapshot, too, but not beyond the next one.
+ * another process writes during a snapshot is beyond that snapshot, too, but not beyond the next one. The first to
+ * notice it disowns the view in the store, as soon nobody else could.
  */
 export interface RegressionGuard {
   readonly note: (frontier: Frontier) => void
@@ -19,30 +23,34 @@ export interface RegressionGuard {
    * @throws LockstepError `STORE_MISMATCH`
    */
   check(xmax: number): Promise<void>
+  /**
+   * @param end `endOf` what the store holds
+   * @throws LockstepError `STORE_MISMATCH` where the database, asked later, has not come so far
+   */
+  refuse(end: number, xmax: number): Promise<void>
 }
 
-export function createRegressionGuard(db: Pick<Database, 'query'>, plan: ViewPlan): RegressionGuard {
+export function createRegressionGuard(db: Pick<Database, 'query'>, store: OnlineStore, plan: ViewPlan): RegressionGuard {
   let furthest = 0
+
+  async function refuse(end: number, xmax: number): Promise<void> {
+    if (end <= xmax) return
+    const [checkpoint = null] = await tryCheckpoints(store, [plan.id])
+    if (checkpoint !== null && !(checkpoint instanceof LockstepError)) await disownView(store, plan.id, checkpoint)
+    const how = `up to transaction ${end}, but this database has only reached ${xmax} (it was restored or moved)`
+    throw mismatch(plan, how, { foreign: true })
+  }
+
   return {
     note(frontier) {
       const end = endOf(frontier)
       if (end > furthest) furthest = end
     },
     async check(xmax) {
-      if (furthest > xmax && furthest > (await currentXmax(db))) refuseRegression(plan, furthest, await nextTransaction(db))
+      if (furthest > xmax && furthest > (await currentXmax(db))) await refuse(furthest, await nextTransaction(db))
     },
+    refuse,
   }
-}
-
-/**
- * @param end `endOf` what the store holds
- * @throws LockstepError `STORE_MISMATCH` where the database, asked later, has not come so far
- */
-export function refuseRegression(plan: ViewPlan, end: number, xmax: number): void {
-  if (end > xmax)
-    throw mismatch(plan, `up to transaction ${end}, but this database has only reached ${xmax} (it was restored or moved)`, {
-      foreign: true,
-    })
 }
 
 /**

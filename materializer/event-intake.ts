@@ -15,6 +15,7 @@ import { readEventTable } from './event-table.ts'
 import { createFoldQueue } from './fold-queue.ts'
 import { foldTransactions } from './fold-transaction.ts'
 import type { NotKeptListener } from './state-writer.ts'
+import { createWitnessKeeper, foldedViews } from './witness-folds.ts'
 
 /** The maximum size of a transaction, unless a single request is larger. */
 const groupEvents = 1_000
@@ -106,10 +107,13 @@ interface Lane {
 export function createEventIntake(deps: EventIntakeDeps, options: EventIntakeOptions): EventIntake {
   const { database, metrics } = deps
   const { futureMicros, waitingEvents = 10_000, waitingBytes = 32 * 1024 * 1024 } = options
+  const witnesses = createWitnessKeeper(deps)
   const folds = createFoldQueue({
     async fold(source, xids) {
       const { onTooLarge, log } = deps
-      const { left } = await foldTransactions(database(), deps.store(), deps.views(source), xids, { onTooLarge, ...(log && { log }) })
+      const plans = deps.views(source)
+      const { left } = await foldTransactions(database(), deps.store(), plans, xids, { onTooLarge, ...(log && { log }) })
+      witnesses.note(foldedViews(plans, left))
       return left.length === 0
     },
     ...(options.foldWaitMs === undefined ? {} : { waitMs: options.foldWaitMs }),
@@ -244,6 +248,7 @@ export function createEventIntake(deps: EventIntakeDeps, options: EventIntakeOpt
     async close(foldMs) {
       for (const { running } of lanes) await running
       await folds.close(foldMs)
+      await witnesses.close()
     },
   }
 }

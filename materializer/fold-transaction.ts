@@ -13,7 +13,6 @@ import { streamId } from '../offline/stream-groups.ts'
 import { readArrived } from '../offline/read-arrived.ts'
 import type { Checkpoint } from '../online/checkpoint.ts'
 import { tryCheckpoints } from '../online/checkpoint.ts'
-import { currentXmax, knowsRun } from '../online/checkpoint-owner.ts'
 import type { OnlineStore } from '../online/store.ts'
 import type { Database } from '../runtime/database.ts'
 import { faultPoint } from '../runtime/fault-point.ts'
@@ -27,6 +26,7 @@ import { foldStream } from './fold-stream.ts'
 import { createStateReader } from './state-reader.ts'
 import type { NotKeptListener } from './state-writer.ts'
 import { noteSetAside } from './set-aside.ts'
+import { mayFold } from './witness-folds.ts'
 import { createStateWriter, reportNotKept } from './state-writer.ts'
 
 /** Rows are held in memory. A transaction with more rows is a bulk load, and left to the next run. */
@@ -129,21 +129,6 @@ function leave(plan: ViewPlan): FoldedTransaction {
   return { rows: 0, entities: 0, left: [plan.id] }
 }
 
-/** The ids of runs that each database knows. */
-const known = new WeakMap<Database, Set<string>>()
-
-async function mayFold(db: Database, plan: ViewPlan, checkpoint: Checkpoint): Promise<boolean> {
-  if (checkpoint.removing || !checkpoint.incremental || checkpoint.fingerprint !== plan.fingerprint) return false
-  const runs = known.get(db) ?? new Set()
-  known.set(db, runs)
-  const run = `${checkpoint.origin.id} ${checkpoint.origin.startedAt.getTime()}`
-  if (!runs.has(run)) {
-    if (!(await knowsRun(db, checkpoint.origin)) || endOf(checkpoint.frontier) > (await currentXmax(db))) return false
-    runs.add(run)
-  }
-  return true
-}
-
 interface FoldingInto {
   readonly db: Database
   readonly store: OnlineStore
@@ -162,7 +147,7 @@ async function foldInto(
   const { signal, onTooLarge } = options
   const read = createStateReader(store, plan, checkpoint)
   const writer = createStateWriter(store, plan)
-  const ahead = createRegressionGuard(db, plan)
+  const ahead = createRegressionGuard(db, store, plan)
   let isLeft = false
   const onLeft = (): void => void (isLeft = true)
   // a state that lacked more than these rows is rebuilt from all rows of its entity

@@ -12,8 +12,9 @@ import type { OnlineStore } from '../online/store.ts'
 import type { Database, Snapshot } from '../runtime/database.ts'
 import { faultPoint } from '../runtime/fault-point.ts'
 import type { Logger } from '../runtime/log.ts'
-import { createRegressionGuard, refuseRegression } from './clock-regression-guard.ts'
-import { beginRebuild, beginView, lost } from './begin-view.ts'
+import type { RegressionGuard } from './clock-regression-guard.ts'
+import { createRegressionGuard } from './clock-regression-guard.ts'
+import { beginRebuild, beginView, lost, witnessOf } from './begin-view.ts'
 import { createArrivals } from './arrivals.ts'
 import type { RowDelays } from './row-delays.ts'
 import { createRowDelays, recordRunDelays } from './row-delays.ts'
@@ -122,7 +123,7 @@ export async function materializeView(
   faultPoint('run: begun')
   const cursorRun = incremental ? null : await planCursorRun(db, plan, checkpoint, identity, startedAt)
   const delays = incremental && checkpoint.frontier.below > 0 ? createRowDelays(db, plan.id, now) : null
-  const ahead = createRegressionGuard(db, plan)
+  const ahead = createRegressionGuard(db, store, plan)
   const unkeyed: LockstepError[] = []
   const onUnkeyed = (error: LockstepError): void => void (unkeyed.length < maxSetAside && unkeyed.push(error))
   const again = await setAsideKeys(db, plan.id, identity)
@@ -135,7 +136,7 @@ export async function materializeView(
       cursorRun,
       again,
       onUnkeyed,
-      onStored: ahead.note,
+      ahead,
       delays,
     }),
   )
@@ -143,7 +144,7 @@ export async function materializeView(
   await noteSetAside(db, store, plan, setAside)
   await settleSetAside(db, store, plan, { keys: again, failed: setAside, seen: states })
   faultPoint('run: folded')
-  const moved = await advanceCheckpoint(store, plan.id, checkpoint, seen, begunAt)
+  const moved = await advanceCheckpoint(store, plan.id, checkpoint, { folded: seen, begunAt, witness: witnessOf(db, store, plan) })
   if (moved === null) throw lost(plan)
   faultPoint('run: checkpoint moved')
   const outcome = {
@@ -173,15 +174,15 @@ async function foldSnapshot(
     /** Entities that are set aside: all their rows are read again. */
     readonly again: readonly EntityKey[]
     readonly onUnkeyed: (error: LockstepError) => void
-    readonly onStored: (frontier: Frontier) => void
+    readonly ahead: RegressionGuard
     readonly delays: RowDelays | null
   },
 ): Promise<{ seen: Frontier; states: Frontier; xmax: number; cursor: NonNullable<RunOutcome['cursor']> | null } & Stored> {
-  const { moment, checkpoint, signal, table, cursorRun, again, onUnkeyed, onStored, delays } = options
+  const { moment, checkpoint, signal, table, cursorRun, again, onUnkeyed, ahead, delays } = options
   const { incremental } = checkpoint
   const bounds = snapshot.bounds
-  refuseRegression(plan, checkpoint.frontier.below, bounds.xmin)
-  refuseRegression(plan, endOf(checkpoint.frontier), bounds.xmax)
+  await ahead.refuse(checkpoint.frontier.below, bounds.xmin)
+  await ahead.refuse(endOf(checkpoint.frontier), bounds.xmax)
   const seen = incremental ? frontierOf(bounds) : allBelow(bounds.xmin)
   const known = incremental ? checkpoint.frontier : noTransactions
   const writer = createStateWriter(store, plan)
@@ -195,7 +196,7 @@ async function foldSnapshot(
   const states = incremental ? seen : allBelow(bounds.ended)
   const rows = without(states, known)
   const onFolded = delays === null ? {} : { onFolded: (row: SourceRow) => void (covers(known, row.xid) || delays.note(row)) }
-  const target = { plan, read, writer, moment, onStored, ...onFolded, start: incremental ? 'resume' : 'renew' } as const
+  const target = { plan, read, writer, moment, onStored: ahead.note, ...onFolded, start: incremental ? 'resume' : 'renew' } as const
   // states that are set aside without a note: the run that set them aside ended before it wrote the note
   const left: EntityKey[] = []
 

@@ -1,6 +1,7 @@
 import { sql } from 'kysely'
 import { LockstepError } from '../kernel/errors.ts'
 import type { DefinitionId } from '../kernel/view-spec.ts'
+import type { Checkpoint } from '../online/checkpoint.ts'
 import { tryCheckpoints } from '../online/checkpoint.ts'
 import type { OnlineStore } from '../online/store.ts'
 import type { Database } from '../runtime/database.ts'
@@ -12,6 +13,8 @@ import { defaultReplayMs } from './detect-failover.ts'
 /** The advisory lock of who prunes, apart from others of this database. */
 const group = 5_496_231
 const dayMs = 86_400_000
+/** No copy of a store is older that is put back. */
+const witnessMs = 90 * dayMs
 /** A run that has not ended for so long was killed. */
 const unfinishedMs = dayMs
 
@@ -34,6 +37,8 @@ export interface PruneOptions {
  * The interval of one that stays is made to begin where the one before it ends, so that the intervals still touch. A
  * view whose checkpoint is absent or cannot be read is left alone: it may come back with a copy of the store.
  *
+ * Numbers of witnesses (online/witness.ts) are deleted after 90 days, unless a checkpoint names them.
+ *
  * @returns how many runs went
  */
 export async function pruneRuns(db: Database, store: OnlineStore, options: PruneOptions): Promise<number> {
@@ -47,6 +52,7 @@ export async function pruneRuns(db: Database, store: OnlineStore, options: Prune
     const checkpoint = checkpoints[i] ?? null
     return checkpoint === null || checkpoint instanceof LockstepError ? [] : [{ view, origin: checkpoint.origin.id }]
   })
+  await pruneWitnesses(db, identity, checkpoints, new Date(nowMs - witnessMs))
   return await db.kysely.transaction().execute(async (transaction) => {
     const { rows } = await sql<{ first: boolean }>`select pg_try_advisory_xact_lock(${group}, ${stableInt32(identity)}) as first`.execute(
       transaction,
@@ -93,4 +99,20 @@ export async function pruneRuns(db: Database, store: OnlineStore, options: Prune
     }
     return pruned
   })
+}
+
+/** Deletes the numbers of processes that ended long ago, except for those that checkpoints name. */
+async function pruneWitnesses(
+  db: Database,
+  store: string,
+  checkpoints: readonly (Checkpoint | LockstepError | null)[],
+  before: Date,
+): Promise<void> {
+  const named: string[] = []
+  for (const checkpoint of checkpoints) {
+    if (checkpoint instanceof LockstepError) return
+    if (checkpoint?.witness !== undefined) named.push(checkpoint.witness.writer)
+  }
+  const old = db.kysely.deleteFrom('lockstep.store_witnesses').where('store', '=', store).where('written_at', '<', before)
+  await (named.length === 0 ? old : old.where('writer', 'not in', named)).execute()
 }

@@ -6,7 +6,7 @@ import type { KeyRange } from '../offline/stream-sql.ts'
 import type { Checkpoint } from '../online/checkpoint.ts'
 import type { OnlineStore } from '../online/store.ts'
 import type { Database } from '../runtime/database.ts'
-import { createRegressionGuard, refuseRegression } from './clock-regression-guard.ts'
+import { createRegressionGuard } from './clock-regression-guard.ts'
 import { createArrivals } from './arrivals.ts'
 import { foldStream } from './fold-stream.ts'
 import { createStateReader } from './state-reader.ts'
@@ -45,7 +45,7 @@ export interface RebuiltRange {
  */
 export async function rebuildRange(db: Database, store: OnlineStore, plan: ViewPlan, options: RebuildOptions): Promise<RebuiltRange> {
   const done = { below: Number.POSITIVE_INFINITY, rows: 0, entities: 0 }
-  const ahead = createRegressionGuard(db, plan)
+  const ahead = createRegressionGuard(db, store, plan)
   let again: (readonly EntityKey[] | undefined)[] = [undefined]
   while (again.length > 0) {
     const refused: EntityKey[] = []
@@ -55,7 +55,7 @@ export async function rebuildRange(db: Database, store: OnlineStore, plan: ViewP
         signal?.throwIfAborted()
         const bounds = snapshot.bounds
         const { incremental } = checkpoint
-        refuseRegression(plan, endOf(checkpoint.frontier), bounds.xmax)
+        await ahead.refuse(endOf(checkpoint.frontier), bounds.xmax)
         const writer = createStateWriter(store, plan)
         const read = createStateReader(store, plan, checkpoint)
         const seen = frontierOf(bounds)

@@ -46,6 +46,7 @@ import * as loadTransactions from './0044-load-transactions.ts'
 import * as unfinishedUndos from './0045-unfinished-undos.ts'
 import * as erasureSearches from './0046-erasure-searches.ts'
 import * as plannedEndsOfSilences from './0047-planned-ends-of-silences.ts'
+import * as storeWitnesses from './0048-store-witnesses.ts'
 
 /**
  * Every migration, in order. Append-only: each has already run on some database, so it is never edited, renamed or
@@ -99,4 +100,5 @@ export const migrations: Readonly<Record<string, Migration>> = {
   '0045-unfinished-undos': unfinishedUndos,
   '0046-erasure-searches': erasureSearches,
   '0047-planned-ends-of-silences': plannedEndsOfSilences,
+  '0048-store-witnesses': storeWitnesses,
 }

@@ -1,4 +1,4 @@
-import type { Generated } from 'kysely'
+import type { ColumnType, Generated } from 'kysely'
 
 /** A file that was loaded into the table of a source in one transaction. Its rows hold that transaction in `_xid`. */
 export interface IngestsTable {
@@ -48,4 +48,12 @@ export interface SourceFilesTable {
   /** The transaction that loaded it. */
   xid: Generated<string>
   synced_at: Generated<Date>
+}
+
+/** How far each process has numbered its witnesses (online/witness.ts). */
+export interface StoreWitnessesTable {
+  writer: string
+  store: string
+  number: ColumnType<string, number, number>
+  written_at: Generated<Date>
 }

@@ -9,7 +9,7 @@ import type {
 } from './alert-tables.ts'
 import type { ModelFiguresTable, ParityHoursTable, RowDelaysTable, UiCodesTable, UiSessionsTable } from './dashboard-tables.ts'
 import type { PipelineAnswersTable, PipelineMinutesTable, PipelinesTable } from './pipeline-tables.ts'
-import type { IngestsTable, SourceFilesTable } from './load-tables.ts'
+import type { IngestsTable, SourceFilesTable, StoreWitnessesTable } from './load-tables.ts'
 import type { BaselinesTable, MergedRollupsTable, RollupsTable } from './rollup-tables.ts'
 import type {
   ExperimentAllocationsTable,
@@ -67,6 +67,7 @@ export interface LockstepTables {
   'lockstep.alert_silences': AlertSilencesTable
   'lockstep.alert_deliveries': AlertDeliveriesTable
   'lockstep.server_clocks': ServerClocksTable
+  'lockstep.store_witnesses': StoreWitnessesTable
   'lockstep.model_figures': ModelFiguresTable
   'lockstep.parity_hours': ParityHoursTable
   'lockstep.row_delays': RowDelaysTable

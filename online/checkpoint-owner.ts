@@ -2,17 +2,26 @@ import { endOf } from '../kernel/frontier.ts'
 import type { DefinitionId } from '../kernel/view-spec.ts'
 import type { Database } from '../runtime/database.ts'
 import type { Checkpoint } from './checkpoint.ts'
+import { knownWitnesses } from './witness.ts'
 
 /**
- * Finds out whether this database wrote what a store holds of a view: only it knows the run that the checkpoint names.
+ * Finds out whether this database wrote what a store holds of a view: it knows the run that began the view, knows the
+ * witness, and has reached the frontier.
  */
 export interface CheckpointOwner {
   /**
    * @param again whether to ask again about runs that are known; if the database does not answer, the known ones count
-   * @returns by index: why the view does not belong to this database, with what to do; null where it does
+   * @returns by index: why the view does not belong to this database; null where it does
    * @throws what the database throws, if it must be asked about a run
    */
-  foreign(views: readonly CheckpointedView[], again?: boolean): Promise<(string | null)[]>
+  foreign(views: readonly CheckpointedView[], again?: boolean): Promise<(Foreign | null)[]>
+}
+
+export interface Foreign {
+  /** The message, with what to do. */
+  readonly problem: string
+  /** Only the transactions of the frontier show it, until the database has given their numbers out again. */
+  readonly passes: boolean
 }
 
 export interface CheckpointedView {
@@ -22,48 +31,57 @@ export interface CheckpointedView {
 
 type Handle = Pick<Database, 'kysely' | 'query'>
 
+/**
+ * - `other`: another database began the view
+ * - `lost`: this one did, and has lost rows since
+ * - `ahead`: as `lost`, shown by the frontier alone
+ */
+type Verdict = 'own' | 'other' | 'lost' | 'ahead'
+
 /** @param database throws where it is down */
 export function createCheckpointOwner(database: () => Handle): CheckpointOwner {
-  let known: ReadonlySet<string> = new Set()
-  /** A run is recorded before a checkpoint names it. So an unknown run stays unknown, and not every request asks. */
-  let unknown: ReadonlySet<string> = new Set()
+  /** By run: one that is not known is not asked about in every request, as it is recorded before a checkpoint names it. */
+  let verdicts: ReadonlyMap<string, Verdict> = new Map()
 
   return {
     async foreign(views, again = false) {
-      const asked = again ? views : views.filter(({ checkpoint }) => isNew(nameOf(checkpoint.origin)))
+      const asked = again ? views : views.filter(({ checkpoint }) => !verdicts.has(nameOf(checkpoint.origin)))
       if (asked.length > 0) {
         try {
-          const found = await knownAmong(database(), asked)
-          const others = asked.map(({ checkpoint }) => nameOf(checkpoint.origin)).filter((run) => !found.has(run))
-          known = again ? found : new Set([...known, ...found])
-          unknown = new Set(again ? others : [...unknown, ...others])
+          const found = await judge(database(), asked)
+          verdicts = again ? found : new Map([...verdicts, ...found])
         } catch (error) {
-          if (asked.some(({ checkpoint }) => !known.has(nameOf(checkpoint.origin)))) throw error
+          if (asked.some(({ checkpoint }) => verdicts.get(nameOf(checkpoint.origin)) !== 'own')) throw error
         }
       }
-      return views.map(({ view, checkpoint }) => (known.has(nameOf(checkpoint.origin)) ? null : foreignTo(view)))
+      return views.map(({ view, checkpoint }) => foreignBy(view, verdicts.get(nameOf(checkpoint.origin)) ?? 'other'))
     },
-  }
-
-  function isNew(run: string): boolean {
-    return !known.has(run) && !unknown.has(run)
   }
 }
 
-/**
- * The runs that the database knows and whose frontiers it has reached. A database that was restored from a backup has
- * not.
- */
-async function knownAmong(db: Handle, views: readonly CheckpointedView[]): Promise<Set<string>> {
+function foreignBy(view: DefinitionId, verdict: Verdict): Foreign | null {
+  if (verdict === 'own') return null
+  return { problem: verdict === 'other' ? otherDatabase(view) : lostRows(view), passes: verdict === 'ahead' }
+}
+
+async function judge(db: Handle, views: readonly CheckpointedView[]): Promise<ReadonlyMap<string, Verdict>> {
   const ids = views.flatMap(({ checkpoint: { origin } }) => (/^\d{1,18}$/.test(origin.id) ? [origin.id] : []))
-  if (ids.length === 0) return new Set()
-  const runs = await db.kysely.selectFrom('lockstep.materialization_runs').select(['id', 'started_at']).where('id', 'in', ids).execute()
-  const known = new Set(runs.map(({ id, started_at: startedAt }) => nameOf({ id, startedAt })))
+  const runs =
+    ids.length === 0
+      ? []
+      : await db.kysely.selectFrom('lockstep.materialization_runs').select(['id', 'started_at']).where('id', 'in', ids).execute()
+  const begun = new Set(runs.map(({ id, started_at: startedAt }) => nameOf({ id, startedAt })))
+  const witnessed = await knownWitnesses(
+    db,
+    views.map(({ checkpoint }) => checkpoint.witness),
+  )
   const xmax = await currentXmax(db)
-  return new Set(
-    views.flatMap(({ checkpoint }) => {
+  return new Map(
+    views.map(({ checkpoint }, i) => {
       const name = nameOf(checkpoint.origin)
-      return known.has(name) && endOf(checkpoint.frontier) <= xmax ? [name] : []
+      if (!begun.has(name)) return [name, 'other']
+      if (witnessed[i] !== true) return [name, 'lost']
+      return [name, endOf(checkpoint.frontier) <= xmax ? 'own' : 'ahead']
     }),
   )
 }
@@ -85,13 +103,19 @@ export async function currentXmax(db: Pick<Database, 'query'>): Promise<number> 
   return Number(row?.xmax)
 }
 
+const storeSettings = 'LOCKSTEP_REDIS_URL, LOCKSTEP_REDIS_PREFIX, LOCKSTEP_DIR'
 /** What to do where two installations share a store. */
-export const ownStore = 'Give each installation its own store (LOCKSTEP_REDIS_URL, LOCKSTEP_REDIS_PREFIX, LOCKSTEP_DIR)'
+export const ownStore = `Give each installation its own store (${storeSettings})`
 
 function nameOf({ id, startedAt }: Checkpoint['origin']): string {
   return `${id} ${startedAt.getTime()}`
 }
 
-function foreignTo(view: DefinitionId): string {
+function otherDatabase(view: DefinitionId): string {
   return `The view "${view}" in this online store belongs to another database, or to this one before it was restored. ${ownStore}, or run "lockstep materialize ${view} --rebuild" to replace it.`
+}
+
+/** What to do where the database was set back under a store, or was copied. */
+export function lostRows(view: DefinitionId): string {
+  return `The online store holds rows of "${view}" that this database does not have: it was restored from a backup, or a replica without them was promoted. Run "lockstep materialize --rebuild" to rebuild all views from this database. If it is a copy, and the store belongs to the original, give the copy its own store instead (${storeSettings}).`
 }

@@ -6,6 +6,8 @@ import { beginStored, earlierFormat, headOf, readHeader, sealed } from '../kerne
 import type { DefinitionId } from '../kernel/view-spec.ts'
 import { checkpointEntity, noBytes } from './store.ts'
 import type { OnlineKey, OnlineStore } from './store.ts'
+import type { Witness } from './witness.ts'
+import { unknownWitness } from './witness.ts'
 
 /**
  * What a store itself records of a view: how far it is materialized, from which definition, and by which database
@@ -38,7 +40,12 @@ export interface Checkpoint {
    * it is unknown.
    */
   readonly begunAt?: number
+  /** Only a database with the history of these states knows it. Absent: an earlier build wrote it, or no run has finished. */
+  readonly witness?: Witness
 }
+
+/** In place of `begunAt` where it is not known and a witness follows. */
+const unknownMoment = 0
 
 /**
  * The checkpoint of a view that `origin` begins. No other run has its frontier, so that compare-and-set distinguishes
@@ -63,14 +70,16 @@ export async function tryCheckpoints(
   views: readonly DefinitionId[],
 ): Promise<(Checkpoint | LockstepError | null)[]> {
   const stored = await store.read(views.map(checkpointKey))
-  return stored.map((bytes, i) => {
-    try {
-      return bytes === null ? null : decodeCheckpoint(bytes, views[i] as DefinitionId)
-    } catch (error) {
-      if (error instanceof LockstepError) return error
-      throw error
-    }
-  })
+  return stored.map((bytes, i) => (bytes === null ? null : decodeOrError(bytes, views[i] as DefinitionId)))
+}
+
+function decodeOrError(bytes: Buffer, view: DefinitionId): Checkpoint | LockstepError {
+  try {
+    return decodeCheckpoint(bytes, view)
+  } catch (error) {
+    if (error instanceof LockstepError) return error
+    throw error
+  }
 }
 
 /**
@@ -104,9 +113,16 @@ function decodeCheckpoint(bytes: Buffer, view: DefinitionId): Checkpoint {
     ...((flags & 4) === 0 ? {} : { setBack: true }),
     ...(format === null ? {} : { format }),
     origin,
-    // an earlier build wrote none
-    ...(body.done ? {} : { begunAt: body.int() }),
+    ...decodeRest(body, (flags & 8) !== 0),
   }
+}
+
+function decodeRest(body: ByteReader, hasWitness: boolean): Pick<Checkpoint, 'begunAt' | 'witness'> {
+  // an earlier build wrote none
+  if (body.done) return {}
+  const begunAt = body.int()
+  if (!hasWitness) return { begunAt }
+  return { ...(begunAt === unknownMoment ? {} : { begunAt }), witness: { writer: body.string(), number: body.uint() } }
 }
 
 /** Replaces the checkpoint that was read, or none; false where it has changed since. */
@@ -124,8 +140,23 @@ export function removeCheckpoint(store: OnlineStore, view: DefinitionId, present
   return replaceCheckpoint(store, view, noBytes, present)
 }
 
-async function replaceCheckpoint(store: OnlineStore, view: DefinitionId, bytes: Buffer, present: Checkpoint | null): Promise<boolean> {
-  const [stored] = await store.write([{ ...checkpointKey(view), expected: present === null ? null : checkpointHead(view, present), bytes }])
+function replaceCheckpoint(
+  store: Pick<OnlineStore, 'write'>,
+  view: DefinitionId,
+  bytes: Buffer,
+  present: Checkpoint | null,
+): Promise<boolean> {
+  return replaceBytes(store, view, bytes, present === null ? null : checkpointHead(view, present))
+}
+
+/** @param expected what the stored bytes must begin with */
+async function replaceBytes(
+  store: Pick<OnlineStore, 'write'>,
+  view: DefinitionId,
+  bytes: Buffer,
+  expected: Buffer | null,
+): Promise<boolean> {
+  const [stored] = await store.write([{ ...checkpointKey(view), expected, bytes }])
   return stored === true
 }
 
@@ -136,17 +167,36 @@ function checkpointHead(view: DefinitionId, present: Checkpoint): Buffer {
   return head
 }
 
-function encodeCheckpoint({ frontier, fingerprint, incremental, removing, setBack = false, origin, begunAt }: Checkpoint): Buffer {
+function encodeCheckpoint({ frontier, fingerprint, incremental, removing, setBack = false, origin, begunAt, witness }: Checkpoint): Buffer {
   const writer = new ByteWriter()
   const headEnd = beginStored(writer, frontier)
   writer.float64(Number.NEGATIVE_INFINITY)
   writer.string(fingerprint)
-  writer.byte((incremental ? 1 : 0) | (removing ? 2 : 0) | (setBack ? 4 : 0))
+  writer.byte((incremental ? 1 : 0) | (removing ? 2 : 0) | (setBack ? 4 : 0) | (witness === undefined ? 0 : 8))
   writer.string(origin.id)
   writer.int(origin.startedAt.getTime())
   // a checkpoint that was set back has no such moment
-  if (begunAt !== undefined && !setBack) writer.int(begunAt)
+  const moment = setBack ? undefined : begunAt
+  if (moment !== undefined || witness !== undefined) writer.int(moment ?? unknownMoment)
+  if (witness !== undefined) {
+    writer.string(witness.writer)
+    writer.uint(witness.number)
+  }
   return sealed(writer, headEnd)
+}
+
+/** What `advanceCheckpoint` adds. */
+export interface FoldedRun {
+  /** The transactions that the run has folded. */
+  readonly folded: Frontier
+  /** When the run began, epoch microseconds. */
+  readonly begunAt: number
+  /**
+   * Gives the witness that replaces the present one.
+   *
+   * @throws LockstepError `STORE_MISMATCH` where the database does not know the present one
+   */
+  readonly witness: (present: Checkpoint) => Promise<Witness>
 }
 
 /**
@@ -154,24 +204,61 @@ function encodeCheckpoint({ frontier, fingerprint, incremental, removing, setBac
  * that was set back is complete again after that. Where the view was removed, restarted or set back meanwhile, the
  * checkpoint stays as it is: what this run wrote may be gone.
  *
- * @param begunAt when the run began, epoch microseconds
  * @returns where the checkpoint was and where it is now; null where it stayed
  */
 export async function advanceCheckpoint(
   store: OnlineStore,
   view: DefinitionId,
   from: Checkpoint,
-  folded: Frontier,
-  begunAt: number,
+  { folded, begunAt, witness }: FoldedRun,
 ): Promise<{ readonly was: Frontier; readonly is: Frontier } | null> {
   for (;;) {
-    const present = await readCheckpoint(store, view)
-    if (present === null || !sameOrigin(present, from) || !includes(present.frontier, from.frontier)) return null
+    const [bytes] = await store.read([checkpointKey(view)])
+    if (!bytes) return null
+    const present = decodeCheckpoint(bytes, view)
+    if (!sameOrigin(present, from) || !includes(present.frontier, from.frontier)) return null
     const [was, is] = [present.frontier, union(present.frontier, folded)]
-    const newest = Math.max(begunAt, present.begunAt ?? begunAt)
-    if (is === was && newest === present.begunAt && present.setBack !== true) return { was, is }
-    if (await writeCheckpoint(store, view, { ...from, frontier: is, setBack: false, begunAt: newest }, present)) return { was, is }
+    const next = {
+      ...from,
+      frontier: is,
+      setBack: false,
+      begunAt: Math.max(begunAt, present.begunAt ?? begunAt),
+      witness: await witness(present),
+    }
+    // All bytes are compared: a newer witness must not be replaced by an older one.
+    if (await replaceBytes(store, view, encodeCheckpoint(next), bytes)) return { was, is }
   }
+}
+
+/** Marks that the view's states have rows that the database has lost: from here on no witness of it fits. */
+export async function disownView(store: Pick<OnlineStore, 'write'>, view: DefinitionId, present: Checkpoint): Promise<void> {
+  await replaceCheckpoint(store, view, encodeCheckpoint({ ...present, witness: unknownWitness() }), present)
+}
+
+/** A checkpoint as it is stored. */
+export interface StoredCheckpoint {
+  readonly view: DefinitionId
+  readonly checkpoint: Checkpoint
+  readonly bytes: Buffer
+}
+
+/** The checkpoints of those views that have one that can be read. */
+export async function storedCheckpoints(store: Pick<OnlineStore, 'read'>, views: readonly DefinitionId[]): Promise<StoredCheckpoint[]> {
+  const stored = await store.read(views.map(checkpointKey))
+  return stored.flatMap((bytes, i) => {
+    const view = views[i] as DefinitionId
+    const checkpoint = bytes === null ? null : decodeOrError(bytes, view)
+    return bytes === null || checkpoint === null || checkpoint instanceof LockstepError ? [] : [{ view, checkpoint, bytes }]
+  })
+}
+
+/** Replaces the witness alone; false where the checkpoint has changed since. */
+export function writeWitness(
+  store: Pick<OnlineStore, 'write'>,
+  { view, checkpoint, bytes }: StoredCheckpoint,
+  witness: Witness,
+): Promise<boolean> {
+  return replaceBytes(store, view, encodeCheckpoint({ ...checkpoint, witness }), bytes)
 }
 
 export function sameOrigin(a: Checkpoint, b: Checkpoint): boolean {

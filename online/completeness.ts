@@ -4,12 +4,12 @@ import type { ViewPlan } from '../kernel/view-plan.ts'
 import type { DefinitionId } from '../kernel/view-spec.ts'
 import { isTemporary } from '../runtime/is-temporary.ts'
 import type { Checkpoint } from './checkpoint.ts'
-import type { CheckpointOwner } from './checkpoint-owner.ts'
-import { checkpointKey, tryCheckpoints } from './checkpoint.ts'
+import type { CheckpointOwner, Foreign } from './checkpoint-owner.ts'
+import { checkpointKey, disownView, tryCheckpoints } from './checkpoint.ts'
 import type { OnlineStore } from './store.ts'
 
 /** A store, and the database whose views it holds. */
-export interface HoldingStore extends Pick<OnlineStore, 'read' | 'parts'> {
+export interface HoldingStore extends Pick<OnlineStore, 'read' | 'parts'>, Partial<Pick<OnlineStore, 'write'>> {
   /** Absent: any database's. */
   readonly owner?: CheckpointOwner
 }
@@ -73,9 +73,11 @@ async function incompleteBy(
   return (await Promise.all(lacks)).flat()
 }
 
-/** Why views do not belong to the store's owner, by view. */
+/**
+ * Why views do not belong to the store's owner, by view. Where that would pass, it is written to the store, if `again`.
+ */
 async function foreignAmong(
-  { owner }: HoldingStore,
+  { owner, write }: HoldingStore,
   views: readonly ViewPlan[],
   checkpoints: readonly FoundCheckpoint[],
   again: boolean,
@@ -86,16 +88,19 @@ async function foreignAmong(
   })
   if (owner === undefined || marked.length === 0) return noneForeign
   try {
-    const why = await owner.foreign(marked, again)
-    return new Map(marked.map(({ view }, i) => [view, why[i] ?? null] as const).filter(isForeign))
+    const foreign = await owner.foreign(marked, again)
+    const why = new Map<DefinitionId, string>()
+    for (const [i, { view, checkpoint }] of marked.entries()) {
+      const found: Foreign | null = foreign[i] ?? null
+      if (found === null) continue
+      why.set(view, found.problem)
+      if (again && found.passes && write !== undefined) await disownView({ write }, view, checkpoint)
+    }
+    return why
   } catch (error) {
     if (!isTemporary(error)) throw error
     return new Map(marked.map(({ view }) => [view, unknownOwner(view)]))
   }
-}
-
-function isForeign(found: readonly [DefinitionId, string | null]): found is readonly [DefinitionId, string] {
-  return found[1] !== null
 }
 
 const noneForeign: ReadonlyMap<DefinitionId, string> = new Map()

@@ -34,7 +34,7 @@ export async function rebuildStates(
   moment: number,
 ): Promise<Map<EntityKey, Buffer>> {
   const empty = new Map<EntityKey, Buffer>()
-  const ahead = createRegressionGuard(db, plan)
+  const ahead = createRegressionGuard(db, store, plan)
   for (let left = [...new Set(keys)]; left.length > 0;) {
     const part = left.slice(0, keysPerSnapshot)
     const { refused, xmax, setAside } = await db.snapshot((snapshot) => renewIn(snapshot, store, plan, part, moment, empty, ahead.note))

@@ -10,6 +10,7 @@ import type { StreamServers } from '../../runtime/streams/open-consumer.ts'
 import { openConsumer } from '../../runtime/streams/open-consumer.ts'
 import type { StreamMetrics } from './stream-metrics.ts'
 import { foldTransactions } from '../fold-transaction.ts'
+import { createWitnessKeeper, foldedViews } from '../witness-folds.ts'
 import { logOversized } from '../log-oversized.ts'
 import { consumeStream } from './consume-stream.ts'
 
@@ -79,15 +80,17 @@ function start(tools: StreamTools, options: StreamOptions, catalog: Catalog, nam
     if (spec === undefined) return
     const consumer = openConsumer(config, spec, { redeliverMs: options.redeliverMs ?? redeliverMs })
     const onTooLarge = logOversized(log, tools.metrics.overCap)
+    const witnesses = createWitnessKeeper({ database: () => db, store: () => store, log })
     const fold = async (xids: readonly number[]): Promise<void> => {
       const readers = (await tools.catalog()).onlineReaders(source)
-      await foldTransactions(db, store, readers, xids, { signal, onTooLarge, log })
+      const { left } = await foldTransactions(db, store, readers, xids, { signal, onTooLarge, log })
+      witnesses.note(foldedViews(readers, left))
     }
     try {
       const { futureMicros, bodyLimitBytes } = config
       await consumeStream({ ...tools, consumer, source, spec, fold }, { signal, futureMicros, messageLimitBytes: bodyLimitBytes })
     } finally {
-      await consumer.close()
+      await consumer.close().finally(witnesses.close)
     }
   }
   const untilStopped = createKeepTrying({

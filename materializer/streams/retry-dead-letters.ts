@@ -12,6 +12,7 @@ import { appendEvents } from '../append-events.ts'
 import { createEventReader } from '../event-reader.ts'
 import { readEventTable } from '../event-table.ts'
 import { foldTransactions } from '../fold-transaction.ts'
+import { foldedViews, witnessFolds } from '../witness-folds.ts'
 import type { NotKeptListener } from '../state-writer.ts'
 import type { KeptLetter } from './dead-letters.ts'
 import { dropDeadLetters, letterJson, noteFailure, readDeadLetters, reasonOf } from './dead-letters.ts'
@@ -101,7 +102,9 @@ export async function retryAndFold(tools: RetryTools, ids: readonly number[]) {
   async function fold(source: SourceSpec, xids: readonly number[]): Promise<void> {
     const readers = catalog.onlineReaders(source)
     try {
-      const { left } = await foldTransactions(db, await store(), readers, xids, { onTooLarge, ...(signal !== undefined && { signal }) })
+      const open = await store()
+      const { left } = await foldTransactions(db, open, readers, xids, { onTooLarge, ...(signal !== undefined && { signal }) })
+      await witnessFolds(db, open, foldedViews(readers, left))
       for (const view of left) late.add(view)
     } catch (error) {
       if (!(error instanceof LockstepError) || error.code === 'STOPPED') throw error

@@ -1,5 +1,6 @@
 import { LockstepError, messageOf } from '../../kernel/errors.ts'
 import { foldTransactions } from '../../materializer/fold-transaction.ts'
+import { createWitnessKeeper, foldedViews } from '../../materializer/witness-folds.ts'
 import { logOversized } from '../../materializer/log-oversized.ts'
 import { reasonOf } from '../../materializer/streams/dead-letters.ts'
 import type { Catalog } from '../../registry/catalog.ts'
@@ -126,9 +127,11 @@ function start(
     const source = catalog.pushSource(pipeline.source)
     const stream = streamOf(catalog, pipeline, generation)
     const onTooLarge = logOversized(log, metrics.overCap)
+    const witnesses = createWitnessKeeper({ database: predicting.database, store: predicting.store, log })
     const fold = async (xids: readonly number[]): Promise<void> => {
       const readers = predicting.context.catalog().onlineReaders(source)
-      await foldTransactions(predicting.database(), predicting.store(), readers, xids, { onTooLarge, log })
+      const { left } = await foldTransactions(predicting.database(), predicting.store(), readers, xids, { onTooLarge, log })
+      witnesses.note(foldedViews(readers, left))
     }
     const { context } = predicting
     const answer = { pipeline: name, key: pipeline.key, outputs: catalog.model(pipeline.model).spec.output }
@@ -140,7 +143,10 @@ function start(
       const deps = { db, context, pipeline, source, stream, generation, consumer, sink, fold, metrics, log, clock: context.clock }
       await runPipeline(deps, { ...limits, signal, drainMs })
     } finally {
-      await consumer.close().finally(() => sink.close())
+      await consumer
+        .close()
+        .finally(() => sink.close())
+        .finally(witnesses.close)
     }
   }
   const untilStopped = createKeepTrying({

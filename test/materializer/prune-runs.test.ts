@@ -5,7 +5,9 @@ import { detectFailover } from '../../materializer/detect-failover.ts'
 import { pruneRuns } from '../../materializer/prune-runs.ts'
 import { materializationStatus } from '../../materializer/status.ts'
 import { readCheckpoint } from '../../online/checkpoint.ts'
+import { nextWitness } from '../../online/witness.ts'
 import type { Database } from '../../runtime/database.ts'
+import { openPostgres } from '../../runtime/open-postgres.ts'
 import { freshView, many, materializerFixture, moment, storeKinds } from './fixture.ts'
 import { storedStates } from './payments.ts'
 
@@ -82,4 +84,28 @@ it('keeps runs of a view without a checkpoint, and all that a replay may need', 
   await store.removeView(plan.id)
   expect(await pruneRuns(db, store, { nowMs: Date.now() })).toBe(0)
   expect(await recorded(db, plan)).toHaveLength(4)
+})
+
+it('deletes witnesses after 90 days, but not one that a checkpoint names', async () => {
+  const { db, store } = fixture().open('redis')
+  const { table, plan } = await freshView(db)
+  await table.insert(many(2))
+  await materializeView(db, store, plan, { moment })
+  const named = (await readCheckpoint(store, plan.id))?.witness?.writer
+  const identity = await store.identity()
+  const other = openPostgres(fixture().databaseUrl)
+  const [old, recent] = [
+    await nextWitness(other, identity, []),
+    await nextWitness({ query: (...args) => other.query(...args) }, identity, []),
+  ]
+  await db.query(`update lockstep.store_witnesses set written_at = now() - interval '91 days' where writer in ($1, $2)`, [
+    named,
+    old.witness.writer,
+  ])
+  await pruneRuns(db, store, { nowMs: Date.now() })
+  const left = await other.query<{ writer: string }>(`select writer from lockstep.store_witnesses where store = $1`, [identity])
+  await other.close()
+  const writers = left.map(({ writer }) => writer)
+  expect(writers).toEqual(expect.arrayContaining([named, recent.witness.writer]))
+  expect(writers).not.toContain(old.witness.writer)
 })

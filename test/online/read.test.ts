@@ -16,6 +16,7 @@ import { accountKey, asRow, minute, payment, start } from '../materializer/payme
 import { paymentsPlan } from '../materializer/plans.ts'
 
 const moment = start + 400 * minute
+const witness = () => Promise.resolve({ writer: '11111111-2222-4333-8444-555555555555', number: 3 })
 
 describe('reading features from the online store', () => {
   const plan = paymentsPlan({ relation: { kind: 'table', table: 'payments' } })
@@ -133,7 +134,7 @@ describe('reading features from the online store', () => {
     expect(await findIncompleteViews(store, [back])).toEqual([])
     const checkpoint = await readCheckpoint(store, back.id)
     if (checkpoint === null) throw new Error('There is no checkpoint.')
-    await advanceCheckpoint(store, back.id, checkpoint, allBelow(8), moment)
+    await advanceCheckpoint(store, back.id, checkpoint, { folded: allBelow(8), begunAt: moment, witness })
     expect(await asked()).toEqual([true, true, true, true])
   })
 
@@ -228,8 +229,8 @@ describe('reading features from the online store', () => {
     expect(await store.write([{ ...checkpointKey(old.id), expected: bytes, bytes: older }])).toEqual([true])
     const checkpoint = await readCheckpoint(store, old.id)
     if (checkpoint === null) throw new Error('it is there')
-    await advanceCheckpoint(store, old.id, checkpoint, allBelow(9), 1)
-    expect(await readCheckpoint(store, old.id)).toEqual({ ...facts, frontier: allBelow(9), begunAt: 1 })
+    await advanceCheckpoint(store, old.id, checkpoint, { folded: allBelow(9), begunAt: 1, witness })
+    expect(await readCheckpoint(store, old.id)).toEqual({ ...facts, frontier: allBelow(9), begunAt: 1, witness: await witness() })
   })
 
   it('names the view if the bytes are not a state', async () => {

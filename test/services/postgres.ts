@@ -76,20 +76,78 @@ async function startInstalled(count: number): Promise<Service[]> {
   throw new Error(refusals.length === 0 ? 'neither was found' : refusals.join('; '))
 }
 
-/** Makes a cluster in its own folder and starts it on a free port of 127.0.0.1, without a Unix socket. */
-async function startCluster(binaries: string): Promise<Service> {
+/** A PostgreSQL that belongs to one test file, whose data folder can be copied and put back. */
+export interface RestorablePostgres {
+  readonly url: string
+  /** Stops it cleanly. */
+  stop(): Promise<void>
+  start(): Promise<void>
+  /** Copies the data folder. Only while it is stopped. */
+  save(): Promise<void>
+  /** Puts the copy back in place of the data folder. Only while it is stopped. */
+  restore(): Promise<void>
+  /** Stops it for good, and removes its data. */
+  remove(): Promise<void>
+}
+
+export async function restorablePostgres(): Promise<RestorablePostgres> {
+  const folder = await serverFolder('postgres-data', await unprivilegedUser())
+  const [data, copy, port] = [join(folder, 'data'), join(folder, 'copy'), await freePort()]
+  const binaries = await installedFolder().catch(async () => join(await embeddedFolder(), 'bin'))
+  let service: Service | null = null
+  const server: RestorablePostgres = {
+    url: `postgres://postgres@127.0.0.1:${port}/postgres`,
+    async start() {
+      service = await startCluster(binaries, { data, port })
+    },
+    async stop() {
+      await service?.stop()
+    },
+    async save() {
+      await run('cp', ['-a', data, copy])
+    },
+    async restore() {
+      await rm(data, { recursive: true })
+      await run('cp', ['-a', copy, data])
+    },
+    async remove() {
+      await service?.stop()
+      await rm(folder, { recursive: true, force: true })
+    },
+  }
+  try {
+    await server.start()
+  } catch (error) {
+    await server.remove()
+    throw error
+  }
+  return server
+}
+
+async function installedFolder(): Promise<string> {
+  for (const folder of await binaryFolders())
+    if ((await isExecutable(join(folder, 'postgres'))) && (await isExecutable(join(folder, 'initdb')))) return folder
+  throw new Error('neither was found')
+}
+
+/**
+ * Makes a cluster in its own folder, or in `at.data` unless there is one, and starts it on 127.0.0.1, without a Unix
+ * socket.
+ */
+async function startCluster(binaries: string, at?: { readonly data: string; readonly port: number }): Promise<Service> {
   const user = await unprivilegedUser()
   const folder = await serverFolder('postgres', user)
   const bin = await reachable(binaries, folder, user).catch(async (error: unknown) => {
     await rm(folder, { recursive: true, force: true })
     throw error
   })
-  const port = await freePort()
+  const port = at?.port ?? (await freePort())
+  const data = at?.data ?? join(folder, 'data')
   const url = `postgres://postgres@127.0.0.1:${port}/postgres`
   return startServer({
     name: join(bin, 'postgres'),
     command: '/bin/sh',
-    args: ['-c', makeAndRun, 'cluster', bin, join(folder, 'data'), '-p', String(port), ...flags],
+    args: ['-c', makeAndRun, 'cluster', bin, data, '-p', String(port), ...flags],
     folder,
     signal: 'INT',
     user,
@@ -99,14 +157,14 @@ async function startCluster(binaries: string): Promise<Service> {
       client.on('error', () => undefined)
       await client.connect()
       const { rows } = await client.query<{ data: string }>(`select current_setting('data_directory') as data`).finally(() => client.end())
-      if (basename(dirname(rows[0]?.data ?? '')) !== basename(folder)) throw new Error('another PostgreSQL has taken the port')
+      if (basename(dirname(rows[0]?.data ?? '')) !== basename(dirname(data))) throw new Error('another PostgreSQL has taken the port')
     },
   })
 }
 
 const makeAndRun = `
 bin=$1; data=$2; shift 2
-"$bin/initdb" -D "$data" -U postgres -A trust -E UTF8 --locale=C --no-sync --no-instructions &&
+{ [ -e "$data/PG_VERSION" ] || "$bin/initdb" -D "$data" -U postgres -A trust -E UTF8 --locale=C --no-sync --no-instructions; } &&
 exec "$bin/postgres" -D "$data" -c listen_addresses=127.0.0.1 -c unix_socket_directories= "$@"
 `
 

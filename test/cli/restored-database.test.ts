@@ -1,0 +1,168 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, expect, it } from 'vitest'
+import { openPostgres } from '../../runtime/open-postgres.ts'
+import { definitionFiles } from '../registry/definition-files.ts'
+import { testRedis } from '../services/index.ts'
+import type { RestorablePostgres } from '../services/postgres.ts'
+import { restorablePostgres } from '../services/postgres.ts'
+import { lockstep, must } from './lockstep.ts'
+import type { Environment, Running } from './run-lockstep.ts'
+import { killAll, start } from './run-lockstep.ts'
+
+const definitions = `import { count, entity, featureService, featureView, source, sum, t } from 'lockstep'
+const card = entity('card', { key: { card: t.string } })
+const payments = source('payments', { key: { card: 'card' }, eventTime: 'at', columns: { amount: t.float64 } })
+export const paid = featureView('paid', { version: 1, entity: card, source: payments, online: true, features: { n: count('lifetime'), total: sum('amount', 'lifetime') } })
+export const service = featureService('cards', { version: 1, features: [paid] })
+`
+const file = join(definitionFiles({ 'cards.ts': definitions }), 'cards.ts')
+const wait = { timeout: 60_000, interval: 100 }
+
+let postgres: RestorablePostgres
+let folder: string
+let env: Environment
+
+beforeAll(async () => {
+  const redis = await testRedis()
+  postgres = await restorablePostgres()
+  folder = await mkdtemp(join(tmpdir(), 'lockstep-restored-'))
+  env = { LOCKSTEP_DIR: folder, LOCKSTEP_REDIS_URL: redis.url, LOCKSTEP_REDIS_PREFIX: redis.prefix, LOCKSTEP_HOST: '127.0.0.1' }
+}, 120_000)
+afterAll(async () => {
+  killAll()
+  await postgres?.remove()
+  await rm(folder, { recursive: true })
+})
+
+async function query(url: string, ...statements: readonly string[]): Promise<void> {
+  const db = openPostgres(url)
+  try {
+    for (const statement of statements) await db.query(statement)
+  } finally {
+    await db.close()
+  }
+}
+
+interface Server extends Running {
+  /** What it answers of a card: its count and total, or the error. */
+  read(card?: string): Promise<unknown>
+  push(amount: number, card?: string): Promise<void>
+}
+
+async function serve(settings: Environment): Promise<Server> {
+  const running = start(settings, 'serve', '--port', '0')
+  const [, url = ''] = await running.until(/Listening on (\S+?)\.?\s/)
+  const post = async (path: string, body: object) => {
+    const response = await fetch(`${url}${path}`, { method: 'POST', body: JSON.stringify(body) })
+    return { status: response.status, body: JSON.parse(await response.text()) as Answer }
+  }
+  // the views are checked before this
+  await expect.poll(async () => (await fetch(`${url}/readyz`)).text(), wait).toMatch(/"ready":true|none of the served views/)
+  return {
+    ...running,
+    async read(card = 'c1') {
+      const { body } = await post('/v1/features', { service: 'cards', entities: [{ card }] })
+      return body.results?.[0]?.features ?? body.error
+    },
+    async push(amount, card = 'c1') {
+      const event = { card, at: '2020-01-01T00:00:00Z', amount }
+      expect((await post('/v1/sources/payments/events', { events: [event] })).status).toBe(200)
+    },
+  }
+}
+
+interface Answer {
+  readonly error?: { readonly code: string; readonly message: string }
+  readonly results?: readonly { readonly features: object }[]
+}
+
+/** A worker that has started, and so ends cleanly. */
+async function work(settings: Environment): Promise<Running> {
+  const running = start(settings, 'worker')
+  await running.until(/waits for/)
+  return running
+}
+
+async function end(...running: readonly Running[]): Promise<void> {
+  for (const { child } of running) child.kill('SIGTERM')
+  for (const { ended } of running) expect(await ended).toMatchObject({ code: 0 })
+}
+
+const refused = { code: 'NOT_READY', message: expect.stringContaining('it was restored from a backup') as string }
+/** So that the database has given the transactions of the lost future out again. */
+const overtake = Array.from({ length: 300 }, () => 'select pg_current_xact_id()')
+
+it('a copied data folder, put back under a server and a worker, is refused until a rebuild', { timeout: 240_000 }, async () => {
+  const settings = { ...env, LOCKSTEP_POSTGRES_URL: postgres.url }
+  await must(settings, 'migrate')
+  await must(settings, 'apply', file)
+  let [server, worker] = [await serve(settings), await work(settings)]
+  await expect.poll(() => server.read(), wait).toMatchObject({ n: 0 })
+  for (let i = 0; i < 3; i++) await server.push(1)
+  await expect.poll(() => server.read(), wait).toMatchObject({ n: 3, total: 3 })
+  await end(server, worker)
+  await postgres.stop()
+  await postgres.save()
+
+  await postgres.start()
+  ;[server, worker] = [await serve(settings), await work(settings)]
+  for (let i = 0; i < 5; i++) await server.push(100)
+  await server.push(100, 'c2')
+  await expect.poll(() => server.read(), wait).toMatchObject({ n: 8, total: 503 })
+  await end(server, worker)
+  await postgres.stop()
+  await postgres.restore()
+
+  await postgres.start()
+  await query(postgres.url, ...overtake)
+  server = await serve(settings)
+  expect(await server.read()).toMatchObject(refused)
+  await server.push(10)
+  worker = await work(settings)
+  await worker.until(/a view could not be brought up to date.*/)
+  expect(await server.read()).toMatchObject(refused)
+  expect(await lockstep(settings, 'materialize')).toMatchObject({
+    code: 1,
+    err: expect.stringContaining('it was restored from a backup') as string,
+  })
+  expect((await lockstep(settings, 'doctor')).out).toContain('lockstep materialize --rebuild')
+  await must(settings, 'materialize', '--rebuild')
+  await expect.poll(() => server.read(), wait).toMatchObject({ n: 4, total: 13 })
+  expect(await server.read('c2')).toMatchObject({ n: 0 })
+  await server.push(10)
+  await expect.poll(() => server.read(), wait).toMatchObject({ n: 5, total: 23 })
+  await end(server, worker)
+})
+
+it('a database recreated from a copy, under a server alone, is refused until a rebuild', { timeout: 240_000 }, async () => {
+  const database = (name: string): string => postgres.url.replace(/\/postgres$/, `/${name}`)
+  const settings = { ...env, LOCKSTEP_POSTGRES_URL: database('shop'), LOCKSTEP_REDIS_PREFIX: `${env['LOCKSTEP_REDIS_PREFIX']}shop:` }
+  await query(postgres.url, 'create database shop')
+  await must(settings, 'migrate')
+  await must(settings, 'apply', file)
+  await must(settings, 'materialize')
+  let server = await serve(settings)
+  await server.push(1)
+  await expect.poll(() => server.read(), wait).toMatchObject({ n: 1, total: 1 })
+  await end(server)
+  await query(postgres.url, 'create database backup template shop')
+
+  server = await serve(settings)
+  await server.push(100)
+  await expect.poll(() => server.read(), wait).toMatchObject({ n: 2, total: 101 })
+  await end(server)
+  await query(postgres.url, 'drop database shop', 'create database shop template backup')
+
+  server = await serve(settings)
+  expect(await server.read()).toMatchObject(refused)
+  await server.push(10)
+  expect(await lockstep(settings, 'materialize')).toMatchObject({
+    code: 1,
+    err: expect.stringContaining('it was restored from a backup') as string,
+  })
+  await must(settings, 'materialize', '--rebuild')
+  await expect.poll(() => server.read(), wait).toMatchObject({ n: 2, total: 11 })
+  await end(server)
+})
