@@ -19,7 +19,7 @@ export const typeParsers: ReadonlyMap<number, ParseText> = new Map<number, Parse
   [timestamptz, parseMoment],
 ])
 
-/** Sessions use UTC, so a text almost always ends in "+00". This way is fast, because a page reads thousands of them. */
+/** Sessions use UTC, so a text almost always ends in "+00". A fast way for these: a page reads thousands of them. */
 function parseMoment(text: string): Date {
   if (text.endsWith('+00')) return new Date(`${text.slice(0, 10)}T${text.slice(11, -3)}Z`)
   return new Date(text.replace(' ', 'T').replace(/([+-]\d\d)$/, '$1:00'))
