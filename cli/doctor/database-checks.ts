@@ -1,4 +1,5 @@
 import { pendingMigrations, unknownMigrations } from '../../migrations/migrate.ts'
+import { foreignRowsAdvice } from '../../offline/foreign-rows.ts'
 import type { Database } from '../../runtime/database.ts'
 import { isEmbedded } from '../../runtime/database.ts'
 import { poolSize } from '../../runtime/open-postgres.ts'
@@ -28,6 +29,8 @@ export async function checkDatabase(db: Database, name: string): Promise<Answer[
   ]
   if (encoding !== 'UTF8')
     answers.push(wrong(`Its encoding is ${encoding}, which cannot hold all texts. Create the database with ENCODING 'UTF8'.`))
+  const foreign = await foreignRowsAdvice(db)
+  if (foreign !== null) answers.push(wrong(foreign))
   return answers
 }
 

@@ -6,6 +6,7 @@ import type { ViewPlan } from '../../kernel/view-plan.ts'
 import { materializeView } from '../../materializer/materialize.ts'
 import { materializationStatus } from '../../materializer/status.ts'
 import { firstCheckpoint, checkpointKey, readCheckpoint, writeCheckpoint } from '../../online/checkpoint.ts'
+import { checkDatabase } from '../../cli/doctor/database-checks.ts'
 import { createCheckpointOwner } from '../../online/checkpoint-owner.ts'
 import type { OnlineStore } from '../../online/store.ts'
 import type { Database } from '../../runtime/database.ts'
@@ -192,7 +193,14 @@ describe('rows that cannot be folded yet, or never', () => {
       details: { statements },
     }
     await expect(materializeView(db, store, plan, { moment })).rejects.toMatchObject(all)
+    for (const { name } of [table, other]) await db.script(`create index on ${name} (_xid)`)
+    const advice = expect.objectContaining({
+      verdict: 'wrong',
+      text: expect.stringContaining(`(${statements.join(' ')})`) as string,
+    }) as object
+    expect(await checkDatabase(db, 'it')).toContainEqual(advice)
     await db.script(statements.join('\n'))
+    expect(await checkDatabase(db, 'it')).toHaveLength(1)
     expect(await materializeView(db, store, plan, { moment, rebuild: true })).toMatchObject({ rows: 20 })
     expect(await storedStates(store, plan, table.keys(plan))).toEqual(table.expected(plan, moment))
     await table.insert([one('foreign', 1)])
