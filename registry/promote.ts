@@ -42,6 +42,11 @@ export interface ChangeOptions {
   readonly beforeCommit?: () => void
 }
 
+export interface RollBackOptions extends ChangeOptions {
+  /** The version that the caller expects the alias to point to afterwards. */
+  readonly to?: number | undefined
+}
+
 export interface PromoteOptions extends LoadOnServersOptions, ChangeOptions {
   /**
    * Changes the alias without waiting for servers to load the version. Each server switches once it has loaded the
@@ -131,17 +136,25 @@ function changedMeanwhile(model: string, alias: string, version: number, current
  * Points an alias at its previous version. Repeat it to go back further.
  *
  * @throws LockstepError `UNKNOWN_DEFINITION`, also if the alias does not exist; `NOT_PROMOTABLE` if there is no
- *   previous version or it can no longer be served; `IN_USE` for the candidate of a running rollout
+ *   previous version or it can no longer be served; `IN_USE` for the candidate of a running rollout; `STALE` if it is
+ *   another version than the expected one
  */
 export async function rollBackModel(
   db: Database,
   name: string,
   by: Actor,
   alias: string = championAlias,
-  options: ChangeOptions = {},
+  { to: expected, ...options }: RollBackOptions = {},
 ): Promise<AliasChange> {
   return await changeAlias(db, name, options, async (model, transaction) => {
     const to = rollBackTarget(model, alias)
+    if (expected !== undefined && to !== expected) {
+      throw new LockstepError(
+        'STALE',
+        `A rollback of the model "${name}" now leads to version ${to}, not ${expected}; nothing was done. Look again, and decide again.`,
+        { details: { model: name, alias, to, expected } },
+      )
+    }
     const { former } = requireAlias(model, alias)
     return await writeAlias(transaction, model, alias, { to, former: former.slice(0, -1), action: 'rollback' }, by)
   })

@@ -8,7 +8,7 @@ import type { ModelVersion } from '../../registry/model-versions.ts'
 import type { PinChange, PinOptions } from '../../registry/pin-model.ts'
 import { pinModel, unpinModel } from '../../registry/pin-model.ts'
 import type { VersionReference } from '../../registry/pick-version.ts'
-import type { AliasChange, ChangeOptions, PromoteOptions } from '../../registry/promote.ts'
+import type { AliasChange, ChangeOptions, PromoteOptions, RollBackOptions } from '../../registry/promote.ts'
 import { promoteModel, removeModelAlias, rollBackModel } from '../../registry/promote.ts'
 import type { RolloutStart } from '../../registry/rollouts/change-rollout.ts'
 import {
@@ -73,7 +73,7 @@ export interface RolloutChanges {
 export interface ModelChanges {
   /** @throws LockstepError what `promoteModel` throws, `POSTGRES_UNAVAILABLE` */
   promote(model: string, version: VersionReference, alias: string, by: Actor, options?: PromoteOptions): Promise<TakenChange>
-  rollBack(model: string, alias: string, by: Actor, options?: ChangeOptions): Promise<TakenChange>
+  rollBack(model: string, alias: string, by: Actor, options?: RollBackOptions): Promise<TakenChange>
   remove(model: string, alias: string, by: Actor, options?: ChangeOptions): Promise<TakenChange>
   pin(model: string, version: VersionReference, by: Actor, options?: PinOptions): Promise<TakenPin>
   unpin(model: string, by: Actor, options?: ChangeOptions): Promise<TakenPin>

@@ -68,6 +68,9 @@ export function promoteContract(opened: () => TestRegistry): void {
       await promoteModel(registry.db, 'delay', 1, ann)
       await promoteModel(registry.db, 'delay', 2, ann)
       await promoteModel(registry.db, 'delay', 1, ann)
+      const other = rollBackModel(registry.db, 'delay', ann, 'champion', { to: 3 })
+      await expect(other).rejects.toMatchObject(code('STALE', 'now leads to version 2, not 3'))
+      expect(await served()).toBe(1)
       const back: (number | null)[] = []
       for (let i = 0; i < 3; i++) back.push((await rollBackModel(registry.db, 'delay', { actor: 'bob' })).to)
       expect(back).toEqual([2, 1, 3])

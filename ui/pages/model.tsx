@@ -57,6 +57,7 @@ function Acts({ data: { name, champion, pinned, rollBack, revision, says } }: { 
           name="Roll back"
           title={`Roll ${name} back to version ${to}`}
           path={`${path}/rollback`}
+          body={{ to }}
           ifMatch={revision}
           danger
           done={`Version ${to} is the champion.`}

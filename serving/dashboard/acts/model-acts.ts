@@ -25,8 +25,9 @@ export const modelActs: readonly Act[] = [
   act({
     ...ofModel,
     path: '/models/:name/rollback',
-    body: reasonBody.extend({ version: z.unknown().optional() }),
-    run: (on) => on.deps.modelChanges.rollBack(name(on), championAlias, on.by, commitWhileConnected(on.call)),
+    // the version that the page named: it is of the server's definitions, which may be older than the revision
+    body: reasonBody.extend({ to: z.int().positive() }),
+    run: (on) => on.deps.modelChanges.rollBack(name(on), championAlias, on.by, { ...commitWhileConnected(on.call), to: on.body.to }),
   }),
   act({
     ...ofModel,
