@@ -2,16 +2,18 @@ import { formatDuration } from '../kernel/duration.ts'
 import type { CheckResult } from '../monitoring/alerts/check-kind.ts'
 import type { ListedMonitor } from '../monitoring/alerts/monitor-list.ts'
 import { watchedName } from '../registry/monitor-spec.ts'
+import { counted } from './human.ts'
 import { plainText } from './plain-text.ts'
 import { table } from './table.ts'
 
 export function monitorText(monitor: ListedMonitor): string {
   const { everyMicros, windowMicros, forMicros, clearAfter, noDataMicros, severity, notify, runbook, description } = monitor
   const fires = forMicros === 0 ? 'at the first breach' : `after a breach of ${formatDuration(forMicros)}`
+  const healthy = counted(clearAfter, 'evaluation that is fine', 'evaluations that are fine')
   return [
     `The monitor ${monitor.name}${monitor.isDefault ? ' (default)' : ''} watches ${watchedName(monitor)}.`,
     ...(description === null ? [] : [plainText(description)]),
-    `It runs every ${formatDuration(everyMicros)}, over ${formatDuration(windowMicros)}. A ${severity} fires ${fires}, and is resolved after ${clearAfter} evaluations that are fine.`,
+    `It runs every ${formatDuration(everyMicros)}, over ${formatDuration(windowMicros)}. A ${severity} fires ${fires}, and is resolved after ${healthy}.`,
     noDataMicros === null
       ? 'It does not alarm when there is no data.'
       : `After ${formatDuration(noDataMicros)} without data a ticket fires.`,

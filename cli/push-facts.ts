@@ -71,20 +71,23 @@ async function fileText(path: string): Promise<string> {
 }
 
 /**
- * The commit that is checked out here, with `-dirty` where files differ from it.
+ * The commit that is checked out in the folder, with `-dirty` where files differ from it.
  *
- * @throws LockstepError `USAGE` where this is not a git repository
+ * @throws LockstepError `USAGE` if the folder is not in a git repository
  */
-export async function checkedOutCommit(): Promise<string> {
+export async function checkedOutCommit(cwd: string): Promise<string> {
   const git = promisify(execFile)
   try {
-    const commit = (await git('git', ['rev-parse', 'HEAD'])).stdout.trim()
-    const { stdout: changes } = await git('git', ['status', '--porcelain', '--untracked-files=no'])
+    const commit = (await git('git', ['rev-parse', '--verify', 'HEAD'], { cwd })).stdout.trim()
+    const { stdout: changes } = await git('git', ['status', '--porcelain', '--untracked-files=no'], { cwd })
     return changes.trim() === '' ? commit : `${commit}-dirty`
   } catch (cause) {
+    // git writes several lines, one of which is the reason
+    const text = messageOf(cause)
+    const reason = /^fatal: (.*)$/m.exec(text)?.[1] ?? text.trim()
     throw new LockstepError(
       'USAGE',
-      `The option "--git-commit" is "auto", but git finds no commit here: ${messageOf(cause).trim()}. Give the commit itself.`,
+      `The option "--git-commit" is "auto", but git finds no commit in "${cwd}" (${reason}). Run the command in the repository of the training code, or give the commit (--git-commit SHA).`,
       { cause },
     )
   }

@@ -61,13 +61,13 @@ type KeyValue = string | number | bigint | boolean | Date
 
 /**
  * An event of a source: every column, including its key and event time. The known time is included where there is one
- * and it is not the receipt.
+ * and it is not the receipt. null: the receipt.
  */
 export type SourceEvent<S extends AnySource> = {
   readonly [C in keyof S['columns']]: Sent<S['columns'][C]> | null
 } & { readonly [C in Exclude<KeyColumn<S>, keyof S['columns']>]: KeyValue | null } & {
   readonly [C in Exclude<S['eventTime'], keyof S['columns']>]: Moment
-} & { readonly [C in NonNullable<S['known']>]?: Moment } & {
+} & { readonly [C in NonNullable<S['known']>]?: Moment | null } & {
   /**
    * Identifies one event of its source forever. Absent: the client generates one, so that the event counts once however
    * often it is sent.

@@ -42,7 +42,7 @@ export const modelPushCommand: Command = {
     const given = input.text('metadata')
     const metadata = given === undefined ? undefined : await metadataOf(given)
     const commit = input.text('git-commit')
-    const gitCommit = commit === 'auto' ? await checkedOutCommit() : commit
+    const gitCommit = commit === 'auto' ? await checkedOutCommit(process.cwd()) : commit
     const [dataset, alias] = [input.text('dataset'), input.text('alias')]
     const { actor, reason } = actorOf(input)
     const file = input.argument('FILE')

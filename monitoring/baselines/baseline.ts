@@ -92,7 +92,7 @@ export async function requireBaseline(db: Database, model: string, version: numb
   if (found !== null) return found
   throw new LockstepError(
     'BASELINE_MISSING',
-    `The model version "${model}@${version}" has no baseline. "lockstep baseline create ${model}@${version}" makes one of its training set, or of its served rows.`,
+    `The model version "${model}@${version}" has no baseline. Every comparison needs one, because served values are counted over its bins. "lockstep baseline create ${model}@${version}" makes one of its training set, or of its served rows.`,
     { details: { model, version } },
   )
 }

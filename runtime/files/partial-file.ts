@@ -4,7 +4,7 @@ import { hostname } from 'node:os'
 import { basename, dirname, join } from 'node:path'
 
 /** `.train.parquet.<machine>-<process>-<random>.partial` */
-const pattern = /^\..+\.([0-9a-f]{8})-(\d+)-[0-9a-f]{8}\.partial$/
+const pattern = /^\.(.+)\.([0-9a-f]{8})-(\d+)-[0-9a-f]{8}\.partial$/
 
 /** A unique hidden name beside `path`, which identifies the process that writes there. */
 export async function partialName(path: string): Promise<string> {
@@ -14,12 +14,14 @@ export async function partialName(path: string): Promise<string> {
 /**
  * Removes the files that dead processes of this machine left under such names in the folder: a killed process cannot do
  * so itself. Files of another machine stay, because this machine cannot see whether their process lives.
+ *
+ * @param isOwn whether a file may be removed, by its final name
  */
-export async function removeStalePartials(folder: string): Promise<void> {
+export async function removeStalePartials(folder: string, isOwn: (name: string) => boolean = () => true): Promise<void> {
   const machine = await machineId()
   for (const name of await readdir(folder).catch(() => [])) {
-    const [, owner, pid] = pattern.exec(name) ?? []
-    if (owner !== machine || isAlive(Number(pid))) continue
+    const [, final = '', owner, pid] = pattern.exec(name) ?? []
+    if (owner !== machine || !isOwn(final) || isAlive(Number(pid))) continue
     await unlink(join(folder, name)).catch(() => undefined)
   }
 }

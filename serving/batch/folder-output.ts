@@ -1,11 +1,13 @@
 import { createHash, randomUUID } from 'node:crypto'
+import { fileURLToPath } from 'node:url'
 import { isDeepStrictEqual } from 'node:util'
 import { LockstepError } from '../../kernel/errors.ts'
 import { openOutput } from '../../offline/files/dataset-writer.ts'
 import type { Database } from '../../runtime/database.ts'
 import type { ByteSink } from '../../runtime/files/file-sink.ts'
+import { removeStalePartials } from '../../runtime/files/partial-file.ts'
 import type { StoredObject } from '../../runtime/storage/object-store.ts'
-import { sha256Of } from '../../runtime/storage/object-store.ts'
+import { isStoredObject, sha256Of } from '../../runtime/storage/object-store.ts'
 import { storeOf } from '../../runtime/storage/open-store.ts'
 import type { BatchOutput, WrittenBatchPart } from './batch-output.ts'
 import type { BatchManifest, BatchSpec } from './batch-spec.ts'
@@ -116,6 +118,11 @@ export function createFolderOutput(db: Database, job: number, { id, request }: P
     )
   }
 
+  /** Killed workers leave unfinished files in a folder on a disk. */
+  async function removePartials(): Promise<void> {
+    if (!isStoredObject(out)) await removeStalePartials(fileURLToPath(out), isOfBatch)
+  }
+
   /** Other programs may have removed or replaced parts since they were written. */
   async function requireParts({ id, parts }: BatchManifest): Promise<void> {
     const there = new Map<string, string>()
@@ -142,6 +149,7 @@ export function createFolderOutput(db: Database, job: number, { id, request }: P
       if (claim?.isOurs === false) return
       if ((await manifestThere())?.['job'] === job) await store.remove(at(manifestName))
       if (await isTakenOver(transaction, job, request)) return
+      await removePartials()
       for (const { name, sha256 } of parts) {
         const there = await store.head(at(name))
         if (there !== null && (await sha256Of(store, there)) === sha256) await store.remove(there.url)
@@ -194,6 +202,7 @@ export function createFolderOutput(db: Database, job: number, { id, request }: P
       await requireParts(manifest)
       await put(successName, '')
       await (await storeOf(out)).remove(at(claimName))
+      await removePartials()
     },
     remove: (parts) => remove(parts),
     clean: (parts) => remove(parts, true),

@@ -46,7 +46,7 @@ export function batchColumns(spine: Pick<Spine, 'columns'>, request: BatchSpec['
 
 /**
  * Predicts the rows of one part and writes them. Every row of the spine is a row of the part. A row that a server would
- * refuse, or whose run fails, has no prediction and a status that says why.
+ * refuse, whose run fails or whose prediction is not finite, has no prediction and a status that says why.
  *
  * @throws LockstepError what the join, the model and the output throw
  */
@@ -69,7 +69,7 @@ export async function writeBatchPart(
     const options = { bound: request.asOf, knownBefore: request.knownBefore, arrivedBefore, oneOfMany: true, keysAreRange: true, signal }
     await joinSpine(db, service, own, options, async (batch) => {
       const { predictions, statuses } = await predictJoined(run, outputs, batch)
-      refused += statuses.reduce((sum, status) => (status === 'OK' || status === 'INVALID' ? sum : sum + 1), 0)
+      refused += statuses.reduce((sum, status) => (status === 'OK' ? sum : sum + 1), 0)
       await writer.write([...slots.map((slot) => batch.spine[slot] as readonly (Value | null)[]), ...predictions, statuses])
       if (served !== null)
         for (const [row, status] of statuses.entries())

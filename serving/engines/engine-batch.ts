@@ -99,7 +99,7 @@ export async function runEngineBatch(
         const open = (writer ??= await output.part(parts.length, columns))
         const to = Math.min(batch.length, from + request.rowsPerPart - held)
         await open.write(all.map((column) => column.slice(from, to)))
-        for (let row = from; row < to; row++) if (statuses[row] !== 'OK' && statuses[row] !== 'INVALID') refused++
+        for (let row = from; row < to; row++) if (statuses[row] !== 'OK') refused++
         held += to - from
         from = to
         if (held === request.rowsPerPart) await seal(open)

@@ -1,5 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { alertTable, alertText } from '../../cli/alert-text.ts'
+import { monitorText } from '../../cli/monitor-text.ts'
+import { clockMonitor } from '../monitoring/alerts/monitors.ts'
 
 const latest = {
   subject: 'delay',
@@ -54,5 +56,14 @@ describe('an alert as text', () => {
 
   it('names the time zone in the list', () => {
     expect(alertTable([alert], null)).toContain('SINCE (UTC)')
+  })
+})
+
+describe('the text of a monitor', () => {
+  it.each([
+    [1, 'is resolved after 1 evaluation that is fine.'],
+    [3, 'is resolved after 3 evaluations that are fine.'],
+  ])('says after how many evaluations its alert ends: %i', (clearAfter, text) => {
+    expect(monitorText({ ...clockMonitor('clock', { clearAfter }), evaluatedAt: null, results: [] })).toContain(text)
   })
 })

@@ -5,8 +5,10 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { Outcome } from '../../cli/command.ts'
 import type { Context } from '../../cli/context.ts'
 import { createContext } from '../../cli/context.ts'
+import { checkedOutCommit } from '../../cli/push-facts.ts'
 import { prepare } from '../../cli/run.ts'
 import { createTerminal } from '../../cli/terminal.ts'
+import { messageOf } from '../../kernel/errors.ts'
 import { applyChanges } from '../../registry/apply.ts'
 import { loadConfig } from '../../runtime/config.ts'
 import { openPostgres } from '../../runtime/open-postgres.ts'
@@ -185,6 +187,10 @@ describe('the life of a model', () => {
       refused('FILE_UNREADABLE', 'neither a JSON object nor a file'),
     )
     await expect(push('mlp.onnx', '--dataset', 'none')).rejects.toMatchObject(refused('UNKNOWN_DEFINITION', 'no training set "none"'))
+    const outside = await checkedOutCommit(folder).catch(messageOf)
+    expect(outside).toMatch(
+      /^The option "--git-commit" is "auto", but .*not a git repository.*Run .*, or give the commit \(--git-commit SHA\)\.$/,
+    )
     await expect(push('zipmap.onnx')).rejects.toMatchObject(refused('MODEL_INVALID', 'zipmap=False'))
     await expect(lockstep('model', 'promote', 'delay')).rejects.toMatchObject(refused('USAGE', '"delay@3"'))
     await expect(lockstep('model', 'promote', 'delay@1@2')).rejects.toMatchObject(refused('USAGE', 'delay@champion'))

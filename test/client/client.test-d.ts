@@ -1,7 +1,15 @@
 import { describe, expectTypeOf, it } from 'vitest'
 import { createClient } from '../../client/index.ts'
+import type { SourceEvent } from '../../client/definitions.ts'
+import { source, t } from '../../index.ts'
 import type * as definitions from './definitions.ts'
 
+const late = source('late', {
+  key: { id: 'account' },
+  eventTime: 'at',
+  known: 'learned',
+  columns: { balance: t.int64, seen: t.timestamp },
+})
 const client = createClient<typeof definitions>({ url: 'http://127.0.0.1:1' })
 
 describe('a client of definitions', () => {
@@ -77,6 +85,9 @@ describe('a client of definitions', () => {
 
   it('refuses events that are not of the source', () => {
     void client.push('balances', [{ account: 1n, at: new Date(), balance: 5n, seen: null }])
+    expectTypeOf({ account: 1n, at: 0, balance: 5n, seen: null, learned: null }).toExtend<SourceEvent<typeof late>>()
+    expectTypeOf({ account: 1n, at: 0, balance: 5n, seen: null }).toExtend<SourceEvent<typeof late>>()
+    expectTypeOf({ account: 1n, at: 0, balance: 5n, seen: null, learned: true }).not.toExtend<SourceEvent<typeof late>>()
     // @ts-expect-error the event time is missing
     void client.push('balances', [{ account: 1n, balance: 5n, seen: null }])
     // @ts-expect-error the key is missing

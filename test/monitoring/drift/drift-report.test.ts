@@ -219,6 +219,8 @@ describe('a drift report over served traffic', () => {
       code: 'BASELINE_MISSING',
       message: expect.stringContaining('"lockstep baseline create delay@1"'),
     })
+    const message = expect.stringContaining('because served values are counted over its bins') as string
+    await expect(lockstep('drift', 'delay', '--baseline', 'dataset:SET')).rejects.toMatchObject({ code: 'BASELINE_MISSING', message })
     await expect(lockstep('drift', 'typed', '--baseline', 'before')).rejects.toMatchObject({ code: 'INVALID_REQUEST' })
   })
 
