@@ -1,16 +1,28 @@
 import { Session } from 'node:inspector'
-import { workerData } from 'node:worker_threads'
+import { parentPort, workerData } from 'node:worker_threads'
 import type { WatchedThread } from './import-within.ts'
 
 // The thread that `importWithin` starts. If the main thread does not return in time, this thread ends what the main
 // thread is executing. The main thread continues with its next event. On a busy machine that may be before it has
 // reached the endless loop, so this thread ends it again until the main thread has returned.
-const { free, timeoutMs, againMs } = workerData as WatchedThread
+const { state, watched, ending, timeoutMs, againMs } = workerData as WatchedThread
 let session: Session | undefined
-for (let waitMs = timeoutMs; Atomics.wait(free, 0, 0, waitMs) === 'timed-out'; waitMs = againMs) {
-  if (session === undefined) {
-    session = new Session()
-    session.connectToMainThread()
-  }
-  session.post('Runtime.terminateExecution')
+
+function connect(): Session {
+  const made = new Session()
+  made.connectToMainThread()
+  return made
 }
+
+// waiting for an answer of the main thread does not keep this thread alive
+const alive = setInterval(() => {}, againMs)
+for (let waitMs = timeoutMs; Atomics.wait(state, 0, watched, waitMs) === 'timed-out'; waitMs = againMs) {
+  if (Atomics.compareExchange(state, 0, watched, ending) !== watched) break
+  const connected = (session ??= connect())
+  // answered once the main thread has left what it executed
+  await new Promise<void>((ended) => connected.post('Runtime.terminateExecution', () => ended()))
+  Atomics.store(state, 0, watched)
+  // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread, not a window
+  parentPort?.postMessage(null)
+}
+clearInterval(alive)

@@ -1,6 +1,6 @@
 import { pathToFileURL } from 'node:url'
 import { isMainThread, Worker } from 'node:worker_threads'
-import { setImmediate, setTimeout } from 'node:timers/promises'
+import { setImmediate } from 'node:timers/promises'
 
 /**
  * How much later than the main thread its watcher acts. Where the main thread is free, it has given up by then, and
@@ -14,22 +14,37 @@ const graceMs = 1000
  * from outside.
  */
 export async function importWithin(path: string, timeoutMs: number): Promise<unknown> {
-  const done = new AbortController()
-  const timeout = setTimeout(timeoutMs, undefined, { signal: done.signal }).then(() => {
-    throw new Error(`it has not finished after ${timeoutMs / 1000} s; remove the endless loop, or the top-level await that never settles`)
-  })
-  timeout.catch(() => {}) // aborted
   // another thread is ended by the one that started it
-  const unwatch = isMainThread ? endLoopAfter(timeoutMs + graceMs) : () => undefined
+  const watcher = isMainThread ? startWatcher(timeoutMs + graceMs) : null
   // a signal that has arrived would be lost with its listener
   for (let turn = 0; turn < 2; turn++) await setImmediate()
   const listenAgain = withoutListeners(['SIGINT', 'SIGTERM'])
+  let timeout: NodeJS.Timeout | undefined
   try {
-    return await Promise.race([import(pathToFileURL(path).href), timeout])
+    return await new Promise((resolve, reject) => {
+      let settle = (): void =>
+        reject(
+          new Error(`it has not finished after ${timeoutMs / 1000} s; remove the endless loop, or the top-level await that never settles`),
+        )
+      // the watcher must not end what continues after this promise
+      const settleUnwatched = (): void => {
+        if (watcher === null || watcher.stop()) settle()
+      }
+      watcher?.worker.on('message', settleUnwatched)
+      timeout = setTimeout(settleUnwatched, timeoutMs)
+      const settleBy = (by: () => void): void => {
+        settle = by
+        settleUnwatched()
+      }
+      import(pathToFileURL(path).href).then(
+        (namespace: unknown) => settleBy(() => resolve(namespace)),
+        (error: unknown) => settleBy(() => reject(error)),
+      )
+    })
   } finally {
     listenAgain()
-    unwatch()
-    done.abort()
+    clearTimeout(timeout)
+    watcher?.worker.unref()
   }
 }
 
@@ -46,23 +61,38 @@ function withoutListeners(signals: readonly NodeJS.Signals[]): () => void {
   }
 }
 
-/** @returns what stops the watching */
-function endLoopAfter(timeoutMs: number): () => void {
-  const free = new Int32Array(new SharedArrayBuffer(4))
+/** The states of a watched thread. Both threads change them by compare-and-set. */
+const [watched, stopped, ending] = [0, 1, 2] as const
+
+interface Watcher {
+  /** Sends a message after it has ended what this thread executed. Until `unref`, it keeps the process alive. */
+  readonly worker: Worker
+  /** @returns false if it is just ending what this thread executes. Try again at its message. */
+  stop(): boolean
+}
+
+function startWatcher(timeoutMs: number): Watcher {
+  const state = new Int32Array(new SharedArrayBuffer(4))
   // the script lies beside this file, as .ts in the repository and as .js once built
   const script = new URL(`./end-loop-worker${import.meta.url.endsWith('.ts') ? '.ts' : '.js'}`, import.meta.url)
-  const worker = new Worker(script, { workerData: { free, timeoutMs, againMs: graceMs } satisfies WatchedThread, execArgv: [] })
-  worker.unref()
+  const workerData: WatchedThread = { state, watched, ending, timeoutMs, againMs: graceMs }
+  const worker = new Worker(script, { workerData, execArgv: [] })
   worker.on('error', () => {}) // a machine that gives no more threads loads its definitions unwatched
-  return () => {
-    Atomics.store(free, 0, 1)
-    Atomics.notify(free, 0)
+  return {
+    worker,
+    stop() {
+      if (Atomics.compareExchange(state, 0, watched, stopped) === ending) return false
+      Atomics.notify(state, 0)
+      return true
+    },
   }
 }
 
 export interface WatchedThread {
-  /** Becomes 1 when the main thread has come back. */
-  readonly free: Int32Array
+  /** `watched`, `ending`, or another number: watched no more. */
+  readonly state: Int32Array
+  readonly watched: number
+  readonly ending: number
   readonly timeoutMs: number
   /** How long to wait before ending it again. */
   readonly againMs: number

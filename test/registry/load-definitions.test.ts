@@ -162,6 +162,9 @@ describe('a definitions file that never ends', () => {
     'an endless loop in what it imports': "import './endless.ts'",
     'an endless loop behind an await': 'await 1\nwhile (true);',
     'an await that never settles': 'await new Promise(() => {})',
+    // the listener is called while listeners return, as if a busy machine held up the main thread there
+    'an await that never settles, on a busy machine':
+      "process.on('newListener', () => { for (const end = Date.now() + 2000; Date.now() < end; ); })\nawait new Promise(() => {})",
   }
   it.each(Object.entries(endings))(
     'is given up and named: %s',
@@ -170,6 +173,7 @@ describe('a definitions file that never ends', () => {
       const file = join(folder, 'features.ts')
       const program = `
         const { loadDefinitions } = await import(${JSON.stringify(resolve(import.meta.dirname, '../../registry/load-definitions.ts'))})
+        process.on('SIGTERM', () => {})
         await loadDefinitions(process.argv[1], { timeoutMs: 300 }).catch((e) => console.log(JSON.stringify({ code: e.code, message: e.message })))`
       const output = execFileSync(process.execPath, ['--input-type=module', '-e', program, '--', file], {
         encoding: 'utf8',
