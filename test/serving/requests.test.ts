@@ -129,14 +129,18 @@ describe('a bad request', () => {
     for (const headers of [{ 'content-length': '1000' }, { 'transfer-encoding': 'chunked' }]) {
       const before = world.logged.length
       const counted = await aborts()
-      const request = httpRequest(`${url}/v1/features`, { method: 'POST', headers: { 'content-type': 'application/json', ...headers } })
+      const id = `disconnects-${Object.keys(headers).join()}`
+      const request = httpRequest(`${url}/v1/features`, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json', 'x-request-id': id, ...headers },
+      })
       request.on('error', () => undefined)
       request.write('{"service":')
       await new Promise((resolve) => setTimeout(resolve, 100))
       request.destroy()
       await until(async () => (await aborts()) === counted + 1)
-      const levels = world.logged.slice(before).map((line) => (JSON.parse(line) as { level: string }).level)
-      expect(levels.filter((level) => level !== 'debug')).toEqual([])
+      const lines = world.logged.slice(before).map((line) => JSON.parse(line) as { readonly level: string; readonly requestId?: string })
+      expect(new Set(lines.filter(({ requestId }) => requestId === id).map(({ level }) => level))).toEqual(new Set(['debug']))
     }
   })
 
