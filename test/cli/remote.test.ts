@@ -201,8 +201,10 @@ describe.each(['embedded', 'postgres'])('commands that are sent to a server with
 
   it('change models, and delete only what nothing serves', async () => {
     await must(remote, 'model', 'push', 'delay', join(folder, '2.onnx'))
+    // without a wait for the server to load the version, which may take longer than the command
     await must(remote, 'model', 'promote', 'delay@2', '--at-once')
-    expect(await must(remote, 'model', 'list', 'delay')).toMatchObject({
+    const listed = async (): Promise<unknown> => await must(remote, 'model', 'list', 'delay')
+    await expect.poll(listed, { timeout: 60_000 }).toMatchObject({
       versions: [
         { version: 1, default: false },
         { version: 2, default: true, aliases: ['champion'] },
