@@ -47,13 +47,15 @@ function ownAddress({ ui: { listen }, host: mainHost, port: mainPort, tls }: Con
   return `${tls === null ? 'http' : 'https'}://${named}:${port}`
 }
 
-async function requireDashboard({ signal }: Context, origin: string): Promise<void> {
-  const server = connectServer(origin, { apiKey: null, signal: AbortSignal.any([signal, AbortSignal.timeout(answerMs)]) })
+async function requireDashboard({ config, signal }: Context, origin: string): Promise<void> {
+  const server = connectServer(origin, { apiKey: null, signal, silenceMs: config.serverSilenceMs })
   let answer: Response
   try {
     answer = await server.send('GET', '/ui/')
   } catch (cause) {
     signal.throwIfAborted()
+    // it runs, and may be busy
+    if (cause instanceof LockstepError && cause.details['silent'] === true) throw cause
     // a certificate that this process does not know may be known to browsers
     if (/certificate/i.test(reasonOf(cause))) return
     throw new LockstepError(
@@ -65,8 +67,6 @@ async function requireDashboard({ signal }: Context, origin: string): Promise<vo
   if (!answer.ok) throw await server.refusal(answer)
   await answer.body?.cancel()
 }
-
-const answerMs = 5000
 
 function reasonOf(error: unknown): string {
   const inner = error instanceof LockstepError ? error.cause : error

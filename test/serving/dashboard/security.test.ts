@@ -1,4 +1,7 @@
+import { once } from 'node:events'
 import { mkdir, mkdtemp, readdir, rm, stat, symlink, writeFile } from 'node:fs/promises'
+import type { AddressInfo } from 'node:net'
+import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
@@ -328,6 +331,12 @@ describe('where other machines reach the server', () => {
     expect(await link(on, { LOCKSTEP_PUBLIC_URL })).toMatch(/^http:\/\/127\.0\.0\.1:1\/ui\/#code=/)
     await expect(link(auto)).rejects.toThrow('The dashboard is off. Where other machines reach the server, it needs LOCKSTEP_UI set to on')
     await expect(link(on, { LOCKSTEP_PORT: '1' })).rejects.toThrow('No server answers at "http://localhost:1"')
+    const silent = createServer()
+    await once(silent.listen(0, '127.0.0.1'), 'listening')
+    const LOCKSTEP_PORT = String((silent.address() as AddressInfo).port)
+    const silence = { LOCKSTEP_HOST: '127.0.0.1', LOCKSTEP_PORT, LOCKSTEP_SERVER_SILENCE_SECONDS: '1' }
+    await expect(link(on, silence)).rejects.toThrow('accepts connections, and sent nothing for 2 s')
+    silent.close()
   })
 
   it('a public URL is a name of the server, and keys need HTTPS', async () => {
