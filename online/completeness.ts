@@ -9,7 +9,7 @@ import { checkpointKey, disownView, tryCheckpoints } from './checkpoint.ts'
 import type { OnlineStore } from './store.ts'
 
 /** A store, and the database whose views it holds. */
-export interface HoldingStore extends Pick<OnlineStore, 'read' | 'parts'>, Partial<Pick<OnlineStore, 'write'>> {
+export interface HoldingStore extends Pick<OnlineStore, 'read' | 'parts' | 'sameConnection'>, Partial<Pick<OnlineStore, 'write'>> {
   /** Absent: any database's. */
   readonly owner?: CheckpointOwner
 }

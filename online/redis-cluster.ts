@@ -34,9 +34,12 @@ export function redisCluster(cluster: Cluster): RedisCommands {
   const connected = waitUntilConnected(cluster)
   let nodes: Map<string, Redis> | null = null
   for (const event of ['+node', '-node', 'refresh']) cluster.on(event, () => (nodes = null))
+  /** How often each node was connected, by its name. */
+  const connects = new Map<string, number>()
+  cluster.on('+node', (node: Redis) => node.on('ready', () => connects.set(nameOf(node), (connects.get(nameOf(node)) ?? 0) + 1)))
 
   function nodeAt(name: string | undefined): Redis | null {
-    nodes ??= new Map(cluster.nodes().map((node) => [`${node.options.host}:${node.options.port}`, node]))
+    nodes ??= new Map(cluster.nodes().map((node) => [nameOf(node), node]))
     return name === undefined ? null : (nodes.get(name) ?? null)
   }
 
@@ -158,6 +161,16 @@ export function redisCluster(cluster: Cluster): RedisCommands {
       return [...new Set(some)]
     },
 
+    sameConnection(key) {
+      const slot = keySlot(key)
+      const nameNow = (): string => cluster.slots[slot]?.[0] ?? ''
+      // what is asked of a node before its first connection is answered over that one
+      const countOf = (node: string): number => connects.get(node) ?? 1
+      const name = nameNow()
+      const count = countOf(name)
+      return () => nameNow() === name && countOf(name) === count
+    },
+
     async compareAndSet(entries) {
       if (cluster.status !== 'ready') await connected()
       const bySlot = groupBy(entries, (entry, at) => [keySlot(entry.key), { ...entry, at }])
@@ -205,6 +218,11 @@ export function redisCluster(cluster: Cluster): RedisCommands {
       cutCluster(cluster)
     },
   }
+}
+
+/** As the client's slot map names it. */
+function nameOf({ options: { host, port } }: Redis): string {
+  return `${host}:${port}`
 }
 
 function asBytes(value: unknown): Buffer | null {

@@ -21,6 +21,8 @@ export interface RedisCommands {
   readSurely(keys: readonly string[]): Promise<(Buffer | null)[]>
   /** Only for a cluster: some slots of each server, namely the ends of each range and one between. */
   someSlots?(): Promise<readonly number[]>
+  /** Only for a cluster: as `sameConnection` of the online store. */
+  sameConnection?(key: string): () => boolean
   /** As the script `compareAndSet`, by index. When it fails, no part of it is still running. */
   compareAndSet(entries: readonly RedisWrite[]): Promise<boolean[]>
   get(key: string): Promise<string | null>

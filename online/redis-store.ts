@@ -13,7 +13,7 @@ import { redisError } from './redis-error.ts'
 import { redisKey, redisPattern, stateKeys } from './redis-key.ts'
 import { singleRedis } from './redis-single.ts'
 import { slotMark } from './slot-mark.ts'
-import type { OnlineStore, StoreParts } from './store.ts'
+import type { OnlineKey, OnlineStore, StoreParts } from './store.ts'
 
 /** The nodes of a cluster learn of a failover within moments. */
 const triesForPrimaries = 20
@@ -41,6 +41,7 @@ export interface RedisStoreDeps {
  */
 export function createRedisStore({ redis, prefix, reads = 'primary' }: RedisStoreDeps): OnlineStore {
   const commands = redis instanceof Cluster ? redisCluster(redis) : singleRedis(redis)
+  const { sameConnection } = commands
   const guarded = guardWith(commands)
 
   return {
@@ -108,6 +109,7 @@ export function createRedisStore({ redis, prefix, reads = 'primary' }: RedisStor
     },
 
     ...(commands.someSlots === undefined ? {} : { parts: partsOf(commands, prefix, guarded, commands.someSlots) }),
+    ...(sameConnection === undefined ? {} : { sameConnection: (key: OnlineKey) => sameConnection(redisKey(prefix, key)) }),
 
     async ping() {
       await guarded(() => commands.ping())

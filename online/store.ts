@@ -51,6 +51,11 @@ export interface OnlineStore {
   primaries(): Promise<string[]>
   /** Set for a store on several servers that can be emptied separately. */
   readonly parts?: StoreParts
+  /**
+   * Set for a store on several servers: returns what says whether the key's server still has the connection that it has
+   * now. That is so while the server is unreachable, until it is connected again or another server takes its place.
+   */
+  sameConnection?(key: OnlineKey): () => boolean
   /** @throws LockstepError `REDIS_UNAVAILABLE` */
   ping(): Promise<void>
   close(): Promise<void>

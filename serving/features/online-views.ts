@@ -1,6 +1,7 @@
 import { LockstepError, messageOf } from '../../kernel/errors.ts'
 import type { ViewPlan } from '../../kernel/view-plan.ts'
 import type { DefinitionId } from '../../kernel/view-spec.ts'
+import { checkpointKey } from '../../online/checkpoint.ts'
 import type { HoldingStore, IncompleteView } from '../../online/completeness.ts'
 import { findIncompleteViews } from '../../online/completeness.ts'
 import type { Catalog } from '../../registry/catalog.ts'
@@ -38,9 +39,17 @@ export interface OnlineViews {
   holds(view: ViewPlan): boolean
   /**
    * Notes that a read failed. If its view is incomplete, or the store may come back as another one, the last check no
-   * longer counts.
+   * longer counts. In a cluster, the check of a view counts until the server of its checkpoint is connected again:
+   * while one server is down, the others answer as before.
    */
   noteFailure(error: unknown): void
+}
+
+/** A view that the store held. */
+interface Held {
+  readonly fingerprint: string
+  /** Whether the server of its checkpoint still has the connection of the check, in a store on several servers. */
+  readonly sameConnection: (() => boolean) | undefined
 }
 
 /**
@@ -56,8 +65,7 @@ export function createOnlineViews(
   let warnings: readonly string[] = []
   let complete: ReadonlySet<DefinitionId> | null = null
   let failure: string | null = null
-  /** Those that the store held, by the fingerprints of their definitions. */
-  let held: ReadonlyMap<DefinitionId, string> = new Map()
+  let held: ReadonlyMap<DefinitionId, Held> = new Map()
 
   return {
     get warnings() {
@@ -73,6 +81,7 @@ export function createOnlineViews(
       const plans = [...catalog.online].flatMap((id) => catalog.views.get(id) ?? [])
       const served = servedOnline(catalog)
       const watched = plans.filter(({ id }) => served.has(id))
+      const connections = plans.map(({ id }) => store.sameConnection?.(checkpointKey(id)))
       let lacks: readonly IncompleteView[]
       let late: readonly string[]
       try {
@@ -91,7 +100,9 @@ export function createOnlineViews(
       }
       const absent = new Set(lacks.flatMap(({ view, partial }) => (partial === true ? [] : [view])))
       const found = plans.filter(({ id }) => !absent.has(id))
-      held = new Map(found.map(({ id, fingerprint }) => [id, fingerprint]))
+      held = new Map(
+        plans.flatMap(({ id, fingerprint }, i) => (absent.has(id) ? [] : [[id, { fingerprint, sameConnection: connections[i] }]])),
+      )
       if (complete === null || complete.size !== found.length || !found.every(({ id }) => complete?.has(id)))
         complete = new Set(found.map(({ id }) => id))
       const problems = [...lacks.flatMap(({ view, problem }) => (served.has(view) ? [problem] : [])), ...late]
@@ -100,10 +111,13 @@ export function createOnlineViews(
       failure = served.size > 0 && [...served].every((id) => absent.has(id)) ? 'The online store holds none of the served views.' : null
       onState(new Map([...served].map((id) => [id, !lacks.some(({ view }) => view === id)])))
     },
-    holds: ({ id, fingerprint }) => held.get(id) === fingerprint,
+    holds({ id, fingerprint }) {
+      const known = held.get(id)
+      return known?.fingerprint === fingerprint && known.sameConnection?.() !== false
+    },
     noteFailure(error) {
       if (!(error instanceof LockstepError)) return
-      if (error.code === 'REDIS_UNAVAILABLE') held = new Map()
+      if (error.code === 'REDIS_UNAVAILABLE') held = new Map([...held].filter(([, { sameConnection }]) => sameConnection !== undefined))
       if (error.code === 'NOT_READY') held = new Map([...held].filter(([id]) => id !== error.details['view']))
     },
   }

@@ -372,19 +372,21 @@ class OnlineReading {
     const complete = unsure === null ? ask : () => requireComplete(store, unsure).then(ask)
     const { span } = this.#moment
     const reading = span === undefined ? complete() : traced(span, 'read online store', (own) => this.#recorded(own, complete), 'client')
-    const noted =
-      begun === undefined
-        ? reading
-        : reading.then((answers) => {
-            staleCache?.note(begun, this.requests, answers)
-            return answers
-          })
-    return noted.catch((cause: unknown) => {
+    const note = (answers: OnlineAnswer[]): OnlineAnswer[] => {
+      if (begun !== undefined) staleCache?.note(begun, this.requests, answers)
+      return answers
+    }
+    const failed = (cause: unknown): never => {
       views?.noteFailure(cause)
       const error = nameEntity(this.#service, this.#entities, this.entityRows, cause)
       onStoreError?.(error)
       throw error
-    })
+    }
+    return reading.then((answers) => {
+      // a server that came back during the read may have answered as another store
+      const changed = views === undefined || unsure !== null ? null : this.#notHeld(views)
+      return changed === null ? note(answers) : requireComplete(store, changed).then(ask).then(note).catch(failed)
+    }, failed)
   }
 
   #recorded<T>(span: Span | undefined, ask: () => T): T {
